@@ -1,0 +1,66 @@
+/**
+ * What a session runs with: instructions, tools with a policy each, the shape of the answer.
+ *
+ * The model is not part of it: it is a service (`Model`), given as a layer or left in the requirements of whoever makes the session.
+ */
+import * as Effect from "effect/Effect"
+import type * as Tool from "effect/ai/Tool"
+import type * as Toolkit from "effect/ai/Toolkit"
+import type { OutputFormat, ToolSpec } from "./ports/Model.ts"
+import * as Tools from "./internal/tools.ts"
+import type { Turn } from "./Turn.ts"
+
+/**
+ * What one tool may do. `approval` says who has to agree before its handler runs; a function decides by the decoded
+ * arguments. `concurrency`: an *exclusive* tool runs alone, *parallel* ones side by side. `kind` and `payload` are what the person who
+ * is asked gets to see.
+ */
+export interface ToolPolicy<Params = unknown> {
+  readonly approval: "allow" | "ask" | "deny" | ((params: Params) => "allow" | "ask" | "deny")
+  readonly concurrency: "parallel" | "exclusive"
+  readonly kind?: "command" | "patch" | "permissions"
+  readonly payload?: (params: Params) => unknown
+  /** A tool that takes plain text in a grammar; its handler gets `{ input }`. */
+  readonly freeform?: ToolSpec["freeform"]
+}
+
+/** A policy for each tool of a toolkit. */
+export type Policies<Tools extends Record<string, Tool.Any>> = {
+  readonly [Name in keyof Tools]: ToolPolicy<Tool.Parameters<Tools[Name]>>
+}
+
+/** What its handlers need, without the turn, which every call provides. */
+export type ToolRequirements<Tools extends Record<string, Tool.Any>> = Exclude<
+  Tool.HandlersFor<Tools> | Tool.HandlerServices<Tools[keyof Tools]>,
+  Turn
+>
+
+/** What a session runs with. The types of its tools are erased into `R`, so that agents fit one record of roles. */
+export interface Agent<out R = never> {
+  readonly instructions: string | undefined
+  readonly output: OutputFormat | undefined
+  readonly tools: Effect.Effect<Tools.ToolTable, never, R>
+}
+
+/** Makes an agent. A tool without a policy does not compile. */
+export const make: {
+  (options: { readonly instructions?: string; readonly output?: OutputFormat }): Agent
+  <Tools extends Record<string, Tool.Any>>(options: {
+    readonly instructions?: string
+    readonly output?: OutputFormat
+    readonly toolkit: Toolkit.Toolkit<Tools>
+    readonly approvals: Policies<Tools>
+  }): Agent<ToolRequirements<Tools>>
+} = (options: {
+  readonly instructions?: string
+  readonly output?: OutputFormat
+  readonly toolkit?: Toolkit.Any
+  readonly approvals?: { readonly [name: string]: ToolPolicy<any> }
+}): any => ({
+  instructions: options.instructions,
+  output: options.output,
+  tools:
+    options.toolkit === undefined
+      ? Effect.succeed(Tools.none)
+      : Tools.resolve(options.toolkit.tools, options.approvals ?? {})
+})

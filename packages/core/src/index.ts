@@ -1,0 +1,21 @@
+/**
+ * Supervised agent sessions for Effect. Each module is a namespace; see the README for where to begin.
+ */
+export * as Ids from "./protocol/Ids.ts"
+export * as Input from "./protocol/Input.ts"
+export * as Item from "./protocol/Item.ts"
+export * as Op from "./protocol/Op.ts"
+export * as Outcome from "./protocol/Outcome.ts"
+export * as SessionConfig from "./protocol/SessionConfig.ts"
+export * as SessionError from "./protocol/SessionError.ts"
+export * as SessionEvent from "./protocol/SessionEvent.ts"
+export * as TokenUsage from "./protocol/TokenUsage.ts"
+export * as TraceContext from "./protocol/TraceContext.ts"
+export * as Approvals from "./ports/Approvals.ts"
+export * as Hooks from "./ports/Hooks.ts"
+export * as Journal from "./ports/Journal.ts"
+export * as Model from "./ports/Model.ts"
+export * as Processes from "./ports/Processes.ts"
+export * as SessionObserver from "./ports/SessionObserver.ts"
+export * as Agent from "./Agent.ts"
+export { Turn } from "./Turn.ts"

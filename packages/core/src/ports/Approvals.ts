@@ -1,0 +1,43 @@
+/**
+ * Who decides about a request (contract A1 to A4). The session announces and settles; this port only answers.
+ *
+ * `decide` runs beside the clients of the session: the first of its answer, a client's `Answer`, the deadline and the abort of the turn
+ * settles the request, and the others are too late.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type { CallId, RequestId, SessionId, TurnId } from "../protocol/Ids.ts"
+import type { Decision } from "../protocol/Op.ts"
+
+/** A question: which tool, with which arguments, wants what. */
+export interface ApprovalRequest {
+  readonly sessionId: SessionId
+  readonly turnId: TurnId
+  readonly requestId: RequestId
+  readonly callId: CallId | undefined
+  readonly kind: "command" | "patch" | "permissions" | "question" | "elicitation"
+  readonly tool: string | undefined
+  readonly payload: unknown
+  /** The sessions from the root to the asker, the asker included. */
+  readonly path: ReadonlyArray<SessionId>
+}
+
+/** The answering side of a session's requests. */
+export interface Decider {
+  /** Answers, or never does and leaves it to a client. Interrupted as soon as the request is settled otherwise. */
+  readonly decide: (request: ApprovalRequest) => Effect.Effect<Decision>
+}
+
+/** Leaves every decision to the clients of the session. */
+export const askClient: Decider = { decide: () => Effect.never }
+
+/** Denies everything; for a session that nobody attends. */
+export const denyAll = (reason: string): Decider => ({ decide: () => Effect.succeed({ _tag: "Denied", reason }) })
+
+/** Approves everything, once each. */
+export const approveAll: Decider = { decide: () => Effect.succeed({ _tag: "Approved", scope: "once" }) }
+
+/** Decides about requests. The default is {@link askClient}. */
+export class Approvals extends Context.Reference<Decider>("@spindle/core/Approvals", {
+  defaultValue: () => askClient
+}) {}

@@ -1,0 +1,129 @@
+/**
+ * The port to journals: one append-only list of records for each session (contract J1 to J8).
+ *
+ * A session opens its journal for writing once, through {@link Journal}, and appends in batches from one fiber. An implementation must not
+ * acknowledge what a crash of the process can lose, must never reorder, and must answer or fail: a session waits for `append` only until its deadline and then
+ * treats the journal as failed.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type { SessionId } from "../protocol/Ids.ts"
+import { type JournalFailed, SessionBusy, SessionNotFound } from "../protocol/SessionError.ts"
+import type { Record } from "../protocol/SessionEvent.ts"
+
+/** What opening a journal found. `cutBytes` at its end were not readable and are kept in `cutFile`. */
+export interface Opened {
+  readonly records: ReadonlyArray<Record>
+  readonly cutBytes: number
+  readonly cutFile: string | undefined
+}
+
+/** A journal that is open for writing, by this holder alone. */
+export interface JournalWriter {
+  readonly opened: Opened
+  /**
+   * Appends records in order. When it succeeds they are acknowledged: they survive the death of the process. **Interruption**: not
+   * interruptible; a session bounds its wait instead. **Errors**: `JournalFailed`; nothing of the batch was acknowledged, and the writer refuses all later ones.
+   */
+  readonly append: (records: ReadonlyArray<Record>) => Effect.Effect<void, JournalFailed>
+  /** The records from a number on, acknowledged ones only. */
+  readonly read: (from: number) => Effect.Effect<ReadonlyArray<Record>, JournalFailed>
+}
+
+/** A line of a list of sessions. */
+export interface JournalEntry {
+  readonly sessionId: SessionId
+  /** Milliseconds since 1970. */
+  readonly updatedAt: number
+  readonly sizeBytes: number
+}
+
+/** Journals, by session. */
+export class Journal extends Context.Service<
+  Journal,
+  {
+    /**
+     * Opens the journal of a session for writing, until the scope closes. `create` makes an empty one, `existing` wants one that is there.
+     * **Interruption**: leaves nothing open. **Errors**: `SessionNotFound`; `SessionBusy` while another holder writes; `JournalFailed`.
+     */
+    readonly open: (
+      sessionId: SessionId,
+      mode: "create" | "existing"
+    ) => Effect.Effect<JournalWriter, SessionNotFound | SessionBusy | JournalFailed, Scope.Scope>
+    /** Reads a journal without opening it for writing; its torn end, if any, is left out and left alone. */
+    readonly load: (sessionId: SessionId) => Effect.Effect<Opened, SessionNotFound | JournalFailed>
+    /** All journals, the latest first. */
+    readonly list: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
+  }
+>()("@spindle/core/Journal") {
+  /**
+   * Journals in memory. `retainCount` bounds how many records of each session are kept for late subscribers (default: all); the state of a
+   * session does not need them, but a session whose records are gone cannot be opened again. `retainClosed: false` forgets a journal
+   * when its writer closes.
+   */
+  static readonly layerMemory = (options?: {
+    readonly retainCount?: number
+    readonly retainClosed?: boolean
+  }): Layer.Layer<Journal> =>
+    Layer.sync(Journal, () => makeMemory(options?.retainCount ?? Infinity, options?.retainClosed ?? true))
+}
+
+interface MemoryJournal {
+  records: Array<Record>
+  updatedAt: number
+  held: boolean
+}
+
+const makeMemory = (retainCount: number, retainClosed: boolean): (typeof Journal)["Service"] => {
+  const journals = new Map<SessionId, MemoryJournal>()
+  const since = (journal: MemoryJournal, from: number) => {
+    const first = journal.records[0]?.seq ?? 0
+    return journal.records.slice(Math.max(0, from - first))
+  }
+  const writer = (journal: MemoryJournal): JournalWriter => ({
+    opened: { records: journal.records.slice(), cutBytes: 0, cutFile: undefined },
+    append: (records) =>
+      Effect.sync(() => {
+        for (const record of records) journal.records.push(record)
+        journal.updatedAt = records.at(-1)?.at ?? journal.updatedAt
+        // trimmed in blocks, so that appending stays constant in time
+        if (journal.records.length > 2 * retainCount) journal.records = journal.records.slice(-retainCount)
+      }),
+    read: (from) => Effect.sync(() => since(journal, from))
+  })
+  return {
+    open: (sessionId, mode) =>
+      Effect.acquireRelease(
+        Effect.suspend((): Effect.Effect<MemoryJournal, SessionNotFound | SessionBusy> => {
+          let journal = journals.get(sessionId)
+          if (journal === undefined) {
+            if (mode === "existing") return Effect.fail(new SessionNotFound({ sessionId }))
+            journal = { records: [], updatedAt: 0, held: false }
+            journals.set(sessionId, journal)
+          }
+          if (journal.held) return Effect.fail(new SessionBusy({ sessionId }))
+          journal.held = true
+          return Effect.succeed(journal)
+        }),
+        (journal) =>
+          Effect.sync(() => {
+            journal.held = false
+            if (!retainClosed) journals.delete(sessionId)
+          })
+      ).pipe(Effect.map(writer)),
+    load: (sessionId) =>
+      Effect.suspend(() => {
+        const journal = journals.get(sessionId)
+        return journal === undefined
+          ? Effect.fail(new SessionNotFound({ sessionId }))
+          : Effect.succeed({ records: journal.records.slice(), cutBytes: 0, cutFile: undefined })
+      }),
+    list: Effect.sync(() =>
+      Array.from(journals, ([sessionId, journal]) => ({ sessionId, updatedAt: journal.updatedAt, sizeBytes: 0 })).sort(
+        (a, b) => b.updatedAt - a.updatedAt
+      )
+    )
+  }
+}

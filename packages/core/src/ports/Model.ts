@@ -1,0 +1,88 @@
+/**
+ * The port to a model: one sampling request in, a stream of parts out.
+ *
+ * The session's model loop calls it; `packages/openai` and `Model.fromLanguageModel` implement it. The loop owns
+ * retries, history and tools: an implementation sends exactly one request per stream, never retries, and closes its
+ * connection when the stream is interrupted. It must not emit anything after `Finish`; what it does emit is dropped. A
+ * stream that ends without `Finish` counts as `Disconnected`.
+ */
+import * as Context from "effect/Context"
+import type * as Stream from "effect/Stream"
+import type { CallId, SessionId, TurnId } from "../protocol/Ids.ts"
+import type { Item } from "../protocol/Item.ts"
+import type { ModelFailed } from "../protocol/SessionError.ts"
+import type { TokenUsage } from "../protocol/TokenUsage.ts"
+
+/** A tool as a model is told about it. */
+export interface ToolSpec {
+  readonly name: string
+  readonly description: string | undefined
+  /** JSON Schema of the arguments. */
+  readonly parameters: unknown
+  /** A tool whose input is plain text in a grammar, instead of JSON arguments. Its call carries `{ input }`. */
+  readonly freeform?: { readonly syntax: string; readonly definition: string }
+  /** The tool of `effect/ai` that this describes, for models that want it. */
+  readonly source: unknown
+}
+
+/** A JSON Schema that the answer must follow. */
+export interface OutputFormat {
+  readonly name: string
+  readonly schema: unknown
+}
+
+/** One sampling request. `items` pair up: each tool call is followed by its result (contract I6). */
+export interface ModelRequest {
+  readonly sessionId: SessionId
+  readonly turnId: TurnId
+  readonly instructions: string | undefined
+  readonly items: ReadonlyArray<Item>
+  /** The same array as long as the tools are the same, so that it can be a key of a cache. */
+  readonly tools: ReadonlyArray<ToolSpec>
+  readonly output: OutputFormat | undefined
+}
+
+/**
+ * What a model answers, in order. An id joins start, deltas and end of one text or reasoning; it means nothing beyond
+ * its stream. A text may begin with its first delta. `ToolCall` comes when the call is complete.
+ */
+export type ModelPart =
+  | { readonly _tag: "TextStart"; readonly id: string }
+  | { readonly _tag: "TextDelta"; readonly id: string; readonly delta: string }
+  | { readonly _tag: "TextEnd"; readonly id: string; readonly providerId?: string }
+  | { readonly _tag: "ReasoningStart"; readonly id: string }
+  | { readonly _tag: "ReasoningDelta"; readonly id: string; readonly delta: string }
+  | { readonly _tag: "ReasoningEnd"; readonly id: string; readonly encrypted?: string; readonly providerId?: string }
+  | {
+      readonly _tag: "ToolCall"
+      readonly callId: CallId
+      readonly name: string
+      readonly params: unknown
+      /** The arguments as they came, when they are not JSON; `params` is then undefined. */
+      readonly invalid?: string
+      readonly freeform?: true
+      readonly providerId?: string
+    }
+  | {
+      readonly _tag: "Finish"
+      readonly reason: "stop" | "tool-calls" | "length" | "content-filter"
+      readonly usage: TokenUsage | undefined
+    }
+
+/** A model. */
+export class Model extends Context.Service<
+  Model,
+  {
+    /** The provider's name, for records and traces. */
+    readonly provider: string
+    /** The model's name, for records and traces. */
+    readonly model: string
+    /** How many tokens fit, if known. */
+    readonly contextWindow: number | undefined
+    /**
+     * Sends one request. **Interruption**: closes the connection; nothing goes on. **Errors**: `ModelFailed` by kind; see
+     * there which may be tried again.
+     */
+    readonly stream: (request: ModelRequest) => Stream.Stream<ModelPart, ModelFailed>
+  }
+>()("@spindle/core/Model") {}

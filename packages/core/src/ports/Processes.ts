@@ -1,0 +1,71 @@
+/**
+ * The port to processes (contract X1 to X4). A process belongs to a turn or to the session, never to the scope of the tool that
+ * started it: ending the tool ends the waiting, and the owner ends the process.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import type * as Stream from "effect/Stream"
+import type { ProcessId } from "../protocol/Ids.ts"
+
+/** A process could not be started: no such program, no such directory, no permission, no support. */
+export class ProcessFailed extends Schema.TaggedError<ProcessFailed>()("ProcessFailed", {
+  command: Schema.Array(Schema.String),
+  cwd: Schema.String,
+  detail: Schema.String,
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
+  override get message() {
+    return `cannot start ${this.command[0] ?? "an empty command"} in ${this.cwd}: ${this.detail}`
+  }
+}
+
+/** What to start. `env` is added to the host's environment; `command[0]` is looked up in `PATH`. */
+export interface ProcessSpec {
+  readonly processId: ProcessId
+  readonly command: ReadonlyArray<string>
+  readonly cwd: string
+  readonly env?: { readonly [name: string]: string }
+}
+
+/** How a process ended: an exit code (0 to 255), or null and the signal. */
+export interface ProcessExit {
+  readonly exitCode: number | null
+  readonly signal?: string
+}
+
+/** A process that was started. */
+export interface Process {
+  readonly processId: ProcessId
+  readonly pid: number
+  /** Both output streams, interleaved as they arrive. One reader; a slow reader slows the process (contract X4). */
+  readonly output: Stream.Stream<Uint8Array>
+  /** Waits for the end of the process. Its descendants may live on; see `end`. Interruption stops only the wait. */
+  readonly exit: Effect.Effect<ProcessExit>
+}
+
+/** Processes of the host. */
+export class Processes extends Context.Service<
+  Processes,
+  {
+    /**
+     * Starts a process in a group of its own, with the marker `SPINDLE_PROCESS=<process id>` in its environment. The process
+     * lives until it ends or `end` is called; an interruption of the caller before the answer ends it.
+     */
+    readonly start: (spec: ProcessSpec) => Effect.Effect<Process, ProcessFailed>
+    /**
+     * Ends a process with everything it started: signals its group and every process that carries its marker with TERM, waits
+     * for `grace`, then kills what is left. Answers when none of them lives. Does nothing for a process that has ended
+     * with all its descendants. **Interruption**: the ending goes on.
+     */
+    readonly end: (processId: ProcessId, grace: number) => Effect.Effect<void>
+  }
+>()("@spindle/core/Processes") {
+  /** A host that starts no process. */
+  static readonly layerNone: Layer.Layer<Processes> = Layer.succeed(Processes, {
+    start: (spec) =>
+      Effect.fail(new ProcessFailed({ command: spec.command, cwd: spec.cwd, detail: "this host starts no processes" })),
+    end: () => Effect.void
+  })
+}

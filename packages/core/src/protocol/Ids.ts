@@ -1,0 +1,82 @@
+/**
+ * The identifiers of a session and the service that makes them.
+ *
+ * Ids are opaque strings. Sessions, turns, submissions and requests get a UUID
+ * version 7 by default, so that they sort by time; items are numbered inside
+ * their turn, so that a stream of deltas needs no generator at all.
+ */
+import * as Context from "effect/Context"
+import * as Schema from "effect/Schema"
+
+/** Names one conversation, and its journal. */
+export const SessionId = Schema.String.pipe(Schema.brand("SessionId"))
+/** @see {@link SessionId} */
+export type SessionId = typeof SessionId.Type
+
+/** Names one turn. Unique in all sessions. */
+export const TurnId = Schema.String.pipe(Schema.brand("TurnId"))
+/** @see {@link TurnId} */
+export type TurnId = typeof TurnId.Type
+
+/** Names what a client sent. A client may choose it; a repeated id is recognised (contract P6). */
+export const SubmissionId = Schema.String.pipe(Schema.brand("SubmissionId"))
+/** @see {@link SubmissionId} */
+export type SubmissionId = typeof SubmissionId.Type
+
+/** Names a conversation item: the number of its turn's `TurnStarted`, a dot, and a count from 0. */
+export const ItemId = Schema.String.pipe(Schema.brand("ItemId"))
+/** @see {@link ItemId} */
+export type ItemId = typeof ItemId.Type
+
+/** Names a tool call. The model chooses it; unique inside a session. */
+export const CallId = Schema.String.pipe(Schema.brand("CallId"))
+/** @see {@link CallId} */
+export type CallId = typeof CallId.Type
+
+/** Names a question to a person or a reviewer (contract A1). */
+export const RequestId = Schema.String.pipe(Schema.brand("RequestId"))
+/** @see {@link RequestId} */
+export type RequestId = typeof RequestId.Type
+
+/** Names a process, and is the marker that the process carries in its environment (contract X1, X3). */
+export const ProcessId = Schema.String.pipe(Schema.brand("ProcessId"))
+/** @see {@link ProcessId} */
+export type ProcessId = typeof ProcessId.Type
+
+declare const crypto: { readonly getRandomValues: (bytes: Uint8Array) => Uint8Array }
+
+const hex = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"))
+// Random bytes are drawn in blocks: a draw costs a microsecond, whatever its size.
+const pool = new Uint8Array(1_000)
+let drawn = pool.length
+
+/** A UUID version 7 (RFC 9562, section 5.7) for a time in milliseconds since 1970. */
+export const uuidV7 = (nowMillis: number): string => {
+  if (drawn + 10 > pool.length) {
+    crypto.getRandomValues(pool)
+    drawn = 0
+  }
+  const byte = (offset: number) => pool[drawn + offset]!
+  const time = nowMillis.toString(16).padStart(12, "0")
+  const id = `${time.slice(0, 8)}-${time.slice(8, 12)}-7${hex[byte(0)]!.slice(1)}${hex[byte(1)]}-${
+    hex[(byte(2) & 0x3f) | 0x80]
+  }${hex[byte(3)]}-${hex[byte(4)]}${hex[byte(5)]}${hex[byte(6)]}${hex[byte(7)]}${hex[byte(8)]}${hex[byte(9)]}`
+  drawn += 10
+  return id
+}
+
+/**
+ * Makes ids. The default draws UUIDs version 7; `sequential` counts, for tests and replays.
+ *
+ * `next` gets the time in milliseconds and must never answer the same string twice.
+ */
+export class IdGenerator extends Context.Reference<{ readonly next: (nowMillis: number) => string }>(
+  "@spindle/core/IdGenerator",
+  { defaultValue: () => ({ next: uuidV7 }) }
+) {}
+
+/** A generator that counts from 0: `prefix-0`, `prefix-1`, ... */
+export const sequential = (prefix: string): { readonly next: (nowMillis: number) => string } => {
+  let count = 0
+  return { next: () => `${prefix}-${count++}` }
+}

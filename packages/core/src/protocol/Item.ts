@@ -1,0 +1,100 @@
+/**
+ * Conversation items: what the model sees, and what a history is made of.
+ *
+ * The shapes follow the message parts of `effect/ai` one to one, but are schemas of our own: they are written to
+ * disk, and the modules of `effect/ai` may change in a minor release (`docs/decisions/0002-own-items.md`).
+ */
+import * as Schema from "effect/Schema"
+import { CallId, ItemId, SubmissionId } from "./Ids.ts"
+import { Input } from "./Input.ts"
+import { AbortReason } from "./Outcome.ts"
+
+/**
+ * Input of a user, or a *fragment*: scaffolding that the session wrote in the user's place (the abort marker, a
+ * notice of a child). `submissionId` names the input that this record carries (contract P2).
+ */
+export const UserMessage = Schema.TaggedStruct("UserMessage", {
+  id: ItemId,
+  content: Input,
+  submissionId: Schema.optionalKey(SubmissionId),
+  fragment: Schema.optionalKey(Schema.String)
+})
+/** @see {@link UserMessage} */
+export type UserMessage = typeof UserMessage.Type
+
+/** Context for the model that is not the user's: what hooks add. */
+export const DeveloperMessage = Schema.TaggedStruct("DeveloperMessage", { id: ItemId, text: Schema.String })
+/** @see {@link DeveloperMessage} */
+export type DeveloperMessage = typeof DeveloperMessage.Type
+
+/**
+ * Text of the model. `partial` says that its stream ended before it did: `aborted` text stays in the history,
+ * `superseded` text (the request was tried again) is kept in the journal only.
+ */
+export const AssistantMessage = Schema.TaggedStruct("AssistantMessage", {
+  id: ItemId,
+  text: Schema.String,
+  partial: Schema.optionalKey(Schema.Literals(["aborted", "superseded"])),
+  providerId: Schema.optionalKey(Schema.String)
+})
+/** @see {@link AssistantMessage} */
+export type AssistantMessage = typeof AssistantMessage.Type
+
+/** Reasoning of the model: what may be shown, and what only its provider can read and wants back. */
+export const Reasoning = Schema.TaggedStruct("Reasoning", {
+  id: ItemId,
+  text: Schema.String,
+  encrypted: Schema.optionalKey(Schema.String),
+  partial: Schema.optionalKey(Schema.Literals(["aborted", "superseded"])),
+  providerId: Schema.optionalKey(Schema.String)
+})
+/** @see {@link Reasoning} */
+export type Reasoning = typeof Reasoning.Type
+
+/**
+ * A tool call. `params` are the decoded arguments (any JSON value); arguments that are not JSON are kept as they
+ * came in `invalid`. A *freeform* call carries its input as text in `params.input`.
+ */
+export const ToolCall = Schema.TaggedStruct("ToolCall", {
+  id: ItemId,
+  callId: CallId,
+  name: Schema.String,
+  params: Schema.Unknown,
+  invalid: Schema.optionalKey(Schema.String),
+  freeform: Schema.optionalKey(Schema.Literal(true)),
+  providerId: Schema.optionalKey(Schema.String)
+})
+/** @see {@link ToolCall} */
+export type ToolCall = typeof ToolCall.Type
+
+/**
+ * How a call ended: `completed`, `failed` (by the tool, or bad arguments), `denied` (somebody said no), `aborted`
+ * (the turn was stopped, contract I6), `unknown` (the host died in it, contract J8).
+ */
+export const ToolStatus = Schema.Literals(["completed", "failed", "denied", "aborted", "unknown"])
+/** @see {@link ToolStatus} */
+export type ToolStatus = typeof ToolStatus.Type
+
+/**
+ * The result of a call: `output` is what the model reads (a text, or any JSON value). An aborted call says by which reason
+ * and after how many milliseconds.
+ */
+export const ToolResult = Schema.TaggedStruct("ToolResult", {
+  id: ItemId,
+  callId: CallId,
+  name: Schema.String,
+  status: ToolStatus,
+  output: Schema.Unknown,
+  aborted: Schema.optionalKey(Schema.Struct({ reason: AbortReason, afterMillis: Schema.Finite }))
+})
+/** @see {@link ToolResult} */
+export type ToolResult = typeof ToolResult.Type
+
+/** An item of a conversation. */
+export const Item = Schema.Union([UserMessage, DeveloperMessage, AssistantMessage, Reasoning, ToolCall, ToolResult])
+/** @see {@link Item} */
+export type Item = typeof Item.Type
+
+type DistributiveOmit<A, K extends PropertyKey> = A extends unknown ? Omit<A, K> : never
+/** An item without its id: what a task hands to its turn, which numbers it. */
+export type NewItem = DistributiveOmit<Item, "id">

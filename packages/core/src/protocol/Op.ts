@@ -1,0 +1,77 @@
+/**
+ * What a client sends to a session, and the one receipt that it gets for it (contract P1).
+ */
+import * as Schema from "effect/Schema"
+import { RequestId, SubmissionId, TurnId } from "./Ids.ts"
+import * as Input from "./Input.ts"
+import { TraceContext } from "./TraceContext.ts"
+
+/** An answer to a request: what was decided, for how long, and by whom. */
+export const Decision = Schema.Union([
+  Schema.TaggedStruct("Approved", { scope: Schema.Literals(["once", "turn", "session"]) }),
+  Schema.TaggedStruct("Denied", { reason: Schema.optionalKey(Schema.String) }),
+  /** Deny, and abort the turn (contract A5). */
+  Schema.TaggedStruct("Abort", {}),
+  /** Answers to questions, by question id. */
+  Schema.TaggedStruct("Answered", { answers: Schema.Record(Schema.String, Schema.Unknown) })
+])
+/** @see {@link Decision} */
+export type Decision = typeof Decision.Type
+
+/** Operations of a session. */
+export const Op = Schema.Union([
+  Schema.TaggedStruct("UserInput", {
+    input: Input.Input,
+    delivery: Schema.optionalKey(Input.Delivery),
+    /** Refuse the input unless this turn is running. */
+    expectedTurnId: Schema.optionalKey(TurnId)
+  }),
+  /** Abort the running turn as `Interrupted`; accepted, and nothing happens, when none runs. */
+  Schema.TaggedStruct("Interrupt", {}),
+  /** Settle a pending request. */
+  Schema.TaggedStruct("Answer", { requestId: RequestId, decision: Decision })
+])
+/** @see {@link Op} */
+export type Op = typeof Op.Type
+
+/** An operation with its id and the trace of its caller. */
+export const Submission = Schema.Struct({ id: SubmissionId, op: Op, trace: Schema.optionalKey(TraceContext) })
+/** @see {@link Submission} */
+export type Submission = typeof Submission.Type
+
+/** Why a submission was not accepted. */
+export const Rejection = Schema.Union([
+  Schema.TaggedStruct("SessionClosed", {}),
+  Schema.TaggedStruct("EmptyInput", {}),
+  Schema.TaggedStruct("InputTooLarge", { sizeCharacters: Schema.Finite, limitCharacters: Schema.Finite }),
+  Schema.TaggedStruct("InboxFull", { capacityCount: Schema.Finite }),
+  Schema.TaggedStruct("TurnMismatch", { expected: TurnId, actual: Schema.optionalKey(TurnId) }),
+  Schema.TaggedStruct("NotSteerable", { turnId: Schema.optionalKey(TurnId) }),
+  Schema.TaggedStruct("UnknownRequest", { requestId: RequestId })
+])
+/** @see {@link Rejection} */
+export type Rejection = typeof Rejection.Type
+
+/** What became of a submission. `position` counts from 0 at the head of the queue. */
+export const Receipt = Schema.Union([
+  Schema.TaggedStruct("Started", { submissionId: SubmissionId, turnId: TurnId }),
+  Schema.TaggedStruct("Steered", { submissionId: SubmissionId, turnId: TurnId }),
+  Schema.TaggedStruct("Queued", { submissionId: SubmissionId, position: Schema.Finite }),
+  Schema.TaggedStruct("Accepted", { submissionId: SubmissionId }),
+  Schema.TaggedStruct("Rejected", { submissionId: SubmissionId, reason: Rejection })
+])
+/** @see {@link Receipt} */
+export type Receipt = typeof Receipt.Type
+
+/** Input of one text. */
+export const userInput = (text: string, options?: { readonly delivery?: Input.Delivery }): Op => ({
+  _tag: "UserInput",
+  input: Input.text(text),
+  ...options
+})
+
+/** Abort the running turn. */
+export const interrupt: Op = { _tag: "Interrupt" }
+
+/** Settle a request. */
+export const answer = (requestId: RequestId, decision: Decision): Op => ({ _tag: "Answer", requestId, decision })

@@ -1,0 +1,35 @@
+/**
+ * How a turn ended: a value, never an error. Interruption is not a failure; it becomes `Aborted` at the owner.
+ */
+import type * as Cause from "effect/Cause"
+import * as Schema from "effect/Schema"
+
+/**
+ * Why a turn was asked to stop: `Interrupted` by a person or program, `Replaced` by another task, `Deadline` passed,
+ * `Budget` spent, its `Parent` ended, or the session's `Shutdown`.
+ */
+export const AbortReason = Schema.Literals(["Interrupted", "Replaced", "Deadline", "Budget", "Parent", "Shutdown"])
+/** @see {@link AbortReason} */
+export type AbortReason = typeof AbortReason.Type
+
+/** The task returned. */
+export interface Completed<out A> {
+  readonly _tag: "Completed"
+  readonly value: A
+}
+
+/** The task failed or died, or its journal could not be written; the cause holds no interruption alone. */
+export interface Failed<out E> {
+  readonly _tag: "Failed"
+  readonly cause: Cause.Cause<E>
+}
+
+/** The turn was stopped. `stragglers` names what had not ended when it settled (contract I3). */
+export interface Aborted {
+  readonly _tag: "Aborted"
+  readonly reason: AbortReason
+  readonly stragglers: ReadonlyArray<string>
+}
+
+/** How a turn ended. */
+export type Outcome<A, E = never> = Completed<A> | Failed<E> | Aborted

@@ -1,0 +1,98 @@
+/**
+ * Tunables of a session, and the choices in which a session may follow the reference instead of the contract.
+ */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+
+/**
+ * Limits and delays. Provide a changed record to change them: `Effect.provideService(SessionConfig, { ...defaults, grace: "1 second" })`.
+ */
+export interface SessionTunables {
+  /** How long an aborted turn waits for its task and clean-ups (contract I2, I3). Default 100 ms; 0 means not at all. */
+  readonly grace: Duration.Input
+  /** How long a task's abort hook may take. Default 100 ms. */
+  readonly abortHookLimit: Duration.Input
+  /** How long a process may take to end after its signal, before it is killed (contract X1). Default 500 ms. */
+  readonly processGrace: Duration.Input
+  /** How long the processes of an aborted turn are waited for after it settled (contract I3, X1). Default 2 s. */
+  readonly processDeadline: Duration.Input
+  /** How long a write of the journal may take (contract S2). Default 10 s. */
+  readonly journalDeadline: Duration.Input
+  /** How many accepted inputs may wait. Default 512. */
+  readonly inboxCapacity: number
+  /** How many characters one input may have. Default 1,048,576. */
+  readonly inputLimit: number
+  /** How many events wait for a slow subscriber before text is merged and records are read back. Default 512. */
+  readonly subscriberCapacity: number
+  /** How often a request is tried again that never began to answer. Default 4; 0 means once only. */
+  readonly requestRetries: number
+  /** How often a request is tried again whose answer broke off. Default 5; 0 means once only. */
+  readonly streamRetries: number
+  /** The first delay between two tries; it doubles, and varies by 10 % each way. Default 200 ms. */
+  readonly retryDelay: Duration.Input
+  /** How many tools of one turn may run at once. Default 16. */
+  readonly toolConcurrency: number
+  /** How often Stop hooks may continue one turn. Default 8. */
+  readonly stopContinuations: number
+  /** How long a request waits for an answer (contract A2). Default none: an interactive root waits. */
+  readonly requestDeadline: Duration.Input | undefined
+}
+
+/** The defaults. */
+export const defaults: SessionTunables = {
+  grace: "100 millis",
+  abortHookLimit: "100 millis",
+  processGrace: "500 millis",
+  processDeadline: "2 seconds",
+  journalDeadline: "10 seconds",
+  inboxCapacity: 512,
+  inputLimit: 1_048_576,
+  subscriberCapacity: 512,
+  requestRetries: 4,
+  streamRetries: 5,
+  retryDelay: "200 millis",
+  toolConcurrency: 16,
+  stopContinuations: 8,
+  requestDeadline: undefined
+}
+
+/** The tunables in force, with {@link defaults} as default. */
+export class SessionConfig extends Context.Reference<SessionTunables>("@spindle/core/SessionConfig", {
+  defaultValue: () => defaults
+}) {}
+
+/**
+ * The choices in which this project differs from the reference system. The defaults follow the contract.
+ */
+export interface SessionChoices {
+  /** What an interrupt does to the processes of its turn. */
+  readonly processesOnInterrupt: "end" | "keep"
+  /** What happens to steered input that is still there when the task returns: one more model request, or a record only. */
+  readonly leftoverInput: "request" | "record"
+  /** What an interrupt does to steered input that was not carried: hand it back by name, or drop it by name. */
+  readonly steeredOnInterrupt: "return" | "drop"
+  /** When the history gets the marker of contract I5. */
+  readonly marker: "contract" | "interrupted-only"
+  /** Whether aborted turns are counted in turn metrics. */
+  readonly abortedTurnMetrics: boolean
+}
+
+/** The choices in force. */
+export class SessionPolicy extends Context.Reference<SessionChoices>("@spindle/core/SessionPolicy", {
+  defaultValue: () => ({
+    processesOnInterrupt: "end",
+    leftoverInput: "request",
+    steeredOnInterrupt: "return",
+    marker: "contract",
+    abortedTurnMetrics: true
+  })
+}) {
+  /** The choices of the reference system. */
+  static readonly reference: SessionChoices = {
+    processesOnInterrupt: "keep",
+    leftoverInput: "record",
+    steeredOnInterrupt: "drop",
+    marker: "interrupted-only",
+    abortedTurnMetrics: false
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Every typed failure of the package that more than one module can raise. Each carries the ids that were known where
+ * it arose; its message is made from its fields.
+ */
+import * as Schema from "effect/Schema"
+import { SessionId } from "./Ids.ts"
+
+/** No journal has this id. Trying again does not help. */
+export class SessionNotFound extends Schema.TaggedError<SessionNotFound>()("SessionNotFound", {
+  sessionId: SessionId
+}) {
+  override get message() {
+    return `session ${this.sessionId} does not exist`
+  }
+}
+
+/** Another writer holds the session (contract J2). Trying again helps once it has let go. */
+export class SessionBusy extends Schema.TaggedError<SessionBusy>()("SessionBusy", {
+  sessionId: SessionId,
+  holder: Schema.optionalKey(Schema.String)
+}) {
+  override get message() {
+    return `session ${this.sessionId} is being written by another process${
+      this.holder === undefined ? "" : ` (${this.holder})`
+    }`
+  }
+}
+
+/** The journal could not be read or written (contract J5). The session refuses further work. */
+export class JournalFailed extends Schema.TaggedError<JournalFailed>()("JournalFailed", {
+  sessionId: SessionId,
+  operation: Schema.Literals(["open", "read", "append", "flush", "list", "lease", "fence"]),
+  detail: Schema.optionalKey(Schema.String),
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
+  override get message() {
+    return `the journal of session ${this.sessionId} failed to ${this.operation}${
+      this.detail === undefined ? "" : `: ${this.detail}`
+    }`
+  }
+}
+
+/** The session has ended, or failed; it takes nothing any more. */
+export class SessionClosed extends Schema.TaggedError<SessionClosed>()("SessionClosed", { sessionId: SessionId }) {
+  override get message() {
+    return `session ${this.sessionId} is closed`
+  }
+}
+
+/**
+ * What kind of trouble a model request met. `Disconnected`, `IdleTimeout`, `ServerError`, `RateLimited` and `Connection`
+ * may pass by themselves; the others need somebody to change something first.
+ */
+export const ModelFailureKind = Schema.Literals([
+  "Connection",
+  "Disconnected",
+  "IdleTimeout",
+  "ServerError",
+  "RateLimited",
+  "Overloaded",
+  "QuotaExceeded",
+  "Unauthorized",
+  "ContextWindowExceeded",
+  "InvalidRequest",
+  "InvalidResponse",
+  "Incomplete"
+])
+/** @see {@link ModelFailureKind} */
+export type ModelFailureKind = typeof ModelFailureKind.Type
+
+const retryable: ReadonlySet<ModelFailureKind> = new Set([
+  "Connection",
+  "Disconnected",
+  "IdleTimeout",
+  "ServerError",
+  "RateLimited"
+])
+
+/**
+ * A model request failed. `detail` is what the provider said, `status` its HTTP status, `retryAfterMillis` the delay it
+ * asked for.
+ */
+export class ModelFailed extends Schema.TaggedError<ModelFailed>()("ModelFailed", {
+  kind: ModelFailureKind,
+  provider: Schema.String,
+  model: Schema.String,
+  detail: Schema.optionalKey(Schema.String),
+  status: Schema.optionalKey(Schema.Finite),
+  retryAfterMillis: Schema.optionalKey(Schema.Finite),
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
+  override get message() {
+    return this.detail ?? `${this.provider} ${this.model}: ${this.kind}`
+  }
+  /** Whether the same request may succeed later. */
+  get isRetryable(): boolean {
+    return retryable.has(this.kind)
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * Token counts. All numbers are counts of tokens, at least 0.
+ */
+import * as Schema from "effect/Schema"
+
+/** Counts of one request, of a turn, or of a session. `cachedInput` is part of `input`, `reasoning` of `output`. */
+export const TokenUsage = Schema.Struct({
+  input: Schema.Finite,
+  cachedInput: Schema.Finite,
+  output: Schema.Finite,
+  reasoning: Schema.Finite,
+  total: Schema.Finite
+})
+/** @see {@link TokenUsage} */
+export type TokenUsage = typeof TokenUsage.Type
+
+/** No tokens. */
+export const zero: TokenUsage = { input: 0, cachedInput: 0, output: 0, reasoning: 0, total: 0 }
+
+/** The sum of two counts. */
+export const add = (self: TokenUsage, that: TokenUsage): TokenUsage => ({
+  input: self.input + that.input,
+  cachedInput: self.cachedInput + that.cachedInput,
+  output: self.output + that.output,
+  reasoning: self.reasoning + that.reasoning,
+  total: self.total + that.total
+})
+
+/** The difference of two counts; each field is floored at 0. */
+export const subtract = (self: TokenUsage, that: TokenUsage): TokenUsage => ({
+  input: Math.max(0, self.input - that.input),
+  cachedInput: Math.max(0, self.cachedInput - that.cachedInput),
+  output: Math.max(0, self.output - that.output),
+  reasoning: Math.max(0, self.reasoning - that.reasoning),
+  total: Math.max(0, self.total - that.total)
+})

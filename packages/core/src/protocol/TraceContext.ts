@@ -1,0 +1,33 @@
+/**
+ * W3C trace context (https://www.w3.org/TR/trace-context/): how a caller's trace reaches a turn (contract O1).
+ */
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Tracer from "effect/Tracer"
+
+/** The two headers, as they came. */
+export const TraceContext = Schema.Struct({
+  traceparent: Schema.String,
+  tracestate: Schema.optionalKey(Schema.String)
+})
+/** @see {@link TraceContext} */
+export type TraceContext = typeof TraceContext.Type
+
+const pattern = /^[\da-f]{2}-([\da-f]{32})-([\da-f]{16})-([\da-f]{2})$/
+
+/**
+ * The span that a trace context names, as a parent for spans of our own; none if `traceparent` is malformed, of version
+ * `ff`, or all zero.
+ */
+export const toSpan = (trace: TraceContext): Option.Option<Tracer.ExternalSpan> => {
+  const match = pattern.exec(trace.traceparent)
+  if (match === null || trace.traceparent.startsWith("ff")) return Option.none()
+  const [, traceId = "", spanId = "", flags = "00"] = match
+  if (/^0+$/.test(traceId) || /^0+$/.test(spanId)) return Option.none()
+  return Option.some(Tracer.externalSpan({ traceId, spanId, sampled: (Number.parseInt(flags, 16) & 1) === 1 }))
+}
+
+/** The trace context that names a span. */
+export const fromSpan = (span: Tracer.AnySpan): TraceContext => ({
+  traceparent: `00-${span.traceId}-${span.spanId}-${span.sampled ? "01" : "00"}`
+})

@@ -1,0 +1,16 @@
+import { defaultServerConditions } from "vite"
+import { defineConfig } from "vitest/config"
+
+const conditions = ["spindle-source", ...defaultServerConditions]
+
+export default defineConfig({
+  test: {
+    projects: ["core", "tools", "testing", "openai", "cli"].map((name) => ({
+      root: `./packages/${name}`,
+      resolve: { conditions },
+      ssr: { resolve: { conditions, externalConditions: conditions } },
+      test: { name, include: ["test/**/*.test.ts"], testTimeout: 30_000 }
+    })),
+    coverage: { provider: "v8" as const, include: ["packages/*/src/**/*.ts"], reporter: ["text", "json-summary"] }
+  }
+})
