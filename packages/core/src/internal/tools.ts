@@ -58,6 +58,8 @@ const entry = (tool: Tool.Any, policy: ToolPolicy<any>, context: Context.Context
         (input: Context.Context<never>) => Context.merge(handler.context, input)
       ),
     encodeSuccess: Schema.encodeUnknownEffect(tool.successSchema as Schema.Codec<unknown, unknown>),
-    encodeFailure: Schema.encodeUnknownEffect(Tool.failureResultSchema(tool) as any)
+    encodeFailure: Schema.encodeUnknownEffect(
+      Tool.failureResultSchema(tool) as unknown as Schema.Codec<unknown, unknown>
+    )
   }
 }

@@ -6,7 +6,7 @@
  * belongs to and the offset (in UTF-16 code units) at which its text stands, so that deltas can be merged without loss.
  */
 import * as Schema from "effect/Schema"
-import { CallId, ItemId, ProcessId, RequestId, SessionId, SubmissionId, TurnId } from "./Ids.ts"
+import { CallId, type ItemId, ProcessId, RequestId, SessionId, SubmissionId, TurnId } from "./Ids.ts"
 import { Delivery, Input } from "./Input.ts"
 import { Item } from "./Item.ts"
 import { Decision } from "./Op.ts"
