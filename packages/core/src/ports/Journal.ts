@@ -28,8 +28,8 @@ export interface JournalWriter {
    * interruptible; a session bounds its wait instead. **Errors**: `JournalFailed`; nothing of the batch was acknowledged, and the writer refuses all later ones.
    */
   readonly append: (records: ReadonlyArray<Record>) => Effect.Effect<void, JournalFailed>
-  /** The records from a number on, acknowledged ones only. */
-  readonly read: (from: number) => Effect.Effect<ReadonlyArray<Record>, JournalFailed>
+  /** At most `limit` records from a number on, acknowledged ones only; none when there are no more. */
+  readonly read: (from: number, limit: number) => Effect.Effect<ReadonlyArray<Record>, JournalFailed>
 }
 
 /** A line of a list of sessions. */
@@ -78,9 +78,9 @@ interface MemoryJournal {
 
 const makeMemory = (retainCount: number, retainClosed: boolean): (typeof Journal)["Service"] => {
   const journals = new Map<SessionId, MemoryJournal>()
-  const since = (journal: MemoryJournal, from: number) => {
-    const first = journal.records[0]?.seq ?? 0
-    return journal.records.slice(Math.max(0, from - first))
+  const since = (journal: MemoryJournal, from: number, limit: number) => {
+    const start = Math.max(0, from - (journal.records[0]?.seq ?? 0))
+    return journal.records.slice(start, start + limit)
   }
   const writer = (journal: MemoryJournal): JournalWriter => ({
     opened: { records: journal.records.slice(), cutBytes: 0, cutFile: undefined },
@@ -91,7 +91,7 @@ const makeMemory = (retainCount: number, retainClosed: boolean): (typeof Journal
         // trimmed in blocks, so that appending stays constant in time
         if (journal.records.length > 2 * retainCount) journal.records = journal.records.slice(-retainCount)
       }),
-    read: (from) => Effect.sync(() => since(journal, from))
+    read: (from, limit) => Effect.sync(() => since(journal, from, limit))
   })
   return {
     open: (sessionId, mode) =>

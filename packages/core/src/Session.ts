@@ -1,0 +1,272 @@
+/**
+ * A session: one conversation that runs one turn at a time, in a scope of its own.
+ *
+ * It owns a journal, a history, an inbox and at most one turn; it is told operations by `submit` and tells events in return. Applications make one from
+ * an `Agent` and whatever the agent needs, and give it tasks of their own by `start`. Closing the scope that made it stops what runs, settles it and lets go of
+ * the journal. `Sessions` keeps many by id.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Agent } from "./Agent.ts"
+import * as Opening from "./internal/opening.ts"
+import type { Kernel } from "./internal/kernel.ts"
+import * as Processes from "./internal/processes.ts"
+import { Recorder } from "./internal/recorder.ts"
+import * as Submissions from "./internal/submissions.ts"
+import { Subscribers } from "./internal/subscribers.ts"
+import * as Turns from "./internal/turns.ts"
+import { Approvals } from "./ports/Approvals.ts"
+import { Hooks } from "./ports/Hooks.ts"
+import { Journal } from "./ports/Journal.ts"
+import { Model } from "./ports/Model.ts"
+import { SessionObserver } from "./ports/SessionObserver.ts"
+import { IdGenerator, type ProcessId, type SessionId, type SubmissionId, type TurnId } from "./protocol/Ids.ts"
+import * as Input from "./protocol/Input.ts"
+import type { Item } from "./protocol/Item.ts"
+import type { Op, Receipt } from "./protocol/Op.ts"
+import type { AbortReason } from "./protocol/Outcome.ts"
+import { SessionConfig, SessionPolicy } from "./protocol/SessionConfig.ts"
+import { type JournalFailed, type SessionBusy, SessionClosed, type SessionNotFound } from "./protocol/SessionError.ts"
+import type { SessionEvent } from "./protocol/SessionEvent.ts"
+import type { TokenUsage } from "./protocol/TokenUsage.ts"
+import type { TraceContext } from "./protocol/TraceContext.ts"
+import * as History from "./rules/History.ts"
+import * as RegularTask from "./tasks/RegularTask.ts"
+import type { Task } from "./Task.ts"
+import * as TaskSupervisor from "./TaskSupervisor.ts"
+import type { Turn } from "./Turn.ts"
+
+/** What a session is at one moment. */
+export interface Snapshot {
+  readonly sessionId: SessionId
+  /** The number of the next record: `events({ from: seq })` begins with what comes after this snapshot. */
+  readonly seq: number
+  readonly status: "idle" | "running" | "aborting" | "settling" | "failed" | "closed"
+  readonly turnId: TurnId | undefined
+  readonly items: ReadonlyArray<Item>
+  /** Accepted input that waits, in order. */
+  readonly waiting: ReadonlyArray<SubmissionId>
+  readonly usage: TokenUsage
+  readonly turnCount: number
+}
+
+/** How to make a session. */
+export interface SessionOptions {
+  /** Opens this session again. Without it a new one is made. */
+  readonly resume?: SessionId
+  /** The id of the new session; by default one is drawn. */
+  readonly sessionId?: SessionId
+  /** What the first record says about the host. */
+  readonly meta?: { readonly [key: string]: string }
+}
+
+/**
+ * One conversation.
+ *
+ * @example
+ * ```ts
+ * import { Agent, Op, Session } from "@spindle/core"
+ * import { Effect } from "effect"
+ *
+ * const agent = Agent.make({ instructions: "Answer in one sentence." })
+ *
+ * export const program = Effect.gen(function*() {
+ *   const session = yield* Session.make(agent)
+ *   const receipt = yield* session.submit(Op.userInput("What is a fiber?"))
+ *   yield* session.awaitIdle
+ *   return receipt._tag
+ * }).pipe(Effect.scoped)
+ * ```
+ */
+export class Session extends Context.Service<Session, {
+  readonly sessionId: SessionId
+  /**
+   * Takes one operation and answers its one receipt (contract P1). Input is durable before it is acknowledged (P2).
+   * **Interruption**: before the append nothing happened; from it on the call is not interruptible, and bounded by the deadline of the journal.
+   * **Errors**: `JournalFailed` when the operation could not be written; it is then not accepted, and the session has failed.
+   */
+  readonly submit: (
+    op: Op,
+    options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }
+  ) => Effect.Effect<Receipt, JournalFailed>
+  /**
+   * Runs a task in a turn of its own, instead of whatever runs, which is aborted as `Replaced` (S4). The turn provides `Turn` and `Scope`.
+   * **Interruption** stops only the wait: the turn starts all the same. **Errors**: `SessionClosed`.
+   */
+  readonly start: <A, E, R>(
+    task: Task<A, E, R>,
+    input?: Input.Input
+  ) => Effect.Effect<Turns.RunningTurn<A, E>, SessionClosed, Exclude<R, Turn | Scope.Scope>>
+  /** Input for the running turn and no other: `submit` with an expected turn. See there. */
+  readonly steer: (input: Input.Input, expectedTurnId: TurnId) => Effect.Effect<Receipt, JournalFailed>
+  /**
+   * Asks the running turn to stop, and answers at once whether it hit one (I1). Waiting for its end is `awaitIdle`. **Interruption**: none, it is
+   * one step.
+   */
+  readonly abort: (reason?: AbortReason) => Effect.Effect<boolean>
+  /**
+   * What the session tells, from a record on (by default from its first). Each subscriber holds a bounded number of events; records are never
+   * left out, text may come in larger pieces (W2). Ends with the session. **Interruption** ends the subscription. **Errors**: `JournalFailed`
+   * when records cannot be read back.
+   */
+  readonly events: (options?: { readonly from?: number }) => Stream.Stream<SessionEvent, JournalFailed>
+  /** Waits until nothing runs and nothing is about to. **Interruption** stops only the wait. */
+  readonly awaitIdle: Effect.Effect<void>
+  /** What the session is now. */
+  readonly snapshot: Effect.Effect<Snapshot>
+  /** Processes that are running for this session, with a name for people. */
+  readonly processes: Effect.Effect<ReadonlyArray<{ readonly processId: ProcessId; readonly name: string }>>
+}>()("@spindle/core/Session") {
+  /**
+   * Makes a session in the current scope, new or resumed, from its journal.
+   *
+   * **Interruption** before it is made leaves no lease and no open file. **Errors**: `SessionNotFound` and `SessionBusy` from the journal; `JournalFailed` when it cannot
+   * be read or written.
+   */
+  static readonly make = <R>(
+    agent: Agent<R>,
+    options: SessionOptions = {}
+  ): Effect.Effect<
+    Session["Service"],
+    SessionNotFound | SessionBusy | JournalFailed,
+    R | Model | Journal | Scope.Scope
+  > => makeSession(agent, options)
+
+  /** A session as a layer; see {@link Session.make}. */
+  static readonly layer = <R>(
+    agent: Agent<R>,
+    options: SessionOptions = {}
+  ): Layer.Layer<Session, SessionNotFound | SessionBusy | JournalFailed, Exclude<R, Scope.Scope> | Model | Journal> =>
+    Layer.effect(Session, makeSession(agent, options))
+}
+
+const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: SessionOptions) {
+  const services = yield* Effect.context<R | Model>()
+  const journal = yield* Journal
+  const clock = yield* Clock.Clock
+  const ids = yield* IdGenerator
+  const newId = () => ids.next(clock.currentTimeMillisUnsafe())
+  const sessionId = options.resume ?? options.sessionId ?? (newId() as SessionId)
+  const writer = yield* journal.open(sessionId, options.resume === undefined ? "create" : "existing")
+  const kernel = yield* makeKernel(sessionId, options, writer, clock, newId)
+  yield* Effect.acquireRelease(Effect.void, () => close(kernel.value, kernel.subscribers))
+  yield* Opening.open(kernel.value, writer.opened, options)
+  const regular = { task: RegularTask.make(agent), services }
+  return service(kernel.value, kernel.subscribers, writer, Submissions.make(kernel.value, regular))
+})
+
+const makeKernel = Effect.fnUntraced(function* (
+  sessionId: SessionId,
+  options: SessionOptions,
+  writer: Parameters<Subscribers["stream"]>[1],
+  clock: Clock.Clock,
+  newId: () => string
+) {
+  const context = yield* Effect.context<never>()
+  const config = yield* SessionConfig
+  const observer = yield* SessionObserver
+  const state = Opening.stateOf(writer.opened)
+  const subscribers: Subscribers = new Subscribers(config.subscriberCapacity, () => kernel.ledger?.openText() ?? [], state.seq)
+  const supervisor = TaskSupervisor.makeUnsafe(context, clock)
+  const recorder = new Recorder(
+    {
+      sessionId,
+      writer,
+      context,
+      clock,
+      deadline: config.journalDeadline,
+      subscribers,
+      observe: observer === undefined ? undefined : (event) => observer.onEvent(sessionId, event),
+      onFailure: (error) => supervisor.fail(Cause.fail(error))
+    },
+    state
+  )
+  const kernel: Kernel = {
+    sessionId,
+    context,
+    clock,
+    config,
+    policy: yield* SessionPolicy,
+    hooks: yield* Hooks,
+    decider: yield* Approvals,
+    newId,
+    recorder,
+    supervisor,
+    requests: new Map(),
+    processes: new Map(),
+    ledger: undefined,
+    greeted: false,
+    source: options.resume === undefined ? "new" : "resumed",
+    replacing: 0,
+    next: undefined,
+    closed: false
+  }
+  return { value: kernel, subscribers }
+})
+
+/** Stops what runs, settles it, ends every process, and ends the streams; bounded in time (S7). */
+const close = (kernel: Kernel, subscribers: Subscribers): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    kernel.closed = true
+    kernel.supervisor.abort("Shutdown")
+    yield* Effect.timeoutOption(kernel.supervisor.awaitIdle, Turns.closeLimit(kernel))
+    if (kernel.processes.size > 0) {
+      yield* Effect.timeoutOption(kernel.supervisor.outlive(Processes.endAll(kernel)), kernel.config.processDeadline)
+    }
+    yield* Effect.ignore(kernel.recorder.barrier)
+    kernel.recorder.closed = true
+    subscribers.end()
+  })
+
+const service = (
+  kernel: Kernel,
+  subscribers: Subscribers,
+  writer: Parameters<Subscribers["stream"]>[1],
+  submissions: Submissions.Submissions
+): Session["Service"] => {
+  const { recorder, sessionId, supervisor } = kernel
+  const awaitIdle: Effect.Effect<void> = Effect.suspend(() => {
+    if (supervisor.state()._tag !== "Idle") return Effect.andThen(supervisor.awaitIdle, awaitIdle)
+    return kernel.next === undefined ? Effect.void : Effect.andThen(Fiber.await(kernel.next), awaitIdle)
+  })
+  const submit: Session["Service"]["submit"] = (op, options) =>
+    Effect.suspend(() => submissions.submit(op, options?.id ?? (kernel.newId() as SubmissionId), options?.trace))
+  return {
+    sessionId,
+    submit,
+    start: (task, input = []) =>
+      Effect.contextWith((services: Context.Context<Exclude<TaskServices<typeof task>, Turn | Scope.Scope>>) =>
+        Turns.replace(kernel, () => Turns.start(kernel, task, services, { input }, submissions.freed))
+      ),
+    steer: (input, expectedTurnId) => submit({ _tag: "UserInput", input, expectedTurnId }),
+    abort: (reason = "Interrupted") => Effect.sync(() => supervisor.abort(reason)),
+    events: (options) => subscribers.stream(options?.from ?? 0, writer),
+    awaitIdle,
+    snapshot: Effect.sync(() => ({
+      sessionId,
+      seq: recorder.state.seq,
+      status: statusOf(kernel),
+      turnId: recorder.state.turn?.turnId,
+      items: History.toArray(recorder.state.history),
+      waiting: recorder.state.inbox.map((entry) => entry.submissionId),
+      usage: recorder.state.usage,
+      turnCount: recorder.state.turnCount
+    })),
+    processes: Effect.sync(() => Array.from(kernel.processes.values(), ({ name, processId }) => ({ processId, name })))
+  }
+}
+
+type TaskServices<T> = T extends Task<any, any, infer R> ? R : never
+
+const statusOf = (kernel: Kernel): Snapshot["status"] => {
+  if (kernel.recorder.failure !== undefined) return "failed"
+  if (kernel.closed) return "closed"
+  const state = kernel.supervisor.state()._tag
+  return state === "Idle" ? "idle" : state === "Running" ? "running" : state === "Aborting" ? "aborting" : "settling"
+}

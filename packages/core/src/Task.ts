@@ -1,0 +1,49 @@
+/**
+ * What a turn runs: an effect with a name and a few answers about how it wants to be treated.
+ *
+ * A task never settles its own turn: it returns, and the supervisor settles. What it needs stands in its type; `Turn` and `Scope` are provided by the turn.
+ */
+import type * as Effect from "effect/Effect"
+import type { AbortReason } from "./protocol/Outcome.ts"
+import type { Turn } from "./Turn.ts"
+
+/** A value that a turn can run. */
+export interface Task<in out A, out E = never, out R = never> {
+  /** What `TurnStarted` says the turn is: `regular`, `compact`, or a name of one's own. */
+  readonly kind: string
+  /** The name of the turn's span. */
+  readonly spanName: string
+  readonly effect: Effect.Effect<A, E, R>
+  /** The last agent message in what the task returned; undefined leaves it to the history (contract S5). */
+  readonly lastMessage: (value: A) => string | undefined
+  /** Whether an abort interrupts the task at once, or signals it by `turn.aborting` and interrupts it when the grace is over (I2). */
+  readonly onAbort: "interrupt" | "signal"
+  /** Whether input may join the running turn (P7). Such a task takes it by `turn.takeInput`. */
+  readonly steerable: boolean
+  /**
+   * Runs after an abort, when the task has ended or is fenced, with a handle on the turn of its own that is not. It is waited for
+   * `SessionConfig.abortHookLimit`.
+   */
+  readonly abortHook: ((turn: Turn["Service"], reason: AbortReason) => Effect.Effect<void, never, R>) | undefined
+}
+
+/** Makes a task. By default it is interrupted by an abort, cannot be steered, and its result, when a string, is the last message. */
+export const make = <A, E, R>(
+  kind: string,
+  effect: Effect.Effect<A, E, R>,
+  options?: {
+    readonly spanName?: string
+    readonly lastMessage?: (value: A) => string | undefined
+    readonly onAbort?: "interrupt" | "signal"
+    readonly steerable?: boolean
+    readonly abortHook?: (turn: Turn["Service"], reason: AbortReason) => Effect.Effect<void, never, R>
+  }
+): Task<A, E, R> => ({
+  kind,
+  spanName: options?.spanName ?? `session_task.${kind}`,
+  effect,
+  lastMessage: options?.lastMessage ?? ((value) => (typeof value === "string" ? value : undefined)),
+  onAbort: options?.onAbort ?? "interrupt",
+  steerable: options?.steerable ?? false,
+  abortHook: options?.abortHook
+})

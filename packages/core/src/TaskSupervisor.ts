@@ -1,0 +1,318 @@
+/**
+ * One slot that runs one task at a time, and the owner that settles it.
+ *
+ * The supervisor decides *when* a task starts, is asked to stop and counts as ended; what that means for a conversation is its
+ * caller's `settle`. It knows no session: a `Session` gives it jobs, and so may any program that wants abort as interruption with a timed race.
+ *
+ * ```
+ *            start                exit                  settled
+ *   Idle ───────────► Running ───────────► Settling ───────────► Idle
+ *                        │                    ▲
+ *                        │ abort              │ exit and clean-ups, or the grace is over
+ *                        └──────► Aborting ───┘
+ * ```
+ *
+ * Invariants, as the property test numbers them:
+ * 1. A task starts from `Idle` only, so at most one runs (contract S1).
+ * 2. Each start is followed by exactly one `settled` (S2).
+ * 3. `abort` answers true exactly when it moves `Running` to `Aborting` (I1); the first reason stays.
+ * 4. From `Aborting` a job settles as aborted, whatever its task returns, or as failed by its owner (S2).
+ * 5. `Aborting` is left after the grace at the latest (I3).
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Semaphore from "effect/Semaphore"
+import type { AbortReason } from "./protocol/Outcome.ts"
+import type { Straggler } from "./protocol/SessionEvent.ts"
+
+/** Where a slot stands. */
+export type State =
+  | { readonly _tag: "Idle" }
+  | { readonly _tag: "Running" }
+  | { readonly _tag: "Aborting"; readonly reason: AbortReason }
+  | { readonly _tag: "Settling"; readonly as: "returned" | "aborted" | "failed" }
+
+/** What can happen to a slot. */
+export type Signal =
+  | { readonly _tag: "Start" }
+  | { readonly _tag: "Exit" }
+  | { readonly _tag: "Abort"; readonly reason: AbortReason }
+  | { readonly _tag: "GraceOver" }
+  | { readonly _tag: "OwnerFailed" }
+  | { readonly _tag: "Settled" }
+
+/** The slot before the first start, and between two jobs. */
+export const idle: State = { _tag: "Idle" }
+
+/** The pure rule: what a signal does to a slot. A signal that means nothing in a state leaves it as it is. */
+export const next = (state: State, signal: Signal): State => {
+  switch (signal._tag) {
+    case "Start":
+      return state._tag === "Idle" ? { _tag: "Running" } : state
+    case "Exit":
+      return state._tag === "Running" ? { _tag: "Settling", as: "returned" } : state
+    case "Abort":
+      return state._tag === "Running" ? { _tag: "Aborting", reason: signal.reason } : state
+    case "GraceOver":
+      return state._tag === "Aborting" ? { _tag: "Settling", as: "aborted" } : state
+    case "OwnerFailed":
+      return state._tag === "Running" || state._tag === "Aborting" ? { _tag: "Settling", as: "failed" } : state
+    case "Settled":
+      return state._tag === "Settling" ? idle : state
+  }
+}
+
+/** How a job ended, for its `settle`. */
+export type Ended<A, E> =
+  | { readonly _tag: "Completed"; readonly value: A }
+  | { readonly _tag: "Failed"; readonly cause: Cause.Cause<E> }
+  | {
+    readonly _tag: "Aborted"
+    readonly reason: AbortReason
+    /** Milliseconds since 1970 at which the abort was accepted. */
+    readonly requestedAt: number
+    /** What had not ended. Each reports its end to `stragglerEnded` later. */
+    readonly stragglers: ReadonlyArray<Straggler>
+  }
+
+/** What an abort runs beside the interruption of the task, with the same grace. */
+export interface Cleanup {
+  readonly kind: Straggler["kind"]
+  readonly name: string
+  readonly run: (reason: AbortReason) => Effect.Effect<void>
+}
+
+/** A task and what its owner does around it. All effects run in the context that the supervisor was made in. */
+export interface Job<A, E> {
+  readonly name: string
+  /** The task, with all that it needs. It gets the fibers and scopes of its own making. */
+  readonly run: Effect.Effect<A, E>
+  /** Interrupt the task at the abort, or signal it (see `Slot.aborting`) and interrupt it when the grace is over (contract I2). */
+  readonly onAbort: "interrupt" | "signal"
+  /** How long an abort waits for the task and the clean-ups; 0 is not at all. */
+  readonly grace: Duration.Input
+  /** Runs after an abort, when the task has ended or is fenced; it is waited for `abortHookLimit`. */
+  readonly abortHook: ((reason: AbortReason) => Effect.Effect<void>) | undefined
+  readonly abortHookLimit: Duration.Input
+  /** Runs exactly once, uninterruptible, when the job has ended and before the slot is free. It must be bounded in time. */
+  readonly settle: (ended: Ended<A, E>) => Effect.Effect<void>
+  /** Runs when the slot is free again, before whoever waits for that is told; it may start the next job. */
+  readonly freed: () => void
+  /** Runs when something ends that `settle` was told of as a straggler. */
+  readonly stragglerEnded: (straggler: Straggler, afterMillis: number) => void
+}
+
+/** The view that a running job has of its slot. */
+export interface Slot {
+  /** Why the job is stopping; undefined while nobody asked. From then on it is *closing*. */
+  readonly reason: () => AbortReason | undefined
+  /** Whether the job counts as ended: each call of its task is to be refused. */
+  readonly isFenced: () => boolean
+  /** Waits for the request to stop. */
+  readonly aborting: Effect.Effect<AbortReason>
+  /** Adds a clean-up; answers the way to take it back. A clean-up that comes after the abort is started at once. */
+  readonly onAbort: (cleanup: Cleanup) => () => void
+}
+
+/** One slot. */
+export interface TaskSupervisor {
+  readonly state: () => State
+  /** Starts a job in a free slot, at once, and answers whether the slot was free. `registered` runs before the task does (S6). */
+  readonly start: <A, E>(job: Job<A, E>, registered: (slot: Slot) => Job<A, E>["run"]) => boolean
+  /** Asks the running job to stop, and answers at once (I1). */
+  readonly abort: (reason: AbortReason) => boolean
+  /** Ends the running job as failed, because its owner cannot go on. */
+  readonly fail: (cause: Cause.Cause<unknown>) => void
+  /** Waits until the slot is free. **Interruption** stops only the wait. */
+  readonly awaitIdle: Effect.Effect<void>
+  /** Runs one transition at a time, in order of arrival; used by whoever replaces a job. */
+  readonly turnstile: <A, E, R>(transition: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Runs an effect in a fiber that outlives its caller, and waits for it. **Interruption** stops only the wait. */
+  readonly outlive: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
+}
+
+/**
+ * Starts a fiber that nobody else interrupts: the one place where a fiber may outlive its waiter. Owners of jobs, tasks, clean-ups and transitions are
+ * started here; each ends by itself or through its supervisor.
+ */
+const detach = <A, E>(context: Context.Context<never>, effect: Effect.Effect<A, E>, uninterruptible = false): Fiber.Fiber<A, E> =>
+  Effect.runForkWith(context)(effect, { uninterruptible })
+
+class RunningJob implements Slot {
+  readonly left = Deferred.makeUnsafe<void>()
+  readonly signal = Deferred.makeUnsafe<AbortReason>()
+  cleanups: Set<Cleanup> | undefined
+  late: ((cleanup: Cleanup) => void) | undefined
+  why: AbortReason | undefined
+  requestedAt = 0
+  fenced = false
+  failure: Cause.Cause<unknown> | undefined
+  readonly aborting = Deferred.await(this.signal)
+  readonly reason = () => this.why
+  readonly isFenced = () => this.fenced
+  readonly onAbort = (cleanup: Cleanup) => {
+    if (this.late !== undefined) {
+      this.late(cleanup)
+      return () => {}
+    }
+    this.cleanups ??= new Set()
+    this.cleanups.add(cleanup)
+    return () => void this.cleanups?.delete(cleanup)
+  }
+}
+
+/** Makes a supervisor whose fibers run in the context of the caller. */
+export const make: Effect.Effect<TaskSupervisor> = Effect.gen(function* () {
+  const context = yield* Effect.context<never>()
+  const clock = yield* Clock.Clock
+  return makeUnsafe(context, clock)
+})
+
+/** The same, for callers that have context and clock at hand. */
+export const makeUnsafe = (context: Context.Context<never>, clock: Clock.Clock): TaskSupervisor => {
+  let state: State = idle
+  let current: RunningJob | undefined
+  const idleWaiters: Array<() => void> = []
+  let gate: Semaphore.Semaphore | undefined
+
+  const signal = (what: Signal): boolean => {
+    const before = state
+    state = next(state, what)
+    return state !== before
+  }
+
+  const settled = (freed: () => void) => {
+    signal({ _tag: "Settled" })
+    current = undefined
+    freed()
+    if (state._tag === "Idle") for (const wake of idleWaiters.splice(0)) wake()
+  }
+
+  const start: TaskSupervisor["start"] = (job, registered) => {
+    if (!signal({ _tag: "Start" })) return false
+    const running = new RunningJob()
+    current = running
+    const run = registered(running)
+    const task = detach(context, run)
+    task.addObserver(() => {
+      if (signal({ _tag: "Exit" })) Deferred.doneUnsafe(running.left, Effect.void)
+    })
+    detach(context, own(job, running, task), true)
+    return true
+  }
+
+  /** The owner: the only one who settles. Not interruptible, and bounded by the grace, the hook's limit and `settle`. */
+  const own = <A, E>(job: Job<A, E>, running: RunningJob, task: Fiber.Fiber<A, E>) =>
+    Effect.gen(function* () {
+      yield* Deferred.await(running.left)
+      const ended: Ended<A, E> =
+        state._tag === "Aborting" ? yield* stop(job, running, task) : returned(running, task)
+      running.fenced = true
+      yield* job.settle(ended)
+      settled(job.freed)
+    })
+
+  /** The timed race of an abort (I2, I3): task and clean-ups side by side against the grace. */
+  const stop = Effect.fnUntraced(function* <A, E>(job: Job<A, E>, running: RunningJob, task: Fiber.Fiber<A, E>) {
+    const reason = running.why!
+    const open: Array<{ readonly straggler: Straggler; readonly fiber: Fiber.Fiber<unknown, unknown> }> = []
+    const begin = (cleanup: Cleanup) => {
+      open.push({
+        straggler: { kind: cleanup.kind, name: cleanup.name },
+        fiber: detach(context, cleanup.run(reason))
+      })
+    }
+    open.push({ straggler: { kind: "task", name: job.name }, fiber: task })
+    running.late = begin
+    if (job.onAbort === "interrupt") task.interruptUnsafe()
+    for (const cleanup of running.cleanups ?? []) begin(cleanup)
+    if (open.some(({ fiber }) => fiber.pollUnsafe() === undefined)) {
+      yield* Effect.timeoutOption(allEnded(open), job.grace)
+      if (task.pollUnsafe() === undefined) task.interruptUnsafe()
+    }
+    running.fenced = true
+    if (job.abortHook !== undefined) {
+      const hook = detach(context, job.abortHook(reason))
+      yield* Effect.timeoutOption(Fiber.await(hook), job.abortHookLimit)
+      if (hook.pollUnsafe() === undefined) {
+        open.push({ straggler: { kind: "hook", name: `${job.name} abort hook` }, fiber: hook })
+        hook.interruptUnsafe()
+      }
+    }
+    const ended = yield* Effect.sync(() => {
+      if (!signal({ _tag: "GraceOver" })) return returned(running, task)
+      const late = open.filter(({ fiber }) => fiber.pollUnsafe() === undefined)
+      for (const { fiber, straggler } of late) {
+        fiber.addObserver(() => job.stragglerEnded(straggler, clock.currentTimeMillisUnsafe() - running.requestedAt))
+      }
+      return {
+        _tag: "Aborted",
+        reason,
+        requestedAt: running.requestedAt,
+        stragglers: late.map(({ straggler }) => straggler)
+      } as const
+    })
+    return ended
+  })
+
+  const returned = <A, E>(running: RunningJob, task: Fiber.Fiber<A, E>): Ended<A, E> => {
+    if (running.failure !== undefined) {
+      task.interruptUnsafe()
+      return { _tag: "Failed", cause: running.failure as Cause.Cause<never> }
+    }
+    const exit = task.pollUnsafe() as Exit.Exit<A, E>
+    if (exit._tag === "Success") return { _tag: "Completed", value: exit.value }
+    // a task that was interrupted by nobody's abort has stopped itself; that is no failure (S5)
+    return Cause.hasInterruptsOnly(exit.cause)
+      ? { _tag: "Aborted", reason: "Interrupted", requestedAt: clock.currentTimeMillisUnsafe(), stragglers: [] }
+      : { _tag: "Failed", cause: exit.cause }
+  }
+
+  const awaitIdle = Effect.callback<void>((resume) => {
+    if (state._tag === "Idle") return resume(Effect.void)
+    const wake = () => resume(Effect.void)
+    idleWaiters.push(wake)
+    return Effect.sync(() => {
+      const index = idleWaiters.indexOf(wake)
+      if (index >= 0) idleWaiters.splice(index, 1)
+    })
+  })
+
+  return {
+    state: () => state,
+    start,
+    abort: (reason) => {
+      if (!signal({ _tag: "Abort", reason })) return false
+      const running = current!
+      running.why = reason
+      running.requestedAt = clock.currentTimeMillisUnsafe()
+      Deferred.doneUnsafe(running.signal, Effect.succeed(reason))
+      Deferred.doneUnsafe(running.left, Effect.void)
+      return true
+    },
+    fail: (cause) => {
+      if (!signal({ _tag: "OwnerFailed" })) return
+      const running = current!
+      running.failure = cause
+      running.fenced = true
+      Deferred.doneUnsafe(running.left, Effect.void)
+    },
+    awaitIdle,
+    turnstile: (transition) => Semaphore.withPermit((gate ??= Semaphore.makeUnsafe(1)), transition),
+    outlive: (effect) => Effect.suspend(() => Fiber.join(detach(context, effect)))
+  }
+}
+
+/** Waits for everything that is open, clean-ups included that join while it waits. */
+const allEnded = (
+  open: ReadonlyArray<{ readonly fiber: Fiber.Fiber<unknown, unknown> }>
+): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    for (let index = 0; index < open.length; index++) yield* Fiber.await(open[index]!.fiber)
+  })

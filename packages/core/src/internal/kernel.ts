@@ -1,0 +1,56 @@
+/** What the parts of one session share. Made by `Session.make`; each part changes only the fields that its comment names. */
+import type * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type { Decider } from "../ports/Approvals.ts"
+import type { HookSet } from "../ports/Hooks.ts"
+import type { ProcessId, RequestId, SessionId, TurnId } from "../protocol/Ids.ts"
+import type { SessionChoices, SessionTunables } from "../protocol/SessionConfig.ts"
+import type { TaskSupervisor } from "../TaskSupervisor.ts"
+import type { Answer } from "../Turn.ts"
+import type { Ledger } from "./ledger.ts"
+import type { Recorder } from "./recorder.ts"
+
+/** A process that is not known to have ended with all its descendants. */
+export interface OwnedProcess {
+  readonly processId: ProcessId
+  readonly turnId: TurnId
+  readonly name: string
+  readonly keep: boolean
+  readonly end: Effect.Effect<void>
+}
+
+/** One session. */
+export interface Kernel {
+  readonly sessionId: SessionId
+  /** The context in which fibers of the session run. */
+  readonly context: Context.Context<never>
+  readonly clock: Clock.Clock
+  readonly config: SessionTunables
+  readonly policy: SessionChoices
+  readonly hooks: HookSet
+  readonly decider: Decider
+  readonly newId: () => string
+  readonly recorder: Recorder
+  readonly supervisor: TaskSupervisor
+  /** Requests that wait, by id; each settles once. Changed by `requests`. */
+  readonly requests: Map<RequestId, (decision: Answer) => void>
+  /** Changed by `processes`. */
+  readonly processes: Map<ProcessId, OwnedProcess>
+  /** The ledger of the turn in the slot. Changed by `turns`. */
+  ledger: Ledger | undefined
+  /** Whether the hooks of the session's start have run. Changed by `takeInput`. */
+  greeted: boolean
+  readonly source: "new" | "resumed"
+  /** How many replacements wait at the turnstile; while one does, the queue is not started. Changed by `turns`. */
+  replacing: number
+  /** The fiber that is about to start the head of the queue. Changed by `submissions`. */
+  next: Fiber.Fiber<void> | undefined
+  /** Whether the session takes submissions. Changed by `Session`. */
+  closed: boolean
+}
+
+/** Milliseconds of a duration. */
+export const millis = (duration: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(duration))

@@ -1,0 +1,231 @@
+/**
+ * The ledger of one turn: text that is being streamed, calls and their results, the steering gate. It belongs to the owner of the turn and is complete
+ * at every moment, so that the turn can be settled without its task (contract I3, I6, I7).
+ */
+import type { CallId, ItemId, RequestId, SubmissionId, TurnId } from "../protocol/Ids.ts"
+import type { Input } from "../protocol/Input.ts"
+import type { Item, NewItem, ToolCall, ToolStatus } from "../protocol/Item.ts"
+import type { AbortReason } from "../protocol/Outcome.ts"
+import type { Delta } from "../protocol/SessionEvent.ts"
+import type * as SessionEvent from "../protocol/SessionEvent.ts"
+import type { TokenUsage } from "../protocol/TokenUsage.ts"
+import type { TraceContext } from "../protocol/TraceContext.ts"
+import * as History from "../rules/History.ts"
+import type { Slot } from "../TaskSupervisor.ts"
+import type { Kernel } from "./kernel.ts"
+
+/** Text of an item that has not ended. */
+export interface OpenText {
+  readonly itemId: ItemId
+  readonly kind: "AssistantMessage" | "Reasoning"
+  text: string
+}
+
+interface Call {
+  readonly call: ToolCall
+  readonly startedAt: number
+  outputLength: number
+  result: { readonly status: ToolStatus; readonly output: unknown } | undefined
+}
+
+/** How a turn was started. */
+export interface TurnOrigin {
+  readonly turnId: TurnId
+  readonly kind: string
+  readonly steerable: boolean
+  readonly submissionId: SubmissionId | undefined
+  readonly input: Input
+  readonly trace: TraceContext | undefined
+}
+
+/** The ledger of one turn. */
+export class Ledger {
+  readonly origin: TurnOrigin
+  readonly slot: Slot
+  /** Whether input may still join this turn (contract P4, P7). */
+  gateOpen: boolean
+  /** Text by the id that the model's stream gave it. */
+  readonly texts = new Map<string, OpenText>()
+  /** Calls in the order in which the model made them. */
+  private calls: Array<Call> = []
+  /** What the request carried whose response is being streamed; results wait until it has ended. */
+  private sent: ReadonlyArray<Item> | undefined
+  /** All text of that response. */
+  private answered = ""
+  /** The last model request of the turn. */
+  lastRequest: RequestId | undefined
+  private itemsStarted = 0
+  private readonly kernel: Kernel
+  private readonly startSeq: number
+
+  constructor(kernel: Kernel, origin: TurnOrigin, slot: Slot, startSeq: number) {
+    this.kernel = kernel
+    this.origin = origin
+    this.slot = slot
+    this.startSeq = startSeq
+    this.gateOpen = origin.steerable
+  }
+
+  /** Names an item of this turn. */
+  newItemId(): ItemId {
+    return `${this.startSeq}.${this.itemsStarted++}` as ItemId
+  }
+
+  /** Records an item under a new id. */
+  record(item: NewItem): Item {
+    return this.recordAs(this.newItemId(), item)
+  }
+
+  private recordAs(id: ItemId, item: NewItem): Item {
+    const named = { ...item, id } as Item
+    this.kernel.recorder.append({ _tag: "ItemRecorded", turnId: this.origin.turnId, item: named })
+    if (named._tag === "ToolCall") {
+      this.calls.push({
+        call: named,
+        startedAt: this.kernel.clock.currentTimeMillisUnsafe(),
+        outputLength: 0,
+        result: undefined
+      })
+    } else if (named._tag === "ToolResult") {
+      this.calls = this.calls.filter(({ call }) => call.callId !== named.callId)
+    }
+    return named
+  }
+
+  /** Adds to a text, which begins with its first piece, and tells it. */
+  addText(streamId: string, kind: OpenText["kind"], text: string): void {
+    if (text.length === 0) return
+    let open = this.texts.get(streamId)
+    if (open === undefined) {
+      open = { itemId: this.newItemId(), kind, text: "" }
+      this.texts.set(streamId, open)
+    }
+    const offset = open.text.length
+    open.text += text
+    this.answered += text
+    this.kernel.recorder.tell(this.delta(open, offset, text))
+  }
+
+  private delta(open: OpenText, offset: number, text: string): Delta {
+    return {
+      _tag: open.kind === "Reasoning" ? "ReasoningDelta" : "TextDelta",
+      turnId: this.origin.turnId,
+      itemId: open.itemId,
+      offset,
+      text
+    }
+  }
+
+  /** The open texts, whole, for subscribers that were behind. */
+  openText(): ReadonlyArray<Delta> {
+    return Array.from(this.texts.values(), (open) => this.delta(open, 0, open.text))
+  }
+
+  /** Ends a text and records it; an empty one without anything for the provider leaves nothing. */
+  endText(
+    streamId: string,
+    kind: OpenText["kind"],
+    extra: { readonly encrypted?: string; readonly providerId?: string; readonly partial?: "aborted" | "superseded" }
+  ): void {
+    const open = this.texts.get(streamId)
+    this.texts.delete(streamId)
+    if (open === undefined && extra.encrypted === undefined) return
+    const item: NewItem = { _tag: kind, text: open?.text ?? "", ...extra }
+    this.recordAs(open?.itemId ?? this.newItemId(), item)
+  }
+
+  /** A request goes out: the results of its calls wait until its response has ended. */
+  beginRequest(requestId: RequestId, items: ReadonlyArray<Item>): void {
+    this.lastRequest = requestId
+    this.sent = items
+    this.answered = ""
+  }
+
+  /**
+   * A response has ended: its open texts are cut, its usage is recorded, as reported or estimated, and results that are there are recorded in the
+   * order of their calls.
+   */
+  endRequest(
+    finish: (typeof SessionEvent.ModelResponded.Type)["finish"],
+    reported: TokenUsage | undefined,
+    partial: "aborted" | "superseded" | undefined
+  ): void {
+    if (this.sent === undefined) return
+    const items = this.sent
+    this.sent = undefined
+    if (partial === undefined) for (const [streamId, open] of [...this.texts]) this.endText(streamId, open.kind, {})
+    else for (const [streamId, open] of [...this.texts]) this.endText(streamId, open.kind, { partial })
+    const usage =
+      reported === undefined
+        ? { usage: History.estimateUsage(items, this.answered), estimated: true as const }
+        : { usage: reported }
+    this.kernel.recorder.append({
+      _tag: "ModelResponded",
+      turnId: this.origin.turnId,
+      requestId: this.lastRequest!,
+      finish,
+      ...usage
+    })
+    this.drainCalls()
+  }
+
+  /** Ends all texts that are open outside a request, as partial ones. */
+  closeTexts(): void {
+    for (const [streamId, open] of [...this.texts]) this.endText(streamId, open.kind, { partial: "aborted" })
+  }
+
+  /** The id under which a call is recorded: the model's, unless that is still open. */
+  freeCallId(callId: CallId): CallId {
+    let free = callId
+    for (let count = 2; this.calls.some(({ call }) => call.callId === free); count++) free = `${callId}#${count}` as CallId
+    return free
+  }
+
+  /** Tells output of a running call. */
+  output(callId: CallId, text: string): void {
+    const open = this.calls.find(({ call }) => call.callId === callId)
+    const offset = open?.outputLength ?? 0
+    if (open !== undefined) open.outputLength += text.length
+    this.kernel.recorder.tell({ _tag: "ToolOutput", turnId: this.origin.turnId, callId, offset, text })
+  }
+
+  /** Notes the result of a call; a second one is ignored. */
+  finish(callId: CallId, status: ToolStatus, output: unknown): void {
+    const open = this.calls.find(({ call }) => call.callId === callId)
+    if (open === undefined || open.result !== undefined) return
+    open.result = { status, output }
+    if (this.sent === undefined) this.drainCalls()
+  }
+
+  private drainCalls(): void {
+    while (this.calls[0]?.result !== undefined) this.recordResult(this.calls[0], this.calls[0].result)
+  }
+
+  private recordResult(
+    { call }: Call,
+    result: { readonly status: ToolStatus; readonly output: unknown },
+    aborted?: { readonly reason: AbortReason; readonly afterMillis: number }
+  ): void {
+    this.record({
+      _tag: "ToolResult",
+      callId: call.callId,
+      name: call.name,
+      ...result,
+      ...(aborted === undefined ? {} : { aborted })
+    })
+  }
+
+  /** Gives every open call a result: its own if it has one, else that it was aborted, or that the turn failed (contract I6). */
+  closeCalls(reason: AbortReason | undefined): void {
+    for (const open of [...this.calls]) {
+      const afterMillis = this.kernel.clock.currentTimeMillisUnsafe() - open.startedAt
+      if (open.result !== undefined) this.recordResult(open, open.result)
+      else if (reason === undefined) {
+        this.recordResult(open, { status: "failed", output: "The turn ended before this call did." })
+      } else {
+        const output = History.abortedOutput(reason, afterMillis)
+        this.recordResult(open, { status: "aborted", output }, { reason, afterMillis })
+      }
+    }
+  }
+}

@@ -1,0 +1,79 @@
+/** The first records of a session that is new, or opened again (contract J3, J6, J8). */
+import * as Effect from "effect/Effect"
+import type { Opened } from "../ports/Journal.ts"
+import type { ItemId } from "../protocol/Ids.ts"
+import type { JournalFailed } from "../protocol/SessionError.ts"
+import * as History from "../rules/History.ts"
+import * as Inbox from "../rules/Inbox.ts"
+import * as SessionState from "../rules/SessionState.ts"
+import type { Kernel } from "./kernel.ts"
+
+/** The state that a journal holds. */
+export const stateOf = (opened: Opened): SessionState.SessionState => SessionState.fold(opened.records)
+
+/** Writes the first record of a new session, or what a resume has to say and to settle. */
+export const open = (
+  kernel: Kernel,
+  opened: Opened,
+  options: { readonly meta?: { readonly [key: string]: string } }
+): Effect.Effect<void, JournalFailed> =>
+  Effect.suspend(() => {
+    const { recorder, sessionId } = kernel
+    if (recorder.state.seq === 0) {
+      recorder.append({ _tag: "SessionStarted", sessionId, meta: options.meta ?? {} })
+    } else {
+      recorder.append({
+        _tag: "SessionResumed",
+        cutBytes: opened.cutBytes,
+        ...(opened.cutFile === undefined ? {} : { cutFile: opened.cutFile })
+      })
+      settleCrashed(kernel)
+    }
+    return recorder.barrier
+  })
+
+/** A turn without an end was cut off by the death of its host: its calls are unknown, and it is marked as interrupted. */
+const settleCrashed = (kernel: Kernel): void => {
+  const { recorder } = kernel
+  const turn = recorder.state.turn
+  if (turn === undefined) return
+  const { turnId } = turn
+  for (const { requestId } of turn.requests) {
+    recorder.append({ _tag: "RequestSettled", turnId, requestId, decision: { _tag: "Cancelled", by: "end" } })
+  }
+  if (turn.modelRequest !== undefined) {
+    recorder.append({
+      _tag: "ModelResponded",
+      turnId,
+      requestId: turn.modelRequest,
+      finish: "aborted",
+      usage: History.estimateUsage(History.toArray(recorder.state.history), ""),
+      estimated: true
+    })
+  }
+  for (const call of turn.openCalls) {
+    recorder.append({ _tag: "ItemRecorded", turnId, item: History.unknownResult(call) })
+  }
+  const id = `${turn.startSeq}.${turn.itemCount}m` as ItemId
+  const content = [{ _tag: "Text" as const, text: History.markerText("Interrupted", []) }]
+  recorder.append({
+    _tag: "ItemRecorded",
+    turnId,
+    item: { _tag: "UserMessage", id, content, fragment: History.markerFragment }
+  })
+  const lastMessage = History.lastMessage(recorder.state.history, turn.firstItem)
+  recorder.append({
+    _tag: "TurnAborted",
+    turnId,
+    reason: "Interrupted",
+    requestedAt: kernel.clock.currentTimeMillisUnsafe(),
+    ...(lastMessage === undefined ? {} : { lastMessage }),
+    returned: [],
+    kept: recorder.state.inbox.map((entry: Inbox.Entry) => entry.submissionId),
+    dropped: [],
+    stragglers: [],
+    keptProcesses: [],
+    usage: recorder.state.turn!.usage,
+    crashed: true
+  })
+}

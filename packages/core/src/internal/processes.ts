@@ -1,0 +1,84 @@
+/** Processes of a session: recorded before they start, owned by their turn, ended with it (contract X1, X3). */
+import * as Effect from "effect/Effect"
+import type { Process, ProcessExit, ProcessFailed } from "../ports/Processes.ts"
+import { Processes } from "../ports/Processes.ts"
+import type { ProcessId } from "../protocol/Ids.ts"
+import type { AbortReason } from "../protocol/Outcome.ts"
+import type { TurnProcessSpec } from "../Turn.ts"
+import { type Kernel, millis } from "./kernel.ts"
+import type { Ledger } from "./ledger.ts"
+
+/** Starts a process that belongs to a turn. */
+export const start = (
+  kernel: Kernel,
+  ledger: Ledger,
+  spec: TurnProcessSpec,
+  flush: Effect.Effect<void>
+): Effect.Effect<Process, ProcessFailed, Processes> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      const processes = yield* Processes
+      const processId = kernel.newId() as ProcessId
+      const { turnId } = ledger.origin
+      const keep = spec.keep ?? false
+      const { callId, keep: _, ...rest } = spec
+      kernel.recorder.append({
+        _tag: "ProcessStarted",
+        processId,
+        turnId,
+        command: spec.command,
+        cwd: spec.cwd,
+        keep,
+        ...(callId === undefined ? {} : { callId })
+      })
+      const ended = (exit: ProcessExit) => kernel.recorder.append({ _tag: "ProcessEnded", processId, ...exit })
+      const started = restore(Effect.andThen(flush, processes.start({ ...rest, processId })))
+      const process = yield* Effect.onError(started, () => Effect.sync(() => ended({ exitCode: null })))
+      kernel.processes.set(processId, {
+        processId,
+        turnId,
+        name: `${spec.command.join(" ").slice(0, 80)} (pid ${process.pid})`,
+        keep,
+        end: Effect.andThen(
+          processes.end(processId, millis(kernel.config.processGrace)),
+          Effect.sync(() => void kernel.processes.delete(processId))
+        )
+      })
+      yield* Effect.sync(() => {
+        Effect.runForkWith(kernel.context)(Effect.map(process.exit, ended))
+      })
+      // an abort that came while the process was starting has not seen it
+      const reason = ledger.slot.reason()
+      if (!isKept(kernel, keep, reason)) ledger.slot.onAbort(cleanupOf(kernel, processId))
+      return process
+    })
+  )
+
+const isKept = (kernel: Kernel, keep: boolean, reason: AbortReason | undefined): boolean => {
+  if (reason === "Parent" || reason === "Shutdown") return false
+  return keep || (reason === "Interrupted" && kernel.policy.processesOnInterrupt === "keep")
+}
+
+const cleanupOf = (kernel: Kernel, processId: ProcessId) => {
+  const owned = kernel.processes.get(processId)!
+  return {
+    kind: "process" as const,
+    name: owned.name,
+    run: (reason: AbortReason) => (isKept(kernel, false, reason) ? Effect.void : owned.end)
+  }
+}
+
+/** Ends what is left of the processes of a turn that has ended by itself, all together; answers when they are gone. */
+export const endOfTurn = (kernel: Kernel, ledger: Ledger): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const left = [...kernel.processes.values()].filter((one) => one.turnId === ledger.origin.turnId && !one.keep)
+    return left.length === 0
+      ? Effect.void
+      : Effect.forEach(left, (one) => one.end, { concurrency: "unbounded", discard: true })
+  })
+
+/** Ends every process of the session, all together. */
+export const endAll = (kernel: Kernel): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    Effect.forEach([...kernel.processes.values()], (one) => one.end, { concurrency: "unbounded", discard: true })
+  )

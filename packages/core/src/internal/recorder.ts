@@ -1,0 +1,153 @@
+/**
+ * Write, then tell: numbers records, folds them into the state, writes them in batches, and publishes them in order once they are durable.
+ *
+ * Deltas pass through the same queue, so that they keep their place between records. There is at most one writing fiber, started when something is
+ * queued and gone when nothing is: an idle session holds none.
+ */
+import type * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { JournalWriter } from "../ports/Journal.ts"
+import type { SessionId } from "../protocol/Ids.ts"
+import type { Delta, KnownRecord, NewRecord, Record, SessionEvent } from "../protocol/SessionEvent.ts"
+import { isDelta } from "../protocol/SessionEvent.ts"
+import { JournalFailed } from "../protocol/SessionError.ts"
+import * as SessionState from "../rules/SessionState.ts"
+import type { Subscribers } from "./subscribers.ts"
+
+/** What a recorder works with. */
+export interface RecorderOptions {
+  readonly sessionId: SessionId
+  readonly writer: JournalWriter
+  readonly context: Context.Context<never>
+  readonly clock: Clock.Clock
+  readonly deadline: Duration.Input
+  readonly subscribers: Subscribers
+  readonly observe: ((event: SessionEvent) => void) | undefined
+  /** Called once, when the journal has failed: nothing will be recorded any more. */
+  readonly onFailure: (error: JournalFailed) => void
+}
+
+interface Waiter {
+  readonly seq: number
+  readonly resume: (effect: Effect.Effect<void, JournalFailed>) => void
+}
+
+/** The recorder of one session. */
+export class Recorder {
+  state: SessionState.SessionState
+  failure: JournalFailed | undefined
+  /** Whether the session has let go of its journal. */
+  closed = false
+  private queue: Array<Record | Delta> = []
+  private durable: number
+  private busy = false
+  private readonly waiters: Array<Waiter> = []
+  private readonly options: RecorderOptions
+
+  constructor(options: RecorderOptions, state: SessionState.SessionState) {
+    this.options = options
+    this.state = state
+    this.durable = state.seq
+  }
+
+  /** Numbers, dates and folds a record, and queues it. After a failure nothing is recorded, and the state stays as it was. */
+  append(added: NewRecord): KnownRecord {
+    const at = this.options.clock.currentTimeMillisUnsafe()
+    const record = { ...added, seq: this.state.seq, at } as KnownRecord
+    if (this.failure !== undefined || this.closed) return record
+    this.state = SessionState.apply(this.state, record)
+    this.queue.push(record)
+    this.pump()
+    return record
+  }
+
+  /** Queues a delta; without records before it, it is published at once. */
+  tell(delta: Delta): void {
+    if (this.failure !== undefined || this.closed) return
+    if (!this.busy && this.queue.length === 0) return this.publish(delta)
+    this.queue.push(delta)
+  }
+
+  /** Waits until everything that was appended before is durable. **Interruption** stops only the wait. */
+  readonly barrier: Effect.Effect<void, JournalFailed> = Effect.suspend(() => {
+    if (this.failure !== undefined) return Effect.fail(this.failure)
+    const seq = this.state.seq
+    if (this.durable >= seq) return Effect.void
+    return Effect.callback<void, JournalFailed>((resume) => {
+      const waiter = { seq, resume }
+      this.waiters.push(waiter)
+      return Effect.sync(() => {
+        const index = this.waiters.indexOf(waiter)
+        if (index >= 0) this.waiters.splice(index, 1)
+      })
+    })
+  })
+
+  private pump(): void {
+    if (this.busy) return
+    this.busy = true
+    Effect.runForkWith(this.options.context)(this.drain, { uninterruptible: true })
+  }
+
+  private readonly drain: Effect.Effect<void> = Effect.suspend(() => {
+    const batch = this.queue
+    if (batch.length === 0 || this.failure !== undefined) {
+      this.busy = false
+      return Effect.void
+    }
+    this.queue = []
+    const records = batch.some(isDelta) ? batch.filter((one): one is Record => !isDelta(one)) : (batch as Array<Record>)
+    const written = records.length === 0 ? Effect.void : this.write(records)
+    return Effect.matchEffect(written, {
+      onFailure: (error) => Effect.sync(() => this.fail(error)),
+      onSuccess: () => {
+        this.durable = records.at(-1) === undefined ? this.durable : records.at(-1)!.seq + 1
+        for (const event of batch) this.publish(event)
+        this.wake()
+        return this.drain
+      }
+    })
+  })
+
+  /** One batch, within the deadline; a journal that dies or hangs has failed (contract S2). */
+  private write(records: ReadonlyArray<Record>): Effect.Effect<void, JournalFailed> {
+    const { deadline, sessionId, writer } = this.options
+    const append = writer.append(records).pipe(
+      Effect.catchDefect((cause) => Effect.fail(new JournalFailed({ sessionId, operation: "append", cause })))
+    )
+    // the append runs in a fiber of its own: a hanging one cannot be interrupted, only left behind
+    const fiber = Effect.runForkWith(this.options.context)(append)
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return exit
+    const awaited = Effect.callback<void, JournalFailed>((resume) => void fiber.addObserver(resume))
+    return Effect.timeoutOption(awaited, deadline).pipe(
+      Effect.flatMap((done) =>
+        Option.isSome(done)
+          ? Effect.void
+          : Effect.fail(new JournalFailed({ sessionId, operation: "append", detail: "the write did not end in time" }))
+      )
+    )
+  }
+
+  private wake(): void {
+    while (this.waiters.length > 0 && this.waiters[0]!.seq <= this.durable) this.waiters.shift()!.resume(Effect.void)
+  }
+
+  private publish(event: SessionEvent): void {
+    this.options.observe?.(event)
+    this.options.subscribers.publish(event)
+  }
+
+  private fail(error: JournalFailed): void {
+    this.failure = error
+    this.busy = false
+    this.queue = []
+    for (const waiter of this.waiters.splice(0)) waiter.resume(Effect.fail(error))
+    this.options.onFailure(error)
+    this.publish({ _tag: "SessionFailed", sessionId: this.options.sessionId, message: error.message })
+    this.options.subscribers.end()
+  }
+}

@@ -1,0 +1,131 @@
+/** Submissions of a session: one receipt each, input durable before it is acknowledged, the queue started from its head (contract P1 to P4, P7). */
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type { SubmissionId, TurnId } from "../protocol/Ids.ts"
+import * as Input from "../protocol/Input.ts"
+import type { Op, Receipt, Rejection } from "../protocol/Op.ts"
+import type { Outcome } from "../protocol/Outcome.ts"
+import type { JournalFailed, ModelFailed } from "../protocol/SessionError.ts"
+import type { TraceContext } from "../protocol/TraceContext.ts"
+import * as Inbox from "../rules/Inbox.ts"
+import type { Task } from "../Task.ts"
+import type { Kernel } from "./kernel.ts"
+import * as Turns from "./turns.ts"
+
+/** What starts for input of a user: the regular task of the session's agent, with all that it needs. */
+export interface Regular {
+  readonly task: Task<string | undefined, ModelFailed, any>
+  readonly services: Context.Context<any>
+}
+
+/** The part of a session that takes submissions. */
+export interface Submissions {
+  readonly submit: (
+    op: Op,
+    submissionId: SubmissionId,
+    trace: TraceContext | undefined
+  ) => Effect.Effect<Receipt, JournalFailed>
+  /** What a turn calls when the slot is free again: after a completed turn the queue goes on (P2). */
+  readonly freed: (outcome: Outcome<unknown, unknown>) => void
+}
+
+/** Makes the part of a session that takes submissions. */
+export const make = (kernel: Kernel, regular: Regular): Submissions => {
+  /** Traces of input that waits; they are not part of the input itself, and a resumed session has none. */
+  const traces = new Map<SubmissionId, TraceContext>()
+
+  const startHead = (): TurnId | undefined => {
+    if (kernel.closed || kernel.replacing > 0) return undefined
+    const head = Inbox.queued(kernel.recorder.state.inbox)[0]
+    if (head === undefined) return undefined
+    const trace = traces.get(head.submissionId)
+    const begin = { input: head.input, submissionId: head.submissionId, trace }
+    const running = Turns.start(kernel, regular.task, regular.services, begin, freed)
+    if (running !== undefined) traces.delete(head.submissionId)
+    return running?.turnId
+  }
+
+  const freed = (outcome: Outcome<unknown, unknown>): void => {
+    if (outcome._tag !== "Completed" || kernel.recorder.state.inbox.length === 0) return
+    // in a step of its own, so that a long queue of short turns does not grow the stack
+    kernel.next = Effect.runForkWith(kernel.context)(
+      Effect.andThen(
+        Effect.yieldNow,
+        Effect.sync(() => {
+          kernel.next = undefined
+          startHead()
+        })
+      )
+    )
+  }
+
+  const accept = (op: Extract<Op, { readonly _tag: "UserInput" }>, submissionId: SubmissionId, trace: TraceContext | undefined): Receipt => {
+    const { ledger, recorder, supervisor } = kernel
+    const running = supervisor.state()._tag === "Running" ? ledger : undefined
+    const delivery = op.delivery ?? "steer"
+    const steered = delivery === "steer" && running?.gateOpen === true ? running : undefined
+    recorder.append({
+      _tag: "InputAccepted",
+      submissionId,
+      input: op.input,
+      delivery,
+      ...(steered === undefined ? {} : { turnId: steered.origin.turnId })
+    })
+    if (steered !== undefined) return { _tag: "Steered", submissionId, turnId: steered.origin.turnId }
+    if (trace !== undefined) traces.set(submissionId, trace)
+    const queue = Inbox.queued(recorder.state.inbox)
+    const turnId = startHead()
+    return turnId !== undefined && queue[0]?.submissionId === submissionId
+      ? { _tag: "Started", submissionId, turnId }
+      : { _tag: "Queued", submissionId, position: queue.length - (turnId === undefined ? 1 : 2) }
+  }
+
+  /** What an operation leads to, in one step; its receipt is given out when it is durable. */
+  const step = (op: Op, submissionId: SubmissionId, trace: TraceContext | undefined): Receipt => {
+    if (kernel.closed || kernel.recorder.failure !== undefined) return rejected(submissionId, { _tag: "SessionClosed" })
+    switch (op._tag) {
+      case "Interrupt":
+        kernel.supervisor.abort("Interrupted")
+        return { _tag: "Accepted", submissionId }
+      case "Answer": {
+        const settle = kernel.requests.get(op.requestId)
+        if (settle === undefined) return rejected(submissionId, { _tag: "UnknownRequest", requestId: op.requestId })
+        settle(op.decision)
+        return { _tag: "Accepted", submissionId }
+      }
+      case "UserInput": {
+        const refusal = refusalOf(kernel, op)
+        return refusal === undefined ? accept(op, submissionId, trace) : rejected(submissionId, refusal)
+      }
+    }
+  }
+
+  return {
+    // from its append on a submission is not interruptible: its receipt says what is in the journal
+    submit: (op, submissionId, trace) =>
+      Effect.uninterruptible(
+        Effect.suspend((): Effect.Effect<Receipt, JournalFailed> => {
+          const receipt = step(op, submissionId, trace)
+          return receipt._tag === "Rejected" ? Effect.succeed(receipt) : Effect.as(kernel.recorder.barrier, receipt)
+        })
+      ),
+    freed
+  }
+}
+
+const rejected = (submissionId: SubmissionId, reason: Rejection): Receipt => ({ _tag: "Rejected", submissionId, reason })
+
+const refusalOf = (kernel: Kernel, op: Extract<Op, { readonly _tag: "UserInput" }>): Rejection | undefined => {
+  const { inboxCapacity, inputLimit } = kernel.config
+  if (Input.isEmpty(op.input)) return { _tag: "EmptyInput" }
+  const size = Input.textOf(op.input).length
+  if (size > inputLimit) return { _tag: "InputTooLarge", sizeCharacters: size, limitCharacters: inputLimit }
+  if (kernel.recorder.state.inbox.length >= inboxCapacity) return { _tag: "InboxFull", capacityCount: inboxCapacity }
+  if (op.expectedTurnId === undefined) return undefined
+  const running = kernel.supervisor.state()._tag === "Running" ? kernel.ledger : undefined
+  const actual = running?.origin.turnId
+  if (actual !== op.expectedTurnId) {
+    return { _tag: "TurnMismatch", expected: op.expectedTurnId, ...(actual === undefined ? {} : { actual }) }
+  }
+  return running!.gateOpen ? undefined : { _tag: "NotSteerable", turnId: op.expectedTurnId }
+}

@@ -1,0 +1,174 @@
+/**
+ * The subscribers of one session. Each holds a bounded number of events; one that falls behind reads records back from the journal and gets text merged,
+ * so it loses nothing and holds up nobody (contract W2).
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { JournalWriter } from "../ports/Journal.ts"
+import type { JournalFailed } from "../protocol/SessionError.ts"
+import type { Delta, Record, SessionEvent } from "../protocol/SessionEvent.ts"
+import { isDelta } from "../protocol/SessionEvent.ts"
+
+type Pulled = Effect.Effect<[SessionEvent, ...Array<SessionEvent>], Cause.Done | JournalFailed>
+
+/** How many records a subscriber that is behind reads back at a time. */
+const page = 256
+
+/** Text of items that are still being streamed, as deltas from their beginning. */
+export type OpenText = () => ReadonlyArray<Delta>
+
+const keyOf = (delta: Delta): string => (delta._tag === "ToolOutput" ? delta.callId : delta.itemId)
+
+class Subscriber {
+  pending: Array<SessionEvent> = []
+  /** The next record that this subscriber has not got. */
+  cursor: number
+  /** Whether records are to be read back before events are taken live. */
+  behind = true
+  ended = false
+  /** How much of each open text it got. */
+  readonly seen = new Map<string, number>()
+  waiting: (() => void) | undefined
+  constructor(cursor: number) {
+    this.cursor = cursor
+  }
+
+  offer(event: SessionEvent, capacity: number): void {
+    if (isDelta(event)) this.offerDelta(event, capacity)
+    else if (event._tag === "SessionFailed") this.pending.push(event)
+    else if (!this.behind && event.seq >= this.cursor) {
+      if (this.pending.length >= capacity) this.behind = true
+      else {
+        this.cursor = event.seq + 1
+        this.pending.push(event)
+      }
+    }
+    this.wake()
+  }
+
+  private offerDelta(delta: Delta, capacity: number): void {
+    if (this.behind) return
+    const last = this.pending.at(-1)
+    if (this.pending.length < capacity / 2) this.pending.push(delta)
+    else if (last !== undefined && isDelta(last) && last._tag === delta._tag && keyOf(last) === keyOf(delta) && delta._tag !== "ToolOutput") {
+      this.pending[this.pending.length - 1] = { ...last, text: last.text + delta.text } as Delta
+    } else if (this.pending.length < capacity) this.pending.push(delta)
+    else this.behind = true
+  }
+
+  wake(): void {
+    const waiting = this.waiting
+    this.waiting = undefined
+    waiting?.()
+  }
+
+  /** What is there now, with the offsets of its texts noted. */
+  take(): Array<SessionEvent> {
+    const failed = this.behind && this.pending.at(-1)?._tag === "SessionFailed" ? this.pending.splice(-1) : []
+    const events = this.pending
+    this.pending = failed
+    for (const event of events) this.note(event)
+    return events
+  }
+
+  note(event: SessionEvent): void {
+    if (isDelta(event)) this.seen.set(keyOf(event), event.offset + event.text.length)
+    else if (event._tag === "ItemRecorded") {
+      this.seen.delete(event.item._tag === "ToolResult" ? event.item.callId : event.item.id)
+    }
+  }
+
+  /** The text of open items that this subscriber missed while it was behind. */
+  missed(open: ReadonlyArray<Delta>): Array<SessionEvent> {
+    return open.flatMap((whole) => {
+      const from = this.seen.get(keyOf(whole)) ?? 0
+      if (from >= whole.text.length) return []
+      const rest = { ...whole, offset: from, text: whole.text.slice(from) } as Delta
+      this.note(rest)
+      return [rest]
+    })
+  }
+}
+
+/** The subscribers of one session. */
+export class Subscribers {
+  private readonly all = new Set<Subscriber>()
+  private published = 0
+  private closed = false
+  private readonly capacity: number
+  private readonly openText: OpenText
+  constructor(capacity: number, openText: OpenText, published: number) {
+    this.capacity = capacity
+    this.openText = openText
+    this.published = published
+  }
+
+  /** Hands an event to every subscriber. */
+  publish(event: SessionEvent): void {
+    if (!isDelta(event) && event._tag !== "SessionFailed") this.published = event.seq + 1
+    for (const one of this.all) one.offer(event, this.capacity)
+  }
+
+  /** Ends every stream once it has given out what it holds. */
+  end(): void {
+    this.closed = true
+    for (const one of this.all) {
+      one.ended = true
+      one.wake()
+    }
+  }
+
+  /** A subscription that begins with the record `from`, and ends with the session. */
+  stream(from: number, writer: JournalWriter): Stream.Stream<SessionEvent, JournalFailed> {
+    return Stream.unwrap(
+      Effect.map(
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            const one = new Subscriber(from)
+            one.ended = this.closed
+            this.all.add(one)
+            return one
+          }),
+          (one) => Effect.sync(() => void this.all.delete(one))
+        ),
+        (one) => Stream.fromPull(Effect.succeed(this.pull(one, writer)))
+      )
+    )
+  }
+
+  private pull(one: Subscriber, writer: JournalWriter): Pulled {
+    return Effect.suspend((): Pulled => {
+      if (one.pending.length > 0 && (!one.behind || one.pending[0]!._tag !== "SessionFailed")) {
+        return Effect.succeed(nonEmpty(one.take()))
+      }
+      if (one.behind) {
+        if (one.cursor < this.published) return this.readBack(one, writer)
+        one.behind = false
+        const missed = one.missed(this.openText())
+        if (missed.length > 0) return Effect.succeed(nonEmpty(missed))
+      }
+      if (one.pending.length > 0) return Effect.succeed(nonEmpty(one.take()))
+      if (one.ended) return Cause.done()
+      return Effect.flatMap(
+        Effect.callback<void>((resume) => {
+          one.waiting = () => resume(Effect.void)
+          return Effect.sync(() => void (one.waiting = undefined))
+        }),
+        () => this.pull(one, writer)
+      )
+    })
+  }
+
+  private readBack(one: Subscriber, writer: JournalWriter): Pulled {
+    return Effect.flatMap(writer.read(one.cursor, page), (records: ReadonlyArray<Record>) => {
+      // a journal that retains only its latest records has nothing older to give
+      if (records.length === 0) one.cursor = this.published
+      else one.cursor = records.at(-1)!.seq + 1
+      for (const record of records) one.note(record)
+      return records.length === 0 ? this.pull(one, writer) : Effect.succeed(nonEmpty(records.slice()))
+    })
+  }
+}
+
+const nonEmpty = (events: Array<SessionEvent>) => events as [SessionEvent, ...Array<SessionEvent>]

@@ -1,0 +1,126 @@
+/** Tool calls of the model loop: checked, approved, run side by side or alone, answered in the order of the calls. */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Semaphore from "effect/Semaphore"
+import type { HookSet } from "../ports/Hooks.ts"
+import type { ToolCall } from "../protocol/Item.ts"
+import * as Authority from "../rules/Authority.ts"
+import type { Turn } from "../Turn.ts"
+import type { ToolEntry, ToolTable } from "./tools.ts"
+
+/** The calls of one turn. Their fibers are children of the loop's: they end with it. */
+export interface ToolCalls {
+  /** Starts a call, before the response that makes it has ended. */
+  readonly begin: (call: ToolCall) => Effect.Effect<void>
+  /** Waits for all calls; a call that dies fails the turn. Answers how many there were since the last time. */
+  readonly awaitAll: Effect.Effect<number>
+}
+
+/** Makes the calls of one turn. `concurrency` bounds how many run at once. */
+export const make = (turn: Turn["Service"], table: ToolTable, hooks: HookSet, concurrency: number): ToolCalls => {
+  let running: Array<Fiber.Fiber<void>> = []
+  /** What a call waits for, in order of arrival: an exclusive one for all before it, a parallel one for the last exclusive one. */
+  let exclusive: Array<Fiber.Fiber<void>> = []
+  let parallel: Array<Fiber.Fiber<void>> = []
+  const permits = Semaphore.makeUnsafe(concurrency)
+  return {
+    begin: (call) =>
+      Effect.suspend(() => {
+        const alone = table.byName.get(call.name)?.policy.concurrency === "exclusive"
+        const before = alone ? [...exclusive, ...parallel] : exclusive
+        const work = answer(turn, table, hooks, call, (run) =>
+          Effect.andThen(Effect.forEach(before, Fiber.await, { discard: true }), Semaphore.withPermit(permits, run))
+        )
+        return Effect.map(Effect.forkChild(work, { startImmediately: true }), (fiber) => {
+          running.push(fiber)
+          if (!alone) return void parallel.push(fiber)
+          exclusive = [fiber]
+          parallel = []
+        })
+      }),
+    awaitAll: Effect.suspend(() => {
+      const fibers = running
+      running = []
+      exclusive = []
+      parallel = []
+      if (fibers.length === 0) return Effect.succeed(0)
+      return Effect.as(Effect.forEach(fibers, Fiber.join, { discard: true }), fibers.length)
+    })
+  }
+}
+
+const answer = Effect.fnUntraced(function* (
+  turn: Turn["Service"],
+  table: ToolTable,
+  hooks: HookSet,
+  call: ToolCall,
+  inTurn: (run: Effect.Effect<void>) => Effect.Effect<void>
+) {
+  const entry = table.byName.get(call.name)
+  if (entry === undefined) return yield* turn.finish(call, "failed", `unsupported call: there is no tool ${call.name}`)
+  if (call.invalid !== undefined) return yield* turn.finish(call, "failed", `the arguments of ${call.name} are not JSON`)
+  const decoded = yield* Effect.matchEager(entry.decode(call.params), {
+    onFailure: (error) => ({ ok: false as const, message: error.message }),
+    onSuccess: (params) => ({ ok: true as const, params })
+  })
+  if (!decoded.ok) return yield* turn.finish(call, "failed", `invalid arguments for ${call.name}: ${decoded.message}`)
+  const refusal = yield* refused(turn, hooks, entry, call, decoded.params)
+  if (refusal !== undefined) return yield* turn.finish(call, "denied", refusal)
+  yield* inTurn(run(turn, hooks, entry, call, decoded.params))
+})
+
+/** Why a call may not run: a hook, its policy, or whoever was asked said no. A cancelled request interrupts: it is no refusal (A2). */
+const refused = (turn: Turn["Service"], hooks: HookSet, entry: ToolEntry, call: ToolCall, params: unknown) =>
+  Effect.gen(function* () {
+    const verdict = yield* hooks.preToolUse(turn.turnId, call.name, params)
+    if (verdict.deny) return `denied: ${verdict.reason ?? "a hook refused this call"}`
+    const { approval, kind, payload } = entry.policy
+    const permission: Authority.Permission = typeof approval === "function" ? approval(params) : approval
+    if (permission === "allow") return undefined
+    if (permission === "deny") return `denied: the policy forbids ${call.name}`
+    const answered = yield* turn.ask({
+      kind: kind ?? "permissions",
+      callId: call.callId,
+      tool: call.name,
+      payload: payload === undefined ? call.params : payload(params)
+    })
+    switch (answered._tag) {
+      case "Approved":
+        return undefined
+      case "Denied":
+        return answered.reason === undefined ? "rejected by user" : `rejected: ${answered.reason}`
+      case "Answered":
+        return "rejected: the request was answered without a decision"
+      case "Abort":
+        return yield* Effect.interrupt
+      case "Cancelled":
+        return answered.by === "deadline" ? "not approved: nobody answered in time" : yield* Effect.interrupt
+    }
+  })
+
+const run = (turn: Turn["Service"], hooks: HookSet, entry: ToolEntry, call: ToolCall, params: unknown) =>
+  Effect.gen(function* () {
+    if ((yield* turn.abortReason) !== undefined) return yield* Effect.interrupt
+    // the record of the call is durable before its handler starts (J8)
+    yield* turn.flush
+    const result = yield* Effect.matchCauseEager(entry.run(params, call.callId), {
+      onFailure: (cause) => ({ ok: false as const, cause }),
+      onSuccess: (value) => ({ ok: true as const, value })
+    })
+    if (!result.ok) return yield* failed(turn, entry, call, result.cause)
+    const output = yield* Effect.orDie(entry.encodeSuccess(result.value))
+    yield* turn.finish(call, "completed", output)
+    yield* hooks.postToolUse(turn.turnId, call.name, output)
+  })
+
+/** A typed failure is told to the model; a defect or an interruption is the turn's. */
+const failed = (turn: Turn["Service"], entry: ToolEntry, call: ToolCall, cause: Cause.Cause<unknown>) => {
+  if (Cause.hasInterrupts(cause) || Cause.hasDies(cause)) return Effect.failCause(cause as Cause.Cause<never>)
+  const error = Cause.squash(cause)
+  const text = error instanceof Error ? error.message : String(error)
+  return Effect.flatMap(
+    Effect.matchEager(entry.encodeFailure(error), { onFailure: () => text, onSuccess: (encoded) => encoded }),
+    (encoded) => turn.finish(call, "failed", error instanceof Error ? text : encoded)
+  )
+}

@@ -1,0 +1,113 @@
+/** The `Turn` service of a running task: its ledger and its session's kernel, behind the fence (contract I3). */
+import * as Effect from "effect/Effect"
+import * as Input from "../protocol/Input.ts"
+import * as History from "../rules/History.ts"
+import * as Inbox from "../rules/Inbox.ts"
+import type { Entry } from "../rules/Inbox.ts"
+import type { Turn } from "../Turn.ts"
+import type { Kernel } from "./kernel.ts"
+import type { Ledger } from "./ledger.ts"
+import * as Processes from "./processes.ts"
+import * as Requests from "./requests.ts"
+import { sample } from "./sampling.ts"
+
+/**
+ * Makes the view of a turn. `fenced` says whether this view is refused everything: that of a task is once the turn counts as ended, that of an
+ * abort hook only when its time is over.
+ */
+export const make = (kernel: Kernel, ledger: Ledger, fenced: () => boolean): Turn["Service"] => {
+  const { origin, slot } = ledger
+  const { recorder } = kernel
+  /** What records: refused when fenced. */
+  const open = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.suspend(() => (fenced() ? Effect.interrupt : effect))
+  /** What starts something: refused from the abort on. */
+  const starts = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.suspend(() => (fenced() || slot.reason() !== undefined ? Effect.interrupt : effect))
+  const sync = <A>(evaluate: () => A): Effect.Effect<A> =>
+    Effect.suspend(() => (fenced() ? Effect.interrupt : Effect.succeed(evaluate())))
+  // whoever waits for a journal that has failed is interrupted: its turn ends through its owner
+  const flush = Effect.catch(recorder.barrier, () => Effect.interrupt)
+  const waiting = (): ReadonlyArray<Entry> =>
+    Inbox.forTurn(recorder.state.inbox, origin.turnId, origin.submissionId)
+
+  return {
+    sessionId: kernel.sessionId,
+    turnId: origin.turnId,
+    trace: origin.trace,
+    input: origin.input,
+    inputText: Input.textOf(origin.input),
+    aborting: slot.aborting,
+    abortReason: Effect.sync(slot.reason),
+    abort: (reason) => sync(() => kernel.supervisor.abort(reason)),
+    onAbort: (cleanup) =>
+      sync(() => {
+        const remove = slot.onAbort(cleanup)
+        return Effect.sync(remove)
+      }),
+    history: sync(() => History.repair(History.toArray(recorder.state.history))),
+    record: (item) => sync(() => ledger.record(item)),
+    say: (text) => sync(() => void ledger.record({ _tag: "AssistantMessage", text })),
+    output: (callId, text) => sync(() => ledger.output(callId, text)),
+    warn: (message) => sync(() => void recorder.append({ _tag: "Warning", message })),
+    flush: open(flush),
+    takeInput: starts(takeInput(kernel, ledger, waiting, fenced)),
+    closeGate: sync(() => {
+      if (waiting().length > 0 && kernel.policy.leftoverInput === "request") return false
+      ledger.gateOpen = false
+      return true
+    }),
+    sample: (request, attempt, onCall) => starts(sample(kernel, ledger, request, attempt, onCall, flush)),
+    retrying: ({ error, ...retry }) =>
+      sync(() => {
+        const requestId = ledger.lastRequest
+        if (requestId === undefined) return
+        const told = { turnId: origin.turnId, requestId, kind: error.kind, detail: error.message }
+        recorder.append({ _tag: "ModelRetrying", ...told, ...retry })
+      }),
+    finish: (call, status, output) => sync(() => ledger.finish(call.callId, status, output)),
+    ask: (question) => starts(Requests.ask(kernel, ledger, question)),
+    process: (spec) => starts(Processes.start(kernel, ledger, spec, flush)),
+    endProcess: (processId) => open(Effect.suspend(() => kernel.processes.get(processId)?.end ?? Effect.void))
+  }
+}
+
+/** Peek, ask the hooks, then carry: an input leaves the inbox with the record that carries it, or stays (contract P2, P5). */
+const takeInput = (
+  kernel: Kernel,
+  ledger: Ledger,
+  waiting: () => ReadonlyArray<Entry>,
+  fenced: () => boolean
+): Effect.Effect<number> =>
+  Effect.gen(function* () {
+    let carried = 0
+    if (!kernel.greeted) {
+      const contexts = yield* kernel.hooks.sessionStart(kernel.sessionId, kernel.source)
+      if (fenced()) return yield* Effect.interrupt
+      kernel.greeted = true
+      for (const text of contexts) ledger.record({ _tag: "DeveloperMessage", text })
+    }
+    for (;;) {
+      const entry = waiting()[0]
+      if (entry === undefined) return carried
+      if (yield* carry(kernel, ledger, entry, fenced)) carried++
+    }
+  })
+
+/** Carries one input, or records that a hook blocked it; the contexts of the hooks follow in both cases. Answers whether it was carried. */
+export const carry = (kernel: Kernel, ledger: Ledger, entry: Entry, fenced: () => boolean): Effect.Effect<boolean> =>
+  Effect.flatMap(
+    kernel.hooks.userPromptSubmit(ledger.origin.turnId, Input.textOf(entry.input)),
+    (verdict) => {
+      if (fenced()) return Effect.interrupt
+      // an abort may have handed the input back while the hook ran
+      if (!kernel.recorder.state.inbox.some((one) => one.submissionId === entry.submissionId)) return Effect.succeed(false)
+      const { submissionId } = entry
+      if (verdict.block) {
+        const reason = verdict.reason === undefined ? {} : { reason: verdict.reason }
+        kernel.recorder.append({ _tag: "InputBlocked", turnId: ledger.origin.turnId, submissionId, ...reason })
+      } else ledger.record({ _tag: "UserMessage", content: entry.input, submissionId })
+      for (const text of verdict.contexts) ledger.record({ _tag: "DeveloperMessage", text })
+      return Effect.succeed(!verdict.block)
+    }
+  )

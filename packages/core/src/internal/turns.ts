@@ -1,0 +1,259 @@
+/** Turns of a session: how one starts, how it is settled, what starts next (contract S1 to S6, I1 to I7, P2, P4). */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import type { SubmissionId, TurnId } from "../protocol/Ids.ts"
+import type { Input } from "../protocol/Input.ts"
+import type { AbortReason, Outcome } from "../protocol/Outcome.ts"
+import { SessionClosed } from "../protocol/SessionError.ts"
+import type { Straggler } from "../protocol/SessionEvent.ts"
+import { toSpan, type TraceContext } from "../protocol/TraceContext.ts"
+import * as History from "../rules/History.ts"
+import * as Inbox from "../rules/Inbox.ts"
+import type { Task } from "../Task.ts"
+import type { Ended } from "../TaskSupervisor.ts"
+import { Turn } from "../Turn.ts"
+import { type Kernel, millis } from "./kernel.ts"
+import { Ledger, type TurnOrigin } from "./ledger.ts"
+import * as Processes from "./processes.ts"
+import * as Requests from "./requests.ts"
+import { carry, make as makeTurn } from "./turnAccess.ts"
+
+/** A turn that was started. */
+export interface RunningTurn<A, E> {
+  readonly turnId: TurnId
+  /** Waits for the end of the turn: a value, never a failure. **Interruption** stops only the wait. */
+  readonly outcome: Effect.Effect<Outcome<A, E>>
+}
+
+/** How a turn begins: its input, and whose it is. */
+export interface TurnStart {
+  readonly input: Input
+  readonly submissionId?: SubmissionId
+  readonly trace?: TraceContext | undefined
+}
+
+/**
+ * Starts a task in the free slot; undefined if it is not free. `services` is what the task needs beside its turn. `freed` is called when the
+ * slot is free again.
+ */
+export const start = <A, E, R>(
+  kernel: Kernel,
+  task: Task<A, E, R>,
+  services: Context.Context<Exclude<R, Turn | Scope.Scope>>,
+  begin: TurnStart,
+  freed: (outcome: Outcome<A, E>) => void
+): RunningTurn<A, E> | undefined => {
+  const turnId = kernel.newId() as TurnId
+  const outcome = Deferred.makeUnsafe<Outcome<A, E>>()
+  const context = Context.merge(kernel.context, services) as Context.Context<R>
+  let ledger!: Ledger
+  let hookOver = false
+  let final!: Outcome<A, E>
+  const hook = task.abortHook
+  const job = {
+    name: task.kind,
+    run: Effect.never as Effect.Effect<A, E>,
+    onAbort: task.onAbort,
+    grace: kernel.config.grace,
+    abortHookLimit: kernel.config.abortHookLimit,
+    abortHook:
+      hook === undefined
+        ? undefined
+        : (reason: AbortReason) =>
+            Effect.provideContext(hook(makeTurn(kernel, ledger, () => hookOver), reason), context as Context.Context<any>),
+    settle: (ended: Ended<A, E>) =>
+      Effect.suspend(() => {
+        hookOver = true
+        return Effect.map(settle(kernel, ledger, task, ended), (how) => void (final = outcomeOf(how)))
+      }),
+    freed: () => {
+      kernel.ledger = undefined
+      freed(final)
+      Deferred.doneUnsafe(outcome, Effect.succeed(final))
+    },
+    stragglerEnded: (straggler: Straggler, afterMillis: number) =>
+      void kernel.recorder.append({ _tag: "StragglerEnded", straggler, ofTurn: turnId, afterMillis })
+  }
+  const started = kernel.supervisor.start(job, (slot) => {
+    const origin: TurnOrigin = {
+      turnId,
+      kind: task.kind,
+      steerable: task.steerable,
+      submissionId: begin.submissionId,
+      input: begin.input,
+      trace: begin.trace
+    }
+    const record = kernel.recorder.append({
+      _tag: "TurnStarted",
+      turnId,
+      kind: task.kind,
+      ...(begin.submissionId === undefined ? {} : { submissionId: begin.submissionId }),
+      ...(begin.trace === undefined ? {} : { trace: begin.trace })
+    })
+    ledger = new Ledger(kernel, origin, slot, record.seq)
+    kernel.ledger = ledger
+    return body(kernel, ledger, task, context)
+  })
+  return started ? { turnId, outcome: Deferred.await(outcome) } : undefined
+}
+
+/** The task's effect with its turn, a scope of its own and a span that descends from the caller's trace. */
+const body = <A, E, R>(
+  kernel: Kernel,
+  ledger: Ledger,
+  task: Task<A, E, R>,
+  context: Context.Context<R>
+): Effect.Effect<A, E> => {
+  const { origin, slot } = ledger
+  const turn = makeTurn(kernel, ledger, slot.isFenced)
+  const provided = Context.add(context, Turn, turn) as Context.Context<any>
+  const parent = origin.trace === undefined ? Option.none() : toSpan(origin.trace)
+  return Effect.scoped(task.effect).pipe(
+    Effect.withSpan(
+      task.spanName,
+      {
+        attributes: { "session.id": kernel.sessionId, "turn.id": origin.turnId },
+        ...(Option.isSome(parent) ? { parent: parent.value } : {})
+      },
+      { captureStackTrace: false }
+    ),
+    Effect.provideContext(provided)
+  ) as Effect.Effect<A, E>
+}
+
+const outcomeOf = <A, E>(ended: Ended<A, E>): Outcome<A, E> =>
+  ended._tag === "Aborted"
+    ? { _tag: "Aborted", reason: ended.reason, stragglers: ended.stragglers.map((one) => `${one.kind} ${one.name}`) }
+    : ended
+
+/** Writes how a turn ended, once. The records of one outcome are one batch, and durable when this answers (S2, I5). */
+const settle = <A, E, R>(
+  kernel: Kernel,
+  ledger: Ledger,
+  task: Task<A, E, R>,
+  ended: Ended<A, E>
+): Effect.Effect<Ended<A, E>> =>
+  Effect.gen(function* () {
+    ledger.gateOpen = false
+    if (ended._tag === "Completed" && kernel.policy.leftoverInput === "record") yield* recordLeftover(kernel, ledger)
+    if (ended._tag !== "Aborted") {
+      // an aborted turn ended its processes beside its task; the others end theirs here, within the same grace
+      yield* Effect.timeoutOption(kernel.supervisor.outlive(Processes.endOfTurn(kernel, ledger)), kernel.config.grace)
+    }
+    const reason = ended._tag === "Aborted" ? ended.reason : undefined
+    Requests.cancelAll(kernel, reason === undefined ? "end" : "abort")
+    ledger.endRequest(reason === undefined ? "failed" : "aborted", undefined, "aborted")
+    ledger.closeTexts()
+    ledger.closeCalls(reason)
+    writeTerminal(kernel, ledger, task, ended)
+    // a journal that fails here has made the turn a failed one (S2); the error is in the recorder
+    yield* Effect.ignore(kernel.recorder.barrier)
+    const { failure } = kernel.recorder
+    return failure === undefined ? ended : { _tag: "Failed", cause: Cause.fail(failure) as unknown as Cause.Cause<E> }
+  })
+
+const recordLeftover = (kernel: Kernel, ledger: Ledger): Effect.Effect<void> =>
+  Effect.forEach(
+    Inbox.forTurn(kernel.recorder.state.inbox, ledger.origin.turnId, ledger.origin.submissionId),
+    (entry) => carry(kernel, ledger, entry, () => false),
+    { discard: true }
+  )
+
+const writeTerminal = <A, E, R>(kernel: Kernel, ledger: Ledger, task: Task<A, E, R>, ended: Ended<A, E>): void => {
+  const { recorder } = kernel
+  const { turnId } = ledger.origin
+  const turn = recorder.state.turn
+  if (turn === undefined) return
+  if (ended._tag === "Aborted") return writeAborted(kernel, ledger, ended)
+  const lastMessage =
+    (ended._tag === "Completed" ? task.lastMessage(ended.value) : undefined) ??
+    History.lastMessage(recorder.state.history, turn.firstItem)
+  const message = lastMessage === undefined ? {} : { lastMessage }
+  if (ended._tag === "Completed") {
+    recorder.append({ _tag: "TurnCompleted", turnId, ...message, usage: turn.usage })
+  } else {
+    const kept = recorder.state.inbox.map((entry) => entry.submissionId)
+    const error = errorOf(Cause.squash(ended.cause))
+    recorder.append({ _tag: "TurnFailed", turnId, error, ...message, kept, usage: turn.usage })
+  }
+}
+
+const errorOf = (error: unknown): { readonly tag: string; readonly message: string } => {
+  const tagged = error as { readonly _tag?: unknown; readonly message?: unknown; readonly name?: unknown } | null
+  return {
+    tag: typeof tagged?._tag === "string" ? tagged._tag : typeof tagged?.name === "string" ? tagged.name : "Defect",
+    message: typeof tagged?.message === "string" ? tagged.message : String(error)
+  }
+}
+
+const writeAborted = <A, E>(kernel: Kernel, ledger: Ledger, ended: Extract<Ended<A, E>, { readonly _tag: "Aborted" }>): void => {
+  const { policy, recorder } = kernel
+  const { submissionId, turnId } = ledger.origin
+  const { reason, stragglers } = ended
+  const keptProcesses = [...kernel.processes.values()].filter(
+    (one) => one.keep || !stragglers.some((late) => late.kind === "process" && late.name === one.name)
+  )
+  const running = [...stragglers.map((one) => one.name), ...keptProcesses.map((one) => one.name)]
+  const turn = recorder.state.turn!
+  if (reason === "Interrupted" || (policy.marker === "contract" && turn.produced)) {
+    const content = [{ _tag: "Text" as const, text: History.markerText(reason, running) }]
+    ledger.record({ _tag: "UserMessage", content, fragment: History.markerFragment })
+  }
+  const uncarried = Inbox.forTurn(recorder.state.inbox, turnId, submissionId)
+  const handedBack = reason === "Interrupted" && policy.steeredOnInterrupt === "return" ? uncarried : []
+  const dropped =
+    reason === "Parent"
+      ? recorder.state.inbox
+      : reason === "Interrupted" && policy.steeredOnInterrupt === "drop"
+        ? uncarried
+        : []
+  const gone = new Set([...handedBack, ...dropped])
+  const lastMessage = History.lastMessage(recorder.state.history, turn.firstItem)
+  recorder.append({
+    _tag: "TurnAborted",
+    turnId,
+    reason,
+    requestedAt: ended.requestedAt,
+    ...(lastMessage === undefined ? {} : { lastMessage }),
+    returned: handedBack.map(({ input, submissionId }) => ({ submissionId, input })),
+    kept: recorder.state.inbox.filter((entry) => !gone.has(entry)).map((entry) => entry.submissionId),
+    dropped: dropped.map((entry) => entry.submissionId),
+    stragglers: [...stragglers],
+    keptProcesses: keptProcesses.map((one) => one.processId),
+    usage: turn.usage
+  })
+}
+
+/**
+ * Replaces whatever runs by a task, one replacement at a time. It runs in a fiber that outlives its caller, so that a task may replace itself
+ * (I9): the caller is then interrupted, and the new turn runs.
+ */
+export const replace = <A, E, R>(
+  kernel: Kernel,
+  begun: () => RunningTurn<A, E> | undefined
+): Effect.Effect<RunningTurn<A, E>, SessionClosed> => {
+  const attempt: Effect.Effect<RunningTurn<A, E>, SessionClosed> = Effect.suspend(() => {
+    if (kernel.closed) return Effect.fail(new SessionClosed({ sessionId: kernel.sessionId }))
+    const running = begun()
+    if (running !== undefined) return Effect.succeed(running)
+    kernel.supervisor.abort("Replaced")
+    return Effect.andThen(kernel.supervisor.awaitIdle, attempt)
+  })
+  return Effect.suspend(() => {
+    kernel.replacing++
+    return kernel.supervisor.outlive(
+      Effect.ensuring(
+        kernel.supervisor.turnstile(attempt),
+        Effect.sync(() => void kernel.replacing--)
+      )
+    )
+  })
+}
+
+/** How long closing a session may take for what its config allows each part. */
+export const closeLimit = (kernel: Kernel): number =>
+  millis(kernel.config.grace) + millis(kernel.config.abortHookLimit) + 2 * millis(kernel.config.journalDeadline)

@@ -1,0 +1,39 @@
+/**
+ * What may be done without asking: grants, and how authority narrows on its way down (contract A4).
+ */
+
+/** A standing approval: for a turn or a session, of exactly what `key` says. */
+export interface Grant {
+  readonly scope: "turn" | "session"
+  readonly key: string
+}
+
+/** The key under which an approval is remembered: the tool and what was asked, as canonical JSON. */
+export const keyOf = (tool: string | undefined, payload: unknown): string => `${tool ?? ""}:${canonical(payload)}`
+
+// objects with their keys in order, so that equal questions have equal keys
+const canonical = (value: unknown): string =>
+  JSON.stringify(value, (_, part: unknown) =>
+    typeof part === "object" && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part
+  ) ?? "null"
+
+/** Whether something was granted before. */
+export const isGranted = (grants: ReadonlyArray<Grant>, key: string): boolean => grants.some((grant) => grant.key === key)
+
+/** Adds a grant, once. */
+export const grant = (grants: ReadonlyArray<Grant>, added: Grant): ReadonlyArray<Grant> =>
+  grants.some((one) => one.key === added.key && one.scope === added.scope) ? grants : [...grants, added]
+
+/** What is left of the grants when a turn ends. */
+export const endTurn = (grants: ReadonlyArray<Grant>): ReadonlyArray<Grant> =>
+  grants.some((one) => one.scope === "turn") ? grants.filter((one) => one.scope === "session") : grants
+
+/** What a tool may do by itself. */
+export type Permission = "allow" | "ask" | "deny"
+
+const rank: { readonly [P in Permission]: number } = { allow: 2, ask: 1, deny: 0 }
+
+/** The meet of two permissions: the narrower one. Commutative, associative, idempotent, with `allow` as its unit. */
+export const meet = (self: Permission, that: Permission): Permission => (rank[self] <= rank[that] ? self : that)

@@ -1,0 +1,49 @@
+/**
+ * Accepted input that no model request has carried, in order of acceptance (contract P2, P3).
+ *
+ * The inbox is a value inside {@link SessionState}: input enters it with the record that accepts it and leaves it with the record that carries,
+ * blocks, returns or drops it. So *taking* an input and *carrying* it are one step, and whatever is not carried is still there: nothing has to be given back.
+ * An entry is bound to the turn that it steers, or waits in the queue.
+ */
+import type { SubmissionId, TurnId } from "../protocol/Ids.ts"
+import type { Input } from "../protocol/Input.ts"
+
+/** One accepted input. `turnId` names the turn that it steers; without one it waits for a turn of its own. */
+export interface Entry {
+  readonly submissionId: SubmissionId
+  readonly input: Input
+  readonly turnId: TurnId | undefined
+}
+
+/** Entries in order of acceptance. */
+export type Inbox = ReadonlyArray<Entry>
+
+/** Nothing waits. */
+export const empty: Inbox = []
+
+/** Adds an entry at the end. The caller has checked the capacity. */
+export const accept = (self: Inbox, entry: Entry): Inbox => [...self, entry]
+
+/** Without these submissions. */
+export const remove = (self: Inbox, submissionIds: Iterable<SubmissionId>): Inbox => {
+  if (self.length === 0) return self
+  const gone = new Set(submissionIds)
+  return gone.size === 0 ? self : self.filter((entry) => !gone.has(entry.submissionId))
+}
+
+/** What waits for a turn: the input that it was started with, then what steers it, each in order. */
+export const forTurn = (self: Inbox, turnId: TurnId, startedWith: SubmissionId | undefined): ReadonlyArray<Entry> => {
+  if (self.length === 0) return self
+  const own = self.filter((entry) => entry.submissionId === startedWith)
+  const steering = self.filter((entry) => entry.turnId === turnId && entry.submissionId !== startedWith)
+  return own.length === 0 ? steering : [...own, ...steering]
+}
+
+/** What waits for a turn of its own, in order. */
+export const queued = (self: Inbox): ReadonlyArray<Entry> => self.filter((entry) => entry.turnId === undefined)
+
+/** Unbinds what steered a turn that has ended: it keeps its place, ahead of everything newer. */
+export const release = (self: Inbox, turnId: TurnId): Inbox =>
+  self.some((entry) => entry.turnId === turnId)
+    ? self.map((entry) => (entry.turnId === turnId ? { ...entry, turnId: undefined } : entry))
+    : self

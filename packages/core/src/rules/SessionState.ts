@@ -1,0 +1,249 @@
+/**
+ * The state of a session as a pure fold over its records: what a live session holds and what a resume rebuilds are the same (contract J3).
+ *
+ * ```
+ *   SessionStarted ─► idle ──TurnStarted──► in a turn ──TurnCompleted | TurnFailed | TurnAborted──► idle
+ * ```
+ *
+ * Invariants of a list of records, as `violation` and its property test number them:
+ * 1. Numbers start at 0 and have no holes; the first record is `SessionStarted`, and no other is.
+ * 2. Between a `TurnStarted` and its terminal record there is no other `TurnStarted` (S1).
+ * 3. Each terminal record, item, request and model request belongs to the turn that is open (S2).
+ * 4. A result answers an open call of its turn; no call is open at a terminal record (I6).
+ * 5. A request is settled once, after it was opened; none is open at a terminal record (A1).
+ * 6. Input is carried, blocked, returned or dropped at most once, after it was accepted (P2).
+ */
+import type { CallId, ProcessId, RequestId, SessionId, SubmissionId, TurnId } from "../protocol/Ids.ts"
+import type { Item, ToolCall } from "../protocol/Item.ts"
+import type { KnownRecord, Record, Terminal } from "../protocol/SessionEvent.ts"
+import * as TokenUsage from "../protocol/TokenUsage.ts"
+import * as Authority from "./Authority.ts"
+import * as History from "./History.ts"
+import * as Inbox from "./Inbox.ts"
+
+/** A request that waits for an answer. */
+export interface OpenRequest {
+  readonly requestId: RequestId
+  readonly grantKey: string
+}
+
+/** The turn that is open. */
+export interface OpenTurn {
+  readonly turnId: TurnId
+  readonly kind: string
+  readonly startedWith: SubmissionId | undefined
+  /** The number of its `TurnStarted`, and how many items it has recorded: together they name the next item. */
+  readonly startSeq: number
+  readonly itemCount: number
+  /** Where its items begin in the history. */
+  readonly firstItem: number
+  readonly openCalls: ReadonlyArray<ToolCall>
+  readonly requests: ReadonlyArray<OpenRequest>
+  /** The model request that has not been answered. */
+  readonly modelRequest: RequestId | undefined
+  /** Whether the model has produced anything. */
+  readonly produced: boolean
+  readonly usage: TokenUsage.TokenUsage
+}
+
+/** What a session is. */
+export interface SessionState {
+  readonly sessionId: SessionId | undefined
+  /** The number of the next record. */
+  readonly seq: number
+  readonly history: History.ItemLog
+  readonly inbox: Inbox.Inbox
+  readonly turn: OpenTurn | undefined
+  readonly turnCount: number
+  readonly usage: TokenUsage.TokenUsage
+  readonly grants: ReadonlyArray<Authority.Grant>
+  /** Processes that were started and have not ended. */
+  readonly processes: ReadonlyArray<ProcessId>
+}
+
+/** A session before its first record. */
+export const empty: SessionState = {
+  sessionId: undefined,
+  seq: 0,
+  history: History.empty,
+  inbox: Inbox.empty,
+  turn: undefined,
+  turnCount: 0,
+  usage: TokenUsage.zero,
+  grants: [],
+  processes: []
+}
+
+/** The state after one more record. Total: a record that breaks an invariant changes as little as it can. */
+export const apply = (self: SessionState, record: Record): SessionState => {
+  const state = { ...self, seq: record.seq + 1 }
+  return record._tag === "Unknown" ? state : applyKnown(state, record)
+}
+
+/** The state after many records. */
+export const fold = (records: Iterable<Record>): SessionState => {
+  let state = empty
+  for (const record of records) state = apply(state, record)
+  return state
+}
+
+type Mutable<A> = { -readonly [K in keyof A]: A[K] }
+
+const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionState => {
+  switch (record._tag) {
+    case "SessionStarted":
+      state.sessionId = record.sessionId
+      return state
+    case "InputAccepted":
+      state.inbox = Inbox.accept(state.inbox, {
+        submissionId: record.submissionId,
+        input: record.input,
+        turnId: record.turnId
+      })
+      return state
+    case "InputBlocked":
+      state.inbox = Inbox.remove(state.inbox, [record.submissionId])
+      return state
+    case "TurnStarted":
+      state.turnCount++
+      state.turn = {
+        turnId: record.turnId,
+        kind: record.kind,
+        startedWith: record.submissionId,
+        startSeq: record.seq,
+        itemCount: 0,
+        firstItem: state.history.length,
+        openCalls: none,
+        requests: none,
+        modelRequest: undefined,
+        produced: false,
+        usage: TokenUsage.zero
+      }
+      return state
+    case "ItemRecorded":
+      if (record.item._tag === "UserMessage" && record.item.submissionId !== undefined) {
+        state.inbox = Inbox.remove(state.inbox, [record.item.submissionId])
+      }
+      state.history = History.append(state.history, record.item)
+      if (state.turn !== undefined) state.turn = withItem(state.turn, record.item)
+      return state
+    case "ModelRequested":
+      if (state.turn !== undefined) state.turn = { ...state.turn, modelRequest: record.requestId }
+      return state
+    case "ModelResponded":
+      state.usage = TokenUsage.add(state.usage, record.usage)
+      if (state.turn !== undefined) {
+        state.turn = { ...state.turn, modelRequest: undefined, usage: TokenUsage.add(state.turn.usage, record.usage) }
+      }
+      return state
+    case "RequestOpened":
+      if (state.turn !== undefined) {
+        const opened = { requestId: record.requestId, grantKey: Authority.keyOf(record.tool, record.payload) }
+        state.turn = { ...state.turn, requests: [...state.turn.requests, opened] }
+      }
+      return state
+    case "RequestSettled":
+      return settleRequest(state, record.requestId, record.decision)
+    case "ProcessStarted":
+      state.processes = [...state.processes, record.processId]
+      return state
+    case "ProcessEnded":
+      state.processes = state.processes.filter((one) => one !== record.processId)
+      return state
+    case "TurnCompleted":
+    case "TurnFailed":
+    case "TurnAborted":
+      return endTurn(state, record)
+    case "SessionResumed":
+    case "ModelRetrying":
+    case "StragglerEnded":
+    case "Warning":
+      return state
+  }
+}
+
+const none: ReadonlyArray<never> = []
+
+const withItem = (turn: OpenTurn, item: Item): OpenTurn => ({
+  ...turn,
+  itemCount: turn.itemCount + 1,
+  produced: turn.produced || item._tag === "AssistantMessage" || item._tag === "Reasoning" || item._tag === "ToolCall",
+  openCalls:
+    item._tag === "ToolCall"
+      ? [...turn.openCalls, item]
+      : item._tag === "ToolResult"
+        ? turn.openCalls.filter((call) => call.callId !== item.callId)
+        : turn.openCalls
+})
+
+const settleRequest = (
+  state: Mutable<SessionState>,
+  requestId: RequestId,
+  decision: { readonly _tag: string; readonly scope?: "once" | "turn" | "session" }
+): SessionState => {
+  const opened = state.turn?.requests.find((one) => one.requestId === requestId)
+  if (state.turn === undefined || opened === undefined) return state
+  state.turn = { ...state.turn, requests: state.turn.requests.filter((one) => one !== opened) }
+  if (decision._tag === "Approved" && decision.scope !== undefined && decision.scope !== "once") {
+    state.grants = Authority.grant(state.grants, { scope: decision.scope, key: opened.grantKey })
+  }
+  return state
+}
+
+const endTurn = (state: Mutable<SessionState>, record: Terminal): SessionState => {
+  if (record._tag === "TurnAborted") {
+    state.inbox = Inbox.remove(state.inbox, [...record.returned.map((one) => one.submissionId), ...record.dropped])
+  }
+  state.inbox = Inbox.release(state.inbox, record.turnId)
+  state.grants = Authority.endTurn(state.grants)
+  state.turn = undefined
+  return state
+}
+
+/** Which invariant the next record breaks, as a sentence that begins with its number; undefined for none. */
+export const violation = (self: SessionState, record: Record): string | undefined => {
+  if (record.seq !== self.seq) return `1: record ${record.seq} where ${self.seq} was due`
+  if ((record._tag === "SessionStarted") !== (self.seq === 0)) return `1: ${record._tag} at ${record.seq}`
+  if (record._tag === "Unknown") return undefined
+  const turn = self.turn
+  if (record._tag === "TurnStarted") {
+    return turn === undefined ? undefined : `2: turn ${record.turnId} starts inside ${turn.turnId}`
+  }
+  if (belongsToTurn(record) && record.turnId !== turn?.turnId) {
+    return `3: ${record._tag} of turn ${record.turnId} while ${turn?.turnId ?? "no turn"} is open`
+  }
+  if (record._tag === "ItemRecorded") return itemViolation(self, record.item)
+  if (record._tag === "RequestSettled") {
+    return turn!.requests.some((one) => one.requestId === record.requestId)
+      ? undefined
+      : `5: request ${record.requestId} is not open`
+  }
+  if (record._tag === "InputBlocked") return inputViolation(self, [record.submissionId])
+  if (record._tag === "TurnCompleted" || record._tag === "TurnFailed" || record._tag === "TurnAborted") {
+    if (turn!.openCalls.length > 0) return `4: calls ${turn!.openCalls.map((call) => call.callId).join(", ")} are open`
+    if (turn!.requests.length > 0) return `5: ${turn!.requests.length} requests are open`
+  }
+  return record._tag === "TurnAborted"
+    ? inputViolation(self, [...record.returned.map((one) => one.submissionId), ...record.dropped])
+    : undefined
+}
+
+const belongsToTurn = (record: KnownRecord): record is Extract<KnownRecord, { readonly turnId: TurnId }> =>
+  "turnId" in record &&
+  record._tag !== "InputAccepted" &&
+  record._tag !== "ProcessStarted" &&
+  record.turnId !== undefined
+
+const itemViolation = (self: SessionState, item: Item): string | undefined => {
+  if (item._tag === "ToolResult" && !isOpen(self, item.callId)) return `4: result of ${item.callId}, which is not open`
+  if (item._tag === "UserMessage" && item.submissionId !== undefined) return inputViolation(self, [item.submissionId])
+  return undefined
+}
+
+const isOpen = (self: SessionState, callId: CallId): boolean =>
+  self.turn?.openCalls.some((call) => call.callId === callId) ?? false
+
+const inputViolation = (self: SessionState, submissionIds: ReadonlyArray<SubmissionId>): string | undefined => {
+  const gone = submissionIds.find((id) => !self.inbox.some((entry) => entry.submissionId === id))
+  return gone === undefined ? undefined : `6: input ${gone} does not wait`
+}
