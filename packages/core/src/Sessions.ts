@@ -1,0 +1,123 @@
+/**
+ * The sessions of an application, by id: opened once each, kept until they are closed or the application ends.
+ *
+ * Each session lives in a scope of its own below the scope of this service. Opening one that is open answers the same session, so that several clients of one program share
+ * it; between programs the lease of the journal decides (contract J2).
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import type { Agent } from "./Agent.ts"
+import { Journal, type JournalEntry } from "./ports/Journal.ts"
+import type { Model } from "./ports/Model.ts"
+import { IdGenerator, type SessionId, type TurnId } from "./protocol/Ids.ts"
+import type { JournalFailed, SessionBusy, SessionNotFound } from "./protocol/SessionError.ts"
+import { isTerminal, type Record } from "./protocol/SessionEvent.ts"
+import { Session, type SessionOptions } from "./Session.ts"
+
+type OpenError = SessionNotFound | SessionBusy | JournalFailed
+
+/** The sessions of an application. */
+export class Sessions extends Context.Service<Sessions, {
+  /** Makes a new session. **Interruption** leaves none behind. **Errors**: as `Session.make`. */
+  readonly create: <R>(
+    agent: Agent<R>,
+    options?: Omit<SessionOptions, "resume">
+  ) => Effect.Effect<Session["Service"], OpenError, R | Model>
+  /** The session of this id: the one that is open, else resumed from its journal. **Interruption**, **Errors**: as `create`; `SessionNotFound`. */
+  readonly open: <R>(agent: Agent<R>, sessionId: SessionId) => Effect.Effect<Session["Service"], OpenError, R | Model>
+  /**
+   * A new session with the records of another, up to the end of a turn or up to now (J4). The source is not touched; a turn that is
+   * open in the copy is marked as interrupted. **Errors**: `SessionNotFound`, `JournalFailed`.
+   */
+  readonly fork: <R>(
+    agent: Agent<R>,
+    source: SessionId,
+    options?: { readonly until?: TurnId }
+  ) => Effect.Effect<Session["Service"], OpenError, R | Model>
+  /** The sessions that have a journal, the latest first. */
+  readonly list: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
+  /** Closes a session, and answers whether it was open. **Interruption** stops only the wait. See `Session` for what closing does. */
+  readonly close: (sessionId: SessionId) => Effect.Effect<boolean>
+}>()("@spindle/core/Sessions") {
+  /** The sessions of this scope: closing it closes them all, side by side. */
+  static readonly layer: Layer.Layer<Sessions, never, Journal> = Layer.effect(
+    Sessions,
+    Effect.suspend(() => makeSessions)
+  )
+}
+
+interface Open {
+  readonly session: Session["Service"]
+  readonly scope: Scope.Closeable
+}
+
+const makeSessions = Effect.gen(function* () {
+  const journal = yield* Journal
+  const ids = yield* IdGenerator
+  const all = yield* Effect.acquireRelease(Scope.make("parallel"), (scope, exit) => Scope.close(scope, exit))
+  const sessions = new Map<SessionId, Open>()
+  // one opening at a time, so that two clients who open one session get the same
+  const gate = Semaphore.makeUnsafe(1)
+
+  const start = <R>(agent: Agent<R>, options: SessionOptions) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function* () {
+        const scope = yield* Scope.fork(all, "sequential")
+        const made = Session.make(agent, options).pipe(
+          Effect.provideService(Journal, journal),
+          Effect.provideService(Scope.Scope, scope)
+        )
+        const session = yield* Effect.onError(restore(made), () => Scope.close(scope, Exit.void))
+        sessions.set(session.sessionId, { session, scope })
+        yield* Scope.addFinalizer(scope, Effect.sync(() => void sessions.delete(session.sessionId)))
+        return session
+      })
+    )
+
+  const fork = Effect.fnUntraced(function* <R>(agent: Agent<R>, source: SessionId, until: TurnId | undefined) {
+    const { records } = yield* journal.load(source)
+    const sessionId = ids.next(yield* Clock.currentTimeMillis) as SessionId
+    yield* Effect.scoped(
+      Effect.flatMap(journal.open(sessionId, "create"), (writer) => writer.append(copied(records, source, sessionId, until)))
+    )
+    return yield* start(agent, { resume: sessionId })
+  })
+
+  return Sessions.of({
+    create: (agent, options) => Semaphore.withPermit(gate, start(agent, options ?? {})),
+    open: (agent, sessionId) =>
+      Semaphore.withPermit(
+        gate,
+        Effect.suspend(() => {
+          const open = sessions.get(sessionId)
+          return open === undefined ? start(agent, { resume: sessionId }) : Effect.succeed(open.session)
+        })
+      ),
+    fork: (agent, source, options) => Semaphore.withPermit(gate, fork(agent, source, options?.until)),
+    list: journal.list,
+    close: (sessionId) =>
+      Effect.suspend(() => {
+        const open = sessions.get(sessionId)
+        return open === undefined ? Effect.succeed(false) : Effect.as(Scope.close(open.scope, Exit.void), true)
+      })
+  })
+})
+
+/** The records of a copy: a first record of its own, then the source's up to the end of a turn. */
+const copied = (
+  records: ReadonlyArray<Record>,
+  source: SessionId,
+  sessionId: SessionId,
+  until: TurnId | undefined
+): ReadonlyArray<Record> => {
+  const end = until === undefined ? -1 : records.findIndex((record) => isTerminal(record) && record.turnId === until)
+  const kept = end < 0 ? records : records.slice(0, end + 1)
+  return kept.map((record) =>
+    record._tag === "SessionStarted" ? { ...record, sessionId, forkedFrom: source } : record
+  )
+}

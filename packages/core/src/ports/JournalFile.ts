@@ -1,0 +1,251 @@
+/**
+ * Journals on disk: one file of JSON lines for each session, below `YYYY/MM/DD` of its directory (contract J1, J2, J7).
+ *
+ * - *Torn ends*: opening for writing keeps the longest valid prefix and puts what follows beside it, in `<id>.jsonl.cut-<bytes>-<time>`.
+ * - *Fence*: opening an existing file for writing renames it away and writes its valid prefix to a new one. An earlier writer that still lives finds after its next write
+ *   that the path is no longer its file, and is refused before that write is acknowledged. This and the lease (`JournalLease`) are two nets, not one.
+ * - *Durability*: an acknowledged record survives the death of the process. With `durability: "fsync"` also the loss of power, at the price of the disk's latency
+ *   for each batch. Network file systems give less; see the README.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type { PlatformError } from "effect/PlatformError"
+import type { SessionId } from "../protocol/Ids.ts"
+import * as RecordCodec from "../protocol/RecordCodec.ts"
+import { JournalFailed, SessionBusy, SessionNotFound } from "../protocol/SessionError.ts"
+import { Journal, type JournalEntry, type JournalWriter, type Opened } from "./Journal.ts"
+import { JournalLease, type LeaseHolder } from "./JournalLease.ts"
+
+/** Where journals live and how safe they are. */
+export interface JournalFileOptions {
+  readonly directory: string
+  /** `process` (default): written before acknowledged. `fsync`: on the disk before acknowledged. */
+  readonly durability?: "process" | "fsync"
+}
+
+/** Journals in files. */
+export const layer = (options: JournalFileOptions): Layer.Layer<Journal, never, FileSystem.FileSystem> =>
+  Layer.effect(
+    Journal,
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const lease = yield* JournalLease
+      return make(fs, lease, options)
+    })
+  )
+
+const suffix = ".jsonl"
+/** One position is remembered for this many records, so that reading back from a number is not linear in what stands before it. */
+const indexEvery = 256
+
+interface Host {
+  readonly fs: FileSystem.FileSystem
+  readonly options: JournalFileOptions
+}
+
+const make = (fs: FileSystem.FileSystem, lease: LeaseHolder, options: JournalFileOptions): (typeof Journal)["Service"] => {
+  const host: Host = { fs, options }
+  const held = new Set<SessionId>()
+  // the lease is between processes; inside one, this set decides
+  const hold = (sessionId: SessionId) =>
+    Effect.acquireRelease(
+      Effect.suspend(() =>
+        held.has(sessionId) ? Effect.fail(new SessionBusy({ sessionId, holder: "this process" })) : Effect.sync(() => void held.add(sessionId))
+      ),
+      () => Effect.sync(() => void held.delete(sessionId))
+    )
+  return {
+    open: Effect.fnUntraced(function* (sessionId, mode) {
+      yield* hold(sessionId)
+      yield* lease.acquire(sessionId)
+      const found = yield* find(host, sessionId)
+      if (mode === "existing") {
+        return Option.isNone(found) ? yield* new SessionNotFound({ sessionId }) : yield* takeOver(host, sessionId, found.value)
+      }
+      if (Option.isSome(found)) {
+        return yield* new JournalFailed({ sessionId, operation: "open", detail: "there is a journal of this id already" })
+      }
+      return yield* create(host, sessionId)
+    }),
+    load: Effect.fnUntraced(function* (sessionId) {
+      const found = yield* find(host, sessionId)
+      if (Option.isNone(found)) return yield* new SessionNotFound({ sessionId })
+      const bytes = yield* failing(sessionId, "read", fs.readFile(found.value))
+      const { records, sizeBytes } = RecordCodec.validPrefix(bytes)
+      return { records, cutBytes: bytes.length - sizeBytes, cutFile: undefined }
+    }),
+    list: list(host)
+  }
+}
+
+const failing = <A, R>(
+  sessionId: SessionId,
+  operation: JournalFailed["operation"],
+  effect: Effect.Effect<A, PlatformError, R>
+): Effect.Effect<A, JournalFailed, R> =>
+  Effect.mapError(effect, (cause) => new JournalFailed({ sessionId, operation, detail: cause.message, cause }))
+
+const fileName = (sessionId: SessionId): string => encodeURIComponent(sessionId) + suffix
+
+/** The day that an id of version 7 was drawn, as a path; undefined for ids of another form. */
+const dayOf = (sessionId: SessionId): string | undefined => {
+  const match = /^([\da-f]{8})-([\da-f]{4})-7/.exec(sessionId)
+  return match === null ? undefined : dayPath(Number.parseInt(match[1]! + match[2]!, 16))
+}
+
+const dayPath = (timeMillis: number): string => new Date(timeMillis).toISOString().slice(0, 10).replaceAll("-", "/")
+
+/** The path of a session's file: computed from its id, or searched. A file that a crash left renamed away is found as well. */
+const find = Effect.fnUntraced(function* ({ fs, options }: Host, sessionId: SessionId) {
+  const day = dayOf(sessionId)
+  const computed = day === undefined ? undefined : `${options.directory}/${day}/${fileName(sessionId)}`
+  const there = (path: string) =>
+    failing(sessionId, "open", Effect.map(Effect.all([fs.exists(path), fs.exists(takenPath(path))]), ([a, b]) => a || b))
+  if (computed !== undefined) return (yield* there(computed)) ? Option.some(computed) : Option.none<string>()
+  if (!(yield* failing(sessionId, "open", fs.exists(options.directory)))) return Option.none<string>()
+  const all = yield* failing(sessionId, "open", fs.readDirectory(options.directory, { recursive: true }))
+  const name = fileName(sessionId)
+  const relative = all.find((path) => path === name || path.endsWith(`/${name}`) || path.endsWith(`/${takenPath(name)}`))
+  return Option.map(Option.fromUndefinedOr(relative), (path) => `${options.directory}/${path.replace(takenPath(""), "")}`)
+})
+
+const takenPath = (path: string): string => `${path}.taken`
+
+const create = Effect.fnUntraced(function* (host: Host, sessionId: SessionId) {
+  const directory = `${host.options.directory}/${dayOf(sessionId) ?? dayPath(yield* Clock.currentTimeMillis)}`
+  const path = `${directory}/${fileName(sessionId)}`
+  yield* failing(sessionId, "open", host.fs.makeDirectory(directory, { recursive: true }))
+  yield* failing(sessionId, "open", host.fs.writeFile(path, new Uint8Array(0), { flag: "wx", mode: 0o600 }))
+  return yield* writer(host, sessionId, path, { records: [], sizeBytes: 0, offsets: [] }, { cutBytes: 0, cutFile: undefined })
+})
+
+/** The fence: the file is renamed away, and its valid prefix becomes the new file; an earlier writer is left with the old one. */
+const takeOver = Effect.fnUntraced(function* (host: Host, sessionId: SessionId, path: string) {
+  const { fs } = host
+  const taken = takenPath(path)
+  const opening = <A>(effect: Effect.Effect<A, PlatformError>) => failing(sessionId, "open", effect)
+  // a take-over that died after its rename left only the renamed file
+  if (yield* opening(fs.exists(path))) yield* opening(fs.rename(path, taken))
+  const bytes = yield* opening(fs.readFile(taken))
+  const prefix = RecordCodec.validPrefix(bytes)
+  const cutBytes = bytes.length - prefix.sizeBytes
+  const cutFile = cutBytes === 0 ? undefined : `${path}.cut-${cutBytes}-${yield* Clock.currentTimeMillis}`
+  if (cutFile !== undefined) yield* opening(fs.writeFile(cutFile, bytes.subarray(prefix.sizeBytes), { mode: 0o600 }))
+  const fresh = `${path}.new`
+  yield* opening(fs.writeFile(fresh, bytes.subarray(0, prefix.sizeBytes), { mode: 0o600 }))
+  if (host.options.durability === "fsync") yield* opening(Effect.scoped(Effect.flatMap(fs.open(fresh, { flag: "r+" }), (file) => file.sync)))
+  yield* opening(fs.rename(fresh, path))
+  yield* opening(fs.remove(taken))
+  return yield* writer(host, sessionId, path, prefix, { cutBytes, cutFile })
+})
+
+declare const TextEncoder: new () => { readonly encode: (text: string) => Uint8Array }
+const encoder = new TextEncoder()
+
+const writer = Effect.fnUntraced(function* (
+  { fs, options }: Host,
+  sessionId: SessionId,
+  path: string,
+  prefix: RecordCodec.ValidPrefix,
+  cut: Omit<Opened, "records">
+) {
+  const file = yield* failing(sessionId, "open", fs.open(path, { flag: "a", mode: 0o600 }))
+  const inode = Option.getOrUndefined((yield* failing(sessionId, "open", file.stat)).ino)
+  let sizeBytes = prefix.sizeBytes
+  let count = prefix.records.length
+  let refused: JournalFailed | undefined
+  /** Where every `indexEvery`-th record begins. */
+  const index = prefix.offsets.filter((_, seq) => seq % indexEvery === 0)
+
+  const fenced = new JournalFailed({ sessionId, operation: "fence", detail: "another writer has taken the journal over" })
+  const stillOurs = Effect.matchEffect(fs.stat(path), {
+    onFailure: () => Effect.fail(fenced),
+    onSuccess: (info) => (Option.getOrUndefined(info.ino) === inode ? Effect.void : Effect.fail(fenced))
+  })
+
+  const append: JournalWriter["append"] = (records) =>
+    Effect.suspend(() => {
+      if (refused !== undefined) return Effect.fail(refused)
+      const lines = records.map((record) => encoder.encode(RecordCodec.encode(record) + "\n"))
+      const bytes = joined(lines)
+      const written = failing(sessionId, "append", file.writeAll(bytes))
+      const durable = options.durability === "fsync" ? Effect.andThen(written, failing(sessionId, "flush", file.sync)) : written
+      return Effect.matchEffect(Effect.andThen(durable, stillOurs), {
+        onFailure: (error) => {
+          refused = error
+          // what was not acknowledged does not stay; if even that fails the next opening cuts it
+          const restore = error.operation === "fence" ? Effect.void : Effect.ignore(file.truncate(sizeBytes))
+          return Effect.andThen(restore, Effect.fail(error))
+        },
+        onSuccess: () =>
+          Effect.sync(() => {
+            for (const line of lines) {
+              if (count % indexEvery === 0) index.push(sizeBytes)
+              sizeBytes += line.length
+              count++
+            }
+          })
+      })
+    }).pipe(Effect.uninterruptible)
+
+  const read: JournalWriter["read"] = Effect.fnUntraced(function* (from, limit) {
+    if (from >= count || limit <= 0) return []
+    const first = Math.floor(from / indexEvery)
+    const start = index[first]!
+    const end = index[Math.floor((from + limit - 1) / indexEvery) + 1] ?? sizeBytes
+    const bytes = yield* failing(sessionId, "read", readRange(fs, path, start, end - start))
+    const { records } = RecordCodec.validPrefix(bytes, first * indexEvery)
+    return records.slice(from - first * indexEvery, from - first * indexEvery + limit)
+  })
+
+  return { opened: { records: prefix.records, ...cut }, append, read } satisfies JournalWriter
+})
+
+const joined = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
+  if (parts.length === 1) return parts[0]!
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
+}
+
+const readRange = (fs: FileSystem.FileSystem, path: string, start: number, sizeBytes: number) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const file = yield* fs.open(path, { flag: "r" })
+      const bytes = new Uint8Array(sizeBytes)
+      let filled = 0
+      while (filled < sizeBytes) {
+        const got = yield* file.read(bytes.subarray(filled), { position: BigInt(start + filled) })
+        if (got === 0) break
+        filled += got
+      }
+      return bytes.subarray(0, filled)
+    })
+  )
+
+const list = ({ fs, options }: Host): Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed> =>
+  Effect.gen(function* () {
+    if (!(yield* fs.exists(options.directory))) return []
+    const paths = yield* fs.readDirectory(options.directory, { recursive: true })
+    const entries: Array<JournalEntry> = []
+    for (const path of paths) {
+      if (!path.endsWith(suffix)) continue
+      const info = yield* fs.stat(`${options.directory}/${path}`)
+      const name = path.slice(path.lastIndexOf("/") + 1, -suffix.length)
+      entries.push({
+        sessionId: decodeURIComponent(name) as SessionId,
+        updatedAt: Option.match(info.mtime, { onNone: () => 0, onSome: (time) => time.getTime() }),
+        sizeBytes: Number(info.size)
+      })
+    }
+    return entries.sort((a, b) => b.updatedAt - a.updatedAt)
+  }).pipe(
+    Effect.mapError((cause) => new JournalFailed({ sessionId: "*" as SessionId, operation: "list", detail: cause.message, cause }))
+  )
