@@ -232,7 +232,7 @@ const writeAborted = <A, E>(kernel: Kernel, ledger: Ledger, ended: Extract<Ended
  * Replaces whatever runs by a task, one replacement at a time. It runs in a fiber that outlives its caller, so that a task may replace itself
  * (I9): the caller is then interrupted, and the new turn runs.
  */
-export const replace = <A, E, R>(
+export const replace = <A, E>(
   kernel: Kernel,
   begun: () => RunningTurn<A, E> | undefined
 ): Effect.Effect<RunningTurn<A, E>, SessionClosed> => {

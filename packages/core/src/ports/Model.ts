@@ -7,11 +7,15 @@
  * stream that ends without `Finish` counts as `Disconnected`.
  */
 import * as Context from "effect/Context"
-import type * as Stream from "effect/Stream"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import * as LanguageModel from "effect/ai/LanguageModel"
 import type { CallId, SessionId, TurnId } from "../protocol/Ids.ts"
 import type { Item } from "../protocol/Item.ts"
 import type { ModelFailed } from "../protocol/SessionError.ts"
 import type { TokenUsage } from "../protocol/TokenUsage.ts"
+import * as Adapter from "./languageModel.ts"
 
 /** A tool as a model is told about it. */
 export interface ToolSpec {
@@ -85,4 +89,39 @@ export class Model extends Context.Service<
      */
     readonly stream: (request: ModelRequest) => Stream.Stream<ModelPart, ModelFailed>
   }
->()("@spindle/core/Model") {}
+>()("@spindle/core/Model") {
+  /**
+   * Any `LanguageModel` of `effect/ai` as a model. Tools are described to it and never run by it; bad arguments and
+   * invented tools pass through, so that the session can answer the model. Reasoning is sent back as text: what only a
+   * provider can read is lost on this way.
+   */
+  static readonly fromLanguageModel = (options: {
+    readonly provider: string
+    readonly model: string
+    readonly contextWindow?: number
+  }): Layer.Layer<Model, never, LanguageModel.LanguageModel> =>
+    Layer.effect(
+      Model,
+      Effect.map(LanguageModel.LanguageModel, (languageModel) => ({
+        provider: options.provider,
+        model: options.model,
+        contextWindow: options.contextWindow,
+        stream: (request: ModelRequest) =>
+          streamOf(languageModel, request).pipe(
+            Stream.mapArray((parts) => nonEmpty(parts.map(Adapter.partOf))),
+            Stream.filter((part) => part !== undefined),
+            Stream.mapError(Adapter.failureOf(options.provider, options.model))
+          )
+      }))
+    )
+}
+
+const nonEmpty = <A>(parts: ReadonlyArray<A>) => parts as readonly [A, ...Array<A>]
+
+const streamOf = (model: (typeof LanguageModel.LanguageModel)["Service"], request: ModelRequest): Adapter.PartStream => {
+  const prompt = Adapter.promptOf(request)
+  if (request.tools.length === 0) return model.streamText({ prompt })
+  const toolkit = Adapter.toolkitOf(request.tools)
+  // the schemas of tools that need services are not used: calls are neither decoded nor run here
+  return model.streamText({ prompt, toolkit, disableToolCallResolution: true, toolCallValidation: "deferred" }) as Adapter.PartStream
+}

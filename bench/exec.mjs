@@ -1,0 +1,194 @@
+// node bench/exec.mjs [--codex PATH] [--bin PATH] [--runs 20] [--fresh] [--out FILE.json]
+// Whole programs: `exec --json` with a one-line answer from a scripted model server on loopback, alternating. `--codex` is the program to compare
+// with: the native binary in the npm package (`vendor/<triple>/bin/codex`), else its Node wrapper counts too. `--fresh` gives each run an empty home.
+import { spawn } from "node:child_process"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+import { parseArgs } from "node:util"
+import { here } from "./places.mjs"
+import { measure } from "./processTree.mjs"
+
+const { values: options } = parseArgs({
+  options: {
+    bin: { type: "string", default: join(here, "../packages/cli/bin/spindle.js") },
+    codex: { type: "string" },
+    runs: { type: "string", default: "20" },
+    fresh: { type: "boolean", default: false },
+    out: { type: "string", default: join(here, "results-exec.json") }
+  }
+})
+if (process.platform !== "linux") {
+  console.error("exec.mjs reads /proc to measure memory: Linux only")
+  process.exit(2)
+}
+const answer = "All is well."
+const script = { fallback: { events: [{ text: answer, chunks: 3 }] } }
+
+const startServer = async () => {
+  const child = spawn(process.execPath, [join(here, "responsesServer.mjs"), JSON.stringify(script)], {
+    stdio: ["pipe", "pipe", "inherit"]
+  })
+  const baseUrl = await new Promise((answered, failed) => {
+    child.stdout.once("data", (data) => answered(String(data).trim()))
+    child.once("exit", (code) => failed(new Error(`the model server ended with ${code}; is the workspace built?`)))
+  })
+  return { baseUrl, stop: () => child.stdin.end() }
+}
+
+/** What Codex wants to know about a model that it has not heard of. */
+const catalog = {
+  models: [
+    {
+      slug: "mock-model",
+      display_name: "mock-model",
+      description: "scripted model",
+      default_reasoning_level: "medium",
+      supported_reasoning_levels: [{ effort: "medium", description: "medium" }],
+      shell_type: "unified_exec",
+      visibility: "list",
+      supported_in_api: true,
+      priority: 1,
+      additional_speed_tiers: [],
+      service_tiers: [],
+      availability_nux: null,
+      upgrade: null,
+      base_instructions: "You are a scripted model.",
+      default_reasoning_summary: "auto",
+      support_verbosity: false,
+      default_verbosity: null,
+      supports_reasoning_summaries: true,
+      supports_parallel_tool_calls: true,
+      apply_patch_tool_type: "freeform",
+      web_search_tool_type: "text",
+      truncation_policy: { mode: "tokens", limit: 10000 },
+      context_window: 272000,
+      max_context_window: 272000,
+      effective_context_window_percent: 95,
+      experimental_supported_tools: [],
+      input_modalities: ["text", "image"],
+      supports_search_tool: false,
+      supports_image_detail_original: true,
+      use_responses_lite: false
+    }
+  ]
+}
+
+const shared = () => `model = "mock-model"
+model_provider = "mock"
+approval_policy = "never"
+sandbox_mode = "danger-full-access"
+`
+const provider = (baseUrl) => `[model_providers.mock]
+name = "mock"
+base_url = ${JSON.stringify(baseUrl)}
+wire_api = "responses"
+`
+const codexOnly = (home) => `model_catalog_json = ${JSON.stringify(join(home, "catalog.json"))}
+web_search = "disabled"
+check_for_update_on_startup = false
+[analytics]
+enabled = false
+[feedback]
+enabled = false
+[features]
+plugins = false
+apps = false
+`
+
+const programs = [
+  {
+    name: "spindle",
+    argv: [...(/\.m?js$/.test(options.bin) ? [process.execPath] : []), resolve(options.bin), "exec", "--json"],
+    configure: (home, baseUrl) => writeFileSync(join(home, "config.toml"), shared() + provider(baseUrl))
+  },
+  ...(options.codex === undefined
+    ? []
+    : [
+        {
+          name: "codex",
+          argv: [resolve(options.codex), "exec", "--json", "--skip-git-repo-check"],
+          configure: (home, baseUrl) => {
+            writeFileSync(join(home, "catalog.json"), JSON.stringify(catalog))
+            writeFileSync(join(home, "config.toml"), shared() + codexOnly(home) + provider(baseUrl))
+          }
+        }
+      ])
+]
+
+const root = mkdtempSync(join(tmpdir(), "spindle-exec-"))
+/** A private home, working directory and temporary directory for one program. */
+const makePlace = (program, baseUrl) => {
+  const folder = join(root, program.name)
+  rmSync(folder, { recursive: true, force: true })
+  const [home, cwd, temporary] = ["home", "project", "tmp"].map((name) => join(folder, name))
+  for (const one of [home, cwd, temporary]) mkdirSync(one, { recursive: true })
+  program.configure(home, baseUrl)
+  const env = {
+    PATH: process.env.PATH,
+    HOME: home,
+    SPINDLE_HOME: home,
+    CODEX_HOME: home,
+    // Codex refuses a home below the temporary directory, so that is a folder of its own
+    TMPDIR: temporary,
+    LANG: "C.UTF-8",
+    TERM: "dumb",
+    SHELL: "/bin/sh"
+  }
+  return { cwd, env }
+}
+
+const runOnce = async (program, place) => {
+  const result = await measure([...program.argv, "say something"], place)
+  if (result.code !== 0 || !result.stdout.includes("turn.completed") || !result.stdout.includes(answer)) {
+    throw new Error(`${program.name} ended with ${result.code}\n${result.stdout}${result.stderr}`)
+  }
+  return {
+    wallMs: result.wallMs,
+    firstLineMs: result.firstLineMs,
+    peakMb: result.peakKb / 1024,
+    processes: result.processes
+  }
+}
+
+const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
+const table = (samples) => {
+  const columns = ["wallMs", "firstLineMs", "peakMb", "processes"]
+  const head = ["program", "wall ms", "first line ms", "peak RSS MB", "processes"]
+  const rows = Object.entries(samples).map(([name, runs]) => {
+    const cells = columns.map((column) => {
+      const values = runs.map((run) => run[column])
+      const range = `[${Math.min(...values).toFixed(0)}-${Math.max(...values).toFixed(0)}]`
+      const other = samples.codex?.map((run) => run[column])
+      const ratio = other === undefined || name === "codex" ? "" : ` x${(median(values) / median(other)).toFixed(2)}`
+      return `${median(values).toFixed(0)} ${range}${ratio}`
+    })
+    return `| ${name} | ${cells.join(" | ")} |`
+  })
+  return [`| ${head.join(" | ")} |`, `|${head.map(() => "---").join("|")}|`, ...rows].join("\n")
+}
+
+const server = await startServer()
+try {
+  const places = Object.fromEntries(programs.map((program) => [program.name, makePlace(program, server.baseUrl)]))
+  const samples = Object.fromEntries(programs.map(({ name }) => [name, []]))
+  for (const program of programs) await runOnce(program, places[program.name])
+  for (let run = 0; run < Number(options.runs); run++) {
+    for (const program of programs) {
+      const place = options.fresh ? makePlace(program, server.baseUrl) : places[program.name]
+      samples[program.name].push(await runOnce(program, place))
+    }
+  }
+  writeFileSync(
+    options.out,
+    JSON.stringify({ node: process.version, date: new Date().toISOString(), samples }, null, 1)
+  )
+  console.log(table(samples))
+  const { version } = JSON.parse(readFileSync(join(here, "../packages/cli/package.json"), "utf8"))
+  console.log(
+    `\nspindle ${version}, Node ${process.version}, ${options.runs} runs each, alternating; median [min-max], ratio to codex`
+  )
+} finally {
+  server.stop()
+  rmSync(root, { recursive: true, force: true })
+}

@@ -1,0 +1,156 @@
+// A Spindle session: the agent, its toolkit and a scripted model.
+//   ""              a Model of our own, journal in memory with bounded retention
+//   language-model  the same through Model.fromLanguageModel, over a scripted provider like that of effect.mjs
+//   file            the file journal (W8 and the kill -9 trials)
+import { add, deaf, decide, hangClose, hangOpen, live, play, started, stopped } from "../workloads/brain.mjs"
+export const packages = ["effect", "@effect/platform-node"]
+export const variants = { "": {}, "language-model": { lm: true }, file: { store: true } }
+export const caps = { stream: true, store: "file" }
+
+const norm = (items) =>
+  items.map((item) => {
+    switch (item._tag) {
+      case "UserMessage": return { role: "user", text: item.content[0]?.text ?? "" }
+      case "AssistantMessage": return { role: "assistant", text: item.text }
+      case "ToolCall": return { role: "assistant", text: "", calls: [item.callId] }
+      case "ToolResult": return { role: "tool", text: "", results: [item.callId] }
+      default: return { role: "assistant", text: "" }
+    }
+  })
+const stepFor = (items) => {
+  live.lastPrompt = () => norm(items)
+  let results = 0
+  let index = items.length - 1
+  for (; items[index]._tag !== "UserMessage" || items[index].fragment !== undefined; index--) if (items[index]._tag === "ToolResult") results++
+  return decide(items[index].content[0].text, results)
+}
+
+export async function load({ lm, store, file }) {
+  const [Effect, Exit, Layer, ManagedRuntime, Schema, Scope, Stream, Tool, Toolkit] = await Promise.all(
+    ["Effect", "Exit", "Layer", "ManagedRuntime", "Schema", "Scope", "Stream", "ai/Tool", "ai/Toolkit"].map((m) => import(`effect/${m}`))
+  )
+  const Agent = await import("@spindle/core/Agent")
+  const { Journal } = await import("@spindle/core/ports/Journal")
+  const { Model } = await import("@spindle/core/ports/Model")
+  const { Session } = await import("@spindle/core/Session")
+
+  const finish = (reason) => ({ _tag: "Finish", reason, usage: { input: 1, cachedInput: 0, output: 1, reasoning: 0, total: 2 } })
+  const delta = (text) => ({ _tag: "TextDelta", id: "t", delta: text })
+  const texts = (step) =>
+    step.drip
+      ? Stream.fromEffectRepeat(Effect.map(Effect.sleep(step.drip), () => { live.deltasOut++; return delta("tok ") })).pipe(
+          Stream.onStart(Effect.sync(started)), Stream.ensuring(Effect.sync(stopped)))
+      : Stream.map(Stream.fromAsyncIterable(play({ deltas: step.deltas }), (e) => e), delta)
+  const own = Layer.succeed(Model, {
+    provider: "script", model: "brain", contextWindow: undefined,
+    stream: ({ items }) => {
+      const step = stepFor(items)
+      const parts = step.tool
+        ? Stream.fromIterable([{ _tag: "ToolCall", callId: step.tool.id, name: step.tool.name, params: step.tool.args }, finish("tool-calls")])
+        : Stream.concat(texts(step), Stream.succeed(finish("stop")))
+      return step.lat ? Stream.unwrap(Effect.as(Effect.sleep(step.lat), parts)) : parts
+    }
+  })
+  const model = lm ? await throughLanguageModel(Effect, Layer, Stream, Model) : own
+
+  const toolkit = Toolkit.make(
+    Tool.make("add", { description: "add", parameters: Schema.Struct({ a: Schema.Number, b: Schema.Number }), success: Schema.Number }),
+    Tool.make("hang", { description: "hang", parameters: Schema.Struct({ why: Schema.String }), success: Schema.String }),
+    Tool.make("deaf", { description: "deaf", parameters: Schema.Struct({ why: Schema.String }), success: Schema.String })
+  )
+  const allow = { approval: "allow", concurrency: "parallel" }
+  const agent = Agent.make({ toolkit, approvals: { add: allow, hang: allow, deaf: allow } })
+  const handlers = toolkit.toLayer({
+    add: (args) => Effect.promise(() => add(args)),
+    hang: () => Effect.scoped(Effect.andThen(Effect.acquireRelease(Effect.sync(hangOpen), (t) => Effect.sync(() => hangClose(t))), Effect.never)),
+    deaf: () => Effect.promise(deaf)
+  })
+  const journal = store ? await onDisk(Layer, file) : Journal.layerMemory({ retainCount: 64, retainClosed: false })
+  const layer = Layer.mergeAll(model, handlers, journal)
+  const runtime = ManagedRuntime.make(layer)
+  const scope = Scope.makeUnsafe()
+
+  const wrap = (session, close) => ({
+    async turn(prompt, { signal, onDelta } = {}) {
+      return runtime.runPromise(
+        Effect.gen(function* () {
+          const { seq } = yield* session.snapshot
+          const receipt = yield* session.submit({ _tag: "UserInput", input: [{ _tag: "Text", text: prompt }] })
+          if (receipt._tag !== "Started") throw new Error(`receipt ${receipt._tag}`)
+          let end
+          const onAbort = () => Effect.runSync(session.abort())
+          signal?.addEventListener("abort", onAbort, { once: true })
+          if (signal?.aborted) onAbort()
+          yield* session.events({ from: seq }).pipe(
+            Stream.takeUntil((event) => (event._tag === "TurnCompleted" || event._tag === "TurnFailed" || event._tag === "TurnAborted") && (end = event) !== undefined),
+            Stream.runForEachArray((events) => Effect.sync(() => { for (const event of events) if (event._tag === "TextDelta") onDelta?.(event.text) }))
+          )
+          signal?.removeEventListener("abort", onAbort)
+          if (end._tag !== "TurnCompleted") throw new Error(end._tag)
+          return { text: end.lastMessage }
+        })
+      )
+    },
+    history: () => runtime.runPromise(Effect.map(session.snapshot, ({ items }) => norm(items))),
+    dispose: close
+  })
+  const open = (options) => {
+    const own = Scope.forkUnsafe(scope)
+    return runtime
+      .runPromise(Session.make(agent, options).pipe(Effect.provideService(Scope.Scope, own)))
+      .then((session) => wrap(session, () => runtime.runPromise(Scope.close(own, Exit.void))))
+  }
+  const exists = async (id) => (await runtime.runPromise(Effect.flatMap(Journal, (journal) => journal.list))).some((entry) => entry.sessionId === id)
+  return {
+    newSession: () => open({}),
+    openSession: async (id) => open((await exists(id)) ? { resume: id } : { sessionId: id }),
+    close: () => runtime.dispose()
+  }
+}
+
+async function onDisk(Layer, file) {
+  const [JournalFile, NodeFileSystem] = await Promise.all([
+    import("@spindle/core/ports/JournalFile"),
+    import("@effect/platform-node/NodeFileSystem")
+  ])
+  return JournalFile.layer({ directory: file }).pipe(Layer.provide(NodeFileSystem.layer))
+}
+
+async function throughLanguageModel(Effect, Layer, Stream, Model) {
+  const LanguageModel = await import("effect/ai/LanguageModel")
+  const usage = { inputTokens: { total: 1, uncached: 1, cacheRead: 0, cacheWrite: 0 }, outputTokens: { total: 1, text: 1, reasoning: 0 } }
+  const finish = (reason) => ({ type: "finish", reason, usage, response: undefined })
+  const delta = (text) => ({ type: "text-delta", id: "t", delta: text })
+  const flat = (prompt) => prompt.content.map((message) => ({
+    role: message.role,
+    text: typeof message.content === "string" ? message.content : message.content.filter((part) => part.type === "text").map((part) => part.text).join(""),
+    calls: typeof message.content === "string" ? [] : message.content.filter((part) => part.type === "tool-call").map((part) => part.id),
+    results: typeof message.content === "string" ? [] : message.content.filter((part) => part.type === "tool-result").map((part) => part.id)
+  }))
+  const stepOf = (prompt) => {
+    live.lastPrompt = () => flat(prompt)
+    const messages = prompt.content
+    let results = 0
+    let index = messages.length - 1
+    const text = (message) => message.content.map((part) => part.text ?? "").join("")
+    for (; messages[index].role !== "user" || text(messages[index]).startsWith("<turn_aborted>"); index--) if (messages[index].role === "tool") results += messages[index].content.length
+    return decide(text(messages[index]), results)
+  }
+  const texts = (step) =>
+    step.drip
+      ? Stream.fromEffectRepeat(Effect.map(Effect.sleep(step.drip), () => { live.deltasOut++; return delta("tok ") })).pipe(
+          Stream.onStart(Effect.sync(started)), Stream.ensuring(Effect.sync(stopped)))
+      : Stream.map(Stream.fromAsyncIterable(play({ deltas: step.deltas }), (e) => e), delta)
+  const service = LanguageModel.make({
+    generateText: () => Effect.die("streaming only"),
+    streamText: ({ prompt }) => Stream.unwrap(Effect.gen(function* () {
+      const step = stepOf(prompt)
+      if (step.lat) yield* Effect.sleep(step.lat)
+      return step.tool
+        ? Stream.fromIterable([{ type: "tool-call", id: step.tool.id, name: step.tool.name, params: step.tool.args }, finish("tool-calls")])
+        : Stream.fromIterable([{ type: "text-start", id: "t" }]).pipe(
+            Stream.concat(texts(step)), Stream.concat(Stream.fromIterable([{ type: "text-end", id: "t" }, finish("stop")])))
+    }))
+  })
+  return Model.fromLanguageModel({ provider: "script", model: "brain" }).pipe(Layer.provide(Layer.effect(LanguageModel.LanguageModel, service)))
+}

@@ -1,0 +1,12 @@
+// A scripted Responses API server as a process of its own; prints its address as one line. Ends with its standard input.
+import * as Effect from "effect/Effect"
+import { ResponsesServer } from "@spindle/testing"
+
+const script = JSON.parse(process.argv[2])
+const serve = Effect.gen(function* () {
+  const server = yield* ResponsesServer.make(script)
+  console.log(server.baseUrl)
+  return yield* Effect.never
+})
+Effect.runFork(Effect.scoped(serve))
+process.stdin.on("end", () => process.exit(0)).resume()

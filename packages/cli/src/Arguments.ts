@@ -1,0 +1,258 @@
+/**
+ * The command line as a typed command.
+ *
+ * Pure: reads no file and no environment. Flags may stand before, between and after the words of a command, as the programs that drive the reference write
+ * them. What is wrong comes back as one `UsageError` of one line; the program then exits with code 2.
+ */
+import { parseArgs } from "node:util"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Flags from "./Flags.ts"
+import type { ApprovalPolicy, ColorMode, Flag, SandboxMode, Topic } from "./Flags.ts"
+
+/** The command line is wrong. `hint` is a command that helps. */
+export class UsageError extends Schema.TaggedError<UsageError>()("UsageError", {
+  detail: Schema.String,
+  hint: Schema.String
+}) {
+  override get message() {
+    return `${this.detail} (see ${this.hint})`
+  }
+}
+
+/** What `exec` and `demo` have in common. Fields that were not given are undefined, lists are empty. */
+export interface TurnOptions {
+  readonly json: boolean
+  readonly color: ColorMode
+  readonly cwd: string | undefined
+  readonly model: string | undefined
+  /** `key=value` as given, in order. */
+  readonly config: ReadonlyArray<readonly [key: string, value: string]>
+  readonly approvalPolicy: ApprovalPolicy | undefined
+  readonly sandboxMode: SandboxMode | undefined
+  readonly outputSchemaFile: string | undefined
+  readonly lastMessageFile: string | undefined
+  readonly images: ReadonlyArray<string>
+  readonly addedDirectories: ReadonlyArray<string>
+  readonly threadSource: string | undefined
+}
+
+/** Which session an `exec resume` goes on with. */
+export type Resume = { readonly _tag: "Id"; readonly id: string } | { readonly _tag: "Last" }
+
+/** Where the prompt comes from: the command line, or stdin (`-`, or no prompt at all). */
+export type Prompt =
+  | { readonly _tag: "Text"; readonly text: string }
+  | { readonly _tag: "Stdin"; readonly dash: boolean }
+
+/** What to do. */
+export type Command =
+  | {
+      readonly _tag: "Exec"
+      readonly prompt: Prompt
+      readonly resume: Resume | undefined
+      readonly options: TurnOptions
+    }
+  | { readonly _tag: "Demo"; readonly options: TurnOptions }
+  | { readonly _tag: "SessionsList"; readonly json: boolean; readonly color: ColorMode }
+  | { readonly _tag: "SessionsShow"; readonly id: string; readonly json: boolean; readonly color: ColorMode }
+  | { readonly _tag: "Help"; readonly topic: Topic }
+  | { readonly _tag: "Version" }
+
+type Values = ReadonlyMap<string, ReadonlyArray<string>>
+
+/** Parses what follows the program's name. */
+export const parse = (argv: ReadonlyArray<string>): Result.Result<Command, UsageError> => {
+  try {
+    return Result.succeed(command(argv))
+  } catch (error) {
+    if (error instanceof UsageError) return Result.fail(error)
+    throw error
+  }
+}
+
+const refuse = (topic: Topic, detail: string): never => {
+  throw new UsageError({ detail, hint: `spindle ${topic === "" ? "" : `${topic} `}--help` })
+}
+
+const command = (argv: ReadonlyArray<string>): Command => {
+  const { tokens } = parseArgs({ args: [...argv], strict: false, allowPositionals: true, tokens: true, options })
+  const terminator = tokens.find((token) => token.kind === "option-terminator")?.index ?? Infinity
+  const positionals = tokens.filter((token) => token.kind === "positional")
+  // words after `--` are never commands
+  const words = positionals.filter((token) => token.index < terminator).map((token) => token.value)
+  const rest = positionals.map((token) => token.value)
+  const asksHelp = tokens.some((token) => token.kind === "option" && (token.name === "help" || token.name === "h"))
+  const topic = topicOf(words, asksHelp)
+  const values = new Map<string, Array<string>>()
+  for (const token of tokens) if (token.kind === "option") collect(topic, values, token)
+  if (topic.help || values.has("help")) return { _tag: "Help", topic: topic.topic }
+  if (values.has("version")) return { _tag: "Version" }
+  return build(topic.topic, rest.slice(topic.wordsCount), values)
+}
+
+const options = Object.fromEntries(
+  Flags.flags.flatMap((flag) => {
+    const option = { type: flag.takes === undefined ? ("boolean" as const) : ("string" as const), multiple: true }
+    const names: Array<[string, object]> = (flag.aliases ?? []).map((alias) => [alias, option])
+    return [[flag.name, flag.short === undefined ? option : { ...option, short: flag.short }], ...names]
+  })
+) as { [name: string]: { type: "boolean" | "string" } }
+
+interface Found {
+  readonly topic: Topic
+  readonly wordsCount: number
+  readonly help: boolean
+}
+
+const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
+  const [first, second] = words
+  const found = (topic: Topic, wordsCount: number): Found => ({ topic, wordsCount, help: false })
+  switch (first) {
+    case undefined:
+      return found("", 0)
+    case "help":
+      return { ...topicOf(words.slice(1), true), help: true }
+    case "exec":
+    case "e":
+      return second === "resume" ? found("exec resume", 2) : found("exec", 1)
+    case "demo":
+      return found("demo", 1)
+    case "sessions":
+      if (second === "list" || second === "show") return found(`sessions ${second}`, 2)
+      if (second === undefined) return found("sessions", 1)
+      if (asksHelp) return found("sessions", words.length)
+      return refuse("sessions", unknown(`command "sessions ${second}"`, second, ["list", "show"]))
+  }
+  return refuse("", unknown(`command "${first}"`, first, ["exec", "sessions", "demo", "help"]))
+}
+
+const unknown = (what: string, word: string, known: ReadonlyArray<string>, prefix = ""): string => {
+  const near = Flags.nearest(word, known)
+  return `unknown ${what}${near === undefined ? "" : `; did you mean ${prefix}${near}?`}`
+}
+
+interface OptionToken {
+  readonly name: string
+  readonly rawName: string
+  readonly value?: string | undefined
+  readonly inlineValue?: boolean | undefined
+}
+
+const collect = ({ topic }: Found, values: Map<string, Array<string>>, token: OptionToken): void => {
+  const flag = Flags.find(token.name)
+  const shown = token.rawName
+  if (flag === undefined) {
+    const names = Flags.flags.filter((one) => one.commands.includes(topic)).map((one) => one.name)
+    return refuse(topic, unknown(`flag ${shown}`, token.name, names, "--"))
+  }
+  if (flag.name !== "help" && flag.name !== "version" && !belongs(flag, topic)) {
+    refuse(topic, `${shown} does not belong to spindle${topic === "" ? " without a command" : ` ${topic}`}`)
+  }
+  const before = values.get(flag.name)
+  if (flag.takes === undefined) {
+    if (token.value !== undefined) refuse(topic, `${shown} takes no value`)
+    values.set(flag.name, [])
+    return
+  }
+  if (before !== undefined && flag.repeats === undefined) refuse(topic, `${shown} is given twice`)
+  values.set(flag.name, [...(before ?? []), valueOf(flag, topic, token)])
+}
+
+// `sessions` and no command at all parse flags only to show help
+const belongs = (flag: Flag, topic: Topic) => topic === "" || topic === "sessions" || flag.commands.includes(topic)
+
+const valueOf = (flag: Flag, topic: Topic, token: OptionToken): string => {
+  const shown = token.rawName
+  const isShort = !shown.startsWith("--")
+  const value = isShort && token.inlineValue === true ? token.value?.replace(/^=/, "") : token.value
+  const missing =
+    value === undefined || value === "" || (token.inlineValue !== true && value.length > 1 && value.startsWith("-"))
+  if (missing) {
+    const got =
+      value === undefined || value === ""
+        ? ""
+        : `, and "${value}" looks like a flag (write ${shown}=${value} if it is meant)`
+    return refuse(topic, `${shown} needs a value (${flag.choices?.join(", ") ?? flag.takes})${got}`)
+  }
+  if (flag.choices !== undefined && !flag.choices.includes(value)) {
+    return refuse(topic, `${shown} takes one of ${flag.choices.join(", ")}, not "${value}"`)
+  }
+  return value
+}
+
+const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Command => {
+  const json = values.has("json")
+  const color = (values.get("color")?.[0] ?? "auto") as ColorMode
+  const only = (count: number, ask: string) =>
+    rest.length > count ? refuse(topic, `unexpected "${rest[count]}"; ${ask}`) : undefined
+  switch (topic) {
+    case "":
+      return refuse("", "a command is missing: exec, sessions or demo")
+    case "sessions":
+      return refuse("sessions", "a command is missing: sessions list or sessions show ID")
+    case "sessions list":
+      only(0, "sessions list takes flags only")
+      return { _tag: "SessionsList", json, color }
+    case "sessions show": {
+      only(1, "one session id is expected")
+      return { _tag: "SessionsShow", id: rest[0] ?? refuse(topic, "the id of a session is missing"), json, color }
+    }
+    case "demo":
+      only(0, "demo has a task of its own")
+      return { _tag: "Demo", options: turnOptions(topic, values) }
+    case "exec":
+      only(1, "put the prompt in quotes")
+      return { _tag: "Exec", prompt: prompt(topic, rest[0]), resume: undefined, options: turnOptions(topic, values) }
+    case "exec resume": {
+      const last = values.has("last")
+      only(last ? 1 : 2, "put the prompt in quotes")
+      const resume: Resume = last
+        ? { _tag: "Last" }
+        : { _tag: "Id", id: rest[0] || refuse(topic, "which session? give its id, or --last") }
+      return { _tag: "Exec", prompt: prompt(topic, rest[last ? 0 : 1]), resume, options: turnOptions(topic, values) }
+    }
+  }
+}
+
+const prompt = (topic: Topic, text: string | undefined): Prompt => {
+  if (text === undefined || text === "-") return { _tag: "Stdin", dash: text === "-" }
+  return text.trim() === "" ? refuse(topic, "the prompt is empty") : { _tag: "Text", text }
+}
+
+const turnOptions = (topic: Topic, values: Values): TurnOptions => {
+  const one = (name: string) => values.get(name)?.[0]
+  const many = (name: string) => values.get(name) ?? []
+  const bypass = values.has("dangerously-bypass-approvals-and-sandbox")
+  const fullAuto = values.has("full-auto")
+  for (const other of ["full-auto", "ask-for-approval", "sandbox"]) {
+    if (bypass && values.has(other)) {
+      refuse(topic, `--dangerously-bypass-approvals-and-sandbox cannot be used together with --${other}`)
+    }
+  }
+  const approvalPolicy = (one("ask-for-approval") ?? (bypass ? "never" : fullAuto ? "on-request" : undefined)) as
+    | ApprovalPolicy
+    | undefined
+  const sandboxMode = (one("sandbox") ?? (bypass ? "danger-full-access" : fullAuto ? "workspace-write" : undefined)) as
+    | SandboxMode
+    | undefined
+  return {
+    json: values.has("json"),
+    color: (one("color") ?? "auto") as ColorMode,
+    cwd: one("cd"),
+    model: one("model"),
+    config: many("config").map((pair) => {
+      const at = pair.indexOf("=")
+      return at > 0
+        ? [pair.slice(0, at).trim(), pair.slice(at + 1)]
+        : refuse(topic, `--config needs KEY=VALUE, not "${pair}"`)
+    }),
+    approvalPolicy,
+    sandboxMode,
+    outputSchemaFile: one("output-schema"),
+    lastMessageFile: one("output-last-message"),
+    images: many("image").flatMap((files) => files.split(",").filter((file) => file !== "")),
+    addedDirectories: many("add-dir"),
+    threadSource: one("thread-source")
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * The flags of the program as one table, from which the command line is parsed and `--help` is written.
+ *
+ * The names are those of the reference's `exec`, so that programs that drive it can drive this one.
+ */
+
+/** The commands, as the words that name them. */
+export type Topic = "" | "exec" | "exec resume" | "sessions" | "sessions list" | "sessions show" | "demo"
+
+/**
+ * One flag. `takes` names its value in the help, and without it the flag is a switch. `choices` closes the set of values; `repeats` allows
+ * the flag more than once; `aliases` are other long names.
+ */
+export interface Flag {
+  readonly name: string
+  readonly short?: string
+  readonly aliases?: ReadonlyArray<string>
+  readonly takes?: string
+  readonly choices?: ReadonlyArray<string>
+  readonly repeats?: true
+  readonly commands: ReadonlyArray<Topic>
+  readonly summary: string
+}
+
+/** Who has to agree before something runs. */
+export const approvalPolicies = ["untrusted", "on-failure", "on-request", "never"] as const
+/** @see {@link approvalPolicies} */
+export type ApprovalPolicy = (typeof approvalPolicies)[number]
+
+/** What a command may touch. */
+export const sandboxModes = ["read-only", "workspace-write", "danger-full-access"] as const
+/** @see {@link sandboxModes} */
+export type SandboxMode = (typeof sandboxModes)[number]
+
+/** When to write colours. */
+export const colorModes = ["auto", "always", "never"] as const
+/** @see {@link colorModes} */
+export type ColorMode = (typeof colorModes)[number]
+
+const turns: ReadonlyArray<Topic> = ["exec", "exec resume", "demo"]
+const exec: ReadonlyArray<Topic> = ["exec", "exec resume"]
+const everywhere: ReadonlyArray<Topic> = ["", "sessions", "sessions list", "sessions show", ...turns]
+
+/** Every flag, in the order of the help. */
+export const flags: ReadonlyArray<Flag> = [
+  {
+    name: "json",
+    aliases: ["experimental-json"],
+    commands: [...turns, "sessions list", "sessions show"],
+    summary: "write one JSON object a line to stdout"
+  },
+  { name: "cd", short: "C", takes: "DIR", commands: exec, summary: "work in this directory" },
+  { name: "model", short: "m", takes: "MODEL", commands: turns, summary: "the model to ask" },
+  {
+    name: "config",
+    short: "c",
+    takes: "KEY=VALUE",
+    repeats: true,
+    commands: turns,
+    summary: "override a key of config.toml; dotted keys, TOML values"
+  },
+  {
+    name: "ask-for-approval",
+    short: "a",
+    takes: "POLICY",
+    choices: approvalPolicies,
+    commands: turns,
+    summary: "when to ask before running something"
+  },
+  {
+    name: "sandbox",
+    short: "s",
+    takes: "MODE",
+    choices: sandboxModes,
+    commands: turns,
+    summary: "what commands may touch"
+  },
+  {
+    name: "full-auto",
+    commands: turns,
+    summary: "the same as --sandbox workspace-write --ask-for-approval on-request"
+  },
+  {
+    name: "dangerously-bypass-approvals-and-sandbox",
+    commands: turns,
+    summary: "run everything, ask nothing; for machines that are sandboxed from outside"
+  },
+  {
+    name: "skip-git-repo-check",
+    commands: exec,
+    summary: "accepted and without effect: a repository is never required"
+  },
+  { name: "output-schema", takes: "FILE", commands: exec, summary: "a JSON Schema that the final answer must follow" },
+  {
+    name: "output-last-message",
+    short: "o",
+    takes: "FILE",
+    commands: turns,
+    summary: "write the final answer to this file"
+  },
+  {
+    name: "image",
+    short: "i",
+    takes: "FILE",
+    repeats: true,
+    commands: exec,
+    summary: "an image for the prompt; repeat it, or separate files by commas"
+  },
+  {
+    name: "add-dir",
+    takes: "DIR",
+    repeats: true,
+    commands: exec,
+    summary: "another directory that may be written"
+  },
+  { name: "last", commands: ["exec resume"], summary: "resume the session that was written last" },
+  { name: "thread-source", takes: "NAME", commands: exec, summary: "who started the session, for its record" },
+  { name: "cyber-access-program", commands: exec, summary: "accepted and without effect" },
+  {
+    name: "color",
+    takes: "WHEN",
+    choices: colorModes,
+    commands: [...turns, "sessions list", "sessions show"],
+    summary: "colours; auto means on a terminal and without NO_COLOR"
+  },
+  { name: "help", short: "h", commands: everywhere, summary: "show this help" },
+  { name: "version", short: "V", commands: everywhere, summary: "show the version" }
+]
+
+/** The flag of a name or alias, without dashes. */
+export const find = (name: string): Flag | undefined =>
+  flags.find((flag) => flag.name === name || flag.aliases?.includes(name) === true)
+
+/** The nearest of some words to a mistyped one, if it is near enough to be meant. */
+export const nearest = (word: string, known: ReadonlyArray<string>): string | undefined => {
+  let best: string | undefined
+  let least = Math.max(2, Math.floor(word.length / 3)) + 1
+  for (const candidate of known) {
+    const distance = word.length > 2 && candidate.startsWith(word) ? 1 : editDistance(word, candidate)
+    if (distance < least) {
+      best = candidate
+      least = distance
+    }
+  }
+  return best
+}
+
+const editDistance = (from: string, to: string): number => {
+  let row = Array.from({ length: to.length + 1 }, (_, column) => column)
+  for (let line = 1; line <= from.length; line++) {
+    const next = [line]
+    for (let column = 1; column <= to.length; column++) {
+      const replaced = row[column - 1]! + (from[line - 1] === to[column - 1] ? 0 : 1)
+      next.push(Math.min(replaced, row[column]! + 1, next[column - 1]! + 1))
+    }
+    row = next
+  }
+  return row[to.length]!
+}

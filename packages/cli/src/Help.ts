@@ -1,0 +1,138 @@
+/**
+ * The texts of `--help`, written from the table of flags.
+ */
+import type { Flag, Topic } from "./Flags.ts"
+import { flags } from "./Flags.ts"
+
+/** The exit codes of the program, besides 128 + the number of the signal that ended it. */
+export const exitCodes = {
+  /** The work is done. */
+  ok: 0,
+  /** The turn failed, or something went wrong while running. */
+  failed: 1,
+  /** The command line is wrong. */
+  usage: 2,
+  /** The configuration is wrong or incomplete, or this Node.js is too old (EX_CONFIG of sysexits). */
+  configuration: 78
+} as const
+
+interface Page {
+  readonly usage: ReadonlyArray<string>
+  readonly about: string
+  readonly commands?: ReadonlyArray<readonly [name: string, summary: string]>
+  readonly more?: ReadonlyArray<string>
+  readonly examples: ReadonlyArray<readonly [command: string, what: string]>
+}
+
+const pages: { readonly [topic in Topic]: Page } = {
+  "": {
+    usage: ["spindle COMMAND [FLAGS]"],
+    about: "Runs supervised agent sessions.",
+    commands: [
+      ["exec [PROMPT | -]", "run one turn without a dialogue"],
+      ["exec resume ID [PROMPT]", "go on with a session (--last: with the latest)"],
+      ["sessions list", "list the sessions of this machine"],
+      ["sessions show ID", "show one session"],
+      ["demo", "watch a turn repair a small project; needs no key and no network"]
+    ],
+    more: [
+      "Configuration: config.toml in $SPINDLE_HOME, else in $CODEX_HOME, else in ~/.spindle.",
+      "Sessions are kept below the same directory."
+    ],
+    examples: [
+      ["spindle demo", "no key needed"],
+      ['spindle exec "fix the failing test"', ""],
+      ["spindle exec --help", "flags and examples of a command"]
+    ]
+  },
+  exec: {
+    usage: ["spindle exec [FLAGS] [PROMPT | -]", "spindle exec [FLAGS] resume ID | --last [PROMPT | -]"],
+    about: "Runs one turn and ends. Without a prompt, or with -, the prompt is all of stdin.",
+    more: ["A prompt that is a command's name, or that begins with a dash, stands after --."],
+    examples: [
+      ['spindle exec "explain this repository"', ""],
+      ["git diff | spindle exec --json -", "one JSON event a line"],
+      ['spindle exec -C ../api -m gpt-5 "update the changelog"', ""],
+      ['spindle exec -c model_providers.local.base_url=http://127.0.0.1:8080/v1 -c model_provider=local "hello"', ""]
+    ]
+  },
+  "exec resume": {
+    usage: ["spindle exec [FLAGS] resume ID [PROMPT | -]", "spindle exec [FLAGS] resume --last [PROMPT | -]"],
+    about: "Goes on with a session that was ended, interrupted or killed.",
+    examples: [
+      ['spindle exec resume --last "now add a test"', ""],
+      ['spindle exec resume 0199a213-81c0-7800-8aa1-bbab2a035a53 "go on"', ""]
+    ]
+  },
+  sessions: {
+    usage: ["spindle sessions list [FLAGS]", "spindle sessions show ID [FLAGS]"],
+    about: "Looks into the sessions of this machine.",
+    examples: [["spindle sessions list", ""]]
+  },
+  "sessions list": {
+    usage: ["spindle sessions list [FLAGS]"],
+    about: "Lists sessions, the latest first.",
+    examples: [
+      ["spindle sessions list", ""],
+      ["spindle sessions list --json", "one JSON object a line"]
+    ]
+  },
+  "sessions show": {
+    usage: ["spindle sessions show ID [FLAGS]"],
+    about: "Shows what was said and done in a session.",
+    examples: [["spindle sessions show 0199a213-81c0-7800-8aa1-bbab2a035a53", ""]]
+  },
+  demo: {
+    usage: ["spindle demo [FLAGS]"],
+    about:
+      "Repairs a small project with a failing test, in a scratch copy. Processes, files, journal and approvals are real. The model is a script,\n" +
+      "unless a key or a base URL is configured: then it is that model.",
+    examples: [
+      ["spindle demo", ""],
+      ["spindle demo --json", "the events of the turn"]
+    ]
+  }
+}
+
+const exits = [
+  "0    done",
+  "1    the turn failed, or something went wrong while running",
+  "2    the command line is wrong",
+  "78   the configuration is wrong or incomplete, or Node.js is too old",
+  "130  stopped by Ctrl-C (129 by HUP, 143 by TERM); a second Ctrl-C ends at once"
+]
+
+/** The help of a topic; ends with a line break. */
+export const text = (topic: Topic): string => {
+  const page = pages[topic]
+  const own = flags.filter((flag) => flag.commands.includes(topic))
+  const sections = [
+    page.usage.map((line, index) => `${index === 0 ? "Usage: " : "       "}${line}`).join("\n"),
+    page.about,
+    ...(page.commands === undefined ? [] : [`Commands:\n${table(page.commands)}`]),
+    `Flags:\n${table(own.map((flag) => [left(flag), right(flag)]))}`,
+    ...(page.more === undefined ? [] : [page.more.join("\n")]),
+    `Examples:\n${page.examples.map(([line, what]) => `  ${line}${what === "" ? "" : `   # ${what}`}`).join("\n")}`,
+    `Exit codes:\n${exits.map((line) => `  ${line}`).join("\n")}`
+  ]
+  return `${sections.join("\n\n")}\n`
+}
+
+const left = (flag: Flag): string => {
+  const short = flag.short === undefined ? "    " : `-${flag.short}, `
+  return `${short}--${flag.name}${flag.takes === undefined ? "" : ` ${flag.takes}`}`
+}
+
+const right = (flag: Flag): string => {
+  const aliases = flag.aliases === undefined ? "" : ` (also ${flag.aliases.map((alias) => `--${alias}`).join(", ")})`
+  return `${flag.summary}${flag.choices === undefined ? "" : `: ${flag.choices.join(", ")}`}${aliases}`
+}
+
+const table = (rows: ReadonlyArray<readonly [string, string]>): string => {
+  const width = Math.min(32, Math.max(...rows.map(([name]) => name.length)))
+  return rows
+    .map(([name, summary]) =>
+      name.length > width ? `  ${name}\n  ${" ".repeat(width)}  ${summary}` : `  ${name.padEnd(width)}  ${summary}`
+    )
+    .join("\n")
+}

@@ -1,0 +1,74 @@
+/**
+ * Runs the program: keeps the process alive for it, turns signals into an orderly end, and sets the exit code (contract X2).
+ *
+ * Not `runMain` of the platform: that one exits with 130 for TERM, dies of HUP without finalizers, and has no answer to a second Ctrl-C.
+ *
+ *     running --signal--> stopping (onInterrupt, then interrupt the program) --program ended--> exit 128 + signal
+ *        |                    |
+ *        |                    +--SIGINT--> killNow(), exit 130 at once
+ *        +--program ended--> exit with its code
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+
+/** The signals that end the program, with their exit codes. */
+export const exitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
+/** @see {@link exitCodes} */
+export type Signal = keyof typeof exitCodes
+
+/** What the program wants done at the first signal, at the second, and with a defect. */
+export interface Options {
+  /**
+   * Runs at the first signal, while the program goes on: aborts the turn and waits for it. When it is done, the program is interrupted, if it has not
+   * ended by then. Its own limit of time is its own affair.
+   */
+  readonly onInterrupt: (signal: Signal) => Effect.Effect<void>
+  /** Runs at a second SIGINT, synchronously, before the process exits: kills what must not outlive it. */
+  readonly killNow: () => void
+  /** Tells a defect of the program, or of `onInterrupt`; this module prints nothing. The exit code is then 1. */
+  readonly onDefect: (cause: Cause.Cause<never>) => void
+  /**
+   * How many milliseconds after a first SIGINT another one counts as the same key press (default 50): npm passes the one on that the terminal has already
+   * sent.
+   */
+  readonly repeatMillis?: number
+}
+
+/**
+ * Runs a program that answers its exit code, and then exits the process with it, after what was written to stdout and stderr has been taken. Called once.
+ */
+export const run = (program: Effect.Effect<number>, options: Options): void => {
+  // the runtime does not keep the process alive; this timer does, until the program has ended
+  const alive = setInterval(() => {}, 0x7fffffff)
+  const main = Effect.runFork(program)
+  let stopping: { readonly signal: Signal; readonly at: number } | undefined
+
+  const onSignal = (signal: Signal): void => {
+    if (stopping === undefined) {
+      stopping = { signal, at: performance.now() }
+      const told = Effect.catchCause(options.onInterrupt(signal), (cause) => Effect.sync(() => options.onDefect(cause)))
+      Effect.runFork(Effect.andThen(told, Fiber.interrupt(main)))
+      return
+    }
+    const isRepeat = stopping.signal === "SIGINT" && performance.now() - stopping.at < (options.repeatMillis ?? 50)
+    if (signal !== "SIGINT" || isRepeat) return
+    options.killNow()
+    process.exit(exitCodes.SIGINT)
+  }
+  for (const signal of Object.keys(exitCodes) as Array<Signal>) process.on(signal, onSignal)
+
+  main.addObserver((exit) => {
+    clearInterval(alive)
+    if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) options.onDefect(exit.cause)
+    const code = stopping !== undefined ? exitCodes[stopping.signal] : Exit.isSuccess(exit) ? exit.value : 1
+    drain(process.stdout, () => drain(process.stderr, () => process.exit(code)))
+  })
+}
+
+// a stream whose reader has gone never calls back
+const drain = (stream: NodeJS.WriteStream, then: () => void): void => {
+  if (stream.destroyed || stream.writableEnded || stream.writableLength === 0) return then()
+  stream.write("", () => then())
+}

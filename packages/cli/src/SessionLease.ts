@@ -1,0 +1,138 @@
+/**
+ * The right to write a session: held by at most one process of a machine, and given back by the kernel when that process dies (contract J2).
+ *
+ * A lease is a listening socket whose name is made from the home and the session: an abstract one on Linux, a named pipe on Windows, and a
+ * socket file below the home elsewhere. The first two vanish with their process; a file stays, and counts as stale when nobody listens behind it. Processes that share a
+ * home over a network file system, or from containers with network namespaces of their own, do not see each other's leases: there the
+ * journal's own fence is the only guard.
+ */
+import { createHash } from "node:crypto"
+import * as FileSystem from "node:fs"
+import * as Net from "node:net"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { SessionId } from "@spindle/core/protocol/Ids"
+import { JournalFailed, SessionBusy } from "@spindle/core/protocol/SessionError"
+
+/** Where a lease stands. `file`: it has to be looked after, as it outlives its process. */
+export interface Place {
+  readonly path: string
+  readonly file: boolean
+}
+
+/** The place of a session's lease on a platform (as in `process.platform`). The same for every process with this home. */
+export const place = (sessionId: SessionId, home: string, platform: string = process.platform): Place => {
+  const name = createHash("sha256")
+    .update(`${realPath(home)}\0${sessionId}`)
+    .digest("hex")
+    .slice(0, 32)
+  if (platform === "linux") return { path: `\0spindle-session-${name}`, file: false }
+  if (platform === "win32") return { path: `\\\\.\\pipe\\spindle-session-${name}`, file: false }
+  const file = Path.join(home, "leases", `${name}.sock`)
+  // the kernel's limit for the path of a socket is 104 bytes on the strictest platform
+  return { path: Buffer.byteLength(file) < 100 ? file : `/tmp/spindle-${Os.userInfo().uid}-${name}.sock`, file: true }
+}
+
+const realPath = (path: string): string => {
+  try {
+    return FileSystem.realpathSync(path)
+  } catch {
+    // a home that is not there yet has no other name
+    return Path.resolve(path)
+  }
+}
+
+/**
+ * Takes the lease until the scope closes. It does not keep the process alive. **Interruption**: takes nothing; a lease that was just taken is given
+ * back. **Errors**: `SessionBusy` while a process holds it, this one included, with the holder if it answers within 200 ms; `JournalFailed` when the host gives no such
+ * socket.
+ */
+export const acquire = (
+  sessionId: SessionId,
+  home: string,
+  at: Place = place(sessionId, home)
+): Effect.Effect<void, SessionBusy | JournalFailed, Scope.Scope> =>
+  Effect.acquireRelease(take(sessionId, at), (server) => close(server)).pipe(Effect.asVoid)
+
+const take = (sessionId: SessionId, at: Place): Effect.Effect<Net.Server, SessionBusy | JournalFailed> =>
+  Effect.gen(function* () {
+    if (at.file) FileSystem.mkdirSync(Path.dirname(at.path), { recursive: true })
+    let server = yield* listen(at.path)
+    if (!("code" in server)) return server
+    if (server.code !== "EADDRINUSE") return yield* refused(sessionId, server)
+    let holder = yield* ask(at.path)
+    if (at.file && holder._tag === "Nobody") {
+      yield* setAside(at.path)
+      server = yield* listen(at.path)
+      if (!("code" in server)) return server
+      holder = yield* ask(at.path)
+    }
+    const name = holder._tag === "Somebody" && holder.name !== "" ? { holder: holder.name } : {}
+    return yield* new SessionBusy({ sessionId, ...name })
+  }).pipe(Effect.catchDefect((cause) => refused(sessionId, cause)))
+
+const refused = (sessionId: SessionId, cause: unknown) =>
+  Effect.fail(new JournalFailed({ sessionId, operation: "lease", detail: String(cause), cause }))
+
+const listen = (path: string): Effect.Effect<Net.Server | NodeJS.ErrnoException> =>
+  Effect.callback((resume) => {
+    const server = Net.createServer((socket) => {
+      socket.unref()
+      socket.on("error", () => socket.destroy())
+      socket.end(`process ${process.pid}`)
+    })
+    server.unref()
+    server.once("error", (error) => resume(Effect.succeed(error)))
+    server.listen({ path, exclusive: true }, () => resume(Effect.succeed(server)))
+    return close(server)
+  })
+
+const close = (server: Net.Server): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    server.close(() => resume(Effect.void))
+  })
+
+type Holder = { readonly _tag: "Nobody" } | { readonly _tag: "Somebody"; readonly name: string }
+
+/** Who listens behind a path. Somebody who does not say a name in time is somebody. */
+const ask = (path: string): Effect.Effect<Holder> =>
+  Effect.callback((resume) => {
+    let name = ""
+    const socket = Net.connect(path)
+    const finish = (holder: Holder) => {
+      socket.destroy()
+      resume(Effect.succeed(holder))
+    }
+    socket.setTimeout(200, () => finish({ _tag: "Somebody", name }))
+    socket.on("data", (bytes) => (name = (name + bytes.toString("latin1")).slice(0, 64)))
+    socket.on("end", () => finish({ _tag: "Somebody", name: /^process \d+$/.test(name) ? name : "" }))
+    socket.on("error", (error: NodeJS.ErrnoException) =>
+      finish(error.code === "ECONNREFUSED" || error.code === "ENOENT" ? { _tag: "Nobody" } : { _tag: "Somebody", name })
+    )
+    return Effect.sync(() => socket.destroy())
+  })
+
+/**
+ * Takes a stale file out of the way. Two processes may find the same one: the file is moved first, so that only one of them gets it, and a fresh one
+ * that was moved by mistake goes back.
+ */
+const setAside = (path: string): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const aside = `${path}.${process.pid}`
+    if (!rename(path, aside)) return
+    const holder = yield* ask(aside)
+    if (holder._tag === "Somebody") rename(aside, path)
+    else FileSystem.rmSync(aside, { force: true })
+  })
+
+const rename = (from: string, to: string): boolean => {
+  try {
+    FileSystem.renameSync(from, to)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false
+    throw error
+  }
+}

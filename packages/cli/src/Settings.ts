@@ -1,0 +1,269 @@
+/**
+ * The configuration of the program: `config.toml`, the overrides of the command line, and the environment.
+ *
+ * Keys have the names that the reference's `config.toml` has, so that its users bring theirs; keys that are not known here are left
+ * alone. A key is looked up in the flags, then in `--config`, then in the file. What is wrong is one `SettingsInvalid` of one line;
+ * the program then exits with code 78.
+ */
+import * as FileSystem from "node:fs"
+import * as Path from "node:path"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import type { ApprovalPolicy, SandboxMode } from "./Flags.ts"
+import { approvalPolicies, sandboxModes } from "./Flags.ts"
+import * as Table from "./internal/settingsTable.ts"
+
+/** What is wrong with a configuration. `source` is a file, or a flag. Lines and columns count from 1. */
+export const Reason = Schema.Union([
+  Schema.TaggedStruct("Unreadable", {
+    source: Schema.String,
+    line: Schema.optionalKey(Schema.Finite),
+    column: Schema.optionalKey(Schema.Finite),
+    detail: Schema.String
+  }),
+  Schema.TaggedStruct("WrongType", { source: Schema.String, key: Schema.String, expected: Schema.String }),
+  Schema.TaggedStruct("UnknownProvider", { name: Schema.String, known: Schema.Array(Schema.String) }),
+  Schema.TaggedStruct("MissingBaseUrl", { provider: Schema.String }),
+  Schema.TaggedStruct("MissingKey", { provider: Schema.String, variables: Schema.Array(Schema.String) }),
+  Schema.TaggedStruct("WireApiNotSupported", { provider: Schema.String, wireApi: Schema.String }),
+  Schema.TaggedStruct("NothingConfigured", { configFile: Schema.String })
+])
+/** @see {@link Reason} */
+export type Reason = typeof Reason.Type
+
+/** The configuration cannot be used. Trying again helps after somebody changed it. */
+export class SettingsInvalid extends Schema.TaggedError<SettingsInvalid>()("SettingsInvalid", { reason: Reason }) {
+  override get message() {
+    return describe(this.reason)
+  }
+}
+
+const describe = (reason: Reason): string => {
+  switch (reason._tag) {
+    case "Unreadable": {
+      const place = reason.line === undefined ? "" : `:${reason.line}:${reason.column}`
+      return `cannot read the configuration ${reason.source}${place}: ${reason.detail}`
+    }
+    case "WrongType":
+      return `${reason.source}: ${reason.key} must be ${reason.expected}`
+    case "UnknownProvider":
+      return `unknown model provider "${reason.name}"; known are ${reason.known.join(", ")}`
+    case "MissingBaseUrl":
+      return `model provider "${reason.provider}" has no base_url (set model_providers.${reason.provider}.base_url)`
+    case "MissingKey":
+      return `no key for model provider "${reason.provider}": set ${reason.variables.join(" or ")}`
+    case "WireApiNotSupported":
+      return `model provider "${reason.provider}": wire_api "${reason.wireApi}" is not supported, only "responses" is`
+    case "NothingConfigured":
+      return (
+        `no model is configured: set OPENAI_API_KEY, or openai_base_url or model_provider in ${reason.configFile}; ` +
+        "spindle demo works without"
+      )
+  }
+}
+
+/** A server that speaks the Responses API. Times are in milliseconds; retries are how often a request is sent again. */
+export interface ResponsesProvider {
+  readonly _tag: "Responses"
+  readonly id: string
+  readonly name: string
+  readonly baseUrl: string
+  /** Absent: requests carry no authorization. */
+  readonly key: Redacted.Redacted | undefined
+  readonly headers: ReadonlyArray<readonly [name: string, value: Redacted.Redacted]>
+  readonly query: ReadonlyArray<readonly [name: string, value: string]>
+  readonly requestRetries: number
+  readonly streamRetries: number
+  readonly idleTimeoutMillis: number
+}
+
+/** Who answers model requests: a server, or the script of the demo. */
+export type Provider = ResponsesProvider | { readonly _tag: "Scripted" }
+
+/** The configuration in force. */
+export interface Settings {
+  /** Where journals live; absolute. */
+  readonly home: string
+  readonly model: string
+  readonly provider: Provider
+  readonly approvalPolicy: ApprovalPolicy
+  readonly sandboxMode: SandboxMode
+  readonly reasoningEffort: string | undefined
+  readonly reasoningSummary: string | undefined
+  /** The content of `model_instructions_file`. */
+  readonly instructions: string | undefined
+}
+
+/** What the settings are made from. `flags` win over `config`, and `config` over the file. */
+export interface Sources {
+  readonly command: "exec" | "demo"
+  readonly env: { readonly [name: string]: string | undefined }
+  readonly homeDirectory: string
+  readonly config: ReadonlyArray<readonly [key: string, value: string]>
+  readonly flags: {
+    readonly model?: string | undefined
+    readonly approvalPolicy?: ApprovalPolicy | undefined
+    readonly sandboxMode?: SandboxMode | undefined
+  }
+}
+
+/** The model that is asked when none is configured. */
+export const defaultModel = "gpt-5"
+
+/** The directory of configuration and journals: `$SPINDLE_HOME`, else `$CODEX_HOME`, else `~/.spindle`. Need not exist. */
+export const home = (sources: Pick<Sources, "env" | "homeDirectory">): string =>
+  Path.resolve(sources.env["SPINDLE_HOME"] || sources.env["CODEX_HOME"] || Path.join(sources.homeDirectory, ".spindle"))
+
+/**
+ * What happens to a command or patch before it runs. As long as nothing can confine it, everything is asked for, unless full access was chosen; and
+ * what may not be asked for is denied.
+ */
+export const approval = (settings: Pick<Settings, "approvalPolicy" | "sandboxMode">): "allow" | "ask" | "deny" => {
+  if (settings.approvalPolicy === "untrusted") return "ask"
+  if (settings.sandboxMode === "danger-full-access") return "allow"
+  return settings.approvalPolicy === "never" ? "deny" : "ask"
+}
+
+/** Reads the configuration. **Interruption**: leaves nothing behind. **Errors**: `SettingsInvalid`. */
+export const load = (sources: Sources): Effect.Effect<Settings, SettingsInvalid> =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(read(sources))
+    } catch (error) {
+      return error instanceof SettingsInvalid ? Effect.fail(error) : Effect.die(error)
+    }
+  })
+
+const refuse = (reason: Reason): never => {
+  throw new SettingsInvalid({ reason })
+}
+
+const read = (sources: Sources): Settings => {
+  const directory = home(sources)
+  const file = Path.join(directory, "config.toml")
+  const table = Table.make(
+    [flagLayer(sources.flags), { source: "--config", table: Table.overrides(sources.config) }, fileLayer(file)],
+    (source, key, expected) => refuse({ _tag: "WrongType", source, key, expected })
+  )
+  const provider = readProvider(sources, table, file)
+  return {
+    home: directory,
+    provider,
+    model: provider._tag === "Scripted" ? "scripted" : (table.text("model") ?? defaultModel),
+    approvalPolicy: table.choice("approval_policy", approvalPolicies) ?? "on-request",
+    sandboxMode: table.choice("sandbox_mode", sandboxModes) ?? "read-only",
+    reasoningEffort: table.text("model_reasoning_effort"),
+    reasoningSummary: table.text("model_reasoning_summary"),
+    instructions: instructionsOf(table, directory)
+  }
+}
+
+const flagLayer = (flags: Sources["flags"]): Table.Layer => ({
+  source: "the command line",
+  table: Object.fromEntries(
+    Object.entries({
+      model: flags.model,
+      approval_policy: flags.approvalPolicy,
+      sandbox_mode: flags.sandboxMode
+    }).filter(([, value]) => value !== undefined)
+  )
+})
+
+const fileLayer = (file: string): Table.Layer => {
+  const text = readText(file)
+  if (text === undefined) return { source: file, table: {} }
+  const parsed = Table.parse(text)
+  return "table" in parsed
+    ? { source: file, table: parsed.table }
+    : refuse({ _tag: "Unreadable", source: file, ...parsed })
+}
+
+const readText = (file: string): string | undefined => {
+  try {
+    return FileSystem.readFileSync(file, "utf8")
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? String(error)
+    if (code === "ENOENT") return undefined
+    return refuse({ _tag: "Unreadable", source: file, detail: systemErrors[code] ?? code })
+  }
+}
+
+const systemErrors: { readonly [code: string]: string } = {
+  EACCES: "permission denied",
+  EISDIR: "it is a directory",
+  ENOTDIR: "a part of its path is not a directory"
+}
+
+const instructionsOf = (table: Table.Settings, directory: string): string | undefined => {
+  const name = table.text("model_instructions_file")
+  if (name === undefined) return undefined
+  const file = Path.resolve(directory, name)
+  return (
+    readText(file) ?? refuse({ _tag: "Unreadable", source: file, detail: "model_instructions_file does not exist" })
+  )
+}
+
+const readProvider = (sources: Sources, table: Table.Settings, file: string): Provider => {
+  const own = table.keys("model_providers")
+  const chosen = table.text("model_provider")
+  const keys = ["CODEX_API_KEY", "OPENAI_API_KEY"]
+  const key = firstSet(sources.env, keys)
+  const baseUrl = table.text("openai_base_url")
+  if (chosen === undefined && key === undefined && baseUrl === undefined) {
+    return sources.command === "demo" ? { _tag: "Scripted" } : refuse({ _tag: "NothingConfigured", configFile: file })
+  }
+  const id = chosen ?? "openai"
+  if (own.includes(id)) return ownProvider(sources, table, id)
+  if (id === "scripted") return { _tag: "Scripted" }
+  if (id !== "openai") return refuse({ _tag: "UnknownProvider", name: id, known: ["openai", "scripted", ...own] })
+  if (key === undefined && baseUrl === undefined) return refuse({ _tag: "MissingKey", provider: id, variables: keys })
+  return {
+    _tag: "Responses",
+    id,
+    name: "OpenAI",
+    baseUrl: baseUrl ?? "https://api.openai.com/v1",
+    key,
+    headers: [],
+    query: [],
+    ...limits(table, `model_providers.${id}`)
+  }
+}
+
+const ownProvider = (sources: Sources, table: Table.Settings, id: string): ResponsesProvider => {
+  const at = `model_providers.${id}`
+  const wireApi = table.text([at, "wire_api"])
+  if (wireApi !== undefined && wireApi !== "responses") refuse({ _tag: "WireApiNotSupported", provider: id, wireApi })
+  const variable = table.text([at, "env_key"])
+  const key = variable === undefined ? undefined : firstSet(sources.env, [variable])
+  if (variable !== undefined && key === undefined) refuse({ _tag: "MissingKey", provider: id, variables: [variable] })
+  const fromEnv = table.texts([at, "env_http_headers"]).flatMap(([name, from]): typeof headers => {
+    const value = firstSet(sources.env, [from])
+    return value === undefined ? [] : [[name, value]]
+  })
+  const headers = table.texts([at, "http_headers"]).map(([name, value]) => [name, Redacted.make(value)] as const)
+  return {
+    _tag: "Responses",
+    id,
+    name: table.text([at, "name"]) ?? id,
+    baseUrl: table.text([at, "base_url"]) ?? refuse({ _tag: "MissingBaseUrl", provider: id }),
+    key,
+    headers: [...headers, ...fromEnv],
+    query: table.texts([at, "query_params"]),
+    ...limits(table, at)
+  }
+}
+
+const limits = (table: Table.Settings, at: string) => ({
+  requestRetries: table.count([at, "request_max_retries"]) ?? 4,
+  streamRetries: table.count([at, "stream_max_retries"]) ?? 5,
+  idleTimeoutMillis: table.count([at, "stream_idle_timeout_ms"]) ?? 300_000
+})
+
+const firstSet = (env: Sources["env"], names: ReadonlyArray<string>): Redacted.Redacted | undefined => {
+  for (const name of names) {
+    const value = env[name]?.trim()
+    if (value !== undefined && value !== "") return Redacted.make(value)
+  }
+  return undefined
+}

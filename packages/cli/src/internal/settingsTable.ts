@@ -1,0 +1,140 @@
+/** TOML tables in layers: a key is taken from the first layer that has it, and its type is checked there. */
+import { TomlError, parse as parseToml } from "smol-toml"
+
+/** A table and where it comes from. */
+export interface Layer {
+  readonly source: string
+  readonly table: Tree
+}
+
+/** A TOML table. */
+export interface Tree {
+  readonly [key: string]: unknown
+}
+
+/** A key: its parts, which may contain dots of their own only behind the first. */
+export type Key = string | readonly [at: string, name: string]
+
+/** Typed look-ups. A key that no layer has is undefined, or empty. */
+export interface Settings {
+  readonly text: (key: Key) => string | undefined
+  readonly choice: <const A extends string>(key: Key, choices: ReadonlyArray<A>) => A | undefined
+  /** A whole number, at least 0. */
+  readonly count: (key: Key) => number | undefined
+  /** A table of texts, of all layers together. */
+  readonly texts: (key: Key) => ReadonlyArray<readonly [string, string]>
+  /** The names in a table, of all layers together. */
+  readonly keys: (key: Key) => ReadonlyArray<string>
+}
+
+/** Joins layers, the strongest first. `wrong` is called with a value of a wrong type and must throw. */
+export const make = (
+  layers: ReadonlyArray<Layer>,
+  wrong: (source: string, key: string, expected: string) => never
+): Settings => {
+  const find = <A>(key: Key, expected: string, is: (value: unknown) => value is A): A | undefined => {
+    for (const { source, table } of layers) {
+      const value = at(table, key, (part) => wrong(source, part, "a table"))
+      if (value === undefined) continue
+      return is(value) ? value : wrong(source, shown(key), expected)
+    }
+    return undefined
+  }
+  const entries = (key: Key): ReadonlyMap<string, readonly [source: string, value: unknown]> => {
+    const all = new Map<string, readonly [string, unknown]>()
+    for (const { source, table } of layers.toReversed()) {
+      const value = at(table, key, (part) => wrong(source, part, "a table"))
+      if (value === undefined) continue
+      if (!isTree(value)) wrong(source, shown(key), "a table")
+      for (const [name, one] of Object.entries(value)) all.set(name, [source, one])
+    }
+    return all
+  }
+  return {
+    text: (key) => find(key, "a text", isText),
+    choice: (key, choices) =>
+      find(key, `one of ${choices.join(", ")}`, (value): value is (typeof choices)[number] =>
+        choices.includes(value as never)
+      ),
+    count: (key) => find(key, "a whole number, at least 0", isCount),
+    texts: (key) =>
+      Array.from(entries(key), ([name, [source, value]]) => [
+        name,
+        isText(value) ? value : wrong(source, `${shown(key)}.${name}`, "a text")
+      ]),
+    keys: (key) => [...entries(key).keys()]
+  }
+}
+
+const isText = (value: unknown): value is string => typeof value === "string"
+const isCount = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 0
+const isTree = (value: unknown): value is Tree =>
+  typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date)
+
+const shown = (key: Key) => (typeof key === "string" ? key : key.join("."))
+
+// only the part up to the first dot of a key may be a name with dots: `model_providers.NAME`
+const parts = (key: Key): ReadonlyArray<string> => {
+  const [head, ...names] = typeof key === "string" ? [key] : key
+  const dot = head!.indexOf(".")
+  return dot < 0 ? [head!, ...names] : [head!.slice(0, dot), head!.slice(dot + 1), ...names]
+}
+
+const at = (table: Tree, key: Key, wrong: (part: string) => never): unknown => {
+  let value: unknown = table
+  const path = parts(key)
+  for (const [index, part] of path.entries()) {
+    if (!isTree(value)) return wrong(path.slice(0, index).join("."))
+    if (!Object.hasOwn(value, part)) return undefined
+    value = value[part]
+  }
+  return value
+}
+
+/** Parses a TOML document, or says where it is wrong. */
+export const parse = (
+  text: string
+): { readonly table: Tree } | { readonly line?: number; readonly column?: number; readonly detail: string } => {
+  try {
+    return { table: parseToml(text, { unsafeKeyBehaviour: "drop" }) }
+  } catch (error) {
+    if (!(error instanceof TomlError)) return { detail: String(error) }
+    const detail = error.message.split("\n")[0]!.replace(/^Invalid TOML document: /, "")
+    return { line: error.line, column: error.column, detail }
+  }
+}
+
+/**
+ * The table of `key=value` overrides, the last one winning. A value is TOML; what is not TOML is taken as text, as it stands. A key
+ * is dotted, and its parts may be quoted.
+ */
+export const overrides = (pairs: ReadonlyArray<readonly [key: string, value: string]>): Tree => {
+  const table: { [key: string]: unknown } = {}
+  for (const [key, raw] of pairs) put(table, path(key), valueOf(raw))
+  return table
+}
+
+const valueOf = (raw: string): unknown => {
+  const parsed = parse(`value = ${raw}`)
+  return "table" in parsed && Object.keys(parsed.table).length === 1 ? parsed.table["value"] : raw.trim()
+}
+
+const path = (key: string): ReadonlyArray<string> => {
+  const parsed = parse(`${key} = 0`)
+  if (!("table" in parsed)) return key.split(".")
+  const names: Array<string> = []
+  for (let rest: unknown = parsed.table; isTree(rest); rest = rest[names.at(-1)!])
+    names.push(Object.keys(rest)[0] ?? "")
+  return names
+}
+
+const put = (table: { [key: string]: unknown }, [name, ...rest]: ReadonlyArray<string>, value: unknown): void => {
+  if (name === undefined || name === "__proto__") return
+  if (rest.length === 0) {
+    table[name] = value
+    return
+  }
+  const inner = Object.hasOwn(table, name) && isTree(table[name]) ? { ...table[name] } : {}
+  put(inner, rest, value)
+  table[name] = inner
+}

@@ -1,0 +1,25 @@
+/** What a tool call asks for, as far as a person or a client is shown it. */
+import type { ToolCall, ToolResult } from "@spindle/core/protocol/Item"
+
+/** A call as it is recorded. */
+export type Call = typeof ToolCall.Type
+/** A result as it is recorded. */
+export type Result = typeof ToolResult.Type
+
+/** The shell command of an `exec_command` call; undefined for other tools and for arguments that make no sense. */
+export const commandOf = (call: Pick<Call, "name" | "params">): string | undefined =>
+  call.name === "exec_command" ? field(call.params, "cmd") : undefined
+
+/** The patch of an `apply_patch` call; undefined as for {@link commandOf}. */
+export const patchOf = (call: Pick<Call, "name" | "params">): string | undefined =>
+  call.name === "apply_patch" ? field(call.params, "input") : undefined
+
+/** A text in a JSON object. */
+export const field = (value: unknown, name: string): string | undefined => {
+  const found = typeof value === "object" && value !== null ? (value as { [key: string]: unknown })[name] : undefined
+  return typeof found === "string" ? found : undefined
+}
+
+/** What the model reads of a result, as text. */
+export const outputText = (result: Pick<Result, "output">): string =>
+  typeof result.output === "string" ? result.output : (JSON.stringify(result.output) ?? "")

@@ -1,0 +1,67 @@
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { fileURLToPath } from "node:url"
+import { assert, describe, it } from "@effect/vitest"
+
+const fixture = fileURLToPath(new URL("fixtures/interrupted.ts", import.meta.url))
+
+/** Runs the program, and does something each time it has said a word. */
+const play = async (mode: string, on: { readonly [word: string]: (pid: number) => void } = {}) => {
+  const child = spawn(process.execPath, ["--conditions=spindle-source", fixture, mode], {
+    stdio: ["ignore", "pipe", "inherit"]
+  })
+  let said = ""
+  let read = 0
+  child.stdout.on("data", (bytes: Buffer) => {
+    said += bytes.toString()
+    for (let end = said.indexOf("\n", read); end >= 0; end = said.indexOf("\n", read)) {
+      on[said.slice(read, end)]?.(child.pid!)
+      read = end + 1
+    }
+  })
+  const [code, signal] = (await once(child, "close")) as [number | null, string | null]
+  return { code, signal, said }
+}
+const send = (signal: NodeJS.Signals) => (pid: number) => void process.kill(pid, signal)
+
+describe("run", () => {
+  it.each([
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGHUP", 129]
+  ] as const)("X2 ends a program in order at %s, with exit code %i", async (signal, code) => {
+    const end = await play("wait", { ready: send(signal) })
+    assert.deepStrictEqual(end, { code, signal: null, said: `ready\ntold ${signal}\nfinalized\n` })
+  })
+
+  it("X2 kills and exits at once at a second SIGINT", async () => {
+    const end = await play("stuck", {
+      ready: send("SIGINT"),
+      "told SIGINT": (pid) => void setTimeout(() => process.kill(pid, "SIGINT"), 150)
+    })
+    assert.deepStrictEqual(end, { code: 130, signal: null, said: "ready\ntold SIGINT\nkilled\n" })
+  })
+
+  it("X2 takes a SIGINT after a SIGTERM as the second one", async () => {
+    const end = await play("stuck", { ready: send("SIGTERM"), "told SIGTERM": send("SIGINT") })
+    assert.deepStrictEqual(end, { code: 130, signal: null, said: "ready\ntold SIGTERM\nkilled\n" })
+  })
+
+  it("X2 takes two SIGINT of one key press as one", async () => {
+    const end = await play("wait", { ready: send("SIGINT"), "told SIGINT": send("SIGINT") })
+    assert.deepStrictEqual([end.code, end.said.includes("killed")], [130, false])
+  })
+
+  it("exits with the program's code and keeps the process alive until it is there", async () => {
+    assert.strictEqual((await play("seven")).code, 7)
+    assert.strictEqual((await play("later")).code, 3)
+  })
+
+  it("tells a defect and exits with 1", async () => {
+    assert.deepStrictEqual(await play("die"), { code: 1, signal: null, said: "defect 1\n" })
+  })
+
+  it("loses nothing that was written", async () => {
+    assert.strictEqual((await play("loud")).said.length, (1 << 20) + 1)
+  })
+})

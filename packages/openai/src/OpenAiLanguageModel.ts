@@ -1,0 +1,140 @@
+/**
+ * The same API as a `LanguageModel` of `effect/ai`, for Effect programs that run no session.
+ *
+ * It sends what {@link OpenAiModel} sends and reads what it reads: text, reasoning, tool calls, structured output, usage. Encrypted
+ * reasoning and ids of items travel in the metadata of the parts (key `openai`), so that a `Chat` gives them back. It never
+ * retries. Tools that a provider would run itself are not supported.
+ */
+import type { ModelPart, ToolSpec } from "@spindle/core/ports/Model"
+import type { ModelFailed } from "@spindle/core/protocol/SessionError"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import * as AiError from "effect/ai/AiError"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import { toCodecOpenAI } from "effect/ai/OpenAiStructuredOutput"
+import * as Telemetry from "effect/ai/Telemetry"
+import * as Tool from "effect/ai/Tool"
+import type * as HttpClient from "effect/http/HttpClient"
+import { fromPrompt } from "./internal/prompt.ts"
+import type { BodyRequest } from "./internal/request.ts"
+import * as Parts from "./internal/responseParts.ts"
+import * as Sampling from "./internal/sampling.ts"
+import type * as OpenAiModel from "./OpenAiModel.ts"
+
+/**
+ * Makes a language model. `contextWindow` is not used.
+ *
+ * **Interruption** closes the connection. **Errors**: `AiError`; the README lists which failure has which reason. A call of a tool that
+ * the request did not declare is a `ToolNotFoundError`, unless validation is deferred. Arguments that are no JSON are handed on as text,
+ * for the tool's schema to refuse.
+ */
+export const make = (
+  options: OpenAiModel.Options
+): Effect.Effect<LanguageModel.LanguageModel, never, HttpClient.HttpClient> =>
+  Effect.flatMap(Sampling.make(options), (sampling) => {
+    const source: Source = { sampling, options }
+    return LanguageModel.make({
+      codecTransformer: toCodecOpenAI,
+      generateText: (request) =>
+        partsOf(source, "generateText", request).pipe(Stream.runCollect, Effect.map(Parts.fromParts)),
+      streamText: (request) => Stream.map(partsOf(source, "streamText", request), Parts.fromPart)
+    })
+  })
+
+/** The language model as a layer. See {@link make}. */
+export const layer = (
+  options: OpenAiModel.Options
+): Layer.Layer<LanguageModel.LanguageModel, never, HttpClient.HttpClient> =>
+  Layer.effect(LanguageModel.LanguageModel, make(options))
+
+interface Source {
+  readonly sampling: Sampling.Sampling
+  readonly options: OpenAiModel.Options
+}
+
+const partsOf = (
+  { options, sampling }: Source,
+  method: string,
+  request: LanguageModel.ProviderOptions
+): Stream.Stream<ModelPart, AiError.AiError> => {
+  const fail = (reason: AiError.AiErrorReason) => AiError.make({ module: "OpenAiLanguageModel", method, reason })
+  const annotate = (usage?: Telemetry.UsageAttributes) =>
+    Telemetry.addGenAIAnnotations(request.span, {
+      provider: { name: sampling.provider },
+      operation: { name: "chat" },
+      request: { model: options.model },
+      usage
+    })
+  const undeclared = (part: ModelPart) =>
+    part._tag === "ToolCall" &&
+    request.toolCallValidation !== "deferred" &&
+    !request.tools.some((tool) => tool.name === part.name)
+  return Stream.unwrap(
+    Effect.map(bodyRequestOf(request), (body) => {
+      annotate()
+      return Stream.mapError(sampling.stream(body), (error: ModelFailed) =>
+        Parts.fromFailure(error, `${options.baseUrl ?? "https://api.openai.com/v1"}/responses`)
+      )
+    })
+  ).pipe(
+    Stream.mapArrayEffect((parts) => {
+      const call = parts.find(undeclared)
+      if (call?._tag === "ToolCall") return Effect.fail(unknownTool(call.name, request.tools))
+      const finish = parts.find((part) => part._tag === "Finish")
+      if (finish?.usage !== undefined) {
+        annotate({ inputTokens: finish.usage.input, outputTokens: finish.usage.output })
+      }
+      return Effect.succeed(parts)
+    }),
+    Stream.mapError(fail)
+  )
+}
+
+const unknownTool = (toolName: string, tools: ReadonlyArray<Tool.Any>) =>
+  new AiError.ToolNotFoundError({ toolName, availableTools: tools.map((tool) => tool.name) })
+
+const bodyRequestOf = (request: LanguageModel.ProviderOptions): Effect.Effect<BodyRequest, AiError.AiErrorReason> =>
+  Effect.gen(function* () {
+    const { instructions, items, unsupported } = fromPrompt(request.prompt)
+    if (unsupported.length > 0) {
+      const description = `not supported: ${unsupported.join(", ")}`
+      return yield* new AiError.InvalidUserInputError({ description })
+    }
+    const tools = yield* Effect.forEach(request.tools, specOf)
+    const output = yield* outputOf(request.responseFormat)
+    return { sessionId: undefined, instructions, items, tools, output, toolChoice: choiceOf(request.toolChoice) }
+  })
+
+const specOf = (tool: Tool.Any): Effect.Effect<ToolSpec, AiError.AiErrorReason> =>
+  Tool.isProviderDefined(tool)
+    ? Effect.fail(
+        new AiError.ToolConfigurationError({
+          toolName: tool.name,
+          description: "tools that the provider runs are not supported"
+        })
+      )
+    : Effect.succeed({
+        name: tool.name,
+        description: Tool.getDescription(tool),
+        parameters: Tool.getJsonSchema(tool),
+        source: tool
+      })
+
+const outputOf = (
+  format: LanguageModel.ProviderOptions["responseFormat"]
+): Effect.Effect<BodyRequest["output"], AiError.AiErrorReason> =>
+  format.type === "text"
+    ? Effect.undefined
+    : Effect.try({
+        try: () => ({ name: format.objectName, schema: toCodecOpenAI(format.schema).jsonSchema }),
+        catch: (error) =>
+          new AiError.UnsupportedSchemaError({ description: error instanceof Error ? error.message : String(error) })
+      })
+
+const choiceOf = (choice: LanguageModel.ToolChoice<string>): unknown => {
+  if (typeof choice === "string") return choice
+  if ("tool" in choice) return { type: "function", name: choice.tool }
+  const tools = choice.oneOf.map((name) => ({ type: "function", name }))
+  return { type: "allowed_tools", mode: choice.mode ?? "auto", tools }
+}

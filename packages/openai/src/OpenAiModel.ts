@@ -1,0 +1,69 @@
+/**
+ * Core's `Model` over the OpenAI Responses API, and over servers that speak it.
+ *
+ * Each stream is one `POST {baseUrl}/responses` that stores nothing with the provider: the whole history goes out every time,
+ * reasoning in its encrypted form. It never retries; the session's model loop owns that. It needs an `HttpClient`, which also
+ * puts the `traceparent` of the current span on the request.
+ */
+import { Model } from "@spindle/core/ports/Model"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
+import type * as HttpClient from "effect/http/HttpClient"
+import * as Sampling from "./internal/sampling.ts"
+
+export { TraceState } from "./internal/traceState.ts"
+
+/** Which model, and how to reach it. */
+export interface Options {
+  /** The model's name, as the provider knows it. */
+  readonly model: string
+  /** The provider's name, for records and traces. Default `openai`. */
+  readonly provider?: string
+  /** Where the API is, up to the version. Default `https://api.openai.com/v1`. */
+  readonly baseUrl?: string
+  /** Sent as a bearer token. Without it no `authorization` header is sent. */
+  readonly apiKey?: Redacted.Redacted<string>
+  /** Sent as `openai-organization`. */
+  readonly organization?: string
+  /** Sent as `openai-project`. */
+  readonly project?: string
+  /** More headers. They win over the headers of this module, except over the key. */
+  readonly headers?: { readonly [name: string]: string }
+  /** Added to the address. */
+  readonly queryParams?: { readonly [name: string]: string }
+  /** How much the model thinks: `minimal`, `low`, `medium`, `high`, or what else the model knows. Default: its own. */
+  readonly reasoningEffort?: string
+  /** Which summary of its thinking the model writes: `auto`, `concise` or `detailed`. Default: none. */
+  readonly reasoningSummary?: string
+  /** Whether to ask for reasoning in its encrypted form; `false` for models that refuse to be asked. Default true. */
+  readonly encryptedReasoning?: boolean
+  /** Whether the model may call several tools at once. Default true. */
+  readonly parallelToolCalls?: boolean
+  /**
+   * How long to wait for the answer to begin and, in it, from one event to the next, before the request fails with
+   * `IdleTimeout`. Default 300 seconds; infinite means no limit.
+   */
+  readonly idleTimeout?: Duration.Input
+  /** How many tokens fit, if known. */
+  readonly contextWindow?: number
+}
+
+/**
+ * Makes a model.
+ *
+ * **Interruption** of a stream closes its connection. **Errors** of a stream: `ModelFailed`, whose `detail` is what the provider
+ * said; neither it nor its `cause` holds the key. The README lists which answer becomes which kind.
+ */
+export const make = (options: Options): Effect.Effect<Model["Service"], never, HttpClient.HttpClient> =>
+  Effect.map(Sampling.make(options), ({ provider, stream }) => ({
+    provider,
+    model: options.model,
+    contextWindow: options.contextWindow,
+    stream: (request) => stream({ ...request, toolChoice: "auto" })
+  }))
+
+/** The model as a layer. See {@link make}. */
+export const layer = (options: Options): Layer.Layer<Model, never, HttpClient.HttpClient> =>
+  Layer.effect(Model, make(options))

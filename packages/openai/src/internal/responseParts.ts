@@ -1,0 +1,131 @@
+/** Parts and failures of a model in the words of `effect/ai`. */
+import type { ModelPart } from "@spindle/core/ports/Model"
+import type { ModelFailed } from "@spindle/core/protocol/SessionError"
+import type { TokenUsage } from "@spindle/core/protocol/TokenUsage"
+import * as Duration from "effect/Duration"
+import * as AiError from "effect/ai/AiError"
+import type * as Response from "effect/ai/Response"
+
+type Finish = Extract<ModelPart, { _tag: "Finish" }>
+
+/** A part as a part of a stream. Arguments that are no JSON stay the text they are, for the tool's schema to refuse. */
+export const fromPart = (part: ModelPart): Response.StreamPartEncoded => {
+  switch (part._tag) {
+    case "TextStart":
+      return { type: "text-start", id: part.id }
+    case "TextDelta":
+      return { type: "text-delta", id: part.id, delta: part.delta }
+    case "TextEnd":
+      return { type: "text-end", id: part.id, metadata: metadataOf(part) }
+    case "ReasoningStart":
+      return { type: "reasoning-start", id: part.id }
+    case "ReasoningDelta":
+      return { type: "reasoning-delta", id: part.id, delta: part.delta }
+    case "ReasoningEnd":
+      return { type: "reasoning-end", id: part.id, metadata: metadataOf(part) }
+    case "ToolCall":
+      return fromCall(part)
+    case "Finish":
+      return fromFinish(part)
+  }
+}
+
+/** All parts of an answer as its content: texts and reasoning whole, each where it began. */
+export const fromParts = (parts: ReadonlyArray<ModelPart>): Array<Response.PartEncoded> => {
+  const content: Array<Response.PartEncoded> = []
+  const open = new Map<string, { readonly at: number; text: string }>()
+  for (const part of parts) {
+    switch (part._tag) {
+      case "TextStart":
+      case "ReasoningStart":
+        open.set(part.id, { at: content.length, text: "" })
+        content.push({ type: part._tag === "TextStart" ? "text" : "reasoning", text: "" })
+        break
+      case "TextDelta":
+      case "ReasoningDelta":
+        open.get(part.id)!.text += part.delta
+        break
+      case "TextEnd":
+      case "ReasoningEnd": {
+        const { at, text } = open.get(part.id)!
+        content[at] = { type: part._tag === "TextEnd" ? "text" : "reasoning", text, metadata: metadataOf(part) }
+        break
+      }
+      case "ToolCall":
+        content.push(fromCall(part))
+        break
+      case "Finish":
+        content.push(fromFinish(part))
+        break
+    }
+  }
+  return content
+}
+
+const metadataOf = (part: { readonly providerId?: string; readonly encrypted?: string }): Response.ProviderMetadata => {
+  const kept = {
+    ...(part.providerId === undefined ? {} : { itemId: part.providerId }),
+    ...(part.encrypted === undefined ? {} : { encryptedContent: part.encrypted })
+  }
+  return Object.keys(kept).length === 0 ? {} : { openai: kept }
+}
+
+const fromCall = (part: Extract<ModelPart, { _tag: "ToolCall" }>): Response.ToolCallPartEncoded => ({
+  type: "tool-call",
+  id: part.callId,
+  name: part.name,
+  params: part.invalid ?? part.params,
+  metadata: metadataOf(part)
+})
+
+const fromFinish = (part: Finish): Response.FinishPartEncoded => ({
+  type: "finish",
+  reason: part.reason,
+  usage: fromUsage(part.usage),
+  response: undefined
+})
+
+const fromUsage = (usage: TokenUsage | undefined): Response.FinishPartEncoded["usage"] => ({
+  inputTokens: {
+    total: usage?.input,
+    cacheRead: usage?.cachedInput,
+    uncached: usage === undefined ? undefined : usage.input - usage.cachedInput,
+    cacheWrite: undefined
+  },
+  outputTokens: {
+    total: usage?.output,
+    reasoning: usage?.reasoning,
+    text: usage === undefined ? undefined : usage.output - usage.reasoning
+  }
+})
+
+/** A failure as the reason of an `AiError`. `url` is where the request went. */
+export const fromFailure = (error: ModelFailed, url: string): AiError.AiErrorReason => {
+  const description = error.message
+  switch (error.kind) {
+    case "Connection":
+    case "Disconnected":
+    case "IdleTimeout":
+      return new AiError.NetworkError({ reason: "TransportError", method: "POST", url, description })
+    case "ServerError":
+    case "Overloaded":
+      return new AiError.InternalProviderError({ description })
+    case "RateLimited":
+      return new AiError.RateLimitError(
+        error.retryAfterMillis === undefined ? {} : { retryAfter: Duration.millis(error.retryAfterMillis) }
+      )
+    case "QuotaExceeded":
+      return new AiError.QuotaExhaustedError({})
+    case "Unauthorized":
+      return new AiError.AuthenticationError({
+        kind: error.status === 403 ? "InsufficientPermissions" : "InvalidKey",
+        description
+      })
+    case "ContextWindowExceeded":
+    case "InvalidRequest":
+      return new AiError.InvalidRequestError({ description })
+    case "InvalidResponse":
+    case "Incomplete":
+      return new AiError.InvalidResponseError({ description })
+  }
+}

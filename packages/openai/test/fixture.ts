@@ -1,0 +1,92 @@
+import { NodeHttpClient } from "@effect/platform-node"
+import { assert } from "@effect/vitest"
+import type { ModelFailed } from "@spindle/core/protocol/SessionError"
+import type { ModelPart, ModelRequest } from "@spindle/core/ports/Model"
+import { CallId, ItemId, SessionId, TurnId } from "@spindle/core/protocol/Ids"
+import type { Script } from "@spindle/testing/ResponsesScript"
+import * as ResponsesServer from "@spindle/testing/ResponsesServer"
+import { Effect, Layer, Redacted, Stream } from "effect"
+import { HttpClient, HttpClientResponse } from "effect/http"
+import * as OpenAiModel from "../src/OpenAiModel.ts"
+
+export const id = ItemId.make("1.0")
+export const callId = (value: string) => CallId.make(value)
+export const key = "sk-very-secret"
+
+/** A request of one user message. */
+export const request = (part: Partial<ModelRequest> = {}): ModelRequest => ({
+  sessionId: SessionId.make("session-1"),
+  turnId: TurnId.make("turn-1"),
+  instructions: undefined,
+  items: [{ _tag: "UserMessage", id, content: [{ _tag: "Text", text: "hi" }] }],
+  tools: [],
+  output: undefined,
+  ...part
+})
+
+/** A server with a script and a model that talks to it, over undici. */
+export const over = (script: Script, options: Partial<OpenAiModel.Options> = {}) =>
+  Effect.gen(function* () {
+    const server = yield* ResponsesServer.make(script)
+    // built into the test's scope: a client provided to `make` alone would be closed when `make` returns
+    const client = yield* Layer.build(NodeHttpClient.layerUndici)
+    const model = yield* OpenAiModel.make({
+      model: "gpt-test",
+      baseUrl: server.baseUrl,
+      apiKey: Redacted.make(key),
+      ...options
+    }).pipe(Effect.provideContext(client))
+    return { server, model }
+  })
+
+/** A model whose server answers with these bytes, as they are. */
+export const overBytes = (
+  body: ReadableStream<Uint8Array>,
+  options: Partial<OpenAiModel.Options> = {},
+  contentType = "text/event-stream"
+) =>
+  OpenAiModel.make({ model: "gpt-test", ...options }).pipe(
+    Effect.provideService(
+      HttpClient.HttpClient,
+      HttpClient.make((sent) =>
+        Effect.succeed(
+          HttpClientResponse.fromWeb(sent, new Response(body, { headers: { "content-type": contentType } }))
+        )
+      )
+    )
+  )
+
+export const bytesOf = (text: string) => new TextEncoder().encode(text)
+
+export const bodyOf = (chunks: ReadonlyArray<Uint8Array>) =>
+  new ReadableStream<Uint8Array>({
+    start: (controller) => {
+      for (const chunk of chunks) controller.enqueue(chunk)
+      controller.close()
+    }
+  })
+
+/** All parts that come before the stream ends, and the failure it ends with. */
+export const partsAndFailure = (stream: Stream.Stream<ModelPart, ModelFailed>) =>
+  Effect.gen(function* () {
+    const parts: Array<ModelPart> = []
+    const failure = yield* stream.pipe(
+      Stream.runForEach((part) => Effect.sync(() => parts.push(part))),
+      Effect.flip
+    )
+    return { parts, failure }
+  })
+
+export const failureOf = (stream: Stream.Stream<ModelPart, ModelFailed>) =>
+  Effect.map(partsAndFailure(stream), ({ failure }) => failure)
+
+/** Asserts the fields of a failure that a caller acts on. */
+export const assertFailure = (
+  failure: ModelFailed,
+  expected: {
+    readonly [Name in "kind" | "detail" | "status" | "retryAfterMillis"]?: ModelFailed[Name] | undefined
+  }
+) => {
+  const seen = Object.fromEntries(Object.keys(expected).map((name) => [name, failure[name as keyof typeof expected]]))
+  assert.deepStrictEqual(seen, expected as Record<string, unknown>)
+}

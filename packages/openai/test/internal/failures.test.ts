@@ -1,0 +1,90 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Failures from "../../src/internal/failures.ts"
+
+const context = { provider: "openai", model: "m", secrets: ["s3cret"] }
+const answer = (status: number, body: string) =>
+  Failures.fromAnswer(context, { status, headers: {}, body, nowMillis: 0 })
+
+describe("retryAfterMillis", () => {
+  const now = Date.parse("2026-11-21T08:00:00Z")
+  for (const [headers, expected] of [
+    [{ "retry-after": "3" }, 3000],
+    [{ "retry-after": "0.25" }, 250],
+    [{ "retry-after": "Sat, 21 Nov 2026 08:00:05 GMT" }, 5000],
+    [{ "retry-after": "Sat, 21 Nov 2026 07:00:00 GMT" }, 0],
+    [{ "retry-after-ms": "12", "retry-after": "3" }, 12],
+    [{ "retry-after-ms": "soon", "retry-after": "3" }, 3000],
+    [{ "retry-after": "soon" }, undefined],
+    [{}, undefined]
+  ] as ReadonlyArray<readonly [{ readonly [name: string]: string }, number | undefined]>) {
+    it(`reads ${JSON.stringify(headers)}`, () => {
+      assert.strictEqual(Failures.retryAfterMillis(headers, now), expected)
+    })
+  }
+})
+
+describe("delayInText", () => {
+  for (const [text, expected] of [
+    ["Please try again in 0.5s.", 500],
+    ["Try again in 20ms", 20],
+    ["try again in 35 seconds or later", 35_000],
+    ["try again in 1h2m3.5s", 3_723_500],
+    ["try again in 6m0s. Visit", 360_000],
+    ["try again in 150 milliseconds", 150],
+    ["try again in 2 days", 172_800_000],
+    ["try again later", undefined],
+    ["", undefined]
+  ] as const) {
+    it(`reads "${text}"`, () => {
+      assert.strictEqual(Failures.delayInText(text), expected)
+    })
+  }
+})
+
+describe("fromAnswer", () => {
+  it("tells a body that is no JSON, shortened and on one line", () => {
+    const { detail, kind } = answer(502, `<html>\n  Bad   gateway ${"x".repeat(1000)}`)
+    assert.strictEqual(kind, "ServerError")
+    assert.strictEqual(detail, `<html> Bad gateway ${"x".repeat(481)}…`)
+  })
+
+  it("tells the status when the body says nothing", () => {
+    assert.strictEqual(answer(500, " ").detail, "HTTP status 500")
+  })
+
+  for (const [status, kind] of [
+    [301, "InvalidRequest"],
+    [402, "InvalidRequest"],
+    [408, "ServerError"],
+    [409, "ServerError"],
+    [413, "InvalidRequest"]
+  ] as const) {
+    it(`takes ${status} for ${kind}`, () => {
+      assert.strictEqual(answer(status, "").kind, kind)
+    })
+  }
+
+  it("takes a spent quota for what it is, whatever the status", () => {
+    assert.strictEqual(answer(402, '{"error":{"code":"insufficient_quota"}}').kind, "QuotaExceeded")
+  })
+})
+
+describe("a failure", () => {
+  it("holds no secret in its detail, nor in its cause", () => {
+    const cause = new TypeError("cannot send s3cret", { cause: new Error("inner s3cret") })
+    const failure = Failures.failure(context, "Connection", { detail: "s3cret s3cret", cause })
+    assert.strictEqual(failure.detail, "<redacted> <redacted>")
+    const copy = failure.cause as Error
+    assert.strictEqual(copy.name, "TypeError")
+    assert.strictEqual(copy.message, "cannot send <redacted>: inner <redacted>")
+    assert.isUndefined(copy.cause)
+  })
+
+  it("names the code of a cause without a message", () => {
+    const refused = Object.assign(new AggregateError([], ""), { code: "ECONNREFUSED" })
+    assert.strictEqual(
+      (Failures.failure(context, "Connection", { detail: "x", cause: refused }).cause as Error).message,
+      "ECONNREFUSED"
+    )
+  })
+})

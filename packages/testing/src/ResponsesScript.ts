@@ -1,0 +1,120 @@
+/**
+ * The script of a {@link ResponsesServer}: plain JSON that says what each request to the model is answered with.
+ *
+ * A request takes the first turn that is not used up and whose `match` fits it; when none is left, `fallback` answers. A
+ * turn answers either with an HTTP error (`status`) or with a stream of events between `response.created` and
+ * `response.completed`. The format has no code in it, so a script can be kept in a file and read by any program.
+ */
+
+/** Which requests may take a turn. All given fields must fit; each is the source of a regular expression. */
+export interface ScriptMatch {
+  /** Tried on the last text of the user that is not scaffolding. */
+  readonly lastUser?: string
+  /** Tried on the request's body, as text. */
+  readonly body?: string
+  /** Must not match the request's body. */
+  readonly notBody?: string
+  /** Tried on headers, by lower-case name; a missing header is an empty text. */
+  readonly header?: { readonly [name: string]: string }
+}
+
+/** Tokens that `response.completed` reports. Defaults: 100 in, none of them cached, 10 out, none of them reasoning. */
+export interface ScriptUsage {
+  readonly input?: number
+  readonly cached?: number
+  readonly output?: number
+  readonly reasoning?: number
+}
+
+/** How a text is cut: into `chunks` deltas of equal size (default 1), `everyMs` milliseconds apart (default 0). */
+export interface ScriptPace {
+  readonly chunks?: number
+  readonly everyMs?: number
+}
+
+/**
+ * An assistant message. `times` sends the whole text that often instead of cutting it; `phase` is passed on in the item. In
+ * each delta `${NOW_US}` becomes the time of writing, in microseconds since 1970.
+ */
+export interface TextEvent extends ScriptPace {
+  readonly text: string
+  readonly times?: number
+  readonly phase?: string
+}
+
+/** A reasoning item with a summary and encrypted content. */
+export interface ReasoningEvent extends ScriptPace {
+  readonly reasoning: string
+}
+
+/**
+ * A call of a function. `args` are sent as JSON, or as they are when they are a text (so that they can be broken). A text
+ * in them that ends in `${output:REGEX}` gets group 1 of the last match of REGEX in the tool outputs of the request.
+ */
+export interface CallEvent {
+  readonly call: string
+  readonly args?: unknown
+  readonly callId?: string
+  readonly namespace?: string
+}
+
+/** A call of a custom (freeform) tool. */
+export interface CustomCallEvent {
+  readonly custom: string
+  readonly input: string
+  readonly callId?: string
+}
+
+/** One step of a stream; one key decides the kind. Times are in milliseconds of real time. */
+export type ScriptEvent =
+  | TextEvent
+  | ReasoningEvent
+  | CallEvent
+  | CustomCallEvent
+  /** Waits. */
+  | { readonly delayMs: number }
+  /** Waits until the gate is opened; an open gate stays open. */
+  | { readonly gate: string }
+  /** Sends this text as deltas of one message until the client goes away, `everyMs` apart (default 20). */
+  | { readonly endless: string; readonly everyMs?: number }
+  /** Sends nothing more and keeps the connection open. */
+  | { readonly hang: true }
+  /** Destroys the connection after `afterMs` (default 5). */
+  | { readonly drop: true; readonly afterMs?: number }
+  /** Ends with `response.failed`. */
+  | { readonly fail: { readonly code: string; readonly message: string } }
+  /** Ends with `response.incomplete` for this reason. */
+  | { readonly incomplete: string }
+  /** Sends this event as it is; its sequence number is added. */
+  | { readonly raw: { readonly type: string; readonly [key: string]: unknown } }
+
+/** What one request is answered with. */
+export interface ScriptTurn {
+  readonly match?: ScriptMatch
+  /** How many requests may take the turn, or `true` for any number. Default 1. */
+  readonly repeat?: true | number
+  /** Milliseconds before the answer begins. Default 0. */
+  readonly beforeMs?: number
+  /** Answers with this HTTP status instead of a stream. */
+  readonly status?: number
+  /** Headers of the answer, of either kind. */
+  readonly headers?: { readonly [name: string]: string }
+  /** The JSON body that goes with `status`. Default: an error named after the status. */
+  readonly body?: unknown
+  /** The steps of the stream. Default none. */
+  readonly events?: ReadonlyArray<ScriptEvent>
+  readonly usage?: ScriptUsage
+  /** Passed on as `end_turn` of `response.completed`. */
+  readonly endTurn?: boolean
+}
+
+/** What a server answers with. */
+export interface Script {
+  readonly turns?: ReadonlyArray<ScriptTurn>
+  /** Answers when no turn is left. Default: the text `ok`. */
+  readonly fallback?: ScriptTurn
+  /** The body of `GET /models`. Default: one model, `mock-model`. */
+  readonly models?: unknown
+  /** The body of `POST /responses/compact`. Default: one user message. */
+  readonly compact?: unknown
+}

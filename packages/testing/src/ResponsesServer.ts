@@ -1,0 +1,97 @@
+/**
+ * A server that speaks the OpenAI Responses API over loopback and answers by a script: for tests of a model client, or of a
+ * whole program, over real HTTP.
+ *
+ * It keeps a log of every request with its headers and body, and of how each stream ended, so that a test can wait for a
+ * request to arrive, hold a stream open at a gate, and see that a connection was closed. Delays of a script are real time,
+ * whatever the `Clock`. For Node only: it uses `node:http`. What a script can say: {@link ResponsesScript}.
+ *
+ * @see {@link ResponsesScript}
+ */
+import { createServer, type Server } from "node:http"
+import type { AddressInfo } from "node:net"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { Script } from "./ResponsesScript.ts"
+import { gateOf, handle, type ServerState } from "./internal/responsesHandler.ts"
+import { type LoggedRequest, ResponsesLog } from "./internal/responsesLog.ts"
+import * as Turns from "./internal/responsesTurns.ts"
+
+export type { LoggedRequest } from "./internal/responsesLog.ts"
+
+/** The server could not listen on the loopback address. */
+export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFailed", { cause: Schema.Defect() }) {
+  override get message() {
+    return "the scripted server cannot listen on 127.0.0.1"
+  }
+}
+
+/** A running server. */
+export interface ResponsesServer {
+  /** Where clients send to, without a slash at the end: `http://127.0.0.1:PORT/v1`. */
+  readonly baseUrl: string
+  /** The requests to `/responses` so far, in order of arrival. The array is live; so is `end` of its members. */
+  readonly requests: ReadonlyArray<LoggedRequest>
+  /** All other requests so far: `/models`, `/responses/compact`, and paths that do not exist. */
+  readonly others: ReadonlyArray<LoggedRequest>
+  /** Replaces the script and starts its turns afresh. Streams under way, gates and the log stay as they are. */
+  readonly load: (script: Script) => Effect.Effect<void>
+  /** Opens a gate for the streams that wait at it and for those that will come to it. Opening twice does nothing. */
+  readonly openGate: (name: string) => Effect.Effect<void>
+  /** Waits until this many requests to `/responses` have arrived since the start. **Interruption**: stops only the wait. */
+  readonly awaitRequests: (count: number) => Effect.Effect<ReadonlyArray<LoggedRequest>>
+  /**
+   * Waits until the answer to the n-th request to `/responses`, counted from 1, has ended, and says how; see
+   * `LoggedRequest.end`. **Interruption**: stops only the wait.
+   */
+  readonly awaitStreamEnd: (n: number) => Effect.Effect<string>
+}
+
+/**
+ * Starts a server on a free port of 127.0.0.1. Closing the scope closes its connections and waits until the port is free.
+ * **Interruption** before the answer closes it too. **Errors**: `ListenFailed` when the system refuses.
+ *
+ * ```ts
+ * const program = Effect.gen(function* () {
+ *   const server = yield* ResponsesServer.make({ turns: [{ events: [{ text: "hello", chunks: 2 }] }] })
+ *   const request = { method: "POST", body: JSON.stringify({ model: "m", input: "hi" }) }
+ *   const response = yield* Effect.promise(() => fetch(`${server.baseUrl}/responses`, request))
+ *   const events = yield* Effect.promise(() => response.text())
+ *   return events.includes("response.completed") && server.requests[0]?.body.input === "hi"
+ * }).pipe(Effect.scoped)
+ * ```
+ */
+export const make = (script: Script): Effect.Effect<ResponsesServer, ListenFailed, Scope.Scope> =>
+  Effect.gen(function* () {
+    const log = new ResponsesLog()
+    const state: ServerState = { script, turns: Turns.make(script), ids: 0, log, gates: new Map() }
+    const server = createServer((request, response) => void handle(state, request, response))
+    yield* Effect.acquireRelease(listen(server), () => close(server), { interruptible: true })
+    return {
+      baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
+      requests: log.requests,
+      others: log.others,
+      load: (next) =>
+        Effect.sync(() => {
+          state.script = next
+          state.turns = Turns.make(next)
+        }),
+      openGate: (name) => Effect.sync(() => gateOf(state, name).resolve()),
+      awaitRequests: (count) => log.when(() => (log.requests.length >= count ? log.requests : undefined)),
+      awaitStreamEnd: (n) => log.when(() => log.requests[n - 1]?.end)
+    }
+  })
+
+const listen = (server: Server): Effect.Effect<void, ListenFailed> =>
+  Effect.callback((resume) => {
+    server.once("error", (cause) => resume(Effect.fail(new ListenFailed({ cause }))))
+    server.listen(0, "127.0.0.1", () => resume(Effect.void))
+    return close(server)
+  })
+
+const close = (server: Server): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    server.close(() => resume(Effect.void))
+    server.closeAllConnections()
+  })

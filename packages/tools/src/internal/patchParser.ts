@@ -1,0 +1,180 @@
+/** Reads the text of a patch, line by line. */
+import * as Result from "effect/Result"
+import type { FilePatch, Hunk, HunkLine } from "../Patch.ts"
+
+/** Why a text is no patch, and at which of its lines. */
+export interface Failure {
+  readonly detail: string
+  readonly line: number
+}
+
+const beginMarker = "*** Begin Patch"
+const endMarker = "*** End Patch"
+const addMarker = "*** Add File: "
+const deleteMarker = "*** Delete File: "
+const updateMarker = "*** Update File: "
+const moveMarker = "*** Move to: "
+const endOfFileMarker = "*** End of File"
+
+interface Reader {
+  readonly lines: ReadonlyArray<string>
+  /** Where the lines begin in the text, counted from 1. */
+  readonly firstLine: number
+  index: number
+}
+
+/** Reads a patch. */
+export const parse = (text: string): Result.Result<ReadonlyArray<FilePatch>, Failure> =>
+  Result.flatMap(body(text), parseFiles)
+
+/** The lines between the markers of begin and end, without what a shell or a chat wraps around them. */
+const body = (text: string): Result.Result<Reader, Failure> => {
+  const lines = text.split("\n").map((line) => (line.endsWith("\r") ? line.slice(0, -1) : line))
+  const begin = lines.findIndex((line) => line.trim() === beginMarker)
+  if (begin === -1) return Result.fail({ detail: `a patch begins with "${beginMarker}"`, line: 1 })
+  const end = lines.findLastIndex((line) => line.trim() === endMarker)
+  if (end < begin) return Result.fail({ detail: `a patch ends with "${endMarker}"`, line: lines.length })
+  const before = lines.slice(0, begin).findIndex((line) => line.trim() !== "" && !/^\s*(```|.*<<)/.test(line))
+  if (before !== -1) return Result.fail({ detail: `"${beginMarker}" is not the first line`, line: before + 1 })
+  const after = lines.slice(end + 1).findIndex((line) => !/^\s*(```|\w*['"]?\)?;?)\s*$/.test(line))
+  if (after !== -1) return Result.fail({ detail: `text after "${endMarker}"`, line: end + after + 2 })
+  return Result.succeed({ lines: lines.slice(begin + 1, end), firstLine: begin + 2, index: 0 })
+}
+
+const lineOf = (reader: Reader): number => reader.firstLine + reader.index
+
+const pathAfter = (line: string | undefined, marker: string): string | undefined => {
+  if (line === undefined || !line.startsWith(marker.trimEnd())) return undefined
+  return line.slice(marker.trimEnd().length).trim()
+}
+
+const isFileMarker = (line: string): boolean =>
+  [addMarker, deleteMarker, updateMarker].some((marker) => line.startsWith(marker.trimEnd()))
+
+const parseFiles = (reader: Reader): Result.Result<ReadonlyArray<FilePatch>, Failure> => {
+  const files: Array<FilePatch> = []
+  while (reader.index < reader.lines.length) {
+    if (reader.lines[reader.index]!.trim() === "") {
+      reader.index++
+      continue
+    }
+    const file = parseFile(reader)
+    if (Result.isFailure(file)) return Result.fail(file.failure)
+    files.push(file.success)
+  }
+  return files.length === 0
+    ? Result.fail({ detail: "the patch names no file", line: reader.firstLine })
+    : Result.succeed(files)
+}
+
+const parseFile = (reader: Reader): Result.Result<FilePatch, Failure> => {
+  const line = lineOf(reader)
+  const marker = reader.lines[reader.index]!
+  const added = pathAfter(marker, addMarker)
+  const deleted = pathAfter(marker, deleteMarker)
+  const updated = pathAfter(marker, updateMarker)
+  const path = added ?? deleted ?? updated
+  if (path === undefined) {
+    return Result.fail({ detail: `expected "${addMarker}", "${deleteMarker}" or "${updateMarker}" and a path`, line })
+  }
+  if (path === "") return Result.fail({ detail: "the path is missing", line })
+  reader.index++
+  if (added !== undefined) return parseAdd(reader, path, line)
+  if (deleted !== undefined) return Result.succeed({ _tag: "Delete", path, line })
+  return parseUpdate(reader, path, line)
+}
+
+const parseAdd = (reader: Reader, path: string, line: number): Result.Result<FilePatch, Failure> => {
+  const content: Array<string> = []
+  for (; reader.index < reader.lines.length; reader.index++) {
+    const text = reader.lines[reader.index]!
+    if (isFileMarker(text)) break
+    if (text.startsWith("+")) content.push(`${text.slice(1)}\n`)
+    else if (text.trim() !== "") {
+      return Result.fail({ detail: `each line of an added file begins with "+"`, line: lineOf(reader) })
+    } else if (nextLine(reader)?.startsWith("+") === true) content.push("\n")
+  }
+  return Result.succeed({ _tag: "Add", path, content: content.join(""), line })
+}
+
+const parseUpdate = (reader: Reader, path: string, line: number): Result.Result<FilePatch, Failure> => {
+  const moveTo = pathAfter(reader.lines[reader.index], moveMarker)
+  if (moveTo === "") return Result.fail({ detail: "the path to move to is missing", line: lineOf(reader) })
+  if (moveTo !== undefined) reader.index++
+  const hunks: Array<Hunk> = []
+  while (reader.index < reader.lines.length && !isFileMarker(reader.lines[reader.index]!)) {
+    if (reader.lines[reader.index]!.trim() === "" && isBlankUntilMarker(reader)) {
+      reader.index++
+      continue
+    }
+    const hunk = parseHunk(reader)
+    if (Result.isFailure(hunk)) return Result.fail(hunk.failure)
+    hunks.push(hunk.success)
+  }
+  if (hunks.length === 0 && moveTo === undefined) return Result.fail({ detail: "an update without a change", line })
+  return Result.succeed({ _tag: "Update", path, moveTo: moveTo === path ? undefined : moveTo, hunks, line })
+}
+
+/** The next line that is not blank. */
+const nextLine = (reader: Reader): string | undefined => {
+  let index = reader.index
+  while (reader.lines[index]?.trim() === "") index++
+  return reader.lines[index]
+}
+
+const isBlankUntilMarker = (reader: Reader): boolean => {
+  const next = nextLine(reader)
+  return next === undefined || isFileMarker(next)
+}
+
+const parseHunk = (reader: Reader): Result.Result<Hunk, Failure> => {
+  const line = lineOf(reader)
+  const headers: Array<string> = []
+  while (reader.lines[reader.index]?.startsWith("@@") === true) {
+    const header = headerOf(reader.lines[reader.index]!)
+    if (header !== "") headers.push(header)
+    reader.index++
+  }
+  const lines: Array<HunkLine> = []
+  let isAtEnd = false
+  for (; reader.index < reader.lines.length; reader.index++) {
+    const text = reader.lines[reader.index]!
+    if (text.trimEnd() === endOfFileMarker) {
+      isAtEnd = true
+      reader.index++
+      break
+    }
+    if (text.startsWith("@@") || isFileMarker(text) || (text === "" && isBlankUntilMarker(reader))) break
+    const parsed = parseHunkLine(text)
+    if (parsed === undefined) {
+      return Result.fail({ detail: `a line of an update begins with " ", "-", "+" or "@@"`, line: lineOf(reader) })
+    }
+    lines.push(parsed)
+  }
+  if (lines.length === 0) return Result.fail({ detail: "a hunk without lines", line })
+  return Result.succeed({ headers, lines, isAtEnd, line })
+}
+
+/** What a header names: `@@ name`, `@@ name @@`; the numbers of a unified diff say nothing here. */
+const headerOf = (line: string): string =>
+  line
+    .slice(2)
+    .replace(/^ -\d+(,\d+)? \+\d+(,\d+)? @@/, "")
+    .replace(/\s*@@\s*$/, "")
+    .replace(/^ /, "")
+    .trimEnd()
+
+const parseHunkLine = (line: string): HunkLine | undefined => {
+  switch (line[0]) {
+    case undefined:
+      return { kind: "context", text: "" }
+    case " ":
+      return { kind: "context", text: line.slice(1) }
+    case "-":
+      return { kind: "remove", text: line.slice(1) }
+    case "+":
+      return { kind: "add", text: line.slice(1) }
+    default:
+      return undefined
+  }
+}

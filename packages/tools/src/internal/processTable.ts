@@ -1,0 +1,65 @@
+/** Which processes of the host belong to a group or carry a marker, by the table in `/proc`. */
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import type { Signals } from "../Signals.ts"
+
+/** The environment variable that marks a process and everything it starts. */
+export const markerName = "SPINDLE_PROCESS"
+
+/** The living processes that were asked for. A zombie does not live. */
+export interface Found {
+  /** Whether the group has a living member. */
+  readonly inGroup: boolean
+  /** The members of the group; empty on a host without `/proc`. */
+  readonly members: ReadonlyArray<number>
+  /** The carriers of the marker outside the group; empty on a host without `/proc`. */
+  readonly carriers: ReadonlyArray<number>
+}
+
+/** Finds the members of a group (none for undefined) and the carriers of a marker. */
+export type Find = (groupId: number | undefined, marker: string) => Effect.Effect<Found>
+
+/** How many processes are looked at side by side. */
+const width = 16
+
+/** Finds by `/proc` where there is one; elsewhere only a group can be found. */
+export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSystem, signals: Signals["Service"]) {
+  const find: Find = (yield* readable(fileSystem, "/proc/self/environ")) ? byTable(fileSystem) : byGroup(signals)
+  return find
+})
+
+const byGroup =
+  (signals: Signals["Service"]): Find =>
+  (groupId) =>
+    groupId === undefined
+      ? Effect.succeed({ inGroup: false, members: [], carriers: [] })
+      : Effect.map(signals.send(-groupId, 0), (inGroup) => ({ inGroup, members: [], carriers: [] }))
+
+const byTable = (fileSystem: FileSystem.FileSystem): Find =>
+  Effect.fnUntraced(function* (groupId, marker) {
+    const entry = `\0${markerName}=${marker}\0`
+    const members: Array<number> = []
+    const carriers: Array<number> = []
+    const look = Effect.fnUntraced(function* (pid: number) {
+      const stat = yield* contents(fileSystem, `/proc/${pid}/stat`)
+      // the second field is the program's name in parentheses and may hold anything
+      const [state, , group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ", 3)
+      if (state === undefined || group === undefined || state === "Z" || state === "X") return
+      if (Number(group) === groupId) members.push(pid)
+      else if (`\0${yield* contents(fileSystem, `/proc/${pid}/environ`)}`.includes(entry)) carriers.push(pid)
+    })
+    const names = yield* Effect.orDie(fileSystem.readDirectory("/proc"))
+    yield* Effect.forEach(
+      names.filter((name) => /^\d+$/.test(name)),
+      (name) => look(Number(name)),
+      { concurrency: width, discard: true }
+    )
+    return { inGroup: members.length > 0, members, carriers }
+  })
+
+/** A file of `/proc`; empty when its process is gone or another user's, neither of which can be one of ours. */
+const contents = (fileSystem: FileSystem.FileSystem, path: string): Effect.Effect<string> =>
+  Effect.orElseSucceed(fileSystem.readFileString(path), () => "")
+
+const readable = (fileSystem: FileSystem.FileSystem, path: string): Effect.Effect<boolean> =>
+  Effect.isSuccess(fileSystem.access(path, { readable: true }))

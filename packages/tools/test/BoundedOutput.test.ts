@@ -1,0 +1,74 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import { BoundedOutput, Utf8 } from "../src/index.ts"
+
+const Bytes = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 })))
+const Limit = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40 }))
+const Cuts = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 9 })))
+
+/** Cuts bytes into chunks of the given sizes, again and again. */
+const chunksOf = (bytes: Uint8Array, cuts: ReadonlyArray<number>): ReadonlyArray<Uint8Array> => {
+  const chunks: Array<Uint8Array> = []
+  for (let start = 0, index = 0; start < bytes.length; index++) {
+    const size = cuts.length === 0 ? bytes.length : cuts[index % cuts.length]!
+    chunks.push(bytes.slice(start, start + size))
+    start += size
+  }
+  return chunks
+}
+
+const keptOf = (bytes: Uint8Array, limitBytes: number, cuts: ReadonlyArray<number>) => {
+  const buffer = BoundedOutput.make(limitBytes)
+  for (const chunk of chunksOf(bytes, cuts)) buffer.append(chunk)
+  assert.strictEqual(buffer.totalBytes(), bytes.length)
+  return buffer.kept()
+}
+
+describe("BoundedOutput", () => {
+  it.effect.prop(
+    "X4 a text keeps its head and tail on character boundaries, and every byte is kept or counted",
+    [Schema.String, Limit, Cuts],
+    ([text, limitBytes, cuts]) =>
+      Effect.sync(() => {
+        const whole = text.replaceAll(/[\ud800-\udfff]/g, "\u{1f600}")
+        const bytes = Utf8.encode(whole)
+        const { head, omittedBytes, tail } = keptOf(bytes, limitBytes, cuts)
+        assert.isTrue(whole.startsWith(head))
+        assert.isTrue(whole.endsWith(tail))
+        const keptBytes = Utf8.encode(head).length + Utf8.encode(tail).length
+        assert.strictEqual(keptBytes + omittedBytes, bytes.length)
+        assert.isAtMost(keptBytes, Math.max(limitBytes, 0))
+        // no more than one cut character on each side
+        if (bytes.length > limitBytes) assert.isAtLeast(keptBytes, limitBytes - 6)
+        else assert.strictEqual(head, whole)
+      })
+  )
+
+  it.effect.prop(
+    "any bytes in any chunks are kept as in one chunk",
+    [Bytes, Limit, Cuts],
+    ([bytes, limitBytes, cuts]) =>
+      Effect.sync(() => {
+        const all = Uint8Array.from(bytes)
+        assert.deepStrictEqual(keptOf(all, limitBytes, cuts), keptOf(all, limitBytes, []))
+      })
+  )
+
+  it("keeps the first and the last half of a large output", () => {
+    const buffer = BoundedOutput.make()
+    for (let index = 0; index < 40; index++) buffer.append(new Uint8Array(65_536).fill(97 + (index % 26)))
+    const { head, omittedBytes, tail } = buffer.kept()
+    assert.strictEqual(head.length, 524_288)
+    assert.strictEqual(tail.length, 524_288)
+    assert.strictEqual(omittedBytes, 40 * 65_536 - 1_048_576)
+    assert.strictEqual(head[0], "a")
+    assert.strictEqual(tail.at(-1), "n")
+  })
+
+  it("stays bounded when a byte is appended at a time", () => {
+    const buffer = BoundedOutput.make(1_000)
+    for (let index = 0; index < 100_000; index++) buffer.append(Uint8Array.of(48 + (index % 10)))
+    assert.strictEqual(buffer.kept().tail.slice(-12), "890123456789")
+    assert.strictEqual(buffer.kept().omittedBytes, 99_000)
+  })
+})

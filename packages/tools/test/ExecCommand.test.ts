@@ -1,0 +1,222 @@
+import { mkdirSync, mkdtempSync, realpathSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Fiber, Schema } from "effect"
+import { Agent, type Ids, Turn } from "@spindle/core"
+import { Processes } from "@spindle/core/ports/Processes"
+import { CodingTools, ExecCommand } from "../src/index.ts"
+import { carriersOf, host, newId } from "./host.ts"
+
+/** A turn that starts processes, collects output, and ends its processes when its scope closes. */
+const makeTurn = Effect.gen(function* () {
+  const pieces: Array<string> = []
+  const started: Array<Ids.ProcessId> = []
+  const told = yield* Deferred.make<string>()
+  const processes = yield* Processes
+  const end = (processId: Ids.ProcessId) => processes.end(processId, 200)
+  yield* Effect.addFinalizer(() => Effect.forEach(started, end, { discard: true }))
+  const members: Partial<Turn["Service"]> = {
+    process: ({ callId: _, keep: __, ...spec }) =>
+      Effect.suspend(() => {
+        const processId = newId()
+        started.push(processId)
+        return processes.start({ ...spec, processId })
+      }),
+    endProcess: end,
+    output: (_, text) => {
+      pieces.push(text)
+      return Effect.asVoid(Deferred.succeed(told, text))
+    }
+  }
+  return { turn: members as Turn["Service"], pieces, started, told: Deferred.await(told) }
+})
+
+const root = () => realpathSync(mkdtempSync(join(tmpdir(), "spindle-exec-")))
+
+const run = Effect.fnUntraced(function* (params: ExecCommand.Parameters, cwd = root()) {
+  const { turn, ...seen } = yield* makeTurn
+  const text = yield* ExecCommand.run(params, "call", { cwd, shell: "/bin/bash" }).pipe(
+    Effect.provideService(Turn, turn)
+  )
+  return { text, ...seen }
+})
+
+/** The lines of a result without the time that it took. */
+const withoutTime = (text: string) => {
+  assert.match(text, /^Wall time: \d+\.\d{4} seconds\n/)
+  return text.slice(text.indexOf("\n") + 1)
+}
+
+describe("run", () => {
+  it.live("tells the exit code and the output, as it comes and at the end", () =>
+    Effect.gen(function* () {
+      const { pieces, text } = yield* run({ cmd: "echo out-line; echo err-line >&2; exit 3" })
+      assert.strictEqual(
+        withoutTime(text),
+        "Process exited with code 3\nOriginal token count: 5\nOutput:\nout-line\nerr-line\n"
+      )
+      assert.strictEqual(pieces.join(""), "out-line\nerr-line\n")
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("runs where it is told, with plain output, and tells death by signal", () =>
+    Effect.gen(function* () {
+      const cwd = root()
+      mkdirSync(join(cwd, "sub"))
+      const { text } = yield* run({ cmd: "pwd; echo $TERM $NO_COLOR $LANG $PAGER; kill -9 $$", workdir: "sub" }, cwd)
+      assert.strictEqual(
+        withoutTime(text).replace(/count: \d+/, "count"),
+        `Process ended by signal SIGKILL\nOriginal token count\nOutput:\n${cwd}/sub\ndumb 1 C.UTF-8 cat\n`
+      )
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("a missing directory and a missing shell are failures in words", () =>
+    Effect.gen(function* () {
+      const cwd = root()
+      const missing = yield* Effect.flip(run({ cmd: "true", workdir: "none" }, cwd))
+      assert.strictEqual(missing.detail, `The command was not run: there is no directory ${cwd}/none`)
+      const shell = yield* Effect.flip(run({ cmd: "true", shell: "/no/shell" }, cwd))
+      assert.strictEqual(shell.detail, `cannot start /no/shell in ${cwd}: there is no such program`)
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("a command over its time is ended with its children, and its output until then is told", () =>
+    Effect.gen(function* () {
+      const { started, text } = yield* run({ cmd: "echo begun; setsid sleep 30 & sleep 30", timeout_ms: 300 })
+      assert.strictEqual(
+        withoutTime(text),
+        "Process was ended because it ran longer than its limit of 300 ms\nOriginal token count: 2\nOutput:\nbegun\n"
+      )
+      assert.deepStrictEqual(carriersOf(started[0]!), [])
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("X1 an interrupted handler stops waiting at once, and the turn ends the process", () =>
+    Effect.gen(function* () {
+      const processId = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const { started, told, turn } = yield* makeTurn
+          const running = yield* ExecCommand.run({ cmd: "echo begun; sleep 30" }, "call", {
+            cwd: root(),
+            shell: "/bin/bash"
+          }).pipe(Effect.provideService(Turn, turn), Effect.forkChild)
+          assert.strictEqual(yield* told, "begun\n")
+          yield* Fiber.interrupt(running)
+          assert.isAbove(carriersOf(started[0]!).length, 0)
+          return started[0]!
+        })
+      )
+      assert.deepStrictEqual(carriersOf(processId), [])
+    }).pipe(Effect.provide(host))
+  )
+
+  it.live("X4 of a large output the model gets head and tail, and subscribers all of it in bounded pieces", () =>
+    Effect.gen(function* () {
+      const { pieces, text } = yield* run({
+        cmd: "echo first; for i in {1..60000}; do echo 'zwölf Boxkämpfer jagen'; done; echo last",
+        max_output_tokens: 100
+      })
+      const total = 6 + 60_000 * 25 + 5
+      const output = text.slice(text.indexOf("Output:\n") + 8)
+      assert.match(output, /^first\nzwölf[^]*\n\[\d+ bytes of the output are left out here\]\n[^]*jagen\nlast\n$/)
+      assert.isBelow(Buffer.byteLength(output), 400 + 60)
+      const omitted = Number(/\[(\d+) bytes/.exec(output)![1])
+      assert.strictEqual(Buffer.byteLength(output.replace(/\n\[\d+ bytes.*\]\n/, "")) + omitted, total)
+      assert.include(text, `Original token count: ${Math.ceil(total / 4)}\n`)
+      assert.strictEqual(Buffer.byteLength(pieces.join("")), total)
+      assert.isAtMost(Math.max(...pieces.map((piece) => Buffer.byteLength(piece))), 8_192)
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("bytes that are no text are told as replacement characters", () =>
+    Effect.gen(function* () {
+      const { pieces } = yield* run({ cmd: "printf 'a\\377b\\342\\202'" })
+      assert.strictEqual(pieces.join(""), "a\ufffdb\ufffd")
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+})
+
+describe("commandOf", () => {
+  it("takes the shell and the profile as asked", () => {
+    assert.deepStrictEqual(ExecCommand.commandOf({ cmd: "ls" }, "/bin/bash"), ["/bin/bash", "-lc", "ls"])
+    assert.deepStrictEqual(ExecCommand.commandOf({ cmd: "ls", shell: "zsh", login: false }, "/bin/bash"), [
+      "zsh",
+      "-c",
+      "ls"
+    ])
+  })
+})
+
+describe("CodingTools", () => {
+  it.live("an agent of both tools runs them and answers failures as plain text", () =>
+    Effect.gen(function* () {
+      const cwd = root()
+      const agent = Agent.make({
+        toolkit: CodingTools.toolkit,
+        approvals: CodingTools.policies({ approval: "ask", cwd })
+      })
+      const { turn } = yield* makeTurn
+      yield* Effect.gen(function* () {
+        const table = yield* agent.tools
+        const call = Effect.fnUntraced(function* (name: string, params: unknown) {
+          const entry = table.byName.get(name)!
+          const decoded = yield* entry.decode(params)
+          return yield* entry
+            .run(decoded, "call")
+            .pipe(
+              Effect.provideService(Turn, turn),
+              Effect.matchEffect({ onSuccess: entry.encodeSuccess, onFailure: entry.encodeFailure })
+            )
+        })
+        assert.strictEqual(
+          yield* call("apply_patch", { input: "*** Begin Patch\n*** Add File: a\n+hello\n*** End Patch" }),
+          "Success. Updated the following files:\nA a\n"
+        )
+        assert.include(yield* call("exec_command", { cmd: "cat a" }), "Output:\nhello\n")
+        assert.strictEqual(
+          yield* call("exec_command", { cmd: "true", workdir: "none" }),
+          `The command was not run: there is no directory ${cwd}/none`
+        )
+        assert.include(
+          yield* call("apply_patch", { input: "no" }),
+          "The patch was not applied, and no file was changed.\n"
+        )
+      }).pipe(Effect.provide(CodingTools.layer({ cwd })))
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it("whoever is asked sees the command, or the changes of the patch", () => {
+    const { apply_patch, exec_command } = CodingTools.policies({ approval: "ask", cwd: "/work" })
+    assert.deepStrictEqual(exec_command.payload!({ cmd: "ls", workdir: "sub", justification: "to look" }), {
+      command: "ls",
+      cwd: "/work/sub",
+      justification: "to look"
+    })
+    assert.deepStrictEqual(apply_patch.payload!({ input: "*** Begin Patch\n*** Add File: a\n+x\n*** End Patch" }), {
+      changes: [{ path: "a", kind: "add", diff: ["+x"] }]
+    })
+    assert.deepStrictEqual([exec_command.approval, exec_command.concurrency], ["ask", "parallel"])
+    assert.deepStrictEqual([apply_patch.approval, apply_patch.concurrency], ["ask", "exclusive"])
+    assert.deepStrictEqual(CodingTools.policies({ approval: "allow", cwd: "/" }).exec_command.approval, "allow")
+  })
+
+  it.effect("the arguments of a command are those that models know", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(Object.keys(ExecCommand.Parameters.fields), [
+        "cmd",
+        "workdir",
+        "shell",
+        "login",
+        "timeout_ms",
+        "max_output_tokens",
+        "yield_time_ms",
+        "tty",
+        "sandbox_permissions",
+        "justification"
+      ])
+      yield* Schema.decodeUnknownEffect(ExecCommand.Parameters)({ cmd: "ls", yield_time_ms: 1_000, tty: true })
+    })
+  )
+})

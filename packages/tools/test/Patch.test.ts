@@ -1,0 +1,271 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Result } from "effect"
+import { Patch } from "../src/index.ts"
+
+const lines = (...all: ReadonlyArray<string>) => all.join("\n")
+
+const parsed = (...all: ReadonlyArray<string>) => Result.getOrThrow(Patch.parse(lines(...all)))
+
+const errorOf = (...all: ReadonlyArray<string>) =>
+  Result.match(Patch.parse(lines(...all)), { onFailure: (error) => error.message, onSuccess: () => "parsed" })
+
+/** Plans an update of the file `f`. */
+const update = (content: string, ...hunk: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const patch = yield* Effect.fromResult(
+      Patch.parse(lines("*** Begin Patch", "*** Update File: f", ...hunk, "*** End Patch"))
+    )
+    return yield* Patch.plan(patch, { read: () => Effect.succeed(content) })
+  })
+
+const after = (content: string, ...hunk: ReadonlyArray<string>) =>
+  Effect.map(update(content, ...hunk), (plan) => (plan.files.length === 0 ? content : plan.files[0]!.after))
+
+describe("parse", () => {
+  it("reads every kind of change", () => {
+    const patch = parsed(
+      "*** Begin Patch",
+      "*** Add File: new.txt",
+      "+one",
+      "+",
+      "*** Delete File: old.txt",
+      "*** Update File: a.txt",
+      "*** Move to: b.txt",
+      "@@ class A",
+      "@@ method",
+      " context",
+      "-old",
+      "+new",
+      "*** End of File",
+      "*** End Patch"
+    )
+    assert.deepStrictEqual(patch.files, [
+      { _tag: "Add", path: "new.txt", content: "one\n\n", line: 2 },
+      { _tag: "Delete", path: "old.txt", line: 5 },
+      {
+        _tag: "Update",
+        path: "a.txt",
+        moveTo: "b.txt",
+        line: 6,
+        hunks: [
+          {
+            headers: ["class A", "method"],
+            lines: [
+              { kind: "context", text: "context" },
+              { kind: "remove", text: "old" },
+              { kind: "add", text: "new" }
+            ],
+            isAtEnd: true,
+            line: 8
+          }
+        ]
+      }
+    ])
+  })
+
+  it("tolerates a here-document, a code fence, carriage returns, spaces after markers and blank lines", () => {
+    const wanted = parsed("*** Begin Patch", "*** Update File: a", "@@", " x", "-y", "*** End Patch").files
+    const strip = (files: typeof wanted) => JSON.stringify(files).replaceAll(/"line":\d+/g, "")
+    for (const text of [
+      lines("apply_patch <<'EOF'", "*** Begin Patch", "*** Update File: a", "@@", " x", "-y", "*** End Patch", "EOF"),
+      lines("```", "*** Begin Patch  ", "*** Update File: a  ", "@@ ", " x", "-y", "*** End Patch  ", "```", ""),
+      lines("*** Begin Patch", "*** Update File: a", "@@", " x", "-y", "*** End Patch", "").replaceAll("\n", "\r\n"),
+      lines("", "*** Begin Patch", "", "*** Update File: a", " x", "-y", "", "*** End Patch")
+    ]) {
+      assert.strictEqual(strip(Result.getOrThrow(Patch.parse(text)).files), strip(wanted))
+    }
+  })
+
+  it("says what is wrong, and in which line", () => {
+    assert.strictEqual(errorOf("hello"), 'line 1 of the patch: a patch begins with "*** Begin Patch"')
+    assert.strictEqual(
+      errorOf("*** Begin Patch", "*** Delete File: a"),
+      'line 2 of the patch: a patch ends with "*** End Patch"'
+    )
+    assert.strictEqual(errorOf("*** Begin Patch", "*** End Patch"), "line 2 of the patch: the patch names no file")
+    assert.strictEqual(
+      errorOf("*** Begin Patch", "*** Add File: a", "text", "*** End Patch"),
+      'line 3 of the patch: each line of an added file begins with "+"'
+    )
+    assert.strictEqual(
+      errorOf("*** Begin Patch", "*** Update File: a", "@@", "text", "*** End Patch"),
+      'line 4 of the patch: a line of an update begins with " ", "-", "+" or "@@"'
+    )
+    assert.strictEqual(
+      errorOf("*** Begin Patch", "*** Update File: a", "*** End Patch"),
+      "line 2 of the patch: an update without a change"
+    )
+    assert.strictEqual(
+      errorOf("*** Begin Patch", "*** Update File:", "@@", "-a", "*** End Patch"),
+      "line 2 of the patch: the path is missing"
+    )
+    assert.strictEqual(
+      errorOf("*** Begin Patch", "*** Update File: a", "@@", "*** End Patch"),
+      "line 3 of the patch: a hunk without lines"
+    )
+    assert.strictEqual(
+      errorOf("*** Begin Patch", "*** Delete File: a", "*** End Patch", "and more text"),
+      'line 4 of the patch: text after "*** End Patch"'
+    )
+  })
+})
+
+describe("changes", () => {
+  it("shows what a patch wants, without reading a file", () => {
+    const patch = parsed(
+      "*** Begin Patch",
+      "*** Add File: new.txt",
+      "+one",
+      "*** Delete File: old.txt",
+      "*** Update File: a.txt",
+      "@@ f()",
+      " x",
+      "-y",
+      "+z",
+      "*** Update File: c.txt",
+      "*** Move to: d.txt",
+      "*** End Patch"
+    )
+    assert.deepStrictEqual(Patch.changes(patch), [
+      { path: "new.txt", kind: "add", diff: ["+one"] },
+      { path: "old.txt", kind: "delete", diff: [] },
+      { path: "a.txt", kind: "update", diff: ["@@ f()", " x", "-y", "+z"] },
+      { path: "c.txt", kind: "move", movePath: "d.txt", diff: [] }
+    ])
+  })
+})
+
+describe("plan", () => {
+  it.effect("a change comes with the numbers of its lines", () =>
+    Effect.gen(function* () {
+      const plan = yield* update("a\nb\nc\nd\ne\n", "@@", " a", "-b", "+B", "+B2", "@@", " d", "-e")
+      assert.strictEqual(plan.files[0]!.after, "a\nB\nB2\nc\nd\n")
+      assert.deepStrictEqual(plan.changes[0]!.diff, [
+        "@@ -1,2 +1,3 @@",
+        " a",
+        "-b",
+        "+B",
+        "+B2",
+        "@@ -4,2 +5 @@",
+        " d",
+        "-e"
+      ])
+    })
+  )
+
+  it.effect("a header chooses among equal lines, and headers nest", () =>
+    Effect.gen(function* () {
+      const file = "class A\n  f()\n    x\nclass B\n  f()\n    x\n"
+      assert.strictEqual(
+        yield* after(file, "@@ class B", "@@ f()", "-    x", "+    y"),
+        "class A\n  f()\n    x\nclass B\n  f()\n    y\n"
+      )
+    })
+  )
+
+  it.effect(
+    "lines match exactly, else without trailing spaces, else without spaces around, else without typography",
+    () =>
+      Effect.gen(function* () {
+        assert.strictEqual(yield* after("x  \nx\n", "@@", "-x"), "x  \n")
+        assert.strictEqual(yield* after("a  \nx\n", "@@", " a", "-x", "+y"), "a  \ny\n")
+        assert.strictEqual(yield* after("\t a\nx\n", "@@", "   a", "-x", "+y"), "\t a\ny\n")
+        assert.strictEqual(
+          yield* after("it\u2019s \u2014 \u201cok\u201d\nx\n", "@@", ' it\'s - "ok"', "-x"),
+          "it\u2019s \u2014 \u201cok\u201d\n"
+        )
+      })
+  )
+
+  it.effect("the end of a file is a place, and lines without context are added there", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* after("x\ny\nx\n", "@@", "-x", "+z", "*** End of File"), "x\ny\nz\n")
+      assert.strictEqual(yield* after("x\n", "@@", "+y"), "x\ny\n")
+      assert.strictEqual(yield* after("f\nx\n", "@@ f", "+y"), "f\ny\nx\n")
+      assert.strictEqual(yield* after("", "@@", "+y"), "y\n")
+      assert.strictEqual(yield* after("x\n", "@@", "-x"), "")
+    })
+  )
+
+  it.effect("a file keeps its carriage returns and its open end", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* after("a\r\nb\r\n", "@@", " a", "-b", "+c", "+d"), "a\r\nc\r\nd\r\n")
+      assert.strictEqual(yield* after("a\nb", "@@", " a", "-b", "+c"), "a\nc")
+    })
+  )
+
+  it.effect("later parts see what earlier ones did", () =>
+    Effect.gen(function* () {
+      const patch = parsed(
+        "*** Begin Patch",
+        "*** Delete File: a",
+        "*** Add File: a",
+        "+new",
+        "*** Update File: a",
+        "*** Move to: b",
+        "@@",
+        "-new",
+        "+newer",
+        "*** End Patch"
+      )
+      const plan = yield* Patch.plan(patch, { read: (path) => Effect.succeed(path === "a" ? "old\n" : undefined) })
+      assert.deepStrictEqual(plan.files, [
+        { path: "a", before: "old\n", after: undefined, movedFrom: undefined },
+        { path: "b", before: undefined, after: "newer\n", movedFrom: "a" }
+      ])
+    })
+  )
+
+  it.effect("a patch that does not apply says where, what it expected, and what is there", () =>
+    Effect.gen(function* () {
+      const errorOfUpdate = (content: string, ...hunk: ReadonlyArray<string>) =>
+        Effect.map(Effect.flip(update(content, ...hunk)), (error) => error.message)
+      const file = "one\ntwo\nthree\nfour\n"
+      assert.strictEqual(
+        yield* errorOfUpdate(file, "@@", "-one", "@@", " two", "-thre", "+3"),
+        lines(
+          "f, line 5 of the patch: hunk 2 does not apply: these lines are not in the file below line 1",
+          "  two",
+          "  thre",
+          "The closest place is line 2 to 3:",
+          "  two",
+          "  three"
+        )
+      )
+      assert.strictEqual(
+        yield* errorOfUpdate(file, "@@", "-three", "@@", "-one"),
+        lines(
+          "f, line 5 of the patch: hunk 2 does not apply: these lines are not in the file below line 3",
+          "  one",
+          "They stand at line 1; hunks have to be in the order of the file."
+        )
+      )
+      assert.strictEqual(
+        yield* errorOfUpdate(file, "@@", "-none"),
+        lines(
+          "f, line 3 of the patch: hunk 1 does not apply: these lines are not in the file",
+          "  none",
+          "No line of the file is like one of them; read the file again."
+        )
+      )
+      assert.strictEqual(
+        yield* errorOfUpdate(file, "@@ five", "-one"),
+        'f, line 3 of the patch: hunk 1: there is no line "five"'
+      )
+    })
+  )
+
+  it.effect("files that are there or missing against the patch are refused", () =>
+    Effect.gen(function* () {
+      const refusal = (content: string | undefined, ...all: ReadonlyArray<string>) =>
+        Patch.plan(parsed("*** Begin Patch", ...all, "*** End Patch"), { read: () => Effect.succeed(content) }).pipe(
+          Effect.flip,
+          Effect.map((error) => error.detail)
+        )
+      assert.include(yield* refusal("x\n", "*** Add File: f", "+y"), "exists already")
+      assert.include(yield* refusal(undefined, "*** Delete File: f"), "no such file to delete")
+      assert.include(yield* refusal(undefined, "*** Update File: f", "@@", "-x"), "no such file to update")
+      assert.include(yield* refusal("x\n", "*** Update File: f", "*** Move to: g"), "to move to exists already")
+    })
+  )
+})

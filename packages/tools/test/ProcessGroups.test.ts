@@ -1,0 +1,359 @@
+import { mkdtempSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import {
+  Clock,
+  Context,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  FileSystem,
+  Layer,
+  PlatformError,
+  Ref,
+  Scope,
+  Stream
+} from "effect"
+import { ChildProcessSpawner } from "effect/process"
+import { Processes } from "@spindle/core/ports/Processes"
+import { ProcessGroups } from "../src/index.ts"
+import { carriersOf, groupOf, host, newId, signals } from "./host.ts"
+
+const cwd = tmpdir()
+
+const shell = Effect.fnUntraced(function* (script: string, processId = newId()) {
+  return yield* (yield* Processes).start({ processId, command: ["bash", "-c", script], cwd })
+})
+
+const textOf = (output: Stream.Stream<Uint8Array>) => Stream.mkString(Stream.decodeText(output))
+
+/** Reads until this word has come, and leaves the rest to a fiber that drops it. */
+const until = Effect.fnUntraced(function* (output: Stream.Stream<Uint8Array>, word: string) {
+  const seen = yield* Deferred.make<string>()
+  let all = ""
+  yield* Effect.forkScoped(
+    Stream.runForEach(Stream.decodeText(output), (piece) => {
+      all += piece
+      return all.includes(word) ? Deferred.succeed(seen, all) : Effect.void
+    })
+  )
+  return yield* Deferred.await(seen)
+})
+
+/** How many milliseconds this takes. */
+const millisOf = Effect.fnUntraced(function* <A, E, R>(effect: Effect.Effect<A, E, R>) {
+  const begin = yield* Clock.currentTimeMillis
+  yield* effect
+  return (yield* Clock.currentTimeMillis) - begin
+})
+
+const end = Effect.fnUntraced(function* (processId: ReturnType<typeof newId>, grace: number) {
+  return yield* (yield* Processes).end(processId, grace)
+})
+
+const withoutTable = Layer.effect(
+  FileSystem.FileSystem,
+  Effect.map(FileSystem.FileSystem, (fileSystem) => ({
+    ...fileSystem,
+    access: (path: string) =>
+      path.startsWith("/proc/")
+        ? Effect.fail(PlatformError.systemError({ _tag: "NotFound", module: "FileSystem", method: "access" }))
+        : fileSystem.access(path)
+  }))
+)
+
+describe("start", () => {
+  it.live("X1 a process leads its own group and carries its marker", () =>
+    Effect.gen(function* () {
+      const child = yield* shell("echo marker=$SPINDLE_PROCESS; sleep 30")
+      assert.strictEqual(yield* until(child.output, "\n"), `marker=${child.processId}\n`)
+      assert.strictEqual(groupOf(child.pid), child.pid)
+      assert.include(carriersOf(child.processId), child.pid)
+      assert.deepStrictEqual((yield* ProcessGroups.ProcessGroups).liveGroups(), [child.pid])
+      yield* end(child.processId, 500)
+      assert.deepStrictEqual((yield* ProcessGroups.ProcessGroups).liveGroups(), [])
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("both output streams arrive in order, the input is at its end, and the exit code is told", () =>
+    Effect.gen(function* () {
+      const child = yield* shell("cat; echo one; sleep 0.02; echo two >&2; sleep 0.02; echo three; exit 3")
+      assert.strictEqual(yield* textOf(child.output), "one\ntwo\nthree\n")
+      assert.deepStrictEqual(yield* child.exit, { exitCode: 3 })
+    }).pipe(Effect.provide(host))
+  )
+
+  it.live("death by a signal is told by its name", () =>
+    Effect.gen(function* () {
+      const child = yield* shell("kill -9 $$")
+      assert.deepStrictEqual(yield* child.exit, { exitCode: null, signal: "SIGKILL" })
+    }).pipe(Effect.provide(host))
+  )
+
+  it.live(
+    "a missing program, a missing directory, a file as directory, a file without permission and no command are typed failures",
+    () =>
+      Effect.gen(function* () {
+        const processes = yield* Processes
+        const directory = mkdtempSync(join(tmpdir(), "spindle-"))
+        const file = join(directory, "file")
+        writeFileSync(file, "", { mode: 0o644 })
+        const detailOf = (command: ReadonlyArray<string>, where = cwd) =>
+          Effect.map(Effect.flip(processes.start({ processId: newId(), command, cwd: where })), (error) => error.detail)
+        assert.strictEqual(yield* detailOf(["no-such-program"]), "there is no such program")
+        assert.strictEqual(yield* detailOf(["true"], join(directory, "none")), "there is no such directory")
+        assert.strictEqual(yield* detailOf(["true"], file), "the host refused: ENOTDIR")
+        assert.strictEqual(yield* detailOf([file]), "no permission for this program")
+        assert.strictEqual(yield* detailOf([]), "there is no command")
+        assert.deepStrictEqual((yield* ProcessGroups.ProcessGroups).liveGroups(), [])
+      }).pipe(Effect.provide(host))
+  )
+
+  it.live("an interruption before the answer ends the process", () =>
+    Effect.gen(function* () {
+      const spawned = yield* Deferred.make<number>()
+      const gate = yield* Deferred.make<void>()
+      const held = Layer.effect(
+        ChildProcessSpawner.ChildProcessSpawner,
+        Effect.map(ChildProcessSpawner.ChildProcessSpawner, (spawner) => ({
+          ...spawner,
+          spawn: (command) =>
+            spawner.spawn(command).pipe(
+              Effect.tap((handle) => Deferred.succeed(spawned, handle.pid)),
+              Effect.tap(() => Deferred.await(gate))
+            )
+        }))
+      )
+      const processId = newId()
+      yield* Effect.gen(function* () {
+        const starting = yield* Effect.forkChild(shell("sleep 30", processId))
+        const pid = yield* Deferred.await(spawned)
+        assert.deepStrictEqual(carriersOf(processId), [pid])
+        starting.interruptUnsafe()
+        yield* Deferred.succeed(gate, undefined)
+        assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(starting)))
+        yield* end(processId, 500)
+        assert.deepStrictEqual(carriersOf(processId), [])
+      }).pipe(
+        Effect.provide(
+          ProcessGroups.ProcessGroups.layer.pipe(
+            Layer.provide(held),
+            Layer.provide(Layer.merge(NodeServices.layer, signals))
+          )
+        )
+      )
+    })
+  )
+})
+
+describe("exit and output", () => {
+  it.live("a daemon that holds the pipes delays neither the exit nor the end of the output", () =>
+    Effect.gen(function* () {
+      const child = yield* shell("setsid sleep 30 & echo started")
+      let text = ""
+      const millis = yield* millisOf(
+        Effect.gen(function* () {
+          text = yield* textOf(child.output)
+          assert.deepStrictEqual(yield* child.exit, { exitCode: 0 })
+        })
+      )
+      assert.strictEqual(text, "started\n")
+      assert.isBelow(millis, 1_000)
+      assert.strictEqual(carriersOf(child.processId).length, 1)
+      yield* end(child.processId, 500)
+      assert.deepStrictEqual(carriersOf(child.processId), [])
+    }).pipe(Effect.provide(host))
+  )
+
+  it.live("a daemon that writes without end does not keep the output open", () =>
+    Effect.gen(function* () {
+      const child = yield* shell("setsid yes & sleep 0.05")
+      const sizeBytes = yield* Stream.runFold(
+        child.output,
+        () => 0,
+        (sum, chunk) => sum + chunk.length
+      )
+      assert.isAbove(sizeBytes, 0)
+      yield* end(child.processId, 0)
+      assert.deepStrictEqual(carriersOf(child.processId), [])
+    }).pipe(Effect.provide(host))
+  )
+
+  it.live("X4 a reader that stops slows the process, and what it wrote before its exit is still there afterwards", () =>
+    Effect.gen(function* () {
+      const flood = yield* shell("for i in $(seq 1 200000); do echo 0123456789; done; echo end > /dev/null; sleep 30")
+      yield* Stream.runHead(flood.output)
+      // nobody reads: it can write what fits into the pipes, not its 2 MB
+      const written = yield* Ref.make(0)
+      const millis = yield* millisOf(
+        Effect.timeoutOption(
+          Stream.runForEach(flood.output, (chunk) => Ref.update(written, (sum) => sum + chunk.length)),
+          300
+        )
+      )
+      assert.isAtLeast(millis, 290)
+      yield* end(flood.processId, 0)
+
+      const brief = yield* shell("head -c 300000 /dev/zero")
+      // the pipes take less than 300 kB: the exit comes after a part was read
+      const first = yield* Stream.runHead(brief.output)
+      assert.isTrue(first._tag === "Some" && first.value.length > 0)
+    }).pipe(Effect.provide(host))
+  )
+
+  it.live("X4 a slow reader gets all of 4 MiB", () =>
+    Effect.gen(function* () {
+      const child = yield* shell("head -c 4194304 /dev/zero")
+      const sizeBytes = yield* Stream.runFold(
+        child.output,
+        () => 0,
+        (sum, chunk) => sum + chunk.length
+      )
+      assert.strictEqual(sizeBytes, 4_194_304)
+      assert.deepStrictEqual(yield* child.exit, { exitCode: 0 })
+    }).pipe(Effect.provide(host))
+  )
+
+  it.live("output is complete for a reader that comes after the exit", () =>
+    Effect.gen(function* () {
+      const child = yield* shell("head -c 50000 /dev/zero | tr '\\0' x")
+      yield* child.exit
+      assert.strictEqual((yield* textOf(child.output)).length, 50_000)
+    }).pipe(Effect.provide(host))
+  )
+})
+
+describe("end", () => {
+  it.live("X1 children, grandchildren, setsid daemons and double-forked daemons end", () =>
+    Effect.gen(function* () {
+      const child = yield* shell(
+        "sleep 30 & (sleep 30; true) & setsid sleep 30 & (setsid bash -c 'sleep 30 & sleep 30' &) ; echo ready; wait"
+      )
+      yield* until(child.output, "ready")
+      const millis = yield* millisOf(end(child.processId, 500))
+      assert.deepStrictEqual(carriersOf(child.processId), [])
+      assert.isBelow(millis, 450)
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("X1 a shell and a daemon that ignore TERM are killed after the grace", () =>
+    Effect.gen(function* () {
+      const child = yield* shell(
+        "trap '' TERM HUP INT; setsid bash -c 'echo daemon; while :; do sleep 0.05; done' & echo shell; while :; do sleep 0.05; done"
+      )
+      yield* until(child.output, "daemon")
+      const millis = yield* millisOf(end(child.processId, 200))
+      assert.deepStrictEqual(carriersOf(child.processId), [])
+      assert.isAtLeast(millis, 200)
+      assert.isBelow(millis, 1_500)
+      assert.deepStrictEqual(yield* child.exit, { exitCode: null, signal: "SIGKILL" })
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("X1 a descendant without the marker ends with its group", () =>
+    Effect.gen(function* () {
+      const child = yield* shell("env -i sleep 31.5 & echo pid $!; wait")
+      const pid = Number(/pid (\d+)/.exec(yield* until(child.output, "\n"))![1])
+      assert.strictEqual(groupOf(pid), child.pid)
+      yield* end(child.processId, 500)
+      assert.isNaN(groupOf(pid))
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("a process gets one TERM and its grace", () =>
+    Effect.gen(function* () {
+      const child = yield* shell(
+        "exec 2> /dev/null; trap 'echo term; sleep 0.15; echo bye; exit 7' TERM; echo ready; while :; do sleep 0.01; done"
+      )
+      const reading = yield* Effect.forkChild(textOf(child.output))
+      yield* Effect.repeat(
+        Effect.sync(() => carriersOf(child.processId).length),
+        { until: (count) => count > 1 }
+      )
+      yield* end(child.processId, 2_000)
+      assert.strictEqual(yield* Fiber.join(reading), "ready\nterm\nbye\n")
+      assert.deepStrictEqual(yield* child.exit, { exitCode: 7 })
+    }).pipe(Effect.provide(host))
+  )
+
+  it.live("a second call with a shorter grace brings the kill forward", () =>
+    Effect.gen(function* () {
+      const child = yield* shell("trap '' TERM; echo ready; while :; do sleep 0.05; done")
+      yield* until(child.output, "ready")
+      const patient = yield* Effect.forkChild(end(child.processId, 60_000))
+      yield* Effect.yieldNow
+      yield* end(child.processId, 0)
+      yield* Fiber.join(patient)
+      assert.deepStrictEqual(carriersOf(child.processId), [])
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("an interruption of the wait does not stop the ending", () =>
+    Effect.gen(function* () {
+      const child = yield* shell("trap '' TERM; echo ready; while :; do sleep 0.05; done")
+      yield* until(child.output, "ready")
+      const waiting = yield* Effect.forkChild(end(child.processId, 100), { startImmediately: true })
+      yield* Fiber.interrupt(waiting)
+      assert.deepStrictEqual(yield* child.exit, { exitCode: null, signal: "SIGKILL" })
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("ending what has ended does nothing", () =>
+    Effect.gen(function* () {
+      const child = yield* shell("true")
+      yield* child.exit
+      yield* end(child.processId, 500)
+      yield* end(child.processId, 500)
+      yield* end(newId(), 500)
+    }).pipe(Effect.provide(host))
+  )
+
+  it.live("X3 what another host left behind is ended by its marker", () =>
+    Effect.gen(function* () {
+      const processId = newId()
+      const earlier = yield* Scope.make()
+      yield* Effect.addFinalizer(() => Scope.close(earlier, Exit.void))
+      const other = yield* Layer.buildWithScope(host, earlier)
+      yield* Effect.provideContext(shell("sleep 30 & sleep 30", processId), other)
+      assert.isAbove(carriersOf(processId).length, 0)
+      yield* end(processId, 500)
+      assert.deepStrictEqual(carriersOf(processId), [])
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("without a process table the group ends", () =>
+    Effect.gen(function* () {
+      const scope = yield* Effect.scope
+      const services = yield* Layer.buildWithScope(Layer.merge(NodeServices.layer, signals), scope)
+      const blind = yield* ProcessGroups.ProcessGroups.layer.pipe(
+        Layer.provide(withoutTable),
+        Layer.provide(Layer.succeedContext(services)),
+        (layer) => Layer.buildWithScope(layer, scope)
+      )
+      const child = yield* Effect.provideContext(shell("trap '' TERM; sleep 30 & echo ready; wait; sleep 30"), blind)
+      yield* until(child.output, "ready")
+      yield* Effect.provideContext(end(child.processId, 100), blind)
+      assert.deepStrictEqual(carriersOf(child.processId), [])
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("layer", () => {
+  it.live("X1 closing the layer ends every process, and nothing starts any more", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const services = yield* Layer.buildWithScope(host, scope)
+      const first = yield* Effect.provideContext(shell("trap '' TERM; while :; do sleep 0.05; done"), services)
+      const second = yield* Effect.provideContext(shell("setsid sleep 30 & wait"), services)
+      assert.isBelow(yield* millisOf(Scope.close(scope, Exit.void)), 2_000)
+      assert.deepStrictEqual([...carriersOf(first.processId), ...carriersOf(second.processId)], [])
+      const refused = yield* Effect.flip(Effect.provideContext(shell("true"), services))
+      assert.strictEqual(refused.detail, "this host is closing")
+      yield* Effect.provideContext(end(first.processId, 0), services)
+      assert.deepStrictEqual(Context.get(services, ProcessGroups.ProcessGroups).liveGroups(), [])
+    })
+  )
+})

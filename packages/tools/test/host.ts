@@ -1,0 +1,38 @@
+/** The layers of a real host, and what its process table says. */
+import { readdirSync, readFileSync } from "node:fs"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Layer } from "effect"
+import { Ids } from "@spindle/core"
+import { ProcessGroups, Signals } from "../src/index.ts"
+
+export const signals = Signals.Signals.layerKill((target, signal) => process.kill(target, signal))
+
+/** `Processes`, `ProcessGroups`, file system and path of this host. */
+export const host = Layer.provideMerge(ProcessGroups.ProcessGroups.layer, Layer.merge(NodeServices.layer, signals))
+
+const ids = Ids.sequential(`test-${process.pid}-${Math.random().toString(36).slice(2)}`)
+
+/** A process id that no other test uses. */
+export const newId = (): Ids.ProcessId => Ids.ProcessId.make(ids.next(0))
+
+const read = (path: string): string => {
+  try {
+    return readFileSync(path, "utf8")
+  } catch {
+    return ""
+  }
+}
+
+/** The pids of the living processes that carry a marker; a zombie does not live. */
+export const carriersOf = (id: string): ReadonlyArray<number> =>
+  readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((name) => read(`/proc/${name}/environ`).split("\0").includes(`SPINDLE_PROCESS=${id}`))
+    .filter((name) => !/\) [ZX] /.test(read(`/proc/${name}/stat`)))
+    .map(Number)
+
+/** The group of a living process; NaN if there is none. */
+export const groupOf = (pid: number): number => {
+  const stat = read(`/proc/${pid}/stat`)
+  return /\) [ZX] /.test(stat) ? NaN : Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[2])
+}

@@ -1,0 +1,93 @@
+// All checks of the repository, one after the other; `npm test`. A step prints its name and time, and its output when it fails. Ends with the
+// line `N passed, N failed`, which counts steps and tests together.
+import { spawn } from "node:child_process"
+import { mkdirSync, readFileSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import { root } from "./workspace.mjs"
+
+const node = process.execPath
+const tool = (...path) => join(root, "node_modules", ...path)
+const script = (name) => [node, join(root, "scripts", name)]
+
+// `needsBuild`: reads what `tsc -b` wrote
+const steps = [
+  { name: "lint, imports in circles", run: [node, tool("oxlint/bin/oxlint"), "--deny-warnings"] },
+  { name: "format", run: [node, tool("oxfmt/bin/oxfmt"), "--check"] },
+  { name: "sizes", run: script("sizes.mjs") },
+  { name: "levels", run: script("levels.mjs") },
+  { name: "types, type tests", run: [node, tool("typescript/bin/tsc"), "-b"], isBuild: true },
+  { name: "Effect diagnostics", run: script("effect-lint.mjs"), needsBuild: true },
+  { name: "bundle", run: script("bundle.mjs"), needsBuild: true },
+  { name: "examples", run: script("examples.mjs"), needsBuild: true },
+  { name: "packed packages", run: script("packed.mjs"), needsBuild: true }
+]
+
+/** Runs a program; its output is collected, or shown as it comes. */
+const execute = ([command, ...args], { isShown = false } = {}) =>
+  new Promise((resolve) => {
+    const child = spawn(command, args, {
+      cwd: root,
+      stdio: ["ignore", isShown ? "inherit" : "pipe", isShown ? "inherit" : "pipe"]
+    })
+    let output = ""
+    child.stdout?.on("data", (data) => (output += data))
+    child.stderr?.on("data", (data) => (output += data))
+    child.on("error", (error) => resolve({ code: 1, output: String(error) }))
+    child.on("close", (code) => resolve({ code: code ?? 1, output }))
+  })
+
+const seconds = (from) => `${((performance.now() - from) / 1000).toFixed(1)} s`.padStart(8)
+const isShort = (output) => output.length < 200 && output.split("\n").length <= 1
+
+const started = performance.now()
+let passed = 0
+let failed = 0
+let isBuilt = true
+for (const { name, run, isBuild, needsBuild } of steps) {
+  const from = performance.now()
+  if (needsBuild && !isBuilt) {
+    failed++
+    console.log(`FAILED ${name.padEnd(26)} not run, needs the build`)
+    continue
+  }
+  const { code, output } = await execute(run)
+  const text = output.trim()
+  if (code === 0) passed++
+  else failed++
+  if (isBuild) isBuilt = code === 0
+  const note = isShort(text) ? text : ""
+  console.log(`${code === 0 ? "ok    " : "FAILED"} ${name.padEnd(26)} ${seconds(from)}  ${note}`)
+  if (code !== 0 && note === "") console.log(`${text.replace(/^/gm, "    ")}\n`)
+}
+
+const results = join(root, "build/tests.json")
+mkdirSync(join(root, "build"), { recursive: true })
+rmSync(results, { force: true })
+const vitest = [
+  tool("vitest/vitest.mjs"),
+  "run",
+  "--config",
+  "vitest.workspace.ts",
+  "--reporter=default",
+  "--reporter=json"
+]
+const { code } = await execute([node, ...vitest, `--outputFile.json=${results}`], { isShown: true })
+let tests = { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, numTodoTests: 0, testResults: [] }
+try {
+  tests = JSON.parse(readFileSync(results, "utf8"))
+} catch (error) {
+  console.log(`the tests left no results: ${error.message}`)
+}
+// a run can also fail by a file that does not load, and by an error outside of tests
+const broken = tests.testResults.filter(
+  ({ assertionResults, status }) => status === "failed" && assertionResults.length === 0
+)
+const failedTests = tests.numFailedTests + broken.length
+passed += tests.numPassedTests
+failed += code !== 0 && failedTests === 0 ? 1 : failedTests
+const left = tests.numPendingTests + tests.numTodoTests
+console.log(
+  `${steps.length} checks and ${tests.numPassedTests + tests.numFailedTests} tests in${seconds(started)}${left > 0 ? `, ${left} tests skipped` : ""}`
+)
+console.log(`${passed} passed, ${failed} failed`)
+process.exit(failed === 0 ? 0 : 1)

@@ -1,0 +1,125 @@
+// The examples of the documentation, as programs. Which blocks count, and which of them run, is written in CONTRIBUTING.md.
+// Needs the build: examples see the packages as their users do.
+import { spawn } from "node:child_process"
+import { mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { files, packages, read, report, root } from "./workspace.mjs"
+
+const folder = join(root, "build/examples")
+const runLimitMillis = 30_000
+
+/** The fenced `ts` blocks of a Markdown text: first line, words after `ts`, code. */
+const blocksOf = (text) => {
+  const blocks = []
+  let open
+  text.split("\n").forEach((line, index) => {
+    const fence = /^\s*```(.*)$/.exec(line)
+    if (fence === null) open?.code.push(line)
+    else if (open === undefined) open = { line: index + 2, info: fence[1].trim().split(/\s+/), code: [] }
+    else {
+      if (open.info[0] === "ts") blocks.push({ line: open.line, info: open.info.slice(1), code: open.code.join("\n") })
+      open = undefined
+    }
+  })
+  return blocks
+}
+
+/** The same for the `@example` parts of the doc comments of a source, with everything else blanked so that line numbers stay. */
+const exampleText = (source) => {
+  let inComment = false
+  let inExample = false
+  return source
+    .split("\n")
+    .map((line) => {
+      if (/^\s*\/\*\*/.test(line)) inComment = true
+      const body = /^\s*\*( ?)(.*)$/.exec(line)?.[2] ?? ""
+      if (inComment && /^@\w/.test(body)) inExample = body.startsWith("@example")
+      const kept = inComment && inExample && !body.startsWith("/") ? body : ""
+      if (line.includes("*/")) inComment = inExample = false
+      return kept
+    })
+    .join("\n")
+}
+
+const isExample = (code) => /from "(@spindle\/|effect["/])/.test(code)
+const runs = ({ code, info }) => !info.includes("no-run") && /\bconsole\.log\(|\bassert\b/.test(code)
+
+const documents = ["README.md", ...packages.map(({ name }) => `packages/${name}/README.md`)]
+  .filter((path) => files(path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : ".").includes(path))
+  .concat(files("docs", (path) => path.endsWith(".md")))
+const sources = packages.flatMap(({ name }) => files(`packages/${name}/src`, (path) => path.endsWith(".ts")))
+const found = [
+  ...documents.flatMap((path) => blocksOf(read(path)).map((block) => ({ path, ...block }))),
+  ...sources.flatMap((path) => blocksOf(exampleText(read(path))).map((block) => ({ path, ...block })))
+].filter(({ code }) => isExample(code))
+
+rmSync(folder, { recursive: true, force: true })
+mkdirSync(folder, { recursive: true })
+const examples = found.map((example) => {
+  const stem = example.path
+    .replace(/^packages\//, "")
+    .replace(/\.(md|ts)$/, "")
+    .replace(/\W+/g, "-")
+  const file = `${stem}-${example.line}.ts`
+  writeFileSync(join(folder, file), `${example.code}\nexport {}\n`)
+  return { ...example, file }
+})
+writeFileSync(
+  join(folder, "tsconfig.json"),
+  JSON.stringify({
+    extends: "../../tsconfig.base.json",
+    include: ["*.ts"],
+    compilerOptions: {
+      composite: false,
+      incremental: false,
+      declarationMap: false,
+      sourceMap: false,
+      noEmit: true,
+      rootDir: "../..",
+      types: ["node"],
+      noUnusedLocals: false,
+      noUnusedParameters: false
+    }
+  })
+)
+
+const run = (command, args, limit) =>
+  new Promise((resolve) => {
+    const child = spawn(command, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] })
+    const timer = setTimeout(() => child.kill("SIGKILL"), limit)
+    let stdout = ""
+    let stderr = ""
+    child.stdout.on("data", (data) => (stdout += data))
+    child.stderr.on("data", (data) => (stderr += data))
+    child.on("close", (code, signal) => {
+      clearTimeout(timer)
+      resolve({ code, signal, stdout, stderr })
+    })
+  })
+
+const problems = []
+if (examples.length > 0) {
+  const compiler = join(root, "node_modules/typescript/bin/tsc")
+  const checked = await run(process.execPath, [compiler, "-p", folder], 120_000)
+  if (checked.code !== 0) {
+    const named = examples.reduce(
+      (text, { file, path, line }) => text.replaceAll(`build/examples/${file}`, `${path} (block at line ${line})`),
+      checked.stdout + checked.stderr
+    )
+    problems.push(named)
+  }
+}
+const runnable = examples.filter(runs)
+if (problems.length === 0) {
+  for (const { file, path, line, code } of runnable) {
+    const result = await run(process.execPath, [join(folder, file)], runLimitMillis)
+    const wanted = Array.from(code.matchAll(/^\s*\/\/ prints: (.*)$/gm), (match) => match[1])
+    const printed = result.stdout.trimEnd().split("\n")
+    if (result.code !== 0) {
+      problems.push(`${path}:${line}: ended with ${result.signal ?? result.code}\n${result.stdout}${result.stderr}`)
+    } else if (wanted.length > 0 && wanted.join("\n") !== printed.join("\n")) {
+      problems.push(`${path}:${line}: should print\n${wanted.join("\n")}\nbut prints\n${printed.join("\n")}`)
+    }
+  }
+}
+report(problems, `${examples.length} examples type-check, ${runnable.length} of them ran`)

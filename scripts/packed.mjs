@@ -1,0 +1,137 @@
+// What npm would publish: each library is packed, looked at by publint and attw, installed into an empty folder beside nothing but its declared
+// dependencies, and imported there. Needs the build.
+import { spawnSync } from "node:child_process"
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { build } from "esbuild"
+import { packages, report, root } from "./workspace.mjs"
+
+const problems = []
+const bin = (name) => join(root, "node_modules/.bin", process.platform === "win32" ? `${name}.cmd` : name)
+const temporary = mkdtempSync(join(realpathSync(tmpdir()), "spindle-packed-"))
+
+/** Runs a program; answers its output, or undefined after noting a problem. */
+const run = (what, [command, ...args], cwd = root) => {
+  const result = spawnSync(command, args, { cwd, encoding: "utf8", shell: process.platform === "win32" })
+  if (result.status === 0) return result.stdout
+  problems.push(`${what}\n${result.error ?? ""}${result.stdout}${result.stderr}`)
+}
+
+const pack = ({ name, manifest }) => {
+  const out = run(
+    `${manifest.name}: npm pack`,
+    ["npm", "pack", "--json", "--ignore-scripts", "--pack-destination", temporary],
+    join(root, "packages", name)
+  )
+  if (out === undefined) return
+  const [packed] = JSON.parse(out.slice(out.indexOf("[")))
+  const paths = packed.files.map((file) => file.path)
+  for (const wanted of ["package.json", "dist/index.js", "dist/index.d.ts", "src/index.ts"]) {
+    if (!paths.includes(wanted)) problems.push(`${manifest.name}: the package lacks ${wanted}`)
+  }
+  for (const path of paths.filter((one) => /(^|\/)\.|\.test\.|^test\//.test(one))) {
+    problems.push(`${manifest.name}: the package holds ${path}`)
+  }
+  const tarball = join(temporary, packed.filename)
+  const unpacked = join(temporary, name)
+  mkdirSync(unpacked)
+  if (run(`${manifest.name}: tar`, ["tar", "-xzf", tarball, "-C", unpacked, "--strip-components=1"]) === undefined)
+    return
+  return { name, manifest, tarball, unpacked, modules: paths.filter((path) => /^dist\/[^/]+\.js$/.test(path)) }
+}
+
+/** An empty project in which only this package and what it declares can be imported. */
+const install = (one, all) => {
+  const project = join(temporary, `user-of-${one.name}`)
+  mkdirSync(project)
+  writeFileSync(join(project, "package.json"), JSON.stringify({ private: true, type: "module" }))
+  const link = ({ manifest, unpacked }, modules) => {
+    const target = join(modules, manifest.name)
+    if (existsSync(target)) return
+    mkdirSync(dirname(target), { recursive: true })
+    // a copy, not a link: Node resolves what a package imports from where its files really are
+    run(`copy ${manifest.name}`, ["cp", "-R", unpacked, target])
+    for (const name of Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })) {
+      const sibling = all.find((other) => other.manifest.name === name)
+      if (sibling !== undefined) link(sibling, modules)
+      else if (!existsSync(join(modules, name))) {
+        mkdirSync(dirname(join(modules, name)), { recursive: true })
+        symlinkSync(join(root, "node_modules", name), join(modules, name), "junction")
+      }
+    }
+  }
+  link(one, join(project, "node_modules"))
+  return project
+}
+
+const checkImports = (one, project) => {
+  const name = one.manifest.name
+  const publics = [
+    name,
+    ...one.modules.filter((path) => path !== "dist/index.js").map((path) => `${name}/${path.slice(5, -3)}`)
+  ]
+  const internal = join(one.unpacked, "dist/internal")
+  const privates = existsSync(internal)
+    ? readdirSync(internal)
+        .filter((file) => file.endsWith(".js"))
+        .map((file) => `${name}/internal/${file.slice(0, -3)}`)
+    : []
+  writeFileSync(
+    join(project, "main.js"),
+    `const failed = []
+for (const name of ${JSON.stringify(publics)}) await import(name).catch((error) => failed.push(name + ": " + error.message))
+for (const name of ${JSON.stringify(privates)}) await import(name).then(
+  () => failed.push(name + " can be imported"),
+  (error) => { if (error.code !== "ERR_PACKAGE_PATH_NOT_EXPORTED") failed.push(name + ": " + error.message) })
+if (failed.length > 0) { console.log(failed.join("\\n")); process.exit(1) }
+`
+  )
+  run(`${name}: imports of its users`, [process.execPath, join(project, "main.js")], project)
+  return publics.length
+}
+
+/** A bundle of core for browsers: must need nothing of Node. */
+const browserBytes = async (project) => {
+  const result = await build({
+    stdin: { contents: `export * from "@spindle/core"`, resolveDir: project },
+    bundle: true,
+    platform: "browser",
+    format: "esm",
+    write: false,
+    minify: true,
+    logLevel: "silent"
+  }).catch((error) => ({ errors: error.errors }))
+  if (result.outputFiles !== undefined) return result.outputFiles[0].contents.length
+  for (const { text, location } of result.errors)
+    problems.push(`@spindle/core in a browser: ${location?.file}: ${text}`)
+  return 0
+}
+
+const packed = packages
+  .filter(({ isLibrary }) => isLibrary)
+  .map(pack)
+  .filter((one) => one !== undefined)
+let modules = 0
+let bytes = 0
+for (const one of packed) {
+  run(`${one.manifest.name}: publint`, [bin("publint"), "run", one.tarball, "--strict"])
+  run(`${one.manifest.name}: attw`, [bin("attw"), one.tarball, "--profile", "esm-only", "--no-emoji"])
+  const project = install(one, packed)
+  modules += checkImports(one, project)
+  if (one.name === "core") bytes = await browserBytes(project)
+}
+rmSync(temporary, { recursive: true, force: true })
+report(
+  problems,
+  `${packed.length} packages with ${modules} public modules; core for browsers: ${Math.round(bytes / 1000)} kB minified`
+)
