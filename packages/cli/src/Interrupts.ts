@@ -42,14 +42,20 @@ export interface Options {
 export const run = (program: Effect.Effect<number>, options: Options): void => {
   // the runtime does not keep the process alive; this timer does, until the program has ended
   const alive = setInterval(() => {}, 0x7fffffff)
-  const main = Effect.runFork(program)
+  // set before a signal can come: signals are delivered between turns of the event loop
+  let main: Fiber.Fiber<number> | undefined
   let stopping: { readonly signal: Signal; readonly at: number } | undefined
 
   const onSignal = (signal: Signal): void => {
     if (stopping === undefined) {
       stopping = { signal, at: performance.now() }
       const told = Effect.catchCause(options.onInterrupt(signal), (cause) => Effect.sync(() => options.onDefect(cause)))
-      Effect.runFork(Effect.andThen(told, Fiber.interrupt(main)))
+      Effect.runFork(
+        Effect.andThen(
+          told,
+          Effect.suspend(() => Fiber.interrupt(main!))
+        )
+      )
       return
     }
     const isRepeat = stopping.signal === "SIGINT" && performance.now() - stopping.at < (options.repeatMillis ?? 50)
@@ -59,6 +65,8 @@ export const run = (program: Effect.Effect<number>, options: Options): void => {
   }
   for (const signal of Object.keys(exitCodes) as Array<Signal>) process.on(signal, onSignal)
 
+  // forked after the handlers are there: it runs its first steps at once
+  main = Effect.runFork(program)
   main.addObserver((exit) => {
     clearInterval(alive)
     if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) options.onDefect(exit.cause)

@@ -60,13 +60,13 @@ const take = (sessionId: SessionId, at: Place): Effect.Effect<Net.Server, Sessio
   Effect.gen(function* () {
     if (at.file) FileSystem.mkdirSync(Path.dirname(at.path), { recursive: true })
     let server = yield* listen(at.path)
-    if (!("code" in server)) return server
+    if (server instanceof Net.Server) return server
     if (server.code !== "EADDRINUSE") return yield* refused(sessionId, server)
     let holder = yield* ask(at.path)
     if (at.file && holder._tag === "Nobody") {
       yield* setAside(at.path)
       server = yield* listen(at.path)
-      if (!("code" in server)) return server
+      if (server instanceof Net.Server) return server
       holder = yield* ask(at.path)
     }
     const name = holder._tag === "Somebody" && holder.name !== "" ? { holder: holder.name } : {}

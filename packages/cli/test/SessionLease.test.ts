@@ -101,8 +101,8 @@ describe("place", () => {
 
   it.effect("J2 says so when the host gives no socket", () =>
     Effect.gen(function* () {
-      const at = { path: "/proc/spindle/none.sock", file: true }
-      const error = yield* Effect.flip(Effect.scoped(acquire(sessionId, "/proc", at)))
+      const at = { path: `${fixture}/leases/none.sock`, file: true }
+      const error = yield* Effect.flip(Effect.scoped(acquire(sessionId, fixture, at)))
       assert.strictEqual(error._tag, "JournalFailed")
     })
   )

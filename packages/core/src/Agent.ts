@@ -3,7 +3,7 @@
  *
  * The model is not part of it: it is a service (`Model`), given as a layer or left in the requirements of whoever makes the session.
  */
-import * as Effect from "effect/Effect"
+import type * as Types from "effect/Types"
 import type * as Tool from "effect/ai/Tool"
 import type * as Toolkit from "effect/ai/Toolkit"
 import type { OutputFormat, ToolSpec } from "./ports/Model.ts"
@@ -39,7 +39,9 @@ export type ToolRequirements<Tools extends Record<string, Tool.Any>> = Exclude<
 export interface Agent<out R = never> {
   readonly instructions: string | undefined
   readonly output: OutputFormat | undefined
-  readonly tools: Effect.Effect<Tools.ToolTable, never, R>
+  /** Its tools, with their policies; described and compiled at the first call. */
+  readonly tools: () => Tools.ToolTable
+  readonly Requirements: Types.Covariant<R>
 }
 
 /** Makes an agent. A tool without a policy does not compile. */
@@ -59,8 +61,9 @@ export const make: {
 }): any => ({
   instructions: options.instructions,
   output: options.output,
-  tools:
-    options.toolkit === undefined
-      ? Effect.succeed(Tools.none)
-      : Tools.resolve(options.toolkit.tools, options.approvals ?? {})
+  Requirements: covariant,
+  tools: Tools.table(options.toolkit?.tools ?? {}, options.approvals ?? {})
 })
+
+// the requirements exist in the type only
+const covariant = (none: never): never => none

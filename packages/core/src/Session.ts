@@ -84,45 +84,48 @@ export interface SessionOptions {
  * }).pipe(Effect.scoped)
  * ```
  */
-export class Session extends Context.Service<Session, {
-  readonly sessionId: SessionId
-  /**
-   * Takes one operation and answers its one receipt (contract P1). Input is durable before it is acknowledged (P2).
-   * **Interruption**: before the append nothing happened; from it on the call is not interruptible, and bounded by the deadline of the journal.
-   * **Errors**: `JournalFailed` when the operation could not be written; it is then not accepted, and the session has failed.
-   */
-  readonly submit: (
-    op: Op,
-    options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }
-  ) => Effect.Effect<Receipt, JournalFailed>
-  /**
-   * Runs a task in a turn of its own, instead of whatever runs, which is aborted as `Replaced` (S4). The turn provides `Turn` and `Scope`.
-   * **Interruption** stops only the wait: the turn starts all the same. **Errors**: `SessionClosed`.
-   */
-  readonly start: <A, E, R>(
-    task: Task<A, E, R>,
-    input?: Input.Input
-  ) => Effect.Effect<Turns.RunningTurn<A, E>, SessionClosed, Exclude<R, Turn | Scope.Scope>>
-  /** Input for the running turn and no other: `submit` with an expected turn. See there. */
-  readonly steer: (input: Input.Input, expectedTurnId: TurnId) => Effect.Effect<Receipt, JournalFailed>
-  /**
-   * Asks the running turn to stop, and answers at once whether it hit one (I1). Waiting for its end is `awaitIdle`. **Interruption**: none, it is
-   * one step.
-   */
-  readonly abort: (reason?: AbortReason) => Effect.Effect<boolean>
-  /**
-   * What the session tells, from a record on (by default from its first). Each subscriber holds a bounded number of events; records are never
-   * left out, text may come in larger pieces (W2). Ends with the session. **Interruption** ends the subscription. **Errors**: `JournalFailed`
-   * when records cannot be read back.
-   */
-  readonly events: (options?: { readonly from?: number }) => Stream.Stream<SessionEvent, JournalFailed>
-  /** Waits until nothing runs and nothing is about to. **Interruption** stops only the wait. */
-  readonly awaitIdle: Effect.Effect<void>
-  /** What the session is now. */
-  readonly snapshot: Effect.Effect<Snapshot>
-  /** Processes that are running for this session, with a name for people. */
-  readonly processes: Effect.Effect<ReadonlyArray<{ readonly processId: ProcessId; readonly name: string }>>
-}>()("@spindle/core/Session") {
+export class Session extends Context.Service<
+  Session,
+  {
+    readonly sessionId: SessionId
+    /**
+     * Takes one operation and answers its one receipt (contract P1). Input is durable before it is acknowledged (P2).
+     * **Interruption**: before the append nothing happened; from it on the call is not interruptible, and bounded by the deadline of the journal.
+     * **Errors**: `JournalFailed` when the operation could not be written; it is then not accepted, and the session has failed.
+     */
+    readonly submit: (
+      op: Op,
+      options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }
+    ) => Effect.Effect<Receipt, JournalFailed>
+    /**
+     * Runs a task in a turn of its own, instead of whatever runs, which is aborted as `Replaced` (S4). The turn provides `Turn` and `Scope`.
+     * **Interruption** stops only the wait: the turn starts all the same. **Errors**: `SessionClosed`.
+     */
+    readonly start: <A, E, R>(
+      task: Task<A, E, R>,
+      input?: Input.Input
+    ) => Effect.Effect<Turns.RunningTurn<A, E>, SessionClosed, Exclude<R, Turn | Scope.Scope>>
+    /** Input for the running turn and no other: `submit` with an expected turn. See there. */
+    readonly steer: (input: Input.Input, expectedTurnId: TurnId) => Effect.Effect<Receipt, JournalFailed>
+    /**
+     * Asks the running turn to stop, and answers at once whether it hit one (I1). Waiting for its end is `awaitIdle`. **Interruption**: none, it is
+     * one step.
+     */
+    readonly abort: (reason?: AbortReason) => Effect.Effect<boolean>
+    /**
+     * What the session tells, from a record on (by default from its first). Each subscriber holds a bounded number of events; records are never
+     * left out, text may come in larger pieces (W2). Ends with the session. **Interruption** ends the subscription. **Errors**: `JournalFailed`
+     * when records cannot be read back.
+     */
+    readonly events: (options?: { readonly from?: number }) => Stream.Stream<SessionEvent, JournalFailed>
+    /** Waits until nothing runs and nothing is about to. **Interruption** stops only the wait. */
+    readonly awaitIdle: Effect.Effect<void>
+    /** What the session is now. */
+    readonly snapshot: Effect.Effect<Snapshot>
+    /** Processes that are running for this session, with a name for people. */
+    readonly processes: Effect.Effect<ReadonlyArray<{ readonly processId: ProcessId; readonly name: string }>>
+  }
+>()("@spindle/core/Session") {
   /**
    * Makes a session in the current scope, new or resumed, from its journal.
    *
@@ -172,7 +175,11 @@ const makeKernel = Effect.fnUntraced(function* (
   const config = yield* SessionConfig
   const observer = yield* SessionObserver
   const state = Opening.stateOf(writer.opened)
-  const subscribers: Subscribers = new Subscribers(config.subscriberCapacity, () => kernel.ledger?.openText() ?? [], state.seq)
+  const subscribers: Subscribers = new Subscribers(
+    config.subscriberCapacity,
+    () => kernel.ledger?.openText() ?? [],
+    state.seq
+  )
   const supervisor = TaskSupervisor.makeUnsafe(context, clock)
   const recorder = new Recorder(
     {
@@ -215,7 +222,9 @@ const close = (kernel: Kernel, subscribers: Subscribers): Effect.Effect<void> =>
   Effect.gen(function* () {
     kernel.closed = true
     kernel.supervisor.abort("Shutdown")
-    yield* Effect.timeoutOption(kernel.supervisor.awaitIdle, Turns.closeLimit(kernel))
+    if (kernel.supervisor.state()._tag !== "Idle") {
+      yield* Effect.timeoutOption(kernel.supervisor.awaitIdle, Turns.closeLimit(kernel))
+    }
     if (kernel.processes.size > 0) {
       yield* Effect.timeoutOption(kernel.supervisor.outlive(Processes.endAll(kernel)), kernel.config.processDeadline)
     }

@@ -22,28 +22,31 @@ import { Session, type SessionOptions } from "./Session.ts"
 type OpenError = SessionNotFound | SessionBusy | JournalFailed
 
 /** The sessions of an application. */
-export class Sessions extends Context.Service<Sessions, {
-  /** Makes a new session. **Interruption** leaves none behind. **Errors**: as `Session.make`. */
-  readonly create: <R>(
-    agent: Agent<R>,
-    options?: Omit<SessionOptions, "resume">
-  ) => Effect.Effect<Session["Service"], OpenError, R | Model>
-  /** The session of this id: the one that is open, else resumed from its journal. **Interruption**, **Errors**: as `create`; `SessionNotFound`. */
-  readonly open: <R>(agent: Agent<R>, sessionId: SessionId) => Effect.Effect<Session["Service"], OpenError, R | Model>
-  /**
-   * A new session with the records of another, up to the end of a turn or up to now (J4). The source is not touched; a turn that is
-   * open in the copy is marked as interrupted. **Errors**: `SessionNotFound`, `JournalFailed`.
-   */
-  readonly fork: <R>(
-    agent: Agent<R>,
-    source: SessionId,
-    options?: { readonly until?: TurnId }
-  ) => Effect.Effect<Session["Service"], OpenError, R | Model>
-  /** The sessions that have a journal, the latest first. */
-  readonly list: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
-  /** Closes a session, and answers whether it was open. **Interruption** stops only the wait. See `Session` for what closing does. */
-  readonly close: (sessionId: SessionId) => Effect.Effect<boolean>
-}>()("@spindle/core/Sessions") {
+export class Sessions extends Context.Service<
+  Sessions,
+  {
+    /** Makes a new session. **Interruption** leaves none behind. **Errors**: as `Session.make`. */
+    readonly create: <R>(
+      agent: Agent<R>,
+      options?: Omit<SessionOptions, "resume">
+    ) => Effect.Effect<Session["Service"], OpenError, R | Model>
+    /** The session of this id: the one that is open, else resumed from its journal. **Interruption**, **Errors**: as `create`; `SessionNotFound`. */
+    readonly open: <R>(agent: Agent<R>, sessionId: SessionId) => Effect.Effect<Session["Service"], OpenError, R | Model>
+    /**
+     * A new session with the records of another, up to the end of a turn or up to now (J4). The source is not touched; a turn that is
+     * open in the copy is marked as interrupted. **Errors**: `SessionNotFound`, `JournalFailed`.
+     */
+    readonly fork: <R>(
+      agent: Agent<R>,
+      source: SessionId,
+      options?: { readonly until?: TurnId }
+    ) => Effect.Effect<Session["Service"], OpenError, R | Model>
+    /** The sessions that have a journal, the latest first. */
+    readonly list: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
+    /** Closes a session, and answers whether it was open. **Interruption** stops only the wait. See `Session` for what closing does. */
+    readonly close: (sessionId: SessionId) => Effect.Effect<boolean>
+  }
+>()("@spindle/core/Sessions") {
   /** The sessions of this scope: closing it closes them all, side by side. */
   static readonly layer: Layer.Layer<Sessions, never, Journal> = Layer.effect(
     Sessions,
@@ -74,7 +77,10 @@ const makeSessions = Effect.gen(function* () {
         )
         const session = yield* Effect.onError(restore(made), () => Scope.close(scope, Exit.void))
         sessions.set(session.sessionId, { session, scope })
-        yield* Scope.addFinalizer(scope, Effect.sync(() => void sessions.delete(session.sessionId)))
+        yield* Scope.addFinalizer(
+          scope,
+          Effect.sync(() => void sessions.delete(session.sessionId))
+        )
         return session
       })
     )
@@ -83,7 +89,9 @@ const makeSessions = Effect.gen(function* () {
     const { records } = yield* journal.load(source)
     const sessionId = ids.next(yield* Clock.currentTimeMillis) as SessionId
     yield* Effect.scoped(
-      Effect.flatMap(journal.open(sessionId, "create"), (writer) => writer.append(copied(records, source, sessionId, until)))
+      Effect.flatMap(journal.open(sessionId, "create"), (writer) =>
+        writer.append(copied(records, source, sessionId, until))
+      )
     )
     return yield* start(agent, { resume: sessionId })
   })

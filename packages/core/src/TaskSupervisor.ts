@@ -25,7 +25,6 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Semaphore from "effect/Semaphore"
 import type { AbortReason } from "./protocol/Outcome.ts"
@@ -73,13 +72,13 @@ export type Ended<A, E> =
   | { readonly _tag: "Completed"; readonly value: A }
   | { readonly _tag: "Failed"; readonly cause: Cause.Cause<E> }
   | {
-    readonly _tag: "Aborted"
-    readonly reason: AbortReason
-    /** Milliseconds since 1970 at which the abort was accepted. */
-    readonly requestedAt: number
-    /** What had not ended. Each reports its end to `stragglerEnded` later. */
-    readonly stragglers: ReadonlyArray<Straggler>
-  }
+      readonly _tag: "Aborted"
+      readonly reason: AbortReason
+      /** Milliseconds since 1970 at which the abort was accepted. */
+      readonly requestedAt: number
+      /** What had not ended. Each reports its end to `stragglerEnded` later. */
+      readonly stragglers: ReadonlyArray<Straggler>
+    }
 
 /** What an abort runs beside the interruption of the task, with the same grace. */
 export interface Cleanup {
@@ -141,19 +140,23 @@ export interface TaskSupervisor {
  * Starts a fiber that nobody else interrupts: the one place where a fiber may outlive its waiter. Owners of jobs, tasks, clean-ups and transitions are
  * started here; each ends by itself or through its supervisor.
  */
-const detach = <A, E>(context: Context.Context<never>, effect: Effect.Effect<A, E>, uninterruptible = false): Fiber.Fiber<A, E> =>
-  Effect.runForkWith(context)(effect, { uninterruptible })
+const detach = <A, E>(
+  context: Context.Context<never>,
+  effect: Effect.Effect<A, E>,
+  uninterruptible = false
+): Fiber.Fiber<A, E> => Effect.runForkWith(context)(effect, { uninterruptible })
 
 class RunningJob implements Slot {
+  /** Done when the job is no longer running: it returned, was asked to stop, or its owner failed. */
   readonly left = Deferred.makeUnsafe<void>()
-  readonly signal = Deferred.makeUnsafe<AbortReason>()
+  readonly asked = Deferred.makeUnsafe<AbortReason>()
   cleanups: Set<Cleanup> | undefined
   late: ((cleanup: Cleanup) => void) | undefined
   why: AbortReason | undefined
   requestedAt = 0
   fenced = false
   failure: Cause.Cause<unknown> | undefined
-  readonly aborting = Deferred.await(this.signal)
+  readonly aborting = Deferred.await(this.asked)
   readonly reason = () => this.why
   readonly isFenced = () => this.fenced
   readonly onAbort = (cleanup: Cleanup) => {
@@ -169,150 +172,173 @@ class RunningJob implements Slot {
 
 /** Makes a supervisor whose fibers run in the context of the caller. */
 export const make: Effect.Effect<TaskSupervisor> = Effect.gen(function* () {
-  const context = yield* Effect.context<never>()
-  const clock = yield* Clock.Clock
-  return makeUnsafe(context, clock)
+  return makeUnsafe(yield* Effect.context<never>(), yield* Clock.Clock)
 })
 
 /** The same, for callers that have context and clock at hand. */
-export const makeUnsafe = (context: Context.Context<never>, clock: Clock.Clock): TaskSupervisor => {
-  let state: State = idle
-  let current: RunningJob | undefined
-  const idleWaiters: Array<() => void> = []
-  let gate: Semaphore.Semaphore | undefined
+export const makeUnsafe = (context: Context.Context<never>, clock: Clock.Clock): TaskSupervisor =>
+  new Supervisor(context, clock)
 
-  const signal = (what: Signal): boolean => {
-    const before = state
-    state = next(state, what)
-    return state !== before
+class Supervisor implements TaskSupervisor {
+  private slot: State = idle
+  private current: RunningJob | undefined
+  private gate: Semaphore.Semaphore | undefined
+  private readonly idleWaiters: Array<() => void> = []
+  private readonly context: Context.Context<never>
+  private readonly clock: Clock.Clock
+  constructor(context: Context.Context<never>, clock: Clock.Clock) {
+    this.context = context
+    this.clock = clock
   }
 
-  const settled = (freed: () => void) => {
-    signal({ _tag: "Settled" })
-    current = undefined
-    freed()
-    if (state._tag === "Idle") for (const wake of idleWaiters.splice(0)) wake()
+  state(): State {
+    return this.slot
   }
 
-  const start: TaskSupervisor["start"] = (job, registered) => {
-    if (!signal({ _tag: "Start" })) return false
+  private signal(what: Signal): boolean {
+    const before = this.slot
+    this.slot = next(before, what)
+    return this.slot !== before
+  }
+
+  start<A, E>(job: Job<A, E>, registered: (slot: Slot) => Job<A, E>["run"]): boolean {
+    if (!this.signal({ _tag: "Start" })) return false
     const running = new RunningJob()
-    current = running
-    const run = registered(running)
-    const task = detach(context, run)
+    this.current = running
+    const task = detach(this.context, registered(running))
     task.addObserver(() => {
-      if (signal({ _tag: "Exit" })) Deferred.doneUnsafe(running.left, Effect.void)
+      if (this.signal({ _tag: "Exit" })) Deferred.doneUnsafe(running.left, Effect.void)
     })
-    detach(context, own(job, running, task), true)
+    detach(this.context, this.own(job, running, task), true)
     return true
   }
 
   /** The owner: the only one who settles. Not interruptible, and bounded by the grace, the hook's limit and `settle`. */
-  const own = <A, E>(job: Job<A, E>, running: RunningJob, task: Fiber.Fiber<A, E>) =>
-    Effect.gen(function* () {
-      yield* Deferred.await(running.left)
-      const ended: Ended<A, E> =
-        state._tag === "Aborting" ? yield* stop(job, running, task) : returned(running, task)
+  private own<A, E>(job: Job<A, E>, running: RunningJob, task: Fiber.Fiber<A, E>): Effect.Effect<void> {
+    const ended = Effect.flatMap(Deferred.await(running.left), () =>
+      this.slot._tag === "Aborting"
+        ? Effect.map(stop(this.context, job, running, task), (open) => this.aborted(job, running, task, open))
+        : Effect.succeed(this.returned(running, task))
+    )
+    return Effect.flatMap(ended, (how) => {
       running.fenced = true
-      yield* job.settle(ended)
-      settled(job.freed)
+      return Effect.map(job.settle(how), () => this.settled(job.freed))
     })
+  }
 
-  /** The timed race of an abort (I2, I3): task and clean-ups side by side against the grace. */
-  const stop = Effect.fnUntraced(function* <A, E>(job: Job<A, E>, running: RunningJob, task: Fiber.Fiber<A, E>) {
-    const reason = running.why!
-    const open: Array<{ readonly straggler: Straggler; readonly fiber: Fiber.Fiber<unknown, unknown> }> = []
-    const begin = (cleanup: Cleanup) => {
-      open.push({
-        straggler: { kind: cleanup.kind, name: cleanup.name },
-        fiber: detach(context, cleanup.run(reason))
-      })
+  private aborted<A, E>(
+    job: Job<A, E>,
+    running: RunningJob,
+    task: Fiber.Fiber<A, E>,
+    open: ReadonlyArray<Open>
+  ): Ended<A, E> {
+    if (!this.signal({ _tag: "GraceOver" })) return this.returned(running, task)
+    const late = open.filter(({ fiber }) => fiber.pollUnsafe() === undefined)
+    for (const { fiber, straggler } of late) {
+      fiber.addObserver(() => job.stragglerEnded(straggler, this.clock.currentTimeMillisUnsafe() - running.requestedAt))
     }
-    open.push({ straggler: { kind: "task", name: job.name }, fiber: task })
-    running.late = begin
-    if (job.onAbort === "interrupt") task.interruptUnsafe()
-    for (const cleanup of running.cleanups ?? []) begin(cleanup)
-    if (open.some(({ fiber }) => fiber.pollUnsafe() === undefined)) {
-      yield* Effect.timeoutOption(allEnded(open), job.grace)
-      if (task.pollUnsafe() === undefined) task.interruptUnsafe()
+    return {
+      _tag: "Aborted",
+      reason: running.why!,
+      requestedAt: running.requestedAt,
+      stragglers: late.map(({ straggler }) => straggler)
     }
-    running.fenced = true
-    if (job.abortHook !== undefined) {
-      const hook = detach(context, job.abortHook(reason))
-      yield* Effect.timeoutOption(Fiber.await(hook), job.abortHookLimit)
-      if (hook.pollUnsafe() === undefined) {
-        open.push({ straggler: { kind: "hook", name: `${job.name} abort hook` }, fiber: hook })
-        hook.interruptUnsafe()
-      }
-    }
-    const ended = yield* Effect.sync(() => {
-      if (!signal({ _tag: "GraceOver" })) return returned(running, task)
-      const late = open.filter(({ fiber }) => fiber.pollUnsafe() === undefined)
-      for (const { fiber, straggler } of late) {
-        fiber.addObserver(() => job.stragglerEnded(straggler, clock.currentTimeMillisUnsafe() - running.requestedAt))
-      }
-      return {
-        _tag: "Aborted",
-        reason,
-        requestedAt: running.requestedAt,
-        stragglers: late.map(({ straggler }) => straggler)
-      } as const
-    })
-    return ended
-  })
+  }
 
-  const returned = <A, E>(running: RunningJob, task: Fiber.Fiber<A, E>): Ended<A, E> => {
+  private returned<A, E>(running: RunningJob, task: Fiber.Fiber<A, E>): Ended<A, E> {
     if (running.failure !== undefined) {
       task.interruptUnsafe()
       return { _tag: "Failed", cause: running.failure as Cause.Cause<never> }
     }
-    const exit = task.pollUnsafe() as Exit.Exit<A, E>
+    const exit = task.pollUnsafe()!
     if (exit._tag === "Success") return { _tag: "Completed", value: exit.value }
     // a task that was interrupted by nobody's abort has stopped itself; that is no failure (S5)
     return Cause.hasInterruptsOnly(exit.cause)
-      ? { _tag: "Aborted", reason: "Interrupted", requestedAt: clock.currentTimeMillisUnsafe(), stragglers: [] }
+      ? { _tag: "Aborted", reason: "Interrupted", requestedAt: this.clock.currentTimeMillisUnsafe(), stragglers: [] }
       : { _tag: "Failed", cause: exit.cause }
   }
 
-  const awaitIdle = Effect.callback<void>((resume) => {
-    if (state._tag === "Idle") return resume(Effect.void)
+  private settled(freed: () => void): void {
+    this.signal({ _tag: "Settled" })
+    this.current = undefined
+    freed()
+    if (this.slot._tag === "Idle") for (const wake of this.idleWaiters.splice(0)) wake()
+  }
+
+  abort(reason: AbortReason): boolean {
+    if (!this.signal({ _tag: "Abort", reason })) return false
+    const running = this.current!
+    running.why = reason
+    running.requestedAt = this.clock.currentTimeMillisUnsafe()
+    Deferred.doneUnsafe(running.asked, Effect.succeed(reason))
+    Deferred.doneUnsafe(running.left, Effect.void)
+    return true
+  }
+
+  fail(cause: Cause.Cause<unknown>): void {
+    if (!this.signal({ _tag: "OwnerFailed" })) return
+    const running = this.current!
+    running.failure = cause
+    running.fenced = true
+    Deferred.doneUnsafe(running.left, Effect.void)
+  }
+
+  readonly awaitIdle = Effect.callback<void>((resume) => {
+    if (this.slot._tag === "Idle") return resume(Effect.void)
     const wake = () => resume(Effect.void)
-    idleWaiters.push(wake)
+    this.idleWaiters.push(wake)
     return Effect.sync(() => {
-      const index = idleWaiters.indexOf(wake)
-      if (index >= 0) idleWaiters.splice(index, 1)
+      const index = this.idleWaiters.indexOf(wake)
+      if (index >= 0) this.idleWaiters.splice(index, 1)
     })
   })
 
-  return {
-    state: () => state,
-    start,
-    abort: (reason) => {
-      if (!signal({ _tag: "Abort", reason })) return false
-      const running = current!
-      running.why = reason
-      running.requestedAt = clock.currentTimeMillisUnsafe()
-      Deferred.doneUnsafe(running.signal, Effect.succeed(reason))
-      Deferred.doneUnsafe(running.left, Effect.void)
-      return true
-    },
-    fail: (cause) => {
-      if (!signal({ _tag: "OwnerFailed" })) return
-      const running = current!
-      running.failure = cause
-      running.fenced = true
-      Deferred.doneUnsafe(running.left, Effect.void)
-    },
-    awaitIdle,
-    turnstile: (transition) => Semaphore.withPermit((gate ??= Semaphore.makeUnsafe(1)), transition),
-    outlive: (effect) => Effect.suspend(() => Fiber.join(detach(context, effect)))
+  turnstile<A, E, R>(transition: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    this.gate ??= Semaphore.makeUnsafe(1)
+    return Semaphore.withPermit(this.gate, transition)
+  }
+
+  outlive<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.suspend(() => Fiber.join(detach(this.context, effect)))
   }
 }
 
+/** Something that an abort waits for. */
+interface Open {
+  readonly straggler: Straggler
+  readonly fiber: Fiber.Fiber<unknown, unknown>
+}
+
+/** The timed race of an abort (I2, I3): task and clean-ups side by side against the grace, then the hook. Answers what took part. */
+const stop = Effect.fnUntraced(function* <A, E>(
+  context: Context.Context<never>,
+  job: Job<A, E>,
+  running: RunningJob,
+  task: Fiber.Fiber<A, E>
+) {
+  const reason = running.why!
+  const open: Array<Open> = [{ straggler: { kind: "task", name: job.name }, fiber: task }]
+  const begin = ({ kind, name, run }: Cleanup) =>
+    void open.push({ straggler: { kind, name }, fiber: detach(context, run(reason)) })
+  running.late = begin
+  if (job.onAbort === "interrupt") task.interruptUnsafe()
+  for (const cleanup of running.cleanups ?? []) begin(cleanup)
+  if (open.some(({ fiber }) => fiber.pollUnsafe() === undefined)) {
+    yield* Effect.timeoutOption(allEnded(open), job.grace)
+    if (task.pollUnsafe() === undefined) task.interruptUnsafe()
+  }
+  running.fenced = true
+  if (job.abortHook !== undefined) {
+    const hook = detach(context, job.abortHook(reason))
+    yield* Effect.timeoutOption(Fiber.await(hook), job.abortHookLimit)
+    open.push({ straggler: { kind: "hook", name: `${job.name} abort hook` }, fiber: hook })
+    hook.interruptUnsafe()
+  }
+  return open
+})
+
 /** Waits for everything that is open, clean-ups included that join while it waits. */
-const allEnded = (
-  open: ReadonlyArray<{ readonly fiber: Fiber.Fiber<unknown, unknown> }>
-): Effect.Effect<void> =>
+const allEnded = (open: ReadonlyArray<Open>): Effect.Effect<void> =>
   Effect.gen(function* () {
     for (let index = 0; index < open.length; index++) yield* Fiber.await(open[index]!.fiber)
   })

@@ -52,14 +52,20 @@ export interface ResponsesServer {
  * Starts a server on a free port of 127.0.0.1. Closing the scope closes its connections and waits until the port is free.
  * **Interruption** before the answer closes it too. **Errors**: `ListenFailed` when the system refuses.
  *
+ * @example
  * ```ts
+ * import * as ResponsesServer from "@spindle/testing/ResponsesServer"
+ * import * as Effect from "effect/Effect"
+ *
  * const program = Effect.gen(function* () {
  *   const server = yield* ResponsesServer.make({ turns: [{ events: [{ text: "hello", chunks: 2 }] }] })
  *   const request = { method: "POST", body: JSON.stringify({ model: "m", input: "hi" }) }
  *   const response = yield* Effect.promise(() => fetch(`${server.baseUrl}/responses`, request))
- *   const events = yield* Effect.promise(() => response.text())
- *   return events.includes("response.completed") && server.requests[0]?.body.input === "hi"
- * }).pipe(Effect.scoped)
+ *   yield* Effect.promise(() => response.text())
+ *   return [server.requests[0]?.body.input, yield* server.awaitStreamEnd(1)]
+ * })
+ * console.log(await Effect.runPromise(Effect.scoped(program)))
+ * // prints: [ 'hi', 'completed' ]
  * ```
  */
 export const make = (script: Script): Effect.Effect<ResponsesServer, ListenFailed, Scope.Scope> =>
@@ -93,5 +99,4 @@ const listen = (server: Server): Effect.Effect<void, ListenFailed> =>
 const close = (server: Server): Effect.Effect<void> =>
   Effect.callback((resume) => {
     server.close(() => resume(Effect.void))
-    server.closeAllConnections()
   })

@@ -3,3 +3,5 @@
  */
 export * as ResponsesScript from "./ResponsesScript.ts"
 export * as ResponsesServer from "./ResponsesServer.ts"
+export * as ScriptedModel from "./ScriptedModel.ts"
+export * as SessionHarness from "./SessionHarness.ts"

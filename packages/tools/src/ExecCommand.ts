@@ -29,6 +29,8 @@ export const defaultOutputTokens = 10_000
 export const pieceBytes = 8_192
 
 const bytesPerToken = 4
+/** The longest a timer can wait: 24 days. */
+const maxTimeoutMillis = 2_147_483_647
 /** How long the rest of the output is waited for after a process was ended. */
 const restMillis = 1_000
 
@@ -121,7 +123,7 @@ export const run: (
     )
     const output = BoundedOutput.make(limitBytes(params))
     const reading = yield* Effect.forkChild(read(process, output, call.callId))
-    const timeoutMillis = Math.max(0, params.timeout_ms ?? defaultTimeoutMillis)
+    const timeoutMillis = Math.min(Math.max(0, params.timeout_ms ?? defaultTimeoutMillis), maxTimeoutMillis)
     const exit = yield* Effect.timeoutOption(process.exit, timeoutMillis)
     if (Option.isNone(exit)) {
       yield* turn.endProcess(process.processId)

@@ -52,16 +52,18 @@ const failing = (operation: "rename" | "writeFile", isFaulty: (path: string, cou
       Effect.map(FileSystem.FileSystem, (fileSystem): FileSystem.FileSystem => {
         let count = 0
         const fault = (path: string) =>
-          isFaulty(path, count++)
-            ? Effect.fail(
-                PlatformError.systemError({
-                  _tag: "WriteZero",
-                  module: "FileSystem",
-                  method: operation,
-                  pathOrDescriptor: path
-                })
-              )
-            : Effect.void
+          Effect.suspend(() =>
+            isFaulty(path, count++)
+              ? Effect.fail(
+                  PlatformError.systemError({
+                    _tag: "WriteZero",
+                    module: "FileSystem",
+                    method: operation,
+                    pathOrDescriptor: path
+                  })
+                )
+              : Effect.void
+          )
         return operation === "rename"
           ? { ...fileSystem, rename: (from, to) => Effect.andThen(fault(to), fileSystem.rename(from, to)) }
           : {
@@ -208,7 +210,12 @@ describe("apply", () => {
       yield* ApplyPatch.apply(patch("*** Update File: inner", "@@", "-x", "+y", "*** Delete File: file-link"), {
         cwd: root
       })
-      assert.deepStrictEqual(snapshot(root), { a: "644 y\n", inner: `-> ${root}/a`, link: `-> ${outside}` })
+      assert.deepStrictEqual(snapshot(root), {
+        a: "644 y\n",
+        inner: `-> ${root}/a`,
+        link: `-> ${outside}`,
+        "link/secret": "644 s\n"
+      })
       assert.deepStrictEqual(snapshot(outside), { secret: "644 s\n" })
     }).pipe(Effect.provide(NodeServices.layer))
   )

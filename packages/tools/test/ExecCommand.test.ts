@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, realpathSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Schema } from "effect"
+import { Deferred, Effect, Fiber, Schema, Stream } from "effect"
 import { Agent, type Ids, Turn } from "@spindle/core"
 import { Processes } from "@spindle/core/ports/Processes"
 import { CodingTools, ExecCommand } from "../src/index.ts"
@@ -17,11 +17,11 @@ const makeTurn = Effect.gen(function* () {
   const end = (processId: Ids.ProcessId) => processes.end(processId, 200)
   yield* Effect.addFinalizer(() => Effect.forEach(started, end, { discard: true }))
   const members: Partial<Turn["Service"]> = {
-    process: ({ callId: _, keep: __, ...spec }) =>
+    process: ({ command, cwd, env }) =>
       Effect.suspend(() => {
         const processId = newId()
         started.push(processId)
-        return processes.start({ ...spec, processId })
+        return processes.start({ processId, command, cwd, ...(env === undefined ? {} : { env }) })
       }),
     endProcess: end,
     output: (_, text) => {
@@ -153,23 +153,18 @@ describe("CodingTools", () => {
   it.live("an agent of both tools runs them and answers failures as plain text", () =>
     Effect.gen(function* () {
       const cwd = root()
-      const agent = Agent.make({
-        toolkit: CodingTools.toolkit,
-        approvals: CodingTools.policies({ approval: "ask", cwd })
-      })
+      // that this compiles shows that the policies fit the toolkit
+      Agent.make({ toolkit: CodingTools.toolkit, approvals: CodingTools.policies({ approval: "ask", cwd }) })
       const { turn } = yield* makeTurn
       yield* Effect.gen(function* () {
-        const table = yield* agent.tools
-        const call = Effect.fnUntraced(function* (name: string, params: unknown) {
-          const entry = table.byName.get(name)!
-          const decoded = yield* entry.decode(params)
-          return yield* entry
-            .run(decoded, "call")
-            .pipe(
-              Effect.provideService(Turn, turn),
-              Effect.matchEffect({ onSuccess: entry.encodeSuccess, onFailure: entry.encodeFailure })
-            )
-        })
+        const tools = yield* CodingTools.toolkit
+        const call = Effect.fnUntraced(
+          function* (name: keyof CodingTools.Tools, params: any) {
+            const results = yield* Stream.runCollect(Stream.unwrap(tools.handle(name, params)))
+            return String(results.at(-1)?.encodedResult)
+          },
+          Effect.provideService(Turn, turn)
+        )
         assert.strictEqual(
           yield* call("apply_patch", { input: "*** Begin Patch\n*** Add File: a\n+hello\n*** End Patch" }),
           "Success. Updated the following files:\nA a\n"

@@ -1,53 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result, Schema } from "effect"
 import { Patch } from "../src/index.ts"
-
-const small = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum }))
-
-/** A file of distinct lines, and what becomes of each: kept, removed, or replaced; and how many lines are added before it. */
-const Edits = Schema.Array(
-  Schema.Struct({
-    indent: small(3),
-    text: Schema.Literals(["a", " b", "+", "-x", "@@ y", "*** z", "{", "é"]),
-    fate: small(5),
-    added: small(9)
-  })
-)
-
-interface Line {
-  readonly text: string
-  readonly isRemoved: boolean
-  readonly added: ReadonlyArray<string>
-}
-
-const linesOf = (edits: typeof Edits.Type): ReadonlyArray<Line> =>
-  edits.map(({ added, fate, indent, text }, index) => ({
-    text: `${" ".repeat(indent)}${text} ${index}`,
-    isRemoved: fate >= 4,
-    added: added >= 7 ? Array.from({ length: added - 6 }, (_, number) => `${text} new ${index}.${number}`) : []
-  }))
-
-/** Writes the hunks of a patch with so many lines of context around each change. */
-const hunksOf = (lines: ReadonlyArray<Line>, context: number): ReadonlyArray<string> => {
-  const isChanged = (line: Line | undefined) => line !== undefined && (line.isRemoved || line.added.length > 0)
-  const isShown = (index: number) => {
-    for (let near = index - context; near <= index + context; near++) if (isChanged(lines[near])) return true
-    return false
-  }
-  const hunks: Array<string> = []
-  let isOpen = false
-  for (const [index, line] of lines.entries()) {
-    if (isShown(index)) {
-      if (!isOpen) hunks.push("@@")
-      hunks.push(...line.added.map((text) => `+${text}`), `${line.isRemoved ? "-" : " "}${line.text}`)
-    }
-    isOpen = isShown(index)
-  }
-  return hunks
-}
-
-const joined = (lines: ReadonlyArray<string>, isClosed: boolean) =>
-  lines.length === 0 ? "" : lines.join("\n") + (isClosed ? "\n" : "")
+import { Edits, hunksOf, joined, linesOf, small } from "./edits.ts"
 
 const patchOf = (hunks: ReadonlyArray<string>) =>
   Result.getOrThrow(Patch.parse(["*** Begin Patch", "*** Update File: f", ...hunks, "*** End Patch"].join("\n")))
@@ -94,7 +48,7 @@ describe("plan", () => {
         assert.strictEqual(plan.files[0]!.after, wanted)
         assert.strictEqual(applyByNumbers(before, plan.changes[0]!.diff), wanted)
       }),
-    { arbitrary: { numRuns: 300 } } as object
+    { arbitrary: { runs: 300 } }
   )
 
   it.effect.prop("a patch of which one line is changed does not apply", [Edits, small(100)], ([edits, choice]) =>

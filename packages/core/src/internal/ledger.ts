@@ -52,6 +52,8 @@ export class Ledger {
   private sent: ReadonlyArray<Item> | undefined
   /** All text of that response. */
   private answered = ""
+  /** The last message of that response, if nothing followed it. */
+  lastText: string | undefined
   /** The last model request of the turn. */
   lastRequest: RequestId | undefined
   private itemsStarted = 0
@@ -79,6 +81,7 @@ export class Ledger {
   private recordAs(id: ItemId, item: NewItem): Item {
     const named = { ...item, id } as Item
     this.kernel.recorder.append({ _tag: "ItemRecorded", turnId: this.origin.turnId, item: named })
+    this.lastText = named._tag === "AssistantMessage" ? named.text : undefined
     if (named._tag === "ToolCall") {
       this.calls.push({
         call: named,
@@ -139,6 +142,7 @@ export class Ledger {
     this.lastRequest = requestId
     this.sent = items
     this.answered = ""
+    this.lastText = undefined
   }
 
   /**
@@ -177,7 +181,8 @@ export class Ledger {
   /** The id under which a call is recorded: the model's, unless that is still open. */
   freeCallId(callId: CallId): CallId {
     let free = callId
-    for (let count = 2; this.calls.some(({ call }) => call.callId === free); count++) free = `${callId}#${count}` as CallId
+    for (let count = 2; this.calls.some(({ call }) => call.callId === free); count++)
+      free = `${callId}#${count}` as CallId
     return free
   }
 

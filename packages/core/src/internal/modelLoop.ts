@@ -1,9 +1,9 @@
-/** The model loop of a regular turn: input, request, tools, until the model has nothing left to do (`behaviour.md` 12, contract P4). */
+/** The model loop of a regular turn: input, request, tools, until the model has nothing left to do (contract P4). */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { Agent } from "../Agent.ts"
 import { Hooks } from "../ports/Hooks.ts"
-import type { ModelFailed } from "../protocol/SessionError.ts"
+import { ModelFailed } from "../protocol/SessionError.ts"
 import { SessionConfig, type SessionTunables } from "../protocol/SessionConfig.ts"
 import { Turn } from "../Turn.ts"
 import { millis } from "./kernel.ts"
@@ -15,39 +15,32 @@ export const run = <R>(agent: Agent<R>) =>
     const turn = yield* Turn
     const hooks = yield* Hooks
     const config = yield* SessionConfig
-    const table = yield* agent.tools
+    const table = agent.tools()
     const calls = ToolCalls.make(turn, table, hooks, config.toolConcurrency)
     const request = { instructions: agent.instructions, tools: table.specs, output: agent.output }
     let continuations = 0
+    let said: string | undefined
     let carried = yield* turn.takeInput
     for (;;) {
-      if (carried === 0) break
-      do {
-        yield* attempt(turn, calls, request, config)
+      while (carried > 0) {
+        said = yield* attempt(turn, calls, request, config)
         const called = yield* calls.awaitAll
         carried = called + (yield* turn.takeInput)
-      } while (carried > 0)
+      }
       if (!(yield* turn.closeGate)) {
         carried = yield* turn.takeInput
         continue
       }
-      if (continuations >= config.stopContinuations) break
-      const verdict = yield* hooks.stop(turn.turnId, yield* lastText(turn))
-      if (verdict.continueWith === undefined) break
+      if (continuations >= config.stopContinuations) return said
+      const verdict = yield* hooks.stop(turn.turnId, said)
+      if (verdict.continueWith === undefined) return said
       continuations++
       yield* turn.record({ _tag: "DeveloperMessage", text: verdict.continueWith })
       carried = 1
     }
-    return yield* lastText(turn)
   })
 
-const lastText = (turn: Turn["Service"]): Effect.Effect<string | undefined> =>
-  Effect.map(turn.history, (items) => {
-    const last = items.at(-1)
-    return last?._tag === "AssistantMessage" ? last.text : undefined
-  })
-
-/** One request with its retries: the classified, bounded, announced kind. The only place that tries a model again. */
+/** One request with its retries: the classified, bounded, announced kind. The only place that tries a model again. Answers what the model said. */
 const attempt = Effect.fnUntraced(function* (
   turn: Turn["Service"],
   calls: ToolCalls.ToolCalls,
@@ -57,27 +50,30 @@ const attempt = Effect.fnUntraced(function* (
   let requestRetries = 0
   let streamRetries = 0
   for (let count = 1; ; count++) {
-    const before = (yield* turn.history).length
-    const failure = yield* Effect.matchEager(turn.sample(request, count, calls.begin), {
+    const sampled = yield* Effect.matchEager(turn.sample(request, count, calls.begin), {
       onFailure: (error: ModelFailed) => error,
-      onSuccess: () => undefined
+      onSuccess: (ended) => ended
     })
-    if (failure === undefined) return
+    if (!(sampled instanceof ModelFailed)) {
+      if (cut[sampled.finish] !== undefined) yield* turn.warn(cut[sampled.finish]!)
+      return sampled.text
+    }
     // calls that the broken answer had completed are answered first, so that the next request pairs up
-    const called = yield* calls.awaitAll
-    const began = called > 0 || (yield* turn.history).length > before || failure.kind === "Disconnected" || failure.kind === "IdleTimeout"
-    const [done, most] = began
-      ? [++streamRetries, config.streamRetries]
-      : [++requestRetries, config.requestRetries]
-    if (!failure.isRetryable || done > most) return yield* failure
-    const delayMillis = failure.retryAfterMillis ?? (yield* backOff(config, done))
-    yield* turn.retrying({ attempt: done, maxAttempts: most, delayMillis, error: failure })
+    yield* calls.awaitAll
+    const begun = sampled.kind === "Disconnected" || sampled.kind === "IdleTimeout"
+    const [done, most] = begun ? [++streamRetries, config.streamRetries] : [++requestRetries, config.requestRetries]
+    if (!sampled.isRetryable || done > most) return yield* sampled
+    const delayMillis = sampled.retryAfterMillis ?? (yield* backOff(config, done))
+    yield* turn.retrying({ attempt: done, maxAttempts: most, delayMillis, error: sampled })
     yield* Effect.sleep(delayMillis)
   }
 })
 
+const cut: { readonly [finish: string]: string | undefined } = {
+  length: "the model's answer was cut off at its output limit",
+  "content-filter": "the model's answer was cut off by the provider's content filter"
+}
+
 /** The delay doubles from try to try and varies by 10 % each way. */
 const backOff = (config: SessionTunables, attempt: number): Effect.Effect<number> =>
-  Effect.map(Random.next, (random) =>
-    Math.round(millis(config.retryDelay) * 2 ** (attempt - 1) * (0.9 + 0.2 * random))
-  )
+  Effect.map(Random.next, (random) => Math.round(millis(config.retryDelay) * 2 ** (attempt - 1) * (0.9 + 0.2 * random)))

@@ -115,9 +115,9 @@ export class Recorder {
   /** One batch, within the deadline; a journal that dies or hangs has failed (contract S2). */
   private write(records: ReadonlyArray<Record>): Effect.Effect<void, JournalFailed> {
     const { deadline, sessionId, writer } = this.options
-    const append = writer.append(records).pipe(
-      Effect.catchDefect((cause) => Effect.fail(new JournalFailed({ sessionId, operation: "append", cause })))
-    )
+    const append = writer
+      .append(records)
+      .pipe(Effect.catchDefect((cause) => Effect.fail(new JournalFailed({ sessionId, operation: "append", cause }))))
     // the append runs in a fiber of its own: a hanging one cannot be interrupted, only left behind
     const fiber = Effect.runForkWith(this.options.context)(append)
     const exit = fiber.pollUnsafe()

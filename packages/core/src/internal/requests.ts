@@ -13,7 +13,8 @@ export const ask = (kernel: Kernel, ledger: Ledger, question: Question): Effect.
   Effect.suspend(() => {
     const { recorder } = kernel
     const key = Authority.keyOf(question.tool, question.payload)
-    if (Authority.isGranted(recorder.state.grants, key)) return Effect.succeed<Answer>({ _tag: "Approved", scope: "once" })
+    if (Authority.isGranted(recorder.state.grants, key))
+      return Effect.succeed<Answer>({ _tag: "Approved", scope: "once" })
     const requestId = kernel.newId() as RequestId
     const { turnId } = ledger.origin
     const path = [kernel.sessionId]

@@ -49,7 +49,12 @@ export const sample = (
       onFailure: (error) => error,
       onSuccess: () =>
         finish === undefined
-          ? new ModelFailed({ kind: "Disconnected", provider, model: name, detail: "the answer ended before it was complete" })
+          ? new ModelFailed({
+              kind: "Disconnected",
+              provider,
+              model: name,
+              detail: "the answer ended before it was complete"
+            })
           : undefined
     })
     if (ledger.slot.isFenced()) return yield* Effect.interrupt
@@ -59,7 +64,7 @@ export const sample = (
     }
     const { reason, usage } = finish!
     ledger.endRequest(reason, usage, undefined)
-    return { requestId, finish: reason }
+    return { requestId, finish: reason, text: ledger.lastText }
   })
 
 /** Moves one part into the ledger; answers the call that it completes. */

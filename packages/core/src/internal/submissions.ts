@@ -59,7 +59,11 @@ export const make = (kernel: Kernel, regular: Regular): Submissions => {
     )
   }
 
-  const accept = (op: Extract<Op, { readonly _tag: "UserInput" }>, submissionId: SubmissionId, trace: TraceContext | undefined): Receipt => {
+  const accept = (
+    op: Extract<Op, { readonly _tag: "UserInput" }>,
+    submissionId: SubmissionId,
+    trace: TraceContext | undefined
+  ): Receipt => {
     const { ledger, recorder, supervisor } = kernel
     const running = supervisor.state()._tag === "Running" ? ledger : undefined
     const delivery = op.delivery ?? "steer"
@@ -113,7 +117,11 @@ export const make = (kernel: Kernel, regular: Regular): Submissions => {
   }
 }
 
-const rejected = (submissionId: SubmissionId, reason: Rejection): Receipt => ({ _tag: "Rejected", submissionId, reason })
+const rejected = (submissionId: SubmissionId, reason: Rejection): Receipt => ({
+  _tag: "Rejected",
+  submissionId,
+  reason
+})
 
 const refusalOf = (kernel: Kernel, op: Extract<Op, { readonly _tag: "UserInput" }>): Rejection | undefined => {
   const { inboxCapacity, inputLimit } = kernel.config

@@ -51,7 +51,13 @@ class Subscriber {
     if (this.behind) return
     const last = this.pending.at(-1)
     if (this.pending.length < capacity / 2) this.pending.push(delta)
-    else if (last !== undefined && isDelta(last) && last._tag === delta._tag && keyOf(last) === keyOf(delta) && delta._tag !== "ToolOutput") {
+    else if (
+      last !== undefined &&
+      isDelta(last) &&
+      last._tag === delta._tag &&
+      keyOf(last) === keyOf(delta) &&
+      delta._tag !== "ToolOutput"
+    ) {
       this.pending[this.pending.length - 1] = { ...last, text: last.text + delta.text } as Delta
     } else if (this.pending.length < capacity) this.pending.push(delta)
     else this.behind = true

@@ -59,7 +59,8 @@ const answer = Effect.fnUntraced(function* (
 ) {
   const entry = table.byName.get(call.name)
   if (entry === undefined) return yield* turn.finish(call, "failed", `unsupported call: there is no tool ${call.name}`)
-  if (call.invalid !== undefined) return yield* turn.finish(call, "failed", `the arguments of ${call.name} are not JSON`)
+  if (call.invalid !== undefined)
+    return yield* turn.finish(call, "failed", `the arguments of ${call.name} are not JSON`)
   const decoded = yield* Effect.matchEager(entry.decode(call.params), {
     onFailure: (error) => ({ ok: false as const, message: error.message }),
     onSuccess: (params) => ({ ok: true as const, params })

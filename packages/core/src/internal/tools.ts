@@ -1,4 +1,4 @@
-/** The tools of an agent, resolved once: schemas compiled, handlers taken from the context. */
+/** The tools of an agent: schemas compiled once, handlers taken from the context. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -22,23 +22,26 @@ export interface ToolTable {
   readonly byName: ReadonlyMap<string, ToolEntry>
 }
 
-/** No tools. */
-export const none: ToolTable = { specs: [], byName: new Map() }
-
-/** Looks up the handlers of a toolkit's tools in the context, and compiles their schemas. */
-export const resolve = (
+/**
+ * The tools of an agent: described and compiled at first use, once for all its sessions. Handlers are looked up in the context of each call, under the
+ * key and in the shape that `Toolkit.toLayer` gives them.
+ */
+export const table = (
   tools: { readonly [name: string]: Tool.Any },
   policies: { readonly [name: string]: ToolPolicy<any> }
-): Effect.Effect<ToolTable, never, any> =>
-  Effect.contextWith((context: Context.Context<any>) => {
-    const byName = new Map<string, ToolEntry>()
-    for (const tool of Object.values(tools)) byName.set(tool.name, entry(tool, policies[tool.name]!, context))
-    return Effect.succeed({ specs: Array.from(byName.values(), (one) => one.spec), byName })
-  })
+): (() => ToolTable) => {
+  let made: ToolTable | undefined
+  return () => {
+    if (made === undefined) {
+      const byName = new Map<string, ToolEntry>()
+      for (const tool of Object.values(tools)) byName.set(tool.name, entry(tool, policies[tool.name]!))
+      made = { specs: Array.from(byName.values(), (one) => one.spec), byName }
+    }
+    return made
+  }
+}
 
-const entry = (tool: Tool.Any, policy: ToolPolicy<any>, context: Context.Context<any>): ToolEntry => {
-  // the key and the shape are those of `Toolkit.toLayer`
-  const handler = context.mapUnsafe.get(tool.id) as Tool.Handler<string>
+const entry = (tool: Tool.Any, policy: ToolPolicy<any>): ToolEntry => {
   const schema: Schema.Codec<unknown, unknown> | undefined = Schema.isSchema(tool.parametersSchema)
     ? (tool.parametersSchema as any)
     : undefined
@@ -53,11 +56,12 @@ const entry = (tool: Tool.Any, policy: ToolPolicy<any>, context: Context.Context
     },
     decode: schema === undefined ? Effect.succeed : Schema.decodeUnknownEffect(schema),
     run: (params, callId) =>
-      Effect.updateContext(
-        handler.handler(params, { toolCallId: callId, preliminary: () => Effect.void }),
-        (input: Context.Context<never>) => Context.merge(handler.context, input)
-      ),
-    encodeSuccess: Schema.encodeUnknownEffect(tool.successSchema as Schema.Codec<unknown, unknown>),
+      Effect.contextWith((context: Context.Context<never>) => {
+        const handler = context.mapUnsafe.get(tool.id) as Tool.Handler<string>
+        const result = handler.handler(params, { toolCallId: callId, preliminary: () => Effect.void })
+        return Effect.provideContext(result, Context.merge(handler.context, context))
+      }),
+    encodeSuccess: Schema.encodeUnknownEffect(tool.successSchema as unknown as Schema.Codec<unknown, unknown>),
     encodeFailure: Schema.encodeUnknownEffect(
       Tool.failureResultSchema(tool) as unknown as Schema.Codec<unknown, unknown>
     )

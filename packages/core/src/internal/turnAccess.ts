@@ -28,8 +28,7 @@ export const make = (kernel: Kernel, ledger: Ledger, fenced: () => boolean): Tur
     Effect.suspend(() => (fenced() ? Effect.interrupt : Effect.succeed(evaluate())))
   // whoever waits for a journal that has failed is interrupted: its turn ends through its owner
   const flush = Effect.catch(recorder.barrier, () => Effect.interrupt)
-  const waiting = (): ReadonlyArray<Entry> =>
-    Inbox.forTurn(recorder.state.inbox, origin.turnId, origin.submissionId)
+  const waiting = (): ReadonlyArray<Entry> => Inbox.forTurn(recorder.state.inbox, origin.turnId, origin.submissionId)
 
   return {
     sessionId: kernel.sessionId,
@@ -96,18 +95,16 @@ const takeInput = (
 
 /** Carries one input, or records that a hook blocked it; the contexts of the hooks follow in both cases. Answers whether it was carried. */
 export const carry = (kernel: Kernel, ledger: Ledger, entry: Entry, fenced: () => boolean): Effect.Effect<boolean> =>
-  Effect.flatMap(
-    kernel.hooks.userPromptSubmit(ledger.origin.turnId, Input.textOf(entry.input)),
-    (verdict) => {
-      if (fenced()) return Effect.interrupt
-      // an abort may have handed the input back while the hook ran
-      if (!kernel.recorder.state.inbox.some((one) => one.submissionId === entry.submissionId)) return Effect.succeed(false)
-      const { submissionId } = entry
-      if (verdict.block) {
-        const reason = verdict.reason === undefined ? {} : { reason: verdict.reason }
-        kernel.recorder.append({ _tag: "InputBlocked", turnId: ledger.origin.turnId, submissionId, ...reason })
-      } else ledger.record({ _tag: "UserMessage", content: entry.input, submissionId })
-      for (const text of verdict.contexts) ledger.record({ _tag: "DeveloperMessage", text })
-      return Effect.succeed(!verdict.block)
-    }
-  )
+  Effect.flatMap(kernel.hooks.userPromptSubmit(ledger.origin.turnId, Input.textOf(entry.input)), (verdict) => {
+    if (fenced()) return Effect.interrupt
+    // an abort may have handed the input back while the hook ran
+    if (!kernel.recorder.state.inbox.some((one) => one.submissionId === entry.submissionId))
+      return Effect.succeed(false)
+    const { submissionId } = entry
+    if (verdict.block) {
+      const reason = verdict.reason === undefined ? {} : { reason: verdict.reason }
+      kernel.recorder.append({ _tag: "InputBlocked", turnId: ledger.origin.turnId, submissionId, ...reason })
+    } else ledger.record({ _tag: "UserMessage", content: entry.input, submissionId })
+    for (const text of verdict.contexts) ledger.record({ _tag: "DeveloperMessage", text })
+    return Effect.succeed(!verdict.block)
+  })

@@ -64,7 +64,13 @@ export const start = <A, E, R>(
       hook === undefined
         ? undefined
         : (reason: AbortReason) =>
-            Effect.provideContext(hook(makeTurn(kernel, ledger, () => hookOver), reason), context as Context.Context<any>),
+            Effect.provideContext(
+              hook(
+                makeTurn(kernel, ledger, () => hookOver),
+                reason
+              ),
+              context as Context.Context<any>
+            ),
     settle: (ended: Ended<A, E>) =>
       Effect.suspend(() => {
         hookOver = true
@@ -190,7 +196,11 @@ const errorOf = (error: unknown): { readonly tag: string; readonly message: stri
   }
 }
 
-const writeAborted = <A, E>(kernel: Kernel, ledger: Ledger, ended: Extract<Ended<A, E>, { readonly _tag: "Aborted" }>): void => {
+const writeAborted = <A, E>(
+  kernel: Kernel,
+  ledger: Ledger,
+  ended: Extract<Ended<A, E>, { readonly _tag: "Aborted" }>
+): void => {
   const { policy, recorder } = kernel
   const { submissionId, turnId } = ledger.origin
   const { reason, stragglers } = ended

@@ -46,14 +46,20 @@ interface Host {
   readonly options: JournalFileOptions
 }
 
-const make = (fs: FileSystem.FileSystem, lease: LeaseHolder, options: JournalFileOptions): (typeof Journal)["Service"] => {
+const make = (
+  fs: FileSystem.FileSystem,
+  lease: LeaseHolder,
+  options: JournalFileOptions
+): (typeof Journal)["Service"] => {
   const host: Host = { fs, options }
   const held = new Set<SessionId>()
   // the lease is between processes; inside one, this set decides
   const hold = (sessionId: SessionId) =>
     Effect.acquireRelease(
       Effect.suspend(() =>
-        held.has(sessionId) ? Effect.fail(new SessionBusy({ sessionId, holder: "this process" })) : Effect.sync(() => void held.add(sessionId))
+        held.has(sessionId)
+          ? Effect.fail(new SessionBusy({ sessionId, holder: "this process" }))
+          : Effect.sync(() => void held.add(sessionId))
       ),
       () => Effect.sync(() => void held.delete(sessionId))
     )
@@ -63,10 +69,16 @@ const make = (fs: FileSystem.FileSystem, lease: LeaseHolder, options: JournalFil
       yield* lease.acquire(sessionId)
       const found = yield* find(host, sessionId)
       if (mode === "existing") {
-        return Option.isNone(found) ? yield* new SessionNotFound({ sessionId }) : yield* takeOver(host, sessionId, found.value)
+        return Option.isNone(found)
+          ? yield* new SessionNotFound({ sessionId })
+          : yield* takeOver(host, sessionId, found.value)
       }
       if (Option.isSome(found)) {
-        return yield* new JournalFailed({ sessionId, operation: "open", detail: "there is a journal of this id already" })
+        return yield* new JournalFailed({
+          sessionId,
+          operation: "open",
+          detail: "there is a journal of this id already"
+        })
       }
       return yield* create(host, sessionId)
     }),
@@ -103,13 +115,22 @@ const find = Effect.fnUntraced(function* ({ fs, options }: Host, sessionId: Sess
   const day = dayOf(sessionId)
   const computed = day === undefined ? undefined : `${options.directory}/${day}/${fileName(sessionId)}`
   const there = (path: string) =>
-    failing(sessionId, "open", Effect.map(Effect.all([fs.exists(path), fs.exists(takenPath(path))]), ([a, b]) => a || b))
+    failing(
+      sessionId,
+      "open",
+      Effect.map(Effect.all([fs.exists(path), fs.exists(takenPath(path))]), ([a, b]) => a || b)
+    )
   if (computed !== undefined) return (yield* there(computed)) ? Option.some(computed) : Option.none<string>()
   if (!(yield* failing(sessionId, "open", fs.exists(options.directory)))) return Option.none<string>()
   const all = yield* failing(sessionId, "open", fs.readDirectory(options.directory, { recursive: true }))
   const name = fileName(sessionId)
-  const relative = all.find((path) => path === name || path.endsWith(`/${name}`) || path.endsWith(`/${takenPath(name)}`))
-  return Option.map(Option.fromUndefinedOr(relative), (path) => `${options.directory}/${path.replace(takenPath(""), "")}`)
+  const relative = all.find(
+    (path) => path === name || path.endsWith(`/${name}`) || path.endsWith(`/${takenPath(name)}`)
+  )
+  return Option.map(
+    Option.fromUndefinedOr(relative),
+    (path) => `${options.directory}/${path.replace(takenPath(""), "")}`
+  )
 })
 
 const takenPath = (path: string): string => `${path}.taken`
@@ -119,7 +140,13 @@ const create = Effect.fnUntraced(function* (host: Host, sessionId: SessionId) {
   const path = `${directory}/${fileName(sessionId)}`
   yield* failing(sessionId, "open", host.fs.makeDirectory(directory, { recursive: true }))
   yield* failing(sessionId, "open", host.fs.writeFile(path, new Uint8Array(0), { flag: "wx", mode: 0o600 }))
-  return yield* writer(host, sessionId, path, { records: [], sizeBytes: 0, offsets: [] }, { cutBytes: 0, cutFile: undefined })
+  return yield* writer(
+    host,
+    sessionId,
+    path,
+    { records: [], sizeBytes: 0, offsets: [] },
+    { cutBytes: 0, cutFile: undefined }
+  )
 })
 
 /** The fence: the file is renamed away, and its valid prefix becomes the new file; an earlier writer is left with the old one. */
@@ -136,7 +163,8 @@ const takeOver = Effect.fnUntraced(function* (host: Host, sessionId: SessionId, 
   if (cutFile !== undefined) yield* opening(fs.writeFile(cutFile, bytes.subarray(prefix.sizeBytes), { mode: 0o600 }))
   const fresh = `${path}.new`
   yield* opening(fs.writeFile(fresh, bytes.subarray(0, prefix.sizeBytes), { mode: 0o600 }))
-  if (host.options.durability === "fsync") yield* opening(Effect.scoped(Effect.flatMap(fs.open(fresh, { flag: "r+" }), (file) => file.sync)))
+  if (host.options.durability === "fsync")
+    yield* opening(Effect.scoped(Effect.flatMap(fs.open(fresh, { flag: "r+" }), (file) => file.sync)))
   yield* opening(fs.rename(fresh, path))
   yield* opening(fs.remove(taken))
   return yield* writer(host, sessionId, path, prefix, { cutBytes, cutFile })
@@ -160,7 +188,11 @@ const writer = Effect.fnUntraced(function* (
   /** Where every `indexEvery`-th record begins. */
   const index = prefix.offsets.filter((_, seq) => seq % indexEvery === 0)
 
-  const fenced = new JournalFailed({ sessionId, operation: "fence", detail: "another writer has taken the journal over" })
+  const fenced = new JournalFailed({
+    sessionId,
+    operation: "fence",
+    detail: "another writer has taken the journal over"
+  })
   const stillOurs = Effect.matchEffect(fs.stat(path), {
     onFailure: () => Effect.fail(fenced),
     onSuccess: (info) => (Option.getOrUndefined(info.ino) === inode ? Effect.void : Effect.fail(fenced))
@@ -172,7 +204,8 @@ const writer = Effect.fnUntraced(function* (
       const lines = records.map((record) => encoder.encode(RecordCodec.encode(record) + "\n"))
       const bytes = joined(lines)
       const written = failing(sessionId, "append", file.writeAll(bytes))
-      const durable = options.durability === "fsync" ? Effect.andThen(written, failing(sessionId, "flush", file.sync)) : written
+      const durable =
+        options.durability === "fsync" ? Effect.andThen(written, failing(sessionId, "flush", file.sync)) : written
       return Effect.matchEffect(Effect.andThen(durable, stillOurs), {
         onFailure: (error) => {
           refused = error
@@ -247,5 +280,7 @@ const list = ({ fs, options }: Host): Effect.Effect<ReadonlyArray<JournalEntry>,
     }
     return entries.sort((a, b) => b.updatedAt - a.updatedAt)
   }).pipe(
-    Effect.mapError((cause) => new JournalFailed({ sessionId: "*" as SessionId, operation: "list", detail: cause.message, cause }))
+    Effect.mapError(
+      (cause) => new JournalFailed({ sessionId: "*" as SessionId, operation: "list", detail: cause.message, cause })
+    )
   )

@@ -118,10 +118,18 @@ export class Model extends Context.Service<
 
 const nonEmpty = <A>(parts: ReadonlyArray<A>) => parts as readonly [A, ...Array<A>]
 
-const streamOf = (model: (typeof LanguageModel.LanguageModel)["Service"], request: ModelRequest): Adapter.PartStream => {
+const streamOf = (
+  model: (typeof LanguageModel.LanguageModel)["Service"],
+  request: ModelRequest
+): Adapter.PartStream => {
   const prompt = Adapter.promptOf(request)
   if (request.tools.length === 0) return model.streamText({ prompt })
   const toolkit = Adapter.toolkitOf(request.tools)
   // the schemas of tools that need services are not used: calls are neither decoded nor run here
-  return model.streamText({ prompt, toolkit, disableToolCallResolution: true, toolCallValidation: "deferred" }) as Adapter.PartStream
+  return model.streamText({
+    prompt,
+    toolkit,
+    disableToolCallResolution: true,
+    toolCallValidation: "deferred"
+  }) as Adapter.PartStream
 }

@@ -122,7 +122,9 @@ export const partOf = (part: Response.AnyPart): ModelPart | undefined => {
     case "tool-call":
       return { _tag: "ToolCall", callId: part.id as CallId, name: part.name, params: part.params }
     case "finish":
-      return part.reason === "error" ? undefined : { _tag: "Finish", reason: finishOf(part.reason), usage: usageOf(part.usage) }
+      return part.reason === "error"
+        ? undefined
+        : { _tag: "Finish", reason: finishOf(part.reason), usage: usageOf(part.usage) }
     default:
       return undefined
   }
@@ -159,15 +161,17 @@ const kinds: { readonly [reason: string]: ModelFailureKind } = {
 }
 
 /** The failure of a language model as a session knows it. */
-export const failureOf = (provider: string, model: string) => (error: AiError.AiError): ModelFailed =>
-  new ModelFailed({
-    kind: kinds[error.reason._tag] ?? "InvalidRequest",
-    provider,
-    model,
-    detail: error.message,
-    cause: error,
-    ...(error.retryAfter === undefined ? {} : { retryAfterMillis: Duration.toMillis(error.retryAfter) })
-  })
+export const failureOf =
+  (provider: string, model: string) =>
+  (error: AiError.AiError): ModelFailed =>
+    new ModelFailed({
+      kind: kinds[error.reason._tag] ?? "InvalidRequest",
+      provider,
+      model,
+      detail: error.message,
+      cause: error,
+      ...(error.retryAfter === undefined ? {} : { retryAfterMillis: Duration.toMillis(error.retryAfter) })
+    })
 
 /** The stream of a language model, part by part. */
 export type PartStream = Stream.Stream<Response.AnyPart, AiError.AiError>

@@ -24,7 +24,8 @@ export const decodeLine = (line: string): Record | undefined => {
   }
   if (typeof raw !== "object" || raw === null) return undefined
   const { _tag, at, seq, v } = raw
-  if (typeof seq !== "number" || typeof at !== "number" || typeof _tag !== "string" || typeof v !== "number") return undefined
+  if (typeof seq !== "number" || typeof at !== "number" || typeof _tag !== "string" || typeof v !== "number")
+    return undefined
   if (v !== recordVersion || !known.has(_tag)) return { _tag: "Unknown", seq, at, raw }
   const decoded = decode(raw)
   return Exit.isSuccess(decoded) ? decoded.value : undefined

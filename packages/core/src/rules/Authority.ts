@@ -20,7 +20,8 @@ const canonical = (value: unknown): string =>
   ) ?? "null"
 
 /** Whether something was granted before. */
-export const isGranted = (grants: ReadonlyArray<Grant>, key: string): boolean => grants.some((grant) => grant.key === key)
+export const isGranted = (grants: ReadonlyArray<Grant>, key: string): boolean =>
+  grants.some((grant) => grant.key === key)
 
 /** Adds a grant, once. */
 export const grant = (grants: ReadonlyArray<Grant>, added: Grant): ReadonlyArray<Grant> =>

@@ -23,9 +23,9 @@ export const empty: ItemLog = { length: 0, items: [] }
 
 /** The log with one more item. */
 export const append = (self: ItemLog, item: Item): ItemLog => {
-  const items = (self.items.length === self.length && self.length > 0
-    ? self.items
-    : self.items.slice(0, self.length)) as Array<Item>
+  const items = (
+    self.items.length === self.length && self.length > 0 ? self.items : self.items.slice(0, self.length)
+  ) as Array<Item>
   items.push(item)
   return { length: items.length, items }
 }
@@ -46,7 +46,11 @@ export const defect = (items: ReadonlyArray<Item>): string | undefined => {
       open.add(item.callId)
     } else if (item._tag === "ToolResult") {
       if (open === undefined || !open.delete(item.callId)) return `result ${item.callId} answers no open call`
-    } else if (open !== undefined && open.size > 0 && (item._tag === "UserMessage" || item._tag === "DeveloperMessage")) {
+    } else if (
+      open !== undefined &&
+      open.size > 0 &&
+      (item._tag === "UserMessage" || item._tag === "DeveloperMessage")
+    ) {
       return `${item._tag} ${item.id} stands before the result of ${[...open].join(", ")}`
     } else if ((item._tag === "AssistantMessage" || item._tag === "Reasoning") && item.partial === "superseded") {
       return `${item._tag} ${item.id} was superseded`
@@ -118,7 +122,10 @@ export const markerFragment = "turn_aborted"
 
 /** The text that tells the model that a turn was stopped (contract I5), with what is still running. */
 export const markerText = (reason: AbortReason, running: ReadonlyArray<string>): string => {
-  const why = reason === "Interrupted" ? "The user stopped the previous turn." : `The previous turn was stopped (${spoken[reason]}).`
+  const why =
+    reason === "Interrupted"
+      ? "The user stopped the previous turn."
+      : `The previous turn was stopped (${spoken[reason]}).`
   const still = running.length === 0 ? "" : ` Still running: ${running.join(", ")}.`
   return `<${markerFragment}>\n${why}${still} Tools and commands that were stopped may have done part of their work: look at the current state before you repeat anything.\n</${markerFragment}>`
 }

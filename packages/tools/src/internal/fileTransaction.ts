@@ -88,8 +88,14 @@ const makeParents = Effect.fnUntraced(function* ({ fileSystem, path, undos }: Tr
   for (let one = path.dirname(file); !(yield* fileSystem.exists(one)); one = path.dirname(one)) missing.unshift(one)
   for (const one of missing) {
     yield* fileSystem.makeDirectory(one)
-    undos.push({ name: one, run: fileSystem.remove(one) })
+    undos.push({ name: one, run: removeEmpty(fileSystem, one) })
   }
+})
+
+/** Removes a directory that was made, unless somebody else put something into it meanwhile. */
+const removeEmpty = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSystem, directory: string) {
+  const names = yield* fileSystem.readDirectory(directory)
+  if (names.length === 0) yield* fileSystem.remove(directory, { recursive: true })
 })
 
 const replace = Effect.fnUntraced(function* (transaction: Transaction, write: FileWrite, fresh: string | undefined) {

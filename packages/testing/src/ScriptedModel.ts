@@ -1,0 +1,176 @@
+/**
+ * A model that answers by a script: in order, with gates that hold it at a point, faults, and steps that never end.
+ *
+ * Tests of sessions use it in place of a provider. It is deterministic, needs no clock but the one of the test, and keeps every request that it was sent.
+ */
+import { Model, type ModelPart, type ModelRequest } from "@spindle/core/ports/Model"
+import type { CallId } from "@spindle/core/protocol/Ids"
+import { ModelFailed, type ModelFailureKind } from "@spindle/core/protocol/SessionError"
+import type { TokenUsage } from "@spindle/core/protocol/TokenUsage"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+
+/** One step of an answer. */
+export type Step =
+  | { readonly _tag: "Part"; readonly part: ModelPart }
+  /** Holds the answer until `open` is called with this name. */
+  | { readonly _tag: "Gate"; readonly name: string }
+  /** Never goes on. */
+  | { readonly _tag: "Hang" }
+  /** The answer breaks off with a failure. */
+  | { readonly _tag: "Fail"; readonly kind: ModelFailureKind; readonly retryAfterMillis?: number }
+  /** The stream ends without a finish. */
+  | { readonly _tag: "Drop" }
+  /** The model breaks its promise and dies. */
+  | { readonly _tag: "Die"; readonly defect: unknown }
+
+/** An answer: its steps, in order. A finish is added at the end unless there is one, or a step that ends the answer otherwise. */
+export type Answer = ReadonlyArray<Step | ReadonlyArray<Step>>
+
+/** Answers by request: the n-th for the n-th, or a function of the request and its number from 0. */
+export type Script = ReadonlyArray<Answer> | ((request: ModelRequest, index: number) => Answer)
+
+const part = (value: ModelPart): Step => ({ _tag: "Part", part: value })
+
+/** A message, in as many deltas as there are pieces. */
+export const text = (...pieces: ReadonlyArray<string>): ReadonlyArray<Step> => [
+  part({ _tag: "TextStart", id: "text" }),
+  ...pieces.map((delta) => part({ _tag: "TextDelta", id: "text", delta })),
+  part({ _tag: "TextEnd", id: "text" })
+]
+
+/** Pieces of a message that does not end. */
+export const pieces = (...deltas: ReadonlyArray<string>): ReadonlyArray<Step> =>
+  deltas.map((delta) => part({ _tag: "TextDelta", id: "text", delta }))
+
+/** Reasoning with what only the provider can read. */
+export const reasoning = (delta: string, encrypted = "sealed"): ReadonlyArray<Step> => [
+  part({ _tag: "ReasoningDelta", id: "reasoning", delta }),
+  part({ _tag: "ReasoningEnd", id: "reasoning", encrypted })
+]
+
+/** A tool call. */
+export const call = (name: string, params: unknown, callId: string): Step =>
+  part({ _tag: "ToolCall", callId: callId as CallId, name, params })
+
+/** A tool call whose arguments are not JSON. */
+export const invalidCall = (name: string, invalid: string, callId: string): Step =>
+  part({ _tag: "ToolCall", callId: callId as CallId, name, params: undefined, invalid })
+
+/** The end of the answer, with what it cost; undefined for a provider that reports nothing. */
+export const finish = (
+  usage?: Partial<TokenUsage>,
+  reason: Extract<ModelPart, { readonly _tag: "Finish" }>["reason"] = "stop"
+): Step =>
+  part({
+    _tag: "Finish",
+    reason,
+    usage: usage === undefined ? undefined : { input: 0, cachedInput: 0, output: 0, reasoning: 0, total: 0, ...usage }
+  })
+
+/** Holds the answer until the gate of this name is opened. */
+export const gate = (name: string): Step => ({ _tag: "Gate", name })
+/** Never goes on. */
+export const hang: Step = { _tag: "Hang" }
+/** The answer breaks off with a failure. */
+export const fail = (kind: ModelFailureKind, retryAfterMillis?: number): Step => ({
+  _tag: "Fail",
+  kind,
+  ...(retryAfterMillis === undefined ? {} : { retryAfterMillis })
+})
+/** The stream ends without a finish. */
+export const drop: Step = { _tag: "Drop" }
+/** The model dies. */
+export const die = (defect: unknown): Step => ({ _tag: "Die", defect })
+
+/** A scripted model and what it has seen. */
+export interface ScriptedModel {
+  readonly model: (typeof Model)["Service"]
+  readonly layer: Layer.Layer<Model>
+  /** Every request so far, in order. */
+  readonly requests: ReadonlyArray<ModelRequest>
+  /** How many answers are being streamed now; 0 after every interruption. */
+  readonly openCount: () => number
+  /** Opens a gate, for good. */
+  readonly open: (name: string) => Effect.Effect<void>
+  /** Waits until an answer stands at this gate. */
+  readonly reached: (name: string) => Effect.Effect<void>
+}
+
+/** Makes a model that answers by a script. A request beyond the script fails as `InvalidRequest`. */
+export const make = (script: Script): ScriptedModel => {
+  const requests: Array<ModelRequest> = []
+  const gates = new Map<
+    string,
+    { readonly reached: Deferred.Deferred<void>; readonly opened: Deferred.Deferred<void> }
+  >()
+  let openCount = 0
+  const gateOf = (name: string) => {
+    let found = gates.get(name)
+    if (found === undefined) {
+      found = { reached: Deferred.makeUnsafe<void>(), opened: Deferred.makeUnsafe<void>() }
+      gates.set(name, found)
+    }
+    return found
+  }
+  const failure = (kind: ModelFailureKind, retryAfterMillis?: number) =>
+    new ModelFailed({
+      kind,
+      provider: "scripted",
+      model: "scripted",
+      detail: `scripted ${kind}`,
+      ...(retryAfterMillis === undefined ? {} : { retryAfterMillis })
+    })
+  const play = (step: Step): Stream.Stream<ModelPart, ModelFailed> => {
+    switch (step._tag) {
+      case "Part":
+        return Stream.succeed(step.part)
+      case "Gate": {
+        const { opened, reached } = gateOf(step.name)
+        return Stream.fromEffectDrain(Effect.andThen(Deferred.succeed(reached, undefined), Deferred.await(opened)))
+      }
+      case "Hang":
+        return Stream.never
+      case "Fail":
+        return Stream.fail(failure(step.kind, step.retryAfterMillis))
+      case "Die":
+        return Stream.die(step.defect)
+      case "Drop":
+        return Stream.empty
+    }
+  }
+  const model: (typeof Model)["Service"] = {
+    provider: "scripted",
+    model: "scripted",
+    contextWindow: undefined,
+    stream: (request) =>
+      Stream.suspend(() => {
+        const index = requests.length
+        requests.push(request)
+        const answer = typeof script === "function" ? script(request, index) : script[index]
+        if (answer === undefined) return Stream.fail(failure("InvalidRequest"))
+        const steps = answer.flat() as ReadonlyArray<Step>
+        const last = steps.at(-1)
+        const ends = last !== undefined && (last._tag !== "Part" || last.part._tag === "Finish")
+        const all =
+          ends && last._tag !== "Gate"
+            ? steps
+            : [...steps, finish({ input: 10, output: 2, total: 12 }, reasonOf(steps))]
+        openCount++
+        return Stream.flatMap(Stream.fromIterable(all), play).pipe(Stream.ensuring(Effect.sync(() => void openCount--)))
+      })
+  }
+  return {
+    model,
+    layer: Layer.succeed(Model, model),
+    requests,
+    openCount: () => openCount,
+    open: (name) => Effect.asVoid(Deferred.succeed(gateOf(name).opened, undefined)),
+    reached: (name) => Deferred.await(gateOf(name).reached)
+  }
+}
+
+const reasonOf = (steps: ReadonlyArray<Step>) =>
+  steps.some((step) => step._tag === "Part" && step.part._tag === "ToolCall") ? "tool-calls" : "stop"

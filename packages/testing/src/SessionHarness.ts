@@ -1,0 +1,186 @@
+/**
+ * A session under test: scripted model, journal in memory, tools of one line each, and a record of everything it told.
+ *
+ * Events are taken by the session's observer, synchronously and in order, so a test sees them without a fiber of its own and without waiting for a scheduler.
+ */
+import * as Agent from "@spindle/core/Agent"
+import { Approvals, type Decider } from "@spindle/core/ports/Approvals"
+import { Hooks, type HookSet, none } from "@spindle/core/ports/Hooks"
+import { Journal } from "@spindle/core/ports/Journal"
+import type { Model } from "@spindle/core/ports/Model"
+import { SessionObserver } from "@spindle/core/ports/SessionObserver"
+import type { SessionId } from "@spindle/core/protocol/Ids"
+import * as Op from "@spindle/core/protocol/Op"
+import {
+  defaults,
+  SessionConfig,
+  SessionPolicy,
+  type SessionChoices,
+  type SessionTunables
+} from "@spindle/core/protocol/SessionConfig"
+import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/protocol/SessionError"
+import * as SessionEvent from "@spindle/core/protocol/SessionEvent"
+import { Session } from "@spindle/core/Session"
+import { Turn } from "@spindle/core/Turn"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Tool from "effect/ai/Tool"
+import * as Toolkit from "effect/ai/Toolkit"
+import * as ScriptedModel from "./ScriptedModel.ts"
+
+/** A tool of a test: what it does with its arguments, and its policy (default: allowed, parallel). */
+export interface TestTool {
+  readonly run: (params: { readonly [key: string]: unknown }, callId: string) => Effect.Effect<unknown, unknown, Turn>
+  readonly policy?: Partial<Agent.ToolPolicy>
+  /** The fields of its arguments; by default any. */
+  readonly parameters?: Schema.Struct.Fields
+}
+
+/** What a harness is made of; everything has a default. */
+export interface HarnessOptions {
+  readonly script?: ScriptedModel.Script
+  readonly tools?: { readonly [name: string]: TestTool }
+  readonly instructions?: string
+  readonly config?: Partial<SessionTunables>
+  readonly policy?: SessionChoices
+  readonly hooks?: Partial<HookSet>
+  readonly approvals?: Decider
+  /** Opens this session again; needs a `journal` that has it. */
+  readonly resume?: SessionId
+  /** The journals; by default new ones in memory. */
+  readonly journal?: (typeof Journal)["Service"]
+}
+
+/** A session under test. */
+export interface SessionHarness {
+  readonly session: Session["Service"]
+  readonly model: ScriptedModel.ScriptedModel
+  /** Everything that was told so far, in order. */
+  readonly events: ReadonlyArray<SessionEvent.SessionEvent>
+  /** The records among them. */
+  readonly records: () => ReadonlyArray<SessionEvent.Record>
+  /** The tags of the records, in order; for assertions on sequences. */
+  readonly tags: () => ReadonlyArray<string>
+  /** Waits for an event, past or to come. */
+  readonly awaitEvent: <E extends SessionEvent.SessionEvent>(
+    is: (event: SessionEvent.SessionEvent) => event is E
+  ) => Effect.Effect<E>
+  /** Submits a text, and answers the receipt. */
+  readonly submit: (text: string) => Effect.Effect<Op.Receipt, JournalFailed>
+  /** Submits a text and waits until the session is idle; answers the last terminal record. */
+  readonly run: (text: string) => Effect.Effect<SessionEvent.Terminal, JournalFailed>
+  /** The requests that the model got. */
+  readonly requests: ReadonlyArray<Parameters<(typeof Model)["Service"]["stream"]>[0]>
+}
+
+/** Whether an event has a tag; for `awaitEvent`. */
+export const tagged =
+  <Tag extends SessionEvent.SessionEvent["_tag"]>(tag: Tag) =>
+  (event: SessionEvent.SessionEvent): event is Extract<SessionEvent.SessionEvent, { readonly _tag: Tag }> =>
+    event._tag === tag
+
+/** Makes journals in memory that outlive one harness, for tests that resume. */
+export const memoryJournal: Effect.Effect<(typeof Journal)["Service"], never, Scope.Scope> = Effect.map(
+  Layer.build(Journal.layerMemory()),
+  (context) => Context.get(context, Journal)
+)
+
+/** Makes a session under test in the current scope; closing the scope closes it. */
+export const make = Effect.fnUntraced(function* (options: HarnessOptions = {}) {
+  const model = ScriptedModel.make(options.script ?? [])
+  const journal = options.journal ?? (yield* memoryJournal)
+  const log = eventLog()
+  const { agent, handlers } = agentOf(options.tools ?? {}, options.instructions)
+  const services = yield* Layer.build(Layer.mergeAll(model.layer, handlers))
+  const session: Session["Service"] = yield* Session.make(
+    agent,
+    options.resume === undefined ? {} : { resume: options.resume }
+  ).pipe(
+    Effect.provideService(Journal, journal),
+    Effect.provideService(SessionConfig, { ...defaults, ...options.config }),
+    Effect.provideService(Hooks, { ...none, ...options.hooks }),
+    Effect.provideService(SessionObserver, { onEvent: (_, event) => log.add(event) }),
+    options.policy === undefined ? (made) => made : Effect.provideService(SessionPolicy, options.policy),
+    options.approvals === undefined ? (made) => made : Effect.provideService(Approvals, options.approvals),
+    Effect.provideContext(services)
+  ) as Effect.Effect<Session["Service"], SessionNotFound | SessionBusy | JournalFailed, Scope.Scope>
+  const submit = (text: string) => session.submit(Op.userInput(text))
+  const harness: SessionHarness = {
+    session,
+    model,
+    events: log.events,
+    records: () => log.events.filter(SessionEvent.isRecord),
+    tags: () => log.events.filter(SessionEvent.isRecord).map((event) => event._tag),
+    awaitEvent: log.awaitEvent,
+    submit,
+    run: (text) =>
+      Effect.gen(function* () {
+        yield* submit(text)
+        yield* session.awaitIdle
+        return log.events.findLast(SessionEvent.isTerminal)!
+      }),
+    requests: model.requests
+  }
+  return harness
+})
+
+const eventLog = () => {
+  const events: Array<SessionEvent.SessionEvent> = []
+  const waiters = new Set<(event: SessionEvent.SessionEvent) => void>()
+  const awaitEvent = <E extends SessionEvent.SessionEvent>(
+    is: (event: SessionEvent.SessionEvent) => event is E
+  ): Effect.Effect<E> =>
+    Effect.callback<E>((resume) => {
+      const past = events.find(is)
+      if (past !== undefined) return resume(Effect.succeed(past))
+      const waiter = (event: SessionEvent.SessionEvent) => {
+        if (!is(event)) return
+        waiters.delete(waiter)
+        resume(Effect.succeed(event))
+      }
+      waiters.add(waiter)
+      return Effect.sync(() => void waiters.delete(waiter))
+    })
+  const add = (event: SessionEvent.SessionEvent) => {
+    events.push(event)
+    for (const waiter of [...waiters]) waiter(event)
+  }
+  return { events, awaitEvent, add }
+}
+
+const agentOf = (tools: { readonly [name: string]: TestTool }, instructions: string | undefined) => {
+  const made = Object.entries(tools).map(([name, { parameters }]) =>
+    Tool.make(name, {
+      description: name,
+      parameters: parameters === undefined ? Schema.Record(Schema.String, Schema.Unknown) : Schema.Struct(parameters),
+      success: Schema.Unknown,
+      failure: Schema.Unknown,
+      dependencies: [Turn]
+    })
+  )
+  const toolkit = Toolkit.make(...made)
+  const handlers = toolkit.toLayer(
+    Object.fromEntries(
+      Object.entries(tools).map(([name, { run }]) => [
+        name,
+        (params: { readonly [key: string]: unknown }, context: { readonly toolCallId?: string }) =>
+          run(params, context.toolCallId ?? "")
+      ])
+    ) as never
+  ) as Layer.Layer<never>
+  const policies = Object.fromEntries(
+    Object.entries(tools).map(([name, { policy }]) => [
+      name,
+      { approval: "allow" as const, concurrency: "parallel" as const, ...policy }
+    ])
+  )
+  const agent = Agent.make({
+    toolkit,
+    approvals: policies as never,
+    ...(instructions === undefined ? {} : { instructions })
+  }) as Agent.Agent
+  return { agent, handlers }
+}

@@ -1,0 +1,24 @@
+// Bundles packages/cli into one file, packages/cli/dist/spindle.js: it starts in a third of the time (docs/decisions/0005-argument-parsing.md).
+import { readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { build } from "esbuild"
+
+const cli = fileURLToPath(new URL("../packages/cli/", import.meta.url))
+const { version } = JSON.parse(readFileSync(`${cli}package.json`, "utf8"))
+
+await build({
+  entryPoints: [`${cli}src/main.ts`],
+  outfile: `${cli}dist/spindle.js`,
+  bundle: true,
+  platform: "node",
+  target: "node22",
+  format: "esm",
+  // packages are taken from their sources, so that a bundle is never older than they are
+  conditions: ["spindle-source"],
+  define: { __SPINDLE_VERSION__: JSON.stringify(version) },
+  // some dependencies are CommonJS and call require
+  banner: {
+    js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);'
+  },
+  logLevel: "warning"
+})
