@@ -1,4 +1,4 @@
-// Bundles packages/cli into one file, packages/cli/dist/spindle.js: it starts in a third of the time (docs/decisions/0005-argument-parsing.md).
+// Bundles packages/cli into one file, packages/cli/dist/spindle.js, for its start-up time (docs/decisions/0005-argument-parsing.md).
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { build } from "esbuild"

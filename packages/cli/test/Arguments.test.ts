@@ -35,11 +35,36 @@ describe("parse", () => {
 
   it("takes the command line of the reference's SDK, resume last", () => {
     const command = exec(
-      ...["exec", "--experimental-json", "--config", 'model_reasoning_summary="none"'],
-      ...["--config", "sandbox_workspace_write.exclude_slash_tmp=true", "--model", "mock-model"],
-      ...["--thread-source", "sdk", "--sandbox", "workspace-write", "--cd", "/w", "--add-dir", "/a", "--add-dir", "/b"],
-      ...["--skip-git-repo-check", "--output-schema", "/t/schema.json", "--cyber-access-program"],
-      ...["--config", 'approval_policy="never"', "resume", "01a1fce4", "--image", "/t/dot.png", "--image", "/t/b.png"]
+      "exec",
+      "--experimental-json",
+      "--config",
+      'model_reasoning_summary="none"',
+      "--config",
+      "sandbox_workspace_write.exclude_slash_tmp=true",
+      "--model",
+      "mock-model",
+      "--thread-source",
+      "sdk",
+      "--sandbox",
+      "workspace-write",
+      "--cd",
+      "/w",
+      "--add-dir",
+      "/a",
+      "--add-dir",
+      "/b",
+      "--skip-git-repo-check",
+      "--output-schema",
+      "/t/schema.json",
+      "--cyber-access-program",
+      "--config",
+      'approval_policy="never"',
+      "resume",
+      "01a1fce4",
+      "--image",
+      "/t/dot.png",
+      "--image",
+      "/t/b.png"
     )
     assert.deepStrictEqual(command, {
       _tag: "Exec",

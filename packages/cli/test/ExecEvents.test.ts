@@ -147,8 +147,14 @@ describe("the reference's lines", () => {
     const detail = "stream disconnected before completion: Transport error: network error: error decoding response body"
     const retry = (attempt: number) =>
       record({
-        ...{ _tag: "ModelRetrying", turnId, requestId, attempt, maxAttempts: 2 },
-        ...{ delayMillis: 200, kind: "Disconnected", detail }
+        _tag: "ModelRetrying",
+        turnId,
+        requestId,
+        attempt,
+        maxAttempts: 2,
+        delayMillis: 200,
+        kind: "Disconnected",
+        detail
       })
     assert.deepStrictEqual(
       lines([
@@ -157,8 +163,11 @@ describe("the reference's lines", () => {
         retry(1),
         retry(2),
         record({
-          ...{ _tag: "TurnFailed", turnId, error: { tag: "ModelFailed", message: detail } },
-          ...{ kept: [], usage: usage(0, 0) }
+          _tag: "TurnFailed",
+          turnId,
+          error: { tag: "ModelFailed", message: detail },
+          kept: [],
+          usage: usage(0, 0)
         })
       ]),
       [
@@ -221,8 +230,16 @@ describe("step", () => {
 
   it("ends an aborted turn as interrupted, with the reason", () => {
     const aborted = record({
-      ...{ _tag: "TurnAborted", turnId, reason: "Interrupted", requestedAt: 0, returned: [], kept: [], dropped: [] },
-      ...{ stragglers: [], keptProcesses: [], usage: usage(1, 1) }
+      _tag: "TurnAborted",
+      turnId,
+      reason: "Interrupted",
+      requestedAt: 0,
+      returned: [],
+      kept: [],
+      dropped: [],
+      stragglers: [],
+      keptProcesses: [],
+      usage: usage(1, 1)
     })
     assert.deepStrictEqual(
       lines([started, item({ _tag: "AssistantMessage", text: "hal", partial: "aborted" }), aborted]).slice(2),

@@ -14,6 +14,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Agent } from "./Agent.ts"
+import * as modelLoop from "./internal/modelLoop.ts"
 import * as Opening from "./internal/opening.ts"
 import type { Kernel } from "./internal/kernel.ts"
 import * as Processes from "./internal/processes.ts"
@@ -37,7 +38,6 @@ import type { SessionEvent } from "./protocol/SessionEvent.ts"
 import type { TokenUsage } from "./protocol/TokenUsage.ts"
 import type { TraceContext } from "./protocol/TraceContext.ts"
 import * as History from "./rules/History.ts"
-import * as RegularTask from "./tasks/RegularTask.ts"
 import type { Task } from "./Task.ts"
 import * as TaskSupervisor from "./TaskSupervisor.ts"
 import type { Turn } from "./Turn.ts"
@@ -160,7 +160,7 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
   const kernel = yield* makeKernel(sessionId, options, writer, clock, newId)
   yield* Effect.acquireRelease(Effect.void, () => close(kernel.value, kernel.subscribers))
   yield* Opening.open(kernel.value, writer.opened, options)
-  const regular = { task: RegularTask.make(agent), services }
+  const regular = { task: modelLoop.task(agent), services }
   return service(kernel.value, kernel.subscribers, writer, Submissions.make(kernel.value, regular))
 })
 

@@ -99,4 +99,5 @@ const listen = (server: Server): Effect.Effect<void, ListenFailed> =>
 const close = (server: Server): Effect.Effect<void> =>
   Effect.callback((resume) => {
     server.close(() => resume(Effect.void))
+    server.closeAllConnections()
   })

@@ -110,7 +110,7 @@ const readText = Effect.fnUntraced(function* (path: string, target: string) {
   const refuse = (detail: string) => new Patch.PatchError({ path, detail })
   const bytes = yield* fileSystem.readFile(target).pipe(
     Effect.map((content): Uint8Array | undefined => content),
-    Effect.catchReason("PlatformError", "NotFound", () => Effect.succeed(undefined)),
+    Effect.catchReason("PlatformError", "NotFound", () => Effect.undefined),
     Effect.mapError((error) =>
       refuse(`cannot be read: ${error.reason._tag === "BadResource" ? "it is no file" : error.reason._tag}`)
     )

@@ -132,7 +132,7 @@ const start = (host: Host, spec: ProcessSpec): Effect.Effect<Process, ProcessFai
       host.groups.set(spec.processId, group)
       const pipe = yield* OutputPipe.make(handle.all)
       yield* FiberSet.run(host.fibers, pipe.pump)
-      yield* FiberSet.run(host.fibers, watch(host, group, handle, pipe))
+      yield* FiberSet.run(host.fibers, watch(host, group, { handle, pipe }))
       if (host.isClosed) yield* beginEnd(host, group, unattendedGraceMillis)
       // a caller that was interrupted meanwhile never learns of this process
       yield* Effect.onInterrupt(restore(Effect.void), () => beginEnd(host, group, unattendedGraceMillis))
@@ -183,15 +183,14 @@ const thrown = (spec: ProcessSpec, defect: unknown): Effect.Effect<never, Proces
 const watch = Effect.fnUntraced(function* (
   host: Host,
   group: Group,
-  handle: ChildProcessHandle,
-  pipe: OutputPipe.OutputPipe
+  from: { readonly handle: ChildProcessHandle; readonly pipe: OutputPipe.OutputPipe }
 ) {
-  const exit = yield* Effect.matchEager(handle.exitCode, {
+  const exit = yield* Effect.matchEager(from.handle.exitCode, {
     onSuccess: (exitCode): ProcessExit => ({ exitCode }),
     onFailure: signalled
   })
   Deferred.doneUnsafe(group.exit, Effect.succeed(exit))
-  yield* FiberSet.run(host.fibers, pipe.ended)
+  yield* FiberSet.run(host.fibers, from.pipe.ended)
   // seldom, since descendants may live for days; `end` looks for itself
   for (let delay = 100; !(yield* hasGone(host, group)); delay = Math.min(delay * 2, 10_000)) {
     yield* Effect.timeoutOption(Deferred.await(group.gone), delay)
@@ -204,13 +203,14 @@ const signalled = (error: PlatformError): ProcessExit => {
   return signal === undefined ? { exitCode: null } : { exitCode: null, signal }
 }
 
-/**
- * Looks twice: a process in the middle of `execve` shows an empty environment for a moment and would be missed.
- */
+/** Looks twice at least: a process that forks and exits while the table is read may hide its child from one look. */
 const hasGone = Effect.fnUntraced(function* (host: Host, group: Group) {
-  if ((yield* look(host, group)) !== undefined) return false
-  yield* Effect.sleep(5)
-  if ((yield* look(host, group)) !== undefined) return false
+  for (let looks = 0, isSure = false; looks < 2 || !isSure; looks++) {
+    if (looks > 0) yield* Effect.sleep(5)
+    const found = yield* look(host, group)
+    if (isAlive(found)) return false
+    isSure = found.isSure
+  }
   yield* forget(host, group)
   return true
 })
@@ -219,8 +219,10 @@ const look = Effect.fnUntraced(function* (host: Host, group: Group) {
   const found = yield* host.find(group.groupId, group.processId)
   // from now on the number of the group may be given to somebody else
   if (!found.inGroup && Deferred.isDoneUnsafe(group.exit)) group.groupId = undefined
-  return found.inGroup || found.carriers.length > 0 ? found : undefined
+  return found
 })
+
+const isAlive = (found: ProcessTable.Found): boolean => found.inGroup || found.carriers.length > 0
 
 const forget = (host: Host, group: Group): Effect.Effect<void> =>
   Effect.suspend(() => {
@@ -255,7 +257,7 @@ const endGroup = Effect.fnUntraced(function* (host: Host, group: Group) {
   const asked = new Set<number>()
   for (let delay = 5; ; delay = Math.min(delay * 2, 50)) {
     const found = yield* look(host, group)
-    if (found === undefined) {
+    if (!isAlive(found)) {
       if (yield* hasGone(host, group)) return
       continue
     }

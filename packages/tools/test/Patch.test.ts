@@ -153,6 +153,13 @@ describe("plan", () => {
     })
   )
 
+  it.effect("an empty side of a change is numbered by the line before it", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual((yield* update("x\n", "@@", "+y")).changes[0]!.diff, ["@@ -1,0 +2 @@", "+y"])
+      assert.deepStrictEqual((yield* update("x\n", "@@", "-x")).changes[0]!.diff, ["@@ -1 +0,0 @@", "-x"])
+    })
+  )
+
   it.effect("a header chooses among equal lines, and headers nest", () =>
     Effect.gen(function* () {
       const file = "class A\n  f()\n    x\nclass B\n  f()\n    x\n"

@@ -3,14 +3,20 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { Agent } from "../Agent.ts"
 import { Hooks } from "../ports/Hooks.ts"
+import type { Model } from "../ports/Model.ts"
 import { ModelFailed } from "../protocol/SessionError.ts"
 import { SessionConfig, type SessionTunables } from "../protocol/SessionConfig.ts"
+import * as Task from "../Task.ts"
 import { Turn } from "../Turn.ts"
 import { millis } from "./kernel.ts"
 import * as ToolCalls from "./toolCalls.ts"
 
+/** The regular task of an agent; see `RegularTask.make`. */
+export const task = <R>(agent: Agent<R>): Task.Task<string | undefined, ModelFailed, R | Turn | Model> =>
+  Task.make("regular", run(agent), { spanName: "session_task.turn", steerable: true })
+
 /** Runs the loop; answers the last text of the model. */
-export const run = <R>(agent: Agent<R>) =>
+const run = <R>(agent: Agent<R>) =>
   Effect.gen(function* () {
     const turn = yield* Turn
     const hooks = yield* Hooks

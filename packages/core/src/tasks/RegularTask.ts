@@ -2,11 +2,11 @@
  * The task that answers a user: the model loop over the agent's instructions and tools. Its turn carries the input that waits for it, can be steered,
  * and ends when the model has nothing left to do and nothing waits.
  */
-import type * as Agent from "../Agent.ts"
+import type { Agent } from "../Agent.ts"
 import * as modelLoop from "../internal/modelLoop.ts"
 import type { Model } from "../ports/Model.ts"
 import type { ModelFailed } from "../protocol/SessionError.ts"
-import * as Task from "../Task.ts"
+import type { Task } from "../Task.ts"
 import type { Turn } from "../Turn.ts"
 
 /**
@@ -15,5 +15,4 @@ import type { Turn } from "../Turn.ts"
  * **Errors**: `ModelFailed` when the model could not be used, after the retries of `SessionConfig`. **Interruption**: what the model said and
  * every finished tool result is in the history; calls that were open get a result that says so.
  */
-export const make = <R>(agent: Agent.Agent<R>): Task.Task<string | undefined, ModelFailed, R | Turn | Model> =>
-  Task.make("regular", modelLoop.run(agent), { spanName: "session_task.turn", steerable: true })
+export const make: <R>(agent: Agent<R>) => Task<string | undefined, ModelFailed, R | Turn | Model> = modelLoop.task

@@ -14,6 +14,11 @@ export interface Found {
   readonly members: ReadonlyArray<number>
   /** The carriers of the marker outside the group; empty on a host without `/proc`. */
   readonly carriers: ReadonlyArray<number>
+  /**
+   * False while some process shows no environment: one in the middle of `execve` does, for a moment, and may be a carrier. One that goes on
+   * showing none really has none.
+   */
+  readonly isSure: boolean
 }
 
 /** Finds the members of a group (none for undefined) and the carriers of a marker. */
@@ -21,6 +26,10 @@ export type Find = (groupId: number | undefined, marker: string) => Effect.Effec
 
 /** How many processes are looked at side by side. */
 const width = 16
+/** How many looks a process has to show no environment until it is believed to have none. */
+const emptyCount = 10
+/** The flag of a kernel thread, which has no environment and no parent among ours. */
+const kernelThread = 0x00200000
 
 /** Finds by `/proc` where there is one; elsewhere only a group can be found. */
 export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSystem, signals: Signals["Service"]) {
@@ -32,21 +41,26 @@ const byGroup =
   (signals: Signals["Service"]): Find =>
   (groupId) =>
     groupId === undefined
-      ? Effect.succeed({ inGroup: false, members: [], carriers: [] })
-      : Effect.map(signals.send(-groupId, 0), (inGroup) => ({ inGroup, members: [], carriers: [] }))
+      ? Effect.succeed({ inGroup: false, members: [], carriers: [], isSure: true })
+      : Effect.map(signals.send(-groupId, 0), (inGroup) => ({ inGroup, members: [], carriers: [], isSure: true }))
 
-const byTable = (fileSystem: FileSystem.FileSystem): Find =>
-  Effect.fnUntraced(function* (groupId, marker) {
+const byTable = (fileSystem: FileSystem.FileSystem): Find => {
+  let empty = new Map<number, number>()
+  return Effect.fnUntraced(function* (groupId, marker) {
     const entry = `\0${markerName}=${marker}\0`
     const members: Array<number> = []
     const carriers: Array<number> = []
+    const nowEmpty = new Map<number, number>()
     const look = Effect.fnUntraced(function* (pid: number) {
       const stat = yield* contents(fileSystem, `/proc/${pid}/stat`)
+      if (stat === undefined) return
       // the second field is the program's name in parentheses and may hold anything
-      const [state, , group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ", 3)
-      if (state === undefined || group === undefined || state === "Z" || state === "X") return
-      if (Number(group) === groupId) members.push(pid)
-      else if (`\0${yield* contents(fileSystem, `/proc/${pid}/environ`)}`.includes(entry)) carriers.push(pid)
+      const [state, , group, , , , flags] = stat.slice(stat.lastIndexOf(")") + 2).split(" ", 7)
+      if (state === "Z" || state === "X") return
+      if (Number(group) === groupId) return void members.push(pid)
+      const environment = yield* contents(fileSystem, `/proc/${pid}/environ`)
+      if (environment === "" && (Number(flags) & kernelThread) === 0) nowEmpty.set(pid, (empty.get(pid) ?? 0) + 1)
+      if (`\0${environment}`.includes(entry)) carriers.push(pid)
     })
     const names = yield* Effect.orDie(fileSystem.readDirectory("/proc"))
     yield* Effect.forEach(
@@ -54,12 +68,15 @@ const byTable = (fileSystem: FileSystem.FileSystem): Find =>
       (name) => look(Number(name)),
       { concurrency: width, discard: true }
     )
-    return { inGroup: members.length > 0, members, carriers }
+    empty = nowEmpty
+    const isSure = Array.from(empty.values()).every((count) => count >= emptyCount)
+    return { inGroup: members.length > 0, members, carriers, isSure }
   })
+}
 
-/** A file of `/proc`; empty when its process is gone or another user's, neither of which can be one of ours. */
-const contents = (fileSystem: FileSystem.FileSystem, path: string): Effect.Effect<string> =>
-  Effect.orElseSucceed(fileSystem.readFileString(path), () => "")
+/** A file of `/proc`; undefined when its process is gone or another user's, neither of which can be one of ours. */
+const contents = (fileSystem: FileSystem.FileSystem, path: string): Effect.Effect<string | undefined> =>
+  Effect.orElseSucceed(fileSystem.readFileString(path), () => undefined)
 
 const readable = (fileSystem: FileSystem.FileSystem, path: string): Effect.Effect<boolean> =>
   Effect.isSuccess(fileSystem.access(path, { readable: true }))

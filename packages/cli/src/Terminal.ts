@@ -1,0 +1,177 @@
+/**
+ * The driver of a transcript: writes it to a stream, draws the line that says what is awaited, and asks for approvals with a key press.
+ *
+ * It owns the timer of that line and, while it asks, the keyboard. A stream that is no terminal gets plain text, no such line, and nobody is asked.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import { type ApprovalRequest, type Decider, denyAll } from "@spindle/core/ports/Approvals"
+import type { SessionId } from "@spindle/core/protocol/Ids"
+import type { Decision } from "@spindle/core/protocol/Op"
+import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import * as Ansi from "./Ansi.ts"
+import type { ColorMode } from "./Flags.ts"
+import * as Transcript from "./Transcript.ts"
+
+/** Where to write: `process.stdout` is one. */
+export interface Output {
+  readonly isTTY?: boolean
+  readonly columns?: number
+  readonly write: (text: string) => unknown
+}
+
+/** Where keys come from: `process.stdin` is one. */
+export interface Keyboard {
+  readonly isTTY?: boolean
+  readonly setRawMode?: (raw: boolean) => unknown
+  readonly on: (event: "data", listener: (bytes: Uint8Array | string) => void) => unknown
+  readonly off: (event: "data", listener: (bytes: Uint8Array | string) => void) => unknown
+  readonly resume: () => unknown
+  readonly pause: () => unknown
+}
+
+/** What a terminal is made from. `onCtrlC` stands for SIGINT, which a terminal does not send while a key is awaited. */
+export interface Options {
+  readonly sessionId: SessionId
+  readonly output: Output
+  readonly keyboard: Keyboard
+  readonly color: ColorMode
+  readonly env: { readonly [name: string]: string | undefined }
+  readonly onCtrlC: () => void
+}
+
+/** A terminal that shows one session. */
+export interface Terminal {
+  /** Whether somebody can be asked: input and output are a terminal. */
+  readonly isAttended: boolean
+  /** Shows an event. To be called in order. **Interruption**: shows all of it or nothing. */
+  readonly show: (event: SessionEvent) => Effect.Effect<void>
+  /** Shows a line of the program's own. */
+  readonly say: (line: string) => Effect.Effect<void>
+  /**
+   * Asks the person, one question at a time: y once, a for the session, n no, q no and stop the turn. What was typed before a question stood there does not
+   * answer it. With nobody to ask it denies. **Interruption**: gives the keyboard back.
+   */
+  readonly decider: Decider
+}
+
+/** How many milliseconds the keyboard is emptied before a question can be answered. */
+const typedAheadMillis = 100
+const frameMillis = 100
+const eraseLine = "\r\x1b[2K"
+
+const keys: { readonly [key: string]: Decision } = {
+  y: { _tag: "Approved", scope: "once" },
+  a: { _tag: "Approved", scope: "session" },
+  n: { _tag: "Denied", reason: "rejected by user" },
+  q: { _tag: "Abort" }
+}
+const choices = "  [y] once  [a] for this session  [n] no  [q] no, and stop "
+
+/** Makes a terminal. When the scope closes, the line of what is awaited is taken away. */
+export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { color, env, keyboard, output, sessionId } = options
+    const isTerminal = output.isTTY === true && env["TERM"] !== "dumb"
+    const isAttended = isTerminal && keyboard.isTTY === true && keyboard.setRawMode !== undefined
+    const columns = () => (output.isTTY === true ? output.columns || 80 : 120)
+    const useColor = Ansi.usesColor(color, output.isTTY === true, env)
+    let state = Transcript.begin({ sessionId, color: useColor, columns: columns() })
+    let drawn = false
+    let asking = false
+    let prompted = false
+
+    const erase = () => {
+      if (drawn || prompted) output.write(eraseLine)
+      drawn = false
+    }
+    const write = ([next, text]: readonly [Transcript.TranscriptState, string]) => {
+      state = next
+      if (text === "") return
+      erase()
+      output.write(text)
+      // what happens meanwhile goes above the choices
+      if (prompted) output.write(`${state.atLineStart ? "" : "\n"}${choices}`)
+    }
+    const draw = (nowMillis: number) => {
+      if (asking) return
+      const line = Transcript.status(state, nowMillis)
+      if (line === undefined) return erase()
+      output.write(eraseLine + Ansi.palette(useColor).dim(line))
+      drawn = true
+    }
+    const resize = () => {
+      if (state.options.columns !== columns()) state = { ...state, options: { ...state.options, columns: columns() } }
+    }
+    if (isTerminal) {
+      const frame = Effect.map(Clock.currentTimeMillis, (now) => {
+        resize()
+        draw(now)
+      })
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(frameMillis), frame)))
+      yield* Effect.addFinalizer(() => Effect.sync(erase))
+    }
+
+    const oneByOne = yield* Semaphore.make(1)
+    const ask = (request: ApprovalRequest) =>
+      Effect.acquireUseRelease(
+        Effect.sync(() => {
+          asking = true
+          erase()
+          write(Transcript.question(state, request))
+          return listen(keyboard, options.onCtrlC)
+        }),
+        (heard) =>
+          Effect.sleep(typedAheadMillis).pipe(
+            Effect.andThen(
+              Effect.sync(() => {
+                output.write(choices)
+                prompted = true
+              })
+            ),
+            Effect.andThen(heard.key),
+            Effect.map((key) => keys[key]!)
+          ),
+        (heard) =>
+          Effect.sync(() => {
+            heard.stop()
+            if (prompted) output.write("\n")
+            prompted = false
+            asking = false
+          })
+      )
+    return {
+      isAttended,
+      show: (event) => Effect.sync(() => write(Transcript.step(state, event))),
+      say: (line) => Effect.sync(() => write([state, `${state.atLineStart ? "" : "\n"}${line}\n`])),
+      decider: isAttended
+        ? { decide: (request) => oneByOne.withPermits(1)(ask(request)) }
+        : denyAll("nobody is there to ask")
+    }
+  })
+
+/** Takes the keyboard. `key` waits for the next of the known keys that is pressed from then on. */
+const listen = (keyboard: Keyboard, onCtrlC: () => void) => {
+  let heard: ((key: string) => void) | undefined
+  const onData = (bytes: Uint8Array | string) => {
+    for (const key of typeof bytes === "string" ? bytes : new TextDecoder().decode(bytes)) {
+      if (key === "\x03") onCtrlC()
+      else if (Object.hasOwn(keys, key.toLowerCase())) heard?.(key.toLowerCase())
+    }
+  }
+  keyboard.setRawMode?.(true)
+  keyboard.on("data", onData)
+  keyboard.resume()
+  return {
+    key: Effect.callback<string>((resume) => {
+      heard = (key) => resume(Effect.succeed(key))
+    }),
+    stop: () => {
+      keyboard.off("data", onData)
+      keyboard.setRawMode?.(false)
+      keyboard.pause()
+    }
+  }
+}

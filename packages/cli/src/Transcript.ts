@@ -1,0 +1,316 @@
+/**
+ * What a person sees of a session: a pure fold from its events to text, with colours or without.
+ *
+ * The text only ever grows at its end; the line that changes while something is awaited is {@link status}, which the driver draws below and takes away
+ * again. Whatever comes from a model, a command or a file goes through `Ansi.visible`.
+ */
+import type { ApprovalRequest } from "@spindle/core/ports/Approvals"
+import type { CallId, ItemId, ProcessId, RequestId, SessionId } from "@spindle/core/protocol/Ids"
+import type { Item } from "@spindle/core/protocol/Item"
+import type { RequestOpened, RequestSettled, SessionEvent, Terminal } from "@spindle/core/protocol/SessionEvent"
+import * as TokenUsage from "@spindle/core/protocol/TokenUsage"
+import * as Ansi from "./Ansi.ts"
+import * as Folded from "./internal/foldedOutput.ts"
+import * as Question from "./internal/question.ts"
+import * as ToolCalls from "./internal/toolCalls.ts"
+
+/** How to show. `columns` is the width of the terminal. */
+export interface TranscriptOptions {
+  readonly sessionId: SessionId
+  readonly color: boolean
+  readonly columns: number
+}
+
+interface OpenCall {
+  readonly call: ToolCalls.Call
+  readonly output: Folded.Folded
+  readonly exitCode: number | null | undefined
+  readonly at: number
+}
+
+/** The state of the fold. Not changed by {@link step}. */
+export interface TranscriptState {
+  readonly options: TranscriptOptions
+  /** The text whose last line is still open. */
+  readonly text: ItemId | undefined
+  /** How much of each unfinished text is shown, in UTF-16 code units. */
+  readonly told: ReadonlyMap<ItemId, number>
+  readonly atLineStart: boolean
+  readonly last: "nothing" | "text" | "call"
+  /** The call that the end of the transcript is about. */
+  readonly shown: CallId | undefined
+  readonly asked: ReadonlySet<RequestId>
+  readonly calls: ReadonlyMap<CallId, OpenCall>
+  readonly processes: ReadonlyMap<ProcessId, CallId>
+  readonly usage: TokenUsage.TokenUsage
+  readonly startedAt: number | undefined
+}
+
+type Step = readonly [state: TranscriptState, text: string]
+
+/** The state before the first event. */
+export const begin = (options: TranscriptOptions): TranscriptState => ({
+  options,
+  text: undefined,
+  told: new Map(),
+  atLineStart: true,
+  last: "nothing",
+  shown: undefined,
+  asked: new Set(),
+  calls: new Map(),
+  processes: new Map(),
+  usage: TokenUsage.zero,
+  startedAt: undefined
+})
+
+/** What an event adds to the transcript. */
+export const step = (state: TranscriptState, event: SessionEvent): Step => {
+  const { red, yellow } = Ansi.palette(state.options.color)
+  switch (event._tag) {
+    case "TurnStarted":
+      return [{ ...state, startedAt: event.at, usage: TokenUsage.zero }, ""]
+    case "TextDelta":
+      return delta(state, event, "text")
+    case "ReasoningDelta":
+      return delta(state, event, "thought")
+    case "ItemRecorded":
+      return item(state, event.item, event.at)
+    case "ToolOutput":
+      return [changeCall(state, event.callId, (call) => ({ ...call, output: Folded.add(call.output, event) })), ""]
+    case "ProcessStarted": {
+      if (event.callId === undefined) return [state, ""]
+      const processes = new Map(state.processes).set(event.processId, event.callId)
+      return header({ ...state, processes }, event.callId)
+    }
+    case "ProcessEnded": {
+      const callId = state.processes.get(event.processId)
+      if (callId === undefined) return [state, ""]
+      return [changeCall(state, callId, (call) => ({ ...call, exitCode: event.exitCode })), ""]
+    }
+    case "RequestOpened":
+      return question(state, event)
+    case "RequestSettled":
+      return lines(state, [settled(state, event)])
+    case "ModelRetrying": {
+      const again = `trying again in ${Ansi.duration(event.delayMillis)} (${event.attempt}/${event.maxAttempts})`
+      return lines(state, [yellow(`! ${Ansi.visible(event.detail)}; ${again}`)])
+    }
+    case "ModelResponded":
+      return [{ ...state, usage: TokenUsage.add(state.usage, event.usage) }, ""]
+    case "InputBlocked":
+      return lines(state, [
+        yellow(`! the input was not accepted${event.reason === undefined ? "" : `: ${Ansi.visible(event.reason)}`}`)
+      ])
+    case "SessionResumed": {
+      const kept = event.cutFile === undefined ? "" : `, kept in ${Ansi.visible(event.cutFile)}`
+      return event.cutBytes === 0
+        ? [state, ""]
+        : lines(state, [yellow(`! the journal was damaged: its last ${event.cutBytes} bytes were cut${kept}`)])
+    }
+    case "Warning":
+      return lines(state, [yellow(`! ${Ansi.visible(event.message)}`)])
+    case "StragglerEnded":
+      return lines(state, [
+        yellow(
+          `! ${event.straggler.kind} ${Ansi.visible(event.straggler.name)} has ended after ${Ansi.duration(event.afterMillis)}`
+        )
+      ])
+    case "SessionFailed":
+      return lines({ ...state, startedAt: undefined }, [red(`✗ ${Ansi.visible(event.message)}`)])
+    case "TurnCompleted":
+    case "TurnFailed":
+    case "TurnAborted":
+      return summary(state, event)
+    case "SessionStarted":
+    case "InputAccepted":
+    case "ModelRequested":
+    case "Unknown":
+      return [state, ""]
+  }
+}
+
+/** What is asked, in full; once for each request, whether it is told by an event or by whoever answers. */
+export const question = (
+  state: TranscriptState,
+  request: Pick<
+    ApprovalRequest | typeof RequestOpened.Type,
+    "requestId" | "callId" | "kind" | "tool" | "payload" | "path"
+  >
+): Step => {
+  if (state.asked.has(request.requestId)) return [state, ""]
+  const asked = new Set(state.asked).add(request.requestId)
+  const shown = Question.lines(request, Ansi.palette(state.options.color))
+  const [next, text] = lines({ ...state, asked }, [...(state.last === "text" ? [""] : []), ...shown])
+  return [{ ...next, last: "call", shown: request.callId }, text]
+}
+
+/** The line that says what is awaited, without a line break; undefined when nothing is, or when a line of text is still open. */
+export const status = (state: TranscriptState, nowMillis: number): string | undefined => {
+  if (state.startedAt === undefined || !state.atLineStart) return undefined
+  const running = [...state.calls.values()].map(({ call }) => titleOf(call))
+  const more = running.length > 1 ? ` and ${running.length - 1} more` : ""
+  const what = running.length === 0 ? "thinking" : `${Ansi.fit(running[0]!, 40)}${more}`
+  const frame = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"[Math.floor(nowMillis / 100) % 10]!
+  const elapsed = Math.max(0, Math.floor((nowMillis - state.startedAt) / 1_000))
+  const tokens = state.usage.total === 0 ? [] : [`${Ansi.count(state.usage.total)} tokens`]
+  return Ansi.fit(
+    [
+      `${frame} ${what}`,
+      elapsed < 60 ? `${elapsed} s` : Ansi.duration(elapsed * 1_000),
+      ...tokens,
+      "Ctrl-C stops"
+    ].join(" · "),
+    Math.max(10, state.options.columns - 1)
+  )
+}
+
+/** Whole lines, after whatever line is open. */
+const lines = (state: TranscriptState, added: ReadonlyArray<string>): Step => [
+  { ...state, text: undefined, atLineStart: true },
+  `${state.atLineStart ? "" : "\n"}${added.map((line) => `${line}\n`).join("")}`
+]
+
+const changeCall = (state: TranscriptState, callId: CallId, change: (call: OpenCall) => OpenCall): TranscriptState => {
+  const call = state.calls.get(callId)
+  return call === undefined ? state : { ...state, calls: new Map(state.calls).set(callId, change(call)) }
+}
+
+const delta = (
+  state: TranscriptState,
+  { itemId, offset, text }: { readonly itemId: ItemId; readonly offset: number; readonly text: string },
+  kind: "text" | "thought"
+): Step => {
+  const isOpen = state.text === itemId
+  const from = state.told.get(itemId) ?? 0
+  const fresh = offset < from ? text.slice(from - offset) : text
+  if (fresh === "") return [state, ""]
+  const gap = isOpen ? "" : `${state.atLineStart ? "" : "\n"}${state.last === "call" ? "\n" : ""}`
+  const shown = Ansi.visible(fresh)
+  const written = kind === "text" ? shown : Ansi.palette(state.options.color).dim(shown)
+  const told = new Map(state.told).set(itemId, Math.max(from, offset + text.length))
+  const atLineStart = shown.endsWith("\n")
+  return [{ ...state, text: itemId, told, last: "text", shown: undefined, atLineStart }, gap + written]
+}
+
+const item = (state: TranscriptState, recorded: Item, at: number): Step => {
+  switch (recorded._tag) {
+    case "UserMessage":
+    case "DeveloperMessage":
+      return [state, ""]
+    case "Reasoning":
+    case "AssistantMessage": {
+      // what did not come as deltas, and the end of the line
+      const kind = recorded._tag === "Reasoning" ? "thought" : "text"
+      const [next, rest] = delta(state, { itemId: recorded.id, offset: 0, text: recorded.text }, kind)
+      const broken = recorded.partial === "superseded" && recorded.text !== ""
+      const note = broken ? [Ansi.palette(state.options.color).dim("(broken off)")] : []
+      const [last, end] = lines(next, note)
+      const told = new Map(last.told)
+      told.delete(recorded.id)
+      return [{ ...last, told }, rest + end]
+    }
+    case "ToolCall": {
+      const call = { call: recorded, output: Folded.empty, exitCode: undefined, at }
+      return [{ ...state, calls: new Map(state.calls).set(recorded.callId, call) }, ""]
+    }
+    case "ToolResult":
+      return result(state, recorded, at)
+  }
+}
+
+const titleOf = (call: ToolCalls.Call): string => {
+  const command = ToolCalls.commandOf(call)
+  if (command !== undefined) return Ansi.visible(command.replaceAll(/\s+/g, " "))
+  return ToolCalls.patchOf(call) === undefined ? Ansi.visible(call.name) : "patching"
+}
+
+/** What a call is, unless the transcript ends with it. */
+const header = (state: TranscriptState, callId: CallId): Step => {
+  const open = state.calls.get(callId)
+  if (open === undefined || state.shown === callId) return [state, ""]
+  const { call } = open
+  const request = { kind: undefined, tool: call.name, payload: call.params, path: [] }
+  const shown = Question.lines(request, Ansi.palette(state.options.color), state.options.columns)
+  const [next, text] = lines(state, [...(state.last === "text" ? [""] : []), ...shown])
+  return [{ ...next, last: "call", shown: callId }, text]
+}
+
+const result = (state: TranscriptState, recorded: ToolCalls.Result, at: number): Step => {
+  const open = state.calls.get(recorded.callId)
+  if (open === undefined) return [state, ""]
+  const [before, head] = header(state, recorded.callId)
+  const calls = new Map(state.calls)
+  calls.delete(recorded.callId)
+  const { dim, green, red } = Ansi.palette(state.options.color)
+  const indent = (line: string) => `  ${Ansi.fit(line, Math.max(10, state.options.columns - 2))}`
+  const took = Ansi.duration(at - open.at)
+  const output = Folded.lines(open.output).map((line) => dim(indent(line)))
+  const told = Folded.lines(Folded.add(Folded.empty, { offset: 0, text: ToolCalls.outputText(recorded) })).map(indent)
+  const end = ((): ReadonlyArray<string> => {
+    switch (recorded.status) {
+      case "completed": {
+        if (open.exitCode === undefined) return [...told.slice(0, 3).map(dim), green(`  ✓ done · ${took}`)]
+        if (open.exitCode !== 0) return [...output, red(`  ✗ exit ${open.exitCode ?? "by signal"} · ${took}`)]
+        return [...output, green(`  ✓ exit 0 · ${took}`)]
+      }
+      case "failed":
+        return [...output, ...told.map(red), red(`  ✗ failed · ${took}`)]
+      case "denied":
+        return [red("  ✗ not run")]
+      case "aborted":
+        return [...output, red(`  ✗ stopped after ${took}`)]
+      case "unknown":
+        return [red("  ✗ nobody knows how it ended: the program died in it")]
+    }
+  })()
+  const [next, text] = lines({ ...before, calls }, end)
+  return [{ ...next, last: "call", shown: undefined }, head + text]
+}
+
+const settled = (state: TranscriptState, event: typeof RequestSettled.Type): string => {
+  const { green, red } = Ansi.palette(state.options.color)
+  const { decision } = event
+  switch (decision._tag) {
+    case "Approved":
+      return green(`  → allowed ${decision.scope === "once" ? "once" : `for this ${decision.scope}`}`)
+    case "Denied":
+      return red(`  → refused${decision.reason === undefined ? "" : `: ${Ansi.visible(decision.reason)}`}`)
+    case "Abort":
+      return red("  → refused, and the turn is stopped")
+    case "Answered":
+      return green("  → answered")
+    case "Cancelled":
+      return red(`  → not answered (${decision.by})`)
+  }
+}
+
+const summary = (state: TranscriptState, event: Terminal): Step => {
+  const { dim, green, red, yellow } = Ansi.palette(state.options.color)
+  const took = state.startedAt === undefined ? [] : [Ansi.duration(event.at - state.startedAt)]
+  const { input, cachedInput, output, total } = event.usage
+  const cached = cachedInput === 0 ? "" : ` of which ${Ansi.count(cachedInput)} cached`
+  const tokens =
+    total === 0 ? [] : [`${Ansi.count(total)} tokens (in ${Ansi.count(input)}${cached}, out ${Ansi.count(output)})`]
+  const rest = [...took, ...tokens, `session ${state.options.sessionId}`].join(" · ")
+  const added = ((): ReadonlyArray<string> => {
+    switch (event._tag) {
+      case "TurnCompleted":
+        return [`${green("✓ done")} ${dim(`· ${rest}`)}`]
+      case "TurnFailed":
+        return [red(`✗ ${Ansi.visible(event.error.message)}`), `${red("✗ failed")} ${dim(`· ${rest}`)}`]
+      case "TurnAborted": {
+        const late = event.stragglers.map(({ kind, name }) => yellow(`! still ending: ${kind} ${Ansi.visible(name)}`))
+        return [
+          ...late,
+          `${yellow(`■ stopped (${event.reason})`)} ${dim(`· ${rest}`)}`,
+          dim(`resume: spindle exec resume ${state.options.sessionId}`)
+        ]
+      }
+    }
+  })()
+  const [next, text] = lines(state, ["", ...added])
+  return [
+    { ...next, last: "nothing", shown: undefined, startedAt: undefined, calls: new Map(), processes: new Map() },
+    text
+  ]
+}

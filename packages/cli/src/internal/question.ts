@@ -1,0 +1,82 @@
+/** A tool call as lines: what runs, or what somebody is asked about. */
+import * as Ansi from "../Ansi.ts"
+import * as ToolCalls from "./toolCalls.ts"
+
+/** What to show. Without a kind nobody is asked. */
+export interface Shown {
+  readonly kind: "command" | "patch" | "permissions" | "question" | "elicitation" | undefined
+  readonly tool?: string | undefined
+  readonly payload: unknown
+  readonly path: ReadonlyArray<string>
+}
+
+const titles = {
+  command: "Run this command?",
+  patch: "Change these files?",
+  permissions: "Allow this?",
+  question: "A question:",
+  elicitation: "A question:"
+} as const
+
+/**
+ * The lines of a call. What somebody is asked about is shown in full; of what just runs, a line without a limit of its own is cut to `columns`.
+ */
+export const lines = (shown: Shown, palette: Ansi.Palette, columns = Infinity): ReadonlyArray<string> => {
+  const isAsked = shown.kind !== undefined
+  const from = shown.path.length > 1 ? ` (asked by session ${Ansi.visible(shown.path.at(-1)!)})` : ""
+  const title = shown.kind === undefined ? [] : [palette.yellow(palette.bold(`? ${titles[shown.kind]}${from}`))]
+  return [...title, ...body(shown, palette, columns).map((line) => (isAsked ? `  ${line}` : line))]
+}
+
+const body = (shown: Shown, palette: Ansi.Palette, columns: number): ReadonlyArray<string> => {
+  const { payload, tool } = shown
+  const command = commandOf(payload)
+  const patch = ToolCalls.field(payload, "patch") ?? ToolCalls.field(payload, "input")
+  if (command !== undefined) {
+    const [first = "", ...more] = Ansi.visible(command.text).split("\n")
+    const about = shown.kind === undefined ? [] : others(payload, command.field, palette)
+    return [`${palette.cyan("$")} ${palette.bold(first)}`, ...more.map((line) => `  ${palette.bold(line)}`), ...about]
+  }
+  if (patch !== undefined) {
+    const about =
+      shown.kind === undefined
+        ? []
+        : others(payload, ToolCalls.field(payload, "patch") === undefined ? "input" : "patch", palette)
+    return [...diff(patch, palette), ...about]
+  }
+  const text =
+    typeof payload === "string" ? payload : (JSON.stringify(payload, undefined, shown.kind === undefined ? 0 : 2) ?? "")
+  const all = Ansi.visible(`${tool ?? "tool"} ${text}`)
+  return shown.kind === undefined ? [`${palette.cyan("•")} ${Ansi.fit(all, columns - 2)}`] : all.split("\n")
+}
+
+const commandOf = (payload: unknown): { readonly field: string; readonly text: string } | undefined => {
+  for (const field of ["cmd", "command"]) {
+    const text = ToolCalls.field(payload, field)
+    if (text !== undefined) return { field, text }
+    const words = (payload as { readonly [key: string]: unknown } | null)?.[field]
+    if (Array.isArray(words)) return { field, text: words.map((word) => JSON.stringify(word)).join(" ") }
+  }
+  return undefined
+}
+
+/** The other fields of a payload: nothing of what is asked is left out. */
+const others = (payload: unknown, but: string, palette: Ansi.Palette): ReadonlyArray<string> =>
+  Object.entries(payload as object)
+    .filter(([name, value]) => name !== but && value !== undefined)
+    .flatMap(([name, value]) =>
+      Ansi.visible(`${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`).split("\n")
+    )
+    .map((line) => palette.dim(`  ${line}`))
+
+const diff = (patch: string, palette: Ansi.Palette): ReadonlyArray<string> =>
+  Ansi.visible(patch)
+    .split("\n")
+    .filter((line) => !/^\*\*\* (Begin|End) Patch\s*$/.test(line) && line !== "")
+    .map((line) => {
+      const file = /^\*\*\* (Add File|Delete File|Update File|Move to): (.*)$/.exec(line)
+      if (file !== null) return palette.bold(`${file[1]!.replace(" File", "").toLowerCase()} ${file[2]}`)
+      if (line.startsWith("+")) return palette.green(`  ${line}`)
+      if (line.startsWith("-")) return palette.red(`  ${line}`)
+      return line.startsWith("@@") ? palette.cyan(`  ${line}`) : `  ${line}`
+    })

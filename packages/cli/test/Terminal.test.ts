@@ -1,0 +1,152 @@
+import { EventEmitter } from "node:events"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as TestClock from "effect/testing/TestClock"
+import type { ApprovalRequest } from "@spindle/core/ports/Approvals"
+import * as Terminal from "../src/Terminal.ts"
+import * as Events from "./fixtures/events.ts"
+
+class Keyboard extends EventEmitter {
+  readonly isTTY: boolean
+  raw = false
+  flowing = false
+  constructor(isTTY: boolean) {
+    super()
+    this.isTTY = isTTY
+  }
+  setRawMode(raw: boolean) {
+    this.raw = raw
+  }
+  resume() {
+    this.flowing = true
+    return this
+  }
+  pause() {
+    this.flowing = false
+    return this
+  }
+  press(keys: string) {
+    this.emit("data", Buffer.from(keys))
+  }
+}
+
+const make = Effect.fnUntraced(function* (isTTY: boolean) {
+  const keyboard = new Keyboard(isTTY)
+  const written: Array<string> = []
+  const interrupts: Array<string> = []
+  const terminal = yield* Terminal.make({
+    sessionId: Events.sessionId,
+    output: { isTTY, columns: 60, write: (text) => written.push(text) },
+    keyboard,
+    color: "never",
+    env: {},
+    onCtrlC: () => interrupts.push("SIGINT")
+  })
+  return { terminal, keyboard, interrupts, text: () => written.join("") }
+})
+
+const request: ApprovalRequest = {
+  sessionId: Events.sessionId,
+  turnId: Events.turnId,
+  requestId: Events.requestId,
+  callId: Events.callId,
+  kind: "command",
+  tool: "exec_command",
+  payload: { cmd: "rm x" },
+  path: [Events.sessionId]
+}
+
+describe("show", () => {
+  it.effect("writes plain text and nothing else to a pipe", () =>
+    Effect.gen(function* () {
+      const { terminal, text } = yield* make(false)
+      yield* terminal.show(Events.started)
+      yield* TestClock.adjust("1 second")
+      yield* terminal.show(Events.item({ _tag: "AssistantMessage", text: "Hello" }))
+      assert.strictEqual(text(), "Hello\n")
+      assert.isFalse(terminal.isAttended)
+      const decision = yield* terminal.decider.decide(request)
+      assert.deepStrictEqual(decision, { _tag: "Denied", reason: "nobody is there to ask" })
+    })
+  )
+
+  it.effect("draws the awaited line on a terminal, and takes it away before it writes and at its end", () =>
+    Effect.gen(function* () {
+      const { text } = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const made = yield* make(true)
+          yield* made.terminal.show(Events.started)
+          yield* TestClock.adjust("150 millis")
+          assert.strictEqual(made.text(), "\r\x1b[2K⠙ thinking · 0 s · Ctrl-C stops")
+          yield* made.terminal.show(Events.item({ _tag: "AssistantMessage", text: "Hello" }))
+          assert.isTrue(made.text().endsWith("\r\x1b[2KHello\n"))
+          yield* TestClock.adjust("100 millis")
+          return made
+        })
+      )
+      assert.isTrue(text().endsWith("Ctrl-C stops\r\x1b[2K"))
+    })
+  )
+})
+
+describe("decider", () => {
+  it.effect("answers by the key that is pressed, and not by what was typed ahead", () =>
+    Effect.gen(function* () {
+      for (const [key, expected] of [
+        ["y", { _tag: "Approved", scope: "once" }],
+        ["A", { _tag: "Approved", scope: "session" }],
+        ["n", { _tag: "Denied", reason: "rejected by user" }],
+        ["q", { _tag: "Abort" }]
+      ] as const) {
+        const { keyboard, terminal, text } = yield* make(true)
+        const fiber = yield* Effect.forkChild(terminal.decider.decide(request), { startImmediately: true })
+        assert.isTrue(keyboard.raw && keyboard.flowing)
+        keyboard.press("y")
+        yield* TestClock.adjust("100 millis")
+        assert.isTrue(
+          text().endsWith("? Run this command?\n  $ rm x\n  [y] once  [a] for this session  [n] no  [q] no, and stop ")
+        )
+        keyboard.press("x\r")
+        keyboard.press(key)
+        assert.deepStrictEqual(yield* Fiber.join(fiber), expected)
+        assert.isFalse(keyboard.raw || keyboard.flowing)
+        // the event does not show the question again
+        yield* terminal.show(Events.asks("command", request.payload))
+        assert.strictEqual(text().split("Run this command?").length, 2)
+      }
+    })
+  )
+
+  it.effect("passes Ctrl-C on, and gives the keyboard back when the request is settled otherwise", () =>
+    Effect.gen(function* () {
+      const { interrupts, keyboard, terminal } = yield* make(true)
+      const fiber = yield* Effect.forkChild(terminal.decider.decide(request), { startImmediately: true })
+      keyboard.press("\x03")
+      assert.deepStrictEqual(interrupts, ["SIGINT"])
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.interrupt(fiber)
+      assert.isFalse(keyboard.raw || keyboard.flowing)
+      assert.strictEqual(keyboard.listenerCount("data"), 0)
+    })
+  )
+
+  it.effect("asks one question at a time, and keeps the choices below what happens meanwhile", () =>
+    Effect.gen(function* () {
+      const { keyboard, terminal, text } = yield* make(true)
+      const first = yield* Effect.forkChild(terminal.decider.decide(request), { startImmediately: true })
+      const other = { ...request, requestId: "other" as typeof request.requestId, payload: { cmd: "ls" } }
+      const second = yield* Effect.forkChild(terminal.decider.decide(other), { startImmediately: true })
+      yield* TestClock.adjust("100 millis")
+      yield* terminal.say("meanwhile")
+      assert.isTrue(text().endsWith("\r\x1b[2Kmeanwhile\n  [y] once  [a] for this session  [n] no  [q] no, and stop "))
+      assert.notInclude(text(), "$ ls")
+      keyboard.press("n")
+      yield* Fiber.join(first)
+      yield* TestClock.adjust("100 millis")
+      assert.include(text(), "$ ls")
+      keyboard.press("y")
+      assert.deepStrictEqual(yield* Fiber.join(second), { _tag: "Approved", scope: "once" })
+    })
+  )
+})
