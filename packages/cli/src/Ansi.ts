@@ -59,7 +59,8 @@ export const outputLine = (line: string): string => {
   return visible(plain.slice(plain.lastIndexOf("\r") + 1)).replaceAll("\t", "    ")
 }
 
-const zeroWidth = /^[\p{Mark}\u200d\ufe0e\ufe0f]$/u
+// variation selectors are marks
+const zeroWidth = /^(?:\p{Mark}|\u200d)$/u
 const emoji = /^\p{Emoji_Presentation}$/u
 
 /** How many columns a text without control characters takes. */

@@ -5,7 +5,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { type ApprovalRequest, type Decider, denyAll } from "@spindle/core/ports/Approvals"
 import type { SessionId } from "@spindle/core/protocol/Ids"

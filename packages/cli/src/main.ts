@@ -1,20 +1,46 @@
 /**
  * The program: reads the command line, runs the command, exits.
  */
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { denyAll } from "@spindle/core/ports/Approvals"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import "effect/schema/SchemaJITCompiler/enable"
 import * as Arguments from "./Arguments.ts"
+import { CliError } from "./CliError.ts"
+import * as Demo from "./Demo.ts"
+import * as Exec from "./Exec.ts"
 import * as Help from "./Help.ts"
 import * as Interrupts from "./Interrupts.ts"
+import * as SessionsCommand from "./SessionsCommand.ts"
+import * as Settings from "./Settings.ts"
 import { version } from "./Version.ts"
 
-const program: Effect.Effect<number> = Effect.sync(() => {
+/** The turn that runs, for signals. */
+let running: Exec.Running | undefined
+const onRunning = (now: Exec.Running | undefined) => void (running = now)
+
+const complain = (message: string): void => void process.stderr.write(`spindle: ${message}\n`)
+
+const program: Effect.Effect<number> = Effect.suspend(() => {
   const parsed = Arguments.parse(process.argv.slice(2))
   if (Result.isFailure(parsed)) {
-    process.stderr.write(`spindle: ${parsed.failure.message}\n`)
-    return Help.exitCodes.usage
+    complain(parsed.failure.message)
+    return Effect.succeed(Help.exitCodes.usage)
   }
-  const command = parsed.success
+  return Effect.catch(execute(parsed.success), (error) =>
+    Effect.sync(() => {
+      complain(error.message)
+      if (error._tag === "CliError") return error.exitCode
+      return error._tag === "SettingsInvalid" ? Help.exitCodes.configuration : Help.exitCodes.failed
+    })
+  )
+})
+
+const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
   switch (command._tag) {
     case "Help":
       process.stdout.write(Help.text(command.topic))
@@ -22,14 +48,83 @@ const program: Effect.Effect<number> = Effect.sync(() => {
     case "Version":
       process.stdout.write(`spindle ${version}\n`)
       return Help.exitCodes.ok
-    default:
-      process.stderr.write(`spindle: ${command._tag} is not wired yet\n`)
-      return Help.exitCodes.failed
+    case "SessionsList":
+      return yield* SessionsCommand.list({ home: Settings.home(places), json: command.json })
+    case "SessionsShow":
+      return yield* SessionsCommand.show({ home: Settings.home(places), ...command })
+    case "Demo": {
+      const settings = yield* settingsOf("demo", command.options)
+      return yield* Exec.run(Demo.prepare(command.options, settings, onRunning))
+    }
+    case "Exec": {
+      const cwd = yield* directory(command.options.cwd)
+      const settings = yield* settingsOf("exec", command.options)
+      const prompt = yield* promptOf(command.prompt, command.options.images.length > 0)
+      const unattended = denyAll("nobody is there to ask")
+      return yield* Exec.run({ ...command, settings, cwd, prompt, unattended, onRunning })
+    }
   }
 })
 
+const places = { env: process.env, homeDirectory: Os.homedir() }
+
+const settingsOf = (command: "exec" | "demo", options: Arguments.TurnOptions) =>
+  Settings.load({
+    ...places,
+    command,
+    config: options.config,
+    flags: { model: options.model, approvalPolicy: options.approvalPolicy, sandboxMode: options.sandboxMode }
+  })
+
+const directory = (named: string | undefined): Effect.Effect<string, CliError> =>
+  Effect.suspend(() => {
+    const path = Path.resolve(named ?? ".")
+    const found = Fs.statSync(path, { throwIfNoEntry: false })
+    if (found?.isDirectory() === true) return Effect.succeed(path)
+    const detail = found === undefined ? `the directory ${path} does not exist` : `${path} is not a directory`
+    return Effect.fail(new CliError({ detail, exitCode: Help.exitCodes.usage }))
+  })
+
+const noPrompt = new CliError({
+  detail: "no prompt: give one as an argument, or on stdin (see spindle exec --help)",
+  exitCode: Help.exitCodes.usage
+})
+
+const promptOf = (prompt: Arguments.Prompt, hasImages: boolean): Effect.Effect<string, CliError> => {
+  if (prompt._tag === "Text") {
+    return prompt.text.trim() === "" && !hasImages ? Effect.fail(noPrompt) : Effect.succeed(prompt.text)
+  }
+  if (process.stdin.isTTY === true && !prompt.dash) return Effect.fail(noPrompt)
+  const stdin = Effect.tryPromise({
+    try: async () => {
+      const chunks: Array<Uint8Array> = []
+      for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array)
+      return Buffer.concat(chunks).toString("utf8").trimEnd()
+    },
+    catch: (error) => new CliError({ detail: `cannot read stdin: ${String(error)}`, exitCode: Help.exitCodes.failed })
+  })
+  return Effect.filterOrFail(
+    stdin,
+    (text) => text.trim() !== "" || hasImages,
+    () => noPrompt
+  )
+}
+
 Interrupts.run(program, {
-  onInterrupt: () => Effect.void,
-  killNow: () => undefined,
-  onDefect: (cause) => process.stderr.write(`spindle: ${String(cause)}\n`)
+  onInterrupt: () =>
+    Effect.suspend(() => {
+      if (running === undefined) return Effect.void
+      const { session, told } = running
+      return Effect.andThen(session.abort("Interrupted"), Effect.andThen(session.awaitIdle, told))
+    }),
+  killNow: () => {
+    for (const group of running?.liveGroups() ?? []) {
+      try {
+        process.kill(-group, "SIGKILL")
+      } catch {
+        // the group has gone by itself
+      }
+    }
+  },
+  onDefect: (cause) => complain(`unexpected: ${Cause.pretty(cause)}`)
 })

@@ -96,10 +96,8 @@ describe("step", () => {
     const denied = show(
       Events.call("exec_command", { cmd: "rm x" }),
       Events.asks("command", { cmd: "rm x" }),
-      ...[
-        Events.settledBy({ _tag: "Denied", reason: "nobody is there to ask" }),
-        Events.result("exec_command", "denied")
-      ]
+      Events.settledBy({ _tag: "Denied", reason: "nobody is there to ask" }),
+      Events.result("exec_command", "denied")
     )
     assert.strictEqual(denied, "? Run this command?\n  $ rm x\n  → refused: nobody is there to ask\n  ✗ not run\n")
   })

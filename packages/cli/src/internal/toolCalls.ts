@@ -2,9 +2,9 @@
 import type { ToolCall, ToolResult } from "@spindle/core/protocol/Item"
 
 /** A call as it is recorded. */
-export type Call = typeof ToolCall.Type
+export type Call = ToolCall
 /** A result as it is recorded. */
-export type Result = typeof ToolResult.Type
+export type Result = ToolResult
 
 /** The shell command of an `exec_command` call; undefined for other tools and for arguments that make no sense. */
 export const commandOf = (call: Pick<Call, "name" | "params">): string | undefined =>

@@ -1,0 +1,57 @@
+/**
+ * Where layers meet the platform: files, processes, HTTP, journals with their lease, and the model that the settings name.
+ */
+import * as NodeChildProcessSpawner from "@effect/platform-node/NodeChildProcessSpawner"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as Path from "node:path"
+import * as JournalFile from "@spindle/core/ports/JournalFile"
+import type { Journal } from "@spindle/core/ports/Journal"
+import { JournalLease } from "@spindle/core/ports/JournalLease"
+import type { Model } from "@spindle/core/ports/Model"
+import type { Processes } from "@spindle/core/ports/Processes"
+import * as OpenAiModel from "@spindle/openai/OpenAiModel"
+import { ProcessGroups } from "@spindle/tools/ProcessGroups"
+import { Signals } from "@spindle/tools/Signals"
+import type * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import type * as EffectPath from "effect/Path"
+import * as Redacted from "effect/Redacted"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as DemoScript from "./DemoScript.ts"
+import * as SessionLease from "./SessionLease.ts"
+import type { Settings } from "./Settings.ts"
+
+const files = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer)
+
+/** Files, paths and processes of this machine. */
+export const layer: Layer.Layer<FileSystem.FileSystem | EffectPath.Path | ProcessGroups | Processes> =
+  ProcessGroups.layer.pipe(
+    Layer.provide(NodeChildProcessSpawner.layer),
+    Layer.provide(Signals.layerKill(process.kill)),
+    Layer.provideMerge(files)
+  )
+
+/** The journals below a home, leased from this machine's kernel (contract J2). */
+export const journals = (home: string): Layer.Layer<Journal> =>
+  JournalFile.layer({ directory: Path.join(home, "sessions") }).pipe(
+    Layer.provide(files),
+    Layer.provide(Layer.succeed(JournalLease, { acquire: (sessionId) => SessionLease.acquire(sessionId, home) }))
+  )
+
+/** The model that the settings name. `paced`: a scripted one takes its time, for a person who watches. */
+export const model = (settings: Settings, options: { readonly paced: boolean }): Layer.Layer<Model> => {
+  const { provider } = settings
+  if (provider._tag === "Scripted") return DemoScript.layer(options)
+  return OpenAiModel.layer({
+    model: settings.model,
+    provider: provider.id,
+    baseUrl: provider.baseUrl,
+    headers: Object.fromEntries(provider.headers.map(([name, value]) => [name, Redacted.value(value)])),
+    queryParams: Object.fromEntries(provider.query),
+    idleTimeout: provider.idleTimeoutMillis,
+    ...(provider.key === undefined ? {} : { apiKey: provider.key as Redacted.Redacted<string> }),
+    ...(settings.reasoningEffort === undefined ? {} : { reasoningEffort: settings.reasoningEffort }),
+    ...(settings.reasoningSummary === undefined ? {} : { reasoningSummary: settings.reasoningSummary })
+  }).pipe(Layer.provide(FetchHttpClient.layer))
+}

@@ -1,0 +1,99 @@
+/**
+ * `spindle sessions`: what is in the journals, without opening any of them for writing.
+ */
+import { Journal, type JournalEntry } from "@spindle/core/ports/Journal"
+import type { SessionId } from "@spindle/core/protocol/Ids"
+import { textOf } from "@spindle/core/protocol/Input"
+import type { JournalFailed, SessionNotFound } from "@spindle/core/protocol/SessionError"
+import type { Record } from "@spindle/core/protocol/SessionEvent"
+import * as RecordCodec from "@spindle/core/protocol/RecordCodec"
+import * as SessionState from "@spindle/core/rules/SessionState"
+import * as Effect from "effect/Effect"
+import * as Ansi from "./Ansi.ts"
+import type { ColorMode } from "./Flags.ts"
+import * as Help from "./Help.ts"
+import * as Host from "./Host.ts"
+import * as Transcript from "./Transcript.ts"
+
+interface Summary {
+  readonly id: SessionId
+  readonly updated: string
+  readonly turns: number
+  readonly cwd: string | undefined
+  readonly firstInput: string | undefined
+}
+
+/** Lists the sessions, the latest first. */
+export const list = (options: {
+  readonly home: string
+  readonly json: boolean
+}): Effect.Effect<number, JournalFailed> =>
+  Effect.gen(function* () {
+    const journal = yield* Journal
+    const entries = yield* journal.list
+    for (const entry of entries) {
+      const opened = yield* Effect.catchTag(journal.load(entry.sessionId), "SessionNotFound", () =>
+        Effect.succeed(undefined)
+      )
+      if (opened === undefined) continue
+      const summary = summaryOf(entry, opened.records)
+      process.stdout.write(options.json ? `${JSON.stringify(summary)}\n` : `${lineOf(summary)}\n`)
+    }
+    if (entries.length === 0 && !options.json) process.stdout.write("no sessions yet\n")
+    return Help.exitCodes.ok
+  }).pipe(Effect.provide(Host.journals(options.home)))
+
+const summaryOf = (entry: JournalEntry, records: ReadonlyArray<Record>): Summary => {
+  const started = records[0]?._tag === "SessionStarted" ? records[0] : undefined
+  const first = records.find((record) => record._tag === "InputAccepted")
+  return {
+    id: entry.sessionId,
+    updated: new Date(entry.updatedAt).toISOString(),
+    turns: records.filter((record) => record._tag === "TurnStarted").length,
+    cwd: started?.meta["cwd"],
+    firstInput: first?._tag === "InputAccepted" ? textOf(first.input) : undefined
+  }
+}
+
+const lineOf = ({ cwd, firstInput, id, turns, updated }: Summary): string => {
+  const when = updated.slice(0, 16).replace("T", " ")
+  const count = turns === 1 ? " 1 turn " : `${String(turns).padStart(2)} turns`
+  const about = Ansi.fit(Ansi.visible((firstInput ?? "").replace(/\s+/g, " ")), 60)
+  return `${id}  ${when}  ${count}  ${Ansi.visible(cwd ?? "-")}  ${about}`
+}
+
+/** Shows one session: its journal as it stands, as records or as its transcript. */
+export const show = (options: {
+  readonly home: string
+  readonly id: string
+  readonly json: boolean
+  readonly color: ColorMode
+}): Effect.Effect<number, SessionNotFound | JournalFailed> =>
+  Effect.gen(function* () {
+    const journal = yield* Journal
+    const sessionId = options.id as SessionId
+    const { cutBytes, records } = yield* journal.load(sessionId)
+    if (cutBytes > 0) {
+      process.stderr.write(`spindle: the last ${cutBytes} bytes of the journal are not readable and are left out\n`)
+    }
+    if (options.json) for (const record of records) process.stdout.write(`${RecordCodec.encode(record)}\n`)
+    else process.stdout.write(transcriptOf(sessionId, records, options.color))
+    return Help.exitCodes.ok
+  }).pipe(Effect.provide(Host.journals(options.home)))
+
+const transcriptOf = (sessionId: SessionId, records: ReadonlyArray<Record>, color: ColorMode): string => {
+  const useColor = Ansi.usesColor(color, process.stdout.isTTY === true, process.env)
+  const { bold } = Ansi.palette(useColor)
+  let state = Transcript.begin({ sessionId, color: useColor, columns: process.stdout.columns || 120 })
+  let text = ""
+  for (const record of records) {
+    if (record._tag === "ItemRecorded" && record.item._tag === "UserMessage" && record.item.fragment === undefined) {
+      text += `${bold(`> ${Ansi.visible(textOf(record.item.content))}`)}\n`
+    }
+    const [next, more] = Transcript.step(state, record)
+    state = next
+    text += more
+  }
+  const { usage } = SessionState.fold(records)
+  return `${text}${Ansi.count(usage.total)} tokens in ${records.length} records\n`
+}
