@@ -16,6 +16,7 @@ import { Session } from "@spindle/core/Session"
 import * as ApplyPatch from "@spindle/tools/ApplyPatch"
 import * as CodingTools from "@spindle/tools/CodingTools"
 import { ProcessGroups } from "@spindle/tools/ProcessGroups"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
@@ -31,7 +32,7 @@ import { version } from "./Version.ts"
 /** What a signal acts on while a turn runs. */
 export interface Running {
   readonly session: Session["Service"]
-  /** Shows that the turn was stopped, and how to go on. */
+  /** Waits until the end of the turn has been shown, and with it how to go on. */
   readonly told: Effect.Effect<void>
   readonly liveGroups: () => ReadonlyArray<number>
 }
@@ -91,7 +92,9 @@ export const run = (
     const shown = yield* options.json ? jsonLines(session, what) : transcript(session, what)
     decider.current = approval === "deny" ? denyAll("the approval policy is never") : shown.decider
     const groups = yield* ProcessGroups
-    what.onRunning({ session, told: shown.interrupted, liveGroups: groups.liveGroups })
+    const ended = yield* Deferred.make<void>()
+    const told = Effect.andThen(Effect.timeoutOption(Deferred.await(ended), showLimit), shown.interrupted)
+    what.onRunning({ session, told, liveGroups: groups.liveGroups })
     yield* Effect.addFinalizer(() => Effect.sync(() => what.onRunning(undefined)))
     const { seq } = yield* session.snapshot
     const receipt = yield* session.submit({ _tag: "UserInput", input, delivery: "queue" })
@@ -99,7 +102,7 @@ export const run = (
     const end = yield* follow(session, seq, shown.show)
     yield* session.awaitIdle
     if (options.lastMessageFile !== undefined) yield* writeLast(options.lastMessageFile, end)
-    yield* shown.ended
+    yield* Deferred.succeed(ended, undefined)
     return end?._tag === "TurnCompleted" ? Help.exitCodes.ok : Help.exitCodes.failed
   }).pipe(
     Effect.scoped,
@@ -111,6 +114,9 @@ export const run = (
       )
     )
   )
+
+/** How long a signal waits for the end of the turn to be shown. */
+const showLimit = "1 second"
 
 const failed = (detail: string, exitCode: number = Help.exitCodes.failed) =>
   Effect.fail(new CliError({ detail, exitCode }))
@@ -144,8 +150,8 @@ const follow = (
 interface Shown {
   readonly show: (event: SessionEvent) => Effect.Effect<void>
   readonly decider: Decider
+  /** What is still to be said when a signal has stopped the turn; the transcript says it by itself. */
   readonly interrupted: Effect.Effect<void>
-  readonly ended: Effect.Effect<void>
 }
 
 const jsonLines = (session: Session["Service"], what: ExecOptions): Effect.Effect<Shown> =>
@@ -169,8 +175,7 @@ const jsonLines = (session: Session["Service"], what: ExecOptions): Effect.Effec
           write(lines)
         }),
       decider: what.unattended,
-      interrupted: Effect.sync(() => void process.stderr.write(`${howToGoOn(session.sessionId)}\n`)),
-      ended: Effect.void
+      interrupted: Effect.sync(() => void process.stderr.write(`${howToGoOn(session.sessionId)}\n`))
     }
   })
 
@@ -187,8 +192,7 @@ const transcript = (session: Session["Service"], what: ExecOptions) =>
     (terminal): Shown => ({
       show: terminal.show,
       decider: terminal.isAttended ? terminal.decider : what.unattended,
-      interrupted: terminal.say(howToGoOn(session.sessionId)),
-      ended: Effect.void
+      interrupted: Effect.void
     })
   )
 

@@ -207,7 +207,8 @@ class Supervisor implements TaskSupervisor {
     this.current = running
     const task = detach(this.context, registered(running))
     task.addObserver(() => {
-      if (this.signal({ _tag: "Exit" })) Deferred.doneUnsafe(running.left, Effect.void)
+      // a straggler of an earlier job ends nothing
+      if (this.current === running && this.signal({ _tag: "Exit" })) Deferred.doneUnsafe(running.left, Effect.void)
     })
     detach(this.context, this.own(job, running, task), true)
     return true

@@ -13,7 +13,7 @@ import type * as Redacted from "effect/Redacted"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Sampling from "./internal/sampling.ts"
 
-export { TraceState } from "./internal/traceState.ts"
+export { TraceState } from "@spindle/core/protocol/TraceContext"
 
 /** Which model, and how to reach it. */
 export interface Options {

@@ -1,11 +1,11 @@
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, Schema } from "effect"
 import { ApplyPatch } from "../src/index.ts"
 import { Edits, hunksOf, joined, linesOf, small } from "./edits.ts"
+import { directory } from "./host.ts"
 
 const contents = (root: string) =>
   readdirSync(root)
@@ -18,7 +18,7 @@ describe("apply", () => {
     [Schema.Array(Edits).check(Schema.isMaxLength(4)), small(3)],
     ([all, context]) =>
       Effect.gen(function* () {
-        const root = mkdtempSync(join(tmpdir(), "spindle-prop-"))
+        const root = yield* directory
         const files = all.map((edits, index) => ({ name: `f${index}`, lines: linesOf(edits) }))
         for (const { name, lines } of files)
           writeFileSync(
@@ -45,7 +45,7 @@ describe("apply", () => {
           assert.strictEqual(readFileSync(join(root, name), "utf8"), joined(wanted, true))
         }
         assert.strictEqual(contents(root).length, files.length + 1)
-      }).pipe(Effect.provide(NodeServices.layer)),
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
     { arbitrary: { runs: 50 } }
   )
 })

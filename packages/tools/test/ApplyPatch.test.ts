@@ -1,26 +1,23 @@
 import {
   chmodSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
-  realpathSync,
   statSync,
   symlinkSync,
   writeFileSync
 } from "node:fs"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, FileSystem, Layer, PlatformError } from "effect"
 import { ApplyPatch } from "../src/index.ts"
+import { directory } from "./host.ts"
 
 /** A new directory with these files. */
 const tree = (files: { readonly [path: string]: string }) =>
-  Effect.sync(() => {
-    const root = realpathSync(mkdtempSync(join(tmpdir(), "spindle-patch-")))
+  Effect.map(directory, (root) => {
     for (const [path, content] of Object.entries(files)) {
       mkdirSync(join(root, path, ".."), { recursive: true })
       writeFileSync(join(root, path), content)

@@ -1,12 +1,11 @@
-import { mkdirSync, mkdtempSync, realpathSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Schema, Stream } from "effect"
 import { Agent, type Ids, Turn } from "@spindle/core"
 import { Processes } from "@spindle/core/ports/Processes"
 import { CodingTools, ExecCommand } from "../src/index.ts"
-import { carriersOf, host, newId } from "./host.ts"
+import { carriersOf, directory, host, newId } from "./host.ts"
 
 /** A turn that starts processes, collects output, and ends its processes when its scope closes. */
 const makeTurn = Effect.gen(function* () {
@@ -32,9 +31,8 @@ const makeTurn = Effect.gen(function* () {
   return { turn: members as Turn["Service"], pieces, started, told: Deferred.await(told) }
 })
 
-const root = () => realpathSync(mkdtempSync(join(tmpdir(), "spindle-exec-")))
-
-const run = Effect.fnUntraced(function* (params: ExecCommand.Parameters, cwd = root()) {
+const run = Effect.fnUntraced(function* (params: ExecCommand.Parameters, where?: string) {
+  const cwd = where ?? (yield* directory)
   const { turn, ...seen } = yield* makeTurn
   const text = yield* ExecCommand.run(params, "call", { cwd, shell: "/bin/bash" }).pipe(
     Effect.provideService(Turn, turn)
@@ -62,7 +60,7 @@ describe("run", () => {
 
   it.live("runs where it is told, with plain output, and tells death by signal", () =>
     Effect.gen(function* () {
-      const cwd = root()
+      const cwd = yield* directory
       mkdirSync(join(cwd, "sub"))
       const { text } = yield* run({ cmd: "pwd; echo $TERM $NO_COLOR $LANG $PAGER; kill -9 $$", workdir: "sub" }, cwd)
       assert.strictEqual(
@@ -74,7 +72,7 @@ describe("run", () => {
 
   it.live("a missing directory and a missing shell are failures in words", () =>
     Effect.gen(function* () {
-      const cwd = root()
+      const cwd = yield* directory
       const missing = yield* Effect.flip(run({ cmd: "true", workdir: "none" }, cwd))
       assert.strictEqual(missing.detail, `The command was not run: there is no directory ${cwd}/none`)
       const shell = yield* Effect.flip(run({ cmd: "true", shell: "/no/shell" }, cwd))
@@ -84,10 +82,14 @@ describe("run", () => {
 
   it.live("a command over its time is ended with its children, and its output until then is told", () =>
     Effect.gen(function* () {
-      const { started, text } = yield* run({ cmd: "echo begun; setsid sleep 30 & sleep 30", timeout_ms: 300 })
+      const { started, text } = yield* run({
+        cmd: "echo begun; setsid sleep 30 & sleep 30",
+        login: false,
+        timeout_ms: 2_000
+      })
       assert.strictEqual(
         withoutTime(text),
-        "Process was ended because it ran longer than its limit of 300 ms\nOriginal token count: 2\nOutput:\nbegun\n"
+        "Process was ended because it ran longer than its limit of 2000 ms\nOriginal token count: 2\nOutput:\nbegun\n"
       )
       assert.deepStrictEqual(carriersOf(started[0]!), [])
     }).pipe(Effect.scoped, Effect.provide(host))
@@ -99,7 +101,7 @@ describe("run", () => {
         Effect.gen(function* () {
           const { started, told, turn } = yield* makeTurn
           const running = yield* ExecCommand.run({ cmd: "echo begun; sleep 30" }, "call", {
-            cwd: root(),
+            cwd: yield* directory,
             shell: "/bin/bash"
           }).pipe(Effect.provideService(Turn, turn), Effect.forkChild)
           assert.strictEqual(yield* told, "begun\n")
@@ -152,7 +154,7 @@ describe("commandOf", () => {
 describe("CodingTools", () => {
   it.live("an agent of both tools runs them and answers failures as plain text", () =>
     Effect.gen(function* () {
-      const cwd = root()
+      const cwd = yield* directory
       // that this compiles shows that the policies fit the toolkit
       Agent.make({ toolkit: CodingTools.toolkit, approvals: CodingTools.policies({ approval: "ask", cwd }) })
       const { turn } = yield* makeTurn

@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from "node:fs"
+import { writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -20,7 +20,7 @@ import {
 import { ChildProcessSpawner } from "effect/process"
 import { Processes } from "@spindle/core/ports/Processes"
 import { ProcessGroups } from "../src/index.ts"
-import { carriersOf, groupOf, host, newId, signals } from "./host.ts"
+import { carriersOf, directory, groupOf, host, newId, signals } from "./host.ts"
 
 const cwd = tmpdir()
 
@@ -98,13 +98,13 @@ describe("start", () => {
     () =>
       Effect.gen(function* () {
         const processes = yield* Processes
-        const directory = mkdtempSync(join(tmpdir(), "spindle-"))
-        const file = join(directory, "file")
+        const folder = yield* directory
+        const file = join(folder, "file")
         writeFileSync(file, "", { mode: 0o644 })
         const detailOf = (command: ReadonlyArray<string>, where = cwd) =>
           Effect.map(Effect.flip(processes.start({ processId: newId(), command, cwd: where })), (error) => error.detail)
         assert.strictEqual(yield* detailOf(["no-such-program"]), "there is no such program")
-        assert.strictEqual(yield* detailOf(["true"], join(directory, "none")), "there is no such directory")
+        assert.strictEqual(yield* detailOf(["true"], join(folder, "none")), "there is no such directory")
         assert.strictEqual(yield* detailOf(["true"], file), "the host refused: ENOTDIR")
         assert.strictEqual(yield* detailOf([file]), "no permission for this program")
         assert.strictEqual(yield* detailOf([]), "there is no command")

@@ -1,7 +1,9 @@
 /** The layers of a real host, and what its process table says. */
-import { readdirSync, readFileSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Layer } from "effect"
+import { Effect, Layer } from "effect"
 import { Ids } from "@spindle/core"
 import { ProcessGroups, Signals } from "../src/index.ts"
 
@@ -9,6 +11,12 @@ export const signals = Signals.Signals.layerKill((target, signal) => process.kil
 
 /** `Processes`, `ProcessGroups`, file system and path of this host. */
 export const host = Layer.provideMerge(ProcessGroups.ProcessGroups.layer, Layer.merge(NodeServices.layer, signals))
+
+/** A new directory, which goes with its scope. */
+export const directory = Effect.acquireRelease(
+  Effect.sync(() => realpathSync(mkdtempSync(join(tmpdir(), "spindle-")))),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+)
 
 const ids = Ids.sequential(`test-${process.pid}-${Math.random().toString(36).slice(2)}`)
 

@@ -1,6 +1,7 @@
 /**
  * W3C trace context (https://www.w3.org/TR/trace-context/): how a caller's trace reaches a turn (contract O1).
  */
+import * as Context from "effect/Context"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
@@ -24,7 +25,26 @@ export const toSpan = (trace: TraceContext): Option.Option<Tracer.ExternalSpan> 
   if (match === null || trace.traceparent.startsWith("ff")) return Option.none()
   const [, traceId = "", spanId = "", flags = "00"] = match
   if (/^0+$/.test(traceId) || /^0+$/.test(spanId)) return Option.none()
-  return Option.some(Tracer.externalSpan({ traceId, spanId, sampled: (Number.parseInt(flags, 16) & 1) === 1 }))
+  const sampled = (Number.parseInt(flags, 16) & 1) === 1
+  const annotations = trace.tracestate === undefined ? Context.empty() : Context.make(TraceState, trace.tracestate)
+  return Option.some(Tracer.externalSpan({ traceId, spanId, sampled, annotations }))
+}
+
+/**
+ * The `tracestate` that belongs to a span, kept in the annotations of the external span that a caller gave. Requests below that span
+ * carry it on.
+ */
+export class TraceState extends Context.Service<TraceState, string>()("@spindle/core/TraceState") {}
+
+/** The trace state of a span, or of the nearest span above it that has one. */
+export const traceStateOf = (span: Tracer.AnySpan): string | undefined => {
+  let current: Tracer.AnySpan | undefined = span
+  while (current !== undefined) {
+    const found: Option.Option<string> = Context.getOption(current.annotations, TraceState)
+    if (Option.isSome(found)) return found.value
+    current = current._tag === "Span" ? Option.getOrUndefined(current.parent) : undefined
+  }
+  return undefined
 }
 
 /** The trace context that names a span. */

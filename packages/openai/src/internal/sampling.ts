@@ -17,7 +17,7 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import { EventReader } from "./events.ts"
 import * as Failures from "./failures.ts"
 import { bodyOf, type BodyOptions, type BodyRequest } from "./request.ts"
-import { traceStateOf } from "./traceState.ts"
+import { traceStateOf } from "@spindle/core/protocol/TraceContext"
 
 /** How to reach a model. */
 export interface SamplingOptions extends BodyOptions {

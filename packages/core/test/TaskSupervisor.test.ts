@@ -1,0 +1,559 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { AbortReason } from "@spindle/core/protocol/Outcome"
+import type { Straggler } from "@spindle/core/protocol/SessionEvent"
+import * as TaskSupervisor from "@spindle/core/TaskSupervisor"
+import { Cause, Deferred, Effect, Exit, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+
+type Ended = TaskSupervisor.Ended<unknown, unknown>
+type Job = TaskSupervisor.Job<unknown, unknown>
+
+/** A supervisor with jobs that write down what happens to them. */
+const bench = Effect.map(TaskSupervisor.make, (supervisor) => {
+  const ended: Array<Ended> = []
+  const log: Array<string> = []
+  const late: Array<{ readonly straggler: Straggler; readonly afterMillis: number }> = []
+  const slots: Array<TaskSupervisor.Slot> = []
+  const start = (name: string, run: Effect.Effect<unknown, unknown>, options: Partial<Job> = {}): boolean => {
+    const job: Job = {
+      name,
+      run,
+      onAbort: "interrupt",
+      grace: "100 millis",
+      abortHook: undefined,
+      abortHookLimit: "100 millis",
+      settle: (how) =>
+        Effect.sync(() => {
+          ended.push(how)
+          log.push(`${name} ${how._tag}`)
+        }),
+      freed: () => void log.push(`${name} freed`),
+      stragglerEnded: (straggler, afterMillis) => void late.push({ straggler, afterMillis }),
+      ...options
+    }
+    return supervisor.start(job, (slot) => {
+      slots.push(slot)
+      log.push(`${name} registered`)
+      return run
+    })
+  }
+  const cleanup = (slot: TaskSupervisor.Slot, name: string, run: TaskSupervisor.Cleanup["run"]) =>
+    slot.onAbort({ kind: "cleanup", name, run })
+  return { supervisor, start, cleanup, ended, log, late, slots }
+})
+
+const abortedOf = (ended: Ended | undefined) => {
+  assert.strictEqual(ended?._tag, "Aborted")
+  return ended as Extract<Ended, { readonly _tag: "Aborted" }>
+}
+
+const hung = Effect.uninterruptible(Effect.never)
+
+describe("start", () => {
+  it.effect("S6 a job is registered before its task runs", () =>
+    Effect.gen(function* () {
+      const { log, start, supervisor } = yield* bench
+      start(
+        "job",
+        Effect.sync(() => void log.push("job runs"))
+      )
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(log, ["job registered", "job runs", "job Completed", "job freed"])
+    })
+  )
+
+  it.effect("S6 a task that ends before start answers is settled with its own value", () =>
+    Effect.gen(function* () {
+      const { ended, start, supervisor } = yield* bench
+      assert.isTrue(start("job", Effect.succeed(7)))
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(ended, [{ _tag: "Completed", value: 7 }])
+    })
+  )
+
+  it.effect("S6 a task that aborts its own slot in its first step finds itself registered", () =>
+    Effect.gen(function* () {
+      const { ended, start, supervisor } = yield* bench
+      const answers: Array<boolean> = []
+      start(
+        "job",
+        Effect.andThen(
+          Effect.sync(() => void answers.push(supervisor.abort("Interrupted"), supervisor.abort("Budget"))),
+          Effect.never
+        )
+      )
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(answers, [true, false])
+      assert.strictEqual(abortedOf(ended[0]).reason, "Interrupted")
+      assert.lengthOf(ended, 1)
+    })
+  )
+
+  it.effect("a taken slot answers false, and the job is neither registered nor run", () =>
+    Effect.gen(function* () {
+      const { log, start, supervisor } = yield* bench
+      start("first", Effect.never)
+      assert.isFalse(start("second", Effect.die("must not run")))
+      supervisor.abort("Interrupted")
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(log, ["first registered", "first Aborted", "first freed"])
+    })
+  )
+
+  it.effect("the slot stays taken until settle has ended", () =>
+    Effect.gen(function* () {
+      const { start, supervisor } = yield* bench
+      const settling = yield* Deferred.make<void>()
+      const release = yield* Deferred.make<void>()
+      start("first", Effect.void, {
+        settle: () => Effect.andThen(Deferred.succeed(settling, undefined), Deferred.await(release))
+      })
+      yield* Deferred.await(settling)
+      assert.deepStrictEqual(supervisor.state(), { _tag: "Settling", as: "returned" })
+      assert.isFalse(start("second", Effect.void))
+      yield* Deferred.succeed(release, undefined)
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(supervisor.state(), TaskSupervisor.idle)
+      assert.isTrue(start("third", Effect.void))
+    })
+  )
+
+  it.effect("freed may start the next job, and who waits for the slot is told after that one", () =>
+    Effect.gen(function* () {
+      const { log, start, supervisor } = yield* bench
+      start("first", Effect.void, { freed: () => void start("second", Effect.yieldNow) })
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(log, [
+        "first registered",
+        "first Completed",
+        "second registered",
+        "second Completed",
+        "second freed"
+      ])
+    })
+  )
+})
+
+describe("how a job ends", () => {
+  it.effect("a typed failure and a defect end as failed with their cause", () =>
+    Effect.gen(function* () {
+      const { ended, start, supervisor } = yield* bench
+      start("fails", Effect.fail("no"))
+      yield* supervisor.awaitIdle
+      start("dies", Effect.die("bug"))
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(ended, [
+        { _tag: "Failed", cause: Cause.fail("no") },
+        { _tag: "Failed", cause: Cause.die("bug") }
+      ])
+    })
+  )
+
+  it.effect("a task that interrupts itself is aborted, with its clean-ups and its hook, and not failed", () =>
+    Effect.gen(function* () {
+      const { cleanup, ended, log, slots, start, supervisor } = yield* bench
+      const go = yield* Deferred.make<void>()
+      start("job", Effect.andThen(Deferred.await(go), Effect.interrupt), {
+        abortHook: (reason) => Effect.sync(() => void log.push(`hook ${reason}`))
+      })
+      cleanup(slots[0]!, "clean", (reason) => Effect.sync(() => void log.push(`clean ${reason}`)))
+      yield* Deferred.succeed(go, undefined)
+      yield* supervisor.awaitIdle
+      assert.strictEqual(abortedOf(ended[0]).reason, "Interrupted")
+      assert.deepStrictEqual(log.slice(1), ["clean Interrupted", "hook Interrupted", "job Aborted", "job freed"])
+    })
+  )
+
+  it.effect("an owner that cannot go on ends the job as failed, and the task is fenced and interrupted", () =>
+    Effect.gen(function* () {
+      const { ended, slots, start, supervisor } = yield* bench
+      let interrupted = false
+      start("job", Effect.onInterrupt(Effect.never, () => Effect.sync(() => void (interrupted = true))))
+      supervisor.fail(Cause.fail("disk"))
+      assert.isTrue(slots[0]!.isFenced())
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(ended, [{ _tag: "Failed", cause: Cause.fail("disk") }])
+      assert.isTrue(interrupted)
+    })
+  )
+
+  it.effect("an owner that cannot go on wins over an abort that has begun", () =>
+    Effect.gen(function* () {
+      const { ended, start, supervisor } = yield* bench
+      start("job", hung)
+      assert.isTrue(supervisor.abort("Interrupted"))
+      supervisor.fail(Cause.fail("disk"))
+      assert.isFalse(supervisor.abort("Interrupted"))
+      yield* TestClock.adjust("100 millis")
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(ended, [{ _tag: "Failed", cause: Cause.fail("disk") }])
+    })
+  )
+
+  it.effect("an owner failure without a job, and one while settling, change nothing", () =>
+    Effect.gen(function* () {
+      const { ended, start, supervisor } = yield* bench
+      supervisor.fail(Cause.fail("disk"))
+      assert.deepStrictEqual(supervisor.state(), TaskSupervisor.idle)
+      start("job", Effect.succeed(1), {
+        settle: (how) =>
+          Effect.sync(() => {
+            supervisor.fail(Cause.fail("disk"))
+            ended.push(how)
+          })
+      })
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(ended, [{ _tag: "Completed", value: 1 }])
+    })
+  )
+})
+
+describe("abort", () => {
+  it.effect("I1 only the abort that moves the slot from running to aborting answers true, and its reason stays", () =>
+    Effect.gen(function* () {
+      const { ended, slots, start, supervisor } = yield* bench
+      assert.isFalse(supervisor.abort("Interrupted"))
+      start("job", hung)
+      assert.deepStrictEqual([supervisor.abort("Deadline"), supervisor.abort("Interrupted")], [true, false])
+      assert.deepStrictEqual(supervisor.state(), { _tag: "Aborting", reason: "Deadline" })
+      assert.strictEqual(slots[0]!.reason(), "Deadline")
+      yield* TestClock.adjust("100 millis")
+      yield* supervisor.awaitIdle
+      assert.strictEqual(abortedOf(ended[0]).reason, "Deadline")
+      assert.isFalse(supervisor.abort("Interrupted"))
+    })
+  )
+
+  it.effect("I1 a value that the task returns inside the grace does not undo the abort", () =>
+    Effect.gen(function* () {
+      const { ended, slots, start, supervisor } = yield* bench
+      start("job", Effect.suspend(() => Effect.as(slots[0]!.aborting, "value")), { onAbort: "signal" })
+      supervisor.abort("Interrupted")
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(abortedOf(ended[0]).stragglers, [])
+    })
+  )
+
+  it.effect("I2 an aborted task that ends sooner ends the abort sooner", () =>
+    Effect.gen(function* () {
+      const { ended, start, supervisor } = yield* bench
+      start("job", Effect.onInterrupt(Effect.never, () => Effect.sleep("40 millis")))
+      supervisor.abort("Interrupted")
+      yield* TestClock.adjust("39 millis")
+      assert.lengthOf(ended, 0)
+      yield* TestClock.adjust("1 millis")
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(abortedOf(ended[0]).stragglers, [])
+    })
+  )
+
+  it.effect("I2 a signalled task sees the reason, and is interrupted when the grace has passed and not before", () =>
+    Effect.gen(function* () {
+      const { ended, slots, start, supervisor } = yield* bench
+      const seen: Array<string> = []
+      start(
+        "job",
+        Effect.suspend(() => slots[0]!.aborting).pipe(
+          Effect.tap((reason) => Effect.sync(() => void seen.push(reason))),
+          Effect.andThen(Effect.never),
+          Effect.onInterrupt(() => Effect.sync(() => void seen.push("interrupted")))
+        ),
+        { onAbort: "signal" }
+      )
+      supervisor.abort("Budget")
+      yield* TestClock.adjust("99 millis")
+      assert.deepStrictEqual(seen, ["Budget"])
+      yield* TestClock.adjust("1 millis")
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(seen, ["Budget", "interrupted"])
+      assert.deepStrictEqual(abortedOf(ended[0]).stragglers, [])
+    })
+  )
+
+  it.effect("I2 a grace of nothing waits for nothing", () =>
+    Effect.gen(function* () {
+      const { ended, start, supervisor } = yield* bench
+      start("job", hung, { grace: 0 })
+      supervisor.abort("Interrupted")
+      yield* TestClock.adjust(0)
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(abortedOf(ended[0]).stragglers, [{ kind: "task", name: "job" }])
+    })
+  )
+
+  it.effect("I3 a task that ends never is a straggler after the grace, fenced before it is settled", () =>
+    Effect.gen(function* () {
+      const { ended, late, slots, start, supervisor } = yield* bench
+      const fenced: Array<boolean> = []
+      start("job", hung, {
+        settle: (how) =>
+          Effect.sync(() => {
+            ended.push(how)
+            fenced.push(slots[0]!.isFenced())
+          })
+      })
+      yield* TestClock.adjust("5 seconds")
+      supervisor.abort("Interrupted")
+      yield* TestClock.adjust("99 millis")
+      assert.isFalse(slots[0]!.isFenced())
+      assert.lengthOf(ended, 0)
+      yield* TestClock.adjust("1 millis")
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(fenced, [true])
+      assert.deepStrictEqual(abortedOf(ended[0]), {
+        _tag: "Aborted",
+        reason: "Interrupted",
+        requestedAt: 5_000,
+        stragglers: [{ kind: "task", name: "job" }]
+      })
+      assert.deepStrictEqual(late, [])
+    })
+  )
+
+  it.effect("I3 the end of a straggler is told once, with the time since the abort", () =>
+    Effect.gen(function* () {
+      const { late, start, supervisor } = yield* bench
+      const release = yield* Deferred.make<void>()
+      start("job", Effect.uninterruptible(Deferred.await(release)))
+      supervisor.abort("Interrupted")
+      yield* TestClock.adjust("100 millis")
+      yield* supervisor.awaitIdle
+      start("next", Effect.never)
+      yield* TestClock.adjust("400 millis")
+      yield* Deferred.succeed(release, undefined)
+      assert.deepStrictEqual(late, [{ straggler: { kind: "task", name: "job" }, afterMillis: 500 }])
+      assert.deepStrictEqual(supervisor.state(), { _tag: "Running" })
+      supervisor.abort("Interrupted")
+      yield* supervisor.awaitIdle
+      assert.lengthOf(late, 1)
+    })
+  )
+
+  it.effect("I3 task and clean-ups share one grace, side by side, and each that is late is named", () =>
+    Effect.gen(function* () {
+      const { cleanup, ended, slots, start, supervisor } = yield* bench
+      start("job", Effect.onInterrupt(Effect.never, () => Effect.sleep("90 millis")))
+      cleanup(slots[0]!, "quick", () => Effect.sleep("90 millis"))
+      cleanup(slots[0]!, "slow", () => Effect.sleep("1 second"))
+      slots[0]!.onAbort({ kind: "process", name: "sleep 9", run: () => Effect.never })
+      supervisor.abort("Interrupted")
+      yield* TestClock.adjust("100 millis")
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(abortedOf(ended[0]).stragglers, [
+        { kind: "cleanup", name: "slow" },
+        { kind: "process", name: "sleep 9" }
+      ])
+    })
+  )
+
+  it.effect("I4 a finalizer starts once when the interruption finds the task at work, and when the grace does", () =>
+    Effect.gen(function* () {
+      const { slots, start, supervisor } = yield* bench
+      let runs = 0
+      const task = Effect.scoped(
+        Effect.andThen(
+          Effect.addFinalizer(() => Effect.sync(() => void runs++)),
+          Effect.never
+        )
+      )
+      start("interrupted", task)
+      supervisor.abort("Interrupted")
+      yield* supervisor.awaitIdle
+      assert.strictEqual(runs, 1)
+      start("signalled", task, { onAbort: "signal" })
+      supervisor.abort("Interrupted")
+      yield* TestClock.adjust("1 second")
+      yield* supervisor.awaitIdle
+      assert.strictEqual(runs, 2)
+      assert.lengthOf(slots, 2)
+    })
+  )
+})
+
+describe("clean-ups", () => {
+  it.effect("each runs once with the reason, and none that was taken back", () =>
+    Effect.gen(function* () {
+      const reasons: ReadonlyArray<AbortReason> = [
+        "Interrupted",
+        "Replaced",
+        "Deadline",
+        "Budget",
+        "Parent",
+        "Shutdown"
+      ]
+      for (const reason of reasons) {
+        const { cleanup, slots, start, supervisor } = yield* bench
+        const seen: Array<string> = []
+        start("job", Effect.never)
+        cleanup(slots[0]!, "first", (why) => Effect.sync(() => void seen.push(`first ${why}`)))
+        const takeBack = cleanup(slots[0]!, "gone", (why) => Effect.sync(() => void seen.push(`gone ${why}`)))
+        cleanup(slots[0]!, "last", (why) => Effect.sync(() => void seen.push(`last ${why}`)))
+        takeBack()
+        supervisor.abort(reason)
+        yield* supervisor.awaitIdle
+        assert.deepStrictEqual(seen, [`first ${reason}`, `last ${reason}`])
+      }
+    })
+  )
+
+  it.effect("none runs when the task returns or fails", () =>
+    Effect.gen(function* () {
+      for (const run of [Effect.void, Effect.fail("no")]) {
+        const { cleanup, slots, start, supervisor } = yield* bench
+        const go = yield* Deferred.make<void>()
+        start("job", Effect.andThen(Deferred.await(go), run))
+        cleanup(slots[0]!, "clean", () => Effect.die("must not run"))
+        yield* Deferred.succeed(go, undefined)
+        yield* supervisor.awaitIdle
+      }
+    })
+  )
+
+  it.effect("one that comes after the abort is started at once and waited for", () =>
+    Effect.gen(function* () {
+      const { cleanup, ended, slots, start, supervisor } = yield* bench
+      const seen: Array<string> = []
+      start(
+        "job",
+        Effect.onInterrupt(Effect.never, () =>
+          Effect.sync(() => {
+            cleanup(slots[0]!, "in time", (why) => Effect.delay(Effect.sync(() => void seen.push(why)), "50 millis"))
+            cleanup(slots[0]!, "late", () => Effect.never)
+          })
+        )
+      )
+      supervisor.abort("Deadline")
+      yield* TestClock.adjust("99 millis")
+      assert.deepStrictEqual(seen, ["Deadline"])
+      assert.lengthOf(ended, 0)
+      yield* TestClock.adjust("1 millis")
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(abortedOf(ended[0]).stragglers, [{ kind: "cleanup", name: "late" }])
+    })
+  )
+
+  it.effect("one that dies delays nothing and fails nothing", () =>
+    Effect.gen(function* () {
+      const { cleanup, ended, slots, start, supervisor } = yield* bench
+      start("job", Effect.never)
+      cleanup(slots[0]!, "dies", () => Effect.die("bug"))
+      supervisor.abort("Interrupted")
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(abortedOf(ended[0]).stragglers, [])
+    })
+  )
+})
+
+describe("abort hook", () => {
+  it.effect("it runs after the task has ended, with the reason, and before the job is settled", () =>
+    Effect.gen(function* () {
+      const { log, start, supervisor } = yield* bench
+      start("job", Effect.onInterrupt(Effect.never, () => Effect.sync(() => void log.push("task ends"))), {
+        abortHook: (reason) => Effect.sync(() => void log.push(`hook ${reason}`))
+      })
+      supervisor.abort("Parent")
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(log.slice(1), ["task ends", "hook Parent", "job Aborted", "job freed"])
+    })
+  )
+
+  it.effect("it finds a task that does not end fenced", () =>
+    Effect.gen(function* () {
+      const { slots, start, supervisor } = yield* bench
+      const fenced: Array<boolean> = []
+      start("job", hung, { abortHook: () => Effect.sync(() => void fenced.push(slots[0]!.isFenced())) })
+      supervisor.abort("Interrupted")
+      yield* TestClock.adjust("100 millis")
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(fenced, [true])
+    })
+  )
+
+  it.effect("it is waited for up to its limit, then interrupted, and named when it goes on", () =>
+    Effect.gen(function* () {
+      const { ended, start, supervisor } = yield* bench
+      let interrupted = false
+      start("polite", Effect.never, {
+        abortHookLimit: "30 millis",
+        abortHook: () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => void (interrupted = true)))
+      })
+      supervisor.abort("Interrupted")
+      yield* TestClock.adjust("29 millis")
+      assert.lengthOf(ended, 0)
+      yield* TestClock.adjust("1 millis")
+      yield* supervisor.awaitIdle
+      assert.isTrue(interrupted)
+      start("rude", Effect.never, { abortHookLimit: "30 millis", abortHook: () => hung })
+      supervisor.abort("Interrupted")
+      yield* TestClock.adjust("30 millis")
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(ended.map(abortedOf).map((one) => one.stragglers), [
+        [],
+        [{ kind: "hook", name: "rude abort hook" }]
+      ])
+    })
+  )
+
+  it.effect("it does not run when the task returns", () =>
+    Effect.gen(function* () {
+      const { log, start, supervisor } = yield* bench
+      start("job", Effect.void, { abortHook: () => Effect.die("must not run") })
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(log, ["job registered", "job Completed", "job freed"])
+    })
+  )
+})
+
+describe("waiting", () => {
+  it.effect("awaitIdle answers at once when nothing runs, and its interruption stops only the wait", () =>
+    Effect.gen(function* () {
+      const { ended, start, supervisor } = yield* bench
+      yield* supervisor.awaitIdle
+      start("job", Effect.never)
+      const waiter = yield* Effect.forkChild(supervisor.awaitIdle, { startImmediately: true })
+      const other = yield* Effect.forkChild(supervisor.awaitIdle, { startImmediately: true })
+      yield* Fiber.interrupt(waiter)
+      assert.deepStrictEqual(supervisor.state(), { _tag: "Running" })
+      assert.lengthOf(ended, 0)
+      supervisor.abort("Interrupted")
+      assert.isTrue(Exit.isSuccess(yield* Fiber.await(other)))
+    })
+  )
+
+  it.effect("the turnstile lets transitions through one at a time, in order of arrival", () =>
+    Effect.gen(function* () {
+      const { supervisor } = yield* bench
+      const seen: Array<string> = []
+      const gates = yield* Effect.forEach(["a", "b", "c"], () => Deferred.make<void>())
+      const fibers = yield* Effect.forEach(gates, (gate, index) =>
+        Effect.forkChild(
+          supervisor.turnstile(
+            Effect.sync(() => void seen.push(`in ${index}`)).pipe(
+              Effect.andThen(Deferred.await(gate)),
+              Effect.andThen(Effect.sync(() => void seen.push(`out ${index}`)))
+            )
+          ),
+          { startImmediately: true }
+        )
+      )
+      yield* Effect.forEach(gates.toReversed(), (gate) => Deferred.succeed(gate, undefined))
+      yield* Effect.forEach(fibers, Fiber.join)
+      assert.deepStrictEqual(seen, ["in 0", "out 0", "in 1", "out 1", "in 2", "out 2"])
+    })
+  )
+
+  it.effect("what outlives its caller goes on when the caller is interrupted, and answers a caller that waits", () =>
+    Effect.gen(function* () {
+      const { supervisor } = yield* bench
+      const gate = yield* Deferred.make<void>()
+      const done = yield* Deferred.make<string>()
+      const work = Effect.andThen(Deferred.await(gate), Deferred.succeed(done, "went on"))
+      const caller = yield* Effect.forkChild(supervisor.outlive(work), { startImmediately: true })
+      yield* Fiber.interrupt(caller)
+      yield* Deferred.succeed(gate, undefined)
+      assert.strictEqual(yield* Deferred.await(done), "went on")
+      assert.strictEqual(yield* supervisor.outlive(Effect.succeed(3)), 3)
+      assert.strictEqual(yield* Effect.flip(supervisor.outlive(Effect.fail("no"))), "no")
+    })
+  )
+})
