@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import type { Agent } from "./Agent.ts"
 import * as modelLoop from "./internal/modelLoop.ts"
 import * as Opening from "./internal/opening.ts"
@@ -24,16 +24,17 @@ import { Subscribers } from "./internal/subscribers.ts"
 import * as Turns from "./internal/turns.ts"
 import { Approvals } from "./ports/Approvals.ts"
 import { Hooks } from "./ports/Hooks.ts"
-import { Journal } from "./ports/Journal.ts"
-import { Model } from "./ports/Model.ts"
+import { Journal, type JournalWriter } from "./ports/Journal.ts"
+import type { Model } from "./ports/Model.ts"
 import { SessionObserver } from "./ports/SessionObserver.ts"
 import { IdGenerator, type ProcessId, type SessionId, type SubmissionId, type TurnId } from "./protocol/Ids.ts"
-import * as Input from "./protocol/Input.ts"
+import type * as Input from "./protocol/Input.ts"
 import type { Item } from "./protocol/Item.ts"
 import type { Op, Receipt } from "./protocol/Op.ts"
 import type { AbortReason } from "./protocol/Outcome.ts"
 import { SessionConfig, SessionPolicy } from "./protocol/SessionConfig.ts"
-import { type JournalFailed, type SessionBusy, SessionClosed, type SessionNotFound } from "./protocol/SessionError.ts"
+import type { SessionClosed } from "./protocol/SessionError.ts"
+import { type JournalFailed, type SessionBusy, type SessionNotFound } from "./protocol/SessionError.ts"
 import type { SessionEvent } from "./protocol/SessionEvent.ts"
 import type { TokenUsage } from "./protocol/TokenUsage.ts"
 import type { TraceContext } from "./protocol/TraceContext.ts"
@@ -157,20 +158,31 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
   const newId = () => ids.next(clock.currentTimeMillisUnsafe())
   const sessionId = options.resume ?? options.sessionId ?? (newId() as SessionId)
   const writer = yield* journal.open(sessionId, options.resume === undefined ? "create" : "existing")
-  const kernel = yield* makeKernel(sessionId, options, writer, clock, newId)
+  const kernel = yield* makeKernel({
+    sessionId,
+    source: options.resume === undefined ? "new" : "resumed",
+    writer,
+    clock,
+    newId
+  })
   yield* Effect.acquireRelease(Effect.void, () => close(kernel.value, kernel.subscribers))
   yield* Opening.open(kernel.value, writer.opened, options)
   const regular = { task: modelLoop.task(agent), services }
-  return service(kernel.value, kernel.subscribers, writer, Submissions.make(kernel.value, regular))
+  return service({
+    kernel: kernel.value,
+    subscribers: kernel.subscribers,
+    writer,
+    submissions: Submissions.make(kernel.value, regular)
+  })
 })
 
-const makeKernel = Effect.fnUntraced(function* (
-  sessionId: SessionId,
-  options: SessionOptions,
-  writer: Parameters<Subscribers["stream"]>[1],
-  clock: Clock.Clock,
-  newId: () => string
-) {
+const makeKernel = Effect.fnUntraced(function* ({
+  clock,
+  newId,
+  sessionId,
+  source,
+  writer
+}: Pick<Kernel, "clock" | "newId" | "sessionId" | "source"> & { readonly writer: JournalWriter }) {
   const context = yield* Effect.context<never>()
   const config = yield* SessionConfig
   const observer = yield* SessionObserver
@@ -209,7 +221,7 @@ const makeKernel = Effect.fnUntraced(function* (
     processes: new Map(),
     ledger: undefined,
     greeted: false,
-    source: options.resume === undefined ? "new" : "resumed",
+    source,
     replacing: 0,
     next: undefined,
     closed: false
@@ -233,12 +245,17 @@ const close = (kernel: Kernel, subscribers: Subscribers): Effect.Effect<void> =>
     subscribers.end()
   })
 
-const service = (
-  kernel: Kernel,
-  subscribers: Subscribers,
-  writer: Parameters<Subscribers["stream"]>[1],
-  submissions: Submissions.Submissions
-): Session["Service"] => {
+const service = ({
+  kernel,
+  submissions,
+  subscribers,
+  writer
+}: {
+  readonly kernel: Kernel
+  readonly subscribers: Subscribers
+  readonly writer: JournalWriter
+  readonly submissions: Submissions.Submissions
+}): Session["Service"] => {
   const { recorder, sessionId, supervisor } = kernel
   const awaitIdle: Effect.Effect<void> = Effect.suspend(() => {
     if (supervisor.state()._tag !== "Idle") return Effect.andThen(supervisor.awaitIdle, awaitIdle)

@@ -90,7 +90,7 @@ const makeSessions = Effect.gen(function* () {
     const sessionId = ids.next(yield* Clock.currentTimeMillis) as SessionId
     yield* Effect.scoped(
       Effect.flatMap(journal.open(sessionId, "create"), (writer) =>
-        writer.append(copied(records, source, sessionId, until))
+        writer.append(copied(records, { source, sessionId, until }))
       )
     )
     return yield* start(agent, { resume: sessionId })
@@ -119,9 +119,11 @@ const makeSessions = Effect.gen(function* () {
 /** The records of a copy: a first record of its own, then the source's up to the end of a turn. */
 const copied = (
   records: ReadonlyArray<Record>,
-  source: SessionId,
-  sessionId: SessionId,
-  until: TurnId | undefined
+  {
+    sessionId,
+    source,
+    until
+  }: { readonly source: SessionId; readonly sessionId: SessionId; readonly until: TurnId | undefined }
 ): ReadonlyArray<Record> => {
   const end = until === undefined ? -1 : records.findIndex((record) => isTerminal(record) && record.turnId === until)
   const kept = end < 0 ? records : records.slice(0, end + 1)

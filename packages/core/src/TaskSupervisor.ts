@@ -21,9 +21,9 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Semaphore from "effect/Semaphore"
@@ -210,15 +210,16 @@ class Supervisor implements TaskSupervisor {
       // a straggler of an earlier job ends nothing
       if (this.current === running && this.signal({ _tag: "Exit" })) Deferred.doneUnsafe(running.left, Effect.void)
     })
-    detach(this.context, this.own(job, running, task), true)
+    detach(this.context, this.own({ job, running, task }), true)
     return true
   }
 
   /** The owner: the only one who settles. Not interruptible, and bounded by the grace, the hook's limit and `settle`. */
-  private own<A, E>(job: Job<A, E>, running: RunningJob, task: Fiber.Fiber<A, E>): Effect.Effect<void> {
+  private own<A, E>(attempt: Attempt<A, E>): Effect.Effect<void> {
+    const { job, running, task } = attempt
     const ended = Effect.flatMap(Deferred.await(running.left), () =>
       this.slot._tag === "Aborting"
-        ? Effect.map(stop(this.context, job, running, task), (open) => this.aborted(job, running, task, open))
+        ? Effect.map(stop(this.context, attempt), (open) => this.aborted(attempt, open))
         : Effect.succeed(this.returned(running, task))
     )
     return Effect.flatMap(ended, (how) => {
@@ -227,12 +228,7 @@ class Supervisor implements TaskSupervisor {
     })
   }
 
-  private aborted<A, E>(
-    job: Job<A, E>,
-    running: RunningJob,
-    task: Fiber.Fiber<A, E>,
-    open: ReadonlyArray<Open>
-  ): Ended<A, E> {
+  private aborted<A, E>({ job, running, task }: Attempt<A, E>, open: ReadonlyArray<Open>): Ended<A, E> {
     if (!this.signal({ _tag: "GraceOver" })) return this.returned(running, task)
     const late = open.filter(({ fiber }) => fiber.pollUnsafe() === undefined)
     for (const { fiber, straggler } of late) {
@@ -304,6 +300,13 @@ class Supervisor implements TaskSupervisor {
   }
 }
 
+/** A job in the slot, and the fiber of its task. */
+interface Attempt<A, E> {
+  readonly job: Job<A, E>
+  readonly running: RunningJob
+  readonly task: Fiber.Fiber<A, E>
+}
+
 /** Something that an abort waits for. */
 interface Open {
   readonly straggler: Straggler
@@ -313,9 +316,7 @@ interface Open {
 /** The timed race of an abort (I2, I3): task and clean-ups side by side against the grace, then the hook. Answers what took part. */
 const stop = Effect.fnUntraced(function* <A, E>(
   context: Context.Context<never>,
-  job: Job<A, E>,
-  running: RunningJob,
-  task: Fiber.Fiber<A, E>
+  { job, running, task }: Attempt<A, E>
 ) {
   const reason = running.why!
   const open: Array<Open> = [{ straggler: { kind: "task", name: job.name }, fiber: task }]

@@ -2,7 +2,7 @@
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { Decider } from "../ports/Approvals.ts"
 import type { HookSet } from "../ports/Hooks.ts"

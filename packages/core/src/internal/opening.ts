@@ -4,7 +4,7 @@ import type { Opened } from "../ports/Journal.ts"
 import type { ItemId } from "../protocol/Ids.ts"
 import type { JournalFailed } from "../protocol/SessionError.ts"
 import * as History from "../rules/History.ts"
-import * as Inbox from "../rules/Inbox.ts"
+import type * as Inbox from "../rules/Inbox.ts"
 import * as SessionState from "../rules/SessionState.ts"
 import type { Kernel } from "./kernel.ts"
 

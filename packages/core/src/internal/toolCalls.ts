@@ -5,7 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as Semaphore from "effect/Semaphore"
 import type { HookSet } from "../ports/Hooks.ts"
 import type { ToolCall } from "../protocol/Item.ts"
-import * as Authority from "../rules/Authority.ts"
+import type * as Authority from "../rules/Authority.ts"
 import type { Turn } from "../Turn.ts"
 import type { ToolEntry, ToolTable } from "./tools.ts"
 

@@ -85,7 +85,14 @@ const make = (
     load: Effect.fnUntraced(function* (sessionId) {
       const found = yield* find(host, sessionId)
       if (Option.isNone(found)) return yield* new SessionNotFound({ sessionId })
-      const bytes = yield* failing(sessionId, "read", fs.readFile(found.value))
+      // another process may be taking the journal over, or have died in it
+      const read = fs.readFile(found.value)
+      const taken = Effect.catch(fs.readFile(takenPath(found.value)), () => read)
+      const bytes = yield* failing(
+        sessionId,
+        "read",
+        Effect.catch(read, () => taken)
+      )
       const { records, sizeBytes } = RecordCodec.validPrefix(bytes)
       return { records, cutBytes: bytes.length - sizeBytes, cutFile: undefined }
     }),
@@ -127,26 +134,25 @@ const find = Effect.fnUntraced(function* ({ fs, options }: Host, sessionId: Sess
   const relative = all.find(
     (path) => path === name || path.endsWith(`/${name}`) || path.endsWith(`/${takenPath(name)}`)
   )
-  return Option.map(
-    Option.fromUndefinedOr(relative),
-    (path) => `${options.directory}/${path.replace(takenPath(""), "")}`
-  )
+  return Option.map(Option.fromUndefinedOr(relative), (path) => `${options.directory}/${settledPath(path)}`)
 })
 
 const takenPath = (path: string): string => `${path}.taken`
+/** The path of a journal that may have been renamed away. */
+const settledPath = (path: string): string =>
+  path.endsWith(takenPath(suffix)) ? path.slice(0, -takenPath("").length) : path
 
 const create = Effect.fnUntraced(function* (host: Host, sessionId: SessionId) {
   const directory = `${host.options.directory}/${dayOf(sessionId) ?? dayPath(yield* Clock.currentTimeMillis)}`
   const path = `${directory}/${fileName(sessionId)}`
   yield* failing(sessionId, "open", host.fs.makeDirectory(directory, { recursive: true }))
   yield* failing(sessionId, "open", host.fs.writeFile(path, new Uint8Array(0), { flag: "wx", mode: 0o600 }))
-  return yield* writer(
-    host,
+  return yield* writer(host, {
     sessionId,
     path,
-    { records: [], sizeBytes: 0, offsets: [] },
-    { cutBytes: 0, cutFile: undefined }
-  )
+    prefix: { records: [], sizeBytes: 0, offsets: [] },
+    cut: { cutBytes: 0, cutFile: undefined }
+  })
 })
 
 /** The fence: the file is renamed away, and its valid prefix becomes the new file; an earlier writer is left with the old one. */
@@ -167,19 +173,21 @@ const takeOver = Effect.fnUntraced(function* (host: Host, sessionId: SessionId, 
     yield* opening(Effect.scoped(Effect.flatMap(fs.open(fresh, { flag: "r+" }), (file) => file.sync)))
   yield* opening(fs.rename(fresh, path))
   yield* opening(fs.remove(taken))
-  return yield* writer(host, sessionId, path, prefix, { cutBytes, cutFile })
+  return yield* writer(host, { sessionId, path, prefix, cut: { cutBytes, cutFile } })
 })
 
 declare const TextEncoder: new () => { readonly encode: (text: string) => Uint8Array }
 const encoder = new TextEncoder()
 
-const writer = Effect.fnUntraced(function* (
-  { fs, options }: Host,
-  sessionId: SessionId,
-  path: string,
-  prefix: RecordCodec.ValidPrefix,
-  cut: Omit<Opened, "records">
-) {
+/** A file that is ready to be written: what it holds, and what was cut from it. */
+interface Ready {
+  readonly sessionId: SessionId
+  readonly path: string
+  readonly prefix: RecordCodec.ValidPrefix
+  readonly cut: Omit<Opened, "records">
+}
+
+const writer = Effect.fnUntraced(function* ({ fs, options }: Host, { cut, path, prefix, sessionId }: Ready) {
   const file = yield* failing(sessionId, "open", fs.open(path, { flag: "a", mode: 0o600 }))
   const inode = Option.getOrUndefined((yield* failing(sessionId, "open", file.stat)).ino)
   let sizeBytes = prefix.sizeBytes
@@ -229,7 +237,7 @@ const writer = Effect.fnUntraced(function* (
     const first = Math.floor(from / indexEvery)
     const start = index[first]!
     const end = index[Math.floor((from + limit - 1) / indexEvery) + 1] ?? sizeBytes
-    const bytes = yield* failing(sessionId, "read", readRange(fs, path, start, end - start))
+    const bytes = yield* failing(sessionId, "read", readRange(fs, path, { start, end }))
     const { records } = RecordCodec.validPrefix(bytes, first * indexEvery)
     return records.slice(from - first * indexEvery, from - first * indexEvery + limit)
   })
@@ -248,13 +256,17 @@ const joined = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
   return whole
 }
 
-const readRange = (fs: FileSystem.FileSystem, path: string, start: number, sizeBytes: number) =>
+const readRange = (
+  fs: FileSystem.FileSystem,
+  path: string,
+  { end, start }: { readonly start: number; readonly end: number }
+) =>
   Effect.scoped(
     Effect.gen(function* () {
       const file = yield* fs.open(path, { flag: "r" })
-      const bytes = new Uint8Array(sizeBytes)
+      const bytes = new Uint8Array(end - start)
       let filled = 0
-      while (filled < sizeBytes) {
+      while (filled < bytes.length) {
         const got = yield* file.read(bytes.subarray(filled), { position: BigInt(start + filled) })
         if (got === 0) break
         filled += got
@@ -267,10 +279,12 @@ const list = ({ fs, options }: Host): Effect.Effect<ReadonlyArray<JournalEntry>,
   Effect.gen(function* () {
     if (!(yield* fs.exists(options.directory))) return []
     const paths = yield* fs.readDirectory(options.directory, { recursive: true })
+    const present = new Set(paths)
     const entries: Array<JournalEntry> = []
-    for (const path of paths) {
-      if (!path.endsWith(suffix)) continue
-      const info = yield* fs.stat(`${options.directory}/${path}`)
+    for (const found of paths) {
+      const path = settledPath(found)
+      if (!path.endsWith(suffix) || (path !== found && present.has(path))) continue
+      const info = yield* fs.stat(`${options.directory}/${found}`)
       const name = path.slice(path.lastIndexOf("/") + 1, -suffix.length)
       entries.push({
         sessionId: decodeURIComponent(name) as SessionId,
