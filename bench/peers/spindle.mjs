@@ -26,8 +26,8 @@ const stepFor = (items) => {
 }
 
 export async function load({ lm, store, file }) {
-  const [Effect, Exit, Layer, ManagedRuntime, Schema, Scope, Stream, Tool, Toolkit] = await Promise.all(
-    ["Effect", "Exit", "Layer", "ManagedRuntime", "Schema", "Scope", "Stream", "ai/Tool", "ai/Toolkit"].map((m) => import(`effect/${m}`))
+  const [Cause, Effect, Exit, Layer, ManagedRuntime, Schema, Scope, Stream, Tool, Toolkit] = await Promise.all(
+    ["Cause", "Effect", "Exit", "Layer", "ManagedRuntime", "Schema", "Scope", "Stream", "ai/Tool", "ai/Toolkit"].map((m) => import(`effect/${m}`))
   )
   const Agent = await import("@spindle/core/Agent")
   const { Journal } = await import("@spindle/core/ports/Journal")
@@ -40,14 +40,22 @@ export async function load({ lm, store, file }) {
     step.drip
       ? Stream.fromEffectRepeat(Effect.map(Effect.sleep(step.drip), () => { live.deltasOut++; return delta("tok ") })).pipe(
           Stream.onStart(Effect.sync(started)), Stream.ensuring(Effect.sync(stopped)))
-      : Stream.map(Stream.fromAsyncIterable(play({ deltas: step.deltas }), (e) => e), delta)
+      : pulled(play({ deltas: step.deltas }))
+  // one pull for each piece that arrives, and the finish after the last
+  const pulled = (pieces) => {
+    let done = false
+    const next = Effect.suspend(() =>
+      done ? Cause.done() : Effect.map(Effect.promise(() => pieces.next()), (piece) => ((done = piece.done), [done ? finish("stop") : delta(piece.value)]))
+    )
+    return Stream.fromPull(Effect.succeed(next))
+  }
   const own = Layer.succeed(Model, {
     provider: "script", model: "brain", contextWindow: undefined,
     stream: ({ items }) => {
       const step = stepFor(items)
       const parts = step.tool
         ? Stream.fromIterable([{ _tag: "ToolCall", callId: step.tool.id, name: step.tool.name, params: step.tool.args }, finish("tool-calls")])
-        : Stream.concat(texts(step), Stream.succeed(finish("stop")))
+        : texts(step)
       return step.lat ? Stream.unwrap(Effect.as(Effect.sleep(step.lat), parts)) : parts
     }
   })

@@ -46,13 +46,13 @@ export const steps: ReadonlyArray<Step> = [
     text: "I will look at the project first.",
     calls: [command("ls -R package.json src test"), command("cat src/cart.js src/discount.js")]
   },
-  { text: "Now the tests, to see what fails.", calls: [command("node --test")] },
+  { text: "Now the tests, to see what fails.", calls: [command("node --test --test-reporter=spec")] },
   {
     thought: "A discount of 10 percent of 2000 cents should be 200 cents; the code takes off 10 cents.",
     text: "`discounted` takes the percentage off as if it were cents. I will repair that.",
     calls: [{ name: "apply_patch", params: { input: patch }, freeform: true }]
   },
-  { text: "And the tests once more.", calls: [command("node --test")] },
+  { text: "And the tests once more.", calls: [command("node --test --test-reporter=spec")] },
   {
     text:
       "The tests pass now. `discounted` in `src/discount.js` subtracted the percentage itself instead of that share of the amount; " +

@@ -249,8 +249,8 @@ const startedItem = ({ itemCount, options }: ExecState, call: ToolCalls.Call): E
 const completedItem = ({ item, output, exitCode }: OpenCall, result: ToolCalls.Result): ExecItem => {
   switch (item.type) {
     case "command_execution": {
-      const code = exitCode ?? exitCodeOf(result.output)
-      const succeeded = result.status === "completed" && (code === 0 || code === null)
+      const code = exitCode ?? ToolCalls.exitCodeOf(result)
+      const succeeded = result.status === "completed" && code === 0
       const status = result.status === "denied" ? "declined" : succeeded ? "completed" : "failed"
       return { ...item, aggregated_output: textOf(output), exit_code: code, status }
     }
@@ -267,12 +267,6 @@ const completedItem = ({ item, output, exitCode }: OpenCall, result: ToolCalls.R
     case "error":
       return item
   }
-}
-
-// a tool that tells its exit code in its result
-const exitCodeOf = (output: unknown): number | null => {
-  const code = typeof output === "object" && output !== null ? (output as { exitCode?: unknown }).exitCode : undefined
-  return typeof code === "number" ? code : null
 }
 
 /** A word as a POSIX shell reads it: plain if it can be, in quotes otherwise. */

@@ -17,7 +17,7 @@ import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as EffectPath from "effect/Path"
 import * as Redacted from "effect/Redacted"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as DemoScript from "./DemoScript.ts"
 import * as SessionLease from "./SessionLease.ts"
 import type { Settings } from "./Settings.ts"
@@ -53,5 +53,5 @@ export const model = (settings: Settings, options: { readonly paced: boolean }):
     ...(provider.key === undefined ? {} : { apiKey: provider.key as Redacted.Redacted<string> }),
     ...(settings.reasoningEffort === undefined ? {} : { reasoningEffort: settings.reasoningEffort }),
     ...(settings.reasoningSummary === undefined ? {} : { reasoningSummary: settings.reasoningSummary })
-  }).pipe(Layer.provide(FetchHttpClient.layer))
+  }).pipe(Layer.provide(NodeHttpClient.layerNodeHttp))
 }

@@ -13,8 +13,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 
-/** The signals that end the program, with their exit codes. */
-export const exitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
+/**
+ * The signals that end the program, with their exit codes. Node.js has no SIGPIPE; it stands for a reader of stdout that has gone.
+ */
+export const exitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129, SIGPIPE: 141 } as const
 /** @see {@link exitCodes} */
 export type Signal = keyof typeof exitCodes
 
@@ -63,7 +65,10 @@ export const run = (program: Effect.Effect<number>, options: Options): void => {
     options.killNow()
     process.exit(exitCodes.SIGINT)
   }
-  for (const signal of Object.keys(exitCodes) as Array<Signal>) process.on(signal, onSignal)
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal)
+  process.stdout.on("error", () => onSignal("SIGPIPE"))
+  // what cannot be told on stderr cannot be told
+  process.stderr.on("error", () => undefined)
 
   // forked after the handlers are there: it runs its first steps at once
   main = Effect.runFork(program)

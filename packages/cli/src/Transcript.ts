@@ -26,6 +26,8 @@ interface OpenCall {
   readonly output: Folded.Folded
   readonly exitCode: number | null | undefined
   readonly at: number
+  /** Whether it was shown, perhaps above other things. */
+  readonly introduced: boolean
 }
 
 /** The state of the fold. Not changed by {@link step}. */
@@ -80,7 +82,8 @@ export const step = (state: TranscriptState, event: SessionEvent): Step => {
     case "ProcessStarted": {
       if (event.callId === undefined) return [state, ""]
       const processes = new Map(state.processes).set(event.processId, event.callId)
-      return header({ ...state, processes }, event.callId)
+      const next = { ...state, processes }
+      return state.calls.get(event.callId)?.introduced === true ? [next, ""] : header(next, event.callId)
     }
     case "ProcessEnded": {
       const callId = state.processes.get(event.processId)
@@ -141,7 +144,7 @@ export const question = (
   const asked = new Set(state.asked).add(request.requestId)
   const shown = Question.lines(request, Ansi.palette(state.options.color))
   const [next, text] = lines({ ...state, asked }, [...(state.last === "text" ? [""] : []), ...shown])
-  return [{ ...next, last: "call", shown: request.callId }, text]
+  return [introduced(next, request.callId), text]
 }
 
 /** The line that says what is awaited, without a line break; undefined when nothing is, or when a line of text is still open. */
@@ -210,7 +213,7 @@ const item = (state: TranscriptState, recorded: Item, at: number): Step => {
       return [{ ...last, told }, rest + end]
     }
     case "ToolCall": {
-      const call = { call: recorded, output: Folded.empty, exitCode: undefined, at }
+      const call = { call: recorded, output: Folded.empty, exitCode: undefined, at, introduced: false }
       return [{ ...state, calls: new Map(state.calls).set(recorded.callId, call) }, ""]
     }
     case "ToolResult":
@@ -224,6 +227,11 @@ const titleOf = (call: ToolCalls.Call): string => {
   return ToolCalls.patchOf(call) === undefined ? Ansi.visible(call.name) : "patching"
 }
 
+const introduced = (state: TranscriptState, callId: CallId | undefined): TranscriptState => {
+  const next = { ...state, last: "call" as const, shown: callId }
+  return callId === undefined ? next : changeCall(next, callId, (call) => ({ ...call, introduced: true }))
+}
+
 /** What a call is, unless the transcript ends with it. */
 const header = (state: TranscriptState, callId: CallId): Step => {
   const open = state.calls.get(callId)
@@ -232,7 +240,7 @@ const header = (state: TranscriptState, callId: CallId): Step => {
   const request = { kind: undefined, tool: call.name, payload: call.params, path: [] }
   const shown = Question.lines(request, Ansi.palette(state.options.color), state.options.columns)
   const [next, text] = lines(state, [...(state.last === "text" ? [""] : []), ...shown])
-  return [{ ...next, last: "call", shown: callId }, text]
+  return [introduced(next, callId), text]
 }
 
 const result = (state: TranscriptState, recorded: ToolCalls.Result, at: number): Step => {
@@ -242,16 +250,18 @@ const result = (state: TranscriptState, recorded: ToolCalls.Result, at: number):
   const calls = new Map(state.calls)
   calls.delete(recorded.callId)
   const { dim, green, red } = Ansi.palette(state.options.color)
-  const indent = (line: string) => `  ${Ansi.fit(line, Math.max(10, state.options.columns - 2))}`
+  const indent = (line: string) => `  ${Ansi.fit(line, Math.max(10, state.options.columns - 2))}`.trimEnd()
   const took = Ansi.duration(at - open.at)
   const output = Folded.lines(open.output).map((line) => dim(indent(line)))
   const told = Folded.lines(Folded.add(Folded.empty, { offset: 0, text: ToolCalls.outputText(recorded) })).map(indent)
   const end = ((): ReadonlyArray<string> => {
     switch (recorded.status) {
       case "completed": {
-        if (open.exitCode === undefined) return [...told.slice(0, 3).map(dim), green(`  ✓ done · ${took}`)]
-        if (open.exitCode !== 0) return [...output, red(`  ✗ exit ${open.exitCode ?? "by signal"} · ${took}`)]
-        return [...output, green(`  ✓ exit 0 · ${took}`)]
+        if (ToolCalls.commandOf(open.call) === undefined)
+          return [...told.slice(0, 3).map(dim), green(`  ✓ done · ${took}`)]
+        const code = open.exitCode ?? ToolCalls.exitCodeOf(recorded)
+        if (code === 0) return [...output, green(`  ✓ exit 0 · ${took}`)]
+        return [...output, red(`  ✗ ${code === null ? "ended before its end" : `exit ${code}`} · ${took}`)]
       }
       case "failed":
         return [...output, ...told.map(red), red(`  ✗ failed · ${took}`)]

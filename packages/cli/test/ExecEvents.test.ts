@@ -191,6 +191,8 @@ describe("step", () => {
   it("shows a command that failed, was refused or was stopped", () => {
     const failed = command(processStarted, processEnded(3), result("exec_command", "completed"))
     assert.deepStrictEqual([failed.status, failed.exit_code], ["failed", 3])
+    const early = command(result("exec_command", "completed", "Process exited with code 4\nOutput:\n"))
+    assert.deepStrictEqual([early.status, early.exit_code], ["failed", 4])
     const declined = command(result("exec_command", "denied"))
     assert.deepStrictEqual([declined.status, declined.exit_code], ["declined", null])
     const stopped = command(processStarted, output(0, "a"), processEnded(null), result("exec_command", "aborted"))

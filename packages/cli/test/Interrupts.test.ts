@@ -61,6 +61,17 @@ describe("run", () => {
     assert.deepStrictEqual(await play("die"), { code: 1, signal: null, said: "defect 1\n" })
   })
 
+  it("ends in order when the reader of its output has gone", async () => {
+    const child = spawn(process.execPath, ["--conditions=spindle-source", fixture, "pipe"], {
+      stdio: ["ignore", "pipe", "pipe"]
+    })
+    let told = ""
+    child.stderr.on("data", (bytes: Buffer) => (told += bytes.toString()))
+    child.stdout.once("data", () => child.stdout.destroy())
+    const [code] = (await once(child, "close")) as [number | null]
+    assert.deepStrictEqual([code, told], [141, "SIGPIPE"])
+  })
+
   it("loses nothing that was written", async () => {
     assert.strictEqual((await play("loud")).said.length, (1 << 20) + 1)
   })

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { CallId } from "@spindle/core/protocol/Ids"
 import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
 import * as Transcript from "../src/Transcript.ts"
 import * as Events from "./fixtures/events.ts"
@@ -100,6 +101,40 @@ describe("step", () => {
       Events.result("exec_command", "denied")
     )
     assert.strictEqual(denied, "? Run this command?\n  $ rm x\n  → refused: nobody is there to ask\n  ✗ not run\n")
+  })
+
+  it("names each of several calls above its result, and once when it was asked for", () => {
+    const other = CallId.make("call_2")
+    const asked = show(
+      Events.call("exec_command", { cmd: "ls" }),
+      Events.call("exec_command", { cmd: "pwd" }, other),
+      Events.asks("command", { cmd: "ls" }),
+      Events.record({ _tag: "Warning", message: "careful" }),
+      Events.running,
+      Events.exited(0),
+      Events.item({ _tag: "ToolResult", callId: other, name: "exec_command", status: "denied", output: "" }),
+      Events.result("exec_command", "completed")
+    )
+    assert.strictEqual(asked, "? Run this command?\n  $ ls\n! careful\n$ pwd\n  ✗ not run\n$ ls\n  ✓ exit 0 · 1.5 s\n")
+  })
+
+  it("shows the changes that are asked for as a diff, each in full", () => {
+    const changes = [
+      { path: "a.js", kind: "update", diff: ["@@ -1 +1 @@", "-old", `+${"n".repeat(100)}`] },
+      { path: "b.js", kind: "move", movePath: "c.js", diff: [] }
+    ]
+    assert.strictEqual(
+      show(Events.asks("patch", { changes })),
+      `? Change these files?\n  update a.js\n    @@ -1 +1 @@\n    -old\n    +${"n".repeat(100)}\n  move b.js to c.js\n`
+    )
+  })
+
+  it("takes the exit code from the result when the end of the process is told later", () => {
+    const report = (ending: string) => `Wall time: 1 seconds\n${ending}\nOutput:\nProcess exited with code 0\n`
+    const end = (ending: string) =>
+      show(Events.call("exec_command", { cmd: "x" }), Events.result("exec_command", "completed", report(ending)))
+    assert.include(end("Process exited with code 3"), "✗ exit 3")
+    assert.include(end("Process ended by signal SIGKILL"), "✗ ended before its end")
   })
 
   it("lets no text of a model, a command or a file steer the terminal", () => {

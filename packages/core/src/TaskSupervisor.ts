@@ -206,9 +206,12 @@ class Supervisor implements TaskSupervisor {
     const running = new RunningJob()
     this.current = running
     const task = detach(this.context, registered(running))
-    task.addObserver(() => {
+    task.addObserver((exit) => {
       // a straggler of an earlier job ends nothing
-      if (this.current === running && this.signal({ _tag: "Exit" })) Deferred.doneUnsafe(running.left, Effect.void)
+      if (this.current !== running) return
+      // a task that nobody else interrupted has stopped itself: no failure, but an abort with all that belongs to one (S5)
+      if (exit._tag === "Failure" && Cause.hasInterruptsOnly(exit.cause)) return void this.abort("Interrupted")
+      if (this.signal({ _tag: "Exit" })) Deferred.doneUnsafe(running.left, Effect.void)
     })
     detach(this.context, this.own({ job, running, task }), true)
     return true
@@ -249,10 +252,7 @@ class Supervisor implements TaskSupervisor {
     }
     const exit = task.pollUnsafe()!
     if (exit._tag === "Success") return { _tag: "Completed", value: exit.value }
-    // a task that was interrupted by nobody's abort has stopped itself; that is no failure (S5)
-    return Cause.hasInterruptsOnly(exit.cause)
-      ? { _tag: "Aborted", reason: "Interrupted", requestedAt: this.clock.currentTimeMillisUnsafe(), stragglers: [] }
-      : { _tag: "Failed", cause: exit.cause }
+    return { _tag: "Failed", cause: exit.cause }
   }
 
   private settled(freed: () => void): void {

@@ -9,7 +9,7 @@ type Ended = TaskSupervisor.Ended<unknown, unknown>
 type Job = TaskSupervisor.Job<unknown, unknown>
 
 /** A supervisor with jobs that write down what happens to them. */
-const bench = Effect.map(TaskSupervisor.make, (supervisor) => {
+const bench = Effect.map(Effect.andThen(TestClock.adjust(0), TaskSupervisor.make), (supervisor) => {
   const ended: Array<Ended> = []
   const log: Array<string> = []
   const late: Array<{ readonly straggler: Straggler; readonly afterMillis: number }> = []
@@ -168,7 +168,10 @@ describe("how a job ends", () => {
     Effect.gen(function* () {
       const { ended, slots, start, supervisor } = yield* bench
       let interrupted = false
-      start("job", Effect.onInterrupt(Effect.never, () => Effect.sync(() => void (interrupted = true))))
+      start(
+        "job",
+        Effect.onInterrupt(Effect.never, () => Effect.sync(() => void (interrupted = true)))
+      )
       supervisor.fail(Cause.fail("disk"))
       assert.isTrue(slots[0]!.isFenced())
       yield* supervisor.awaitIdle
@@ -227,7 +230,11 @@ describe("abort", () => {
   it.effect("I1 a value that the task returns inside the grace does not undo the abort", () =>
     Effect.gen(function* () {
       const { ended, slots, start, supervisor } = yield* bench
-      start("job", Effect.suspend(() => Effect.as(slots[0]!.aborting, "value")), { onAbort: "signal" })
+      start(
+        "job",
+        Effect.suspend(() => Effect.as(slots[0]!.aborting, "value")),
+        { onAbort: "signal" }
+      )
       supervisor.abort("Interrupted")
       yield* supervisor.awaitIdle
       assert.deepStrictEqual(abortedOf(ended[0]).stragglers, [])
@@ -237,7 +244,10 @@ describe("abort", () => {
   it.effect("I2 an aborted task that ends sooner ends the abort sooner", () =>
     Effect.gen(function* () {
       const { ended, start, supervisor } = yield* bench
-      start("job", Effect.onInterrupt(Effect.never, () => Effect.sleep("40 millis")))
+      start(
+        "job",
+        Effect.onInterrupt(Effect.never, () => Effect.sleep("40 millis"))
+      )
       supervisor.abort("Interrupted")
       yield* TestClock.adjust("39 millis")
       assert.lengthOf(ended, 0)
@@ -332,7 +342,10 @@ describe("abort", () => {
   it.effect("I3 task and clean-ups share one grace, side by side, and each that is late is named", () =>
     Effect.gen(function* () {
       const { cleanup, ended, slots, start, supervisor } = yield* bench
-      start("job", Effect.onInterrupt(Effect.never, () => Effect.sleep("90 millis")))
+      start(
+        "job",
+        Effect.onInterrupt(Effect.never, () => Effect.sleep("90 millis"))
+      )
       cleanup(slots[0]!, "quick", () => Effect.sleep("90 millis"))
       cleanup(slots[0]!, "slow", () => Effect.sleep("1 second"))
       slots[0]!.onAbort({ kind: "process", name: "sleep 9", run: () => Effect.never })
@@ -417,7 +430,12 @@ describe("clean-ups", () => {
         "job",
         Effect.onInterrupt(Effect.never, () =>
           Effect.sync(() => {
-            cleanup(slots[0]!, "in time", (why) => Effect.delay(Effect.sync(() => void seen.push(why)), "50 millis"))
+            cleanup(slots[0]!, "in time", (why) =>
+              Effect.delay(
+                Effect.sync(() => void seen.push(why)),
+                "50 millis"
+              )
+            )
             cleanup(slots[0]!, "late", () => Effect.never)
           })
         )
@@ -448,9 +466,13 @@ describe("abort hook", () => {
   it.effect("it runs after the task has ended, with the reason, and before the job is settled", () =>
     Effect.gen(function* () {
       const { log, start, supervisor } = yield* bench
-      start("job", Effect.onInterrupt(Effect.never, () => Effect.sync(() => void log.push("task ends"))), {
-        abortHook: (reason) => Effect.sync(() => void log.push(`hook ${reason}`))
-      })
+      start(
+        "job",
+        Effect.onInterrupt(Effect.never, () => Effect.sync(() => void log.push("task ends"))),
+        {
+          abortHook: (reason) => Effect.sync(() => void log.push(`hook ${reason}`))
+        }
+      )
       supervisor.abort("Parent")
       yield* supervisor.awaitIdle
       assert.deepStrictEqual(log.slice(1), ["task ends", "hook Parent", "job Aborted", "job freed"])
@@ -487,10 +509,10 @@ describe("abort hook", () => {
       supervisor.abort("Interrupted")
       yield* TestClock.adjust("30 millis")
       yield* supervisor.awaitIdle
-      assert.deepStrictEqual(ended.map(abortedOf).map((one) => one.stragglers), [
-        [],
-        [{ kind: "hook", name: "rude abort hook" }]
-      ])
+      assert.deepStrictEqual(
+        ended.map(abortedOf).map((one) => one.stragglers),
+        [[], [{ kind: "hook", name: "rude abort hook" }]]
+      )
     })
   )
 

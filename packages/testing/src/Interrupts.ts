@@ -96,15 +96,16 @@ export const explore = <A, E>(exploration: Exploration<A, E>): Report => {
 export const replay = <A, E>(exploration: Exploration<A, E>, decisions: Partial<Decisions>): string | undefined =>
   brokenLaw(exploration, run(exploration, { ...baseOf(exploration, decisions.seed ?? 0), ...decisions }))
 
-/** A report for people: its figures, and up to ten violations with the line that repeats each. */
+/** A report for people: its figures, and for each of up to ten broken laws how often, and the line that repeats the first. */
 export const format = (report: Report): string => {
   const perSecond = Math.round((report.runs / report.durationMillis) * 1_000)
   const figures = `${report.runs} runs, ${report.points} points, ${report.steps} steps, ${perSecond} runs/s, ${Math.round(report.durationMillis)} ms, ${report.violations.length} violations`
-  const lines = report.violations.slice(0, 10).map(({ decisions, law }) => {
-    const { at, mode, preemption, seed } = decisions
-    return `${law}\n  Interrupts.replay(exploration, ${JSON.stringify({ mode, at, seed, preemption })})`
+  const byLaw = Map.groupBy(report.violations, ({ law }) => law)
+  const lines = Array.from(byLaw, ([law, found]) => {
+    const { at, mode, preemption, seed } = found[0]!.decisions
+    return `${found.length} x ${law}\n  Interrupts.replay(exploration, ${JSON.stringify({ mode, at, seed, preemption })})`
   })
-  return [figures, ...lines].join("\n")
+  return [figures, ...lines.slice(0, 10)].join("\n")
 }
 
 /** The fiber that this effect runs in, and an action that interrupts it. */

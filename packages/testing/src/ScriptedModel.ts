@@ -146,21 +146,24 @@ export const make = (script: Script): ScriptedModel => {
     model: "scripted",
     contextWindow: undefined,
     stream: (request) =>
-      Stream.suspend(() => {
-        const index = requests.length
-        requests.push(request)
-        const answer = typeof script === "function" ? script(request, index) : script[index]
-        if (answer === undefined) return Stream.fail(failure("InvalidRequest"))
-        const steps = answer.flat() as ReadonlyArray<Step>
-        const last = steps.at(-1)
-        const ends = last !== undefined && (last._tag !== "Part" || last.part._tag === "Finish")
-        const all =
-          ends && last._tag !== "Gate"
-            ? steps
-            : [...steps, finish({ input: 10, output: 2, total: 12 }, reasonOf(steps))]
-        openCount++
-        return Stream.flatMap(Stream.fromIterable(all), play).pipe(Stream.ensuring(Effect.sync(() => void openCount--)))
-      })
+      Stream.unwrap(
+        // counted in a scope: an interruption between counting and playing takes the count back
+        Effect.map(
+          Effect.acquireRelease(
+            Effect.sync(() => {
+              openCount++
+              return requests.push(request) - 1
+            }),
+            () => Effect.sync(() => void openCount--)
+          ),
+          (index) => {
+            const answer = typeof script === "function" ? script(request, index) : script[index]
+            return answer === undefined
+              ? Stream.fail(failure("InvalidRequest"))
+              : Stream.flatMap(Stream.fromIterable(stepsOf(answer)), play)
+          }
+        )
+      )
   }
   return {
     model,
@@ -170,6 +173,14 @@ export const make = (script: Script): ScriptedModel => {
     open: (name) => Effect.asVoid(Deferred.succeed(gateOf(name).opened, undefined)),
     reached: (name) => Deferred.await(gateOf(name).reached)
   }
+}
+
+/** The steps of an answer, with a finish at its end unless it ends otherwise. */
+const stepsOf = (answer: Answer): ReadonlyArray<Step> => {
+  const steps = answer.flat() as ReadonlyArray<Step>
+  const last = steps.at(-1)
+  const ends = last !== undefined && last._tag !== "Gate" && (last._tag !== "Part" || last.part._tag === "Finish")
+  return ends ? steps : [...steps, finish({ input: 10, output: 2, total: 12 }, reasonOf(steps))]
 }
 
 const reasonOf = (steps: ReadonlyArray<Step>) =>

@@ -146,7 +146,7 @@ const eventLog = () => {
     })
   const add = (event: SessionEvent.SessionEvent) => {
     events.push(event)
-    for (const waiter of [...waiters]) waiter(event)
+    for (const waiter of waiters) waiter(event)
   }
   return { events, awaitEvent, add }
 }

@@ -44,6 +44,8 @@ const body = (shown: Shown, palette: Ansi.Palette, columns: number): ReadonlyArr
         : others(payload, ToolCalls.field(payload, "patch") === undefined ? "input" : "patch", palette)
     return [...diff(patch, palette), ...about]
   }
+  const changes = changesOf(payload)
+  if (changes !== undefined) return changes.flatMap((change) => changeLines(change, palette))
   const text =
     typeof payload === "string" ? payload : (JSON.stringify(payload, undefined, shown.kind === undefined ? 0 : 2) ?? "")
   const all = Ansi.visible(`${tool ?? "tool"} ${text}`)
@@ -69,14 +71,43 @@ const others = (payload: unknown, but: string, palette: Ansi.Palette): ReadonlyA
     )
     .map((line) => palette.dim(`  ${line}`))
 
+interface Change {
+  readonly path: string
+  readonly kind: string
+  readonly movePath?: string
+  readonly diff: ReadonlyArray<string>
+}
+
+/** The changes of a patch, if that is all that a payload holds. */
+const changesOf = (payload: unknown): ReadonlyArray<Change> | undefined => {
+  if (typeof payload !== "object" || payload === null || Object.keys(payload).join() !== "changes") return undefined
+  const { changes } = payload as { readonly changes: unknown }
+  return Array.isArray(changes) && changes.length > 0 && changes.every(isChange) ? changes : undefined
+}
+
+const isChange = (value: unknown): value is Change =>
+  ToolCalls.field(value, "path") !== undefined &&
+  ToolCalls.field(value, "kind") !== undefined &&
+  Array.isArray((value as Change).diff)
+
+const changeLines = ({ diff, kind, movePath, path }: Change, palette: Ansi.Palette): ReadonlyArray<string> => {
+  const to = movePath === undefined ? "" : ` to ${movePath}`
+  const lines = diff.flatMap((line) => Ansi.visible(String(line)).split("\n"))
+  return [palette.bold(Ansi.visible(`${kind} ${path}${to}`)), ...lines.map((line) => diffLine(line, palette))]
+}
+
 const diff = (patch: string, palette: Ansi.Palette): ReadonlyArray<string> =>
   Ansi.visible(patch)
     .split("\n")
     .filter((line) => !/^\*\*\* (Begin|End) Patch\s*$/.test(line) && line !== "")
     .map((line) => {
       const file = /^\*\*\* (Add File|Delete File|Update File|Move to): (.*)$/.exec(line)
-      if (file !== null) return palette.bold(`${file[1]!.replace(" File", "").toLowerCase()} ${file[2]}`)
-      if (line.startsWith("+")) return palette.green(`  ${line}`)
-      if (line.startsWith("-")) return palette.red(`  ${line}`)
-      return line.startsWith("@@") ? palette.cyan(`  ${line}`) : `  ${line}`
+      if (file === null) return diffLine(line, palette)
+      return palette.bold(`${file[1]!.replace(" File", "").toLowerCase()} ${file[2]}`)
     })
+
+const diffLine = (line: string, palette: Ansi.Palette): string => {
+  if (line.startsWith("+")) return palette.green(`  ${line}`)
+  if (line.startsWith("-")) return palette.red(`  ${line}`)
+  return line.startsWith("@@") ? palette.cyan(`  ${line}`) : `  ${line}`
+}

@@ -20,6 +20,18 @@ export const field = (value: unknown, name: string): string | undefined => {
   return typeof found === "string" ? found : undefined
 }
 
+/**
+ * The exit code that the result of a command tells, in a line of its head or as a field; null when it tells none: the command was ended, or ran too long. For when the
+ * end of the process is told after the result.
+ */
+export const exitCodeOf = ({ output }: Pick<Result, "output">): number | null => {
+  const code = typeof output === "object" && output !== null ? (output as { exitCode?: unknown }).exitCode : undefined
+  if (typeof code === "number") return code
+  const head = typeof output === "string" ? output.split("\nOutput:\n", 1)[0]! : ""
+  const found = /^Process exited with code (\d+)$/m.exec(head)
+  return found === null ? null : Number(found[1])
+}
+
 /** What the model reads of a result, as text. */
 export const outputText = (result: Pick<Result, "output">): string =>
   typeof result.output === "string" ? result.output : (JSON.stringify(result.output) ?? "")

@@ -157,8 +157,8 @@ export class Ledger {
     if (this.sent === undefined) return
     const items = this.sent
     this.sent = undefined
-    if (partial === undefined) for (const [streamId, open] of [...this.texts]) this.endText(streamId, open.kind, {})
-    else for (const [streamId, open] of [...this.texts]) this.endText(streamId, open.kind, { partial })
+    if (partial === undefined) for (const [streamId, open] of this.texts) this.endText(streamId, open.kind, {})
+    else for (const [streamId, open] of this.texts) this.endText(streamId, open.kind, { partial })
     const usage =
       reported === undefined
         ? { usage: History.estimateUsage(items, this.answered), estimated: true as const }
@@ -175,7 +175,7 @@ export class Ledger {
 
   /** Ends all texts that are open outside a request, as partial ones. */
   closeTexts(): void {
-    for (const [streamId, open] of [...this.texts]) this.endText(streamId, open.kind, { partial: "aborted" })
+    for (const [streamId, open] of this.texts) this.endText(streamId, open.kind, { partial: "aborted" })
   }
 
   /** The id under which a call is recorded: the model's, unless that is still open. */
@@ -222,7 +222,7 @@ export class Ledger {
 
   /** Gives every open call a result: its own if it has one, else that it was aborted, or that the turn failed (contract I6). */
   closeCalls(reason: AbortReason | undefined): void {
-    for (const open of [...this.calls]) {
+    for (const open of this.calls) {
       const afterMillis = this.kernel.clock.currentTimeMillisUnsafe() - open.startedAt
       if (open.result !== undefined) this.recordResult(open, open.result)
       else if (reason === undefined) {

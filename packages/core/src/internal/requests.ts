@@ -75,5 +75,5 @@ const atDeadline = (decided: Effect.Effect<Answer>, kernel: Kernel, question: Qu
 
 /** Settles every request that a turn leaves behind. Its waiters are told that they were cancelled, which is no refusal (A2). */
 export const cancelAll = (kernel: Kernel, by: "abort" | "end"): void => {
-  for (const settle of [...kernel.requests.values()]) settle({ _tag: "Cancelled", by })
+  for (const settle of kernel.requests.values()) settle({ _tag: "Cancelled", by })
 }

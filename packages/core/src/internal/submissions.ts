@@ -77,7 +77,9 @@ export const make = (kernel: Kernel, regular: Regular): Submissions => {
     })
     if (steered !== undefined) return { _tag: "Steered", submissionId, turnId: steered.origin.turnId }
     if (trace !== undefined) traces.set(submissionId, trace)
-    const queue = Inbox.queued(recorder.state.inbox)
+    // what the running turn was started with may not be carried yet; it does not wait for a turn of its own any more
+    const startedWith = recorder.state.turn?.startedWith
+    const queue = Inbox.queued(recorder.state.inbox).filter((entry) => entry.submissionId !== startedWith)
     const turnId = startHead()
     return turnId !== undefined && queue[0]?.submissionId === submissionId
       ? { _tag: "Started", submissionId, turnId }

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { SessionId } from "../protocol/Ids.ts"
-import { type JournalFailed, SessionBusy, SessionNotFound } from "../protocol/SessionError.ts"
+import { JournalFailed, SessionBusy, SessionNotFound } from "../protocol/SessionError.ts"
 import type { Record } from "../protocol/SessionEvent.ts"
 
 /** What opening a journal found. `cutBytes` at its end were not readable and are kept in `cutFile`. */
@@ -46,7 +46,8 @@ export class Journal extends Context.Service<
   {
     /**
      * Opens the journal of a session for writing, until the scope closes. `create` makes an empty one, `existing` wants one that is there.
-     * **Interruption**: leaves nothing open. **Errors**: `SessionNotFound`; `SessionBusy` while another holder writes; `JournalFailed`.
+     * **Interruption**: leaves nothing open. **Errors**: `SessionNotFound`; `SessionBusy` while another holder writes; `JournalFailed`, also when
+     * there is one to create already. After an error nothing is held.
      */
     readonly open: (
       sessionId: SessionId,
@@ -69,6 +70,8 @@ export class Journal extends Context.Service<
   }): Layer.Layer<Journal> =>
     Layer.sync(Journal, () => makeMemory(options?.retainCount ?? Infinity, options?.retainClosed ?? true))
 }
+
+const taken = "there is a journal of this id already"
 
 interface MemoryJournal {
   records: Array<Record>
@@ -96,14 +99,15 @@ const makeMemory = (retainCount: number, retainClosed: boolean): (typeof Journal
   return {
     open: (sessionId, mode) =>
       Effect.acquireRelease(
-        Effect.suspend((): Effect.Effect<MemoryJournal, SessionNotFound | SessionBusy> => {
+        Effect.suspend((): Effect.Effect<MemoryJournal, SessionNotFound | SessionBusy | JournalFailed> => {
           let journal = journals.get(sessionId)
-          if (journal === undefined) {
-            if (mode === "existing") return Effect.fail(new SessionNotFound({ sessionId }))
+          if (journal?.held === true) return Effect.fail(new SessionBusy({ sessionId }))
+          if (mode === "create") {
+            if (journal !== undefined)
+              return Effect.fail(new JournalFailed({ sessionId, operation: "open", detail: taken }))
             journal = { records: [], updatedAt: 0, held: false }
             journals.set(sessionId, journal)
-          }
-          if (journal.held) return Effect.fail(new SessionBusy({ sessionId }))
+          } else if (journal === undefined) return Effect.fail(new SessionNotFound({ sessionId }))
           journal.held = true
           return Effect.succeed(journal)
         }),

@@ -9,10 +9,12 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { PlatformError } from "effect/PlatformError"
+import * as Scope from "effect/Scope"
 import type { SessionId } from "../protocol/Ids.ts"
 import * as RecordCodec from "../protocol/RecordCodec.ts"
 import { JournalFailed, SessionBusy, SessionNotFound } from "../protocol/SessionError.ts"
@@ -81,7 +83,7 @@ const make = (
         })
       }
       return yield* create(host, sessionId)
-    }),
+    }, whole),
     load: Effect.fnUntraced(function* (sessionId) {
       const found = yield* find(host, sessionId)
       if (Option.isNone(found)) return yield* new SessionNotFound({ sessionId })
@@ -99,6 +101,14 @@ const make = (
     list: list(host)
   }
 }
+
+/** Runs an opening in a scope of its own below its caller's: one that fails or is interrupted leaves nothing held. */
+const whole = <A, E>(opening: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E, Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.flatMap(Effect.scope, Scope.fork), (scope) =>
+      Effect.onError(restore(Scope.provide(opening, scope)), (cause) => Scope.close(scope, Exit.failCause(cause)))
+    )
+  )
 
 const failing = <A, R>(
   sessionId: SessionId,

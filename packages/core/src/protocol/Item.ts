@@ -4,10 +4,17 @@
  * The shapes follow the message parts of `effect/ai` one to one, but are schemas of our own: they are written to
  * disk, and the modules of `effect/ai` may change in a minor release (`docs/decisions/0002-own-items.md`).
  */
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { CallId, ItemId, SubmissionId } from "./Ids.ts"
 import { Input } from "./Input.ts"
 import { AbortReason } from "./Outcome.ts"
+
+/**
+ * Any JSON value, or nothing. JSON has no undefined: a field that is missing is read as undefined, so that a record that says
+ * nothing there can be read again, and is what it was.
+ */
+export const JsonValue = Schema.Unknown.pipe(Schema.withDecodingDefaultKey(Effect.undefined))
 
 /**
  * Input of a user, or a *fragment*: scaffolding that the session wrote in the user's place (the abort marker, a
@@ -59,7 +66,7 @@ export const ToolCall = Schema.TaggedStruct("ToolCall", {
   id: ItemId,
   callId: CallId,
   name: Schema.String,
-  params: Schema.Unknown,
+  params: JsonValue,
   invalid: Schema.optionalKey(Schema.String),
   freeform: Schema.optionalKey(Schema.Literal(true)),
   providerId: Schema.optionalKey(Schema.String)
@@ -84,7 +91,7 @@ export const ToolResult = Schema.TaggedStruct("ToolResult", {
   callId: CallId,
   name: Schema.String,
   status: ToolStatus,
-  output: Schema.Unknown,
+  output: JsonValue,
   aborted: Schema.optionalKey(Schema.Struct({ reason: AbortReason, afterMillis: Schema.Finite }))
 })
 /** @see {@link ToolResult} */

@@ -8,7 +8,7 @@
 import * as Schema from "effect/Schema"
 import { CallId, type ItemId, ProcessId, RequestId, SessionId, SubmissionId, TurnId } from "./Ids.ts"
 import { Delivery, Input } from "./Input.ts"
-import { Item } from "./Item.ts"
+import { Item, JsonValue } from "./Item.ts"
 import { Decision } from "./Op.ts"
 import { AbortReason } from "./Outcome.ts"
 import { ModelFailureKind } from "./SessionError.ts"
@@ -88,7 +88,7 @@ export const RequestOpened = record("RequestOpened", {
   callId: Schema.optionalKey(CallId),
   kind: Schema.Literals(["command", "patch", "permissions", "question", "elicitation"]),
   tool: Schema.optionalKey(Schema.String),
-  payload: Schema.Unknown,
+  payload: JsonValue,
   path: Schema.Array(SessionId)
 })
 /** A request was settled: decided, or cancelled together with its turn or at its deadline. */

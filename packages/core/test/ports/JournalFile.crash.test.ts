@@ -185,9 +185,13 @@ describe("a killed process", () => {
   /** Starts a writer, kills it with SIGKILL after so many acknowledgements, and answers the last acknowledged number. */
   const killedAfter = (directory: string, acknowledgements: number, maximum: number) =>
     Effect.callback<number, Error>((resume) => {
-      const child = spawn(process.execPath, ["--conditions=spindle-source", source, directory, sessionId, `${maximum}`], {
-        stdio: ["ignore", "pipe", "pipe"]
-      })
+      const child = spawn(
+        process.execPath,
+        ["--conditions=spindle-source", source, directory, sessionId, `${maximum}`],
+        {
+          stdio: ["ignore", "pipe", "pipe"]
+        }
+      )
       let told = ""
       let complaints = ""
       child.stderr.on("data", (bytes) => (complaints += bytes))

@@ -1,0 +1,496 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Approvals from "@spindle/core/ports/Approvals"
+import type { RequestId } from "@spindle/core/protocol/Ids"
+import * as Op from "@spindle/core/protocol/Op"
+import { isTerminal } from "@spindle/core/protocol/SessionEvent"
+import * as SessionState from "@spindle/core/rules/SessionState"
+import * as Task from "@spindle/core/Task"
+import { type Answer, type Question, Turn } from "@spindle/core/Turn"
+import * as Model from "@spindle/testing/ScriptedModel"
+import * as Harness from "@spindle/testing/SessionHarness"
+import { Deferred, Effect, Exit, Fiber, Schema, Scope } from "effect"
+import { TestClock } from "effect/testing"
+
+const approved = (scope: "once" | "turn" | "session"): Op.Decision => ({ _tag: "Approved", scope })
+const denied: Op.Decision = { _tag: "Denied" }
+
+/** A tool that has to be asked for, and notes each run. */
+const asking = (policy: Partial<NonNullable<Harness.TestTool["policy"]>> = {}) => {
+  const runs: Array<unknown> = []
+  const tool: Harness.TestTool = {
+    run: (params) => Effect.sync(() => `ran ${runs.push(params)}`),
+    parameters: { of: Schema.String },
+    policy: { approval: "ask", kind: "command", ...policy }
+  }
+  return { runs, tool }
+}
+
+const calls = (...ids: ReadonlyArray<string>): Model.Answer =>
+  ids.map((callId) => Model.call("tool", { of: callId }, callId))
+
+/** The n-th request that was announced, from 1, past or to come. */
+const opened = (harness: Harness.SessionHarness, count: number) => {
+  let left = count
+  return harness.awaitEvent((event): event is Extract<typeof event, { readonly _tag: "RequestOpened" }> => {
+    if (event._tag !== "RequestOpened") return false
+    left--
+    return left === 0
+  })
+}
+
+const settled = (harness: Harness.SessionHarness) =>
+  harness.records().flatMap((record) => (record._tag === "RequestSettled" ? [record.decision] : []))
+
+const results = (harness: Harness.SessionHarness) =>
+  harness.records().flatMap((record) => {
+    if (record._tag !== "ItemRecorded" || record.item._tag !== "ToolResult") return []
+    return [{ callId: record.item.callId as string, status: record.item.status, output: record.item.output }]
+  })
+
+/** Answers a request, and expects that the session takes the answer. */
+const decide = (harness: Harness.SessionHarness, requestId: RequestId, decision: Op.Decision) =>
+  Effect.map(harness.session.submit(Op.answer(requestId, decision)), (receipt) =>
+    assert.strictEqual(receipt._tag, "Accepted")
+  )
+
+const isUnknown = (harness: Harness.SessionHarness, requestId: RequestId) =>
+  Effect.map(harness.session.submit(Op.answer(requestId, approved("once"))), (receipt) =>
+    assert.deepStrictEqual(receipt._tag === "Rejected" ? receipt.reason : undefined, {
+      _tag: "UnknownRequest",
+      requestId
+    })
+  )
+
+/** A task that asks and returns the answer. */
+const asker = (question: Partial<Question> = {}, onAbort: "interrupt" | "signal" = "interrupt") =>
+  Task.make(
+    "asker",
+    Effect.flatMap(Turn, (turn) => turn.ask({ kind: "question", payload: { q: "why?" }, ...question })),
+    { onAbort }
+  )
+
+/** Every record is legal after the ones before it: each request settled once, none open at the end of a turn. */
+const isLegal = (harness: Harness.SessionHarness) => {
+  let state = SessionState.empty
+  for (const record of harness.records()) {
+    assert.isUndefined(SessionState.violation(state, record))
+    state = SessionState.apply(state, record)
+  }
+}
+
+describe("a request", () => {
+  it.effect("A1 says what is asked, and waits for its answer before the tool runs", () =>
+    Effect.gen(function* () {
+      const { runs, tool } = asking({ payload: (params) => ({ command: params }) })
+      const harness = yield* Harness.make({ script: [calls("c1"), [Model.text("done")]], tools: { tool } })
+      yield* harness.submit("go")
+      const request = yield* opened(harness, 1)
+      assert.strictEqual(request.kind, "command")
+      assert.strictEqual(request.tool, "tool")
+      assert.strictEqual(request.callId as string, "c1")
+      assert.deepStrictEqual(request.payload, { command: { of: "c1" } })
+      assert.deepStrictEqual(request.path, [harness.session.sessionId])
+      assert.deepStrictEqual(runs, [])
+      yield* decide(harness, request.requestId, approved("once"))
+      yield* harness.session.awaitIdle
+      assert.deepStrictEqual(runs, [{ of: "c1" }])
+      assert.deepStrictEqual(settled(harness), [approved("once")])
+      isLegal(harness)
+    })
+  )
+
+  it.effect("A1 is registered before it is announced: an answer at the announcement is taken", () =>
+    Effect.gen(function* () {
+      const harness = yield* Harness.make()
+      const { outcome } = yield* harness.session.start(asker())
+      const { requestId } = yield* opened(harness, 1)
+      yield* decide(harness, requestId, { _tag: "Answered", answers: { q: "because" } })
+      assert.deepStrictEqual(yield* outcome, {
+        _tag: "Completed",
+        value: { _tag: "Answered", answers: { q: "because" } }
+      })
+    })
+  )
+
+  it.effect("A1 is settled once: a second answer is unknown and changes nothing", () =>
+    Effect.gen(function* () {
+      const { runs, tool } = asking()
+      const harness = yield* Harness.make({ script: [calls("c1"), [Model.text("done")]], tools: { tool } })
+      yield* harness.submit("go")
+      const { requestId } = yield* opened(harness, 1)
+      yield* decide(harness, requestId, denied)
+      yield* isUnknown(harness, requestId)
+      yield* harness.session.awaitIdle
+      assert.deepStrictEqual(settled(harness), [denied])
+      assert.deepStrictEqual(runs, [])
+    })
+  )
+
+  it.effect("A1 two requests have ids of their own and are answered in reverse order, results stay in order", () =>
+    Effect.gen(function* () {
+      const { runs, tool } = asking()
+      const harness = yield* Harness.make({ script: [calls("c1", "c2"), [Model.text("done")]], tools: { tool } })
+      yield* harness.submit("go")
+      const first = yield* opened(harness, 1)
+      const second = yield* opened(harness, 2)
+      assert.notStrictEqual(first.requestId, second.requestId)
+      yield* decide(harness, second.requestId, approved("once"))
+      yield* harness.awaitEvent(Harness.tagged("RequestSettled"))
+      assert.deepStrictEqual(runs, [{ of: "c2" }])
+      yield* decide(harness, first.requestId, denied)
+      yield* harness.session.awaitIdle
+      assert.deepStrictEqual(results(harness), [
+        { callId: "c1", status: "denied", output: "rejected by user" },
+        { callId: "c2", status: "completed", output: "ran 1" }
+      ])
+      isLegal(harness)
+    })
+  )
+
+  it.effect.each(["returns", "fails"] as const)("A1 none is pending after a turn whose task %s without it", (ending) =>
+    Effect.gen(function* () {
+      const harness = yield* Harness.make()
+      const asked = yield* Deferred.make<void>()
+      const task = Task.make(
+        "careless",
+        Effect.gen(function* () {
+          const turn = yield* Turn
+          yield* Effect.forkDetach(turn.ask({ kind: "question", payload: 1 }))
+          yield* Deferred.await(asked)
+          if (ending === "fails") return yield* Effect.fail("failed")
+        })
+      )
+      const { outcome } = yield* harness.session.start(task)
+      const { requestId } = yield* opened(harness, 1)
+      yield* Deferred.succeed(asked, undefined)
+      assert.strictEqual((yield* outcome)._tag, ending === "fails" ? "Failed" : "Completed")
+      assert.deepStrictEqual(settled(harness), [{ _tag: "Cancelled", by: "end" }])
+      assert.isTrue(isTerminal(harness.records().at(-1)!))
+      yield* isUnknown(harness, requestId)
+      isLegal(harness)
+    })
+  )
+
+  it.effect("A1 is cancelled by the end of the session's scope", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const harness = yield* Effect.provideService(Harness.make(), Scope.Scope, scope)
+      yield* harness.session.start(asker())
+      yield* opened(harness, 1)
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(settled(harness), [{ _tag: "Cancelled", by: "abort" }])
+      assert.strictEqual(harness.tags().at(-1), "TurnAborted")
+      isLegal(harness)
+    })
+  )
+
+  it.effect("A1 that its asker gives up is cancelled, and the turn goes on", () =>
+    Effect.gen(function* () {
+      const harness = yield* Harness.make()
+      const task = Task.make(
+        "impatient",
+        Effect.gen(function* () {
+          const turn = yield* Turn
+          const fiber = yield* Effect.forkChild(turn.ask({ kind: "question", payload: 1 }))
+          yield* Effect.yieldNow
+          yield* Fiber.interrupt(fiber)
+          return "went on"
+        })
+      )
+      const { outcome } = yield* harness.session.start(task)
+      assert.deepStrictEqual(yield* outcome, { _tag: "Completed", value: "went on" })
+      assert.deepStrictEqual(settled(harness), [{ _tag: "Cancelled", by: "end" }])
+      isLegal(harness)
+    })
+  )
+})
+
+describe("abort", () => {
+  it.effect("A2 wins over waiting: the request is cancelled, the call is aborted and not denied", () =>
+    Effect.gen(function* () {
+      const { runs, tool } = asking()
+      const harness = yield* Harness.make({ script: [calls("c1")], tools: { tool } })
+      yield* harness.submit("go")
+      const { requestId } = yield* opened(harness, 1)
+      yield* harness.session.abort()
+      yield* harness.session.awaitIdle
+      assert.deepStrictEqual(settled(harness), [{ _tag: "Cancelled", by: "abort" }])
+      assert.strictEqual(results(harness)[0]?.status, "aborted")
+      assert.deepStrictEqual(runs, [])
+      yield* isUnknown(harness, requestId)
+      isLegal(harness)
+    })
+  )
+
+  it.effect("A2 is told to a waiter that is signalled, at once", () =>
+    Effect.gen(function* () {
+      const harness = yield* Harness.make()
+      const answers: Array<Answer> = []
+      const task = Task.make(
+        "signalled",
+        Effect.flatMap(Turn, (turn) =>
+          Effect.map(turn.ask({ kind: "question", payload: 1 }), (answer) => void answers.push(answer))
+        ),
+        { onAbort: "signal" }
+      )
+      const { outcome } = yield* harness.session.start(task)
+      yield* opened(harness, 1)
+      yield* harness.session.abort("Deadline")
+      assert.deepStrictEqual(yield* outcome, { _tag: "Aborted", reason: "Deadline", stragglers: [] })
+      assert.deepStrictEqual(answers, [{ _tag: "Cancelled", by: "abort" }])
+      assert.deepStrictEqual(settled(harness), [{ _tag: "Cancelled", by: "abort" }])
+    })
+  )
+
+  it.effect("A2 is told to a waiter that cannot be interrupted", () =>
+    Effect.gen(function* () {
+      const harness = yield* Harness.make()
+      const answers: Array<Answer> = []
+      const ask = Effect.flatMap(Turn, (turn) => turn.ask({ kind: "permissions", payload: 1 }))
+      const task = Task.make("stubborn", Effect.uninterruptible(Effect.map(ask, (answer) => void answers.push(answer))))
+      const { outcome } = yield* harness.session.start(task)
+      yield* opened(harness, 1)
+      yield* harness.session.abort()
+      assert.strictEqual((yield* outcome)._tag, "Aborted")
+      assert.deepStrictEqual(answers, [{ _tag: "Cancelled", by: "abort" }])
+    })
+  )
+
+  it.effect("A2 the decision Abort settles the request and aborts the turn as Interrupted", () =>
+    Effect.gen(function* () {
+      const { runs, tool } = asking()
+      const harness = yield* Harness.make({ script: [calls("c1", "c2")], tools: { tool } })
+      yield* harness.submit("go")
+      const { requestId } = yield* opened(harness, 1)
+      yield* opened(harness, 2)
+      yield* decide(harness, requestId, { _tag: "Abort" })
+      yield* harness.session.awaitIdle
+      assert.deepStrictEqual(settled(harness), [{ _tag: "Abort" }, { _tag: "Cancelled", by: "abort" }])
+      const terminal = harness.records().find(isTerminal)
+      assert.strictEqual(terminal?._tag === "TurnAborted" ? terminal.reason : undefined, "Interrupted")
+      assert.deepStrictEqual(
+        results(harness).map(({ status }) => status),
+        ["aborted", "aborted"]
+      )
+      assert.deepStrictEqual(runs, [])
+      isLegal(harness)
+    })
+  )
+})
+
+describe("the deadline", () => {
+  it.effect("A2 gives an unanswered question an empty answer", () =>
+    Effect.gen(function* () {
+      const harness = yield* Harness.make({ config: { requestDeadline: "1 minute" } })
+      const { outcome } = yield* harness.session.start(asker())
+      const { requestId } = yield* opened(harness, 1)
+      yield* TestClock.adjust("59 seconds")
+      assert.deepStrictEqual(settled(harness), [])
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* outcome, { _tag: "Completed", value: { _tag: "Answered", answers: {} } })
+      assert.deepStrictEqual(settled(harness), [{ _tag: "Answered", answers: {} }])
+      yield* isUnknown(harness, requestId)
+    })
+  )
+
+  it.effect("A2 grants nothing to an unanswered request for permission: the model is told, and the turn goes on", () =>
+    Effect.gen(function* () {
+      const { runs, tool } = asking({ kind: "permissions" })
+      const harness = yield* Harness.make({
+        config: { requestDeadline: "1 minute" },
+        script: [calls("c1"), [Model.text("done")]],
+        tools: { tool }
+      })
+      yield* harness.submit("go")
+      const { requestId } = yield* opened(harness, 1)
+      yield* TestClock.adjust("1 minute")
+      yield* harness.session.awaitIdle
+      assert.deepStrictEqual(settled(harness), [{ _tag: "Cancelled", by: "deadline" }])
+      assert.deepStrictEqual(results(harness), [
+        { callId: "c1", status: "denied", output: "not approved: nobody answered in time" }
+      ])
+      assert.deepStrictEqual(runs, [])
+      assert.strictEqual(harness.tags().at(-1), "TurnCompleted")
+      yield* isUnknown(harness, requestId)
+    })
+  )
+
+  it.effect("A2 does not exist for an interactive root by default", () =>
+    Effect.gen(function* () {
+      const harness = yield* Harness.make()
+      const { outcome } = yield* harness.session.start(asker())
+      const { requestId } = yield* opened(harness, 1)
+      yield* TestClock.adjust("1000 days")
+      assert.deepStrictEqual(settled(harness), [])
+      yield* decide(harness, requestId, denied)
+      assert.deepStrictEqual(yield* outcome, { _tag: "Completed", value: denied })
+    })
+  )
+})
+
+describe("grants", () => {
+  /** How many requests two turns make, the first with two equal calls one after the other, when each is answered with a scope. */
+  const asked = (scope: "once" | "turn" | "session") =>
+    Effect.gen(function* () {
+      const { runs, tool } = asking()
+      const same = [Model.call("tool", { of: "it" }, "c")]
+      const harness = yield* Harness.make({
+        script: [same, same, [Model.text("one")], same, [Model.text("two")]],
+        tools: { tool },
+        approvals: { decide: () => Effect.succeed(approved(scope)) }
+      })
+      yield* harness.run("first")
+      const inFirst = settled(harness).length
+      yield* harness.run("second")
+      assert.strictEqual(runs.length, 3)
+      return [inFirst, settled(harness).length - inFirst]
+    })
+
+  it.effect("A2 for once are asked for each time", () => Effect.map(asked("once"), (n) => assert.deepEqual(n, [2, 1])))
+  it.effect("A2 for a turn are silent in it, and gone after it", () =>
+    Effect.map(asked("turn"), (n) => assert.deepEqual(n, [1, 1]))
+  )
+  it.effect("A2 for a session are silent ever after", () =>
+    Effect.map(asked("session"), (n) => assert.deepEqual(n, [1, 0]))
+  )
+
+  it.effect("A2 are for what was asked only", () =>
+    Effect.gen(function* () {
+      const { tool } = asking()
+      const harness = yield* Harness.make({
+        script: [calls("c1"), calls("c2"), [Model.text("done")]],
+        tools: { tool },
+        approvals: { decide: () => Effect.succeed(approved("session")) }
+      })
+      yield* harness.run("go")
+      assert.strictEqual(settled(harness).length, 2)
+    })
+  )
+})
+
+describe("who decides", () => {
+  it.effect("A1 the first of decider and client settles, and the decider is interrupted when it is too late", () =>
+    Effect.gen(function* () {
+      const interrupted = yield* Deferred.make<void>()
+      const { tool } = asking()
+      const harness = yield* Harness.make({
+        script: [calls("c1"), [Model.text("done")]],
+        tools: { tool },
+        approvals: {
+          decide: () => Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined))
+        }
+      })
+      yield* harness.submit("go")
+      const { requestId } = yield* opened(harness, 1)
+      yield* decide(harness, requestId, approved("once"))
+      yield* Deferred.await(interrupted)
+      yield* harness.session.awaitIdle
+      assert.strictEqual(results(harness)[0]?.status, "completed")
+    })
+  )
+
+  it.effect("A1 a decider that cannot be interrupted does not hold up the answer of a client", () =>
+    Effect.gen(function* () {
+      const { tool } = asking()
+      const harness = yield* Harness.make({
+        script: [calls("c1"), [Model.text("done")]],
+        tools: { tool },
+        approvals: { decide: () => Effect.uninterruptible(Effect.never) }
+      })
+      yield* harness.submit("go")
+      const { requestId } = yield* opened(harness, 1)
+      yield* decide(harness, requestId, approved("once"))
+      const idle = yield* Effect.forkChild(harness.session.awaitIdle)
+      yield* TestClock.adjust("1 second")
+      assert.isDefined(idle.pollUnsafe(), harness.tags().join(" "))
+      assert.strictEqual(results(harness)[0]?.status, "completed")
+    })
+  )
+
+  it.effect("A1 a decider that dies fails its turn and leaves no request", () =>
+    Effect.gen(function* () {
+      const { tool } = asking()
+      const harness = yield* Harness.make({
+        script: [calls("c1")],
+        tools: { tool },
+        approvals: { decide: () => Effect.die(new Error("broken decider")) }
+      })
+      const terminal = yield* harness.run("go")
+      assert.strictEqual(terminal._tag === "TurnFailed" ? terminal.error.message : undefined, "broken decider")
+      isLegal(harness)
+    })
+  )
+
+  it.effect("A1 a denial reaches the model with its reason", () =>
+    Effect.gen(function* () {
+      const { tool } = asking()
+      const harness = yield* Harness.make({
+        script: [calls("c1"), [Model.text("done")]],
+        tools: { tool },
+        approvals: Approvals.denyAll("nobody attends")
+      })
+      yield* harness.run("go")
+      assert.deepStrictEqual(results(harness), [{ callId: "c1", status: "denied", output: "rejected: nobody attends" }])
+    })
+  )
+
+  it.effect("A1 a policy function decides by the decoded arguments: allowed, asked, denied", () =>
+    Effect.gen(function* () {
+      const { runs, tool } = asking({
+        approval: (params: { readonly of: string }) =>
+          params.of === "c1" ? "allow" : params.of === "c2" ? "ask" : "deny"
+      })
+      const harness = yield* Harness.make({
+        script: [calls("c1", "c2", "c3"), [Model.text("done")]],
+        tools: { tool },
+        approvals: Approvals.approveAll
+      })
+      yield* harness.run("go")
+      assert.deepStrictEqual(settled(harness), [approved("once")])
+      assert.deepStrictEqual(runs, [{ of: "c1" }, { of: "c2" }])
+      assert.deepStrictEqual(results(harness).at(-1), {
+        callId: "c3",
+        status: "denied",
+        output: "denied: the policy forbids tool"
+      })
+    })
+  )
+
+  it.effect("A1 a policy that denies asks nobody", () =>
+    Effect.gen(function* () {
+      const { runs, tool } = asking({ approval: "deny" })
+      const harness = yield* Harness.make({
+        script: [calls("c1"), [Model.text("done")]],
+        tools: { tool },
+        approvals: Approvals.approveAll
+      })
+      yield* harness.run("go")
+      assert.deepStrictEqual([settled(harness), runs], [[], []])
+      assert.strictEqual(results(harness)[0]?.status, "denied")
+    })
+  )
+
+  it.effect("A1 a hook that denies comes before the policy, and asks nobody", () =>
+    Effect.gen(function* () {
+      const { runs, tool } = asking()
+      const harness = yield* Harness.make({
+        script: [calls("c1", "c2"), [Model.text("done")]],
+        tools: { tool },
+        approvals: Approvals.approveAll,
+        hooks: {
+          preToolUse: (_, name, params) =>
+            Effect.succeed(
+              (params as { readonly of: string }).of === "c1" ? { deny: true, reason: `no ${name}` } : { deny: false }
+            )
+        }
+      })
+      yield* harness.run("go")
+      assert.deepStrictEqual(results(harness), [
+        { callId: "c1", status: "denied", output: "denied: no tool" },
+        { callId: "c2", status: "completed", output: "ran 1" }
+      ])
+      assert.strictEqual(settled(harness).length, 1)
+      assert.deepStrictEqual(runs, [{ of: "c2" }])
+    })
+  )
+})

@@ -1,0 +1,153 @@
+/** A session under exploration: a conversation with tools, approval and hooks, the actions that may hit it, and what came of them. */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { Journal } from "@spindle/core/ports/Journal"
+import { IdGenerator, sequential } from "@spindle/core/protocol/Ids"
+import * as Op from "@spindle/core/protocol/Op"
+import type { Receipt } from "@spindle/core/protocol/Op"
+import { isTerminal, type SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import * as Task from "@spindle/core/Task"
+import type * as Interrupts from "@spindle/testing/Interrupts"
+import * as SessionHarness from "@spindle/testing/SessionHarness"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import { broken, type Observed } from "./laws.ts"
+
+/** What the conversation is made of. */
+export interface ScenarioOptions {
+  readonly harness?: (counts: Counts) => SessionHarness.HarnessOptions
+  /** How the first turn is started; by default a submission. */
+  readonly begin?: (harness: SessionHarness.SessionHarness, counts: Counts) => Effect.Effect<unknown, unknown>
+  /** Milliseconds that each write takes. Default 1; 0 is at once. */
+  readonly journalMillis?: number
+  /** A law of this scenario alone. */
+  readonly law?: (seen: Observed) => string | undefined
+}
+
+/** Finalizers of a run, and what else it counts. */
+export interface Counts {
+  opened: number
+  closed: number
+}
+
+/** A tool that holds a resource while it waits. */
+export const holding = (counts: Counts, millis: number): SessionHarness.TestTool => ({
+  run: () =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => void counts.opened++),
+      () => Effect.as(Effect.sleep(millis), "done"),
+      () => Effect.sync(() => void counts.closed++)
+    )
+})
+
+const slowJournal = (millis: number): Effect.Effect<(typeof Journal)["Service"], never, Scope.Scope> =>
+  Effect.map(Layer.build(Journal.layerMemory()), (context) => {
+    const journal = Context.get(context, Journal)
+    if (millis === 0) return journal
+    return {
+      ...journal,
+      open: (sessionId, mode) =>
+        Effect.map(journal.open(sessionId, mode), (writer) => ({
+          ...writer,
+          append: (records) => Effect.andThen(Effect.sleep(millis), writer.append(records))
+        }))
+    }
+  })
+
+/** The program of an exploration: one conversation from start to close, under the actions of the explorer. */
+export const session = (options: ScenarioOptions): Interrupts.Exploration<Observed, unknown> => ({
+  actions: [["abort"]],
+  program: (stage) =>
+    Effect.gen(function* () {
+      const counts: Counts = { opened: 0, closed: 0 }
+      const scope = yield* Scope.make()
+      const journal = yield* Effect.provideService(slowJournal(options.journalMillis ?? 1), Scope.Scope, scope)
+      const harness = yield* SessionHarness.make({ journal, ...options.harness?.(counts) }).pipe(
+        Effect.provideService(Scope.Scope, scope)
+      )
+      const subscribed: Array<SessionEvent> = []
+      const subscription = yield* Effect.forkChild(
+        Stream.runForEach(harness.session.events(), (event) => Effect.sync(() => void subscribed.push(event)))
+      )
+      const closing = yield* Effect.cached(Scope.close(scope, Exit.void))
+      const receipts: Array<Receipt> = []
+      let abortCount = 0
+      const submit = (op: Op.Op) => Effect.map(harness.session.submit(op), (receipt) => void receipts.push(receipt))
+      const answer = (decision: Op.Decision) =>
+        Effect.suspend(() => {
+          const opened = harness.events.findLast((event) => event._tag === "RequestOpened")
+          return opened?._tag === "RequestOpened" ? submit(Op.answer(opened.requestId, decision)) : Effect.void
+        })
+      yield* stage.arm({
+        abort: Effect.map(harness.session.abort(), (hit) => void (abortCount += hit ? 1 : 0)),
+        steer: submit(Op.userInput("steer")),
+        queue: submit(Op.userInput("queue", { delivery: "queue" })),
+        approve: answer({ _tag: "Approved", scope: "once" }),
+        approveTurn: answer({ _tag: "Approved", scope: "turn" }),
+        deny: answer({ _tag: "Denied" }),
+        abortByAnswer: answer({ _tag: "Abort" }),
+        replace: Effect.asVoid(harness.session.start(Task.make("other", Effect.as(Effect.sleep(2), "other")))),
+        close: closing
+      })
+      const begin = options.begin ?? (() => submit(Op.userInput("begin")))
+      yield* Effect.ignore(begin(harness, counts))
+      yield* harness.session.awaitIdle
+      yield* stage.disarm
+      const idle = yield* harness.session.snapshot
+      if (idle.status !== "closed") yield* nextTurnCompletes(harness)
+      yield* harness.session.awaitIdle
+      yield* closing
+      yield* Fiber.await(subscription)
+      const loaded = yield* journal.load(harness.session.sessionId)
+      return {
+        events: harness.events,
+        subscribed,
+        journal: loaded.records,
+        requests: harness.requests,
+        receipts,
+        abortCount,
+        idle,
+        final: yield* harness.session.snapshot,
+        opened: counts.opened,
+        closed: counts.closed,
+        streaming: harness.model.openCount(),
+        sessionId: harness.session.sessionId
+      }
+    }).pipe(Effect.provideService(IdGenerator, sequential("id"))),
+  law: (exit) =>
+    exit._tag === "Failure" ? "the program failed" : (broken(exit.value) ?? options.law?.(exit.value))
+})
+
+/** After whatever happened, a turn runs to completion (I8). */
+const nextTurnCompletes = (harness: SessionHarness.SessionHarness) =>
+  Effect.gen(function* () {
+    yield* harness.submit("after")
+    yield* harness.session.awaitIdle
+    const last = harness.events.findLast(isTerminal)
+    if (last?._tag !== "TurnCompleted") return yield* Effect.die(`I8 the next turn ended as ${last?._tag}`)
+    if ((yield* harness.session.snapshot).waiting.length > 0) return yield* Effect.die("P2 input waits after the queue")
+  })
+
+/** Answers of a model that works in three rounds: two calls side by side, one that needs approval, then a text; and to the turn after, a text. */
+export const threeRounds: ScriptedModel.Script = (request, index) => {
+  const begins = request.items.findLastIndex((item) => item._tag === "UserMessage" && item.fragment === undefined)
+  const begun = request.items[begins]
+  const round = request.items.slice(begins).filter((item) => item._tag === "ToolResult").length
+  if (begun?._tag === "UserMessage" && begun.content.some((part) => part._tag === "Text" && part.text === "after")) {
+    return [ScriptedModel.text("fine")]
+  }
+  if (round === 0) {
+    return [
+      ScriptedModel.reasoning("thinking"),
+      ScriptedModel.text("I ", "look"),
+      ScriptedModel.call("hold", {}, `a${index}`),
+      ScriptedModel.call("hold", {}, `b${index}`)
+    ]
+  }
+  if (round === 2) return [ScriptedModel.call("guarded", {}, `c${index}`)]
+  return [ScriptedModel.text("It is ", "done")]
+}

@@ -1,0 +1,108 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Journal } from "@spindle/core/ports/Journal"
+import type { SessionId } from "@spindle/core/protocol/Ids"
+import { Context, Effect, Exit, Layer, Scope } from "effect"
+import { journalOf, numbered, sessionId, warning } from "../fixtures/records.ts"
+
+const memory = (options?: Parameters<typeof Journal.layerMemory>[0]) =>
+  Effect.map(Layer.build(Journal.layerMemory(options)), (context) => Context.get(context, Journal))
+
+const warnings = (from: number, count: number) =>
+  numbered(
+    Array.from({ length: count }, () => warning("text")),
+    from
+  )
+
+describe("layerMemory", () => {
+  it.effect("finds only journals that were created, and creates each once", () =>
+    Effect.gen(function* () {
+      const journal = yield* memory()
+      assert.strictEqual((yield* Effect.flip(journal.open(sessionId, "existing")))._tag, "SessionNotFound")
+      assert.strictEqual((yield* Effect.flip(journal.load(sessionId)))._tag, "SessionNotFound")
+      yield* Effect.scoped(Effect.flatMap(journal.open(sessionId, "create"), (writer) => writer.append(journalOf(3))))
+      assert.strictEqual((yield* Effect.flip(journal.open(sessionId, "create")))._tag, "JournalFailed")
+      assert.deepStrictEqual(yield* journal.load(sessionId), {
+        records: journalOf(3),
+        cutBytes: 0,
+        cutFile: undefined
+      })
+    })
+  )
+
+  it.effect("J2 is busy while another holder writes, and free when its scope closes", () =>
+    Effect.gen(function* () {
+      const journal = yield* memory()
+      const scope = yield* Scope.make()
+      yield* journal.open(sessionId, "create").pipe(Effect.provideService(Scope.Scope, scope))
+      assert.strictEqual((yield* Effect.flip(journal.open(sessionId, "existing")))._tag, "SessionBusy")
+      assert.strictEqual((yield* Effect.flip(journal.open(sessionId, "create")))._tag, "SessionBusy")
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual((yield* journal.open(sessionId, "existing")).opened.records, [])
+    })
+  )
+
+  it.effect("reads at most so many records from a number on, and what was opened does not grow", () =>
+    Effect.gen(function* () {
+      const journal = yield* memory()
+      const writer = yield* journal.open(sessionId, "create")
+      yield* writer.append(warnings(0, 5))
+      yield* writer.append(warnings(5, 5))
+      const seqs = (from: number, limit: number) =>
+        Effect.map(writer.read(from, limit), (records) => records.map((record) => record.seq))
+      assert.deepStrictEqual(yield* seqs(0, 3), [0, 1, 2])
+      assert.deepStrictEqual(yield* seqs(4, 3), [4, 5, 6])
+      assert.deepStrictEqual(yield* seqs(9, 3), [9])
+      assert.deepStrictEqual(yield* seqs(10, 3), [])
+      assert.deepStrictEqual(writer.opened.records, [])
+    })
+  )
+
+  it.effect("a bound keeps the latest records, at least so many and at most twice", () =>
+    Effect.gen(function* () {
+      const journal = yield* memory({ retainCount: 10 })
+      const writer = yield* journal.open(sessionId, "create")
+      for (let seq = 0; seq < 1_000; seq++) {
+        yield* writer.append(warnings(seq, 1))
+        const kept = (yield* journal.load(sessionId)).records
+        assert.strictEqual(kept.at(-1)?.seq, seq)
+        assert.isAtMost(kept.length, 20)
+        assert.isAtLeast(kept.length, Math.min(seq + 1, 10))
+      }
+      assert.deepStrictEqual(
+        (yield* writer.read(995, 3)).map((record) => record.seq),
+        [995, 996, 997]
+      )
+      const oldest = (yield* journal.load(sessionId)).records[0]!.seq
+      assert.strictEqual((yield* writer.read(0, 1))[0]?.seq, oldest)
+    })
+  )
+
+  it.effect("a journal that is not retained is gone when its writer closes", () =>
+    Effect.gen(function* () {
+      const journal = yield* memory({ retainClosed: false })
+      yield* Effect.scoped(Effect.flatMap(journal.open(sessionId, "create"), (writer) => writer.append(journalOf(2))))
+      assert.deepStrictEqual(yield* journal.list, [])
+      yield* journal.open(sessionId, "create")
+    })
+  )
+
+  it.effect("lists the latest first", () =>
+    Effect.gen(function* () {
+      const journal = yield* memory()
+      const [a, b] = ["a" as SessionId, "b" as SessionId]
+      for (const [id, count] of [
+        [a, 2],
+        [b, 4]
+      ] as const) {
+        yield* Effect.scoped(Effect.flatMap(journal.open(id, "create"), (writer) => writer.append(warnings(0, count))))
+      }
+      assert.deepStrictEqual(
+        (yield* journal.list).map((entry) => [entry.sessionId, entry.updatedAt]),
+        [
+          [b, 3_000],
+          [a, 1_000]
+        ]
+      )
+    })
+  )
+})

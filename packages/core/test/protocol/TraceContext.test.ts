@@ -1,0 +1,56 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as TraceContext from "@spindle/core/protocol/TraceContext"
+import { Option, Tracer } from "effect"
+
+const traceId = "4bf92f3577b34da6a3ce929d0e0e4736"
+const spanId = "00f067aa0ba902b7"
+
+describe("toSpan", () => {
+  it("answers the span that a traceparent names, with its sampling flag", () => {
+    for (const [flags, sampled] of [
+      ["01", true],
+      ["00", false],
+      ["03", true],
+      ["02", false]
+    ] as const) {
+      const span = Option.getOrThrow(TraceContext.toSpan({ traceparent: `00-${traceId}-${spanId}-${flags}` }))
+      assert.deepStrictEqual(
+        [span._tag, span.traceId, span.spanId, span.sampled],
+        ["ExternalSpan", traceId, spanId, sampled]
+      )
+    }
+  })
+
+  it("takes a later version that has the fields of this one", () => {
+    assert.isTrue(Option.isSome(TraceContext.toSpan({ traceparent: `01-${traceId}-${spanId}-01` })))
+  })
+
+  it("answers none for what is malformed, of version ff, or all zero", () => {
+    const malformed = [
+      "",
+      "nonsense",
+      `00-${traceId}-${spanId}`,
+      `00-${traceId.slice(1)}-${spanId}-01`,
+      `00-${traceId}-${spanId}0-01`,
+      `00-${traceId.toUpperCase()}-${spanId}-01`,
+      `ff-${traceId}-${spanId}-01`,
+      `00-${"0".repeat(32)}-${spanId}-01`,
+      `00-${traceId}-${"0".repeat(16)}-01`
+    ]
+    for (const traceparent of malformed) {
+      assert.isTrue(Option.isNone(TraceContext.toSpan({ traceparent })), traceparent)
+    }
+  })
+})
+
+describe("fromSpan", () => {
+  it("names a span so that toSpan finds it again", () => {
+    for (const sampled of [true, false]) {
+      const span = Tracer.externalSpan({ traceId, spanId, sampled })
+      const trace = TraceContext.fromSpan(span)
+      assert.strictEqual(trace.traceparent, `00-${traceId}-${spanId}-${sampled ? "01" : "00"}`)
+      const back = Option.getOrThrow(TraceContext.toSpan(trace))
+      assert.deepStrictEqual([back.traceId, back.spanId, back.sampled], [traceId, spanId, sampled])
+    }
+  })
+})
