@@ -85,16 +85,17 @@ const directory = (named: string | undefined): Effect.Effect<string, CliError> =
     return Effect.fail(new CliError({ detail, exitCode: Help.exitCodes.usage }))
   })
 
-const noPrompt = new CliError({
-  detail: "no prompt: give one as an argument, or on stdin (see spindle exec --help)",
-  exitCode: Help.exitCodes.usage
-})
+const noPrompt = () =>
+  new CliError({
+    detail: "no prompt: give one as an argument, or on stdin (see spindle exec --help)",
+    exitCode: Help.exitCodes.usage
+  })
 
 const promptOf = (prompt: Arguments.Prompt, hasImages: boolean): Effect.Effect<string, CliError> => {
   if (prompt._tag === "Text") {
-    return prompt.text.trim() === "" && !hasImages ? Effect.fail(noPrompt) : Effect.succeed(prompt.text)
+    return prompt.text.trim() === "" && !hasImages ? Effect.fail(noPrompt()) : Effect.succeed(prompt.text)
   }
-  if (process.stdin.isTTY === true && !prompt.dash) return Effect.fail(noPrompt)
+  if (process.stdin.isTTY === true && !prompt.dash) return Effect.fail(noPrompt())
   const stdin = Effect.tryPromise({
     try: async () => {
       const chunks: Array<Uint8Array> = []
@@ -106,7 +107,7 @@ const promptOf = (prompt: Arguments.Prompt, hasImages: boolean): Effect.Effect<s
   return Effect.filterOrFail(
     stdin,
     (text) => text.trim() !== "" || hasImages,
-    () => noPrompt
+    noPrompt
   )
 }
 
