@@ -9,7 +9,13 @@ export default defineConfig({
       root: `./packages/${name}`,
       resolve: { conditions },
       ssr: { resolve: { conditions, externalConditions: conditions } },
-      test: { name, include: ["test/**/*.test.ts"], testTimeout: 30_000 }
+      test: {
+        name,
+        include: ["test/**/*.test.ts"],
+        testTimeout: 30_000,
+        // the tests of the program start its bundle
+        ...(name === "cli" ? { globalSetup: ["./test/globalSetup.ts"] } : {})
+      }
     })),
     coverage: { provider: "v8" as const, include: ["packages/*/src/**/*.ts"], reporter: ["text", "json-summary"] }
   }

@@ -26,8 +26,8 @@ const stepFor = (items) => {
 }
 
 export async function load({ lm, store, file }) {
-  const [Cause, Effect, Exit, Layer, ManagedRuntime, Schema, Scope, Stream, Tool, Toolkit] = await Promise.all(
-    ["Cause", "Effect", "Exit", "Layer", "ManagedRuntime", "Schema", "Scope", "Stream", "ai/Tool", "ai/Toolkit"].map((m) => import(`effect/${m}`))
+  const [Cause, Effect, Exit, Fiber, Layer, ManagedRuntime, Schema, Scope, Stream, Tool, Toolkit] = await Promise.all(
+    ["Cause", "Effect", "Exit", "Fiber", "Layer", "ManagedRuntime", "Schema", "Scope", "Stream", "ai/Tool", "ai/Toolkit"].map((m) => import(`effect/${m}`))
   )
   const Agent = await import("@spindle/core/Agent")
   const { Journal } = await import("@spindle/core/ports/Journal")
@@ -83,16 +83,18 @@ export async function load({ lm, store, file }) {
       return runtime.runPromise(
         Effect.gen(function* () {
           const { seq } = yield* session.snapshot
-          const receipt = yield* session.submit({ _tag: "UserInput", input: [{ _tag: "Text", text: prompt }] })
-          if (receipt._tag !== "Started") throw new Error(`receipt ${receipt._tag}`)
           let end
+          // subscribed before the input is given, so that no piece of text comes before its reader
+          const reading = yield* session.events({ from: seq }).pipe(
+            Stream.takeUntil((event) => (event._tag === "TurnCompleted" || event._tag === "TurnFailed" || event._tag === "TurnAborted") && (end = event) !== undefined),
+            Stream.runForEachArray((events) => Effect.sync(() => { for (const event of events) if (event._tag === "TextDelta") onDelta?.(event.text) })),
+            Effect.forkChild({ startImmediately: true })
+          )
           const onAbort = () => Effect.runSync(session.abort())
           signal?.addEventListener("abort", onAbort, { once: true })
-          if (signal?.aborted) onAbort()
-          yield* session.events({ from: seq }).pipe(
-            Stream.takeUntil((event) => (event._tag === "TurnCompleted" || event._tag === "TurnFailed" || event._tag === "TurnAborted") && (end = event) !== undefined),
-            Stream.runForEachArray((events) => Effect.sync(() => { for (const event of events) if (event._tag === "TextDelta") onDelta?.(event.text) }))
-          )
+          const receipt = yield* session.submit({ _tag: "UserInput", input: [{ _tag: "Text", text: prompt }] })
+          if (receipt._tag !== "Started") throw new Error(`receipt ${receipt._tag}`)
+          yield* Fiber.join(reading)
           signal?.removeEventListener("abort", onAbort)
           if (end._tag !== "TurnCompleted") throw new Error(end._tag)
           return { text: end.lastMessage }

@@ -8,7 +8,7 @@ import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import type { TurnOptions } from "./Arguments.ts"
 import * as DemoScript from "./DemoScript.ts"
-import * as Exec from "./Exec.ts"
+import type * as Exec from "./Exec.ts"
 import type { Settings } from "./Settings.ts"
 
 /** The project that is repaired; beside the bundle, in the package. */

@@ -2,22 +2,21 @@
  * `spindle exec`: one turn of a session on disk, new or resumed, told as text or as JSON lines.
  */
 import * as Fs from "node:fs"
-import * as Path from "node:path"
 import * as Agent from "@spindle/core/Agent"
 import { Approvals, type Decider, denyAll } from "@spindle/core/ports/Approvals"
 import { Journal } from "@spindle/core/ports/Journal"
-import type { OutputFormat } from "@spindle/core/ports/Model"
-import type { SessionId } from "@spindle/core/protocol/Ids"
-import type { Input } from "@spindle/core/protocol/Input"
+import { SessionObserver } from "@spindle/core/ports/SessionObserver"
+import { type SessionId, SubmissionId, uuidV7 } from "@spindle/core/protocol/Ids"
 import { defaults, SessionConfig } from "@spindle/core/protocol/SessionConfig"
 import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/protocol/SessionError"
-import { isTerminal, type SessionEvent, type Terminal as TerminalRecord } from "@spindle/core/protocol/SessionEvent"
+import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
 import { Session } from "@spindle/core/Session"
 import * as ApplyPatch from "@spindle/tools/ApplyPatch"
 import * as CodingTools from "@spindle/tools/CodingTools"
 import { ProcessGroups } from "@spindle/tools/ProcessGroups"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import type { Resume, TurnOptions } from "./Arguments.ts"
@@ -25,16 +24,21 @@ import { CliError } from "./CliError.ts"
 import * as ExecEvents from "./ExecEvents.ts"
 import * as Help from "./Help.ts"
 import * as Host from "./Host.ts"
+import type { Signal } from "./Interrupts.ts"
 import * as Settings from "./Settings.ts"
+import * as Submission from "./Submission.ts"
 import * as Terminal from "./Terminal.ts"
+import * as TurnInput from "./TurnInput.ts"
 import { version } from "./Version.ts"
 
 /** What a signal acts on while a turn runs. */
 export interface Running {
   readonly session: Session["Service"]
   /** Waits until the end of the turn has been shown, and with it how to go on. */
-  readonly told: Effect.Effect<void>
+  readonly told: (signal: Signal) => Effect.Effect<void>
   readonly liveGroups: () => ReadonlyArray<number>
+  /** Leaves the terminal as it was, at once. */
+  readonly restore: () => void
 }
 
 /** What to run. */
@@ -64,46 +68,22 @@ export const run = (
   what: ExecOptions
 ): Effect.Effect<number, CliError | SessionNotFound | SessionBusy | JournalFailed> =>
   Effect.gen(function* () {
-    const { options, settings } = what
-    const input = yield* inputOf(what)
-    const output = yield* outputFormat(options.outputSchemaFile)
-    const resume = yield* resumeOf(what.resume)
-    const approval = Settings.approval(settings)
-    const policies = CodingTools.policies({ approval: approval === "allow" ? "allow" : "ask", cwd: what.cwd })
-    const agent = Agent.make({
-      toolkit: CodingTools.toolkit,
-      approvals: policies,
-      instructions: settings.instructions ?? instructions(what.cwd),
-      ...(output === undefined ? {} : { output })
-    })
-    const decider: { current: Decider } = { current: denyAll("nobody is there to ask") }
-    const retries = settings.provider._tag === "Responses" ? settings.provider : defaults
-    const session = yield* Session.make(agent, {
-      ...(resume === undefined ? {} : { resume }),
-      meta: { cwd: what.cwd, model: settings.model, program: `spindle ${version}` }
-    }).pipe(
-      Effect.provideService(Approvals, { decide: (request) => decider.current.decide(request) }),
-      Effect.provideService(SessionConfig, {
-        ...defaults,
-        requestRetries: retries.requestRetries,
-        streamRetries: retries.streamRetries
-      })
-    )
-    const shown = yield* options.json ? jsonLines(session, what) : transcript(session, what)
-    decider.current = approval === "deny" ? denyAll("the approval policy is never") : shown.decider
-    const groups = yield* ProcessGroups
-    const ended = yield* Deferred.make<void>()
-    const told = Effect.andThen(Effect.timeoutOption(Deferred.await(ended), showLimit), shown.interrupted)
-    what.onRunning({ session, told, liveGroups: groups.liveGroups })
-    yield* Effect.addFinalizer(() => Effect.sync(() => what.onRunning(undefined)))
-    const { seq } = yield* session.snapshot
-    const receipt = yield* session.submit({ _tag: "UserInput", input, delivery: "queue" })
+    const input = yield* TurnInput.inputOf(what)
+    const opened = yield* open(what)
+    const { session } = opened
+    const shown = yield* what.options.json ? jsonLines(session, what) : transcript(session, what)
+    opened.setDecider(Settings.approval(what.settings) === "deny" ? denyAll("the approval policy is never") : shown)
+    const ended = yield* announce(session, shown, what)
+    const id = SubmissionId.make(uuidV7(Date.now()))
+    const following = yield* Effect.forkChild(follow(session, opened.from, id, shown.show), { startImmediately: true })
+    const receipt = yield* session.submit({ _tag: "UserInput", input, delivery: "queue" }, { id })
     if (receipt._tag === "Rejected") return yield* failed(`the prompt was not accepted: ${rejectionOf(receipt.reason)}`)
-    const end = yield* follow(session, seq, shown.show)
+    const end = yield* Fiber.join(following)
     yield* session.awaitIdle
-    if (options.lastMessageFile !== undefined) yield* writeLast(options.lastMessageFile, end)
+    if (what.options.lastMessageFile !== undefined) yield* writeLast(what.options.lastMessageFile, end.lastMessage)
     yield* Deferred.succeed(ended, undefined)
-    return end?._tag === "TurnCompleted" ? Help.exitCodes.ok : Help.exitCodes.failed
+    if (end.failure !== undefined && !shown.isWatched) process.stderr.write(`spindle: ${end.failure}\n`)
+    return end.isCompleted ? Help.exitCodes.ok : Help.exitCodes.failed
   }).pipe(
     Effect.scoped,
     Effect.provide(
@@ -114,6 +94,46 @@ export const run = (
       )
     )
   )
+
+/** Makes the session. `from` is the first record to show: what a resume had to say comes before what is submitted. */
+const open = Effect.fnUntraced(function* ({ cwd, options, resume: named, settings }: ExecOptions) {
+  const output = yield* TurnInput.outputFormat(options.outputSchemaFile)
+  const resume = yield* resumeOf(named)
+  const approval = Settings.approval(settings) === "allow" ? "allow" : "ask"
+  const agent = Agent.make({
+    toolkit: CodingTools.toolkit,
+    approvals: CodingTools.policies({ approval, cwd }),
+    instructions: settings.instructions ?? instructions(cwd),
+    ...(output === undefined ? {} : { output })
+  })
+  let decider = denyAll("nobody is there to ask")
+  let resumedAt: number | undefined
+  const onEvent = (_: SessionId, event: SessionEvent) => {
+    if (event._tag === "SessionResumed") resumedAt = event.seq
+  }
+  const { requestRetries, streamRetries } = settings.provider._tag === "Responses" ? settings.provider : defaults
+  const session = yield* Session.make(agent, {
+    ...(resume === undefined ? {} : { resume }),
+    meta: { cwd, model: settings.model, program: `spindle ${version}` }
+  }).pipe(
+    Effect.provideService(Approvals, { decide: (request) => decider.decide(request) }),
+    Effect.provideService(SessionObserver, resume === undefined ? undefined : { onEvent }),
+    Effect.provideService(SessionConfig, { ...defaults, requestRetries, streamRetries })
+  )
+  const from = resumedAt ?? (yield* session.snapshot).seq
+  return { session, from, setDecider: (to: Decider) => void (decider = to) }
+})
+
+/** Tells main what a signal acts on; answers what is to be filled when the end of the turn has been shown. */
+const announce = Effect.fnUntraced(function* (session: Session["Service"], shown: Shown, { onRunning }: ExecOptions) {
+  const groups = yield* ProcessGroups
+  const ended = yield* Deferred.make<void>()
+  const told = (signal: Signal) =>
+    Effect.andThen(Effect.timeoutOption(Deferred.await(ended), showLimit), shown.stopped(signal))
+  onRunning({ session, told, liveGroups: groups.liveGroups, restore: shown.restore })
+  yield* Effect.addFinalizer(() => Effect.sync(() => onRunning(undefined)))
+  return ended
+})
 
 /** How long a signal waits for the end of the turn to be shown. */
 const showLimit = "1 second"
@@ -129,29 +149,32 @@ const rejectionOf = (reason: { readonly _tag: string }): string =>
     SessionClosed: "the session is closed"
   })[reason._tag] ?? reason._tag
 
-/** Shows what the session tells until the turn that was asked for has ended; answers how it ended. */
+/** Shows what the session tells until the submission has met its fate; answers which. */
 const follow = (
   session: Session["Service"],
   from: number,
+  id: SubmissionId,
   show: (event: SessionEvent) => Effect.Effect<void>
-): Effect.Effect<TerminalRecord | undefined, JournalFailed> => {
-  let end: TerminalRecord | undefined
+): Effect.Effect<Submission.End, JournalFailed> => {
+  let state = Submission.begin(id)
   return session.events({ from }).pipe(
     Stream.takeUntil((event) => {
-      if (isTerminal(event)) end = event
-      return end !== undefined
+      state = Submission.step(state, event)
+      return state.end !== undefined
     }),
     Stream.runForEach(show),
-    Effect.map(() => end)
+    Effect.map(() => state.end ?? Submission.lost)
   )
 }
 
 /** How events reach whoever ran the program. */
-interface Shown {
+interface Shown extends Decider {
   readonly show: (event: SessionEvent) => Effect.Effect<void>
-  readonly decider: Decider
-  /** What is still to be said when a signal has stopped the turn; the transcript says it by itself. */
-  readonly interrupted: Effect.Effect<void>
+  /** Whether a person sees on a terminal what is shown: what went wrong then needs no second line. */
+  readonly isWatched: boolean
+  /** What is still to be said when a signal has stopped the turn. */
+  readonly stopped: (signal: Signal) => Effect.Effect<void>
+  readonly restore: () => void
 }
 
 const jsonLines = (session: Session["Service"], what: ExecOptions): Effect.Effect<Shown> =>
@@ -174,8 +197,10 @@ const jsonLines = (session: Session["Service"], what: ExecOptions): Effect.Effec
           state = next
           write(lines)
         }),
-      decider: what.unattended,
-      interrupted: Effect.sync(() => void process.stderr.write(`${howToGoOn(session.sessionId)}\n`))
+      decide: what.unattended.decide,
+      isWatched: false,
+      stopped: () => sayHowToGoOn(session.sessionId),
+      restore: () => undefined
     }
   })
 
@@ -191,18 +216,22 @@ const transcript = (session: Session["Service"], what: ExecOptions) =>
     }),
     (terminal): Shown => ({
       show: terminal.show,
-      decider: terminal.isAttended ? terminal.decider : what.unattended,
-      interrupted: Effect.void
+      decide: terminal.isAttended ? terminal.decider.decide : what.unattended.decide,
+      isWatched: process.stdout.isTTY === true,
+      // the transcript says it by itself, as long as somebody reads it
+      stopped: (signal) => (signal === "SIGPIPE" ? sayHowToGoOn(session.sessionId) : Effect.void),
+      restore: terminal.restore
     })
   )
 
-const howToGoOn = (sessionId: SessionId): string => `Stopped. To go on: spindle exec resume ${sessionId}`
+const sayHowToGoOn = (sessionId: SessionId) =>
+  Effect.sync(() => void process.stderr.write(`Stopped. To go on: spindle exec resume ${sessionId}\n`))
 
-const writeLast = (file: string, end: TerminalRecord | undefined) =>
+const writeLast = (file: string, lastMessage: string | undefined) =>
   Effect.try({
-    try: () => Fs.writeFileSync(file, end?.lastMessage ?? ""),
+    try: () => Fs.writeFileSync(file, lastMessage ?? ""),
     catch: (error) =>
-      new CliError({ detail: `cannot write ${file}: ${reasonOf(error)}`, exitCode: Help.exitCodes.failed })
+      new CliError({ detail: `cannot write ${file}: ${TurnInput.reasonOf(error)}`, exitCode: Help.exitCodes.failed })
   })
 
 const resumeOf = Effect.fnUntraced(function* (resume: Resume | undefined) {
@@ -212,53 +241,3 @@ const resumeOf = Effect.fnUntraced(function* (resume: Resume | undefined) {
   const latest = (yield* journal.list)[0]
   return latest === undefined ? yield* failed("there is no session to resume") : latest.sessionId
 })
-
-const inputOf = Effect.fnUntraced(function* ({ cwd, options, prompt }: ExecOptions) {
-  const images: Array<Input[number]> = []
-  for (const file of options.images) images.push({ _tag: "Image", url: yield* imageUrl(Path.resolve(cwd, file), file) })
-  const text: Input = prompt === "" ? [] : [{ _tag: "Text", text: prompt }]
-  return [...text, ...images] satisfies Input
-})
-
-const mediaTypes: { readonly [extension: string]: string } = {
-  ".png": "image/png",
-  ".jpg": "image/jpeg",
-  ".jpeg": "image/jpeg",
-  ".gif": "image/gif",
-  ".webp": "image/webp"
-}
-
-const imageUrl = (path: string, name: string) => {
-  const type = mediaTypes[Path.extname(path).toLowerCase()]
-  if (type === undefined)
-    return failed(`${name} is no image that can be sent (png, jpeg, gif, webp)`, Help.exitCodes.usage)
-  return Effect.map(read(path, name), (bytes) => `data:${type};base64,${bytes.toString("base64")}`)
-}
-
-const read = (path: string, name: string) =>
-  Effect.try({
-    try: () => Fs.readFileSync(path),
-    catch: (error) =>
-      new CliError({ detail: `cannot read ${name}: ${reasonOf(error)}`, exitCode: Help.exitCodes.failed })
-  })
-
-const outputFormat = Effect.fnUntraced(function* (file: string | undefined) {
-  if (file === undefined) return undefined
-  const bytes = yield* read(Path.resolve(file), file)
-  const schema: unknown = yield* Effect.try({
-    try: () => JSON.parse(bytes.toString("utf8")) as unknown,
-    catch: (error) => new CliError({ detail: `${file} is no JSON: ${reasonOf(error)}`, exitCode: Help.exitCodes.usage })
-  })
-  return { name: "answer", schema } satisfies OutputFormat
-})
-
-const reasonOf = (error: unknown): string => {
-  const code = (error as NodeJS.ErrnoException).code
-  return code === "ENOENT"
-    ? "there is no such file"
-    : code === "EACCES"
-      ? "permission denied"
-      : error instanceof Error
-        ? error.message
-        : String(error)
-}

@@ -2,8 +2,8 @@
  * The lines of `exec --json`: a pure fold from what a session tells to what clients of the reference read.
  *
  * The names and shapes are the reference's. Where its lines say less than the session knows they stay as they are, with these exceptions: a call that was
- * running when its turn was stopped is completed as `failed`, a command or patch that was refused is shown (as `declined`, `failed`), and an interrupted turn ends with a
- * `turn.failed` that says so, where the reference just ends.
+ * running when its turn was stopped is completed as `failed`, a command or patch that was refused is shown (as `declined`, `failed`), and a turn that was stopped for
+ * another reason than an interrupt ends with a `turn.failed` that says so. An interrupted one just ends, as in the reference.
  */
 import * as Path from "node:path"
 import type { CallId, ProcessId, SessionId } from "@spindle/core/protocol/Ids"
@@ -130,8 +130,11 @@ export const step = (state: ExecState, event: SessionEvent): Step => {
     case "TurnFailed":
       return [ended(state, TokenUsage.add(state.usage, event.usage)), failed(event.error.message)]
     case "TurnAborted": {
-      const error = { message: "interrupted", reason: event.reason }
-      return [ended(state, TokenUsage.add(state.usage, event.usage)), [{ type: "turn.failed", error }]]
+      // what a resume settles was counted before the first event
+      const usage = event.crashed === true ? state.usage : TokenUsage.add(state.usage, event.usage)
+      if (event.reason === "Interrupted") return [ended(state, usage), []]
+      const error = { message: `the turn was stopped (${event.reason})`, reason: event.reason }
+      return [ended(state, usage), [{ type: "turn.failed", error }]]
     }
     case "SessionFailed":
       return [
@@ -215,7 +218,11 @@ const item = (state: ExecState, recorded: Item): Step => {
     }
     case "ToolResult": {
       const call = state.open.get(recorded.callId)
-      if (call === undefined) return [state, []]
+      if (call === undefined) {
+        if (recorded.status !== "unknown") return [state, []]
+        const message = `nobody knows how ${recorded.name} (${recorded.callId}) ended: the program died in it`
+        return completed(state, (id) => ({ id, type: "error", message }))
+      }
       const open = new Map(state.open)
       open.delete(recorded.callId)
       return [{ ...state, open }, [{ type: "item.completed", item: completedItem(call, recorded) }]]

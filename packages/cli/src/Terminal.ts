@@ -55,6 +55,8 @@ export interface Terminal {
    * answer it. With nobody to ask it denies. **Interruption**: gives the keyboard back.
    */
   readonly decider: Decider
+  /** Takes away what is not part of the transcript and gives the keyboard back, at once: for whoever cannot wait for the scope. */
+  readonly restore: () => void
 }
 
 /** How many milliseconds the keyboard is emptied before a question can be answered. */
@@ -144,6 +146,10 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
       )
     return {
       isAttended,
+      restore: () => {
+        erase()
+        if (asking) keyboard.setRawMode?.(false)
+      },
       show: (event) => Effect.sync(() => write(Transcript.step(state, event))),
       say: (line) => Effect.sync(() => write([state, `${state.atLineStart ? "" : "\n"}${line}\n`])),
       decider: isAttended

@@ -93,7 +93,8 @@ export const step = (state: TranscriptState, event: SessionEvent): Step => {
     case "RequestOpened":
       return question(state, event)
     case "RequestSettled":
-      return lines(state, [settled(state, event)])
+      // of one that was asked before a crash nothing was shown
+      return state.asked.has(event.requestId) ? lines(state, [settled(state, event)]) : [state, ""]
     case "ModelRetrying": {
       const again = `trying again in ${Ansi.duration(event.delayMillis)} (${event.attempt}/${event.maxAttempts})`
       return lines(state, [yellow(`! ${Ansi.visible(event.detail)}; ${again}`)])
@@ -245,7 +246,13 @@ const header = (state: TranscriptState, callId: CallId): Step => {
 
 const result = (state: TranscriptState, recorded: ToolCalls.Result, at: number): Step => {
   const open = state.calls.get(recorded.callId)
-  if (open === undefined) return [state, ""]
+  if (open === undefined) {
+    if (recorded.status !== "unknown") return [state, ""]
+    const call = `${Ansi.visible(recorded.name)} (${Ansi.visible(recorded.callId)})`
+    return lines(state, [
+      Ansi.palette(state.options.color).yellow(`! nobody knows how ${call} ended: the program died in it`)
+    ])
+  }
   const [before, head] = header(state, recorded.callId)
   const calls = new Map(state.calls)
   calls.delete(recorded.callId)
@@ -309,6 +316,7 @@ const summary = (state: TranscriptState, event: Terminal): Step => {
       case "TurnFailed":
         return [red(`✗ ${Ansi.visible(event.error.message)}`), `${red("✗ failed")} ${dim(`· ${rest}`)}`]
       case "TurnAborted": {
+        if (event.crashed === true) return [yellow("! the turn before was cut off: the program died in it")]
         const late = event.stragglers.map(({ kind, name }) => yellow(`! still ending: ${kind} ${Ansi.visible(name)}`))
         return [
           ...late,

@@ -104,21 +104,18 @@ const promptOf = (prompt: Arguments.Prompt, hasImages: boolean): Effect.Effect<s
     },
     catch: (error) => new CliError({ detail: `cannot read stdin: ${String(error)}`, exitCode: Help.exitCodes.failed })
   })
-  return Effect.filterOrFail(
-    stdin,
-    (text) => text.trim() !== "" || hasImages,
-    noPrompt
-  )
+  return Effect.filterOrFail(stdin, (text) => text.trim() !== "" || hasImages, noPrompt)
 }
 
 Interrupts.run(program, {
-  onInterrupt: () =>
+  onInterrupt: (signal) =>
     Effect.suspend(() => {
       if (running === undefined) return Effect.void
       const { session, told } = running
-      return Effect.andThen(session.abort("Interrupted"), Effect.andThen(session.awaitIdle, told))
+      return Effect.andThen(session.abort("Interrupted"), Effect.andThen(session.awaitIdle, told(signal)))
     }),
   killNow: () => {
+    running?.restore()
     for (const group of running?.liveGroups() ?? []) {
       try {
         process.kill(-group, "SIGKILL")

@@ -92,7 +92,7 @@ describe("the script", () => {
       const run = tools(cwd)
       const end = yield* play((name, params) => {
         const item = run(name, params)
-        if (params.cmd.startsWith("node --test") && item._tag === "ToolResult") runs.push(String(item.output))
+        if (params.cmd?.startsWith("node --test") === true && item._tag === "ToolResult") runs.push(String(item.output))
         return item
       })
       assert.deepStrictEqual(end.called, [

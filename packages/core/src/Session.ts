@@ -187,11 +187,7 @@ const makeKernel = Effect.fnUntraced(function* ({
   const config = yield* SessionConfig
   const observer = yield* SessionObserver
   const state = Opening.stateOf(writer.opened)
-  const subscribers: Subscribers = new Subscribers(
-    config.subscriberCapacity,
-    () => kernel.ledger?.openText() ?? [],
-    state.seq
-  )
+  const subscribers = new Subscribers(config.subscriberCapacity, state.seq)
   const supervisor = TaskSupervisor.makeUnsafe(context, clock)
   const recorder = new Recorder(
     {
@@ -224,6 +220,7 @@ const makeKernel = Effect.fnUntraced(function* ({
     source,
     replacing: 0,
     next: undefined,
+    unnamed: false,
     closed: false
   }
   return { value: kernel, subscribers }
@@ -240,8 +237,9 @@ const close = (kernel: Kernel, subscribers: Subscribers): Effect.Effect<void> =>
     if (kernel.processes.size > 0) {
       yield* Effect.timeoutOption(kernel.supervisor.outlive(Processes.endAll(kernel)), kernel.config.processDeadline)
     }
-    yield* Effect.ignore(kernel.recorder.barrier)
+    // nothing is recorded behind the last wait: a straggler that ends now would write to a journal that is let go of
     kernel.recorder.closed = true
+    yield* Effect.ignore(kernel.recorder.barrier)
     subscribers.end()
   })
 
@@ -259,6 +257,8 @@ const service = ({
   const { recorder, sessionId, supervisor } = kernel
   const awaitIdle: Effect.Effect<void> = Effect.suspend(() => {
     if (supervisor.state()._tag !== "Idle") return Effect.andThen(supervisor.awaitIdle, awaitIdle)
+    // between the end of a replaced turn and its replacement
+    if (kernel.replacing > 0) return Effect.andThen(supervisor.turnstile(Effect.yieldNow), awaitIdle)
     return kernel.next === undefined ? Effect.void : Effect.andThen(Fiber.await(kernel.next), awaitIdle)
   })
   const submit: Session["Service"]["submit"] = (op, options) =>

@@ -156,6 +156,7 @@ class RunningJob implements Slot {
   requestedAt = 0
   fenced = false
   failure: Cause.Cause<unknown> | undefined
+  stragglers: ReadonlyArray<Open> = []
   readonly aborting = Deferred.await(this.asked)
   readonly reason = () => this.why
   readonly isFenced = () => this.fenced
@@ -227,21 +228,26 @@ class Supervisor implements TaskSupervisor {
     )
     return Effect.flatMap(ended, (how) => {
       running.fenced = true
-      return Effect.map(job.settle(how), () => this.settled(job.freed))
+      return Effect.map(job.settle(how), () => {
+        // one that ended while its job was settled is reported now: after the record that names it
+        for (const { fiber, straggler } of running.stragglers) {
+          fiber.addObserver(() =>
+            job.stragglerEnded(straggler, this.clock.currentTimeMillisUnsafe() - running.requestedAt)
+          )
+        }
+        this.settled(job.freed)
+      })
     })
   }
 
-  private aborted<A, E>({ job, running, task }: Attempt<A, E>, open: ReadonlyArray<Open>): Ended<A, E> {
+  private aborted<A, E>({ running, task }: Attempt<A, E>, open: ReadonlyArray<Open>): Ended<A, E> {
     if (!this.signal({ _tag: "GraceOver" })) return this.returned(running, task)
-    const late = open.filter(({ fiber }) => fiber.pollUnsafe() === undefined)
-    for (const { fiber, straggler } of late) {
-      fiber.addObserver(() => job.stragglerEnded(straggler, this.clock.currentTimeMillisUnsafe() - running.requestedAt))
-    }
+    running.stragglers = open.filter(({ fiber }) => fiber.pollUnsafe() === undefined)
     return {
       _tag: "Aborted",
       reason: running.why!,
       requestedAt: running.requestedAt,
-      stragglers: late.map(({ straggler }) => straggler)
+      stragglers: running.stragglers.map(({ straggler }) => straggler)
     }
   }
 
@@ -280,7 +286,11 @@ class Supervisor implements TaskSupervisor {
     Deferred.doneUnsafe(running.left, Effect.void)
   }
 
-  readonly awaitIdle = Effect.callback<void>((resume) => {
+  get awaitIdle(): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => this.whenIdle(resume))
+  }
+
+  private whenIdle(resume: (effect: Effect.Effect<void>) => void): Effect.Effect<void> | void {
     if (this.slot._tag === "Idle") return resume(Effect.void)
     const wake = () => resume(Effect.void)
     this.idleWaiters.push(wake)
@@ -288,7 +298,7 @@ class Supervisor implements TaskSupervisor {
       const index = this.idleWaiters.indexOf(wake)
       if (index >= 0) this.idleWaiters.splice(index, 1)
     })
-  })
+  }
 
   turnstile<A, E, R>(transition: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     this.gate ??= Semaphore.makeUnsafe(1)
@@ -321,7 +331,13 @@ const stop = Effect.fnUntraced(function* <A, E>(
   const reason = running.why!
   const open: Array<Open> = [{ straggler: { kind: "task", name: job.name }, fiber: task }]
   const begin = ({ kind, name, run }: Cleanup) =>
-    void open.push({ straggler: { kind, name }, fiber: detach(context, run(reason)) })
+    void open.push({
+      straggler: { kind, name },
+      fiber: detach(
+        context,
+        Effect.suspend(() => run(reason))
+      )
+    })
   running.late = begin
   if (job.onAbort === "interrupt") task.interruptUnsafe()
   for (const cleanup of running.cleanups ?? []) begin(cleanup)
@@ -331,7 +347,11 @@ const stop = Effect.fnUntraced(function* <A, E>(
   }
   running.fenced = true
   if (job.abortHook !== undefined) {
-    const hook = detach(context, job.abortHook(reason))
+    const { abortHook } = job
+    const hook = detach(
+      context,
+      Effect.suspend(() => abortHook(reason))
+    )
     yield* Effect.timeoutOption(Fiber.await(hook), job.abortHookLimit)
     open.push({ straggler: { kind: "hook", name: `${job.name} abort hook` }, fiber: hook })
     hook.interruptUnsafe()

@@ -437,8 +437,10 @@ describe("who decides", () => {
   it.effect("A1 a policy function decides by the decoded arguments: allowed, asked, denied", () =>
     Effect.gen(function* () {
       const { runs, tool } = asking({
-        approval: (params: { readonly of: string }) =>
-          params.of === "c1" ? "allow" : params.of === "c2" ? "ask" : "deny"
+        approval: (params) => {
+          const { of } = params as { readonly of: string }
+          return of === "c1" ? "allow" : of === "c2" ? "ask" : "deny"
+        }
       })
       const harness = yield* Harness.make({
         script: [calls("c1", "c2", "c3"), [Model.text("done")]],

@@ -1,5 +1,4 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { RequestId, TurnId } from "@spindle/core/protocol/Ids"
 import * as Input from "@spindle/core/protocol/Input"
 import * as Op from "@spindle/core/protocol/Op"
 import type { AbortReason } from "@spindle/core/protocol/Outcome"
@@ -9,28 +8,9 @@ import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
-import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import { Deferred, Effect, Fiber } from "effect"
 import { heldAt } from "./journals.ts"
-import { fates, id, send, userTexts } from "./submissions.ts"
-
-/** A session in a turn whose model stands at the gate `held`. */
-const running = Effect.fnUntraced(function* (options: Harness.HarnessOptions = {}) {
-  const harness = yield* Harness.make({
-    script: (_, index) => (index === 0 ? [Model.gate("held"), Model.text("first")] : [Model.text(`answer ${index}`)]),
-    ...options
-  })
-  const receipt = yield* send(harness.session, "first")
-  yield* harness.model.reached("held")
-  assert.strictEqual(receipt._tag, "Started")
-  return { ...harness, turnId: (receipt as Extract<Op.Receipt, { _tag: "Started" }>).turnId }
-})
-
-/** A task that stays until its deferred is done. */
-const staying = (end: Deferred.Deferred<string | undefined>, options: { readonly steerable?: boolean } = {}) =>
-  Task.make("custom", Deferred.await(end), options)
-
-const reasonOf = (receipt: Op.Receipt): Op.Rejection | undefined =>
-  receipt._tag === "Rejected" ? receipt.reason : undefined
+import { fates, id, reasonOf, running, send, staying, userTexts } from "./submissions.ts"
 
 describe("receipts", () => {
   it.effect("P1 input starts a turn in an idle session, steers a running one, and waits when it asks to", () =>
@@ -100,99 +80,6 @@ describe("receipts", () => {
   )
 })
 
-describe("rejections", () => {
-  it.effect("P1 empty input is rejected", () =>
-    Effect.gen(function* () {
-      const { session, records } = yield* Harness.make()
-      const before = records().length
-      for (const text of ["", " \n\t "]) {
-        assert.deepStrictEqual(reasonOf(yield* session.submit(Op.userInput(text))), { _tag: "EmptyInput" })
-      }
-      assert.deepStrictEqual(reasonOf(yield* session.submit({ _tag: "UserInput", input: [] })), { _tag: "EmptyInput" })
-      assert.strictEqual(records().length, before)
-    })
-  )
-
-  it.effect("P1 input over the limit is rejected with both sizes, input at the limit is not", () =>
-    Effect.gen(function* () {
-      const { session } = yield* Harness.make({ config: { inputLimit: 3 }, script: [[Model.hang]] })
-      assert.deepStrictEqual(reasonOf(yield* session.submit(Op.userInput("four"))), {
-        _tag: "InputTooLarge",
-        sizeCharacters: 4,
-        limitCharacters: 3
-      })
-      assert.strictEqual((yield* session.submit(Op.userInput("abc")))._tag, "Started")
-    })
-  )
-
-  it.effect("P1 input beyond the capacity of the inbox is rejected, steered and queued counted together", () =>
-    Effect.gen(function* () {
-      const { session } = yield* running({ config: { inboxCapacity: 2 } })
-      yield* send(session, "b")
-      yield* send(session, "c", "queue")
-      for (const delivery of ["steer", "queue"] as const) {
-        assert.deepStrictEqual(reasonOf(yield* send(session, "d", delivery)), { _tag: "InboxFull", capacityCount: 2 })
-      }
-    })
-  )
-
-  it.effect("P1 input for another turn is rejected with the turn that runs, or none", () =>
-    Effect.gen(function* () {
-      const expected = "another" as TurnId
-      const idle = yield* Harness.make()
-      assert.deepStrictEqual(reasonOf(yield* idle.session.steer(Input.text("b"), expected)), {
-        _tag: "TurnMismatch",
-        expected
-      })
-      const { session, turnId } = yield* running()
-      assert.deepStrictEqual(reasonOf(yield* session.steer(Input.text("b"), expected)), {
-        _tag: "TurnMismatch",
-        expected,
-        actual: turnId
-      })
-    })
-  )
-
-  it.effect("P1 input for a turn that takes none is rejected as not steerable", () =>
-    Effect.gen(function* () {
-      const { session } = yield* Harness.make()
-      const { turnId } = yield* session.start(staying(yield* Deferred.make<string | undefined>()))
-      assert.deepStrictEqual(reasonOf(yield* session.steer(Input.text("b"), turnId)), { _tag: "NotSteerable", turnId })
-    })
-  )
-
-  it.effect("P1 input for a turn that is being aborted is rejected", () =>
-    Effect.gen(function* () {
-      const { session, turnId } = yield* running()
-      yield* session.abort()
-      assert.deepStrictEqual(reasonOf(yield* session.steer(Input.text("b"), turnId)), {
-        _tag: "TurnMismatch",
-        expected: turnId
-      })
-    })
-  )
-
-  it.effect("P1 an answer to a request that nobody made is rejected", () =>
-    Effect.gen(function* () {
-      const { session } = yield* Harness.make()
-      const requestId = "none" as RequestId
-      const receipt = yield* session.submit(Op.answer(requestId, { _tag: "Denied" }))
-      assert.deepStrictEqual(reasonOf(receipt), { _tag: "UnknownRequest", requestId })
-    })
-  )
-
-  it.effect("P1 everything is rejected once the session is closed", () =>
-    Effect.gen(function* () {
-      const scope = yield* Scope.make()
-      const { session } = yield* Effect.provideService(Harness.make(), Scope.Scope, scope)
-      yield* Scope.close(scope, Exit.void)
-      for (const op of [Op.userInput("a"), Op.interrupt, Op.answer("none" as RequestId, { _tag: "Denied" })]) {
-        assert.deepStrictEqual(reasonOf(yield* session.submit(op)), { _tag: "SessionClosed" })
-      }
-    })
-  )
-})
-
 describe("durability", () => {
   it.effect("P2 input is in the journal before it is acknowledged, told or sent to the model", () =>
     Effect.gen(function* () {
@@ -200,6 +87,7 @@ describe("durability", () => {
       const { requests, session, tags } = yield* Harness.make({ journal, script: [[Model.text("done")]] })
       const submitted = yield* Effect.forkChild(send(session, "a"))
       yield* reached
+      yield* Effect.yieldNow
       assert.isUndefined(submitted.pollUnsafe())
       assert.deepStrictEqual(tags(), ["SessionStarted"])
       assert.strictEqual(requests.length, 0)
@@ -221,7 +109,9 @@ describe("durability", () => {
       const { session, records } = yield* Harness.make({ journal, script: [[Model.text("done")]] })
       const submitted = yield* Effect.forkChild(send(session, "a"))
       yield* reached
+      yield* Effect.yieldNow
       submitted.interruptUnsafe()
+      yield* Effect.yieldNow
       assert.isUndefined(submitted.pollUnsafe())
       yield* open
       yield* Fiber.await(submitted)
@@ -483,6 +373,37 @@ describe("the steering gate", () => {
       yield* session.awaitIdle
       assert.strictEqual(tags().filter((tag) => tag === "TurnStarted").length, 1)
       assert.deepStrictEqual(userTexts(requests[1]), ["first", "c"])
+    })
+  )
+})
+
+describe("the gate of a task that takes input itself", () => {
+  it.effect("P4 stays open when the last look finds input, and is closed by the one that finds none", () =>
+    Effect.gen(function* () {
+      const { records, session } = yield* Harness.make()
+      const look = yield* Deferred.make<void>()
+      const end = yield* Deferred.make<void>()
+      const looks: Array<boolean> = []
+      const task = Task.make(
+        "custom",
+        Effect.gen(function* () {
+          const turn = yield* Turn
+          yield* Deferred.await(look)
+          looks.push(yield* turn.closeGate)
+          yield* turn.takeInput
+          looks.push(yield* turn.closeGate)
+          yield* Deferred.await(end)
+        }),
+        { steerable: true }
+      )
+      yield* session.start(task)
+      assert.strictEqual((yield* send(session, "a"))._tag, "Steered")
+      yield* Deferred.succeed(look, undefined)
+      assert.strictEqual((yield* send(session, "b"))._tag, "Queued")
+      assert.deepStrictEqual(looks, [false, true])
+      assert.deepStrictEqual(fates(records()), { a: ["carried by 1"], b: [] })
+      yield* Deferred.succeed(end, undefined)
+      yield* session.awaitIdle
     })
   )
 })

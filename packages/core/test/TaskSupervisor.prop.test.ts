@@ -204,8 +204,8 @@ describe("a supervisor", () => {
           } else if (how._tag === "Failed") assert.isFalse(Cause.hasInterruptsOnly(how.cause))
         }
         // whatever happened, the slot is as good as new (I8)
-        const value = yield* Deferred.make<string>()
-        const ran: Ran = { settled: [], aborted: [], ownerFailed: false, answer: value as Ran["answer"] }
+        const value = yield* Deferred.make<string, string>()
+        const ran: Ran = { settled: [], aborted: [], ownerFailed: false, answer: value }
         const last = job(
           { _tag: "Start", manner: "polite", onAbort: "interrupt", settles: "at once", cleanup: "none" },
           ran

@@ -5,6 +5,10 @@ import type { SubmissionId } from "@spindle/core/protocol/Ids"
 import type { Record } from "@spindle/core/protocol/SessionEvent"
 import type { Session } from "@spindle/core/Session"
 import type { ModelRequest } from "@spindle/core/ports/Model"
+import * as Task from "@spindle/core/Task"
+import * as Model from "@spindle/testing/ScriptedModel"
+import * as Harness from "@spindle/testing/SessionHarness"
+import { Deferred, Effect } from "effect"
 
 /** A text as the id of its submission. */
 export const id = (text: string) => text as SubmissionId
@@ -38,3 +42,23 @@ export const fates = (records: ReadonlyArray<Record>): { readonly [submission: s
   }
   return found
 }
+
+/** A session in a turn whose model stands at the gate `held`. */
+export const running = Effect.fnUntraced(function* (options: Harness.HarnessOptions = {}) {
+  const harness = yield* Harness.make({
+    script: (_, index) => (index === 0 ? [Model.gate("held"), Model.text("first")] : [Model.text(`answer ${index}`)]),
+    ...options
+  })
+  const receipt = yield* send(harness.session, "first")
+  yield* harness.model.reached("held")
+  if (receipt._tag !== "Started") return yield* Effect.die(receipt)
+  return { ...harness, turnId: receipt.turnId }
+})
+
+/** A task that stays until its deferred is done. */
+export const staying = (end: Deferred.Deferred<string | undefined>, options: { readonly steerable?: boolean } = {}) =>
+  Task.make("custom", Deferred.await(end), options)
+
+/** Why a submission was rejected, if it was. */
+export const reasonOf = (receipt: Op.Receipt): Op.Rejection | undefined =>
+  receipt._tag === "Rejected" ? receipt.reason : undefined

@@ -15,7 +15,7 @@ import { type Decisions, randomOf, type Ran, runOnce } from "./internal/explorin
 export interface Stage {
   /** From here on each step is a point; these effects may be run at them, by name, each in a fiber of its own. */
   readonly arm: (actions: { readonly [name: string]: Effect.Effect<unknown, unknown> }) => Effect.Effect<void>
-  /** From here on no step is a point: actions that are still due are not run. */
+  /** From here on no step is a point: actions that are due are not run, and those that were begun are waited for. */
   readonly disarm: Effect.Effect<void>
 }
 
@@ -127,7 +127,7 @@ const run = <A, E>(exploration: Exploration<A, E>, decisions: Decisions): Ran<A,
     (stage) =>
       exploration.program({
         arm: (actions) => Effect.sync(() => stage.arm(actions)),
-        disarm: Effect.sync(stage.disarm)
+        disarm: stage.disarm
       }),
     decisions
   )
@@ -139,7 +139,7 @@ const brokenLaw = <A, E>(exploration: Exploration<A, E>, ran: Ran<A, E>): string
   if (broken !== undefined) {
     return ran.exit._tag === "Failure" ? `${broken}: ${Cause.pretty(ran.exit.cause)}` : broken
   }
-  return ran.leaked.length > 0 ? `leaked fibers: ${ran.leaked.join(", ")}` : undefined
+  return ran.leakCount > 0 ? `leaked fibers: ${ran.leakCount}` : undefined
 }
 
 /** The steps at which the actions of one entry are run: all combinations in ascending order of steps, or a sample of them. */

@@ -48,6 +48,8 @@ export interface Kernel {
   replacing: number
   /** The fiber that is about to start the head of the queue. Changed by `submissions`. */
   next: Fiber.Fiber<void> | undefined
+  /** Whether input was accepted after the terminal record of the turn in the slot, which names it not. Changed by `submissions`. */
+  unnamed: boolean
   /** Whether the session takes submissions. Changed by `Session`. */
   closed: boolean
 }

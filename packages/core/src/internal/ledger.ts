@@ -54,6 +54,10 @@ export class Ledger {
   private answered = ""
   /** The last message of that response, if nothing followed it. */
   lastText: string | undefined
+  /** What the task's result says is the last message (contract S5). */
+  projected: string | undefined
+  /** What that response said it cost, as soon as it has said so. */
+  reported: TokenUsage | undefined
   /** The last model request of the turn. */
   lastRequest: RequestId | undefined
   private itemsStarted = 0
@@ -66,6 +70,11 @@ export class Ledger {
     this.slot = slot
     this.startSeq = startSeq
     this.gateOpen = origin.steerable
+  }
+
+  /** Whether the turn starts nothing any more: it was asked to stop, or counts as ended (contract I2). */
+  isClosing(): boolean {
+    return this.slot.isFenced() || this.slot.reason() !== undefined
   }
 
   /** Names an item of this turn. */
@@ -119,11 +128,6 @@ export class Ledger {
     }
   }
 
-  /** The open texts, whole, for subscribers that were behind. */
-  openText(): ReadonlyArray<Delta> {
-    return Array.from(this.texts.values(), (open) => this.delta(open, 0, open.text))
-  }
-
   /** Ends a text and records it; an empty one without anything for the provider leaves nothing. */
   endText(
     streamId: string,
@@ -143,6 +147,7 @@ export class Ledger {
     this.sent = items
     this.answered = ""
     this.lastText = undefined
+    this.reported = undefined
   }
 
   /**
@@ -151,7 +156,7 @@ export class Ledger {
    */
   endRequest(
     finish: (typeof SessionEvent.ModelResponded.Type)["finish"],
-    reported: TokenUsage | undefined,
+    reported: TokenUsage | undefined = this.reported,
     partial: "aborted" | "superseded" | undefined
   ): void {
     if (this.sent === undefined) return

@@ -54,13 +54,17 @@ const settleCrashed = (kernel: Kernel): void => {
   for (const call of turn.openCalls) {
     recorder.append({ _tag: "ItemRecorded", turnId, item: History.unknownResult(call) })
   }
-  const id = `${turn.startSeq}.${turn.itemCount}m` as ItemId
-  const content = [{ _tag: "Text" as const, text: History.markerText("Interrupted", []) }]
-  recorder.append({
-    _tag: "ItemRecorded",
-    turnId,
-    item: { _tag: "UserMessage", id, content, fragment: History.markerFragment }
-  })
+  // a host that died while it settled an abort may have written the marker already
+  const last = History.toArray(recorder.state.history).at(-1)
+  if (last?._tag !== "UserMessage" || last.fragment !== History.markerFragment || turn.itemCount === 0) {
+    const id = `${turn.startSeq}.${turn.itemCount}m` as ItemId
+    const content = [{ _tag: "Text" as const, text: History.markerText("Interrupted", []) }]
+    recorder.append({
+      _tag: "ItemRecorded",
+      turnId,
+      item: { _tag: "UserMessage", id, content, fragment: History.markerFragment }
+    })
+  }
   const lastMessage = History.lastMessage(recorder.state.history, turn.firstItem)
   recorder.append({
     _tag: "TurnAborted",

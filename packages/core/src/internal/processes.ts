@@ -18,6 +18,8 @@ export const start = (
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
       const processes = yield* Processes
+      // in the step that records: a straggler may have been held up since it was let in (I3)
+      if (ledger.isClosing()) return yield* Effect.interrupt
       const processId = kernel.newId() as ProcessId
       const { turnId } = ledger.origin
       const keep = spec.keep ?? false
@@ -32,7 +34,11 @@ export const start = (
         ...(callId === undefined ? {} : { callId })
       })
       const ended = (exit: ProcessExit) => kernel.recorder.append({ _tag: "ProcessEnded", processId, ...exit })
-      const started = restore(Effect.andThen(flush, processes.start({ ...rest, processId })))
+      const begin = Effect.suspend(() =>
+        // the turn may have begun to close while the record was written (I2)
+        ledger.isClosing() ? Effect.interrupt : processes.start({ ...rest, processId })
+      )
+      const started = restore(Effect.andThen(flush, begin))
       const process = yield* Effect.onError(started, () => Effect.sync(() => ended({ exitCode: null })))
       kernel.processes.set(processId, {
         processId,

@@ -4,6 +4,7 @@
  * Deltas pass through the same queue, so that they keep their place between records. There is at most one writing fiber, started when something is
  * queued and gone when nothing is: an idle session holds none.
  */
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -46,9 +47,11 @@ export class Recorder {
   private busy = false
   private readonly waiters: Array<Waiter> = []
   private readonly options: RecorderOptions
+  private observer: RecorderOptions["observe"]
 
   constructor(options: RecorderOptions, state: SessionState.SessionState) {
     this.options = options
+    this.observer = options.observe
     this.state = state
     this.durable = state.seq
   }
@@ -67,16 +70,27 @@ export class Recorder {
   /** Queues a delta; without records before it, it is published at once. */
   tell(delta: Delta): void {
     if (this.failure !== undefined || this.closed) return
-    if (!this.busy && this.queue.length === 0) return this.publish(delta)
-    this.queue.push(delta)
+    if (this.busy || this.queue.length > 0) return void this.queue.push(delta)
+    // whoever is told may cause events at once; they come after this one, for every subscriber
+    this.busy = true
+    this.publish(delta)
+    this.busy = false
+    if (this.queue.length > 0) this.pump()
   }
 
   /** Waits until everything that was appended before is durable. **Interruption** stops only the wait. */
-  readonly barrier: Effect.Effect<void, JournalFailed> = Effect.suspend(() => {
+  get barrier(): Effect.Effect<void, JournalFailed> {
+    return Effect.suspend(() => this.whenDurable())
+  }
+
+  private whenDurable(): Effect.Effect<void, JournalFailed> {
     if (this.failure !== undefined) return Effect.fail(this.failure)
     const seq = this.state.seq
     if (this.durable >= seq) return Effect.void
     return Effect.callback<void, JournalFailed>((resume) => {
+      // looked at again in the step that registers: between the two the last write may end and find nobody to wake
+      if (this.failure !== undefined) return resume(Effect.fail(this.failure))
+      if (this.durable >= seq) return resume(Effect.void)
       const waiter = { seq, resume }
       this.waiters.push(waiter)
       return Effect.sync(() => {
@@ -84,15 +98,22 @@ export class Recorder {
         if (index >= 0) this.waiters.splice(index, 1)
       })
     })
-  })
+  }
 
   private pump(): void {
     if (this.busy) return
     this.busy = true
-    Effect.runForkWith(this.options.context)(this.drain, { uninterruptible: true })
+    Effect.runForkWith(this.options.context)(
+      this.options.writer.coalesces === true ? Effect.andThen(Effect.yieldNow, this.draining) : this.draining,
+      { uninterruptible: true }
+    )
   }
 
-  private readonly drain: Effect.Effect<void> = Effect.suspend(() => {
+  private get draining(): Effect.Effect<void> {
+    return Effect.suspend(() => this.drain())
+  }
+
+  private drain(): Effect.Effect<void> {
     const batch = this.queue
     if (batch.length === 0 || this.failure !== undefined) {
       this.busy = false
@@ -107,17 +128,22 @@ export class Recorder {
         this.durable = records.at(-1) === undefined ? this.durable : records.at(-1)!.seq + 1
         for (const event of batch) this.publish(event)
         this.wake()
-        return this.drain
+        return this.draining
       }
     })
-  })
+  }
 
   /** One batch, within the deadline; a journal that dies or hangs has failed (contract S2). */
   private write(records: ReadonlyArray<Record>): Effect.Effect<void, JournalFailed> {
     const { deadline, sessionId, writer } = this.options
-    const append = writer
-      .append(records)
-      .pipe(Effect.catchDefect((cause) => Effect.fail(new JournalFailed({ sessionId, operation: "append", cause }))))
+    const append = Effect.suspend(() => writer.append(records)).pipe(
+      Effect.catchCause((cause) => {
+        const error = Cause.squash(cause)
+        return Effect.fail(
+          error instanceof JournalFailed ? error : new JournalFailed({ sessionId, operation: "append", cause: error })
+        )
+      })
+    )
     // the append runs in a fiber of its own: a hanging one cannot be interrupted, only left behind
     const fiber = Effect.runForkWith(this.options.context)(append)
     const exit = fiber.pollUnsafe()
@@ -137,17 +163,29 @@ export class Recorder {
   }
 
   private publish(event: SessionEvent): void {
-    this.options.observe?.(event)
+    this.observe(event)
     this.options.subscribers.publish(event)
+  }
+
+  /** Tells the observer; one that throws is told nothing more. */
+  private observe(event: SessionEvent): void {
+    if (this.observer === undefined) return
+    try {
+      this.observer(event)
+    } catch (error) {
+      this.observer = undefined
+      this.append({ _tag: "Warning", message: `the observer of the session threw and is not called again: ${error}` })
+    }
   }
 
   private fail(error: JournalFailed): void {
     this.failure = error
     this.busy = false
     this.queue = []
-    for (const waiter of this.waiters.splice(0)) waiter.resume(Effect.fail(error))
     this.options.onFailure(error)
     this.publish({ _tag: "SessionFailed", sessionId: this.options.sessionId, message: error.message })
     this.options.subscribers.end()
+    // last: whoever waits then finds a session that has failed, and its turn ended by its owner
+    for (const waiter of this.waiters.splice(0)) waiter.resume(Effect.fail(error))
   }
 }

@@ -1,6 +1,8 @@
 /** Questions of a turn: registered, announced, settled once (contract A1 to A5). */
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type { RequestId } from "../protocol/Ids.ts"
 import type { Decision } from "../protocol/Op.ts"
 import * as Authority from "../rules/Authority.ts"
@@ -11,67 +13,86 @@ import type { Ledger } from "./ledger.ts"
 /** Asks, beside the clients of the session, whoever decides for it. */
 export const ask = (kernel: Kernel, ledger: Ledger, question: Question): Effect.Effect<Answer> =>
   Effect.suspend(() => {
-    const { recorder } = kernel
     const key = Authority.keyOf(question.tool, question.payload)
-    if (Authority.isGranted(recorder.state.grants, key))
-      return Effect.succeed<Answer>({ _tag: "Approved", scope: "once" })
-    const requestId = kernel.newId() as RequestId
-    const { turnId } = ledger.origin
-    const path = [kernel.sessionId]
-    const answered = Deferred.makeUnsafe<Answer>()
-    const settle = (decision: Answer): void => {
-      if (!kernel.requests.delete(requestId)) return
-      recorder.append({ _tag: "RequestSettled", turnId, requestId, decision })
-      Deferred.doneUnsafe(answered, Effect.succeed(decision))
-      if (decision._tag === "Abort") kernel.supervisor.abort("Interrupted")
-    }
-    // registered before it is announced (A1)
-    kernel.requests.set(requestId, settle)
-    recorder.append({
-      _tag: "RequestOpened",
-      turnId,
-      requestId,
-      kind: question.kind,
-      payload: question.payload,
-      path,
-      ...(question.callId === undefined ? {} : { callId: question.callId }),
-      ...(question.tool === undefined ? {} : { tool: question.tool })
-    })
-    const request = {
-      sessionId: kernel.sessionId,
-      turnId,
-      requestId,
-      callId: question.callId,
-      kind: question.kind,
-      tool: question.tool,
-      payload: question.payload,
-      path
-    }
-    const decided = Effect.map(kernel.decider.decide(request), (decision: Decision): Answer => decision)
-    const inTime = kernel.config.requestDeadline === undefined ? decided : atDeadline(decided, kernel, question)
-    // the first answer settles; the others find nothing to settle
-    return Effect.raceFirst(
-      Deferred.await(answered),
-      Effect.flatMap(inTime, (answer) => {
-        settle(answer)
-        return Deferred.await(answered)
-      })
-    ).pipe(
-      Effect.onInterrupt(() =>
-        Effect.sync(() => settle({ _tag: "Cancelled", by: ledger.slot.reason() === undefined ? "end" : "abort" }))
-      )
-    )
+    return Authority.isGranted(kernel.recorder.state.grants, key)
+      ? Effect.succeed<Answer>({ _tag: "Approved", scope: "once" })
+      : Effect.uninterruptibleMask((restore) =>
+          Effect.contextWith((context: Context.Context<never>) => {
+            // in the step that registers: a straggler may have been held up since it was let in (I3)
+            if (ledger.isClosing()) return Effect.interrupt
+            const { answered, request, settle } = open(kernel, ledger, question)
+            // in a fiber of its own, so that a decider that cannot be interrupted holds up nobody
+            const deciding = Effect.runForkWith(context)(Effect.suspend(() => kernel.decider.decide(request)))
+            // the first answer settles; the others find nothing to settle
+            const first = Effect.raceFirst(
+              decided(kernel, question, Fiber.join(deciding)),
+              Effect.as(ledger.slot.aborting, { _tag: "Cancelled", by: "abort" } as const)
+            )
+            return restore(
+              Effect.raceFirst(
+                answered,
+                Effect.flatMap(first, (answer) => {
+                  settle(answer)
+                  return answered
+                })
+              )
+            ).pipe(
+              Effect.onExit(() =>
+                Effect.sync(() => {
+                  settle({ _tag: "Cancelled", by: ledger.slot.reason() === undefined ? "end" : "abort" })
+                  deciding.interruptUnsafe()
+                })
+              )
+            )
+          })
+        )
   })
 
-/** What nobody answered in time: a question gets an empty answer, everything else is cancelled, which grants nothing (A2). */
-const atDeadline = (decided: Effect.Effect<Answer>, kernel: Kernel, question: Question): Effect.Effect<Answer> =>
-  Effect.timeoutOrElse(decided, {
-    duration: millis(kernel.config.requestDeadline!),
+/** Registers a request and announces it; answers how to settle it, once, and how to wait for that. */
+const open = (kernel: Kernel, ledger: Ledger, { callId, kind, payload, tool }: Question) => {
+  const requestId = kernel.newId() as RequestId
+  const { turnId } = ledger.origin
+  const path = [kernel.sessionId]
+  const answered = Deferred.makeUnsafe<Answer>()
+  const settle = (decision: Answer): void => {
+    if (!kernel.requests.delete(requestId)) return
+    kernel.recorder.append({ _tag: "RequestSettled", turnId, requestId, decision })
+    // before the waiter goes on: it and its siblings then find a turn that is closing, and for what reason
+    // (whoever was just told may have ended this turn already: the abort must not reach the next one)
+    if (decision._tag === "Abort" && kernel.ledger === ledger) kernel.supervisor.abort("Interrupted")
+    Deferred.doneUnsafe(answered, Effect.succeed(decision))
+  }
+  // registered before it is announced (A1)
+  kernel.requests.set(requestId, settle)
+  kernel.recorder.append({
+    _tag: "RequestOpened",
+    turnId,
+    requestId,
+    kind,
+    payload,
+    path,
+    ...(callId === undefined ? {} : { callId }),
+    ...(tool === undefined ? {} : { tool })
+  })
+  const request = { sessionId: kernel.sessionId, turnId, requestId, callId, kind, tool, payload, path }
+  return { answered: Deferred.await(answered), request, settle }
+}
+
+/**
+ * What was decided in time. What nobody answered until the deadline: a question gets an empty answer, everything else is cancelled, which grants
+ * nothing (A2).
+ */
+const decided = (kernel: Kernel, question: Question, decision: Effect.Effect<Decision>): Effect.Effect<Answer> => {
+  const { requestDeadline } = kernel.config
+  if (requestDeadline === undefined) return decision
+  return Effect.timeoutOrElse(decision, {
+    duration: millis(requestDeadline),
     orElse: () =>
       Effect.succeed<Answer>(
         question.kind === "question" ? { _tag: "Answered", answers: {} } : { _tag: "Cancelled", by: "deadline" }
       )
   })
+}
 
 /** Settles every request that a turn leaves behind. Its waiters are told that they were cancelled, which is no refusal (A2). */
 export const cancelAll = (kernel: Kernel, by: "abort" | "end"): void => {

@@ -1,4 +1,5 @@
 /** One sampling request of a turn: the model's stream into the ledger (contract I7, J8). */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { Model, type ModelPart, type ModelRequest } from "../ports/Model.ts"
@@ -26,8 +27,12 @@ export const sample = (
     const { turnId } = ledger.origin
     const requestId = kernel.newId() as RequestId
     const { model: name, provider } = model
+    // in the step that records: a straggler may have been held up since it was let in (I3)
+    if (ledger.isClosing()) return yield* Effect.interrupt
     kernel.recorder.append({ _tag: "ModelRequested", turnId, requestId, attempt, provider, model: name })
     yield* flush
+    // the turn may have begun to close, or been settled, while the record was written (I2, I3)
+    if (ledger.isClosing()) return yield* Effect.interrupt
     const items = History.repair(History.toArray(kernel.recorder.state.history))
     ledger.beginRequest(requestId, items)
     let finish: Finish | undefined
@@ -35,8 +40,10 @@ export const sample = (
       let calls: Array<ToolCall> | undefined
       for (const part of parts) {
         if (finish !== undefined || ledger.slot.isFenced()) break
-        if (part._tag === "Finish") finish = part
-        else {
+        if (part._tag === "Finish") {
+          finish = part
+          ledger.reported = part.usage
+        } else {
           const call = takePart(ledger, part)
           if (call !== undefined) (calls ??= []).push(call)
         }
@@ -65,7 +72,15 @@ export const sample = (
     const { reason, usage } = finish!
     ledger.endRequest(reason, usage, undefined)
     return { requestId, finish: reason, text: ledger.lastText }
-  })
+  }).pipe(
+    // a task may stop a request and go on: the next one finds the ledger without its texts
+    Effect.onExit((exit) =>
+      Effect.sync(() => {
+        if (exit._tag === "Success" || ledger.slot.isFenced()) return
+        ledger.endRequest(Cause.hasInterrupts(exit.cause) ? "aborted" : "failed", undefined, "aborted")
+      })
+    )
+  )
 
 /** Moves one part into the ledger; answers the call that it completes. */
 const takePart = (ledger: Ledger, part: Exclude<ModelPart, Finish>): ToolCall | undefined => {

@@ -32,21 +32,23 @@ export interface Submissions {
 /** Makes the part of a session that takes submissions. */
 export const make = (kernel: Kernel, regular: Regular): Submissions => {
   /** Traces of input that waits; they are not part of the input itself, and a resumed session has none. */
-  const traces = new Map<SubmissionId, TraceContext>()
+  let traces: Map<SubmissionId, TraceContext> | undefined
 
   const startHead = (): TurnId | undefined => {
-    if (kernel.closed || kernel.replacing > 0) return undefined
+    if (kernel.closed || kernel.replacing > 0 || kernel.recorder.failure !== undefined) return undefined
     const head = Inbox.queued(kernel.recorder.state.inbox)[0]
     if (head === undefined) return undefined
-    const trace = traces.get(head.submissionId)
+    const trace = traces?.get(head.submissionId)
     const begin = { input: head.input, submissionId: head.submissionId, trace }
     const running = Turns.start(kernel, regular.task, regular.services, begin, freed)
-    if (running !== undefined) traces.delete(head.submissionId)
+    if (running !== undefined) traces?.delete(head.submissionId)
     return running?.turnId
   }
 
   const freed = (outcome: Outcome<unknown, unknown>): void => {
-    if (outcome._tag !== "Completed" || kernel.recorder.state.inbox.length === 0) return
+    const { unnamed } = kernel
+    kernel.unnamed = false
+    if ((outcome._tag !== "Completed" && !unnamed) || kernel.recorder.state.inbox.length === 0) return
     // in a step of its own, so that a long queue of short turns does not grow the stack
     kernel.next = Effect.runForkWith(kernel.context)(
       Effect.andThen(
@@ -76,11 +78,15 @@ export const make = (kernel: Kernel, regular: Regular): Submissions => {
       ...(steered === undefined ? {} : { turnId: steered.origin.turnId })
     })
     if (steered !== undefined) return { _tag: "Steered", submissionId, turnId: steered.origin.turnId }
-    if (trace !== undefined) traces.set(submissionId, trace)
+    if (trace !== undefined) (traces ??= new Map()).set(submissionId, trace)
     // what the running turn was started with may not be carried yet; it does not wait for a turn of its own any more
     const startedWith = recorder.state.turn?.startedWith
     const queue = Inbox.queued(recorder.state.inbox).filter((entry) => entry.submissionId !== startedWith)
     const turnId = startHead()
+    // whoever was told how the turn ended submits the next input: it starts, although the slot is not free yet
+    if (turnId === undefined && recorder.state.turn === undefined && supervisor.state()._tag !== "Idle") {
+      kernel.unnamed = true
+    }
     return turnId !== undefined && queue[0]?.submissionId === submissionId
       ? { _tag: "Started", submissionId, turnId }
       : { _tag: "Queued", submissionId, position: queue.length - (turnId === undefined ? 1 : 2) }

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { JournalWriter } from "../ports/Journal.ts"
 import type { JournalFailed } from "../protocol/SessionError.ts"
-import type { Delta, Record, SessionEvent } from "../protocol/SessionEvent.ts"
+import type { Delta, Record, SessionEvent, SessionFailed } from "../protocol/SessionEvent.ts"
 import { isDelta } from "../protocol/SessionEvent.ts"
 
 type Pulled = Effect.Effect<[SessionEvent, ...Array<SessionEvent>], Cause.Done | JournalFailed>
@@ -15,18 +15,17 @@ type Pulled = Effect.Effect<[SessionEvent, ...Array<SessionEvent>], Cause.Done |
 /** How many records a subscriber that is behind reads back at a time. */
 const page = 256
 
-/** Text of items that are still being streamed, as deltas from their beginning. */
-export type OpenText = () => ReadonlyArray<Delta>
-
 const keyOf = (delta: Delta): string => (delta._tag === "ToolOutput" ? delta.callId : delta.itemId)
 
 class Subscriber {
   pending: Array<SessionEvent> = []
   /** The next record that this subscriber has not got. */
   cursor: number
-  /** Whether records are to be read back before events are taken live. */
+  /** Whether records are to be read back, or to be waited for, before events are taken live. */
   behind = true
   ended = false
+  /** Whether it was told that the session has failed. */
+  told = false
   /** How much of each open text it got. */
   readonly seen = new Map<string, number>()
   waiting: (() => void) | undefined
@@ -36,8 +35,7 @@ class Subscriber {
 
   offer(event: SessionEvent, capacity: number): void {
     if (isDelta(event)) this.offerDelta(event, capacity)
-    else if (event._tag === "SessionFailed") this.pending.push(event)
-    else if (!this.behind && event.seq >= this.cursor) {
+    else if (event._tag !== "SessionFailed" && !this.behind) {
       if (this.pending.length >= capacity) this.behind = true
       else {
         this.cursor = event.seq + 1
@@ -71,9 +69,8 @@ class Subscriber {
 
   /** What is there now, with the offsets of its texts noted. */
   take(): Array<SessionEvent> {
-    const failed = this.behind && this.pending.at(-1)?._tag === "SessionFailed" ? this.pending.splice(-1) : []
     const events = this.pending
-    this.pending = failed
+    this.pending = []
     for (const event of events) this.note(event)
     return events
   }
@@ -86,8 +83,8 @@ class Subscriber {
   }
 
   /** The text of open items that this subscriber missed while it was behind. */
-  missed(open: ReadonlyArray<Delta>): Array<SessionEvent> {
-    return open.flatMap((whole) => {
+  missed(open: Iterable<Delta>): Array<SessionEvent> {
+    return Array.from(open).flatMap((whole) => {
       const from = this.seen.get(keyOf(whole)) ?? 0
       if (from >= whole.text.length) return []
       const rest = { ...whole, offset: from, text: whole.text.slice(from) } as Delta
@@ -102,18 +99,30 @@ export class Subscribers {
   private readonly all = new Set<Subscriber>()
   private published = 0
   private closed = false
+  private failed: SessionFailed | undefined
+  /** The text of items that was published before their record, whole: for whoever comes in between or was behind. */
+  private readonly open = new Map<string, Delta>()
   private readonly capacity: number
-  private readonly openText: OpenText
-  constructor(capacity: number, openText: OpenText, published: number) {
+  constructor(capacity: number, published: number) {
     this.capacity = capacity
-    this.openText = openText
     this.published = published
   }
 
   /** Hands an event to every subscriber. */
   publish(event: SessionEvent): void {
-    if (!isDelta(event) && event._tag !== "SessionFailed") this.published = event.seq + 1
+    if (event._tag === "SessionFailed") this.failed = event
+    else if (isDelta(event)) this.keep(event)
+    else {
+      this.published = event.seq + 1
+      if (event._tag === "ItemRecorded") this.open.delete(event.item.id)
+    }
     for (const one of this.all) one.offer(event, this.capacity)
+  }
+
+  private keep(delta: Delta): void {
+    if (delta._tag === "ToolOutput") return
+    const open = this.open.get(delta.itemId)
+    this.open.set(delta.itemId, open === undefined ? delta : { ...open, text: open.text + delta.text })
   }
 
   /** Ends every stream once it has given out what it holds. */
@@ -145,19 +154,25 @@ export class Subscribers {
 
   private pull(one: Subscriber, writer: JournalWriter): Pulled {
     return Effect.suspend((): Pulled => {
-      if (one.pending.length > 0 && (!one.behind || one.pending[0]!._tag !== "SessionFailed")) {
-        return Effect.succeed(nonEmpty(one.take()))
-      }
-      if (one.behind) {
-        if (one.cursor < this.published) return this.readBack(one, writer)
+      if (one.pending.length > 0) return Effect.succeed(nonEmpty(one.take()))
+      if (one.behind && one.cursor < this.published) return this.readBack(one, writer)
+      // who has read more than was published, or waits for a record to come, stays behind until then: so texts keep their place
+      if (one.behind && one.cursor === this.published) {
         one.behind = false
-        const missed = one.missed(this.openText())
+        const missed = one.missed(this.open.values())
         if (missed.length > 0) return Effect.succeed(nonEmpty(missed))
       }
-      if (one.pending.length > 0) return Effect.succeed(nonEmpty(one.take()))
-      if (one.ended) return Cause.done()
+      if (one.ended) {
+        if (this.failed === undefined || one.told) return Cause.done()
+        one.told = true
+        return Effect.succeed(nonEmpty([this.failed]))
+      }
       return Effect.flatMap(
         Effect.callback<void>((resume) => {
+          // looked at again in the step that registers: what came between the two woke nobody
+          if (one.pending.length > 0 || one.ended || (one.behind && one.cursor <= this.published)) {
+            return resume(Effect.void)
+          }
           one.waiting = () => resume(Effect.void)
           return Effect.sync(() => void (one.waiting = undefined))
         }),

@@ -45,10 +45,14 @@ export const make = (turn: Turn["Service"], table: ToolTable, hooks: HookSet, co
       exclusive = []
       parallel = []
       if (fibers.length === 0) return Effect.succeed(0)
-      return Effect.as(Effect.forEach(fibers, Fiber.join, { discard: true }), fibers.length)
+      // side by side, so that a call that dies is noticed although one before it goes on
+      const joined = fibers.length === 1 ? Fiber.join(fibers[0]!) : Effect.forEach(fibers, Fiber.join, together)
+      return Effect.as(joined, fibers.length)
     })
   }
 }
+
+const together = { concurrency: "unbounded", discard: true } as const
 
 const answer = Effect.fnUntraced(function* (
   turn: Turn["Service"],
@@ -102,9 +106,9 @@ const refused = (turn: Turn["Service"], hooks: HookSet, entry: ToolEntry, call: 
 
 const run = (turn: Turn["Service"], hooks: HookSet, entry: ToolEntry, call: ToolCall, params: unknown) =>
   Effect.gen(function* () {
-    if ((yield* turn.abortReason) !== undefined) return yield* Effect.interrupt
-    // the record of the call is durable before its handler starts (J8)
+    // the record of the call is durable before its handler starts (J8), which a closing turn does not do (I2)
     yield* turn.flush
+    if ((yield* turn.abortReason) !== undefined) return yield* Effect.interrupt
     const result = yield* Effect.matchCauseEager(entry.run(params, call.callId), {
       onFailure: (cause) => ({ ok: false as const, cause }),
       onSuccess: (value) => ({ ok: true as const, value })

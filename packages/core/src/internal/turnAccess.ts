@@ -23,7 +23,7 @@ export const make = (kernel: Kernel, ledger: Ledger, fenced: () => boolean): Tur
     Effect.suspend(() => (fenced() ? Effect.interrupt : effect))
   /** What starts something: refused from the abort on. */
   const starts = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.suspend(() => (fenced() || slot.reason() !== undefined ? Effect.interrupt : effect))
+    Effect.suspend(() => (ledger.isClosing() ? Effect.interrupt : effect))
   const sync = <A>(evaluate: () => A): Effect.Effect<A> =>
     Effect.suspend(() => (fenced() ? Effect.interrupt : Effect.succeed(evaluate())))
   // whoever waits for a journal that has failed is interrupted: its turn ends through its owner
@@ -36,8 +36,8 @@ export const make = (kernel: Kernel, ledger: Ledger, fenced: () => boolean): Tur
     trace: origin.trace,
     input: origin.input,
     inputText: Input.textOf(origin.input),
-    aborting: slot.aborting,
-    abortReason: Effect.sync(slot.reason),
+    aborting: open(slot.aborting),
+    abortReason: sync(slot.reason),
     abort: (reason) => sync(() => kernel.supervisor.abort(reason)),
     onAbort: (cleanup) =>
       sync(() => {
@@ -88,7 +88,8 @@ const takeInput = (
     }
     for (;;) {
       const entry = waiting()[0]
-      if (entry === undefined) return carried
+      // a turn that was asked to stop takes no more; what waits is handed back (I2, P2)
+      if (entry === undefined || ledger.slot.reason() !== undefined) return carried
       if (yield* carry(kernel, ledger, entry, fenced)) carried++
     }
   })

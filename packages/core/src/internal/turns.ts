@@ -3,6 +3,7 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import { format } from "effect/Formatter"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { SubmissionId, TurnId } from "../protocol/Ids.ts"
@@ -74,7 +75,7 @@ export const start = <A, E, R>(
     settle: (ended: Ended<A, E>) =>
       Effect.suspend(() => {
         hookOver = true
-        return Effect.map(settle(kernel, ledger, task, ended), (how) => void (final = outcomeOf(how)))
+        return Effect.map(settle(kernel, ledger, ended), (how) => void (final = outcomeOf(how)))
       }),
     freed: () => {
       kernel.ledger = undefined
@@ -118,7 +119,12 @@ const body = <A, E, R>(
   const turn = makeTurn(kernel, ledger, slot.isFenced)
   const provided = Context.add(context, Turn, turn) as Context.Context<any>
   const parent = origin.trace === undefined ? Option.none() : toSpan(origin.trace)
-  return Effect.scoped(task.effect).pipe(
+  const run = Effect.map(Effect.scoped(task.effect), (value) => {
+    // in the task's fiber, so that a projection that throws is a defect of the task
+    ledger.projected = task.lastMessage(value)
+    return value
+  })
+  return run.pipe(
     Effect.withSpan(
       task.spanName,
       {
@@ -137,46 +143,52 @@ const outcomeOf = <A, E>(ended: Ended<A, E>): Outcome<A, E> =>
     : ended
 
 /** Writes how a turn ended, once. The records of one outcome are one batch, and durable when this answers (S2, I5). */
-const settle = <A, E, R>(
-  kernel: Kernel,
-  ledger: Ledger,
-  task: Task<A, E, R>,
-  ended: Ended<A, E>
-): Effect.Effect<Ended<A, E>> =>
+const settle = <A, E>(kernel: Kernel, ledger: Ledger, returned: Ended<A, E>): Effect.Effect<Ended<A, E>> =>
   Effect.gen(function* () {
     ledger.gateOpen = false
-    if (ended._tag === "Completed" && kernel.policy.leftoverInput === "record") yield* recordLeftover(kernel, ledger)
+    const records = returned._tag === "Completed" && kernel.policy.leftoverInput === "record"
+    const cause = records ? yield* recordLeftover(kernel, ledger) : undefined
+    const ended: Ended<A, E> = cause === undefined ? returned : { _tag: "Failed", cause }
     if (ended._tag !== "Aborted") {
       // an aborted turn ended its processes beside its task; the others end theirs here, within the same grace
-      yield* Effect.timeoutOption(kernel.supervisor.outlive(Processes.endOfTurn(kernel, ledger)), kernel.config.grace)
+      yield* inTime(kernel, Processes.endOfTurn(kernel, ledger))
     }
     const reason = ended._tag === "Aborted" ? ended.reason : undefined
     Requests.cancelAll(kernel, reason === undefined ? "end" : "abort")
     ledger.endRequest(reason === undefined ? "failed" : "aborted", undefined, "aborted")
     ledger.closeTexts()
     ledger.closeCalls(reason)
-    writeTerminal(kernel, ledger, task, ended)
+    writeTerminal(kernel, ledger, ended)
     // a journal that fails here has made the turn a failed one (S2); the error is in the recorder
     yield* Effect.ignore(kernel.recorder.barrier)
     const { failure } = kernel.recorder
     return failure === undefined ? ended : { _tag: "Failed", cause: Cause.fail(failure) as unknown as Cause.Cause<E> }
   })
 
-const recordLeftover = (kernel: Kernel, ledger: Ledger): Effect.Effect<void> =>
-  Effect.forEach(
-    Inbox.forTurn(kernel.recorder.state.inbox, ledger.origin.turnId, ledger.origin.submissionId),
-    (entry) => carry(kernel, ledger, entry, () => false),
-    { discard: true }
-  )
+/** Runs what others brought, within the grace: whether it hangs or dies, the turn is settled. */
+const inTime = (kernel: Kernel, effect: Effect.Effect<void>) =>
+  Effect.timeoutOption(Effect.exit(kernel.supervisor.outlive(effect)), kernel.config.grace)
 
-const writeTerminal = <A, E, R>(kernel: Kernel, ledger: Ledger, task: Task<A, E, R>, ended: Ended<A, E>): void => {
+/** Records what is left. A hook that dies fails its turn, and its cause is the answer; the input of one that hangs is kept. */
+const recordLeftover = (kernel: Kernel, ledger: Ledger): Effect.Effect<Cause.Cause<never> | undefined> => {
+  const left = Inbox.forTurn(kernel.recorder.state.inbox, ledger.origin.turnId, ledger.origin.submissionId)
+  let over = false
+  const carried = Effect.forEach(left, (entry) => carry(kernel, ledger, entry, () => over), { discard: true })
+  return Effect.map(inTime(kernel, carried), (exit) => {
+    over = true
+    if (Option.isNone(exit) || exit.value._tag === "Success") return undefined
+    return Cause.hasInterruptsOnly(exit.value.cause) ? undefined : exit.value.cause
+  })
+}
+
+const writeTerminal = <A, E>(kernel: Kernel, ledger: Ledger, ended: Ended<A, E>): void => {
   const { recorder } = kernel
   const { turnId } = ledger.origin
   const turn = recorder.state.turn
   if (turn === undefined) return
   if (ended._tag === "Aborted") return writeAborted(kernel, ledger, ended)
   const lastMessage =
-    (ended._tag === "Completed" ? task.lastMessage(ended.value) : undefined) ??
+    (ended._tag === "Completed" ? ledger.projected : undefined) ??
     History.lastMessage(recorder.state.history, turn.firstItem)
   const message = lastMessage === undefined ? {} : { lastMessage }
   if (ended._tag === "Completed") {
@@ -192,7 +204,7 @@ const errorOf = (error: unknown): { readonly tag: string; readonly message: stri
   const tagged = error as { readonly _tag?: unknown; readonly message?: unknown; readonly name?: unknown } | null
   return {
     tag: typeof tagged?._tag === "string" ? tagged._tag : typeof tagged?.name === "string" ? tagged.name : "Defect",
-    message: typeof tagged?.message === "string" ? tagged.message : String(error)
+    message: typeof tagged?.message === "string" ? tagged.message : typeof error === "string" ? error : format(error)
   }
 }
 
@@ -247,21 +259,25 @@ export const replace = <A, E>(
   begun: () => RunningTurn<A, E> | undefined
 ): Effect.Effect<RunningTurn<A, E>, SessionClosed> => {
   const attempt: Effect.Effect<RunningTurn<A, E>, SessionClosed> = Effect.suspend(() => {
-    if (kernel.closed) return Effect.fail(new SessionClosed({ sessionId: kernel.sessionId }))
+    if (kernel.closed || kernel.recorder.failure !== undefined) {
+      return Effect.fail(new SessionClosed({ sessionId: kernel.sessionId }))
+    }
     const running = begun()
     if (running !== undefined) return Effect.succeed(running)
     kernel.supervisor.abort("Replaced")
     return Effect.andThen(kernel.supervisor.awaitIdle, attempt)
   })
-  return Effect.suspend(() => {
-    kernel.replacing++
-    return kernel.supervisor.outlive(
-      Effect.ensuring(
-        kernel.supervisor.turnstile(attempt),
-        Effect.sync(() => void kernel.replacing--)
-      )
-    )
-  })
+  // counted in the fiber that outlives the caller, and given up before the next replacement begins
+  const counted = Effect.ensuring(
+    attempt,
+    Effect.sync(() => void kernel.replacing--)
+  )
+  return kernel.supervisor.outlive(
+    Effect.suspend(() => {
+      kernel.replacing++
+      return kernel.supervisor.turnstile(counted)
+    })
+  )
 }
 
 /** How long closing a session may take for what its config allows each part. */

@@ -22,6 +22,11 @@ export interface Opened {
 
 /** A journal that is open for writing, by this holder alone. */
 export interface JournalWriter {
+  /**
+   * Whether a write costs so much more than a record that records of one step should go together: the session then lets the step end
+   * before it writes. Default false.
+   */
+  readonly coalesces?: boolean
   readonly opened: Opened
   /**
    * Appends records in order. When it succeeds they are acknowledged: they survive the death of the process. **Interruption**: not

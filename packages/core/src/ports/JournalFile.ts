@@ -69,20 +69,11 @@ const make = (
     open: Effect.fnUntraced(function* (sessionId, mode) {
       yield* hold(sessionId)
       yield* lease.acquire(sessionId)
+      if (mode === "create") return yield* create(host, sessionId)
       const found = yield* find(host, sessionId)
-      if (mode === "existing") {
-        return Option.isNone(found)
-          ? yield* new SessionNotFound({ sessionId })
-          : yield* takeOver(host, sessionId, found.value)
-      }
-      if (Option.isSome(found)) {
-        return yield* new JournalFailed({
-          sessionId,
-          operation: "open",
-          detail: "there is a journal of this id already"
-        })
-      }
-      return yield* create(host, sessionId)
+      return Option.isNone(found)
+        ? yield* new SessionNotFound({ sessionId })
+        : yield* takeOver(host, sessionId, found.value)
     }, whole),
     load: Effect.fnUntraced(function* (sessionId) {
       const found = yield* find(host, sessionId)
@@ -153,17 +144,35 @@ const settledPath = (path: string): string =>
   path.endsWith(takenPath(suffix)) ? path.slice(0, -takenPath("").length) : path
 
 const create = Effect.fnUntraced(function* (host: Host, sessionId: SessionId) {
-  const directory = `${host.options.directory}/${dayOf(sessionId) ?? dayPath(yield* Clock.currentTimeMillis)}`
+  const { fs, options } = host
+  const day = dayOf(sessionId)
+  const exists = new JournalFailed({ sessionId, operation: "open", detail: "there is a journal of this id already" })
+  const directory = `${options.directory}/${day ?? dayPath(yield* Clock.currentTimeMillis)}`
   const path = `${directory}/${fileName(sessionId)}`
-  yield* failing(sessionId, "open", host.fs.makeDirectory(directory, { recursive: true }))
-  yield* failing(sessionId, "open", host.fs.writeFile(path, new Uint8Array(0), { flag: "wx", mode: 0o600 }))
+  // an id that does not say its day may stand below any; a take-over that died has left only the renamed file
+  const there =
+    day === undefined
+      ? Effect.map(find(host, sessionId), Option.isSome)
+      : failing(sessionId, "open", fs.exists(takenPath(path)))
+  if (yield* there) return yield* exists
+  const exclusive = fs.open(path, { flag: "ax", mode: 0o600 })
+  const file = yield* Effect.catch(exclusive, (error) =>
+    reasonOf(error) === "AlreadyExists"
+      ? Effect.fail(exists)
+      : reasonOf(error) === "NotFound"
+        ? failing(sessionId, "open", Effect.andThen(fs.makeDirectory(directory, { recursive: true }), exclusive))
+        : failing(sessionId, "open", Effect.fail(error))
+  )
   return yield* writer(host, {
+    file,
     sessionId,
     path,
     prefix: { records: [], sizeBytes: 0, offsets: [] },
     cut: { cutBytes: 0, cutFile: undefined }
   })
 })
+
+const reasonOf = (error: PlatformError): string => error.reason._tag
 
 /** The fence: the file is renamed away, and its valid prefix becomes the new file; an earlier writer is left with the old one. */
 const takeOver = Effect.fnUntraced(function* (host: Host, sessionId: SessionId, path: string) {
@@ -183,7 +192,8 @@ const takeOver = Effect.fnUntraced(function* (host: Host, sessionId: SessionId, 
     yield* opening(Effect.scoped(Effect.flatMap(fs.open(fresh, { flag: "r+" }), (file) => file.sync)))
   yield* opening(fs.rename(fresh, path))
   yield* opening(fs.remove(taken))
-  return yield* writer(host, { sessionId, path, prefix, cut: { cutBytes, cutFile } })
+  const file = yield* failing(sessionId, "open", fs.open(path, { flag: "a", mode: 0o600 }))
+  return yield* writer(host, { file, sessionId, path, prefix, cut: { cutBytes, cutFile } })
 })
 
 declare const TextEncoder: new () => { readonly encode: (text: string) => Uint8Array }
@@ -191,14 +201,14 @@ const encoder = new TextEncoder()
 
 /** A file that is ready to be written: what it holds, and what was cut from it. */
 interface Ready {
+  readonly file: FileSystem.File
   readonly sessionId: SessionId
   readonly path: string
   readonly prefix: RecordCodec.ValidPrefix
   readonly cut: Omit<Opened, "records">
 }
 
-const writer = Effect.fnUntraced(function* ({ fs, options }: Host, { cut, path, prefix, sessionId }: Ready) {
-  const file = yield* failing(sessionId, "open", fs.open(path, { flag: "a", mode: 0o600 }))
+const writer = Effect.fnUntraced(function* ({ fs, options }: Host, { cut, file, path, prefix, sessionId }: Ready) {
   const inode = Option.getOrUndefined((yield* failing(sessionId, "open", file.stat)).ino)
   let sizeBytes = prefix.sizeBytes
   let count = prefix.records.length
@@ -252,7 +262,7 @@ const writer = Effect.fnUntraced(function* ({ fs, options }: Host, { cut, path, 
     return records.slice(from - first * indexEvery, from - first * indexEvery + limit)
   })
 
-  return { opened: { records: prefix.records, ...cut }, append, read } satisfies JournalWriter
+  return { opened: { records: prefix.records, ...cut }, coalesces: true, append, read } satisfies JournalWriter
 })
 
 const joined = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {

@@ -104,6 +104,8 @@ const everyInputHasOneFate: Law = (seen) => {
 }
 
 const nobodyWaitsInSilence: Law = (seen) => {
+  // a session that was closed keeps its input for whoever opens it again
+  if (seen.idle.status === "closed") return undefined
   const before = records(seen).filter((one) => one.seq < seen.idle.seq)
   const last = before.findLast(SessionEvent.isTerminal)
   const named = last === undefined || last._tag === "TurnCompleted" ? [] : last.kept
@@ -111,12 +113,31 @@ const nobodyWaitsInSilence: Law = (seen) => {
   return silent.length === 0 ? undefined : `P2 ${silent.join(", ")} waits, and nobody was told`
 }
 
+/** Input that steered a turn which completed was carried, or blocked, by that turn (P4). */
+const steeredIsCarried: Law = (seen) => {
+  for (const receipt of seen.receipts) {
+    if (receipt._tag !== "Steered") continue
+    const { submissionId, turnId } = receipt
+    const told = records(seen).filter((one) => "turnId" in one && one.turnId === turnId)
+    const taken = told.some(
+      (one) =>
+        (one._tag === "InputBlocked" && one.submissionId === submissionId) ||
+        (one._tag === "ItemRecorded" && one.item._tag === "UserMessage" && one.item.submissionId === submissionId)
+    )
+    if (!taken && told.at(-1)?._tag === "TurnCompleted")
+      return `P4 ${submissionId} steered a turn that did not carry it`
+  }
+  return undefined
+}
+
 const requestsPair: Law = (seen) => {
   for (const { items } of seen.requests) {
     const defect = History.defect(items)
     if (defect !== undefined) return `I6 a model request: ${defect}`
   }
-  const defect = History.defect(seen.final.items.filter((item) => !("partial" in item) || item.partial !== "superseded"))
+  const defect = History.defect(
+    seen.final.items.filter((item) => !("partial" in item) || item.partial !== "superseded")
+  )
   return defect === undefined ? undefined : `I6 the history: ${defect}`
 }
 
@@ -167,6 +188,7 @@ const laws: ReadonlyArray<Law> = [
   abortsAreKept,
   everyInputHasOneFate,
   nobodyWaitsInSilence,
+  steeredIsCarried,
   requestsPair,
   streamedIsKept((seen) => seen.events),
   streamedIsKept((seen) => seen.subscribed),
@@ -176,7 +198,7 @@ const laws: ReadonlyArray<Law> = [
   nothingStreams
 ]
 
-/** The first law that a run broke, with the records of the session. */
+/** The first law that a run broke. */
 export const broken = (seen: Observed): string | undefined => {
   for (const law of laws) {
     const found = law(seen)
@@ -184,4 +206,3 @@ export const broken = (seen: Observed): string | undefined => {
   }
   return undefined
 }
-

@@ -1,24 +1,86 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Interrupts from "@spindle/testing/Interrupts"
-import { holding, session, threeRounds } from "./scenario.ts"
+import { describe, it } from "@effect/vitest"
+import { SessionPolicy } from "@spindle/core/protocol/SessionConfig"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import { conversation, holds, session, threeRounds } from "./scenario.ts"
 
-const working = session({
-  harness: (counts) => ({
-    script: threeRounds,
-    tools: { hold: holding(counts, 3), guarded: { ...holding(counts, 1), policy: { approval: "ask" } } },
-    approvals: { decide: () => Effect.as(Effect.sleep(3), { _tag: "Approved", scope: "once" } as const) },
-    hooks: { userPromptSubmit: () => Effect.as(Effect.sleep(1), { block: false, contexts: ["context"] }) }
-  })
-})
-const holds = (exploration: typeof working): void => {
-  const report = Interrupts.explore(exploration)
-  console.log(JSON.stringify(exploration.actions), Interrupts.format(report))
-  assert.strictEqual(report.violations.length, 0, Interrupts.format(report))
-}
-describe("regular", () => {
-  const n = Number(process.env["N"] ?? 300)
-  for (const actions of [["abort"], ["steer"], ["queue"], ["replace"], ["close"], ["approve"], ["deny"], ["abortByAnswer"],["abort","abort"],["abort","steer"],["steer","abort"],["abort","queue"],["queue","abort"],["abort","close"],["abort","approve"],["approve","abort"],["abortByAnswer","abort"],["replace","abort"],["abort","replace"],["replace","replace"],["replace","close"],["steer","replace"],["steer","steer"],["queue","queue"], ["steer","queue"],["steer","close"]])
-  it("I10 "+actions, () => holds({...working, actions: [actions], maxRuns: n}))
-  it("I10 seeds", () => holds({...working, actions: [["abort"],["abort","steer"],["steer","abort"],["replace","abort"]], seeds: [1,2,3,4,5,6,7,8,9,10], maxRuns: 50}))
+const working = session({ harness: conversation })
+
+const actions = ["steer", "queue", "replace", "close", "approve", "deny", "abortByAnswer"]
+const pairs = [
+  ["abort", "abort"],
+  ["abort", "steer"],
+  ["steer", "abort"],
+  ["abort", "queue"],
+  ["queue", "abort"],
+  ["abort", "close"],
+  ["abort", "approve"],
+  ["approve", "abort"],
+  ["abortByAnswer", "abort"],
+  ["replace", "abort"],
+  ["abort", "replace"],
+  ["replace", "replace"],
+  ["replace", "close"],
+  ["steer", "replace"],
+  ["steer", "steer"],
+  ["steer", "close"]
+]
+
+describe("the regular task with tools, an approval and prompt hooks", () => {
+  it("I10 keeps every law when it is aborted at any step", () => holds({ ...working, maxRuns: 700 }))
+
+  for (const action of actions) {
+    it(`I10 keeps every law under ${action} at any step`, () => holds({ ...working, actions: [[action]], maxRuns: 40 }))
+  }
+
+  for (const pair of pairs) {
+    it(`I10 keeps every law under ${pair.join(", then ")}`, () => holds({ ...working, actions: [pair], maxRuns: 20 }))
+  }
+
+  it("I10 keeps every law in drawn schedules, in which fibers are held up", () =>
+    holds({
+      ...working,
+      actions: [["abort"], ["abort", "steer"], ["replace", "abort"], ["close"]],
+      seeds: [1, 2, 3],
+      maxRuns: 15
+    }))
+
+  it("I10 keeps every law with a journal that writes at once", () =>
+    holds({
+      ...session({ harness: conversation, journalMillis: 0 }),
+      actions: [["abort"], ["steer", "abort"], ["abort", "steer"], ["close"]],
+      maxRuns: 25
+    }))
+
+  it("I10 keeps every law under the choices of the reference", () =>
+    holds({
+      ...session({ harness: (counts) => ({ ...conversation(counts), policy: SessionPolicy.reference }) }),
+      actions: [["abort"], ["steer"], ["abort", "steer"], ["close"]],
+      maxRuns: 25
+    }))
+
+  it("W2 loses nothing for a subscriber that holds three events", () =>
+    holds({
+      ...session({ harness: (counts) => ({ ...conversation(counts), config: { subscriberCapacity: 3, grace: 0 } }) }),
+      actions: [["abort"], ["steer", "abort"], ["close"]],
+      seeds: [0, 1, 2],
+      maxRuns: 20
+    }))
+
+  it("I10 keeps every law when every second answer breaks off", () =>
+    holds({
+      ...session({
+        harness: (counts) => {
+          let attempts = 0
+          return {
+            ...conversation(counts),
+            script: (request, index) =>
+              attempts++ % 2 === 0
+                ? [ScriptedModel.pieces("half"), ScriptedModel.call("hold", {}, `x${index}`), ScriptedModel.drop]
+                : threeRounds(request, index)
+          }
+        }
+      }),
+      actions: [["abort"], ["steer"], ["abort", "steer"], ["close"]],
+      maxRuns: 25
+    }))
 })

@@ -1,4 +1,5 @@
 /** A session under exploration: a conversation with tools, approval and hooks, the actions that may hit it, and what came of them. */
+import { assert } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -7,12 +8,14 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Journal } from "@spindle/core/ports/Journal"
+import { Model, type ModelRequest } from "@spindle/core/ports/Model"
 import { IdGenerator, sequential } from "@spindle/core/protocol/Ids"
 import * as Op from "@spindle/core/protocol/Op"
 import type { Receipt } from "@spindle/core/protocol/Op"
 import { isTerminal, type SessionEvent } from "@spindle/core/protocol/SessionEvent"
 import * as Task from "@spindle/core/Task"
-import type * as Interrupts from "@spindle/testing/Interrupts"
+import type { Turn } from "@spindle/core/Turn"
+import * as Interrupts from "@spindle/testing/Interrupts"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import { broken, type Observed } from "./laws.ts"
@@ -97,11 +100,14 @@ export const session = (options: ScenarioOptions): Interrupts.Exploration<Observ
       yield* Effect.ignore(begin(harness, counts))
       yield* harness.session.awaitIdle
       yield* stage.disarm
+      yield* harness.session.awaitIdle
       const idle = yield* harness.session.snapshot
       if (idle.status !== "closed") yield* nextTurnCompletes(harness)
       yield* harness.session.awaitIdle
       yield* closing
       yield* Fiber.await(subscription)
+      // stragglers may end
+      yield* Effect.sleep(1_000)
       const loaded = yield* journal.load(harness.session.sessionId)
       return {
         events: harness.events,
@@ -118,8 +124,7 @@ export const session = (options: ScenarioOptions): Interrupts.Exploration<Observ
         sessionId: harness.session.sessionId
       }
     }).pipe(Effect.provideService(IdGenerator, sequential("id"))),
-  law: (exit) =>
-    exit._tag === "Failure" ? "the program failed" : (broken(exit.value) ?? options.law?.(exit.value))
+  law: (exit) => (exit._tag === "Failure" ? "the program failed" : (broken(exit.value) ?? options.law?.(exit.value)))
 })
 
 /** After whatever happened, a turn runs to completion (I8). */
@@ -133,7 +138,7 @@ const nextTurnCompletes = (harness: SessionHarness.SessionHarness) =>
   })
 
 /** Answers of a model that works in three rounds: two calls side by side, one that needs approval, then a text; and to the turn after, a text. */
-export const threeRounds: ScriptedModel.Script = (request, index) => {
+export const threeRounds = (request: ModelRequest, index: number): ScriptedModel.Answer => {
   const begins = request.items.findLastIndex((item) => item._tag === "UserMessage" && item.fragment === undefined)
   const begun = request.items[begins]
   const round = request.items.slice(begins).filter((item) => item._tag === "ToolResult").length
@@ -150,4 +155,41 @@ export const threeRounds: ScriptedModel.Script = (request, index) => {
   }
   if (round === 2) return [ScriptedModel.call("guarded", {}, `c${index}`)]
   return [ScriptedModel.text("It is ", "done")]
+}
+
+/** The parts of the conversation that most explorations share. */
+export const conversation = (counts: Counts): SessionHarness.HarnessOptions => ({
+  script: threeRounds,
+  tools: { hold: holding(counts, 3), guarded: { ...holding(counts, 1), policy: { approval: "ask" } } },
+  approvals: { decide: () => Effect.as(Effect.sleep(3), { _tag: "Approved", scope: "once" } as const) },
+  hooks: {
+    userPromptSubmit: (_, text) => Effect.as(Effect.sleep(1), { block: text === "queue", contexts: ["context"] })
+  }
+})
+
+/** Begins with a task instead of a submission, and waits for its outcome. */
+export const starting =
+  <A, E>(
+    task: (counts: Counts) => Task.Task<A, E, Turn | Model | Scope.Scope>
+  ): NonNullable<ScenarioOptions["begin"]> =>
+  ({ model, session }, counts) =>
+    Effect.flatMap(Effect.provideService(session.start(task(counts)), Model, model.model), ({ outcome }) => outcome)
+
+/** More runs than in a normal test run, by this factor. */
+const factor = Number(process.env["EXPLORE_FACTOR"] ?? 1)
+
+/** Explores, and fails with the report if a law was broken, or if nothing was visited. */
+export const holds = <A, E>(exploration: Interrupts.Exploration<A, E>): void => {
+  const report = Interrupts.explore({ ...exploration, maxRuns: Math.ceil((exploration.maxRuns ?? 2_000) * factor) })
+  if (factor > 1) console.log(Interrupts.format(report))
+  assert.strictEqual(report.violations.length, 0, Interrupts.format(report))
+  assert.isAbove(report.points, 0)
+}
+
+/** Explores a variant without the mechanism, and fails if the explorer does not find what the mechanism prevents. */
+export const finds = <A, E>(law: RegExp, exploration: Interrupts.Exploration<A, E>): void => {
+  const report = Interrupts.explore(exploration)
+  const found = report.violations.find((one) => law.test(one.law))
+  assert.isDefined(found, Interrupts.format(report))
+  assert.match(Interrupts.replay(exploration, found!.decisions)!, law)
 }

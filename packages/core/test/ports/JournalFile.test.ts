@@ -212,15 +212,28 @@ describe("append", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("J1 with durability fsync a write is acknowledged as well, and resumes", () =>
+  it.live("J1 with durability fsync a batch is on the disk before it is acknowledged, or refused", () =>
     Effect.gen(function* () {
-      const { journal } = yield* JournalFiles.make({ durability: "fsync" })
-      const { close, writer } = yield* opened(journal, "create")
-      yield* writer.append(journalOf(2))
-      yield* close
-      const second = yield* opened(journal, "existing")
-      assert.deepStrictEqual(second.writer.opened.records, journalOf(2))
-      yield* second.close
+      for (const durability of ["process", "fsync"] as const) {
+        let syncs = 0
+        const faults: JournalFiles.Faults = { seen: (operation) => void (operation === "sync" && syncs++) }
+        const { journal } = yield* JournalFiles.make({ durability, faults })
+        const first = yield* opened(journal, "create")
+        yield* first.writer.append(journalOf(2))
+        yield* first.writer.append(warnings(2, 1))
+        assert.strictEqual(syncs, durability === "fsync" ? 2 : 0)
+        yield* first.close
+        const { close, writer } = yield* opened(journal, "existing")
+        assert.strictEqual(syncs, durability === "fsync" ? 3 : 0, "the new file of a take-over as well")
+        assert.strictEqual(writer.opened.records.length, 3)
+        if (durability === "fsync") {
+          faults.sync = true
+          const error = yield* Effect.flip(writer.append(warnings(3, 1)))
+          assert.strictEqual(error.operation, "flush")
+          assert.strictEqual((yield* journal.load(sessionId)).records.length, 3)
+        }
+        yield* close
+      }
     }).pipe(Effect.scoped)
   )
 

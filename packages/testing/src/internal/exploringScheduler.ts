@@ -7,7 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import type * as Scheduler from "effect/Scheduler"
 import { VirtualClock } from "./virtualClock.ts"
 
@@ -35,15 +35,19 @@ export interface Ran<A, E> {
   readonly steps: number
   /** How many of its actions were run. */
   readonly acted: number
-  readonly leaked: ReadonlyArray<number>
+  /** How many fibers had not ended when nothing could run any more. */
+  readonly leakCount: number
   readonly end: "done" | "deadlock" | "livelock"
 }
 
 /** What the program of a run is given. */
 export interface Stage {
   readonly arm: (actions: { readonly [name: string]: Effect.Effect<unknown, unknown> }) => void
-  readonly disarm: () => void
+  readonly disarm: Effect.Effect<void>
 }
+
+/** How long a seeded schedule holds up whatever could run, at most, before the next timer fires. */
+const holdUpMillis = 200
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
@@ -56,6 +60,10 @@ class ExploringScheduler implements Scheduler.Scheduler, Stage {
   steps = 0
   points = 0
   acted = 0
+  private launched = 0
+  /** Actions that come before every task, in order. */
+  private readonly due: Array<() => void> = []
+  private readonly running: Array<AnyFiber> = []
   private actions: { readonly [name: string]: Effect.Effect<unknown, unknown> } | undefined
   private readonly decisions: Decisions
   private readonly random: () => number
@@ -69,21 +77,27 @@ class ExploringScheduler implements Scheduler.Scheduler, Stage {
     this.actions = actions
   }
 
-  readonly disarm = (): void => {
+  readonly disarm = Effect.suspend(() => {
     this.actions = undefined
-  }
+    return Effect.forEach(this.running, Fiber.await, { discard: true })
+  })
 
   /** Counts a step; answers the action that is due at it. */
   private tick(): (() => void) | undefined {
     this.steps++
     if (this.actions === undefined) return undefined
     this.points++
-    const due = this.decisions.at[this.acted]
+    const due = this.decisions.at[this.launched]
     if (due === undefined || due[1] > this.points) return undefined
     const action = this.actions[due[0]]
     if (action === undefined) throw new Error(`there is no action ${due[0]}`)
-    this.acted++
-    return () => void Effect.runForkWith(this.context)(action, { scheduler: this })
+    this.launched++
+    return () => {
+      // fibers that stood below on the stack may have come to the end of the points first
+      if (this.actions === undefined) return
+      this.acted++
+      this.running.push(Effect.runForkWith(this.context)(action, { scheduler: this }))
+    }
   }
 
   shouldYield(fiber: AnyFiber): boolean {
@@ -91,7 +105,7 @@ class ExploringScheduler implements Scheduler.Scheduler, Stage {
     const act = this.tick()
     if (act !== undefined) {
       if (this.decisions.mode === "before") {
-        this.tasks.unshift(act)
+        this.due.push(act)
         return true
       }
       act()
@@ -108,10 +122,17 @@ class ExploringScheduler implements Scheduler.Scheduler, Stage {
   /** Runs until nothing can happen any more; answers false when the steps are used up. */
   drain(): boolean {
     while (this.steps <= this.decisions.maxSteps) {
+      const act = this.due.shift()
+      if (act !== undefined) {
+        act()
+        continue
+      }
       if (this.tasks.length === 0) {
         if (this.clock.advance()) continue
         return true
       }
+      // with a seed a fiber may also be held up for so long that timers come first
+      if (this.decisions.seed !== 0 && this.random() < this.decisions.preemption / 4) this.clock.advance(holdUpMillis)
       this.tick()?.()
       const index = this.decisions.seed === 0 ? 0 : Math.floor(this.random() * this.tasks.length)
       this.tasks.splice(index, 1)[0]!()
@@ -142,7 +163,7 @@ export const runOnce = <A, E>(program: (stage: Stage) => Effect.Effect<A, E>, de
     points: scheduler.points,
     steps: scheduler.steps,
     acted: scheduler.acted,
-    leaked: [...scheduler.fibers].filter((fiber) => fiber.pollUnsafe() === undefined).map((fiber) => fiber.id),
+    leakCount: [...scheduler.fibers].filter((fiber) => fiber.pollUnsafe() === undefined).length,
     end: !quiet ? "livelock" : exit === undefined ? "deadlock" : "done"
   }
 }

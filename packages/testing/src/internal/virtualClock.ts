@@ -42,10 +42,11 @@ export class VirtualClock implements Clock.Clock {
     })
   }
 
-  /** Jumps to the earliest timer and fires it; answers false when there is none. */
-  advance(): boolean {
-    const timer = this.timers.shift()
-    if (timer === undefined) return false
+  /** Jumps to the earliest timer and fires it; answers false when there is none within so many milliseconds. */
+  advance(withinMillis = Infinity): boolean {
+    const timer = this.timers[0]
+    if (timer === undefined || timer.at > this.now + withinMillis) return false
+    this.timers.shift()
     this.now = timer.at
     timer.fire()
     return true

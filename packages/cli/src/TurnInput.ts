@@ -1,0 +1,74 @@
+/**
+ * What goes into a turn, read from the command line and the files that it names.
+ */
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import type { OutputFormat } from "@spindle/core/ports/Model"
+import type { Input } from "@spindle/core/protocol/Input"
+import * as Effect from "effect/Effect"
+import type { TurnOptions } from "./Arguments.ts"
+import { CliError } from "./CliError.ts"
+import * as Help from "./Help.ts"
+
+/** The prompt and the images that go with it, whose names are relative to `cwd`. **Errors**: `CliError` when an image cannot be sent. */
+export const inputOf = Effect.fnUntraced(function* (what: {
+  readonly cwd: string
+  readonly options: TurnOptions
+  readonly prompt: string
+}) {
+  const { cwd, options, prompt } = what
+  const images: Array<Input[number]> = []
+  for (const file of options.images) images.push({ _tag: "Image", url: yield* imageUrl(Path.resolve(cwd, file), file) })
+  const text: Input = prompt === "" ? [] : [{ _tag: "Text", text: prompt }]
+  return [...text, ...images] satisfies Input
+})
+
+const mediaTypes: { readonly [extension: string]: string } = {
+  ".png": "image/png",
+  ".jpg": "image/jpeg",
+  ".jpeg": "image/jpeg",
+  ".gif": "image/gif",
+  ".webp": "image/webp"
+}
+
+const wrong = (detail: string) => new CliError({ detail, exitCode: Help.exitCodes.usage })
+
+const imageUrl = (path: string, name: string) => {
+  const type = mediaTypes[Path.extname(path).toLowerCase()]
+  if (type === undefined) return Effect.fail(wrong(`${name} is no image that can be sent (png, jpeg, gif, webp)`))
+  return Effect.map(read(path, name), (bytes) => `data:${type};base64,${bytes.toString("base64")}`)
+}
+
+const read = (path: string, name: string) =>
+  Effect.try({
+    try: () => Fs.readFileSync(path),
+    catch: (error) => wrong(`cannot read ${name}: ${reasonOf(error)}`)
+  })
+
+/** The JSON Schema in a file, which the answer must follow. **Errors**: `CliError` when there is none in it. */
+export const outputFormat = Effect.fnUntraced(function* (file: string | undefined) {
+  if (file === undefined) return undefined
+  const bytes = yield* read(Path.resolve(file), file)
+  const schema = yield* Effect.try({
+    try: (): unknown => JSON.parse(bytes.toString("utf8")),
+    catch: (error) => wrong(`${file} is no JSON: ${reasonOf(error)}`)
+  })
+  if (typeof schema !== "object" || schema === null || Array.isArray(schema)) {
+    return yield* wrong(`${file} is no JSON Schema: it must be an object`)
+  }
+  return { name: "answer", schema } satisfies OutputFormat
+})
+
+/** Why a file could not be read or written, in words. */
+export const reasonOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error)
+  const code = (error as NodeJS.ErrnoException).code ?? ""
+  return systemErrors[code] ?? error.message
+}
+
+const systemErrors: { readonly [code: string]: string } = {
+  ENOENT: "there is no such file",
+  EACCES: "permission denied",
+  EISDIR: "it is a directory",
+  ENOTDIR: "a part of its path is not a directory"
+}

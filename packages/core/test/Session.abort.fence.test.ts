@@ -1,0 +1,403 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Agent from "@spindle/core/Agent"
+import { Model } from "@spindle/core/ports/Model"
+import { Processes } from "@spindle/core/ports/Processes"
+import type { CallId, ProcessId } from "@spindle/core/protocol/Ids"
+import { ModelFailed } from "@spindle/core/protocol/SessionError"
+import type { Record } from "@spindle/core/protocol/SessionEvent"
+import * as RegularTask from "@spindle/core/tasks/RegularTask"
+import * as Task from "@spindle/core/Task"
+import { Turn } from "@spindle/core/Turn"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import * as SessionHarness from "@spindle/testing/SessionHarness"
+import { Deferred, Effect, Exit, Fiber, Schema, Stream } from "effect"
+import { Tool, Toolkit } from "effect/ai"
+import { TestClock } from "effect/testing"
+import { heldAt, journalWith } from "./journals.ts"
+import { abortedOf, assertTurns, itemsOf } from "./turns.ts"
+
+/** Every way in which a task may reach its session, by the name of the member. */
+const members = (
+  turn: Turn["Service"]
+): { readonly [member: string]: Effect.Effect<unknown, unknown, Model | Processes> } => ({
+  aborting: turn.aborting,
+  abortReason: turn.abortReason,
+  abort: turn.abort("Budget"),
+  onAbort: turn.onAbort({ kind: "cleanup", name: "late", run: () => Effect.die("must not run") }),
+  history: turn.history,
+  record: turn.record({ _tag: "AssistantMessage", text: "late record" }),
+  say: turn.say("late words"),
+  output: turn.output("c" as CallId, "late output"),
+  warn: turn.warn("late warning"),
+  flush: turn.flush,
+  takeInput: turn.takeInput,
+  closeGate: turn.closeGate,
+  sample: turn.sample({ instructions: undefined, tools: [], output: undefined }, 1, () => Effect.void),
+  retrying: turn.retrying({
+    attempt: 1,
+    maxAttempts: 2,
+    delayMillis: 0,
+    error: new ModelFailed({ kind: "Connection", provider: "p", model: "m" })
+  }),
+  finish: turn.finish({ _tag: "ToolCall", id: "i", callId: "c", name: "n", params: {} } as never, "completed", "late"),
+  ask: turn.ask({ kind: "question", payload: "late?" }),
+  process: turn.process({ command: ["late"], cwd: "/" }),
+  endProcess: turn.endProcess("p" as ProcessId)
+})
+const starting = ["takeInput", "sample", "ask", "process"]
+const values = ["sessionId", "turnId", "trace", "input", "inputText"]
+
+/** A host that counts what it is asked to start. */
+const host = () => {
+  const started: Array<string> = []
+  const service: (typeof Processes)["Service"] = {
+    start: ({ command, processId }) =>
+      Effect.sync(() => {
+        started.push(command[0]!)
+        return { processId, pid: 1, output: Stream.empty, exit: Effect.never }
+      }),
+    end: () => Effect.void
+  }
+  return { started, service }
+}
+
+const signalled = (effect: Effect.Effect<unknown, unknown, Turn | Model | Processes>) =>
+  Task.make("signalled", effect, { onAbort: "signal", steerable: true })
+
+describe("a closing turn", () => {
+  it.effect("I2 starts no model request, question, process or steer, but what is open may finish and record", () =>
+    Effect.gen(function* () {
+      const asked: Array<string> = []
+      const h = yield* SessionHarness.make({
+        script: [[ScriptedModel.text("must not be asked")]],
+        approvals: {
+          decide: ({ requestId }) =>
+            Effect.andThen(
+              Effect.sync(() => void asked.push(requestId)),
+              Effect.never
+            )
+        }
+      })
+      const { service, started } = host()
+      const exits: Array<readonly [string, boolean]> = []
+      const task = signalled(
+        Effect.gen(function* () {
+          const turn = yield* Turn
+          yield* turn.aborting
+          for (const [name, member] of Object.entries(members(turn))) {
+            if (name === "onAbort") continue
+            exits.push([name, Exit.hasInterrupts(yield* Effect.exit(member))])
+          }
+        })
+      )
+      const { turnId } = yield* h.session
+        .start(task)
+        .pipe(Effect.provideService(Model, h.model.model), Effect.provideService(Processes, service))
+      yield* h.session.abort("Deadline")
+      const steered = yield* h.session.steer([{ _tag: "Text", text: "hi" }], turnId)
+      assert.strictEqual(steered._tag, "Rejected")
+      yield* h.session.awaitIdle
+      assert.deepStrictEqual(
+        exits.filter(([, refused]) => refused).map(([name]) => name),
+        starting
+      )
+      assert.deepStrictEqual([h.requests.length, asked.length, started.length], [0, 0, 0])
+      assert.deepStrictEqual(
+        itemsOf(h.events).flatMap((item) => (item._tag === "AssistantMessage" ? [item.text] : [])),
+        ["late record", "late words"]
+      )
+      assertTurns(h.events)
+    })
+  )
+
+  it.effect("I2 input that comes during the abort waits for a turn of its own", () =>
+    Effect.gen(function* () {
+      const h = yield* SessionHarness.make()
+      yield* h.session.start(signalled(Effect.never) as Task.Task<unknown, unknown>)
+      assert.strictEqual((yield* h.submit("before"))._tag, "Steered")
+      yield* h.session.abort("Deadline")
+      assert.strictEqual((yield* h.submit("after"))._tag, "Queued")
+      yield* TestClock.adjust("100 millis")
+      yield* h.session.awaitIdle
+    })
+  )
+
+  it.effect("I2 starts no tool for a call that comes, or is about to begin, after the abort", () =>
+    Effect.gen(function* () {
+      const ran: Array<string> = []
+      const touch = Tool.make("touch", { parameters: Schema.Struct({}), success: Schema.String })
+      const toolkit = Toolkit.make(touch)
+      const handlers = toolkit.toLayer({
+        touch: () =>
+          Effect.sync(() => {
+            ran.push("touch")
+            return "touched"
+          })
+      })
+      const agent = Agent.make({ toolkit, approvals: { touch: { approval: "allow", concurrency: "parallel" } } })
+      for (const comes of ["after the abort", "before it, and its record after"] as const) {
+        const writing = yield* Deferred.make<void>()
+        const written = yield* Deferred.make<void>()
+        const isCall = (record: Record) => record._tag === "ItemRecorded" && record.item._tag === "ToolCall"
+        const journal = yield* journalWith((append, records) =>
+          records.some(isCall)
+            ? Effect.andThen(Deferred.succeed(writing, undefined), Effect.andThen(Deferred.await(written), append))
+            : append
+        )
+        const h = yield* SessionHarness.make({
+          journal,
+          script: [[ScriptedModel.gate("asked"), ScriptedModel.call("touch", {}, "a")]]
+        })
+        const begin = yield* Deferred.make<void>()
+        const task = signalled(
+          Effect.andThen(Deferred.await(begin), RegularTask.make(agent).effect) as Effect.Effect<void>
+        )
+        yield* h.session
+          .start(task)
+          .pipe(
+            Effect.provideService(Processes, host().service),
+            Effect.provideService(Model, h.model.model),
+            Effect.provide(handlers)
+          )
+        yield* h.submit("touch it")
+        yield* Deferred.succeed(begin, undefined)
+        yield* h.model.reached("asked")
+        if (comes === "after the abort") {
+          yield* h.session.abort()
+          yield* h.model.open("asked")
+          yield* Deferred.await(writing)
+        } else {
+          yield* h.model.open("asked")
+          yield* Deferred.await(writing)
+          yield* h.session.abort()
+        }
+        yield* Deferred.succeed(written, undefined)
+        yield* TestClock.adjust("100 millis")
+        yield* h.session.awaitIdle
+        assert.deepStrictEqual(ran, [])
+        const result = itemsOf(h.events).find((item) => item._tag === "ToolResult")
+        assert.strictEqual(result?.status, "aborted")
+        assertTurns(h.events)
+      }
+    })
+  )
+
+  it.effect("I2 sends no request and starts no process whose record was being written at the abort", () =>
+    Effect.gen(function* () {
+      for (const [tag, member] of [
+        ["ModelRequested", "sample"],
+        ["ProcessStarted", "process"]
+      ] as const) {
+        const { journal, open, reached } = yield* heldAt(tag)
+        const h = yield* SessionHarness.make({ journal, script: [[ScriptedModel.text("must not be asked")]] })
+        const { service, started } = host()
+        let refused = false
+        const task = signalled(
+          Effect.flatMap(Turn, (turn) =>
+            Effect.onInterrupt(members(turn)[member]!, () => Effect.sync(() => void (refused = true)))
+          )
+        )
+        const running = yield* h.session
+          .start(task)
+          .pipe(Effect.provideService(Model, h.model.model), Effect.provideService(Processes, service))
+        yield* reached
+        yield* h.session.abort()
+        yield* open
+        yield* running.outcome
+        assert.isTrue(refused)
+        assert.deepStrictEqual([h.requests.length, started.length], [0, 0])
+      }
+    })
+  )
+
+  it.effect("I2 takes no more input, although it was taking some; what waits is handed back", () =>
+    Effect.gen(function* () {
+      const inHook = yield* Deferred.make<void>()
+      const goOn = yield* Deferred.make<void>()
+      const h = yield* SessionHarness.make({
+        hooks: {
+          userPromptSubmit: () =>
+            Effect.as(Effect.andThen(Deferred.succeed(inHook, undefined), Deferred.await(goOn)), {
+              block: false,
+              contexts: []
+            })
+        }
+      })
+      const begin = yield* Deferred.make<void>()
+      const task = signalled(
+        Effect.andThen(
+          Deferred.await(begin),
+          Effect.flatMap(Turn, (turn) => turn.takeInput)
+        )
+      ) as Task.Task<unknown, unknown, Turn>
+      yield* h.session.start(task)
+      yield* h.submit("first")
+      yield* h.submit("second")
+      yield* Deferred.succeed(begin, undefined)
+      yield* Deferred.await(inHook)
+      yield* h.session.abort()
+      yield* Deferred.succeed(goOn, undefined)
+      yield* h.session.awaitIdle
+      assert.deepStrictEqual(
+        abortedOf(h.events).returned.map(({ input }) => input),
+        [[{ _tag: "Text", text: "second" }]]
+      )
+    })
+  )
+})
+
+describe("a straggler", () => {
+  it.effect(
+    "I3 is fenced from settling on: each member of its turn is an interruption, and nothing reaches anybody",
+    () =>
+      Effect.gen(function* () {
+        const { service, started } = host()
+        const asked: Array<string> = []
+        const h = yield* SessionHarness.make({
+          script: [[ScriptedModel.text("must not be asked")]],
+          approvals: {
+            decide: ({ requestId }) =>
+              Effect.andThen(
+                Effect.sync(() => void asked.push(requestId)),
+                Effect.never
+              )
+          }
+        })
+        const release = yield* Deferred.make<void>()
+        const exits = new Map<string, boolean>()
+        let known: ReadonlyArray<string> = []
+        const deaf = Task.make(
+          "deaf",
+          Effect.uninterruptible(
+            Effect.gen(function* () {
+              const turn = yield* Turn
+              known = Object.keys(turn)
+              yield* Deferred.await(release)
+              for (const [name, member] of Object.entries(members(turn))) {
+                exits.set(name, Exit.hasInterrupts(yield* Effect.exit(member)))
+              }
+            })
+          )
+        )
+        yield* h.session
+          .start(deaf)
+          .pipe(Effect.provideService(Model, h.model.model), Effect.provideService(Processes, service))
+        yield* h.session.abort()
+        yield* TestClock.adjust("100 millis")
+        yield* h.session.awaitIdle
+        // the fence holds in the next turn as well
+        const next = yield* h.session.start(Task.make("next", Effect.never))
+        const told = h.events.length
+        const { items } = yield* h.session.snapshot
+        yield* Deferred.succeed(release, undefined)
+        yield* h.awaitEvent(SessionHarness.tagged("StragglerEnded"))
+        assert.deepStrictEqual([...exits.keys(), ...values].toSorted(), known.toSorted())
+        assert.deepStrictEqual(
+          [...exits].filter(([, refused]) => !refused).map(([name]) => name),
+          []
+        )
+        assert.deepStrictEqual(
+          h.events.slice(told).map((event) => event._tag),
+          ["StragglerEnded"]
+        )
+        assert.deepStrictEqual((yield* h.session.snapshot).items, items)
+        assert.deepStrictEqual([h.requests.length, asked.length, started.length], [0, 0, 0])
+        assert.deepStrictEqual(yield* h.session.processes, [])
+        yield* h.session.abort()
+        assert.strictEqual((yield* next.outcome)._tag, "Aborted")
+        assertTurns(h.events)
+      })
+  )
+
+  it.effect("I3 in the middle of a request tells no more of the answer, and its request is not sent again", () =>
+    Effect.gen(function* () {
+      const h = yield* SessionHarness.make({
+        script: [
+          [
+            ScriptedModel.pieces("before"),
+            ScriptedModel.gate("half"),
+            ScriptedModel.pieces(" after"),
+            ScriptedModel.fail("Disconnected")
+          ]
+        ]
+      })
+      const calls: Array<string> = []
+      const task = Task.make(
+        "deaf",
+        Effect.uninterruptible(
+          Effect.flatMap(Turn, (turn) =>
+            turn.sample({ instructions: undefined, tools: [], output: undefined }, 1, (call) =>
+              Effect.sync(() => void calls.push(call.name))
+            )
+          )
+        )
+      )
+      yield* Effect.provideService(h.session.start(task), Model, h.model.model)
+      yield* h.model.reached("half")
+      yield* h.session.abort()
+      yield* TestClock.adjust("100 millis")
+      yield* h.session.awaitIdle
+      yield* h.model.open("half")
+      yield* h.awaitEvent(SessionHarness.tagged("StragglerEnded"))
+      const shown = h.events.flatMap((event) => (event._tag === "TextDelta" ? [event.text] : []))
+      assert.deepStrictEqual(shown, ["before"])
+      assert.lengthOf(h.requests, 1)
+      assertTurns(h.events)
+    })
+  )
+
+  it.effect("I3 its request whose record was being written when the turn was settled is not sent", () =>
+    Effect.gen(function* () {
+      const { journal, open, reached } = yield* heldAt("ModelRequested")
+      const h = yield* SessionHarness.make({ journal, script: [[ScriptedModel.text("must not be asked")]] })
+      const task = Task.make(
+        "deaf",
+        Effect.uninterruptible(
+          Effect.flatMap(Turn, (turn) =>
+            turn.sample({ instructions: undefined, tools: [], output: undefined }, 1, () => Effect.void)
+          )
+        )
+      )
+      yield* Effect.provideService(h.session.start(task), Model, h.model.model)
+      yield* reached
+      yield* h.session.abort()
+      yield* TestClock.adjust("100 millis")
+      yield* open
+      yield* h.session.awaitIdle
+      assert.lengthOf(h.requests, 0)
+      assertTurns(h.events)
+    })
+  )
+
+  it.effect("I3 an abort hook works on a turn of its own until its limit, and is fenced then", () =>
+    Effect.gen(function* () {
+      const h = yield* SessionHarness.make()
+      const release = yield* Deferred.make<void>()
+      const late = yield* Deferred.make<boolean>()
+      const task = Task.make("hooked", Effect.uninterruptible(Effect.never), {
+        abortHook: (turn, reason) =>
+          Effect.uninterruptible(
+            Effect.gen(function* () {
+              yield* turn.say(`undone after ${reason}`)
+              yield* Deferred.await(release)
+              yield* Deferred.succeed(late, Exit.hasInterrupts(yield* Effect.exit(turn.say("too late"))))
+            })
+          )
+      })
+      yield* h.session.start(task)
+      yield* h.session.abort("Budget")
+      const idle = yield* Effect.forkChild(h.session.awaitIdle)
+      yield* TestClock.adjust("200 millis")
+      yield* Fiber.join(idle)
+      const aborted = abortedOf(h.events)
+      assert.strictEqual(aborted.lastMessage, "undone after Budget")
+      assert.deepStrictEqual(aborted.stragglers, [
+        { kind: "task", name: "hooked" },
+        { kind: "hook", name: "hooked abort hook" }
+      ])
+      yield* Deferred.succeed(release, undefined)
+      assert.isTrue(yield* Deferred.await(late))
+      assertTurns(h.events)
+    })
+  )
+})

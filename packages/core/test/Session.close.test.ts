@@ -1,0 +1,302 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Processes } from "@spindle/core/ports/Processes"
+import * as Op from "@spindle/core/protocol/Op"
+import { SessionClosed } from "@spindle/core/protocol/SessionError"
+import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import * as Task from "@spindle/core/Task"
+import { Turn } from "@spindle/core/Turn"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import * as SessionHarness from "@spindle/testing/SessionHarness"
+import { Deferred, Effect, Exit, Fiber, Scheduler, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { journalWith } from "./journals.ts"
+import { abortedOf, assertTurns, turnTags } from "./turns.ts"
+
+/** Runs what makes a session under a scheduler that remembers every fiber it ran, the caller's own excepted. */
+const watched = Effect.fnUntraced(function* <A, E, R>(effect: Effect.Effect<A, E, R>) {
+  yield* TestClock.adjust(0)
+  const inner = yield* Scheduler.Scheduler
+  const self = yield* Effect.fiber
+  const fibers = new Set<Fiber.Fiber<unknown, unknown>>()
+  const scheduler: Scheduler.Scheduler = {
+    executionMode: inner.executionMode,
+    makeDispatcher: () => inner.makeDispatcher(),
+    shouldYield: (fiber) => {
+      if (fiber.id !== self.id) fibers.add(fiber)
+      return inner.shouldYield(fiber)
+    }
+  }
+  const made = yield* Effect.provideService(effect, Scheduler.Scheduler, scheduler)
+  const live = () => [...fibers].filter((fiber) => fiber.pollUnsafe() === undefined).length
+  return { made, live, seen: () => fibers.size }
+})
+
+/** A session under test in a scope that the test closes. */
+const closable = Effect.fnUntraced(function* (options: SessionHarness.HarnessOptions = {}) {
+  const scope = yield* Scope.make()
+  const journal = options.journal ?? (yield* SessionHarness.memoryJournal)
+  const make = Effect.provideService(SessionHarness.make({ ...options, journal }), Scope.Scope, scope)
+  const { live, made, seen } = yield* watched(make)
+  return { h: made, journal, live, seen, close: Scope.close(scope, Exit.void) }
+})
+
+const hung = Effect.uninterruptible(Effect.never)
+
+describe("closing a session", () => {
+  it.effect("S7 it aborts the active turn as Shutdown and settles it before it returns", () =>
+    Effect.gen(function* () {
+      const { close, h, live, seen } = yield* closable({
+        script: [[ScriptedModel.pieces("half "), ScriptedModel.gate("half"), ScriptedModel.hang]]
+      })
+      yield* h.submit("hi")
+      yield* h.model.reached("half")
+      yield* close
+      assert.strictEqual(abortedOf(h.events).reason, "Shutdown")
+      assert.deepStrictEqual(abortedOf(h.events).stragglers, [])
+      assertTurns(h.events)
+      assert.strictEqual(h.model.openCount(), 0)
+      assert.isAbove(seen(), 2)
+      assert.strictEqual(live(), 0)
+    })
+  )
+
+  it.effect("S7 an idle session closes at once and leaves no fiber", () =>
+    Effect.gen(function* () {
+      const { close, h, live } = yield* closable({ script: [[ScriptedModel.text("hello")]] })
+      yield* h.run("hi")
+      assert.strictEqual(live(), 0)
+      yield* close
+      assert.strictEqual(live(), 0)
+      assert.strictEqual((yield* h.session.snapshot).status, "closed")
+    })
+  )
+
+  it.effect("S7 a tool call, a question and a subscriber leave no fiber either", () =>
+    Effect.gen(function* () {
+      const { close, h, live } = yield* closable({
+        script: [[ScriptedModel.call("wait", {}, "a"), ScriptedModel.call("ask", {}, "b")]],
+        tools: { wait: { run: () => Effect.never }, ask: { run: () => Effect.never, policy: { approval: "ask" } } }
+      })
+      const events = yield* Effect.forkChild(Stream.runCollect(h.session.events()), { startImmediately: true })
+      yield* h.submit("hi")
+      yield* h.awaitEvent(SessionHarness.tagged("RequestOpened"))
+      yield* close
+      const told: ReadonlyArray<SessionEvent> = yield* Fiber.join(events)
+      assert.strictEqual(told.at(-1)?._tag, "TurnAborted")
+      assert.strictEqual(live(), 0)
+      assertTurns(h.events)
+    })
+  )
+
+  it.effect(
+    "S7 with a task, a clean-up and a hook that ignore everything it returns after their limits, and names them",
+    () =>
+      Effect.gen(function* () {
+        const { close, h, live } = yield* closable()
+        const deaf = Task.make(
+          "deaf",
+          Effect.andThen(
+            Effect.flatMap(Turn, (turn) => turn.onAbort({ kind: "cleanup", name: "stuck", run: () => hung })),
+            hung
+          ),
+          { abortHook: () => hung }
+        )
+        yield* h.session.start(deaf)
+        const closing = yield* Effect.forkChild(close, { startImmediately: true })
+        yield* TestClock.adjust("199 millis")
+        assert.isUndefined(closing.pollUnsafe())
+        yield* TestClock.adjust("1 millis")
+        yield* Fiber.join(closing)
+        assert.deepStrictEqual(abortedOf(h.events).stragglers, [
+          { kind: "task", name: "deaf" },
+          { kind: "cleanup", name: "stuck" },
+          { kind: "hook", name: "deaf abort hook" }
+        ])
+        assert.strictEqual(live(), 3)
+      })
+  )
+
+  it.effect("S7 it is bounded when the journal hangs as well", () =>
+    Effect.gen(function* () {
+      const journal = yield* journalWith((append, records) =>
+        records.some((record) => record._tag === "TurnAborted") ? hung : append
+      )
+      const { close, h } = yield* closable({ journal })
+      yield* h.session.start(Task.make("deaf", hung))
+      const closing = yield* Effect.forkChild(close, { startImmediately: true })
+      yield* TestClock.adjust("10100 millis")
+      yield* Fiber.join(closing)
+      assert.strictEqual(h.events.at(-1)?._tag, "SessionFailed")
+    })
+  )
+
+  it.effect("S7 every process is ended, kept ones too", () =>
+    Effect.gen(function* () {
+      const running = new Set<string>()
+      const exit = yield* Deferred.make<{ readonly exitCode: number }>()
+      const processes: (typeof Processes)["Service"] = {
+        start: ({ processId }) =>
+          Effect.sync(() => {
+            running.add(processId)
+            return { processId, pid: 1, output: Stream.empty, exit: Deferred.await(exit) }
+          }),
+        end: (processId) =>
+          Effect.andThen(
+            Effect.sync(() => void running.delete(processId)),
+            Deferred.succeed(exit, { exitCode: 0 })
+          )
+      }
+      const { close, h, live } = yield* closable()
+      const starts = (keep: boolean, after: Effect.Effect<void>) =>
+        Task.make(
+          "starts",
+          Effect.andThen(
+            Effect.flatMap(Turn, (turn) => turn.process({ command: ["sleep", "9"], cwd: "/", keep })),
+            after
+          )
+        )
+      const first = yield* Effect.provideService(h.session.start(starts(true, Effect.void)), Processes, processes)
+      yield* first.outcome
+      assert.strictEqual(running.size, 1)
+      yield* Effect.provideService(h.session.start(starts(false, Effect.never)), Processes, processes)
+      assert.strictEqual(running.size, 2)
+      yield* close
+      assert.strictEqual(running.size, 0)
+      assert.deepStrictEqual(yield* h.session.processes, [])
+      assert.strictEqual(live(), 0)
+    })
+  )
+
+  it.effect("S7 a process that does not end delays it by the deadline of processes and no more", () =>
+    Effect.gen(function* () {
+      const { close, h } = yield* closable()
+      const processes: (typeof Processes)["Service"] = {
+        start: ({ processId }) => Effect.succeed({ processId, pid: 1, output: Stream.empty, exit: Effect.never }),
+        end: () => hung
+      }
+      const task = Task.make(
+        "starts",
+        Effect.flatMap(Turn, (turn) => turn.process({ command: ["sleep"], cwd: "/", keep: true }))
+      )
+      yield* (yield* Effect.provideService(h.session.start(task), Processes, processes)).outcome
+      const closing = yield* Effect.forkChild(close, { startImmediately: true })
+      yield* TestClock.adjust("1999 millis")
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.join(closing)
+    })
+  )
+})
+
+describe("a closed session", () => {
+  it.effect("S7 it rejects submissions, refuses tasks, and answers the rest", () =>
+    Effect.gen(function* () {
+      const { close, h } = yield* closable()
+      const { turnId } = yield* h.session.start(Task.make("waiting", Effect.never))
+      yield* close
+      const told = h.events.length
+      for (const op of [Op.userInput("hi"), Op.interrupt, Op.answer("r" as never, { _tag: "Abort" })]) {
+        const receipt = yield* h.session.submit(op)
+        assert.deepStrictEqual(receipt._tag === "Rejected" && receipt.reason, { _tag: "SessionClosed" })
+      }
+      const steered = yield* h.session.steer([{ _tag: "Text", text: "hi" }], turnId)
+      assert.strictEqual(steered._tag, "Rejected")
+      const refused = yield* Effect.flip(h.session.start(Task.make("late", Effect.die("must not run"))))
+      assert.instanceOf(refused, SessionClosed)
+      assert.isFalse(yield* h.session.abort())
+      yield* h.session.awaitIdle
+      assert.lengthOf(h.events, told)
+    })
+  )
+
+  it.effect("S7 a replacement and queued input that wait when it closes do not run", () =>
+    Effect.gen(function* () {
+      const { close, h } = yield* closable()
+      yield* h.session.start(Task.make("deaf", hung))
+      yield* h.submit("queued")
+      const starting = yield* Effect.forkChild(Effect.flip(h.session.start(Task.make("late", Effect.void))), {
+        startImmediately: true
+      })
+      const closing = yield* Effect.forkChild(close, { startImmediately: true })
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.join(closing)
+      assert.instanceOf(yield* Fiber.join(starting), SessionClosed)
+      assert.deepStrictEqual(turnTags(h.records()), ["TurnStarted deaf", "TurnAborted Replaced"])
+    })
+  )
+
+  it.effect("S7 its event streams end after everything that it told, for subscribers before and after the close", () =>
+    Effect.gen(function* () {
+      const { close, h } = yield* closable({ script: [[ScriptedModel.text("hello")]] })
+      const before = yield* Effect.forkChild(Stream.runCollect(h.session.events()), { startImmediately: true })
+      yield* h.run("hi")
+      yield* close
+      const tags = (events: ReadonlyArray<SessionEvent>) => events.map((event) => event._tag)
+      assert.deepStrictEqual(
+        tags(yield* Fiber.join(before)).filter((tag) => tag !== "TextDelta"),
+        h.tags()
+      )
+      assert.deepStrictEqual(tags(yield* Stream.runCollect(h.session.events())), h.tags())
+    })
+  )
+
+  it.effect("S7 its lease is free: the session can be opened again and goes on", () =>
+    Effect.gen(function* () {
+      const { close, h, journal } = yield* closable({
+        script: [[ScriptedModel.pieces("half"), ScriptedModel.gate("half"), ScriptedModel.hang]]
+      })
+      const busy = yield* Effect.flip(Effect.scoped(journal.open(h.session.sessionId, "existing")))
+      assert.strictEqual(busy._tag, "SessionBusy")
+      yield* h.submit("hi")
+      yield* h.model.reached("half")
+      yield* close
+      const again = yield* SessionHarness.make({
+        journal,
+        resume: h.session.sessionId,
+        script: [[ScriptedModel.text("back")]]
+      })
+      assert.strictEqual((yield* again.run("more")).lastMessage, "back")
+      assertTurns([...h.records(), ...again.records()])
+    })
+  )
+
+  it.effect("S7 a straggler that ends later writes nothing any more", () =>
+    Effect.gen(function* () {
+      const { close, h, journal, live } = yield* closable()
+      const release = yield* Deferred.make<void>()
+      const late = Task.make(
+        "late",
+        Effect.uninterruptible(
+          Effect.gen(function* () {
+            const turn = yield* Turn
+            yield* Deferred.await(release)
+            yield* turn.say("too late")
+          })
+        )
+      )
+      yield* h.session.start(late)
+      const closing = yield* Effect.forkChild(close, { startImmediately: true })
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.join(closing)
+      const { records } = yield* journal.load(h.session.sessionId)
+      assert.strictEqual(records.at(-1)?._tag, "TurnAborted")
+      assert.strictEqual(live(), 1)
+      yield* Deferred.succeed(release, undefined)
+      assert.strictEqual(live(), 0)
+      assert.lengthOf((yield* journal.load(h.session.sessionId)).records, records.length)
+    })
+  )
+
+  it.effect("S7 a task may close its own session: it is a straggler, and everything settles", () =>
+    Effect.gen(function* () {
+      const { close, h } = yield* closable()
+      yield* h.session.start(Task.make("closes", Effect.andThen(Effect.yieldNow, close)))
+      yield* Effect.yieldNow
+      yield* Effect.yieldNow
+      yield* TestClock.adjust("100 millis")
+      yield* h.session.awaitIdle
+      assert.strictEqual(abortedOf(h.events).reason, "Shutdown")
+      assert.strictEqual((yield* h.session.snapshot).status, "closed")
+    })
+  )
+})

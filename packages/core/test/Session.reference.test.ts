@@ -1,0 +1,392 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Processes } from "@spindle/core/ports/Processes"
+import type { CallId, ProcessId } from "@spindle/core/protocol/Ids"
+import * as Input from "@spindle/core/protocol/Input"
+import { SessionPolicy, type SessionChoices } from "@spindle/core/protocol/SessionConfig"
+import { isTerminal } from "@spindle/core/protocol/SessionEvent"
+import * as Task from "@spindle/core/Task"
+import { Turn } from "@spindle/core/Turn"
+import * as Model from "@spindle/testing/ScriptedModel"
+import * as Harness from "@spindle/testing/SessionHarness"
+import { Deferred, Effect, Schema, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { id, send, userTexts } from "./submissions.ts"
+
+const contract: SessionChoices = {
+  processesOnInterrupt: "end",
+  leftoverInput: "request",
+  steeredOnInterrupt: "return",
+  marker: "contract",
+  abortedTurnMetrics: true
+}
+
+const reference = SessionPolicy.reference
+
+/** The markers of aborted turns in the records. */
+const markers = (harness: Harness.SessionHarness) =>
+  harness
+    .records()
+    .filter(
+      (record) =>
+        record._tag === "ItemRecorded" && record.item._tag === "UserMessage" && record.item.fragment === "turn_aborted"
+    )
+
+/** What follows the start of the first turn. */
+const afterStart = (harness: Harness.SessionHarness) =>
+  harness.events.slice(harness.events.findIndex((event) => event._tag === "TurnStarted") + 1)
+
+describe("the reference's tests", () => {
+  it.effect("1.12 a task that never ends and ignores its stop gives TurnAborted(Interrupted) only", () =>
+    Effect.gen(function* () {
+      const harness = yield* Harness.make({ policy: reference })
+      const { outcome } = yield* harness.session.start(Task.make("stuck", Effect.uninterruptible(Effect.never)))
+      assert.isTrue(yield* harness.session.abort())
+      yield* TestClock.adjust("100 millis")
+      assert.deepStrictEqual(yield* outcome, { _tag: "Aborted", reason: "Interrupted", stragglers: ["task stuck"] })
+      yield* TestClock.adjust("1 hour")
+      const terminals = harness.events.filter(isTerminal)
+      assert.lengthOf(terminals, 1)
+      assert.isTrue(terminals[0]?._tag === "TurnAborted" && terminals[0].reason === "Interrupted")
+      assert.strictEqual(harness.events.at(-1), terminals[0])
+      assert.deepStrictEqual(
+        afterStart(harness).map((event) => event._tag),
+        ["ItemRecorded", "TurnAborted"]
+      )
+      assert.lengthOf(markers(harness), 1)
+    })
+  )
+
+  it.effect("1.12 a task that returns when it is asked to stop gives TurnAborted(Interrupted) only", () =>
+    Effect.gen(function* () {
+      const harness = yield* Harness.make({ policy: reference })
+      const task = Task.make(
+        "obedient",
+        Effect.flatMap(Turn, (turn) => Effect.as(turn.aborting, "returned")),
+        { onAbort: "signal" }
+      )
+      const { outcome } = yield* harness.session.start(task)
+      yield* harness.session.abort()
+      assert.deepStrictEqual(yield* outcome, { _tag: "Aborted", reason: "Interrupted", stragglers: [] })
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(
+        afterStart(harness).map((event) => event._tag),
+        ["ItemRecorded", "TurnAborted"]
+      )
+      const terminal = harness.events.at(-1)!
+      assert.isTrue(terminal._tag === "TurnAborted" && terminal.lastMessage === undefined)
+    })
+  )
+
+  it.effect("1.12 a message injected into a task is recorded at its end, before TurnCompleted, without a request", () =>
+    Effect.gen(function* () {
+      const harness = yield* Harness.make({ policy: reference })
+      const end = yield* Deferred.make<void>()
+      yield* harness.session.start(Task.make("custom", Deferred.await(end), { steerable: true }))
+      yield* send(harness.session, "injected")
+      yield* Deferred.succeed(end, undefined)
+      yield* harness.session.awaitIdle
+      const [accepted, recorded, completed, ...rest] = afterStart(harness)
+      assert.strictEqual(accepted?._tag, "InputAccepted")
+      assert.deepStrictEqual(recorded?._tag === "ItemRecorded" ? { ...recorded.item, id: "" } : undefined, {
+        _tag: "UserMessage",
+        id: "",
+        content: Input.text("injected"),
+        submissionId: id("injected")
+      })
+      assert.isTrue(completed?._tag === "TurnCompleted" && completed.lastMessage === undefined)
+      assert.deepStrictEqual(rest, [])
+      assert.deepStrictEqual((yield* harness.session.snapshot).items.length, 1)
+      assert.lengthOf(harness.requests, 0)
+    })
+  )
+
+  /** A model that runs a command which sleeps, interrupted, and a second turn. */
+  const interrupted = Effect.fnUntraced(function* (after: number) {
+    const running = yield* Deferred.make<void>()
+    const harness = yield* Harness.make({
+      policy: reference,
+      script: [[Model.call("shell", { command: "sleep 60" }, "call-1")], [Model.text("I see")]],
+      tools: {
+        shell: {
+          parameters: { command: Schema.String },
+          run: () => Effect.andThen(Deferred.succeed(running, undefined), Effect.sleep("60 seconds"))
+        }
+      }
+    })
+    yield* harness.submit("run it")
+    yield* Deferred.await(running)
+    yield* TestClock.adjust(after)
+    yield* harness.session.abort()
+    yield* harness.session.awaitIdle
+    const first = harness.events.findLast(isTerminal)
+    yield* harness.run("what happened?")
+    return { harness, first, second: harness.requests[1]! }
+  })
+
+  it.effect("1.12 a tool that runs a command is interrupted: TurnAborted comes", () =>
+    Effect.gen(function* () {
+      const { first } = yield* interrupted(2_500)
+      assert.strictEqual(first?._tag === "TurnAborted" ? first.reason : undefined, "Interrupted")
+    })
+  )
+
+  it.effect("1.12 after it a second turn makes the second request, with the call and its wall time", () =>
+    Effect.gen(function* () {
+      const { harness, second } = yield* interrupted(2_500)
+      assert.lengthOf(harness.requests, 2)
+      const called = second.items.findIndex((item) => item._tag === "ToolCall" && item.callId === "call-1")
+      const result = second.items[called + 1]
+      assert.isTrue(called >= 0)
+      assert.isTrue(result?._tag === "ToolResult" && result.callId === "call-1" && result.status === "aborted")
+      assert.strictEqual(
+        result?._tag === "ToolResult" ? result.output : undefined,
+        "Wall time: 2.5 seconds\naborted by user"
+      )
+    })
+  )
+
+  it.effect("1.12 the wall time is at least 0.1 seconds", () =>
+    Effect.gen(function* () {
+      const { second } = yield* interrupted(0)
+      const result = second.items.find((item) => item._tag === "ToolResult")
+      assert.strictEqual(
+        result?._tag === "ToolResult" ? result.output : undefined,
+        "Wall time: 0.1 seconds\naborted by user"
+      )
+    })
+  )
+
+  it.effect("1.12 the second request has a user text with the marker, between the result and the new input", () =>
+    Effect.gen(function* () {
+      const { second } = yield* interrupted(2_500)
+      const tags = second.items.map((item) =>
+        item._tag === "UserMessage" && Input.textOf(item.content).includes("<turn_aborted>") ? "marker" : item._tag
+      )
+      assert.deepStrictEqual(tags, ["UserMessage", "ToolCall", "ToolResult", "marker", "UserMessage"])
+      assert.deepStrictEqual(userTexts(second), ["run it", "what happened?"])
+    })
+  )
+
+  it.effect("1.12 a call whose payload does not fit its tool is answered, and the turn goes on", () =>
+    Effect.gen(function* () {
+      const runs: Array<unknown> = []
+      const callId = "call-1" as CallId
+      const harness = yield* Harness.make({
+        policy: reference,
+        script: [
+          [
+            {
+              _tag: "Part",
+              part: { _tag: "ToolCall", callId, name: "shell", params: { input: "sleep 60" }, freeform: true }
+            }
+          ],
+          [Model.text("sorry")]
+        ],
+        tools: {
+          shell: { parameters: { command: Schema.String }, run: (params) => Effect.sync(() => runs.push(params)) }
+        }
+      })
+      assert.strictEqual((yield* harness.run("go"))._tag, "TurnCompleted")
+      const result = harness.requests[1]?.items.find((item) => item._tag === "ToolResult")
+      assert.strictEqual(result?._tag === "ToolResult" ? result.status : undefined, "failed")
+      assert.deepStrictEqual(runs, [])
+    })
+  )
+})
+
+describe("the reference's choices", () => {
+  it("are these, and the defaults are the contract's", () => {
+    assert.deepStrictEqual(reference, {
+      processesOnInterrupt: "keep",
+      leftoverInput: "record",
+      steeredOnInterrupt: "drop",
+      marker: "interrupted-only",
+      abortedTurnMetrics: false
+    })
+    assert.deepStrictEqual(SessionPolicy.defaultValue(), contract)
+  })
+
+  /** A session with one of the reference's choices, the others as in the contract; undefined leaves all to the default. */
+  const withChoice = <K extends keyof SessionChoices>(choice: K | undefined, options: Harness.HarnessOptions = {}) =>
+    Harness.make(choice === undefined ? options : { ...options, policy: { ...contract, [choice]: reference[choice] } })
+
+  describe("processesOnInterrupt", () => {
+    /** A turn with one process, aborted; the processes that were ended, and those that the terminal record names. */
+    const aborted = (choice: "processesOnInterrupt" | undefined, reason: "Interrupted" | "Replaced" | "Parent") =>
+      Effect.gen(function* () {
+        const ended: Array<ProcessId> = []
+        const harness = yield* withChoice(choice)
+        const started = yield* Deferred.make<ProcessId>()
+        const task = Task.make(
+          "process",
+          Effect.gen(function* () {
+            const turn = yield* Turn
+            const process = yield* turn.process({ command: ["sleep", "60"], cwd: "/" })
+            yield* Deferred.succeed(started, process.processId)
+            return yield* Effect.never
+          })
+        )
+        yield* Effect.provideService(harness.session.start(task), Processes, {
+          start: ({ processId }) => Effect.succeed({ processId, pid: 1, output: Stream.empty, exit: Effect.never }),
+          end: (processId) => Effect.sync(() => void ended.push(processId))
+        })
+        const processId = yield* Deferred.await(started)
+        yield* harness.session.abort(reason)
+        yield* harness.session.awaitIdle
+        const terminal = harness.records().find((record) => record._tag === "TurnAborted")!
+        return { ended, kept: terminal.keptProcesses, processId, left: yield* harness.session.processes }
+      })
+
+    it.effect("end: an interrupt ends the processes of its turn", () =>
+      Effect.gen(function* () {
+        const { ended, kept, left, processId } = yield* aborted(undefined, "Interrupted")
+        assert.deepStrictEqual([ended, kept, left], [[processId], [], []])
+      })
+    )
+
+    it.effect("keep: an interrupt leaves them, and names them", () =>
+      Effect.gen(function* () {
+        const { ended, kept, left, processId } = yield* aborted("processesOnInterrupt", "Interrupted")
+        assert.deepStrictEqual([ended, kept], [[], [processId]])
+        assert.strictEqual(left[0]?.processId, processId)
+      })
+    )
+
+    it.effect.each(["Replaced", "Parent"] as const)("keep: %s ends them all the same", (reason) =>
+      Effect.gen(function* () {
+        const { ended, kept, processId } = yield* aborted("processesOnInterrupt", reason)
+        assert.deepStrictEqual([ended, kept], [[processId], []])
+      })
+    )
+  })
+
+  describe("leftoverInput", () => {
+    /** A regular turn that was steered while its model answered for the last time. */
+    const steered = (choice: "leftoverInput" | undefined, hooks: Harness.HarnessOptions["hooks"] = {}) =>
+      Effect.gen(function* () {
+        const harness = yield* withChoice(choice, {
+          hooks,
+          script: [[Model.gate("held"), Model.text("one")], [Model.text("two")]]
+        })
+        yield* send(harness.session, "a")
+        yield* harness.model.reached("held")
+        assert.strictEqual((yield* send(harness.session, "b"))._tag, "Steered")
+        yield* harness.model.open("held")
+        return harness
+      })
+
+    it.effect("request: input that is left gets one more request in its turn", () =>
+      Effect.gen(function* () {
+        const harness = yield* steered(undefined)
+        yield* harness.session.awaitIdle
+        assert.lengthOf(harness.requests, 2)
+        assert.deepStrictEqual(userTexts(harness.requests[1]), ["a", "b"])
+        assert.lengthOf(harness.events.filter(isTerminal), 1)
+      })
+    )
+
+    it.effect("record: a task that did not take its input has it recorded at the end, without a request", () =>
+      Effect.gen(function* () {
+        const harness = yield* withChoice("leftoverInput")
+        const end = yield* Deferred.make<void>()
+        yield* harness.session.start(Task.make("custom", Deferred.await(end), { steerable: true }))
+        yield* send(harness.session, "b")
+        yield* Deferred.succeed(end, undefined)
+        yield* harness.session.awaitIdle
+        assert.deepStrictEqual(harness.tags().slice(-2), ["ItemRecorded", "TurnCompleted"])
+        assert.lengthOf(harness.requests, 0)
+      })
+    )
+
+    it.effect("record: a hook that hangs does not hold up the end of the turn, its input is kept", () =>
+      Effect.gen(function* () {
+        const harness = yield* withChoice("leftoverInput", { hooks: { userPromptSubmit: () => Effect.never } })
+        const end = yield* Deferred.make<void>()
+        const { outcome } = yield* harness.session.start(Task.make("custom", Deferred.await(end), { steerable: true }))
+        yield* send(harness.session, "b")
+        yield* Deferred.succeed(end, undefined)
+        const waiting = yield* Effect.forkChild(outcome, { startImmediately: true })
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(waiting.pollUnsafe()?._tag, "Success")
+        assert.deepStrictEqual((yield* harness.session.snapshot).waiting, [id("b")])
+        assert.strictEqual(harness.events.find(isTerminal)?._tag, "TurnCompleted")
+        yield* harness.session.abort()
+        yield* harness.session.awaitIdle
+      })
+    )
+
+    it.effect("record: a hook that dies fails the turn, its input is kept", () =>
+      Effect.gen(function* () {
+        const harness = yield* withChoice("leftoverInput", {
+          hooks: { userPromptSubmit: () => Effect.die(new Error("broken hook")) }
+        })
+        const end = yield* Deferred.make<void>()
+        const { outcome } = yield* harness.session.start(Task.make("custom", Deferred.await(end), { steerable: true }))
+        yield* send(harness.session, "b")
+        yield* Deferred.succeed(end, undefined)
+        const waiting = yield* Effect.forkChild(outcome, { startImmediately: true })
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(waiting.pollUnsafe()?._tag, "Success")
+        const terminal = harness.events.find(isTerminal)
+        assert.strictEqual(terminal?._tag === "TurnFailed" ? terminal.error.message : undefined, "broken hook")
+        assert.deepStrictEqual(terminal?._tag === "TurnFailed" ? terminal.kept : undefined, [id("b")])
+      })
+    )
+  })
+
+  describe("steeredOnInterrupt", () => {
+    const aborted = (choice: "steeredOnInterrupt" | undefined) =>
+      Effect.gen(function* () {
+        const harness = yield* withChoice(choice, { script: [[Model.gate("held")]] })
+        yield* send(harness.session, "a")
+        yield* harness.model.reached("held")
+        yield* send(harness.session, "steered")
+        yield* send(harness.session, "queued", "queue")
+        yield* harness.session.abort()
+        yield* harness.session.awaitIdle
+        const terminal = harness.records().find((record) => record._tag === "TurnAborted")!
+        return [terminal.returned.map(({ submissionId }) => submissionId), terminal.dropped, terminal.kept]
+      })
+
+    it.effect("return: an interrupt hands steered input back by name", () =>
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* aborted(undefined), [[id("steered")], [], [id("queued")]])
+      })
+    )
+
+    it.effect("drop: an interrupt drops it, by name", () =>
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* aborted("steeredOnInterrupt"), [[], [id("steered")], [id("queued")]])
+      })
+    )
+  })
+
+  describe("marker", () => {
+    /** How many markers an abort leaves after the model produced something. */
+    const aborted = (choice: "marker" | undefined, reason: "Interrupted" | "Replaced" | "Deadline") =>
+      Effect.gen(function* () {
+        const harness = yield* withChoice(choice, { script: [[Model.text("said"), Model.gate("held")]] })
+        yield* send(harness.session, "a")
+        yield* harness.model.reached("held")
+        yield* harness.session.abort(reason)
+        yield* harness.session.awaitIdle
+        return markers(harness).length
+      })
+
+    it.effect("contract: every reason leaves one once the model produced something", () =>
+      Effect.gen(function* () {
+        for (const reason of ["Interrupted", "Replaced", "Deadline"] as const) {
+          assert.strictEqual(yield* aborted(undefined, reason), 1, reason)
+        }
+      })
+    )
+
+    it.effect("interrupted-only: Interrupted alone leaves one", () =>
+      Effect.gen(function* () {
+        assert.strictEqual(yield* aborted("marker", "Interrupted"), 1)
+        assert.strictEqual(yield* aborted("marker", "Replaced"), 0)
+        assert.strictEqual(yield* aborted("marker", "Deadline"), 0)
+      })
+    )
+  })
+})

@@ -1,0 +1,369 @@
+import { appendFileSync, readFileSync } from "node:fs"
+import { assert, describe, it } from "@effect/vitest"
+import type { SessionId } from "@spindle/core/protocol/Ids"
+import type { Item } from "@spindle/core/protocol/Item"
+import * as Op from "@spindle/core/protocol/Op"
+import { isTerminal, type Record } from "@spindle/core/protocol/SessionEvent"
+import * as History from "@spindle/core/rules/History"
+import * as SessionState from "@spindle/core/rules/SessionState"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import * as SessionHarness from "@spindle/testing/SessionHarness"
+import { Deferred, Effect, Exit, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import * as JournalFiles from "./fixtures/journalFiles.ts"
+import * as Records from "./fixtures/records.ts"
+
+const { call, gate, hang, invalidCall, pieces, reasoning, text } = ScriptedModel
+const { accepted, asked, recorded, request, started, submission, turn, turnStarted, user } = Records
+
+type Journal = Effect.Success<typeof SessionHarness.memoryJournal>
+
+/** Writes records as they would be left by a host that died. */
+const left = Effect.fnUntraced(function* (journal: Journal, sessionId: SessionId, records: ReadonlyArray<Record>) {
+  yield* Effect.scoped(Effect.flatMap(journal.open(sessionId, "create"), (writer) => writer.append(records)))
+})
+
+/** Opens what a host that died has left behind. */
+const resumed = Effect.fnUntraced(function* (
+  records: ReadonlyArray<Record>,
+  options: SessionHarness.HarnessOptions = {}
+) {
+  const journal = yield* SessionHarness.memoryJournal
+  yield* left(journal, Records.sessionId, records)
+  const harness = yield* SessionHarness.make({
+    script: () => [text("back")],
+    ...options,
+    journal,
+    resume: Records.sessionId
+  })
+  return { harness, journal }
+})
+
+const violationsOf = (records: ReadonlyArray<Record>) => {
+  let state = SessionState.empty
+  return records.flatMap((record) => {
+    const broken = SessionState.violation(state, record)
+    state = SessionState.apply(state, record)
+    return broken === undefined ? [] : [broken]
+  })
+}
+
+/** The records of a session that had every kind of trouble: side by side calls, requests, steers, a queue, an abort, a failure. */
+const busy = Effect.gen(function* () {
+  const journal = yield* SessionHarness.memoryJournal
+  const slow = yield* Deferred.make<void>()
+  const scope = yield* Scope.make()
+  const harness = yield* SessionHarness.make({
+    journal,
+    instructions: "be brief",
+    tools: {
+      work: { run: () => Effect.succeed("worked") },
+      slow: { run: () => Effect.as(Deferred.await(slow), "slowly") },
+      careful: { run: () => Effect.succeed("done"), policy: { approval: "ask" } }
+    },
+    script: [
+      [
+        ...reasoning("hm"),
+        ...text("I will"),
+        call("slow", {}, "a"),
+        call("work", {}, "b"),
+        invalidCall("work", "{", "c")
+      ],
+      [call("careful", { n: 1 }, "d"), gate("steer")],
+      [text("done")],
+      [...pieces("interrupted"), call("slow", {}, "e"), hang],
+      [ScriptedModel.fail("Overloaded")],
+      [text("the end")]
+    ]
+  }).pipe(Effect.provideService(Scope.Scope, scope))
+  const { session } = harness
+  yield* harness.submit("one")
+  yield* session.submit(Op.userInput("queued", { delivery: "queue" }))
+  yield* Deferred.succeed(slow, undefined)
+  yield* harness.model.reached("steer")
+  yield* harness.submit("steered")
+  const opened = yield* harness.awaitEvent(SessionHarness.tagged("RequestOpened"))
+  yield* session.submit(Op.answer(opened.requestId, { _tag: "Approved", scope: "session" }))
+  yield* harness.model.open("steer")
+  yield* TestClock.adjust("1 second")
+  // the queued input runs now, and hangs
+  yield* harness.submit("never carried")
+  yield* session.abort()
+  yield* session.awaitIdle
+  yield* harness.run("fails")
+  yield* harness.run("ends")
+  yield* Scope.close(scope, Exit.void)
+  return (yield* journal.load(session.sessionId)).records
+})
+
+describe("resume after a crash", () => {
+  it.effect(
+    "J3 J8 each beginning of a busy journal resumes, and its next turn runs with calls and results paired",
+    () =>
+      Effect.gen(function* () {
+        const records = yield* busy
+        assert.deepStrictEqual(violationsOf(records), [])
+        assert.isAbove(records.length, 35)
+        assert.deepStrictEqual(
+          records.filter(isTerminal).map((record) => record._tag),
+          ["TurnCompleted", "TurnAborted", "TurnFailed", "TurnCompleted"]
+        )
+        for (let size = 1; size <= records.length; size++) {
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const prefix = records.slice(0, size)
+              const before = SessionState.fold(prefix)
+              const { harness, journal } = yield* resumed(prefix)
+              const told = `cut after record ${size - 1}, ${prefix.at(-1)!._tag}`
+
+              const opened = yield* harness.session.snapshot
+              assert.strictEqual(opened.status, "idle", told)
+              assert.strictEqual(harness.tags()[0], "SessionResumed", told)
+              assert.strictEqual(harness.tags().includes("TurnAborted"), before.turn !== undefined, told)
+              assert.deepStrictEqual(
+                opened.items.slice(0, before.history.length),
+                History.toArray(before.history),
+                told
+              )
+              assert.deepStrictEqual(
+                opened.waiting,
+                before.inbox.map((entry) => entry.submissionId),
+                told
+              )
+              assert.strictEqual(harness.requests.length, 0, "nothing starts by itself")
+
+              yield* harness.submit("next")
+              yield* harness.session.awaitIdle
+              assert.strictEqual(harness.tags().at(-1), "TurnCompleted", told)
+              assert.isUndefined(History.defect(harness.requests.at(-1)!.items), told)
+              assert.deepStrictEqual((yield* harness.session.snapshot).waiting, [], told)
+              const all = (yield* journal.load(Records.sessionId)).records
+              assert.deepStrictEqual(violationsOf(all), [], told)
+              const ids = all.flatMap((record) => (record._tag === "ItemRecorded" ? [record.item.id] : []))
+              assert.strictEqual(new Set(ids).size, ids.length, `${told}: items have names of their own`)
+            })
+          )
+        }
+      })
+  )
+
+  it.effect("J3 a session that was closed resumes as it was, with one record more", () =>
+    Effect.gen(function* () {
+      const records = yield* busy
+      const { harness } = yield* resumed(records)
+      const state = SessionState.fold(records)
+      const snapshot = yield* harness.session.snapshot
+      assert.deepStrictEqual(harness.tags(), ["SessionResumed"])
+      assert.deepStrictEqual(
+        [snapshot.seq, snapshot.turnCount, snapshot.usage, snapshot.items],
+        [state.seq + 1, state.turnCount, state.usage, History.toArray(state.history)]
+      )
+    })
+  )
+
+  const crashed = (...more: ReadonlyArray<Parameters<typeof Records.numbered>[0][number]>) =>
+    Records.numbered([started, accepted("s1"), turnStarted("t1", "s1"), recorded("t1", user("hello", "s1")), ...more])
+
+  it.effect("J6 an open turn is marked as aborted by a crash, and the model is told by the marker", () =>
+    Effect.gen(function* () {
+      const { harness } = yield* resumed(crashed(recorded("t1", Records.said("so far"))))
+      const end = harness.records().find((record) => record._tag === "TurnAborted")
+      assert.deepStrictEqual(end?._tag === "TurnAborted" && [end.turnId, end.reason, end.crashed, end.lastMessage], [
+        "t1",
+        "Interrupted",
+        true,
+        "so far"
+      ])
+      const { items } = yield* harness.session.snapshot
+      const marker = items.at(-1)
+      assert.strictEqual(marker?._tag === "UserMessage" && marker.fragment, "turn_aborted")
+      yield* harness.run("next")
+      assert.deepStrictEqual(
+        harness.requests[0]?.items.map((item) => item._tag),
+        ["UserMessage", "AssistantMessage", "UserMessage", "UserMessage"]
+      )
+    })
+  )
+
+  it.effect(
+    "J6 I5 a marker that the host had written before it died is not written twice, one of an earlier turn is",
+    () =>
+      Effect.gen(function* () {
+        const marker: Item = { ...user("marker"), _tag: "UserMessage", content: [], fragment: History.markerFragment }
+        const markersOf = (records: ReadonlyArray<Record>) =>
+          Effect.map(
+            resumed(records),
+            ({ harness }) => harness.records().filter((record) => record._tag === "ItemRecorded").length
+          )
+        assert.strictEqual(yield* markersOf(crashed(recorded("t1", marker))), 0)
+        const later = crashed(recorded("t1", marker), Records.aborted("t1"), turnStarted("t2"))
+        assert.strictEqual(yield* markersOf(later), 1)
+      })
+  )
+
+  it.effect("J8 a call without a result is unknown, is shown as such, and is never run again by itself", () =>
+    Effect.gen(function* () {
+      let ran = 0
+      const { harness } = yield* resumed(
+        crashed(
+          recorded("t1", Records.call("a", "work")),
+          recorded("t1", Records.call("b", "work")),
+          recorded("t1", Records.result("b"))
+        ),
+        { tools: { work: { run: () => Effect.sync(() => ++ran) } } }
+      )
+      const shown = harness
+        .records()
+        .flatMap((record) => (record._tag === "ItemRecorded" && record.item._tag === "ToolResult" ? [record.item] : []))
+      assert.deepStrictEqual(
+        shown.map((item) => [item.callId, item.status]),
+        [["a", "unknown"]]
+      )
+      assert.match(String(shown[0]?.output), /unknown/)
+      yield* harness.run("next")
+      assert.strictEqual(ran, 0)
+      assert.isUndefined(History.defect(harness.requests[0]!.items))
+      assert.isTrue(harness.requests[0]!.items.some((item) => item._tag === "ToolResult" && item.status === "unknown"))
+    })
+  )
+
+  it.effect("A1 J8 a pending request is cancelled, and an answer to it is refused", () =>
+    Effect.gen(function* () {
+      const { harness } = yield* resumed(crashed(recorded("t1", Records.call("a")), asked("t1", "q")))
+      const settled = harness.records().find((record) => record._tag === "RequestSettled")
+      assert.deepStrictEqual(settled?._tag === "RequestSettled" && [settled.requestId, settled.decision], [
+        request("q"),
+        { _tag: "Cancelled" as const, by: "end" as const }
+      ])
+      const receipt = yield* harness.session.submit(Op.answer(request("q"), { _tag: "Approved", scope: "session" }))
+      assert.strictEqual(receipt._tag === "Rejected" && receipt.reason._tag, "UnknownRequest")
+    })
+  )
+
+  it.effect("I7 a model request that was open is counted, by an estimate that is marked so", () =>
+    Effect.gen(function* () {
+      const { harness } = yield* resumed(
+        crashed({
+          _tag: "ModelRequested",
+          turnId: turn("t1"),
+          requestId: request("r"),
+          attempt: 1,
+          provider: "p",
+          model: "m"
+        })
+      )
+      const responded = harness.records().find((record) => record._tag === "ModelResponded")
+      assert.deepStrictEqual(
+        responded?._tag === "ModelResponded" && [responded.requestId, responded.finish, responded.estimated],
+        [request("r"), "aborted", true]
+      )
+      const { usage } = yield* harness.session.snapshot
+      assert.isAbove(usage.input, 0)
+      const end = harness.records().find((record) => record._tag === "TurnAborted")
+      assert.deepStrictEqual(end?._tag === "TurnAborted" && end.usage, usage)
+    })
+  )
+
+  it.effect(
+    "P2 queued and steering input is kept and named, not started, and goes first when something is submitted",
+    () =>
+      Effect.gen(function* () {
+        const { harness } = yield* resumed(crashed(accepted("queued"), accepted("steered", "t1")))
+        const end = harness.records().find((record) => record._tag === "TurnAborted")
+        assert.deepStrictEqual(end?._tag === "TurnAborted" && [end.kept, end.returned, end.dropped], [
+          [submission("queued"), submission("steered")],
+          [],
+          []
+        ])
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual(harness.requests.length, 0)
+        assert.deepStrictEqual((yield* harness.session.snapshot).waiting, [submission("queued"), submission("steered")])
+        const receipt = yield* harness.submit("newest")
+        assert.deepStrictEqual(receipt._tag === "Queued" && receipt.position, 1)
+        yield* harness.session.awaitIdle
+        const started = harness
+          .records()
+          .flatMap((record) => (record._tag === "TurnStarted" ? [record.submissionId] : []))
+        assert.deepStrictEqual(started, [submission("queued"), submission("steered"), receipt.submissionId])
+      })
+  )
+
+  it.effect("P2 input whose turn had started and not carried it is kept as well", () =>
+    Effect.gen(function* () {
+      const { harness } = yield* resumed(Records.numbered([started, accepted("s1"), turnStarted("t1", "s1")]))
+      assert.deepStrictEqual((yield* harness.session.snapshot).waiting, [submission("s1")])
+    })
+  )
+
+  it.effect("J6 records of a later version stay, and the session goes on after them", () =>
+    Effect.gen(function* () {
+      const unknown: Record = { _tag: "Unknown", seq: 1, at: 0, raw: { v: 2, _tag: "Novelty", seq: 1, at: 0 } }
+      const { harness, journal } = yield* resumed([...Records.numbered([started]), unknown])
+      yield* harness.run("next")
+      const { records } = yield* journal.load(Records.sessionId)
+      assert.deepStrictEqual(records[1], unknown)
+      assert.deepStrictEqual(
+        records.map((record) => record.seq),
+        records.map((_, index) => index)
+      )
+    })
+  )
+
+  it.effect("hooks at the start of a session are told that it is resumed", () =>
+    Effect.gen(function* () {
+      const sources: Array<string> = []
+      const { harness } = yield* resumed(Records.numbered([started]), {
+        hooks: { sessionStart: (_, source) => Effect.sync(() => (sources.push(source), [])) }
+      })
+      yield* harness.run("next")
+      assert.deepStrictEqual(sources, ["resumed"])
+    })
+  )
+})
+
+describe("resume from a file", () => {
+  const through = Effect.fnUntraced(function* (journal: Journal, sessionId?: SessionId) {
+    const harness = yield* SessionHarness.make({
+      journal,
+      script: [[invalidCall("work", "{", "a"), call("work", {}, "b")], [text("hello")]],
+      tools: { work: { run: () => Effect.void } },
+      ...(sessionId === undefined ? {} : { resume: sessionId })
+    })
+    return harness
+  })
+
+  it.live("J1 J3 what was cut off is counted in SessionResumed, and the file it is kept in is named", () =>
+    Effect.gen(function* () {
+      const { directory, journal } = yield* JournalFiles.make()
+      yield* left(journal, Records.sessionId, Records.journalOf(3))
+      appendFileSync(JournalFiles.pathOf(directory), '{"v":1,"_tag":"Warn')
+      const harness = yield* through(journal, Records.sessionId)
+      const [first] = harness.records()
+      assert.strictEqual(first?._tag === "SessionResumed" && first.cutBytes, 19)
+      assert.strictEqual(
+        first?._tag === "SessionResumed" && readFileSync(first.cutFile!, "utf8"),
+        '{"v":1,"_tag":"Warn'
+      )
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("J3 a session with calls that said nothing resumes from its file exactly as it was", () =>
+    Effect.gen(function* () {
+      const { journal } = yield* JournalFiles.make()
+      const scope = yield* Scope.make()
+      const first = yield* through(journal).pipe(Effect.provideService(Scope.Scope, scope))
+      yield* first.run("hi")
+      const before = yield* first.session.snapshot
+      yield* Scope.close(scope, Exit.void)
+      const second = yield* through(journal, first.session.sessionId)
+      const after = yield* second.session.snapshot
+      assert.deepStrictEqual(after, { ...before, seq: before.seq + 1 })
+      assert.deepStrictEqual(second.records()[0], {
+        _tag: "SessionResumed",
+        seq: before.seq,
+        at: second.records()[0]!.at,
+        cutBytes: 0
+      })
+    }).pipe(Effect.scoped)
+  )
+})

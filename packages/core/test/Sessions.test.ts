@@ -1,0 +1,230 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Agent from "@spindle/core/Agent"
+import { Journal } from "@spindle/core/ports/Journal"
+import type { SessionId } from "@spindle/core/protocol/Ids"
+import * as Op from "@spindle/core/protocol/Op"
+import { isTerminal } from "@spindle/core/protocol/SessionEvent"
+import * as History from "@spindle/core/rules/History"
+import { Sessions } from "@spindle/core/Sessions"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import * as SessionHarness from "@spindle/testing/SessionHarness"
+import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { TestClock } from "effect/testing"
+
+const { gate, pieces, text } = ScriptedModel
+const agent = Agent.make({ instructions: "be brief" })
+
+/** The sessions of one program, with their journals and their model. */
+const program = Effect.fnUntraced(function* (script: ScriptedModel.Script = (_, index) => [text(`answer ${index}`)]) {
+  const journal = yield* SessionHarness.memoryJournal
+  const model = ScriptedModel.make(script)
+  const scope = yield* Scope.make()
+  const context = yield* Layer.build(
+    Layer.merge(Layer.provide(Sessions.layer, Layer.succeed(Journal, journal)), model.layer)
+  ).pipe(Effect.provideService(Scope.Scope, scope))
+  return { journal, model, scope, context, sessions: Context.get(context, Sessions) }
+})
+
+const recordsOf = (journal: (typeof Journal)["Service"], sessionId: SessionId) =>
+  Effect.map(journal.load(sessionId), ({ records }) => records)
+
+describe("Sessions", () => {
+  it.effect("create makes a session with what the host says about itself, and open answers the very same one", () =>
+    Effect.gen(function* () {
+      const { context, journal, sessions } = yield* program()
+      const session = yield* Effect.provideContext(sessions.create(agent, { meta: { cwd: "/here" } }), context)
+      const [first, second] = yield* Effect.all(
+        [sessions.open(agent, session.sessionId), sessions.open(agent, session.sessionId)],
+        { concurrency: "unbounded" }
+      ).pipe(Effect.provideContext(context))
+      assert.strictEqual(first, session)
+      assert.strictEqual(second, session)
+      const [started] = yield* recordsOf(journal, session.sessionId)
+      assert.deepStrictEqual(started?._tag === "SessionStarted" && started.meta, { cwd: "/here" })
+    })
+  )
+
+  it.effect("J2 two who open a session that is closed at the same time get the same one", () =>
+    Effect.gen(function* () {
+      const { context, sessions } = yield* program()
+      const { sessionId } = yield* Effect.provideContext(sessions.create(agent), context)
+      assert.isTrue(yield* sessions.close(sessionId))
+      const [first, second] = yield* Effect.all([sessions.open(agent, sessionId), sessions.open(agent, sessionId)], {
+        concurrency: "unbounded"
+      }).pipe(Effect.provideContext(context))
+      assert.strictEqual(first, second)
+    })
+  )
+
+  it.effect("a session that does not exist is not found, and creating one twice fails", () =>
+    Effect.gen(function* () {
+      const { context, sessions } = yield* program()
+      const id = "none" as SessionId
+      const missing = yield* Effect.flip(Effect.provideContext(sessions.open(agent, id), context))
+      assert.strictEqual(missing._tag, "SessionNotFound")
+      const noSource = yield* Effect.flip(Effect.provideContext(sessions.fork(agent, id), context))
+      assert.strictEqual(noSource._tag, "SessionNotFound")
+      yield* Effect.provideContext(sessions.create(agent, { sessionId: id }), context)
+      const busy = yield* Effect.flip(Effect.provideContext(sessions.create(agent, { sessionId: id }), context))
+      assert.strictEqual(busy._tag, "SessionBusy")
+      yield* sessions.close(id)
+      const twice = yield* Effect.flip(Effect.provideContext(sessions.create(agent, { sessionId: id }), context))
+      assert.strictEqual(twice._tag, "JournalFailed")
+    })
+  )
+
+  it.effect("S7 close settles what runs and lets go of the journal, and opening again resumes", () =>
+    Effect.gen(function* () {
+      const { context, journal, model, sessions } = yield* program((_, index) =>
+        index === 0 ? [...pieces("begun"), gate("never")] : [text("back")]
+      )
+      const session = yield* Effect.provideContext(sessions.create(agent), context)
+      yield* session.submit(Op.userInput("hi"))
+      yield* model.reached("never")
+      assert.isTrue(yield* sessions.close(session.sessionId))
+      assert.isFalse(yield* sessions.close(session.sessionId))
+      assert.strictEqual(model.openCount(), 0)
+      const last = (yield* recordsOf(journal, session.sessionId)).at(-1)
+      assert.strictEqual(last?._tag === "TurnAborted" && last.reason, "Shutdown")
+      const closed = yield* session.submit(Op.userInput("more"))
+      assert.strictEqual(closed._tag === "Rejected" && closed.reason._tag, "SessionClosed")
+
+      const again = yield* Effect.provideContext(sessions.open(agent, session.sessionId), context)
+      assert.notStrictEqual(again, session)
+      yield* again.submit(Op.userInput("more"))
+      yield* again.awaitIdle
+      const ends = (yield* recordsOf(journal, session.sessionId)).filter(isTerminal)
+      assert.deepStrictEqual(
+        ends.map((end) => end._tag),
+        ["TurnAborted", "TurnCompleted"]
+      )
+    })
+  )
+
+  it.effect("S7 closing the scope closes every session", () =>
+    Effect.gen(function* () {
+      const { context, journal, model, scope, sessions } = yield* program(() => [...pieces("begun"), gate("never")])
+      const all = yield* Effect.forEach([1, 2, 3], () => Effect.provideContext(sessions.create(agent), context))
+      for (const session of all) yield* session.submit(Op.userInput("hi"))
+      yield* model.reached("never")
+      yield* TestClock.adjust(0)
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(closing)
+      assert.strictEqual(model.openCount(), 0)
+      for (const { sessionId } of all) {
+        assert.strictEqual((yield* recordsOf(journal, sessionId)).at(-1)?._tag, "TurnAborted")
+        yield* Effect.scoped(journal.open(sessionId, "existing"))
+      }
+    })
+  )
+
+  it.effect("list names every journal, open or not, the latest first", () =>
+    Effect.gen(function* () {
+      const { context, sessions } = yield* program()
+      const ids: Array<SessionId> = []
+      for (let index = 0; index < 3; index++) {
+        yield* TestClock.adjust("1 second")
+        ids.unshift((yield* Effect.provideContext(sessions.create(agent), context)).sessionId)
+      }
+      yield* sessions.close(ids[1]!)
+      assert.deepStrictEqual(
+        (yield* sessions.list).map((entry) => entry.sessionId),
+        ids
+      )
+    })
+  )
+})
+
+describe("fork", () => {
+  const twoTurns = Effect.gen(function* () {
+    const made = yield* program()
+    const session = yield* Effect.provideContext(made.sessions.create(agent, { meta: { cwd: "/here" } }), made.context)
+    for (const words of ["one", "two"]) {
+      yield* session.submit(Op.userInput(words))
+      yield* session.awaitIdle
+    }
+    const turns = (yield* recordsOf(made.journal, session.sessionId)).flatMap((record) =>
+      record._tag === "TurnStarted" ? [record.turnId] : []
+    )
+    return { ...made, session, turns }
+  })
+
+  it.effect("J4 copies a session up to the end of a turn, names its source, and leaves the source alone", () =>
+    Effect.gen(function* () {
+      const { context, journal, model, session, sessions, turns } = yield* twoTurns
+      const before = yield* recordsOf(journal, session.sessionId)
+      const fork = yield* Effect.provideContext(sessions.fork(agent, session.sessionId, { until: turns[0]! }), context)
+      assert.notStrictEqual(fork.sessionId, session.sessionId)
+      const copied = yield* recordsOf(journal, fork.sessionId)
+      const [first] = copied
+      assert.deepStrictEqual(first?._tag === "SessionStarted" && [first.sessionId, first.forkedFrom, first.meta], [
+        fork.sessionId,
+        session.sessionId,
+        { cwd: "/here" }
+      ])
+      const end = before.findIndex((record) => isTerminal(record) && record.turnId === turns[0])
+      assert.deepStrictEqual(copied.slice(1, end + 1), before.slice(1, end + 1))
+      assert.deepStrictEqual(
+        copied.slice(end + 1).map((record) => record._tag),
+        ["SessionResumed"]
+      )
+      yield* fork.submit(Op.userInput("another way"))
+      yield* fork.awaitIdle
+      assert.deepStrictEqual(
+        model.requests
+          .at(-1)
+          ?.items.map((item) => (item._tag === "UserMessage" ? History.isUserInput(item) : item._tag)),
+        [true, "AssistantMessage", true]
+      )
+      assert.deepStrictEqual(yield* recordsOf(journal, session.sessionId), before)
+      assert.strictEqual((yield* session.snapshot).items.length, 4)
+    })
+  )
+
+  it.effect("J4 without a turn it copies everything, and both go their own ways", () =>
+    Effect.gen(function* () {
+      const { context, session, sessions } = yield* twoTurns
+      const fork = yield* Effect.provideContext(sessions.fork(agent, session.sessionId), context)
+      assert.deepStrictEqual((yield* fork.snapshot).items, (yield* session.snapshot).items)
+      yield* session.submit(Op.userInput("three"))
+      yield* session.awaitIdle
+      assert.strictEqual((yield* fork.snapshot).turnCount, 2)
+      assert.strictEqual(yield* Effect.provideContext(sessions.open(agent, fork.sessionId), context), fork)
+    })
+  )
+
+  it.effect("J4 a fork taken during a turn carries the marker, and the turn of the source goes on", () =>
+    Effect.gen(function* () {
+      const { context, journal, model, sessions } = yield* program((_, index) =>
+        index === 0 ? [...text("so far"), gate("rest"), ...text("the rest")] : [text("fork")]
+      )
+      const session = yield* Effect.provideContext(sessions.create(agent), context)
+      yield* session.submit(Op.userInput("hi"))
+      yield* model.reached("rest")
+      const turnId = (yield* session.snapshot).turnId!
+      for (const until of [undefined, turnId]) {
+        const fork = yield* Effect.provideContext(
+          sessions.fork(agent, session.sessionId, until === undefined ? {} : { until }),
+          context
+        )
+        const end = (yield* recordsOf(journal, fork.sessionId)).findLast(isTerminal)
+        assert.deepStrictEqual(end?._tag === "TurnAborted" && [end.turnId, end.reason], [turnId, "Interrupted"])
+        const marker = (yield* fork.snapshot).items.at(-1)
+        assert.strictEqual(marker?._tag === "UserMessage" && marker.fragment, "turn_aborted")
+        yield* fork.submit(Op.userInput("go on"))
+        yield* fork.awaitIdle
+        assert.strictEqual((yield* fork.snapshot).turnCount, 2)
+      }
+      assert.strictEqual((yield* session.snapshot).status, "running")
+      yield* model.open("rest")
+      yield* session.awaitIdle
+      const ends = (yield* recordsOf(journal, session.sessionId)).filter(isTerminal)
+      assert.deepStrictEqual(
+        ends.map((end) => [end._tag, end._tag === "TurnCompleted" && end.lastMessage]),
+        [["TurnCompleted", "the rest"]]
+      )
+      assert.isFalse((yield* session.snapshot).items.some((item) => item._tag === "UserMessage" && item.fragment))
+    })
+  )
+})

@@ -1,0 +1,180 @@
+import { describe, expectTypeOf, it } from "@effect/vitest"
+import * as Agent from "@spindle/core/Agent"
+import type { Journal } from "@spindle/core/ports/Journal"
+import type { Model } from "@spindle/core/ports/Model"
+import type { Outcome } from "@spindle/core/protocol/Outcome"
+import type {
+  JournalFailed,
+  ModelFailed,
+  SessionBusy,
+  SessionClosed,
+  SessionNotFound
+} from "@spindle/core/protocol/SessionError"
+import { Session } from "@spindle/core/Session"
+import * as RegularTask from "@spindle/core/tasks/RegularTask"
+import * as Task from "@spindle/core/Task"
+import { Turn } from "@spindle/core/Turn"
+import { Context, Effect, Schema, type Scope } from "effect"
+import { Tool, Toolkit } from "effect/ai"
+
+class Clippy extends Context.Service<Clippy, { readonly hint: string }>()("test/Clippy") {}
+class Files extends Context.Service<Files, { readonly read: (path: string) => string }>()("test/Files") {}
+
+type SuccessOf<E> = E extends Effect.Effect<infer A, unknown, unknown> ? A : never
+type FailureOf<E> = E extends Effect.Effect<unknown, infer E2, unknown> ? E2 : never
+type NeedsOf<E> = E extends Effect.Effect<unknown, unknown, infer R> ? R : never
+
+const task = Task.make(
+  "typed",
+  Effect.gen(function* () {
+    const { hint } = yield* Clippy
+    const turn = yield* Turn
+    yield* Effect.addFinalizer(() => Effect.void)
+    if (hint === "") return yield* Effect.fail("nothing to say" as const)
+    return { hint, turn: turn.turnId.length }
+  })
+)
+
+const read = Tool.make("read", {
+  parameters: Schema.Struct({ path: Schema.String }),
+  success: Schema.String,
+  dependencies: [Files, Turn]
+})
+const toolkit = Toolkit.make(read)
+
+/** Compiles for effects that need nothing more. */
+const complete = <A, E>(effect: Effect.Effect<A, E>) => effect
+/** Compiles for effects that need a scope at most. */
+const scoped = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => effect
+
+declare const session: Session["Service"]
+const starting = () => session.start(task)
+const agent = () => Agent.make({ toolkit, approvals: { read: { approval: "allow", concurrency: "parallel" } } })
+
+describe("Task", () => {
+  it("a task carries its result, its failure and its requirements", () => {
+    expectTypeOf(task).toEqualTypeOf<
+      Task.Task<{ hint: string; turn: number }, "nothing to say", Clippy | Turn | Scope.Scope>
+    >()
+  })
+
+  it("the projection of the last message gets the task's own result", () => {
+    Task.make("projected", Effect.succeed({ verdict: "fine" }), {
+      lastMessage: (value) => {
+        expectTypeOf(value).toEqualTypeOf<{ verdict: string }>()
+        return value.verdict
+      }
+    })
+    Task.make("wrong", Effect.succeed(7), {
+      // @ts-expect-error the projection answers a text or nothing
+      lastMessage: (value) => value
+    })
+  })
+
+  it("an abort hook may need what the task needs, and cannot fail", () => {
+    Task.make("hooked", Clippy, {
+      abortHook: (turn, reason) => Effect.andThen(Clippy, (clippy) => turn.say(`${clippy.hint} ${reason}`))
+    })
+    Task.make("failing hook", Effect.void, {
+      // @ts-expect-error an abort hook has no failure
+      abortHook: () => Effect.fail("no")
+    })
+  })
+})
+
+describe("Session.start", () => {
+  it("the outcome is typed, and interruption is a value in it", () => {
+    type Running = SuccessOf<ReturnType<typeof starting>>
+    expectTypeOf<SuccessOf<Running["outcome"]>>().toEqualTypeOf<
+      Outcome<{ hint: string; turn: number }, "nothing to say">
+    >()
+    expectTypeOf<FailureOf<Running["outcome"]>>().toBeNever()
+    expectTypeOf<NeedsOf<Running["outcome"]>>().toBeNever()
+    expectTypeOf<FailureOf<ReturnType<typeof starting>>>().toEqualTypeOf<SessionClosed>()
+  })
+
+  it("Turn and Scope are provided, the rest is asked for", () => {
+    expectTypeOf<NeedsOf<ReturnType<typeof starting>>>().toEqualTypeOf<Clippy>()
+    const own = () =>
+      session.start(
+        Task.make(
+          "own",
+          Effect.andThen(Turn, (turn) => turn.flush)
+        )
+      )
+    expectTypeOf<NeedsOf<ReturnType<typeof own>>>().toBeNever()
+  })
+
+  it("a forgotten layer does not compile", () => {
+    // @ts-expect-error Clippy is missing
+    const missing = () => complete(starting())
+    const provided = () => complete(Effect.provideService(starting(), Clippy, { hint: "hi" }))
+    expectTypeOf(missing).toBeFunction()
+    expectTypeOf(provided).toBeFunction()
+  })
+})
+
+describe("Agent", () => {
+  it("a tool without a policy, and a policy without a tool, do not compile", () => {
+    // @ts-expect-error the policy of read is missing
+    const missing = () => Agent.make({ toolkit, approvals: {} })
+    // @ts-expect-error there are no policies at all
+    const none = () => Agent.make({ toolkit })
+    const invented = () =>
+      Agent.make({
+        toolkit,
+        approvals: {
+          read: { approval: "allow", concurrency: "parallel" },
+          // @ts-expect-error there is no such tool
+          write: { approval: "allow", concurrency: "parallel" }
+        }
+      })
+    expectTypeOf([missing, none, invented]).toBeArray()
+  })
+
+  it("a policy decides by the arguments of its tool", () => {
+    const decided = () =>
+      Agent.make({
+        toolkit,
+        approvals: {
+          read: {
+            approval: (params) => {
+              expectTypeOf(params).toEqualTypeOf<{ readonly path: string }>()
+              return params.path.startsWith("/") ? "ask" : "allow"
+            },
+            concurrency: "parallel"
+          }
+        }
+      })
+    expectTypeOf(decided).toBeFunction()
+  })
+
+  it("the types of its tools are erased: what is left is what their handlers need, without the turn", () => {
+    type Needs<A> = A extends Agent.Agent<infer R> ? R : never
+    type Needed = Needs<ReturnType<typeof agent>>
+    expectTypeOf<Extract<Needed, Turn>>().toBeNever()
+    expectTypeOf<Files>().toExtend<Needed>()
+    expectTypeOf<Tool.HandlersFor<(typeof toolkit)["tools"]>>().toExtend<Needed>()
+    expectTypeOf<ReturnType<typeof agent>>().toEqualTypeOf<Agent.Agent<Needed>>()
+    const plain = () => Agent.make({ instructions: "Answer." })
+    expectTypeOf<Needs<ReturnType<typeof plain>>>().toBeNever()
+    // agents of different tools fit one record
+    const roles = (): { readonly [role: string]: Agent.Agent<Needed> } => ({ worker: agent(), speaker: plain() })
+    expectTypeOf(roles).toBeFunction()
+  })
+
+  it("a session asks for what its agent needs, a model and a journal", () => {
+    const made = () => Session.make(agent())
+    type Needed = NeedsOf<ReturnType<typeof made>>
+    expectTypeOf<Files | Model | Journal | Scope.Scope>().toExtend<Needed>()
+    expectTypeOf<FailureOf<ReturnType<typeof made>>>().toEqualTypeOf<SessionNotFound | SessionBusy | JournalFailed>()
+    // @ts-expect-error tools, model and journal are missing
+    const missing = () => scoped(made())
+    expectTypeOf(missing).toBeFunction()
+  })
+
+  it("its regular task answers a text and fails as the model does", () => {
+    const regular = () => RegularTask.make(Agent.make({ instructions: "Answer." }))
+    expectTypeOf<ReturnType<typeof regular>>().toEqualTypeOf<Task.Task<string | undefined, ModelFailed, Turn | Model>>()
+  })
+})

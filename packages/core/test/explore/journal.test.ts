@@ -1,0 +1,118 @@
+import { describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import { Journal, type JournalWriter } from "@spindle/core/ports/Journal"
+import { IdGenerator, sequential } from "@spindle/core/protocol/Ids"
+import * as Op from "@spindle/core/protocol/Op"
+import { JournalFailed } from "@spindle/core/protocol/SessionError"
+import { isRecord, type Record } from "@spindle/core/protocol/SessionEvent"
+import * as SessionState from "@spindle/core/rules/SessionState"
+import * as Task from "@spindle/core/Task"
+import type * as Interrupts from "@spindle/testing/Interrupts"
+import * as SessionHarness from "@spindle/testing/SessionHarness"
+import { conversation, type Counts, holds } from "./scenario.ts"
+
+/** What a broken journal does with a batch. */
+const faults = {
+  fails: (sessionId: string) =>
+    Effect.fail(new JournalFailed({ sessionId: sessionId as never, operation: "append", cause: "broken" })),
+  dies: () => Effect.die("broken"),
+  hangs: () => Effect.sleep(60_000)
+} satisfies { readonly [name: string]: (sessionId: string) => Effect.Effect<void, JournalFailed> }
+
+/** A conversation whose journal breaks at a step: what was acknowledged is stored, and the session refuses everything else. */
+const breaking = (fault: keyof typeof faults, millis: number): Interrupts.Exploration<string | undefined, unknown> => ({
+  actions: [["break"], ["break", "abort"], ["break", "steer"], ["replace", "break"], ["break", "close"]],
+  maxRuns: 20,
+  seeds: [0, 1],
+  law: (exit) => (exit._tag === "Failure" ? "the program failed" : exit.value),
+  program: (stage) =>
+    Effect.gen(function* () {
+      const counts: Counts = { opened: 0, closed: 0 }
+      let broken = false
+      const scope = yield* Scope.make()
+      const journal = Context.get(yield* Layer.buildWithScope(Journal.layerMemory(), scope), Journal)
+      const append =
+        (writer: JournalWriter, sessionId: string): JournalWriter["append"] =>
+        (records) =>
+          Effect.andThen(
+            millis === 0 ? Effect.void : Effect.sleep(millis),
+            Effect.suspend((): Effect.Effect<void, JournalFailed> =>
+              broken ? faults[fault](sessionId) : writer.append(records)
+            )
+          )
+      const harness = yield* SessionHarness.make({
+        ...conversation(counts),
+        journal: {
+          ...journal,
+          open: (sessionId, mode) =>
+            Effect.map(journal.open(sessionId, mode), (writer) => ({ ...writer, append: append(writer, sessionId) }))
+        }
+      }).pipe(Effect.provideService(Scope.Scope, scope))
+      const { session } = harness
+      const receipts: Array<Op.Receipt> = []
+      const submit = (text: string) =>
+        Effect.map(session.submit(Op.userInput(text)), (receipt) => void receipts.push(receipt))
+      const closing = yield* Effect.cached(Scope.close(scope, Exit.void))
+      yield* stage.arm({
+        break: Effect.sync(() => void (broken = true)),
+        abort: session.abort(),
+        steer: submit("steer"),
+        replace: session.start(Task.make("other", Effect.sleep(2))),
+        close: closing
+      })
+      yield* Effect.ignore(submit("begin"))
+      yield* session.awaitIdle
+      yield* stage.disarm
+      yield* session.awaitIdle
+      const late = broken ? yield* lateReceipt(session) : undefined
+      yield* closing
+      yield* Effect.sleep(200_000)
+      const stored = (yield* journal.load(session.sessionId)).records
+      return late ?? brokenLaw(harness, stored, receipts, counts)
+    }).pipe(Effect.provideService(IdGenerator, sequential("id")))
+})
+
+/** The first submission finds out that the journal is broken; from then on everything is refused. */
+const lateReceipt = (session: SessionHarness.SessionHarness["session"]) =>
+  Effect.gen(function* () {
+    yield* Effect.ignore(session.submit(Op.userInput("late")))
+    const receipt = yield* session.submit(Op.userInput("later"))
+    const started = yield* Effect.exit(session.start(Task.make("late", Effect.void)))
+    return receipt._tag !== "Rejected" || started._tag === "Success" ? "S2 a failed session went on" : undefined
+  })
+
+const brokenLaw = (
+  harness: SessionHarness.SessionHarness,
+  stored: ReadonlyArray<Record>,
+  receipts: ReadonlyArray<Op.Receipt>,
+  counts: Counts
+): string | undefined => {
+  const told = harness.events.filter(isRecord)
+  let state = SessionState.empty
+  for (const record of told) {
+    const violation = SessionState.violation(state, record)
+    if (violation !== undefined) return violation
+    state = SessionState.apply(state, record)
+  }
+  const failed = harness.events.findIndex((event) => event._tag === "SessionFailed")
+  if (failed >= 0 && failed < harness.events.length - 1) return "S2 something was told after the failure"
+  if (JSON.stringify(stored) !== JSON.stringify(told)) return "J5 what was told is not what is stored"
+  const accepted = told.flatMap((record) => (record._tag === "InputAccepted" ? [record.submissionId] : []))
+  const lost = receipts.find(
+    (receipt) => receipt._tag !== "Rejected" && receipt._tag !== "Accepted" && !accepted.includes(receipt.submissionId)
+  )
+  if (lost !== undefined) return `J1 ${lost.submissionId} was acknowledged and is lost`
+  return counts.opened === counts.closed ? undefined : "I4 a finalizer did not run"
+}
+
+describe("a journal that breaks at any step", () => {
+  for (const fault of ["fails", "dies", "hangs"] as const) {
+    for (const millis of [0, 1]) {
+      it(`S2 ends the session when a write of ${millis} ms ${fault}`, () => holds(breaking(fault, millis)))
+    }
+  }
+})

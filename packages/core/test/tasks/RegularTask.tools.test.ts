@@ -1,0 +1,329 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { CallId } from "@spindle/core/protocol/Ids"
+import type { Item } from "@spindle/core/protocol/Item"
+import { Turn } from "@spindle/core/Turn"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import * as SessionHarness from "@spindle/testing/SessionHarness"
+import { Deferred, Effect, Fiber, Schema } from "effect"
+import { TestClock } from "effect/testing"
+
+const { call, gate, invalidCall, text } = ScriptedModel
+
+/** Tools that tell when they start and end when they are told to. */
+const stage = () => {
+  const log: Array<string> = []
+  const started = new Map<string, Deferred.Deferred<void>>()
+  const ended = new Map<string, Deferred.Deferred<void>>()
+  const at = (map: typeof started, name: string) => {
+    const found = map.get(name) ?? Deferred.makeUnsafe<void>()
+    map.set(name, found)
+    return found
+  }
+  const tool = (concurrency: "parallel" | "exclusive"): SessionHarness.TestTool => ({
+    policy: { concurrency },
+    run: (_, callId) =>
+      Effect.gen(function* () {
+        log.push(`+${callId}`)
+        yield* Deferred.succeed(at(started, callId), undefined)
+        yield* Deferred.await(at(ended, callId))
+        log.push(`-${callId}`)
+        return `result of ${callId}`
+      })
+  })
+  return {
+    log,
+    tools: { side: tool("parallel"), alone: tool("exclusive") },
+    started: (name: string) => Deferred.await(at(started, name)),
+    end: (name: string) => Deferred.succeed(at(ended, name), undefined)
+  }
+}
+
+/** Lets everything run that can. */
+const settle = TestClock.adjust("1 second")
+
+const results = (items: ReadonlyArray<Item> | undefined) =>
+  (items ?? []).flatMap((item) => (item._tag === "ToolResult" ? [[item.callId, item.status, item.output]] : []))
+
+describe("running tools", () => {
+  it.effect("a tool starts before the response that calls it is complete, and its result waits for that end", () =>
+    Effect.gen(function* () {
+      const { end, log, started, tools } = stage()
+      const harness = yield* SessionHarness.make({
+        script: [[call("side", {}, "a"), gate("rest"), ...text("calling")], [text("done")]],
+        tools
+      })
+      const turn = yield* Effect.forkChild(harness.run("hi"))
+      yield* harness.model.reached("rest")
+      yield* started("a")
+      yield* end("a")
+      yield* settle
+      assert.deepStrictEqual(log, ["+a", "-a"])
+      assert.isFalse(harness.records().some((one) => one._tag === "ItemRecorded" && one.item._tag === "ToolResult"))
+      yield* harness.model.open("rest")
+      yield* Fiber.join(turn)
+      assert.deepStrictEqual(
+        harness.requests[1]?.items.map((item) => item._tag),
+        ["UserMessage", "ToolCall", "AssistantMessage", "ToolResult"]
+      )
+    })
+  )
+
+  it.effect("parallel tools run side by side, and I6 their results stand in the order of the calls", () =>
+    Effect.gen(function* () {
+      const { end, log, started, tools } = stage()
+      const harness = yield* SessionHarness.make({
+        script: [[call("side", {}, "a"), call("side", {}, "b"), call("side", {}, "c")], [text("done")]],
+        tools
+      })
+      const turn = yield* Effect.forkChild(harness.run("hi"))
+      for (const name of ["a", "b", "c"]) yield* started(name)
+      for (const name of ["c", "b", "a"]) {
+        assert.deepStrictEqual(results((yield* harness.session.snapshot).items), [])
+        yield* end(name)
+        yield* settle
+      }
+      yield* Fiber.join(turn)
+      assert.deepStrictEqual(log, ["+a", "+b", "+c", "-c", "-b", "-a"])
+      assert.deepStrictEqual(results(harness.requests[1]?.items), [
+        ["a", "completed", "result of a"],
+        ["b", "completed", "result of b"],
+        ["c", "completed", "result of c"]
+      ])
+    })
+  )
+
+  it.effect("an exclusive tool waits for all before it and holds up all behind it, first come, first served", () =>
+    Effect.gen(function* () {
+      const { end, log, started, tools } = stage()
+      const names = ["p1", "p2", "x1", "p3", "x2", "p4"]
+      const harness = yield* SessionHarness.make({
+        script: [names.map((name) => call(name.startsWith("x") ? "alone" : "side", {}, name)), [text("done")]],
+        tools
+      })
+      const turn = yield* Effect.forkChild(harness.run("hi"))
+      const step = Effect.fnUntraced(function* (name: string, running: ReadonlyArray<string>) {
+        yield* started(name)
+        yield* end(name)
+        yield* settle
+        const open = log.flatMap((line) => (line.startsWith("+") && !log.includes(`-${line.slice(1)}`) ? [line] : []))
+        assert.deepStrictEqual(
+          open,
+          running.map((one) => `+${one}`),
+          `after ${name}`
+        )
+      })
+      yield* step("p2", ["p1"])
+      yield* step("p1", ["x1"])
+      yield* step("x1", ["p3"])
+      yield* step("p3", ["x2"])
+      yield* step("x2", ["p4"])
+      yield* step("p4", [])
+      yield* Fiber.join(turn)
+      assert.deepStrictEqual(
+        log.filter((line) => line.startsWith("+")),
+        names.map((name) => `+${name}`)
+      )
+    })
+  )
+
+  it.effect("no more tools run at once than the configuration allows", () =>
+    Effect.gen(function* () {
+      const { end, log, started, tools } = stage()
+      const harness = yield* SessionHarness.make({
+        script: [["a", "b", "c"].map((name) => call("side", {}, name)), [text("done")]],
+        tools,
+        config: { toolConcurrency: 2 }
+      })
+      const turn = yield* Effect.forkChild(harness.run("hi"))
+      yield* Effect.andThen(started("a"), started("b"))
+      yield* settle
+      assert.deepStrictEqual(log, ["+a", "+b"])
+      yield* end("b")
+      yield* started("c")
+      yield* Effect.andThen(end("a"), end("c"))
+      yield* Fiber.join(turn)
+    })
+  )
+
+  it.effect("I6 a call id that is still open is told apart, and one that comes again later is kept", () =>
+    Effect.gen(function* () {
+      const seen: Array<string> = []
+      const harness = yield* SessionHarness.make({
+        script: [
+          [call("work", { n: 1 }, "same"), call("work", { n: 2 }, "same"), call("work", { n: 3 }, "same")],
+          [call("work", { n: 4 }, "same")],
+          [text("done")]
+        ],
+        tools: { work: { run: ({ n }, callId) => Effect.sync(() => (seen.push(`${callId} ${n}`), n)) } }
+      })
+      const end = yield* harness.run("hi")
+      assert.strictEqual(end._tag, "TurnCompleted")
+      assert.deepStrictEqual(seen, ["same 1", "same#2 2", "same#3 3", "same 4"])
+      assert.deepStrictEqual(results(harness.requests[2]?.items), [
+        ["same", "completed", 1],
+        ["same#2", "completed", 2],
+        ["same#3", "completed", 3],
+        ["same", "completed", 4]
+      ])
+    })
+  )
+
+  it.effect("tells output of a call as it comes, with its offsets, and arguments go to the handler decoded", () =>
+    Effect.gen(function* () {
+      const seen: Array<unknown> = []
+      const harness = yield* SessionHarness.make({
+        script: [[call("work", { when: "2024-06-14T00:00:00.000Z" }, "a")], [text("done")]],
+        tools: {
+          work: {
+            parameters: { when: Schema.DateFromString },
+            run: ({ when }, callId) =>
+              Effect.gen(function* () {
+                seen.push(when)
+                const turn = yield* Turn
+                yield* turn.output(callId as CallId, "half ")
+                yield* turn.output(callId as CallId, "whole")
+              })
+          }
+        }
+      })
+      yield* harness.run("hi")
+      assert.deepStrictEqual(seen, [new Date("2024-06-14T00:00:00.000Z")])
+      assert.deepStrictEqual(
+        harness.events.flatMap((event) => (event._tag === "ToolOutput" ? [[event.offset, event.text]] : [])),
+        [
+          [0, "half "],
+          [5, "whole"]
+        ]
+      )
+      // a handler that answers nothing has a result all the same
+      assert.deepStrictEqual(results(harness.requests[1]?.items), [["a", "completed", undefined]])
+    })
+  )
+})
+
+describe("calls that cannot run", () => {
+  const tools: { readonly [name: string]: SessionHarness.TestTool } = {
+    typed: { parameters: { count: Schema.Int }, run: () => Effect.succeed("ran") }
+  }
+
+  it.effect("an invented tool, bad JSON and wrong arguments become results, and the turn goes on", () =>
+    Effect.gen(function* () {
+      let ran = 0
+      const harness = yield* SessionHarness.make({
+        script: [
+          [
+            call("invented", {}, "a"),
+            invalidCall("typed", '{"count": ', "b"),
+            call("typed", { count: "seven" }, "c"),
+            call("typed", { count: 7 }, "d")
+          ],
+          [text("sorry")]
+        ],
+        tools: { typed: { ...tools["typed"]!, run: () => Effect.sync(() => `ran ${++ran}`) } }
+      })
+      const end = yield* harness.run("hi")
+      assert.strictEqual(end._tag === "TurnCompleted" && end.lastMessage, "sorry")
+      const [a, b, c, d] = results(harness.requests[1]?.items)
+      assert.deepStrictEqual(a, ["a", "failed", "unsupported call: there is no tool invented"])
+      assert.deepStrictEqual(b, ["b", "failed", "the arguments of typed are not JSON"])
+      assert.deepStrictEqual(c?.slice(0, 2), ["c", "failed"])
+      assert.match(String(c?.[2]), /^invalid arguments for typed: .*count/s)
+      assert.deepStrictEqual(d, ["d", "completed", "ran 1"])
+      const invalid = harness.requests[1]?.items.find((item) => item._tag === "ToolCall" && item.callId === "b")
+      assert.strictEqual(invalid?._tag === "ToolCall" && invalid.invalid, '{"count": ')
+    })
+  )
+
+  it.effect("a typed failure of a tool is told to the model, with its fields or its message", () =>
+    Effect.gen(function* () {
+      const harness = yield* SessionHarness.make({
+        script: [[call("fields", {}, "a"), call("error", {}, "b"), call("plain", {}, "c")], [text("sorry")]],
+        tools: {
+          fields: { run: () => Effect.fail({ code: 7, why: "no such file" }) },
+          error: { run: () => Effect.fail(new Error("it broke")) },
+          plain: { run: () => Effect.fail("just a text") }
+        }
+      })
+      const end = yield* harness.run("hi")
+      assert.strictEqual(end._tag, "TurnCompleted")
+      assert.deepStrictEqual(results(harness.requests[1]?.items), [
+        ["a", "failed", { code: 7, why: "no such file" }],
+        ["b", "failed", "it broke"],
+        ["c", "failed", "just a text"]
+      ])
+    })
+  )
+
+  it.effect("S5 a defect of a tool fails the turn, ends its siblings, and leaves the session usable", () =>
+    Effect.gen(function* () {
+      let interrupted = false
+      const sibling = yield* Deferred.make<void>()
+      const harness = yield* SessionHarness.make({
+        script: [[call("slow", {}, "a"), call("broken", {}, "b")], [text("hello")]],
+        tools: {
+          slow: {
+            run: () =>
+              Effect.andThen(Deferred.succeed(sibling, undefined), Effect.never).pipe(
+                Effect.onInterrupt(() => Effect.sync(() => void (interrupted = true)))
+              )
+          },
+          broken: { run: () => Effect.andThen(Deferred.await(sibling), Effect.die(new TypeError("a bug"))) }
+        }
+      })
+      yield* harness.submit("hi")
+      yield* Deferred.await(sibling)
+      yield* settle
+      const last = harness.records().at(-1)
+      assert.deepStrictEqual(last?._tag === "TurnFailed" && last.error, { tag: "TypeError", message: "a bug" })
+      assert.isTrue(interrupted)
+      const { items } = yield* harness.session.snapshot
+      assert.deepStrictEqual(
+        results(items).map(([callId, status]) => [callId, status]),
+        [
+          ["a", "failed"],
+          ["b", "failed"]
+        ]
+      )
+      assert.strictEqual((yield* harness.run("again"))._tag, "TurnCompleted")
+    })
+  )
+
+  it.effect("a tool that the policy or a hook forbids is denied with the reason, and does not run", () =>
+    Effect.gen(function* () {
+      let ran = 0
+      const run = () => Effect.sync(() => ++ran)
+      const harness = yield* SessionHarness.make({
+        script: [[call("forbidden", {}, "a"), call("hooked", {}, "b"), call("by", { n: 1 }, "c")], [text("sorry")]],
+        tools: {
+          forbidden: { run, policy: { approval: "deny" } },
+          hooked: { run },
+          by: { run, policy: { approval: (params: unknown) => ((params as { n: number }).n === 1 ? "deny" : "allow") } }
+        },
+        hooks: {
+          preToolUse: (_, tool) =>
+            Effect.succeed(tool === "hooked" ? { deny: true, reason: "not on Sundays" } : { deny: false })
+        }
+      })
+      yield* harness.run("hi")
+      assert.strictEqual(ran, 0)
+      assert.deepStrictEqual(results(harness.requests[1]?.items), [
+        ["a", "denied", "denied: the policy forbids forbidden"],
+        ["b", "denied", "denied: not on Sundays"],
+        ["c", "denied", "denied: the policy forbids by"]
+      ])
+    })
+  )
+
+  it.effect("the hook after a tool gets its output as the model does", () =>
+    Effect.gen(function* () {
+      const seen: Array<unknown> = []
+      const harness = yield* SessionHarness.make({
+        script: [[call("good", {}, "a")], [text("done")]],
+        tools: { good: { run: () => Effect.succeed({ ok: 1 }) } },
+        hooks: { postToolUse: (_, tool, output) => Effect.sync(() => void seen.push([tool, output])) }
+      })
+      yield* harness.run("hi")
+      assert.deepStrictEqual(seen, [["good", { ok: 1 }]])
+    })
+  )
+})

@@ -1,0 +1,108 @@
+import { assert, describe, it } from "@effect/vitest"
+import type * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Queue from "effect/Queue"
+import * as Interrupts from "@spindle/testing/Interrupts"
+
+/** A worker that takes messages and notes them; what it did not take must still be in the queue. */
+const worker = (
+  loop: (queue: Queue.Queue<number, Cause.Done>, seen: Array<number>) => Effect.Effect<unknown, Cause.Done>
+): Interrupts.Exploration<ReadonlyArray<number>, unknown> => ({
+  actions: [["interrupt"]],
+  law: (exit) =>
+    exit._tag === "Success" && exit.value.join() === "1,2,3" ? undefined : `lost a message: ${JSON.stringify(exit)}`,
+  program: (stage) =>
+    Effect.gen(function* () {
+      const queue = yield* Queue.bounded<number, Cause.Done>(8)
+      const seen: Array<number> = []
+      const running = yield* Effect.forkChild(Effect.ignore(Effect.forever(loop(queue, seen))))
+      yield* stage.arm({ interrupt: Fiber.interrupt(running) })
+      for (const message of [1, 2, 3]) yield* Queue.offer(queue, message)
+      yield* Effect.sleep(10)
+      yield* stage.disarm
+      yield* Queue.end(queue)
+      yield* Fiber.interrupt(running)
+      return [...seen, ...(yield* Queue.collect(queue))]
+    })
+})
+
+const naive = worker((queue, seen) =>
+  Effect.flatMap(Queue.take(queue), (message) =>
+    Effect.andThen(
+      Effect.sleep(1),
+      Effect.sync(() => seen.push(message))
+    )
+  )
+)
+
+const handedOver = worker((queue, seen) =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.andThen(restore(Queue.peek(queue)), Queue.take(queue)), (message) =>
+      Effect.andThen(
+        Effect.sleep(1),
+        Effect.sync(() => seen.push(message))
+      )
+    )
+  )
+)
+
+const ends = (program: Interrupts.Exploration<unknown, unknown>["program"]): Interrupts.Report =>
+  Interrupts.explore({ program, law: () => undefined, actions: [], maxSteps: 1_000 })
+
+describe("explore", () => {
+  it("finds the message that a worker loses between taking and noting", () => {
+    const report = Interrupts.explore(naive)
+    const [first] = report.violations
+    assert.match(first!.law, /lost a message/)
+    assert.match(Interrupts.replay(naive, first!.decisions)!, /lost a message/)
+    assert.match(
+      Interrupts.format(report),
+      /Interrupts\.replay\(exploration, \{"mode":"(before|during)","at":\[\["interrupt",\d+\]\]/
+    )
+  })
+
+  it("finds nothing when taking and noting are one step", () => {
+    const report = Interrupts.explore({ ...handedOver, seeds: [0, 1, 2, 3] })
+    assert.deepStrictEqual(report.violations, [])
+    assert.isAbove(report.points, 4 * report.steps)
+  })
+
+  it("names a deadlock, a livelock and a leaked fiber", () => {
+    const deadlock = ends(() => Effect.never)
+    assert.match(deadlock.violations[0]!.law, /^deadlock/)
+    const livelock = ends(() => Effect.forever(Effect.yieldNow))
+    assert.match(livelock.violations[0]!.law, /^livelock/)
+    const leak = ends(() => Effect.asVoid(Effect.forkDetach(Effect.never)))
+    assert.match(leak.violations[0]!.law, /^leaked fibers: 1/)
+  })
+
+  it("names a program that does not repeat itself", () => {
+    let runs = 0
+    const report = ends(() => Effect.forEach(Array.from({ length: ++runs }), () => Effect.yieldNow))
+    assert.match(report.violations[0]!.law, /^not deterministic/)
+  })
+
+  it("runs two actions at every pair of steps, the second also inside the first", () => {
+    const pairs: Array<string> = []
+    const report = Interrupts.explore({
+      actions: [["first", "second"]],
+      modes: ["before"],
+      law: () => undefined,
+      program: (stage) =>
+        Effect.gen(function* () {
+          const seen: Array<string> = []
+          yield* stage.arm({
+            first: Effect.sync(() => seen.push("first")),
+            second: Effect.sync(() => seen.push("second"))
+          })
+          for (let step = 0; step < 3; step++) yield* Effect.yieldNow
+          yield* stage.disarm
+          if (seen.length === 2) pairs.push(seen.join())
+        })
+    })
+    assert.isAbove(report.points, 10)
+    assert.strictEqual(pairs.length, report.points)
+    assert.deepStrictEqual(new Set(pairs), new Set(["first,second", "second,first"]))
+  })
+})
