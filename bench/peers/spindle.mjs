@@ -73,7 +73,7 @@ export async function load({ lm, store, file }) {
     hang: () => Effect.scoped(Effect.andThen(Effect.acquireRelease(Effect.sync(hangOpen), (t) => Effect.sync(() => hangClose(t))), Effect.never)),
     deaf: () => Effect.promise(deaf)
   })
-  const journal = store ? await onDisk(Layer, file) : Journal.layerMemory({ retainCount: 64, retainClosed: false })
+  const journal = store ? await onDisk(Layer, file) : Journal.layerMemory({ retainCount: 16, retainClosed: false })
   const layer = Layer.mergeAll(model, handlers, journal)
   const runtime = ManagedRuntime.make(layer)
   const scope = Scope.makeUnsafe()

@@ -172,7 +172,7 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
     kernel: kernel.value,
     subscribers: kernel.subscribers,
     writer,
-    submissions: Submissions.make(kernel.value, regular)
+    submissions: new Submissions.Submissions(kernel.value, regular)
   })
 })
 
@@ -213,8 +213,8 @@ const makeKernel = Effect.fnUntraced(function* ({
     newId,
     recorder,
     supervisor,
-    requests: new Map(),
-    processes: new Map(),
+    requests: undefined,
+    processes: undefined,
     ledger: undefined,
     greeted: false,
     source,
@@ -234,7 +234,7 @@ const close = (kernel: Kernel, subscribers: Subscribers): Effect.Effect<void> =>
     if (kernel.supervisor.state()._tag !== "Idle") {
       yield* Effect.timeoutOption(kernel.supervisor.awaitIdle, Turns.closeLimit(kernel))
     }
-    if (kernel.processes.size > 0) {
+    if (Processes.owned(kernel).length > 0) {
       yield* Effect.timeoutOption(kernel.supervisor.outlive(Processes.endAll(kernel)), kernel.config.processDeadline)
     }
     // nothing is recorded behind the last wait: a straggler that ends now would write to a journal that is let go of
@@ -268,7 +268,7 @@ const service = ({
     submit,
     start: (task, input = []) =>
       Effect.contextWith((services: Context.Context<Exclude<TaskServices<typeof task>, Turn | Scope.Scope>>) =>
-        Turns.replace(kernel, () => Turns.start(kernel, task, services, { input }, submissions.freed))
+        Turns.replace(kernel, () => Turns.start(kernel, task, services, { input }, (outcome) => submissions.freed(outcome)))
       ),
     steer: (input, expectedTurnId) => submit({ _tag: "UserInput", input, expectedTurnId }),
     abort: (reason = "Interrupted") => Effect.sync(() => supervisor.abort(reason)),
@@ -284,7 +284,7 @@ const service = ({
       usage: recorder.state.usage,
       turnCount: recorder.state.turnCount
     })),
-    processes: Effect.sync(() => Array.from(kernel.processes.values(), ({ name, processId }) => ({ processId, name })))
+    processes: Effect.sync(() => Processes.owned(kernel).map(({ name, processId }) => ({ processId, name })))
   }
 }
 

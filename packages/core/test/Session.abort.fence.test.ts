@@ -369,6 +369,32 @@ describe("a straggler", () => {
     })
   )
 
+  it.effect("I3 its open question is cancelled as aborted before the terminal event", () =>
+    Effect.gen(function* () {
+      const h = yield* SessionHarness.make()
+      const deaf = Task.make(
+        "deaf",
+        Effect.uninterruptible(
+          Effect.gen(function* () {
+            const turn = yield* Turn
+            yield* turn.ask({ kind: "question", payload: "well?" })
+            return yield* Effect.never
+          })
+        )
+      )
+      yield* h.session.start(deaf)
+      yield* h.awaitEvent(SessionHarness.tagged("RequestOpened"))
+      yield* h.session.abort()
+      yield* TestClock.adjust("100 millis")
+      yield* h.session.awaitIdle
+      assert.deepStrictEqual(h.events.find((event) => event._tag === "RequestSettled")?.decision, {
+        _tag: "Cancelled",
+        by: "abort"
+      })
+      assertTurns(h.events)
+    })
+  )
+
   it.effect("I3 an abort hook works on a turn of its own until its limit, and is fenced then", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make()

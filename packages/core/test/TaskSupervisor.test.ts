@@ -429,15 +429,19 @@ describe("clean-ups", () => {
       start(
         "job",
         Effect.onInterrupt(Effect.never, () =>
-          Effect.sync(() => {
-            cleanup(slots[0]!, "in time", (why) =>
-              Effect.delay(
-                Effect.sync(() => void seen.push(why)),
-                "50 millis"
+          // later than the clean-ups that were there at the abort
+          Effect.delay(
+            Effect.sync(() => {
+              cleanup(slots[0]!, "in time", (why) =>
+                Effect.delay(
+                  Effect.sync(() => void seen.push(why)),
+                  "50 millis"
+                )
               )
-            )
-            cleanup(slots[0]!, "late", () => Effect.never)
-          })
+              cleanup(slots[0]!, "late", () => Effect.never)
+            }),
+            "10 millis"
+          )
         )
       )
       supervisor.abort("Deadline")

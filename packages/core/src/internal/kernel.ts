@@ -35,10 +35,10 @@ export interface Kernel {
   readonly newId: () => string
   readonly recorder: Recorder
   readonly supervisor: TaskSupervisor
-  /** Requests that wait, by id; each settles once. Changed by `requests`. */
-  readonly requests: Map<RequestId, (decision: Answer) => void>
-  /** Changed by `processes`. */
-  readonly processes: Map<ProcessId, OwnedProcess>
+  /** Requests that wait, by id; each settles once. Made when there is one, so that an idle session is small. Changed by `requests`. */
+  requests: Map<RequestId, (decision: Answer) => void> | undefined
+  /** Made when there is one. Changed by `processes`. */
+  processes: Map<ProcessId, OwnedProcess> | undefined
   /** The ledger of the turn in the slot. Changed by `turns`. */
   ledger: Ledger | undefined
   /** Whether the hooks of the session's start have run. Changed by `takeInput`. */

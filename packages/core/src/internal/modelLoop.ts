@@ -12,8 +12,17 @@ import { millis } from "./kernel.ts"
 import * as ToolCalls from "./toolCalls.ts"
 
 /** The regular task of an agent; see `RegularTask.make`. */
-export const task = <R>(agent: Agent<R>): Task.Task<string | undefined, ModelFailed, R | Turn | Model> =>
-  Task.make("regular", run(agent), { spanName: "session_task.turn", steerable: true })
+export const task = <R>(agent: Agent<R>): Task.Task<string | undefined, ModelFailed, R | Turn | Model> => {
+  let made = tasks.get(agent)
+  if (made === undefined) {
+    made = Task.make("regular", run(agent), { spanName: "session_task.turn", steerable: true })
+    tasks.set(agent, made)
+  }
+  return made
+}
+
+// a task is a value without state: one serves all sessions of its agent
+const tasks = new WeakMap<Agent<any>, Task.Task<string | undefined, ModelFailed, Turn | Model>>()
 
 /** Runs the loop; answers the last text of the model. */
 const run = <R>(agent: Agent<R>) =>

@@ -5,7 +5,7 @@ import { Processes } from "../ports/Processes.ts"
 import type { ProcessId } from "../protocol/Ids.ts"
 import type { AbortReason } from "../protocol/Outcome.ts"
 import type { TurnProcessSpec } from "../Turn.ts"
-import { type Kernel, millis } from "./kernel.ts"
+import { type Kernel, millis, type OwnedProcess } from "./kernel.ts"
 import type { Ledger } from "./ledger.ts"
 
 /** Starts a process that belongs to a turn. */
@@ -40,6 +40,7 @@ export const start = (
       )
       const started = restore(Effect.andThen(flush, begin))
       const process = yield* Effect.onError(started, () => Effect.sync(() => ended({ exitCode: null })))
+      kernel.processes ??= new Map()
       kernel.processes.set(processId, {
         processId,
         turnId,
@@ -47,7 +48,7 @@ export const start = (
         keep,
         end: Effect.andThen(
           processes.end(processId, millis(kernel.config.processGrace)),
-          Effect.sync(() => void kernel.processes.delete(processId))
+          Effect.sync(() => void kernel.processes?.delete(processId))
         )
       })
       yield* Effect.sync(() => {
@@ -66,7 +67,7 @@ const isKept = (kernel: Kernel, keep: boolean, reason: AbortReason | undefined):
 }
 
 const cleanupOf = (kernel: Kernel, processId: ProcessId) => {
-  const owned = kernel.processes.get(processId)!
+  const owned = kernel.processes!.get(processId)!
   return {
     kind: "process" as const,
     name: owned.name,
@@ -74,10 +75,13 @@ const cleanupOf = (kernel: Kernel, processId: ProcessId) => {
   }
 }
 
+/** The processes of a session that are not known to have ended. */
+export const owned = (kernel: Kernel): ReadonlyArray<OwnedProcess> => [...(kernel.processes?.values() ?? [])]
+
 /** Ends what is left of the processes of a turn that has ended by itself, all together; answers when they are gone. */
 export const endOfTurn = (kernel: Kernel, ledger: Ledger): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const left = [...kernel.processes.values()].filter((one) => one.turnId === ledger.origin.turnId && !one.keep)
+    const left = owned(kernel).filter((one) => one.turnId === ledger.origin.turnId && !one.keep)
     return left.length === 0
       ? Effect.void
       : Effect.forEach(left, (one) => one.end, { concurrency: "unbounded", discard: true })
@@ -85,6 +89,4 @@ export const endOfTurn = (kernel: Kernel, ledger: Ledger): Effect.Effect<void> =
 
 /** Ends every process of the session, all together. */
 export const endAll = (kernel: Kernel): Effect.Effect<void> =>
-  Effect.suspend(() =>
-    Effect.forEach([...kernel.processes.values()], (one) => one.end, { concurrency: "unbounded", discard: true })
-  )
+  Effect.suspend(() => Effect.forEach(owned(kernel), (one) => one.end, { concurrency: "unbounded", discard: true }))

@@ -55,7 +55,7 @@ const open = (kernel: Kernel, ledger: Ledger, { callId, kind, payload, tool }: Q
   const path = [kernel.sessionId]
   const answered = Deferred.makeUnsafe<Answer>()
   const settle = (decision: Answer): void => {
-    if (!kernel.requests.delete(requestId)) return
+    if (kernel.requests?.delete(requestId) !== true) return
     kernel.recorder.append({ _tag: "RequestSettled", turnId, requestId, decision })
     // before the waiter goes on: it and its siblings then find a turn that is closing, and for what reason
     // (whoever was just told may have ended this turn already: the abort must not reach the next one)
@@ -63,6 +63,7 @@ const open = (kernel: Kernel, ledger: Ledger, { callId, kind, payload, tool }: Q
     Deferred.doneUnsafe(answered, Effect.succeed(decision))
   }
   // registered before it is announced (A1)
+  kernel.requests ??= new Map()
   kernel.requests.set(requestId, settle)
   kernel.recorder.append({
     _tag: "RequestOpened",
@@ -96,5 +97,5 @@ const decided = (kernel: Kernel, question: Question, decision: Effect.Effect<Dec
 
 /** Settles every request that a turn leaves behind. Its waiters are told that they were cancelled, which is no refusal (A2). */
 export const cancelAll = (kernel: Kernel, by: "abort" | "end"): void => {
-  for (const settle of kernel.requests.values()) settle({ _tag: "Cancelled", by })
+  for (const settle of kernel.requests?.values() ?? []) settle({ _tag: "Cancelled", by })
 }

@@ -19,54 +19,53 @@ export interface Regular {
 }
 
 /** The part of a session that takes submissions. */
-export interface Submissions {
-  readonly submit: (
-    op: Op,
-    submissionId: SubmissionId,
-    trace: TraceContext | undefined
-  ) => Effect.Effect<Receipt, JournalFailed>
-  /** What a turn calls when the slot is free again: after a completed turn the queue goes on (P2). */
-  readonly freed: (outcome: Outcome<unknown, unknown>) => void
-}
-
-/** Makes the part of a session that takes submissions. */
-export const make = (kernel: Kernel, regular: Regular): Submissions => {
+export class Submissions {
+  private readonly kernel: Kernel
+  private readonly regular: Regular
   /** Traces of input that waits; they are not part of the input itself, and a resumed session has none. */
-  let traces: Map<SubmissionId, TraceContext> | undefined
-
-  const startHead = (): TurnId | undefined => {
-    if (kernel.closed || kernel.replacing > 0 || kernel.recorder.failure !== undefined) return undefined
-    const head = Inbox.queued(kernel.recorder.state.inbox)[0]
-    if (head === undefined) return undefined
-    const trace = traces?.get(head.submissionId)
-    const begin = { input: head.input, submissionId: head.submissionId, trace }
-    const running = Turns.start(kernel, regular.task, regular.services, begin, freed)
-    if (running !== undefined) traces?.delete(head.submissionId)
-    return running?.turnId
+  private traces: Map<SubmissionId, TraceContext> | undefined
+  constructor(kernel: Kernel, regular: Regular) {
+    this.kernel = kernel
+    this.regular = regular
   }
 
-  const freed = (outcome: Outcome<unknown, unknown>): void => {
-    const { unnamed } = kernel
-    kernel.unnamed = false
-    if ((outcome._tag !== "Completed" && !unnamed) || kernel.recorder.state.inbox.length === 0) return
-    // in a step of its own, so that a long queue of short turns does not grow the stack
-    kernel.next = Effect.runForkWith(kernel.context)(
-      Effect.andThen(
-        Effect.yieldNow,
-        Effect.sync(() => {
-          kernel.next = undefined
-          startHead()
-        })
-      )
+  /** Takes one operation. From its append on it is not interruptible: its receipt says what is in the journal. */
+  submit(op: Op, submissionId: SubmissionId, trace: TraceContext | undefined): Effect.Effect<Receipt, JournalFailed> {
+    return Effect.uninterruptible(
+      Effect.suspend((): Effect.Effect<Receipt, JournalFailed> => {
+        const receipt = this.step(op, submissionId, trace)
+        return receipt._tag === "Rejected" ? Effect.succeed(receipt) : Effect.as(this.kernel.recorder.barrier, receipt)
+      })
     )
   }
 
-  const accept = (
+  /** What an operation leads to, in one step; its receipt is given out when it is durable. */
+  private step(op: Op, submissionId: SubmissionId, trace: TraceContext | undefined): Receipt {
+    const { kernel } = this
+    if (kernel.closed || kernel.recorder.failure !== undefined) return rejected(submissionId, { _tag: "SessionClosed" })
+    switch (op._tag) {
+      case "Interrupt":
+        kernel.supervisor.abort("Interrupted")
+        return { _tag: "Accepted", submissionId }
+      case "Answer": {
+        const settle = kernel.requests?.get(op.requestId)
+        if (settle === undefined) return rejected(submissionId, { _tag: "UnknownRequest", requestId: op.requestId })
+        settle(op.decision)
+        return { _tag: "Accepted", submissionId }
+      }
+      case "UserInput": {
+        const refusal = refusalOf(kernel, op)
+        return refusal === undefined ? this.accept(op, submissionId, trace) : rejected(submissionId, refusal)
+      }
+    }
+  }
+
+  private accept(
     op: Extract<Op, { readonly _tag: "UserInput" }>,
     submissionId: SubmissionId,
     trace: TraceContext | undefined
-  ): Receipt => {
-    const { ledger, recorder, supervisor } = kernel
+  ): Receipt {
+    const { ledger, recorder, supervisor } = this.kernel
     const running = supervisor.state()._tag === "Running" ? ledger : undefined
     const delivery = op.delivery ?? "steer"
     const steered = delivery === "steer" && running?.gateOpen === true ? running : undefined
@@ -78,50 +77,51 @@ export const make = (kernel: Kernel, regular: Regular): Submissions => {
       ...(steered === undefined ? {} : { turnId: steered.origin.turnId })
     })
     if (steered !== undefined) return { _tag: "Steered", submissionId, turnId: steered.origin.turnId }
-    if (trace !== undefined) (traces ??= new Map()).set(submissionId, trace)
+    if (trace !== undefined) {
+      this.traces ??= new Map()
+      this.traces.set(submissionId, trace)
+    }
     // what the running turn was started with may not be carried yet; it does not wait for a turn of its own any more
     const startedWith = recorder.state.turn?.startedWith
     const queue = Inbox.queued(recorder.state.inbox).filter((entry) => entry.submissionId !== startedWith)
-    const turnId = startHead()
+    const turnId = this.startHead()
     // whoever was told how the turn ended submits the next input: it starts, although the slot is not free yet
     if (turnId === undefined && recorder.state.turn === undefined && supervisor.state()._tag !== "Idle") {
-      kernel.unnamed = true
+      this.kernel.unnamed = true
     }
     return turnId !== undefined && queue[0]?.submissionId === submissionId
       ? { _tag: "Started", submissionId, turnId }
       : { _tag: "Queued", submissionId, position: queue.length - (turnId === undefined ? 1 : 2) }
   }
 
-  /** What an operation leads to, in one step; its receipt is given out when it is durable. */
-  const step = (op: Op, submissionId: SubmissionId, trace: TraceContext | undefined): Receipt => {
-    if (kernel.closed || kernel.recorder.failure !== undefined) return rejected(submissionId, { _tag: "SessionClosed" })
-    switch (op._tag) {
-      case "Interrupt":
-        kernel.supervisor.abort("Interrupted")
-        return { _tag: "Accepted", submissionId }
-      case "Answer": {
-        const settle = kernel.requests.get(op.requestId)
-        if (settle === undefined) return rejected(submissionId, { _tag: "UnknownRequest", requestId: op.requestId })
-        settle(op.decision)
-        return { _tag: "Accepted", submissionId }
-      }
-      case "UserInput": {
-        const refusal = refusalOf(kernel, op)
-        return refusal === undefined ? accept(op, submissionId, trace) : rejected(submissionId, refusal)
-      }
-    }
+  private startHead(): TurnId | undefined {
+    const { kernel, regular } = this
+    if (kernel.closed || kernel.replacing > 0 || kernel.recorder.failure !== undefined) return undefined
+    const head = Inbox.queued(kernel.recorder.state.inbox)[0]
+    if (head === undefined) return undefined
+    const trace = this.traces?.get(head.submissionId)
+    const begin = { input: head.input, submissionId: head.submissionId, trace }
+    const running = Turns.start(kernel, regular.task, regular.services, begin, (outcome) => this.freed(outcome))
+    if (running !== undefined) this.traces?.delete(head.submissionId)
+    return running?.turnId
   }
 
-  return {
-    // from its append on a submission is not interruptible: its receipt says what is in the journal
-    submit: (op, submissionId, trace) =>
-      Effect.uninterruptible(
-        Effect.suspend((): Effect.Effect<Receipt, JournalFailed> => {
-          const receipt = step(op, submissionId, trace)
-          return receipt._tag === "Rejected" ? Effect.succeed(receipt) : Effect.as(kernel.recorder.barrier, receipt)
+  /** What a turn calls when the slot is free again: after a completed turn the queue goes on (P2). */
+  freed(outcome: Outcome<unknown, unknown>): void {
+    const { kernel } = this
+    const { unnamed } = kernel
+    kernel.unnamed = false
+    if ((outcome._tag !== "Completed" && !unnamed) || kernel.recorder.state.inbox.length === 0) return
+    // in a step of its own, so that a long queue of short turns does not grow the stack
+    kernel.next = Effect.runForkWith(kernel.context)(
+      Effect.andThen(
+        Effect.yieldNow,
+        Effect.sync(() => {
+          kernel.next = undefined
+          this.startHead()
         })
-      ),
-    freed
+      )
+    )
   }
 }
 

@@ -96,12 +96,12 @@ class Subscriber {
 
 /** The subscribers of one session. */
 export class Subscribers {
-  private readonly all = new Set<Subscriber>()
+  private all: Set<Subscriber> | undefined
   private published = 0
   private closed = false
   private failed: SessionFailed | undefined
   /** The text of items that was published before their record, whole: for whoever comes in between or was behind. */
-  private readonly open = new Map<string, Delta>()
+  private open: Map<string, Delta> | undefined
   private readonly capacity: number
   constructor(capacity: number, published: number) {
     this.capacity = capacity
@@ -114,13 +114,15 @@ export class Subscribers {
     else if (isDelta(event)) this.keep(event)
     else {
       this.published = event.seq + 1
-      if (event._tag === "ItemRecorded") this.open.delete(event.item.id)
+      if (event._tag === "ItemRecorded" && this.open?.delete(event.item.id) === true && this.open.size === 0)
+        this.open = undefined
     }
-    for (const one of this.all) one.offer(event, this.capacity)
+    if (this.all !== undefined) for (const one of this.all) one.offer(event, this.capacity)
   }
 
   private keep(delta: Delta): void {
     if (delta._tag === "ToolOutput") return
+    this.open ??= new Map()
     const open = this.open.get(delta.itemId)
     this.open.set(delta.itemId, open === undefined ? delta : { ...open, text: open.text + delta.text })
   }
@@ -128,7 +130,7 @@ export class Subscribers {
   /** Ends every stream once it has given out what it holds. */
   end(): void {
     this.closed = true
-    for (const one of this.all) {
+    for (const one of this.all ?? []) {
       one.ended = true
       one.wake()
     }
@@ -142,10 +144,11 @@ export class Subscribers {
           Effect.sync(() => {
             const one = new Subscriber(from)
             one.ended = this.closed
+            this.all ??= new Set()
             this.all.add(one)
             return one
           }),
-          (one) => Effect.sync(() => void this.all.delete(one))
+          (one) => Effect.sync(() => void this.all?.delete(one))
         ),
         (one) => Stream.fromPull(Effect.succeed(this.pull(one, writer)))
       )
@@ -159,7 +162,7 @@ export class Subscribers {
       // who has read more than was published, or waits for a record to come, stays behind until then: so texts keep their place
       if (one.behind && one.cursor === this.published) {
         one.behind = false
-        const missed = one.missed(this.open.values())
+        const missed = one.missed(this.open?.values() ?? [])
         if (missed.length > 0) return Effect.succeed(nonEmpty(missed))
       }
       if (one.ended) {

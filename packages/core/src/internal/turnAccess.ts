@@ -67,7 +67,7 @@ export const make = (kernel: Kernel, ledger: Ledger, fenced: () => boolean): Tur
     finish: (call, status, output) => sync(() => ledger.finish(call.callId, status, output)),
     ask: (question) => starts(Requests.ask(kernel, ledger, question)),
     process: (spec) => starts(Processes.start(kernel, ledger, spec, flush)),
-    endProcess: (processId) => open(Effect.suspend(() => kernel.processes.get(processId)?.end ?? Effect.void))
+    endProcess: (processId) => open(Effect.suspend(() => kernel.processes?.get(processId)?.end ?? Effect.void))
   }
 }
 

@@ -216,7 +216,7 @@ const writeAborted = <A, E>(
   const { policy, recorder } = kernel
   const { submissionId, turnId } = ledger.origin
   const { reason, stragglers } = ended
-  const keptProcesses = [...kernel.processes.values()].filter(
+  const keptProcesses = Processes.owned(kernel).filter(
     (one) => one.keep || !stragglers.some((late) => late.kind === "process" && late.name === one.name)
   )
   const running = [...stragglers.map((one) => one.name), ...keptProcesses.map((one) => one.name)]

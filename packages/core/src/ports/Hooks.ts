@@ -33,7 +33,7 @@ export interface HookSet {
   readonly userPromptSubmit: (turnId: TurnId, text: string) => Effect.Effect<PromptVerdict>
   /** For each tool call, before it is approved. */
   readonly preToolUse: (turnId: TurnId, tool: string, params: unknown) => Effect.Effect<ToolVerdict>
-  /** For each tool call that ended by itself. */
+  /** For each tool call that completed, after its result is told. */
   readonly postToolUse: (turnId: TurnId, tool: string, output: unknown) => Effect.Effect<void>
   /** When the model has nothing left to do. */
   readonly stop: (turnId: TurnId, lastMessage: string | undefined) => Effect.Effect<StopVerdict>

@@ -14,7 +14,7 @@ import { ModelFailed, type ModelFailureKind } from "../protocol/SessionError.ts"
 import type { TokenUsage } from "../protocol/TokenUsage.ts"
 import type { ModelPart, ModelRequest, ToolSpec } from "./Model.ts"
 
-declare const URL: new (url: string) => { readonly href: string }
+declare const URL: { new (url: string): { readonly href: string }; readonly canParse: (url: string) => boolean }
 
 /** The prompt of a request: instructions, then the items, with what the model said in one turn as one message. */
 export const promptOf = (request: Pick<ModelRequest, "instructions" | "items">): Prompt.Prompt => {
@@ -61,7 +61,7 @@ const messageOf = (item: Extract<Item, { readonly _tag: "UserMessage" | "Develop
 const userPartOf = (part: InputPart): Prompt.UserMessagePart => {
   if (part._tag === "Text") return Prompt.makePart("text", { text: part.text })
   const mediaType = /^data:([^;,]+)/.exec(part.url)?.[1] ?? "image/*"
-  return Prompt.makePart("file", { mediaType, data: new URL(part.url) as never })
+  return Prompt.makePart("file", { mediaType, data: (URL.canParse(part.url) ? new URL(part.url) : part.url) as never })
 }
 
 const assistantPartOf = (

@@ -3,13 +3,18 @@
  * which it finds none.
  */
 import { describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import type { SessionId } from "@spindle/core/protocol/Ids"
+import * as SessionState from "@spindle/core/rules/SessionState"
 import * as Task from "@spindle/core/Task"
 import * as TaskSupervisor from "@spindle/core/TaskSupervisor"
 import { Turn } from "@spindle/core/Turn"
 import type * as Interrupts from "@spindle/testing/Interrupts"
+import { Recorder } from "../../src/internal/recorder.ts"
+import { Subscribers } from "../../src/internal/subscribers.ts"
 import { conversation, finds, holds, session, starting } from "./scenario.ts"
 
 type Log = ReadonlyArray<string>
@@ -138,6 +143,41 @@ const waiting = (oneStep: boolean): Interrupts.Exploration<Log, never> => ({
     })
 })
 
+/** Somebody who waits until what a recorder was given is durable, while the journal answers at any step. */
+const recording: Interrupts.Exploration<Log, unknown> = {
+  actions: [["write"]],
+  law: law(() => undefined),
+  program: (stage) =>
+    Effect.gen(function* () {
+      const written = yield* Deferred.make<void>()
+      const sessionId = "session" as SessionId
+      const recorder = new Recorder(
+        {
+          sessionId,
+          writer: {
+            opened: { records: [], cutBytes: 0, cutFile: undefined },
+            append: () => Deferred.await(written),
+            read: () => Effect.succeed([])
+          },
+          context: yield* Effect.context<never>(),
+          clock: yield* Clock.Clock,
+          deadline: "10 seconds",
+          subscribers: new Subscribers(16, 0),
+          observe: undefined,
+          onFailure: () => {}
+        },
+        SessionState.empty
+      )
+      recorder.append({ _tag: "SessionStarted", sessionId, meta: {} })
+      const writer = yield* Effect.forkChild(Effect.andThen(Effect.sleep(1), Deferred.succeed(written, undefined)))
+      yield* stage.arm({ write: Deferred.succeed(written, undefined) })
+      yield* recorder.barrier
+      yield* stage.disarm
+      yield* Fiber.join(writer)
+      return []
+    })
+}
+
 describe("mechanisms", () => {
   it("S6 a job that is registered before it starts finds itself", () => holds(registration(true)))
   it("S6 a job that is registered after it started does not", () => finds(/^S6/, registration(false)))
@@ -145,6 +185,7 @@ describe("mechanisms", () => {
   it("I3 a fenced straggler writes nothing after settling", () => holds(writing(true)))
   it("I3 a straggler without a fence writes on", () => finds(/^I3/, writing(false)))
 
+  it("P2 whoever waits for a record to be durable is woken", () => holds(recording))
   it("I2 whoever looks and registers in one step is woken", () => holds(waiting(true)))
   it("I2 whoever looks and registers in two steps misses a wake-up", () => finds(/^deadlock/, waiting(false)))
 

@@ -20,7 +20,6 @@ const pairs = [
   ["abort", "replace"],
   ["replace", "replace"],
   ["replace", "close"],
-  ["steer", "replace"],
   ["steer", "steer"],
   ["steer", "close"]
 ]
@@ -35,6 +34,9 @@ describe("the regular task with tools, an approval and prompt hooks", () => {
   for (const pair of pairs) {
     it(`I10 keeps every law under ${pair.join(", then ")}`, () => holds({ ...working, actions: [pair], maxRuns: 20 }))
   }
+
+  it("S4 is not idle between the end of a turn and its replacement", () =>
+    holds({ ...working, actions: [["steer", "replace"]], maxRuns: 200 }))
 
   it("I10 keeps every law in drawn schedules, in which fibers are held up", () =>
     holds({

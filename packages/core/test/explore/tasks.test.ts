@@ -19,6 +19,18 @@ const everything = Effect.gen(function* () {
   while (!(yield* turn.closeGate)) yield* turn.takeInput
 })
 
+/** No message holds text of two answers. */
+const textsAreApart: ScenarioOptions["law"] = (seen) => {
+  const spoken = ["I look", "It is done", "fine", "stopping", "stopped", "late"]
+  const mixed = seen.final.items.find(
+    (item) =>
+      item._tag === "AssistantMessage" &&
+      !item.text.startsWith("round ") &&
+      !spoken.some((text) => text.startsWith(item.text))
+  )
+  return mixed === undefined ? undefined : `I7 text of two answers: ${JSON.stringify(mixed)}`
+}
+
 const steerable = { steerable: true }
 
 const kinds: { readonly [name: string]: Task.Task<any, any, any> } = {
@@ -82,7 +94,7 @@ const explored = (options: ScenarioOptions): void =>
 
 describe("tasks of one's own", () => {
   for (const [name, task] of Object.entries(kinds)) {
-    it(`I10 keeps every law for ${name}`, () => explored({ begin: starting(() => task) }))
+    it(`I10 keeps every law for ${name}`, () => explored({ begin: starting(() => task), law: textsAreApart }))
   }
 
   it("I3 keeps every law for a straggler that gets no grace", () =>
