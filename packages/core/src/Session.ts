@@ -18,6 +18,7 @@ import * as modelLoop from "./internal/modelLoop.ts"
 import * as Opening from "./internal/opening.ts"
 import type { Kernel } from "./internal/kernel.ts"
 import * as Processes from "./internal/processes.ts"
+import * as Receipts from "./internal/receipts.ts"
 import { Recorder } from "./internal/recorder.ts"
 import * as Submissions from "./internal/submissions.ts"
 import { Subscribers } from "./internal/subscribers.ts"
@@ -42,6 +43,8 @@ import * as History from "./rules/History.ts"
 import type { Task } from "./Task.ts"
 import * as TaskSupervisor from "./TaskSupervisor.ts"
 import type { Turn } from "./Turn.ts"
+
+export type { RunningTurn } from "./internal/turns.ts"
 
 /** What a session is at one moment. */
 export interface Snapshot {
@@ -115,7 +118,7 @@ export class Session extends Context.Service<
     readonly abort: (reason?: AbortReason) => Effect.Effect<boolean>
     /**
      * What the session tells, from a record on (by default from its first). Each subscriber holds a bounded number of events; records are never
-     * left out, text may come in larger pieces (W2). Ends with the session. **Interruption** ends the subscription. **Errors**: `JournalFailed`
+     * left out; text may come in larger pieces, and output of tools that a slow subscriber missed is left out, as its offsets show (W2). Ends with the session. **Interruption** ends the subscription. **Errors**: `JournalFailed`
      * when records cannot be read back.
      */
     readonly events: (options?: { readonly from?: number }) => Stream.Stream<SessionEvent, JournalFailed>
@@ -130,7 +133,7 @@ export class Session extends Context.Service<
   /**
    * Makes a session in the current scope, new or resumed, from its journal.
    *
-   * **Interruption** before it is made leaves no lease and no open file. **Errors**: `SessionNotFound` and `SessionBusy` from the journal; `JournalFailed` when it cannot
+   * **Interruption** before it is made: what was opened is let go of with the scope. **Errors**: `SessionNotFound` and `SessionBusy` from the journal; `JournalFailed` when it cannot
    * be read or written.
    */
   static readonly make = <R>(
@@ -172,7 +175,7 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
     kernel: kernel.value,
     subscribers: kernel.subscribers,
     writer,
-    submissions: new Submissions.Submissions(kernel.value, regular)
+    submissions: new Submissions.Submissions(kernel.value, regular, Receipts.ofRecords(writer.opened.records))
   })
 })
 
@@ -261,14 +264,15 @@ const service = ({
     if (kernel.replacing > 0) return Effect.andThen(supervisor.turnstile(Effect.yieldNow), awaitIdle)
     return kernel.next === undefined ? Effect.void : Effect.andThen(Fiber.await(kernel.next), awaitIdle)
   })
-  const submit: Session["Service"]["submit"] = (op, options) =>
-    Effect.suspend(() => submissions.submit(op, options?.id ?? (kernel.newId() as SubmissionId), options?.trace))
+  const submit: Session["Service"]["submit"] = (op, options) => submissions.submit(op, options)
   return {
     sessionId,
     submit,
     start: (task, input = []) =>
       Effect.contextWith((services: Context.Context<Exclude<TaskServices<typeof task>, Turn | Scope.Scope>>) =>
-        Turns.replace(kernel, () => Turns.start(kernel, task, services, { input }, (outcome) => submissions.freed(outcome)))
+        Turns.replace(kernel, () =>
+          Turns.start(kernel, task, services, { input }, (outcome) => submissions.freed(outcome))
+        )
       ),
     steer: (input, expectedTurnId) => submit({ _tag: "UserInput", input, expectedTurnId }),
     abort: (reason = "Interrupted") => Effect.sync(() => supervisor.abort(reason)),

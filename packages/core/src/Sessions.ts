@@ -15,7 +15,7 @@ import type { Agent } from "./Agent.ts"
 import { Journal, type JournalEntry } from "./ports/Journal.ts"
 import type { Model } from "./ports/Model.ts"
 import { IdGenerator, type SessionId, type TurnId } from "./protocol/Ids.ts"
-import type { JournalFailed, SessionBusy, SessionNotFound } from "./protocol/SessionError.ts"
+import { type JournalFailed, type SessionBusy, type SessionNotFound, TurnNotFound } from "./protocol/SessionError.ts"
 import { isTerminal, type Record } from "./protocol/SessionEvent.ts"
 import { Session, type SessionOptions } from "./Session.ts"
 
@@ -34,13 +34,13 @@ export class Sessions extends Context.Service<
     readonly open: <R>(agent: Agent<R>, sessionId: SessionId) => Effect.Effect<Session["Service"], OpenError, R | Model>
     /**
      * A new session with the records of another, up to the end of a turn or up to now (J4). The source is not touched; a turn that is
-     * open in the copy is marked as interrupted. **Errors**: `SessionNotFound`, `JournalFailed`.
+     * open in the copy is marked as interrupted. **Errors**: `SessionNotFound`, `JournalFailed`; `TurnNotFound` if there is no turn `until`.
      */
     readonly fork: <R>(
       agent: Agent<R>,
       source: SessionId,
       options?: { readonly until?: TurnId }
-    ) => Effect.Effect<Session["Service"], OpenError, R | Model>
+    ) => Effect.Effect<Session["Service"], OpenError | TurnNotFound, R | Model>
     /** The sessions that have a journal, the latest first. */
     readonly list: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
     /** Closes a session, and answers whether it was open. **Interruption** stops only the wait. See `Session` for what closing does. */
@@ -64,7 +64,7 @@ const makeSessions = Effect.gen(function* () {
   const ids = yield* IdGenerator
   const all = yield* Effect.acquireRelease(Scope.make("parallel"), (scope, exit) => Scope.close(scope, exit))
   const sessions = new Map<SessionId, Open>()
-  // one opening at a time, so that two clients who open one session get the same
+  // one opening or closing at a time, so that two clients who open one session get the same
   const gate = Semaphore.makeUnsafe(1)
 
   const start = <R>(agent: Agent<R>, options: SessionOptions) =>
@@ -87,6 +87,9 @@ const makeSessions = Effect.gen(function* () {
 
   const fork = Effect.fnUntraced(function* <R>(agent: Agent<R>, source: SessionId, until: TurnId | undefined) {
     const { records } = yield* journal.load(source)
+    if (until !== undefined && !records.some((record) => record._tag === "TurnStarted" && record.turnId === until)) {
+      return yield* new TurnNotFound({ sessionId: source, turnId: until })
+    }
     const sessionId = ids.next(yield* Clock.currentTimeMillis) as SessionId
     yield* Effect.scoped(
       Effect.flatMap(journal.open(sessionId, "create"), (writer) =>
@@ -109,10 +112,13 @@ const makeSessions = Effect.gen(function* () {
     fork: (agent, source, options) => Semaphore.withPermit(gate, fork(agent, source, options?.until)),
     list: journal.list,
     close: (sessionId) =>
-      Effect.suspend(() => {
-        const open = sessions.get(sessionId)
-        return open === undefined ? Effect.succeed(false) : Effect.as(Scope.close(open.scope, Exit.void), true)
-      })
+      Semaphore.withPermit(
+        gate,
+        Effect.suspend(() => {
+          const open = sessions.get(sessionId)
+          return open === undefined ? Effect.succeed(false) : Effect.as(Scope.close(open.scope, Exit.void), true)
+        })
+      )
   })
 })
 

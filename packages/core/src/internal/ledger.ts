@@ -4,7 +4,7 @@
  */
 import type { CallId, ItemId, RequestId, SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Input } from "../protocol/Input.ts"
-import type { Item, NewItem, ToolCall, ToolStatus } from "../protocol/Item.ts"
+import { type Item, jsonOfUnsafe, type NewItem, type ToolCall, type ToolStatus } from "../protocol/Item.ts"
 import type { AbortReason } from "../protocol/Outcome.ts"
 import type { Delta } from "../protocol/SessionEvent.ts"
 import type * as SessionEvent from "../protocol/SessionEvent.ts"
@@ -44,6 +44,8 @@ export class Ledger {
   readonly slot: Slot
   /** Whether input may still join this turn (contract P4, P7). */
   gateOpen: boolean
+  /** Input that the task was started with by hand, until it is carried. */
+  ownInput: Input | undefined
   /** Text by the id that the model's stream gave it. */
   readonly texts = new Map<string, OpenText>()
   /** Calls in the order in which the model made them. */
@@ -70,6 +72,7 @@ export class Ledger {
     this.slot = slot
     this.startSeq = startSeq
     this.gateOpen = origin.steerable
+    this.ownInput = origin.submissionId === undefined && origin.input.length > 0 ? origin.input : undefined
   }
 
   /** Whether the turn starts nothing any more: it was asked to stop, or counts as ended (contract I2). */
@@ -84,7 +87,7 @@ export class Ledger {
 
   /** Records an item under a new id. */
   record(item: NewItem): Item {
-    return this.recordAs(this.newItemId(), item)
+    return this.recordAs(this.newItemId(), asJson(item))
   }
 
   private recordAs(id: ItemId, item: NewItem): Item {
@@ -165,7 +168,7 @@ export class Ledger {
     if (partial === undefined) for (const [streamId, open] of this.texts) this.endText(streamId, open.kind, {})
     else for (const [streamId, open] of this.texts) this.endText(streamId, open.kind, { partial })
     const usage =
-      reported === undefined
+      reported === undefined || !isCount(reported)
         ? { usage: History.estimateUsage(items, this.answered), estimated: true as const }
         : { usage: reported }
     this.kernel.recorder.append({
@@ -239,3 +242,12 @@ export class Ledger {
     }
   }
 }
+
+/** What a task or a model hands in, as its record will be read back (J3). Throws for what JSON cannot say: a defect of whoever made it. */
+const asJson = (item: NewItem): NewItem => {
+  if (item._tag === "ToolCall") return { ...item, params: jsonOfUnsafe(item.params) }
+  return item._tag === "ToolResult" ? { ...item, output: jsonOfUnsafe(item.output) } : item
+}
+
+const isCount = (usage: TokenUsage): boolean =>
+  Object.values(usage).every((count) => Number.isFinite(count) && count >= 0)

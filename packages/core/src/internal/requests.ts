@@ -4,6 +4,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type { RequestId } from "../protocol/Ids.ts"
+import { jsonOfUnsafe } from "../protocol/Item.ts"
 import type { Decision } from "../protocol/Op.ts"
 import * as Authority from "../rules/Authority.ts"
 import type { Answer, Question } from "../Turn.ts"
@@ -49,7 +50,8 @@ export const ask = (kernel: Kernel, ledger: Ledger, question: Question): Effect.
   })
 
 /** Registers a request and announces it; answers how to settle it, once, and how to wait for that. */
-const open = (kernel: Kernel, ledger: Ledger, { callId, kind, payload, tool }: Question) => {
+const open = (kernel: Kernel, ledger: Ledger, { callId, kind, payload: asked, tool }: Question) => {
+  const payload = jsonOfUnsafe(asked)
   const requestId = kernel.newId() as RequestId
   const { turnId } = ledger.origin
   const path = [kernel.sessionId]

@@ -10,6 +10,7 @@ import type { TraceContext } from "../protocol/TraceContext.ts"
 import * as Inbox from "../rules/Inbox.ts"
 import type { Task } from "../Task.ts"
 import type { Kernel } from "./kernel.ts"
+import * as Receipts from "./receipts.ts"
 import * as Turns from "./turns.ts"
 
 /** What starts for input of a user: the regular task of the session's agent, with all that it needs. */
@@ -24,19 +25,37 @@ export class Submissions {
   private readonly regular: Regular
   /** Traces of input that waits; they are not part of the input itself, and a resumed session has none. */
   private traces: Map<SubmissionId, TraceContext> | undefined
-  constructor(kernel: Kernel, regular: Regular) {
+  private receipts: Receipts.Receipts
+  constructor(kernel: Kernel, regular: Regular, receipts: Receipts.Receipts) {
     this.kernel = kernel
     this.regular = regular
+    this.receipts = receipts
   }
 
   /** Takes one operation. From its append on it is not interruptible: its receipt says what is in the journal. */
-  submit(op: Op, submissionId: SubmissionId, trace: TraceContext | undefined): Effect.Effect<Receipt, JournalFailed> {
+  submit(
+    op: Op,
+    options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }
+  ): Effect.Effect<Receipt, JournalFailed> {
     return Effect.uninterruptible(
       Effect.suspend((): Effect.Effect<Receipt, JournalFailed> => {
-        const receipt = this.step(op, submissionId, trace)
-        return receipt._tag === "Rejected" ? Effect.succeed(receipt) : Effect.as(this.kernel.recorder.barrier, receipt)
+        const receipt = this.named(op, options?.id, options?.trace)
+        // an interrupt records nothing itself, and is answered at once
+        return receipt._tag === "Rejected" || op._tag === "Interrupt"
+          ? Effect.succeed(receipt)
+          : Effect.as(this.kernel.recorder.barrier, receipt)
       })
     )
+  }
+
+  /** A submission whose id a client chose may come again: it gets the receipt that it got, and runs once (P6). */
+  private named(op: Op, id: SubmissionId | undefined, trace: TraceContext | undefined): Receipt {
+    if (id === undefined) return this.step(op, this.kernel.newId() as SubmissionId, trace)
+    const known = Receipts.find(this.receipts, id)
+    if (known !== undefined) return known
+    const receipt = this.step(op, id, trace)
+    if (receipt._tag !== "Rejected") this.receipts = Receipts.remember(this.receipts, receipt)
+    return receipt
   }
 
   /** What an operation leads to, in one step; its receipt is given out when it is durable. */

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Semaphore from "effect/Semaphore"
 import type { HookSet } from "../ports/Hooks.ts"
-import type { ToolCall } from "../protocol/Item.ts"
+import { jsonOfUnsafe, type ToolCall } from "../protocol/Item.ts"
 import type * as Authority from "../rules/Authority.ts"
 import type { Turn } from "../Turn.ts"
 import type { ToolEntry, ToolTable } from "./tools.ts"
@@ -114,9 +114,11 @@ const run = (turn: Turn["Service"], hooks: HookSet, entry: ToolEntry, call: Tool
       onSuccess: (value) => ({ ok: true as const, value })
     })
     if (!result.ok) return yield* failed(turn, entry, call, result.cause)
-    const output = yield* Effect.orDie(entry.encodeSuccess(result.value))
-    yield* turn.finish(call, "completed", output)
-    yield* hooks.postToolUse(turn.turnId, call.name, output)
+    const encoded = yield* Effect.orDie(entry.encodeSuccess(result.value))
+    const output = yield* Effect.option(Effect.try({ try: () => jsonOfUnsafe(encoded), catch: (error) => error }))
+    if (output._tag === "None") return yield* turn.finish(call, "failed", `the result of ${call.name} is no JSON value`)
+    yield* turn.finish(call, "completed", output.value)
+    yield* hooks.postToolUse(turn.turnId, call.name, output.value)
   })
 
 /** A typed failure is told to the model; a defect or an interruption is the turn's. */

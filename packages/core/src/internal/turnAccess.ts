@@ -86,12 +86,26 @@ const takeInput = (
       kernel.greeted = true
       for (const text of contexts) ledger.record({ _tag: "DeveloperMessage", text })
     }
+    if (ledger.ownInput !== undefined && (yield* carryOwn(kernel, ledger, ledger.ownInput, fenced))) carried++
     for (;;) {
       const entry = waiting()[0]
       // a turn that was asked to stop takes no more; what waits is handed back (I2, P2)
       if (entry === undefined || ledger.slot.reason() !== undefined) return carried
       if (yield* carry(kernel, ledger, entry, fenced)) carried++
     }
+  })
+
+/** Carries the input that a task was started with by hand; no submission waits for its fate. */
+const carryOwn = (kernel: Kernel, ledger: Ledger, input: Input.Input, fenced: () => boolean): Effect.Effect<boolean> =>
+  Effect.flatMap(kernel.hooks.userPromptSubmit(ledger.origin.turnId, Input.textOf(input)), (verdict) => {
+    if (fenced()) return Effect.interrupt
+    ledger.ownInput = undefined
+    if (verdict.block) {
+      const why = verdict.reason === undefined ? "" : `: ${verdict.reason}`
+      kernel.recorder.append({ _tag: "Warning", message: `a hook blocked the input of this turn${why}` })
+    } else ledger.record({ _tag: "UserMessage", content: input })
+    for (const text of verdict.contexts) ledger.record({ _tag: "DeveloperMessage", text })
+    return Effect.succeed(!verdict.block)
   })
 
 /** Carries one input, or records that a hook blocked it; the contexts of the hooks follow in both cases. Answers whether it was carried. */

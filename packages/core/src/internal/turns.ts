@@ -165,7 +165,7 @@ const settle = <A, E>(kernel: Kernel, ledger: Ledger, returned: Ended<A, E>): Ef
     return failure === undefined ? ended : { _tag: "Failed", cause: Cause.fail(failure) as unknown as Cause.Cause<E> }
   })
 
-/** Runs what others brought, within the grace: whether it hangs or dies, the turn is settled. */
+/** Runs what others brought, within the grace: whether it hangs or dies, the turn is settled. What is late goes on alone. */
 const inTime = (kernel: Kernel, effect: Effect.Effect<void>) =>
   Effect.timeoutOption(Effect.exit(kernel.supervisor.outlive(effect)), kernel.config.grace)
 
@@ -174,8 +174,12 @@ const recordLeftover = (kernel: Kernel, ledger: Ledger): Effect.Effect<Cause.Cau
   const left = Inbox.forTurn(kernel.recorder.state.inbox, ledger.origin.turnId, ledger.origin.submissionId)
   let over = false
   const carried = Effect.forEach(left, (entry) => carry(kernel, ledger, entry, () => over), { discard: true })
-  return Effect.map(inTime(kernel, carried), (exit) => {
+  const stop = Deferred.makeUnsafe<void>()
+  const bounded = Effect.raceFirst(carried, Deferred.await(stop))
+  return Effect.map(inTime(kernel, bounded), (exit) => {
     over = true
+    // a hook that hangs is interrupted, and not waited for
+    Deferred.doneUnsafe(stop, Effect.void)
     if (Option.isNone(exit) || exit.value._tag === "Success") return undefined
     return Cause.hasInterruptsOnly(exit.value.cause) ? undefined : exit.value.cause
   })

@@ -304,7 +304,11 @@ const list = ({ fs, options }: Host): Effect.Effect<ReadonlyArray<JournalEntry>,
     for (const found of paths) {
       const path = settledPath(found)
       if (!path.endsWith(suffix) || (path !== found && present.has(path))) continue
-      const info = yield* fs.stat(`${options.directory}/${found}`)
+      // a file that another process takes over just now is there again under its name, or will be
+      const info = yield* Effect.catch(fs.stat(`${options.directory}/${found}`), (error) =>
+        reasonOf(error) === "NotFound" ? Effect.succeed(undefined) : Effect.fail(error)
+      )
+      if (info === undefined) continue
       const name = path.slice(path.lastIndexOf("/") + 1, -suffix.length)
       entries.push({
         sessionId: decodeURIComponent(name) as SessionId,

@@ -17,6 +17,28 @@ import { AbortReason } from "./Outcome.ts"
 export const JsonValue = Schema.Unknown.pipe(Schema.withDecodingDefaultKey(Effect.undefined))
 
 /**
+ * A value as it will be read back from JSON: numbers that are not finite become null, fields that are undefined are left out. Throws a
+ * `TypeError` for what JSON cannot say: a bigint, a function, a cycle.
+ */
+export const jsonOfUnsafe = (value: unknown): unknown => {
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+    case "undefined":
+      return value
+    case "number":
+      return Number.isFinite(value) ? value : null
+    case "object": {
+      if (value === null) return null
+      const text = JSON.stringify(value) as string | undefined
+      return text === undefined ? undefined : (JSON.parse(text) as unknown)
+    }
+    default:
+      throw new TypeError(`a ${typeof value} is no JSON value`)
+  }
+}
+
+/**
  * Input of a user, or a *fragment*: scaffolding that the session wrote in the user's place (the abort marker, a
  * notice of a child). `submissionId` names the input that this record carries (contract P2).
  */

@@ -20,7 +20,7 @@ export interface SessionTunables {
   readonly journalDeadline: Duration.Input
   /** How many accepted inputs may wait. Default 512. */
   readonly inboxCapacity: number
-  /** How many characters one input may have. Default 1,048,576. */
+  /** How many characters of text one input may have. Default 1,048,576. */
   readonly inputLimit: number
   /** How many events wait for a slow subscriber before text is merged and records are read back. Default 512. */
   readonly subscriberCapacity: number

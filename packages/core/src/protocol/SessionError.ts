@@ -3,7 +3,7 @@
  * it arose; its message is made from its fields.
  */
 import * as Schema from "effect/Schema"
-import { SessionId } from "./Ids.ts"
+import { SessionId, TurnId } from "./Ids.ts"
 
 /** No journal has this id. Trying again does not help. */
 export class SessionNotFound extends Schema.TaggedError<SessionNotFound>()("SessionNotFound", {
@@ -11,6 +11,16 @@ export class SessionNotFound extends Schema.TaggedError<SessionNotFound>()("Sess
 }) {
   override get message() {
     return `session ${this.sessionId} does not exist`
+  }
+}
+
+/** The session has no turn of this id. Trying again does not help. */
+export class TurnNotFound extends Schema.TaggedError<TurnNotFound>()("TurnNotFound", {
+  sessionId: SessionId,
+  turnId: TurnId
+}) {
+  override get message() {
+    return `session ${this.sessionId} has no turn ${this.turnId}`
   }
 }
 

@@ -13,6 +13,7 @@ import * as Task from "@spindle/core/Task"
 import * as TaskSupervisor from "@spindle/core/TaskSupervisor"
 import { Turn } from "@spindle/core/Turn"
 import type * as Interrupts from "@spindle/testing/Interrupts"
+import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Recorder } from "../../src/internal/recorder.ts"
 import { Subscribers } from "../../src/internal/subscribers.ts"
 import { conversation, finds, holds, session, starting } from "./scenario.ts"
@@ -110,7 +111,8 @@ const leaving = (oneStep: boolean) => ({
       )
     )
   }),
-  actions: [["steer"]]
+  actions: [["steer"]],
+  maxRuns: 250
 })
 
 /** Somebody who waits until a write has ended: looks and registers in one step, as `Recorder.barrier` does, or in two. */
@@ -178,6 +180,29 @@ const recording: Interrupts.Exploration<Log, unknown> = {
     })
 }
 
+/** Somebody who waits until a session is idle, while its turn is replaced at any step. */
+const replacing: Interrupts.Exploration<Log, unknown> = {
+  actions: [["replace"]],
+  law: law((log) => (log.join() === "idle,replaced" ? "S4 idle before the replacement had run" : undefined)),
+  program: (stage) =>
+    Effect.gen(function* () {
+      const { session: running } = yield* SessionHarness.make()
+      const log: Array<string> = []
+      const other = Effect.flatMap(running.start(Task.make("other", Effect.sleep(2))), ({ outcome }) => outcome)
+      yield* running.start(Task.make("first", Effect.sleep(2)))
+      yield* stage.arm({
+        replace: Effect.flatMap(running.snapshot, ({ status }) =>
+          // asked for while the first turn is still there
+          status === "idle" ? Effect.void : Effect.map(other, () => void log.push("replaced"))
+        )
+      })
+      yield* running.awaitIdle
+      log.push("idle")
+      yield* stage.disarm
+      return log
+    }).pipe(Effect.scoped)
+}
+
 describe("mechanisms", () => {
   it("S6 a job that is registered before it starts finds itself", () => holds(registration(true)))
   it("S6 a job that is registered after it started does not", () => finds(/^S6/, registration(false)))
@@ -185,6 +210,7 @@ describe("mechanisms", () => {
   it("I3 a fenced straggler writes nothing after settling", () => holds(writing(true)))
   it("I3 a straggler without a fence writes on", () => finds(/^I3/, writing(false)))
 
+  it("S4 a session is not idle between a turn and its replacement", () => holds(replacing))
   it("P2 whoever waits for a record to be durable is woken", () => holds(recording))
   it("I2 whoever looks and registers in one step is woken", () => holds(waiting(true)))
   it("I2 whoever looks and registers in two steps misses a wake-up", () => finds(/^deadlock/, waiting(false)))

@@ -26,7 +26,7 @@ const faults = {
 /** A conversation whose journal breaks at a step: what was acknowledged is stored, and the session refuses everything else. */
 const breaking = (fault: keyof typeof faults, millis: number): Interrupts.Exploration<string | undefined, unknown> => ({
   actions: [["break"], ["break", "abort"], ["break", "steer"], ["replace", "break"], ["break", "close"]],
-  maxRuns: 20,
+  maxRuns: 10,
   seeds: [0, 1],
   law: (exit) => (exit._tag === "Failure" ? "the program failed" : exit.value),
   program: (stage) =>

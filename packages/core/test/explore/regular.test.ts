@@ -20,23 +20,21 @@ const pairs = [
   ["abort", "replace"],
   ["replace", "replace"],
   ["replace", "close"],
+  ["steer", "replace"],
   ["steer", "steer"],
   ["steer", "close"]
 ]
 
 describe("the regular task with tools, an approval and prompt hooks", () => {
-  it("I10 keeps every law when it is aborted at any step", () => holds({ ...working, maxRuns: 700 }))
+  it("I10 keeps every law when it is aborted at any step", () => holds({ ...working, maxRuns: 400 }))
 
   for (const action of actions) {
-    it(`I10 keeps every law under ${action} at any step`, () => holds({ ...working, actions: [[action]], maxRuns: 40 }))
+    it(`I10 keeps every law under ${action} at any step`, () => holds({ ...working, actions: [[action]], maxRuns: 25 }))
   }
 
   for (const pair of pairs) {
-    it(`I10 keeps every law under ${pair.join(", then ")}`, () => holds({ ...working, actions: [pair], maxRuns: 20 }))
+    it(`I10 keeps every law under ${pair.join(", then ")}`, () => holds({ ...working, actions: [pair], maxRuns: 14 }))
   }
-
-  it("S4 is not idle between the end of a turn and its replacement", () =>
-    holds({ ...working, actions: [["steer", "replace"]], maxRuns: 200 }))
 
   it("I10 keeps every law in drawn schedules, in which fibers are held up", () =>
     holds({

@@ -2,7 +2,8 @@ import { describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
-import { conversation, holds, type ScenarioOptions, session, starting } from "./scenario.ts"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import { conversation, holds, type ScenarioOptions, session, starting, threeRounds } from "./scenario.ts"
 
 const request = { instructions: undefined, tools: [], output: undefined }
 
@@ -50,20 +51,6 @@ const kinds: { readonly [name: string]: Task.Task<any, any, any> } = {
     ...steerable,
     abortHook: (turn) => Effect.uninterruptible(Effect.andThen(Effect.sleep(200), turn.say("late")))
   }),
-  "a task that stops waiting for its requests": Task.make(
-    "custom",
-    Effect.gen(function* () {
-      const turn = yield* Turn
-      for (let millis = 1; millis < 8; millis++) {
-        const finish = Effect.sleep(millis)
-        yield* Effect.timeoutOption(
-          turn.sample(request, 1, (call) => Effect.andThen(finish, turn.finish(call, "completed", "x"))),
-          millis
-        )
-        yield* Effect.timeoutOption(turn.ask({ kind: "question", payload: millis }), millis)
-      }
-    })
-  ),
   "a task that aborts its own turn": Task.make(
     "custom",
     Effect.gen(function* () {
@@ -89,13 +76,42 @@ const explored = (options: ScenarioOptions): void =>
       ["replace", "abort"]
     ],
     seeds: [0, 1],
-    maxRuns: 6
+    maxRuns: 4
   })
 
 describe("tasks of one's own", () => {
   for (const [name, task] of Object.entries(kinds)) {
     it(`I10 keeps every law for ${name}`, () => explored({ begin: starting(() => task), law: textsAreApart }))
   }
+
+  it("I7 keeps every law for a task that stops waiting for its requests, and mixes no texts", () =>
+    explored({
+      harness: (counts) => ({
+        ...conversation(counts),
+        script: (asked, index) => {
+          if (asked.items.some((item) => item._tag === "UserMessage")) return threeRounds(asked, index)
+          return index % 2 === 0
+            ? [ScriptedModel.pieces("I lo"), ScriptedModel.hang]
+            : [ScriptedModel.text("It is ", "done")]
+        }
+      }),
+      law: textsAreApart,
+      begin: starting(() =>
+        Task.make(
+          "custom",
+          Effect.gen(function* () {
+            const turn = yield* Turn
+            for (let millis = 2; millis < 6; millis++) {
+              yield* Effect.timeoutOption(
+                turn.sample(request, 1, () => Effect.void),
+                millis
+              )
+              yield* Effect.timeoutOption(turn.ask({ kind: "question", payload: millis }), millis)
+            }
+          })
+        )
+      )
+    }))
 
   it("I3 keeps every law for a straggler that gets no grace", () =>
     explored({

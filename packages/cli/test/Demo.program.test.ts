@@ -1,0 +1,80 @@
+import * as Fs from "node:fs"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { events, journals, processesOf, run, start, within, world } from "./fixtures/program.ts"
+
+const scripted = { env: { OPENAI_API_KEY: undefined, CODEX_API_KEY: undefined } }
+
+/** A world without a configuration. */
+const bare = Effect.map(world(), (at) => {
+  Fs.rmSync(`${at.home}/config.toml`)
+  return at
+})
+
+const copyOf = (stdout: string): string => /^A scratch copy of the example project: (\S+)$/m.exec(stdout)![1]!
+
+describe("demo", () => {
+  it.live("repairs the example without a key, a network, a terminal or a person, and says who approved", () =>
+    Effect.gen(function* () {
+      const at = yield* bare
+      const { code, stderr, stdout } = yield* run(at, ["demo"], scripted)
+      assert.deepStrictEqual([code, stderr], [0, ""])
+      assert.include(stdout, "a scripted model (no key, no network)")
+      assert.include(stdout, "Nobody is there to ask: the demo's script approves what it is asked.")
+      assert.match(stdout, /✗ exit 1 .*[^]*✓ done .*[^]*ℹ fail 0[^]*✓ exit 0 .*[^]*The tests pass now[^]*✓ done · /)
+      const copy = copyOf(stdout)
+      assert.include(Fs.readFileSync(`${copy}/src/discount.js`, "utf8"), "Math.round")
+      Fs.rmSync(copy, { recursive: true })
+      const id = /session (\S+)\n$/.exec(stdout)![1]!
+      assert.lengthOf(journals(at.home), 1)
+      const show = yield* run(at, ["sessions", "show", id])
+      assert.include(show.stdout, "The tests pass now")
+    })
+  )
+
+  it.live("leaves its model to the configuration when there is one", () =>
+    Effect.gen(function* () {
+      const at = yield* world({ turns: [{ events: [{ text: "I looked at it." }] }] })
+      const { code, stdout } = yield* run(at, ["demo"], scripted)
+      assert.strictEqual(code, 0)
+      assert.include(stdout, "the model gpt-test")
+      assert.include(stdout, "I looked at it.")
+      assert.lengthOf(at.server.requests, 1)
+      Fs.rmSync(copyOf(stdout), { recursive: true })
+    })
+  )
+
+  it.live("X2 goes on after a Ctrl-C where it was, as any session does", () =>
+    Effect.gen(function* () {
+      const at = yield* bare
+      const program = yield* start(at, ["demo"], scripted)
+      yield* program.says("Now the tests")
+      yield* program.kill("SIGINT")
+      const ended = yield* program.ended
+      assert.strictEqual(ended.code, 130)
+      const copy = copyOf(ended.stdout)
+      assert.isTrue(yield* within(2_000, () => processesOf("--test-reporter=spec").length === 0))
+      const id = /resume: spindle exec resume (\S+)/.exec(ended.stdout)![1]!
+      const again = yield* run(
+        at,
+        [
+          "exec",
+          "--json",
+          "-s",
+          "danger-full-access",
+          "-C",
+          copy,
+          "-c",
+          "model_provider=scripted",
+          "resume",
+          id,
+          "go on"
+        ],
+        scripted
+      )
+      assert.strictEqual(again.code, 0, again.stderr)
+      assert.match(events(again).at(-2).item.text, /^The tests pass now/)
+      Fs.rmSync(copy, { recursive: true })
+    })
+  )
+})

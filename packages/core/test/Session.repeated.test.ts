@@ -1,0 +1,136 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { SubmissionId } from "@spindle/core/protocol/Ids"
+import * as Op from "@spindle/core/protocol/Op"
+import * as RegularTask from "@spindle/core/tasks/RegularTask"
+import * as Agent from "@spindle/core/Agent"
+import * as Input from "@spindle/core/protocol/Input"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import * as SessionHarness from "@spindle/testing/SessionHarness"
+import { Effect } from "effect"
+
+const named = (id: string) => ({ id: id as SubmissionId })
+
+describe("a submission that comes again", () => {
+  it.effect("P6 gets the same receipt and runs once: started, steered, queued", () =>
+    Effect.gen(function* () {
+      const harness = yield* SessionHarness.make({
+        script: () => [ScriptedModel.gate("held"), ...ScriptedModel.text("done")]
+      })
+      const send = (id: string, delivery: Input.Delivery) =>
+        harness.session.submit(Op.userInput(id, { delivery }), named(id))
+      const first = [
+        yield* send("a", "steer"),
+        yield* send("b", "steer"),
+        yield* send("c", "queue"),
+        yield* send("d", "queue")
+      ]
+      assert.deepStrictEqual(
+        first.map((receipt) => receipt._tag),
+        ["Started", "Steered", "Queued", "Queued"]
+      )
+      const again = [
+        yield* send("a", "steer"),
+        yield* send("b", "steer"),
+        yield* send("c", "queue"),
+        yield* send("d", "queue")
+      ]
+      assert.deepStrictEqual(again, first)
+      yield* harness.model.open("held")
+      yield* harness.session.awaitIdle
+      assert.deepStrictEqual([yield* send("a", "steer")], [first[0]])
+      const accepted = harness.records().filter((record) => record._tag === "InputAccepted")
+      assert.strictEqual(accepted.length, 4)
+    })
+  )
+
+  it.effect("P6 gets the same receipt after a resume", () =>
+    Effect.gen(function* () {
+      const journal = yield* SessionHarness.memoryJournal
+      const script = () => [...ScriptedModel.text("done")]
+      const { first, sessionId } = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const harness = yield* SessionHarness.make({ journal, script: () => [ScriptedModel.hang] })
+          const receipts = []
+          for (const id of ["a", "b", "c"])
+            receipts.push(yield* harness.session.submit(Op.userInput(id, { delivery: "queue" }), named(id)))
+          return { first: receipts, sessionId: harness.session.sessionId }
+        })
+      )
+      const harness = yield* SessionHarness.make({ journal, script, resume: sessionId })
+      const again = []
+      for (const id of ["a", "b", "c"]) again.push(yield* harness.session.submit(Op.userInput(id), named(id)))
+      assert.deepStrictEqual(again, first)
+      assert.strictEqual(harness.requests.length, 0)
+    })
+  )
+
+  it.effect("P6 is remembered for 1,024 submissions, and a rejected one is not", () =>
+    Effect.gen(function* () {
+      const harness = yield* SessionHarness.make({
+        script: () => [ScriptedModel.hang],
+        config: { inboxCapacity: 2_000 }
+      })
+      const rejected = yield* harness.session.submit(Op.userInput("  "), named("a"))
+      assert.strictEqual(rejected._tag, "Rejected")
+      const started = yield* harness.session.submit(Op.userInput("now"), named("a"))
+      assert.strictEqual(started._tag, "Started")
+      for (let index = 0; index < 1_023; index++) yield* harness.session.submit(Op.userInput("x"), named(`n${index}`))
+      assert.deepStrictEqual(yield* harness.session.submit(Op.userInput("now"), named("a")), started)
+      yield* harness.session.submit(Op.userInput("x"), named("one more"))
+      assert.strictEqual((yield* harness.session.submit(Op.userInput("now"), named("a")))._tag, "Steered")
+    })
+  )
+})
+
+describe("a regular task that is started by hand", () => {
+  it.effect("P5 carries the input that it was started with, after the prompt hooks", () =>
+    Effect.gen(function* () {
+      const harness = yield* SessionHarness.make({
+        script: () => ScriptedModel.text("done"),
+        hooks: { userPromptSubmit: (_, text) => Effect.succeed({ block: text === "no", contexts: [`seen ${text}`] }) }
+      })
+      const start = (text: string) =>
+        Effect.flatMap(
+          harness.session.start(RegularTask.make(Agent.make({})), Input.text(text)),
+          (turn) => turn.outcome
+        ).pipe(Effect.provide(harness.model.layer))
+      const carried = yield* start("yes")
+      assert.deepStrictEqual(carried, { _tag: "Completed", value: "done" })
+      assert.deepStrictEqual(
+        harness.requests[0]!.items.map((item) => item._tag),
+        ["UserMessage", "DeveloperMessage"]
+      )
+      const blocked = yield* start("no")
+      assert.deepStrictEqual(blocked, { _tag: "Completed", value: undefined })
+      assert.strictEqual(harness.requests.length, 1)
+      assert.include(harness.tags(), "Warning")
+    })
+  )
+})
+
+describe("values that JSON cannot say", () => {
+  it.effect("J5 a tool result that is no JSON is a failed result for the model, and the session goes on", () =>
+    Effect.gen(function* () {
+      const harness = yield* SessionHarness.make({
+        script: [[ScriptedModel.call("odd", {}, "c1")], ScriptedModel.text("fine")],
+        tools: { odd: { run: () => Effect.succeed({ big: 1n }) } }
+      })
+      assert.strictEqual((yield* harness.run("go"))._tag, "TurnCompleted")
+      const result = harness.requests[1]!.items.find((item) => item._tag === "ToolResult")
+      assert.deepStrictEqual([result?._tag === "ToolResult" && result.status], ["failed"])
+    })
+  )
+
+  it.effect("I7 usage that is no number is replaced by an estimate that is marked so", () =>
+    Effect.gen(function* () {
+      const harness = yield* SessionHarness.make({
+        script: [[...ScriptedModel.text("four"), ScriptedModel.finish({ input: Number.NaN })]]
+      })
+      yield* harness.run("go")
+      const responded = harness.records().find((record) => record._tag === "ModelResponded")
+      assert.isTrue(
+        responded?._tag === "ModelResponded" && responded.estimated === true && responded.usage.output === 1
+      )
+    })
+  )
+})
