@@ -10,67 +10,80 @@ export const caps = { stream: true, store: "file" }
 const norm = (items) =>
   items.map((item) => {
     switch (item._tag) {
-      case "UserMessage": return { role: "user", text: item.content[0]?.text ?? "" }
-      case "AssistantMessage": return { role: "assistant", text: item.text }
-      case "ToolCall": return { role: "assistant", text: "", calls: [item.callId] }
-      case "ToolResult": return { role: "tool", text: "", results: [item.callId] }
-      default: return { role: "assistant", text: "" }
+      case "UserMessage":
+        return { role: "user", text: item.content[0]?.text ?? "" }
+      case "AssistantMessage":
+        return { role: "assistant", text: item.text }
+      case "ToolCall":
+        return { role: "assistant", text: "", calls: [item.callId] }
+      case "ToolResult":
+        return { role: "tool", text: "", results: [item.callId] }
+      default:
+        return { role: "assistant", text: "" }
     }
   })
 const stepFor = (items) => {
   live.lastPrompt = () => norm(items)
   let results = 0
   let index = items.length - 1
-  for (; items[index]._tag !== "UserMessage" || items[index].fragment !== undefined; index--) if (items[index]._tag === "ToolResult") results++
+  for (; items[index]._tag !== "UserMessage" || items[index].fragment !== undefined; index--)
+    if (items[index]._tag === "ToolResult") results++
   return decide(items[index].content[0].text, results)
 }
 
 export async function load({ lm, store, file }) {
   const [Cause, Effect, Exit, Fiber, Layer, ManagedRuntime, Schema, Scope, Stream, Tool, Toolkit] = await Promise.all(
-    ["Cause", "Effect", "Exit", "Fiber", "Layer", "ManagedRuntime", "Schema", "Scope", "Stream", "ai/Tool", "ai/Toolkit"].map((m) => import(`effect/${m}`))
+    [
+      "Cause",
+      "Effect",
+      "Exit",
+      "Fiber",
+      "Layer",
+      "ManagedRuntime",
+      "Schema",
+      "Scope",
+      "Stream",
+      "ai/Tool",
+      "ai/Toolkit"
+    ].map((m) => import(`effect/${m}`))
   )
   const Agent = await import("@spindle/core/Agent")
   const { Journal } = await import("@spindle/core/ports/Journal")
   const { Model } = await import("@spindle/core/ports/Model")
   const { Session } = await import("@spindle/core/Session")
 
-  const finish = (reason) => ({ _tag: "Finish", reason, usage: { input: 1, cachedInput: 0, output: 1, reasoning: 0, total: 2 } })
-  const delta = (text) => ({ _tag: "TextDelta", id: "t", delta: text })
-  const texts = (step) =>
-    step.drip
-      ? Stream.fromEffectRepeat(Effect.map(Effect.sleep(step.drip), () => { live.deltasOut++; return delta("tok ") })).pipe(
-          Stream.onStart(Effect.sync(started)), Stream.ensuring(Effect.sync(stopped)))
-      : pulled(play({ deltas: step.deltas }))
-  // one pull for each piece that arrives, and the finish after the last
-  const pulled = (pieces) => {
-    let done = false
-    const next = Effect.suspend(() =>
-      done ? Cause.done() : Effect.map(Effect.promise(() => pieces.next()), (piece) => ((done = piece.done), [done ? finish("stop") : delta(piece.value)]))
-    )
-    return Stream.fromPull(Effect.succeed(next))
-  }
-  const own = Layer.succeed(Model, {
-    provider: "script", model: "brain", contextWindow: undefined,
-    stream: ({ items }) => {
-      const step = stepFor(items)
-      const parts = step.tool
-        ? Stream.fromIterable([{ _tag: "ToolCall", callId: step.tool.id, name: step.tool.name, params: step.tool.args }, finish("tool-calls")])
-        : texts(step)
-      return step.lat ? Stream.unwrap(Effect.as(Effect.sleep(step.lat), parts)) : parts
-    }
-  })
-  const model = lm ? await throughLanguageModel(Effect, Layer, Stream, Model) : own
+  const model = lm
+    ? await throughLanguageModel(Effect, Layer, Stream, Model)
+    : ownModel({ Cause, Effect, Layer, Stream }, Model)
 
   const toolkit = Toolkit.make(
-    Tool.make("add", { description: "add", parameters: Schema.Struct({ a: Schema.Number, b: Schema.Number }), success: Schema.Number }),
-    Tool.make("hang", { description: "hang", parameters: Schema.Struct({ why: Schema.String }), success: Schema.String }),
-    Tool.make("deaf", { description: "deaf", parameters: Schema.Struct({ why: Schema.String }), success: Schema.String })
+    Tool.make("add", {
+      description: "add",
+      parameters: Schema.Struct({ a: Schema.Number, b: Schema.Number }),
+      success: Schema.Number
+    }),
+    Tool.make("hang", {
+      description: "hang",
+      parameters: Schema.Struct({ why: Schema.String }),
+      success: Schema.String
+    }),
+    Tool.make("deaf", {
+      description: "deaf",
+      parameters: Schema.Struct({ why: Schema.String }),
+      success: Schema.String
+    })
   )
   const allow = { approval: "allow", concurrency: "parallel" }
   const agent = Agent.make({ toolkit, approvals: { add: allow, hang: allow, deaf: allow } })
   const handlers = toolkit.toLayer({
     add: (args) => Effect.promise(() => add(args)),
-    hang: () => Effect.scoped(Effect.andThen(Effect.acquireRelease(Effect.sync(hangOpen), (t) => Effect.sync(() => hangClose(t))), Effect.never)),
+    hang: () =>
+      Effect.scoped(
+        Effect.andThen(
+          Effect.acquireRelease(Effect.sync(hangOpen), (t) => Effect.sync(() => hangClose(t))),
+          Effect.never
+        )
+      ),
     deaf: () => Effect.promise(deaf)
   })
   const journal = store ? await onDisk(Layer, file) : Journal.layerMemory({ retainCount: 16, retainClosed: false })
@@ -86,8 +99,16 @@ export async function load({ lm, store, file }) {
           let end
           // subscribed before the input is given, so that no piece of text comes before its reader
           const reading = yield* session.events({ from: seq }).pipe(
-            Stream.takeUntil((event) => (event._tag === "TurnCompleted" || event._tag === "TurnFailed" || event._tag === "TurnAborted") && (end = event) !== undefined),
-            Stream.runForEachArray((events) => Effect.sync(() => { for (const event of events) if (event._tag === "TextDelta") onDelta?.(event.text) })),
+            Stream.takeUntil(
+              (event) =>
+                (event._tag === "TurnCompleted" || event._tag === "TurnFailed" || event._tag === "TurnAborted") &&
+                (end = event) !== undefined
+            ),
+            Stream.runForEachArray((events) =>
+              Effect.sync(() => {
+                for (const event of events) if (event._tag === "TextDelta") onDelta?.(event.text)
+              })
+            ),
             Effect.forkChild({ startImmediately: true })
           )
           const onAbort = () => Effect.runSync(session.abort())
@@ -110,12 +131,62 @@ export async function load({ lm, store, file }) {
       .runPromise(Session.make(agent, options).pipe(Effect.provideService(Scope.Scope, own)))
       .then((session) => wrap(session, () => runtime.runPromise(Scope.close(own, Exit.void))))
   }
-  const exists = async (id) => (await runtime.runPromise(Effect.flatMap(Journal, (journal) => journal.list))).some((entry) => entry.sessionId === id)
+  const exists = async (id) =>
+    (await runtime.runPromise(Effect.flatMap(Journal, (journal) => journal.list))).some(
+      (entry) => entry.sessionId === id
+    )
   return {
     newSession: () => open({}),
     openSession: async (id) => open((await exists(id)) ? { resume: id } : { sessionId: id }),
     close: () => runtime.dispose()
   }
+}
+
+/** A Model of our own: the brain's steps as parts. */
+function ownModel({ Cause, Effect, Layer, Stream }, Model) {
+  const finish = (reason) => ({
+    _tag: "Finish",
+    reason,
+    usage: { input: 1, cachedInput: 0, output: 1, reasoning: 0, total: 2 }
+  })
+  const delta = (text) => ({ _tag: "TextDelta", id: "t", delta: text })
+  const texts = (step) =>
+    step.drip
+      ? Stream.fromEffectRepeat(
+          Effect.map(Effect.sleep(step.drip), () => {
+            live.deltasOut++
+            return delta("tok ")
+          })
+        ).pipe(Stream.onStart(Effect.sync(started)), Stream.ensuring(Effect.sync(stopped)))
+      : pulled(play({ deltas: step.deltas }))
+  // one pull for each piece that arrives, and the finish after the last
+  const pulled = (pieces) => {
+    let done = false
+    const next = Effect.suspend(() =>
+      done
+        ? Cause.done()
+        : Effect.map(
+            Effect.promise(() => pieces.next()),
+            (piece) => ((done = piece.done), [done ? finish("stop") : delta(piece.value)])
+          )
+    )
+    return Stream.fromPull(Effect.succeed(next))
+  }
+  return Layer.succeed(Model, {
+    provider: "script",
+    model: "brain",
+    contextWindow: undefined,
+    stream: ({ items }) => {
+      const step = stepFor(items)
+      const parts = step.tool
+        ? Stream.fromIterable([
+            { _tag: "ToolCall", callId: step.tool.id, name: step.tool.name, params: step.tool.args },
+            finish("tool-calls")
+          ])
+        : texts(step)
+      return step.lat ? Stream.unwrap(Effect.as(Effect.sleep(step.lat), parts)) : parts
+    }
+  })
 }
 
 async function onDisk(Layer, file) {
@@ -128,39 +199,73 @@ async function onDisk(Layer, file) {
 
 async function throughLanguageModel(Effect, Layer, Stream, Model) {
   const LanguageModel = await import("effect/ai/LanguageModel")
-  const usage = { inputTokens: { total: 1, uncached: 1, cacheRead: 0, cacheWrite: 0 }, outputTokens: { total: 1, text: 1, reasoning: 0 } }
+  const usage = {
+    inputTokens: { total: 1, uncached: 1, cacheRead: 0, cacheWrite: 0 },
+    outputTokens: { total: 1, text: 1, reasoning: 0 }
+  }
   const finish = (reason) => ({ type: "finish", reason, usage, response: undefined })
   const delta = (text) => ({ type: "text-delta", id: "t", delta: text })
-  const flat = (prompt) => prompt.content.map((message) => ({
-    role: message.role,
-    text: typeof message.content === "string" ? message.content : message.content.filter((part) => part.type === "text").map((part) => part.text).join(""),
-    calls: typeof message.content === "string" ? [] : message.content.filter((part) => part.type === "tool-call").map((part) => part.id),
-    results: typeof message.content === "string" ? [] : message.content.filter((part) => part.type === "tool-result").map((part) => part.id)
-  }))
+  const flat = (prompt) =>
+    prompt.content.map((message) => ({
+      role: message.role,
+      text:
+        typeof message.content === "string"
+          ? message.content
+          : message.content
+              .filter((part) => part.type === "text")
+              .map((part) => part.text)
+              .join(""),
+      calls:
+        typeof message.content === "string"
+          ? []
+          : message.content.filter((part) => part.type === "tool-call").map((part) => part.id),
+      results:
+        typeof message.content === "string"
+          ? []
+          : message.content.filter((part) => part.type === "tool-result").map((part) => part.id)
+    }))
   const stepOf = (prompt) => {
     live.lastPrompt = () => flat(prompt)
     const messages = prompt.content
     let results = 0
     let index = messages.length - 1
     const text = (message) => message.content.map((part) => part.text ?? "").join("")
-    for (; messages[index].role !== "user" || text(messages[index]).startsWith("<turn_aborted>"); index--) if (messages[index].role === "tool") results += messages[index].content.length
+    for (; messages[index].role !== "user" || text(messages[index]).startsWith("<turn_aborted>"); index--)
+      if (messages[index].role === "tool") results += messages[index].content.length
     return decide(text(messages[index]), results)
   }
   const texts = (step) =>
     step.drip
-      ? Stream.fromEffectRepeat(Effect.map(Effect.sleep(step.drip), () => { live.deltasOut++; return delta("tok ") })).pipe(
-          Stream.onStart(Effect.sync(started)), Stream.ensuring(Effect.sync(stopped)))
-      : Stream.map(Stream.fromAsyncIterable(play({ deltas: step.deltas }), (e) => e), delta)
+      ? Stream.fromEffectRepeat(
+          Effect.map(Effect.sleep(step.drip), () => {
+            live.deltasOut++
+            return delta("tok ")
+          })
+        ).pipe(Stream.onStart(Effect.sync(started)), Stream.ensuring(Effect.sync(stopped)))
+      : Stream.map(
+          Stream.fromAsyncIterable(play({ deltas: step.deltas }), (e) => e),
+          delta
+        )
   const service = LanguageModel.make({
     generateText: () => Effect.die("streaming only"),
-    streamText: ({ prompt }) => Stream.unwrap(Effect.gen(function* () {
-      const step = stepOf(prompt)
-      if (step.lat) yield* Effect.sleep(step.lat)
-      return step.tool
-        ? Stream.fromIterable([{ type: "tool-call", id: step.tool.id, name: step.tool.name, params: step.tool.args }, finish("tool-calls")])
-        : Stream.fromIterable([{ type: "text-start", id: "t" }]).pipe(
-            Stream.concat(texts(step)), Stream.concat(Stream.fromIterable([{ type: "text-end", id: "t" }, finish("stop")])))
-    }))
+    streamText: ({ prompt }) =>
+      Stream.unwrap(
+        Effect.gen(function* () {
+          const step = stepOf(prompt)
+          if (step.lat) yield* Effect.sleep(step.lat)
+          return step.tool
+            ? Stream.fromIterable([
+                { type: "tool-call", id: step.tool.id, name: step.tool.name, params: step.tool.args },
+                finish("tool-calls")
+              ])
+            : Stream.fromIterable([{ type: "text-start", id: "t" }]).pipe(
+                Stream.concat(texts(step)),
+                Stream.concat(Stream.fromIterable([{ type: "text-end", id: "t" }, finish("stop")]))
+              )
+        })
+      )
   })
-  return Model.fromLanguageModel({ provider: "script", model: "brain" }).pipe(Layer.provide(Layer.effect(LanguageModel.LanguageModel, service)))
+  return Model.fromLanguageModel({ provider: "script", model: "brain" }).pipe(
+    Layer.provide(Layer.effect(LanguageModel.LanguageModel, service))
+  )
 }

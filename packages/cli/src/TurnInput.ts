@@ -67,7 +67,7 @@ export const reasonOf = (error: unknown): string => {
 }
 
 const systemErrors: { readonly [code: string]: string } = {
-  ENOENT: "there is no such file",
+  ENOENT: "there is no such file or directory",
   EACCES: "permission denied",
   EISDIR: "it is a directory",
   ENOTDIR: "a part of its path is not a directory"

@@ -97,7 +97,7 @@ describe("the marker", () => {
         Effect.uninterruptible(
           Effect.gen(function* () {
             const turn = yield* Turn
-            yield* turn.onAbort({ kind: "process", name: "make all", run: () => Effect.never })
+            yield* Effect.asVoid(turn.onAbort({ kind: "process", name: "make all", run: () => Effect.never }))
             yield* turn.process({ command: ["npm", "start"], cwd: "/", keep: true })
             return yield* Effect.never
           })

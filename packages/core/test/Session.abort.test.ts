@@ -155,7 +155,7 @@ describe("abort", () => {
           seen.push(yield* turn.abortReason)
           seen.push(yield* turn.aborting)
           seen.push(yield* turn.abortReason)
-          yield* Effect.onInterrupt(Effect.never, () => Effect.sync(() => void seen.push("interrupted")))
+          return yield* Effect.onInterrupt(Effect.never, () => Effect.sync(() => void seen.push("interrupted")))
         }),
         { onAbort: "signal" }
       )
@@ -264,11 +264,13 @@ describe("a task that does not end", () => {
         "deaf",
         Effect.gen(function* () {
           const turn = yield* Turn
-          yield* turn.onAbort({ kind: "cleanup", name: "quick", run: () => Effect.sleep("80 millis") })
-          yield* turn.onAbort({ kind: "process", name: "make all", run: () => Effect.sleep("2 seconds") })
+          yield* Effect.asVoid(turn.onAbort({ kind: "cleanup", name: "quick", run: () => Effect.sleep("80 millis") }))
+          yield* Effect.asVoid(
+            turn.onAbort({ kind: "process", name: "make all", run: () => Effect.sleep("2 seconds") })
+          )
           const removed = yield* turn.onAbort({ kind: "cleanup", name: "removed", run: () => Effect.never })
           yield* removed
-          yield* Effect.onInterrupt(Effect.never, () => Effect.sleep("1 second"))
+          return yield* Effect.onInterrupt(Effect.never, () => Effect.sleep("1 second"))
         })
       )
       const { turnId } = yield* h.session.start(task)

@@ -77,6 +77,7 @@ describe("Task", () => {
     })
     Task.make("failing hook", Effect.void, {
       // @ts-expect-error an abort hook has no failure
+      // @effect-diagnostics-next-line missingEffectError:off
       abortHook: () => Effect.fail("no")
     })
   })
@@ -107,6 +108,7 @@ describe("Session.start", () => {
 
   it("a forgotten layer does not compile", () => {
     // @ts-expect-error Clippy is missing
+    // @effect-diagnostics-next-line missingEffectContext:off
     const missing = () => complete(starting())
     const provided = () => complete(Effect.provideService(starting(), Clippy, { hint: "hi" }))
     expectTypeOf(missing).toBeFunction()
@@ -169,6 +171,7 @@ describe("Agent", () => {
     expectTypeOf<Files | Model | Journal | Scope.Scope>().toExtend<Needed>()
     expectTypeOf<FailureOf<ReturnType<typeof made>>>().toEqualTypeOf<SessionNotFound | SessionBusy | JournalFailed>()
     // @ts-expect-error tools, model and journal are missing
+    // @effect-diagnostics-next-line missingEffectContext:off
     const missing = () => scoped(made())
     expectTypeOf(missing).toBeFunction()
   })

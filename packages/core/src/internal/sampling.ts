@@ -67,7 +67,7 @@ export const sample = (
     if (ledger.slot.isFenced()) return yield* Effect.interrupt
     if (failed !== undefined) {
       ledger.endRequest("failed", undefined, "superseded")
-      return yield* Effect.fail(failed)
+      return yield* failed
     }
     const { reason, usage } = finish!
     ledger.endRequest(reason, usage, undefined)

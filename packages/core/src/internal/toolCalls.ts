@@ -2,6 +2,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import type { HookSet } from "../ports/Hooks.ts"
 import { jsonOfUnsafe, type ToolCall } from "../protocol/Item.ts"
@@ -115,11 +116,19 @@ const run = (turn: Turn["Service"], hooks: HookSet, entry: ToolEntry, call: Tool
     })
     if (!result.ok) return yield* failed(turn, entry, call, result.cause)
     const encoded = yield* Effect.orDie(entry.encodeSuccess(result.value))
-    const output = yield* Effect.option(Effect.try({ try: () => jsonOfUnsafe(encoded), catch: (error) => error }))
+    const output = jsonOf(encoded)
     if (output._tag === "None") return yield* turn.finish(call, "failed", `the result of ${call.name} is no JSON value`)
     yield* turn.finish(call, "completed", output.value)
     yield* hooks.postToolUse(turn.turnId, call.name, output.value)
   })
+
+const jsonOf = (value: unknown): Option.Option<unknown> => {
+  try {
+    return Option.some(jsonOfUnsafe(value))
+  } catch {
+    return Option.none()
+  }
+}
 
 /** A typed failure is told to the model; a defect or an interruption is the turn's. */
 const failed = (turn: Turn["Service"], entry: ToolEntry, call: ToolCall, cause: Cause.Cause<unknown>) => {

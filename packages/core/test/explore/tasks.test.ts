@@ -10,7 +10,7 @@ const request = { instructions: undefined, tools: [], output: undefined }
 /** Uses what a turn offers, three times over. */
 const everything = Effect.gen(function* () {
   const turn = yield* Turn
-  yield* turn.onAbort({ kind: "delegate", name: "child", run: () => Effect.sleep(50) })
+  yield* Effect.asVoid(turn.onAbort({ kind: "delegate", name: "child", run: () => Effect.sleep(50) }))
   for (let round = 0; round < 3; round++) {
     yield* turn.takeInput
     yield* turn.sample(request, 1, (call) => Effect.andThen(turn.flush, turn.finish(call, "completed", "x")))
