@@ -91,45 +91,13 @@ export async function load({ lm, store, file }) {
   const runtime = ManagedRuntime.make(layer)
   const scope = Scope.makeUnsafe()
 
-  const wrap = (session, close) => ({
-    async turn(prompt, { signal, onDelta } = {}) {
-      return runtime.runPromise(
-        Effect.gen(function* () {
-          const { seq } = yield* session.snapshot
-          let end
-          // subscribed before the input is given, so that no piece of text comes before its reader
-          const reading = yield* session.events({ from: seq }).pipe(
-            Stream.takeUntil(
-              (event) =>
-                (event._tag === "TurnCompleted" || event._tag === "TurnFailed" || event._tag === "TurnAborted") &&
-                (end = event) !== undefined
-            ),
-            Stream.runForEachArray((events) =>
-              Effect.sync(() => {
-                for (const event of events) if (event._tag === "TextDelta") onDelta?.(event.text)
-              })
-            ),
-            Effect.forkChild({ startImmediately: true })
-          )
-          const onAbort = () => Effect.runSync(session.abort())
-          signal?.addEventListener("abort", onAbort, { once: true })
-          const receipt = yield* session.submit({ _tag: "UserInput", input: [{ _tag: "Text", text: prompt }] })
-          if (receipt._tag !== "Started") throw new Error(`receipt ${receipt._tag}`)
-          yield* Fiber.join(reading)
-          signal?.removeEventListener("abort", onAbort)
-          if (end._tag !== "TurnCompleted") throw new Error(end._tag)
-          return { text: end.lastMessage }
-        })
-      )
-    },
-    history: () => runtime.runPromise(Effect.map(session.snapshot, ({ items }) => norm(items))),
-    dispose: close
-  })
   const open = (options) => {
     const own = Scope.forkUnsafe(scope)
     return runtime
       .runPromise(Session.make(agent, options).pipe(Effect.provideService(Scope.Scope, own)))
-      .then((session) => wrap(session, () => runtime.runPromise(Scope.close(own, Exit.void))))
+      .then((session) =>
+        peerSession({ Effect, Fiber, Stream, runtime }, session, () => runtime.runPromise(Scope.close(own, Exit.void)))
+      )
   }
   const exists = async (id) =>
     (await runtime.runPromise(Effect.flatMap(Journal, (journal) => journal.list))).some(
@@ -141,6 +109,42 @@ export async function load({ lm, store, file }) {
     close: () => runtime.dispose()
   }
 }
+
+/** A session as the workloads drive it. */
+const peerSession = ({ Effect, Fiber, Stream, runtime }, session, close) => ({
+  async turn(prompt, { signal, onDelta } = {}) {
+    return runtime.runPromise(
+      Effect.gen(function* () {
+        const { seq } = yield* session.snapshot
+        let end
+        // subscribed before the input is given, so that no piece of text comes before its reader
+        const reading = yield* session.events({ from: seq }).pipe(
+          Stream.takeUntil(
+            (event) =>
+              (event._tag === "TurnCompleted" || event._tag === "TurnFailed" || event._tag === "TurnAborted") &&
+              (end = event) !== undefined
+          ),
+          Stream.runForEachArray((events) =>
+            Effect.sync(() => {
+              for (const event of events) if (event._tag === "TextDelta") onDelta?.(event.text)
+            })
+          ),
+          Effect.forkChild({ startImmediately: true })
+        )
+        const onAbort = () => Effect.runSync(session.abort())
+        signal?.addEventListener("abort", onAbort, { once: true })
+        const receipt = yield* session.submit({ _tag: "UserInput", input: [{ _tag: "Text", text: prompt }] })
+        if (receipt._tag !== "Started") throw new Error(`receipt ${receipt._tag}`)
+        yield* Fiber.join(reading)
+        signal?.removeEventListener("abort", onAbort)
+        if (end._tag !== "TurnCompleted") throw new Error(end._tag)
+        return { text: end.lastMessage }
+      })
+    )
+  },
+  history: () => runtime.runPromise(Effect.map(session.snapshot, ({ items }) => norm(items))),
+  dispose: close
+})
 
 /** A Model of our own: the brain's steps as parts. */
 function ownModel({ Cause, Effect, Layer, Stream }, Model) {
