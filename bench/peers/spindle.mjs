@@ -53,7 +53,7 @@ export async function load({ lm, store, file }) {
   const { Session } = await import("@spindle/core/Session")
 
   const model = lm
-    ? await throughLanguageModel(Effect, Layer, Stream, Model)
+    ? await throughLanguageModel({ Cause, Effect, Layer, Stream }, Model)
     : ownModel({ Cause, Effect, Layer, Stream }, Model)
 
   const toolkit = Toolkit.make(
@@ -146,6 +146,20 @@ const peerSession = ({ Effect, Fiber, Stream, runtime }, session, close) => ({
   dispose: close
 })
 
+/** A text as a stream: one pull for each piece that arrives, and the end after the last. */
+const pulled = ({ Cause, Effect, Stream }, pieces, part, end) => {
+  let done = false
+  const next = Effect.suspend(() =>
+    done
+      ? Cause.done()
+      : Effect.map(
+          Effect.promise(() => pieces.next()),
+          (piece) => ((done = piece.done), done ? end : [part(piece.value)])
+        )
+  )
+  return Stream.fromPull(Effect.succeed(next))
+}
+
 /** A Model of our own: the brain's steps as parts. */
 function ownModel({ Cause, Effect, Layer, Stream }, Model) {
   const finish = (reason) => ({
@@ -162,20 +176,7 @@ function ownModel({ Cause, Effect, Layer, Stream }, Model) {
             return delta("tok ")
           })
         ).pipe(Stream.onStart(Effect.sync(started)), Stream.ensuring(Effect.sync(stopped)))
-      : pulled(play({ deltas: step.deltas }))
-  // one pull for each piece that arrives, and the finish after the last
-  const pulled = (pieces) => {
-    let done = false
-    const next = Effect.suspend(() =>
-      done
-        ? Cause.done()
-        : Effect.map(
-            Effect.promise(() => pieces.next()),
-            (piece) => ((done = piece.done), [done ? finish("stop") : delta(piece.value)])
-          )
-    )
-    return Stream.fromPull(Effect.succeed(next))
-  }
+      : pulled({ Cause, Effect, Stream }, play({ deltas: step.deltas }), delta, [finish("stop")])
   return Layer.succeed(Model, {
     provider: "script",
     model: "brain",
@@ -201,7 +202,7 @@ async function onDisk(Layer, file) {
   return JournalFile.layer({ directory: file }).pipe(Layer.provide(NodeFileSystem.layer))
 }
 
-async function throughLanguageModel(Effect, Layer, Stream, Model) {
+async function throughLanguageModel({ Cause, Effect, Layer, Stream }, Model) {
   const LanguageModel = await import("effect/ai/LanguageModel")
   const usage = {
     inputTokens: { total: 1, uncached: 1, cacheRead: 0, cacheWrite: 0 },
@@ -246,10 +247,10 @@ async function throughLanguageModel(Effect, Layer, Stream, Model) {
             return delta("tok ")
           })
         ).pipe(Stream.onStart(Effect.sync(started)), Stream.ensuring(Effect.sync(stopped)))
-      : Stream.map(
-          Stream.fromAsyncIterable(play({ deltas: step.deltas }), (e) => e),
-          delta
-        )
+      : pulled({ Cause, Effect, Stream }, play({ deltas: step.deltas }), delta, [
+          { type: "text-end", id: "t" },
+          finish("stop")
+        ])
   const service = LanguageModel.make({
     generateText: () => Effect.die("streaming only"),
     streamText: ({ prompt }) =>
@@ -262,10 +263,7 @@ async function throughLanguageModel(Effect, Layer, Stream, Model) {
                 { type: "tool-call", id: step.tool.id, name: step.tool.name, params: step.tool.args },
                 finish("tool-calls")
               ])
-            : Stream.fromIterable([{ type: "text-start", id: "t" }]).pipe(
-                Stream.concat(texts(step)),
-                Stream.concat(Stream.fromIterable([{ type: "text-end", id: "t" }, finish("stop")]))
-              )
+            : Stream.concat(Stream.succeed({ type: "text-start", id: "t" }), texts(step))
         })
       )
   })

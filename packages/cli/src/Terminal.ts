@@ -5,6 +5,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { type ApprovalRequest, type Decider, denyAll } from "@spindle/core/ports/Approvals"
@@ -71,6 +72,8 @@ const keys: { readonly [key: string]: Decision } = {
   q: { _tag: "Abort" }
 }
 const choices = "  [y] once  [a] for this session  [n] no  [q] no, and stop "
+/** The same for a narrow terminal: only one line can be taken away again. */
+const shortChoices = "  y once, a session, n no, q stop "
 
 /** Makes a terminal. When the scope closes, the line of what is awaited is taken away. */
 export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Scope> =>
@@ -84,6 +87,8 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
     let drawn = false
     let asking = false
     let prompted = false
+    // what happens while a question stands is shown behind its answer: at most the rest of one model response, and one result for each tool that runs
+    const held: Array<SessionEvent> = []
 
     const erase = () => {
       if (drawn || prompted) output.write(eraseLine)
@@ -94,8 +99,10 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
       if (text === "") return
       erase()
       output.write(text)
-      // what happens meanwhile goes above the choices
-      if (prompted) output.write(`${state.atLineStart ? "" : "\n"}${choices}`)
+    }
+    const show = (event: SessionEvent) => {
+      if (asking && !isSilent(event)) held.push(event)
+      else write(Transcript.step(state, event))
     }
     const draw = (nowMillis: number) => {
       if (asking) return
@@ -129,19 +136,21 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
           Effect.sleep(typedAheadMillis).pipe(
             Effect.andThen(
               Effect.sync(() => {
-                output.write(choices)
+                output.write(choices.length < columns() ? choices : shortChoices)
                 prompted = true
               })
             ),
             Effect.andThen(heard.key),
             Effect.map((key) => keys[key]!)
           ),
-        (heard) =>
+        (heard, exit) =>
           Effect.sync(() => {
             heard.stop()
-            if (prompted) output.write("\n")
+            erase()
             prompted = false
             asking = false
+            if (Exit.isSuccess(exit)) write(Transcript.answered(state, request.requestId, exit.value))
+            for (const event of held.splice(0)) write(Transcript.step(state, event))
           })
       )
     return {
@@ -150,13 +159,17 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
         erase()
         if (asking) keyboard.setRawMode?.(false)
       },
-      show: (event) => Effect.sync(() => write(Transcript.step(state, event))),
+      show: (event) => Effect.sync(() => show(event)),
       say: (line) => Effect.sync(() => write([state, `${state.atLineStart ? "" : "\n"}${line}\n`])),
       decider: isAttended
         ? { decide: (request) => oneByOne.withPermits(1)(ask(request)) }
         : denyAll("nobody is there to ask")
     }
   })
+
+/** Whether an event adds no text by itself, so that it need not wait: what a command writes may be much. */
+const isSilent = (event: SessionEvent): boolean =>
+  event._tag === "ToolOutput" || (event._tag === "ItemRecorded" && event.item._tag === "ToolCall")
 
 /** Takes the keyboard. `key` waits for the next of the known keys that is pressed from then on. */
 const listen = (keyboard: Keyboard, onCtrlC: () => void) => {

@@ -7,6 +7,7 @@
 import type { ApprovalRequest } from "@spindle/core/ports/Approvals"
 import type { CallId, ItemId, ProcessId, RequestId, SessionId } from "@spindle/core/protocol/Ids"
 import type { Item } from "@spindle/core/protocol/Item"
+import type { Decision } from "@spindle/core/protocol/Op"
 import type { RequestOpened, RequestSettled, SessionEvent, Terminal } from "@spindle/core/protocol/SessionEvent"
 import * as TokenUsage from "@spindle/core/protocol/TokenUsage"
 import * as Ansi from "./Ansi.ts"
@@ -41,12 +42,21 @@ export interface TranscriptState {
   readonly last: "nothing" | "text" | "call"
   /** The call that the end of the transcript is about. */
   readonly shown: CallId | undefined
-  readonly asked: ReadonlySet<RequestId>
+  /** What is asked for and not settled. It is shown when somebody is asked here, or together with its answer. */
+  readonly requests: ReadonlyMap<RequestId, Request>
+  /** The requests that were shown, until they are settled; with `answered`, so was the answer. */
+  readonly asked: ReadonlyMap<RequestId, "open" | "answered">
   readonly calls: ReadonlyMap<CallId, OpenCall>
   readonly processes: ReadonlyMap<ProcessId, CallId>
   readonly usage: TokenUsage.TokenUsage
   readonly startedAt: number | undefined
 }
+
+/** What somebody is asked. */
+export type Request = Pick<
+  ApprovalRequest | typeof RequestOpened.Type,
+  "requestId" | "callId" | "kind" | "tool" | "payload" | "path"
+>
 
 type Step = readonly [state: TranscriptState, text: string]
 
@@ -58,7 +68,8 @@ export const begin = (options: TranscriptOptions): TranscriptState => ({
   atLineStart: true,
   last: "nothing",
   shown: undefined,
-  asked: new Set(),
+  requests: new Map(),
+  asked: new Map(),
   calls: new Map(),
   processes: new Map(),
   usage: TokenUsage.zero,
@@ -82,7 +93,7 @@ export const step = (state: TranscriptState, event: SessionEvent): Step => {
     case "ProcessStarted": {
       if (event.callId === undefined) return [state, ""]
       const processes = new Map(state.processes).set(event.processId, event.callId)
-      const next = { ...state, processes }
+      const next = changeCall({ ...state, processes }, event.callId, (call) => ({ ...call, at: event.at }))
       return state.calls.get(event.callId)?.introduced === true ? [next, ""] : header(next, event.callId)
     }
     case "ProcessEnded": {
@@ -91,10 +102,9 @@ export const step = (state: TranscriptState, event: SessionEvent): Step => {
       return [changeCall(state, callId, (call) => ({ ...call, exitCode: event.exitCode })), ""]
     }
     case "RequestOpened":
-      return question(state, event)
+      return [{ ...state, requests: new Map(state.requests).set(event.requestId, event) }, ""]
     case "RequestSettled":
-      // of one that was asked before a crash nothing was shown
-      return state.asked.has(event.requestId) ? lines(state, [settled(state, event)]) : [state, ""]
+      return settled(state, event)
     case "ModelRetrying": {
       const again = `trying again in ${Ansi.duration(event.delayMillis)} (${event.attempt}/${event.maxAttempts})`
       return lines(state, [yellow(`! ${Ansi.visible(event.detail)}; ${again}`)])
@@ -133,19 +143,36 @@ export const step = (state: TranscriptState, event: SessionEvent): Step => {
   }
 }
 
-/** What is asked, in full; once for each request, whether it is told by an event or by whoever answers. */
-export const question = (
-  state: TranscriptState,
-  request: Pick<
-    ApprovalRequest | typeof RequestOpened.Type,
-    "requestId" | "callId" | "kind" | "tool" | "payload" | "path"
-  >
-): Step => {
+/** What is asked, in full, for whoever is asked here; once for each request. */
+export const question = (state: TranscriptState, request: Request): Step => {
   if (state.asked.has(request.requestId)) return [state, ""]
-  const asked = new Set(state.asked).add(request.requestId)
+  const asked = new Map(state.asked).set(request.requestId, "open")
   const shown = Question.lines(request, Ansi.palette(state.options.color))
-  const [next, text] = lines({ ...state, asked }, [...(state.last === "text" ? [""] : []), ...shown])
+  const [next, text] = lines({ ...state, asked }, [...(state.last === "nothing" ? [] : [""]), ...shown])
   return [introduced(next, request.callId), text]
+}
+
+/** The answer to a question, below it: before whatever else has happened meanwhile. The record of it then adds nothing. */
+export const answered = (state: TranscriptState, requestId: RequestId, decision: Decision): Step => {
+  const asked = new Map(state.asked).set(requestId, "answered")
+  return lines({ ...state, asked }, [answerLine(state, decision)])
+}
+
+const settled = (state: TranscriptState, { at, decision, requestId }: typeof RequestSettled.Type): Step => {
+  const request = state.requests.get(requestId)
+  // of one that was open at a crash nothing was shown
+  if (request === undefined) return [state, ""]
+  const requests = new Map(state.requests)
+  requests.delete(requestId)
+  const [open, asks] = state.asked.has(requestId) ? [state, ""] : question(state, request)
+  const asked = new Map(open.asked)
+  asked.delete(requestId)
+  // the time that a person takes is not the call's
+  const begun = request.callId === undefined ? open : changeCall(open, request.callId, (call) => ({ ...call, at }))
+  const next = { ...begun, requests, asked }
+  if (state.asked.get(requestId) === "answered") return [next, ""]
+  const [last, answer] = lines(next, [answerLine(state, decision)])
+  return [last, asks + answer]
 }
 
 /** The line that says what is awaited, without a line break; undefined when nothing is, or when a line of text is still open. */
@@ -284,9 +311,8 @@ const result = (state: TranscriptState, recorded: ToolCalls.Result, at: number):
   return [{ ...next, last: "call", shown: undefined }, head + text]
 }
 
-const settled = (state: TranscriptState, event: typeof RequestSettled.Type): string => {
+const answerLine = (state: TranscriptState, decision: (typeof RequestSettled.Type)["decision"]): string => {
   const { green, red } = Ansi.palette(state.options.color)
-  const { decision } = event
   switch (decision._tag) {
     case "Approved":
       return green(`  → allowed ${decision.scope === "once" ? "once" : `for this ${decision.scope}`}`)
@@ -328,7 +354,15 @@ const summary = (state: TranscriptState, event: Terminal): Step => {
   })()
   const [next, text] = lines(state, ["", ...added])
   return [
-    { ...next, last: "nothing", shown: undefined, startedAt: undefined, calls: new Map(), processes: new Map() },
+    {
+      ...next,
+      last: "nothing",
+      shown: undefined,
+      startedAt: undefined,
+      calls: new Map(),
+      processes: new Map(),
+      requests: new Map()
+    },
     text
   ]
 }

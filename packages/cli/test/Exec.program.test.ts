@@ -10,7 +10,7 @@ const patch = "*** Begin Patch\n*** Update File: a.txt\n@@\n-old\n+new\n*** Add 
 
 const types = (lines: ReadonlyArray<any>) => lines.map((line) => line.item?.type ?? line.type)
 const outputsTo = ({ server }: World, request: number): ReadonlyArray<any> =>
-  server.requests[request]!.body.input.filter((item: any) => /_output$/.test(item.type))
+  server.requests[request]!.body.input.filter((item: any) => item.type.endsWith("_output"))
 const outputTo = (at: World, request: number): string => String(outputsTo(at, request)[0]?.output)
 
 describe("exec", () => {
