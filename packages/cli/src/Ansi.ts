@@ -111,3 +111,6 @@ export const duration = (millis: number): string => {
 
 /** A count, with a unit of thousands from ten thousand on. */
 export const count = (value: number): string => (value < 10_000 ? String(value) : `${(value / 1_000).toFixed(1)}k`)
+
+/** A count of tokens. */
+export const tokens = (value: number): string => `${count(value)} ${value === 1 ? "token" : "tokens"}`

@@ -34,8 +34,8 @@ import { version } from "./Version.ts"
 /** What a signal acts on while a turn runs. */
 export interface Running {
   readonly session: Session["Service"]
-  /** Waits until the end of the turn has been shown, and with it how to go on. */
-  readonly told: (signal: Signal) => Effect.Effect<void>
+  /** Waits until the end of the turn has been shown, and says how to go on when the signal `stopped` it. */
+  readonly told: (signal: Signal, stopped: boolean) => Effect.Effect<void>
   readonly liveGroups: () => ReadonlyArray<number>
   /** Leaves the terminal as it was, at once. */
   readonly restore: () => void
@@ -50,8 +50,8 @@ export interface ExecOptions {
   readonly resume: Resume | undefined
   /** Who decides when nobody is there to ask. */
   readonly unattended: Decider
-  /** Told about the session as soon as there is one, and undefined when it is closed. */
-  readonly onRunning: (running: Running | undefined) => void
+  /** Told about the session as soon as there is one. What it is told stays valid: processes may outlive the turn, and even the session. */
+  readonly onRunning: (running: Running) => void
 }
 
 /** How an agent of this program behaves, unless the configuration says otherwise. */
@@ -75,7 +75,9 @@ export const run = (
     opened.setDecider(Settings.approval(what.settings) === "deny" ? denyAll("the approval policy is never") : shown)
     const ended = yield* announce(session, shown, what)
     const id = SubmissionId.make(uuidV7(Date.now()))
-    const following = yield* Effect.forkChild(follow(session, opened.from, id, shown.show), { startImmediately: true })
+    const following = yield* Effect.forkChild(follow(session, { from: opened.from, id }, shown.show), {
+      startImmediately: true
+    })
     const receipt = yield* session.submit({ _tag: "UserInput", input, delivery: "queue" }, { id })
     if (receipt._tag === "Rejected") return yield* failed(`the prompt was not accepted: ${rejectionOf(receipt.reason)}`)
     const end = yield* Fiber.join(following)
@@ -128,10 +130,12 @@ const open = Effect.fnUntraced(function* ({ cwd, options, resume: named, setting
 const announce = Effect.fnUntraced(function* (session: Session["Service"], shown: Shown, { onRunning }: ExecOptions) {
   const groups = yield* ProcessGroups
   const ended = yield* Deferred.make<void>()
-  const told = (signal: Signal) =>
-    Effect.andThen(Effect.timeoutOption(Deferred.await(ended), showLimit), shown.stopped(signal))
+  const told = (signal: Signal, stopped: boolean) =>
+    Effect.andThen(
+      Effect.timeoutOption(Deferred.await(ended), showLimit),
+      stopped ? shown.stopped(signal) : Effect.void
+    )
   onRunning({ session, told, liveGroups: groups.liveGroups, restore: shown.restore })
-  yield* Effect.addFinalizer(() => Effect.sync(() => onRunning(undefined)))
   return ended
 })
 
@@ -152,8 +156,7 @@ const rejectionOf = (reason: { readonly _tag: string }): string =>
 /** Shows what the session tells until the submission has met its fate; answers which. */
 const follow = (
   session: Session["Service"],
-  from: number,
-  id: SubmissionId,
+  { from, id }: { readonly from: number; readonly id: SubmissionId },
   show: (event: SessionEvent) => Effect.Effect<void>
 ): Effect.Effect<Submission.End, JournalFailed> => {
   let state = Submission.begin(id)

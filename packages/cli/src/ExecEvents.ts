@@ -156,6 +156,7 @@ export const step = (state: ExecState, event: SessionEvent): Step => {
     case "RequestOpened":
     case "RequestSettled":
     case "StragglerEnded":
+    case "RolledBack":
     case "TextDelta":
     case "ReasoningDelta":
     case "Unknown":

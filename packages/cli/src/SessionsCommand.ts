@@ -95,5 +95,5 @@ const transcriptOf = (sessionId: SessionId, records: ReadonlyArray<Record>, colo
     text += more
   }
   const { usage } = SessionState.fold(records)
-  return `${text}${Ansi.count(usage.total)} tokens in ${records.length} records\n`
+  return `${text}${Ansi.tokens(usage.total)} in ${records.length} records\n`
 }

@@ -47,10 +47,8 @@ export interface Options {
 export interface Terminal {
   /** Whether somebody can be asked: input and output are a terminal. */
   readonly isAttended: boolean
-  /** Shows an event. To be called in order. **Interruption**: shows all of it or nothing. */
+  /** Shows an event; while a question stands, behind its answer. To be called in order. **Interruption**: shows all of it or nothing. */
   readonly show: (event: SessionEvent) => Effect.Effect<void>
-  /** Shows a line of the program's own. */
-  readonly say: (line: string) => Effect.Effect<void>
   /**
    * Asks the person, one question at a time: y once, a for the session, n no, q no and stop the turn. What was typed before a question stood there does not
    * answer it. With nobody to ask it denies. **Interruption**: gives the keyboard back.
@@ -160,7 +158,6 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
         if (asking) keyboard.setRawMode?.(false)
       },
       show: (event) => Effect.sync(() => show(event)),
-      say: (line) => Effect.sync(() => write([state, `${state.atLineStart ? "" : "\n"}${line}\n`])),
       decider: isAttended
         ? { decide: (request) => oneByOne.withPermits(1)(ask(request)) }
         : denyAll("nobody is there to ask")

@@ -121,6 +121,10 @@ export const step = (state: TranscriptState, event: SessionEvent): Step => {
         ? [state, ""]
         : lines(state, [yellow(`! the journal was damaged: its last ${event.cutBytes} bytes were cut${kept}`)])
     }
+    case "RolledBack":
+      return lines(state, [
+        yellow(`! ${event.turns === 1 ? "the last turn was" : `the last ${event.turns} turns were`} taken back`)
+      ])
     case "Warning":
       return lines(state, [yellow(`! ${Ansi.visible(event.message)}`)])
     case "StragglerEnded":
@@ -164,6 +168,7 @@ const settled = (state: TranscriptState, { at, decision, requestId }: typeof Req
   if (request === undefined) return [state, ""]
   const requests = new Map(state.requests)
   requests.delete(requestId)
+  if (decision._tag === "Cancelled" && !state.asked.has(requestId)) return [{ ...state, requests }, ""]
   const [open, asks] = state.asked.has(requestId) ? [state, ""] : question(state, request)
   const asked = new Map(open.asked)
   asked.delete(requestId)
@@ -183,7 +188,7 @@ export const status = (state: TranscriptState, nowMillis: number): string | unde
   const what = running.length === 0 ? "thinking" : `${Ansi.fit(running[0]!, 40)}${more}`
   const frame = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"[Math.floor(nowMillis / 100) % 10]!
   const elapsed = Math.max(0, Math.floor((nowMillis - state.startedAt) / 1_000))
-  const tokens = state.usage.total === 0 ? [] : [`${Ansi.count(state.usage.total)} tokens`]
+  const tokens = state.usage.total === 0 ? [] : [Ansi.tokens(state.usage.total)]
   return Ansi.fit(
     [
       `${frame} ${what}`,
@@ -266,7 +271,10 @@ const header = (state: TranscriptState, callId: CallId): Step => {
   if (open === undefined || state.shown === callId) return [state, ""]
   const { call } = open
   const request = { kind: undefined, tool: call.name, payload: call.params, path: [] }
-  const shown = Question.lines(request, Ansi.palette(state.options.color), state.options.columns)
+  const palette = Ansi.palette(state.options.color)
+  const all = Question.lines(request, palette, state.options.columns)
+  // what was shown in full already is only named
+  const shown = open.introduced && all.length > 1 ? [`${all[0]}${palette.dim(" …")}`] : all
   const [next, text] = lines(state, [...(state.last === "text" ? [""] : []), ...shown])
   return [introduced(next, callId), text]
 }
@@ -328,25 +336,27 @@ const answerLine = (state: TranscriptState, decision: (typeof RequestSettled.Typ
 }
 
 const summary = (state: TranscriptState, event: Terminal): Step => {
+  if (event._tag === "TurnAborted" && event.crashed === true) return crashed(state)
   const { dim, green, red, yellow } = Ansi.palette(state.options.color)
   const took = state.startedAt === undefined ? [] : [Ansi.duration(event.at - state.startedAt)]
   const { input, cachedInput, output, total } = event.usage
   const cached = cachedInput === 0 ? "" : ` of which ${Ansi.count(cachedInput)} cached`
   const tokens =
-    total === 0 ? [] : [`${Ansi.count(total)} tokens (in ${Ansi.count(input)}${cached}, out ${Ansi.count(output)})`]
-  const rest = [...took, ...tokens, `session ${state.options.sessionId}`].join(" · ")
+    total === 0 ? [] : [`${Ansi.tokens(total)} (in ${Ansi.count(input)}${cached}, out ${Ansi.count(output)})`]
+  // how to go on names the session in a line of its own
+  const name = event._tag === "TurnAborted" ? [] : [`session ${state.options.sessionId}`]
+  const rest = [...took, ...tokens, ...name].map((one) => `· ${one}`).join(" ")
   const added = ((): ReadonlyArray<string> => {
     switch (event._tag) {
       case "TurnCompleted":
-        return [`${green("✓ done")} ${dim(`· ${rest}`)}`]
+        return [`${green("✓ done")} ${dim(rest)}`]
       case "TurnFailed":
-        return [red(`✗ ${Ansi.visible(event.error.message)}`), `${red("✗ failed")} ${dim(`· ${rest}`)}`]
+        return [red(`✗ ${Ansi.visible(event.error.message)}`), `${red("✗ failed")} ${dim(rest)}`]
       case "TurnAborted": {
-        if (event.crashed === true) return [yellow("! the turn before was cut off: the program died in it")]
         const late = event.stragglers.map(({ kind, name }) => yellow(`! still ending: ${kind} ${Ansi.visible(name)}`))
         return [
           ...late,
-          `${yellow(`■ stopped (${event.reason})`)} ${dim(`· ${rest}`)}`,
+          `${yellow(`■ stopped (${event.reason})`)} ${dim(rest)}`,
           dim(`resume: spindle exec resume ${state.options.sessionId}`)
         ]
       }
@@ -365,4 +375,10 @@ const summary = (state: TranscriptState, event: Terminal): Step => {
     },
     text
   ]
+}
+
+const crashed = (state: TranscriptState): Step => {
+  const { yellow } = Ansi.palette(state.options.color)
+  const [next, text] = lines(state, [yellow("! the turn before was cut off: the program died in it"), ""])
+  return [{ ...next, last: "nothing", startedAt: undefined }, text]
 }

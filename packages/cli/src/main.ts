@@ -19,9 +19,9 @@ import * as SessionsCommand from "./SessionsCommand.ts"
 import * as Settings from "./Settings.ts"
 import { version } from "./Version.ts"
 
-/** The turn that runs, for signals. */
+/** What a signal acts on, from the time that there is a session. */
 let running: Exec.Running | undefined
-const onRunning = (now: Exec.Running | undefined) => void (running = now)
+const onRunning = (now: Exec.Running) => void (running = now)
 
 const complain = (message: string): void => void process.stderr.write(`spindle: ${message}\n`)
 
@@ -112,7 +112,9 @@ Interrupts.run(program, {
     Effect.suspend(() => {
       if (running === undefined) return Effect.void
       const { session, told } = running
-      return Effect.andThen(session.abort("Interrupted"), Effect.andThen(session.awaitIdle, told(signal)))
+      return Effect.flatMap(session.abort("Interrupted"), (stopped) =>
+        Effect.andThen(session.awaitIdle, told(signal, stopped))
+      )
     }),
   killNow: () => {
     running?.restore()

@@ -230,23 +230,25 @@ describe("step", () => {
     assert.include(bad, `"error":{"message":"no cmd"},"status":"failed"`)
   })
 
-  it("ends an aborted turn as interrupted, with the reason", () => {
-    const aborted = record({
-      _tag: "TurnAborted",
-      turnId,
-      reason: "Interrupted",
-      requestedAt: 0,
-      returned: [],
-      kept: [],
-      dropped: [],
-      stragglers: [],
-      keptProcesses: [],
-      usage: usage(1, 1)
-    })
-    assert.deepStrictEqual(
-      lines([started, item({ _tag: "AssistantMessage", text: "hal", partial: "aborted" }), aborted]).slice(2),
-      [`{"type":"turn.failed","error":{"message":"interrupted","reason":"Interrupted"}}`]
-    )
+  it("ends an interrupted turn without a line, as the reference does, and one that was stopped otherwise with its reason", () => {
+    const aborted = (reason: "Interrupted" | "Shutdown") =>
+      record({
+        _tag: "TurnAborted",
+        turnId,
+        reason,
+        requestedAt: 0,
+        returned: [],
+        kept: [],
+        dropped: [],
+        stragglers: [],
+        keptProcesses: [],
+        usage: usage(1, 1)
+      })
+    const half = item({ _tag: "AssistantMessage", text: "hal", partial: "aborted" })
+    assert.deepStrictEqual(lines([started, half, aborted("Interrupted")]).slice(2), [])
+    assert.deepStrictEqual(lines([started, half, aborted("Shutdown")]).slice(2), [
+      `{"type":"turn.failed","error":{"message":"the turn was stopped (Shutdown)","reason":"Shutdown"}}`
+    ])
   })
 
   it("tells warnings, cut journals and failed sessions", () => {

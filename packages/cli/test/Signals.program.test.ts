@@ -135,23 +135,29 @@ describe("signals", () => {
     })
   )
 
-  it.live("X2 a second SIGINT kills the group of a command that ignores TERM, and exits at once", () =>
-    Effect.gen(function* () {
-      const seconds = uniqueSeconds()
-      const cmd = `trap '' TERM INT HUP; sleep ${seconds} & sleep ${seconds}`
-      const call = { call: "exec_command", args: { cmd, login: false }, callId: "c1" }
-      const at = yield* world({ turns: [{ events: [call] }] })
-      const program = yield* start(at, ["exec", "--json", ...allowed, "go"])
-      assert.isTrue(yield* within(5_000, () => processesOf(seconds).length === 2))
-      yield* program.kill("SIGINT")
-      // what two key presses are apart
-      yield* Effect.sleep(100)
-      const ended = yield* killed(program, "SIGINT")
-      assert.deepStrictEqual([ended.code, ended.signal], [130, null])
-      assert.isBelow(ended.millis, 250)
-      assert.isTrue(yield* within(250, () => processesOf(seconds).length === 0))
-      yield* resumedInput(at, sessionOf(ended))
-    })
+  it.live.each(["while its turn is being stopped", "after its turn was settled"])(
+    "X2 a second SIGINT kills the group of a command that ignores TERM, and exits at once, %s",
+    (when) =>
+      Effect.gen(function* () {
+        const seconds = uniqueSeconds()
+        const cmd = `trap '' TERM INT HUP; sleep ${seconds} & sleep ${seconds}`
+        const call = { call: "exec_command", args: { cmd, login: false }, callId: "c1" }
+        const at = yield* world({ turns: [{ events: [call] }] })
+        const program = yield* start(at, ["exec", "--json", ...allowed, "go"])
+        assert.isTrue(yield* within(5_000, () => processesOf(seconds).length === 2))
+        yield* program.kill("SIGINT")
+        // what two key presses are apart at least
+        yield* Effect.sleep(60)
+        if (when.startsWith("after")) {
+          const journal = journals(at.home)[0]!
+          assert.isTrue(yield* within(1_000, () => recordsOf(journal).some(({ _tag }) => _tag === "TurnAborted")))
+        }
+        const ended = yield* killed(program, "SIGINT")
+        assert.deepStrictEqual([ended.code, ended.signal], [130, null])
+        assert.isBelow(ended.millis, 250)
+        assert.isTrue(yield* within(250, () => processesOf(seconds).length === 0))
+        yield* resumedInput(at, sessionOf(ended))
+      })
   )
 
   it.live("stops in order when nobody reads its output any more", () =>

@@ -31,13 +31,13 @@ class Keyboard extends EventEmitter {
   }
 }
 
-const make = Effect.fnUntraced(function* (isTTY: boolean) {
+const make = Effect.fnUntraced(function* (isTTY: boolean, columns = 80) {
   const keyboard = new Keyboard(isTTY)
   const written: Array<string> = []
   const interrupts: Array<string> = []
   const terminal = yield* Terminal.make({
     sessionId: Events.sessionId,
-    output: { isTTY, columns: 60, write: (text) => written.push(text) },
+    output: { isTTY, columns, write: (text) => written.push(text) },
     keyboard,
     color: "never",
     env: {},
@@ -111,9 +111,12 @@ describe("decider", () => {
         keyboard.press(key)
         assert.deepStrictEqual(yield* Fiber.join(fiber), expected)
         assert.isFalse(keyboard.raw || keyboard.flowing)
-        // the event does not show the question again
+        // the events show neither the question nor its answer again
+        const shown = text()
+        assert.match(shown, / {2}→ (allowed|refused)[a-z,: ]+\n$/)
         yield* terminal.show(Events.asks("command", request.payload))
-        assert.strictEqual(text().split("Run this command?").length, 2)
+        yield* terminal.show(Events.settledBy(expected))
+        assert.strictEqual(text(), shown)
       }
     })
   )
@@ -131,20 +134,40 @@ describe("decider", () => {
     })
   )
 
-  it.effect("asks one question at a time, and keeps the choices below what happens meanwhile", () =>
+  it.effect("takes less room for the choices on a narrow terminal", () =>
+    Effect.gen(function* () {
+      const { terminal, text } = yield* make(true, 40)
+      yield* Effect.forkChild(terminal.decider.decide(request), { startImmediately: true })
+      yield* TestClock.adjust("100 millis")
+      assert.isTrue(text().endsWith("\n  y once, a session, n no, q stop "))
+    })
+  )
+
+  it.effect("gives the terminal back at once when there is no time to wait", () =>
+    Effect.gen(function* () {
+      const { keyboard, terminal, text } = yield* make(true)
+      yield* Effect.forkChild(terminal.decider.decide(request), { startImmediately: true })
+      yield* TestClock.adjust("100 millis")
+      terminal.restore()
+      assert.isFalse(keyboard.raw)
+      assert.isTrue(text().endsWith("\r\x1b[2K"))
+    })
+  )
+
+  it.effect("asks one question at a time, and shows what happens meanwhile behind the answer", () =>
     Effect.gen(function* () {
       const { keyboard, terminal, text } = yield* make(true)
       const first = yield* Effect.forkChild(terminal.decider.decide(request), { startImmediately: true })
       const other = { ...request, requestId: "other" as typeof request.requestId, payload: { cmd: "ls" } }
       const second = yield* Effect.forkChild(terminal.decider.decide(other), { startImmediately: true })
       yield* TestClock.adjust("100 millis")
-      yield* terminal.say("meanwhile")
-      assert.isTrue(text().endsWith("\r\x1b[2Kmeanwhile\n  [y] once  [a] for this session  [n] no  [q] no, and stop "))
+      yield* terminal.show(Events.record({ _tag: "Warning", message: "meanwhile" }))
+      assert.isTrue(text().endsWith("  $ rm x\n  [y] once  [a] for this session  [n] no  [q] no, and stop "))
       assert.notInclude(text(), "$ ls")
       keyboard.press("n")
       yield* Fiber.join(first)
       yield* TestClock.adjust("100 millis")
-      assert.include(text(), "$ ls")
+      assert.include(text(), "\r\x1b[2K  → refused: rejected by user\n! meanwhile\n\n? Run this command?\n  $ ls\n")
       keyboard.press("y")
       assert.deepStrictEqual(yield* Fiber.join(second), { _tag: "Approved", scope: "once" })
     })

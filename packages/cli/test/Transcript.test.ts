@@ -110,12 +110,16 @@ describe("step", () => {
       Events.call("exec_command", { cmd: "pwd" }, other),
       Events.asks("command", { cmd: "ls" }),
       Events.record({ _tag: "Warning", message: "careful" }),
+      Events.settledBy({ _tag: "Approved", scope: "once" }),
       Events.running,
       Events.exited(0),
       Events.item({ _tag: "ToolResult", callId: other, name: "exec_command", status: "denied", output: "" }),
       Events.result("exec_command", "completed")
     )
-    assert.strictEqual(asked, "? Run this command?\n  $ ls\n! careful\n$ pwd\n  ✗ not run\n$ ls\n  ✓ exit 0 · 1.5 s\n")
+    assert.strictEqual(
+      asked,
+      "! careful\n? Run this command?\n  $ ls\n  → allowed once\n$ pwd\n  ✗ not run\n$ ls\n  ✓ exit 0 · 1.5 s\n"
+    )
   })
 
   it("shows the changes that are asked for as a diff, each in full", () => {
@@ -124,9 +128,38 @@ describe("step", () => {
       { path: "b.js", kind: "move", movePath: "c.js", diff: [] }
     ]
     assert.strictEqual(
-      show(Events.asks("patch", { changes })),
-      `? Change these files?\n  update a.js\n    @@ -1 +1 @@\n    -old\n    +${"n".repeat(100)}\n  move b.js to c.js\n`
+      show(Events.asks("patch", { changes }), Events.settledBy({ _tag: "Approved", scope: "turn" })),
+      `? Change these files?\n  update a.js\n    @@ -1 +1 @@\n    -old\n    +${"n".repeat(100)}\n  move b.js to c.js\n  → allowed for this turn\n`
     )
+  })
+
+  it("tells of a crash before this run what is known, and not that the turn of this run was stopped", () => {
+    const { sessionId, turnId, usage, callId } = Events
+    const shown = show(
+      Events.record({ _tag: "SessionResumed", cutBytes: 12, cutFile: "a.cut" }),
+      Events.settledBy({ _tag: "Approved", scope: "once" }),
+      Events.item({ _tag: "ToolResult", callId, name: "exec_command", status: "unknown", output: "" }),
+      Events.record({
+        _tag: "TurnAborted",
+        turnId,
+        reason: "Interrupted",
+        requestedAt: 0,
+        returned: [],
+        kept: [],
+        dropped: [],
+        stragglers: [],
+        keptProcesses: [],
+        usage,
+        crashed: true
+      })
+    )
+    assert.strictEqual(
+      shown,
+      "! the journal was damaged: its last 12 bytes were cut, kept in a.cut\n" +
+        "! nobody knows how exec_command (call_1) ended: the program died in it\n" +
+        "! the turn before was cut off: the program died in it\n\n"
+    )
+    assert.notInclude(shown, sessionId)
   })
 
   it("takes the exit code from the result when the end of the process is told later", () => {

@@ -219,7 +219,7 @@ const makeKernel = Effect.fnUntraced(function* ({
     requests: undefined,
     processes: undefined,
     ledger: undefined,
-    greeted: false,
+    greetedAt: undefined,
     source,
     replacing: 0,
     next: undefined,

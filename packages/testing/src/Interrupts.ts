@@ -1,15 +1,27 @@
 /**
  * Interruption at every step of a program.
  *
- * A program is run again and again, each time with an action - an interruption, or any effect - at another of its steps, and after each run a
- * law is checked. What is found is reported with the decisions that repeat it exactly. Depends on `effect` alone; time is virtual, so a run takes
- * well under a millisecond. A program that waits for a promise, a socket or a process leaves the simulation and shows up as a deadlock.
+ * A program is run again and again, each time with an action - an interruption, or any effect - at another of its steps, and after each run its
+ * laws are checked. What is found is shrunk to the smallest case and reported with the decisions that repeat it exactly. Depends on `effect` alone;
+ * time is virtual, so a run takes well under a millisecond. A program that waits for a promise, a socket or a process leaves the simulation: that is
+ * reported by name, and is never a pass. For random schedules and faults instead of actions see `Simulation`.
  */
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import { type Decisions, randomOf, type Ran, runOnce } from "./internal/exploringScheduler.ts"
+import * as Fiber from "effect/Fiber"
+import type { Acted, Decisions as DecisionsOfRun, Ran } from "./internal/exploringScheduler.ts"
+import type { Finding, FindingKind as Kind, Laws as LawsOfProgram } from "./internal/findings.ts"
+import { plan, planOfFibers } from "./internal/planning.ts"
+import * as Reporting from "./internal/reporting.ts"
+
+/** What one run does: which actions at which steps, in which mode, and how its schedule is chosen. */
+export type Decisions = DecisionsOfRun
+
+/** What may be wrong with a run. */
+export type FindingKind = Kind
+
+/** What must hold after a run: a `law`, `laws` by name, an `invariant` of what the program answers, or several of them. */
+export type Laws<A, E> = LawsOfProgram<A, E>
 
 /** What a program is given: where its points begin and end, and what may happen at them. */
 export interface Stage {
@@ -17,32 +29,54 @@ export interface Stage {
   readonly arm: (actions: { readonly [name: string]: Effect.Effect<unknown, unknown> }) => Effect.Effect<void>
   /** From here on no step is a point: actions that are due are not run, and those that were begun are waited for. */
   readonly disarm: Effect.Effect<void>
+  /**
+   * Forks an effect as a child and makes its fiber the one that the action `interrupt` interrupts; from here on each step is a point. End the
+   * points with `disarm`.
+   */
+  readonly victim: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<Fiber.Fiber<A, E>, never, R>
+  /** The same for an effect that ends: waits for it, ends the points, and answers how it ended. */
+  readonly attack: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<Exit.Exit<A, E>, never, R>
 }
 
-/** A program under exploration. It is made anew for each run, and must do the same whenever the decisions are the same. */
-export interface Exploration<A, E> {
-  readonly program: (stage: Stage) => Effect.Effect<A, E>
-  /** What is wrong with a run that ended; undefined if nothing is. */
-  readonly law: (exit: Exit.Exit<A, E>) => string | undefined
-  /** What to run: each entry is one action, or several that are run in one run, at all combinations of steps (in both orders, by entry). */
-  readonly actions: ReadonlyArray<ReadonlyArray<string>>
-  /** Default: both. */
+/** A program that is made anew for each run, and does the same whenever the decisions are the same. */
+export type Program<A, E> = (stage: Stage) => Effect.Effect<A, E>
+
+/** How to explore. */
+export interface Options<A, E> extends Laws<A, E> {
+  /**
+   * What to run: each entry is one action, or several that are run in one run, in this order, at all combinations of steps; see {@link pairs}.
+   * Beside the names that the program arms there are `interrupt`, which interrupts the victim, and {@link anyFiber}. Default: `interrupt`.
+   */
+  readonly actions?: ReadonlyArray<ReadonlyArray<string>>
+  /** Default: both. What is found in mode `during` alone needs an operation that runs another fiber at once; look at it by hand. */
   readonly modes?: ReadonlyArray<Decisions["mode"]>
   /** Seeds of the schedules; 0, the default, is the order of arrival. */
   readonly seeds?: ReadonlyArray<number>
   /** How likely a fiber is preempted at a step of a seeded schedule. Default 0.1. */
   readonly preemption?: number
-  /** How many runs each entry of `actions` may take for each mode and seed; beyond that, points are drawn. Default 2,000. */
+  /** How many runs each entry of `actions` may take for each mode and seed; beyond that, points are drawn by seed. Default 2,000. */
   readonly maxRuns?: number
   /** How many steps a run may take before it counts as a livelock. Default 100,000. */
   readonly maxSteps?: number
+  /** How much virtual time a run may take before it counts as an unbounded wait, in milliseconds. Default a day. */
+  readonly maxMillis?: number
+  /** How many runs shrinking may take for each fault. Default 500; 0 means not at all. */
+  readonly maxShrinks?: number
+}
+
+/** A program under exploration, with its laws and options. */
+export interface Exploration<A, E> extends Options<A, E> {
+  readonly program: Program<A, E>
 }
 
 /** A run that broke a law. `replay` runs it again. */
-export interface Violation {
-  readonly law: string
-  readonly decisions: Decisions
-}
+export type Violation = Reporting.Violation
+
+/** The smallest case of one fault: what, at which steps, where the fibers stood, and in how many runs it showed. */
+export type Smallest = Reporting.Smallest
+
+/** Where an action came. */
+export type ActedAt = Acted
 
 /** What an exploration did and found. */
 export interface Report {
@@ -53,59 +87,76 @@ export interface Report {
   readonly steps: number
   readonly durationMillis: number
   readonly violations: ReadonlyArray<Violation>
+  /** One small case for each fault among the violations. */
+  readonly smallest: ReadonlyArray<Smallest>
 }
 
-/** Runs a program with each of its actions at each of its steps. It runs to its end before it answers. */
-export const explore = <A, E>(exploration: Exploration<A, E>): Report => {
-  const startedAt = performance.now()
-  const violations: Array<Violation> = []
-  let runs = 0
-  let points = 0
-  let steps = 0
-  const visit = (decisions: Decisions): Ran<A, E> => {
-    const ran = run(exploration, decisions)
-    runs++
-    const law = brokenLaw(exploration, ran)
-    if (law !== undefined) violations.push({ law, decisions })
-    return ran
-  }
-  for (const seed of exploration.seeds ?? [0]) {
-    const base = baseOf(exploration, seed)
-    const calm = visit(base)
-    const again = visit(base)
-    if (calm.steps !== again.steps) {
-      violations.push({
-        law: `not deterministic: ${calm.steps} steps, then ${again.steps} with the same decisions`,
-        decisions: base
-      })
-      break
-    }
-    steps = Math.max(steps, calm.points)
-    for (const mode of exploration.modes ?? (["before", "during"] as const)) {
-      for (const names of exploration.actions) {
-        for (const at of plan(names, calm.points, exploration.maxRuns ?? 2_000, seed + 1)) {
-          if (visit({ ...base, mode, at }).acted === at.length) points++
-        }
-      }
-    }
-  }
-  return { runs, points, steps, durationMillis: performance.now() - startedAt, violations }
+/** The action that interrupts each fiber but the root at each step of its life, one by one. It stands alone, not in a pair. */
+export const anyFiber = "interrupt any fiber"
+
+/** Each of the first actions with each of the second, in both orders; for `actions`. */
+export const pairs = (
+  first: ReadonlyArray<string>,
+  second: ReadonlyArray<string>
+): ReadonlyArray<ReadonlyArray<string>> => {
+  const both = first.flatMap((one) => second.flatMap((other) => [[one, other] as const, [other, one] as const]))
+  return [...new Map(both.map((pair) => [JSON.stringify(pair), pair])).values()]
 }
+
+/**
+ * Runs a program with each of its actions at each of its steps. It runs to its end before it answers. Every 200th run is made twice: a program that
+ * takes other steps with the same decisions is reported as not deterministic.
+ *
+ * @example
+ * ```ts
+ * import * as Interrupts from "@spindle/testing/Interrupts"
+ * import * as Effect from "effect/Effect"
+ *
+ * // a counter that is shown while it works
+ * const report = Interrupts.explore(
+ *   (stage) =>
+ *     Effect.gen(function* () {
+ *       let shown = 0
+ *       const show = Effect.sync(() => void shown++)
+ *       const hide = Effect.sync(() => void shown--)
+ *       yield* stage.attack(Effect.andThen(show, Effect.ensuring(Effect.sleep("1 second"), hide)))
+ *       return shown
+ *     }),
+ *   { invariant: (shown) => shown === 0 }
+ * )
+ * console.log(report.smallest[0]?.law)
+ * // prints: the invariant is broken: 1
+ * ```
+ */
+export const explore: {
+  <A, E>(program: Program<A, E>, options: Options<A, E>): Report
+  <A, E>(exploration: Exploration<A, E>): Report
+} = <A, E>(program: Program<A, E> | Exploration<A, E>, options?: Options<A, E>): Report =>
+  run(typeof program === "function" ? { ...options, program } : program)
 
 /** Runs a program once more with the decisions of a violation; answers the law that it breaks. */
-export const replay = <A, E>(exploration: Exploration<A, E>, decisions: Partial<Decisions>): string | undefined =>
-  brokenLaw(exploration, run(exploration, { ...baseOf(exploration, decisions.seed ?? 0), ...decisions }))
+export const replay: {
+  <A, E>(program: Program<A, E>, options: Options<A, E>, decisions: Partial<Decisions>): string | undefined
+  <A, E>(exploration: Exploration<A, E>, decisions: Partial<Decisions>): string | undefined
+} = <A, E>(
+  ...args:
+    | readonly [Program<A, E>, Options<A, E>, Partial<Decisions>]
+    | readonly [Exploration<A, E>, Partial<Decisions>]
+): string | undefined => {
+  const [exploration, decisions] = args.length === 3 ? [{ ...args[1], program: args[0] }, args[2]] : args
+  const { finding } = Reporting.judgeClosely(subjectOf(exploration), {
+    ...baseOf(exploration, decisions.seed ?? 0),
+    ...decisions
+  })
+  return finding?.law
+}
 
-/** A report for people: its figures, and for each of up to ten broken laws how often, and the line that repeats the first. */
+/** A report for people: its figures, and for each fault its smallest case with the line that repeats it. */
 export const format = (report: Report): string => {
   const perSecond = Math.round((report.runs / report.durationMillis) * 1_000)
   const figures = `${report.runs} runs, ${report.points} points, ${report.steps} steps, ${perSecond} runs/s, ${Math.round(report.durationMillis)} ms, ${report.violations.length} violations`
-  const byLaw = Map.groupBy(report.violations, ({ law }) => law)
-  const lines = Array.from(byLaw, ([law, found]) => {
-    const { at, mode, preemption, seed } = found[0]!.decisions
-    return `${found.length} x ${law}\n  Interrupts.replay(exploration, ${JSON.stringify({ mode, at, seed, preemption })})`
-  })
-  return [figures, ...lines.slice(0, 10)].join("\n")
+  const found = report.smallest.flatMap((one) => Reporting.lines(one, "Interrupts.replay(exploration"))
+  return [figures, ...found].join("\n")
 }
 
 /** The fiber that this effect runs in, and an action that interrupts it. */
@@ -114,67 +165,92 @@ export const interruptHere: Effect.Effect<Effect.Effect<void>> = Effect.map(
   (fiber: Fiber.Fiber<unknown, unknown>) => Effect.sync(() => fiber.interruptUnsafe())
 )
 
-const baseOf = <A, E>({ maxSteps, preemption }: Exploration<A, E>, seed: number): Decisions => ({
+const baseOf = <A, E>({ maxMillis, maxSteps, preemption }: Options<A, E>, seed: number): Decisions => ({
   mode: "before",
   at: [],
   seed,
   preemption: preemption ?? 0.1,
-  maxSteps: maxSteps ?? 100_000
+  maxSteps: maxSteps ?? 100_000,
+  ...(maxMillis === undefined ? {} : { maxMillis })
 })
 
-const run = <A, E>(exploration: Exploration<A, E>, decisions: Decisions): Ran<A, E> =>
-  runOnce(
-    (stage) =>
-      exploration.program({
-        arm: (actions) => Effect.sync(() => stage.arm(actions)),
-        disarm: stage.disarm
-      }),
-    decisions
-  )
-
-const brokenLaw = <A, E>(exploration: Exploration<A, E>, ran: Ran<A, E>): string | undefined => {
-  if (ran.end === "livelock") return "livelock: the program takes steps without end"
-  if (ran.exit === undefined) return "deadlock: nothing can run, and the program has not ended"
-  const broken = exploration.law(ran.exit)
-  if (broken !== undefined) {
-    return ran.exit._tag === "Failure" ? `${broken}: ${Cause.pretty(ran.exit.cause)}` : broken
+const subjectOf = <A, E>({ program, ...options }: Exploration<A, E>): Reporting.Subject<A, E> => ({
+  laws: options,
+  program: (stage) => {
+    const arm: Stage["arm"] = (actions) => Effect.sync(() => stage.arm(actions))
+    const victim: Stage["victim"] = (effect) =>
+      Effect.tap(Effect.forkChild(effect), (fiber) =>
+        Effect.sync(() => {
+          stage.target(fiber)
+          stage.arm({})
+        })
+      )
+    const attack: Stage["attack"] = (effect) =>
+      Effect.tap(Effect.flatMap(victim(effect), Fiber.await), () => stage.disarm)
+    return program({ arm, disarm: stage.disarm, victim, attack })
   }
-  return ran.leakCount > 0 ? `leaked fibers: ${ran.leakCount}` : undefined
+})
+
+const repeatEvery = 200
+
+/** The runs of one exploration, counted. */
+class Exploring<A, E> {
+  runs = 0
+  readonly violations: Array<Violation> = []
+  readonly subject: Reporting.Subject<A, E>
+
+  constructor(subject: Reporting.Subject<A, E>) {
+    this.subject = subject
+  }
+
+  note(finding: Finding, decisions: Decisions): void {
+    this.violations.push({ ...finding, decisions })
+  }
+
+  visit(decisions: Decisions, isRepeated = ++this.runs % repeatEvery === 0): Ran<unknown, unknown> {
+    // stalls are looked at closely while they are few
+    const isClose = this.violations.length < 100
+    const { finding, ran } = (isClose ? Reporting.judgeClosely : Reporting.judge)(this.subject, decisions)
+    if (finding !== undefined) this.note(finding, decisions)
+    if (isRepeated) this.compare(ran, decisions)
+    return ran
+  }
+
+  /** Runs once more, and says so if the steps are others. */
+  private compare(ran: Ran<unknown, unknown>, decisions: Decisions): void {
+    this.runs++
+    const { ran: again } = Reporting.judge(this.subject, decisions)
+    if (ran.steps === again.steps && ran.fingerprint === again.fingerprint) return
+    const steps = ran.steps === again.steps ? `other ${ran.steps} steps` : `${ran.steps} steps, then ${again.steps}`
+    this.note({ kind: "not deterministic", law: `not deterministic: ${steps} with the same decisions` }, decisions)
+  }
 }
 
-/** The steps at which the actions of one entry are run: all combinations in ascending order of steps, or a sample of them. */
-const plan = function* (
-  names: ReadonlyArray<string>,
-  points: number,
-  maxRuns: number,
-  seed: number
-): Generator<ReadonlyArray<readonly [string, number]>> {
-  const all = Array.from(combinations(names.length, points, maxRuns))
-  if (all.length <= maxRuns) {
-    for (const steps of all) yield names.map((name, index) => [name, steps[index]!] as const)
-    return
-  }
-  const random = randomOf(seed)
-  // points are taken evenly for one action, drawn for several
-  const stride = points / maxRuns
-  for (let count = 0; count < maxRuns; count++) {
-    const steps =
-      names.length === 1
-        ? [1 + Math.floor((count + random()) * stride)]
-        : names.map(() => 1 + Math.floor(random() * points)).sort((a, b) => a - b)
-    yield names.map((name, index) => [name, Math.min(steps[index]!, points)] as const)
-  }
-}
+const isHopeless = ({ kind }: Violation) => kind === "not deterministic" || kind === "left the simulation"
 
-/** Ascending steps for a number of actions; no more than one beyond the limit. */
-const combinations = function* (count: number, points: number, limit: number): Generator<ReadonlyArray<number>> {
-  const steps = Array.from({ length: count }, () => 1)
-  for (let made = 0; made <= limit; made++) {
-    yield [...steps]
-    let index = count - 1
-    while (index >= 0 && steps[index] === points) index--
-    if (index < 0) return
-    const next = steps[index]! + 1
-    for (let rest = index; rest < count; rest++) steps[rest] = next
+const run = <A, E>(exploration: Exploration<A, E>): Report => {
+  const startedAt = performance.now()
+  const exploring = new Exploring(subjectOf(exploration))
+  const maxRuns = exploration.maxRuns ?? 2_000
+  let points = 0
+  let steps = 0
+  for (const seed of exploration.seeds ?? [0]) {
+    const base = baseOf(exploration, seed)
+    exploring.runs++
+    const calm = exploring.visit(base, true)
+    if (exploring.violations.some(isHopeless)) break
+    steps = Math.max(steps, calm.points)
+    for (const mode of exploration.modes ?? (["before", "during"] as const)) {
+      for (const names of exploration.actions ?? [["interrupt"]]) {
+        for (const at of names[0] === anyFiber
+          ? planOfFibers(calm, maxRuns)
+          : plan(names, calm.points, maxRuns, seed + 1)) {
+          if (exploring.visit({ ...base, mode, at }).acted === at.length) points++
+        }
+      }
+    }
   }
+  const { runs, subject, violations } = exploring
+  const smallest = Reporting.smallestOf(subject, violations, exploration.maxShrinks ?? 500)
+  return { runs, points, steps, durationMillis: performance.now() - startedAt, violations, smallest }
 }

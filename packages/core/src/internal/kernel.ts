@@ -41,8 +41,11 @@ export interface Kernel {
   processes: Map<ProcessId, OwnedProcess> | undefined
   /** The ledger of the turn in the slot. Changed by `turns`. */
   ledger: Ledger | undefined
-  /** Whether the hooks of the session's start have run. Changed by `takeInput`. */
-  greeted: boolean
+  /**
+   * Where in the history the contexts of the hooks of the session's start begin, -1 if they gave none; undefined until they have run, and when a rollback
+   * took the contexts away. Changed by `takeInput` and `submissions`.
+   */
+  greetedAt: number | undefined
   readonly source: "new" | "resumed"
   /** How many replacements wait at the turnstile; while one does, the queue is not started. Changed by `turns`. */
   replacing: number

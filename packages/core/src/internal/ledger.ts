@@ -8,7 +8,7 @@ import { type Item, jsonOfUnsafe, type NewItem, type ToolCall, type ToolStatus }
 import type { AbortReason } from "../protocol/Outcome.ts"
 import type { Delta } from "../protocol/SessionEvent.ts"
 import type * as SessionEvent from "../protocol/SessionEvent.ts"
-import type { TokenUsage } from "../protocol/TokenUsage.ts"
+import * as TokenUsage from "../protocol/TokenUsage.ts"
 import type { TraceContext } from "../protocol/TraceContext.ts"
 import * as History from "../rules/History.ts"
 import type { Slot } from "../TaskSupervisor.ts"
@@ -50,7 +50,9 @@ export class Ledger {
   readonly texts = new Map<string, OpenText>()
   /** Calls in the order in which the model made them. */
   private calls: Array<Call> = []
-  /** What the request carried whose response is being streamed; results wait until it has ended. */
+  /** The request that was recorded and has not ended. */
+  private openRequest: RequestId | undefined
+  /** What that request carried, once it was sent; results wait until its response has ended. */
   private sent: ReadonlyArray<Item> | undefined
   /** All text of that response. */
   private answered = ""
@@ -59,7 +61,7 @@ export class Ledger {
   /** What the task's result says is the last message (contract S5). */
   projected: string | undefined
   /** What that response said it cost, as soon as it has said so. */
-  reported: TokenUsage | undefined
+  reported: TokenUsage.TokenUsage | undefined
   /** The last model request of the turn. */
   lastRequest: RequestId | undefined
   private itemsStarted = 0
@@ -144,9 +146,26 @@ export class Ledger {
     this.recordAs(open?.itemId ?? this.newItemId(), item)
   }
 
-  /** A request goes out: the results of its calls wait until its response has ended. */
-  beginRequest(requestId: RequestId, items: ReadonlyArray<Item>): void {
+  /** Records a request that is about to go out. Throws while another is open: the texts and calls of two answers could not be told apart. */
+  openAttempt(
+    requestId: RequestId,
+    told: { readonly attempt: number; readonly provider: string; readonly model: string }
+  ) {
+    if (this.openRequest !== undefined) {
+      throw new Error(`a turn samples one request at a time: ${this.openRequest} has not ended`)
+    }
+    this.openRequest = requestId
     this.lastRequest = requestId
+    this.kernel.recorder.append({ _tag: "ModelRequested", turnId: this.origin.turnId, requestId, ...told })
+  }
+
+  /** Whether this request was recorded and has not ended. */
+  isOpen(requestId: RequestId): boolean {
+    return this.openRequest === requestId
+  }
+
+  /** The open request goes out: the results of its calls wait until its response has ended. */
+  send(items: ReadonlyArray<Item>): void {
     this.sent = items
     this.answered = ""
     this.lastText = undefined
@@ -154,27 +173,31 @@ export class Ledger {
   }
 
   /**
-   * A response has ended: its open texts are cut, its usage is recorded, as reported or estimated, and results that are there are recorded in the
-   * order of their calls.
+   * The open request has ended, if there is one: its open texts are cut, its usage is recorded, as reported or estimated, and results that are there are
+   * recorded in the order of their calls. One that was not sent has cost nothing.
    */
   endRequest(
     finish: (typeof SessionEvent.ModelResponded.Type)["finish"],
-    reported: TokenUsage | undefined = this.reported,
+    reported: TokenUsage.TokenUsage | undefined = this.reported,
     partial: "aborted" | "superseded" | undefined
   ): void {
-    if (this.sent === undefined) return
+    const requestId = this.openRequest
+    if (requestId === undefined) return
     const items = this.sent
+    this.openRequest = undefined
     this.sent = undefined
     if (partial === undefined) for (const [streamId, open] of this.texts) this.endText(streamId, open.kind, {})
     else for (const [streamId, open] of this.texts) this.endText(streamId, open.kind, { partial })
     const usage =
-      reported === undefined || !isCount(reported)
-        ? { usage: History.estimateUsage(items, this.answered), estimated: true as const }
-        : { usage: reported }
+      items === undefined
+        ? { usage: TokenUsage.zero }
+        : reported === undefined || !isCount(reported)
+          ? { usage: History.estimateUsage(items, this.answered), estimated: true as const }
+          : { usage: reported }
     this.kernel.recorder.append({
       _tag: "ModelResponded",
       turnId: this.origin.turnId,
-      requestId: this.lastRequest!,
+      requestId,
       finish,
       ...usage
     })
@@ -249,5 +272,5 @@ const asJson = (item: NewItem): NewItem => {
   return item._tag === "ToolResult" ? { ...item, output: jsonOfUnsafe(item.output) } : item
 }
 
-const isCount = (usage: TokenUsage): boolean =>
+const isCount = (usage: TokenUsage.TokenUsage): boolean =>
   Object.values(usage).every((count) => Number.isFinite(count) && count >= 0)

@@ -21,12 +21,13 @@ export const remember = (receipts: Receipts, receipt: Receipt): Receipts => [
   receipt
 ]
 
-/** The receipts of the inputs in a journal, as they were given: which is read from what each record left behind. */
+/** The receipts of the inputs and rollbacks in a journal, as they were given: which is read from what each record left behind. */
 export const ofRecords = (records: ReadonlyArray<Record>): Receipts => {
   const receipts: Array<Receipt> = []
   let state = SessionState.empty
   records.forEach((record, index) => {
     state = SessionState.apply(state, record)
+    if (record._tag === "RolledBack") receipts.push({ _tag: "Accepted", submissionId: record.submissionId })
     if (record._tag === "InputAccepted") receipts.push(receiptOf(state, record, records[index + 1]))
   })
   return receipts.slice(-capacityCount)

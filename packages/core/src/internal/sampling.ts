@@ -22,19 +22,42 @@ export const sample = (
   onCall: (call: ToolCall) => Effect.Effect<void>,
   flush: Effect.Effect<void>
 ): Effect.Effect<Sampled, ModelFailed, Model> =>
+  Effect.suspend(() => {
+    const requestId = kernel.newId() as RequestId
+    return Effect.onExit(send(kernel, ledger, { request, attempt, onCall, flush, requestId }), (exit) =>
+      // a task may stop a request and go on: the next one finds the ledger without its texts
+      Effect.sync(() => {
+        if (exit._tag === "Success" || ledger.slot.isFenced() || !ledger.isOpen(requestId)) return
+        ledger.endRequest(Cause.hasInterrupts(exit.cause) ? "aborted" : "failed", undefined, "aborted")
+      })
+    )
+  })
+
+interface Sending {
+  readonly request: Pick<ModelRequest, "instructions" | "tools" | "output">
+  readonly attempt: number
+  readonly onCall: (call: ToolCall) => Effect.Effect<void>
+  readonly flush: Effect.Effect<void>
+  readonly requestId: RequestId
+}
+
+const send = (
+  kernel: Kernel,
+  ledger: Ledger,
+  { attempt, flush, onCall, request, requestId }: Sending
+): Effect.Effect<Sampled, ModelFailed, Model> =>
   Effect.gen(function* () {
     const model = yield* Model
     const { turnId } = ledger.origin
-    const requestId = kernel.newId() as RequestId
     const { model: name, provider } = model
     // in the step that records: a straggler may have been held up since it was let in (I3)
     if (ledger.isClosing()) return yield* Effect.interrupt
-    kernel.recorder.append({ _tag: "ModelRequested", turnId, requestId, attempt, provider, model: name })
+    ledger.openAttempt(requestId, { attempt, provider, model: name })
     yield* flush
     // the turn may have begun to close, or been settled, while the record was written (I2, I3)
     if (ledger.isClosing()) return yield* Effect.interrupt
     const items = History.repair(History.toArray(kernel.recorder.state.history))
-    ledger.beginRequest(requestId, items)
+    ledger.send(items)
     let finish: Finish | undefined
     const take = (parts: ReadonlyArray<ModelPart>): Effect.Effect<void> => {
       let calls: Array<ToolCall> | undefined
@@ -72,15 +95,7 @@ export const sample = (
     const { reason, usage } = finish!
     ledger.endRequest(reason, usage, undefined)
     return { requestId, finish: reason, text: ledger.lastText }
-  }).pipe(
-    // a task may stop a request and go on: the next one finds the ledger without its texts
-    Effect.onExit((exit) =>
-      Effect.sync(() => {
-        if (exit._tag === "Success" || ledger.slot.isFenced()) return
-        ledger.endRequest(Cause.hasInterrupts(exit.cause) ? "aborted" : "failed", undefined, "aborted")
-      })
-    )
-  )
+  })
 
 /** Moves one part into the ledger; answers the call that it completes. */
 const takePart = (ledger: Ledger, part: Exclude<ModelPart, Finish>): ToolCall | undefined => {

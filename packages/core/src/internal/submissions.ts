@@ -1,4 +1,4 @@
-/** Submissions of a session: one receipt each, input durable before it is acknowledged, the queue started from its head (contract P1 to P4, P7). */
+/** Submissions of a session: one receipt each, input durable before it is acknowledged, the queue started from its head (contract P1 to P4, P7, J4). */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { SubmissionId, TurnId } from "../protocol/Ids.ts"
@@ -8,6 +8,7 @@ import type { Outcome } from "../protocol/Outcome.ts"
 import type { JournalFailed, ModelFailed } from "../protocol/SessionError.ts"
 import type { TraceContext } from "../protocol/TraceContext.ts"
 import * as Inbox from "../rules/Inbox.ts"
+import * as SessionState from "../rules/SessionState.ts"
 import type { Task } from "../Task.ts"
 import type { Kernel } from "./kernel.ts"
 import * as Receipts from "./receipts.ts"
@@ -72,6 +73,8 @@ export class Submissions {
         settle(op.decision)
         return { _tag: "Accepted", submissionId }
       }
+      case "Rollback":
+        return this.rollBack(op.turns, submissionId)
       case "UserInput": {
         const refusal = refusalOf(kernel, op)
         return refusal === undefined ? this.accept(op, submissionId, trace) : rejected(submissionId, refusal)
@@ -111,6 +114,18 @@ export class Submissions {
     return turnId !== undefined && queue[0]?.submissionId === submissionId
       ? { _tag: "Started", submissionId, turnId }
       : { _tag: "Queued", submissionId, position: queue.length - (turnId === undefined ? 1 : 2) }
+  }
+
+  private rollBack(turns: number, submissionId: SubmissionId): Receipt {
+    const { kernel } = this
+    const { state } = kernel.recorder
+    if (!Number.isInteger(turns) || turns < 1) return rejected(submissionId, { _tag: "InvalidTurnCount", turns })
+    if (state.turn !== undefined) return rejected(submissionId, { _tag: "TurnRunning", turnId: state.turn.turnId })
+    const taken = Math.min(turns, SessionState.userTurnCount(state))
+    kernel.recorder.append({ _tag: "RolledBack", submissionId, turns: taken })
+    // the contexts of the session's start are gone with the turn that began with them: its hooks are asked again
+    if ((kernel.greetedAt ?? -1) >= kernel.recorder.state.history.length) kernel.greetedAt = undefined
+    return { _tag: "Accepted", submissionId }
   }
 
   private startHead(): TurnId | undefined {

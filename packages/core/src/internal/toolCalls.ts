@@ -130,9 +130,14 @@ const jsonOf = (value: unknown): Option.Option<unknown> => {
   }
 }
 
-/** A typed failure is told to the model; a defect or an interruption is the turn's. */
+/** A typed failure is told to the model, and so is a handler that interrupted itself; a defect is the turn's, and so is the end of a turn that closes. */
 const failed = (turn: Turn["Service"], entry: ToolEntry, call: ToolCall, cause: Cause.Cause<unknown>) => {
-  if (Cause.hasInterrupts(cause) || Cause.hasDies(cause)) return Effect.failCause(cause as Cause.Cause<never>)
+  if (Cause.hasDies(cause)) return Effect.failCause(cause as Cause.Cause<never>)
+  if (Cause.hasInterruptsOnly(cause)) {
+    return Effect.flatMap(turn.abortReason, (reason) =>
+      reason === undefined ? turn.finish(call, "failed", `${call.name} was interrupted`) : Effect.interrupt
+    )
+  }
   const error = Cause.squash(cause)
   const text = error instanceof Error ? error.message : String(error)
   return Effect.flatMap(

@@ -80,10 +80,10 @@ const takeInput = (
 ): Effect.Effect<number> =>
   Effect.gen(function* () {
     let carried = 0
-    if (!kernel.greeted) {
+    if (kernel.greetedAt === undefined) {
       const contexts = yield* kernel.hooks.sessionStart(kernel.sessionId, kernel.source)
       if (fenced()) return yield* Effect.interrupt
-      kernel.greeted = true
+      kernel.greetedAt = contexts.length === 0 ? -1 : kernel.recorder.state.history.length
       for (const text of contexts) ledger.record({ _tag: "DeveloperMessage", text })
     }
     if (ledger.ownInput !== undefined && (yield* carryOwn(kernel, ledger, ledger.ownInput, fenced))) carried++

@@ -29,7 +29,12 @@ export const Op = Schema.Union([
   /** Abort the running turn as `Interrupted`; accepted, and nothing happens, when none runs. */
   Schema.TaggedStruct("Interrupt", {}),
   /** Settle a pending request. */
-  Schema.TaggedStruct("Answer", { requestId: RequestId, decision: Decision })
+  Schema.TaggedStruct("Answer", { requestId: RequestId, decision: Decision }),
+  /**
+   * Takes the last turns that carried user input out of the history, with all that came after the first of them (contract J4); more than there are takes
+   * all. The journal keeps them. Refused while a turn runs.
+   */
+  Schema.TaggedStruct("Rollback", { turns: Schema.Finite })
 ])
 /** @see {@link Op} */
 export type Op = typeof Op.Type
@@ -47,7 +52,11 @@ export const Rejection = Schema.Union([
   Schema.TaggedStruct("InboxFull", { capacityCount: Schema.Finite }),
   Schema.TaggedStruct("TurnMismatch", { expected: TurnId, actual: Schema.optionalKey(TurnId) }),
   Schema.TaggedStruct("NotSteerable", { turnId: Schema.optionalKey(TurnId) }),
-  Schema.TaggedStruct("UnknownRequest", { requestId: RequestId })
+  Schema.TaggedStruct("UnknownRequest", { requestId: RequestId }),
+  /** A rollback of less than one turn, or of no whole number of turns. */
+  Schema.TaggedStruct("InvalidTurnCount", { turns: Schema.Finite }),
+  /** A rollback while a turn runs. */
+  Schema.TaggedStruct("TurnRunning", { turnId: TurnId })
 ])
 /** @see {@link Rejection} */
 export type Rejection = typeof Rejection.Type
@@ -72,6 +81,9 @@ export const userInput = (text: string, options?: { readonly delivery?: Input.De
 
 /** Abort the running turn. */
 export const interrupt: Op = { _tag: "Interrupt" }
+
+/** Take the last turns out of the history; see {@link Op}. */
+export const rollback = (turns: number): Op => ({ _tag: "Rollback", turns })
 
 /** Settle a request. */
 export const answer = (requestId: RequestId, decision: Decision): Op => ({ _tag: "Answer", requestId, decision })

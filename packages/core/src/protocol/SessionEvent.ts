@@ -160,6 +160,11 @@ export const StragglerEnded = record("StragglerEnded", {
   ofTurn: TurnId,
   afterMillis: Schema.Finite
 })
+/**
+ * The last `turns` turns that carried user input are not part of the history any more, nor is anything that came after the first of them. Their records
+ * stay, and so do usage, grants and waiting input (contract J4). `turns` is what there was to take, at most what the submission asked for.
+ */
+export const RolledBack = record("RolledBack", { submissionId: SubmissionId, turns: Schema.Finite })
 /** Something a person should know. */
 export const Warning = record("Warning", { message: Schema.String })
 
@@ -182,6 +187,7 @@ export const KnownRecord = Schema.Union([
   TurnFailed,
   TurnAborted,
   StragglerEnded,
+  RolledBack,
   Warning
 ])
 /** @see {@link KnownRecord} */

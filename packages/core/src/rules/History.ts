@@ -30,6 +30,10 @@ export const append = (self: ItemLog, item: Item): ItemLog => {
   return { length: items.length, items }
 }
 
+/** The beginning of a log. It copies, and keeps nothing of what it leaves out. */
+export const truncate = (self: ItemLog, length: number): ItemLog =>
+  length >= self.length ? self : { length, items: self.items.slice(0, length) }
+
 /** The items of a log, in an array that nobody changes. */
 export const toArray = (self: ItemLog): ReadonlyArray<Item> => self.items.slice(0, self.length)
 

@@ -12,6 +12,8 @@
  * 4. A result answers an open call of its turn; no call is open at a terminal record (I6).
  * 5. A request is settled once, after it was opened; none is open at a terminal record (A1).
  * 6. Input is carried, blocked, returned or dropped at most once, after it was accepted (P2).
+ * 7. A turn has one model request at a time; each ends once, and none is open at a terminal record (I7).
+ * 8. A rollback stands between turns and takes no more turns than there are (J4).
  */
 import type { CallId, ProcessId, RequestId, SessionId, SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Item, ToolCall } from "../protocol/Item.ts"
@@ -46,12 +48,23 @@ export interface OpenTurn {
   readonly usage: TokenUsage.TokenUsage
 }
 
+/** A turn that carried user input and is part of the history, with the one before it. */
+export interface UserTurn {
+  /** Where its items begin in the history. */
+  readonly firstItem: number
+  /** How many there are up to this one. */
+  readonly count: number
+  readonly before: UserTurn | undefined
+}
+
 /** What a session is. */
 export interface SessionState {
   readonly sessionId: SessionId | undefined
   /** The number of the next record. */
   readonly seq: number
   readonly history: History.ItemLog
+  /** The last turn in the history that carried user input: what a rollback takes first. */
+  readonly userTurn: UserTurn | undefined
   readonly inbox: Inbox.Inbox
   readonly turn: OpenTurn | undefined
   readonly turnCount: number
@@ -66,6 +79,7 @@ export const empty: SessionState = {
   sessionId: undefined,
   seq: 0,
   history: History.empty,
+  userTurn: undefined,
   inbox: Inbox.empty,
   turn: undefined,
   turnCount: 0,
@@ -125,7 +139,10 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
         state.inbox = Inbox.remove(state.inbox, [record.item.submissionId])
       }
       state.history = History.append(state.history, record.item)
-      if (state.turn !== undefined) state.turn = withItem(state.turn, record.item)
+      if (state.turn !== undefined) {
+        if (History.isUserInput(record.item)) state.userTurn = withUserInput(state.userTurn, state.turn)
+        state.turn = withItem(state.turn, record.item)
+      }
       return state
     case "ModelRequested":
       if (state.turn !== undefined) state.turn = { ...state.turn, modelRequest: record.requestId }
@@ -154,6 +171,8 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
     case "TurnFailed":
     case "TurnAborted":
       return endTurn(state, record)
+    case "RolledBack":
+      return rollBack(state, record.turns)
     case "SessionResumed":
     case "ModelRetrying":
     case "StragglerEnded":
@@ -163,6 +182,23 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
 }
 
 const none: ReadonlyArray<never> = []
+
+/** How many turns of the history carried user input. */
+export const userTurnCount = (self: SessionState): number => self.userTurn?.count ?? 0
+
+// items stand between the beginnings of two such turns, so that a beginning tells them apart
+const withUserInput = (last: UserTurn | undefined, { firstItem }: OpenTurn): UserTurn =>
+  last?.firstItem === firstItem ? last : { firstItem, count: (last?.count ?? 0) + 1, before: last }
+
+const rollBack = (state: Mutable<SessionState>, turns: number): SessionState => {
+  let length = state.history.length
+  for (let left = turns; left >= 1 && state.userTurn !== undefined; left--) {
+    length = state.userTurn.firstItem
+    state.userTurn = state.userTurn.before
+  }
+  state.history = History.truncate(state.history, length)
+  return state
+}
 
 const withItem = (turn: OpenTurn, item: Item): OpenTurn => ({
   ...turn,
@@ -218,10 +254,13 @@ export const violation = (self: SessionState, record: Record): string | undefine
       ? undefined
       : `5: request ${record.requestId} is not open`
   }
+  if (record._tag === "ModelRequested" || record._tag === "ModelResponded") return modelViolation(turn!, record)
+  if (record._tag === "RolledBack") return rollbackViolation(self, record.turns)
   if (record._tag === "InputBlocked") return inputViolation(self, [record.submissionId])
   if (record._tag === "TurnCompleted" || record._tag === "TurnFailed" || record._tag === "TurnAborted") {
     if (turn!.openCalls.length > 0) return `4: calls ${turn!.openCalls.map((call) => call.callId).join(", ")} are open`
     if (turn!.requests.length > 0) return `5: ${turn!.requests.length} requests are open`
+    if (turn!.modelRequest !== undefined) return `7: model request ${turn!.modelRequest} is open`
   }
   return record._tag === "TurnAborted"
     ? inputViolation(self, [...record.returned.map((one) => one.submissionId), ...record.dropped])
@@ -233,6 +272,22 @@ const belongsToTurn = (record: KnownRecord): record is Extract<KnownRecord, { re
   record._tag !== "InputAccepted" &&
   record._tag !== "ProcessStarted" &&
   record.turnId !== undefined
+
+const modelViolation = (
+  { modelRequest }: OpenTurn,
+  { _tag, requestId }: { readonly _tag: "ModelRequested" | "ModelResponded"; readonly requestId: RequestId }
+): string | undefined => {
+  if (_tag === "ModelRequested") {
+    return modelRequest === undefined ? undefined : `7: model request ${requestId} while ${modelRequest} is open`
+  }
+  return modelRequest === requestId ? undefined : `7: model request ${requestId} is not open`
+}
+
+const rollbackViolation = (self: SessionState, turns: number): string | undefined => {
+  if (self.turn !== undefined) return `8: a rollback inside turn ${self.turn.turnId}`
+  const count = userTurnCount(self)
+  return turns >= 0 && turns <= count ? undefined : `8: a rollback of ${turns} turns where there are ${count}`
+}
 
 const itemViolation = (self: SessionState, item: Item): string | undefined => {
   if (item._tag === "ToolResult" && !isOpen(self, item.callId)) return `4: result of ${item.callId}, which is not open`

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { ProcessId } from "@spindle/core/protocol/Ids"
 import type { NewRecord, Record } from "@spindle/core/protocol/SessionEvent"
+import * as TokenUsage from "@spindle/core/protocol/TokenUsage"
 import * as Authority from "@spindle/core/rules/Authority"
 import * as History from "@spindle/core/rules/History"
 import * as SessionState from "@spindle/core/rules/SessionState"
@@ -71,6 +72,7 @@ const legal: ReadonlyArray<NewRecord> = [
   accepted("s6", "t3"),
   aborted("t3", { returned: ["s5"], dropped: ["s6"] }),
   { _tag: "SessionResumed", cutBytes: 0 },
+  { _tag: "RolledBack", submissionId: Records.submission("back"), turns: 1 },
   { _tag: "Warning", message: "careful" }
 ]
 
@@ -161,6 +163,48 @@ describe("violation", () => {
       }
       assert.isUndefined(breaks(accepted("s1"), turnStarted("t1", "s1"), fate))
     }
+  })
+})
+
+describe("violation of model requests and rollbacks", () => {
+  const requested = (id: string): NewRecord => ({
+    _tag: "ModelRequested",
+    turnId: Records.turn("t1"),
+    requestId: Records.request(id),
+    attempt: 1,
+    provider: "p",
+    model: "m"
+  })
+  const responded = (id: string): NewRecord => ({
+    _tag: "ModelResponded",
+    turnId: Records.turn("t1"),
+    requestId: Records.request(id),
+    finish: "stop",
+    usage: TokenUsage.zero
+  })
+  const rolledBack = (turns: number): NewRecord => ({
+    _tag: "RolledBack",
+    submissionId: Records.submission("back"),
+    turns
+  })
+
+  it("7: a turn has one model request at a time, each ends once, and none is open at its end (I7)", () => {
+    const begun = [turnStarted("t1"), requested("r")]
+    assert.strictEqual(breaks(...begun, requested("r2")), "7: model request r2 while r is open")
+    assert.strictEqual(breaks(...begun, responded("r2")), "7: model request r2 is not open")
+    assert.strictEqual(breaks(...begun, responded("r"), responded("r")), "7: model request r is not open")
+    for (const end of [completed("t1"), failed("t1"), aborted("t1")]) {
+      assert.strictEqual(breaks(...begun, end), "7: model request r is open")
+      assert.isUndefined(breaks(...begun, responded("r"), requested("r2"), responded("r2"), end))
+    }
+  })
+
+  it("8: a rollback stands between turns and takes no more turns than there are (J4)", () => {
+    const carried = [accepted("s1"), turnStarted("t1", "s1"), recorded("t1", user("hello", "s1"))]
+    assert.strictEqual(breaks(...carried, rolledBack(1)), "8: a rollback inside turn t1")
+    assert.strictEqual(breaks(...carried, completed("t1"), rolledBack(2)), "8: a rollback of 2 turns where there are 1")
+    assert.isUndefined(breaks(...carried, completed("t1"), rolledBack(1)))
+    assert.match(breaks(...carried, completed("t1"), rolledBack(1), rolledBack(1)) ?? "", /^8: .* there are 0/)
   })
 })
 

@@ -8,7 +8,11 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Random from "effect/Random"
 import type * as Scheduler from "effect/Scheduler"
+import { Faults } from "../Faults.ts"
+import { type Choice, type Choices, drawn, listed, plain, randomOf } from "./choices.ts"
+import { type Outside, Probe, type Situation } from "./probe.ts"
 import { VirtualClock } from "./virtualClock.ts"
 
 /** What one run does: a pure function of these values. */
@@ -20,11 +24,37 @@ export interface Decisions {
   readonly mode: "before" | "during"
   /** Actions by name, each at its step from 1, in ascending order of steps. */
   readonly at: ReadonlyArray<readonly [action: string, step: number]>
-  /** 0 runs tasks in order; any other seed draws the next task and the preemptions. */
+  /** 0 runs tasks in order, without faults; any other seed draws the next task, the preemptions and the faults. */
   readonly seed: number
+  /** The choices that are not plain, by number. With them nothing is drawn from the seed. */
+  readonly choices?: ReadonlyArray<Choice>
   /** How likely a fiber is preempted at a step, with a seed. */
   readonly preemption: number
+  /** How likely a fault happens at one of its points, with a seed. Default 0.1. */
+  readonly faultRate?: number
   readonly maxSteps: number
+  /** How long a run may take in virtual time, in milliseconds. Default a day. */
+  readonly maxMillis?: number
+}
+
+/** A step and where its fiber stood. */
+export interface Acted extends Situation {
+  readonly action: string
+  readonly step: number
+}
+
+/** What a probe found out about a run. */
+export interface Probed {
+  readonly acted: ReadonlyArray<Acted>
+  /** Fibers that have not ended. */
+  readonly waiting: ReadonlyArray<Situation & { readonly outside: Outside | undefined }>
+  readonly begun: ReadonlyArray<Outside>
+}
+
+/** When a fiber took its first step, and when it ended, counted in points. */
+export interface Lifetime {
+  readonly from: number
+  to: number
 }
 
 /** How a run ended. */
@@ -33,48 +63,100 @@ export interface Ran<A, E> {
   /** Steps while armed. */
   readonly points: number
   readonly steps: number
+  /** Virtual time, in milliseconds. */
+  readonly millis: number
   /** How many of its actions were run. */
   readonly acted: number
   /** How many fibers had not ended when nothing could run any more. */
   readonly leakCount: number
-  readonly end: "done" | "deadlock" | "livelock"
+  /** `endless`: nothing can run, and a sleep has no end; `late`: the time was up. */
+  readonly end: "done" | "deadlock" | "endless" | "livelock" | "late"
+  /** The same for runs that took the same steps. */
+  readonly fingerprint: number
+  readonly choices: ReadonlyArray<Choice>
+  /** Faults that happened, in order, as `point: fault`. */
+  readonly faults: ReadonlyArray<string>
+  readonly fibers: ReadonlyArray<Lifetime>
+  readonly probed: Probed | undefined
 }
+
+type Actions = { readonly [name: string]: Effect.Effect<unknown, unknown> }
 
 /** What the program of a run is given. */
 export interface Stage {
-  readonly arm: (actions: { readonly [name: string]: Effect.Effect<unknown, unknown> }) => void
+  readonly arm: (actions: Actions) => void
   readonly disarm: Effect.Effect<void>
+  /** The fiber that `interrupt` interrupts. */
+  readonly target: (fiber: AnyFiber) => void
+}
+
+/** What to run, and how. */
+export interface RunOptions<A, E> {
+  readonly program: (stage: Stage) => Effect.Effect<A, E>
+  readonly decisions: Decisions
+  /** Where choices come from, instead of the decisions. */
+  readonly choices?: Choices | undefined
+  readonly isProbed?: boolean
 }
 
 /** How long a seeded schedule holds up whatever could run, at most, before the next timer fires. */
 const holdUpMillis = 200
+
+/** Steps that fibers get to end in after a run that left some behind. */
+const abandonSteps = 100_000
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 class ExploringScheduler implements Scheduler.Scheduler, Stage {
   readonly executionMode = "sync" as const
   readonly tasks: Array<() => void> = []
-  readonly fibers = new Set<AnyFiber>()
+  readonly fibers = new Map<AnyFiber, Lifetime>()
   readonly clock = new VirtualClock()
-  readonly context = Context.make(Clock.Clock, this.clock)
+  readonly context: Context.Context<never>
+  readonly probe: Probe | undefined
+  readonly probedActions: Array<Acted> = []
+  readonly faults: Array<string> = []
+  readonly choices: Choices
   steps = 0
   points = 0
   acted = 0
+  fingerprint = 0
   private launched = 0
+  private isAbandoned = false
+  private readonly isPlain: boolean
+  private firstFiberId = 0
+  private targeted: AnyFiber | undefined
   /** Actions that come before every task, in order. */
   private readonly due: Array<() => void> = []
   private readonly running: Array<AnyFiber> = []
-  private actions: { readonly [name: string]: Effect.Effect<unknown, unknown> } | undefined
+  private actions: Actions | undefined
   private readonly decisions: Decisions
-  private readonly random: () => number
 
-  constructor(decisions: Decisions) {
+  constructor(options: Omit<RunOptions<unknown, unknown>, "program">) {
+    const { decisions } = options
     this.decisions = decisions
-    this.random = randomOf(decisions.seed)
+    this.choices = options.choices ?? choicesOf(decisions)
+    this.isPlain = this.choices === plain
+    const random = randomOf(decisions.seed)
+    const services = Context.make(Clock.Clock, this.clock).pipe(
+      Context.add(Random.Random, {
+        nextDoubleUnsafe: random,
+        nextIntUnsafe: () => Math.floor((random() - 0.5) * 2 * Number.MAX_SAFE_INTEGER)
+      }),
+      Context.add(Faults, { choose: (point, faults) => this.fault(point, faults) })
+    )
+    this.probe = options.isProbed === true ? new Probe(this.fibers) : undefined
+    this.context = (
+      this.probe === undefined ? services : Context.merge(services, this.probe.context)
+    ) as Context.Context<never>
   }
 
-  readonly arm = (actions: { readonly [name: string]: Effect.Effect<unknown, unknown> }): void => {
-    this.actions = actions
+  readonly arm = (actions: Actions): void => {
+    this.actions = { ...this.actions, ...actions }
+  }
+
+  readonly target = (fiber: AnyFiber): void => {
+    this.targeted = fiber
   }
 
   readonly disarm = Effect.suspend(() => {
@@ -82,27 +164,58 @@ class ExploringScheduler implements Scheduler.Scheduler, Stage {
     return Effect.forEach(this.running, Fiber.await, { discard: true })
   })
 
+  private fault<Fault extends string>(point: string, faults: ReadonlyArray<Fault>): Fault | undefined {
+    if (this.isPlain || faults.length === 0) return undefined
+    const fault = faults[this.choices.choose("fault", faults.length + 1, this.decisions.faultRate ?? 0.1) - 1]
+    if (fault !== undefined) this.faults.push(`${point}: ${fault}`)
+    return fault
+  }
+
   /** Counts a step; answers the action that is due at it. */
-  private tick(): (() => void) | undefined {
+  private tick(fiber?: AnyFiber): (() => void) | undefined {
     this.steps++
     if (this.actions === undefined) return undefined
     this.points++
     const due = this.decisions.at[this.launched]
     if (due === undefined || due[1] > this.points) return undefined
-    const action = this.actions[due[0]]
-    if (action === undefined) throw new Error(`there is no action ${due[0]}`)
+    const [name] = due
+    const action = this.actions[name] ?? this.interruption(name)
+    if (action === undefined) throw new Error(`there is no action ${name}`)
     this.launched++
+    const step = this.points
     return () => {
       // fibers that stood below on the stack may have come to the end of the points first
       if (this.actions === undefined) return
       this.acted++
+      if (this.probe !== undefined) this.probedActions.push({ action: name, step, ...this.probe.situation(fiber) })
       this.running.push(Effect.runForkWith(this.context)(action, { scheduler: this }))
     }
   }
 
+  /** `interrupt`, which interrupts the victim, and `fiber:n`, which interrupts the n-th fiber. */
+  private interruption(name: string): Effect.Effect<void> | undefined {
+    if (name !== "interrupt" && !name.startsWith("fiber:")) return undefined
+    return Effect.sync(() => {
+      const fiber = name === "interrupt" ? this.targeted : [...this.fibers.keys()][Number(name.slice("fiber:".length))]
+      fiber?.interruptUnsafe()
+    })
+  }
+
+  private meet(fiber: AnyFiber): void {
+    if (this.fibers.size === 0) this.firstFiberId = fiber.id
+    const life: Lifetime = { from: this.points, to: Infinity }
+    this.fibers.set(fiber, life)
+    fiber.addObserver(() => {
+      life.to = this.points
+    })
+  }
+
   shouldYield(fiber: AnyFiber): boolean {
-    this.fibers.add(fiber)
-    const act = this.tick()
+    if (!this.fibers.has(fiber)) this.meet(fiber)
+    if (this.isAbandoned) return this.steps++ > abandonSteps && fiber.currentOpCount > 1
+    this.probe?.step(fiber)
+    this.fingerprint = (Math.imul(this.fingerprint, 31) + fiber.id - this.firstFiberId) | 0
+    const act = this.tick(fiber)
     if (act !== undefined) {
       if (this.decisions.mode === "before") {
         this.due.push(act)
@@ -111,16 +224,18 @@ class ExploringScheduler implements Scheduler.Scheduler, Stage {
       act()
     }
     // the first operation is the resumption itself: to preempt there would never make progress
-    if (this.steps > this.decisions.maxSteps) return fiber.currentOpCount > 1
-    return this.decisions.seed !== 0 && fiber.currentOpCount > 1 && this.random() < this.decisions.preemption
+    if (fiber.currentOpCount <= 1) return false
+    if (this.steps > this.decisions.maxSteps) return true
+    return !this.isPlain && this.choices.choose("preemption", 2, this.decisions.preemption) === 1
   }
 
   makeDispatcher(): Scheduler.SchedulerDispatcher {
     return { scheduleTask: (task) => void this.tasks.push(task), flush: () => {} }
   }
 
-  /** Runs until nothing can happen any more; answers false when the steps are used up. */
-  drain(): boolean {
+  /** Runs until nothing can happen any more, or the steps or the time are used up. */
+  drain(): "quiet" | "livelock" | "late" {
+    const maxMillis = this.decisions.maxMillis ?? 86_400_000
     while (this.steps <= this.decisions.maxSteps) {
       const act = this.due.shift()
       if (act !== undefined) {
@@ -128,42 +243,79 @@ class ExploringScheduler implements Scheduler.Scheduler, Stage {
         continue
       }
       if (this.tasks.length === 0) {
+        if (this.clock.currentTimeMillisUnsafe() > maxMillis) return "late"
         if (this.clock.advance()) continue
-        return true
+        return "quiet"
       }
-      // with a seed a fiber may also be held up for so long that timers come first
-      if (this.decisions.seed !== 0 && this.random() < this.decisions.preemption / 4) this.clock.advance(holdUpMillis)
       this.tick()?.()
-      const index = this.decisions.seed === 0 ? 0 : Math.floor(this.random() * this.tasks.length)
-      this.tasks.splice(index, 1)[0]!()
+      this.next()()
     }
-    return false
+    return "livelock"
+  }
+
+  private next(): () => void {
+    if (this.isPlain) return this.tasks.shift()!
+    // a fiber may also be held up for so long that timers come first
+    if (this.choices.choose("delay", 2, this.decisions.preemption / 4) === 1) this.clock.advance(holdUpMillis)
+    const count = this.tasks.length
+    return this.tasks.splice(count > 1 ? this.choices.choose("task", count) : 0, 1)[0]!
+  }
+
+  alive(): ReadonlyArray<AnyFiber> {
+    return Array.from(this.fibers.keys()).filter((fiber) => fiber.pollUnsafe() === undefined)
+  }
+
+  /** Ends what a run left behind, so that it holds nothing and does nothing when something outside answers. */
+  abandon(): void {
+    this.isAbandoned = true
+    this.actions = undefined
+    this.steps = 0
+    for (const fiber of this.alive()) fiber.interruptUnsafe()
+    while (this.steps++ < abandonSteps) {
+      const task = this.tasks.shift()
+      if (task !== undefined) task()
+      else if (!this.clock.advance()) return
+    }
   }
 }
 
-/** mulberry32: numbers in [0, 1) from a seed. */
-export const randomOf = (seed: number): (() => number) => {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
-  }
+const choicesOf = (decisions: Decisions): Choices => {
+  if (decisions.choices !== undefined) return decisions.choices.length === 0 ? plain : listed(decisions.choices)
+  return decisions.seed === 0 ? plain : drawn(decisions.seed)
 }
 
-/** Runs a program once. */
-export const runOnce = <A, E>(program: (stage: Stage) => Effect.Effect<A, E>, decisions: Decisions): Ran<A, E> => {
-  const scheduler = new ExploringScheduler(decisions)
-  const root = Effect.runForkWith(scheduler.context)(program(scheduler), { scheduler })
-  const quiet = scheduler.drain()
+/** Runs a program once, asks about it, and ends what it left behind. */
+export const runOnce = <A, E, B>(options: RunOptions<A, E>, ask: (ran: Ran<A, E>) => B): B => {
+  const scheduler = new ExploringScheduler(options)
+  const start = () => {
+    const root = Effect.runForkWith(scheduler.context)(options.program(scheduler), { scheduler })
+    return { root, stop: scheduler.drain() }
+  }
+  const { probe } = scheduler
+  const { root, stop } = probe === undefined ? start() : probe.watch(start)
   const exit = root.pollUnsafe()
-  return {
-    exit,
-    points: scheduler.points,
-    steps: scheduler.steps,
-    acted: scheduler.acted,
-    leakCount: [...scheduler.fibers].filter((fiber) => fiber.pollUnsafe() === undefined).length,
-    end: !quiet ? "livelock" : exit === undefined ? "deadlock" : "done"
+  const alive = scheduler.alive()
+  const stalled = scheduler.clock.endlessCount > 0 ? "endless" : "deadlock"
+  try {
+    return ask({
+      exit,
+      points: scheduler.points,
+      steps: scheduler.steps,
+      millis: scheduler.clock.currentTimeMillisUnsafe(),
+      acted: scheduler.acted,
+      leakCount: alive.length,
+      end: exit !== undefined ? "done" : stop === "quiet" ? stalled : stop,
+      fingerprint: scheduler.fingerprint,
+      choices: scheduler.choices.taken,
+      faults: scheduler.faults,
+      fibers: Array.from(scheduler.fibers.values()),
+      probed: probe && {
+        acted: scheduler.probedActions,
+        waiting: alive.map((fiber) => ({ ...probe.situation(fiber), outside: probe.outside.get(fiber) })),
+        begun: probe.begun
+      }
+    })
+  } finally {
+    if (alive.length > 0) scheduler.abandon()
   }
 }

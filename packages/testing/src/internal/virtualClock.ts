@@ -12,6 +12,8 @@ interface Timer {
 export class VirtualClock implements Clock.Clock {
   private now = 0
   private readonly timers: Array<Timer> = []
+  /** How many sleeps have no end. */
+  endlessCount = 0
   readonly currentTimeMillis = Effect.sync(() => this.now)
   readonly currentTimeNanos = Effect.sync(() => this.currentTimeNanosUnsafe())
   readonly monotonicTimeNanos = Effect.sync(() => this.currentTimeNanosUnsafe())
@@ -31,7 +33,10 @@ export class VirtualClock implements Clock.Clock {
   sleep(duration: Duration.Duration): Effect.Effect<void> {
     const millis = Duration.toMillis(duration)
     return Effect.callback<void>((resume) => {
-      if (!Number.isFinite(millis)) return
+      if (!Number.isFinite(millis)) {
+        this.endlessCount++
+        return Effect.sync(() => void this.endlessCount--)
+      }
       const timer = { at: this.now + millis, fire: () => resume(Effect.void) }
       const index = this.timers.findIndex((one) => one.at > timer.at)
       this.timers.splice(index < 0 ? this.timers.length : index, 0, timer)

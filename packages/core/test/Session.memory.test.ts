@@ -1,0 +1,38 @@
+import { assert, describe, it } from "@effect/vitest"
+import { execFile } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { promisify } from "node:util"
+import type { Measured } from "./fixtures/memory.ts"
+
+/** Runs the program in a process of its own, whose heap nobody else fills. */
+const measured = async (kind: "sessions" | "turns", journal: "memory" | "file", count: number): Promise<Measured> => {
+  const directory = mkdtempSync(join(tmpdir(), "spindle-memory-"))
+  const program = join(import.meta.dirname, "fixtures/memory.ts")
+  const args = ["--expose-gc", "--conditions=spindle-source", program, kind, journal, `${count}`, directory]
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, args)
+    return JSON.parse(stdout)
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+/**
+ * Bounded: code that is still getting warm stays within these limits, a session that leaks (5,000 bytes and more) or a turn (some hundred) does not.
+ * `npm run soak` runs 10,000 sessions and 100,000 turns against limits that are far closer.
+ */
+describe("the heap after collections", () => {
+  for (const [kind, journal, count, limitBytes] of [
+    ["sessions", "memory", 500, 2_500],
+    ["turns", "memory", 3_000, 120],
+    ["turns", "file", 3_000, 120]
+  ] as const) {
+    it(`S8 stays where it was over ${count} ${kind}, with the journal in ${journal}`, async () => {
+      const { bytesPerOne, samples } = await measured(kind, journal, count)
+      assert.isAtLeast(samples.length, 20)
+      assert.isAtMost(bytesPerOne, limitBytes, JSON.stringify(samples))
+    })
+  }
+})

@@ -1,0 +1,105 @@
+/**
+ * The choices of one run: which task is next, whether a fiber is preempted or held up, which fault happens.
+ *
+ * Choices are numbered from 0 in the order in which they come up; 0 is the plain one: the oldest task, no preemption, no fault. A run is repeated
+ * from its seed, or from the list of its choices that were not plain.
+ */
+
+/** A choice that was not plain: its number and what was chosen. */
+export type Choice = readonly [index: number, chosen: number]
+
+/** What there is to choose. */
+export type ChoiceKind = "task" | "preemption" | "delay" | "fault"
+
+/** Where choices come from. */
+export interface Choices {
+  /** Answers a number below `count`, which is at least 2. `likelihood` is that of anything but 0, for drawn choices; without it all are equal. */
+  readonly choose: (kind: ChoiceKind, count: number, likelihood?: number) => number
+  /** The choices so far that were not plain. */
+  readonly taken: ReadonlyArray<Choice>
+}
+
+/** mulberry32: numbers in [0, 1) from a seed. */
+export const randomOf = (seed: number): (() => number) => {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
+  }
+}
+
+/** Always the plain choice. */
+export const plain: Choices = { choose: () => 0, taken: [] }
+
+const recording = (next: (kind: ChoiceKind, count: number, likelihood: number | undefined) => number): Choices => {
+  const taken: Array<Choice> = []
+  let index = 0
+  return {
+    taken,
+    choose: (kind, count, likelihood) => {
+      const chosen = next(kind, count, likelihood)
+      if (chosen !== 0) taken.push([index, chosen])
+      index++
+      return chosen
+    }
+  }
+}
+
+/** Choices that are drawn from a seed. */
+export const drawn = (seed: number): Choices => {
+  const random = randomOf(seed)
+  return recording((_, count, likelihood) => {
+    if (likelihood === undefined) return Math.floor(random() * count)
+    return random() < likelihood ? 1 + Math.floor(random() * (count - 1)) : 0
+  })
+}
+
+/** Choices from a list; plain where it has none, or one that there is not. */
+export const listed = (choices: ReadonlyArray<Choice>): Choices => {
+  const byIndex = new Map(choices)
+  let index = 0
+  return recording((_, count) => {
+    const chosen = byIndex.get(index++) ?? 0
+    return chosen < count ? chosen : 0
+  })
+}
+
+/** All choices of small programs, depth first: each run follows the one before up to a choice, and takes the next there. */
+export class Search {
+  private readonly preemptions: number
+  private readonly faults: number
+  private prefix: Array<number> = []
+  private chosen: Array<number> = []
+  private counts: Array<number> = []
+
+  /** At most so many preemptions and faults in one run. */
+  constructor(preemptions: number, faults: number) {
+    this.preemptions = preemptions
+    this.faults = faults
+  }
+
+  /** The choices of the next run. */
+  next(): Choices {
+    const left = { preemption: this.preemptions, fault: this.faults, task: Infinity, delay: 0 }
+    this.chosen = []
+    this.counts = []
+    return recording((kind, count) => {
+      const next = this.prefix[this.chosen.length] ?? 0
+      this.chosen.push(next)
+      this.counts.push(left[kind] > 0 ? count : 1)
+      if (next !== 0) left[kind]--
+      return next
+    })
+  }
+
+  /** Goes on to the choices that come next; answers false when all were made. */
+  advance(): boolean {
+    let index = this.chosen.length - 1
+    while (index >= 0 && this.chosen[index]! + 1 >= this.counts[index]!) index--
+    if (index < 0) return false
+    this.prefix = [...this.chosen.slice(0, index), this.chosen[index]! + 1]
+    return true
+  }
+}

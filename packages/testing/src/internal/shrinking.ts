@@ -1,0 +1,90 @@
+/** Looks for the smallest decisions that still show a fault: fewest actions, plainest schedule, mode before, earliest steps. */
+import type { Choice } from "./choices.ts"
+import type { Decisions } from "./exploringScheduler.ts"
+
+/** What was found, and how many runs it took. */
+export interface Shrunk {
+  readonly decisions: Decisions
+  readonly runs: number
+}
+
+/** A search with a limit on its runs. */
+class Shrinking {
+  best: Decisions
+  runs = 0
+  private readonly shows: (decisions: Decisions) => boolean
+  private readonly maxRuns: number
+
+  constructor(first: Decisions, shows: (decisions: Decisions) => boolean, maxRuns: number) {
+    this.best = first
+    this.shows = shows
+    this.maxRuns = maxRuns
+  }
+
+  get left(): number {
+    return this.maxRuns - this.runs
+  }
+
+  /** Takes other decisions if they still show the fault. */
+  try(other: Partial<Decisions>): boolean {
+    if (this.left <= 0) return false
+    this.runs++
+    const candidate = { ...this.best, ...other }
+    if (!this.shows(candidate)) return false
+    this.best = candidate
+    return true
+  }
+
+  fewerActions(): boolean {
+    for (let index = 0; index < this.best.at.length; index++) {
+      if (this.try({ at: this.best.at.toSpliced(index, 1) })) return this.fewerActions() || true
+    }
+    return false
+  }
+
+  plainerSchedule(): boolean {
+    const { choices, mode, seed } = this.best
+    let isBetter = mode === "during" && this.try({ mode: "before" })
+    if (seed === 0 && choices === undefined) return isBetter
+    if (this.try({ seed: 0, choices: [] })) return true
+    if (choices === undefined || choices.length === 0) return isBetter
+    isBetter = this.try({ choices: [] }) || isBetter
+    // halves, quarters, and so on, are taken away
+    for (let size = Math.ceil(choices.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
+      for (let from = 0; from < (this.best.choices?.length ?? 0);) {
+        const list: ReadonlyArray<Choice> = this.best.choices ?? []
+        if (this.try({ choices: list.toSpliced(from, size) })) isBetter = true
+        else from += size
+      }
+    }
+    return isBetter
+  }
+
+  earlierSteps(): boolean {
+    let isBetter = false
+    for (let index = 0; index < this.best.at.length; index++) {
+      const [action, step] = this.best.at[index]!
+      const from = this.best.at[index - 1]?.[1] ?? 1
+      // all earlier steps if there are few, else a sample of them and all just before it
+      const stride = Math.max(1, Math.ceil((2 * (step - from)) / Math.max(1, this.left)))
+      for (let earlier = from; earlier < step; earlier += stride) {
+        if (!this.try({ at: this.best.at.with(index, [action, earlier]) })) continue
+        isBetter = true
+        break
+      }
+    }
+    return isBetter
+  }
+}
+
+/** Shrinks decisions that show a fault. `first` must be repeatable from its choices; the result shows the fault. */
+export const shrink = (first: Decisions, shows: (decisions: Decisions) => boolean, maxRuns: number): Shrunk => {
+  const shrinking = new Shrinking(first, shows, maxRuns)
+  let isBetter = true
+  while (isBetter && shrinking.left > 0) {
+    isBetter = shrinking.fewerActions()
+    isBetter = shrinking.plainerSchedule() || isBetter
+    isBetter = shrinking.earlierSteps() || isBetter
+  }
+  return { decisions: shrinking.best, runs: shrinking.runs }
+}
