@@ -9,10 +9,10 @@ import { root } from "./workspace.mjs"
 
 // a session that leaks keeps 5,000 bytes and more, a turn some hundred; a journal file remembers one position for 256 records
 const programs = [
-  { kind: "sessions", journal: "memory", count: 10_000, limitBytes: 50 },
-  { kind: "sessions", journal: "file", count: 10_000, limitBytes: 50 },
-  { kind: "turns", journal: "memory", count: 100_000, limitBytes: 5 },
-  { kind: "turns", journal: "file", count: 100_000, limitBytes: 5 }
+  { kind: "sessions", journal: "memory", count: 10_000, limitBytes: 100 },
+  { kind: "sessions", journal: "file", count: 10_000, limitBytes: 100 },
+  { kind: "turns", journal: "memory", count: 100_000, limitBytes: 20 },
+  { kind: "turns", journal: "file", count: 100_000, limitBytes: 20 }
 ]
 
 const measure = async ({ kind, journal, count }) => {

@@ -122,15 +122,13 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
       if (second === "list" || second === "show") return found(`sessions ${second}`, 2)
       if (second === undefined) return found("sessions", 1)
       if (asksHelp) return found("sessions", words.length)
-      return refuse("sessions", unknown(`command "sessions ${second}"`, second, ["list", "show"]))
+      return refuse("sessions", unknown(`command "sessions ${second}"`, Flags.nearest(second, ["list", "show"])))
   }
-  return refuse("", unknown(`command "${first}"`, first, ["exec", "sessions", "demo", "help"]))
+  return refuse("", unknown(`command "${first}"`, Flags.nearest(first, ["exec", "sessions", "demo", "help"])))
 }
 
-const unknown = (what: string, word: string, known: ReadonlyArray<string>, prefix = ""): string => {
-  const near = Flags.nearest(word, known)
-  return `unknown ${what}${near === undefined ? "" : `; did you mean ${prefix}${near}?`}`
-}
+const unknown = (what: string, near: string | undefined): string =>
+  `unknown ${what}${near === undefined ? "" : `; did you mean ${near}?`}`
 
 interface OptionToken {
   readonly name: string
@@ -144,7 +142,8 @@ const collect = ({ topic }: Found, values: Map<string, Array<string>>, token: Op
   const shown = token.rawName
   if (flag === undefined) {
     const names = Flags.flags.filter((one) => one.commands.includes(topic)).map((one) => one.name)
-    return refuse(topic, unknown(`flag ${shown}`, token.name, names, "--"))
+    const near = Flags.nearest(token.name, names)
+    return refuse(topic, unknown(`flag ${shown}`, near === undefined ? undefined : `--${near}`))
   }
   if (flag.name !== "help" && flag.name !== "version" && !belongs(flag, topic)) {
     refuse(topic, `${shown} does not belong to spindle${topic === "" ? " without a command" : ` ${topic}`}`)

@@ -32,9 +32,8 @@ export const list = (options: {
     const journal = yield* Journal
     const entries = yield* journal.list
     for (const entry of entries) {
-      const opened = yield* Effect.catchTag(journal.load(entry.sessionId), "SessionNotFound", () =>
-        Effect.succeed(undefined)
-      )
+      // one that was taken away since the list was read
+      const opened = yield* Effect.catchTag(journal.load(entry.sessionId), "SessionNotFound", () => Effect.void)
       if (opened === undefined) continue
       const summary = summaryOf(entry, opened.records)
       process.stdout.write(options.json ? `${JSON.stringify(summary)}\n` : `${lineOf(summary)}\n`)

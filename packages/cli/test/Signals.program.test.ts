@@ -16,8 +16,14 @@ import {
 
 const allowed = ["--sandbox", "danger-full-access"]
 let count = 0
-/** A number of seconds that no other process sleeps for. */
-const uniqueSeconds = () => `${process.pid}${(count += 1)}.5`
+/** A number of seconds that no other process sleeps for. Who still does when the test is over is killed. */
+const uniqueSeconds = Effect.acquireRelease(
+  Effect.sync(() => `${process.pid}${(count += 1)}.5`),
+  (seconds) =>
+    Effect.sync(() => {
+      for (const pid of processesOf(seconds)) process.kill(pid, "SIGKILL")
+    })
+)
 
 /** A command with a grandchild and a daemon, which says when all are there. */
 const family = (seconds: string, before = "") => ({
@@ -59,7 +65,7 @@ describe("signals", () => {
     "X2 %s stops a command with its grandchildren and daemons, keeps the session, and exits with %i",
     ([signal, code]) =>
       Effect.gen(function* () {
-        const seconds = uniqueSeconds()
+        const seconds = yield* uniqueSeconds
         const at = yield* world({ turns: [{ events: [family(seconds)] }] })
         const program = yield* start(at, ["exec", "--json", ...allowed, "go"])
         yield* at.server.awaitRequests(1)
@@ -123,7 +129,7 @@ describe("signals", () => {
 
   it.live("X1 a command that ignores TERM is killed after its grace", () =>
     Effect.gen(function* () {
-      const seconds = uniqueSeconds()
+      const seconds = yield* uniqueSeconds
       const at = yield* world({ turns: [{ events: [family(seconds, "trap '' TERM INT HUP; ")] }] })
       const program = yield* start(at, ["exec", "--json", ...allowed, "go"])
       assert.isTrue(yield* within(5_000, () => processesOf(seconds).length === 3))
@@ -139,7 +145,7 @@ describe("signals", () => {
     "X2 a second SIGINT kills the group of a command that ignores TERM, and exits at once, %s",
     (when) =>
       Effect.gen(function* () {
-        const seconds = uniqueSeconds()
+        const seconds = yield* uniqueSeconds
         const cmd = `trap '' TERM INT HUP; sleep ${seconds} & sleep ${seconds}`
         const call = { call: "exec_command", args: { cmd, login: false }, callId: "c1" }
         const at = yield* world({ turns: [{ events: [call] }] })

@@ -54,7 +54,7 @@ const host = () => {
     start: ({ command, processId }) =>
       Effect.sync(() => {
         started.push(command[0]!)
-        return { processId, pid: 1, output: Stream.empty, exit: Effect.never }
+        return { processId, pid: 1, output: Stream.empty, exit: Effect.never, gone: Effect.never }
       }),
     end: () => Effect.void
   }

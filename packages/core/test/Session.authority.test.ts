@@ -9,20 +9,18 @@ import { assertTurns } from "./turns.ts"
 
 /** Each turn makes these calls of `tool`, one answer after the other, and then speaks. */
 const turnsOf =
-  (perTurn: ReadonlyArray<ReadonlyArray<string>>): Model.Script =>
+  (...calls: ReadonlyArray<string>): Model.Script =>
   ({ items }) => {
     const begins = items.findLastIndex((item) => item._tag === "UserMessage" && item.fragment === undefined)
     const round = items.slice(begins).filter((item) => item._tag === "ToolCall").length
-    const calls = perTurn.flatMap((ids, index) => (index === 0 ? ids : [])).slice(round, round + 1)
-    return calls.length === 0
-      ? [Model.text("done")]
-      : calls.map((of) => Model.call("tool", { of }, `${begins}.${round}`))
+    const of = calls[round]
+    return of === undefined ? [Model.text("done")] : [Model.call("tool", { of }, `${begins}.${round}`)]
   }
 
 /** A session whose tool has to be asked for, and whose requests are all approved for `scope`. */
 const approving = (scope: "once" | "turn" | "session", options: Harness.HarnessOptions = {}) =>
   Harness.make({
-    script: turnsOf([["a", "a", "b"]]),
+    script: turnsOf("a", "a", "b"),
     tools: {
       tool: {
         run: () => Effect.succeed("ran"),
@@ -41,22 +39,22 @@ const a = { of: "a" }
 const b = { of: "b" }
 
 describe("a grant", () => {
-  for (const [scope, first, second, resumed] of [
+  for (const [granted, first, second, resumed] of [
     ["once", [a, a, b], [a, a, b], [a, a, b]],
     ["turn", [a, b], [a, b], [a, b]],
     ["session", [a, b], [], []]
   ] as const) {
-    it.effect(`A4 for ${scope} holds in its turn, the next, and after a resume for what it says`, () =>
+    it.effect(`A4 for ${granted} holds in its turn, the next, and after a resume for what it says`, () =>
       Effect.gen(function* () {
         const journal = yield* Harness.memoryJournal
-        const scope_ = yield* Scope.make()
-        const harness = yield* Effect.provideService(approving(scope, { journal }), Scope.Scope, scope_)
+        const scope = yield* Scope.make()
+        const harness = yield* Effect.provideService(approving(granted, { journal }), Scope.Scope, scope)
         yield* harness.run("one")
         assert.deepStrictEqual(askedFor(harness), first)
         yield* harness.run("two")
         assert.deepStrictEqual(askedFor(harness).slice(first.length), second)
-        yield* Scope.close(scope_, Exit.void)
-        const again = yield* approving(scope, { journal, resume: harness.session.sessionId })
+        yield* Scope.close(scope, Exit.void)
+        const again = yield* approving(granted, { journal, resume: harness.session.sessionId })
         yield* again.run("three")
         assert.deepStrictEqual(askedFor(again), resumed)
         const ran = again.records().filter((one) => one._tag === "ItemRecorded" && one.item._tag === "ToolResult")

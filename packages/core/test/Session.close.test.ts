@@ -138,7 +138,7 @@ describe("closing a session", () => {
         start: ({ processId }) =>
           Effect.sync(() => {
             running.add(processId)
-            return { processId, pid: 1, output: Stream.empty, exit: Deferred.await(exit) }
+            return { processId, pid: 1, output: Stream.empty, exit: Deferred.await(exit), gone: Effect.never }
           }),
         end: (processId) =>
           Effect.andThen(
@@ -171,7 +171,7 @@ describe("closing a session", () => {
     Effect.gen(function* () {
       const { close, h } = yield* closable()
       const processes: (typeof Processes)["Service"] = {
-        start: ({ processId }) => Effect.succeed({ processId, pid: 1, output: Stream.empty, exit: Effect.never }),
+        start: ({ processId }) => Effect.succeed({ processId, pid: 1, output: Stream.empty, exit: Effect.never, gone: Effect.never }),
         end: () => hung
       }
       const task = Task.make(

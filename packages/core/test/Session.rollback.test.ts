@@ -76,8 +76,9 @@ describe("rollback", () => {
       yield* (yield* harness.session.start(say("another"))).outcome
       yield* harness.session.submit(Op.rollback(1))
       assert.deepStrictEqual(yield* said(harness), ["first", "first", "steered", "answer 1", "aside"])
-      yield* harness.session.submit(Op.rollback(1))
+      yield* harness.session.submit(Op.rollback(9))
       assert.deepStrictEqual(yield* said(harness), [])
+      assert.deepStrictEqual(rolledBack(harness), [1, 1])
     })
   )
 

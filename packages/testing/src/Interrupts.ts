@@ -207,22 +207,16 @@ class Exploring<A, E> {
     this.violations.push({ ...finding, decisions })
   }
 
-  visit(decisions: Decisions, isRepeated = ++this.runs % repeatEvery === 0): Ran<unknown, unknown> {
+  visit(decisions: Decisions, isRepeated = ++this.runs % repeatEvery === 0): Ran<A, E> {
     // stalls are looked at closely while they are few
     const isClose = this.violations.length < 100
     const { finding, ran } = (isClose ? Reporting.judgeClosely : Reporting.judge)(this.subject, decisions)
     if (finding !== undefined) this.note(finding, decisions)
-    if (isRepeated) this.compare(ran, decisions)
-    return ran
-  }
-
-  /** Runs once more, and says so if the steps are others. */
-  private compare(ran: Ran<unknown, unknown>, decisions: Decisions): void {
+    if (!isRepeated) return ran
     this.runs++
-    const { ran: again } = Reporting.judge(this.subject, decisions)
-    if (ran.steps === again.steps && ran.fingerprint === again.fingerprint) return
-    const steps = ran.steps === again.steps ? `other ${ran.steps} steps` : `${ran.steps} steps, then ${again.steps}`
-    this.note({ kind: "not deterministic", law: `not deterministic: ${steps} with the same decisions` }, decisions)
+    const other = Reporting.difference(this.subject, ran, decisions)
+    if (other !== undefined) this.note(other, decisions)
+    return ran
   }
 }
 

@@ -42,6 +42,8 @@ export interface TestTool {
 /** What a harness is made of; everything has a default. */
 export interface HarnessOptions {
   readonly script?: ScriptedModel.Script
+  /** A scripted model that was made already, or one around it; `script` is then not used. */
+  readonly model?: ScriptedModel.ScriptedModel
   readonly tools?: { readonly [name: string]: TestTool }
   readonly instructions?: string
   readonly config?: Partial<SessionTunables>
@@ -90,7 +92,7 @@ export const memoryJournal: Effect.Effect<(typeof Journal)["Service"], never, Sc
 
 /** Makes a session under test in the current scope; closing the scope closes it. */
 export const make = Effect.fnUntraced(function* (options: HarnessOptions = {}) {
-  const model = ScriptedModel.make(options.script ?? [])
+  const model = options.model ?? ScriptedModel.make(options.script ?? [])
   const journal = options.journal ?? (yield* memoryJournal)
   const log = eventLog()
   const { agent, handlers } = agentOf(options.tools ?? {}, options.instructions)

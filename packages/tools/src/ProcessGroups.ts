@@ -76,6 +76,8 @@ interface Group {
   readonly processId: ProcessId
   /** The id of the group while it may have a living member; the number may later name somebody else's group. */
   groupId: number | undefined
+  /** The spawner's handle; none for a process of an earlier host. */
+  readonly handle: ChildProcessHandle | undefined
   /** Holds the spawner's handle. It is closed when nobody lives any more, so that closing it neither signals nor waits. */
   readonly scope: Scope.Closeable
   readonly exit: Deferred.Deferred<ProcessExit>
@@ -106,9 +108,10 @@ const makeHost = Effect.gen(function* () {
   return host
 })
 
-const makeGroup = (processId: ProcessId, groupId: number | undefined, scope: Scope.Closeable): Group => ({
+const makeGroup = (processId: ProcessId, scope: Scope.Closeable, handle?: ChildProcessHandle): Group => ({
   processId,
-  groupId,
+  groupId: handle?.pid,
+  handle,
   scope,
   exit: Deferred.makeUnsafe(),
   gone: Deferred.makeUnsafe(),
@@ -128,7 +131,7 @@ const start = (host: Host, spec: ProcessSpec): Effect.Effect<Process, ProcessFai
         Effect.catchDefect((defect) => thrown(spec, defect)),
         Effect.onError(() => Scope.close(scope, Exit.void))
       )
-      const group = makeGroup(spec.processId, handle.pid, scope)
+      const group = makeGroup(spec.processId, scope, handle)
       host.groups.set(spec.processId, group)
       const pipe = yield* OutputPipe.make(handle.all)
       yield* FiberSet.run(host.fibers, pipe.pump)
@@ -136,7 +139,13 @@ const start = (host: Host, spec: ProcessSpec): Effect.Effect<Process, ProcessFai
       if (host.isClosed) yield* beginEnd(host, group, unattendedGraceMillis)
       // a caller that was interrupted meanwhile never learns of this process
       yield* Effect.onInterrupt(restore(Effect.void), () => beginEnd(host, group, unattendedGraceMillis))
-      return { processId: spec.processId, pid: handle.pid, output: pipe.output, exit: Deferred.await(group.exit) }
+      return {
+        processId: spec.processId,
+        pid: handle.pid,
+        output: pipe.output,
+        exit: Deferred.await(group.exit),
+        gone: Deferred.await(group.gone)
+      }
     })
   )
 
@@ -228,7 +237,9 @@ const forget = (host: Host, group: Group): Effect.Effect<void> =>
   Effect.suspend(() => {
     if (!Deferred.doneUnsafe(group.gone, Effect.void)) return Effect.void
     if (host.groups.get(group.processId) === group) host.groups.delete(group.processId)
-    return Effect.asVoid(FiberSet.run(host.fibers, Scope.close(group.scope, Exit.void)))
+    // a handle that is let go of: closing its scope then neither signals nor waits for zombies that nobody reaps
+    const letGo = group.handle === undefined ? Effect.void : Effect.ignore(group.handle.unref)
+    return Effect.asVoid(FiberSet.run(host.fibers, Effect.andThen(letGo, Scope.close(group.scope, Exit.void))))
   })
 
 const end = Effect.fnUntraced(function* (host: Host, processId: ProcessId, grace: number) {
@@ -236,7 +247,7 @@ const end = Effect.fnUntraced(function* (host: Host, processId: ProcessId, grace
   if (group === undefined) {
     if (host.isClosed) return
     // a process of an earlier host may still carry the marker (contract X3)
-    group = makeGroup(processId, undefined, yield* Scope.make())
+    group = makeGroup(processId, yield* Scope.make())
     Deferred.doneUnsafe(group.exit, Effect.succeed({ exitCode: null }))
     host.groups.set(processId, group)
   }

@@ -19,9 +19,10 @@ export const open = (
 ): Effect.Effect<void, JournalFailed> =>
   Effect.suspend(() => {
     const { recorder, sessionId } = kernel
-    if (recorder.state.seq === 0) {
-      recorder.append({ _tag: "SessionStarted", sessionId, meta: options.meta ?? {} })
-    } else {
+    const isNew = recorder.state.seq === 0
+    if (isNew) recorder.append({ _tag: "SessionStarted", sessionId, meta: options.meta ?? {} })
+    // a journal of which nothing could be read begins anew, and says what was cut (J1)
+    if (!isNew || opened.cutBytes > 0) {
       recorder.append({
         _tag: "SessionResumed",
         cutBytes: opened.cutBytes,

@@ -51,12 +51,18 @@ export const start = (
           Effect.sync(() => void kernel.processes?.delete(processId))
         )
       })
-      yield* Effect.sync(() => {
-        Effect.runForkWith(kernel.context)(Effect.map(process.exit, ended))
-      })
       // an abort that came while the process was starting has not seen it
       const reason = ledger.slot.reason()
-      if (!isKept(kernel, keep, reason)) ledger.slot.onAbort(cleanupOf(kernel, processId))
+      const forget = isKept(kernel, keep, reason) ? undefined : ledger.slot.onAbort(cleanupOf(kernel, processId))
+      const gone = () => {
+        kernel.processes?.delete(processId)
+        forget?.()
+      }
+      yield* Effect.sync(() => {
+        Effect.runForkWith(kernel.context)(
+          Effect.andThen(Effect.map(process.exit, ended), Effect.map(process.gone, gone))
+        )
+      })
       return process
     })
   )

@@ -77,7 +77,10 @@ export class Submissions {
         return this.rollBack(op.turns, submissionId)
       case "UserInput": {
         const refusal = refusalOf(kernel, op)
-        return refusal === undefined ? this.accept(op, submissionId, trace) : rejected(submissionId, refusal)
+        if (refusal === undefined) return this.accept(op, submissionId, trace)
+        // a kept queue that is full goes on all the same: else nothing that is submitted could ever start it
+        if (refusal._tag === "InboxFull" && op.expectedTurnId === undefined) this.goOn()
+        return rejected(submissionId, refusal)
       }
     }
   }
@@ -106,14 +109,21 @@ export class Submissions {
     // what the running turn was started with may not be carried yet; it does not wait for a turn of its own any more
     const startedWith = recorder.state.turn?.startedWith
     const queue = Inbox.queued(recorder.state.inbox).filter((entry) => entry.submissionId !== startedWith)
+    const turnId = this.goOn()
+    return turnId !== undefined && queue[0]?.submissionId === submissionId
+      ? { _tag: "Started", submissionId, turnId }
+      : { _tag: "Queued", submissionId, position: queue.length - (turnId === undefined ? 1 : 2) }
+  }
+
+  /** Starts the queue from its head, now or as soon as the slot is free. */
+  private goOn(): TurnId | undefined {
+    const { recorder, supervisor } = this.kernel
     const turnId = this.startHead()
     // whoever was told how the turn ended submits the next input: it starts, although the slot is not free yet
     if (turnId === undefined && recorder.state.turn === undefined && supervisor.state()._tag !== "Idle") {
       this.kernel.unnamed = true
     }
-    return turnId !== undefined && queue[0]?.submissionId === submissionId
-      ? { _tag: "Started", submissionId, turnId }
-      : { _tag: "Queued", submissionId, position: queue.length - (turnId === undefined ? 1 : 2) }
+    return turnId
   }
 
   private rollBack(turns: number, submissionId: SubmissionId): Receipt {

@@ -41,8 +41,10 @@ export interface Process {
   readonly pid: number
   /** Both output streams, interleaved as they arrive. One reader; a slow reader slows the process (contract X4). */
   readonly output: Stream.Stream<Uint8Array>
-  /** Waits for the end of the process. Its descendants may live on; see `end`. Interruption stops only the wait. */
+  /** Waits for the end of the process. Its descendants may live on; see `gone`. **Interruption** stops only the wait. */
   readonly exit: Effect.Effect<ProcessExit>
+  /** Waits until the process and everything it started have ended, by themselves or by `end`. **Interruption** stops only the wait. */
+  readonly gone: Effect.Effect<void>
 }
 
 /** Processes of the host. */

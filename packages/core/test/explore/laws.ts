@@ -152,8 +152,10 @@ const streamedIsKept =
       if (event.offset !== text.length) return `I7 a piece at ${event.offset} where ${text.length} was due`
       streamed.set(event.itemId, text + event.text)
     }
+    // among the records: a rollback takes items out of the history, and leaves them in the journal
+    const items = records(seen).flatMap((one) => (one._tag === "ItemRecorded" ? [one.item] : []))
     for (const [itemId, text] of streamed) {
-      const item = seen.final.items.find((one) => one.id === itemId)
+      const item = items.find((one) => one.id === itemId)
       const recorded = item !== undefined && "text" in item ? item.text : undefined
       if (recorded === undefined || !recorded.startsWith(text)) return `I7 ${JSON.stringify(text)} was shown and lost`
     }

@@ -94,6 +94,7 @@ export const session = (options: ScenarioOptions): Interrupts.Exploration<Observ
         deny: answer({ _tag: "Denied" }),
         abortByAnswer: answer({ _tag: "Abort" }),
         replace: Effect.asVoid(harness.session.start(Task.make("other", Effect.as(Effect.sleep(2), "other")))),
+        rollback: submit(Op.rollback(1)),
         close: closing
       })
       const begin = options.begin ?? (() => submit(Op.userInput("begin")))

@@ -1,15 +1,15 @@
 /**
  * The choices of one run: which task is next, whether a fiber is preempted or held up, which fault happens.
  *
- * Choices are numbered from 0 in the order in which they come up; 0 is the plain one: the oldest task, no preemption, no fault. A run is repeated
- * from its seed, or from the list of its choices that were not plain.
+ * Choices of a kind are numbered from 0 in the order in which they come up, each kind by itself, so that one that is taken away does not shift those of
+ * other kinds. Choosing 0 is plain: the oldest task, no preemption, no fault. A run is repeated from its seed, or from its choices that were not plain.
  */
-
-/** A choice that was not plain: its number and what was chosen. */
-export type Choice = readonly [index: number, chosen: number]
 
 /** What there is to choose. */
 export type ChoiceKind = "task" | "preemption" | "delay" | "fault"
+
+/** A choice that was not plain: its kind, its number among those of its kind, and what was chosen. */
+export type Choice = readonly [kind: ChoiceKind, index: number, chosen: number]
 
 /** Where choices come from. */
 export interface Choices {
@@ -33,15 +33,22 @@ export const randomOf = (seed: number): (() => number) => {
 /** Always the plain choice. */
 export const plain: Choices = { choose: () => 0, taken: [] }
 
-const recording = (next: (kind: ChoiceKind, count: number, likelihood: number | undefined) => number): Choices => {
+interface Asked {
+  readonly kind: ChoiceKind
+  readonly index: number
+  readonly count: number
+  readonly likelihood: number | undefined
+}
+
+const recording = (next: (asked: Asked) => number): Choices => {
   const taken: Array<Choice> = []
-  let index = 0
+  const asked = { task: 0, preemption: 0, delay: 0, fault: 0 }
   return {
     taken,
     choose: (kind, count, likelihood) => {
-      const chosen = next(kind, count, likelihood)
-      if (chosen !== 0) taken.push([index, chosen])
-      index++
+      const index = asked[kind]++
+      const chosen = next({ kind, index, count, likelihood })
+      if (chosen !== 0) taken.push([kind, index, chosen])
       return chosen
     }
   }
@@ -50,7 +57,7 @@ const recording = (next: (kind: ChoiceKind, count: number, likelihood: number | 
 /** Choices that are drawn from a seed. */
 export const drawn = (seed: number): Choices => {
   const random = randomOf(seed)
-  return recording((_, count, likelihood) => {
+  return recording(({ count, likelihood }) => {
     if (likelihood === undefined) return Math.floor(random() * count)
     return random() < likelihood ? 1 + Math.floor(random() * (count - 1)) : 0
   })
@@ -58,10 +65,9 @@ export const drawn = (seed: number): Choices => {
 
 /** Choices from a list; plain where it has none, or one that there is not. */
 export const listed = (choices: ReadonlyArray<Choice>): Choices => {
-  const byIndex = new Map(choices)
-  let index = 0
-  return recording((_, count) => {
-    const chosen = byIndex.get(index++) ?? 0
+  const byIndex = new Map(choices.map(([kind, index, chosen]) => [`${kind} ${index}`, chosen]))
+  return recording(({ count, index, kind }) => {
+    const chosen = byIndex.get(`${kind} ${index}`) ?? 0
     return chosen < count ? chosen : 0
   })
 }
@@ -85,7 +91,7 @@ export class Search {
     const left = { preemption: this.preemptions, fault: this.faults, task: Infinity, delay: 0 }
     this.chosen = []
     this.counts = []
-    return recording((kind, count) => {
+    return recording(({ count, kind }) => {
       const next = this.prefix[this.chosen.length] ?? 0
       this.chosen.push(next)
       this.counts.push(left[kind] > 0 ? count : 1)

@@ -28,6 +28,7 @@ export const plan = function* (
   maxRuns: number,
   seed: number
 ): Generator<ReadonlyArray<readonly [string, number]>> {
+  if (points === 0) return
   const all = Array.from(combinations(names.length, points, maxRuns))
   if (all.length <= maxRuns) {
     for (const steps of all) yield names.map((name, index) => [name, steps[index]!] as const)

@@ -87,7 +87,8 @@ export class Probe {
     const hook = asyncHooks()?.createHook({
       init: (_, type) => {
         const fiber = Fiber.getCurrent()
-        if (fiber === undefined || own.has(type)) return
+        // what a step begins first is what it waits for; the rest follows from it
+        if (fiber === undefined || own.has(type) || this.outside.has(fiber)) return
         const outside = { type, place: placeOf() }
         this.begun.push(outside)
         this.outside.set(fiber, outside)
@@ -118,7 +119,9 @@ const placeOf = (): string => {
   const lines = new Error().stack?.split("\n").slice(1) ?? []
   Error.stackTraceLimit = limit
   const isForeign = (line: string) =>
-    /node:|<anonymous>\)?$|[\\/]node_modules[\\/]effect[\\/]|[\\/]internal[\\/](probe|exploringScheduler)\./.test(line)
+    /node:|<anonymous>\)?$|[\\/]node_modules[\\/]effect[\\/]|[\\/]internal[\\/](probe|exploringScheduler|reporting|virtualClock)\./.test(
+      line
+    )
   return lines.find((line) => !isForeign(line))?.trim() ?? "an unknown place"
 }
 
@@ -127,6 +130,8 @@ const describe = (primitive: object): string | undefined => {
   const name = (primitive as { readonly "~effect/Effect/identifier"?: string })["~effect/Effect/identifier"]
   if (name === undefined || name === "Success" || name === "Yield") return undefined
   const functions = Object.values(primitive).filter((value) => typeof value === "function")
-  const source = functions.at(-1)?.toString().replace(/\s+/g, " ").slice(0, 100)
+  const source = functions.at(-1)?.toString().replace(/\s+/g, " ").slice(0, 70)
+  // how the scheduler makes a fiber yield
+  if (source === "() => prev") return undefined
   return source === undefined ? name : `${name} ${source}`
 }

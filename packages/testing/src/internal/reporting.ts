@@ -1,6 +1,6 @@
 /** From broken runs to the smallest case of each fault, and to the lines that people read. */
-import type { Choices } from "./choices.ts"
 import type * as Effect from "effect/Effect"
+import type { Choices } from "./choices.ts"
 import { type Acted, type Decisions, type Ran, runOnce, type Stage } from "./exploringScheduler.ts"
 import { faultOf, type Finding, findingOf, type FindingKind, type Laws, standing } from "./findings.ts"
 import { shrink } from "./shrinking.ts"
@@ -29,8 +29,8 @@ export interface Subject<A, E> {
 }
 
 /** A run and what is wrong with it. */
-export interface Judged {
-  readonly ran: Ran<unknown, unknown>
+export interface Judged<A, E> {
+  readonly ran: Ran<A, E>
   readonly finding: Finding | undefined
 }
 
@@ -39,7 +39,7 @@ export const judge = <A, E>(
   { laws, program }: Subject<A, E>,
   decisions: Decisions,
   how?: { readonly choices?: Choices; readonly isProbed?: boolean }
-): Judged => runOnce({ program, decisions, ...how }, (ran) => ({ ran, finding: findingOf(laws, ran) }))
+): Judged<A, E> => runOnce({ program, decisions, ...how }, (ran) => ({ ran, finding: findingOf(laws, ran) }))
 
 /** Kinds whose finding says more with a probe. */
 const isStall = (kind: FindingKind) => kind !== "law" && kind !== "not deterministic"
@@ -49,12 +49,20 @@ export const judgeClosely = <A, E>(
   subject: Subject<A, E>,
   decisions: Decisions,
   how?: { readonly choices?: Choices }
-): Judged => {
+): Judged<A, E> => {
   const judged = judge(subject, decisions, how)
   if (judged.finding === undefined || !isStall(judged.finding.kind)) return judged
   const { choices } = judged.ran
   const again = judge(subject, choices.length === 0 ? decisions : { ...decisions, choices }, { isProbed: true })
   return again.finding === undefined || again.ran.steps !== judged.ran.steps ? judged : again
+}
+
+/** Runs once more; answers what is different about it, if anything is. */
+export const difference = <A, E>(subject: Subject<A, E>, ran: Ran<A, E>, decisions: Decisions): Finding | undefined => {
+  const { ran: again } = judge(subject, decisions)
+  if (ran.steps === again.steps && ran.fingerprint === again.fingerprint) return undefined
+  const steps = ran.steps === again.steps ? `other ${ran.steps} steps` : `${ran.steps} steps, then ${again.steps}`
+  return { kind: "not deterministic", law: `not deterministic: ${steps} with the same decisions` }
 }
 
 /** The decisions with the choices of the run, so that it can be repeated choice by choice. */
@@ -118,7 +126,7 @@ export const lines = (smallest: Smallest, call: string): ReadonlyArray<string> =
 
 const scheduleOf = ({ choices, seed }: Decisions): string => {
   if (choices !== undefined && choices.length > 0)
-    return `${choices.length} choices that are not plain, of seed ${seed}`
+    return choices.map(([kind, index, chosen]) => `${kind} ${index}${chosen === 1 ? "" : ` (${chosen})`}`).join(", ")
   return seed === 0 || choices !== undefined ? "in order of arrival" : `drawn from seed ${seed}`
 }
 

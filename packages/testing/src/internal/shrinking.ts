@@ -12,6 +12,8 @@ export interface Shrunk {
 class Shrinking {
   best: Decisions
   runs = 0
+  /** Whether single actions were tried already. */
+  private isAlone = false
   private readonly shows: (decisions: Decisions) => boolean
   private readonly maxRuns: number
 
@@ -39,7 +41,17 @@ class Shrinking {
     for (let index = 0; index < this.best.at.length; index++) {
       if (this.try({ at: this.best.at.toSpliced(index, 1) })) return this.fewerActions() || true
     }
-    return false
+    return this.best.at.length === 2 && !this.isAlone && this.oneAction()
+  }
+
+  /** One of two actions alone, at any step up to where it was. */
+  private oneAction(): boolean {
+    this.isAlone = true
+    const limit = Math.floor(this.left / 3)
+    return this.best.at.some(([action, last]) => {
+      for (let step = 1; step <= Math.min(limit, last + 10); step++) if (this.try({ at: [[action, step]] })) return true
+      return false
+    })
   }
 
   plainerSchedule(): boolean {

@@ -1,0 +1,89 @@
+/**
+ * Journals, models and tools at which something goes wrong when `Faults` says so: the points `journal`, `model` and `tool`.
+ *
+ * Each takes what decides about faults from the fiber that makes it, so that a simulation, or a test of its own, decides for the whole session. Outside
+ * a simulation they are what they wrap.
+ */
+import type { Journal, JournalWriter } from "@spindle/core/ports/Journal"
+import type { Model, ModelPart } from "@spindle/core/ports/Model"
+import { JournalFailed, ModelFailed } from "@spindle/core/protocol/SessionError"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { Faults } from "./Faults.ts"
+import type { TestTool } from "./SessionHarness.ts"
+
+/** What a slow port waits, in milliseconds: longer than the grace of an abort. */
+const slowMillis = 150
+
+/** What a hanging port waits, in milliseconds: longer than every deadline of a session. */
+const hangMillis = 60_000
+
+/**
+ * A journal whose appends are `slow` (150 ms), `hang` (a minute, longer than the session waits) or `fail`. After a failure all later appends of that writer
+ * fail, as the port wants it.
+ */
+export const journal = (inner: (typeof Journal)["Service"]): Effect.Effect<(typeof Journal)["Service"]> =>
+  Effect.map(Faults, (faults) => ({
+    ...inner,
+    open: (sessionId, mode) =>
+      Effect.map(inner.open(sessionId, mode), (writer): JournalWriter => {
+        let isBroken = false
+        const failed = new JournalFailed({ sessionId, operation: "append", detail: "a fault of the simulation" })
+        return {
+          ...writer,
+          append: (records) =>
+            Effect.suspend(() => {
+              if (isBroken) return Effect.fail(failed)
+              const fault = faults.choose("journal", ["slow", "hang", "fail"])
+              if (fault === "slow") return Effect.andThen(Effect.sleep(slowMillis), writer.append(records))
+              if (fault === undefined) return writer.append(records)
+              isBroken = true
+              return fault === "fail"
+                ? Effect.fail(failed)
+                : Effect.andThen(Effect.sleep(hangMillis), Effect.fail(failed))
+            })
+        }
+      })
+  }))
+
+/**
+ * A model whose answers are `slow` (150 ms before the first part), `drop` (end after two parts without a finish), `fail` after two parts as
+ * `Disconnected`, or `hang` after two parts until they are interrupted.
+ */
+export const model = (inner: (typeof Model)["Service"]): Effect.Effect<(typeof Model)["Service"]> =>
+  Effect.map(Faults, (faults) => ({
+    ...inner,
+    stream: (request) =>
+      Stream.suspend((): Stream.Stream<ModelPart, ModelFailed> => {
+        const beginning = Stream.take(inner.stream(request), 2)
+        switch (faults.choose("model", ["slow", "drop", "fail", "hang"])) {
+          case undefined:
+            return inner.stream(request)
+          case "slow":
+            return Stream.concat(Stream.fromEffectDrain(Effect.sleep(slowMillis)), inner.stream(request))
+          case "drop":
+            return beginning
+          case "fail":
+            return Stream.concat(beginning, Stream.fail(disconnected(inner)))
+          case "hang":
+            return Stream.concat(beginning, Stream.never)
+        }
+      })
+  }))
+
+/** A tool that is `slow` (150 ms), `hang`s until it is interrupted, or `fail`s. */
+export const tool = (inner: TestTool): Effect.Effect<TestTool> =>
+  Effect.map(Faults, (faults) => ({
+    ...inner,
+    run: (params, callId) =>
+      Effect.suspend(() => {
+        const fault = faults.choose("tool", ["slow", "hang", "fail"])
+        if (fault === "fail") return Effect.fail("a fault of the simulation")
+        if (fault === "hang") return Effect.never
+        const run = inner.run(params, callId)
+        return fault === "slow" ? Effect.andThen(Effect.sleep(slowMillis), run) : run
+      })
+  }))
+
+const disconnected = ({ model: name, provider }: (typeof Model)["Service"]) =>
+  new ModelFailed({ kind: "Disconnected", provider, model: name, detail: "a fault of the simulation" })

@@ -1,0 +1,330 @@
+/**
+ * Programs of a session as data: a shape of task, operations at steps, and faults; to be generated, run, shrunk, and interrupted at every step.
+ *
+ * {@link SessionProgram} is a schema, so `it.effect.prop` and `Arbitrary` make and shrink programs; {@link check} runs one as it is and with an abort at
+ * steps of it, and tells which law it breaks. What the laws are is up to the caller: they see everything that was observed of the session.
+ */
+import { Journal } from "@spindle/core/ports/Journal"
+import { Model, type ModelRequest } from "@spindle/core/ports/Model"
+import { IdGenerator, sequential, type SessionId } from "@spindle/core/protocol/Ids"
+import * as Op from "@spindle/core/protocol/Op"
+import { isTerminal, type Record as SessionRecord, type SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import type { Snapshot } from "@spindle/core/Session"
+import * as Task from "@spindle/core/Task"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { Faults } from "./Faults.ts"
+import * as Shapes from "./internal/sessionShapes.ts"
+import type { Decisions, Program, Violation } from "./Interrupts.ts"
+import * as Reporting from "./internal/reporting.ts"
+import { randomOf } from "./internal/choices.ts"
+import * as ScriptedModel from "./ScriptedModel.ts"
+import * as SessionFaults from "./SessionFaults.ts"
+import * as SessionHarness from "./SessionHarness.ts"
+
+/** What the first turn does. */
+export const TaskShape = Schema.Literals(Shapes.names)
+/** @see {@link TaskShape} */
+export type TaskShape = typeof TaskShape.Type
+
+/** What may hit the session: an abort, input, another task, an answer to the request that is open, or closing. */
+export const Operation = Schema.Literals([
+  "abort",
+  "steer",
+  "queue",
+  "replace",
+  "approve",
+  "deny",
+  "abortByAnswer",
+  "close"
+])
+/** @see {@link Operation} */
+export type Operation = typeof Operation.Type
+
+/** A fault at the n-th time that its point is passed, from 0 and the first turn on; one that the point does not have does not happen. */
+export const Fault = Schema.Struct({
+  point: Schema.Literals(["model", "tool", "journal"]),
+  fault: Schema.Literals(["slow", "fail", "drop", "hang"]),
+  nth: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 7 }))
+})
+/** @see {@link Fault} */
+export type Fault = typeof Fault.Type
+
+/** A program. Steps count from 1 and go round when the program has fewer. Up to three operations and two faults. */
+export const SessionProgram = Schema.Struct({
+  task: TaskShape,
+  operations: Schema.Array(
+    Schema.Struct({ operation: Operation, step: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 3_000 })) })
+  ).check(Schema.isMaxLength(3)),
+  faults: Schema.Array(Fault).check(Schema.isMaxLength(2)),
+  /** How long each write takes. */
+  journalMillis: Schema.Literals([0, 1]),
+  /** How many accepted inputs may wait; 1 makes the inbox full at once. */
+  inboxCapacity: Schema.Literals([512, 1]),
+  mode: Schema.Literals(["before", "during"]),
+  /** The schedule; 0 is the order of arrival. */
+  seed: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000 }))
+})
+/** @see {@link SessionProgram} */
+export type SessionProgram = typeof SessionProgram.Type
+
+/** What was observed of one run. */
+export interface SessionRun {
+  /** Everything that was told, in order. */
+  readonly events: ReadonlyArray<SessionEvent>
+  /** What a subscriber got. */
+  readonly subscribed: ReadonlyArray<SessionEvent>
+  /** What the journal holds. */
+  readonly journal: ReadonlyArray<SessionRecord>
+  readonly requests: ReadonlyArray<ModelRequest>
+  readonly receipts: ReadonlyArray<Op.Receipt>
+  /** How many calls of `abort` answered true. */
+  readonly abortCount: number
+  /** When the session was idle, before anything else was submitted. */
+  readonly idle: Snapshot
+  readonly final: Snapshot
+  /** Finalizers that were registered by tools, and their runs. */
+  readonly opened: number
+  readonly closed: number
+  /** How many answers of the model were still being streamed at the end. */
+  readonly streaming: number
+  /** Whether a write of the journal failed, so that the session refused to go on. */
+  readonly isFailed: boolean
+  readonly sessionId: SessionId
+}
+
+/** A law: what is wrong with a run, or undefined. */
+export type Law = (run: SessionRun) => string | undefined
+
+/** How to check a program. */
+export interface CheckOptions {
+  readonly law: Law
+  /** At how many steps of the program it is aborted as well, in runs of their own. Default 20; 0 runs it as it is. */
+  readonly aborts?: number
+}
+
+/** What a check did and found. */
+export interface Checked {
+  readonly runs: number
+  /** How many operations and aborts came to run, over all runs. */
+  readonly points: number
+  readonly violation: Violation | undefined
+}
+
+/** Runs a program as it is, and with an abort at steps of it, until a law is broken. */
+export const check = (program: SessionProgram, { aborts, law }: CheckOptions): Checked => {
+  const subject = subjectOf(program, law)
+  const base = { ...baseOf(program), at: [] }
+  const calm = Reporting.judgeClosely(subject, base)
+  if (calm.finding !== undefined) return { runs: 1, points: 0, violation: { ...calm.finding, decisions: base } }
+  const operations = program.operations
+    .map(({ operation, step }) => [operation, 1 + ((step - 1) % Math.max(1, calm.ran.points))] as const)
+    .toSorted(([, one], [, other]) => one - other)
+  let runs = 1
+  let points = 0
+  const visit = (at: Decisions["at"]): Violation | undefined => {
+    const decisions = { ...base, at }
+    const { finding, ran } = Reporting.judgeClosely(subject, decisions)
+    runs++
+    points += ran.acted
+    return finding && { ...finding, decisions }
+  }
+  let violation = operations.length === 0 ? undefined : visit(operations)
+  const random = randomOf(program.seed + 1)
+  for (let count = 0; count < (aborts ?? 20) && violation === undefined; count++) {
+    const step = 1 + Math.floor(((count + random()) * calm.ran.points) / (aborts ?? 20))
+    const abort = ["abort", step] as const
+    violation = visit([...operations, abort].toSorted(([, one], [, other]) => one - other))
+  }
+  return { runs, points, violation }
+}
+
+/** Runs a program once more with the decisions of a violation; answers the law that it breaks. */
+export const replay = (program: SessionProgram, law: Law, decisions: Partial<Decisions>): string | undefined =>
+  Reporting.judgeClosely(subjectOf(program, law), { ...baseOf(program), ...decisions }).finding?.law
+
+/** A violation for people: the law, the program, and the line that repeats the run. */
+export const format = (program: SessionProgram, { decisions, law }: Violation): string => {
+  const { at, mode, seed } = decisions
+  return `${law}\n  SessionPrograms.replay(${JSON.stringify(program)}, law, ${JSON.stringify({ mode, at, seed })})`
+}
+
+const baseOf = ({ mode, seed }: SessionProgram): Decisions => ({
+  mode,
+  seed,
+  at: [],
+  preemption: 0.1,
+  // the faults of a program are its own
+  faultRate: 0,
+  maxSteps: 200_000
+})
+
+const subjectOf = (program: SessionProgram, law: Law): Reporting.Subject<SessionRun, unknown> => ({
+  program: (stage) =>
+    run(program)({
+      arm: (actions) => Effect.sync(() => stage.arm(actions)),
+      disarm: stage.disarm
+    }),
+  laws: { law: (exit) => (exit._tag === "Failure" ? "the program failed" : law(exit.value)) }
+})
+
+/** Faults at the times that a program names, counted while they are on: from the first turn until nothing hits the session any more. */
+const faultsOf = ({ faults }: SessionProgram) => {
+  const passed = new Map<string, number>()
+  let isOn = false
+  const choose: (typeof Faults)["Service"]["choose"] = (point, offered) => {
+    if (!isOn) return undefined
+    const nth = passed.get(point) ?? 0
+    passed.set(point, nth + 1)
+    const due = faults.find((one) => one.point === point && one.nth === nth)
+    return offered.find((one) => one === due?.fault)
+  }
+  return {
+    service: { choose },
+    begin: () => void (isOn = true),
+    end: () => void (isOn = false)
+  }
+}
+
+/** Longest time that a turn may take, in which nothing hits it any more, before the program aborts it. */
+const patience = "10 minutes"
+
+/** The program as an effect, for explorations of one's own: one conversation from its first turn to its end. */
+export const run =
+  (program: SessionProgram) =>
+  (stage: Pick<Parameters<Program<SessionRun, unknown>>[0], "arm" | "disarm">): Effect.Effect<SessionRun, unknown> => {
+    const faults = faultsOf(program)
+    return Effect.gen(function* () {
+      const started = yield* start(program)
+      const { closing, harness, scope, subscription } = started
+      const { session } = harness
+      faults.begin()
+      yield* stage.arm(operationsOf(started))
+      yield* Effect.ignore(started.begin)
+      const isIdle = yield* Effect.timeoutOption(session.awaitIdle, patience)
+      yield* stage.disarm
+      faults.end()
+      if (isIdle._tag === "None") yield* started.abort
+      yield* session.awaitIdle
+      const idle = yield* session.snapshot
+      const isFailed = harness.events.some(({ _tag }) => _tag === "SessionFailed")
+      if (idle.status !== "closed" && !isFailed) yield* nextTurnCompletes(harness)
+      yield* session.awaitIdle
+      yield* closing
+      yield* Fiber.await(subscription)
+      // stragglers, and what hangs, may end
+      yield* Effect.sleep("10 minutes")
+      yield* Scope.close(scope, Exit.void)
+      return yield* observed(started, idle)
+    }).pipe(Effect.provideService(IdGenerator, sequential("id")), Effect.provideService(Faults, faults.service))
+  }
+
+type Started = Effect.Success<ReturnType<typeof start>>
+
+const start = Effect.fnUntraced(function* (program: SessionProgram) {
+  const counts: Shapes.Counts = { opened: 0, closed: 0 }
+  const scope = yield* Scope.make()
+  const memory = Context.get(yield* Layer.buildWithScope(Journal.layerMemory(), scope), Journal)
+  const journal = yield* SessionFaults.journal(slowed(memory, program.journalMillis))
+  const shape = Shapes.make(program.task, counts)
+  const tools: Record<string, SessionHarness.TestTool> = {}
+  for (const [name, tool] of Object.entries(shape.tools)) tools[name] = yield* SessionFaults.tool(tool)
+  const scripted = ScriptedModel.make(shape.script)
+  const model = yield* SessionFaults.model(scripted.model)
+  const harness = yield* SessionHarness.make({
+    ...shape,
+    tools,
+    journal,
+    model: { ...scripted, model, layer: Layer.succeed(Model, model) },
+    config: { inboxCapacity: program.inboxCapacity }
+  }).pipe(Effect.provideService(Scope.Scope, scope))
+  const { session } = harness
+  const subscribed: Array<SessionEvent> = []
+  const subscription = yield* Effect.forkChild(
+    Stream.runForEach(session.events(), (event) => Effect.sync(() => void subscribed.push(event)))
+  )
+  const receipts: Array<Op.Receipt> = []
+  const counted = { aborts: 0 }
+  const submit = (op: Op.Op) => Effect.map(session.submit(op), (receipt) => void receipts.push(receipt))
+  const abort = Effect.map(session.abort(), (hit) => void (counted.aborts += hit ? 1 : 0))
+  const closing = yield* Effect.cached(Scope.close(scope, Exit.void))
+  const { task } = shape
+  const begin: Effect.Effect<unknown, unknown> =
+    task === undefined
+      ? submit(Op.userInput("begin"))
+      : Effect.flatMap(Effect.provideService(session.start(task), Model, model), ({ outcome }) => outcome)
+  return { abort, begin, closing, counted, counts, harness, journal, receipts, scope, submit, subscribed, subscription }
+})
+
+const operationsOf = ({
+  abort,
+  closing,
+  harness,
+  submit
+}: Started): { readonly [name in Operation]: Effect.Effect<unknown, unknown> } => {
+  const answer = (decision: Op.Decision) =>
+    Effect.suspend(() => {
+      const opened = harness.events.findLast((event) => event._tag === "RequestOpened")
+      return opened?._tag === "RequestOpened" ? submit(Op.answer(opened.requestId, decision)) : Effect.void
+    })
+  return {
+    abort,
+    steer: submit(Op.userInput("steer")),
+    queue: submit(Op.userInput("queue", { delivery: "queue" })),
+    replace: harness.session.start(Task.make("other", Effect.as(Effect.sleep(2), "other"))),
+    approve: answer({ _tag: "Approved", scope: "once" }),
+    deny: answer({ _tag: "Denied" }),
+    abortByAnswer: answer({ _tag: "Abort" }),
+    close: closing
+  }
+}
+
+/** After whatever happened, a turn runs to completion (I8). */
+const nextTurnCompletes = Effect.fnUntraced(function* ({ events, session, submit }: SessionHarness.SessionHarness) {
+  // input that is refused because too much was kept starts what was kept
+  for (let tries = 0; tries < 3 && (yield* submit("after"))._tag === "Rejected"; tries++) yield* session.awaitIdle
+  yield* session.awaitIdle
+  const last = events.findLast(isTerminal)
+  if (last?._tag !== "TurnCompleted") return yield* Effect.die(`I8 the next turn ended as ${last?._tag}`)
+  if ((yield* session.snapshot).waiting.length > 0) return yield* Effect.die("P2 input waits after the queue")
+})
+
+const observed = Effect.fnUntraced(function* (started: Started, idle: Snapshot) {
+  const { counted, counts, harness, journal, receipts, subscribed } = started
+  const { events, model, requests, session } = harness
+  const loaded = yield* journal.load(session.sessionId)
+  const run: SessionRun = {
+    events,
+    subscribed,
+    journal: loaded.records,
+    requests,
+    receipts,
+    abortCount: counted.aborts,
+    idle,
+    final: yield* session.snapshot,
+    opened: counts.opened,
+    closed: counts.closed,
+    streaming: model.openCount(),
+    isFailed: events.some(({ _tag }) => _tag === "SessionFailed"),
+    sessionId: session.sessionId
+  }
+  return run
+})
+
+const slowed = (journal: (typeof Journal)["Service"], millis: number): (typeof Journal)["Service"] => {
+  if (millis === 0) return journal
+  return {
+    ...journal,
+    open: (sessionId, mode) =>
+      Effect.map(journal.open(sessionId, mode), (writer) => ({
+        ...writer,
+        append: (records) => Effect.andThen(Effect.sleep(millis), writer.append(records))
+      }))
+  }
+}

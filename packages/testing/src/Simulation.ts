@@ -1,0 +1,219 @@
+/**
+ * A program under many schedules: random ones with preemption and faults, each repeated exactly from its seed, or all of them for small programs.
+ *
+ * Time is virtual. Faults happen at the points that the program, or a fake beneath it, names through `Faults`. A deadlock, a livelock, a leaked fiber, an unbounded
+ * wait and a wait for the world outside are each reported by name. Depends on `effect` alone. For an action at every step see `Interrupts`.
+ */
+import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import { type Choice, type Choices, Search } from "./internal/choices.ts"
+import type { Decisions } from "./internal/exploringScheduler.ts"
+import type { Finding, FindingKind as Kind, Laws as LawsOfProgram } from "./internal/findings.ts"
+import * as Reporting from "./internal/reporting.ts"
+
+/** What must hold after a run: a `law`, `laws` by name, an `invariant` of what the program answers, or several of them. */
+export type Laws<A, E> = LawsOfProgram<A, E>
+
+/** What may be wrong with a run. */
+export type FindingKind = Kind
+
+/** How to simulate. */
+export interface Options<A, E> extends Laws<A, E> {
+  /** How likely a fiber is preempted at a step, from 0 to 1. Default 0.1. */
+  readonly preemption?: number
+  /** How likely a fault happens at one of its points, from 0 to 1. Default 0.1. */
+  readonly faultRate?: number
+  /** How many steps a run may take before it counts as a livelock. Default 100,000. */
+  readonly maxSteps?: number
+  /** How much virtual time a run may take before it counts as an unbounded wait, in milliseconds. Default a day. */
+  readonly maxMillis?: number
+  /** How many runs shrinking may take for each fault. Default 500; 0 means not at all. */
+  readonly maxShrinks?: number
+}
+
+/** One run. The same seed and program give the same run. */
+export interface Run<A, E> {
+  readonly seed: number
+  /** How the program ended; undefined if it did not. */
+  readonly exit: Exit.Exit<A, E> | undefined
+  /** What is wrong; undefined if nothing is. */
+  readonly finding: Finding | undefined
+  readonly steps: number
+  /** Virtual time. */
+  readonly millis: number
+  /** Faults that happened, in order, as `point: fault`. */
+  readonly faults: ReadonlyArray<string>
+  /** The choices that were not plain: the seed alone repeats them, and so does this list. */
+  readonly choices: ReadonlyArray<Choice>
+}
+
+/** What a simulation of many runs did and found. */
+export interface Report {
+  readonly runs: number
+  /** Steps of all runs together. */
+  readonly steps: number
+  /** How many faults happened in all runs together. */
+  readonly faultCount: number
+  /** Whether all schedules were run: of `exhaustive`, when its runs sufficed. */
+  readonly isComplete: boolean
+  readonly durationMillis: number
+  readonly violations: ReadonlyArray<Reporting.Violation>
+  /** One small case for each fault among the violations. */
+  readonly smallest: ReadonlyArray<Reporting.Smallest>
+}
+
+/** What repeats a run: its seed, or its choices. */
+export interface Schedule {
+  readonly seed?: number
+  readonly choices?: ReadonlyArray<Choice>
+}
+
+/**
+ * Runs a program once, in the schedule and with the faults of a seed. Seed 0 is the order of arrival without faults.
+ *
+ * @example
+ * ```ts
+ * import * as Simulation from "@spindle/testing/Simulation"
+ * import * as Deferred from "effect/Deferred"
+ * import * as Effect from "effect/Effect"
+ *
+ * const stuck = Effect.flatMap(Deferred.make<void>(), Deferred.await)
+ * console.log(Simulation.run(7, stuck).finding?.kind)
+ * console.log(Simulation.run(7, Effect.sleep("2 days")).millis)
+ * // prints: deadlock
+ * // prints: 172800000
+ * ```
+ */
+export const run = <A, E>(seed: number, program: Effect.Effect<A, E>, options: Options<A, E> = {}): Run<A, E> =>
+  once(program, options, decisionsOf(options, { seed }))
+
+/** Runs a program once more, in the schedule of a finding. */
+export const replay = <A, E>(program: Effect.Effect<A, E>, options: Options<A, E>, schedule: Schedule): Run<A, E> =>
+  once(program, options, decisionsOf(options, schedule))
+
+/**
+ * Runs a program in the order of arrival and then with so many seeds, `firstSeed` (default 1) and those after it, and shrinks what it finds to few choices. Every
+ * 100th run is made twice: other steps with the same seed are reported as not deterministic. Default 1,000 runs.
+ */
+export const explore = <A, E>(
+  program: Effect.Effect<A, E>,
+  options: Options<A, E> & { readonly runs?: number; readonly firstSeed?: number } = {}
+): Report => {
+  const simulating = new Simulating(program, options)
+  const first = options.firstSeed ?? 1
+  const seeds = Array.from({ length: (options.runs ?? 1_000) - 1 }, (_, index) => first + index)
+  for (const [index, seed] of [0, ...seeds].entries()) {
+    const decisions = decisionsOf(options, { seed })
+    const { ran } = simulating.visit(decisions)
+    if (index % 100 === 0) simulating.repeat(ran, decisions)
+    if (simulating.isHopeless) break
+  }
+  return simulating.report(false)
+}
+
+/**
+ * Runs a small program in all orders of its tasks, depth first, and with up to so many preemptions and faults in one run (default 0 each). Stops after
+ * `maxRuns`, default 20,000; `isComplete` says whether that sufficed.
+ */
+export const exhaustive = <A, E>(
+  program: Effect.Effect<A, E>,
+  options: Options<A, E> & {
+    readonly maxRuns?: number
+    readonly preemptions?: number
+    readonly faults?: number
+  } = {}
+): Report => {
+  const simulating = new Simulating(program, options)
+  const search = new Search(options.preemptions ?? 0, options.faults ?? 0)
+  const base = decisionsOf(options, { choices: [] })
+  const first = simulating.visit(base)
+  simulating.repeat(first.ran, base)
+  for (let left = options.maxRuns ?? 20_000; left > 0 && !simulating.isHopeless; left--) {
+    simulating.visit(base, search.next())
+    if (!search.advance()) return simulating.report(true)
+  }
+  return simulating.report(false)
+}
+
+/** A report for people: its figures, and for each fault its smallest case with the line that repeats it. */
+export const format = (report: Report): string => {
+  const perSecond = Math.round((report.runs / report.durationMillis) * 1_000)
+  const all = report.isComplete ? ", all schedules" : ""
+  const figures = `${report.runs} runs${all}, ${report.steps} steps, ${report.faultCount} faults, ${perSecond} runs/s, ${Math.round(report.durationMillis)} ms, ${report.violations.length} violations`
+  return [
+    figures,
+    ...report.smallest.flatMap((one) => Reporting.lines(one, "Simulation.replay(program, options"))
+  ].join("\n")
+}
+
+const decisionsOf = <A, E>(
+  { faultRate, maxMillis, maxSteps, preemption }: Options<A, E>,
+  { choices, seed }: Schedule
+): Decisions => ({
+  mode: "before",
+  at: [],
+  seed: seed ?? 0,
+  preemption: preemption ?? 0.1,
+  maxSteps: maxSteps ?? 100_000,
+  ...(choices === undefined ? {} : { choices }),
+  ...(faultRate === undefined ? {} : { faultRate }),
+  ...(maxMillis === undefined ? {} : { maxMillis })
+})
+
+const once = <A, E>(program: Effect.Effect<A, E>, options: Options<A, E>, decisions: Decisions): Run<A, E> => {
+  const { finding, ran } = Reporting.judgeClosely({ program: () => program, laws: options }, decisions)
+  const { choices, faults, millis, steps } = ran
+  return { seed: decisions.seed, exit: ran.exit, finding, steps, millis, faults, choices }
+}
+
+/** The runs of one simulation, counted. */
+class Simulating<A, E> {
+  private readonly startedAt = performance.now()
+  private readonly subject: Reporting.Subject<A, E>
+  private readonly violations: Array<Reporting.Violation> = []
+  private readonly maxShrinks: number
+  private runs = 0
+  private steps = 0
+  private faultCount = 0
+
+  constructor(program: Effect.Effect<A, E>, options: Options<A, E>) {
+    this.subject = { program: () => program, laws: options }
+    this.maxShrinks = options.maxShrinks ?? 500
+  }
+
+  /** Whether more runs would say nothing. */
+  get isHopeless(): boolean {
+    return this.violations.some(({ kind }) => kind === "not deterministic" || kind === "left the simulation")
+  }
+
+  visit(decisions: Decisions, choices?: Choices): Reporting.Judged<A, E> {
+    // stalls are looked at closely while they are few
+    const look = this.violations.length < 100 ? Reporting.judgeClosely : Reporting.judge
+    const judged = look(this.subject, decisions, choices === undefined ? undefined : { choices })
+    const { finding, ran } = judged
+    this.runs++
+    this.steps += ran.steps
+    this.faultCount += ran.faults.length
+    if (finding !== undefined) {
+      this.violations.push({
+        ...finding,
+        decisions: choices === undefined ? decisions : { ...decisions, choices: ran.choices }
+      })
+    }
+    return judged
+  }
+
+  /** Runs once more, and says so if the steps are others. */
+  repeat(ran: Reporting.Judged<A, E>["ran"], decisions: Decisions): void {
+    this.runs++
+    const other = Reporting.difference(this.subject, ran, decisions)
+    if (other !== undefined) this.violations.push({ ...other, decisions })
+  }
+
+  report(isComplete: boolean): Report {
+    const { faultCount, runs, steps, violations } = this
+    const smallest = Reporting.smallestOf(this.subject, violations, this.maxShrinks)
+    const durationMillis = performance.now() - this.startedAt
+    return { runs, steps, faultCount, isComplete, durationMillis, violations, smallest }
+  }
+}

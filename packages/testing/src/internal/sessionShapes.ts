@@ -1,0 +1,107 @@
+/** Shapes of a session's first turn, for generated programs: their tools, scripts, deciders and tasks. */
+import type { Decider } from "@spindle/core/ports/Approvals"
+import type { Model, ModelRequest } from "@spindle/core/ports/Model"
+import * as Task from "@spindle/core/Task"
+import { Turn } from "@spindle/core/Turn"
+import * as Effect from "effect/Effect"
+import * as ScriptedModel from "../ScriptedModel.ts"
+import type { HarnessOptions, TestTool } from "../SessionHarness.ts"
+
+/** The shapes, the simplest first. */
+export const names = ["answer", "tools", "approval", "custom", "signalled", "straggler"] as const
+
+/** Finalizers that tools registered, and their runs. */
+export interface Counts {
+  opened: number
+  closed: number
+}
+
+/** A shape: the parts of its harness, and its task unless the session's own does it. */
+export interface Shape extends Pick<HarnessOptions, "approvals" | "hooks"> {
+  readonly script: ScriptedModel.Script
+  readonly tools: { readonly [name: string]: TestTool }
+  readonly task: Task.Task<void, unknown, Turn | Model> | undefined
+}
+
+/** Makes a shape whose tools count their finalizers. */
+export const make = (name: (typeof names)[number], counts: Counts): Shape => ({
+  script: (request, index) => answerOf(request, rounds(name, index)),
+  tools: { hold: holding(counts, 3), guarded: { ...holding(counts, 1), policy: { approval: "ask" } } },
+  approvals,
+  hooks: {
+    userPromptSubmit: (_, text) => Effect.as(Effect.sleep(1), { block: text === "queue", contexts: ["context"] })
+  },
+  task: tasks[name]
+})
+
+const approvals: Decider = {
+  decide: () => Effect.as(Effect.sleep(3), { _tag: "Approved", scope: "once" } as const)
+}
+
+/** A tool that holds a resource while it waits. */
+const holding = (counts: Counts, millis: number): TestTool => ({
+  run: () =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => void counts.opened++),
+      () => Effect.as(Effect.sleep(millis), "done"),
+      () => Effect.sync(() => void counts.closed++)
+    )
+})
+
+/** What the model calls in a turn, round by round; after them it answers. */
+const rounds = (
+  name: (typeof names)[number],
+  index: number
+): ReadonlyArray<ReadonlyArray<readonly [tool: string, callId: string]>> => {
+  const together = [["hold", `a${index}`] as const, ["hold", `b${index}`] as const]
+  if (name === "answer") return []
+  return name === "tools" ? [together] : [together, [["guarded", `c${index}`] as const]]
+}
+
+const answerOf = (
+  request: ModelRequest,
+  calls: ReadonlyArray<ReadonlyArray<readonly [tool: string, callId: string]>>
+): ScriptedModel.Answer => {
+  const begins = request.items.findLastIndex((item) => item._tag === "UserMessage" && item.fragment === undefined)
+  const begun = request.items[begins]
+  if (begun?._tag === "UserMessage" && begun.content.some((part) => part._tag === "Text" && part.text === "after")) {
+    return [ScriptedModel.text("fine")]
+  }
+  // each round ends with its results
+  let left = request.items.slice(begins).filter((item) => item._tag === "ToolResult").length
+  for (const round of calls) {
+    if (left === 0) {
+      return [
+        ScriptedModel.reasoning("thinking"),
+        ScriptedModel.text("I ", "look"),
+        ...round.map(([tool, callId]) => ScriptedModel.call(tool, {}, callId))
+      ]
+    }
+    left = Math.max(0, left - round.length)
+  }
+  return [ScriptedModel.text("It is ", "done")]
+}
+
+/** Uses what a turn offers, twice over. */
+const everything = Effect.gen(function* () {
+  const turn = yield* Turn
+  yield* Effect.asVoid(turn.onAbort({ kind: "delegate", name: "child", run: () => Effect.sleep(50) }))
+  for (let round = 0; round < 2; round++) {
+    yield* turn.takeInput
+    yield* turn.sample({ instructions: undefined, tools: [], output: undefined }, 1, (call) =>
+      Effect.andThen(turn.flush, turn.finish(call, "completed", "x"))
+    )
+    const answer = yield* turn.ask({ kind: "permissions", payload: round })
+    yield* turn.say(`round ${round} ${answer._tag}`)
+  }
+  while (!(yield* turn.closeGate)) yield* turn.takeInput
+})
+
+const tasks: { readonly [name in (typeof names)[number]]: Shape["task"] } = {
+  answer: undefined,
+  tools: undefined,
+  approval: undefined,
+  custom: Task.make("custom", everything, { steerable: true }),
+  signalled: Task.make("custom", everything, { steerable: true, onAbort: "signal" }),
+  straggler: Task.make("custom", Effect.uninterruptible(everything), { steerable: true })
+}
