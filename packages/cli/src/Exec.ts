@@ -116,7 +116,12 @@ const open = Effect.fnUntraced(function* ({ cwd, options, resume: named, setting
   const { requestRetries, streamRetries } = settings.provider._tag === "Responses" ? settings.provider : defaults
   const session = yield* Session.make(agent, {
     ...(resume === undefined ? {} : { resume }),
-    meta: { cwd, model: settings.model, program: `spindle ${version}` }
+    meta: {
+      cwd,
+      model: settings.model,
+      program: `spindle ${version}`,
+      ...(options.threadSource === undefined ? {} : { source: options.threadSource })
+    }
   }).pipe(
     Effect.provideService(Approvals, { decide: (request) => decider.decide(request) }),
     Effect.provideService(SessionObserver, resume === undefined ? undefined : { onEvent }),

@@ -111,7 +111,7 @@ export const flags: ReadonlyArray<Flag> = [
     takes: "DIR",
     repeats: true,
     commands: exec,
-    summary: "another directory that may be written"
+    summary: "accepted and without effect: patches stay in the working directory, until there is a sandbox"
   },
   { name: "last", commands: ["exec resume"], summary: "resume the session that was written last" },
   { name: "thread-source", takes: "NAME", commands: exec, summary: "who started the session, for its record" },

@@ -256,9 +256,7 @@ const start = Effect.fnUntraced(function* (program: SessionProgram) {
   const closing = yield* Effect.cached(Scope.close(scope, Exit.void))
   const { task } = shape
   const begin: Effect.Effect<unknown, unknown> =
-    task === undefined
-      ? submit(Op.userInput("begin"))
-      : Effect.flatMap(Effect.provideService(session.start(task), Model, model), ({ outcome }) => outcome)
+    task === undefined ? submit(Op.userInput("begin")) : Effect.provideService(session.start(task), Model, model)
   return { abort, begin, closing, counted, counts, harness, journal, receipts, scope, submit, subscribed, subscription }
 })
 
