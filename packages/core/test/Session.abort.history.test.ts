@@ -88,7 +88,8 @@ describe("the marker", () => {
   it.effect("I5 it names stragglers and kept processes, and an abort that left nothing behind names none", () =>
     Effect.gen(function* () {
       const processes: (typeof Processes)["Service"] = {
-        start: ({ processId }) => Effect.succeed({ processId, pid: 41, output: Stream.empty, exit: Effect.never, gone: Effect.never }),
+        start: ({ processId }) =>
+          Effect.succeed({ processId, pid: 41, output: Stream.empty, exit: Effect.never, gone: Effect.never }),
         end: () => Effect.void
       }
       const h = yield* SessionHarness.make()

@@ -132,19 +132,21 @@ describe("closing a session", () => {
 
   it.effect("S7 every process is ended, kept ones too", () =>
     Effect.gen(function* () {
-      const running = new Set<string>()
-      const exit = yield* Deferred.make<{ readonly exitCode: number }>()
+      const running = new Map<string, Deferred.Deferred<{ readonly exitCode: number }>>()
       const processes: (typeof Processes)["Service"] = {
         start: ({ processId }) =>
           Effect.sync(() => {
-            running.add(processId)
-            return { processId, pid: 1, output: Stream.empty, exit: Deferred.await(exit), gone: Effect.never }
+            const ended = Deferred.makeUnsafe<{ readonly exitCode: number }>()
+            running.set(processId, ended)
+            const exit = Deferred.await(ended)
+            return { processId, pid: 1, output: Stream.empty, exit, gone: Effect.asVoid(exit) }
           }),
         end: (processId) =>
-          Effect.andThen(
-            Effect.sync(() => void running.delete(processId)),
-            Deferred.succeed(exit, { exitCode: 0 })
-          )
+          Effect.suspend(() => {
+            const ended = running.get(processId)
+            running.delete(processId)
+            return ended === undefined ? Effect.void : Deferred.succeed(ended, { exitCode: 0 })
+          })
       }
       const { close, h, live } = yield* closable()
       const starts = (keep: boolean, after: Effect.Effect<void>) =>
@@ -171,7 +173,8 @@ describe("closing a session", () => {
     Effect.gen(function* () {
       const { close, h } = yield* closable()
       const processes: (typeof Processes)["Service"] = {
-        start: ({ processId }) => Effect.succeed({ processId, pid: 1, output: Stream.empty, exit: Effect.never, gone: Effect.never }),
+        start: ({ processId }) =>
+          Effect.succeed({ processId, pid: 1, output: Stream.empty, exit: Effect.never, gone: Effect.never }),
         end: () => hung
       }
       const task = Task.make(

@@ -20,7 +20,7 @@ const measured = async (kind: "sessions" | "turns", journal: "memory" | "file", 
 }
 
 /**
- * Bounded: code that is still getting warm stays within these limits, a session that leaks (5,000 bytes and more) or a turn (some hundred) does not.
+ * Bounded: code that is still getting warm stays within these limits, a session whose journal alone is kept (some 3,000 bytes) or a turn whose items are (some 700) does not.
  * `npm run soak` runs 10,000 sessions and 100,000 turns against limits that are far closer.
  */
 describe("the heap after collections", () => {

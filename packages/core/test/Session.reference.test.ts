@@ -227,7 +227,8 @@ describe("the reference's choices", () => {
           })
         )
         yield* Effect.provideService(harness.session.start(task), Processes, {
-          start: ({ processId }) => Effect.succeed({ processId, pid: 1, output: Stream.empty, exit: Effect.never, gone: Effect.never }),
+          start: ({ processId }) =>
+            Effect.succeed({ processId, pid: 1, output: Stream.empty, exit: Effect.never, gone: Effect.never }),
           end: (processId) => Effect.sync(() => void ended.push(processId))
         })
         const processId = yield* Deferred.await(started)

@@ -224,7 +224,7 @@ describe("rollback and resume", () => {
       ] as const) {
         const sessionId = name as SessionId
         yield* Effect.scoped(Effect.flatMap(journal.open(sessionId, "create"), (writer) => writer.append(kept)))
-        assert.deepStrictEqual(yield* said(yield* after([], { journal, resume: sessionId })), texts)
+        assert.deepStrictEqual(yield* said(yield* after([], { journal, resume: sessionId })), [...texts])
       }
     })
   )

@@ -34,7 +34,7 @@ const itemsOf = (records: ReadonlyArray<Record>) => History.toArray(SessionState
 const eventful = Effect.gen(function* () {
   const made = yield* program((_, index) =>
     index === 1
-      ? [ScriptedModel.fail("Authentication")]
+      ? [ScriptedModel.fail("Unauthorized")]
       : index === 2
         ? [...ScriptedModel.pieces("half"), ScriptedModel.gate("held")]
         : [ScriptedModel.text(`answer ${index}`)]

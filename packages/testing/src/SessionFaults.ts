@@ -15,11 +15,11 @@ import type { TestTool } from "./SessionHarness.ts"
 /** What a slow port waits, in milliseconds: longer than the grace of an abort. */
 const slowMillis = 150
 
-/** What a hanging port waits, in milliseconds: longer than every deadline of a session. */
-const hangMillis = 60_000
+/** What a hanging port waits, in milliseconds: half an hour, longer than every deadline of a session, but not for ever, so that stragglers end. */
+const hangMillis = 1_800_000
 
 /**
- * A journal whose appends are `slow` (150 ms), `hang` (a minute, longer than the session waits) or `fail`. After a failure all later appends of that writer
+ * A journal whose appends are `slow` (150 ms), `hang` (half an hour, longer than the session waits) or `fail`. After a failure all later appends of that writer
  * fail, as the port wants it.
  */
 export const journal = (inner: (typeof Journal)["Service"]): Effect.Effect<(typeof Journal)["Service"]> =>
@@ -48,7 +48,7 @@ export const journal = (inner: (typeof Journal)["Service"]): Effect.Effect<(type
 
 /**
  * A model whose answers are `slow` (150 ms before the first part), `drop` (end after two parts without a finish), `fail` after two parts as
- * `Disconnected`, or `hang` after two parts until they are interrupted.
+ * `Disconnected`, or `hang` after two parts: they end half an hour later, without a finish.
  */
 export const model = (inner: (typeof Model)["Service"]): Effect.Effect<(typeof Model)["Service"]> =>
   Effect.map(Faults, (faults) => ({
@@ -66,12 +66,12 @@ export const model = (inner: (typeof Model)["Service"]): Effect.Effect<(typeof M
           case "fail":
             return Stream.concat(beginning, Stream.fail(disconnected(inner)))
           case "hang":
-            return Stream.concat(beginning, Stream.never)
+            return Stream.concat(beginning, Stream.fromEffectDrain(Effect.sleep(hangMillis)))
         }
       })
   }))
 
-/** A tool that is `slow` (150 ms), `hang`s until it is interrupted, or `fail`s. */
+/** A tool that is `slow` (150 ms), `hang`s for half an hour, or `fail`s. */
 export const tool = (inner: TestTool): Effect.Effect<TestTool> =>
   Effect.map(Faults, (faults) => ({
     ...inner,
@@ -79,9 +79,9 @@ export const tool = (inner: TestTool): Effect.Effect<TestTool> =>
       Effect.suspend(() => {
         const fault = faults.choose("tool", ["slow", "hang", "fail"])
         if (fault === "fail") return Effect.fail("a fault of the simulation")
-        if (fault === "hang") return Effect.never
         const run = inner.run(params, callId)
-        return fault === "slow" ? Effect.andThen(Effect.sleep(slowMillis), run) : run
+        if (fault === undefined) return run
+        return Effect.andThen(Effect.sleep(fault === "hang" ? hangMillis : slowMillis), run)
       })
   }))
 

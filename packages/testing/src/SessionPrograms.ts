@@ -2,28 +2,26 @@
  * Programs of a session as data: a shape of task, operations at steps, and faults; to be generated, run, shrunk, and interrupted at every step.
  *
  * {@link SessionProgram} is a schema, so `it.effect.prop` and `Arbitrary` make and shrink programs; {@link check} runs one as it is and with an abort at
- * steps of it, and tells which law it breaks. What the laws are is up to the caller: they see everything that was observed of the session.
+ * steps of it, and tells which law it breaks. The laws are those of `Laws`, or the caller's own.
  */
 import { Journal } from "@spindle/core/ports/Journal"
-import { Model, type ModelRequest } from "@spindle/core/ports/Model"
-import { IdGenerator, sequential, type SessionId } from "@spindle/core/protocol/Ids"
+import { Model } from "@spindle/core/ports/Model"
+import { IdGenerator, sequential } from "@spindle/core/protocol/Ids"
 import * as Op from "@spindle/core/protocol/Op"
-import { isTerminal, type Record as SessionRecord, type SessionEvent } from "@spindle/core/protocol/SessionEvent"
-import type { Snapshot } from "@spindle/core/Session"
+import { isTerminal } from "@spindle/core/protocol/SessionEvent"
 import * as Task from "@spindle/core/Task"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import { Faults } from "./Faults.ts"
 import * as Shapes from "./internal/sessionShapes.ts"
 import type { Decisions, Program, Violation } from "./Interrupts.ts"
 import * as Reporting from "./internal/reporting.ts"
 import { randomOf } from "./internal/choices.ts"
+import * as Laws from "./Laws.ts"
 import * as ScriptedModel from "./ScriptedModel.ts"
 import * as SessionFaults from "./SessionFaults.ts"
 import * as SessionHarness from "./SessionHarness.ts"
@@ -74,37 +72,10 @@ export const SessionProgram = Schema.Struct({
 /** @see {@link SessionProgram} */
 export type SessionProgram = typeof SessionProgram.Type
 
-/** What was observed of one run. */
-export interface SessionRun {
-  /** Everything that was told, in order. */
-  readonly events: ReadonlyArray<SessionEvent>
-  /** What a subscriber got. */
-  readonly subscribed: ReadonlyArray<SessionEvent>
-  /** What the journal holds. */
-  readonly journal: ReadonlyArray<SessionRecord>
-  readonly requests: ReadonlyArray<ModelRequest>
-  readonly receipts: ReadonlyArray<Op.Receipt>
-  /** How many calls of `abort` answered true. */
-  readonly abortCount: number
-  /** When the session was idle, before anything else was submitted. */
-  readonly idle: Snapshot
-  readonly final: Snapshot
-  /** Finalizers that were registered by tools, and their runs. */
-  readonly opened: number
-  readonly closed: number
-  /** How many answers of the model were still being streamed at the end. */
-  readonly streaming: number
-  /** Whether a write of the journal failed, so that the session refused to go on. */
-  readonly isFailed: boolean
-  readonly sessionId: SessionId
-}
-
-/** A law: what is wrong with a run, or undefined. */
-export type Law = (run: SessionRun) => string | undefined
-
 /** How to check a program. */
 export interface CheckOptions {
-  readonly law: Law
+  /** What must hold of every run. Default: all laws of `Laws`. */
+  readonly law?: Laws.Law
   /** At how many steps of the program it is aborted as well, in runs of their own. Default 20; 0 runs it as it is. */
   readonly aborts?: number
 }
@@ -118,8 +89,8 @@ export interface Checked {
 }
 
 /** Runs a program as it is, and with an abort at steps of it, until a law is broken. */
-export const check = (program: SessionProgram, { aborts, law }: CheckOptions): Checked => {
-  const subject = subjectOf(program, law)
+export const check = (program: SessionProgram, { aborts, law }: CheckOptions = {}): Checked => {
+  const subject = subjectOf(program, law ?? Laws.session)
   const base = { ...baseOf(program), at: [] }
   const calm = Reporting.judgeClosely(subject, base)
   if (calm.finding !== undefined) return { runs: 1, points: 0, violation: { ...calm.finding, decisions: base } }
@@ -146,7 +117,7 @@ export const check = (program: SessionProgram, { aborts, law }: CheckOptions): C
 }
 
 /** Runs a program once more with the decisions of a violation; answers the law that it breaks. */
-export const replay = (program: SessionProgram, law: Law, decisions: Partial<Decisions>): string | undefined =>
+export const replay = (program: SessionProgram, law: Laws.Law, decisions: Partial<Decisions>): string | undefined =>
   Reporting.judgeClosely(subjectOf(program, law), { ...baseOf(program), ...decisions }).finding?.law
 
 /** A violation for people: the law, the program, and the line that repeats the run. */
@@ -165,7 +136,7 @@ const baseOf = ({ mode, seed }: SessionProgram): Decisions => ({
   maxSteps: 200_000
 })
 
-const subjectOf = (program: SessionProgram, law: Law): Reporting.Subject<SessionRun, unknown> => ({
+const subjectOf = (program: SessionProgram, law: Laws.Law): Reporting.Subject<Laws.History, unknown> => ({
   program: (stage) =>
     run(program)({
       arm: (actions) => Effect.sync(() => stage.arm(actions)),
@@ -198,11 +169,13 @@ const patience = "10 minutes"
 /** The program as an effect, for explorations of one's own: one conversation from its first turn to its end. */
 export const run =
   (program: SessionProgram) =>
-  (stage: Pick<Parameters<Program<SessionRun, unknown>>[0], "arm" | "disarm">): Effect.Effect<SessionRun, unknown> => {
+  (
+    stage: Pick<Parameters<Program<Laws.History, unknown>>[0], "arm" | "disarm">
+  ): Effect.Effect<Laws.History, unknown> => {
     const faults = faultsOf(program)
     return Effect.gen(function* () {
       const started = yield* start(program)
-      const { closing, harness, scope, subscription } = started
+      const { closing, counts, harness, observation, observing } = started
       const { session } = harness
       faults.begin()
       yield* stage.arm(operationsOf(started))
@@ -210,18 +183,17 @@ export const run =
       const isIdle = yield* Effect.timeoutOption(session.awaitIdle, patience)
       yield* stage.disarm
       faults.end()
-      if (isIdle._tag === "None") yield* started.abort
+      if (isIdle._tag === "None") yield* observation.abort
       yield* session.awaitIdle
-      const idle = yield* session.snapshot
-      const isFailed = harness.events.some(({ _tag }) => _tag === "SessionFailed")
-      if (idle.status !== "closed" && !isFailed) yield* nextTurnCompletes(harness)
+      const { status } = yield* observation.noteIdle
+      if (status !== "closed" && status !== "failed") yield* nextTurnCompletes(harness)
       yield* session.awaitIdle
       yield* closing
-      yield* Fiber.await(subscription)
       // stragglers, and what hangs, may end
-      yield* Effect.sleep("10 minutes")
-      yield* Scope.close(scope, Exit.void)
-      return yield* observed(started, idle)
+      yield* Effect.sleep("2 hours")
+      const history = yield* observation.history
+      yield* Scope.close(observing, Exit.void)
+      return { ...history, finalizers: { registered: counts.opened, started: counts.closed } }
     }).pipe(Effect.provideService(IdGenerator, sequential("id")), Effect.provideService(Faults, faults.service))
   }
 
@@ -230,6 +202,8 @@ type Started = Effect.Success<ReturnType<typeof start>>
 const start = Effect.fnUntraced(function* (program: SessionProgram) {
   const counts: Shapes.Counts = { opened: 0, closed: 0 }
   const scope = yield* Scope.make()
+  // the subscriber outlives the session, to see its end
+  const observing = yield* Scope.make()
   const memory = Context.get(yield* Layer.buildWithScope(Journal.layerMemory(), scope), Journal)
   const journal = yield* SessionFaults.journal(slowed(memory, program.journalMillis))
   const shape = Shapes.make(program.task, counts)
@@ -244,28 +218,21 @@ const start = Effect.fnUntraced(function* (program: SessionProgram) {
     model: { ...scripted, model, layer: Layer.succeed(Model, model) },
     config: { inboxCapacity: program.inboxCapacity }
   }).pipe(Effect.provideService(Scope.Scope, scope))
-  const { session } = harness
-  const subscribed: Array<SessionEvent> = []
-  const subscription = yield* Effect.forkChild(
-    Stream.runForEach(session.events(), (event) => Effect.sync(() => void subscribed.push(event)))
-  )
-  const receipts: Array<Op.Receipt> = []
-  const counted = { aborts: 0 }
-  const submit = (op: Op.Op) => Effect.map(session.submit(op), (receipt) => void receipts.push(receipt))
-  const abort = Effect.map(session.abort(), (hit) => void (counted.aborts += hit ? 1 : 0))
+  const observation = yield* Laws.observe(harness, journal).pipe(Effect.provideService(Scope.Scope, observing))
   const closing = yield* Effect.cached(Scope.close(scope, Exit.void))
-  const { task } = shape
   const begin: Effect.Effect<unknown, unknown> =
-    task === undefined ? submit(Op.userInput("begin")) : Effect.provideService(session.start(task), Model, model)
-  return { abort, begin, closing, counted, counts, harness, journal, receipts, scope, submit, subscribed, subscription }
+    shape.task === undefined
+      ? observation.submit(Op.userInput("begin"))
+      : Effect.provideService(harness.session.start(shape.task), Model, model)
+  return { begin, closing, counts, harness, observation, observing }
 })
 
 const operationsOf = ({
-  abort,
   closing,
   harness,
-  submit
+  observation
 }: Started): { readonly [name in Operation]: Effect.Effect<unknown, unknown> } => {
+  const { abort, submit } = observation
   const answer = (decision: Op.Decision) =>
     Effect.suspend(() => {
       const opened = harness.events.findLast((event) => event._tag === "RequestOpened")
@@ -291,28 +258,6 @@ const nextTurnCompletes = Effect.fnUntraced(function* ({ events, session, submit
   const last = events.findLast(isTerminal)
   if (last?._tag !== "TurnCompleted") return yield* Effect.die(`I8 the next turn ended as ${last?._tag}`)
   if ((yield* session.snapshot).waiting.length > 0) return yield* Effect.die("P2 input waits after the queue")
-})
-
-const observed = Effect.fnUntraced(function* (started: Started, idle: Snapshot) {
-  const { counted, counts, harness, journal, receipts, subscribed } = started
-  const { events, model, requests, session } = harness
-  const loaded = yield* journal.load(session.sessionId)
-  const run: SessionRun = {
-    events,
-    subscribed,
-    journal: loaded.records,
-    requests,
-    receipts,
-    abortCount: counted.aborts,
-    idle,
-    final: yield* session.snapshot,
-    opened: counts.opened,
-    closed: counts.closed,
-    streaming: model.openCount(),
-    isFailed: events.some(({ _tag }) => _tag === "SessionFailed"),
-    sessionId: session.sessionId
-  }
-  return run
 })
 
 const slowed = (journal: (typeof Journal)["Service"], millis: number): (typeof Journal)["Service"] => {

@@ -4,7 +4,8 @@
  * A test fails with the report: figures, the smallest case of each fault with its steps and seed, and the line that repeats it. The environment variable
  * `EXPLORE_FACTOR` multiplies the runs of every such test; with a factor above 1 the figures are printed also when nothing is found. Imports no test runner.
  */
-import type * as Effect from "effect/Effect"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
 import * as Interrupts from "./Interrupts.ts"
 import * as Simulation from "./Simulation.ts"
 
@@ -122,5 +123,5 @@ const defaultTimeout = (): number => Math.max(20_000, 20_000 * factor())
 
 const conclude = (text: string, isFine: boolean): void => {
   if (!isFine) throw new Error(text)
-  if (factor() > 1) console.log(text)
+  if (factor() > 1) Effect.runSync(Console.log(text))
 }

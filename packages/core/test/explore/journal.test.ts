@@ -8,10 +8,9 @@ import { Journal, type JournalWriter } from "@spindle/core/ports/Journal"
 import { IdGenerator, sequential } from "@spindle/core/protocol/Ids"
 import * as Op from "@spindle/core/protocol/Op"
 import { JournalFailed } from "@spindle/core/protocol/SessionError"
-import { isRecord, type Record } from "@spindle/core/protocol/SessionEvent"
-import * as SessionState from "@spindle/core/rules/SessionState"
 import * as Task from "@spindle/core/Task"
 import type * as Interrupts from "@spindle/testing/Interrupts"
+import * as Laws from "@spindle/testing/Laws"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { conversation, type Counts, holds } from "./scenario.ts"
 
@@ -53,13 +52,12 @@ const breaking = (fault: keyof typeof faults, millis: number): Interrupts.Explor
         }
       }).pipe(Effect.provideService(Scope.Scope, scope))
       const { session } = harness
-      const receipts: Array<Op.Receipt> = []
-      const submit = (text: string) =>
-        Effect.map(session.submit(Op.userInput(text)), (receipt) => void receipts.push(receipt))
+      const observation = yield* Laws.observe(harness, journal)
+      const submit = (text: string) => observation.submit(Op.userInput(text))
       const closing = yield* Effect.cached(Scope.close(scope, Exit.void))
       yield* stage.arm({
         break: Effect.sync(() => void (broken = true)),
-        abort: session.abort(),
+        abort: observation.abort,
         steer: submit("steer"),
         replace: session.start(Task.make("other", Effect.sleep(2))),
         close: closing
@@ -71,9 +69,8 @@ const breaking = (fault: keyof typeof faults, millis: number): Interrupts.Explor
       const late = broken ? yield* lateReceipt(session) : undefined
       yield* closing
       yield* Effect.sleep(200_000)
-      const stored = (yield* journal.load(session.sessionId)).records
-      return late ?? brokenLaw(harness, stored, receipts, counts)
-    }).pipe(Effect.provideService(IdGenerator, sequential("id")))
+      return late ?? Laws.session({ ...(yield* observation.history), opened: counts.opened, closed: counts.closed })
+    }).pipe(Effect.scoped, Effect.provideService(IdGenerator, sequential("id")))
 })
 
 /** The first submission finds out that the journal is broken; from then on everything is refused. */
@@ -84,30 +81,6 @@ const lateReceipt = (session: SessionHarness.SessionHarness["session"]) =>
     const started = yield* Effect.exit(session.start(Task.make("late", Effect.void)))
     return receipt._tag !== "Rejected" || started._tag === "Success" ? "S2 a failed session went on" : undefined
   })
-
-const brokenLaw = (
-  harness: SessionHarness.SessionHarness,
-  stored: ReadonlyArray<Record>,
-  receipts: ReadonlyArray<Op.Receipt>,
-  counts: Counts
-): string | undefined => {
-  const told = harness.events.filter(isRecord)
-  let state = SessionState.empty
-  for (const record of told) {
-    const violation = SessionState.violation(state, record)
-    if (violation !== undefined) return violation
-    state = SessionState.apply(state, record)
-  }
-  const failed = harness.events.findIndex((event) => event._tag === "SessionFailed")
-  if (failed >= 0 && failed < harness.events.length - 1) return "S2 something was told after the failure"
-  if (JSON.stringify(stored) !== JSON.stringify(told)) return "J5 what was told is not what is stored"
-  const accepted = told.flatMap((record) => (record._tag === "InputAccepted" ? [record.submissionId] : []))
-  const lost = receipts.find(
-    (receipt) => receipt._tag !== "Rejected" && receipt._tag !== "Accepted" && !accepted.includes(receipt.submissionId)
-  )
-  if (lost !== undefined) return `J1 ${lost.submissionId} was acknowledged and is lost`
-  return counts.opened === counts.closed ? undefined : "I4 a finalizer did not run"
-}
 
 describe("a journal that breaks at any step", () => {
   for (const fault of ["fails", "dies", "hangs"] as const) {

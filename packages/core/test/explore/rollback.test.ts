@@ -5,7 +5,7 @@ import { conversation, holds, session } from "./scenario.ts"
 /** A rollback stands between turns, and never in a turn that goes on. */
 const standsBetweenTurns: ScenarioOptions["law"] = ({ journal }) => {
   let turn: string | undefined
-  for (const record of journal) {
+  for (const record of journal ?? []) {
     if (record._tag === "RolledBack" && turn !== undefined) return `J4 a rollback in turn ${turn}`
     if (record._tag === "TurnStarted") turn = record.turnId
     if (record._tag === "TurnCompleted" || record._tag === "TurnFailed" || record._tag === "TurnAborted")

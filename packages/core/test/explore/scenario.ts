@@ -3,22 +3,19 @@ import { assert } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import { Journal } from "@spindle/core/ports/Journal"
 import { Model, type ModelRequest } from "@spindle/core/ports/Model"
 import { IdGenerator, sequential } from "@spindle/core/protocol/Ids"
 import * as Op from "@spindle/core/protocol/Op"
-import type { Receipt } from "@spindle/core/protocol/Op"
-import { isTerminal, type SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import { isTerminal } from "@spindle/core/protocol/SessionEvent"
 import * as Task from "@spindle/core/Task"
 import type { Turn } from "@spindle/core/Turn"
 import * as Interrupts from "@spindle/testing/Interrupts"
+import * as Laws from "@spindle/testing/Laws"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
-import { broken, type Observed } from "./laws.ts"
 
 /** What the conversation is made of. */
 export interface ScenarioOptions {
@@ -28,7 +25,7 @@ export interface ScenarioOptions {
   /** Milliseconds that each write takes. Default 1; 0 is at once. */
   readonly journalMillis?: number
   /** A law of this scenario alone. */
-  readonly law?: (seen: Observed) => string | undefined
+  readonly law?: Laws.Law
 }
 
 /** Finalizers of a run, and what else it counts. */
@@ -62,7 +59,7 @@ const slowJournal = (millis: number): Effect.Effect<(typeof Journal)["Service"],
   })
 
 /** The program of an exploration: one conversation from start to close, under the actions of the explorer. */
-export const session = (options: ScenarioOptions): Interrupts.Exploration<Observed, unknown> => ({
+export const session = (options: ScenarioOptions): Interrupts.Exploration<Laws.History, unknown> => ({
   actions: [["abort"]],
   program: (stage) =>
     Effect.gen(function* () {
@@ -72,21 +69,16 @@ export const session = (options: ScenarioOptions): Interrupts.Exploration<Observ
       const harness = yield* SessionHarness.make({ journal, ...options.harness?.(counts) }).pipe(
         Effect.provideService(Scope.Scope, scope)
       )
-      const subscribed: Array<SessionEvent> = []
-      const subscription = yield* Effect.forkChild(
-        Stream.runForEach(harness.session.events(), (event) => Effect.sync(() => void subscribed.push(event)))
-      )
+      const observation = yield* Laws.observe(harness, journal)
+      const { submit } = observation
       const closing = yield* Effect.cached(Scope.close(scope, Exit.void))
-      const receipts: Array<Receipt> = []
-      let abortCount = 0
-      const submit = (op: Op.Op) => Effect.map(harness.session.submit(op), (receipt) => void receipts.push(receipt))
       const answer = (decision: Op.Decision) =>
         Effect.suspend(() => {
           const opened = harness.events.findLast((event) => event._tag === "RequestOpened")
           return opened?._tag === "RequestOpened" ? submit(Op.answer(opened.requestId, decision)) : Effect.void
         })
       yield* stage.arm({
-        abort: Effect.map(harness.session.abort(), (hit) => void (abortCount += hit ? 1 : 0)),
+        abort: observation.abort,
         steer: submit(Op.userInput("steer")),
         queue: submit(Op.userInput("queue", { delivery: "queue" })),
         approve: answer({ _tag: "Approved", scope: "once" }),
@@ -102,30 +94,16 @@ export const session = (options: ScenarioOptions): Interrupts.Exploration<Observ
       yield* harness.session.awaitIdle
       yield* stage.disarm
       yield* harness.session.awaitIdle
-      const idle = yield* harness.session.snapshot
+      const idle = yield* observation.noteIdle
       if (idle.status !== "closed") yield* nextTurnCompletes(harness)
       yield* harness.session.awaitIdle
       yield* closing
-      yield* Fiber.await(subscription)
       // stragglers may end
       yield* Effect.sleep(1_000)
-      const loaded = yield* journal.load(harness.session.sessionId)
-      return {
-        events: harness.events,
-        subscribed,
-        journal: loaded.records,
-        requests: harness.requests,
-        receipts,
-        abortCount,
-        idle,
-        final: yield* harness.session.snapshot,
-        opened: counts.opened,
-        closed: counts.closed,
-        streaming: harness.model.openCount(),
-        sessionId: harness.session.sessionId
-      }
-    }).pipe(Effect.provideService(IdGenerator, sequential("id"))),
-  law: (exit) => (exit._tag === "Failure" ? "the program failed" : (broken(exit.value) ?? options.law?.(exit.value)))
+      return { ...(yield* observation.history), opened: counts.opened, closed: counts.closed }
+    }).pipe(Effect.scoped, Effect.provideService(IdGenerator, sequential("id"))),
+  law: (exit) =>
+    exit._tag === "Failure" ? "the program failed" : (Laws.session(exit.value) ?? options.law?.(exit.value))
 })
 
 /** After whatever happened, a turn runs to completion (I8). */

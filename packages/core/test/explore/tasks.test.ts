@@ -23,7 +23,7 @@ const everything = Effect.gen(function* () {
 /** No message holds text of two answers. */
 const textsAreApart: ScenarioOptions["law"] = (seen) => {
   const spoken = ["I look", "It is done", "fine", "stopping", "stopped", "late"]
-  const mixed = seen.final.items.find(
+  const mixed = seen.final?.items.find(
     (item) =>
       item._tag === "AssistantMessage" &&
       !item.text.startsWith("round ") &&

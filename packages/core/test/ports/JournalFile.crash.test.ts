@@ -1,10 +1,10 @@
-import { spawn } from "node:child_process"
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as RecordCodec from "@spindle/core/protocol/RecordCodec"
 import type { Record } from "@spindle/core/protocol/SessionEvent"
 import { Effect, Schema } from "effect"
+import * as Trials from "../crash/trials.ts"
 import * as JournalFiles from "../fixtures/journalFiles.ts"
 import { journalOf, numbered, sessionId, warning } from "../fixtures/records.ts"
 
@@ -180,53 +180,16 @@ describe("a take-over that died between its steps", () => {
 })
 
 describe("a killed process", () => {
-  const source = join(import.meta.dirname, "../fixtures/appendForever.ts")
-
-  /** Starts a writer, kills it with SIGKILL after so many acknowledgements, and answers the last acknowledged number. */
-  const killedAfter = (directory: string, acknowledgements: number, maximum: number) =>
-    Effect.callback<number, Error>((resume) => {
-      const child = spawn(
-        process.execPath,
-        ["--conditions=spindle-source", source, directory, sessionId, `${maximum}`],
-        {
-          stdio: ["ignore", "pipe", "pipe"]
-        }
-      )
-      let told = ""
-      let complaints = ""
-      child.stderr.on("data", (bytes) => (complaints += bytes))
-      child.stdout.on("data", (bytes) => {
-        told += bytes
-        if (told.split("\n").length > acknowledgements) child.kill("SIGKILL")
-      })
-      child.on("close", (_, signal) => {
-        const last = told.split("\n").slice(0, -1).at(-1)
-        resume(
-          signal === "SIGKILL" && last !== undefined
-            ? Effect.succeed(Number(last))
-            : Effect.fail(new Error(`the writer ended by itself: ${complaints}`))
-        )
-      })
-      return Effect.sync(() => child.kill("SIGKILL"))
-    })
-
   it.live(
-    "J1 SIGKILL at a random moment loses nothing that was acknowledged, in 20 trials",
+    "J1 SIGKILL at boundaries of the file system and at random moments loses nothing that was acknowledged, in 50 trials",
     () =>
       Effect.gen(function* () {
-        const trial = Effect.gen(function* () {
-          const { directory, journal } = yield* JournalFiles.make()
-          const acknowledgements = 1 + Math.floor(Math.random() * 400)
-          const last = yield* killedAfter(directory, acknowledgements, 1 + Math.floor(Math.random() * 40))
-          const loaded = yield* journal.load(sessionId)
-          const opened = yield* reopen(directory)
-          const told = `after ${acknowledgements} acknowledgements`
-          assert.isAtLeast(last, acknowledgements - 1, told)
-          assert.isAbove(opened.records.length, last, told)
-          assert.deepStrictEqual(opened.records, loaded.records, told)
-          for (const [index, record] of opened.records.entries()) assert.strictEqual(record.seq, index, told)
-        }).pipe(Effect.scoped)
-        yield* Effect.forEach(Array.from({ length: 20 }), () => trial, { concurrency: 2, discard: true })
+        const figures = yield* Trials.run(50)
+        assert.deepStrictEqual(figures.problems, [], Trials.format(figures))
+        assert.deepStrictEqual([figures.lost, figures.refused, figures.nextTurnFailed, figures.replayed], [0, 0, 0, 0])
+        assert.strictEqual(figures.atBoundaries + figures.atRandom, 50)
+        assert.isAbove(figures.records, 100)
+        assert.isAbove(figures.calls, 10)
       }),
     120_000
   )

@@ -10,9 +10,9 @@ import { isTerminal, type NewRecord } from "@spindle/core/protocol/SessionEvent"
 import { Sessions } from "@spindle/core/Sessions"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import { Context, Effect, Layer } from "effect"
-import * as JournalFiles from "./fixtures/journalFiles.ts"
-import * as Records from "./fixtures/records.ts"
-import { assertTurns, markersOf } from "./turns.ts"
+import * as JournalFiles from "../fixtures/journalFiles.ts"
+import * as Records from "../fixtures/records.ts"
+import { assertTurns, markersOf } from "../turns.ts"
 
 const { accepted, completed, recorded, started, turnStarted, user } = Records
 const agent = Agent.make({})

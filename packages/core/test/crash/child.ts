@@ -1,0 +1,63 @@
+/**
+ * A program that runs turns on a file journal until it dies: `child.ts <directory> <session id> <create | existing> <name> [death as JSON]`. It tells, one
+ * JSON object a line, what was acknowledged: each record with its text, each input; and each tool call whose handler starts.
+ */
+import { writeSync } from "node:fs"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import { Journal } from "@spindle/core/ports/Journal"
+import * as JournalFile from "@spindle/core/ports/JournalFile"
+import type { SessionId } from "@spindle/core/protocol/Ids"
+import * as Op from "@spindle/core/protocol/Op"
+import * as RecordCodec from "@spindle/core/protocol/RecordCodec"
+import { Session } from "@spindle/core/Session"
+import { Effect, FileSystem, Layer } from "effect"
+import * as Conversation from "./conversation.ts"
+import * as DyingFileSystem from "./dyingFileSystem.ts"
+
+const [directory = "", sessionId = "", mode = "create", name = "", death] = process.argv.slice(2)
+const id = sessionId as SessionId
+
+const tell = (line: object) => void writeSync(1, `${JSON.stringify(line)}\n`)
+
+const dying = Layer.effect(
+  FileSystem.FileSystem,
+  Effect.map(FileSystem.FileSystem, (fs) =>
+    DyingFileSystem.make(fs, death === undefined ? undefined : JSON.parse(death))
+  )
+).pipe(Layer.provide(NodeFileSystem.layer))
+
+/** Journals that tell what they acknowledged. */
+const telling = Layer.effect(
+  Journal,
+  Effect.map(Journal, (journal) => ({
+    ...journal,
+    open: (opened: SessionId, how: "create" | "existing") =>
+      Effect.map(journal.open(opened, how), (writer) => ({
+        ...writer,
+        append: (records: Parameters<typeof writer.append>[0]) =>
+          Effect.map(writer.append(records), () => {
+            for (const record of records) tell({ seq: record.seq, text: RecordCodec.encode(record) })
+          })
+      }))
+  }))
+).pipe(Layer.provide(JournalFile.layer({ directory })), Layer.provide(dying))
+
+const program = Effect.gen(function* () {
+  const session = yield* Session.make(Conversation.agent, mode === "create" ? { sessionId: id } : { resume: id })
+  // in three turns it passes more boundaries than trials name; whoever kills it at a random moment may be late
+  for (let turn = 0; turn < 12; turn++) {
+    const receipt = yield* session.submit(Op.userInput(`${name} turn ${turn}`))
+    if (receipt._tag !== "Rejected") tell({ input: receipt.submissionId })
+    // a second input meets the turn somewhere: it steers, or starts the next
+    if (turn % 2 === 1) yield* session.submit(Op.userInput(`${name} more ${turn}`))
+    yield* session.awaitIdle
+  }
+  return yield* Effect.sleep("1 minute")
+})
+
+const services = Layer.mergeAll(
+  telling,
+  Conversation.model(name).layer,
+  Conversation.handlers((_, callId) => tell({ call: callId ?? "" }))
+)
+await Effect.runPromise(Effect.provide(Effect.scoped(program), services))

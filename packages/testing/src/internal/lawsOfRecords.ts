@@ -1,0 +1,236 @@
+/** Laws over the records of a session: turns, interruption, requests, the fold, processes. */
+import type { CallId, TurnId } from "@spindle/core/protocol/Ids"
+import * as SessionEvent from "@spindle/core/protocol/SessionEvent"
+import * as HistoryRules from "@spindle/core/rules/History"
+import * as SessionState from "@spindle/core/rules/SessionState"
+import type { History, Law } from "../Laws.ts"
+
+type Known = SessionEvent.KnownRecord
+type Tagged<Tag extends Known["_tag"]> = Extract<Known, { readonly _tag: Tag }>
+
+/** The records that were told. */
+export const recordsOf = ({ events }: History): ReadonlyArray<SessionEvent.Record> =>
+  events.filter(SessionEvent.isRecord)
+
+/** The records of one kind. */
+export const tagged = <Tag extends Known["_tag"]>(history: History, tag: Tag): ReadonlyArray<Tagged<Tag>> =>
+  recordsOf(history).filter((record): record is Tagged<Tag> => record._tag === tag)
+
+const terminalOf = (history: History, turnId: TurnId): SessionEvent.Terminal | undefined =>
+  recordsOf(history)
+    .filter(SessionEvent.isTerminal)
+    .find((end) => end.turnId === turnId)
+
+/** The turn that an event belongs to. Accepted input names the turn that it is meant for; a kept process is the session's. */
+const turnOf = (event: SessionEvent.SessionEvent): TurnId | undefined =>
+  "turnId" in event && event._tag !== "InputAccepted" && event._tag !== "ProcessStarted" ? event.turnId : undefined
+
+export const S1: Law = (history) => {
+  let open: TurnId | undefined
+  for (const record of recordsOf(history)) {
+    if (record._tag === "TurnStarted") {
+      if (open !== undefined) return `S1 turn ${record.turnId} begins while ${open} is open`
+      open = record.turnId
+    } else if (SessionEvent.isTerminal(record) && record.turnId === open) open = undefined
+  }
+  return undefined
+}
+
+/** Whether the journal of the session failed: then it ends as it is. */
+export const isFailed = ({ events }: History): boolean => events.some(({ _tag }) => _tag === "SessionFailed")
+
+/** Whether the session was seen to its end, so that every turn must have ended. */
+const isEnded = (history: History): boolean =>
+  (history.final?.status === "idle" || history.final?.status === "closed") && !isFailed(history)
+
+export const S2: Law = (history) => {
+  const ended = new Map<TurnId, number>()
+  for (const event of history.events) {
+    const turnId = turnOf(event)
+    if (turnId !== undefined && ended.has(turnId) && !("ofTurn" in event)) {
+      return `S2 ${event._tag} of turn ${turnId} after its end`
+    }
+    if (SessionEvent.isRecord(event) && SessionEvent.isTerminal(event)) ended.set(event.turnId, event.seq)
+  }
+  const open = tagged(history, "TurnStarted").filter(({ turnId }) => !ended.has(turnId))
+  if (isEnded(history) && open.length > 0) return `S2 turn ${open[0]!.turnId} has no terminal event`
+  const failed = history.events.findIndex(({ _tag }) => _tag === "SessionFailed")
+  return failed >= 0 && failed < history.events.length - 1 ? "S2 something was told after the failure" : undefined
+}
+
+export const S3: Law = ({ events }) => {
+  const begun = new Set<TurnId>()
+  for (const event of events) {
+    const turnId = turnOf(event)
+    if (event._tag === "TurnStarted") begun.add(event.turnId)
+    else if (turnId !== undefined && !begun.has(turnId)) return `S3 ${event._tag} of turn ${turnId} before its start`
+  }
+  return undefined
+}
+
+export const S4: Law = (history) => {
+  let replaced: TurnId | undefined
+  for (const record of recordsOf(history)) {
+    if (record._tag === "TurnAborted" && record.reason === "Replaced" && record.turnId !== replaced) {
+      return `S4 turn ${record.turnId} ends as Replaced after another began`
+    }
+    if (record._tag === "TurnStarted") replaced = record.turnId
+  }
+  return undefined
+}
+
+export const I1: Law = (history) => {
+  if (history.abortCount === undefined || isFailed(history)) return undefined
+  const aborted = tagged(history, "TurnAborted").filter(
+    ({ crashed, reason }) => reason === "Interrupted" && crashed === undefined
+  ).length
+  const byAnswer = tagged(history, "RequestSettled").filter(({ decision }) => decision._tag === "Abort").length
+  return aborted >= history.abortCount && aborted <= history.abortCount + byAnswer
+    ? undefined
+    : `I1 ${history.abortCount} aborts answered true, ${aborted} turns were aborted`
+}
+
+const starting: ReadonlySet<string> = new Set(["ModelRequested", "RequestOpened", "ProcessStarted"])
+
+export const I2: Law = (history) => {
+  for (const { crashed, requestedAt, turnId } of tagged(history, "TurnAborted")) {
+    if (crashed) continue
+    const late = recordsOf(history).find(
+      (record) => starting.has(record._tag) && "turnId" in record && record.turnId === turnId && record.at > requestedAt
+    )
+    if (late !== undefined) return `I2 ${late._tag} ${late.at - requestedAt} ms after the abort of turn ${turnId}`
+  }
+  const streaming = history.streaming ?? 0
+  return streaming === 0 ? undefined : `I2 ${streaming} answers are streaming`
+}
+
+export const I3: Law = (history) => {
+  const named = new Map<TurnId, Array<string>>()
+  for (const record of recordsOf(history)) {
+    if (record._tag === "TurnAborted") {
+      named.set(
+        record.turnId,
+        record.stragglers.map(({ kind, name }) => `${kind} ${name}`)
+      )
+    } else if (record._tag === "StragglerEnded") {
+      const of = named.get(record.ofTurn) ?? []
+      const index = of.indexOf(`${record.straggler.kind} ${record.straggler.name}`)
+      if (index < 0) return `I3 ${record.straggler.name} ended late, and turn ${record.ofTurn} did not name it`
+      of.splice(index, 1)
+    }
+  }
+  return undefined
+}
+
+export const I5: Law = (history) => {
+  let last: Tagged<"ItemRecorded"> | undefined
+  for (const record of recordsOf(history)) {
+    if (record._tag === "ItemRecorded") last = record
+    if (record._tag !== "TurnAborted" || record.reason !== "Interrupted") continue
+    const item = last?.turnId === record.turnId ? last.item : undefined
+    if (item?._tag !== "UserMessage" || item.fragment !== HistoryRules.markerFragment) {
+      return `I5 there is no marker before the end of turn ${record.turnId}`
+    }
+  }
+  return undefined
+}
+
+/** What is wrong with items that a model would be sent after repair of superseded text. */
+const pairing = (items: Parameters<typeof HistoryRules.defect>[0]): string | undefined =>
+  HistoryRules.defect(items.filter((item) => !("partial" in item) || item.partial !== "superseded"))
+
+export const I6: Law = (history) => {
+  for (const { items } of history.requests ?? []) {
+    const defect = HistoryRules.defect(items)
+    if (defect !== undefined) return `I6 a model request: ${defect}`
+  }
+  let state = SessionState.empty
+  for (const record of recordsOf(history)) {
+    state = SessionState.apply(state, record)
+    if (!SessionEvent.isTerminal(record)) continue
+    const defect = pairing(HistoryRules.toArray(state.history))
+    if (defect !== undefined) return `I6 after turn ${record.turnId}: ${defect}`
+  }
+  const isOpen = history.final === undefined || history.final.turnId !== undefined || isFailed(history)
+  const defect = isOpen ? undefined : pairing(history.final!.items)
+  return defect === undefined ? undefined : `I6 at the end: ${defect}`
+}
+
+export const A1: Law = (history) => {
+  const open = new Map<string, TurnId>()
+  const known = new Set<string>()
+  for (const record of recordsOf(history)) {
+    if (record._tag === "RequestOpened") {
+      if (known.has(record.requestId)) return `A1 request ${record.requestId} is opened twice`
+      known.add(record.requestId)
+      open.set(record.requestId, record.turnId)
+    } else if (record._tag === "RequestSettled") {
+      if (!open.delete(record.requestId)) return `A1 request ${record.requestId} is settled, and was not open`
+    } else if (SessionEvent.isTerminal(record)) {
+      const pending = [...open].find(([, turnId]) => turnId === record.turnId)
+      if (pending !== undefined) return `A1 request ${pending[0]} is pending at the end of its turn`
+    }
+  }
+  return undefined
+}
+
+export const A2: Law = (history) =>
+  endedAs(history, "A2", (decision) => decision._tag === "Cancelled" && decision.by === "abort")
+
+export const A5: Law = (history) => endedAs(history, "A5", (decision) => decision._tag === "Abort")
+
+/** Turns with such a decision were aborted. */
+const endedAs = (
+  history: History,
+  clause: string,
+  is: (decision: Tagged<"RequestSettled">["decision"]) => boolean
+): string | undefined => {
+  for (const { decision, requestId, turnId } of tagged(history, "RequestSettled")) {
+    if (!is(decision)) continue
+    const end = terminalOf(history, turnId)
+    if (end !== undefined && end._tag !== "TurnAborted") {
+      return `${clause} request ${requestId} was settled as ${decision._tag}, and its turn ended as ${end._tag}`
+    }
+  }
+  return undefined
+}
+
+export const J3: Law = (history) => {
+  let state = SessionState.empty
+  for (const record of recordsOf(history)) {
+    const violation = SessionState.violation(state, record)
+    if (violation !== undefined) return `J3 a record breaks invariant ${violation}`
+    state = SessionState.apply(state, record)
+  }
+  const { final } = history
+  // what could not be written is in the live state only
+  if (final === undefined || isFailed(history)) return undefined
+  const live = JSON.stringify([final.items, final.usage, final.turnCount, final.waiting])
+  const folded = JSON.stringify([
+    HistoryRules.toArray(state.history),
+    state.usage,
+    state.turnCount,
+    state.inbox.map((entry) => entry.submissionId)
+  ])
+  return live === folded ? undefined : `J3 the live state is not the fold: ${live} but ${folded}`
+}
+
+export const J8: Law = (history) => {
+  const calls = new Set<CallId>()
+  for (const { item } of tagged(history, "ItemRecorded")) {
+    if (item._tag === "ToolCall") calls.add(item.callId)
+    if (item._tag === "ToolResult" && !calls.has(item.callId)) return `J8 a result of ${item.callId} before its call`
+  }
+  const recorded = tagged(history, "ModelRequested").length
+  const sent = history.requests?.length ?? 0
+  return sent <= recorded ? undefined : `J8 ${sent} requests were sent, ${recorded} were recorded`
+}
+
+export const X1: Law = (history) => {
+  if (history.processes === undefined) return undefined
+  for (const { keep, processId, turnId } of tagged(history, "ProcessStarted")) {
+    if (!history.processes.includes(processId) || keep || turnId === undefined) continue
+    if (terminalOf(history, turnId) !== undefined) return `X1 process ${processId} outlives its turn ${turnId}`
+  }
+  return undefined
+}
