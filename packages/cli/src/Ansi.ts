@@ -27,7 +27,10 @@ export const palette = (color: boolean): Palette => {
   }
 }
 
-/** Whether to write colours: as told, and otherwise on a terminal that is not dumb, unless `NO_COLOR` is set to anything. */
+/**
+ * Whether to write colours: as told, and otherwise on a terminal that is not dumb, unless `NO_COLOR` is set to
+ * anything.
+ */
 export const usesColor = (
   mode: ColorMode,
   isTerminal: boolean,
@@ -42,8 +45,9 @@ export const usesColor = (
 const unsafe = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g
 
 /**
- * Makes every character visible that could steer a terminal or hide what a text says; tabs and line feeds stay. Works on a text piece by piece, as no sequence is
- * let through whatever comes before or after. A carriage return before a line feed is dropped.
+ * Makes every character visible that could steer a terminal or hide what a text says; tabs and line feeds stay. Works
+ * on a text piece by piece, as no sequence is let through whatever comes before or after. A carriage return before a
+ * line feed is dropped.
  */
 export const visible = (text: string): string =>
   text.replaceAll("\r\n", "\n").replace(unsafe, (character) => {

@@ -1,8 +1,9 @@
 /**
  * The command line as a typed command.
  *
- * Pure: reads no file and no environment. Flags may stand before, between and after the words of a command, as the programs that drive the reference write
- * them. What is wrong comes back as one `UsageError` of one line; the program then exits with code 2.
+ * Pure: reads no file and no environment. Flags may stand before, between and after the words of a command, as the
+ * programs that drive the reference write them. What is wrong comes back as one `UsageError` of one line; the program
+ * then exits with code 2.
  */
 import { parseArgs } from "node:util"
 import * as Result from "effect/Result"

@@ -1,6 +1,6 @@
 /**
- * `spindle demo`: a turn that repairs a small project, in a scratch copy of it. Without a configured model the script of the program plays one;
- * all else is real.
+ * `spindle demo`: a turn that repairs a small project, in a scratch copy of it. Without a configured model the script
+ * of the program plays one; all else is real.
  */
 import * as Fs from "node:fs"
 import * as Os from "node:os"
@@ -14,7 +14,10 @@ import type { Settings } from "./Settings.ts"
 /** The project that is repaired; beside the bundle, in the package. */
 const example = fileURLToPath(new URL("../example", import.meta.url))
 
-/** Copies the project and says what is going to happen. What is asked while nobody is there is answered by the demo's own script. */
+/**
+ * Copies the project and says what is going to happen. What is asked while nobody is there is answered by the demo's
+ * own script.
+ */
 export const prepare = (
   options: TurnOptions,
   settings: Settings,

@@ -1,9 +1,10 @@
 /**
- * The model of `spindle demo`: a script that repairs the example project, so that everything else can be seen at work without a key and without a
- * network.
+ * The model of `spindle demo`: a script that repairs the example project, so that everything else can be seen at work
+ * without a key and without a network.
  *
- * It is a function of the request alone: how many tool results stand behind the last message of the user says how far the work is, and what they say
- * decides what is told. So it goes on after an interrupt or a crash as any model does, and it tells only what really happened.
+ * It is a function of the request alone: how many tool results stand behind the last message of the user says how far
+ * the work is, and what they say decides what is told. So it goes on after an interrupt or a crash as any model does,
+ * and it tells only what really happened.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -60,7 +61,9 @@ export const steps: ReadonlyArray<Step> = [
   }
 ]
 
-/** How the demo answers approvals when nobody is there to ask: yes, once each. Whoever uses it says so to the reader. */
+/**
+ * How the demo answers approvals when nobody is there to ask: yes, once each. Whoever uses it says so to the reader.
+ */
 export const decider: Decider = approveAll
 
 type Result = Extract<Item, { readonly _tag: "ToolResult" }>
@@ -136,8 +139,8 @@ const parts = (request: ModelRequest): ReadonlyArray<ModelPart> => {
 const words = (text: string | undefined): ReadonlyArray<string> => text?.match(/\S+\s*/g) ?? []
 
 /**
- * The script as a model. `paced`: pauses for 25 ms before each part, as a model would; for a person who watches. **Interruption**: ends the pause;
- * nothing goes on.
+ * The script as a model. `paced`: pauses for 25 ms before each part, as a model would; for a person who watches.
+ * **Interruption**: ends the pause; nothing goes on.
  */
 export const layer = (options: { readonly paced: boolean }): Layer.Layer<Model> =>
   Layer.succeed(Model, {

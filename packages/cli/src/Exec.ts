@@ -50,7 +50,10 @@ export interface ExecOptions {
   readonly resume: Resume | undefined
   /** Who decides when nobody is there to ask. */
   readonly unattended: Decider
-  /** Told about the session as soon as there is one. What it is told stays valid: processes may outlive the turn, and even the session. */
+  /**
+   * Told about the session as soon as there is one. What it is told stays valid: processes may outlive the turn, and
+   * even the session.
+   */
   readonly onRunning: (running: Running) => void
 }
 

@@ -1,9 +1,10 @@
 /**
  * The lines of `exec --json`: a pure fold from what a session tells to what clients of the reference read.
  *
- * The names and shapes are the reference's. Where its lines say less than the session knows they stay as they are, with these exceptions: a call that was
- * running when its turn was stopped is completed as `failed`, a command or patch that was refused is shown (as `declined`, `failed`), and a turn that was stopped for
- * another reason than an interrupt ends with a `turn.failed` that says so. An interrupted one just ends, as in the reference.
+ * The names and shapes are the reference's. Where its lines say less than the session knows they stay as they are, with
+ * these exceptions: a call that was running when its turn was stopped is completed as `failed`, a command or patch that
+ * was refused is shown (as `declined`, `failed`), and a turn that was stopped for another reason than an interrupt ends
+ * with a `turn.failed` that says so. An interrupted one just ends, as in the reference.
  */
 import * as Path from "node:path"
 import type { CallId, ProcessId, SessionId } from "@spindle/core/protocol/Ids"

@@ -8,8 +8,8 @@
 export type Topic = "" | "exec" | "exec resume" | "sessions" | "sessions list" | "sessions show" | "demo"
 
 /**
- * One flag. `takes` names its value in the help, and without it the flag is a switch. `choices` closes the set of values; `repeats` allows
- * the flag more than once; `aliases` are other long names.
+ * One flag. `takes` names its value in the help, and without it the flag is a switch. `choices` closes the set of
+ * values; `repeats` allows the flag more than once; `aliases` are other long names.
  */
 export interface Flag {
   readonly name: string

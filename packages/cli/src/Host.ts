@@ -1,5 +1,6 @@
 /**
- * Where layers meet the platform: files, processes, HTTP, journals with their lease, and the model that the settings name.
+ * Where layers meet the platform: files, processes, HTTP, journals with their lease, and the model that the settings
+ * name.
  */
 import * as NodeChildProcessSpawner from "@effect/platform-node/NodeChildProcessSpawner"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"

@@ -1,7 +1,9 @@
 /**
- * Runs the program: keeps the process alive for it, turns signals into an orderly end, and sets the exit code (contract X2).
+ * Runs the program: keeps the process alive for it, turns signals into an orderly end, and sets the exit code (contract
+ * X2).
  *
- * Not `runMain` of the platform: that one exits with 130 for TERM, dies of HUP without finalizers, and has no answer to a second Ctrl-C.
+ * Not `runMain` of the platform: that one exits with 130 for TERM, dies of HUP without finalizers, and has no answer to
+ * a second Ctrl-C.
  *
  *     running --signal--> stopping (onInterrupt, then interrupt the program) --program ended--> exit 128 + signal
  *        |                    |
@@ -14,7 +16,8 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 
 /**
- * The signals that end the program, with their exit codes. Node.js has no SIGPIPE; it stands for a reader of stdout that has gone.
+ * The signals that end the program, with their exit codes. Node.js has no SIGPIPE; it stands for a reader of stdout
+ * that has gone.
  */
 export const exitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129, SIGPIPE: 141 } as const
 /** @see {@link exitCodes} */
@@ -23,8 +26,8 @@ export type Signal = keyof typeof exitCodes
 /** What the program wants done at the first signal, at the second, and with a defect. */
 export interface Options {
   /**
-   * Runs at the first signal, while the program goes on: aborts the turn and waits for it. When it is done, the program is interrupted, if it has not
-   * ended by then. Its own limit of time is its own affair.
+   * Runs at the first signal, while the program goes on: aborts the turn and waits for it. When it is done, the program
+   * is interrupted, if it has not ended by then. Its own limit of time is its own affair.
    */
   readonly onInterrupt: (signal: Signal) => Effect.Effect<void>
   /** Runs at a second SIGINT, synchronously, before the process exits: kills what must not outlive it. */
@@ -32,14 +35,15 @@ export interface Options {
   /** Tells a defect of the program, or of `onInterrupt`; this module prints nothing. The exit code is then 1. */
   readonly onDefect: (cause: Cause.Cause<never>) => void
   /**
-   * How many milliseconds after a first SIGINT another one counts as the same key press (default 50): npm passes the one on that the terminal has already
-   * sent.
+   * How many milliseconds after a first SIGINT another one counts as the same key press (default 50): npm passes the
+   * one on that the terminal has already sent.
    */
   readonly repeatMillis?: number
 }
 
 /**
- * Runs a program that answers its exit code, and then exits the process with it, after what was written to stdout and stderr has been taken. Called once.
+ * Runs a program that answers its exit code, and then exits the process with it, after what was written to stdout and
+ * stderr has been taken. Called once.
  */
 export const run = (program: Effect.Effect<number>, options: Options): void => {
   // the runtime does not keep the process alive; this timer does, until the program has ended

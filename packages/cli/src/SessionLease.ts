@@ -1,10 +1,12 @@
 /**
- * The right to write a session: held by at most one process of a machine, and given back by the kernel when that process dies (contract J2).
+ * The right to write a session: held by at most one process of a machine, and given back by the kernel when that
+ * process dies (contract J2).
  *
- * A lease is a listening socket whose name is made from the home and the session: an abstract one on Linux, a named pipe on Windows, and a
- * socket file below the home elsewhere. The first two vanish with their process; a file stays, and counts as stale when nobody listens behind it. Processes that share a
- * home over a network file system, or from containers with network namespaces of their own, do not see each other's leases: there the
- * journal's own fence is the only guard.
+ * A lease is a listening socket whose name is made from the home and the session: an abstract one on Linux, a named
+ * pipe on Windows, and a socket file below the home elsewhere. The first two vanish with their process; a file stays,
+ * and counts as stale when nobody listens behind it. Processes that share a home over a network file system, or from
+ * containers with network namespaces of their own, do not see each other's leases: there the journal's own fence is the
+ * only guard.
  */
 import { createHash } from "node:crypto"
 import * as FileSystem from "node:fs"
@@ -22,7 +24,9 @@ export interface Place {
   readonly file: boolean
 }
 
-/** The place of a session's lease on a platform (as in `process.platform`). The same for every process with this home. */
+/**
+ * The place of a session's lease on a platform (as in `process.platform`). The same for every process with this home.
+ */
 export const place = (sessionId: SessionId, home: string, platform: string = process.platform): Place => {
   const name = createHash("sha256")
     .update(`${realPath(home)}\0${sessionId}`)
@@ -45,9 +49,9 @@ const realPath = (path: string): string => {
 }
 
 /**
- * Takes the lease until the scope closes. It does not keep the process alive. **Interruption**: takes nothing; a lease that was just taken is given
- * back. **Errors**: `SessionBusy` while a process holds it, this one included, with the holder if it answers within 200 ms; `JournalFailed` when the host gives no such
- * socket.
+ * Takes the lease until the scope closes. It does not keep the process alive. **Interruption**: takes nothing; a lease
+ * that was just taken is given back. **Errors**: `SessionBusy` while a process holds it, this one included, with the
+ * holder if it answers within 200 ms; `JournalFailed` when the host gives no such socket.
  */
 export const acquire = (
   sessionId: SessionId,
@@ -115,8 +119,8 @@ const ask = (path: string): Effect.Effect<Holder> =>
   })
 
 /**
- * Takes a stale file out of the way. Two processes may find the same one: the file is moved first, so that only one of them gets it, and a fresh one
- * that was moved by mistake goes back.
+ * Takes a stale file out of the way. Two processes may find the same one: the file is moved first, so that only one of
+ * them gets it, and a fresh one that was moved by mistake goes back.
  */
 const setAside = (path: string): Effect.Effect<void> =>
   Effect.gen(function* () {

@@ -1,9 +1,9 @@
 /**
  * The configuration of the program: `config.toml`, the overrides of the command line, and the environment.
  *
- * Keys have the names that the reference's `config.toml` has, so that its users bring theirs; keys that are not known here are left
- * alone. A key is looked up in the flags, then in `--config`, then in the file. What is wrong is one `SettingsInvalid` of one line;
- * the program then exits with code 78.
+ * Keys have the names that the reference's `config.toml` has, so that its users bring theirs; keys that are not known
+ * here are left alone. A key is looked up in the flags, then in `--config`, then in the file. What is wrong is one
+ * `SettingsInvalid` of one line; the program then exits with code 78.
  */
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
@@ -111,13 +111,15 @@ export interface Sources {
 /** The model that is asked when none is configured. */
 export const defaultModel = "gpt-5"
 
-/** The directory of configuration and journals: `$SPINDLE_HOME`, else `$CODEX_HOME`, else `~/.spindle`. Need not exist. */
+/**
+ * The directory of configuration and journals: `$SPINDLE_HOME`, else `$CODEX_HOME`, else `~/.spindle`. Need not exist.
+ */
 export const home = (sources: Pick<Sources, "env" | "homeDirectory">): string =>
   Path.resolve(sources.env["SPINDLE_HOME"] || sources.env["CODEX_HOME"] || Path.join(sources.homeDirectory, ".spindle"))
 
 /**
- * What happens to a command or patch before it runs. As long as nothing can confine it, everything is asked for, unless full access was chosen; and
- * what may not be asked for is denied.
+ * What happens to a command or patch before it runs. As long as nothing can confine it, everything is asked for, unless
+ * full access was chosen; and what may not be asked for is denied.
  */
 export const approval = (settings: Pick<Settings, "approvalPolicy" | "sandboxMode">): "allow" | "ask" | "deny" => {
   if (settings.approvalPolicy === "untrusted") return "ask"

@@ -1,7 +1,9 @@
 /**
- * The driver of a transcript: writes it to a stream, draws the line that says what is awaited, and asks for approvals with a key press.
+ * The driver of a transcript: writes it to a stream, draws the line that says what is awaited, and asks for approvals
+ * with a key press.
  *
- * It owns the timer of that line and, while it asks, the keyboard. A stream that is no terminal gets plain text, no such line, and nobody is asked.
+ * It owns the timer of that line and, while it asks, the keyboard. A stream that is no terminal gets plain text, no
+ * such line, and nobody is asked.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -47,14 +49,21 @@ export interface Options {
 export interface Terminal {
   /** Whether somebody can be asked: input and output are a terminal. */
   readonly isAttended: boolean
-  /** Shows an event; while a question stands, behind its answer. To be called in order. **Interruption**: shows all of it or nothing. */
+  /**
+   * Shows an event; while a question stands, behind its answer. To be called in order. **Interruption**: shows all of
+   * it or nothing.
+   */
   readonly show: (event: SessionEvent) => Effect.Effect<void>
   /**
-   * Asks the person, one question at a time: y once, a for the session, n no, q no and stop the turn. What was typed before a question stood there does not
-   * answer it. With nobody to ask it denies. **Interruption**: gives the keyboard back.
+   * Asks the person, one question at a time: y once, a for the session, n no, q no and stop the turn. What was typed
+   * before a question stood there does not answer it. With nobody to ask it denies. **Interruption**: gives the
+   * keyboard back.
    */
   readonly decider: Decider
-  /** Takes away what is not part of the transcript and gives the keyboard back, at once: for whoever cannot wait for the scope. */
+  /**
+   * Takes away what is not part of the transcript and gives the keyboard back, at once: for whoever cannot wait for the
+   * scope.
+   */
   readonly restore: () => void
 }
 
@@ -85,7 +94,8 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
     let drawn = false
     let asking = false
     let prompted = false
-    // what happens while a question stands is shown behind its answer: at most the rest of one model response, and one result for each tool that runs
+    // what happens while a question stands is shown behind its answer: at most the rest of one model response, and one
+    // result for each tool that runs
     const held: Array<SessionEvent> = []
 
     const erase = () => {

@@ -1,8 +1,9 @@
 /**
  * What a person sees of a session: a pure fold from its events to text, with colours or without.
  *
- * The text only ever grows at its end; the line that changes while something is awaited is {@link status}, which the driver draws below and takes away
- * again. Whatever comes from a model, a command or a file goes through `Ansi.visible`.
+ * The text only ever grows at its end; the line that changes while something is awaited is {@link status}, which the
+ * driver draws below and takes away again. Whatever comes from a model, a command or a file goes through
+ * `Ansi.visible`.
  */
 import type { ApprovalRequest } from "@spindle/core/ports/Approvals"
 import type { CallId, ItemId, ProcessId, RequestId, SessionId } from "@spindle/core/protocol/Ids"
@@ -156,7 +157,9 @@ export const question = (state: TranscriptState, request: Request): Step => {
   return [introduced(next, request.callId), text]
 }
 
-/** The answer to a question, below it: before whatever else has happened meanwhile. The record of it then adds nothing. */
+/**
+ * The answer to a question, below it: before whatever else has happened meanwhile. The record of it then adds nothing.
+ */
 export const answered = (state: TranscriptState, requestId: RequestId, decision: Decision): Step => {
   const asked = new Map(state.asked).set(requestId, "answered")
   return lines({ ...state, asked }, [answerLine(state, decision)])
@@ -180,7 +183,10 @@ const settled = (state: TranscriptState, { at, decision, requestId }: typeof Req
   return [last, asks + answer]
 }
 
-/** The line that says what is awaited, without a line break; undefined when nothing is, or when a line of text is still open. */
+/**
+ * The line that says what is awaited, without a line break; undefined when nothing is, or when a line of text is still
+ * open.
+ */
 export const status = (state: TranscriptState, nowMillis: number): string | undefined => {
   if (state.startedAt === undefined || !state.atLineStart) return undefined
   const running = [...state.calls.values()].map(({ call }) => titleOf(call))

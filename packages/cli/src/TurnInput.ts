@@ -10,7 +10,10 @@ import type { TurnOptions } from "./Arguments.ts"
 import { CliError } from "./CliError.ts"
 import * as Help from "./Help.ts"
 
-/** The prompt and the images that go with it, whose names are relative to `cwd`. **Errors**: `CliError` when an image cannot be sent. */
+/**
+ * The prompt and the images that go with it, whose names are relative to `cwd`. **Errors**: `CliError` when an image
+ * cannot be sent.
+ */
 export const inputOf = Effect.fnUntraced(function* (what: {
   readonly cwd: string
   readonly options: TurnOptions

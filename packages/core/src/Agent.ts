@@ -1,7 +1,8 @@
 /**
  * What a session runs with: instructions, tools with a policy each, the shape of the answer.
  *
- * The model is not part of it: it is a service (`Model`), given as a layer or left in the requirements of whoever makes the session.
+ * The model is not part of it: it is a service (`Model`), given as a layer or left in the requirements of whoever makes
+ * the session.
  */
 import type * as Types from "effect/Types"
 import type * as Tool from "effect/ai/Tool"
@@ -12,8 +13,8 @@ import type { Turn } from "./Turn.ts"
 
 /**
  * What one tool may do. `approval` says who has to agree before its handler runs; a function decides by the decoded
- * arguments. `concurrency`: an *exclusive* tool runs alone, *parallel* ones side by side. `kind` and `payload` are what the person who
- * is asked gets to see.
+ * arguments. `concurrency`: an *exclusive* tool runs alone, *parallel* ones side by side. `kind` and `payload` are what
+ * the person who is asked gets to see.
  */
 export interface ToolPolicy<Params = unknown> {
   readonly approval: "allow" | "ask" | "deny" | ((params: Params) => "allow" | "ask" | "deny")

@@ -1,9 +1,10 @@
 /**
  * A session: one conversation that runs one turn at a time, in a scope of its own.
  *
- * It owns a journal, a history, an inbox and at most one turn; it is told operations by `submit` and tells events in return. Applications make one from
- * an `Agent` and whatever the agent needs, and give it tasks of their own by `start`. Closing the scope that made it stops what runs, settles it and lets go of
- * the journal. `Sessions` keeps many by id.
+ * It owns a journal, a history, an inbox and at most one turn; it is told operations by `submit` and tells events in
+ * return. Applications make one from an `Agent` and whatever the agent needs, and give it tasks of their own by
+ * `start`. Closing the scope that made it stops what runs, settles it and lets go of the journal. `Sessions` keeps many
+ * by id.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -94,16 +95,18 @@ export class Session extends Context.Service<
     readonly sessionId: SessionId
     /**
      * Takes one operation and answers its one receipt (contract P1). Input is durable before it is acknowledged (P2).
-     * **Interruption**: before the append nothing happened; from it on the call is not interruptible, and bounded by the deadline of the journal.
-     * **Errors**: `JournalFailed` when the operation could not be written; it is then not accepted, and the session has failed.
+     * **Interruption**: before the append nothing happened; from it on the call is not interruptible, and bounded by
+     * the deadline of the journal. **Errors**: `JournalFailed` when the operation could not be written; it is then not
+     * accepted, and the session has failed.
      */
     readonly submit: (
       op: Op,
       options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }
     ) => Effect.Effect<Receipt, JournalFailed>
     /**
-     * Runs a task in a turn of its own, instead of whatever runs, which is aborted as `Replaced` (S4). The turn provides `Turn` and `Scope`.
-     * **Interruption** stops only the wait: the turn starts all the same. **Errors**: `SessionClosed`.
+     * Runs a task in a turn of its own, instead of whatever runs, which is aborted as `Replaced` (S4). The turn
+     * provides `Turn` and `Scope`. **Interruption** stops only the wait: the turn starts all the same. **Errors**:
+     * `SessionClosed`.
      */
     readonly start: <A, E, R>(
       task: Task<A, E, R>,
@@ -112,14 +115,15 @@ export class Session extends Context.Service<
     /** Input for the running turn and no other: `submit` with an expected turn. See there. */
     readonly steer: (input: Input.Input, expectedTurnId: TurnId) => Effect.Effect<Receipt, JournalFailed>
     /**
-     * Asks the running turn to stop, and answers at once whether it hit one (I1). Waiting for its end is `awaitIdle`. **Interruption**: none, it is
-     * one step.
+     * Asks the running turn to stop, and answers at once whether it hit one (I1). Waiting for its end is `awaitIdle`.
+     * **Interruption**: none, it is one step.
      */
     readonly abort: (reason?: AbortReason) => Effect.Effect<boolean>
     /**
-     * What the session tells, from a record on (by default from its first). Each subscriber holds a bounded number of events; records are never
-     * left out; text may come in larger pieces, and output of tools that a slow subscriber missed is left out, as its offsets show (W2). Ends with the session. **Interruption** ends the subscription. **Errors**: `JournalFailed`
-     * when records cannot be read back.
+     * What the session tells, from a record on (by default from its first). Each subscriber holds a bounded number of
+     * events; records are never left out; text may come in larger pieces, and output of tools that a slow subscriber
+     * missed is left out, as its offsets show (W2). Ends with the session. **Interruption** ends the subscription.
+     * **Errors**: `JournalFailed` when records cannot be read back.
      */
     readonly events: (options?: { readonly from?: number }) => Stream.Stream<SessionEvent, JournalFailed>
     /** Waits until nothing runs and nothing is about to. **Interruption** stops only the wait. */
@@ -133,8 +137,8 @@ export class Session extends Context.Service<
   /**
    * Makes a session in the current scope, new or resumed, from its journal.
    *
-   * **Interruption** before it is made: what was opened is let go of with the scope. **Errors**: `SessionNotFound` and `SessionBusy` from the journal; `JournalFailed` when it cannot
-   * be read or written.
+   * **Interruption** before it is made: what was opened is let go of with the scope. **Errors**: `SessionNotFound` and
+   * `SessionBusy` from the journal; `JournalFailed` when it cannot be read or written.
    */
   static readonly make = <R>(
     agent: Agent<R>,

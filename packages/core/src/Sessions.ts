@@ -1,8 +1,9 @@
 /**
  * The sessions of an application, by id: opened once each, kept until they are closed or the application ends.
  *
- * Each session lives in a scope of its own below the scope of this service. Opening one that is open answers the same session, so that several clients of one program share
- * it; between programs the lease of the journal decides (contract J2).
+ * Each session lives in a scope of its own below the scope of this service. Opening one that is open answers the same
+ * session, so that several clients of one program share it; between programs the lease of the journal decides (contract
+ * J2).
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -30,11 +31,15 @@ export class Sessions extends Context.Service<
       agent: Agent<R>,
       options?: Omit<SessionOptions, "resume">
     ) => Effect.Effect<Session["Service"], OpenError, R | Model>
-    /** The session of this id: the one that is open, else resumed from its journal. **Interruption**, **Errors**: as `create`; `SessionNotFound`. */
+    /**
+     * The session of this id: the one that is open, else resumed from its journal. **Interruption**, **Errors**: as
+     * `create`; `SessionNotFound`.
+     */
     readonly open: <R>(agent: Agent<R>, sessionId: SessionId) => Effect.Effect<Session["Service"], OpenError, R | Model>
     /**
-     * A new session with the records of another, up to the end of a turn or up to now (J4). The source is not touched; a turn that is
-     * open in the copy is marked as interrupted. **Errors**: `SessionNotFound`, `JournalFailed`; `TurnNotFound` if there is no turn `until`.
+     * A new session with the records of another, up to the end of a turn or up to now (J4). The source is not touched;
+     * a turn that is open in the copy is marked as interrupted. **Errors**: `SessionNotFound`, `JournalFailed`;
+     * `TurnNotFound` if there is no turn `until`.
      */
     readonly fork: <R>(
       agent: Agent<R>,
@@ -43,7 +48,10 @@ export class Sessions extends Context.Service<
     ) => Effect.Effect<Session["Service"], OpenError | TurnNotFound, R | Model>
     /** The sessions that have a journal, the latest first. */
     readonly list: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
-    /** Closes a session, and answers whether it was open. **Interruption** stops only the wait. See `Session` for what closing does. */
+    /**
+     * Closes a session, and answers whether it was open. **Interruption** stops only the wait. See `Session` for what
+     * closing does.
+     */
     readonly close: (sessionId: SessionId) => Effect.Effect<boolean>
   }
 >()("@spindle/core/Sessions") {

@@ -1,7 +1,8 @@
 /**
  * What a turn runs: an effect with a name and a few answers about how it wants to be treated.
  *
- * A task never settles its own turn: it returns, and the supervisor settles. What it needs stands in its type; `Turn` and `Scope` are provided by the turn.
+ * A task never settles its own turn: it returns, and the supervisor settles. What it needs stands in its type; `Turn`
+ * and `Scope` are provided by the turn.
  */
 import type * as Effect from "effect/Effect"
 import type { AbortReason } from "./protocol/Outcome.ts"
@@ -16,18 +17,25 @@ export interface Task<in out A, out E = never, out R = never> {
   readonly effect: Effect.Effect<A, E, R>
   /** The last agent message in what the task returned; undefined leaves it to the history (contract S5). */
   readonly lastMessage: (value: A) => string | undefined
-  /** Whether an abort interrupts the task at once, or signals it by `turn.aborting` and interrupts it when the grace is over (I2). */
+  /**
+   * Whether an abort interrupts the task at once, or signals it by `turn.aborting` and interrupts it when the grace is
+   * over (I2).
+   */
   readonly onAbort: "interrupt" | "signal"
   /** Whether input may join the running turn (P7). Such a task takes it by `turn.takeInput`. */
   readonly steerable: boolean
   /**
-   * Runs after an abort, when the task has ended or is fenced, with a handle on the turn of its own that is not. It is waited for
+   * Runs after an abort, when the task has ended or is fenced, with a handle on the turn of its own that is not. It is
+   * waited for
    * `SessionConfig.abortHookLimit`.
    */
   readonly abortHook: ((turn: Turn["Service"], reason: AbortReason) => Effect.Effect<void, never, R>) | undefined
 }
 
-/** Makes a task. By default it is interrupted by an abort, cannot be steered, and its result, when a string, is the last message. */
+/**
+ * Makes a task. By default it is interrupted by an abort, cannot be steered, and its result, when a string, is the last
+ * message.
+ */
 export const make = <A, E, R>(
   kind: string,
   effect: Effect.Effect<A, E, R>,

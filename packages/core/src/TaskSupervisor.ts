@@ -1,8 +1,9 @@
 /**
  * One slot that runs one task at a time, and the owner that settles it.
  *
- * The supervisor decides *when* a task starts, is asked to stop and counts as ended; what that means for a conversation is its
- * caller's `settle`. It knows no session: a `Session` gives it jobs, and so may any program that wants abort as interruption with a timed race.
+ * The supervisor decides *when* a task starts, is asked to stop and counts as ended; what that means for a conversation
+ * is its caller's `settle`. It knows no session: a `Session` gives it jobs, and so may any program that wants abort as
+ * interruption with a timed race.
  *
  * ```
  *            start                exit                  settled
@@ -92,14 +93,19 @@ export interface Job<A, E> {
   readonly name: string
   /** The task, with all that it needs. It gets the fibers and scopes of its own making. */
   readonly run: Effect.Effect<A, E>
-  /** Interrupt the task at the abort, or signal it (see `Slot.aborting`) and interrupt it when the grace is over (contract I2). */
+  /**
+   * Interrupt the task at the abort, or signal it (see `Slot.aborting`) and interrupt it when the grace is over
+   * (contract I2).
+   */
   readonly onAbort: "interrupt" | "signal"
   /** How long an abort waits for the task and the clean-ups; 0 is not at all. */
   readonly grace: Duration.Input
   /** Runs after an abort, when the task has ended or is fenced; it is waited for `abortHookLimit`. */
   readonly abortHook: ((reason: AbortReason) => Effect.Effect<void>) | undefined
   readonly abortHookLimit: Duration.Input
-  /** Runs exactly once, uninterruptible, when the job has ended and before the slot is free. It must be bounded in time. */
+  /**
+   * Runs exactly once, uninterruptible, when the job has ended and before the slot is free. It must be bounded in time.
+   */
   readonly settle: (ended: Ended<A, E>) => Effect.Effect<void>
   /** Runs when the slot is free again, before whoever waits for that is told; it may start the next job. */
   readonly freed: () => void
@@ -122,7 +128,10 @@ export interface Slot {
 /** One slot. */
 export interface TaskSupervisor {
   readonly state: () => State
-  /** Starts a job in a free slot, at once, and answers whether the slot was free. `registered` runs before the task does (S6). */
+  /**
+   * Starts a job in a free slot, at once, and answers whether the slot was free. `registered` runs before the task does
+   * (S6).
+   */
   readonly start: <A, E>(job: Job<A, E>, registered: (slot: Slot) => Job<A, E>["run"]) => boolean
   /** Asks the running job to stop, and answers at once (I1). */
   readonly abort: (reason: AbortReason) => boolean
@@ -137,8 +146,8 @@ export interface TaskSupervisor {
 }
 
 /**
- * Starts a fiber that nobody else interrupts: the one place where a fiber may outlive its waiter. Owners of jobs, tasks, clean-ups and transitions are
- * started here; each ends by itself or through its supervisor.
+ * Starts a fiber that nobody else interrupts: the one place where a fiber may outlive its waiter. Owners of jobs,
+ * tasks, clean-ups and transitions are started here; each ends by itself or through its supervisor.
  */
 const detach = <A, E>(
   context: Context.Context<never>,
@@ -210,7 +219,8 @@ class Supervisor implements TaskSupervisor {
     task.addObserver((exit) => {
       // a straggler of an earlier job ends nothing
       if (this.current !== running) return
-      // a task that nobody else interrupted has stopped itself: no failure, but an abort with all that belongs to one (S5)
+      // a task that nobody else interrupted has stopped itself: no failure, but an abort with all that belongs to one
+      // (S5)
       if (exit._tag === "Failure" && Cause.hasInterruptsOnly(exit.cause)) return void this.abort("Interrupted")
       if (this.signal({ _tag: "Exit" })) Deferred.doneUnsafe(running.left, Effect.void)
     })
@@ -218,7 +228,9 @@ class Supervisor implements TaskSupervisor {
     return true
   }
 
-  /** The owner: the only one who settles. Not interruptible, and bounded by the grace, the hook's limit and `settle`. */
+  /**
+   * The owner: the only one who settles. Not interruptible, and bounded by the grace, the hook's limit and `settle`.
+   */
   private own<A, E>(attempt: Attempt<A, E>): Effect.Effect<void> {
     const { job, running, task } = attempt
     const ended = Effect.flatMap(Deferred.await(running.left), () =>
@@ -323,7 +335,10 @@ interface Open {
   readonly fiber: Fiber.Fiber<unknown, unknown>
 }
 
-/** The timed race of an abort (I2, I3): task and clean-ups side by side against the grace, then the hook. Answers what took part. */
+/**
+ * The timed race of an abort (I2, I3): task and clean-ups side by side against the grace, then the hook. Answers what
+ * took part.
+ */
 const stop = Effect.fnUntraced(function* <A, E>(
   context: Context.Context<never>,
   { job, running, task }: Attempt<A, E>

@@ -1,12 +1,14 @@
 /**
  * What a running task sees of its session: its turn.
  *
- * Everything a task tells or starts goes through its turn and is kept in the turn's ledger, which belongs to the supervisor. So a turn can be
- * settled correctly although its task hangs, and what a straggler does afterwards reaches nobody: from settling on each call is an interruption
- * (contract I3). Between the abort and settling the turn is *closing*: members that start something new (`takeInput`, `sample`, `ask`,
+ * Everything a task tells or starts goes through its turn and is kept in the turn's ledger, which belongs to the
+ * supervisor. So a turn can be settled correctly although its task hangs, and what a straggler does afterwards reaches
+ * nobody: from settling on each call is an interruption (contract I3). Between the abort and settling the turn is
+ * *closing*: members that start something new (`takeInput`, `sample`, `ask`,
  * `process`) interrupt their caller, but what is open may finish and finalizers may record.
  *
- * Members cannot fail. A journal that cannot be written ends the turn through its owner; the caller sees an interruption.
+ * Members cannot fail. A journal that cannot be written ends the turn through its owner; the caller sees an
+ * interruption.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -89,20 +91,22 @@ export class Turn extends Context.Service<
     readonly flush: Effect.Effect<void>
 
     /**
-     * Carries the input that waits for this turn into the history, in order: first its own, then what steered it. Each passes the prompt
-     * hooks (P5). Answers how many items were carried. **Interruption**: an input is either carried as a whole or still waits.
+     * Carries the input that waits for this turn into the history, in order: first its own, then what steered it. Each
+     * passes the prompt hooks (P5). Answers how many items were carried. **Interruption**: an input is either carried
+     * as a whole or still waits.
      */
     readonly takeInput: Effect.Effect<number>
     /**
-     * The last look into the inbox and the closing of the steering gate, in one step (P4): answers true, and takes no input any more, if
-     * nothing waits; else answers false.
+     * The last look into the inbox and the closing of the steering gate, in one step (P4): answers true, and takes no
+     * input any more, if nothing waits; else answers false.
      */
     readonly closeGate: Effect.Effect<boolean>
 
     /**
-     * Sends one request to the model and waits for its end, after the record of the attempt is durable (J8). Text goes to subscribers and into
-     * the ledger as it comes, and complete items into the history, so that an abort loses nothing (I7). `onCall` gets each tool call as soon
-     * as it is complete and recorded. `attempt` counts from 1. **Errors**: `ModelFailed`, as the model gave it.
+     * Sends one request to the model and waits for its end, after the record of the attempt is durable (J8). Text goes
+     * to subscribers and into the ledger as it comes, and complete items into the history, so that an abort loses
+     * nothing (I7). `onCall` gets each tool call as soon as it is complete and recorded. `attempt` counts from 1.
+     * **Errors**: `ModelFailed`, as the model gave it.
      */
     readonly sample: (
       request: Pick<ModelRequest, "instructions" | "tools" | "output">,
@@ -111,15 +115,21 @@ export class Turn extends Context.Service<
     ) => Effect.Effect<Sampled, ModelFailed, Model>
     /** Tells that the request before is tried again. */
     readonly retrying: (retry: Retry) => Effect.Effect<void>
-    /** Hands in the result of a call. Results are recorded in the order of their calls, once the response that made them has ended. */
+    /**
+     * Hands in the result of a call. Results are recorded in the order of their calls, once the response that made them
+     * has ended.
+     */
     readonly finish: (call: ToolCall, status: ToolStatus, output: unknown) => Effect.Effect<void>
 
     /**
-     * Asks, and waits for the answer, for the abort of the turn or for the deadline. What was granted before for the turn or the session is
-     * answered at once, and nobody is asked. **Interruption** cancels the request.
+     * Asks, and waits for the answer, for the abort of the turn or for the deadline. What was granted before for the
+     * turn or the session is answered at once, and nobody is asked. **Interruption** cancels the request.
      */
     readonly ask: (question: Question) => Effect.Effect<Answer>
-    /** Starts a process that this turn owns, after its record is durable. **Interruption** before the answer ends the process. */
+    /**
+     * Starts a process that this turn owns, after its record is durable. **Interruption** before the answer ends the
+     * process.
+     */
     readonly process: (spec: TurnProcessSpec) => Effect.Effect<Process, ProcessFailed, Processes>
     /** Ends a process of this turn with its descendants, within the grace of the configuration. */
     readonly endProcess: (processId: ProcessId) => Effect.Effect<void>

@@ -1,9 +1,9 @@
 /**
  * The same API as a `LanguageModel` of `effect/ai`, for Effect programs that run no session.
  *
- * It sends what {@link OpenAiModel} sends and reads what it reads: text, reasoning, tool calls, structured output, usage. Encrypted
- * reasoning and ids of items travel in the metadata of the parts (key `openai`), so that a `Chat` gives them back. It never
- * retries. Tools that a provider would run itself are not supported.
+ * It sends what {@link OpenAiModel} sends and reads what it reads: text, reasoning, tool calls, structured output,
+ * usage. Encrypted reasoning and ids of items travel in the metadata of the parts (key `openai`), so that a `Chat`
+ * gives them back. It never retries. Tools that a provider would run itself are not supported.
  */
 import type { ModelPart, ToolSpec } from "@spindle/core/ports/Model"
 import type { ModelFailed } from "@spindle/core/protocol/SessionError"
@@ -25,9 +25,9 @@ import type * as OpenAiModel from "./OpenAiModel.ts"
 /**
  * Makes a language model. `contextWindow` is not used.
  *
- * **Interruption** closes the connection. **Errors**: `AiError`; the README lists which failure has which reason. A call of a tool that
- * the request did not declare is a `ToolNotFoundError`, unless validation is deferred. Arguments that are no JSON are handed on as text,
- * for the tool's schema to refuse.
+ * **Interruption** closes the connection. **Errors**: `AiError`; the README lists which failure has which reason. A
+ * call of a tool that the request did not declare is a `ToolNotFoundError`, unless validation is deferred. Arguments
+ * that are no JSON are handed on as text, for the tool's schema to refuse.
  */
 export const make = (
   options: OpenAiModel.Options

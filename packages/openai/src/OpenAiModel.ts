@@ -1,9 +1,9 @@
 /**
  * Core's `Model` over the OpenAI Responses API, and over servers that speak it.
  *
- * Each stream is one `POST {baseUrl}/responses` that stores nothing with the provider: the whole history goes out every time,
- * reasoning in its encrypted form. It never retries; the session's model loop owns that. It needs an `HttpClient`, which also
- * puts the `traceparent` of the current span on the request.
+ * Each stream is one `POST {baseUrl}/responses` that stores nothing with the provider: the whole history goes out every
+ * time, reasoning in its encrypted form. It never retries; the session's model loop owns that. It needs an
+ * `HttpClient`, which also puts the `traceparent` of the current span on the request.
  */
 import { Model } from "@spindle/core/ports/Model"
 import type * as Duration from "effect/Duration"
@@ -53,8 +53,8 @@ export interface Options {
 /**
  * Makes a model.
  *
- * **Interruption** of a stream closes its connection. **Errors** of a stream: `ModelFailed`, whose `detail` is what the provider
- * said; neither it nor its `cause` holds the key. The README lists which answer becomes which kind.
+ * **Interruption** of a stream closes its connection. **Errors** of a stream: `ModelFailed`, whose `detail` is what the
+ * provider said; neither it nor its `cause` holds the key. The README lists which answer becomes which kind.
  */
 export const make = (options: Options): Effect.Effect<Model["Service"], never, HttpClient.HttpClient> =>
   Effect.map(Sampling.make(options), ({ provider, stream }) => ({

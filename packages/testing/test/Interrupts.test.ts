@@ -62,6 +62,12 @@ describe("explore", () => {
     )
   })
 
+  it("shows with one interruption what two have shown", () => {
+    const report = Interrupts.explore({ ...naive, actions: [["interrupt", "interrupt"]], modes: ["before"] })
+    assert.isAbove(report.violations.length, 100)
+    assert.lengthOf(report.smallest[0]!.decisions.at, 1)
+  })
+
   it("finds nothing when taking and noting are one step", () => {
     const report = Interrupts.explore({ ...handedOver, seeds: [0, 1, 2, 3] })
     assert.deepStrictEqual(report.violations, [])

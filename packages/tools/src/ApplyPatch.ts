@@ -1,8 +1,8 @@
 /**
  * The tool `apply_patch`: changes files by a {@link Patch}, all of them or none.
  *
- * Every path has to stay inside the working directory, symbolic links resolved. Nothing is written before the whole patch is known to apply; then each
- * file is replaced by a rename, and a failure in between puts back what was there.
+ * Every path has to stay inside the working directory, symbolic links resolved. Nothing is written before the whole
+ * patch is known to apply; then each file is replaced by a rename, and a failure in between puts back what was there.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -62,8 +62,9 @@ NL: /\\r?\\n/
 } as const
 
 /**
- * Applies a patch to the files below a directory, and answers the text for the model. **Interruption**: before the first write nothing is changed; the
- * writing is not interruptible. **Errors**: `ToolFailure`; no file is changed then, unless its text says which could not be put back.
+ * Applies a patch to the files below a directory, and answers the text for the model. **Interruption**: before the
+ * first write nothing is changed; the writing is not interruptible. **Errors**: `ToolFailure`; no file is changed then,
+ * unless its text says which could not be put back.
  */
 export const apply: (
   input: string,

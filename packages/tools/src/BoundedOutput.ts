@@ -1,8 +1,8 @@
 /**
  * A buffer that keeps the head and the tail of an output and counts what it leaves out (contract X4).
  *
- * Who runs a command appends what arrives and asks for the text at the end. Synchronous, no Effect; memory is at most one and a half times the
- * limit, however the output is cut.
+ * Who runs a command appends what arrives and asks for the text at the end. Synchronous, no Effect; memory is at most
+ * one and a half times the limit, however the output is cut.
  */
 import * as Utf8 from "./Utf8.ts"
 
@@ -103,7 +103,10 @@ const makeHead = (limitBytes: number) => {
   }
 }
 
-/** Keeps the last bytes in a buffer of twice their size, so that moving them to its front is constant time for each byte. */
+/**
+ * Keeps the last bytes in a buffer of twice their size, so that moving them to its front is constant time for each
+ * byte.
+ */
 const makeTail = (limitBytes: number) => {
   let buffer = new Uint8Array(0)
   let size = 0

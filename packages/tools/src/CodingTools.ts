@@ -1,5 +1,6 @@
 /**
- * The tools of a coding agent, `exec_command` and `apply_patch`, ready for `Agent.make`: the toolkit, the policies and the handlers.
+ * The tools of a coding agent, `exec_command` and `apply_patch`, ready for `Agent.make`: the toolkit, the policies and
+ * the handlers.
  */
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
@@ -22,8 +23,10 @@ export type Tools = (typeof toolkit)["tools"]
 export type ApprovalMode = "ask" | "allow"
 
 /**
- * The policies of both tools. Commands run side by side, a patch runs alone. Who is asked gets `{ command, cwd, justification? }` of a command and
- * `{ changes }` of a patch, see `Patch.Change`; none when the patch cannot be read, which then fails. `cwd` is the one of {@link layer}.
+ * The policies of both tools. Commands run side by side, a patch runs alone. Who is asked gets `{ command, cwd,
+ * justification? }` of a command and
+ * `{ changes }` of a patch, see `Patch.Change`; none when the patch cannot be read, which then fails. `cwd` is the one
+ * of {@link layer}.
  */
 export const policies = (options: { readonly approval: ApprovalMode; readonly cwd: string }): Policies<Tools> => ({
   exec_command: {
@@ -49,8 +52,8 @@ const directoryOf = (cwd: string, workdir: string | undefined): string =>
   workdir === undefined ? cwd : workdir.startsWith("/") ? workdir : `${cwd}/${workdir}`
 
 /**
- * The handlers of both tools. `cwd` is the absolute working directory, which patches cannot leave and commands can; `shell` is a program that
- * takes `-c`, by default `/bin/bash` or else `/bin/sh`.
+ * The handlers of both tools. `cwd` is the absolute working directory, which patches cannot leave and commands can;
+ * `shell` is a program that takes `-c`, by default `/bin/bash` or else `/bin/sh`.
  */
 export const layer = (options: {
   readonly cwd: string

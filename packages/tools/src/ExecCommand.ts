@@ -1,8 +1,9 @@
 /**
  * The tool `exec_command`: runs a shell command to its end and tells its output.
  *
- * The process belongs to the turn (contract X1): when the handler is interrupted it only stops waiting, and the turn ends the process with
- * everything it started. Output goes to the subscribers as it comes, and its head and tail to the model at the end (contract X4).
+ * The process belongs to the turn (contract X1): when the handler is interrupted it only stops waiting, and the turn
+ * ends the process with everything it started. Output goes to the subscribers as it comes, and its head and tail to the
+ * model at the end (contract X4).
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -104,8 +105,8 @@ export const commandOf = (params: Parameters, shell: string): ReadonlyArray<stri
 ]
 
 /**
- * Runs a command in the turn of the call, and answers the text for the model. **Interruption**: stops the waiting; the process goes on until
- * its turn ends it. **Errors**: `ToolFailure` when there is no such directory or shell.
+ * Runs a command in the turn of the call, and answers the text for the model. **Interruption**: stops the waiting; the
+ * process goes on until its turn ends it. **Errors**: `ToolFailure` when there is no such directory or shell.
  */
 export const run: (
   params: Parameters,

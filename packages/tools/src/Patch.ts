@@ -1,8 +1,10 @@
 /**
- * Patches as language models write them: files to add, delete, update and move, with lines of context instead of line numbers.
+ * Patches as language models write them: files to add, delete, update and move, with lines of context instead of line
+ * numbers.
  *
- * {@link parse} reads the text, {@link changes} says what it wants for whoever has to agree, {@link plan} computes every new content without
- * writing one. All pure, apart from the reader that a plan is given; `ApplyPatch` reads and writes the files.
+ * {@link parse} reads the text, {@link changes} says what it wants for whoever has to agree, {@link plan} computes
+ * every new content without writing one. All pure, apart from the reader that a plan is given; `ApplyPatch` reads and
+ * writes the files.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -11,8 +13,9 @@ import * as Hunks from "./internal/patchHunks.ts"
 import * as Parser from "./internal/patchParser.ts"
 
 /**
- * A patch cannot be read, or does not apply. `line` is the line of the patch, counted from 1, that is to blame; `path` the file as the patch names
- * it. Trying again helps only with another patch; `detail` says what was expected and what is there instead.
+ * A patch cannot be read, or does not apply. `line` is the line of the patch, counted from 1, that is to blame; `path`
+ * the file as the patch names it. Trying again helps only with another patch; `detail` says what was expected and what
+ * is there instead.
  */
 export class PatchError extends Schema.TaggedError<PatchError>()("PatchError", {
   detail: Schema.String,
@@ -89,8 +92,8 @@ export interface Plan {
 }
 
 /**
- * Reads a patch. Tolerated around it: a here-document and a code fence; in it: spaces after markers, carriage returns, empty lines for
- * lines of context that are empty. A patch without its end is refused, since it may be cut off.
+ * Reads a patch. Tolerated around it: a here-document and a code fence; in it: spaces after markers, carriage returns,
+ * empty lines for lines of context that are empty. A patch without its end is refused, since it may be cut off.
  */
 export const parse = (text: string): Result.Result<Patch, PatchError> =>
   Result.mapBoth(Parser.parse(text), {
@@ -98,7 +101,10 @@ export const parse = (text: string): Result.Result<Patch, PatchError> =>
     onFailure: (failure) => new PatchError(failure)
   })
 
-/** What a patch wants to change, by the patch alone: without the numbers of lines, and without the content of deleted files. */
+/**
+ * What a patch wants to change, by the patch alone: without the numbers of lines, and without the content of deleted
+ * files.
+ */
 export const changes = (patch: Patch): ReadonlyArray<Change> =>
   patch.files.map((file): Change => {
     switch (file._tag) {
@@ -115,8 +121,9 @@ export const changes = (patch: Patch): ReadonlyArray<Change> =>
   })
 
 /**
- * Computes what a patch comes to, or says why it does not apply. `read` answers the text of a file, undefined when there is none; it is called once
- * for each file at most. `keyOf` answers the same key for paths that are the same file (default: the path itself).
+ * Computes what a patch comes to, or says why it does not apply. `read` answers the text of a file, undefined when
+ * there is none; it is called once for each file at most. `keyOf` answers the same key for paths that are the same file
+ * (default: the path itself).
  */
 export const plan = Effect.fnUntraced(function* <E, R>(
   patch: Patch,

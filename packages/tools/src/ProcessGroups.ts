@@ -1,9 +1,10 @@
 /**
- * The processes of a host: each leads its own group, carries a marker in its environment, and is ended with everything it started (contract
- * X1, X4). The implementation of core's `Processes` for POSIX hosts.
+ * The processes of a host: each leads its own group, carries a marker in its environment, and is ended with everything
+ * it started (contract X1, X4). The implementation of core's `Processes` for POSIX hosts.
  *
- * The layer owns the processes; who started one gets its output and its exit. Sessions end theirs through `Processes.end`; closing the
- * layer ends what is left. `/proc` finds descendants that left the group; on a host without it only the group is ended.
+ * The layer owns the processes; who started one gets its output and its exit. Sessions end theirs through
+ * `Processes.end`; closing the layer ends what is left. `/proc` finds descendants that left the group; on a host
+ * without it only the group is ended.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -39,16 +40,17 @@ export class ProcessGroups extends Context.Service<
   ProcessGroups,
   {
     /**
-     * The ids of the groups that may still have a living member, at this moment and without waiting: what a program kills at once
-     * when it is told to stop for the second time (contract X2), `process.kill(-group, "SIGKILL")`.
+     * The ids of the groups that may still have a living member, at this moment and without waiting: what a program
+     * kills at once when it is told to stop for the second time (contract X2), `process.kill(-group, "SIGKILL")`.
      */
     readonly liveGroups: () => ReadonlyArray<number>
   }
 >()("@spindle/tools/ProcessGroups") {
   /**
-   * Provides core's `Processes`, and this service beside it. Output that nobody reads slows its process. When a command exits with a code other
-   * than 0, the spawner of Node asks the rest of its group to end. **Interruption** of a start ends the process. Closing the layer starts nothing
-   * any more, ends every process with 500 ms of grace, waits for that 2 s at most, and logs the groups that were still there.
+   * Provides core's `Processes`, and this service beside it. Output that nobody reads slows its process. When a command
+   * exits with a code other than 0, the spawner of Node asks the rest of its group to end. **Interruption** of a start
+   * ends the process. Closing the layer starts nothing any more, ends every process with 500 ms of grace, waits for
+   * that 2 s at most, and logs the groups that were still there.
    */
   static readonly layer: Layer.Layer<
     ProcessGroups | Processes,
@@ -78,7 +80,9 @@ interface Group {
   groupId: number | undefined
   /** The spawner's handle; none for a process of an earlier host. */
   readonly handle: ChildProcessHandle | undefined
-  /** Holds the spawner's handle. It is closed when nobody lives any more, so that closing it neither signals nor waits. */
+  /**
+   * Holds the spawner's handle. It is closed when nobody lives any more, so that closing it neither signals nor waits.
+   */
   readonly scope: Scope.Closeable
   readonly exit: Deferred.Deferred<ProcessExit>
   readonly gone: Deferred.Deferred<void>
@@ -182,7 +186,9 @@ const reasonOf = (reason: PlatformError["reason"]): string => {
   }
 }
 
-/** Node reports most errors of a spawn later and throws the others (`ENOTDIR`, `E2BIG`), which the spawner lets through. */
+/**
+ * Node reports most errors of a spawn later and throws the others (`ENOTDIR`, `E2BIG`), which the spawner lets through.
+ */
 const thrown = (spec: ProcessSpec, defect: unknown): Effect.Effect<never, ProcessFailed> => {
   const code = codeOf(defect)
   return code === undefined ? Effect.die(defect) : Effect.fail(failed(spec, `the host refused: ${code}`, defect))

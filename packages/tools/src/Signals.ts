@@ -1,6 +1,7 @@
 /**
- * The port to signals: Effect has no service that signals a process which somebody else started, and the descendants of a command are such
- * processes. The program gives it from its platform, `Signals.layerKill(process.kill)` on Node; {@link ProcessGroups} uses it.
+ * The port to signals: Effect has no service that signals a process which somebody else started, and the descendants of
+ * a command are such processes. The program gives it from its platform, `Signals.layerKill(process.kill)` on Node;
+ * {@link ProcessGroups} uses it.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -14,15 +15,16 @@ export class Signals extends Context.Service<
   Signals,
   {
     /**
-     * Signals the process `target`, or each process of the group `-target` when it is negative. Answers whether there was one; a zombie
-     * counts. **Errors**: none; a target of -1, 0 or 1 is a defect, since it would mean every process, the host itself or its first one.
+     * Signals the process `target`, or each process of the group `-target` when it is negative. Answers whether there
+     * was one; a zombie counts. **Errors**: none; a target of -1, 0 or 1 is a defect, since it would mean every
+     * process, the host itself or its first one.
      */
     readonly send: (target: number, signal: Signal) => Effect.Effect<boolean>
   }
 >()("@spindle/tools/Signals") {
   /**
-   * Signals through a function like `process.kill` of Node: it throws an error with the code `ESRCH` when nobody is there, and with `EPERM`
-   * when somebody is who may not be signalled. Any other error is a defect.
+   * Signals through a function like `process.kill` of Node: it throws an error with the code `ESRCH` when nobody is
+   * there, and with `EPERM` when somebody is who may not be signalled. Any other error is a defect.
    */
   static readonly layerKill = (kill: (target: number, signal: Signal) => unknown): Layer.Layer<Signals> =>
     Layer.succeed(Signals, {

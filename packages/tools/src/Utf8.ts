@@ -1,5 +1,6 @@
 /**
- * UTF-8 in pieces: bytes that arrive in any cut become text without a broken character, and text is cut into pieces of so many bytes.
+ * UTF-8 in pieces: bytes that arrive in any cut become text without a broken character, and text is cut into pieces of
+ * so many bytes.
  *
  * Synchronous and pure but for the decoder, which remembers the unfinished end of its last piece.
  */
@@ -27,7 +28,10 @@ export const makeDecoder = (): Decoder => {
 export const decode = (bytes: Uint8Array): string =>
   new TextDecoder("utf-8", { fatal: false, ignoreBOM: true }).decode(bytes)
 
-/** The text of these bytes, or undefined when they are not UTF-8. A byte order mark is kept, so that encoding gives the same bytes. */
+/**
+ * The text of these bytes, or undefined when they are not UTF-8. A byte order mark is kept, so that encoding gives the
+ * same bytes.
+ */
 export const decodeStrict = (bytes: Uint8Array): string | undefined => {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes)
@@ -39,7 +43,10 @@ export const decodeStrict = (bytes: Uint8Array): string | undefined => {
 /** The bytes of a text. */
 export const encode = (text: string): Uint8Array => new TextEncoder().encode(text)
 
-/** Cuts a text into pieces of at most `maxBytes` bytes (at least 4) each, in order, no code point split. No text, no piece. */
+/**
+ * Cuts a text into pieces of at most `maxBytes` bytes (at least 4) each, in order, no code point split. No text, no
+ * piece.
+ */
 export const split = (text: string, maxBytes: number): ReadonlyArray<string> => {
   if (text.length === 0) return []
   // a UTF-16 unit is at most three bytes

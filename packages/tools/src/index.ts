@@ -1,5 +1,6 @@
 /**
- * What a coding agent needs: commands in their own process groups, and patches. Each module is a namespace; see the README for where to begin.
+ * What a coding agent needs: commands in their own process groups, and patches. Each module is a namespace; see the
+ * README for where to begin.
  */
 export * as ApplyPatch from "./ApplyPatch.ts"
 export * as BoundedOutput from "./BoundedOutput.ts"

@@ -19,7 +19,8 @@ const titles = {
 } as const
 
 /**
- * The lines of a call. What somebody is asked about is shown in full; of what just runs, a line without a limit of its own is cut to `columns`.
+ * The lines of a call. What somebody is asked about is shown in full; of what just runs, a line without a limit of its
+ * own is cut to `columns`.
  */
 export const lines = (shown: Shown, palette: Ansi.Palette, columns = Infinity): ReadonlyArray<string> => {
   const isAsked = shown.kind !== undefined

@@ -105,8 +105,8 @@ export const parse = (
 }
 
 /**
- * The table of `key=value` overrides, the last one winning. A value is TOML; what is not TOML is taken as text, as it stands. A key
- * is dotted, and its parts may be quoted.
+ * The table of `key=value` overrides, the last one winning. A value is TOML; what is not TOML is taken as text, as it
+ * stands. A key is dotted, and its parts may be quoted.
  */
 export const overrides = (pairs: ReadonlyArray<readonly [key: string, value: string]>): Tree => {
   const table: { [key: string]: unknown } = {}

@@ -21,8 +21,8 @@ export const field = (value: unknown, name: string): string | undefined => {
 }
 
 /**
- * The exit code that the result of a command tells, in a line of its head or as a field; null when it tells none: the command was ended, or ran too long. For when the
- * end of the process is told after the result.
+ * The exit code that the result of a command tells, in a line of its head or as a field; null when it tells none: the
+ * command was ended, or ran too long. For when the end of the process is told after the result.
  */
 export const exitCodeOf = ({ output }: Pick<Result, "output">): number | null => {
   const code = typeof output === "object" && output !== null ? (output as { exitCode?: unknown }).exitCode : undefined

@@ -1,4 +1,7 @@
-/** What the parts of one session share. Made by `Session.make`; each part changes only the fields that its comment names. */
+/**
+ * What the parts of one session share. Made by `Session.make`; each part changes only the fields that its comment
+ * names.
+ */
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -35,15 +38,18 @@ export interface Kernel {
   readonly newId: () => string
   readonly recorder: Recorder
   readonly supervisor: TaskSupervisor
-  /** Requests that wait, by id; each settles once. Made when there is one, so that an idle session is small. Changed by `requests`. */
+  /**
+   * Requests that wait, by id; each settles once. Made when there is one, so that an idle session is small. Changed by
+   * `requests`.
+   */
   requests: Map<RequestId, (decision: Answer) => void> | undefined
   /** Made when there is one. Changed by `processes`. */
   processes: Map<ProcessId, OwnedProcess> | undefined
   /** The ledger of the turn in the slot. Changed by `turns`. */
   ledger: Ledger | undefined
   /**
-   * Where in the history the contexts of the hooks of the session's start begin, -1 if they gave none; undefined until they have run, and when a rollback
-   * took the contexts away. Changed by `takeInput` and `submissions`.
+   * Where in the history the contexts of the hooks of the session's start begin, -1 if they gave none; undefined until
+   * they have run, and when a rollback took the contexts away. Changed by `takeInput` and `submissions`.
    */
   greetedAt: number | undefined
   readonly source: "new" | "resumed"
@@ -51,7 +57,10 @@ export interface Kernel {
   replacing: number
   /** The fiber that is about to start the head of the queue. Changed by `submissions`. */
   next: Fiber.Fiber<void> | undefined
-  /** Whether input was accepted after the terminal record of the turn in the slot, which names it not. Changed by `submissions`. */
+  /**
+   * Whether input was accepted after the terminal record of the turn in the slot, which names it not. Changed by
+   * `submissions`.
+   */
   unnamed: boolean
   /** Whether the session takes submissions. Changed by `Session`. */
   closed: boolean

@@ -1,6 +1,7 @@
 /**
- * The ledger of one turn: text that is being streamed, calls and their results, the steering gate. It belongs to the owner of the turn and is complete
- * at every moment, so that the turn can be settled without its task (contract I3, I6, I7).
+ * The ledger of one turn: text that is being streamed, calls and their results, the steering gate. It belongs to the
+ * owner of the turn and is complete at every moment, so that the turn can be settled without its task (contract I3, I6,
+ * I7).
  */
 import type { CallId, ItemId, RequestId, SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Input } from "../protocol/Input.ts"
@@ -146,7 +147,10 @@ export class Ledger {
     this.recordAs(open?.itemId ?? this.newItemId(), item)
   }
 
-  /** Records a request that is about to go out. Throws while another is open: the texts and calls of two answers could not be told apart. */
+  /**
+   * Records a request that is about to go out. Throws while another is open: the texts and calls of two answers could
+   * not be told apart.
+   */
   openAttempt(
     requestId: RequestId,
     told: { readonly attempt: number; readonly provider: string; readonly model: string }
@@ -173,8 +177,9 @@ export class Ledger {
   }
 
   /**
-   * The open request has ended, if there is one: its open texts are cut, its usage is recorded, as reported or estimated, and results that are there are
-   * recorded in the order of their calls. One that was not sent has cost nothing.
+   * The open request has ended, if there is one: its open texts are cut, its usage is recorded, as reported or
+   * estimated, and results that are there are recorded in the order of their calls. One that was not sent has cost
+   * nothing.
    */
   endRequest(
     finish: (typeof SessionEvent.ModelResponded.Type)["finish"],
@@ -251,7 +256,10 @@ export class Ledger {
     })
   }
 
-  /** Gives every open call a result: its own if it has one, else that it was aborted, or that the turn failed (contract I6). */
+  /**
+   * Gives every open call a result: its own if it has one, else that it was aborted, or that the turn failed (contract
+   * I6).
+   */
   closeCalls(reason: AbortReason | undefined): void {
     for (const open of this.calls) {
       const afterMillis = this.kernel.clock.currentTimeMillisUnsafe() - open.startedAt
@@ -266,7 +274,10 @@ export class Ledger {
   }
 }
 
-/** What a task or a model hands in, as its record will be read back (J3). Throws for what JSON cannot say: a defect of whoever made it. */
+/**
+ * What a task or a model hands in, as its record will be read back (J3). Throws for what JSON cannot say: a defect of
+ * whoever made it.
+ */
 const asJson = (item: NewItem): NewItem => {
   if (item._tag === "ToolCall") return { ...item, params: jsonOfUnsafe(item.params) }
   return item._tag === "ToolResult" ? { ...item, output: jsonOfUnsafe(item.output) } : item

@@ -55,7 +55,10 @@ const run = <R>(agent: Agent<R>) =>
     }
   })
 
-/** One request with its retries: the classified, bounded, announced kind. The only place that tries a model again. Answers what the model said. */
+/**
+ * One request with its retries: the classified, bounded, announced kind. The only place that tries a model again.
+ * Answers what the model said.
+ */
 const attempt = Effect.fnUntraced(function* (
   turn: Turn["Service"],
   calls: ToolCalls.ToolCalls,

@@ -33,7 +33,9 @@ export const open = (
     return recorder.barrier
   })
 
-/** A turn without an end was cut off by the death of its host: its calls are unknown, and it is marked as interrupted. */
+/**
+ * A turn without an end was cut off by the death of its host: its calls are unknown, and it is marked as interrupted.
+ */
 const settleCrashed = (kernel: Kernel): void => {
   const { recorder } = kernel
   const turn = recorder.state.turn

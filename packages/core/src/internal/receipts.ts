@@ -1,4 +1,7 @@
-/** The receipts of submissions that a client named itself, so that one that comes again gets the same answer and runs once (contract P6). */
+/**
+ * The receipts of submissions that a client named itself, so that one that comes again gets the same answer and runs
+ * once (contract P6).
+ */
 import type { SubmissionId } from "../protocol/Ids.ts"
 import type { Receipt } from "../protocol/Op.ts"
 import type { Record } from "../protocol/SessionEvent.ts"
@@ -21,7 +24,10 @@ export const remember = (receipts: Receipts, receipt: Receipt): Receipts => [
   receipt
 ]
 
-/** The receipts of the inputs and rollbacks in a journal, as they were given: which is read from what each record left behind. */
+/**
+ * The receipts of the inputs and rollbacks in a journal, as they were given: which is read from what each record left
+ * behind.
+ */
 export const ofRecords = (records: ReadonlyArray<Record>): Receipts => {
   const receipts: Array<Receipt> = []
   let state = SessionState.empty

@@ -1,8 +1,9 @@
 /**
- * Write, then tell: numbers records, folds them into the state, writes them in batches, and publishes them in order once they are durable.
+ * Write, then tell: numbers records, folds them into the state, writes them in batches, and publishes them in order
+ * once they are durable.
  *
- * Deltas pass through the same queue, so that they keep their place between records. There is at most one writing fiber, started when something is
- * queued and gone when nothing is: an idle session holds none.
+ * Deltas pass through the same queue, so that they keep their place between records. There is at most one writing
+ * fiber, started when something is queued and gone when nothing is: an idle session holds none.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
@@ -56,7 +57,10 @@ export class Recorder {
     this.durable = state.seq
   }
 
-  /** Numbers, dates and folds a record, and queues it. After a failure nothing is recorded, and the state stays as it was. */
+  /**
+   * Numbers, dates and folds a record, and queues it. After a failure nothing is recorded, and the state stays as it
+   * was.
+   */
   append(added: NewRecord): KnownRecord {
     const at = this.options.clock.currentTimeMillisUnsafe()
     const record = { ...added, seq: this.state.seq, at } as KnownRecord

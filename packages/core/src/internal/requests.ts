@@ -82,8 +82,8 @@ const open = (kernel: Kernel, ledger: Ledger, { callId, kind, payload: asked, to
 }
 
 /**
- * What was decided in time. What nobody answered until the deadline: a question gets an empty answer, everything else is cancelled, which grants
- * nothing (A2).
+ * What was decided in time. What nobody answered until the deadline: a question gets an empty answer, everything else
+ * is cancelled, which grants nothing (A2).
  */
 const decided = (kernel: Kernel, question: Question, decision: Effect.Effect<Decision>): Effect.Effect<Answer> => {
   const { requestDeadline } = kernel.config
@@ -97,7 +97,10 @@ const decided = (kernel: Kernel, question: Question, decision: Effect.Effect<Dec
   })
 }
 
-/** Settles every request that a turn leaves behind. Its waiters are told that they were cancelled, which is no refusal (A2). */
+/**
+ * Settles every request that a turn leaves behind. Its waiters are told that they were cancelled, which is no refusal
+ * (A2).
+ */
 export const cancelAll = (kernel: Kernel, by: "abort" | "end"): void => {
   for (const settle of kernel.requests?.values() ?? []) settle({ _tag: "Cancelled", by })
 }

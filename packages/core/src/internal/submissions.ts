@@ -1,4 +1,7 @@
-/** Submissions of a session: one receipt each, input durable before it is acknowledged, the queue started from its head (contract P1 to P4, P7, J4). */
+/**
+ * Submissions of a session: one receipt each, input durable before it is acknowledged, the queue started from its head
+ * (contract P1 to P4, P7, J4).
+ */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { SubmissionId, TurnId } from "../protocol/Ids.ts"

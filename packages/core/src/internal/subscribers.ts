@@ -1,6 +1,6 @@
 /**
- * The subscribers of one session. Each holds a bounded number of events; one that falls behind reads records back from the journal and gets text merged,
- * so it loses nothing and holds up nobody (contract W2).
+ * The subscribers of one session. Each holds a bounded number of events; one that falls behind reads records back from
+ * the journal and gets text merged, so it loses nothing and holds up nobody (contract W2).
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -159,7 +159,8 @@ export class Subscribers {
     return Effect.suspend((): Pulled => {
       if (one.pending.length > 0) return Effect.succeed(nonEmpty(one.take()))
       if (one.behind && one.cursor < this.published) return this.readBack(one, writer)
-      // who has read more than was published, or waits for a record to come, stays behind until then: so texts keep their place
+      // who has read more than was published, or waits for a record to come, stays behind until then: so texts keep
+      // their place
       if (one.behind && one.cursor === this.published) {
         one.behind = false
         const missed = one.missed(this.open?.values() ?? [])

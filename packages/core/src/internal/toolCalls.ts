@@ -21,7 +21,10 @@ export interface ToolCalls {
 /** Makes the calls of one turn. `concurrency` bounds how many run at once. */
 export const make = (turn: Turn["Service"], table: ToolTable, hooks: HookSet, concurrency: number): ToolCalls => {
   let running: Array<Fiber.Fiber<void>> = []
-  /** What a call waits for, in order of arrival: an exclusive one for all before it, a parallel one for the last exclusive one. */
+  /**
+   * What a call waits for, in order of arrival: an exclusive one for all before it, a parallel one for the last
+   * exclusive one.
+   */
   let exclusive: Array<Fiber.Fiber<void>> = []
   let parallel: Array<Fiber.Fiber<void>> = []
   const permits = Semaphore.makeUnsafe(concurrency)
@@ -76,7 +79,10 @@ const answer = Effect.fnUntraced(function* (
   yield* inTurn(run(turn, hooks, entry, call, decoded.params))
 })
 
-/** Why a call may not run: a hook, its policy, or whoever was asked said no. A cancelled request interrupts: it is no refusal (A2). */
+/**
+ * Why a call may not run: a hook, its policy, or whoever was asked said no. A cancelled request interrupts: it is no
+ * refusal (A2).
+ */
 const refused = (turn: Turn["Service"], hooks: HookSet, entry: ToolEntry, call: ToolCall, params: unknown) =>
   Effect.gen(function* () {
     const verdict = yield* hooks.preToolUse(turn.turnId, call.name, params)
@@ -130,7 +136,10 @@ const jsonOf = (value: unknown): Option.Option<unknown> => {
   }
 }
 
-/** A typed failure is told to the model, and so is a handler that interrupted itself; a defect is the turn's, and so is the end of a turn that closes. */
+/**
+ * A typed failure is told to the model, and so is a handler that interrupted itself; a defect is the turn's, and so is
+ * the end of a turn that closes.
+ */
 const failed = (turn: Turn["Service"], entry: ToolEntry, call: ToolCall, cause: Cause.Cause<unknown>) => {
   if (Cause.hasDies(cause)) return Effect.failCause(cause as Cause.Cause<never>)
   if (Cause.hasInterruptsOnly(cause)) {

@@ -23,8 +23,8 @@ export interface ToolTable {
 }
 
 /**
- * The tools of an agent: described and compiled at first use, once for all its sessions. Handlers are looked up in the context of each call, under the
- * key and in the shape that `Toolkit.toLayer` gives them.
+ * The tools of an agent: described and compiled at first use, once for all its sessions. Handlers are looked up in the
+ * context of each call, under the key and in the shape that `Toolkit.toLayer` gives them.
  */
 export const table = (
   tools: { readonly [name: string]: Tool.Any },

@@ -12,8 +12,8 @@ import * as Requests from "./requests.ts"
 import { sample } from "./sampling.ts"
 
 /**
- * Makes the view of a turn. `fenced` says whether this view is refused everything: that of a task is once the turn counts as ended, that of an
- * abort hook only when its time is over.
+ * Makes the view of a turn. `fenced` says whether this view is refused everything: that of a task is once the turn
+ * counts as ended, that of an abort hook only when its time is over.
  */
 export const make = (kernel: Kernel, ledger: Ledger, fenced: () => boolean): Turn["Service"] => {
   const { origin, slot } = ledger
@@ -71,7 +71,10 @@ export const make = (kernel: Kernel, ledger: Ledger, fenced: () => boolean): Tur
   }
 }
 
-/** Peek, ask the hooks, then carry: an input leaves the inbox with the record that carries it, or stays (contract P2, P5). */
+/**
+ * Peek, ask the hooks, then carry: an input leaves the inbox with the record that carries it, or stays (contract P2,
+ * P5).
+ */
 const takeInput = (
   kernel: Kernel,
   ledger: Ledger,
@@ -108,7 +111,10 @@ const carryOwn = (kernel: Kernel, ledger: Ledger, input: Input.Input, fenced: ()
     return Effect.succeed(!verdict.block)
   })
 
-/** Carries one input, or records that a hook blocked it; the contexts of the hooks follow in both cases. Answers whether it was carried. */
+/**
+ * Carries one input, or records that a hook blocked it; the contexts of the hooks follow in both cases. Answers whether
+ * it was carried.
+ */
 export const carry = (kernel: Kernel, ledger: Ledger, entry: Entry, fenced: () => boolean): Effect.Effect<boolean> =>
   Effect.flatMap(kernel.hooks.userPromptSubmit(ledger.origin.turnId, Input.textOf(entry.input)), (verdict) => {
     if (fenced()) return Effect.interrupt

@@ -38,8 +38,8 @@ export interface TurnStart {
 }
 
 /**
- * Starts a task in the free slot; undefined if it is not free. `services` is what the task needs beside its turn. `freed` is called when the
- * slot is free again.
+ * Starts a task in the free slot; undefined if it is not free. `services` is what the task needs beside its turn.
+ * `freed` is called when the slot is free again.
  */
 export const start = <A, E, R>(
   kernel: Kernel,
@@ -165,11 +165,17 @@ const settle = <A, E>(kernel: Kernel, ledger: Ledger, returned: Ended<A, E>): Ef
     return failure === undefined ? ended : { _tag: "Failed", cause: Cause.fail(failure) as unknown as Cause.Cause<E> }
   })
 
-/** Runs what others brought, within the grace: whether it hangs or dies, the turn is settled. What is late goes on alone. */
+/**
+ * Runs what others brought, within the grace: whether it hangs or dies, the turn is settled. What is late goes on
+ * alone.
+ */
 const inTime = (kernel: Kernel, effect: Effect.Effect<void>) =>
   Effect.timeoutOption(Effect.exit(kernel.supervisor.outlive(effect)), kernel.config.grace)
 
-/** Records what is left. A hook that dies fails its turn, and its cause is the answer; the input of one that hangs is kept. */
+/**
+ * Records what is left. A hook that dies fails its turn, and its cause is the answer; the input of one that hangs is
+ * kept.
+ */
 const recordLeftover = (kernel: Kernel, ledger: Ledger): Effect.Effect<Cause.Cause<never> | undefined> => {
   const left = Inbox.forTurn(kernel.recorder.state.inbox, ledger.origin.turnId, ledger.origin.submissionId)
   let over = false
@@ -255,8 +261,8 @@ const writeAborted = <A, E>(
 }
 
 /**
- * Replaces whatever runs by a task, one replacement at a time. It runs in a fiber that outlives its caller, so that a task may replace itself
- * (I9): the caller is then interrupted, and the new turn runs.
+ * Replaces whatever runs by a task, one replacement at a time. It runs in a fiber that outlives its caller, so that a
+ * task may replace itself (I9): the caller is then interrupted, and the new turn runs.
  */
 export const replace = <A, E>(
   kernel: Kernel,

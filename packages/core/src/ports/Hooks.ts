@@ -1,7 +1,8 @@
 /**
  * Hooks: where an application may veto or enrich what a session does (contract P5).
  *
- * Each hook is called in the fiber of the turn, inside its abort: interrupting the turn interrupts the hook. A hook that dies fails its turn.
+ * Each hook is called in the fiber of the turn, inside its abort: interrupting the turn interrupts the hook. A hook
+ * that dies fails its turn.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

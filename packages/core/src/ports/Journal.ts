@@ -1,9 +1,9 @@
 /**
  * The port to journals: one append-only list of records for each session (contract J1 to J8).
  *
- * A session opens its journal for writing once, through {@link Journal}, and appends in batches from one fiber. An implementation must not
- * acknowledge what a crash of the process can lose, must never reorder, and must answer or fail: a session waits for `append` only until its deadline and then
- * treats the journal as failed.
+ * A session opens its journal for writing once, through {@link Journal}, and appends in batches from one fiber. An
+ * implementation must not acknowledge what a crash of the process can lose, must never reorder, and must answer or
+ * fail: a session waits for `append` only until its deadline and then treats the journal as failed.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -23,14 +23,15 @@ export interface Opened {
 /** A journal that is open for writing, by this holder alone. */
 export interface JournalWriter {
   /**
-   * Whether a write costs so much more than a record that records of one step should go together: the session then lets the step end
-   * before it writes. Default false.
+   * Whether a write costs so much more than a record that records of one step should go together: the session then lets
+   * the step end before it writes. Default false.
    */
   readonly coalesces?: boolean
   readonly opened: Opened
   /**
-   * Appends records in order. When it succeeds they are acknowledged: they survive the death of the process. **Interruption**: not
-   * interruptible; a session bounds its wait instead. **Errors**: `JournalFailed`; nothing of the batch was acknowledged, and the writer refuses all later ones.
+   * Appends records in order. When it succeeds they are acknowledged: they survive the death of the process.
+   * **Interruption**: not interruptible; a session bounds its wait instead. **Errors**: `JournalFailed`; nothing of the
+   * batch was acknowledged, and the writer refuses all later ones.
    */
   readonly append: (records: ReadonlyArray<Record>) => Effect.Effect<void, JournalFailed>
   /** At most `limit` records from a number on, acknowledged ones only; none when there are no more. */
@@ -50,9 +51,9 @@ export class Journal extends Context.Service<
   Journal,
   {
     /**
-     * Opens the journal of a session for writing, until the scope closes. `create` makes an empty one, `existing` wants one that is there.
-     * **Interruption**: leaves nothing open. **Errors**: `SessionNotFound`; `SessionBusy` while another holder writes; `JournalFailed`, also when
-     * there is one to create already. After an error nothing is held.
+     * Opens the journal of a session for writing, until the scope closes. `create` makes an empty one, `existing` wants
+     * one that is there. **Interruption**: leaves nothing open. **Errors**: `SessionNotFound`; `SessionBusy` while
+     * another holder writes; `JournalFailed`, also when there is one to create already. After an error nothing is held.
      */
     readonly open: (
       sessionId: SessionId,
@@ -65,9 +66,9 @@ export class Journal extends Context.Service<
   }
 >()("@spindle/core/Journal") {
   /**
-   * Journals in memory. `retainCount` bounds how many records of each session are kept for late subscribers (default: all); the state of a
-   * session does not need them, but a session whose records are gone cannot be opened again. `retainClosed: false` forgets a journal
-   * when its writer closes.
+   * Journals in memory. `retainCount` bounds how many records of each session are kept for late subscribers (default:
+   * all); the state of a session does not need them, but a session whose records are gone cannot be opened again.
+   * `retainClosed: false` forgets a journal when its writer closes.
    */
   static readonly layerMemory = (options?: {
     readonly retainCount?: number

@@ -1,10 +1,14 @@
 /**
  * Journals on disk: one file of JSON lines for each session, below `YYYY/MM/DD` of its directory (contract J1, J2, J7).
  *
- * - *Torn ends*: opening for writing keeps the longest valid prefix and puts what follows beside it, in `<id>.jsonl.cut-<bytes>-<time>`.
- * - *Fence*: opening an existing file for writing renames it away and writes its valid prefix to a new one. An earlier writer that still lives finds after its next write
- *   that the path is no longer its file, and is refused before that write is acknowledged. This and the lease (`JournalLease`) are two nets, not one.
- * - *Durability*: an acknowledged record survives the death of the process. With `durability: "fsync"` also the loss of power, at the price of the disk's latency
+ * - *Torn ends*: opening for writing keeps the longest valid prefix and puts what follows beside it, in
+ *   `<id>.jsonl.cut-<bytes>-<time>`.
+ * - *Fence*: opening an existing file for writing renames it away and writes its valid prefix to a new one. An earlier
+ *   writer that still lives finds after its next write
+ *   that the path is no longer its file, and is refused before that write is acknowledged. This and the lease
+ *   (`JournalLease`) are two nets, not one.
+ * - *Durability*: an acknowledged record survives the death of the process. With `durability: "fsync"` also the loss of
+ *   power, at the price of the disk's latency
  *   for each batch. Network file systems give less; see the README.
  */
 import * as Clock from "effect/Clock"
@@ -40,7 +44,10 @@ export const layer = (options: JournalFileOptions): Layer.Layer<Journal, never, 
   )
 
 const suffix = ".jsonl"
-/** One position is remembered for this many records, so that reading back from a number is not linear in what stands before it. */
+/**
+ * One position is remembered for this many records, so that reading back from a number is not linear in what stands
+ * before it.
+ */
 const indexEvery = 256
 
 interface Host {
@@ -118,7 +125,10 @@ const dayOf = (sessionId: SessionId): string | undefined => {
 
 const dayPath = (timeMillis: number): string => new Date(timeMillis).toISOString().slice(0, 10).replaceAll("-", "/")
 
-/** The path of a session's file: computed from its id, or searched. A file that a crash left renamed away is found as well. */
+/**
+ * The path of a session's file: computed from its id, or searched. A file that a crash left renamed away is found as
+ * well.
+ */
 const find = Effect.fnUntraced(function* ({ fs, options }: Host, sessionId: SessionId) {
   const day = dayOf(sessionId)
   const computed = day === undefined ? undefined : `${options.directory}/${day}/${fileName(sessionId)}`
@@ -174,7 +184,10 @@ const create = Effect.fnUntraced(function* (host: Host, sessionId: SessionId) {
 
 const reasonOf = (error: PlatformError): string => error.reason._tag
 
-/** The fence: the file is renamed away, and its valid prefix becomes the new file; an earlier writer is left with the old one. */
+/**
+ * The fence: the file is renamed away, and its valid prefix becomes the new file; an earlier writer is left with the
+ * old one.
+ */
 const takeOver = Effect.fnUntraced(function* (host: Host, sessionId: SessionId, path: string) {
   const { fs } = host
   const taken = takenPath(path)

@@ -1,8 +1,9 @@
 /**
  * The port to the lease of a session: at most one holder writes a journal (contract J2).
  *
- * Whoever implements it must let go by itself when its holder dies, and must never hand one session to two holders at a time. Where a host cannot promise
- * that (network file systems, hosts that share a disk but no kernel), the file journal's fence is what is left: the earlier writer is refused at its next write.
+ * Whoever implements it must let go by itself when its holder dies, and must never hand one session to two holders at a
+ * time. Where a host cannot promise that (network file systems, hosts that share a disk but no kernel), the file
+ * journal's fence is what is left: the earlier writer is refused at its next write.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -13,13 +14,16 @@ import type { JournalFailed, SessionBusy } from "../protocol/SessionError.ts"
 /** Hands out leases. */
 export interface LeaseHolder {
   /**
-   * Takes the lease of a session until the scope closes. **Interruption** leaves nothing taken. **Errors**: `SessionBusy` while another holder has it;
+   * Takes the lease of a session until the scope closes. **Interruption** leaves nothing taken. **Errors**:
+   * `SessionBusy` while another holder has it;
    * `JournalFailed` when the host cannot tell.
    */
   readonly acquire: (sessionId: SessionId) => Effect.Effect<void, SessionBusy | JournalFailed, Scope.Scope>
 }
 
-/** The leases in force. The default has none: a file journal then guards against its own process only, and by its fence. */
+/**
+ * The leases in force. The default has none: a file journal then guards against its own process only, and by its fence.
+ */
 export class JournalLease extends Context.Reference<LeaseHolder>("@spindle/core/JournalLease", {
   defaultValue: () => ({ acquire: () => Effect.void })
 }) {}

@@ -84,8 +84,8 @@ export class Model extends Context.Service<
     /** How many tokens fit, if known. */
     readonly contextWindow: number | undefined
     /**
-     * Sends one request. **Interruption**: closes the connection; nothing goes on. **Errors**: `ModelFailed` by kind; see
-     * there which may be tried again.
+     * Sends one request. **Interruption**: closes the connection; nothing goes on. **Errors**: `ModelFailed` by kind;
+     * see there which may be tried again.
      */
     readonly stream: (request: ModelRequest) => Stream.Stream<ModelPart, ModelFailed>
   }

@@ -1,6 +1,6 @@
 /**
- * The port to processes (contract X1 to X4). A process belongs to a turn or to the session, never to the scope of the tool that
- * started it: ending the tool ends the waiting, and the owner ends the process.
+ * The port to processes (contract X1 to X4). A process belongs to a turn or to the session, never to the scope of the
+ * tool that started it: ending the tool ends the waiting, and the owner ends the process.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -41,9 +41,14 @@ export interface Process {
   readonly pid: number
   /** Both output streams, interleaved as they arrive. One reader; a slow reader slows the process (contract X4). */
   readonly output: Stream.Stream<Uint8Array>
-  /** Waits for the end of the process. Its descendants may live on; see `gone`. **Interruption** stops only the wait. */
+  /**
+   * Waits for the end of the process. Its descendants may live on; see `gone`. **Interruption** stops only the wait.
+   */
   readonly exit: Effect.Effect<ProcessExit>
-  /** Waits until the process and everything it started have ended, by themselves or by `end`. **Interruption** stops only the wait. */
+  /**
+   * Waits until the process and everything it started have ended, by themselves or by `end`. **Interruption** stops
+   * only the wait.
+   */
   readonly gone: Effect.Effect<void>
 }
 
@@ -52,14 +57,14 @@ export class Processes extends Context.Service<
   Processes,
   {
     /**
-     * Starts a process in a group of its own, with the marker `SPINDLE_PROCESS=<process id>` in its environment. The process
-     * lives until it ends or `end` is called; an interruption of the caller before the answer ends it.
+     * Starts a process in a group of its own, with the marker `SPINDLE_PROCESS=<process id>` in its environment. The
+     * process lives until it ends or `end` is called; an interruption of the caller before the answer ends it.
      */
     readonly start: (spec: ProcessSpec) => Effect.Effect<Process, ProcessFailed>
     /**
-     * Ends a process with everything it started: signals its group and every process that carries its marker with TERM, waits
-     * for `grace`, then kills what is left. Answers when none of them lives. Does nothing for a process that has ended
-     * with all its descendants. **Interruption**: the ending goes on.
+     * Ends a process with everything it started: signals its group and every process that carries its marker with TERM,
+     * waits for `grace`, then kills what is left. Answers when none of them lives. Does nothing for a process that has
+     * ended with all its descendants. **Interruption**: the ending goes on.
      */
     readonly end: (processId: ProcessId, grace: number) => Effect.Effect<void>
   }

@@ -104,7 +104,10 @@ export const toolkitOf = (tools: ReadonlyArray<ToolSpec>): Toolkit.WithHandler<R
   return toolkit
 }
 
-/** A part of a response; parts that mean nothing to a session are left out. A finish by error ends the stream without a finish. */
+/**
+ * A part of a response; parts that mean nothing to a session are left out. A finish by error ends the stream without a
+ * finish.
+ */
 export const partOf = (part: Response.AnyPart): ModelPart | undefined => {
   switch (part.type) {
     case "text-start":

@@ -11,13 +11,14 @@ import { Input } from "./Input.ts"
 import { AbortReason } from "./Outcome.ts"
 
 /**
- * Any JSON value, or nothing. JSON has no undefined: a field that is missing is read as undefined, so that a record that says
- * nothing there can be read again, and is what it was.
+ * Any JSON value, or nothing. JSON has no undefined: a field that is missing is read as undefined, so that a record
+ * that says nothing there can be read again, and is what it was.
  */
 export const JsonValue = Schema.Unknown.pipe(Schema.withDecodingDefaultKey(Effect.undefined))
 
 /**
- * A value as it will be read back from JSON: numbers that are not finite become null, fields that are undefined are left out. Throws a
+ * A value as it will be read back from JSON: numbers that are not finite become null, fields that are undefined are
+ * left out. Throws a
  * `TypeError` for what JSON cannot say: a bigint, a function, a cycle.
  */
 export const jsonOfUnsafe = (value: unknown): unknown => {
@@ -105,8 +106,8 @@ export const ToolStatus = Schema.Literals(["completed", "failed", "denied", "abo
 export type ToolStatus = typeof ToolStatus.Type
 
 /**
- * The result of a call: `output` is what the model reads (a text, or any JSON value). An aborted call says by which reason
- * and after how many milliseconds.
+ * The result of a call: `output` is what the model reads (a text, or any JSON value). An aborted call says by which
+ * reason and after how many milliseconds.
  */
 export const ToolResult = Schema.TaggedStruct("ToolResult", {
   id: ItemId,

@@ -31,8 +31,8 @@ export const Op = Schema.Union([
   /** Settle a pending request. */
   Schema.TaggedStruct("Answer", { requestId: RequestId, decision: Decision }),
   /**
-   * Takes the last turns that carried user input out of the history, with all that came after the first of them (contract J4); more than there are takes
-   * all. The journal keeps them. Refused while a turn runs.
+   * Takes the last turns that carried user input out of the history, with all that came after the first of them
+   * (contract J4); more than there are takes all. The journal keeps them. Refused while a turn runs.
    */
   Schema.TaggedStruct("Rollback", { turns: Schema.Finite })
 ])

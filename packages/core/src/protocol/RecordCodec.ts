@@ -1,7 +1,8 @@
 /**
  * Records as lines of JSON, one object a line, and back (contract J6, J7).
  *
- * A line carries the version of its format in `v`. Records of a tag or a version that this package does not know are kept as they came.
+ * A line carries the version of its format in `v`. Records of a tag or a version that this package does not know are
+ * kept as they came.
  */
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
@@ -14,7 +15,9 @@ const known: ReadonlySet<string> = new Set(KnownRecord.members.map((member) => m
 export const encode = (record: Record): string =>
   record._tag === "Unknown" ? JSON.stringify(record.raw) : `{"v":${recordVersion},${JSON.stringify(record).slice(1)}`
 
-/** The record of a line, or undefined if the line is none: no JSON object, no number, or a known tag with wrong fields. */
+/**
+ * The record of a line, or undefined if the line is none: no JSON object, no number, or a known tag with wrong fields.
+ */
 export const decodeLine = (line: string): Record | undefined => {
   let raw: { readonly [key: string]: unknown }
   try {
@@ -47,7 +50,10 @@ declare const TextDecoder: new (
 
 const newline = 10
 
-/** Reads records, numbered from `first` on, until the first line that is torn, is no record, or has the wrong number. Linear in the size. */
+/**
+ * Reads records, numbered from `first` on, until the first line that is torn, is no record, or has the wrong number.
+ * Linear in the size.
+ */
 export const validPrefix = (bytes: Uint8Array, first = 0): ValidPrefix => {
   const text = new TextDecoder("utf-8", { fatal: true })
   const records: Array<Record> = []

@@ -5,10 +5,13 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 
 /**
- * Limits and delays. Provide a changed record to change them: `Effect.provideService(SessionConfig, { ...defaults, grace: "1 second" })`.
+ * Limits and delays. Provide a changed record to change them: `Effect.provideService(SessionConfig, { ...defaults,
+ * grace: "1 second" })`.
  */
 export interface SessionTunables {
-  /** How long an aborted turn waits for its task and clean-ups (contract I2, I3). Default 100 ms; 0 means not at all. */
+  /**
+   * How long an aborted turn waits for its task and clean-ups (contract I2, I3). Default 100 ms; 0 means not at all.
+   */
   readonly grace: Duration.Input
   /** How long a task's abort hook may take. Default 100 ms. */
   readonly abortHookLimit: Duration.Input
@@ -67,7 +70,9 @@ export class SessionConfig extends Context.Reference<SessionTunables>("@spindle/
 export interface SessionChoices {
   /** What an interrupt does to the processes of its turn. */
   readonly processesOnInterrupt: "end" | "keep"
-  /** What happens to steered input that is still there when the task returns: one more model request, or a record only. */
+  /**
+   * What happens to steered input that is still there when the task returns: one more model request, or a record only.
+   */
   readonly leftoverInput: "request" | "record"
   /** What an interrupt does to steered input that was not carried: hand it back by name, or drop it by name. */
   readonly steeredOnInterrupt: "return" | "drop"

@@ -58,8 +58,8 @@ export class SessionClosed extends Schema.TaggedError<SessionClosed>()("SessionC
 }
 
 /**
- * What kind of trouble a model request met. `Disconnected`, `IdleTimeout`, `ServerError`, `RateLimited` and `Connection`
- * may pass by themselves; the others need somebody to change something first.
+ * What kind of trouble a model request met. `Disconnected`, `IdleTimeout`, `ServerError`, `RateLimited` and
+ * `Connection` may pass by themselves; the others need somebody to change something first.
  */
 export const ModelFailureKind = Schema.Literals([
   "Connection",

@@ -161,8 +161,9 @@ export const StragglerEnded = record("StragglerEnded", {
   afterMillis: Schema.Finite
 })
 /**
- * The last `turns` turns that carried user input are not part of the history any more, nor is anything that came after the first of them. Their records
- * stay, and so do usage, grants and waiting input (contract J4). `turns` is what there was to take, at most what the submission asked for.
+ * The last `turns` turns that carried user input are not part of the history any more, nor is anything that came after
+ * the first of them. Their records stay, and so do usage, grants and waiting input (contract J4). `turns` is what there
+ * was to take, at most what the submission asked for.
  */
 export const RolledBack = record("RolledBack", { submissionId: SubmissionId, turns: Schema.Finite })
 /** Something a person should know. */
@@ -228,7 +229,9 @@ export interface ToolOutput {
   readonly offset: number
   readonly text: string
 }
-/** Terminal for the session: its journal cannot be written. Not journalled, for that reason. The stream ends with it. */
+/**
+ * Terminal for the session: its journal cannot be written. Not journalled, for that reason. The stream ends with it.
+ */
 export interface SessionFailed {
   readonly _tag: "SessionFailed"
   readonly sessionId: SessionId

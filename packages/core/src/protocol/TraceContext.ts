@@ -31,8 +31,8 @@ export const toSpan = (trace: TraceContext): Option.Option<Tracer.ExternalSpan> 
 }
 
 /**
- * The `tracestate` that belongs to a span, kept in the annotations of the external span that a caller gave. Requests below that span
- * carry it on.
+ * The `tracestate` that belongs to a span, kept in the annotations of the external span that a caller gave. Requests
+ * below that span carry it on.
  */
 export class TraceState extends Context.Service<TraceState, string>()("@spindle/core/TraceState") {}
 

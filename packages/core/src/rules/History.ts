@@ -10,8 +10,8 @@ import type { AbortReason } from "../protocol/Outcome.ts"
 import type { TokenUsage } from "../protocol/TokenUsage.ts"
 
 /**
- * An append-only list that shares its storage: appending to the latest version is constant in time, and older versions stay as
- * they were. Appending to an older version copies.
+ * An append-only list that shares its storage: appending to the latest version is constant in time, and older versions
+ * stay as they were. Appending to an older version copies.
  */
 export interface ItemLog {
   readonly length: number
@@ -38,8 +38,9 @@ export const truncate = (self: ItemLog, length: number): ItemLog =>
 export const toArray = (self: ItemLog): ReadonlyArray<Item> => self.items.slice(0, self.length)
 
 /**
- * What is wrong with a history as a model request, or undefined. Rules: a result follows its call and comes once; no user or developer
- * message and no end stands between a call and its result. A call id may come again once its call has its result.
+ * What is wrong with a history as a model request, or undefined. Rules: a result follows its call and comes once; no
+ * user or developer message and no end stands between a call and its result. A call id may come again once its call has
+ * its result.
  */
 export const defect = (items: ReadonlyArray<Item>): string | undefined => {
   let open: Set<CallId> | undefined
@@ -64,8 +65,9 @@ export const defect = (items: ReadonlyArray<Item>): string | undefined => {
 }
 
 /**
- * A history that a model accepts: superseded text is left out, a call without a result gets one that says so, a result without a call,
- * a second result and a result that came too late are left out, a call whose id is still open is left out.
+ * A history that a model accepts: superseded text is left out, a call without a result gets one that says so, a result
+ * without a call, a second result and a result that came too late are left out, a call whose id is still open is left
+ * out.
  */
 export const repair = (items: ReadonlyArray<Item>): ReadonlyArray<Item> => {
   if (defect(items) === undefined) return items

@@ -1,9 +1,10 @@
 /**
  * Accepted input that no model request has carried, in order of acceptance (contract P2, P3).
  *
- * The inbox is a value inside {@link SessionState}: input enters it with the record that accepts it and leaves it with the record that carries,
- * blocks, returns or drops it. So *taking* an input and *carrying* it are one step, and whatever is not carried is still there: nothing has to be given back.
- * An entry is bound to the turn that it steers, or waits in the queue.
+ * The inbox is a value inside {@link SessionState}: input enters it with the record that accepts it and leaves it with
+ * the record that carries, blocks, returns or drops it. So *taking* an input and *carrying* it are one step, and
+ * whatever is not carried is still there: nothing has to be given back. An entry is bound to the turn that it steers,
+ * or waits in the queue.
  */
 import type { SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Input } from "../protocol/Input.ts"

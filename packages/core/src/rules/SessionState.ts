@@ -1,5 +1,6 @@
 /**
- * The state of a session as a pure fold over its records: what a live session holds and what a resume rebuilds are the same (contract J3).
+ * The state of a session as a pure fold over its records: what a live session holds and what a resume rebuilds are the
+ * same (contract J3).
  *
  * ```
  *   SessionStarted ─► idle ──TurnStarted──► in a turn ──TurnCompleted | TurnFailed | TurnAborted──► idle

@@ -1,9 +1,9 @@
 /**
  * The events of a response as parts: a small state machine over their JSON.
  *
- * It narrows by hand, since it runs once per delta. What it needs must be right (`InvalidResponse` otherwise), what it does not
- * know it ignores. Items are told apart by their place in the output, because some servers change an item's id between its
- * events.
+ * It narrows by hand, since it runs once per delta. What it needs must be right (`InvalidResponse` otherwise), what it
+ * does not know it ignores. Items are told apart by their place in the output, because some servers change an item's id
+ * between its events.
  */
 import type { ModelPart } from "@spindle/core/ports/Model"
 import { CallId } from "@spindle/core/protocol/Ids"

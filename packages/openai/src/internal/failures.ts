@@ -120,7 +120,9 @@ const parse = (text: string): unknown => {
 const textOf = (value: unknown): string | undefined =>
   typeof value === "string" && value.trim() !== "" ? value : undefined
 
-/** Reads `{ error: { code, type, message } }`, `{ code, message }`, `{ error: "..." }`, `{ detail: "..." }`, or a text. */
+/**
+ * Reads `{ error: { code, type, message } }`, `{ code, message }`, `{ error: "..." }`, `{ detail: "..." }`, or a text.
+ */
 export const providerErrorOf = (body: unknown): ProviderError => {
   if (typeof body !== "object" || body === null) return { code: undefined, type: undefined, message: textOf(body) }
   const outer = body as { readonly [key: string]: unknown }

@@ -17,7 +17,10 @@ export interface FileWrite {
   readonly modeOf: string | undefined
 }
 
-/** The files could not be written. `left` are the ones that could not be put back, with the names under which their contents were kept. */
+/**
+ * The files could not be written. `left` are the ones that could not be put back, with the names under which their
+ * contents were kept.
+ */
 export class CommitFailed extends Schema.TaggedError<CommitFailed>()("CommitFailed", {
   path: Schema.String,
   left: Schema.Array(Schema.String),
@@ -42,8 +45,8 @@ interface Transaction {
 }
 
 /**
- * Writes the new contents beside their files, and then puts them in their places by renames, each of which is one step. **Interruption**: not
- * interruptible. **Errors**: `CommitFailed`.
+ * Writes the new contents beside their files, and then puts them in their places by renames, each of which is one step.
+ * **Interruption**: not interruptible. **Errors**: `CommitFailed`.
  */
 export const commit: (
   writes: ReadonlyArray<FileWrite>

@@ -15,8 +15,9 @@ const tailCapacityBytes = 1_048_576
 const tailMillis = 100
 
 /**
- * `pump` moves the output and runs until the last writer has closed its end; `ended` is to be run when the process has exited, and answers
- * when `output` is complete. What descendants write later is read and dropped, so that they do not block.
+ * `pump` moves the output and runs until the last writer has closed its end; `ended` is to be run when the process has
+ * exited, and answers when `output` is complete. What descendants write later is read and dropped, so that they do not
+ * block.
  */
 export interface OutputPipe {
   readonly output: Stream.Stream<Uint8Array>

@@ -42,7 +42,10 @@ const comparisons: ReadonlyArray<(text: string) => string> = [
   withoutPunctuation
 ]
 
-/** Where `wanted` stands in `lines`, at `from` or below; at the very end only if `isAtEnd`. The strictest comparison wins. */
+/**
+ * Where `wanted` stands in `lines`, at `from` or below; at the very end only if `isAtEnd`. The strictest comparison
+ * wins.
+ */
 const seek = (lines: ReadonlyArray<string>, wanted: ReadonlyArray<string>, from: number, isAtEnd: boolean): number => {
   const last = lines.length - wanted.length
   for (const normal of comparisons) {

@@ -15,8 +15,8 @@ export interface Found {
   /** The carriers of the marker outside the group; empty on a host without `/proc`. */
   readonly carriers: ReadonlyArray<number>
   /**
-   * False while some process shows no environment: one in the middle of `execve` does, for a moment, and may be a carrier. One that goes on
-   * showing none really has none.
+   * False while some process shows no environment: one in the middle of `execve` does, for a moment, and may be a
+   * carrier. One that goes on showing none really has none.
    */
   readonly isSure: boolean
 }

@@ -7,8 +7,8 @@ import { PatchError } from "../Patch.ts"
 /** Resolves the paths of a patch to files inside a directory. */
 export interface Workspace {
   /**
-   * The real path of a file that may or may not exist; of a symbolic link the link itself when `keepsLink`. Fails when it is outside, or no
-   * path of a file.
+   * The real path of a file that may or may not exist; of a symbolic link the link itself when `keepsLink`. Fails when
+   * it is outside, or no path of a file.
    */
   readonly resolve: (path: string, keepsLink: boolean) => Effect.Effect<string, PatchError>
 }
