@@ -145,11 +145,13 @@ describe("actions", () => {
         Effect.gen(function* () {
           const first = yield* Effect.forkChild(Effect.sleep(++runs % 2 === 0 ? 1 : 2))
           const second = yield* Effect.forkChild(Effect.sleep(runs % 2 === 0 ? 2 : 1))
+          yield* Effect.sleep(10)
           yield* Fiber.await(first)
           yield* Fiber.await(second)
         }),
       { actions: [] }
     )
     assert.strictEqual(report.violations[0]?.kind, "not deterministic")
+    assert.match(report.violations[0]!.law, /other \d+ steps with the same decisions/)
   })
 })

@@ -3,22 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import { kinds, request } from "./kinds.ts"
 import { conversation, holds, type ScenarioOptions, session, starting, threeRounds } from "./scenario.ts"
-
-const request = { instructions: undefined, tools: [], output: undefined }
-
-/** Uses what a turn offers, three times over. */
-const everything = Effect.gen(function* () {
-  const turn = yield* Turn
-  yield* Effect.asVoid(turn.onAbort({ kind: "delegate", name: "child", run: () => Effect.sleep(50) }))
-  for (let round = 0; round < 3; round++) {
-    yield* turn.takeInput
-    yield* turn.sample(request, 1, (call) => Effect.andThen(turn.flush, turn.finish(call, "completed", "x")))
-    const answer = yield* turn.ask({ kind: "permissions", payload: round })
-    yield* turn.say(`round ${round} ${answer._tag}`)
-  }
-  while (!(yield* turn.closeGate)) yield* turn.takeInput
-})
 
 /** No message holds text of two answers. */
 const textsAreApart: ScenarioOptions["law"] = (seen) => {
@@ -30,37 +16,6 @@ const textsAreApart: ScenarioOptions["law"] = (seen) => {
       !spoken.some((text) => text.startsWith(item.text))
   )
   return mixed === undefined ? undefined : `I7 text of two answers: ${JSON.stringify(mixed)}`
-}
-
-const steerable = { steerable: true }
-
-const kinds: { readonly [name: string]: Task.Task<any, any, any> } = {
-  "a task that is interrupted": Task.make("custom", everything, steerable),
-  "a task that is signalled": Task.make("custom", everything, { ...steerable, onAbort: "signal" }),
-  "a straggler": Task.make("custom", Effect.uninterruptible(everything), steerable),
-  "a straggler that ends late": Task.make(
-    "custom",
-    Effect.uninterruptible(Effect.andThen(everything, Effect.sleep(300))),
-    steerable
-  ),
-  "a task with an abort hook": Task.make("custom", everything, {
-    ...steerable,
-    abortHook: (turn) => Effect.andThen(turn.say("stopping"), Effect.andThen(Effect.sleep(1), turn.say("stopped")))
-  }),
-  "a task whose abort hook hangs": Task.make("custom", everything, {
-    ...steerable,
-    abortHook: (turn) => Effect.uninterruptible(Effect.andThen(Effect.sleep(200), turn.say("late")))
-  }),
-  "a task that aborts its own turn": Task.make(
-    "custom",
-    Effect.gen(function* () {
-      const turn = yield* Turn
-      yield* Effect.forkChild(everything, { startImmediately: true })
-      yield* Effect.sleep(6)
-      yield* turn.abort("Deadline")
-      yield* Effect.sleep(3)
-    })
-  )
 }
 
 const explored = (options: ScenarioOptions): void =>

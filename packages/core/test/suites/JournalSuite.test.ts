@@ -1,0 +1,18 @@
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import { Journal } from "@spindle/core/ports/Journal"
+import * as JournalFile from "@spindle/core/ports/JournalFile"
+import * as JournalSuite from "@spindle/testing/JournalSuite"
+import { Effect, FileSystem, Layer } from "effect"
+
+/** Journals in a directory that goes with the scope. */
+const files = (durability: "process" | "fsync") =>
+  Layer.unwrap(
+    Effect.map(
+      Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped({ prefix: "spindle-" })),
+      (directory) => JournalFile.layer({ directory, durability })
+    )
+  ).pipe(Layer.provide(NodeFileSystem.layer))
+
+JournalSuite.suite("Journal.layerMemory", Journal.layerMemory())
+JournalSuite.suite("JournalFile.layer", files("process"))
+JournalSuite.suite("JournalFile.layer with fsync", files("fsync"))

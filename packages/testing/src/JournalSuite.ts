@@ -1,0 +1,247 @@
+/**
+ * The contract of a journal as tests (J1, J2, J6, J7): whatever implements the port `Journal` must pass them.
+ *
+ * Needs `@effect/vitest`. What needs faults - a write that fails, a process that dies - cannot be shown from outside of an implementation, and is left to its own tests.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Journal, type JournalWriter } from "@spindle/core/ports/Journal"
+import type { SessionId } from "@spindle/core/protocol/Ids"
+import type { Record } from "@spindle/core/protocol/SessionEvent"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import { records, unknown } from "./internal/suiteRecords.ts"
+
+const sessionId = "0190163d-8694-739b-aea5-966c26f8ad91" as SessionId
+
+/** Opens in a scope of its own. */
+const opened = Effect.fnUntraced(function* (id: SessionId, mode: "create" | "existing") {
+  const journal = yield* Journal
+  const scope = yield* Scope.make()
+  const writer = yield* journal.open(id, mode).pipe(Effect.provideService(Scope.Scope, scope))
+  return { writer, close: Scope.close(scope, Exit.void) }
+})
+
+/** Makes a journal with these records, and lets go of it. */
+const stored = (id: SessionId, all: ReadonlyArray<Record>) =>
+  Effect.flatMap(opened(id, "create"), ({ close, writer }) => Effect.andThen(writer.append(all), close))
+
+const load = (id: SessionId) => Effect.flatMap(Journal, (journal) => journal.load(id))
+
+/** The tags of the failures of an opening. */
+const refusal = (id: SessionId, mode: "create" | "existing") =>
+  Effect.flatMap(Journal, (journal) =>
+    Effect.map(Effect.flip(Effect.scoped(journal.open(id, mode))), ({ _tag }) => _tag)
+  )
+
+/**
+ * Registers the tests of a journal below this name. The layer is built anew for each test, in the scope of the test, and must begin without journals.
+ *
+ * @example
+ * ```ts no-run
+ * import { Journal } from "@spindle/core/ports/Journal"
+ * import * as JournalSuite from "@spindle/testing/JournalSuite"
+ *
+ * JournalSuite.suite("Journal.layerMemory", Journal.layerMemory())
+ * ```
+ */
+export const suite = <E>(name: string, layer: Layer.Layer<Journal, E>): void => {
+  const test = (title: string, run: Effect.Effect<void, unknown, Journal | Scope.Scope>) =>
+    it.live(title, () => Effect.provide(run, layer))
+  describe(name, () => {
+    opening(test)
+    appending(test)
+    reading(test)
+  })
+}
+
+type Test = (title: string, run: Effect.Effect<void, unknown, Journal | Scope.Scope>) => void
+
+const opening = (test: Test): void => {
+  test(
+    "finds only journals that were created, and creates each once",
+    Effect.gen(function* () {
+      const journal = yield* Journal
+      assert.deepStrictEqual(yield* journal.list, [])
+      assert.strictEqual(yield* refusal(sessionId, "existing"), "SessionNotFound")
+      assert.strictEqual((yield* Effect.flip(journal.load(sessionId)))._tag, "SessionNotFound")
+      yield* stored(sessionId, records(sessionId, 1))
+      assert.strictEqual(yield* refusal(sessionId, "create"), "JournalFailed")
+      assert.strictEqual((yield* load(sessionId)).records.length, 1)
+    })
+  )
+
+  test(
+    "J2 is busy while another holder writes, for whoever creates or opens, and free when its scope closes",
+    Effect.gen(function* () {
+      const first = yield* opened(sessionId, "create")
+      assert.strictEqual(yield* refusal(sessionId, "existing"), "SessionBusy")
+      assert.strictEqual(yield* refusal(sessionId, "create"), "SessionBusy")
+      yield* first.writer.append(records(sessionId, 2))
+      yield* first.close
+      const second = yield* opened(sessionId, "existing")
+      assert.deepStrictEqual(second.writer.opened.records, records(sessionId, 2))
+      yield* second.close
+    })
+  )
+
+  test(
+    "J2 an opening that fails holds nothing, although its scope is still open",
+    Effect.gen(function* () {
+      const journal = yield* Journal
+      yield* stored(sessionId, records(sessionId, 1))
+      yield* Effect.flip(journal.open(sessionId, "create"))
+      yield* Effect.flip(journal.open("another" as SessionId, "existing"))
+      yield* Effect.flatMap(opened(sessionId, "existing"), ({ close }) => close)
+      yield* Effect.flatMap(opened("another" as SessionId, "create"), ({ close }) => close)
+    })
+  )
+
+  test(
+    "J2 an opening that is interrupted at some moment holds nothing",
+    Effect.gen(function* () {
+      const journal = yield* Journal
+      yield* stored(sessionId, records(sessionId, 50))
+      for (let turns = 0; turns < 40; turns++) {
+        const fiber = yield* Effect.forkChild(Effect.scoped(journal.open(sessionId, "existing")))
+        for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow
+        yield* Fiber.interrupt(fiber)
+        const { close, writer } = yield* opened(sessionId, "existing")
+        assert.strictEqual(writer.opened.records.length, 50)
+        yield* close
+      }
+    })
+  )
+
+  test(
+    "J7 keeps sessions apart, whatever their ids look like, and lists each, the latest first",
+    Effect.gen(function* () {
+      const ids = [sessionId, "a/b c", "..", "ü?.jsonl", "X".repeat(60)].map((id) => id as SessionId)
+      for (const [index, id] of ids.entries()) yield* stored(id, records(id, index + 1))
+      for (const [index, id] of ids.entries()) {
+        assert.deepStrictEqual((yield* load(id)).records, records(id, index + 1))
+      }
+      const list = yield* Effect.flatMap(Journal, (journal) => journal.list)
+      assert.deepStrictEqual(list.map((entry) => entry.sessionId).sort(), ids.toSorted())
+      for (const [index, entry] of list.entries()) {
+        assert.isAtLeast(list[index - 1]?.updatedAt ?? Infinity, entry.updatedAt)
+      }
+    })
+  )
+}
+
+const appending = (test: Test): void => {
+  test(
+    "J1 what was acknowledged is read at once, loaded by others, and found by the next holder, as it was",
+    Effect.gen(function* () {
+      const all = records(sessionId, 60)
+      const first = yield* opened(sessionId, "create")
+      yield* first.writer.append(all.slice(0, 1))
+      yield* first.writer.append(all.slice(1))
+      assert.deepStrictEqual(yield* first.writer.read(0, 100), all)
+      assert.deepStrictEqual(yield* load(sessionId), { records: all, cutBytes: 0, cutFile: undefined })
+      assert.deepStrictEqual(first.writer.opened.records, [])
+      yield* first.close
+      const { close, writer } = yield* opened(sessionId, "existing")
+      assert.deepStrictEqual(writer.opened, { records: all, cutBytes: 0, cutFile: undefined })
+      const more = records(sessionId, 5, 60)
+      yield* writer.append(more)
+      assert.deepStrictEqual(writer.opened.records, all)
+      assert.deepStrictEqual(yield* writer.read(0, 100), [...all, ...more])
+      yield* close
+      assert.deepStrictEqual((yield* load(sessionId)).records, [...all, ...more])
+    })
+  )
+
+  test(
+    "J6 a record of a later version survives a round trip",
+    Effect.gen(function* () {
+      const all = [...records(sessionId, 3), unknown(3), ...records(sessionId, 2, 4)]
+      yield* stored(sessionId, all)
+      const { close, writer } = yield* opened(sessionId, "existing")
+      assert.deepStrictEqual(writer.opened.records, all)
+      yield* writer.append([unknown(6)])
+      yield* close
+      assert.deepStrictEqual((yield* load(sessionId)).records, [...all, unknown(6)])
+    })
+  )
+
+  test(
+    "J1 keeps the order of many batches of many sizes, none included",
+    Effect.gen(function* () {
+      const all = records(sessionId, 400)
+      const { close, writer } = yield* opened(sessionId, "create")
+      let from = 0
+      for (let size = 0; from < all.length; size = (size + 3) % 17) {
+        yield* writer.append(all.slice(from, from + size))
+        from += size
+      }
+      yield* close
+      assert.deepStrictEqual((yield* load(sessionId)).records, all)
+    })
+  )
+
+  test(
+    "J1 a writer that is interrupted while it appends leaves whole batches, and goes on behind them",
+    Effect.gen(function* () {
+      const { close, writer } = yield* opened(sessionId, "create")
+      let seq = 0
+      for (let turns = 0; turns < 40; turns++) {
+        const fiber = yield* Effect.forkChild(writer.append(records(sessionId, 3, seq)))
+        for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow
+        yield* Fiber.interrupt(fiber)
+        const count = (yield* writer.read(seq, 10)).length
+        assert.include([0, 3], count)
+        seq += count
+      }
+      yield* close
+      assert.deepStrictEqual((yield* load(sessionId)).records, records(sessionId, seq))
+    })
+  )
+}
+
+const reading = (test: Test): void => {
+  const ranges = Effect.fnUntraced(function* (writer: JournalWriter, all: ReadonlyArray<Record>) {
+    for (const from of [0, 1, 7, 255, 256, 257, 511, 512, 599, 600, 10_000]) {
+      for (const limit of [0, 1, 2, 255, 256, 257, 1_000, Infinity]) {
+        assert.deepStrictEqual(yield* writer.read(from, limit), all.slice(from, from + limit), `${from} ${limit}`)
+      }
+    }
+  })
+
+  test(
+    "J7 answers at most so many records from any number on",
+    Effect.gen(function* () {
+      const all = records(sessionId, 600)
+      const first = yield* opened(sessionId, "create")
+      for (let from = 0; from < all.length; from += 77) yield* first.writer.append(all.slice(from, from + 77))
+      yield* ranges(first.writer, all)
+      yield* first.close
+      const second = yield* opened(sessionId, "existing")
+      yield* ranges(second.writer, all)
+      yield* second.close
+    })
+  )
+
+  test(
+    "J1 whoever loads while another writes sees a beginning of it, and disturbs nothing",
+    Effect.gen(function* () {
+      const all = records(sessionId, 200)
+      const { close, writer } = yield* opened(sessionId, "create")
+      const writing = yield* Effect.forkChild(
+        Effect.forEach(all, (record) => Effect.andThen(writer.append([record]), Effect.yieldNow), { discard: true })
+      )
+      for (let seen = 0; seen < all.length;) {
+        const { records: found } = yield* load(sessionId)
+        assert.deepStrictEqual(found, all.slice(0, found.length))
+        assert.isAtLeast(found.length, seen)
+        seen = found.length
+        yield* Effect.yieldNow
+      }
+      yield* Fiber.join(writing)
+      yield* close
+    })
+  )
+}
