@@ -1,9 +1,8 @@
 /**
  * The contract of a journal as tests (J1, J2, J6, J7): whatever implements the port `Journal` must pass them.
  *
- * Needs `@effect/vitest`. What needs faults - a write that fails, a process that dies - cannot be shown from outside of an implementation, and is left to its own tests.
+ * Needs `vitest`. What needs faults - a write that fails, a process that dies - cannot be shown from outside of an implementation, and is left to its own tests.
  */
-import { assert, describe, it } from "@effect/vitest"
 import { Journal, type JournalWriter } from "@spindle/core/ports/Journal"
 import type { SessionId } from "@spindle/core/protocol/Ids"
 import type { Record } from "@spindle/core/protocol/SessionEvent"
@@ -12,6 +11,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import { assert, describe, it } from "vitest"
 import { records, unknown } from "./internal/suiteRecords.ts"
 
 const sessionId = "0190163d-8694-739b-aea5-966c26f8ad91" as SessionId
@@ -49,7 +49,7 @@ const refusal = (id: SessionId, mode: "create" | "existing") =>
  */
 export const suite = <E>(name: string, layer: Layer.Layer<Journal, E>): void => {
   const test = (title: string, run: Effect.Effect<void, unknown, Journal | Scope.Scope>) =>
-    it.live(title, () => Effect.provide(run, layer))
+    it(title, () => Effect.runPromise(Effect.scoped(Effect.provide(run, layer))))
   describe(name, () => {
     opening(test)
     appending(test)

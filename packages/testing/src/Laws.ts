@@ -10,7 +10,7 @@ import type { ModelRequest } from "@spindle/core/ports/Model"
 import type { ProcessId, SubmissionId } from "@spindle/core/protocol/Ids"
 import type { Op, Receipt } from "@spindle/core/protocol/Op"
 import type { JournalFailed, SessionNotFound } from "@spindle/core/protocol/SessionError"
-import * as SessionEvent from "@spindle/core/protocol/SessionEvent"
+import type * as SessionEvent from "@spindle/core/protocol/SessionEvent"
 import type { Snapshot } from "@spindle/core/Session"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -121,12 +121,31 @@ export const W2: Law = Streams.W2
  * ```
  */
 export const all: { readonly [clause: string]: Law } = {
-  ...{ S1, S2, S3, S4, S7 },
-  ...{ I1, I2, I3, I4, I5, I6, I7 },
-  ...{ P1, P2, P3, P4, P6 },
-  ...{ A1, A2, A5 },
-  ...{ J1, J3, J8 },
-  ...{ X1, W2 }
+  S1,
+  S2,
+  S3,
+  S4,
+  S7,
+  I1,
+  I2,
+  I3,
+  I4,
+  I5,
+  I6,
+  I7,
+  P1,
+  P2,
+  P3,
+  P4,
+  P6,
+  A1,
+  A2,
+  A5,
+  J1,
+  J3,
+  J8,
+  X1,
+  W2
 }
 
 /** What is wrong with a history by the laws in their order; none if nothing is. */

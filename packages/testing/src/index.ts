@@ -3,6 +3,8 @@
  */
 export * as Faults from "./Faults.ts"
 export * as Interrupts from "./Interrupts.ts"
+export * as Laws from "./Laws.ts"
+export * as Replay from "./Replay.ts"
 export * as ResponsesScript from "./ResponsesScript.ts"
 export * as ResponsesServer from "./ResponsesServer.ts"
 export * as ScriptedModel from "./ScriptedModel.ts"

@@ -50,7 +50,9 @@ export const start = <A, E, R>(
 ): RunningTurn<A, E> | undefined => {
   const turnId = kernel.newId() as TurnId
   const outcome = Deferred.makeUnsafe<Outcome<A, E>>()
-  const context = Context.merge(kernel.context, services) as Context.Context<R>
+  // the regular task needs nothing beside what the session was made in
+  const same = (services as Context.Context<never>) === kernel.context
+  const context = (same ? services : Context.merge(kernel.context, services)) as Context.Context<R>
   let ledger!: Ledger
   let hookOver = false
   let final!: Outcome<A, E>

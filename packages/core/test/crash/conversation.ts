@@ -2,7 +2,7 @@
 import * as Agent from "@spindle/core/Agent"
 import type { ModelRequest } from "@spindle/core/ports/Model"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 
 const toolkit = Toolkit.make(
@@ -35,11 +35,11 @@ export const model = (name: string) =>
   })
 
 /** The handlers; `started` hears of each call when its handler starts. */
-export const handlers = (started: (text: string, callId: string | undefined) => void): Layer.Layer<never> =>
+export const handlers = (started: (text: string, callId: string | undefined) => void) =>
   toolkit.toLayer({
     note: ({ text }, context) =>
       Effect.sync(() => {
         started(text, (context as { readonly toolCallId?: string }).toolCallId)
         return text
       })
-  }) as Layer.Layer<never>
+  })

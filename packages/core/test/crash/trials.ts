@@ -106,8 +106,20 @@ type Told =
 
 class Trying {
   readonly figures: Mutable<Figures> & { readonly problems: Array<string> } = {
-    ...{ trials: 0, atBoundaries: 0, boundaries: 0, atRandom: 0, records: 0, inputs: 0, calls: 0 },
-    ...{ lost: 0, refused: 0, nextTurnFailed: 0, replayed: 0, lawsBroken: 0, seconds: 0, problems: [] }
+    trials: 0,
+    atBoundaries: 0,
+    boundaries: 0,
+    atRandom: 0,
+    records: 0,
+    inputs: 0,
+    calls: 0,
+    lost: 0,
+    refused: 0,
+    nextTurnFailed: 0,
+    replayed: 0,
+    lawsBroken: 0,
+    seconds: 0,
+    problems: []
   }
   readonly boundaries = new Set<string>()
   private readonly folder: string

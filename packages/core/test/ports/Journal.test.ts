@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Journal } from "@spindle/core/ports/Journal"
 import type { SessionId } from "@spindle/core/protocol/Ids"
-import { Context, Effect, Exit, Layer, Scope } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { journalOf, numbered, sessionId, warning } from "../fixtures/records.ts"
 
 const memory = (options?: Parameters<typeof Journal.layerMemory>[0]) =>
@@ -14,49 +14,6 @@ const warnings = (from: number, count: number) =>
   )
 
 describe("layerMemory", () => {
-  it.effect("finds only journals that were created, and creates each once", () =>
-    Effect.gen(function* () {
-      const journal = yield* memory()
-      assert.strictEqual((yield* Effect.flip(journal.open(sessionId, "existing")))._tag, "SessionNotFound")
-      assert.strictEqual((yield* Effect.flip(journal.load(sessionId)))._tag, "SessionNotFound")
-      yield* Effect.scoped(Effect.flatMap(journal.open(sessionId, "create"), (writer) => writer.append(journalOf(3))))
-      assert.strictEqual((yield* Effect.flip(journal.open(sessionId, "create")))._tag, "JournalFailed")
-      assert.deepStrictEqual(yield* journal.load(sessionId), {
-        records: journalOf(3),
-        cutBytes: 0,
-        cutFile: undefined
-      })
-    })
-  )
-
-  it.effect("J2 is busy while another holder writes, and free when its scope closes", () =>
-    Effect.gen(function* () {
-      const journal = yield* memory()
-      const scope = yield* Scope.make()
-      yield* journal.open(sessionId, "create").pipe(Effect.provideService(Scope.Scope, scope))
-      assert.strictEqual((yield* Effect.flip(journal.open(sessionId, "existing")))._tag, "SessionBusy")
-      assert.strictEqual((yield* Effect.flip(journal.open(sessionId, "create")))._tag, "SessionBusy")
-      yield* Scope.close(scope, Exit.void)
-      assert.deepStrictEqual((yield* journal.open(sessionId, "existing")).opened.records, [])
-    })
-  )
-
-  it.effect("reads at most so many records from a number on, and what was opened does not grow", () =>
-    Effect.gen(function* () {
-      const journal = yield* memory()
-      const writer = yield* journal.open(sessionId, "create")
-      yield* writer.append(warnings(0, 5))
-      yield* writer.append(warnings(5, 5))
-      const seqs = (from: number, limit: number) =>
-        Effect.map(writer.read(from, limit), (records) => records.map((record) => record.seq))
-      assert.deepStrictEqual(yield* seqs(0, 3), [0, 1, 2])
-      assert.deepStrictEqual(yield* seqs(4, 3), [4, 5, 6])
-      assert.deepStrictEqual(yield* seqs(9, 3), [9])
-      assert.deepStrictEqual(yield* seqs(10, 3), [])
-      assert.deepStrictEqual(writer.opened.records, [])
-    })
-  )
-
   it.effect("a bound keeps the latest records, at least so many and at most twice", () =>
     Effect.gen(function* () {
       const journal = yield* memory({ retainCount: 10 })

@@ -25,22 +25,6 @@ const opened = Effect.fnUntraced(function* (
 })
 
 describe("open", () => {
-  it.live("a session that has no journal is not found, and one that has cannot be created again", () =>
-    Effect.gen(function* () {
-      const { journal } = yield* JournalFiles.make()
-      assert.strictEqual((yield* Effect.flip(journal.open(sessionId, "existing")))._tag, "SessionNotFound")
-      assert.strictEqual((yield* Effect.flip(journal.load(sessionId)))._tag, "SessionNotFound")
-      assert.deepStrictEqual(yield* journal.list, [])
-      const { close } = yield* opened(journal, "create")
-      yield* close
-      const again = yield* Effect.flip(journal.open(sessionId, "create"))
-      assert.strictEqual(again._tag, "JournalFailed")
-      // nothing is held after an error, although its scope is still open
-      const third = yield* opened(journal, "existing")
-      yield* third.close
-    }).pipe(Effect.scoped)
-  )
-
   it.live("J2 a second opening in the same process is busy, until the first holder closes", () =>
     Effect.gen(function* () {
       const { journal } = yield* JournalFiles.make()

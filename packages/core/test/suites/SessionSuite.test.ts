@@ -1,0 +1,15 @@
+import { Session } from "@spindle/core/Session"
+import { Sessions } from "@spindle/core/Sessions"
+import * as SessionSuite from "@spindle/testing/SessionSuite"
+import { Context, Effect, Layer } from "effect"
+
+SessionSuite.suite("Session.make", Session.make)
+
+SessionSuite.suite("Sessions", (agent, { resume, sessionId }) =>
+  Effect.flatMap(Layer.build(Sessions.layer), (context) => {
+    const sessions = Context.get(context, Sessions)
+    return resume === undefined
+      ? sessions.create(agent, sessionId === undefined ? {} : { sessionId })
+      : sessions.open(agent, resume)
+  })
+)

@@ -1,0 +1,216 @@
+/**
+ * A recorded journal as a model and tools that answer as they did.
+ *
+ * The n-th request gets the n-th recorded answer, if its items are those that the journal had when the recorded request was sent; the first request that
+ * differs fails with a diff, and so does every later one. Tool calls are answered by their ids. Ids of items and submissions may differ; instructions and tools
+ * are not in a journal and are not compared. For regression tests of a program around a session: record once, replay after a change.
+ */
+import { Model, type ModelPart, type ModelRequest } from "@spindle/core/ports/Model"
+import type { CallId, RequestId } from "@spindle/core/protocol/Ids"
+import type { Input } from "@spindle/core/protocol/Input"
+import type { Item, ToolCall, ToolResult } from "@spindle/core/protocol/Item"
+import type { Op } from "@spindle/core/protocol/Op"
+import { ModelFailed, type ModelFailureKind } from "@spindle/core/protocol/SessionError"
+import type { Record } from "@spindle/core/protocol/SessionEvent"
+import * as History from "@spindle/core/rules/History"
+import * as SessionState from "@spindle/core/rules/SessionState"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import { diff } from "./internal/itemDiff.ts"
+import type { ScriptedModel } from "./ScriptedModel.ts"
+import type { TestTool } from "./SessionHarness.ts"
+
+/** What a journal replays as. */
+export interface Replay {
+  /** The model, in the form that `SessionHarness` takes; it has no gates. */
+  readonly model: ScriptedModel
+  /** The submissions of input, in order. */
+  readonly inputs: ReadonlyArray<Extract<Op, { readonly _tag: "UserInput" }>>
+  /** The tools that were called, for `SessionHarness`. A call that was aborted, or in which the host died, does not end. */
+  readonly tools: { readonly [name: string]: TestTool }
+  /**
+   * The recorded result of a call, for toolkits of one's own: succeeds if it was completed, fails with the recorded output if it failed. **Interruption**
+   * leaves nothing behind. **Errors**: the recorded output; the diff, as a text, if there was no such call.
+   */
+  readonly answer: (callId: string, params: unknown) => Effect.Effect<unknown, unknown>
+  /** What differed first, for people; undefined if nothing has. */
+  readonly mismatch: () => string | undefined
+  /** How many recorded answers nobody has asked for. */
+  readonly leftCount: () => number
+}
+
+/** One recorded request: what was sent, and what came. */
+interface Recorded {
+  readonly items: ReadonlyArray<Item>
+  readonly answer: Array<Item>
+  ended: Extract<Record, { readonly _tag: "ModelResponded" }> | undefined
+  failure: { readonly kind: ModelFailureKind; readonly detail: string } | undefined
+}
+
+/**
+ * Makes a replay of the records of one session, in order.
+ *
+ * @example
+ * ```ts
+ * import * as Replay from "@spindle/testing/Replay"
+ * import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+ * import * as SessionHarness from "@spindle/testing/SessionHarness"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.gen(function* () {
+ *   const recorded = yield* SessionHarness.make({ script: [[ScriptedModel.text("It is noon.")]] })
+ *   yield* recorded.run("What time is it?")
+ *
+ *   const replay = Replay.make(recorded.records())
+ *   const again = yield* SessionHarness.make({ model: replay.model })
+ *   yield* again.run("What time is it there?")
+ *   return replay.mismatch()
+ * })
+ * console.log(await Effect.runPromise(Effect.scoped(program)))
+ * // prints: request 1 differs at item 1:
+ * // prints: - UserMessage {"content":[{"_tag":"Text","text":"What time is it?"}]}
+ * // prints: + UserMessage {"content":[{"_tag":"Text","text":"What time is it there?"}]}
+ * ```
+ */
+export const make = (records: ReadonlyArray<Record>): Replay => {
+  const recorded = requestsOf(records)
+  const { calls, results } = callsOf(records)
+  const requests: Array<ModelRequest> = []
+  let openCount = 0
+  let mismatch: string | undefined
+  const differs = (text: string): string => (mismatch ??= text)
+  const failed = (detail: string, kind: ModelFailureKind = "InvalidRequest") =>
+    Stream.fail(new ModelFailed({ kind, provider: "replay", model: "replay", detail }))
+
+  const next = (request: ModelRequest): Stream.Stream<ModelPart, ModelFailed> => {
+    const number = requests.push(request)
+    const one = recorded[number - 1]
+    if (mismatch !== undefined) return failed(mismatch)
+    if (one === undefined) return failed(differs(`request ${number} was not recorded`))
+    const difference = diff(one.items, request.items)
+    if (difference !== undefined) return failed(differs(`request ${number} differs ${difference}`))
+    return answerOf(one, failed)
+  }
+  const counted = Effect.acquireRelease(
+    Effect.sync(() => void openCount++),
+    () => Effect.sync(() => void openCount--)
+  )
+  const stream = (request: ModelRequest) => Stream.unwrap(Effect.map(counted, () => next(request)))
+
+  const answer: Replay["answer"] = (callId, params) =>
+    Effect.suspend((): Effect.Effect<unknown, unknown> => {
+      const call = calls.get(callId as CallId)
+      const result = results.get(callId as CallId)
+      if (call === undefined) return Effect.fail(differs(`call ${callId} was not recorded`))
+      const [was, is] = [JSON.stringify(call.params), JSON.stringify(params)]
+      if (was !== is) return Effect.fail(differs(`call ${callId} of ${call.name} differs:\n- ${was}\n+ ${is}`))
+      if (result === undefined || result.status === "aborted" || result.status === "unknown") return Effect.never
+      if (result.status === "denied")
+        return Effect.fail(differs(`call ${callId} of ${call.name} was denied, and is run`))
+      return result.status === "completed" ? Effect.succeed(result.output) : Effect.fail(result.output)
+    })
+
+  const model = { provider: "replay", model: "replay", contextWindow: undefined, stream }
+  const names = new Set(Array.from(calls.values(), ({ name }) => name))
+  const tool: TestTool = { run: (params, callId) => answer(callId, params) }
+  return {
+    model: {
+      model,
+      layer: Layer.succeed(Model, model),
+      requests,
+      openCount: () => openCount,
+      open: () => Effect.void,
+      reached: () => Effect.never
+    },
+    inputs: records.flatMap((record) =>
+      record._tag === "InputAccepted" ? [inputOf(record.input, record.delivery)] : []
+    ),
+    tools: Object.fromEntries(Array.from(names, (name) => [name, tool])),
+    answer,
+    mismatch: () => mismatch,
+    leftCount: () => Math.max(0, recorded.length - requests.length)
+  }
+}
+
+const inputOf = (input: Input, delivery: "steer" | "queue") => ({ _tag: "UserInput" as const, input, delivery })
+
+/** The requests of a journal. What a model said stands between the records of its request and of its end. */
+const requestsOf = (records: ReadonlyArray<Record>): ReadonlyArray<Recorded> => {
+  const requests: Array<Recorded> = []
+  const byId = new Map<RequestId, Recorded>()
+  let open: Recorded | undefined
+  let state = SessionState.empty
+  for (const record of records) {
+    state = SessionState.apply(state, record)
+    if (record._tag === "ModelRequested") {
+      const items = History.repair(History.toArray(state.history))
+      open = { items, answer: [], ended: undefined, failure: undefined }
+      requests.push(open)
+      byId.set(record.requestId, open)
+    } else if (record._tag === "ItemRecorded" && open !== undefined && isAnswer(record.item)) {
+      open.answer.push(record.item)
+    } else if (record._tag === "ModelResponded") {
+      const ended = byId.get(record.requestId)
+      if (ended !== undefined) ended.ended = record
+      open = undefined
+    } else if (record._tag === "ModelRetrying") {
+      const last = requests.at(-1)
+      if (last !== undefined) last.failure = { kind: record.kind, detail: record.detail }
+    }
+  }
+  return requests
+}
+
+const isAnswer = ({ _tag }: Item): boolean => _tag === "AssistantMessage" || _tag === "Reasoning" || _tag === "ToolCall"
+
+const callsOf = (records: ReadonlyArray<Record>) => {
+  const calls = new Map<CallId, ToolCall>()
+  const results = new Map<CallId, ToolResult>()
+  for (const record of records) {
+    if (record._tag !== "ItemRecorded") continue
+    if (record.item._tag === "ToolCall") calls.set(record.item.callId, record.item)
+    if (record.item._tag === "ToolResult") results.set(record.item.callId, record.item)
+  }
+  return { calls, results }
+}
+
+/** A recorded answer; one that was aborted does not end, one that failed fails again. */
+const answerOf = (
+  { answer, ended, failure }: Recorded,
+  failed: (detail: string, kind?: ModelFailureKind) => Stream.Stream<never, ModelFailed>
+): Stream.Stream<ModelPart, ModelFailed> => {
+  const parts = Stream.fromIterable(answer.flatMap(partsOf))
+  if (ended === undefined || ended.finish === "aborted") return Stream.concat(parts, Stream.never)
+  // a failure that was not tried again is known by its end only
+  if (ended.finish === "failed") {
+    return Stream.concat(parts, failed(failure?.detail ?? "the request had failed", failure?.kind))
+  }
+  const usage = ended.estimated === true ? undefined : ended.usage
+  return Stream.concat(parts, Stream.succeed<ModelPart>({ _tag: "Finish", reason: ended.finish, usage }))
+}
+
+const partsOf = (item: Item): ReadonlyArray<ModelPart> => {
+  switch (item._tag) {
+    case "AssistantMessage": {
+      const delta: ModelPart = { _tag: "TextDelta", id: item.id, delta: item.text }
+      return item.partial === undefined ? [delta, { _tag: "TextEnd", id: item.id, ...providerOf(item) }] : [delta]
+    }
+    case "Reasoning": {
+      const delta: ModelPart = { _tag: "ReasoningDelta", id: item.id, delta: item.text }
+      const sealed = item.encrypted === undefined ? {} : { encrypted: item.encrypted }
+      return item.partial === undefined
+        ? [delta, { _tag: "ReasoningEnd", id: item.id, ...sealed, ...providerOf(item) }]
+        : [delta]
+    }
+    case "ToolCall": {
+      const { id: _, ...call } = item
+      return [call]
+    }
+    default:
+      return []
+  }
+}
+
+const providerOf = ({ providerId }: { readonly providerId?: string }) =>
+  providerId === undefined ? {} : { providerId }

@@ -1,0 +1,162 @@
+/** A session of some host under test: a scripted model, a journal in memory, tools, and a subscriber; at its end the laws are checked. */
+import * as Agent from "@spindle/core/Agent"
+import { Journal } from "@spindle/core/ports/Journal"
+import type { SessionId, SubmissionId } from "@spindle/core/protocol/Ids"
+import type { Delivery } from "@spindle/core/protocol/Input"
+import * as Op from "@spindle/core/protocol/Op"
+import * as SessionEvent from "@spindle/core/protocol/SessionEvent"
+import type { Session } from "@spindle/core/Session"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+import * as Tool from "effect/ai/Tool"
+import * as Toolkit from "effect/ai/Toolkit"
+import { assert } from "vitest"
+import * as Laws from "../Laws.ts"
+import * as ScriptedModel from "../ScriptedModel.ts"
+import { memoryJournal } from "../SessionHarness.ts"
+import type { Make } from "../SessionSuite.ts"
+
+const parameters = Schema.Record(Schema.String, Schema.Unknown)
+const toolkit = Toolkit.make(
+  Tool.make("echo", { parameters, success: Schema.Unknown }),
+  Tool.make("wait", { parameters, success: Schema.Unknown }),
+  Tool.make("guarded", { parameters, success: Schema.Unknown })
+)
+const parallel = { concurrency: "parallel" } as const
+const agent = Agent.make({
+  toolkit,
+  approvals: {
+    echo: { approval: "allow", ...parallel },
+    wait: { approval: "allow", ...parallel },
+    guarded: { approval: "ask", ...parallel }
+  }
+})
+const handlers = toolkit.toLayer({
+  echo: (params) => Effect.succeed(params),
+  wait: () => Effect.never,
+  guarded: () => Effect.succeed("allowed")
+})
+
+/** A session of a host, and what was seen of it. */
+export interface Hosted {
+  readonly session: Session["Service"]
+  readonly model: ScriptedModel.ScriptedModel
+  readonly journal: (typeof Journal)["Service"]
+  /** The records that are durable. */
+  readonly records: Effect.Effect<ReadonlyArray<SessionEvent.Record>, unknown>
+  /** Waits for a record, past or to come. */
+  readonly awaitRecord: {
+    <R extends SessionEvent.Record>(is: (record: SessionEvent.Record) => record is R): Effect.Effect<R>
+    (is: (record: SessionEvent.Record) => boolean): Effect.Effect<SessionEvent.Record>
+  }
+  readonly send: (op: Op.Op, options?: { readonly id?: SubmissionId }) => Effect.Effect<Op.Receipt, unknown>
+  readonly submit: (
+    text: string,
+    options?: { readonly id?: SubmissionId; readonly delivery?: Delivery }
+  ) => Effect.Effect<Op.Receipt, unknown>
+  /** Submits, and waits until the session is idle. */
+  readonly run: (text: string) => Effect.Effect<void, unknown>
+  readonly abort: Effect.Effect<boolean>
+  /** Another subscriber from a record on; what it was told is complete when the session has ended. */
+  readonly subscribe: (from: number) => Effect.Effect<ReadonlyArray<SessionEvent.SessionEvent>, never, Scope.Scope>
+  /** Closes the session and checks the laws. */
+  readonly end: Effect.Effect<void, unknown>
+}
+
+/** What a host is to make. */
+export interface HostOptions {
+  readonly script: ScriptedModel.Script
+  readonly journal?: (typeof Journal)["Service"]
+  readonly resume?: SessionId
+}
+
+/** Makes a session of a host. */
+export const host = Effect.fnUntraced(function* (make: Make, { resume, script, ...options }: HostOptions) {
+  const model = ScriptedModel.make(script)
+  const journal = options.journal ?? (yield* memoryJournal)
+  const scope = yield* Effect.acquireRelease(Scope.make(), (one) => Scope.close(one, Exit.void))
+  const services = yield* Layer.build(Layer.mergeAll(model.layer, handlers))
+  const session = yield* make(agent, resume === undefined ? {} : { resume }).pipe(
+    Effect.provideService(Journal, journal),
+    Effect.provideContext(services),
+    Effect.provideService(Scope.Scope, scope)
+  )
+  const all = yield* subscriber(session)
+  const receipts: Array<Op.Receipt> = []
+  let abortCount = 0
+  const send: Hosted["send"] = (op, one) =>
+    Effect.tap(session.submit(op, one), (receipt) => Effect.sync(() => receipts.push(receipt)))
+  const submit: Hosted["submit"] = (text, one = {}) =>
+    send(Op.userInput(text, one.delivery === undefined ? {} : { delivery: one.delivery }), one)
+  const history = Effect.gen(function* () {
+    yield* all.ended
+    const loaded = yield* journal.load(session.sessionId)
+    const told = { events: all.events, journal: loaded.records, requests: model.requests, receipts, abortCount }
+    return { ...told, final: yield* session.snapshot, streaming: model.openCount() }
+  })
+  const hosted: Hosted = {
+    session,
+    model,
+    journal,
+    records: Effect.map(journal.load(session.sessionId), ({ records }) => records),
+    awaitRecord: all.awaitRecord as Hosted["awaitRecord"],
+    send,
+    submit,
+    run: (text) => Effect.andThen(submit(text), session.awaitIdle),
+    abort: Effect.map(session.abort(), (hit) => {
+      if (hit) abortCount++
+      return hit
+    }),
+    subscribe: (from) => Effect.map(subscriber(session, from), ({ events }) => events),
+    end: Effect.gen(function* () {
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(Laws.broken(yield* history), [])
+    })
+  }
+  return hosted
+})
+
+/** Subscribes from a record on, in the scope. */
+const subscriber = Effect.fnUntraced(function* (session: Session["Service"], from = 0) {
+  const events: Array<SessionEvent.SessionEvent> = []
+  const waiters = new Set<() => void>()
+  const fiber = yield* Effect.forkScoped(
+    Stream.runForEach(session.events({ from }), (event) =>
+      Effect.sync(() => {
+        events.push(event)
+        for (const waiter of waiters) waiter()
+      })
+    )
+  )
+  const awaitRecord = (is: (record: SessionEvent.Record) => boolean) =>
+    Effect.callback<SessionEvent.Record>((resume) => {
+      const look = () => {
+        const found = events.filter(SessionEvent.isRecord).find(is)
+        if (found !== undefined) resume(Effect.succeed(found))
+        return found !== undefined
+      }
+      if (look()) return
+      const waiter = () => void (look() && waiters.delete(waiter))
+      waiters.add(waiter)
+      return Effect.sync(() => void waiters.delete(waiter))
+    })
+  return { events, awaitRecord, ended: Fiber.await(fiber) }
+})
+
+/** A journal in memory that holds these records of a session. */
+export const journalOf = Effect.fnUntraced(function* (
+  sessionId: SessionId,
+  records: ReadonlyArray<SessionEvent.Record>
+) {
+  const journal = yield* memoryJournal
+  yield* Effect.scoped(Effect.flatMap(journal.open(sessionId, "create"), (writer) => writer.append(records)))
+  return journal
+})
