@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { NodeHttpClient } from "@effect/platform-node"
 import { Model, type ToolSpec } from "@spindle/core/ports/Model"
 import * as ResponsesServer from "@spindle/testing/ResponsesServer"
-import { Context, Effect, Stream, Tracer } from "effect"
+import { Context, Effect, Layer, Stream, Tracer } from "effect"
 import * as OpenAiModel from "../src/OpenAiModel.ts"
 import { callId, failureOf, id, key, over, request } from "./fixture.ts"
 
@@ -230,8 +230,12 @@ describe("layer", () => {
       assert.strictEqual(model.model, "m")
       assert.strictEqual(model.contextWindow, 1000)
     }).pipe(
-      Effect.provide(OpenAiModel.layer({ model: "m", provider: "azure", contextWindow: 1000 })),
-      Effect.provide(NodeHttpClient.layerUndici)
+      Effect.provide(
+        Layer.provide(
+          OpenAiModel.layer({ model: "m", provider: "azure", contextWindow: 1000 }),
+          NodeHttpClient.layerUndici
+        )
+      )
     )
   )
 })

@@ -318,8 +318,10 @@ const list = ({ fs, options }: Host): Effect.Effect<ReadonlyArray<JournalEntry>,
       const path = settledPath(found)
       if (!path.endsWith(suffix) || (path !== found && present.has(path))) continue
       // a file that another process takes over just now is there again under its name, or will be
-      const info = yield* Effect.catch(fs.stat(`${options.directory}/${found}`), (error) =>
-        reasonOf(error) === "NotFound" ? Effect.succeed(undefined) : Effect.fail(error)
+      const info = yield* Effect.catchIf(
+        fs.stat(`${options.directory}/${found}`),
+        (error) => reasonOf(error) === "NotFound",
+        () => Effect.undefined
       )
       if (info === undefined) continue
       const name = path.slice(path.lastIndexOf("/") + 1, -suffix.length)

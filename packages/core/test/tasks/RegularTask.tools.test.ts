@@ -240,6 +240,7 @@ describe("calls that cannot run", () => {
         script: [[call("fields", {}, "a"), call("error", {}, "b"), call("plain", {}, "c")], [text("sorry")]],
         tools: {
           fields: { run: () => Effect.fail({ code: 7, why: "no such file" }) },
+          // @effect-diagnostics-next-line globalErrorInEffectFailure:off
           error: { run: () => Effect.fail(new Error("it broke")) },
           plain: { run: () => Effect.fail("just a text") }
         }
