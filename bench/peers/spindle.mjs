@@ -146,6 +146,15 @@ const peerSession = ({ Effect, Fiber, Stream, runtime }, session, close) => ({
   dispose: close
 })
 
+/** A text that never ends, one piece each so many milliseconds. */
+const dripping = ({ Effect, Stream }, everyMillis, part) =>
+  Stream.fromEffectRepeat(
+    Effect.map(Effect.sleep(everyMillis), () => {
+      live.deltasOut++
+      return part("tok ")
+    })
+  ).pipe(Stream.onStart(Effect.sync(started)), Stream.ensuring(Effect.sync(stopped)))
+
 /** A text as a stream: one pull for each piece that arrives, and the end after the last. */
 const pulled = ({ Cause, Effect, Stream }, pieces, part, end) => {
   let done = false
@@ -170,12 +179,7 @@ function ownModel({ Cause, Effect, Layer, Stream }, Model) {
   const delta = (text) => ({ _tag: "TextDelta", id: "t", delta: text })
   const texts = (step) =>
     step.drip
-      ? Stream.fromEffectRepeat(
-          Effect.map(Effect.sleep(step.drip), () => {
-            live.deltasOut++
-            return delta("tok ")
-          })
-        ).pipe(Stream.onStart(Effect.sync(started)), Stream.ensuring(Effect.sync(stopped)))
+      ? dripping({ Effect, Stream }, step.drip, delta)
       : pulled({ Cause, Effect, Stream }, play({ deltas: step.deltas }), delta, [finish("stop")])
   return Layer.succeed(Model, {
     provider: "script",
@@ -241,12 +245,7 @@ async function throughLanguageModel({ Cause, Effect, Layer, Stream }, Model) {
   }
   const texts = (step) =>
     step.drip
-      ? Stream.fromEffectRepeat(
-          Effect.map(Effect.sleep(step.drip), () => {
-            live.deltasOut++
-            return delta("tok ")
-          })
-        ).pipe(Stream.onStart(Effect.sync(started)), Stream.ensuring(Effect.sync(stopped)))
+      ? dripping({ Effect, Stream }, step.drip, delta)
       : pulled({ Cause, Effect, Stream }, play({ deltas: step.deltas }), delta, [
           { type: "text-end", id: "t" },
           finish("stop")
