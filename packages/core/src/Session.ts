@@ -274,8 +274,10 @@ const service = ({
     submit,
     start: (task, input = []) =>
       Effect.contextWith((services: Context.Context<Exclude<TaskServices<typeof task>, Turn | Scope.Scope>>) =>
-        Turns.replace(kernel, () =>
-          Turns.start(kernel, task, services, { input }, (outcome) => submissions.freed(outcome))
+        Turns.replace(
+          kernel,
+          () => Turns.start(kernel, task, services, { input }, (outcome) => submissions.freed(outcome)),
+          () => submissions.replaced()
         )
       ),
     steer: (input, expectedTurnId) => submit({ _tag: "UserInput", input, expectedTurnId }),

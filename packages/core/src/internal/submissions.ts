@@ -30,6 +30,8 @@ export class Submissions {
   /** Traces of input that waits; they are not part of the input itself, and a resumed session has none. */
   private traces: Map<SubmissionId, TraceContext> | undefined
   private receipts: Receipts.Receipts
+  /** Whether the queue was not started because a replacement was under way. */
+  private owed = false
   constructor(kernel: Kernel, regular: Regular, receipts: Receipts.Receipts) {
     this.kernel = kernel
     this.regular = regular
@@ -143,7 +145,10 @@ export class Submissions {
 
   private startHead(): TurnId | undefined {
     const { kernel, regular } = this
-    if (kernel.closed || kernel.replacing > 0 || kernel.recorder.failure !== undefined) return undefined
+    if (kernel.closed || kernel.recorder.failure !== undefined) return undefined
+    // a replacement that has not let go yet starts the queue when it does
+    this.owed = kernel.replacing > 0
+    if (this.owed) return undefined
     const head = Inbox.queued(kernel.recorder.state.inbox)[0]
     if (head === undefined) return undefined
     const trace = this.traces?.get(head.submissionId)
@@ -153,11 +158,17 @@ export class Submissions {
     return running?.turnId
   }
 
+  /** What a replacement calls when it has let go: the queue that had to wait for that goes on (P2). */
+  replaced(): void {
+    if (this.owed && this.kernel.replacing === 0) this.startHead()
+  }
+
   /** What a turn calls when the slot is free again: after a completed turn the queue goes on (P2). */
   freed(outcome: Outcome<unknown, unknown>): void {
     const { kernel } = this
     const { unnamed } = kernel
     kernel.unnamed = false
+    this.owed = false
     if ((outcome._tag !== "Completed" && !unnamed) || kernel.recorder.state.inbox.length === 0) return
     // in a step of its own, so that a long queue of short turns does not grow the stack
     kernel.next = Effect.runForkWith(kernel.context)(

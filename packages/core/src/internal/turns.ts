@@ -264,11 +264,13 @@ const writeAborted = <A, E>(
 
 /**
  * Replaces whatever runs by a task, one replacement at a time. It runs in a fiber that outlives its caller, so that a
- * task may replace itself (I9): the caller is then interrupted, and the new turn runs.
+ * task may replace itself (I9): the caller is then interrupted, and the new turn runs. `replaced` is called when it has let
+ * go: the queue does not start while a replacement is under way.
  */
 export const replace = <A, E>(
   kernel: Kernel,
-  begun: () => RunningTurn<A, E> | undefined
+  begun: () => RunningTurn<A, E> | undefined,
+  replaced: () => void
 ): Effect.Effect<RunningTurn<A, E>, SessionClosed> => {
   const attempt: Effect.Effect<RunningTurn<A, E>, SessionClosed> = Effect.suspend(() => {
     if (kernel.closed || kernel.recorder.failure !== undefined) {
@@ -282,7 +284,10 @@ export const replace = <A, E>(
   // counted in the fiber that outlives the caller, and given up before the next replacement begins
   const counted = Effect.ensuring(
     attempt,
-    Effect.sync(() => void kernel.replacing--)
+    Effect.sync(() => {
+      kernel.replacing--
+      replaced()
+    })
   )
   return kernel.supervisor.outlive(
     Effect.suspend(() => {
