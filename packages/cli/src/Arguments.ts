@@ -55,8 +55,14 @@ export type Command =
       readonly options: TurnOptions
     }
   | { readonly _tag: "Demo"; readonly options: TurnOptions }
-  | { readonly _tag: "SessionsList"; readonly json: boolean; readonly color: ColorMode }
+  | {
+      readonly _tag: "SessionsList"
+      readonly archived: boolean
+      readonly json: boolean
+      readonly color: ColorMode
+    }
   | { readonly _tag: "SessionsShow"; readonly id: string; readonly json: boolean; readonly color: ColorMode }
+  | { readonly _tag: "SessionsArchive" | "SessionsUnarchive"; readonly id: string }
   | { readonly _tag: "Help"; readonly topic: Topic }
   | { readonly _tag: "Version" }
 
@@ -119,11 +125,13 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
       return second === "resume" ? found("exec resume", 2) : found("exec", 1)
     case "demo":
       return found("demo", 1)
-    case "sessions":
-      if (second === "list" || second === "show") return found(`sessions ${second}`, 2)
+    case "sessions": {
+      const known = Flags.sessionsCommands.find((name) => name === second)
+      if (known !== undefined) return found(`sessions ${known}`, 2)
       if (second === undefined) return found("sessions", 1)
       if (asksHelp) return found("sessions", words.length)
-      return refuse("sessions", unknown(`command "sessions ${second}"`, Flags.nearest(second, ["list", "show"])))
+      return refuse("sessions", unknown(`command "sessions ${second}"`, Flags.nearest(second, Flags.sessionsCommands)))
+    }
   }
   return refuse("", unknown(`command "${first}"`, Flags.nearest(first, ["exec", "sessions", "demo", "help"])))
 }
@@ -184,20 +192,26 @@ const valueOf = (flag: Flag, topic: Topic, token: OptionToken): string => {
 const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Command => {
   const json = values.has("json")
   const color = (values.get("color")?.[0] ?? "auto") as ColorMode
+  const sessionId = () => {
+    only(1, "one session id is expected")
+    return rest[0] ?? refuse(topic, "the id of a session is missing")
+  }
   const only = (count: number, ask: string) =>
     rest.length > count ? refuse(topic, `unexpected "${rest[count]}"; ${ask}`) : undefined
   switch (topic) {
     case "":
       return refuse("", "a command is missing: exec, sessions or demo")
     case "sessions":
-      return refuse("sessions", "a command is missing: sessions list or sessions show ID")
+      return refuse("sessions", `a command is missing: ${Flags.sessionsCommands.join(", ")}`)
     case "sessions list":
       only(0, "sessions list takes flags only")
-      return { _tag: "SessionsList", json, color }
-    case "sessions show": {
-      only(1, "one session id is expected")
-      return { _tag: "SessionsShow", id: rest[0] ?? refuse(topic, "the id of a session is missing"), json, color }
-    }
+      return { _tag: "SessionsList", archived: values.has("archived"), json, color }
+    case "sessions show":
+      return { _tag: "SessionsShow", id: sessionId(), json, color }
+    case "sessions archive":
+      return { _tag: "SessionsArchive", id: sessionId() }
+    case "sessions unarchive":
+      return { _tag: "SessionsUnarchive", id: sessionId() }
     case "demo":
       only(0, "demo has a task of its own")
       return { _tag: "Demo", options: turnOptions(topic, values) }

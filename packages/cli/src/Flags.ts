@@ -4,8 +4,23 @@
  * The names are those of the reference's `exec`, so that programs that drive it can drive this one.
  */
 
+/** What can be done with sessions. */
+export const sessionsCommands = ["list", "show", "archive", "unarchive"] as const
+
 /** The commands, as the words that name them. */
-export type Topic = "" | "exec" | "exec resume" | "sessions" | "sessions list" | "sessions show" | "demo"
+export const topics = [
+  "",
+  "exec",
+  "exec resume",
+  "sessions",
+  "sessions list",
+  "sessions show",
+  "sessions archive",
+  "sessions unarchive",
+  "demo"
+] as const
+/** @see {@link topics} */
+export type Topic = (typeof topics)[number]
 
 /**
  * One flag. `takes` names its value in the help, and without it the flag is a switch. `choices` closes the set of
@@ -39,7 +54,6 @@ export type ColorMode = (typeof colorModes)[number]
 
 const turns: ReadonlyArray<Topic> = ["exec", "exec resume", "demo"]
 const exec: ReadonlyArray<Topic> = ["exec", "exec resume"]
-const everywhere: ReadonlyArray<Topic> = ["", "sessions", "sessions list", "sessions show", ...turns]
 
 /** Every flag, in the order of the help. */
 export const flags: ReadonlyArray<Flag> = [
@@ -114,6 +128,7 @@ export const flags: ReadonlyArray<Flag> = [
     summary: "accepted and without effect: patches stay in the working directory, until there is a sandbox"
   },
   { name: "last", commands: ["exec resume"], summary: "resume the session that was written last" },
+  { name: "archived", commands: ["sessions list"], summary: "list the archived sessions instead" },
   { name: "thread-source", takes: "NAME", commands: exec, summary: "who started the session, for its record" },
   { name: "cyber-access-program", commands: exec, summary: "accepted and without effect" },
   {
@@ -123,8 +138,8 @@ export const flags: ReadonlyArray<Flag> = [
     commands: [...turns, "sessions list", "sessions show"],
     summary: "colours; auto means on a terminal and without NO_COLOR"
   },
-  { name: "help", short: "h", commands: everywhere, summary: "show this help" },
-  { name: "version", short: "V", commands: everywhere, summary: "show the version" }
+  { name: "help", short: "h", commands: topics, summary: "show this help" },
+  { name: "version", short: "V", commands: topics, summary: "show the version" }
 ]
 
 /** The flag of a name or alias, without dashes. */

@@ -33,6 +33,7 @@ const pages: { readonly [topic in Topic]: Page } = {
       ["exec resume ID [PROMPT]", "go on with a session (--last: with the latest)"],
       ["sessions list", "list the sessions of this machine"],
       ["sessions show ID", "show one session"],
+      ["sessions archive ID", "put a session away (unarchive ID: bring it back)"],
       ["demo", "watch a turn repair a small project; needs no key and no network"]
     ],
     more: [
@@ -65,8 +66,13 @@ const pages: { readonly [topic in Topic]: Page } = {
     ]
   },
   sessions: {
-    usage: ["spindle sessions list [FLAGS]", "spindle sessions show ID [FLAGS]"],
-    about: "Looks into the sessions of this machine.",
+    usage: [
+      "spindle sessions list [FLAGS]",
+      "spindle sessions show ID [FLAGS]",
+      "spindle sessions archive ID",
+      "spindle sessions unarchive ID"
+    ],
+    about: "Looks into the sessions of this machine, and puts them away.",
     examples: [["spindle sessions list", ""]]
   },
   "sessions list": {
@@ -74,8 +80,20 @@ const pages: { readonly [topic in Topic]: Page } = {
     about: "Lists sessions, the latest first.",
     examples: [
       ["spindle sessions list", ""],
-      ["spindle sessions list --json", "one JSON object a line"]
+      ["spindle sessions list --json", "one JSON object a line"],
+      ["spindle sessions list --archived", "what was put away"]
     ]
+  },
+  "sessions archive": {
+    usage: ["spindle sessions archive ID"],
+    about:
+      "Takes a session out of the list. It keeps everything, can be shown, and cannot be resumed until it is brought back.",
+    examples: [["spindle sessions archive 0199a213-81c0-7800-8aa1-bbab2a035a53", ""]]
+  },
+  "sessions unarchive": {
+    usage: ["spindle sessions unarchive ID"],
+    about: "Brings a session back into the list.",
+    examples: [["spindle sessions unarchive 0199a213-81c0-7800-8aa1-bbab2a035a53", ""]]
   },
   "sessions show": {
     usage: ["spindle sessions show ID [FLAGS]"],

@@ -1,10 +1,10 @@
 /**
- * `spindle sessions`: what is in the journals, without opening any of them for writing.
+ * `spindle sessions`: what is in the journals. Looking opens none of them for writing.
  */
 import { Journal, type JournalEntry } from "@spindle/core/ports/Journal"
 import type { SessionId } from "@spindle/core/protocol/Ids"
 import { textOf } from "@spindle/core/protocol/Input"
-import type { JournalFailed, SessionNotFound } from "@spindle/core/protocol/SessionError"
+import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/protocol/SessionError"
 import type { Record } from "@spindle/core/protocol/SessionEvent"
 import * as RecordCodec from "@spindle/core/protocol/RecordCodec"
 import * as SessionState from "@spindle/core/rules/SessionState"
@@ -23,14 +23,15 @@ interface Summary {
   readonly firstInput: string | undefined
 }
 
-/** Lists the sessions, the latest first. */
+/** Lists the sessions in use or the archived ones, the latest first. */
 export const list = (options: {
   readonly home: string
+  readonly archived: boolean
   readonly json: boolean
 }): Effect.Effect<number, JournalFailed> =>
   Effect.gen(function* () {
     const journal = yield* Journal
-    const entries = yield* journal.list
+    const entries = yield* options.archived ? journal.archived : journal.list
     for (const entry of entries) {
       // one that was taken away since the list was read
       const opened = yield* Effect.catchTag(journal.load(entry.sessionId), "SessionNotFound", () => Effect.void)
@@ -38,7 +39,9 @@ export const list = (options: {
       const summary = summaryOf(entry, opened.records)
       process.stdout.write(options.json ? `${JSON.stringify(summary)}\n` : `${lineOf(summary)}\n`)
     }
-    if (entries.length === 0 && !options.json) process.stdout.write("no sessions yet\n")
+    if (entries.length === 0 && !options.json) {
+      process.stdout.write(options.archived ? "no archived sessions\n" : "no sessions yet\n")
+    }
     return Help.exitCodes.ok
   }).pipe(Effect.provide(Host.journals(options.home)))
 
@@ -77,6 +80,20 @@ export const show = (options: {
     }
     if (options.json) for (const record of records) process.stdout.write(`${RecordCodec.encode(record)}\n`)
     else process.stdout.write(transcriptOf(sessionId, records, options.color))
+    return Help.exitCodes.ok
+  }).pipe(Effect.provide(Host.journals(options.home)))
+
+/** Puts a session away, or brings it back. */
+export const move = (options: {
+  readonly home: string
+  readonly id: string
+  readonly to: "archive" | "list"
+}): Effect.Effect<number, SessionNotFound | SessionBusy | JournalFailed> =>
+  Effect.gen(function* () {
+    const journal = yield* Journal
+    const sessionId = options.id as SessionId
+    yield* options.to === "archive" ? journal.archive(sessionId) : journal.unarchive(sessionId)
+    process.stdout.write(`${options.to === "archive" ? "archived" : "unarchived"} ${Ansi.visible(sessionId)}\n`)
     return Help.exitCodes.ok
   }).pipe(Effect.provide(Host.journals(options.home)))
 

@@ -49,9 +49,13 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       process.stdout.write(`spindle ${version}\n`)
       return Help.exitCodes.ok
     case "SessionsList":
-      return yield* SessionsCommand.list({ home: Settings.home(places), json: command.json })
+      return yield* SessionsCommand.list({ home: Settings.home(places), ...command })
     case "SessionsShow":
       return yield* SessionsCommand.show({ home: Settings.home(places), ...command })
+    case "SessionsArchive":
+      return yield* SessionsCommand.move({ home: Settings.home(places), id: command.id, to: "archive" })
+    case "SessionsUnarchive":
+      return yield* SessionsCommand.move({ home: Settings.home(places), id: command.id, to: "list" })
     case "Demo": {
       const settings = yield* settingsOf("demo", command.options)
       return yield* Exec.run(Demo.prepare(command.options, settings, onRunning))

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import { type Command, parse } from "../src/Arguments.ts"
+import { topics } from "../src/Flags.ts"
 import * as Help from "../src/Help.ts"
 
 const ok = (...argv: ReadonlyArray<string>): Command => {
@@ -120,7 +121,15 @@ describe("parse", () => {
   })
 
   it("reads sessions and demo", () => {
-    assert.deepStrictEqual(ok("sessions", "list", "--json"), { _tag: "SessionsList", json: true, color: "auto" })
+    assert.deepStrictEqual(ok("sessions", "list", "--json"), {
+      _tag: "SessionsList",
+      archived: false,
+      json: true,
+      color: "auto"
+    })
+    assert.deepInclude(ok("sessions", "list", "--archived"), { archived: true })
+    assert.deepStrictEqual(ok("sessions", "archive", "abc"), { _tag: "SessionsArchive", id: "abc" })
+    assert.deepStrictEqual(ok("sessions", "unarchive", "abc"), { _tag: "SessionsUnarchive", id: "abc" })
     assert.deepStrictEqual(ok("sessions", "show", "abc"), {
       _tag: "SessionsShow",
       id: "abc",
@@ -176,13 +185,16 @@ describe("parse", () => {
     assert.include(refused("exec", " "), "the prompt is empty")
     assert.include(refused("exec", "resume"), "which session? give its id, or --last")
     assert.include(refused("sessions", "show"), "the id of a session is missing")
+    assert.include(refused("sessions", "archive"), "the id of a session is missing")
+    assert.include(refused("sessions", "unarchive", "a", "b"), "one session id is expected")
+    assert.include(refused("sessions"), "a command is missing: list, show, archive, unarchive")
     assert.include(refused(), "a command is missing: exec, sessions or demo")
   })
 })
 
 describe("Help", () => {
   it("shows usage, flags, examples and exit codes for each topic", () => {
-    for (const topic of ["", "exec", "exec resume", "sessions", "sessions list", "sessions show", "demo"] as const) {
+    for (const topic of topics) {
       const text = Help.text(topic)
       for (const part of ["Usage: spindle", "Flags:", "Examples:", "Exit codes:", "--help", "78 "])
         assert.include(text, part)
@@ -192,7 +204,7 @@ describe("Help", () => {
   })
 
   it("shows only examples that parse", () => {
-    for (const topic of ["", "exec", "exec resume", "sessions", "sessions list", "sessions show", "demo"] as const) {
+    for (const topic of topics) {
       const examples = Help.text(topic).split("Examples:\n")[1]!.split("\n\n")[0]!.split("\n")
       for (const line of examples) {
         const words = line.replace(/ {3}#.*/, "").match(/"[^"]*"|\S+/g)!

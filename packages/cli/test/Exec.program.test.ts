@@ -203,4 +203,25 @@ describe("exec", () => {
       assert.strictEqual(events(raw)[0]._tag, "SessionStarted")
     })
   )
+
+  it.live("puts a session away and brings it back", () =>
+    Effect.gen(function* () {
+      const at = yield* world({ turns: [{ events: [{ text: "an answer" }] }, { events: [{ text: "another" }] }] })
+      const id = sessionOf(yield* run(at, ["exec", "--json", "a question"]))
+      assert.strictEqual((yield* run(at, ["sessions", "archive", id])).stdout, `archived ${id}\n`)
+      assert.strictEqual((yield* run(at, ["sessions", "list"])).stdout, "no sessions yet\n")
+      assert.include((yield* run(at, ["sessions", "list", "--archived"])).stdout, id)
+      assert.include((yield* run(at, ["sessions", "show", id])).stdout, "an answer")
+      const refused = yield* run(at, ["exec", "resume", id, "more"])
+      assert.deepStrictEqual(
+        [refused.code, refused.stderr],
+        [1, `spindle: session ${id} is archived; unarchive it to go on with it\n`]
+      )
+      const latest = yield* run(at, ["exec", "resume", "--last", "more"])
+      assert.strictEqual(latest.code, 1)
+      assert.strictEqual((yield* run(at, ["sessions", "unarchive", id])).stdout, `unarchived ${id}\n`)
+      assert.strictEqual((yield* run(at, ["exec", "resume", "--last", "more"])).code, 0)
+      assert.strictEqual((yield* run(at, ["sessions", "archive", "nobody"])).code, 1)
+    })
+  )
 })

@@ -46,8 +46,19 @@ export class Sessions extends Context.Service<
       source: SessionId,
       options?: { readonly until?: TurnId }
     ) => Effect.Effect<Session["Service"], OpenError | TurnNotFound, R | Model>
-    /** The sessions that have a journal, the latest first. */
+    /** The sessions that have a journal and are not archived, the latest first. */
     readonly list: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
+    /**
+     * Puts a session away: closes it if it is open here, and takes it out of `list`. Its journal keeps everything and
+     * can be forked; `open` refuses it until `unarchive`. Does nothing for one that is archived. **Interruption**: as
+     * `close`, and not while the journal is put away. **Errors**: `SessionNotFound`; `SessionBusy` while another process
+     * has it open; `JournalFailed`.
+     */
+    readonly archive: (sessionId: SessionId) => Effect.Effect<void, OpenError>
+    /** Brings an archived session back into `list`. Does nothing for one that is there. **Errors**: as `archive`. */
+    readonly unarchive: (sessionId: SessionId) => Effect.Effect<void, OpenError>
+    /** The sessions that are archived, the latest first. */
+    readonly archived: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
     /**
      * Closes a session, and answers whether it was open. **Interruption** stops only the wait. See `Session` for what
      * closing does.
@@ -107,6 +118,12 @@ const makeSessions = Effect.gen(function* () {
     return yield* start(agent, { resume: sessionId })
   })
 
+  const close = (sessionId: SessionId) =>
+    Effect.suspend(() => {
+      const open = sessions.get(sessionId)
+      return open === undefined ? Effect.succeed(false) : Effect.as(Scope.close(open.scope, Exit.void), true)
+    })
+
   return Sessions.of({
     create: (agent, options) => Semaphore.withPermit(gate, start(agent, options ?? {})),
     open: (agent, sessionId) =>
@@ -119,14 +136,10 @@ const makeSessions = Effect.gen(function* () {
       ),
     fork: (agent, source, options) => Semaphore.withPermit(gate, fork(agent, source, options?.until)),
     list: journal.list,
-    close: (sessionId) =>
-      Semaphore.withPermit(
-        gate,
-        Effect.suspend(() => {
-          const open = sessions.get(sessionId)
-          return open === undefined ? Effect.succeed(false) : Effect.as(Scope.close(open.scope, Exit.void), true)
-        })
-      )
+    archive: (sessionId) => Semaphore.withPermit(gate, Effect.andThen(close(sessionId), journal.archive(sessionId))),
+    unarchive: (sessionId) => Semaphore.withPermit(gate, journal.unarchive(sessionId)),
+    archived: journal.archived,
+    close: (sessionId) => Semaphore.withPermit(gate, close(sessionId))
   })
 })
 

@@ -134,6 +134,36 @@ describe("Sessions", () => {
       )
     })
   )
+  it.effect(
+    "J2 an archived session is closed, listed apart and refused, until it is brought back with all it was",
+    () =>
+      Effect.gen(function* () {
+        const { context, journal, model, sessions } = yield* program(() => [...pieces("begun"), gate("never")])
+        const session = yield* Effect.provideContext(sessions.create(agent), context)
+        yield* session.submit(Op.userInput("hi"))
+        yield* model.reached("never")
+        yield* TestClock.adjust(0)
+        const { sessionId } = session
+        const archiving = yield* Effect.forkChild(sessions.archive(sessionId))
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(archiving)
+        assert.strictEqual((yield* recordsOf(journal, sessionId)).at(-1)?._tag, "TurnAborted")
+        assert.deepStrictEqual(yield* sessions.list, [])
+        assert.deepStrictEqual(
+          (yield* sessions.archived).map((entry) => entry.sessionId),
+          [sessionId]
+        )
+        const refused = yield* Effect.flip(Effect.provideContext(sessions.open(agent, sessionId), context))
+        assert.strictEqual(refused.message, `session ${sessionId} is archived; unarchive it to go on with it`)
+        const fork = yield* Effect.provideContext(sessions.fork(agent, sessionId), context)
+        assert.notStrictEqual(fork.sessionId, sessionId)
+        yield* sessions.unarchive(sessionId)
+        const again = yield* Effect.provideContext(sessions.open(agent, sessionId), context)
+        assert.strictEqual(again.sessionId, sessionId)
+        const busy = yield* Effect.flip(journal.archive(sessionId))
+        assert.strictEqual(busy._tag, "SessionBusy")
+      })
+  )
 })
 
 describe("fork", () => {

@@ -3,7 +3,7 @@
  *
  * Needs `vitest`. What needs faults - a write that fails, a process that dies - cannot be shown from outside of an implementation, and is left to its own tests.
  */
-import { Journal, type JournalWriter } from "@spindle/core/ports/Journal"
+import { Journal, type JournalEntry, type JournalWriter } from "@spindle/core/ports/Journal"
 import type { SessionId } from "@spindle/core/protocol/Ids"
 import type { Record } from "@spindle/core/protocol/SessionEvent"
 import * as Effect from "effect/Effect"
@@ -54,6 +54,7 @@ export const suite = <E>(name: string, layer: Layer.Layer<Journal, E>): void => 
     opening(test)
     appending(test)
     reading(test)
+    archiving(test)
   })
 }
 
@@ -242,6 +243,51 @@ const reading = (test: Test): void => {
       }
       yield* Fiber.join(writing)
       yield* close
+    })
+  )
+}
+
+const archiving = (test: Test): void => {
+  const idsOf = (entries: ReadonlyArray<JournalEntry>) => entries.map((entry) => entry.sessionId)
+
+  test(
+    "an archived journal is listed apart, loads as it was, and is opened by nobody until it is brought back",
+    Effect.gen(function* () {
+      const journal = yield* Journal
+      const other = "another" as SessionId
+      for (const id of [sessionId, other]) yield* stored(id, records(id, 3))
+      // twice is as good as once
+      for (const id of [sessionId, sessionId, other]) yield* journal.archive(id)
+      yield* journal.unarchive(other)
+      yield* journal.unarchive(other)
+      assert.deepStrictEqual(idsOf(yield* journal.list), [other])
+      assert.deepStrictEqual(idsOf(yield* journal.archived), [sessionId])
+      assert.deepStrictEqual((yield* load(sessionId)).records, records(sessionId, 3))
+      const refused = yield* Effect.flip(Effect.scoped(journal.open(sessionId, "existing")))
+      assert.isTrue(refused._tag === "SessionNotFound" && refused.archived === true)
+      assert.strictEqual(yield* refusal(sessionId, "create"), "JournalFailed")
+      yield* journal.unarchive(sessionId)
+      assert.deepStrictEqual(yield* journal.archived, [])
+      const { close, writer } = yield* opened(sessionId, "existing")
+      assert.deepStrictEqual(writer.opened.records, records(sessionId, 3))
+      yield* writer.append(records(sessionId, 1, 3))
+      yield* close
+      assert.deepStrictEqual((yield* load(sessionId)).records, records(sessionId, 4))
+    })
+  )
+
+  test(
+    "J2 a journal that somebody writes is not archived, and one that is not there is not found",
+    Effect.gen(function* () {
+      const journal = yield* Journal
+      assert.strictEqual((yield* Effect.flip(journal.archive(sessionId)))._tag, "SessionNotFound")
+      assert.strictEqual((yield* Effect.flip(journal.unarchive(sessionId)))._tag, "SessionNotFound")
+      const { close, writer } = yield* opened(sessionId, "create")
+      assert.strictEqual((yield* Effect.flip(journal.archive(sessionId)))._tag, "SessionBusy")
+      yield* writer.append(records(sessionId, 2))
+      yield* close
+      yield* journal.archive(sessionId)
+      assert.deepStrictEqual((yield* load(sessionId)).records, records(sessionId, 2))
     })
   )
 }

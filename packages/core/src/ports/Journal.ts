@@ -59,10 +59,23 @@ export class Journal extends Context.Service<
       sessionId: SessionId,
       mode: "create" | "existing"
     ) => Effect.Effect<JournalWriter, SessionNotFound | SessionBusy | JournalFailed, Scope.Scope>
-    /** Reads a journal without opening it for writing; its torn end, if any, is left out and left alone. */
+    /**
+     * Reads a journal, archived or not, without opening it for writing; its torn end, if any, is left out and left
+     * alone.
+     */
     readonly load: (sessionId: SessionId) => Effect.Effect<Opened, SessionNotFound | JournalFailed>
-    /** All journals, the latest first. */
+    /** All journals that are not archived, the latest first. */
     readonly list: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
+    /**
+     * Puts a journal away: it is listed in `archived` and keeps all its records, and `open` refuses it. Does nothing
+     * for one that is archived. **Interruption**: not interruptible; the journal is at one place, whole, also when the
+     * process dies. **Errors**: `SessionNotFound`; `SessionBusy` while somebody writes it; `JournalFailed`.
+     */
+    readonly archive: (sessionId: SessionId) => Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed>
+    /** Brings a journal back. Does nothing for one that is not archived. **Interruption**, **Errors**: as `archive`. */
+    readonly unarchive: (sessionId: SessionId) => Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed>
+    /** The journals that are archived, the latest first. */
+    readonly archived: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
   }
 >()("@spindle/core/Journal") {
   /**
@@ -83,6 +96,7 @@ interface MemoryJournal {
   records: Array<Record>
   updatedAt: number
   held: boolean
+  archived: boolean
 }
 
 const makeMemory = (retainCount: number, retainClosed: boolean): (typeof Journal)["Service"] => {
@@ -102,6 +116,21 @@ const makeMemory = (retainCount: number, retainClosed: boolean): (typeof Journal
       }),
     read: (from, limit) => Effect.sync(() => since(journal, from, limit))
   })
+  const moved = (sessionId: SessionId, archived: boolean) =>
+    Effect.suspend((): Effect.Effect<void, SessionNotFound | SessionBusy> => {
+      const journal = journals.get(sessionId)
+      if (journal === undefined) return Effect.fail(new SessionNotFound({ sessionId }))
+      if (journal.held) return Effect.fail(new SessionBusy({ sessionId }))
+      journal.archived = archived
+      return Effect.void
+    })
+  const listed = (archived: boolean) =>
+    Effect.sync(() =>
+      Array.from(journals)
+        .filter(([, journal]) => journal.archived === archived)
+        .map(([sessionId, { updatedAt }]) => ({ sessionId, updatedAt, sizeBytes: 0 }))
+        .sort((a, b) => b.updatedAt - a.updatedAt)
+    )
   return {
     open: (sessionId, mode) =>
       Effect.acquireRelease(
@@ -111,9 +140,10 @@ const makeMemory = (retainCount: number, retainClosed: boolean): (typeof Journal
           if (mode === "create") {
             if (journal !== undefined)
               return Effect.fail(new JournalFailed({ sessionId, operation: "open", detail: taken }))
-            journal = { records: [], updatedAt: 0, held: false }
+            journal = { records: [], updatedAt: 0, held: false, archived: false }
             journals.set(sessionId, journal)
           } else if (journal === undefined) return Effect.fail(new SessionNotFound({ sessionId }))
+          else if (journal.archived) return Effect.fail(new SessionNotFound({ sessionId, archived: true }))
           journal.held = true
           return Effect.succeed(journal)
         }),
@@ -130,10 +160,9 @@ const makeMemory = (retainCount: number, retainClosed: boolean): (typeof Journal
           ? Effect.fail(new SessionNotFound({ sessionId }))
           : Effect.succeed({ records: journal.records.slice(), cutBytes: 0, cutFile: undefined })
       }),
-    list: Effect.sync(() =>
-      Array.from(journals, ([sessionId, journal]) => ({ sessionId, updatedAt: journal.updatedAt, sizeBytes: 0 })).sort(
-        (a, b) => b.updatedAt - a.updatedAt
-      )
-    )
+    list: listed(false),
+    archive: (sessionId) => moved(sessionId, true),
+    unarchive: (sessionId) => moved(sessionId, false),
+    archived: listed(true)
   }
 }

@@ -5,12 +5,15 @@
 import * as Schema from "effect/Schema"
 import { SessionId, TurnId } from "./Ids.ts"
 
-/** No journal has this id. Trying again does not help. */
+/** No journal of this id can be opened: there is none, or it is archived. Trying again does not help. */
 export class SessionNotFound extends Schema.TaggedError<SessionNotFound>()("SessionNotFound", {
-  sessionId: SessionId
+  sessionId: SessionId,
+  archived: Schema.optionalKey(Schema.Literal(true))
 }) {
   override get message() {
-    return `session ${this.sessionId} does not exist`
+    return this.archived === true
+      ? `session ${this.sessionId} is archived; unarchive it to go on with it`
+      : `session ${this.sessionId} does not exist`
   }
 }
 

@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { appendFileSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import type { JournalWriter } from "@spindle/core/ports/Journal"
 import type { LeaseHolder } from "@spindle/core/ports/JournalLease"
@@ -317,6 +317,55 @@ describe("read", () => {
       for (const entry of list) assert.isAbove(entry.sizeBytes, 20)
       assert.isAtLeast(list[0]!.updatedAt, list[1]!.updatedAt)
       assert.strictEqual((yield* journal.load(plain)).records.length, 1)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("archive", () => {
+  it.live("J1 J2 takes along what was cut, leaves nothing behind, and refuses a writer that lost its lease", () =>
+    Effect.gen(function* () {
+      const { directory, journal } = yield* JournalFiles.make()
+      const other = yield* JournalFiles.make({ directory })
+      const first = yield* opened(journal, "create")
+      yield* first.writer.append(journalOf(2))
+      appendFileSync(JournalFiles.pathOf(directory), "torn")
+      // there is no lease between these two, as on a host that gives none
+      yield* other.journal.archive(sessionId)
+      const late = yield* Effect.flip(first.writer.append(warnings(2, 1)))
+      assert.strictEqual(late.operation, "fence")
+      yield* first.close
+      assert.deepStrictEqual(JournalFiles.namesIn(directory), [])
+      const [file, cut] = JournalFiles.namesIn(`${directory}-archived`)
+      assert.deepStrictEqual([file, cut?.startsWith(`${sessionId}.jsonl.cut-4-`)], [`${sessionId}.jsonl`, true])
+      assert.deepStrictEqual((yield* journal.load(sessionId)).records, journalOf(2))
+      yield* journal.unarchive(sessionId)
+      assert.deepStrictEqual(JournalFiles.namesIn(`${directory}-archived`), [])
+      assert.lengthOf(JournalFiles.namesIn(directory), 2)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("J1 an archiving that died half-way leaves the journal where it was, and can be done again", () =>
+    Effect.gen(function* () {
+      const { directory, journal } = yield* JournalFiles.make()
+      yield* Effect.scoped(Effect.flatMap(journal.open(sessionId, "create"), ({ append }) => append(journalOf(2))))
+      const path = JournalFiles.pathOf(directory)
+      renameSync(path, `${path}.taken`)
+      assert.deepStrictEqual((yield* journal.load(sessionId)).records, journalOf(2))
+      yield* journal.archive(sessionId)
+      assert.deepStrictEqual(JournalFiles.namesIn(`${directory}-archived`), [`${sessionId}.jsonl`])
+      assert.deepStrictEqual((yield* journal.load(sessionId)).records, journalOf(2))
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("J5 an archive that cannot be made is a typed failure, and the journal stays in use", () =>
+    Effect.gen(function* () {
+      const { directory, journal } = yield* JournalFiles.make()
+      yield* Effect.scoped(Effect.flatMap(journal.open(sessionId, "create"), ({ append }) => append(journalOf(2))))
+      writeFileSync(`${directory}-archived`, "a file where the directory should be")
+      const failed = yield* Effect.flip(journal.archive(sessionId))
+      assert.strictEqual(failed._tag === "JournalFailed" && failed.operation, "open")
+      assert.lengthOf(yield* journal.list, 1)
+      yield* Effect.scoped(journal.open(sessionId, "existing"))
     }).pipe(Effect.scoped)
   )
 })
