@@ -4,7 +4,7 @@
  * All functions are total. `repair` is idempotent and leaves a valid history as it is, the very same array.
  */
 import type { CallId, ItemId } from "../protocol/Ids.ts"
-import { textOf } from "../protocol/Input.ts"
+import { type Input, textOf } from "../protocol/Input.ts"
 import type { Item, ToolCall, ToolResult } from "../protocol/Item.ts"
 import type { AbortReason } from "../protocol/Outcome.ts"
 import type { TokenUsage } from "../protocol/TokenUsage.ts"
@@ -151,11 +151,15 @@ export const lastMessage = (self: ItemLog, from: number): string | undefined => 
 /** A rough count of the tokens of a text: one for four characters. */
 export const estimateText = (text: string): number => Math.ceil(text.length / 4)
 
-/** A rough count of the tokens of an item. An image counts as 1,000. */
+/** A rough count of the tokens of an input. An image counts as 1,000. */
+export const estimateInput = (input: Input): number =>
+  estimateText(textOf(input)) + 1_000 * input.filter((part) => part._tag === "Image").length
+
+/** A rough count of the tokens of an item. */
 export const estimate = (item: Item): number => {
   switch (item._tag) {
     case "UserMessage":
-      return estimateText(textOf(item.content)) + 1_000 * item.content.filter((part) => part._tag === "Image").length
+      return estimateInput(item.content)
     case "DeveloperMessage":
     case "AssistantMessage":
       return estimateText(item.text)
@@ -168,10 +172,12 @@ export const estimate = (item: Item): number => {
   }
 }
 
+/** A rough count of the tokens of many items. */
+export const estimateAll = (items: ReadonlyArray<Item>): number => items.reduce((sum, item) => sum + estimate(item), 0)
+
 /** An estimate of what a request cost that reported nothing: its items, and the text that came. */
 export const estimateUsage = (items: ReadonlyArray<Item>, answered: string): TokenUsage => {
-  let input = 0
-  for (const item of items) input += estimate(item)
+  const input = estimateAll(items)
   const output = estimateText(answered)
   return { input, cachedInput: 0, output, reasoning: 0, total: input + output }
 }
