@@ -7,6 +7,7 @@
  *   writer that still lives finds after its next write
  *   that the path is no longer its file, and is refused before that write is acknowledged. This and the lease
  *   (`JournalLease`) are two nets, not one.
+ * - *Archive*: an empty `<id>.jsonl.archived` beside a journal says that it was put away.
  * - *Durability*: an acknowledged record survives the death of the process. With `durability: "fsync"` also the loss of
  *   power, at the price of the disk's latency
  *   for each batch. Network file systems give less; see the README.
@@ -28,8 +29,6 @@ import { JournalLease, type LeaseHolder } from "./JournalLease.ts"
 /** Where journals live and how safe they are. */
 export interface JournalFileOptions {
   readonly directory: string
-  /** Where archived journals live, on the same file system. Default: `<directory>-archived`. */
-  readonly archiveDirectory?: string
   /** `process` (default): written before acknowledged. `fsync`: on the disk before acknowledged. */
   readonly durability?: "process" | "fsync"
 }
@@ -52,11 +51,9 @@ const suffix = ".jsonl"
  */
 const indexEvery = 256
 
-/** A directory of journals: the one in use, or its archive. */
 interface Host {
   readonly fs: FileSystem.FileSystem
-  readonly directory: string
-  readonly durability: JournalFileOptions["durability"]
+  readonly options: JournalFileOptions
 }
 
 const make = (
@@ -64,8 +61,7 @@ const make = (
   lease: LeaseHolder,
   options: JournalFileOptions
 ): (typeof Journal)["Service"] => {
-  const host: Host = { fs, directory: options.directory, durability: options.durability }
-  const archive: Host = { ...host, directory: options.archiveDirectory ?? `${options.directory}-archived` }
+  const host: Host = { fs, options }
   const held = new Set<SessionId>()
   // the lease is between processes; inside one, this set decides
   const hold = (sessionId: SessionId) =>
@@ -77,15 +73,16 @@ const make = (
       ),
       () => Effect.sync(() => void held.delete(sessionId))
     )
-  const archived = (sessionId: SessionId) => Effect.map(find(archive, sessionId), Option.isSome)
-  const moved = (from: Host, to: Host) =>
+  const marking = (mark: (path: string) => Effect.Effect<void, PlatformError>) =>
     Effect.fnUntraced(
       function* (sessionId: SessionId) {
         yield* hold(sessionId)
         yield* lease.acquire(sessionId)
-        const found = yield* find(from, sessionId)
-        if (Option.isSome(found)) return yield* move({ from, to }, sessionId, found.value)
-        if (Option.isNone(yield* find(to, sessionId))) return yield* new SessionNotFound({ sessionId })
+        const found = yield* find(host, sessionId)
+        if (Option.isNone(found)) return yield* new SessionNotFound({ sessionId })
+        // whole, and with an earlier writer that still lives left behind
+        yield* takeOver(host, sessionId, found.value)
+        yield* failing(sessionId, "archive", mark(archivedPath(found.value)))
       },
       Effect.scoped,
       Effect.uninterruptible
@@ -94,36 +91,31 @@ const make = (
     open: Effect.fnUntraced(function* (sessionId, mode) {
       yield* hold(sessionId)
       yield* lease.acquire(sessionId)
-      if (mode === "create") {
-        if (yield* archived(sessionId)) return yield* taken(sessionId)
-        return yield* create(host, sessionId)
-      }
+      if (mode === "create") return yield* create(host, sessionId)
       const found = yield* find(host, sessionId)
-      if (Option.isSome(found)) return yield* takeOver(host, sessionId, found.value)
-      return yield* new SessionNotFound({ sessionId, ...((yield* archived(sessionId)) && { archived: true }) })
+      if (Option.isNone(found)) return yield* new SessionNotFound({ sessionId })
+      const archived = yield* failing(sessionId, "open", fs.exists(archivedPath(found.value)))
+      if (archived) return yield* new SessionNotFound({ sessionId, archived })
+      return yield* takeOver(host, sessionId, found.value)
     }, whole),
-    load: Effect.fnUntraced(
-      function* (sessionId) {
-        const used = yield* find(host, sessionId)
-        const found = Option.isSome(used) ? used : yield* find(archive, sessionId)
-        if (Option.isNone(found)) return yield* new SessionNotFound({ sessionId })
-        // another process may be taking the journal over, or have died in it
-        const taken = fs.readFile(takenPath(found.value))
-        const bytes = yield* failing(
-          sessionId,
-          "read",
-          Effect.catch(fs.readFile(found.value), () => taken)
-        )
-        const { records, sizeBytes } = RecordCodec.validPrefix(bytes)
-        return { records, cutBytes: bytes.length - sizeBytes, cutFile: undefined }
-      },
-      // it may have been moved between the look and the reading
-      Effect.retry({ times: 1, while: ({ _tag }) => _tag === "JournalFailed" })
-    ),
-    list: list(host),
-    archive: moved(host, archive),
-    unarchive: moved(archive, host),
-    archived: list(archive)
+    load: Effect.fnUntraced(function* (sessionId) {
+      const found = yield* find(host, sessionId)
+      if (Option.isNone(found)) return yield* new SessionNotFound({ sessionId })
+      // another process may be taking the journal over, or have died in it
+      const read = fs.readFile(found.value)
+      const taken = Effect.catch(fs.readFile(takenPath(found.value)), () => read)
+      const bytes = yield* failing(
+        sessionId,
+        "read",
+        Effect.catch(read, () => taken)
+      )
+      const { records, sizeBytes } = RecordCodec.validPrefix(bytes)
+      return { records, cutBytes: bytes.length - sizeBytes, cutFile: undefined }
+    }),
+    list: list(host, "used"),
+    archive: marking((path) => fs.writeFile(path, new Uint8Array(), { mode: 0o600 })),
+    unarchive: marking((path) => fs.remove(path, { force: true })),
+    archived: list(host, "archived")
   }
 }
 
@@ -156,9 +148,9 @@ const dayPath = (timeMillis: number): string => new Date(timeMillis).toISOString
  * The path of a session's file: computed from its id, or searched. A file that a crash left renamed away is found as
  * well.
  */
-const find = Effect.fnUntraced(function* ({ directory, fs }: Host, sessionId: SessionId) {
+const find = Effect.fnUntraced(function* ({ fs, options }: Host, sessionId: SessionId) {
   const day = dayOf(sessionId)
-  const computed = day === undefined ? undefined : `${directory}/${day}/${fileName(sessionId)}`
+  const computed = day === undefined ? undefined : `${options.directory}/${day}/${fileName(sessionId)}`
   const there = (path: string) =>
     failing(
       sessionId,
@@ -166,38 +158,39 @@ const find = Effect.fnUntraced(function* ({ directory, fs }: Host, sessionId: Se
       Effect.map(Effect.all([fs.exists(path), fs.exists(takenPath(path))]), ([a, b]) => a || b)
     )
   if (computed !== undefined) return (yield* there(computed)) ? Option.some(computed) : Option.none<string>()
-  if (!(yield* failing(sessionId, "open", fs.exists(directory)))) return Option.none<string>()
-  const all = yield* failing(sessionId, "open", fs.readDirectory(directory, { recursive: true }))
+  if (!(yield* failing(sessionId, "open", fs.exists(options.directory)))) return Option.none<string>()
+  const all = yield* failing(sessionId, "open", fs.readDirectory(options.directory, { recursive: true }))
   const name = fileName(sessionId)
   const relative = all.find(
     (path) => path === name || path.endsWith(`/${name}`) || path.endsWith(`/${takenPath(name)}`)
   )
-  return Option.map(Option.fromUndefinedOr(relative), (path) => `${directory}/${settledPath(path)}`)
+  return Option.map(Option.fromUndefinedOr(relative), (path) => `${options.directory}/${settledPath(path)}`)
 })
 
+const archivedPath = (path: string): string => `${path}.archived`
 const takenPath = (path: string): string => `${path}.taken`
 /** The path of a journal that may have been renamed away. */
 const settledPath = (path: string): string =>
   path.endsWith(takenPath(suffix)) ? path.slice(0, -takenPath("").length) : path
 
-const taken = (sessionId: SessionId) =>
-  new JournalFailed({ sessionId, operation: "open", detail: "there is a journal of this id already" })
-
 const create = Effect.fnUntraced(function* (host: Host, sessionId: SessionId) {
-  const { fs } = host
+  const { fs, options } = host
   const day = dayOf(sessionId)
-  const directory = `${host.directory}/${day ?? dayPath(yield* Clock.currentTimeMillis)}`
+  const exists = Effect.suspend(() =>
+    Effect.fail(new JournalFailed({ sessionId, operation: "open", detail: "there is a journal of this id already" }))
+  )
+  const directory = `${options.directory}/${day ?? dayPath(yield* Clock.currentTimeMillis)}`
   const path = `${directory}/${fileName(sessionId)}`
   // an id that does not say its day may stand below any; a take-over that died has left only the renamed file
   const there =
     day === undefined
       ? Effect.map(find(host, sessionId), Option.isSome)
       : failing(sessionId, "open", fs.exists(takenPath(path)))
-  if (yield* there) return yield* taken(sessionId)
+  if (yield* there) return yield* exists
   const exclusive = fs.open(path, { flag: "ax", mode: 0o600 })
   const file = yield* Effect.catch(exclusive, (error) =>
     reasonOf(error) === "AlreadyExists"
-      ? Effect.fail(taken(sessionId))
+      ? exists
       : reasonOf(error) === "NotFound"
         ? failing(sessionId, "open", Effect.andThen(fs.makeDirectory(directory, { recursive: true }), exclusive))
         : failing(sessionId, "open", Effect.fail(error))
@@ -230,36 +223,12 @@ const takeOver = Effect.fnUntraced(function* (host: Host, sessionId: SessionId, 
   if (cutFile !== undefined) yield* opening(fs.writeFile(cutFile, bytes.subarray(prefix.sizeBytes), { mode: 0o600 }))
   const fresh = `${path}.new`
   yield* opening(fs.writeFile(fresh, bytes.subarray(0, prefix.sizeBytes), { mode: 0o600 }))
-  if (host.durability === "fsync")
+  if (host.options.durability === "fsync")
     yield* opening(Effect.scoped(Effect.flatMap(fs.open(fresh, { flag: "r+" }), (file) => file.sync)))
   yield* opening(fs.rename(fresh, path))
   yield* opening(fs.remove(taken))
   const file = yield* failing(sessionId, "open", fs.open(path, { flag: "a", mode: 0o600 }))
   return yield* writer(host, { file, sessionId, path, prefix, cut: { cutBytes, cutFile } })
-})
-
-/** Moves a journal that this process holds; what was cut from it goes along. */
-const move = Effect.fnUntraced(function* (
-  { from, to }: { readonly from: Host; readonly to: Host },
-  sessionId: SessionId,
-  path: string
-) {
-  const { fs } = from
-  // whole, and with an earlier writer that still lives left behind
-  yield* Effect.scoped(takeOver(from, sessionId, path))
-  const [directory, name] = [path.slice(0, path.lastIndexOf("/")), path.slice(path.lastIndexOf("/") + 1)]
-  const target = to.directory + directory.slice(from.directory.length)
-  yield* failing(
-    sessionId,
-    "open",
-    Effect.gen(function* () {
-      yield* fs.makeDirectory(target, { recursive: true })
-      yield* fs.rename(path, `${target}/${name}`)
-      for (const other of yield* fs.readDirectory(directory)) {
-        if (other.startsWith(`${name}.cut-`)) yield* fs.rename(`${directory}/${other}`, `${target}/${other}`)
-      }
-    })
-  )
 })
 
 declare const TextEncoder: new () => { readonly encode: (text: string) => Uint8Array }
@@ -274,7 +243,7 @@ interface Ready {
   readonly cut: Omit<Opened, "records">
 }
 
-const writer = Effect.fnUntraced(function* ({ durability, fs }: Host, { cut, file, path, prefix, sessionId }: Ready) {
+const writer = Effect.fnUntraced(function* ({ fs, options }: Host, { cut, file, path, prefix, sessionId }: Ready) {
   const inode = Option.getOrUndefined((yield* failing(sessionId, "open", file.stat)).ino)
   let sizeBytes = prefix.sizeBytes
   let count = prefix.records.length
@@ -282,14 +251,14 @@ const writer = Effect.fnUntraced(function* ({ durability, fs }: Host, { cut, fil
   /** Where every `indexEvery`-th record begins. */
   const index = prefix.offsets.filter((_, seq) => seq % indexEvery === 0)
 
-  const fenced = new JournalFailed({
-    sessionId,
-    operation: "fence",
-    detail: "another writer has taken the journal over"
-  })
+  const fenced = Effect.suspend(() =>
+    Effect.fail(
+      new JournalFailed({ sessionId, operation: "fence", detail: "another writer has taken the journal over" })
+    )
+  )
   const stillOurs = Effect.matchEffect(fs.stat(path), {
-    onFailure: () => Effect.fail(fenced),
-    onSuccess: (info) => (Option.getOrUndefined(info.ino) === inode ? Effect.void : Effect.fail(fenced))
+    onFailure: () => fenced,
+    onSuccess: (info) => (Option.getOrUndefined(info.ino) === inode ? Effect.void : fenced)
   })
 
   const append: JournalWriter["append"] = (records) =>
@@ -298,7 +267,8 @@ const writer = Effect.fnUntraced(function* ({ durability, fs }: Host, { cut, fil
       const lines = records.map((record) => encoder.encode(RecordCodec.encode(record) + "\n"))
       const bytes = joined(lines)
       const written = failing(sessionId, "append", file.writeAll(bytes))
-      const durable = durability === "fsync" ? Effect.andThen(written, failing(sessionId, "flush", file.sync)) : written
+      const durable =
+        options.durability === "fsync" ? Effect.andThen(written, failing(sessionId, "flush", file.sync)) : written
       return Effect.matchEffect(Effect.andThen(durable, stillOurs), {
         onFailure: (error) => {
           refused = error
@@ -360,18 +330,22 @@ const readRange = (
     })
   )
 
-const list = ({ directory, fs }: Host): Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed> =>
+const list = (
+  { fs, options }: Host,
+  wanted: "used" | "archived"
+): Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed> =>
   Effect.gen(function* () {
-    if (!(yield* fs.exists(directory))) return []
-    const paths = yield* fs.readDirectory(directory, { recursive: true })
+    if (!(yield* fs.exists(options.directory))) return []
+    const paths = yield* fs.readDirectory(options.directory, { recursive: true })
     const present = new Set(paths)
     const entries: Array<JournalEntry> = []
     for (const found of paths) {
       const path = settledPath(found)
       if (!path.endsWith(suffix) || (path !== found && present.has(path))) continue
+      if (present.has(archivedPath(path)) !== (wanted === "archived")) continue
       // a file that another process takes over just now is there again under its name, or will be
       const info = yield* Effect.catchIf(
-        fs.stat(`${directory}/${found}`),
+        fs.stat(`${options.directory}/${found}`),
         (error) => reasonOf(error) === "NotFound",
         () => Effect.undefined
       )

@@ -9,7 +9,7 @@ const files = (durability: "process" | "fsync") =>
   Layer.unwrap(
     Effect.map(
       Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped({ prefix: "spindle-" })),
-      (directory) => JournalFile.layer({ directory: `${directory}/sessions`, durability })
+      (directory) => JournalFile.layer({ directory, durability })
     )
   ).pipe(Layer.provide(NodeFileSystem.layer))
 
