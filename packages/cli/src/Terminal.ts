@@ -178,14 +178,22 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
 const isSilent = (event: SessionEvent): boolean =>
   event._tag === "ToolOutput" || (event._tag === "ItemRecorded" && event.item._tag === "ToolCall")
 
-/** Takes the keyboard. `key` waits for the next of the known keys that is pressed from then on. */
+// oxlint-disable-next-line no-control-regex
+const unfinishedEscape = /^\x1b(?:O|\[[0-?]*[ -/]*)?$/
+
+/**
+ * Takes the keyboard. `key` waits for the next of the known keys that is pressed from then on. A key press comes as a
+ * piece of its own: letters inside an escape sequence (an arrow key is `ESC [ A`) or a paste are no answer.
+ */
 const listen = (keyboard: Keyboard, onCtrlC: () => void) => {
   let heard: ((key: string) => void) | undefined
+  let begun = ""
   const onData = (bytes: Uint8Array | string) => {
-    for (const key of typeof bytes === "string" ? bytes : new TextDecoder().decode(bytes)) {
-      if (key === "\x03") onCtrlC()
-      else if (Object.hasOwn(keys, key.toLowerCase())) heard?.(key.toLowerCase())
-    }
+    const text = begun + (typeof bytes === "string" ? bytes : new TextDecoder().decode(bytes))
+    begun = unfinishedEscape.test(text) ? text : ""
+    const key = text.trim().toLowerCase()
+    if (text.includes("\x03")) onCtrlC()
+    else if (Object.hasOwn(keys, key)) heard?.(key)
   }
   keyboard.setRawMode?.(true)
   keyboard.on("data", onData)

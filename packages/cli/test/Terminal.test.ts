@@ -121,6 +121,23 @@ describe("decider", () => {
     })
   )
 
+  it.effect("takes no answer out of what is no key press of its own: arrows, function keys, a paste", () =>
+    Effect.gen(function* () {
+      const { interrupts, keyboard, terminal } = yield* make(true)
+      const fiber = yield* Effect.forkChild(terminal.decider.decide(request), { startImmediately: true })
+      yield* TestClock.adjust("100 millis")
+      for (const keys of ["\x1b[A", "\x1bOA", "\x1b[", "A", "\x1b", "OA", "\x1b[200~y\x1b[201~", "any text", "yes"]) {
+        keyboard.press(keys)
+        yield* Effect.yieldNow
+        assert.isUndefined(fiber.pollUnsafe(), JSON.stringify(keys))
+      }
+      keyboard.press("so\x03")
+      assert.deepStrictEqual(interrupts, ["SIGINT"])
+      keyboard.press("Y\r")
+      assert.deepStrictEqual(yield* Fiber.join(fiber), { _tag: "Approved", scope: "once" })
+    })
+  )
+
   it.effect("passes Ctrl-C on, and gives the keyboard back when the request is settled otherwise", () =>
     Effect.gen(function* () {
       const { interrupts, keyboard, terminal } = yield* make(true)
