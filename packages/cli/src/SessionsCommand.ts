@@ -100,7 +100,12 @@ export const move = (options: {
 const transcriptOf = (sessionId: SessionId, records: ReadonlyArray<Record>, color: ColorMode): string => {
   const useColor = Ansi.usesColor(color, process.stdout.isTTY === true, process.env)
   const { bold } = Ansi.palette(useColor)
-  let state = Transcript.begin({ sessionId, color: useColor, columns: process.stdout.columns || 120 })
+  let state = Transcript.begin({
+    sessionId,
+    color: useColor,
+    columns: process.stdout.columns || 120,
+    wraps: process.stdout.isTTY === true
+  })
   let text = ""
   for (const record of records) {
     if (record._tag === "ItemRecorded" && record.item._tag === "UserMessage" && record.item.fragment === undefined) {

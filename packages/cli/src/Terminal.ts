@@ -90,7 +90,12 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
     const isAttended = isTerminal && keyboard.isTTY === true && keyboard.setRawMode !== undefined
     const columns = () => (output.isTTY === true ? output.columns || 80 : 120)
     const useColor = Ansi.usesColor(color, output.isTTY === true, env)
-    let state = Transcript.begin({ sessionId, color: useColor, columns: columns() })
+    let state = Transcript.begin({
+      sessionId,
+      color: useColor,
+      columns: columns(),
+      wraps: output.isTTY === true
+    })
     let drawn = false
     let asking = false
     let prompted = false

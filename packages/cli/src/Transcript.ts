@@ -15,12 +15,24 @@ import * as Ansi from "./Ansi.ts"
 import * as Folded from "./internal/foldedOutput.ts"
 import * as Question from "./internal/question.ts"
 import * as ToolCalls from "./internal/toolCalls.ts"
+import * as Wrapping from "./internal/wrapping.ts"
 
-/** How to show. `columns` is the width of the terminal. */
+/**
+ * How to show. `columns` is the width of the terminal. `wraps`: text is broken between words there; who reads a pipe
+ * gets it as it came.
+ */
 export interface TranscriptOptions {
   readonly sessionId: SessionId
   readonly color: boolean
   readonly columns: number
+  readonly wraps: boolean
+}
+
+/** A text whose last line is open. */
+interface OpenText {
+  readonly itemId: ItemId
+  readonly kind: "text" | "thought"
+  readonly line: Wrapping.Line
 }
 
 interface OpenCall {
@@ -35,8 +47,8 @@ interface OpenCall {
 /** The state of the fold. Not changed by {@link step}. */
 export interface TranscriptState {
   readonly options: TranscriptOptions
-  /** The text whose last line is still open. */
-  readonly text: ItemId | undefined
+  /** The text that the transcript ends with; the beginning of its next word may still wait. */
+  readonly text: OpenText | undefined
   /** How much of each unfinished text is shown, in UTF-16 code units. */
   readonly told: ReadonlyMap<ItemId, number>
   readonly atLineStart: boolean
@@ -207,10 +219,23 @@ export const status = (state: TranscriptState, nowMillis: number): string | unde
 }
 
 /** Whole lines, after whatever line is open. */
-const lines = (state: TranscriptState, added: ReadonlyArray<string>): Step => [
-  { ...state, text: undefined, atLineStart: true },
-  `${state.atLineStart ? "" : "\n"}${added.map((line) => `${line}\n`).join("")}`
-]
+const lines = (state: TranscriptState, added: ReadonlyArray<string>): Step => {
+  const [closed, rest] = closeText(state)
+  return [{ ...closed, atLineStart: true }, `${rest}${added.map((line) => `${line}\n`).join("")}`]
+}
+
+/** The end of the line that is open, with the word that waits. */
+const closeText = (state: TranscriptState): Step => {
+  const { options, text } = state
+  const rest = text === undefined ? "" : styled(state, text.kind, Wrapping.end(text.line, options.columns))
+  return [{ ...state, text: undefined, atLineStart: true }, rest + (rest === "" && state.atLineStart ? "" : "\n")]
+}
+
+const wrapped = ({ options }: TranscriptState, text: string): string =>
+  options.wraps ? Wrapping.all(text, options.columns) : text
+
+const styled = ({ options }: TranscriptState, kind: OpenText["kind"], text: string): string =>
+  kind === "text" ? text : Ansi.palette(options.color).dim(text)
 
 const changeCall = (state: TranscriptState, callId: CallId, change: (call: OpenCall) => OpenCall): TranscriptState => {
   const call = state.calls.get(callId)
@@ -220,18 +245,24 @@ const changeCall = (state: TranscriptState, callId: CallId, change: (call: OpenC
 const delta = (
   state: TranscriptState,
   { itemId, offset, text }: { readonly itemId: ItemId; readonly offset: number; readonly text: string },
-  kind: "text" | "thought"
+  kind: OpenText["kind"]
 ): Step => {
-  const isOpen = state.text === itemId
   const from = state.told.get(itemId) ?? 0
   const fresh = offset < from ? text.slice(from - offset) : text
   if (fresh === "") return [state, ""]
-  const gap = isOpen ? "" : `${state.atLineStart ? "" : "\n"}${state.last === "call" ? "\n" : ""}`
-  const shown = Ansi.visible(fresh)
-  const written = kind === "text" ? shown : Ansi.palette(state.options.color).dim(shown)
+  const isOpen = state.text?.itemId === itemId
+  const [before, closed] = isOpen ? [state, ""] : closeText(state)
+  const gap = isOpen || state.last !== "call" ? closed : `${closed}\n`
+  const { columns, wraps } = state.options
+  const visible = Ansi.visible(fresh)
+  const line = state.text !== undefined && isOpen ? state.text.line : Wrapping.empty
+  const [next, shown] = wraps ? Wrapping.add(line, visible, columns) : [line, visible]
   const told = new Map(state.told).set(itemId, Math.max(from, offset + text.length))
-  const atLineStart = shown.endsWith("\n")
-  return [{ ...state, text: itemId, told, last: "text", shown: undefined, atLineStart }, gap + written]
+  const atLineStart = shown === "" ? before.atLineStart : shown.endsWith("\n")
+  return [
+    { ...before, text: { itemId, kind, line: next }, told, last: "text", shown: undefined, atLineStart },
+    gap + styled(state, kind, shown)
+  ]
 }
 
 const item = (state: TranscriptState, recorded: Item, at: number): Step => {
@@ -351,18 +382,22 @@ const summary = (state: TranscriptState, event: Terminal): Step => {
     total === 0 ? [] : [`${Ansi.tokens(total)} (in ${Ansi.count(input)}${cached}, out ${Ansi.count(output)})`]
   // how to go on names the session in a line of its own
   const name = event._tag === "TurnAborted" ? [] : [`session ${state.options.sessionId}`]
-  const rest = [...took, ...tokens, ...name].map((one) => `· ${one}`).join(" ")
+  const rest = [...took, ...tokens, ...name].map((one) => ` · ${one}`).join("")
+  const line = (head: string, paint: (text: string) => string) => {
+    const whole = wrapped(state, head + rest)
+    return paint(whole.slice(0, head.length)) + dim(whole.slice(head.length))
+  }
   const added = ((): ReadonlyArray<string> => {
     switch (event._tag) {
       case "TurnCompleted":
-        return [`${green("✓ done")} ${dim(rest)}`]
+        return [line("✓ done", green)]
       case "TurnFailed":
-        return [red(`✗ ${Ansi.visible(event.error.message)}`), `${red("✗ failed")} ${dim(rest)}`]
+        return [red(wrapped(state, `✗ ${Ansi.visible(event.error.message)}`)), line("✗ failed", red)]
       case "TurnAborted": {
         const late = event.stragglers.map(({ kind, name }) => yellow(`! still ending: ${kind} ${Ansi.visible(name)}`))
         return [
           ...late,
-          `${yellow(`■ stopped (${event.reason})`)} ${dim(rest)}`,
+          line(`■ stopped (${event.reason})`, yellow),
           dim(`resume: spindle exec resume ${state.options.sessionId}`)
         ]
       }

@@ -5,7 +5,7 @@ import * as Transcript from "../src/Transcript.ts"
 import * as Events from "./fixtures/events.ts"
 
 const play = (events: ReadonlyArray<SessionEvent>, options: Partial<Transcript.TranscriptOptions> = {}) => {
-  let state = Transcript.begin({ sessionId: Events.sessionId, color: false, columns: 60, ...options })
+  let state = Transcript.begin({ sessionId: Events.sessionId, color: false, columns: 60, wraps: false, ...options })
   let text = ""
   for (const event of events) {
     const [next, more] = Transcript.step(state, event)
@@ -26,6 +26,37 @@ describe("step", () => {
     assert.strictEqual(show(message), "Hello, world\n")
     const warning = Events.record({ _tag: "Warning", message: "careful" })
     assert.strictEqual(show(Events.text(0, "Hello, "), warning, message), "Hello, \n! careful\nworld\n")
+  })
+
+  it("breaks text between words on a terminal, and leaves nothing behind when something comes in between", () => {
+    const long = "Some words that do not fit into one narrow line."
+    const pieces = Array.from({ length: 12 }, (_, index) =>
+      Events.text(index * 4, long.slice(index * 4, index * 4 + 4))
+    )
+    const message = Events.item({ _tag: "AssistantMessage", text: long })
+    const narrow = { columns: 20, wraps: true }
+    const wrapped = "Some words that do\nnot fit into one\nnarrow line.\n"
+    assert.strictEqual(play([...pieces, message], narrow).text, wrapped)
+    assert.strictEqual(play([message], narrow).text, wrapped)
+    assert.strictEqual(play([...pieces, message], { columns: 20 }).text, `${long}\n`)
+    const warning = Events.record({ _tag: "Warning", message: "careful" })
+    const broken = play([Events.text(0, "one tw"), warning, Events.text(6, "o"), Events.done(0)], narrow).text
+    assert.isTrue(broken.startsWith("one tw\n! careful\no\n"), broken)
+    const thought: SessionEvent = { ...Events.text(0, "let me see"), _tag: "ReasoningDelta" } as SessionEvent
+    const both = play([thought, Events.text(0, "Yes", "0.9"), Events.done(0)], { ...narrow, color: true }).text
+    const failure = Events.record({
+      _tag: "TurnFailed",
+      turnId: Events.turnId,
+      error: { tag: "E", message: "it did not go well at all" },
+      kept: [],
+      usage: Events.usage
+    })
+    const { text: failed } = play([Events.started, failure], { columns: 40, wraps: true })
+    assert.match(
+      failed,
+      /^\n✗ it did not go well at all\n✗ failed · 0\.0 s · 1234 tokens \(in 1000\nof which 200 cached, out 234\) · session\n[\da-f-]{36}\n$/
+    )
+    assert.include(both, "\x1b[2mlet me\x1b[22m\x1b[2m see\x1b[22m\nYes\n")
   })
 
   it("shows a command, its output and its exit code", () => {
