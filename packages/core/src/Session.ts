@@ -29,6 +29,7 @@ import { Hooks } from "./ports/Hooks.ts"
 import { Journal, type JournalWriter } from "./ports/Journal.ts"
 import type { Model } from "./ports/Model.ts"
 import { SessionObserver } from "./ports/SessionObserver.ts"
+import { whole } from "./ports/wholeOpening.ts"
 import { IdGenerator, type ProcessId, type SessionId, type SubmissionId, type TurnId } from "./protocol/Ids.ts"
 import type * as Input from "./protocol/Input.ts"
 import type { Item } from "./protocol/Item.ts"
@@ -137,8 +138,8 @@ export class Session extends Context.Service<
   /**
    * Makes a session in the current scope, new or resumed, from its journal.
    *
-   * **Interruption** before it is made: what was opened is let go of with the scope. **Errors**: `SessionNotFound` and
-   * `SessionBusy` from the journal; `JournalFailed` when it cannot be read or written.
+   * **Interruption** before it is made: what was opened is let go of at once, as after an error. **Errors**:
+   * `SessionNotFound` and `SessionBusy` from the journal; `JournalFailed` when it cannot be read or written.
    */
   static readonly make = <R>(
     agent: Agent<R>,
@@ -181,7 +182,7 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
     writer,
     submissions: new Submissions.Submissions(kernel.value, regular, Receipts.ofRecords(writer.opened.records))
   })
-})
+}, whole)
 
 const makeKernel = Effect.fnUntraced(function* ({
   clock,

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Processes } from "@spindle/core/ports/Processes"
 import * as Op from "@spindle/core/protocol/Op"
-import { SessionClosed } from "@spindle/core/protocol/SessionError"
+import { SessionId } from "@spindle/core/protocol/Ids"
+import { JournalFailed, SessionClosed } from "@spindle/core/protocol/SessionError"
 import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
@@ -260,6 +261,27 @@ describe("a closed session", () => {
       })
       assert.strictEqual((yield* again.run("more")).lastMessage, "back")
       assertTurns([...h.records(), ...again.records()])
+    })
+  )
+
+  it.effect("J2 one that could not be made lets go of its journal at once, although its caller's scope goes on", () =>
+    Effect.gen(function* () {
+      let broken = false
+      const journal = yield* journalWith((append) =>
+        broken
+          ? Effect.fail(new JournalFailed({ sessionId: SessionId.make("s"), operation: "append", detail: "full" }))
+          : append
+      )
+      const first = yield* Scope.make()
+      const made = yield* Effect.provideService(SessionHarness.make({ journal }), Scope.Scope, first)
+      const resume = made.session.sessionId
+      yield* Scope.close(first, Exit.void)
+      broken = true
+      const failed = yield* Effect.flip(SessionHarness.make({ journal, resume }))
+      assert.strictEqual(failed._tag, "JournalFailed")
+      broken = false
+      const again = yield* SessionHarness.make({ journal, resume, script: [[ScriptedModel.text("back")]] })
+      assert.strictEqual((yield* again.run("more")).lastMessage, "back")
     })
   )
 

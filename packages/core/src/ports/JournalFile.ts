@@ -14,17 +14,16 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { PlatformError } from "effect/PlatformError"
-import * as Scope from "effect/Scope"
 import type { SessionId } from "../protocol/Ids.ts"
 import * as RecordCodec from "../protocol/RecordCodec.ts"
 import { JournalFailed, SessionBusy, SessionNotFound } from "../protocol/SessionError.ts"
 import { Journal, type JournalEntry, type JournalWriter, type Opened } from "./Journal.ts"
 import { JournalLease, type LeaseHolder } from "./JournalLease.ts"
+import { whole } from "./wholeOpening.ts"
 
 /** Where journals live and how safe they are. */
 export interface JournalFileOptions {
@@ -118,14 +117,6 @@ const make = (
     archived: list(host, "archived")
   }
 }
-
-/** Runs an opening in a scope of its own below its caller's: one that fails or is interrupted leaves nothing held. */
-const whole = <A, E>(opening: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E, Scope.Scope> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(Effect.flatMap(Effect.scope, Scope.fork), (scope) =>
-      Effect.onError(restore(Scope.provide(opening, scope)), (cause) => Scope.close(scope, Exit.failCause(cause)))
-    )
-  )
 
 const failing = <A, R>(
   sessionId: SessionId,
