@@ -58,6 +58,7 @@ export type Command =
   | {
       readonly _tag: "SessionsList"
       readonly archived: boolean
+      readonly all: boolean
       readonly json: boolean
       readonly color: ColorMode
     }
@@ -205,7 +206,7 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       return refuse("sessions", `a command is missing: ${Flags.sessionsCommands.join(", ")}`)
     case "sessions list":
       only(0, "sessions list takes flags only")
-      return { _tag: "SessionsList", archived: values.has("archived"), json, color }
+      return { _tag: "SessionsList", archived: values.has("archived"), json, all: json || values.has("all"), color }
     case "sessions show":
       return { _tag: "SessionsShow", id: sessionId(), json, color }
     case "sessions archive":

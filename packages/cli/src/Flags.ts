@@ -127,6 +127,7 @@ export const flags: ReadonlyArray<Flag> = [
     commands: exec,
     summary: "accepted and without effect: patches stay in the working directory, until there is a sandbox"
   },
+  { name: "all", commands: ["sessions list"], summary: "every session; without --json the latest 50 are listed" },
   { name: "last", commands: ["exec resume"], summary: "resume the session that was written last" },
   { name: "archived", commands: ["sessions list"], summary: "list the archived sessions instead" },
   { name: "thread-source", takes: "NAME", commands: exec, summary: "who started the session, for its record" },

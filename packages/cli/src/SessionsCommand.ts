@@ -23,26 +23,45 @@ interface Summary {
   readonly firstInput: string | undefined
 }
 
-/** Lists the sessions in use or the archived ones, the latest first. */
+/** How many sessions are listed when not all are asked for: each costs the reading of its journal. */
+const listedCount = 50
+
+/**
+ * Lists the sessions in use or the archived ones, the latest first. A journal that cannot be read is named on stderr, the others are listed, and
+ * the exit code is 1.
+ */
 export const list = (options: {
   readonly home: string
   readonly archived: boolean
   readonly json: boolean
+  readonly all: boolean
 }): Effect.Effect<number, JournalFailed> =>
   Effect.gen(function* () {
     const journal = yield* Journal
     const entries = yield* options.archived ? journal.archived : journal.list
-    for (const entry of entries) {
-      // one that was taken away since the list was read
-      const opened = yield* Effect.catchTag(journal.load(entry.sessionId), "SessionNotFound", () => Effect.void)
-      if (opened === undefined) continue
-      const summary = summaryOf(entry, opened.records)
+    let code: number = Help.exitCodes.ok
+    for (const entry of options.all ? entries : entries.slice(0, listedCount)) {
+      const records = yield* Effect.matchEager(journal.load(entry.sessionId), {
+        onSuccess: (opened) => opened.records,
+        onFailure: (error) => {
+          // one that was taken away since the list was read
+          if (error._tag === "SessionNotFound") return undefined
+          process.stderr.write(`spindle: ${error.message}\n`)
+          code = Help.exitCodes.failed
+          return undefined
+        }
+      })
+      if (records === undefined) continue
+      const summary = summaryOf(entry, records)
       process.stdout.write(options.json ? `${JSON.stringify(summary)}\n` : `${lineOf(summary)}\n`)
     }
+    const left = options.all ? 0 : entries.length - listedCount
+    if (left > 0)
+      process.stdout.write(`and ${left} more (spindle sessions list ${options.archived ? "--archived " : ""}--all)\n`)
     if (entries.length === 0 && !options.json) {
       process.stdout.write(options.archived ? "no archived sessions\n" : "no sessions yet\n")
     }
-    return Help.exitCodes.ok
+    return code
   }).pipe(Effect.provide(Host.journals(options.home)))
 
 const summaryOf = (entry: JournalEntry, records: ReadonlyArray<Record>): Summary => {

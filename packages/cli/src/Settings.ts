@@ -211,12 +211,15 @@ const readProvider = (sources: Sources, table: Table.Settings, file: string): Pr
   const chosen = table.text("model_provider")
   const keys = ["CODEX_API_KEY", "OPENAI_API_KEY"]
   const key = firstSet(sources.env, keys)
-  const baseUrl = table.text("openai_base_url")
+  const baseUrl = table.url("openai_base_url")
   if (chosen === undefined && key === undefined && baseUrl === undefined) {
     return sources.command === "demo" ? { _tag: "Scripted" } : refuse({ _tag: "NothingConfigured", configFile: file })
   }
   const id = chosen ?? "openai"
-  if (own.includes(id)) return ownProvider(sources, table, id)
+  // a table without a base URL only tunes the limits of the provider that is there anyway
+  if (own.includes(id) && (id !== "openai" || table.url(["model_providers.openai", "base_url"]) !== undefined)) {
+    return ownProvider(sources, table, id)
+  }
   if (id === "scripted") return { _tag: "Scripted" }
   if (id !== "openai") return refuse({ _tag: "UnknownProvider", name: id, known: ["openai", "scripted", ...own] })
   if (key === undefined && baseUrl === undefined) return refuse({ _tag: "MissingKey", provider: id, variables: keys })
@@ -248,7 +251,7 @@ const ownProvider = (sources: Sources, table: Table.Settings, id: string): Respo
     _tag: "Responses",
     id,
     name: table.text([at, "name"]) ?? id,
-    baseUrl: table.text([at, "base_url"]) ?? refuse({ _tag: "MissingBaseUrl", provider: id }),
+    baseUrl: table.url([at, "base_url"]) ?? refuse({ _tag: "MissingBaseUrl", provider: id }),
     key,
     headers: [...headers, ...fromEnv],
     query: table.texts([at, "query_params"]),

@@ -121,12 +121,10 @@ describe("parse", () => {
   })
 
   it("reads sessions and demo", () => {
-    assert.deepStrictEqual(ok("sessions", "list", "--json"), {
-      _tag: "SessionsList",
-      archived: false,
-      json: true,
-      color: "auto"
-    })
+    const listed = { _tag: "SessionsList", archived: false, color: "auto" } as const
+    assert.deepStrictEqual(ok("sessions", "list"), { ...listed, json: false, all: false })
+    assert.deepStrictEqual(ok("sessions", "list", "--all"), { ...listed, json: false, all: true })
+    assert.deepStrictEqual(ok("sessions", "list", "--json"), { ...listed, json: true, all: true })
     assert.deepInclude(ok("sessions", "list", "--archived"), { archived: true })
     assert.deepStrictEqual(ok("sessions", "archive", "abc"), { _tag: "SessionsArchive", id: "abc" })
     assert.deepStrictEqual(ok("sessions", "unarchive", "abc"), { _tag: "SessionsUnarchive", id: "abc" })

@@ -2,7 +2,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { events, run, sessionOf, type World, world } from "./fixtures/program.ts"
+import { type Ended, events, journals, run, sessionOf, type World, world } from "./fixtures/program.ts"
 
 const allowed = ["--sandbox", "danger-full-access"]
 const command = (cmd: string, callId = "c1") => ({ call: "exec_command", args: { cmd, login: false }, callId })
@@ -222,6 +222,30 @@ describe("exec", () => {
       assert.strictEqual((yield* run(at, ["sessions", "unarchive", id])).stdout, `unarchived ${id}\n`)
       assert.strictEqual((yield* run(at, ["exec", "resume", "--last", "more"])).code, 0)
       assert.strictEqual((yield* run(at, ["sessions", "archive", "nobody"])).code, 1)
+    })
+  )
+
+  it.live("lists the latest sessions unless all are asked for, also beside a journal that cannot be read", () =>
+    Effect.gen(function* () {
+      const at = yield* world()
+      const id = sessionOf(yield* run(at, ["exec", "--json", "a question"]))
+      const [journal = ""] = journals(at.home)
+      const copies = Array.from({ length: 51 }, (_, index) => id.slice(0, -2) + String(10 + index))
+      for (const copy of copies) Fs.copyFileSync(journal, journal.replace(id, copy))
+      const count = (listed: Ended) => listed.stdout.split("\n").filter((line) => line.includes("a question")).length
+      const latest = yield* run(at, ["sessions", "list"])
+      assert.deepStrictEqual([latest.code, count(latest)], [0, 50])
+      assert.match(latest.stdout, /\nand 2 more \(spindle sessions list --all\)\n$/)
+      for (const flag of ["--all", "--json"]) {
+        const all = yield* run(at, ["sessions", "list", flag])
+        assert.deepStrictEqual([all.code, count(all), all.stdout.includes("more")], [0, 52, false])
+      }
+      // a file whose bytes cannot be read, whoever asks
+      Fs.rmSync(journal)
+      Fs.symlinkSync("/proc/self/mem", journal)
+      const rest = yield* run(at, ["sessions", "list", "--all"])
+      assert.deepStrictEqual([rest.code, count(rest)], [1, 51])
+      assert.match(rest.stderr, new RegExp(`^spindle: the journal of session ${id} failed to read: [^\n]+\n$`))
     })
   )
 })

@@ -176,12 +176,22 @@ describe("load", () => {
         "HOME/config.toml: model_providers must be a table"
       )
       assert.strictEqual(
-        yield* wrong('model_provider = "a"\n[model_providers.a]\nbase_url = "x"\nrequest_max_retries = -1'),
+        yield* wrong('model_provider = "a"\n[model_providers.a]\nbase_url = "http://x"\nrequest_max_retries = -1'),
         "HOME/config.toml: model_providers.a.request_max_retries must be a whole number, at least 0"
       )
       assert.strictEqual(
-        yield* wrong('model_provider = "a"\n[model_providers.a]\nbase_url = "x"\nhttp_headers = { X = 1 }'),
+        yield* wrong('model_provider = "a"\n[model_providers.a]\nbase_url = "http://x"\nhttp_headers = { X = 1 }'),
         "HOME/config.toml: model_providers.a.http_headers.X must be a text"
+      )
+      for (const url of ["localhost:8080/v1", "not a url", "file:///x", ""]) {
+        assert.strictEqual(
+          yield* wrong(`model_provider = "a"\n[model_providers.a]\nbase_url = "${url}"`),
+          "HOME/config.toml: model_providers.a.base_url must be a URL that begins with http:// or https://"
+        )
+      }
+      assert.strictEqual(
+        yield* wrong('openai_base_url = "api.example.com"'),
+        "HOME/config.toml: openai_base_url must be a URL that begins with http:// or https://"
       )
       assert.strictEqual(
         yield* Effect.flip(load({ config: [["approval_policy", "maybe"]], env: { OPENAI_API_KEY: "k" } })),
@@ -209,6 +219,18 @@ describe("load", () => {
         yield* Effect.flip(load({ toml: mock, config: [["model_providers.mock.wire_api", "chat"]] })),
         'wire_api "chat" is not supported'
       )
+    })
+  )
+
+  it.effect("tunes the limits of the provider that is there anyway", () =>
+    Effect.gen(function* () {
+      const toml = "[model_providers.openai]\nrequest_max_retries = 1"
+      const tuned = responses((yield* load({ toml, env: { OPENAI_API_KEY: "k" } })).provider)
+      assert.deepStrictEqual([tuned.baseUrl, tuned.requestRetries], ["https://api.openai.com/v1", 1])
+      const own = responses(
+        (yield* load({ toml: `${toml}\nbase_url = "http://x"`, env: { OPENAI_API_KEY: "k" } })).provider
+      )
+      assert.deepStrictEqual([own.baseUrl, own.requestRetries], ["http://x", 1])
     })
   )
 

@@ -18,6 +18,8 @@ export type Key = string | readonly [at: string, name: string]
 /** Typed look-ups. A key that no layer has is undefined, or empty. */
 export interface Settings {
   readonly text: (key: Key) => string | undefined
+  /** The address of a web server. */
+  readonly url: (key: Key) => string | undefined
   readonly choice: <const A extends string>(key: Key, choices: ReadonlyArray<A>) => A | undefined
   /** A whole number, at least 0. */
   readonly count: (key: Key) => number | undefined
@@ -52,6 +54,7 @@ export const make = (
   }
   return {
     text: (key) => find(key, "a text", isText),
+    url: (key) => find(key, "a URL that begins with http:// or https://", isUrl),
     choice: (key, choices) =>
       find(key, `one of ${choices.join(", ")}`, (value): value is (typeof choices)[number] =>
         choices.includes(value as never)
@@ -67,6 +70,8 @@ export const make = (
 }
 
 const isText = (value: unknown): value is string => typeof value === "string"
+const isUrl = (value: unknown): value is string =>
+  isText(value) && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)
 const isCount = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 0
 const isTree = (value: unknown): value is Tree =>
   typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date)

@@ -127,6 +127,18 @@ const failing = <A, R>(
 
 const fileName = (sessionId: SessionId): string => encodeURIComponent(sessionId) + suffix
 
+/** The session whose journal has this path; undefined for a file of somebody else. */
+const sessionOf = (path: string): SessionId | undefined => {
+  const name = path.slice(path.lastIndexOf("/") + 1)
+  try {
+    const sessionId = decodeURIComponent(name.slice(0, -suffix.length)) as SessionId
+    return fileName(sessionId) === name ? sessionId : undefined
+  } catch {
+    // the name is no encoded id
+    return undefined
+  }
+}
+
 /** The day that an id of version 7 was drawn, as a path; undefined for ids of another form. */
 const dayOf = (sessionId: SessionId): string | undefined => {
   const match = /^([\da-f]{8})-([\da-f]{4})-7/.exec(sessionId)
@@ -334,16 +346,17 @@ const list = (
       const path = settledPath(found)
       if (!path.endsWith(suffix) || (path !== found && present.has(path))) continue
       if (present.has(archivedPath(path)) !== (wanted === "archived")) continue
+      const sessionId = sessionOf(path)
+      if (sessionId === undefined) continue
       // a file that another process takes over just now is there again under its name, or will be
       const info = yield* Effect.catchIf(
         fs.stat(`${options.directory}/${found}`),
         (error) => reasonOf(error) === "NotFound",
         () => Effect.undefined
       )
-      if (info === undefined) continue
-      const name = path.slice(path.lastIndexOf("/") + 1, -suffix.length)
+      if (info?.type !== "File") continue
       entries.push({
-        sessionId: decodeURIComponent(name) as SessionId,
+        sessionId,
         updatedAt: Option.match(info.mtime, { onNone: () => 0, onSome: (time) => time.getTime() }),
         sizeBytes: Number(info.size)
       })

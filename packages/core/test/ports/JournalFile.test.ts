@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import { appendFileSync, mkdirSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import type { JournalWriter } from "@spindle/core/ports/Journal"
 import type { LeaseHolder } from "@spindle/core/ports/JournalLease"
@@ -312,6 +312,8 @@ describe("read", () => {
       }
       writeFileSync(`${JournalFiles.pathOf(directory)}.cut-3-1`, "cut")
       writeFileSync(`${JournalFiles.pathOf(directory)}.new`, "half")
+      for (const name of ["100%.jsonl", "notes of mine.jsonl"]) writeFileSync(`${directory}/${name}`, "{}")
+      mkdirSync(`${directory}/exports.jsonl`)
       const list = yield* journal.list
       assert.deepStrictEqual(list.map((entry) => entry.sessionId).sort(), [sessionId, plain])
       for (const entry of list) assert.isAbove(entry.sizeBytes, 20)
