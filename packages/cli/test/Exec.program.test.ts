@@ -230,7 +230,7 @@ describe("exec", () => {
       const at = yield* world()
       const id = sessionOf(yield* run(at, ["exec", "--json", "a question"]))
       const [journal = ""] = journals(at.home)
-      const copies = Array.from({ length: 51 }, (_, index) => id.slice(0, -2) + String(10 + index))
+      const copies = Array.from({ length: 51 }, (_, index) => `${id.slice(0, -3)}z${10 + index}`)
       for (const copy of copies) Fs.copyFileSync(journal, journal.replace(id, copy))
       const count = (listed: Ended) => listed.stdout.split("\n").filter((line) => line.includes("a question")).length
       const latest = yield* run(at, ["sessions", "list"])
