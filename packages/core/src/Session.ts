@@ -17,6 +17,7 @@ import type * as Stream from "effect/Stream"
 import type { Agent } from "./Agent.ts"
 import * as modelLoop from "./internal/modelLoop.ts"
 import * as Opening from "./internal/opening.ts"
+import { ambient } from "./internal/callers.ts"
 import type { Kernel } from "./internal/kernel.ts"
 import * as Processes from "./internal/processes.ts"
 import * as Receipts from "./internal/receipts.ts"
@@ -193,8 +194,8 @@ const makeKernel = Effect.fnUntraced(function* ({
 }: Pick<Kernel, "clock" | "newId" | "sessionId" | "source"> & { readonly writer: JournalWriter }) {
   const context = yield* Effect.context<never>()
   const config = yield* SessionConfig
-  const observer = yield* SessionObserver
-  const state = Opening.stateOf(writer.opened)
+  const { opened } = writer
+  const state = Opening.stateOf(opened)
   const subscribers = new Subscribers(config.subscriberCapacity, state.seq)
   const supervisor = TaskSupervisor.makeUnsafe(context, clock)
   const recorder = new Recorder(
@@ -205,7 +206,7 @@ const makeKernel = Effect.fnUntraced(function* ({
       clock,
       deadline: config.journalDeadline,
       subscribers,
-      observe: observer === undefined ? undefined : (event) => observer.onEvent(sessionId, event),
+      observer: yield* SessionObserver,
       onFailure: (error) => supervisor.fail(Cause.fail(error))
     },
     state
@@ -226,6 +227,7 @@ const makeKernel = Effect.fnUntraced(function* ({
     ledger: undefined,
     greetedAt: undefined,
     source,
+    resumedSpan: source === "resumed" ? Opening.lastSpanOf(opened.records) : undefined,
     replacing: 0,
     next: undefined,
     unnamed: false,
@@ -249,6 +251,7 @@ const close = (kernel: Kernel, subscribers: Subscribers): Effect.Effect<void> =>
     kernel.recorder.closed = true
     yield* Effect.ignore(kernel.recorder.barrier)
     subscribers.end()
+    kernel.recorder.measured({ _tag: "Closed" })
   })
 
 const service = ({
@@ -274,13 +277,14 @@ const service = ({
     sessionId,
     submit,
     start: (task, input = []) =>
-      Effect.contextWith((services: Context.Context<Exclude<TaskServices<typeof task>, Turn | Scope.Scope>>) =>
-        Turns.replace(
+      Effect.contextWith((services: Context.Context<Exclude<TaskServices<typeof task>, Turn | Scope.Scope>>) => {
+        const begin = { input, caller: ambient(services as Context.Context<never>) }
+        return Turns.replace(
           kernel,
-          () => Turns.start(kernel, task, services, { input }, (outcome) => submissions.freed(outcome)),
+          () => Turns.start(kernel, task, services, begin, (outcome) => submissions.freed(outcome)),
           () => submissions.replaced()
         )
-      ),
+      }),
     steer: (input, expectedTurnId) => submit({ _tag: "UserInput", input, expectedTurnId }),
     abort: (reason = "Interrupted") => Effect.sync(() => supervisor.abort(reason)),
     events: (options) => subscribers.stream(options?.from ?? 0, writer),

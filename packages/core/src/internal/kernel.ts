@@ -7,6 +7,7 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import type * as Tracer from "effect/Tracer"
 import type { Decider } from "../ports/Approvals.ts"
 import type { HookSet } from "../ports/Hooks.ts"
 import type { ProcessId, RequestId, SessionId, TurnId } from "../protocol/Ids.ts"
@@ -53,6 +54,8 @@ export interface Kernel {
    */
   greetedAt: number | undefined
   readonly source: "new" | "resumed"
+  /** The last turn of a session that was resumed, until the next one is linked to it. Changed by `turns`. */
+  resumedSpan: Tracer.AnySpan | undefined
   /** How many replacements wait at the turnstile; while one does, the queue is not started. Changed by `turns`. */
   replacing: number
   /** The fiber that is about to start the head of the queue. Changed by `submissions`. */

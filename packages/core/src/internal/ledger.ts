@@ -3,6 +3,7 @@
  * owner of the turn and is complete at every moment, so that the turn can be settled without its task (contract I3, I6,
  * I7).
  */
+import type * as Tracer from "effect/Tracer"
 import type { CallId, ItemId, RequestId, SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Input } from "../protocol/Input.ts"
 import { type Item, jsonOfUnsafe, type NewItem, type ToolCall, type ToolStatus } from "../protocol/Item.ts"
@@ -37,6 +38,8 @@ export interface TurnOrigin {
   readonly submissionId: SubmissionId | undefined
   readonly input: Input
   readonly trace: TraceContext | undefined
+  /** The turn's span; undefined when no tracer listens. */
+  readonly span: Tracer.Span | undefined
 }
 
 /** The ledger of one turn. */
@@ -65,6 +68,8 @@ export class Ledger {
   reported: TokenUsage.TokenUsage | undefined
   /** The last model request of the turn. */
   lastRequest: RequestId | undefined
+  /** What began in the turn's span and has not ended; ended with the turn (contract O1). */
+  readonly spans: Set<Tracer.Span> | undefined
   private itemsStarted = 0
   private readonly kernel: Kernel
   private readonly startSeq: number
@@ -75,6 +80,7 @@ export class Ledger {
     this.slot = slot
     this.startSeq = startSeq
     this.gateOpen = origin.steerable
+    this.spans = origin.span === undefined ? undefined : new Set()
     this.ownInput = origin.submissionId === undefined && origin.input.length > 0 ? origin.input : undefined
   }
 

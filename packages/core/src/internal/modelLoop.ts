@@ -1,9 +1,11 @@
 /** The model loop of a regular turn: input, request, tools, until the model has nothing left to do (contract P4). */
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { Agent } from "../Agent.ts"
 import { Hooks } from "../ports/Hooks.ts"
 import type { Model } from "../ports/Model.ts"
+import * as Tracing from "../ports/Tracing.ts"
 import { ModelFailed } from "../protocol/SessionError.ts"
 import { SessionConfig, type SessionTunables } from "../protocol/SessionConfig.ts"
 import * as Task from "../Task.ts"
@@ -31,7 +33,10 @@ const run = <R>(agent: Agent<R>) =>
     const hooks = yield* Hooks
     const config = yield* SessionConfig
     const table = agent.tools()
-    const calls = ToolCalls.make(turn, table, hooks, config.toolConcurrency)
+    const parent = yield* Effect.contextWith((context: Context.Context<never>) =>
+      Effect.succeed(Tracing.currentSpan(context))
+    )
+    const calls = ToolCalls.make({ turn, table, hooks, concurrency: config.toolConcurrency, parent })
     const request = { instructions: agent.instructions, tools: table.specs, output: agent.output }
     let continuations = 0
     let said: string | undefined

@@ -1,8 +1,11 @@
 /** The first records of a session that is new, or opened again (contract J3, J6, J8). */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Tracer from "effect/Tracer"
 import type { Opened } from "../ports/Journal.ts"
 import type { ItemId } from "../protocol/Ids.ts"
 import type { JournalFailed } from "../protocol/SessionError.ts"
+import { toSpan } from "../protocol/TraceContext.ts"
 import * as History from "../rules/History.ts"
 import type * as Inbox from "../rules/Inbox.ts"
 import * as SessionState from "../rules/SessionState.ts"
@@ -10,6 +13,13 @@ import type { Kernel } from "./kernel.ts"
 
 /** The state that a journal holds. */
 export const stateOf = (opened: Opened): SessionState.SessionState => SessionState.fold(opened.records)
+
+/** The span of the last turn of a journal, or of whoever caused it: what the turns of a resumed session are linked to. */
+export const lastSpanOf = (records: Opened["records"]): Tracer.AnySpan | undefined => {
+  const last = records.findLast((record) => record._tag === "TurnStarted")
+  const trace = last?._tag === "TurnStarted" ? (last.span ?? last.trace) : undefined
+  return trace === undefined ? undefined : Option.getOrUndefined(toSpan(trace))
+}
 
 /** Writes the first record of a new session, or what a resume has to say and to settle. */
 export const open = (

@@ -1,9 +1,13 @@
 /** Processes of a session: recorded before they start, owned by their turn, ended with it (contract X1, X3). */
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Tracer from "effect/Tracer"
 import type { Process, ProcessExit, ProcessFailed } from "../ports/Processes.ts"
 import { Processes } from "../ports/Processes.ts"
+import * as Tracing from "../ports/Tracing.ts"
 import type { ProcessId } from "../protocol/Ids.ts"
 import type { AbortReason } from "../protocol/Outcome.ts"
+import { fromSpan } from "../protocol/TraceContext.ts"
 import type { TurnProcessSpec } from "../Turn.ts"
 import { type Kernel, millis, type OwnedProcess } from "./kernel.ts"
 import type { Ledger } from "./ledger.ts"
@@ -18,6 +22,7 @@ export const start = (
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
       const processes = yield* Processes
+      const context = yield* Effect.context<never>()
       // in the step that records: a straggler may have been held up since it was let in (I3)
       if (ledger.isClosing()) return yield* Effect.interrupt
       const processId = kernel.newId() as ProcessId
@@ -33,10 +38,19 @@ export const start = (
         keep,
         ...(callId === undefined ? {} : { callId })
       })
-      const ended = (exit: ProcessExit) => kernel.recorder.append({ _tag: "ProcessEnded", processId, ...exit })
+      const span = Tracing.open(context, spanOf(context, { ...spec, processId }))
+      if (span !== undefined && !keep) ledger.spans?.add(span)
+      const ended = (exit: ProcessExit) => {
+        if (span !== undefined) {
+          ledger.spans?.delete(span)
+          endSpan(context, span, exit)
+        }
+        kernel.recorder.append({ _tag: "ProcessEnded", processId, ...exit })
+      }
+      const env = { ...traceEnvironment(context, span), ...rest.env }
       const begin = Effect.suspend(() =>
         // the turn may have begun to close while the record was written (I2)
-        ledger.isClosing() ? Effect.interrupt : processes.start({ ...rest, processId })
+        ledger.isClosing() ? Effect.interrupt : processes.start({ ...rest, env, processId })
       )
       const started = restore(Effect.andThen(flush, begin))
       const process = yield* Effect.onError(started, () => Effect.sync(() => ended({ exitCode: null })))
@@ -66,6 +80,41 @@ export const start = (
       return process
     })
   )
+
+/** The span of a process, below the call that started it. Its arguments are content. */
+const spanOf = (
+  context: Context.Context<never>,
+  spec: TurnProcessSpec & { readonly processId: ProcessId }
+): Tracing.SpanSettings => {
+  const executable = (spec.command[0] ?? "").split("/").at(-1) ?? ""
+  const told = Tracing.content(context, () => spec.command)
+  return {
+    name: `process ${executable}`,
+    attributes: {
+      "process.executable.name": executable,
+      "spindle.process.id": spec.processId,
+      "spindle.process.keep": spec.keep ?? false,
+      ...(told === undefined ? {} : { "process.command_args": told })
+    }
+  }
+}
+
+const endSpan = (context: Context.Context<never>, span: Tracer.Span, exit: ProcessExit): void => {
+  if (exit.exitCode !== null) span.attribute("process.exit.code", exit.exitCode)
+  if (exit.signal !== undefined) span.attribute("spindle.process.signal", exit.signal)
+  Tracing.end(context, span, { _tag: exit.exitCode === null ? "aborted" : "completed" })
+}
+
+/** What a process is told of the trace that it belongs to: the span of its own, else what its turn descends from. */
+const traceEnvironment = (
+  context: Context.Context<never>,
+  own: Tracer.Span | undefined
+): { readonly TRACEPARENT?: string; readonly TRACESTATE?: string } => {
+  const span = own ?? Tracing.currentSpan(context)
+  if (span === undefined) return {}
+  const { traceparent, tracestate } = fromSpan(span)
+  return { TRACEPARENT: traceparent, ...(tracestate === undefined ? {} : { TRACESTATE: tracestate }) }
+}
 
 const isKept = (kernel: Kernel, keep: boolean, reason: AbortReason | undefined): boolean => {
   if (reason === "Parent" || reason === "Shutdown") return false

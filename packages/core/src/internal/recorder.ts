@@ -12,6 +12,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { JournalWriter } from "../ports/Journal.ts"
+import type { Observer, SessionSignal } from "../ports/SessionObserver.ts"
 import type { SessionId } from "../protocol/Ids.ts"
 import type { Delta, KnownRecord, NewRecord, Record, SessionEvent } from "../protocol/SessionEvent.ts"
 import { isDelta } from "../protocol/SessionEvent.ts"
@@ -27,7 +28,7 @@ export interface RecorderOptions {
   readonly clock: Clock.Clock
   readonly deadline: Duration.Input
   readonly subscribers: Subscribers
-  readonly observe: ((event: SessionEvent) => void) | undefined
+  readonly observer: Observer | undefined
   /** Called once, when the journal has failed: nothing will be recorded any more. */
   readonly onFailure: (error: JournalFailed) => void
 }
@@ -48,11 +49,11 @@ export class Recorder {
   private busy = false
   private readonly waiters: Array<Waiter> = []
   private readonly options: RecorderOptions
-  private observer: RecorderOptions["observe"]
+  private observer: Observer | undefined
 
   constructor(options: RecorderOptions, state: SessionState.SessionState) {
     this.options = options
-    this.observer = options.observe
+    this.observer = options.observer
     this.state = state
     this.durable = state.seq
   }
@@ -91,6 +92,21 @@ export class Recorder {
     if (this.failure !== undefined) return Effect.fail(this.failure)
     const seq = this.state.seq
     if (this.durable >= seq) return Effect.void
+    const wait = this.awaitSeq(seq)
+    if (!this.isMeasuring) return wait
+    const from = this.nowNanos()
+    return Effect.ensuring(
+      wait,
+      Effect.sync(() => this.measured({ _tag: "Flushed", millis: this.millisSince(from) }))
+    )
+  }
+
+  /** Whether a barrier would have to wait now. */
+  get isBehind(): boolean {
+    return this.failure === undefined && this.durable < this.state.seq
+  }
+
+  private awaitSeq(seq: number): Effect.Effect<void, JournalFailed> {
     return Effect.callback<void, JournalFailed>((resume) => {
       // looked at again in the step that registers: between the two the last write may end and find nobody to wake
       if (this.failure !== undefined) return resume(Effect.fail(this.failure))
@@ -125,10 +141,14 @@ export class Recorder {
     }
     this.queue = []
     const records = batch.some(isDelta) ? batch.filter((one): one is Record => !isDelta(one)) : (batch as Array<Record>)
+    const from = this.isMeasuring ? this.nowNanos() : 0n
     const written = records.length === 0 ? Effect.void : this.write(records)
     return Effect.matchEffect(written, {
       onFailure: (error) => Effect.sync(() => this.fail(error)),
       onSuccess: () => {
+        if (records.length > 0 && this.isMeasuring) {
+          this.measured({ _tag: "Appended", recordsCount: records.length, millis: this.millisSince(from) })
+        }
         this.durable = records.at(-1) === undefined ? this.durable : records.at(-1)!.seq + 1
         for (const event of batch) this.publish(event)
         this.wake()
@@ -171,11 +191,34 @@ export class Recorder {
     this.options.subscribers.publish(event)
   }
 
-  /** Tells the observer; one that throws is told nothing more. */
+  /** Whether somebody wants to know how long things take. */
+  get isMeasuring(): boolean {
+    return this.observer?.onSignal !== undefined
+  }
+
+  /** The time, for {@link millisSince}. */
+  nowNanos(): bigint {
+    return this.options.clock.currentTimeNanosUnsafe()
+  }
+
+  /** Milliseconds, with fractions, since a time. */
+  millisSince(from: bigint): number {
+    return Number(this.nowNanos() - from) / 1e6
+  }
+
+  /** Tells the observer what was measured. */
+  measured(signal: SessionSignal): void {
+    if (this.isMeasuring) this.inform((observer) => observer.onSignal!(this.options.sessionId, signal))
+  }
+
   private observe(event: SessionEvent): void {
-    if (this.observer === undefined) return
+    if (this.observer !== undefined) this.inform((observer) => observer.onEvent(this.options.sessionId, event))
+  }
+
+  /** Tells the observer; one that throws is told nothing more. */
+  private inform(tell: (observer: Observer) => void): void {
     try {
-      this.observer(event)
+      tell(this.observer!)
     } catch (error) {
       this.observer = undefined
       this.append({ _tag: "Warning", message: `the observer of the session threw and is not called again: ${error}` })

@@ -3,6 +3,8 @@ import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import type * as Tracer from "effect/Tracer"
+import * as Tracing from "../ports/Tracing.ts"
 import type { RequestId } from "../protocol/Ids.ts"
 import { jsonOfUnsafe } from "../protocol/Item.ts"
 import type { Decision } from "../protocol/Op.ts"
@@ -17,37 +19,58 @@ export const ask = (kernel: Kernel, ledger: Ledger, question: Question): Effect.
     const key = Authority.keyOf(question.tool, question.payload)
     return Authority.isGranted(kernel.recorder.state.grants, key)
       ? Effect.succeed<Answer>({ _tag: "Approved", scope: "once" })
-      : Effect.uninterruptibleMask((restore) =>
-          Effect.contextWith((context: Context.Context<never>) => {
-            // in the step that registers: a straggler may have been held up since it was let in (I3)
-            if (ledger.isClosing()) return Effect.interrupt
-            const { answered, request, settle } = open(kernel, ledger, question)
-            // in a fiber of its own, so that a decider that cannot be interrupted holds up nobody
-            const deciding = Effect.runForkWith(context)(Effect.suspend(() => kernel.decider.decide(request)))
-            // the first answer settles; the others find nothing to settle
-            const first = Effect.raceFirst(
-              decided(kernel, question, Fiber.join(deciding)),
-              Effect.as(ledger.slot.aborting, { _tag: "Cancelled", by: "abort" } as const)
-            )
-            return restore(
-              Effect.raceFirst(
-                answered,
-                Effect.flatMap(first, (answer) => {
-                  settle(answer)
-                  return answered
-                })
-              )
-            ).pipe(
-              Effect.onExit(() =>
-                Effect.sync(() => {
-                  settle({ _tag: "Cancelled", by: ledger.slot.reason() === undefined ? "end" : "abort" })
-                  deciding.interruptUnsafe()
-                })
-              )
-            )
-          })
+      : Tracing.span(spanOf(kernel, question), (span) =>
+          Effect.tap(asked(kernel, ledger, question), (answer) => Effect.sync(() => answered(span, answer)))
         )
   })
+
+const spanOf = (kernel: Kernel, { callId, kind, tool }: Question): Tracing.SpanSettings => ({
+  name: `spindle.approval ${kind}`,
+  attributes: {
+    "gen_ai.conversation.id": kernel.sessionId,
+    "spindle.request.kind": kind,
+    ...(tool === undefined ? {} : { "gen_ai.tool.name": tool }),
+    ...(callId === undefined ? {} : { "gen_ai.tool.call.id": callId })
+  }
+})
+
+const answered = (span: Tracer.Span | undefined, answer: Answer): void => {
+  span?.attribute("spindle.decision", answer._tag)
+  if (answer._tag === "Cancelled") span?.attribute("spindle.cancelled.by", answer.by)
+}
+
+/** Asks whoever is there; see {@link ask}. */
+const asked = (kernel: Kernel, ledger: Ledger, question: Question): Effect.Effect<Answer> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.contextWith((context: Context.Context<never>) => {
+      // in the step that registers: a straggler may have been held up since it was let in (I3)
+      if (ledger.isClosing()) return Effect.interrupt
+      const { answered, request, settle } = open(kernel, ledger, question)
+      // in a fiber of its own, so that a decider that cannot be interrupted holds up nobody
+      const deciding = Effect.runForkWith(context)(Effect.suspend(() => kernel.decider.decide(request)))
+      // the first answer settles; the others find nothing to settle
+      const first = Effect.raceFirst(
+        decided(kernel, question, Fiber.join(deciding)),
+        Effect.as(ledger.slot.aborting, { _tag: "Cancelled", by: "abort" } as const)
+      )
+      return restore(
+        Effect.raceFirst(
+          answered,
+          Effect.flatMap(first, (answer) => {
+            settle(answer)
+            return answered
+          })
+        )
+      ).pipe(
+        Effect.onExit(() =>
+          Effect.sync(() => {
+            settle({ _tag: "Cancelled", by: ledger.slot.reason() === undefined ? "end" : "abort" })
+            deciding.interruptUnsafe()
+          })
+        )
+      )
+    })
+  )
 
 /** Registers a request and announces it; answers how to settle it, once, and how to wait for that. */
 const open = (kernel: Kernel, ledger: Ledger, { callId, kind, payload: asked, tool }: Question) => {

@@ -2,7 +2,9 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import type * as Tracer from "effect/Tracer"
 import { Model, type ModelPart, type ModelRequest } from "../ports/Model.ts"
+import * as Tracing from "../ports/Tracing.ts"
 import type { RequestId } from "../protocol/Ids.ts"
 import type { Item, ToolCall } from "../protocol/Item.ts"
 import { ModelFailed } from "../protocol/SessionError.ts"
@@ -24,7 +26,8 @@ export const sample = (
 ): Effect.Effect<Sampled, ModelFailed, Model> =>
   Effect.suspend(() => {
     const requestId = kernel.newId() as RequestId
-    return Effect.onExit(send(kernel, ledger, { request, attempt, onCall, flush, requestId }), (exit) =>
+    const sent = send(kernel, ledger, { request, attempt, onCall, flush, requestId })
+    return Effect.onExit(sent, (exit) =>
       // a task may stop a request and go on: the next one finds the ledger without its texts
       Effect.sync(() => {
         if (exit._tag === "Success" || ledger.slot.isFenced() || !ledger.isOpen(requestId)) return
@@ -41,13 +44,43 @@ interface Sending {
   readonly requestId: RequestId
 }
 
-const send = (
+const send = (kernel: Kernel, ledger: Ledger, sending: Sending): Effect.Effect<Sampled, ModelFailed, Model> =>
+  Effect.flatMap(Model, (model) =>
+    Tracing.span(spanOf(kernel, ledger, model, sending), (span) =>
+      exchange(kernel, ledger, { ...sending, model, span })
+    )
+  )
+
+const spanOf = (
   kernel: Kernel,
   ledger: Ledger,
-  { attempt, flush, onCall, request, requestId }: Sending
-): Effect.Effect<Sampled, ModelFailed, Model> =>
+  { model, provider }: Model["Service"],
+  { attempt, requestId }: Sending
+): Tracing.SpanSettings => ({
+  name: `chat ${model}`,
+  kind: "client",
+  attributes: {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.provider.name": provider,
+    "gen_ai.request.model": model,
+    "gen_ai.conversation.id": kernel.sessionId,
+    "turn.id": ledger.origin.turnId,
+    "spindle.request.id": requestId,
+    "spindle.request.attempt": attempt
+  }
+})
+
+interface Exchange extends Sending {
+  readonly model: Model["Service"]
+  readonly span: Tracer.Span | undefined
+}
+
+const exchange = (
+  kernel: Kernel,
+  ledger: Ledger,
+  { attempt, flush, model, onCall, request, requestId, span }: Exchange
+): Effect.Effect<Sampled, ModelFailed> =>
   Effect.gen(function* () {
-    const model = yield* Model
     const { turnId } = ledger.origin
     const { model: name, provider } = model
     // in the step that records: a straggler may have been held up since it was let in (I3)
@@ -58,6 +91,7 @@ const send = (
     if (ledger.isClosing()) return yield* Effect.interrupt
     const items = History.repair(History.toArray(kernel.recorder.state.history))
     ledger.send(items)
+    if (span !== undefined) tell(kernel, span, "gen_ai.input.messages", items)
     let finish: Finish | undefined
     const take = (parts: ReadonlyArray<ModelPart>): Effect.Effect<void> => {
       let calls: Array<ToolCall> | undefined
@@ -89,13 +123,27 @@ const send = (
     })
     if (ledger.slot.isFenced()) return yield* Effect.interrupt
     if (failed !== undefined) {
+      span?.attribute("error.type", failed.kind)
       ledger.endRequest("failed", undefined, "superseded")
       return yield* failed
     }
     const { reason, usage } = finish!
     ledger.endRequest(reason, usage, undefined)
+    if (span !== undefined) {
+      span.attribute("gen_ai.response.finish_reasons", [reason])
+      span.attribute("gen_ai.usage.input_tokens", usage?.input ?? 0)
+      span.attribute("gen_ai.usage.cache_read.input_tokens", usage?.cachedInput ?? 0)
+      span.attribute("gen_ai.usage.output_tokens", usage?.output ?? 0)
+      tell(kernel, span, "gen_ai.output.messages", ledger.lastText ?? "")
+    }
     return { requestId, finish: reason, text: ledger.lastText }
   })
+
+/** What was said, on the span, if content may be told. */
+const tell = (kernel: Kernel, span: Tracer.Span, key: string, value: unknown): void => {
+  const told = Tracing.content(kernel.context, () => value)
+  if (told !== undefined) span.attribute(key, told)
+}
 
 /** Moves one part into the ledger; answers the call that it completes. */
 const takePart = (ledger: Ledger, part: Exclude<ModelPart, Finish>): ToolCall | undefined => {

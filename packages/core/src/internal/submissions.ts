@@ -13,6 +13,9 @@ import type { TraceContext } from "../protocol/TraceContext.ts"
 import * as Inbox from "../rules/Inbox.ts"
 import * as SessionState from "../rules/SessionState.ts"
 import type { Task } from "../Task.ts"
+import type { Caller } from "./callers.ts"
+import * as Callers from "./callers.ts"
+import { barrier } from "./flushes.ts"
 import type { Kernel } from "./kernel.ts"
 import * as Receipts from "./receipts.ts"
 import * as Turns from "./turns.ts"
@@ -27,8 +30,8 @@ export interface Regular {
 export class Submissions {
   private readonly kernel: Kernel
   private readonly regular: Regular
-  /** Traces of input that waits; they are not part of the input itself, and a resumed session has none. */
-  private traces: Map<SubmissionId, TraceContext> | undefined
+  /** Callers of input that waits; they are not part of the input itself, and a resumed session has none. */
+  private callers: Map<SubmissionId, Caller> | undefined
   private receipts: Receipts.Receipts
   /** Whether the queue was not started because a replacement was under way. */
   private owed = false
@@ -44,28 +47,52 @@ export class Submissions {
     options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }
   ): Effect.Effect<Receipt, JournalFailed> {
     return Effect.uninterruptible(
-      Effect.suspend((): Effect.Effect<Receipt, JournalFailed> => {
-        const receipt = this.named(op, options?.id, options?.trace)
-        // an interrupt records nothing itself, and is answered at once
-        return receipt._tag === "Rejected" || op._tag === "Interrupt"
-          ? Effect.succeed(receipt)
-          : Effect.as(this.kernel.recorder.barrier, receipt)
+      Effect.contextWith((context: Context.Context<never>) =>
+        Effect.flatMap(Callers.named(this.kernel, context, options?.trace), (caller) =>
+          this.dispatch(op, options?.id, caller)
+        )
+      )
+    )
+  }
+
+  private dispatch(
+    op: Op,
+    id: SubmissionId | undefined,
+    caller: Caller | undefined
+  ): Effect.Effect<Receipt, JournalFailed> {
+    const { kernel } = this
+    const { recorder } = kernel
+    const from = recorder.isMeasuring ? recorder.nowNanos() : 0n
+    const dispatched = Callers.open(kernel, op, caller)
+    const receipt = this.named(op, id, dispatched.caller)
+    // an interrupt records nothing itself, and is answered at once
+    const durable =
+      receipt._tag === "Rejected" || op._tag === "Interrupt"
+        ? Effect.succeed(receipt)
+        : Effect.as(barrier(kernel, dispatched.span), receipt)
+    if (dispatched.span === undefined && !recorder.isMeasuring) return durable
+    return Effect.onExit(durable, (exit) =>
+      Effect.sync(() => {
+        Callers.end(kernel, dispatched, receipt.submissionId, exit)
+        const rejection = receipt._tag === "Rejected" ? receipt.reason._tag : undefined
+        const millis = recorder.millisSince(from)
+        recorder.measured({ _tag: "Submitted", op: op._tag, receipt: receipt._tag, rejection, millis })
       })
     )
   }
 
   /** A submission whose id a client chose may come again: it gets the receipt that it got, and runs once (P6). */
-  private named(op: Op, id: SubmissionId | undefined, trace: TraceContext | undefined): Receipt {
-    if (id === undefined) return this.step(op, this.kernel.newId() as SubmissionId, trace)
+  private named(op: Op, id: SubmissionId | undefined, caller: Caller | undefined): Receipt {
+    if (id === undefined) return this.step(op, this.kernel.newId() as SubmissionId, caller)
     const known = Receipts.find(this.receipts, id)
     if (known !== undefined) return known
-    const receipt = this.step(op, id, trace)
+    const receipt = this.step(op, id, caller)
     if (receipt._tag !== "Rejected") this.receipts = Receipts.remember(this.receipts, receipt)
     return receipt
   }
 
   /** What an operation leads to, in one step; its receipt is given out when it is durable. */
-  private step(op: Op, submissionId: SubmissionId, trace: TraceContext | undefined): Receipt {
+  private step(op: Op, submissionId: SubmissionId, caller: Caller | undefined): Receipt {
     const { kernel } = this
     if (kernel.closed || kernel.recorder.failure !== undefined) return rejected(submissionId, { _tag: "SessionClosed" })
     switch (op._tag) {
@@ -82,7 +109,7 @@ export class Submissions {
         return this.rollBack(op.turns, submissionId)
       case "UserInput": {
         const refusal = refusalOf(kernel, op)
-        if (refusal === undefined) return this.accept(op, submissionId, trace)
+        if (refusal === undefined) return this.accept(op, submissionId, caller)
         // a kept queue that is full goes on all the same: else nothing that is submitted could ever start it
         if (refusal._tag === "InboxFull" && op.expectedTurnId === undefined) this.goOn()
         return rejected(submissionId, refusal)
@@ -93,7 +120,7 @@ export class Submissions {
   private accept(
     op: Extract<Op, { readonly _tag: "UserInput" }>,
     submissionId: SubmissionId,
-    trace: TraceContext | undefined
+    caller: Caller | undefined
   ): Receipt {
     const { ledger, recorder, supervisor } = this.kernel
     const running = supervisor.state()._tag === "Running" ? ledger : undefined
@@ -106,10 +133,13 @@ export class Submissions {
       delivery,
       ...(steered === undefined ? {} : { turnId: steered.origin.turnId })
     })
-    if (steered !== undefined) return { _tag: "Steered", submissionId, turnId: steered.origin.turnId }
-    if (trace !== undefined) {
-      this.traces ??= new Map()
-      this.traces.set(submissionId, trace)
+    if (steered !== undefined) {
+      if (caller !== undefined) Callers.link(steered.origin.span, caller)
+      return { _tag: "Steered", submissionId, turnId: steered.origin.turnId }
+    }
+    if (caller !== undefined) {
+      this.callers ??= new Map()
+      this.callers.set(submissionId, caller)
     }
     // what the running turn was started with may not be carried yet; it does not wait for a turn of its own any more
     const startedWith = recorder.state.turn?.startedWith
@@ -151,11 +181,18 @@ export class Submissions {
     if (this.owed) return undefined
     const head = Inbox.queued(kernel.recorder.state.inbox)[0]
     if (head === undefined) return undefined
-    const trace = this.traces?.get(head.submissionId)
-    const begin = { input: head.input, submissionId: head.submissionId, trace }
+    const caller = this.callers?.get(head.submissionId)
+    const begin = { input: head.input, submissionId: head.submissionId, caller }
     const running = Turns.start(kernel, regular.task, regular.services, begin, (outcome) => this.freed(outcome))
-    if (running !== undefined) this.traces?.delete(head.submissionId)
+    if (running !== undefined) this.callers?.delete(head.submissionId)
     return running?.turnId
+  }
+
+  /** Forgets who sent input that does not wait any more: an abort may drop what is queued. */
+  private forgetCallers(): void {
+    if (this.callers === undefined || this.callers.size === 0) return
+    const waiting = new Set(this.kernel.recorder.state.inbox.map((entry) => entry.submissionId))
+    for (const id of this.callers.keys()) if (!waiting.has(id)) this.callers.delete(id)
   }
 
   /** What a replacement calls when it has let go: the queue that had to wait for that goes on (P2). */
@@ -169,6 +206,7 @@ export class Submissions {
     const { unnamed } = kernel
     kernel.unnamed = false
     this.owed = false
+    this.forgetCallers()
     if ((outcome._tag !== "Completed" && !unnamed) || kernel.recorder.state.inbox.length === 0) return
     // in a step of its own, so that a long queue of short turns does not grow the stack
     kernel.next = Effect.runForkWith(kernel.context)(

@@ -1,10 +1,13 @@
 /** Tool calls of the model loop: checked, approved, run side by side or alone, answered in the order of the calls. */
 import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
+import type * as Tracer from "effect/Tracer"
 import type { HookSet } from "../ports/Hooks.ts"
+import * as Tracing from "../ports/Tracing.ts"
 import { jsonOfUnsafe, type ToolCall } from "../protocol/Item.ts"
 import type * as Authority from "../rules/Authority.ts"
 import type { Turn } from "../Turn.ts"
@@ -18,8 +21,17 @@ export interface ToolCalls {
   readonly awaitAll: Effect.Effect<number>
 }
 
-/** Makes the calls of one turn. `concurrency` bounds how many run at once. */
-export const make = (turn: Turn["Service"], table: ToolTable, hooks: HookSet, concurrency: number): ToolCalls => {
+/** What the calls of a turn share. `concurrency` bounds how many run at once; `parent` is the span of each. */
+export interface CallOptions {
+  readonly turn: Turn["Service"]
+  readonly table: ToolTable
+  readonly hooks: HookSet
+  readonly concurrency: number
+  readonly parent: Tracer.AnySpan | undefined
+}
+
+/** Makes the calls of one turn. */
+export const make = ({ concurrency, hooks, parent, table, turn }: CallOptions): ToolCalls => {
   let running: Array<Fiber.Fiber<void>> = []
   /**
    * What a call waits for, in order of arrival: an exclusive one for all before it, a parallel one for the last
@@ -33,8 +45,11 @@ export const make = (turn: Turn["Service"], table: ToolTable, hooks: HookSet, co
       Effect.suspend(() => {
         const alone = table.byName.get(call.name)?.policy.concurrency === "exclusive"
         const before = alone ? [...exclusive, ...parallel] : exclusive
-        const work = answer(turn, table, hooks, call, (run) =>
+        const inTurn = (run: Effect.Effect<void>) =>
           Effect.andThen(Effect.forEach(before, Fiber.await, { discard: true }), Semaphore.withPermit(permits, run))
+        const known = table.byName.has(call.name)
+        const work = Tracing.span(spanOf(turn, call, { known, parent }), (span) =>
+          answer(span === undefined ? turn : told(turn, span), table, hooks, call, inTurn)
         )
         return Effect.map(Effect.forkChild(work, { startImmediately: true }), (fiber) => {
           running.push(fiber)
@@ -55,6 +70,42 @@ export const make = (turn: Turn["Service"], table: ToolTable, hooks: HookSet, co
     })
   }
 }
+
+/** The span of a call, beside the request that made it. What a model invented as a name is not told. */
+const spanOf = (
+  turn: Turn["Service"],
+  call: ToolCall,
+  { known, parent }: { readonly known: boolean; readonly parent: Tracer.AnySpan | undefined }
+): Tracing.SpanSettings => {
+  const name = known ? call.name : "unknown"
+  return {
+    name: `execute_tool ${name}`,
+    parent,
+    attributes: {
+      "gen_ai.operation.name": "execute_tool",
+      "gen_ai.tool.name": name,
+      "gen_ai.tool.call.id": call.callId,
+      "gen_ai.tool.type": "function",
+      "gen_ai.conversation.id": turn.sessionId,
+      tool_name: name,
+      call_id: call.callId
+    }
+  }
+}
+
+/** The turn, with how the call ends noted on its span: a call that was answered with a failure has failed. */
+const told = (turn: Turn["Service"], span: Tracer.Span): Turn["Service"] => ({
+  ...turn,
+  finish: (call, status, output) =>
+    Effect.contextWith((context: Context.Context<never>) => {
+      span.attribute("spindle.tool.status", status)
+      if (status === "failed") span.attribute("error.type", "tool_error")
+      const [args, result] = [Tracing.content(context, () => call.params), Tracing.content(context, () => output)]
+      if (args !== undefined) span.attribute("gen_ai.tool.call.arguments", args)
+      if (result !== undefined) span.attribute("gen_ai.tool.call.result", result)
+      return turn.finish(call, status, output)
+    })
+})
 
 const together = { concurrency: "unbounded", discard: true } as const
 

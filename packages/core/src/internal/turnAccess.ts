@@ -7,6 +7,7 @@ import type { Entry } from "../rules/Inbox.ts"
 import type { Turn } from "../Turn.ts"
 import type { Kernel } from "./kernel.ts"
 import type { Ledger } from "./ledger.ts"
+import { barrier } from "./flushes.ts"
 import * as Processes from "./processes.ts"
 import * as Requests from "./requests.ts"
 import { sample } from "./sampling.ts"
@@ -27,7 +28,7 @@ export const make = (kernel: Kernel, ledger: Ledger, fenced: () => boolean): Tur
   const sync = <A>(evaluate: () => A): Effect.Effect<A> =>
     Effect.suspend(() => (fenced() ? Effect.interrupt : Effect.succeed(evaluate())))
   // whoever waits for a journal that has failed is interrupted: its turn ends through its owner
-  const flush = Effect.catch(recorder.barrier, () => Effect.interrupt)
+  const flush = Effect.catch(barrier(kernel), () => Effect.interrupt)
   const waiting = (): ReadonlyArray<Entry> => Inbox.forTurn(recorder.state.inbox, origin.turnId, origin.submissionId)
 
   return {

@@ -6,12 +6,16 @@ import * as Effect from "effect/Effect"
 import { format } from "effect/Formatter"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
+import { Model } from "../ports/Model.ts"
+import * as Tracing from "../ports/Tracing.ts"
 import type { SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Input } from "../protocol/Input.ts"
 import type { AbortReason, Outcome } from "../protocol/Outcome.ts"
 import { SessionClosed } from "../protocol/SessionError.ts"
 import type { Straggler } from "../protocol/SessionEvent.ts"
-import { toSpan, type TraceContext } from "../protocol/TraceContext.ts"
+import type { TokenUsage } from "../protocol/TokenUsage.ts"
+import { fromSpan } from "../protocol/TraceContext.ts"
 import * as History from "../rules/History.ts"
 import * as Inbox from "../rules/Inbox.ts"
 import type { Task } from "../Task.ts"
@@ -19,6 +23,8 @@ import type { Ended } from "../TaskSupervisor.ts"
 import { Turn } from "../Turn.ts"
 import { type Kernel, millis } from "./kernel.ts"
 import { Ledger, type TurnOrigin } from "./ledger.ts"
+import type { Caller } from "./callers.ts"
+import { barrier } from "./flushes.ts"
 import * as Processes from "./processes.ts"
 import * as Requests from "./requests.ts"
 import { carry, make as makeTurn } from "./turnAccess.ts"
@@ -34,7 +40,7 @@ export interface RunningTurn<A, E> {
 export interface TurnStart {
   readonly input: Input
   readonly submissionId?: SubmissionId
-  readonly trace?: TraceContext | undefined
+  readonly caller?: Caller | undefined
 }
 
 /**
@@ -88,55 +94,86 @@ export const start = <A, E, R>(
       void kernel.recorder.append({ _tag: "StragglerEnded", straggler, ofTurn: turnId, afterMillis })
   }
   const started = kernel.supervisor.start(job, (slot) => {
+    const span = openSpan(kernel, { task, context: context as Context.Context<never>, begin, turnId })
     const origin: TurnOrigin = {
       turnId,
       kind: task.kind,
       steerable: task.steerable,
       submissionId: begin.submissionId,
       input: begin.input,
-      trace: begin.trace
+      trace: begin.caller?.trace,
+      span
     }
     const record = kernel.recorder.append({
       _tag: "TurnStarted",
       turnId,
       kind: task.kind,
       ...(begin.submissionId === undefined ? {} : { submissionId: begin.submissionId }),
-      ...(begin.trace === undefined ? {} : { trace: begin.trace })
+      ...(begin.caller === undefined ? {} : { trace: begin.caller.trace }),
+      ...(span === undefined ? {} : { span: fromSpan(span) })
     })
     ledger = new Ledger(kernel, origin, slot, record.seq)
     kernel.ledger = ledger
-    return body(kernel, ledger, task, context)
+    return body(kernel, ledger, task, Context.add(context, Tracing.OpenSpans, ledger.spans), span ?? begin.caller?.span)
   })
   return started ? { turnId, outcome: Deferred.await(outcome) } : undefined
 }
 
-/** The task's effect with its turn, a scope of its own and a span that descends from the caller's trace. */
+/**
+ * The turn's span, below whoever caused it; a task may outlive it. It belongs to the owner of the turn, which ends it
+ * when the turn settles.
+ */
+const openSpan = (
+  kernel: Kernel,
+  {
+    begin,
+    context,
+    task,
+    turnId
+  }: {
+    readonly task: { readonly kind: string; readonly spanName: string }
+    readonly context: Context.Context<never>
+    readonly begin: TurnStart
+    readonly turnId: TurnId
+  }
+): Tracer.Span | undefined => {
+  if (!Tracing.isTraced(context)) return undefined
+  const model = Context.getOption(context as Context.Context<Model>, Model)
+  const before = kernel.resumedSpan
+  kernel.resumedSpan = undefined
+  return Tracing.open(context, {
+    name: task.spanName,
+    parent: begin.caller?.span,
+    root: begin.caller === undefined,
+    attributes: {
+      "thread.id": kernel.sessionId,
+      "turn.id": turnId,
+      ...(Option.isSome(model) ? { model: model.value.model, "gen_ai.request.model": model.value.model } : {}),
+      "gen_ai.operation.name": "invoke_agent",
+      "gen_ai.conversation.id": kernel.sessionId,
+      "spindle.task.kind": task.kind
+    },
+    links: before === undefined ? [] : [{ span: before, attributes: { "spindle.link": "resumed" } }]
+  })
+}
+
+/** The task's effect with its turn, a scope of its own, and what its spans descend from. */
 const body = <A, E, R>(
   kernel: Kernel,
   ledger: Ledger,
   task: Task<A, E, R>,
-  context: Context.Context<R>
+  context: Context.Context<R>,
+  parent: Tracer.AnySpan | undefined
 ): Effect.Effect<A, E> => {
-  const { origin, slot } = ledger
-  const turn = makeTurn(kernel, ledger, slot.isFenced)
-  const provided = Context.add(context, Turn, turn) as Context.Context<any>
-  const parent = origin.trace === undefined ? Option.none() : toSpan(origin.trace)
+  const turn = makeTurn(kernel, ledger, ledger.slot.isFenced)
+  const withTurn = Context.add(context, Turn, turn) as Context.Context<any>
+  const provided = parent === undefined ? withTurn : Context.add(withTurn, Tracer.ParentSpan, parent)
   const run = Effect.map(Effect.scoped(task.effect), (value) => {
     // in the task's fiber, so that a projection that throws is a defect of the task
     ledger.projected = task.lastMessage(value)
     return value
   })
-  return run.pipe(
-    Effect.withSpan(
-      task.spanName,
-      {
-        attributes: { "session.id": kernel.sessionId, "turn.id": origin.turnId },
-        ...(Option.isSome(parent) ? { parent: parent.value } : {})
-      },
-      { captureStackTrace: false }
-    ),
-    Effect.provideContext(provided)
-  ) as Effect.Effect<A, E>
+  return Effect.provideContext(run, provided) as Effect.Effect<A, E>
 }
 
 const outcomeOf = <A, E>(ended: Ended<A, E>): Outcome<A, E> =>
@@ -160,12 +197,37 @@ const settle = <A, E>(kernel: Kernel, ledger: Ledger, returned: Ended<A, E>): Ef
     ledger.endRequest(reason === undefined ? "failed" : "aborted", undefined, "aborted")
     ledger.closeTexts()
     ledger.closeCalls(reason)
+    const usage = kernel.recorder.state.turn?.usage
     writeTerminal(kernel, ledger, ended)
     // a journal that fails here has made the turn a failed one (S2); the error is in the recorder
-    yield* Effect.ignore(kernel.recorder.barrier)
+    yield* Effect.ignore(barrier(kernel, ledger.origin.span))
     const { failure } = kernel.recorder
-    return failure === undefined ? ended : { _tag: "Failed", cause: Cause.fail(failure) as unknown as Cause.Cause<E> }
+    const final: Ended<A, E> =
+      failure === undefined ? ended : { _tag: "Failed", cause: Cause.fail(failure) as unknown as Cause.Cause<E> }
+    endSpan(kernel, ledger, final, usage)
+    return final
   })
+
+/** Ends the turn's span with how the turn ended, and what is open below it. */
+const endSpan = <A, E>(kernel: Kernel, ledger: Ledger, ended: Ended<A, E>, usage: TokenUsage | undefined): void => {
+  const { origin, spans } = ledger
+  const { span } = origin
+  if (span === undefined || spans === undefined) return
+  Tracing.endAll(kernel.context, spans)
+  span.attribute("gen_ai.usage.input_tokens", usage?.input ?? 0)
+  span.attribute("gen_ai.usage.output_tokens", usage?.output ?? 0)
+  if (ended._tag === "Aborted") {
+    span.attribute("spindle.abort.reason", ended.reason)
+    span.attribute("spindle.stragglers", ended.stragglers.length)
+  }
+  const outcome: Tracing.SpanOutcome =
+    ended._tag === "Completed"
+      ? { _tag: "completed" }
+      : ended._tag === "Aborted"
+        ? { _tag: "aborted" }
+        : Tracing.failureOf(ended.cause)
+  Tracing.end(kernel.context, span, outcome)
+}
 
 /**
  * Runs what others brought, within the grace: whether it hangs or dies, the turn is settled. What is late goes on

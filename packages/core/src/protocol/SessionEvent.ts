@@ -46,12 +46,13 @@ export const InputBlocked = record("InputBlocked", {
   submissionId: SubmissionId,
   reason: Schema.optionalKey(Schema.String)
 })
-/** A turn began. */
+/** A turn began. `trace` is that of whoever caused it, `span` the turn's own span, if it was traced. */
 export const TurnStarted = record("TurnStarted", {
   turnId: TurnId,
   kind: Schema.String,
   submissionId: Schema.optionalKey(SubmissionId),
-  trace: Schema.optionalKey(TraceContext)
+  trace: Schema.optionalKey(TraceContext),
+  span: Schema.optionalKey(TraceContext)
 })
 /** An item joined the history. */
 export const ItemRecorded = record("ItemRecorded", { turnId: TurnId, item: Item })

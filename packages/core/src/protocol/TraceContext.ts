@@ -14,19 +14,35 @@ export const TraceContext = Schema.Struct({
 /** @see {@link TraceContext} */
 export type TraceContext = typeof TraceContext.Type
 
-const pattern = /^[\da-f]{2}-([\da-f]{32})-([\da-f]{16})-([\da-f]{2})$/
+// a later version may have more fields; the first four keep their places
+const pattern = /^(?!ff)([\da-f]{2})-([\da-f]{32})-([\da-f]{16})-([\da-f]{2})(-.*)?$/
+const member = /^[a-z\d][\w\-*/@]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]$/
+const most = { members: 32, characters: 512 }
+
+/** Whether a `tracestate` may be passed on: at most 32 well-formed members in at most 512 characters. */
+const isState = (state: string): boolean => {
+  const members = state.split(",").map((one) => one.trim())
+  return (
+    state.length <= most.characters &&
+    members.length <= most.members &&
+    members.every((one) => one === "" || member.test(one))
+  )
+}
 
 /**
  * The span that a trace context names, as a parent for spans of our own; none if `traceparent` is malformed, of version
- * `ff`, or all zero.
+ * `ff`, or all zero. A malformed `tracestate` is left out.
  */
 export const toSpan = (trace: TraceContext): Option.Option<Tracer.ExternalSpan> => {
   const match = pattern.exec(trace.traceparent)
-  if (match === null || trace.traceparent.startsWith("ff")) return Option.none()
-  const [, traceId = "", spanId = "", flags = "00"] = match
+  if (match === null) return Option.none()
+  const [, version, traceId = "", spanId = "", flags = "00", more] = match
+  if (version === "00" && more !== undefined) return Option.none()
   if (/^0+$/.test(traceId) || /^0+$/.test(spanId)) return Option.none()
   const sampled = (Number.parseInt(flags, 16) & 1) === 1
-  const annotations = trace.tracestate === undefined ? Context.empty() : Context.make(TraceState, trace.tracestate)
+  const { tracestate } = trace
+  const annotations =
+    tracestate === undefined || !isState(tracestate) ? Context.empty() : Context.make(TraceState, tracestate)
   return Option.some(Tracer.externalSpan({ traceId, spanId, sampled, annotations }))
 }
 
@@ -47,7 +63,11 @@ export const traceStateOf = (span: Tracer.AnySpan): string | undefined => {
   return undefined
 }
 
-/** The trace context that names a span. */
-export const fromSpan = (span: Tracer.AnySpan): TraceContext => ({
-  traceparent: `00-${span.traceId}-${span.spanId}-${span.sampled ? "01" : "00"}`
-})
+/** The trace context that names a span, with the trace state of the nearest span above that has one. */
+export const fromSpan = (span: Tracer.AnySpan): TraceContext => {
+  const tracestate = traceStateOf(span)
+  return {
+    traceparent: `00-${span.traceId.padStart(32, "0")}-${span.spanId}-${span.sampled ? "01" : "00"}`,
+    ...(tracestate === undefined ? {} : { tracestate })
+  }
+}

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { JournalWriter } from "@spindle/core/ports/Journal"
-import type { ItemId } from "@spindle/core/protocol/Ids"
+import type { ItemId, SessionId } from "@spindle/core/protocol/Ids"
 import { JournalFailed } from "@spindle/core/protocol/SessionError"
 import type { Delta, Record, SessionEvent } from "@spindle/core/protocol/SessionEvent"
 import * as SessionState from "@spindle/core/rules/SessionState"
@@ -38,7 +38,12 @@ const make = Effect.fnUntraced(function* (
     clock: yield* Clock.Clock,
     deadline: "10 seconds",
     subscribers,
-    observe: observe ?? ((event: SessionEvent) => void told.push(event)),
+    observer: {
+      onEvent: (_: SessionId, event: SessionEvent) => {
+        if (observe === undefined) told.push(event)
+        else observe(event)
+      }
+    },
     onFailure: (error: JournalFailed) => void failures.push(error)
   } as const
   const recorder = new Recorder(options, SessionState.empty)

@@ -1,0 +1,131 @@
+/**
+ * Spans of sessions, made when a tracer listens (contract O1).
+ *
+ * Core, and packages beside it that start work for a turn, make their spans here. Without a tracer of its own (Effect's
+ * default one keeps nothing) no span is made, so that a turn costs nothing for telemetry that nobody reads
+ * (`docs/decisions/0010-spans.md`). Interruption is an outcome, not an error: a span ends with `spindle.outcome`
+ * *completed*, *failed* (with `error.type`) or *aborted*. Attributes say what was done, never what was said, unless
+ * {@link TraceContent} is on.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Tracer from "effect/Tracer"
+
+/** Whether attributes may hold what users, models and tools said. Default false. */
+export class TraceContent extends Context.Reference<boolean>("@spindle/core/TraceContent", {
+  defaultValue: () => false
+}) {}
+
+/**
+ * The spans of the running turn that have not ended. Whoever settles the turn ends them with it, so that nothing that
+ * was exported names a parent that never is, whatever a straggler does. Undefined outside of turns.
+ */
+export class OpenSpans extends Context.Reference<Set<Tracer.Span> | undefined>("@spindle/core/OpenSpans", {
+  defaultValue: () => undefined
+}) {}
+
+/** A span to be made. Without a `parent` it descends from the current span, unless it is a `root`. */
+export interface SpanSettings {
+  readonly name: string
+  readonly kind?: Tracer.SpanKind
+  readonly attributes?: { readonly [key: string]: unknown }
+  readonly links?: ReadonlyArray<Tracer.SpanLink>
+  readonly parent?: Tracer.AnySpan | undefined
+  readonly root?: boolean
+}
+
+/** How the work of a span ended. `message` is exported only when content is. */
+export type SpanOutcome =
+  | { readonly _tag: "completed" | "aborted" }
+  | { readonly _tag: "failed"; readonly type: string; readonly message?: string }
+
+/** A failed span, for exporters that want an error: its type, and what may be told about it. */
+interface SpanError {
+  readonly name: string
+  readonly message: string
+}
+
+/** Whether a tracer listens in a context. */
+export const isTraced = (context: Context.Context<never>): boolean =>
+  Context.get(context, Tracer.Tracer) !== Tracer.nativeTracer
+
+/** The current span of a context, made here or by a caller. */
+export const currentSpan = (context: Context.Context<never>): Tracer.AnySpan | undefined =>
+  context.mapUnsafe.get(Tracer.ParentSpanKey) as Tracer.AnySpan | undefined
+
+/** Opens a span in a context; undefined when no tracer listens. Whoever opens it ends it with {@link end}. */
+export const open = (context: Context.Context<never>, settings: SpanSettings): Tracer.Span | undefined =>
+  isTraced(context) ? Effect.runSyncWith(context)(Effect.makeSpan(settings.name, settings)) : undefined
+
+/** Ends a span, once; a second end changes nothing. */
+export const end = (context: Context.Context<never>, span: Tracer.Span, outcome: SpanOutcome): void => {
+  if (span.status._tag === "Ended") return
+  span.attribute("spindle.outcome", outcome._tag)
+  let exit: Exit.Exit<void, SpanError> = Exit.void
+  if (outcome._tag === "aborted") exit = Exit.interrupt()
+  else if (outcome._tag === "failed") {
+    span.attribute("error.type", outcome.type)
+    const told = Context.get(context, TraceContent) ? (outcome.message ?? "") : ""
+    exit = Exit.fail({ name: outcome.type, message: told })
+  }
+  span.end(Context.get(context, Clock.Clock).currentTimeNanosUnsafe(), exit)
+}
+
+/**
+ * Runs an effect in a span of its own; without a tracer it runs as it is, and is given undefined. The span ends with
+ * the effect, or with its turn if that settles first. An effect that succeeds although its work failed says so by
+ * setting `error.type`.
+ */
+export const span = <A, E, R>(
+  settings: SpanSettings,
+  work: (span: Tracer.Span | undefined) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.contextWith((context: Context.Context<never>) => {
+    const made = open(context, settings)
+    if (made === undefined) return work(undefined)
+    const siblings = Context.get(context, OpenSpans)
+    siblings?.add(made)
+    return Effect.provideService(work(made), Tracer.ParentSpan, made).pipe(
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          siblings?.delete(made)
+          end(context, made, outcomeOf(made, exit))
+        })
+      )
+    )
+  })
+
+/** Ends what is left open in a turn, the latest first. */
+export const endAll = (context: Context.Context<never>, spans: Set<Tracer.Span>): void => {
+  for (const span of [...spans].toReversed()) end(context, span, { _tag: "aborted" })
+  spans.clear()
+}
+
+const outcomeOf = (span: Tracer.Span, exit: Exit.Exit<unknown, unknown>): SpanOutcome => {
+  const type = span.attributes.get("error.type")
+  if (exit._tag === "Success") {
+    return typeof type === "string" ? { _tag: "failed", type } : { _tag: "completed" }
+  }
+  if (Cause.hasInterruptsOnly(exit.cause)) return { _tag: "aborted" }
+  return typeof type === "string" ? { ...failureOf(exit.cause), type } : failureOf(exit.cause)
+}
+
+/** A cause as the outcome of a span. */
+export const failureOf = (cause: Cause.Cause<unknown>): SpanOutcome & { readonly _tag: "failed" } => {
+  const error = Cause.squash(cause) as { readonly _tag?: unknown; readonly name?: unknown; readonly message?: unknown }
+  const type = [error?._tag, error?.name].find((name): name is string => typeof name === "string") ?? "Defect"
+  return { _tag: "failed", type, ...(typeof error?.message === "string" ? { message: error.message } : {}) }
+}
+
+/** A value as an attribute, when content may be told: its JSON, cut at `contentLimit` characters. */
+export const content = (context: Context.Context<never>, value: () => unknown): string | undefined => {
+  if (!Context.get(context, TraceContent)) return undefined
+  const told = value()
+  return (typeof told === "string" ? told : (JSON.stringify(told) ?? "")).slice(0, contentLimit)
+}
+
+/** The longest attribute with content, in characters. */
+export const contentLimit = 16_384
