@@ -5,7 +5,8 @@
 //   notrace     spans off (Effect.withTracerEnabled(false)); as shipped, Chat and LanguageModel open spans
 //   kvs         Chat.layerPersisted on KeyValueStore.layerFileSystem, one file per chat (W8)
 // sizes: an adapter is one function, as a program of its users would be
-import { add, deaf, decide, hangClose, hangOpen, live, play, started, stopped } from "../workloads/brain.mjs"
+import { decide, live, play, started, stopped } from "../workloads/brain.mjs"
+import { handlersOf, toolsOf } from "../workloads/effectTools.mjs"
 export const packages = ["effect", "@effect/platform-node"]
 export const variants = { "": { sync: false }, sync: { sync: true }, notrace: { trace: false }, kvs: { kvs: true } }
 export const caps = { stream: true, store: "kvs" }
@@ -79,21 +80,7 @@ export async function load({ sync, kvs, trace = true, file }) {
   })
 
   const tools = Toolkit.make(
-    Tool.make("add", {
-      description: "add",
-      parameters: Schema.Struct({ a: Schema.Number, b: Schema.Number }),
-      success: Schema.Number
-    }),
-    Tool.make("hang", {
-      description: "hang",
-      parameters: Schema.Struct({ why: Schema.String }),
-      success: Schema.String
-    }),
-    Tool.make("deaf", {
-      description: "deaf",
-      parameters: Schema.Struct({ why: Schema.String }),
-      success: Schema.String
-    }),
+    ...toolsOf({ Schema, Tool }),
     Tool.make("child", {
       description: "child",
       parameters: Schema.Struct({ prompt: Schema.String }),
@@ -127,15 +114,7 @@ export async function load({ sync, kvs, trace = true, file }) {
       Effect.gen(function* () {
         const services = yield* Effect.context()
         return {
-          add: (args) => Effect.promise(() => add(args)),
-          hang: () =>
-            Effect.scoped(
-              Effect.andThen(
-                Effect.acquireRelease(Effect.sync(hangOpen), (t) => Effect.sync(() => hangClose(t))),
-                Effect.never
-              )
-            ),
-          deaf: () => Effect.promise(deaf),
+          ...handlersOf({ Effect }),
           child: ({ prompt }) =>
             Effect.flatMap(Chat.empty, (chat) => turn(chat, undefined, prompt)).pipe(
               Effect.map((r) => r.text),

@@ -2,7 +2,8 @@
 //   ""              a Model of our own, journal in memory with bounded retention
 //   language-model  the same through Model.fromLanguageModel, over a scripted provider like that of effect.mjs
 //   file            the file journal (W8 and the kill -9 trials)
-import { add, deaf, decide, hangClose, hangOpen, live, play, started, stopped } from "../workloads/brain.mjs"
+import { decide, live, play, started, stopped } from "../workloads/brain.mjs"
+import { handlersOf, toolsOf } from "../workloads/effectTools.mjs"
 export const packages = ["effect", "@effect/platform-node"]
 export const variants = { "": {}, "language-model": { lm: true }, file: { store: true } }
 export const caps = { stream: true, store: "file" }
@@ -56,36 +57,10 @@ export async function load({ lm, store, file }) {
     ? await throughLanguageModel({ Cause, Effect, Layer, Stream }, Model)
     : ownModel({ Cause, Effect, Layer, Stream }, Model)
 
-  const toolkit = Toolkit.make(
-    Tool.make("add", {
-      description: "add",
-      parameters: Schema.Struct({ a: Schema.Number, b: Schema.Number }),
-      success: Schema.Number
-    }),
-    Tool.make("hang", {
-      description: "hang",
-      parameters: Schema.Struct({ why: Schema.String }),
-      success: Schema.String
-    }),
-    Tool.make("deaf", {
-      description: "deaf",
-      parameters: Schema.Struct({ why: Schema.String }),
-      success: Schema.String
-    })
-  )
+  const toolkit = Toolkit.make(...toolsOf({ Schema, Tool }))
   const allow = { approval: "allow", concurrency: "parallel" }
   const agent = Agent.make({ toolkit, approvals: { add: allow, hang: allow, deaf: allow } })
-  const handlers = toolkit.toLayer({
-    add: (args) => Effect.promise(() => add(args)),
-    hang: () =>
-      Effect.scoped(
-        Effect.andThen(
-          Effect.acquireRelease(Effect.sync(hangOpen), (t) => Effect.sync(() => hangClose(t))),
-          Effect.never
-        )
-      ),
-    deaf: () => Effect.promise(deaf)
-  })
+  const handlers = toolkit.toLayer(handlersOf({ Effect }))
   const journal = store ? await onDisk(Layer, file) : Journal.layerMemory({ retainCount: 16, retainClosed: false })
   const layer = Layer.mergeAll(model, handlers, journal)
   const runtime = ManagedRuntime.make(layer)

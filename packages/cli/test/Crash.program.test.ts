@@ -3,6 +3,8 @@ import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import {
+  allowed,
+  command,
   events,
   journalLines,
   journals,
@@ -15,9 +17,6 @@ import {
   type World,
   world
 } from "./fixtures/program.ts"
-
-const allowed = ["--sandbox", "danger-full-access"]
-const command = (cmd: string) => ({ call: "exec_command", args: { cmd, login: false }, callId: "c1" })
 
 const killAndResume = Effect.fnUntraced(function* (
   at: World,

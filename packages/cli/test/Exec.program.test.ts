@@ -2,10 +2,18 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { type Ended, events, journals, run, sessionOf, type World, world } from "./fixtures/program.ts"
+import {
+  allowed,
+  command,
+  type Ended,
+  events,
+  journals,
+  run,
+  sessionOf,
+  type World,
+  world
+} from "./fixtures/program.ts"
 
-const allowed = ["--sandbox", "danger-full-access"]
-const command = (cmd: string, callId = "c1") => ({ call: "exec_command", args: { cmd, login: false }, callId })
 const patch = "*** Begin Patch\n*** Update File: a.txt\n@@\n-old\n+new\n*** Add File: sub/b.txt\n+more\n*** End Patch\n"
 
 const types = (lines: ReadonlyArray<any>) => lines.map((line) => line.item?.type ?? line.type)

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import {
+  allowed,
+  command,
   events,
   journals,
   processesOf,
@@ -14,7 +16,6 @@ import {
   world
 } from "./fixtures/program.ts"
 
-const allowed = ["--sandbox", "danger-full-access"]
 let count = 0
 /** A number of seconds that no other process sleeps for. Who still does when the test is over is killed. */
 const uniqueSeconds = Effect.acquireRelease(
@@ -26,14 +27,8 @@ const uniqueSeconds = Effect.acquireRelease(
 )
 
 /** A command with a grandchild and a daemon, which says when all are there. */
-const family = (seconds: string, before = "") => ({
-  call: "exec_command",
-  args: {
-    cmd: `${before}sleep ${seconds} & setsid sleep ${seconds} & sleep 0; echo ready; sleep ${seconds}`,
-    login: false
-  },
-  callId: "c1"
-})
+const family = (seconds: string, before = "") =>
+  command(`${before}sleep ${seconds} & setsid sleep ${seconds} & sleep 0; echo ready; sleep ${seconds}`)
 
 /** Sends a signal, waits until no process of these sleeps is there any more, and answers the end of the program. */
 const stopped = Effect.fnUntraced(function* (program: Program, signal: NodeJS.Signals, seconds: string) {

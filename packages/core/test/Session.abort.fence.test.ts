@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
+import type { Decider } from "@spindle/core/ports/Approvals"
 import { Model } from "@spindle/core/ports/Model"
 import { Processes } from "@spindle/core/ports/Processes"
 import type { CallId, ProcessId } from "@spindle/core/protocol/Ids"
@@ -61,6 +62,15 @@ const host = () => {
   return { started, service }
 }
 
+/** Somebody who is asked and never answers. */
+const silent = (asked: Array<string>): Decider => ({
+  decide: ({ requestId }) =>
+    Effect.andThen(
+      Effect.sync(() => void asked.push(requestId)),
+      Effect.never
+    )
+})
+
 const signalled = (effect: Effect.Effect<unknown, unknown, Turn | Model | Processes>) =>
   Task.make("signalled", effect, { onAbort: "signal", steerable: true })
 
@@ -70,13 +80,7 @@ describe("a closing turn", () => {
       const asked: Array<string> = []
       const h = yield* SessionHarness.make({
         script: [[ScriptedModel.text("must not be asked")]],
-        approvals: {
-          decide: ({ requestId }) =>
-            Effect.andThen(
-              Effect.sync(() => void asked.push(requestId)),
-              Effect.never
-            )
-        }
+        approvals: silent(asked)
       })
       const { service, started } = host()
       const exits: Array<readonly [string, boolean]> = []
@@ -255,13 +259,7 @@ describe("a straggler", () => {
         const asked: Array<string> = []
         const h = yield* SessionHarness.make({
           script: [[ScriptedModel.text("must not be asked")]],
-          approvals: {
-            decide: ({ requestId }) =>
-              Effect.andThen(
-                Effect.sync(() => void asked.push(requestId)),
-                Effect.never
-              )
-          }
+          approvals: silent(asked)
         })
         const release = yield* Deferred.make<void>()
         const exits = new Map<string, boolean>()

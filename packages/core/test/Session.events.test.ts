@@ -25,6 +25,17 @@ const collect = Effect.fnUntraced(function* (session: Session["Service"], option
   return { events, fiber }
 })
 
+/** Collects what a session tells, once `goOn` has run: until then the subscriber holds on to its first event. */
+const collectSlowly = Effect.fnUntraced(function* (session: Session["Service"]) {
+  const gate = yield* Deferred.make<void>()
+  const events: Array<SessionEvent> = []
+  yield* Effect.forkChild(
+    Stream.runForEach(session.events(), (event) => Effect.map(Deferred.await(gate), () => void events.push(event))),
+    { startImmediately: true }
+  )
+  return { events, goOn: Effect.andThen(Deferred.succeed(gate, undefined), Effect.yieldNow) }
+})
+
 /** The text of each item as its deltas give it; fails on a gap or an overlap. */
 const textsOf = (events: ReadonlyArray<SessionEvent>): ReadonlyMap<string, string> => {
   const texts = new Map<string, string>()
@@ -138,17 +149,9 @@ describe("events", () => {
         script: [[Model.text(...words), Model.call("tool", {}, "c1")], [Model.text(...words)]],
         tools: { tool: { run: () => Effect.succeed("ok") } }
       })
-      const gate = yield* Deferred.make<void>()
-      const events: Array<SessionEvent> = []
-      yield* Effect.forkChild(
-        Stream.runForEach(harness.session.events(), (event) =>
-          Effect.map(Deferred.await(gate), () => void events.push(event))
-        ),
-        { startImmediately: true }
-      )
+      const { events, goOn } = yield* collectSlowly(harness.session)
       yield* harness.run("go")
-      yield* Deferred.succeed(gate, undefined)
-      yield* Effect.yieldNow
+      yield* goOn
       assert.deepStrictEqual(events.filter(isRecord), harness.records())
       assert.strictEqual(events.filter(isTerminal).length, 1)
       assertWhole(events)
@@ -163,18 +166,10 @@ describe("events", () => {
         script: [[Model.text(...words), Model.call("tool", {}, "c1"), Model.pieces(...words), Model.gate("open")]],
         tools: { tool: { run: () => Effect.never } }
       })
-      const gate = yield* Deferred.make<void>()
-      const events: Array<SessionEvent> = []
-      yield* Effect.forkChild(
-        Stream.runForEach(harness.session.events(), (event) =>
-          Effect.map(Deferred.await(gate), () => void events.push(event))
-        ),
-        { startImmediately: true }
-      )
+      const { events, goOn } = yield* collectSlowly(harness.session)
       yield* harness.submit("go")
       yield* harness.model.reached("open")
-      yield* Deferred.succeed(gate, undefined)
-      yield* Effect.yieldNow
+      yield* goOn
       assertWhole(events)
       assert.strictEqual([...textsOf(events).values()].at(-1), words.join(""))
     })

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Processes } from "@spindle/core/ports/Processes"
 import type { CallId, ProcessId } from "@spindle/core/protocol/Ids"
 import * as Input from "@spindle/core/protocol/Input"
+import type { Item } from "@spindle/core/protocol/Item"
 import { SessionPolicy, type SessionChoices } from "@spindle/core/protocol/SessionConfig"
 import { isTerminal } from "@spindle/core/protocol/SessionEvent"
 import * as Task from "@spindle/core/Task"
@@ -21,6 +22,8 @@ const contract: SessionChoices = {
 }
 
 const reference = SessionPolicy.reference
+
+const outputOf = (item: Item | undefined) => (item?._tag === "ToolResult" ? item.output : undefined)
 
 /** The markers of aborted turns in the records. */
 const markers = (harness: Harness.SessionHarness) =>
@@ -138,10 +141,7 @@ describe("the reference's tests", () => {
       const result = second.items[called + 1]
       assert.isTrue(called >= 0)
       assert.isTrue(result?._tag === "ToolResult" && result.callId === "call-1" && result.status === "aborted")
-      assert.strictEqual(
-        result?._tag === "ToolResult" ? result.output : undefined,
-        "Wall time: 2.5 seconds\naborted by user"
-      )
+      assert.strictEqual(outputOf(result), "Wall time: 2.5 seconds\naborted by user")
     })
   )
 
@@ -149,10 +149,7 @@ describe("the reference's tests", () => {
     Effect.gen(function* () {
       const { second } = yield* interrupted(0)
       const result = second.items.find((item) => item._tag === "ToolResult")
-      assert.strictEqual(
-        result?._tag === "ToolResult" ? result.output : undefined,
-        "Wall time: 0.1 seconds\naborted by user"
-      )
+      assert.strictEqual(outputOf(result), "Wall time: 0.1 seconds\naborted by user")
     })
   )
 

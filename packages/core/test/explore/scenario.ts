@@ -1,11 +1,9 @@
 /** A session under exploration: a conversation with tools, approval and hooks, the actions that may hit it, and what came of them. */
 import { assert } from "@effect/vitest"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
-import { Journal } from "@spindle/core/ports/Journal"
+import type { Journal } from "@spindle/core/ports/Journal"
 import { Model, type ModelRequest } from "@spindle/core/ports/Model"
 import { IdGenerator, sequential } from "@spindle/core/protocol/Ids"
 import * as Op from "@spindle/core/protocol/Op"
@@ -16,6 +14,7 @@ import * as Interrupts from "@spindle/testing/Interrupts"
 import * as Laws from "@spindle/testing/Laws"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import { journalWith } from "../journals.ts"
 
 /** What the conversation is made of. */
 export interface ScenarioOptions {
@@ -45,18 +44,7 @@ export const holding = (counts: Counts, millis: number): SessionHarness.TestTool
 })
 
 const slowJournal = (millis: number): Effect.Effect<(typeof Journal)["Service"], never, Scope.Scope> =>
-  Effect.map(Layer.build(Journal.layerMemory()), (context) => {
-    const journal = Context.get(context, Journal)
-    if (millis === 0) return journal
-    return {
-      ...journal,
-      open: (sessionId, mode) =>
-        Effect.map(journal.open(sessionId, mode), (writer) => ({
-          ...writer,
-          append: (records) => Effect.andThen(Effect.sleep(millis), writer.append(records))
-        }))
-    }
-  })
+  journalWith((append) => (millis === 0 ? append : Effect.andThen(Effect.sleep(millis), append)))
 
 /** The program of an exploration: one conversation from start to close, under the actions of the explorer. */
 export const session = (options: ScenarioOptions): Interrupts.Exploration<Laws.History, unknown> => ({
