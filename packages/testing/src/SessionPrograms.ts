@@ -149,15 +149,20 @@ const subjectOf = (program: SessionProgram, law: Laws.Law): Reporting.Subject<La
 const faultsOf = ({ faults }: SessionProgram) => {
   const passed = new Map<string, number>()
   let isOn = false
+  let breaksJournal = false
   const choose: (typeof Faults)["Service"]["choose"] = (point, offered) => {
     if (!isOn) return undefined
     const nth = passed.get(point) ?? 0
     passed.set(point, nth + 1)
     const due = faults.find((one) => one.point === point && one.nth === nth)
-    return offered.find((one) => one === due?.fault)
+    const fault = offered.find((one) => one === due?.fault)
+    if (point === "journal" && (fault === "fail" || fault === "hang")) breaksJournal = true
+    return fault
   }
   return {
     service: { choose },
+    /** Whether a write has failed, or will when its deadline has passed. */
+    breaksJournal: () => breaksJournal,
     begin: () => void (isOn = true),
     end: () => void (isOn = false)
   }
@@ -185,8 +190,8 @@ export const run =
       faults.end()
       if (isIdle._tag === "None") yield* observation.abort
       yield* session.awaitIdle
-      const { status } = yield* observation.noteIdle
-      if (status !== "closed" && status !== "failed") yield* nextTurnCompletes(harness)
+      yield* observation.noteIdle
+      yield* goesOn(started, faults.breaksJournal)
       yield* session.awaitIdle
       yield* closing
       // stragglers, and what hangs, may end
@@ -250,15 +255,35 @@ const operationsOf = ({
   }
 }
 
-/** After whatever happened, a turn runs to completion (I8). */
-const nextTurnCompletes = Effect.fnUntraced(function* ({ events, session, submit }: SessionHarness.SessionHarness) {
+/**
+ * After whatever happened, a turn runs to completion (I8), unless the session was closed, or its journal broke: a write that is under way while the
+ * session is idle, as that of a straggler's end, fails when the next submission waits for it, and from then on everything is refused (S2, J5).
+ */
+const goesOn = Effect.fnUntraced(function* (
+  { harness, observation }: Pick<Started, "harness" | "observation">,
+  breaksJournal: () => boolean
+) {
+  const { events, session } = harness
+  const submit = Effect.exit(observation.submit(Op.userInput("after")))
+  let submitted = yield* submit
   // input that is refused because too much was kept starts what was kept
-  for (let tries = 0; tries < 3 && (yield* submit("after"))._tag === "Rejected"; tries++) yield* session.awaitIdle
+  for (let tries = 1; tries < 3 && isRefused(submitted); tries++) {
+    yield* session.awaitIdle
+    submitted = yield* submit
+  }
   yield* session.awaitIdle
+  const { status, waiting } = yield* session.snapshot
+  if (status === "closed" || (status === "failed" && breaksJournal())) {
+    return isRefused(yield* submit) ? undefined : yield* Effect.die(`S2 a session that has ${status} goes on`)
+  }
+  if (submitted._tag === "Failure") return yield* submitted
   const last = events.findLast(isTerminal)
   if (last?._tag !== "TurnCompleted") return yield* Effect.die(`I8 the next turn ended as ${last?._tag}`)
-  if ((yield* session.snapshot).waiting.length > 0) return yield* Effect.die("P2 input waits after the queue")
+  if (waiting.length > 0) return yield* Effect.die("P2 input waits after the queue")
 })
+
+const isRefused = (submitted: Exit.Exit<Op.Receipt, unknown>): boolean =>
+  submitted._tag === "Success" && submitted.value._tag === "Rejected"
 
 const slowed = (journal: (typeof Journal)["Service"], millis: number): (typeof Journal)["Service"] => {
   if (millis === 0) return journal

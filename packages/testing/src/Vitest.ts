@@ -42,12 +42,22 @@ export interface Methods {
 }
 
 /** By how much runs are multiplied: the environment variable `EXPLORE_FACTOR`. Default 1. */
-export const factor = (): number => {
-  const given = Number(
-    (globalThis as { process?: { env?: Record<string, string | undefined> } }).process?.env?.["EXPLORE_FACTOR"] ?? 1
-  )
-  return Number.isFinite(given) && given > 0 ? given : 1
+export const factor = (): number => given("EXPLORE_FACTOR", 1)
+
+/** A positive number from the environment. */
+const given = (name: string, otherwise: number): number => {
+  const text = (globalThis as { process?: { env?: Record<string, string | undefined> } }).process?.env?.[name]
+  const value = Number(text ?? otherwise)
+  return Number.isFinite(value) && value > 0 ? value : otherwise
 }
+
+/**
+ * A seed for what is to be drawn anew in each test run: the environment variable `EXPLORE_SEED`, a whole number, or else one that was drawn when this
+ * module was loaded. Name it in the message of a failure, so that the draw can be repeated.
+ */
+export const seed = (): number => given("EXPLORE_SEED", drawnSeed)
+
+const drawnSeed = Math.floor(Math.random() * 2 ** 31)
 
 /** An exploration as a check: answers its report, and throws it as an error if a law is broken or no point was visited. */
 export const checkInterrupts = <A, E>(

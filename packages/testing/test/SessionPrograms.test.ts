@@ -59,6 +59,24 @@ describe("check", () => {
     assert.include(fault({ point: "tool", fault: "fail", nth: 0 }), "TurnCompleted")
   })
 
+  it("S2 J5 takes a write that fails while nothing runs as an answer of the next submission", () => {
+    let idleAndFailed = 0
+    const law: Laws.Law = (history) => {
+      if (history.idle?.status === "idle" && history.events.at(-1)?._tag === "SessionFailed") idleAndFailed++
+      return Laws.session(history)
+    }
+    // what is held up ends late, and its end is recorded when its turn is over
+    const programs = [
+      { task: "approval", faults: [{ point: "journal", fault: "fail", nth: 4 }], seed: 253 },
+      { task: "answer", faults: [{ point: "journal", fault: "hang", nth: 4 }], seed: 6 }
+    ] as const
+    for (const program of programs) {
+      const shown = { ...plainest, journalMillis: 0 as const, ...program }
+      assert.isUndefined(SessionPrograms.check(shown, { law, aborts: 200 }).violation)
+    }
+    assert.isAbove(idleAndFailed, 0)
+  })
+
   it("answers a violation that can be repeated from its line", () => {
     const law: Laws.Law = ({ events }) =>
       events.some(({ _tag }) => _tag === "TurnAborted") ? "X there was an abort" : undefined

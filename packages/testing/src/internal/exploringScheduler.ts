@@ -12,6 +12,7 @@ import * as Random from "effect/Random"
 import type * as Scheduler from "effect/Scheduler"
 import { Faults } from "../Faults.ts"
 import { type Choice, type Choices, drawn, listed, plain, randomOf } from "./choices.ts"
+import { type EffectPrimitive, observingOperations, opensRegion } from "./operations.ts"
 import { type Outside, Probe, type Situation } from "./probe.ts"
 import { VirtualClock } from "./virtualClock.ts"
 
@@ -128,6 +129,8 @@ class ExploringScheduler implements Scheduler.Scheduler, Stage {
   private targeted: AnyFiber | undefined
   /** Actions that come before every task, in order. */
   private readonly due: Array<() => void> = []
+  /** The action that comes during the operation which is about to be evaluated. */
+  private during: (() => void) | undefined
   private readonly running: Array<AnyFiber> = []
   private actions: Actions | undefined
   private readonly decisions: Decisions
@@ -146,9 +149,11 @@ class ExploringScheduler implements Scheduler.Scheduler, Stage {
       Context.add(Faults, { choose: (point, faults) => this.fault(point, faults) })
     )
     this.probe = options.isProbed === true ? new Probe(this.fibers) : undefined
-    this.context = (
-      this.probe === undefined ? services : Context.merge(services, this.probe.context)
-    ) as Context.Context<never>
+    const isObserved = this.probe !== undefined || (decisions.mode === "during" && decisions.at.length > 0)
+    const observing = isObserved
+      ? observingOperations((primitive, fiber) => this.evaluate(primitive, fiber))
+      : Context.empty()
+    this.context = Context.merge(services, observing) as Context.Context<never>
   }
 
   readonly arm = (actions: Actions): void => {
@@ -214,6 +219,12 @@ class ExploringScheduler implements Scheduler.Scheduler, Stage {
     if (!this.fibers.has(fiber)) this.meet(fiber)
     if (this.isAbandoned) return this.steps++ > abandonSteps && fiber.currentOpCount > 1
     this.probe?.step(fiber)
+    // an operation that was not seen, for its fiber has a tracer of its own, is over
+    if (this.during !== undefined) {
+      this.due.push(this.during)
+      this.during = undefined
+      return true
+    }
     this.fingerprint = (Math.imul(this.fingerprint, 31) + fiber.id - this.firstFiberId) | 0
     const act = this.tick(fiber)
     if (act !== undefined) {
@@ -221,12 +232,28 @@ class ExploringScheduler implements Scheduler.Scheduler, Stage {
         this.due.push(act)
         return true
       }
-      act()
+      this.during = act
     }
     // the first operation is the resumption itself: to preempt there would never make progress
     if (fiber.currentOpCount <= 1) return false
     if (this.steps > this.decisions.maxSteps) return true
     return !this.isPlain && this.choices.choose("preemption", 2, this.decisions.preemption) === 1
+  }
+
+  /** Evaluates an operation, and the action that comes during it. */
+  private evaluate<X>(primitive: EffectPrimitive<X>, fiber: AnyFiber): X {
+    const act = this.during
+    this.during = undefined
+    // an interruption is noted now, and takes the place of what the operation hands on. One that opens an uninterruptible region hands nothing
+    // on: nobody can interrupt between its beginning and the region, so that the action comes behind it
+    const isRegion = act !== undefined && opensRegion(primitive)
+    if (!isRegion) act?.()
+    this.probe?.begin(fiber, primitive)
+    try {
+      return primitive["~effect/Effect/evaluate"](fiber)
+    } finally {
+      if (isRegion) act()
+    }
   }
 
   makeDispatcher(): Scheduler.SchedulerDispatcher {

@@ -3,10 +3,9 @@
  *
  * Costs time, so a run is repeated with a probe only when there is something to explain. Where there is no `node:async_hooks`, waits outside are not seen.
  */
-import * as Context from "effect/Context"
 import * as Fiber from "effect/Fiber"
 import type { StackFrame } from "effect/References"
-import * as Tracer from "effect/Tracer"
+import { nameOf } from "./operations.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
@@ -49,22 +48,17 @@ export class Probe {
   readonly outside = new Map<AnyFiber, Outside>()
   /** Everything that was begun outside. */
   readonly begun: Array<Outside> = []
-  readonly context: Context.Context<never>
   private readonly fibers: { readonly keys: () => Iterable<AnyFiber> }
   private readonly last = new Map<AnyFiber, string>()
 
   constructor(fibers: { readonly keys: () => Iterable<AnyFiber> }) {
     this.fibers = fibers
-    const native = Context.get(Context.empty(), Tracer.Tracer)
-    const tracer = Tracer.make({
-      span: (options) => native.span(options),
-      context: (primitive, fiber) => {
-        const operation = describe(primitive)
-        if (operation !== undefined) this.last.set(fiber, operation)
-        return primitive["~effect/Effect/evaluate"](fiber)
-      }
-    })
-    this.context = Context.make(Tracer.Tracer, tracer) as Context.Context<never>
+  }
+
+  /** A fiber begins an operation. */
+  begin(fiber: AnyFiber, primitive: object): void {
+    const operation = describe(primitive)
+    if (operation !== undefined) this.last.set(fiber, operation)
   }
 
   /** A fiber takes a step: it does not wait any more. */
@@ -127,7 +121,7 @@ const placeOf = (): string => {
 
 /** An operation by its name and the beginning of its function; undefined for one that says nothing. */
 const describe = (primitive: object): string | undefined => {
-  const name = (primitive as { readonly "~effect/Effect/identifier"?: string })["~effect/Effect/identifier"]
+  const name = nameOf(primitive)
   if (name === undefined || name === "Success" || name === "Yield") return undefined
   const functions = Object.values(primitive).filter((value) => typeof value === "function")
   const source = functions.at(-1)?.toString().replace(/\s+/g, " ").slice(0, 70)

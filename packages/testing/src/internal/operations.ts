@@ -1,0 +1,25 @@
+/** Sees each operation of each fiber as it is evaluated: through the hook that Effect has for tracers. */
+import * as Context from "effect/Context"
+import type * as Fiber from "effect/Fiber"
+import * as Tracer from "effect/Tracer"
+
+/** An operation. */
+export type EffectPrimitive<X> = Tracer.EffectPrimitive<X>
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+
+/** A context whose operations are evaluated by a function; spans are as they were. */
+export const observingOperations = (
+  evaluate: <X>(primitive: EffectPrimitive<X>, fiber: AnyFiber) => X
+): Context.Context<never> => {
+  const native = Context.get(Context.empty(), Tracer.Tracer)
+  const tracer = Tracer.make({ span: (options) => native.span(options), context: evaluate })
+  return Context.make(Tracer.Tracer, tracer) as Context.Context<never>
+}
+
+/** The name of an operation: `Sync`, `OnSuccess`, `WithFiber`. */
+export const nameOf = (primitive: object): string | undefined =>
+  (primitive as { readonly "~effect/Effect/identifier"?: string })["~effect/Effect/identifier"]
+
+/** Whether an operation may change what can interrupt its fiber. Those that do are all made of this one. */
+export const opensRegion = (primitive: object): boolean => nameOf(primitive) === "WithFiber"
