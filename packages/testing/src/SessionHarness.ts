@@ -8,7 +8,7 @@ import { Approvals, type Decider } from "@spindle/core/ports/Approvals"
 import { Hooks, type HookSet, none } from "@spindle/core/ports/Hooks"
 import { Journal } from "@spindle/core/ports/Journal"
 import type { Model } from "@spindle/core/ports/Model"
-import { SessionObserver } from "@spindle/core/ports/SessionObserver"
+import { both, SessionObserver } from "@spindle/core/ports/SessionObserver"
 import type { SessionId } from "@spindle/core/protocol/Ids"
 import * as Op from "@spindle/core/protocol/Op"
 import {
@@ -104,7 +104,7 @@ export const make = Effect.fnUntraced(function* (options: HarnessOptions = {}) {
     Effect.provideService(Journal, journal),
     Effect.provideService(SessionConfig, { ...defaults, ...options.config }),
     Effect.provideService(Hooks, { ...none, ...options.hooks }),
-    Effect.provideService(SessionObserver, { onEvent: (_, event) => log.add(event) }),
+    Effect.provideService(SessionObserver, both(yield* SessionObserver, { onEvent: (_, event) => log.add(event) })),
     options.policy === undefined ? (made) => made : Effect.provideService(SessionPolicy, options.policy),
     options.approvals === undefined ? (made) => made : Effect.provideService(Approvals, options.approvals),
     Effect.provideContext(services)

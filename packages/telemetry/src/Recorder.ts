@@ -1,0 +1,145 @@
+/**
+ * What a session tells, as measurements: a pure fold, without clock, exporter or registry (contract O2).
+ *
+ * Each turn is measured once, aborted and failed ones too; under the reference's policy aborted turns are measured as
+ * there, by their times only. Times of records are their own (`at`); a delta has none, so whoever drives the fold says
+ * what time it is.
+ */
+import type { SessionSignal } from "@spindle/core/ports/SessionObserver"
+import type { CallId, ProcessId, RequestId, SubmissionId } from "@spindle/core/protocol/Ids"
+import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import * as Requests from "./internal/requestMeasures.ts"
+import * as Turns from "./internal/turnMeasures.ts"
+import type { Measurement } from "./Metrics.ts"
+
+/** What the fold is told about its surroundings. */
+export interface RecorderOptions {
+  /** Whether aborted turns count in all turn metrics (`SessionPolicy.abortedTurnMetrics`). */
+  readonly abortedTurns: boolean
+  /** The value of `tmp_mem_enabled`: whether the agent has a memory. */
+  readonly memoryEnabled: boolean
+  /** The value of `is_git`: whether sessions work in a repository. */
+  readonly isGit: boolean
+}
+
+/** A model request that has not ended. */
+export interface OpenRequest {
+  readonly at: number
+  readonly attributes: { readonly [name: string]: string }
+  readonly hasOutput: boolean
+}
+
+/** The running turn. */
+export interface TurnState {
+  readonly kind: string
+  readonly at: number
+  readonly hasOutput: boolean
+  readonly hasMessage: boolean
+  readonly toolCallsCount: number
+  readonly request: OpenRequest | undefined
+  readonly calls: ReadonlyMap<CallId, { readonly name: string; readonly at: number }>
+}
+
+/** What the fold remembers of one session; bounded by what is open in it. */
+export interface RecorderState {
+  readonly options: RecorderOptions
+  readonly turnsCount: number
+  readonly turn: TurnState | undefined
+  /** Input that this program saw arrive and that still waits. */
+  readonly waiting: ReadonlySet<SubmissionId>
+  readonly approvals: ReadonlyMap<RequestId, { readonly kind: string; readonly tool: string; readonly at: number }>
+  readonly processes: ReadonlyMap<ProcessId, number>
+}
+
+/** What one step answers: the next state, and what was measured. */
+export type Step = readonly [state: RecorderState, measured: ReadonlyArray<Measurement>]
+
+/** The state before the first event of a session. */
+export const begin = (options: RecorderOptions): RecorderState => ({
+  options,
+  turnsCount: 0,
+  turn: undefined,
+  waiting: new Set(),
+  approvals: new Map(),
+  processes: new Map()
+})
+
+/** The reference's way of counting: `tmp_mem_enabled` and `is_git` are false, aborted turns count. */
+export const defaults: RecorderOptions = { abortedTurns: true, memoryEnabled: false, isGit: false }
+
+/** The state after an event that was seen at `now` (milliseconds since 1970), and what it measures. */
+export const step = (state: RecorderState, event: SessionEvent, now: number): Step => {
+  switch (event._tag) {
+    case "TextDelta":
+    case "ReasoningDelta":
+      return Turns.output(state, now)
+    case "SessionStarted":
+      return [state, Turns.sessionStarted(state, event)]
+    case "SessionResumed":
+      return [state, [{ metric: "sessionStarted", value: 1, attributes: { source: "resumed" } }]]
+    case "SessionFailed":
+      return Turns.failed(state, now)
+    case "TurnStarted":
+      return Turns.started(state, event)
+    case "ItemRecorded":
+      return Turns.item(state, event)
+    case "ModelRequested":
+      return Turns.requested(state, event)
+    case "ModelResponded":
+      return Turns.responded(state, event)
+    case "ModelRetrying":
+      return [state, [{ metric: "modelRetries", value: 1, attributes: { "error.type": event.kind } }]]
+    case "TurnCompleted":
+    case "TurnFailed":
+    case "TurnAborted":
+      return Turns.ended(state, event)
+    case "StragglerEnded":
+      return [state, [{ metric: "abortDuration", value: event.afterMillis / 1000, attributes: { phase: "straggler" } }]]
+    case "InputAccepted":
+      return Requests.inputAccepted(state, event)
+    case "InputBlocked":
+      return Requests.inputLeft(state, [event.submissionId], "blocked")
+    case "RequestOpened":
+      return Requests.opened(state, event)
+    case "RequestSettled":
+      return Requests.settled(state, event)
+    case "ProcessStarted":
+      return Requests.processStarted(state, event)
+    case "ProcessEnded":
+      return Requests.processEnded(state, event)
+    case "ToolOutput":
+    case "RolledBack":
+    case "Warning":
+    case "Unknown":
+      return [state, nothing]
+  }
+}
+
+/** The state after a signal, and what it measures. */
+export const signal = (state: RecorderState, signal: SessionSignal): Step => {
+  switch (signal._tag) {
+    case "Submitted":
+      return [state, Requests.submitted(signal)]
+    case "Appended":
+      return [
+        state,
+        [
+          { metric: "journalAppend", value: signal.millis / 1000, attributes: {} },
+          { metric: "journalBatch", value: signal.recordsCount, attributes: {} }
+        ]
+      ]
+    case "Flushed":
+      return [state, [{ metric: "journalFlush", value: signal.millis / 1000, attributes: {} }]]
+    case "Closed":
+      return [
+        begin(state.options),
+        [
+          { metric: "inboxWaiting", value: -state.waiting.size, attributes: {} },
+          { metric: "processActive", value: -state.processes.size, attributes: {} },
+          { metric: "codexTurnCount", value: state.turnsCount, attributes: {} }
+        ]
+      ]
+  }
+}
+
+const nothing: ReadonlyArray<Measurement> = []

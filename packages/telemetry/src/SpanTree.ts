@@ -1,0 +1,116 @@
+/**
+ * Spans that have ended, read as trees: what descends from what, what hangs in the air, and a text for people.
+ */
+import type { SpanData } from "./SpanData.ts"
+
+/** A span with the spans below it, in the order of their start. */
+export interface SpanNode {
+  readonly span: SpanData
+  readonly children: ReadonlyArray<SpanNode>
+}
+
+/** The trees of some spans. */
+export interface SpanTree {
+  /** Spans without a parent among them, in the order of their start: roots of traces, and children of callers. */
+  readonly roots: ReadonlyArray<SpanNode>
+}
+
+/** Builds the trees. */
+export const make = (spans: ReadonlyArray<SpanData>): SpanTree => {
+  const children = new Map<string, Array<SpanData>>()
+  const known = new Set(spans.map(keyOf))
+  const roots: Array<SpanData> = []
+  for (const span of [...spans].sort(byStart)) {
+    const parent = span.parentSpanId === undefined ? undefined : `${span.traceId} ${span.parentSpanId}`
+    if (parent === undefined || !known.has(parent)) roots.push(span)
+    else if (children.has(parent)) children.get(parent)!.push(span)
+    else children.set(parent, [span])
+  }
+  const node = (span: SpanData): SpanNode => ({ span, children: (children.get(keyOf(span)) ?? []).map(node) })
+  return { roots: roots.map(node) }
+}
+
+const keyOf = (span: SpanData): string => `${span.traceId} ${span.spanId}`
+
+const byStart = (one: SpanData, other: SpanData): number =>
+  one.startNanos < other.startNanos ? -1 : one.startNanos > other.startNanos ? 1 : 0
+
+/** All spans of a tree, parents before their children. */
+export const flatten = (nodes: ReadonlyArray<SpanNode>): ReadonlyArray<SpanData> =>
+  nodes.flatMap(({ children, span }) => [span, ...flatten(children)])
+
+/** The first node whose span has a property, depth first. */
+export const find = (tree: SpanTree, is: (span: SpanData) => boolean): SpanNode | undefined => {
+  const search = (nodes: ReadonlyArray<SpanNode>): SpanNode | undefined => {
+    for (const node of nodes) {
+      const found = is(node.span) ? node : search(node.children)
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
+  return search(tree.roots)
+}
+
+/** Spans that name a parent which is neither among them nor the span of a caller: what a trace must not have. */
+export const orphans = (tree: SpanTree, callerSpanIds: ReadonlyArray<string> = []): ReadonlyArray<SpanData> =>
+  tree.roots
+    .map(({ span }) => span)
+    .filter(({ parentSpanId }) => parentSpanId !== undefined && !callerSpanIds.includes(parentSpanId))
+
+/** Names, nested, without times and ids: for tests, and to compare what two exporters got. */
+export interface Shape {
+  readonly name: string
+  readonly children: ReadonlyArray<Shape>
+}
+
+/** The shape of a tree; children that began at the same time are ordered by name. */
+export const shape = (nodes: ReadonlyArray<SpanNode>): ReadonlyArray<Shape> =>
+  nodes.map(({ children, span }) => ({ name: span.name, children: shape(children) }))
+
+/** How to write a tree. */
+export interface RenderOptions {
+  /** Attributes to show behind the name of a span. */
+  readonly attributes?: ReadonlyArray<string>
+}
+
+const shown = ["gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "spindle.tool.status", "spindle.decision"]
+
+/** Writes trees as lines: durations, names, how what did not complete ended; ends with a line break. */
+export const render = (tree: SpanTree, options: RenderOptions = {}): string => {
+  const attributes = options.attributes ?? shown
+  const lines: Array<string> = []
+  const write = ({ children, span }: SpanNode, lead: string, below: string): void => {
+    lines.push(`${durationOf(span).padStart(9)}  ${lead}${span.name}${notesOf(span, attributes)}`)
+    children.forEach((child, index) => {
+      const isLast = index === children.length - 1
+      write(child, `${below}${isLast ? "└─ " : "├─ "}`, `${below}${isLast ? "   " : "│  "}`)
+    })
+  }
+  for (const root of tree.roots) write(root, "", "")
+  return lines.map((line) => `${line}\n`).join("")
+}
+
+const notesOf = (span: SpanData, attributes: ReadonlyArray<string>): string => {
+  const outcome = span.attributes["spindle.outcome"]
+  const reason = span.attributes["spindle.abort.reason"]
+  const ended =
+    span.status === "error"
+      ? [`failed: ${String(span.attributes["error.type"] ?? span.statusMessage)}`]
+      : outcome === "aborted"
+        ? [reason === undefined ? "aborted" : `aborted: ${String(reason)}`]
+        : []
+  const told = attributes.flatMap((name) =>
+    name in span.attributes ? [`${name.split(".").at(-1)}=${String(span.attributes[name])}`] : []
+  )
+  const notes = [...ended, ...told]
+  return notes.length === 0 ? "" : `  (${notes.join(", ")})`
+}
+
+const durationOf = (span: SpanData): string => {
+  const millis = Number(span.endNanos - span.startNanos) / 1e6
+  return millis < 10
+    ? `${millis.toFixed(2)} ms`
+    : millis < 1000
+      ? `${millis.toFixed(0)} ms`
+      : `${(millis / 1000).toFixed(2)} s`
+}

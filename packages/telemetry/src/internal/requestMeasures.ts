@@ -1,0 +1,97 @@
+/** Measurements of input, questions and processes. */
+import type { SessionSignal } from "@spindle/core/ports/SessionObserver"
+import type { SubmissionId } from "@spindle/core/protocol/Ids"
+import type * as SessionEvent from "@spindle/core/protocol/SessionEvent"
+import type { Measurement } from "../Metrics.ts"
+import type { RecorderState, Step } from "../Recorder.ts"
+
+type Event<Tag extends SessionEvent.KnownRecord["_tag"]> = Extract<SessionEvent.KnownRecord, { readonly _tag: Tag }>
+const seconds = (from: number, to: number): number => Math.max(0, to - from) / 1000
+
+export const submitted = (
+  signal: Extract<SessionSignal, { readonly _tag: "Submitted" }>
+): ReadonlyArray<Measurement> => {
+  const value = signal.millis / 1000
+  const rejection = signal.rejection === undefined ? {} : { "error.type": signal.rejection }
+  const duration: Measurement = {
+    metric: "submissionDuration",
+    value,
+    attributes: { op: signal.op, receipt: signal.receipt, ...rejection }
+  }
+  return signal.op === "Interrupt" && signal.receipt === "Accepted"
+    ? [duration, { metric: "abortDuration", value, attributes: { phase: "accepted", "abort.reason": "Interrupted" } }]
+    : [duration]
+}
+
+export const inputAccepted = (state: RecorderState, { submissionId, turnId }: Event<"InputAccepted">): Step => [
+  { ...state, waiting: new Set(state.waiting).add(submissionId) },
+  [
+    { metric: "inputAccepted", value: 1, attributes: { delivery: turnId === undefined ? "queued" : "steered" } },
+    { metric: "inboxWaiting", value: 1, attributes: {} }
+  ]
+]
+
+/** Input that waits no more, and why. What arrived before this program was started was not counted as waiting. */
+export const inputLeft = (
+  state: RecorderState,
+  ids: ReadonlyArray<SubmissionId>,
+  fate: "carried" | "blocked" | "returned" | "dropped"
+): Step => {
+  if (ids.length === 0) return [state, []]
+  const waiting = new Set(state.waiting)
+  const gone = ids.filter((id) => waiting.delete(id)).length
+  const measured: Array<Measurement> = ids.map(() => ({ metric: "inputFate", value: 1, attributes: { fate } }))
+  if (gone > 0) measured.push({ metric: "inboxWaiting", value: -gone, attributes: {} })
+  return [{ ...state, waiting }, measured]
+}
+
+export const opened = (state: RecorderState, { at, kind, requestId, tool }: Event<"RequestOpened">): Step => [
+  { ...state, approvals: new Map(state.approvals).set(requestId, { kind, tool: tool ?? "none", at }) },
+  [{ metric: "approvalRequested", value: 1, attributes: { kind } }]
+]
+
+export const settled = (state: RecorderState, { at, decision, requestId }: Event<"RequestSettled">): Step => {
+  const open = state.approvals.get(requestId)
+  if (open === undefined) return [state, []]
+  const approvals = new Map(state.approvals)
+  approvals.delete(requestId)
+  const attributes = { kind: open.kind, decision: decision._tag.toLowerCase() }
+  return [
+    { ...state, approvals },
+    [
+      { metric: "approvalDecided", value: 1, attributes },
+      { metric: "approvalDuration", value: seconds(open.at, at), attributes },
+      {
+        metric: "codexApprovalRequested",
+        value: 1,
+        attributes: { tool: open.tool, approved: String(decision._tag === "Approved") }
+      }
+    ]
+  ]
+}
+
+export const processStarted = (state: RecorderState, { at, keep, processId }: Event<"ProcessStarted">): Step => [
+  { ...state, processes: new Map(state.processes).set(processId, at) },
+  [
+    { metric: "processStarted", value: 1, attributes: { keep: String(keep) } },
+    { metric: "processActive", value: 1, attributes: {} }
+  ]
+]
+
+export const processEnded = (
+  state: RecorderState,
+  { at, exitCode, processId, signal }: Event<"ProcessEnded">
+): Step => {
+  const startedAt = state.processes.get(processId)
+  if (startedAt === undefined) return [state, []]
+  const processes = new Map(state.processes)
+  processes.delete(processId)
+  const exit = exitCode === null ? (signal === undefined ? "none" : "signal") : exitCode === 0 ? "zero" : "nonzero"
+  return [
+    { ...state, processes },
+    [
+      { metric: "processActive", value: -1, attributes: {} },
+      { metric: "processDuration", value: seconds(startedAt, at), attributes: { exit } }
+    ]
+  ]
+}

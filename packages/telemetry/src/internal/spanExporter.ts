@@ -1,0 +1,90 @@
+/**
+ * A bounded buffer of spans in front of a collector that may be slow or away.
+ *
+ * Giving a span costs a push; when the buffer is full the span is dropped and counted. One fiber sends one batch at a
+ * time. A batch that may succeed later stays in the buffer, and the waits between its tries double.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Latch from "effect/Latch"
+import type * as Scope from "effect/Scope"
+import type { SpanData } from "../SpanData.ts"
+
+/** How a batch fared: sent, refused for good, or to be tried again. */
+export type Sent = "sent" | "refused" | "later"
+
+/** Limits of an exporter, and how it sends. */
+export interface ExporterOptions {
+  /** How many spans wait at most, those of the batch under way included. */
+  readonly capacity: number
+  readonly batchSize: number
+  /** How long a span waits for a batch to fill. */
+  readonly interval: Duration.Duration
+  /** How long closing the exporter may take. */
+  readonly shutdownLimit: Duration.Duration
+  readonly send: (batch: ReadonlyArray<SpanData>) => Effect.Effect<Sent>
+  readonly onDropped: (count: number, reason: "queue_full" | "refused" | "shutdown") => void
+}
+
+const longestWait = Duration.seconds(60)
+
+/** Starts an exporter in the current scope. Closing it sends what is left, within its limit. */
+export const make = Effect.fnUntraced(function* (
+  options: ExporterOptions
+): Effect.fn.Return<{ readonly push: (span: SpanData) => void; readonly depth: () => number }, never, Scope.Scope> {
+  const { batchSize, capacity, interval, onDropped, send, shutdownLimit } = options
+  let waiting: Array<SpanData> = []
+  let wait = interval
+  const isFull = Latch.makeUnsafe(false)
+
+  // the batch stays at the head of the buffer until it is known how it fared
+  const sendBatch = Effect.suspend(() => {
+    const count = Math.min(batchSize, waiting.length)
+    return Effect.map(send(waiting.slice(0, count)), (sent) => {
+      if (sent !== "later") waiting = waiting.slice(count)
+      if (sent === "refused") onDropped(count, "refused")
+      wait = sent === "later" ? Duration.min(Duration.times(wait, 2), longestWait) : interval
+      return sent
+    })
+  })
+  const sendAll = Effect.gen(function* () {
+    while (waiting.length > 0) if ((yield* sendBatch) === "later") return
+  })
+  const work = Effect.forever(
+    Effect.gen(function* () {
+      // after a failure nothing makes it wait less: a full buffer stays full
+      yield* wait === interval ? Effect.raceFirst(Effect.sleep(wait), isFull.await) : Effect.sleep(wait)
+      isFull.closeUnsafe()
+      yield* sendAll
+    })
+  )
+  yield* Effect.addFinalizer(() =>
+    Effect.map(Effect.timeoutOption(Effect.interruptible(sendAll), shutdownLimit), () => {
+      if (waiting.length > 0) onDropped(waiting.length, "shutdown")
+      waiting = []
+    })
+  )
+  yield* Effect.forkScoped(work)
+  return {
+    push: (span) => {
+      if (waiting.length >= capacity) return onDropped(1, "queue_full")
+      waiting.push(span)
+      if (waiting.length >= batchSize) isFull.openUnsafe()
+    },
+    depth: () => waiting.length
+  }
+})
+
+/** How a send that may fail in its own ways fared, within a limit of time. */
+export const bounded = <E>(
+  send: Effect.Effect<Sent, E>,
+  limit: Duration.Duration,
+  onError: (error: E) => Sent
+): Effect.Effect<Sent> =>
+  Effect.map(
+    Effect.exit(
+      Effect.timeoutOption(Effect.matchEager(send, { onFailure: onError, onSuccess: (sent) => sent }), limit)
+    ),
+    (exit) => (Exit.isSuccess(exit) && exit.value._tag === "Some" ? exit.value.value : "later")
+  )

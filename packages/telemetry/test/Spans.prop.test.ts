@@ -1,0 +1,159 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Processes } from "@spindle/core/ports/Processes"
+import * as Tracing from "@spindle/core/ports/Tracing"
+import * as Op from "@spindle/core/protocol/Op"
+import type { TraceContext } from "@spindle/core/protocol/TraceContext"
+import * as Task from "@spindle/core/Task"
+import { Turn } from "@spindle/core/Turn"
+import * as Model from "@spindle/testing/ScriptedModel"
+import { Effect, Schema, type Scope, Tracer } from "effect"
+import { TestClock } from "effect/testing"
+import { assertDescends, caller, callerId, processes, traced, traceId } from "./traced.ts"
+
+/**
+ * What a tool or a task does in its turn, a tree. A part of the project that starts work of its own (delegates) adds a
+ * kind here, and its interpretation to `perform`.
+ */
+type Work =
+  | { readonly kind: "work"; readonly millis: number }
+  | { readonly kind: "span"; readonly inside: ReadonlyArray<Work> }
+  | { readonly kind: "together"; readonly inside: ReadonlyArray<Work> }
+  | { readonly kind: "background"; readonly millis: number; readonly inside: ReadonlyArray<Work> }
+  | { readonly kind: "process"; readonly millis: number; readonly keep: boolean }
+  | { readonly kind: "question" }
+  | { readonly kind: "deaf"; readonly millis: number | "forever" }
+  | { readonly kind: "fail" }
+
+const Millis = Schema.Literals([0, 1, 40, 120, 900])
+const Leaf = Schema.Union([
+  Schema.Struct({ kind: Schema.Literal("work"), millis: Millis }),
+  Schema.Struct({ kind: Schema.Literal("process"), millis: Millis, keep: Schema.Boolean }),
+  Schema.Struct({ kind: Schema.Literal("question") }),
+  Schema.Struct({ kind: Schema.Literal("deaf"), millis: Schema.Union([Millis, Schema.Literal("forever")]) }),
+  Schema.Struct({ kind: Schema.Literal("fail") })
+])
+const some = <S extends Schema.Top>(of: S) => Schema.Array(of).check(Schema.isMaxLength(3))
+const grown = <S extends Schema.Top>(of: S) =>
+  Schema.Union([
+    Leaf,
+    Schema.Struct({ kind: Schema.Literal("span"), inside: some(of) }),
+    Schema.Struct({ kind: Schema.Literal("together"), inside: some(of) }),
+    Schema.Struct({ kind: Schema.Literal("background"), millis: Millis, inside: some(of) })
+  ])
+const Branch = grown(grown(Leaf))
+
+/** A turn: of the model, with these tools in each of its requests, or a task; aborted after so long, or not. */
+const TurnPlan = Schema.Struct({
+  by: Schema.Literals(["model", "task"]),
+  requests: Schema.Array(some(Branch)).check(Schema.isMaxLength(2)),
+  // undefined: it ends by itself, and what would hang for ever takes its time instead
+  abortAfter: Schema.Union([Schema.Undefined, Millis])
+})
+const Plan = Schema.Array(TurnPlan).check(Schema.isMinLength(1), Schema.isMaxLength(3))
+
+interface Surroundings {
+  readonly turn: Turn["Service"]
+  readonly scope: Scope.Scope
+  /** Whether work may never end: not inside of spans that nobody but the application would end. */
+  readonly mayHang: boolean
+}
+
+const perform = (work: Work, around: Surroundings): Effect.Effect<void, string, Processes> => {
+  const all = (works: ReadonlyArray<Work>, own: Surroundings, concurrency: number | "unbounded" = 1) =>
+    Effect.forEach(works, (one) => perform(one, own), { concurrency, discard: true })
+  const tame = { ...around, mayHang: false }
+  switch (work.kind) {
+    case "work":
+      return Effect.sleep(work.millis)
+    case "span":
+      return Effect.withSpan(all(work.inside, tame), "span of the application")
+    case "together":
+      return Tracing.span({ name: "together" }, () => all(work.inside, around, "unbounded"))
+    case "background":
+      // outlives its tool, and maybe its turn; what it does then descends from the tool all the same
+      return Effect.sleep(work.millis).pipe(
+        Effect.andThen(Effect.withSpan(all(work.inside, tame), "background")),
+        Effect.forkIn(around.scope),
+        Effect.asVoid
+      )
+    case "process": {
+      const started = around.turn.process({ command: ["sleep", `${work.millis}`], cwd: "/", keep: work.keep })
+      return Effect.asVoid(Effect.mapError(started, (error) => error.message))
+    }
+    case "question":
+      return Effect.asVoid(around.turn.ask({ kind: "question", payload: {} }))
+    case "deaf":
+      return Effect.uninterruptible(
+        work.millis !== "forever" ? Effect.sleep(work.millis) : around.mayHang ? Effect.never : Effect.sleep(900)
+      )
+    case "fail":
+      return Effect.fail("as planned")
+  }
+}
+
+/** Runs one plan in a session; answers its spans, when everything that it started has ended. */
+const run = Effect.fnUntraced(function* (plan: typeof Plan.Type) {
+  const host = processes()
+  const scope = yield* Effect.scope
+  let current: (typeof TurnPlan.Type)["requests"] = []
+  let asked = 0
+  let mayHang = false
+  const h = yield* traced({
+    script: () => {
+      const works = current[asked++]
+      return works === undefined || works.length === 0
+        ? [Model.text("done")]
+        : works.map((_, index) => Model.call("perform", { index, request: asked - 1 }, `call-${asked}-${index}`))
+    },
+    tools: {
+      perform: {
+        run: ({ index, request }) =>
+          Effect.flatMap(Turn, (turn) =>
+            perform(current[Number(request)]![Number(index)]!, { turn, scope, mayHang })
+          ).pipe(Effect.as("performed"), Effect.provideService(Processes, host.service))
+      }
+    },
+    approvals: { decide: () => Effect.as(Effect.sleep(60), { _tag: "Approved", scope: "once" } as const) }
+  })
+  const request = Tracer.externalSpan({ traceId, spanId: callerId })
+  for (const turn of plan) {
+    current = turn.requests
+    asked = 0
+    mayHang = turn.abortAfter !== undefined
+    if (turn.by === "model") yield* h.session.submit(Op.userInput("go"), { trace: caller })
+    else {
+      const work = Effect.flatMap(Turn, (own) =>
+        Effect.forEach(turn.requests.flat(), (one) => perform(one, { turn: own, scope, mayHang }), { discard: true })
+      )
+      yield* h.session
+        .start(Task.make("planned", work))
+        .pipe(Effect.provideService(Processes, host.service), Effect.withParentSpan(request))
+    }
+    if (turn.abortAfter !== undefined) {
+      yield* TestClock.adjust(turn.abortAfter)
+      yield* h.session.abort()
+    }
+    yield* TestClock.adjust("10 minutes")
+    yield* h.session.awaitIdle
+  }
+  return { spans: yield* h.spans.finished, open: yield* h.spans.open, host }
+})
+
+const traceOf = (context: string | undefined): TraceContext["traceparent"] | undefined => context?.slice(3, 35)
+
+describe("one root", () => {
+  it.effect.prop(
+    "O1 whatever tasks, tools, processes and background work a run has: one trace, every path leads to the caller, nothing is orphaned after aborts",
+    [Plan],
+    ([plan]) =>
+      Effect.gen(function* () {
+        const { host, open, spans } = yield* run(plan)
+        assertDescends(spans)
+        assert.deepStrictEqual(open, [], "spans that never ended")
+        assert.isTrue(host.started.every(({ env }) => traceOf(env?.["TRACEPARENT"]) === traceId))
+        const turns = spans.filter((span) => "turn.id" in span.attributes && "spindle.task.kind" in span.attributes)
+        assert.lengthOf(turns, plan.length, "one span a turn")
+      }).pipe(Effect.scoped),
+    { arbitrary: { runs: 500 } }
+  )
+})

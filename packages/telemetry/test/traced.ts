@@ -1,0 +1,69 @@
+/** What tests of spans share: a session under a tracer in memory, and checks of its trees. */
+import { assert } from "@effect/vitest"
+import { type Process, type Processes, type ProcessSpec } from "@spindle/core/ports/Processes"
+import type { TraceContext } from "@spindle/core/protocol/TraceContext"
+import type { SpanData } from "@spindle/telemetry"
+import * as SpanTree from "@spindle/telemetry/SpanTree"
+import * as Telemetry from "@spindle/telemetry/Telemetry"
+import * as Harness from "@spindle/testing/SessionHarness"
+import { Context, Deferred, Effect, Layer, Stream } from "effect"
+
+/** The span of a caller. */
+export const traceId = "0af7651916cd43dd8448eb211c80319c"
+export const callerId = "b7ad6b7169203331"
+export const caller: TraceContext = { traceparent: `00-${traceId}-${callerId}-01`, tracestate: "vendor=1" }
+
+/** A session with its spans. */
+export const traced = Effect.fnUntraced(function* (
+  options: Harness.HarnessOptions = {},
+  telemetry: Parameters<typeof Telemetry.layerMemory>[0] = { metrics: false }
+) {
+  const context = yield* Layer.build(Telemetry.layerMemory(telemetry))
+  const harness = yield* Effect.provideContext(Harness.make(options), context)
+  return { ...harness, spans: Context.get(context, Telemetry.SpanStore) }
+})
+
+/** Every span has the trace id of the caller and a path to its span; nothing hangs in the air. */
+export const assertDescends = (spans: ReadonlyArray<SpanData>): void => {
+  const tree = SpanTree.make(spans)
+  assert.deepStrictEqual(
+    spans.filter((span) => span.traceId !== traceId).map((span) => span.name),
+    [],
+    "spans outside the caller's trace"
+  )
+  assert.deepStrictEqual(
+    SpanTree.orphans(tree, [callerId]).map((span) => span.name),
+    [],
+    "spans without their parent"
+  )
+  assert.isTrue(
+    tree.roots.every(({ span }) => span.parentSpanId === callerId),
+    "every root is a child of the caller's span"
+  )
+}
+
+/** A host that starts processes which end after some time, or when they are told to; keeps what it was told. */
+export const processes = (): {
+  readonly service: (typeof Processes)["Service"]
+  readonly started: ReadonlyArray<ProcessSpec>
+} => {
+  const started: Array<ProcessSpec> = []
+  const running = new Map<string, Deferred.Deferred<void>>()
+  return {
+    started,
+    service: {
+      start: (spec) =>
+        Effect.sync((): Process => {
+          started.push(spec)
+          const killed = Deferred.makeUnsafe<void>()
+          running.set(spec.processId, killed)
+          const over = Effect.raceFirst(
+            Effect.as(Effect.sleep(Number(spec.command[1])), { exitCode: 0 }),
+            Effect.as(Deferred.await(killed), { exitCode: null, signal: "SIGTERM" })
+          )
+          return { processId: spec.processId, pid: 1, output: Stream.empty, exit: over, gone: Effect.asVoid(over) }
+        }),
+      end: (processId) => Effect.asVoid(Deferred.succeed(running.get(processId)!, undefined))
+    }
+  }
+}
