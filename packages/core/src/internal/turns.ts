@@ -7,14 +7,12 @@ import { format } from "effect/Formatter"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
-import { Model } from "../ports/Model.ts"
 import * as Tracing from "../ports/Tracing.ts"
 import type { SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Input } from "../protocol/Input.ts"
 import type { AbortReason, Outcome } from "../protocol/Outcome.ts"
 import { SessionClosed } from "../protocol/SessionError.ts"
 import type { Straggler } from "../protocol/SessionEvent.ts"
-import type { TokenUsage } from "../protocol/TokenUsage.ts"
 import { fromSpan } from "../protocol/TraceContext.ts"
 import * as History from "../rules/History.ts"
 import * as Inbox from "../rules/Inbox.ts"
@@ -28,6 +26,7 @@ import { barrier } from "./flushes.ts"
 import * as Processes from "./processes.ts"
 import * as Requests from "./requests.ts"
 import { carry, make as makeTurn } from "./turnAccess.ts"
+import * as TurnSpan from "./turnSpan.ts"
 
 /** A turn that was started. */
 export interface RunningTurn<A, E> {
@@ -94,7 +93,7 @@ export const start = <A, E, R>(
       void kernel.recorder.append({ _tag: "StragglerEnded", straggler, ofTurn: turnId, afterMillis })
   }
   const started = kernel.supervisor.start(job, (slot) => {
-    const span = openSpan(kernel, { task, context: context as Context.Context<never>, begin, turnId })
+    const span = TurnSpan.open(kernel, { task, context: context as Context.Context<never>, begin, turnId })
     const origin: TurnOrigin = {
       turnId,
       kind: task.kind,
@@ -117,44 +116,6 @@ export const start = <A, E, R>(
     return body(kernel, ledger, task, Context.add(context, Tracing.OpenSpans, ledger.spans), span ?? begin.caller?.span)
   })
   return started ? { turnId, outcome: Deferred.await(outcome) } : undefined
-}
-
-/**
- * The turn's span, below whoever caused it; a task may outlive it. It belongs to the owner of the turn, which ends it
- * when the turn settles.
- */
-const openSpan = (
-  kernel: Kernel,
-  {
-    begin,
-    context,
-    task,
-    turnId
-  }: {
-    readonly task: { readonly kind: string; readonly spanName: string }
-    readonly context: Context.Context<never>
-    readonly begin: TurnStart
-    readonly turnId: TurnId
-  }
-): Tracer.Span | undefined => {
-  if (!Tracing.isTraced(context)) return undefined
-  const model = Context.getOption(context as Context.Context<Model>, Model)
-  const before = kernel.resumedSpan
-  kernel.resumedSpan = undefined
-  return Tracing.open(context, {
-    name: task.spanName,
-    parent: begin.caller?.span,
-    root: begin.caller === undefined,
-    attributes: {
-      "thread.id": kernel.sessionId,
-      "turn.id": turnId,
-      ...(Option.isSome(model) ? { model: model.value.model, "gen_ai.request.model": model.value.model } : {}),
-      "gen_ai.operation.name": "invoke_agent",
-      "gen_ai.conversation.id": kernel.sessionId,
-      "spindle.task.kind": task.kind
-    },
-    links: before === undefined ? [] : [{ span: before, attributes: { "spindle.link": "resumed" } }]
-  })
 }
 
 /** The task's effect with its turn, a scope of its own, and what its spans descend from. */
@@ -204,30 +165,9 @@ const settle = <A, E>(kernel: Kernel, ledger: Ledger, returned: Ended<A, E>): Ef
     const { failure } = kernel.recorder
     const final: Ended<A, E> =
       failure === undefined ? ended : { _tag: "Failed", cause: Cause.fail(failure) as unknown as Cause.Cause<E> }
-    endSpan(kernel, ledger, final, usage)
+    TurnSpan.end(kernel, ledger, final, usage)
     return final
   })
-
-/** Ends the turn's span with how the turn ended, and what is open below it. */
-const endSpan = <A, E>(kernel: Kernel, ledger: Ledger, ended: Ended<A, E>, usage: TokenUsage | undefined): void => {
-  const { origin, spans } = ledger
-  const { span } = origin
-  if (span === undefined || spans === undefined) return
-  Tracing.endAll(kernel.context, spans)
-  span.attribute("gen_ai.usage.input_tokens", usage?.input ?? 0)
-  span.attribute("gen_ai.usage.output_tokens", usage?.output ?? 0)
-  if (ended._tag === "Aborted") {
-    span.attribute("spindle.abort.reason", ended.reason)
-    span.attribute("spindle.stragglers", ended.stragglers.length)
-  }
-  const outcome: Tracing.SpanOutcome =
-    ended._tag === "Completed"
-      ? { _tag: "completed" }
-      : ended._tag === "Aborted"
-        ? { _tag: "aborted" }
-        : Tracing.failureOf(ended.cause)
-  Tracing.end(kernel.context, span, outcome)
-}
 
 /**
  * Runs what others brought, within the grace: whether it hangs or dies, the turn is settled. What is late goes on

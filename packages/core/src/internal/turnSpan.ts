@@ -1,0 +1,63 @@
+/** The span of a turn: it belongs to the owner of the turn, which ends it when the turn settles (contract O1). */
+import * as Context from "effect/Context"
+import * as Option from "effect/Option"
+import type * as Tracer from "effect/Tracer"
+import { Model } from "../ports/Model.ts"
+import * as Tracing from "../ports/Tracing.ts"
+import type { TurnId } from "../protocol/Ids.ts"
+import type { TokenUsage } from "../protocol/TokenUsage.ts"
+import type { Ended } from "../TaskSupervisor.ts"
+import type { Caller } from "./callers.ts"
+import type { Kernel } from "./kernel.ts"
+import type { Ledger } from "./ledger.ts"
+
+/** What the span of a turn is made from. `context` is the task's: its model, if it needs one, is named. */
+interface Beginning {
+  readonly turnId: TurnId
+  readonly task: { readonly kind: string; readonly spanName: string }
+  readonly context: Context.Context<never>
+  readonly begin: { readonly caller?: Caller | undefined }
+}
+
+/** Opens the turn's span, below whoever caused it; undefined when no tracer listens. A task may outlive it. */
+export const open = (kernel: Kernel, { begin, context, task, turnId }: Beginning): Tracer.Span | undefined => {
+  if (!Tracing.isTraced(context)) return undefined
+  const model = Context.getOption(context as Context.Context<Model>, Model)
+  const before = kernel.resumedSpan
+  kernel.resumedSpan = undefined
+  return Tracing.open(context, {
+    name: task.spanName,
+    parent: begin.caller?.span,
+    root: begin.caller === undefined,
+    attributes: {
+      "thread.id": kernel.sessionId,
+      "turn.id": turnId,
+      ...(Option.isSome(model) ? { model: model.value.model, "gen_ai.request.model": model.value.model } : {}),
+      "gen_ai.operation.name": "invoke_agent",
+      "gen_ai.conversation.id": kernel.sessionId,
+      "spindle.task.kind": task.kind
+    },
+    links: before === undefined ? [] : [{ span: before, attributes: { "spindle.link": "resumed" } }]
+  })
+}
+
+/** Ends the turn's span with how the turn ended, and what is open below it. */
+export const end = <A, E>(kernel: Kernel, ledger: Ledger, ended: Ended<A, E>, usage: TokenUsage | undefined): void => {
+  const { origin, spans } = ledger
+  const { span } = origin
+  if (span === undefined || spans === undefined) return
+  Tracing.endAll(kernel.context, spans)
+  span.attribute("gen_ai.usage.input_tokens", usage?.input ?? 0)
+  span.attribute("gen_ai.usage.output_tokens", usage?.output ?? 0)
+  if (ended._tag === "Aborted") {
+    span.attribute("spindle.abort.reason", ended.reason)
+    span.attribute("spindle.stragglers", ended.stragglers.length)
+  }
+  const outcome: Tracing.SpanOutcome =
+    ended._tag === "Completed"
+      ? { _tag: "completed" }
+      : ended._tag === "Aborted"
+        ? { _tag: "aborted" }
+        : Tracing.failureOf(ended.cause)
+  Tracing.end(kernel.context, span, outcome)
+}
