@@ -157,6 +157,8 @@ export const step = (state: ExecState, event: SessionEvent): Step => {
     case "RequestOpened":
     case "RequestSettled":
     case "StragglerEnded":
+    case "DelegateStarted":
+    case "DelegateEnded":
     case "RolledBack":
     case "TextDelta":
     case "ReasoningDelta":

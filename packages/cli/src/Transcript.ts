@@ -155,6 +155,8 @@ export const step = (state: TranscriptState, event: SessionEvent): Step => {
     case "SessionStarted":
     case "InputAccepted":
     case "ModelRequested":
+    case "DelegateStarted":
+    case "DelegateEnded":
     case "Unknown":
       return [state, ""]
   }

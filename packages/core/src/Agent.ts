@@ -8,6 +8,8 @@ import type * as Types from "effect/Types"
 import type * as Tool from "effect/ai/Tool"
 import type * as Toolkit from "effect/ai/Toolkit"
 import type { OutputFormat, ToolSpec } from "./ports/Model.ts"
+import type { PermissionOf } from "./ports/ToolAuthority.ts"
+import * as Authority from "./rules/Authority.ts"
 import * as Tools from "./internal/tools.ts"
 import type { Turn } from "./Turn.ts"
 
@@ -68,3 +70,39 @@ export const make: {
 
 // the requirements exist in the type only
 const covariant = (none: never): never => none
+
+/**
+ * What an agent may do by itself: the permission that its policy gives a call. A tool of the same name that is not the
+ * very same tool may have other arguments: a policy that decides by them then says `ask`.
+ */
+export const authorityOf =
+  <R>(agent: Agent<R>): PermissionOf =>
+  (tool, params) => {
+    const entry = agent.tools().byName.get(tool.name)
+    if (entry === undefined) return undefined
+    const { approval } = entry.policy
+    if (typeof approval !== "function") return approval
+    return entry.spec.source === tool.source ? approval(params) : "ask"
+  }
+
+/** The agent with at most this authority: each of its policies is the meet of its own and what `most` says (A4). */
+export const narrow = <R>(agent: Agent<R>, most: PermissionOf): Agent<R> => {
+  let made: Tools.ToolTable | undefined
+  const narrowed = (): Tools.ToolTable => {
+    const { byName, specs } = agent.tools()
+    const entries = Array.from(byName, ([name, entry]) => {
+      const { approval } = entry.policy
+      const meet = (params: unknown) =>
+        Authority.meet(
+          typeof approval === "function" ? approval(params) : approval,
+          most(entry.spec, params) ?? "allow"
+        )
+      return [name, { ...entry, policy: { ...entry.policy, approval: meet } }] as const
+    })
+    return { specs, byName: new Map(entries) }
+  }
+  return { ...agent, tools: () => (made ??= narrowed()) }
+}
+
+/** The agent with another form of answer. */
+export const withOutput = <R>(agent: Agent<R>, output: OutputFormat): Agent<R> => ({ ...agent, output })

@@ -10,9 +10,10 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { Agent } from "./Agent.ts"
 import * as modelLoop from "./internal/modelLoop.ts"
@@ -22,6 +23,7 @@ import type { Kernel } from "./internal/kernel.ts"
 import * as Processes from "./internal/processes.ts"
 import * as Receipts from "./internal/receipts.ts"
 import { Recorder } from "./internal/recorder.ts"
+import * as Requests from "./internal/requests.ts"
 import * as Submissions from "./internal/submissions.ts"
 import { Subscribers } from "./internal/subscribers.ts"
 import * as Turns from "./internal/turns.ts"
@@ -45,7 +47,7 @@ import type { TraceContext } from "./protocol/TraceContext.ts"
 import * as History from "./rules/History.ts"
 import type { Task } from "./Task.ts"
 import * as TaskSupervisor from "./TaskSupervisor.ts"
-import type { Turn } from "./Turn.ts"
+import type { Turn, TurnSession } from "./Turn.ts"
 
 export type { RunningTurn } from "./internal/turns.ts"
 
@@ -71,6 +73,10 @@ export interface SessionOptions {
   readonly sessionId?: SessionId
   /** What the first record says about the host. */
   readonly meta?: { readonly [key: string]: string }
+  /** The sessions above this one, from the root to its parent; none for a root. */
+  readonly ancestors?: ReadonlyArray<SessionId>
+  /** Called with every event, in order, as `SessionObserver.onEvent` is and beside it: for whoever owns the session. */
+  readonly onEvent?: (event: SessionEvent) => void
 }
 
 /**
@@ -172,28 +178,31 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
     source: options.resume === undefined ? "new" : "resumed",
     writer,
     clock,
-    newId
+    newId,
+    options
   })
   yield* Effect.acquireRelease(Effect.void, () => close(kernel.value, kernel.subscribers))
   yield* Opening.open(kernel.value, writer.opened, options)
   const regular = { task: modelLoop.task(agent), services }
-  return service({
-    kernel: kernel.value,
-    subscribers: kernel.subscribers,
-    writer,
-    submissions: new Submissions.Submissions(kernel.value, regular, Receipts.ofRecords(writer.opened.records))
-  })
+  const submissions = new Submissions.Submissions(kernel.value, regular, Receipts.ofRecords(writer.opened.records))
+  kernel.value.host = hostOf(kernel.value, submissions)
+  return service({ kernel: kernel.value, subscribers: kernel.subscribers, writer, submissions })
 }, whole)
 
 const makeKernel = Effect.fnUntraced(function* ({
   clock,
   newId,
+  options,
   sessionId,
   source,
   writer
-}: Pick<Kernel, "clock" | "newId" | "sessionId" | "source"> & { readonly writer: JournalWriter }) {
+}: Pick<Kernel, "clock" | "newId" | "sessionId" | "source"> & {
+  readonly writer: JournalWriter
+  readonly options: SessionOptions
+}) {
   const context = yield* Effect.context<never>()
   const config = yield* SessionConfig
+  const observer = yield* SessionObserver
   const { opened } = writer
   const state = Opening.stateOf(opened)
   const subscribers = new Subscribers(config.subscriberCapacity, state.seq)
@@ -206,13 +215,19 @@ const makeKernel = Effect.fnUntraced(function* ({
       clock,
       deadline: config.journalDeadline,
       subscribers,
-      observer: yield* SessionObserver,
+      observers: [
+        ...(options.onEvent === undefined
+          ? []
+          : [{ onEvent: (_: SessionId, event: SessionEvent) => options.onEvent!(event) }]),
+        ...(observer === undefined ? [] : [observer])
+      ],
       onFailure: (error) => supervisor.fail(Cause.fail(error))
     },
     state
   )
   const kernel: Kernel = {
     sessionId,
+    path: [...(options.ancestors ?? []), sessionId],
     context,
     clock,
     config,
@@ -224,6 +239,9 @@ const makeKernel = Effect.fnUntraced(function* ({
     supervisor,
     requests: undefined,
     processes: undefined,
+    turnWaiters: undefined,
+    tenants: undefined,
+    host: undefined,
     ledger: undefined,
     greetedAt: undefined,
     source,
@@ -236,14 +254,33 @@ const makeKernel = Effect.fnUntraced(function* ({
   return { value: kernel, subscribers }
 })
 
-/** Stops what runs, settles it, ends every process, and ends the streams; bounded in time (S7). */
+/** The session as its turns see it. */
+const hostOf = (kernel: Kernel, submissions: Submissions.Submissions): TurnSession => ({
+  sessionId: kernel.sessionId,
+  path: kernel.path,
+  submit: (op, options) => submissions.submit(op, options),
+  ask: (question) => Requests.askAnyTurn(kernel, question),
+  scope: Effect.suspend(() => {
+    if (kernel.closed) return Effect.interrupt
+    kernel.tenants ??= Scope.makeUnsafe("parallel")
+    return Effect.succeed(kernel.tenants)
+  })
+})
+
+/** Closes what lives beside the turns; what takes longer than its deadline goes on alone. */
+const evict = ({ config, supervisor, tenants }: Kernel): Effect.Effect<void> =>
+  tenants === undefined
+    ? Effect.void
+    : Effect.asVoid(Effect.timeoutOption(supervisor.outlive(Scope.close(tenants, Exit.void)), config.delegateDeadline))
+
+/** Stops what runs, settles it, ends delegates and processes, and ends the streams; bounded in time (S7). */
 const close = (kernel: Kernel, subscribers: Subscribers): Effect.Effect<void> =>
   Effect.gen(function* () {
     kernel.closed = true
     kernel.supervisor.abort("Shutdown")
-    if (kernel.supervisor.state()._tag !== "Idle") {
-      yield* Effect.timeoutOption(kernel.supervisor.awaitIdle, Turns.closeLimit(kernel))
-    }
+    const idle = Effect.timeoutOption(kernel.supervisor.awaitIdle, Turns.closeLimit(kernel))
+    if (kernel.tenants !== undefined) yield* Effect.all([idle, evict(kernel)], { concurrency: "unbounded" })
+    else if (kernel.supervisor.state()._tag !== "Idle") yield* idle
     if (Processes.owned(kernel).length > 0) {
       yield* Effect.timeoutOption(kernel.supervisor.outlive(Processes.endAll(kernel)), kernel.config.processDeadline)
     }

@@ -86,6 +86,11 @@ export interface Cleanup {
   readonly kind: Straggler["kind"]
   readonly name: string
   readonly run: (reason: AbortReason) => Effect.Effect<void>
+  /**
+   * How long a job that returned waits for this clean-up, which then runs as well, with the reason `Parent`: what the
+   * job started has lost its parent. By default only an abort runs it.
+   */
+  readonly drain?: Duration.Input
 }
 
 /** A task and what its owner does around it. All effects run in the context that the supervisor was made in. */
@@ -236,7 +241,7 @@ class Supervisor implements TaskSupervisor {
     const ended = Effect.flatMap(Deferred.await(running.left), () =>
       this.slot._tag === "Aborting"
         ? Effect.map(stop(this.context, attempt), (open) => this.aborted(attempt, open))
-        : Effect.succeed(this.returned(running, task))
+        : Effect.map(drain(this.context, running), () => this.returned(running, task))
     )
     return Effect.flatMap(ended, (how) => {
       running.fenced = true
@@ -373,6 +378,24 @@ const stop = Effect.fnUntraced(function* <A, E>(
   }
   return open
 })
+
+/**
+ * Ends what a job leaves behind that returned, side by side, each within its own limit; what is late goes on alone. The
+ * job is fenced before: nothing joins.
+ */
+const drain = (context: Context.Context<never>, running: RunningJob): Effect.Effect<void> => {
+  running.fenced = true
+  if (running.cleanups === undefined) return Effect.void
+  const ending = Array.from(running.cleanups).flatMap(({ drain: limit, run }) => {
+    if (limit === undefined) return []
+    const fiber = detach(
+      context,
+      Effect.suspend(() => run("Parent"))
+    )
+    return [Effect.timeoutOption(Fiber.await(fiber), limit)]
+  })
+  return Effect.all(ending, { concurrency: "unbounded", discard: true })
+}
 
 /** Waits for everything that is open, clean-ups included that join while it waits. */
 const allEnded = (open: ReadonlyArray<Open>): Effect.Effect<void> =>

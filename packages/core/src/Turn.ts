@@ -5,30 +5,66 @@
  * supervisor. So a turn can be settled correctly although its task hangs, and what a straggler does afterwards reaches
  * nobody: from settling on each call is an interruption (contract I3). Between the abort and settling the turn is
  * *closing*: members that start something new (`takeInput`, `sample`, `ask`,
- * `process`) interrupt their caller, but what is open may finish and finalizers may record.
+ * `process`, `delegate`) interrupt their caller, but what is open may finish and finalizers may record.
  *
  * Members cannot fail. A journal that cannot be written ends the turn through its owner; the caller sees an
  * interruption.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { Model, ModelPart, ModelRequest } from "./ports/Model.ts"
 import type { Process, ProcessFailed, Processes, ProcessSpec } from "./ports/Processes.ts"
-import type { CallId, ProcessId, RequestId, SessionId, TurnId } from "./protocol/Ids.ts"
+import type { CallId, ProcessId, RequestId, SessionId, SubmissionId, TurnId } from "./protocol/Ids.ts"
 import type { Input } from "./protocol/Input.ts"
 import type { Item, NewItem, ToolCall, ToolStatus } from "./protocol/Item.ts"
-import type { Decision } from "./protocol/Op.ts"
+import type { Decision, Op, Receipt } from "./protocol/Op.ts"
 import type { AbortReason } from "./protocol/Outcome.ts"
-import type { ModelFailed } from "./protocol/SessionError.ts"
+import type { JournalFailed, ModelFailed } from "./protocol/SessionError.ts"
 import type { TraceContext } from "./protocol/TraceContext.ts"
 import type { Cleanup } from "./TaskSupervisor.ts"
 
-/** What to ask: `payload` is for whoever answers, in JSON. */
+/**
+ * What to ask: `payload` is for whoever answers, in JSON. `asker` is there when the question of a delegate is passed on:
+ * it keeps its id, and the path from the root to whoever asked.
+ */
 export interface Question {
   readonly kind: "command" | "patch" | "permissions" | "question" | "elicitation"
   readonly callId?: CallId
   readonly tool?: string
   readonly payload: unknown
+  readonly asker?: { readonly requestId: RequestId; readonly path: ReadonlyArray<SessionId> }
+}
+
+/** A child session that a turn has started. A linked one ends with its turn, another goes on (contract D1, D7). */
+export interface TurnDelegate {
+  readonly delegateId: SessionId
+  /** For people. */
+  readonly name: string
+  readonly linked: boolean
+  readonly callId?: CallId
+}
+
+/** The session of a turn, for what outlives the turn: delegates. One for all turns of the session. */
+export interface TurnSession {
+  readonly sessionId: SessionId
+  /** The sessions from the root to this one. */
+  readonly path: ReadonlyArray<SessionId>
+  /** As `Session.submit`. */
+  readonly submit: (
+    op: Op,
+    options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }
+  ) => Effect.Effect<Receipt, JournalFailed>
+  /**
+   * Asks in whatever turn runs. While none does, and when that turn ends, it waits for the next one. **Interruption**
+   * cancels the request.
+   */
+  readonly ask: (question: Question) => Effect.Effect<Answer>
+  /**
+   * A scope that is closed with the session, side by side with what else lives in it, within the drain deadline of
+   * `SessionConfig`.
+   */
+  readonly scope: Effect.Effect<Scope.Scope>
 }
 
 /** What became of a question: decided, or cancelled, which is not a refusal (contract A2). */
@@ -63,6 +99,8 @@ export class Turn extends Context.Service<
     readonly turnId: TurnId
     /** The trace of whoever caused this turn, if it came with one. */
     readonly trace: TraceContext | undefined
+    /** What stays when this turn has ended. */
+    readonly session: TurnSession
     /** The input that this turn was started with; empty for a task that needs none. */
     readonly input: Input
     /** Its texts. */
@@ -133,5 +171,10 @@ export class Turn extends Context.Service<
     readonly process: (spec: TurnProcessSpec) => Effect.Effect<Process, ProcessFailed, Processes>
     /** Ends a process of this turn with its descendants, within the grace of the configuration. */
     readonly endProcess: (processId: ProcessId) => Effect.Effect<void>
+    /**
+     * Records that this turn starts a child session, and answers how to record, once, that the child has ended. The end
+     * may come after the turn's. What ends a linked child with its turn is a clean-up of `onAbort`.
+     */
+    readonly delegate: (child: TurnDelegate) => Effect.Effect<(status: string) => void>
   }
 >()("@spindle/core/Turn") {}

@@ -3,7 +3,7 @@ import * as Agent from "@spindle/core/Agent"
 import type { Decider } from "@spindle/core/ports/Approvals"
 import { Model } from "@spindle/core/ports/Model"
 import { Processes } from "@spindle/core/ports/Processes"
-import type { CallId, ProcessId } from "@spindle/core/protocol/Ids"
+import type { CallId, ProcessId, SessionId } from "@spindle/core/protocol/Ids"
 import { ModelFailed } from "@spindle/core/protocol/SessionError"
 import type { Record } from "@spindle/core/protocol/SessionEvent"
 import * as RegularTask from "@spindle/core/tasks/RegularTask"
@@ -43,10 +43,11 @@ const members = (
   finish: turn.finish({ _tag: "ToolCall", id: "i", callId: "c", name: "n", params: {} } as never, "completed", "late"),
   ask: turn.ask({ kind: "question", payload: "late?" }),
   process: turn.process({ command: ["late"], cwd: "/" }),
-  endProcess: turn.endProcess("p" as ProcessId)
+  endProcess: turn.endProcess("p" as ProcessId),
+  delegate: turn.delegate({ delegateId: "child" as SessionId, name: "late", linked: true })
 })
-const starting = ["takeInput", "sample", "ask", "process"]
-const values = ["sessionId", "turnId", "trace", "input", "inputText"]
+const starting = ["takeInput", "sample", "ask", "process", "delegate"]
+const values = ["sessionId", "turnId", "trace", "session", "input", "inputText"]
 
 /** A host that counts what it is asked to start. */
 const host = () => {

@@ -108,6 +108,8 @@ export const step = (state: RecorderState, event: SessionEvent, now: number): St
     case "ProcessEnded":
       return Requests.processEnded(state, event)
     case "ToolOutput":
+    case "DelegateStarted":
+    case "DelegateEnded":
     case "RolledBack":
     case "Warning":
     case "Unknown":

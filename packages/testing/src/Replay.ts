@@ -7,7 +7,7 @@
  */
 import { Model, type ModelPart, type ModelRequest } from "@spindle/core/ports/Model"
 import type { CallId, RequestId } from "@spindle/core/protocol/Ids"
-import type { Input } from "@spindle/core/protocol/Input"
+import type { Delivery, Input } from "@spindle/core/protocol/Input"
 import type { Item, ToolCall, ToolResult } from "@spindle/core/protocol/Item"
 import type { Op } from "@spindle/core/protocol/Op"
 import { ModelFailed, type ModelFailureKind } from "@spindle/core/protocol/SessionError"
@@ -133,7 +133,7 @@ export const make = (records: ReadonlyArray<Record>): Replay => {
   }
 }
 
-const inputOf = (input: Input, delivery: "steer" | "queue") => ({ _tag: "UserInput" as const, input, delivery })
+const inputOf = (input: Input, delivery: Delivery) => ({ _tag: "UserInput" as const, input, delivery })
 
 /** The requests of a journal. What a model said stands between the records of its request and of its end. */
 const requestsOf = (records: ReadonlyArray<Record>): ReadonlyArray<Recorded> => {

@@ -50,6 +50,10 @@ export interface HarnessOptions {
   readonly policy?: SessionChoices
   readonly hooks?: Partial<HookSet>
   readonly approvals?: Decider
+  /** Told every event of the session, and of those that its tasks make. */
+  readonly observer?: (sessionId: SessionId, event: SessionEvent.SessionEvent) => void
+  /** Told every event of the session, as its owner. */
+  readonly onEvent?: (event: SessionEvent.SessionEvent) => void
   /** Opens this session again; needs a `journal` that has it. */
   readonly resume?: SessionId
   /** The journals; by default new ones in memory. */
@@ -95,16 +99,27 @@ export const make = Effect.fnUntraced(function* (options: HarnessOptions = {}) {
   const model = options.model ?? ScriptedModel.make(options.script ?? [])
   const journal = options.journal ?? (yield* memoryJournal)
   const log = eventLog()
+  let own: SessionId | undefined
   const { agent, handlers } = agentOf(options.tools ?? {}, options.instructions)
   const services = yield* Layer.build(Layer.mergeAll(model.layer, handlers))
-  const session: Session["Service"] = yield* Session.make(
-    agent,
-    options.resume === undefined ? {} : { resume: options.resume }
-  ).pipe(
+  const session: Session["Service"] = yield* Session.make(agent, {
+    ...(options.resume === undefined ? {} : { resume: options.resume }),
+    ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent })
+  }).pipe(
     Effect.provideService(Journal, journal),
     Effect.provideService(SessionConfig, { ...defaults, ...options.config }),
     Effect.provideService(Hooks, { ...none, ...options.hooks }),
-    Effect.provideService(SessionObserver, both(yield* SessionObserver, { onEvent: (_, event) => log.add(event) })),
+    // the sessions that its tasks make have the same observer
+    Effect.provideService(
+      SessionObserver,
+      both(yield* SessionObserver, {
+        onEvent: (sessionId, event) => {
+          own ??= sessionId
+          if (own === sessionId) log.add(event)
+          options.observer?.(sessionId, event)
+        }
+      })
+    ),
     options.policy === undefined ? (made) => made : Effect.provideService(SessionPolicy, options.policy),
     options.approvals === undefined ? (made) => made : Effect.provideService(Approvals, options.approvals),
     Effect.provideContext(services)
@@ -153,7 +168,8 @@ const eventLog = () => {
   return { events, awaitEvent, add }
 }
 
-const agentOf = (tools: { readonly [name: string]: TestTool }, instructions: string | undefined) => {
+/** An agent with tools of one line each, and the layer of their handlers. */
+export const agentOf = (tools: { readonly [name: string]: TestTool }, instructions?: string) => {
   const made = Object.entries(tools).map(([name, { parameters }]) =>
     Tool.make(name, {
       description: name,

@@ -7,13 +7,14 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import type { Decider } from "../ports/Approvals.ts"
 import type { HookSet } from "../ports/Hooks.ts"
 import type { ProcessId, RequestId, SessionId, TurnId } from "../protocol/Ids.ts"
 import type { SessionChoices, SessionTunables } from "../protocol/SessionConfig.ts"
 import type { TaskSupervisor } from "../TaskSupervisor.ts"
-import type { Answer } from "../Turn.ts"
+import type { Answer, TurnSession } from "../Turn.ts"
 import type { Ledger } from "./ledger.ts"
 import type { Recorder } from "./recorder.ts"
 
@@ -29,6 +30,8 @@ export interface OwnedProcess {
 /** One session. */
 export interface Kernel {
   readonly sessionId: SessionId
+  /** The sessions from the root to this one. */
+  readonly path: ReadonlyArray<SessionId>
   /** The context in which fibers of the session run. */
   readonly context: Context.Context<never>
   readonly clock: Clock.Clock
@@ -46,6 +49,12 @@ export interface Kernel {
   requests: Map<RequestId, (decision: Answer) => void> | undefined
   /** Made when there is one. Changed by `processes`. */
   processes: Map<ProcessId, OwnedProcess> | undefined
+  /** The session as its turns see it. Set by `Session` before the first turn. */
+  host: TurnSession | undefined
+  /** Whoever waits for a turn to start. Made when there is one. Changed by `requests`. */
+  turnWaiters: Set<() => void> | undefined
+  /** What lives as long as the session beside its turns. Made when it is asked for. Changed by `Session`. */
+  tenants: Scope.Closeable | undefined
   /** The ledger of the turn in the slot. Changed by `turns`. */
   ledger: Ledger | undefined
   /**

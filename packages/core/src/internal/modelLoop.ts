@@ -2,9 +2,10 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
-import type { Agent } from "../Agent.ts"
+import * as Agent from "../Agent.ts"
 import { Hooks } from "../ports/Hooks.ts"
 import type { Model } from "../ports/Model.ts"
+import { ToolAuthority } from "../ports/ToolAuthority.ts"
 import * as Tracing from "../ports/Tracing.ts"
 import { ModelFailed } from "../protocol/SessionError.ts"
 import { SessionConfig, type SessionTunables } from "../protocol/SessionConfig.ts"
@@ -14,20 +15,21 @@ import { millis } from "./kernel.ts"
 import * as ToolCalls from "./toolCalls.ts"
 
 /** The regular task of an agent; see `RegularTask.make`. */
-export const task = <R>(agent: Agent<R>): Task.Task<string | undefined, ModelFailed, R | Turn | Model> => {
+export const task = <R>(agent: Agent.Agent<R>): Task.Task<string | undefined, ModelFailed, R | Turn | Model> => {
   let made = tasks.get(agent)
   if (made === undefined) {
-    made = Task.make("regular", run(agent), { spanName: "session_task.turn", steerable: true })
+    const effect = Effect.provideService(run(agent), ToolAuthority, Agent.authorityOf(agent))
+    made = Task.make("regular", effect, { spanName: "session_task.turn", steerable: true })
     tasks.set(agent, made)
   }
   return made
 }
 
 // a task is a value without state: one serves all sessions of its agent
-const tasks = new WeakMap<Agent<any>, Task.Task<string | undefined, ModelFailed, Turn | Model>>()
+const tasks = new WeakMap<Agent.Agent<any>, Task.Task<string | undefined, ModelFailed, Turn | Model>>()
 
 /** Runs the loop; answers the last text of the model. */
-const run = <R>(agent: Agent<R>) =>
+const run = <R>(agent: Agent.Agent<R>) =>
   Effect.gen(function* () {
     const turn = yield* Turn
     const hooks = yield* Hooks

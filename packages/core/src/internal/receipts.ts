@@ -44,10 +44,11 @@ type Accepted = Extract<Record, { readonly _tag: "InputAccepted" }>
 /** Input that steered says so; if a turn was started for the head of the queue, its record is the next one. */
 const receiptOf = (
   { inbox, turn }: SessionState.SessionState,
-  { submissionId, turnId }: Accepted,
+  { delivery, submissionId, turnId }: Accepted,
   next: Record | undefined
 ): Receipt => {
   if (turnId !== undefined) return { _tag: "Steered", submissionId, turnId }
+  if (delivery === "wait") return { _tag: "Queued", submissionId, position: inbox.length - 1 }
   const started = next?._tag === "TurnStarted" ? next : undefined
   if (started !== undefined && started.submissionId === submissionId) {
     return { _tag: "Started", submissionId, turnId: started.turnId }

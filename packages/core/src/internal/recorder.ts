@@ -28,7 +28,7 @@ export interface RecorderOptions {
   readonly clock: Clock.Clock
   readonly deadline: Duration.Input
   readonly subscribers: Subscribers
-  readonly observer: Observer | undefined
+  readonly observers: ReadonlyArray<Observer>
   /** Called once, when the journal has failed: nothing will be recorded any more. */
   readonly onFailure: (error: JournalFailed) => void
 }
@@ -49,11 +49,11 @@ export class Recorder {
   private busy = false
   private readonly waiters: Array<Waiter> = []
   private readonly options: RecorderOptions
-  private observer: Observer | undefined
+  private observers: RecorderOptions["observers"]
 
   constructor(options: RecorderOptions, state: SessionState.SessionState) {
     this.options = options
-    this.observer = options.observer
+    this.observers = options.observers
     this.state = state
     this.durable = state.seq
   }
@@ -193,7 +193,7 @@ export class Recorder {
 
   /** Whether somebody wants to know how long things take. */
   get isMeasuring(): boolean {
-    return this.observer?.onSignal !== undefined
+    return this.observers.some(({ onSignal }) => onSignal !== undefined)
   }
 
   /** The time, for {@link millisSince}. */
@@ -206,22 +206,24 @@ export class Recorder {
     return Number(this.nowNanos() - from) / 1e6
   }
 
-  /** Tells the observer what was measured. */
+  /** Tells the observers what was measured. */
   measured(signal: SessionSignal): void {
-    if (this.isMeasuring) this.inform((observer) => observer.onSignal!(this.options.sessionId, signal))
+    this.inform((observer) => observer.onSignal?.(this.options.sessionId, signal))
   }
 
   private observe(event: SessionEvent): void {
-    if (this.observer !== undefined) this.inform((observer) => observer.onEvent(this.options.sessionId, event))
+    this.inform((observer) => observer.onEvent(this.options.sessionId, event))
   }
 
-  /** Tells the observer; one that throws is told nothing more. */
+  /** Tells each observer; one that throws is told nothing more. */
   private inform(tell: (observer: Observer) => void): void {
-    try {
-      tell(this.observer!)
-    } catch (error) {
-      this.observer = undefined
-      this.append({ _tag: "Warning", message: `the observer of the session threw and is not called again: ${error}` })
+    for (const observer of this.observers) {
+      try {
+        tell(observer)
+      } catch (error) {
+        this.observers = this.observers.filter((one) => one !== observer)
+        this.append({ _tag: "Warning", message: `an observer of the session threw and is not called again: ${error}` })
+      }
     }
   }
 

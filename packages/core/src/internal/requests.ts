@@ -7,14 +7,45 @@ import type * as Tracer from "effect/Tracer"
 import * as Tracing from "../ports/Tracing.ts"
 import type { RequestId } from "../protocol/Ids.ts"
 import { jsonOfUnsafe } from "../protocol/Item.ts"
-import type { Decision } from "../protocol/Op.ts"
+import type { Decided } from "../ports/Approvals.ts"
 import * as Authority from "../rules/Authority.ts"
 import type { Answer, Question } from "../Turn.ts"
 import { type Kernel, millis } from "./kernel.ts"
 import type { Ledger } from "./ledger.ts"
 
-/** Asks, beside the clients of the session, whoever decides for it. */
+/**
+ * Asks in whatever turn runs; while none does, waits for the next. For askers that outlive turns: a question that a turn
+ * took with it when it ended is asked again.
+ */
+export const askAnyTurn = (kernel: Kernel, question: Question): Effect.Effect<Answer> =>
+  Effect.suspend(() => {
+    const { ledger } = kernel
+    const again = Effect.andThen(nextTurn(kernel, ledger), askAnyTurn(kernel, question))
+    if (ledger === undefined || ledger.isClosing()) return again
+    return Effect.flatMap(askOpen(kernel, ledger, question), (answer) =>
+      answer === undefined || (answer._tag === "Cancelled" && answer.by !== "deadline") ? again : Effect.succeed(answer)
+    )
+  })
+
+/** Waits until another turn than this one has started. */
+const nextTurn = (kernel: Kernel, current: Ledger | undefined): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    // looked at again in the step that registers
+    if (kernel.ledger !== undefined && kernel.ledger !== current) return resume(Effect.void)
+    const wake = () => resume(Effect.void)
+    kernel.turnWaiters ??= new Set()
+    kernel.turnWaiters.add(wake)
+    return Effect.sync(() => void kernel.turnWaiters?.delete(wake))
+  })
+
+/** Asks, beside the clients of the session, whoever decides for it. A turn that closes interrupts its asker. */
 export const ask = (kernel: Kernel, ledger: Ledger, question: Question): Effect.Effect<Answer> =>
+  Effect.flatMap(askOpen(kernel, ledger, question), (answer) =>
+    answer === undefined ? Effect.interrupt : Effect.succeed(answer)
+  )
+
+/** The same; undefined if the turn starts nothing any more. */
+const askOpen = (kernel: Kernel, ledger: Ledger, question: Question): Effect.Effect<Answer | undefined> =>
   Effect.suspend(() => {
     const key = Authority.keyOf(question.tool, question.payload)
     return Authority.isGranted(kernel.recorder.state.grants, key)
@@ -34,17 +65,18 @@ const spanOf = (kernel: Kernel, { callId, kind, tool }: Question): Tracing.SpanS
   }
 })
 
-const answered = (span: Tracer.Span | undefined, answer: Answer): void => {
+const answered = (span: Tracer.Span | undefined, answer: Answer | undefined): void => {
+  if (answer === undefined) return
   span?.attribute("spindle.decision", answer._tag)
   if (answer._tag === "Cancelled") span?.attribute("spindle.cancelled.by", answer.by)
 }
 
 /** Asks whoever is there; see {@link ask}. */
-const asked = (kernel: Kernel, ledger: Ledger, question: Question): Effect.Effect<Answer> =>
+const asked = (kernel: Kernel, ledger: Ledger, question: Question): Effect.Effect<Answer | undefined> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.contextWith((context: Context.Context<never>) => {
       // in the step that registers: a straggler may have been held up since it was let in (I3)
-      if (ledger.isClosing()) return Effect.interrupt
+      if (ledger.isClosing()) return Effect.succeed(undefined)
       const { answered, request, settle } = open(kernel, ledger, question)
       // in a fiber of its own, so that a decider that cannot be interrupted holds up nobody
       const deciding = Effect.runForkWith(context)(Effect.suspend(() => kernel.decider.decide(request)))
@@ -73,11 +105,13 @@ const asked = (kernel: Kernel, ledger: Ledger, question: Question): Effect.Effec
   )
 
 /** Registers a request and announces it; answers how to settle it, once, and how to wait for that. */
-const open = (kernel: Kernel, ledger: Ledger, { callId, kind, payload: asked, tool }: Question) => {
+const open = (kernel: Kernel, ledger: Ledger, { asker, callId, kind, payload: asked, tool }: Question) => {
   const payload = jsonOfUnsafe(asked)
-  const requestId = kernel.newId() as RequestId
+  // a request keeps the id that its asker gave it, in every session that shows it
+  const isFree = asker !== undefined && kernel.requests?.has(asker.requestId) !== true
+  const requestId = isFree ? asker.requestId : (kernel.newId() as RequestId)
   const { turnId } = ledger.origin
-  const path = [kernel.sessionId]
+  const path = asker?.path ?? kernel.path
   const answered = Deferred.makeUnsafe<Answer>()
   const settle = (decision: Answer): void => {
     if (kernel.requests?.delete(requestId) !== true) return
@@ -108,7 +142,7 @@ const open = (kernel: Kernel, ledger: Ledger, { callId, kind, payload: asked, to
  * What was decided in time. What nobody answered until the deadline: a question gets an empty answer, everything else
  * is cancelled, which grants nothing (A2).
  */
-const decided = (kernel: Kernel, question: Question, decision: Effect.Effect<Decision>): Effect.Effect<Answer> => {
+const decided = (kernel: Kernel, question: Question, decision: Effect.Effect<Decided>): Effect.Effect<Answer> => {
   const { requestDeadline } = kernel.config
   if (requestDeadline === undefined) return decision
   return Effect.timeoutOrElse(decision, {

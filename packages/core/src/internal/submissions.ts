@@ -125,7 +125,7 @@ export class Submissions {
     const { ledger, recorder, supervisor } = this.kernel
     const running = supervisor.state()._tag === "Running" ? ledger : undefined
     const delivery = op.delivery ?? "steer"
-    const steered = delivery === "steer" && running?.gateOpen === true ? running : undefined
+    const steered = delivery !== "queue" && running?.gateOpen === true ? running : undefined
     recorder.append({
       _tag: "InputAccepted",
       submissionId,
@@ -141,6 +141,7 @@ export class Submissions {
       this.callers ??= new Map()
       this.callers.set(submissionId, caller)
     }
+    if (delivery === "wait") return { _tag: "Queued", submissionId, position: recorder.state.inbox.length - 1 }
     // what the running turn was started with may not be carried yet; it does not wait for a turn of its own any more
     const startedWith = recorder.state.turn?.startedWith
     const queue = Inbox.queued(recorder.state.inbox).filter((entry) => entry.submissionId !== startedWith)

@@ -35,6 +35,7 @@ export const make = (kernel: Kernel, ledger: Ledger, fenced: () => boolean): Tur
     sessionId: kernel.sessionId,
     turnId: origin.turnId,
     trace: origin.trace,
+    session: kernel.host!,
     input: origin.input,
     inputText: Input.textOf(origin.input),
     aborting: open(slot.aborting),
@@ -68,6 +69,17 @@ export const make = (kernel: Kernel, ledger: Ledger, fenced: () => boolean): Tur
     finish: (call, status, output) => sync(() => ledger.finish(call.callId, status, output)),
     ask: (question) => starts(Requests.ask(kernel, ledger, question)),
     process: (spec) => starts(Processes.start(kernel, ledger, spec, flush)),
+    delegate: (child) =>
+      starts(
+        Effect.sync(() => {
+          recorder.append({ _tag: "DelegateStarted", turnId: origin.turnId, ...child })
+          let isOpen = true
+          return (status) => {
+            if (isOpen) recorder.append({ _tag: "DelegateEnded", delegateId: child.delegateId, status })
+            isOpen = false
+          }
+        })
+      ),
     endProcess: (processId) => open(Effect.suspend(() => kernel.processes?.get(processId)?.end ?? Effect.void))
   }
 }

@@ -113,6 +113,11 @@ export const start = <A, E, R>(
     })
     ledger = new Ledger(kernel, origin, slot, record.seq)
     kernel.ledger = ledger
+    if (kernel.turnWaiters !== undefined) {
+      const waiters = kernel.turnWaiters
+      kernel.turnWaiters = undefined
+      for (const wake of waiters) wake()
+    }
     return body(kernel, ledger, task, Context.add(context, Tracing.OpenSpans, ledger.spans), span ?? begin.caller?.span)
   })
   return started ? { turnId, outcome: Deferred.await(outcome) } : undefined
@@ -233,13 +238,17 @@ const writeAborted = <A, E>(
   const keptProcesses = Processes.owned(kernel).filter(
     (one) => one.keep || !stragglers.some((late) => late.kind === "process" && late.name === one.name)
   )
-  const running = [...stragglers.map((one) => one.name), ...keptProcesses.map((one) => one.name)]
+  // linked delegates end with the turn; one that has not is a straggler
+  const keptDelegates = recorder.state.delegates.filter((one) => !one.linked)
+  const running = [...stragglers, ...keptProcesses, ...keptDelegates].map((one) => one.name)
   const turn = recorder.state.turn!
   if (reason === "Interrupted" || (policy.marker === "contract" && turn.produced)) {
     const content = [{ _tag: "Text" as const, text: History.markerText(reason, running) }]
     ledger.record({ _tag: "UserMessage", content, fragment: History.markerFragment })
   }
-  const uncarried = Inbox.forTurn(recorder.state.inbox, turnId, submissionId)
+  // what waits for any turn stays
+  const mine = Inbox.forTurn(recorder.state.inbox, turnId, submissionId)
+  const uncarried = mine.filter((entry) => entry.waits !== true)
   const handedBack = reason === "Interrupted" && policy.steeredOnInterrupt === "return" ? uncarried : []
   const dropped =
     reason === "Parent"
@@ -260,6 +269,7 @@ const writeAborted = <A, E>(
     dropped: dropped.map((entry) => entry.submissionId),
     stragglers: [...stragglers],
     keptProcesses: keptProcesses.map((one) => one.processId),
+    ...(keptDelegates.length === 0 ? {} : { keptDelegates: keptDelegates.map((one) => one.delegateId) }),
     usage: turn.usage
   })
 }

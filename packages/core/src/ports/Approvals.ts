@@ -22,10 +22,13 @@ export interface ApprovalRequest {
   readonly path: ReadonlyArray<SessionId>
 }
 
+/** What a decider says: a decision, or that nobody decided in time, which grants nothing and refuses nothing (A2). */
+export type Decided = Decision | { readonly _tag: "Cancelled"; readonly by: "deadline" }
+
 /** The answering side of a session's requests. */
 export interface Decider {
   /** Answers, or never does and leaves it to a client. Interrupted as soon as the request is settled otherwise. */
-  readonly decide: (request: ApprovalRequest) => Effect.Effect<Decision>
+  readonly decide: (request: ApprovalRequest) => Effect.Effect<Decided>
 }
 
 /** Leaves every decision to the clients of the session. */

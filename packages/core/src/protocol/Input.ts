@@ -18,10 +18,11 @@ export const Input = Schema.Array(InputPart)
 export type Input = typeof Input.Type
 
 /**
- * How input reaches a busy session: `steer` joins the running turn if that turn can be steered (and waits
- * otherwise), `queue` always waits for a turn of its own.
+ * How input reaches a session: `steer` joins the running turn if that turn can be steered and otherwise waits for a turn
+ * of its own, `queue` always waits for one. `wait` starts none: it joins the running turn if that can be steered, and
+ * otherwise the next one that starts for another reason.
  */
-export const Delivery = Schema.Literals(["steer", "queue"])
+export const Delivery = Schema.Literals(["steer", "queue", "wait"])
 /** @see {@link Delivery} */
 export type Delivery = typeof Delivery.Type
 

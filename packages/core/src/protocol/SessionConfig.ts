@@ -19,6 +19,8 @@ export interface SessionTunables {
   readonly processGrace: Duration.Input
   /** How long the processes of an aborted turn are waited for after it settled (contract I3, X1). Default 2 s. */
   readonly processDeadline: Duration.Input
+  /** How long the delegates of a turn that ended, or of a session that closes, are waited for (contract D1). Default 500 ms. */
+  readonly delegateDeadline: Duration.Input
   /** How long a write of the journal may take (contract S2). Default 10 s. */
   readonly journalDeadline: Duration.Input
   /** How many accepted inputs may wait. Default 512. */
@@ -47,6 +49,7 @@ export const defaults: SessionTunables = {
   abortHookLimit: "100 millis",
   processGrace: "500 millis",
   processDeadline: "2 seconds",
+  delegateDeadline: "500 millis",
   journalDeadline: "10 seconds",
   inboxCapacity: 512,
   inputLimit: 1_048_576,

@@ -116,6 +116,16 @@ export const ProcessEnded = record("ProcessEnded", {
   exitCode: Schema.NullOr(Schema.Finite),
   signal: Schema.optionalKey(Schema.String)
 })
+/** A child session is about to be started. A linked one ends with its turn (contract D1). */
+export const DelegateStarted = record("DelegateStarted", {
+  turnId: TurnId,
+  delegateId: SessionId,
+  name: Schema.String,
+  linked: Schema.Boolean,
+  callId: Schema.optionalKey(CallId)
+})
+/** A child session has ended, or was never made. An event of the session: it may come after the turn's end. */
+export const DelegateEnded = record("DelegateEnded", { delegateId: SessionId, status: Schema.String })
 /** Terminal: the task returned. `usage` counts the turn. */
 export const TurnCompleted = record("TurnCompleted", {
   turnId: TurnId,
@@ -152,6 +162,8 @@ export const TurnAborted = record("TurnAborted", {
   dropped: Schema.Array(SubmissionId),
   stragglers: Schema.Array(Straggler),
   keptProcesses: Schema.Array(ProcessId),
+  /** Child sessions that go on. */
+  keptDelegates: Schema.optionalKey(Schema.Array(SessionId)),
   usage: TokenUsage,
   crashed: Schema.optionalKey(Schema.Literal(true))
 })
@@ -185,6 +197,8 @@ export const KnownRecord = Schema.Union([
   RequestSettled,
   ProcessStarted,
   ProcessEnded,
+  DelegateStarted,
+  DelegateEnded,
   TurnCompleted,
   TurnFailed,
   TurnAborted,

@@ -14,6 +14,8 @@ export interface Entry {
   readonly submissionId: SubmissionId
   readonly input: Input
   readonly turnId: TurnId | undefined
+  /** Whether it starts no turn, and joins the next one that starts. */
+  readonly waits?: true
 }
 
 /** Entries in order of acceptance. */
@@ -41,7 +43,14 @@ export const forTurn = (self: Inbox, turnId: TurnId, startedWith: SubmissionId |
 }
 
 /** What waits for a turn of its own, in order. */
-export const queued = (self: Inbox): ReadonlyArray<Entry> => self.filter((entry) => entry.turnId === undefined)
+export const queued = (self: Inbox): ReadonlyArray<Entry> =>
+  self.filter((entry) => entry.turnId === undefined && entry.waits !== true)
+
+/** What waited for a turn to start joins this one. */
+export const join = (self: Inbox, turnId: TurnId): Inbox =>
+  self.some((entry) => entry.waits === true && entry.turnId === undefined)
+    ? self.map((entry) => (entry.waits === true && entry.turnId === undefined ? { ...entry, turnId } : entry))
+    : self
 
 /** Unbinds what steered a turn that has ended: it keeps its place, ahead of everything newer. */
 export const release = (self: Inbox, turnId: TurnId): Inbox =>

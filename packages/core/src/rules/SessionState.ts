@@ -58,6 +58,13 @@ export interface UserTurn {
   readonly before: UserTurn | undefined
 }
 
+/** A child session that has not ended. */
+export interface OpenDelegate {
+  readonly delegateId: SessionId
+  readonly name: string
+  readonly linked: boolean
+}
+
 /** What a session is. */
 export interface SessionState {
   readonly sessionId: SessionId | undefined
@@ -73,6 +80,8 @@ export interface SessionState {
   readonly grants: ReadonlyArray<Authority.Grant>
   /** Processes that were started and have not ended. */
   readonly processes: ReadonlyArray<ProcessId>
+  /** Child sessions that were started and have not ended; none is left when the session is resumed. */
+  readonly delegates: ReadonlyArray<OpenDelegate>
 }
 
 /** A session before its first record. */
@@ -86,7 +95,8 @@ export const empty: SessionState = {
   turnCount: 0,
   usage: TokenUsage.zero,
   grants: [],
-  processes: []
+  processes: [],
+  delegates: []
 }
 
 /** The state after one more record. Total: a record that breaks an invariant changes as little as it can. */
@@ -113,28 +123,15 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
       state.inbox = Inbox.accept(state.inbox, {
         submissionId: record.submissionId,
         input: record.input,
-        turnId: record.turnId
+        turnId: record.turnId,
+        ...(record.delivery === "wait" ? { waits: true as const } : {})
       })
       return state
     case "InputBlocked":
       state.inbox = Inbox.remove(state.inbox, [record.submissionId])
       return state
     case "TurnStarted":
-      state.turnCount++
-      state.turn = {
-        turnId: record.turnId,
-        kind: record.kind,
-        startedWith: record.submissionId,
-        startSeq: record.seq,
-        itemCount: 0,
-        firstItem: state.history.length,
-        openCalls: none,
-        requests: none,
-        modelRequest: undefined,
-        produced: false,
-        usage: TokenUsage.zero
-      }
-      return state
+      return startTurn(state, record)
     case "ItemRecorded":
       if (record.item._tag === "UserMessage" && record.item.submissionId !== undefined) {
         state.inbox = Inbox.remove(state.inbox, [record.item.submissionId])
@@ -168,6 +165,12 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
     case "ProcessEnded":
       state.processes = state.processes.filter((one) => one !== record.processId)
       return state
+    case "DelegateStarted":
+      state.delegates = [...state.delegates, record]
+      return state
+    case "DelegateEnded":
+      state.delegates = state.delegates.filter((one) => one.delegateId !== record.delegateId)
+      return state
     case "TurnCompleted":
     case "TurnFailed":
     case "TurnAborted":
@@ -175,6 +178,9 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
     case "RolledBack":
       return rollBack(state, record.turns)
     case "SessionResumed":
+      // they lived in the process that is gone
+      state.delegates = none
+      return state
     case "ModelRetrying":
     case "StragglerEnded":
     case "Warning":
@@ -183,6 +189,28 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
 }
 
 const none: ReadonlyArray<never> = []
+
+const startTurn = (
+  state: Mutable<SessionState>,
+  { kind, seq, submissionId, turnId }: Extract<KnownRecord, { readonly _tag: "TurnStarted" }>
+): SessionState => {
+  state.turnCount++
+  state.inbox = Inbox.join(state.inbox, turnId)
+  state.turn = {
+    turnId,
+    kind,
+    startedWith: submissionId,
+    startSeq: seq,
+    itemCount: 0,
+    firstItem: state.history.length,
+    openCalls: none,
+    requests: none,
+    modelRequest: undefined,
+    produced: false,
+    usage: TokenUsage.zero
+  }
+  return state
+}
 
 /** How many turns of the history carried user input. */
 export const userTurnCount = (self: SessionState): number => self.userTurn?.count ?? 0

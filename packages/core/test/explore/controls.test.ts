@@ -165,7 +165,7 @@ const recording: Interrupts.Exploration<Log, unknown> = {
           clock: yield* Clock.Clock,
           deadline: "10 seconds",
           subscribers: new Subscribers(16, 0),
-          observer: undefined,
+          observers: [],
           onFailure: () => {}
         },
         SessionState.empty

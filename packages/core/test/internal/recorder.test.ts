@@ -38,12 +38,14 @@ const make = Effect.fnUntraced(function* (
     clock: yield* Clock.Clock,
     deadline: "10 seconds",
     subscribers,
-    observer: {
-      onEvent: (_: SessionId, event: SessionEvent) => {
-        if (observe === undefined) told.push(event)
-        else observe(event)
+    observers: [
+      {
+        onEvent: (_: SessionId, event: SessionEvent) => {
+          if (observe === undefined) told.push(event)
+          else observe(event)
+        }
       }
-    },
+    ],
     onFailure: (error: JournalFailed) => void failures.push(error)
   } as const
   const recorder = new Recorder(options, SessionState.empty)

@@ -90,7 +90,7 @@ export const I1: Law = (history) => {
     : `I1 ${history.abortCount} aborts answered true, ${aborted} turns were aborted`
 }
 
-const starting: ReadonlySet<string> = new Set(["ModelRequested", "RequestOpened", "ProcessStarted"])
+const starting: ReadonlySet<string> = new Set(["ModelRequested", "RequestOpened", "ProcessStarted", "DelegateStarted"])
 
 export const I2: Law = (history) => {
   for (const { crashed, requestedAt, turnId } of tagged(history, "TurnAborted")) {
