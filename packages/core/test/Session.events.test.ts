@@ -13,7 +13,7 @@ import * as Harness from "@spindle/testing/SessionHarness"
 import { Cause, Deferred, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { heldAt, journalWith } from "./journals.ts"
-import { send } from "./submissions.ts"
+import { send } from "./fixtures/submissions.ts"
 
 /** Collects what a session tells, in a fiber of its own, until it ends. */
 const collect = Effect.fnUntraced(function* (session: Session["Service"], options?: { readonly from?: number }) {

@@ -10,7 +10,7 @@ import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Fiber } from "effect"
 import { heldAt } from "./journals.ts"
-import { fates, id, reasonOf, running, send, staying, userTexts } from "./submissions.ts"
+import { fates, id, reasonOf, running, send, staying, userTexts } from "./fixtures/submissions.ts"
 
 describe("receipts", () => {
   it.effect("P1 input starts a turn in an idle session, steers a running one, and waits when it asks to", () =>

@@ -11,7 +11,7 @@ import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { id, send, userTexts } from "./submissions.ts"
+import { id, send, userTexts } from "./fixtures/submissions.ts"
 
 const contract: SessionChoices = {
   processesOnInterrupt: "end",

@@ -5,7 +5,7 @@ import * as Op from "@spindle/core/protocol/Op"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Exit, Scope } from "effect"
-import { reasonOf, running, send, staying } from "./submissions.ts"
+import { reasonOf, running, send, staying } from "./fixtures/submissions.ts"
 
 describe("rejections", () => {
   it.effect("P1 empty input is rejected", () =>

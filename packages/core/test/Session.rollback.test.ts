@@ -9,7 +9,7 @@ import { Turn } from "@spindle/core/Turn"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Exit, Schema, Scope } from "effect"
-import { id, reasonOf, running, send, userTexts } from "./submissions.ts"
+import { id, reasonOf, running, send, userTexts } from "./fixtures/submissions.ts"
 import { assertTurns } from "./turns.ts"
 
 /** The texts of users and of the model in the history, in order. */

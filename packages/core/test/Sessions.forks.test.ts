@@ -11,7 +11,7 @@ import * as Task from "@spindle/core/Task"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Context, Effect, Layer } from "effect"
-import { userTexts } from "./submissions.ts"
+import { userTexts } from "./fixtures/submissions.ts"
 import { assertTurns } from "./turns.ts"
 
 const agent = Agent.make({})
