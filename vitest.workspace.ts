@@ -5,7 +5,7 @@ const conditions = ["spindle-source", ...defaultServerConditions]
 
 export default defineConfig({
   test: {
-    projects: ["core", "tools", "testing", "telemetry", "openai", "cli"].map((name) => ({
+    projects: ["core", "delegate", "tools", "testing", "telemetry", "openai", "cli"].map((name) => ({
       root: `./packages/${name}`,
       resolve: { conditions },
       ssr: { resolve: { conditions, externalConditions: conditions } },

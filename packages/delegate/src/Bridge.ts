@@ -1,0 +1,275 @@
+/**
+ * The two bounded queues between a delegate and whoever started it, with one forwarding fiber each way.
+ *
+ * ```
+ *   owner ── submissions (512) ──► forwarder ──► child
+ *   owner ◄── events (512) ◄────── forwarder ◄── child
+ * ```
+ *
+ * It knows no session: a child is what takes submissions and tells events, here or in another process. Both fibers live
+ * in the scope that made the bridge. A queue takes nothing after its end, and what it holds then stays readable (D2).
+ */
+import type { SessionId, SubmissionId } from "@spindle/core/protocol/Ids"
+import type { Receipt, Submission } from "@spindle/core/protocol/Op"
+import type { AbortReason } from "@spindle/core/protocol/Outcome"
+import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import type * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { BridgeInUse, DelegateClosed } from "./DelegateError.ts"
+
+/** What a bridge needs of a child session, wherever it runs. */
+export interface Child {
+  /** The sessions from the root to the child. */
+  readonly path: ReadonlyArray<SessionId>
+  /** Takes one submission as it is: id, operation and trace (D4). Fails when the child cannot take any more. */
+  readonly submit: (submission: Submission) => Effect.Effect<Receipt, unknown>
+  /** What the child tells, in order; ends with the child. */
+  readonly events: Stream.Stream<SessionEvent, unknown>
+  /** Asks the child's turn to stop; answers at once. */
+  readonly interrupt: (reason: AbortReason) => Effect.Effect<unknown>
+  /** Ends the child. Its events end then. */
+  readonly shutdown: Effect.Effect<unknown>
+}
+
+/** How to make a bridge. */
+export interface BridgeOptions {
+  /** How many submissions, and how many events, may wait. Default 512. */
+  readonly capacity?: number
+  /** Narrows what is forwarded beside what is always swallowed (D3). */
+  readonly forward?: (event: SessionEvent) => boolean
+  /** How long a child that was asked to end is waited for. Default 500 ms. */
+  readonly drain?: Duration.Input
+}
+
+/** A bridge to a child. */
+export interface Bridge {
+  /** Submissions for the child, in order. Offers are refused (`false`) when the bridge has ended. */
+  readonly submissions: Queue.Enqueue<Submission>
+  /**
+   * Hands a submission to the child and waits for its receipt. **Interruption** stops only the wait, once the queue has
+   * it. **Errors**: `DelegateClosed` when the child ends before it has answered.
+   */
+  readonly submit: (submission: Submission) => Effect.Effect<Receipt, DelegateClosed>
+  /**
+   * What the child tells, for one reader at a time; the next one goes on where the last one stopped (D2). Ends with the
+   * child. **Interruption** ends the reading. **Errors**: `BridgeInUse` when somebody reads.
+   */
+  readonly events: Stream.Stream<SessionEvent, BridgeInUse>
+  /**
+   * Ends the child and then the bridge, once, within the drain deadline: the child's turn is asked to stop, the child is
+   * shut down, and what it still tells is queued as far as there is room. **Interruption**: none, it is bounded.
+   */
+  readonly end: (reason: AbortReason) => Effect.Effect<void>
+  /** Waits for the end of the bridge. **Interruption** stops only the wait. */
+  readonly ended: Effect.Effect<void>
+}
+
+/** The capacity of each queue, unless another is asked for. */
+export const defaultCapacity = 512
+
+/**
+ * Whether an event concerns whoever reads a delegate (D3). Swallowed are counts of tokens and the settings of the
+ * session; requests go to the parent's approvals instead.
+ */
+export const isForwarded = ({ _tag }: SessionEvent): boolean => !swallowed.has(_tag)
+
+const swallowed: ReadonlySet<SessionEvent["_tag"]> = new Set([
+  "ModelResponded",
+  "SessionStarted",
+  "SessionResumed",
+  "RequestOpened",
+  "RequestSettled"
+])
+
+/** Makes a bridge in the current scope. Closing the scope ends both forwarders; ending the child is `end`. */
+export const make = (child: Child, options: BridgeOptions = {}): Effect.Effect<Bridge, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const capacity = options.capacity ?? defaultCapacity
+    const submissions = yield* Queue.bounded<Submission, Cause.Done>(capacity)
+    const events = new EventQueue(yield* Queue.bounded<SessionEvent, Cause.Done>(capacity))
+    const receipts = new Receipts(child.path)
+    const over = yield* Deferred.make<void>()
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        Queue.endUnsafe(submissions)
+        receipts.refuse()
+        Deferred.doneUnsafe(over, Effect.void)
+      })
+    )
+    const forward = options.forward ?? (() => true)
+    const downward = yield* Effect.forkScoped(forwardSubmissions(submissions, child, receipts))
+    // at once, so that it misses nothing that is not kept
+    const upward = yield* Effect.forkScoped(
+      forwardEvents(events, child, (event) => isForwarded(event) && forward(event)),
+      { startImmediately: true }
+    )
+    // whoever ends the forwarder ends what it fills
+    upward.addObserver(() => events.end())
+    const ending = Effect.fnUntraced(function* (reason: AbortReason) {
+      downward.interruptUnsafe()
+      Queue.endUnsafe(submissions)
+      receipts.refuse()
+      events.leave()
+      const stopping = yield* outlive(Effect.andThen(child.interrupt(reason), child.shutdown))
+      yield* Effect.timeoutOption(
+        Effect.andThen(Fiber.await(stopping), Fiber.await(upward)),
+        options.drain ?? "500 millis"
+      )
+      upward.interruptUnsafe()
+      Deferred.doneUnsafe(over, Effect.void)
+    })
+    let begun = false
+    return {
+      submissions,
+      submit: (submission) => receipts.await(submission, submissions),
+      events: events.stream(child.path.at(-1)!),
+      end: (reason) =>
+        Effect.suspend(() => {
+          if (begun) return Deferred.await(over)
+          begun = true
+          return Effect.uninterruptible(ending(reason))
+        }),
+      ended: Deferred.await(over)
+    }
+  })
+
+/** Runs what ends a child: one that hangs is left behind, and holds up nobody. */
+export const outlive = <A, E>(effect: Effect.Effect<A, E>) => Effect.forkDetach(effect, { startImmediately: true })
+
+/**
+ * Peek, then take: a submission leaves the queue in the step that hands it over, so that an interruption loses none. Its
+ * only reader. A child that does not answer keeps the next submission waiting, and not the end of the bridge.
+ */
+const forwardSubmissions = (queue: Queue.Dequeue<Submission, Cause.Done>, child: Child, receipts: Receipts) =>
+  Effect.uninterruptibleMask((restore) =>
+    restore(Queue.peek(queue)).pipe(
+      Effect.andThen(Queue.take(queue)),
+      Effect.flatMap((submission) =>
+        Effect.flatMap(outlive(child.submit(submission)), (handed) => {
+          handed.addObserver((exit) => receipts.settle(submission.id, exit))
+          const waiting = Fiber.await(handed)
+          return Effect.onInterrupt(restore(waiting), () => Effect.sync(() => handed.interruptUnsafe()))
+        })
+      )
+    )
+  ).pipe(Effect.forever, Effect.ignore)
+
+/** A child whose events fail has no more of them: its end says how it ended. */
+const forwardEvents = (queue: EventQueue, child: Child, wanted: (event: SessionEvent) => boolean) =>
+  Effect.ignore(Stream.runForEachArray(child.events, (events) => queue.put(events.filter(wanted))))
+
+/** Whoever waits for the receipt of a submission, by id. */
+class Receipts {
+  private readonly path: ReadonlyArray<SessionId>
+  private readonly waiting = new Map<SubmissionId, Deferred.Deferred<Receipt, DelegateClosed>>()
+  private isRefusing = false
+  constructor(path: ReadonlyArray<SessionId>) {
+    this.path = path
+  }
+
+  await(submission: Submission, queue: Queue.Enqueue<Submission>): Effect.Effect<Receipt, DelegateClosed> {
+    return Effect.suspend(() => {
+      if (this.isRefusing) return this.closed
+      const known = this.waiting.get(submission.id)
+      const receipt = known ?? Deferred.makeUnsafe<Receipt, DelegateClosed>()
+      this.waiting.set(submission.id, receipt)
+      return Effect.flatMap(Queue.offer(queue, submission), (isTaken) =>
+        isTaken ? Deferred.await(receipt) : this.closed
+      )
+    })
+  }
+
+  settle(id: SubmissionId, exit: Exit.Exit<Receipt, unknown>): void {
+    const receipt = this.waiting.get(id)
+    if (receipt === undefined) return
+    this.waiting.delete(id)
+    Deferred.doneUnsafe(receipt, Exit.isSuccess(exit) ? Effect.succeed(exit.value) : this.closed)
+  }
+
+  /** Nothing is handed over any more. */
+  refuse(): void {
+    this.isRefusing = true
+    for (const receipt of this.waiting.values()) Deferred.doneUnsafe(receipt, this.closed)
+    this.waiting.clear()
+  }
+
+  private get closed() {
+    return Effect.fail(new DelegateClosed({ path: this.path, delegateId: this.path.at(-1)! }))
+  }
+}
+
+/** The queue of events: one writer, one reader at a time, and a writer that can be told to wait no longer. */
+class EventQueue {
+  private readonly queue: Queue.Queue<SessionEvent, Cause.Done>
+  private writer: (() => void) | undefined
+  private isRead = false
+  private isLeaving = false
+  constructor(queue: Queue.Queue<SessionEvent, Cause.Done>) {
+    this.queue = queue
+  }
+
+  /** Queues events, and waits for room. **Interruption**: what was queued stays, the rest is not queued. */
+  put(events: ReadonlyArray<SessionEvent>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const rest = Queue.offerAllUnsafe(this.queue, events)
+      return rest.length === 0 || this.isLeaving ? Effect.void : Effect.andThen(this.room, this.put(rest))
+    })
+  }
+
+  private get room(): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      // looked at again in the step that registers
+      if (this.isLeaving || !Queue.isFullUnsafe(this.queue)) return resume(Effect.void)
+      this.writer = () => resume(Effect.void)
+      return Effect.sync(() => void (this.writer = undefined))
+    })
+  }
+
+  private wakeWriter(): void {
+    const { writer } = this
+    this.writer = undefined
+    writer?.()
+  }
+
+  /** From now on the writer waits for no room: what does not fit is let go of. */
+  leave(): void {
+    this.isLeaving = true
+    this.wakeWriter()
+  }
+
+  /** Takes nothing any more; what is queued stays readable. */
+  end(): void {
+    this.leave()
+    Queue.endUnsafe(this.queue)
+  }
+
+  stream(delegateId: SessionId): Stream.Stream<SessionEvent, BridgeInUse> {
+    const reading = Effect.acquireRelease(
+      Effect.suspend(() => {
+        if (this.isRead) return Effect.fail(new BridgeInUse({ delegateId }))
+        this.isRead = true
+        return Effect.void
+      }),
+      () => Effect.sync(() => void (this.isRead = false))
+    )
+    return Stream.unwrap(Effect.as(reading, Stream.fromPull(Effect.succeed(this.next))))
+  }
+
+  /** One event at a time: what a reader has not asked for stays for the next one. */
+  private get next(): Effect.Effect<[SessionEvent], Cause.Done> {
+    return Effect.suspend((): Effect.Effect<[SessionEvent], Cause.Done> => {
+      const taken = Queue.takeUnsafe(this.queue)
+      if (taken === undefined) return Effect.andThen(Queue.peek(this.queue), this.next)
+      if (Exit.isFailure(taken)) return Effect.failCause(taken.cause)
+      this.wakeWriter()
+      return Effect.succeed<[SessionEvent]>([taken.value])
+    })
+  }
+}

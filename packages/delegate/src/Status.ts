@@ -1,0 +1,108 @@
+/**
+ * What a delegate is: folded from what its session tells, and told to a model in the words that models know.
+ */
+import type { AbortReason } from "@spindle/core/protocol/Outcome"
+import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+
+/**
+ * Where a delegate stands. `PendingInit`: no turn yet. `Completed`, `Errored` and `Interrupted` are how its last turn
+ * ended, `message` is the last that it said. `Shutdown`: it was closed. `NotFound`: nobody knows it.
+ */
+export type Status =
+  | { readonly _tag: "PendingInit" }
+  | { readonly _tag: "Running" }
+  | { readonly _tag: "Completed"; readonly message: string | undefined }
+  | { readonly _tag: "Interrupted"; readonly reason: AbortReason; readonly message: string | undefined }
+  | { readonly _tag: "Errored"; readonly error: { readonly tag: string; readonly message: string } }
+  | { readonly _tag: "Shutdown" }
+  | { readonly _tag: "NotFound" }
+
+/** Before the first turn. */
+export const pendingInit: Status = { _tag: "PendingInit" }
+const running: Status = { _tag: "Running" }
+/** It was closed. */
+export const shutdown: Status = { _tag: "Shutdown" }
+/** Nobody knows it. */
+export const notFound: Status = { _tag: "NotFound" }
+
+/** The status after one more event. */
+export const step = (status: Status, event: SessionEvent): Status => {
+  switch (event._tag) {
+    case "TurnStarted":
+      return running
+    case "TurnCompleted":
+      return { _tag: "Completed", message: event.lastMessage }
+    case "TurnFailed":
+      return { _tag: "Errored", error: event.error }
+    case "TurnAborted":
+      return { _tag: "Interrupted", reason: event.reason, message: event.lastMessage }
+    case "SessionFailed":
+      return { _tag: "Errored", error: { tag: "SessionFailed", message: event.message } }
+    default:
+      return status
+  }
+}
+
+/** Whether nothing runs that could change it by itself. */
+export const isSettled = ({ _tag }: Status): boolean => _tag !== "PendingInit" && _tag !== "Running"
+
+/** A status as one word. */
+export const wordOf = ({ _tag }: Status): string => words[_tag]
+
+const words: { readonly [Tag in Status["_tag"]]: string } = {
+  PendingInit: "pending_init",
+  Running: "running",
+  Completed: "completed",
+  Interrupted: "interrupted",
+  Errored: "errored",
+  Shutdown: "shutdown",
+  NotFound: "not_found"
+}
+
+/** A status in JSON, as models and clients of the reference know it. */
+export type WireStatus =
+  | "pending_init"
+  | "running"
+  | "interrupted"
+  | "shutdown"
+  | "not_found"
+  | { readonly completed: string | null }
+  | { readonly errored: string }
+
+/** The most characters of a message that a status hands on: what a delegate hands back is bounded. */
+export const messageLimit = 16_384
+
+/** The same, in the words of the wire. What was stopped for another reason than a person's says why, and what it had. */
+export const toWire = (status: Status): WireStatus => {
+  switch (status._tag) {
+    case "PendingInit":
+      return "pending_init"
+    case "Running":
+      return "running"
+    case "Completed":
+      return { completed: status.message === undefined ? null : bounded(status.message) }
+    case "Interrupted":
+      return status.reason === "Interrupted" ? "interrupted" : { errored: stoppedText(status) }
+    case "Errored":
+      return { errored: bounded(status.error.message) }
+    case "Shutdown":
+      return "shutdown"
+    case "NotFound":
+      return "not_found"
+  }
+}
+
+const stopped: { readonly [R in AbortReason]: string } = {
+  Interrupted: "was interrupted",
+  Replaced: "was replaced by another turn",
+  Deadline: "was stopped at its deadline",
+  Budget: "was stopped: its budget of tokens is spent",
+  Parent: "was stopped with its parent",
+  Shutdown: "was stopped with its session"
+}
+
+const stoppedText = ({ message, reason }: Extract<Status, { readonly _tag: "Interrupted" }>): string =>
+  message === undefined ? stopped[reason] : `${stopped[reason]}; it had said: ${bounded(message)}`
+
+const bounded = (text: string): string =>
+  text.length <= messageLimit ? text : `${text.slice(0, messageLimit)} [${text.length - messageLimit} more characters]`

@@ -1,0 +1,9 @@
+/**
+ * Delegates: child sessions that ask upward, end with their parent, and never hang it.
+ */
+export * as Bridge from "./Bridge.ts"
+export * as DelegateError from "./DelegateError.ts"
+export * as Limits from "./Limits.ts"
+export * as Routing from "./Routing.ts"
+export * as Status from "./Status.ts"
+export * as Delegate from "./Delegate.ts"

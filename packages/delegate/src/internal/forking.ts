@@ -1,0 +1,70 @@
+/** How a delegate begins that is a copy of its parent (contract J4). */
+import { Journal } from "@spindle/core/ports/Journal"
+import type { ItemId, SessionId } from "@spindle/core/protocol/Ids"
+import type { KnownRecord, NewRecord, Record } from "@spindle/core/protocol/SessionEvent"
+import * as TokenUsage from "@spindle/core/protocol/TokenUsage"
+import * as SessionState from "@spindle/core/rules/SessionState"
+import * as Effect from "effect/Effect"
+
+/** What the copy is told as the result of each call that was open, the one that started it among them. */
+export const defaultNote =
+  "You are the new delegate that this call has started. What stands before is the history of the agent that started you; it is background. Work on the input that follows."
+
+/** How to copy. */
+export interface ForkOptions {
+  readonly delegateId: SessionId
+  readonly source: SessionId
+  readonly meta: { readonly [key: string]: string }
+  readonly note: string | undefined
+}
+
+/**
+ * The records of the parent up to now, as the beginning of another session: with a first record of its own, without the
+ * input that waits for the parent, and with the turn that runs ended as if everything open in it had been answered.
+ */
+export const records = (parent: ReadonlyArray<Record>, options: ForkOptions): ReadonlyArray<Record> => {
+  const { delegateId, meta, note, source } = options
+  const copy: Array<Record> = []
+  let state = SessionState.empty
+  const add = (record: Record) => {
+    copy.push(record)
+    state = SessionState.apply(state, record)
+  }
+  for (const record of parent) {
+    add(record._tag === "SessionStarted" ? { ...record, sessionId: delegateId, forkedFrom: source, meta } : record)
+  }
+  const at = parent.at(-1)?.at ?? 0
+  const append = (record: NewRecord) => add({ ...record, seq: state.seq, at } as KnownRecord)
+  const { turn } = state
+  if (turn === undefined) return copy
+  const { turnId } = turn
+  for (const { requestId } of turn.requests) {
+    append({ _tag: "RequestSettled", turnId, requestId, decision: { _tag: "Cancelled", by: "end" } })
+  }
+  if (turn.modelRequest !== undefined) {
+    const requestId = turn.modelRequest
+    append({ _tag: "ModelResponded", turnId, requestId, finish: "tool-calls", usage: TokenUsage.zero, estimated: true })
+  }
+  for (const { callId, name } of turn.openCalls) {
+    const id = `${turn.startSeq}.${state.turn!.itemCount}f` as ItemId
+    const output = note ?? defaultNote
+    append({
+      _tag: "ItemRecorded",
+      turnId,
+      item: { _tag: "ToolResult", id, callId, name, status: "completed", output }
+    })
+  }
+  append({ _tag: "TurnCompleted", turnId, usage: state.turn!.usage })
+  return copy
+}
+
+/** Writes the journal of the copy, for its session to be opened from. */
+export const write = Effect.fnUntraced(function* (options: ForkOptions) {
+  const journal = yield* Journal
+  const parent = yield* journal.load(options.source)
+  yield* Effect.scoped(
+    Effect.flatMap(journal.open(options.delegateId, "create"), (writer) =>
+      writer.append(records(parent.records, options))
+    )
+  )
+})

@@ -1,0 +1,26 @@
+/** What a parent's inbox is told about a delegate that goes on without it (contract D7). */
+import type { SessionId } from "@spindle/core/protocol/Ids"
+import * as Input from "@spindle/core/protocol/Input"
+import type { TurnSession } from "@spindle/core/Turn"
+import * as Effect from "effect/Effect"
+import { type Status, toWire } from "../Status.ts"
+
+/** The notice, in the form that models of the reference know. */
+export const textOf = (delegateId: SessionId, status: Status): string =>
+  `<subagent_notification>\n${JSON.stringify({ agent_id: delegateId, status: toWire(status) })}\n</subagent_notification>`
+
+/**
+ * Puts a notice into the inbox of the parent. Unless it is to wake, it starts no turn: it joins the one that runs or the
+ * next one. A parent that takes nothing any more has nobody to tell.
+ */
+export const tell = (
+  session: TurnSession,
+  about: { readonly delegateId: SessionId; readonly status: Status; readonly wake: boolean }
+): Effect.Effect<void> =>
+  Effect.ignore(
+    session.submit({
+      _tag: "UserInput",
+      input: Input.text(textOf(about.delegateId, about.status)),
+      delivery: about.wake ? "steer" : "wait"
+    })
+  )

@@ -1,0 +1,122 @@
+/** What a delegate does, seen from its owner: status, slot in the tree, tokens. Called with each event, in its step. */
+import type { SubmissionId } from "@spindle/core/protocol/Ids"
+import { isTerminal, type SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import * as Effect from "effect/Effect"
+import type { DelegateRefused } from "../DelegateError.ts"
+import * as Status from "../Status.ts"
+import type { Node } from "./tree.ts"
+
+/** The tracking of one delegate. It begins with a slot, that of its start. */
+export class Tracking {
+  /** How its last turn ended, or that one runs. */
+  status: Status.Status = Status.pendingInit
+  private readonly parent: Node
+  private hasSlot = true
+  private settles = 0
+  private lastText: string | undefined
+  private isOver = false
+  /** Accepted input that no turn has carried. */
+  private readonly waiting = new Set<SubmissionId>()
+  private readonly waiters = new Set<() => void>()
+  private readonly onSpent: (at: Node) => void
+
+  /** `onSpent` is called when the tokens of a session above are spent. */
+  constructor(parent: Node, onSpent: (at: Node) => void) {
+    this.parent = parent
+    this.onSpent = onSpent
+  }
+
+  /** Whether nothing runs and nothing is about to. */
+  get isSettled(): boolean {
+    return this.isOver || (Status.isSettled(this.status) && !this.hasSlot)
+  }
+
+  /** Takes a slot for more work; why there is none, if there is none. */
+  begin(): DelegateRefused | undefined {
+    if (this.hasSlot) return undefined
+    const refused = this.parent.begin()
+    this.hasSlot = refused === undefined
+    return refused
+  }
+
+  /** Gives back a slot that was taken for input that was then refused. */
+  undo(): void {
+    if (Status.isSettled(this.status)) this.release()
+  }
+
+  onEvent(event: SessionEvent): void {
+    this.status = Status.step(this.status, event)
+    this.noteText(event)
+    this.noteInput(event)
+    // a turn that its session starts by itself
+    if (event._tag === "TurnStarted" && !this.hasSlot && !this.isOver) {
+      this.hasSlot = true
+      this.parent.count(1)
+    }
+    if (event._tag === "ModelResponded") {
+      const spent = this.parent.charge(event.usage.total)
+      if (spent !== undefined) this.onSpent(spent)
+    }
+    if (event._tag === "TurnCompleted" && this.waiting.size > 0) return
+    if (isTerminal(event) || event._tag === "SessionFailed") this.release()
+  }
+
+  /** What a turn that was stopped had said is handed back, also when it broke off. */
+  private noteText(event: SessionEvent): void {
+    if (event._tag === "TurnStarted") this.lastText = undefined
+    else if (event._tag === "ItemRecorded" && event.item._tag === "AssistantMessage") this.lastText = event.item.text
+    else if (this.status._tag === "Interrupted" && this.status.message === undefined) {
+      this.status = { ...this.status, message: this.lastText }
+    }
+  }
+
+  private noteInput(event: SessionEvent): void {
+    if (event._tag === "InputAccepted") this.waiting.add(event.submissionId)
+    else if (event._tag === "InputBlocked") this.waiting.delete(event.submissionId)
+    else if (event._tag === "ItemRecorded" && event.item._tag === "UserMessage") {
+      if (event.item.submissionId !== undefined) this.waiting.delete(event.item.submissionId)
+    } else if (event._tag === "TurnAborted") {
+      for (const { submissionId } of event.returned) this.waiting.delete(submissionId)
+      for (const submissionId of event.dropped) this.waiting.delete(submissionId)
+    }
+  }
+
+  /** The delegate has ended. */
+  end(): void {
+    this.isOver = true
+    this.release()
+  }
+
+  private release(): void {
+    if (this.hasSlot) {
+      this.hasSlot = false
+      this.settles++
+      this.parent.count(-1)
+    }
+    for (const wake of Array.from(this.waiters)) wake()
+  }
+
+  /** Waits until the delegate has settled. **Interruption** stops only the wait. */
+  readonly settled: Effect.Effect<void> = this.until(() => this.isSettled)
+
+  /** Waits until it has settled more often than `count`; answers how often, `Infinity` once it has ended. */
+  settledAfter(count: number): Effect.Effect<number> {
+    return Effect.map(
+      this.until(() => this.isOver || this.settles > count),
+      () => (this.settles > count ? this.settles : Infinity)
+    )
+  }
+
+  private until(holds: () => boolean): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      if (holds()) return resume(Effect.void)
+      const wake = () => {
+        if (!holds()) return
+        this.waiters.delete(wake)
+        resume(Effect.void)
+      }
+      this.waiters.add(wake)
+      return Effect.sync(() => void this.waiters.delete(wake))
+    })
+  }
+}

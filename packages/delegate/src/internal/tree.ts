@@ -1,0 +1,128 @@
+/**
+ * The tree of delegates, one node for each session: what is below it, how much of its limits is used, and who has to be
+ * told. Plain data, changed in single steps.
+ */
+import type { SessionId } from "@spindle/core/protocol/Ids"
+import type { TurnSession } from "@spindle/core/Turn"
+import * as Context from "effect/Context"
+import type { Delegate } from "../Delegate.ts"
+import { DelegateRefused } from "../DelegateError.ts"
+import type { DelegateLimits } from "../Limits.ts"
+
+/** One session of a tree. */
+export class Node {
+  readonly path: ReadonlyArray<SessionId>
+  readonly parent: Node | undefined
+  readonly limits: DelegateLimits
+  /** Milliseconds since 1970 at which the session ends, at the latest. */
+  readonly endsAt: number
+  /** Delegates of this session that have not ended, by id. */
+  readonly children = new Map<SessionId, Delegate>()
+  private active = 0
+  private started = 0
+  private spent = 0
+
+  constructor(path: ReadonlyArray<SessionId>, limits: DelegateLimits, parent?: Node, endsAt = Infinity) {
+    this.path = path
+    this.limits = limits
+    this.parent = parent
+    this.endsAt = endsAt
+  }
+
+  get sessionId(): SessionId {
+    return this.path.at(-1)!
+  }
+
+  /** Why no delegate of this session may start now; undefined, and it is counted, if one may. */
+  spawn(nowMillis: number): DelegateRefused | undefined {
+    let levels = 0
+    for (const node of this.upward()) {
+      levels++
+      const { depth, lifetime } = node.limits
+      if (levels > depth) return this.refused(node, "depth", depth)
+      if (node.started >= lifetime) return this.refused(node, "lifetime", lifetime)
+      if (node.spent >= node.limits.tokens) return this.refused(node, "tokens", node.limits.tokens)
+      if (node.endsAt <= nowMillis) return this.refused(node, "time")
+    }
+    const refused = this.begin()
+    if (refused !== undefined) return refused
+    for (const node of this.upward()) node.started++
+    return undefined
+  }
+
+  /** Why no delegate of this session may work now; undefined, and it is counted, if one may. */
+  begin(): DelegateRefused | undefined {
+    for (const node of this.upward()) {
+      const { concurrent, tokens } = node.limits
+      if (node.active >= concurrent) return this.refused(node, "concurrent", concurrent)
+      if (node.spent >= tokens) return this.refused(node, "tokens", tokens)
+    }
+    this.count(1)
+    return undefined
+  }
+
+  /** One more or one fewer delegate of this session works. */
+  count(change: 1 | -1): void {
+    for (const node of this.upward()) node.active += change
+  }
+
+  /** Counts tokens of a delegate of this session; answers the highest session whose limit is now spent. */
+  charge(tokens: number): Node | undefined {
+    let spent: Node | undefined
+    for (const node of this.upward()) {
+      node.spent += tokens
+      if (node.spent >= node.limits.tokens) spent = node
+    }
+    return spent
+  }
+
+  /** How many delegates work below this session. */
+  get activeCount(): number {
+    return this.active
+  }
+
+  /** Every delegate below this session that has not ended. */
+  *descendants(): Generator<Delegate> {
+    for (const child of this.children.values()) {
+      yield child
+      const node = nodes.get(child)
+      if (node !== undefined) yield* node.descendants()
+    }
+  }
+
+  /** The delegate of this id below this session. */
+  find(delegateId: SessionId): Delegate | undefined {
+    for (const one of this.descendants()) if (one.delegateId === delegateId) return one
+    return undefined
+  }
+
+  private *upward(): Generator<Node> {
+    for (let node: Node | undefined = this; node !== undefined; node = node.parent) yield node
+  }
+
+  private refused(at: Node, limit: DelegateRefused["limit"], allowed?: number): DelegateRefused {
+    return new DelegateRefused({
+      path: this.path,
+      limit,
+      at: at.sessionId,
+      ...(allowed === undefined ? {} : { allowed })
+    })
+  }
+}
+
+/** The node of a delegate. */
+export const nodes = new WeakMap<Delegate, Node>()
+
+/** The node of the session whose context this is; a root has none in its context. */
+export class CurrentNode extends Context.Reference<Node | undefined>("@spindle/delegate/CurrentNode", {
+  defaultValue: () => undefined
+}) {}
+
+const roots = new WeakMap<TurnSession, Node>()
+
+/** The node of a root session: one for all its turns. */
+export const rootNode = (session: TurnSession, limits: DelegateLimits): Node => {
+  let node = roots.get(session)
+  if (node === undefined) roots.set(session, (node = new Node(session.path, limits)))
+  return node
+}

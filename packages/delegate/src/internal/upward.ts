@@ -1,0 +1,43 @@
+/** Requests of a delegate on their way to whoever may answer them (contract A3): its `Approvals` ask the parent. */
+import type { ApprovalRequest, Decided, Decider } from "@spindle/core/ports/Approvals"
+import type { Answer, Question } from "@spindle/core/Turn"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+
+/** Decides a request before anybody above is asked; undefined leaves it to them. */
+export type Review = (request: ApprovalRequest) => Effect.Effect<Decided | undefined>
+
+/** The request as the parent asks it: the same id and path, so that it is one request wherever it is shown. */
+export const questionOf = ({ kind, path, payload, requestId, tool }: ApprovalRequest): Question => ({
+  kind,
+  payload,
+  ...(tool === undefined ? {} : { tool }),
+  asker: { requestId, path }
+})
+
+/** Decides by asking the parent, after the review if there is one. */
+export const askParent = (ask: (question: Question) => Effect.Effect<Answer>, review?: Review): Decider => ({
+  decide: (request) => {
+    const asked = Effect.suspend(() => parentsAnswer(ask(questionOf(request))))
+    if (review === undefined) return asked
+    return Effect.flatMap(review(request), (decided) => (decided === undefined ? asked : Effect.succeed(decided)))
+  }
+})
+
+/**
+ * What the parent answers. A parent that stops, and takes the question with it, has not refused: the asker waits, for
+ * its own end or its own deadline (A2).
+ */
+const parentsAnswer = (asked: Effect.Effect<Answer>): Effect.Effect<Decided> =>
+  Effect.gen(function* () {
+    // in a fiber of its own: a turn that closes interrupts its asker, and this is not the asker
+    const exit = yield* Fiber.await(yield* Effect.forkChild(asked, { startImmediately: true }))
+    if (Exit.isFailure(exit)) {
+      return yield* Cause.hasInterruptsOnly(exit.cause) ? Effect.never : Effect.failCause(exit.cause)
+    }
+    const answer = exit.value
+    if (answer._tag !== "Cancelled") return answer
+    return answer.by === "deadline" ? ({ _tag: "Cancelled", by: "deadline" } as const) : yield* Effect.never
+  })

@@ -1,0 +1,276 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import * as Bridge from "@spindle/delegate/Bridge"
+import * as Simulation from "@spindle/testing/Simulation"
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+import * as FakeChild from "./fixtures/fakeChild.ts"
+
+const seqs = (events: ReadonlyArray<SessionEvent>) => events.flatMap((event) => ("seq" in event ? [event.seq] : []))
+
+/** Lets everything run that can. */
+const settle = TestClock.adjust(0)
+
+/** Runs a program in virtual time, where a sleep ends when nothing else can run. */
+const simulated = <A, E>(program: Effect.Effect<A, E, Scope.Scope>) => {
+  const { exit, finding } = Simulation.run(0, Effect.scoped(program))
+  assert.isUndefined(finding)
+  if (exit?._tag === "Failure") throw Cause.squash(exit.cause)
+}
+const quiet = Effect.sleep(1)
+
+describe("the tests of the seed", () => {
+  it.effect("D2 forward_events_cancelled_while_send_blocked_shuts_down_delegate", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeChild.make()
+      const bridge = yield* Bridge.make(fake.child, { capacity: 1 })
+      // the second event finds the queue full
+      yield* fake.tell(FakeChild.warning(0), FakeChild.warning(1))
+      yield* settle
+      yield* bridge.end("Parent")
+      assert.deepStrictEqual(fake.told, [{ _tag: "Interrupt", reason: "Parent" }, { _tag: "Shutdown" }])
+      assert.deepStrictEqual(seqs(yield* Stream.runCollect(bridge.events)), [0])
+      yield* bridge.ended
+    })
+  )
+
+  it.effect("D4 forward_ops_preserves_submission_trace_context", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeChild.make()
+      const bridge = yield* Bridge.make(fake.child)
+      const submission = FakeChild.submission("sub-1")
+      yield* Queue.offer(bridge.submissions, submission)
+      yield* settle
+      assert.deepStrictEqual(fake.told, [{ _tag: "Submission", submission }])
+      yield* bridge.end("Shutdown")
+      assert.isFalse(yield* Queue.offer(bridge.submissions, submission))
+    })
+  )
+})
+
+describe("submissions", () => {
+  it.effect("D4 each gets the receipt of the child, in order", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeChild.make()
+      const bridge = yield* Bridge.make(fake.child)
+      const ids = Array.from({ length: 20 }, (_, index) => `sub-${index}`)
+      const receipts = yield* Effect.forEach(ids, (id) => bridge.submit(FakeChild.submission(id)), {
+        concurrency: "unbounded"
+      })
+      assert.deepStrictEqual(
+        receipts.map((receipt) => receipt.submissionId as string),
+        ids
+      )
+      assert.deepStrictEqual(
+        fake.told.map((one) => one._tag === "Submission" && one.submission.id),
+        ids as never
+      )
+    })
+  )
+
+  it("D2 at most 512 wait, and the rest waits for room", () =>
+    simulated(
+      Effect.gen(function* () {
+        const gate = yield* Deferred.make<void>()
+        const fake = yield* FakeChild.make()
+        const bridge = yield* Bridge.make({
+          ...fake.child,
+          submit: (submission) => Effect.andThen(Deferred.await(gate), fake.child.submit(submission))
+        })
+        const all = yield* Effect.forkChild(
+          Effect.forEach(Array.from({ length: 600 }), (_, index) =>
+            Queue.offer(bridge.submissions, FakeChild.submission(`sub-${index}`))
+          )
+        )
+        yield* quiet
+        assert.isUndefined(all.pollUnsafe())
+        // one is with the child, which has not answered
+        yield* Deferred.succeed(gate, undefined)
+        yield* Fiber.join(all)
+        yield* quiet
+        assert.lengthOf(fake.told, 600)
+      })
+    ))
+
+  it.effect("D2 what waits when the child ends is refused by name", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeChild.make({ submit: () => Effect.never })
+      const bridge = yield* Bridge.make(fake.child)
+      const waiting = yield* Effect.forkChild(
+        Effect.forEach(["a", "b"], (id) => Effect.flip(bridge.submit(FakeChild.submission(id))), {
+          concurrency: "unbounded"
+        })
+      )
+      yield* settle
+      const ending = yield* Effect.forkChild(bridge.end("Parent"))
+      yield* settle
+      const errors = yield* Fiber.join(waiting)
+      assert.deepStrictEqual(
+        errors.map((error) => [error._tag, error.delegateId as string, error.path as unknown]),
+        [
+          ["DelegateClosed", "child", ["root", "child"]],
+          ["DelegateClosed", "child", ["root", "child"]]
+        ]
+      )
+      yield* TestClock.adjust("500 millis")
+      yield* Fiber.join(ending)
+      const late = yield* Effect.flip(bridge.submit(FakeChild.submission("late")))
+      assert.strictEqual(late._tag, "DelegateClosed")
+    })
+  )
+
+  it.effect("a submission that the child fails to take is refused, and the next one goes through", () =>
+    Effect.gen(function* () {
+      let count = 0
+      const fake = yield* FakeChild.make()
+      const bridge = yield* Bridge.make({
+        ...fake.child,
+        submit: (submission) => (count++ === 0 ? Effect.fail("broken pipe") : fake.child.submit(submission))
+      })
+      assert.strictEqual((yield* Effect.flip(bridge.submit(FakeChild.submission("a"))))._tag, "DelegateClosed")
+      assert.strictEqual((yield* bridge.submit(FakeChild.submission("b")))._tag, "Accepted")
+    })
+  )
+})
+
+describe("events", () => {
+  it("D2 at most 512 wait; a child that tells more waits for its reader", () =>
+    simulated(
+      Effect.gen(function* () {
+        let told = 0
+        const fake = yield* FakeChild.make({
+          events: Stream.range(0, 2_000).pipe(
+            Stream.rechunk(1),
+            Stream.map((seq) => {
+              told++
+              return FakeChild.warning(seq)
+            })
+          )
+        })
+        const bridge = yield* Bridge.make(fake.child)
+        yield* quiet
+        // one more is in the hand of the forwarder
+        assert.strictEqual(told, 513)
+        assert.lengthOf(yield* Stream.runCollect(bridge.events), 2_001)
+      })
+    ))
+
+  it.effect("D2 a second reader is refused while the first one reads", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeChild.make()
+      const bridge = yield* Bridge.make(fake.child)
+      const first = yield* Effect.forkChild(Stream.runCollect(bridge.events))
+      yield* settle
+      const refused = yield* Effect.flip(Stream.runCollect(bridge.events))
+      assert.deepStrictEqual([refused._tag, refused.delegateId as string], ["BridgeInUse", "child"])
+      yield* Fiber.interrupt(first)
+      yield* fake.tell(FakeChild.warning(7))
+      yield* bridge.end("Parent")
+      assert.deepStrictEqual(seqs(yield* Stream.runCollect(bridge.events)), [7])
+    })
+  )
+
+  it.effect("D2 a reader that stops leaves the rest readable", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeChild.make()
+      const bridge = yield* Bridge.make(fake.child)
+      yield* fake.tell(...Array.from({ length: 10 }, (_, seq) => FakeChild.warning(seq)))
+      assert.deepStrictEqual(seqs(yield* Stream.runCollect(Stream.take(bridge.events, 3))), [0, 1, 2])
+      assert.deepStrictEqual(seqs(yield* Stream.runCollect(Stream.take(bridge.events, 1))), [3])
+      yield* bridge.end("Parent")
+      assert.deepStrictEqual(seqs(yield* Stream.runCollect(bridge.events)), [4, 5, 6, 7, 8, 9])
+    })
+  )
+
+  it.effect("D3 counts, settings and requests are swallowed, and so is what the reader does not want", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeChild.make()
+      const bridge = yield* Bridge.make(fake.child, { forward: (event) => !("seq" in event) || event.seq !== 2 })
+      yield* fake.tell(
+        { _tag: "SessionStarted", seq: 0, at: 0, sessionId: "child" as never, meta: {} },
+        FakeChild.request("r", 1),
+        FakeChild.warning(2),
+        { _tag: "TextDelta", turnId: "t" as never, itemId: "i" as never, offset: 0, text: "delta" },
+        FakeChild.warning(3)
+      )
+      yield* settle
+      yield* bridge.end("Parent")
+      const events = yield* Stream.runCollect(bridge.events)
+      assert.deepStrictEqual(
+        events.map(({ _tag }) => _tag),
+        ["TextDelta", "Warning"]
+      )
+    })
+  )
+
+  it.effect("D2 events that fail end the bridge's events", () =>
+    Effect.gen(function* () {
+      const broken: Stream.Stream<SessionEvent, string> = Stream.concat(
+        Stream.succeed(FakeChild.warning(0)),
+        Stream.fail("gone")
+      )
+      const fake = yield* FakeChild.make({ events: broken })
+      const bridge = yield* Bridge.make(fake.child)
+      assert.deepStrictEqual(seqs(yield* Stream.runCollect(bridge.events)), [0])
+    })
+  )
+})
+
+describe("end", () => {
+  it.effect("D2 waits no longer than the drain deadline for a child that hangs", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeChild.make({ events: Stream.never, shutdown: Effect.uninterruptible(Effect.never) })
+      const bridge = yield* Bridge.make(fake.child)
+      const ending = yield* Effect.forkChild(bridge.end("Parent"))
+      yield* TestClock.adjust("499 millis")
+      assert.isUndefined(ending.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.join(ending)
+      assert.deepStrictEqual(yield* Stream.runCollect(bridge.events), [])
+    })
+  )
+
+  it.effect("D2 happens once, whoever asks and however often", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeChild.make()
+      const bridge = yield* Bridge.make(fake.child)
+      yield* Effect.all([bridge.end("Parent"), bridge.end("Deadline"), bridge.end("Shutdown")], {
+        concurrency: "unbounded"
+      })
+      assert.deepStrictEqual(fake.told, [{ _tag: "Interrupt", reason: "Parent" }, { _tag: "Shutdown" }])
+    })
+  )
+
+  it.effect("D2 what the child tells at its end is readable as far as there is room", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeChild.make()
+      const bridge = yield* Bridge.make(
+        {
+          ...fake.child,
+          shutdown: Effect.andThen(fake.tell(FakeChild.warning(1), FakeChild.warning(2)), fake.child.shutdown)
+        },
+        { capacity: 2 }
+      )
+      yield* fake.tell(FakeChild.warning(0))
+      yield* settle
+      yield* bridge.end("Parent")
+      assert.deepStrictEqual(seqs(yield* Stream.runCollect(bridge.events)), [0, 1])
+    })
+  )
+
+  it.effect("closing the scope ends queues and waiters", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeChild.make()
+      const bridge = yield* Effect.scoped(Bridge.make(fake.child))
+      assert.deepStrictEqual(yield* Stream.runCollect(bridge.events), [])
+      assert.strictEqual((yield* Effect.flip(bridge.submit(FakeChild.submission("a"))))._tag, "DelegateClosed")
+      yield* bridge.ended
+    })
+  )
+})
