@@ -113,16 +113,17 @@ export const make = (child: Child, options: BridgeOptions = {}): Effect.Effect<B
     // whoever ends the forwarder ends what it fills
     upward.addObserver(() => events.end())
     const ending = Effect.fnUntraced(function* (reason: AbortReason) {
-      downward.interruptUnsafe()
       Queue.endUnsafe(submissions)
-      receipts.refuse()
+      receipts.refuseQueued()
       events.leave()
       const stopping = yield* outlive(Effect.andThen(child.interrupt(reason), child.shutdown))
       yield* Effect.timeoutOption(
-        Effect.andThen(Fiber.await(stopping), Fiber.await(upward)),
+        Effect.forEach([stopping, upward, downward], Fiber.await, { discard: true }),
         options.drain ?? "500 millis"
       )
+      downward.interruptUnsafe()
       upward.interruptUnsafe()
+      receipts.refuse()
       Deferred.doneUnsafe(over, Effect.void)
     })
     let begun = false
@@ -151,13 +152,14 @@ const forwardSubmissions = (queue: Queue.Dequeue<Submission, Cause.Done>, child:
   Effect.uninterruptibleMask((restore) =>
     restore(Queue.peek(queue)).pipe(
       Effect.andThen(Queue.take(queue)),
-      Effect.flatMap((submission) =>
-        Effect.flatMap(outlive(child.submit(submission)), (handed) => {
+      Effect.flatMap((submission) => {
+        if (!receipts.hand(submission.id)) return Effect.void
+        return Effect.flatMap(outlive(child.submit(submission)), (handed) => {
           handed.addObserver((exit) => receipts.settle(submission.id, exit))
           const waiting = Fiber.await(handed)
           return Effect.onInterrupt(restore(waiting), () => Effect.sync(() => handed.interruptUnsafe()))
         })
-      )
+      })
     )
   ).pipe(Effect.forever, Effect.ignore)
 
@@ -170,6 +172,8 @@ class Receipts {
   private readonly path: ReadonlyArray<SessionId>
   private readonly waiting = new Map<SubmissionId, Deferred.Deferred<Receipt, DelegateClosed>>()
   private isRefusing = false
+  /** The one that the child has. */
+  private handed: SubmissionId | undefined
   constructor(path: ReadonlyArray<SessionId>) {
     this.path = path
   }
@@ -186,18 +190,35 @@ class Receipts {
     })
   }
 
+  /** Whether a submission that leaves the queue may go to the child. */
+  hand(id: SubmissionId): boolean {
+    if (this.isRefusing) return false
+    this.handed = id
+    return true
+  }
+
   settle(id: SubmissionId, exit: Exit.Exit<Receipt, unknown>): void {
+    this.handed = undefined
     const receipt = this.waiting.get(id)
     if (receipt === undefined) return
     this.waiting.delete(id)
     Deferred.doneUnsafe(receipt, Exit.isSuccess(exit) ? Effect.succeed(exit.value) : this.closed)
   }
 
-  /** Nothing is handed over any more. */
-  refuse(): void {
+  /** Nothing is handed over any more; what the child has may still be answered. */
+  refuseQueued(): void {
     this.isRefusing = true
-    for (const receipt of this.waiting.values()) Deferred.doneUnsafe(receipt, this.closed)
-    this.waiting.clear()
+    for (const [id, receipt] of this.waiting) {
+      if (id === this.handed) continue
+      this.waiting.delete(id)
+      Deferred.doneUnsafe(receipt, this.closed)
+    }
+  }
+
+  /** Nothing is answered any more. */
+  refuse(): void {
+    this.handed = undefined
+    this.refuseQueued()
   }
 
   private get closed() {

@@ -9,9 +9,11 @@ import * as Op from "@spindle/core/protocol/Op"
 import type { RequestOpened, SessionEvent } from "@spindle/core/protocol/SessionEvent"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Child } from "./Bridge.ts"
+
+export { askParent } from "./internal/upward.ts"
 
 /**
  * A child whose requests are decided by `decider`, for a bridge. What is still asked when the child settles a request
@@ -50,6 +52,6 @@ const requestOf = ({ path }: Child, event: typeof RequestOpened.Type): ApprovalR
   kind: event.kind,
   tool: event.tool,
   payload: event.payload,
-  // a child that knows nothing of its ancestors names itself alone
-  path: event.path.length > path.length ? event.path : [...path.slice(0, -1), ...event.path]
+  // a child that knows nothing of its ancestors begins with itself
+  path: event.path[0] === path[0] ? event.path : [...path.slice(0, -1), ...event.path]
 })

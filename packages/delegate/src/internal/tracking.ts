@@ -18,10 +18,13 @@ export class Tracking {
   /** Accepted input that no turn has carried. */
   private readonly waiting = new Set<SubmissionId>()
   private readonly waiters = new Set<() => void>()
-  private readonly onSpent: (at: Node) => void
+  private readonly onSpent: (at: Node | undefined, isDone: boolean) => void
 
-  /** `onSpent` is called when the tokens of a session above are spent. */
-  constructor(parent: Node, onSpent: (at: Node) => void) {
+  /**
+   * `onSpent` is called when the tokens of a session above have been spent just now, with that session, or before, and
+   * with whether this delegate is done.
+   */
+  constructor(parent: Node, onSpent: (at: Node | undefined, isDone: boolean) => void) {
     this.parent = parent
     this.onSpent = onSpent
   }
@@ -54,8 +57,10 @@ export class Tracking {
       this.parent.count(1)
     }
     if (event._tag === "ModelResponded") {
+      // an answer that nothing follows is whole: who gave it is not stopped
+      const isDone = event.finish === "stop"
       const spent = this.parent.charge(event.usage.total)
-      if (spent !== undefined) this.onSpent(spent)
+      if (spent !== undefined || (!isDone && this.parent.isSpent)) this.onSpent(spent, isDone)
     }
     if (event._tag === "TurnCompleted" && this.waiting.size > 0) return
     if (isTerminal(event) || event._tag === "SessionFailed") this.release()

@@ -27,6 +27,7 @@ export class Node {
     this.limits = limits
     this.parent = parent
     this.endsAt = endsAt
+    this.upward = [this, ...(parent?.upward ?? [])]
   }
 
   get sessionId(): SessionId {
@@ -36,7 +37,7 @@ export class Node {
   /** Why no delegate of this session may start now; undefined, and it is counted, if one may. */
   spawn(nowMillis: number): DelegateRefused | undefined {
     let levels = 0
-    for (const node of this.upward()) {
+    for (const node of this.upward) {
       levels++
       const { depth, lifetime } = node.limits
       if (levels > depth) return this.refused(node, "depth", depth)
@@ -46,13 +47,13 @@ export class Node {
     }
     const refused = this.begin()
     if (refused !== undefined) return refused
-    for (const node of this.upward()) node.started++
+    for (const node of this.upward) node.started++
     return undefined
   }
 
   /** Why no delegate of this session may work now; undefined, and it is counted, if one may. */
   begin(): DelegateRefused | undefined {
-    for (const node of this.upward()) {
+    for (const node of this.upward) {
       const { concurrent, tokens } = node.limits
       if (node.active >= concurrent) return this.refused(node, "concurrent", concurrent)
       if (node.spent >= tokens) return this.refused(node, "tokens", tokens)
@@ -63,17 +64,24 @@ export class Node {
 
   /** One more or one fewer delegate of this session works. */
   count(change: 1 | -1): void {
-    for (const node of this.upward()) node.active += change
+    for (const node of this.upward) node.active += change
   }
 
-  /** Counts tokens of a delegate of this session; answers the highest session whose limit is now spent. */
+  /** Counts tokens of a delegate of this session; answers the highest session whose limit is spent by them. */
   charge(tokens: number): Node | undefined {
     let spent: Node | undefined
-    for (const node of this.upward()) {
+    for (const node of this.upward) {
+      const isNew = node.spent < node.limits.tokens
       node.spent += tokens
-      if (node.spent >= node.limits.tokens) spent = node
+      if (isNew && node.spent >= node.limits.tokens) spent = node
     }
     return spent
+  }
+
+  /** Whether the tokens of this session or of one above are spent. */
+  get isSpent(): boolean {
+    for (const node of this.upward) if (node.spent >= node.limits.tokens) return true
+    return false
   }
 
   /** How many delegates work below this session. */
@@ -96,9 +104,8 @@ export class Node {
     return undefined
   }
 
-  private *upward(): Generator<Node> {
-    for (let node: Node | undefined = this; node !== undefined; node = node.parent) yield node
-  }
+  /** This session and those above it, the root last. */
+  private readonly upward: ReadonlyArray<Node>
 
   private refused(at: Node, limit: DelegateRefused["limit"], allowed?: number): DelegateRefused {
     return new DelegateRefused({

@@ -11,7 +11,7 @@ import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
-import { abortedOf, assertTurns } from "./turns.ts"
+import { abortedOf, assertTurns } from "../turns.ts"
 
 const delegateId = "child" as SessionId
 

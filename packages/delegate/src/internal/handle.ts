@@ -1,0 +1,209 @@
+/** A delegate from its start to its end, as whoever started it holds it (contract D1, D2, D5). */
+import type { SessionId, SubmissionId, TurnId } from "@spindle/core/protocol/Ids"
+import type { Op, Receipt, Submission } from "@spindle/core/protocol/Op"
+import type { AbortReason } from "@spindle/core/protocol/Outcome"
+import type { SessionTunables } from "@spindle/core/protocol/SessionConfig"
+import type { TraceContext } from "@spindle/core/protocol/TraceContext"
+import type { Session } from "@spindle/core/Session"
+import type { Turn } from "@spindle/core/Turn"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Bridge from "../Bridge.ts"
+import type { Interactive } from "../Delegate.ts"
+import { DelegateClosed, type DelegateRefused } from "../DelegateError.ts"
+import type * as Limits from "../Limits.ts"
+import * as Status from "../Status.ts"
+import * as Notices from "./notices.ts"
+import { Tracking } from "./tracking.ts"
+import { Node, nodes } from "./tree.ts"
+
+/** What a delegate is made of. */
+export interface HandleOptions {
+  readonly delegateId: SessionId
+  readonly turn: Turn["Service"]
+  readonly node: Node
+  readonly limits: Limits.DelegateLimits
+  readonly endsAt: number
+  readonly name: string
+  readonly isDetached: boolean
+  readonly config: SessionTunables
+  readonly newId: () => string
+}
+
+/** A delegate from its start to its end. */
+export class Handle implements Interactive {
+  readonly delegateId: SessionId
+  readonly path: ReadonlyArray<SessionId>
+  readonly name: string
+  readonly isDetached: boolean
+  readonly startedBy: TurnId
+  readonly turn: Turn["Service"]
+  readonly node: Node
+  readonly config: SessionTunables
+  /** Set while it is opened; nothing but its end uses them before. */
+  scope: Scope.Closeable | undefined
+  session: Session["Service"] | undefined
+  shutdown: Effect.Effect<void> = Effect.void
+  bridge: Bridge.Bridge | undefined
+  trace: TraceContext | undefined
+  timer: Fiber.Fiber<void> | undefined
+  isEnding = false
+  private readonly parent: Node
+  private readonly tracking: Tracking
+  private readonly newId: () => string
+  private readonly over = Deferred.makeUnsafe<void>()
+  private unregister: Effect.Effect<void> = Effect.void
+  private recordEnd: (status: string) => void = () => undefined
+  private isClosed = false
+
+  constructor(options: HandleOptions) {
+    this.delegateId = options.delegateId
+    this.turn = options.turn
+    this.parent = options.node
+    this.path = [...options.turn.session.path, options.delegateId]
+    this.name = options.name
+    this.isDetached = options.isDetached
+    this.startedBy = options.turn.turnId
+    this.config = options.config
+    this.newId = options.newId
+    this.node = new Node(this.path, options.limits, options.node, options.endsAt)
+    nodes.set(this, this.node)
+    this.tracking = new Tracking(options.node, (spent, isDone) => {
+      for (const one of spent?.descendants() ?? [this]) {
+        if (!isDone || one !== this) Effect.runSync(one.abort("Budget"))
+      }
+    })
+  }
+
+  readonly onEvent: Tracking["onEvent"] = (event) => this.tracking.onEvent(event)
+
+  /** Announces the delegate, and makes its turn end it; before there is a session, so that no abort misses it (D6). */
+  readonly register = Effect.suspend(() => {
+    const { delegateId, isDetached, name, turn } = this
+    this.parent.children.set(delegateId, this)
+    const recorded = Effect.map(turn.delegate({ delegateId, name, linked: !isDetached }), (record) => {
+      this.recordEnd = record
+    })
+    if (isDetached) return recorded
+    const cleanup = {
+      kind: "delegate",
+      name,
+      drain: this.config.delegateDeadline,
+      run: () => this.end("Parent")
+    } as const
+    return Effect.andThen(
+      recorded,
+      Effect.map(turn.onAbort(cleanup), (remove) => {
+        this.unregister = remove
+      })
+    )
+  })
+
+  /** Takes back a start that came to nothing. */
+  readonly discard = Effect.suspend(() => {
+    this.isEnding = true
+    return Effect.andThen(this.shutdown, this.finish)
+  })
+
+  get status(): Effect.Effect<Status.Status> {
+    return Effect.sync(() => (this.isClosed ? Status.shutdown : this.tracking.status))
+  }
+
+  get snapshot() {
+    return Effect.suspend(() => this.session!.snapshot)
+  }
+
+  get settled(): Effect.Effect<Status.Status> {
+    return Effect.map(this.tracking.settled, () => this.tracking.status)
+  }
+
+  get awaitClosed(): Effect.Effect<void> {
+    return Deferred.await(this.over)
+  }
+
+  get outcome(): Effect.Effect<Status.Status> {
+    return Effect.map(this.awaitClosed, () => this.tracking.status)
+  }
+
+  get submissions() {
+    return this.bridge!.submissions
+  }
+
+  get events() {
+    return this.bridge!.events
+  }
+
+  submit(op: Op, options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }) {
+    return Effect.suspend((): Effect.Effect<Receipt, DelegateClosed | DelegateRefused> => {
+      if (this.isEnding) return this.closed
+      const refused = op._tag === "UserInput" ? this.tracking.begin() : undefined
+      if (refused !== undefined) return Effect.fail(refused)
+      const trace = options?.trace ?? this.trace
+      const id = options?.id ?? (this.newId() as SubmissionId)
+      const submission: Submission = { id, op, ...(trace === undefined ? {} : { trace }) }
+      const handed =
+        this.bridge === undefined
+          ? Effect.catchTag(this.session!.submit(op, submission), "JournalFailed", () => this.closed)
+          : this.bridge.submit(submission)
+      return Effect.tap(handed, (receipt) =>
+        Effect.sync(() => {
+          if (receipt._tag === "Rejected") this.tracking.undo()
+        })
+      )
+    })
+  }
+
+  private get closed() {
+    return Effect.fail(new DelegateClosed({ path: this.path, delegateId: this.delegateId }))
+  }
+
+  abort(reason: AbortReason = "Interrupted"): Effect.Effect<boolean> {
+    return Effect.suspend(() => this.session?.abort(reason) ?? Effect.succeed(false))
+  }
+
+  end(reason: AbortReason = "Parent"): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.isEnding) return Deferred.await(this.over)
+      this.isEnding = true
+      // one that is still being opened is ended by whoever opens it
+      if (this.session === undefined) return Deferred.await(this.over)
+      const stopped = this.bridge === undefined ? this.stop(reason) : this.bridge.end(reason)
+      return Effect.uninterruptible(Effect.andThen(stopped, this.finish))
+    })
+  }
+
+  /** Ends a session that has no bridge, within the drain deadline. */
+  private stop(reason: AbortReason): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function* () {
+      const stopping = yield* Bridge.outlive(Effect.andThen(this.abort(reason), this.shutdown))
+      if (stopping.pollUnsafe() !== undefined) return
+      yield* Effect.timeoutOption(Fiber.await(stopping), this.config.delegateDeadline)
+    })
+  }
+
+  private readonly finish = Effect.suspend(() => {
+    this.isClosed = true
+    this.timer?.interruptUnsafe()
+    this.parent.children.delete(this.delegateId)
+    this.tracking.end()
+    this.recordEnd(Status.wordOf(this.tracking.status))
+    Deferred.doneUnsafe(this.over, Effect.void)
+    const { scope } = this
+    return Effect.andThen(this.unregister, scope === undefined ? Effect.void : Scope.close(scope, Exit.void))
+  })
+
+  /** Tells the parent's inbox each time that it settles, until it has ended (D7). */
+  reporting(wake: boolean): Effect.Effect<void> {
+    const { delegateId, tracking, turn } = this
+    return Effect.gen(function* () {
+      for (let told = 0; ;) {
+        told = yield* tracking.settledAfter(told)
+        if (told === Infinity) return
+        yield* Notices.tell(turn.session, { delegateId, status: tracking.status, wake })
+      }
+    })
+  }
+}

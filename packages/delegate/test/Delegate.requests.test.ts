@@ -1,0 +1,354 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { RequestId, SessionId } from "@spindle/core/protocol/Ids"
+import * as Op from "@spindle/core/protocol/Op"
+import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import * as Input from "@spindle/core/protocol/Input"
+import { Turn } from "@spindle/core/Turn"
+import * as Delegate from "@spindle/delegate/Delegate"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import type * as SessionHarness from "@spindle/testing/SessionHarness"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as TestClock from "effect/testing/TestClock"
+import * as Family from "./fixtures/family.ts"
+
+type Opened = Extract<SessionEvent, { readonly _tag: "RequestOpened" }>
+
+const openedAt = (family: Family.Family, sessionId: SessionId): ReadonlyArray<Opened> =>
+  family.told(sessionId).filter((event) => event._tag === "RequestOpened")
+
+const settledAt = (family: Family.Family, sessionId: SessionId) =>
+  family.told(sessionId).flatMap((event) => (event._tag === "RequestSettled" ? [event.decision] : []))
+
+/** Calls `reach` once with what it was asked, then says how that ended. */
+const reaching: ScriptedModel.Script = (request) => {
+  const last = request.items.at(-1)
+  return last?._tag === "ToolResult"
+    ? [ScriptedModel.text(`${last.status}: ${String(last.output)}`)]
+    : [ScriptedModel.call("reach", { for: Family.asked(request) }, `call ${Family.asked(request)}`)]
+}
+
+const reach = (policy: SessionHarness.TestTool["policy"] = { approval: "ask" }) => {
+  let runs = 0
+  const tools = Family.withTools({
+    reach: {
+      run: () =>
+        Effect.sync(() => {
+          runs++
+          return "reached"
+        }),
+      policy: { kind: "permissions", ...policy }
+    }
+  })
+  return { ...tools, runs: () => runs }
+}
+
+/** Delegates so many levels deep, each started by a tool of the one above; the last one reaches. */
+const chain = () => {
+  const handles = new Map<SessionId, Delegate.Interactive>()
+  const run = ({ to }: { readonly to?: unknown }): Effect.Effect<unknown, unknown, never> =>
+    Effect.gen(function* () {
+      const child = yield* Delegate.start({ ...Family.endless, agent: tools.agent })
+      handles.set(child.delegateId, child)
+      yield* child.submit(Op.userInput(String(to)))
+      const status = yield* child.settled
+      return status._tag === "Completed" ? status.message : status
+    }) as Effect.Effect<unknown, unknown, never>
+  const tools = Family.withTools({
+    down: { run },
+    reach: { run: () => Effect.succeed("reached"), policy: { approval: "ask" } }
+  })
+  return { ...tools, handles, begin: (levels: number) => run({ to: levels === 1 ? "deep" : `down ${levels - 1}` }) }
+}
+
+/** As `reaching`, one level down for each number. */
+const descending: ScriptedModel.Script = (request, index) => {
+  const levels = Number(/^down (\d+)$/.exec(Family.asked(request))?.[1] ?? 0)
+  const last = request.items.at(-1)
+  if (levels === 0) return reaching(request, index)
+  if (last?._tag === "ToolResult") return [ScriptedModel.text(String(last.output))]
+  return [ScriptedModel.call("down", { to: levels === 1 ? "deep" : `down ${levels - 1}` }, `down ${levels}`)]
+}
+
+const awaitRequest = (family: Family.Family, at: SessionId) =>
+  Effect.map(
+    family.awaitTold((event, id) => id === at && event._tag === "RequestOpened"),
+    () => openedAt(family, at).at(-1)!
+  )
+
+describe("a request of a delegate", () => {
+  it.effect("A3 is visible at the root with its path, tool and arguments, and the root answers it", () =>
+    Effect.gen(function* () {
+      const family = yield* Family.make({ script: reaching })
+      const tools = reach()
+      const { sessionId } = family.root.session
+      const running = yield* Effect.forkChild(
+        family.run(tools.provide(Delegate.runOnce({ ...Family.endless, agent: tools.agent, input: Input.text("one") })))
+      )
+      const request = yield* awaitRequest(family, sessionId)
+      const [, childId] = family.sessions()
+      assert.deepStrictEqual(
+        [request.path, request.tool, request.payload, request.kind],
+        [[sessionId, childId!], "reach", { for: "one" }, "permissions"]
+      )
+      // it is one request: the same id wherever it is shown
+      assert.strictEqual(openedAt(family, childId!)[0]?.requestId, request.requestId)
+      assert.deepStrictEqual(openedAt(family, childId!)[0]?.path, request.path)
+      const receipt = yield* family.root.session.submit(
+        Op.answer(request.requestId, { _tag: "Approved", scope: "once" })
+      )
+      assert.strictEqual(receipt._tag, "Accepted")
+      assert.strictEqual(yield* Fiber.join(running), "completed: reached")
+      assert.strictEqual(tools.runs(), 1)
+      const late = yield* family.root.session.submit(Op.answer(request.requestId, { _tag: "Denied" }))
+      assert.deepInclude(late, { _tag: "Rejected", reason: { _tag: "UnknownRequest", requestId: request.requestId } })
+    })
+  )
+
+  it.effect("A3 denying it denies that call, and nothing else", () =>
+    Effect.gen(function* () {
+      const family = yield* Family.make({ script: reaching })
+      const tools = reach()
+      const running = yield* Effect.forkChild(
+        family.run(
+          tools.provide(
+            Effect.forEach(
+              ["one", "two"],
+              (text) => Delegate.runOnce({ ...Family.endless, agent: tools.agent, input: Input.text(text) }),
+              { concurrency: "unbounded" }
+            )
+          )
+        )
+      )
+      const { session } = family.root
+      yield* family.awaitTold(
+        (event, id) => id === session.sessionId && openedAt(family, id).length === 2 && event._tag === "RequestOpened"
+      )
+      // siblings wait side by side; they are answered in the other order
+      for (const request of openedAt(family, session.sessionId).toReversed()) {
+        const isFirst = (request.payload as { for: string }).for === "one"
+        yield* session.submit(
+          Op.answer(request.requestId, isFirst ? { _tag: "Denied", reason: "no" } : { _tag: "Approved", scope: "once" })
+        )
+      }
+      assert.deepStrictEqual(yield* Fiber.join(running), ["denied: rejected: no", "completed: reached"])
+    })
+  )
+
+  it.effect("A3 an open request blocks no other event of its delegate", () =>
+    Effect.gen(function* () {
+      const family = yield* Family.make({
+        script: (request) =>
+          Family.isAnswered(request)
+            ? [ScriptedModel.text("done")]
+            : [ScriptedModel.call("reach", {}, "a"), ScriptedModel.call("look", {}, "b")]
+      })
+      const tools = Family.withTools({
+        reach: { run: () => Effect.succeed("reached"), policy: { approval: "ask" } },
+        look: { run: () => Effect.flatMap(Turn, (turn) => Effect.as(turn.warn("looked"), "looked")) }
+      })
+      yield* family.start(
+        tools.provide(
+          Effect.gen(function* () {
+            const child = yield* Delegate.start({ ...Family.endless, agent: tools.agent })
+            yield* child.submit(Op.userInput("go"))
+            yield* Effect.never
+          })
+        )
+      )
+      yield* awaitRequest(family, family.root.session.sessionId)
+      yield* family.awaitTold((event) => event._tag === "Warning" && event.message === "looked")
+      yield* family.root.session.abort()
+    })
+  )
+
+  for (const levels of [1, 2, 3, 4, 5]) {
+    it.effect(`A3 at depth ${levels} reaches the root, and any ancestor answers it`, () =>
+      Effect.gen(function* () {
+        for (let answering = 0; answering <= levels; answering++) {
+          const family = yield* Family.make({ script: descending })
+          const tools = chain()
+          const running = yield* Effect.forkChild(family.run(tools.provide(tools.begin(levels))))
+          const request = yield* awaitRequest(family, family.root.session.sessionId)
+          assert.lengthOf(request.path, levels + 1)
+          // the asker itself is the last of the path
+          const at = request.path[answering]!
+          const session = tools.handles.get(at) ?? family.root.session
+          const receipt = yield* session.submit(Op.answer(request.requestId, { _tag: "Approved", scope: "once" }))
+          assert.strictEqual(receipt._tag, "Accepted")
+          assert.strictEqual(yield* Fiber.join(running), "completed: reached")
+          for (const sessionId of request.path) {
+            assert.lengthOf(openedAt(family, sessionId), 1)
+            assert.lengthOf(settledAt(family, sessionId), 1)
+          }
+        }
+      })
+    )
+  }
+
+  it.effect("A2 the abort of the parent settles it on both sides as cancelled, which is no refusal", () =>
+    Effect.gen(function* () {
+      const family = yield* Family.make({ script: reaching })
+      const tools = reach()
+      yield* family.start(
+        tools.provide(Delegate.runOnce({ ...Family.endless, agent: tools.agent, input: Input.text("one") }))
+      )
+      const { session } = family.root
+      yield* awaitRequest(family, session.sessionId)
+      const [, childId] = family.sessions()
+      yield* session.abort()
+      yield* session.awaitIdle
+      for (const sessionId of [session.sessionId, childId!]) {
+        assert.deepStrictEqual(settledAt(family, sessionId), [{ _tag: "Cancelled", by: "abort" }])
+      }
+      const result = family
+        .told(childId!)
+        .find((event) => event._tag === "ItemRecorded" && event.item._tag === "ToolResult")
+      assert.deepInclude((result as { readonly item: object }).item, { status: "aborted" })
+    })
+  )
+
+  it.effect(
+    "A2 has a deadline; unanswered permissions grant nothing, and unanswered questions are answered with nothing",
+    () =>
+      Effect.gen(function* () {
+        const family = yield* Family.make({ script: reaching })
+        const asking = Family.withTools({
+          reach: {
+            run: () =>
+              Effect.flatMap(Turn, (turn) =>
+                Effect.map(turn.ask({ kind: "question", payload: "which?" }), (answer) => JSON.stringify(answer))
+              )
+          }
+        })
+        const running = yield* Effect.forkChild(
+          family.run(
+            asking.provide(Delegate.runOnce({ ...Family.endless, agent: asking.agent, input: Input.text("one") }))
+          )
+        )
+        yield* awaitRequest(family, family.root.session.sessionId)
+        yield* TestClock.adjust("5 minutes")
+        assert.strictEqual(yield* Fiber.join(running), `completed: {"_tag":"Answered","answers":{}}`)
+        const tools = reach()
+        const refused = yield* Effect.forkChild(
+          family.run(
+            tools.provide(
+              Delegate.runOnce({
+                ...Family.endless,
+                agent: tools.agent,
+                input: Input.text("two"),
+                config: { requestDeadline: "1 minute" }
+              })
+            )
+          )
+        )
+        yield* family.awaitTold((event) => event._tag === "RequestOpened" && event.kind === "permissions")
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual(yield* Fiber.join(refused), "denied: not approved: nobody answered in time")
+        assert.strictEqual(tools.runs(), 0)
+      })
+  )
+
+  it.effect("A5 the decision Abort stops the turn that it was given to, and everything below", () =>
+    Effect.gen(function* () {
+      const family = yield* Family.make({ script: reaching })
+      const tools = reach()
+      const running = yield* family.start(
+        tools.provide(Delegate.runOnce({ ...Family.endless, agent: tools.agent, input: Input.text("one") }))
+      )
+      const request = yield* awaitRequest(family, family.root.session.sessionId)
+      yield* family.root.session.submit(Op.answer(request.requestId, { _tag: "Abort" }))
+      assert.deepInclude(yield* running.outcome, { _tag: "Aborted", reason: "Interrupted" })
+      const [, childId] = family.sessions()
+      const terminal = Family.terminalOf(family.told(childId!))
+      assert.strictEqual(terminal?._tag, "TurnAborted")
+    })
+  )
+
+  it.effect("A4 what an ancestor granted is not asked again, by any delegate", () =>
+    Effect.gen(function* () {
+      const family = yield* Family.make({ script: reaching })
+      const tools = reach()
+      const once = Delegate.runOnce({ ...Family.endless, agent: tools.agent, input: Input.text("same") })
+      const running = yield* Effect.forkChild(family.run(tools.provide(Effect.forEach([1, 2, 3], () => once))))
+      const request = yield* awaitRequest(family, family.root.session.sessionId)
+      yield* family.root.session.submit(Op.answer(request.requestId, { _tag: "Approved", scope: "turn" }))
+      yield* Fiber.join(running)
+      assert.strictEqual(tools.runs(), 3)
+      assert.lengthOf(openedAt(family, family.root.session.sessionId), 1)
+    })
+  )
+
+  it.effect("A3 a review decides first, and leaves to the person what it cannot decide", () =>
+    Effect.gen(function* () {
+      const family = yield* Family.make({ script: reaching })
+      const tools = reach()
+      const reviewed: Array<RequestId> = []
+      const run = (text: string) =>
+        Delegate.runOnce({
+          ...Family.endless,
+          agent: tools.agent,
+          input: Input.text(text),
+          review: (request) =>
+            Effect.sync(() => {
+              reviewed.push(request.requestId)
+              return text === "easy" ? ({ _tag: "Approved", scope: "once" } as const) : undefined
+            })
+        })
+      const running = yield* Effect.forkChild(family.run(tools.provide(Effect.forEach(["easy", "hard"], run))))
+      const request = yield* awaitRequest(family, family.root.session.sessionId)
+      assert.deepStrictEqual(request.payload, { for: "hard" })
+      yield* family.root.session.submit(Op.answer(request.requestId, { _tag: "Denied" }))
+      assert.deepStrictEqual(yield* Fiber.join(running), ["completed: reached", "denied: rejected by user"])
+      assert.lengthOf(reviewed, 2)
+    })
+  )
+
+  it.effect("A3 a request of a detached delegate waits while its parent rests, and is asked in the next turn", () =>
+    Effect.gen(function* () {
+      const family = yield* Family.make({ script: reaching })
+      const tools = reach()
+      const child = yield* family.run(
+        tools.provide(
+          Effect.tap(Delegate.start({ ...Family.endless, agent: tools.agent, detached: true }), (started) =>
+            started.submit(Op.userInput("one"))
+          )
+        ) as Effect.Effect<Delegate.Interactive, unknown, Family.Services>
+      )
+      const request = yield* awaitRequest(family, child.delegateId)
+      const next = yield* family.start(Effect.never)
+      yield* awaitRequest(family, family.root.session.sessionId)
+      yield* family.root.session.submit(Op.answer(request.requestId, { _tag: "Approved", scope: "once" }))
+      assert.deepInclude(yield* child.settled, { _tag: "Completed", message: "completed: reached" })
+      yield* family.root.session.abort()
+      yield* next.outcome
+    })
+  )
+})
+
+describe("the authority of a delegate", () => {
+  it.effect("A4 is at most that of the agent that starts it", () =>
+    Effect.gen(function* () {
+      const child = reach({ approval: "allow" })
+      // the parent's model starts a delegate by a tool; the parent may not reach itself
+      const family = yield* Family.make({
+        script: (request) =>
+          Family.asked(request) === "delegate" && !Family.isAnswered(request)
+            ? [ScriptedModel.call("start", {}, "start")]
+            : reaching(request, 0),
+        tools: {
+          start: {
+            run: () =>
+              Effect.scoped(
+                child.provide(Delegate.runOnce({ ...Family.endless, agent: child.agent, input: Input.text("one") }))
+              ) as Effect.Effect<unknown, unknown, Turn>
+          },
+          reach: { run: () => Effect.succeed("no"), policy: { approval: "deny" } }
+        }
+      })
+      const terminal = yield* family.root.run("delegate")
+      assert.strictEqual(child.runs(), 0)
+      assert.include(JSON.stringify(terminal), "the policy forbids reach")
+    })
+  )
+})

@@ -1,0 +1,130 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { Decider } from "@spindle/core/ports/Approvals"
+import type { RequestId } from "@spindle/core/protocol/Ids"
+import * as Op from "@spindle/core/protocol/Op"
+import { Turn } from "@spindle/core/Turn"
+import * as Bridge from "@spindle/delegate/Bridge"
+import * as Routing from "@spindle/delegate/Routing"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+import * as FakeChild from "./fixtures/fakeChild.ts"
+import * as Family from "./fixtures/family.ts"
+
+const settle = TestClock.adjust(0)
+const submissionsOf = ({ told }: FakeChild.FakeChild) =>
+  told.flatMap((one) => (one._tag === "Submission" ? [one.submission.op] : []))
+
+/** Bridges a played child whose requests are decided so. */
+const bridged = Effect.fnUntraced(function* (decider: Decider) {
+  const fake = yield* FakeChild.make()
+  const bridge = yield* Bridge.make(yield* Routing.route(fake.child, decider))
+  return { fake, bridge }
+})
+
+describe("the tests of the seed", () => {
+  it.effect("A3 handle_request_permissions_uses_tool_call_id_for_round_trip", () =>
+    Effect.gen(function* () {
+      const family = yield* Family.make()
+      const played = yield* Deferred.make<FakeChild.FakeChild>()
+      yield* family.start(
+        Effect.gen(function* () {
+          const turn = yield* Turn
+          const { bridge, fake } = yield* bridged(Routing.askParent(turn.ask))
+          yield* Deferred.succeed(played, fake)
+          yield* fake.tell(FakeChild.request("tool-call-1"))
+          yield* bridge.ended
+        })
+      )
+      const fake = yield* Deferred.await(played)
+      yield* family.awaitTold((event) => event._tag === "RequestOpened")
+      const opened = family.root.events.find((event) => event._tag === "RequestOpened")
+      assert.deepInclude(opened as object, { requestId: "tool-call-1", payload: { network: { enabled: true } } })
+      const decision = { _tag: "Approved", scope: "turn" } as const
+      yield* family.root.session.submit(Op.answer("tool-call-1" as RequestId, decision))
+      yield* settle
+      assert.deepStrictEqual(submissionsOf(fake), [Op.answer("tool-call-1" as RequestId, decision)])
+      yield* family.root.session.abort()
+    })
+  )
+})
+
+describe("route", () => {
+  it.effect("A3 decides requests side by side, and forwards everything else meanwhile", () =>
+    Effect.gen(function* () {
+      const gates = new Map<string, Deferred.Deferred<void>>()
+      for (const id of ["a", "b"]) gates.set(id, yield* Deferred.make<void>())
+      const { bridge, fake } = yield* bridged({
+        decide: ({ requestId }) =>
+          Effect.as(Deferred.await(gates.get(requestId)!), { _tag: "Denied", reason: requestId } as const)
+      })
+      yield* fake.tell(FakeChild.request("a"), FakeChild.request("b"), FakeChild.warning(3))
+      const seen = yield* Stream.runHead(bridge.events)
+      assert.strictEqual(seen._tag === "Some" && seen.value._tag, "Warning")
+      yield* Deferred.succeed(gates.get("b")!, undefined)
+      yield* settle
+      assert.deepStrictEqual(submissionsOf(fake), [Op.answer("b" as RequestId, { _tag: "Denied", reason: "b" })])
+      yield* Deferred.succeed(gates.get("a")!, undefined)
+      yield* settle
+      assert.lengthOf(submissionsOf(fake), 2)
+    })
+  )
+
+  it.effect("A3 withdraws a question that the child has settled otherwise, and what is open at the end", () =>
+    Effect.gen(function* () {
+      const withdrawn: Array<string> = []
+      const decider: Decider = {
+        decide: ({ requestId }) =>
+          Effect.onInterrupt(Effect.never, () => Effect.sync(() => void withdrawn.push(requestId)))
+      }
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const { fake } = yield* bridged(decider)
+          yield* fake.tell(FakeChild.request("a"), FakeChild.request("b"))
+          yield* settle
+          yield* fake.tell({
+            _tag: "RequestSettled",
+            seq: 2,
+            at: 0,
+            turnId: "t" as never,
+            requestId: "a" as RequestId,
+            decision: { _tag: "Cancelled", by: "abort" }
+          })
+          yield* settle
+          assert.deepStrictEqual(withdrawn, ["a"])
+          assert.deepStrictEqual(submissionsOf(fake), [])
+        })
+      )
+      assert.deepStrictEqual(withdrawn, ["a", "b"])
+    })
+  )
+
+  it.effect("A3 names the asker by its path from the root", () =>
+    Effect.gen(function* () {
+      const paths: Array<unknown> = []
+      const { fake } = yield* bridged({
+        decide: ({ path }) =>
+          Effect.andThen(
+            Effect.sync(() => void paths.push(path)),
+            Effect.never
+          )
+      })
+      yield* fake.tell(FakeChild.request("a"), { ...FakeChild.request("b"), path: ["child", "grandchild"] } as never)
+      yield* settle
+      assert.deepStrictEqual(paths, [
+        ["root", "child"],
+        ["root", "child", "grandchild"]
+      ])
+    })
+  )
+
+  it.effect("A2 leaves a request that nobody answered in time to the child", () =>
+    Effect.gen(function* () {
+      const { fake } = yield* bridged({ decide: () => Effect.succeed({ _tag: "Cancelled", by: "deadline" }) })
+      yield* fake.tell(FakeChild.request("a"))
+      yield* settle
+      assert.deepStrictEqual(submissionsOf(fake), [])
+    })
+  )
+})
