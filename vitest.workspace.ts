@@ -1,7 +1,8 @@
 import { defaultServerConditions } from "vite"
 import { defineConfig } from "vitest/config"
 
-const conditions = ["spindle-source", ...defaultServerConditions]
+// without `module`: what is behind it is for bundlers, and Node cannot load that of @opentelemetry/api
+const conditions = ["spindle-source", ...defaultServerConditions.filter((name) => name !== "module")]
 
 export default defineConfig({
   test: {

@@ -20,7 +20,7 @@ import type { Options } from "./Telemetry.ts"
  */
 export const layer = (
   configuration: () => NodeSdk.Configuration,
-  options: Omit<Options, "sampleRatio"> = {}
+  options: Omit<Options, "sampleRatio" | "onSpan"> = {}
 ): Layer.Layer<Resource> => {
   const redact = options.redact ?? Redaction.standard
   const content = options.content ?? false

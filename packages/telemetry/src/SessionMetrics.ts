@@ -39,6 +39,11 @@ export interface Options {
   readonly seriesLimit?: number
 }
 
+/** The observer; `sessionsCount` is how many sessions it remembers. */
+export interface SessionMetrics extends Observer {
+  readonly sessionsCount: () => number
+}
+
 /** How long a read of the network proxy may take. */
 const proxyLimit = "1 second"
 
@@ -46,7 +51,7 @@ const proxyLimit = "1 second"
  * Makes the observer. Metrics go to the registry of the context that it is made in, aborted turns are counted as the
  * `SessionPolicy` there says.
  */
-export const make = (options: Options = {}): Effect.Effect<Observer> =>
+export const make = (options: Options = {}): Effect.Effect<SessionMetrics> =>
   Effect.gen(function* () {
     const context = yield* Effect.context<never>()
     const clock = yield* Clock.Clock
@@ -78,6 +83,7 @@ export const make = (options: Options = {}): Effect.Effect<Observer> =>
       for (const one of measured) record(one)
     }
     return {
+      sessionsCount: () => states.size,
       onEvent: (sessionId: SessionId, event: SessionEvent) => {
         const state = states.get(sessionId) ?? initial
         // a delta after the first one of its request changes nothing

@@ -42,6 +42,8 @@ export interface Options {
   readonly sampleRatio?: number
   /** What the recorder records; false for nothing. */
   readonly metrics?: SessionMetrics.Options | false
+  /** Called with every span that has ended, redacted, beside what the layer does; must neither block nor throw. */
+  readonly onSpan?: (span: SpanData) => void
 }
 
 const tracerOptions = (options: Options) => ({
@@ -86,6 +88,7 @@ const keep = (options: Options, capacity: number): Kept => {
       onStart: (span) => void open.set(span, span.name),
       onEnd: (span, made) => {
         open.delete(made)
+        options.onSpan?.(span)
         if (finished.length < capacity) finished.push(span)
         else dropped++
       }
@@ -236,7 +239,11 @@ const otlpTraces = (options: OtlpOptions, url: string) =>
           ),
         onDropped: (count, reason) => droppedMetric(reason).updateUnsafe(count, context)
       })
-      const tracer = OurTracer.make({ ...tracerOptions(options), onEnd: exporter.push })
+      const onEnd = (span: SpanData) => {
+        options.onSpan?.(span)
+        exporter.push(span)
+      }
+      const tracer = OurTracer.make({ ...tracerOptions(options), onEnd })
       return Context.make(Tracer.Tracer, tracer) as Context.Context<never>
     })
   )

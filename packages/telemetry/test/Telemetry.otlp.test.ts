@@ -1,0 +1,125 @@
+import { NodeHttpClient } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import * as Op from "@spindle/core/protocol/Op"
+import type { SpanData } from "@spindle/telemetry"
+import * as SpanTree from "@spindle/telemetry/SpanTree"
+import * as Telemetry from "@spindle/telemetry/Telemetry"
+import * as Model from "@spindle/testing/ScriptedModel"
+import * as Harness from "@spindle/testing/SessionHarness"
+import { Effect, Layer, Metric } from "effect"
+import * as Collector from "./collector.ts"
+import { assertDescends, caller } from "./traced.ts"
+
+/** Turns that complete, fail and are aborted, with tools, under a layer; answers when it is closed. */
+const turns = (layer: Layer.Layer<never>) =>
+  Effect.gen(function* () {
+    const h = yield* Harness.make({
+      script: [
+        [Model.call("add", { a: 1 }, "call-1"), Model.call("add", { a: 2 }, "call-2")],
+        [Model.text("three")],
+        [Model.fail("Unauthorized")],
+        [Model.hang]
+      ],
+      tools: { add: { run: () => Effect.succeed(3) } }
+    })
+    for (const input of ["completes", "fails"]) {
+      yield* h.session.submit(Op.userInput(input), { trace: caller })
+      yield* h.session.awaitIdle
+    }
+    yield* h.session.submit(Op.userInput("is aborted"), { trace: caller })
+    yield* h.session.submit(Op.interrupt, { trace: caller })
+    yield* h.session.awaitIdle
+    return h.events.filter((event) => event._tag === "TurnCompleted").length
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(layer, { local: true }),
+    Effect.provideService(Metric.MetricRegistry, new Map())
+  )
+
+const otlp = (options: Telemetry.OtlpOptions) => Layer.provide(Telemetry.layerOtlp(options), NodeHttpClient.layerUndici)
+
+const byId = (spans: ReadonlyArray<SpanData>) => [...spans].sort((a, b) => (a.spanId < b.spanId ? -1 : 1))
+
+describe("layerOtlp", () => {
+  it.live.each(["http/json", "http/protobuf"] as const)(
+    "O1 over %s a collector reads the same spans and the same trees as the memory has",
+    (protocol) =>
+      Effect.gen(function* () {
+        const collector = yield* Collector.make()
+        const kept: Array<SpanData> = []
+        yield* turns(
+          otlp({ endpoint: collector.endpoint, protocol, metrics: false, onSpan: (span) => void kept.push(span) })
+        )
+        const collected = collector.spans()
+        assert.deepStrictEqual(byId(collected), byId(kept))
+        assertDescends(collected)
+        const [read, own] = [collected, kept].map((spans) => SpanTree.shape(SpanTree.make(spans).roots))
+        assert.deepStrictEqual(read, own)
+        assert.lengthOf(collected, 13, "4 submissions, 3 turns, 4 requests, 2 tools")
+      }).pipe(Effect.scoped)
+  )
+
+  it.live("O2 metrics arrive with their names and units, about the service that was named", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      yield* turns(
+        otlp({
+          endpoint: collector.endpoint,
+          protocol: "http/json",
+          resource: { "service.name": "my-agent", "deployment.environment.name": "test" }
+        })
+      )
+      const { resource, scopeMetrics } = collector.metrics().at(-1)!.resourceMetrics[0]!
+      const units = new Map(scopeMetrics.flatMap(({ metrics }) => metrics.map(({ name, unit }) => [name, unit])))
+      assert.strictEqual(units.get("spindle.turn.duration"), "s")
+      assert.strictEqual(units.get("spindle.turn.token_usage"), "{token}")
+      assert.strictEqual(units.get("gen_ai.client.operation.duration"), "s")
+      const attributes = Object.fromEntries(resource.attributes.map(({ key, value }) => [key, value["stringValue"]]))
+      assert.strictEqual(attributes["service.name"], "my-agent")
+      assert.strictEqual(attributes["deployment.environment.name"], "test")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("O1 headers are sent, requests are compressed when asked for, and no request is traced itself", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      const headers = { "x-api-key": "secret" }
+      yield* turns(otlp({ endpoint: `${collector.endpoint}/`, headers, compression: "gzip", metrics: false }))
+      assert.lengthOf(collector.spans(), 13)
+      for (const request of collector.requests) {
+        assert.strictEqual(request.headers["x-api-key"], "secret")
+        assert.notProperty(request.headers, "traceparent")
+      }
+      assert.deepStrictEqual(
+        collector.spans().filter(({ name }) => name.startsWith("http")),
+        []
+      )
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("O1 a collector that is away holds up no turn and no end, and what it will not get is counted", () =>
+    Effect.gen(function* () {
+      const registry = new Map()
+      // nobody listens at the port of a collector that has gone
+      const gone = yield* Effect.scoped(Effect.map(Collector.make(), ({ endpoint }) => endpoint))
+      let made = 0
+      const layer = otlp({
+        endpoint: gone,
+        queueCapacity: 4,
+        batchSize: 2,
+        interval: "1 millis",
+        shutdownTimeout: "1 second",
+        metrics: false,
+        onSpan: () => void made++
+      })
+      const completed = yield* turns(Layer.provide(layer, Layer.succeed(Metric.MetricRegistry, registry)))
+      assert.strictEqual(completed, 1)
+      const dropped = Metric.snapshotUnsafe(
+        yield* Effect.context<never>().pipe(Effect.provideService(Metric.MetricRegistry, registry))
+      )
+        .filter(({ id }) => id === "spindle.telemetry.dropped")
+        .reduce((sum, one) => sum + (one.type === "Counter" ? Number(one.state.count) : 0), 0)
+      assert.strictEqual(dropped, made, "every span that was made was dropped, and counted")
+    }).pipe(Effect.scoped)
+  )
+})

@@ -1,0 +1,180 @@
+import { assert, describe, it } from "@effect/vitest"
+import type * as NodeSdk from "@effect/opentelemetry/NodeSdk"
+import { NodeHttpServer } from "@effect/platform-node"
+import {
+  InMemorySpanExporter,
+  type ReadableSpan,
+  SimpleSpanProcessor,
+  type SpanProcessor
+} from "@opentelemetry/sdk-trace-base"
+import * as Op from "@spindle/core/protocol/Op"
+import type { SpanData } from "@spindle/telemetry"
+import * as OpenTelemetry from "@spindle/telemetry/OpenTelemetry"
+import * as SpanTree from "@spindle/telemetry/SpanTree"
+import * as Telemetry from "@spindle/telemetry/Telemetry"
+import * as Model from "@spindle/testing/ScriptedModel"
+import * as Harness from "@spindle/testing/SessionHarness"
+import { Effect, Layer, Metric } from "effect"
+import { HttpClient, HttpRouter } from "effect/http"
+import { assertDescends, caller, traced } from "./traced.ts"
+
+/** One turn with a tool that completes, and one that is aborted. */
+const turns = Effect.gen(function* () {
+  const h = yield* Harness.make({
+    script: [[Model.call("add", { a: "sk-abcdefgh12345678" }, "call-1")], [Model.text("three")], [Model.hang]],
+    tools: { add: { run: () => Effect.as(Effect.annotateCurrentSpan("url.full", "http://x/?api_key=abcdef"), 3) } }
+  })
+  yield* h.session.submit(Op.userInput("completes"), { trace: caller })
+  yield* h.session.awaitIdle
+  yield* h.session.submit(Op.userInput("is aborted"), { trace: caller })
+  yield* h.session.submit(Op.interrupt, { trace: caller })
+  yield* h.session.awaitIdle
+}).pipe(Effect.scoped)
+
+const alone = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.provideService(effect, Metric.MetricRegistry, new Map())
+
+describe("layerMemory", () => {
+  it.effect("keeps as many spans as it may, and counts the others", () =>
+    Effect.gen(function* () {
+      const h = yield* traced({ script: [[Model.text("hello")]] }, { capacity: 1, metrics: false })
+      yield* h.run("hi")
+      assert.lengthOf(yield* h.spans.finished, 1)
+      assert.strictEqual(yield* h.spans.droppedCount, 2)
+    })
+  )
+
+  it.effect("O1 a trace that begins here is kept or left out as a whole, a caller's as the caller says", () =>
+    Effect.gen(function* () {
+      const h = yield* traced({ script: () => [Model.text("hello")] }, { sampleRatio: 0, metrics: false })
+      yield* h.run("of nobody")
+      assert.lengthOf(yield* h.spans.finished, 0)
+      yield* h.session.submit(Op.userInput("of a caller"), { trace: caller })
+      yield* h.session.awaitIdle
+      assert.lengthOf(yield* h.spans.finished, 3)
+      yield* h.session.submit(Op.userInput("not sampled"), {
+        trace: { traceparent: caller.traceparent.replace(/01$/, "00") }
+      })
+      yield* h.session.awaitIdle
+      assert.lengthOf(yield* h.spans.finished, 3)
+    })
+  )
+})
+
+describe("layerConsole", () => {
+  it.effect("writes readable trees when it is closed", () =>
+    Effect.gen(function* () {
+      let written = ""
+      const layer = Telemetry.layerConsole({ write: (text) => void (written += text), metrics: false })
+      yield* Effect.provide(turns, layer, { local: true })
+      assert.strictEqual(
+        written.replace(/\d+\.\d\d ms/g, "0 ms").replace(/^ +/gm, ""),
+        [
+          "0 ms  op.dispatch.user_input",
+          "0 ms  └─ session_task.turn  (input_tokens=20, output_tokens=4)",
+          "0 ms     ├─ execute_tool add  (status=completed)",
+          "0 ms     ├─ chat scripted  (input_tokens=10, output_tokens=2)",
+          "0 ms     └─ chat scripted  (input_tokens=10, output_tokens=2)",
+          "0 ms  op.dispatch.user_input",
+          "0 ms  └─ session_task.turn  (aborted: Interrupted, input_tokens=17, output_tokens=0)",
+          "0 ms     └─ chat scripted  (aborted)",
+          "0 ms  op.dispatch.interrupt",
+          ""
+        ].join("\n")
+      )
+    })
+  )
+})
+
+describe("layerPrometheus", () => {
+  it.live("O2 serves the metrics of sessions to a scraper", () =>
+    Effect.gen(function* () {
+      yield* turns
+      const text = yield* Effect.flatMap(HttpClient.get("/metrics"), (response) => response.text)
+      assert.match(text, /^spindle_turn_duration_count\{[^}]*outcome="aborted"[^}]*\} 1$/m)
+      assert.match(text, /^spindle_turn_started\{[^}]*\} 2$/m)
+    }).pipe(
+      Effect.provide(
+        HttpRouter.serve(Telemetry.layerPrometheus(), { disableLogger: true }).pipe(
+          Layer.provideMerge(NodeHttpServer.layerTest)
+        ),
+        { local: true }
+      ),
+      alone
+    )
+  )
+})
+
+describe("OpenTelemetry.layer", () => {
+  /** Runs the turns under the SDK; answers what its exporter got. */
+  const exported = Effect.fnUntraced(function* (options?: Parameters<typeof OpenTelemetry.layer>[1]) {
+    const exporter = new InMemorySpanExporter()
+    const got: Array<ReadableSpan> = []
+    const processor = new SimpleSpanProcessor(exporter)
+    // read before the layer closes, which empties the exporter
+    const reading: SpanProcessor = {
+      onStart: (span, context) => processor.onStart(span, context),
+      onEnd: (span) => void got.push(span),
+      forceFlush: () => processor.forceFlush(),
+      shutdown: () => processor.shutdown()
+    }
+    const configuration = (): NodeSdk.Configuration => ({
+      resource: { serviceName: "test" },
+      spanProcessor: reading
+    })
+    yield* Effect.provide(turns, OpenTelemetry.layer(configuration, { metrics: false, ...options }), { local: true })
+    return got
+  })
+
+  const dataOf = (span: ReadableSpan): SpanData => ({
+    traceId: span.spanContext().traceId,
+    spanId: span.spanContext().spanId,
+    parentSpanId: span.parentSpanContext?.spanId,
+    name: span.name,
+    kind: "internal",
+    startNanos: BigInt(span.startTime[0]) * 1_000_000_000n + BigInt(span.startTime[1]),
+    endNanos: BigInt(span.endTime[0]) * 1_000_000_000n + BigInt(span.endTime[1]),
+    attributes: span.attributes,
+    events: [],
+    links: [],
+    status: span.status.code === 2 ? "error" : "unset",
+    statusMessage: span.status.message
+  })
+
+  it.live("O1 the SDK's exporters get the same tree", () =>
+    Effect.gen(function* () {
+      const spans = (yield* exported()).map(dataOf)
+      assertDescends(spans)
+      const names = (nodes: ReadonlyArray<SpanTree.SpanNode>) => SpanTree.flatten(nodes).map(({ name }) => name)
+      assert.deepStrictEqual([...names(SpanTree.make(spans).roots)].sort(), [
+        "chat scripted",
+        "chat scripted",
+        "chat scripted",
+        "execute_tool add",
+        "op.dispatch.interrupt",
+        "op.dispatch.user_input",
+        "op.dispatch.user_input",
+        "session_task.turn",
+        "session_task.turn"
+      ])
+      const aborted = spans.filter((span) => span.attributes["spindle.outcome"] === "aborted")
+      assert.deepStrictEqual(aborted.map(({ name, status }) => `${name} ${status}`).sort(), [
+        "chat scripted unset",
+        "session_task.turn unset"
+      ])
+    })
+  )
+
+  it.live("O1 redaction is applied before any exporter, and content is told only when it is asked for", () =>
+    Effect.gen(function* () {
+      const told = (spans: ReadonlyArray<ReadableSpan>) => JSON.stringify(spans.map(({ attributes }) => attributes))
+      const plain = told(yield* exported())
+      assert.include(plain, "api_key=[redacted]")
+      assert.notInclude(plain, "abcdef")
+      assert.notInclude(plain, "gen_ai.tool.call.arguments")
+      const open = told(yield* exported({ content: true }))
+      assert.include(open, "gen_ai.tool.call.arguments")
+      assert.notInclude(open, "abcdefgh12345678")
+    })
+  )
+})
