@@ -378,6 +378,23 @@ describe("questions, processes, aborts, journal", () => {
     )
   })
 
+  it("I3 stragglers are counted, by kind", () => {
+    const stragglers = [
+      { kind: "task", name: "regular" },
+      { kind: "process", name: "a" },
+      { kind: "process", name: "b" }
+    ] as const
+    const points = measure([started(0), aborted(200, { stragglers: [...stragglers] })])
+    assert.deepStrictEqual(
+      points.filter((point) => point.includes("stragglers")),
+      [
+        "spindle.abort.stragglers{kind=task} 1",
+        "spindle.abort.stragglers{kind=process} 1",
+        "spindle.abort.stragglers{kind=process} 1"
+      ]
+    )
+  })
+
   it("O2 receipts, batches of the journal and waits for it are timed", () => {
     assert.deepStrictEqual(
       measure([

@@ -52,7 +52,7 @@ describe("the spans of a turn", () => {
 
   it.effect("O1 a short turn has fewer than 15 spans", () =>
     Effect.gen(function* () {
-      const h = yield* traced({ script: [[...Array.from({ length: 20 }, (_, index) => Model.text(`${index} `))]] })
+      const h = yield* traced({ script: [Array.from({ length: 20 }, (_, index) => Model.text(`${index} `))] })
       yield* h.session.submit(Op.userInput("hello"), { trace: caller })
       yield* h.session.awaitIdle
       assert.isBelow((yield* h.spans.finished).length, 15)

@@ -39,7 +39,7 @@ export class SessionObserver extends Context.Reference<Observer | undefined>("@s
   defaultValue: () => undefined
 }) {}
 
-/** Both observers, one after the other. */
+/** Both observers, one after the other; when one of them throws, neither is called again by that session. */
 export const both = (first: Observer | undefined, second: Observer | undefined): Observer | undefined => {
   if (first === undefined || second === undefined) return first ?? second
   const signalled = [first, second].filter((one) => one.onSignal !== undefined)

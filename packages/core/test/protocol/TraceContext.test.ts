@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as TraceContext from "@spindle/core/protocol/TraceContext"
-import { Option, Tracer } from "effect"
+import { Context, Option, Tracer } from "effect"
 
 const traceId = "4bf92f3577b34da6a3ce929d0e0e4736"
 const spanId = "00f067aa0ba902b7"
@@ -25,6 +25,22 @@ describe("toSpan", () => {
     assert.isTrue(Option.isSome(TraceContext.toSpan({ traceparent: `01-${traceId}-${spanId}-01` })))
   })
 
+  it("takes a later version with more fields behind those of this one", () => {
+    const span = TraceContext.toSpan({ traceparent: `cc-${traceId}-${spanId}-01-what-the-future-brings` })
+    assert.strictEqual(Option.getOrThrow(span).spanId, spanId)
+  })
+
+  it("leaves out a tracestate that is malformed or too large, and keeps the span", () => {
+    const stateOf = (tracestate: string) =>
+      TraceContext.traceStateOf(
+        Option.getOrThrow(TraceContext.toSpan({ traceparent: `00-${traceId}-${spanId}-01`, tracestate }))
+      )
+    assert.strictEqual(stateOf("rojo=00f067aa0ba902b7,tenant@vendor=a b"), "rojo=00f067aa0ba902b7,tenant@vendor=a b")
+    for (const malformed of ["nonsense", "UPPER=1", "a=\nb", "a=1,,=2", `a=${"x".repeat(600)}`, "a=1,".repeat(40)]) {
+      assert.isUndefined(stateOf(malformed), malformed)
+    }
+  })
+
   it("answers none for what is malformed, of version ff, or all zero", () => {
     const malformed = [
       "",
@@ -32,6 +48,7 @@ describe("toSpan", () => {
       `00-${traceId}-${spanId}`,
       `00-${traceId.slice(1)}-${spanId}-01`,
       `00-${traceId}-${spanId}0-01`,
+      `00-${traceId}-${spanId}-01-more`,
       `00-${traceId.toUpperCase()}-${spanId}-01`,
       `ff-${traceId}-${spanId}-01`,
       `00-${"0".repeat(32)}-${spanId}-01`,
@@ -52,5 +69,21 @@ describe("fromSpan", () => {
       const back = Option.getOrThrow(TraceContext.toSpan(trace))
       assert.deepStrictEqual([back.traceId, back.spanId, back.sampled], [traceId, spanId, sampled])
     }
+  })
+
+  it("carries the trace state of the nearest span above that has one", () => {
+    const trace = { traceparent: `00-${traceId}-${spanId}-01`, tracestate: "vendor=1" }
+    const parent = TraceContext.toSpan(trace)
+    const span = new Tracer.NativeSpan({
+      name: "below",
+      parent,
+      annotations: Context.empty(),
+      links: [],
+      startTime: 0n,
+      kind: "internal",
+      sampled: true
+    })
+    assert.strictEqual(TraceContext.fromSpan(span).tracestate, "vendor=1")
+    assert.deepStrictEqual(TraceContext.fromSpan(Option.getOrThrow(parent)), trace)
   })
 })

@@ -54,7 +54,7 @@ export const make = Effect.fnUntraced(function* (
   const work = Effect.forever(
     Effect.gen(function* () {
       // after a failure nothing makes it wait less: a full buffer stays full
-      yield* wait === interval ? Effect.raceFirst(Effect.sleep(wait), isFull.await) : Effect.sleep(wait)
+      yield* wait === interval ? Effect.timeoutOption(isFull.await, wait) : Effect.sleep(wait)
       isFull.closeUnsafe()
       yield* sendAll
     })

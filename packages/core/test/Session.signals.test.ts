@@ -1,0 +1,100 @@
+import { assert, describe, it } from "@effect/vitest"
+import { type Observer, SessionObserver, type SessionSignal } from "@spindle/core/ports/SessionObserver"
+import * as SessionObservers from "@spindle/core/ports/SessionObserver"
+import type { SessionId } from "@spindle/core/protocol/Ids"
+import * as Op from "@spindle/core/protocol/Op"
+import { isTerminal, type SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import * as Model from "@spindle/testing/ScriptedModel"
+import * as Harness from "@spindle/testing/SessionHarness"
+import { Effect, Stream } from "effect"
+
+/** A session whose observer keeps what it is told beside the events. */
+const observed = Effect.fnUntraced(function* (script: Model.Script, observer?: Partial<Observer>) {
+  const signals: Array<SessionSignal> = []
+  const events: Array<SessionEvent> = []
+  const h = yield* Effect.scoped(
+    Effect.gen(function* () {
+      const h = yield* Harness.make({ script })
+      yield* h.run("hello")
+      const records = yield* Stream.runCollect(Stream.takeUntil(h.session.events(), isTerminal))
+      return { ...h, told: records }
+    })
+  ).pipe(
+    Effect.provideService(SessionObserver, {
+      onEvent: (_, event) => void events.push(event),
+      onSignal: (_, signal) => void signals.push(signal),
+      ...observer
+    })
+  )
+  return { h, signals, events }
+})
+
+describe("what a session measures", () => {
+  it.effect("O2 a receipt, each batch of the journal, and last that the session was closed", () =>
+    Effect.gen(function* () {
+      const { h, signals } = yield* observed([[Model.text("hello")]])
+      assert.deepStrictEqual(signals.at(-1), { _tag: "Closed" })
+      const submitted = signals.filter((signal) => signal._tag === "Submitted")
+      assert.deepStrictEqual(
+        submitted.map(({ op, receipt, rejection }) => [op, receipt, rejection]),
+        [["UserInput", "Started", undefined]]
+      )
+      const written = signals.reduce((sum, one) => sum + (one._tag === "Appended" ? one.recordsCount : 0), 0)
+      assert.strictEqual(written, h.records().length)
+    })
+  )
+
+  it.effect("O2 a rejection, with its reason", () =>
+    Effect.gen(function* () {
+      const signals: Array<SessionSignal> = []
+      const h = yield* Effect.provideService(Harness.make(), SessionObserver, {
+        onEvent: () => {},
+        onSignal: (_, signal) => void signals.push(signal)
+      })
+      yield* h.session.submit(Op.rollback(0))
+      const submitted = signals.find((signal) => signal._tag === "Submitted")
+      assert.isTrue(submitted?._tag === "Submitted" && submitted.rejection === "InvalidTurnCount")
+    })
+  )
+
+  it.effect("an observer that throws at a signal is not called again, and a warning says so", () =>
+    Effect.gen(function* () {
+      const { events, h } = yield* observed([[Model.text("hello")]], {
+        onSignal: () => {
+          throw new Error("broken")
+        }
+      })
+      assert.isFalse(events.some((event) => event._tag === "TurnCompleted"))
+      assert.strictEqual(h.told.at(-1)?._tag, "TurnCompleted", "the turn went on")
+      const warnings = h.told.flatMap((event) => (event._tag === "Warning" ? [event.message] : []))
+      assert.lengthOf(warnings, 1)
+      assert.include(warnings[0]!, "the observer of the session threw")
+    })
+  )
+})
+
+describe("SessionObserver.both", () => {
+  const sessionId = "s" as SessionId
+  const closed: SessionSignal = { _tag: "Closed" }
+
+  it("tells both, in order, and signals to those that want them", () => {
+    const told: Array<string> = []
+    const first: Observer = { onEvent: () => void told.push("first") }
+    const second: Observer = {
+      onEvent: () => void told.push("second"),
+      onSignal: (_, signal) => void told.push(`second ${signal._tag}`)
+    }
+    const both = SessionObservers.both(first, second)!
+    both.onEvent(sessionId, { _tag: "SessionFailed", sessionId, message: "" })
+    both.onSignal!(sessionId, closed)
+    assert.deepStrictEqual(told, ["first", "second", "second Closed"])
+  })
+
+  it("is the one that there is, or nobody; and measures nothing when nobody wants to know", () => {
+    const one: Observer = { onEvent: () => {} }
+    assert.strictEqual(SessionObservers.both(one, undefined), one)
+    assert.strictEqual(SessionObservers.both(undefined, one), one)
+    assert.isUndefined(SessionObservers.both(undefined, undefined))
+    assert.notProperty(SessionObservers.both(one, one)!, "onSignal")
+  })
+})
