@@ -22,12 +22,24 @@ export interface Definition {
   readonly waitsFor?: string
 }
 
-const counter = (name: string, unit: string, attributes: ReadonlyArray<string>, moment: string) =>
-  ({ name, kind: "counter", unit, attributes, moment, set: setOf(name) }) satisfies Definition
-const updown = (name: string, unit: string, attributes: ReadonlyArray<string>, moment: string) =>
-  ({ name, kind: "updown", unit, attributes, moment, set: setOf(name) }) satisfies Definition
-const histogram = (name: string, unit: string, attributes: ReadonlyArray<string>, moment: string) =>
-  ({ name, kind: "histogram", unit, attributes, moment, set: setOf(name) }) satisfies Definition
+/** By which attributes a metric is told apart, and when it is recorded. */
+interface Told {
+  readonly by?: ReadonlyArray<string>
+  readonly at: string
+}
+const made =
+  <const Kind extends Definition["kind"]>(kind: Kind) =>
+  (name: string, unit: string, { at, by = [] }: Told): Definition & { readonly kind: Kind } => ({
+    name,
+    kind,
+    unit,
+    attributes: by,
+    moment: at,
+    set: setOf(name)
+  })
+const counter = made("counter")
+const updown = made("updown")
+const histogram = made("histogram")
 
 const setOf = (name: string): MetricSet =>
   name.startsWith("codex.") ? "reference" : name.startsWith("gen_ai.") ? "gen_ai" : "spindle"
@@ -37,155 +49,130 @@ const atEnd = "terminal record of a turn"
 
 /** All metrics, by the name that the recorder has for them. */
 export const definitions = {
-  sessionStarted: counter("spindle.session.started", "{session}", ["source"], "first record of a session, or a resume"),
-  sessionFailed: counter("spindle.session.failed", "{session}", [], "`SessionFailed`"),
-  submissionDuration: histogram(
-    "spindle.submission.duration",
-    "s",
-    ["op", "receipt", "error.type"],
-    "receipt of a submission, from its call"
-  ),
-  turnStarted: counter("spindle.turn.started", "{turn}", ["task.kind"], "`TurnStarted`"),
-  turnActive: updown("spindle.turn.active", "{turn}", ["task.kind"], "`TurnStarted`, terminal record"),
-  turnDuration: histogram(
-    "spindle.turn.duration",
-    "s",
-    ["task.kind", "outcome", "abort.reason", "error.type"],
-    `${atEnd}, from \`TurnStarted\``
-  ),
-  timeToFirstToken: histogram(
-    "spindle.turn.time_to_first_token",
-    "s",
-    ["task.kind"],
-    "first output of the model in a turn: a delta of text or reasoning, a message, reasoning or a tool call"
-  ),
-  timeToFirstMessage: histogram(
-    "spindle.turn.time_to_first_message",
-    "s",
-    ["task.kind"],
-    "first complete assistant message of a turn"
-  ),
-  turnToolCalls: histogram("spindle.turn.tool_calls", "{call}", ["task.kind", "outcome"], atEnd),
-  turnTokens: histogram(
-    "spindle.turn.token_usage",
-    "{token}",
-    ["task.kind", "outcome", "token.type"],
-    `${atEnd}; one point for each of total, input, cached_input, output, reasoning_output`
-  ),
-  turnProxy: counter("spindle.turn.network_proxy", "{turn}", ["active", "tmp_mem_enabled"], atEnd),
-  toolDuration: histogram(
-    "spindle.tool.duration",
-    "s",
-    ["gen_ai.tool.name", "status"],
-    "result of a tool call, from the record of the call"
-  ),
-  modelRetries: counter("spindle.model.retries", "{retry}", ["error.type"], "`ModelRetrying`"),
-  approvalRequested: counter("spindle.approval.requested", "{request}", ["kind"], "`RequestOpened`"),
-  approvalDecided: counter("spindle.approval.decided", "{request}", ["kind", "decision"], "`RequestSettled`"),
-  approvalDuration: histogram(
-    "spindle.approval.duration",
-    "s",
-    ["kind", "decision"],
-    "`RequestSettled`, from `RequestOpened`"
-  ),
-  abortDuration: histogram(
-    "spindle.abort.duration",
-    "s",
-    ["phase", "abort.reason"],
-    "accepted: receipt of an interrupt, from its call; settled: `TurnAborted`, from the request; straggler: `StragglerEnded`, from the request"
-  ),
-  stragglers: counter(
-    "spindle.abort.stragglers",
-    "{straggler}",
-    ["kind"],
-    "`TurnAborted`, once for each that it names"
-  ),
-  inputAccepted: counter("spindle.input.accepted", "{input}", ["delivery"], "`InputAccepted`; steered or queued"),
-  inputFate: counter(
-    "spindle.input.fate",
-    "{input}",
-    ["fate"],
-    "carried, blocked, returned or dropped: when it happens; kept: when a terminal record names it"
-  ),
-  inboxWaiting: updown("spindle.inbox.waiting", "{input}", [], "`InputAccepted`, fate of an input, end of the session"),
-  processStarted: counter("spindle.process.started", "{process}", ["keep"], "`ProcessStarted`"),
-  processActive: updown(
-    "spindle.process.active",
-    "{process}",
-    [],
-    "`ProcessStarted`, `ProcessEnded`, end of the session"
-  ),
-  processDuration: histogram(
-    "spindle.process.duration",
-    "s",
-    ["exit"],
-    "`ProcessEnded`, from `ProcessStarted`; exit is zero, nonzero, signal or none"
-  ),
-  journalAppend: histogram("spindle.journal.append.duration", "s", [], "batch of records written"),
-  journalBatch: histogram(
-    "spindle.journal.append.records",
-    "{record}",
-    [],
-    "batch of records written: the depth of the write queue"
-  ),
-  journalFlush: histogram("spindle.journal.flush.duration", "s", [], "end of a wait for the journal"),
-  exportDropped: counter(
-    "spindle.telemetry.dropped",
-    "{span}",
-    ["reason"],
-    "span that no collector will get: queue_full, refused or shutdown"
-  ),
+  sessionStarted: counter("spindle.session.started", "{session}", {
+    by: ["source"],
+    at: "first record of a session, or a resume"
+  }),
+  sessionFailed: counter("spindle.session.failed", "{session}", { at: "`SessionFailed`" }),
+  submissionDuration: histogram("spindle.submission.duration", "s", {
+    by: ["op", "receipt", "error.type"],
+    at: "receipt of a submission, from its call"
+  }),
+  turnStarted: counter("spindle.turn.started", "{turn}", { by: ["task.kind"], at: "`TurnStarted`" }),
+  turnActive: updown("spindle.turn.active", "{turn}", { by: ["task.kind"], at: "`TurnStarted`, terminal record" }),
+  turnDuration: histogram("spindle.turn.duration", "s", {
+    by: ["task.kind", "outcome", "abort.reason", "error.type"],
+    at: `${atEnd}, from \`TurnStarted\``
+  }),
+  timeToFirstToken: histogram("spindle.turn.time_to_first_token", "s", {
+    by: ["task.kind"],
+    at: "first output of the model in a turn: a delta of text or reasoning, a message, reasoning or a tool call"
+  }),
+  timeToFirstMessage: histogram("spindle.turn.time_to_first_message", "s", {
+    by: ["task.kind"],
+    at: "first complete assistant message of a turn"
+  }),
+  turnToolCalls: histogram("spindle.turn.tool_calls", "{call}", { by: ["task.kind", "outcome"], at: atEnd }),
+  turnTokens: histogram("spindle.turn.token_usage", "{token}", {
+    by: ["task.kind", "outcome", "token.type"],
+    at: `${atEnd}; one point for each of total, input, cached_input, output, reasoning_output`
+  }),
+  turnProxy: counter("spindle.turn.network_proxy", "{turn}", { by: ["active", "tmp_mem_enabled"], at: atEnd }),
+  toolDuration: histogram("spindle.tool.duration", "s", {
+    by: ["gen_ai.tool.name", "status"],
+    at: "result of a tool call, from the record of the call"
+  }),
+  modelRetries: counter("spindle.model.retries", "{retry}", { by: ["error.type"], at: "`ModelRetrying`" }),
+  approvalRequested: counter("spindle.approval.requested", "{request}", { by: ["kind"], at: "`RequestOpened`" }),
+  approvalDecided: counter("spindle.approval.decided", "{request}", {
+    by: ["kind", "decision"],
+    at: "`RequestSettled`"
+  }),
+  approvalDuration: histogram("spindle.approval.duration", "s", {
+    by: ["kind", "decision"],
+    at: "`RequestSettled`, from `RequestOpened`"
+  }),
+  abortDuration: histogram("spindle.abort.duration", "s", {
+    by: ["phase", "abort.reason"],
+    at: "accepted: receipt of an interrupt, from its call; settled: `TurnAborted`, from the request; straggler: `StragglerEnded`, from the request"
+  }),
+  stragglers: counter("spindle.abort.stragglers", "{straggler}", {
+    by: ["kind"],
+    at: "`TurnAborted`, once for each that it names"
+  }),
+  inputAccepted: counter("spindle.input.accepted", "{input}", {
+    by: ["delivery"],
+    at: "`InputAccepted`; steered or queued"
+  }),
+  inputFate: counter("spindle.input.fate", "{input}", {
+    by: ["fate"],
+    at: "carried, blocked, returned or dropped: when it happens; kept: when a terminal record names it"
+  }),
+  inboxWaiting: updown("spindle.inbox.waiting", "{input}", {
+    at: "`InputAccepted`, fate of an input, end of the session"
+  }),
+  processStarted: counter("spindle.process.started", "{process}", { by: ["keep"], at: "`ProcessStarted`" }),
+  processActive: updown("spindle.process.active", "{process}", {
+    at: "`ProcessStarted`, `ProcessEnded`, end of the session"
+  }),
+  processDuration: histogram("spindle.process.duration", "s", {
+    by: ["exit"],
+    at: "`ProcessEnded`, from `ProcessStarted`; exit is zero, nonzero, signal or none"
+  }),
+  journalAppend: histogram("spindle.journal.append.duration", "s", { at: "batch of records written" }),
+  journalBatch: histogram("spindle.journal.append.records", "{record}", {
+    at: "batch of records written: the depth of the write queue"
+  }),
+  journalFlush: histogram("spindle.journal.flush.duration", "s", { at: "end of a wait for the journal" }),
+  exportDropped: counter("spindle.telemetry.dropped", "{span}", {
+    by: ["reason"],
+    at: "span that no collector will get: queue_full, refused or shutdown"
+  }),
   delegateStarted: waitsFor(
     "delegates",
-    counter("spindle.delegate.started", "{delegate}", ["mode"], "start of a delegate")
+    counter("spindle.delegate.started", "{delegate}", { by: ["mode"], at: "start of a delegate" })
   ),
   delegateEnded: waitsFor(
     "delegates",
-    counter("spindle.delegate.ended", "{delegate}", ["mode", "outcome"], "end of a delegate")
+    counter("spindle.delegate.ended", "{delegate}", { by: ["mode", "outcome"], at: "end of a delegate" })
   ),
-  delegateDepth: waitsFor("delegates", histogram("spindle.delegate.depth", "{level}", [], "start of a delegate")),
-  operationDuration: histogram(
-    "gen_ai.client.operation.duration",
-    "s",
-    [...genAi, "error.type"],
-    "`ModelResponded`, from `ModelRequested`"
-  ),
-  timeToFirstChunk: histogram(
-    "gen_ai.client.operation.time_to_first_chunk",
-    "s",
-    genAi,
-    "first output of a model request, from `ModelRequested`"
-  ),
-  clientTokens: histogram(
-    "gen_ai.client.token.usage",
-    "{token}",
-    [...genAi, "gen_ai.token.type"],
-    "`ModelResponded`; one point for input, one for output"
-  ),
-  codexTurnDuration: histogram("codex.turn.e2e_duration_ms", "ms", [], atEnd),
-  codexTimeToFirstToken: histogram("codex.turn.ttft.duration_ms", "ms", [], "as `spindle.turn.time_to_first_token`"),
-  codexTimeToFirstMessage: histogram(
-    "codex.turn.ttfm.duration_ms",
-    "ms",
-    [],
-    "as `spindle.turn.time_to_first_message`"
-  ),
-  codexTurnProxy: counter("codex.turn.network_proxy", "{turn}", ["active", "tmp_mem_enabled"], atEnd),
-  codexTurnToolCalls: histogram("codex.turn.tool.call", "{call}", ["tmp_mem_enabled"], atEnd),
-  codexTurnTokens: histogram(
-    "codex.turn.token_usage",
-    "{token}",
-    ["token_type", "tmp_mem_enabled"],
-    `${atEnd}; five points, as \`spindle.turn.token_usage\``
-  ),
-  codexTaskCompact: counter("codex.task.compact", "{task}", ["type"], "`TurnStarted` of this kind"),
-  codexTaskReview: counter("codex.task.review", "{task}", [], "`TurnStarted` of this kind"),
-  codexTaskUndo: counter("codex.task.undo", "{task}", [], "`TurnStarted` of this kind"),
-  codexTaskUserShell: counter("codex.task.user_shell", "{task}", [], "`TurnStarted` of this kind"),
-  codexThreadStarted: counter("codex.thread.started", "{thread}", ["is_git"], "first record of a session"),
-  codexTurnCount: counter("codex.conversation.turn.count", "{turn}", [], "end of the session: its turns"),
-  codexApprovalRequested: counter("codex.approval.requested", "{request}", ["tool", "approved"], "`RequestSettled`")
-} as const
+  delegateDepth: waitsFor("delegates", histogram("spindle.delegate.depth", "{level}", { at: "start of a delegate" })),
+  operationDuration: histogram("gen_ai.client.operation.duration", "s", {
+    by: [...genAi, "error.type"],
+    at: "`ModelResponded`, from `ModelRequested`"
+  }),
+  timeToFirstChunk: histogram("gen_ai.client.operation.time_to_first_chunk", "s", {
+    by: genAi,
+    at: "first output of a model request, from `ModelRequested`"
+  }),
+  clientTokens: histogram("gen_ai.client.token.usage", "{token}", {
+    by: [...genAi, "gen_ai.token.type"],
+    at: "`ModelResponded`; one point for input, one for output"
+  }),
+  codexTurnDuration: histogram("codex.turn.e2e_duration_ms", "ms", { at: atEnd }),
+  codexTimeToFirstToken: histogram("codex.turn.ttft.duration_ms", "ms", {
+    at: "as `spindle.turn.time_to_first_token`"
+  }),
+  codexTimeToFirstMessage: histogram("codex.turn.ttfm.duration_ms", "ms", {
+    at: "as `spindle.turn.time_to_first_message`"
+  }),
+  codexTurnProxy: counter("codex.turn.network_proxy", "{turn}", { by: ["active", "tmp_mem_enabled"], at: atEnd }),
+  codexTurnToolCalls: histogram("codex.turn.tool.call", "{call}", { by: ["tmp_mem_enabled"], at: atEnd }),
+  codexTurnTokens: histogram("codex.turn.token_usage", "{token}", {
+    by: ["token_type", "tmp_mem_enabled"],
+    at: `${atEnd}; five points, as \`spindle.turn.token_usage\``
+  }),
+  codexTaskCompact: counter("codex.task.compact", "{task}", { by: ["type"], at: "`TurnStarted` of this kind" }),
+  codexTaskReview: counter("codex.task.review", "{task}", { at: "`TurnStarted` of this kind" }),
+  codexTaskUndo: counter("codex.task.undo", "{task}", { at: "`TurnStarted` of this kind" }),
+  codexTaskUserShell: counter("codex.task.user_shell", "{task}", { at: "`TurnStarted` of this kind" }),
+  codexThreadStarted: counter("codex.thread.started", "{thread}", { by: ["is_git"], at: "first record of a session" }),
+  codexTurnCount: counter("codex.conversation.turn.count", "{turn}", { at: "end of the session: its turns" }),
+  codexApprovalRequested: counter("codex.approval.requested", "{request}", {
+    by: ["tool", "approved"],
+    at: "`RequestSettled`"
+  })
+}
 
 function waitsFor<D extends Definition>(part: string, definition: D): D & { readonly waitsFor: string } {
   return { ...definition, waitsFor: part }

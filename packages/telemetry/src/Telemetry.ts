@@ -233,7 +233,7 @@ const otlpTraces = (options: OtlpOptions, url: string) =>
         shutdownLimit: limitOf(options.shutdownTimeout, "3 seconds"),
         send: (batch) =>
           SpanExporter.bounded(
-            post(client, request, serialization.traces(Otlp.traceData(resource, scope, batch)), options.compression),
+            post(client, request, { body: serialization.traces(Otlp.traceData(resource, scope, batch)), ...options }),
             limitOf(options.timeout, "10 seconds"),
             () => "later"
           ),
@@ -263,8 +263,7 @@ const droppedMetric = (reason: string): Metric.Counter<number> => {
 const post = (
   client: HttpClient.HttpClient,
   request: HttpClientRequest.HttpClientRequest,
-  body: HttpBody.HttpBody,
-  compression: "gzip" | "none" | undefined
+  { body, compression }: { readonly body: HttpBody.HttpBody; readonly compression?: "gzip" | "none" }
 ) => {
   const plain = HttpClientRequest.setBody(request, body)
   const ready = compression === "gzip" ? HttpClientRequest.compressBody(plain, "gzip") : Effect.succeed(plain)

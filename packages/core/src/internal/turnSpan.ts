@@ -1,4 +1,4 @@
-/** The span of a turn: it belongs to the owner of the turn, which ends it when the turn settles (contract O1). */
+/** The span of a turn: below its caller, ended by its owner with everything that is open in it (contract O1). */
 import * as Context from "effect/Context"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
@@ -11,24 +11,32 @@ import type { Caller } from "./callers.ts"
 import type { Kernel } from "./kernel.ts"
 import type { Ledger } from "./ledger.ts"
 
-/** What the span of a turn is made from. `context` is the task's: its model, if it needs one, is named. */
-interface Beginning {
-  readonly turnId: TurnId
-  readonly task: { readonly kind: string; readonly spanName: string }
-  readonly context: Context.Context<never>
-  readonly begin: { readonly caller?: Caller | undefined }
-}
-
-/** Opens the turn's span, below whoever caused it; undefined when no tracer listens. A task may outlive it. */
-export const open = (kernel: Kernel, { begin, context, task, turnId }: Beginning): Tracer.Span | undefined => {
+/**
+ * The turn's span, below whoever caused it; a task may outlive it. It belongs to the owner of the turn, which ends it
+ * when the turn settles.
+ */
+export const open = (
+  kernel: Kernel,
+  {
+    caller,
+    context,
+    task,
+    turnId
+  }: {
+    readonly task: { readonly kind: string; readonly spanName: string }
+    readonly context: Context.Context<never>
+    readonly caller: Caller | undefined
+    readonly turnId: TurnId
+  }
+): Tracer.Span | undefined => {
   if (!Tracing.isTraced(context)) return undefined
   const model = Context.getOption(context as Context.Context<Model>, Model)
   const before = kernel.resumedSpan
   kernel.resumedSpan = undefined
   return Tracing.open(context, {
     name: task.spanName,
-    parent: begin.caller?.span,
-    root: begin.caller === undefined,
+    parent: caller?.span,
+    root: caller === undefined,
     attributes: {
       "thread.id": kernel.sessionId,
       "turn.id": turnId,

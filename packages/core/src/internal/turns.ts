@@ -93,7 +93,8 @@ export const start = <A, E, R>(
       void kernel.recorder.append({ _tag: "StragglerEnded", straggler, ofTurn: turnId, afterMillis })
   }
   const started = kernel.supervisor.start(job, (slot) => {
-    const span = TurnSpan.open(kernel, { task, context: context as Context.Context<never>, begin, turnId })
+    const opening = { task, turnId, caller: begin.caller, context: context as Context.Context<never> }
+    const span = TurnSpan.open(kernel, opening)
     const origin: TurnOrigin = {
       turnId,
       kind: task.kind,
