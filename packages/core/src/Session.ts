@@ -286,6 +286,7 @@ const close = (kernel: Kernel, subscribers: Subscribers): Effect.Effect<void> =>
     }
     // nothing is recorded behind the last wait: a straggler that ends now would write to a journal that is let go of
     kernel.recorder.closed = true
+    // a journal that fails here has told so to every subscriber, and ends nothing that has not ended
     yield* Effect.ignore(kernel.recorder.barrier)
     subscribers.end()
     kernel.recorder.measured({ _tag: "Closed" })

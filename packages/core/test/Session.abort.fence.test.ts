@@ -3,7 +3,8 @@ import * as Agent from "@spindle/core/Agent"
 import type { Decider } from "@spindle/core/ports/Approvals"
 import { Model } from "@spindle/core/ports/Model"
 import { Processes } from "@spindle/core/ports/Processes"
-import type { CallId, ProcessId, SessionId } from "@spindle/core/protocol/Ids"
+import { CallId, ItemId, type ProcessId, type SessionId } from "@spindle/core/protocol/Ids"
+import type { ToolCall } from "@spindle/core/protocol/Item"
 import { ModelFailed } from "@spindle/core/protocol/SessionError"
 import type { Record } from "@spindle/core/protocol/SessionEvent"
 import * as RegularTask from "@spindle/core/tasks/RegularTask"
@@ -17,6 +18,14 @@ import { TestClock } from "effect/testing"
 import { heldAt, journalWith } from "./journals.ts"
 import { abortedOf, assertTurns, itemsOf } from "./turns.ts"
 
+const lateCall: ToolCall = {
+  _tag: "ToolCall",
+  id: ItemId.make("i"),
+  callId: CallId.make("c"),
+  name: "n",
+  params: {}
+}
+
 /** Every way in which a task may reach its session, by the name of the member. */
 const members = (
   turn: Turn["Service"]
@@ -28,7 +37,7 @@ const members = (
   history: turn.history,
   record: turn.record({ _tag: "AssistantMessage", text: "late record" }),
   say: turn.say("late words"),
-  output: turn.output("c" as CallId, "late output"),
+  output: turn.output(CallId.make("c"), "late output"),
   warn: turn.warn("late warning"),
   flush: turn.flush,
   takeInput: turn.takeInput,
@@ -40,7 +49,7 @@ const members = (
     delayMillis: 0,
     error: new ModelFailed({ kind: "Connection", provider: "p", model: "m" })
   }),
-  finish: turn.finish({ _tag: "ToolCall", id: "i", callId: "c", name: "n", params: {} } as never, "completed", "late"),
+  finish: turn.finish(lateCall, "completed", "late"),
   ask: turn.ask({ kind: "question", payload: "late?" }),
   process: turn.process({ command: ["late"], cwd: "/" }),
   endProcess: turn.endProcess("p" as ProcessId),

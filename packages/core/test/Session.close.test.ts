@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Processes } from "@spindle/core/ports/Processes"
 import * as Op from "@spindle/core/protocol/Op"
-import { SessionId } from "@spindle/core/protocol/Ids"
+import { RequestId, SessionId } from "@spindle/core/protocol/Ids"
 import { JournalFailed, SessionClosed } from "@spindle/core/protocol/SessionError"
 import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
 import * as Task from "@spindle/core/Task"
@@ -199,7 +199,7 @@ describe("a closed session", () => {
       const { turnId } = yield* h.session.start(Task.make("waiting", Effect.never))
       yield* close
       const told = h.events.length
-      for (const op of [Op.userInput("hi"), Op.interrupt, Op.answer("r" as never, { _tag: "Abort" })]) {
+      for (const op of [Op.userInput("hi"), Op.interrupt, Op.answer(RequestId.make("r"), { _tag: "Abort" })]) {
         const receipt = yield* h.session.submit(op)
         assert.deepStrictEqual(receipt._tag === "Rejected" && receipt.reason, { _tag: "SessionClosed" })
       }

@@ -87,7 +87,7 @@ describe("Session.start", () => {
   it("the outcome is typed, and interruption is a value in it", () => {
     type Running = SuccessOf<ReturnType<typeof starting>>
     expectTypeOf<SuccessOf<Running["outcome"]>>().toEqualTypeOf<
-      Outcome<{ hint: string; turn: number }, "nothing to say">
+      Outcome<{ hint: string; turn: number }, "nothing to say" | JournalFailed>
     >()
     expectTypeOf<FailureOf<Running["outcome"]>>().toBeNever()
     expectTypeOf<NeedsOf<Running["outcome"]>>().toBeNever()

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { ProcessId, TurnId } from "@spindle/core/protocol/Ids"
+import { type ProcessId, SessionId, SubmissionId, type TurnId } from "@spindle/core/protocol/Ids"
 import * as Op from "@spindle/core/protocol/Op"
 import type { KnownRecord, Record, SessionEvent } from "@spindle/core/protocol/SessionEvent"
 import * as TokenUsage from "@spindle/core/protocol/TokenUsage"
@@ -69,7 +69,7 @@ const broken: { readonly [clause: string]: ReadonlyArray<Change> } = {
   S2: [
     events((all) => [...all, record({ _tag: "ModelRequested", turnId: (last(all, "TurnAborted") as any).turnId })]),
     without(({ _tag }) => _tag === "TurnAborted"),
-    events((all) => [{ _tag: "SessionFailed", sessionId: "s" as never, message: "" }, ...all])
+    events((all) => [{ _tag: "SessionFailed", sessionId: SessionId.make("s"), message: "" }, ...all])
   ],
   S3: [without(({ _tag }) => _tag === "TurnStarted")],
   S4: [
@@ -132,7 +132,7 @@ const broken: { readonly [clause: string]: ReadonlyArray<Change> } = {
       receipts: [
         {
           _tag: "Steered",
-          submissionId: "gone" as never,
+          submissionId: SubmissionId.make("gone"),
           turnId: (seen.events.find(({ _tag }) => _tag === "TurnCompleted") as any).turnId
         }
       ]

@@ -57,7 +57,7 @@ export const make = (
     url: (key) => find(key, "a URL that begins with http:// or https://", isUrl),
     choice: (key, choices) =>
       find(key, `one of ${choices.join(", ")}`, (value): value is (typeof choices)[number] =>
-        choices.includes(value as never)
+        choices.some((choice) => choice === value)
       ),
     count: (key) => find(key, "a whole number, at least 0", isCount),
     texts: (key) =>

@@ -73,6 +73,7 @@ export const start = (
         forget?.()
       }
       yield* Effect.sync(() => {
+        // ends with the process, which its turn or the session ends; a closed session records nothing any more
         Effect.runForkWith(kernel.context)(
           Effect.andThen(Effect.map(process.exit, ended), Effect.map(process.gone, gone))
         )

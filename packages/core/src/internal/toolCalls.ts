@@ -107,6 +107,7 @@ const told = (turn: Turn["Service"], span: Tracer.Span): Turn["Service"] => ({
     })
 })
 
+// they only wait: how many calls run at once is bounded by the permits
 const together = { concurrency: "unbounded", discard: true } as const
 
 const answer = Effect.fnUntraced(function* (

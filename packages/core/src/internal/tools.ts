@@ -42,9 +42,7 @@ export const table = (
 }
 
 const entry = (tool: Tool.Any, policy: ToolPolicy<any>): ToolEntry => {
-  const schema: Schema.Codec<unknown, unknown> | undefined = Schema.isSchema(tool.parametersSchema)
-    ? (tool.parametersSchema as any)
-    : undefined
+  const schema = Schema.isSchema(tool.parametersSchema) ? codecOf(tool.parametersSchema) : undefined
   return {
     policy,
     spec: {
@@ -61,9 +59,10 @@ const entry = (tool: Tool.Any, policy: ToolPolicy<any>): ToolEntry => {
         const result = handler.handler(params, { toolCallId: callId, preliminary: () => Effect.void })
         return Effect.provideContext(result, Context.merge(handler.context, context))
       }),
-    encodeSuccess: Schema.encodeUnknownEffect(tool.successSchema as unknown as Schema.Codec<unknown, unknown>),
-    encodeFailure: Schema.encodeUnknownEffect(
-      Tool.failureResultSchema(tool) as unknown as Schema.Codec<unknown, unknown>
-    )
+    encodeSuccess: Schema.encodeUnknownEffect(codecOf(tool.successSchema)),
+    encodeFailure: Schema.encodeUnknownEffect(codecOf(Tool.failureResultSchema(tool)))
   }
 }
+
+/** The type of a tool in a list hides what its schemas are between; `Agent.make` has seen it. */
+const codecOf = (schema: unknown) => schema as Schema.Codec<unknown, unknown>

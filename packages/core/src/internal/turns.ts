@@ -11,7 +11,7 @@ import * as Tracing from "../ports/Tracing.ts"
 import type { SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Input } from "../protocol/Input.ts"
 import type { AbortReason, Outcome } from "../protocol/Outcome.ts"
-import { SessionClosed } from "../protocol/SessionError.ts"
+import { type JournalFailed, SessionClosed } from "../protocol/SessionError.ts"
 import type { Straggler } from "../protocol/SessionEvent.ts"
 import { fromSpan } from "../protocol/TraceContext.ts"
 import * as History from "../rules/History.ts"
@@ -31,8 +31,11 @@ import * as TurnSpan from "./turnSpan.ts"
 /** A turn that was started. */
 export interface RunningTurn<A, E> {
   readonly turnId: TurnId
-  /** Waits for the end of the turn: a value, never a failure. **Interruption** stops only the wait. */
-  readonly outcome: Effect.Effect<Outcome<A, E>>
+  /**
+   * Waits for the end of the turn: a value, never a failure. A turn whose journal failed has failed with that (S2).
+   * **Interruption** stops only the wait.
+   */
+  readonly outcome: Effect.Effect<Outcome<A, E | JournalFailed>>
 }
 
 /** How a turn begins: its input, and whose it is. */
@@ -51,16 +54,16 @@ export const start = <A, E, R>(
   task: Task<A, E, R>,
   services: Context.Context<Exclude<R, Turn | Scope.Scope>>,
   begin: TurnStart,
-  freed: (outcome: Outcome<A, E>) => void
+  freed: (outcome: Outcome<A, E | JournalFailed>) => void
 ): RunningTurn<A, E> | undefined => {
   const turnId = kernel.newId() as TurnId
-  const outcome = Deferred.makeUnsafe<Outcome<A, E>>()
+  const outcome = Deferred.makeUnsafe<Outcome<A, E | JournalFailed>>()
   // the regular task needs nothing beside what the session was made in
   const same = (services as Context.Context<never>) === kernel.context
   const context = (same ? services : Context.merge(kernel.context, services)) as Context.Context<R>
   let ledger!: Ledger
   let hookOver = false
-  let final!: Outcome<A, E>
+  let final!: Outcome<A, E | JournalFailed>
   const hook = task.abortHook
   const job = {
     name: task.kind,
@@ -149,7 +152,11 @@ const outcomeOf = <A, E>(ended: Ended<A, E>): Outcome<A, E> =>
     : ended
 
 /** Writes how a turn ended, once. The records of one outcome are one batch, and durable when this answers (S2, I5). */
-const settle = <A, E>(kernel: Kernel, ledger: Ledger, returned: Ended<A, E>): Effect.Effect<Ended<A, E>> =>
+const settle = <A, E>(
+  kernel: Kernel,
+  ledger: Ledger,
+  returned: Ended<A, E>
+): Effect.Effect<Ended<A, E | JournalFailed>> =>
   Effect.gen(function* () {
     ledger.gateOpen = false
     const records = returned._tag === "Completed" && kernel.policy.leftoverInput === "record"
@@ -169,8 +176,8 @@ const settle = <A, E>(kernel: Kernel, ledger: Ledger, returned: Ended<A, E>): Ef
     // a journal that fails here has made the turn a failed one (S2); the error is in the recorder
     yield* Effect.ignore(barrier(kernel, ledger.origin.span))
     const { failure } = kernel.recorder
-    const final: Ended<A, E> =
-      failure === undefined ? ended : { _tag: "Failed", cause: Cause.fail(failure) as unknown as Cause.Cause<E> }
+    const final: Ended<A, E | JournalFailed> =
+      failure === undefined ? ended : { _tag: "Failed", cause: Cause.fail(failure) }
     TurnSpan.end(kernel, ledger, final, usage)
     return final
   })

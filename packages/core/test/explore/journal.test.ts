@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { Journal, type JournalWriter } from "@spindle/core/ports/Journal"
-import { IdGenerator, sequential } from "@spindle/core/protocol/Ids"
+import { IdGenerator, sequential, type SessionId } from "@spindle/core/protocol/Ids"
 import * as Op from "@spindle/core/protocol/Op"
 import { JournalFailed } from "@spindle/core/protocol/SessionError"
 import * as Task from "@spindle/core/Task"
@@ -16,11 +16,10 @@ import { conversation, type Counts, holds } from "./scenario.ts"
 
 /** What a broken journal does with a batch. */
 const faults = {
-  fails: (sessionId: string) =>
-    Effect.fail(new JournalFailed({ sessionId: sessionId as never, operation: "append", cause: "broken" })),
+  fails: (sessionId: SessionId) => Effect.fail(new JournalFailed({ sessionId, operation: "append", cause: "broken" })),
   dies: () => Effect.die("broken"),
   hangs: () => Effect.sleep(60_000)
-} satisfies { readonly [name: string]: (sessionId: string) => Effect.Effect<void, JournalFailed> }
+} satisfies { readonly [name: string]: (sessionId: SessionId) => Effect.Effect<void, JournalFailed> }
 
 /** A conversation whose journal breaks at a step: what was acknowledged is stored, and the session refuses everything else. */
 const breaking = (fault: keyof typeof faults, millis: number): Interrupts.Exploration<string | undefined, unknown> => ({
@@ -35,7 +34,7 @@ const breaking = (fault: keyof typeof faults, millis: number): Interrupts.Explor
       const scope = yield* Scope.make()
       const journal = Context.get(yield* Layer.buildWithScope(Journal.layerMemory(), scope), Journal)
       const append =
-        (writer: JournalWriter, sessionId: string): JournalWriter["append"] =>
+        (writer: JournalWriter, sessionId: SessionId): JournalWriter["append"] =>
         (records) =>
           Effect.andThen(
             millis === 0 ? Effect.void : Effect.sleep(millis),

@@ -1,6 +1,7 @@
 /** One request to `/responses` and the stream of its answer. */
 import type { ModelPart } from "@spindle/core/ports/Model"
 import type { ModelFailed } from "@spindle/core/protocol/SessionError"
+import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -190,7 +191,7 @@ const pullParts = (limits: Limits, upstream: Pull.Pull<Texts, ModelFailed>): Pul
   const drained = Effect.forever(upstream).pipe(Effect.ignore, Effect.timeoutOption(drainTimeout))
   return Effect.suspend(function next(): Pull.Pull<Parts, ModelFailed> {
     const parts = reader.take()
-    if (parts.length > 0) return Effect.succeed(parts as unknown as Parts)
+    if (Arr.isArrayNonEmpty(parts)) return Effect.succeed(parts)
     if (reader.failure !== undefined) return Effect.fail(reader.failure)
     if (reader.isFinished) return Effect.andThen(drained, Cause.done())
     return Effect.flatMap(nextEvent, next)
