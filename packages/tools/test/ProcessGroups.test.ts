@@ -65,6 +65,36 @@ const withoutTable = Layer.effect(
   }))
 )
 
+/** A host whose table cannot be read while `isBroken`: it has no file descriptor to spare. */
+const withBrokenTable = (isBroken: () => boolean) =>
+  Layer.effect(
+    FileSystem.FileSystem,
+    Effect.map(FileSystem.FileSystem, (fileSystem) => {
+      const unlessBroken = <A>(method: string, path: string, effect: Effect.Effect<A, PlatformError.PlatformError>) =>
+        Effect.suspend(() => {
+          if (!path.startsWith("/proc") || !isBroken()) return effect
+          const cause = Object.assign(new Error("too many open files"), { code: "EMFILE" })
+          return Effect.fail(PlatformError.systemError({ _tag: "Unknown", module: "FileSystem", method, cause }))
+        })
+      return {
+        ...fileSystem,
+        readDirectory: (path) => unlessBroken("readDirectory", path, fileSystem.readDirectory(path)),
+        readFileString: (path) => unlessBroken("readFileString", path, fileSystem.readFileString(path))
+      } satisfies typeof fileSystem
+    })
+  )
+
+/** A host whose files are seen through a layer, until the scope closes. */
+const hostOn = Effect.fnUntraced(function* (files: Layer.Layer<FileSystem.FileSystem, never, FileSystem.FileSystem>) {
+  const scope = yield* Effect.scope
+  const services = yield* Layer.buildWithScope(Layer.merge(NodeServices.layer, signals), scope)
+  return yield* ProcessGroups.ProcessGroups.layer.pipe(
+    Layer.provide(files),
+    Layer.provide(Layer.succeedContext(services)),
+    (layer) => Layer.buildWithScope(layer, scope)
+  )
+})
+
 describe("start", () => {
   it.live("X1 a process leads its own group and carries its marker", () =>
     Effect.gen(function* () {
@@ -306,16 +336,33 @@ describe("end", () => {
 
   it.live("without a process table the group ends", () =>
     Effect.gen(function* () {
-      const scope = yield* Effect.scope
-      const services = yield* Layer.buildWithScope(Layer.merge(NodeServices.layer, signals), scope)
-      const blind = yield* ProcessGroups.ProcessGroups.layer.pipe(
-        Layer.provide(withoutTable),
-        Layer.provide(Layer.succeedContext(services)),
-        (layer) => Layer.buildWithScope(layer, scope)
-      )
+      const blind = yield* hostOn(withoutTable)
       const child = yield* Effect.provideContext(shell("trap '' TERM; sleep 30 & echo ready; wait; sleep 30"), blind)
       yield* until(child.output, "ready")
       yield* Effect.provideContext(end(child.processId, 100), blind)
+      assert.deepStrictEqual(carriersOf(child.processId), [])
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a process table that cannot be read", () => {
+  it.live("X1 nobody is taken for gone, the group is killed, and daemons as soon as they can be seen", () =>
+    Effect.gen(function* () {
+      let isBroken = false
+      const host = yield* hostOn(withBrokenTable(() => isBroken))
+      const script = "trap '' TERM; setsid sleep 30 & sleep 30 & echo ready; wait; sleep 30"
+      const child = yield* Effect.provideContext(shell(script), host)
+      yield* until(child.output, "ready")
+      isBroken = true
+      const ending = yield* Effect.forkChild(Effect.provideContext(end(child.processId, 50), host))
+      assert.deepStrictEqual(yield* child.exit, { exitCode: null, signal: "SIGKILL" })
+      yield* Effect.repeat(
+        Effect.sync(() => carriersOf(child.processId).length),
+        { until: (count) => count === 1 }
+      )
+      assert.isUndefined(ending.pollUnsafe())
+      isBroken = false
+      yield* Fiber.join(ending)
       assert.deepStrictEqual(carriersOf(child.processId), [])
     }).pipe(Effect.scoped)
   )
