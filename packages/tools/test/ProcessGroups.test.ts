@@ -110,10 +110,19 @@ describe("start", () => {
 
   it.live("both output streams arrive in order, the input is at its end, and the exit code is told", () =>
     Effect.gen(function* () {
-      const child = yield* shell("cat; echo one; sleep 0.02; echo two >&2; sleep 0.02; echo three; exit 3")
-      assert.strictEqual(yield* textOf(child.output), "one\ntwo\nthree\n")
+      const seen = yield* directory
+      const wait = (word: string) => `until [ -e ${seen}/${word} ]; do :; done`
+      const child = yield* shell(`cat; echo one; ${wait("one")}; echo two >&2; ${wait("two")}; echo three; exit 3`)
+      let all = ""
+      yield* Stream.runForEach(Stream.decodeText(child.output), (piece) =>
+        Effect.sync(() => {
+          all += piece
+          for (const word of all.split("\n")) if (word !== "") writeFileSync(join(seen, word), "")
+        })
+      )
+      assert.strictEqual(all, "one\ntwo\nthree\n")
       assert.deepStrictEqual(yield* child.exit, { exitCode: 3 })
-    }).pipe(Effect.provide(host))
+    }).pipe(Effect.scoped, Effect.provide(host))
   )
 
   it.live("death by a signal is told by its name", () =>
@@ -350,7 +359,7 @@ describe("a process table that cannot be read", () => {
     Effect.gen(function* () {
       let isBroken = false
       const host = yield* hostOn(withBrokenTable(() => isBroken))
-      const script = "trap '' TERM; setsid sleep 30 & sleep 30 & echo ready; wait; sleep 30"
+      const script = "trap '' TERM; sleep 30 & setsid sh -c 'echo ready; exec sleep 30' & wait; sleep 30"
       const child = yield* Effect.provideContext(shell(script), host)
       yield* until(child.output, "ready")
       isBroken = true
