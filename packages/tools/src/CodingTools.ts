@@ -23,8 +23,8 @@ export type Tools = (typeof toolkit)["tools"]
 export type ApprovalMode = "ask" | "allow"
 
 /**
- * The policies of both tools. Commands run side by side, a patch runs alone. Who is asked gets `{ command, cwd,
- * justification? }` of a command and
+ * The policies of both tools. Commands run side by side, a patch runs alone. Who is asked gets `{ command, cwd, shell?,
+ * justification? }` of a command (`shell`: the program that runs it, when the model wants another than the default) and
  * `{ changes }` of a patch, see `Patch.Change`; none when the patch cannot be read, which then fails. `cwd` is the one
  * of {@link layer}.
  */
@@ -36,6 +36,7 @@ export const policies = (options: { readonly approval: ApprovalMode; readonly cw
     payload: (params) => ({
       command: params.cmd,
       cwd: directoryOf(options.cwd, params.workdir),
+      ...(params.shell === undefined ? {} : { shell: params.shell }),
       ...(params.justification === undefined ? {} : { justification: params.justification })
     })
   },

@@ -191,6 +191,12 @@ describe("CodingTools", () => {
       cwd: "/work/sub",
       justification: "to look"
     })
+    // another program than the default shell is another question, and no grant for the command covers it
+    assert.deepStrictEqual(exec_command.payload!({ cmd: "ls", shell: "/work/evil" }), {
+      command: "ls",
+      cwd: "/work",
+      shell: "/work/evil"
+    })
     assert.deepStrictEqual(apply_patch.payload!({ input: "*** Begin Patch\n*** Add File: a\n+x\n*** End Patch" }), {
       changes: [{ path: "a", kind: "add", diff: ["+x"] }]
     })
