@@ -68,7 +68,7 @@ describe("what a session measures", () => {
       assert.strictEqual(h.told.at(-1)?._tag, "TurnCompleted", "the turn went on")
       const warnings = h.told.flatMap((event) => (event._tag === "Warning" ? [event.message] : []))
       assert.lengthOf(warnings, 1)
-      assert.include(warnings[0]!, "the observer of the session threw")
+      assert.include(warnings[0]!, "an observer of the session threw")
     })
   )
 })
