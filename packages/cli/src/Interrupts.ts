@@ -9,6 +9,7 @@
  *        |                    |
  *        |                    +--SIGINT--> killNow(), exit 130 at once
  *        +--program ended--> exit with its code
+ *        +--thrown outside of it--> killNow(), exit 1 at once
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -30,7 +31,10 @@ export interface Options {
    * is interrupted, if it has not ended by then. Its own limit of time is its own affair.
    */
   readonly onInterrupt: (signal: Signal) => Effect.Effect<void>
-  /** Runs at a second SIGINT, synchronously, before the process exits: kills what must not outlive it. */
+  /**
+   * Runs at a second SIGINT, and when something was thrown outside of any effect, synchronously, before the process
+   * exits: kills what must not outlive it.
+   */
   readonly killNow: () => void
   /** Tells a defect of the program, or of `onInterrupt`; this module prints nothing. The exit code is then 1. */
   readonly onDefect: (cause: Cause.Cause<never>) => void
@@ -71,6 +75,12 @@ export const run = (program: Effect.Effect<number>, options: Options): void => {
   }
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal)
   process.stdout.on("error", () => onSignal("SIGPIPE"))
+  // of a listener of the platform: nobody is left who could end in order
+  process.on("uncaughtException", (error) => {
+    options.onDefect(Cause.die(error))
+    options.killNow()
+    process.exit(1)
+  })
   // what cannot be told on stderr cannot be told
   process.stderr.on("error", () => undefined)
 

@@ -58,6 +58,10 @@ describe("run", () => {
     assert.deepStrictEqual(await play("die"), { code: 1, signal: null, said: "defect 1\n" })
   })
 
+  it("X1 tells what is thrown outside of any effect, kills what must not outlive it, and exits with 1", async () => {
+    assert.deepStrictEqual(await play("throws"), { code: 1, signal: null, said: "defect 1\nkilled\n" })
+  })
+
   it("ends in order when the reader of its output has gone", async () => {
     const child = spawn(process.execPath, ["--conditions=spindle-source", fixture, "pipe"], {
       stdio: ["ignore", "pipe", "pipe"]
