@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url"
 import type { TurnOptions } from "./Arguments.ts"
 import * as DemoScript from "./DemoScript.ts"
 import type * as Exec from "./Exec.ts"
+import * as Wrapping from "./internal/wrapping.ts"
 import type { Settings } from "./Settings.ts"
 
 /** The project that is repaired; beside the bundle, in the package. */
@@ -29,11 +30,9 @@ export const prepare = (
   if (!options.json) {
     const who =
       settings.provider._tag === "Scripted" ? "a scripted model (no key, no network)" : `the model ${settings.model}`
-    process.stdout.write(
-      `A scratch copy of the example project: ${cwd}\nAt work: ${who}; processes, files and the journal are real.\n`
-    )
-    if (!attended) process.stdout.write("Nobody is there to ask: the demo's script approves what it is asked.\n")
-    process.stdout.write(`\n> ${DemoScript.prompt}\n\n`)
+    say(`A scratch copy of the example project: ${cwd}\nAt work: ${who}; processes, files and the journal are real.\n`)
+    if (!attended) say("Nobody is there to ask: the demo's script approves what it is asked.\n")
+    say(`\n> ${DemoScript.prompt}\n\n`)
   }
   return {
     options,
@@ -44,4 +43,9 @@ export const prepare = (
     unattended: DemoScript.decider,
     onRunning
   }
+}
+
+const say = (text: string) => {
+  const { columns, isTTY } = process.stdout
+  process.stdout.write(isTTY === true ? Wrapping.all(text, columns || 80) : text)
 }
