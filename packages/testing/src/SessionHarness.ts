@@ -179,6 +179,7 @@ export const agentOf = (tools: { readonly [name: string]: TestTool }, instructio
       dependencies: [Turn]
     })
   )
+  // handlers and policies are typed by the names of the tools, which are known at run time only
   const toolkit = Toolkit.make(...made)
   const handlers = toolkit.toLayer(
     Object.fromEntries(

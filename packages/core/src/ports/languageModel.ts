@@ -61,6 +61,7 @@ const messageOf = (item: Extract<Item, { readonly _tag: "UserMessage" | "Develop
 const userPartOf = (part: InputPart): Prompt.UserMessagePart => {
   if (part._tag === "Text") return Prompt.makePart("text", { text: part.text })
   const mediaType = /^data:([^;,]+)/.exec(part.url)?.[1] ?? "image/*"
+  // core declares of the platform's URL only what it uses, which is less than the type of `data` asks for
   return Prompt.makePart("file", { mediaType, data: (URL.canParse(part.url) ? new URL(part.url) : part.url) as never })
 }
 
@@ -98,6 +99,7 @@ export const toolkitOf = (tools: ReadonlyArray<ToolSpec>): Toolkit.WithHandler<R
   let toolkit = toolkits.get(tools)
   if (toolkit === undefined) {
     const byName = Object.fromEntries(tools.map((spec) => [spec.name, spec.source as Tool.Any]))
+    // the type of a handler follows from the tools, which are known at run time only; this one is never called
     toolkit = { tools: byName, handle: () => Effect.die("I6: tool calls are resolved by the session") as never }
     toolkits.set(tools, toolkit)
   }
