@@ -10,10 +10,13 @@ import type { CallId, ProcessId, RequestId, SubmissionId } from "@spindle/core/p
 import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
 import * as Requests from "./internal/requestMeasures.ts"
 import * as Turns from "./internal/turnMeasures.ts"
-import type { Measurement } from "./Metrics.ts"
+import { none, shape } from "./internal/shapes.ts"
+import type { Attributes, Measurement, MetricId } from "./Metrics.ts"
 
 /** What the fold is told about its surroundings. */
 export interface RecorderOptions {
+  /** Whether to measure under the names of the reference, too. */
+  readonly reference: boolean
   /** Whether aborted turns count in all turn metrics (`SessionPolicy.abortedTurnMetrics`). */
   readonly abortedTurns: boolean
   /** The value of `tmp_mem_enabled`: whether the agent has a memory. */
@@ -25,7 +28,8 @@ export interface RecorderOptions {
 /** A model request that has not ended. */
 export interface OpenRequest {
   readonly at: number
-  readonly attributes: { readonly [name: string]: string }
+  readonly provider: string
+  readonly model: string
   readonly hasOutput: boolean
 }
 
@@ -64,8 +68,8 @@ export const begin = (options: RecorderOptions): RecorderState => ({
   processes: new Map()
 })
 
-/** The reference's way of counting: `tmp_mem_enabled` and `is_git` are false, aborted turns count. */
-export const defaults: RecorderOptions = { abortedTurns: true, memoryEnabled: false, isGit: false }
+/** Everything is measured, aborted turns too; `tmp_mem_enabled` and `is_git` are false. */
+export const defaults: RecorderOptions = { reference: true, abortedTurns: true, memoryEnabled: false, isGit: false }
 
 /** The state after an event that was seen at `now` (milliseconds since 1970), and what it measures. */
 export const step = (state: RecorderState, event: SessionEvent, now: number): Step => {
@@ -76,7 +80,7 @@ export const step = (state: RecorderState, event: SessionEvent, now: number): St
     case "SessionStarted":
       return [state, Turns.sessionStarted(state, event)]
     case "SessionResumed":
-      return [state, [{ metric: "sessionStarted", value: 1, attributes: { source: "resumed" } }]]
+      return [state, [point("sessionStarted", 1, resumed)]]
     case "SessionFailed":
       return Turns.failed(state, now)
     case "TurnStarted":
@@ -88,13 +92,13 @@ export const step = (state: RecorderState, event: SessionEvent, now: number): St
     case "ModelResponded":
       return Turns.responded(state, event)
     case "ModelRetrying":
-      return [state, [{ metric: "modelRetries", value: 1, attributes: { "error.type": event.kind } }]]
+      return [state, [point("modelRetries", 1, ofError(event.kind))]]
     case "TurnCompleted":
     case "TurnFailed":
     case "TurnAborted":
       return Turns.ended(state, event)
     case "StragglerEnded":
-      return [state, [{ metric: "abortDuration", value: event.afterMillis / 1000, attributes: { phase: "straggler" } }]]
+      return [state, [point("abortDuration", event.afterMillis / 1000, ofStraggler)]]
     case "InputAccepted":
       return Requests.inputAccepted(state, event)
     case "InputBlocked":
@@ -123,25 +127,28 @@ export const signal = (state: RecorderState, signal: SessionSignal): Step => {
     case "Submitted":
       return [state, Requests.submitted(signal)]
     case "Appended":
-      return [
-        state,
-        [
-          { metric: "journalAppend", value: signal.millis / 1000, attributes: {} },
-          { metric: "journalBatch", value: signal.recordsCount, attributes: {} }
-        ]
-      ]
+      return [state, [point("journalAppend", signal.millis / 1000), point("journalBatch", signal.recordsCount)]]
     case "Flushed":
-      return [state, [{ metric: "journalFlush", value: signal.millis / 1000, attributes: {} }]]
+      return [state, [point("journalFlush", signal.millis / 1000)]]
     case "Closed":
       return [
         begin(state.options),
         [
-          { metric: "inboxWaiting", value: -state.waiting.size, attributes: {} },
-          { metric: "processActive", value: -state.processes.size, attributes: {} },
-          { metric: "codexTurnCount", value: state.turnsCount, attributes: {} }
+          ...(state.waiting.size === 0 ? [] : [point("inboxWaiting", -state.waiting.size)]),
+          ...(state.processes.size === 0 ? [] : [point("processActive", -state.processes.size)]),
+          point("codexTurnCount", state.turnsCount)
         ]
       ]
   }
 }
 
 const nothing: ReadonlyArray<Measurement> = []
+const ofError = shape("error.type")
+const resumed = shape("source")("resumed")
+const ofStraggler = shape("phase")("straggler")
+
+const point = (metric: MetricId, value: number, attributes: Attributes = none): Measurement => ({
+  metric,
+  value,
+  attributes
+})

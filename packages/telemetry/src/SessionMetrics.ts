@@ -14,7 +14,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Metric from "effect/Metric"
 import * as Series from "./internal/series.ts"
-import { type Attributes, definitions, type Measurement, type MetricSet } from "./Metrics.ts"
+import { shape } from "./internal/shapes.ts"
+import { type Attributes, definitions, type Measurement, type MetricId, type MetricSet } from "./Metrics.ts"
 import * as Recorder from "./Recorder.ts"
 
 /** What to record, and what to say with it. */
@@ -56,9 +57,10 @@ export const make = (options: Options = {}): Effect.Effect<SessionMetrics> =>
     const context = yield* Effect.context<never>()
     const clock = yield* Clock.Clock
     const policy = yield* SessionPolicy
-    const sets: ReadonlyArray<MetricSet> = options.sets ?? ["spindle", "gen_ai"]
+    const wanted = wantedOf(options.sets ?? ["spindle", "gen_ai"])
     const series = Series.make({ tags: options.tags ?? {}, limit: options.seriesLimit ?? 1_000 })
     const initial = Recorder.begin({
+      reference: wanted.has("codexTurnDuration"),
       abortedTurns: policy.abortedTurnMetrics,
       memoryEnabled: options.memoryEnabled ?? false,
       isGit: options.isGit ?? false
@@ -70,11 +72,12 @@ export const make = (options: Options = {}): Effect.Effect<SessionMetrics> =>
       metric.updateUnsafe(measured.value, context)
     }
     const record = (measured: Measurement): void => {
-      if (!sets.includes(definitions[measured.metric].set)) return
+      if (!wanted.has(measured.metric)) return
       if (measured.metric !== "turnProxy" && measured.metric !== "codexTurnProxy") {
         return update(measured, measured.attributes)
       }
-      const tell = (active: boolean) => update(measured, { ...measured.attributes, active: String(active) })
+      const tell = (active: boolean) =>
+        update(measured, ofProxy(measured.attributes["tmp_mem_enabled"]!, String(active)))
       if (options.networkProxy === undefined) return tell(false)
       Effect.runForkWith(context)(Effect.map(readProxy(options.networkProxy), tell))
     }
@@ -96,6 +99,11 @@ export const make = (options: Options = {}): Effect.Effect<SessionMetrics> =>
       }
     }
   })
+
+const ofProxy = shape("tmp_mem_enabled", "active")
+
+const wantedOf = (sets: ReadonlyArray<MetricSet>): ReadonlySet<MetricId> =>
+  new Set((Object.keys(definitions) as Array<MetricId>).filter((id) => sets.includes(definitions[id].set)))
 
 const hasOutput = ({ turn }: Recorder.RecorderState): boolean =>
   turn === undefined || (turn.hasOutput && turn.request?.hasOutput !== false)

@@ -141,12 +141,14 @@ export class Recorder {
     }
     this.queue = []
     const records = batch.some(isDelta) ? batch.filter((one): one is Record => !isDelta(one)) : (batch as Array<Record>)
-    const from = this.isMeasuring ? this.nowNanos() : 0n
+    // a write that costs no more than a record is not worth a look at the clock
+    const isTimed = this.options.writer.coalesces === true && this.isMeasuring && records.length > 0
+    const from = isTimed ? this.nowNanos() : 0n
     const written = records.length === 0 ? Effect.void : this.write(records)
     return Effect.matchEffect(written, {
       onFailure: (error) => Effect.sync(() => this.fail(error)),
       onSuccess: () => {
-        if (records.length > 0 && this.isMeasuring) {
+        if (isTimed) {
           this.measured({ _tag: "Appended", recordsCount: records.length, millis: this.millisSince(from) })
         }
         this.durable = records.at(-1) === undefined ? this.durable : records.at(-1)!.seq + 1

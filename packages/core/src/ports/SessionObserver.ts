@@ -19,7 +19,7 @@ export type SessionSignal =
       readonly rejection: Rejection["_tag"] | undefined
       readonly millis: number
     }
-  /** A batch of records became durable, so long after it was given to the journal. */
+  /** A batch of records became durable, so long after it was given to a journal that `coalesces`. */
   | { readonly _tag: "Appended"; readonly recordsCount: number; readonly millis: number }
   /** Somebody had to wait until what was told before was durable (a barrier). */
   | { readonly _tag: "Flushed"; readonly millis: number }

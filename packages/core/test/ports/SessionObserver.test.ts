@@ -1,22 +1,28 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { Journal } from "@spindle/core/ports/Journal"
 import { type Observer, SessionObserver, type SessionSignal } from "@spindle/core/ports/SessionObserver"
 import * as SessionObservers from "@spindle/core/ports/SessionObserver"
 import type { SessionId } from "@spindle/core/protocol/Ids"
 import * as Op from "@spindle/core/protocol/Op"
-import { isTerminal, type SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import { isRecord, type SessionEvent } from "@spindle/core/protocol/SessionEvent"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Stream } from "effect"
 
 /** A session whose observer keeps what it is told beside the events. */
-const observed = Effect.fnUntraced(function* (script: Model.Script, observer?: Partial<Observer>) {
+const observed = Effect.fnUntraced(function* (
+  script: Model.Script,
+  observer: Partial<Observer> = {},
+  journal?: (typeof Journal)["Service"]
+) {
   const signals: Array<SessionSignal> = []
   const events: Array<SessionEvent> = []
   const h = yield* Effect.scoped(
     Effect.gen(function* () {
-      const h = yield* Harness.make({ script })
+      const h = yield* Harness.make({ script, ...(journal === undefined ? {} : { journal }) })
       yield* h.run("hello")
-      const records = yield* Stream.runCollect(Stream.takeUntil(h.session.events(), isTerminal))
+      const { seq } = yield* h.session.snapshot
+      const records = yield* h.session.events().pipe(Stream.filter(isRecord), Stream.take(seq), Stream.runCollect)
       return { ...h, told: records }
     })
   ).pipe(
@@ -30,9 +36,12 @@ const observed = Effect.fnUntraced(function* (script: Model.Script, observer?: P
 })
 
 describe("what a session measures", () => {
-  it.effect("O2 a receipt, each batch of the journal, and last that the session was closed", () =>
+  it.effect("O2 a receipt, each batch of a journal that takes its time, and last that the session was closed", () =>
     Effect.gen(function* () {
-      const { h, signals } = yield* observed([[Model.text("hello")]])
+      const memory = yield* Harness.memoryJournal
+      const open: typeof memory.open = (id, mode) =>
+        Effect.map(memory.open(id, mode), (writer) => ({ ...writer, coalesces: true }))
+      const { h, signals } = yield* observed([[Model.text("hello")]], {}, { ...memory, open })
       assert.deepStrictEqual(signals.at(-1), { _tag: "Closed" })
       const submitted = signals.filter((signal) => signal._tag === "Submitted")
       assert.deepStrictEqual(
@@ -64,8 +73,15 @@ describe("what a session measures", () => {
           throw new Error("broken")
         }
       })
-      assert.isFalse(events.some((event) => event._tag === "TurnCompleted"))
-      assert.strictEqual(h.told.at(-1)?._tag, "TurnCompleted", "the turn went on")
+      assert.deepStrictEqual(
+        events.map((event) => event._tag).filter((tag) => tag === "TurnCompleted" || tag === "Warning"),
+        ["TurnCompleted"],
+        "until its first signal, the receipt"
+      )
+      assert.isTrue(
+        h.told.some((event) => event._tag === "TurnCompleted"),
+        "the turn went on"
+      )
       const warnings = h.told.flatMap((event) => (event._tag === "Warning" ? [event.message] : []))
       assert.lengthOf(warnings, 1)
       assert.include(warnings[0]!, "an observer of the session threw")

@@ -4,30 +4,43 @@ import type { SubmissionId } from "@spindle/core/protocol/Ids"
 import type * as SessionEvent from "@spindle/core/protocol/SessionEvent"
 import type { Measurement } from "../Metrics.ts"
 import type { RecorderState, Step } from "../Recorder.ts"
+import { none, shape } from "./shapes.ts"
 
 type Event<Tag extends SessionEvent.KnownRecord["_tag"]> = Extract<SessionEvent.KnownRecord, { readonly _tag: Tag }>
+const ofReceipt = shape("op", "receipt")
+const ofRejection = shape("op", "receipt", "error.type")
+const ofPhase = shape("phase", "abort.reason")
+const ofDelivery = shape("delivery")
+const ofFate = shape("fate")
+const ofKind = shape("kind")
+const ofDecision = shape("kind", "decision")
+const codexApproval = shape("tool", "approved")
+const ofKeep = shape("keep")
+const ofExit = shape("exit")
 const seconds = (from: number, to: number): number => Math.max(0, to - from) / 1000
 
 export const submitted = (
   signal: Extract<SessionSignal, { readonly _tag: "Submitted" }>
 ): ReadonlyArray<Measurement> => {
   const value = signal.millis / 1000
-  const rejection = signal.rejection === undefined ? {} : { "error.type": signal.rejection }
   const duration: Measurement = {
     metric: "submissionDuration",
     value,
-    attributes: { op: signal.op, receipt: signal.receipt, ...rejection }
+    attributes:
+      signal.rejection === undefined
+        ? ofReceipt(signal.op, signal.receipt)
+        : ofRejection(signal.op, signal.receipt, signal.rejection)
   }
   return signal.op === "Interrupt" && signal.receipt === "Accepted"
-    ? [duration, { metric: "abortDuration", value, attributes: { phase: "accepted", "abort.reason": "Interrupted" } }]
+    ? [duration, { metric: "abortDuration", value, attributes: ofPhase("accepted", "Interrupted") }]
     : [duration]
 }
 
 export const inputAccepted = (state: RecorderState, { submissionId, turnId }: Event<"InputAccepted">): Step => [
   { ...state, waiting: new Set(state.waiting).add(submissionId) },
   [
-    { metric: "inputAccepted", value: 1, attributes: { delivery: turnId === undefined ? "queued" : "steered" } },
-    { metric: "inboxWaiting", value: 1, attributes: {} }
+    { metric: "inputAccepted", value: 1, attributes: ofDelivery(turnId === undefined ? "queued" : "steered") },
+    { metric: "inboxWaiting", value: 1, attributes: none }
   ]
 ]
 
@@ -40,14 +53,14 @@ export const inputLeft = (
   if (ids.length === 0) return [state, []]
   const waiting = new Set(state.waiting)
   const gone = ids.filter((id) => waiting.delete(id)).length
-  const measured: Array<Measurement> = ids.map(() => ({ metric: "inputFate", value: 1, attributes: { fate } }))
-  if (gone > 0) measured.push({ metric: "inboxWaiting", value: -gone, attributes: {} })
+  const measured: Array<Measurement> = ids.map(() => ({ metric: "inputFate", value: 1, attributes: ofFate(fate) }))
+  if (gone > 0) measured.push({ metric: "inboxWaiting", value: -gone, attributes: none })
   return [{ ...state, waiting }, measured]
 }
 
 export const opened = (state: RecorderState, { at, kind, requestId, tool }: Event<"RequestOpened">): Step => [
   { ...state, approvals: new Map(state.approvals).set(requestId, { kind, tool: tool ?? "none", at }) },
-  [{ metric: "approvalRequested", value: 1, attributes: { kind } }]
+  [{ metric: "approvalRequested", value: 1, attributes: ofKind(kind) }]
 ]
 
 export const settled = (state: RecorderState, { at, decision, requestId }: Event<"RequestSettled">): Step => {
@@ -55,7 +68,7 @@ export const settled = (state: RecorderState, { at, decision, requestId }: Event
   if (open === undefined) return [state, []]
   const approvals = new Map(state.approvals)
   approvals.delete(requestId)
-  const attributes = { kind: open.kind, decision: decision._tag.toLowerCase() }
+  const attributes = ofDecision(open.kind, decision._tag.toLowerCase())
   return [
     { ...state, approvals },
     [
@@ -64,7 +77,7 @@ export const settled = (state: RecorderState, { at, decision, requestId }: Event
       {
         metric: "codexApprovalRequested",
         value: 1,
-        attributes: { tool: open.tool, approved: String(decision._tag === "Approved") }
+        attributes: codexApproval(open.tool, String(decision._tag === "Approved"))
       }
     ]
   ]
@@ -73,8 +86,8 @@ export const settled = (state: RecorderState, { at, decision, requestId }: Event
 export const processStarted = (state: RecorderState, { at, keep, processId }: Event<"ProcessStarted">): Step => [
   { ...state, processes: new Map(state.processes).set(processId, at) },
   [
-    { metric: "processStarted", value: 1, attributes: { keep: String(keep) } },
-    { metric: "processActive", value: 1, attributes: {} }
+    { metric: "processStarted", value: 1, attributes: ofKeep(String(keep)) },
+    { metric: "processActive", value: 1, attributes: none }
   ]
 ]
 
@@ -90,8 +103,8 @@ export const processEnded = (
   return [
     { ...state, processes },
     [
-      { metric: "processActive", value: -1, attributes: {} },
-      { metric: "processDuration", value: seconds(startedAt, at), attributes: { exit } }
+      { metric: "processActive", value: -1, attributes: none },
+      { metric: "processDuration", value: seconds(startedAt, at), attributes: ofExit(exit) }
     ]
   ]
 }

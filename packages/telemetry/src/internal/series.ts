@@ -7,7 +7,9 @@ export type Series = (id: MetricId, attributes: Attributes) => Metric.Metric<num
 
 export const make = ({ limit, tags }: { readonly limit: number; readonly tags: Attributes }): Series => {
   const made = new Map<MetricId, Map<string, Metric.Metric<number, unknown>>>()
-  return (id, attributes) => {
+  // attributes of a shape are the same object each time
+  const known = new Map<MetricId, Map<Attributes, Metric.Metric<number, unknown>>>()
+  const find = (id: MetricId, attributes: Attributes) => {
     let own = made.get(id)
     if (own === undefined) made.set(id, (own = new Map()))
     const key = keyOf(attributes)
@@ -20,6 +22,16 @@ export const make = ({ limit, tags }: { readonly limit: number; readonly tags: A
     const told = isBeyond ? { "otel.metric.overflow": "true" } : attributes
     const metric = metricOf(definitions[id], { ...tags, ...told })
     own.set(isBeyond ? overflowKey : key, metric)
+    return metric
+  }
+  return (id, attributes) => {
+    let own = known.get(id)
+    if (own === undefined) known.set(id, (own = new Map()))
+    const found = own.get(attributes)
+    if (found !== undefined) return found
+    const metric = find(id, attributes)
+    // those are bounded in number; others are not kept
+    if (Object.isFrozen(attributes)) own.set(attributes, metric)
     return metric
   }
 }

@@ -1,0 +1,209 @@
+// npm exec -- node bench/telemetry.mjs [--turns 3000] [--reps 5]     what telemetry costs a turn, and how many spans it has
+// npm exec -- node bench/telemetry.mjs --soak [--turns 100000]       memory with a collector that is away, or never answers
+// A turn calls two tools and then answers in 20 deltas, in a session of its own. Each measurement is a process; the variants alternate. Needs the build.
+import { spawn } from "node:child_process"
+import { createServer } from "node:http"
+import { parseArgs } from "node:util"
+
+const variants = ["off", "recorder", "memory", "otlp", "sdk"]
+const { values: options } = parseArgs({
+  options: {
+    turns: { type: "string" },
+    reps: { type: "string", default: "5" },
+    soak: { type: "boolean", default: false },
+    worker: { type: "string" },
+    endpoint: { type: "string" }
+  }
+})
+
+/** A collector that takes everything, one that never answers, or the address of none. */
+const collector = async (kind) => {
+  const server = createServer((request, response) => {
+    request.resume()
+    if (kind === "answers") request.on("end", () => response.writeHead(200).end())
+  })
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve))
+  const endpoint = `http://127.0.0.1:${server.address().port}`
+  const close = () => {
+    server.closeAllConnections()
+    server.close()
+  }
+  if (kind !== "away") return { endpoint, close }
+  close()
+  return { endpoint, close: () => {} }
+}
+
+const inProcess = (variant, args) =>
+  new Promise((resolve, reject) => {
+    const child = spawn(
+      process.execPath,
+      ["--expose-gc", import.meta.filename, "--worker", variant, ...args, ...(options.soak ? ["--soak"] : [])],
+      { stdio: ["ignore", "pipe", "inherit"] }
+    )
+    let output = ""
+    child.stdout.on("data", (data) => {
+      output += data
+      if (options.soak) process.stderr.write(data)
+    })
+    child.on("close", (code) =>
+      code === 0 ? resolve(JSON.parse(output.trim().split("\n").at(-1))) : reject(new Error(`${variant} failed`))
+    )
+  })
+
+const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]
+
+const measure = async () => {
+  const turns = options.turns ?? "3000"
+  const { close, endpoint } = await collector("answers")
+  const results = Object.fromEntries(variants.map((variant) => [variant, []]))
+  for (let rep = 0; rep < Number(options.reps); rep++)
+    for (const variant of variants)
+      results[variant].push(await inProcess(variant, ["--turns", turns, "--endpoint", endpoint]))
+  close()
+  const off = median(results.off.map(({ cpu }) => cpu))
+  console.log("| telemetry | microseconds of processor a turn | beside off | wall | spans a turn |")
+  console.log("| --- | --- | --- | --- | --- |")
+  for (const variant of variants) {
+    const of = (key) => median(results[variant].map((one) => one[key]))
+    const cpus = results[variant].map(({ cpu }) => Math.round(cpu))
+    const ratio = `${((of("cpu") / off - 1) * 100).toFixed(1)} %`
+    console.log(
+      `| ${variant} | ${Math.round(of("cpu"))} [${Math.min(...cpus)}-${Math.max(...cpus)}] | ${ratio} | ${Math.round(of("wall"))} | ${of("spans").toFixed(1)} |`
+    )
+  }
+}
+
+const soak = async () => {
+  console.log("| collector | heap after each fifth of the turns, MB | spans made | dropped and counted |")
+  console.log("| --- | --- | --- | --- |")
+  for (const kind of ["away", "never answers"]) {
+    const { close, endpoint } = await collector(kind)
+    const { dropped, heaps, spans } = await inProcess("otlp", [
+      "--turns",
+      options.turns ?? "100000",
+      "--endpoint",
+      endpoint
+    ])
+    close()
+    console.log(`| ${kind} | ${heaps.map((bytes) => (bytes / 1e6).toFixed(1)).join(", ")} | ${spans} | ${dropped} |`)
+  }
+}
+
+const worker = async (variant) => {
+  const [Agent, { Journal }, Op, { Model }, { Session }, Telemetry, SessionMetrics] = await Promise.all([
+    import("@spindle/core/Agent"),
+    import("@spindle/core/ports/Journal"),
+    import("@spindle/core/protocol/Op"),
+    import("@spindle/core/ports/Model"),
+    import("@spindle/core/Session"),
+    import("@spindle/telemetry/Telemetry"),
+    import("@spindle/telemetry/SessionMetrics")
+  ])
+  const [Effect, Layer, Metric, Schema, Stream, Tool, Toolkit] = await Promise.all(
+    ["Effect", "Layer", "Metric", "Schema", "Stream", "ai/Tool", "ai/Toolkit"].map((name) => import(`effect/${name}`))
+  )
+  let spans = 0
+  const usage = { input: 1, cachedInput: 0, output: 1, reasoning: 0, total: 2 }
+  const deltas = Array.from({ length: 20 }, (_, index) => ({ _tag: "TextDelta", id: "t", delta: `word ${index} ` }))
+  const call = (n) => ({ _tag: "ToolCall", callId: `call-${n}`, name: "add", params: { a: n, b: 1 } })
+  const model = Layer.succeed(Model, {
+    provider: "script",
+    model: "script",
+    contextWindow: undefined,
+    stream: ({ items }) =>
+      items.at(-1)._tag === "ToolResult"
+        ? Stream.concat(
+            Stream.rechunk(Stream.fromIterable(deltas), 1),
+            Stream.succeed({ _tag: "Finish", reason: "stop", usage })
+          )
+        : Stream.fromIterable([call(1), call(2), { _tag: "Finish", reason: "tool-calls", usage }])
+  })
+  const toolkit = Toolkit.make(
+    Tool.make("add", { parameters: Schema.Struct({ a: Schema.Number, b: Schema.Number }), success: Schema.Number })
+  )
+  const agent = Agent.make({ toolkit, approvals: { add: { approval: "allow", concurrency: "parallel" } } })
+  const onSpan = () => void spans++
+  const layers = {
+    off: async () => Layer.empty,
+    recorder: async () => SessionMetrics.layer(),
+    memory: async () => Telemetry.layerMemory({ capacity: 1_000, onSpan }),
+    otlp: async () => {
+      const Http = await import("@effect/platform-node/NodeHttpClient")
+      return Telemetry.layerOtlp({ endpoint: options.endpoint, interval: "1 second", onSpan }).pipe(
+        Layer.provide(Http.layerUndici)
+      )
+    },
+    sdk: async () => {
+      const OpenTelemetry = await import("@spindle/telemetry/OpenTelemetry")
+      const { BatchSpanProcessor } = await import("@opentelemetry/sdk-trace-base")
+      const exporter = {
+        export: (batch, done) => {
+          spans += batch.length
+          done({ code: 0 })
+        },
+        shutdown: async () => {}
+      }
+      return OpenTelemetry.layer(() => ({
+        resource: { serviceName: "bench" },
+        spanProcessor: new BatchSpanProcessor(exporter, { maxQueueSize: 100_000 })
+      }))
+    }
+  }
+  const turn = Effect.gen(function* () {
+    const session = yield* Session.make(agent)
+    yield* session.submit(Op.userInput("1 + 1"))
+    yield* session.awaitIdle
+  }).pipe(Effect.scoped)
+  const turns = (count) =>
+    Effect.gen(function* () {
+      for (let index = 0; index < count; index++) yield* turn
+    })
+  const count = Number(options.turns)
+  const program = options.soak
+    ? Effect.gen(function* () {
+        const heaps = []
+        for (let part = 0; part < 5; part++) {
+          yield* turns(count / 5)
+          yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 0)))
+          globalThis.gc()
+          heaps.push(process.memoryUsage().heapUsed)
+        }
+        return { heaps }
+      })
+    : Effect.gen(function* () {
+        yield* turns(count / 3)
+        spans = 0
+        globalThis.gc()
+        const [from, cpuFrom] = [performance.now(), process.cpuUsage()]
+        yield* turns(count)
+        const { system, user } = process.cpuUsage(cpuFrom)
+        return {
+          wall: ((performance.now() - from) * 1000) / count,
+          cpu: (user + system) / count,
+          spansMade: spans
+        }
+      })
+  const tools = toolkit.toLayer({ add: ({ a, b }) => Effect.succeed(a + b) })
+  const layer = Layer.mergeAll(
+    model,
+    tools,
+    Journal.layerMemory({ retainCount: 16, retainClosed: false }),
+    await layers[variant]()
+  )
+  const result = await Effect.runPromise(Effect.provide(program, layer))
+  const dropped = Metric.snapshotUnsafe(await Effect.runPromise(Effect.context()))
+    .filter(({ id }) => id === "spindle.telemetry.dropped")
+    .reduce((sum, { state }) => sum + state.count, 0)
+  console.log(
+    JSON.stringify({
+      ...result,
+      spans: options.soak ? spans : (variant === "sdk" ? spans : result.spansMade) / count,
+      dropped
+    })
+  )
+  process.exit(0)
+}
+
+if (options.worker !== undefined) await worker(options.worker)
+else if (options.soak) await soak()
+else await measure()
