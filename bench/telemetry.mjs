@@ -89,7 +89,8 @@ const soak = async () => {
   }
 }
 
-const worker = async (variant) => {
+/** The modules of the workspace, loaded in the process that measures. */
+const modules = async () => {
   const [Agent, { Journal }, Op, { Model }, { Session }, Telemetry, SessionMetrics] = await Promise.all([
     import("@spindle/core/Agent"),
     import("@spindle/core/ports/Journal"),
@@ -102,53 +103,29 @@ const worker = async (variant) => {
   const [Effect, Layer, Metric, Schema, Stream, Tool, Toolkit] = await Promise.all(
     ["Effect", "Layer", "Metric", "Schema", "Stream", "ai/Tool", "ai/Toolkit"].map((name) => import(`effect/${name}`))
   )
-  let spans = 0
+  const ours = { Agent, Journal, Op, Model, Session, Telemetry, SessionMetrics }
+  return { ...ours, Effect, Layer, Metric, Schema, Stream, Tool, Toolkit }
+}
+
+/** The turn that is measured, and what it needs. */
+const workload = ({ Agent, Effect, Journal, Layer, Model, Op, Schema, Session, Stream, Tool, Toolkit }) => {
   const usage = { input: 1, cachedInput: 0, output: 1, reasoning: 0, total: 2 }
   const deltas = Array.from({ length: 20 }, (_, index) => ({ _tag: "TextDelta", id: "t", delta: `word ${index} ` }))
   const call = (n) => ({ _tag: "ToolCall", callId: `call-${n}`, name: "add", params: { a: n, b: 1 } })
+  const finish = (reason) => ({ _tag: "Finish", reason, usage })
   const model = Layer.succeed(Model, {
     provider: "script",
     model: "script",
     contextWindow: undefined,
     stream: ({ items }) =>
       items.at(-1)._tag === "ToolResult"
-        ? Stream.concat(
-            Stream.rechunk(Stream.fromIterable(deltas), 1),
-            Stream.succeed({ _tag: "Finish", reason: "stop", usage })
-          )
-        : Stream.fromIterable([call(1), call(2), { _tag: "Finish", reason: "tool-calls", usage }])
+        ? Stream.concat(Stream.rechunk(Stream.fromIterable(deltas), 1), Stream.succeed(finish("stop")))
+        : Stream.fromIterable([call(1), call(2), finish("tool-calls")])
   })
   const toolkit = Toolkit.make(
     Tool.make("add", { parameters: Schema.Struct({ a: Schema.Number, b: Schema.Number }), success: Schema.Number })
   )
   const agent = Agent.make({ toolkit, approvals: { add: { approval: "allow", concurrency: "parallel" } } })
-  const onSpan = () => void spans++
-  const layers = {
-    off: async () => Layer.empty,
-    recorder: async () => SessionMetrics.layer(),
-    memory: async () => Telemetry.layerMemory({ capacity: 1_000, onSpan }),
-    otlp: async () => {
-      const Http = await import("@effect/platform-node/NodeHttpClient")
-      return Telemetry.layerOtlp({ endpoint: options.endpoint, interval: "1 second", onSpan }).pipe(
-        Layer.provide(Http.layerUndici)
-      )
-    },
-    sdk: async () => {
-      const OpenTelemetry = await import("@spindle/telemetry/OpenTelemetry")
-      const { BatchSpanProcessor } = await import("@opentelemetry/sdk-trace-base")
-      const exporter = {
-        export: (batch, done) => {
-          spans += batch.length
-          done({ code: 0 })
-        },
-        shutdown: async () => {}
-      }
-      return OpenTelemetry.layer(() => ({
-        resource: { serviceName: "bench" },
-        spanProcessor: new BatchSpanProcessor(exporter, { maxQueueSize: 100_000 })
-      }))
-    }
-  }
   const turn = Effect.gen(function* () {
     const session = yield* Session.make(agent)
     yield* session.submit(Op.userInput("1 + 1"))
@@ -158,49 +135,74 @@ const worker = async (variant) => {
     Effect.gen(function* () {
       for (let index = 0; index < count; index++) yield* turn
     })
-  const count = Number(options.turns)
-  const program = options.soak
-    ? Effect.gen(function* () {
-        const heaps = []
-        for (let part = 0; part < 5; part++) {
-          yield* turns(count / 5)
-          yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 0)))
-          globalThis.gc()
-          heaps.push(process.memoryUsage().heapUsed)
-        }
-        return { heaps }
-      })
-    : Effect.gen(function* () {
-        yield* turns(count / 3)
-        spans = 0
-        globalThis.gc()
-        const [from, cpuFrom] = [performance.now(), process.cpuUsage()]
-        yield* turns(count)
-        const { system, user } = process.cpuUsage(cpuFrom)
-        return {
-          wall: ((performance.now() - from) * 1000) / count,
-          cpu: (user + system) / count,
-          spansMade: spans
-        }
-      })
   const tools = toolkit.toLayer({ add: ({ a, b }) => Effect.succeed(a + b) })
-  const layer = Layer.mergeAll(
-    model,
-    tools,
-    Journal.layerMemory({ retainCount: 16, retainClosed: false }),
-    await layers[variant]()
-  )
-  const result = await Effect.runPromise(Effect.provide(program, layer))
+  const journal = Journal.layerMemory({ retainCount: 16, retainClosed: false })
+  return { turns, layer: Layer.mergeAll(model, tools, journal) }
+}
+
+/** The layer of a variant. `count` is called with the number of spans that were made. */
+const layerOf = async (variant, { Layer, SessionMetrics, Telemetry }, count) => {
+  const onSpan = () => count(1)
+  switch (variant) {
+    case "recorder":
+      return SessionMetrics.layer()
+    case "memory":
+      return Telemetry.layerMemory({ capacity: 1_000, onSpan })
+    case "otlp": {
+      const Http = await import("@effect/platform-node/NodeHttpClient")
+      const layer = Telemetry.layerOtlp({ endpoint: options.endpoint, interval: "1 second", onSpan })
+      return Layer.provide(layer, Http.layerUndici)
+    }
+    case "sdk": {
+      const OpenTelemetry = await import("@spindle/telemetry/OpenTelemetry")
+      const { BatchSpanProcessor } = await import("@opentelemetry/sdk-trace-base")
+      const exporter = {
+        export: (batch, done) => {
+          count(batch.length)
+          done({ code: 0 })
+        },
+        shutdown: async () => {}
+      }
+      const spanProcessor = new BatchSpanProcessor(exporter, { maxQueueSize: 100_000 })
+      return OpenTelemetry.layer(() => ({ resource: { serviceName: "bench" }, spanProcessor }))
+    }
+    default:
+      return Layer.empty
+  }
+}
+
+const worker = async (variant) => {
+  const all = await modules()
+  const { Effect, Layer, Metric } = all
+  const { layer, turns } = workload(all)
+  const count = Number(options.turns)
+  let spans = 0
+  const measured = Effect.gen(function* () {
+    yield* turns(count)
+    spans = 0
+    globalThis.gc()
+    const [from, cpuFrom] = [performance.now(), process.cpuUsage()]
+    yield* turns(count)
+    const { system, user } = process.cpuUsage(cpuFrom)
+    return { wall: ((performance.now() - from) * 1000) / count, cpu: (user + system) / count }
+  })
+  const soaked = Effect.gen(function* () {
+    const heaps = []
+    for (let part = 0; part < 5; part++) {
+      yield* turns(count / 5)
+      yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 0)))
+      globalThis.gc()
+      heaps.push(process.memoryUsage().heapUsed)
+    }
+    return { heaps }
+  })
+  const own = await layerOf(variant, all, (made) => (spans += made))
+  const program = options.soak ? soaked : measured
+  const result = await Effect.runPromise(Effect.provide(program, Layer.mergeAll(layer, own)))
   const dropped = Metric.snapshotUnsafe(await Effect.runPromise(Effect.context()))
     .filter(({ id }) => id === "spindle.telemetry.dropped")
     .reduce((sum, { state }) => sum + state.count, 0)
-  console.log(
-    JSON.stringify({
-      ...result,
-      spans: options.soak ? spans : (variant === "sdk" ? spans : result.spansMade) / count,
-      dropped
-    })
-  )
+  console.log(JSON.stringify({ ...result, spans: options.soak ? spans : spans / count, dropped }))
   process.exit(0)
 }
 
