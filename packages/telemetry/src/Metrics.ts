@@ -9,7 +9,7 @@
 /** The family of names that a metric belongs to. */
 export type MetricSet = "spindle" | "gen_ai" | "reference"
 
-/** One metric. `waitsFor` names the part of the project that will record it; until then nobody does. */
+/** One metric. */
 export interface Definition {
   readonly name: string
   /** A counter only grows; an updown counter says how many there are now. */
@@ -19,7 +19,6 @@ export interface Definition {
   readonly attributes: ReadonlyArray<string>
   readonly moment: string
   readonly set: MetricSet
-  readonly waitsFor?: string
 }
 
 /** By which attributes a metric is told apart, and when it is recorded. */
@@ -128,15 +127,17 @@ export const definitions = {
     by: ["reason"],
     at: "span that no collector will get: queue_full, refused or shutdown"
   }),
-  delegateStarted: waitsFor(
-    "delegates",
-    counter("spindle.delegate.started", "{delegate}", { by: ["mode"], at: "start of a delegate" })
-  ),
-  delegateEnded: waitsFor(
-    "delegates",
-    counter("spindle.delegate.ended", "{delegate}", { by: ["mode", "outcome"], at: "end of a delegate" })
-  ),
-  delegateDepth: waitsFor("delegates", histogram("spindle.delegate.depth", "{level}", { at: "start of a delegate" })),
+  delegateStarted: counter("spindle.delegate.started", "{delegate}", { by: ["mode"], at: "`DelegateStarted`" }),
+  delegateActive: updown("spindle.delegate.active", "{delegate}", {
+    at: "`DelegateStarted`, `DelegateEnded`, end of the session"
+  }),
+  delegateEnded: counter("spindle.delegate.ended", "{delegate}", {
+    by: ["mode", "outcome"],
+    at: "`DelegateEnded`; outcome is the status of the delegate"
+  }),
+  delegateDepth: histogram("spindle.delegate.depth", "{level}", {
+    at: "`DelegateStarted`; 1 is a delegate of a root session"
+  }),
   operationDuration: histogram("gen_ai.client.operation.duration", "s", {
     by: [...genAi, "error.type"],
     at: "`ModelResponded`, from `ModelRequested`"
@@ -174,10 +175,6 @@ export const definitions = {
   })
 }
 
-function waitsFor<D extends Definition>(part: string, definition: D): D & { readonly waitsFor: string } {
-  return { ...definition, waitsFor: part }
-}
-
 /** A metric, by the name that the recorder has for it. */
 export type MetricId = keyof typeof definitions
 
@@ -212,8 +209,7 @@ export const boundariesOf = (unit: string): ReadonlyArray<number> => {
 export const markdown = (): string => {
   const rows = Object.values<Definition>(definitions).map((one) => {
     const attributes = one.attributes.length === 0 ? "-" : one.attributes.map((name) => `\`${name}\``).join(", ")
-    const note = one.waitsFor === undefined ? "" : ` (*not recorded yet: comes with ${one.waitsFor}*)`
-    return `| \`${one.name}\` | ${one.kind} | \`${one.unit}\` | ${attributes} | ${one.moment}${note} |`
+    return `| \`${one.name}\` | ${one.kind} | \`${one.unit}\` | ${attributes} | ${one.moment} |`
   })
   return ["| metric | kind | unit | attributes | recorded at |", "| --- | --- | --- | --- | --- |", ...rows].join("\n")
 }

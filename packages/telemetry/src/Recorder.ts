@@ -6,8 +6,9 @@
  * what time it is.
  */
 import type { SessionSignal } from "@spindle/core/ports/SessionObserver"
-import type { CallId, ProcessId, RequestId, SubmissionId } from "@spindle/core/protocol/Ids"
+import type { CallId, ProcessId, RequestId, SessionId, SubmissionId } from "@spindle/core/protocol/Ids"
 import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import * as Delegates from "./internal/delegateMeasures.ts"
 import * as Requests from "./internal/requestMeasures.ts"
 import * as Turns from "./internal/turnMeasures.ts"
 import { none, shape } from "./internal/shapes.ts"
@@ -53,6 +54,8 @@ export interface RecorderState {
   readonly waiting: ReadonlySet<SubmissionId>
   readonly approvals: ReadonlyMap<RequestId, { readonly kind: string; readonly tool: string; readonly at: number }>
   readonly processes: ReadonlyMap<ProcessId, number>
+  /** Delegates that this program saw start and that have not ended, with how they live. */
+  readonly delegates: ReadonlyMap<SessionId, Delegates.Mode>
 }
 
 /** What one step answers: the next state, and what was measured. */
@@ -65,7 +68,8 @@ export const begin = (options: RecorderOptions): RecorderState => ({
   turn: undefined,
   waiting: new Set(),
   approvals: new Map(),
-  processes: new Map()
+  processes: new Map(),
+  delegates: new Map()
 })
 
 /** Everything is measured, aborted turns too; `tmp_mem_enabled` and `is_git` are false. */
@@ -111,9 +115,11 @@ export const step = (state: RecorderState, event: SessionEvent, now: number): St
       return Requests.processStarted(state, event)
     case "ProcessEnded":
       return Requests.processEnded(state, event)
-    case "ToolOutput":
     case "DelegateStarted":
+      return Delegates.started(state, event)
     case "DelegateEnded":
+      return Delegates.ended(state, event)
+    case "ToolOutput":
     case "RolledBack":
     case "Warning":
     case "Unknown":
@@ -136,6 +142,7 @@ export const signal = (state: RecorderState, signal: SessionSignal): Step => {
         [
           ...(state.waiting.size === 0 ? [] : [point("inboxWaiting", -state.waiting.size)]),
           ...(state.processes.size === 0 ? [] : [point("processActive", -state.processes.size)]),
+          ...(state.delegates.size === 0 ? [] : [point("delegateActive", -state.delegates.size)]),
           point("codexTurnCount", state.turnsCount)
         ]
       ]

@@ -356,6 +356,23 @@ describe("questions, processes, aborts, journal", () => {
     assert.include(measure([start, { _tag: "Closed" }]), "spindle.process.active{} -1")
   })
 
+  it("O2 delegates are counted while they live, with their depth, how they live and how they end", () => {
+    const delegateId = "child" as SessionId
+    const start = (linked: boolean) =>
+      at(0, { _tag: "DelegateStarted", turnId, delegateId, name: "reviewer", linked, depth: 2 })
+    const end = at(2_000, { _tag: "DelegateEnded", delegateId, status: "completed" })
+    assert.deepStrictEqual(measure([start(true), end]), [
+      "spindle.delegate.started{mode=linked} 1",
+      "spindle.delegate.active{} 1",
+      "spindle.delegate.depth{} 2",
+      "spindle.delegate.ended{mode=linked,outcome=completed} 1",
+      "spindle.delegate.active{} -1"
+    ])
+    assert.include(measure([start(false), end]), "spindle.delegate.ended{mode=detached,outcome=completed} 1")
+    assert.deepStrictEqual(measure([end]), [])
+    assert.include(measure([start(true), { _tag: "Closed" }]), "spindle.delegate.active{} -1")
+  })
+
   it("O2 an abort has three phases: accepted, settled, and the end of each straggler", () => {
     const straggler = { kind: "task", name: "regular" } as const
     const points = measure([

@@ -72,7 +72,7 @@ export const make = (kernel: Kernel, ledger: Ledger, fenced: () => boolean): Tur
     delegate: (child) =>
       starts(
         Effect.sync(() => {
-          recorder.append({ _tag: "DelegateStarted", turnId: origin.turnId, ...child })
+          recorder.append({ _tag: "DelegateStarted", turnId: origin.turnId, ...child, depth: kernel.path.length })
           let isOpen = true
           return (status) => {
             if (isOpen) recorder.append({ _tag: "DelegateEnded", delegateId: child.delegateId, status })

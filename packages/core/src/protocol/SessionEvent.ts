@@ -116,12 +116,16 @@ export const ProcessEnded = record("ProcessEnded", {
   exitCode: Schema.NullOr(Schema.Finite),
   signal: Schema.optionalKey(Schema.String)
 })
-/** A child session is about to be started. A linked one ends with its turn (contract D1). */
+/**
+ * A child session is about to be started, so many levels below the root: 1 for the child of a root. A linked one ends
+ * with its turn (contract D1).
+ */
 export const DelegateStarted = record("DelegateStarted", {
   turnId: TurnId,
   delegateId: SessionId,
   name: Schema.String,
   linked: Schema.Boolean,
+  depth: Schema.Finite,
   callId: Schema.optionalKey(CallId)
 })
 /** A child session has ended, or was never made. An event of the session: it may come after the turn's end. */
