@@ -26,14 +26,14 @@ import type { Cleanup } from "./TaskSupervisor.ts"
 
 /**
  * What to ask: `payload` is for whoever answers, in JSON. `asker` is there when the question of a delegate is passed on:
- * it keeps its id, and the path from the root to whoever asked.
+ * it keeps its id, if that is given, and the path from the root to whoever asked.
  */
 export interface Question {
   readonly kind: "command" | "patch" | "permissions" | "question" | "elicitation"
   readonly callId?: CallId
   readonly tool?: string
   readonly payload: unknown
-  readonly asker?: { readonly requestId: RequestId; readonly path: ReadonlyArray<SessionId> }
+  readonly asker?: { readonly requestId?: RequestId; readonly path: ReadonlyArray<SessionId> }
 }
 
 /** A child session that a turn has started. A linked one ends with its turn, another goes on (contract D1, D7). */
@@ -56,7 +56,8 @@ export interface TurnSession {
     options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }
   ) => Effect.Effect<Receipt, JournalFailed>
   /**
-   * Asks in whatever turn runs. While none does, and when that turn ends, it waits for the next one. **Interruption**
+   * Asks in whatever turn runs. While none does, and when that turn ends, it waits for the next one, where it is
+   * another request. **Interruption**
    * cancels the request.
    */
   readonly ask: (question: Question) => Effect.Effect<Answer>

@@ -115,7 +115,7 @@ describe("linked delegates", () => {
       yield* family.start(
         Effect.gen(function* () {
           children = [yield* working(), yield* working({ detached: true })]
-          yield* Effect.never
+          return yield* Effect.never
         })
       )
       yield* family.awaitTold(isTold("TextDelta"))
@@ -230,7 +230,7 @@ describe("the deadline of a delegate", () => {
           const child = yield* working({ deadline: "3 minutes" })
           yield* child.awaitClosed
           yield* Deferred.succeed(closed, 1)
-          yield* Effect.never
+          return yield* Effect.never
         })
       )
       yield* family.awaitTold(isTold("TextDelta"))

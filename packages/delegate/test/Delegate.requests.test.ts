@@ -152,7 +152,7 @@ describe("a request of a delegate", () => {
           Effect.gen(function* () {
             const child = yield* Delegate.start({ ...Family.endless, agent: tools.agent })
             yield* child.submit(Op.userInput("go"))
-            yield* Effect.never
+            return yield* Effect.never
           })
         )
       )
@@ -315,9 +315,13 @@ describe("a request of a delegate", () => {
           )
         ) as Effect.Effect<Delegate.Interactive, unknown, Family.Services>
       )
-      const request = yield* awaitRequest(family, child.delegateId)
+      yield* awaitRequest(family, child.delegateId)
       const next = yield* family.start(Effect.never)
-      yield* awaitRequest(family, family.root.session.sessionId)
+      yield* family.awaitTold(
+        (event, id) =>
+          id === family.root.session.sessionId && event._tag === "RequestOpened" && event.turnId === next.turnId
+      )
+      const request = openedAt(family, family.root.session.sessionId).at(-1)!
       yield* family.root.session.submit(Op.answer(request.requestId, { _tag: "Approved", scope: "once" }))
       assert.deepInclude(yield* child.settled, { _tag: "Completed", message: "completed: reached" })
       yield* family.root.session.abort()

@@ -20,7 +20,10 @@ import type { Ledger } from "./ledger.ts"
 export const askAnyTurn = (kernel: Kernel, question: Question): Effect.Effect<Answer> =>
   Effect.suspend(() => {
     const { ledger } = kernel
-    const again = Effect.andThen(nextTurn(kernel, ledger), askAnyTurn(kernel, question))
+    // asked again it is another request: the one that had its id was settled
+    const { asker, ...rest } = question
+    const anew = asker === undefined ? rest : { ...rest, asker: { path: asker.path } }
+    const again = Effect.andThen(nextTurn(kernel, ledger), askAnyTurn(kernel, anew))
     if (ledger === undefined || ledger.isClosing()) return again
     return Effect.flatMap(askOpen(kernel, ledger, question), (answer) =>
       answer === undefined || (answer._tag === "Cancelled" && answer.by !== "deadline") ? again : Effect.succeed(answer)
@@ -108,8 +111,9 @@ const asked = (kernel: Kernel, ledger: Ledger, question: Question): Effect.Effec
 const open = (kernel: Kernel, ledger: Ledger, { asker, callId, kind, payload: asked, tool }: Question) => {
   const payload = jsonOfUnsafe(asked)
   // a request keeps the id that its asker gave it, in every session that shows it
-  const isFree = asker !== undefined && kernel.requests?.has(asker.requestId) !== true
-  const requestId = isFree ? asker.requestId : (kernel.newId() as RequestId)
+  const given = asker?.requestId
+  const isFree = given !== undefined && kernel.requests?.has(given) !== true
+  const requestId = isFree ? given : (kernel.newId() as RequestId)
   const { turnId } = ledger.origin
   const path = asker?.path ?? kernel.path
   const answered = Deferred.makeUnsafe<Answer>()

@@ -70,16 +70,16 @@ export const make = (kernel: Kernel, ledger: Ledger, fenced: () => boolean): Tur
     ask: (question) => starts(Requests.ask(kernel, ledger, question)),
     process: (spec) => starts(Processes.start(kernel, ledger, spec, flush)),
     delegate: (child) =>
-      starts(
-        Effect.sync(() => {
-          recorder.append({ _tag: "DelegateStarted", turnId: origin.turnId, ...child, depth: kernel.path.length })
-          let isOpen = true
-          return (status) => {
-            if (isOpen) recorder.append({ _tag: "DelegateEnded", delegateId: child.delegateId, status })
-            isOpen = false
-          }
+      Effect.suspend(() => {
+        // in the step that records: a straggler may be held up after it was let in (I3)
+        if (ledger.isClosing()) return Effect.interrupt
+        recorder.append({ _tag: "DelegateStarted", turnId: origin.turnId, ...child, depth: kernel.path.length })
+        let isOpen = true
+        return Effect.succeed((status) => {
+          if (isOpen) recorder.append({ _tag: "DelegateEnded", delegateId: child.delegateId, status })
+          isOpen = false
         })
-      ),
+      }),
     endProcess: (processId) => open(Effect.suspend(() => kernel.processes?.get(processId)?.end ?? Effect.void))
   }
 }

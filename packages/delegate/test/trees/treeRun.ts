@@ -1,0 +1,230 @@
+/** Runs a tree of delegates under hits, and tells everything that it did. */
+import { Journal } from "@spindle/core/ports/Journal"
+import { Model } from "@spindle/core/ports/Model"
+import { IdGenerator, type RequestId, sequential, type SessionId } from "@spindle/core/protocol/Ids"
+import * as Input from "@spindle/core/protocol/Input"
+import * as Op from "@spindle/core/protocol/Op"
+import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import * as Task from "@spindle/core/Task"
+import { Turn } from "@spindle/core/Turn"
+import * as Delegate from "@spindle/delegate/Delegate"
+import * as Limits from "@spindle/delegate/Limits"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import * as SessionHarness from "@spindle/testing/SessionHarness"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import type { NodeSpec, Step, TreeSpec } from "./treeSpec.ts"
+
+/** What a run did. */
+export interface TreeHistory {
+  readonly rootId: SessionId
+  /** What each session told, in order. */
+  readonly told: ReadonlyMap<SessionId, ReadonlyArray<SessionEvent>>
+  /** The delegates that were started, and where they stand at the end. */
+  readonly delegates: ReadonlyArray<{ readonly delegateId: SessionId; readonly status: string }>
+  /** Answers of the model that are still being streamed. */
+  readonly streaming: number
+  /** Handlers of tools that have not ended. */
+  readonly working: number
+  /** How often a start was refused, by limit. */
+  readonly refused: ReadonlyArray<string>
+}
+
+interface World {
+  readonly specs: Map<string, NodeSpec>
+  readonly handles: Array<Delegate.Delegate>
+  readonly interactive: Map<SessionId, Delegate.Interactive>
+  readonly refused: Array<string>
+  working: number
+}
+
+/** Calls `act` for the node that the input names, and says how that ended. */
+const script: ScriptedModel.Script = ({ items }) => {
+  const last = items.at(-1)
+  if (last?._tag === "ToolResult") return [ScriptedModel.text(String(last.output))]
+  const input = items.findLast((item) => item._tag === "UserMessage" && item.fragment === undefined)
+  const name = input?._tag === "UserMessage" ? Input.textOf(input.content) : ""
+  // a notice of a detached delegate, which woke its parent
+  if (!/^n\d+$/.test(name)) return [ScriptedModel.text("noted")]
+  return [ScriptedModel.text("on it"), ScriptedModel.call("act", { node: name }, `act ${items.length}`)]
+}
+
+type Services = Turn | Model | Journal
+
+/** The steps of one session, in its turn. */
+const act = (world: World, agent: () => Delegate.DelegateOptions<never>["agent"]) => {
+  const perform = (step: Step): Effect.Effect<void, unknown, Services> => {
+    switch (step._tag) {
+      case "Sleep":
+        return Effect.sleep(step.millis)
+      case "Ask":
+        return Effect.flatMap(Turn, (turn) =>
+          Effect.asVoid(turn.ask({ kind: step.question ? "question" : "permissions", payload: null }))
+        )
+      case "Deaf":
+        return Effect.uninterruptible(Effect.sleep(step.millis))
+      case "Fail":
+        return Effect.fail("failed")
+      case "Die":
+        return Effect.die("died")
+      case "Hang":
+        return Effect.never
+      case "Spawn":
+        return Effect.forEach(step.children, (child) => spawn(child, step.wait), {
+          concurrency: "unbounded",
+          discard: true
+        })
+    }
+  }
+  const spawn = (spec: NodeSpec, wait: boolean): Effect.Effect<void, unknown, Services> => {
+    world.specs.set(spec.name, spec)
+    const options = {
+      agent: agent(),
+      name: spec.name,
+      deadline: spec.deadline === undefined ? Duration.infinity : spec.deadline
+    }
+    const run =
+      spec.kind === "once"
+        ? Effect.asVoid(Delegate.runOnce({ ...options, input: Input.text(spec.name) }))
+        : Effect.flatMap(Delegate.start({ ...options, detached: spec.kind === "detached" }), (child) => {
+            world.handles.push(child)
+            world.interactive.set(child.delegateId, child)
+            return Effect.andThen(child.submit(Op.userInput(spec.name)), wait ? child.settled : Effect.void)
+          })
+    return Effect.catch(
+      run as Effect.Effect<void, { readonly _tag: string; readonly limit?: string }, Services>,
+      (error) => Effect.sync(() => void world.refused.push(error.limit ?? error._tag))
+    )
+  }
+  return (steps: ReadonlyArray<Step>) =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => void world.working++),
+      () => Effect.forEach(steps, perform, { discard: true }),
+      () => Effect.sync(() => void world.working--)
+    )
+}
+
+/** The requests that are open at a session now. */
+const openRequests = (events: ReadonlyArray<SessionEvent>): ReadonlyArray<RequestId> => {
+  const open = new Set<RequestId>()
+  for (const event of events) {
+    if (event._tag === "RequestOpened") open.add(event.requestId)
+    else if (event._tag === "RequestSettled") open.delete(event.requestId)
+  }
+  return [...open]
+}
+
+const decisions: ReadonlyArray<Op.Decision> = [
+  { _tag: "Approved", scope: "once" },
+  { _tag: "Approved", scope: "turn" },
+  { _tag: "Approved", scope: "session" },
+  { _tag: "Denied" },
+  { _tag: "Answered", answers: {} },
+  { _tag: "Abort" }
+]
+
+/** The longest that a tree may work by itself before the program stops it. */
+const patience = "1 minute"
+
+/** Runs a tree from its start to the end of its root's scope. */
+export const run = (spec: TreeSpec): Effect.Effect<TreeHistory, unknown> =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    const told = new Map<SessionId, Array<SessionEvent>>()
+    const world: World = { specs: new Map(), handles: [], interactive: new Map(), refused: [], working: 0 }
+    const memory = Context.get(yield* Layer.buildWithScope(Journal.layerMemory(), scope), Journal)
+    const journal = slowed(memory, spec.journalMillis)
+    const model = ScriptedModel.make(script)
+    const agents = SessionHarness.agentOf({
+      act: {
+        run: ({ node }) =>
+          Effect.as(perform(world.specs.get(String(node))!.steps), "done") as Effect.Effect<unknown, unknown, Turn>
+      }
+    })
+    const perform = act(world, () => agents.agent)
+    const handlers = yield* Layer.buildWithScope(agents.handlers, scope)
+    const root = yield* SessionHarness.make({
+      journal,
+      model,
+      observer: (sessionId, event) => {
+        const events = told.get(sessionId)
+        if (events === undefined) told.set(sessionId, [event])
+        else events.push(event)
+      }
+    }).pipe(Effect.provideService(Scope.Scope, scope))
+    const { session } = root
+    const context = Context.make(Model, model.model).pipe(Context.add(Journal, journal), Context.merge(handlers))
+    const closing = yield* Effect.cached(Scope.close(scope, Exit.void))
+    const running = yield* session
+      .start(Task.make("root", perform(spec.root)))
+      .pipe(
+        Effect.provideContext(context),
+        Effect.provideService(Limits.Limits, { ...Limits.defaults, concurrent: spec.concurrent, depth: 5 })
+      )
+    const hits = yield* Effect.forkChild(
+      Effect.forEach(
+        spec.hits,
+        ({ action, at, pick }, index) =>
+          Effect.andThen(Effect.sleep(at - (spec.hits[index - 1]?.at ?? 0)), Effect.ignore(hit(action, pick))),
+        { discard: true }
+      )
+    )
+    const hit = (action: TreeSpec["hits"][number]["action"], pick: number): Effect.Effect<unknown, unknown> => {
+      const handle = world.handles[pick % Math.max(1, world.handles.length)]
+      switch (action) {
+        case "abort root":
+          return session.abort()
+        case "replace":
+          return session.start(Task.make("other", Effect.sleep(5)))
+        case "close":
+          return closing
+        case "abort":
+          return handle?.abort() ?? Effect.void
+        case "end":
+          return handle?.end() ?? Effect.void
+        case "answer": {
+          const asking = [...told].filter(([, events]) => openRequests(events).length > 0)
+          const at = asking[pick % Math.max(1, asking.length)]
+          if (at === undefined) return Effect.void
+          const requestId = openRequests(at[1])[0]!
+          const decision = decisions[Math.floor(pick / 7) % decisions.length]!
+          const to = at[0] === session.sessionId ? session : world.interactive.get(at[0])
+          return to?.submit(Op.answer(requestId, decision)) ?? Effect.void
+        }
+      }
+    }
+    yield* Effect.timeoutOption(running.outcome, patience)
+    yield* session.abort()
+    yield* session.awaitIdle
+    yield* hits.pipe((fiber) => Effect.sync(() => fiber.interruptUnsafe()))
+    yield* closing
+    // what is deaf may end
+    yield* Effect.sleep("2 hours")
+    const delegates = yield* Effect.forEach(world.handles, (handle) =>
+      Effect.map(handle.status, ({ _tag }) => ({ delegateId: handle.delegateId, status: _tag }))
+    )
+    return {
+      rootId: session.sessionId,
+      told,
+      delegates,
+      streaming: model.openCount(),
+      working: world.working,
+      refused: world.refused
+    }
+  }).pipe(Effect.provideService(IdGenerator, sequential("id")))
+
+const slowed = (journal: (typeof Journal)["Service"], millis: number): (typeof Journal)["Service"] => {
+  if (millis === 0) return journal
+  return {
+    ...journal,
+    open: (sessionId, mode) =>
+      Effect.map(journal.open(sessionId, mode), (writer) => ({
+        ...writer,
+        append: (records) => Effect.andThen(Effect.sleep(millis), writer.append(records))
+      }))
+  }
+}
