@@ -405,7 +405,7 @@ describe("the beginning of a delegate", () => {
 })
 
 describe("telemetry", () => {
-  it.effect("O1 the spans of a delegate descend from the turn that asked for it", () =>
+  it.effect("O1 a delegate has a span below what asked for it, and what it does descends from that", () =>
     Effect.gen(function* () {
       const spans: Array<Tracer.Span> = []
       const tracer = Tracer.make({
@@ -423,21 +423,28 @@ describe("telemetry", () => {
             const child = yield* Delegate.start({ ...Family.endless, detached: true })
             yield* child.submit(Op.userInput("two"))
             yield* child.settled
+            yield* child.end()
           })
         )
       }).pipe(Effect.provideService(Tracer.Tracer, tracer))
-      const asking = spans.find(({ name }) => name === "session_task.delegating")
-      const turns = spans.filter(({ name }) => name === "session_task.turn")
-      assert.lengthOf(turns, 2)
-      for (const turn of turns) {
-        const ids: Array<string> = []
-        let above: Tracer.AnySpan | undefined = turn
-        while (above !== undefined) {
-          ids.push(above.spanId)
-          above = above._tag === "Span" ? Option.getOrUndefined(above.parent) : undefined
-        }
-        assert.include(ids, asking!.spanId)
+      const named = (name: string) => spans.filter((span) => span.name === name)
+      const above = ({ parent }: Tracer.Span) =>
+        spans.find(({ spanId }) => spanId === Option.getOrUndefined(parent)?.spanId)
+      const [asking] = named("session_task.delegating")
+      const delegates = named("spindle.delegate")
+      assert.deepStrictEqual(
+        delegates.map(({ attributes }) => [attributes.get("spindle.delegate.mode"), attributes.get("spindle.outcome")]),
+        [
+          ["linked", "completed"],
+          ["detached", "completed"]
+        ]
+      )
+      for (const [index, turn] of named("session_task.turn").entries()) {
+        assert.strictEqual(above(turn)!.name, "op.dispatch.user_input")
+        assert.strictEqual(above(above(turn)!), delegates[index])
+        assert.strictEqual(above(delegates[index]!), asking)
       }
+      assert.isTrue(spans.every(({ status, traceId }) => status._tag === "Ended" && traceId === asking!.traceId))
     })
   )
 })

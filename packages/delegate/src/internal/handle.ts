@@ -16,6 +16,7 @@ import type { Interactive } from "../Delegate.ts"
 import { DelegateClosed, type DelegateRefused } from "../DelegateError.ts"
 import type * as Limits from "../Limits.ts"
 import * as Status from "../Status.ts"
+import type { DelegateSpan } from "./delegateSpan.ts"
 import * as Notices from "./notices.ts"
 import { Tracking } from "./tracking.ts"
 import { Node, nodes } from "./tree.ts"
@@ -48,7 +49,7 @@ export class Handle implements Interactive {
   session: Session["Service"] | undefined
   shutdown: Effect.Effect<void> = Effect.void
   bridge: Bridge.Bridge | undefined
-  trace: TraceContext | undefined
+  span: DelegateSpan = { trace: undefined, end: () => undefined }
   timer: Fiber.Fiber<void> | undefined
   isEnding = false
   private readonly parent: Node
@@ -141,7 +142,7 @@ export class Handle implements Interactive {
       if (this.isEnding) return this.closed
       const refused = op._tag === "UserInput" ? this.tracking.begin() : undefined
       if (refused !== undefined) return Effect.fail(refused)
-      const trace = options?.trace ?? this.trace
+      const trace = options?.trace ?? this.span.trace
       const id = options?.id ?? (this.newId() as SubmissionId)
       const submission: Submission = { id, op, ...(trace === undefined ? {} : { trace }) }
       const handed =
@@ -190,6 +191,7 @@ export class Handle implements Interactive {
     this.parent.children.delete(this.delegateId)
     this.tracking.end()
     this.recordEnd(Status.wordOf(this.tracking.status))
+    this.span.end(this.tracking.status)
     Deferred.doneUnsafe(this.over, Effect.void)
     const { scope } = this
     return Effect.andThen(this.unregister, scope === undefined ? Effect.void : Scope.close(scope, Exit.void))

@@ -6,20 +6,19 @@ import type { Model } from "@spindle/core/ports/Model"
 import { type PermissionOf, ToolAuthority } from "@spindle/core/ports/ToolAuthority"
 import { IdGenerator, type SessionId } from "@spindle/core/protocol/Ids"
 import { SessionConfig } from "@spindle/core/protocol/SessionConfig"
-import { fromSpan } from "@spindle/core/protocol/TraceContext"
 import { Session } from "@spindle/core/Session"
 import { Turn } from "@spindle/core/Turn"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Bridge from "../Bridge.ts"
 import type { DelegateOptions, StartError } from "../Delegate.ts"
 import { DelegateRefused } from "../DelegateError.ts"
 import * as Limits from "../Limits.ts"
 import * as Status from "../Status.ts"
+import * as DelegateSpan from "./delegateSpan.ts"
 import * as Forking from "./forking.ts"
 import { Handle } from "./handle.ts"
 import { CurrentNode, type Node, rootNode } from "./tree.ts"
@@ -68,6 +67,7 @@ export const launch: <R>(
     config: { ...config, requestDeadline: config.requestDeadline ?? requestDeadline },
     newId: () => ids.next(clock.currentTimeMillisUnsafe())
   })
+  handle.span = DelegateSpan.open(yield* Effect.context<never>(), { ...handle, source: options.source ?? "subagent" })
   const opened = yield* Effect.exit(
     Effect.gen(function* () {
       yield* handle.register
@@ -117,8 +117,6 @@ const open = Effect.fnUntraced(function* <R>(handle: Handle, tenants: Scope.Scop
     yield* turn.flush
     yield* Forking.write({ delegateId, source: turn.session.sessionId, meta, note: begin.note })
   }
-  const parentSpan = yield* Effect.option(Effect.currentParentSpan)
-  handle.trace = Option.getOrUndefined(Option.map(parentSpan, fromSpan))
   const own = Scope.forkUnsafe(scope, "sequential")
   const session = yield* Session.make(narrowed(options.agent, yield* ToolAuthority), {
     ...(begin._tag === "New" ? { sessionId: delegateId } : { resume: delegateId }),
