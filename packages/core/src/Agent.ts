@@ -15,7 +15,8 @@ import type { Turn } from "./Turn.ts"
 
 /**
  * What one tool may do. `approval` says who has to agree before its handler runs; a function decides by the decoded
- * arguments. `concurrency`: an *exclusive* tool runs alone, *parallel* ones side by side. `kind` and `payload` are what
+ * arguments. A tool of `effect/ai` that says `needsApproval` is asked for also where its policy allows it. `concurrency`:
+ * an *exclusive* tool runs alone, *parallel* ones side by side. `kind` and `payload` are what
  * the person who is asked gets to see.
  */
 export interface ToolPolicy<Params = unknown> {
@@ -27,9 +28,11 @@ export interface ToolPolicy<Params = unknown> {
   readonly freeform?: ToolSpec["freeform"]
 }
 
-/** A policy for each tool of a toolkit. */
+/** A policy for each tool of a toolkit. There is none for a tool that its provider runs itself: a session cannot. */
 export type Policies<Tools extends Record<string, Tool.Any>> = {
-  readonly [Name in keyof Tools]: ToolPolicy<Tool.Parameters<Tools[Name]>>
+  readonly [Name in keyof Tools]: Tools[Name] extends Tool.AnyProviderDefined
+    ? never
+    : ToolPolicy<Tool.Parameters<Tools[Name]>>
 }
 
 /** What its handlers need, without the turn, which every call provides. */
@@ -47,7 +50,10 @@ export interface Agent<out R = never> {
   readonly Requirements: Types.Covariant<R>
 }
 
-/** Makes an agent. A tool without a policy does not compile. */
+/**
+ * Makes an agent. A tool without a policy does not compile, nor does one that is run by its provider; in an untyped
+ * program that one throws a `TypeError`. Preliminary results of a handler are not told to anybody.
+ */
 export const make: {
   (options: { readonly instructions?: string; readonly output?: OutputFormat }): Agent
   <Tools extends Record<string, Tool.Any>>(options: {

@@ -229,3 +229,45 @@ describe("a decision about one of three calls", () => {
       })
   )
 })
+
+describe("a tool that needs approval", () => {
+  const asked = (needsApproval: Harness.TestTool["needsApproval"], approval: Authority.Permission) =>
+    Effect.gen(function* () {
+      const harness = yield* Harness.make({
+        script: turnsOf("a", "b"),
+        tools: {
+          tool: {
+            run: () => Effect.succeed("ran"),
+            parameters: { of: Schema.String },
+            policy: { approval },
+            ...(needsApproval === undefined ? {} : { needsApproval })
+          }
+        },
+        approvals: { decide: () => Effect.succeed({ _tag: "Approved", scope: "once" }) }
+      })
+      yield* harness.run("one")
+      return askedFor(harness)
+    })
+
+  it.effect("A4 is asked for although its policy allows it: the narrower of the two holds", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* asked(undefined, "allow"), [])
+      assert.deepStrictEqual(yield* asked(false, "ask"), [a, b])
+      assert.deepStrictEqual(yield* asked(true, "allow"), [a, b])
+      assert.deepStrictEqual(yield* asked(true, "deny"), [])
+    })
+  )
+
+  it.effect("A4 may decide by its arguments and by what was said, also as an effect", () =>
+    Effect.gen(function* () {
+      const seen: Array<string> = []
+      const byArguments: Harness.TestTool["needsApproval"] = ({ of }: { of: string }, { messages, toolCallId }) => {
+        seen.push(`${toolCallId} ${messages.at(0)?.role}`)
+        return of === "b"
+      }
+      assert.deepStrictEqual(yield* asked(byArguments, "allow"), [b])
+      assert.deepStrictEqual(seen, ["0.0 user", "0.1 user"])
+      assert.deepStrictEqual(yield* asked(({ of }: { of: string }) => Effect.succeed(of === "a"), "allow"), [a])
+    })
+  )
+})

@@ -1,4 +1,4 @@
-import { describe, expectTypeOf, it } from "@effect/vitest"
+import { describe, expect, expectTypeOf, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
 import type { Journal } from "@spindle/core/ports/Journal"
 import type { Model } from "@spindle/core/ports/Model"
@@ -50,6 +50,18 @@ const scoped = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => effect
 declare const session: Session["Service"]
 const starting = () => session.start(task)
 const agent = () => Agent.make({ toolkit, approvals: { read: { approval: "allow", concurrency: "parallel" } } })
+
+describe("Agent", () => {
+  const searching = Tool.providerDefined({ id: "acme.search", customName: "Search", providerName: "search" })
+
+  it("a tool that its provider runs has no policy, and is refused where types are not checked", () => {
+    const tools = Toolkit.make(searching())
+    expectTypeOf<Agent.Policies<typeof tools.tools>["Search"]>().toEqualTypeOf<never>()
+    const search = { approval: "allow", concurrency: "parallel" } as const
+    // @ts-expect-error there is no policy for it
+    expect(() => Agent.make({ toolkit: tools, approvals: { Search: search } })).toThrow("Search is run by its provider")
+  })
+})
 
 describe("Task", () => {
   it("a task carries its result, its failure and its requirements", () => {

@@ -37,6 +37,8 @@ export interface TestTool {
   readonly policy?: Partial<Agent.ToolPolicy>
   /** The fields of its arguments; by default any. */
   readonly parameters?: Schema.Struct.Fields
+  /** Whether the tool itself wants its calls to be approved. Default: it does not. */
+  readonly needsApproval?: Tool.NeedsApproval<any>
 }
 
 /** What a harness is made of; everything has a default. */
@@ -170,13 +172,14 @@ const eventLog = () => {
 
 /** An agent with tools of one line each, and the layer of their handlers. */
 export const agentOf = (tools: { readonly [name: string]: TestTool }, instructions?: string) => {
-  const made = Object.entries(tools).map(([name, { parameters }]) =>
+  const made = Object.entries(tools).map(([name, { needsApproval, parameters }]) =>
     Tool.make(name, {
       description: name,
       parameters: parameters === undefined ? Schema.Record(Schema.String, Schema.Unknown) : Schema.Struct(parameters),
       success: Schema.Unknown,
       failure: Schema.Unknown,
-      dependencies: [Turn]
+      dependencies: [Turn],
+      needsApproval
     })
   )
   // handlers and policies are typed by the names of the tools, which are known at run time only

@@ -7,7 +7,8 @@ import { Model, type ModelPart, type ModelRequest } from "../ports/Model.ts"
 import * as Tracing from "../ports/Tracing.ts"
 import type { RequestId } from "../protocol/Ids.ts"
 import type { Item, ToolCall } from "../protocol/Item.ts"
-import { ModelFailed } from "../protocol/SessionError.ts"
+import { ModelFailed, type ModelFailureKind } from "../protocol/SessionError.ts"
+import * as TokenUsage from "../protocol/TokenUsage.ts"
 import * as History from "../rules/History.ts"
 import type { Sampled } from "../Turn.ts"
 import type { Kernel } from "./kernel.ts"
@@ -93,8 +94,10 @@ const exchange = (
     ledger.send(items)
     if (span !== undefined) tell(kernel, span, "gen_ai.input.messages", items)
     let finish: Finish | undefined
+    let isAnswered = false
     const take = (parts: ReadonlyArray<ModelPart>): Effect.Effect<void> => {
       let calls: Array<ToolCall> | undefined
+      isAnswered ||= parts.length > 0
       for (const part of parts) {
         if (finish !== undefined || ledger.slot.isFenced()) break
         if (part._tag === "Finish") {
@@ -124,7 +127,9 @@ const exchange = (
     if (ledger.slot.isFenced()) return yield* Effect.interrupt
     if (failed !== undefined) {
       span?.attribute("error.type", failed.kind)
-      ledger.endRequest("failed", undefined, "superseded")
+      // one that was refused has cost nothing
+      const cost = isAnswered || broken.has(failed.kind) ? undefined : TokenUsage.zero
+      ledger.endRequest("failed", cost, "superseded")
       return yield* failed
     }
     const { reason, usage } = finish!
@@ -138,6 +143,9 @@ const exchange = (
     }
     return { requestId, finish: reason, text: ledger.lastText }
   })
+
+/** Failures of requests that a provider had begun to work on. */
+const broken: ReadonlySet<ModelFailureKind> = new Set(["Disconnected", "IdleTimeout", "InvalidResponse", "Incomplete"])
 
 /** What was said, on the span, if content may be told. */
 const tell = (kernel: Kernel, span: Tracer.Span, key: string, value: unknown): void => {

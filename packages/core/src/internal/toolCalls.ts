@@ -140,7 +140,9 @@ const refused = (turn: Turn["Service"], hooks: HookSet, entry: ToolEntry, call: 
     const verdict = yield* hooks.preToolUse(turn.turnId, call.name, params)
     if (verdict.deny) return `denied: ${verdict.reason ?? "a hook refused this call"}`
     const { approval, kind, payload } = entry.policy
-    const permission: Authority.Permission = typeof approval === "function" ? approval(params) : approval
+    const allowed: Authority.Permission = typeof approval === "function" ? approval(params) : approval
+    const asks = allowed === "allow" && (yield* entry.asks(params, call.callId, yield* turn.history))
+    const permission = asks ? "ask" : allowed
     if (permission === "allow") return undefined
     if (permission === "deny") return `denied: the policy forbids ${call.name}`
     const answered = yield* turn.ask({

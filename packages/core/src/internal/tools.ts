@@ -4,7 +4,9 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
 import type { ToolPolicy } from "../Agent.ts"
+import { promptOf } from "../ports/languageModel.ts"
 import type { ToolSpec } from "../ports/Model.ts"
+import type { Item } from "../protocol/Item.ts"
 
 /** A tool that can be called. */
 export interface ToolEntry {
@@ -12,6 +14,8 @@ export interface ToolEntry {
   readonly policy: ToolPolicy<any>
   readonly decode: (params: unknown) => Effect.Effect<unknown, Schema.SchemaError>
   readonly run: (params: unknown, callId: string) => Effect.Effect<unknown, unknown>
+  /** Whether the tool itself says that its call wants to be approved, whatever the policy allows. */
+  readonly asks: (params: unknown, callId: string, items: ReadonlyArray<Item>) => Effect.Effect<boolean>
   readonly encodeSuccess: (value: unknown) => Effect.Effect<unknown, Schema.SchemaError>
   readonly encodeFailure: (error: unknown) => Effect.Effect<unknown, Schema.SchemaError>
 }
@@ -31,6 +35,10 @@ export const table = (
   policies: { readonly [name: string]: ToolPolicy<any> }
 ): (() => ToolTable) => {
   let made: ToolTable | undefined
+  for (const tool of Object.values(tools)) {
+    if (Tool.isProviderDefined(tool))
+      throw new TypeError(`${tool.name} is run by its provider; a session runs its tools itself`)
+  }
   return () => {
     if (made === undefined) {
       const byName = new Map<string, ToolEntry>()
@@ -59,9 +67,23 @@ const entry = (tool: Tool.Any, policy: ToolPolicy<any>): ToolEntry => {
         const result = handler.handler(params, { toolCallId: callId, preliminary: () => Effect.void })
         return Effect.provideContext(result, Context.merge(handler.context, context))
       }),
+    asks: asksOf(tool.needsApproval),
     encodeSuccess: Schema.encodeUnknownEffect(codecOf(tool.successSchema)),
     encodeFailure: Schema.encodeUnknownEffect(codecOf(Tool.failureResultSchema(tool)))
   }
+}
+
+const never = Effect.succeed(false)
+const always = Effect.succeed(true)
+
+const asksOf = (needsApproval: Tool.Any["needsApproval"]): ToolEntry["asks"] => {
+  if (typeof needsApproval !== "function") return () => (needsApproval === true ? always : never)
+  return (params, toolCallId, items) =>
+    Effect.suspend(() => {
+      const { content } = promptOf({ instructions: undefined, items, output: undefined })
+      const asks = needsApproval(params, { toolCallId, messages: content })
+      return Effect.isEffect(asks) ? asks : asks ? always : never
+    })
 }
 
 /** The type of a tool in a list hides what its schemas are between; `Agent.make` has seen it. */

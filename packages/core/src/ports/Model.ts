@@ -92,8 +92,10 @@ export class Model extends Context.Service<
 >()("@spindle/core/Model") {
   /**
    * Any `LanguageModel` of `effect/ai` as a model. Tools are described to it and never run by it; bad arguments and
-   * invented tools pass through, so that the session can answer the model. Reasoning is sent back as text: what only a
-   * provider can read is lost on this way.
+   * invented tools pass through, so that the session can answer the model. Three things are less than with a `Model` of
+   * one's own: reasoning is sent back as text, and what only a provider can read is lost; the form of the answer
+   * (`Agent.output`) is asked for in the instructions, and not enforced; tools that a provider runs itself fail the
+   * request.
    */
   static readonly fromLanguageModel = (options: {
     readonly provider: string
@@ -108,9 +110,12 @@ export class Model extends Context.Service<
         contextWindow: options.contextWindow,
         stream: (request: ModelRequest) =>
           streamOf(languageModel, request).pipe(
-            Stream.mapArray((parts) => nonEmpty(parts.map(Adapter.partOf))),
-            Stream.filter((part) => part !== undefined),
-            Stream.mapError(Adapter.failureOf(options.provider, options.model))
+            Stream.mapError(Adapter.failureOf(options.provider, options.model)),
+            Stream.mapArrayEffect((parts) => {
+              const failed = Adapter.failureIn(parts, options.provider, options.model)
+              return failed === undefined ? Effect.succeed(nonEmpty(parts.map(Adapter.partOf))) : Effect.fail(failed)
+            }),
+            Stream.filter((part) => part !== undefined)
           )
       }))
     )

@@ -2,7 +2,8 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
-import type * as AiError from "effect/ai/AiError"
+import { format } from "effect/Formatter"
+import * as AiError from "effect/ai/AiError"
 import * as Prompt from "effect/ai/Prompt"
 import type * as Response from "effect/ai/Response"
 import type * as Tool from "effect/ai/Tool"
@@ -12,14 +13,20 @@ import type { InputPart } from "../protocol/Input.ts"
 import type { Item } from "../protocol/Item.ts"
 import { ModelFailed, type ModelFailureKind } from "../protocol/SessionError.ts"
 import type { TokenUsage } from "../protocol/TokenUsage.ts"
-import type { ModelPart, ModelRequest, ToolSpec } from "./Model.ts"
+import type { ModelPart, ModelRequest, OutputFormat, ToolSpec } from "./Model.ts"
 
 declare const URL: { new (url: string): { readonly href: string }; readonly canParse: (url: string) => boolean }
 
-/** The prompt of a request: instructions, then the items, with what the model said in one turn as one message. */
-export const promptOf = (request: Pick<ModelRequest, "instructions" | "items">): Prompt.Prompt => {
+/**
+ * The prompt of a request: instructions, then the items, with what the model said in one turn as one message. A language
+ * model streams text only, so the form of the answer is asked for in the instructions.
+ */
+export const promptOf = (request: Pick<ModelRequest, "instructions" | "items" | "output">): Prompt.Prompt => {
   const messages: Array<Prompt.Message> = []
-  if (request.instructions !== undefined) messages.push(Prompt.systemMessage({ content: request.instructions }))
+  const { instructions, output } = request
+  const form = output === undefined ? [] : [formText(output)]
+  const system = [...(instructions === undefined ? [] : [instructions]), ...form].join("\n\n")
+  if (system !== "") messages.push(Prompt.systemMessage({ content: system }))
   let said: Array<Prompt.AssistantMessagePart> | undefined
   let results: Array<Prompt.ToolMessagePart> | undefined
   for (const item of request.items) {
@@ -42,6 +49,9 @@ export const promptOf = (request: Pick<ModelRequest, "instructions" | "items">):
   }
   return Prompt.fromMessages(messages)
 }
+
+const formText = ({ name, schema }: OutputFormat): string =>
+  `Your final answer is one JSON value (${name}) that follows this JSON Schema, with no text around it:\n${JSON.stringify(schema)}`
 
 // items never change, and a history is sent again and again
 const messages = new WeakMap<Item, Prompt.Message>()
@@ -106,10 +116,7 @@ export const toolkitOf = (tools: ReadonlyArray<ToolSpec>): Toolkit.WithHandler<R
   return toolkit
 }
 
-/**
- * A part of a response; parts that mean nothing to a session are left out. A finish by error ends the stream without a
- * finish.
- */
+/** A part of a response; parts that mean nothing to a session are left out. */
 export const partOf = (part: Response.AnyPart): ModelPart | undefined => {
   switch (part.type) {
     case "text-start":
@@ -127,9 +134,7 @@ export const partOf = (part: Response.AnyPart): ModelPart | undefined => {
     case "tool-call":
       return { _tag: "ToolCall", callId: part.id as CallId, name: part.name, params: part.params }
     case "finish":
-      return part.reason === "error"
-        ? undefined
-        : { _tag: "Finish", reason: finishOf(part.reason), usage: usageOf(part.usage) }
+      return { _tag: "Finish", reason: finishOf(part.reason), usage: usageOf(part.usage) }
     default:
       return undefined
   }
@@ -177,6 +182,41 @@ export const failureOf =
       cause: error,
       ...(error.retryAfter === undefined ? {} : { retryAfterMillis: Duration.toMillis(error.retryAfter) })
     })
+
+/**
+ * Why a response has failed, if one of its parts says so: an error, a finish by error, or a call that the provider runs
+ * itself, which no session can answer for. What the provider said is the detail.
+ */
+export const failureIn = (
+  parts: ReadonlyArray<Response.AnyPart>,
+  provider: string,
+  model: string
+): ModelFailed | undefined => {
+  const failed = (kind: ModelFailureKind, detail: string, cause?: unknown) =>
+    new ModelFailed({ kind, provider, model, detail, ...(cause === undefined ? {} : { cause }) })
+  for (const part of parts) {
+    if (part.type === "error") {
+      const { error } = part
+      if (AiError.isAiError(error)) return failureOf(provider, model)(error)
+      return failed("ServerError", error instanceof Error ? error.message : textOfError(error), error)
+    }
+    if (part.type === "finish" && part.reason === "error") {
+      return failed("ServerError", "the provider ended its answer with an error")
+    }
+    if ((part.type === "tool-call" || part.type === "tool-result") && part.providerExecuted === true) {
+      return failed(
+        "InvalidResponse",
+        `the provider ran the tool ${part.name} itself; only tools of the session may run`
+      )
+    }
+  }
+  return undefined
+}
+
+const textOfError = (error: unknown): string => {
+  const text = typeof error === "string" ? error : format(error)
+  return text.slice(0, 1_000)
+}
 
 /** The stream of a language model, part by part. */
 export type PartStream = Stream.Stream<Response.AnyPart, AiError.AiError>

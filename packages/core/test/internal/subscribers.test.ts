@@ -152,6 +152,52 @@ describe("a subscriber that falls behind", () => {
     })
   )
 
+  it.effect("holds no more records than its capacity while nobody reads; the others are read back", () =>
+    Effect.gen(function* () {
+      const [capacity, count] = [8, 500]
+      let readBack = 0
+      const session = make(capacity, (from, limit) =>
+        Effect.sync(() => {
+          const page = all.slice(from, from + limit)
+          readBack += page.length
+          return page
+        })
+      )
+      const all = session.write(started, ...Array.from({ length: count }, (_, index) => warning(`${index}`)))
+      const { events, fiber, go } = yield* stepping(session)
+      session.tell(all[0]!)
+      yield* Effect.yieldNow
+      session.tell(...all.slice(1))
+      session.subscribers.end()
+      yield* go
+      yield* Fiber.join(fiber)
+      assert.lengthOf(events, count + 1)
+      // beside what it held there is the one that its reader had in hand
+      assert.isAtLeast(readBack, count - capacity)
+    })
+  )
+
+  it.effect("holds no more pieces of text than its capacity while nobody reads, whatever they belong to", () =>
+    Effect.gen(function* () {
+      const capacity = 8
+      const session = make(capacity)
+      session.record(started)
+      const { events, go } = yield* stepping(session)
+      for (let index = 0; index < 200; index++) session.tell(text(index, "a", "0.1"), text(index, "b", "0.2"))
+      yield* go
+      const texts = events.flatMap((event) => (event._tag === "TextDelta" ? [event] : []))
+      // what it held, and the rest of each text in one piece
+      assert.isAtMost(texts.length, capacity + 2)
+      for (const [item, letter] of [
+        ["0.1", "a"],
+        ["0.2", "b"]
+      ] as const) {
+        const whole = texts.flatMap((event) => (event.itemId === item ? [event.text] : [])).join("")
+        assert.strictEqual(whole, letter.repeat(200))
+      }
+    })
+  )
+
   it.effect("gets text in larger pieces", () =>
     Effect.gen(function* () {
       const session = make(2)

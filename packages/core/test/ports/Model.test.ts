@@ -170,12 +170,8 @@ describe("fromLanguageModel: answers", () => {
     )
   }
 
-  it.effect("a finish by error is none, and usage that nobody reported is unknown", () =>
+  it.effect("usage that nobody reported is unknown", () =>
     Effect.gen(function* () {
-      assert.deepStrictEqual(
-        yield* partsOf([...textOf("half"), finish("error")]).pipe(Effect.map((all) => all.length)),
-        3
-      )
       const [part] = yield* partsOf([finish("stop", {})])
       assert.deepStrictEqual(part, { _tag: "Finish", reason: "stop", usage: undefined })
       const [half] = yield* partsOf([finish("stop", { output: 5 })])
@@ -243,7 +239,64 @@ describe("fromLanguageModel: failures", () => {
   }
 })
 
+describe("fromLanguageModel: failures inside an answer", () => {
+  const failing = (part: Part) => Effect.flip(partsOf([...textOf("half"), part], specs))
+  const shown = (part: Part) =>
+    Effect.map(failing(part), ({ detail, isRetryable, kind }) => [kind, detail, isRetryable])
+  const aiError = AiError.make({
+    module: "Test",
+    method: "streamText",
+    reason: new AiError.InvalidRequestError({ description: "the context is too long" })
+  })
+
+  it.effect("an error part is the failure that it carries, with what the provider said", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* shown({ type: "error", error: aiError }), [
+        "InvalidRequest",
+        aiError.message,
+        false
+      ])
+      assert.deepStrictEqual(yield* shown({ type: "error", error: new Error("oops") }), ["ServerError", "oops", true])
+      assert.deepStrictEqual(yield* shown({ type: "error", error: "overloaded" }), ["ServerError", "overloaded", true])
+      const odd = yield* failing({ type: "error", error: { code: 7 } })
+      assert.include(odd.detail, "7")
+      assert.deepStrictEqual(odd.cause, { code: 7 })
+    })
+  )
+
+  it.effect("a finish by error is one", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* shown(finish("error")), [
+        "ServerError",
+        "the provider ended its answer with an error",
+        true
+      ])
+    })
+  )
+
+  it.effect("so is a call that the provider ran itself", () =>
+    Effect.gen(function* () {
+      const part: Part = { type: "tool-call", id: "c", name: "add", params: { a: 1, b: 2 }, providerExecuted: true }
+      const [kind, detail] = yield* shown(part)
+      assert.strictEqual(kind, "InvalidResponse")
+      assert.include(detail, "the tool add itself")
+    })
+  )
+})
+
 describe("fromLanguageModel: prompts", () => {
+  it.effect("the form of the answer is asked for in the instructions", () =>
+    Effect.gen(function* () {
+      const { layer, seen } = scripted(Stream.succeed(finish()))
+      const model = Context.get(yield* Layer.build(layer), Model)
+      const output = { name: "findings", schema: { type: "object" } }
+      yield* Stream.runDrain(model.stream({ ...requestOf([user("hi")]), instructions: "be brief", output }))
+      const [system] = seen[0]!.prompt.content
+      assert.strictEqual(system?.role, "system")
+      assert.match(String(system?.content), /^be brief\n\n.*findings.*\n\{"type":"object"\}$/s)
+    })
+  )
+
   it.effect("what the model said in one go is one assistant message, and its results are one tool message", () =>
     Effect.gen(function* () {
       const prompt = yield* promptOf(

@@ -169,6 +169,7 @@ describe("retries", () => {
         assert.isAtLeast(delay, exact * 0.9 - 1)
         assert.isAtMost(delay, exact * 1.1 + 1)
       }
+      assert.isAbove(new Set(delays.map((delay, index) => delay / 2 ** index)).size, 1, "they vary")
       const end = of(harness, "TurnCompleted")[0]
       assert.strictEqual(end?.lastMessage, "at last")
       assert.deepStrictEqual(
@@ -297,6 +298,19 @@ describe("retries", () => {
       })
     )
   }
+
+  it.effect("I7 a request that the provider refused has cost nothing, one that broke off is estimated", () =>
+    Effect.gen(function* () {
+      const harness = yield* SessionHarness.make({ script: [[fail("ServerError")], [drop], [text("at last")]] })
+      const turn = yield* Effect.forkChild(harness.run("hi"))
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(turn)
+      const [refused, broken] = of(harness, "ModelResponded")
+      assert.deepStrictEqual([refused?.usage.total, refused?.estimated], [0, undefined])
+      assert.isAbove(broken!.usage.input, 0)
+      assert.isTrue(broken!.estimated)
+    })
+  )
 
   it.effect("text of a broken answer stays in the journal as superseded, and is not sent again", () =>
     Effect.gen(function* () {
