@@ -1,5 +1,6 @@
 import { defaultServerConditions } from "vite"
 import { defineConfig } from "vitest/config"
+import { withoutMechanism } from "./packages/core/test/explore/withoutMechanism.ts"
 
 // without `module`: what is behind it is for bundlers, and Node cannot load that of @opentelemetry/api
 const conditions = ["spindle-source", ...defaultServerConditions.filter((name) => name !== "module")]
@@ -8,6 +9,7 @@ export default defineConfig({
   test: {
     projects: ["core", "delegate", "tools", "testing", "telemetry", "openai", "cli"].map((name) => ({
       root: `./packages/${name}`,
+      ...(name === "core" ? { plugins: [withoutMechanism()] } : {}),
       resolve: { conditions },
       ssr: { resolve: { conditions, externalConditions: conditions } },
       test: {

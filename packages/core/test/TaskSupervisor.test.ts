@@ -454,6 +454,20 @@ describe("clean-ups", () => {
     })
   )
 
+  it.effect("one that throws before it answers an effect delays nothing, and neither does such a hook", () =>
+    Effect.gen(function* () {
+      const { cleanup, ended, slots, start, supervisor } = yield* bench
+      const thrown = (): never => {
+        throw new Error("bug")
+      }
+      start("job", Effect.never, { abortHook: thrown })
+      cleanup(slots[0]!, "throws", thrown)
+      supervisor.abort("Interrupted")
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(abortedOf(ended[0]).stragglers, [])
+    })
+  )
+
   it.effect("one that dies delays nothing and fails nothing", () =>
     Effect.gen(function* () {
       const { cleanup, ended, slots, start, supervisor } = yield* bench

@@ -7,7 +7,7 @@
  */
 import type { Journal } from "@spindle/core/ports/Journal"
 import type { ModelRequest } from "@spindle/core/ports/Model"
-import type { ProcessId, SubmissionId } from "@spindle/core/protocol/Ids"
+import type { ProcessId, SubmissionId, TurnId } from "@spindle/core/protocol/Ids"
 import type { Op, Receipt } from "@spindle/core/protocol/Op"
 import type { JournalFailed, SessionNotFound } from "@spindle/core/protocol/SessionError"
 import type * as SessionEvent from "@spindle/core/protocol/SessionEvent"
@@ -35,6 +35,8 @@ export interface History {
   readonly receipts?: ReadonlyArray<Receipt>
   /** How many calls of `abort`, for the reason `Interrupted`, answered true. */
   readonly abortCount?: number
+  /** Turns that were closing when their abort had answered true, each with the number of the record that came next. */
+  readonly closing?: ReadonlyArray<{ readonly turnId: TurnId; readonly seq: number }>
   /** The session when nothing ran and nothing was about to. */
   readonly idle?: Snapshot
   /** The session at the end. */
@@ -183,12 +185,20 @@ export const observe = (
     )
     const receipts: Array<Receipt> = []
     let abortCount = 0
+    const closing: Array<{ readonly turnId: TurnId; readonly seq: number }> = []
     let idle: Snapshot | undefined
     return {
       submit: (op, options) =>
         Effect.tap(observed.submit(op, options), (receipt) => Effect.sync(() => receipts.push(receipt))),
-      abort: Effect.map(observed.abort(), (hit) => {
-        if (hit) abortCount++
+      abort: Effect.gen(function* () {
+        const { turnId } = yield* observed.snapshot
+        const hit = yield* Effect.map(observed.abort(), (answer) => {
+          if (answer) abortCount++
+          return answer
+        })
+        const after = yield* observed.snapshot
+        // a turn that has ended meanwhile is not named: the next one is not closing
+        if (hit && turnId !== undefined && after.turnId === turnId) closing.push({ turnId, seq: after.seq })
         return hit
       }),
       noteIdle: Effect.map(observed.snapshot, (snapshot) => (idle = snapshot)),
@@ -202,6 +212,7 @@ export const observe = (
           requests: harness.requests.slice(),
           receipts,
           abortCount,
+          closing,
           ...(idle === undefined ? {} : { idle }),
           final: yield* observed.snapshot,
           streaming: harness.model.openCount()

@@ -83,6 +83,13 @@ describe("explore", () => {
     assert.match(leak.violations[0]!.law, /^leaked fibers: 1/)
   })
 
+  it("throws for an action that the program does not arm", () => {
+    assert.throws(
+      () => Interrupts.explore({ ...naive, actions: [["interupt"]] }),
+      /there is no action interupt: the program armed interrupt/
+    )
+  })
+
   it("names a program that does not repeat itself", () => {
     let runs = 0
     const report = ends(() => Effect.forEach(Array.from({ length: ++runs }), () => Effect.yieldNow))

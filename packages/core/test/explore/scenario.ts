@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { Journal } from "@spindle/core/ports/Journal"
 import { Model, type ModelRequest } from "@spindle/core/ports/Model"
-import { IdGenerator, sequential } from "@spindle/core/protocol/Ids"
+import { IdGenerator, sequential, type SubmissionId } from "@spindle/core/protocol/Ids"
 import * as Op from "@spindle/core/protocol/Op"
 import { isTerminal } from "@spindle/core/protocol/SessionEvent"
 import * as Task from "@spindle/core/Task"
@@ -43,7 +43,8 @@ export const holding = (counts: Counts, millis: number): SessionHarness.TestTool
     )
 })
 
-const slowJournal = (millis: number): Effect.Effect<(typeof Journal)["Service"], never, Scope.Scope> =>
+/** A journal in memory whose writes take so many milliseconds. */
+export const slowJournal = (millis: number): Effect.Effect<(typeof Journal)["Service"], never, Scope.Scope> =>
   journalWith((append) => (millis === 0 ? append : Effect.andThen(Effect.sleep(millis), append)))
 
 /** The program of an exploration: one conversation from start to close, under the actions of the explorer. */
@@ -74,6 +75,7 @@ export const session = (options: ScenarioOptions): Interrupts.Exploration<Laws.H
         deny: answer({ _tag: "Denied" }),
         abortByAnswer: answer({ _tag: "Abort" }),
         replace: Effect.asVoid(harness.session.start(Task.make("other", Effect.as(Effect.sleep(2), "other")))),
+        repeat: submit(Op.userInput("repeat"), { id: "repeated" as SubmissionId }),
         rollback: submit(Op.rollback(1)),
         close: closing
       })

@@ -1,35 +1,24 @@
 import { describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Task from "@spindle/core/Task"
-import { Turn } from "@spindle/core/Turn"
-import * as ScriptedModel from "@spindle/testing/ScriptedModel"
-import { kinds, request } from "./kinds.ts"
-import { conversation, holds, type ScenarioOptions, session, starting, threeRounds } from "./scenario.ts"
+import { kinds } from "./kinds.ts"
+import { stopsWaiting, textsAreApart } from "./races.ts"
+import { conversation, holds, type ScenarioOptions, session, starting } from "./scenario.ts"
 
-/** No message holds text of two answers. */
-const textsAreApart: ScenarioOptions["law"] = (seen) => {
-  const spoken = ["I look", "It is done", "fine", "stopping", "stopped", "late"]
-  const mixed = seen.final?.items.find(
-    (item) =>
-      item._tag === "AssistantMessage" &&
-      !item.text.startsWith("round ") &&
-      !spoken.some((text) => text.startsWith(item.text))
-  )
-  return mixed === undefined ? undefined : `I7 text of two answers: ${JSON.stringify(mixed)}`
-}
+const actions = [
+  ["abort"],
+  ["steer"],
+  ["close"],
+  ["abort", "abort"],
+  ["abort", "queue"],
+  ["abort", "approve"],
+  ["replace", "abort"]
+]
 
 const explored = (options: ScenarioOptions): void =>
   holds({
     ...session({ harness: conversation, ...options }),
-    actions: [
-      ["abort"],
-      ["steer"],
-      ["close"],
-      ["abort", "abort"],
-      ["abort", "queue"],
-      ["abort", "approve"],
-      ["replace", "abort"]
-    ],
+    actions,
     seeds: [0, 1],
     maxRuns: 4
   })
@@ -40,33 +29,7 @@ describe("tasks of one's own", () => {
   }
 
   it("I7 keeps every law for a task that stops waiting for its requests, and mixes no texts", () =>
-    explored({
-      harness: (counts) => ({
-        ...conversation(counts),
-        script: (asked, index) => {
-          if (asked.items.some((item) => item._tag === "UserMessage")) return threeRounds(asked, index)
-          return index % 2 === 0
-            ? [ScriptedModel.pieces("I lo"), ScriptedModel.hang]
-            : [ScriptedModel.text("It is ", "done")]
-        }
-      }),
-      law: textsAreApart,
-      begin: starting(() =>
-        Task.make(
-          "custom",
-          Effect.gen(function* () {
-            const turn = yield* Turn
-            for (let millis = 2; millis < 6; millis++) {
-              yield* Effect.timeoutOption(
-                turn.sample(request, 1, () => Effect.void),
-                millis
-              )
-              yield* Effect.timeoutOption(turn.ask({ kind: "question", payload: millis }), millis)
-            }
-          })
-        )
-      )
-    }))
+    holds({ ...stopsWaiting, actions, seeds: [0, 1], maxRuns: 4 }))
 
   it("I3 keeps every law for a straggler that gets no grace", () =>
     explored({

@@ -20,7 +20,7 @@ import { VirtualClock } from "./virtualClock.ts"
 export interface Decisions {
   /**
    * `before`: the running fiber yields and the action comes first, as when another fiber gets the thread. `during`: the action runs inside
-   * the running operation, as when that resumes a fiber synchronously.
+   * the running operation, as when that resumes a fiber synchronously; behind one that opens an uninterruptible region.
    */
   readonly mode: "before" | "during"
   /** Actions by name, each at its step from 1, in ascending order of steps. */
@@ -124,6 +124,8 @@ class ExploringScheduler implements Scheduler.Scheduler, Stage {
   fingerprint = 0
   private launched = 0
   private isAbandoned = false
+  /** An action that is due, and that the program did not arm. */
+  unknown: Error | undefined
   private readonly isPlain: boolean
   private firstFiberId = 0
   private targeted: AnyFiber | undefined
@@ -185,8 +187,12 @@ class ExploringScheduler implements Scheduler.Scheduler, Stage {
     if (due === undefined || due[1] > this.points) return undefined
     const [name] = due
     const action = this.actions[name] ?? this.interruption(name)
-    if (action === undefined) throw new Error(`there is no action ${name}`)
     this.launched++
+    if (action === undefined) {
+      // thrown when the run is over: here it would be a defect of the fiber whose step it is
+      this.unknown = new Error(`there is no action ${name}: the program armed ${Object.keys(this.actions).join(", ")}`)
+      return undefined
+    }
     const step = this.points
     return () => {
       // fibers that stood below on the stack may have come to the end of the points first
@@ -324,6 +330,7 @@ export const runOnce = <A, E, B>(options: RunOptions<A, E>, ask: (ran: Ran<A, E>
   const alive = scheduler.alive()
   const stalled = scheduler.clock.endlessCount > 0 ? "endless" : "deadlock"
   try {
+    if (scheduler.unknown !== undefined) throw scheduler.unknown
     return ask({
       exit,
       points: scheduler.points,

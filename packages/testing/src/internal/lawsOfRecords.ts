@@ -100,6 +100,12 @@ export const I2: Law = (history) => {
     )
     if (late !== undefined) return `I2 ${late._tag} ${late.at - requestedAt} ms after the abort of turn ${turnId}`
   }
+  for (const { seq, turnId } of history.closing ?? []) {
+    const late = recordsOf(history).find(
+      (record) => record.seq >= seq && starting.has(record._tag) && "turnId" in record && record.turnId === turnId
+    )
+    if (late !== undefined) return `I2 ${late._tag} after turn ${turnId} was asked to stop`
+  }
   const streaming = history.streaming ?? 0
   return streaming === 0 ? undefined : `I2 ${streaming} answers are streaming`
 }

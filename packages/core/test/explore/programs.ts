@@ -1,0 +1,312 @@
+/**
+ * Programs that `SessionPrograms` drew: each showed what one of the `mechanisms` is for. `controls.test.ts` checks them with core as it is, and without the
+ * mechanism.
+ */
+import type { SessionProgram } from "@spindle/testing/SessionPrograms"
+
+/** By the name of the mechanism. */
+export const programs = {
+  "register-before-run": {
+    task: "answer",
+    operations: [],
+    faults: [],
+    journalMillis: 1,
+    inboxCapacity: 512,
+    mode: "during",
+    seed: 1
+  },
+  "own-exit": {
+    task: "straggler",
+    operations: [],
+    faults: [],
+    journalMillis: 0,
+    inboxCapacity: 1,
+    mode: "during",
+    seed: 840
+  },
+  "abort-once": {
+    task: "approval",
+    operations: [],
+    faults: [],
+    journalMillis: 1,
+    inboxCapacity: 1,
+    mode: "during",
+    seed: 0
+  },
+  "abort-wins": {
+    task: "signalled",
+    operations: [],
+    faults: [],
+    journalMillis: 0,
+    inboxCapacity: 1,
+    mode: "during",
+    seed: 783
+  },
+  "stragglers-after-their-turn": {
+    task: "approval",
+    operations: [],
+    faults: [],
+    journalMillis: 1,
+    inboxCapacity: 1,
+    mode: "before",
+    seed: 771
+  },
+  "owner-hears-of-the-journal": {
+    task: "approval",
+    operations: [
+      { operation: "abort", step: 2990 },
+      { operation: "steer", step: 2018 },
+      { operation: "steer", step: 573 }
+    ],
+    faults: [
+      { point: "journal", fault: "fail", nth: 7 },
+      { point: "model", fault: "fail", nth: 1 }
+    ],
+    journalMillis: 1,
+    inboxCapacity: 512,
+    mode: "before",
+    seed: 396
+  },
+  "write-then-tell": {
+    task: "approval",
+    operations: [],
+    faults: [],
+    journalMillis: 1,
+    inboxCapacity: 1,
+    mode: "during",
+    seed: 0
+  },
+  "receipt-barrier": {
+    task: "approval",
+    operations: [
+      { operation: "abort", step: 2990 },
+      { operation: "steer", step: 2018 },
+      { operation: "steer", step: 573 }
+    ],
+    faults: [
+      { point: "journal", fault: "fail", nth: 7 },
+      { point: "model", fault: "fail", nth: 1 }
+    ],
+    journalMillis: 1,
+    inboxCapacity: 512,
+    mode: "before",
+    seed: 396
+  },
+  "look-and-wait-for-the-write": {
+    task: "signalled",
+    operations: [],
+    faults: [],
+    journalMillis: 0,
+    inboxCapacity: 1,
+    mode: "during",
+    seed: 783
+  },
+  "look-and-wait-for-an-event": {
+    task: "tools",
+    operations: [],
+    faults: [],
+    journalMillis: 0,
+    inboxCapacity: 512,
+    mode: "during",
+    seed: 419
+  },
+  "shut-before-the-last-wait": {
+    task: "tools",
+    operations: [
+      { operation: "deny", step: 1862 },
+      { operation: "close", step: 491 },
+      { operation: "approve", step: 334 }
+    ],
+    faults: [
+      { point: "journal", fault: "drop", nth: 2 },
+      { point: "tool", fault: "fail", nth: 2 }
+    ],
+    journalMillis: 0,
+    inboxCapacity: 512,
+    mode: "during",
+    seed: 60
+  },
+  "idle-behind-the-queue": {
+    task: "approval",
+    operations: [
+      { operation: "replace", step: 2 },
+      { operation: "replace", step: 8 }
+    ],
+    faults: [{ point: "journal", fault: "slow", nth: 0 }],
+    journalMillis: 0,
+    inboxCapacity: 512,
+    mode: "before",
+    seed: 165
+  },
+  "unnamed-input-starts": {
+    task: "answer",
+    operations: [
+      { operation: "queue", step: 3000 },
+      { operation: "approve", step: 579 }
+    ],
+    faults: [
+      { point: "model", fault: "fail", nth: 6 },
+      { point: "model", fault: "slow", nth: 4 }
+    ],
+    journalMillis: 1,
+    inboxCapacity: 512,
+    mode: "during",
+    seed: 912
+  },
+  "full-queue-starts": {
+    task: "straggler",
+    operations: [
+      { operation: "queue", step: 4 },
+      { operation: "deny", step: 2394 }
+    ],
+    faults: [{ point: "tool", fault: "slow", nth: 2 }],
+    journalMillis: 1,
+    inboxCapacity: 1,
+    mode: "before",
+    seed: 1
+  },
+  "closed-takes-nothing": {
+    task: "custom",
+    operations: [{ operation: "close", step: 4 }],
+    faults: [],
+    journalMillis: 0,
+    inboxCapacity: 1,
+    mode: "before",
+    seed: 217
+  },
+  "closed-replaces-nothing": {
+    task: "custom",
+    operations: [{ operation: "close", step: 4 }],
+    faults: [],
+    journalMillis: 0,
+    inboxCapacity: 1,
+    mode: "before",
+    seed: 217
+  },
+  fence: {
+    task: "straggler",
+    operations: [
+      { operation: "approve", step: 1799 },
+      { operation: "queue", step: 6 },
+      { operation: "abort", step: 1153 }
+    ],
+    faults: [],
+    journalMillis: 0,
+    inboxCapacity: 512,
+    mode: "before",
+    seed: 490
+  },
+  "closing-starts-nothing": {
+    task: "signalled",
+    operations: [],
+    faults: [],
+    journalMillis: 0,
+    inboxCapacity: 1,
+    mode: "during",
+    seed: 783
+  },
+  "fence-in-an-answer": {
+    task: "straggler",
+    operations: [
+      { operation: "approve", step: 1799 },
+      { operation: "queue", step: 6 },
+      { operation: "abort", step: 1153 }
+    ],
+    faults: [],
+    journalMillis: 0,
+    inboxCapacity: 512,
+    mode: "before",
+    seed: 490
+  },
+  "gate-with-the-last-look": {
+    task: "custom",
+    operations: [{ operation: "steer", step: 1082 }],
+    faults: [],
+    journalMillis: 1,
+    inboxCapacity: 1,
+    mode: "before",
+    seed: 480
+  },
+  "register-before-announcing": {
+    task: "signalled",
+    operations: [
+      { operation: "steer", step: 1611 },
+      { operation: "steer", step: 9 }
+    ],
+    faults: [],
+    journalMillis: 0,
+    inboxCapacity: 1,
+    mode: "before",
+    seed: 273
+  },
+  "settle-once": {
+    task: "signalled",
+    operations: [],
+    faults: [],
+    journalMillis: 0,
+    inboxCapacity: 1,
+    mode: "during",
+    seed: 783
+  },
+  "request-ends-once": {
+    task: "signalled",
+    operations: [],
+    faults: [],
+    journalMillis: 0,
+    inboxCapacity: 1,
+    mode: "during",
+    seed: 783
+  },
+  "owner-ends-the-request": {
+    task: "tools",
+    operations: [],
+    faults: [],
+    journalMillis: 0,
+    inboxCapacity: 512,
+    mode: "during",
+    seed: 419
+  },
+  "owner-closes-the-calls": {
+    task: "approval",
+    operations: [],
+    faults: [],
+    journalMillis: 1,
+    inboxCapacity: 1,
+    mode: "during",
+    seed: 0
+  },
+  "recorded-before-it-is-sent": {
+    task: "answer",
+    operations: [],
+    faults: [{ point: "journal", fault: "fail", nth: 2 }],
+    journalMillis: 1,
+    inboxCapacity: 1,
+    mode: "before",
+    seed: 1
+  },
+  "durable-before-the-slot-is-free": {
+    task: "signalled",
+    operations: [],
+    faults: [],
+    journalMillis: 0,
+    inboxCapacity: 1,
+    mode: "during",
+    seed: 783
+  },
+  "nothing-after-the-last-record": {
+    task: "tools",
+    operations: [
+      { operation: "deny", step: 1862 },
+      { operation: "close", step: 491 },
+      { operation: "approve", step: 334 }
+    ],
+    faults: [
+      { point: "journal", fault: "drop", nth: 2 },
+      { point: "tool", fault: "fail", nth: 2 }
+    ],
+    journalMillis: 0,
+    inboxCapacity: 512,
+    mode: "during",
+    seed: 60
+  }
+} as const satisfies { readonly [mechanism: string]: SessionProgram }

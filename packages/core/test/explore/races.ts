@@ -1,0 +1,523 @@
+/** Explorations that come close to one race each; `controls.races.test.ts` runs them with the mechanism that closes it, and without. */
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import type { SessionId } from "@spindle/core/protocol/Ids"
+import { Journal } from "@spindle/core/ports/Journal"
+import { Model } from "@spindle/core/ports/Model"
+import type { Record } from "@spindle/core/protocol/SessionEvent"
+import { isTerminal } from "@spindle/core/protocol/SessionEvent"
+import * as Agent from "@spindle/core/Agent"
+import * as Op from "@spindle/core/protocol/Op"
+import { Sessions } from "@spindle/core/Sessions"
+import * as Task from "@spindle/core/Task"
+import * as TaskSupervisor from "@spindle/core/TaskSupervisor"
+import { Turn } from "@spindle/core/Turn"
+import type * as Interrupts from "@spindle/testing/Interrupts"
+import type * as Laws from "@spindle/testing/Laws"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import * as SessionHarness from "@spindle/testing/SessionHarness"
+import { request } from "./kinds.ts"
+import { conversation, type ScenarioOptions, session, slowJournal, starting, threeRounds } from "./scenario.ts"
+
+type Exploration = Interrupts.Exploration<any, unknown>
+type Log = ReadonlyArray<string>
+
+/** A law of what a program logged. */
+const logged = (of: (log: Log) => string | undefined) => (exit: Exit.Exit<Log, unknown>) =>
+  exit._tag === "Failure" ? "the program failed" : of(exit.value)
+
+const recordsOf = ({ journal }: Laws.History): ReadonlyArray<Record> => journal ?? []
+
+/** A task that replaces itself (I9). */
+const replacingItself: Exploration = {
+  ...session({
+    harness: conversation,
+    begin: ({ session: running }) => {
+      const inner = running.start(Task.make("inner", Effect.sleep(3)))
+      return Effect.flatMap(
+        running.start(Task.make("custom", Effect.andThen(Effect.sleep(2), inner))),
+        ({ outcome }) => outcome
+      )
+    },
+    law: (history) =>
+      recordsOf(history).some((record) => record._tag === "TurnStarted" && record.kind === "inner") ||
+      history.idle?.status === "closed" ||
+      recordsOf(history).find(isTerminal)?._tag !== "TurnAborted"
+        ? undefined
+        : "I9 a task replaced itself, and its replacement did not run"
+  }),
+  actions: [["steer"]],
+  maxRuns: 30
+}
+
+/** Somebody who waits until a session is idle, while its turn is replaced at any step (S4). */
+const waitingForIdle: Exploration = {
+  actions: [["replace"]],
+  maxRuns: 100,
+  law: logged((log) => (log.join() === "idle,replaced" ? "S4 idle before the replacement had run" : undefined)),
+  program: (stage) =>
+    Effect.gen(function* () {
+      const { session: running } = yield* SessionHarness.make()
+      const log: Array<string> = []
+      const other = Effect.flatMap(running.start(Task.make("other", Effect.sleep(2))), ({ outcome }) => outcome)
+      yield* running.start(Task.make("first", Effect.sleep(2)))
+      yield* stage.arm({
+        replace: Effect.flatMap(running.snapshot, ({ status }) =>
+          // asked for while the first turn is still there
+          status === "idle" ? Effect.void : Effect.map(other, () => void log.push("replaced"))
+        )
+      })
+      yield* running.awaitIdle
+      log.push("idle")
+      yield* stage.disarm
+      return log
+    }).pipe(Effect.scoped)
+}
+
+/** A rollback stands between turns, and never in a turn that goes on. */
+const standsBetweenTurns: ScenarioOptions["law"] = (history) => {
+  let turn: string | undefined
+  for (const record of recordsOf(history)) {
+    if (record._tag === "RolledBack" && turn !== undefined) return `J4 a rollback in turn ${turn}`
+    if (record._tag === "TurnStarted") turn = record.turnId
+    else if (isTerminal(record)) turn = undefined
+  }
+  return undefined
+}
+
+/** A session that is rolled back at any step (J4). */
+export const rollingBack = session({ harness: conversation, law: standsBetweenTurns })
+
+/** No message holds text of two answers. */
+export const textsAreApart: Laws.Law = (seen) => {
+  const spoken = ["I look", "It is done", "fine", "stopping", "stopped", "late"]
+  const mixed = seen.final?.items.find(
+    (item) =>
+      item._tag === "AssistantMessage" &&
+      !item.text.startsWith("round ") &&
+      !spoken.some((text) => text.startsWith(item.text))
+  )
+  return mixed === undefined ? undefined : `I7 text of two answers: ${JSON.stringify(mixed)}`
+}
+
+/** Whoever asks one thing after the other has one request open at a time. */
+const oneRequestAtATime: ScenarioOptions["law"] = (history) => {
+  let open = 0
+  for (const { _tag } of recordsOf(history)) {
+    if (_tag === "RequestSettled") open--
+    if (_tag === "RequestOpened" && ++open > 1) return "A1 a request is open although nobody waits for it"
+  }
+  return undefined
+}
+
+const nothingDies: ScenarioOptions["law"] = (history) => {
+  const died = recordsOf(history).find((record) => record._tag === "TurnFailed")
+  return died?._tag === "TurnFailed" ? `S5 a turn failed: ${died.error.message}` : undefined
+}
+
+/** A task that stops waiting for its requests, and goes on (I7, A1). */
+export const stopsWaiting = session({
+  harness: (counts) => ({
+    ...conversation(counts),
+    script: (asked, index) => {
+      if (asked.items.some((item) => item._tag === "UserMessage")) return threeRounds(asked, index)
+      return index % 2 === 0
+        ? [ScriptedModel.pieces("I lo"), ScriptedModel.hang]
+        : [ScriptedModel.text("It is ", "done")]
+    }
+  }),
+  law: (history) => textsAreApart(history) ?? oneRequestAtATime(history) ?? nothingDies(history),
+  begin: starting(() =>
+    Task.make(
+      "custom",
+      Effect.gen(function* () {
+        const turn = yield* Turn
+        for (let millis = 2; millis < 6; millis++) {
+          yield* Effect.timeoutOption(
+            turn.sample(request, 1, () => Effect.void),
+            millis
+          )
+          yield* Effect.timeoutOption(turn.ask({ kind: "question", payload: millis }), Math.min(millis, 2))
+        }
+      })
+    )
+  )
+})
+
+/** A task that adds clean-ups until it has to end, also when it was asked to stop: each runs (I3). */
+const cleaningLate: Exploration = {
+  ...session({
+    harness: conversation,
+    begin: starting((counts) =>
+      Task.make(
+        "custom",
+        Effect.gen(function* () {
+          const turn = yield* Turn
+          let isRun = false
+          let isOver = false
+          const run = () =>
+            Effect.sync(() => {
+              isRun = true
+              if (!isOver) counts.closed++
+            })
+          for (let count = 0; count < 6; count++) {
+            yield* Effect.sleep(2)
+            yield* turn.onAbort({ kind: "delegate", name: `child ${count}`, run })
+            counts.opened++
+          }
+          // without an abort there is nothing to clean up
+          yield* Effect.sync(() => {
+            isOver = !isRun
+            if (isOver) counts.opened = 0
+          })
+        }),
+        { onAbort: "signal" }
+      )
+    )
+  }),
+  modes: ["before"],
+  maxRuns: 60
+}
+
+/** One submission that comes twice (P6). */
+const submittedTwice: Exploration = {
+  ...session({ harness: conversation }),
+  actions: [["repeat", "repeat"]],
+  maxRuns: 40
+}
+
+/** A tool that looks for its own call in the journal, which is slow (J8). */
+const lookingForItsCall: Exploration = {
+  law: logged(([first]) => (first === undefined ? undefined : `J8 ${first}`)),
+  actions: [["steer"]],
+  maxRuns: 20,
+  program: (stage) =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const journal = yield* slowJournal(3)
+      const look = (callId: string) =>
+        Effect.map(Effect.orDie(journal.load(harness.session.sessionId)), ({ records }) => {
+          const isThere = records.some(
+            (record) =>
+              record._tag === "ItemRecorded" && record.item._tag === "ToolCall" && record.item.callId === callId
+          )
+          if (!isThere) log.push(`call ${callId} runs, and is not in the journal`)
+        })
+      const harness: SessionHarness.SessionHarness = yield* SessionHarness.make({
+        journal,
+        script: [[ScriptedModel.call("look", {}, "a")], [ScriptedModel.text("fine")]],
+        tools: { look: { run: (_, callId) => look(callId) } }
+      })
+      yield* stage.arm({ steer: harness.submit("steer") })
+      yield* harness.run("begin")
+      yield* stage.disarm
+      yield* harness.session.awaitIdle
+      return log
+    }).pipe(Effect.scoped)
+}
+
+/** A task that is told to stop, and goes on to ask and to sample (I2). */
+const goingOn: Exploration = {
+  ...session({
+    harness: conversation,
+    begin: starting(() =>
+      Task.make(
+        "custom",
+        Effect.gen(function* () {
+          const turn = yield* Turn
+          for (let round = 0; round < 3; round++) {
+            yield* turn.sample(request, 1, () => Effect.void)
+            yield* turn.ask({ kind: "question", payload: round })
+          }
+        }),
+        { onAbort: "signal" }
+      )
+    )
+  }),
+  maxRuns: 400
+}
+
+/** A request of a task that is told to stop, while the record of the request is written (I2). */
+const sendingSlowly: Exploration = {
+  law: logged((log) => (log.join() === "abort,sent" ? "I2 a request was sent after the abort" : undefined)),
+  actions: [["abort"]],
+  program: (stage) =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const scripted = ScriptedModel.make([[ScriptedModel.text("fine")]])
+      const journal = yield* slowJournal(3)
+      const model: typeof scripted.model = {
+        ...scripted.model,
+        stream: (asked) => {
+          log.push("sent")
+          return scripted.model.stream(asked)
+        }
+      }
+      const { session: running } = yield* SessionHarness.make({ journal })
+      const task = Task.make(
+        "custom",
+        Effect.flatMap(Turn, (turn) => turn.sample(request, 1, () => Effect.void)),
+        { onAbort: "signal" }
+      )
+      yield* stage.arm({
+        abort: Effect.map(running.abort(), (hit) => void (hit && log.push("abort")))
+      })
+      const { outcome } = yield* provideModel(running.start(task), model)
+      yield* outcome
+      yield* stage.disarm
+      return log
+    }).pipe(Effect.scoped)
+}
+
+/** Decides about permissions at once, and answers a question late. */
+const answersLate: SessionHarness.HarnessOptions["approvals"] = {
+  decide: ({ kind }) =>
+    kind === "question"
+      ? Effect.as(Effect.sleep(10_000), { _tag: "Answered", answers: {} } as const)
+      : Effect.succeed({ _tag: "Approved", scope: "once" } as const)
+}
+
+/** A task whose fiber of its own asks, and outlives it: the question ends with the turn (A1). */
+const leavingAQuestion: Exploration = {
+  ...session({
+    harness: (counts) => ({ ...conversation(counts), approvals: answersLate }),
+    begin: starting(() =>
+      Task.make(
+        "custom",
+        Effect.gen(function* () {
+          const turn = yield* Turn
+          yield* Effect.forkDetach(Effect.ignore(turn.ask({ kind: "question", payload: "anybody?" })))
+          yield* Effect.sleep(2)
+        })
+      )
+    )
+  }),
+  actions: [["steer"]],
+  maxRuns: 20
+}
+
+/** Whoever waits for an answer is told of an abort when it comes, and not when the grace is over (A2). */
+const waitingForAnAnswer: Exploration = {
+  ...session({
+    harness: (counts) => ({ ...conversation(counts), approvals: answersLate }),
+    journalMillis: 0,
+    begin: starting(() =>
+      Task.make(
+        "custom",
+        Effect.flatMap(Turn, (turn) => turn.ask({ kind: "question", payload: "well?" })),
+        {
+          onAbort: "signal"
+        }
+      )
+    ),
+    law: (history) => {
+      const ended = recordsOf(history).find((record) => record._tag === "TurnAborted")
+      const settled = recordsOf(history).find((record) => record._tag === "RequestSettled")
+      const isLate =
+        ended?._tag === "TurnAborted" && settled?._tag === "RequestSettled" && settled.at > ended.requestedAt
+      return isLate ? "A2 whoever waits learns of the abort late" : undefined
+    }
+  }),
+  modes: ["before"],
+  maxRuns: 100
+}
+
+/** Transitions of a slot, one of which comes at any step of the other: they do not overlap. */
+const transitions: Exploration = {
+  law: logged((log) => (log.join() === "in,out,in,out" ? undefined : `S4 transitions overlap: ${log.join()}`)),
+  actions: [["other"]],
+  program: (stage) =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const supervisor = yield* TaskSupervisor.make
+      const note = (text: string) => Effect.sync(() => void log.push(text))
+      const transition = supervisor.turnstile(Effect.andThen(Effect.andThen(note("in"), Effect.sleep(1)), note("out")))
+      let isCalled = false
+      yield* stage.arm({ other: Effect.suspend(() => ((isCalled = true), transition)) })
+      yield* transition
+      yield* stage.disarm
+      if (!isCalled) yield* transition
+      return log
+    })
+}
+
+/** Somebody who waits until a session is idle, at any step of a replacement: the wait gives way (S4). */
+const lookingForIdle: Exploration = {
+  law: (exit: Exit.Exit<unknown, unknown>) => (exit._tag === "Failure" ? "the program failed" : undefined),
+  actions: [["look"]],
+  maxSteps: 5_000,
+  program: (stage) =>
+    Effect.gen(function* () {
+      const { session: running } = yield* SessionHarness.make()
+      yield* stage.arm({ look: running.awaitIdle })
+      yield* Effect.flatMap(running.start(Task.make("other", Effect.sleep(2))), ({ outcome }) => outcome)
+      yield* stage.disarm
+    }).pipe(Effect.scoped)
+}
+
+/** Two clients that open one session at once: they get the same (J2). */
+const openedTwice: Exploration = {
+  law: logged(([found]) => (found === undefined ? undefined : `J2 two clients: ${found}`)),
+  actions: [["open"]],
+  program: (stage) =>
+    Effect.gen(function* () {
+      const journal = Layer.succeed(Journal, yield* slowJournal(1))
+      const services = yield* Layer.build(
+        Layer.merge(Layer.provideMerge(Sessions.layer, journal), ScriptedModel.make([]).layer)
+      )
+      const sessions = Context.get(services, Sessions)
+      const { sessionId } = yield* Effect.provideContext(sessions.create(agent), services)
+      yield* sessions.close(sessionId)
+      const open = Effect.exit(Effect.provideContext(sessions.open(agent, sessionId), services))
+      let other: Effect.Success<typeof open> | undefined
+      yield* stage.arm({ open: Effect.map(open, (exit) => void (other = exit)) })
+      const one = yield* open
+      yield* stage.disarm
+      other ??= yield* open
+      if (one._tag === "Failure" || other._tag === "Failure") return ["one was refused"]
+      return one.value === other.value ? [] : ["they have two sessions"]
+    }).pipe(Effect.scoped)
+}
+
+/** Two hosts that open one journal at once: one of them gets it (J2). */
+const heldTwice: Exploration = {
+  law: logged((log) => (log.length === 1 ? undefined : `J2 ${log.length} writers of one journal`)),
+  actions: [["open"]],
+  program: (stage) =>
+    Effect.gen(function* () {
+      const journal = yield* slowJournal(1)
+      const sessionId = "shared" as SessionId
+      yield* Effect.scoped(journal.open(sessionId, "create"))
+      const log: Array<string> = []
+      const scope = yield* Effect.scope
+      const open = (host: string) =>
+        Effect.ignore(
+          Effect.map(
+            Effect.provideService(journal.open(sessionId, "existing"), Scope.Scope, scope),
+            () => void log.push(host)
+          )
+        )
+      yield* stage.arm({ open: open("other") })
+      yield* open("one")
+      yield* Effect.sleep(1)
+      yield* stage.disarm
+      return log
+    }).pipe(Effect.scoped)
+}
+
+const agent = Agent.make({})
+
+/** A straggler in a hook that is slower than its turn (I3). */
+const slowHook: Exploration = {
+  ...session({
+    harness: (counts) => ({
+      ...conversation(counts),
+      hooks: { userPromptSubmit: () => Effect.as(Effect.sleep(300), { block: false, contexts: ["late"] }) }
+    }),
+    begin: starting(() =>
+      Task.make(
+        "custom",
+        Effect.uninterruptible(
+          Effect.gen(function* () {
+            const turn = yield* Turn
+            yield* Effect.sleep(5)
+            while (!(yield* turn.closeGate)) yield* turn.takeInput
+          })
+        ),
+        { steerable: true }
+      )
+    )
+  }),
+  actions: [["steer", "replace"]],
+  modes: ["before"],
+  maxRuns: 100
+}
+
+const provideModel = <A, E, R>(effect: Effect.Effect<A, E, R>, model: ScriptedModel.ScriptedModel["model"]) =>
+  Effect.provideService(effect, Model, model)
+
+/** Somebody who looks whether a slot is free and then waits for it, while its job ends at any step (I2). */
+const waitingForTheSlot: Exploration = {
+  law: (exit: Exit.Exit<unknown, unknown>) => (exit._tag === "Failure" ? "the program failed" : undefined),
+  actions: [["end"]],
+  program: (stage) =>
+    Effect.gen(function* () {
+      const supervisor = yield* TaskSupervisor.make
+      const ended = yield* Deferred.make<void>()
+      const job: TaskSupervisor.Job<void, never> = {
+        name: "job",
+        run: Deferred.await(ended),
+        onAbort: "interrupt",
+        grace: 10,
+        abortHook: undefined,
+        abortHookLimit: 10,
+        settle: () => Effect.void,
+        freed: () => {},
+        stragglerEnded: () => {}
+      }
+      supervisor.start(job, () => job.run)
+      const end = Deferred.succeed(ended, undefined)
+      const late = yield* Effect.forkChild(Effect.andThen(Effect.sleep(1), end))
+      yield* stage.arm({ end })
+      yield* Effect.suspend(() => (supervisor.state()._tag === "Idle" ? Effect.void : supervisor.awaitIdle))
+      yield* stage.disarm
+      yield* Fiber.await(late)
+    })
+}
+
+/**
+ * Input that comes at any step of a replacement whose turn ends at once: it does not start before the replacement (S4), and starts when that has let go
+ * (P2).
+ */
+const queuedBesideAReplacement: Exploration = {
+  law: logged(([found]) => found),
+  actions: [["queue"]],
+  seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
+  preemption: 0.3,
+  modes: ["before"],
+  maxRuns: 120,
+  program: (stage) =>
+    Effect.gen(function* () {
+      const harness = yield* SessionHarness.make({ script: () => [ScriptedModel.text("fine")] })
+      const { session: running } = harness
+      yield* running.start(Task.make("first", Effect.sleep(2)))
+      yield* stage.arm({ queue: running.submit(Op.userInput("queue", { delivery: "queue" })) })
+      yield* Effect.ignore(running.start(Task.make("other", Effect.void)))
+      yield* running.awaitIdle
+      yield* stage.disarm
+      yield* running.awaitIdle
+      const { waiting } = yield* running.snapshot
+      if (waiting.length > 0) return [`P2 ${waiting} waits, and nothing starts it`]
+      const kinds = harness.records().flatMap((record) => (record._tag === "TurnStarted" ? record.kind : []))
+      return kinds[1] === "other" || !kinds.includes("other") ? [] : [`S4 ${kinds[1]} starts before the replacement`]
+    }).pipe(Effect.scoped)
+}
+
+const named = <Name extends string>(all: { readonly [name in Name]: Exploration }) => all
+
+/** By name. */
+export const races = named({
+  replacingItself,
+  waitingForIdle,
+  rollingBack: { ...rollingBack, actions: [["rollback"]], maxRuns: 60 },
+  stopsWaiting: { ...stopsWaiting, maxRuns: 30 },
+  cleaningLate,
+  submittedTwice,
+  lookingForItsCall,
+  goingOn,
+  sendingSlowly,
+  leavingAQuestion,
+  waitingForAnAnswer,
+  transitions,
+  lookingForIdle,
+  openedTwice,
+  heldTwice,
+  waitingForTheSlot,
+  slowHook,
+  queuedBesideAReplacement
+})
