@@ -167,7 +167,7 @@ const cleaningLate: Exploration = {
             })
           for (let count = 0; count < 6; count++) {
             yield* Effect.sleep(2)
-            yield* turn.onAbort({ kind: "delegate", name: `child ${count}`, run })
+            yield* Effect.asVoid(turn.onAbort({ kind: "delegate", name: `child ${count}`, run }))
             counts.opened++
           }
           // without an abort there is nothing to clean up
