@@ -61,23 +61,18 @@ describe("check", () => {
 
   it("S2 J5 takes a write that fails while nothing runs as an answer of the next submission", () => {
     // what is held up ends late, and its end is recorded when its turn is over
-    const programs = [
-      { task: "approval", faults: [{ point: "journal", fault: "fail", nth: 4 }] },
-      { task: "answer", faults: [{ point: "journal", fault: "hang", nth: 4 }] }
-    ] as const
-    for (const program of programs) {
-      let idleAndFailed = false
-      const law: Laws.Law = (history) => {
-        idleAndFailed ||= history.idle?.status === "idle" && history.events.at(-1)?._tag === "SessionFailed"
-        return Laws.session(history)
-      }
-      // the schedules that come there depend on the number of steps of everything
-      for (let seed = 0; seed < 60 && !idleAndFailed; seed++) {
-        const shown = { ...plainest, journalMillis: 0 as const, ...program, seed }
-        assert.isUndefined(SessionPrograms.check(shown, { law, aborts: 200 }).violation)
-      }
-      assert.isTrue(idleAndFailed, program.task)
+    const faults = [{ point: "journal", fault: "fail", nth: 3 }] as const
+    let idleAndFailed = false
+    const law: Laws.Law = (history) => {
+      idleAndFailed ||= history.idle?.status === "idle" && history.events.at(-1)?._tag === "SessionFailed"
+      return Laws.session(history)
     }
+    // the schedules that come there depend on the number of steps of everything
+    for (let seed = 1; seed < 60 && !idleAndFailed; seed++) {
+      const shown = { ...plainest, task: "straggler", journalMillis: 0, faults, seed } as const
+      assert.isUndefined(SessionPrograms.check(shown, { law, aborts: 60 }).violation)
+    }
+    assert.isTrue(idleAndFailed)
   })
 
   it("answers a violation that can be repeated from its line", () => {
