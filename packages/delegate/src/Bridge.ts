@@ -132,10 +132,11 @@ export const make = (child: Child, options: BridgeOptions = {}): Effect.Effect<B
       submit: (submission) => receipts.await(submission, submissions),
       events: events.stream(child.path.at(-1)!),
       end: (reason) =>
-        Effect.suspend(() => {
-          if (begun) return Deferred.await(over)
+        // the region is open before the end has begun
+        Effect.uninterruptibleMask((restore) => {
+          if (begun) return restore(Deferred.await(over))
           begun = true
-          return Effect.uninterruptible(ending(reason))
+          return ending(reason)
         }),
       ended: Deferred.await(over)
     }

@@ -4,6 +4,7 @@
 import { SessionId } from "@spindle/core/protocol/Ids"
 import { AbortReason } from "@spindle/core/protocol/Outcome"
 import * as Schema from "effect/Schema"
+import * as SchemaGetter from "effect/SchemaGetter"
 
 const Path = Schema.Array(SessionId)
 
@@ -14,7 +15,7 @@ const Path = Schema.Array(SessionId)
 export class DelegateRefused extends Schema.TaggedError<DelegateRefused>()("DelegateRefused", {
   path: Path,
   limit: Schema.Literals(["depth", "concurrent", "lifetime", "tokens", "time", "aborted"]),
-  allowed: Schema.optionalKey(Schema.Number),
+  allowed: Schema.optionalKey(Schema.Finite),
   at: SessionId
 }) {
   override get message() {
@@ -82,4 +83,22 @@ export class DelegateNotFound extends Schema.TaggedError<DelegateNotFound>()("De
   override get message() {
     return `there is no delegate ${this.delegateId} below session ${this.path.at(-1)}`
   }
+}
+
+/** A model asked for something about its agents that cannot be done; `detail` is what it reads. */
+export class SubAgentFailed extends Schema.TaggedError<SubAgentFailed>()("SubAgentFailed", {
+  path: Path,
+  detail: Schema.String
+}) {
+  override get message() {
+    return this.detail
+  }
+
+  /** The failure as a plain text, which is what a model gets instead of an object. */
+  static readonly asText = Schema.String.pipe(
+    Schema.decodeTo(SubAgentFailed, {
+      decode: SchemaGetter.transform((detail) => ({ _tag: "SubAgentFailed" as const, path: [], detail })),
+      encode: SchemaGetter.transform(({ detail }) => detail)
+    })
+  )
 }

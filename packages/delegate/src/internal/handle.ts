@@ -166,13 +166,15 @@ export class Handle implements Interactive {
   }
 
   end(reason: AbortReason = "Parent"): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      if (this.isEnding) return Deferred.await(this.over)
+    // the region is open before the end has begun: who is interrupted between the two would leave it to nobody
+    return Effect.uninterruptibleMask((restore) => {
+      const awaited = restore(Deferred.await(this.over))
+      if (this.isEnding) return awaited
       this.isEnding = true
       // one that is still being opened is ended by whoever opens it
-      if (this.session === undefined) return Deferred.await(this.over)
+      if (this.session === undefined) return awaited
       const stopped = this.bridge === undefined ? this.stop(reason) : this.bridge.end(reason)
-      return Effect.uninterruptible(Effect.andThen(stopped, this.finish))
+      return Effect.andThen(stopped, this.finish)
     })
   }
 

@@ -14,4 +14,4 @@ export const formatOf = (schema: Schema.Top): OutputFormat => ({
 export const decode = <A, I>(schema: Schema.Codec<A, I>, message: string | undefined): Effect.Effect<A, string> =>
   message === undefined
     ? Effect.fail("it said nothing")
-    : Effect.mapError(Schema.decodeUnknownEffect(Schema.fromJsonString(schema))(message), (error) => error.message)
+    : Effect.mapError(Schema.decodeEffect(Schema.fromJsonString(schema))(message), (error) => error.message)

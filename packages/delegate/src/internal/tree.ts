@@ -127,6 +127,9 @@ export class CurrentNode extends Context.Reference<Node | undefined>("@spindle/d
 
 const roots = new WeakMap<TurnSession, Node>()
 
+/** The node of a root session, if it has started a delegate. */
+export const rootOf = (session: TurnSession): Node | undefined => roots.get(session)
+
 /** The node of a root session: one for all its turns. */
 export const rootNode = (session: TurnSession, limits: DelegateLimits): Node => {
   let node = roots.get(session)

@@ -90,9 +90,23 @@ export const treeOf = (seed: number): TreeSpec => {
       steps: steps(depth)
     }
   }
-  const root = steps(0)
-  const actions = ["answer", "answer", "answer", "abort", "end", "abort root", "replace", "close"] as const
-  const hits = Array.from({ length: below(12) }, () => ({
+  const first: Step = { _tag: "Spawn", children: [node(1), node(1)], wait: chance(0.7) }
+  const root = [first, ...steps(0)]
+  const actions = [
+    "answer",
+    "answer",
+    "answer",
+    "answer",
+    "answer",
+    "answer",
+    "abort",
+    "abort",
+    "end",
+    "abort root",
+    "replace",
+    "close"
+  ] as const
+  const hits = Array.from({ length: below(20) }, () => ({
     at: below(600),
     action: actions[below(actions.length)]!,
     pick: below(1_000_000)

@@ -1,0 +1,220 @@
+/**
+ * Tools with which a model starts and steers agents, in the names, arguments and results that models know. Ready for
+ * `Agent.make`: the toolkit, the policies and the handlers.
+ */
+import type { Policies } from "@spindle/core/Agent"
+import type { Journal } from "@spindle/core/ports/Journal"
+import type { Model } from "@spindle/core/ports/Model"
+import { SessionId } from "@spindle/core/protocol/Ids"
+import * as Input from "@spindle/core/protocol/Input"
+import { Turn } from "@spindle/core/Turn"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Tool from "effect/ai/Tool"
+import * as Toolkit from "effect/ai/Toolkit"
+import { SubAgentFailed } from "./DelegateError.ts"
+import { toWire } from "./Status.ts"
+import * as SubAgents from "./SubAgents.ts"
+
+const text = (description: string) => Schema.optionalKey(Schema.String.annotate({ description }))
+const flag = (description: string) => Schema.optionalKey(Schema.Boolean.annotate({ description }))
+
+/** One part of an input: a text, or an image by its address. */
+export const InputItem = Schema.Struct({
+  type: Schema.Literals(["text", "image"]),
+  text: Schema.optionalKey(Schema.String),
+  image_url: Schema.optionalKey(Schema.String)
+})
+
+const inputFields = {
+  message: text("What to do, in plain words. Give this or items."),
+  items: Schema.optionalKey(Schema.Array(InputItem).annotate({ description: "The same as parts: texts and images." }))
+}
+
+/** Where an agent stands. */
+export const AgentStatus = Schema.Union([
+  Schema.Literals(["pending_init", "running", "interrupted", "shutdown", "not_found"]),
+  Schema.Struct({ completed: Schema.NullOr(Schema.String) }),
+  Schema.Struct({ errored: Schema.String })
+])
+
+const common = { failure: SubAgentFailed.asText, failureMode: "return" as const, dependencies: [Turn] as [typeof Turn] }
+const target = SessionId.annotate({ description: "The id of the agent." })
+
+const spawnAgent = Tool.make("spawn_agent", {
+  ...common,
+  description:
+    "Starts an agent on a task and answers its id at once. It works beside you; wait_agent waits for its answer. It ends with your turn unless it is detached.",
+  parameters: Schema.Struct({
+    ...inputFields,
+    agent_type: text("The role of the agent; by default `default`."),
+    fork_context: flag("Whether it begins with a copy of this conversation. Default: it knows only the message."),
+    detached: flag(
+      "Whether it goes on after your turn; you are told when it is done. Default: it ends with your turn."
+    ),
+    wake: flag("Whether that notice starts a turn of yours if you are idle. Default: it waits for your next one.")
+  }),
+  success: Schema.Struct({ agent_id: SessionId, nickname: Schema.String })
+})
+
+const sendInput = Tool.make("send_input", {
+  ...common,
+  description: "Hands an agent more input: it joins what the agent does, or starts it again.",
+  parameters: Schema.Struct({
+    target,
+    ...inputFields,
+    interrupt: flag("Whether to stop what the agent does first. Default: false.")
+  }),
+  success: Schema.Struct({ submission_id: Schema.String })
+})
+
+const waitAgent = Tool.make("wait_agent", {
+  ...common,
+  description:
+    "Waits until one of the agents is done, and answers the status of all of them that are. An empty status with timed_out means that none was.",
+  parameters: Schema.Struct({
+    targets: Schema.Array(SessionId).annotate({ description: "The ids of the agents." }),
+    timeout_ms: Schema.optionalKey(
+      Schema.Finite.annotate({ description: "How long to wait: 10000 to 3600000 milliseconds. Default: 30000." })
+    )
+  }),
+  success: Schema.Struct({ status: Schema.Record(Schema.String, AgentStatus), timed_out: Schema.Boolean })
+})
+
+const closeAgent = Tool.make("close_agent", {
+  ...common,
+  description: "Stops an agent and everything that it started, and answers where it stood.",
+  parameters: Schema.Struct({ target }),
+  success: Schema.Struct({ previous_status: AgentStatus })
+})
+
+const resumeAgent = Tool.make("resume_agent", {
+  ...common,
+  description: "Opens an agent of yours again that has ended, with all that it knew. Then send_input gives it work.",
+  parameters: Schema.Struct({ id: target }),
+  success: Schema.Struct({ status: AgentStatus })
+})
+
+const listAgents = Tool.make("list_agents", {
+  ...common,
+  description: "Names your agents and those below them, with where they stand.",
+  parameters: Schema.Struct({}),
+  success: Schema.Struct({
+    agents: Schema.Array(
+      Schema.Struct({
+        agent_id: SessionId,
+        agent_name: Schema.String,
+        agent_type: Schema.String,
+        agent_status: AgentStatus,
+        depth: Schema.Finite
+      })
+    )
+  })
+})
+
+/** All tools. */
+export const toolkit = Toolkit.make(spawnAgent, sendInput, waitAgent, closeAgent, resumeAgent, listAgents)
+
+/** The tools of {@link toolkit}, by name. */
+export type Tools = (typeof toolkit)["tools"]
+
+const allowed = { approval: "allow", concurrency: "parallel" } as const
+
+/** The policies: nobody is asked whether an agent may be started; what it does is asked about as its own policies say. */
+export const policies: Policies<Tools> = {
+  spawn_agent: allowed,
+  send_input: allowed,
+  wait_agent: allowed,
+  close_agent: allowed,
+  resume_agent: allowed,
+  list_agents: allowed
+}
+
+type Needs<R> = Exclude<R, Tool.HandlersFor<Tools>>
+
+/**
+ * The handlers. What the roles need is taken from where the layer is built, and from the session of each call: so an
+ * agent that has these tools itself can be a role.
+ */
+export const layer = <R = never>(
+  settings: SubAgents.Settings<R>
+): Layer.Layer<Tool.HandlersFor<Tools>, never, Model | Journal | Needs<R>> =>
+  toolkit.toLayer(
+    Effect.contextWith((made: Context.Context<Model | Journal | Needs<R>>) => {
+      /** With the services of the layer below those of the call, and every failure as a text for the model. */
+      const run = <A, E extends { readonly message: string }>(
+        effect: Effect.Effect<A, E, Turn | Model | Journal | R>
+      ): Effect.Effect<A, SubAgentFailed, Turn> =>
+        Effect.contextWith((called: Context.Context<Turn>) =>
+          Effect.mapError(
+            // a session that calls these tools has their handlers
+            Effect.provideContext(effect, Context.merge(made, called) as Context.Context<Turn | Model | Journal | R>),
+            ({ message }) => new SubAgentFailed({ path: Context.get(called, Turn).session.path, detail: message })
+          )
+        )
+      return Effect.succeed(handlers(settings, run))
+    })
+  )
+
+type Run<R> = <A, E extends { readonly message: string }>(
+  effect: Effect.Effect<A, E, Turn | Model | Journal | R>
+) => Effect.Effect<A, SubAgentFailed, Turn>
+
+const handlers = <R>(settings: SubAgents.Settings<R>, run: Run<R>) =>
+  toolkit.of({
+    spawn_agent: ({ agent_type, detached, fork_context, wake, ...given }) =>
+      run(
+        Effect.map(
+          SubAgents.spawn(settings, {
+            input: inputOf(given),
+            ...(agent_type === undefined ? {} : { role: agent_type }),
+            fork: fork_context === true,
+            detached: detached === true,
+            wake: wake === true
+          }),
+          ({ agentId, nickname }) => ({ agent_id: agentId, nickname })
+        )
+      ),
+    send_input: ({ interrupt, target: agentId, ...given }) =>
+      run(
+        Effect.map(SubAgents.sendInput(agentId, inputOf(given), { interrupt: interrupt === true }), (submissionId) => ({
+          submission_id: submissionId
+        }))
+      ),
+    wait_agent: ({ targets, timeout_ms }) =>
+      run(
+        Effect.map(SubAgents.wait(targets, timeout_ms), ({ status, timedOut }) => ({
+          status: Object.fromEntries(Array.from(status, ([id, one]) => [id, toWire(one)])),
+          timed_out: timedOut
+        }))
+      ),
+    close_agent: ({ target: agentId }) =>
+      run(Effect.map(SubAgents.close(agentId), (status) => ({ previous_status: toWire(status) }))),
+    resume_agent: ({ id }) => run(Effect.map(SubAgents.resume(settings, id), (status) => ({ status: toWire(status) }))),
+    list_agents: () =>
+      run(
+        Effect.map(SubAgents.list, (agents) => ({
+          agents: agents.map(({ agentId, depth, nickname, role, status }) => ({
+            agent_id: agentId,
+            agent_name: nickname,
+            agent_type: role,
+            agent_status: toWire(status),
+            depth
+          }))
+        }))
+      )
+  })
+
+/** The input that a model gave: its message, or its parts. */
+const inputOf = (given: {
+  readonly message?: string
+  readonly items?: ReadonlyArray<typeof InputItem.Type>
+}): Input.Input => [
+  ...(given.message === undefined ? [] : Input.text(given.message)),
+  ...(given.items ?? []).flatMap((item): Input.Input => {
+    if (item.type === "image") return item.image_url === undefined ? [] : [{ _tag: "Image", url: item.image_url }]
+    return item.text === undefined ? [] : Input.text(item.text)
+  })
+]

@@ -1,0 +1,259 @@
+/**
+ * Agents that a model starts and steers: delegates with a role and a nickname, which it names by id. What `SubAgentTools`
+ * offers as tools, for tasks of one's own.
+ *
+ * A session controls its descendants and nobody else. An agent is linked to the turn that started it unless it was asked
+ * for as detached; one that ended with its turn can be resumed in a later one.
+ */
+import type { Agent } from "@spindle/core/Agent"
+import { Journal } from "@spindle/core/ports/Journal"
+import { Model } from "@spindle/core/ports/Model"
+import type { SessionId, SubmissionId } from "@spindle/core/protocol/Ids"
+import type { Input } from "@spindle/core/protocol/Input"
+import * as InputParts from "@spindle/core/protocol/Input"
+import { Turn, type TurnSession } from "@spindle/core/Turn"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Delegate from "./Delegate.ts"
+import { DelegateNotFound, SubAgentFailed } from "./DelegateError.ts"
+import * as Nicknames from "./internal/nicknames.ts"
+import { CurrentNode, rootOf } from "./internal/tree.ts"
+import type { DelegateLimits } from "./Limits.ts"
+import * as Status from "./Status.ts"
+
+/** What an agent may be. */
+export interface Role<out R = never> {
+  /** What it is for, for the model that chooses. */
+  readonly description: string
+  readonly agent: Agent<R>
+  /** Its model; by default that of the session that starts it. */
+  readonly model?: (typeof Model)["Service"]
+}
+
+/** How agents are started. */
+export interface Settings<out R = never> {
+  /** The roles by name. `default` is taken when none is named. */
+  readonly roles: { readonly default: Role<R>; readonly [name: string]: Role<R> }
+  /** How long an agent may live. */
+  readonly deadline: Duration.Input
+  /** Limits of what is below an agent. */
+  readonly limits?: Partial<DelegateLimits>
+  readonly nicknames?: ReadonlyArray<string>
+}
+
+/** What to start. */
+export interface SpawnOptions {
+  readonly input: Input
+  readonly role?: string
+  /** Whether it begins with a copy of the history of whoever starts it. */
+  readonly fork?: boolean
+  readonly detached?: boolean
+  /** Whether the notice of a detached agent starts a turn of its parent. */
+  readonly wake?: boolean
+}
+
+/** An agent, as its session names it. */
+export interface SubAgent {
+  readonly agentId: SessionId
+  readonly nickname: string
+  readonly role: string
+}
+
+interface Entry extends SubAgent {
+  delegate: Delegate.Interactive
+}
+
+/** The agents of one session, those that have ended included. */
+interface Registry {
+  readonly entries: Map<SessionId, Entry>
+  readonly names: Set<string>
+}
+
+// as many as were started in the life of the session, which the limits bound
+const registries = new WeakMap<TurnSession, Registry>()
+
+const registryOf = (session: TurnSession): Registry => {
+  let found = registries.get(session)
+  if (found === undefined) registries.set(session, (found = { entries: new Map(), names: new Set() }))
+  return found
+}
+
+type Services<R> = Turn | Model | Journal | R
+
+/** Starts an agent on an input. **Errors**: `SubAgentFailed` for an unknown role or no input; else as `Delegate.start`. */
+export const spawn = Effect.fnUntraced(function* <R>(settings: Settings<R>, options: SpawnOptions) {
+  const { session } = yield* Turn
+  if (InputParts.isEmpty(options.input)) return yield* failed("there is nothing to do: give a message")
+  const name = options.role ?? "default"
+  const role = yield* roleOf(settings, name)
+  const registry = registryOf(session)
+  const nickname = Nicknames.draw(settings.nicknames ?? Nicknames.defaultNames, registry.names)
+  const delegate = yield* startAs(settings, role, {
+    name: nickname,
+    begin: options.fork === true ? { _tag: "Forked" } : { _tag: "New" },
+    detached: options.detached === true,
+    wake: options.wake === true
+  })
+  registry.names.add(nickname)
+  const entry: Entry = { agentId: delegate.delegateId, nickname, role: name, delegate }
+  registry.entries.set(entry.agentId, entry)
+  yield* delegate.submit({ _tag: "UserInput", input: options.input })
+  return { agentId: entry.agentId, nickname, role: name } satisfies SubAgent
+})
+
+/** Hands an agent more input, or stops what it does first. **Errors**: `DelegateNotFound`, `DelegateClosed`, `DelegateRefused`. */
+export const sendInput = Effect.fnUntraced(function* (
+  agentId: SessionId,
+  input: Input,
+  options?: { readonly interrupt?: boolean }
+) {
+  if (InputParts.isEmpty(input)) return yield* failed("there is nothing to say: give a message")
+  const delegate = yield* find(agentId)
+  // what is queued at the abort of a turn is kept, and not started
+  if (options?.interrupt === true && (yield* delegate.abort())) yield* delegate.settled
+  const receipt = yield* delegate.submit({ _tag: "UserInput", input })
+  if (receipt._tag === "Rejected") return yield* failed(`the input was not accepted: ${receipt.reason._tag}`)
+  return receipt.submissionId satisfies SubmissionId
+})
+
+/** The shortest and the longest that `wait` waits, and how long it does unless it is told, in milliseconds. */
+export const waitMillis = { least: 10_000, most: 3_600_000, default: 30_000 } as const
+
+/**
+ * Waits until one of the agents has settled, and answers where all of those stand that have; none at the timeout, in
+ * milliseconds. An id that nobody knows counts as settled. **Errors**: `SubAgentFailed` for no id, and for an agent that
+ * waits for this one: itself and those above it.
+ */
+export const wait = Effect.fnUntraced(function* (agentIds: ReadonlyArray<SessionId>, timeoutMillis?: number) {
+  const { session } = yield* Turn
+  const timeout = timeoutMillis ?? waitMillis.default
+  if (agentIds.length === 0) return yield* failed("name at least one agent to wait for")
+  if (!(timeout > 0)) return yield* failed("timeout_ms must be greater than zero")
+  const above = agentIds.find((id) => session.path.includes(id))
+  if (above !== undefined) return yield* failed(`agent ${above} waits for this one: to wait for it would never end`)
+  const known = new Map<SessionId, Delegate.Interactive | undefined>()
+  for (const id of agentIds) known.set(id, yield* Effect.catchTag(find(id), "DelegateNotFound", () => Effect.undefined))
+  const settled = Effect.gen(function* () {
+    const status = new Map<SessionId, Status.Status>()
+    for (const [id, delegate] of known) {
+      const one = delegate === undefined ? Status.notFound : yield* statusOf(delegate)
+      if (one._tag === "NotFound" || Status.isSettled(one)) status.set(id, one)
+    }
+    return status
+  })
+  const now = yield* settled
+  if (now.size > 0) return { status: now, timedOut: false }
+  const waiting = Array.from(known.values()).flatMap((delegate) => (delegate === undefined ? [] : [delegate.settled]))
+  const bounded = Math.min(waitMillis.most, Math.max(waitMillis.least, timeout))
+  const first = yield* Effect.timeoutOption(Effect.raceAllFirst(waiting), bounded)
+  return first._tag === "None" ? { status: now, timedOut: true } : { status: yield* settled, timedOut: false }
+})
+
+/** Ends an agent, and answers where it stood. **Errors**: `DelegateNotFound`. */
+export const close = Effect.fnUntraced(function* (agentId: SessionId) {
+  const delegate = yield* find(agentId)
+  const previous = yield* statusOf(delegate)
+  yield* delegate.end("Interrupted")
+  return previous
+})
+
+/**
+ * Opens an agent again that has ended, in this turn; one that has not stays as it is. **Errors**: `DelegateNotFound` when
+ * it was not started by this session; else as `Delegate.start`.
+ */
+export const resume = Effect.fnUntraced(function* <R>(settings: Settings<R>, agentId: SessionId) {
+  const { session } = yield* Turn
+  const registry = registryOf(session)
+  const known = registry.entries.get(agentId)
+  if (known !== undefined && (yield* known.delegate.status)._tag !== "Shutdown") return yield* known.delegate.status
+  const before = known ?? (yield* recorded(agentId))
+  const role = yield* roleOf(settings, before.role)
+  const delegate = yield* startAs(settings, role, {
+    name: before.nickname,
+    begin: { _tag: "Resumed", delegateId: agentId },
+    detached: known?.delegate.isDetached ?? false,
+    wake: false
+  })
+  registry.names.add(before.nickname)
+  registry.entries.set(agentId, { agentId, nickname: before.nickname, role: before.role, delegate })
+  return yield* delegate.status
+})
+
+/** The agents of this session, and those below them, with where they stand. */
+export const list = Effect.gen(function* () {
+  const { session } = yield* Turn
+  const agents: Array<SubAgent & { readonly status: Status.Status; readonly depth: number }> = []
+  const add = (path: TurnSession["path"], { agentId, nickname, role }: SubAgent, status: Status.Status) =>
+    agents.push({ agentId, nickname, role, status, depth: path.length - session.path.length })
+  for (const entry of registryOf(session).entries.values()) {
+    add(entry.delegate.path, entry, yield* statusOf(entry.delegate))
+  }
+  const below = (yield* currentNode(session))?.descendants() ?? []
+  for (const one of below) {
+    if (agents.some(({ agentId }) => agentId === one.delegateId)) continue
+    add(one.path, { agentId: one.delegateId, nickname: one.name, role: "default" }, yield* one.status)
+  }
+  return agents
+})
+
+/** The status of an agent that has ended with its turn is how that turn left it. */
+const statusOf = (delegate: Delegate.Delegate): Effect.Effect<Status.Status> =>
+  Effect.flatMap(delegate.status, (status) =>
+    status._tag !== "Shutdown"
+      ? Effect.succeed(status)
+      : Effect.map(delegate.outcome, (outcome) =>
+          outcome._tag === "Completed" || outcome._tag === "Errored" ? outcome : Status.shutdown
+        )
+  )
+
+const failed = (detail: string) =>
+  Effect.flatMap(Turn, ({ session }) => Effect.fail(new SubAgentFailed({ path: session.path, detail })))
+
+const roleOf = <R>(settings: Settings<R>, name: string): Effect.Effect<Role<R>, SubAgentFailed, Turn> => {
+  const role = Object.hasOwn(settings.roles, name) ? settings.roles[name] : undefined
+  if (role !== undefined) return Effect.succeed(role)
+  return failed(`there is no agent type ${name}; there are: ${Object.keys(settings.roles).join(", ")}`)
+}
+
+const startAs = <R>(
+  settings: Settings<R>,
+  role: Role<R>,
+  options: Pick<Delegate.DelegateOptions<R>, "name" | "begin" | "detached" | "wake">
+): Effect.Effect<Delegate.Interactive, Delegate.StartError, Services<R>> => {
+  const { deadline, limits } = settings
+  const started = Delegate.start({
+    ...options,
+    agent: role.agent,
+    deadline,
+    ...(limits === undefined ? {} : { limits })
+  })
+  return role.model === undefined ? started : Effect.provideService(started, Model, role.model)
+}
+
+const currentNode = (session: TurnSession) =>
+  Effect.map(CurrentNode, (node) => (node?.sessionId === session.sessionId ? node : rootOf(session)))
+
+/** An agent of this session, or an open one anywhere below it: nobody else's (R52). */
+const find = Effect.fnUntraced(function* (agentId: SessionId) {
+  const { session } = yield* Turn
+  const entry = registryOf(session).entries.get(agentId)
+  if (entry !== undefined) return entry.delegate
+  const below = (yield* currentNode(session))?.find(agentId)
+  if (below !== undefined && isInteractive(below)) return below
+  return yield* new DelegateNotFound({ path: session.path, delegateId: agentId })
+})
+
+const isInteractive = (delegate: Delegate.Delegate): delegate is Delegate.Interactive => "submit" in delegate
+
+/** An agent that this session started in another life of the host, as its journal says. */
+const recorded = Effect.fnUntraced(function* (agentId: SessionId) {
+  const { session } = yield* Turn
+  const journal = yield* Journal
+  const missing = new DelegateNotFound({ path: session.path, delegateId: agentId })
+  const { records } = yield* Effect.mapError(journal.load(agentId), (error) =>
+    error._tag === "SessionNotFound" ? missing : error
+  )
+  const first = records[0]
+  if (first?._tag !== "SessionStarted" || first.meta["parent"] !== session.sessionId) return yield* missing
+  return { nickname: first.meta["name"] ?? agentId, role: "default" }
+})

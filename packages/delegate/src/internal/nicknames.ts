@@ -1,0 +1,45 @@
+/** Names for agents, so that people and models can tell them apart. */
+
+/** The names that are used unless the settings have others. */
+export const defaultNames: ReadonlyArray<string> = [
+  "Ada",
+  "Alan",
+  "Barbara",
+  "Blaise",
+  "Carl",
+  "Claude",
+  "Donald",
+  "Edsger",
+  "Emmy",
+  "Euler",
+  "Evelyn",
+  "Frances",
+  "George",
+  "Grace",
+  "Hypatia",
+  "Joan",
+  "John",
+  "Kathleen",
+  "Kurt",
+  "Leslie",
+  "Margaret",
+  "Niklaus",
+  "Radia",
+  "Sofia"
+]
+
+/** The first name that nobody has; when all are taken they come again with a number. */
+export const draw = (names: ReadonlyArray<string>, taken: ReadonlySet<string>): string => {
+  for (let round = 1; ; round++) {
+    for (const name of names) {
+      const numbered = round === 1 ? name : `${name} the ${ordinal(round)}`
+      if (!taken.has(numbered)) return numbered
+    }
+  }
+}
+
+const ordinal = (count: number): string => {
+  const teen = count % 100 >= 11 && count % 100 <= 13
+  const ending = teen ? "th" : (["th", "st", "nd", "rd"][count % 10] ?? "th")
+  return `${count}${ending}`
+}

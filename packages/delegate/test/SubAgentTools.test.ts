@@ -1,0 +1,313 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Agent from "@spindle/core/Agent"
+import { Journal } from "@spindle/core/ports/Journal"
+import type { ToolResult } from "@spindle/core/protocol/Item"
+import * as Op from "@spindle/core/protocol/Op"
+import { isTerminal, type SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import { Session } from "@spindle/core/Session"
+import * as Limits from "@spindle/delegate/Limits"
+import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import * as SessionHarness from "@spindle/testing/SessionHarness"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as TestClock from "effect/testing/TestClock"
+import * as Family from "./fixtures/family.ts"
+
+type Call = readonly [name: string, params: (results: ReadonlyArray<any>) => unknown]
+
+/** An id that an earlier call answered. */
+const idOf = (results: ReadonlyArray<any>, index = 0): string => results[index].agent_id
+
+/** A root agent that makes these calls one after the other, and a child that answers what it is asked, or as `child` says. */
+const play = Effect.fnUntraced(function* (options: {
+  readonly calls: ReadonlyArray<Call>
+  readonly child?: (text: string) => ScriptedModel.Answer
+  readonly limits?: Partial<Limits.DelegateLimits>
+  readonly deadline?: "1 hour" | "1 minute"
+}) {
+  const journal = yield* SessionHarness.memoryJournal
+  const events: Array<SessionEvent> = []
+  const watching = new Set<() => void>()
+  /** Waits until so many events are such. */
+  const until = (is: (event: SessionEvent) => boolean, count: number) =>
+    Effect.callback<void>((resume) => {
+      const look = () => {
+        if (events.filter(is).length < count) return
+        watching.delete(look)
+        resume(Effect.void)
+      }
+      watching.add(look)
+      look()
+    })
+  const untilCalls = (count: number) =>
+    until((event) => event._tag === "ItemRecorded" && event.item._tag === "ToolCall", count)
+  const untilTurns = (count: number) => until(isTerminal, count)
+  const model = ScriptedModel.make((request) => {
+    const text = Family.asked(request)
+    if (!text.startsWith("root")) {
+      return options.child?.(text) ?? [ScriptedModel.text(`echo ${text}`)]
+    }
+    const begun = request.items.findLastIndex((item) => item._tag === "UserMessage" && item.fragment === undefined)
+    const results = request.items
+      .slice(begun)
+      .filter((item) => item._tag === "ToolResult")
+      .map(({ output }) => output)
+    const turn = text === "root" ? options.calls : options.calls.slice(Number(text.slice(5)))
+    const call = turn[results.length]
+    return call === undefined || call[0] === "stop"
+      ? [ScriptedModel.text("done")]
+      : [ScriptedModel.call(call[0], call[1](results), `${text} ${results.length}`)]
+  })
+  const worker = Agent.make({ instructions: "Work." })
+  const boss = Agent.make({ toolkit: SubAgentTools.toolkit, approvals: SubAgentTools.policies })
+  const services = Layer.mergeAll(model.layer, Layer.succeed(Journal, journal))
+  const tools = SubAgentTools.layer({
+    roles: {
+      default: { description: "Anything.", agent: worker },
+      boss: { description: "Leads.", agent: boss }
+    },
+    deadline: options.deadline ?? "1 hour"
+  }).pipe(Layer.provideMerge(services))
+  const context = yield* Layer.build(tools)
+  const session = yield* Session.make(boss, {
+    onEvent: (event) => {
+      events.push(event)
+      for (const look of Array.from(watching)) look()
+    }
+  }).pipe(
+    Effect.provideService(Limits.Limits, { ...Limits.defaults, ...options.limits }),
+    Effect.provideContext(context)
+  )
+  const results = () =>
+    events.flatMap((event) => (event._tag === "ItemRecorded" && event.item._tag === "ToolResult" ? [event.item] : []))
+  const run = (text: string) => Effect.andThen(session.submit(Op.userInput(text)), session.awaitIdle)
+  return {
+    session,
+    events,
+    model,
+    run,
+    results,
+    untilCalls,
+    untilTurns,
+    outputs: () => results().map((item: ToolResult) => item.output as any),
+    journal
+  }
+})
+
+describe("the tools", () => {
+  it.effect("D6 spawn, wait, close: arguments and results as models know them", () =>
+    Effect.gen(function* () {
+      const { outputs, run } = yield* play({
+        calls: [
+          ["spawn_agent", () => ({ message: "one" })],
+          ["wait_agent", (results) => ({ targets: [idOf(results)], timeout_ms: 10_000 })],
+          ["send_input", (results) => ({ target: idOf(results), message: "two" })],
+          ["wait_agent", (results) => ({ targets: [idOf(results)] })],
+          ["list_agents", () => ({})],
+          ["close_agent", (results) => ({ target: idOf(results) })],
+          ["list_agents", () => ({})]
+        ]
+      })
+      yield* run("root")
+      const [spawned, first, sent, second, listed, closed, after] = outputs()
+      const id = spawned.agent_id
+      assert.deepStrictEqual(spawned, { agent_id: id, nickname: "Ada" })
+      assert.deepStrictEqual(first, { status: { [id]: { completed: "echo one" } }, timed_out: false })
+      assert.deepStrictEqual(Object.keys(sent), ["submission_id"])
+      assert.deepStrictEqual(second, { status: { [id]: { completed: "echo two" } }, timed_out: false })
+      const agent = { agent_id: id, agent_name: "Ada", agent_type: "default", depth: 1 }
+      assert.deepStrictEqual(listed, { agents: [{ ...agent, agent_status: { completed: "echo two" } }] })
+      assert.deepStrictEqual(closed, { previous_status: { completed: "echo two" } })
+      assert.deepStrictEqual(after, { agents: [{ ...agent, agent_status: { completed: "echo two" } }] })
+    })
+  )
+
+  it.effect("D1 an agent ends with the turn that started it; resume_agent opens it again with all that it knew", () =>
+    Effect.gen(function* () {
+      let id = ""
+      const { model, outputs, run } = yield* play({
+        calls: [
+          ["spawn_agent", () => ({ message: "remember 7" })],
+          ["wait_agent", (results) => ({ targets: [(id = idOf(results))] })],
+          ["stop", () => ({})],
+          ["send_input", () => ({ target: id, message: "again?" })],
+          ["resume_agent", () => ({ id })],
+          ["send_input", () => ({ target: id, message: "and now?" })],
+          ["wait_agent", () => ({ targets: [id] })]
+        ]
+      })
+      yield* run("root")
+      yield* run("root 3")
+      const [, , refused, resumed, , waited] = outputs()
+      assert.include(refused, "has ended")
+      assert.deepStrictEqual(resumed, { status: "pending_init" })
+      assert.deepStrictEqual(waited, { status: { [id]: { completed: "echo and now?" } }, timed_out: false })
+      assert.include(
+        JSON.stringify(model.requests.find((request) => Family.asked(request) === "and now?")!.items),
+        "remember 7"
+      )
+    })
+  )
+
+  it.effect("D6 a wait that nobody ends answers at its timeout with nothing", () =>
+    Effect.gen(function* () {
+      const { outputs, session, untilCalls } = yield* play({
+        calls: [
+          ["spawn_agent", () => ({ message: "hang" })],
+          ["wait_agent", (results) => ({ targets: [idOf(results)], timeout_ms: 1 })]
+        ],
+        child: () => [ScriptedModel.hang]
+      })
+      yield* session.submit(Op.userInput("root"))
+      yield* untilCalls(2)
+      yield* TestClock.adjust("9999 millis")
+      assert.lengthOf(outputs(), 1)
+      yield* TestClock.adjust("1 millis")
+      yield* session.awaitIdle
+      assert.deepStrictEqual(outputs()[1], { status: {}, timed_out: true })
+    })
+  )
+
+  it.effect("I6 the abort of the parent answers its open wait call, and ends its agents", () =>
+    Effect.gen(function* () {
+      const { events, model, results, session, untilCalls } = yield* play({
+        calls: [
+          ["spawn_agent", () => ({ message: "hang" })],
+          ["wait_agent", (all) => ({ targets: [idOf(all)] })]
+        ],
+        child: () => [ScriptedModel.text("half"), ScriptedModel.hang]
+      })
+      yield* session.submit(Op.userInput("root"))
+      yield* untilCalls(2)
+      yield* session.abort()
+      yield* session.awaitIdle
+      assert.strictEqual(results()[1]?.status, "aborted")
+      assert.strictEqual(model.openCount(), 0)
+      assert.strictEqual(events.findLast(isTerminal)?._tag, "TurnAborted")
+    })
+  )
+
+  it.effect("D7 a detached agent outlives the turn, is named by its notice, and wakes its parent if asked to", () =>
+    Effect.gen(function* () {
+      const { model, run, session, untilTurns } = yield* play({
+        calls: [["spawn_agent", () => ({ message: "watch", detached: true, wake: true })]],
+        child: (text) =>
+          text === "watch"
+            ? [ScriptedModel.gate("dawn"), ScriptedModel.text("all quiet")]
+            : [ScriptedModel.text("heard")]
+      })
+      yield* run("root")
+      yield* model.open("dawn")
+      yield* untilTurns(2)
+      yield* session.awaitIdle
+      const request = JSON.stringify(model.requests.at(-1)!.items)
+      assert.include(request, "<subagent_notification>")
+      assert.include(request, "all quiet")
+    })
+  )
+
+  it.effect("D6 roles, nicknames, forks", () =>
+    Effect.gen(function* () {
+      const { model, outputs, run } = yield* play({
+        calls: [
+          ["spawn_agent", () => ({ items: [{ type: "text", text: "from items" }], agent_type: "boss" })],
+          ["spawn_agent", () => ({ message: "forked", fork_context: true })],
+          ["wait_agent", (results) => ({ targets: [idOf(results, 1)] })]
+        ]
+      })
+      yield* run("root")
+      assert.deepStrictEqual(
+        outputs()
+          .slice(0, 2)
+          .map(({ nickname }) => nickname),
+        ["Ada", "Alan"]
+      )
+      const forked = model.requests.find((request) => Family.asked(request) === "forked")!
+      assert.include(JSON.stringify(forked.items), "You are the new delegate")
+      const led = model.requests.find((request) => Family.asked(request) === "from items")!
+      assert.include(
+        led.tools.map(({ name }) => name),
+        "spawn_agent"
+      )
+    })
+  )
+})
+
+describe("bad input", () => {
+  const refusals: { readonly [what: string]: readonly [Call, RegExp] } = {
+    "no message": [["spawn_agent", () => ({})], /give a message/],
+    "an unknown role": [
+      ["spawn_agent", () => ({ message: "x", agent_type: "wizard" })],
+      /there is no agent type wizard; there are: default, boss/
+    ],
+    "an unknown agent": [
+      ["send_input", () => ({ target: "nobody", message: "x" })],
+      /there is no delegate nobody below/
+    ],
+    "an unknown agent to close": [["close_agent", () => ({ target: "nobody" })], /there is no delegate nobody below/],
+    "an unknown agent to resume": [["resume_agent", () => ({ id: "nobody" })], /there is no delegate nobody below/],
+    "nobody to wait for": [["wait_agent", () => ({ targets: [] })], /name at least one agent/],
+    "no time to wait": [
+      ["wait_agent", () => ({ targets: ["x"], timeout_ms: 0 })],
+      /timeout_ms must be greater than zero/
+    ]
+  }
+  for (const [what, [call, text]] of Object.entries(refusals)) {
+    it.effect(`${what} is refused in words`, () =>
+      Effect.gen(function* () {
+        const { results, run } = yield* play({ calls: [call] })
+        yield* run("root")
+        assert.match(String(results()[0]?.output), text)
+      })
+    )
+  }
+
+  it.effect("an unknown agent that is waited for is not found", () =>
+    Effect.gen(function* () {
+      const { outputs, run } = yield* play({ calls: [["wait_agent", () => ({ targets: ["nobody"] })]] })
+      yield* run("root")
+      assert.deepStrictEqual(outputs()[0], { status: { nobody: "not_found" }, timed_out: false })
+    })
+  )
+
+  it.effect("a cycle of waits cannot be made: an agent waits for nobody above it, nor for itself", () =>
+    Effect.gen(function* () {
+      let own = ""
+      const { outputs, run, session } = yield* play({ calls: [["wait_agent", () => ({ targets: [own] })]] })
+      own = session.sessionId
+      yield* run("root")
+      assert.include(outputs()[0], "would never end")
+    })
+  )
+
+  it.effect("D6 a limit is told to the model in words that help it", () =>
+    Effect.gen(function* () {
+      const { outputs, run } = yield* play({
+        calls: [
+          ["spawn_agent", () => ({ message: "a" })],
+          ["spawn_agent", () => ({ message: "b" })],
+          ["spawn_agent", () => ({ message: "c" })]
+        ],
+        child: () => [ScriptedModel.hang],
+        limits: { concurrent: 2 }
+      })
+      yield* run("root")
+      assert.match(String(outputs()[2]), /allows 2 delegates at a time/)
+    })
+  )
+
+  it.effect("D6 what one session started another cannot control", () =>
+    Effect.gen(function* () {
+      const first = yield* play({
+        calls: [["spawn_agent", () => ({ message: "hang" })]],
+        child: () => [ScriptedModel.hang]
+      })
+      yield* first.run("root")
+      const id = first.outputs()[0].agent_id
+      const second = yield* play({ calls: [["close_agent", () => ({ target: id })]] })
+      yield* second.run("root")
+      assert.match(String(second.outputs()[0]), /there is no delegate/)
+    })
+  )
+})
