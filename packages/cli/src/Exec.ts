@@ -2,7 +2,6 @@
  * `spindle exec`: one turn of a session on disk, new or resumed, told as text or as JSON lines.
  */
 import * as Fs from "node:fs"
-import * as Agent from "@spindle/core/Agent"
 import { Approvals, type Decider, denyAll } from "@spindle/core/ports/Approvals"
 import { Journal } from "@spindle/core/ports/Journal"
 import { SessionObserver } from "@spindle/core/ports/SessionObserver"
@@ -20,6 +19,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import type { Resume, TurnOptions } from "./Arguments.ts"
+import * as CodingAgent from "./CodingAgent.ts"
 import { CliError } from "./CliError.ts"
 import * as ExecEvents from "./ExecEvents.ts"
 import * as Help from "./Help.ts"
@@ -57,15 +57,6 @@ export interface ExecOptions {
   readonly onRunning: (running: Running) => void
 }
 
-/** How an agent of this program behaves, unless the configuration says otherwise. */
-const instructions = (cwd: string): string =>
-  [
-    "You are a coding agent. You work on the project in the current directory, with the tools you are given.",
-    `Current directory: ${cwd}`,
-    "Look before you change something, change as little as is needed, and check what you changed by running it.",
-    "Edit files with apply_patch. When you are done, say in a few sentences what you did and what you found."
-  ].join("\n")
-
 /** Runs the turn; answers the exit code. **Interruption**: the session is closed, which stops and settles the turn. */
 export const run = (
   what: ExecOptions
@@ -75,7 +66,7 @@ export const run = (
     const opened = yield* open(what)
     const { session } = opened
     const shown = yield* what.options.json ? jsonLines(session, what) : transcript(session, what)
-    opened.setDecider(Settings.approval(what.settings) === "deny" ? denyAll("the approval policy is never") : shown)
+    opened.show(shown, Settings.approval(what.settings) === "deny" ? denyAll("the approval policy is never") : shown)
     const ended = yield* announce(session, shown, what)
     const id = SubmissionId.make(uuidV7(Date.now()))
     const following = yield* Effect.forkChild(follow(session, { from: opened.from, id }, shown.show), {
@@ -92,10 +83,14 @@ export const run = (
   }).pipe(
     Effect.scoped,
     Effect.provide(
-      Layer.mergeAll(
-        Host.model(what.settings, { paced: process.stdout.isTTY === true && !what.options.json }),
-        CodingTools.layer({ cwd: what.cwd }).pipe(Layer.provideMerge(Host.layer)),
-        Host.journals(what.settings.home)
+      CodingAgent.layer(what).pipe(
+        Layer.provideMerge(
+          Layer.mergeAll(
+            Host.model(what.settings, { paced: process.stdout.isTTY === true && !what.options.json }),
+            CodingTools.layer({ cwd: what.cwd }).pipe(Layer.provideMerge(Host.layer)),
+            Host.journals(what.settings.home)
+          )
+        )
       )
     )
   )
@@ -104,21 +99,16 @@ export const run = (
 const open = Effect.fnUntraced(function* ({ cwd, options, resume: named, settings }: ExecOptions) {
   const output = yield* TurnInput.outputFormat(options.outputSchemaFile)
   const resume = yield* resumeOf(named)
-  const approval = Settings.approval(settings) === "allow" ? "allow" : "ask"
-  const agent = Agent.make({
-    toolkit: CodingTools.toolkit,
-    approvals: CodingTools.policies({ approval, cwd }),
-    instructions: settings.instructions ?? instructions(cwd),
-    ...(output === undefined ? {} : { output })
-  })
+  const agent = CodingAgent.make({ cwd, settings, output })
   let decider = denyAll("nobody is there to ask")
   let resumedAt: number | undefined
-  const onEvent = (_: SessionId, event: SessionEvent) => {
+  const onEvent = (event: SessionEvent) => {
     if (event._tag === "SessionResumed") resumedAt = event.seq
   }
+  let onAgent: (sessionId: SessionId, event: SessionEvent) => void = () => undefined
   const { requestRetries, streamRetries } = settings.provider._tag === "Responses" ? settings.provider : defaults
   const session = yield* Session.make(agent, {
-    ...(resume === undefined ? {} : { resume }),
+    ...(resume === undefined ? {} : { resume, onEvent }),
     meta: {
       cwd,
       model: settings.model,
@@ -127,11 +117,19 @@ const open = Effect.fnUntraced(function* ({ cwd, options, resume: named, setting
     }
   }).pipe(
     Effect.provideService(Approvals, { decide: (request) => decider.decide(request) }),
-    Effect.provideService(SessionObserver, resume === undefined ? undefined : { onEvent }),
+    Effect.provideService(SessionObserver, { onEvent: (sessionId, event) => onAgent(sessionId, event) }),
+    CodingAgent.limited(settings),
     Effect.provideService(SessionConfig, { ...defaults, requestRetries, streamRetries })
   )
   const from = resumedAt ?? (yield* session.snapshot).seq
-  return { session, from, setDecider: (to: Decider) => void (decider = to) }
+  return {
+    session,
+    from,
+    show: (shown: Shown, to: Decider) => {
+      decider = to
+      onAgent = shown.showAgent
+    }
+  }
 })
 
 /** Tells main what a signal acts on; answers what is to be filled when the end of the turn has been shown. */
@@ -181,6 +179,8 @@ const follow = (
 /** How events reach whoever ran the program. */
 interface Shown extends Decider {
   readonly show: (event: SessionEvent) => Effect.Effect<void>
+  /** Told every event of the session and of the agents below it; shows who works for whom. */
+  readonly showAgent: (sessionId: SessionId, event: SessionEvent) => void
   /** Whether a person sees on a terminal what is shown: what went wrong then needs no second line. */
   readonly isWatched: boolean
   /** What is still to be said when a signal has stopped the turn. */
@@ -208,6 +208,8 @@ const jsonLines = (session: Session["Service"], what: ExecOptions): Effect.Effec
           state = next
           write(lines)
         }),
+      // the calls that start agents are lines of the session
+      showAgent: () => undefined,
       decide: what.unattended.decide,
       isWatched: false,
       stopped: () => sayHowToGoOn(session.sessionId),
@@ -227,6 +229,7 @@ const transcript = (session: Session["Service"], what: ExecOptions) =>
     }),
     (terminal): Shown => ({
       show: terminal.show,
+      showAgent: terminal.showAgent,
       decide: terminal.isAttended ? terminal.decider.decide : what.unattended.decide,
       isWatched: process.stdout.isTTY === true,
       // the transcript says it by itself, as long as somebody reads it

@@ -12,6 +12,7 @@ import type { Item } from "@spindle/core/protocol/Item"
 import type { AbortReason } from "@spindle/core/protocol/Outcome"
 import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
 import * as TokenUsage from "@spindle/core/protocol/TokenUsage"
+import * as Collab from "./internal/collab.ts"
 import * as ToolCalls from "./internal/toolCalls.ts"
 
 /** A file that a patch changes, as the patch names it. */
@@ -54,8 +55,20 @@ export type ExecItem = { readonly id: string } & (
       readonly error: { readonly message: string } | null
       readonly status: ExecStatus
     }
+  | CollabItem
   | { readonly type: "error"; readonly message: string }
 )
+
+/** A call that starts or steers agents. */
+export interface CollabItem {
+  readonly type: "collab_tool_call"
+  readonly tool: Collab.CollabTool
+  readonly sender_thread_id: SessionId
+  readonly receiver_thread_ids: ReadonlyArray<string>
+  readonly prompt: string | null
+  readonly agents_states: Collab.AgentStates
+  readonly status: ExecStatus
+}
 
 /** A line, before it is written as JSON. */
 export type ExecLine =
@@ -234,7 +247,7 @@ const item = (state: ExecState, recorded: Item): Step => {
   }
 }
 
-const startedItem = ({ itemCount, options }: ExecState, call: ToolCalls.Call): ExecItem => {
+const startedItem = ({ itemCount, options: itemOptions }: ExecState, call: ToolCalls.Call): ExecItem => {
   const id = `item_${itemCount}`
   const command = ToolCalls.commandOf(call)
   if (command !== undefined) {
@@ -249,8 +262,15 @@ const startedItem = ({ itemCount, options }: ExecState, call: ToolCalls.Call): E
   }
   const patch = ToolCalls.patchOf(call)
   if (patch !== undefined) {
-    const changes = options.changesOf(patch).map(({ path, kind }) => ({ path: Path.resolve(options.cwd, path), kind }))
+    const changes = itemOptions
+      .changesOf(patch)
+      .map(({ path, kind }) => ({ path: Path.resolve(itemOptions.cwd, path), kind }))
     return { id, type: "file_change", changes, status: "in_progress" }
+  }
+  const collab = Collab.started(call)
+  if (collab !== undefined) {
+    const sender_thread_id = itemOptions.sessionId
+    return { id, type: "collab_tool_call", sender_thread_id, ...collab, agents_states: {}, status: "in_progress" }
   }
   const [, server = "", tool = call.name] = /^mcp__(.+?)__(.+)$/s.exec(call.name) ?? []
   const args = call.invalid ?? call.params ?? null
@@ -273,6 +293,12 @@ const completedItem = ({ item, output, exitCode }: OpenCall, result: ToolCalls.R
         ? { ...item, result: { content: [{ type: "text", text }], structured_content: null }, status: "completed" }
         : { ...item, error: { message: text }, status: "failed" }
     }
+    case "collab_tool_call":
+      return {
+        ...item,
+        ...Collab.completed(item, result),
+        status: result.status === "completed" ? "completed" : "failed"
+      }
     case "reasoning":
     case "agent_message":
     case "error":

@@ -81,6 +81,24 @@ export interface ResponsesProvider {
 /** Who answers model requests: a server, or the script of the demo. */
 export type Provider = ResponsesProvider | { readonly _tag: "Scripted" }
 
+/** A role that an agent may be started in. */
+export interface AgentRole {
+  readonly name: string
+  readonly description: string
+  /** The content of its `instructions_file`; undefined for those of the program. */
+  readonly instructions: string | undefined
+}
+
+/** What agents of agents may be: `features.multi_agent`, and the limits and roles of the table `agents`. */
+export interface AgentSettings {
+  /** How many may work at the same time. */
+  readonly threads: number
+  readonly depth: number
+  /** How long one may live, in seconds. */
+  readonly runtimeSeconds: number
+  readonly roles: ReadonlyArray<AgentRole>
+}
+
 /** The configuration in force. */
 export interface Settings {
   /** Where journals live; absolute. */
@@ -93,6 +111,8 @@ export interface Settings {
   readonly reasoningSummary: string | undefined
   /** The content of `model_instructions_file`. */
   readonly instructions: string | undefined
+  /** Undefined while the model may start no agents. */
+  readonly agents: AgentSettings | undefined
 }
 
 /** What the settings are made from. `flags` win over `config`, and `config` over the file. */
@@ -157,9 +177,26 @@ const read = (sources: Sources): Settings => {
     sandboxMode: table.choice("sandbox_mode", sandboxModes) ?? "read-only",
     reasoningEffort: table.text("model_reasoning_effort"),
     reasoningSummary: table.text("model_reasoning_summary"),
-    instructions: instructionsOf(table, directory)
+    instructions: fileOf(table, directory, "model_instructions_file"),
+    agents: table.flag("features.multi_agent") === true ? agentsOf(table, directory) : undefined
   }
 }
+
+const agentLimits = ["max_threads", "max_depth", "job_max_runtime_seconds"]
+
+const agentsOf = (table: Table.Settings, directory: string): AgentSettings => ({
+  threads: table.count("agents.max_threads") ?? 6,
+  depth: table.count("agents.max_depth") ?? 1,
+  runtimeSeconds: table.count("agents.job_max_runtime_seconds") ?? 1_800,
+  roles: table
+    .keys("agents")
+    .filter((name) => !agentLimits.includes(name))
+    .map((name) => ({
+      name,
+      description: table.text([`agents.${name}`, "description"]) ?? name,
+      instructions: fileOf(table, directory, [`agents.${name}`, "instructions_file"])
+    }))
+})
 
 const flagLayer = (flags: Sources["flags"]): Table.Layer => ({
   source: "the command line",
@@ -197,13 +234,13 @@ const systemErrors: { readonly [code: string]: string } = {
   ENOTDIR: "a part of its path is not a directory"
 }
 
-const instructionsOf = (table: Table.Settings, directory: string): string | undefined => {
-  const name = table.text("model_instructions_file")
+/** The content of the file that a key names. */
+const fileOf = (table: Table.Settings, directory: string, key: Table.Key): string | undefined => {
+  const name = table.text(key)
   if (name === undefined) return undefined
   const file = Path.resolve(directory, name)
-  return (
-    readText(file) ?? refuse({ _tag: "Unreadable", source: file, detail: "model_instructions_file does not exist" })
-  )
+  const shown = typeof key === "string" ? key : key.join(".")
+  return readText(file) ?? refuse({ _tag: "Unreadable", source: file, detail: `${shown} does not exist` })
 }
 
 const readProvider = (sources: Sources, table: Table.Settings, file: string): Provider => {

@@ -14,6 +14,7 @@ import { type ApprovalRequest, type Decider, denyAll } from "@spindle/core/ports
 import type { SessionId } from "@spindle/core/protocol/Ids"
 import type { Decision } from "@spindle/core/protocol/Op"
 import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import * as AgentTree from "./AgentTree.ts"
 import * as Ansi from "./Ansi.ts"
 import type { ColorMode } from "./Flags.ts"
 import * as Transcript from "./Transcript.ts"
@@ -54,6 +55,8 @@ export interface Terminal {
    * it or nothing.
    */
   readonly show: (event: SessionEvent) => Effect.Effect<void>
+  /** Takes note of an event of the session or of an agent below it; says who starts, is done or was stopped. */
+  readonly showAgent: (sessionId: SessionId, event: SessionEvent) => void
   /**
    * Asks the person, one question at a time: y once, a for the session, n no, q no and stop the turn. What was typed
    * before a question stood there does not answer it. With nobody to ask it denies. **Interruption**: gives the
@@ -101,7 +104,8 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
     let prompted = false
     // what happens while a question stands is shown behind its answer: at most the rest of one model response, and one
     // result for each tool that runs
-    const held: Array<SessionEvent> = []
+    const held: Array<() => void> = []
+    let tree = AgentTree.begin(sessionId)
 
     const erase = () => {
       if (drawn || prompted) output.write(eraseLine)
@@ -114,12 +118,20 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
       output.write(text)
     }
     const show = (event: SessionEvent) => {
-      if (asking && !isSilent(event)) held.push(event)
-      else write(Transcript.step(state, event))
+      const step = () => write(Transcript.step(state, event))
+      if (asking && !isSilent(event)) held.push(step)
+      else step()
+    }
+    const showAgent = (from: SessionId, event: SessionEvent) => {
+      const [next, said] = AgentTree.step(tree, from, event)
+      tree = next
+      if (said.length === 0) return
+      if (asking) held.push(() => write(Transcript.note(state, said)))
+      else write(Transcript.note(state, said))
     }
     const draw = (nowMillis: number) => {
       if (asking) return
-      const line = Transcript.status(state, nowMillis)
+      const line = Transcript.status(state, nowMillis, AgentTree.summary(tree))
       if (line === undefined) return erase()
       output.write(eraseLine + Ansi.palette(useColor).dim(line))
       drawn = true
@@ -142,7 +154,7 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
         Effect.sync(() => {
           asking = true
           erase()
-          write(Transcript.question(state, request))
+          write(Transcript.question(state, request, AgentTree.namesOf(tree, request.path)))
           return listen(keyboard, options.onCtrlC)
         }),
         (heard) =>
@@ -163,7 +175,7 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
             prompted = false
             asking = false
             if (Exit.isSuccess(exit)) write(Transcript.answered(state, request.requestId, exit.value))
-            for (const event of held.splice(0)) write(Transcript.step(state, event))
+            for (const step of held.splice(0)) step()
           })
       )
     return {
@@ -173,6 +185,7 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
         if (asking) keyboard.setRawMode?.(false)
       },
       show: (event) => Effect.sync(() => show(event)),
+      showAgent,
       decider: isAttended
         ? { decide: (request) => oneByOne.withPermits(1)(ask(request)) }
         : denyAll("nobody is there to ask")

@@ -162,11 +162,22 @@ export const step = (state: TranscriptState, event: SessionEvent): Step => {
   }
 }
 
-/** What is asked, in full, for whoever is asked here; once for each request. */
-export const question = (state: TranscriptState, request: Request): Step => {
+/** Lines that are said beside the events of the session. */
+export const note = (state: TranscriptState, said: ReadonlyArray<string>): Step => {
+  const { columns, color } = state.options
+  return said.length === 0
+    ? [state, ""]
+    : lines(
+        state,
+        said.map((one) => Ansi.palette(color).dim(Ansi.fit(one, columns)))
+      )
+}
+
+/** What is asked, in full, for whoever is asked here; once for each request. `from` names who asks. */
+export const question = (state: TranscriptState, request: Request, from?: string): Step => {
   if (state.asked.has(request.requestId)) return [state, ""]
   const asked = new Map(state.asked).set(request.requestId, "open")
-  const shown = Question.lines(request, Ansi.palette(state.options.color))
+  const shown = Question.lines({ ...request, from }, Ansi.palette(state.options.color))
   const [next, text] = lines({ ...state, asked }, [...(state.last === "nothing" ? [] : [""]), ...shown])
   return [introduced(next, request.callId), text]
 }
@@ -199,9 +210,9 @@ const settled = (state: TranscriptState, { at, decision, requestId }: typeof Req
 
 /**
  * The line that says what is awaited, without a line break; undefined when nothing is, or when a line of text is still
- * open.
+ * open. `agents` says what the agents below the session do.
  */
-export const status = (state: TranscriptState, nowMillis: number): string | undefined => {
+export const status = (state: TranscriptState, nowMillis: number, agents?: string): string | undefined => {
   if (state.startedAt === undefined || !state.atLineStart) return undefined
   const running = [...state.calls.values()].map(({ call }) => titleOf(call))
   const more = running.length > 1 ? ` and ${running.length - 1} more` : ""
@@ -214,6 +225,7 @@ export const status = (state: TranscriptState, nowMillis: number): string | unde
       `${frame} ${what}`,
       elapsed < 60 ? `${elapsed} s` : Ansi.duration(elapsed * 1_000),
       ...tokens,
+      ...(agents === undefined ? [] : [agents]),
       "Ctrl-C stops"
     ].join(" · "),
     Math.max(10, state.options.columns - 1)

@@ -112,3 +112,6 @@ export const narrow = <R>(agent: Agent<R>, most: PermissionOf): Agent<R> => {
 
 /** The agent with another form of answer. */
 export const withOutput = <R>(agent: Agent<R>, output: OutputFormat): Agent<R> => ({ ...agent, output })
+
+/** The agent with other instructions. */
+export const withInstructions = <R>(agent: Agent<R>, instructions: string): Agent<R> => ({ ...agent, instructions })

@@ -8,6 +8,8 @@ export interface Shown {
   readonly tool?: string | undefined
   readonly payload: unknown
   readonly path: ReadonlyArray<string>
+  /** The name of who asks, if it is not the session that is shown. */
+  readonly from?: string | undefined
 }
 
 const titles = {
@@ -24,7 +26,8 @@ const titles = {
  */
 export const lines = (shown: Shown, palette: Ansi.Palette, columns = Infinity): ReadonlyArray<string> => {
   const isAsked = shown.kind !== undefined
-  const from = shown.path.length > 1 ? ` (asked by session ${Ansi.visible(shown.path.at(-1)!)})` : ""
+  const asker = shown.from ?? (shown.path.length > 1 ? `session ${shown.path.at(-1)!}` : undefined)
+  const from = asker === undefined ? "" : ` (asked by ${Ansi.visible(asker)})`
   const title = shown.kind === undefined ? [] : [palette.yellow(palette.bold(`? ${titles[shown.kind]}${from}`))]
   return [...title, ...body(shown, palette, columns).map((line) => (isAsked ? `  ${line}` : line))]
 }

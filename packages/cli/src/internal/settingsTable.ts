@@ -23,6 +23,7 @@ export interface Settings {
   readonly choice: <const A extends string>(key: Key, choices: ReadonlyArray<A>) => A | undefined
   /** A whole number, at least 0. */
   readonly count: (key: Key) => number | undefined
+  readonly flag: (key: Key) => boolean | undefined
   /** A table of texts, of all layers together. */
   readonly texts: (key: Key) => ReadonlyArray<readonly [string, string]>
   /** The names in a table, of all layers together. */
@@ -60,6 +61,7 @@ export const make = (
         choices.some((choice) => choice === value)
       ),
     count: (key) => find(key, "a whole number, at least 0", isCount),
+    flag: (key) => find(key, "true or false", (value): value is boolean => typeof value === "boolean"),
     texts: (key) =>
       Array.from(entries(key), ([name, [source, value]]) => [
         name,

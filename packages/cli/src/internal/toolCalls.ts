@@ -14,6 +14,12 @@ export const commandOf = (call: Pick<Call, "name" | "params">): string | undefin
 export const patchOf = (call: Pick<Call, "name" | "params">): string | undefined =>
   call.name === "apply_patch" ? field(call.params, "input") : undefined
 
+/** The texts of a list in a JSON object. */
+export const fieldList = (value: unknown, name: string): ReadonlyArray<string> => {
+  const found = typeof value === "object" && value !== null ? (value as { [key: string]: unknown })[name] : undefined
+  return Array.isArray(found) ? found.filter((one) => typeof one === "string") : []
+}
+
 /** A text in a JSON object. */
 export const field = (value: unknown, name: string): string | undefined => {
   const found = typeof value === "object" && value !== null ? (value as { [key: string]: unknown })[name] : undefined

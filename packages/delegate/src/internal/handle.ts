@@ -81,26 +81,27 @@ export class Handle implements Interactive {
 
   readonly onEvent: Tracking["onEvent"] = (event) => this.tracking.onEvent(event)
 
-  /** Announces the delegate, and makes its turn end it; before there is a session, so that no abort misses it (D6). */
+  /**
+   * Makes its turn end it, then announces it; before there is a session, so that no abort misses it (D6). In this order:
+   * what is announced is ended and named by its turn, wherever an abort comes in between (I3).
+   */
   readonly register = Effect.suspend(() => {
     const { delegateId, isDetached, name, turn } = this
     this.parent.children.set(delegateId, this)
-    const recorded = Effect.map(turn.delegate({ delegateId, name, linked: !isDetached }), (record) => {
+    const announced = Effect.map(turn.delegate({ delegateId, name, linked: !isDetached }), (record) => {
       this.recordEnd = record
     })
-    if (isDetached) return recorded
+    if (isDetached) return announced
     const cleanup = {
       kind: "delegate",
       name,
       drain: this.config.delegateDeadline,
       run: () => this.end("Parent")
     } as const
-    return Effect.andThen(
-      recorded,
-      Effect.map(turn.onAbort(cleanup), (remove) => {
-        this.unregister = remove
-      })
-    )
+    return Effect.flatMap(turn.onAbort(cleanup), (remove) => {
+      this.unregister = remove
+      return announced
+    })
   })
 
   /** Takes back a start that came to nothing. */

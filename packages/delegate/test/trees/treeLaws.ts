@@ -90,7 +90,8 @@ const goesOn = (events: ReadonlyArray<SessionEvent> | undefined, at: number): bo
   const started = tagged(events, "TurnStarted").findLast((one) => one.at <= at)
   if (started === undefined) return false
   const end = (events ?? []).filter(isTerminal).find((one) => one.turnId === started.turnId)
-  const over = end === undefined ? Infinity : end._tag === "TurnAborted" ? end.requestedAt : end.at
+  // a turn that returned may have waited for its delegates, and asks nothing any more then
+  const over = end === undefined ? Infinity : end._tag === "TurnAborted" ? end.requestedAt : end.at - 500
   return over > at + settling
 }
 
