@@ -1,4 +1,3 @@
-import { EventEmitter } from "node:events"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -6,30 +5,7 @@ import * as TestClock from "effect/testing/TestClock"
 import type { ApprovalRequest } from "@spindle/core/ports/Approvals"
 import * as Terminal from "../src/Terminal.ts"
 import * as Events from "./fixtures/events.ts"
-
-class Keyboard extends EventEmitter {
-  readonly isTTY: boolean
-  raw = false
-  flowing = false
-  constructor(isTTY: boolean) {
-    super()
-    this.isTTY = isTTY
-  }
-  setRawMode(raw: boolean) {
-    this.raw = raw
-  }
-  resume() {
-    this.flowing = true
-    return this
-  }
-  pause() {
-    this.flowing = false
-    return this
-  }
-  press(keys: string) {
-    this.emit("data", Buffer.from(keys))
-  }
-}
+import { Keyboard } from "./fixtures/keyboard.ts"
 
 const make = Effect.fnUntraced(function* (isTTY: boolean, columns = 80) {
   const keyboard = new Keyboard(isTTY)

@@ -17,7 +17,7 @@ import * as Effect from "effect/Effect"
 import * as Delegate from "./Delegate.ts"
 import { DelegateNotFound, SubAgentFailed } from "./DelegateError.ts"
 import * as Nicknames from "./internal/nicknames.ts"
-import { CurrentNode, rootOf } from "./internal/tree.ts"
+import { nodeOf } from "./internal/tree.ts"
 import type { DelegateLimits } from "./Limits.ts"
 import * as Status from "./Status.ts"
 
@@ -63,18 +63,16 @@ interface Entry extends SubAgent {
   delegate: Delegate.Interactive
 }
 
-/** The agents of one session, those that have ended included. */
-interface Registry {
-  readonly entries: Map<SessionId, Entry>
-  readonly names: Set<string>
-}
+/**
+ * The agents of one session, those that have ended included: as many as were started in its life, which the limits bound.
+ */
+type Registry = Map<SessionId, Entry>
 
-// as many as were started in the life of the session, which the limits bound
 const registries = new WeakMap<TurnSession, Registry>()
 
 const registryOf = (session: TurnSession): Registry => {
   let found = registries.get(session)
-  if (found === undefined) registries.set(session, (found = { entries: new Map(), names: new Set() }))
+  if (found === undefined) registries.set(session, (found = new Map()))
   return found
 }
 
@@ -86,17 +84,17 @@ export const spawn = Effect.fnUntraced(function* <R>(settings: Settings<R>, opti
   if (InputParts.isEmpty(options.input)) return yield* failed("there is nothing to do: give a message")
   const name = options.role ?? "default"
   const role = yield* roleOf(settings, name)
-  const registry = registryOf(session)
-  const nickname = Nicknames.draw(settings.nicknames ?? Nicknames.defaultNames, registry.names)
+  const names = (yield* nodeOf(session)).namesOfTree
+  const nickname = Nicknames.draw(settings.nicknames ?? Nicknames.defaultNames, names)
   const delegate = yield* startAs(settings, role, {
     name: nickname,
     begin: options.fork === true ? { _tag: "Forked" } : { _tag: "New" },
     detached: options.detached === true,
     wake: options.wake === true
   })
-  registry.names.add(nickname)
+  names.add(nickname)
   const entry: Entry = { agentId: delegate.delegateId, nickname, role: name, delegate }
-  registry.entries.set(entry.agentId, entry)
+  registryOf(session).set(entry.agentId, entry)
   yield* delegate.submit({ _tag: "UserInput", input: options.input })
   return { agentId: entry.agentId, nickname, role: name } satisfies SubAgent
 })
@@ -164,7 +162,7 @@ export const close = Effect.fnUntraced(function* (agentId: SessionId) {
 export const resume = Effect.fnUntraced(function* <R>(settings: Settings<R>, agentId: SessionId) {
   const { session } = yield* Turn
   const registry = registryOf(session)
-  const known = registry.entries.get(agentId)
+  const known = registry.get(agentId)
   if (known !== undefined && (yield* known.delegate.status)._tag !== "Shutdown") return yield* known.delegate.status
   const before = known ?? (yield* recorded(agentId))
   const role = yield* roleOf(settings, before.role)
@@ -174,8 +172,8 @@ export const resume = Effect.fnUntraced(function* <R>(settings: Settings<R>, age
     detached: known?.delegate.isDetached ?? false,
     wake: false
   })
-  registry.names.add(before.nickname)
-  registry.entries.set(agentId, { agentId, nickname: before.nickname, role: before.role, delegate })
+  ;(yield* nodeOf(session)).namesOfTree.add(before.nickname)
+  registry.set(agentId, { agentId, nickname: before.nickname, role: before.role, delegate })
   return yield* delegate.status
 })
 
@@ -185,11 +183,10 @@ export const list = Effect.gen(function* () {
   const agents: Array<SubAgent & { readonly status: Status.Status; readonly depth: number }> = []
   const add = (path: TurnSession["path"], { agentId, nickname, role }: SubAgent, status: Status.Status) =>
     agents.push({ agentId, nickname, role, status, depth: path.length - session.path.length })
-  for (const entry of registryOf(session).entries.values()) {
+  for (const entry of registryOf(session).values()) {
     add(entry.delegate.path, entry, yield* statusOf(entry.delegate))
   }
-  const below = (yield* currentNode(session))?.descendants() ?? []
-  for (const one of below) {
+  for (const one of (yield* nodeOf(session)).descendants()) {
     if (agents.some(({ agentId }) => agentId === one.delegateId)) continue
     add(one.path, { agentId: one.delegateId, nickname: one.name, role: "default" }, yield* one.status)
   }
@@ -230,15 +227,12 @@ const startAs = <R>(
   return role.model === undefined ? started : Effect.provideService(started, Model, role.model)
 }
 
-const currentNode = (session: TurnSession) =>
-  Effect.map(CurrentNode, (node) => (node?.sessionId === session.sessionId ? node : rootOf(session)))
-
 /** An agent of this session, or an open one anywhere below it: nobody else's (R52). */
 const find = Effect.fnUntraced(function* (agentId: SessionId) {
   const { session } = yield* Turn
-  const entry = registryOf(session).entries.get(agentId)
+  const entry = registryOf(session).get(agentId)
   if (entry !== undefined) return entry.delegate
-  const below = (yield* currentNode(session))?.find(agentId)
+  const below = (yield* nodeOf(session)).find(agentId)
   if (below !== undefined && isInteractive(below)) return below
   return yield* new DelegateNotFound({ path: session.path, delegateId: agentId })
 })

@@ -21,7 +21,7 @@ import * as Status from "../Status.ts"
 import * as DelegateSpan from "./delegateSpan.ts"
 import * as Forking from "./forking.ts"
 import { Handle } from "./handle.ts"
-import { CurrentNode, type Node, rootNode } from "./tree.ts"
+import { CurrentNode, type Node, nodeOf } from "./tree.ts"
 import * as Upward from "./upward.ts"
 
 /** The most characters of what a delegate had said that a failure hands on. */
@@ -46,7 +46,7 @@ export const launch: <R>(
 ) {
   const turn = yield* Turn
   const clock = yield* Clock.Clock
-  const node = yield* nodeOf(turn)
+  const node = yield* nodeOf(turn.session)
   const isStopping = (yield* turn.abortReason) !== undefined
   const tenants = yield* turn.session.scope
   const refused = isStopping ? aborted(node) : node.spawn(clock.currentTimeMillisUnsafe())
@@ -89,13 +89,6 @@ export const launch: <R>(
   }
   if (handle.isDetached) yield* Effect.forkIn(handle.reporting(options.wake === true), tenants)
   return handle
-})
-
-const nodeOf = Effect.fnUntraced(function* ({ session }: Turn["Service"]) {
-  const current = yield* CurrentNode
-  // a session that is no delegate may be made in the context of one
-  if (current !== undefined && current.sessionId === session.sessionId) return current
-  return rootNode(session, yield* Limits.Limits)
 })
 
 const aborted = ({ path, sessionId }: Node) => new DelegateRefused({ path, limit: "aborted", at: sessionId })

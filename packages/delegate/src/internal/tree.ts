@@ -5,9 +5,10 @@
 import type { SessionId } from "@spindle/core/protocol/Ids"
 import type { TurnSession } from "@spindle/core/Turn"
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import type { Delegate } from "../Delegate.ts"
 import { DelegateRefused } from "../DelegateError.ts"
-import type { DelegateLimits } from "../Limits.ts"
+import { type DelegateLimits, Limits } from "../Limits.ts"
 
 /** One session of a tree. */
 export class Node {
@@ -18,6 +19,8 @@ export class Node {
   readonly endsAt: number
   /** Delegates of this session that have not ended, by id. */
   readonly children = new Map<SessionId, Delegate>()
+  /** The names that agents of the tree have had; those of the root are used. */
+  private readonly names = new Set<string>()
   private active = 0
   private started = 0
   private spent = 0
@@ -84,9 +87,9 @@ export class Node {
     return false
   }
 
-  /** How many delegates work below this session. */
-  get activeCount(): number {
-    return this.active
+  /** The names that agents of the whole tree have had. */
+  get namesOfTree(): Set<string> {
+    return this.upward.at(-1)!.names
   }
 
   /** Every delegate below this session that has not ended. */
@@ -127,12 +130,14 @@ export class CurrentNode extends Context.Reference<Node | undefined>("@spindle/d
 
 const roots = new WeakMap<TurnSession, Node>()
 
-/** The node of a root session, if it has started a delegate. */
-export const rootOf = (session: TurnSession): Node | undefined => roots.get(session)
-
-/** The node of a root session: one for all its turns. */
-export const rootNode = (session: TurnSession, limits: DelegateLimits): Node => {
-  let node = roots.get(session)
-  if (node === undefined) roots.set(session, (node = new Node(session.path, limits)))
-  return node
-}
+/** The node of a session: that of its context, or for a root one for all its turns. */
+export const nodeOf = (session: TurnSession): Effect.Effect<Node> =>
+  Effect.gen(function* () {
+    const current = yield* CurrentNode
+    // a session that is no delegate may be made in the context of one
+    if (current !== undefined && current.sessionId === session.sessionId) return current
+    const limits = yield* Limits
+    let root = roots.get(session)
+    if (root === undefined) roots.set(session, (root = new Node(session.path, limits)))
+    return root
+  })
