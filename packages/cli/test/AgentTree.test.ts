@@ -129,7 +129,8 @@ describe("the tree", () => {
       turnId: Events.turnId,
       delegateId: id(delegateId),
       name,
-      linked: true
+      linked: true,
+      depth: 1
     }) as const
 
   it("says what everybody does", () => {

@@ -29,15 +29,26 @@ describe("a drawn program", () => {
   }
 })
 
+/**
+ * The program with the seeds of its schedule that come first: which schedule comes upon a fault depends on the number of steps of everything, and
+ * changes with the code.
+ */
+const schedules = (program: SessionPrograms.SessionProgram) =>
+  Array.from({ length: 200 }, (_, index) => ({ ...program, seed: program.seed + index }))
+
 describe("without the mechanism", () => {
   for (const [name, { breaks, by, closes }] of Object.entries<Mechanism>(mechanisms)) {
     if (by !== "program") continue
     it(`${closes}: ${name}`, async () => {
       const lacking = await withoutIt(name)
-      const program = programs[name as keyof typeof programs]
-      const { violation } = lacking.SessionPrograms.check(program, { law: lacking.Laws.session, aborts })
-      assert.match(violation?.law ?? "nothing was found", breaks)
-      assert.match(lacking.SessionPrograms.replay(program, lacking.Laws.session, violation!.decisions)!, breaks)
+      const law = lacking.Laws.session
+      for (const program of schedules(programs[name as keyof typeof programs])) {
+        const { violation } = lacking.SessionPrograms.check(program, { law, aborts })
+        if (violation === undefined || !breaks.test(violation.law)) continue
+        assert.match(lacking.SessionPrograms.replay(program, law, violation.decisions)!, breaks)
+        return assert.isUndefined(SessionPrograms.check(program, { law: Laws.session, aborts }).violation)
+      }
+      assert.fail("nothing was found")
     })
   }
 })
