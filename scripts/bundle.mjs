@@ -1,14 +1,19 @@
-// Bundles packages/cli into one file, packages/cli/dist/spindle.js, for its start-up time (docs/decisions/0005-argument-parsing.md).
-import { readFileSync } from "node:fs"
+// Bundles packages/cli into packages/cli/dist/spindle.js, for its start-up time (docs/decisions/0005-argument-parsing.md). What is imported only
+// when it is needed (exporters, the page of a session) stands in files of its own in dist/chunks, so that nobody else reads it.
+import { readFileSync, rmSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { build } from "esbuild"
 
 const cli = fileURLToPath(new URL("../packages/cli/", import.meta.url))
 const { version } = JSON.parse(readFileSync(`${cli}package.json`, "utf8"))
 
+rmSync(`${cli}dist/chunks`, { recursive: true, force: true })
 await build({
   entryPoints: [`${cli}src/main.ts`],
-  outfile: `${cli}dist/spindle.js`,
+  outdir: `${cli}dist`,
+  entryNames: "spindle",
+  chunkNames: "chunks/[name]-[hash]",
+  splitting: true,
   bundle: true,
   platform: "node",
   target: "node22",

@@ -36,6 +36,10 @@ export interface TurnOptions {
   readonly images: ReadonlyArray<string>
   readonly addedDirectories: ReadonlyArray<string>
   readonly threadSource: string | undefined
+  /** Whether to send traces and metrics, although nothing is configured. */
+  readonly telemetry: boolean
+  /** Whether to show the tree of spans at the end. */
+  readonly trace: boolean
 }
 
 /** Which session an `exec resume` goes on with. */
@@ -64,6 +68,7 @@ export type Command =
     }
   | { readonly _tag: "SessionsShow"; readonly id: string; readonly json: boolean; readonly color: ColorMode }
   | { readonly _tag: "SessionsArchive" | "SessionsUnarchive"; readonly id: string }
+  | { readonly _tag: "Trace"; readonly session: Resume; readonly outputFile: string | undefined }
   | { readonly _tag: "Help"; readonly topic: Topic }
   | { readonly _tag: "Version" }
 
@@ -125,7 +130,8 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
     case "e":
       return second === "resume" ? found("exec resume", 2) : found("exec", 1)
     case "demo":
-      return found("demo", 1)
+    case "trace":
+      return found(first, 1)
     case "sessions": {
       const known = Flags.sessionsCommands.find((name) => name === second)
       if (known !== undefined) return found(`sessions ${known}`, 2)
@@ -134,7 +140,7 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
       return refuse("sessions", unknown(`command "sessions ${second}"`, Flags.nearest(second, Flags.sessionsCommands)))
     }
   }
-  return refuse("", unknown(`command "${first}"`, Flags.nearest(first, ["exec", "sessions", "demo", "help"])))
+  return refuse("", unknown(`command "${first}"`, Flags.nearest(first, ["exec", "sessions", "trace", "demo", "help"])))
 }
 
 const unknown = (what: string, near: string | undefined): string =>
@@ -201,7 +207,7 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
     rest.length > count ? refuse(topic, `unexpected "${rest[count]}"; ${ask}`) : undefined
   switch (topic) {
     case "":
-      return refuse("", "a command is missing: exec, sessions or demo")
+      return refuse("", "a command is missing: exec, sessions, trace or demo")
     case "sessions":
       return refuse("sessions", `a command is missing: ${Flags.sessionsCommands.join(", ")}`)
     case "sessions list":
@@ -213,6 +219,14 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       return { _tag: "SessionsArchive", id: sessionId() }
     case "sessions unarchive":
       return { _tag: "SessionsUnarchive", id: sessionId() }
+    case "trace": {
+      const last = values.has("last")
+      only(last ? 0 : 1, "one session id is expected, or --last")
+      const session: Resume = last
+        ? { _tag: "Last" }
+        : { _tag: "Id", id: rest[0] || refuse(topic, "which session? give its id, or --last") }
+      return { _tag: "Trace", session, outputFile: values.get("output")?.[0] }
+    }
     case "demo":
       only(0, "demo has a task of its own")
       return { _tag: "Demo", options: turnOptions(topic, values) }
@@ -268,6 +282,8 @@ const turnOptions = (topic: Topic, values: Values): TurnOptions => {
     lastMessageFile: one("output-last-message"),
     images: many("image").flatMap((files) => files.split(",").filter((file) => file !== "")),
     addedDirectories: many("add-dir"),
-    threadSource: one("thread-source")
+    threadSource: one("thread-source"),
+    telemetry: values.has("otel"),
+    trace: values.has("trace")
   }
 }

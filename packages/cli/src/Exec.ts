@@ -4,7 +4,7 @@
 import * as Fs from "node:fs"
 import { Approvals, type Decider, denyAll } from "@spindle/core/ports/Approvals"
 import { Journal } from "@spindle/core/ports/Journal"
-import { SessionObserver } from "@spindle/core/ports/SessionObserver"
+import { both, SessionObserver } from "@spindle/core/ports/SessionObserver"
 import { type SessionId, SubmissionId, uuidV7 } from "@spindle/core/protocol/Ids"
 import { defaults, SessionConfig } from "@spindle/core/protocol/SessionConfig"
 import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/protocol/SessionError"
@@ -27,7 +27,9 @@ import * as Host from "./Host.ts"
 import type { Signal } from "./Interrupts.ts"
 import * as Settings from "./Settings.ts"
 import * as Submission from "./Submission.ts"
+import { callerOf } from "./TelemetrySettings.ts"
 import * as Terminal from "./Terminal.ts"
+import * as Tracing from "./Tracing.ts"
 import * as TurnInput from "./TurnInput.ts"
 import { version } from "./Version.ts"
 
@@ -72,7 +74,12 @@ export const run = (
     const following = yield* Effect.forkChild(follow(session, { from: opened.from, id }, shown.show), {
       startImmediately: true
     })
-    const receipt = yield* session.submit({ _tag: "UserInput", input, delivery: "queue" }, { id })
+    const { trace, warning } = callerOf(process.env)
+    if (warning !== undefined) process.stderr.write(`spindle: ${warning}\n`)
+    const receipt = yield* session.submit(
+      { _tag: "UserInput", input, delivery: "queue" },
+      { id, ...(trace === undefined ? {} : { trace }) }
+    )
     if (receipt._tag === "Rejected") return yield* failed(`the prompt was not accepted: ${rejectionOf(receipt.reason)}`)
     const end = yield* Fiber.join(following)
     yield* session.awaitIdle
@@ -92,8 +99,18 @@ export const run = (
           )
         )
       )
-    )
+    ),
+    Effect.provide(telemetry(what))
   )
+
+/** Traces and metrics of the turn; what of their settings was not understood is said first. */
+const telemetry = ({ options, settings }: ExecOptions): Layer.Layer<never> => {
+  for (const warning of settings.telemetry?.warnings ?? []) process.stderr.write(`spindle: ${warning}\n`)
+  return Tracing.layer(settings.telemetry, {
+    isShown: options.trace,
+    write: (text) => void process.stderr.write(text)
+  })
+}
 
 /** Makes the session. `from` is the first record to show: what a resume had to say comes before what is submitted. */
 const open = Effect.fnUntraced(function* ({ cwd, options, resume: named, settings }: ExecOptions) {
@@ -117,7 +134,10 @@ const open = Effect.fnUntraced(function* ({ cwd, options, resume: named, setting
     }
   }).pipe(
     Effect.provideService(Approvals, { decide: (request) => decider.decide(request) }),
-    Effect.provideService(SessionObserver, { onEvent: (sessionId, event) => onAgent(sessionId, event) }),
+    Effect.provideService(
+      SessionObserver,
+      both(yield* SessionObserver, { onEvent: (sessionId, event) => onAgent(sessionId, event) })
+    ),
     CodingAgent.limited(settings),
     Effect.provideService(SessionConfig, { ...defaults, requestRetries, streamRetries })
   )

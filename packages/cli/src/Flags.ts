@@ -17,6 +17,7 @@ export const topics = [
   "sessions show",
   "sessions archive",
   "sessions unarchive",
+  "trace",
   "demo"
 ] as const
 /** @see {@link topics} */
@@ -128,8 +129,16 @@ export const flags: ReadonlyArray<Flag> = [
     summary: "accepted and without effect: patches stay in the working directory, until there is a sandbox"
   },
   { name: "all", commands: ["sessions list"], summary: "every session; without --json the latest 50 are listed" },
-  { name: "last", commands: ["exec resume"], summary: "resume the session that was written last" },
+  { name: "last", commands: ["exec resume", "trace"], summary: "the session that was written last" },
   { name: "archived", commands: ["sessions list"], summary: "list the archived sessions instead" },
+  {
+    name: "otel",
+    commands: turns,
+    summary:
+      "send traces and metrics over OTLP, to where [otel] or OTEL_EXPORTER_OTLP_ENDPOINT say, or to localhost:4318"
+  },
+  { name: "trace", commands: turns, summary: "write the tree of spans to stderr at the end" },
+  { name: "output", takes: "FILE", commands: ["trace"], summary: "write the page to this file; - is stdout" },
   { name: "thread-source", takes: "NAME", commands: exec, summary: "who started the session, for its record" },
   { name: "cyber-access-program", commands: exec, summary: "accepted and without effect" },
   {

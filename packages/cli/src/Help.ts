@@ -34,6 +34,7 @@ const pages: { readonly [topic in Topic]: Page } = {
       ["sessions list", "list the sessions of this machine"],
       ["sessions show ID", "show one session"],
       ["sessions archive ID", "put a session away (unarchive ID: bring it back)"],
+      ["trace ID", "write a session as a page for a browser (--last: the latest)"],
       ["demo", "watch a turn repair a small project; needs no key and no network"]
     ],
     more: [
@@ -51,7 +52,7 @@ const pages: { readonly [topic in Topic]: Page } = {
     about: "Runs one turn and ends. Without a prompt, or with -, the prompt is all of stdin.",
     more: ["A prompt that is a command's name, or that begins with a dash, stands after --."],
     examples: [
-      ['spindle exec "explain this repository"', ""],
+      ['spindle exec --trace "explain this repository"', "the tree of spans at the end"],
       ["git diff | spindle exec --json -", "one JSON event a line"],
       ['spindle exec -C ../api -m gpt-5 "update the changelog"', ""],
       ['spindle exec -c model_providers.local.base_url=http://127.0.0.1:8080/v1 -c model_provider=local "hello"', ""]
@@ -99,6 +100,18 @@ const pages: { readonly [topic in Topic]: Page } = {
     usage: ["spindle sessions show ID [FLAGS]"],
     about: "Shows what was said and done in a session.",
     examples: [["spindle sessions show 0199a213-81c0-7800-8aa1-bbab2a035a53", ""]]
+  },
+  trace: {
+    usage: ["spindle trace ID | --last [FLAGS]"],
+    about:
+      "Writes one session as one HTML file that needs no server: its turns, model requests, tools, processes and questions in time.",
+    more: [
+      "The page holds what was said and done. Spans for a collector are another thing: see --otel of spindle exec."
+    ],
+    examples: [
+      ["spindle trace --last", "writes spindle-ID.html here, and says where"],
+      ["spindle trace 0199a213-81c0-7800-8aa1-bbab2a035a53 --output turn.html", ""]
+    ]
   },
   demo: {
     usage: ["spindle demo [FLAGS]"],

@@ -13,6 +13,7 @@ import * as Schema from "effect/Schema"
 import type { ApprovalPolicy, SandboxMode } from "./Flags.ts"
 import { approvalPolicies, sandboxModes } from "./Flags.ts"
 import * as Table from "./internal/settingsTable.ts"
+import * as TelemetrySettings from "./TelemetrySettings.ts"
 
 /** What is wrong with a configuration. `source` is a file, or a flag. Lines and columns count from 1. */
 export const Reason = Schema.Union([
@@ -113,6 +114,8 @@ export interface Settings {
   readonly instructions: string | undefined
   /** Undefined while the model may start no agents. */
   readonly agents: AgentSettings | undefined
+  /** Where traces and metrics go; undefined for nowhere. */
+  readonly telemetry: TelemetrySettings.TelemetrySettings | undefined
 }
 
 /** What the settings are made from. `flags` win over `config`, and `config` over the file. */
@@ -125,6 +128,7 @@ export interface Sources {
     readonly model?: string | undefined
     readonly approvalPolicy?: ApprovalPolicy | undefined
     readonly sandboxMode?: SandboxMode | undefined
+    readonly telemetry?: boolean | undefined
   }
 }
 
@@ -178,7 +182,8 @@ const read = (sources: Sources): Settings => {
     reasoningEffort: table.text("model_reasoning_effort"),
     reasoningSummary: table.text("model_reasoning_summary"),
     instructions: fileOf(table, directory, "model_instructions_file"),
-    agents: table.flag("features.multi_agent") === true ? agentsOf(table, directory) : undefined
+    agents: table.flag("features.multi_agent") === true ? agentsOf(table, directory) : undefined,
+    telemetry: TelemetrySettings.read({ table, env: sources.env, isAsked: sources.flags.telemetry === true })
   }
 }
 

@@ -17,6 +17,7 @@ import * as Help from "./Help.ts"
 import * as Interrupts from "./Interrupts.ts"
 import * as SessionsCommand from "./SessionsCommand.ts"
 import * as Settings from "./Settings.ts"
+import * as TraceCommand from "./TraceCommand.ts"
 import { version } from "./Version.ts"
 
 /** What a signal acts on, from the time that there is a session. */
@@ -56,6 +57,8 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       return yield* SessionsCommand.move({ home: Settings.home(places), id: command.id, to: "archive" })
     case "SessionsUnarchive":
       return yield* SessionsCommand.move({ home: Settings.home(places), id: command.id, to: "list" })
+    case "Trace":
+      return yield* TraceCommand.run({ home: Settings.home(places), ...command })
     case "Demo": {
       const settings = yield* settingsOf("demo", command.options)
       return yield* Exec.run(Demo.prepare(command.options, settings, onRunning))
@@ -77,7 +80,12 @@ const settingsOf = (command: "exec" | "demo", options: Arguments.TurnOptions) =>
     ...places,
     command,
     config: options.config,
-    flags: { model: options.model, approvalPolicy: options.approvalPolicy, sandboxMode: options.sandboxMode }
+    flags: {
+      model: options.model,
+      approvalPolicy: options.approvalPolicy,
+      sandboxMode: options.sandboxMode,
+      telemetry: options.telemetry
+    }
   })
 
 const directory = (named: string | undefined): Effect.Effect<string, CliError> =>

@@ -87,6 +87,8 @@ describe("parse", () => {
         lastMessageFile: undefined,
         images: ["/t/dot.png", "/t/b.png"],
         addedDirectories: ["/a", "/b"],
+        telemetry: false,
+        trace: false,
         threadSource: "sdk"
       }
     })

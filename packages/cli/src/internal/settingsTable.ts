@@ -13,7 +13,7 @@ export interface Tree {
 }
 
 /** A key: its parts, which may contain dots of their own only behind the first. */
-export type Key = string | readonly [at: string, name: string]
+export type Key = string | readonly [at: string, ...names: ReadonlyArray<string>]
 
 /** Typed look-ups. A key that no layer has is undefined, or empty. */
 export interface Settings {
@@ -24,6 +24,10 @@ export interface Settings {
   /** A whole number, at least 0. */
   readonly count: (key: Key) => number | undefined
   readonly flag: (key: Key) => boolean | undefined
+  /** One of some names, alone or as the only key of a table that says more about it. */
+  readonly variant: <const A extends string>(key: Key, choices: ReadonlyArray<A>) => A | undefined
+  /** Whether there is a table. */
+  readonly isTable: (key: Key) => boolean
   /** A table of texts, of all layers together. */
   readonly texts: (key: Key) => ReadonlyArray<readonly [string, string]>
   /** The names in a table, of all layers together. */
@@ -62,6 +66,16 @@ export const make = (
       ),
     count: (key) => find(key, "a whole number, at least 0", isCount),
     flag: (key) => find(key, "true or false", (value): value is boolean => typeof value === "boolean"),
+    variant: (key, choices) => {
+      const named = (value: unknown) => choices.find((choice) => value === choice || isOnlyKey(choice, value))
+      const found = find(
+        key,
+        `${choices.join(" or ")}, or a table of that name`,
+        (value): value is unknown => named(value) !== undefined
+      )
+      return named(found)
+    },
+    isTable: (key) => isTree(find(key, "anything", (_): _ is unknown => true)),
     texts: (key) =>
       Array.from(entries(key), ([name, [source, value]]) => [
         name,
@@ -70,6 +84,9 @@ export const make = (
     keys: (key) => [...entries(key).keys()]
   }
 }
+
+const isOnlyKey = (name: string, value: unknown): boolean =>
+  isTree(value) && Object.keys(value).length === 1 && Object.hasOwn(value, name)
 
 const isText = (value: unknown): value is string => typeof value === "string"
 const isUrl = (value: unknown): value is string =>

@@ -185,15 +185,15 @@ export class Ledger {
   /**
    * The open request has ended, if there is one: its open texts are cut, its usage is recorded, as reported or
    * estimated, and results that are there are recorded in the order of their calls. One that was not sent has cost
-   * nothing.
+   * nothing. Answers the usage that was recorded.
    */
   endRequest(
     finish: (typeof SessionEvent.ModelResponded.Type)["finish"],
     reported: TokenUsage.TokenUsage | undefined = this.reported,
     partial: "aborted" | "superseded" | undefined
-  ): void {
+  ): TokenUsage.TokenUsage {
     const requestId = this.openRequest
-    if (requestId === undefined) return
+    if (requestId === undefined) return TokenUsage.zero
     const items = this.sent
     this.openRequest = undefined
     this.sent = undefined
@@ -213,6 +213,7 @@ export class Ledger {
       ...usage
     })
     this.drainCalls()
+    return usage.usage
   }
 
   /** Ends all texts that are open outside a request, as partial ones. */

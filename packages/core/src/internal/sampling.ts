@@ -133,12 +133,12 @@ const exchange = (
       return yield* failed
     }
     const { reason, usage } = finish!
-    ledger.endRequest(reason, usage, undefined)
+    const counted = ledger.endRequest(reason, usage, undefined)
     if (span !== undefined) {
       span.attribute("gen_ai.response.finish_reasons", [reason])
-      span.attribute("gen_ai.usage.input_tokens", usage?.input ?? 0)
-      span.attribute("gen_ai.usage.cache_read.input_tokens", usage?.cachedInput ?? 0)
-      span.attribute("gen_ai.usage.output_tokens", usage?.output ?? 0)
+      span.attribute("gen_ai.usage.input_tokens", counted.input)
+      span.attribute("gen_ai.usage.cache_read.input_tokens", counted.cachedInput)
+      span.attribute("gen_ai.usage.output_tokens", counted.output)
       tell(kernel, span, "gen_ai.output.messages", ledger.lastText ?? "")
     }
     return { requestId, finish: reason, text: ledger.lastText }

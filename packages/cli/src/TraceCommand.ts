@@ -1,0 +1,59 @@
+/**
+ * `spindle trace`: one session as a page for a browser, made from its journal alone.
+ */
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { Journal } from "@spindle/core/ports/Journal"
+import type { SessionId } from "@spindle/core/protocol/Ids"
+import type { JournalFailed, SessionNotFound } from "@spindle/core/protocol/SessionError"
+import * as Effect from "effect/Effect"
+import type { Resume } from "./Arguments.ts"
+import { CliError } from "./CliError.ts"
+import * as Help from "./Help.ts"
+import * as Host from "./Host.ts"
+import { reasonOf } from "./TurnInput.ts"
+
+/** Writes the page of a session to a file, by default `spindle-ID.html` in the current directory; `-` is stdout. */
+export const run = (options: {
+  readonly home: string
+  readonly session: Resume
+  readonly outputFile: string | undefined
+}): Effect.Effect<number, SessionNotFound | JournalFailed | CliError> =>
+  Effect.gen(function* () {
+    const { Timeline, TimelinePage } = yield* Effect.promise(load)
+    const journal = yield* Journal
+    const sessionId = yield* idOf(options.session)
+    const { cutBytes, records } = yield* journal.load(sessionId)
+    if (cutBytes > 0) {
+      process.stderr.write(`spindle: the last ${cutBytes} bytes of the journal are not readable and are left out\n`)
+    }
+    const page = TimelinePage.render(Timeline.make(sessionId, records))
+    if (options.outputFile === "-") {
+      process.stdout.write(page)
+      return Help.exitCodes.ok
+    }
+    const file = Path.resolve(options.outputFile ?? `spindle-${sessionId}.html`)
+    yield* Effect.try({
+      try: () => Fs.writeFileSync(file, page),
+      catch: (error) =>
+        new CliError({ detail: `cannot write ${file}: ${reasonOf(error)}`, exitCode: Help.exitCodes.failed })
+    })
+    process.stdout.write(`${file}\n`)
+    return Help.exitCodes.ok
+  }).pipe(Effect.provide(Host.journals(options.home)))
+
+const load = async () => {
+  const [Timeline, TimelinePage] = await Promise.all([
+    import("@spindle/telemetry/Timeline"),
+    import("@spindle/telemetry/TimelinePage")
+  ])
+  return { Timeline, TimelinePage }
+}
+
+const idOf = Effect.fnUntraced(function* (session: Resume) {
+  if (session._tag === "Id") return session.id as SessionId
+  const journal = yield* Journal
+  const latest = (yield* journal.list)[0]
+  if (latest !== undefined) return latest.sessionId
+  return yield* new CliError({ detail: "there is no session yet", exitCode: Help.exitCodes.failed })
+})
