@@ -188,7 +188,7 @@ describe("parse", () => {
     assert.include(refused("sessions", "archive"), "the id of a session is missing")
     assert.include(refused("sessions", "unarchive", "a", "b"), "one session id is expected")
     assert.include(refused("sessions"), "a command is missing: list, show, archive, unarchive")
-    assert.include(refused(), "a command is missing: exec, sessions or demo")
+    assert.include(refused(), "a command is missing: exec, sessions, trace or demo")
   })
 })
 

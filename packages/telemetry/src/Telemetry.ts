@@ -191,7 +191,10 @@ const resourceOf = ({ resource }: OtlpOptions) => {
   return { serviceName, ...(serviceVersion === undefined ? {} : { serviceVersion }), attributes }
 }
 
-/** A client whose requests end in time: the exporter of metrics waits for them. */
+/**
+ * A client whose requests end in time, and fail for good: the exporter of metrics waits for them, and would try them
+ * again although the next request holds all that this one did.
+ */
 const timed = (options: OtlpOptions): Layer.Layer<HttpClient.HttpClient, never, HttpClient.HttpClient> =>
   Layer.effect(
     HttpClient.HttpClient,
@@ -201,7 +204,7 @@ const timed = (options: OtlpOptions): Layer.Layer<HttpClient.HttpClient, never, 
         Effect.timeoutOrElse(response, {
           duration: limitOf(options.timeout, "10 seconds"),
           orElse: () => Effect.interrupt
-        })
+        }).pipe(Effect.tapError(() => Effect.interrupt))
       )
     )
   )

@@ -1,18 +1,24 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Agent from "@spindle/core/Agent"
+import { Journal } from "@spindle/core/ports/Journal"
+import { Model as ModelPort } from "@spindle/core/ports/Model"
 import { Processes } from "@spindle/core/ports/Processes"
 import * as Tracing from "@spindle/core/ports/Tracing"
+import * as Input from "@spindle/core/protocol/Input"
 import * as Op from "@spindle/core/protocol/Op"
 import type { TraceContext } from "@spindle/core/protocol/TraceContext"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
+import * as Delegate from "@spindle/delegate/Delegate"
 import * as Model from "@spindle/testing/ScriptedModel"
-import { Effect, Schema, type Scope, Tracer } from "effect"
+import * as Harness from "@spindle/testing/SessionHarness"
+import { Effect, Schema, type Scope, Stream, Tracer } from "effect"
 import { TestClock } from "effect/testing"
 import { assertDescends, caller, callerId, processes, traced, traceId } from "./traced.ts"
 
 /**
- * What a tool or a task does in its turn, a tree. A part of the project that starts work of its own (delegates) adds a
- * kind here, and its interpretation to `perform`.
+ * What a tool or a task does in its turn, a tree. A part of the project that starts work of its own adds a kind here, and
+ * its interpretation to `perform`.
  */
 type Work =
   | { readonly kind: "work"; readonly millis: number }
@@ -23,6 +29,7 @@ type Work =
   | { readonly kind: "question" }
   | { readonly kind: "deaf"; readonly millis: number | "forever" }
   | { readonly kind: "fail" }
+  | { readonly kind: "delegate"; readonly millis: number; readonly detached: boolean }
 
 const Millis = Schema.Literals([0, 1, 40, 120, 900])
 const Leaf = Schema.Union([
@@ -30,7 +37,8 @@ const Leaf = Schema.Union([
   Schema.Struct({ kind: Schema.Literal("process"), millis: Millis, keep: Schema.Boolean }),
   Schema.Struct({ kind: Schema.Literal("question") }),
   Schema.Struct({ kind: Schema.Literal("deaf"), millis: Schema.Union([Millis, Schema.Literal("forever")]) }),
-  Schema.Struct({ kind: Schema.Literal("fail") })
+  Schema.Struct({ kind: Schema.Literal("fail") }),
+  Schema.Struct({ kind: Schema.Literal("delegate"), millis: Millis, detached: Schema.Boolean })
 ])
 const some = <S extends Schema.Top>(of: S) => Schema.Array(of).check(Schema.isMaxLength(3))
 const grown = <S extends Schema.Top>(of: S) =>
@@ -58,7 +66,15 @@ interface Surroundings {
   readonly mayHang: boolean
 }
 
-const perform = (work: Work, around: Surroundings): Effect.Effect<void, string, Processes> => {
+const child = Agent.make({})
+
+/** The model of a delegate: answers after some time. */
+const childModel = (millis: number): (typeof ModelPort)["Service"] => {
+  const { model } = Model.make(() => [Model.text("of a delegate")])
+  return { ...model, stream: (request) => Stream.unwrap(Effect.as(Effect.sleep(millis), model.stream(request))) }
+}
+
+const perform = (work: Work, around: Surroundings): Effect.Effect<void, string, Processes | Journal> => {
   const all = (works: ReadonlyArray<Work>, own: Surroundings, concurrency: number | "unbounded" = 1) =>
     Effect.forEach(works, (one) => perform(one, own), { concurrency, discard: true })
   const tame = { ...around, mayHang: false }
@@ -88,6 +104,20 @@ const perform = (work: Work, around: Surroundings): Effect.Effect<void, string, 
       )
     case "fail":
       return Effect.fail("as planned")
+    case "delegate": {
+      const input = Input.text("go")
+      const begun: Effect.Effect<unknown, { readonly _tag: string }, Turn | ModelPort | Journal> = work.detached
+        ? Effect.flatMap(Delegate.start({ agent: child, deadline: "1 minute", detached: true }), (delegate) =>
+            delegate.submit({ _tag: "UserInput", input })
+          )
+        : Delegate.runOnce({ agent: child, deadline: "1 minute", input })
+      return begun.pipe(
+        Effect.asVoid,
+        Effect.mapError((error) => error._tag),
+        Effect.provideService(Turn, around.turn),
+        Effect.provideService(ModelPort, childModel(work.millis))
+      )
+    }
   }
 }
 
@@ -95,10 +125,12 @@ const perform = (work: Work, around: Surroundings): Effect.Effect<void, string, 
 const run = Effect.fnUntraced(function* (plan: typeof Plan.Type) {
   const host = processes()
   const scope = yield* Effect.scope
+  const journal = yield* Harness.memoryJournal
   let current: (typeof TurnPlan.Type)["requests"] = []
   let asked = 0
   let mayHang = false
   const h = yield* traced({
+    journal,
     script: () => {
       const works = current[asked++]
       return works === undefined || works.length === 0
@@ -110,7 +142,11 @@ const run = Effect.fnUntraced(function* (plan: typeof Plan.Type) {
         run: ({ index, request }) =>
           Effect.flatMap(Turn, (turn) =>
             perform(current[Number(request)]![Number(index)]!, { turn, scope, mayHang })
-          ).pipe(Effect.as("performed"), Effect.provideService(Processes, host.service))
+          ).pipe(
+            Effect.as("performed"),
+            Effect.provideService(Processes, host.service),
+            Effect.provideService(Journal, journal)
+          )
       }
     },
     approvals: { decide: () => Effect.as(Effect.sleep(60), { _tag: "Approved", scope: "once" } as const) }
@@ -127,7 +163,11 @@ const run = Effect.fnUntraced(function* (plan: typeof Plan.Type) {
       )
       yield* h.session
         .start(Task.make("planned", work))
-        .pipe(Effect.provideService(Processes, host.service), Effect.withParentSpan(request))
+        .pipe(
+          Effect.provideService(Processes, host.service),
+          Effect.provideService(Journal, journal),
+          Effect.withParentSpan(request)
+        )
     }
     if (turn.abortAfter !== undefined) {
       yield* TestClock.adjust(turn.abortAfter)
@@ -136,22 +176,22 @@ const run = Effect.fnUntraced(function* (plan: typeof Plan.Type) {
     yield* TestClock.adjust("10 minutes")
     yield* h.session.awaitIdle
   }
-  return { spans: yield* h.spans.finished, open: yield* h.spans.open, host }
+  return { spans: yield* h.spans.finished, open: yield* h.spans.open, host, id: h.session.sessionId }
 })
 
 const traceOf = (context: string | undefined): TraceContext["traceparent"] | undefined => context?.slice(3, 35)
 
 describe("one root", () => {
   it.effect.prop(
-    "O1 whatever tasks, tools, processes and background work a run has: one trace, every path leads to the caller, nothing is orphaned after aborts",
+    "O1 whatever tasks, tools, processes, delegates and background work a run has: one trace, every path leads to the caller, nothing is orphaned after aborts",
     [Plan],
     ([plan]) =>
       Effect.gen(function* () {
-        const { host, open, spans } = yield* run(plan)
+        const { host, id, open, spans } = yield* run(plan)
         assertDescends(spans)
         assert.deepStrictEqual(open, [], "spans that never ended")
         assert.isTrue(host.started.every(({ env }) => traceOf(env?.["TRACEPARENT"]) === traceId))
-        const turns = spans.filter((span) => "turn.id" in span.attributes && "spindle.task.kind" in span.attributes)
+        const turns = spans.filter((one) => "spindle.task.kind" in one.attributes && one.attributes["thread.id"] === id)
         assert.lengthOf(turns, plan.length, "one span a turn")
       }).pipe(Effect.scoped),
     { arbitrary: { runs: 500 } }
