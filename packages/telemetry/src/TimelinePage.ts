@@ -219,7 +219,7 @@ const marks = (turn: TurnLane, axis: Axis): string =>
     ),
     tag(
       "span",
-      { class: "told" },
+      { class: "told", title: turn.marks.map(({ kind, text }) => `${kind}: ${text}`).join("\n") },
       escape(turn.marks.map(({ kind, text }) => `${kind}: ${firstLine(text)}`).join(" · "))
     )
   )

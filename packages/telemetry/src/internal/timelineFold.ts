@@ -225,12 +225,9 @@ const takeWork = (state: State, record: Exclude<Record, Terminal>): void => {
         ]
       })
     case "DelegateEnded": {
-      const mood = /^(Completed|Shutdown)$/.test(record.status)
-        ? "good"
-        : record.status === "Errored"
-          ? "bad"
-          : "stopped"
-      return endBar(state, record.delegateId, { endedAt: at, status: record.status.toLowerCase(), mood })
+      const { status } = record
+      const mood = status === "completed" || status === "shutdown" ? "good" : status === "errored" ? "bad" : "stopped"
+      return endBar(state, record.delegateId, { endedAt: at, status, mood })
     }
     default:
       return undefined

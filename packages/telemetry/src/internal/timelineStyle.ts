@@ -29,10 +29,10 @@ h2 small{width:100%;color:var(--soft);font-size:12px;font-weight:400;font-varian
 .reason{color:var(--soft);font-size:13px;font-weight:400}
 blockquote{margin:0 0 14px;padding:8px 12px;border-radius:8px;background:var(--bg);white-space:pre-wrap;overflow-wrap:anywhere;max-height:9em;overflow:auto}
 .chart{position:relative;margin:0 0 12px;font-size:12px}
-.ticks{position:relative;height:18px;margin-left:250px;margin-right:150px;border-bottom:1px solid var(--line)}
+.ticks{position:relative;height:18px;margin-left:250px;margin-right:180px;border-bottom:1px solid var(--line)}
 .ticks span{position:absolute;transform:translateX(-50%);color:var(--soft);font-size:11px;white-space:nowrap;font-variant-numeric:tabular-nums}
 .ticks span:first-child{transform:none}
-.row,.row>summary{display:grid;grid-template-columns:250px 1fr 150px;align-items:center}
+.row,.row>summary{display:grid;grid-template-columns:250px 1fr 180px;align-items:center}
 details.row{display:block}
 .row>summary{cursor:pointer;list-style:none;border-bottom:1px solid var(--grid)}
 .row>summary::-webkit-details-marker{display:none}
