@@ -97,10 +97,10 @@ export const run = (
             CodingTools.layer({ cwd: what.cwd }).pipe(Layer.provideMerge(Host.layer)),
             Host.journals(what.settings.home)
           )
-        )
+        ),
+        Layer.provideMerge(telemetry(what))
       )
-    ),
-    Effect.provide(telemetry(what))
+    )
   )
 
 /** Traces and metrics of the turn; what of their settings was not understood is said first. */

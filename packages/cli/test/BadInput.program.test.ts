@@ -20,7 +20,12 @@ const noKeys = { OPENAI_API_KEY: undefined, CODEX_API_KEY: undefined }
 const id = "01a1fd5c-548c-760a-9f29-7d8f942664e6"
 
 const cases: ReadonlyArray<Case> = [
-  { name: "no command", args: [], code: 2, says: "a command is missing: exec, sessions or demo (see spindle --help)" },
+  {
+    name: "no command",
+    args: [],
+    code: 2,
+    says: "a command is missing: exec, sessions, trace or demo (see spindle --help)"
+  },
   {
     name: "no prompt",
     args: ["exec"],

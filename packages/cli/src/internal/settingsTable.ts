@@ -75,7 +75,7 @@ export const make = (
       )
       return named(found)
     },
-    isTable: (key) => isTree(find(key, "anything", (_): _ is unknown => true)),
+    isTable: (key) => isTree(find(key, "anything", isAnything)),
     texts: (key) =>
       Array.from(entries(key), ([name, [source, value]]) => [
         name,
@@ -88,6 +88,7 @@ export const make = (
 const isOnlyKey = (name: string, value: unknown): boolean =>
   isTree(value) && Object.keys(value).length === 1 && Object.hasOwn(value, name)
 
+const isAnything = (value: unknown): value is unknown => value !== undefined
 const isText = (value: unknown): value is string => typeof value === "string"
 const isUrl = (value: unknown): value is string =>
   isText(value) && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)
