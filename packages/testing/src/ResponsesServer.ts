@@ -13,7 +13,7 @@ import type { AddressInfo } from "node:net"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type { Script } from "./ResponsesScript.ts"
+import type { Script, ScriptTurn } from "./ResponsesScript.ts"
 import { gateOf, handle, type ServerState } from "./internal/responsesHandler.ts"
 import { type LoggedRequest, ResponsesLog } from "./internal/responsesLog.ts"
 import * as Turns from "./internal/responsesTurns.ts"
@@ -69,9 +69,20 @@ export interface ResponsesServer {
  * ```
  */
 export const make = (script: Script): Effect.Effect<ResponsesServer, ListenFailed, Scope.Scope> =>
+  serve(script, Turns.make(script))
+
+/**
+ * As {@link make}, with turns that are computed: `answer` gets the parsed body of each request to `/responses`. When it
+ * throws, the request is logged as a `script error` and its connection is destroyed.
+ */
+export const answering = (
+  answer: (body: unknown) => ScriptTurn
+): Effect.Effect<ResponsesServer, ListenFailed, Scope.Scope> => serve({}, { take: ({ body }) => answer(body) })
+
+const serve = (script: Script, turns: Turns.Turns): Effect.Effect<ResponsesServer, ListenFailed, Scope.Scope> =>
   Effect.gen(function* () {
     const log = new ResponsesLog()
-    const state: ServerState = { script, turns: Turns.make(script), ids: 0, log, gates: new Map() }
+    const state: ServerState = { script, turns, ids: 0, log, gates: new Map() }
     const server = createServer((request, response) => void handle(state, request, response))
     yield* Effect.acquireRelease(listen(server), () => close(server), { interruptible: true })
     return {

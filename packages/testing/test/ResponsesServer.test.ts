@@ -31,6 +31,24 @@ const deltas = (events: ReadonlyArray<Event>) =>
 const user = (text: string) => ({ type: "message", role: "user", content: [{ type: "input_text", text }] })
 
 describe("ResponsesServer", () => {
+  it.live("computes its turns from the bodies of requests, and notes where that throws", () =>
+    Effect.gen(function* () {
+      const server = yield* ResponsesServer.answering((body) => {
+        const { input } = body as { readonly input: string }
+        if (input === "throw") throw new Error("no turn")
+        return { events: [{ text: input.toUpperCase() }] }
+      })
+      assert.deepStrictEqual(deltas(yield* ask(server)), ["HI"])
+      const thrown = yield* Effect.promise(() =>
+        fetch(`${server.baseUrl}/responses`, { method: "POST", body: JSON.stringify({ input: "throw" }) }).catch(
+          () => "gone"
+        )
+      )
+      assert.strictEqual(thrown, "gone")
+      assert.strictEqual(yield* server.awaitStreamEnd(2), "script error: Error: no turn")
+    })
+  )
+
   it.live("streams a text between created and completed, with sequence numbers and usage", () =>
     Effect.gen(function* () {
       const server = yield* ResponsesServer.make({
