@@ -6,6 +6,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
+import { approveAll, type Decider, denyAll } from "@spindle/core/ports/Approvals"
 import type { TurnOptions } from "./Arguments.ts"
 import * as DemoScript from "./DemoScript.ts"
 import type * as Exec from "./Exec.ts"
@@ -16,8 +17,8 @@ import type { Settings } from "./Settings.ts"
 const example = fileURLToPath(new URL("../example", import.meta.url))
 
 /**
- * Copies the project and says what is going to happen. What is asked while nobody is there is answered by the demo's
- * own script.
+ * Copies the project and says what is going to happen. While nobody is there to ask, the script answers for itself; what
+ * another model asks is refused, as in `exec`.
  */
 export const prepare = (
   options: TurnOptions,
@@ -27,23 +28,35 @@ export const prepare = (
   const cwd = Fs.mkdtempSync(Path.join(Os.tmpdir(), "spindle-demo-"))
   Fs.cpSync(example, cwd, { recursive: true })
   const attended = process.stdout.isTTY === true && process.stdin.isTTY === true
+  const { absent, unattended, who } = settings.provider._tag === "Scripted" ? script : configured(settings)
   if (!options.json) {
-    const who =
-      settings.provider._tag === "Scripted" ? "a scripted model (no key, no network)" : `the model ${settings.model}`
-    say(`A scratch copy of the example project: ${cwd}\nAt work: ${who}; processes, files and the journal are real.\n`)
-    if (!attended) say("Nobody is there to ask: the demo's script approves what it is asked.\n")
+    say(`A scratch copy of the example project: ${cwd}\n`)
+    say(`At work: ${who}; processes, files and the journal are real.\n`)
+    if (!attended) say(`Nobody is there to ask: ${absent}.\n`)
     say(`\n> ${DemoScript.prompt}\n\n`)
   }
-  return {
-    options,
-    settings,
-    cwd,
-    prompt: DemoScript.prompt,
-    resume: undefined,
-    unattended: DemoScript.decider,
-    onRunning
-  }
+  return { options, settings, cwd, prompt: DemoScript.prompt, resume: undefined, unattended, onRunning }
 }
+
+/** Who works, and what becomes of its questions while nobody is there. */
+interface Worker {
+  readonly who: string
+  readonly unattended: Decider
+  /** What `unattended` does, in words. */
+  readonly absent: string
+}
+
+const script: Worker = {
+  who: "a scripted model (no key, no network)",
+  unattended: approveAll,
+  absent: "the demo's script approves what it is asked"
+}
+
+const configured = ({ model }: Settings): Worker => ({
+  who: `the model ${model}`,
+  unattended: denyAll("nobody is there to ask"),
+  absent: "what has to be asked for is refused"
+})
 
 const say = (text: string) => {
   const { columns, isTTY } = process.stdout

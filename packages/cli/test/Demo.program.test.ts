@@ -1,7 +1,7 @@
 import * as Fs from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { events, journals, processesOf, run, start, within, world } from "./fixtures/program.ts"
+import { command, events, journals, processesOf, run, start, within, world } from "./fixtures/program.ts"
 
 const scripted = { env: { OPENAI_API_KEY: undefined, CODEX_API_KEY: undefined } }
 
@@ -29,6 +29,24 @@ describe("demo", () => {
       assert.lengthOf(journals(at.home), 1)
       const show = yield* run(at, ["sessions", "show", id])
       assert.include(show.stdout, "The tests pass now")
+    })
+  )
+
+  it.live("A2 runs nothing that another model asks for while nobody is there, and tells it so", () =>
+    Effect.gen(function* () {
+      const at = yield* world({
+        turns: [{ events: [command("touch invented")] }, { events: [{ text: "Then I cannot." }] }]
+      })
+      const { code, stdout } = yield* run(at, ["demo"], scripted)
+      const copy = copyOf(stdout)
+      assert.strictEqual(code, 0)
+      assert.include(stdout, "Nobody is there to ask: what has to be asked for is refused.")
+      assert.notInclude(stdout, "approves")
+      assert.isFalse(Fs.existsSync(`${copy}/invented`))
+      const [, second] = at.server.requests
+      const { output } = second!.body.input.find((one: any) => one.type === "function_call_output")
+      assert.strictEqual(output, "rejected: nobody is there to ask")
+      Fs.rmSync(copy, { recursive: true })
     })
   )
 
