@@ -1,5 +1,5 @@
 // Bundles packages/cli into packages/cli/dist/spindle.js, for its start-up time (docs/decisions/0005-argument-parsing.md). What is imported only
-// when it is needed (exporters, the page of a session) stands in files of its own in dist/chunks, so that nobody else reads it.
+// when it is needed (exporters, the page of a session, the demo's server) stands in files of its own in dist/chunks, so that nobody else reads it.
 import { readFileSync, rmSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { build } from "esbuild"
@@ -21,6 +21,8 @@ await build({
   // packages are taken from their sources, so that a bundle is never older than they are
   conditions: ["spindle-source"],
   define: { __SPINDLE_VERSION__: JSON.stringify(version) },
+  // behind an import() that no layer of the program reaches
+  external: ["undici"],
   // some dependencies are CommonJS and call require
   banner: {
     js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);'

@@ -31,7 +31,7 @@ export const prepare = (
   const { absent, unattended, who } = settings.provider._tag === "Scripted" ? script : configured(settings)
   if (!options.json) {
     say(`A scratch copy of the example project: ${cwd}\n`)
-    say(`At work: ${who}; processes, files and the journal are real.\n`)
+    say(`At work: ${who}; HTTP, processes, files and the journal are real.\n`)
     if (!attended) say(`Nobody is there to ask: ${absent}.\n`)
     say(`\n> ${DemoScript.prompt}\n\n`)
   }

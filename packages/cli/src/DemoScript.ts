@@ -1,28 +1,25 @@
 /**
  * The model of `spindle demo`: a script that repairs the example project, so that everything else can be seen at work
- * without a key and without a network.
+ * without a key and without a network. It speaks the Responses API: `Host` serves it over loopback HTTP.
  *
- * It is a function of the request alone: how many tool results stand behind the last message of the user says how far
+ * It is a function of the request alone: how many tool outputs stand behind the last message of the user says how far
  * the work is, and what they say decides what is told. So it goes on after an interrupt or a crash as any model does,
  * and it tells only what really happened.
  */
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Stream from "effect/Stream"
-import type { Decider } from "@spindle/core/ports/Approvals"
-import { approveAll } from "@spindle/core/ports/Approvals"
-import type { ModelPart, ModelRequest } from "@spindle/core/ports/Model"
-import { Model } from "@spindle/core/ports/Model"
-import { CallId } from "@spindle/core/protocol/Ids"
-import type { Item } from "@spindle/core/protocol/Item"
-import * as ToolCalls from "./internal/toolCalls.ts"
+import { markerFragment } from "@spindle/core/rules/History"
+import type { ScriptEvent, ScriptTurn } from "@spindle/testing/ResponsesScript"
 
 /** One request's worth of the script: what the model says, and then calls. */
 export interface Step {
   readonly thought?: string
   readonly text?: string
-  readonly calls?: ReadonlyArray<{ readonly name: string; readonly params: unknown; readonly freeform?: true }>
+  readonly calls?: ReadonlyArray<Call>
 }
+
+/** A call of a function, or of the freeform `apply_patch`, as a script of responses has it. */
+export type Call =
+  | { readonly call: string; readonly args: unknown }
+  | { readonly custom: string; readonly input: string }
 
 /** What the demo asks its model to do. */
 export const prompt = "A test of this project fails. Find out why, repair it, and show me that the tests pass."
@@ -38,7 +35,7 @@ export const patch = `*** Begin Patch
 *** End Patch
 `
 
-const command = (cmd: string) => ({ name: "exec_command", params: { cmd } })
+const command = (cmd: string): Call => ({ call: "exec_command", args: { cmd } })
 
 /** The work, step by step. The last step has no call and ends the turn. */
 export const steps: ReadonlyArray<Step> = [
@@ -51,7 +48,7 @@ export const steps: ReadonlyArray<Step> = [
   {
     thought: "A discount of 10 percent of 2000 cents should be 200 cents; the code takes off 10 cents.",
     text: "`discounted` takes the percentage off as if it were cents. I will repair that.",
-    calls: [{ name: "apply_patch", params: { input: patch }, freeform: true }]
+    calls: [{ custom: "apply_patch", input: patch }]
   },
   { text: "And the tests once more.", calls: [command("node --test --test-reporter=spec")] },
   {
@@ -61,19 +58,44 @@ export const steps: ReadonlyArray<Step> = [
   }
 ]
 
-/**
- * How the demo answers approvals when nobody is there to ask: yes, once each. Whoever uses it says so to the reader.
- */
-export const decider: Decider = approveAll
+/** An item of a request's `input`, as far as the script reads it. */
+interface InputItem {
+  readonly type?: string
+  readonly role?: string
+  readonly content?: ReadonlyArray<{ readonly text?: string }>
+  readonly output?: string
+}
 
-type Result = Extract<Item, { readonly _tag: "ToolResult" }>
+/** What a request is answered with. `paced`: 25 ms before each word and call, for a person who watches. */
+export const turnOf = (body: unknown, { paced }: { readonly paced: boolean }): ScriptTurn => {
+  const input = (body as { readonly input?: ReadonlyArray<InputItem> }).input ?? []
+  const { calls = [], text, thought } = answer(input)
+  const everyMs = paced ? 25 : 0
+  const pause: ReadonlyArray<ScriptEvent> = paced ? [{ delayMs: everyMs }] : []
+  const pace = (said: string) => ({ chunks: said.split(" ").length, everyMs })
+  const events: ReadonlyArray<ScriptEvent> = [
+    ...(thought === undefined ? [] : [{ reasoning: thought, ...pace(thought) }]),
+    ...(text === undefined ? [] : [{ text, ...pace(text) }]),
+    // the history only grows, so its length makes the ids of a session unique, whichever server answers
+    ...calls.map((call, index) => ({ ...call, callId: `call_${input.length}_${index}` }))
+  ]
+  return {
+    events: events.flatMap((event) => [...pause, event]),
+    usage: { input: tokens(body), output: tokens([thought, text, calls]) }
+  }
+}
 
-/** What the model answers to a conversation. */
-export const answer = (items: ReadonlyArray<Item>): Step => {
-  const last = items.findLastIndex((item) => item._tag === "UserMessage" && item.fragment === undefined)
-  const results = items.slice(last + 1).filter((item): item is Result => item._tag === "ToolResult")
+/** Tokens as one estimates them: four characters each. */
+const tokens = (value: unknown): number => Math.ceil(JSON.stringify(value).length / 4)
+
+const answer = (input: ReadonlyArray<InputItem>): Step => {
+  const results = input.slice(input.findLastIndex(isOfUser) + 1).filter((item) => item.output !== undefined)
   return early(results) ?? stepAfter(results.length)
 }
+
+/** Whether the user said it: not so what the session tells the model in the user's name. */
+const isOfUser = ({ content, role, type }: InputItem): boolean =>
+  type === "message" && role === "user" && content?.[0]?.text?.startsWith(`<${markerFragment}>`) !== true
 
 const stepAfter = (resultsCount: number): Step => {
   let count = 0
@@ -85,17 +107,17 @@ const stepAfter = (resultsCount: number): Step => {
 }
 
 /** Why the work ends before the script does, if it does. */
-const early = (results: ReadonlyArray<Result>): Step | undefined => {
-  const [tried, patched] = [results.find(isTestRun), results.find((result) => result.name === "apply_patch")]
-  const denied = results.find((result) => result.status === "denied")
+const early = (results: ReadonlyArray<InputItem>): Step | undefined => {
+  const [tried, patched] = [results.find(isTestRun), results.find(isPatch)]
+  const denied = results.find(({ output }) => /^(denied|rejected|not approved)\b/.test(output ?? ""))
   if (denied !== undefined) {
-    const what = denied.name === "apply_patch" ? "The patch" : "A command"
+    const what = isPatch(denied) ? "The patch" : "A command"
     return {
       text: `${what} was not allowed, so I stop here. ${patched === denied ? "Nothing was changed." : ""}`.trim()
     }
   }
-  if (patched !== undefined && patched.status !== "completed") {
-    return { text: `The patch could not be applied: ${ToolCalls.outputText(patched).trim()}` }
+  if (patched?.output?.startsWith("Success.") === false) {
+    return { text: `The patch could not be applied: ${patched.output.trim()}` }
   }
   const lastRun = results.findLast(isTestRun)
   const failures = lastRun === undefined ? undefined : failuresOf(lastRun)
@@ -108,47 +130,12 @@ const early = (results: ReadonlyArray<Result>): Step | undefined => {
   return undefined
 }
 
-const isTestRun = (result: Result): boolean => result.name === "exec_command" && failuresOf(result) !== undefined
+const isPatch = ({ type }: InputItem): boolean => type === "custom_tool_call_output"
+
+const isTestRun = (item: InputItem): boolean => !isPatch(item) && failuresOf(item) !== undefined
 
 // the summary of node:test, in its spec and its TAP form
-const failuresOf = (result: Result): number | undefined => {
-  const found = /^\W*fail (\d+)$/m.exec(
-    typeof result.output === "string" ? result.output : (ToolCalls.field(result.output, "output") ?? "")
-  )
+const failuresOf = ({ output }: InputItem): number | undefined => {
+  const found = /^\W*fail (\d+)$/m.exec(output ?? "")
   return found === null ? undefined : Number(found[1])
 }
-
-const parts = (request: ModelRequest): ReadonlyArray<ModelPart> => {
-  const step = answer(request.items)
-  const calls = step.calls ?? []
-  return [
-    ...words(step.thought).map((delta): ModelPart => ({ _tag: "ReasoningDelta", id: "thought", delta })),
-    ...(step.thought === undefined ? [] : [{ _tag: "ReasoningEnd", id: "thought" } as const]),
-    ...words(step.text).map((delta): ModelPart => ({ _tag: "TextDelta", id: "text", delta })),
-    ...(step.text === undefined ? [] : [{ _tag: "TextEnd", id: "text" } as const]),
-    // the history only grows, so its length makes the ids of a session unique
-    ...calls.map((call, index): ModelPart => ({
-      _tag: "ToolCall",
-      callId: CallId.make(`call_${request.items.length}_${index}`),
-      ...call
-    })),
-    { _tag: "Finish", reason: calls.length === 0 ? "stop" : "tool-calls", usage: undefined }
-  ]
-}
-
-const words = (text: string | undefined): ReadonlyArray<string> => text?.match(/\S+\s*/g) ?? []
-
-/**
- * The script as a model. `paced`: pauses for 25 ms before each part, as a model would; for a person who watches.
- * **Interruption**: ends the pause; nothing goes on.
- */
-export const layer = (options: { readonly paced: boolean }): Layer.Layer<Model> =>
-  Layer.succeed(Model, {
-    provider: "scripted",
-    model: "scripted",
-    contextWindow: undefined,
-    stream: (request) => {
-      const all = Stream.suspend(() => Stream.fromIterable(parts(request)))
-      return options.paced ? Stream.mapEffect(all, (part) => Effect.as(Effect.sleep("25 millis"), part)) : all
-    }
-  })

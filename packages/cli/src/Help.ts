@@ -116,8 +116,8 @@ const pages: { readonly [topic in Topic]: Page } = {
   demo: {
     usage: ["spindle demo [FLAGS]"],
     about:
-      "Repairs a small project with a failing test, in a scratch copy. Processes, files, journal and approvals are real. The model is a script,\n" +
-      "unless a key or a base URL is configured: then it is that model.",
+      "Repairs a small project with a failing test, in a scratch copy. HTTP, processes, files, journal and approvals are real. The model is a\n" +
+      "script, unless a key or a base URL is configured: then it is that model.",
     examples: [
       ["spindle demo", ""],
       ["spindle demo --json", "the events of the turn"]

@@ -14,14 +14,18 @@ import type { Processes } from "@spindle/core/ports/Processes"
 import * as OpenAiModel from "@spindle/openai/OpenAiModel"
 import { ProcessGroups } from "@spindle/tools/ProcessGroups"
 import { Signals } from "@spindle/tools/Signals"
+import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as EffectPath from "effect/Path"
 import * as Redacted from "effect/Redacted"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import { CliError } from "./CliError.ts"
 import * as DemoScript from "./DemoScript.ts"
+import * as Help from "./Help.ts"
 import * as SessionLease from "./SessionLease.ts"
-import type { Settings } from "./Settings.ts"
+import type { ResponsesProvider, Settings } from "./Settings.ts"
+import * as TurnInput from "./TurnInput.ts"
 
 const files = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer)
 
@@ -40,11 +44,18 @@ export const journals = (home: string): Layer.Layer<Journal> =>
     Layer.provide(Layer.succeed(JournalLease, { acquire: (sessionId) => SessionLease.acquire(sessionId, home) }))
   )
 
-/** The model that the settings name. `paced`: a scripted one takes its time, for a person who watches. */
-export const model = (settings: Settings, options: { readonly paced: boolean }): Layer.Layer<Model> => {
-  const { provider } = settings
-  if (provider._tag === "Scripted") return DemoScript.layer(options)
-  return OpenAiModel.layer({
+/**
+ * The model that the settings name. `paced`: a scripted one takes its time, for a person who watches. **Errors**:
+ * `CliError` when the scripted one cannot be served.
+ */
+export const model = (settings: Settings, options: { readonly paced: boolean }): Layer.Layer<Model, CliError> =>
+  Layer.provide(
+    settings.provider._tag === "Scripted" ? scripted(options) : responses(settings, settings.provider),
+    NodeHttpClient.layerNodeHttp
+  )
+
+const responses = (settings: Settings, provider: ResponsesProvider) =>
+  OpenAiModel.layer({
     model: settings.model,
     provider: provider.id,
     baseUrl: provider.baseUrl,
@@ -54,5 +65,22 @@ export const model = (settings: Settings, options: { readonly paced: boolean }):
     ...(provider.key === undefined ? {} : { apiKey: provider.key as Redacted.Redacted<string> }),
     ...(settings.reasoningEffort === undefined ? {} : { reasoningEffort: settings.reasoningEffort }),
     ...(settings.reasoningSummary === undefined ? {} : { reasoningSummary: settings.reasoningSummary })
-  }).pipe(Layer.provide(NodeHttpClient.layerNodeHttp))
-}
+  })
+
+/** The script of the demo behind a server of this process; the server is loaded here only, and ends with the layer. */
+const scripted = (options: { readonly paced: boolean }) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const ResponsesServer = yield* Effect.promise(() => import("@spindle/testing/ResponsesServer"))
+      const { baseUrl } = yield* ResponsesServer.answering((body) => DemoScript.turnOf(body, options))
+      return OpenAiModel.layer({ model: "scripted", provider: "scripted", baseUrl })
+    }).pipe(
+      Effect.mapError(
+        ({ cause }) =>
+          new CliError({
+            detail: `the scripted model cannot listen on 127.0.0.1: ${TurnInput.reasonOf(cause)}`,
+            exitCode: Help.exitCodes.failed
+          })
+      )
+    )
+  )

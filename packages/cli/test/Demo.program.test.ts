@@ -22,6 +22,7 @@ describe("demo", () => {
       assert.include(stdout, "a scripted model (no key, no network)")
       assert.include(stdout, "Nobody is there to ask: the demo's script approves what it is asked.")
       assert.match(stdout, /✗ exit 1 .*[^]*✓ done .*[^]*ℹ fail 0[^]*✓ exit 0 .*[^]*The tests pass now[^]*✓ done · /)
+      assert.include(stdout, "HTTP, processes, files and the journal are real")
       const copy = copyOf(stdout)
       assert.include(Fs.readFileSync(`${copy}/src/discount.js`, "utf8"), "Math.round")
       Fs.rmSync(copy, { recursive: true })
@@ -29,6 +30,28 @@ describe("demo", () => {
       assert.lengthOf(journals(at.home), 1)
       const show = yield* run(at, ["sessions", "show", id])
       assert.include(show.stdout, "The tests pass now")
+    })
+  )
+
+  it.live("asks its script over HTTP, and says in one line that it cannot be served, before there is a session", () =>
+    Effect.gen(function* () {
+      const at = yield* bare
+      // a host that gives no TCP port; the lease of a session listens elsewhere
+      const refusing = `import net from "node:net"
+        const listen = net.Server.prototype.listen
+        net.Server.prototype.listen = function (...args) {
+          if (args[0] !== 0) return listen.apply(this, args)
+          process.nextTick(() => this.emit("error", new Error("listen EPERM")))
+          return this
+        }`
+      const preload = `--import=data:text/javascript,${encodeURIComponent(refusing)}`
+      const { code, stderr, stdout } = yield* run(at, ["demo"], { env: { ...scripted.env, NODE_OPTIONS: preload } })
+      assert.deepStrictEqual(
+        [code, stderr],
+        [1, "spindle: the scripted model cannot listen on 127.0.0.1: listen EPERM\n"]
+      )
+      assert.lengthOf(journals(at.home), 0)
+      Fs.rmSync(copyOf(stdout), { recursive: true })
     })
   )
 
