@@ -22,7 +22,10 @@ export interface LeaseHolder {
 }
 
 /**
- * The leases in force. The default has none: a file journal then guards against its own process only, and by its fence.
+ * The leases in force. By default there are none between processes: a file journal then guards against its own process,
+ * and by its fence, which refuses the earlier of two writers at its next write, after the later one has opened. With
+ * leases the later one gets `SessionBusy` instead. `@spindle/cli/SessionLease` has a layer of leases for Node, held by
+ * the kernel of one machine.
  */
 export class JournalLease extends Context.Reference<LeaseHolder>("@spindle/core/JournalLease", {
   defaultValue: () => ({ acquire: () => Effect.void })
