@@ -52,15 +52,20 @@ export async function load({ lm, store, file }) {
   const { Journal } = await import("@spindle/core/ports/Journal")
   const { Model } = await import("@spindle/core/ports/Model")
   const { Session } = await import("@spindle/core/Session")
+  const Delegate = await import("@spindle/delegate/Delegate")
 
   const model = lm
     ? await throughLanguageModel({ Cause, Effect, Layer, Stream }, Model)
     : ownModel({ Cause, Effect, Layer, Stream }, Model)
 
-  const toolkit = Toolkit.make(...toolsOf({ Schema, Tool }))
+  const child = Tool.make("child", { parameters: Schema.Struct({ prompt: Schema.String }), success: Schema.Unknown })
+  const toolkit = Toolkit.make(...toolsOf({ Schema, Tool }), child)
   const allow = { approval: "allow", concurrency: "parallel" }
-  const agent = Agent.make({ toolkit, approvals: { add: allow, hang: allow, deaf: allow } })
-  const handlers = toolkit.toLayer(handlersOf({ Effect }))
+  const agent = Agent.make({ toolkit, approvals: { add: allow, hang: allow, deaf: allow, child: allow } })
+  const handlers = toolkit.toLayer({
+    ...handlersOf({ Effect }),
+    child: ({ prompt }) => Delegate.runOnce({ agent, input: [{ _tag: "Text", text: prompt }], deadline: Infinity })
+  })
   const journal = store ? await onDisk(Layer, file) : Journal.layerMemory({ retainCount: 16, retainClosed: false })
   const layer = Layer.mergeAll(model, handlers, journal)
   const runtime = ManagedRuntime.make(layer)

@@ -130,8 +130,14 @@ const decisions: ReadonlyArray<Op.Decision> = [
 /** The longest that a tree may work by itself before the program stops it. */
 const patience = "1 minute"
 
+/** Where the points of an exploration begin and end, and what may come at them. */
+export interface Stage {
+  readonly arm: (actions: { readonly [name: string]: Effect.Effect<unknown, unknown> }) => Effect.Effect<void>
+  readonly disarm: Effect.Effect<void>
+}
+
 /** Runs a tree from its start to the end of its root's scope. */
-export const run = (spec: TreeSpec): Effect.Effect<TreeHistory, unknown> =>
+export const run = (spec: TreeSpec, stage?: Stage): Effect.Effect<TreeHistory, unknown> =>
   Effect.gen(function* () {
     const scope = yield* Scope.make()
     const told = new Map<SessionId, Array<SessionEvent>>()
@@ -159,20 +165,6 @@ export const run = (spec: TreeSpec): Effect.Effect<TreeHistory, unknown> =>
     const { session } = root
     const context = Context.make(Model, model.model).pipe(Context.add(Journal, journal), Context.merge(handlers))
     const closing = yield* Effect.cached(Scope.close(scope, Exit.void))
-    const running = yield* session
-      .start(Task.make("root", perform(spec.root)))
-      .pipe(
-        Effect.provideContext(context),
-        Effect.provideService(Limits.Limits, { ...Limits.defaults, concurrent: spec.concurrent, depth: 5 })
-      )
-    const hits = yield* Effect.forkChild(
-      Effect.forEach(
-        spec.hits,
-        ({ action, at, pick }, index) =>
-          Effect.andThen(Effect.sleep(at - (spec.hits[index - 1]?.at ?? 0)), Effect.ignore(hit(action, pick))),
-        { discard: true }
-      )
-    )
     const hit = (action: TreeSpec["hits"][number]["action"], pick: number): Effect.Effect<unknown, unknown> => {
       const handle = world.handles[pick % Math.max(1, world.handles.length)]
       switch (action) {
@@ -197,7 +189,34 @@ export const run = (spec: TreeSpec): Effect.Effect<TreeHistory, unknown> =>
         }
       }
     }
+    if (stage !== undefined) {
+      yield* stage.arm({
+        abort: hit("abort root", 0),
+        replace: hit("replace", 0),
+        close: hit("close", 0),
+        "abort child": hit("abort", 0),
+        "end child": hit("end", 0),
+        approve: hit("answer", 0)
+      })
+    }
+    const starting = session
+      .start(Task.make("root", perform(spec.root)))
+      .pipe(
+        Effect.provideContext(context),
+        Effect.provideService(Limits.Limits, { ...Limits.defaults, concurrent: spec.concurrent, depth: 5 })
+      )
+    // a session that was closed before it began starts nothing
+    const running = yield* Effect.catch(starting, () => Effect.succeed({ outcome: Effect.void }))
+    const hits = yield* Effect.forkChild(
+      Effect.forEach(
+        spec.hits,
+        ({ action, at, pick }, index) =>
+          Effect.andThen(Effect.sleep(at - (spec.hits[index - 1]?.at ?? 0)), Effect.ignore(hit(action, pick))),
+        { discard: true }
+      )
+    )
     yield* Effect.timeoutOption(running.outcome, patience)
+    if (stage !== undefined) yield* stage.disarm
     yield* session.abort()
     yield* session.awaitIdle
     yield* hits.pipe((fiber) => Effect.sync(() => fiber.interruptUnsafe()))

@@ -1,0 +1,276 @@
+// What delegates cost: one delegation against the same turn without it, many at once, the abort of a tree of 1,000, and events through a bridge against a
+// bare queue. `npm run -s build && npm exec -- node --expose-gc bench/delegates.mjs`. Prints a table; numbers are medians unless they say otherwise.
+import { performance } from "node:perf_hooks"
+import * as Agent from "@spindle/core/Agent"
+import { Journal } from "@spindle/core/ports/Journal"
+import { Model } from "@spindle/core/ports/Model"
+import { Session } from "@spindle/core/Session"
+import * as Task from "@spindle/core/Task"
+import * as Bridge from "@spindle/delegate/Bridge"
+import * as Delegate from "@spindle/delegate/Delegate"
+import * as Limits from "@spindle/delegate/Limits"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
+
+const quantile = (all, at) => all.toSorted((a, b) => a - b)[Math.min(all.length - 1, Math.floor(all.length * at))]
+const heap = () => {
+  globalThis.gc?.()
+  globalThis.gc?.()
+  return process.memoryUsage().heapUsed
+}
+
+const finish = {
+  _tag: "Finish",
+  reason: "stop",
+  usage: { input: 1, cachedInput: 0, output: 1, reasoning: 0, total: 2 }
+}
+const isHanging = (items) => JSON.stringify(items.at(-1)).includes("hang")
+// an instant model: one word, or none and no end
+const model = {
+  provider: "script",
+  model: "instant",
+  contextWindow: undefined,
+  stream: ({ items }) =>
+    isHanging(items) ? Stream.never : Stream.fromIterable([{ _tag: "TextDelta", id: "t", delta: "ok" }, finish])
+}
+const agent = Agent.make({ instructions: "Answer." })
+const endless = { agent, deadline: Duration.infinity }
+const text = (value) => [{ _tag: "Text", text: value }]
+const unlimited = { depth: 10, concurrent: Infinity, lifetime: Infinity, tokens: Infinity }
+
+const context = Context.make(Model, model).pipe(
+  Context.add(
+    Journal,
+    Context.get(
+      await Effect.runPromise(
+        Effect.scoped(Layer.build(Journal.layerMemory({ retainCount: 16, retainClosed: false })))
+      ),
+      Journal
+    )
+  ),
+  Context.add(Limits.Limits, unlimited)
+)
+const run = (effect) => Effect.runPromise(Effect.provideContext(effect, context))
+
+/** A root session, and an effect run as a task of it. */
+const within = (effect) =>
+  Effect.scoped(
+    Effect.flatMap(Session.make(agent), (session) =>
+      Effect.flatMap(session.start(Task.make("root", effect)), ({ outcome }) =>
+        Effect.flatMap(outcome, (ended) =>
+          ended._tag === "Completed" ? Effect.succeed(ended.value) : Effect.die(JSON.stringify(ended))
+        )
+      )
+    )
+  )
+
+const once = Delegate.runOnce({ ...endless, input: text("go") })
+// the turn that the delegate would run, in a session that is there
+const plain = Effect.flatMap(Session.make(agent), (session) =>
+  Effect.andThen(session.submit({ _tag: "UserInput", input: text("go") }), session.awaitIdle)
+)
+
+const timed = async (effect, count) => {
+  const times = []
+  for (let index = 0; index < count; index++) {
+    const at = performance.now()
+    await run(effect)
+    times.push((performance.now() - at) * 1_000)
+  }
+  return times
+}
+
+const one = async () => {
+  const [empty, delegated, bare] = [[], [], []]
+  for (const effect of [within(Effect.void), within(once), Effect.scoped(plain)]) await timed(effect, 400)
+  for (let round = 0; round < 10; round++) {
+    empty.push(...(await timed(within(Effect.void), 60)))
+    delegated.push(...(await timed(within(once), 60)))
+    bare.push(...(await timed(Effect.scoped(plain), 60)))
+  }
+  const [a, b, c] = [empty, delegated, bare].map((all) => quantile(all, 0.5))
+  console.log(`a turn with nothing in it                ${a.toFixed(0)} us`)
+  console.log(`the same with one delegation             ${b.toFixed(0)} us`)
+  console.log(
+    `  extra                                  ${(b - a).toFixed(0)} us, p99 ${(quantile(delegated, 0.99) - a).toFixed(0)} us`
+  )
+  console.log(`the delegate's turn in a session alone   ${c.toFixed(0)} us`)
+}
+
+/** Starts so many delegates that stay, and answers when each has run one turn. */
+const many = async (count) => {
+  const before = heap()
+  const [millis, bytes, ended] = await run(
+    within(
+      Effect.gen(function* () {
+        const at = performance.now()
+        const children = yield* Effect.forEach(
+          Array.from({ length: count }),
+          () =>
+            Effect.tap(Delegate.start(endless), (child) =>
+              Effect.andThen(child.submit({ _tag: "UserInput", input: text("go") }), child.settled)
+            ),
+          { concurrency: "unbounded" }
+        )
+        const took = performance.now() - at
+        const kept = heap() - before
+        const endAt = performance.now()
+        yield* Effect.forEach(children, (child) => child.end(), { concurrency: "unbounded", discard: true })
+        return [took, kept, performance.now() - endAt]
+      })
+    )
+  )
+  console.log(
+    `${`${count}`.padStart(5)} delegates at once: started, one turn each ${millis.toFixed(1)} ms (${((millis * 1_000) / count).toFixed(0)} us each), ` +
+      `${Math.round(bytes / count)} bytes each while they rest, ended in ${ended.toFixed(1)} ms`
+  )
+}
+
+const aborted = async (width) => {
+  const { all, last } = await run(
+    Effect.scoped(
+      Effect.gen(function* () {
+        const session = yield* Session.make(agent)
+        const children = []
+        let ready
+        const started = new Promise((resolve) => (ready = resolve))
+        yield* session.start(
+          Task.make(
+            "root",
+            Effect.gen(function* () {
+              for (let index = 0; index < width; index++) {
+                const child = yield* Delegate.start(endless)
+                yield* child.submit({ _tag: "UserInput", input: text("hang") })
+                children.push(child)
+              }
+              ready()
+              return yield* Effect.never
+            })
+          )
+        )
+        yield* Effect.promise(() => started)
+        const at = performance.now()
+        yield* session.abort()
+        yield* session.awaitIdle
+        const root = performance.now() - at
+        yield* Effect.forEach(children, (child) => child.awaitClosed, { discard: true })
+        return { all: root, last: performance.now() - at }
+      })
+    )
+  )
+  console.log(
+    `abort of ${width} working delegates: the parent's terminal event after ${all.toFixed(1)} ms, the last delegate is gone after ${last.toFixed(1)} ms`
+  )
+}
+
+const abortOne = async () => {
+  const times = []
+  for (let index = 0; index < 300; index++) {
+    times.push(
+      await run(
+        Effect.scoped(
+          Effect.gen(function* () {
+            const session = yield* Session.make(agent)
+            let ready
+            const started = new Promise((resolve) => (ready = resolve))
+            const effect = Effect.gen(function* () {
+              const child = yield* Delegate.start(endless)
+              yield* child.submit({ _tag: "UserInput", input: text("hang") })
+              ready(child)
+              return yield* Effect.never
+            })
+            yield* session.start(Task.make("root", effect))
+            const child = yield* Effect.promise(() => started)
+            const at = performance.now()
+            yield* session.abort()
+            yield* child.awaitClosed
+            return performance.now() - at
+          })
+        )
+      )
+    )
+  }
+  console.log(
+    `abort of a parent: its one delegate is gone after ${quantile(times, 0.5).toFixed(2)} ms, p99 ${quantile(times, 0.99).toFixed(2)} ms`
+  )
+}
+
+const events = 200_000
+const event = { _tag: "Warning", seq: 0, at: 0, message: "event" }
+const chunk = Array.from({ length: 20 }, () => event)
+const throughput = async () => {
+  const bridged = Effect.scoped(
+    Effect.gen(function* () {
+      const told = Stream.fromIterable(Array.from({ length: events / chunk.length }, () => chunk)).pipe(
+        Stream.flatMap((all) => Stream.fromIterable(all))
+      )
+      const bridge = yield* Bridge.make({
+        path: ["root", "child"],
+        submit: () => Effect.never,
+        events: told,
+        interrupt: () => Effect.void,
+        shutdown: Effect.void
+      })
+      let count = 0
+      yield* Stream.runForEach(bridge.events, () => Effect.sync(() => void count++))
+      return count
+    })
+  )
+  const bare = Effect.scoped(
+    Effect.gen(function* () {
+      const queue = yield* Queue.bounded(512)
+      const told = Stream.fromIterable(Array.from({ length: events / chunk.length }, () => chunk)).pipe(
+        Stream.flatMap((all) => Stream.fromIterable(all))
+      )
+      yield* Effect.forkScoped(
+        Effect.andThen(
+          Stream.runForEachArray(told, (all) => Queue.offerAll(queue, all)),
+          Queue.end(queue)
+        )
+      )
+      let count = 0
+      yield* Stream.runForEach(Stream.fromQueue(queue), () => Effect.sync(() => void count++))
+      return count
+    })
+  )
+  const single = Effect.scoped(
+    Effect.gen(function* () {
+      const queue = yield* Queue.bounded(512)
+      yield* Effect.forkScoped(
+        Effect.forEach(Array.from({ length: events }), () => Queue.offer(queue, event), { discard: true })
+      )
+      let count = 0
+      while (count < events) {
+        yield* Queue.take(queue)
+        count++
+      }
+      return count
+    })
+  )
+  const rate = async (effect) => {
+    await run(effect)
+    const rates = []
+    for (let round = 0; round < 5; round++) {
+      const at = performance.now()
+      await run(effect)
+      rates.push(events / ((performance.now() - at) / 1_000))
+    }
+    return quantile(rates, 0.5)
+  }
+  const [a, b, c] = [await rate(bridged), await rate(bare), await rate(single)]
+  console.log(
+    `events a second: ${Math.round(a)} through a bridge, ${Math.round(b)} through a bare queue in batches (${(a / b).toFixed(2)}), ` +
+      `${Math.round(c)} one by one (${(a / c).toFixed(2)})`
+  )
+}
+
+console.log(`node ${process.version}`)
+await one()
+for (const count of [1, 10, 100, 1_000]) await many(count)
+await abortOne()
+await aborted(1_000)
+await throughput()
