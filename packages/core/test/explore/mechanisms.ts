@@ -427,6 +427,26 @@ export const mechanisms = {
     changes: [["if (journal?.held === true) return", "if (journal?.held !== journal?.held) return"]],
     by: "heldTwice",
     breaks: /^J2/
+  },
+  "file-fence": {
+    closes: "J2 a writer that lost its journal is refused before its write is acknowledged",
+    file: "ports/JournalFile.ts",
+    changes: [["Effect.andThen(durable, stillOurs)", "durable"]],
+    by: "takingOver",
+    breaks: /^J2/
+  },
+  "moved-before-it-is-read": {
+    closes: "J2 a journal is renamed away before it is read, so that nothing is acknowledged behind what was read",
+    file: "ports/JournalFile.ts",
+    changes: [
+      [
+        "if (yield* opening(fs.exists(path))) yield*",
+        "const read = yield* opening(fs.readFile(path))\n  if (yield* opening(fs.exists(path))) yield*"
+      ],
+      ["const bytes = yield* opening(fs.readFile(taken))", "const bytes = read"]
+    ],
+    by: "takingOver",
+    breaks: /^J2/
   }
 } as const satisfies { readonly [name: string]: Mechanism }
 

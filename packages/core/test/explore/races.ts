@@ -2,12 +2,14 @@
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import type { SessionId } from "@spindle/core/protocol/Ids"
 import { Journal } from "@spindle/core/ports/Journal"
+import * as JournalFile from "@spindle/core/ports/JournalFile"
 import { Model } from "@spindle/core/ports/Model"
 import type { Record } from "@spindle/core/protocol/SessionEvent"
 import { isTerminal } from "@spindle/core/protocol/SessionEvent"
@@ -21,8 +23,12 @@ import type * as Interrupts from "@spindle/testing/Interrupts"
 import type * as Laws from "@spindle/testing/Laws"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
+import { journalOf, sessionId } from "../fixtures/records.ts"
+import * as VirtualFiles from "../fixtures/virtualFiles.ts"
 import { request } from "./kinds.ts"
 import { conversation, type ScenarioOptions, session, slowJournal, starting, threeRounds } from "./scenario.ts"
+
+const journal = journalOf(24)
 
 type Exploration = Interrupts.Exploration<any, unknown>
 type Log = ReadonlyArray<string>
@@ -76,6 +82,38 @@ const waitingForIdle: Exploration = {
       log.push("idle")
       yield* stage.disarm
       return log
+    }).pipe(Effect.scoped)
+}
+
+/** A journal on files that another writer takes over at any step, with no lease between the two (J2). */
+const takingOver: Exploration = {
+  actions: [["takeOver"]],
+  law: logged((log) => (log.length === 0 ? undefined : `J2 acknowledged and lost: ${log.join()}`)),
+  program: (stage) =>
+    Effect.gen(function* () {
+      const files = VirtualFiles.make()
+      const onFiles = Effect.map(
+        Layer.build(
+          Layer.provide(JournalFile.layer({ directory: "/sessions" }), Layer.succeed(FileSystem.FileSystem, files))
+        ),
+        Context.get(Journal)
+      )
+      const [first, second] = [yield* onFiles, yield* onFiles]
+      const writer = yield* first.open(sessionId, "create")
+      yield* writer.append(journal.slice(0, 1))
+      yield* stage.arm({ takeOver: Effect.ignore(Effect.scoped(second.open(sessionId, "existing"))) })
+      const acknowledged: Array<number> = []
+      for (const record of journal.slice(1)) {
+        yield* Effect.matchEffect(writer.append([record]), {
+          onFailure: () => Effect.void,
+          onSuccess: () => Effect.sync(() => acknowledged.push(record.seq))
+        })
+      }
+      yield* stage.disarm
+      // the other one may still be at it
+      yield* Effect.sleep("1 second")
+      const { records } = yield* second.load(sessionId)
+      return acknowledged.filter((seq) => records[seq]?.seq !== seq).map(String)
     }).pipe(Effect.scoped)
 }
 
@@ -517,6 +555,7 @@ export const races = named({
   lookingForIdle,
   openedTwice,
   heldTwice,
+  takingOver,
   waitingForTheSlot,
   slowHook,
   queuedBesideAReplacement
