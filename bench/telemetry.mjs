@@ -1,11 +1,13 @@
-// npm exec -- node bench/telemetry.mjs [--turns 3000] [--reps 5]     what telemetry costs a turn, and how many spans it has
+// npm exec -- node bench/telemetry.mjs [--turns 4000] [--reps 5]     what telemetry costs a turn, and how many spans it has
 // npm exec -- node bench/telemetry.mjs --soak [--turns 100000]       memory with a collector that is away, or never answers
-// A turn calls two tools and then answers in 20 deltas, in a session of its own. Each measurement is a process; the variants alternate. Needs the build.
+// A turn calls two tools and then answers in 20 deltas, in a session of its own. Each measurement is a process, in which blocks of turns without
+// telemetry alternate with blocks of turns with it, so that what else the machine does meets both. Needs the build.
 import { spawn } from "node:child_process"
 import { createServer } from "node:http"
 import { parseArgs } from "node:util"
 
-const variants = ["off", "recorder", "memory", "otlp", "sdk"]
+// "none" is measured against itself: how much of the others is chance
+const variants = ["none", "recorder", "memory", "otlp", "sdk"]
 const { values: options } = parseArgs({
   options: {
     turns: { type: "string" },
@@ -53,22 +55,21 @@ const inProcess = (variant, args) =>
 const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]
 
 const measure = async () => {
-  const turns = options.turns ?? "3000"
+  const turns = options.turns ?? "4000"
   const { close, endpoint } = await collector("answers")
   const results = Object.fromEntries(variants.map((variant) => [variant, []]))
   for (let rep = 0; rep < Number(options.reps); rep++)
     for (const variant of variants)
       results[variant].push(await inProcess(variant, ["--turns", turns, "--endpoint", endpoint]))
   close()
-  const off = median(results.off.map(({ cpu }) => cpu))
-  console.log("| telemetry | microseconds of processor a turn | beside off | wall | spans a turn |")
-  console.log("| --- | --- | --- | --- | --- |")
+  console.log("| telemetry | beside none | microseconds of processor a turn, with none and with it | spans a turn |")
+  console.log("| --- | --- | --- | --- |")
+  const percent = (ratio) => `${ratio < 1 ? "" : "+"}${((ratio - 1) * 100).toFixed(1)} %`
   for (const variant of variants) {
     const of = (key) => median(results[variant].map((one) => one[key]))
-    const cpus = results[variant].map(({ cpu }) => Math.round(cpu))
-    const ratio = `${((of("cpu") / off - 1) * 100).toFixed(1)} %`
+    const ratios = results[variant].map(({ ratio }) => ratio).sort((a, b) => a - b)
     console.log(
-      `| ${variant} | ${Math.round(of("cpu"))} [${Math.min(...cpus)}-${Math.max(...cpus)}] | ${ratio} | ${Math.round(of("wall"))} | ${of("spans").toFixed(1)} |`
+      `| ${variant} | ${percent(median(ratios))} [${percent(ratios[0])} to ${percent(ratios.at(-1))}] | ${of("off").toFixed(0)}, ${of("on").toFixed(0)} | ${of("spans").toFixed(1)} |`
     )
   }
 }
@@ -100,11 +101,13 @@ const modules = async () => {
     import("@spindle/telemetry/Telemetry"),
     import("@spindle/telemetry/SessionMetrics")
   ])
-  const [Effect, Layer, Metric, Schema, Stream, Tool, Toolkit] = await Promise.all(
-    ["Effect", "Layer", "Metric", "Schema", "Stream", "ai/Tool", "ai/Toolkit"].map((name) => import(`effect/${name}`))
+  const [Context, Effect, Layer, Metric, Schema, Stream, Tool, Toolkit] = await Promise.all(
+    ["Context", "Effect", "Layer", "Metric", "Schema", "Stream", "ai/Tool", "ai/Toolkit"].map(
+      (name) => import(`effect/${name}`)
+    )
   )
   const ours = { Agent, Journal, Op, Model, Session, Telemetry, SessionMetrics }
-  return { ...ours, Effect, Layer, Metric, Schema, Stream, Tool, Toolkit }
+  return { ...ours, Context, Effect, Layer, Metric, Schema, Stream, Tool, Toolkit }
 }
 
 /** The turn that is measured, and what it needs. */
@@ -173,19 +176,39 @@ const layerOf = async (variant, { Layer, SessionMetrics, Telemetry }, count) => 
 
 const worker = async (variant) => {
   const all = await modules()
-  const { Effect, Layer, Metric } = all
+  const { Context, Effect, Layer, Metric } = all
   const { layer, turns } = workload(all)
   const count = Number(options.turns)
   let spans = 0
-  const measured = Effect.gen(function* () {
-    yield* turns(count)
-    spans = 0
-    globalThis.gc()
-    const [from, cpuFrom] = [performance.now(), process.cpuUsage()]
-    yield* turns(count)
-    const { system, user } = process.cpuUsage(cpuFrom)
-    return { wall: ((performance.now() - from) * 1000) / count, cpu: (user + system) / count }
-  })
+  const own = await layerOf(variant, all, (made) => (spans += made))
+  const block = 100
+  const timed = (context) =>
+    Effect.gen(function* () {
+      const from = process.cpuUsage()
+      yield* Effect.provideContext(turns(block), context)
+      const { system, user } = process.cpuUsage(from)
+      return (user + system) / block
+    })
+  const measured = Effect.scoped(
+    Effect.gen(function* () {
+      const off = yield* Layer.build(layer)
+      const on = Context.merge(off, yield* Layer.build(own))
+      const times = { off: [], on: [] }
+      for (let done = 0; done < count; done += block) {
+        if (done === count / 4) spans = 0
+        const pair = [
+          ["off", off],
+          ["on", on]
+        ]
+        // whoever comes second pays for the garbage of the first: they take turns at that
+        for (const [name, context] of (done / block) % 2 === 0 ? pair : pair.toReversed())
+          times[name].push(yield* timed(context))
+      }
+      // the first quarter warms up
+      const [cpuOff, cpuOn] = [times.off, times.on].map((all) => median(all.slice(all.length / 4)))
+      return { off: cpuOff, on: cpuOn, ratio: cpuOn / cpuOff }
+    })
+  )
   const soaked = Effect.gen(function* () {
     const heaps = []
     for (let part = 0; part < 5; part++) {
@@ -196,13 +219,12 @@ const worker = async (variant) => {
     }
     return { heaps }
   })
-  const own = await layerOf(variant, all, (made) => (spans += made))
-  const program = options.soak ? soaked : measured
-  const result = await Effect.runPromise(Effect.provide(program, Layer.mergeAll(layer, own)))
+  const program = options.soak ? Effect.provide(soaked, Layer.mergeAll(layer, own)) : measured
+  const result = await Effect.runPromise(program)
   const dropped = Metric.snapshotUnsafe(await Effect.runPromise(Effect.context()))
     .filter(({ id }) => id === "spindle.telemetry.dropped")
     .reduce((sum, { state }) => sum + state.count, 0)
-  console.log(JSON.stringify({ ...result, spans: options.soak ? spans : spans / count, dropped }))
+  console.log(JSON.stringify({ ...result, spans: options.soak ? spans : spans / (count * 0.75), dropped }))
   process.exit(0)
 }
 

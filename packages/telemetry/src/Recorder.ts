@@ -42,7 +42,8 @@ export interface TurnState {
   readonly hasMessage: boolean
   readonly toolCallsCount: number
   readonly request: OpenRequest | undefined
-  readonly calls: ReadonlyMap<CallId, { readonly name: string; readonly at: number }>
+  /** Tool calls without a result. */
+  readonly calls: ReadonlyArray<{ readonly callId: CallId; readonly at: number }>
 }
 
 /** What the fold remembers of one session; bounded by what is open in it. */
@@ -51,7 +52,7 @@ export interface RecorderState {
   readonly turnsCount: number
   readonly turn: TurnState | undefined
   /** Input that this program saw arrive and that still waits. */
-  readonly waiting: ReadonlySet<SubmissionId>
+  readonly waiting: ReadonlyArray<SubmissionId>
   readonly approvals: ReadonlyMap<RequestId, { readonly kind: string; readonly tool: string; readonly at: number }>
   readonly processes: ReadonlyMap<ProcessId, number>
   /** Delegates that this program saw start and that have not ended, with how they live. */
@@ -66,7 +67,7 @@ export const begin = (options: RecorderOptions): RecorderState => ({
   options,
   turnsCount: 0,
   turn: undefined,
-  waiting: new Set(),
+  waiting: [],
   approvals: new Map(),
   processes: new Map(),
   delegates: new Map()
@@ -140,7 +141,7 @@ export const signal = (state: RecorderState, signal: SessionSignal): Step => {
       return [
         begin(state.options),
         [
-          ...(state.waiting.size === 0 ? [] : [point("inboxWaiting", -state.waiting.size)]),
+          ...(state.waiting.length === 0 ? [] : [point("inboxWaiting", -state.waiting.length)]),
           ...(state.processes.size === 0 ? [] : [point("processActive", -state.processes.size)]),
           ...(state.delegates.size === 0 ? [] : [point("delegateActive", -state.delegates.size)]),
           point("codexTurnCount", state.turnsCount)

@@ -60,7 +60,7 @@ export const make = (options: Options = {}): Effect.Effect<SessionMetrics> =>
     const wanted = wantedOf(options.sets ?? ["spindle", "gen_ai"])
     const series = Series.make({ tags: options.tags ?? {}, limit: options.seriesLimit ?? 1_000 })
     const initial = Recorder.begin({
-      reference: wanted.has("codexTurnDuration"),
+      reference: wanted.codexTurnDuration === true,
       abortedTurns: policy.abortedTurnMetrics,
       memoryEnabled: options.memoryEnabled ?? false,
       isGit: options.isGit ?? false
@@ -72,7 +72,7 @@ export const make = (options: Options = {}): Effect.Effect<SessionMetrics> =>
       metric.updateUnsafe(measured.value, context)
     }
     const record = (measured: Measurement): void => {
-      if (!wanted.has(measured.metric)) return
+      if (wanted[measured.metric] !== true) return
       if (measured.metric !== "turnProxy" && measured.metric !== "codexTurnProxy") {
         return update(measured, measured.attributes)
       }
@@ -81,8 +81,8 @@ export const make = (options: Options = {}): Effect.Effect<SessionMetrics> =>
       if (options.networkProxy === undefined) return tell(false)
       Effect.runForkWith(context)(Effect.map(readProxy(options.networkProxy), tell))
     }
-    const take = (sessionId: SessionId, [state, measured]: Recorder.Step): void => {
-      states.set(sessionId, state)
+    const take = (sessionId: SessionId, before: Recorder.RecorderState, [state, measured]: Recorder.Step): void => {
+      if (state !== before) states.set(sessionId, state)
       for (const one of measured) record(one)
     }
     return {
@@ -91,10 +91,12 @@ export const make = (options: Options = {}): Effect.Effect<SessionMetrics> =>
         const state = states.get(sessionId) ?? initial
         // a delta after the first one of its request changes nothing
         if (isDelta(event) && (event._tag === "ToolOutput" || hasOutput(state))) return
-        take(sessionId, Recorder.step(state, event, clock.currentTimeMillisUnsafe()))
+        const now = "at" in event ? event.at : clock.currentTimeMillisUnsafe()
+        take(sessionId, state, Recorder.step(state, event, now))
       },
       onSignal: (sessionId: SessionId, signal: SessionSignal) => {
-        take(sessionId, Recorder.signal(states.get(sessionId) ?? initial, signal))
+        const state = states.get(sessionId) ?? initial
+        take(sessionId, state, Recorder.signal(state, signal))
         if (signal._tag === "Closed") states.delete(sessionId)
       }
     }
@@ -102,8 +104,12 @@ export const make = (options: Options = {}): Effect.Effect<SessionMetrics> =>
 
 const ofProxy = shape("tmp_mem_enabled", "active")
 
-const wantedOf = (sets: ReadonlyArray<MetricSet>): ReadonlySet<MetricId> =>
-  new Set((Object.keys(definitions) as Array<MetricId>).filter((id) => sets.includes(definitions[id].set)))
+const wantedOf = (sets: ReadonlyArray<MetricSet>): { readonly [Id in MetricId]?: true } => {
+  const wanted: { [Id in MetricId]?: true } = {}
+  for (const id of Object.keys(definitions) as Array<MetricId>)
+    if (sets.includes(definitions[id].set)) wanted[id] = true
+  return wanted
+}
 
 const hasOutput = ({ turn }: Recorder.RecorderState): boolean =>
   turn === undefined || (turn.hasOutput && turn.request?.hasOutput !== false)

@@ -157,7 +157,10 @@ describe("metrics of sessions", () => {
         })
       ).pipe(Effect.provideService(SessionObserver, observer))
       assert.strictEqual(observer.sessionsCount(), 0)
-      observer.onEvent(h.session.sessionId, h.events[0]!)
+      observer.onEvent(
+        h.session.sessionId,
+        h.events.find((event) => event._tag === "TurnStarted")!
+      )
       assert.strictEqual(observer.sessionsCount(), 1)
     })
   )

@@ -50,10 +50,13 @@ export class Recorder {
   private readonly waiters: Array<Waiter> = []
   private readonly options: RecorderOptions
   private observers: RecorderOptions["observers"]
+  /** Those of them that want signals. */
+  private signalled: RecorderOptions["observers"]
 
   constructor(options: RecorderOptions, state: SessionState.SessionState) {
     this.options = options
     this.observers = options.observers
+    this.signalled = options.observers.filter(({ onSignal }) => onSignal !== undefined)
     this.state = state
     this.durable = state.seq
   }
@@ -195,7 +198,7 @@ export class Recorder {
 
   /** Whether somebody wants to know how long things take. */
   get isMeasuring(): boolean {
-    return this.observers.some(({ onSignal }) => onSignal !== undefined)
+    return this.signalled.length > 0
   }
 
   /** The time, for {@link millisSince}. */
@@ -210,23 +213,30 @@ export class Recorder {
 
   /** Tells the observers what was measured. */
   measured(signal: SessionSignal): void {
-    this.inform((observer) => observer.onSignal?.(this.options.sessionId, signal))
+    for (const observer of this.signalled) {
+      try {
+        observer.onSignal!(this.options.sessionId, signal)
+      } catch (error) {
+        this.dismiss(observer, error)
+      }
+    }
   }
 
   private observe(event: SessionEvent): void {
-    this.inform((observer) => observer.onEvent(this.options.sessionId, event))
-  }
-
-  /** Tells each observer; one that throws is told nothing more. */
-  private inform(tell: (observer: Observer) => void): void {
     for (const observer of this.observers) {
       try {
-        tell(observer)
+        observer.onEvent(this.options.sessionId, event)
       } catch (error) {
-        this.observers = this.observers.filter((one) => one !== observer)
-        this.append({ _tag: "Warning", message: `an observer of the session threw and is not called again: ${error}` })
+        this.dismiss(observer, error)
       }
     }
+  }
+
+  /** An observer that throws is told nothing more. */
+  private dismiss(observer: Observer, error: unknown): void {
+    this.observers = this.observers.filter((one) => one !== observer)
+    this.signalled = this.signalled.filter((one) => one !== observer)
+    this.append({ _tag: "Warning", message: `an observer of the session threw and is not called again: ${error}` })
   }
 
   private fail(error: JournalFailed): void {

@@ -37,7 +37,7 @@ export const submitted = (
 }
 
 export const inputAccepted = (state: RecorderState, { submissionId, turnId }: Event<"InputAccepted">): Step => [
-  { ...state, waiting: new Set(state.waiting).add(submissionId) },
+  { ...state, waiting: [...state.waiting, submissionId] },
   [
     { metric: "inputAccepted", value: 1, attributes: ofDelivery(turnId === undefined ? "queued" : "steered") },
     { metric: "inboxWaiting", value: 1, attributes: none }
@@ -51,8 +51,8 @@ export const inputLeft = (
   fate: "carried" | "blocked" | "returned" | "dropped"
 ): Step => {
   if (ids.length === 0) return [state, []]
-  const waiting = new Set(state.waiting)
-  const gone = ids.filter((id) => waiting.delete(id)).length
+  const waiting = state.waiting.filter((id) => !ids.includes(id))
+  const gone = state.waiting.length - waiting.length
   const measured: Array<Measurement> = ids.map(() => ({ metric: "inputFate", value: 1, attributes: ofFate(fate) }))
   if (gone > 0) measured.push({ metric: "inboxWaiting", value: -gone, attributes: none })
   return [{ ...state, waiting }, measured]

@@ -58,7 +58,7 @@ export const started = (state: RecorderState, { at, kind }: Event<"TurnStarted">
     hasMessage: false,
     toolCallsCount: 0,
     request: undefined,
-    calls: new Map()
+    calls: []
   }
   const measured = [point("turnStarted", 1, ofKind(kind)), point("turnActive", 1, ofKind(kind))]
   const codex = codexTasks[kind]
@@ -116,19 +116,18 @@ const message = ([state, measured]: Step, at: number, isComplete: boolean): Step
 type Call = Extract<Event<"ItemRecorded">["item"], { readonly _tag: "ToolCall" }>
 type Result = Extract<Event<"ItemRecorded">["item"], { readonly _tag: "ToolResult" }>
 
-const toolCall = ([state, measured]: Step, { callId, name }: Call, at: number): Step => {
+const toolCall = ([state, measured]: Step, { callId }: Call, at: number): Step => {
   const { turn } = state
   if (turn === undefined) return [state, measured]
-  const calls = new Map(turn.calls).set(callId, { name, at })
+  const calls = [...turn.calls, { callId, at }]
   return [{ ...state, turn: { ...turn, calls, toolCallsCount: turn.toolCallsCount + 1 } }, measured]
 }
 
 const toolResult = (state: RecorderState, { callId, name, status }: Result, at: number): Step => {
   const { turn } = state
-  const call = turn?.calls.get(callId)
+  const call = turn?.calls.find((one) => one.callId === callId)
   if (turn === undefined || call === undefined) return [state, nothing]
-  const calls = new Map(turn.calls)
-  calls.delete(callId)
+  const calls = turn.calls.filter((one) => one !== call)
   return [{ ...state, turn: { ...turn, calls } }, [point("toolDuration", seconds(call.at, at), ofTool(name, status))]]
 }
 
