@@ -1,12 +1,16 @@
 import * as Os from "node:os"
 import { assert, describe, it } from "@effect/vitest"
-import { Agent, Journal, Session, Task, Turn } from "@spindle/core"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import { Agent, Journal, Op, Session, Task, Turn } from "@spindle/core"
 import type { ProcessId } from "@spindle/core/protocol/Ids"
 import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
-import { Deferred, Effect, Layer, Stream } from "effect"
+import * as OpenAiModel from "@spindle/openai/OpenAiModel"
+import * as ResponsesServer from "@spindle/testing/ResponsesServer"
+import * as CodingTools from "@spindle/tools/CodingTools"
+import { Deferred, Effect, Layer, Option, Stream } from "effect"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Host from "../src/Host.ts"
-import { processesOf, within } from "./fixtures/program.ts"
+import { command, processesOf, within } from "./fixtures/program.ts"
 
 // sessions with the processes of this host
 const layer = Layer.mergeAll(Host.layer, Journal.Journal.layerMemory(), ScriptedModel.make([]).layer)
@@ -41,6 +45,64 @@ const running = Effect.fnUntraced(function* (script: (seconds: string) => string
 
 const find = <const Tag extends SessionEvent["_tag"]>(events: ReadonlyArray<SessionEvent>, tag: Tag) =>
   events.find((event): event is Extract<SessionEvent, { readonly _tag: Tag }> => event._tag === tag)
+
+describe("the reference's tests", () => {
+  it.live(
+    "1.12 sleep 60 through the shell tool, interrupted: TurnAborted; the next request has call, time and marker",
+    () =>
+      Effect.gen(function* () {
+        const sleep = `sleep 60.${uniqueSeconds().replace(".", "")}`
+        const server = yield* ResponsesServer.make({
+          turns: [{ events: [command(sleep, "call-1")] }, { events: [{ text: "I see." }] }]
+        })
+        const model = OpenAiModel.layer({ model: "m", baseUrl: server.baseUrl })
+        const cwd = Os.tmpdir()
+        const agent = Agent.make({
+          toolkit: CodingTools.toolkit,
+          approvals: CodingTools.policies({ approval: "allow", cwd })
+        })
+        yield* Effect.gen(function* () {
+          const session = yield* Session.make(agent)
+          yield* session.submit(Op.userInput("run it"))
+          const processes = () => processesOf(sleep.split(" ")[1]!)
+          assert.isTrue(yield* within(5_000, () => processes().length > 0))
+          assert.isTrue(yield* session.abort())
+          yield* session.awaitIdle
+          const aborted = yield* session.events().pipe(
+            Stream.filter((event) => event._tag === "TurnAborted"),
+            Stream.runHead
+          )
+          assert.strictEqual(Option.getOrUndefined(aborted)?.reason, "Interrupted")
+          assert.isTrue(yield* within(2_000, () => processes().length === 0))
+          yield* session.submit(Op.userInput("what happened?"))
+          yield* session.awaitIdle
+        }).pipe(
+          Effect.scoped,
+          Effect.provide(
+            Layer.mergeAll(
+              CodingTools.layer({ cwd }).pipe(Layer.provideMerge(Host.layer)),
+              Journal.Journal.layerMemory(),
+              model.pipe(Layer.provide(NodeHttpClient.layerNodeHttp))
+            )
+          )
+        )
+        assert.lengthOf(server.requests, 2)
+        const input: ReadonlyArray<any> = server.requests[1]!.body.input
+        const [call, output] = ["function_call", "function_call_output"].map((type) =>
+          input.filter((item) => item.type === type)
+        )
+        assert.deepStrictEqual(
+          [call!.map((item) => [item.call_id, JSON.parse(item.arguments).cmd]), output!.map((item) => item.call_id)],
+          [[["call-1", sleep]], ["call-1"]]
+        )
+        const time = /^Wall time: (\d+\.\d) seconds\naborted by user$/.exec(output![0].output)?.[1]
+        assert.isAtLeast(Number(time), 0.1)
+        const texts = input.filter((item) => item.role === "user").map((item) => item.content[0].text as string)
+        assert.lengthOf(texts, 3)
+        assert.match(texts[1]!, /^<turn_aborted>\n/)
+      }).pipe(Effect.scoped)
+  )
+})
 
 describe("processes of a session", () => {
   it.live(
