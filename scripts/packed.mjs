@@ -1,5 +1,5 @@
-// What npm would publish: each library is packed, looked at by publint and attw, installed into an empty folder beside nothing but its declared
-// dependencies, and imported there. Needs the build.
+// What npm would publish: each package is packed, looked at by publint and attw, installed into an empty folder beside nothing but its declared
+// dependencies, and imported there; a program is started there, too. Needs the build and the bundle.
 import { spawnSync } from "node:child_process"
 import {
   existsSync,
@@ -27,6 +27,14 @@ const run = (what, [command, ...args], cwd = root) => {
   problems.push(`${what}\n${result.error ?? ""}${result.stdout}${result.stderr}`)
 }
 
+const bare = (path) => path.replace(/^\.\//, "")
+
+/** The files that a manifest exports by name. */
+const exportedFiles = ({ exports }) =>
+  Object.entries(exports)
+    .filter(([name]) => name !== "./package.json" && !name.includes("*"))
+    .flatMap(([, targets]) => Object.values(targets))
+
 const pack = ({ name, manifest }) => {
   const out = run(
     `${manifest.name}: npm pack`,
@@ -36,10 +44,12 @@ const pack = ({ name, manifest }) => {
   if (out === undefined) return
   const [packed] = JSON.parse(out.slice(out.indexOf("[")))
   const paths = packed.files.map((file) => file.path)
-  for (const wanted of ["package.json", "dist/index.js", "dist/index.d.ts", "src/index.ts"]) {
+  for (const wanted of ["package.json", ...exportedFiles(manifest), ...Object.values(manifest.bin ?? {})].map(bare)) {
     if (!paths.includes(wanted)) problems.push(`${manifest.name}: the package lacks ${wanted}`)
   }
-  for (const path of paths.filter((one) => /(^|\/)\.|\.test\.|^test\//.test(one))) {
+  // the example of the demo is a project with tests
+  const own = paths.filter((path) => !path.startsWith("example/"))
+  for (const path of own.filter((one) => /(^|\/)\.|\.test\.|^test\//.test(one))) {
     problems.push(`${manifest.name}: the package holds ${path}`)
   }
   const tarball = join(temporary, packed.filename)
@@ -47,7 +57,17 @@ const pack = ({ name, manifest }) => {
   mkdirSync(unpacked)
   if (run(`${manifest.name}: tar`, ["tar", "-xzf", tarball, "-C", unpacked, "--strip-components=1"]) === undefined)
     return
-  return { name, manifest, tarball, unpacked, modules: paths.filter((path) => /^dist\/[^/]+\.js$/.test(path)) }
+  const isModule = (path) => /^dist\/[^/]+\.js$/.test(path)
+  const all = manifest.exports["./*"] !== undefined
+  const modules = all ? paths.filter(isModule) : exportedFiles(manifest).map(bare).filter(isModule)
+  return {
+    name,
+    manifest,
+    tarball,
+    unpacked,
+    modules,
+    hidden: paths.filter(isModule).filter((path) => !modules.includes(path))
+  }
 }
 
 /** An empty project in which only this package and what it declares can be imported. */
@@ -76,16 +96,13 @@ const install = (one, all) => {
 
 const checkImports = (one, project) => {
   const name = one.manifest.name
-  const publics = [
-    name,
-    ...one.modules.filter((path) => path !== "dist/index.js").map((path) => `${name}/${path.slice(5, -3)}`)
-  ]
+  const publics = one.modules.map((path) => (path === "dist/index.js" ? name : `${name}/${path.slice(5, -3)}`))
   const internal = join(one.unpacked, "dist/internal")
-  const privates = existsSync(internal)
-    ? readdirSync(internal)
-        .filter((file) => file.endsWith(".js"))
-        .map((file) => `${name}/internal/${file.slice(0, -3)}`)
-    : []
+  const privates = (existsSync(internal) ? readdirSync(internal) : [])
+    .filter((file) => file.endsWith(".js"))
+    .map((file) => `internal/${file}`)
+    .concat(one.hidden.flatMap((path) => [path, path.slice(5)]))
+    .map((path) => `${name}/${path.replace(/\.js$/, "")}`)
   writeFileSync(
     join(project, "main.js"),
     `const failed = []
@@ -98,6 +115,16 @@ if (failed.length > 0) { console.log(failed.join("\\n")); process.exit(1) }
   )
   run(`${name}: imports of its users`, [process.execPath, join(project, "main.js")], project)
   return publics.length
+}
+
+/** The programs of a package start where only it is installed. */
+const checkPrograms = ({ manifest }, project) => {
+  for (const [program, path] of Object.entries(manifest.bin ?? {})) {
+    const installed = join(project, "node_modules", manifest.name, path)
+    const said = run(`${manifest.name}: ${program} --version`, [process.execPath, installed, "--version"], project)
+    if (said !== undefined && said.trim() !== `${program} ${manifest.version}`)
+      problems.push(`${manifest.name}: ${program} --version says ${said}`)
+  }
 }
 
 /** A bundle of core for browsers: must need nothing of Node. */
@@ -118,7 +145,7 @@ const browserBytes = async (project) => {
 }
 
 const packed = packages
-  .filter(({ isLibrary }) => isLibrary)
+  .filter(({ isPublished }) => isPublished)
   .map(pack)
   .filter((one) => one !== undefined)
 let modules = 0
@@ -128,6 +155,7 @@ for (const one of packed) {
   run(`${one.manifest.name}: attw`, [bin("attw"), one.tarball, "--profile", "esm-only", "--no-emoji"])
   const project = install(one, packed)
   modules += checkImports(one, project)
+  checkPrograms(one, project)
   if (one.name === "core") bytes = await browserBytes(project)
 }
 rmSync(temporary, { recursive: true, force: true })

@@ -26,13 +26,13 @@ export const files = (folder, wanted = () => true) => {
 /** The text of a file of the checkout. */
 export const read = (path) => readFileSync(join(root, path), "utf8")
 
-/** The packages of the workspace: folder name and manifest. `isLibrary`: published for import, not a program. */
+/** The packages of the workspace: folder name and manifest. `isPublished`: for import, and some as a program too. */
 export const packages = readdirSync(join(root, "packages"))
   .filter((name) => statSync(join(root, "packages", name)).isDirectory())
   .filter((name) => existsSync(join(root, "packages", name, "package.json")))
   .map((name) => {
     const manifest = JSON.parse(read(`packages/${name}/package.json`))
-    return { name, manifest, isLibrary: manifest.bin === undefined && manifest.private !== true }
+    return { name, manifest, isPublished: manifest.private !== true }
   })
 
 /** Prints what a check found and ends the process: status 0 when it found nothing. */

@@ -8,7 +8,6 @@ import * as NodePath from "@effect/platform-node/NodePath"
 import * as Path from "node:path"
 import * as JournalFile from "@spindle/core/ports/JournalFile"
 import type { Journal } from "@spindle/core/ports/Journal"
-import { JournalLease } from "@spindle/core/ports/JournalLease"
 import type { Model } from "@spindle/core/ports/Model"
 import type { Processes } from "@spindle/core/ports/Processes"
 import * as OpenAiModel from "@spindle/openai/OpenAiModel"
@@ -41,7 +40,7 @@ export const layer: Layer.Layer<FileSystem.FileSystem | EffectPath.Path | Proces
 export const journals = (home: string): Layer.Layer<Journal> =>
   JournalFile.layer({ directory: Path.join(home, "sessions") }).pipe(
     Layer.provide(files),
-    Layer.provide(Layer.succeed(JournalLease, { acquire: (sessionId) => SessionLease.acquire(sessionId, home) }))
+    Layer.provide(SessionLease.layer(home))
   )
 
 /**

@@ -1,6 +1,7 @@
 /**
  * The right to write a session: held by at most one process of a machine, and given back by the kernel when that
- * process dies (contract J2).
+ * process dies (contract J2). The program takes it, and any other program on Node can: {@link layer} is core's
+ * `JournalLease`, which without it hands out nothing.
  *
  * A lease is a listening socket whose name is made from the home and the session: an abstract one on Linux, a named
  * pipe on Windows, and a socket file below the home elsewhere. The first two vanish with their process; a file stays,
@@ -14,9 +15,19 @@ import * as Net from "node:net"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import { JournalLease } from "@spindle/core/ports/JournalLease"
 import type { SessionId } from "@spindle/core/protocol/Ids"
 import { JournalFailed, SessionBusy } from "@spindle/core/protocol/SessionError"
+
+/**
+ * Leases for the file journals of a directory: provide it to `JournalFile.layer`. `directory` is what all processes that
+ * write there name alike, the journals' own as a rule; for the sessions of the program it is its home. On platforms
+ * whose leases are files they stand in `leases` below it. **Errors** of a journal are then those of {@link acquire}, too.
+ */
+export const layer = (directory: string): Layer.Layer<never> =>
+  Layer.succeed(JournalLease, { acquire: (sessionId) => acquire(sessionId, directory) })
 
 /** Where a lease stands. `file`: it has to be looked after, as it outlives its process. */
 export interface Place {

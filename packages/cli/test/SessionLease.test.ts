@@ -5,9 +5,13 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Journal } from "@spindle/core/ports/Journal"
+import * as JournalFile from "@spindle/core/ports/JournalFile"
 import { SessionId } from "@spindle/core/protocol/Ids"
-import { acquire, place } from "../src/SessionLease.ts"
+import { acquire, layer, place } from "../src/SessionLease.ts"
 
 const sessionId = SessionId.make("01a1fce4-f39f-7cc2-ad4d-e98a3333c6b5")
 const fixture = fileURLToPath(new URL("fixtures/holdLease.ts", import.meta.url))
@@ -86,6 +90,28 @@ describe.each(["linux", "darwin"])("acquire (as on %s)", (platform) => {
       const answers = yield* Effect.forEach(takers, says, { concurrency: "unbounded" })
       assert.strictEqual(answers.filter((answer) => answer === "held\n").length, 1, answers.join(""))
       assert.strictEqual(answers.filter((answer) => answer.includes("SessionBusy")).length, 2, answers.join(""))
+    })
+  )
+})
+
+describe("layer", () => {
+  it.live("J2 gives file journals a lease between processes, which they do not have without it", () =>
+    Effect.gen(function* () {
+      const directory = yield* scratch
+      const open = (mode: "create" | "existing", lease: Layer.Layer<never>) =>
+        Effect.flatMap(Journal, (journal) => journal.open(sessionId, mode)).pipe(
+          Effect.scoped,
+          Effect.provide(JournalFile.layer({ directory }).pipe(Layer.provide([NodeFileSystem.layer, lease])))
+        )
+      yield* open("create", layer(directory))
+      const child = yield* start(directory, process.platform, "hold")
+      yield* says(child)
+      const error = yield* Effect.flip(open("existing", layer(directory)))
+      assert.strictEqual(error._tag, "SessionBusy")
+      yield* open("existing", Layer.empty)
+      child.kill("SIGKILL")
+      yield* ends(child)
+      yield* open("existing", layer(directory))
     })
   )
 })
