@@ -55,7 +55,7 @@ describe("demo", () => {
     })
   )
 
-  it.live("A2 runs nothing that another model asks for while nobody is there, and tells it so", () =>
+  it.live("runs nothing that another model asks for while nobody is there, and tells it so", () =>
     Effect.gen(function* () {
       const at = yield* world({
         turns: [{ events: [command("touch invented")] }, { events: [{ text: "Then I cannot." }] }]
