@@ -203,29 +203,27 @@ const events = 200_000
 const event = { _tag: "Warning", seq: 0, at: 0, message: "event" }
 const chunk = Array.from({ length: 20 }, () => event)
 const throughput = async () => {
-  const bridged = Effect.scoped(
-    Effect.gen(function* () {
-      const told = Stream.fromIterable(Array.from({ length: events / chunk.length }, () => chunk)).pipe(
-        Stream.flatMap((all) => Stream.fromIterable(all))
-      )
-      const bridge = yield* Bridge.make({
-        path: ["root", "child"],
-        submit: () => Effect.never,
-        events: told,
-        interrupt: () => Effect.void,
-        shutdown: Effect.void
-      })
-      let count = 0
-      yield* Stream.runForEach(bridge.events, () => Effect.sync(() => void count++))
-      return count
-    })
+  const told = Stream.fromIterable(Array.from({ length: events / chunk.length }, () => chunk)).pipe(
+    Stream.flatMap((all) => Stream.fromIterable(all))
   )
+  const bridged = (read) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const bridge = yield* Bridge.make({
+          path: ["root", "child"],
+          submit: () => Effect.never,
+          events: told,
+          interrupt: () => Effect.void,
+          shutdown: Effect.void
+        })
+        let count = 0
+        yield* read(bridge, () => Effect.sync(() => void count++))
+        return count
+      })
+    )
   const bare = Effect.scoped(
     Effect.gen(function* () {
       const queue = yield* Queue.bounded(512)
-      const told = Stream.fromIterable(Array.from({ length: events / chunk.length }, () => chunk)).pipe(
-        Stream.flatMap((all) => Stream.fromIterable(all))
-      )
       yield* Effect.forkScoped(
         Effect.andThen(
           Stream.runForEachArray(told, (all) => Queue.offerAll(queue, all)),
@@ -234,20 +232,6 @@ const throughput = async () => {
       )
       let count = 0
       yield* Stream.runForEach(Stream.fromQueue(queue), () => Effect.sync(() => void count++))
-      return count
-    })
-  )
-  const single = Effect.scoped(
-    Effect.gen(function* () {
-      const queue = yield* Queue.bounded(512)
-      yield* Effect.forkScoped(
-        Effect.forEach(Array.from({ length: events }), () => Queue.offer(queue, event), { discard: true })
-      )
-      let count = 0
-      while (count < events) {
-        yield* Queue.take(queue)
-        count++
-      }
       return count
     })
   )
@@ -261,10 +245,12 @@ const throughput = async () => {
     }
     return quantile(rates, 0.5)
   }
-  const [a, b, c] = [await rate(bridged), await rate(bare), await rate(single)]
+  const queue = await rate(bare)
+  const each = await rate(bridged((bridge, read) => bridge.forEach(read)))
+  const stream = await rate(bridged((bridge, read) => Stream.runForEach(bridge.events, read)))
   console.log(
-    `events a second: ${Math.round(a)} through a bridge, ${Math.round(b)} through a bare queue in batches (${(a / b).toFixed(2)}), ` +
-      `${Math.round(c)} one by one (${(a / c).toFixed(2)})`
+    `events a second: ${Math.round(queue)} through a bare queue, ${Math.round(each)} through a bridge with forEach (${(each / queue).toFixed(2)}), ` +
+      `${Math.round(stream)} with its stream, one at a time (${(stream / queue).toFixed(2)})`
   )
 }
 

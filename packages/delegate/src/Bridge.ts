@@ -63,6 +63,13 @@ export interface Bridge {
    */
   readonly events: Stream.Stream<SessionEvent, BridgeInUse>
   /**
+   * The same for a function, which gets one event after the other until the child has ended; several times faster than
+   * the stream. **Interruption** ends the reading; an event is given out once.
+   */
+  readonly forEach: <E, R>(
+    read: (event: SessionEvent) => Effect.Effect<void, E, R>
+  ) => Effect.Effect<void, E | BridgeInUse, R>
+  /**
    * Ends the child and then the bridge, once, within the drain deadline: the child's turn is asked to stop, the child is
    * shut down, and what it still tells is queued as far as there is room. **Interruption**: none, it is bounded.
    */
@@ -93,7 +100,7 @@ export const make = (child: Child, options: BridgeOptions = {}): Effect.Effect<B
   Effect.gen(function* () {
     const capacity = options.capacity ?? defaultCapacity
     const submissions = yield* Queue.bounded<Submission, Cause.Done>(capacity)
-    const events = new EventQueue(yield* Queue.bounded<SessionEvent, Cause.Done>(capacity))
+    const events = new EventQueue(yield* Queue.bounded<SessionEvent, Cause.Done>(capacity), child.path.at(-1)!)
     const receipts = new Receipts(child.path)
     const over = yield* Deferred.make<void>()
     yield* Effect.addFinalizer(() =>
@@ -130,7 +137,8 @@ export const make = (child: Child, options: BridgeOptions = {}): Effect.Effect<B
     return {
       submissions,
       submit: (submission) => receipts.await(submission, submissions),
-      events: events.stream(child.path.at(-1)!),
+      events: events.stream,
+      forEach: (read) => events.forEach(read),
       end: (reason) =>
         // the region is open before the end has begun
         Effect.uninterruptibleMask((restore) => {
@@ -230,11 +238,13 @@ class Receipts {
 /** The queue of events: one writer, one reader at a time, and a writer that can be told to wait no longer. */
 class EventQueue {
   private readonly queue: Queue.Queue<SessionEvent, Cause.Done>
+  private readonly delegateId: SessionId
   private writer: (() => void) | undefined
   private isRead = false
   private isLeaving = false
-  constructor(queue: Queue.Queue<SessionEvent, Cause.Done>) {
+  constructor(queue: Queue.Queue<SessionEvent, Cause.Done>, delegateId: SessionId) {
     this.queue = queue
+    this.delegateId = delegateId
   }
 
   /** Queues events, and waits for room. **Interruption**: what was queued stays, the rest is not queued. */
@@ -272,26 +282,49 @@ class EventQueue {
     Queue.endUnsafe(this.queue)
   }
 
-  stream(delegateId: SessionId): Stream.Stream<SessionEvent, BridgeInUse> {
-    const reading = Effect.acquireRelease(
+  /** Who reads, until the scope closes. */
+  private get reading() {
+    return Effect.acquireRelease(
       Effect.suspend(() => {
-        if (this.isRead) return Effect.fail(new BridgeInUse({ delegateId }))
+        if (this.isRead) return Effect.fail(new BridgeInUse({ delegateId: this.delegateId }))
         this.isRead = true
         return Effect.void
       }),
       () => Effect.sync(() => void (this.isRead = false))
     )
-    return Stream.unwrap(Effect.as(reading, Stream.fromPull(Effect.succeed(this.next))))
+  }
+
+  get stream(): Stream.Stream<SessionEvent, BridgeInUse> {
+    return Stream.unwrap(Effect.as(this.reading, Stream.fromPull(Effect.succeed(this.next))))
+  }
+
+  forEach<E, R>(read: (event: SessionEvent) => Effect.Effect<void, E, R>): Effect.Effect<void, E | BridgeInUse, R> {
+    const { queue } = this
+    const take = () => this.take()
+    const loop = Effect.gen(function* () {
+      for (;;) {
+        const taken = take()
+        if (taken !== undefined && Exit.isFailure(taken)) return
+        if (taken === undefined) yield* Effect.exit(Queue.peek(queue))
+        else yield* read(taken.value)
+      }
+    })
+    return Effect.scoped(Effect.andThen(this.reading, loop))
   }
 
   /** One event at a time: what a reader has not asked for stays for the next one. */
   private get next(): Effect.Effect<[SessionEvent], Cause.Done> {
     return Effect.suspend((): Effect.Effect<[SessionEvent], Cause.Done> => {
-      const taken = Queue.takeUnsafe(this.queue)
+      const taken = this.take()
       if (taken === undefined) return Effect.andThen(Queue.peek(this.queue), this.next)
-      if (Exit.isFailure(taken)) return Effect.failCause(taken.cause)
-      this.wakeWriter()
-      return Effect.succeed<[SessionEvent]>([taken.value])
+      return Exit.isFailure(taken) ? Effect.failCause(taken.cause) : Effect.succeed<[SessionEvent]>([taken.value])
     })
+  }
+
+  private take(): Exit.Exit<SessionEvent, Cause.Done> | undefined {
+    const taken = Queue.takeUnsafe(this.queue)
+    // a writer that waits is woken for half a queue, not for each event
+    if (this.writer !== undefined && Queue.sizeUnsafe(this.queue) <= this.queue.capacity / 2) this.wakeWriter()
+    return taken
   }
 }

@@ -109,6 +109,10 @@ export interface Interactive extends Delegate {
   ) => Effect.Effect<Receipt, DelegateClosed | DelegateRefused>
   /** What it tells, for one reader at a time; see `Bridge`. */
   readonly events: Stream.Stream<SessionEvent, BridgeInUse>
+  /** The same for a function; see `Bridge`. */
+  readonly forEach: <E, R>(
+    read: (event: SessionEvent) => Effect.Effect<void, E, R>
+  ) => Effect.Effect<void, E | BridgeInUse, R>
 }
 
 /** Why a delegate was not started. Nothing of it is left. */

@@ -4,6 +4,7 @@
 export * as Bridge from "./Bridge.ts"
 export * as DelegateError from "./DelegateError.ts"
 export * as Limits from "./Limits.ts"
+export * as Reviewer from "./Reviewer.ts"
 export * as Routing from "./Routing.ts"
 export * as Status from "./Status.ts"
 export * as Delegate from "./Delegate.ts"

@@ -188,6 +188,35 @@ describe("events", () => {
     })
   )
 
+  it.effect("D2 a function reads every event once, and is the one reader", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeChild.make()
+      const bridge = yield* Bridge.make(fake.child, { capacity: 4 })
+      const seen: Array<number> = []
+      const stopped = yield* Effect.exit(
+        Effect.andThen(
+          fake.tell(...Array.from({ length: 30 }, (_, seq) => FakeChild.warning(seq))),
+          bridge.forEach((event) => {
+            seen.push(...seqs([event]))
+            return seen.length === 7 ? Effect.fail("enough") : Effect.void
+          })
+        )
+      )
+      assert.strictEqual(stopped._tag, "Failure")
+      const rest = yield* Effect.forkChild(
+        bridge.forEach((event) => Effect.sync(() => void seen.push(...seqs([event]))))
+      )
+      yield* settle
+      assert.strictEqual((yield* Effect.flip(Stream.runCollect(bridge.events)))._tag, "BridgeInUse")
+      yield* bridge.end("Parent")
+      yield* Fiber.join(rest)
+      assert.deepStrictEqual(
+        seen,
+        Array.from({ length: 30 }, (_, seq) => seq)
+      )
+    })
+  )
+
   it.effect("D3 counts, settings and requests are swallowed, and so is what the reader does not want", () =>
     Effect.gen(function* () {
       const fake = yield* FakeChild.make()

@@ -3,6 +3,7 @@ import type { SessionId, SubmissionId, TurnId } from "@spindle/core/protocol/Ids
 import type { Op, Receipt, Submission } from "@spindle/core/protocol/Op"
 import type { AbortReason } from "@spindle/core/protocol/Outcome"
 import type { SessionTunables } from "@spindle/core/protocol/SessionConfig"
+import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
 import type { TraceContext } from "@spindle/core/protocol/TraceContext"
 import type { Session } from "@spindle/core/Session"
 import type { Turn } from "@spindle/core/Turn"
@@ -136,6 +137,10 @@ export class Handle implements Interactive {
 
   get events() {
     return this.bridge!.events
+  }
+
+  forEach<E, R>(read: (event: SessionEvent) => Effect.Effect<void, E, R>) {
+    return this.bridge!.forEach(read)
   }
 
   submit(op: Op, options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }) {
