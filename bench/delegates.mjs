@@ -1,4 +1,4 @@
-// What delegates cost: one delegation against the same turn without it, many at once, the abort of a tree of 1,000, and events through a bridge against a
+// What delegates cost: one delegation against the same turn without it, many at once, the abort of a tree of 1,110, and events through a bridge against a
 // bare queue. `npm run -s build && npm exec -- node --expose-gc bench/delegates.mjs`. Prints a table; numbers are medians unless they say otherwise.
 import { performance } from "node:perf_hooks"
 import * as Agent from "@spindle/core/Agent"
@@ -6,6 +6,7 @@ import { Journal } from "@spindle/core/ports/Journal"
 import { Model } from "@spindle/core/ports/Model"
 import { Session } from "@spindle/core/Session"
 import * as Task from "@spindle/core/Task"
+import { Turn } from "@spindle/core/Turn"
 import * as Bridge from "@spindle/delegate/Bridge"
 import * as Delegate from "@spindle/delegate/Delegate"
 import * as Limits from "@spindle/delegate/Limits"
@@ -14,7 +15,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as Tool from "effect/ai/Tool"
+import * as Toolkit from "effect/ai/Toolkit"
 
 const quantile = (all, at) => all.toSorted((a, b) => a - b)[Math.min(all.length - 1, Math.floor(all.length * at))]
 const heap = () => {
@@ -130,40 +134,66 @@ const many = async (count) => {
   )
 }
 
-const aborted = async (width) => {
-  const { all, last } = await run(
+/** The abort of a root whose delegates start ten each, so many levels deep; the last ones wait for the model. */
+const aborted = async (levels) => {
+  const open = { count: 0 }
+  let ready
+  const started = new Promise((resolve) => (ready = resolve))
+  const width = 10
+  const down = Tool.make("down", {
+    parameters: Schema.Struct({ levels: Schema.Finite }),
+    success: Schema.String,
+    dependencies: [Turn]
+  })
+  const toolkit = Toolkit.make(down)
+  const leading = Agent.make({ toolkit, approvals: { down: { approval: "allow", concurrency: "parallel" } } })
+  const delegates = []
+  const spread = (left) =>
+    Effect.andThen(
+      Effect.forEach(
+        Array.from({ length: width }),
+        () =>
+          Effect.flatMap(Delegate.start({ agent: leading, deadline: Duration.infinity }), (child) => {
+            delegates.push(child)
+            return child.submit({ _tag: "UserInput", input: text(`${left - 1}`) })
+          }),
+        { concurrency: "unbounded", discard: true }
+      ),
+      Effect.never
+    )
+  const model = {
+    provider: "script",
+    model: "tree",
+    contextWindow: undefined,
+    stream: ({ items }) => {
+      const left = Number(items[0].content[0].text)
+      if (left > 0) {
+        const call = { _tag: "ToolCall", callId: "down", name: "down", params: { levels: left } }
+        return Stream.fromIterable([call, { ...finish, reason: "tool-calls" }])
+      }
+      if (++open.count === width ** levels) ready()
+      return Stream.never
+    }
+  }
+  const { last, root } = await run(
     Effect.scoped(
       Effect.gen(function* () {
-        const session = yield* Session.make(agent)
-        const children = []
-        let ready
-        const started = new Promise((resolve) => (ready = resolve))
-        yield* session.start(
-          Task.make(
-            "root",
-            Effect.gen(function* () {
-              for (let index = 0; index < width; index++) {
-                const child = yield* Delegate.start(endless)
-                yield* child.submit({ _tag: "UserInput", input: text("hang") })
-                children.push(child)
-              }
-              ready()
-              return yield* Effect.never
-            })
-          )
-        )
+        const handlers = yield* Layer.build(toolkit.toLayer({ down: ({ levels }) => spread(levels) }))
+        const session = yield* Effect.provideContext(Session.make(leading), handlers)
+        yield* Effect.provideContext(session.start(Task.make("root", spread(levels))), handlers)
         yield* Effect.promise(() => started)
         const at = performance.now()
         yield* session.abort()
         yield* session.awaitIdle
         const root = performance.now() - at
-        yield* Effect.forEach(children, (child) => child.awaitClosed, { discard: true })
-        return { all: root, last: performance.now() - at }
-      })
+        yield* Effect.forEach(delegates, (child) => child.awaitClosed, { discard: true })
+        return { root, last: performance.now() - at }
+      }).pipe(Effect.provideService(Model, model))
     )
   )
   console.log(
-    `abort of ${width} working delegates: the parent's terminal event after ${all.toFixed(1)} ms, the last delegate is gone after ${last.toFixed(1)} ms`
+    `abort of a tree of ${delegates.length} delegates on ${levels} levels: the root's terminal event after ${root.toFixed(1)} ms, ` +
+      `the last delegate is gone after ${last.toFixed(1)} ms`
   )
 }
 
@@ -258,5 +288,5 @@ console.log(`node ${process.version}`)
 await one()
 for (const count of [1, 10, 100, 1_000]) await many(count)
 await abortOne()
-await aborted(1_000)
+await aborted(3)
 await throughput()
