@@ -52,6 +52,8 @@ export interface DelegateOptions<out R> {
   readonly name?: string
   /** What it is for, as its first record says: `review`, `compact`, or by default `subagent`. */
   readonly source?: string
+  /** More for its first record. */
+  readonly meta?: { readonly [key: string]: string }
   /** Default: new. */
   readonly begin?: Beginning
   /** The limits of what is below it; they only narrow those of its parent. */

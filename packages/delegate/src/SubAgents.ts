@@ -16,6 +16,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Delegate from "./Delegate.ts"
 import { DelegateNotFound, SubAgentFailed } from "./DelegateError.ts"
+import { Handle } from "./internal/handle.ts"
 import * as Nicknames from "./internal/nicknames.ts"
 import { nodeOf } from "./internal/tree.ts"
 import type { DelegateLimits } from "./Limits.ts"
@@ -88,6 +89,7 @@ export const spawn = Effect.fnUntraced(function* <R>(settings: Settings<R>, opti
   const nickname = Nicknames.draw(settings.nicknames ?? Nicknames.defaultNames, names)
   const delegate = yield* startAs(settings, role, {
     name: nickname,
+    meta: { role: name },
     begin: options.fork === true ? { _tag: "Forked" } : { _tag: "New" },
     detached: options.detached === true,
     wake: options.wake === true
@@ -215,7 +217,7 @@ const roleOf = <R>(settings: Settings<R>, name: string): Effect.Effect<Role<R>, 
 const startAs = <R>(
   settings: Settings<R>,
   role: Role<R>,
-  options: Pick<Delegate.DelegateOptions<R>, "name" | "begin" | "detached" | "wake">
+  options: Pick<Delegate.DelegateOptions<R>, "name" | "meta" | "begin" | "detached" | "wake">
 ): Effect.Effect<Delegate.Interactive, Delegate.StartError, Services<R>> => {
   const { deadline, limits } = settings
   const started = Delegate.start({
@@ -237,7 +239,9 @@ const find = Effect.fnUntraced(function* (agentId: SessionId) {
   return yield* new DelegateNotFound({ path: session.path, delegateId: agentId })
 })
 
-const isInteractive = (delegate: Delegate.Delegate): delegate is Delegate.Interactive => "submit" in delegate
+// a one-shot delegate takes nothing (D5)
+const isInteractive = (delegate: Delegate.Delegate): delegate is Handle =>
+  delegate instanceof Handle && delegate.bridge !== undefined
 
 /** An agent that this session started in another life of the host, as its journal says. */
 const recorded = Effect.fnUntraced(function* (agentId: SessionId) {
@@ -249,5 +253,5 @@ const recorded = Effect.fnUntraced(function* (agentId: SessionId) {
   )
   const first = records[0]
   if (first?._tag !== "SessionStarted" || first.meta["parent"] !== session.sessionId) return yield* missing
-  return { nickname: first.meta["name"] ?? agentId, role: "default" }
+  return { nickname: first.meta["name"] ?? agentId, role: first.meta["role"] ?? "default" }
 })

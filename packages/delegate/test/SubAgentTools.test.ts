@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
 import { Journal } from "@spindle/core/ports/Journal"
+import type { SessionId } from "@spindle/core/protocol/Ids"
 import type { ToolResult } from "@spindle/core/protocol/Item"
 import * as Op from "@spindle/core/protocol/Op"
 import { isTerminal, type SessionEvent } from "@spindle/core/protocol/SessionEvent"
@@ -25,8 +26,10 @@ const play = Effect.fnUntraced(function* (options: {
   readonly child?: (text: string) => ScriptedModel.Answer
   readonly limits?: Partial<Limits.DelegateLimits>
   readonly deadline?: "1 hour" | "1 minute"
+  /** Goes on with a session of this journal. */
+  readonly resume?: { readonly journal: (typeof Journal)["Service"]; readonly sessionId: SessionId }
 }) {
-  const journal = yield* SessionHarness.memoryJournal
+  const journal = options.resume?.journal ?? (yield* SessionHarness.memoryJournal)
   const events: Array<SessionEvent> = []
   const watching = new Set<() => void>()
   /** Waits until so many events are such. */
@@ -71,6 +74,7 @@ const play = Effect.fnUntraced(function* (options: {
   }).pipe(Layer.provideMerge(services))
   const context = yield* Layer.build(tools)
   const session = yield* Session.make(boss, {
+    ...(options.resume === undefined ? {} : { resume: options.resume.sessionId }),
     onEvent: (event) => {
       events.push(event)
       for (const look of Array.from(watching)) look()
@@ -147,6 +151,36 @@ describe("the tools", () => {
         JSON.stringify(model.requests.find((request) => Family.asked(request) === "and now?")!.items),
         "remember 7"
       )
+    })
+  )
+
+  it.effect("D1 resume_agent opens an agent of an earlier life of the host, in its role, and no other session's", () =>
+    Effect.gen(function* () {
+      const before = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const first = yield* play({
+            calls: [
+              ["spawn_agent", () => ({ message: "remember 7", agent_type: "boss" })],
+              ["wait_agent", (results) => ({ targets: [idOf(results)] })]
+            ]
+          })
+          yield* first.run("root")
+          return { journal: first.journal, sessionId: first.session.sessionId, id: first.outputs()[0].agent_id }
+        })
+      )
+      const again = yield* play({
+        calls: [
+          ["resume_agent", () => ({ id: before.id })],
+          ["list_agents", () => ({})]
+        ],
+        resume: before
+      })
+      yield* again.run("root")
+      assert.deepStrictEqual(again.outputs()[0], { status: "pending_init" })
+      assert.deepInclude(again.outputs()[1].agents[0], { agent_name: "Ada", agent_type: "boss" })
+      const other = yield* play({ calls: [["resume_agent", () => ({ id: before.sessionId })]] })
+      yield* other.run("root")
+      assert.include(other.outputs()[0], "there is no delegate")
     })
   )
 

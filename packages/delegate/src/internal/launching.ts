@@ -100,6 +100,7 @@ const open = Effect.fnUntraced(function* <R>(handle: Handle, tenants: Scope.Scop
   const { delegateId, turn } = handle
   const begin = options.begin ?? { _tag: "New" }
   const meta = {
+    ...options.meta,
     source: options.source ?? "subagent",
     name: handle.name,
     parent: turn.session.sessionId,
