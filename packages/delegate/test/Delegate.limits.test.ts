@@ -250,6 +250,29 @@ describe("detached delegates", () => {
     })
   )
 
+  it.effect("D6 D7 give back the slot of input that is refused, and report nothing for it", () =>
+    Effect.gen(function* () {
+      const family = yield* Family.make()
+      const receipts = yield* family.run(
+        Effect.gen(function* () {
+          const child = yield* Delegate.start({ ...Family.endless, detached: true })
+          yield* child.submit(Op.userInput("one"))
+          yield* child.settled
+          const empty = yield* child.submit(Op.userInput(" "))
+          // the only slot is free
+          const other = yield* Delegate.start({ ...Family.endless, detached: true })
+          yield* other.end()
+          return [empty._tag, (yield* child.settled)._tag]
+        }).pipe(within({ concurrent: 1 }))
+      )
+      assert.deepStrictEqual(receipts, ["Rejected", "Completed"])
+      const notices = family.root.events.filter(
+        (event) => event._tag === "InputAccepted" && JSON.stringify(event).includes("echo one")
+      )
+      assert.lengthOf(notices, 1)
+    })
+  )
+
   it.effect("D7 report at their own deadline", () =>
     Effect.gen(function* () {
       const family = yield* Family.make({ script: hanging })

@@ -44,7 +44,10 @@ export class Tracking {
 
   /** Gives back a slot that was taken for input that was then refused. */
   undo(): void {
-    if (Status.isSettled(this.status)) this.release()
+    if (!Status.isSettled(this.status) || !this.hasSlot) return
+    // nothing was done: whoever waits for the next time that it settles is told nothing
+    this.settles--
+    this.release()
   }
 
   onEvent(event: SessionEvent): void {
