@@ -389,6 +389,24 @@ describe("the beginning of a delegate", () => {
     })
   )
 
+  it.effect("J4 P2 forked: the input that waits for the parent is not the copy's", () =>
+    Effect.gen(function* () {
+      const family = yield* Family.make()
+      const status = yield* family.run(
+        Effect.gen(function* () {
+          yield* family.root.session.submit(Op.userInput("for the parent", { delivery: "queue" }))
+          const child = yield* Delegate.start({ ...Family.endless, begin: { _tag: "Forked" } })
+          yield* child.submit(Op.userInput("for the child"))
+          const settled = yield* child.settled
+          return { settled, waiting: (yield* child.snapshot).waiting }
+        })
+      )
+      assert.deepStrictEqual(status, { settled: { _tag: "Completed", message: "echo for the child" }, waiting: [] })
+      yield* family.root.session.awaitIdle
+      assert.deepInclude(Family.terminalOf(family.root.events), { lastMessage: "echo for the parent" })
+    })
+  )
+
   it.effect("resumed: a delegate that was closed goes on with its own history", () =>
     Effect.gen(function* () {
       const family = yield* Family.make({

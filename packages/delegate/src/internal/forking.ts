@@ -54,6 +54,9 @@ export const records = (parent: ReadonlyArray<Record>, options: ForkOptions): Re
       item: { _tag: "ToolResult", id, callId, name, status: "completed", output }
     })
   }
+  for (const { submissionId } of state.inbox) {
+    append({ _tag: "InputBlocked", turnId, submissionId, reason: "it waits for the agent that this is a copy of" })
+  }
   append({ _tag: "TurnCompleted", turnId, usage: state.turn!.usage })
   return copy
 }
