@@ -5,9 +5,9 @@
  *
  * A lease is a listening socket whose name is made from the home and the session: an abstract one on Linux, a named
  * pipe on Windows, and a socket file below the home elsewhere. The first two vanish with their process; a file stays,
- * and counts as stale when nobody listens behind it. Processes that share a home over a network file system, or from
- * containers with network namespaces of their own, do not see each other's leases: there the journal's own fence is the
- * only guard.
+ * and counts as stale when nobody listens behind it; whoever takes a file has a port of the loopback address meanwhile.
+ * Processes that share a home over a network file system, or from containers with network namespaces of their own, do
+ * not see each other's leases: there the journal's own fence is the only guard.
  */
 import { createHash } from "node:crypto"
 import * as FileSystem from "node:fs"
@@ -16,6 +16,7 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { JournalLease } from "@spindle/core/ports/JournalLease"
 import type { SessionId } from "@spindle/core/protocol/Ids"
@@ -39,10 +40,7 @@ export interface Place {
  * The place of a session's lease on a platform (as in `process.platform`). The same for every process with this home.
  */
 export const place = (sessionId: SessionId, home: string, platform: string = process.platform): Place => {
-  const name = createHash("sha256")
-    .update(`${realPath(home)}\0${sessionId}`)
-    .digest("hex")
-    .slice(0, 32)
+  const name = digest(`${realPath(home)}\0${sessionId}`).slice(0, 32)
   if (platform === "linux") return { path: `\0spindle-session-${name}`, file: false }
   if (platform === "win32") return { path: `\\\\.\\pipe\\spindle-session-${name}`, file: false }
   const file = Path.join(home, "leases", `${name}.sock`)
@@ -72,26 +70,59 @@ export const acquire = (
   Effect.acquireRelease(take(sessionId, at), (server) => close(server)).pipe(Effect.asVoid)
 
 const take = (sessionId: SessionId, at: Place): Effect.Effect<Net.Server, SessionBusy | JournalFailed> =>
-  Effect.gen(function* () {
-    if (at.file) FileSystem.mkdirSync(Path.dirname(at.path), { recursive: true })
-    let server = yield* listen(at.path)
-    if (server instanceof Net.Server) return server
-    if (server.code !== "EADDRINUSE") return yield* refused(sessionId, server)
-    let holder = yield* ask(at.path)
-    if (at.file && holder._tag === "Nobody") {
-      yield* setAside(at.path)
-      server = yield* listen(at.path)
-      if (server instanceof Net.Server) return server
-      holder = yield* ask(at.path)
-    }
-    const name = holder._tag === "Somebody" && holder.name !== "" ? { holder: holder.name } : {}
-    return yield* new SessionBusy({ sessionId, ...name })
-  }).pipe(Effect.catchDefect((cause) => refused(sessionId, cause)))
+  (at.file ? takeFile(sessionId, at.path) : takeName(sessionId, at.path)).pipe(
+    Effect.catchDefect((cause) => refused(sessionId, cause))
+  )
+
+const takeName = Effect.fnUntraced(function* (sessionId: SessionId, path: string) {
+  const server = yield* listen({ path })
+  if (server instanceof Net.Server) return server
+  return yield* server.code === "EADDRINUSE" ? busy(sessionId, yield* ask(path)) : refused(sessionId, server)
+})
+
+/** A stale file is taken away by its name: whoever made a fresh one meanwhile would lose it, so that takers take turns. */
+const takeFile = Effect.fnUntraced(function* (sessionId: SessionId, path: string) {
+  FileSystem.mkdirSync(Path.dirname(path), { recursive: true })
+  yield* Effect.catch(turn(path), (error) => refused(sessionId, error))
+  const holder = yield* ask(path)
+  if (holder._tag === "Somebody") return yield* busy(sessionId, holder)
+  FileSystem.rmSync(path, { force: true })
+  const server = yield* listen({ path })
+  return server instanceof Net.Server ? server : yield* refused(sessionId, server)
+}, Effect.scoped)
+
+/**
+ * The turn of one taker on this machine, until the scope closes: a port of the loopback address, which the kernel frees
+ * when its process dies. Turns are short; whoever has waited five seconds meets another program's port.
+ */
+const turn = (path: string) => {
+  const port = 20_000 + (Number.parseInt(digest(path).slice(0, 8), 16) % 20_000)
+  const listening = Effect.flatMap(listen({ host: "127.0.0.1", port }), (server) =>
+    server instanceof Net.Server ? Effect.succeed(server) : Effect.fail(server)
+  )
+  return Effect.retry(Effect.acquireRelease(listening, close), {
+    schedule: Schedule.spaced("10 millis"),
+    times: 500,
+    while: ({ code }) => code === "EADDRINUSE"
+  })
+}
+
+const digest = (text: string): string => createHash("sha256").update(text).digest("hex")
+
+const busy = (sessionId: SessionId, holder: Holder) =>
+  Effect.fail(
+    new SessionBusy({
+      sessionId,
+      ...(holder._tag === "Somebody" && holder.name !== "" ? { holder: holder.name } : {})
+    })
+  )
 
 const refused = (sessionId: SessionId, cause: unknown) =>
   Effect.fail(new JournalFailed({ sessionId, operation: "lease", detail: String(cause), cause }))
 
-const listen = (path: string): Effect.Effect<Net.Server | NodeJS.ErrnoException> =>
+const listen = (
+  at: { readonly path: string } | { readonly host: string; readonly port: number }
+): Effect.Effect<Net.Server | NodeJS.ErrnoException> =>
   Effect.callback((resume) => {
     const server = Net.createServer((socket) => {
       socket.unref()
@@ -100,7 +131,7 @@ const listen = (path: string): Effect.Effect<Net.Server | NodeJS.ErrnoException>
     })
     server.unref()
     server.once("error", (error) => resume(Effect.succeed(error)))
-    server.listen({ path, exclusive: true }, () => resume(Effect.succeed(server)))
+    server.listen({ ...at, exclusive: true }, () => resume(Effect.succeed(server)))
     return close(server)
   })
 
@@ -128,26 +159,3 @@ const ask = (path: string): Effect.Effect<Holder> =>
     )
     return Effect.sync(() => socket.destroy())
   })
-
-/**
- * Takes a stale file out of the way. Two processes may find the same one: the file is moved first, so that only one of
- * them gets it, and a fresh one that was moved by mistake goes back.
- */
-const setAside = (path: string): Effect.Effect<void> =>
-  Effect.gen(function* () {
-    const aside = `${path}.${process.pid}`
-    if (!rename(path, aside)) return
-    const holder = yield* ask(aside)
-    if (holder._tag === "Somebody") rename(aside, path)
-    else FileSystem.rmSync(aside, { force: true })
-  })
-
-const rename = (from: string, to: string): boolean => {
-  try {
-    FileSystem.renameSync(from, to)
-    return true
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false
-    throw error
-  }
-}
