@@ -117,8 +117,11 @@ const open = (kernel: Kernel, ledger: Ledger, { asker, callId, kind, payload: as
   const { turnId } = ledger.origin
   const path = asker?.path ?? kernel.path
   const answered = Deferred.makeUnsafe<Answer>()
-  const settle = (decision: Answer): void => {
+  const settle = (given: Answer): void => {
     if (kernel.requests?.delete(requestId) !== true) return
+    // a turn that has returned, and waits for its delegates, cannot be stopped any more (I1): who asks ends with it
+    const isOver = kernel.ledger === ledger && kernel.supervisor.state()._tag === "Settling"
+    const decision: Answer = given._tag === "Abort" && isOver ? { _tag: "Cancelled", by: "end" } : given
     kernel.recorder.append({ _tag: "RequestSettled", turnId, requestId, decision })
     // before the waiter goes on: it and its siblings then find a turn that is closing, and for what reason
     // (whoever was just told may have ended this turn already: the abort must not reach the next one)

@@ -1,8 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Vitest from "@spindle/testing/Vitest"
-import { simulate } from "./simulate.ts"
+import { runTree, simulate } from "./simulate.ts"
 
 describe("random trees", () => {
+  it("A5 I1 the decision Abort comes too late for a turn that has returned and waits for its delegates", () =>
+    assert.isUndefined(runTree(9_269).finding))
+
   it(
     "D1 D6 A1 A3 I3 nobody survives, nothing is left unsettled, and every law of sessions holds",
     () => {
