@@ -141,8 +141,8 @@ const refused = (turn: Turn["Service"], hooks: HookSet, entry: ToolEntry, call: 
     if (verdict.deny) return `denied: ${verdict.reason ?? "a hook refused this call"}`
     const { approval, kind, payload } = entry.policy
     const allowed: Authority.Permission = typeof approval === "function" ? approval(params) : approval
-    const asks = allowed === "allow" && (yield* entry.asks(params, call.callId, yield* turn.history))
-    const permission = asks ? "ask" : allowed
+    const asks = allowed === "allow" && entry.asks !== undefined
+    const permission = asks && (yield* entry.asks(params, call.callId, yield* turn.history)) ? "ask" : allowed
     if (permission === "allow") return undefined
     if (permission === "deny") return `denied: the policy forbids ${call.name}`
     const answered = yield* turn.ask({

@@ -15,7 +15,7 @@ export interface ToolEntry {
   readonly decode: (params: unknown) => Effect.Effect<unknown, Schema.SchemaError>
   readonly run: (params: unknown, callId: string) => Effect.Effect<unknown, unknown>
   /** Whether the tool itself says that its call wants to be approved, whatever the policy allows. */
-  readonly asks: (params: unknown, callId: string, items: ReadonlyArray<Item>) => Effect.Effect<boolean>
+  readonly asks: ((params: unknown, callId: string, items: ReadonlyArray<Item>) => Effect.Effect<boolean>) | undefined
   readonly encodeSuccess: (value: unknown) => Effect.Effect<unknown, Schema.SchemaError>
   readonly encodeFailure: (error: unknown) => Effect.Effect<unknown, Schema.SchemaError>
 }
@@ -77,7 +77,7 @@ const never = Effect.succeed(false)
 const always = Effect.succeed(true)
 
 const asksOf = (needsApproval: Tool.Any["needsApproval"]): ToolEntry["asks"] => {
-  if (typeof needsApproval !== "function") return () => (needsApproval === true ? always : never)
+  if (typeof needsApproval !== "function") return needsApproval === true ? () => always : undefined
   return (params, toolCallId, items) =>
     Effect.suspend(() => {
       const { content } = promptOf({ instructions: undefined, items, output: undefined })

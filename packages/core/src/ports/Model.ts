@@ -9,8 +9,10 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import * as LanguageModel from "effect/ai/LanguageModel"
+import type * as Response from "effect/ai/Response"
 import type { CallId, SessionId, TurnId } from "../protocol/Ids.ts"
 import type { Item } from "../protocol/Item.ts"
 import type { ModelFailed } from "../protocol/SessionError.ts"
@@ -109,19 +111,26 @@ export class Model extends Context.Service<
         model: options.model,
         contextWindow: options.contextWindow,
         stream: (request: ModelRequest) =>
-          streamOf(languageModel, request).pipe(
-            Stream.mapError(Adapter.failureOf(options.provider, options.model)),
-            Stream.mapArrayEffect((parts) => {
-              const failed = Adapter.failureIn(parts, options.provider, options.model)
-              return failed === undefined ? Effect.succeed(nonEmpty(parts.map(Adapter.partOf))) : Effect.fail(failed)
-            }),
-            Stream.filter((part) => part !== undefined)
+          Stream.transformPull(
+            Stream.mapError(streamOf(languageModel, request), Adapter.failureOf(options.provider, options.model)),
+            (pull) => Effect.succeed(partsOf(pull, options))
           )
       }))
     )
 }
 
-const nonEmpty = <A>(parts: ReadonlyArray<A>) => parts as readonly [A, ...Array<A>]
+/** The parts that mean something to a session, as they come; fails with the first that says that the answer has failed. */
+const partsOf = (pull: Pulled<Response.AnyPart>, options: Adapter.Names): Pulled<ModelPart> => {
+  const next: Pulled<ModelPart> = Effect.flatMap(pull, (parts) => {
+    const failed = Adapter.failureIn(parts, options)
+    if (failed !== undefined) return Effect.fail(failed)
+    const [first, ...rest] = parts.flatMap((part) => Adapter.partOf(part) ?? [])
+    return first === undefined ? next : Effect.succeed([first, ...rest] as const)
+  })
+  return next
+}
+
+type Pulled<A> = Pull.Pull<readonly [A, ...Array<A>], ModelFailed>
 
 const streamOf = (
   model: (typeof LanguageModel.LanguageModel)["Service"],

@@ -183,14 +183,19 @@ export const failureOf =
       ...(error.retryAfter === undefined ? {} : { retryAfterMillis: Duration.toMillis(error.retryAfter) })
     })
 
+/** The names of a model, for records and failures. */
+export interface Names {
+  readonly provider: string
+  readonly model: string
+}
+
 /**
  * Why a response has failed, if one of its parts says so: an error, a finish by error, or a call that the provider runs
  * itself, which no session can answer for. What the provider said is the detail.
  */
 export const failureIn = (
   parts: ReadonlyArray<Response.AnyPart>,
-  provider: string,
-  model: string
+  { model, provider }: Names
 ): ModelFailed | undefined => {
   const failed = (kind: ModelFailureKind, detail: string, cause?: unknown) =>
     new ModelFailed({ kind, provider, model, detail, ...(cause === undefined ? {} : { cause }) })
