@@ -23,15 +23,15 @@ import type { Kernel } from "./internal/kernel.ts"
 import * as Processes from "./internal/processes.ts"
 import * as Receipts from "./internal/receipts.ts"
 import { Recorder } from "./internal/recorder.ts"
-import * as Requests from "./internal/requests.ts"
 import * as Submissions from "./internal/submissions.ts"
 import { Subscribers } from "./internal/subscribers.ts"
 import * as Turns from "./internal/turns.ts"
+import { SessionOfTurns } from "./internal/turnSession.ts"
 import { Approvals } from "./ports/Approvals.ts"
 import { Hooks } from "./ports/Hooks.ts"
 import { Journal, type JournalWriter } from "./ports/Journal.ts"
 import type { Model } from "./ports/Model.ts"
-import { SessionObserver } from "./ports/SessionObserver.ts"
+import { type Observer, SessionObserver } from "./ports/SessionObserver.ts"
 import { whole } from "./ports/wholeOpening.ts"
 import { IdGenerator, type ProcessId, type SessionId, type SubmissionId, type TurnId } from "./protocol/Ids.ts"
 import type * as Input from "./protocol/Input.ts"
@@ -47,7 +47,7 @@ import type { TraceContext } from "./protocol/TraceContext.ts"
 import * as History from "./rules/History.ts"
 import type { Task } from "./Task.ts"
 import * as TaskSupervisor from "./TaskSupervisor.ts"
-import type { Turn, TurnSession } from "./Turn.ts"
+import type { Turn } from "./Turn.ts"
 
 export type { RunningTurn } from "./internal/turns.ts"
 
@@ -185,7 +185,7 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
   yield* Opening.open(kernel.value, writer.opened, options)
   const regular = { task: modelLoop.task(agent), services }
   const submissions = new Submissions.Submissions(kernel.value, regular, Receipts.ofRecords(writer.opened.records))
-  kernel.value.host = hostOf(kernel.value, submissions)
+  kernel.value.host = new SessionOfTurns(kernel.value, submissions)
   return service({ kernel: kernel.value, subscribers: kernel.subscribers, writer, submissions })
 }, whole)
 
@@ -215,19 +215,14 @@ const makeKernel = Effect.fnUntraced(function* ({
       clock,
       deadline: config.journalDeadline,
       subscribers,
-      observers: [
-        ...(options.onEvent === undefined
-          ? []
-          : [{ onEvent: (_: SessionId, event: SessionEvent) => options.onEvent!(event) }]),
-        ...(observer === undefined ? [] : [observer])
-      ],
+      observers: observersOf(options, observer),
       onFailure: (error) => supervisor.fail(Cause.fail(error))
     },
     state
   )
   const kernel: Kernel = {
     sessionId,
-    path: [...(options.ancestors ?? []), sessionId],
+    ancestors: options.ancestors ?? none,
     context,
     clock,
     config,
@@ -254,18 +249,14 @@ const makeKernel = Effect.fnUntraced(function* ({
   return { value: kernel, subscribers }
 })
 
-/** The session as its turns see it. */
-const hostOf = (kernel: Kernel, submissions: Submissions.Submissions): TurnSession => ({
-  sessionId: kernel.sessionId,
-  path: kernel.path,
-  submit: (op, options) => submissions.submit(op, options),
-  ask: (question) => Requests.askAnyTurn(kernel, question),
-  scope: Effect.suspend(() => {
-    if (kernel.closed) return Effect.interrupt
-    kernel.tenants ??= Scope.makeUnsafe("parallel")
-    return Effect.succeed(kernel.tenants)
-  })
-})
+// one for all sessions that have none
+const none: ReadonlyArray<never> = []
+
+/** Who is told what the session tells: its owner, and whoever observes all sessions. */
+const observersOf = ({ onEvent }: SessionOptions, observer: Observer | undefined): ReadonlyArray<Observer> => {
+  const own = onEvent === undefined ? none : [{ onEvent: (_: SessionId, event: SessionEvent) => onEvent(event) }]
+  return observer === undefined ? own : [...own, observer]
+}
 
 /** Closes what lives beside the turns; what takes longer than its deadline goes on alone. */
 const evict = ({ config, supervisor, tenants }: Kernel): Effect.Effect<void> =>

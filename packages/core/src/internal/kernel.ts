@@ -30,8 +30,8 @@ export interface OwnedProcess {
 /** One session. */
 export interface Kernel {
   readonly sessionId: SessionId
-  /** The sessions from the root to this one. */
-  readonly path: ReadonlyArray<SessionId>
+  /** The sessions above this one, from the root to its parent. */
+  readonly ancestors: ReadonlyArray<SessionId>
   /** The context in which fibers of the session run. */
   readonly context: Context.Context<never>
   readonly clock: Clock.Clock
@@ -77,6 +77,9 @@ export interface Kernel {
   /** Whether the session takes submissions. Changed by `Session`. */
   closed: boolean
 }
+
+/** The sessions from the root to this one. */
+export const pathOf = ({ ancestors, sessionId }: Kernel): ReadonlyArray<SessionId> => [...ancestors, sessionId]
 
 /** Milliseconds of a duration. */
 export const millis = (duration: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(duration))

@@ -10,7 +10,7 @@ import { jsonOfUnsafe } from "../protocol/Item.ts"
 import type { Decided } from "../ports/Approvals.ts"
 import * as Authority from "../rules/Authority.ts"
 import type { Answer, Question } from "../Turn.ts"
-import { type Kernel, millis } from "./kernel.ts"
+import { type Kernel, millis, pathOf } from "./kernel.ts"
 import type { Ledger } from "./ledger.ts"
 
 /**
@@ -115,7 +115,7 @@ const open = (kernel: Kernel, ledger: Ledger, { asker, callId, kind, payload: as
   const isFree = given !== undefined && kernel.requests?.has(given) !== true
   const requestId = isFree ? given : (kernel.newId() as RequestId)
   const { turnId } = ledger.origin
-  const path = asker?.path ?? kernel.path
+  const path = asker?.path ?? pathOf(kernel)
   const answered = Deferred.makeUnsafe<Answer>()
   const settle = (given: Answer): void => {
     if (kernel.requests?.delete(requestId) !== true) return

@@ -73,7 +73,12 @@ export const make = (kernel: Kernel, ledger: Ledger, fenced: () => boolean): Tur
       Effect.suspend(() => {
         // in the step that records: a straggler may be held up after it was let in (I3)
         if (ledger.isClosing()) return Effect.interrupt
-        recorder.append({ _tag: "DelegateStarted", turnId: origin.turnId, ...child, depth: kernel.path.length })
+        recorder.append({
+          _tag: "DelegateStarted",
+          turnId: origin.turnId,
+          ...child,
+          depth: kernel.ancestors.length + 1
+        })
         let isOpen = true
         return Effect.succeed((status) => {
           if (isOpen) recorder.append({ _tag: "DelegateEnded", delegateId: child.delegateId, status })

@@ -119,7 +119,13 @@ const open = Effect.fnUntraced(function* <R>(handle: Handle, tenants: Scope.Scop
     onEvent: handle.onEvent
   }).pipe(
     Effect.provideService(Scope.Scope, own),
-    Effect.provideService(Approvals, Upward.askParent(handle.isDetached ? turn.session.ask : turn.ask, options.review)),
+    Effect.provideService(
+      Approvals,
+      Upward.askParent(
+        (question) => (handle.isDetached ? turn.session.ask(question) : turn.ask(question)),
+        options.review
+      )
+    ),
     Effect.provideService(SessionConfig, handle.config),
     Effect.provideService(CurrentNode, handle.node)
   ) as Effect.Effect<Session["Service"], StartError, R | Model | Journal>
