@@ -146,8 +146,8 @@ export interface OneShotOptions<out R, out A = string | undefined> extends Omit<
  * Runs a delegate on one input, and answers what it said, or that decoded. It takes nothing else, and ends by itself after
  * its turn, whatever ends that (D5).
  *
- * **Interruption** ends it, within the drain deadline. **Errors**: `DelegateFailed` when its turn was stopped or failed,
- * or its answer cannot be decoded; else as `start`.
+ * **Interruption** ends it, within the drain deadline. **Errors**: `DelegateFailed` when its input was refused, its turn
+ * was stopped or failed, or its answer cannot be decoded; else as `start`.
  */
 export const runOnce: {
   <R>(
@@ -164,7 +164,12 @@ export const runOnce: {
       const { input, output } = options
       const agent = output === undefined ? options.agent : Agent.withOutput(options.agent, Outputs.formatOf(output))
       const child = yield* launch({ ...options, agent, isOneShot: true }, restore)
-      const run = Effect.andThen(child.submit({ _tag: "UserInput", input }), child.settled)
+      const run = Effect.flatMap(child.submit({ _tag: "UserInput", input }), (receipt) => {
+        if (receipt._tag !== "Rejected") return child.settled
+        // no turn comes of it: to wait for one would never end
+        const reason = { _tag: "Refused", rejection: receipt.reason._tag } as const
+        return Effect.fail(new DelegateFailed({ path: child.path, delegateId: child.delegateId, reason }))
+      })
       const status = yield* Effect.onExit(restore(run), (exit) =>
         child.end(Exit.isSuccess(exit) ? "Shutdown" : "Parent")
       ).pipe(Effect.catchTag("DelegateClosed", () => child.outcome))

@@ -60,6 +60,8 @@ export class DelegateFailed extends Schema.TaggedError<DelegateFailed>()("Delega
   delegateId: SessionId,
   reason: Schema.Union([
     Schema.TaggedStruct("Aborted", { reason: AbortReason }),
+    /** Its session did not accept the input, for this reason (`Rejection`); no turn ran. */
+    Schema.TaggedStruct("Refused", { rejection: Schema.String }),
     Schema.TaggedStruct("Errored", { tag: Schema.String, detail: Schema.String }),
     /** It said nothing that the wanted output could be read from. */
     Schema.TaggedStruct("InvalidAnswer", { detail: Schema.String })
@@ -69,6 +71,7 @@ export class DelegateFailed extends Schema.TaggedError<DelegateFailed>()("Delega
   override get message() {
     const { delegateId, reason } = this
     if (reason._tag === "Aborted") return `delegate ${delegateId} was stopped (${reason.reason})`
+    if (reason._tag === "Refused") return `delegate ${delegateId} did not accept its input: ${reason.rejection}`
     return reason._tag === "Errored"
       ? `delegate ${delegateId} failed: ${reason.detail}`
       : `delegate ${delegateId} gave no answer of the wanted form: ${reason.detail}`

@@ -79,7 +79,10 @@ const registryOf = (session: TurnSession): Registry => {
 
 type Services<R> = Turn | Model | Journal | R
 
-/** Starts an agent on an input. **Errors**: `SubAgentFailed` for an unknown role or no input; else as `Delegate.start`. */
+/**
+ * Starts an agent on an input. **Errors**: `SubAgentFailed` for an unknown role, and for input that is empty or refused,
+ * of which no agent is left; else as `Delegate.start`.
+ */
 export const spawn = Effect.fnUntraced(function* <R>(settings: Settings<R>, options: SpawnOptions) {
   const { session } = yield* Turn
   if (InputParts.isEmpty(options.input)) return yield* failed("there is nothing to do: give a message")
@@ -94,10 +97,11 @@ export const spawn = Effect.fnUntraced(function* <R>(settings: Settings<R>, opti
     detached: options.detached === true,
     wake: options.wake === true
   })
+  // one that has nothing to do is not left to be waited for
+  yield* Effect.onError(hand(delegate, options.input), () => delegate.end())
   names.add(nickname)
   const entry: Entry = { agentId: delegate.delegateId, nickname, role: name, delegate }
   registryOf(session).set(entry.agentId, entry)
-  yield* delegate.submit({ _tag: "UserInput", input: options.input })
   return { agentId: entry.agentId, nickname, role: name } satisfies SubAgent
 })
 
@@ -111,6 +115,11 @@ export const sendInput = Effect.fnUntraced(function* (
   const delegate = yield* find(agentId)
   // what is queued at the abort of a turn is kept, and not started
   if (options?.interrupt === true && (yield* delegate.abort())) yield* delegate.settled
+  return yield* hand(delegate, input)
+})
+
+/** Hands an agent its input; answers its id, and fails when it is refused. */
+const hand = Effect.fnUntraced(function* (delegate: Delegate.Interactive, input: Input) {
   const receipt = yield* delegate.submit({ _tag: "UserInput", input })
   if (receipt._tag === "Rejected") return yield* failed(`the input was not accepted: ${receipt.reason._tag}`)
   return receipt.submissionId satisfies SubmissionId

@@ -250,6 +250,21 @@ describe("detached delegates", () => {
     })
   )
 
+  it.effect("D5 D6 a one-shot delegate whose input is refused fails by name, ends, and gives back its slot", () =>
+    Effect.gen(function* () {
+      const family = yield* Family.make()
+      const [error, answer] = yield* family.run(
+        within({ concurrent: 1 })(Effect.all([Effect.flip(once(" ")), once("two")]))
+      )
+      assert.deepInclude(error as object, {
+        _tag: "DelegateFailed",
+        reason: { _tag: "Refused", rejection: "EmptyInput" }
+      })
+      assert.include(error.message, "did not accept its input: EmptyInput")
+      assert.strictEqual(answer, "echo two")
+    })
+  )
+
   it.effect("D6 D7 give back the slot of input that is refused, and report nothing for it", () =>
     Effect.gen(function* () {
       const family = yield* Family.make()
@@ -349,7 +364,7 @@ describe("bad input", () => {
       const error = yield* Effect.flip(
         family.run(Delegate.runOnce({ ...Family.endless, input: Input.text("rate"), output }))
       )
-      assert.deepInclude(error, { _tag: "DelegateFailed", partial: `{"score":"high"}` })
+      assert.deepInclude(error as object, { _tag: "DelegateFailed", partial: `{"score":"high"}` })
       const fine = yield* Family.make({ script: () => [ScriptedModel.text(`{"score":7}`)] })
       const answer = yield* fine.run(Delegate.runOnce({ ...Family.endless, input: Input.text("rate"), output }))
       assert.deepStrictEqual(answer, { score: 7 })

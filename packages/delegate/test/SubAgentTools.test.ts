@@ -271,6 +271,7 @@ describe("the tools", () => {
 describe("bad input", () => {
   const refusals: { readonly [what: string]: readonly [Call, RegExp] } = {
     "no message": [["spawn_agent", () => ({})], /give a message/],
+    "a message that is too long": [["spawn_agent", () => ({ message: "x".repeat(2_000_000) })], /InputTooLarge/],
     "an unknown role": [
       ["spawn_agent", () => ({ message: "x", agent_type: "wizard" })],
       /there is no agent type wizard; there are: default, boss/

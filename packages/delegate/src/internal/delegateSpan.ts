@@ -16,13 +16,13 @@ interface Beginning {
   readonly delegateId: SessionId
   readonly path: ReadonlyArray<SessionId>
   readonly isDetached: boolean
-  readonly source: string
 }
 
 /** Opens the span in the context of whoever starts the delegate; that of a linked one ends with the turn at the latest. */
 export const open = (
   context: Context.Context<never>,
-  { delegateId, isDetached, path, source }: Beginning
+  { delegateId, isDetached, path }: Beginning,
+  source: string
 ): DelegateSpan => {
   const span = Tracing.open(context, {
     name: "spindle.delegate",

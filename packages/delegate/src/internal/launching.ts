@@ -67,7 +67,7 @@ export const launch: <R>(
     config: { ...config, requestDeadline: config.requestDeadline ?? requestDeadline },
     newId: () => ids.next(clock.currentTimeMillisUnsafe())
   })
-  handle.span = DelegateSpan.open(yield* Effect.context<never>(), { ...handle, source: options.source ?? "subagent" })
+  handle.span = DelegateSpan.open(yield* Effect.context<never>(), handle, options.source ?? "subagent")
   const opened = yield* Effect.exit(
     Effect.gen(function* () {
       yield* handle.register
