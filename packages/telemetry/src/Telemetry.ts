@@ -236,7 +236,10 @@ const otlpTraces = (options: OtlpOptions, url: string) =>
         shutdownLimit: limitOf(options.shutdownTimeout, "3 seconds"),
         send: (batch) =>
           SpanExporter.bounded(
-            post(client, request, { body: serialization.traces(Otlp.traceData(resource, scope, batch)), ...options }),
+            // what cannot be written is a failure of this batch, not of the exporter
+            Effect.suspend(() =>
+              post(client, request, { body: serialization.traces(Otlp.traceData(resource, scope, batch)), ...options })
+            ),
             limitOf(options.timeout, "10 seconds"),
             () => "later"
           ),

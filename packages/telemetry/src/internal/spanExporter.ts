@@ -4,6 +4,7 @@
  * Giving a span costs a push; when the buffer is full the span is dropped and counted. One fiber sends one batch at a
  * time. A batch that may succeed later stays in the buffer, and the waits between its tries double.
  */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -76,7 +77,10 @@ export const make = Effect.fnUntraced(function* (
   }
 })
 
-/** How a send that may fail in its own ways fared, within a limit of time. */
+/**
+ * How a send that may fail in its own ways fared, within a limit of time. One that dies is refused: the same batch would
+ * die again, and keep everything behind it.
+ */
 export const bounded = <E>(
   send: Effect.Effect<Sent, E>,
   limit: Duration.Duration,
@@ -86,5 +90,8 @@ export const bounded = <E>(
     Effect.exit(
       Effect.timeoutOption(Effect.matchEager(send, { onFailure: onError, onSuccess: (sent) => sent }), limit)
     ),
-    (exit) => (Exit.isSuccess(exit) && exit.value._tag === "Some" ? exit.value.value : "later")
+    (exit) => {
+      if (Exit.isFailure(exit)) return Cause.hasDies(exit.cause) ? "refused" : "later"
+      return exit.value._tag === "Some" ? exit.value.value : "later"
+    }
   )
