@@ -90,16 +90,19 @@ export const spawn = Effect.fnUntraced(function* <R>(settings: Settings<R>, opti
   const role = yield* roleOf(settings, name)
   const names = (yield* nodeOf(session)).namesOfTree
   const nickname = Nicknames.draw(settings.nicknames ?? Nicknames.defaultNames, names)
+  // taken before anything is waited for: of two that start at once, and of one that starts another, each has its own
+  names.add(nickname)
   const delegate = yield* startAs(settings, role, {
     name: nickname,
     meta: { role: name },
     begin: options.fork === true ? { _tag: "Forked" } : { _tag: "New" },
     detached: options.detached === true,
     wake: options.wake === true
-  })
-  // one that has nothing to do is not left to be waited for
-  yield* Effect.onError(hand(delegate, options.input), () => delegate.end())
-  names.add(nickname)
+  }).pipe(
+    // one that has nothing to do is not left to be waited for
+    Effect.tap((started) => Effect.onError(hand(started, options.input), () => started.end())),
+    Effect.onError(() => Effect.sync(() => names.delete(nickname)))
+  )
   const entry: Entry = { agentId: delegate.delegateId, nickname, role: name, delegate }
   registryOf(session).set(entry.agentId, entry)
   return { agentId: entry.agentId, nickname, role: name } satisfies SubAgent

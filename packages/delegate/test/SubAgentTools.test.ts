@@ -241,6 +241,28 @@ describe("the tools", () => {
     })
   )
 
+  it.effect("D6 an agent has its nickname to itself from the start, for those that it starts", () =>
+    Effect.gen(function* () {
+      let isAsked = false
+      const { outputs, run } = yield* play({
+        calls: [
+          ["spawn_agent", () => ({ message: "lead", agent_type: "boss" })],
+          ["wait_agent", (results) => ({ targets: [idOf(results)] })],
+          ["spawn_agent", () => ({ message: "x".repeat(2_000_000) })],
+          ["spawn_agent", () => ({ message: "after" })]
+        ],
+        child: (text) => {
+          if (text !== "lead" || isAsked) return [ScriptedModel.text("done")]
+          isAsked = true
+          return [ScriptedModel.call("spawn_agent", { message: "below" }, "lead")]
+        }
+      })
+      yield* run("root")
+      const nicknames = outputs().map(({ nickname }) => nickname)
+      assert.deepStrictEqual(nicknames, ["Ada", undefined, undefined, "Barbara"])
+    })
+  )
+
   it.effect("D6 roles, nicknames, forks", () =>
     Effect.gen(function* () {
       const { model, outputs, run } = yield* play({
