@@ -79,6 +79,7 @@ export const make = (options: Options = {}): Effect.Effect<SessionMetrics> =>
       const tell = (active: boolean) =>
         update(measured, ofProxy(measured.attributes["tmp_mem_enabled"]!, String(active)))
       if (options.networkProxy === undefined) return tell(false)
+      // beside the writer that calls, which waits for nothing; it ends within its limit
       Effect.runForkWith(context)(Effect.map(readProxy(options.networkProxy), tell))
     }
     const take = (sessionId: SessionId, before: Recorder.RecorderState, [state, measured]: Recorder.Step): void => {

@@ -56,23 +56,39 @@ export const isTraced = (context: Context.Context<never>): boolean =>
 export const currentSpan = (context: Context.Context<never>): Tracer.AnySpan | undefined =>
   context.mapUnsafe.get(Tracer.ParentSpanKey) as Tracer.AnySpan | undefined
 
-/** Opens a span in a context; undefined when no tracer listens. Whoever opens it ends it with {@link end}. */
+/** What a tracer does wrong is logged, and stops nothing: spans begin and end in the steps that start and settle turns. */
+const guarded = <A>(context: Context.Context<never>, step: "begin" | "end", run: () => A): A | undefined => {
+  try {
+    return run()
+  } catch (defect) {
+    Effect.runSyncWith(context)(Effect.logWarning(`the tracer failed to ${step} a span`, defect))
+    return undefined
+  }
+}
+
+/**
+ * Opens a span in a context; undefined when no tracer listens, or when it fails. Whoever opens it ends it with
+ * {@link end}.
+ */
 export const open = (context: Context.Context<never>, settings: SpanSettings): Tracer.Span | undefined =>
-  isTraced(context) ? Effect.runSyncWith(context)(Effect.makeSpan(settings.name, settings)) : undefined
+  isTraced(context)
+    ? guarded(context, "begin", () => Effect.runSyncWith(context)(Effect.makeSpan(settings.name, settings)))
+    : undefined
 
 /** Ends a span, once; a second end changes nothing. */
-export const end = (context: Context.Context<never>, span: Tracer.Span, outcome: SpanOutcome): void => {
-  if (span.status._tag === "Ended") return
-  span.attribute("spindle.outcome", outcome._tag)
-  let exit: Exit.Exit<void, SpanError> = Exit.void
-  if (outcome._tag === "aborted") exit = Exit.interrupt()
-  else if (outcome._tag === "failed") {
-    span.attribute("error.type", outcome.type)
-    const told = Context.get(context, TraceContent) ? (outcome.message ?? "") : ""
-    exit = Exit.fail({ name: outcome.type, message: told })
-  }
-  span.end(Context.get(context, Clock.Clock).currentTimeNanosUnsafe(), exit)
-}
+export const end = (context: Context.Context<never>, span: Tracer.Span, outcome: SpanOutcome): void =>
+  guarded(context, "end", () => {
+    if (span.status._tag === "Ended") return
+    span.attribute("spindle.outcome", outcome._tag)
+    let exit: Exit.Exit<void, SpanError> = Exit.void
+    if (outcome._tag === "aborted") exit = Exit.interrupt()
+    else if (outcome._tag === "failed") {
+      span.attribute("error.type", outcome.type)
+      const told = Context.get(context, TraceContent) ? (outcome.message ?? "") : ""
+      exit = Exit.fail({ name: outcome.type, message: told })
+    }
+    span.end(Context.get(context, Clock.Clock).currentTimeNanosUnsafe(), exit)
+  })
 
 /**
  * Runs an effect in a span of its own; without a tracer it runs as it is, and is given undefined. The span ends with
