@@ -23,6 +23,7 @@ import type { Kernel } from "./internal/kernel.ts"
 import * as Processes from "./internal/processes.ts"
 import * as Receipts from "./internal/receipts.ts"
 import { Recorder } from "./internal/recorder.ts"
+import * as Requests from "./internal/requests.ts"
 import * as Submissions from "./internal/submissions.ts"
 import { Subscribers } from "./internal/subscribers.ts"
 import * as Turns from "./internal/turns.ts"
@@ -234,7 +235,6 @@ const makeKernel = Effect.fnUntraced(function* ({
     supervisor,
     requests: undefined,
     processes: undefined,
-    turnWaiters: undefined,
     tenants: undefined,
     host: undefined,
     ledger: undefined,
@@ -268,6 +268,7 @@ const evict = ({ config, supervisor, tenants }: Kernel): Effect.Effect<void> =>
 const close = (kernel: Kernel, subscribers: Subscribers): Effect.Effect<void> =>
   Effect.gen(function* () {
     kernel.closed = true
+    Requests.cancelAll(kernel, undefined, "end")
     kernel.supervisor.abort("Shutdown")
     const idle = Effect.timeoutOption(kernel.supervisor.awaitIdle, Turns.closeLimit(kernel))
     if (kernel.tenants !== undefined) yield* Effect.all([idle, evict(kernel)], { concurrency: "unbounded" })

@@ -56,9 +56,8 @@ export interface TurnSession {
     options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }
   ) => Effect.Effect<Receipt, JournalFailed>
   /**
-   * Asks in whatever turn runs. While none does, and when that turn ends, it waits for the next one, where it is
-   * another request. **Interruption**
-   * cancels the request.
+   * Asks beside all turns: the request is the session's own. It waits while the session rests, and when a turn ends, for
+   * its answer, for the deadline or for the end of the session. **Interruption** cancels the request.
    */
   readonly ask: (question: Question) => Effect.Effect<Answer>
   /**

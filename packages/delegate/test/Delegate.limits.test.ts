@@ -1,9 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Input from "@spindle/core/protocol/Input"
 import * as Op from "@spindle/core/protocol/Op"
+import { Turn } from "@spindle/core/Turn"
 import * as Delegate from "@spindle/delegate/Delegate"
 import type { DelegateRefused } from "@spindle/delegate/DelegateError"
 import * as Limits from "@spindle/delegate/Limits"
+import * as Laws from "@spindle/testing/Laws"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -419,6 +421,30 @@ describe("the beginning of a delegate", () => {
       assert.deepStrictEqual(status, { settled: { _tag: "Completed", message: "echo for the child" }, waiting: [] })
       yield* family.root.session.awaitIdle
       assert.deepInclude(Family.terminalOf(family.root.events), { lastMessage: "echo for the parent" })
+    })
+  )
+
+  it.effect("A1 J4 forked: what is asked of the parent's session is not asked of the copy", () =>
+    Effect.gen(function* () {
+      const family = yield* Family.make()
+      yield* family.run(
+        Effect.gen(function* () {
+          const { session } = yield* Turn
+          const scope = yield* session.scope
+          yield* Effect.forkIn(session.ask({ kind: "permissions", payload: null }), scope, { startImmediately: true })
+        })
+      )
+      const childId = yield* family.run(
+        Effect.map(Delegate.start({ ...Family.endless, begin: { _tag: "Forked" } }), ({ delegateId }) => delegateId)
+      )
+      const { records } = yield* family.journal.load(childId)
+      const asked = records.filter(({ _tag }) => _tag === "RequestOpened" || _tag === "RequestSettled")
+      assert.deepStrictEqual(
+        asked.map(({ _tag }) => _tag),
+        ["RequestOpened", "RequestSettled"]
+      )
+      assert.isBelow(asked[1]!.seq, records.find(({ _tag }) => _tag === "SessionResumed")!.seq)
+      assert.isUndefined(Laws.session({ events: records }))
     })
   )
 

@@ -304,30 +304,101 @@ describe("a request of a delegate", () => {
     })
   )
 
-  it.effect("A3 a request of a detached delegate waits while its parent rests, and is asked in the next turn", () =>
+  const detached = (family: Family.Family, options: Partial<Delegate.DelegateOptions<never>> = {}) => {
+    const tools = reach()
+    const started = Effect.tap(
+      Delegate.start({ ...Family.endless, ...options, agent: tools.agent, detached: true }),
+      (child) => child.submit(Op.userInput("one"))
+    )
+    return family.run(tools.provide(started) as Effect.Effect<Delegate.Interactive, unknown, Family.Services>)
+  }
+
+  it.effect("A3 D7 a request of a detached delegate is at the root, and answered there, while nothing runs in it", () =>
     Effect.gen(function* () {
       const family = yield* Family.make({ script: reaching })
-      const tools = reach()
-      const child = yield* family.run(
-        tools.provide(
-          Effect.tap(Delegate.start({ ...Family.endless, agent: tools.agent, detached: true }), (started) =>
-            started.submit(Op.userInput("one"))
-          )
-        ) as Effect.Effect<Delegate.Interactive, unknown, Family.Services>
+      const { session } = family.root
+      const child = yield* detached(family)
+      yield* session.awaitIdle
+      const request = yield* awaitRequest(family, session.sessionId)
+      assert.deepInclude(request, { tool: "reach", payload: { for: "one" }, path: child.path })
+      assert.deepStrictEqual(
+        openedAt(family, child.delegateId).map(({ requestId }) => requestId),
+        [request.requestId]
       )
-      yield* awaitRequest(family, child.delegateId)
-      const next = yield* family.start(Effect.never)
-      yield* family.awaitTold(
-        (event, id) =>
-          id === family.root.session.sessionId && event._tag === "RequestOpened" && event.turnId === next.turnId
-      )
-      const request = openedAt(family, family.root.session.sessionId).at(-1)!
-      yield* family.root.session.submit(Op.answer(request.requestId, { _tag: "Approved", scope: "once" }))
+      assert.strictEqual((yield* session.snapshot).status, "idle")
+      // nor does a turn take it with it
+      yield* family.run(Effect.void)
+      yield* session.submit(Op.answer(request.requestId, { _tag: "Approved", scope: "once" }))
       assert.deepInclude(yield* child.settled, { _tag: "Completed", message: "completed: reached" })
-      yield* family.root.session.abort()
-      yield* next.outcome
+      assert.lengthOf(openedAt(family, session.sessionId), 1)
     })
   )
+
+  it.effect(
+    "A3 A5 what a detached delegate of a detached one asks is at an idle root, and Abort stops only who asked",
+    () =>
+      Effect.gen(function* () {
+        const family = yield* Family.make({
+          script: (request) =>
+            Family.asked(request) === "delegate" && !Family.isAnswered(request)
+              ? [ScriptedModel.call("start", {}, "start")]
+              : reaching(request, 0)
+        })
+        const { session } = family.root
+        const inner = reach()
+        const outer = Family.withTools({
+          start: {
+            run: () =>
+              Effect.as(
+                Effect.tap(Delegate.start({ ...Family.endless, agent: inner.agent, detached: true }), (child) =>
+                  child.submit(Op.userInput("two"))
+                ) as Effect.Effect<Delegate.Interactive, unknown, Turn>,
+                "started"
+              )
+          }
+        })
+        const child = yield* family.run(
+          inner.provide(
+            outer.provide(
+              Effect.tap(Delegate.start({ ...Family.endless, agent: outer.agent, detached: true }), (started) =>
+                started.submit(Op.userInput("delegate"))
+              )
+            )
+          ) as Effect.Effect<Delegate.Interactive, unknown, Family.Services>
+        )
+        yield* session.awaitIdle
+        const request = yield* awaitRequest(family, session.sessionId)
+        assert.lengthOf(request.path, 3)
+        assert.deepInclude(yield* child.settled, { _tag: "Completed" })
+        yield* session.submit(Op.answer(request.requestId, { _tag: "Abort" }))
+        const asker = request.path[2]!
+        yield* family.awaitTold((event, id) => id === asker && event._tag === "TurnAborted")
+        yield* family.awaitTold((event, id) => id === child.delegateId && event._tag === "RequestSettled")
+        assert.isUndefined(family.told(child.delegateId).find((event) => event._tag === "TurnAborted"))
+        for (const id of request.path) assert.deepStrictEqual(settledAt(family, id), [{ _tag: "Abort" }])
+      })
+  )
+
+  for (const [how, end] of [
+    ["its delegate is closed", (child: Delegate.Interactive) => child.end()],
+    ["its deadline is over", () => TestClock.adjust("10 seconds")]
+  ] as const) {
+    it.effect(`A1 D7 a request of a detached delegate is settled at both ends when ${how}`, () =>
+      Effect.gen(function* () {
+        const family = yield* Family.make({ script: reaching })
+        const child = yield* detached(family, { deadline: "10 seconds" })
+        const request = yield* awaitRequest(family, family.root.session.sessionId)
+        yield* family.root.session.awaitIdle
+        assert.deepStrictEqual(settledAt(family, family.root.session.sessionId), [])
+        yield* end(child)
+        yield* child.awaitClosed
+        assert.deepStrictEqual(settledAt(family, child.delegateId), [{ _tag: "Cancelled", by: "abort" }])
+        assert.deepStrictEqual(settledAt(family, family.root.session.sessionId), [{ _tag: "Cancelled", by: "end" }])
+        const late = yield* family.root.session.submit(Op.answer(request.requestId, { _tag: "Denied" }))
+        assert.deepInclude(late, { _tag: "Rejected" })
+      })
+    )
+  }
 })
 
 describe("the authority of a delegate", () => {

@@ -27,6 +27,12 @@ export interface OwnedProcess {
   readonly end: Effect.Effect<void>
 }
 
+/** A request that waits for its answer. One of the session itself has no turn. */
+export interface PendingRequest {
+  readonly turnId: TurnId | undefined
+  readonly settle: (decision: Answer) => void
+}
+
 /** One session. */
 export interface Kernel {
   readonly sessionId: SessionId
@@ -46,13 +52,11 @@ export interface Kernel {
    * Requests that wait, by id; each settles once. Made when there is one, so that an idle session is small. Changed by
    * `requests`.
    */
-  requests: Map<RequestId, (decision: Answer) => void> | undefined
+  requests: Map<RequestId, PendingRequest> | undefined
   /** Made when there is one. Changed by `processes`. */
   processes: Map<ProcessId, OwnedProcess> | undefined
   /** The session as its turns see it. Set by `Session` before the first turn. */
   host: TurnSession | undefined
-  /** Whoever waits for a turn to start. Made when there is one. Changed by `requests`. */
-  turnWaiters: Set<() => void> | undefined
   /** What lives as long as the session beside its turns. Made when it is asked for. Changed by `Session`. */
   tenants: Scope.Closeable | undefined
   /** The ledger of the turn in the slot. Changed by `turns`. */

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
 import type { Opened } from "../ports/Journal.ts"
-import type { ItemId } from "../protocol/Ids.ts"
+import type { ItemId, TurnId } from "../protocol/Ids.ts"
 import type { JournalFailed } from "../protocol/SessionError.ts"
 import { toSpan } from "../protocol/TraceContext.ts"
 import * as History from "../rules/History.ts"
@@ -38,10 +38,23 @@ export const open = (
         cutBytes: opened.cutBytes,
         ...(opened.cutFile === undefined ? {} : { cutFile: opened.cutFile })
       })
+      settleAsked(kernel, undefined, recorder.state.requests)
       settleCrashed(kernel)
     }
     return recorder.barrier
   })
+
+/** Nobody waits any more for what was asked before the death of the host. */
+const settleAsked = (
+  { recorder }: Kernel,
+  turnId: TurnId | undefined,
+  requests: ReadonlyArray<SessionState.OpenRequest>
+): void => {
+  const turn = turnId === undefined ? {} : { turnId }
+  for (const { requestId } of requests) {
+    recorder.append({ _tag: "RequestSettled", ...turn, requestId, decision: { _tag: "Cancelled", by: "end" } })
+  }
+}
 
 /**
  * A turn without an end was cut off by the death of its host: its calls are unknown, and it is marked as interrupted.
@@ -51,9 +64,7 @@ const settleCrashed = (kernel: Kernel): void => {
   const turn = recorder.state.turn
   if (turn === undefined) return
   const { turnId } = turn
-  for (const { requestId } of turn.requests) {
-    recorder.append({ _tag: "RequestSettled", turnId, requestId, decision: { _tag: "Cancelled", by: "end" } })
-  }
+  settleAsked(kernel, turnId, turn.requests)
   if (turn.modelRequest !== undefined) {
     recorder.append({
       _tag: "ModelResponded",

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Tracer from "effect/Tracer"
 import * as Tracing from "../ports/Tracing.ts"
-import type { RequestId } from "../protocol/Ids.ts"
+import type { RequestId, TurnId } from "../protocol/Ids.ts"
 import { jsonOfUnsafe } from "../protocol/Item.ts"
 import type { Decided } from "../ports/Approvals.ts"
 import * as Authority from "../rules/Authority.ts"
@@ -14,41 +14,11 @@ import { type Kernel, millis, pathOf } from "./kernel.ts"
 import type { Ledger } from "./ledger.ts"
 
 /**
- * Asks in whatever turn runs; while none does, waits for the next. For askers that outlive turns: a question that a turn
- * took with it when it ended is asked again.
+ * Asks, beside the clients of the session, whoever decides for it. A turn that closes interrupts its asker. Without a
+ * turn it is a request of the session itself, for askers that outlive turns: it is there while the session rests, and
+ * stays when a turn ends, until it is answered, its asker leaves or the session closes.
  */
-export const askAnyTurn = (kernel: Kernel, question: Question): Effect.Effect<Answer> =>
-  Effect.suspend(() => {
-    const { ledger } = kernel
-    // asked again it is another request: the one that had its id was settled
-    const { asker, ...rest } = question
-    const anew = asker === undefined ? rest : { ...rest, asker: { path: asker.path } }
-    const again = Effect.andThen(nextTurn(kernel, ledger), askAnyTurn(kernel, anew))
-    if (ledger === undefined || ledger.isClosing()) return again
-    return Effect.flatMap(askOpen(kernel, ledger, question), (answer) =>
-      answer === undefined || (answer._tag === "Cancelled" && answer.by !== "deadline") ? again : Effect.succeed(answer)
-    )
-  })
-
-/** Waits until another turn than this one has started. */
-const nextTurn = (kernel: Kernel, current: Ledger | undefined): Effect.Effect<void> =>
-  Effect.callback<void>((resume) => {
-    // looked at again in the step that registers
-    if (kernel.ledger !== undefined && kernel.ledger !== current) return resume(Effect.void)
-    const wake = () => resume(Effect.void)
-    kernel.turnWaiters ??= new Set()
-    kernel.turnWaiters.add(wake)
-    return Effect.sync(() => void kernel.turnWaiters?.delete(wake))
-  })
-
-/** Asks, beside the clients of the session, whoever decides for it. A turn that closes interrupts its asker. */
-export const ask = (kernel: Kernel, ledger: Ledger, question: Question): Effect.Effect<Answer> =>
-  Effect.flatMap(askOpen(kernel, ledger, question), (answer) =>
-    answer === undefined ? Effect.interrupt : Effect.succeed(answer)
-  )
-
-/** The same; undefined if the turn starts nothing any more. */
-const askOpen = (kernel: Kernel, ledger: Ledger, question: Question): Effect.Effect<Answer | undefined> =>
+export const ask = (kernel: Kernel, ledger: Ledger | undefined, question: Question): Effect.Effect<Answer> =>
   Effect.suspend(() => {
     const key = Authority.keyOf(question.tool, question.payload)
     return Authority.isGranted(kernel.recorder.state.grants, key)
@@ -68,25 +38,26 @@ const spanOf = (kernel: Kernel, { callId, kind, tool }: Question): Tracing.SpanS
   }
 })
 
-const answered = (span: Tracer.Span | undefined, answer: Answer | undefined): void => {
-  if (answer === undefined) return
+const answered = (span: Tracer.Span | undefined, answer: Answer): void => {
   span?.attribute("spindle.decision", answer._tag)
   if (answer._tag === "Cancelled") span?.attribute("spindle.cancelled.by", answer.by)
 }
 
 /** Asks whoever is there; see {@link ask}. */
-const asked = (kernel: Kernel, ledger: Ledger, question: Question): Effect.Effect<Answer | undefined> =>
+const asked = (kernel: Kernel, ledger: Ledger | undefined, question: Question): Effect.Effect<Answer> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.contextWith((context: Context.Context<never>) => {
       // in the step that registers: a straggler may have been held up since it was let in (I3)
-      if (ledger.isClosing()) return Effect.succeed(undefined)
+      if (isClosing(kernel, ledger)) return Effect.interrupt
       const { answered, request, settle } = open(kernel, ledger, question)
       // in a fiber of its own, so that a decider that cannot be interrupted holds up nobody
       const deciding = Effect.runForkWith(context)(Effect.suspend(() => kernel.decider.decide(request)))
       // the first answer settles; the others find nothing to settle
       const first = Effect.raceFirst(
         decided(kernel, question, Fiber.join(deciding)),
-        Effect.as(ledger.slot.aborting, { _tag: "Cancelled", by: "abort" } as const)
+        ledger === undefined
+          ? Effect.never
+          : Effect.as(ledger.slot.aborting, { _tag: "Cancelled", by: "abort" } as const)
       )
       return restore(
         Effect.raceFirst(
@@ -99,7 +70,7 @@ const asked = (kernel: Kernel, ledger: Ledger, question: Question): Effect.Effec
       ).pipe(
         Effect.onExit(() =>
           Effect.sync(() => {
-            settle({ _tag: "Cancelled", by: ledger.slot.reason() === undefined ? "end" : "abort" })
+            settle({ _tag: "Cancelled", by: ledger?.slot.reason() === undefined ? "end" : "abort" })
             deciding.interruptUnsafe()
           })
         )
@@ -107,33 +78,39 @@ const asked = (kernel: Kernel, ledger: Ledger, question: Question): Effect.Effec
     })
   )
 
+/** Whether nothing is asked any more: of a turn when it closes, of the session when it is closed or has failed. */
+const isClosing = (kernel: Kernel, ledger: Ledger | undefined): boolean =>
+  ledger === undefined ? kernel.closed || kernel.recorder.failure !== undefined : ledger.isClosing()
+
 /** Registers a request and announces it; answers how to settle it, once, and how to wait for that. */
-const open = (kernel: Kernel, ledger: Ledger, { asker, callId, kind, payload: asked, tool }: Question) => {
+const open = (kernel: Kernel, ledger: Ledger | undefined, { asker, callId, kind, payload: asked, tool }: Question) => {
   const payload = jsonOfUnsafe(asked)
   // a request keeps the id that its asker gave it, in every session that shows it
   const given = asker?.requestId
   const isFree = given !== undefined && kernel.requests?.has(given) !== true
   const requestId = isFree ? given : (kernel.newId() as RequestId)
-  const { turnId } = ledger.origin
+  const turnId = ledger?.origin.turnId
+  const turn = turnId === undefined ? {} : { turnId }
   const path = asker?.path ?? pathOf(kernel)
   const answered = Deferred.makeUnsafe<Answer>()
   const settle = (given: Answer): void => {
     if (kernel.requests?.delete(requestId) !== true) return
     // a turn that has returned, and waits for its delegates, cannot be stopped any more (I1): who asks ends with it
-    const isOver = kernel.ledger === ledger && kernel.supervisor.state()._tag === "Settling"
+    const isMine = ledger !== undefined && kernel.ledger === ledger
+    const isOver = isMine && kernel.supervisor.state()._tag === "Settling"
     const decision: Answer = given._tag === "Abort" && isOver ? { _tag: "Cancelled", by: "end" } : given
-    kernel.recorder.append({ _tag: "RequestSettled", turnId, requestId, decision })
+    kernel.recorder.append({ _tag: "RequestSettled", ...turn, requestId, decision })
     // before the waiter goes on: it and its siblings then find a turn that is closing, and for what reason
     // (whoever was just told may have ended this turn already: the abort must not reach the next one)
-    if (decision._tag === "Abort" && kernel.ledger === ledger) kernel.supervisor.abort("Interrupted")
+    if (decision._tag === "Abort" && isMine) kernel.supervisor.abort("Interrupted")
     Deferred.doneUnsafe(answered, Effect.succeed(decision))
   }
   // registered before it is announced (A1)
   kernel.requests ??= new Map()
-  kernel.requests.set(requestId, settle)
+  kernel.requests.set(requestId, { turnId, settle })
   kernel.recorder.append({
     _tag: "RequestOpened",
-    turnId,
+    ...turn,
     requestId,
     kind,
     payload,
@@ -162,9 +139,11 @@ const decided = (kernel: Kernel, question: Question, decision: Effect.Effect<Dec
 }
 
 /**
- * Settles every request that a turn leaves behind. Its waiters are told that they were cancelled, which is no refusal
- * (A2).
+ * Settles every request that a turn leaves behind, or without a turn those of the session itself. Their waiters are told
+ * that they were cancelled, which is no refusal (A2).
  */
-export const cancelAll = (kernel: Kernel, by: "abort" | "end"): void => {
-  for (const settle of kernel.requests?.values() ?? []) settle({ _tag: "Cancelled", by })
+export const cancelAll = (kernel: Kernel, of: TurnId | undefined, by: "abort" | "end"): void => {
+  for (const { settle, turnId } of kernel.requests?.values() ?? []) {
+    if (turnId === of) settle({ _tag: "Cancelled", by })
+  }
 }

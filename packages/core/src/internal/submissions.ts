@@ -100,9 +100,9 @@ export class Submissions {
         kernel.supervisor.abort("Interrupted")
         return { _tag: "Accepted", submissionId }
       case "Answer": {
-        const settle = kernel.requests?.get(op.requestId)
-        if (settle === undefined) return rejected(submissionId, { _tag: "UnknownRequest", requestId: op.requestId })
-        settle(op.decision)
+        const pending = kernel.requests?.get(op.requestId)
+        if (pending === undefined) return rejected(submissionId, { _tag: "UnknownRequest", requestId: op.requestId })
+        pending.settle(op.decision)
         return { _tag: "Accepted", submissionId }
       }
       case "Rollback":

@@ -31,7 +31,7 @@ export class SessionOfTurns implements TurnSession {
   }
 
   ask(question: Question) {
-    return Requests.askAnyTurn(this.kernel, question)
+    return Requests.ask(this.kernel, undefined, question)
   }
 
   get scope(): Effect.Effect<Scope.Scope> {

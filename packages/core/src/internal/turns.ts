@@ -117,11 +117,6 @@ export const start = <A, E, R>(
     })
     ledger = new Ledger(kernel, origin, slot, record.seq)
     kernel.ledger = ledger
-    if (kernel.turnWaiters !== undefined) {
-      const waiters = kernel.turnWaiters
-      kernel.turnWaiters = undefined
-      for (const wake of waiters) wake()
-    }
     return body(kernel, ledger, task, Context.add(context, Tracing.OpenSpans, ledger.spans), span ?? begin.caller?.span)
   })
   return started ? { turnId, outcome: Deferred.await(outcome) } : undefined
@@ -167,7 +162,7 @@ const settle = <A, E>(
       yield* inTime(kernel, Processes.endOfTurn(kernel, ledger))
     }
     const reason = ended._tag === "Aborted" ? ended.reason : undefined
-    Requests.cancelAll(kernel, reason === undefined ? "end" : "abort")
+    Requests.cancelAll(kernel, ledger.origin.turnId, reason === undefined ? "end" : "abort")
     ledger.endRequest(reason === undefined ? "failed" : "aborted", undefined, "aborted")
     ledger.closeTexts()
     ledger.closeCalls(reason)

@@ -12,7 +12,8 @@ import type { Decision } from "../protocol/Op.ts"
 /** A question: which tool, with which arguments, wants what. */
 export interface ApprovalRequest {
   readonly sessionId: SessionId
-  readonly turnId: TurnId
+  /** The turn that asks; undefined when the session itself does, for a delegate that outlives turns. */
+  readonly turnId: TurnId | undefined
   readonly requestId: RequestId
   readonly callId: CallId | undefined
   readonly kind: "command" | "patch" | "permissions" | "question" | "elicitation"

@@ -82,9 +82,12 @@ export const ModelRetrying = record("ModelRetrying", {
   kind: ModelFailureKind,
   detail: Schema.String
 })
-/** Somebody is asked (contract A1). `path` names the sessions from the root to the asker. */
+/**
+ * Somebody is asked (contract A1). `path` names the sessions from the root to the asker. Without a turn it is a request of
+ * the session itself: that of a detached delegate, whatever turn runs or none.
+ */
 export const RequestOpened = record("RequestOpened", {
-  turnId: TurnId,
+  turnId: Schema.optionalKey(TurnId),
   requestId: RequestId,
   callId: Schema.optionalKey(CallId),
   kind: Schema.Literals(["command", "patch", "permissions", "question", "elicitation"]),
@@ -92,9 +95,9 @@ export const RequestOpened = record("RequestOpened", {
   payload: JsonValue,
   path: Schema.Array(SessionId)
 })
-/** A request was settled: decided, or cancelled together with its turn or at its deadline. */
+/** A request was settled: decided, or cancelled together with its turn or its asker, or at its deadline. */
 export const RequestSettled = record("RequestSettled", {
-  turnId: TurnId,
+  turnId: Schema.optionalKey(TurnId),
   requestId: RequestId,
   decision: Schema.Union([
     Decision,

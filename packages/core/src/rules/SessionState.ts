@@ -11,7 +11,7 @@
  * 2. Between a `TurnStarted` and its terminal record there is no other `TurnStarted` (S1).
  * 3. Each terminal record, item, request and model request belongs to the turn that is open (S2).
  * 4. A result answers an open call of its turn; no call is open at a terminal record (I6).
- * 5. A request is settled once, after it was opened; none is open at a terminal record (A1).
+ * 5. A request is settled once, after it was opened; none of a turn is open at its terminal record (A1).
  * 6. Input is carried, blocked, returned or dropped at most once, after it was accepted (P2).
  * 7. A turn has one model request at a time; each ends once, and none is open at a terminal record (I7).
  * 8. A rollback stands between turns and takes no more turns than there are (J4).
@@ -65,7 +65,7 @@ export interface OpenDelegate {
   readonly linked: boolean
 }
 
-/** What a session is. */
+/** What a session is. `requests` are those of no turn. */
 export interface SessionState {
   readonly sessionId: SessionId | undefined
   /** The number of the next record. */
@@ -77,6 +77,7 @@ export interface SessionState {
   readonly turn: OpenTurn | undefined
   readonly turnCount: number
   readonly usage: TokenUsage.TokenUsage
+  readonly requests: ReadonlyArray<OpenRequest>
   readonly grants: ReadonlyArray<Authority.Grant>
   /** Processes that were started and have not ended. */
   readonly processes: ReadonlyArray<ProcessId>
@@ -94,6 +95,7 @@ export const empty: SessionState = {
   turn: undefined,
   turnCount: 0,
   usage: TokenUsage.zero,
+  requests: [],
   grants: [],
   processes: [],
   delegates: []
@@ -152,13 +154,9 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
       }
       return state
     case "RequestOpened":
-      if (state.turn !== undefined) {
-        const opened = { requestId: record.requestId, grantKey: Authority.keyOf(record.tool, record.payload) }
-        state.turn = { ...state.turn, requests: [...state.turn.requests, opened] }
-      }
-      return state
+      return openRequest(state, record)
     case "RequestSettled":
-      return settleRequest(state, record.requestId, record.decision)
+      return settleRequest(state, record)
     case "ProcessStarted":
       state.processes = [...state.processes, record.processId]
       return state
@@ -241,18 +239,51 @@ const withItem = (turn: OpenTurn, item: Item): OpenTurn => ({
         : turn.openCalls
 })
 
+/** Whose request it is: that of a turn, or of the session. */
+interface OfRequest {
+  readonly turnId?: TurnId
+  readonly requestId: RequestId
+}
+
+const requestsOf = (state: SessionState, { turnId }: OfRequest): ReadonlyArray<OpenRequest> =>
+  turnId === undefined ? state.requests : (state.turn?.requests ?? none)
+
+const withRequests = (
+  state: Mutable<SessionState>,
+  { turnId }: OfRequest,
+  requests: ReadonlyArray<OpenRequest>
+): SessionState => {
+  if (turnId === undefined) state.requests = requests
+  else if (state.turn !== undefined) state.turn = { ...state.turn, requests }
+  return state
+}
+
+const openRequest = (
+  state: Mutable<SessionState>,
+  record: Extract<KnownRecord, { readonly _tag: "RequestOpened" }>
+): SessionState => {
+  const opened = { requestId: record.requestId, grantKey: Authority.keyOf(record.tool, record.payload) }
+  return withRequests(state, record, [...requestsOf(state, record), opened])
+}
+
 const settleRequest = (
   state: Mutable<SessionState>,
-  requestId: RequestId,
-  decision: { readonly _tag: string; readonly scope?: "once" | "turn" | "session" }
+  record: Extract<KnownRecord, { readonly _tag: "RequestSettled" }>
 ): SessionState => {
-  const opened = state.turn?.requests.find((one) => one.requestId === requestId)
-  if (state.turn === undefined || opened === undefined) return state
-  state.turn = { ...state.turn, requests: state.turn.requests.filter((one) => one !== opened) }
-  if (decision._tag === "Approved" && decision.scope !== undefined && decision.scope !== "once") {
+  const open = requestsOf(state, record)
+  const opened = open.find((one) => one.requestId === record.requestId)
+  if (opened === undefined) return state
+  const { decision } = record
+  // a grant for the turn is one for the turn that asked: a request of the session has none
+  const isKept = decision._tag === "Approved" && decision.scope !== "once"
+  if (isKept && (decision.scope === "session" || record.turnId !== undefined)) {
     state.grants = Authority.grant(state.grants, { scope: decision.scope, key: opened.grantKey })
   }
-  return state
+  return withRequests(
+    state,
+    record,
+    open.filter((one) => one !== opened)
+  )
 }
 
 const endTurn = (state: Mutable<SessionState>, record: Terminal): SessionState => {
@@ -279,7 +310,7 @@ export const violation = (self: SessionState, record: Record): string | undefine
   }
   if (record._tag === "ItemRecorded") return itemViolation(self, record.item)
   if (record._tag === "RequestSettled") {
-    return turn!.requests.some((one) => one.requestId === record.requestId)
+    return requestsOf(self, record).some((one) => one.requestId === record.requestId)
       ? undefined
       : `5: request ${record.requestId} is not open`
   }

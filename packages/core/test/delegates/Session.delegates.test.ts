@@ -7,8 +7,10 @@ import * as TestClock from "effect/testing/TestClock"
 import type { RequestId, SessionId } from "@spindle/core/protocol/Ids"
 import * as Agent from "@spindle/core/Agent"
 import * as Op from "@spindle/core/protocol/Op"
+import type { Record } from "@spindle/core/protocol/SessionEvent"
 import * as Task from "@spindle/core/Task"
-import { Turn } from "@spindle/core/Turn"
+import { type Answer, type Question, Turn } from "@spindle/core/Turn"
+import * as Laws from "@spindle/testing/Laws"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { abortedOf, assertTurns } from "../turns.ts"
@@ -137,41 +139,102 @@ describe("the session of a turn", () => {
     })
   )
 
-  it.effect("A3 a question that outlives its turn is asked in the next one, as another request of the same asker", () =>
+  /** Asks beside all turns, as a delegate does that outlives them; answers what it was told. */
+  const asking = (h: SessionHarness.SessionHarness, question: Question) =>
     Effect.gen(function* () {
-      const h = yield* SessionHarness.make()
-      const answered = yield* Deferred.make<string>()
-      const asker = { requestId: "r" as RequestId, path: ["root" as SessionId, delegateId] }
+      const answered = yield* Deferred.make<Answer>()
       const { outcome } = yield* h.session.start(
         holding((turn) =>
-          Effect.andThen(
+          Effect.asVoid(
             Effect.forkDetach(
-              Effect.flatMap(turn.session.ask({ kind: "permissions", payload: 1, asker }), (answer) =>
-                Deferred.succeed(answered, answer._tag)
-              ),
+              Effect.flatMap(turn.session.ask(question), (answer) => Deferred.succeed(answered, answer)),
               { startImmediately: true }
-            ),
-            Effect.void
+            )
           )
         )
       )
       yield* outcome
-      yield* h.session.start(Task.make("next", Effect.never))
-      yield* TestClock.adjust(0)
-      const opened = h.events.filter((event) => event._tag === "RequestOpened")
-      assert.lengthOf(opened, 2)
-      assert.strictEqual(opened[0]!.requestId, asker.requestId)
-      assert.notStrictEqual(opened[1]!.requestId, asker.requestId)
-      assert.deepStrictEqual(
-        opened.map(({ path }) => path),
-        [asker.path, asker.path]
-      )
-      yield* h.session.submit(Op.answer(opened[1]!.requestId, { _tag: "Approved", scope: "once" }))
-      assert.strictEqual(yield* Deferred.await(answered), "Approved")
-      yield* h.session.abort()
-      yield* h.session.awaitIdle
-      assertTurns(h.events)
+      return answered
     })
+  const question: Question = {
+    kind: "permissions",
+    payload: 1,
+    asker: { requestId: "r" as RequestId, path: ["root" as SessionId, delegateId] }
+  }
+  const settled = (records: ReadonlyArray<Record>) =>
+    records.flatMap((record) => (record._tag === "RequestSettled" ? [record.decision] : []))
+  const opened = (h: SessionHarness.SessionHarness) => h.events.filter((event) => event._tag === "RequestOpened")
+
+  it.effect(
+    "A1 A3 a question beside all turns stays one request while the session rests and while turns come and go",
+    () =>
+      Effect.gen(function* () {
+        const h = yield* SessionHarness.make()
+        const answered = yield* asking(h, question)
+        assert.strictEqual((yield* h.session.snapshot).status, "idle")
+        yield* h.session.start(Task.make("next", Effect.never))
+        yield* h.session.abort()
+        yield* h.session.awaitIdle
+        assert.deepStrictEqual(
+          opened(h).map(({ path, requestId, turnId }) => [requestId, path, turnId]),
+          [[question.asker?.requestId, question.asker?.path, undefined]]
+        )
+        const receipt = yield* h.session.submit(Op.answer("r" as RequestId, { _tag: "Approved", scope: "session" }))
+        assert.strictEqual(receipt._tag, "Accepted")
+        assert.deepStrictEqual(yield* Deferred.await(answered), { _tag: "Approved", scope: "session" })
+        const late = yield* h.session.submit(Op.answer("r" as RequestId, { _tag: "Denied" }))
+        assert.strictEqual(late._tag === "Rejected" && late.reason._tag, "UnknownRequest")
+        // granted for the session: nobody is asked again
+        assert.deepStrictEqual(yield* Deferred.await(yield* asking(h, question)), { _tag: "Approved", scope: "once" })
+        assert.lengthOf(opened(h), 1)
+        assertTurns(h.events)
+        assert.isUndefined(Laws.session({ events: h.events }))
+      })
+  )
+
+  it.effect("A5 the decision Abort on a question beside all turns stops no turn of the session", () =>
+    Effect.gen(function* () {
+      const h = yield* SessionHarness.make()
+      const answered = yield* asking(h, question)
+      yield* h.session.start(Task.make("next", Effect.never))
+      yield* h.session.submit(Op.answer("r" as RequestId, { _tag: "Abort" }))
+      assert.deepStrictEqual(yield* Deferred.await(answered), { _tag: "Abort" })
+      assert.strictEqual((yield* h.session.snapshot).status, "running")
+    })
+  )
+
+  it.effect("A2 nobody answers a question beside all turns: at the deadline it grants nothing", () =>
+    Effect.gen(function* () {
+      const h = yield* SessionHarness.make({ config: { requestDeadline: "1 minute" } })
+      const answered = yield* asking(h, question)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* Deferred.await(answered), { _tag: "Cancelled", by: "deadline" })
+    })
+  )
+
+  it.effect(
+    "A1 the close of the session settles a question beside all turns, and a resume that of a host that died",
+    () =>
+      Effect.gen(function* () {
+        const journal = yield* SessionHarness.memoryJournal
+        const first = yield* Effect.scoped(
+          Effect.gen(function* () {
+            const h = yield* SessionHarness.make({ journal })
+            const answered = yield* asking(h, question)
+            return { h, answered }
+          })
+        )
+        assert.deepStrictEqual(yield* Deferred.await(first.answered), { _tag: "Cancelled", by: "end" })
+        const { records } = yield* journal.load(first.h.session.sessionId)
+        assert.deepStrictEqual(settled(records), [{ _tag: "Cancelled", by: "end" }])
+        // the same journal, cut off before the answer
+        const cut = yield* SessionHarness.memoryJournal
+        const died = first.h.session.sessionId
+        yield* Effect.scoped(Effect.flatMap(cut.open(died, "create"), (writer) => writer.append(records.slice(0, -1))))
+        const again = yield* SessionHarness.make({ journal: cut, resume: died })
+        assert.deepStrictEqual(settled(again.records()), [{ _tag: "Cancelled", by: "end" }])
+        assert.isUndefined(Laws.session({ events: (yield* cut.load(died)).records }))
+      })
   )
 })
 

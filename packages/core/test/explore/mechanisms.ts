@@ -272,7 +272,7 @@ export const mechanisms = {
   "closing-in-the-step-that-asks": {
     closes: "I2 whether a turn closes is looked at in the step that records a question",
     file: requests,
-    changes: [["if (ledger.isClosing()) return Effect.succeed(undefined)", ""]],
+    changes: [["if (isClosing(kernel, ledger)) return Effect.interrupt", ""]],
     by: "goingOn",
     breaks: /^I2 RequestOpened/
   },
@@ -316,8 +316,8 @@ export const mechanisms = {
     file: requests,
     changes: [
       [
-        "kernel.requests.set(requestId, settle)",
-        "const { requests } = kernel\n  Effect.runForkWith(kernel.context)(Effect.andThen(Effect.yieldNow, Effect.sync(() => requests.set(requestId, settle))))"
+        "kernel.requests.set(requestId, { turnId, settle })",
+        "const { requests } = kernel\n  Effect.runForkWith(kernel.context)(Effect.andThen(Effect.yieldNow, Effect.sync(() => requests.set(requestId, { turnId, settle }))))"
       ]
     ],
     by: "program",
@@ -333,14 +333,14 @@ export const mechanisms = {
   "asker-leaves": {
     closes: "A1 a question whose asker has left is settled",
     file: requests,
-    changes: [[`settle({ _tag: "Cancelled", by: ledger.slot.reason() === undefined ? "end" : "abort" })`, ""]],
+    changes: [[`settle({ _tag: "Cancelled", by: ledger?.slot.reason() === undefined ? "end" : "abort" })`, ""]],
     by: "stopsWaiting",
     breaks: /^A1/
   },
   "questions-end-with-their-turn": {
     closes: "A1 what is open when a turn ends is settled before its terminal record",
     file: turns,
-    changes: [[`Requests.cancelAll(kernel, reason === undefined ? "end" : "abort")`, ""]],
+    changes: [[`Requests.cancelAll(kernel, ledger.origin.turnId, reason === undefined ? "end" : "abort")`, ""]],
     by: "leavingAQuestion",
     breaks: /^A1/
   },

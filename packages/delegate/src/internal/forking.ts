@@ -35,7 +35,10 @@ export const records = (parent: ReadonlyArray<Record>, options: ForkOptions): Re
   }
   const at = parent.at(-1)?.at ?? 0
   const append = (record: NewRecord) => add({ ...record, seq: state.seq, at } as KnownRecord)
-  const { turn } = state
+  const { requests, turn } = state
+  for (const { requestId } of requests) {
+    append({ _tag: "RequestSettled", requestId, decision: { _tag: "Cancelled", by: "end" } })
+  }
   if (turn === undefined) return copy
   const { turnId } = turn
   for (const { requestId } of turn.requests) {

@@ -98,7 +98,15 @@ const goesOn = (events: ReadonlyArray<SessionEvent> | undefined, at: number): bo
 /** How long a question may be on its way to the root: a slow journal is waited for at each level. */
 const settling = 20
 
-/** A request of any depth is shown, under one id and path, by each session above it whose turn goes on. */
+/** Whether a session that asks for the next one on a path was able to: for a detached one it needs no turn of its own. */
+const couldAsk = (told: TreeHistory["told"], path: ReadonlyArray<SessionId>, at: number): boolean =>
+  path.every((id, index) => {
+    const next = path[index + 1]
+    const started = tagged(told.get(id), "DelegateStarted").find(({ delegateId }) => delegateId === next)
+    return started?.linked === false || goesOn(told.get(id), at)
+  })
+
+/** A request of any depth is shown, under one id and path, by each session above it whose turn goes on, or that needs none. */
 const shown: Law = ({ told }) => {
   for (const [asker, events] of told) {
     for (const opened of tagged(events, "RequestOpened")) {
@@ -107,7 +115,7 @@ const shown: Law = ({ told }) => {
       const settled = tagged(events, "RequestSettled").find((one) => one.requestId === requestId)
       if (settled === undefined) return `A1 request ${requestId} is open`
       const isShort = settled.at - opened.at <= settling
-      if (isShort || !path.every((id) => goesOn(told.get(id), opened.at))) continue
+      if (isShort || !couldAsk(told, path, opened.at)) continue
       for (const id of path) {
         const there = tagged(told.get(id), "RequestOpened").filter((one) => one.requestId === requestId)
         if (there.length === 0) return `A3 session ${id} does not show request ${requestId} of ${asker}`

@@ -163,7 +163,7 @@ export const I6: Law = (history) => {
 }
 
 export const A1: Law = (history) => {
-  const open = new Map<string, TurnId>()
+  const open = new Map<string, TurnId | undefined>()
   const known = new Set<string>()
   for (const record of recordsOf(history)) {
     if (record._tag === "RequestOpened") {
@@ -193,7 +193,7 @@ const endedAs = (
 ): string | undefined => {
   for (const { decision, requestId, turnId } of tagged(history, "RequestSettled")) {
     if (!is(decision)) continue
-    const end = terminalOf(history, turnId)
+    const end = turnId === undefined ? undefined : terminalOf(history, turnId)
     if (end !== undefined && end._tag !== "TurnAborted") {
       return `${clause} request ${requestId} was settled as ${decision._tag}, and its turn ended as ${end._tag}`
     }
