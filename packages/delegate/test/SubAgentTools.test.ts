@@ -1,103 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Agent from "@spindle/core/Agent"
-import { Journal } from "@spindle/core/ports/Journal"
-import type { SessionId } from "@spindle/core/protocol/Ids"
-import type { ToolResult } from "@spindle/core/protocol/Item"
 import * as Op from "@spindle/core/protocol/Op"
-import { isTerminal, type SessionEvent } from "@spindle/core/protocol/SessionEvent"
-import { Session } from "@spindle/core/Session"
-import * as Limits from "@spindle/delegate/Limits"
-import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
+import { isTerminal } from "@spindle/core/protocol/SessionEvent"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
-import * as SessionHarness from "@spindle/testing/SessionHarness"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
 import * as Family from "./fixtures/family.ts"
-
-type Call = readonly [name: string, params: (results: ReadonlyArray<any>) => unknown]
-
-/** An id that an earlier call answered. */
-const idOf = (results: ReadonlyArray<any>, index = 0): string => results[index].agent_id
-
-/** A root agent that makes these calls one after the other, and a child that answers what it is asked, or as `child` says. */
-const play = Effect.fnUntraced(function* (options: {
-  readonly calls: ReadonlyArray<Call>
-  readonly child?: (text: string) => ScriptedModel.Answer
-  readonly limits?: Partial<Limits.DelegateLimits>
-  readonly deadline?: "1 hour" | "1 minute"
-  /** Goes on with a session of this journal. */
-  readonly resume?: { readonly journal: (typeof Journal)["Service"]; readonly sessionId: SessionId }
-}) {
-  const journal = options.resume?.journal ?? (yield* SessionHarness.memoryJournal)
-  const events: Array<SessionEvent> = []
-  const watching = new Set<() => void>()
-  /** Waits until so many events are such. */
-  const until = (is: (event: SessionEvent) => boolean, count: number) =>
-    Effect.callback<void>((resume) => {
-      const look = () => {
-        if (events.filter(is).length < count) return
-        watching.delete(look)
-        resume(Effect.void)
-      }
-      watching.add(look)
-      look()
-    })
-  const untilCalls = (count: number) =>
-    until((event) => event._tag === "ItemRecorded" && event.item._tag === "ToolCall", count)
-  const untilTurns = (count: number) => until(isTerminal, count)
-  const model = ScriptedModel.make((request) => {
-    const text = Family.asked(request)
-    if (!text.startsWith("root")) {
-      return options.child?.(text) ?? [ScriptedModel.text(`echo ${text}`)]
-    }
-    const begun = request.items.findLastIndex((item) => item._tag === "UserMessage" && item.fragment === undefined)
-    const results = request.items
-      .slice(begun)
-      .filter((item) => item._tag === "ToolResult")
-      .map(({ output }) => output)
-    const turn = text === "root" ? options.calls : options.calls.slice(Number(text.slice(5)))
-    const call = turn[results.length]
-    return call === undefined || call[0] === "stop"
-      ? [ScriptedModel.text("done")]
-      : [ScriptedModel.call(call[0], call[1](results), `${text} ${results.length}`)]
-  })
-  const worker = Agent.make({ instructions: "Work." })
-  const boss = Agent.make({ toolkit: SubAgentTools.toolkit, approvals: SubAgentTools.policies })
-  const services = Layer.mergeAll(model.layer, Layer.succeed(Journal, journal))
-  const tools = SubAgentTools.layer({
-    roles: {
-      default: { description: "Anything.", agent: worker },
-      boss: { description: "Leads.", agent: boss }
-    },
-    deadline: options.deadline ?? "1 hour"
-  }).pipe(Layer.provideMerge(services))
-  const context = yield* Layer.build(tools)
-  const session = yield* Session.make(boss, {
-    ...(options.resume === undefined ? {} : { resume: options.resume.sessionId }),
-    onEvent: (event) => {
-      events.push(event)
-      for (const look of Array.from(watching)) look()
-    }
-  }).pipe(
-    Effect.provideService(Limits.Limits, { ...Limits.defaults, ...options.limits }),
-    Effect.provideContext(context)
-  )
-  const results = () =>
-    events.flatMap((event) => (event._tag === "ItemRecorded" && event.item._tag === "ToolResult" ? [event.item] : []))
-  const run = (text: string) => Effect.andThen(session.submit(Op.userInput(text)), session.awaitIdle)
-  return {
-    session,
-    events,
-    model,
-    run,
-    results,
-    untilCalls,
-    untilTurns,
-    outputs: () => results().map((item: ToolResult) => item.output as any),
-    journal
-  }
-})
+import { type Call, idOf, play } from "./fixtures/playing.ts"
 
 describe("the tools", () => {
   it.effect("D6 spawn, wait, close: arguments and results as models know them", () =>
