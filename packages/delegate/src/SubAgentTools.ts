@@ -15,17 +15,20 @@ import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import { SubAgentFailed } from "./DelegateError.ts"
+import { choicesOf, failed } from "./internal/choosing.ts"
 import { toWire } from "./Status.ts"
 import * as SubAgents from "./SubAgents.ts"
 
 const text = (description: string) => Schema.optionalKey(Schema.String.annotate({ description }))
 const flag = (description: string) => Schema.optionalKey(Schema.Boolean.annotate({ description }))
 
-/** One part of an input: a text, or an image by its address. */
+/** One part of an input: a text, an image by its address, or a file, a skill or a mention by name and path. */
 export const InputItem = Schema.Struct({
-  type: Schema.Literals(["text", "image"]),
+  type: Schema.Literals(["text", "image", "local_image", "skill", "mention"]),
   text: Schema.optionalKey(Schema.String),
-  image_url: Schema.optionalKey(Schema.String)
+  image_url: Schema.optionalKey(Schema.String),
+  name: Schema.optionalKey(Schema.String),
+  path: Schema.optionalKey(Schema.String)
 })
 
 const inputFields = {
@@ -43,21 +46,24 @@ export const AgentStatus = Schema.Union([
 const common = { failure: SubAgentFailed.asText, failureMode: "return" as const, dependencies: [Turn] as [typeof Turn] }
 const target = SessionId.annotate({ description: "The id of the agent." })
 
-const spawnAgent = Tool.make("spawn_agent", {
-  ...common,
-  description:
-    "Starts an agent on a task and answers its id at once. It works beside you; wait_agent waits for its answer. It ends with your turn unless it is detached.",
-  parameters: Schema.Struct({
-    ...inputFields,
-    agent_type: text("The role of the agent; by default `default`."),
-    fork_context: flag("Whether it begins with a copy of this conversation. Default: it knows only the message."),
-    detached: flag(
-      "Whether it goes on after your turn; you are told when it is done. Default: it ends with your turn."
-    ),
-    wake: flag("Whether that notice starts a turn of yours if you are idle. Default: it waits for your next one.")
-  }),
-  success: Schema.Struct({ agent_id: SessionId, nickname: Schema.String })
-})
+/** `choices` is what the model is told about roles and models. */
+const spawnAgent = (choices: string) =>
+  Tool.make("spawn_agent", {
+    ...common,
+    description: `Starts an agent on a task and answers its id at once. It works beside you; wait_agent waits for its answer. It ends with your turn unless it is detached.${choices}`,
+    parameters: Schema.Struct({
+      ...inputFields,
+      agent_type: text("The role of the agent; by default `default`."),
+      model: text("The model of the agent, by name. Default: that of its role, or yours."),
+      reasoning_effort: text("How much that model thinks. Default: as it is set up."),
+      fork_context: flag("Whether it begins with a copy of this conversation. Default: it knows only the message."),
+      detached: flag(
+        "Whether it goes on after your turn; you are told when it is done. Default: it ends with your turn."
+      ),
+      wake: flag("Whether that notice starts a turn of yours if you are idle. Default: it waits for your next one.")
+    }),
+    success: Schema.Struct({ agent_id: SessionId, nickname: Schema.String })
+  })
 
 const sendInput = Tool.make("send_input", {
   ...common,
@@ -114,8 +120,15 @@ const listAgents = Tool.make("list_agents", {
   })
 })
 
+const toolkitOf = (choices: string) =>
+  Toolkit.make(spawnAgent(choices), sendInput, waitAgent, closeAgent, resumeAgent, listAgents)
+
 /** All tools. */
-export const toolkit = Toolkit.make(spawnAgent, sendInput, waitAgent, closeAgent, resumeAgent, listAgents)
+export const toolkit = toolkitOf("")
+
+/** The same, with the roles and models of the settings in the description of `spawn_agent`: so that a model knows them. */
+export const toolkitFor = <R = never>(settings: Pick<SubAgents.Settings<R>, "roles" | "models">): typeof toolkit =>
+  toolkitOf(choicesOf(settings))
 
 /** The tools of {@link toolkit}, by name. */
 export type Tools = (typeof toolkit)["tools"]
@@ -164,24 +177,27 @@ type Run<R> = <A, E extends { readonly message: string }>(
 
 const handlers = <R>(settings: SubAgents.Settings<R>, run: Run<R>) =>
   toolkit.of({
-    spawn_agent: ({ agent_type, detached, fork_context, wake, ...given }) =>
+    spawn_agent: ({ agent_type, detached, fork_context, model, reasoning_effort, wake, ...given }) =>
       run(
-        Effect.map(
-          SubAgents.spawn(settings, {
-            input: inputOf(given),
+        Effect.gen(function* () {
+          const { agentId, nickname } = yield* SubAgents.spawn(settings, {
+            input: yield* inputOf(given),
             ...(agent_type === undefined ? {} : { role: agent_type }),
+            ...(model === undefined ? {} : { model }),
+            ...(reasoning_effort === undefined ? {} : { effort: reasoning_effort }),
             fork: fork_context === true,
             detached: detached === true,
             wake: wake === true
-          }),
-          ({ agentId, nickname }) => ({ agent_id: agentId, nickname })
-        )
+          })
+          return { agent_id: agentId, nickname }
+        })
       ),
     send_input: ({ interrupt, target: agentId, ...given }) =>
       run(
-        Effect.map(SubAgents.sendInput(agentId, inputOf(given), { interrupt: interrupt === true }), (submissionId) => ({
-          submission_id: submissionId
-        }))
+        Effect.gen(function* () {
+          const input = yield* inputOf(given)
+          return { submission_id: yield* SubAgents.sendInput(agentId, input, { interrupt: interrupt === true }) }
+        })
       ),
     wait_agent: ({ targets, timeout_ms }) =>
       run(
@@ -207,14 +223,27 @@ const handlers = <R>(settings: SubAgents.Settings<R>, run: Run<R>) =>
       )
   })
 
-/** The input that a model gave: its message, or its parts. */
-const inputOf = (given: {
+interface GivenInput {
   readonly message?: string
   readonly items?: ReadonlyArray<typeof InputItem.Type>
-}): Input.Input => [
-  ...(given.message === undefined ? [] : Input.text(given.message)),
-  ...(given.items ?? []).flatMap((item): Input.Input => {
-    if (item.type === "image") return item.image_url === undefined ? [] : [{ _tag: "Image", url: item.image_url }]
-    return item.text === undefined ? [] : Input.text(item.text)
-  })
-]
+}
+
+/** The input that a model gave: its message, or its parts. */
+const inputOf = ({ items, message }: GivenInput): Effect.Effect<Input.Input, SubAgentFailed, Turn> => {
+  if (items === undefined) return Effect.succeed(message === undefined ? [] : Input.text(message))
+  return message === undefined ? Effect.succeed(items.flatMap(partsOf)) : failed("give a message or items, not both")
+}
+
+const partsOf = (item: typeof InputItem.Type): Input.Input => {
+  switch (item.type) {
+    case "image":
+      return item.image_url === undefined ? [] : [{ _tag: "Image", url: item.image_url }]
+    case "text":
+      return item.text === undefined ? [] : Input.text(item.text)
+    // named for the agent, which looks at them by itself
+    case "local_image":
+    case "skill":
+    case "mention":
+      return Input.text([item.type, item.name, item.path].filter((word) => word !== undefined).join(" "))
+  }
+}

@@ -6,7 +6,7 @@
  * for as detached; one that ended with its turn can be resumed in a later one.
  */
 import type { Agent } from "@spindle/core/Agent"
-import { Journal } from "@spindle/core/ports/Journal"
+import type { Journal } from "@spindle/core/ports/Journal"
 import { Model } from "@spindle/core/ports/Model"
 import type { SessionId, SubmissionId } from "@spindle/core/protocol/Ids"
 import type { Input } from "@spindle/core/protocol/Input"
@@ -15,9 +15,11 @@ import { Turn, type TurnSession } from "@spindle/core/Turn"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Delegate from "./Delegate.ts"
-import { DelegateNotFound, SubAgentFailed } from "./DelegateError.ts"
+import { DelegateNotFound } from "./DelegateError.ts"
+import * as Choosing from "./internal/choosing.ts"
 import { Handle } from "./internal/handle.ts"
 import * as Nicknames from "./internal/nicknames.ts"
+import * as Recorded from "./internal/recorded.ts"
 import { nodeOf } from "./internal/tree.ts"
 import type { DelegateLimits } from "./Limits.ts"
 import * as Status from "./Status.ts"
@@ -27,14 +29,26 @@ export interface Role<out R = never> {
   /** What it is for, for the model that chooses. */
   readonly description: string
   readonly agent: Agent<R>
-  /** Its model; by default that of the session that starts it. */
+  /** Its model, unless another is asked for; by default that of the session that starts it. */
   readonly model?: (typeof Model)["Service"]
+  /** Its nicknames; by default those of the settings. */
+  readonly nicknames?: ReadonlyArray<string>
+}
+
+/** A model that may be asked for by name. */
+export interface NamedModel {
+  /** The reasoning efforts that it supports; empty if none can be chosen. */
+  readonly efforts: ReadonlyArray<string>
+  /** The model with one of these efforts, or with its own. */
+  readonly withEffort: (effort: string | undefined) => (typeof Model)["Service"]
 }
 
 /** How agents are started. */
 export interface Settings<out R = never> {
   /** The roles by name. `default` is taken when none is named. */
   readonly roles: { readonly default: Role<R>; readonly [name: string]: Role<R> }
+  /** What may be asked for at a start, by the name of the model. Default: nothing but what the role has. */
+  readonly models?: { readonly [name: string]: NamedModel }
   /** How long an agent may live. */
   readonly deadline: Duration.Input
   /** Limits of what is below an agent. */
@@ -46,6 +60,10 @@ export interface Settings<out R = never> {
 export interface SpawnOptions {
   readonly input: Input
   readonly role?: string
+  /** Another model than that of the role or of the session, by name. */
+  readonly model?: string
+  /** How much the model thinks. */
+  readonly effort?: string
   /** Whether it begins with a copy of the history of whoever starts it. */
   readonly fork?: boolean
   readonly detached?: boolean
@@ -61,13 +79,18 @@ export interface SubAgent {
 }
 
 interface Entry extends SubAgent {
-  delegate: Delegate.Interactive
+  /** What was asked for when it was started, and is asked for again when it is resumed. */
+  readonly wish: Choosing.Wish
+  readonly delegate: Delegate.Interactive
 }
 
 /**
  * The agents of one session, those that have ended included: as many as were started in its life, which the limits bound.
  */
 type Registry = Map<SessionId, Entry>
+
+/** The role of each agent, for sessions further up, which did not start it. */
+const roles = new WeakMap<Delegate.Delegate, string>()
 
 const registries = new WeakMap<TurnSession, Registry>()
 
@@ -77,24 +100,35 @@ const registryOf = (session: TurnSession): Registry => {
   return found
 }
 
+const enter = (session: TurnSession, entry: Entry): void => {
+  registryOf(session).set(entry.agentId, entry)
+  roles.set(entry.delegate, entry.role)
+}
+
 type Services<R> = Turn | Model | Journal | R
 
 /**
- * Starts an agent on an input. **Errors**: `SubAgentFailed` for an unknown role, and for input that is empty or refused,
- * of which no agent is left; else as `Delegate.start`.
+ * Starts an agent on an input. **Errors**: `SubAgentFailed` for a role, a model or an effort that is not known, and for
+ * input that is empty or refused, of which no agent is left; else as `Delegate.start`.
  */
 export const spawn = Effect.fnUntraced(function* <R>(settings: Settings<R>, options: SpawnOptions) {
   const { session } = yield* Turn
-  if (InputParts.isEmpty(options.input)) return yield* failed("there is nothing to do: give a message")
+  if (InputParts.isEmpty(options.input)) return yield* Choosing.failed("there is nothing to do: give a message")
   const name = options.role ?? "default"
-  const role = yield* roleOf(settings, name)
+  const role = yield* Choosing.roleOf(settings, name)
+  const wish = {
+    ...(options.model === undefined ? {} : { model: options.model }),
+    ...(options.effort === undefined ? {} : { effort: options.effort })
+  }
+  const model = yield* Choosing.modelOf(settings, role, wish)
   const names = (yield* nodeOf(session)).namesOfTree
-  const nickname = Nicknames.draw(settings.nicknames ?? Nicknames.defaultNames, names)
+  const nickname = Nicknames.draw(role.nicknames ?? settings.nicknames ?? Nicknames.defaultNames, names)
   // taken before anything is waited for: of two that start at once, and of one that starts another, each has its own
   names.add(nickname)
   const delegate = yield* startAs(settings, role, {
+    model,
     name: nickname,
-    meta: { role: name },
+    meta: Recorded.metaOf(name, wish),
     begin: options.fork === true ? { _tag: "Forked" } : { _tag: "New" },
     detached: options.detached === true,
     wake: options.wake === true
@@ -103,8 +137,8 @@ export const spawn = Effect.fnUntraced(function* <R>(settings: Settings<R>, opti
     Effect.tap((started) => Effect.onError(hand(started, options.input), () => started.end())),
     Effect.onError(() => Effect.sync(() => names.delete(nickname)))
   )
-  const entry: Entry = { agentId: delegate.delegateId, nickname, role: name, delegate }
-  registryOf(session).set(entry.agentId, entry)
+  const entry: Entry = { agentId: delegate.delegateId, nickname, role: name, wish, delegate }
+  enter(session, entry)
   return { agentId: entry.agentId, nickname, role: name } satisfies SubAgent
 })
 
@@ -114,7 +148,7 @@ export const sendInput = Effect.fnUntraced(function* (
   input: Input,
   options?: { readonly interrupt?: boolean }
 ) {
-  if (InputParts.isEmpty(input)) return yield* failed("there is nothing to say: give a message")
+  if (InputParts.isEmpty(input)) return yield* Choosing.failed("there is nothing to say: give a message")
   const delegate = yield* find(agentId)
   // what is queued at the abort of a turn is kept, and not started
   if (options?.interrupt === true && (yield* delegate.abort())) yield* delegate.settled
@@ -124,7 +158,7 @@ export const sendInput = Effect.fnUntraced(function* (
 /** Hands an agent its input; answers its id, and fails when it is refused. */
 const hand = Effect.fnUntraced(function* (delegate: Delegate.Interactive, input: Input) {
   const receipt = yield* delegate.submit({ _tag: "UserInput", input })
-  if (receipt._tag === "Rejected") return yield* failed(`the input was not accepted: ${receipt.reason._tag}`)
+  if (receipt._tag === "Rejected") return yield* Choosing.failed(`the input was not accepted: ${receipt.reason._tag}`)
   return receipt.submissionId satisfies SubmissionId
 })
 
@@ -139,10 +173,11 @@ export const waitMillis = { least: 10_000, most: 3_600_000, default: 30_000 } as
 export const wait = Effect.fnUntraced(function* (agentIds: ReadonlyArray<SessionId>, timeoutMillis?: number) {
   const { session } = yield* Turn
   const timeout = timeoutMillis ?? waitMillis.default
-  if (agentIds.length === 0) return yield* failed("name at least one agent to wait for")
-  if (!(timeout > 0)) return yield* failed("timeout_ms must be greater than zero")
+  if (agentIds.length === 0) return yield* Choosing.failed("name at least one agent to wait for")
+  if (!(timeout > 0)) return yield* Choosing.failed("timeout_ms must be greater than zero")
   const above = agentIds.find((id) => session.path.includes(id))
-  if (above !== undefined) return yield* failed(`agent ${above} waits for this one: to wait for it would never end`)
+  if (above !== undefined)
+    return yield* Choosing.failed(`agent ${above} waits for this one: to wait for it would never end`)
   const known = new Map<SessionId, Delegate.Interactive | undefined>()
   for (const id of agentIds) known.set(id, yield* Effect.catchTag(find(id), "DelegateNotFound", () => Effect.undefined))
   const settled = Effect.gen(function* () {
@@ -178,20 +213,24 @@ export const resume = Effect.fnUntraced(function* <R>(settings: Settings<R>, age
   const registry = registryOf(session)
   const known = registry.get(agentId)
   if (known !== undefined && (yield* known.delegate.status)._tag !== "Shutdown") return yield* known.delegate.status
-  const before = known ?? (yield* recorded(agentId))
-  const role = yield* roleOf(settings, before.role)
+  const before = known ?? (yield* Recorded.find(agentId))
+  const role = yield* Choosing.roleOf(settings, before.role)
   const delegate = yield* startAs(settings, role, {
+    model: yield* Choosing.modelOf(settings, role, before.wish),
     name: before.nickname,
     begin: { _tag: "Resumed", delegateId: agentId },
     detached: known?.delegate.isDetached ?? false,
     wake: false
   })
   ;(yield* nodeOf(session)).namesOfTree.add(before.nickname)
-  registry.set(agentId, { agentId, nickname: before.nickname, role: before.role, delegate })
+  enter(session, { agentId, nickname: before.nickname, role: before.role, wish: before.wish, delegate })
   return yield* delegate.status
 })
 
-/** The agents of this session, and those below them, with where they stand. */
+/**
+ * The agents of this session, those of an earlier life of the host included, and those below them, with where they stand.
+ * **Errors**: `JournalFailed` when the journal of the session cannot be read.
+ */
 export const list = Effect.gen(function* () {
   const { session } = yield* Turn
   const agents: Array<SubAgent & { readonly status: Status.Status; readonly depth: number }> = []
@@ -202,8 +241,10 @@ export const list = Effect.gen(function* () {
   }
   for (const one of (yield* nodeOf(session)).descendants()) {
     if (agents.some(({ agentId }) => agentId === one.delegateId)) continue
-    add(one.path, { agentId: one.delegateId, nickname: one.name, role: "default" }, yield* one.status)
+    add(one.path, { agentId: one.delegateId, nickname: one.name, role: roles.get(one) ?? "default" }, yield* one.status)
   }
+  const isListed = (id: SessionId) => agents.some(({ agentId }) => agentId === id)
+  for (const one of yield* Recorded.all(isListed)) add([...session.path, one.agentId], one, one.status)
   return agents
 })
 
@@ -217,19 +258,15 @@ const statusOf = (delegate: Delegate.Delegate): Effect.Effect<Status.Status> =>
         )
   )
 
-const failed = (detail: string) =>
-  Effect.flatMap(Turn, ({ session }) => Effect.fail(new SubAgentFailed({ path: session.path, detail })))
-
-const roleOf = <R>(settings: Settings<R>, name: string): Effect.Effect<Role<R>, SubAgentFailed, Turn> => {
-  const role = Object.hasOwn(settings.roles, name) ? settings.roles[name] : undefined
-  if (role !== undefined) return Effect.succeed(role)
-  return failed(`there is no agent type ${name}; there are: ${Object.keys(settings.roles).join(", ")}`)
-}
-
 const startAs = <R>(
   settings: Settings<R>,
   role: Role<R>,
-  options: Pick<Delegate.DelegateOptions<R>, "name" | "meta" | "begin" | "detached" | "wake">
+  {
+    model,
+    ...options
+  }: Pick<Delegate.DelegateOptions<R>, "name" | "meta" | "begin" | "detached" | "wake"> & {
+    readonly model: Role<R>["model"] | undefined
+  }
 ): Effect.Effect<Delegate.Interactive, Delegate.StartError, Services<R>> => {
   const { deadline, limits } = settings
   const started = Delegate.start({
@@ -238,7 +275,7 @@ const startAs = <R>(
     deadline,
     ...(limits === undefined ? {} : { limits })
   })
-  return role.model === undefined ? started : Effect.provideService(started, Model, role.model)
+  return model === undefined ? started : Effect.provideService(started, Model, model)
 }
 
 /** An agent of this session, or an open one anywhere below it: nobody else's (R52). */
@@ -254,16 +291,3 @@ const find = Effect.fnUntraced(function* (agentId: SessionId) {
 // a one-shot delegate takes nothing (D5)
 const isInteractive = (delegate: Delegate.Delegate): delegate is Handle =>
   delegate instanceof Handle && delegate.bridge !== undefined
-
-/** An agent that this session started in another life of the host, as its journal says. */
-const recorded = Effect.fnUntraced(function* (agentId: SessionId) {
-  const { session } = yield* Turn
-  const journal = yield* Journal
-  const missing = new DelegateNotFound({ path: session.path, delegateId: agentId })
-  const { records } = yield* Effect.mapError(journal.load(agentId), (error) =>
-    error._tag === "SessionNotFound" ? missing : error
-  )
-  const first = records[0]
-  if (first?._tag !== "SessionStarted" || first.meta["parent"] !== session.sessionId) return yield* missing
-  return { nickname: first.meta["name"] ?? agentId, role: first.meta["role"] ?? "default" }
-})

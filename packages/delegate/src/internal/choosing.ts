@@ -1,0 +1,59 @@
+/** Which role and which model an agent gets: what a model asked for, or a refusal that names what there is. */
+import { Model } from "@spindle/core/ports/Model"
+import { Turn } from "@spindle/core/Turn"
+import * as Effect from "effect/Effect"
+import { SubAgentFailed } from "../DelegateError.ts"
+import type { NamedModel, Role, Settings } from "../SubAgents.ts"
+
+/** A refusal that the model reads. */
+export const failed = (detail: string): Effect.Effect<never, SubAgentFailed, Turn> =>
+  Effect.flatMap(Turn, ({ session }) => Effect.fail(new SubAgentFailed({ path: session.path, detail })))
+
+/** The role of this name. */
+export const roleOf = <R>(settings: Settings<R>, name: string): Effect.Effect<Role<R>, SubAgentFailed, Turn> => {
+  const role = own(settings.roles, name)
+  if (role !== undefined) return Effect.succeed(role)
+  return failed(`there is no agent type ${name}; there are: ${listed(settings.roles)}`)
+}
+
+/** The model and the effort that were asked for, if any. */
+export interface Wish {
+  readonly model?: string
+  readonly effort?: string
+}
+
+/** The model of a wish; that of the role, or undefined for that of the session, when there is none. */
+export const modelOf = Effect.fnUntraced(function* <R>(
+  { models }: Settings<R>,
+  role: Role<R>,
+  { effort, model: asked }: Wish
+) {
+  const current = role.model ?? (yield* Model)
+  const name = asked ?? current.model
+  if (effort === undefined && name === current.model) return role.model
+  const named: NamedModel | undefined = models === undefined ? undefined : own(models, name)
+  if (named === undefined) {
+    const known = listed({ [current.model]: true, ...models })
+    return asked === undefined
+      ? yield* failed(`the reasoning effort of model ${name} cannot be chosen`)
+      : yield* failed(`there is no model ${name}; there are: ${known}`)
+  }
+  if (effort === undefined || named.efforts.includes(effort)) return named.withEffort(effort)
+  const efforts = named.efforts.length === 0 ? "none can be chosen" : `it has: ${named.efforts.join(", ")}`
+  return yield* failed(`model ${name} has no reasoning effort ${effort}; ${efforts}`)
+})
+
+/** What a model may choose from, for the description of its tool. */
+export const choicesOf = <R>({ models = {}, roles }: Pick<Settings<R>, "models" | "roles">): string => {
+  const agents = Object.entries(roles).map(([name, { description }]) => `\n- ${name}: ${description}`)
+  const named = Object.entries(models).map(([name, { efforts }]) =>
+    efforts.length === 0 ? `\n- ${name}` : `\n- ${name}, with the reasoning efforts ${efforts.join(", ")}`
+  )
+  const ofModels = named.length === 0 ? "" : `\nModels:${named.join("")}`
+  return `\nAgent types:${agents.join("")}${ofModels}`
+}
+
+const own = <A>(all: { readonly [name: string]: A }, name: string): A | undefined =>
+  Object.hasOwn(all, name) ? all[name] : undefined
+
+const listed = (all: object): string => Object.keys(all).join(", ")
