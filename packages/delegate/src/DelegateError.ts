@@ -30,7 +30,7 @@ export class DelegateRefused extends Schema.TaggedError<DelegateRefused>()("Dele
       case "tokens":
         return `the ${allowed} tokens that session ${at} allows its delegates are spent`
       case "time":
-        return `the time that session ${at} has is over`
+        return `the time that session ${at} has for its delegates is over`
       case "aborted":
         return `the turn of session ${at} is stopping: it starts no delegate`
     }

@@ -14,10 +14,18 @@ export interface DelegateLimits {
   readonly lifetime: number
   /** Tokens of all their model requests together. What works when they are spent is stopped (`Budget`). Default none. */
   readonly tokens: number
+  /** Milliseconds from the first start of a delegate on: what works when they are over ends (`Deadline`). Default none. */
+  readonly wallMillis: number
 }
 
 /** The defaults. */
-export const defaults: DelegateLimits = { depth: 5, concurrent: 16, lifetime: 256, tokens: Infinity }
+export const defaults: DelegateLimits = {
+  depth: 5,
+  concurrent: 16,
+  lifetime: 256,
+  tokens: Infinity,
+  wallMillis: Infinity
+}
 
 /** The limits of a root session, with {@link defaults} as default. A delegate gets its own from `Delegate.start`. */
 export class Limits extends Context.Reference<DelegateLimits>("@spindle/delegate/Limits", {
@@ -29,7 +37,8 @@ export const meet = (self: DelegateLimits, that: DelegateLimits): DelegateLimits
   depth: Math.min(self.depth, that.depth),
   concurrent: Math.min(self.concurrent, that.concurrent),
   lifetime: Math.min(self.lifetime, that.lifetime),
-  tokens: Math.min(self.tokens, that.tokens)
+  tokens: Math.min(self.tokens, that.tokens),
+  wallMillis: Math.min(self.wallMillis, that.wallMillis)
 })
 
 /** What a child may at most have of its parent's limits: one level less, and no limit that is not a number. */
@@ -40,7 +49,8 @@ export const inherited = (parent: DelegateLimits, own: Partial<DelegateLimits>):
       depth: count(own.depth),
       concurrent: count(own.concurrent),
       lifetime: count(own.lifetime),
-      tokens: count(own.tokens)
+      tokens: count(own.tokens),
+      wallMillis: count(own.wallMillis)
     }
   )
 

@@ -92,6 +92,100 @@ describe("the tools", () => {
     })
   )
 
+  it.effect("D1 list_agents names the agents of an earlier life of the host, with how they ended", () =>
+    Effect.gen(function* () {
+      const before = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const first = yield* play({
+            calls: [
+              ["spawn_agent", () => ({ message: "one", agent_type: "boss" })],
+              ["wait_agent", (results) => ({ targets: [idOf(results)] })],
+              ["spawn_agent", () => ({ message: "hang", detached: true })]
+            ],
+            child: (text) => (text === "hang" ? [ScriptedModel.hang] : [ScriptedModel.text("first answer")])
+          })
+          yield* first.run("root")
+          return { journal: first.journal, sessionId: first.session.sessionId, ids: first.outputs() }
+        })
+      )
+      const again = yield* play({
+        calls: [
+          ["list_agents", () => ({})],
+          ["resume_agent", () => ({ id: before.ids[0].agent_id })],
+          ["list_agents", () => ({})]
+        ],
+        resume: before
+      })
+      yield* again.run("root")
+      const [listed, , after] = again.outputs()
+      const [ada, alan] = [before.ids[0].agent_id, before.ids[2].agent_id]
+      assert.deepStrictEqual(
+        listed.agents.map((one: any) => [one.agent_id, one.agent_name, one.agent_type, one.agent_status, one.depth]),
+        [
+          [ada, "Ada", "boss", { completed: "first answer" }, 1],
+          [alan, "Alan", "default", { errored: "was stopped with its session" }, 1]
+        ]
+      )
+      assert.deepStrictEqual(
+        after.agents.map((one: any) => [one.agent_id, one.agent_status]),
+        [
+          [ada, "pending_init"],
+          [alan, { errored: "was stopped with its session" }]
+        ]
+      )
+    })
+  )
+
+  it.effect("list_agents names agents of agents, in their roles", () =>
+    Effect.gen(function* () {
+      let isAsked = false
+      const { outputs, run } = yield* play({
+        calls: [
+          ["spawn_agent", () => ({ message: "lead", agent_type: "boss" })],
+          ["wait_agent", (results) => ({ targets: [idOf(results)] })],
+          ["list_agents", () => ({})]
+        ],
+        child: (text) => {
+          if (text === "below") return [ScriptedModel.hang]
+          if (isAsked) return [ScriptedModel.text("done")]
+          isAsked = true
+          return [ScriptedModel.call("spawn_agent", { message: "below", agent_type: "boss", detached: true }, "lead")]
+        }
+      })
+      yield* run("root")
+      assert.deepStrictEqual(
+        outputs()[2].agents.map((one: any) => [one.agent_name, one.agent_type, one.agent_status, one.depth]),
+        [
+          ["Ada", "boss", { completed: "done" }, 1],
+          ["Alan", "boss", "running", 2]
+        ]
+      )
+    })
+  )
+
+  it.effect("S5 D6 an agent that dies by a defect has errored: its parent goes on, and its slot is free", () =>
+    Effect.gen(function* () {
+      const { events, outputs, run } = yield* play({
+        calls: [
+          ["spawn_agent", () => ({ message: "die" })],
+          ["wait_agent", (results) => ({ targets: [idOf(results)] })],
+          ["spawn_agent", () => ({ message: "after" })],
+          ["wait_agent", (results) => ({ targets: [idOf(results, 2)] })]
+        ],
+        child: (text) => {
+          if (text === "die") throw new Error("a bug")
+          return [ScriptedModel.text("fine")]
+        },
+        limits: { concurrent: 1 }
+      })
+      yield* run("root")
+      const [died, waited, after, fine] = outputs()
+      assert.deepStrictEqual(waited.status[died.agent_id], { errored: "a bug" })
+      assert.deepStrictEqual(fine.status[after.agent_id], { completed: "fine" })
+      assert.strictEqual(events.findLast(isTerminal)?._tag, "TurnCompleted")
+    })
+  )
+
   it.effect("D6 a wait that nobody ends answers at its timeout with nothing", () =>
     Effect.gen(function* () {
       const { outputs, session, untilCalls } = yield* play({
@@ -201,6 +295,10 @@ describe("the tools", () => {
 describe("bad input", () => {
   const refusals: { readonly [what: string]: readonly [Call, RegExp] } = {
     "no message": [["spawn_agent", () => ({})], /give a message/],
+    "a message and items": [
+      ["spawn_agent", () => ({ message: "x", items: [{ type: "text", text: "y" }] })],
+      /give a message or items, not both/
+    ],
     "a message that is too long": [["spawn_agent", () => ({ message: "x".repeat(2_000_000) })], /InputTooLarge/],
     "an unknown role": [
       ["spawn_agent", () => ({ message: "x", agent_type: "wizard" })],
@@ -227,6 +325,38 @@ describe("bad input", () => {
       })
     )
   }
+
+  it.effect("input to an agent that was closed is refused in words", () =>
+    Effect.gen(function* () {
+      const { outputs, run } = yield* play({
+        calls: [
+          ["spawn_agent", () => ({ message: "x" })],
+          ["close_agent", (results) => ({ target: idOf(results) })],
+          ["send_input", (results) => ({ target: idOf(results), message: "late" })]
+        ]
+      })
+      yield* run("root")
+      assert.match(String(outputs()[2]), /^delegate .* has ended and takes nothing any more$/)
+    })
+  )
+
+  it.effect("parts that are no text and no image are named for the agent", () =>
+    Effect.gen(function* () {
+      const items = [
+        { type: "text", text: "look at" },
+        { type: "local_image", path: "shot.png" },
+        { type: "mention", name: "notes", path: "app://notes" }
+      ]
+      const { model, run } = yield* play({
+        calls: [
+          ["spawn_agent", () => ({ items })],
+          ["wait_agent", (results) => ({ targets: [idOf(results)] })]
+        ]
+      })
+      yield* run("root")
+      assert.include(model.requests.map(Family.asked), "look at\n\nlocal_image shot.png\n\nmention notes app://notes")
+    })
+  )
 
   it.effect("an unknown agent that is waited for is not found", () =>
     Effect.gen(function* () {

@@ -61,7 +61,7 @@ export const launch: <R>(
     turn,
     node,
     limits: Limits.inherited(node.limits, options.limits ?? {}),
-    endsAt: Math.min(node.endsAt, now + Duration.toMillis(Duration.fromInputUnsafe(options.deadline))),
+    endsAt: Math.min(node.delegatesEndAt(now), now + Duration.toMillis(Duration.fromInputUnsafe(options.deadline))),
     name: options.name ?? options.source ?? "subagent",
     isDetached: options.detached === true,
     config: { ...config, requestDeadline: config.requestDeadline ?? requestDeadline },

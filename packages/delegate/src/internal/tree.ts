@@ -21,6 +21,8 @@ export class Node {
   readonly children = new Map<SessionId, Delegate>()
   /** The names that agents of the tree have had; those of the root are used. */
   private readonly names = new Set<string>()
+  /** When its first delegate was started, in milliseconds since 1970. */
+  private begunAt: number | undefined
   private active = 0
   private started = 0
   private spent = 0
@@ -46,12 +48,24 @@ export class Node {
       if (levels > depth) return this.refused(node, "depth", depth)
       if (node.started >= lifetime) return this.refused(node, "lifetime", lifetime)
       if (node.spent >= node.limits.tokens) return this.refused(node, "tokens", node.limits.tokens)
-      if (node.endsAt <= nowMillis) return this.refused(node, "time")
+      if (node.lastsUntil(nowMillis) <= nowMillis) return this.refused(node, "time")
     }
     const refused = this.begin()
     if (refused !== undefined) return refused
-    for (const node of this.upward) node.started++
+    for (const node of this.upward) {
+      node.started++
+      node.begunAt ??= nowMillis
+    }
     return undefined
+  }
+
+  /** When a delegate of this session that starts now ends at the latest: by the time of this session or of one above. */
+  delegatesEndAt(nowMillis: number): number {
+    return Math.min(...this.upward.map((node) => node.lastsUntil(nowMillis)))
+  }
+
+  private lastsUntil(nowMillis: number): number {
+    return Math.min(this.endsAt, (this.begunAt ?? nowMillis) + this.limits.wallMillis)
   }
 
   /** Why no delegate of this session may work now; undefined, and it is counted, if one may. */
