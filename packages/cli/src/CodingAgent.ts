@@ -8,10 +8,12 @@ import * as Limits from "@spindle/delegate/Limits"
 import type * as SubAgents from "@spindle/delegate/SubAgents"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
 import * as CodingTools from "@spindle/tools/CodingTools"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
+import type { AgentRole, AgentSettings } from "./internal/agentSettings.ts"
 import * as Settings from "./Settings.ts"
 
 /** What the agent is made from; `output` is the form of its answer. */
@@ -20,6 +22,17 @@ export interface Options {
   readonly settings: Settings.Settings
   readonly output?: OutputFormat | undefined
 }
+
+/** Makes a model of the provider, with this effort or its own. */
+export type MakeModel = (wanted: {
+  readonly name: string
+  readonly effort: string | undefined
+}) => Effect.Effect<(typeof Model)["Service"]>
+
+/** How other models than that of the session are made; undefined where there is none. */
+export class NamedModels extends Context.Reference<MakeModel | undefined>("@spindle/cli/NamedModels", {
+  defaultValue: () => undefined
+}) {}
 
 type Handlers = Tool.HandlersFor<CodingTools.Tools & SubAgentTools.Tools>
 
@@ -32,23 +45,35 @@ const instructions = (cwd: string): string =>
     "Edit files with apply_patch. When you are done, say in a few sentences what you did and what you found."
   ].join("\n")
 
-const both = Toolkit.merge(CodingTools.toolkit, SubAgentTools.toolkit)
-
 interface Common {
   readonly instructions: string
   readonly policies: ReturnType<typeof CodingTools.policies>
+  readonly agents: AgentSettings
 }
 
 const common = ({ cwd, settings }: Options): Common => ({
   instructions: settings.instructions ?? instructions(cwd),
+  agents: settings.agents ?? noAgents,
   policies: CodingTools.policies({ approval: Settings.approval(settings) === "allow" ? "allow" : "ask", cwd })
 })
 
 const alone = ({ instructions, policies }: Common): Agent.Agent<Handlers> =>
   Agent.make({ toolkit: CodingTools.toolkit, approvals: policies, instructions })
 
-const leading = ({ instructions, policies }: Common): Agent.Agent<Handlers> =>
-  Agent.make({ toolkit: both, approvals: { ...policies, ...SubAgentTools.policies }, instructions })
+const leading = ({ agents, instructions, policies }: Common): Agent.Agent<Handlers> => {
+  const toolkit = Toolkit.merge(CodingTools.toolkit, SubAgentTools.toolkitFor(choicesOf(agents)))
+  return Agent.make({ toolkit, approvals: { ...policies, ...SubAgentTools.policies }, instructions })
+}
+
+const anyTask = "Any task."
+
+const choicesOf = ({ models, roles }: AgentSettings) => ({
+  roles: {
+    default: { description: anyTask },
+    ...Object.fromEntries(roles.map(({ description, name }) => [name, { description }]))
+  },
+  models: Object.fromEntries(models.map(({ efforts, name }) => [name, { efforts }]))
+})
 
 /** The agent of the session. */
 export const make = (options: Options): Agent.Agent<Handlers> => {
@@ -59,21 +84,45 @@ export const make = (options: Options): Agent.Agent<Handlers> => {
 /** The handlers of the tools that start agents; without the feature nobody calls them. */
 export const layer = (
   options: Options
-): Layer.Layer<Tool.HandlersFor<SubAgentTools.Tools>, never, Model | Journal | Tool.HandlersFor<CodingTools.Tools>> => {
-  const agents = options.settings.agents ?? noAgents
-  // one that can start nobody gets no tools for it
-  const made = agents.depth > 1 ? leading(common(options)) : alone(common(options))
-  const roles: { [name: string]: SubAgents.Role<Handlers> } = {}
-  for (const { description, instructions, name } of agents.roles) {
-    roles[name] = { description, agent: instructions === undefined ? made : Agent.withInstructions(made, instructions) }
-  }
-  return SubAgentTools.layer<Handlers>({
-    roles: { default: { description: "Any task.", agent: made }, ...roles },
-    deadline: `${agents.runtimeSeconds} seconds`
-  })
-}
+): Layer.Layer<Tool.HandlersFor<SubAgentTools.Tools>, never, Model | Journal | Tool.HandlersFor<CodingTools.Tools>> =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const shared = common(options)
+      const { agents } = shared
+      const named = yield* NamedModels
+      // one that can start nobody gets no tools for it
+      const agent = agents.depth > 1 ? leading(shared) : alone(shared)
+      const roles: { [name: string]: SubAgents.Role<Handlers> } = {}
+      for (const role of agents.roles) roles[role.name] = yield* roleOf(options.settings, agent, role)
+      return SubAgentTools.layer<Handlers>({
+        roles: { default: { description: anyTask, agent }, ...roles },
+        ...(named === undefined ? {} : { models: modelsOf(agents, named) }),
+        deadline: `${agents.runtimeSeconds} seconds`
+      })
+    })
+  )
 
-const noAgents: Settings.AgentSettings = { threads: 0, depth: 0, runtimeSeconds: 0, roles: [] }
+const modelsOf = ({ models }: AgentSettings, make: MakeModel): { [name: string]: SubAgents.NamedModel } =>
+  Object.fromEntries(models.map(({ efforts, name }) => [name, { efforts, make: (effort) => make({ name, effort }) }]))
+
+const roleOf = Effect.fnUntraced(function* (
+  settings: Settings.Settings,
+  agent: Agent.Agent<Handlers>,
+  { addition, description, instructions, model, nicknames, reasoningEffort }: AgentRole
+) {
+  const named = yield* NamedModels
+  const hasOwn = model !== undefined || reasoningEffort !== undefined
+  const told = [instructions ?? agent.instructions, addition].filter((one) => one !== undefined)
+  const role: SubAgents.Role<Handlers> = {
+    description,
+    agent: Agent.withInstructions(agent, told.join("\n\n")),
+    ...(nicknames === undefined ? {} : { nicknames })
+  }
+  if (named === undefined || !hasOwn) return role
+  return { ...role, model: yield* named({ name: model ?? settings.model, effort: reasoningEffort }) }
+})
+
+const noAgents: AgentSettings = { threads: 0, depth: 0, runtimeSeconds: 0, roles: [], models: [] }
 
 /** The limits of the tree below the session. */
 export const limited = (settings: Settings.Settings) => {

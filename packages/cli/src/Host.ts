@@ -18,8 +18,10 @@ import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as EffectPath from "effect/Path"
 import * as Redacted from "effect/Redacted"
+import * as HttpClient from "effect/http/HttpClient"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { CliError } from "./CliError.ts"
+import { type MakeModel, NamedModels } from "./CodingAgent.ts"
 import * as DemoScript from "./DemoScript.ts"
 import * as Help from "./Help.ts"
 import * as SessionLease from "./SessionLease.ts"
@@ -53,18 +55,29 @@ export const model = (settings: Settings, options: { readonly paced: boolean }):
     NodeHttpClient.layerNodeHttp
   )
 
-const responses = (settings: Settings, provider: ResponsesProvider) =>
-  OpenAiModel.layer({
-    model: settings.model,
-    provider: provider.id,
-    baseUrl: provider.baseUrl,
-    headers: Object.fromEntries(provider.headers.map(([name, value]) => [name, Redacted.value(value)])),
-    queryParams: Object.fromEntries(provider.query),
-    idleTimeout: provider.idleTimeoutMillis,
-    ...(provider.key === undefined ? {} : { apiKey: provider.key as Redacted.Redacted<string> }),
-    ...(settings.reasoningEffort === undefined ? {} : { reasoningEffort: settings.reasoningEffort }),
-    ...(settings.reasoningSummary === undefined ? {} : { reasoningSummary: settings.reasoningSummary })
+const responses = (settings: Settings, provider: ResponsesProvider) => {
+  const own = optionsOf(settings, provider)
+  const named = Effect.map(HttpClient.HttpClient, (client): MakeModel => ({ effort: reasoningEffort, name: model }) => {
+    // the effort that is configured is that of the model that is
+    const { reasoningEffort: configured, ...rest } = own
+    const effort = reasoningEffort ?? (model === settings.model ? configured : undefined)
+    const options = { ...rest, model, ...(effort === undefined ? {} : { reasoningEffort: effort }) }
+    return Effect.provideService(OpenAiModel.make(options), HttpClient.HttpClient, client)
   })
+  return Layer.merge(OpenAiModel.layer(own), Layer.effect(NamedModels, named))
+}
+
+const optionsOf = (settings: Settings, provider: ResponsesProvider): OpenAiModel.Options => ({
+  model: settings.model,
+  provider: provider.id,
+  baseUrl: provider.baseUrl,
+  headers: Object.fromEntries(provider.headers.map(([name, value]) => [name, Redacted.value(value)])),
+  queryParams: Object.fromEntries(provider.query),
+  idleTimeout: provider.idleTimeoutMillis,
+  ...(provider.key === undefined ? {} : { apiKey: provider.key as Redacted.Redacted<string> }),
+  ...(settings.reasoningEffort === undefined ? {} : { reasoningEffort: settings.reasoningEffort }),
+  ...(settings.reasoningSummary === undefined ? {} : { reasoningSummary: settings.reasoningSummary })
+})
 
 /** The script of the demo behind a server of this process; the server is loaded here only, and ends with the layer. */
 const scripted = (options: { readonly paced: boolean }) =>

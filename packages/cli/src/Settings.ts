@@ -7,15 +7,21 @@
  */
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as AgentSettings from "./internal/agentSettings.ts"
 import type { ApprovalPolicy, SandboxMode } from "./Flags.ts"
 import { approvalPolicies, sandboxModes } from "./Flags.ts"
 import * as Table from "./internal/settingsTable.ts"
 import * as TelemetrySettings from "./TelemetrySettings.ts"
 
-/** What is wrong with a configuration. `source` is a file, or a flag. Lines and columns count from 1. */
+/**
+ * What is wrong with a configuration. `source` is a file, or a flag; that of a wrong type has line and column of the value
+ * behind it, if it is a file. Lines and columns count from 1.
+ */
 export const Reason = Schema.Union([
   Schema.TaggedStruct("Unreadable", {
     source: Schema.String,
@@ -82,24 +88,6 @@ export interface ResponsesProvider {
 /** Who answers model requests: a server, or the script of the demo. */
 export type Provider = ResponsesProvider | { readonly _tag: "Scripted" }
 
-/** A role that an agent may be started in. */
-export interface AgentRole {
-  readonly name: string
-  readonly description: string
-  /** The content of its `instructions_file`; undefined for those of the program. */
-  readonly instructions: string | undefined
-}
-
-/** What agents of agents may be: `features.multi_agent`, and the limits and roles of the table `agents`. */
-export interface AgentSettings {
-  /** How many may work at the same time. */
-  readonly threads: number
-  readonly depth: number
-  /** How long one may live, in seconds. */
-  readonly runtimeSeconds: number
-  readonly roles: ReadonlyArray<AgentRole>
-}
-
 /** The configuration in force. */
 export interface Settings {
   /** Where journals live; absolute. */
@@ -113,7 +101,7 @@ export interface Settings {
   /** The content of `model_instructions_file`. */
   readonly instructions: string | undefined
   /** Undefined while the model may start no agents. */
-  readonly agents: AgentSettings | undefined
+  readonly agents: AgentSettings.AgentSettings | undefined
   /** Where traces and metrics go; undefined for nowhere. */
   readonly telemetry: TelemetrySettings.TelemetrySettings | undefined
 }
@@ -165,43 +153,38 @@ const refuse = (reason: Reason): never => {
   throw new SettingsInvalid({ reason })
 }
 
+const wrongType = (source: string, key: string, expected: string) =>
+  refuse({ _tag: "WrongType", source, key, expected })
+
 const read = (sources: Sources): Settings => {
   const directory = home(sources)
   const file = Path.join(directory, "config.toml")
   const table = Table.make(
     [flagLayer(sources.flags), { source: "--config", table: Table.overrides(sources.config) }, fileLayer(file)],
-    (source, key, expected) => refuse({ _tag: "WrongType", source, key, expected })
+    wrongType
   )
   const provider = readProvider(sources, table, file)
+  const model = provider._tag === "Scripted" ? "scripted" : (table.text("model") ?? defaultModel)
+  const hasAgents = table.flag("features.multi_agent") === true
   return {
     home: directory,
     provider,
-    model: provider._tag === "Scripted" ? "scripted" : (table.text("model") ?? defaultModel),
+    model,
     approvalPolicy: table.choice("approval_policy", approvalPolicies) ?? "on-request",
     sandboxMode: table.choice("sandbox_mode", sandboxModes) ?? "read-only",
     reasoningEffort: table.text("model_reasoning_effort"),
     reasoningSummary: table.text("model_reasoning_summary"),
-    instructions: fileOf(table, directory, "model_instructions_file"),
-    agents: table.flag("features.multi_agent") === true ? agentsOf(table, directory) : undefined,
+    instructions: filesOf(directory).text(table, "model_instructions_file"),
+    agents: hasAgents
+      ? AgentSettings.read({
+          table,
+          files: filesOf(directory),
+          model: provider._tag === "Scripted" ? undefined : model
+        })
+      : undefined,
     telemetry: TelemetrySettings.read({ table, env: sources.env, isAsked: sources.flags.telemetry === true })
   }
 }
-
-const agentLimits = ["max_threads", "max_depth", "job_max_runtime_seconds"]
-
-const agentsOf = (table: Table.Settings, directory: string): AgentSettings => ({
-  threads: table.count("agents.max_threads") ?? 6,
-  depth: table.count("agents.max_depth") ?? 1,
-  runtimeSeconds: table.count("agents.job_max_runtime_seconds") ?? 1_800,
-  roles: table
-    .keys("agents")
-    .filter((name) => !agentLimits.includes(name))
-    .map((name) => ({
-      name,
-      description: table.text([`agents.${name}`, "description"]) ?? name,
-      instructions: fileOf(table, directory, [`agents.${name}`, "instructions_file"])
-    }))
-})
 
 const flagLayer = (flags: Sources["flags"]): Table.Layer => ({
   source: "the command line",
@@ -216,10 +199,13 @@ const flagLayer = (flags: Sources["flags"]): Table.Layer => ({
 
 const fileLayer = (file: string): Table.Layer => {
   const text = readText(file)
-  if (text === undefined) return { source: file, table: {} }
+  return text === undefined ? { source: file, table: {} } : layerOf(file, text)
+}
+
+const layerOf = (file: string, text: string): Table.Layer => {
   const parsed = Table.parse(text)
   return "table" in parsed
-    ? { source: file, table: parsed.table }
+    ? { source: file, table: parsed.table, text }
     : refuse({ _tag: "Unreadable", source: file, ...parsed })
 }
 
@@ -239,13 +225,33 @@ const systemErrors: { readonly [code: string]: string } = {
   ENOTDIR: "a part of its path is not a directory"
 }
 
-/** The content of the file that a key names. */
-const fileOf = (table: Table.Settings, directory: string, key: Table.Key): string | undefined => {
-  const name = table.text(key)
-  if (name === undefined) return undefined
-  const file = Path.resolve(directory, name)
-  const shown = typeof key === "string" ? key : key.join(".")
-  return readText(file) ?? refuse({ _tag: "Unreadable", source: file, detail: `${shown} does not exist` })
+/** The files that keys name, from the directory of the configuration. */
+const filesOf = (directory: string): AgentSettings.Files => {
+  const named = (table: Table.Settings, key: Table.Key) => {
+    const name = table.text(key)
+    if (name === undefined) return undefined
+    const file = Path.resolve(directory, name)
+    const shown = typeof key === "string" ? key : key.join(".")
+    return [
+      file,
+      readText(file) ?? refuse({ _tag: "Unreadable", source: file, detail: `${shown} does not exist` })
+    ] as const
+  }
+  return {
+    text: (table, key) => named(table, key)?.[1],
+    table: (table, key) => {
+      const found = named(table, key)
+      return Table.make(found === undefined ? [] : [layerOf(...found)], wrongType)
+    },
+    json: (table, key, schema) => {
+      const found = named(table, key)
+      if (found === undefined) return undefined
+      const decoded = Schema.decodeUnknownExit(Schema.fromJsonString(schema))(found[1])
+      if (Exit.isSuccess(decoded)) return decoded.value
+      const detail = String(Cause.squash(decoded.cause)).replaceAll(/\s*\n\s*/g, " ")
+      return refuse({ _tag: "Unreadable", source: found[0], detail })
+    }
+  }
 }
 
 const readProvider = (sources: Sources, table: Table.Settings, file: string): Provider => {

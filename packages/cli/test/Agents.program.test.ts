@@ -151,6 +151,65 @@ describe("exec with agents of agents", () => {
   )
 })
 
+describe("the models of agents", () => {
+  const settings = [
+    "[features]",
+    "multi_agent = true",
+    "[agents.scout]",
+    'description = "Looks around."',
+    'model = "gpt-small"',
+    'model_reasoning_effort = "low"',
+    'developer_instructions = "Only look."',
+    'nickname_candidates = ["Rex"]'
+  ]
+
+  it.live("are those of the role or of the call, sent with their effort; an unknown one is refused in words", () =>
+    Effect.gen(function* () {
+      const at = yield* world({
+        turns: [
+          { match: { lastUser: "task" }, events: [{ text: "done" }] },
+          {
+            events: [
+              spawn("first task", { agent_type: "scout" }),
+              spawn("second task", { model: "gpt-small", reasoning_effort: "high" }),
+              spawn("third task"),
+              spawn("fourth task", { model: "gpt-huge" }),
+              spawn("fifth task", { reasoning_effort: "mad" })
+            ]
+          },
+          { events: [{ text: "all done" }] }
+        ]
+      })
+      Fs.appendFileSync(Path.join(at.home, "config.toml"), `\n${settings.join("\n")}\n`)
+      const { code, stdout } = yield* run(at, ["exec", "go"])
+      assert.strictEqual(code, 0)
+      const sent = (text: string) => {
+        const body = at.server.requests.find((one) => JSON.stringify(one.body.input).includes(text))?.body
+        return [body?.model, body?.reasoning?.effort]
+      }
+      assert.deepStrictEqual(
+        ["first task", "second task", "third task"].map((text) => sent(`"text":"${text}"`)),
+        [
+          ["gpt-small", "low"],
+          ["gpt-small", "high"],
+          ["gpt-test", undefined]
+        ]
+      )
+      const scout = at.server.requests.find((one) => JSON.stringify(one.body.input).includes('"text":"first task"'))
+      assert.match(scout?.body.instructions, /^You are a coding agent.*\n\nOnly look\.$/s)
+      assert.include(outputs(at), "there is no model gpt-huge; there are: gpt-test, gpt-small")
+      assert.include(
+        outputs(at),
+        "model gpt-test has no reasoning effort mad; it has: minimal, low, medium, high, xhigh"
+      )
+      assert.include(stdout, "↳ Rex starts\n")
+      const told = JSON.stringify(at.server.requests[0]!.body.tools)
+      assert.include(told, "- scout: Looks around.")
+      assert.include(told, "- gpt-small, with the reasoning efforts")
+    })
+  )
+})
+
 /** Waits until the command of the child has begun. */
 const begun = ({ cwd }: World) =>
   Effect.callback<void>((resume) => {

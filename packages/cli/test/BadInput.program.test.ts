@@ -65,7 +65,7 @@ const cases: ReadonlyArray<Case> = [
     args: ["exec", "hi"],
     code: 78,
     prepare: config("model = 7\nopenai_base_url = 'http://127.0.0.1:1'"),
-    says: "HOME/config.toml: model must be a text"
+    says: "HOME/config.toml:1:1: model must be a text"
   },
   {
     name: "an unknown provider",

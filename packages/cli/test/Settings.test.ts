@@ -163,35 +163,35 @@ describe("load", () => {
     })
   )
 
-  it.effect("says file, key and what was expected of a value of a wrong type", () =>
+  it.effect("says file, line, column, key and what was expected of a value of a wrong type", () =>
     Effect.gen(function* () {
       const wrong = (toml: string) => Effect.flip(load({ toml, env: { OPENAI_API_KEY: "k" } }))
-      assert.strictEqual(yield* wrong("model = 3"), "HOME/config.toml: model must be a text")
+      assert.strictEqual(yield* wrong("model = 3"), "HOME/config.toml:1:1: model must be a text")
       assert.strictEqual(
         yield* wrong('sandbox_mode = "none"'),
-        "HOME/config.toml: sandbox_mode must be one of read-only, workspace-write, danger-full-access"
+        "HOME/config.toml:1:1: sandbox_mode must be one of read-only, workspace-write, danger-full-access"
       )
       assert.strictEqual(
         yield* wrong('model_provider = "a"\nmodel_providers = 1'),
-        "HOME/config.toml: model_providers must be a table"
+        "HOME/config.toml:2:1: model_providers must be a table"
       )
       assert.strictEqual(
-        yield* wrong('model_provider = "a"\n[model_providers.a]\nbase_url = "http://x"\nrequest_max_retries = -1'),
-        "HOME/config.toml: model_providers.a.request_max_retries must be a whole number, at least 0"
+        yield* wrong('model_provider = "a"\n[model_providers.a]\nbase_url = "http://x"\n  request_max_retries = -1'),
+        "HOME/config.toml:4:3: model_providers.a.request_max_retries must be a whole number, at least 0"
       )
       assert.strictEqual(
         yield* wrong('model_provider = "a"\n[model_providers.a]\nbase_url = "http://x"\nhttp_headers = { X = 1 }'),
-        "HOME/config.toml: model_providers.a.http_headers.X must be a text"
+        "HOME/config.toml:4:1: model_providers.a.http_headers.X must be a text"
       )
       for (const url of ["localhost:8080/v1", "not a url", "file:///x", ""]) {
         assert.strictEqual(
           yield* wrong(`model_provider = "a"\n[model_providers.a]\nbase_url = "${url}"`),
-          "HOME/config.toml: model_providers.a.base_url must be a URL that begins with http:// or https://"
+          "HOME/config.toml:3:1: model_providers.a.base_url must be a URL that begins with http:// or https://"
         )
       }
       assert.strictEqual(
         yield* wrong('openai_base_url = "api.example.com"'),
-        "HOME/config.toml: openai_base_url must be a URL that begins with http:// or https://"
+        "HOME/config.toml:1:1: openai_base_url must be a URL that begins with http:// or https://"
       )
       assert.strictEqual(
         yield* Effect.flip(load({ config: [["approval_policy", "maybe"]], env: { OPENAI_API_KEY: "k" } })),

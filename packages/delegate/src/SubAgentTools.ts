@@ -15,7 +15,7 @@ import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import { SubAgentFailed } from "./DelegateError.ts"
-import { choicesOf, failed } from "./internal/choosing.ts"
+import { type Choices, choicesOf, failed } from "./internal/choosing.ts"
 import { toWire } from "./Status.ts"
 import * as SubAgents from "./SubAgents.ts"
 
@@ -126,9 +126,11 @@ const toolkitOf = (choices: string) =>
 /** All tools. */
 export const toolkit = toolkitOf("")
 
-/** The same, with the roles and models of the settings in the description of `spawn_agent`: so that a model knows them. */
-export const toolkitFor = <R = never>(settings: Pick<SubAgents.Settings<R>, "roles" | "models">): typeof toolkit =>
-  toolkitOf(choicesOf(settings))
+/**
+ * The same, with the roles and the models that there are in the description of `spawn_agent`, so that a model knows them:
+ * those of the settings of the handlers.
+ */
+export const toolkitFor = (choices: Choices): typeof toolkit => toolkitOf(choicesOf(choices))
 
 /** The tools of {@link toolkit}, by name. */
 export type Tools = (typeof toolkit)["tools"]

@@ -39,8 +39,8 @@ export interface Role<out R = never> {
 export interface NamedModel {
   /** The reasoning efforts that it supports; empty if none can be chosen. */
   readonly efforts: ReadonlyArray<string>
-  /** The model with one of these efforts, or with its own. */
-  readonly withEffort: (effort: string | undefined) => (typeof Model)["Service"]
+  /** Makes the model, with one of these efforts or its own. */
+  readonly make: (effort: string | undefined) => Effect.Effect<(typeof Model)["Service"]>
 }
 
 /** How agents are started. */

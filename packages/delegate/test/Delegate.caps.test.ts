@@ -125,9 +125,9 @@ describe("what is handed back at a cap", () => {
       const rootId = family.root.session.sessionId
       yield* family.awaitTold((event, id) => id === rootId && event._tag === "InputAccepted")
       yield* TestClock.adjust("1 minute")
-      const notices = family.told(rootId).flatMap((event) =>
-        event._tag === "InputAccepted" ? [Input.textOf(event.input)] : []
-      )
+      const notices = family
+        .told(rootId)
+        .flatMap((event) => (event._tag === "InputAccepted" ? [Input.textOf(event.input)] : []))
       assert.lengthOf(notices, 1)
       assert.include(notices[0], "its budget of tokens is spent; it had said: xxx")
       assert.isBelow(notices[0]!.length, Status.messageLimit + 300)

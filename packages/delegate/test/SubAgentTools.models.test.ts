@@ -1,5 +1,4 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Agent from "@spindle/core/Agent"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
 import * as Effect from "effect/Effect"
@@ -113,12 +112,11 @@ describe("the model of an agent", () => {
 
 describe("the description of spawn_agent", () => {
   it("names the roles and the models, so that a model knows them before it is refused", () => {
-    const agent = Agent.make({})
     const toolkit = SubAgentTools.toolkitFor({
-      roles: { default: { description: "Any task.", agent }, judge: { description: "Judges.", agent } },
+      roles: { default: { description: "Any task." }, judge: { description: "Judges." } },
       models: {
-        swift: { efforts: ["low", "high"], withEffort: () => ScriptedModel.make(() => []).model },
-        plain: { efforts: [], withEffort: () => ScriptedModel.make(() => []).model }
+        swift: { efforts: ["low", "high"] },
+        plain: { efforts: [] }
       }
     })
     const { description = "" } = toolkit.tools.spawn_agent

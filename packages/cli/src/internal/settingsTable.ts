@@ -5,6 +5,8 @@ import { TomlError, parse as parseToml } from "smol-toml"
 export interface Layer {
   readonly source: string
   readonly table: Tree
+  /** The document that it was parsed from, if there is one. */
+  readonly text?: string
 }
 
 /** A TOML table. */
@@ -30,30 +32,39 @@ export interface Settings {
   readonly isTable: (key: Key) => boolean
   /** A table of texts, of all layers together. */
   readonly texts: (key: Key) => ReadonlyArray<readonly [string, string]>
+  /** A list of texts. */
+  readonly list: (key: Key) => ReadonlyArray<string> | undefined
   /** The names in a table, of all layers together. */
   readonly keys: (key: Key) => ReadonlyArray<string>
 }
 
-/** Joins layers, the strongest first. `wrong` is called with a value of a wrong type and must throw. */
+/**
+ * Joins layers, the strongest first. `wrong` is called with a value of a wrong type and must throw; the source that it
+ * gets ends with the line and the column of the value in a document.
+ */
 export const make = (
   layers: ReadonlyArray<Layer>,
   wrong: (source: string, key: string, expected: string) => never
 ): Settings => {
+  const refuse = ({ source, text }: Layer, path: ReadonlyArray<string>, expected: string): never => {
+    const place = text === undefined ? undefined : placeOf(text, path)
+    return wrong(place === undefined ? source : `${source}:${place.line}:${place.column}`, path.join("."), expected)
+  }
   const find = <A>(key: Key, expected: string, is: (value: unknown) => value is A): A | undefined => {
-    for (const { source, table } of layers) {
-      const value = at(table, key, (part) => wrong(source, part, "a table"))
+    for (const layer of layers) {
+      const value = at(layer.table, parts(key), (path) => refuse(layer, path, "a table"))
       if (value === undefined) continue
-      return is(value) ? value : wrong(source, shown(key), expected)
+      return is(value) ? value : refuse(layer, parts(key), expected)
     }
     return undefined
   }
-  const entries = (key: Key): ReadonlyMap<string, readonly [source: string, value: unknown]> => {
-    const all = new Map<string, readonly [string, unknown]>()
-    for (const { source, table } of layers.toReversed()) {
-      const value = at(table, key, (part) => wrong(source, part, "a table"))
+  const entries = (key: Key): ReadonlyMap<string, readonly [layer: Layer, value: unknown]> => {
+    const all = new Map<string, readonly [Layer, unknown]>()
+    for (const layer of layers.toReversed()) {
+      const value = at(layer.table, parts(key), (path) => refuse(layer, path, "a table"))
       if (value === undefined) continue
-      if (!isTree(value)) wrong(source, shown(key), "a table")
-      for (const [name, one] of Object.entries(value)) all.set(name, [source, one])
+      if (!isTree(value)) refuse(layer, parts(key), "a table")
+      for (const [name, one] of Object.entries(value as Tree)) all.set(name, [layer, one])
     }
     return all
   }
@@ -77,10 +88,11 @@ export const make = (
     },
     isTable: (key) => isTree(find(key, "anything", isAnything)),
     texts: (key) =>
-      Array.from(entries(key), ([name, [source, value]]) => [
+      Array.from(entries(key), ([name, [layer, value]]) => [
         name,
-        isText(value) ? value : wrong(source, `${shown(key)}.${name}`, "a text")
+        isText(value) ? value : refuse(layer, [...parts(key), name], "a text")
       ]),
+    list: (key) => find(key, "a list of texts", (value) => Array.isArray(value) && value.every(isText)),
     keys: (key) => [...entries(key).keys()]
   }
 }
@@ -96,8 +108,6 @@ const isCount = (value: unknown): value is number => Number.isInteger(value) && 
 const isTree = (value: unknown): value is Tree =>
   typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date)
 
-const shown = (key: Key) => (typeof key === "string" ? key : key.join("."))
-
 // only the part up to the first dot of a key may be a name with dots: `model_providers.NAME`
 const parts = (key: Key): ReadonlyArray<string> => {
   const [head, ...names] = typeof key === "string" ? [key] : key
@@ -105,15 +115,37 @@ const parts = (key: Key): ReadonlyArray<string> => {
   return dot < 0 ? [head!, ...names] : [head!.slice(0, dot), head!.slice(dot + 1), ...names]
 }
 
-const at = (table: Tree, key: Key, wrong: (part: string) => never): unknown => {
+const at = (
+  table: Tree,
+  path: ReadonlyArray<string>,
+  wrong: (path: ReadonlyArray<string>) => unknown = () => undefined
+): unknown => {
   let value: unknown = table
-  const path = parts(key)
   for (const [index, part] of path.entries()) {
-    if (!isTree(value)) return wrong(path.slice(0, index).join("."))
+    if (!isTree(value)) return wrong(path.slice(0, index))
     if (!Object.hasOwn(value, part)) return undefined
     value = value[part]
   }
   return value
+}
+
+/**
+ * Where the value at a path begins: behind the last line up to which the document is one without that value. A document
+ * that is cut off inside a value is none, and so a value of several lines is found at its first.
+ */
+const placeOf = (
+  text: string,
+  path: ReadonlyArray<string>
+): { readonly line: number; readonly column: number } | undefined => {
+  const lines = text.split("\n")
+  let before = 0
+  for (let count = 1; count <= lines.length; count++) {
+    const parsed = parse(lines.slice(0, count).join("\n"))
+    if (!("table" in parsed)) continue
+    if (at(parsed.table, path) === undefined) before = count
+    else return { line: before + 1, column: 1 + Math.max(0, lines[before]!.search(/\S/)) }
+  }
+  return undefined
 }
 
 /** Parses a TOML document, or says where it is wrong. */

@@ -38,13 +38,19 @@ export const modelOf = Effect.fnUntraced(function* <R>(
       ? yield* failed(`the reasoning effort of model ${name} cannot be chosen`)
       : yield* failed(`there is no model ${name}; there are: ${known}`)
   }
-  if (effort === undefined || named.efforts.includes(effort)) return named.withEffort(effort)
+  if (effort === undefined || named.efforts.includes(effort)) return yield* named.make(effort)
   const efforts = named.efforts.length === 0 ? "none can be chosen" : `it has: ${named.efforts.join(", ")}`
   return yield* failed(`model ${name} has no reasoning effort ${effort}; ${efforts}`)
 })
 
-/** What a model may choose from, for the description of its tool. */
-export const choicesOf = <R>({ models = {}, roles }: Pick<Settings<R>, "models" | "roles">): string => {
+/** What a model may choose from, by name. `Settings` are such. */
+export interface Choices {
+  readonly roles: { readonly [name: string]: Pick<Role, "description"> }
+  readonly models?: { readonly [name: string]: Pick<NamedModel, "efforts"> }
+}
+
+/** The same, for the description of its tool. */
+export const choicesOf = ({ models = {}, roles }: Choices): string => {
   const agents = Object.entries(roles).map(([name, { description }]) => `\n- ${name}: ${description}`)
   const named = Object.entries(models).map(([name, { efforts }]) =>
     efforts.length === 0 ? `\n- ${name}` : `\n- ${name}, with the reasoning efforts ${efforts.join(", ")}`

@@ -28,8 +28,9 @@ export const defaultNames: ReadonlyArray<string> = [
   "Sofia"
 ]
 
-/** The first name that nobody has; when all are taken they come again with a number. */
-export const draw = (names: ReadonlyArray<string>, taken: ReadonlySet<string>): string => {
+/** The first name that nobody has; when all are taken they come again with a number. Without any it is a default one. */
+export const draw = (given: ReadonlyArray<string>, taken: ReadonlySet<string>): string => {
+  const names = given.length === 0 ? defaultNames : given
   for (let round = 1; ; round++) {
     for (const name of names) {
       const numbered = round === 1 ? name : `${name} the ${ordinal(round)}`
