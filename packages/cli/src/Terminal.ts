@@ -174,7 +174,9 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
             erase()
             prompted = false
             asking = false
-            if (Exit.isSuccess(exit)) write(Transcript.answered(state, request.requestId, exit.value))
+            const { requestId } = request
+            if (Exit.isSuccess(exit)) write(Transcript.answered(state, requestId, exit.value))
+            else write(Transcript.withdrawn(state, requestId))
             for (const step of held.splice(0)) step()
           })
       )

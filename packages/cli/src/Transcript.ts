@@ -14,6 +14,7 @@ import * as TokenUsage from "@spindle/core/protocol/TokenUsage"
 import * as Ansi from "./Ansi.ts"
 import * as Folded from "./internal/foldedOutput.ts"
 import * as Question from "./internal/question.ts"
+import * as AgentCalls from "./internal/agentCalls.ts"
 import * as ToolCalls from "./internal/toolCalls.ts"
 import * as Wrapping from "./internal/wrapping.ts"
 
@@ -61,6 +62,8 @@ export interface TranscriptState {
   readonly asked: ReadonlyMap<RequestId, "open" | "answered">
   readonly calls: ReadonlyMap<CallId, OpenCall>
   readonly processes: ReadonlyMap<ProcessId, CallId>
+  /** The agents that the session has started. */
+  readonly names: AgentCalls.Names
   readonly usage: TokenUsage.TokenUsage
   readonly startedAt: number | undefined
 }
@@ -85,6 +88,7 @@ export const begin = (options: TranscriptOptions): TranscriptState => ({
   asked: new Map(),
   calls: new Map(),
   processes: new Map(),
+  names: new Map(),
   usage: TokenUsage.zero,
   startedAt: undefined
 })
@@ -114,6 +118,8 @@ export const step = (state: TranscriptState, event: SessionEvent): Step => {
       if (callId === undefined) return [state, ""]
       return [changeCall(state, callId, (call) => ({ ...call, exitCode: event.exitCode })), ""]
     }
+    case "DelegateStarted":
+      return [{ ...state, names: new Map(state.names).set(event.delegateId, event.name) }, ""]
     case "RequestOpened":
       return [{ ...state, requests: new Map(state.requests).set(event.requestId, event) }, ""]
     case "RequestSettled":
@@ -155,7 +161,6 @@ export const step = (state: TranscriptState, event: SessionEvent): Step => {
     case "SessionStarted":
     case "InputAccepted":
     case "ModelRequested":
-    case "DelegateStarted":
     case "DelegateEnded":
     case "Unknown":
       return [state, ""]
@@ -188,6 +193,12 @@ export const question = (state: TranscriptState, request: Request, from?: string
 export const answered = (state: TranscriptState, requestId: RequestId, decision: Decision): Step => {
   const asked = new Map(state.asked).set(requestId, "answered")
   return lines({ ...state, asked }, [answerLine(state, decision)])
+}
+
+/** The same for a question that nobody is asked any more: it was settled otherwise. */
+export const withdrawn = (state: TranscriptState, requestId: RequestId): Step => {
+  const asked = new Map(state.asked).set(requestId, "answered")
+  return lines({ ...state, asked }, [Ansi.palette(state.options.color).dim("  → not asked any more")])
 }
 
 const settled = (state: TranscriptState, { at, decision, requestId }: typeof RequestSettled.Type): Step => {
@@ -323,7 +334,11 @@ const header = (state: TranscriptState, callId: CallId): Step => {
   const { call } = open
   const request = { kind: undefined, tool: call.name, payload: call.params, path: [] }
   const palette = Ansi.palette(state.options.color)
-  const all = Question.lines(request, palette, state.options.columns)
+  const agents = AgentCalls.title(call, state.names)
+  const all =
+    agents === undefined
+      ? Question.lines(request, palette, state.options.columns)
+      : [`${palette.cyan("•")} ${Ansi.fit(agents, state.options.columns - 2)}`]
   // what was shown in full already is only named
   const shown = open.introduced && all.length > 1 ? [`${all[0]}${palette.dim(" …")}`] : all
   const [next, text] = lines(state, [...(state.last === "text" ? [""] : []), ...shown])
@@ -350,6 +365,10 @@ const result = (state: TranscriptState, recorded: ToolCalls.Result, at: number):
   const end = ((): ReadonlyArray<string> => {
     switch (recorded.status) {
       case "completed": {
+        if (AgentCalls.title(open.call, state.names) !== undefined) {
+          const said = AgentCalls.told(recorded.name, recorded.output).map(indent)
+          return [...said.map(dim), green(`  ✓ done · ${took}`)]
+        }
         if (ToolCalls.commandOf(open.call) === undefined)
           return [...told.slice(0, 3).map(dim), green(`  ✓ done · ${took}`)]
         const code = open.exitCode ?? ToolCalls.exitCodeOf(recorded)

@@ -147,6 +147,20 @@ describe("decider", () => {
     })
   )
 
+  it.effect(
+    "says of a question that was settled otherwise that it stands no more, before what happened meanwhile",
+    () =>
+      Effect.gen(function* () {
+        const { terminal, text } = yield* make(true)
+        const asking = yield* Effect.forkChild(terminal.decider.decide(request), { startImmediately: true })
+        yield* TestClock.adjust("100 millis")
+        yield* terminal.show(Events.record({ _tag: "Warning", message: "meanwhile" }))
+        yield* Fiber.interrupt(asking)
+        yield* terminal.show(Events.settledBy({ _tag: "Cancelled", by: "end" }))
+        assert.isTrue(text().endsWith("\r\x1b[2K  → not asked any more\n! meanwhile\n"), text())
+      })
+  )
+
   it.effect("asks one question at a time, and shows what happens meanwhile behind the answer", () =>
     Effect.gen(function* () {
       const { keyboard, terminal, text } = yield* make(true)
