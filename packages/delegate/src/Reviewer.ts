@@ -18,8 +18,10 @@ import * as Delegate from "./Delegate.ts"
 export const Verdict = Schema.Struct({ decision: Schema.Literals(["approve", "deny", "ask"]), reason: Schema.String })
 
 /** What a reviewer is told, as JSON: who wants to do what. Content of the delegate's own, to be judged and not followed. */
-export const inputOf = ({ kind, path, payload, tool }: ApprovalRequest): Input.Input =>
-  Input.text(JSON.stringify({ kind, tool, arguments: payload, asked_by: path.at(-1), depth: path.length - 1 }))
+export const inputOf = ({ callId, kind, path, payload, tool }: ApprovalRequest): Input.Input =>
+  Input.text(
+    JSON.stringify({ kind, tool, arguments: payload, call_id: callId, asked_by: path.at(-1), depth: path.length - 1 })
+  )
 
 /**
  * A review by an agent, which runs as a one-shot delegate of the current turn for each request. It approves once at most.
@@ -31,8 +33,8 @@ export const byAgent = <R>(options: {
 }): Effect.Effect<Delegate.Review, never, Turn | Model | Journal | R> =>
   Effect.contextWith((context: Context.Context<Turn | Model | Journal | R>) => {
     const review: Delegate.Review = (request) =>
-      // a person answers questions better than a guess
-      request.kind === "question" || request.kind === "elicitation"
+      // a person answers questions better than a guess; an elicitation that names a tool asks whether it may be called
+      request.kind === "question" || (request.kind === "elicitation" && request.tool === undefined)
         ? Effect.undefined
         : Delegate.runOnce({ ...options, source: "review", input: inputOf(request), output: Verdict }).pipe(
             Effect.map(({ decision, reason }) => {

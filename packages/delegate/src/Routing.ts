@@ -11,38 +11,60 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Child } from "./Bridge.ts"
+import { type Child, outlive } from "./Bridge.ts"
 
 export { askParent } from "./internal/upward.ts"
 
 /**
  * A child whose requests are decided by `decider`, for a bridge. What is still asked when the child settles a request
- * otherwise, and when the scope closes, is withdrawn. A request that nobody answered in time is left to the child, whose
- * deadline it is.
+ * otherwise is withdrawn. When the scope closes, with the turn that asked for the child, what is open is withdrawn and the
+ * child is told so: a command, a patch or permissions with `Abort`, a question with no answers, an elicitation by declining
+ * it. A request that nobody answered in time is left to the child, whose deadline it is.
  */
 export const route = (child: Child, decider: Decider): Effect.Effect<Child, never, Scope.Scope> =>
   Effect.map(Effect.scope, (scope) => {
-    const open = new Map<RequestId, Fiber.Fiber<void>>()
-    const answer = (event: typeof RequestOpened.Type) =>
-      Effect.flatMap(decider.decide(requestOf(child, event)), (decided) => {
-        open.delete(event.requestId)
-        if (decided._tag === "Cancelled") return Effect.void
-        const submission = { id: `${event.requestId}-answer` as SubmissionId, op: Op.answer(event.requestId, decided) }
-        // a child that is gone has settled its requests
-        return Effect.ignore(child.submit(submission))
-      })
+    const open = new Map<RequestId, { fiber?: Fiber.Fiber<void> }>()
+    const reply = (requestId: RequestId, decision: Op.Decision) => {
+      const id = `${requestId}-answer` as SubmissionId
+      // a child that is gone has settled its requests
+      return Effect.ignore(child.submit({ id, op: Op.answer(requestId, decision) }))
+    }
+    const answer = ({ requestId, ...event }: typeof RequestOpened.Type) =>
+      Effect.flatMap(decider.decide(requestOf(child, { requestId, ...event })), (decided) => {
+        open.delete(requestId)
+        return decided._tag === "Cancelled" ? Effect.void : reply(requestId, decided)
+      }).pipe(
+        Effect.onInterrupt(() => {
+          // what the child has settled needs no answer
+          if (!open.delete(requestId)) return Effect.void
+          return outlive(Effect.timeoutOption(reply(requestId, withdrawn(event.kind)), replyLimit))
+        })
+      )
     const note = (event: SessionEvent) => {
       if (event._tag === "RequestOpened") {
-        return Effect.map(Effect.forkIn(answer(event), scope), (fiber) => void open.set(event.requestId, fiber))
+        const asked: { fiber?: Fiber.Fiber<void> } = {}
+        open.set(event.requestId, asked)
+        return Effect.map(Effect.forkIn(answer(event), scope, { startImmediately: true }), (fiber) => {
+          asked.fiber = fiber
+        })
       }
       if (event._tag === "RequestSettled") {
-        open.get(event.requestId)?.interruptUnsafe()
+        const asked = open.get(event.requestId)
         open.delete(event.requestId)
+        asked?.fiber?.interruptUnsafe()
       }
       return Effect.void
     }
     return { ...child, events: Stream.tap(child.events, note) }
   })
+
+/** How long a child may take to hear that a question was withdrawn. */
+const replyLimit = "500 millis"
+
+const withdrawn = (kind: ApprovalRequest["kind"]): Op.Decision => {
+  if (kind === "question") return { _tag: "Answered", answers: {} }
+  return kind === "elicitation" ? { _tag: "Denied", reason: "whoever was asked has stopped" } : { _tag: "Abort" }
+}
 
 const requestOf = ({ path }: Child, event: typeof RequestOpened.Type): ApprovalRequest => ({
   sessionId: path.at(-1)!,

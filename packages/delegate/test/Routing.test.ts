@@ -1,10 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Agent from "@spindle/core/Agent"
 import type { Decider } from "@spindle/core/ports/Approvals"
 import type { RequestId } from "@spindle/core/protocol/Ids"
 import * as Op from "@spindle/core/protocol/Op"
+import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
 import { Turn } from "@spindle/core/Turn"
 import * as Bridge from "@spindle/delegate/Bridge"
+import * as Reviewer from "@spindle/delegate/Reviewer"
 import * as Routing from "@spindle/delegate/Routing"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -50,6 +54,110 @@ describe("the tests of the seed", () => {
   )
 })
 
+describe("the tests of the reference with a guardian", () => {
+  const guardian = Agent.make({ instructions: "Guard." })
+
+  /** A child elsewhere whose requests a guardian looks at first; the guardian answers so. */
+  const guarded = Effect.fnUntraced(function* (verdict: ScriptedModel.Answer, request: SessionEvent) {
+    const assessed: Array<unknown> = []
+    const family = yield* Family.make({
+      script: (asked) => {
+        assessed.push(JSON.parse(Family.asked(asked)))
+        return verdict
+      }
+    })
+    const played = yield* Deferred.make<FakeChild.FakeChild>()
+    const running = yield* family.start(
+      Effect.gen(function* () {
+        const turn = yield* Turn
+        const review = yield* Reviewer.byAgent({ agent: guardian, deadline: "1 minute" })
+        const { bridge, fake } = yield* bridged(Routing.askParent(turn.ask, review))
+        yield* Deferred.succeed(played, fake)
+        yield* fake.tell(request)
+        yield* bridge.ended
+      })
+    )
+    return { family, running, assessed, fake: yield* Deferred.await(played) }
+  })
+
+  const command = {
+    ...FakeChild.request("approval-1"),
+    kind: "command",
+    callId: "call-1",
+    tool: "exec_command",
+    payload: { cmd: "rm -rf build" }
+  } as SessionEvent
+
+  it.effect("A2 handle_exec_approval_uses_call_id_for_guardian_review_and_approval_id_for_reply", () =>
+    Effect.gen(function* () {
+      const { assessed, fake, family, running } = yield* guarded([ScriptedModel.hang], command)
+      yield* settle
+      assert.deepInclude(assessed[0] as object, { call_id: "call-1", arguments: { cmd: "rm -rf build" } })
+      const review = family.root.events.find((event) => event._tag === "DelegateStarted")
+      assert.strictEqual(review?._tag === "DelegateStarted" && review.turnId, running.turnId)
+      yield* family.root.session.abort()
+      yield* running.outcome
+      assert.deepStrictEqual(submissionsOf(fake), [Op.answer("approval-1" as RequestId, { _tag: "Abort" })])
+      assert.notInclude(family.root.tags(), "RequestOpened")
+    })
+  )
+
+  // the reference remembers each call from its beginning on, and joins the question to it by its id: here the request
+  // carries the name and the arguments of the call itself
+  const elicitation = {
+    ...FakeChild.request("elicitation-1"),
+    kind: "elicitation",
+    callId: "call-2",
+    tool: "mcp__files__delete",
+    payload: { path: "notes.txt" }
+  } as SessionEvent
+
+  it.effect("A2 delegated_mcp_guardian_abort_returns_synthetic_decline_answer", () =>
+    Effect.gen(function* () {
+      const { assessed, fake, family, running } = yield* guarded([ScriptedModel.hang], elicitation)
+      yield* settle
+      assert.deepInclude(assessed[0] as object, {
+        call_id: "call-2",
+        tool: "mcp__files__delete",
+        arguments: { path: "notes.txt" }
+      })
+      yield* family.root.session.abort()
+      yield* running.outcome
+      const declined = { _tag: "Denied", reason: "whoever was asked has stopped" } as const
+      assert.deepStrictEqual(submissionsOf(fake), [Op.answer("elicitation-1" as RequestId, declined)])
+    })
+  )
+
+  it.effect("A3 a guardian decides an elicitation that names its call, and nothing was remembered for it", () =>
+    Effect.gen(function* () {
+      for (const [decision, expected] of [
+        ["approve", { _tag: "Approved", scope: "once" }],
+        ["deny", { _tag: "Denied", reason: "because" }]
+      ] as const) {
+        const verdict = [ScriptedModel.text(JSON.stringify({ decision, reason: "because" }))]
+        const { fake, family } = yield* guarded(verdict, elicitation)
+        yield* settle
+        assert.deepStrictEqual(submissionsOf(fake), [Op.answer("elicitation-1" as RequestId, expected)])
+        assert.notInclude(family.root.tags(), "RequestOpened")
+        yield* family.root.session.abort()
+      }
+    })
+  )
+
+  it.effect("A2 a question of a child is answered with nothing when its parent stops", () =>
+    Effect.gen(function* () {
+      const question = { ...FakeChild.request("question-1"), kind: "question" } as SessionEvent
+      const { fake, family, running } = yield* guarded([ScriptedModel.hang], question)
+      yield* family.awaitTold((event) => event._tag === "RequestOpened")
+      yield* family.root.session.abort()
+      yield* running.outcome
+      assert.deepStrictEqual(submissionsOf(fake), [
+        Op.answer("question-1" as RequestId, { _tag: "Answered", answers: {} })
+      ])
+    })
+  )
+})
+
 describe("route", () => {
   it.effect("A3 decides requests side by side, and forwards everything else meanwhile", () =>
     Effect.gen(function* () {
@@ -74,6 +182,7 @@ describe("route", () => {
   it.effect("A3 withdraws a question that the child has settled otherwise, and what is open at the end", () =>
     Effect.gen(function* () {
       const withdrawn: Array<string> = []
+      let played: FakeChild.FakeChild | undefined
       const decider: Decider = {
         decide: ({ requestId }) =>
           Effect.onInterrupt(Effect.never, () => Effect.sync(() => void withdrawn.push(requestId)))
@@ -81,6 +190,7 @@ describe("route", () => {
       yield* Effect.scoped(
         Effect.gen(function* () {
           const { fake } = yield* bridged(decider)
+          played = fake
           yield* fake.tell(FakeChild.request("a"), FakeChild.request("b"))
           yield* settle
           yield* fake.tell({
@@ -97,6 +207,7 @@ describe("route", () => {
         })
       )
       assert.deepStrictEqual(withdrawn, ["a", "b"])
+      assert.deepStrictEqual(submissionsOf(played!), [Op.answer("b" as RequestId, { _tag: "Abort" })])
     })
   )
 
