@@ -1,0 +1,150 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { RequestId, SessionId } from "@spindle/core/protocol/Ids"
+import * as Input from "@spindle/core/protocol/Input"
+import * as Op from "@spindle/core/protocol/Op"
+import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import { type Answer, type Question, Turn } from "@spindle/core/Turn"
+import * as Delegate from "@spindle/delegate/Delegate"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as TestClock from "effect/testing/TestClock"
+import * as Family from "./fixtures/family.ts"
+
+/** What a server asks of a person, as MCP has it. */
+const form: Question = {
+  kind: "elicitation",
+  tool: "mcp__mail__send",
+  payload: { message: "Who is it for?", requestedSchema: { type: "object", properties: { to: { type: "string" } } } }
+}
+
+/** The answer as MCP has it: what is neither accepted nor declined is cancelled, and empty. */
+const toMcp = (answer: Answer): object => {
+  switch (answer._tag) {
+    case "Answered":
+      return { action: "accept", content: answer.answers }
+    case "Approved":
+      return { action: "accept", content: {} }
+    case "Denied":
+      return { action: "decline" }
+    default:
+      return { action: "cancel" }
+  }
+}
+
+/** A grandchild of the root, a tool of which asks; `results` are what the tool was told. */
+const eliciting = Effect.fnUntraced(function* (question: Question) {
+  const results: Array<object> = []
+  const family = yield* Family.make({
+    script: (request) => {
+      const last = request.items.at(-1)
+      if (last?._tag === "ToolResult") return [ScriptedModel.text(`${last.status}: ${String(last.output)}`)]
+      return [ScriptedModel.call(Family.asked(request), {}, "call")]
+    }
+  })
+  const asking = Family.withTools({
+    ask: {
+      run: () =>
+        Effect.flatMap(Turn, (turn) => turn.ask(question)).pipe(
+          Effect.map(toMcp),
+          Effect.tap((result) => Effect.sync(() => void results.push(result))),
+          Effect.map((result) => JSON.stringify(result))
+        )
+    }
+  })
+  const middle = Family.withTools({
+    down: {
+      run: () =>
+        Delegate.runOnce({ ...Family.endless, agent: asking.agent, input: Input.text("ask") }) as Effect.Effect<
+          unknown,
+          unknown,
+          Turn
+        >
+    }
+  })
+  const running = yield* family.start(
+    asking.provide(
+      middle.provide(Delegate.runOnce({ ...Family.endless, agent: middle.agent, input: Input.text("down") }))
+    )
+  )
+  const { sessionId } = family.root.session
+  const isOpened = (event: SessionEvent, id: SessionId) => id === sessionId && event._tag === "RequestOpened"
+  yield* family.awaitTold(isOpened)
+  const opened = family.told(sessionId).find((event) => event._tag === "RequestOpened")!
+  return { family, running, results, opened }
+})
+
+const answering = (family: Family.Family, requestId: RequestId, decision: Op.Decision) =>
+  family.root.session.submit(Op.answer(requestId, decision))
+
+describe("an elicitation of a grandchild", () => {
+  for (const [decision, result] of [
+    [
+      { _tag: "Answered", answers: { to: "Ada" } },
+      { action: "accept", content: { to: "Ada" } }
+    ],
+    [
+      { _tag: "Approved", scope: "once" },
+      { action: "accept", content: {} }
+    ],
+    [{ _tag: "Denied" }, { action: "decline" }]
+  ] as const) {
+    it.effect(
+      `A3 is at the root as it was asked, and ${result.action} with ${JSON.stringify(decision)} goes down`,
+      () =>
+        Effect.gen(function* () {
+          const { family, opened, results, running } = yield* eliciting(form)
+          assert.deepInclude(opened, { kind: "elicitation", tool: "mcp__mail__send", payload: form.payload })
+          assert.lengthOf(opened.path, 3)
+          assert.strictEqual((yield* answering(family, opened.requestId, decision))._tag, "Accepted")
+          const outcome = yield* running.outcome
+          assert.strictEqual(outcome._tag, "Completed")
+          assert.deepStrictEqual(results, [result])
+          const late = yield* answering(family, opened.requestId, { _tag: "Denied" })
+          assert.strictEqual(late._tag === "Rejected" && late.reason._tag, "UnknownRequest")
+        })
+    )
+  }
+
+  it.effect("A2 is cancelled by the abort of the root, at every level, and is no refusal", () =>
+    Effect.gen(function* () {
+      const { family, opened, results, running } = yield* eliciting(form)
+      yield* family.root.session.abort()
+      yield* running.outcome
+      for (const id of opened.path) {
+        const settled = family.told(id).flatMap((event) => (event._tag === "RequestSettled" ? [event.decision] : []))
+        assert.deepStrictEqual(settled, [{ _tag: "Cancelled", by: "abort" }])
+      }
+      assert.notInclude(JSON.stringify(results), "decline")
+    })
+  )
+
+  it.effect("A2 nobody answers: at the deadline of the asker it is cancelled, and empty", () =>
+    Effect.gen(function* () {
+      const { results, running } = yield* eliciting(form)
+      const ended = yield* Effect.forkChild(running.outcome)
+      yield* TestClock.adjust("5 minutes")
+      assert.strictEqual((yield* Fiber.join(ended))._tag, "Completed")
+      assert.deepStrictEqual(results, [{ action: "cancel" }])
+    })
+  )
+
+  it.effect("A2 a question that nobody answers has an empty answer at the deadline", () =>
+    Effect.gen(function* () {
+      const { results, running } = yield* eliciting({ ...form, kind: "question" })
+      const ended = yield* Effect.forkChild(running.outcome)
+      yield* TestClock.adjust("5 minutes")
+      yield* Fiber.join(ended)
+      assert.deepStrictEqual(results, [{ action: "accept", content: {} }])
+    })
+  )
+
+  it.effect("A5 the decision Abort at the root cancels it, and stops the tree", () =>
+    Effect.gen(function* () {
+      const { family, opened, results, running } = yield* eliciting(form)
+      yield* answering(family, opened.requestId, { _tag: "Abort" })
+      assert.strictEqual((yield* running.outcome)._tag, "Aborted")
+      assert.notInclude(JSON.stringify(results), "decline")
+    })
+  )
+})
