@@ -17,6 +17,9 @@ import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
 import * as AgentTree from "./AgentTree.ts"
 import * as Ansi from "./Ansi.ts"
 import type { ColorMode } from "./Flags.ts"
+import * as Fields from "./internal/fields.ts"
+import * as Keys from "./internal/keys.ts"
+import * as Question from "./internal/question.ts"
 import * as Transcript from "./Transcript.ts"
 
 /** Where to write: `process.stdout` is one. */
@@ -58,8 +61,9 @@ export interface Terminal {
   /** Takes note of an event of the session or of an agent below it; says who starts, is done or was stopped. */
   readonly showAgent: (sessionId: SessionId, event: SessionEvent) => void
   /**
-   * Asks the person, one question at a time: y once, a for the session, n no, q no and stop the turn. What was typed
-   * before a question stood there does not answer it. With nobody to ask it denies. **Interruption**: gives the
+   * Asks the person, one question at a time: y once, a for the session, n no, q no and stop the turn; a question or a
+   * form by a line for each field, and Escape declines it. What was typed before a question stood there does not answer it.
+   * With nobody to ask it denies. **Interruption**: gives the
    * keyboard back.
    */
   readonly decider: Decider
@@ -149,8 +153,17 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
     }
 
     const oneByOne = yield* Semaphore.make(1)
-    const ask = (request: ApprovalRequest) =>
-      Effect.acquireUseRelease(
+    const prompt = (line: string) => {
+      output.write(prompted ? eraseLine + line : line)
+      prompted = true
+    }
+    const entered = () => {
+      output.write("\n")
+      prompted = false
+    }
+    const ask = (request: ApprovalRequest) => {
+      const fields = Fields.fieldsOf(request)
+      return Effect.acquireUseRelease(
         Effect.sync(() => {
           asking = true
           erase()
@@ -160,13 +173,10 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
         (heard) =>
           Effect.sleep(typedAheadMillis).pipe(
             Effect.andThen(
-              Effect.sync(() => {
-                output.write(choices.length < columns() ? choices : shortChoices)
-                prompted = true
-              })
-            ),
-            Effect.andThen(heard.key),
-            Effect.map((key) => keys[key]!)
+              fields.length === 0
+                ? byKey(heard, columns, prompt)
+                : byFields({ heard, columns, prompt, entered }, request.kind, fields)
+            )
           ),
         (heard, exit) =>
           Effect.sync(() => {
@@ -180,6 +190,7 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
             for (const step of held.splice(0)) step()
           })
       )
+    }
     return {
       isAttended,
       restore: () => {
@@ -201,18 +212,69 @@ const isSilent = (event: SessionEvent): boolean =>
 // oxlint-disable-next-line no-control-regex
 const unfinishedEscape = /^\x1b(?:O|\[[0-?]*[ -/]*)?$/
 
+/** Who left a question has given no answer to it, and has declined a form. */
+const leftOf = (kind: ApprovalRequest["kind"]): Decision =>
+  kind === "question" ? { _tag: "Answered", answers: {} } : { _tag: "Denied", reason: "rejected by user" }
+
+/** Decided by one key. */
+const byKey = (heard: Heard, columns: () => number, prompt: (line: string) => void): Effect.Effect<Decision> =>
+  Effect.suspend(() => {
+    prompt(choices.length < columns() ? choices : shortChoices)
+    return Effect.map(heard.key, (key) => keys[key]!)
+  })
+
+/** Where lines are typed. */
+interface Lines {
+  readonly heard: Heard
+  readonly columns: () => number
+  readonly prompt: (line: string) => void
+  readonly entered: () => void
+}
+
+/** Answered by a line for each field; one that makes no sense is asked for again. */
+const byFields = Effect.fnUntraced(function* (
+  { columns, entered, heard, prompt }: Lines,
+  kind: ApprovalRequest["kind"],
+  fields: ReadonlyArray<Fields.Field>
+) {
+  const answers: { [id: string]: unknown } = {}
+  const waiting = [...fields]
+  for (let field = waiting.shift(); field !== undefined;) {
+    const asked = field
+    const line = yield* heard.line((typed) => prompt(Question.prompt(asked, typed, columns())))
+    if (line === undefined) return leftOf(kind)
+    const read = asked.read(line.trim())
+    if (read === undefined) continue
+    entered()
+    if (read !== "skip") answers[asked.id] = read.value
+    field = waiting.shift()
+  }
+  return { _tag: "Answered", answers } satisfies Decision as Decision
+})
+
+/** What is heard of the keyboard. */
+interface Heard {
+  /** Waits for the next of the known keys. */
+  readonly key: Effect.Effect<string>
+  /** Waits for a line, which `draw` shows as it is typed; undefined if it was left. */
+  readonly line: (draw: (typed: string) => void) => Effect.Effect<string | undefined>
+  readonly stop: () => void
+}
+
 /**
  * Takes the keyboard. `key` waits for the next of the known keys that is pressed from then on. A key press comes as a
  * piece of its own: letters inside an escape sequence (an arrow key is `ESC [ A`) or a paste are no answer.
  */
-const listen = (keyboard: Keyboard, onCtrlC: () => void) => {
+const listen = (keyboard: Keyboard, onCtrlC: () => void): Heard => {
   let heard: ((key: string) => void) | undefined
+  let typing: ((piece: string) => void) | undefined
   let begun = ""
   const onData = (bytes: Uint8Array | string) => {
     const text = begun + (typeof bytes === "string" ? bytes : new TextDecoder().decode(bytes))
     begun = unfinishedEscape.test(text) ? text : ""
     const key = text.trim().toLowerCase()
     if (text.includes("\x03")) onCtrlC()
+    else if (typing !== undefined) typing(text)
     else if (Object.hasOwn(keys, key)) heard?.(key)
   }
   keyboard.setRawMode?.(true)
@@ -222,6 +284,18 @@ const listen = (keyboard: Keyboard, onCtrlC: () => void) => {
     key: Effect.callback<string>((resume) => {
       heard = (key) => resume(Effect.succeed(key))
     }),
+    line: (draw) =>
+      Effect.callback<string | undefined>((resume) => {
+        let typed = Keys.empty
+        draw(typed.text)
+        typing = (piece) => {
+          typed = Keys.type(typed, piece)
+          draw(typed.text)
+          if (typed.end === "open") return
+          typing = undefined
+          resume(Effect.succeed(typed.end === "entered" ? typed.text : undefined))
+        }
+      }),
     stop: () => {
       keyboard.off("data", onData)
       keyboard.setRawMode?.(false)

@@ -1,5 +1,6 @@
 /** A tool call as lines: what runs, or what somebody is asked about. */
 import * as Ansi from "../Ansi.ts"
+import * as Fields from "./fields.ts"
 import * as ToolCalls from "./toolCalls.ts"
 
 /** What to show. Without a kind nobody is asked. */
@@ -32,8 +33,37 @@ export const lines = (shown: Shown, palette: Ansi.Palette, columns = Infinity): 
   return [...title, ...body(shown, palette, columns).map((line) => (isAsked ? `  ${line}` : line))]
 }
 
+/** The line in which a field is filled in, as far as it was typed; the end of what is too long. */
+export const prompt = ({ choices, isSecret, title }: Fields.Field, typed: string, columns: number): string => {
+  const chosen = choices.length === 0 ? "" : ` (${choices.map((choice, index) => `${index + 1} ${choice}`).join(", ")})`
+  const head = Ansi.fit(Ansi.visible(`  ${title}${chosen}`), Math.max(10, Math.floor(columns / 2)))
+  const text = isSecret ? "•".repeat(typed.length) : Ansi.visible(typed)
+  const room = Math.max(1, columns - head.length - 4)
+  return `${head}: ${text.length > room ? text.slice(-room) : text}`
+}
+
+/** A question in words: the message of a form, or questions with what can be chosen. */
+const words = ({ kind, payload }: Shown, palette: Ansi.Palette): ReadonlyArray<string> | undefined => {
+  const message = kind === "elicitation" ? ToolCalls.field(payload, "message") : undefined
+  if (message !== undefined) {
+    const { requestedSchema: _, ...rest } = payload as { readonly requestedSchema?: unknown }
+    return [...Ansi.visible(message).split("\n"), ...others(rest, "message", palette)]
+  }
+  const questions = (payload as { readonly questions?: unknown } | null)?.questions
+  if (kind !== "question" || !Array.isArray(questions) || questions.length === 0) return undefined
+  return questions.flatMap((question) => [
+    ...Ansi.visible(ToolCalls.field(question, "question") ?? "").split("\n"),
+    ...Fields.optionsOf(question).map(({ description, label }, index) => {
+      const about = description === undefined ? "" : palette.dim(` ${Ansi.visible(description)}`)
+      return `  ${index + 1} ${Ansi.visible(label)}${about}`
+    })
+  ])
+}
+
 const body = (shown: Shown, palette: Ansi.Palette, columns: number): ReadonlyArray<string> => {
   const { payload, tool } = shown
+  const asked = words(shown, palette)
+  if (asked !== undefined) return tool === undefined ? asked : [...asked, palette.dim(`  ${Ansi.visible(tool)}`)]
   const command = commandOf(payload)
   const patch = ToolCalls.field(payload, "patch") ?? ToolCalls.field(payload, "input")
   if (command !== undefined) {
