@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { SubmissionId } from "@spindle/core/protocol/Ids"
 import * as Input from "@spindle/core/protocol/Input"
 import * as Op from "@spindle/core/protocol/Op"
 import { Turn } from "@spindle/core/Turn"
@@ -74,6 +75,29 @@ describe("limits of a tree", () => {
       assert.strictEqual(refusal(seen.error).limit, "concurrent")
       assert.deepInclude(seen.status, { message: "echo three" })
     })
+  )
+
+  it.effect(
+    "D6 P6 a submission that comes again, or is refused, keeps no slot, also when nobody waits for its receipt",
+    () =>
+      Effect.gen(function* () {
+        const family = yield* Family.make()
+        const id = "mine" as SubmissionId
+        yield* family.run(
+          Effect.gen(function* () {
+            const child = yield* Delegate.start(Family.endless)
+            const receipt = yield* child.submit(Op.userInput("one"), { id })
+            yield* child.settled
+            for (const again of [child.submit(Op.userInput("one"), { id }), child.submit(Op.userInput(""))]) {
+              yield* Effect.raceFirst(again, Effect.yieldNow)
+              yield* child.settled
+            }
+            assert.deepStrictEqual(yield* child.submit(Op.userInput("one"), { id }), receipt)
+            yield* child.settled
+            yield* Delegate.start(Family.endless)
+          }).pipe(within({ concurrent: 1 }))
+        )
+      })
   )
 
   it.effect("D6 so many are started in all; 0 means none", () =>

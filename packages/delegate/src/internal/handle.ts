@@ -146,21 +146,22 @@ export class Handle implements Interactive {
   submit(op: Op, options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }) {
     return Effect.suspend((): Effect.Effect<Receipt, DelegateClosed | DelegateRefused> => {
       if (this.isEnding) return this.closed
-      const refused = op._tag === "UserInput" ? this.tracking.begin() : undefined
+      const id = options?.id ?? (this.newId() as SubmissionId)
+      const refused = op._tag === "UserInput" ? this.tracking.begin(id) : undefined
       if (refused !== undefined) return Effect.fail(refused)
       const trace = options?.trace ?? this.span.trace
-      const id = options?.id ?? (this.newId() as SubmissionId)
       const submission: Submission = { id, op, ...(trace === undefined ? {} : { trace }) }
-      const handed =
-        this.bridge === undefined
-          ? Effect.catchTag(this.session!.submit(op, submission), "JournalFailed", () => this.closed)
-          : this.bridge.submit(submission)
-      return Effect.tap(handed, (receipt) =>
-        Effect.sync(() => {
-          if (receipt._tag === "Rejected") this.tracking.undo()
-        })
-      )
+      return this.bridge === undefined
+        ? Effect.catchTag(this.take(submission), "JournalFailed", () => this.closed)
+        : this.bridge.submit(submission)
     })
+  }
+
+  /** Hands a submission to the session. Whoever submitted it may wait for the answer no more. */
+  take({ id, op, trace }: Submission) {
+    return Effect.onExit(this.session!.submit(op, { id, ...(trace === undefined ? {} : { trace }) }), () =>
+      Effect.sync(() => this.tracking.answered(id))
+    )
   }
 
   private get closed() {

@@ -134,7 +134,7 @@ const open = Effect.fnUntraced(function* <R>(handle: Handle, tenants: Scope.Scop
   if (!options.isOneShot) {
     const child: Bridge.Child = {
       path: handle.path,
-      submit: ({ id, op, trace }) => session.submit(op, { id, ...(trace === undefined ? {} : { trace }) }),
+      submit: (submission) => handle.take(submission),
       events: session.events({ from: (yield* session.snapshot).seq }),
       interrupt: session.abort,
       shutdown: handle.shutdown

@@ -12,6 +12,8 @@ export class Tracking {
   status: Status.Status = Status.pendingInit
   private readonly parent: Node
   private hasSlot = true
+  /** The submission that the slot was taken for, until it is accepted. */
+  private slotFor: SubmissionId | undefined
   private settles = 0
   private lastText: string | undefined
   private isOver = false
@@ -34,16 +36,20 @@ export class Tracking {
     return this.isOver || (Status.isSettled(this.status) && !this.hasSlot)
   }
 
-  /** Takes a slot for more work; why there is none, if there is none. */
-  begin(): DelegateRefused | undefined {
+  /** Takes a slot for the work that a submission brings; why there is none, if there is none. */
+  begin(id: SubmissionId): DelegateRefused | undefined {
     if (this.hasSlot) return undefined
     const refused = this.parent.begin()
-    this.hasSlot = refused === undefined
-    return refused
+    if (refused !== undefined) return refused
+    this.hasSlot = true
+    this.slotFor = id
+    return undefined
   }
 
-  /** Gives back a slot that was taken for input that was then refused. */
-  undo(): void {
+  /** A submission was answered: one that brings no work, refused or known from before, gives back the slot taken for it. */
+  answered(id: SubmissionId): void {
+    if (this.slotFor !== id) return
+    this.slotFor = undefined
     if (!Status.isSettled(this.status) || !this.hasSlot) return
     // nothing was done: whoever waits for the next time that it settles is told nothing
     this.settles--
@@ -79,8 +85,10 @@ export class Tracking {
   }
 
   private noteInput(event: SessionEvent): void {
-    if (event._tag === "InputAccepted") this.waiting.add(event.submissionId)
-    else if (event._tag === "InputBlocked") this.waiting.delete(event.submissionId)
+    if (event._tag === "InputAccepted") {
+      this.waiting.add(event.submissionId)
+      if (event.submissionId === this.slotFor) this.slotFor = undefined
+    } else if (event._tag === "InputBlocked") this.waiting.delete(event.submissionId)
     else if (event._tag === "ItemRecorded" && event.item._tag === "UserMessage") {
       if (event.item.submissionId !== undefined) this.waiting.delete(event.item.submissionId)
     } else if (event._tag === "TurnAborted") {
