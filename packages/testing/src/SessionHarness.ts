@@ -41,8 +41,19 @@ export interface TestTool {
   readonly needsApproval?: Tool.NeedsApproval<any>
 }
 
+/**
+ * A host of sessions: makes one in the scope, new or resumed; closing the scope must close it. It must use the journal and the model that it is given, and what
+ * the context says of tunables, hooks and deciders.
+ */
+export type Make = <R>(
+  agent: Agent.Agent<R>,
+  options: { readonly resume?: SessionId }
+) => Effect.Effect<Session["Service"], unknown, R | Model | Journal | Scope.Scope>
+
 /** What a harness is made of; everything has a default. */
 export interface HarnessOptions {
+  /** Who hosts the session. Default: `Session.make`. */
+  readonly host?: Make
   readonly script?: ScriptedModel.Script
   /** A scripted model that was made already, or one around it; `script` is then not used. */
   readonly model?: ScriptedModel.ScriptedModel
@@ -54,7 +65,7 @@ export interface HarnessOptions {
   readonly approvals?: Decider
   /** Told every event of the session, and of those that its tasks make. */
   readonly observer?: (sessionId: SessionId, event: SessionEvent.SessionEvent) => void
-  /** Told every event of the session, as its owner. */
+  /** Told every event of the session, as its owner; by the default host only. */
   readonly onEvent?: (event: SessionEvent.SessionEvent) => void
   /** Opens this session again; needs a `journal` that has it. */
   readonly resume?: SessionId
@@ -101,23 +112,21 @@ export const make = Effect.fnUntraced(function* (options: HarnessOptions = {}) {
   const model = options.model ?? ScriptedModel.make(options.script ?? [])
   const journal = options.journal ?? (yield* memoryJournal)
   const log = eventLog()
-  let own: SessionId | undefined
   const { agent, handlers } = agentOf(options.tools ?? {}, options.instructions)
   const services = yield* Layer.build(Layer.mergeAll(model.layer, handlers))
-  const session: Session["Service"] = yield* Session.make(agent, {
-    ...(options.resume === undefined ? {} : { resume: options.resume }),
-    ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent })
-  }).pipe(
+  const session = yield* (options.host ?? inProcess(options))(
+    agent,
+    options.resume === undefined ? {} : { resume: options.resume }
+  ).pipe(
     Effect.provideService(Journal, journal),
     Effect.provideService(SessionConfig, { ...defaults, ...options.config }),
     Effect.provideService(Hooks, { ...none, ...options.hooks }),
-    // the sessions that its tasks make have the same observer
+    // the sessions that its tasks make have the same observer, and those above it if its host has any
     Effect.provideService(
       SessionObserver,
       both(yield* SessionObserver, {
         onEvent: (sessionId, event) => {
-          own ??= sessionId
-          if (own === sessionId) log.add(event)
+          log.add(sessionId, event)
           options.observer?.(sessionId, event)
         }
       })
@@ -126,6 +135,7 @@ export const make = Effect.fnUntraced(function* (options: HarnessOptions = {}) {
     options.approvals === undefined ? (made) => made : Effect.provideService(Approvals, options.approvals),
     Effect.provideContext(services)
   ) as Effect.Effect<Session["Service"], SessionNotFound | SessionBusy | JournalFailed, Scope.Scope>
+  log.begin(session.sessionId)
   const submit = (text: string) => session.submit(Op.userInput(text))
   const harness: SessionHarness = {
     session,
@@ -146,8 +156,17 @@ export const make = Effect.fnUntraced(function* (options: HarnessOptions = {}) {
   return harness
 })
 
+/** The host that needs no other: a session of its own. */
+const inProcess =
+  ({ onEvent }: HarnessOptions): Make =>
+  (agent, options) =>
+    Session.make(agent, onEvent === undefined ? options : { ...options, onEvent })
+
+/** The events of one session, from its first: which it is, is known when its host has made it. */
 const eventLog = () => {
   const events: Array<SessionEvent.SessionEvent> = []
+  let own: SessionId | undefined
+  let before: Array<readonly [SessionId, SessionEvent.SessionEvent]> = []
   const waiters = new Set<(event: SessionEvent.SessionEvent) => void>()
   const awaitEvent = <E extends SessionEvent.SessionEvent>(
     is: (event: SessionEvent.SessionEvent) => event is E
@@ -163,11 +182,18 @@ const eventLog = () => {
       waiters.add(waiter)
       return Effect.sync(() => void waiters.delete(waiter))
     })
-  const add = (event: SessionEvent.SessionEvent) => {
+  const add = (sessionId: SessionId, event: SessionEvent.SessionEvent) => {
+    if (own === undefined) return void before.push([sessionId, event])
+    if (own !== sessionId) return
     events.push(event)
     for (const waiter of waiters) waiter(event)
   }
-  return { events, awaitEvent, add }
+  const begin = (sessionId: SessionId) => {
+    own = sessionId
+    for (const [of, event] of before) add(of, event)
+    before = []
+  }
+  return { events, awaitEvent, add, begin }
 }
 
 /** An agent with tools of one line each, and the layer of their handlers. */

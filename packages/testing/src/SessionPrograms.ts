@@ -74,6 +74,8 @@ export type SessionProgram = typeof SessionProgram.Type
 
 /** How to check a program. */
 export interface CheckOptions {
+  /** Who hosts the session. Default: `Session.make`. */
+  readonly host?: SessionHarness.Make
   /** What must hold of every run. Default: all laws of `Laws`. */
   readonly law?: Laws.Law
   /** At how many steps of the program it is aborted as well, in runs of their own. Default 20; 0 runs it as it is. */
@@ -89,8 +91,9 @@ export interface Checked {
 }
 
 /** Runs a program as it is, and with an abort at steps of it, until a law is broken. */
-export const check = (program: SessionProgram, { aborts, law }: CheckOptions = {}): Checked => {
-  const subject = subjectOf(program, law ?? Laws.session)
+export const check = (program: SessionProgram, options: CheckOptions = {}): Checked => {
+  const { aborts } = options
+  const subject = subjectOf(program, options)
   const base = { ...baseOf(program), at: [] }
   const calm = Reporting.judgeClosely(subject, base)
   if (calm.finding !== undefined) return { runs: 1, points: 0, violation: { ...calm.finding, decisions: base } }
@@ -116,14 +119,18 @@ export const check = (program: SessionProgram, { aborts, law }: CheckOptions = {
   return { runs, points, violation }
 }
 
-/** Runs a program once more with the decisions of a violation; answers the law that it breaks. */
-export const replay = (program: SessionProgram, law: Laws.Law, decisions: Partial<Decisions>): string | undefined =>
-  Reporting.judgeClosely(subjectOf(program, law), { ...baseOf(program), ...decisions }).finding?.law
+/** Runs a program once more with the decisions of a violation, and what it was checked with; answers the law that it breaks. */
+export const replay = (
+  program: SessionProgram,
+  options: CheckOptions,
+  decisions: Partial<Decisions>
+): string | undefined =>
+  Reporting.judgeClosely(subjectOf(program, options), { ...baseOf(program), ...decisions }).finding?.law
 
 /** A violation for people: the law, the program, and the line that repeats the run. */
 export const format = (program: SessionProgram, { decisions, law }: Violation): string => {
   const { at, mode, seed } = decisions
-  return `${law}\n  SessionPrograms.replay(${JSON.stringify(program)}, law, ${JSON.stringify({ mode, at, seed })})`
+  return `${law}\n  SessionPrograms.replay(${JSON.stringify(program)}, options, ${JSON.stringify({ mode, at, seed })})`
 }
 
 const baseOf = ({ mode, seed }: SessionProgram): Decisions => ({
@@ -136,9 +143,15 @@ const baseOf = ({ mode, seed }: SessionProgram): Decisions => ({
   maxSteps: 200_000
 })
 
-const subjectOf = (program: SessionProgram, law: Laws.Law): Reporting.Subject<Laws.History, unknown> => ({
+const subjectOf = (
+  program: SessionProgram,
+  { host, law = Laws.session }: CheckOptions
+): Reporting.Subject<Laws.History, unknown> => ({
   program: (stage) =>
-    run(program)({
+    run(
+      program,
+      host
+    )({
       arm: (actions) => Effect.sync(() => stage.arm(actions)),
       disarm: stage.disarm
     }),
@@ -171,15 +184,15 @@ const faultsOf = ({ faults }: SessionProgram) => {
 /** Longest time that a turn may take, in which nothing hits it any more, before the program aborts it. */
 const patience = "10 minutes"
 
-/** The program as an effect, for explorations of one's own: one conversation from its first turn to its end. */
+/** The program as an effect, for explorations of one's own: one conversation from its first turn to its end, hosted as {@link CheckOptions} say. */
 export const run =
-  (program: SessionProgram) =>
+  (program: SessionProgram, host?: SessionHarness.Make) =>
   (
     stage: Pick<Parameters<Program<Laws.History, unknown>>[0], "arm" | "disarm">
   ): Effect.Effect<Laws.History, unknown> => {
     const faults = faultsOf(program)
     return Effect.gen(function* () {
-      const started = yield* start(program)
+      const started = yield* start(program, host)
       const { closing, counts, harness, observation, observing } = started
       const { session } = harness
       faults.begin()
@@ -204,7 +217,7 @@ export const run =
 
 type Started = Effect.Success<ReturnType<typeof start>>
 
-const start = Effect.fnUntraced(function* (program: SessionProgram) {
+const start = Effect.fnUntraced(function* (program: SessionProgram, host: SessionHarness.Make | undefined) {
   const counts: Shapes.Counts = { opened: 0, closed: 0 }
   const scope = yield* Scope.make()
   // the subscriber outlives the session, to see its end
@@ -221,7 +234,8 @@ const start = Effect.fnUntraced(function* (program: SessionProgram) {
     tools,
     journal,
     model: { ...scripted, model, layer: Layer.succeed(Model, model) },
-    config: { inboxCapacity: program.inboxCapacity }
+    config: { inboxCapacity: program.inboxCapacity },
+    ...(host === undefined ? {} : { host })
   }).pipe(Effect.provideService(Scope.Scope, scope))
   const observation = yield* Laws.observe(harness, journal).pipe(Effect.provideService(Scope.Scope, observing))
   const closing = yield* Effect.cached(Scope.close(scope, Exit.void))

@@ -4,13 +4,9 @@
  * Needs `vitest`; time is virtual. A host is looked at through `Session["Service"]` and its journal only; after each test all laws of `Laws` are checked on what a
  * subscriber was told and what the journal holds.
  */
-import type * as Agent from "@spindle/core/Agent"
-import type { Journal } from "@spindle/core/ports/Journal"
-import type { Model } from "@spindle/core/ports/Model"
-import type { SessionId, SubmissionId } from "@spindle/core/protocol/Ids"
+import type { SubmissionId } from "@spindle/core/protocol/Ids"
 import * as Op from "@spindle/core/protocol/Op"
 import * as SessionEvent from "@spindle/core/protocol/SessionEvent"
-import type { Session } from "@spindle/core/Session"
 import * as Task from "@spindle/core/Task"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -18,22 +14,14 @@ import * as TestClock from "effect/testing/TestClock"
 import { assert, describe, it } from "vitest"
 import * as Hosting from "./internal/hosting.ts"
 import * as ScriptedModel from "./ScriptedModel.ts"
-
-/**
- * Makes a session in the scope, new or resumed; closing the scope must close it. It must use the journal and the model that it is given, and ask nobody: a test
- * answers its requests.
- */
-export type Make = <R>(
-  agent: Agent.Agent<R>,
-  options: { readonly resume?: SessionId; readonly sessionId?: SessionId }
-) => Effect.Effect<Session["Service"], unknown, R | Model | Journal | Scope.Scope>
+import type { Make } from "./SessionHarness.ts"
 
 type Test = (title: string, run: Effect.Effect<void, unknown, Scope.Scope>) => void
 
 const { call, gate, pieces, text } = ScriptedModel
 
 /**
- * Registers the tests of a host of sessions below this name.
+ * Registers the tests of a host of sessions below this name. It must ask nobody: a test answers its requests.
  *
  * @example
  * ```ts no-run

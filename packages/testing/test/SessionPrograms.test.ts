@@ -80,9 +80,9 @@ describe("check", () => {
       events.some(({ _tag }) => _tag === "TurnAborted") ? "X there was an abort" : undefined
     const { violation } = SessionPrograms.check(plainest, { law })
     const line = SessionPrograms.format(plainest, violation!)
-    const [, program, decisions] = /replay\((\{.*\}), law, (\{.*\})\)$/.exec(line)!
+    const [, program, decisions] = /replay\((\{.*\}), options, (\{.*\})\)$/.exec(line)!
     assert.strictEqual(
-      SessionPrograms.replay(JSON.parse(program!), law, JSON.parse(decisions!)),
+      SessionPrograms.replay(JSON.parse(program!), { law }, JSON.parse(decisions!)),
       "X there was an abort"
     )
   })

@@ -45,7 +45,7 @@ describe("without the mechanism", () => {
       for (const program of schedules(programs[name as keyof typeof programs])) {
         const { violation } = lacking.SessionPrograms.check(program, { law, aborts })
         if (violation === undefined || !breaks.test(violation.law)) continue
-        assert.match(lacking.SessionPrograms.replay(program, law, violation.decisions)!, breaks)
+        assert.match(lacking.SessionPrograms.replay(program, { law }, violation.decisions)!, breaks)
         return assert.isUndefined(SessionPrograms.check(program, { law: Laws.session, aborts }).violation)
       }
       assert.fail("nothing was found")

@@ -5,11 +5,9 @@ import { Context, Effect, Layer } from "effect"
 
 SessionSuite.suite("Session.make", Session.make)
 
-SessionSuite.suite("Sessions", (agent, { resume, sessionId }) =>
+SessionSuite.suite("Sessions", (agent, { resume }) =>
   Effect.flatMap(Layer.build(Sessions.layer), (context) => {
     const sessions = Context.get(context, Sessions)
-    return resume === undefined
-      ? sessions.create(agent, sessionId === undefined ? {} : { sessionId })
-      : sessions.open(agent, resume)
+    return resume === undefined ? sessions.create(agent) : sessions.open(agent, resume)
   })
 )

@@ -19,8 +19,7 @@ import * as Toolkit from "effect/ai/Toolkit"
 import { assert } from "vitest"
 import * as Laws from "../Laws.ts"
 import * as ScriptedModel from "../ScriptedModel.ts"
-import { memoryJournal } from "../SessionHarness.ts"
-import type { Make } from "../SessionSuite.ts"
+import { type Make, memoryJournal } from "../SessionHarness.ts"
 
 const parameters = Schema.Record(Schema.String, Schema.Unknown)
 const toolkit = Toolkit.make(
