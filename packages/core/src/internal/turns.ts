@@ -153,7 +153,6 @@ const settle = <A, E>(
   returned: Ended<A, E>
 ): Effect.Effect<Ended<A, E | JournalFailed>> =>
   Effect.gen(function* () {
-    ledger.gateOpen = false
     const records = returned._tag === "Completed" && kernel.policy.leftoverInput === "record"
     const cause = records ? yield* recordLeftover(kernel, ledger) : undefined
     const ended: Ended<A, E> = cause === undefined ? returned : { _tag: "Failed", cause }
