@@ -400,6 +400,53 @@ export const mechanisms = {
     by: "program",
     breaks: /I8 the next turn|^P2|^S2/
   },
+  "closing-before-a-handler": {
+    closes: "I2 it is looked at again when the record of a call is written",
+    file: toolCalls,
+    changes: [["if ((yield* turn.abortReason) !== undefined) return yield* Effect.interrupt\n", ""]],
+    by: "callingSlowly",
+    breaks: /^I2 a handler started/
+  },
+  "carried-once": {
+    closes: "P6 input that left the inbox while its hook ran is not carried again",
+    file: access,
+    changes: [
+      [
+        "if (!kernel.recorder.state.inbox.some((one) => one.submissionId === entry.submissionId))\n      return Effect.succeed(false)\n",
+        ""
+      ]
+    ],
+    by: "takingTwice",
+    breaks: /^(P2|P6)/
+  },
+  "fence-behind-an-answer": {
+    closes: "I3 a straggler whose answer has ended is interrupted, and gets none of it",
+    file: sampling,
+    changes: [["if (ledger.slot.isFenced()) return yield* Effect.interrupt\n", ""]],
+    by: "samplingLate",
+    breaks: /^I3 a straggler got/
+  },
+  "closed-starts-no-queue": {
+    closes: "S7 a session that is closed or has failed does not start its queue",
+    file: submissions,
+    changes: [["if (kernel.closed || kernel.recorder.failure !== undefined) return undefined\n", ""]],
+    by: "closingWithAQueue",
+    breaks: /^livelock/
+  },
+  "steers-what-runs": {
+    closes: "P4 input joins a turn that runs, and none that is asked to stop or has ended",
+    file: submissions,
+    changes: [[`const running = supervisor.state()._tag === "Running" ? ledger : undefined`, "const running = ledger"]],
+    by: "failingWithAnOpenGate",
+    breaks: /P2 input waits/
+  },
+  "answer-aborts-its-own-turn": {
+    closes: "A5 the answer Abort reaches the turn that asked, and not the one after it",
+    file: requests,
+    changes: [[`if (decision._tag === "Abort" && kernel.ledger === ledger)`, `if (decision._tag === "Abort")`]],
+    by: "endingWhileTold",
+    breaks: /^A5 the next turn/
+  },
   "nothing-after-the-last-record": {
     closes: "J5 after a failure, and after the close, nothing is recorded",
     file: recorder,

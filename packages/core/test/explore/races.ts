@@ -10,7 +10,6 @@ import * as Scope from "effect/Scope"
 import type { SessionId } from "@spindle/core/protocol/Ids"
 import { Journal } from "@spindle/core/ports/Journal"
 import * as JournalFile from "@spindle/core/ports/JournalFile"
-import { Model } from "@spindle/core/ports/Model"
 import type { Record } from "@spindle/core/protocol/SessionEvent"
 import { isTerminal } from "@spindle/core/protocol/SessionEvent"
 import * as Agent from "@spindle/core/Agent"
@@ -19,23 +18,26 @@ import { Sessions } from "@spindle/core/Sessions"
 import * as Task from "@spindle/core/Task"
 import * as TaskSupervisor from "@spindle/core/TaskSupervisor"
 import { Turn } from "@spindle/core/Turn"
-import type * as Interrupts from "@spindle/testing/Interrupts"
 import type * as Laws from "@spindle/testing/Laws"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { journalOf, sessionId } from "../fixtures/records.ts"
 import * as VirtualFiles from "../fixtures/virtualFiles.ts"
 import { request } from "./kinds.ts"
-import { conversation, type ScenarioOptions, session, slowJournal, starting, threeRounds } from "./scenario.ts"
+import { endings } from "./racesOfEnds.ts"
+import {
+  conversation,
+  type Exploration,
+  logged,
+  provideModel,
+  type ScenarioOptions,
+  session,
+  slowJournal,
+  starting,
+  threeRounds
+} from "./scenario.ts"
 
 const journal = journalOf(24)
-
-type Exploration = Interrupts.Exploration<any, unknown>
-type Log = ReadonlyArray<string>
-
-/** A law of what a program logged. */
-const logged = (of: (log: Log) => string | undefined) => (exit: Exit.Exit<Log, unknown>) =>
-  exit._tag === "Failure" ? "the program failed" : of(exit.value)
 
 const recordsOf = ({ journal }: Laws.History): ReadonlyArray<Record> => journal ?? []
 
@@ -476,9 +478,6 @@ const slowHook: Exploration = {
   maxRuns: 100
 }
 
-const provideModel = <A, E, R>(effect: Effect.Effect<A, E, R>, model: ScriptedModel.ScriptedModel["model"]) =>
-  Effect.provideService(effect, Model, model)
-
 /** Somebody who looks whether a slot is free and then waits for it, while its job ends at any step (I2). */
 const waitingForTheSlot: Exploration = {
   law: (exit: Exit.Exit<unknown, unknown>) => (exit._tag === "Failure" ? "the program failed" : undefined),
@@ -551,6 +550,7 @@ export const races = named({
   sendingSlowly,
   leavingAQuestion,
   waitingForAnAnswer,
+  ...endings,
   transitions,
   lookingForIdle,
   openedTwice,

@@ -16,6 +16,10 @@ import * as SessionHarness from "@spindle/testing/SessionHarness"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import { journalWith } from "../journals.ts"
 
+/** An exploration of any program. */
+export type Exploration = Interrupts.Exploration<any, unknown>
+type Log = ReadonlyArray<string>
+
 /** What the conversation is made of. */
 export interface ScenarioOptions {
   readonly harness?: (counts: Counts) => SessionHarness.HarnessOptions
@@ -143,6 +147,14 @@ export const starting =
   ): NonNullable<ScenarioOptions["begin"]> =>
   ({ model, session }, counts) =>
     Effect.flatMap(Effect.provideService(session.start(task(counts)), Model, model.model), ({ outcome }) => outcome)
+
+/** A law of what a program logged. */
+export const logged = (of: (log: Log) => string | undefined) => (exit: Exit.Exit<Log, unknown>) =>
+  exit._tag === "Failure" ? "the program failed" : of(exit.value)
+
+/** Gives a task its model. */
+export const provideModel = <A, E, R>(effect: Effect.Effect<A, E, R>, model: ScriptedModel.ScriptedModel["model"]) =>
+  Effect.provideService(effect, Model, model)
 
 /** More runs than in a normal test run, by this factor. */
 const factor = Number(process.env["EXPLORE_FACTOR"] ?? 1)

@@ -1,0 +1,175 @@
+/** More of the `races`: what comes when a turn or its session ends. */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import { Model } from "@spindle/core/ports/Model"
+import type { RequestId } from "@spindle/core/protocol/Ids"
+import * as Op from "@spindle/core/protocol/Op"
+import * as Task from "@spindle/core/Task"
+import { Turn } from "@spindle/core/Turn"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import * as SessionHarness from "@spindle/testing/SessionHarness"
+import { request } from "./kinds.ts"
+import { conversation, type Exploration, logged, provideModel, session, slowJournal, starting } from "./scenario.ts"
+
+/**
+ * A call of a turn that is aborted while the record of the call is written, and whose loop takes its time to end: the answer lets go of something slow. The
+ * call's fiber ends with the loop's, and its handler may have started by then (I2).
+ */
+const callingSlowly: Exploration = {
+  law: logged((log) => (log.join() === "abort,ran" ? "I2 a handler started after the abort" : undefined)),
+  actions: [["abort"]],
+  program: (stage) =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const scripted = ScriptedModel.make([[ScriptedModel.call("note", {}, "a"), ScriptedModel.hang]])
+      const model = { ...scripted.model, stream: lettingGoSlowly(scripted.model.stream) }
+      const { events, session: running } = yield* SessionHarness.make({
+        journal: yield* slowJournal(3),
+        model: { ...scripted, model, layer: Layer.succeed(Model, model) },
+        tools: {
+          note: {
+            run: () => {
+              log.push("ran")
+              return Effect.void
+            }
+          }
+        }
+      })
+      const isWritten = () => events.some((event) => event._tag === "ItemRecorded" && event.item._tag === "ToolCall")
+      yield* stage.arm({
+        abort: Effect.map(running.abort(), (hit) => void (hit && !isWritten() && log.push("abort")))
+      })
+      yield* running.submit(Op.userInput("begin"))
+      yield* Effect.timeoutOption(running.awaitIdle, 100)
+      yield* stage.disarm
+      yield* running.abort()
+      yield* running.awaitIdle
+      return log
+    }).pipe(Effect.scoped)
+}
+
+const lettingGoSlowly =
+  (stream: (typeof Model)["Service"]["stream"]): (typeof Model)["Service"]["stream"] =>
+  (asked) =>
+    Stream.ensuring(stream(asked), Effect.sleep(20))
+
+/** A task that takes its input in two fibers, each of which waits for the hooks (P6). */
+const takingTwice: Exploration = {
+  ...session({
+    harness: conversation,
+    begin: starting(() =>
+      Task.make(
+        "custom",
+        Effect.gen(function* () {
+          const turn = yield* Turn
+          yield* Effect.sleep(5)
+          while (!(yield* turn.closeGate)) {
+            yield* Effect.all([turn.takeInput, turn.takeInput], { concurrency: 2 })
+          }
+        }),
+        { steerable: true }
+      )
+    )
+  }),
+  actions: [["steer"]],
+  maxRuns: 60
+}
+
+/** A straggler whose answer comes when its turn has settled: it learns nothing of it (I3). */
+const samplingLate: Exploration = {
+  law: logged((log) => (log.length === 0 ? undefined : `I3 a straggler got ${log.join()}`)),
+  actions: [["abort"]],
+  modes: ["before"],
+  program: (stage) =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const scripted = ScriptedModel.make([[ScriptedModel.text("fine")]])
+      const model: typeof scripted.model = {
+        ...scripted.model,
+        stream: (asked) => Stream.unwrap(Effect.as(Effect.sleep(300), scripted.model.stream(asked)))
+      }
+      const { session: running } = yield* SessionHarness.make()
+      const sample = Effect.flatMap(Turn, (turn) =>
+        Effect.flatMap(Effect.exit(turn.sample(request, 1, () => Effect.void)), (exit) =>
+          Effect.map(running.snapshot, ({ turnId }) => {
+            if (turnId === undefined && !Exit.hasInterrupts(exit)) log.push(exit._tag)
+          })
+        )
+      )
+      yield* stage.arm({ abort: running.abort() })
+      const { outcome } = yield* provideModel(running.start(Task.make("custom", Effect.uninterruptible(sample))), model)
+      yield* outcome
+      yield* stage.disarm
+      yield* Effect.sleep(500)
+      return log
+    }).pipe(Effect.scoped)
+}
+
+/** A session with a queue that is closed at any step: what is queued is not started any more (S7). */
+const closingWithAQueue: Exploration = {
+  ...session({
+    harness: (counts) => ({ ...conversation(counts), script: () => [ScriptedModel.text("fine")] }),
+    begin: ({ session: running }) =>
+      Effect.andThen(running.submit(Op.userInput("begin")), running.submit(Op.userInput("next", { delivery: "queue" })))
+  }),
+  actions: [["close"]],
+  modes: ["before"],
+  maxRuns: 30
+}
+
+/** A task that fails with its gate open, and input that comes at any step of it: nothing joins a turn that has ended (P4). */
+const failingWithAnOpenGate: Exploration = {
+  ...session({
+    harness: conversation,
+    begin: starting(() =>
+      Task.make("custom", Effect.andThen(Effect.sleep(3), Effect.fail("failed")), { steerable: true })
+    )
+  }),
+  actions: [["steer"]]
+}
+
+/** Who is told that an answer aborts a turn, and ends that turn and starts another while told: the abort does not reach that one (A5). */
+const endingWhileTold: Exploration = {
+  law: logged(([end]) => (end === undefined || end === "Completed" ? undefined : `A5 the next turn ended as ${end}`)),
+  actions: [["abortByAnswer"]],
+  modes: ["before"],
+  program: (stage) =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const run = Effect.runForkWith(yield* Effect.context<never>())
+      const { session: running }: SessionHarness.SessionHarness = yield* SessionHarness.make({
+        onEvent: (event) => {
+          if (event._tag === "RequestSettled" && event.decision._tag === "Abort") run(running.abort())
+          if (event._tag === "TurnAborted") run(next)
+          if (event._tag === "RequestOpened") requestId = event.requestId
+        }
+      })
+      let requestId: RequestId | undefined
+      const next = Effect.flatMap(running.start(Task.make("next", Effect.sleep(5))), ({ outcome }) =>
+        Effect.map(outcome, (how) => void log.push(how._tag))
+      )
+      const ask = Effect.flatMap(Turn, (turn) => turn.ask({ kind: "question", payload: "well?" }))
+      yield* stage.arm({
+        abortByAnswer: Effect.suspend(() =>
+          requestId === undefined ? Effect.void : running.submit(Op.answer(requestId, { _tag: "Abort" }))
+        )
+      })
+      const { outcome } = yield* running.start(Task.make("asking", Effect.timeoutOption(ask, 5)))
+      yield* outcome
+      yield* running.awaitIdle
+      yield* stage.disarm
+      return log
+    }).pipe(Effect.scoped)
+}
+
+/** By name. */
+export const endings = {
+  callingSlowly,
+  takingTwice,
+  samplingLate,
+  closingWithAQueue,
+  failingWithAnOpenGate,
+  endingWhileTold
+}
