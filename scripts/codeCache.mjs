@@ -1,0 +1,46 @@
+// node --conditions=spindle-source scripts/codeCache.mjs
+// Runs a turn of the bundle, with a command and a patch, against a scripted model on loopback, and leaves beside it what V8 has compiled for that
+// (compiled.mjs). The turn is short: V8 throws code away that a later collection of garbage finds unused.
+import { spawn } from "node:child_process"
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import * as ResponsesServer from "@spindle/testing/ResponsesServer"
+import * as Effect from "effect/Effect"
+
+const root = mkdtempSync(join(tmpdir(), "spindle-build-"))
+const patch = "*** Begin Patch\n*** Add File: a.txt\n+a\n*** End Patch\n"
+const turns = [
+  { events: [{ reasoning: "a" }, { call: "exec_command", args: { cmd: "exit" } }] },
+  { events: [{ text: "b", chunks: 2 }, { custom: "apply_patch", input: patch }] },
+  { events: [{ text: "c", chunks: 2 }] }
+]
+
+const runTurn = (baseUrl) =>
+  Effect.callback((resume) => {
+    const home = join(root, "home")
+    mkdirSync(home)
+    writeFileSync(
+      join(home, "config.toml"),
+      `model = "scripted"\nmodel_provider = "scripted"\n[model_providers.scripted]\nbase_url = "${baseUrl}"\n`
+    )
+    const program = fileURLToPath(new URL("compiled.mjs", import.meta.url))
+    const args = ["exec", "--json", "--sandbox", "danger-full-access", "--cd", root, "a"]
+    const env = { ...process.env, SPINDLE_HOME: home }
+    let said = ""
+    const child = spawn(process.execPath, [program, ...args], { env, stdio: ["ignore", "pipe", "pipe"] })
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (bytes) => (said += bytes))
+    child.on("close", (code) =>
+      resume(code === 0 ? Effect.void : Effect.die(new Error(`the turn of the build ended with ${code}\n${said}`)))
+    )
+  })
+
+await Effect.gen(function* () {
+  const { baseUrl } = yield* ResponsesServer.make({ turns })
+  yield* runTurn(baseUrl)
+}).pipe(
+  Effect.scoped,
+  Effect.ensuring(Effect.sync(() => rmSync(root, { recursive: true, force: true }))),
+  Effect.runPromise
+)
