@@ -13,7 +13,12 @@ const root = mkdtempSync(join(tmpdir(), "spindle-build-"))
 const patch = "*** Begin Patch\n*** Add File: a.txt\n+a\n*** End Patch\n"
 const turns = [
   { events: [{ reasoning: "a" }, { call: "exec_command", args: { cmd: "exit" } }] },
-  { events: [{ text: "b", chunks: 2 }, { custom: "apply_patch", input: patch }] },
+  {
+    events: [
+      { text: "b", chunks: 2 },
+      { custom: "apply_patch", input: patch }
+    ]
+  },
   { events: [{ text: "c", chunks: 2 }] }
 ]
 
