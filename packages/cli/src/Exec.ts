@@ -3,7 +3,6 @@
  */
 import * as Fs from "node:fs"
 import { Approvals, type Decider, denyAll } from "@spindle/core/ports/Approvals"
-import { Journal } from "@spindle/core/ports/Journal"
 import { both, SessionObserver } from "@spindle/core/ports/SessionObserver"
 import { type SessionId, SubmissionId, uuidV7 } from "@spindle/core/protocol/Ids"
 import { defaults, SessionConfig } from "@spindle/core/protocol/SessionConfig"
@@ -25,6 +24,7 @@ import * as ExecEvents from "./ExecEvents.ts"
 import * as Help from "./Help.ts"
 import * as Host from "./Host.ts"
 import type { Signal } from "./Interrupts.ts"
+import * as LatestSession from "./LatestSession.ts"
 import * as Settings from "./Settings.ts"
 import * as Submission from "./Submission.ts"
 import { callerOf } from "./TelemetrySettings.ts"
@@ -65,6 +65,7 @@ export const run = (
 ): Effect.Effect<number, CliError | SessionNotFound | SessionBusy | JournalFailed> =>
   Effect.gen(function* () {
     const input = yield* TurnInput.inputOf(what)
+    yield* TurnInput.checkWritable(what.options.lastMessageFile)
     const opened = yield* open(what)
     const { session } = opened
     const shown = yield* what.options.json ? jsonLines(session, what) : transcript(session, what)
@@ -271,7 +272,5 @@ const writeLast = (file: string, lastMessage: string | undefined) =>
 const resumeOf = Effect.fnUntraced(function* (resume: Resume | undefined) {
   if (resume === undefined) return undefined
   if (resume._tag === "Id") return resume.id as SessionId
-  const journal = yield* Journal
-  const latest = (yield* journal.list)[0]
-  return latest === undefined ? yield* failed("there is no session to resume") : latest.sessionId
+  return (yield* LatestSession.latest) ?? (yield* failed("there is no session to resume"))
 })

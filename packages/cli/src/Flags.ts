@@ -80,7 +80,7 @@ export const flags: ReadonlyArray<Flag> = [
     takes: "POLICY",
     choices: approvalPolicies,
     commands: turns,
-    summary: "when to ask before running something"
+    summary: "when to ask before running something; never refuses what would have to be asked for"
   },
   {
     name: "sandbox",
@@ -88,12 +88,12 @@ export const flags: ReadonlyArray<Flag> = [
     takes: "MODE",
     choices: sandboxModes,
     commands: turns,
-    summary: "what commands may touch"
+    summary: "what commands may touch; until there is a sandbox all but danger-full-access ask for each"
   },
   {
     name: "full-auto",
     commands: turns,
-    summary: "the same as --sandbox workspace-write --ask-for-approval on-request"
+    summary: "the same as --sandbox workspace-write --ask-for-approval on-request (so that it asks, see there)"
   },
   {
     name: "dangerously-bypass-approvals-and-sandbox",
@@ -128,8 +128,16 @@ export const flags: ReadonlyArray<Flag> = [
     commands: exec,
     summary: "accepted and without effect: patches stay in the working directory, until there is a sandbox"
   },
-  { name: "all", commands: ["sessions list"], summary: "every session; without --json the latest 50 are listed" },
-  { name: "last", commands: ["exec resume", "trace"], summary: "the session that was written last" },
+  {
+    name: "all",
+    commands: ["sessions list"],
+    summary: "every session, agents of others too; without --json the latest 50 are listed"
+  },
+  {
+    name: "last",
+    commands: ["exec resume", "trace"],
+    summary: "the session that was written last, agents of others left out"
+  },
   { name: "archived", commands: ["sessions list"], summary: "list the archived sessions instead" },
   {
     name: "otel",

@@ -74,11 +74,12 @@ const pages: { readonly [topic in Topic]: Page } = {
       "spindle sessions unarchive ID"
     ],
     about: "Looks into the sessions of this machine, and puts them away.",
-    examples: [["spindle sessions list", ""]]
+    examples: [["spindle sessions list --help", "flags and examples of a command"]]
   },
   "sessions list": {
     usage: ["spindle sessions list [FLAGS]"],
-    about: "Lists sessions, the latest first.",
+    about:
+      "Lists sessions, the latest first. Agents that a session has started are left out, unless all are asked for.",
     examples: [
       ["spindle sessions list", ""],
       ["spindle sessions list --json", "one JSON object a line"],

@@ -13,6 +13,7 @@ import * as Ansi from "./Ansi.ts"
 import type { ColorMode } from "./Flags.ts"
 import * as Help from "./Help.ts"
 import * as Host from "./Host.ts"
+import * as LatestSession from "./LatestSession.ts"
 import * as Transcript from "./Transcript.ts"
 
 interface Summary {
@@ -21,13 +22,16 @@ interface Summary {
   readonly turns: number
   readonly cwd: string | undefined
   readonly firstInput: string | undefined
+  /** Of an agent: the session that started it, and what it is called there. */
+  readonly parent?: string
+  readonly name?: string
 }
 
 /** How many sessions are listed when not all are asked for: each costs the reading of its journal. */
 const listedCount = 50
 
 /**
- * Lists the sessions in use or the archived ones, the latest first. A journal that cannot be read is named on stderr, the others are listed, and
+ * Lists the sessions in use or the archived ones, the latest first; agents of other sessions only with all. A journal that cannot be read is named on stderr, the others are listed, and
  * the exit code is 1.
  */
 export const list = (options: {
@@ -40,22 +44,26 @@ export const list = (options: {
     const journal = yield* Journal
     const entries = yield* options.archived ? journal.archived : journal.list
     let code: number = Help.exitCodes.ok
-    for (const entry of options.all ? entries : entries.slice(0, listedCount)) {
+    let listed = 0
+    for (const entry of entries) {
+      if (!options.all && listed === listedCount) break
       const records = yield* Effect.matchEager(journal.load(entry.sessionId), {
         onSuccess: (opened) => opened.records,
         onFailure: (error) => {
           // one that was taken away since the list was read
           if (error._tag === "SessionNotFound") return undefined
           process.stderr.write(`spindle: ${error.message}\n`)
+          listed++
           code = Help.exitCodes.failed
           return undefined
         }
       })
-      if (records === undefined) continue
+      if (records === undefined || (!options.all && LatestSession.parentOf(records) !== undefined)) continue
+      listed++
       const summary = summaryOf(entry, records)
       process.stdout.write(options.json ? `${JSON.stringify(summary)}\n` : `${lineOf(summary)}\n`)
     }
-    const left = options.all ? 0 : entries.length - listedCount
+    const left = options.all ? 0 : entries.length - listed
     if (left > 0)
       process.stdout.write(`and ${left} more (spindle sessions list ${options.archived ? "--archived " : ""}--all)\n`)
     if (entries.length === 0 && !options.json) {
@@ -67,20 +75,30 @@ export const list = (options: {
 const summaryOf = (entry: JournalEntry, records: ReadonlyArray<Record>): Summary => {
   const started = records[0]?._tag === "SessionStarted" ? records[0] : undefined
   const first = records.find((record) => record._tag === "InputAccepted")
+  const parent = LatestSession.parentOf(records)
   return {
     id: entry.sessionId,
     updated: new Date(entry.updatedAt).toISOString(),
     turns: records.filter((record) => record._tag === "TurnStarted").length,
     cwd: started?.meta["cwd"],
-    firstInput: first?._tag === "InputAccepted" ? textOf(first.input) : undefined
+    firstInput: first?._tag === "InputAccepted" ? textOf(first.input) : undefined,
+    ...(parent === undefined ? {} : { parent: parent.id, ...(parent.name === undefined ? {} : { name: parent.name }) })
   }
 }
 
-const lineOf = ({ cwd, firstInput, id, turns, updated }: Summary): string => {
-  const when = updated.slice(0, 16).replace("T", " ")
+const lineOf = ({ cwd, firstInput, id, name, parent, turns, updated }: Summary): string => {
+  const when = localTime(new Date(updated))
+  const where = cwd ?? (parent === undefined ? "-" : `agent ${name ?? "of another session"}`)
   const count = turns === 1 ? " 1 turn " : `${String(turns).padStart(2)} turns`
   const about = Ansi.fit(Ansi.visible((firstInput ?? "").replace(/\s+/g, " ")), 60)
-  return `${id}  ${when}  ${count}  ${Ansi.visible(cwd ?? "-")}  ${about}`
+  return `${id}  ${when}  ${count}  ${Ansi.visible(where)}  ${about}`
+}
+
+/** To the minute, where the person is. */
+const localTime = (at: Date): string => {
+  const two = (value: number) => String(value).padStart(2, "0")
+  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`
+  return `${day} ${two(at.getHours())}:${two(at.getMinutes())}`
 }
 
 /** Shows one session: its journal as it stands, as records or as its transcript. */

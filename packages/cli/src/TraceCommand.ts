@@ -11,6 +11,7 @@ import type { Resume } from "./Arguments.ts"
 import { CliError } from "./CliError.ts"
 import * as Help from "./Help.ts"
 import * as Host from "./Host.ts"
+import * as LatestSession from "./LatestSession.ts"
 import { reasonOf } from "./TurnInput.ts"
 
 /** Writes the page of a session to a file, by default `spindle-ID.html` in the current directory; `-` is stdout. */
@@ -52,8 +53,7 @@ const load = async () => {
 
 const idOf = Effect.fnUntraced(function* (session: Resume) {
   if (session._tag === "Id") return session.id as SessionId
-  const journal = yield* Journal
-  const latest = (yield* journal.list)[0]
-  if (latest !== undefined) return latest.sessionId
+  const latest = yield* LatestSession.latest
+  if (latest !== undefined) return latest
   return yield* new CliError({ detail: "there is no session yet", exitCode: Help.exitCodes.failed })
 })

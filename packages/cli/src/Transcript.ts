@@ -182,7 +182,9 @@ export const note = (state: TranscriptState, said: ReadonlyArray<string>): Step 
 export const question = (state: TranscriptState, request: Request, from?: string): Step => {
   if (state.asked.has(request.requestId)) return [state, ""]
   const asked = new Map(state.asked).set(request.requestId, "open")
-  const shown = Question.lines({ ...request, from }, Ansi.palette(state.options.color))
+  // of a question of its own a session need not say who asks
+  const path = request.path.at(-1) === state.options.sessionId ? [] : request.path
+  const shown = Question.lines({ ...request, path, from }, Ansi.palette(state.options.color))
   const [next, text] = lines({ ...state, asked }, [...(state.last === "nothing" ? [] : [""]), ...shown])
   return [introduced(next, request.callId), text]
 }
@@ -360,8 +362,11 @@ const result = (state: TranscriptState, recorded: ToolCalls.Result, at: number):
   const { dim, green, red } = Ansi.palette(state.options.color)
   const indent = (line: string) => `  ${Ansi.fit(line, Math.max(10, state.options.columns - 2))}`.trimEnd()
   const took = Ansi.duration(at - open.at)
-  const output = Folded.lines(open.output).map((line) => dim(indent(line)))
-  const told = Folded.lines(Folded.add(Folded.empty, { offset: 0, text: ToolCalls.outputText(recorded) })).map(indent)
+  const foldedOf = (text: string) => Folded.add(Folded.empty, { offset: 0, text })
+  // what a command printed is not in the journal by itself: a session that is read later has it from the result
+  const printed = open.output.offset > 0 ? open.output : foldedOf(ToolCalls.printedOf(recorded))
+  const output = Folded.lines(printed).map((line) => dim(indent(line)))
+  const told = Folded.lines(foldedOf(ToolCalls.outputText(recorded))).map(indent)
   const end = ((): ReadonlyArray<string> => {
     switch (recorded.status) {
       case "completed": {

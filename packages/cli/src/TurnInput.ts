@@ -62,6 +62,16 @@ export const outputFormat = Effect.fnUntraced(function* (file: string | undefine
   return { name: "answer", schema } satisfies OutputFormat
 })
 
+/** Fails before a turn is paid for whose answer could not be written to this file. **Errors**: `CliError`. */
+export const checkWritable = (file: string | undefined): Effect.Effect<void, CliError> =>
+  Effect.suspend(() => {
+    if (file === undefined) return Effect.void
+    const folder = Fs.statSync(Path.dirname(Path.resolve(file)), { throwIfNoEntry: false })
+    if (folder?.isDirectory() !== true) return Effect.fail(wrong(`cannot write ${file}: its directory does not exist`))
+    const isDirectory = Fs.statSync(file, { throwIfNoEntry: false })?.isDirectory() === true
+    return isDirectory ? Effect.fail(wrong(`cannot write ${file}: it is a directory`)) : Effect.void
+  })
+
 /** Why a file could not be read or written, in words. */
 export const reasonOf = (error: unknown): string => {
   if (!(error instanceof Error)) return String(error)

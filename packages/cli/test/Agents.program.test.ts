@@ -149,6 +149,36 @@ describe("exec with agents of agents", () => {
       assert.strictEqual(child?.body.instructions, "You review.")
     })
   )
+
+  it.live("takes no agent for the latest session, and lists agents only when all are asked for", () =>
+    Effect.gen(function* () {
+      const at = yield* world({
+        turns: [
+          { match: { lastUser: "child task" }, events: [{ text: "child answer" }] },
+          { events: [spawn("child task")] },
+          { events: [wait] },
+          { events: [{ text: "parent answer" }] }
+        ],
+        fallback: { events: [{ text: "gone on" }] }
+      })
+      const ended = yield* run(at, ["exec", "--json", ...agents, "go"])
+      const root = events(ended)[0].thread_id
+      const child = journals(at.home).find((file) => !file.includes(root))!
+      // as if the agent had written last: its parent was killed
+      const later = Date.now() / 1000 + 100
+      Fs.utimesSync(child, later, later)
+      const list = yield* run(at, ["sessions", "list"])
+      assert.match(list.stdout, new RegExp(`^${root}.*  go\\nand 1 more \\(spindle sessions list --all\\)\\n$`))
+      const all = yield* run(at, ["sessions", "list", "--all"])
+      assert.match(all.stdout, /^\S{36} {2}\d{4}-\d\d-\d\d \d\d:\d\d .* {2}agent \w+ {2}child task\n.* {2}go\n$/)
+      const [agent] = events(yield* run(at, ["sessions", "list", "--json"]))
+      assert.strictEqual(agent.parent, root)
+      const resumed = yield* run(at, ["exec", "--json", "resume", "--last", "more"])
+      assert.strictEqual(events(resumed)[0].thread_id, root)
+      const page = yield* run(at, ["trace", "--last"])
+      assert.include(page.stdout, root)
+    })
+  )
 })
 
 describe("the models of agents", () => {

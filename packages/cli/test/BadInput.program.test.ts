@@ -2,7 +2,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { journals, run, type StartOptions, start, type World, world } from "./fixtures/program.ts"
+import { allowed, command, journals, run, type StartOptions, start, type World, world } from "./fixtures/program.ts"
 
 interface Case {
   readonly name: string
@@ -207,13 +207,25 @@ describe("bad input", () => {
     })
   )
 
-  it.live("a file for the last message that cannot be written: one line, and the session is kept", () =>
+  it.live("a file for the last message that cannot be written: one line, before the model is asked", () =>
     Effect.gen(function* () {
       const at = yield* world()
-      const { code, stderr } = yield* run(at, ["exec", "-o", "no/where.txt", "hi"])
+      const missing = yield* run(at, ["exec", "-o", "no/where.txt", "hi"])
+      assert.strictEqual(missing.stderr, "spindle: cannot write no/where.txt: its directory does not exist\n")
+      const directory = yield* run(at, ["exec", "-o", ".", "hi"])
+      assert.strictEqual(directory.stderr, "spindle: cannot write .: it is a directory\n")
+      assert.deepStrictEqual([missing.code, directory.code, at.server.requests.length], [2, 2, 0])
+    })
+  )
+
+  it.live("a file for the last message that the turn itself made impossible: one line, and the session is kept", () =>
+    Effect.gen(function* () {
+      const at = yield* world({ turns: [{ events: [command("rmdir sub")] }, { events: [{ text: "done" }] }] })
+      Fs.mkdirSync(Path.join(at.cwd, "sub"))
+      const { code, stderr } = yield* run(at, ["exec", ...allowed, "-o", "sub/last.txt", "hi"])
       assert.deepStrictEqual(
         [code, stderr],
-        [1, "spindle: cannot write no/where.txt: there is no such file or directory\n"]
+        [1, "spindle: cannot write sub/last.txt: there is no such file or directory\n"]
       )
       assert.lengthOf(journals(at.home), 1)
     })

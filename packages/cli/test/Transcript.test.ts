@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { CallId } from "@spindle/core/protocol/Ids"
+import { CallId, SessionId } from "@spindle/core/protocol/Ids"
 import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
 import * as Transcript from "../src/Transcript.ts"
 import * as Events from "./fixtures/events.ts"
@@ -199,6 +199,48 @@ describe("step", () => {
       show(Events.call("exec_command", { cmd: "x" }), Events.result("exec_command", "completed", report(ending)))
     assert.include(end("Process exited with code 3"), "✗ exit 3")
     assert.include(end("Process ended by signal SIGKILL"), "✗ ended before its end")
+  })
+
+  it("shows what a command printed also from a journal, which has it in the result alone", () => {
+    const output = "Wall time: 0.1 seconds\nProcess exited with code 3\nOutput:\none\ntwo\n"
+    const records = [Events.call("exec_command", { cmd: "make" }), Events.running, Events.exited(3)]
+    const read = show(Events.started, ...records, Events.result("exec_command", "completed", output))
+    assert.strictEqual(read, "$ make\n  one\n  two\n  ✗ exit 3 · 1.5 s\n")
+    const live = [...records.slice(0, 2), Events.output(0, "one\ntwo\n"), records[2]!]
+    assert.strictEqual(show(Events.started, ...live, Events.result("exec_command", "completed", output)), read)
+  })
+
+  it("names agents by their names, also from a journal", () => {
+    const started = Events.record({
+      _tag: "DelegateStarted",
+      delegateId: SessionId.make("agent-1"),
+      turnId: Events.turnId,
+      name: "Ada",
+      linked: true,
+      depth: 1
+    })
+    const spawned = [
+      Events.call("spawn_agent", { message: "look at\nthe tests" }),
+      started,
+      Events.result("spawn_agent", "completed", { agent_id: "agent-1", nickname: "Ada" })
+    ]
+    const waited = [
+      Events.call("wait_agent", { targets: ["agent-1"], timeout_ms: 10 }),
+      Events.result("wait_agent", "completed", { status: { "agent-1": { completed: "fine" } } })
+    ]
+    assert.strictEqual(
+      show(...spawned, ...waited),
+      [
+        "• spawn_agent: look at the tests\n  as Ada\n  ✓ done · 1.5 s\n",
+        "• wait_agent for Ada\n  ✓ done · 1.5 s\n"
+      ].join("")
+    )
+  })
+
+  it("does not say who asks when it is the session that is shown, as one that another has started", () => {
+    const asked = { ...Events.asks("command", { cmd: "ls" }), path: [SessionId.make("parent"), Events.sessionId] }
+    const text = show(asked, Events.settledBy({ _tag: "Approved", scope: "once" }))
+    assert.strictEqual(text, "? Run this command?\n  $ ls\n  → allowed once\n")
   })
 
   it("lets no text of a model, a command or a file steer the terminal", () => {

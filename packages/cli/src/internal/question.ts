@@ -80,10 +80,22 @@ const body = (shown: Shown, palette: Ansi.Palette, columns: number): ReadonlyArr
   }
   const changes = changesOf(payload)
   if (changes !== undefined) return changes.flatMap((change) => changeLines(change, palette))
-  const text =
-    typeof payload === "string" ? payload : (JSON.stringify(payload, undefined, shown.kind === undefined ? 0 : 2) ?? "")
-  const all = Ansi.visible(`${tool ?? "tool"} ${text}`)
-  return shown.kind === undefined ? [`${palette.cyan("•")} ${Ansi.fit(all, columns - 2)}`] : all.split("\n")
+  const name = tool ?? "tool"
+  if (shown.kind !== undefined) return Ansi.visible(`${name} ${textOf(payload, 2)}`).split("\n")
+  const all = Ansi.visible(`${name} ${brief(payload)}`.replaceAll(/\s+/g, " ").trimEnd())
+  return [`${palette.cyan("•")} ${Ansi.fit(all, columns - 2)}`]
+}
+
+const textOf = (value: unknown, indent?: number): string =>
+  typeof value === "string" ? value : (JSON.stringify(value, undefined, indent) ?? "")
+
+/** The arguments of a call for a line of its own: the fields of an object with their texts. */
+const brief = (payload: unknown): string => {
+  if (typeof payload !== "object" || payload === null || Array.isArray(payload)) return textOf(payload)
+  const isTexts = (value: unknown) => Array.isArray(value) && value.every((one) => typeof one === "string")
+  return Object.entries(payload)
+    .map(([key, value]) => `${key}: ${isTexts(value) ? (value as ReadonlyArray<string>).join(", ") : textOf(value)}`)
+    .join(", ")
 }
 
 const commandOf = (payload: unknown): { readonly field: string; readonly text: string } | undefined => {

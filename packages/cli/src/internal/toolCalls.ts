@@ -41,3 +41,10 @@ export const exitCodeOf = ({ output }: Pick<Result, "output">): number | null =>
 /** What the model reads of a result, as text. */
 export const outputText = (result: Pick<Result, "output">): string =>
   typeof result.output === "string" ? result.output : (JSON.stringify(result.output) ?? "")
+
+/** What the result of a command tells of what it printed, in the form that the model reads. */
+export const printedOf = ({ output }: Pick<Result, "output">): string => {
+  const text = outputText({ output })
+  const at = text.indexOf("\nOutput:\n")
+  return at === -1 ? "" : text.slice(at + "\nOutput:\n".length)
+}
