@@ -159,13 +159,16 @@ describe("exec", () => {
       const at = yield* world({ fallback: { status: 500, body: { error: { message: "out of order" } } } })
       const text = yield* run(at, ["exec", "hi"])
       assert.strictEqual(text.code, 1)
-      assert.match(text.stdout, /! out of order; trying again in \d\.\d s \(1\/1\)\n\n✗ out of order\n✗ failed · /)
-      assert.strictEqual(text.stderr, "spindle: out of order\n")
+      const message = "out of order (HTTP status 500)"
+      const [tries, last] = text.stdout.split("\n\n")
+      assert.match(tries!.replace(message, "MESSAGE"), /^! MESSAGE; trying again in \d\.\d s \(1\/1\)$/)
+      assert.match(last!.replace(message, "MESSAGE"), /^✗ MESSAGE\n✗ failed · /)
+      assert.strictEqual(text.stderr, `spindle: ${message}\n`)
       const json = yield* run(at, ["exec", "--json", "hi"])
       assert.strictEqual(json.code, 1)
       assert.deepStrictEqual(events(json).slice(-2), [
-        { type: "error", message: "out of order" },
-        { type: "turn.failed", error: { message: "out of order" } }
+        { type: "error", message },
+        { type: "turn.failed", error: { message } }
       ])
     })
   )

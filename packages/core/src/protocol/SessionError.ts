@@ -103,7 +103,9 @@ export class ModelFailed extends Schema.TaggedError<ModelFailed>()("ModelFailed"
   cause: Schema.optionalKey(Schema.Defect())
 }) {
   override get message() {
-    return this.detail ?? `${this.provider} ${this.model}: ${this.kind}`
+    const text = this.detail ?? `${this.provider} ${this.model}: ${this.kind}`
+    // what a server says need not say that it refused
+    return this.status === undefined || text.includes(`${this.status}`) ? text : `${text} (HTTP status ${this.status})`
   }
   /** Whether the same request may succeed later. */
   get isRetryable(): boolean {

@@ -67,9 +67,18 @@ const messageOf = (cause: unknown): string => {
 /** The request did not get an answer: no connection, or a request that could not be made at all. */
 export const fromRequest = (context: FailureContext, error: HttpClientError.HttpClientError): ModelFailed => {
   const { reason } = error
-  const kind = reason._tag === "InvalidUrlError" || reason._tag === "EncodeError" ? "InvalidRequest" : "Connection"
-  const detail = messageOf(reason.cause) || reason._tag
-  return failure(context, kind, { detail, cause: reason.cause ?? detail })
+  const why = messageOf(reason.cause) || reason._tag
+  const cause = reason.cause ?? why
+  if (reason._tag === "InvalidUrlError" || reason._tag === "EncodeError") {
+    return failure(context, "InvalidRequest", { detail: why, cause })
+  }
+  return failure(context, "Connection", { detail: `cannot reach ${originOf(reason.request.url)}: ${why}`, cause })
+}
+
+/** Where a request went: no more of its address, which may hold a key. */
+const originOf = (url: string): string => {
+  const found = /^(https?:\/\/)(?:[^/?#]*@)?([^/?#]+)/i.exec(url)
+  return found === null ? "the model" : `${found[1]}${found[2]}`
 }
 
 /** The stream of the answer broke. */

@@ -48,8 +48,10 @@ describe("fromAnswer", () => {
     assert.strictEqual(detail, `<html> Bad gateway ${"x".repeat(481)}…`)
   })
 
-  it("tells the status when the body says nothing", () => {
-    assert.strictEqual(answer(500, " ").detail, "HTTP status 500")
+  it("tells the status when the body says nothing, and beside what it says", () => {
+    assert.strictEqual(answer(500, " ").message, "HTTP status 500")
+    assert.strictEqual(answer(401, '{"error":"Who are you?"}').message, "Who are you? (HTTP status 401)")
+    assert.strictEqual(answer(429, "429 Too Many Requests").message, "429 Too Many Requests")
   })
 
   for (const [status, kind] of [
