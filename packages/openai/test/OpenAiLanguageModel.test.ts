@@ -160,7 +160,10 @@ describe("generateText", () => {
           assert.strictEqual(limited.reason._tag, "RateLimitError")
           assert.isTrue(limited.isRetryable)
           const refused = yield* Effect.flip(LanguageModel.generateText({ prompt: "hi" }))
-          assert.strictEqual(refused.message, "OpenAiLanguageModel.generateText: Invalid request. bad (HTTP status 400)")
+          assert.strictEqual(
+            refused.message,
+            "OpenAiLanguageModel.generateText: Invalid request. bad (HTTP status 400)"
+          )
           assert.lengthOf(server.requests, 2)
         })
     )

@@ -57,7 +57,8 @@ const header = ({ at, endedAt, meta, sessionId, turns, usage }: Timeline, title:
       "tokens",
       `${usage.total.toLocaleString("en-US")} (in ${usage.input.toLocaleString("en-US")}, cached ${usage.cachedInput.toLocaleString("en-US")}, out ${usage.output.toLocaleString("en-US")})`
     ],
-    ["session", sessionId],
+    // of a session without a title the id is the title
+    ...(meta["title"] === undefined ? [] : [["session", sessionId]]),
     ...Object.entries(meta).filter(([name]) => name !== "title")
   ]
   return tag(

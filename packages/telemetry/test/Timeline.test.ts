@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Processes } from "@spindle/core/ports/Processes"
 import * as Op from "@spindle/core/protocol/Op"
-import type { SessionId } from "@spindle/core/protocol/Ids"
+import { RequestId, SessionId, TurnId } from "@spindle/core/protocol/Ids"
+import type { KnownRecord, NewRecord } from "@spindle/core/protocol/SessionEvent"
 import { Turn } from "@spindle/core/Turn"
 import * as Timeline from "@spindle/telemetry/Timeline"
 import * as TimelinePage from "@spindle/telemetry/TimelinePage"
@@ -10,6 +11,11 @@ import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { caller, processes, traceId } from "./traced.ts"
+
+const root = SessionId.make("root")
+const child = SessionId.make("child")
+const turnId = TurnId.make("turn")
+const question = { _tag: "RequestOpened", turnId, kind: "command", tool: "exec_command", payload: {} } as const
 
 /** A turn with a question and a process, one that fails, one that is steered and aborted; from its journal. */
 const session = Effect.gen(function* () {
@@ -123,6 +129,24 @@ describe("a timeline", () => {
       )
     })
   )
+
+  it("says which delegate asks, and of one further below by way of whom", () => {
+    const records: ReadonlyArray<NewRecord> = [
+      { _tag: "TurnStarted", turnId, kind: "regular" },
+      { _tag: "DelegateStarted", turnId, delegateId: child, name: "Ada", linked: true, depth: 1 },
+      { ...question, requestId: RequestId.make("own"), path: [root] },
+      { ...question, requestId: RequestId.make("of the child"), path: [root, child] },
+      { ...question, requestId: RequestId.make("below it"), path: [root, child, SessionId.make("grandchild")] }
+    ]
+    const { turns } = Timeline.make(
+      root,
+      records.map((record, seq): KnownRecord => ({ seq, at: seq, ...record }))
+    )
+    assert.deepStrictEqual(
+      turns[0]!.bars.map(({ name }) => name),
+      ["Ada", "command", "command (Ada)", "command (Ada)"]
+    )
+  })
 
   it("of an empty journal is empty", () => {
     const { notes, turns } = Timeline.make("none" as SessionId, [])

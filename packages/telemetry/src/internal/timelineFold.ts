@@ -180,15 +180,18 @@ const takeWork = (state: State, record: Exclude<Record, Terminal>): void => {
     }
     case "ModelRetrying":
       return mark(state, { at, kind: "retry", text: `${record.kind}, again in ${record.delayMillis} ms` })
-    case "RequestOpened":
+    case "RequestOpened": {
+      // below a delegate only the delegate has a bar here
+      const by = record.path.map((id) => state.open.get(id)?.name).find((name) => name !== undefined)
       return openBar(state, {
         id: record.requestId,
         kind: "approval",
-        name: record.kind,
+        name: by === undefined ? record.kind : `${record.kind} (${by})`,
         parent: record.callId,
         at,
         details: [["asked", shown(record.payload)]]
       })
+    }
     case "RequestSettled": {
       const { _tag } = record.decision
       const mood = _tag === "Denied" || _tag === "Abort" ? "bad" : _tag === "Cancelled" ? "stopped" : "good"
