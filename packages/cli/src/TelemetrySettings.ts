@@ -50,13 +50,16 @@ const defaultEndpoint = "http://localhost:4318"
 
 const exporters = ["none", "otlp-http"] as const
 
-/** The settings in force; undefined when nothing is to be sent. */
+/**
+ * The settings in force; undefined when nothing is to be sent. When nothing is because a variable was not understood,
+ * that is told by settings that send nothing.
+ */
 export const read = ({ env, isAsked, table }: Sources): TelemetrySettings | undefined => {
   const said = variables(env)
   if (said.flag("OTEL_SDK_DISABLED") === true) return undefined
   const traces = signal({ table, said, isAsked, name: "traces" })
   const metrics = signal({ table, said, isAsked, name: "metrics" })
-  if (traces.to === "none" && metrics.to === "none") return undefined
+  if (traces.to === "none" && metrics.to === "none" && said.warnings.length === 0) return undefined
   const environment = table.text("otel.environment")
   return {
     traces: traces.to,

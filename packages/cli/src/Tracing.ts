@@ -20,11 +20,12 @@ const shownCapacity = 10_000
 
 /**
  * The layer for whatever makes sessions; nothing when nothing was asked for. Closing it sends what is left, for three
- * seconds at most, and writes the tree.
+ * seconds at most, says how many spans nobody took, and writes the tree.
  */
 export const layer = (settings: TelemetrySettings | undefined, options: TracingOptions): Layer.Layer<never> => {
   const isShown = options.isShown || settings?.traces === "console"
-  if (settings === undefined && !isShown) return Layer.empty
+  const isSent = settings?.traces === "otlp" || settings?.metrics === "otlp"
+  if (!isSent && !isShown) return Layer.empty
   return Layer.unwrap(Effect.map(Effect.promise(load), (modules) => made(modules, settings, { ...options, isShown })))
 }
 
@@ -56,6 +57,16 @@ const made = (
   const tree = Layer.effectDiscard(
     Effect.addFinalizer(() => Effect.sync(() => write(SpanTree.render(SpanTree.make(shown)))))
   )
+  let lost = 0
+  const told = Layer.effectDiscard(
+    Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        if (lost === 0) return
+        const { origin } = new URL(settings.tracesEndpoint)
+        write(`spindle: ${lost} ${lost === 1 ? "span was" : "spans were"} not taken by ${origin}\n`)
+      })
+    )
+  )
   const otlp = Telemetry.layerOtlp({
     content: settings.content,
     sampleRatio: settings.sampleRatio,
@@ -66,6 +77,7 @@ const made = (
     protocol: settings.protocol,
     compression: settings.compression,
     metrics: { tags: { "app.version": version } },
+    onDropped: (count) => void (lost += count),
     ...given("timeout", settings.timeoutMillis),
     ...given("interval", settings.intervalMillis),
     ...given("metricsInterval", settings.metricsIntervalMillis),
@@ -73,7 +85,7 @@ const made = (
     ...given("batchSize", settings.batchSize),
     ...(isShown ? { onSpan: (span: SpanData) => void (shown.length < shownCapacity && shown.push(span)) } : {})
   }).pipe(Layer.provide(NodeHttpClient.layerNodeHttp))
-  return isShown ? Layer.provideMerge(otlp, tree) : otlp
+  return Layer.provideMerge(otlp, isShown ? Layer.mergeAll(told, tree) : told)
 }
 
 const given = <const Key extends string>(key: Key, value: number | undefined): { readonly [K in Key]?: number } =>

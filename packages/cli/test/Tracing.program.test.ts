@@ -81,14 +81,28 @@ describe("traces of the program", () => {
     })
   )
 
-  it.live("a collector that is away changes neither the answer nor the exit code", () =>
+  it.live("say in one line what is not understood, also when nothing is sent because of it", () =>
+    Effect.gen(function* () {
+      const at = yield* world({ turns: [{ events: [{ text: "done" }] }] })
+      const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "localhost:4318" }
+      const { code, stderr, stdout } = yield* run(at, ["exec", "go"], { env })
+      assert.match(stdout, /^done\n/)
+      assert.deepStrictEqual(
+        [code, stderr],
+        [0, "spindle: OTEL_EXPORTER_OTLP_ENDPOINT is ignored: it must be a URL that begins with http:// or https://\n"]
+      )
+    })
+  )
+
+  it.live("a collector that is away changes neither the answer nor the exit code, and is told in one line", () =>
     Effect.gen(function* () {
       const at = yield* world({ turns: [{ events: [{ text: "done" }] }] })
       const gone = yield* Effect.scoped(Effect.map(collector, ({ endpoint }) => endpoint))
       const { code, stderr, stdout } = yield* run(at, ["exec", "--otel", "go"], {
         env: { OTEL_EXPORTER_OTLP_ENDPOINT: gone }
       })
-      assert.deepStrictEqual([code, stderr], [0, ""])
+      assert.strictEqual(code, 0)
+      assert.match(stderr, /^spindle: \d spans were not taken by http:\/\/127\.0\.0\.1:\d+\n$/)
       assert.match(stdout, /^done\n/)
     })
   )

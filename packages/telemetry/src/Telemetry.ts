@@ -163,6 +163,11 @@ export interface OtlpOptions extends Options {
   readonly batchSize?: number
   /** How long closing the layer may take to send what is left. Default 3 s. */
   readonly shutdownTimeout?: Duration.Input
+  /**
+   * Called with how many spans are given up and why, beside the count in `spindle.telemetry.dropped`; must neither block
+   * nor throw.
+   */
+  readonly onDropped?: (count: number, reason: "queue_full" | "refused" | "shutdown") => void
 }
 
 /**
@@ -243,7 +248,10 @@ const otlpTraces = (options: OtlpOptions, url: string) =>
             limitOf(options.timeout, "10 seconds"),
             () => "later"
           ),
-        onDropped: (count, reason) => droppedMetric(reason).updateUnsafe(count, context)
+        onDropped: (count, reason) => {
+          droppedMetric(reason).updateUnsafe(count, context)
+          options.onDropped?.(count, reason)
+        }
       })
       const onEnd = (span: SpanData) => {
         options.onSpan?.(span)
