@@ -13,7 +13,7 @@ import * as Ansi from "./Ansi.ts"
 import type { ColorMode } from "./Flags.ts"
 import * as Help from "./Help.ts"
 import * as Host from "./Host.ts"
-import * as LatestSession from "./LatestSession.ts"
+import * as LatestSession from "./internal/latestSession.ts"
 import * as Transcript from "./Transcript.ts"
 
 interface Summary {

@@ -11,7 +11,7 @@ import type { Resume } from "./Arguments.ts"
 import { CliError } from "./CliError.ts"
 import * as Help from "./Help.ts"
 import * as Host from "./Host.ts"
-import * as LatestSession from "./LatestSession.ts"
+import * as LatestSession from "./internal/latestSession.ts"
 import { reasonOf } from "./TurnInput.ts"
 
 /** Writes the page of a session to a file, by default `spindle-ID.html` in the current directory; `-` is stdout. */
