@@ -16,12 +16,12 @@ import type { Turn } from "./Turn.ts"
 /**
  * What one tool may do. `approval` says who has to agree before its handler runs; a function decides by the decoded
  * arguments. A tool of `effect/ai` that says `needsApproval` is asked for also where its policy allows it. `concurrency`:
- * an *exclusive* tool runs alone, *parallel* ones side by side. `kind` and `payload` are what
+ * an *exclusive* tool runs alone, *parallel* ones side by side; exclusive unless it says so. `kind` and `payload` are what
  * the person who is asked gets to see.
  */
 export interface ToolPolicy<Params = unknown> {
   readonly approval: "allow" | "ask" | "deny" | ((params: Params) => "allow" | "ask" | "deny")
-  readonly concurrency: "parallel" | "exclusive"
+  readonly concurrency?: "parallel" | "exclusive"
   readonly kind?: "command" | "patch" | "permissions"
   readonly payload?: (params: Params) => unknown
   /** A tool that takes plain text in a grammar; its handler gets `{ input }`. */

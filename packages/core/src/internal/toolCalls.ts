@@ -43,7 +43,8 @@ export const make = ({ concurrency, hooks, parent, table, turn }: CallOptions): 
   return {
     begin: (call) =>
       Effect.suspend(() => {
-        const alone = table.byName.get(call.name)?.policy.concurrency === "exclusive"
+        const policy = table.byName.get(call.name)?.policy
+        const alone = policy !== undefined && policy.concurrency !== "parallel"
         const before = alone ? [...exclusive, ...parallel] : exclusive
         const inTurn = (run: Effect.Effect<void>) =>
           Effect.andThen(Effect.forEach(before, Fiber.await, { discard: true }), Semaphore.withPermit(permits, run))
@@ -202,9 +203,10 @@ const failed = (turn: Turn["Service"], entry: ToolEntry, call: ToolCall, cause: 
     )
   }
   const error = Cause.squash(cause)
-  const text = error instanceof Error ? error.message : String(error)
+  // what an error has to say is its message; one without any is told by its fields, as a failure that is no error is
+  if (error instanceof Error && error.message !== "") return turn.finish(call, "failed", error.message)
   return Effect.flatMap(
-    Effect.matchEager(entry.encodeFailure(error), { onFailure: () => text, onSuccess: (encoded) => encoded }),
-    (encoded) => turn.finish(call, "failed", error instanceof Error ? text : encoded)
+    Effect.matchEager(entry.encodeFailure(error), { onFailure: () => String(error), onSuccess: (encoded) => encoded }),
+    (encoded) => turn.finish(call, "failed", encoded)
   )
 }

@@ -1,10 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Agent from "@spindle/core/Agent"
+import { Journal } from "@spindle/core/ports/Journal"
 import type { CallId } from "@spindle/core/protocol/Ids"
 import type { Item } from "@spindle/core/protocol/Item"
+import * as Op from "@spindle/core/protocol/Op"
+import { Session } from "@spindle/core/Session"
 import { Turn } from "@spindle/core/Turn"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Fiber, Schema } from "effect"
+import { Tool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
 
 const { call, gate, invalidCall, text } = ScriptedModel
@@ -37,6 +42,9 @@ const stage = () => {
     end: (name: string) => Deferred.succeed(at(ended, name), undefined)
   }
 }
+
+/** An error as applications have them: fields, and no message. */
+class OrderNotFound extends Schema.TaggedError<OrderNotFound>()("OrderNotFound", { id: Schema.String }) {}
 
 /** Lets everything run that can. */
 const settle = TestClock.adjust("1 second")
@@ -123,6 +131,36 @@ describe("running tools", () => {
         log.filter((line) => line.startsWith("+")),
         names.map((name) => `+${name}`)
       )
+    })
+  )
+
+  it.effect("a tool is exclusive unless its policy says otherwise", () =>
+    Effect.gen(function* () {
+      const started: Array<string> = []
+      const work = Tool.make("work", { parameters: Schema.Struct({ name: Schema.String }), success: Schema.String })
+      const toolkit = Toolkit.make(work)
+      const session = yield* Session.make(Agent.make({ toolkit, approvals: { work: { approval: "allow" } } })).pipe(
+        Effect.provide(
+          toolkit.toLayer({
+            work: ({ name }) => {
+              started.push(name)
+              return Effect.delay(Effect.succeed(name), "10 seconds")
+            }
+          })
+        ),
+        Effect.provide(
+          ScriptedModel.make([
+            [call("work", { name: "first" }, "a"), call("work", { name: "second" }, "b")],
+            [text("done")]
+          ]).layer
+        ),
+        Effect.provide(Journal.layerMemory())
+      )
+      yield* session.submit(Op.userInput("go"))
+      yield* settle
+      assert.deepStrictEqual(started, ["first"])
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(started, ["first", "second"])
     })
   )
 
@@ -237,12 +275,16 @@ describe("calls that cannot run", () => {
   it.effect("a typed failure of a tool is told to the model, with its fields or its message", () =>
     Effect.gen(function* () {
       const harness = yield* SessionHarness.make({
-        script: [[call("fields", {}, "a"), call("error", {}, "b"), call("plain", {}, "c")], [text("sorry")]],
+        script: [
+          [call("fields", {}, "a"), call("error", {}, "b"), call("plain", {}, "c"), call("mute", {}, "d")],
+          [text("sorry")]
+        ],
         tools: {
           fields: { run: () => Effect.fail({ code: 7, why: "no such file" }) },
           // @effect-diagnostics-next-line globalErrorInEffectFailure:off
           error: { run: () => Effect.fail(new Error("it broke")) },
-          plain: { run: () => Effect.fail("just a text") }
+          plain: { run: () => Effect.fail("just a text") },
+          mute: { run: () => Effect.fail(new OrderNotFound({ id: "o-1" })) }
         }
       })
       const end = yield* harness.run("hi")
@@ -250,7 +292,8 @@ describe("calls that cannot run", () => {
       assert.deepStrictEqual(results(harness.requests[1]?.items), [
         ["a", "failed", { code: 7, why: "no such file" }],
         ["b", "failed", "it broke"],
-        ["c", "failed", "just a text"]
+        ["c", "failed", "just a text"],
+        ["d", "failed", { _tag: "OrderNotFound", id: "o-1" }]
       ])
     })
   )
