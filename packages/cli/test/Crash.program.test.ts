@@ -170,7 +170,7 @@ describe("two processes", () => {
       const second = yield* run(at, ["exec", "--json", "resume", id, "me too"])
       assert.deepStrictEqual(
         [second.code, second.stdout, second.stderr],
-        [1, "", `spindle: session ${id} is being written by another process (process ${first.pid})\n`]
+        [1, "", `spindle: session ${id} is being written by process ${first.pid}\n`]
       )
       assert.include((yield* run(at, ["sessions", "list"])).stdout, id)
       yield* at.server.openGate("go")

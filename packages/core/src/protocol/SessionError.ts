@@ -33,9 +33,7 @@ export class SessionBusy extends Schema.TaggedError<SessionBusy>()("SessionBusy"
   holder: Schema.optionalKey(Schema.String)
 }) {
   override get message() {
-    return `session ${this.sessionId} is being written by another process${
-      this.holder === undefined ? "" : ` (${this.holder})`
-    }`
+    return `session ${this.sessionId} is being written by ${this.holder ?? "another process"}`
   }
 }
 
