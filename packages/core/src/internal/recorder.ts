@@ -10,6 +10,8 @@ import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { JournalWriter } from "../ports/Journal.ts"
 import type { Observer, SessionSignal } from "../ports/SessionObserver.ts"
@@ -126,65 +128,79 @@ export class Recorder {
   private pump(): void {
     if (this.busy) return
     this.busy = true
-    Effect.runForkWith(this.options.context)(
-      this.options.writer.coalesces === true ? Effect.andThen(Effect.yieldNow, this.draining) : this.draining,
-      { uninterruptible: true }
-    )
-  }
-
-  private get draining(): Effect.Effect<void> {
-    return Effect.suspend(() => this.drain())
-  }
-
-  private drain(): Effect.Effect<void> {
-    const batch = this.queue
-    if (batch.length === 0 || this.failure !== undefined) {
-      this.busy = false
-      return Effect.void
-    }
-    this.queue = []
-    const records = batch.some(isDelta) ? batch.filter((one): one is Record => !isDelta(one)) : (batch as Array<Record>)
-    // a write that costs no more than a record is not worth a look at the clock
-    const isTimed = this.options.writer.coalesces === true && this.isMeasuring && records.length > 0
-    const from = isTimed ? this.nowNanos() : 0n
-    const written = records.length === 0 ? Effect.void : this.write(records)
-    return Effect.matchEffect(written, {
-      onFailure: (error) => Effect.sync(() => this.fail(error)),
-      onSuccess: () => {
-        if (isTimed) {
-          this.measured({ _tag: "Appended", recordsCount: records.length, millis: this.millisSince(from) })
-        }
-        this.durable = records.at(-1) === undefined ? this.durable : records.at(-1)!.seq + 1
-        for (const event of batch) this.publish(event)
-        this.wake()
-        return this.draining
-      }
-    })
-  }
-
-  /** One batch, within the deadline; a journal that dies or hangs has failed (contract S2). */
-  private write(records: ReadonlyArray<Record>): Effect.Effect<void, JournalFailed> {
-    const { deadline, sessionId, writer } = this.options
-    const append = Effect.suspend(() => writer.append(records)).pipe(
-      Effect.catchCause((cause) => {
-        const error = Cause.squash(cause)
-        return Effect.fail(
-          error instanceof JournalFailed ? error : new JournalFailed({ sessionId, operation: "append", cause: error })
-        )
-      })
-    )
-    // the append runs in a fiber of its own: a hanging one cannot be interrupted, only left behind
-    const fiber = Effect.runForkWith(this.options.context)(append)
-    const exit = fiber.pollUnsafe()
-    if (exit !== undefined) return exit
-    const awaited = Effect.callback<void, JournalFailed>((resume) => void fiber.addObserver(resume))
-    return Effect.timeoutOption(awaited, deadline).pipe(
-      Effect.flatMap((done) =>
-        Option.isSome(done)
-          ? Effect.void
-          : Effect.fail(new JournalFailed({ sessionId, operation: "append", detail: "the write did not end in time" }))
+    if (this.options.writer.coalesces !== true) return this.drain()
+    this.detach(
+      Effect.andThen(
+        Effect.yieldNow,
+        Effect.sync(() => this.drain())
       )
     )
+  }
+
+  /** Writes and tells what is queued, batch by batch; without a fiber of its own as long as no write has to wait. */
+  private drain(): void {
+    while (this.queue.length > 0 && this.failure === undefined) {
+      const batch = this.queue
+      this.queue = []
+      const records = batch.some(isDelta)
+        ? batch.filter((one): one is Record => !isDelta(one))
+        : (batch as Array<Record>)
+      const from = this.options.writer.coalesces === true && this.isMeasuring ? this.nowNanos() : undefined
+      const written = records.length === 0 ? Exit.void : this.write(records)
+      if (!Exit.isExit(written)) {
+        return this.detach(
+          Effect.map(written, (exit) => {
+            this.settle(batch, records, { exit, from })
+            this.drain()
+          })
+        )
+      }
+      this.settle(batch, records, { exit: written, from })
+    }
+    this.busy = false
+  }
+
+  private settle(
+    batch: ReadonlyArray<Record | Delta>,
+    records: ReadonlyArray<Record>,
+    { exit, from }: { readonly exit: Exit.Exit<void, JournalFailed>; readonly from: bigint | undefined }
+  ): void {
+    if (exit._tag === "Failure") return this.fail(this.errorOf(exit.cause))
+    // a write that costs no more than a record is not worth a look at the clock
+    if (from !== undefined && records.length > 0) {
+      this.measured({ _tag: "Appended", recordsCount: records.length, millis: this.millisSince(from) })
+    }
+    this.durable = records.at(-1) === undefined ? this.durable : records.at(-1)!.seq + 1
+    for (const event of batch) this.publish(event)
+    this.wake()
+  }
+
+  /** One batch: how its write ended, or the wait for that, within the deadline (contract S2). */
+  private write(
+    records: ReadonlyArray<Record>
+  ): Exit.Exit<void, JournalFailed> | Effect.Effect<Exit.Exit<void, JournalFailed>> {
+    const { context, deadline, sessionId, writer } = this.options
+    // in a fiber of its own: a write that hangs cannot be interrupted, only left behind
+    const fiber = Effect.runForkWith(context)(Effect.suspend(() => writer.append(records)))
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return exit
+    return Effect.map(
+      Effect.timeoutOption(Fiber.await(fiber), deadline),
+      Option.getOrElse(() =>
+        Exit.fail(new JournalFailed({ sessionId, operation: "append", detail: "the write did not end in time" }))
+      )
+    )
+  }
+
+  /** A journal that dies has failed, too. */
+  private errorOf(cause: Cause.Cause<JournalFailed>): JournalFailed {
+    const error = Cause.squash(cause)
+    if (error instanceof JournalFailed) return error
+    return new JournalFailed({ sessionId: this.options.sessionId, operation: "append", cause: error })
+  }
+
+  private detach(effect: Effect.Effect<void>): void {
+    Effect.runForkWith(this.options.context)(effect, { uninterruptible: true })
   }
 
   private wake(): void {

@@ -127,8 +127,8 @@ export const mechanisms = {
     closes: "J1 what is told is in the journal",
     file: recorder,
     changes: [
-      ["const written =", "for (const event of batch) this.publish(event)\n    const written ="],
-      ["for (const event of batch) this.publish(event)\n        this.wake()", "this.wake()"]
+      ["const written =", "for (const event of batch) this.publish(event)\n      const written ="],
+      ["for (const event of batch) this.publish(event)\n    this.wake()", "this.wake()"]
     ],
     by: "program",
     breaks: /^(W2|J1|P2)/
