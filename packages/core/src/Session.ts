@@ -265,24 +265,23 @@ const evict = ({ config, supervisor, tenants }: Kernel): Effect.Effect<void> =>
     : Effect.asVoid(Effect.timeoutOption(supervisor.outlive(Scope.close(tenants, Exit.void)), config.delegateDeadline))
 
 /** Stops what runs, settles it, ends delegates and processes, and ends the streams; bounded in time (S7). */
-const close = (kernel: Kernel, subscribers: Subscribers): Effect.Effect<void> =>
-  Effect.gen(function* () {
-    kernel.closed = true
-    Requests.cancelAll(kernel, undefined, "end")
-    kernel.supervisor.abort("Shutdown")
-    const idle = Effect.timeoutOption(kernel.supervisor.awaitIdle, Turns.closeLimit(kernel))
-    if (kernel.tenants !== undefined) yield* Effect.all([idle, evict(kernel)], { concurrency: "unbounded" })
-    else if (kernel.supervisor.state()._tag !== "Idle") yield* idle
-    if (Processes.owned(kernel).length > 0) {
-      yield* Effect.timeoutOption(kernel.supervisor.outlive(Processes.endAll(kernel)), kernel.config.processDeadline)
-    }
-    // nothing is recorded behind the last wait: a straggler that ends now would write to a journal that is let go of
-    kernel.recorder.closed = true
-    // a journal that fails here has told so to every subscriber, and ends nothing that has not ended
-    yield* Effect.ignore(kernel.recorder.barrier)
-    subscribers.end()
-    kernel.recorder.measured({ _tag: "Closed" })
-  })
+const close = Effect.fnUntraced(function* (kernel: Kernel, subscribers: Subscribers) {
+  kernel.closed = true
+  Requests.cancelAll(kernel, undefined, "end")
+  kernel.supervisor.abort("Shutdown")
+  const idle = Effect.timeoutOption(kernel.supervisor.awaitIdle, Turns.closeLimit(kernel))
+  if (kernel.tenants !== undefined) yield* Effect.all([idle, evict(kernel)], { concurrency: "unbounded" })
+  else if (kernel.supervisor.state()._tag !== "Idle") yield* idle
+  if (Processes.owned(kernel).length > 0) {
+    yield* Effect.timeoutOption(kernel.supervisor.outlive(Processes.endAll(kernel)), kernel.config.processDeadline)
+  }
+  // nothing is recorded behind the last wait: a straggler that ends now would write to a journal that is let go of
+  kernel.recorder.closed = true
+  // a journal that fails here has told so to every subscriber, and ends nothing that has not ended
+  yield* Effect.ignore(kernel.recorder.barrier)
+  subscribers.end()
+  kernel.recorder.measured({ _tag: "Closed" })
+})
 
 const service = ({
   kernel,

@@ -398,7 +398,6 @@ const drain = (context: Context.Context<never>, running: RunningJob): Effect.Eff
 }
 
 /** Waits for everything that is open, clean-ups included that join while it waits. */
-const allEnded = (open: ReadonlyArray<Open>): Effect.Effect<void> =>
-  Effect.gen(function* () {
-    for (let index = 0; index < open.length; index++) yield* Fiber.await(open[index]!.fiber)
-  })
+const allEnded = Effect.fnUntraced(function* (open: ReadonlyArray<Open>) {
+  for (let index = 0; index < open.length; index++) yield* Fiber.await(open[index]!.fiber)
+})

@@ -76,73 +76,72 @@ interface Exchange extends Sending {
   readonly span: Tracer.Span | undefined
 }
 
-const exchange = (
+const exchange = Effect.fnUntraced(function* (
   kernel: Kernel,
   ledger: Ledger,
   { attempt, flush, model, onCall, request, requestId, span }: Exchange
-): Effect.Effect<Sampled, ModelFailed> =>
-  Effect.gen(function* () {
-    const { turnId } = ledger.origin
-    const { model: name, provider } = model
-    // in the step that records: a straggler may have been held up since it was let in (I3)
-    if (ledger.isClosing()) return yield* Effect.interrupt
-    ledger.openAttempt(requestId, { attempt, provider, model: name })
-    yield* flush
-    // the turn may have begun to close, or been settled, while the record was written (I2, I3)
-    if (ledger.isClosing()) return yield* Effect.interrupt
-    const items = History.repair(History.toArray(kernel.recorder.state.history))
-    ledger.send(items)
-    if (span !== undefined) tell(kernel, span, "gen_ai.input.messages", items)
-    let finish: Finish | undefined
-    let isAnswered = false
-    const take = (parts: ReadonlyArray<ModelPart>): Effect.Effect<void> => {
-      let calls: Array<ToolCall> | undefined
-      isAnswered ||= parts.length > 0
-      for (const part of parts) {
-        if (finish !== undefined || ledger.slot.isFenced()) break
-        if (part._tag === "Finish") {
-          finish = part
-          ledger.reported = part.usage
-        } else {
-          const call = takePart(ledger, part)
-          if (call !== undefined) (calls ??= []).push(call)
-        }
+) {
+  const { turnId } = ledger.origin
+  const { model: name, provider } = model
+  // in the step that records: a straggler may have been held up since it was let in (I3)
+  if (ledger.isClosing()) return yield* Effect.interrupt
+  ledger.openAttempt(requestId, { attempt, provider, model: name })
+  yield* flush
+  // the turn may have begun to close, or been settled, while the record was written (I2, I3)
+  if (ledger.isClosing()) return yield* Effect.interrupt
+  const items = History.repair(History.toArray(kernel.recorder.state.history))
+  ledger.send(items)
+  if (span !== undefined) tell(kernel, span, "gen_ai.input.messages", items)
+  let finish: Finish | undefined
+  let isAnswered = false
+  const take = (parts: ReadonlyArray<ModelPart>): Effect.Effect<void> => {
+    let calls: Array<ToolCall> | undefined
+    isAnswered ||= parts.length > 0
+    for (const part of parts) {
+      if (finish !== undefined || ledger.slot.isFenced()) break
+      if (part._tag === "Finish") {
+        finish = part
+        ledger.reported = part.usage
+      } else {
+        const call = takePart(ledger, part)
+        if (call !== undefined) (calls ??= []).push(call)
       }
-      if (calls === undefined) return Effect.void
-      return calls.length === 1 ? onCall(calls[0]!) : Effect.forEach(calls, onCall, { discard: true })
     }
-    const stream = model.stream({ sessionId: kernel.sessionId, turnId, items, ...request })
-    const failed = yield* Effect.matchEager(Stream.runForEachArray(stream, take), {
-      onFailure: (error) => error,
-      onSuccess: () =>
-        finish === undefined
-          ? new ModelFailed({
-              kind: "Disconnected",
-              provider,
-              model: name,
-              detail: "the answer ended before it was complete"
-            })
-          : undefined
-    })
-    if (ledger.slot.isFenced()) return yield* Effect.interrupt
-    if (failed !== undefined) {
-      span?.attribute("error.type", failed.kind)
-      // one that was refused has cost nothing
-      const cost = isAnswered || broken.has(failed.kind) ? undefined : TokenUsage.zero
-      ledger.endRequest("failed", cost, "superseded")
-      return yield* failed
-    }
-    const { reason, usage } = finish!
-    const counted = ledger.endRequest(reason, usage, undefined)
-    if (span !== undefined) {
-      span.attribute("gen_ai.response.finish_reasons", [reason])
-      span.attribute("gen_ai.usage.input_tokens", counted.input)
-      span.attribute("gen_ai.usage.cache_read.input_tokens", counted.cachedInput)
-      span.attribute("gen_ai.usage.output_tokens", counted.output)
-      tell(kernel, span, "gen_ai.output.messages", ledger.lastText ?? "")
-    }
-    return { requestId, finish: reason, text: ledger.lastText }
+    if (calls === undefined) return Effect.void
+    return calls.length === 1 ? onCall(calls[0]!) : Effect.forEach(calls, onCall, { discard: true })
+  }
+  const stream = model.stream({ sessionId: kernel.sessionId, turnId, items, ...request })
+  const failed = yield* Effect.matchEager(Stream.runForEachArray(stream, take), {
+    onFailure: (error) => error,
+    onSuccess: () =>
+      finish === undefined
+        ? new ModelFailed({
+            kind: "Disconnected",
+            provider,
+            model: name,
+            detail: "the answer ended before it was complete"
+          })
+        : undefined
   })
+  if (ledger.slot.isFenced()) return yield* Effect.interrupt
+  if (failed !== undefined) {
+    span?.attribute("error.type", failed.kind)
+    // one that was refused has cost nothing
+    const cost = isAnswered || broken.has(failed.kind) ? undefined : TokenUsage.zero
+    ledger.endRequest("failed", cost, "superseded")
+    return yield* failed
+  }
+  const { reason, usage } = finish!
+  const counted = ledger.endRequest(reason, usage, undefined)
+  if (span !== undefined) {
+    span.attribute("gen_ai.response.finish_reasons", [reason])
+    span.attribute("gen_ai.usage.input_tokens", counted.input)
+    span.attribute("gen_ai.usage.cache_read.input_tokens", counted.cachedInput)
+    span.attribute("gen_ai.usage.output_tokens", counted.output)
+    tell(kernel, span, "gen_ai.output.messages", ledger.lastText ?? "")
+  }
+  return { requestId, finish: reason, text: ledger.lastText }
+})
 
 /** Failures of requests that a provider had begun to work on. */
 const broken: ReadonlySet<ModelFailureKind> = new Set(["Disconnected", "IdleTimeout", "InvalidResponse", "Incomplete"])

@@ -136,52 +136,62 @@ const answer = Effect.fnUntraced(function* (
  * Why a call may not run: a hook, its policy, or whoever was asked said no. A cancelled request interrupts: it is no
  * refusal (A2).
  */
-const refused = (turn: Turn["Service"], hooks: HookSet, entry: ToolEntry, call: ToolCall, params: unknown) =>
-  Effect.gen(function* () {
-    const verdict = yield* hooks.preToolUse(turn.turnId, call.name, params)
-    if (verdict.deny) return `denied: ${verdict.reason ?? "a hook refused this call"}`
-    const { approval, kind, payload } = entry.policy
-    const allowed: Authority.Permission = typeof approval === "function" ? approval(params) : approval
-    const asks = allowed === "allow" && entry.asks !== undefined
-    const permission = asks && (yield* entry.asks(params, call.callId, yield* turn.history)) ? "ask" : allowed
-    if (permission === "allow") return undefined
-    if (permission === "deny") return `denied: the policy forbids ${call.name}`
-    const answered = yield* turn.ask({
-      kind: kind ?? "permissions",
-      callId: call.callId,
-      tool: call.name,
-      payload: payload === undefined ? call.params : payload(params)
-    })
-    switch (answered._tag) {
-      case "Approved":
-        return undefined
-      case "Denied":
-        return answered.reason === undefined ? "rejected by user" : `rejected: ${answered.reason}`
-      case "Answered":
-        return "rejected: the request was answered without a decision"
-      case "Abort":
-        return yield* Effect.interrupt
-      case "Cancelled":
-        return answered.by === "deadline" ? "not approved: nobody answered in time" : yield* Effect.interrupt
-    }
+const refused = Effect.fnUntraced(function* (
+  turn: Turn["Service"],
+  hooks: HookSet,
+  entry: ToolEntry,
+  call: ToolCall,
+  params: unknown
+) {
+  const verdict = yield* hooks.preToolUse(turn.turnId, call.name, params)
+  if (verdict.deny) return `denied: ${verdict.reason ?? "a hook refused this call"}`
+  const { approval, kind, payload } = entry.policy
+  const allowed: Authority.Permission = typeof approval === "function" ? approval(params) : approval
+  const asks = allowed === "allow" && entry.asks !== undefined
+  const permission = asks && (yield* entry.asks(params, call.callId, yield* turn.history)) ? "ask" : allowed
+  if (permission === "allow") return undefined
+  if (permission === "deny") return `denied: the policy forbids ${call.name}`
+  const answered = yield* turn.ask({
+    kind: kind ?? "permissions",
+    callId: call.callId,
+    tool: call.name,
+    payload: payload === undefined ? call.params : payload(params)
   })
+  switch (answered._tag) {
+    case "Approved":
+      return undefined
+    case "Denied":
+      return answered.reason === undefined ? "rejected by user" : `rejected: ${answered.reason}`
+    case "Answered":
+      return "rejected: the request was answered without a decision"
+    case "Abort":
+      return yield* Effect.interrupt
+    case "Cancelled":
+      return answered.by === "deadline" ? "not approved: nobody answered in time" : yield* Effect.interrupt
+  }
+})
 
-const run = (turn: Turn["Service"], hooks: HookSet, entry: ToolEntry, call: ToolCall, params: unknown) =>
-  Effect.gen(function* () {
-    // the record of the call is durable before its handler starts (J8), which a closing turn does not do (I2)
-    yield* turn.flush
-    if ((yield* turn.abortReason) !== undefined) return yield* Effect.interrupt
-    const result = yield* Effect.matchCauseEager(entry.run(params, call.callId), {
-      onFailure: (cause) => ({ ok: false as const, cause }),
-      onSuccess: (value) => ({ ok: true as const, value })
-    })
-    if (!result.ok) return yield* failed(turn, entry, call, result.cause)
-    const encoded = yield* Effect.orDie(entry.encodeSuccess(result.value))
-    const output = jsonOf(encoded)
-    if (output._tag === "None") return yield* turn.finish(call, "failed", `the result of ${call.name} is no JSON value`)
-    yield* turn.finish(call, "completed", output.value)
-    yield* hooks.postToolUse(turn.turnId, call.name, output.value)
+const run = Effect.fnUntraced(function* (
+  turn: Turn["Service"],
+  hooks: HookSet,
+  entry: ToolEntry,
+  call: ToolCall,
+  params: unknown
+) {
+  // the record of the call is durable before its handler starts (J8), which a closing turn does not do (I2)
+  yield* turn.flush
+  if ((yield* turn.abortReason) !== undefined) return yield* Effect.interrupt
+  const result = yield* Effect.matchCauseEager(entry.run(params, call.callId), {
+    onFailure: (cause) => ({ ok: false as const, cause }),
+    onSuccess: (value) => ({ ok: true as const, value })
   })
+  if (!result.ok) return yield* failed(turn, entry, call, result.cause)
+  const encoded = yield* Effect.orDie(entry.encodeSuccess(result.value))
+  const output = jsonOf(encoded)
+  if (output._tag === "None") return yield* turn.finish(call, "failed", `the result of ${call.name} is no JSON value`)
+  yield* turn.finish(call, "completed", output.value)
+  yield* hooks.postToolUse(turn.turnId, call.name, output.value)
+})
 
 const jsonOf = (value: unknown): Option.Option<unknown> => {
   try {

@@ -93,28 +93,27 @@ export const make = (kernel: Kernel, ledger: Ledger, fenced: () => boolean): Tur
  * Peek, ask the hooks, then carry: an input leaves the inbox with the record that carries it, or stays (contract P2,
  * P5).
  */
-const takeInput = (
+const takeInput = Effect.fnUntraced(function* (
   kernel: Kernel,
   ledger: Ledger,
   waiting: () => ReadonlyArray<Entry>,
   fenced: () => boolean
-): Effect.Effect<number> =>
-  Effect.gen(function* () {
-    let carried = 0
-    if (kernel.greetedAt === undefined) {
-      const contexts = yield* kernel.hooks.sessionStart(kernel.sessionId, kernel.source)
-      if (fenced()) return yield* Effect.interrupt
-      kernel.greetedAt = contexts.length === 0 ? -1 : kernel.recorder.state.history.length
-      for (const text of contexts) ledger.record({ _tag: "DeveloperMessage", text })
-    }
-    if (ledger.ownInput !== undefined && (yield* carryOwn(kernel, ledger, ledger.ownInput, fenced))) carried++
-    for (;;) {
-      const entry = waiting()[0]
-      // a turn that was asked to stop takes no more; what waits is handed back (I2, P2)
-      if (entry === undefined || ledger.slot.reason() !== undefined) return carried
-      if (yield* carry(kernel, ledger, entry, fenced)) carried++
-    }
-  })
+) {
+  let carried = 0
+  if (kernel.greetedAt === undefined) {
+    const contexts = yield* kernel.hooks.sessionStart(kernel.sessionId, kernel.source)
+    if (fenced()) return yield* Effect.interrupt
+    kernel.greetedAt = contexts.length === 0 ? -1 : kernel.recorder.state.history.length
+    for (const text of contexts) ledger.record({ _tag: "DeveloperMessage", text })
+  }
+  if (ledger.ownInput !== undefined && (yield* carryOwn(kernel, ledger, ledger.ownInput, fenced))) carried++
+  for (;;) {
+    const entry = waiting()[0]
+    // a turn that was asked to stop takes no more; what waits is handed back (I2, P2)
+    if (entry === undefined || ledger.slot.reason() !== undefined) return carried
+    if (yield* carry(kernel, ledger, entry, fenced)) carried++
+  }
+})
 
 /** Carries the input that a task was started with by hand; no submission waits for its fate. */
 const carryOwn = (kernel: Kernel, ledger: Ledger, input: Input.Input, fenced: () => boolean): Effect.Effect<boolean> =>

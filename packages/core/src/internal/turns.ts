@@ -147,34 +147,29 @@ const outcomeOf = <A, E>(ended: Ended<A, E>): Outcome<A, E> =>
     : ended
 
 /** Writes how a turn ended, once. The records of one outcome are one batch, and durable when this answers (S2, I5). */
-const settle = <A, E>(
-  kernel: Kernel,
-  ledger: Ledger,
-  returned: Ended<A, E>
-): Effect.Effect<Ended<A, E | JournalFailed>> =>
-  Effect.gen(function* () {
-    const records = returned._tag === "Completed" && kernel.policy.leftoverInput === "record"
-    const cause = records ? yield* recordLeftover(kernel, ledger) : undefined
-    const ended: Ended<A, E> = cause === undefined ? returned : { _tag: "Failed", cause }
-    if (ended._tag !== "Aborted") {
-      // an aborted turn ended its processes beside its task; the others end theirs here, within the same grace
-      yield* inTime(kernel, Processes.endOfTurn(kernel, ledger))
-    }
-    const reason = ended._tag === "Aborted" ? ended.reason : undefined
-    Requests.cancelAll(kernel, ledger.origin.turnId, reason === undefined ? "end" : "abort")
-    ledger.endRequest(reason === undefined ? "failed" : "aborted", undefined, "aborted")
-    ledger.closeTexts()
-    ledger.closeCalls(reason)
-    const usage = kernel.recorder.state.turn?.usage
-    writeTerminal(kernel, ledger, ended)
-    // a journal that fails here has made the turn a failed one (S2); the error is in the recorder
-    yield* Effect.ignore(barrier(kernel, ledger.origin.span))
-    const { failure } = kernel.recorder
-    const final: Ended<A, E | JournalFailed> =
-      failure === undefined ? ended : { _tag: "Failed", cause: Cause.fail(failure) }
-    TurnSpan.end(kernel, ledger, final, usage)
-    return final
-  })
+const settle = Effect.fnUntraced(function* <A, E>(kernel: Kernel, ledger: Ledger, returned: Ended<A, E>) {
+  const records = returned._tag === "Completed" && kernel.policy.leftoverInput === "record"
+  const cause = records ? yield* recordLeftover(kernel, ledger) : undefined
+  const ended: Ended<A, E> = cause === undefined ? returned : { _tag: "Failed", cause }
+  if (ended._tag !== "Aborted") {
+    // an aborted turn ended its processes beside its task; the others end theirs here, within the same grace
+    yield* inTime(kernel, Processes.endOfTurn(kernel, ledger))
+  }
+  const reason = ended._tag === "Aborted" ? ended.reason : undefined
+  Requests.cancelAll(kernel, ledger.origin.turnId, reason === undefined ? "end" : "abort")
+  ledger.endRequest(reason === undefined ? "failed" : "aborted", undefined, "aborted")
+  ledger.closeTexts()
+  ledger.closeCalls(reason)
+  const usage = kernel.recorder.state.turn?.usage
+  writeTerminal(kernel, ledger, ended)
+  // a journal that fails here has made the turn a failed one (S2); the error is in the recorder
+  yield* Effect.ignore(barrier(kernel, ledger.origin.span))
+  const { failure } = kernel.recorder
+  const final: Ended<A, E | JournalFailed> =
+    failure === undefined ? ended : { _tag: "Failed", cause: Cause.fail(failure) }
+  TurnSpan.end(kernel, ledger, final, usage)
+  return final
+})
 
 /**
  * Runs what others brought, within the grace: whether it hangs or dies, the turn is settled. What is late goes on

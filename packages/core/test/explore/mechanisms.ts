@@ -279,14 +279,14 @@ export const mechanisms = {
   "closing-in-the-step-that-requests": {
     closes: "I2 whether a turn closes is looked at in the step that records a request",
     file: sampling,
-    changes: [["if (ledger.isClosing()) return yield* Effect.interrupt\n    ledger.openAttempt", "ledger.openAttempt"]],
+    changes: [["if (ledger.isClosing()) return yield* Effect.interrupt\n  ledger.openAttempt", "ledger.openAttempt"]],
     by: "goingOn",
     breaks: /^I2 ModelRequested/
   },
   "closing-before-it-is-sent": {
     closes: "I2 it is looked at again when the record of a request is written",
     file: sampling,
-    changes: [["if (ledger.isClosing()) return yield* Effect.interrupt\n    const items", "const items"]],
+    changes: [["if (ledger.isClosing()) return yield* Effect.interrupt\n  const items", "const items"]],
     by: "sendingSlowly",
     breaks: /^I2 a request was sent/
   },
