@@ -70,13 +70,14 @@ export async function load({ lm, store, file }) {
   const layer = Layer.mergeAll(model, handlers, journal)
   const runtime = ManagedRuntime.make(layer)
   const scope = Scope.makeUnsafe()
+  const turn = turnOf({ Effect, Fiber, Stream })
 
   const open = (options) => {
     const own = Scope.forkUnsafe(scope)
     return runtime
       .runPromise(Session.make(agent, options).pipe(Effect.provideService(Scope.Scope, own)))
       .then((session) =>
-        peerSession({ Effect, Fiber, Stream, runtime }, session, () => runtime.runPromise(Scope.close(own, Exit.void)))
+        peerSession({ Effect, runtime, turn }, session, () => runtime.runPromise(Scope.close(own, Exit.void)))
       )
   }
   const exists = async (id) =>
@@ -90,38 +91,38 @@ export async function load({ lm, store, file }) {
   }
 }
 
-/** A session as the workloads drive it. */
-const peerSession = ({ Effect, Fiber, Stream, runtime }, session, close) => ({
-  async turn(prompt, { signal, onDelta } = {}) {
-    return runtime.runPromise(
-      Effect.gen(function* () {
-        const { seq } = yield* session.snapshot
-        let end
-        // subscribed before the input is given, so that no piece of text comes before its reader
-        const reading = yield* session.events({ from: seq }).pipe(
-          Stream.takeUntil(
-            (event) =>
-              (event._tag === "TurnCompleted" || event._tag === "TurnFailed" || event._tag === "TurnAborted") &&
-              (end = event) !== undefined
-          ),
-          Stream.runForEachArray((events) =>
-            Effect.sync(() => {
-              for (const event of events) if (event._tag === "TextDelta") onDelta?.(event.text)
-            })
-          ),
-          Effect.forkChild({ startImmediately: true })
-        )
-        const onAbort = () => Effect.runSync(session.abort())
-        signal?.addEventListener("abort", onAbort, { once: true })
-        const receipt = yield* session.submit({ _tag: "UserInput", input: [{ _tag: "Text", text: prompt }] })
-        if (receipt._tag !== "Started") throw new Error(`receipt ${receipt._tag}`)
-        yield* Fiber.join(reading)
-        signal?.removeEventListener("abort", onAbort)
-        if (end._tag !== "TurnCompleted") throw new Error(end._tag)
-        return { text: end.lastMessage }
-      })
+/** A turn of a session: submits the prompt, and reads what the session tells until the turn has ended. */
+const turnOf = ({ Effect, Fiber, Stream }) =>
+  Effect.fnUntraced(function* (session, prompt, { signal, onDelta } = {}) {
+    const { seq } = yield* session.snapshot
+    let end
+    // subscribed before the input is given, so that no piece of text comes before its reader
+    const reading = yield* session.events({ from: seq }).pipe(
+      Stream.takeUntil(
+        (event) =>
+          (event._tag === "TurnCompleted" || event._tag === "TurnFailed" || event._tag === "TurnAborted") &&
+          (end = event) !== undefined
+      ),
+      Stream.runForEachArray((events) =>
+        Effect.sync(() => {
+          for (const event of events) if (event._tag === "TextDelta") onDelta?.(event.text)
+        })
+      ),
+      Effect.forkChild({ startImmediately: true })
     )
-  },
+    const onAbort = () => Effect.runSync(session.abort())
+    signal?.addEventListener("abort", onAbort, { once: true })
+    const receipt = yield* session.submit({ _tag: "UserInput", input: [{ _tag: "Text", text: prompt }] })
+    if (receipt._tag !== "Started") throw new Error(`receipt ${receipt._tag}`)
+    yield* Fiber.join(reading)
+    signal?.removeEventListener("abort", onAbort)
+    if (end._tag !== "TurnCompleted") throw new Error(end._tag)
+    return { text: end.lastMessage }
+  })
+
+/** A session as the workloads drive it. */
+const peerSession = ({ Effect, runtime, turn }, session, close) => ({
+  turn: (prompt, options) => runtime.runPromise(turn(session, prompt, options)),
   history: () => runtime.runPromise(Effect.map(session.snapshot, ({ items }) => norm(items))),
   dispose: close
 })
