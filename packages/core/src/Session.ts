@@ -221,6 +221,9 @@ const makeKernel = Effect.fnUntraced(function* ({
     },
     state
   )
+  if (recorder.isMeasuring) {
+    subscribers.onWaiting = (eventsChange) => recorder.measured({ _tag: "Waiting", eventsChange })
+  }
   const kernel: Kernel = {
     sessionId,
     ancestors: options.ancestors ?? none,

@@ -122,6 +122,9 @@ export const definitions = {
   journalBatch: histogram("spindle.journal.append.records", "{record}", {
     at: "batch of records written: the depth of the write queue"
   }),
+  subscriberWaiting: updown("spindle.subscriber.waiting", "{event}", {
+    at: "record that waits in memory for a subscriber; subscriber that reads or leaves; end of the session"
+  }),
   journalFlush: histogram("spindle.journal.flush.duration", "s", { at: "end of a wait for the journal" }),
   exportDropped: counter("spindle.telemetry.dropped", "{span}", {
     by: ["reason"],

@@ -53,6 +53,8 @@ export interface RecorderState {
   readonly turn: TurnState | undefined
   /** Input that this program saw arrive and that still waits. */
   readonly waiting: ReadonlyArray<SubmissionId>
+  /** Events that wait in memory for subscribers. */
+  readonly eventsCount: number
   readonly approvals: ReadonlyMap<RequestId, { readonly kind: string; readonly tool: string; readonly at: number }>
   readonly processes: ReadonlyMap<ProcessId, number>
   /** Delegates that this program saw start and that have not ended, with how they live. */
@@ -68,6 +70,7 @@ export const begin = (options: RecorderOptions): RecorderState => ({
   turnsCount: 0,
   turn: undefined,
   waiting: [],
+  eventsCount: 0,
   approvals: new Map(),
   processes: new Map(),
   delegates: new Map()
@@ -137,11 +140,17 @@ export const signal = (state: RecorderState, signal: SessionSignal): Step => {
       return [state, [point("journalAppend", signal.millis / 1000), point("journalBatch", signal.recordsCount)]]
     case "Flushed":
       return [state, [point("journalFlush", signal.millis / 1000)]]
+    case "Waiting":
+      return [
+        { ...state, eventsCount: state.eventsCount + signal.eventsChange },
+        [point("subscriberWaiting", signal.eventsChange)]
+      ]
     case "Closed":
       return [
         begin(state.options),
         [
           ...(state.waiting.length === 0 ? [] : [point("inboxWaiting", -state.waiting.length)]),
+          ...(state.eventsCount === 0 ? [] : [point("subscriberWaiting", -state.eventsCount)]),
           ...(state.processes.size === 0 ? [] : [point("processActive", -state.processes.size)]),
           ...(state.delegates.size === 0 ? [] : [point("delegateActive", -state.delegates.size)]),
           point("codexTurnCount", state.turnsCount)

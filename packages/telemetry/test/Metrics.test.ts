@@ -21,6 +21,8 @@ describe("the table of metrics", () => {
       "spindle.turn.network_proxy counter {turn} active,tmp_mem_enabled",
       "spindle.abort.duration histogram s phase,abort.reason",
       "spindle.abort.stragglers counter {straggler} kind",
+      "spindle.inbox.waiting updown {input} ",
+      "spindle.subscriber.waiting updown {event} ",
       "gen_ai.client.operation.duration histogram s gen_ai.operation.name,gen_ai.provider.name,gen_ai.request.model,error.type",
       "gen_ai.client.token.usage histogram {token} gen_ai.operation.name,gen_ai.provider.name,gen_ai.request.model,gen_ai.token.type",
       "codex.turn.e2e_duration_ms histogram ms ",

@@ -412,18 +412,24 @@ describe("questions, processes, aborts, journal", () => {
     )
   })
 
-  it("O2 receipts, batches of the journal and waits for it are timed", () => {
+  it("O2 receipts, batches of the journal and waits for it are timed, and what waits for subscribers is counted", () => {
     assert.deepStrictEqual(
       measure([
         { _tag: "Submitted", op: "UserInput", receipt: "Rejected", rejection: "InboxFull", millis: 1 },
         { _tag: "Appended", recordsCount: 7, millis: 3 },
-        { _tag: "Flushed", millis: 4 }
+        { _tag: "Flushed", millis: 4 },
+        { _tag: "Waiting", eventsChange: 5 },
+        { _tag: "Waiting", eventsChange: -3 },
+        { _tag: "Closed" }
       ]),
       [
         "spindle.submission.duration{op=UserInput,receipt=Rejected,error.type=InboxFull} 0.001",
         "spindle.journal.append.duration{} 0.003",
         "spindle.journal.append.records{} 7",
-        "spindle.journal.flush.duration{} 0.004"
+        "spindle.journal.flush.duration{} 0.004",
+        "spindle.subscriber.waiting{} 5",
+        "spindle.subscriber.waiting{} -3",
+        "spindle.subscriber.waiting{} -2"
       ]
     )
   })

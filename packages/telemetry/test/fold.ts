@@ -28,5 +28,6 @@ export const measure = (
   return points
 }
 
-const isSignal = (event: SessionEvent | SessionSignal): event is SessionSignal =>
-  event._tag === "Submitted" || event._tag === "Appended" || event._tag === "Flushed" || event._tag === "Closed"
+const signals = ["Submitted", "Appended", "Flushed", "Waiting", "Closed"]
+
+const isSignal = (event: SessionEvent | SessionSignal): event is SessionSignal => signals.includes(event._tag)

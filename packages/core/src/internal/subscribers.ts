@@ -102,10 +102,23 @@ export class Subscribers {
   private failed: SessionFailed | undefined
   /** The text of items that was published before their record, whole: for whoever comes in between or was behind. */
   private open: Map<string, Delta> | undefined
+  /** Told by how much the number of events that wait in memory has changed; nobody counts them unless it is set. */
+  onWaiting: ((change: number) => void) | undefined
+  private waiting = 0
   private readonly capacity: number
   constructor(capacity: number, published: number) {
     this.capacity = capacity
     this.published = published
+  }
+
+  private count(): void {
+    if (this.onWaiting === undefined || this.closed) return
+    let waiting = 0
+    if (this.all !== undefined) for (const one of this.all) waiting += one.pending.length
+    const change = waiting - this.waiting
+    if (change === 0) return
+    this.waiting = waiting
+    this.onWaiting(change)
   }
 
   /** Hands an event to every subscriber. */
@@ -117,7 +130,10 @@ export class Subscribers {
       if (event._tag === "ItemRecorded" && this.open?.delete(event.item.id) === true && this.open.size === 0)
         this.open = undefined
     }
-    if (this.all !== undefined) for (const one of this.all) one.offer(event, this.capacity)
+    if (this.all === undefined) return
+    for (const one of this.all) one.offer(event, this.capacity)
+    // text comes often: it is counted with the record behind it
+    if (!isDelta(event)) this.count()
   }
 
   private keep(delta: Delta): void {
@@ -148,7 +164,11 @@ export class Subscribers {
             this.all.add(one)
             return one
           }),
-          (one) => Effect.sync(() => void this.all?.delete(one))
+          (one) =>
+            Effect.sync(() => {
+              this.all?.delete(one)
+              this.count()
+            })
         ),
         (one) => Stream.fromPull(Effect.succeed(this.pull(one, writer)))
       )
@@ -157,7 +177,11 @@ export class Subscribers {
 
   private pull(one: Subscriber, writer: JournalWriter): Pulled {
     return Effect.suspend((): Pulled => {
-      if (one.pending.length > 0) return Effect.succeed(nonEmpty(one.take()))
+      if (one.pending.length > 0) {
+        const events = one.take()
+        this.count()
+        return Effect.succeed(nonEmpty(events))
+      }
       if (one.behind && one.cursor < this.published) return this.readBack(one, writer)
       // who has read more than was published, or waits for a record to come, stays behind until then: so texts keep
       // their place

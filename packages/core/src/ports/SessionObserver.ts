@@ -23,6 +23,11 @@ export type SessionSignal =
   | { readonly _tag: "Appended"; readonly recordsCount: number; readonly millis: number }
   /** Somebody had to wait until what was told before was durable (a barrier). */
   | { readonly _tag: "Flushed"; readonly millis: number }
+  /**
+   * So many more events wait in memory for subscribers, or fewer: told with each record, and when a subscriber reads or
+   * leaves.
+   */
+  | { readonly _tag: "Waiting"; readonly eventsChange: number }
   /** The session was closed: the last that is said of it. */
   | { readonly _tag: "Closed" }
 

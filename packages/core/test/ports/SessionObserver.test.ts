@@ -7,7 +7,7 @@ import * as Op from "@spindle/core/protocol/Op"
 import { isRecord, type SessionEvent } from "@spindle/core/protocol/SessionEvent"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
-import { Effect, Stream } from "effect"
+import { Effect, Exit, Fiber, Latch, Scope, Stream } from "effect"
 
 /** A session whose observer keeps what it is told beside the events. */
 const observed = Effect.fnUntraced(function* (
@@ -50,6 +50,45 @@ describe("what a session measures", () => {
       )
       const written = signals.reduce((sum, one) => sum + (one._tag === "Appended" ? one.recordsCount : 0), 0)
       assert.strictEqual(written, h.records().length)
+    })
+  )
+
+  it.effect("O2 how many events wait in memory for subscribers, until they read, leave or the session closes", () =>
+    Effect.gen(function* () {
+      const signals: Array<SessionSignal> = []
+      const waiting = () => signals.reduce((sum, one) => sum + (one._tag === "Waiting" ? one.eventsChange : 0), 0)
+      const observer: Observer = { onEvent: () => {}, onSignal: (_, signal) => void signals.push(signal) }
+      const scope = yield* Scope.make()
+      const h = yield* Harness.make({ script: () => [Model.text("fine")] }).pipe(
+        Effect.provideService(SessionObserver, observer),
+        Effect.provideService(Scope.Scope, scope)
+      )
+      const gate = yield* Latch.make(true)
+      const read = Effect.forkChild(
+        Stream.runForEach(h.session.events(), () => gate.await),
+        { startImmediately: true }
+      )
+      const [one, other] = [yield* read, yield* read]
+      yield* h.run("hello")
+      assert.strictEqual(waiting(), 0)
+      for (const text of ["again", "once more"]) {
+        yield* gate.close
+        const before = h.records().length
+        yield* h.run(text)
+        // each has taken the first of them
+        assert.isAtLeast(waiting(), 2 * (h.records().length - before - 1))
+        if (text === "again") {
+          yield* gate.open
+          yield* Effect.yieldNow
+          assert.strictEqual(waiting(), 0)
+        }
+      }
+      const both = waiting()
+      yield* Fiber.interrupt(one)
+      assert.strictEqual(waiting(), both / 2)
+      yield* Scope.close(scope, Exit.void)
+      yield* Fiber.interrupt(other)
+      assert.deepStrictEqual(signals.at(-1), { _tag: "Closed" })
     })
   )
 
