@@ -251,9 +251,8 @@ describe("exec", () => {
         const all = yield* run(at, ["sessions", "list", flag])
         assert.deepStrictEqual([all.code, count(all), all.stdout.includes("more")], [0, 52, false])
       }
-      // a file whose bytes cannot be read, whoever asks
-      Fs.rmSync(journal)
-      Fs.symlinkSync("/proc/self/mem", journal)
+      // more than one read may take, whoever asks: a file with a hole, which takes no room
+      Fs.truncateSync(journal, 2 ** 31)
       const rest = yield* run(at, ["sessions", "list", "--all"])
       assert.deepStrictEqual([rest.code, count(rest)], [1, 51])
       assert.match(rest.stderr, new RegExp(`^spindle: the journal of session ${id} failed to read: [^\n]+\n$`))
