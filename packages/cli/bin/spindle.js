@@ -11,7 +11,7 @@ if (major < wanted[0] || (major === wanted[0] && minor < wanted[1])) {
 }
 // Taken without an import, as importing a module of Node's loads all that it could be asked for.
 const fs = process.getBuiltinModule("node:fs")
-const module = process.getBuiltinModule("node:module")
+const { createRequire, enableCompileCache } = process.getBuiltinModule("node:module")
 const { join } = process.getBuiltinModule("node:path")
 
 // The build leaves what its V8 has compiled when a turn has run (scripts/codeCache.mjs): this V8 then parses nothing again. Another V8 keeps what it
@@ -19,7 +19,7 @@ const { join } = process.getBuiltinModule("node:path")
 const dist = join(import.meta.dirname, "../dist")
 const bundle = join(dist, "spindle.cjs")
 const cache = join(dist, `spindle-${process.versions.v8}-${process.arch}.cache`)
-const require = module.createRequire(bundle)
+const load = createRequire(bundle)
 if (fs.existsSync(cache)) {
   const vm = process.getBuiltinModule("node:vm")
   const script = new vm.Script(`(function (require, __filename) {${fs.readFileSync(bundle, "latin1")}\n})`, {
@@ -27,8 +27,8 @@ if (fs.existsSync(cache)) {
     cachedData: fs.readFileSync(cache),
     importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER
   })
-  script.runInThisContext()(require, bundle)
+  script.runInThisContext()(load, bundle)
 } else {
-  module.enableCompileCache()
-  require(bundle)
+  enableCompileCache()
+  load(bundle)
 }

@@ -44,7 +44,7 @@ describe.each(["linux", "darwin"])("acquire (as on %s)", (platform) => {
       assert.strictEqual(yield* says(child), "held\n")
       const error = yield* Effect.flip(take(home))
       assert.strictEqual(error._tag, "SessionBusy")
-      assert.include(error.message, `(process ${child.pid})`)
+      assert.include(error.message, `by process ${child.pid}`)
       child.kill("SIGKILL")
       yield* ends(child)
       yield* take(home)

@@ -8,7 +8,7 @@ import { Session } from "@spindle/core/Session"
 import { Turn } from "@spindle/core/Turn"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
-import { Deferred, Effect, Fiber, Schema } from "effect"
+import { Deferred, Effect, Fiber, Layer, Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
 
@@ -139,22 +139,18 @@ describe("running tools", () => {
       const started: Array<string> = []
       const work = Tool.make("work", { parameters: Schema.Struct({ name: Schema.String }), success: Schema.String })
       const toolkit = Toolkit.make(work)
+      const handlers = toolkit.toLayer({
+        work: ({ name }) => {
+          started.push(name)
+          return Effect.delay(Effect.succeed(name), "10 seconds")
+        }
+      })
+      const model = ScriptedModel.make([
+        [call("work", { name: "first" }, "a"), call("work", { name: "second" }, "b")],
+        [text("done")]
+      ]).layer
       const session = yield* Session.make(Agent.make({ toolkit, approvals: { work: { approval: "allow" } } })).pipe(
-        Effect.provide(
-          toolkit.toLayer({
-            work: ({ name }) => {
-              started.push(name)
-              return Effect.delay(Effect.succeed(name), "10 seconds")
-            }
-          })
-        ),
-        Effect.provide(
-          ScriptedModel.make([
-            [call("work", { name: "first" }, "a"), call("work", { name: "second" }, "b")],
-            [text("done")]
-          ]).layer
-        ),
-        Effect.provide(Journal.layerMemory())
+        Effect.provide(Layer.mergeAll(model, handlers, Journal.layerMemory()))
       )
       yield* session.submit(Op.userInput("go"))
       yield* settle
