@@ -98,7 +98,7 @@ const hostOn = Effect.fnUntraced(function* (files: Layer.Layer<FileSystem.FileSy
 describe("start", () => {
   it.live("X1 a process leads its own group and carries its marker", () =>
     Effect.gen(function* () {
-      const child = yield* shell("echo marker=$SPINDLE_PROCESS; sleep 30")
+      const child = yield* shell("echo marker=$SPINDLE_PROCESS; sleep 300")
       assert.strictEqual(yield* until(child.output, "\n"), `marker=${child.processId}\n`)
       assert.strictEqual(groupOf(child.pid), child.pid)
       assert.include(carriersOf(child.processId), child.pid)
@@ -168,14 +168,13 @@ describe("start", () => {
       )
       const processId = newId()
       yield* Effect.gen(function* () {
-        const starting = yield* Effect.forkChild(shell("sleep 30", processId))
+        const starting = yield* Effect.forkChild(shell("sleep 300", processId))
         const handle = yield* Deferred.await(spawned)
         starting.interruptUnsafe()
         yield* Deferred.succeed(gate, undefined)
         assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(starting)))
-        // it ends by itself, long before its 30 seconds
-        const millis = yield* millisOf(Effect.exit(handle.exitCode))
-        assert.isBelow(millis, 5_000)
+        // it ends by itself, long before its 300 seconds, which no test may last
+        yield* Effect.exit(handle.exitCode)
       }).pipe(
         Effect.provide(
           ProcessGroups.ProcessGroups.layer.pipe(
@@ -191,16 +190,9 @@ describe("start", () => {
 describe("exit and output", () => {
   it.live("a daemon that holds the pipes delays neither the exit nor the end of the output", () =>
     Effect.gen(function* () {
-      const child = yield* shell("setsid sleep 30 & echo started")
-      let text = ""
-      const millis = yield* millisOf(
-        Effect.gen(function* () {
-          text = yield* textOf(child.output)
-          assert.deepStrictEqual(yield* child.exit, { exitCode: 0 })
-        })
-      )
-      assert.strictEqual(text, "started\n")
-      assert.isBelow(millis, 1_000)
+      const child = yield* shell("setsid sleep 300 & echo started")
+      assert.strictEqual(yield* textOf(child.output), "started\n")
+      assert.deepStrictEqual(yield* child.exit, { exitCode: 0 })
       assert.strictEqual(carriersOf(child.processId).length, 1)
       yield* end(child.processId, 500)
       assert.deepStrictEqual(carriersOf(child.processId), [])
@@ -248,12 +240,12 @@ describe("end", () => {
   it.live("X1 children, grandchildren, setsid daemons and double-forked daemons end", () =>
     Effect.gen(function* () {
       const child = yield* shell(
-        "sleep 30 & (sleep 30; true) & setsid sleep 30 & (setsid bash -c 'sleep 30 & sleep 30' &) ; echo ready; wait"
+        "sleep 300 & (sleep 300; true) & setsid sleep 300 & (setsid bash -c 'sleep 300 & sleep 300' &) ; echo ready; wait"
       )
       yield* until(child.output, "ready")
-      const millis = yield* millisOf(end(child.processId, 500))
+      // a grace that is longer than a test may last: nobody waits for its end
+      yield* end(child.processId, 60_000)
       assert.deepStrictEqual(carriersOf(child.processId), [])
-      assert.isBelow(millis, 450)
     }).pipe(Effect.scoped, Effect.provide(host))
   )
 
@@ -266,7 +258,6 @@ describe("end", () => {
       const millis = yield* millisOf(end(child.processId, 200))
       assert.deepStrictEqual(carriersOf(child.processId), [])
       assert.isAtLeast(millis, 200)
-      assert.isBelow(millis, 1_500)
       assert.deepStrictEqual(yield* child.exit, { exitCode: null, signal: "SIGKILL" })
     }).pipe(Effect.scoped, Effect.provide(host))
   )
@@ -335,7 +326,7 @@ describe("end", () => {
       const earlier = yield* Scope.make()
       yield* Effect.addFinalizer(() => Scope.close(earlier, Exit.void))
       const other = yield* Layer.buildWithScope(host, earlier)
-      const left = yield* Effect.provideContext(shell("sleep 30 & echo ready; sleep 30", processId), other)
+      const left = yield* Effect.provideContext(shell("sleep 300 & echo ready; sleep 300", processId), other)
       yield* until(left.output, "ready")
       assert.isAbove(carriersOf(processId).length, 0)
       yield* end(processId, 500)
@@ -346,7 +337,7 @@ describe("end", () => {
   it.live("without a process table the group ends", () =>
     Effect.gen(function* () {
       const blind = yield* hostOn(withoutTable)
-      const child = yield* Effect.provideContext(shell("trap '' TERM; sleep 30 & echo ready; wait; sleep 30"), blind)
+      const child = yield* Effect.provideContext(shell("trap '' TERM; sleep 300 & echo ready; wait; sleep 300"), blind)
       yield* until(child.output, "ready")
       yield* Effect.provideContext(end(child.processId, 100), blind)
       assert.deepStrictEqual(carriersOf(child.processId), [])
@@ -359,7 +350,7 @@ describe("a process table that cannot be read", () => {
     Effect.gen(function* () {
       let isBroken = false
       const host = yield* hostOn(withBrokenTable(() => isBroken))
-      const script = "trap '' TERM; sleep 30 & setsid sh -c 'echo ready; exec sleep 30' & wait; sleep 30"
+      const script = "trap '' TERM; sleep 300 & setsid sh -c 'echo ready; exec sleep 300' & wait; sleep 300"
       const child = yield* Effect.provideContext(shell(script), host)
       yield* until(child.output, "ready")
       isBroken = true
@@ -383,8 +374,8 @@ describe("layer", () => {
       const scope = yield* Scope.make()
       const services = yield* Layer.buildWithScope(host, scope)
       const first = yield* Effect.provideContext(shell("trap '' TERM; while :; do sleep 0.05; done"), services)
-      const second = yield* Effect.provideContext(shell("setsid sleep 30 & wait"), services)
-      assert.isBelow(yield* millisOf(Scope.close(scope, Exit.void)), 2_000)
+      const second = yield* Effect.provideContext(shell("setsid sleep 300 & wait"), services)
+      yield* Scope.close(scope, Exit.void)
       assert.deepStrictEqual([...carriersOf(first.processId), ...carriersOf(second.processId)], [])
       const refused = yield* Effect.flip(Effect.provideContext(shell("true"), services))
       assert.strictEqual(refused.detail, "this host is closing")
