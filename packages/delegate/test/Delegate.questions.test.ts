@@ -148,3 +148,50 @@ describe("an elicitation of a grandchild", () => {
     })
   )
 })
+
+describe("requests of siblings, and several of one delegate", () => {
+  it.effect("A3 wait side by side at the root, and each gets its own answer, in whatever order", () =>
+    Effect.gen(function* () {
+      const family = yield* Family.make({
+        script: (request) => {
+          const last = request.items.at(-1)
+          if (last?._tag === "ToolResult") return [ScriptedModel.text(String(last.output))]
+          return [ScriptedModel.call("ask", { for: Family.asked(request) }, "call")]
+        }
+      })
+      const asking = Family.withTools({
+        ask: {
+          run: (params) =>
+            Effect.flatMap(Turn, (turn) =>
+              Effect.forEach(
+                [1, 2],
+                (number) => turn.ask({ kind: "question", payload: `${String(params["for"])} ${number}` }),
+                { concurrency: "unbounded" }
+              )
+            ).pipe(Effect.map((answers) => JSON.stringify(answers)))
+        }
+      })
+      const running = yield* family.start(
+        asking.provide(
+          Effect.forEach(
+            ["a", "b"],
+            (name) => Delegate.runOnce({ ...Family.endless, agent: asking.agent, input: Input.text(name) }),
+            { concurrency: "unbounded" }
+          )
+        )
+      )
+      const { sessionId } = family.root.session
+      const opened = () => family.told(sessionId).filter((event) => event._tag === "RequestOpened")
+      yield* family.awaitTold((_, id) => id === sessionId && opened().length === 4)
+      assert.lengthOf(new Set(opened().map(({ requestId }) => requestId)), 4)
+      for (const { payload, requestId } of opened().toReversed()) {
+        const decision = { _tag: "Answered", answers: { to: payload } } as const
+        assert.strictEqual((yield* answering(family, requestId, decision))._tag, "Accepted")
+      }
+      const outcome = yield* running.outcome
+      const answers = (name: string) =>
+        JSON.stringify([1, 2].map((number) => ({ _tag: "Answered", answers: { to: `${name} ${number}` } })))
+      assert.deepStrictEqual(outcome._tag === "Completed" && outcome.value, [answers("a"), answers("b")])
+    })
+  )
+})

@@ -215,7 +215,9 @@ export const run = (spec: TreeSpec, stage?: Stage): Effect.Effect<TreeHistory, u
         { discard: true }
       )
     )
-    yield* Effect.timeoutOption(running.outcome, patience)
+    // a root that has returned rests, while detached delegates go on and ask it
+    const resting = Effect.suspend(() => Effect.forEach(world.handles, ({ settled }) => settled, { discard: true }))
+    yield* Effect.timeoutOption(Effect.andThen(running.outcome, resting), patience)
     if (stage !== undefined) yield* stage.disarm
     yield* session.abort()
     yield* session.awaitIdle

@@ -1,6 +1,49 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Vitest from "@spindle/testing/Vitest"
+import * as Interrupts from "@spindle/testing/Interrupts"
 import { runTree, simulate } from "./simulate.ts"
+import * as TreeLaws from "./treeLaws.ts"
+import * as TreeRun from "./treeRun.ts"
+import type { NodeSpec, Step } from "./treeSpec.ts"
+
+describe("a root that rests", () => {
+  it("A1 A3 D7 shows what its detached delegates ask, answers it, and settles it at both ends, whatever comes at any step", () => {
+    const ask: Step = { _tag: "Ask", question: false }
+    const detached = (name: string, ...steps: ReadonlyArray<Step>): NodeSpec => ({
+      name,
+      kind: "detached",
+      deadline: 200,
+      steps
+    })
+    const inner = detached("n1", { _tag: "Sleep", millis: 5 }, ask)
+    const outer = detached("n0", { _tag: "Spawn", children: [inner], wait: false }, ask)
+    let shown = 0
+    const report = Interrupts.explore<TreeRun.TreeHistory, unknown>({
+      modes: ["before"],
+      actions: [["approve"], ["close"], ["end child"], ["abort child"], ["abort"], ["approve", "end child"]],
+      maxRuns: 60,
+      program: (stage) =>
+        TreeRun.run(
+          {
+            root: [{ _tag: "Spawn", children: [outer], wait: false }],
+            hits: [],
+            concurrent: 10,
+            journalMillis: 0
+          },
+          stage
+        ),
+      law: (exit) => {
+        if (exit._tag === "Failure") return `the program failed: ${exit.cause}`
+        const { rootId, told } = exit.value
+        shown += told.get(rootId)!.filter((event) => event._tag === "RequestOpened").length
+        return TreeLaws.broken(exit.value, true)
+      }
+    })
+    assert.strictEqual(report.violations.length, 0, Interrupts.format(report))
+    assert.isAbove(report.points, 100)
+    assert.isAbove(shown, 100)
+  })
+})
 
 describe("random trees", () => {
   it("A5 I1 the decision Abort comes too late for a turn that has returned and waits for its delegates", () =>
