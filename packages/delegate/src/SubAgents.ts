@@ -15,7 +15,7 @@ import { Turn, type TurnSession } from "@spindle/core/Turn"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Delegate from "./Delegate.ts"
-import { DelegateNotFound } from "./DelegateError.ts"
+import { DelegateClosed, DelegateNotFound } from "./DelegateError.ts"
 import * as Choosing from "./internal/choosing.ts"
 import { Handle } from "./internal/handle.ts"
 import * as Nicknames from "./internal/nicknames.ts"
@@ -149,7 +149,9 @@ export const sendInput = Effect.fnUntraced(function* (
   options?: { readonly interrupt?: boolean }
 ) {
   if (InputParts.isEmpty(input)) return yield* Choosing.failed("there is nothing to say: give a message")
-  const delegate = yield* find(agentId)
+  const delegate = yield* Effect.catchTag(find(agentId), "DelegateNotFound", (missing) =>
+    Effect.flatMap(earlier(missing), ({ path }) => Effect.fail(new DelegateClosed({ path, delegateId: agentId })))
+  )
   // what is queued at the abort of a turn is kept, and not started
   if (options?.interrupt === true && (yield* delegate.abort())) yield* delegate.settled
   return yield* hand(delegate, input)
@@ -167,8 +169,8 @@ export const waitMillis = { least: 10_000, most: 3_600_000, default: 30_000 } as
 
 /**
  * Waits until one of the agents has settled, and answers where all of those stand that have; none at the timeout, in
- * milliseconds. An id that nobody knows counts as settled. **Errors**: `SubAgentFailed` for no id, and for an agent that
- * waits for this one: itself and those above it.
+ * milliseconds. An id that nobody knows counts as settled, and so does an agent of an earlier life of the host.
+ * **Errors**: `SubAgentFailed` for no id, and for an agent that waits for this one: itself and those above it.
  */
 export const wait = Effect.fnUntraced(function* (agentIds: ReadonlyArray<SessionId>, timeoutMillis?: number) {
   const { session } = yield* Turn
@@ -178,19 +180,26 @@ export const wait = Effect.fnUntraced(function* (agentIds: ReadonlyArray<Session
   const above = agentIds.find((id) => session.path.includes(id))
   if (above !== undefined)
     return yield* Choosing.failed(`agent ${above} waits for this one: to wait for it would never end`)
-  const known = new Map<SessionId, Delegate.Interactive | undefined>()
-  for (const id of agentIds) known.set(id, yield* Effect.catchTag(find(id), "DelegateNotFound", () => Effect.undefined))
+  const known = new Map<SessionId, Delegate.Interactive | Status.Status>()
+  for (const id of agentIds) {
+    const ended = (missing: DelegateNotFound) =>
+      Effect.catch(
+        Effect.map(earlier(missing), ({ status }) => status),
+        () => Effect.succeed(Status.notFound)
+      )
+    known.set(id, yield* Effect.catchTag(find(id), "DelegateNotFound", ended))
+  }
   const settled = Effect.gen(function* () {
     const status = new Map<SessionId, Status.Status>()
-    for (const [id, delegate] of known) {
-      const one = delegate === undefined ? Status.notFound : yield* statusOf(delegate)
-      if (one._tag === "NotFound" || Status.isSettled(one)) status.set(id, one)
+    for (const [id, agent] of known) {
+      const one = "_tag" in agent ? agent : yield* statusOf(agent)
+      if (Status.isSettled(one)) status.set(id, one)
     }
     return status
   })
   const now = yield* settled
   if (now.size > 0) return { status: now, timedOut: false }
-  const waiting = Array.from(known.values()).flatMap((delegate) => (delegate === undefined ? [] : [delegate.settled]))
+  const waiting = Array.from(known.values()).flatMap((agent) => ("_tag" in agent ? [] : [agent.settled]))
   const bounded = Math.min(waitMillis.most, Math.max(waitMillis.least, timeout))
   const first = yield* Effect.timeoutOption(Effect.raceAllFirst(waiting), bounded)
   return first._tag === "None" ? { status: now, timedOut: true } : { status: yield* settled, timedOut: false }
@@ -198,9 +207,10 @@ export const wait = Effect.fnUntraced(function* (agentIds: ReadonlyArray<Session
 
 /** Ends an agent, and answers where it stood. **Errors**: `DelegateNotFound`. */
 export const close = Effect.fnUntraced(function* (agentId: SessionId) {
-  const delegate = yield* find(agentId)
-  const previous = yield* statusOf(delegate)
-  yield* delegate.end("Interrupted")
+  const found = yield* Effect.catchTag(find(agentId), "DelegateNotFound", earlier)
+  if ("wish" in found) return found.status
+  const previous = yield* statusOf(found)
+  yield* found.end("Interrupted")
   return previous
 })
 
@@ -287,6 +297,13 @@ const find = Effect.fnUntraced(function* (agentId: SessionId) {
   if (below !== undefined && isInteractive(below)) return below
   return yield* new DelegateNotFound({ path: session.path, delegateId: agentId })
 })
+
+/** An agent of an earlier life of the host, which has ended; the same failure if there is none. */
+const earlier = (missing: DelegateNotFound) =>
+  Effect.mapBoth(Recorded.find(missing.delegateId), {
+    onFailure: () => missing,
+    onSuccess: (agent) => ({ ...agent, path: [...missing.path, agent.agentId] })
+  })
 
 // a one-shot delegate takes nothing (D5)
 const isInteractive = (delegate: Delegate.Delegate): delegate is Handle =>

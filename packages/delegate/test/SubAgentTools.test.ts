@@ -92,7 +92,7 @@ describe("the tools", () => {
     })
   )
 
-  it.effect("D1 list_agents names the agents of an earlier life of the host, with how they ended", () =>
+  it.effect("D1 agents of an earlier life of the host are named with how they ended, and can be resumed", () =>
     Effect.gen(function* () {
       const before = yield* Effect.scoped(
         Effect.gen(function* () {
@@ -111,13 +111,16 @@ describe("the tools", () => {
       const again = yield* play({
         calls: [
           ["list_agents", () => ({})],
+          ["wait_agent", () => ({ targets: [before.ids[0].agent_id] })],
+          ["send_input", () => ({ target: before.ids[0].agent_id, message: "more" })],
+          ["close_agent", () => ({ target: before.ids[0].agent_id })],
           ["resume_agent", () => ({ id: before.ids[0].agent_id })],
           ["list_agents", () => ({})]
         ],
         resume: before
       })
       yield* again.run("root")
-      const [listed, , after] = again.outputs()
+      const [listed, waited, sent, closed, , after] = again.outputs()
       const [ada, alan] = [before.ids[0].agent_id, before.ids[2].agent_id]
       assert.deepStrictEqual(
         listed.agents.map((one: any) => [one.agent_id, one.agent_name, one.agent_type, one.agent_status, one.depth]),
@@ -126,6 +129,9 @@ describe("the tools", () => {
           [alan, "Alan", "default", { errored: "was stopped with its session" }, 1]
         ]
       )
+      assert.deepStrictEqual(waited, { status: { [ada]: { completed: "first answer" } }, timed_out: false })
+      assert.match(String(sent), /^delegate .* has ended and takes nothing any more$/)
+      assert.deepStrictEqual(closed, { previous_status: { completed: "first answer" } })
       assert.deepStrictEqual(
         after.agents.map((one: any) => [one.agent_id, one.agent_status]),
         [
