@@ -1,5 +1,6 @@
 import { defaultServerConditions } from "vite"
 import { defineConfig } from "vitest/config"
+import { mechanisms as ofCore } from "./packages/core/test/explore/mechanisms.ts"
 import { withoutMechanism } from "./packages/core/test/explore/withoutMechanism.ts"
 
 // without `module`: what is behind it is for bundlers, and Node cannot load that of @opentelemetry/api
@@ -9,7 +10,7 @@ export default defineConfig({
   test: {
     projects: ["core", "delegate", "tools", "testing", "telemetry", "openai", "cli"].map((name) => ({
       root: `./packages/${name}`,
-      ...(name === "core" ? { plugins: [withoutMechanism()] } : {}),
+      plugins: [withoutMechanism(ofCore)],
       resolve: { conditions },
       ssr: { resolve: { conditions, externalConditions: conditions } },
       test: {

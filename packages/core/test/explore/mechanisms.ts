@@ -8,7 +8,7 @@ import type { races } from "./races.ts"
 export interface Mechanism {
   /** What it sees to, as a sentence; begins with the clause. */
   readonly closes: string
-  /** The file below `packages/core/src` that it is in. */
+  /** The file below `packages` that it is in. */
   readonly file: string
   /** What is there, exactly once, and what stands there without the mechanism. */
   readonly changes: ReadonlyArray<readonly [there: string, instead: string]>
@@ -18,16 +18,16 @@ export interface Mechanism {
   readonly breaks: RegExp
 }
 
-const access = "internal/turnAccess.ts"
-const ledger = "internal/ledger.ts"
-const recorder = "internal/recorder.ts"
-const requests = "internal/requests.ts"
-const sampling = "internal/sampling.ts"
-const submissions = "internal/submissions.ts"
-const supervisor = "TaskSupervisor.ts"
-const toolCalls = "internal/toolCalls.ts"
-const turns = "internal/turns.ts"
-const session = "Session.ts"
+const access = "core/src/internal/turnAccess.ts"
+const ledger = "core/src/internal/ledger.ts"
+const recorder = "core/src/internal/recorder.ts"
+const requests = "core/src/internal/requests.ts"
+const sampling = "core/src/internal/sampling.ts"
+const submissions = "core/src/internal/submissions.ts"
+const supervisor = "core/src/TaskSupervisor.ts"
+const toolCalls = "core/src/internal/toolCalls.ts"
+const turns = "core/src/internal/turns.ts"
+const session = "core/src/Session.ts"
 
 /** By name. */
 export const mechanisms = {
@@ -50,6 +50,18 @@ export const mechanisms = {
     changes: [["if (this.current !== running) return\n", ""]],
     by: "program",
     breaks: /I8 the next turn/
+  },
+  "a-defect-is-an-end": {
+    closes: "S5 a task that dies has ended, and its slot is free",
+    file: supervisor,
+    changes: [
+      [
+        `if (this.signal({ _tag: "Exit" })) Deferred`,
+        `if (!(exit._tag === "Failure" && Cause.hasDies(exit.cause)) && this.signal({ _tag: "Exit" })) Deferred`
+      ]
+    ],
+    by: "dying",
+    breaks: /^S5|^deadlock|^unbounded wait/
   },
   "abort-once": {
     closes: "I1 an abort moves a running turn only, and answers true once",
@@ -149,7 +161,7 @@ export const mechanisms = {
   },
   "look-and-wait-for-an-event": {
     closes: "W2 a subscriber looks in the step that registers",
-    file: "internal/subscribers.ts",
+    file: "core/src/internal/subscribers.ts",
     changes: [
       [
         "if (one.pending.length > 0 || one.ended || (one.behind && one.cursor <= this.published)) {",
@@ -463,28 +475,28 @@ export const mechanisms = {
   },
   "one-opening-at-a-time": {
     closes: "J2 clients of one host that open a session at once get the same",
-    file: "Sessions.ts",
+    file: "core/src/Sessions.ts",
     changes: [["Semaphore.makeUnsafe(1)", "Semaphore.makeUnsafe(99)"]],
     by: "openedTwice",
     breaks: /^J2/
   },
   "one-writer": {
     closes: "J2 a journal has one writer",
-    file: "ports/Journal.ts",
+    file: "core/src/ports/Journal.ts",
     changes: [["if (journal?.held === true) return", "if (journal?.held !== journal?.held) return"]],
     by: "heldTwice",
     breaks: /^J2/
   },
   "file-fence": {
     closes: "J2 a writer that lost its journal is refused before its write is acknowledged",
-    file: "ports/JournalFile.ts",
+    file: "core/src/ports/JournalFile.ts",
     changes: [["Effect.andThen(durable, stillOurs)", "durable"]],
     by: "takingOver",
     breaks: /^J2/
   },
   "moved-before-it-is-read": {
     closes: "J2 a journal is renamed away before it is read, so that nothing is acknowledged behind what was read",
-    file: "ports/JournalFile.ts",
+    file: "core/src/ports/JournalFile.ts",
     changes: [
       [
         "if (yield* opening(fs.exists(path))) yield*",
@@ -496,16 +508,3 @@ export const mechanisms = {
     breaks: /^J2/
   }
 } as const satisfies { readonly [name: string]: Mechanism }
-
-/** The source of a file without a mechanism. Throws when the mechanism is not there as the table says. */
-export const without = (name: string, file: string, source: string): string => {
-  const mechanism: Mechanism | undefined = mechanisms[name as keyof typeof mechanisms]
-  if (mechanism === undefined) throw new Error(`there is no mechanism ${name}`)
-  if (!file.endsWith(`/core/src/${mechanism.file}`)) return source
-  return mechanism.changes.reduce((code, [there, instead]) => {
-    if (code.split(there).length !== 2) {
-      throw new Error(`core/test/explore/mechanisms.ts: ${name}: not once in ${mechanism.file}: ${there}`)
-    }
-    return code.replace(there, () => instead)
-  }, source)
-}

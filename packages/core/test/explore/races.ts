@@ -535,6 +535,22 @@ const queuedBesideAReplacement: Exploration = {
     }).pipe(Effect.scoped)
 }
 
+/** A task that dies, and another one behind it, while somebody looks at any step (S5). */
+const dying: Exploration = {
+  actions: [["look"]],
+  maxRuns: 30,
+  law: logged((log) => (log.join() === "Failed,Completed" ? undefined : `S5 the turns ended as ${log.join()}`)),
+  program: (stage) =>
+    Effect.gen(function* () {
+      const { session: running } = yield* SessionHarness.make()
+      yield* stage.arm({ look: running.snapshot })
+      const outcomes = [Effect.die("a bug"), Effect.void].map((effect) =>
+        Effect.flatMap(running.start(Task.make("one", effect)), ({ outcome }) => outcome)
+      )
+      return (yield* Effect.all(outcomes)).map(({ _tag }) => _tag)
+    }).pipe(Effect.scoped)
+}
+
 const named = <Name extends string>(all: { readonly [name in Name]: Exploration }) => all
 
 /** By name. */
@@ -558,5 +574,6 @@ export const races = named({
   takingOver,
   waitingForTheSlot,
   slowHook,
-  queuedBesideAReplacement
+  queuedBesideAReplacement,
+  dying
 })
