@@ -17,7 +17,7 @@ export class Tracking {
   private settles = 0
   private lastText: string | undefined
   private isOver = false
-  /** Accepted input that no turn has carried. */
+  /** Accepted input that no turn has carried; not what waits for a turn that starts for another reason. */
   private readonly waiting = new Set<SubmissionId>()
   private readonly waiters = new Set<() => void>()
   private readonly onSpent: (at: Node | undefined, isDone: boolean) => void
@@ -86,6 +86,8 @@ export class Tracking {
 
   private noteInput(event: SessionEvent): void {
     if (event._tag === "InputAccepted") {
+      // a notice of a delegate of its own, for one, starts no turn (D7)
+      if (event.delivery === "wait") return
       this.waiting.add(event.submissionId)
       if (event.submissionId === this.slotFor) this.slotFor = undefined
     } else if (event._tag === "InputBlocked") this.waiting.delete(event.submissionId)

@@ -1,4 +1,5 @@
 /** What must hold of every tree of delegates, whatever hits it. Each law answers what is wrong, by clause. */
+import * as Input from "@spindle/core/protocol/Input"
 import type { SessionId } from "@spindle/core/protocol/Ids"
 import { isTerminal, type SessionEvent } from "@spindle/core/protocol/SessionEvent"
 import * as Laws from "@spindle/testing/Laws"
@@ -67,6 +68,46 @@ const waits: Law = ({ told }) => {
   return undefined
 }
 
+/** The linked delegates of a turn that ends are asked to stop all together. */
+const together: Law = ({ ended, told }) => {
+  for (const [, events] of told) {
+    for (const end of events.filter(isTerminal)) {
+      const asked = tagged(events, "DelegateStarted").flatMap(({ delegateId, turnId }) => {
+        const last = tagged(told.get(delegateId), "TurnAborted").at(-1)
+        const isOurs = turnId === end.turnId && last?.reason === "Parent" && !ended.has(delegateId)
+        return isOurs ? [last.requestedAt] : []
+      })
+      const between = Math.max(...asked) - Math.min(...asked)
+      if (between > settling) return `D1 the delegates of a turn were asked to stop ${between} ms one after the other`
+    }
+  }
+  return undefined
+}
+
+/** A delegate that has ended tells nothing more. */
+const silence: Law = ({ told }) => {
+  for (const [, events] of told) {
+    for (const { at, delegateId } of tagged(events, "DelegateEnded")) {
+      const last = told.get(delegateId)?.findLast((event) => "at" in event)
+      if (last !== undefined && last.at > at) return `D1 delegate ${delegateId} told ${last._tag} after its end`
+    }
+  }
+  return undefined
+}
+
+/** No turn is stopped as by a person but by one: what its parent does is no reason of its own. */
+const stopped: Law = ({ aborted, told }) => {
+  for (const [sessionId, events] of told) {
+    if (aborted.has(sessionId)) continue
+    const byAnswer = new Set(
+      tagged(events, "RequestSettled").flatMap((one) => (one.decision._tag === "Abort" ? one.turnId : []))
+    )
+    const own = tagged(events, "TurnAborted").find((one) => one.reason === "Interrupted" && !byAnswer.has(one.turnId))
+    if (own !== undefined) return `A2 the turn of ${sessionId} was interrupted, and by nobody`
+  }
+  return undefined
+}
+
 /** An aborted turn names the linked delegates that are still ending. */
 const named: Law = ({ told }) => {
   for (const [, events] of told) {
@@ -126,6 +167,20 @@ const shown: Law = ({ told }) => {
   return undefined
 }
 
+/** Whoever waits for an answer when it is stopped learns that, and not that its question is over. */
+const waited: Law = ({ told }) => {
+  for (const [asker, events] of told) {
+    for (const { path, requestId, turnId } of tagged(events, "RequestOpened")) {
+      if (path.at(-1) !== asker) continue
+      const settled = tagged(events, "RequestSettled").find((one) => one.requestId === requestId)
+      const end = events.filter(isTerminal).find((one) => one.turnId === turnId)
+      const isEnded = settled?.decision._tag === "Cancelled" && settled.decision.by === "end"
+      if (isEnded && end?._tag === "TurnAborted") return `A2 request ${requestId} ended before its asker was stopped`
+    }
+  }
+  return undefined
+}
+
 /** A request that was decided was decided the same wherever it was shown, or withdrawn there. */
 const decided: Law = ({ told }) => {
   const answers = new Map<string, Set<string>>()
@@ -154,10 +209,129 @@ const paths: Law = ({ rootId, told }) => {
   return undefined
 }
 
+/** A request that its asker has settled is settled wherever else it was shown. */
+const withdrawn: Law = ({ told }) => {
+  const settledAt = new Map<string, number>()
+  for (const [asker, events] of told) {
+    const own = new Set(
+      tagged(events, "RequestOpened").flatMap((one) => (one.path.at(-1) === asker ? one.requestId : []))
+    )
+    for (const { at, requestId } of tagged(events, "RequestSettled"))
+      if (own.has(requestId)) settledAt.set(requestId, at)
+  }
+  for (const [sessionId, events] of told) {
+    for (const { at, requestId } of tagged(events, "RequestSettled")) {
+      const late = at - (settledAt.get(requestId) ?? at)
+      if (late > settling) return `A2 session ${sessionId} shows request ${requestId} ${late} ms after it was settled`
+    }
+  }
+  return undefined
+}
+
+/** A decision that was not given by anybody is no answer: who is stopped, or not answered in time, was not refused. */
+const given: Law = ({ given, told }) => {
+  // what was approved for a turn or a session counts for other requests
+  const granted = [...given.values()].flat()
+  for (const [, events] of told) {
+    for (const { decision, requestId } of tagged(events, "RequestSettled")) {
+      if (decision._tag === "Cancelled" || decision._tag === "Answered") continue
+      const answers = decision._tag === "Approved" ? granted : given.get(requestId)
+      if (answers?.some(({ _tag }) => _tag === decision._tag) !== true)
+        return `A2 request ${requestId} was settled as ${decision._tag}, and nobody said so`
+    }
+  }
+  return undefined
+}
+
+/** No more delegates work at the same time than may. */
+const limits: Law = ({ concurrent, rootId, told }) => {
+  const turns: Array<{ readonly from: number; readonly to: number }> = []
+  for (const [sessionId, events] of told) {
+    if (sessionId === rootId) continue
+    for (const { at, turnId } of tagged(events, "TurnStarted")) {
+      const end = events.filter(isTerminal).find((one) => one.turnId === turnId)
+      turns.push({ from: at, to: end?.at ?? Infinity })
+    }
+  }
+  for (const { from } of turns) {
+    const count = turns.filter((one) => one.from <= from && from < one.to).length
+    if (count > concurrent) return `D6 ${count} delegates work, ${concurrent} may`
+  }
+  return undefined
+}
+
+/** No start is refused for want of a slot while fewer have one: who has settled has none. */
+const slots: Law = ({ concurrent, log, refused }) => {
+  for (const { at, why } of refused) {
+    if (why !== "concurrent") continue
+    const having = new Set<SessionId>()
+    let most = 0
+    for (const { event, sessionId } of log) {
+      // what is told may have happened a little before
+      if ("at" in event && event.at > at + settling) break
+      if (event._tag === "DelegateStarted") having.add(event.delegateId)
+      else if (event._tag === "DelegateEnded") having.delete(event.delegateId)
+      else if (isTerminal(event)) having.delete(sessionId)
+      if ("at" in event && event.at < at - settling) most = having.size
+      else most = Math.max(most, having.size)
+    }
+    if (most < concurrent) return `D6 a start was refused while ${most} delegates had a slot, of ${concurrent}`
+  }
+  return undefined
+}
+
+/** Whoever waits for a delegate that does nothing any more is told so. */
+const settles: Law = ({ unsettled }) =>
+  unsettled.length === 0 ? undefined : `D6 ${unsettled.length} delegates are idle and have not settled`
+
+/** No delegate lives longer than it may. */
+const deadlines: Law = ({ deadlines, told }) => {
+  for (const [, events] of told) {
+    for (const { at, delegateId, name } of tagged(events, "DelegateStarted")) {
+      const deadline = deadlines.get(name)
+      const ended = tagged(events, "DelegateEnded").find((one) => one.delegateId === delegateId)
+      if (deadline === undefined || ended === undefined || ended.at - at <= deadline + 500 + settling) continue
+      return `D7 delegate ${delegateId} lived ${ended.at - at} ms of ${deadline}`
+    }
+  }
+  return undefined
+}
+
+/** When a session began to end, at the latest. */
+const endingAt = (events: ReadonlyArray<SessionEvent>): number => {
+  const aborted = tagged(events, "TurnAborted").at(-1)
+  const last = events.findLast((event) => "at" in event)?.at ?? 0
+  return aborted === undefined || aborted.reason === "Interrupted" ? last : Math.min(last, aborted.requestedAt)
+}
+
+/** A detached delegate does not end with its turn, and tells its parent each time that it settles: at least once, never twice. */
+const detached: Law = ({ ended, told }) => {
+  for (const [, events] of told) {
+    const closedAt = endingAt(events)
+    for (const { delegateId, linked } of tagged(events, "DelegateStarted")) {
+      if (linked) continue
+      const turns = (told.get(delegateId) ?? []).filter(isTerminal)
+      if (!ended.has(delegateId) && turns.some((end) => end._tag === "TurnAborted" && end.reason === "Parent")) {
+        return `D7 the detached delegate ${delegateId} ended with its turn`
+      }
+      const notices = tagged(events, "InputAccepted").filter(({ input }) =>
+        Input.textOf(input).includes(`"${delegateId}"`)
+      )
+      // who ends with its session tells nobody
+      const due = turns.filter((end) => end._tag !== "TurnAborted" || end.reason === "Interrupted")
+      if (due.some(({ at }) => at + settling < closedAt) && notices.length === 0)
+        return `D7 nobody was told that ${delegateId} settled`
+      // what is ended settles once more
+      if (notices.length > turns.length + 1) return `D7 it was told ${notices.length} times that ${delegateId} settled`
+    }
+  }
+  return undefined
+}
+
 /** Laws that hold in every schedule. */
-const always: ReadonlyArray<Law> = [sessions, survivors, named, decided, paths]
+const always: ReadonlyArray<Law> = [sessions, survivors, named, decided, paths, given, settles, stopped, waited]
 /** Laws about time: for schedules in which no fiber is held up while time passes. */
-const timed: ReadonlyArray<Law> = [ends, waits, shown]
+const timed: ReadonlyArray<Law> = [ends, waits, together, silence, shown, withdrawn, limits, slots, deadlines, detached]
 
 /** What is wrong with a tree; undefined if nothing is. */
 export const broken = (history: TreeHistory, isTimed: boolean): string | undefined => {

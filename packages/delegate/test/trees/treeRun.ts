@@ -4,13 +4,14 @@ import { Model } from "@spindle/core/ports/Model"
 import { IdGenerator, type RequestId, sequential, type SessionId } from "@spindle/core/protocol/Ids"
 import * as Input from "@spindle/core/protocol/Input"
 import * as Op from "@spindle/core/protocol/Op"
-import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import { isTerminal, type SessionEvent } from "@spindle/core/protocol/SessionEvent"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as Delegate from "@spindle/delegate/Delegate"
 import * as Limits from "@spindle/delegate/Limits"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -22,6 +23,8 @@ import type { NodeSpec, Step, TreeSpec } from "./treeSpec.ts"
 /** What a run did. */
 export interface TreeHistory {
   readonly rootId: SessionId
+  /** What all sessions told, in order. */
+  readonly log: ReadonlyArray<{ readonly sessionId: SessionId; readonly event: SessionEvent }>
   /** What each session told, in order. */
   readonly told: ReadonlyMap<SessionId, ReadonlyArray<SessionEvent>>
   /** The delegates that were started, and where they stand at the end. */
@@ -30,15 +33,31 @@ export interface TreeHistory {
   readonly streaming: number
   /** Handlers of tools that have not ended. */
   readonly working: number
-  /** How often a start was refused, by limit. */
-  readonly refused: ReadonlyArray<string>
+  /** The starts that were refused, with the limit, or failed, with the tag; and when. */
+  readonly refused: ReadonlyArray<{ readonly why: string; readonly at: number }>
+  /** How many delegates may work at the same time. */
+  readonly concurrent: number
+  /** How long the delegates of each name may live, in milliseconds, where that has an end. */
+  readonly deadlines: ReadonlyMap<string, number>
+  /** What was answered to each request by those who may. */
+  readonly given: ReadonlyMap<RequestId, ReadonlyArray<Op.Decision>>
+  /** The sessions whose turns were aborted by name. */
+  readonly aborted: ReadonlySet<SessionId>
+  /** The delegates that were ended by name. */
+  readonly ended: ReadonlySet<SessionId>
+  /** The delegates that were idle when the tree had come to rest, and had not settled. */
+  readonly unsettled: ReadonlyArray<SessionId>
 }
 
 interface World {
+  readonly log: Array<TreeHistory["log"][number]>
   readonly specs: Map<string, NodeSpec>
   readonly handles: Array<Delegate.Delegate>
   readonly interactive: Map<SessionId, Delegate.Interactive>
-  readonly refused: Array<string>
+  readonly refused: Array<TreeHistory["refused"][number]>
+  readonly given: Map<RequestId, Array<Op.Decision>>
+  readonly aborted: Set<SessionId>
+  readonly ended: Set<SessionId>
   working: number
 }
 
@@ -97,7 +116,8 @@ const act = (world: World, agent: () => Delegate.DelegateOptions<never>["agent"]
           })
     return Effect.catch(
       run as Effect.Effect<void, { readonly _tag: string; readonly limit?: string }, Services>,
-      (error) => Effect.sync(() => void world.refused.push(error.limit ?? error._tag))
+      (error) =>
+        Effect.map(Clock.currentTimeMillis, (at) => void world.refused.push({ why: error.limit ?? error._tag, at }))
     )
   }
   return (steps: ReadonlyArray<Step>) =>
@@ -127,6 +147,20 @@ const decisions: ReadonlyArray<Op.Decision> = [
   { _tag: "Abort" }
 ]
 
+/** The delegates whose sessions have been idle for so long that nothing is about to run in them, and which have not settled. */
+const unsettled = (world: World, told: ReadonlyMap<SessionId, ReadonlyArray<SessionEvent>>) =>
+  Effect.gen(function* () {
+    yield* Effect.sleep(20)
+    const stuck: Array<SessionId> = []
+    for (const handle of world.handles) {
+      const last = told.get(handle.delegateId)?.findLast((event) => event._tag === "TurnStarted" || isTerminal(event))
+      if (last === undefined || !isTerminal(last) || (yield* handle.status)._tag === "Shutdown") continue
+      if ((yield* handle.snapshot).status !== "idle") continue
+      if ((yield* Effect.timeoutOption(handle.settled, "10 seconds"))._tag === "None") stuck.push(handle.delegateId)
+    }
+    return stuck
+  })
+
 /** The longest that a tree may work by itself before the program stops it. */
 const patience = "1 minute"
 
@@ -141,7 +175,17 @@ export const run = (spec: TreeSpec, stage?: Stage): Effect.Effect<TreeHistory, u
   Effect.gen(function* () {
     const scope = yield* Scope.make()
     const told = new Map<SessionId, Array<SessionEvent>>()
-    const world: World = { specs: new Map(), handles: [], interactive: new Map(), refused: [], working: 0 }
+    const world: World = {
+      log: [],
+      specs: new Map(),
+      handles: [],
+      interactive: new Map(),
+      refused: [],
+      given: new Map(),
+      aborted: new Set(),
+      ended: new Set(),
+      working: 0
+    }
     const memory = Context.get(yield* Layer.buildWithScope(Journal.layerMemory(), scope), Journal)
     const journal = slowed(memory, spec.journalMillis)
     const model = ScriptedModel.make(script)
@@ -157,6 +201,7 @@ export const run = (spec: TreeSpec, stage?: Stage): Effect.Effect<TreeHistory, u
       journal,
       model,
       observer: (sessionId, event) => {
+        world.log.push({ sessionId, event })
         const events = told.get(sessionId)
         if (events === undefined) told.set(sessionId, [event])
         else events.push(event)
@@ -175,15 +220,20 @@ export const run = (spec: TreeSpec, stage?: Stage): Effect.Effect<TreeHistory, u
         case "close":
           return closing
         case "abort":
-          return handle?.abort() ?? Effect.void
+          if (handle === undefined) return Effect.void
+          world.aborted.add(handle.delegateId)
+          return handle.abort()
         case "end":
-          return handle?.end() ?? Effect.void
+          if (handle === undefined) return Effect.void
+          world.ended.add(handle.delegateId)
+          return handle.end()
         case "answer": {
           const asking = [...told].filter(([, events]) => openRequests(events).length > 0)
           const at = asking[pick % Math.max(1, asking.length)]
           if (at === undefined) return Effect.void
           const requestId = openRequests(at[1])[0]!
           const decision = decisions[Math.floor(pick / 7) % decisions.length]!
+          world.given.set(requestId, [...(world.given.get(requestId) ?? []), decision])
           const to = at[0] === session.sessionId ? session : world.interactive.get(at[0])
           return to?.submit(Op.answer(requestId, decision)) ?? Effect.void
         }
@@ -219,6 +269,7 @@ export const run = (spec: TreeSpec, stage?: Stage): Effect.Effect<TreeHistory, u
     const resting = Effect.suspend(() => Effect.forEach(world.handles, ({ settled }) => settled, { discard: true }))
     yield* Effect.timeoutOption(Effect.andThen(running.outcome, resting), patience)
     if (stage !== undefined) yield* stage.disarm
+    const stuck = yield* unsettled(world, told)
     yield* session.abort()
     yield* session.awaitIdle
     yield* hits.pipe((fiber) => Effect.sync(() => fiber.interruptUnsafe()))
@@ -230,11 +281,20 @@ export const run = (spec: TreeSpec, stage?: Stage): Effect.Effect<TreeHistory, u
     )
     return {
       rootId: session.sessionId,
+      log: world.log,
       told,
       delegates,
       streaming: model.openCount(),
       working: world.working,
-      refused: world.refused
+      refused: world.refused,
+      concurrent: spec.concurrent,
+      deadlines: new Map(
+        [...world.specs.values()].flatMap(({ deadline, name }) => (deadline === undefined ? [] : [[name, deadline]]))
+      ),
+      given: world.given,
+      aborted: world.aborted.add(session.sessionId),
+      ended: world.ended,
+      unsettled: stuck
     }
   }).pipe(Effect.provideService(IdGenerator, sequential("id")))
 
