@@ -71,7 +71,6 @@ export const launch: <R>(
   const opened = yield* Effect.exit(
     Effect.gen(function* () {
       yield* handle.register
-      if (handle.isEnding) return yield* aborted(node)
       yield* restore(open(handle, tenants, options))
     })
   )
