@@ -2,6 +2,7 @@ import { defaultServerConditions } from "vite"
 import { defineConfig } from "vitest/config"
 import { mechanisms as ofCore } from "./packages/core/test/explore/mechanisms.ts"
 import { withoutMechanism } from "./packages/core/test/explore/withoutMechanism.ts"
+import { mechanisms as ofDelegates } from "./packages/delegate/test/explore/mechanisms.ts"
 
 // without `module`: what is behind it is for bundlers, and Node cannot load that of @opentelemetry/api
 const conditions = ["spindle-source", ...defaultServerConditions.filter((name) => name !== "module")]
@@ -10,7 +11,7 @@ export default defineConfig({
   test: {
     projects: ["core", "delegate", "tools", "testing", "telemetry", "openai", "cli"].map((name) => ({
       root: `./packages/${name}`,
-      plugins: [withoutMechanism(ofCore)],
+      plugins: [withoutMechanism(ofCore, ofDelegates)],
       resolve: { conditions },
       ssr: { resolve: { conditions, externalConditions: conditions } },
       test: {

@@ -1,31 +1,14 @@
 /** Delegates under the explorer: whatever hits the tree, at every step of it. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Interrupts from "@spindle/testing/Interrupts"
-import * as TreeLaws from "../trees/treeLaws.ts"
-import * as TreeRun from "../trees/treeRun.ts"
-import type { NodeSpec, Step } from "../trees/treeSpec.ts"
+import type { Step } from "../trees/treeSpec.ts"
+import { type Case, explored, node, spawn } from "./exploring.ts"
 
 const ask: Step = { _tag: "Ask", question: false }
 const sleep: Step = { _tag: "Sleep", millis: 5 }
-const node = (name: string, kind: NodeSpec["kind"], ...steps: ReadonlyArray<Step>): NodeSpec => ({
-  name,
-  kind,
-  deadline: 300,
-  steps
-})
-const spawn = (...children: ReadonlyArray<NodeSpec>): Step => ({ _tag: "Spawn", children, wait: true })
 
-/** A tree under actions at each of its steps. */
-const explored = (
-  root: ReadonlyArray<Step>,
-  journalMillis: 0 | 1 = 0
-): Interrupts.Exploration<TreeRun.TreeHistory, unknown> => ({
-  program: (stage) => TreeRun.run({ root, hits: [], concurrent: 10, journalMillis }, stage),
-  law: (exit) => (exit._tag === "Failure" ? `the program failed: ${exit.cause}` : TreeLaws.broken(exit.value, true))
-})
-
-const holds = (exploration: Interrupts.Exploration<TreeRun.TreeHistory, unknown>) => {
-  const report = Interrupts.explore({ modes: ["before"], ...exploration })
+const holds = (exploration: Case) => {
+  const report = Interrupts.explore(exploration)
   assert.strictEqual(report.violations.length, 0, Interrupts.format(report))
   assert.isAbove(report.points, 0)
 }
@@ -53,7 +36,7 @@ describe("a tree of delegates", () => {
 
   it("D1 I3 a deaf child with a slow journal is named and gone by the drain deadline", () =>
     holds({
-      ...explored([spawn(node("n0", "linked", { _tag: "Deaf", millis: 250 }))], 1),
+      ...explored([spawn(node("n0", "linked", { _tag: "Deaf", millis: 250 }))], { journalMillis: 1 }),
       actions: [["abort"], ["close"]],
       maxRuns: 80
     }))

@@ -1,0 +1,70 @@
+/** Agents that a task starts and names by id, as a model does. */
+import type { SessionId } from "@spindle/core/protocol/Ids"
+import * as Input from "@spindle/core/protocol/Input"
+import type { Turn } from "@spindle/core/Turn"
+import * as SubAgents from "@spindle/delegate/SubAgents"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import * as Effect from "effect/Effect"
+import * as Duration from "effect/Duration"
+import * as Family from "../fixtures/family.ts"
+import { type Case, found, shows } from "./exploring.ts"
+
+const settings = {
+  roles: { default: { description: "Any task.", agent: Family.plain } },
+  deadline: Duration.infinity
+} as const
+
+const spawn = (text: string) => SubAgents.spawn(settings, { input: Input.text(text) })
+
+/** Two agents that start at once (D6). */
+const twoNames: Case = {
+  ...shows(
+    Effect.gen(function* () {
+      const family = yield* Family.make()
+      const both = yield* family.run(Effect.all([spawn("one"), spawn("two")], { concurrency: "unbounded" }))
+      const [one, two] = both.map(({ nickname }) => nickname)
+      return found(one === two, `D6 two agents are called ${one}`)
+    })
+  )
+}
+
+/** An agent that turns to the one beside it, to the one that started it, and to itself (D6, R52). */
+const turningAside: Case = shows(
+  Effect.gen(function* () {
+    let first: SessionId | undefined
+    const said: Array<string> = []
+    const tried = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+      Effect.match(effect, { onFailure: (error) => (error as { _tag: string })._tag, onSuccess: () => "done" })
+    const second = Family.withTools({
+      meddle: {
+        run: () =>
+          Effect.gen(function* () {
+            said.push(yield* tried(SubAgents.close(first!)))
+            said.push(yield* tried(SubAgents.wait([root!])))
+          }) as Effect.Effect<unknown, unknown, Turn>
+      }
+    })
+    let root: SessionId | undefined
+    const family = yield* Family.make({
+      script: (request) => {
+        if (Family.asked(request) === "hang") return [ScriptedModel.hang]
+        return Family.isAnswered(request) ? [ScriptedModel.text("done")] : [ScriptedModel.call("meddle", {}, "meddle")]
+      }
+    })
+    root = family.root.session.sessionId
+    yield* family.run(
+      second.provide(
+        Effect.gen(function* () {
+          first = (yield* spawn("hang")).agentId
+          const roles = { default: { description: "Any task.", agent: second.agent } }
+          const { agentId } = yield* SubAgents.spawn({ ...settings, roles }, { input: Input.text("meddle") })
+          yield* SubAgents.wait([agentId])
+        })
+      )
+    )
+    if (said[0] !== "DelegateNotFound") return `D6 an agent closes the one beside it: ${said[0]}`
+    return found(said[1] !== "SubAgentFailed", `D6 an agent waits for the one that waits for it: ${said[1]}`)
+  })
+)
+
+export const casesOfAgents = { twoNames, turningAside }

@@ -1,0 +1,586 @@
+/** Delegates of one root. */
+import type { SessionId } from "@spindle/core/protocol/Ids"
+import * as Op from "@spindle/core/protocol/Op"
+import * as Input from "@spindle/core/protocol/Input"
+import type { Journal } from "@spindle/core/ports/Journal"
+import { isTerminal } from "@spindle/core/protocol/SessionEvent"
+import { JournalFailed } from "@spindle/core/protocol/SessionError"
+import * as Task from "@spindle/core/Task"
+import { Turn } from "@spindle/core/Turn"
+import * as Delegate from "@spindle/delegate/Delegate"
+import { DelegateRefused } from "@spindle/delegate/DelegateError"
+import * as Limits from "@spindle/delegate/Limits"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import * as SessionHarness from "@spindle/testing/SessionHarness"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
+import * as Tracer from "effect/Tracer"
+import * as Option from "effect/Option"
+import * as Family from "../fixtures/family.ts"
+import { type Case, explored, found, node, shows, spawn } from "./exploring.ts"
+
+const within =
+  (limits: Partial<Limits.DelegateLimits>) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.provideService(effect, Limits.Limits, { ...Limits.defaults, ...limits })
+
+/** How a start, or an input, was refused. */
+const refusal = (error: unknown): string => (error instanceof DelegateRefused ? error.limit : String(error))
+const tried = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.match(effect, { onFailure: refusal, onSuccess: () => "started" })
+
+const work = (text = "work") => Op.userInput(text)
+const done = (child: Delegate.Interactive, text?: string) => Effect.andThen(child.submit(work(text)), child.settled)
+const start = (options: Partial<Delegate.DelegateOptions<never>> = {}) =>
+  Delegate.start({ ...Family.endless, ...options })
+
+/** A journal that takes so long to open. */
+const slowJournal = (millis: number) =>
+  Effect.map(SessionHarness.memoryJournal, (journal): (typeof Journal)["Service"] => ({
+    ...journal,
+    open: (sessionId, mode) => Effect.andThen(Effect.sleep(millis), journal.open(sessionId, mode))
+  }))
+
+type Write = Effect.Effect<void, JournalFailed>
+
+/** A journal in memory whose writes can be changed. */
+const changeable = Effect.map(SessionHarness.memoryJournal, (memory) => {
+  let changed = (write: Write, _sessionId: SessionId): Write => write
+  const journal: (typeof Journal)["Service"] = {
+    ...memory,
+    open: (sessionId, mode) =>
+      Effect.map(memory.open(sessionId, mode), (writer) => ({
+        ...writer,
+        append: (records) => Effect.suspend(() => changed(writer.append(records), sessionId))
+      }))
+  }
+  return { journal, change: (to: typeof changed) => void (changed = to) }
+})
+
+/** An agent with a tool that asks after so long. */
+const askers = (millis: number) =>
+  Family.withTools({
+    ask: {
+      run: () =>
+        Effect.andThen(
+          Effect.sleep(millis),
+          Effect.flatMap(Turn, (turn) => turn.ask({ kind: "permissions", payload: null }))
+        )
+    }
+  })
+
+/** How many delegates of a session have not ended, as its records say. */
+const openOf = (family: Family.Family): number => {
+  const { events } = family.root
+  const count = (tag: string) => events.filter(({ _tag }) => _tag === tag).length
+  return count("DelegateStarted") - count("DelegateEnded")
+}
+
+/** When the last delegate of a session ended, as its records say. */
+const endOf = (family: Family.Family): number =>
+  family.root.events.findLast((event) => event._tag === "DelegateEnded")?.at ?? Infinity
+
+/** A start that no interruption reaches, in a turn that is aborted at any step (R47). */
+const startingDeaf: Case = {
+  ...shows((stage) =>
+    Effect.gen(function* () {
+      // longer than the grace
+      const family = yield* Family.make({ journal: yield* slowJournal(200) })
+      const { session } = family.root
+      yield* stage.arm({ abort: session.abort() })
+      const children: Array<Delegate.Delegate> = []
+      const starting = Effect.map(start(), (child) => void children.push(child))
+      const { outcome } = yield* family.start(Effect.uninterruptible(starting))
+      yield* outcome
+      yield* stage.disarm
+      yield* Effect.sleep("1 second")
+      for (const child of children) {
+        if ((yield* child.status)._tag !== "Shutdown") return "D1 a delegate survives the turn that started it"
+      }
+      if (openOf(family) > 0) return "D6 a delegate that was announced has no end"
+      const isLate = family
+        .sessions()
+        .slice(1)
+        .some((id) => family.told(id).some((event) => "at" in event && event.at > endOf(family)))
+      return found(isLate, "D1 a delegate tells something after its end")
+    })
+  ),
+  actions: [["abort"]],
+  maxRuns: 150
+}
+
+/** Starts a delegate of a turn of which some parts are slow. */
+const startUnder = (slow: (turn: Turn["Service"]) => Partial<Turn["Service"]>, options?: Parameters<typeof start>[0]) =>
+  Effect.flatMap(Turn, (turn) => Effect.provideService(start(options), Turn, { ...turn, ...slow(turn) }))
+
+/** A start of which a part is slow, in a turn that is stopped meanwhile; answers what the root told. */
+const stoppedWhileStarting = (slow: Parameters<typeof startUnder>[0]) =>
+  Effect.gen(function* () {
+    const family = yield* Family.make()
+    yield* family.start(startUnder(slow))
+    yield* Effect.sleep(10)
+    yield* family.root.session.abort()
+    yield* Effect.sleep("1 second")
+    const { events } = family.root
+    return {
+      aborted: events.find((event) => event._tag === "TurnAborted")!,
+      started: events.find((event) => event._tag === "DelegateStarted")
+    }
+  })
+
+/** A start that is held up behind its announcement until its turn is over (I3). */
+const announcingSlowly: Case = shows(
+  Effect.gen(function* () {
+    const { aborted } = yield* stoppedWhileStarting((turn) => ({
+      delegate: (child) => Effect.tap(turn.delegate(child), () => Effect.sleep(200))
+    }))
+    const isNamed = aborted.stragglers.some(({ kind }) => kind === "delegate")
+    return found(!isNamed, "I3 a delegate that was announced is not named by its turn")
+  })
+)
+
+/** A start that is held up before its announcement (I2). */
+const registeringSlowly: Case = shows(
+  Effect.gen(function* () {
+    const { aborted, started } = yield* stoppedWhileStarting((turn) => ({
+      onAbort: (cleanup) => Effect.tap(turn.onAbort(cleanup), () => Effect.sleep(50))
+    }))
+    const isLate = started !== undefined && started.at > aborted.requestedAt
+    return found(isLate, "I2 a delegate is announced after the abort")
+  })
+)
+
+/** A delegate that asks when its parent is stopping, and that it is to stop has not reached it yet (A2). */
+const askingAParentThatStops: Case = shows(
+  Effect.gen(function* () {
+    const asking = askers(20)
+    const family = yield* Family.make({ script: () => [ScriptedModel.call("ask", {}, "ask")] })
+    yield* family.start(
+      asking.provide(
+        Effect.tap(
+          startUnder(
+            (turn) => ({
+              onAbort: (cleanup) =>
+                turn.onAbort({ ...cleanup, run: (reason) => Effect.andThen(Effect.sleep(50), cleanup.run(reason)) })
+            }),
+            { agent: asking.agent }
+          ),
+          (child) => Effect.andThen(child.submit(work()), Effect.never)
+        )
+      )
+    )
+    yield* Effect.sleep(10)
+    yield* family.root.session.abort()
+    yield* Effect.sleep("1 second")
+    const settled = family.told(family.sessions()[1]!).find((event) => event._tag === "RequestSettled")
+    const isAbort = settled?.decision._tag === "Cancelled" && settled.decision.by === "abort"
+    return found(!isAbort, `A2 an asker was told of the end of its parent as ${JSON.stringify(settled)}`)
+  })
+)
+
+/** A question of a delegate that is answered at the root, and there once more (A1). */
+const answeringTwice: Case = shows(
+  Effect.gen(function* () {
+    const asking = askers(1)
+    const family = yield* Family.make({
+      script: (request) =>
+        Family.isAnswered(request) ? [ScriptedModel.text("done")] : [ScriptedModel.call("ask", {}, "ask")]
+    })
+    yield* family.start(asking.provide(Effect.flatMap(start({ agent: asking.agent }), (child) => done(child))))
+    const isRoot = (id: SessionId) => id === family.root.session.sessionId
+    yield* family.awaitTold((event, id) => isRoot(id) && event._tag === "RequestOpened")
+    const [requestId] = family.root.events.flatMap((event) => (event._tag === "RequestOpened" ? [event.requestId] : []))
+    const first = yield* family.root.session.submit(Op.answer(requestId!, { _tag: "Denied" }))
+    const second = yield* family.root.session.submit(Op.answer(requestId!, { _tag: "Approved", scope: "once" }))
+    yield* family.root.session.awaitIdle
+    const isRefused = second._tag === "Rejected" && second.reason._tag === "UnknownRequest"
+    return found(first._tag !== "Accepted" || !isRefused, "A1 a second answer is not refused")
+  })
+)
+
+/** A turn that is stopping, and asks for a delegate (R47). */
+const startingLate: Case = shows(
+  Effect.gen(function* () {
+    const family = yield* Family.make()
+    const late = yield* Deferred.make<string>()
+    yield* family.start(
+      Effect.onInterrupt(Effect.never, () =>
+        Effect.flatMap(Effect.exit(tried(start())), (exit) =>
+          Deferred.succeed(late, exit._tag === "Success" ? exit.value : "interrupted")
+        )
+      )
+    )
+    yield* family.root.session.abort()
+    const how = yield* Deferred.await(late)
+    return found(how !== "aborted", `D6 a start after the abort was ${how}`)
+  })
+)
+
+/** A start that is stopped at any step: when its turn is over, no slot, no journal and no delegate is left of it (D6). */
+const startingInVain: Case = {
+  ...shows((stage) =>
+    Effect.gen(function* () {
+      const journal = yield* slowJournal(1)
+      const family = yield* Family.make({ journal })
+      const limited = within({ concurrent: 1 })
+      yield* family.run(limited(stage.attack(start())))
+      yield* Effect.sleep("1 second")
+      if (openOf(family) > 0) return "D6 a delegate that was announced has no end"
+      for (const id of family.sessions().slice(1)) {
+        const opened = yield* Effect.exit(Effect.scoped(journal.open(id, "existing")))
+        if (opened._tag === "Failure") return `D6 a start that failed holds its journal: ${opened.cause}`
+      }
+      const next = yield* family.run(limited(tried(start())))
+      return found(next !== "started", `D6 a start that failed left its slot: ${next}`)
+    })
+  ),
+  actions: [["interrupt"]]
+}
+
+/** An end that is begun by somebody who is stopped at any step, and asked for again (D1). */
+const endingADelegate: Case = {
+  ...shows((stage) =>
+    Effect.gen(function* () {
+      const family = yield* Family.make()
+      yield* family.run(
+        Effect.gen(function* () {
+          const child = yield* start()
+          yield* stage.attack(child.end())
+          yield* child.end()
+        })
+      )
+      return undefined
+    })
+  ),
+  actions: [["interrupt"]]
+}
+
+/** Somebody who runs a delegate and is stopped at any step, while the turn goes on (D5). */
+const stoppingTheCaller: Case = {
+  ...shows((stage) =>
+    Effect.gen(function* () {
+      const family = yield* Family.make({ script: () => [ScriptedModel.hang] })
+      return yield* family.run(
+        Effect.gen(function* () {
+          yield* stage.attack(
+            Effect.timeoutOption(Delegate.runOnce({ ...Family.endless, input: Input.text("hang") }), 20)
+          )
+          yield* Effect.sleep("1 second")
+          return found(openOf(family) > 0, "D5 a one-shot delegate survives its caller")
+        })
+      )
+    })
+  ),
+  actions: [["interrupt"]]
+}
+
+/** Input that a one-shot delegate's session does not accept (D5). */
+const refusedOnce: Case = shows(
+  Effect.gen(function* () {
+    const family = yield* Family.make()
+    const run = tried(Delegate.runOnce({ ...Family.endless, input: Input.text(" ") }))
+    const ended = yield* family.run(Effect.timeoutOption(run, "1 hour"))
+    return found(ended._tag === "None", "D5 input that was refused is waited for")
+  })
+)
+
+/** A one-shot delegate whose journal hangs: its turn waits no longer than the drain deadline (D1). */
+const hangingJournal: Case = shows(
+  Effect.gen(function* () {
+    const { change, journal } = yield* changeable
+    const { awaitTold, root, start: begin } = yield* Family.make({ journal, script: () => [ScriptedModel.hang] })
+    const { sessionId } = root.session
+    yield* begin(Delegate.runOnce({ ...Family.endless, input: Input.text("hang") }))
+    yield* awaitTold((event, id) => event._tag === "ModelRequested" && id !== sessionId)
+    change((write, id) => (id === sessionId ? write : Effect.sleep("1 hour")))
+    yield* root.session.abort()
+    yield* Effect.sleep("2 hours")
+    const aborted = root.events.find(isTerminal)!
+    const ended = root.events.find((event) => event._tag === "DelegateEnded")
+    const late = ended === undefined ? Infinity : ended.at - aborted.at
+    return found(late > 500, `D1 a delegate ended ${late} ms after its turn`)
+  })
+)
+
+/** One slot, and all that takes it and frees it (D6). */
+const oneSlot: Case = shows(
+  Effect.gen(function* () {
+    const family = yield* Family.make()
+    return yield* family.run(
+      Effect.gen(function* () {
+        const idle = yield* start()
+        const waiting = yield* Effect.forkChild(Effect.timeoutOption(idle.settled, "1 hour"))
+        yield* Effect.yieldNow
+        yield* idle.end()
+        if ((yield* Fiber.join(waiting))._tag === "None") return "D6 nobody is told of the end of a delegate"
+        const first = yield* Effect.result(start())
+        if (Result.isFailure(first)) return `D6 a delegate that has ended keeps its slot: ${refusal(first.failure)}`
+        yield* done(first.success)
+        const second = yield* Effect.result(start())
+        if (Result.isFailure(second)) return `D6 a delegate that has settled keeps its slot: ${refusal(second.failure)}`
+        const again = yield* tried(first.success.submit(work()))
+        if (again !== "concurrent") return `D6 a delegate that had settled works without a slot: ${again}`
+        yield* done(second.success)
+        yield* first.success.submit(work(" "))
+        const third = yield* tried(start())
+        return found(third !== "started", `D6 input that was refused keeps a slot: ${third}`)
+      }).pipe(within({ concurrent: 1 }))
+    )
+  })
+)
+
+/** A delegate that has worked on the first of its two inputs (D6). */
+const twoInputs: Case = shows(
+  Effect.gen(function* () {
+    const family = yield* Family.make({
+      script: (request) =>
+        Family.asked(request) === "hang"
+          ? [ScriptedModel.hang]
+          : [ScriptedModel.gate("both"), ScriptedModel.text("done")]
+    })
+    return yield* family.run(
+      Effect.gen(function* () {
+        const child = yield* start()
+        yield* child.submit(work())
+        yield* child.submit(Op.userInput("hang", { delivery: "queue" }))
+        yield* family.model.open("both")
+        const settled = yield* Effect.timeoutOption(child.settled, "1 hour")
+        return found(settled._tag === "Some", "D6 a delegate has settled while input of its waits")
+      })
+    )
+  })
+)
+
+/** A delegate whose journal fails while it works (D6). */
+const failingJournal: Case = shows(
+  Effect.gen(function* () {
+    const { change, journal } = yield* changeable
+    const family = yield* Family.make({ journal })
+    const failed = (sessionId: SessionId) =>
+      new JournalFailed({ sessionId, operation: "append", cause: "the disk is full" })
+    return yield* family.run(
+      Effect.gen(function* () {
+        const child = yield* start()
+        yield* Effect.sleep(1)
+        change((write, id) => (id === child.delegateId ? Effect.fail(failed(id)) : write))
+        yield* Effect.ignore(child.submit(work()))
+        const settled = yield* Effect.timeoutOption(child.settled, "1 hour")
+        return found(settled._tag === "None", "D6 a delegate whose session has failed is waited for")
+      })
+    )
+  })
+)
+
+/** A delegate that works when another spends the tokens (D6). */
+const spending: Case = shows(
+  Effect.gen(function* () {
+    const family = yield* Family.make({
+      script: (request) =>
+        Family.asked(request) === "hang"
+          ? [ScriptedModel.hang]
+          : [ScriptedModel.text("paid"), ScriptedModel.finish({ total: 100 })]
+    })
+    return yield* family.run(
+      Effect.gen(function* () {
+        const working = yield* start()
+        yield* working.submit(work("hang"))
+        yield* family.awaitTold((event) => event._tag === "ModelRequested")
+        yield* done(yield* start(), "pay")
+        const status = yield* Effect.timeoutOption(working.settled, "1 hour")
+        return found(status._tag === "None", "D6 a delegate works on when the tokens are spent")
+      }).pipe(within({ tokens: 100 }))
+    )
+  })
+)
+
+/** A delegate that is done when it spends the tokens, and has more input (D6). */
+const spendingOn: Case = shows(
+  Effect.gen(function* () {
+    const again = Family.withTools({ again: { run: () => Effect.succeed("again") } })
+    let asked = 0
+    const family = yield* Family.make({
+      script: (request) => {
+        const paid = [ScriptedModel.gate("both"), ScriptedModel.text("paid"), ScriptedModel.finish({ total: 100 })]
+        return Family.asked(request) === "pay" || asked > 3 ? paid : [ScriptedModel.call("again", {}, `${asked++}`)]
+      }
+    })
+    return yield* family.run(
+      Effect.gen(function* () {
+        const child = yield* start({ agent: again.agent })
+        yield* child.submit(work("pay"))
+        yield* child.submit(Op.userInput("go on", { delivery: "queue" }))
+        yield* family.model.open("both")
+        yield* child.settled
+        return found(asked > 1, "D6 a delegate goes on when the tokens are spent")
+      }).pipe(within({ tokens: 100 }), again.provide)
+    )
+  })
+)
+
+/** A notice that comes in the last moment of a turn, which it starts no more of (D6, D7). */
+const noticeAtTheEnd: Case = {
+  ...explored([
+    spawn({
+      ...node("n0", "linked", {
+        _tag: "Spawn",
+        wait: false,
+        children: [
+          node("n1", "detached", { _tag: "Sleep", millis: 50 }),
+          node("n2", "linked", { _tag: "Deaf", millis: 200 })
+        ]
+      }),
+      deadline: undefined
+    })
+  ]),
+  actions: []
+}
+
+/** A detached delegate that settles often, beside a journal that is slow to take the notices (D7). */
+const reporting: Case = shows(
+  Effect.gen(function* () {
+    const { change, journal } = yield* changeable
+    const family = yield* Family.make({ journal })
+    const { sessionId } = family.root.session
+    change((write, id) => (id === sessionId ? Effect.andThen(Effect.sleep(50), write) : write))
+    const notices = () => family.root.events.filter(({ _tag }) => _tag === "InputAccepted")
+    const child = yield* family.run(
+      Effect.tap(start({ detached: true }), (child) =>
+        Effect.gen(function* () {
+          yield* done(child, "one")
+          // while it is told of the first
+          yield* Effect.sleep(10)
+          yield* done(child, "two")
+        })
+      )
+    )
+    yield* Effect.sleep("1 second")
+    const both = JSON.stringify(notices())
+    if (!both.includes("echo one") || !both.includes("echo two")) return "D7 the parent was not told each time"
+    const count = notices().length
+    yield* child.submit(work(" "))
+    yield* Effect.sleep("1 second")
+    if (count !== 2 || notices().length !== count) return `D7 the parent was told ${notices().length} times of 2`
+    yield* child.end()
+    return undefined
+  })
+)
+
+/** A detached delegate that is to wake its parent (D7). */
+const waking: Case = shows(
+  Effect.gen(function* () {
+    const family = yield* Family.make()
+    yield* family.run(Effect.tap(start({ detached: true, wake: true }), (child) => child.submit(work())))
+    yield* Effect.sleep("1 second")
+    const turns = family.root.events.filter(isTerminal).length
+    return found(turns !== 2, "D7 an idle parent is not woken")
+  })
+)
+
+/** A delegate under a tracer (O1). */
+const traced: Case = shows(
+  Effect.gen(function* () {
+    const spans: Array<Tracer.Span> = []
+    const tracer = Tracer.make({
+      span: (options) => {
+        const span = new Tracer.NativeSpan(options)
+        spans.push(span)
+        return span
+      }
+    })
+    const parentOf = (span: Tracer.Span | undefined) => {
+      const parent = span === undefined ? undefined : Option.getOrUndefined(span.parent)
+      return spans.find(({ spanId }) => spanId === parent?.spanId)
+    }
+    const family = yield* Effect.provideService(Family.make(), Tracer.Tracer, tracer)
+    yield* Effect.provideService(family.run(Effect.flatMap(start(), (child) => done(child))), Tracer.Tracer, tracer)
+    const turn = spans.find(({ name }) => name === "session_task.turn")
+    const isBelow = parentOf(parentOf(turn))?.name === "spindle.delegate"
+    return found(!isBelow, "O1 the turn of a delegate has no trace parent")
+  })
+)
+
+/** A turn of a root that asks for leave, and a delegate whose own policy needs none (A4). */
+const withoutLeave: Case = shows(
+  Effect.gen(function* () {
+    let runs = 0
+    const child = Family.withTools({ reach: { run: () => Effect.sync(() => void runs++) } })
+    const family = yield* Family.make({
+      script: (request) => {
+        if (Family.isAnswered(request)) return [ScriptedModel.text("done")]
+        return [ScriptedModel.call(Family.asked(request) === "delegate" ? "start" : "reach", {}, Family.asked(request))]
+      },
+      tools: {
+        start: {
+          run: () =>
+            Effect.scoped(
+              child.provide(Delegate.runOnce({ ...Family.endless, agent: child.agent, input: Input.text("one") }))
+            ) as Effect.Effect<unknown, unknown, Turn>
+        },
+        reach: { run: () => Effect.succeed("no"), policy: { approval: "deny" } }
+      }
+    })
+    yield* family.root.run("delegate")
+    return found(runs > 0, "A4 a delegate does what its parent may not")
+  })
+)
+
+/** A question of a detached delegate, in the first turn of its parent, between the two, and in the second (A2, A3). */
+const askingBetweenTurns: Case = {
+  ...shows((stage) =>
+    Effect.gen(function* () {
+      const asking = askers(0)
+      const family = yield* Family.make({ script: () => [ScriptedModel.call("ask", {}, "ask")] })
+      const { session } = family.root
+      let second: string | undefined
+      const next = Effect.gen(function* () {
+        yield* session.awaitIdle
+        second = (yield* session.start(Task.make("second", Effect.sleep("1 second")))).turnId
+      })
+      yield* family.run(
+        asking.provide(
+          Effect.gen(function* () {
+            const child = yield* start({ agent: asking.agent, detached: true })
+            yield* stage.arm({ next })
+            yield* child.submit(work())
+            yield* family.awaitTold((event, id) => id !== session.sessionId && event._tag === "RequestOpened")
+          })
+        )
+      )
+      yield* stage.disarm
+      if (second === undefined) yield* next
+      yield* Effect.sleep("10 seconds")
+      const asked = family.root.events.some((event) => event._tag === "RequestOpened" && event.turnId === second)
+      return found(!asked, "A2 a question of a detached delegate is not asked in the next turn")
+    })
+  ),
+  actions: [["next"]],
+  seeds: [0, 1],
+  maxRuns: 120
+}
+
+export const casesOfDelegates = {
+  startingDeaf,
+  announcingSlowly,
+  registeringSlowly,
+  startingLate,
+  askingAParentThatStops,
+  answeringTwice,
+  startingInVain,
+  endingADelegate,
+  stoppingTheCaller,
+  refusedOnce,
+  hangingJournal,
+  oneSlot,
+  twoInputs,
+  failingJournal,
+  spending,
+  spendingOn,
+  noticeAtTheEnd,
+  reporting,
+  waking,
+  traced,
+  withoutLeave,
+  askingBetweenTurns
+}

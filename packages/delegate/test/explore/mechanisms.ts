@@ -1,0 +1,624 @@
+/**
+ * sizes: one table.
+ *
+ * The mechanisms that repair what the reference does wrong with delegates, or close a race, each with the change that takes it out of the source, and
+ * what is then found. `core/test/explore/withoutMechanism.ts` loads the sources without one of them. Docs: decision 23.
+ */
+import type { cases } from "./cases.ts"
+
+/** A mechanism. */
+export interface Mechanism {
+  /** What it sees to, as a sentence; begins with the clause. */
+  readonly closes: string
+  /** The file below `packages` that it is in. */
+  readonly file: string
+  /** What is there, exactly once, and what stands there without the mechanism. */
+  readonly changes: ReadonlyArray<readonly [there: string, instead: string]>
+  /** What shows the fault: one of the `cases`, or else random trees. */
+  readonly by: keyof typeof cases | "trees"
+  /** The finding. */
+  readonly breaks: RegExp
+}
+
+const bridge = "delegate/src/Bridge.ts"
+const routing = "delegate/src/Routing.ts"
+const agents = "delegate/src/SubAgents.ts"
+const handle = "delegate/src/internal/handle.ts"
+const launching = "delegate/src/internal/launching.ts"
+const tracking = "delegate/src/internal/tracking.ts"
+const tree = "delegate/src/internal/tree.ts"
+const upward = "delegate/src/internal/upward.ts"
+const access = "core/src/internal/turnAccess.ts"
+const requests = "core/src/internal/requests.ts"
+
+/** By name. */
+export const mechanisms = {
+  // bridge
+  "asks-beside-the-events": {
+    closes: "A3 an open request of a child holds up none of its events",
+    file: routing,
+    changes: [
+      [
+        "Effect.map(Effect.forkIn(answer(event), scope), (fiber) => void open.set(event.requestId, fiber))",
+        "answer(event)"
+      ]
+    ],
+    by: "askingElsewhere",
+    breaks: /^A3/
+  },
+  "withdraws-what-the-child-settled": {
+    closes: "A2 a question that the child has settled is withdrawn at the parent",
+    file: routing,
+    changes: [["open.get(event.requestId)?.interruptUnsafe()\n", ""]],
+    by: "askingElsewhere",
+    breaks: /^A2/
+  },
+  "hands-over-in-one-step": {
+    closes: "D2 D4 a submission that the child was handed is answered",
+    file: bridge,
+    changes: [
+      [
+        "Effect.uninterruptibleMask((restore) =>\n    restore(Queue.peek(queue)).pipe(\n      Effect.andThen(Queue.take(queue)),",
+        "inOrder((restore) =>\n    restore(Queue.take(queue)).pipe("
+      ],
+      [
+        "/** A child whose events fail",
+        "const inOrder = <A>(run: (restore: <B>(effect: B) => B) => A): A => run((effect) => effect)\n\n/** A child whose events fail"
+      ]
+    ],
+    by: "handingOver",
+    breaks: /^D4/
+  },
+  "begins-the-end-in-its-region": {
+    closes: "D1 an end of a bridge that has begun comes about",
+    file: bridge,
+    changes: [
+      [
+        "Effect.uninterruptibleMask((restore) => {\n          if (begun) return restore(Deferred.await(over))",
+        "Effect.suspend(() => {\n          if (begun) return Deferred.await(over)"
+      ],
+      ["return ending(reason)", "return Effect.uninterruptible(ending(reason))"]
+    ],
+    by: "endingABridge",
+    breaks: /^deadlock/
+  },
+  "lets-go-of-a-full-queue": {
+    closes: "D2 a forwarder that is blocked on a full queue ends at once",
+    file: bridge,
+    changes: [["events.leave()\n      const stopping", "const stopping"]],
+    by: "endingAFullQueue",
+    breaks: /^D2 the end/
+  },
+  "keeps-what-is-queued": {
+    closes: "D2 what was queued stays readable after the end",
+    file: bridge,
+    changes: [
+      ["this.leave()\n    Queue.endUnsafe(this.queue)", "this.leave()\n    Effect.runSync(Queue.shutdown(this.queue))"]
+    ],
+    by: "endingAFullQueue",
+    breaks: /^D2 .* was queued/
+  },
+  drains: {
+    closes: "D2 what a child tells while it ends is readable",
+    file: bridge,
+    changes: [["Effect.forEach([stopping, upward, downward], Fiber.await, { discard: true })", "Effect.void"]],
+    by: "lastWords",
+    breaks: /^D2/
+  },
+  "drains-for-so-long": {
+    closes: "D2 a child that hangs is waited for up to the drain deadline",
+    file: bridge,
+    changes: [[`options.drain ?? "500 millis"`, `"2 days"`]],
+    by: "hangingChild",
+    breaks: /^D2|^unbounded wait/
+  },
+  "leaves-a-child-that-hangs": {
+    closes: "D2 a child that hangs while it takes a submission holds up no end of its forwarder",
+    file: bridge,
+    changes: [["return Effect.onInterrupt(restore(waiting),", "return Effect.onInterrupt(waiting,"]],
+    by: "hangingChild",
+    breaks: /^D2/
+  },
+  "answers-who-waits-for-a-receipt": {
+    closes: "D2 whoever waits for a receipt learns of the end",
+    file: bridge,
+    changes: [
+      [
+        "receipts.refuse()\n      Deferred.doneUnsafe(over, Effect.void)\n    })\n    let",
+        "Deferred.doneUnsafe(over, Effect.void)\n    })\n    let"
+      ]
+    ],
+    by: "hangingChild",
+    breaks: /^D2/
+  },
+  "look-and-wait-for-room": {
+    closes: "D2 a forwarder that waits for room looks in the step that registers",
+    file: bridge,
+    changes: [["if (this.isLeaving || !Queue.isFullUnsafe(this.queue)) return resume(Effect.void)", ""]],
+    by: "readingAFullQueue",
+    breaks: /^deadlock/
+  },
+  // start and end
+  linked: {
+    closes: "D1 a delegate ends with the turn that started it",
+    file: handle,
+    changes: [["if (isDetached) return announced", "return announced"]],
+    by: "trees",
+    breaks: /^(I3|D1)/
+  },
+  detached: {
+    closes: "D7 a detached delegate goes on when its turn ends",
+    file: handle,
+    changes: [["if (isDetached) return announced", ""]],
+    by: "trees",
+    breaks: /^D7 the detached/
+  },
+  "registers-before-it-opens": {
+    closes: "D6 a delegate is registered before it is made, and is not made when that is refused",
+    file: launching,
+    changes: [
+      [
+        "yield* handle.register\n      yield* restore(open(handle, tenants, options))",
+        "yield* restore(open(handle, tenants, options))\n      yield* Effect.exit(handle.register)"
+      ]
+    ],
+    by: "startingDeaf",
+    breaks: /^D1/
+  },
+  "ends-what-was-opened-meanwhile": {
+    closes: "D6 a delegate that was ended while it was made is not left",
+    file: launching,
+    changes: [["if (handle.isEnding) {\n    yield* handle.discard\n    return yield* aborted(node)\n  }\n", ""]],
+    by: "startingDeaf",
+    breaks: /^D1/
+  },
+  "leaves-the-end-to-who-opens": {
+    closes: "D1 a delegate that is being opened is ended by whoever opens it",
+    file: handle,
+    changes: [["if (this.session === undefined) return awaited\n", ""]],
+    by: "startingDeaf",
+    breaks: /^D1/
+  },
+  "registers-before-it-announces": {
+    closes: "I3 a delegate that is announced is named by its turn",
+    file: handle,
+    changes: [
+      [
+        "return Effect.flatMap(turn.onAbort(cleanup), (remove) => {\n      this.unregister = remove\n      return announced\n    })",
+        "return Effect.andThen(announced, Effect.map(turn.onAbort(cleanup), (remove) => {\n      this.unregister = remove\n    }))"
+      ]
+    ],
+    by: "announcingSlowly",
+    breaks: /^I3/
+  },
+  "refuses-by-name": {
+    closes: "D6 a start after the abort fails by name",
+    file: launching,
+    changes: [["const isStopping = (yield* turn.abortReason) !== undefined", "const isStopping = false"]],
+    by: "startingLate",
+    breaks: /^D6/
+  },
+  "gives-back-a-failed-start": {
+    closes: "D6 a start that fails leaves nothing",
+    file: launching,
+    changes: [["if (Exit.isFailure(opened)) {\n    yield* handle.discard\n", "if (Exit.isFailure(opened)) {\n"]],
+    by: "startingInVain",
+    breaks: /^D6/
+  },
+  "closes-its-scope": {
+    closes: "D1 the end of a delegate closes what it was made of",
+    file: handle,
+    changes: [
+      [
+        "scope === undefined ? Effect.void : Scope.close(scope, Exit.void)",
+        "scope === undefined ? Effect.void : Effect.void"
+      ]
+    ],
+    by: "startingInVain",
+    breaks: /^D6 a start that failed holds its journal/
+  },
+  "ends-with-the-session": {
+    closes: "D1 a delegate ends with the session that started it",
+    file: launching,
+    changes: [[`yield* Scope.addFinalizer(scope, handle.end("Shutdown"))`, ""]],
+    by: "trees",
+    breaks: /^D1/
+  },
+  "in-the-scope-of-the-session": {
+    closes: "D1 a delegate lives in the scope of the session that started it",
+    file: launching,
+    changes: [
+      [`const scope = yield* Scope.fork(tenants, "sequential")`, `const scope = yield* Scope.make("sequential")`]
+    ],
+    by: "trees",
+    breaks: /^D1/
+  },
+  "begins-its-end-in-its-region": {
+    closes: "D1 an end that has begun comes about",
+    file: handle,
+    changes: [
+      [
+        "return Effect.uninterruptibleMask((restore) => {\n      const awaited = restore(Deferred.await(this.over))",
+        "return Effect.suspend(() => {\n      const awaited = Deferred.await(this.over)"
+      ],
+      [
+        "return Effect.andThen(stopped, this.finish)",
+        "return Effect.uninterruptible(Effect.andThen(stopped, this.finish))"
+      ]
+    ],
+    by: "endingADelegate",
+    breaks: /^deadlock/
+  },
+  "waits-for-its-delegates": {
+    closes: "D1 a turn that returns waits for its delegates",
+    file: handle,
+    changes: [["drain: this.config.delegateDeadline,\n", "drain: 0,\n"]],
+    by: "trees",
+    breaks: /^D1 a turn ended before/
+  },
+  "bounded-without-a-bridge": {
+    closes: "D1 a one-shot delegate that hangs is waited for up to the drain deadline",
+    file: handle,
+    changes: [
+      [
+        "yield* Effect.timeoutOption(Fiber.await(stopping), this.config.delegateDeadline)",
+        "yield* Fiber.await(stopping)"
+      ]
+    ],
+    by: "hangingJournal",
+    breaks: /^D1/
+  },
+  deadline: {
+    closes: "D7 a delegate ends at its deadline",
+    file: launching,
+    changes: [["if (handle.node.endsAt < Infinity) {", "if (handle.node.endsAt < 0) {"]],
+    by: "trees",
+    breaks: /^D7 delegate .* lived/
+  },
+  "one-shot-ends-with-its-caller": {
+    closes: "D5 a one-shot delegate ends with whoever waits for it",
+    file: "delegate/src/Delegate.ts",
+    changes: [
+      [
+        `child.end(Exit.isSuccess(exit) ? "Shutdown" : "Parent")`,
+        `Exit.isSuccess(exit) ? child.end("Shutdown") : Effect.void`
+      ]
+    ],
+    by: "stoppingTheCaller",
+    breaks: /^D5/
+  },
+  "one-shot-refused": {
+    closes: "D5 a one-shot delegate whose input is refused fails",
+    file: "delegate/src/Delegate.ts",
+    changes: [[`if (receipt._tag !== "Rejected") return child.settled`, "return child.settled"]],
+    by: "refusedOnce",
+    breaks: /^D5/
+  },
+  // slots
+  "slot-of-a-settled": {
+    closes: "D6 a delegate that has settled has no slot",
+    file: tracking,
+    changes: [["this.parent.count(-1)", "if (this.isOver) this.parent.count(-1)"]],
+    by: "oneSlot",
+    breaks: /^D6 a delegate that has settled keeps/
+  },
+  "slot-of-an-ended": {
+    closes: "D6 a delegate that has ended has no slot",
+    file: tracking,
+    changes: [
+      ["this.isOver = true\n    this.release()", "this.isOver = true\n    this.hasSlot = false\n    this.release()"]
+    ],
+    by: "oneSlot",
+    breaks: /^D6 a delegate that has ended keeps/
+  },
+  "ended-is-settled": {
+    closes: "D6 whoever waits for a delegate learns of its end",
+    file: tracking,
+    changes: [["this.isOver = true\n    this.release()", "this.release()"]],
+    by: "oneSlot",
+    breaks: /^D6 nobody/
+  },
+  "look-and-wait-to-settle": {
+    closes: "D6 whoever waits for a delegate looks in the step that registers",
+    file: tracking,
+    changes: [["if (holds()) return resume(Effect.void)", ""]],
+    by: "trees",
+    breaks: /^D6 .* have not settled/
+  },
+  "settles-behind-its-input": {
+    closes: "D6 a delegate has not settled while its input waits for a turn",
+    file: tracking,
+    changes: [[`if (event._tag === "TurnCompleted" && this.waiting.size > 0) return\n`, ""]],
+    by: "twoInputs",
+    breaks: /^D6/
+  },
+  "settles-with-a-notice": {
+    closes: "D6 a notice holds up no settling",
+    file: tracking,
+    changes: [[`if (event.delivery !== "wait") this.waiting`, "this.waiting"]],
+    by: "noticeAtTheEnd",
+    breaks: /^D6 .* have not settled/
+  },
+  "slot-of-a-failed-session": {
+    closes: "D6 a delegate whose session has failed has no slot",
+    file: tracking,
+    changes: [
+      [
+        `if (isTerminal(event) || event._tag === "SessionFailed") this.release()`,
+        "if (isTerminal(event)) this.release()"
+      ]
+    ],
+    by: "failingJournal",
+    breaks: /^D6/
+  },
+  "slot-to-go-on": {
+    closes: "D6 a delegate that has settled needs a slot to go on",
+    file: handle,
+    changes: [[`op._tag === "UserInput" ? this.tracking.begin() : undefined`, "undefined"]],
+    by: "oneSlot",
+    breaks: /^D6 a delegate that had settled works/
+  },
+  "slot-of-refused-input": {
+    closes: "D6 input that is refused has no slot",
+    file: handle,
+    changes: [[`if (receipt._tag === "Rejected") this.tracking.undo()`, ""]],
+    by: "oneSlot",
+    breaks: /^D6 input/
+  },
+  "counts-when-it-looks": {
+    closes: "D6 a slot is taken in the step that looks for one",
+    file: launching,
+    changes: [
+      [
+        "if (refused !== undefined) return yield* refused\n",
+        "if (refused !== undefined) return yield* refused\n  node.count(-1)\n"
+      ],
+      ["handle.isDetached) yield* Effect.forkIn", "(node.count(1), handle.isDetached)) yield* Effect.forkIn"]
+    ],
+    by: "trees",
+    breaks: /^D6 .* work, .* may/
+  },
+  "counts-in-the-whole-tree": {
+    closes: "D6 a limit holds for the whole tree below",
+    file: tree,
+    changes: [["this.upward = [this, ...(parent?.upward ?? [])]", "this.upward = [this]"]],
+    by: "trees",
+    breaks: /^D6 .* work, .* may/
+  },
+  "stops-when-spent": {
+    closes: "D6 what works is stopped when the tokens are spent",
+    file: handle,
+    changes: [[`if (!isDone || one !== this) Effect.runSync(one.abort("Budget"))`, ""]],
+    by: "spending",
+    breaks: /^D6/
+  },
+  "stops-again-when-spent": {
+    closes: "D6 who goes on behind the end of the tokens is stopped",
+    file: tracking,
+    changes: [["if (spent !== undefined || (!isDone && this.parent.isSpent))", "if (spent !== undefined)"]],
+    by: "spendingOn",
+    breaks: /^D6/
+  },
+  // questions
+  "question-ends-with-its-asker": {
+    closes: "A2 a question whose asker has left is withdrawn above",
+    file: upward,
+    changes: [
+      ["Effect.forkChild(asked, { startImmediately: true })", "Effect.forkDetach(asked, { startImmediately: true })"]
+    ],
+    by: "trees",
+    breaks: /^A2 session .* shows/
+  },
+  "abort-is-no-denial": {
+    closes: "A2 the end of a parent is no refusal",
+    file: upward,
+    changes: [
+      [`by: "deadline" } as const) : yield* Effect.never`, `by: "deadline" } as const) : ({ _tag: "Denied" } as const)`]
+    ],
+    by: "trees",
+    breaks: /^A2 .* Denied/
+  },
+  "asker-is-not-interrupted": {
+    closes: "A2 a parent that closes interrupts no asker below it",
+    file: upward,
+    changes: [
+      [
+        "return yield* Cause.hasInterruptsOnly(exit.cause) ? Effect.never : Effect.failCause(exit.cause)",
+        "return yield* Effect.failCause(exit.cause)"
+      ]
+    ],
+    by: "askingAParentThatStops",
+    breaks: /^A2/
+  },
+  "unique-ids": {
+    closes: "A3 each question has an id of its own",
+    file: requests,
+    changes: [
+      [
+        "const requestId = isFree ? given : (kernel.newId() as RequestId)",
+        "const requestId = `${ledger.origin.turnId}` as RequestId"
+      ]
+    ],
+    by: "trees",
+    breaks: /^A1 .* opened twice|^A3 session/
+  },
+  "one-id-everywhere": {
+    closes: "A3 a request has one id wherever it is shown",
+    file: requests,
+    changes: [
+      [
+        "const requestId = isFree ? given : (kernel.newId() as RequestId)",
+        "const requestId = kernel.newId() as RequestId"
+      ]
+    ],
+    by: "trees",
+    breaks: /^A3 session/
+  },
+  "late-answers": {
+    closes: "A1 an answer that comes late, or twice, is refused by name",
+    file: "core/src/internal/submissions.ts",
+    changes: [
+      [
+        `return rejected(submissionId, { _tag: "UnknownRequest", requestId: op.requestId })`,
+        `return { _tag: "Accepted", submissionId }`
+      ]
+    ],
+    by: "answeringTwice",
+    breaks: /^A1/
+  },
+  "look-and-wait-for-the-next-turn": {
+    closes: "A3 a detached delegate that asks looks for a turn in the step that registers",
+    file: requests,
+    changes: [["if (kernel.ledger !== undefined && kernel.ledger !== current) return resume(Effect.void)", ""]],
+    by: "askingBetweenTurns",
+    breaks: /^A2/
+  },
+  "asks-again-in-the-next-turn": {
+    closes: "A2 a question of a detached delegate is asked again in the next turn",
+    file: requests,
+    changes: [
+      [
+        `answer === undefined || (answer._tag === "Cancelled" && answer.by !== "deadline") ? again : Effect.succeed(answer)`,
+        `answer === undefined ? again : Effect.succeed(answer)`
+      ]
+    ],
+    by: "askingBetweenTurns",
+    breaks: /^A2/
+  },
+  "closing-starts-no-delegate": {
+    closes: "I2 whether a turn closes is looked at in the step that records a delegate",
+    file: access,
+    changes: [
+      [
+        'if (ledger.isClosing()) return Effect.interrupt\n        recorder.append({\n          _tag: "DelegateStarted"',
+        'recorder.append({\n          _tag: "DelegateStarted"'
+      ]
+    ],
+    by: "registeringSlowly",
+    breaks: /^I2/
+  },
+  evicts: {
+    closes: "S7 a session that closes ends its delegates",
+    file: "core/src/Session.ts",
+    changes: [['yield* Effect.all([idle, evict(kernel)], { concurrency: "unbounded" })', "yield* idle"]],
+    by: "trees",
+    breaks: /^D1/
+  },
+  "drains-all-at-once": {
+    closes: "D1 all delegates of a turn that returned are asked at once",
+    file: "core/src/TaskSupervisor.ts",
+    changes: [
+      [
+        `const fiber = detach(
+      context,
+      Effect.suspend(() => run("Parent"))
+    )
+    return [Effect.timeoutOption(Fiber.await(fiber), limit)]
+  })
+  return Effect.all(ending, { concurrency: "unbounded", discard: true })`,
+        `return [Effect.timeoutOption(Effect.suspend(() => run("Parent")), limit)]
+  })
+  return Effect.all(ending, { discard: true })`
+      ]
+    ],
+    by: "returning",
+    breaks: /^D1 the delegates/
+  },
+  // notices
+  "tells-each-time": {
+    closes: "D7 the parent is told each time that a detached delegate settles",
+    file: handle,
+    changes: [
+      [
+        "yield* Notices.tell(turn.session, { delegateId, status: tracking.status, wake })\n      }",
+        "yield* Notices.tell(turn.session, { delegateId, status: tracking.status, wake })\n return\n      }"
+      ]
+    ],
+    by: "reporting",
+    breaks: /^D7 the parent was not told/
+  },
+  "tells-once": {
+    closes: "D7 and once each time",
+    file: handle,
+    changes: [["told = yield* tracking.settledAfter(told)", "yield* tracking.settled"]],
+    by: "reporting",
+    breaks: /^D7 the parent was told|^livelock/
+  },
+  "counts-what-it-tells": {
+    closes: "D7 what settles while the parent is told of the last time is told as well",
+    file: tracking,
+    changes: [
+      [
+        "this.until(() => this.isOver || this.settles > count)",
+        "((count = this.settles), this.until(() => this.isOver || this.settles > count))"
+      ]
+    ],
+    by: "reporting",
+    breaks: /^D7 the parent was not told/
+  },
+  "descendants-only": {
+    closes: "D6 an agent controls its descendants only",
+    file: agents,
+    changes: [
+      [
+        "const below = (yield* nodeOf(session)).find(agentId)",
+        "let top = yield* nodeOf(session)\n  while (top.parent !== undefined) top = top.parent\n  const below = top.find(agentId)"
+      ]
+    ],
+    by: "turningAside",
+    breaks: /^D6 an agent closes/
+  },
+  "no-cycle-of-waits": {
+    closes: "D6 an agent waits for none that waits for it",
+    file: agents,
+    changes: [["const above = agentIds.find((id) => session.path.includes(id))", "const above = undefined"]],
+    by: "turningAside",
+    breaks: /^D6 an agent waits/
+  },
+  "meets-authority": {
+    closes: "A4 a delegate may at most what its parent may",
+    file: launching,
+    changes: [["Session.make(narrowed(options.agent, yield* ToolAuthority), {", "Session.make(options.agent, {"]],
+    by: "withoutLeave",
+    breaks: /^A4/
+  },
+  "tells-of-no-refusal": {
+    closes: "D7 input that was refused is no settling",
+    file: tracking,
+    changes: [["this.settles--\n", ""]],
+    by: "reporting",
+    breaks: /^D7 the parent was told 3/
+  },
+  wakes: {
+    closes: "D7 an idle parent is woken",
+    file: "delegate/src/internal/notices.ts",
+    changes: [[`delivery: about.wake ? "steer" : "wait"`, `delivery: "wait"`]],
+    by: "waking",
+    breaks: /^D7/
+  },
+  trace: {
+    closes: "O1 what a delegate does descends from what asked for it",
+    file: handle,
+    changes: [["const trace = options?.trace ?? this.span.trace", "const trace = options?.trace"]],
+    by: "traced",
+    breaks: /^O1/
+  },
+  "own-name": {
+    closes: "D6 of two agents that start at once each has a name of its own",
+    file: agents,
+    changes: [
+      ["names.add(nickname)\n  const delegate", "const delegate"],
+      ["const entry: Entry = { agentId: delegate", "names.add(nickname)\n  const entry: Entry = { agentId: delegate"]
+    ],
+    by: "twoNames",
+    breaks: /^D6/
+  }
+} as const satisfies { readonly [name: string]: Mechanism }
+
+/** Mechanisms of the table of core (decision 20) that random trees need as well, each with what is found without it. */
+export const ofCore: { readonly [name: string]: RegExp } = {
+  /** The wait of a parent for its delegate is a call, which the abort answers. */
+  "owner-closes-the-calls": /^I6/,
+  "settle-once": /^(A1|S2)/,
+  "asker-leaves": /^A2 session/
+}
