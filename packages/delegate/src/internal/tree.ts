@@ -15,7 +15,7 @@ export class Node {
   readonly path: ReadonlyArray<SessionId>
   readonly parent: Node | undefined
   readonly limits: DelegateLimits
-  /** Milliseconds since 1970 at which the session ends, at the latest; one above it may end before. */
+  /** Milliseconds since 1970 at which the session ends, at the latest. */
   readonly endsAt: number
   /** Delegates of this session that have not ended, by id. */
   readonly children = new Map<SessionId, Delegate>()

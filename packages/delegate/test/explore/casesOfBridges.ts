@@ -121,7 +121,7 @@ const readingAFullQueue: Case = {
   preemption: 0.3
 }
 
-/** A submission that is handed over while the bridge ends, at any step (D2, D4). */
+/** A submission that is handed over while the bridge ends, at any step (D2). */
 const handingOver: Case = {
   ...shows((stage) =>
     Effect.gen(function* () {
@@ -133,7 +133,7 @@ const handingOver: Case = {
       yield* stage.disarm
       yield* bridge.end("Parent")
       const hasIt = fake.told.some(({ _tag }) => _tag === "Submission")
-      return found(Exit.isFailure(exit) && hasIt, "D4 the child has a submission whose sender was refused")
+      return found(Exit.isFailure(exit) && hasIt, "D2 the child has a submission whose sender was refused")
     })
   ),
   actions: [["end"], ["close"]]

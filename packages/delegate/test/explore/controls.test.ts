@@ -2,6 +2,8 @@
  * Negative controls: for each mechanism that repairs a defect of the reference, or closes a race, what shows the fault finds nothing with the sources as
  * they are, and finds it without the mechanism.
  */
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Interrupts from "@spindle/testing/Interrupts"
 import { cases } from "./cases.ts"
@@ -31,6 +33,16 @@ const findIn = (one: Case, breaks: RegExp) => {
   return found?.law
 }
 
+const decisions = join(import.meta.dirname, "../../../../docs/decisions")
+
+it("decision 23 names each mechanism, its file and what shows it", () => {
+  const page = readFileSync(join(decisions, "0023-negative-controls-of-delegates.md"), "utf8")
+  for (const [name, { by, closes, file }] of Object.entries<Mechanism>(mechanisms)) {
+    const shown = by === "trees" ? "random trees" : `\`${by}\``
+    assert.include(page, `| \`${name}\` | ${closes} | \`${file}\` | ${shown} |`)
+  }
+})
+
 describe("with all mechanisms", () => {
   for (const [name, one] of Object.entries<Case>(cases)) {
     it(`nothing is found: ${name}`, () => {
@@ -40,7 +52,7 @@ describe("with all mechanisms", () => {
   }
 })
 
-describe("without the mechanism", () => {
+describe("A1 A2 A3 A4 D1 D2 D5 D6 D7 I2 I3 O1 S7 without the mechanism", () => {
   for (const [name, { breaks, by, closes }] of Object.entries<Mechanism>(mechanisms)) {
     it(`${closes}: ${name}`, async () => {
       const world = await withoutIt(name)

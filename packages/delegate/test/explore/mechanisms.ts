@@ -54,7 +54,7 @@ export const mechanisms = {
     breaks: /^A2/
   },
   "hands-over-in-one-step": {
-    closes: "D2 D4 a submission that the child was handed is answered",
+    closes: "D2 a submission that the child was handed is answered",
     file: bridge,
     changes: [
       [
@@ -67,7 +67,7 @@ export const mechanisms = {
       ]
     ],
     by: "handingOver",
-    breaks: /^D4/
+    breaks: /^D2/
   },
   "begins-the-end-in-its-region": {
     closes: "D1 an end of a bridge that has begun comes about",
@@ -154,7 +154,19 @@ export const mechanisms = {
     breaks: /^D7 the detached/
   },
   "registers-before-it-opens": {
-    closes: "D6 a delegate is registered before it is made, and is not made when that is refused",
+    closes: "I3 a delegate is registered before it is made",
+    file: launching,
+    changes: [
+      [
+        "yield* handle.register\n      yield* restore(open(handle, tenants, options))",
+        "yield* restore(open(handle, tenants, options))\n      yield* handle.register"
+      ]
+    ],
+    by: "announcingSlowly",
+    breaks: /^I3/
+  },
+  "makes-none-when-refused": {
+    closes: "D6 a delegate whose registration is refused is not made",
     file: launching,
     changes: [
       [
