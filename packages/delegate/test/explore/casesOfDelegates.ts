@@ -5,7 +5,6 @@ import * as Input from "@spindle/core/protocol/Input"
 import type { Journal } from "@spindle/core/ports/Journal"
 import { isTerminal } from "@spindle/core/protocol/SessionEvent"
 import { JournalFailed } from "@spindle/core/protocol/SessionError"
-import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as Delegate from "@spindle/delegate/Delegate"
 import { DelegateRefused } from "@spindle/delegate/DelegateError"
@@ -526,37 +525,35 @@ const withoutLeave: Case = shows(
   })
 )
 
-/** A question of a detached delegate, in the first turn of its parent, between the two, and in the second (A2, A3). */
+/** A detached delegate asks while a turn of its parent ends, while that rests, or in its next turn (A3). */
 const askingBetweenTurns: Case = {
   ...shows((stage) =>
     Effect.gen(function* () {
       const asking = askers(0)
-      const family = yield* Family.make({ script: () => [ScriptedModel.call("ask", {}, "ask")] })
-      const { session } = family.root
-      let second: string | undefined
-      const next = Effect.gen(function* () {
-        yield* session.awaitIdle
-        second = (yield* session.start(Task.make("second", Effect.sleep("1 second")))).turnId
+      const family = yield* Family.make({
+        script: (request) =>
+          Family.isAnswered(request) ? [ScriptedModel.text("done")] : [ScriptedModel.call("ask", {}, "ask")]
       })
-      yield* family.run(
-        asking.provide(
-          Effect.gen(function* () {
-            const child = yield* start({ agent: asking.agent, detached: true })
-            yield* stage.arm({ next })
-            yield* child.submit(work())
-            yield* family.awaitTold((event, id) => id !== session.sessionId && event._tag === "RequestOpened")
-          })
-        )
-      )
+      const { events, session } = family.root
+      const child = yield* family.run(asking.provide(start({ agent: asking.agent, detached: true })))
+      const settled = () => events.some(({ _tag }) => _tag === "RequestSettled")
+      yield* stage.arm({ work: Effect.ignore(child.submit(work())) })
+      yield* family.run(Effect.sleep(5))
+      yield* session.awaitIdle
       yield* stage.disarm
-      if (second === undefined) yield* next
-      yield* Effect.sleep("10 seconds")
-      const asked = family.root.events.some((event) => event._tag === "RequestOpened" && event.turnId === second)
-      return found(!asked, "A2 a question of a detached delegate is not asked in the next turn")
+      yield* child.submit(work())
+      yield* Effect.sleep(10)
+      yield* family.run(Effect.sleep(5))
+      const opened = events.find((event) => event._tag === "RequestOpened")
+      if (opened === undefined) return "A3 a question of a detached delegate is not at its parent"
+      if (settled()) return "A3 a turn took a question with it that is not its own"
+      const answer = Op.answer(opened.requestId, { _tag: "Approved", scope: "once" })
+      const { _tag } = yield* session.submit(answer)
+      yield* child.settled
+      return found(_tag !== "Accepted", "A3 a question of a detached delegate cannot be answered")
     })
   ),
-  actions: [["next"]],
-  seeds: [0, 1],
+  actions: [["work"]],
   maxRuns: 120
 }
 

@@ -39,7 +39,7 @@ export const mechanisms = {
     file: routing,
     changes: [
       [
-        "Effect.map(Effect.forkIn(answer(event), scope), (fiber) => void open.set(event.requestId, fiber))",
+        "Effect.map(Effect.forkIn(answer(event), scope, { startImmediately: true }), (fiber) => {\n          asked.fiber = fiber\n        })",
         "answer(event)"
       ]
     ],
@@ -49,7 +49,7 @@ export const mechanisms = {
   "withdraws-what-the-child-settled": {
     closes: "A2 a question that the child has settled is withdrawn at the parent",
     file: routing,
-    changes: [["open.get(event.requestId)?.interruptUnsafe()\n", ""]],
+    changes: [["asked?.fiber?.interruptUnsafe()\n", ""]],
     by: "askingElsewhere",
     breaks: /^A2/
   },
@@ -347,7 +347,7 @@ export const mechanisms = {
   "settles-with-a-notice": {
     closes: "D6 a notice holds up no settling",
     file: tracking,
-    changes: [[`if (event.delivery !== "wait") this.waiting`, "this.waiting"]],
+    changes: [[`if (event.delivery === "wait") return\n`, ""]],
     by: "noticeAtTheEnd",
     breaks: /^D6 .* have not settled/
   },
@@ -366,14 +366,14 @@ export const mechanisms = {
   "slot-to-go-on": {
     closes: "D6 a delegate that has settled needs a slot to go on",
     file: handle,
-    changes: [[`op._tag === "UserInput" ? this.tracking.begin() : undefined`, "undefined"]],
+    changes: [[`op._tag === "UserInput" ? this.tracking.begin(id) : undefined`, "undefined"]],
     by: "oneSlot",
     breaks: /^D6 a delegate that had settled works/
   },
   "slot-of-refused-input": {
     closes: "D6 input that is refused has no slot",
     file: handle,
-    changes: [[`if (receipt._tag === "Rejected") this.tracking.undo()`, ""]],
+    changes: [["Effect.sync(() => this.tracking.answered(id))", "Effect.void"]],
     by: "oneSlot",
     breaks: /^D6 input/
   },
@@ -478,24 +478,19 @@ export const mechanisms = {
     by: "answeringTwice",
     breaks: /^A1/
   },
-  "look-and-wait-for-the-next-turn": {
-    closes: "A3 a detached delegate that asks looks for a turn in the step that registers",
-    file: requests,
-    changes: [["if (kernel.ledger !== undefined && kernel.ledger !== current) return resume(Effect.void)", ""]],
+  "detached-asks-the-session": {
+    closes: "A3 a question of a detached delegate is at its parent also when that rests",
+    file: launching,
+    changes: [["handle.isDetached ? turn.session.ask(question) : turn.ask(question)", "turn.ask(question)"]],
     by: "askingBetweenTurns",
-    breaks: /^A2/
+    breaks: /^A3/
   },
-  "asks-again-in-the-next-turn": {
-    closes: "A2 a question of a detached delegate is asked again in the next turn",
+  "turns-take-their-own-questions": {
+    closes: "A3 the end of a turn takes no question of the session with it",
     file: requests,
-    changes: [
-      [
-        `answer === undefined || (answer._tag === "Cancelled" && answer.by !== "deadline") ? again : Effect.succeed(answer)`,
-        `answer === undefined ? again : Effect.succeed(answer)`
-      ]
-    ],
+    changes: [["if (turnId === of) settle", "settle"]],
     by: "askingBetweenTurns",
-    breaks: /^A2/
+    breaks: /^A3/
   },
   "closing-starts-no-delegate": {
     closes: "I2 whether a turn closes is looked at in the step that records a delegate",
