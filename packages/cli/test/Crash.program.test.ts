@@ -13,7 +13,7 @@ import {
   run,
   sessionOf,
   start,
-  within,
+  eventually,
   type World,
   world
 } from "./fixtures/program.ts"
@@ -23,7 +23,7 @@ const killAndResume = Effect.fnUntraced(function* (
   ready: (stdout: string) => boolean | Effect.Effect<unknown>
 ) {
   const program = yield* start(at, ["exec", "--json", ...allowed, "the first prompt"])
-  yield* within(10_000, () => program.stdout().includes("thread.started") && ready(program.stdout()) !== false)
+  yield* eventually(() => program.stdout().includes("thread.started") && ready(program.stdout()) !== false)
   yield* program.kill("SIGKILL")
   const killed = yield* program.ended
   assert.strictEqual(killed.signal, "SIGKILL")

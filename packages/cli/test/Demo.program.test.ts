@@ -1,7 +1,7 @@
 import * as Fs from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { command, events, journals, processesOf, run, start, within, world } from "./fixtures/program.ts"
+import { command, events, journals, processesOf, run, start, eventually, world } from "./fixtures/program.ts"
 
 const scripted = { env: { OPENAI_API_KEY: undefined, CODEX_API_KEY: undefined } }
 
@@ -94,7 +94,7 @@ describe("demo", () => {
       const ended = yield* program.ended
       assert.strictEqual(ended.code, 130)
       const copy = copyOf(ended.stdout)
-      assert.isTrue(yield* within(2_000, () => processesOf("--test-reporter=spec").length === 0))
+      assert.isTrue(yield* eventually(() => processesOf("--test-reporter=spec").length === 0))
       const id = /resume: spindle exec resume (\S+)/.exec(ended.stdout)![1]!
       const again = yield* run(
         at,

@@ -10,7 +10,7 @@ import * as CodingTools from "@spindle/tools/CodingTools"
 import { Deferred, Effect, Layer, Option, Stream } from "effect"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Host from "../src/Host.ts"
-import { command, processesOf, within } from "./fixtures/program.ts"
+import { command, processesOf, eventually } from "./fixtures/program.ts"
 
 // sessions with the processes of this host
 const layer = Layer.mergeAll(Host.layer, Journal.Journal.layerMemory(), ScriptedModel.make([]).layer)
@@ -65,7 +65,7 @@ describe("the reference's tests", () => {
           const session = yield* Session.make(agent)
           yield* session.submit(Op.userInput("run it"))
           const processes = () => processesOf(sleep.split(" ")[1]!)
-          assert.isTrue(yield* within(5_000, () => processes().length > 0))
+          assert.isTrue(yield* eventually(() => processes().length > 0))
           assert.isTrue(yield* session.abort())
           yield* session.awaitIdle
           const aborted = yield* session.events().pipe(
@@ -73,7 +73,7 @@ describe("the reference's tests", () => {
             Stream.runHead
           )
           assert.strictEqual(Option.getOrUndefined(aborted)?.reason, "Interrupted")
-          assert.isTrue(yield* within(2_000, () => processes().length === 0))
+          assert.isTrue(yield* eventually(() => processes().length === 0))
           yield* session.submit(Op.userInput("what happened?"))
           yield* session.awaitIdle
         }).pipe(
@@ -113,15 +113,15 @@ describe("processes of a session", () => {
         const family = (seconds: string) =>
           `trap '' TERM; sleep ${seconds} & setsid sleep ${seconds} & sleep ${seconds}; sleep ${seconds}`
         const { events, seconds, session } = yield* running(family, false)
-        assert.isTrue(yield* within(5_000, () => processesOf(seconds).length === 3))
+        assert.isTrue(yield* eventually(() => processesOf(seconds).length === 3))
         assert.isTrue(yield* session.abort())
-        assert.isTrue(yield* within(2_000, () => processesOf(seconds).length === 0))
+        assert.isTrue(yield* eventually(() => processesOf(seconds).length === 0))
         yield* session.awaitIdle
         const aborted = find(events, "TurnAborted")!
         assert.lengthOf(aborted.stragglers, 1)
         assert.include(aborted.stragglers[0]!, { kind: "process" })
         assert.deepStrictEqual(aborted.keptProcesses, [])
-        assert.isTrue(yield* within(2_000, () => find(events, "StragglerEnded") !== undefined))
+        assert.isTrue(yield* eventually(() => find(events, "StragglerEnded") !== undefined))
         const end = find(events, "StragglerEnded")!
         assert.deepStrictEqual([end.ofTurn, end.straggler], [aborted.turnId, aborted.stragglers[0]!])
       }).pipe(Effect.scoped, Effect.provide(layer))
@@ -135,10 +135,10 @@ describe("processes of a session", () => {
             (time) => `sleep ${time} & sleep ${time}`,
             true
           )
-          assert.isTrue(yield* within(5_000, () => processesOf(seconds).length === 2))
+          assert.isTrue(yield* eventually(() => processesOf(seconds).length === 2))
           yield* session.abort()
           yield* session.awaitIdle
-          assert.isTrue(yield* within(1_000, () => find(events, "TurnAborted") !== undefined))
+          assert.isTrue(yield* eventually(() => find(events, "TurnAborted") !== undefined))
           const aborted = find(events, "TurnAborted")!
           assert.deepStrictEqual([aborted.keptProcesses, aborted.stragglers], [[processId], []])
           assert.lengthOf(processesOf(seconds), 2)
@@ -149,7 +149,7 @@ describe("processes of a session", () => {
           return seconds
         })
       )
-      assert.isTrue(yield* within(2_000, () => processesOf(seconds).length === 0))
+      assert.isTrue(yield* eventually(() => processesOf(seconds).length === 0))
     }).pipe(Effect.provide(layer))
   )
 })
