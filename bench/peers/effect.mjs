@@ -61,22 +61,19 @@ export async function load({ sync, kvs, trace = true, file }) {
           )
   const model = LanguageModel.make({
     generateText: () => Effect.die("streaming only"),
-    streamText: ({ prompt }) =>
-      Stream.unwrap(
-        Effect.gen(function* () {
-          const step = stepFor(prompt)
-          if (step.lat) yield* Effect.sleep(step.lat)
-          return step.tool
-            ? Stream.fromIterable([
-                { type: "tool-call", id: step.tool.id, name: step.tool.name, params: step.tool.args },
-                finish("tool-calls")
-              ])
-            : Stream.fromIterable([{ type: "text-start", id: "t" }]).pipe(
-                Stream.concat(texts(step)),
-                Stream.concat(Stream.fromIterable([{ type: "text-end", id: "t" }, finish("stop")]))
-              )
-        })
-      )
+    streamText: ({ prompt }) => {
+      const step = stepFor(prompt)
+      const parts = step.tool
+        ? Stream.fromIterable([
+            { type: "tool-call", id: step.tool.id, name: step.tool.name, params: step.tool.args },
+            finish("tool-calls")
+          ])
+        : Stream.fromIterable([{ type: "text-start", id: "t" }]).pipe(
+            Stream.concat(texts(step)),
+            Stream.concat(Stream.fromIterable([{ type: "text-end", id: "t" }, finish("stop")]))
+          )
+      return step.lat ? Stream.unwrap(Effect.as(Effect.sleep(step.lat), parts)) : parts
+    }
   })
 
   const tools = Toolkit.make(
@@ -87,27 +84,28 @@ export async function load({ sync, kvs, trace = true, file }) {
       success: Schema.String
     })
   )
+  const loop = Effect.fnUntraced(function* (chat, toolkit, prompt, onDelta) {
+    let text = "",
+      next = prompt,
+      again = true
+    while (again) {
+      again = false
+      yield* Stream.runForEachArray(chat.streamText({ prompt: next, ...(toolkit && { toolkit }) }), (parts) =>
+        Effect.sync(() => {
+          for (const p of parts) {
+            if (p.type === "text-delta") {
+              text += p.delta
+              onDelta?.(p.delta)
+            } else if (p.type === "tool-call") again = true
+          }
+        })
+      )
+      next = []
+    }
+    return { text }
+  })
   const turn = (chat, toolkit, prompt, onDelta) =>
-    Effect.gen(function* () {
-      let text = "",
-        next = prompt,
-        again = true
-      while (again) {
-        again = false
-        yield* Stream.runForEachArray(chat.streamText({ prompt: next, ...(toolkit && { toolkit }) }), (parts) =>
-          Effect.sync(() => {
-            for (const p of parts) {
-              if (p.type === "text-delta") {
-                text += p.delta
-                onDelta?.(p.delta)
-              } else if (p.type === "tool-call") again = true
-            }
-          })
-        )
-        next = []
-      }
-      return { text }
-    }).pipe(trace ? (x) => x : Effect.withTracerEnabled(false))
+    loop(chat, toolkit, prompt, onDelta).pipe(trace ? (x) => x : Effect.withTracerEnabled(false))
   const lm = Layer.effect(LanguageModel.LanguageModel, model)
   const handlers = tools
     .toLayer(

@@ -233,19 +233,16 @@ async function throughLanguageModel({ Cause, Effect, Layer, Stream }, Model) {
         ])
   const service = LanguageModel.make({
     generateText: () => Effect.die("streaming only"),
-    streamText: ({ prompt }) =>
-      Stream.unwrap(
-        Effect.gen(function* () {
-          const step = stepOf(prompt)
-          if (step.lat) yield* Effect.sleep(step.lat)
-          return step.tool
-            ? Stream.fromIterable([
-                { type: "tool-call", id: step.tool.id, name: step.tool.name, params: step.tool.args },
-                finish("tool-calls")
-              ])
-            : Stream.concat(Stream.succeed({ type: "text-start", id: "t" }), texts(step))
-        })
-      )
+    streamText: ({ prompt }) => {
+      const step = stepOf(prompt)
+      const parts = step.tool
+        ? Stream.fromIterable([
+            { type: "tool-call", id: step.tool.id, name: step.tool.name, params: step.tool.args },
+            finish("tool-calls")
+          ])
+        : Stream.concat(Stream.succeed({ type: "text-start", id: "t" }), texts(step))
+      return step.lat ? Stream.unwrap(Effect.as(Effect.sleep(step.lat), parts)) : parts
+    }
   })
   return Model.fromLanguageModel({ provider: "script", model: "brain" }).pipe(
     Layer.provide(Layer.effect(LanguageModel.LanguageModel, service))
