@@ -151,7 +151,7 @@ const settle = Effect.fnUntraced(function* <A, E>(kernel: Kernel, ledger: Ledger
   const records = returned._tag === "Completed" && kernel.policy.leftoverInput === "record"
   const cause = records ? yield* recordLeftover(kernel, ledger) : undefined
   const ended: Ended<A, E> = cause === undefined ? returned : { _tag: "Failed", cause }
-  if (ended._tag !== "Aborted") {
+  if (ended._tag !== "Aborted" && kernel.processes !== undefined) {
     // an aborted turn ended its processes beside its task; the others end theirs here, within the same grace
     yield* inTime(kernel, Processes.endOfTurn(kernel, ledger))
   }
