@@ -176,7 +176,7 @@ export class Subscribers {
   }
 
   private pull(one: Subscriber, writer: JournalWriter): Pulled {
-    return Effect.suspend((): Pulled => {
+    const next: Pulled = Effect.suspend((): Pulled => {
       if (one.pending.length > 0) {
         const events = one.take()
         this.count()
@@ -195,18 +195,17 @@ export class Subscribers {
         one.told = true
         return Effect.succeed(nonEmpty([this.failed]))
       }
-      return Effect.flatMap(
-        Effect.callback<void>((resume) => {
-          // looked at again in the step that registers: what came between the two woke nobody
-          if (one.pending.length > 0 || one.ended || (one.behind && one.cursor <= this.published)) {
-            return resume(Effect.void)
-          }
-          one.waiting = () => resume(Effect.void)
-          return Effect.sync(() => void (one.waiting = undefined))
-        }),
-        () => this.pull(one, writer)
-      )
+      return wait
     })
+    // who is interrupted here is woken in vain, and for the last time
+    const wait: Pulled = Effect.callback((resume) => {
+      // looked at again in the step that registers: what came between the two woke nobody
+      if (one.pending.length > 0 || one.ended || (one.behind && one.cursor <= this.published)) {
+        return resume(next)
+      }
+      one.waiting = () => resume(next)
+    })
+    return next
   }
 
   private readBack(one: Subscriber, writer: JournalWriter): Pulled {
