@@ -161,9 +161,9 @@ const detach = <A, E>(
 ): Fiber.Fiber<A, E> => Effect.runForkWith(context)(effect, { uninterruptible })
 
 class RunningJob implements Slot {
-  /** Done when the job is no longer running: it returned, was asked to stop, or its owner failed. */
-  readonly left = Deferred.makeUnsafe<void>()
-  readonly asked = Deferred.makeUnsafe<AbortReason>()
+  private hasLeft = false
+  private owner: (() => void) | undefined
+  private asked: Deferred.Deferred<AbortReason> | undefined
   cleanups: Set<Cleanup> | undefined
   late: ((cleanup: Cleanup) => void) | undefined
   why: AbortReason | undefined
@@ -171,7 +171,9 @@ class RunningJob implements Slot {
   fenced = false
   failure: Cause.Cause<unknown> | undefined
   stragglers: ReadonlyArray<Open> = []
-  readonly aborting = Deferred.await(this.asked)
+  readonly aborting = Effect.suspend(() =>
+    this.why === undefined ? Deferred.await((this.asked ??= Deferred.makeUnsafe())) : Effect.succeed(this.why)
+  )
   readonly reason = () => this.why
   readonly isFenced = () => this.fenced
   readonly onAbort = (cleanup: Cleanup) => {
@@ -182,6 +184,25 @@ class RunningJob implements Slot {
     this.cleanups ??= new Set()
     this.cleanups.add(cleanup)
     return () => void this.cleanups?.delete(cleanup)
+  }
+
+  /** The job is no longer running: it returned, was asked to stop, or its owner failed. Its owner begins, once. */
+  leave(): void {
+    if (this.hasLeft) return
+    this.hasLeft = true
+    this.owner?.()
+  }
+
+  /** Says what the owner of the job is; one that has left by now is its at once. */
+  ownedBy(owner: () => void): void {
+    this.owner = owner
+    if (this.hasLeft) owner()
+  }
+
+  ask(reason: AbortReason, requestedAt: number): void {
+    this.why = reason
+    this.requestedAt = requestedAt
+    if (this.asked !== undefined) Deferred.doneUnsafe(this.asked, Effect.succeed(reason))
   }
 }
 
@@ -198,7 +219,8 @@ class Supervisor implements TaskSupervisor {
   private slot: State = idle
   private current: RunningJob | undefined
   private gate: Semaphore.Semaphore | undefined
-  private readonly idleWaiters: Array<() => void> = []
+  /** Made when somebody waits. */
+  private idleWaiters: Set<() => void> | undefined
   private readonly context: Context.Context<never>
   private readonly clock: Clock.Clock
   constructor(context: Context.Context<never>, clock: Clock.Clock) {
@@ -227,9 +249,9 @@ class Supervisor implements TaskSupervisor {
       // a task that nobody else interrupted has stopped itself: no failure, but an abort with all that belongs to one
       // (S5)
       if (exit._tag === "Failure" && Cause.hasInterruptsOnly(exit.cause)) return void this.abort("Interrupted")
-      if (this.signal({ _tag: "Exit" })) Deferred.doneUnsafe(running.left, Effect.void)
+      if (this.signal({ _tag: "Exit" })) running.leave()
     })
-    detach(this.context, this.own({ job, running, task }), true)
+    running.ownedBy(() => void detach(this.context, this.own({ job, running, task }), true))
     return true
   }
 
@@ -238,7 +260,7 @@ class Supervisor implements TaskSupervisor {
    */
   private own<A, E>(attempt: Attempt<A, E>): Effect.Effect<void> {
     const { job, running, task } = attempt
-    const ended = Effect.flatMap(Deferred.await(running.left), () =>
+    const ended = Effect.suspend(() =>
       this.slot._tag === "Aborting"
         ? Effect.map(stop(this.context, attempt), (open) => this.aborted(attempt, open))
         : Effect.map(drain(this.context, running), () => this.returned(running, task))
@@ -282,16 +304,17 @@ class Supervisor implements TaskSupervisor {
     this.signal({ _tag: "Settled" })
     this.current = undefined
     freed()
-    if (this.slot._tag === "Idle") for (const wake of this.idleWaiters.splice(0)) wake()
+    if (this.slot._tag !== "Idle" || this.idleWaiters === undefined) return
+    const waiters = this.idleWaiters
+    this.idleWaiters = undefined
+    for (const wake of waiters) wake()
   }
 
   abort(reason: AbortReason): boolean {
     if (!this.signal({ _tag: "Abort", reason })) return false
     const running = this.current!
-    running.why = reason
-    running.requestedAt = this.clock.currentTimeMillisUnsafe()
-    Deferred.doneUnsafe(running.asked, Effect.succeed(reason))
-    Deferred.doneUnsafe(running.left, Effect.void)
+    running.ask(reason, this.clock.currentTimeMillisUnsafe())
+    running.leave()
     return true
   }
 
@@ -300,7 +323,7 @@ class Supervisor implements TaskSupervisor {
     const running = this.current!
     running.failure = cause
     running.fenced = true
-    Deferred.doneUnsafe(running.left, Effect.void)
+    running.leave()
   }
 
   get awaitIdle(): Effect.Effect<void> {
@@ -310,11 +333,9 @@ class Supervisor implements TaskSupervisor {
   private whenIdle(resume: (effect: Effect.Effect<void>) => void): Effect.Effect<void> | void {
     if (this.slot._tag === "Idle") return resume(Effect.void)
     const wake = () => resume(Effect.void)
-    this.idleWaiters.push(wake)
-    return Effect.sync(() => {
-      const index = this.idleWaiters.indexOf(wake)
-      if (index >= 0) this.idleWaiters.splice(index, 1)
-    })
+    this.idleWaiters ??= new Set()
+    this.idleWaiters.add(wake)
+    return Effect.sync(() => void this.idleWaiters?.delete(wake))
   }
 
   turnstile<A, E, R>(transition: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {

@@ -36,10 +36,7 @@ export const mechanisms = {
     file: supervisor,
     changes: [
       ["this.current = running\n    const task", "const task"],
-      [
-        "detach(this.context, this.own({ job, running, task }), true)",
-        "this.current = running\n    detach(this.context, this.own({ job, running, task }), true)"
-      ]
+      ["running.ownedBy(() =>", "this.current = running\n    running.ownedBy(() =>"]
     ],
     by: "program",
     breaks: /^deadlock/
