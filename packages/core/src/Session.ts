@@ -272,9 +272,10 @@ const close = Effect.fnUntraced(function* (kernel: Kernel, subscribers: Subscrib
   kernel.closed = true
   Requests.cancelAll(kernel, undefined, "end")
   kernel.supervisor.abort("Shutdown")
-  const idle = Effect.timeoutOption(kernel.supervisor.awaitIdle, Turns.closeLimit(kernel))
-  if (kernel.tenants !== undefined) yield* Effect.all([idle, evict(kernel)], { concurrency: "unbounded" })
-  else if (kernel.supervisor.state()._tag !== "Idle") yield* idle
+  if (kernel.tenants !== undefined || kernel.supervisor.state()._tag !== "Idle") {
+    const idle = Effect.timeoutOption(kernel.supervisor.awaitIdle, Turns.closeLimit(kernel))
+    yield* Effect.all([idle, evict(kernel)], { concurrency: "unbounded" })
+  }
   if (Processes.owned(kernel).length > 0) {
     yield* Effect.timeoutOption(kernel.supervisor.outlive(Processes.endAll(kernel)), kernel.config.processDeadline)
   }

@@ -54,7 +54,7 @@ export const isTraced = (context: Context.Context<never>): boolean =>
 
 /** The current span of a context, made here or by a caller. */
 export const currentSpan = (context: Context.Context<never>): Tracer.AnySpan | undefined =>
-  context.mapUnsafe.get(Tracer.ParentSpanKey) as Tracer.AnySpan | undefined
+  Context.getOrUndefined(context, Tracer.ParentSpan)
 
 /** What a tracer does wrong is logged, and stops nothing: spans begin and end in the steps that start and settle turns. */
 const guarded = <A>(context: Context.Context<never>, step: "begin" | "end", run: () => A): A | undefined => {

@@ -63,7 +63,9 @@ export const uuidV7 = (nowMillis: number): string => {
     if (at === 8 || at === 13 || at === 18 || at === 23) at++
     codes[at++] = hexDigits[value & 15]!
   }
-  for (let place = 11; place >= 0; place--) digit(Math.floor(nowMillis / 16 ** place) % 16)
+  for (const half of [Math.floor(nowMillis / 2 ** 24), nowMillis % 2 ** 24]) {
+    for (let bits = 20; bits >= 0; bits -= 4) digit(half >> bits)
+  }
   for (let index = 0; index < 10; index++) {
     const byte = pool[drawn++]!
     digit(index === 0 ? 7 : index === 2 ? 8 | ((byte >> 4) & 3) : byte >> 4)
