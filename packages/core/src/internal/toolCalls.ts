@@ -46,8 +46,11 @@ export const make = ({ concurrency, hooks, parent, table, turn }: CallOptions): 
         const policy = table.byName.get(call.name)?.policy
         const alone = policy !== undefined && policy.concurrency !== "parallel"
         const before = alone ? [...exclusive, ...parallel] : exclusive
-        const inTurn = (run: Effect.Effect<void>) =>
-          Effect.andThen(Effect.forEach(before, Fiber.await, { discard: true }), Semaphore.withPermit(permits, run))
+        const inTurn = (run: Effect.Effect<void>) => {
+          const permitted = Semaphore.withPermit(permits, run)
+          if (before.length === 0) return permitted
+          return Effect.andThen(Effect.forEach(before, Fiber.await, { discard: true }), permitted)
+        }
         const known = table.byName.has(call.name)
         const work = Tracing.span(spanOf(turn, call, { known, parent }), (span) =>
           answer(span === undefined ? turn : told(turn, span), table, hooks, call, inTurn)
