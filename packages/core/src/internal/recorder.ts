@@ -49,7 +49,8 @@ export class Recorder {
   private queue: Array<Record | Delta> = []
   private durable: number
   private busy = false
-  private readonly waiters: Array<Waiter> = []
+  /** In order. Made when somebody waits, so that an idle session is small. */
+  private waiters: Array<Waiter> | undefined
   private readonly options: RecorderOptions
   private observers: RecorderOptions["observers"]
   /** Those of them that want signals. */
@@ -117,10 +118,11 @@ export class Recorder {
       if (this.failure !== undefined) return resume(Effect.fail(this.failure))
       if (this.durable >= seq) return resume(Effect.void)
       const waiter = { seq, resume }
-      this.waiters.push(waiter)
+      const waiters = (this.waiters ??= [])
+      waiters.push(waiter)
       return Effect.sync(() => {
-        const index = this.waiters.indexOf(waiter)
-        if (index >= 0) this.waiters.splice(index, 1)
+        const index = waiters.indexOf(waiter)
+        if (index >= 0) waiters.splice(index, 1)
       })
     })
   }
@@ -204,7 +206,9 @@ export class Recorder {
   }
 
   private wake(): void {
-    while (this.waiters.length > 0 && this.waiters[0]!.seq <= this.durable) this.waiters.shift()!.resume(Effect.void)
+    const { waiters } = this
+    if (waiters === undefined) return
+    while (waiters.length > 0 && waiters[0]!.seq <= this.durable) waiters.shift()!.resume(Effect.void)
   }
 
   private publish(event: SessionEvent): void {
@@ -263,6 +267,6 @@ export class Recorder {
     this.publish({ _tag: "SessionFailed", sessionId: this.options.sessionId, message: error.message })
     this.options.subscribers.end()
     // last: whoever waits then finds a session that has failed, and its turn ended by its owner
-    for (const waiter of this.waiters.splice(0)) waiter.resume(Effect.fail(error))
+    for (const waiter of this.waiters?.splice(0) ?? []) waiter.resume(Effect.fail(error))
   }
 }
