@@ -61,7 +61,7 @@ describe("check", () => {
 
   it("S2 J5 takes a write that fails while nothing runs as an answer of the next submission", () => {
     // what is held up ends late, and its end is recorded when its turn is over
-    const faults = [{ point: "journal", fault: "fail", nth: 3 }] as const
+    const faults = [{ point: "journal", fault: "fail", nth: 7 }] as const
     let idleAndFailed = false
     const law: Laws.Law = (history) => {
       idleAndFailed ||= history.idle?.status === "idle" && history.events.at(-1)?._tag === "SessionFailed"

@@ -53,8 +53,8 @@ export const mechanisms = {
     file: supervisor,
     changes: [
       [
-        `if (this.signal({ _tag: "Exit" })) Deferred`,
-        `if (!(exit._tag === "Failure" && Cause.hasDies(exit.cause)) && this.signal({ _tag: "Exit" })) Deferred`
+        `if (this.signal({ _tag: "Exit" })) running.leave()`,
+        `if (!(exit._tag === "Failure" && Cause.hasDies(exit.cause)) && this.signal({ _tag: "Exit" })) running.leave()`
       ]
     ],
     by: "dying",
