@@ -1,6 +1,6 @@
 /** What must hold of every tree of delegates, whatever hits it. Each law answers what is wrong, by clause. */
 import * as Input from "@spindle/core/protocol/Input"
-import type { SessionId } from "@spindle/core/protocol/Ids"
+import type { SessionId, TurnId } from "@spindle/core/protocol/Ids"
 import { isTerminal, type SessionEvent } from "@spindle/core/protocol/SessionEvent"
 import * as Laws from "@spindle/testing/Laws"
 import type { TreeHistory } from "./treeRun.ts"
@@ -297,17 +297,35 @@ const deadlines: Law = ({ deadlines, told }) => {
   return undefined
 }
 
-/** When a session began to end, at the latest. */
-const endingAt = (events: ReadonlyArray<SessionEvent>): number => {
+/** When a session began to end, at the latest: a linked one ends with the turn that started it. */
+const endingAt = (told: TreeHistory["told"], sessionId: SessionId): number => {
+  const events = told.get(sessionId) ?? []
   const aborted = tagged(events, "TurnAborted").at(-1)
   const last = events.findLast((event) => "at" in event)?.at ?? 0
-  return aborted === undefined || aborted.reason === "Interrupted" ? last : Math.min(last, aborted.requestedAt)
+  const own = aborted === undefined || aborted.reason === "Interrupted" ? last : Math.min(last, aborted.requestedAt)
+  for (const [parentId, above] of told) {
+    const started = tagged(above, "DelegateStarted").find(({ delegateId }) => delegateId === sessionId)
+    if (started === undefined) continue
+    const turn = started.linked ? endOfTurn(above, started.turnId) : Infinity
+    return Math.min(own, turn, endingAt(told, parentId))
+  }
+  return own
+}
+
+/** When a turn was asked to stop, or returned: what it recorded last, before its end. */
+const endOfTurn = (events: ReadonlyArray<SessionEvent>, turnId: TurnId): number => {
+  const ofTurn = events.filter((event) => "turnId" in event && event.turnId === turnId)
+  const end = ofTurn.find(isTerminal)
+  if (end?._tag === "TurnAborted") return end.requestedAt
+  // what it left open is settled at its end
+  const last = ofTurn.findLast((event) => event._tag !== "RequestSettled" && !isTerminal(event))
+  return last !== undefined && "at" in last ? last.at : Infinity
 }
 
 /** A detached delegate does not end with its turn, and tells its parent each time that it settles: at least once, never twice. */
 const detached: Law = ({ ended, told }) => {
-  for (const [, events] of told) {
-    const closedAt = endingAt(events)
+  for (const [sessionId, events] of told) {
+    const closedAt = endingAt(told, sessionId)
     for (const { delegateId, linked } of tagged(events, "DelegateStarted")) {
       if (linked) continue
       const turns = (told.get(delegateId) ?? []).filter(isTerminal)
