@@ -6,6 +6,8 @@ import { markdown } from "@spindle/telemetry/Metrics"
 import { read, root } from "./workspace.mjs"
 
 const path = "packages/telemetry/README.md"
-const [before, rest] = read(path).split("<!-- metrics -->\n")
-const [, after] = rest.split("\n<!-- /metrics -->")
-writeFileSync(join(root, path), `${before}<!-- metrics -->\n${markdown()}\n<!-- /metrics -->${after}`)
+const table = /(?<=<!-- metrics -->\n)[^]*?(?=<!-- \/metrics -->)/
+writeFileSync(
+  join(root, path),
+  read(path).replace(table, () => `${markdown()}\n`)
+)
