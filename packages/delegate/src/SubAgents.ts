@@ -49,23 +49,26 @@ export interface Settings<out R = never> {
   readonly roles: { readonly default: Role<R>; readonly [name: string]: Role<R> }
   /** What may be asked for at a start, by the name of the model. Default: nothing but what the role has. */
   readonly models?: { readonly [name: string]: NamedModel }
-  /** How long an agent may live. */
+  /** How long an agent may live; `Duration.infinity` has to be written. */
   readonly deadline: Duration.Input
   /** Limits of what is below an agent. */
   readonly limits?: Partial<DelegateLimits>
+  /** The names that agents get, in this order, and then again with a number. Default: a list of first names. */
   readonly nicknames?: ReadonlyArray<string>
 }
 
 /** What to start. */
 export interface SpawnOptions {
   readonly input: Input
+  /** The name of its role. Default: `default`. */
   readonly role?: string
   /** Another model than that of the role or of the session, by name. */
   readonly model?: string
-  /** How much the model thinks. */
+  /** How much the model thinks: one of its efforts. */
   readonly effort?: string
   /** Whether it begins with a copy of the history of whoever starts it. */
   readonly fork?: boolean
+  /** Whether it goes on when the turn that starts it ends. Default: it ends with it. */
   readonly detached?: boolean
   /** Whether the notice of a detached agent starts a turn of its parent. */
   readonly wake?: boolean
@@ -109,7 +112,8 @@ type Services<R> = Turn | Model | Journal | R
 
 /**
  * Starts an agent on an input. **Errors**: `SubAgentFailed` for a role, a model or an effort that is not known, and for
- * input that is empty or refused, of which no agent is left; else as `Delegate.start`.
+ * input that is empty or refused, of which no agent is left; else as `Delegate.start`. **Interruption** before the answer
+ * ends what was started.
  */
 export const spawn = Effect.fnUntraced(function* <R>(settings: Settings<R>, options: SpawnOptions) {
   const { session } = yield* Turn
@@ -142,7 +146,12 @@ export const spawn = Effect.fnUntraced(function* <R>(settings: Settings<R>, opti
   return { agentId: entry.agentId, nickname, role: name } satisfies SubAgent
 })
 
-/** Hands an agent more input, or stops what it does first. **Errors**: `DelegateNotFound`, `DelegateClosed`, `DelegateRefused`. */
+/**
+ * Hands an agent more input, or stops what it does first; answers the id of the submission. **Interruption** stops only
+ * the wait: what was asked to stop stops, and what was handed over is taken. **Errors**: `DelegateNotFound`;
+ * `DelegateClosed` when it has ended, also in an earlier life of the host; `DelegateRefused` when no slot of the tree is
+ * free; `SubAgentFailed` for input that is empty or refused.
+ */
 export const sendInput = Effect.fnUntraced(function* (
   agentId: SessionId,
   input: Input,
@@ -169,8 +178,10 @@ export const waitMillis = { least: 10_000, most: 3_600_000, default: 30_000 } as
 
 /**
  * Waits until one of the agents has settled, and answers where all of those stand that have; none at the timeout, in
- * milliseconds. An id that nobody knows counts as settled, and so does an agent of an earlier life of the host.
- * **Errors**: `SubAgentFailed` for no id, and for an agent that waits for this one: itself and those above it.
+ * milliseconds. An id that nobody knows counts as settled, and so does an agent of an earlier life of the host. What is
+ * below or above the bounds of {@link waitMillis} is taken as the bound. **Interruption** stops only the wait. **Errors**:
+ * `SubAgentFailed` for no id, for a timeout that is not above 0, and for an agent that waits for this one: itself and those
+ * above it.
  */
 export const wait = Effect.fnUntraced(function* (agentIds: ReadonlyArray<SessionId>, timeoutMillis?: number) {
   const { session } = yield* Turn
@@ -205,7 +216,10 @@ export const wait = Effect.fnUntraced(function* (agentIds: ReadonlyArray<Session
   return first._tag === "None" ? { status: now, timedOut: true } : { status: yield* settled, timedOut: false }
 })
 
-/** Ends an agent, and answers where it stood. **Errors**: `DelegateNotFound`. */
+/**
+ * Ends an agent with all that is below it, and answers where it stood; of one that ended in an earlier life of the host,
+ * how its last turn ended. **Interruption**: an end that has begun comes about. **Errors**: `DelegateNotFound`.
+ */
 export const close = Effect.fnUntraced(function* (agentId: SessionId) {
   const found = yield* Effect.catchTag(find(agentId), "DelegateNotFound", earlier)
   if ("wish" in found) return found.status
@@ -215,8 +229,10 @@ export const close = Effect.fnUntraced(function* (agentId: SessionId) {
 })
 
 /**
- * Opens an agent again that has ended, in this turn; one that has not stays as it is. **Errors**: `DelegateNotFound` when
- * it was not started by this session; else as `Delegate.start`.
+ * Opens an agent again that has ended, in this turn, with the role and the model that it was started with; one that has not
+ * stays as it is. Answers where it stands. **Interruption** before the answer leaves it closed. **Errors**:
+ * `DelegateNotFound` when it was not started by this session; `SubAgentFailed` when the settings have its role, its model or
+ * its effort no more; else as `Delegate.start`.
  */
 export const resume = Effect.fnUntraced(function* <R>(settings: Settings<R>, agentId: SessionId) {
   const { session } = yield* Turn

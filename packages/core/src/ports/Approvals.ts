@@ -2,7 +2,8 @@
  * Who decides about a request (contract A1 to A4). The session announces and settles; this port only answers.
  *
  * `decide` runs beside the clients of the session: the first of its answer, a client's `Answer`, the deadline and the
- * abort of the turn settles the request, and the others are too late.
+ * end of whoever asks (the abort of the turn; of a request of the session, its close) settles the request, and the others
+ * are too late.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

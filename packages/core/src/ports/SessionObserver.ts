@@ -24,8 +24,8 @@ export type SessionSignal =
   /** Somebody had to wait until what was told before was durable (a barrier). */
   | { readonly _tag: "Flushed"; readonly millis: number }
   /**
-   * So many more events wait in memory for subscribers, or fewer: told with each record, and when a subscriber reads or
-   * leaves.
+   * So many more events wait in memory for subscribers, or fewer: told when that has changed, with a record and when a
+   * subscriber reads or leaves.
    */
   | { readonly _tag: "Waiting"; readonly eventsChange: number }
   /** The session was closed: the last that is said of it. */
