@@ -54,7 +54,8 @@ export interface Options {
  * Makes a model.
  *
  * **Interruption** of a stream closes its connection. **Errors** of a stream: `ModelFailed`, whose `detail` is what the
- * provider said; neither it nor its `cause` holds the key. The README lists which answer becomes which kind.
+ * provider said, or where no connection could be made to; neither it nor its `cause` holds the key. The README lists which
+ * answer becomes which kind.
  */
 export const make = (options: Options): Effect.Effect<Model["Service"], never, HttpClient.HttpClient> =>
   Effect.map(Sampling.make(options), ({ provider, stream }) => ({
