@@ -80,7 +80,7 @@ export const flags: ReadonlyArray<Flag> = [
     takes: "POLICY",
     choices: approvalPolicies,
     commands: turns,
-    summary: "when to ask before running something; never refuses what would have to be asked for"
+    summary: "when to ask before running something; with never, what would have to be asked for is refused"
   },
   {
     name: "sandbox",
@@ -131,7 +131,7 @@ export const flags: ReadonlyArray<Flag> = [
   {
     name: "all",
     commands: ["sessions list"],
-    summary: "every session, agents of others too; without --json the latest 50 are listed"
+    summary: "list every session, agents of others too, as --json does; else the latest 50"
   },
   {
     name: "last",
