@@ -146,7 +146,7 @@ const transcriptOf = (sessionId: SessionId, records: ReadonlyArray<Record>, colo
   let text = ""
   for (const record of records) {
     if (record._tag === "ItemRecorded" && record.item._tag === "UserMessage" && record.item.fragment === undefined) {
-      text += `${bold(`> ${Ansi.visible(textOf(record.item.content))}`)}\n`
+      text += `${text === "" ? "" : "\n"}${bold(`> ${Ansi.visible(textOf(record.item.content))}`)}\n`
     }
     const [next, more] = Transcript.step(state, record)
     state = next

@@ -203,7 +203,7 @@ describe("exec", () => {
 
   it.live("shows sessions as a list, as a transcript and as records", () =>
     Effect.gen(function* () {
-      const at = yield* world({ turns: [{ events: [{ text: "an answer" }] }] })
+      const at = yield* world({ turns: [{ events: [{ text: "an answer" }] }, { events: [{ text: "another" }] }] })
       assert.deepStrictEqual((yield* run(at, ["sessions", "list"])).stdout, "no sessions yet\n")
       const id = sessionOf(yield* run(at, ["exec", "--json", "a question"]))
       const list = yield* run(at, ["sessions", "list"])
@@ -212,6 +212,9 @@ describe("exec", () => {
       assert.match(show.stdout, /^> a question\nan answer\n/)
       const raw = yield* run(at, ["sessions", "show", "--json", id])
       assert.strictEqual(events(raw)[0]._tag, "SessionStarted")
+      yield* run(at, ["exec", "resume", id, "and then"])
+      const both = yield* run(at, ["sessions", "show", id])
+      assert.match(both.stdout, /^> a question\nan answer\n(.*\n)+\n> and then\nanother\n/)
     })
   )
 
