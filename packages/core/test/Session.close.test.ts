@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Processes } from "@spindle/core/ports/Processes"
+import { SessionObserver, type SessionSignal } from "@spindle/core/ports/SessionObserver"
 import * as Op from "@spindle/core/protocol/Op"
 import { RequestId, SessionId } from "@spindle/core/protocol/Ids"
 import { JournalFailed, SessionClosed } from "@spindle/core/protocol/SessionError"
@@ -44,6 +45,39 @@ const closable = Effect.fnUntraced(function* (options: SessionHarness.HarnessOpt
 const hung = Effect.uninterruptible(Effect.never)
 
 describe("closing a session", () => {
+  it.effect("S2 who closes it when its turn has failed with the journal takes SessionFailed from nobody", () =>
+    Effect.gen(function* () {
+      let isBroken = false
+      const journal = yield* journalWith((append) =>
+        isBroken
+          ? Effect.fail(new JournalFailed({ sessionId: "s" as SessionId, operation: "append", detail: "disk full" }))
+          : append
+      )
+      const signals: Array<string> = []
+      const observer = {
+        onEvent: (_: SessionId, event: SessionEvent) => void signals.push(event._tag),
+        onSignal: (_: SessionId, signal: SessionSignal) => void signals.push(signal._tag)
+      }
+      const { close, h } = yield* Effect.provideService(closable({ journal }), SessionObserver, observer)
+      const told: Array<string> = []
+      const reading = yield* Effect.forkChild(
+        Stream.runForEach(h.session.events(), (event) => Effect.sync(() => void told.push(event._tag))),
+        { startImmediately: true }
+      )
+      const warning = Effect.flatMap(Turn, (turn) => turn.warn("disk full?"))
+      const { outcome } = yield* h.session.start(
+        Task.make("custom", Effect.andThen(Effect.sleep(1), Effect.andThen(warning, Effect.never)))
+      )
+      const closing = yield* Effect.forkChild(Effect.andThen(outcome, close), { startImmediately: true })
+      isBroken = true
+      yield* TestClock.adjust(1)
+      yield* Fiber.join(closing)
+      yield* Fiber.join(reading)
+      assert.deepStrictEqual(told, ["SessionStarted", "TurnStarted", "SessionFailed"])
+      assert.deepStrictEqual(signals.slice(-2), ["SessionFailed", "Closed"])
+    })
+  )
+
   it.effect("S7 it aborts the active turn as Shutdown and settles it before it returns", () =>
     Effect.gen(function* () {
       const { close, h, live, seen } = yield* closable({

@@ -3,7 +3,7 @@
  * once they are durable.
  *
  * Deltas pass through the same queue, so that they keep their place between records. There is at most one writing
- * fiber, started when something is queued and gone when nothing is: an idle session holds none.
+ * fiber, started when a write has to wait and gone when nothing is queued: an idle session holds none.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
@@ -263,9 +263,10 @@ export class Recorder {
     this.failure = error
     this.busy = false
     this.queue = []
-    this.options.onFailure(error)
+    // first: whoever learns of the end of the turn may close the session, which ends the streams
     this.publish({ _tag: "SessionFailed", sessionId: this.options.sessionId, message: error.message })
     this.options.subscribers.end()
+    this.options.onFailure(error)
     // last: whoever waits then finds a session that has failed, and its turn ended by its owner
     for (const waiter of this.waiters?.splice(0) ?? []) waiter.resume(Effect.fail(error))
   }
