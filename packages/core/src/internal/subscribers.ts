@@ -33,9 +33,10 @@ class Subscriber {
     this.cursor = cursor
   }
 
+  // who catches up while an event is given out, in the step of whoever got it before, has it already
   offer(event: SessionEvent, capacity: number): void {
     if (isDelta(event)) this.offerDelta(event, capacity)
-    else if (event._tag !== "SessionFailed" && !this.behind) {
+    else if (event._tag !== "SessionFailed" && !this.behind && event.seq >= this.cursor) {
       if (this.pending.length >= capacity) this.behind = true
       else {
         this.cursor = event.seq + 1
@@ -47,6 +48,7 @@ class Subscriber {
 
   private offerDelta(delta: Delta, capacity: number): void {
     if (this.behind) return
+    if (delta._tag !== "ToolOutput" && (this.seen.get(delta.itemId) ?? 0) > delta.offset) return
     const last = this.pending.at(-1)
     if (this.pending.length < capacity / 2) this.pending.push(delta)
     else if (

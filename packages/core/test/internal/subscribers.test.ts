@@ -138,6 +138,46 @@ describe("a subscriber that keeps up", () => {
   )
 })
 
+describe("a subscriber that comes while an event is given out", () => {
+  /** What it is told when it comes with the first event that another one gets. */
+  const coming = Effect.fnUntraced(function* (first: (session: ReturnType<typeof make>) => void) {
+    const session = make(8)
+    session.record(started)
+    const events: Array<SessionEvent> = []
+    const { subscribers, writer } = session
+    const come = Effect.forkDetach(
+      Stream.runForEach(subscribers.stream(0, writer), (event) => Effect.sync(() => void events.push(event))),
+      { startImmediately: true }
+    )
+    let hasCome = false
+    yield* Effect.forkChild(
+      Stream.runForEach(subscribers.stream(1, writer), () => {
+        if (hasCome) return Effect.void
+        hasCome = true
+        return come
+      }),
+      { startImmediately: true }
+    )
+    first(session)
+    session.record(warning("next"))
+    return said(events)
+  })
+
+  it.effect("gets that record once", () =>
+    Effect.gen(function* () {
+      const events = yield* coming(({ record }) => record(warning("first")))
+      assert.deepStrictEqual(events, ["SessionStarted", "first", "next"])
+    })
+  )
+
+  it.effect("gets that text once", () =>
+    Effect.gen(function* () {
+      const events = yield* coming(({ tell }) => tell(text(0, "a"), text(1, "b")))
+      assert.deepStrictEqual(events, ["SessionStarted", "0:a", "1:b", "next"])
+    })
+  )
+})
+
 describe("a subscriber that falls behind", () => {
   it.effect("reads records back that did not fit, in order and once", () =>
     Effect.gen(function* () {
