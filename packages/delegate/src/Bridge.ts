@@ -59,12 +59,13 @@ export interface Bridge {
   readonly submit: (submission: Submission) => Effect.Effect<Receipt, DelegateClosed>
   /**
    * What the child tells, for one reader at a time; the next one goes on where the last one stopped (D2). Ends with the
-   * child. **Interruption** ends the reading. **Errors**: `BridgeInUse` when somebody reads.
+   * child. **Interruption** ends the reading; an event is given out once: who is interrupted while it is handed one
+   * loses that one. **Errors**: `BridgeInUse` when somebody reads.
    */
   readonly events: Stream.Stream<SessionEvent, BridgeInUse>
   /**
    * The same for a function, which gets one event after the other until the child has ended; several times faster than
-   * the stream. **Interruption** ends the reading; an event is given out once.
+   * the stream. **Interruption** ends the reading; an event is given out once, as by `events`.
    */
   readonly forEach: <E, R>(
     read: (event: SessionEvent) => Effect.Effect<void, E, R>
