@@ -217,7 +217,10 @@ const makeKernel = Effect.fnUntraced(function* ({
       deadline: config.journalDeadline,
       subscribers,
       observers: observersOf(options, observer),
-      onFailure: (error) => supervisor.fail(Cause.fail(error))
+      onFailure: (error) => {
+        supervisor.fail(Cause.fail(error))
+        Requests.cancelAll(kernel, undefined, "end")
+      }
     },
     state
   )

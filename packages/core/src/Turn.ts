@@ -57,8 +57,8 @@ export interface TurnSession {
   ) => Effect.Effect<Receipt, JournalFailed>
   /**
    * Asks beside all turns: the request is the session's own. It waits while the session rests, and when a turn ends, for
-   * its answer, for the deadline or for the end of the session. What was granted for the session is answered at once. A
-   * session that is closed or has failed interrupts the caller. **Interruption** cancels the request.
+   * its answer, for the deadline, or until the session closes or fails. What was granted for the session is answered at
+   * once. A session that is closed or has failed interrupts the caller. **Interruption** cancels the request.
    */
   readonly ask: (question: Question) => Effect.Effect<Answer>
   /**

@@ -1,4 +1,4 @@
-/** Questions of a turn: registered, announced, settled once (contract A1 to A5). */
+/** Questions of a turn, or of the session itself: registered, announced, settled once (contract A1 to A5). */
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -16,7 +16,7 @@ import type { Ledger } from "./ledger.ts"
 /**
  * Asks, beside the clients of the session, whoever decides for it. A turn that closes interrupts its asker. Without a
  * turn it is a request of the session itself, for askers that outlive turns: it is there while the session rests, and
- * stays when a turn ends, until it is answered, its asker leaves or the session closes.
+ * stays when a turn ends, until it is answered, its asker leaves, or the session closes or fails.
  */
 export const ask = (kernel: Kernel, ledger: Ledger | undefined, question: Question): Effect.Effect<Answer> =>
   Effect.suspend(() => {

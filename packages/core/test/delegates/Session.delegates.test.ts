@@ -7,12 +7,14 @@ import * as TestClock from "effect/testing/TestClock"
 import type { RequestId, SessionId } from "@spindle/core/protocol/Ids"
 import * as Agent from "@spindle/core/Agent"
 import * as Op from "@spindle/core/protocol/Op"
+import { JournalFailed } from "@spindle/core/protocol/SessionError"
 import type { Record } from "@spindle/core/protocol/SessionEvent"
 import * as Task from "@spindle/core/Task"
 import { type Answer, type Question, Turn } from "@spindle/core/Turn"
 import * as Laws from "@spindle/testing/Laws"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
+import { journalWith } from "../journals.ts"
 import { abortedOf, assertTurns } from "../turns.ts"
 
 const delegateId = "child" as SessionId
@@ -209,6 +211,20 @@ describe("the session of a turn", () => {
       const answered = yield* asking(h, question)
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(yield* Deferred.await(answered), { _tag: "Cancelled", by: "deadline" })
+    })
+  )
+
+  it.effect("A1 S2 a journal that fails while the session rests settles a question beside all turns", () =>
+    Effect.gen(function* () {
+      let isBroken = false
+      const broken = new JournalFailed({ sessionId: delegateId, operation: "append", detail: "disk full" })
+      const journal = yield* journalWith((append) => (isBroken ? Effect.fail(broken) : append))
+      const h = yield* SessionHarness.make({ journal })
+      const answered = yield* asking(h, question)
+      isBroken = true
+      assert.strictEqual(yield* Effect.flip(h.session.submit(Op.userInput("hi"))), broken)
+      assert.isTrue(yield* Deferred.isDone(answered))
+      assert.deepStrictEqual(yield* Deferred.await(answered), { _tag: "Cancelled", by: "end" })
     })
   )
 

@@ -128,7 +128,7 @@ export const mechanisms = {
   "owner-hears-of-the-journal": {
     closes: "S2 a journal that fails ends the turn, whose task waits for it",
     file: session,
-    changes: [["onFailure: (error) => supervisor.fail(Cause.fail(error))", "onFailure: () => {}"]],
+    changes: [["supervisor.fail(Cause.fail(error))\n", ""]],
     by: "program",
     breaks: /^livelock|^deadlock|the program failed/
   },
