@@ -21,7 +21,9 @@ import type { Ledger } from "./ledger.ts"
 export const ask = (kernel: Kernel, ledger: Ledger | undefined, question: Question): Effect.Effect<Answer> =>
   Effect.suspend(() => {
     const key = Authority.keyOf(question.tool, question.payload)
-    return Authority.isGranted(kernel.recorder.state.grants, key)
+    const { grants } = kernel.recorder.state
+    // what was granted for a turn answers the questions of that turn, and none beside it (A4)
+    return Authority.isGranted(ledger === undefined ? Authority.endTurn(grants) : grants, key)
       ? Effect.succeed<Answer>({ _tag: "Approved", scope: "once" })
       : Tracing.span(spanOf(kernel, question), (span) =>
           Effect.tap(asked(kernel, ledger, question), (answer) => Effect.sync(() => answered(span, answer)))

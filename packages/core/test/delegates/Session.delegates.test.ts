@@ -214,6 +214,35 @@ describe("the session of a turn", () => {
     })
   )
 
+  it.effect("A4 what was granted for a turn answers no question beside all turns", () =>
+    Effect.gen(function* () {
+      const h = yield* SessionHarness.make()
+      const own: Question = { kind: "permissions", payload: question.payload }
+      const log: Array<string> = []
+      yield* h.session.start(
+        Task.make(
+          "asking",
+          Effect.gen(function* () {
+            const turn = yield* Turn
+            log.push((yield* turn.ask(own))._tag)
+            log.push((yield* turn.ask(own))._tag)
+            yield* turn.session.ask(question)
+          })
+        )
+      )
+      const first = yield* h.awaitEvent(SessionHarness.tagged("RequestOpened"))
+      yield* h.session.submit(Op.answer(first.requestId, { _tag: "Approved", scope: "turn" }))
+      assert.deepStrictEqual(log, ["Approved", "Approved"])
+      assert.deepStrictEqual(
+        opened(h).map(({ requestId, turnId }) => [requestId, turnId]),
+        [
+          [first.requestId, first.turnId],
+          [question.asker?.requestId, undefined]
+        ]
+      )
+    })
+  )
+
   it.effect("A1 S2 a journal that fails while the session rests settles a question beside all turns", () =>
     Effect.gen(function* () {
       let isBroken = false
