@@ -389,6 +389,27 @@ describe("who decides", () => {
     })
   )
 
+  it.effect("A1 no decider is asked for a request that was answered, or taken by an abort, when it was announced", () =>
+    Effect.gen(function* () {
+      for (const end of ["answer", "abort"] as const) {
+        let asked = 0
+        const h: Harness.SessionHarness = yield* Harness.make({
+          approvals: { decide: () => Effect.suspend(() => (asked++, Effect.never)) },
+          onEvent: (event) => {
+            if (event._tag !== "RequestOpened") return
+            if (end === "abort") Effect.runFork(h.session.abort())
+            else Effect.runFork(decide(h, event.requestId, approved("once")))
+          }
+        })
+        const { outcome } = yield* h.session.start(asker())
+        const { _tag } = yield* outcome
+        assert.deepStrictEqual([asked, _tag], [0, end === "abort" ? "Aborted" : "Completed"])
+        assert.lengthOf(settled(h), 1)
+        isLegal(h)
+      }
+    })
+  )
+
   it.effect("A1 a decider that cannot be interrupted does not hold up the answer of a client", () =>
     Effect.gen(function* () {
       const { tool } = asking()

@@ -52,6 +52,12 @@ const asked = (kernel: Kernel, ledger: Ledger | undefined, question: Question): 
       // in the step that registers: a straggler may have been held up since it was let in (I3)
       if (isClosing(kernel, ledger)) return Effect.interrupt
       const { answered, request, settle } = open(kernel, ledger, question)
+      const leave = () => {
+        settle({ _tag: "Cancelled", by: ledger?.slot.reason() === undefined ? "end" : "abort" })
+      }
+      // whoever was told of it may have stopped the turn, or answered: then nobody decides any more (I2)
+      if (isClosing(kernel, ledger)) leave()
+      if (kernel.requests?.has(request.requestId) !== true) return answered
       // in a fiber of its own, so that a decider that cannot be interrupted holds up nobody
       const deciding = Effect.runForkWith(context)(Effect.suspend(() => kernel.decider.decide(request)))
       // the first answer settles; the others find nothing to settle
@@ -72,7 +78,7 @@ const asked = (kernel: Kernel, ledger: Ledger | undefined, question: Question): 
       ).pipe(
         Effect.onExit(() =>
           Effect.sync(() => {
-            settle({ _tag: "Cancelled", by: ledger?.slot.reason() === undefined ? "end" : "abort" })
+            leave()
             deciding.interruptUnsafe()
           })
         )
