@@ -263,8 +263,10 @@ export class Recorder {
     this.failure = error
     this.busy = false
     this.queue = []
-    // first: whoever learns of the end of the turn may close the session, which ends the streams
-    this.publish({ _tag: "SessionFailed", sessionId: this.options.sessionId, message: error.message })
+    const event = { _tag: "SessionFailed", sessionId: this.options.sessionId, message: error.message } as const
+    // noted first: whoever learns of the failure, or of the end of the turn, may close the session and end the streams
+    this.options.subscribers.publish(event)
+    this.observe(event)
     this.options.subscribers.end()
     this.options.onFailure(error)
     // last: whoever waits then finds a session that has failed, and its turn ended by its owner
