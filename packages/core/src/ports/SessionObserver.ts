@@ -28,7 +28,7 @@ export type SessionSignal =
    * subscriber reads or leaves.
    */
   | { readonly _tag: "Waiting"; readonly eventsChange: number }
-  /** The session was closed: the last that is said of it. */
+  /** The session was closed: the last that is said of it, but for receipts of submissions that came too late. */
   | { readonly _tag: "Closed" }
 
 /** An observer of sessions. */
