@@ -19,16 +19,20 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { BridgeInUse, DelegateClosed } from "./DelegateError.ts"
+import { BridgeInUse, DelegateClosed, DelegateRefused } from "./DelegateError.ts"
 
 /** What a bridge needs of a child session, wherever it runs. */
 export interface Child {
   /** The sessions from the root to the child. */
   readonly path: ReadonlyArray<SessionId>
-  /** Takes one submission as it is: id, operation and trace (D4). Fails when the child cannot take any more. */
+  /**
+   * Takes one submission as it is: id, operation and trace (D4). Fails when the child cannot take it: whoever submitted it
+   * learns of a `DelegateRefused`, and of everything else as the end of the child.
+   */
   readonly submit: (submission: Submission) => Effect.Effect<Receipt, unknown>
   /** What the child tells, in order; ends with the child. */
   readonly events: Stream.Stream<SessionEvent, unknown>
@@ -37,6 +41,9 @@ export interface Child {
   /** Ends the child. Its events end then. */
   readonly shutdown: Effect.Effect<unknown>
 }
+
+/** Why a submission has no receipt. */
+type SubmitError = DelegateClosed | DelegateRefused
 
 /** How to make a bridge. */
 export interface BridgeOptions {
@@ -50,13 +57,16 @@ export interface BridgeOptions {
 
 /** A bridge to a child. */
 export interface Bridge {
-  /** Submissions for the child, in order. Offers are refused (`false`) when the bridge has ended. */
+  /**
+   * Submissions for the child, in order. Offers are refused (`false`) when the bridge has ended. What the child answers is
+   * told to nobody: `submit` waits for it.
+   */
   readonly submissions: Queue.Enqueue<Submission>
   /**
    * Hands a submission to the child and waits for its receipt. **Interruption** stops only the wait, once the queue has
-   * it. **Errors**: `DelegateClosed` when the child ends before it has answered.
+   * it. **Errors**: `DelegateRefused` when the child refuses it; `DelegateClosed` when it ends before it has answered.
    */
-  readonly submit: (submission: Submission) => Effect.Effect<Receipt, DelegateClosed>
+  readonly submit: (submission: Submission) => Effect.Effect<Receipt, SubmitError>
   /**
    * What the child tells, for one reader at a time; the next one goes on where the last one stopped (D2). Ends with the
    * child. **Interruption** ends the reading; an event is given out once: who is interrupted while it is handed one
@@ -180,7 +190,7 @@ const forwardEvents = (queue: EventQueue, child: Child, wanted: (event: SessionE
 /** Whoever waits for the receipt of a submission, by id. */
 class Receipts {
   private readonly path: ReadonlyArray<SessionId>
-  private readonly waiting = new Map<SubmissionId, Deferred.Deferred<Receipt, DelegateClosed>>()
+  private readonly waiting = new Map<SubmissionId, Deferred.Deferred<Receipt, SubmitError>>()
   private isRefusing = false
   /** The one that the child has. */
   private handed: SubmissionId | undefined
@@ -188,11 +198,11 @@ class Receipts {
     this.path = path
   }
 
-  await(submission: Submission, queue: Queue.Enqueue<Submission>): Effect.Effect<Receipt, DelegateClosed> {
+  await(submission: Submission, queue: Queue.Enqueue<Submission>): Effect.Effect<Receipt, SubmitError> {
     return Effect.suspend(() => {
       if (this.isRefusing) return this.closed
       const known = this.waiting.get(submission.id)
-      const receipt = known ?? Deferred.makeUnsafe<Receipt, DelegateClosed>()
+      const receipt = known ?? Deferred.makeUnsafe<Receipt, SubmitError>()
       this.waiting.set(submission.id, receipt)
       return Effect.flatMap(Queue.offer(queue, submission), (isTaken) =>
         isTaken ? Deferred.await(receipt) : this.closed
@@ -212,7 +222,7 @@ class Receipts {
     const receipt = this.waiting.get(id)
     if (receipt === undefined) return
     this.waiting.delete(id)
-    Deferred.doneUnsafe(receipt, Exit.isSuccess(exit) ? Effect.succeed(exit.value) : this.closed)
+    Deferred.doneUnsafe(receipt, Exit.isSuccess(exit) ? Effect.succeed(exit.value) : this.failed(exit))
   }
 
   /** Nothing is handed over any more; what the child has may still be answered. */
@@ -229,6 +239,11 @@ class Receipts {
   refuse(): void {
     this.handed = undefined
     this.refuseQueued()
+  }
+
+  private failed(exit: Exit.Exit<Receipt, unknown>): Effect.Effect<never, SubmitError> {
+    const error = Option.getOrUndefined(Exit.findErrorOption(exit))
+    return error instanceof DelegateRefused ? Effect.fail(error) : this.closed
   }
 
   private get closed() {

@@ -98,7 +98,7 @@ export interface Delegate {
 
 /** A running delegate that takes submissions and tells events. */
 export interface Interactive extends Delegate {
-  /** The queue of what it is told; see `Bridge`. */
+  /** The queue of what it is told; see `Bridge`. Input for which no slot of the tree is free is not taken. */
   readonly submissions: Queue.Enqueue<Submission>
   /**
    * Hands it an operation, and waits for the receipt. The trace is that of the caller unless another is given.

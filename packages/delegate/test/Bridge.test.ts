@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
 import * as Bridge from "@spindle/delegate/Bridge"
+import type { DelegateClosed } from "@spindle/delegate/DelegateError"
 import * as Simulation from "@spindle/testing/Simulation"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
@@ -113,7 +114,7 @@ describe("submissions", () => {
       yield* TestClock.adjust("500 millis")
       const errors = yield* Fiber.join(waiting)
       assert.deepStrictEqual(
-        errors.map((error) => [error._tag, error.delegateId as string, error.path as unknown]),
+        errors.map((error) => [error._tag, (error as DelegateClosed).delegateId as string, error.path as unknown]),
         [
           ["DelegateClosed", "child", ["root", "child"]],
           ["DelegateClosed", "child", ["root", "child"]]

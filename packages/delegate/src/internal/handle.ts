@@ -3,6 +3,7 @@ import type { SessionId, SubmissionId, TurnId } from "@spindle/core/protocol/Ids
 import type { Op, Receipt, Submission } from "@spindle/core/protocol/Op"
 import type { AbortReason } from "@spindle/core/protocol/Outcome"
 import type { SessionTunables } from "@spindle/core/protocol/SessionConfig"
+import type { JournalFailed } from "@spindle/core/protocol/SessionError"
 import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
 import type { TraceContext } from "@spindle/core/protocol/TraceContext"
 import type { Session } from "@spindle/core/Session"
@@ -147,8 +148,6 @@ export class Handle implements Interactive {
     return Effect.suspend((): Effect.Effect<Receipt, DelegateClosed | DelegateRefused> => {
       if (this.isEnding) return this.closed
       const id = options?.id ?? (this.newId() as SubmissionId)
-      const refused = op._tag === "UserInput" ? this.tracking.begin(id) : undefined
-      if (refused !== undefined) return Effect.fail(refused)
       const trace = options?.trace ?? this.span.trace
       const submission: Submission = { id, op, ...(trace === undefined ? {} : { trace }) }
       return this.bridge === undefined
@@ -157,11 +156,18 @@ export class Handle implements Interactive {
     })
   }
 
-  /** Hands a submission to the session. Whoever submitted it may wait for the answer no more. */
-  take({ id, op, trace }: Submission) {
-    return Effect.onExit(this.session!.submit(op, { id, ...(trace === undefined ? {} : { trace }) }), () =>
-      Effect.sync(() => this.tracking.answered(id))
-    )
+  /**
+   * Hands a submission to the session, whoever submitted it, and input only with a slot (D6): taken here, so that what
+   * still waits for room in the bridge, and may be withdrawn, has none. Nobody may wait for the answer any more.
+   */
+  take({ id, op, trace }: Submission): Effect.Effect<Receipt, DelegateRefused | JournalFailed> {
+    return Effect.suspend((): Effect.Effect<Receipt, DelegateRefused | JournalFailed> => {
+      const refused = op._tag === "UserInput" ? this.tracking.begin(id) : undefined
+      if (refused !== undefined) return Effect.fail(refused)
+      return Effect.onExit(this.session!.submit(op, { id, ...(trace === undefined ? {} : { trace }) }), () =>
+        Effect.sync(() => this.tracking.answered(id))
+      )
+    })
   }
 
   private get closed() {

@@ -12,8 +12,10 @@ export class Tracking {
   status: Status.Status = Status.pendingInit
   private readonly parent: Node
   private hasSlot = true
-  /** The submission that the slot was taken for, until it is accepted. */
-  private slotFor: SubmissionId | undefined
+  /** The submission that its session has and has not accepted: what comes of it needs the slot. */
+  private handed: SubmissionId | undefined
+  /** Whether the slot was taken for more than input that was refused. */
+  private hasWorked = true
   private settles = 0
   private lastText: string | undefined
   private isOver = false
@@ -36,24 +38,31 @@ export class Tracking {
     return this.isOver || (Status.isSettled(this.status) && !this.hasSlot)
   }
 
-  /** Takes a slot for the work that a submission brings; why there is none, if there is none. */
+  /**
+   * Its session is handed input, one at a time: takes a slot for the work that it brings, or keeps the one that there is,
+   * also when the turn that has it ends meanwhile. Why there is none, if there is none.
+   */
   begin(id: SubmissionId): DelegateRefused | undefined {
-    if (this.hasSlot) return undefined
-    const refused = this.parent.begin()
-    if (refused !== undefined) return refused
-    this.hasSlot = true
-    this.slotFor = id
+    if (!this.hasSlot) {
+      const refused = this.parent.begin()
+      if (refused !== undefined) return refused
+      this.hasSlot = true
+      this.hasWorked = false
+    }
+    this.handed = id
     return undefined
   }
 
-  /** A submission was answered: one that brings no work, refused or known from before, gives back the slot taken for it. */
+  /** Input was answered: what brings no work, refused or known from before, leaves no slot behind that has none. */
   answered(id: SubmissionId): void {
-    if (this.slotFor !== id) return
-    this.slotFor = undefined
-    if (!Status.isSettled(this.status) || !this.hasSlot) return
-    // nothing was done: whoever waits for the next time that it settles is told nothing
-    this.settles--
-    this.release()
+    if (this.handed !== id) return
+    this.handed = undefined
+    if (Status.isSettled(this.status) && !this.goesOn) this.release()
+  }
+
+  /** Whether the input of a next turn waits: what waits behind a turn that failed or was stopped starts none. */
+  private get goesOn(): boolean {
+    return this.handed !== undefined || (this.status._tag === "Completed" && this.waiting.size > 0)
   }
 
   onEvent(event: SessionEvent): void {
@@ -63,6 +72,7 @@ export class Tracking {
     // a turn that its session starts by itself
     if (event._tag === "TurnStarted" && !this.hasSlot && !this.isOver) {
       this.hasSlot = true
+      this.hasWorked = true
       this.parent.count(1)
     }
     if (event._tag === "ModelResponded") {
@@ -71,8 +81,7 @@ export class Tracking {
       const spent = this.parent.charge(event.usage.total)
       if (spent !== undefined || (!isDone && this.parent.isSpent)) this.onSpent(spent, isDone)
     }
-    if (event._tag === "TurnCompleted" && this.waiting.size > 0) return
-    if (isTerminal(event) || event._tag === "SessionFailed") this.release()
+    if (event._tag === "SessionFailed" || (isTerminal(event) && !this.goesOn)) this.release()
   }
 
   /** What a turn that was stopped had said is handed back, also when it broke off. */
@@ -89,7 +98,8 @@ export class Tracking {
       // a notice of a delegate of its own, for one, starts no turn (D7)
       if (event.delivery === "wait") return
       this.waiting.add(event.submissionId)
-      if (event.submissionId === this.slotFor) this.slotFor = undefined
+      this.hasWorked = true
+      if (event.submissionId === this.handed) this.handed = undefined
     } else if (event._tag === "InputBlocked") this.waiting.delete(event.submissionId)
     else if (event._tag === "ItemRecorded" && event.item._tag === "UserMessage") {
       if (event.item.submissionId !== undefined) this.waiting.delete(event.item.submissionId)
@@ -108,7 +118,8 @@ export class Tracking {
   private release(): void {
     if (this.hasSlot) {
       this.hasSlot = false
-      this.settles++
+      // nothing was done: whoever waits for the next time that it settles is told nothing
+      if (this.hasWorked) this.settles++
       this.parent.count(-1)
     }
     for (const wake of Array.from(this.waiters)) wake()

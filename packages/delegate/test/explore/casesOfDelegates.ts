@@ -330,6 +330,32 @@ const oneSlot: Case = shows(
   })
 )
 
+/** Input that comes while the end of a turn is being written (D6). */
+const handedAtTheEnd: Case = shows(
+  Effect.gen(function* () {
+    const { change, journal } = yield* changeable
+    const family = yield* Family.make({
+      journal,
+      script: (request) =>
+        Family.asked(request) === "hang"
+          ? [ScriptedModel.hang]
+          : [ScriptedModel.gate("ready"), ScriptedModel.text("done")]
+    })
+    return yield* family.run(
+      Effect.gen(function* () {
+        const child = yield* start()
+        yield* child.submit(work())
+        change((write, id) => (id === child.delegateId ? Effect.andThen(Effect.sleep(50), write) : write))
+        yield* family.model.open("ready")
+        yield* Effect.sleep(10)
+        yield* Effect.forkChild(child.submit(work("hang")))
+        const settled = yield* Effect.timeoutOption(child.settled, "1 hour")
+        return found(settled._tag === "Some", "D6 a delegate has settled while its session has input")
+      })
+    )
+  })
+)
+
 /** A delegate that has worked on the first of its two inputs (D6). */
 const twoInputs: Case = shows(
   Effect.gen(function* () {
@@ -356,15 +382,18 @@ const twoInputs: Case = shows(
 const failingJournal: Case = shows(
   Effect.gen(function* () {
     const { change, journal } = yield* changeable
-    const family = yield* Family.make({ journal })
+    const family = yield* Family.make({
+      journal,
+      script: () => [ScriptedModel.gate("ready"), ScriptedModel.text("done")]
+    })
     const failed = (sessionId: SessionId) =>
       new JournalFailed({ sessionId, operation: "append", cause: "the disk is full" })
     return yield* family.run(
       Effect.gen(function* () {
         const child = yield* start()
-        yield* Effect.sleep(1)
+        yield* child.submit(work())
         change((write, id) => (id === child.delegateId ? Effect.fail(failed(id)) : write))
-        yield* Effect.ignore(child.submit(work()))
+        yield* family.model.open("ready")
         const settled = yield* Effect.timeoutOption(child.settled, "1 hour")
         return found(settled._tag === "None", "D6 a delegate whose session has failed is waited for")
       })
@@ -571,6 +600,7 @@ export const casesOfDelegates = {
   hangingJournal,
   oneSlot,
   twoInputs,
+  handedAtTheEnd,
   failingJournal,
   spending,
   spendingOn,

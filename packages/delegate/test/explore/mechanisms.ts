@@ -340,7 +340,7 @@ export const mechanisms = {
   "settles-behind-its-input": {
     closes: "D6 a delegate has not settled while its input waits for a turn",
     file: tracking,
-    changes: [[`if (event._tag === "TurnCompleted" && this.waiting.size > 0) return\n`, ""]],
+    changes: [[`|| (this.status._tag === "Completed" && this.waiting.size > 0)`, ""]],
     by: "twoInputs",
     breaks: /^D6/
   },
@@ -356,8 +356,8 @@ export const mechanisms = {
     file: tracking,
     changes: [
       [
-        `if (isTerminal(event) || event._tag === "SessionFailed") this.release()`,
-        "if (isTerminal(event)) this.release()"
+        `if (event._tag === "SessionFailed" || (isTerminal(event) && !this.goesOn)) this.release()`,
+        "if (isTerminal(event) && !this.goesOn) this.release()"
       ]
     ],
     by: "failingJournal",
@@ -369,6 +369,13 @@ export const mechanisms = {
     changes: [[`op._tag === "UserInput" ? this.tracking.begin(id) : undefined`, "undefined"]],
     by: "oneSlot",
     breaks: /^D6 a delegate that had settled works/
+  },
+  "slot-of-what-it-was-handed": {
+    closes: "D6 a delegate whose session has input in hand has not settled",
+    file: tracking,
+    changes: [["this.handed !== undefined || ", ""]],
+    by: "handedAtTheEnd",
+    breaks: /^D6/
   },
   "slot-of-refused-input": {
     closes: "D6 input that is refused has no slot",
@@ -592,7 +599,7 @@ export const mechanisms = {
   "tells-of-no-refusal": {
     closes: "D7 input that was refused is no settling",
     file: tracking,
-    changes: [["this.settles--\n", ""]],
+    changes: [["if (this.hasWorked) this.settles++", "this.settles++"]],
     by: "reporting",
     breaks: /^D7 the parent was told 3/
   },
