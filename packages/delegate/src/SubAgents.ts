@@ -14,10 +14,11 @@ import * as InputParts from "@spindle/core/protocol/Input"
 import { Turn, type TurnSession } from "@spindle/core/Turn"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Delegate from "./Delegate.ts"
+import type * as Delegate from "./Delegate.ts"
 import { DelegateClosed, DelegateNotFound } from "./DelegateError.ts"
 import * as Choosing from "./internal/choosing.ts"
 import { Handle } from "./internal/handle.ts"
+import { launch, type Restore } from "./internal/launching.ts"
 import * as Nicknames from "./internal/nicknames.ts"
 import * as Recorded from "./internal/recorded.ts"
 import { nodeOf } from "./internal/tree.ts"
@@ -112,10 +113,13 @@ type Services<R> = Turn | Model | Journal | R
 
 /**
  * Starts an agent on an input. **Errors**: `SubAgentFailed` for a role, a model or an effort that is not known, and for
- * input that is empty or refused, of which no agent is left; else as `Delegate.start`. **Interruption** before the answer
- * ends what was started.
+ * input that is empty or refused, of which no agent is left; else as `Delegate.start`. **Interruption** leaves no agent
+ * that was given nothing.
  */
-export const spawn = Effect.fnUntraced(function* <R>(settings: Settings<R>, options: SpawnOptions) {
+export const spawn = <R>(settings: Settings<R>, options: SpawnOptions) =>
+  Effect.uninterruptibleMask((restore) => spawning(settings, options, restore))
+
+const spawning = Effect.fnUntraced(function* <R>(settings: Settings<R>, options: SpawnOptions, restore: Restore) {
   const { session } = yield* Turn
   if (InputParts.isEmpty(options.input)) return yield* Choosing.failed("there is nothing to do: give a message")
   const name = options.role ?? "default"
@@ -124,7 +128,7 @@ export const spawn = Effect.fnUntraced(function* <R>(settings: Settings<R>, opti
     ...(options.model === undefined ? {} : { model: options.model }),
     ...(options.effort === undefined ? {} : { effort: options.effort })
   }
-  const model = yield* Choosing.modelOf(settings, role, wish)
+  const model = yield* restore(Choosing.modelOf(settings, role, wish))
   const names = (yield* nodeOf(session)).namesOfTree
   const nickname = Nicknames.draw(role.nicknames ?? settings.nicknames ?? Nicknames.defaultNames, names)
   // taken before anything is waited for: of two that start at once, and of one that starts another, each has its own
@@ -135,10 +139,11 @@ export const spawn = Effect.fnUntraced(function* <R>(settings: Settings<R>, opti
     meta: Recorded.metaOf(name, wish),
     begin: options.fork === true ? { _tag: "Forked" } : { _tag: "New" },
     detached: options.detached === true,
-    wake: options.wake === true
+    wake: options.wake === true,
+    restore
   }).pipe(
     // one that has nothing to do is not left to be waited for
-    Effect.tap((started) => Effect.onError(hand(started, options.input), () => started.end())),
+    Effect.tap((started) => Effect.onError(restore(hand(started, options.input)), () => started.end())),
     Effect.onError(() => Effect.sync(() => names.delete(nickname)))
   )
   const entry: Entry = { agentId: delegate.delegateId, nickname, role: name, wish, delegate }
@@ -230,23 +235,27 @@ export const close = Effect.fnUntraced(function* (agentId: SessionId) {
 
 /**
  * Opens an agent again that has ended, in this turn, with the role and the model that it was started with; one that has not
- * stays as it is. Answers where it stands. **Interruption** before the answer leaves it closed. **Errors**:
- * `DelegateNotFound` when it was not started by this session; `SubAgentFailed` when the settings have its role, its model or
- * its effort no more; else as `Delegate.start`.
+ * stays as it is. Answers where it stands. **Errors**: `DelegateNotFound` when it was not started by this session;
+ * `SubAgentFailed` when the settings have its role, its model or its effort no more; else as `Delegate.start`.
+ * **Interruption** leaves it ended, or open and known.
  */
-export const resume = Effect.fnUntraced(function* <R>(settings: Settings<R>, agentId: SessionId) {
+export const resume = <R>(settings: Settings<R>, agentId: SessionId) =>
+  Effect.uninterruptibleMask((restore) => resuming(settings, agentId, restore))
+
+const resuming = Effect.fnUntraced(function* <R>(settings: Settings<R>, agentId: SessionId, restore: Restore) {
   const { session } = yield* Turn
   const registry = registryOf(session)
   const known = registry.get(agentId)
   if (known !== undefined && (yield* known.delegate.status)._tag !== "Shutdown") return yield* known.delegate.status
-  const before = known ?? (yield* Recorded.find(agentId))
+  const before = known ?? (yield* restore(Recorded.find(agentId)))
   const role = yield* Choosing.roleOf(settings, before.role)
   const delegate = yield* startAs(settings, role, {
-    model: yield* Choosing.modelOf(settings, role, before.wish),
+    model: yield* restore(Choosing.modelOf(settings, role, before.wish)),
     name: before.nickname,
     begin: { _tag: "Resumed", delegateId: agentId },
     detached: known?.delegate.isDetached ?? false,
-    wake: false
+    wake: false,
+    restore
   })
   ;(yield* nodeOf(session)).namesOfTree.add(before.nickname)
   enter(session, { agentId, nickname: before.nickname, role: before.role, wish: before.wish, delegate })
@@ -284,23 +293,22 @@ const statusOf = (delegate: Delegate.Delegate): Effect.Effect<Status.Status> =>
         )
   )
 
+/** As `Delegate.start`, in the region of whoever takes note of what was started. */
 const startAs = <R>(
   settings: Settings<R>,
   role: Role<R>,
   {
     model,
+    restore,
     ...options
   }: Pick<Delegate.DelegateOptions<R>, "name" | "meta" | "begin" | "detached" | "wake"> & {
     readonly model: Role<R>["model"] | undefined
+    readonly restore: Restore
   }
 ): Effect.Effect<Delegate.Interactive, Delegate.StartError, Services<R>> => {
   const { deadline, limits } = settings
-  const started = Delegate.start({
-    ...options,
-    agent: role.agent,
-    deadline,
-    ...(limits === undefined ? {} : { limits })
-  })
+  const wanted = { ...options, agent: role.agent, deadline, ...(limits === undefined ? {} : { limits }) }
+  const started = launch({ ...wanted, isOneShot: false }, restore)
   return model === undefined ? started : Effect.provideService(started, Model, model)
 }
 

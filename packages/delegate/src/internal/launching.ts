@@ -30,7 +30,8 @@ export const outcomeLimit = Status.messageLimit
 /** How long a request of a delegate waits when neither its session nor its parent's says how long (A2). */
 const requestDeadline: Duration.Input = "5 minutes"
 
-type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+/** Makes a part of a region interruptible again. */
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 type LaunchOptions<R> = DelegateOptions<R> & { readonly isOneShot: boolean }
 
 /**

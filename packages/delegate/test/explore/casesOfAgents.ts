@@ -28,6 +28,30 @@ const twoNames: Case = {
   )
 }
 
+/** The start of an agent that outlives its turn, which is aborted at any step (D6). */
+const spawningDetached: Case = {
+  ...shows((stage) =>
+    Effect.gen(function* () {
+      const family = yield* Family.make({ script: () => [ScriptedModel.hang] })
+      const { events, session } = family.root
+      yield* stage.arm({ abort: session.abort() })
+      const spawning = SubAgents.spawn(settings, { input: Input.text("hang"), detached: true })
+      const { outcome } = yield* family.start(spawning)
+      yield* outcome
+      yield* stage.disarm
+      yield* Effect.sleep("1 second")
+      const ended = new Set(events.flatMap((event) => (event._tag === "DelegateEnded" ? [event.delegateId] : [])))
+      const isIdle = family
+        .sessions()
+        .slice(1)
+        .some((id) => !ended.has(id) && !Family.tags(family.told(id)).includes("InputAccepted"))
+      return found(isIdle, "D6 an agent is left that was given nothing")
+    })
+  ),
+  actions: [["abort"]],
+  maxRuns: 300
+}
+
 /** An agent that turns to the one beside it, to the one that started it, and to itself (D6, R52). */
 const turningAside: Case = shows(
   Effect.gen(function* () {
@@ -67,4 +91,4 @@ const turningAside: Case = shows(
   })
 )
 
-export const casesOfAgents = { twoNames, turningAside }
+export const casesOfAgents = { twoNames, spawningDetached, turningAside }

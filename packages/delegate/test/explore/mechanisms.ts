@@ -617,6 +617,22 @@ export const mechanisms = {
     by: "traced",
     breaks: /^O1/
   },
+  "hands-over-in-its-region": {
+    closes: "D6 an agent whose start is interrupted is given its input or is gone",
+    file: agents,
+    changes: [
+      [
+        "Effect.uninterruptibleMask((restore) => spawning(settings, options, restore))",
+        "spawning(settings, options, (effect) => effect)"
+      ],
+      [
+        "const started = launch({ ...wanted, isOneShot: false }, restore)",
+        "const started = Effect.uninterruptibleMask((restore) => launch({ ...wanted, isOneShot: false }, restore))"
+      ]
+    ],
+    by: "spawningDetached",
+    breaks: /^D6/
+  },
   "own-name": {
     closes: "D6 of two agents that start at once each has a name of its own",
     file: agents,
