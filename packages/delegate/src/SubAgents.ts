@@ -155,7 +155,8 @@ const spawning = Effect.fnUntraced(function* <R>(settings: Settings<R>, options:
  * Hands an agent more input, or stops what it does first; answers the id of the submission. **Interruption** stops only
  * the wait: what was asked to stop stops, and what was handed over is taken. **Errors**: `DelegateNotFound`;
  * `DelegateClosed` when it has ended, also in an earlier life of the host; `DelegateRefused` when no slot of the tree is
- * free; `SubAgentFailed` for input that is empty or refused.
+ * free; `SubAgentFailed` for input that is empty or refused; `JournalFailed` when the journal of an agent of an earlier
+ * life of the host cannot be read.
  */
 export const sendInput = Effect.fnUntraced(function* (
   agentId: SessionId,
@@ -186,7 +187,7 @@ export const waitMillis = { least: 10_000, most: 3_600_000, default: 30_000 } as
  * milliseconds. An id that nobody knows counts as settled, and so does an agent of an earlier life of the host. What is
  * below or above the bounds of {@link waitMillis} is taken as the bound. **Interruption** stops only the wait. **Errors**:
  * `SubAgentFailed` for no id, for a timeout that is not above 0, and for an agent that waits for this one: itself and those
- * above it.
+ * above it; `JournalFailed` as for `sendInput`.
  */
 export const wait = Effect.fnUntraced(function* (agentIds: ReadonlyArray<SessionId>, timeoutMillis?: number) {
   const { session } = yield* Turn
@@ -198,12 +199,9 @@ export const wait = Effect.fnUntraced(function* (agentIds: ReadonlyArray<Session
     return yield* Choosing.failed(`agent ${above} waits for this one: to wait for it would never end`)
   const known = new Map<SessionId, Delegate.Interactive | Status.Status>()
   for (const id of agentIds) {
-    const ended = (missing: DelegateNotFound) =>
-      Effect.catch(
-        Effect.map(earlier(missing), ({ status }) => status),
-        () => Effect.succeed(Status.notFound)
-      )
-    known.set(id, yield* Effect.catchTag(find(id), "DelegateNotFound", ended))
+    const ended = (missing: DelegateNotFound) => Effect.map(earlier(missing), ({ status }) => status)
+    const found = Effect.catchTag(find(id), "DelegateNotFound", ended)
+    known.set(id, yield* Effect.catchTag(found, "DelegateNotFound", () => Effect.succeed(Status.notFound)))
   }
   const settled = Effect.gen(function* () {
     const status = new Map<SessionId, Status.Status>()
@@ -223,7 +221,8 @@ export const wait = Effect.fnUntraced(function* (agentIds: ReadonlyArray<Session
 
 /**
  * Ends an agent with all that is below it, and answers where it stood; of one that ended in an earlier life of the host,
- * how its last turn ended. **Interruption**: an end that has begun comes about. **Errors**: `DelegateNotFound`.
+ * how its last turn ended. **Interruption**: an end that has begun comes about. **Errors**: `DelegateNotFound`;
+ * `JournalFailed` as for `sendInput`.
  */
 export const close = Effect.fnUntraced(function* (agentId: SessionId) {
   const found = yield* Effect.catchTag(find(agentId), "DelegateNotFound", earlier)
@@ -322,12 +321,9 @@ const find = Effect.fnUntraced(function* (agentId: SessionId) {
   return yield* new DelegateNotFound({ path: session.path, delegateId: agentId })
 })
 
-/** An agent of an earlier life of the host, which has ended; the same failure if there is none. */
-const earlier = (missing: DelegateNotFound) =>
-  Effect.mapBoth(Recorded.find(missing.delegateId), {
-    onFailure: () => missing,
-    onSuccess: (agent) => ({ ...agent, path: [...missing.path, agent.agentId] })
-  })
+/** An agent of an earlier life of the host, which has ended. **Errors**: as `Recorded.find`. */
+const earlier = ({ delegateId, path }: DelegateNotFound) =>
+  Effect.map(Recorded.find(delegateId), (agent) => ({ ...agent, path: [...path, delegateId] }))
 
 // a one-shot delegate takes nothing (D5)
 const isInteractive = (delegate: Delegate.Delegate): delegate is Handle =>

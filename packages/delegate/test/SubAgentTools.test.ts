@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Op from "@spindle/core/protocol/Op"
+import { JournalFailed } from "@spindle/core/protocol/SessionError"
 import { isTerminal } from "@spindle/core/protocol/SessionEvent"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
 import * as TestClock from "effect/testing/TestClock"
 import * as Family from "./fixtures/family.ts"
 import { type Call, idOf, play } from "./fixtures/playing.ts"
@@ -139,6 +141,38 @@ describe("the tools", () => {
           [alan, { errored: "was stopped with its session" }]
         ]
       )
+    })
+  )
+
+  it.effect("D1 an agent of an earlier life of the host whose journal cannot be read is no unknown one", () =>
+    Effect.gen(function* () {
+      const before = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const first = yield* play({ calls: [["spawn_agent", () => ({ message: "one" })]] })
+          yield* first.run("root")
+          return { journal: first.journal, sessionId: first.session.sessionId, id: first.outputs()[0].agent_id }
+        })
+      )
+      const { id, journal, sessionId } = before
+      const load: typeof journal.load = (of) =>
+        of === id ? Effect.fail(new JournalFailed({ sessionId: of, operation: "read" })) : journal.load(of)
+      const logged: Array<string> = []
+      const logger = Logger.make(({ message }) => void logged.push(String(message)))
+      const again = yield* play({
+        calls: [
+          ["wait_agent", () => ({ targets: [id] })],
+          ["close_agent", () => ({ target: id })],
+          ["send_input", () => ({ target: id, message: "more" })],
+          ["list_agents", () => ({})]
+        ],
+        resume: { journal: { ...journal, load }, sessionId }
+      }).pipe(Effect.provide(Logger.layer([logger])))
+      yield* again.run("root")
+      const [waited, closed, sent, listed] = again.outputs()
+      const { message } = new JournalFailed({ sessionId: id, operation: "read" })
+      assert.deepStrictEqual([waited, closed, sent], [message, message, message])
+      assert.deepStrictEqual(listed, { agents: [] })
+      assert.deepStrictEqual(logged, [`agent ${id} is not listed: ${message}`])
     })
   )
 

@@ -47,7 +47,10 @@ export const find = Effect.fnUntraced(function* (agentId: SessionId) {
   } satisfies Recorded as Recorded
 })
 
-/** The agents that the journal of this session names, without those that are known. What cannot be read is left out. */
+/**
+ * The agents that the journal of this session names, without those that are known. One whose journal cannot be read is
+ * left out, and logged.
+ */
 export const all = Effect.fnUntraced(function* (isKnown: (agentId: SessionId) => boolean) {
   const { session } = yield* Turn
   const journal = yield* Journal
@@ -56,9 +59,12 @@ export const all = Effect.fnUntraced(function* (isKnown: (agentId: SessionId) =>
   const found = yield* Effect.forEach(
     Array.from(new Set(ids)).filter((id) => !isKnown(id)),
     (id) =>
-      Effect.catch(
+      Effect.catchTags(
         Effect.map(find(id), (one) => [one]),
-        () => Effect.succeed([])
+        {
+          DelegateNotFound: () => Effect.succeed([]),
+          JournalFailed: ({ message }) => Effect.as(Effect.logWarning(`agent ${id} is not listed: ${message}`), [])
+        }
       )
   )
   return found.flat()
