@@ -75,9 +75,12 @@ const choicesOf = ({ models, roles }: AgentSettings) => ({
   models: Object.fromEntries(models.map(({ efforts, name }) => [name, { efforts }]))
 })
 
+const usual = (options: Options): Agent.Agent<Handlers> =>
+  options.settings.agents === undefined ? alone(common(options)) : leading(common(options))
+
 /** The agent of the session. */
 export const make = (options: Options): Agent.Agent<Handlers> => {
-  const agent = options.settings.agents === undefined ? alone(common(options)) : leading(common(options))
+  const agent = usual(options)
   return options.output === undefined ? agent : Agent.withOutput(agent, options.output)
 }
 
@@ -87,11 +90,9 @@ export const layer = (
 ): Layer.Layer<Tool.HandlersFor<SubAgentTools.Tools>, never, Model | Journal | Tool.HandlersFor<CodingTools.Tools>> =>
   Layer.unwrap(
     Effect.gen(function* () {
-      const shared = common(options)
-      const { agents } = shared
+      const { agents } = common(options)
       const named = yield* NamedModels
-      // one that can start nobody gets no tools for it
-      const agent = agents.depth > 1 ? leading(shared) : alone(shared)
+      const agent = usual(options)
       const roles: { [name: string]: SubAgents.Role<Handlers> } = {}
       for (const role of agents.roles) roles[role.name] = yield* roleOf(options.settings, agent, role)
       return SubAgentTools.layer<Handlers>({

@@ -110,6 +110,19 @@ export const narrow = <R>(agent: Agent<R>, most: PermissionOf): Agent<R> => {
   return { ...agent, tools: () => (made ??= narrowed()) }
 }
 
+/** The agent without the tools of these names: its model is not told of them. */
+export const withoutTools = <R>(agent: Agent<R>, names: ReadonlyArray<string>): Agent<R> => {
+  let made: Tools.ToolTable | undefined
+  const left = (): Tools.ToolTable => {
+    const { byName, specs } = agent.tools()
+    return {
+      specs: specs.filter(({ name }) => !names.includes(name)),
+      byName: new Map(Array.from(byName).filter(([name]) => !names.includes(name)))
+    }
+  }
+  return { ...agent, tools: () => (made ??= left()) }
+}
+
 /** The agent with another form of answer. */
 export const withOutput = <R>(agent: Agent<R>, output: OutputFormat): Agent<R> => ({ ...agent, output })
 

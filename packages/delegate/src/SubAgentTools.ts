@@ -2,7 +2,7 @@
  * Tools with which a model starts and steers agents, in the names, arguments and results that models know. Ready for
  * `Agent.make`: the toolkit, the policies and the handlers.
  */
-import type { Policies } from "@spindle/core/Agent"
+import * as Agent from "@spindle/core/Agent"
 import type { Journal } from "@spindle/core/ports/Journal"
 import type { Model } from "@spindle/core/ports/Model"
 import { SessionId } from "@spindle/core/protocol/Ids"
@@ -16,6 +16,7 @@ import * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import { SubAgentFailed } from "./DelegateError.ts"
 import { type Choices, choicesOf, failed } from "./internal/choosing.ts"
+import { nodeOf } from "./internal/tree.ts"
 import { toWire } from "./Status.ts"
 import * as SubAgents from "./SubAgents.ts"
 
@@ -138,7 +139,7 @@ export type Tools = (typeof toolkit)["tools"]
 const allowed = { approval: "allow", concurrency: "parallel" } as const
 
 /** The policies: nobody is asked whether an agent may be started; what it does is asked about as its own policies say. */
-export const policies: Policies<Tools> = {
+export const policies: Agent.Policies<Tools> = {
   spawn_agent: allowed,
   send_input: allowed,
   wait_agent: allowed,
@@ -151,7 +152,7 @@ type Needs<R> = Exclude<R, Tool.HandlersFor<Tools>>
 
 /**
  * The handlers. What the roles need is taken from where the layer is built, and from the session of each call: so an
- * agent that has these tools itself can be a role.
+ * agent that has these tools itself can be a role. At the last level that the limits allow it is started without them.
  */
 export const layer = <R = never>(
   settings: SubAgents.Settings<R>
@@ -177,12 +178,30 @@ type Run<R> = <A, E extends { readonly message: string }>(
   effect: Effect.Effect<A, E, Turn | Model | Journal | R>
 ) => Effect.Effect<A, SubAgentFailed, Turn>
 
-const handlers = <R>(settings: SubAgents.Settings<R>, run: Run<R>) =>
-  toolkit.of({
+/**
+ * The settings of a session whose agents stand at the last level that there may be: they can start nobody, and get no
+ * tools for it.
+ */
+const atTheLastLevel = <R>(settings: SubAgents.Settings<R>): SubAgents.Settings<R> => {
+  const alone = (role: SubAgents.Role<R>) => ({
+    ...role,
+    agent: Agent.withoutTools(role.agent, Object.keys(toolkit.tools))
+  })
+  const roles = Object.fromEntries(Object.entries(settings.roles).map(([name, role]) => [name, alone(role)]))
+  return { ...settings, roles: { ...roles, default: alone(settings.roles.default) } }
+}
+
+const handlers = <R>(all: SubAgents.Settings<R>, run: Run<R>) => {
+  const last = atTheLastLevel(all)
+  const settingsHere = Effect.gen(function* () {
+    const { levelsBelow } = yield* nodeOf((yield* Turn).session)
+    return Math.min(levelsBelow - 1, all.limits?.depth ?? Infinity) > 0 ? all : last
+  })
+  return toolkit.of({
     spawn_agent: ({ agent_type, detached, fork_context, model, reasoning_effort, wake, ...given }) =>
       run(
         Effect.gen(function* () {
-          const { agentId, nickname } = yield* SubAgents.spawn(settings, {
+          const { agentId, nickname } = yield* SubAgents.spawn(yield* settingsHere, {
             input: yield* inputOf(given),
             ...(agent_type === undefined ? {} : { role: agent_type }),
             ...(model === undefined ? {} : { model }),
@@ -210,7 +229,13 @@ const handlers = <R>(settings: SubAgents.Settings<R>, run: Run<R>) =>
       ),
     close_agent: ({ target: agentId }) =>
       run(Effect.map(SubAgents.close(agentId), (status) => ({ previous_status: toWire(status) }))),
-    resume_agent: ({ id }) => run(Effect.map(SubAgents.resume(settings, id), (status) => ({ status: toWire(status) }))),
+    resume_agent: ({ id }) =>
+      run(
+        Effect.map(
+          Effect.flatMap(settingsHere, (settings) => SubAgents.resume(settings, id)),
+          (status) => ({ status: toWire(status) })
+        )
+      ),
     list_agents: () =>
       run(
         Effect.map(SubAgents.list, (agents) => ({
@@ -224,6 +249,7 @@ const handlers = <R>(settings: SubAgents.Settings<R>, run: Run<R>) =>
         }))
       )
   })
+}
 
 interface GivenInput {
   readonly message?: string

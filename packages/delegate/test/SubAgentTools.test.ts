@@ -305,6 +305,28 @@ describe("the tools", () => {
     })
   )
 
+  it.effect("D6 an agent at the last level that there may be has no tools for agents, also when it is resumed", () =>
+    Effect.gen(function* () {
+      const toolsOf = Effect.fnUntraced(function* (depth: number) {
+        const { model, run } = yield* play({
+          calls: [
+            ["spawn_agent", () => ({ message: "child", agent_type: "boss" })],
+            ["wait_agent", (results) => ({ targets: [idOf(results)] })],
+            ["close_agent", (results) => ({ target: idOf(results) })],
+            ["resume_agent", (results) => ({ id: idOf(results) })],
+            ["send_input", (results) => ({ target: idOf(results), message: "child" })],
+            ["wait_agent", (results) => ({ targets: [idOf(results)] })]
+          ],
+          limits: { depth }
+        })
+        yield* run("root")
+        return model.requests.filter((request) => Family.asked(request) === "child").map(({ tools }) => tools.length)
+      })
+      assert.deepStrictEqual(yield* toolsOf(2), [6, 6])
+      assert.deepStrictEqual(yield* toolsOf(1), [0, 0])
+    })
+  )
+
   it.effect("D6 roles, nicknames, forks", () =>
     Effect.gen(function* () {
       const { model, outputs, run } = yield* play({

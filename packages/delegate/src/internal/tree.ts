@@ -59,6 +59,11 @@ export class Node {
     return undefined
   }
 
+  /** How many levels of delegates there may be below this session. */
+  get levelsBelow(): number {
+    return Math.min(...this.upward.map((node, above) => node.limits.depth - above))
+  }
+
   /** When a delegate of this session that starts now ends at the latest: by the time of this session or of one above. */
   delegatesEndAt(nowMillis: number): number {
     return Math.min(...this.upward.map((node) => node.lastsUntil(nowMillis)))
