@@ -16,6 +16,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import * as TestClock from "effect/testing/TestClock"
+import { nodeOf } from "../src/internal/tree.ts"
 import * as Family from "./fixtures/family.ts"
 
 const once = (text = "one", options: Partial<Delegate.OneShotOptions<never, never>> = {}) =>
@@ -493,6 +494,29 @@ describe("the beginning of a delegate", () => {
         })
       )
       assert.deepStrictEqual(status, { _tag: "Completed", message: "3 items" })
+    })
+  )
+
+  it.effect("D1 resumed: one that has not ended is refused by name, and stays under control", () =>
+    Effect.gen(function* () {
+      const family = yield* Family.make()
+      const { error, id, isOpen } = yield* family.run(
+        Effect.gen(function* () {
+          const child = yield* Delegate.start(Family.endless)
+          const { delegateId: id } = child
+          const error = yield* Effect.flip(
+            Delegate.start({ ...Family.endless, begin: { _tag: "Resumed", delegateId: id } })
+          )
+          const { session } = yield* Turn
+          const isOpen = (yield* nodeOf(session)).find(id) === child
+          yield* child.end()
+          return { error, id, isOpen }
+        })
+      )
+      assert.deepInclude(error, { _tag: "SessionBusy", sessionId: id })
+      assert.isTrue(isOpen)
+      const told = family.root.events.filter((event) => "delegateId" in event && event.delegateId === id)
+      assert.deepStrictEqual(Family.tags(told), ["DelegateStarted", "DelegateEnded"])
     })
   )
 

@@ -6,6 +6,7 @@ import type { Model } from "@spindle/core/ports/Model"
 import { type PermissionOf, ToolAuthority } from "@spindle/core/ports/ToolAuthority"
 import { IdGenerator, type SessionId } from "@spindle/core/protocol/Ids"
 import { SessionConfig } from "@spindle/core/protocol/SessionConfig"
+import { SessionBusy } from "@spindle/core/protocol/SessionError"
 import { Session } from "@spindle/core/Session"
 import { Turn } from "@spindle/core/Turn"
 import * as Clock from "effect/Clock"
@@ -50,12 +51,16 @@ export const launch: <R>(
   const node = yield* nodeOf(turn.session)
   const isStopping = (yield* turn.abortReason) !== undefined
   const tenants = yield* turn.session.scope
+  const begin = options.begin ?? { _tag: "New" }
+  // before it is counted and announced: what is told of one would be told of the other
+  if (begin._tag === "Resumed" && node.children.has(begin.delegateId)) {
+    return yield* new SessionBusy({ sessionId: begin.delegateId, holder: "a delegate that has not ended" })
+  }
   const refused = isStopping ? aborted(node) : node.spawn(clock.currentTimeMillisUnsafe())
   if (refused !== undefined) return yield* refused
   const config = { ...(yield* SessionConfig), ...options.config }
   const ids = yield* IdGenerator
   const now = clock.currentTimeMillisUnsafe()
-  const begin = options.begin ?? { _tag: "New" }
   const delegateId = begin._tag === "Resumed" ? begin.delegateId : (ids.next(now) as SessionId)
   const handle = new Handle({
     delegateId,
