@@ -11,16 +11,23 @@ export const textOf = (delegateId: SessionId, status: Status): string =>
 
 /**
  * Puts a notice into the inbox of the parent. Unless it is to wake, it starts no turn: it joins the one that runs or the
- * next one. A parent that takes nothing any more has nobody to tell.
+ * next one. A parent that has ended has nobody to tell; a notice that another one does not take is logged.
  */
 export const tell = (
   session: TurnSession,
   about: { readonly delegateId: SessionId; readonly status: Status; readonly wake: boolean }
 ): Effect.Effect<void> =>
-  Effect.ignore(
+  Effect.flatMap(
     session.submit({
       _tag: "UserInput",
       input: Input.text(textOf(about.delegateId, about.status)),
       delivery: about.wake ? "steer" : "wait"
-    })
-  )
+    }),
+    (receipt) =>
+      receipt._tag !== "Rejected" || receipt.reason._tag === "SessionClosed"
+        ? Effect.void
+        : lost(session, about.delegateId, receipt.reason._tag)
+  ).pipe(Effect.catchTag("JournalFailed", ({ message }) => lost(session, about.delegateId, message)))
+
+const lost = (session: TurnSession, delegateId: SessionId, why: string): Effect.Effect<void> =>
+  Effect.logWarning(`session ${session.sessionId} was not told that delegate ${delegateId} has settled: ${why}`)

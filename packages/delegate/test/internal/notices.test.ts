@@ -1,0 +1,46 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { SessionId, SubmissionId } from "@spindle/core/protocol/Ids"
+import type { Receipt, Rejection } from "@spindle/core/protocol/Op"
+import { JournalFailed } from "@spindle/core/protocol/SessionError"
+import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
+import * as Notices from "../../src/internal/notices.ts"
+import * as Status from "../../src/Status.ts"
+
+const sessionId = "parent" as SessionId
+const rejected = (reason: Rejection): Effect.Effect<Receipt> =>
+  Effect.succeed({ _tag: "Rejected", submissionId: "notice" as SubmissionId, reason })
+
+/** What is logged when a parent answers a notice like this. */
+const logged = Effect.fnUntraced(function* (answer: Effect.Effect<Receipt, JournalFailed>) {
+  const lines: Array<string> = []
+  const logger = Logger.make(({ message }) => void lines.push(String(message)))
+  const parent = {
+    sessionId,
+    path: [sessionId],
+    submit: () => answer,
+    ask: () => Effect.never,
+    scope: Effect.never
+  }
+  const about = { delegateId: "child" as SessionId, status: Status.shutdown, wake: false }
+  yield* Effect.provide(Notices.tell(parent, about), Logger.layer([logger]))
+  return lines
+})
+
+describe("a notice", () => {
+  const lost = "session parent was not told that delegate child has settled"
+
+  it.effect("D7 that the parent does not take is logged", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* logged(rejected({ _tag: "InboxFull", capacityCount: 1 })), [`${lost}: InboxFull`])
+      const failed = new JournalFailed({ sessionId, operation: "append" })
+      assert.deepStrictEqual(yield* logged(Effect.fail(failed)), [`${lost}: ${failed.message}`])
+    })
+  )
+
+  it.effect("D7 is for nobody when the parent has ended", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* logged(rejected({ _tag: "SessionClosed" })), [])
+    })
+  )
+})
