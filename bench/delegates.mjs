@@ -44,7 +44,7 @@ const model = {
 const agent = Agent.make({ instructions: "Answer." })
 const endless = { agent, deadline: Duration.infinity }
 const text = (value) => [{ _tag: "Text", text: value }]
-const unlimited = { depth: 10, concurrent: Infinity, lifetime: Infinity, tokens: Infinity }
+const unlimited = { depth: 10, concurrent: Infinity, lifetime: Infinity, tokens: Infinity, wallMillis: Infinity }
 
 const context = Context.make(Model, model).pipe(
   Context.add(
