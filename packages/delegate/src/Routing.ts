@@ -7,6 +7,7 @@ import type { ApprovalRequest, Decider } from "@spindle/core/ports/Approvals"
 import type { RequestId, SubmissionId } from "@spindle/core/protocol/Ids"
 import * as Op from "@spindle/core/protocol/Op"
 import type { RequestOpened, SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
@@ -19,7 +20,8 @@ export { askParent } from "./internal/upward.ts"
  * A child whose requests are decided by `decider`, for a bridge. What is still asked when the child settles a request
  * otherwise is withdrawn. When the scope closes, with the turn that asked for the child, what is open is withdrawn and the
  * child is told so: a command, a patch or permissions with `Abort`, a question with no answers, an elicitation by declining
- * it. A request that nobody answered in time is left to the child, whose deadline it is.
+ * it; and so it is when the decider dies by a defect, which is logged. A request that nobody answered in time is left to
+ * the child, whose deadline it is.
  */
 export const route = (child: Child, decider: Decider): Effect.Effect<Child, never, Scope.Scope> =>
   Effect.map(Effect.scope, (scope) => {
@@ -34,10 +36,13 @@ export const route = (child: Child, decider: Decider): Effect.Effect<Child, neve
         open.delete(requestId)
         return decided._tag === "Cancelled" ? Effect.void : reply(requestId, decided)
       }).pipe(
-        Effect.onInterrupt(() => {
+        Effect.onError((cause) => {
           // what the child has settled needs no answer
           if (!open.delete(requestId)) return Effect.void
-          return outlive(Effect.timeoutOption(reply(requestId, withdrawn(event.kind)), replyLimit))
+          const told = outlive(Effect.timeoutOption(reply(requestId, withdrawn(event.kind)), replyLimit))
+          return Cause.hasInterruptsOnly(cause)
+            ? told
+            : Effect.andThen(Effect.logError(`nobody decides request ${requestId} of a delegate`, cause), told)
         })
       )
     const note = (event: SessionEvent) => {

@@ -11,6 +11,7 @@ import * as Routing from "@spindle/delegate/Routing"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as FakeChild from "./fixtures/fakeChild.ts"
@@ -208,6 +209,20 @@ describe("route", () => {
       )
       assert.deepStrictEqual(withdrawn, ["a", "b"])
       assert.deepStrictEqual(submissionsOf(played!), [Op.answer("b" as RequestId, { _tag: "Abort" })])
+    })
+  )
+
+  it.effect("A2 a child whose request meets a defect is told that it is withdrawn, and the defect is logged", () =>
+    Effect.gen(function* () {
+      const logged: Array<unknown> = []
+      const logger = Logger.make(({ message }) => void logged.push(message))
+      const broken: Decider = { decide: () => Effect.die(new Error("no decider")) }
+      const { fake } = yield* Effect.provide(bridged(broken), Logger.layer([logger]))
+      yield* fake.tell(FakeChild.request("a"), FakeChild.warning(1))
+      yield* settle
+      assert.deepStrictEqual(submissionsOf(fake), [Op.answer("a" as RequestId, { _tag: "Abort" })])
+      assert.lengthOf(logged, 1)
+      assert.include(String(logged[0]), "nobody decides request a of a delegate")
     })
   )
 
