@@ -7,7 +7,7 @@ import { allowed, command, events, journals, recordsOf, run, start, type World, 
 const id = '${output:"agent_id":\\s*"([^"]+)"}'
 const spawn = (message: string, more: object = {}) => ({ call: "spawn_agent", args: { message, ...more } })
 const wait = { call: "wait_agent", args: { targets: [id], timeout_ms: 10_000 } }
-const agents = ["-c", "features.multi_agent=true", "-c", "agents.max_depth=3"]
+const agents = ["-c", "features.multi_agent=true", "-c", "agents.max_depth=2"]
 
 const collab = (lines: ReadonlyArray<any>) =>
   lines.flatMap((line) => (line.item?.type === "collab_tool_call" ? [{ line: line.type, ...line.item }] : []))
@@ -93,6 +93,15 @@ describe("exec with agents of agents", () => {
       assert.match(stdout, /\n {2}✓ Alan is done after .*: grandchild done\n/)
       assert.match(stdout, /\n✓ Ada is done after .*: child done\n/)
       assert.include(stdout, "? Run this command? (asked by ")
+      // who stands at the last level is not offered what it could not do
+      const offered = (input: string) =>
+        at.server.requests.flatMap(({ body }) =>
+          JSON.stringify(body.input).includes(`"text":"${input}"`)
+            ? [JSON.stringify(body.tools).includes("spawn_agent")]
+            : []
+        )
+      assert.deepStrictEqual(offered("child task"), [true, true, true])
+      assert.deepStrictEqual(offered("grandchild task"), [false, false])
     })
   )
 
