@@ -212,14 +212,17 @@ export class Handle implements Interactive {
     return Effect.andThen(this.unregister, scope === undefined ? Effect.void : Scope.close(scope, Exit.void))
   })
 
-  /** Tells the parent's inbox each time that it settles, until it has ended (D7). */
+  /**
+   * Tells the parent's inbox each time that it settles, until it has ended (D7); how it stood then, and once what it
+   * settled while the parent was being told.
+   */
   reporting(wake: boolean): Effect.Effect<void> {
     const { delegateId, tracking, turn } = this
     return Effect.gen(function* () {
       for (let told = 0; ;) {
         told = yield* tracking.settledAfter(told)
         if (told === Infinity) return
-        yield* Notices.tell(turn.session, { delegateId, status: tracking.status, wake })
+        yield* Notices.tell(turn.session, { delegateId, status: tracking.settledAs, wake })
       }
     })
   }

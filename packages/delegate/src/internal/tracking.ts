@@ -10,6 +10,8 @@ import type { Node } from "./tree.ts"
 export class Tracking {
   /** How its last turn ended, or that one runs. */
   status: Status.Status = Status.pendingInit
+  /** Where it stood when it settled last; it may have gone on since. */
+  settledAs: Status.Status = Status.pendingInit
   private readonly parent: Node
   private hasSlot = true
   /** The submission that its session has and has not accepted: what comes of it needs the slot. */
@@ -119,7 +121,10 @@ export class Tracking {
     if (this.hasSlot) {
       this.hasSlot = false
       // nothing was done: whoever waits for the next time that it settles is told nothing
-      if (this.hasWorked) this.settles++
+      if (this.hasWorked) {
+        this.settles++
+        this.settledAs = this.status
+      }
       this.parent.count(-1)
     }
     for (const wake of Array.from(this.waiters)) wake()

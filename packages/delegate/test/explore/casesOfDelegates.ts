@@ -495,6 +495,26 @@ const reporting: Case = shows(
   })
 )
 
+/** A detached delegate that has more to do, at any step of the first work of it (D7). */
+const goingOnAtOnce: Case = {
+  ...shows((stage) =>
+    Effect.gen(function* () {
+      const family = yield* Family.make({
+        script: (request) => (Family.asked(request) === "hang" ? [ScriptedModel.hang] : [ScriptedModel.text("done")])
+      })
+      const child = yield* family.run(start({ detached: true }))
+      yield* stage.arm({ more: child.submit(Op.userInput("hang", { delivery: "queue" })) })
+      yield* child.submit(work())
+      yield* Effect.sleep("1 second")
+      yield* stage.disarm
+      const told = JSON.stringify(family.root.events.filter(({ _tag }) => _tag === "InputAccepted"))
+      return found(told.includes("running"), `D7 the parent was told that a delegate has settled which runs: ${told}`)
+    })
+  ),
+  actions: [["more"]],
+  maxRuns: 700
+}
+
 /** A detached delegate that is to wake its parent (D7). */
 const waking: Case = shows(
   Effect.gen(function* () {
@@ -606,6 +626,7 @@ export const casesOfDelegates = {
   spendingOn,
   noticeAtTheEnd,
   reporting,
+  goingOnAtOnce,
   waking,
   traced,
   withoutLeave,

@@ -544,8 +544,8 @@ export const mechanisms = {
     file: handle,
     changes: [
       [
-        "yield* Notices.tell(turn.session, { delegateId, status: tracking.status, wake })\n      }",
-        "yield* Notices.tell(turn.session, { delegateId, status: tracking.status, wake })\n return\n      }"
+        "yield* Notices.tell(turn.session, { delegateId, status: tracking.settledAs, wake })\n      }",
+        "yield* Notices.tell(turn.session, { delegateId, status: tracking.settledAs, wake })\n return\n      }"
       ]
     ],
     by: "reporting",
@@ -569,6 +569,13 @@ export const mechanisms = {
     ],
     by: "reporting",
     breaks: /^D7 the parent was not told/
+  },
+  "tells-how-it-settled": {
+    closes: "D7 the parent is told how its delegate settled, also when that goes on at once",
+    file: handle,
+    changes: [["status: tracking.settledAs", "status: tracking.status"]],
+    by: "goingOnAtOnce",
+    breaks: /^D7/
   },
   "descendants-only": {
     closes: "D6 an agent controls its descendants only",
@@ -599,7 +606,7 @@ export const mechanisms = {
   "tells-of-no-refusal": {
     closes: "D7 input that was refused is no settling",
     file: tracking,
-    changes: [["if (this.hasWorked) this.settles++", "this.settles++"]],
+    changes: [["if (this.hasWorked) {", "{"]],
     by: "reporting",
     breaks: /^D7 the parent was told 3/
   },
