@@ -81,7 +81,7 @@ export interface Delegate {
   readonly status: Effect.Effect<Status>
   /** What its session is. */
   readonly snapshot: Effect.Effect<Snapshot>
-  /** Waits until nothing runs in it and nothing is about to; answers where it stands. **Interruption** stops only the wait. */
+  /** Waits until nothing runs in it and nothing is about to; answers where it stood then. **Interruption** stops only the wait. */
   readonly settled: Effect.Effect<Status>
   /** Waits for its end, and answers how its last turn ended. **Interruption** stops only the wait. */
   readonly outcome: Effect.Effect<Status>

@@ -213,10 +213,14 @@ export const wait = Effect.fnUntraced(function* (agentIds: ReadonlyArray<Session
   })
   const now = yield* settled
   if (now.size > 0) return { status: now, timedOut: false }
-  const waiting = Array.from(known.values()).flatMap((agent) => ("_tag" in agent ? [] : [agent.settled]))
+  const waiting = Array.from(known).flatMap(([id, agent]) =>
+    "_tag" in agent ? [] : [Effect.map(agent.settled, (status) => [id, status] as const)]
+  )
   const bounded = Math.min(waitMillis.most, Math.max(waitMillis.least, timeout))
   const first = yield* Effect.timeoutOption(Effect.raceAllFirst(waiting), bounded)
-  return first._tag === "None" ? { status: now, timedOut: true } : { status: yield* settled, timedOut: false }
+  if (first._tag === "None") return { status: now, timedOut: true }
+  // the first one is among them also when it has gone on since
+  return { status: new Map([first.value, ...(yield* settled)]), timedOut: false }
 })
 
 /**

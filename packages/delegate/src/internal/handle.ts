@@ -121,7 +121,9 @@ export class Handle implements Interactive {
   }
 
   get settled(): Effect.Effect<Status.Status> {
-    return Effect.map(this.tracking.settled, () => this.tracking.status)
+    const { tracking } = this
+    // it may have gone on since
+    return Effect.map(tracking.settled, () => (tracking.isSettled ? tracking.status : tracking.settledAs))
   }
 
   get awaitClosed(): Effect.Effect<void> {

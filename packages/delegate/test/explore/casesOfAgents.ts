@@ -52,6 +52,38 @@ const spawningDetached: Case = {
   maxRuns: 300
 }
 
+/** A wait for an agent that gets more to do, at any step of the first work of it (D6). */
+const goingOnWhileAwaited: Case = {
+  ...shows((stage) =>
+    Effect.gen(function* () {
+      const family = yield* Family.make({
+        script: (request) =>
+          Family.asked(request) === "hang"
+            ? [ScriptedModel.hang]
+            : [ScriptedModel.gate("ready"), ScriptedModel.text("done")]
+      })
+      return yield* family.run(
+        Effect.gen(function* () {
+          const { agentId } = yield* spawn("one")
+          const context = yield* Effect.context<Family.Services>()
+          const more = SubAgents.sendInput(agentId, Input.text("hang"))
+          yield* stage.arm({ more: Effect.provideContext(more, context) })
+          yield* Effect.forkChild(Effect.delay(family.model.open("ready"), 1))
+          const { status, timedOut } = yield* SubAgents.wait([agentId])
+          yield* stage.disarm
+          const isTold = timedOut || status.get(agentId)?._tag === "Completed"
+          return found(!isTold, `D6 a wait ends, and its agent has not settled: ${JSON.stringify([...status])}`)
+        })
+      )
+    })
+  ),
+  actions: [["more"]],
+  // held up between its end and its waiter
+  seeds: [1],
+  preemption: 0.3,
+  maxRuns: 150
+}
+
 /** An agent that turns to the one beside it, to the one that started it, and to itself (D6, R52). */
 const turningAside: Case = shows(
   Effect.gen(function* () {
@@ -91,4 +123,4 @@ const turningAside: Case = shows(
   })
 )
 
-export const casesOfAgents = { twoNames, spawningDetached, turningAside }
+export const casesOfAgents = { twoNames, spawningDetached, goingOnWhileAwaited, turningAside }

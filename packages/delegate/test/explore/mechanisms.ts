@@ -640,6 +640,13 @@ export const mechanisms = {
     by: "spawningDetached",
     breaks: /^D6/
   },
+  "answers-how-it-settled": {
+    closes: "D6 whoever waits for an agent learns how it settled, also when it goes on at once",
+    file: agents,
+    changes: [["new Map([first.value, ...(yield* settled)])", "yield* settled"]],
+    by: "goingOnWhileAwaited",
+    breaks: /^D6/
+  },
   "own-name": {
     closes: "D6 of two agents that start at once each has a name of its own",
     file: agents,
