@@ -134,7 +134,7 @@ export const make = (child: Child, options: BridgeOptions = {}): Effect.Effect<B
       Queue.endUnsafe(submissions)
       receipts.refuseQueued()
       events.leave()
-      const stopping = yield* outlive(Effect.andThen(child.interrupt(reason), child.shutdown))
+      const stopping = yield* outlive(Effect.ensuring(child.interrupt(reason), child.shutdown))
       yield* Effect.timeoutOption(
         Effect.forEach([stopping, upward, downward], Fiber.await, { discard: true }),
         options.drain ?? "500 millis"

@@ -266,6 +266,15 @@ describe("end", () => {
     })
   )
 
+  it.effect("D2 shuts a child down whose interruption meets a defect", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeChild.make({ interrupt: () => Effect.die(new Error("no connection")) })
+      const bridge = yield* Bridge.make(fake.child)
+      yield* bridge.end("Parent")
+      assert.deepStrictEqual(fake.told, [{ _tag: "Shutdown" }])
+    })
+  )
+
   it.effect("D2 happens once, whoever asks and however often", () =>
     Effect.gen(function* () {
       const fake = yield* FakeChild.make()
