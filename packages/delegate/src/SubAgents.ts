@@ -85,6 +85,8 @@ export interface SubAgent {
 interface Entry extends SubAgent {
   /** What was asked for when it was started, and is asked for again when it is resumed. */
   readonly wish: Choosing.Wish
+  /** Whether its notices start a turn. */
+  readonly wakes: boolean
   readonly delegate: Delegate.Interactive
 }
 
@@ -124,6 +126,7 @@ const spawning = Effect.fnUntraced(function* <R>(settings: Settings<R>, options:
   if (InputParts.isEmpty(options.input)) return yield* Choosing.failed("there is nothing to do: give a message")
   const name = options.role ?? "default"
   const role = yield* Choosing.roleOf(settings, name)
+  const wakes = options.wake === true
   const wish = {
     ...(options.model === undefined ? {} : { model: options.model }),
     ...(options.effort === undefined ? {} : { effort: options.effort })
@@ -139,14 +142,14 @@ const spawning = Effect.fnUntraced(function* <R>(settings: Settings<R>, options:
     meta: Recorded.metaOf(name, wish),
     begin: options.fork === true ? { _tag: "Forked" } : { _tag: "New" },
     detached: options.detached === true,
-    wake: options.wake === true,
+    wake: wakes,
     restore
   }).pipe(
     // one that has nothing to do is not left to be waited for
     Effect.tap((started) => Effect.onError(restore(hand(started, options.input)), () => started.end())),
     Effect.onError(() => Effect.sync(() => names.delete(nickname)))
   )
-  const entry: Entry = { agentId: delegate.delegateId, nickname, role: name, wish, delegate }
+  const entry: Entry = { agentId: delegate.delegateId, nickname, role: name, wish, wakes, delegate }
   enter(session, entry)
   return { agentId: entry.agentId, nickname, role: name } satisfies SubAgent
 })
@@ -251,17 +254,18 @@ const resuming = Effect.fnUntraced(function* <R>(settings: Settings<R>, agentId:
   const known = registry.get(agentId)
   if (known !== undefined && (yield* known.delegate.status)._tag !== "Shutdown") return yield* known.delegate.status
   const before = known ?? (yield* restore(Recorded.find(agentId)))
+  const wakes = known?.wakes ?? false
   const role = yield* Choosing.roleOf(settings, before.role)
   const delegate = yield* startAs(settings, role, {
     model: yield* restore(Choosing.modelOf(settings, role, before.wish)),
     name: before.nickname,
     begin: { _tag: "Resumed", delegateId: agentId },
     detached: known?.delegate.isDetached ?? false,
-    wake: false,
+    wake: wakes,
     restore
   })
   ;(yield* nodeOf(session)).namesOfTree.add(before.nickname)
-  enter(session, { agentId, nickname: before.nickname, role: before.role, wish: before.wish, delegate })
+  enter(session, { agentId, nickname: before.nickname, role: before.role, wish: before.wish, wakes, delegate })
   return yield* delegate.status
 })
 
