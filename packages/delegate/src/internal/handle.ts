@@ -215,8 +215,8 @@ export class Handle implements Interactive {
   })
 
   /**
-   * Tells the parent's inbox each time that it settles, until it has ended (D7); how it stood then, and once what it
-   * settled while the parent was being told.
+   * Tells the parent's inbox how it settled, each time, until it has ended (D7). When it settles more than once while the
+   * parent is being told, the last time is told.
    */
   reporting(wake: boolean): Effect.Effect<void> {
     const { delegateId, tracking, turn } = this

@@ -11,7 +11,7 @@ export const textOf = (delegateId: SessionId, status: Status): string =>
 
 /**
  * Puts a notice into the inbox of the parent. Unless it is to wake, it starts no turn: it joins the one that runs or the
- * next one. A parent that has ended has nobody to tell; a notice that another one does not take is logged.
+ * next one. With a parent that has ended there is nobody to tell; what one that lives does not take is logged.
  */
 export const tell = (
   session: TurnSession,

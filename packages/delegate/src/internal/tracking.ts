@@ -55,7 +55,7 @@ export class Tracking {
     return undefined
   }
 
-  /** Input was answered: what brings no work, refused or known from before, leaves no slot behind that has none. */
+  /** Input was answered: if it brings no work, refused or known from before, the slot is free unless something else has it. */
   answered(id: SubmissionId): void {
     if (this.handed !== id) return
     this.handed = undefined
