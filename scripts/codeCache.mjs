@@ -32,12 +32,21 @@ const runTurn = (baseUrl) =>
     )
     const program = fileURLToPath(new URL("compiled.mjs", import.meta.url))
     const args = ["exec", "--json", "--sandbox", "danger-full-access", "--cd", root, "a"]
-    const env = { ...process.env, SPINDLE_HOME: home }
+    // nothing that is set for the program of whoever builds: no key, no collector, no caller
+    const isTheirs = ([name]) => /^(SPINDLE|CODEX|OPENAI|OTEL|TRACE)/i.test(name)
+    const env = Object.fromEntries(Object.entries(process.env).filter((one) => !isTheirs(one)))
+    env.SPINDLE_HOME = home
     let said = ""
-    const child = spawn(process.execPath, [program, ...args], { env, stdio: ["ignore", "pipe", "pipe"] })
+    const child = spawn(process.execPath, [program, ...args], {
+      env,
+      stdio: ["ignore", "pipe", "pipe"],
+      timeout: 60_000
+    })
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (bytes) => (said += bytes))
-    child.on("close", (code) =>
-      resume(code === 0 ? Effect.void : Effect.die(new Error(`the turn of the build ended with ${code}\n${said}`)))
+    child.on("close", (code, signal) =>
+      resume(
+        code === 0 ? Effect.void : Effect.die(new Error(`the turn of the build ended with ${code ?? signal}\n${said}`))
+      )
     )
   })
 
