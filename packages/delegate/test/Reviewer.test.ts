@@ -63,7 +63,7 @@ describe("a reviewer", () => {
         const running = yield* Effect.forkChild(at.run(reaching))
         yield* at.awaitTold((event, id) => id === at.root.session.sessionId && event._tag === "RequestOpened")
         const opened = at.root.events.find((event) => event._tag === "RequestOpened")
-        yield* at.root.session.submit(Op.answer((opened as any).requestId, { _tag: "Approved", scope: "once" }))
+        yield* at.root.session.submit(Op.answer(opened!.requestId, { _tag: "Approved", scope: "once" }))
         assert.strictEqual(yield* Fiber.join(running), "completed: reached")
       })
     )

@@ -8,7 +8,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Interrupts from "@spindle/testing/Interrupts"
 import { cases } from "./cases.ts"
 import type { Case } from "./exploring.ts"
-import { type Mechanism, mechanisms, ofCore } from "./mechanisms.ts"
+import type { Mechanism } from "./mechanism.ts"
+import { mechanisms, ofCore } from "./mechanisms.ts"
 import type * as World from "./world.ts"
 
 /** All that shows a fault, loaded anew from sources that lack a mechanism. */
