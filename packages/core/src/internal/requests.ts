@@ -104,13 +104,13 @@ const open = (kernel: Kernel, ledger: Ledger | undefined, { asker, callId, kind,
   const settle = (given: Answer): void => {
     if (kernel.requests?.delete(requestId) !== true) return
     // a turn that has returned, and waits for its delegates, cannot be stopped any more (I1): who asks ends with it
-    const isRunning = () => ledger !== undefined && kernel.ledger === ledger
-    const isOver = isRunning() && kernel.supervisor.state()._tag === "Settling"
+    const isCurrent = () => ledger !== undefined && kernel.ledger === ledger
+    const isOver = isCurrent() && kernel.supervisor.state()._tag === "Settling"
     const decision: Answer = given._tag === "Abort" && isOver ? { _tag: "Cancelled", by: "end" } : given
     kernel.recorder.append({ _tag: "RequestSettled", ...turn, requestId, decision })
     // before the waiter goes on: it and its siblings then find a turn that is closing, and for what reason
     // (whoever was just told may have ended this turn already: the abort must not reach the next one)
-    if (decision._tag === "Abort" && isRunning()) kernel.supervisor.abort("Interrupted")
+    if (decision._tag === "Abort" && isCurrent()) kernel.supervisor.abort("Interrupted")
     Deferred.doneUnsafe(answered, Effect.succeed(decision))
   }
   // registered before it is announced (A1)

@@ -452,7 +452,7 @@ export const mechanisms = {
   "answer-aborts-its-own-turn": {
     closes: "A5 the answer Abort reaches the turn that asked, and not the one after it",
     file: requests,
-    changes: [[`if (decision._tag === "Abort" && isRunning())`, `if (decision._tag === "Abort")`]],
+    changes: [[`if (decision._tag === "Abort" && isCurrent())`, `if (decision._tag === "Abort")`]],
     by: "endingWhileTold",
     breaks: /^A5 the next turn/
   },
