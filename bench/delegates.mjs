@@ -2,9 +2,9 @@
 // bare queue. `npm run -s build && npm exec -- node --expose-gc bench/delegates.mjs`. Prints a table; numbers are medians unless they say otherwise.
 import { performance } from "node:perf_hooks"
 import * as Agent from "@spindle/core/Agent"
-import { Journal } from "@spindle/core/ports/Journal"
-import { Model } from "@spindle/core/ports/Model"
-import { Session } from "@spindle/core/Session"
+import * as Journal from "@spindle/core/Journal"
+import { Model } from "@spindle/core/Model"
+import * as Session from "@spindle/core/Session"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as Bridge from "@spindle/delegate/Bridge"
@@ -48,12 +48,12 @@ const unlimited = { depth: 10, concurrent: Infinity, lifetime: Infinity, tokens:
 
 const context = Context.make(Model, model).pipe(
   Context.add(
-    Journal,
+    Journal.Journal,
     Context.get(
       await Effect.runPromise(
         Effect.scoped(Layer.build(Journal.layerMemory({ retainCount: 16, retainClosed: false })))
       ),
-      Journal
+      Journal.Journal
     )
   ),
   Context.add(Limits.Limits, unlimited)

@@ -94,9 +94,9 @@ const soak = async () => {
 const modules = async () => {
   const [Agent, { Journal }, Op, { Model }, { Session }, Telemetry, SessionMetrics] = await Promise.all([
     import("@spindle/core/Agent"),
-    import("@spindle/core/ports/Journal"),
-    import("@spindle/core/protocol/Op"),
-    import("@spindle/core/ports/Model"),
+    import("@spindle/core/Journal"),
+    import("@spindle/core/Op"),
+    import("@spindle/core/Model"),
     import("@spindle/core/Session"),
     import("@spindle/telemetry/Telemetry"),
     import("@spindle/telemetry/SessionMetrics")

@@ -4,8 +4,14 @@ import { dirname, posix } from "node:path"
 import { parseSync } from "vite"
 import { files, packages, read, report } from "./workspace.mjs"
 
-// lowest first; "" is the top level of src, on one level with internal
-const levels = [["protocol"], ["rules"], ["ports"], ["", "internal"], ["tasks"]]
+// lowest first; "" is the top level of src. Sessions, their internals and the tasks of core are one level.
+const levels = [
+  ["protocol"],
+  ["state"],
+  ["ports"],
+  ["journal", "models"],
+  ["", "internal", "internal/log", "internal/session", "internal/turn", "tasks"]
+]
 const any = packages.map(({ name }) => name)
 const mayImport = {
   core: [],

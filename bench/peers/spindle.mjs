@@ -1,6 +1,6 @@
 // A Spindle session: the agent, its toolkit and a scripted model.
 //   ""              a Model of our own, journal in memory with bounded retention
-//   language-model  the same through Model.fromLanguageModel, over a scripted provider like that of effect.mjs
+//   language-model  the same through EffectAiModel.layer, over a scripted provider like that of effect.mjs
 //   file            the file journal (W8 and the kill -9 trials)
 import { decide, live, play, started, stopped } from "../workloads/brain.mjs"
 import { handlersOf, toolsOf } from "../workloads/effectTools.mjs"
@@ -49,13 +49,13 @@ export async function load({ lm, store, file }) {
     ].map((m) => import(`effect/${m}`))
   )
   const Agent = await import("@spindle/core/Agent")
-  const { Journal } = await import("@spindle/core/ports/Journal")
-  const { Model } = await import("@spindle/core/ports/Model")
-  const { Session } = await import("@spindle/core/Session")
+  const Journal = await import("@spindle/core/Journal")
+  const { Model } = await import("@spindle/core/Model")
+  const Session = await import("@spindle/core/Session")
   const Delegate = await import("@spindle/delegate/Delegate")
 
   const model = lm
-    ? await throughLanguageModel({ Cause, Effect, Layer, Stream }, Model)
+    ? await throughLanguageModel({ Cause, Effect, Layer, Stream })
     : ownModel({ Cause, Effect, Layer, Stream }, Model)
 
   const child = Tool.make("child", { parameters: Schema.Struct({ prompt: Schema.String }), success: Schema.Unknown })
@@ -81,7 +81,7 @@ export async function load({ lm, store, file }) {
       )
   }
   const exists = async (id) =>
-    (await runtime.runPromise(Effect.flatMap(Journal, (journal) => journal.list))).some(
+    (await runtime.runPromise(Effect.flatMap(Journal.Journal, (journal) => journal.list))).some(
       (entry) => entry.sessionId === id
     )
   return {
@@ -181,13 +181,14 @@ function ownModel({ Cause, Effect, Layer, Stream }, Model) {
 
 async function onDisk(Layer, file) {
   const [JournalFile, NodeFileSystem] = await Promise.all([
-    import("@spindle/core/ports/JournalFile"),
+    import("@spindle/core/JournalFile"),
     import("@effect/platform-node/NodeFileSystem")
   ])
   return JournalFile.layer({ directory: file }).pipe(Layer.provide(NodeFileSystem.layer))
 }
 
-async function throughLanguageModel({ Cause, Effect, Layer, Stream }, Model) {
+async function throughLanguageModel({ Cause, Effect, Layer, Stream }) {
+  const EffectAiModel = await import("@spindle/core/EffectAiModel")
   const LanguageModel = await import("effect/ai/LanguageModel")
   const usage = {
     inputTokens: { total: 1, uncached: 1, cacheRead: 0, cacheWrite: 0 },
@@ -244,7 +245,7 @@ async function throughLanguageModel({ Cause, Effect, Layer, Stream }, Model) {
       return step.lat ? Stream.unwrap(Effect.as(Effect.sleep(step.lat), parts)) : parts
     }
   })
-  return Model.fromLanguageModel({ provider: "script", model: "brain" }).pipe(
+  return EffectAiModel.layer({ provider: "script", model: "brain" }).pipe(
     Layer.provide(Layer.effect(LanguageModel.LanguageModel, service))
   )
 }

@@ -2,8 +2,8 @@
  * Who works for whom: a pure fold from what the sessions of a tree tell, to lines for a transcript and to one line that
  * says what everybody does now.
  */
-import type { SessionId } from "@spindle/core/protocol/Ids"
-import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import type { SessionId } from "@spindle/core/Ids"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as Ansi from "./Ansi.ts"
 import * as ToolCalls from "./internal/toolCalls.ts"
 
@@ -46,9 +46,9 @@ export const step = (tree: Tree, sessionId: SessionId, event: SessionEvent): Ste
     }
     case "TurnStarted":
       return [changed({ isWorking: true, startedAt: event.at }), []]
-    case "RequestOpened":
+    case "QuestionOpened":
       return event.path.at(-1) === sessionId ? [changed({ asks: agent.asks + 1 }), []] : [tree, []]
-    case "RequestSettled":
+    case "QuestionSettled":
       return [changed({ asks: Math.max(0, agent.asks - 1) }), []]
     case "ItemRecorded":
       return [changed({ waits: waitsAfter(agent, event.item) }), []]

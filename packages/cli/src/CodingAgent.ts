@@ -2,8 +2,8 @@
  * The agent of this program: a coding agent, and with `features.multi_agent` one that starts agents of its own.
  */
 import * as Agent from "@spindle/core/Agent"
-import type { Journal } from "@spindle/core/ports/Journal"
-import type { Model, OutputFormat } from "@spindle/core/ports/Model"
+import type { Journal } from "@spindle/core/Journal"
+import type { Model, OutputFormat } from "@spindle/core/Model"
 import * as Limits from "@spindle/delegate/Limits"
 import type * as SubAgents from "@spindle/delegate/SubAgents"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
@@ -24,10 +24,7 @@ export interface Options {
 }
 
 /** Makes a model of the provider, with this effort or its own. */
-export type MakeModel = (wanted: {
-  readonly name: string
-  readonly effort: string | undefined
-}) => Effect.Effect<(typeof Model)["Service"]>
+export type MakeModel = (wanted: { readonly name: string; readonly effort: string | undefined }) => Effect.Effect<Model>
 
 /** How other models than that of the session are made; undefined where there is none. */
 export class NamedModels extends Context.Reference<MakeModel | undefined>("@spindle/cli/NamedModels", {

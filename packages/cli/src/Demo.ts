@@ -6,7 +6,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
-import { approveAll, type Decider, denyAll } from "@spindle/core/ports/Approvals"
+import { approveAll, type Approvals, denyAll } from "@spindle/core/Approvals"
 import type { TurnOptions } from "./Arguments.ts"
 import * as DemoScript from "./DemoScript.ts"
 import type * as Exec from "./Exec.ts"
@@ -41,7 +41,7 @@ export const prepare = (
 /** Who works, and what becomes of its questions while nobody is there. */
 interface Worker {
   readonly who: string
-  readonly unattended: Decider
+  readonly unattended: Approvals
   /** What `unattended` does, in words. */
   readonly absent: string
 }

@@ -6,7 +6,7 @@
  * the work is, and what they say decides what is told. So it goes on after an interrupt or a crash as any model does,
  * and it tells only what really happened.
  */
-import { markerFragment } from "@spindle/core/rules/History"
+import { markerFragment } from "@spindle/core/History"
 import type { ScriptEvent, ScriptTurn } from "@spindle/testing/ResponsesScript"
 
 /** One request's worth of the script: what the model says, and then calls. */

@@ -2,13 +2,13 @@
  * `spindle exec`: one turn of a session on disk, new or resumed, told as text or as JSON lines.
  */
 import * as Fs from "node:fs"
-import { Approvals, type Decider, denyAll } from "@spindle/core/ports/Approvals"
-import { both, SessionObserver } from "@spindle/core/ports/SessionObserver"
-import { type SessionId, SubmissionId, uuidV7 } from "@spindle/core/protocol/Ids"
-import { defaults, SessionConfig } from "@spindle/core/protocol/SessionConfig"
-import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/protocol/SessionError"
-import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
-import { Session } from "@spindle/core/Session"
+import { Approvals, denyAll } from "@spindle/core/Approvals"
+import { both, SessionObserver } from "@spindle/core/SessionObserver"
+import { type SessionId, SubmissionId, uuidV7 } from "@spindle/core/Ids"
+import { defaults, SessionConfig } from "@spindle/core/SessionConfig"
+import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/SessionError"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
+import * as Session from "@spindle/core/Session"
 import * as ApplyPatch from "@spindle/tools/ApplyPatch"
 import * as CodingTools from "@spindle/tools/CodingTools"
 import { ProcessGroups } from "@spindle/tools/ProcessGroups"
@@ -35,7 +35,7 @@ import { version } from "./Version.ts"
 
 /** What a signal acts on while a turn runs. */
 export interface Running {
-  readonly session: Session["Service"]
+  readonly session: Session.Session
   /** Waits until the end of the turn has been shown, and says how to go on when the signal `stopped` it. */
   readonly told: (signal: Signal, stopped: boolean) => Effect.Effect<void>
   readonly liveGroups: () => ReadonlyArray<number>
@@ -51,7 +51,7 @@ export interface ExecOptions {
   readonly prompt: string
   readonly resume: Resume | undefined
   /** Who decides when nobody is there to ask. */
-  readonly unattended: Decider
+  readonly unattended: Approvals
   /**
    * Told about the session as soon as there is one. What it is told stays valid: processes may outlive the turn, and
    * even the session.
@@ -146,7 +146,7 @@ const open = Effect.fnUntraced(function* ({ cwd, options, resume: named, setting
   return {
     session,
     from,
-    show: (shown: Shown, to: Decider) => {
+    show: (shown: Shown, to: Approvals) => {
       decider = to
       onAgent = shown.showAgent
     }
@@ -154,7 +154,7 @@ const open = Effect.fnUntraced(function* ({ cwd, options, resume: named, setting
 })
 
 /** Tells main what a signal acts on; answers what is to be filled when the end of the turn has been shown. */
-const announce = Effect.fnUntraced(function* (session: Session["Service"], shown: Shown, { onRunning }: ExecOptions) {
+const announce = Effect.fnUntraced(function* (session: Session.Session, shown: Shown, { onRunning }: ExecOptions) {
   const groups = yield* ProcessGroups
   const ended = yield* Deferred.make<void>()
   const told = (signal: Signal, stopped: boolean) =>
@@ -182,7 +182,7 @@ const rejectionOf = (reason: { readonly _tag: string }): string =>
 
 /** Shows what the session tells until the submission has met its fate; answers which. */
 const follow = (
-  session: Session["Service"],
+  session: Session.Session,
   { from, id }: { readonly from: number; readonly id: SubmissionId },
   show: (event: SessionEvent) => Effect.Effect<void>
 ): Effect.Effect<Submission.End, JournalFailed> => {
@@ -198,7 +198,7 @@ const follow = (
 }
 
 /** How events reach whoever ran the program. */
-interface Shown extends Decider {
+interface Shown extends Approvals {
   readonly show: (event: SessionEvent) => Effect.Effect<void>
   /** Told every event of the session and of the agents below it; shows who works for whom. */
   readonly showAgent: (sessionId: SessionId, event: SessionEvent) => void
@@ -209,7 +209,7 @@ interface Shown extends Decider {
   readonly restore: () => void
 }
 
-const jsonLines = (session: Session["Service"], what: ExecOptions): Effect.Effect<Shown> =>
+const jsonLines = (session: Session.Session, what: ExecOptions): Effect.Effect<Shown> =>
   Effect.map(session.snapshot, ({ usage }) => {
     const write = (lines: ReadonlyArray<ExecEvents.ExecLine>) => {
       for (const line of lines) process.stdout.write(`${JSON.stringify(line)}\n`)
@@ -238,7 +238,7 @@ const jsonLines = (session: Session["Service"], what: ExecOptions): Effect.Effec
     }
   })
 
-const transcript = (session: Session["Service"], what: ExecOptions) =>
+const transcript = (session: Session.Session, what: ExecOptions) =>
   Effect.map(
     Terminal.make({
       sessionId: session.sessionId,

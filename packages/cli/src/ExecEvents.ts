@@ -7,11 +7,11 @@
  * with a `turn.failed` that says so. An interrupted one just ends, as in the reference.
  */
 import * as Path from "node:path"
-import type { CallId, ProcessId, SessionId } from "@spindle/core/protocol/Ids"
-import type { Item } from "@spindle/core/protocol/Item"
-import type { AbortReason } from "@spindle/core/protocol/Outcome"
-import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
-import * as TokenUsage from "@spindle/core/protocol/TokenUsage"
+import type { CallId, ProcessId, SessionId } from "@spindle/core/Ids"
+import type { Item } from "@spindle/core/Item"
+import type { AbortReason } from "@spindle/core/Outcome"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
+import * as TokenUsage from "@spindle/core/TokenUsage"
 import * as Collab from "./internal/collab.ts"
 import * as ToolCalls from "./internal/toolCalls.ts"
 
@@ -167,8 +167,8 @@ export const step = (state: ExecState, event: SessionEvent): Step => {
     case "InputBlocked":
     case "ModelRequested":
     case "ModelResponded":
-    case "RequestOpened":
-    case "RequestSettled":
+    case "QuestionOpened":
+    case "QuestionSettled":
     case "StragglerEnded":
     case "DelegateStarted":
     case "DelegateEnded":

@@ -6,13 +6,13 @@ import * as NodeChildProcessSpawner from "@effect/platform-node/NodeChildProcess
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as Path from "node:path"
-import * as JournalFile from "@spindle/core/ports/JournalFile"
-import type { Journal } from "@spindle/core/ports/Journal"
-import type { Model } from "@spindle/core/ports/Model"
-import type { Processes } from "@spindle/core/ports/Processes"
+import * as JournalFile from "@spindle/core/JournalFile"
+import type { Journal } from "@spindle/core/Journal"
+import type { Model } from "@spindle/core/Model"
+import type { Processes } from "@spindle/core/Processes"
 import * as OpenAiModel from "@spindle/openai/OpenAiModel"
-import { ProcessGroups } from "@spindle/tools/ProcessGroups"
-import { Signals } from "@spindle/tools/Signals"
+import * as ProcessGroups from "@spindle/tools/ProcessGroups"
+import * as Signals from "@spindle/tools/Signals"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
@@ -31,7 +31,7 @@ import * as TurnInput from "./TurnInput.ts"
 const files = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer)
 
 /** Files, paths and processes of this machine. */
-export const layer: Layer.Layer<FileSystem.FileSystem | EffectPath.Path | ProcessGroups | Processes> =
+export const layer: Layer.Layer<FileSystem.FileSystem | EffectPath.Path | ProcessGroups.ProcessGroups | Processes> =
   ProcessGroups.layer.pipe(
     Layer.provide(NodeChildProcessSpawner.layer),
     Layer.provide(Signals.layerKill(process.kill)),

@@ -18,9 +18,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { JournalLease } from "@spindle/core/ports/JournalLease"
-import type { SessionId } from "@spindle/core/protocol/Ids"
-import { JournalFailed, SessionBusy } from "@spindle/core/protocol/SessionError"
+import { JournalLease } from "@spindle/core/JournalLease"
+import type { SessionId } from "@spindle/core/Ids"
+import { JournalFailed, SessionBusy } from "@spindle/core/SessionError"
 
 /**
  * Leases for the file journals of a directory: provide it to `JournalFile.layer`. `directory` is what all processes that

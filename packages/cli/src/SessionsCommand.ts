@@ -1,13 +1,13 @@
 /**
  * `spindle sessions`: what is in the journals. Looking opens none of them for writing.
  */
-import { Journal, type JournalEntry } from "@spindle/core/ports/Journal"
-import type { SessionId } from "@spindle/core/protocol/Ids"
-import { textOf } from "@spindle/core/protocol/Input"
-import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/protocol/SessionError"
-import type { Record } from "@spindle/core/protocol/SessionEvent"
-import * as RecordCodec from "@spindle/core/protocol/RecordCodec"
-import * as SessionState from "@spindle/core/rules/SessionState"
+import { Journal, type JournalEntry } from "@spindle/core/Journal"
+import type { SessionId } from "@spindle/core/Ids"
+import { textOf } from "@spindle/core/Input"
+import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/SessionError"
+import type { JournalRecord } from "@spindle/core/SessionEvent"
+import * as RecordCodec from "@spindle/core/RecordCodec"
+import * as SessionState from "@spindle/core/SessionState"
 import * as Effect from "effect/Effect"
 import * as Ansi from "./Ansi.ts"
 import type { ColorMode } from "./Flags.ts"
@@ -72,7 +72,7 @@ export const list = (options: {
     return code
   }).pipe(Effect.provide(Host.journals(options.home)))
 
-const summaryOf = (entry: JournalEntry, records: ReadonlyArray<Record>): Summary => {
+const summaryOf = (entry: JournalEntry, records: ReadonlyArray<JournalRecord>): Summary => {
   const started = records[0]?._tag === "SessionStarted" ? records[0] : undefined
   const first = records.find((record) => record._tag === "InputAccepted")
   const parent = LatestSession.parentOf(records)
@@ -134,7 +134,7 @@ export const move = (options: {
     return Help.exitCodes.ok
   }).pipe(Effect.provide(Host.journals(options.home)))
 
-const transcriptOf = (sessionId: SessionId, records: ReadonlyArray<Record>, color: ColorMode): string => {
+const transcriptOf = (sessionId: SessionId, records: ReadonlyArray<JournalRecord>, color: ColorMode): string => {
   const useColor = Ansi.usesColor(color, process.stdout.isTTY === true, process.env)
   const { bold } = Ansi.palette(useColor)
   let state = Transcript.begin({

@@ -3,8 +3,8 @@
  *
  * A resumed session may have input that waits from before; its turns come first, and are not what was asked for now.
  */
-import type { SubmissionId, TurnId } from "@spindle/core/protocol/Ids"
-import type { SessionEvent, Terminal } from "@spindle/core/protocol/SessionEvent"
+import type { SubmissionId, TurnId } from "@spindle/core/Ids"
+import type { SessionEvent, Terminal } from "@spindle/core/SessionEvent"
 
 /** The fate of a submission. `failure`: what went wrong, in one line; a turn that somebody stopped has none. */
 export interface End {

@@ -6,7 +6,7 @@
  * variables, the variable of a signal over the one for all. A variable that cannot be understood is told as a warning
  * and ignored, as the specification has it; a wrong key of the table is a `SettingsInvalid`.
  */
-import * as TraceContext from "@spindle/core/protocol/TraceContext"
+import * as TraceContext from "@spindle/core/TraceContext"
 import * as Option from "effect/Option"
 import type * as Table from "./internal/settingsTable.ts"
 

@@ -10,16 +10,16 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import { type ApprovalRequest, type Decider, denyAll } from "@spindle/core/ports/Approvals"
-import type { SessionId } from "@spindle/core/protocol/Ids"
-import type { Decision } from "@spindle/core/protocol/Op"
-import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import { type Question, type Approvals, denyAll } from "@spindle/core/Approvals"
+import type { SessionId } from "@spindle/core/Ids"
+import type { Decision } from "@spindle/core/Op"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as AgentTree from "./AgentTree.ts"
 import * as Ansi from "./Ansi.ts"
 import type { ColorMode } from "./Flags.ts"
 import * as Fields from "./internal/fields.ts"
 import * as Keys from "./internal/keys.ts"
-import * as Question from "./internal/question.ts"
+import * as QuestionPrompt from "./internal/question.ts"
 import * as Transcript from "./Transcript.ts"
 
 /** Where to write: `process.stdout` is one. */
@@ -66,7 +66,7 @@ export interface Terminal {
    * With nobody to ask it denies. **Interruption**: gives the
    * keyboard back.
    */
-  readonly decider: Decider
+  readonly decider: Approvals
   /**
    * Takes away what is not part of the transcript and gives the keyboard back, at once: for whoever cannot wait for the
    * scope.
@@ -161,7 +161,7 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
       output.write("\n")
       prompted = false
     }
-    const ask = (request: ApprovalRequest) => {
+    const ask = (request: Question) => {
       const fields = Fields.fieldsOf(request)
       return Effect.acquireUseRelease(
         Effect.sync(() => {
@@ -184,9 +184,9 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
             erase()
             prompted = false
             asking = false
-            const { requestId } = request
-            if (Exit.isSuccess(exit)) write(Transcript.answered(state, requestId, exit.value))
-            else write(Transcript.withdrawn(state, requestId))
+            const { questionId } = request
+            if (Exit.isSuccess(exit)) write(Transcript.answered(state, questionId, exit.value))
+            else write(Transcript.withdrawn(state, questionId))
             for (const step of held.splice(0)) step()
           })
       )
@@ -213,7 +213,7 @@ const isSilent = (event: SessionEvent): boolean =>
 const unfinishedEscape = /^\x1b(?:O|\[[0-?]*[ -/]*)?$/
 
 /** Who left a question has given no answer to it, and has declined a form. */
-const leftOf = (kind: ApprovalRequest["kind"]): Decision =>
+const leftOf = (kind: Question["kind"]): Decision =>
   kind === "question" ? { _tag: "Answered", answers: {} } : { _tag: "Denied", reason: "rejected by user" }
 
 /** Decided by one key. */
@@ -234,14 +234,14 @@ interface Lines {
 /** Answered by a line for each field; one that makes no sense is asked for again. */
 const byFields = Effect.fnUntraced(function* (
   { columns, entered, heard, prompt }: Lines,
-  kind: ApprovalRequest["kind"],
+  kind: Question["kind"],
   fields: ReadonlyArray<Fields.Field>
 ) {
   const answers: { [id: string]: unknown } = {}
   const waiting = [...fields]
   for (let field = waiting.shift(); field !== undefined;) {
     const asked = field
-    const line = yield* heard.line((typed) => prompt(Question.prompt(asked, typed, columns())))
+    const line = yield* heard.line((typed) => prompt(QuestionPrompt.prompt(asked, typed, columns())))
     if (line === undefined) return leftOf(kind)
     const read = asked.read(line.trim())
     if (read === undefined) continue

@@ -3,9 +3,9 @@
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import { Journal } from "@spindle/core/ports/Journal"
-import type { SessionId } from "@spindle/core/protocol/Ids"
-import type { JournalFailed, SessionNotFound } from "@spindle/core/protocol/SessionError"
+import { Journal } from "@spindle/core/Journal"
+import type { SessionId } from "@spindle/core/Ids"
+import type { JournalFailed, SessionNotFound } from "@spindle/core/SessionError"
 import * as Effect from "effect/Effect"
 import type { Resume } from "./Arguments.ts"
 import { CliError } from "./CliError.ts"

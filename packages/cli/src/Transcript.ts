@@ -5,15 +5,15 @@
  * driver draws below and takes away again. Whatever comes from a model, a command or a file goes through
  * `Ansi.visible`.
  */
-import type { ApprovalRequest } from "@spindle/core/ports/Approvals"
-import type { CallId, ItemId, ProcessId, RequestId, SessionId } from "@spindle/core/protocol/Ids"
-import type { Item } from "@spindle/core/protocol/Item"
-import type { Decision } from "@spindle/core/protocol/Op"
-import type { RequestOpened, RequestSettled, SessionEvent, Terminal } from "@spindle/core/protocol/SessionEvent"
-import * as TokenUsage from "@spindle/core/protocol/TokenUsage"
+import type { Question } from "@spindle/core/Approvals"
+import type { CallId, ItemId, ProcessId, QuestionId, SessionId } from "@spindle/core/Ids"
+import type { Item } from "@spindle/core/Item"
+import type { Decision } from "@spindle/core/Op"
+import type { QuestionOpened, QuestionSettled, SessionEvent, Terminal } from "@spindle/core/SessionEvent"
+import * as TokenUsage from "@spindle/core/TokenUsage"
 import * as Ansi from "./Ansi.ts"
 import * as Folded from "./internal/foldedOutput.ts"
-import * as Question from "./internal/question.ts"
+import * as QuestionPrompt from "./internal/question.ts"
 import * as AgentCalls from "./internal/agentCalls.ts"
 import * as ToolCalls from "./internal/toolCalls.ts"
 import * as Wrapping from "./internal/wrapping.ts"
@@ -57,9 +57,9 @@ export interface TranscriptState {
   /** The call that the end of the transcript is about. */
   readonly shown: CallId | undefined
   /** What is asked for and not settled. It is shown when somebody is asked here, or together with its answer. */
-  readonly requests: ReadonlyMap<RequestId, Request>
+  readonly requests: ReadonlyMap<QuestionId, Request>
   /** The requests that were shown, until they are settled; with `answered`, so was the answer. */
-  readonly asked: ReadonlyMap<RequestId, "open" | "answered">
+  readonly asked: ReadonlyMap<QuestionId, "open" | "answered">
   readonly calls: ReadonlyMap<CallId, OpenCall>
   readonly processes: ReadonlyMap<ProcessId, CallId>
   /** The agents that the session has started. */
@@ -70,8 +70,8 @@ export interface TranscriptState {
 
 /** What somebody is asked. */
 export type Request = Pick<
-  ApprovalRequest | typeof RequestOpened.Type,
-  "requestId" | "callId" | "kind" | "tool" | "payload" | "path"
+  Question | typeof QuestionOpened.Type,
+  "questionId" | "callId" | "kind" | "tool" | "payload" | "path"
 >
 
 type Step = readonly [state: TranscriptState, text: string]
@@ -120,9 +120,9 @@ export const step = (state: TranscriptState, event: SessionEvent): Step => {
     }
     case "DelegateStarted":
       return [{ ...state, names: new Map(state.names).set(event.delegateId, event.name) }, ""]
-    case "RequestOpened":
-      return [{ ...state, requests: new Map(state.requests).set(event.requestId, event) }, ""]
-    case "RequestSettled":
+    case "QuestionOpened":
+      return [{ ...state, requests: new Map(state.requests).set(event.questionId, event) }, ""]
+    case "QuestionSettled":
       return settled(state, event)
     case "ModelRetrying": {
       const again = `trying again in ${Ansi.duration(event.delayMillis)} (${event.attempt}/${event.maxAttempts})`
@@ -180,11 +180,11 @@ export const note = (state: TranscriptState, said: ReadonlyArray<string>): Step 
 
 /** What is asked, in full, for whoever is asked here; once for each request. `from` names who asks. */
 export const question = (state: TranscriptState, request: Request, from?: string): Step => {
-  if (state.asked.has(request.requestId)) return [state, ""]
-  const asked = new Map(state.asked).set(request.requestId, "open")
+  if (state.asked.has(request.questionId)) return [state, ""]
+  const asked = new Map(state.asked).set(request.questionId, "open")
   // of a question of its own a session need not say who asks
   const path = request.path.at(-1) === state.options.sessionId ? [] : request.path
-  const shown = Question.lines({ ...request, path, from }, Ansi.palette(state.options.color))
+  const shown = QuestionPrompt.lines({ ...request, path, from }, Ansi.palette(state.options.color))
   const [next, text] = lines({ ...state, asked }, [...(state.last === "nothing" ? [] : [""]), ...shown])
   return [introduced(next, request.callId), text]
 }
@@ -192,31 +192,31 @@ export const question = (state: TranscriptState, request: Request, from?: string
 /**
  * The answer to a question, below it: before whatever else has happened meanwhile. The record of it then adds nothing.
  */
-export const answered = (state: TranscriptState, requestId: RequestId, decision: Decision): Step => {
-  const asked = new Map(state.asked).set(requestId, "answered")
+export const answered = (state: TranscriptState, questionId: QuestionId, decision: Decision): Step => {
+  const asked = new Map(state.asked).set(questionId, "answered")
   return lines({ ...state, asked }, [answerLine(state, decision)])
 }
 
 /** The same for a question that nobody is asked any more: it was settled otherwise. */
-export const withdrawn = (state: TranscriptState, requestId: RequestId): Step => {
-  const asked = new Map(state.asked).set(requestId, "answered")
+export const withdrawn = (state: TranscriptState, questionId: QuestionId): Step => {
+  const asked = new Map(state.asked).set(questionId, "answered")
   return lines({ ...state, asked }, [Ansi.palette(state.options.color).dim("  → not asked any more")])
 }
 
-const settled = (state: TranscriptState, { at, decision, requestId }: typeof RequestSettled.Type): Step => {
-  const request = state.requests.get(requestId)
+const settled = (state: TranscriptState, { at, decision, questionId }: typeof QuestionSettled.Type): Step => {
+  const request = state.requests.get(questionId)
   // of one that was open at a crash nothing was shown
   if (request === undefined) return [state, ""]
   const requests = new Map(state.requests)
-  requests.delete(requestId)
-  if (decision._tag === "Cancelled" && !state.asked.has(requestId)) return [{ ...state, requests }, ""]
-  const [open, asks] = state.asked.has(requestId) ? [state, ""] : question(state, request)
+  requests.delete(questionId)
+  if (decision._tag === "Cancelled" && !state.asked.has(questionId)) return [{ ...state, requests }, ""]
+  const [open, asks] = state.asked.has(questionId) ? [state, ""] : question(state, request)
   const asked = new Map(open.asked)
-  asked.delete(requestId)
+  asked.delete(questionId)
   // the time that a person takes is not the call's
   const begun = request.callId === undefined ? open : changeCall(open, request.callId, (call) => ({ ...call, at }))
   const next = { ...begun, requests, asked }
-  if (state.asked.get(requestId) === "answered") return [next, ""]
+  if (state.asked.get(questionId) === "answered") return [next, ""]
   const [last, answer] = lines(next, [answerLine(state, decision)])
   return [last, asks + answer]
 }
@@ -339,7 +339,7 @@ const header = (state: TranscriptState, callId: CallId): Step => {
   const agents = AgentCalls.title(call, state.names)
   const all =
     agents === undefined
-      ? Question.lines(request, palette, state.options.columns)
+      ? QuestionPrompt.lines(request, palette, state.options.columns)
       : [`${palette.cyan("•")} ${Ansi.fit(agents, state.options.columns - 2)}`]
   // what was shown in full already is only named
   const shown = open.introduced && all.length > 1 ? [`${all[0]}${palette.dim(" …")}`] : all
@@ -394,7 +394,7 @@ const result = (state: TranscriptState, recorded: ToolCalls.Result, at: number):
   return [{ ...next, last: "call", shown: undefined }, head + text]
 }
 
-const answerLine = (state: TranscriptState, decision: (typeof RequestSettled.Type)["decision"]): string => {
+const answerLine = (state: TranscriptState, decision: (typeof QuestionSettled.Type)["decision"]): string => {
   const { green, red } = Ansi.palette(state.options.color)
   switch (decision._tag) {
     case "Approved":

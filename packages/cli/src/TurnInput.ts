@@ -3,8 +3,8 @@
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import type { OutputFormat } from "@spindle/core/ports/Model"
-import type { Input } from "@spindle/core/protocol/Input"
+import type { OutputFormat } from "@spindle/core/Model"
+import type { Input } from "@spindle/core/Input"
 import * as Effect from "effect/Effect"
 import type { TurnOptions } from "./Arguments.ts"
 import { CliError } from "./CliError.ts"

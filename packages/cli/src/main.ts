@@ -4,7 +4,7 @@
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { denyAll } from "@spindle/core/ports/Approvals"
+import { denyAll } from "@spindle/core/Approvals"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"

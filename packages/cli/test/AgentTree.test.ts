@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
-import { Approvals } from "@spindle/core/ports/Approvals"
-import { Journal } from "@spindle/core/ports/Journal"
-import { SessionObserver } from "@spindle/core/ports/SessionObserver"
-import type { SessionId } from "@spindle/core/protocol/Ids"
-import * as Op from "@spindle/core/protocol/Op"
-import { Session } from "@spindle/core/Session"
+import { Approvals } from "@spindle/core/Approvals"
+import * as Journal from "@spindle/core/Journal"
+import { SessionObserver } from "@spindle/core/SessionObserver"
+import type { SessionId } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
+import * as Session from "@spindle/core/Session"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Deferred from "effect/Deferred"
@@ -80,7 +80,7 @@ const watched = Effect.gen(function* () {
     Effect.provideService(SessionObserver, { onEvent: terminal.showAgent }),
     Effect.provideContext(context)
   )
-  return { session: session as Session["Service"], keyboard, asked, text: () => written.join("") }
+  return { session: session as Session.Session, keyboard, asked, text: () => written.join("") }
 })
 
 describe("agents at a terminal", () => {
@@ -150,17 +150,17 @@ describe("the tree", () => {
       tell("a", { _tag: "ItemRecorded", seq, at, turnId: Events.turnId, item: wait }),
       "Ada waits for Alan, Alan works"
     )
-    const request = { seq, at, turnId: Events.turnId, requestId: Events.requestId } as const
+    const request = { seq, at, turnId: Events.turnId, questionId: Events.questionId } as const
     const path = [id("root"), id("a"), id("b")]
-    tell("b", { ...request, _tag: "RequestOpened", kind: "command", payload: null, path })
+    tell("b", { ...request, _tag: "QuestionOpened", kind: "command", payload: null, path })
     // the same request, shown on its way
     assert.strictEqual(
-      tell("a", { ...request, _tag: "RequestOpened", kind: "command", payload: null, path }),
+      tell("a", { ...request, _tag: "QuestionOpened", kind: "command", payload: null, path }),
       "Ada waits for Alan, Alan asks"
     )
     assert.strictEqual(AgentTree.namesOf(tree, path), "Ada › Alan")
     assert.strictEqual(
-      tell("b", { ...request, _tag: "RequestSettled", decision: { _tag: "Denied" } }),
+      tell("b", { ...request, _tag: "QuestionSettled", decision: { _tag: "Denied" } }),
       "Ada waits for Alan, Alan works"
     )
   })

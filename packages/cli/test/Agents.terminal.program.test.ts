@@ -74,7 +74,7 @@ describe.runIf(isLinux)("exec with agents, at a terminal", () => {
         )
         // opened and cancelled at each level, and never refused
         for (const all of records) {
-          const settled = all.filter((record) => record._tag === "RequestSettled")
+          const settled = all.filter((record) => record._tag === "QuestionSettled")
           assert.deepStrictEqual(
             settled.map(({ decision }) => decision),
             [{ _tag: "Cancelled", by: "abort" }]
@@ -103,10 +103,10 @@ describe.runIf(isLinux)("exec with agents, at a terminal", () => {
         assert.strictEqual((yield* terminal.ended).code, 0)
         assert.isTrue(Fs.existsSync(Path.join(at.cwd, "seen")))
         const asked = journals(at.home).flatMap((file) =>
-          recordsOf(file).filter(({ _tag }) => _tag === "RequestOpened")
+          recordsOf(file).filter(({ _tag }) => _tag === "QuestionOpened")
         )
         assert.lengthOf(asked, 2)
-        assert.strictEqual(new Set(asked.map(({ requestId }) => requestId)).size, 1)
+        assert.strictEqual(new Set(asked.map(({ questionId }) => questionId)).size, 1)
         assert.lengthOf(
           asked.filter(({ turnId }) => turnId === undefined),
           1

@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import { CallId, ItemId, ProcessId, RequestId, SessionId, SubmissionId, TurnId } from "@spindle/core/protocol/Ids"
-import type { NewItem } from "@spindle/core/protocol/Item"
-import type { NewRecord, SessionEvent } from "@spindle/core/protocol/SessionEvent"
-import type { TokenUsage } from "@spindle/core/protocol/TokenUsage"
+import { CallId, ItemId, ProcessId, ModelRequestId, SessionId, SubmissionId, TurnId } from "@spindle/core/Ids"
+import type { NewItem } from "@spindle/core/Item"
+import type { NewRecord, SessionEvent } from "@spindle/core/SessionEvent"
+import type { TokenUsage } from "@spindle/core/TokenUsage"
 import * as ExecEvents from "../src/ExecEvents.ts"
 
 const sessionId = SessionId.make("01a1fce4-f39f-7cc2-ad4d-e98a3333c6b5")
 const turnId = TurnId.make("turn")
-const requestId = RequestId.make("request")
+const requestId = ModelRequestId.make("request")
 const callId = CallId.make("call_1")
 const processId = ProcessId.make("process")
 

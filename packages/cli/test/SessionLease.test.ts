@@ -8,9 +8,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Journal } from "@spindle/core/ports/Journal"
-import * as JournalFile from "@spindle/core/ports/JournalFile"
-import { SessionId } from "@spindle/core/protocol/Ids"
+import { Journal } from "@spindle/core/Journal"
+import * as JournalFile from "@spindle/core/JournalFile"
+import { SessionId } from "@spindle/core/Ids"
 import { acquire, layer, place } from "../src/SessionLease.ts"
 
 const sessionId = SessionId.make("01a1fce4-f39f-7cc2-ad4d-e98a3333c6b5")

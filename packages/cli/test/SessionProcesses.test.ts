@@ -2,8 +2,8 @@ import * as Os from "node:os"
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Agent, Journal, Op, Session, Task, Turn } from "@spindle/core"
-import type { ProcessId } from "@spindle/core/protocol/Ids"
-import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import type { ProcessId } from "@spindle/core/Ids"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as OpenAiModel from "@spindle/openai/OpenAiModel"
 import * as ResponsesServer from "@spindle/testing/ResponsesServer"
 import * as CodingTools from "@spindle/tools/CodingTools"
@@ -13,12 +13,12 @@ import * as Host from "../src/Host.ts"
 import { command, processesOf, eventually } from "./fixtures/program.ts"
 
 // sessions with the processes of this host
-const layer = Layer.mergeAll(Host.layer, Journal.Journal.layerMemory(), ScriptedModel.make([]).layer)
+const layer = Layer.mergeAll(Host.layer, Journal.layerMemory(), ScriptedModel.make([]).layer)
 let count = 0
 const uniqueSeconds = () => `${process.pid}${(count += 1)}.125`
 
 const sleeper = Effect.fnUntraced(function* (script: string, keep: boolean) {
-  const turn = yield* Turn
+  const turn = yield* Turn.Turn
   return yield* turn.process({ command: ["sh", "-c", script], cwd: Os.tmpdir(), keep })
 })
 
@@ -81,7 +81,7 @@ describe("the reference's tests", () => {
           Effect.provide(
             Layer.mergeAll(
               CodingTools.layer({ cwd }).pipe(Layer.provideMerge(Host.layer)),
-              Journal.Journal.layerMemory(),
+              Journal.layerMemory(),
               model.pipe(Layer.provide(NodeHttpClient.layerNodeHttp))
             )
           )

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { SubmissionId, TurnId } from "@spindle/core/protocol/Ids"
-import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import { SubmissionId, TurnId } from "@spindle/core/Ids"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as Submission from "../src/Submission.ts"
 import { record, sessionId, usage } from "./fixtures/events.ts"
 

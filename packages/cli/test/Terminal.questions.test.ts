@@ -2,14 +2,14 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
-import type { ApprovalRequest } from "@spindle/core/ports/Approvals"
+import type { Question } from "@spindle/core/Approvals"
 import * as Terminal from "../src/Terminal.ts"
 import * as Events from "./fixtures/events.ts"
 import { Keyboard } from "./fixtures/keyboard.ts"
 
 /** Asks at a terminal, and presses these keys, piece by piece; answers the decision and what was written. */
 const asked = Effect.fnUntraced(function* (
-  request: Pick<ApprovalRequest, "kind" | "payload"> & { readonly tool?: string },
+  request: Pick<Question, "kind" | "payload"> & { readonly tool?: string },
   keys: ReadonlyArray<string>
 ) {
   const keyboard = new Keyboard(true)
@@ -23,10 +23,10 @@ const asked = Effect.fnUntraced(function* (
     env: {},
     onCtrlC: () => interrupts.push("SIGINT")
   })
-  const whole: ApprovalRequest = {
+  const whole: Question = {
     sessionId: Events.sessionId,
     turnId: Events.turnId,
-    requestId: Events.requestId,
+    questionId: Events.questionId,
     callId: undefined,
     tool: undefined,
     path: [Events.sessionId],

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
-import type { ApprovalRequest } from "@spindle/core/ports/Approvals"
+import type { Question } from "@spindle/core/Approvals"
 import * as Terminal from "../src/Terminal.ts"
 import * as Events from "./fixtures/events.ts"
 import { Keyboard } from "./fixtures/keyboard.ts"
@@ -22,10 +22,10 @@ const make = Effect.fnUntraced(function* (isTTY: boolean, columns = 80) {
   return { terminal, keyboard, interrupts, text: () => written.join("") }
 })
 
-const request: ApprovalRequest = {
+const request: Question = {
   sessionId: Events.sessionId,
   turnId: Events.turnId,
-  requestId: Events.requestId,
+  questionId: Events.questionId,
   callId: Events.callId,
   kind: "command",
   tool: "exec_command",
@@ -165,7 +165,7 @@ describe("decider", () => {
     Effect.gen(function* () {
       const { keyboard, terminal, text } = yield* make(true)
       const first = yield* Effect.forkChild(terminal.decider.decide(request), { startImmediately: true })
-      const other = { ...request, requestId: "other" as typeof request.requestId, payload: { cmd: "ls" } }
+      const other = { ...request, questionId: "other" as typeof request.questionId, payload: { cmd: "ls" } }
       const second = yield* Effect.forkChild(terminal.decider.decide(other), { startImmediately: true })
       yield* TestClock.adjust("100 millis")
       yield* terminal.show(Events.record({ _tag: "Warning", message: "meanwhile" }))

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { CallId, SessionId } from "@spindle/core/protocol/Ids"
-import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import { CallId, SessionId } from "@spindle/core/Ids"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as Transcript from "../src/Transcript.ts"
 import * as Events from "./fixtures/events.ts"
 

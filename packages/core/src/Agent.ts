@@ -7,9 +7,10 @@
 import type * as Types from "effect/Types"
 import type * as Tool from "effect/ai/Tool"
 import type * as Toolkit from "effect/ai/Toolkit"
+import type { CallDisplay } from "./protocol/Display.ts"
 import type { OutputFormat, ToolSpec } from "./ports/Model.ts"
-import type { PermissionOf } from "./ports/ToolAuthority.ts"
-import * as Authority from "./rules/Authority.ts"
+import type { ToolAuthority } from "./ports/ToolAuthority.ts"
+import * as Authority from "./state/Authority.ts"
 import * as Tools from "./internal/tools.ts"
 import type { Turn } from "./Turn.ts"
 
@@ -24,6 +25,8 @@ export interface ToolPolicy<Params = unknown> {
   readonly concurrency?: "parallel" | "exclusive"
   readonly kind?: "command" | "patch" | "permissions"
   readonly payload?: (params: Params) => unknown
+  /** What a call is, for people and for the wire. It is recorded with the call. Without it a call is `Other`. */
+  readonly display?: (params: Params) => CallDisplay
   /** A tool that takes plain text in a grammar; its handler gets `{ input }`. */
   readonly freeform?: ToolSpec["freeform"]
 }
@@ -82,7 +85,7 @@ const covariant = (none: never): never => none
  * very same tool may have other arguments: a policy that decides by them then says `ask`.
  */
 export const authorityOf =
-  <R>(agent: Agent<R>): PermissionOf =>
+  <R>(agent: Agent<R>): ToolAuthority =>
   (tool, params) => {
     const entry = agent.tools().byName.get(tool.name)
     if (entry === undefined) return undefined
@@ -92,7 +95,7 @@ export const authorityOf =
   }
 
 /** The agent with at most this authority: each of its policies is the meet of its own and what `most` says (A4). */
-export const narrow = <R>(agent: Agent<R>, most: PermissionOf): Agent<R> => {
+export const narrow = <R>(agent: Agent<R>, most: ToolAuthority): Agent<R> => {
   let made: Tools.ToolTable | undefined
   const narrowed = (): Tools.ToolTable => {
     const { byName, specs } = agent.tools()

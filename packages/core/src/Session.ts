@@ -16,41 +16,42 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { Agent } from "./Agent.ts"
-import * as modelLoop from "./internal/modelLoop.ts"
-import * as Opening from "./internal/opening.ts"
-import { ambient } from "./internal/callers.ts"
-import type { Kernel } from "./internal/kernel.ts"
-import * as Processes from "./internal/processes.ts"
-import * as Receipts from "./internal/receipts.ts"
-import { Recorder } from "./internal/recorder.ts"
-import * as Requests from "./internal/requests.ts"
-import * as Submissions from "./internal/submissions.ts"
-import { Subscribers } from "./internal/subscribers.ts"
-import * as Turns from "./internal/turns.ts"
-import { SessionOfTurns } from "./internal/turnSession.ts"
+import * as modelLoop from "./tasks/modelLoop.ts"
+import * as Opening from "./internal/session/recovery.ts"
+import { ambient } from "./internal/session/submissionSpan.ts"
+import type { Kernel } from "./internal/session/sessionContext.ts"
+import * as Processes from "./internal/turn/processes.ts"
+import * as Receipts from "./internal/session/receipts.ts"
+import { Recorder } from "./internal/log/recorder.ts"
+import * as Requests from "./internal/turn/questions.ts"
+import * as Submissions from "./internal/session/submissions.ts"
+import { Subscribers } from "./internal/log/subscribers.ts"
+import * as Turns from "./internal/turn/turns.ts"
+import { SessionOfTurns } from "./internal/session/ownerSession.ts"
 import { Approvals } from "./ports/Approvals.ts"
 import { Hooks } from "./ports/Hooks.ts"
 import { Journal, type JournalWriter } from "./ports/Journal.ts"
 import type { Model } from "./ports/Model.ts"
-import { type Observer, SessionObserver } from "./ports/SessionObserver.ts"
-import { whole } from "./ports/wholeOpening.ts"
+import { SessionObserver } from "./ports/SessionObserver.ts"
+import { acquireAll } from "./journal/acquireAll.ts"
 import { IdGenerator, type ProcessId, type SessionId, type SubmissionId, type TurnId } from "./protocol/Ids.ts"
 import type * as Input from "./protocol/Input.ts"
 import type { Item } from "./protocol/Item.ts"
 import type { Op, Receipt } from "./protocol/Op.ts"
 import type { AbortReason } from "./protocol/Outcome.ts"
-import { SessionConfig, SessionPolicy } from "./protocol/SessionConfig.ts"
+import { SessionConfig } from "./protocol/SessionConfig.ts"
+import { SessionPolicy } from "./protocol/SessionPolicy.ts"
 import type { SessionClosed } from "./protocol/SessionError.ts"
 import { type JournalFailed, type SessionBusy, type SessionNotFound } from "./protocol/SessionError.ts"
 import type { SessionEvent } from "./protocol/SessionEvent.ts"
 import type { TokenUsage } from "./protocol/TokenUsage.ts"
 import type { TraceContext } from "./protocol/TraceContext.ts"
-import * as History from "./rules/History.ts"
+import * as History from "./state/History.ts"
 import type { Task } from "./Task.ts"
 import * as TaskSupervisor from "./TaskSupervisor.ts"
 import type { Turn } from "./Turn.ts"
 
-export type { RunningTurn } from "./internal/turns.ts"
+export type { RunningTurn } from "./internal/turn/turns.ts"
 
 /** What a session is at one moment. */
 export interface Snapshot {
@@ -98,73 +99,70 @@ export interface SessionOptions {
  * }).pipe(Effect.scoped)
  * ```
  */
-export class Session extends Context.Service<
-  Session,
-  {
-    readonly sessionId: SessionId
-    /**
-     * Takes one operation and answers its one receipt (contract P1). Input is durable before it is acknowledged (P2).
-     * **Interruption**: before the append nothing happened; from it on the call is not interruptible, and bounded by
-     * the deadline of the journal. **Errors**: `JournalFailed` when the operation could not be written; it is then not
-     * accepted, and the session has failed.
-     */
-    readonly submit: (
-      op: Op,
-      options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }
-    ) => Effect.Effect<Receipt, JournalFailed>
-    /**
-     * Runs a task in a turn of its own, instead of whatever runs, which is aborted as `Replaced` (S4). The turn
-     * provides `Turn` and `Scope`. **Interruption** stops only the wait: the turn starts all the same. **Errors**:
-     * `SessionClosed`.
-     */
-    readonly start: <A, E, R>(
-      task: Task<A, E, R>,
-      input?: Input.Input
-    ) => Effect.Effect<Turns.RunningTurn<A, E>, SessionClosed, Exclude<R, Turn | Scope.Scope>>
-    /** Input for the running turn and no other: `submit` with an expected turn. See there. */
-    readonly steer: (input: Input.Input, expectedTurnId: TurnId) => Effect.Effect<Receipt, JournalFailed>
-    /**
-     * Asks the running turn to stop, and answers at once whether it hit one (I1). Waiting for its end is `awaitIdle`.
-     * **Interruption**: none, it is one step.
-     */
-    readonly abort: (reason?: AbortReason) => Effect.Effect<boolean>
-    /**
-     * What the session tells, from a record on (by default from its first). Each subscriber holds a bounded number of
-     * events; records are never left out; text may come in larger pieces, and output of tools that a slow subscriber
-     * missed is left out, as its offsets show (W2). Ends with the session. **Interruption** ends the subscription.
-     * **Errors**: `JournalFailed` when records cannot be read back.
-     */
-    readonly events: (options?: { readonly from?: number }) => Stream.Stream<SessionEvent, JournalFailed>
-    /** Waits until nothing runs and nothing is about to. **Interruption** stops only the wait. */
-    readonly awaitIdle: Effect.Effect<void>
-    /** What the session is now. */
-    readonly snapshot: Effect.Effect<Snapshot>
-    /** Processes that are running for this session, with a name for people. */
-    readonly processes: Effect.Effect<ReadonlyArray<{ readonly processId: ProcessId; readonly name: string }>>
-  }
->()("@spindle/core/Session") {
+export interface Session {
+  readonly sessionId: SessionId
   /**
-   * Makes a session in the current scope, new or resumed, from its journal.
-   *
-   * **Interruption** before it is made: what was opened is let go of at once, as after an error. **Errors**:
-   * `SessionNotFound` and `SessionBusy` from the journal; `JournalFailed` when it cannot be read or written.
+   * Takes one operation and answers its one receipt (contract P1). Input is durable before it is acknowledged (P2).
+   * **Interruption**: before the append nothing happened; from it on the call is not interruptible, and bounded by
+   * the deadline of the journal. **Errors**: `JournalFailed` when the operation could not be written; it is then not
+   * accepted, and the session has failed.
    */
-  static readonly make = <R>(
-    agent: Agent<R>,
-    options: SessionOptions = {}
-  ): Effect.Effect<
-    Session["Service"],
-    SessionNotFound | SessionBusy | JournalFailed,
-    R | Model | Journal | Scope.Scope
-  > => makeSession(agent, options)
-
-  /** A session as a layer; see {@link Session.make}. */
-  static readonly layer = <R>(
-    agent: Agent<R>,
-    options: SessionOptions = {}
-  ): Layer.Layer<Session, SessionNotFound | SessionBusy | JournalFailed, Exclude<R, Scope.Scope> | Model | Journal> =>
-    Layer.effect(Session, makeSession(agent, options))
+  readonly submit: (
+    op: Op,
+    options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }
+  ) => Effect.Effect<Receipt, JournalFailed>
+  /**
+   * Runs a task in a turn of its own, instead of whatever runs, which is aborted as `Replaced` (S4). The turn
+   * provides `Turn` and `Scope`. **Interruption** stops only the wait: the turn starts all the same. **Errors**:
+   * `SessionClosed`.
+   */
+  readonly start: <A, E, R>(
+    task: Task<A, E, R>,
+    input?: Input.Input
+  ) => Effect.Effect<Turns.RunningTurn<A, E>, SessionClosed, Exclude<R, Turn | Scope.Scope>>
+  /** Input for the running turn and no other: `submit` with an expected turn. See there. */
+  readonly steer: (input: Input.Input, expectedTurnId: TurnId) => Effect.Effect<Receipt, JournalFailed>
+  /**
+   * Asks the running turn to stop, and answers at once whether it hit one (I1). Waiting for its end is `awaitIdle`.
+   * **Interruption**: none, it is one step.
+   */
+  readonly abort: (reason?: AbortReason) => Effect.Effect<boolean>
+  /**
+   * What the session tells, from a record on (by default from its first). Each subscriber holds a bounded number of
+   * events; records are never left out; text may come in larger pieces, and output of tools that a slow subscriber
+   * missed is left out, as its offsets show (W2). Ends with the session. **Interruption** ends the subscription.
+   * **Errors**: `JournalFailed` when records cannot be read back.
+   */
+  readonly events: (options?: { readonly from?: number }) => Stream.Stream<SessionEvent, JournalFailed>
+  /** Waits until nothing runs and nothing is about to. **Interruption** stops only the wait. */
+  readonly awaitIdle: Effect.Effect<void>
+  /** What the session is now. */
+  readonly snapshot: Effect.Effect<Snapshot>
+  /** Processes that are running for this session, with a name for people. */
+  readonly processes: Effect.Effect<ReadonlyArray<{ readonly processId: ProcessId; readonly name: string }>>
 }
+
+/** The service key of {@link Session}. */
+export const Session: Context.Service<Session, Session> = Context.Service("@spindle/core/Session")
+
+/**
+ * Makes a session in the current scope, new or resumed, from its journal.
+ *
+ * **Interruption** before it is made: what was opened is let go of at once, as after an error. **Errors**:
+ * `SessionNotFound` and `SessionBusy` from the journal; `JournalFailed` when it cannot be read or written.
+ */
+export const make = <R>(
+  agent: Agent<R>,
+  options: SessionOptions = {}
+): Effect.Effect<Session, SessionNotFound | SessionBusy | JournalFailed, R | Model | Journal | Scope.Scope> =>
+  makeSession(agent, options)
+
+/** A session as a layer; see {@link Session.make}. */
+export const layer = <R>(
+  agent: Agent<R>,
+  options: SessionOptions = {}
+): Layer.Layer<Session, SessionNotFound | SessionBusy | JournalFailed, Exclude<R, Scope.Scope> | Model | Journal> =>
+  Layer.effect(Session, makeSession(agent, options))
 
 const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: SessionOptions) {
   const services = yield* Effect.context<R | Model>()
@@ -188,7 +186,7 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
   const submissions = new Submissions.Submissions(kernel.value, regular, Receipts.ofRecords(writer.opened.records))
   kernel.value.host = new SessionOfTurns(kernel.value, submissions)
   return service({ kernel: kernel.value, subscribers: kernel.subscribers, writer, submissions })
-}, whole)
+}, acquireAll)
 
 const makeKernel = Effect.fnUntraced(function* ({
   clock,
@@ -259,7 +257,10 @@ const makeKernel = Effect.fnUntraced(function* ({
 const none: ReadonlyArray<never> = []
 
 /** Who is told what the session tells: its owner, and whoever observes all sessions. */
-const observersOf = ({ onEvent }: SessionOptions, observer: Observer | undefined): ReadonlyArray<Observer> => {
+const observersOf = (
+  { onEvent }: SessionOptions,
+  observer: SessionObserver | undefined
+): ReadonlyArray<SessionObserver> => {
   const own = onEvent === undefined ? none : [{ onEvent: (_: SessionId, event: SessionEvent) => onEvent(event) }]
   return observer === undefined ? own : [...own, observer]
 }
@@ -300,7 +301,7 @@ const service = ({
   readonly subscribers: Subscribers
   readonly writer: JournalWriter
   readonly submissions: Submissions.Submissions
-}): Session["Service"] => {
+}): Session => {
   const { recorder, sessionId, supervisor } = kernel
   const awaitIdle: Effect.Effect<void> = Effect.suspend(() => {
     if (supervisor.state()._tag !== "Idle") return Effect.andThen(supervisor.awaitIdle, awaitIdle)
@@ -308,7 +309,7 @@ const service = ({
     if (kernel.replacing > 0) return Effect.andThen(supervisor.turnstile(Effect.yieldNow), awaitIdle)
     return kernel.next === undefined ? Effect.void : Effect.andThen(Fiber.await(kernel.next), awaitIdle)
   })
-  const submit: Session["Service"]["submit"] = (op, options) => submissions.submit(op, options)
+  const submit: Session["submit"] = (op, options) => submissions.submit(op, options)
   return {
     sessionId,
     submit,

@@ -17,64 +17,64 @@ import { Journal, type JournalEntry } from "./ports/Journal.ts"
 import type { Model } from "./ports/Model.ts"
 import { IdGenerator, type SessionId, type TurnId } from "./protocol/Ids.ts"
 import { type JournalFailed, type SessionBusy, type SessionNotFound, TurnNotFound } from "./protocol/SessionError.ts"
-import { isTerminal, type Record } from "./protocol/SessionEvent.ts"
-import { Session, type SessionOptions } from "./Session.ts"
+import { isTerminal, type JournalRecord } from "./protocol/SessionEvent.ts"
+import * as Session from "./Session.ts"
 
 type OpenError = SessionNotFound | SessionBusy | JournalFailed
 
 /** The sessions of an application. */
-export class Sessions extends Context.Service<
-  Sessions,
-  {
-    /** Makes a new session. **Interruption** leaves none behind. **Errors**: as `Session.make`. */
-    readonly create: <R>(
-      agent: Agent<R>,
-      options?: Omit<SessionOptions, "resume">
-    ) => Effect.Effect<Session["Service"], OpenError, R | Model>
-    /**
-     * The session of this id: the one that is open, else resumed from its journal. **Interruption**, **Errors**: as
-     * `create`; `SessionNotFound`.
-     */
-    readonly open: <R>(agent: Agent<R>, sessionId: SessionId) => Effect.Effect<Session["Service"], OpenError, R | Model>
-    /**
-     * A new session with the records of another, up to the end of a turn or up to now (J4). The source is not touched;
-     * a turn that is open in the copy is marked as interrupted. **Errors**: `SessionNotFound`, `JournalFailed`;
-     * `TurnNotFound` if there is no turn `until`.
-     */
-    readonly fork: <R>(
-      agent: Agent<R>,
-      source: SessionId,
-      options?: { readonly until?: TurnId }
-    ) => Effect.Effect<Session["Service"], OpenError | TurnNotFound, R | Model>
-    /** The sessions that have a journal and are not archived, the latest first. */
-    readonly list: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
-    /**
-     * Puts a session away: closes it if it is open here, and takes it out of `list`. Its journal keeps everything and
-     * can be forked; `open` refuses it until `unarchive`. Does nothing for one that is archived. **Interruption**: as
-     * `close`, and not while the journal is put away. **Errors**: `SessionNotFound`; `SessionBusy` while another process
-     * has it open; `JournalFailed`.
-     */
-    readonly archive: (sessionId: SessionId) => Effect.Effect<void, OpenError>
-    /** Brings an archived session back into `list`. Does nothing for one that is there. **Errors**: as `archive`. */
-    readonly unarchive: (sessionId: SessionId) => Effect.Effect<void, OpenError>
-    /** The sessions that are archived, the latest first. */
-    readonly archived: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
-    /**
-     * Closes a session, and answers whether it was open. **Interruption** stops only the wait. See `Session` for what
-     * closing does.
-     */
-    readonly close: (sessionId: SessionId) => Effect.Effect<boolean>
-  }
->()("@spindle/core/Sessions") {
-  /** The sessions of this scope: closing it closes them all, side by side. */
-  static readonly layer: Layer.Layer<Sessions, never, Journal> = Layer.effect(
-    Sessions,
-    Effect.suspend(() => makeSessions)
-  )
+export interface Sessions {
+  /** Makes a new session. **Interruption** leaves none behind. **Errors**: as `Session.make`. */
+  readonly create: <R>(
+    agent: Agent<R>,
+    options?: Omit<Session.SessionOptions, "resume">
+  ) => Effect.Effect<Session.Session, OpenError, R | Model>
+  /**
+   * The session of this id: the one that is open, else resumed from its journal. **Interruption**, **Errors**: as
+   * `create`; `SessionNotFound`.
+   */
+  readonly open: <R>(agent: Agent<R>, sessionId: SessionId) => Effect.Effect<Session.Session, OpenError, R | Model>
+  /**
+   * A new session with the records of another, up to the end of a turn or up to now (J4). The source is not touched;
+   * a turn that is open in the copy is marked as interrupted. **Errors**: `SessionNotFound`, `JournalFailed`;
+   * `TurnNotFound` if there is no turn `until`.
+   */
+  readonly fork: <R>(
+    agent: Agent<R>,
+    source: SessionId,
+    options?: { readonly until?: TurnId }
+  ) => Effect.Effect<Session.Session, OpenError | TurnNotFound, R | Model>
+  /** The sessions that have a journal and are not archived, the latest first. */
+  readonly list: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
+  /**
+   * Puts a session away: closes it if it is open here, and takes it out of `list`. Its journal keeps everything and
+   * can be forked; `open` refuses it until `unarchive`. Does nothing for one that is archived. **Interruption**: as
+   * `close`, and not while the journal is put away. **Errors**: `SessionNotFound`; `SessionBusy` while another process
+   * has it open; `JournalFailed`.
+   */
+  readonly archive: (sessionId: SessionId) => Effect.Effect<void, OpenError>
+  /** Brings an archived session back into `list`. Does nothing for one that is there. **Errors**: as `archive`. */
+  readonly unarchive: (sessionId: SessionId) => Effect.Effect<void, OpenError>
+  /** The sessions that are archived, the latest first. */
+  readonly archived: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
+  /**
+   * Closes a session, and answers whether it was open. **Interruption** stops only the wait. See `Session` for what
+   * closing does.
+   */
+  readonly close: (sessionId: SessionId) => Effect.Effect<boolean>
 }
 
+/** The service key of {@link Sessions}. */
+export const Sessions: Context.Service<Sessions, Sessions> = Context.Service("@spindle/core/Sessions")
+
+/** The sessions of this scope: closing it closes them all, side by side. */
+export const layer: Layer.Layer<Sessions, never, Journal> = Layer.effect(
+  Sessions,
+  Effect.suspend(() => makeSessions)
+)
+
 interface Open {
-  readonly session: Session["Service"]
+  readonly session: Session.Session
   readonly scope: Scope.Closeable
 }
 
@@ -86,7 +86,7 @@ const makeSessions = Effect.gen(function* () {
   // one opening or closing at a time, so that two clients who open one session get the same
   const gate = Semaphore.makeUnsafe(1)
 
-  const start = <R>(agent: Agent<R>, options: SessionOptions) =>
+  const start = <R>(agent: Agent<R>, options: Session.SessionOptions) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
         const scope = yield* Scope.fork(all, "sequential")
@@ -145,13 +145,13 @@ const makeSessions = Effect.gen(function* () {
 
 /** The records of a copy: a first record of its own, then the source's up to the end of a turn. */
 const copied = (
-  records: ReadonlyArray<Record>,
+  records: ReadonlyArray<JournalRecord>,
   {
     sessionId,
     source,
     until
   }: { readonly source: SessionId; readonly sessionId: SessionId; readonly until: TurnId | undefined }
-): ReadonlyArray<Record> => {
+): ReadonlyArray<JournalRecord> => {
   const end = until === undefined ? -1 : records.findIndex((record) => isTerminal(record) && record.turnId === until)
   const kept = end < 0 ? records : records.slice(0, end + 1)
   return kept.map((record) =>

@@ -29,7 +29,7 @@ export interface Task<in out A, out E = never, out R = never> {
    * waited for
    * `SessionConfig.abortHookLimit`.
    */
-  readonly abortHook: ((turn: Turn["Service"], reason: AbortReason) => Effect.Effect<void, never, R>) | undefined
+  readonly abortHook: ((turn: Turn, reason: AbortReason) => Effect.Effect<void, never, R>) | undefined
 }
 
 /**
@@ -44,7 +44,7 @@ export const make = <A, E, R>(
     readonly lastMessage?: (value: A) => string | undefined
     readonly onAbort?: "interrupt" | "signal"
     readonly steerable?: boolean
-    readonly abortHook?: (turn: Turn["Service"], reason: AbortReason) => Effect.Effect<void, never, R>
+    readonly abortHook?: (turn: Turn, reason: AbortReason) => Effect.Effect<void, never, R>
   }
 ): Task<A, E, R> => ({
   kind,

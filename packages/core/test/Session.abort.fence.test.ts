@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
-import type { Decider } from "@spindle/core/ports/Approvals"
-import { Model } from "@spindle/core/ports/Model"
-import { Processes } from "@spindle/core/ports/Processes"
-import { CallId, ItemId, type ProcessId, type SessionId } from "@spindle/core/protocol/Ids"
-import type { ToolCall } from "@spindle/core/protocol/Item"
-import { ModelFailed } from "@spindle/core/protocol/SessionError"
-import type { Record } from "@spindle/core/protocol/SessionEvent"
-import * as RegularTask from "@spindle/core/tasks/RegularTask"
+import type { Approvals } from "@spindle/core/Approvals"
+import { Model } from "@spindle/core/Model"
+import { Processes } from "@spindle/core/Processes"
+import { CallId, ItemId, type ProcessId, type SessionId } from "@spindle/core/Ids"
+import type { ToolCall } from "@spindle/core/Item"
+import { ModelFailed } from "@spindle/core/SessionError"
+import type { JournalRecord } from "@spindle/core/SessionEvent"
+import * as RegularTask from "@spindle/core/RegularTask"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
@@ -27,9 +27,7 @@ const lateCall: ToolCall = {
 }
 
 /** Every way in which a task may reach its session, by the name of the member. */
-const members = (
-  turn: Turn["Service"]
-): { readonly [member: string]: Effect.Effect<unknown, unknown, Model | Processes> } => ({
+const members = (turn: Turn): { readonly [member: string]: Effect.Effect<unknown, unknown, Model | Processes> } => ({
   aborting: turn.aborting,
   abortReason: turn.abortReason,
   abort: turn.abort("Budget"),
@@ -61,7 +59,7 @@ const values = ["sessionId", "turnId", "trace", "session", "input", "inputText"]
 /** A host that counts what it is asked to start. */
 const host = () => {
   const started: Array<string> = []
-  const service: (typeof Processes)["Service"] = {
+  const service: Processes = {
     start: ({ command, processId }) =>
       Effect.sync(() => {
         started.push(command[0]!)
@@ -73,10 +71,10 @@ const host = () => {
 }
 
 /** Somebody who is asked and never answers. */
-const silent = (asked: Array<string>): Decider => ({
-  decide: ({ requestId }) =>
+const silent = (asked: Array<string>): Approvals => ({
+  decide: ({ questionId }) =>
     Effect.andThen(
-      Effect.sync(() => void asked.push(requestId)),
+      Effect.sync(() => void asked.push(questionId)),
       Effect.never
     )
 })
@@ -152,7 +150,7 @@ describe("a closing turn", () => {
       for (const comes of ["after the abort", "before it, and its record after"] as const) {
         const writing = yield* Deferred.make<void>()
         const written = yield* Deferred.make<void>()
-        const isCall = (record: Record) => record._tag === "ItemRecorded" && record.item._tag === "ToolCall"
+        const isCall = (record: JournalRecord) => record._tag === "ItemRecorded" && record.item._tag === "ToolCall"
         const journal = yield* journalWith((append, records) =>
           records.some(isCall)
             ? Effect.andThen(Deferred.succeed(writing, undefined), Effect.andThen(Deferred.await(written), append))
@@ -391,11 +389,11 @@ describe("a straggler", () => {
         )
       )
       yield* h.session.start(deaf)
-      yield* h.awaitEvent(SessionHarness.tagged("RequestOpened"))
+      yield* h.awaitEvent(SessionHarness.tagged("QuestionOpened"))
       yield* h.session.abort()
       yield* TestClock.adjust("100 millis")
       yield* h.session.awaitIdle
-      assert.deepStrictEqual(h.events.find((event) => event._tag === "RequestSettled")?.decision, {
+      assert.deepStrictEqual(h.events.find((event) => event._tag === "QuestionSettled")?.decision, {
         _tag: "Cancelled",
         by: "abort"
       })

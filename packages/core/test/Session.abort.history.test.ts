@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Model } from "@spindle/core/ports/Model"
-import { Processes } from "@spindle/core/ports/Processes"
-import type { AbortReason } from "@spindle/core/protocol/Outcome"
-import { SessionPolicy } from "@spindle/core/protocol/SessionConfig"
-import type { Record, SessionEvent } from "@spindle/core/protocol/SessionEvent"
-import * as History from "@spindle/core/rules/History"
+import { Model } from "@spindle/core/Model"
+import { Processes } from "@spindle/core/Processes"
+import type { AbortReason } from "@spindle/core/Outcome"
+import * as SessionPolicy from "@spindle/core/SessionPolicy"
+import type { JournalRecord, SessionEvent } from "@spindle/core/SessionEvent"
+import * as History from "@spindle/core/History"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
@@ -87,7 +87,7 @@ describe("the marker", () => {
 
   it.effect("I5 it names stragglers and kept processes, and an abort that left nothing behind names none", () =>
     Effect.gen(function* () {
-      const processes: (typeof Processes)["Service"] = {
+      const processes: Processes = {
         start: ({ processId }) =>
           Effect.succeed({ processId, pid: 41, output: Stream.empty, exit: Effect.never, gone: Effect.never }),
         end: () => Effect.void
@@ -136,7 +136,7 @@ describe("the marker", () => {
 
   it.effect("I5 the marker and everything before it are in the journal when TurnAborted is told", () =>
     Effect.gen(function* () {
-      const written: Array<Record> = []
+      const written: Array<JournalRecord> = []
       const journal = yield* journalWith((append, records) =>
         Effect.andThen(
           Effect.andThen(Effect.yieldNow, append),
@@ -144,7 +144,7 @@ describe("the marker", () => {
         )
       )
       const h = yield* SessionHarness.make({ journal, script: [halfway] })
-      let seen: ReadonlyArray<Record> | undefined
+      let seen: ReadonlyArray<JournalRecord> | undefined
       const isAborted = SessionHarness.tagged("TurnAborted")
       // the predicate is asked while the event is being told
       yield* Effect.forkChild(
@@ -279,7 +279,7 @@ describe("calls and results", () => {
           }
         })
         yield* h.submit("go")
-        yield* h.awaitEvent(SessionHarness.tagged("RequestOpened"))
+        yield* h.awaitEvent(SessionHarness.tagged("QuestionOpened"))
         yield* h.session.abort()
         yield* h.session.awaitIdle
         assert.deepStrictEqual(statusOf(h.events), [
@@ -287,7 +287,7 @@ describe("calls and results", () => {
           ["b", "aborted"],
           ["c", "aborted"]
         ])
-        const settled = h.events.find((event) => event._tag === "RequestSettled")
+        const settled = h.events.find((event) => event._tag === "QuestionSettled")
         assert.deepStrictEqual(settled?.decision, { _tag: "Cancelled", by: "abort" })
         assertTurns(h.events)
       })
@@ -358,7 +358,7 @@ describe("what was shown", () => {
         const h = yield* SessionHarness.make()
         const usage = { input: 7, cachedInput: 0, output: 3, reasoning: 0, total: 10 }
         const told = yield* Deferred.make<void>()
-        const model: (typeof Model)["Service"] = {
+        const model: Model = {
           ...h.model.model,
           stream: () =>
             Stream.concat(

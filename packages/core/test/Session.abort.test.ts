@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { AbortReason } from "@spindle/core/protocol/Outcome"
-import * as Op from "@spindle/core/protocol/Op"
+import type { AbortReason } from "@spindle/core/Outcome"
+import * as Op from "@spindle/core/Op"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"

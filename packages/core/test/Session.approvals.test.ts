@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Approvals from "@spindle/core/ports/Approvals"
-import type { RequestId } from "@spindle/core/protocol/Ids"
-import * as Op from "@spindle/core/protocol/Op"
-import { isTerminal } from "@spindle/core/protocol/SessionEvent"
-import * as SessionState from "@spindle/core/rules/SessionState"
+import * as Approvals from "@spindle/core/Approvals"
+import type { QuestionId } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
+import { isTerminal } from "@spindle/core/SessionEvent"
+import * as SessionState from "@spindle/core/SessionState"
 import * as Task from "@spindle/core/Task"
-import { type Answer, type Question, Turn } from "@spindle/core/Turn"
+import { type Answer, type NewQuestion, Turn } from "@spindle/core/Turn"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Exit, Fiber, Schema, Scope } from "effect"
@@ -31,15 +31,15 @@ const calls = (...ids: ReadonlyArray<string>): Model.Answer =>
 /** The n-th request that was announced, from 1, past or to come. */
 const opened = (harness: Harness.SessionHarness, count: number) => {
   let left = count
-  return harness.awaitEvent((event): event is Extract<typeof event, { readonly _tag: "RequestOpened" }> => {
-    if (event._tag !== "RequestOpened") return false
+  return harness.awaitEvent((event): event is Extract<typeof event, { readonly _tag: "QuestionOpened" }> => {
+    if (event._tag !== "QuestionOpened") return false
     left--
     return left === 0
   })
 }
 
 const settled = (harness: Harness.SessionHarness) =>
-  harness.records().flatMap((record) => (record._tag === "RequestSettled" ? [record.decision] : []))
+  harness.records().flatMap((record) => (record._tag === "QuestionSettled" ? [record.decision] : []))
 
 const results = (harness: Harness.SessionHarness) =>
   harness.records().flatMap((record) => {
@@ -48,21 +48,21 @@ const results = (harness: Harness.SessionHarness) =>
   })
 
 /** Answers a request, and expects that the session takes the answer. */
-const decide = (harness: Harness.SessionHarness, requestId: RequestId, decision: Op.Decision) =>
-  Effect.map(harness.session.submit(Op.answer(requestId, decision)), (receipt) =>
+const decide = (harness: Harness.SessionHarness, questionId: QuestionId, decision: Op.Decision) =>
+  Effect.map(harness.session.submit(Op.answer(questionId, decision)), (receipt) =>
     assert.strictEqual(receipt._tag, "Accepted")
   )
 
-const isUnknown = (harness: Harness.SessionHarness, requestId: RequestId) =>
-  Effect.map(harness.session.submit(Op.answer(requestId, approved("once"))), (receipt) =>
+const isUnknown = (harness: Harness.SessionHarness, questionId: QuestionId) =>
+  Effect.map(harness.session.submit(Op.answer(questionId, approved("once"))), (receipt) =>
     assert.deepStrictEqual(receipt._tag === "Rejected" ? receipt.reason : undefined, {
-      _tag: "UnknownRequest",
-      requestId
+      _tag: "UnknownQuestion",
+      questionId
     })
   )
 
 /** A task that asks and returns the answer. */
-const asker = (question: Partial<Question> = {}, onAbort: "interrupt" | "signal" = "interrupt") =>
+const asker = (question: Partial<NewQuestion> = {}, onAbort: "interrupt" | "signal" = "interrupt") =>
   Task.make(
     "asker",
     Effect.flatMap(Turn, (turn) => turn.ask({ kind: "question", payload: { q: "why?" }, ...question })),
@@ -91,7 +91,7 @@ describe("a request", () => {
       assert.deepStrictEqual(request.payload, { command: { of: "c1" } })
       assert.deepStrictEqual(request.path, [harness.session.sessionId])
       assert.deepStrictEqual(runs, [])
-      yield* decide(harness, request.requestId, approved("once"))
+      yield* decide(harness, request.questionId, approved("once"))
       yield* harness.session.awaitIdle
       assert.deepStrictEqual(runs, [{ of: "c1" }])
       assert.deepStrictEqual(settled(harness), [approved("once")])
@@ -103,8 +103,8 @@ describe("a request", () => {
     Effect.gen(function* () {
       const harness = yield* Harness.make()
       const { outcome } = yield* harness.session.start(asker())
-      const { requestId } = yield* opened(harness, 1)
-      yield* decide(harness, requestId, { _tag: "Answered", answers: { q: "because" } })
+      const { questionId } = yield* opened(harness, 1)
+      yield* decide(harness, questionId, { _tag: "Answered", answers: { q: "because" } })
       assert.deepStrictEqual(yield* outcome, {
         _tag: "Completed",
         value: { _tag: "Answered", answers: { q: "because" } }
@@ -117,9 +117,9 @@ describe("a request", () => {
       const { runs, tool } = asking()
       const harness = yield* Harness.make({ script: [calls("c1"), [Model.text("done")]], tools: { tool } })
       yield* harness.submit("go")
-      const { requestId } = yield* opened(harness, 1)
-      yield* decide(harness, requestId, denied)
-      yield* isUnknown(harness, requestId)
+      const { questionId } = yield* opened(harness, 1)
+      yield* decide(harness, questionId, denied)
+      yield* isUnknown(harness, questionId)
       yield* harness.session.awaitIdle
       assert.deepStrictEqual(settled(harness), [denied])
       assert.deepStrictEqual(runs, [])
@@ -133,11 +133,11 @@ describe("a request", () => {
       yield* harness.submit("go")
       const first = yield* opened(harness, 1)
       const second = yield* opened(harness, 2)
-      assert.notStrictEqual(first.requestId, second.requestId)
-      yield* decide(harness, second.requestId, approved("once"))
-      yield* harness.awaitEvent(Harness.tagged("RequestSettled"))
+      assert.notStrictEqual(first.questionId, second.questionId)
+      yield* decide(harness, second.questionId, approved("once"))
+      yield* harness.awaitEvent(Harness.tagged("QuestionSettled"))
       assert.deepStrictEqual(runs, [{ of: "c2" }])
-      yield* decide(harness, first.requestId, denied)
+      yield* decide(harness, first.questionId, denied)
       yield* harness.session.awaitIdle
       assert.deepStrictEqual(results(harness), [
         { callId: "c1", status: "denied", output: "rejected by user" },
@@ -161,12 +161,12 @@ describe("a request", () => {
         })
       )
       const { outcome } = yield* harness.session.start(task)
-      const { requestId } = yield* opened(harness, 1)
+      const { questionId } = yield* opened(harness, 1)
       yield* Deferred.succeed(asked, undefined)
       assert.strictEqual((yield* outcome)._tag, ending === "fails" ? "Failed" : "Completed")
       assert.deepStrictEqual(settled(harness), [{ _tag: "Cancelled", by: "end" }])
       assert.isTrue(isTerminal(harness.records().at(-1)!))
-      yield* isUnknown(harness, requestId)
+      yield* isUnknown(harness, questionId)
       isLegal(harness)
     })
   )
@@ -211,13 +211,13 @@ describe("abort", () => {
       const { runs, tool } = asking()
       const harness = yield* Harness.make({ script: [calls("c1")], tools: { tool } })
       yield* harness.submit("go")
-      const { requestId } = yield* opened(harness, 1)
+      const { questionId } = yield* opened(harness, 1)
       yield* harness.session.abort()
       yield* harness.session.awaitIdle
       assert.deepStrictEqual(settled(harness), [{ _tag: "Cancelled", by: "abort" }])
       assert.strictEqual(results(harness)[0]?.status, "aborted")
       assert.deepStrictEqual(runs, [])
-      yield* isUnknown(harness, requestId)
+      yield* isUnknown(harness, questionId)
       isLegal(harness)
     })
   )
@@ -261,9 +261,9 @@ describe("abort", () => {
       const { runs, tool } = asking()
       const harness = yield* Harness.make({ script: [calls("c1", "c2")], tools: { tool } })
       yield* harness.submit("go")
-      const { requestId } = yield* opened(harness, 1)
+      const { questionId } = yield* opened(harness, 1)
       yield* opened(harness, 2)
-      yield* decide(harness, requestId, { _tag: "Abort" })
+      yield* decide(harness, questionId, { _tag: "Abort" })
       yield* harness.session.awaitIdle
       assert.deepStrictEqual(settled(harness), [{ _tag: "Abort" }, { _tag: "Cancelled", by: "abort" }])
       const terminal = harness.records().find(isTerminal)
@@ -281,15 +281,15 @@ describe("abort", () => {
 describe("the deadline", () => {
   it.effect("A2 gives an unanswered question an empty answer", () =>
     Effect.gen(function* () {
-      const harness = yield* Harness.make({ config: { requestDeadline: "1 minute" } })
+      const harness = yield* Harness.make({ config: { questionDeadline: "1 minute" } })
       const { outcome } = yield* harness.session.start(asker())
-      const { requestId } = yield* opened(harness, 1)
+      const { questionId } = yield* opened(harness, 1)
       yield* TestClock.adjust("59 seconds")
       assert.deepStrictEqual(settled(harness), [])
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* outcome, { _tag: "Completed", value: { _tag: "Answered", answers: {} } })
       assert.deepStrictEqual(settled(harness), [{ _tag: "Answered", answers: {} }])
-      yield* isUnknown(harness, requestId)
+      yield* isUnknown(harness, questionId)
     })
   )
 
@@ -297,12 +297,12 @@ describe("the deadline", () => {
     Effect.gen(function* () {
       const { runs, tool } = asking({ kind: "permissions" })
       const harness = yield* Harness.make({
-        config: { requestDeadline: "1 minute" },
+        config: { questionDeadline: "1 minute" },
         script: [calls("c1"), [Model.text("done")]],
         tools: { tool }
       })
       yield* harness.submit("go")
-      const { requestId } = yield* opened(harness, 1)
+      const { questionId } = yield* opened(harness, 1)
       yield* TestClock.adjust("1 minute")
       yield* harness.session.awaitIdle
       assert.deepStrictEqual(settled(harness), [{ _tag: "Cancelled", by: "deadline" }])
@@ -311,7 +311,7 @@ describe("the deadline", () => {
       ])
       assert.deepStrictEqual(runs, [])
       assert.strictEqual(harness.tags().at(-1), "TurnCompleted")
-      yield* isUnknown(harness, requestId)
+      yield* isUnknown(harness, questionId)
     })
   )
 
@@ -319,10 +319,10 @@ describe("the deadline", () => {
     Effect.gen(function* () {
       const harness = yield* Harness.make()
       const { outcome } = yield* harness.session.start(asker())
-      const { requestId } = yield* opened(harness, 1)
+      const { questionId } = yield* opened(harness, 1)
       yield* TestClock.adjust("1000 days")
       assert.deepStrictEqual(settled(harness), [])
-      yield* decide(harness, requestId, denied)
+      yield* decide(harness, questionId, denied)
       assert.deepStrictEqual(yield* outcome, { _tag: "Completed", value: denied })
     })
   )
@@ -381,8 +381,8 @@ describe("who decides", () => {
         }
       })
       yield* harness.submit("go")
-      const { requestId } = yield* opened(harness, 1)
-      yield* decide(harness, requestId, approved("once"))
+      const { questionId } = yield* opened(harness, 1)
+      yield* decide(harness, questionId, approved("once"))
       yield* Deferred.await(interrupted)
       yield* harness.session.awaitIdle
       assert.strictEqual(results(harness)[0]?.status, "completed")
@@ -396,9 +396,9 @@ describe("who decides", () => {
         const h: Harness.SessionHarness = yield* Harness.make({
           approvals: { decide: () => Effect.suspend(() => (asked++, Effect.never)) },
           onEvent: (event) => {
-            if (event._tag !== "RequestOpened") return
+            if (event._tag !== "QuestionOpened") return
             if (end === "abort") Effect.runFork(h.session.abort())
-            else Effect.runFork(decide(h, event.requestId, approved("once")))
+            else Effect.runFork(decide(h, event.questionId, approved("once")))
           }
         })
         const { outcome } = yield* h.session.start(asker())
@@ -419,8 +419,8 @@ describe("who decides", () => {
         approvals: { decide: () => Effect.uninterruptible(Effect.never) }
       })
       yield* harness.submit("go")
-      const { requestId } = yield* opened(harness, 1)
-      yield* decide(harness, requestId, approved("once"))
+      const { questionId } = yield* opened(harness, 1)
+      yield* decide(harness, questionId, approved("once"))
       const idle = yield* Effect.forkChild(harness.session.awaitIdle)
       yield* TestClock.adjust("1 second")
       assert.isDefined(idle.pollUnsafe(), harness.tags().join(" "))

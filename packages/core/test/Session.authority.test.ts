@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Op from "@spindle/core/protocol/Op"
-import { isTerminal } from "@spindle/core/protocol/SessionEvent"
-import * as Authority from "@spindle/core/rules/Authority"
+import * as Op from "@spindle/core/Op"
+import { isTerminal } from "@spindle/core/SessionEvent"
+import * as Authority from "@spindle/core/Authority"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Exit, Schema, Scope } from "effect"
@@ -33,7 +33,7 @@ const approving = (scope: "once" | "turn" | "session", options: Harness.HarnessO
   })
 
 const askedFor = (harness: Harness.SessionHarness) =>
-  harness.records().flatMap((record) => (record._tag === "RequestOpened" ? [record.payload] : []))
+  harness.records().flatMap((record) => (record._tag === "QuestionOpened" ? [record.payload] : []))
 
 const a = { of: "a" }
 const b = { of: "b" }
@@ -164,13 +164,13 @@ describe("a decision about one of three calls", () => {
     })
     yield* harness.submit("go")
     yield* harness.awaitEvent(
-      (event): event is Extract<typeof event, { readonly _tag: "RequestOpened" }> =>
-        event._tag === "RequestOpened" && event.callId === "c"
+      (event): event is Extract<typeof event, { readonly _tag: "QuestionOpened" }> =>
+        event._tag === "QuestionOpened" && event.callId === "c"
     )
     const decide = (callId: string, decision: Op.Decision) => {
-      const asked = harness.records().find((one) => one._tag === "RequestOpened" && one.callId === callId)
-      return asked?._tag === "RequestOpened"
-        ? harness.session.submit(Op.answer(asked.requestId, decision))
+      const asked = harness.records().find((one) => one._tag === "QuestionOpened" && one.callId === callId)
+      return asked?._tag === "QuestionOpened"
+        ? harness.session.submit(Op.answer(asked.questionId, decision))
         : Effect.die(`${callId} was not asked for`)
     }
     const results = () =>
@@ -221,7 +221,9 @@ describe("a decision about one of three calls", () => {
           ["b", "aborted"],
           ["c", "aborted"]
         ])
-        const decisions = harness.records().flatMap((one) => (one._tag === "RequestSettled" ? [one.decision._tag] : []))
+        const decisions = harness
+          .records()
+          .flatMap((one) => (one._tag === "QuestionSettled" ? [one.decision._tag] : []))
         assert.deepStrictEqual(decisions, ["Approved", "Abort", "Cancelled"])
         assert.lengthOf((yield* harness.session.snapshot).waiting, 1)
         assert.lengthOf(harness.requests, 1)

@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Processes } from "@spindle/core/ports/Processes"
-import { SessionObserver, type SessionSignal } from "@spindle/core/ports/SessionObserver"
-import * as Op from "@spindle/core/protocol/Op"
-import { RequestId, SessionId } from "@spindle/core/protocol/Ids"
-import { JournalFailed, SessionClosed } from "@spindle/core/protocol/SessionError"
-import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import { Processes } from "@spindle/core/Processes"
+import { SessionObserver, type SessionSignal } from "@spindle/core/SessionObserver"
+import * as Op from "@spindle/core/Op"
+import { QuestionId, SessionId } from "@spindle/core/Ids"
+import { JournalFailed, SessionClosed } from "@spindle/core/SessionError"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
@@ -127,7 +127,7 @@ describe("closing a session", () => {
       })
       const events = yield* Effect.forkChild(Stream.runCollect(h.session.events()), { startImmediately: true })
       yield* h.submit("hi")
-      yield* h.awaitEvent(SessionHarness.tagged("RequestOpened"))
+      yield* h.awaitEvent(SessionHarness.tagged("QuestionOpened"))
       yield* close
       const told: ReadonlyArray<SessionEvent> = yield* Fiber.join(events)
       assert.strictEqual(told.at(-1)?._tag, "TurnAborted")
@@ -181,7 +181,7 @@ describe("closing a session", () => {
   it.effect("S7 every process is ended, kept ones too", () =>
     Effect.gen(function* () {
       const running = new Map<string, Deferred.Deferred<{ readonly exitCode: number }>>()
-      const processes: (typeof Processes)["Service"] = {
+      const processes: Processes = {
         start: ({ processId }) =>
           Effect.sync(() => {
             const ended = Deferred.makeUnsafe<{ readonly exitCode: number }>()
@@ -220,7 +220,7 @@ describe("closing a session", () => {
   it.effect("S7 a process that does not end delays it by the deadline of processes and no more", () =>
     Effect.gen(function* () {
       const { close, h } = yield* closable()
-      const processes: (typeof Processes)["Service"] = {
+      const processes: Processes = {
         start: ({ processId }) =>
           Effect.succeed({ processId, pid: 1, output: Stream.empty, exit: Effect.never, gone: Effect.never }),
         end: () => hung
@@ -246,7 +246,7 @@ describe("a closed session", () => {
       const { turnId } = yield* h.session.start(Task.make("waiting", Effect.never))
       yield* close
       const told = h.events.length
-      for (const op of [Op.userInput("hi"), Op.interrupt, Op.answer(RequestId.make("r"), { _tag: "Abort" })]) {
+      for (const op of [Op.userInput("hi"), Op.interrupt, Op.answer(QuestionId.make("r"), { _tag: "Abort" })]) {
         const receipt = yield* h.session.submit(op)
         assert.deepStrictEqual(receipt._tag === "Rejected" && receipt.reason, { _tag: "SessionClosed" })
       }

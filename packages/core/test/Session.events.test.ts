@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
-import { Journal } from "@spindle/core/ports/Journal"
-import { SessionObserver } from "@spindle/core/ports/SessionObserver"
-import type { ItemId } from "@spindle/core/protocol/Ids"
-import * as Op from "@spindle/core/protocol/Op"
-import { JournalFailed } from "@spindle/core/protocol/SessionError"
-import { isDelta, isRecord, isTerminal, type SessionEvent } from "@spindle/core/protocol/SessionEvent"
-import { Session } from "@spindle/core/Session"
+import { Journal } from "@spindle/core/Journal"
+import { SessionObserver } from "@spindle/core/SessionObserver"
+import type { ItemId } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
+import { JournalFailed } from "@spindle/core/SessionError"
+import { isDelta, isRecord, isTerminal, type SessionEvent } from "@spindle/core/SessionEvent"
+import * as Session from "@spindle/core/Session"
 import * as Task from "@spindle/core/Task"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
@@ -16,7 +16,7 @@ import { heldAt, journalWith } from "./journals.ts"
 import { send } from "./fixtures/submissions.ts"
 
 /** Collects what a session tells, in a fiber of its own, until it ends. */
-const collect = Effect.fnUntraced(function* (session: Session["Service"], options?: { readonly from?: number }) {
+const collect = Effect.fnUntraced(function* (session: Session.Session, options?: { readonly from?: number }) {
   const events: Array<SessionEvent> = []
   const fiber = yield* Effect.forkChild(
     Stream.runForEach(session.events(options), (event) => Effect.sync(() => void events.push(event))),
@@ -26,7 +26,7 @@ const collect = Effect.fnUntraced(function* (session: Session["Service"], option
 })
 
 /** Collects what a session tells, once `goOn` has run: until then the subscriber holds on to its first event. */
-const collectSlowly = Effect.fnUntraced(function* (session: Session["Service"]) {
+const collectSlowly = Effect.fnUntraced(function* (session: Session.Session) {
   const gate = yield* Deferred.make<void>()
   const events: Array<SessionEvent> = []
   yield* Effect.forkChild(
@@ -256,9 +256,9 @@ describe("events", () => {
       const subscriber = yield* collect(harness.session)
       yield* Effect.forkChild(
         Effect.gen(function* () {
-          const { requestId } = yield* harness.awaitEvent(Harness.tagged("RequestOpened"))
+          const { questionId } = yield* harness.awaitEvent(Harness.tagged("QuestionOpened"))
           yield* harness.awaitEvent(Harness.tagged("TextDelta"))
-          yield* harness.session.submit(Op.answer(requestId, { _tag: "Denied" }))
+          yield* harness.session.submit(Op.answer(questionId, { _tag: "Denied" }))
         }),
         { startImmediately: true }
       )
@@ -267,7 +267,7 @@ describe("events", () => {
       yield* Effect.yieldNow
       assert.deepStrictEqual(
         harness.events.slice(-3).map((event) => event._tag),
-        ["TextDelta", "RequestSettled", "TextDelta"]
+        ["TextDelta", "QuestionSettled", "TextDelta"]
       )
       assert.deepStrictEqual(subscriber.events, harness.events)
     })
@@ -397,7 +397,7 @@ describe("the observer", () => {
     Effect.gen(function* () {
       const model = Model.make([[Model.text("a", "b")], [Model.text("c")]])
       const journal = yield* Harness.memoryJournal
-      const session: Session["Service"] = yield* Session.make(Agent.make({})).pipe(
+      const session: Session.Session = yield* Session.make(Agent.make({})).pipe(
         Effect.provideService(SessionObserver, { onEvent: (_, event) => onEvent(event) }),
         Effect.provideService(Journal, journal),
         Effect.provide(model.layer)

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Input from "@spindle/core/protocol/Input"
-import * as Op from "@spindle/core/protocol/Op"
-import type { AbortReason } from "@spindle/core/protocol/Outcome"
-import { SessionPolicy } from "@spindle/core/protocol/SessionConfig"
-import * as SessionState from "@spindle/core/rules/SessionState"
+import * as Input from "@spindle/core/Input"
+import * as Op from "@spindle/core/Op"
+import type { AbortReason } from "@spindle/core/Outcome"
+import * as SessionPolicy from "@spindle/core/SessionPolicy"
+import * as SessionState from "@spindle/core/SessionState"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as Model from "@spindle/testing/ScriptedModel"
@@ -52,8 +52,8 @@ describe("receipts", () => {
       assert.deepStrictEqual(interrupted, { _tag: "Accepted", submissionId: id("nothing runs") })
       assert.strictEqual(records().length, before)
       yield* send(session, "a")
-      const { requestId } = yield* awaitEvent(Harness.tagged("RequestOpened"))
-      const answered = yield* session.submit(Op.answer(requestId, { _tag: "Approved", scope: "once" }), {
+      const { questionId } = yield* awaitEvent(Harness.tagged("QuestionOpened"))
+      const answered = yield* session.submit(Op.answer(questionId, { _tag: "Approved", scope: "once" }), {
         id: id("answer")
       })
       assert.deepStrictEqual(answered, { _tag: "Accepted", submissionId: id("answer") })

@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Processes } from "@spindle/core/ports/Processes"
-import type { CallId, ProcessId } from "@spindle/core/protocol/Ids"
-import * as Input from "@spindle/core/protocol/Input"
-import type { Item } from "@spindle/core/protocol/Item"
-import { SessionPolicy, type SessionChoices } from "@spindle/core/protocol/SessionConfig"
-import { isTerminal } from "@spindle/core/protocol/SessionEvent"
+import { Processes } from "@spindle/core/Processes"
+import type { CallId, ProcessId } from "@spindle/core/Ids"
+import * as Input from "@spindle/core/Input"
+import type { Item } from "@spindle/core/Item"
+import * as SessionPolicy from "@spindle/core/SessionPolicy"
+import { isTerminal } from "@spindle/core/SessionEvent"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as Model from "@spindle/testing/ScriptedModel"
@@ -13,7 +13,7 @@ import { Deferred, Effect, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { id, send, userTexts } from "./fixtures/submissions.ts"
 
-const contract: SessionChoices = {
+const contract: SessionPolicy.SessionPolicy = {
   processesOnInterrupt: "end",
   leftoverInput: "request",
   steeredOnInterrupt: "return",
@@ -200,11 +200,14 @@ describe("the reference's choices", () => {
       marker: "interrupted-only",
       abortedTurnMetrics: false
     })
-    assert.deepStrictEqual(SessionPolicy.defaultValue(), contract)
+    assert.deepStrictEqual(SessionPolicy.SessionPolicy.defaultValue(), contract)
   })
 
   /** A session with one of the reference's choices, the others as in the contract; undefined leaves all to the default. */
-  const withChoice = <K extends keyof SessionChoices>(choice: K | undefined, options: Harness.HarnessOptions = {}) =>
+  const withChoice = <K extends keyof SessionPolicy.SessionPolicy>(
+    choice: K | undefined,
+    options: Harness.HarnessOptions = {}
+  ) =>
     Harness.make(choice === undefined ? options : { ...options, policy: { ...contract, [choice]: reference[choice] } })
 
   describe("processesOnInterrupt", () => {

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { RequestId, TurnId } from "@spindle/core/protocol/Ids"
-import * as Input from "@spindle/core/protocol/Input"
-import * as Op from "@spindle/core/protocol/Op"
+import type { QuestionId, TurnId } from "@spindle/core/Ids"
+import * as Input from "@spindle/core/Input"
+import * as Op from "@spindle/core/Op"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Exit, Scope } from "effect"
@@ -82,9 +82,9 @@ describe("rejections", () => {
   it.effect("P1 an answer to a request that nobody made is rejected", () =>
     Effect.gen(function* () {
       const { session } = yield* Harness.make()
-      const requestId = "none" as RequestId
-      const receipt = yield* session.submit(Op.answer(requestId, { _tag: "Denied" }))
-      assert.deepStrictEqual(reasonOf(receipt), { _tag: "UnknownRequest", requestId })
+      const questionId = "none" as QuestionId
+      const receipt = yield* session.submit(Op.answer(questionId, { _tag: "Denied" }))
+      assert.deepStrictEqual(reasonOf(receipt), { _tag: "UnknownQuestion", questionId })
     })
   )
 
@@ -93,7 +93,7 @@ describe("rejections", () => {
       const scope = yield* Scope.make()
       const { session } = yield* Effect.provideService(Harness.make(), Scope.Scope, scope)
       yield* Scope.close(scope, Exit.void)
-      for (const op of [Op.userInput("a"), Op.interrupt, Op.answer("none" as RequestId, { _tag: "Denied" })]) {
+      for (const op of [Op.userInput("a"), Op.interrupt, Op.answer("none" as QuestionId, { _tag: "Denied" })]) {
         assert.deepStrictEqual(reasonOf(yield* session.submit(op)), { _tag: "SessionClosed" })
       }
     })

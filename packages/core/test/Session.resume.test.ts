@@ -1,11 +1,11 @@
 import { appendFileSync, readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
-import type { SessionId } from "@spindle/core/protocol/Ids"
-import type { Item } from "@spindle/core/protocol/Item"
-import * as Op from "@spindle/core/protocol/Op"
-import { isTerminal, type Record } from "@spindle/core/protocol/SessionEvent"
-import * as History from "@spindle/core/rules/History"
-import * as SessionState from "@spindle/core/rules/SessionState"
+import type { SessionId } from "@spindle/core/Ids"
+import type { Item } from "@spindle/core/Item"
+import * as Op from "@spindle/core/Op"
+import { isTerminal, type JournalRecord } from "@spindle/core/SessionEvent"
+import * as History from "@spindle/core/History"
+import * as SessionState from "@spindle/core/SessionState"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Exit, Scope } from "effect"
@@ -14,18 +14,22 @@ import * as JournalFiles from "./fixtures/journalFiles.ts"
 import * as Records from "./fixtures/records.ts"
 
 const { call, gate, hang, invalidCall, pieces, reasoning, text } = ScriptedModel
-const { accepted, asked, recorded, request, started, submission, turn, turnStarted, user } = Records
+const { accepted, asked, recorded, modelRequest, question, started, submission, turn, turnStarted, user } = Records
 
 type Journal = Effect.Success<typeof SessionHarness.memoryJournal>
 
 /** Writes records as they would be left by a host that died. */
-const left = Effect.fnUntraced(function* (journal: Journal, sessionId: SessionId, records: ReadonlyArray<Record>) {
+const left = Effect.fnUntraced(function* (
+  journal: Journal,
+  sessionId: SessionId,
+  records: ReadonlyArray<JournalRecord>
+) {
   yield* Effect.scoped(Effect.flatMap(journal.open(sessionId, "create"), (writer) => writer.append(records)))
 })
 
 /** Opens what a host that died has left behind. */
 const resumed = Effect.fnUntraced(function* (
-  records: ReadonlyArray<Record>,
+  records: ReadonlyArray<JournalRecord>,
   options: SessionHarness.HarnessOptions = {}
 ) {
   const journal = yield* SessionHarness.memoryJournal
@@ -39,7 +43,7 @@ const resumed = Effect.fnUntraced(function* (
   return { harness, journal }
 })
 
-const violationsOf = (records: ReadonlyArray<Record>) => {
+const violationsOf = (records: ReadonlyArray<JournalRecord>) => {
   let state = SessionState.empty
   return records.flatMap((record) => {
     const broken = SessionState.violation(state, record)
@@ -82,8 +86,8 @@ const busy = Effect.gen(function* () {
   yield* Deferred.succeed(slow, undefined)
   yield* harness.model.reached("steer")
   yield* harness.submit("steered")
-  const opened = yield* harness.awaitEvent(SessionHarness.tagged("RequestOpened"))
-  yield* session.submit(Op.answer(opened.requestId, { _tag: "Approved", scope: "session" }))
+  const opened = yield* harness.awaitEvent(SessionHarness.tagged("QuestionOpened"))
+  yield* session.submit(Op.answer(opened.questionId, { _tag: "Approved", scope: "session" }))
   yield* harness.model.open("steer")
   yield* TestClock.adjust("1 second")
   // the queued input runs now, and hangs
@@ -190,7 +194,7 @@ describe("resume after a crash", () => {
     () =>
       Effect.gen(function* () {
         const marker: Item = { ...user("marker"), _tag: "UserMessage", content: [], fragment: History.markerFragment }
-        const markersOf = (records: ReadonlyArray<Record>) =>
+        const markersOf = (records: ReadonlyArray<JournalRecord>) =>
           Effect.map(
             resumed(records),
             ({ harness }) => harness.records().filter((record) => record._tag === "ItemRecorded").length
@@ -230,13 +234,13 @@ describe("resume after a crash", () => {
   it.effect("A1 J8 a pending request is cancelled, and an answer to it is refused", () =>
     Effect.gen(function* () {
       const { harness } = yield* resumed(crashed(recorded("t1", Records.call("a")), asked("t1", "q")))
-      const settled = harness.records().find((record) => record._tag === "RequestSettled")
-      assert.deepStrictEqual(settled?._tag === "RequestSettled" && [settled.requestId, settled.decision], [
-        request("q"),
+      const settled = harness.records().find((record) => record._tag === "QuestionSettled")
+      assert.deepStrictEqual(settled?._tag === "QuestionSettled" && [settled.questionId, settled.decision], [
+        question("q"),
         { _tag: "Cancelled" as const, by: "end" as const }
       ])
-      const receipt = yield* harness.session.submit(Op.answer(request("q"), { _tag: "Approved", scope: "session" }))
-      assert.strictEqual(receipt._tag === "Rejected" && receipt.reason._tag, "UnknownRequest")
+      const receipt = yield* harness.session.submit(Op.answer(question("q"), { _tag: "Approved", scope: "session" }))
+      assert.strictEqual(receipt._tag === "Rejected" && receipt.reason._tag, "UnknownQuestion")
     })
   )
 
@@ -246,7 +250,7 @@ describe("resume after a crash", () => {
         crashed({
           _tag: "ModelRequested",
           turnId: turn("t1"),
-          requestId: request("r"),
+          requestId: modelRequest("r"),
           attempt: 1,
           provider: "p",
           model: "m"
@@ -255,7 +259,7 @@ describe("resume after a crash", () => {
       const responded = harness.records().find((record) => record._tag === "ModelResponded")
       assert.deepStrictEqual(
         responded?._tag === "ModelResponded" && [responded.requestId, responded.finish, responded.estimated],
-        [request("r"), "aborted", true]
+        [modelRequest("r"), "aborted", true]
       )
       const { usage } = yield* harness.session.snapshot
       assert.isAbove(usage.input, 0)
@@ -297,7 +301,7 @@ describe("resume after a crash", () => {
 
   it.effect("J6 records of a later version stay, and the session goes on after them", () =>
     Effect.gen(function* () {
-      const unknown: Record = { _tag: "Unknown", seq: 1, at: 0, raw: { v: 2, _tag: "Novelty", seq: 1, at: 0 } }
+      const unknown: JournalRecord = { _tag: "Unknown", seq: 1, at: 0, raw: { v: 2, _tag: "Novelty", seq: 1, at: 0 } }
       const { harness, journal } = yield* resumed([...Records.numbered([started]), unknown])
       yield* harness.run("next")
       const { records } = yield* journal.load(Records.sessionId)

@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
-import { Journal } from "@spindle/core/ports/Journal"
-import type { TurnId } from "@spindle/core/protocol/Ids"
-import * as Op from "@spindle/core/protocol/Op"
-import { isTerminal, type Record } from "@spindle/core/protocol/SessionEvent"
-import * as History from "@spindle/core/rules/History"
-import * as SessionState from "@spindle/core/rules/SessionState"
-import { Sessions } from "@spindle/core/Sessions"
+import { Journal } from "@spindle/core/Journal"
+import type { TurnId } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
+import { isTerminal, type JournalRecord } from "@spindle/core/SessionEvent"
+import * as History from "@spindle/core/History"
+import * as SessionState from "@spindle/core/SessionState"
+import * as Sessions from "@spindle/core/Sessions"
 import * as Task from "@spindle/core/Task"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
@@ -22,13 +22,13 @@ const program = Effect.fnUntraced(function* (script: ScriptedModel.Script) {
   const context = yield* Layer.build(
     Layer.merge(Layer.provide(Sessions.layer, Layer.succeed(Journal, journal)), model.layer)
   )
-  return { journal, model, context, sessions: Context.get(context, Sessions) }
+  return { journal, model, context, sessions: Context.get(context, Sessions.Sessions) }
 })
 
-const turnsOf = (records: ReadonlyArray<Record>): ReadonlyArray<TurnId> =>
+const turnsOf = (records: ReadonlyArray<JournalRecord>): ReadonlyArray<TurnId> =>
   records.flatMap((record) => (record._tag === "TurnStarted" ? [record.turnId] : []))
 
-const itemsOf = (records: ReadonlyArray<Record>) => History.toArray(SessionState.fold(records).history)
+const itemsOf = (records: ReadonlyArray<JournalRecord>) => History.toArray(SessionState.fold(records).history)
 
 /** A session with a turn of each end: completed, failed, aborted, a task's, and one that was rolled back. */
 const eventful = Effect.gen(function* () {

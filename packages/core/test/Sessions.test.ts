@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
-import { Journal } from "@spindle/core/ports/Journal"
-import type { SessionId } from "@spindle/core/protocol/Ids"
-import * as Op from "@spindle/core/protocol/Op"
-import { isTerminal } from "@spindle/core/protocol/SessionEvent"
-import * as History from "@spindle/core/rules/History"
-import { Sessions } from "@spindle/core/Sessions"
+import { Journal } from "@spindle/core/Journal"
+import type { SessionId } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
+import { isTerminal } from "@spindle/core/SessionEvent"
+import * as History from "@spindle/core/History"
+import * as Sessions from "@spindle/core/Sessions"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
@@ -22,10 +22,10 @@ const program = Effect.fnUntraced(function* (script: ScriptedModel.Script = (_, 
   const context = yield* Layer.build(
     Layer.merge(Layer.provide(Sessions.layer, Layer.succeed(Journal, journal)), model.layer)
   ).pipe(Effect.provideService(Scope.Scope, scope))
-  return { journal, model, scope, context, sessions: Context.get(context, Sessions) }
+  return { journal, model, scope, context, sessions: Context.get(context, Sessions.Sessions) }
 })
 
-const recordsOf = (journal: (typeof Journal)["Service"], sessionId: SessionId) =>
+const recordsOf = (journal: Journal, sessionId: SessionId) =>
   Effect.map(journal.load(sessionId), ({ records }) => records)
 
 describe("Sessions", () => {

@@ -1,17 +1,17 @@
 import { describe, expect, expectTypeOf, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
-import type { Journal } from "@spindle/core/ports/Journal"
-import type { Model } from "@spindle/core/ports/Model"
-import type { Outcome } from "@spindle/core/protocol/Outcome"
+import type { Journal } from "@spindle/core/Journal"
+import type { Model } from "@spindle/core/Model"
+import type { Outcome } from "@spindle/core/Outcome"
 import type {
   JournalFailed,
   ModelFailed,
   SessionBusy,
   SessionClosed,
   SessionNotFound
-} from "@spindle/core/protocol/SessionError"
-import { Session } from "@spindle/core/Session"
-import * as RegularTask from "@spindle/core/tasks/RegularTask"
+} from "@spindle/core/SessionError"
+import * as Session from "@spindle/core/Session"
+import * as RegularTask from "@spindle/core/RegularTask"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import { Context, Effect, Schema, type Scope } from "effect"
@@ -47,7 +47,7 @@ const complete = <A, E>(effect: Effect.Effect<A, E>) => effect
 /** Compiles for effects that need a scope at most. */
 const scoped = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => effect
 
-declare const session: Session["Service"]
+declare const session: Session.Session
 const starting = () => session.start(task)
 const agent = () => Agent.make({ toolkit, approvals: { read: { approval: "allow", concurrency: "parallel" } } })
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { AbortReason } from "@spindle/core/protocol/Outcome"
+import { AbortReason } from "@spindle/core/Outcome"
 import * as TaskSupervisor from "@spindle/core/TaskSupervisor"
 import { Cause, Deferred, Effect, Schema } from "effect"
 import { TestClock } from "effect/testing"

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { AbortReason } from "@spindle/core/protocol/Outcome"
-import type { Straggler } from "@spindle/core/protocol/SessionEvent"
+import type { AbortReason } from "@spindle/core/Outcome"
+import type { Straggler } from "@spindle/core/SessionEvent"
 import * as TaskSupervisor from "@spindle/core/TaskSupervisor"
 import { Cause, Deferred, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"

@@ -1,19 +1,19 @@
 /** Journals in memory whose appends a test can hold, fail or watch. */
-import type { Journal, JournalWriter } from "@spindle/core/ports/Journal"
-import type { JournalFailed } from "@spindle/core/protocol/SessionError"
-import type { Record } from "@spindle/core/protocol/SessionEvent"
+import type { Journal, JournalWriter } from "@spindle/core/Journal"
+import type { JournalFailed } from "@spindle/core/SessionError"
+import type { JournalRecord } from "@spindle/core/SessionEvent"
 import { memoryJournal } from "@spindle/testing/SessionHarness"
 import { Deferred, Effect } from "effect"
 
 /** What happens around an append: the append itself, and its records. */
 export type Around = (
   append: Effect.Effect<void, JournalFailed>,
-  records: ReadonlyArray<Record>
+  records: ReadonlyArray<JournalRecord>
 ) => Effect.Effect<void, JournalFailed>
 
 /** A journal in memory whose appends go through `around`. */
 export const journalWith = (around: Around) =>
-  Effect.map(memoryJournal, (journal): (typeof Journal)["Service"] => ({
+  Effect.map(memoryJournal, (journal): Journal => ({
     ...journal,
     open: (sessionId, mode) =>
       Effect.map(journal.open(sessionId, mode), (writer): JournalWriter => ({
@@ -23,7 +23,7 @@ export const journalWith = (around: Around) =>
   }))
 
 /** A journal that holds every append with a record of one tag until `open` runs; `reached` waits until one stands there. */
-export const heldAt = Effect.fnUntraced(function* (tag: Record["_tag"]) {
+export const heldAt = Effect.fnUntraced(function* (tag: JournalRecord["_tag"]) {
   const reached = yield* Deferred.make<void>()
   const opened = yield* Deferred.make<void>()
   const journal = yield* journalWith((append, records) =>

@@ -1,9 +1,9 @@
 /** What tests of sessions say about turns: their records, and the rules that hold for all of them (contract S1, S2, I6). */
 import { assert } from "@effect/vitest"
-import type { Item } from "@spindle/core/protocol/Item"
-import { isDelta, isTerminal, type Record, type SessionEvent, type Terminal } from "@spindle/core/protocol/SessionEvent"
-import * as History from "@spindle/core/rules/History"
-import * as SessionState from "@spindle/core/rules/SessionState"
+import type { Item } from "@spindle/core/Item"
+import { isDelta, isTerminal, type JournalRecord, type SessionEvent, type Terminal } from "@spindle/core/SessionEvent"
+import * as History from "@spindle/core/History"
+import * as SessionState from "@spindle/core/SessionState"
 
 /** The terminal records, in order. */
 export const terminals = (events: ReadonlyArray<SessionEvent>): ReadonlyArray<Terminal> => events.filter(isTerminal)
@@ -56,7 +56,7 @@ export const assertTurns = (events: ReadonlyArray<SessionEvent>): void => {
 }
 
 /** The tags of the records that begin and end turns, with the kind or the reason. */
-export const turnTags = (records: ReadonlyArray<Record | SessionEvent>): ReadonlyArray<string> =>
+export const turnTags = (records: ReadonlyArray<JournalRecord | SessionEvent>): ReadonlyArray<string> =>
   records.flatMap((record) => {
     if (record._tag === "TurnStarted") return [`TurnStarted ${record.kind}`]
     if (record._tag === "TurnAborted") return [`TurnAborted ${record.reason}`]

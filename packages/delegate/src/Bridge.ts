@@ -9,10 +9,10 @@
  * It knows no session: a child is what takes submissions and tells events, here or in another process. Both fibers live
  * in the scope that made the bridge. A queue takes nothing after its end, and what it holds then stays readable (D2).
  */
-import type { SessionId, SubmissionId } from "@spindle/core/protocol/Ids"
-import type { Receipt, Submission } from "@spindle/core/protocol/Op"
-import type { AbortReason } from "@spindle/core/protocol/Outcome"
-import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import type { SessionId, SubmissionId } from "@spindle/core/Ids"
+import type { Receipt, Submission } from "@spindle/core/Op"
+import type { AbortReason } from "@spindle/core/Outcome"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
@@ -102,8 +102,8 @@ const swallowed: ReadonlySet<SessionEvent["_tag"]> = new Set([
   "ModelResponded",
   "SessionStarted",
   "SessionResumed",
-  "RequestOpened",
-  "RequestSettled"
+  "QuestionOpened",
+  "QuestionSettled"
 ])
 
 /** Makes a bridge in the current scope. Closing the scope ends both forwarders; ending the child is `end`. */

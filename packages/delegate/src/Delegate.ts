@@ -8,16 +8,16 @@
  * unless the caller provides another.
  */
 import * as Agent from "@spindle/core/Agent"
-import type { Journal } from "@spindle/core/ports/Journal"
-import type { Model } from "@spindle/core/ports/Model"
-import type { SessionId, SubmissionId, TurnId } from "@spindle/core/protocol/Ids"
-import type { Input } from "@spindle/core/protocol/Input"
-import type { Op, Receipt, Submission } from "@spindle/core/protocol/Op"
-import type { AbortReason } from "@spindle/core/protocol/Outcome"
-import type { SessionTunables } from "@spindle/core/protocol/SessionConfig"
-import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/protocol/SessionError"
-import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
-import type { TraceContext } from "@spindle/core/protocol/TraceContext"
+import type { Journal } from "@spindle/core/Journal"
+import type { Model } from "@spindle/core/Model"
+import type { SessionId, SubmissionId, TurnId } from "@spindle/core/Ids"
+import type { Input } from "@spindle/core/Input"
+import type { Op, Receipt, Submission } from "@spindle/core/Op"
+import type { AbortReason } from "@spindle/core/Outcome"
+import type { SessionConfig } from "@spindle/core/SessionConfig"
+import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/SessionError"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
+import type { TraceContext } from "@spindle/core/TraceContext"
 import type { Snapshot } from "@spindle/core/Session"
 import type { Turn } from "@spindle/core/Turn"
 import type * as Duration from "effect/Duration"
@@ -30,7 +30,7 @@ import { type BridgeInUse, type DelegateClosed, DelegateFailed, type DelegateRef
 import { launch, outcomeLimit } from "./internal/launching.ts"
 import * as Outputs from "./internal/outputs.ts"
 import type { Review } from "./internal/upward.ts"
-import type { DelegateLimits } from "./Limits.ts"
+import type { Limits } from "./Limits.ts"
 import type { Status } from "./Status.ts"
 
 export type { Review } from "./internal/upward.ts"
@@ -57,9 +57,9 @@ export interface DelegateOptions<out R> {
   /** Default: new. */
   readonly begin?: Beginning
   /** The limits of what is below it; they only narrow those of its parent. */
-  readonly limits?: Partial<DelegateLimits>
+  readonly limits?: Partial<Limits>
   /** Tunables of its session beside those of its parent. */
-  readonly config?: Partial<SessionTunables>
+  readonly config?: Partial<SessionConfig>
   /** Decides its requests before anybody above is asked. */
   readonly review?: Review
   /** Narrows the events that its reader gets (D3). */

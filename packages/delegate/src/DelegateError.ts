@@ -1,8 +1,8 @@
 /**
  * The typed failures of delegates. Each carries the path from the root to the session that it is about.
  */
-import { SessionId } from "@spindle/core/protocol/Ids"
-import { AbortReason } from "@spindle/core/protocol/Outcome"
+import { SessionId } from "@spindle/core/Ids"
+import { AbortReason } from "@spindle/core/Outcome"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
 

@@ -5,7 +5,7 @@
 import * as Context from "effect/Context"
 
 /** Limits for all that is below one session. 0 is zero; `Infinity` has to be written. */
-export interface DelegateLimits {
+export interface Limits {
   /** Levels of delegates. Default 5. */
   readonly depth: number
   /** Delegates that work at the same time; one that has settled does not count. Default 16. */
@@ -19,7 +19,7 @@ export interface DelegateLimits {
 }
 
 /** The defaults. */
-export const defaults: DelegateLimits = {
+export const defaults: Limits = {
   depth: 5,
   concurrent: 16,
   lifetime: 256,
@@ -28,12 +28,12 @@ export const defaults: DelegateLimits = {
 }
 
 /** The limits of a root session, with {@link defaults} as default. A delegate gets its own from `Delegate.start`. */
-export class Limits extends Context.Reference<DelegateLimits>("@spindle/delegate/Limits", {
+export const Limits: Context.Reference<Limits> = Context.Reference<Limits>("@spindle/delegate/Limits", {
   defaultValue: () => defaults
-}) {}
+})
 
 /** The narrower of two limits, of each kind: commutative, associative, idempotent. */
-export const meet = (self: DelegateLimits, that: DelegateLimits): DelegateLimits => ({
+export const meet = (self: Limits, that: Limits): Limits => ({
   depth: Math.min(self.depth, that.depth),
   concurrent: Math.min(self.concurrent, that.concurrent),
   lifetime: Math.min(self.lifetime, that.lifetime),
@@ -42,7 +42,7 @@ export const meet = (self: DelegateLimits, that: DelegateLimits): DelegateLimits
 })
 
 /** What a child may at most have of its parent's limits: one level less, and no limit that is not a number. */
-export const inherited = (parent: DelegateLimits, own: Partial<DelegateLimits>): DelegateLimits =>
+export const inherited = (parent: Limits, own: Partial<Limits>): Limits =>
   meet(
     { ...parent, depth: Math.max(0, parent.depth - 1) },
     {

@@ -3,10 +3,10 @@
  * asked of the person, and so is everything when it fails: a review can spare a person a question, never take one away.
  */
 import type { Agent } from "@spindle/core/Agent"
-import type { ApprovalRequest } from "@spindle/core/ports/Approvals"
-import type { Journal } from "@spindle/core/ports/Journal"
-import type { Model } from "@spindle/core/ports/Model"
-import * as Input from "@spindle/core/protocol/Input"
+import type { Question } from "@spindle/core/Approvals"
+import type { Journal } from "@spindle/core/Journal"
+import type { Model } from "@spindle/core/Model"
+import * as Input from "@spindle/core/Input"
 import type { Turn } from "@spindle/core/Turn"
 import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -18,7 +18,7 @@ import * as Delegate from "./Delegate.ts"
 export const Verdict = Schema.Struct({ decision: Schema.Literals(["approve", "deny", "ask"]), reason: Schema.String })
 
 /** What a reviewer is told, as JSON: who wants to do what. Content of the delegate's own, to be judged and not followed. */
-export const inputOf = ({ callId, kind, path, payload, tool }: ApprovalRequest): Input.Input =>
+export const inputOf = ({ callId, kind, path, payload, tool }: Question): Input.Input =>
   Input.text(
     JSON.stringify({ kind, tool, arguments: payload, call_id: callId, asked_by: path.at(-1), depth: path.length - 1 })
   )

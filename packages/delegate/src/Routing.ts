@@ -3,10 +3,10 @@
  * opens one goes up as a question, and its answer goes down as an operation (contract A3). They wait side by side, and
  * beside everything else that the child tells.
  */
-import type { ApprovalRequest, Decider } from "@spindle/core/ports/Approvals"
-import type { RequestId, SubmissionId } from "@spindle/core/protocol/Ids"
-import * as Op from "@spindle/core/protocol/Op"
-import type { RequestOpened, SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import type { Question, Approvals } from "@spindle/core/Approvals"
+import type { QuestionId, SubmissionId } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
+import type { QuestionOpened, SessionEvent } from "@spindle/core/SessionEvent"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -23,39 +23,39 @@ export { askParent } from "./internal/upward.ts"
  * it; and so it is when the decider dies by a defect, which is logged. A request that nobody answered in time is left to
  * the child, whose deadline it is.
  */
-export const route = (child: Child, decider: Decider): Effect.Effect<Child, never, Scope.Scope> =>
+export const route = (child: Child, decider: Approvals): Effect.Effect<Child, never, Scope.Scope> =>
   Effect.map(Effect.scope, (scope) => {
-    const open = new Map<RequestId, { fiber?: Fiber.Fiber<void> }>()
-    const reply = (requestId: RequestId, decision: Op.Decision) => {
-      const id = `${requestId}-answer` as SubmissionId
+    const open = new Map<QuestionId, { fiber?: Fiber.Fiber<void> }>()
+    const reply = (questionId: QuestionId, decision: Op.Decision) => {
+      const id = `${questionId}-answer` as SubmissionId
       // a child that is gone has settled its requests
-      return Effect.ignore(child.submit({ id, op: Op.answer(requestId, decision) }))
+      return Effect.ignore(child.submit({ id, op: Op.answer(questionId, decision) }))
     }
-    const answer = ({ requestId, ...event }: typeof RequestOpened.Type) =>
-      Effect.flatMap(decider.decide(requestOf(child, { requestId, ...event })), (decided) => {
-        open.delete(requestId)
-        return decided._tag === "Cancelled" ? Effect.void : reply(requestId, decided)
+    const answer = ({ questionId, ...event }: typeof QuestionOpened.Type) =>
+      Effect.flatMap(decider.decide(requestOf(child, { questionId, ...event })), (decided) => {
+        open.delete(questionId)
+        return decided._tag === "Cancelled" ? Effect.void : reply(questionId, decided)
       }).pipe(
         Effect.onError((cause) => {
           // what the child has settled needs no answer
-          if (!open.delete(requestId)) return Effect.void
-          const told = outlive(Effect.timeoutOption(reply(requestId, withdrawn(event.kind)), replyLimit))
+          if (!open.delete(questionId)) return Effect.void
+          const told = outlive(Effect.timeoutOption(reply(questionId, withdrawn(event.kind)), replyLimit))
           return Cause.hasInterruptsOnly(cause)
             ? told
-            : Effect.andThen(Effect.logError(`nobody decides request ${requestId} of a delegate`, cause), told)
+            : Effect.andThen(Effect.logError(`nobody decides request ${questionId} of a delegate`, cause), told)
         })
       )
     const note = (event: SessionEvent) => {
-      if (event._tag === "RequestOpened") {
+      if (event._tag === "QuestionOpened") {
         const asked: { fiber?: Fiber.Fiber<void> } = {}
-        open.set(event.requestId, asked)
+        open.set(event.questionId, asked)
         return Effect.map(Effect.forkIn(answer(event), scope, { startImmediately: true }), (fiber) => {
           asked.fiber = fiber
         })
       }
-      if (event._tag === "RequestSettled") {
-        const asked = open.get(event.requestId)
-        open.delete(event.requestId)
+      if (event._tag === "QuestionSettled") {
+        const asked = open.get(event.questionId)
+        open.delete(event.questionId)
         asked?.fiber?.interruptUnsafe()
       }
       return Effect.void
@@ -66,15 +66,15 @@ export const route = (child: Child, decider: Decider): Effect.Effect<Child, neve
 /** How long a child may take to hear that a question was withdrawn. */
 const replyLimit = "500 millis"
 
-const withdrawn = (kind: ApprovalRequest["kind"]): Op.Decision => {
+const withdrawn = (kind: Question["kind"]): Op.Decision => {
   if (kind === "question") return { _tag: "Answered", answers: {} }
   return kind === "elicitation" ? { _tag: "Denied", reason: "whoever was asked has stopped" } : { _tag: "Abort" }
 }
 
-const requestOf = ({ path }: Child, event: typeof RequestOpened.Type): ApprovalRequest => ({
+const requestOf = ({ path }: Child, event: typeof QuestionOpened.Type): Question => ({
   sessionId: path.at(-1)!,
   turnId: event.turnId,
-  requestId: event.requestId,
+  questionId: event.questionId,
   callId: event.callId,
   kind: event.kind,
   tool: event.tool,

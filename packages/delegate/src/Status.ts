@@ -1,8 +1,8 @@
 /**
  * What a delegate is: folded from what its session tells, and told to a model in the words that models know.
  */
-import type { AbortReason } from "@spindle/core/protocol/Outcome"
-import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import type { AbortReason } from "@spindle/core/Outcome"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
 
 /**
  * Where a delegate stands. `PendingInit`: no turn yet. `Completed`, `Errored` and `Interrupted` are how its last turn

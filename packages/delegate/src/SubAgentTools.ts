@@ -3,10 +3,10 @@
  * `Agent.make`: the toolkit, the policies and the handlers.
  */
 import * as Agent from "@spindle/core/Agent"
-import type { Journal } from "@spindle/core/ports/Journal"
-import type { Model } from "@spindle/core/ports/Model"
-import { SessionId } from "@spindle/core/protocol/Ids"
-import * as Input from "@spindle/core/protocol/Input"
+import type { Journal } from "@spindle/core/Journal"
+import type { Model } from "@spindle/core/Model"
+import { SessionId } from "@spindle/core/Ids"
+import * as Input from "@spindle/core/Input"
 import { Turn } from "@spindle/core/Turn"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -6,11 +6,11 @@
  * for as detached; one that ended with its turn can be resumed in a later one.
  */
 import type { Agent } from "@spindle/core/Agent"
-import type { Journal } from "@spindle/core/ports/Journal"
-import { Model } from "@spindle/core/ports/Model"
-import type { SessionId, SubmissionId } from "@spindle/core/protocol/Ids"
-import type { Input } from "@spindle/core/protocol/Input"
-import * as InputParts from "@spindle/core/protocol/Input"
+import type { Journal } from "@spindle/core/Journal"
+import { Model } from "@spindle/core/Model"
+import type { SessionId, SubmissionId } from "@spindle/core/Ids"
+import type { Input } from "@spindle/core/Input"
+import * as InputParts from "@spindle/core/Input"
 import { Turn, type TurnSession } from "@spindle/core/Turn"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -22,7 +22,7 @@ import { launch, type Restore } from "./internal/launching.ts"
 import * as Nicknames from "./internal/nicknames.ts"
 import * as Recorded from "./internal/recorded.ts"
 import { nodeOf } from "./internal/tree.ts"
-import type { DelegateLimits } from "./Limits.ts"
+import type { Limits } from "./Limits.ts"
 import * as Status from "./Status.ts"
 
 /** What an agent may be. */
@@ -31,7 +31,7 @@ export interface Role<out R = never> {
   readonly description: string
   readonly agent: Agent<R>
   /** Its model, unless another is asked for; by default that of the session that starts it. */
-  readonly model?: (typeof Model)["Service"]
+  readonly model?: Model
   /** Its nicknames; by default those of the settings. */
   readonly nicknames?: ReadonlyArray<string>
 }
@@ -41,7 +41,7 @@ export interface NamedModel {
   /** The reasoning efforts that it supports; empty if none can be chosen. */
   readonly efforts: ReadonlyArray<string>
   /** Makes the model, with one of these efforts or its own. */
-  readonly make: (effort: string | undefined) => Effect.Effect<(typeof Model)["Service"]>
+  readonly make: (effort: string | undefined) => Effect.Effect<Model>
 }
 
 /** How agents are started. */
@@ -53,7 +53,7 @@ export interface Settings<out R = never> {
   /** How long an agent may live; `Duration.infinity` has to be written. */
   readonly deadline: Duration.Input
   /** Limits of what is below an agent. */
-  readonly limits?: Partial<DelegateLimits>
+  readonly limits?: Partial<Limits>
   /** The names that agents get, in this order, and then again with a number. Default: a list of first names. */
   readonly nicknames?: ReadonlyArray<string>
 }

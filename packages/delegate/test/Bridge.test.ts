@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as Bridge from "@spindle/delegate/Bridge"
 import type { DelegateClosed } from "@spindle/delegate/DelegateError"
 import * as Simulation from "@spindle/testing/Simulation"

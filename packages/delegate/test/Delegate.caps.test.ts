@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Input from "@spindle/core/protocol/Input"
-import * as Op from "@spindle/core/protocol/Op"
+import * as Input from "@spindle/core/Input"
+import * as Op from "@spindle/core/Op"
 import * as Delegate from "@spindle/delegate/Delegate"
 import type { DelegateRefused } from "@spindle/delegate/DelegateError"
 import * as Limits from "@spindle/delegate/Limits"
@@ -12,7 +12,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Family from "./fixtures/family.ts"
 import { idOf, play } from "./fixtures/playing.ts"
 
-const within = (limits: Partial<Limits.DelegateLimits>) =>
+const within = (limits: Partial<Limits.Limits>) =>
   Effect.provideService(Limits.Limits, { ...Limits.defaults, ...limits })
 
 const once = (text: string, options: Partial<Delegate.OneShotOptions<never, never>> = {}) =>

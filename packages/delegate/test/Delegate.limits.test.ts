@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { SubmissionId } from "@spindle/core/protocol/Ids"
-import * as Input from "@spindle/core/protocol/Input"
-import * as Op from "@spindle/core/protocol/Op"
+import type { SubmissionId } from "@spindle/core/Ids"
+import * as Input from "@spindle/core/Input"
+import * as Op from "@spindle/core/Op"
 import { Turn } from "@spindle/core/Turn"
 import * as Delegate from "@spindle/delegate/Delegate"
 import type { DelegateRefused } from "@spindle/delegate/DelegateError"
@@ -26,7 +26,7 @@ const once = (text = "one", options: Partial<Delegate.OneShotOptions<never, neve
     Family.Services
   >
 
-const within = (limits: Partial<Limits.DelegateLimits>) =>
+const within = (limits: Partial<Limits.Limits>) =>
   Effect.provideService(Limits.Limits, { ...Limits.defaults, ...limits })
 
 const refusal = (error: unknown) => {
@@ -465,10 +465,10 @@ describe("the beginning of a delegate", () => {
         Effect.map(Delegate.start({ ...Family.endless, begin: { _tag: "Forked" } }), ({ delegateId }) => delegateId)
       )
       const { records } = yield* family.journal.load(childId)
-      const asked = records.filter(({ _tag }) => _tag === "RequestOpened" || _tag === "RequestSettled")
+      const asked = records.filter(({ _tag }) => _tag === "QuestionOpened" || _tag === "QuestionSettled")
       assert.deepStrictEqual(
         asked.map(({ _tag }) => _tag),
-        ["RequestOpened", "RequestSettled"]
+        ["QuestionOpened", "QuestionSettled"]
       )
       assert.isBelow(asked[1]!.seq, records.find(({ _tag }) => _tag === "SessionResumed")!.seq)
       assert.isUndefined(Laws.session({ events: records }))

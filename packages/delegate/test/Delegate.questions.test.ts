@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { RequestId, SessionId } from "@spindle/core/protocol/Ids"
-import * as Input from "@spindle/core/protocol/Input"
-import * as Op from "@spindle/core/protocol/Op"
-import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
-import { type Answer, type Question, Turn } from "@spindle/core/Turn"
+import type { QuestionId, SessionId } from "@spindle/core/Ids"
+import * as Input from "@spindle/core/Input"
+import * as Op from "@spindle/core/Op"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
+import { type Answer, type NewQuestion, Turn } from "@spindle/core/Turn"
 import * as Delegate from "@spindle/delegate/Delegate"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Effect from "effect/Effect"
@@ -12,7 +12,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Family from "./fixtures/family.ts"
 
 /** What a server asks of a person, as MCP has it. */
-const form: Question = {
+const form: NewQuestion = {
   kind: "elicitation",
   tool: "mcp__mail__send",
   payload: { message: "Who is it for?", requestedSchema: { type: "object", properties: { to: { type: "string" } } } }
@@ -33,7 +33,7 @@ const toMcp = (answer: Answer): object => {
 }
 
 /** A grandchild of the root, a tool of which asks; `results` are what the tool was told. */
-const eliciting = Effect.fnUntraced(function* (question: Question) {
+const eliciting = Effect.fnUntraced(function* (question: NewQuestion) {
   const results: Array<object> = []
   const family = yield* Family.make({
     script: (request) => {
@@ -68,14 +68,14 @@ const eliciting = Effect.fnUntraced(function* (question: Question) {
     )
   )
   const { sessionId } = family.root.session
-  const isOpened = (event: SessionEvent, id: SessionId) => id === sessionId && event._tag === "RequestOpened"
+  const isOpened = (event: SessionEvent, id: SessionId) => id === sessionId && event._tag === "QuestionOpened"
   yield* family.awaitTold(isOpened)
-  const opened = family.told(sessionId).find((event) => event._tag === "RequestOpened")!
+  const opened = family.told(sessionId).find((event) => event._tag === "QuestionOpened")!
   return { family, running, results, opened }
 })
 
-const answering = (family: Family.Family, requestId: RequestId, decision: Op.Decision) =>
-  family.root.session.submit(Op.answer(requestId, decision))
+const answering = (family: Family.Family, questionId: QuestionId, decision: Op.Decision) =>
+  family.root.session.submit(Op.answer(questionId, decision))
 
 describe("an elicitation of a grandchild", () => {
   for (const [decision, result] of [
@@ -96,12 +96,12 @@ describe("an elicitation of a grandchild", () => {
           const { family, opened, results, running } = yield* eliciting(form)
           assert.deepInclude(opened, { kind: "elicitation", tool: "mcp__mail__send", payload: form.payload })
           assert.lengthOf(opened.path, 3)
-          assert.strictEqual((yield* answering(family, opened.requestId, decision))._tag, "Accepted")
+          assert.strictEqual((yield* answering(family, opened.questionId, decision))._tag, "Accepted")
           const outcome = yield* running.outcome
           assert.strictEqual(outcome._tag, "Completed")
           assert.deepStrictEqual(results, [result])
-          const late = yield* answering(family, opened.requestId, { _tag: "Denied" })
-          assert.strictEqual(late._tag === "Rejected" && late.reason._tag, "UnknownRequest")
+          const late = yield* answering(family, opened.questionId, { _tag: "Denied" })
+          assert.strictEqual(late._tag === "Rejected" && late.reason._tag, "UnknownQuestion")
         })
     )
   }
@@ -112,7 +112,7 @@ describe("an elicitation of a grandchild", () => {
       yield* family.root.session.abort()
       yield* running.outcome
       for (const id of opened.path) {
-        const settled = family.told(id).flatMap((event) => (event._tag === "RequestSettled" ? [event.decision] : []))
+        const settled = family.told(id).flatMap((event) => (event._tag === "QuestionSettled" ? [event.decision] : []))
         assert.deepStrictEqual(settled, [{ _tag: "Cancelled", by: "abort" }])
       }
       assert.notInclude(JSON.stringify(results), "decline")
@@ -142,7 +142,7 @@ describe("an elicitation of a grandchild", () => {
   it.effect("A5 the decision Abort at the root cancels it, and stops the tree", () =>
     Effect.gen(function* () {
       const { family, opened, results, running } = yield* eliciting(form)
-      yield* answering(family, opened.requestId, { _tag: "Abort" })
+      yield* answering(family, opened.questionId, { _tag: "Abort" })
       assert.strictEqual((yield* running.outcome)._tag, "Aborted")
       assert.notInclude(JSON.stringify(results), "decline")
     })
@@ -181,12 +181,12 @@ describe("requests of siblings, and several of one delegate", () => {
         )
       )
       const { sessionId } = family.root.session
-      const opened = () => family.told(sessionId).filter((event) => event._tag === "RequestOpened")
+      const opened = () => family.told(sessionId).filter((event) => event._tag === "QuestionOpened")
       yield* family.awaitTold((_, id) => id === sessionId && opened().length === 4)
-      assert.lengthOf(new Set(opened().map(({ requestId }) => requestId)), 4)
-      for (const { payload, requestId } of opened().toReversed()) {
+      assert.lengthOf(new Set(opened().map(({ questionId }) => questionId)), 4)
+      for (const { payload, questionId } of opened().toReversed()) {
         const decision = { _tag: "Answered", answers: { to: payload } } as const
-        assert.strictEqual((yield* answering(family, requestId, decision))._tag, "Accepted")
+        assert.strictEqual((yield* answering(family, questionId, decision))._tag, "Accepted")
       }
       const outcome = yield* running.outcome
       const answers = (name: string) =>

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { RequestId, SessionId } from "@spindle/core/protocol/Ids"
-import * as Op from "@spindle/core/protocol/Op"
-import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
-import * as Input from "@spindle/core/protocol/Input"
+import type { QuestionId, SessionId } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
+import * as Input from "@spindle/core/Input"
 import { Turn } from "@spindle/core/Turn"
 import * as Delegate from "@spindle/delegate/Delegate"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
@@ -12,13 +12,13 @@ import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import * as Family from "./fixtures/family.ts"
 
-type Opened = Extract<SessionEvent, { readonly _tag: "RequestOpened" }>
+type Opened = Extract<SessionEvent, { readonly _tag: "QuestionOpened" }>
 
 const openedAt = (family: Family.Family, sessionId: SessionId): ReadonlyArray<Opened> =>
-  family.told(sessionId).filter((event) => event._tag === "RequestOpened")
+  family.told(sessionId).filter((event) => event._tag === "QuestionOpened")
 
 const settledAt = (family: Family.Family, sessionId: SessionId) =>
-  family.told(sessionId).flatMap((event) => (event._tag === "RequestSettled" ? [event.decision] : []))
+  family.told(sessionId).flatMap((event) => (event._tag === "QuestionSettled" ? [event.decision] : []))
 
 /** Calls `reach` once with what it was asked, then says how that ended. */
 const reaching: ScriptedModel.Script = (request) => {
@@ -72,7 +72,7 @@ const descending: ScriptedModel.Script = (request, index) => {
 
 const awaitRequest = (family: Family.Family, at: SessionId) =>
   Effect.map(
-    family.awaitTold((event, id) => id === at && event._tag === "RequestOpened"),
+    family.awaitTold((event, id) => id === at && event._tag === "QuestionOpened"),
     () => openedAt(family, at).at(-1)!
   )
 
@@ -92,16 +92,19 @@ describe("a request of a delegate", () => {
         [[sessionId, childId!], "reach", { for: "one" }, "permissions"]
       )
       // it is one request: the same id wherever it is shown
-      assert.strictEqual(openedAt(family, childId!)[0]?.requestId, request.requestId)
+      assert.strictEqual(openedAt(family, childId!)[0]?.questionId, request.questionId)
       assert.deepStrictEqual(openedAt(family, childId!)[0]?.path, request.path)
       const receipt = yield* family.root.session.submit(
-        Op.answer(request.requestId, { _tag: "Approved", scope: "once" })
+        Op.answer(request.questionId, { _tag: "Approved", scope: "once" })
       )
       assert.strictEqual(receipt._tag, "Accepted")
       assert.strictEqual(yield* Fiber.join(running), "completed: reached")
       assert.strictEqual(tools.runs(), 1)
-      const late = yield* family.root.session.submit(Op.answer(request.requestId, { _tag: "Denied" }))
-      assert.deepInclude(late, { _tag: "Rejected", reason: { _tag: "UnknownRequest", requestId: request.requestId } })
+      const late = yield* family.root.session.submit(Op.answer(request.questionId, { _tag: "Denied" }))
+      assert.deepInclude(late, {
+        _tag: "Rejected",
+        reason: { _tag: "UnknownQuestion", questionId: request.questionId }
+      })
     })
   )
 
@@ -122,13 +125,16 @@ describe("a request of a delegate", () => {
       )
       const { session } = family.root
       yield* family.awaitTold(
-        (event, id) => id === session.sessionId && openedAt(family, id).length === 2 && event._tag === "RequestOpened"
+        (event, id) => id === session.sessionId && openedAt(family, id).length === 2 && event._tag === "QuestionOpened"
       )
       // siblings wait side by side; they are answered in the other order
       for (const request of openedAt(family, session.sessionId).toReversed()) {
         const isFirst = (request.payload as { for: string }).for === "one"
         yield* session.submit(
-          Op.answer(request.requestId, isFirst ? { _tag: "Denied", reason: "no" } : { _tag: "Approved", scope: "once" })
+          Op.answer(
+            request.questionId,
+            isFirst ? { _tag: "Denied", reason: "no" } : { _tag: "Approved", scope: "once" }
+          )
         )
       }
       assert.deepStrictEqual(yield* Fiber.join(running), ["denied: rejected: no", "completed: reached"])
@@ -174,7 +180,7 @@ describe("a request of a delegate", () => {
           // the asker itself is the last of the path
           const at = request.path[answering]!
           const session = tools.handles.get(at) ?? family.root.session
-          const receipt = yield* session.submit(Op.answer(request.requestId, { _tag: "Approved", scope: "once" }))
+          const receipt = yield* session.submit(Op.answer(request.questionId, { _tag: "Approved", scope: "once" }))
           assert.strictEqual(receipt._tag, "Accepted")
           assert.strictEqual(yield* Fiber.join(running), "completed: reached")
           for (const sessionId of request.path) {
@@ -237,12 +243,12 @@ describe("a request of a delegate", () => {
                 ...Family.endless,
                 agent: tools.agent,
                 input: Input.text("two"),
-                config: { requestDeadline: "1 minute" }
+                config: { questionDeadline: "1 minute" }
               })
             )
           )
         )
-        yield* family.awaitTold((event) => event._tag === "RequestOpened" && event.kind === "permissions")
+        yield* family.awaitTold((event) => event._tag === "QuestionOpened" && event.kind === "permissions")
         yield* TestClock.adjust("1 minute")
         assert.strictEqual(yield* Fiber.join(refused), "denied: not approved: nobody answered in time")
         assert.strictEqual(tools.runs(), 0)
@@ -257,7 +263,7 @@ describe("a request of a delegate", () => {
         tools.provide(Delegate.runOnce({ ...Family.endless, agent: tools.agent, input: Input.text("one") }))
       )
       const request = yield* awaitRequest(family, family.root.session.sessionId)
-      yield* family.root.session.submit(Op.answer(request.requestId, { _tag: "Abort" }))
+      yield* family.root.session.submit(Op.answer(request.questionId, { _tag: "Abort" }))
       assert.deepInclude(yield* running.outcome, { _tag: "Aborted", reason: "Interrupted" })
       const [, childId] = family.sessions()
       const terminal = Family.terminalOf(family.told(childId!))
@@ -272,7 +278,7 @@ describe("a request of a delegate", () => {
       const once = Delegate.runOnce({ ...Family.endless, agent: tools.agent, input: Input.text("same") })
       const running = yield* Effect.forkChild(family.run(tools.provide(Effect.forEach([1, 2, 3], () => once))))
       const request = yield* awaitRequest(family, family.root.session.sessionId)
-      yield* family.root.session.submit(Op.answer(request.requestId, { _tag: "Approved", scope: "turn" }))
+      yield* family.root.session.submit(Op.answer(request.questionId, { _tag: "Approved", scope: "turn" }))
       yield* Fiber.join(running)
       assert.strictEqual(tools.runs(), 3)
       assert.lengthOf(openedAt(family, family.root.session.sessionId), 1)
@@ -283,7 +289,7 @@ describe("a request of a delegate", () => {
     Effect.gen(function* () {
       const family = yield* Family.make({ script: reaching })
       const tools = reach()
-      const reviewed: Array<RequestId> = []
+      const reviewed: Array<QuestionId> = []
       const run = (text: string) =>
         Delegate.runOnce({
           ...Family.endless,
@@ -291,14 +297,14 @@ describe("a request of a delegate", () => {
           input: Input.text(text),
           review: (request) =>
             Effect.sync(() => {
-              reviewed.push(request.requestId)
+              reviewed.push(request.questionId)
               return text === "easy" ? ({ _tag: "Approved", scope: "once" } as const) : undefined
             })
         })
       const running = yield* Effect.forkChild(family.run(tools.provide(Effect.forEach(["easy", "hard"], run))))
       const request = yield* awaitRequest(family, family.root.session.sessionId)
       assert.deepStrictEqual(request.payload, { for: "hard" })
-      yield* family.root.session.submit(Op.answer(request.requestId, { _tag: "Denied" }))
+      yield* family.root.session.submit(Op.answer(request.questionId, { _tag: "Denied" }))
       assert.deepStrictEqual(yield* Fiber.join(running), ["completed: reached", "denied: rejected by user"])
       assert.lengthOf(reviewed, 2)
     })
@@ -322,13 +328,13 @@ describe("a request of a delegate", () => {
       const request = yield* awaitRequest(family, session.sessionId)
       assert.deepInclude(request, { tool: "reach", payload: { for: "one" }, path: child.path })
       assert.deepStrictEqual(
-        openedAt(family, child.delegateId).map(({ requestId }) => requestId),
-        [request.requestId]
+        openedAt(family, child.delegateId).map(({ questionId }) => questionId),
+        [request.questionId]
       )
       assert.strictEqual((yield* session.snapshot).status, "idle")
       // nor does a turn take it with it
       yield* family.run(Effect.void)
-      yield* session.submit(Op.answer(request.requestId, { _tag: "Approved", scope: "once" }))
+      yield* session.submit(Op.answer(request.questionId, { _tag: "Approved", scope: "once" }))
       assert.deepInclude(yield* child.settled, { _tag: "Completed", message: "completed: reached" })
       assert.lengthOf(openedAt(family, session.sessionId), 1)
     })
@@ -370,10 +376,10 @@ describe("a request of a delegate", () => {
         const request = yield* awaitRequest(family, session.sessionId)
         assert.lengthOf(request.path, 3)
         assert.deepInclude(yield* child.settled, { _tag: "Completed" })
-        yield* session.submit(Op.answer(request.requestId, { _tag: "Abort" }))
+        yield* session.submit(Op.answer(request.questionId, { _tag: "Abort" }))
         const asker = request.path[2]!
         yield* family.awaitTold((event, id) => id === asker && event._tag === "TurnAborted")
-        yield* family.awaitTold((event, id) => id === child.delegateId && event._tag === "RequestSettled")
+        yield* family.awaitTold((event, id) => id === child.delegateId && event._tag === "QuestionSettled")
         assert.isUndefined(family.told(child.delegateId).find((event) => event._tag === "TurnAborted"))
         for (const id of request.path) assert.deepStrictEqual(settledAt(family, id), [{ _tag: "Abort" }])
       })
@@ -394,7 +400,7 @@ describe("a request of a delegate", () => {
         yield* child.awaitClosed
         assert.deepStrictEqual(settledAt(family, child.delegateId), [{ _tag: "Cancelled", by: "abort" }])
         assert.deepStrictEqual(settledAt(family, family.root.session.sessionId), [{ _tag: "Cancelled", by: "end" }])
-        const late = yield* family.root.session.submit(Op.answer(request.requestId, { _tag: "Denied" }))
+        const late = yield* family.root.session.submit(Op.answer(request.questionId, { _tag: "Denied" }))
         assert.deepInclude(late, { _tag: "Rejected" })
       })
     )

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Journal } from "@spindle/core/ports/Journal"
-import type { SubmissionId } from "@spindle/core/protocol/Ids"
-import * as Op from "@spindle/core/protocol/Op"
+import type { Journal } from "@spindle/core/Journal"
+import type { SubmissionId } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
 import * as Bridge from "@spindle/delegate/Bridge"
 import * as Delegate from "@spindle/delegate/Delegate"
 import * as Limits from "@spindle/delegate/Limits"
@@ -45,7 +45,7 @@ describe("the slot of a delegate", () => {
     Effect.gen(function* () {
       const writing = yield* Latch.make(true)
       const memory = yield* SessionHarness.memoryJournal
-      const journal: (typeof Journal)["Service"] = {
+      const journal: Journal = {
         ...memory,
         open: (sessionId, mode) =>
           Effect.map(memory.open(sessionId, mode), (writer) => ({

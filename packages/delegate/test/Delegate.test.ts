@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Op from "@spindle/core/protocol/Op"
-import * as Input from "@spindle/core/protocol/Input"
+import * as Op from "@spindle/core/Op"
+import * as Input from "@spindle/core/Input"
 import * as Delegate from "@spindle/delegate/Delegate"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Effect from "effect/Effect"

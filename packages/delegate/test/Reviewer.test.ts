@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
-import * as Input from "@spindle/core/protocol/Input"
-import * as Op from "@spindle/core/protocol/Op"
+import * as Input from "@spindle/core/Input"
+import * as Op from "@spindle/core/Op"
 import * as Delegate from "@spindle/delegate/Delegate"
 import * as Reviewer from "@spindle/delegate/Reviewer"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
@@ -46,7 +46,7 @@ describe("a reviewer", () => {
           return answer(decision)
         })
         assert.strictEqual(yield* at.run(reaching), expected)
-        assert.notInclude(at.root.tags(), "RequestOpened")
+        assert.notInclude(at.root.tags(), "QuestionOpened")
         assert.deepInclude(JSON.parse(seen[0]!), { tool: "reach", arguments: { for: "one" }, depth: 1 })
       }
     })
@@ -61,9 +61,9 @@ describe("a reviewer", () => {
       Effect.gen(function* () {
         const at = yield* family(verdict)
         const running = yield* Effect.forkChild(at.run(reaching))
-        yield* at.awaitTold((event, id) => id === at.root.session.sessionId && event._tag === "RequestOpened")
-        const opened = at.root.events.find((event) => event._tag === "RequestOpened")
-        yield* at.root.session.submit(Op.answer(opened!.requestId, { _tag: "Approved", scope: "once" }))
+        yield* at.awaitTold((event, id) => id === at.root.session.sessionId && event._tag === "QuestionOpened")
+        const opened = at.root.events.find((event) => event._tag === "QuestionOpened")
+        yield* at.root.session.submit(Op.answer(opened!.questionId, { _tag: "Approved", scope: "once" }))
         assert.strictEqual(yield* Fiber.join(running), "completed: reached")
       })
     )

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
-import type { Decider } from "@spindle/core/ports/Approvals"
-import type { RequestId } from "@spindle/core/protocol/Ids"
-import * as Op from "@spindle/core/protocol/Op"
-import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import type { Approvals } from "@spindle/core/Approvals"
+import type { QuestionId } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
 import { Turn } from "@spindle/core/Turn"
 import * as Bridge from "@spindle/delegate/Bridge"
 import * as Reviewer from "@spindle/delegate/Reviewer"
@@ -22,7 +22,7 @@ const submissionsOf = ({ told }: FakeChild.FakeChild) =>
   told.flatMap((one) => (one._tag === "Submission" ? [one.submission.op] : []))
 
 /** Bridges a played child whose requests are decided so. */
-const bridged = Effect.fnUntraced(function* (decider: Decider) {
+const bridged = Effect.fnUntraced(function* (decider: Approvals) {
   const fake = yield* FakeChild.make()
   const bridge = yield* Bridge.make(yield* Routing.route(fake.child, decider))
   return { fake, bridge }
@@ -43,13 +43,13 @@ describe("the tests of the seed", () => {
         })
       )
       const fake = yield* Deferred.await(played)
-      yield* family.awaitTold((event) => event._tag === "RequestOpened")
-      const opened = family.root.events.find((event) => event._tag === "RequestOpened")
-      assert.deepInclude(opened as object, { requestId: "tool-call-1", payload: { network: { enabled: true } } })
+      yield* family.awaitTold((event) => event._tag === "QuestionOpened")
+      const opened = family.root.events.find((event) => event._tag === "QuestionOpened")
+      assert.deepInclude(opened as object, { questionId: "tool-call-1", payload: { network: { enabled: true } } })
       const decision = { _tag: "Approved", scope: "turn" } as const
-      yield* family.root.session.submit(Op.answer("tool-call-1" as RequestId, decision))
+      yield* family.root.session.submit(Op.answer("tool-call-1" as QuestionId, decision))
       yield* settle
-      assert.deepStrictEqual(submissionsOf(fake), [Op.answer("tool-call-1" as RequestId, decision)])
+      assert.deepStrictEqual(submissionsOf(fake), [Op.answer("tool-call-1" as QuestionId, decision)])
       yield* family.root.session.abort()
     })
   )
@@ -98,8 +98,8 @@ describe("the tests of the reference with a guardian", () => {
       assert.strictEqual(review?._tag === "DelegateStarted" && review.turnId, running.turnId)
       yield* family.root.session.abort()
       yield* running.outcome
-      assert.deepStrictEqual(submissionsOf(fake), [Op.answer("approval-1" as RequestId, { _tag: "Abort" })])
-      assert.notInclude(family.root.tags(), "RequestOpened")
+      assert.deepStrictEqual(submissionsOf(fake), [Op.answer("approval-1" as QuestionId, { _tag: "Abort" })])
+      assert.notInclude(family.root.tags(), "QuestionOpened")
     })
   )
 
@@ -125,7 +125,7 @@ describe("the tests of the reference with a guardian", () => {
       yield* family.root.session.abort()
       yield* running.outcome
       const declined = { _tag: "Denied", reason: "whoever was asked has stopped" } as const
-      assert.deepStrictEqual(submissionsOf(fake), [Op.answer("elicitation-1" as RequestId, declined)])
+      assert.deepStrictEqual(submissionsOf(fake), [Op.answer("elicitation-1" as QuestionId, declined)])
     })
   )
 
@@ -138,8 +138,8 @@ describe("the tests of the reference with a guardian", () => {
         const verdict = [ScriptedModel.text(JSON.stringify({ decision, reason: "because" }))]
         const { fake, family } = yield* guarded(verdict, elicitation)
         yield* settle
-        assert.deepStrictEqual(submissionsOf(fake), [Op.answer("elicitation-1" as RequestId, expected)])
-        assert.notInclude(family.root.tags(), "RequestOpened")
+        assert.deepStrictEqual(submissionsOf(fake), [Op.answer("elicitation-1" as QuestionId, expected)])
+        assert.notInclude(family.root.tags(), "QuestionOpened")
         yield* family.root.session.abort()
       }
     })
@@ -149,11 +149,11 @@ describe("the tests of the reference with a guardian", () => {
     Effect.gen(function* () {
       const question = { ...FakeChild.request("question-1"), kind: "question" } as SessionEvent
       const { fake, family, running } = yield* guarded([ScriptedModel.hang], question)
-      yield* family.awaitTold((event) => event._tag === "RequestOpened")
+      yield* family.awaitTold((event) => event._tag === "QuestionOpened")
       yield* family.root.session.abort()
       yield* running.outcome
       assert.deepStrictEqual(submissionsOf(fake), [
-        Op.answer("question-1" as RequestId, { _tag: "Answered", answers: {} })
+        Op.answer("question-1" as QuestionId, { _tag: "Answered", answers: {} })
       ])
     })
   )
@@ -165,15 +165,15 @@ describe("route", () => {
       const gates = new Map<string, Deferred.Deferred<void>>()
       for (const id of ["a", "b"]) gates.set(id, yield* Deferred.make<void>())
       const { bridge, fake } = yield* bridged({
-        decide: ({ requestId }) =>
-          Effect.as(Deferred.await(gates.get(requestId)!), { _tag: "Denied", reason: requestId } as const)
+        decide: ({ questionId }) =>
+          Effect.as(Deferred.await(gates.get(questionId)!), { _tag: "Denied", reason: questionId } as const)
       })
       yield* fake.tell(FakeChild.request("a"), FakeChild.request("b"), FakeChild.warning(3))
       const seen = yield* Stream.runHead(bridge.events)
       assert.strictEqual(seen._tag === "Some" && seen.value._tag, "Warning")
       yield* Deferred.succeed(gates.get("b")!, undefined)
       yield* settle
-      assert.deepStrictEqual(submissionsOf(fake), [Op.answer("b" as RequestId, { _tag: "Denied", reason: "b" })])
+      assert.deepStrictEqual(submissionsOf(fake), [Op.answer("b" as QuestionId, { _tag: "Denied", reason: "b" })])
       yield* Deferred.succeed(gates.get("a")!, undefined)
       yield* settle
       assert.lengthOf(submissionsOf(fake), 2)
@@ -184,9 +184,9 @@ describe("route", () => {
     Effect.gen(function* () {
       const withdrawn: Array<string> = []
       let played: FakeChild.FakeChild | undefined
-      const decider: Decider = {
-        decide: ({ requestId }) =>
-          Effect.onInterrupt(Effect.never, () => Effect.sync(() => void withdrawn.push(requestId)))
+      const decider: Approvals = {
+        decide: ({ questionId }) =>
+          Effect.onInterrupt(Effect.never, () => Effect.sync(() => void withdrawn.push(questionId)))
       }
       yield* Effect.scoped(
         Effect.gen(function* () {
@@ -195,11 +195,11 @@ describe("route", () => {
           yield* fake.tell(FakeChild.request("a"), FakeChild.request("b"))
           yield* settle
           yield* fake.tell({
-            _tag: "RequestSettled",
+            _tag: "QuestionSettled",
             seq: 2,
             at: 0,
             turnId: "t" as never,
-            requestId: "a" as RequestId,
+            questionId: "a" as QuestionId,
             decision: { _tag: "Cancelled", by: "abort" }
           })
           yield* settle
@@ -208,7 +208,7 @@ describe("route", () => {
         })
       )
       assert.deepStrictEqual(withdrawn, ["a", "b"])
-      assert.deepStrictEqual(submissionsOf(played!), [Op.answer("b" as RequestId, { _tag: "Abort" })])
+      assert.deepStrictEqual(submissionsOf(played!), [Op.answer("b" as QuestionId, { _tag: "Abort" })])
     })
   )
 
@@ -216,11 +216,11 @@ describe("route", () => {
     Effect.gen(function* () {
       const logged: Array<unknown> = []
       const logger = Logger.make(({ message }) => void logged.push(message))
-      const broken: Decider = { decide: () => Effect.die(new Error("no decider")) }
+      const broken: Approvals = { decide: () => Effect.die(new Error("no decider")) }
       const { fake } = yield* Effect.provide(bridged(broken), Logger.layer([logger]))
       yield* fake.tell(FakeChild.request("a"), FakeChild.warning(1))
       yield* settle
-      assert.deepStrictEqual(submissionsOf(fake), [Op.answer("a" as RequestId, { _tag: "Abort" })])
+      assert.deepStrictEqual(submissionsOf(fake), [Op.answer("a" as QuestionId, { _tag: "Abort" })])
       assert.lengthOf(logged, 1)
       assert.include(String(logged[0]), "nobody decides request a of a delegate")
     })

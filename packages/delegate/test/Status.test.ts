@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as Status from "@spindle/delegate/Status"
 
 const usage = { input: 0, cachedInput: 0, output: 0, reasoning: 0, total: 0 }

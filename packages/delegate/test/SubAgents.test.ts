@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Input from "@spindle/core/protocol/Input"
+import * as Input from "@spindle/core/Input"
 import * as SubAgents from "@spindle/delegate/SubAgents"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Duration from "effect/Duration"

@@ -5,8 +5,8 @@
  * usage. Encrypted reasoning and ids of items travel in the metadata of the parts (key `openai`), so that a `Chat`
  * gives them back. It never retries. Tools that a provider would run itself are not supported.
  */
-import type { ModelPart, ToolSpec } from "@spindle/core/ports/Model"
-import type { ModelFailed } from "@spindle/core/protocol/SessionError"
+import type { ModelPart, ToolSpec } from "@spindle/core/Model"
+import type { ModelFailed } from "@spindle/core/SessionError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"

@@ -5,7 +5,7 @@
  * time, reasoning in its encrypted form. It never retries; the session's model loop owns that. It needs an
  * `HttpClient`, which also puts the `traceparent` of the current span on the request.
  */
-import { Model } from "@spindle/core/ports/Model"
+import { Model } from "@spindle/core/Model"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -13,7 +13,7 @@ import type * as Redacted from "effect/Redacted"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Sampling from "./internal/sampling.ts"
 
-export { TraceState } from "@spindle/core/protocol/TraceContext"
+export { TraceState } from "@spindle/core/TraceContext"
 
 /** Which model, and how to reach it. */
 export interface Options {
@@ -57,7 +57,7 @@ export interface Options {
  * provider said, or where no connection could be made to; neither it nor its `cause` holds the key. The README lists which
  * answer becomes which kind.
  */
-export const make = (options: Options): Effect.Effect<Model["Service"], never, HttpClient.HttpClient> =>
+export const make = (options: Options): Effect.Effect<Model, never, HttpClient.HttpClient> =>
   Effect.map(Sampling.make(options), ({ provider, stream }) => ({
     provider,
     model: options.model,

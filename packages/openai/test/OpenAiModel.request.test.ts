@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { NodeHttpClient } from "@effect/platform-node"
-import { Model, type ToolSpec } from "@spindle/core/ports/Model"
+import { Model, type ToolSpec } from "@spindle/core/Model"
 import * as ResponsesServer from "@spindle/testing/ResponsesServer"
 import { Context, Effect, Layer, Stream, Tracer } from "effect"
 import * as OpenAiModel from "../src/OpenAiModel.ts"

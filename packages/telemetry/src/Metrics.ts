@@ -82,14 +82,14 @@ export const definitions = {
     at: "result of a tool call, from the record of the call"
   }),
   modelRetries: counter("spindle.model.retries", "{retry}", { by: ["error.type"], at: "`ModelRetrying`" }),
-  approvalRequested: counter("spindle.approval.requested", "{request}", { by: ["kind"], at: "`RequestOpened`" }),
+  approvalRequested: counter("spindle.approval.requested", "{request}", { by: ["kind"], at: "`QuestionOpened`" }),
   approvalDecided: counter("spindle.approval.decided", "{request}", {
     by: ["kind", "decision"],
-    at: "`RequestSettled`"
+    at: "`QuestionSettled`"
   }),
   approvalDuration: histogram("spindle.approval.duration", "s", {
     by: ["kind", "decision"],
-    at: "`RequestSettled`, from `RequestOpened`"
+    at: "`QuestionSettled`, from `QuestionOpened`"
   }),
   abortDuration: histogram("spindle.abort.duration", "s", {
     by: ["phase", "abort.reason"],
@@ -174,7 +174,7 @@ export const definitions = {
   codexTurnCount: counter("codex.conversation.turn.count", "{turn}", { at: "end of the session: its turns" }),
   codexApprovalRequested: counter("codex.approval.requested", "{request}", {
     by: ["tool", "approved"],
-    at: "`RequestSettled`"
+    at: "`QuestionSettled`"
   })
 }
 

@@ -8,7 +8,7 @@
 import * as NodeSdk from "@effect/opentelemetry/NodeSdk"
 import type { Resource } from "@effect/opentelemetry/Resource"
 import type { ReadableSpan, SpanProcessor } from "@opentelemetry/sdk-trace-base"
-import { TraceContent } from "@spindle/core/ports/Tracing"
+import { TraceContent } from "@spindle/core/Tracing"
 import * as Layer from "effect/Layer"
 import * as Redaction from "./Redaction.ts"
 import * as SessionMetrics from "./SessionMetrics.ts"

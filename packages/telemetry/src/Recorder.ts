@@ -5,9 +5,9 @@
  * there, by their times only. Times of records are their own (`at`); a delta has none, so whoever drives the fold says
  * what time it is.
  */
-import type { SessionSignal } from "@spindle/core/ports/SessionObserver"
-import type { CallId, ProcessId, RequestId, SessionId, SubmissionId } from "@spindle/core/protocol/Ids"
-import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import type { SessionSignal } from "@spindle/core/SessionObserver"
+import type { CallId, ProcessId, QuestionId, SessionId, SubmissionId } from "@spindle/core/Ids"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as Delegates from "./internal/delegateMeasures.ts"
 import * as Requests from "./internal/requestMeasures.ts"
 import * as Turns from "./internal/turnMeasures.ts"
@@ -55,7 +55,7 @@ export interface RecorderState {
   readonly waiting: ReadonlyArray<SubmissionId>
   /** Events that wait in memory for subscribers. */
   readonly eventsCount: number
-  readonly approvals: ReadonlyMap<RequestId, { readonly kind: string; readonly tool: string; readonly at: number }>
+  readonly approvals: ReadonlyMap<QuestionId, { readonly kind: string; readonly tool: string; readonly at: number }>
   readonly processes: ReadonlyMap<ProcessId, number>
   /** Delegates that this program saw start and that have not ended, with how they live. */
   readonly delegates: ReadonlyMap<SessionId, Delegates.Mode>
@@ -111,9 +111,9 @@ export const step = (state: RecorderState, event: SessionEvent, now: number): St
       return Requests.inputAccepted(state, event)
     case "InputBlocked":
       return Requests.inputLeft(state, [event.submissionId], "blocked")
-    case "RequestOpened":
+    case "QuestionOpened":
       return Requests.opened(state, event)
-    case "RequestSettled":
+    case "QuestionSettled":
       return Requests.settled(state, event)
     case "ProcessStarted":
       return Requests.processStarted(state, event)

@@ -4,10 +4,10 @@
  * Whatever reads Effect's metrics then has them: the exporters of this package, those of `effect/observability` and of
  * `@effect/opentelemetry`, or `Metric.snapshot`. It runs on the writers of the sessions, without waiting for anything.
  */
-import { both, type Observer, SessionObserver, type SessionSignal } from "@spindle/core/ports/SessionObserver"
-import type { SessionId } from "@spindle/core/protocol/Ids"
-import { SessionPolicy } from "@spindle/core/protocol/SessionConfig"
-import { isDelta, type SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import { both, SessionObserver, type SessionSignal } from "@spindle/core/SessionObserver"
+import type { SessionId } from "@spindle/core/Ids"
+import { SessionPolicy } from "@spindle/core/SessionPolicy"
+import { isDelta, type SessionEvent } from "@spindle/core/SessionEvent"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -41,7 +41,7 @@ export interface Options {
 }
 
 /** The observer; `sessionsCount` is how many sessions it remembers. */
-export interface SessionMetrics extends Observer {
+export interface SessionMetrics extends SessionObserver {
   readonly sessionsCount: () => number
 }
 

@@ -4,7 +4,7 @@
  * Provide one of them to whatever makes sessions. Spans are redacted before anybody sees them, and hold no content unless
  * `content` is on. None of these layers can delay a turn: an exporter that cannot send drops, and counts what it dropped.
  */
-import { TraceContent } from "@spindle/core/ports/Tracing"
+import { TraceContent } from "@spindle/core/Tracing"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -59,23 +59,23 @@ const common = (options: Options): Layer.Layer<never> =>
   )
 
 /** The spans that a layer keeps in memory. */
-export class SpanStore extends Context.Service<
-  SpanStore,
-  {
-    /** Those that have ended, in the order of their end. */
-    readonly finished: Effect.Effect<ReadonlyArray<SpanData>>
-    /** The names of those that have begun and not ended. */
-    readonly open: Effect.Effect<ReadonlyArray<string>>
-    /** Those that have ended, as trees. */
-    readonly tree: Effect.Effect<SpanTree.SpanTree>
-    /** How many were left out because there were too many. */
-    readonly droppedCount: Effect.Effect<number>
-  }
->()("@spindle/telemetry/SpanStore") {}
+export interface SpanStore {
+  /** Those that have ended, in the order of their end. */
+  readonly finished: Effect.Effect<ReadonlyArray<SpanData>>
+  /** The names of those that have begun and not ended. */
+  readonly open: Effect.Effect<ReadonlyArray<string>>
+  /** Those that have ended, as trees. */
+  readonly tree: Effect.Effect<SpanTree.SpanTree>
+  /** How many were left out because there were too many. */
+  readonly droppedCount: Effect.Effect<number>
+}
+
+/** The service key of {@link SpanStore}. */
+export const SpanStore: Context.Service<SpanStore, SpanStore> = Context.Service("@spindle/telemetry/SpanStore")
 
 interface Kept {
   readonly tracer: Tracer.Tracer
-  readonly store: SpanStore["Service"]
+  readonly store: SpanStore
 }
 
 const keep = (options: Options, capacity: number): Kept => {

@@ -4,9 +4,9 @@
  *
  * Pure. Times are milliseconds since 1970; what has no end in the journal has none here.
  */
-import type { SessionId } from "@spindle/core/protocol/Ids"
-import type { Record } from "@spindle/core/protocol/SessionEvent"
-import * as TokenUsage from "@spindle/core/protocol/TokenUsage"
+import type { SessionId } from "@spindle/core/Ids"
+import type { JournalRecord } from "@spindle/core/SessionEvent"
+import * as TokenUsage from "@spindle/core/TokenUsage"
 import * as Fold from "./internal/timelineFold.ts"
 
 /** Something with a duration. `parent` is the id of the tool call that it belongs to. */
@@ -80,7 +80,7 @@ export interface Timeline {
 }
 
 /** The timeline of a journal. */
-export const make = (sessionId: SessionId, records: ReadonlyArray<Record>): Timeline => {
+export const make = (sessionId: SessionId, records: ReadonlyArray<JournalRecord>): Timeline => {
   const state = Fold.begin()
   for (const record of records) Fold.step(state, record)
   return {

@@ -1,11 +1,21 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { CallId, ItemId, ProcessId, RequestId, SessionId, SubmissionId, TurnId } from "@spindle/core/protocol/Ids"
-import type { Item } from "@spindle/core/protocol/Item"
-import type { KnownRecord, SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import type {
+  CallId,
+  ItemId,
+  ModelRequestId,
+  ProcessId,
+  QuestionId,
+  SessionId,
+  SubmissionId,
+  TurnId
+} from "@spindle/core/Ids"
+import type { Item } from "@spindle/core/Item"
+import type { KnownRecord, SessionEvent } from "@spindle/core/SessionEvent"
 import { measure } from "./fold.ts"
 
 const turnId = "t1" as TurnId
-const requestId = "r1" as RequestId
+const requestId = "r1" as ModelRequestId
+const questionId = "q1" as QuestionId
 const callId = "c1" as CallId
 const submissionId = "s1" as SubmissionId
 const processId = "p1" as ProcessId
@@ -311,9 +321,9 @@ describe("input", () => {
 describe("questions, processes, aborts, journal", () => {
   it("O2 a question is counted when it is asked and when it is settled, with how long that took", () => {
     const opened = at(1_000, {
-      _tag: "RequestOpened",
+      _tag: "QuestionOpened",
       turnId,
-      requestId,
+      questionId,
       kind: "command",
       tool: "exec",
       payload: {},
@@ -321,9 +331,9 @@ describe("questions, processes, aborts, journal", () => {
     })
     const settle = (tag: "Approved" | "Cancelled") =>
       at(4_000, {
-        _tag: "RequestSettled",
+        _tag: "QuestionSettled",
         turnId,
-        requestId,
+        questionId,
         decision: tag === "Approved" ? { _tag: tag, scope: "turn" } : { _tag: tag, by: "abort" }
       })
     assert.deepStrictEqual(measure([opened, settle("Approved")]), [

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { SessionObserver } from "@spindle/core/ports/SessionObserver"
-import * as Op from "@spindle/core/protocol/Op"
-import { SessionPolicy } from "@spindle/core/protocol/SessionConfig"
+import { SessionObserver } from "@spindle/core/SessionObserver"
+import * as Op from "@spindle/core/Op"
+import * as SessionPolicy from "@spindle/core/SessionPolicy"
 import { definitions, type Definition } from "@spindle/telemetry/Metrics"
 import * as SessionMetrics from "@spindle/telemetry/SessionMetrics"
 import * as Model from "@spindle/testing/ScriptedModel"
@@ -101,7 +101,7 @@ describe("metrics of sessions", () => {
       }).pipe(Effect.scoped)
       const calls = (all: ReadonlyArray<Metric.Metric.Snapshot>) => series(all, "spindle.turn.tool_calls").length
       assert.strictEqual(calls(yield* measured(abort)), 1)
-      const reference = Effect.provideService(abort, SessionPolicy, SessionPolicy.reference)
+      const reference = Effect.provideService(abort, SessionPolicy.SessionPolicy, SessionPolicy.reference)
       assert.strictEqual(calls(yield* measured(reference)), 0)
     })
   )

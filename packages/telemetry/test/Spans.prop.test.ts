@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
-import { Journal } from "@spindle/core/ports/Journal"
-import { Model as ModelPort } from "@spindle/core/ports/Model"
-import { Processes } from "@spindle/core/ports/Processes"
-import * as Tracing from "@spindle/core/ports/Tracing"
-import * as Input from "@spindle/core/protocol/Input"
-import * as Op from "@spindle/core/protocol/Op"
-import type { TraceContext } from "@spindle/core/protocol/TraceContext"
+import { Journal } from "@spindle/core/Journal"
+import { Model as ModelPort } from "@spindle/core/Model"
+import { Processes } from "@spindle/core/Processes"
+import * as Tracing from "@spindle/core/Tracing"
+import * as Input from "@spindle/core/Input"
+import * as Op from "@spindle/core/Op"
+import type { TraceContext } from "@spindle/core/TraceContext"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as Delegate from "@spindle/delegate/Delegate"
@@ -60,7 +60,7 @@ const TurnPlan = Schema.Struct({
 const Plan = Schema.Array(TurnPlan).check(Schema.isMinLength(1), Schema.isMaxLength(3))
 
 interface Surroundings {
-  readonly turn: Turn["Service"]
+  readonly turn: Turn
   readonly scope: Scope.Scope
   /** Whether work may never end: not inside of spans that nobody but the application would end. */
   readonly mayHang: boolean

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Processes } from "@spindle/core/ports/Processes"
-import * as Tracing from "@spindle/core/ports/Tracing"
-import * as Input from "@spindle/core/protocol/Input"
-import * as Op from "@spindle/core/protocol/Op"
+import { Processes } from "@spindle/core/Processes"
+import * as Tracing from "@spindle/core/Tracing"
+import * as Input from "@spindle/core/Input"
+import * as Op from "@spindle/core/Op"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import type { SpanData } from "@spindle/telemetry"
@@ -160,9 +160,9 @@ describe("the spans of a turn", () => {
         tools: { run: tool(() => Effect.succeed("ran"), { approval: "ask", kind: "command" }) }
       })
       yield* h.session.submit(Op.userInput("go"), { trace: caller })
-      const opened = yield* h.awaitEvent(Harness.tagged("RequestOpened"))
+      const opened = yield* h.awaitEvent(Harness.tagged("QuestionOpened"))
       yield* TestClock.adjust("3 seconds")
-      yield* h.session.submit(Op.answer(opened.requestId, { _tag: "Approved", scope: "once" }))
+      yield* h.session.submit(Op.answer(opened.questionId, { _tag: "Approved", scope: "once" }))
       yield* h.session.awaitIdle
       const spans = yield* h.spans.finished
       const approval = named(spans, "spindle.approval command")

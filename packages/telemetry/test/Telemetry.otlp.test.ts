@@ -1,6 +1,6 @@
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import * as Op from "@spindle/core/protocol/Op"
+import * as Op from "@spindle/core/Op"
 import type { SpanData } from "@spindle/telemetry"
 import * as SpanTree from "@spindle/telemetry/SpanTree"
 import * as Telemetry from "@spindle/telemetry/Telemetry"

@@ -7,7 +7,7 @@ import {
   SimpleSpanProcessor,
   type SpanProcessor
 } from "@opentelemetry/sdk-trace-base"
-import * as Op from "@spindle/core/protocol/Op"
+import * as Op from "@spindle/core/Op"
 import type { SpanData } from "@spindle/telemetry"
 import * as OpenTelemetry from "@spindle/telemetry/OpenTelemetry"
 import * as SpanTree from "@spindle/telemetry/SpanTree"

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Processes } from "@spindle/core/ports/Processes"
-import * as Op from "@spindle/core/protocol/Op"
-import { RequestId, SessionId, TurnId } from "@spindle/core/protocol/Ids"
-import type { KnownRecord, NewRecord } from "@spindle/core/protocol/SessionEvent"
+import { Processes } from "@spindle/core/Processes"
+import * as Op from "@spindle/core/Op"
+import { QuestionId, SessionId, TurnId } from "@spindle/core/Ids"
+import type { KnownRecord, NewRecord } from "@spindle/core/SessionEvent"
 import { Turn } from "@spindle/core/Turn"
 import * as Timeline from "@spindle/telemetry/Timeline"
 import * as TimelinePage from "@spindle/telemetry/TimelinePage"
@@ -15,7 +15,7 @@ import { caller, processes, traceId } from "./traced.ts"
 const root = SessionId.make("root")
 const child = SessionId.make("child")
 const turnId = TurnId.make("turn")
-const question = { _tag: "RequestOpened", turnId, kind: "command", tool: "exec_command", payload: {} } as const
+const question = { _tag: "QuestionOpened", turnId, kind: "command", tool: "exec_command", payload: {} } as const
 
 /** A turn with a question and a process, one that fails, one that is steered and aborted; from its journal. */
 const session = Effect.gen(function* () {
@@ -42,9 +42,9 @@ const session = Effect.gen(function* () {
     }
   })
   yield* h.session.submit(Op.userInput("go"), { trace: caller })
-  const first = yield* h.awaitEvent(Harness.tagged("RequestOpened"))
+  const first = yield* h.awaitEvent(Harness.tagged("QuestionOpened"))
   yield* TestClock.adjust("2 seconds")
-  yield* h.session.submit(Op.answer(first.requestId, { _tag: "Approved", scope: "once" }))
+  yield* h.session.submit(Op.answer(first.questionId, { _tag: "Approved", scope: "once" }))
   yield* TestClock.adjust("500 millis")
   yield* h.session.awaitIdle
   yield* TestClock.adjust("1 minute")
@@ -134,9 +134,9 @@ describe("a timeline", () => {
     const records: ReadonlyArray<NewRecord> = [
       { _tag: "TurnStarted", turnId, kind: "regular" },
       { _tag: "DelegateStarted", turnId, delegateId: child, name: "Ada", linked: true, depth: 1 },
-      { ...question, requestId: RequestId.make("own"), path: [root] },
-      { ...question, requestId: RequestId.make("of the child"), path: [root, child] },
-      { ...question, requestId: RequestId.make("below it"), path: [root, child, SessionId.make("grandchild")] }
+      { ...question, questionId: QuestionId.make("own"), path: [root] },
+      { ...question, questionId: QuestionId.make("of the child"), path: [root, child] },
+      { ...question, questionId: QuestionId.make("below it"), path: [root, child, SessionId.make("grandchild")] }
     ]
     const { turns } = Timeline.make(
       root,

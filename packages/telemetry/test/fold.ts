@@ -1,6 +1,6 @@
 /** What tests of the recorder share: a fold over events, and its points as short texts. */
-import type { SessionSignal } from "@spindle/core/ports/SessionObserver"
-import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import type { SessionSignal } from "@spindle/core/SessionObserver"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
 import { definitions, type Measurement } from "@spindle/telemetry/Metrics"
 import * as Recorder from "@spindle/telemetry/Recorder"
 

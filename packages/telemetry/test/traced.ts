@@ -1,7 +1,7 @@
 /** What tests of spans share: a session under a tracer in memory, and checks of its trees. */
 import { assert } from "@effect/vitest"
-import { type Process, type Processes, type ProcessSpec } from "@spindle/core/ports/Processes"
-import type { TraceContext } from "@spindle/core/protocol/TraceContext"
+import { type Process, type Processes, type ProcessSpec } from "@spindle/core/Processes"
+import type { TraceContext } from "@spindle/core/TraceContext"
 import type { SpanData } from "@spindle/telemetry"
 import * as SpanTree from "@spindle/telemetry/SpanTree"
 import * as Telemetry from "@spindle/telemetry/Telemetry"
@@ -44,7 +44,7 @@ export const assertDescends = (spans: ReadonlyArray<SpanData>): void => {
 
 /** A host that starts processes which end after some time, or when they are told to; keeps what it was told. */
 export const processes = (): {
-  readonly service: (typeof Processes)["Service"]
+  readonly service: Processes
   readonly started: ReadonlyArray<ProcessSpec>
 } => {
   const started: Array<ProcessSpec> = []

@@ -3,9 +3,9 @@
  *
  * Needs `vitest`. What needs faults - a write that fails, a process that dies - cannot be shown from outside of an implementation, and is left to its own tests.
  */
-import { Journal, type JournalEntry, type JournalWriter } from "@spindle/core/ports/Journal"
-import type { SessionId } from "@spindle/core/protocol/Ids"
-import type { Record } from "@spindle/core/protocol/SessionEvent"
+import * as Journal from "@spindle/core/Journal"
+import type { SessionId } from "@spindle/core/Ids"
+import type { JournalRecord } from "@spindle/core/SessionEvent"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -18,21 +18,21 @@ const sessionId = "0190163d-8694-739b-aea5-966c26f8ad91" as SessionId
 
 /** Opens in a scope of its own. */
 const opened = Effect.fnUntraced(function* (id: SessionId, mode: "create" | "existing") {
-  const journal = yield* Journal
+  const journal = yield* Journal.Journal
   const scope = yield* Scope.make()
   const writer = yield* journal.open(id, mode).pipe(Effect.provideService(Scope.Scope, scope))
   return { writer, close: Scope.close(scope, Exit.void) }
 })
 
 /** Makes a journal with these records, and lets go of it. */
-const stored = (id: SessionId, all: ReadonlyArray<Record>) =>
+const stored = (id: SessionId, all: ReadonlyArray<JournalRecord>) =>
   Effect.flatMap(opened(id, "create"), ({ close, writer }) => Effect.andThen(writer.append(all), close))
 
-const load = (id: SessionId) => Effect.flatMap(Journal, (journal) => journal.load(id))
+const load = (id: SessionId) => Effect.flatMap(Journal.Journal, (journal) => journal.load(id))
 
 /** The tags of the failures of an opening. */
 const refusal = (id: SessionId, mode: "create" | "existing") =>
-  Effect.flatMap(Journal, (journal) =>
+  Effect.flatMap(Journal.Journal, (journal) =>
     Effect.map(Effect.flip(Effect.scoped(journal.open(id, mode))), ({ _tag }) => _tag)
   )
 
@@ -41,14 +41,14 @@ const refusal = (id: SessionId, mode: "create" | "existing") =>
  *
  * @example
  * ```ts no-run
- * import { Journal } from "@spindle/core/ports/Journal"
+ * import * as Journal from "@spindle/core/Journal"
  * import * as JournalSuite from "@spindle/testing/JournalSuite"
  *
  * JournalSuite.suite("Journal.layerMemory", Journal.layerMemory())
  * ```
  */
-export const suite = <E>(name: string, layer: Layer.Layer<Journal, E>): void => {
-  const test = (title: string, run: Effect.Effect<void, unknown, Journal | Scope.Scope>) =>
+export const suite = <E>(name: string, layer: Layer.Layer<Journal.Journal, E>): void => {
+  const test = (title: string, run: Effect.Effect<void, unknown, Journal.Journal | Scope.Scope>) =>
     it(title, () => Effect.runPromise(Effect.scoped(Effect.provide(run, layer))))
   describe(name, () => {
     opening(test)
@@ -58,13 +58,13 @@ export const suite = <E>(name: string, layer: Layer.Layer<Journal, E>): void => 
   })
 }
 
-type Test = (title: string, run: Effect.Effect<void, unknown, Journal | Scope.Scope>) => void
+type Test = (title: string, run: Effect.Effect<void, unknown, Journal.Journal | Scope.Scope>) => void
 
 const opening = (test: Test): void => {
   test(
     "finds only journals that were created, and creates each once",
     Effect.gen(function* () {
-      const journal = yield* Journal
+      const journal = yield* Journal.Journal
       assert.deepStrictEqual(yield* journal.list, [])
       assert.strictEqual(yield* refusal(sessionId, "existing"), "SessionNotFound")
       assert.strictEqual((yield* Effect.flip(journal.load(sessionId)))._tag, "SessionNotFound")
@@ -91,7 +91,7 @@ const opening = (test: Test): void => {
   test(
     "J2 an opening that fails holds nothing, although its scope is still open",
     Effect.gen(function* () {
-      const journal = yield* Journal
+      const journal = yield* Journal.Journal
       yield* stored(sessionId, records(sessionId, 1))
       yield* Effect.flip(journal.open(sessionId, "create"))
       yield* Effect.flip(journal.open("another" as SessionId, "existing"))
@@ -103,7 +103,7 @@ const opening = (test: Test): void => {
   test(
     "J2 an opening that is interrupted at some moment holds nothing",
     Effect.gen(function* () {
-      const journal = yield* Journal
+      const journal = yield* Journal.Journal
       yield* stored(sessionId, records(sessionId, 50))
       for (let turns = 0; turns < 40; turns++) {
         const fiber = yield* Effect.forkChild(Effect.scoped(journal.open(sessionId, "existing")))
@@ -124,7 +124,7 @@ const opening = (test: Test): void => {
       for (const [index, id] of ids.entries()) {
         assert.deepStrictEqual((yield* load(id)).records, records(id, index + 1))
       }
-      const list = yield* Effect.flatMap(Journal, (journal) => journal.list)
+      const list = yield* Effect.flatMap(Journal.Journal, (journal) => journal.list)
       assert.deepStrictEqual(list.map((entry) => entry.sessionId).sort(), ids.toSorted())
       for (const [index, entry] of list.entries()) {
         assert.isAtLeast(list[index - 1]?.updatedAt ?? Infinity, entry.updatedAt)
@@ -204,7 +204,7 @@ const appending = (test: Test): void => {
 }
 
 const reading = (test: Test): void => {
-  const ranges = Effect.fnUntraced(function* (writer: JournalWriter, all: ReadonlyArray<Record>) {
+  const ranges = Effect.fnUntraced(function* (writer: Journal.JournalWriter, all: ReadonlyArray<JournalRecord>) {
     for (const from of [0, 1, 7, 255, 256, 257, 511, 512, 599, 600, 10_000]) {
       for (const limit of [0, 1, 2, 255, 256, 257, 1_000, Infinity]) {
         assert.deepStrictEqual(yield* writer.read(from, limit), all.slice(from, from + limit), `${from} ${limit}`)
@@ -248,12 +248,12 @@ const reading = (test: Test): void => {
 }
 
 const archiving = (test: Test): void => {
-  const idsOf = (entries: ReadonlyArray<JournalEntry>) => entries.map((entry) => entry.sessionId)
+  const idsOf = (entries: ReadonlyArray<Journal.JournalEntry>) => entries.map((entry) => entry.sessionId)
 
   test(
     "an archived journal is listed apart, loads as it was, and is opened by nobody until it is brought back",
     Effect.gen(function* () {
-      const journal = yield* Journal
+      const journal = yield* Journal.Journal
       const other = "another" as SessionId
       for (const id of [sessionId, other]) yield* stored(id, records(id, 3))
       // twice is as good as once
@@ -279,7 +279,7 @@ const archiving = (test: Test): void => {
   test(
     "J2 a journal that somebody writes is not archived, and one that is not there is not found",
     Effect.gen(function* () {
-      const journal = yield* Journal
+      const journal = yield* Journal.Journal
       assert.strictEqual((yield* Effect.flip(journal.archive(sessionId)))._tag, "SessionNotFound")
       assert.strictEqual((yield* Effect.flip(journal.unarchive(sessionId)))._tag, "SessionNotFound")
       const { close, writer } = yield* opened(sessionId, "create")

@@ -5,12 +5,12 @@
  * recorded, so a journal alone can be checked as well as a run under the explorer. {@link session} is all of them; {@link observe} records a session of
  * `SessionHarness`. Used by explorations (`Interrupts`, `Simulation`) and by the suites, and by whoever drives sessions in tests of their own.
  */
-import type { Journal } from "@spindle/core/ports/Journal"
-import type { ModelRequest } from "@spindle/core/ports/Model"
-import type { ProcessId, SubmissionId, TurnId } from "@spindle/core/protocol/Ids"
-import type { Op, Receipt } from "@spindle/core/protocol/Op"
-import type { JournalFailed, SessionNotFound } from "@spindle/core/protocol/SessionError"
-import type * as SessionEvent from "@spindle/core/protocol/SessionEvent"
+import type { Journal } from "@spindle/core/Journal"
+import type { ModelRequest } from "@spindle/core/Model"
+import type { ProcessId, SubmissionId, TurnId } from "@spindle/core/Ids"
+import type { Op, Receipt } from "@spindle/core/Op"
+import type { JournalFailed, SessionNotFound } from "@spindle/core/SessionError"
+import type * as SessionEvent from "@spindle/core/SessionEvent"
 import type { Snapshot } from "@spindle/core/Session"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -28,7 +28,7 @@ export interface History {
   /** What a subscriber was told that was there from the first record to the end. */
   readonly subscribed?: ReadonlyArray<SessionEvent.SessionEvent>
   /** What the journal holds at the end. */
-  readonly journal?: ReadonlyArray<SessionEvent.Record>
+  readonly journal?: ReadonlyArray<SessionEvent.JournalRecord>
   /** The requests that the model got. */
   readonly requests?: ReadonlyArray<ModelRequest>
   /** The receipts of all submissions. */
@@ -173,10 +173,7 @@ export interface Observation {
 }
 
 /** Observes a session under test; its subscriber lives as long as the scope. `journal` is the one that the harness was made with. */
-export const observe = (
-  harness: SessionHarness,
-  journal: (typeof Journal)["Service"]
-): Effect.Effect<Observation, never, Scope.Scope> =>
+export const observe = (harness: SessionHarness, journal: Journal): Effect.Effect<Observation, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { session: observed } = harness
     const subscribed: Array<SessionEvent.SessionEvent> = []

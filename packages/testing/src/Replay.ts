@@ -5,15 +5,15 @@
  * differs fails with a diff, and so does every later one. Tool calls are answered by their ids. Ids of items and submissions may differ; instructions and tools
  * are not in a journal and are not compared. For regression tests of a program around a session: record once, replay after a change.
  */
-import { Model, type ModelPart, type ModelRequest } from "@spindle/core/ports/Model"
-import type { CallId, RequestId } from "@spindle/core/protocol/Ids"
-import type { Delivery, Input } from "@spindle/core/protocol/Input"
-import type { Item, ToolCall, ToolResult } from "@spindle/core/protocol/Item"
-import type { Op } from "@spindle/core/protocol/Op"
-import { ModelFailed, type ModelFailureKind } from "@spindle/core/protocol/SessionError"
-import type { Record } from "@spindle/core/protocol/SessionEvent"
-import * as History from "@spindle/core/rules/History"
-import * as SessionState from "@spindle/core/rules/SessionState"
+import { Model, type ModelPart, type ModelRequest } from "@spindle/core/Model"
+import type { CallId, ModelRequestId } from "@spindle/core/Ids"
+import type { Delivery, Input } from "@spindle/core/Input"
+import type { Item, ToolCall, ToolResult } from "@spindle/core/Item"
+import type { Op } from "@spindle/core/Op"
+import { ModelFailed, type ModelFailureKind } from "@spindle/core/SessionError"
+import type { JournalRecord } from "@spindle/core/SessionEvent"
+import * as History from "@spindle/core/History"
+import * as SessionState from "@spindle/core/SessionState"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
@@ -44,7 +44,7 @@ export interface Replay {
 interface Recorded {
   readonly items: ReadonlyArray<Item>
   readonly answer: Array<Item>
-  ended: Extract<Record, { readonly _tag: "ModelResponded" }> | undefined
+  ended: Extract<JournalRecord, { readonly _tag: "ModelResponded" }> | undefined
   failure: { readonly kind: ModelFailureKind; readonly detail: string } | undefined
 }
 
@@ -73,7 +73,7 @@ interface Recorded {
  * // prints: + UserMessage {"content":[{"_tag":"Text","text":"What time is it there?"}]}
  * ```
  */
-export const make = (records: ReadonlyArray<Record>): Replay => {
+export const make = (records: ReadonlyArray<JournalRecord>): Replay => {
   const recorded = requestsOf(records)
   const { calls, results } = callsOf(records)
   const requests: Array<ModelRequest> = []
@@ -136,9 +136,9 @@ export const make = (records: ReadonlyArray<Record>): Replay => {
 const inputOf = (input: Input, delivery: Delivery) => ({ _tag: "UserInput" as const, input, delivery })
 
 /** The requests of a journal. What a model said stands between the records of its request and of its end. */
-const requestsOf = (records: ReadonlyArray<Record>): ReadonlyArray<Recorded> => {
+const requestsOf = (records: ReadonlyArray<JournalRecord>): ReadonlyArray<Recorded> => {
   const requests: Array<Recorded> = []
-  const byId = new Map<RequestId, Recorded>()
+  const byId = new Map<ModelRequestId, Recorded>()
   let open: Recorded | undefined
   let state = SessionState.empty
   for (const record of records) {
@@ -164,7 +164,7 @@ const requestsOf = (records: ReadonlyArray<Record>): ReadonlyArray<Recorded> => 
 
 const isAnswer = ({ _tag }: Item): boolean => _tag === "AssistantMessage" || _tag === "Reasoning" || _tag === "ToolCall"
 
-const callsOf = (records: ReadonlyArray<Record>) => {
+const callsOf = (records: ReadonlyArray<JournalRecord>) => {
   const calls = new Map<CallId, ToolCall>()
   const results = new Map<CallId, ToolResult>()
   for (const record of records) {

@@ -3,10 +3,10 @@
  *
  * Tests of sessions use it in place of a provider. It is deterministic, needs no clock but the one of the test, and keeps every request that it was sent.
  */
-import { Model, type ModelPart, type ModelRequest } from "@spindle/core/ports/Model"
-import type { CallId } from "@spindle/core/protocol/Ids"
-import { ModelFailed, type ModelFailureKind } from "@spindle/core/protocol/SessionError"
-import type { TokenUsage } from "@spindle/core/protocol/TokenUsage"
+import { Model, type ModelPart, type ModelRequest } from "@spindle/core/Model"
+import type { CallId } from "@spindle/core/Ids"
+import { ModelFailed, type ModelFailureKind } from "@spindle/core/SessionError"
+import type { TokenUsage } from "@spindle/core/TokenUsage"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -87,7 +87,7 @@ export const die = (defect: unknown): Step => ({ _tag: "Die", defect })
 
 /** A scripted model and what it has seen. */
 export interface ScriptedModel {
-  readonly model: (typeof Model)["Service"]
+  readonly model: Model
   readonly layer: Layer.Layer<Model>
   /** Every request so far, in order. */
   readonly requests: ReadonlyArray<ModelRequest>
@@ -141,7 +141,7 @@ export const make = (script: Script): ScriptedModel => {
         return Stream.empty
     }
   }
-  const model: (typeof Model)["Service"] = {
+  const model: Model = {
     provider: "scripted",
     model: "scripted",
     contextWindow: undefined,

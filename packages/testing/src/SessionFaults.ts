@@ -4,9 +4,9 @@
  * Each takes what decides about faults from the fiber that makes it, so that a simulation, or a test of its own, decides for the whole session. Outside
  * a simulation they are what they wrap.
  */
-import type { Journal, JournalWriter } from "@spindle/core/ports/Journal"
-import type { Model, ModelPart } from "@spindle/core/ports/Model"
-import { JournalFailed, ModelFailed } from "@spindle/core/protocol/SessionError"
+import type { Journal, JournalWriter } from "@spindle/core/Journal"
+import type { Model, ModelPart } from "@spindle/core/Model"
+import { JournalFailed, ModelFailed } from "@spindle/core/SessionError"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { Faults } from "./Faults.ts"
@@ -22,7 +22,7 @@ const hangMillis = 1_800_000
  * A journal whose appends are `slow` (150 ms), `hang` (half an hour, longer than the session waits) or `fail`. After a failure all later appends of that writer
  * fail, as the port wants it.
  */
-export const journal = (inner: (typeof Journal)["Service"]): Effect.Effect<(typeof Journal)["Service"]> =>
+export const journal = (inner: Journal): Effect.Effect<Journal> =>
   Effect.map(Faults, (faults) => ({
     ...inner,
     open: (sessionId, mode) =>
@@ -50,7 +50,7 @@ export const journal = (inner: (typeof Journal)["Service"]): Effect.Effect<(type
  * A model whose answers are `slow` (150 ms before the first part), `drop` (end after two parts without a finish), `fail` after two parts as
  * `Disconnected`, or `hang` after two parts: they end half an hour later, without a finish.
  */
-export const model = (inner: (typeof Model)["Service"]): Effect.Effect<(typeof Model)["Service"]> =>
+export const model = (inner: Model): Effect.Effect<Model> =>
   Effect.map(Faults, (faults) => ({
     ...inner,
     stream: (request) =>
@@ -85,5 +85,5 @@ export const tool = (inner: TestTool): Effect.Effect<TestTool> =>
       })
   }))
 
-const disconnected = ({ model: name, provider }: (typeof Model)["Service"]) =>
+const disconnected = ({ model: name, provider }: Model) =>
   new ModelFailed({ kind: "Disconnected", provider, model: name, detail: "a fault of the simulation" })

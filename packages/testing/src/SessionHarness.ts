@@ -4,23 +4,18 @@
  * Events are taken by the session's observer, synchronously and in order, so a test sees them without a fiber of its own and without waiting for a scheduler.
  */
 import * as Agent from "@spindle/core/Agent"
-import { Approvals, type Decider } from "@spindle/core/ports/Approvals"
-import { Hooks, type HookSet, none } from "@spindle/core/ports/Hooks"
-import { Journal } from "@spindle/core/ports/Journal"
-import type { Model } from "@spindle/core/ports/Model"
-import { both, SessionObserver } from "@spindle/core/ports/SessionObserver"
-import type { SessionId } from "@spindle/core/protocol/Ids"
-import * as Op from "@spindle/core/protocol/Op"
-import {
-  defaults,
-  SessionConfig,
-  SessionPolicy,
-  type SessionChoices,
-  type SessionTunables
-} from "@spindle/core/protocol/SessionConfig"
-import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/protocol/SessionError"
-import * as SessionEvent from "@spindle/core/protocol/SessionEvent"
-import { Session } from "@spindle/core/Session"
+import { Approvals } from "@spindle/core/Approvals"
+import { Hooks, none } from "@spindle/core/Hooks"
+import * as Journal from "@spindle/core/Journal"
+import type { Model } from "@spindle/core/Model"
+import { both, SessionObserver } from "@spindle/core/SessionObserver"
+import type { SessionId } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
+import { defaults, SessionConfig } from "@spindle/core/SessionConfig"
+import { SessionPolicy } from "@spindle/core/SessionPolicy"
+import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/SessionError"
+import * as SessionEvent from "@spindle/core/SessionEvent"
+import * as Session from "@spindle/core/Session"
 import { Turn } from "@spindle/core/Turn"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -48,7 +43,7 @@ export interface TestTool {
 export type Make = <R>(
   agent: Agent.Agent<R>,
   options: { readonly resume?: SessionId }
-) => Effect.Effect<Session["Service"], unknown, R | Model | Journal | Scope.Scope>
+) => Effect.Effect<Session.Session, unknown, R | Model | Journal.Journal | Scope.Scope>
 
 /** What a harness is made of; everything has a default. */
 export interface HarnessOptions {
@@ -59,10 +54,10 @@ export interface HarnessOptions {
   readonly model?: ScriptedModel.ScriptedModel
   readonly tools?: { readonly [name: string]: TestTool }
   readonly instructions?: string
-  readonly config?: Partial<SessionTunables>
-  readonly policy?: SessionChoices
-  readonly hooks?: Partial<HookSet>
-  readonly approvals?: Decider
+  readonly config?: Partial<SessionConfig>
+  readonly policy?: SessionPolicy
+  readonly hooks?: Partial<Hooks>
+  readonly approvals?: Approvals
   /** Told every event of the session, and of those that its tasks make. */
   readonly observer?: (sessionId: SessionId, event: SessionEvent.SessionEvent) => void
   /** Told every event of the session, as its owner; by the default host only. */
@@ -70,17 +65,17 @@ export interface HarnessOptions {
   /** Opens this session again; needs a `journal` that has it. */
   readonly resume?: SessionId
   /** The journals; by default new ones in memory. */
-  readonly journal?: (typeof Journal)["Service"]
+  readonly journal?: Journal.Journal
 }
 
 /** A session under test. */
 export interface SessionHarness {
-  readonly session: Session["Service"]
+  readonly session: Session.Session
   readonly model: ScriptedModel.ScriptedModel
   /** Everything that was told so far, in order. */
   readonly events: ReadonlyArray<SessionEvent.SessionEvent>
   /** The records among them. */
-  readonly records: () => ReadonlyArray<SessionEvent.Record>
+  readonly records: () => ReadonlyArray<SessionEvent.JournalRecord>
   /** The tags of the records, in order; for assertions on sequences. */
   readonly tags: () => ReadonlyArray<string>
   /** Waits for an event, past or to come. */
@@ -92,7 +87,7 @@ export interface SessionHarness {
   /** Submits a text and waits until the session is idle; answers the last terminal record. */
   readonly run: (text: string) => Effect.Effect<SessionEvent.Terminal, JournalFailed>
   /** The requests that the model got. */
-  readonly requests: ReadonlyArray<Parameters<(typeof Model)["Service"]["stream"]>[0]>
+  readonly requests: ReadonlyArray<Parameters<Model["stream"]>[0]>
 }
 
 /** Whether an event has a tag; for `awaitEvent`. */
@@ -102,9 +97,9 @@ export const tagged =
     event._tag === tag
 
 /** Makes journals in memory that outlive one harness, for tests that resume. */
-export const memoryJournal: Effect.Effect<(typeof Journal)["Service"], never, Scope.Scope> = Effect.map(
+export const memoryJournal: Effect.Effect<Journal.Journal, never, Scope.Scope> = Effect.map(
   Layer.build(Journal.layerMemory()),
-  (context) => Context.get(context, Journal)
+  (context) => Context.get(context, Journal.Journal)
 )
 
 /** Makes a session under test in the current scope; closing the scope closes it. */
@@ -118,7 +113,7 @@ export const make = Effect.fnUntraced(function* (options: HarnessOptions = {}) {
     agent,
     options.resume === undefined ? {} : { resume: options.resume }
   ).pipe(
-    Effect.provideService(Journal, journal),
+    Effect.provideService(Journal.Journal, journal),
     Effect.provideService(SessionConfig, { ...defaults, ...options.config }),
     Effect.provideService(Hooks, { ...none, ...options.hooks }),
     // the sessions that its tasks make have the same observer, and those above it if its host has any
@@ -134,7 +129,7 @@ export const make = Effect.fnUntraced(function* (options: HarnessOptions = {}) {
     options.policy === undefined ? (made) => made : Effect.provideService(SessionPolicy, options.policy),
     options.approvals === undefined ? (made) => made : Effect.provideService(Approvals, options.approvals),
     Effect.provideContext(services)
-  ) as Effect.Effect<Session["Service"], SessionNotFound | SessionBusy | JournalFailed, Scope.Scope>
+  ) as Effect.Effect<Session.Session, SessionNotFound | SessionBusy | JournalFailed, Scope.Scope>
   log.begin(session.sessionId)
   const submit = (text: string) => session.submit(Op.userInput(text))
   const harness: SessionHarness = {

@@ -4,11 +4,11 @@
  * {@link SessionProgram} is a schema, so `it.effect.prop` and `Arbitrary` make and shrink programs; {@link check} runs one as it is and with an abort at
  * steps of it, and tells which law it breaks. The laws are those of `Laws`, or the caller's own.
  */
-import { Journal } from "@spindle/core/ports/Journal"
-import { Model } from "@spindle/core/ports/Model"
-import { IdGenerator, sequential } from "@spindle/core/protocol/Ids"
-import * as Op from "@spindle/core/protocol/Op"
-import { isTerminal } from "@spindle/core/protocol/SessionEvent"
+import * as Journal from "@spindle/core/Journal"
+import { Model } from "@spindle/core/Model"
+import { IdGenerator, sequential } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
+import { isTerminal } from "@spindle/core/SessionEvent"
 import * as Task from "@spindle/core/Task"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -222,7 +222,7 @@ const start = Effect.fnUntraced(function* (program: SessionProgram, host: Sessio
   const scope = yield* Scope.make()
   // the subscriber outlives the session, to see its end
   const observing = yield* Scope.make()
-  const memory = Context.get(yield* Layer.buildWithScope(Journal.layerMemory(), scope), Journal)
+  const memory = Context.get(yield* Layer.buildWithScope(Journal.layerMemory(), scope), Journal.Journal)
   const journal = yield* SessionFaults.journal(slowed(memory, program.journalMillis))
   const shape = Shapes.make(program.task, counts)
   const tools: Record<string, SessionHarness.TestTool> = {}
@@ -254,8 +254,8 @@ const operationsOf = ({
   const { abort, submit } = observation
   const answer = (decision: Op.Decision) =>
     Effect.suspend(() => {
-      const opened = harness.events.findLast((event) => event._tag === "RequestOpened")
-      return opened?._tag === "RequestOpened" ? submit(Op.answer(opened.requestId, decision)) : Effect.void
+      const opened = harness.events.findLast((event) => event._tag === "QuestionOpened")
+      return opened?._tag === "QuestionOpened" ? submit(Op.answer(opened.questionId, decision)) : Effect.void
     })
   return {
     abort,
@@ -299,7 +299,7 @@ const goesOn = Effect.fnUntraced(function* (
 const isRefused = (submitted: Exit.Exit<Op.Receipt, unknown>): boolean =>
   submitted._tag === "Success" && submitted.value._tag === "Rejected"
 
-const slowed = (journal: (typeof Journal)["Service"], millis: number): (typeof Journal)["Service"] => {
+const slowed = (journal: Journal.Journal, millis: number): Journal.Journal => {
   if (millis === 0) return journal
   return {
     ...journal,

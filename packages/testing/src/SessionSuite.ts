@@ -1,12 +1,12 @@
 /**
  * The contract of a session as tests: whatever hosts sessions - in this process, behind a wire - must pass them.
  *
- * Needs `vitest`; time is virtual. A host is looked at through `Session["Service"]` and its journal only; after each test all laws of `Laws` are checked on what a
+ * Needs `vitest`; time is virtual. A host is looked at through `Session` and its journal only; after each test all laws of `Laws` are checked on what a
  * subscriber was told and what the journal holds.
  */
-import type { SubmissionId } from "@spindle/core/protocol/Ids"
-import * as Op from "@spindle/core/protocol/Op"
-import * as SessionEvent from "@spindle/core/protocol/SessionEvent"
+import type { SubmissionId } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
+import * as SessionEvent from "@spindle/core/SessionEvent"
 import * as Task from "@spindle/core/Task"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -25,7 +25,7 @@ const { call, gate, pieces, text } = ScriptedModel
  *
  * @example
  * ```ts no-run
- * import { Session } from "@spindle/core/Session"
+ * import * as Session from "@spindle/core/Session"
  * import * as SessionSuite from "@spindle/testing/SessionSuite"
  *
  * SessionSuite.suite("Session.make", Session.make)
@@ -245,11 +245,11 @@ const requests = (test: Test, make: Make): void => {
     Effect.gen(function* () {
       const hosted = yield* Hosting.host(make, { script: asking })
       yield* hosted.submit("hi")
-      const { requestId } = yield* hosted.awaitRecord((record) => record._tag === "RequestOpened")
-      const approved = Op.answer(requestId, { _tag: "Approved", scope: "once" })
+      const { questionId } = yield* hosted.awaitRecord((record) => record._tag === "QuestionOpened")
+      const approved = Op.answer(questionId, { _tag: "Approved", scope: "once" })
       assert.strictEqual((yield* hosted.send(approved))._tag, "Accepted")
       const again = yield* hosted.send(approved)
-      assert.strictEqual(again._tag === "Rejected" && again.reason._tag, "UnknownRequest")
+      assert.strictEqual(again._tag === "Rejected" && again.reason._tag, "UnknownQuestion")
       yield* hosted.session.awaitIdle
       assert.deepStrictEqual(yield* ends(hosted), ["TurnCompleted"])
       yield* hosted.end
@@ -262,11 +262,14 @@ const requests = (test: Test, make: Make): void => {
       for (const decided of [true, false]) {
         const hosted = yield* Hosting.host(make, { script: asking })
         yield* hosted.submit("hi")
-        const { requestId } = yield* hosted.awaitRecord((record) => record._tag === "RequestOpened")
-        yield* decided ? hosted.send(Op.answer(requestId, { _tag: "Abort" })) : hosted.abort
+        const { questionId } = yield* hosted.awaitRecord((record) => record._tag === "QuestionOpened")
+        yield* decided ? hosted.send(Op.answer(questionId, { _tag: "Abort" })) : hosted.abort
         yield* hosted.session.awaitIdle
-        const settled = (yield* hosted.records).find((record) => record._tag === "RequestSettled")
-        assert.strictEqual(settled?._tag === "RequestSettled" && settled.decision._tag, decided ? "Abort" : "Cancelled")
+        const settled = (yield* hosted.records).find((record) => record._tag === "QuestionSettled")
+        assert.strictEqual(
+          settled?._tag === "QuestionSettled" && settled.decision._tag,
+          decided ? "Abort" : "Cancelled"
+        )
         assert.deepStrictEqual(yield* ends(hosted), ["TurnAborted"])
         const { items } = yield* hosted.session.snapshot
         assert.isFalse(items.some((item) => item._tag === "ToolResult" && item.status === "denied"))

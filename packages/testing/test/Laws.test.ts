@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type ProcessId, SessionId, SubmissionId, type TurnId } from "@spindle/core/protocol/Ids"
-import * as Op from "@spindle/core/protocol/Op"
-import type { KnownRecord, Record, SessionEvent } from "@spindle/core/protocol/SessionEvent"
-import * as TokenUsage from "@spindle/core/protocol/TokenUsage"
+import { type ProcessId, SessionId, SubmissionId, type TurnId } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
+import type { KnownRecord, JournalRecord, SessionEvent } from "@spindle/core/SessionEvent"
+import * as TokenUsage from "@spindle/core/TokenUsage"
 import * as Laws from "@spindle/testing/Laws"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
@@ -27,9 +27,9 @@ const history = Effect.gen(function* () {
   }).pipe(Effect.provideService(Scope.Scope, scope))
   const { abort, history: seen, noteIdle, submit } = yield* Laws.observe(harness, journal)
   yield* submit(Op.userInput("hi"))
-  const { requestId } = yield* harness.awaitEvent(SessionHarness.tagged("RequestOpened"))
+  const { questionId } = yield* harness.awaitEvent(SessionHarness.tagged("QuestionOpened"))
   yield* submit(Op.userInput("more"))
-  yield* submit(Op.answer(requestId, { _tag: "Approved", scope: "once" }))
+  yield* submit(Op.answer(questionId, { _tag: "Approved", scope: "once" }))
   yield* harness.session.awaitIdle
   yield* submit(Op.userInput("again"))
   yield* harness.model.reached("never")
@@ -53,7 +53,7 @@ const events =
   }
 const without = (is: (event: SessionEvent) => boolean) => events((all) => all.filter((event) => !is(event)))
 const last = (all: ReadonlyArray<SessionEvent>, tag: SessionEvent["_tag"]) =>
-  all.findLast((event) => event._tag === tag) as Record
+  all.findLast((event) => event._tag === tag) as JournalRecord
 const swapped = (of: (all: ReadonlyArray<SessionEvent>) => SessionEvent, by: (event: any) => SessionEvent) =>
   events((all) => all.map((event) => (event === of(all) ? by(event) : event)))
 const repeated = (tag: SessionEvent["_tag"]) =>
@@ -139,16 +139,16 @@ const broken: { readonly [clause: string]: ReadonlyArray<Change> } = {
     })
   ],
   P6: [repeated("InputAccepted")],
-  A1: [repeated("RequestOpened"), repeated("RequestSettled"), without(({ _tag }) => _tag === "RequestSettled")],
+  A1: [repeated("QuestionOpened"), repeated("QuestionSettled"), without(({ _tag }) => _tag === "QuestionSettled")],
   A2: [
     swapped(
-      (all) => last(all, "RequestSettled"),
+      (all) => last(all, "QuestionSettled"),
       (event) => ({ ...event, decision: { _tag: "Cancelled", by: "abort" } })
     )
   ],
   A5: [
     swapped(
-      (all) => last(all, "RequestSettled"),
+      (all) => last(all, "QuestionSettled"),
       (event) => ({ ...event, decision: { _tag: "Abort" } })
     )
   ],

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Item } from "@spindle/core/protocol/Item"
+import type { Item } from "@spindle/core/Item"
 import * as Replay from "@spindle/testing/Replay"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import type { SessionId } from "@spindle/core/protocol/Ids"
+import type { SessionId } from "@spindle/core/Ids"
 import { Faults } from "@spindle/testing/Faults"
 import * as SessionFaults from "@spindle/testing/SessionFaults"
 import * as SessionHarness from "@spindle/testing/SessionHarness"

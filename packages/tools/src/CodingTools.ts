@@ -9,7 +9,7 @@ import type * as Path from "effect/Path"
 import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import type { Policies } from "@spindle/core/Agent"
-import type { Processes } from "@spindle/core/ports/Processes"
+import type { Processes } from "@spindle/core/Processes"
 import * as ApplyPatch from "./ApplyPatch.ts"
 import * as ExecCommand from "./ExecCommand.ts"
 

@@ -18,14 +18,8 @@ import type { PlatformError } from "effect/PlatformError"
 import * as ChildProcess from "effect/process/ChildProcess"
 import { type ChildProcessHandle, ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as Scope from "effect/Scope"
-import type { ProcessId } from "@spindle/core/protocol/Ids"
-import {
-  type Process,
-  Processes,
-  type ProcessExit,
-  ProcessFailed,
-  type ProcessSpec
-} from "@spindle/core/ports/Processes"
+import type { ProcessId } from "@spindle/core/Ids"
+import { type Process, Processes, type ProcessExit, ProcessFailed, type ProcessSpec } from "@spindle/core/Processes"
 import * as OutputPipe from "./internal/outputPipe.ts"
 import * as ProcessTable from "./internal/processTable.ts"
 import { Signals } from "./Signals.ts"
@@ -36,42 +30,43 @@ const unattendedGraceMillis = 500
 const closeLimitMillis = 2_000
 
 /** The process groups of a host, for a program that has no time left. */
-export class ProcessGroups extends Context.Service<
-  ProcessGroups,
-  {
-    /**
-     * The ids of the groups that may still have a living member, at this moment and without waiting: what a program
-     * kills at once when it is told to stop for the second time (contract X2), `process.kill(-group, "SIGKILL")`.
-     */
-    readonly liveGroups: () => ReadonlyArray<number>
-  }
->()("@spindle/tools/ProcessGroups") {
+export interface ProcessGroups {
   /**
-   * Provides core's `Processes`, and this service beside it. Output that nobody reads slows its process. When a command
-   * exits with a code other than 0, the spawner of Node asks the rest of its group to end. **Interruption** of a start
-   * ends the process. Closing the layer starts nothing any more, ends every process with 500 ms of grace, waits for
-   * that 2 s at most, and logs the groups that were still there.
+   * The ids of the groups that may still have a living member, at this moment and without waiting: what a program
+   * kills at once when it is told to stop for the second time (contract X2), `process.kill(-group, "SIGKILL")`.
    */
-  static readonly layer: Layer.Layer<
-    ProcessGroups | Processes,
-    never,
-    ChildProcessSpawner | FileSystem.FileSystem | Signals
-  > = Layer.effectContext(
-    Effect.gen(function* () {
-      const host = yield* makeHost
-      yield* Effect.addFinalizer(() => close(host))
-      return Context.empty().pipe(
-        Context.add(Processes, {
-          start: (spec) => start(host, spec),
-          end: (processId, grace) => end(host, processId, grace)
-        }),
-        Context.add(ProcessGroups, {
-          liveGroups: () => Array.from(host.groups.values(), (group) => group.groupId).filter((id) => id !== undefined)
-        })
-      )
-    })
-  )
+  readonly liveGroups: () => ReadonlyArray<number>
 }
+
+/** The service key of {@link ProcessGroups}. */
+export const ProcessGroups: Context.Service<ProcessGroups, ProcessGroups> =
+  Context.Service("@spindle/tools/ProcessGroups")
+
+/**
+ * Provides core's `Processes`, and this service beside it. Output that nobody reads slows its process. When a command
+ * exits with a code other than 0, the spawner of Node asks the rest of its group to end. **Interruption** of a start
+ * ends the process. Closing the layer starts nothing any more, ends every process with 500 ms of grace, waits for
+ * that 2 s at most, and logs the groups that were still there.
+ */
+export const layer: Layer.Layer<
+  ProcessGroups | Processes,
+  never,
+  ChildProcessSpawner | FileSystem.FileSystem | Signals
+> = Layer.effectContext(
+  Effect.gen(function* () {
+    const host = yield* makeHost
+    yield* Effect.addFinalizer(() => close(host))
+    return Context.empty().pipe(
+      Context.add(Processes, {
+        start: (spec) => start(host, spec),
+        end: (processId, grace) => end(host, processId, grace)
+      }),
+      Context.add(ProcessGroups, {
+        liveGroups: () => Array.from(host.groups.values(), (group) => group.groupId).filter((id) => id !== undefined)
+      })
+    )
+  })
+)
 
 /** A process with everything it started, from its start until none of them lives. */
 interface Group {
@@ -92,7 +87,7 @@ interface Group {
 
 interface Host {
   readonly spawner: ChildProcessSpawner["Service"]
-  readonly signals: Signals["Service"]
+  readonly signals: Signals
   readonly find: ProcessTable.Find
   readonly groups: Map<ProcessId, Group>
   readonly fibers: FiberSet.FiberSet

@@ -11,36 +11,35 @@ import * as Layer from "effect/Layer"
 export type Signal = "SIGTERM" | "SIGKILL" | 0
 
 /** Sends signals to processes of the host. */
-export class Signals extends Context.Service<
-  Signals,
-  {
-    /**
-     * Signals the process `target`, or each process of the group `-target` when it is negative. Answers whether there
-     * was one; a zombie counts. **Errors**: none; a target of -1, 0 or 1 is a defect, since it would mean every
-     * process, the host itself or its first one.
-     */
-    readonly send: (target: number, signal: Signal) => Effect.Effect<boolean>
-  }
->()("@spindle/tools/Signals") {
+export interface Signals {
   /**
-   * Signals through a function like `process.kill` of Node: it throws an error with the code `ESRCH` when nobody is
-   * there, and with `EPERM` when somebody is who may not be signalled. Any other error is a defect.
+   * Signals the process `target`, or each process of the group `-target` when it is negative. Answers whether there
+   * was one; a zombie counts. **Errors**: none; a target of -1, 0 or 1 is a defect, since it would mean every
+   * process, the host itself or its first one.
    */
-  static readonly layerKill = (kill: (target: number, signal: Signal) => unknown): Layer.Layer<Signals> =>
-    Layer.succeed(Signals, {
-      send: (target, signal) =>
-        Effect.sync(() => {
-          if (!Number.isInteger(target) || Math.abs(target) <= 1)
-            throw new RangeError(`no target of a signal: ${target}`)
-          try {
-            kill(target, signal)
-            return true
-          } catch (error) {
-            const code = (error as { readonly code?: unknown }).code
-            if (code === "ESRCH") return false
-            if (code === "EPERM") return true
-            throw error
-          }
-        })
-    })
+  readonly send: (target: number, signal: Signal) => Effect.Effect<boolean>
 }
+
+/** The service key of {@link Signals}. */
+export const Signals: Context.Service<Signals, Signals> = Context.Service("@spindle/tools/Signals")
+
+/**
+ * Signals through a function like `process.kill` of Node: it throws an error with the code `ESRCH` when nobody is
+ * there, and with `EPERM` when somebody is who may not be signalled. Any other error is a defect.
+ */
+export const layerKill = (kill: (target: number, signal: Signal) => unknown): Layer.Layer<Signals> =>
+  Layer.succeed(Signals, {
+    send: (target, signal) =>
+      Effect.sync(() => {
+        if (!Number.isInteger(target) || Math.abs(target) <= 1) throw new RangeError(`no target of a signal: ${target}`)
+        try {
+          kill(target, signal)
+          return true
+        } catch (error) {
+          const code = (error as { readonly code?: unknown }).code
+          if (code === "ESRCH") return false
+          if (code === "EPERM") return true
+          throw error
+        }
+      })
+  })

@@ -3,7 +3,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Schema, Stream } from "effect"
 import { Agent, type Ids, Turn } from "@spindle/core"
-import { Processes } from "@spindle/core/ports/Processes"
+import { Processes } from "@spindle/core/Processes"
 import { CodingTools, ExecCommand } from "../src/index.ts"
 import { carriersOf, directory, host, newId } from "./host.ts"
 
@@ -15,7 +15,7 @@ const makeTurn = Effect.gen(function* () {
   const processes = yield* Processes
   const end = (processId: Ids.ProcessId) => processes.end(processId, 200)
   yield* Effect.addFinalizer(() => Effect.forEach(started, end, { discard: true }))
-  const members: Partial<Turn["Service"]> = {
+  const members: Partial<Turn.Turn> = {
     process: ({ command, cwd, env }) =>
       Effect.suspend(() => {
         const processId = newId()
@@ -28,14 +28,14 @@ const makeTurn = Effect.gen(function* () {
       return Effect.asVoid(Deferred.succeed(told, text))
     }
   }
-  return { turn: members as Turn["Service"], pieces, started, told: Deferred.await(told) }
+  return { turn: members as Turn.Turn, pieces, started, told: Deferred.await(told) }
 })
 
 const run = Effect.fnUntraced(function* (params: ExecCommand.Parameters, where?: string) {
   const cwd = where ?? (yield* directory)
   const { turn, ...seen } = yield* makeTurn
   const text = yield* ExecCommand.run(params, "call", { cwd, shell: "/bin/bash" }).pipe(
-    Effect.provideService(Turn, turn)
+    Effect.provideService(Turn.Turn, turn)
   )
   return { text, ...seen }
 })
@@ -103,7 +103,7 @@ describe("run", () => {
           const running = yield* ExecCommand.run({ cmd: "echo begun; sleep 30" }, "call", {
             cwd: yield* directory,
             shell: "/bin/bash"
-          }).pipe(Effect.provideService(Turn, turn), Effect.forkChild)
+          }).pipe(Effect.provideService(Turn.Turn, turn), Effect.forkChild)
           assert.strictEqual(yield* told, "begun\n")
           yield* Fiber.interrupt(running)
           assert.isAbove(carriersOf(started[0]!).length, 0)
@@ -165,7 +165,7 @@ describe("CodingTools", () => {
             const results = yield* Stream.runCollect(Stream.unwrap(tools.handle(name, params)))
             return String(results.at(-1)?.encodedResult)
           },
-          Effect.provideService(Turn, turn)
+          Effect.provideService(Turn.Turn, turn)
         )
         assert.strictEqual(
           yield* call("apply_patch", { input: "*** Begin Patch\n*** Add File: a\n+hello\n*** End Patch" }),

@@ -18,7 +18,7 @@ import {
   Stream
 } from "effect"
 import { ChildProcessSpawner } from "effect/process"
-import { Processes } from "@spindle/core/ports/Processes"
+import { Processes } from "@spindle/core/Processes"
 import { ProcessGroups } from "../src/index.ts"
 import { carriersOf, directory, groupOf, host, newId, signals } from "./host.ts"
 
@@ -88,10 +88,8 @@ const withBrokenTable = (isBroken: () => boolean) =>
 const hostOn = Effect.fnUntraced(function* (files: Layer.Layer<FileSystem.FileSystem, never, FileSystem.FileSystem>) {
   const scope = yield* Effect.scope
   const services = yield* Layer.buildWithScope(Layer.merge(NodeServices.layer, signals), scope)
-  return yield* ProcessGroups.ProcessGroups.layer.pipe(
-    Layer.provide(files),
-    Layer.provide(Layer.succeedContext(services)),
-    (layer) => Layer.buildWithScope(layer, scope)
+  return yield* ProcessGroups.layer.pipe(Layer.provide(files), Layer.provide(Layer.succeedContext(services)), (layer) =>
+    Layer.buildWithScope(layer, scope)
   )
 })
 
@@ -177,10 +175,7 @@ describe("start", () => {
         yield* Effect.exit(handle.exitCode)
       }).pipe(
         Effect.provide(
-          ProcessGroups.ProcessGroups.layer.pipe(
-            Layer.provide(held),
-            Layer.provide(Layer.merge(NodeServices.layer, signals))
-          )
+          ProcessGroups.layer.pipe(Layer.provide(held), Layer.provide(Layer.merge(NodeServices.layer, signals)))
         )
       )
     })

@@ -7,10 +7,10 @@ import { Effect, Layer } from "effect"
 import { Ids } from "@spindle/core"
 import { ProcessGroups, Signals } from "../src/index.ts"
 
-export const signals = Signals.Signals.layerKill((target, signal) => process.kill(target, signal))
+export const signals = Signals.layerKill((target, signal) => process.kill(target, signal))
 
 /** `Processes`, `ProcessGroups`, file system and path of this host. */
-export const host = Layer.provideMerge(ProcessGroups.ProcessGroups.layer, Layer.merge(NodeServices.layer, signals))
+export const host = Layer.provideMerge(ProcessGroups.layer, Layer.merge(NodeServices.layer, signals))
 
 /** A new directory, which goes with its scope. */
 export const directory = Effect.acquireRelease(

@@ -1,5 +1,5 @@
 /** Calls that start and steer agents, as a person reads them: names instead of ids, and no JSON. */
-import type { SessionId } from "@spindle/core/protocol/Ids"
+import type { SessionId } from "@spindle/core/Ids"
 import * as Ansi from "../Ansi.ts"
 import * as ToolCalls from "./toolCalls.ts"
 

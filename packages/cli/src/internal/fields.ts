@@ -1,5 +1,5 @@
 /** What a person fills in when a question cannot be decided by a key: one line for each field, read as a value. */
-import type { ApprovalRequest } from "@spindle/core/ports/Approvals"
+import type { Question } from "@spindle/core/Approvals"
 
 /** One line that a person fills in. */
 export interface Field {
@@ -21,7 +21,7 @@ const textOf = (value: unknown): string | undefined => (typeof value === "string
 const listOf = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
 
 /** The fields of a request; none for one that is decided by a key. */
-export const fieldsOf = ({ kind, payload }: Pick<ApprovalRequest, "kind" | "payload">): ReadonlyArray<Field> => {
+export const fieldsOf = ({ kind, payload }: Pick<Question, "kind" | "payload">): ReadonlyArray<Field> => {
   if (kind === "question") return questionsOf(payload)
   if (kind !== "elicitation" || !isTree(payload)) return []
   const schema = payload["requestedSchema"]

@@ -1,15 +1,15 @@
 /**
  * Which session a person means by `--last`: one that was started by hand, not by another session.
  */
-import { Journal } from "@spindle/core/ports/Journal"
-import type { SessionId } from "@spindle/core/protocol/Ids"
-import type { JournalFailed } from "@spindle/core/protocol/SessionError"
-import type { Record } from "@spindle/core/protocol/SessionEvent"
+import { Journal } from "@spindle/core/Journal"
+import type { SessionId } from "@spindle/core/Ids"
+import type { JournalFailed } from "@spindle/core/SessionError"
+import type { JournalRecord } from "@spindle/core/SessionEvent"
 import * as Effect from "effect/Effect"
 
 /** Who started a session, and what it is called there; undefined for one that was started by hand. */
 export const parentOf = (
-  records: ReadonlyArray<Record>
+  records: ReadonlyArray<JournalRecord>
 ): { readonly id: string; readonly name: string | undefined } | undefined => {
   const first = records[0]
   if (first?._tag !== "SessionStarted" || first.meta["parent"] === undefined) return undefined

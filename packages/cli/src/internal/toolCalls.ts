@@ -1,5 +1,5 @@
 /** What a tool call asks for, as far as a person or a client is shown it. */
-import type { ToolCall, ToolResult } from "@spindle/core/protocol/Item"
+import type { ToolCall, ToolResult } from "@spindle/core/Item"
 
 /** A call as it is recorded. */
 export type Call = ToolCall

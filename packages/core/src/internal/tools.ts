@@ -1,17 +1,21 @@
 /** The tools of an agent: schemas compiled once, handlers taken from the context. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
 import type { ToolPolicy } from "../Agent.ts"
-import { promptOf } from "../ports/languageModel.ts"
+import { promptOf } from "../models/effectAi.ts"
 import type { ToolSpec } from "../ports/Model.ts"
+import type { CallDisplay } from "../protocol/Display.ts"
 import type { Item } from "../protocol/Item.ts"
 
 /** A tool that can be called. */
 export interface ToolEntry {
   readonly spec: ToolSpec
   readonly policy: ToolPolicy<any>
+  /** Describes a call from its arguments as they came; undefined when its policy does not, or cannot. */
+  readonly display: (params: unknown) => CallDisplay | undefined
   readonly decode: (params: unknown) => Effect.Effect<unknown, Schema.SchemaError>
   readonly run: (params: unknown, callId: string) => Effect.Effect<unknown, unknown>
   /** Whether the tool itself says that its call wants to be approved, whatever the policy allows. */
@@ -53,6 +57,7 @@ const entry = (tool: Tool.Any, policy: ToolPolicy<any>): ToolEntry => {
   const schema = Schema.isSchema(tool.parametersSchema) ? codecOf(tool.parametersSchema) : undefined
   return {
     policy,
+    display: displayOf(policy, schema),
     spec: {
       name: tool.name,
       description: Tool.getDescription(tool),
@@ -72,6 +77,28 @@ const entry = (tool: Tool.Any, policy: ToolPolicy<any>): ToolEntry => {
     encodeFailure: Schema.encodeUnknownEffect(codecOf(Tool.failureResultSchema(tool)))
   }
 }
+
+/** The display of a policy, for arguments as they came. A display function that throws describes nothing. */
+const displayOf = (policy: ToolPolicy<any>, schema: Schema.Codec<unknown, unknown> | undefined) => {
+  const { display } = policy
+  if (display === undefined) return () => undefined
+  const decode = schema === undefined ? Exit.succeed : Schema.decodeUnknownExit(schema)
+  return (params: unknown): CallDisplay | undefined => {
+    const decoded = decode(params)
+    if (decoded._tag === "Failure") return undefined
+    try {
+      return display(decoded.value)
+    } catch {
+      return undefined
+    }
+  }
+}
+
+/** Describes a call of a table; undefined for a tool that is not in it. */
+export const display =
+  ({ byName }: ToolTable) =>
+  ({ name, params }: { readonly name: string; readonly params: unknown }): CallDisplay | undefined =>
+    byName.get(name)?.display(params)
 
 const never = Effect.succeed(false)
 const always = Effect.succeed(true)

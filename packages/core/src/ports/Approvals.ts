@@ -7,15 +7,15 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type { CallId, RequestId, SessionId, TurnId } from "../protocol/Ids.ts"
+import type { CallId, QuestionId, SessionId, TurnId } from "../protocol/Ids.ts"
 import type { Decision } from "../protocol/Op.ts"
 
 /** A question: which tool, with which arguments, wants what. */
-export interface ApprovalRequest {
+export interface Question {
   readonly sessionId: SessionId
   /** The turn that asks; undefined when the session itself does, for a delegate that outlives turns. */
   readonly turnId: TurnId | undefined
-  readonly requestId: RequestId
+  readonly questionId: QuestionId
   readonly callId: CallId | undefined
   readonly kind: "command" | "patch" | "permissions" | "question" | "elicitation"
   readonly tool: string | undefined
@@ -28,21 +28,21 @@ export interface ApprovalRequest {
 export type Decided = Decision | { readonly _tag: "Cancelled"; readonly by: "deadline" }
 
 /** The answering side of a session's requests. */
-export interface Decider {
+export interface Approvals {
   /** Answers, or never does and leaves it to a client. Interrupted as soon as the request is settled otherwise. */
-  readonly decide: (request: ApprovalRequest) => Effect.Effect<Decided>
+  readonly decide: (request: Question) => Effect.Effect<Decided>
 }
 
 /** Leaves every decision to the clients of the session. */
-export const askClient: Decider = { decide: () => Effect.never }
+export const askClient: Approvals = { decide: () => Effect.never }
 
 /** Denies everything; for a session that nobody attends. */
-export const denyAll = (reason: string): Decider => ({ decide: () => Effect.succeed({ _tag: "Denied", reason }) })
+export const denyAll = (reason: string): Approvals => ({ decide: () => Effect.succeed({ _tag: "Denied", reason }) })
 
 /** Approves everything, once each. */
-export const approveAll: Decider = { decide: () => Effect.succeed({ _tag: "Approved", scope: "once" }) }
+export const approveAll: Approvals = { decide: () => Effect.succeed({ _tag: "Approved", scope: "once" }) }
 
 /** Decides about requests. The default is {@link askClient}. */
-export class Approvals extends Context.Reference<Decider>("@spindle/core/Approvals", {
+export const Approvals: Context.Reference<Approvals> = Context.Reference<Approvals>("@spindle/core/Approvals", {
   defaultValue: () => askClient
-}) {}
+})

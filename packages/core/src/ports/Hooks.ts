@@ -27,7 +27,7 @@ export interface StopVerdict {
 }
 
 /** The hooks of a session. */
-export interface HookSet {
+export interface Hooks {
   /** Once, at the start of the first turn; the contexts become developer messages. */
   readonly sessionStart: (sessionId: SessionId, source: "new" | "resumed") => Effect.Effect<ReadonlyArray<string>>
   /** For each user input, before it is recorded. */
@@ -41,7 +41,7 @@ export interface HookSet {
 }
 
 /** No hooks. */
-export const none: HookSet = {
+export const none: Hooks = {
   sessionStart: () => Effect.succeed([]),
   userPromptSubmit: () => Effect.succeed({ block: false, contexts: [] }),
   preToolUse: () => Effect.succeed({ deny: false }),
@@ -50,4 +50,6 @@ export const none: HookSet = {
 }
 
 /** The hooks in force; by default {@link none}. */
-export class Hooks extends Context.Reference<HookSet>("@spindle/core/Hooks", { defaultValue: () => none }) {}
+export const Hooks: Context.Reference<Hooks> = Context.Reference<Hooks>("@spindle/core/Hooks", {
+  defaultValue: () => none
+})

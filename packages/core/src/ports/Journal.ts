@@ -11,11 +11,11 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { SessionId } from "../protocol/Ids.ts"
 import { JournalFailed, SessionBusy, SessionNotFound } from "../protocol/SessionError.ts"
-import type { Record } from "../protocol/SessionEvent.ts"
+import type { JournalRecord } from "../protocol/SessionEvent.ts"
 
 /** What opening a journal found. `cutBytes` at its end were not readable and are kept in `cutFile`. */
 export interface Opened {
-  readonly records: ReadonlyArray<Record>
+  readonly records: ReadonlyArray<JournalRecord>
   readonly cutBytes: number
   readonly cutFile: string | undefined
 }
@@ -33,9 +33,9 @@ export interface JournalWriter {
    * **Interruption**: not interruptible; a session bounds its wait instead. **Errors**: `JournalFailed`; nothing of the
    * batch was acknowledged, and the writer refuses all later ones.
    */
-  readonly append: (records: ReadonlyArray<Record>) => Effect.Effect<void, JournalFailed>
+  readonly append: (records: ReadonlyArray<JournalRecord>) => Effect.Effect<void, JournalFailed>
   /** At most `limit` records from a number on, acknowledged ones only; none when there are no more. */
-  readonly read: (from: number, limit: number) => Effect.Effect<ReadonlyArray<Record>, JournalFailed>
+  readonly read: (from: number, limit: number) => Effect.Effect<ReadonlyArray<JournalRecord>, JournalFailed>
 }
 
 /** A line of a list of sessions. */
@@ -47,59 +47,59 @@ export interface JournalEntry {
 }
 
 /** Journals, by session. */
-export class Journal extends Context.Service<
-  Journal,
-  {
-    /**
-     * Opens the journal of a session for writing, until the scope closes. `create` makes an empty one, `existing` wants
-     * one that is there. **Interruption**: leaves nothing open. **Errors**: `SessionNotFound`; `SessionBusy` while
-     * another holder writes; `JournalFailed`, also when there is one to create already. After an error nothing is held.
-     */
-    readonly open: (
-      sessionId: SessionId,
-      mode: "create" | "existing"
-    ) => Effect.Effect<JournalWriter, SessionNotFound | SessionBusy | JournalFailed, Scope.Scope>
-    /**
-     * Reads a journal, archived or not, without opening it for writing; its torn end, if any, is left out and left
-     * alone.
-     */
-    readonly load: (sessionId: SessionId) => Effect.Effect<Opened, SessionNotFound | JournalFailed>
-    /** All journals that are not archived, the latest first. */
-    readonly list: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
-    /**
-     * Puts a journal away: it is listed in `archived` and keeps all its records, and `open` refuses it. Does nothing
-     * for one that is archived. **Interruption**: not interruptible; the journal is at one place, whole, also when the
-     * process dies. **Errors**: `SessionNotFound`; `SessionBusy` while somebody writes it; `JournalFailed`.
-     */
-    readonly archive: (sessionId: SessionId) => Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed>
-    /** Brings a journal back. Does nothing for one that is not archived. **Interruption**, **Errors**: as `archive`. */
-    readonly unarchive: (sessionId: SessionId) => Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed>
-    /** The journals that are archived, the latest first. */
-    readonly archived: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
-  }
->()("@spindle/core/Journal") {
+export interface Journal {
   /**
-   * Journals in memory. `retainCount` bounds how many records of each session are kept for late subscribers (default:
-   * all); the state of a session does not need them, but a session whose records are gone cannot be opened again.
-   * `retainClosed: false` forgets a journal when its writer closes.
+   * Opens the journal of a session for writing, until the scope closes. `create` makes an empty one, `existing` wants
+   * one that is there. **Interruption**: leaves nothing open. **Errors**: `SessionNotFound`; `SessionBusy` while
+   * another holder writes; `JournalFailed`, also when there is one to create already. After an error nothing is held.
    */
-  static readonly layerMemory = (options?: {
-    readonly retainCount?: number
-    readonly retainClosed?: boolean
-  }): Layer.Layer<Journal> =>
-    Layer.sync(Journal, () => makeMemory(options?.retainCount ?? Infinity, options?.retainClosed ?? true))
+  readonly open: (
+    sessionId: SessionId,
+    mode: "create" | "existing"
+  ) => Effect.Effect<JournalWriter, SessionNotFound | SessionBusy | JournalFailed, Scope.Scope>
+  /**
+   * Reads a journal, archived or not, without opening it for writing; its torn end, if any, is left out and left
+   * alone.
+   */
+  readonly load: (sessionId: SessionId) => Effect.Effect<Opened, SessionNotFound | JournalFailed>
+  /** All journals that are not archived, the latest first. */
+  readonly list: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
+  /**
+   * Puts a journal away: it is listed in `archived` and keeps all its records, and `open` refuses it. Does nothing
+   * for one that is archived. **Interruption**: not interruptible; the journal is at one place, whole, also when the
+   * process dies. **Errors**: `SessionNotFound`; `SessionBusy` while somebody writes it; `JournalFailed`.
+   */
+  readonly archive: (sessionId: SessionId) => Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed>
+  /** Brings a journal back. Does nothing for one that is not archived. **Interruption**, **Errors**: as `archive`. */
+  readonly unarchive: (sessionId: SessionId) => Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed>
+  /** The journals that are archived, the latest first. */
+  readonly archived: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
 }
+
+/** The service key of {@link Journal}. */
+export const Journal: Context.Service<Journal, Journal> = Context.Service("@spindle/core/Journal")
+
+/**
+ * Journals in memory. `retainCount` bounds how many records of each session are kept for late subscribers (default:
+ * all); the state of a session does not need them, but a session whose records are gone cannot be opened again.
+ * `retainClosed: false` forgets a journal when its writer closes.
+ */
+export const layerMemory = (options?: {
+  readonly retainCount?: number
+  readonly retainClosed?: boolean
+}): Layer.Layer<Journal> =>
+  Layer.sync(Journal, () => makeMemory(options?.retainCount ?? Infinity, options?.retainClosed ?? true))
 
 const taken = "there is a journal of this id already"
 
 interface MemoryJournal {
-  records: Array<Record>
+  records: Array<JournalRecord>
   updatedAt: number
   held: boolean
   archived: boolean
 }
 
-const makeMemory = (retainCount: number, retainClosed: boolean): (typeof Journal)["Service"] => {
+const makeMemory = (retainCount: number, retainClosed: boolean): Journal => {
   const journals = new Map<SessionId, MemoryJournal>()
   const since = (journal: MemoryJournal, from: number, limit: number) => {
     const start = Math.max(0, from - (journal.records[0]?.seq ?? 0))

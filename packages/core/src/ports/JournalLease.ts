@@ -12,7 +12,7 @@ import type { SessionId } from "../protocol/Ids.ts"
 import type { JournalFailed, SessionBusy } from "../protocol/SessionError.ts"
 
 /** Hands out leases. */
-export interface LeaseHolder {
+export interface JournalLease {
   /**
    * Takes the lease of a session until the scope closes. **Interruption** leaves nothing taken. **Errors**:
    * `SessionBusy` while another holder has it;
@@ -27,6 +27,7 @@ export interface LeaseHolder {
  * leases the later one gets `SessionBusy` instead. `@spindle/cli/SessionLease` has a layer of leases for Node, held by
  * the kernel of one machine.
  */
-export class JournalLease extends Context.Reference<LeaseHolder>("@spindle/core/JournalLease", {
-  defaultValue: () => ({ acquire: () => Effect.void })
-}) {}
+export const JournalLease: Context.Reference<JournalLease> = Context.Reference<JournalLease>(
+  "@spindle/core/JournalLease",
+  { defaultValue: () => ({ acquire: () => Effect.void }) }
+)

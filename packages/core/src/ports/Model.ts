@@ -1,23 +1,17 @@
 /**
  * The port to a model: one sampling request in, a stream of parts out.
  *
- * The session's model loop calls it; `packages/openai` and `Model.fromLanguageModel` implement it. The loop owns
+ * The session's model loop calls it; `packages/openai` and `EffectAiModel` implement it. The loop owns
  * retries, history and tools: an implementation sends exactly one request per stream, never retries, and closes its
  * connection when the stream is interrupted. It must not emit anything after `Finish`; what it does emit is dropped. A
  * stream that ends without `Finish` counts as `Disconnected`.
  */
 import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import type * as Pull from "effect/Pull"
-import * as Stream from "effect/Stream"
-import * as LanguageModel from "effect/ai/LanguageModel"
-import type * as Response from "effect/ai/Response"
+import type * as Stream from "effect/Stream"
 import type { CallId, SessionId, TurnId } from "../protocol/Ids.ts"
 import type { Item } from "../protocol/Item.ts"
 import type { ModelFailed } from "../protocol/SessionError.ts"
 import type { TokenUsage } from "../protocol/TokenUsage.ts"
-import * as Adapter from "./languageModel.ts"
 
 /** A tool as a model is told about it. */
 export interface ToolSpec {
@@ -76,74 +70,19 @@ export type ModelPart =
     }
 
 /** A model. */
-export class Model extends Context.Service<
-  Model,
-  {
-    /** The provider's name, for records and traces. */
-    readonly provider: string
-    /** The model's name, for records and traces. */
-    readonly model: string
-    /** How many tokens fit, if known. */
-    readonly contextWindow: number | undefined
-    /**
-     * Sends one request. **Interruption**: closes the connection; nothing goes on. **Errors**: `ModelFailed` by kind;
-     * see there which may be tried again.
-     */
-    readonly stream: (request: ModelRequest) => Stream.Stream<ModelPart, ModelFailed>
-  }
->()("@spindle/core/Model") {
+export interface Model {
+  /** The provider's name, for records and traces. */
+  readonly provider: string
+  /** The model's name, for records and traces. */
+  readonly model: string
+  /** How many tokens fit, if known. */
+  readonly contextWindow: number | undefined
   /**
-   * Any `LanguageModel` of `effect/ai` as a model. Tools are described to it and never run by it; bad arguments and
-   * invented tools pass through, so that the session can answer the model. Three things are less than with a `Model` of
-   * one's own: reasoning is sent back as text, and what only a provider can read is lost; the form of the answer
-   * (`Agent.output`) is asked for in the instructions, and not enforced; tools that a provider runs itself fail the
-   * request.
+   * Sends one request. **Interruption**: closes the connection; nothing goes on. **Errors**: `ModelFailed` by kind;
+   * see there which may be tried again.
    */
-  static readonly fromLanguageModel = (options: {
-    readonly provider: string
-    readonly model: string
-    readonly contextWindow?: number
-  }): Layer.Layer<Model, never, LanguageModel.LanguageModel> =>
-    Layer.effect(
-      Model,
-      Effect.map(LanguageModel.LanguageModel, (languageModel) => ({
-        provider: options.provider,
-        model: options.model,
-        contextWindow: options.contextWindow,
-        stream: (request: ModelRequest) =>
-          Stream.transformPull(
-            Stream.mapError(streamOf(languageModel, request), Adapter.failureOf(options.provider, options.model)),
-            (pull) => Effect.succeed(partsOf(pull, options))
-          )
-      }))
-    )
+  readonly stream: (request: ModelRequest) => Stream.Stream<ModelPart, ModelFailed>
 }
 
-/** The parts that mean something to a session, as they come; fails with the first that says that the answer has failed. */
-const partsOf = (pull: Pulled<Response.AnyPart>, options: Adapter.Names): Pulled<ModelPart> => {
-  const next: Pulled<ModelPart> = Effect.flatMap(pull, (parts) => {
-    const failed = Adapter.failureIn(parts, options)
-    if (failed !== undefined) return Effect.fail(failed)
-    const [first, ...rest] = parts.flatMap((part) => Adapter.partOf(part) ?? [])
-    return first === undefined ? next : Effect.succeed([first, ...rest] as const)
-  })
-  return next
-}
-
-type Pulled<A> = Pull.Pull<readonly [A, ...Array<A>], ModelFailed>
-
-const streamOf = (
-  model: (typeof LanguageModel.LanguageModel)["Service"],
-  request: ModelRequest
-): Adapter.PartStream => {
-  const prompt = Adapter.promptOf(request)
-  if (request.tools.length === 0) return model.streamText({ prompt })
-  const toolkit = Adapter.toolkitOf(request.tools)
-  // the schemas of tools that need services are not used: calls are neither decoded nor run here
-  return model.streamText({
-    prompt,
-    toolkit,
-    disableToolCallResolution: true,
-    toolCallValidation: "deferred"
-  }) as Adapter.PartStream
-}
+/** The service key of {@link Model}. */
+export const Model: Context.Service<Model, Model> = Context.Service("@spindle/core/Model")

@@ -53,26 +53,26 @@ export interface Process {
 }
 
 /** Processes of the host. */
-export class Processes extends Context.Service<
-  Processes,
-  {
-    /**
-     * Starts a process in a group of its own, with the marker `SPINDLE_PROCESS=<process id>` in its environment. The
-     * process lives until it ends or `end` is called; an interruption of the caller before the answer ends it.
-     */
-    readonly start: (spec: ProcessSpec) => Effect.Effect<Process, ProcessFailed>
-    /**
-     * Ends a process with everything it started: signals its group and every process that carries its marker with TERM,
-     * waits for `grace`, then kills what is left. Answers when none of them lives. Does nothing for a process that has
-     * ended with all its descendants. **Interruption**: the ending goes on.
-     */
-    readonly end: (processId: ProcessId, grace: number) => Effect.Effect<void>
-  }
->()("@spindle/core/Processes") {
-  /** A host that starts no process. */
-  static readonly layerNone: Layer.Layer<Processes> = Layer.succeed(Processes, {
-    start: (spec) =>
-      Effect.fail(new ProcessFailed({ command: spec.command, cwd: spec.cwd, detail: "this host starts no processes" })),
-    end: () => Effect.void
-  })
+export interface Processes {
+  /**
+   * Starts a process in a group of its own, with the marker `SPINDLE_PROCESS=<process id>` in its environment. The
+   * process lives until it ends or `end` is called; an interruption of the caller before the answer ends it.
+   */
+  readonly start: (spec: ProcessSpec) => Effect.Effect<Process, ProcessFailed>
+  /**
+   * Ends a process with everything it started: signals its group and every process that carries its marker with TERM,
+   * waits for `grace`, then kills what is left. Answers when none of them lives. Does nothing for a process that has
+   * ended with all its descendants. **Interruption**: the ending goes on.
+   */
+  readonly end: (processId: ProcessId, grace: number) => Effect.Effect<void>
 }
+
+/** The service key of {@link Processes}. */
+export const Processes: Context.Service<Processes, Processes> = Context.Service("@spindle/core/Processes")
+
+/** A host that starts no process. */
+export const layerNone: Layer.Layer<Processes> = Layer.succeed(Processes, {
+  start: (spec) =>
+    Effect.fail(new ProcessFailed({ command: spec.command, cwd: spec.cwd, detail: "this host starts no processes" })),
+  end: () => Effect.void
+})

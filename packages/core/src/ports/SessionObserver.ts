@@ -32,7 +32,7 @@ export type SessionSignal =
   | { readonly _tag: "Closed" }
 
 /** An observer of sessions. */
-export interface Observer {
+export interface SessionObserver {
   /** Called with every event, as it is published. */
   readonly onEvent: (sessionId: SessionId, event: SessionEvent) => void
   /** Called with every signal. A session measures nothing for an observer without it. */
@@ -40,12 +40,15 @@ export interface Observer {
 }
 
 /** The observer; by default nobody. */
-export class SessionObserver extends Context.Reference<Observer | undefined>("@spindle/core/SessionObserver", {
-  defaultValue: () => undefined
-}) {}
+export const SessionObserver: Context.Reference<SessionObserver | undefined> = Context.Reference<
+  SessionObserver | undefined
+>("@spindle/core/SessionObserver", { defaultValue: () => undefined })
 
 /** Both observers, one after the other; when one of them throws, neither is called again by that session. */
-export const both = (first: Observer | undefined, second: Observer | undefined): Observer | undefined => {
+export const both = (
+  first: SessionObserver | undefined,
+  second: SessionObserver | undefined
+): SessionObserver | undefined => {
   if (first === undefined || second === undefined) return first ?? second
   const signalled = [first, second].filter((one) => one.onSignal !== undefined)
   return {

@@ -44,31 +44,31 @@ export interface Change {
 }
 
 /** Snapshots of the workspace. */
-export class Snapshots extends Context.Service<
-  Snapshots,
-  {
-    /**
-     * Takes a snapshot of a directory; none where the host keeps none there. **Interruption** leaves no snapshot.
-     * **Errors**: `SnapshotFailed`.
-     */
-    readonly take: (directory: string) => Effect.Effect<Option.Option<Snapshot>, SnapshotFailed>
-    /** What `restore` would change now, for a person to see first. **Errors**: `SnapshotFailed`. */
-    readonly changes: (snapshot: Snapshot) => Effect.Effect<ReadonlyArray<Change>, SnapshotFailed>
-    /**
-     * Makes these changes, which `changes` named, and no others. **Interruption**: not interruptible once it writes.
-     * **Errors**: `SnapshotFailed`, also when a file has changed since; then nothing was written.
-     */
-    readonly restore: (snapshot: Snapshot, changes: ReadonlyArray<Change>) => Effect.Effect<void, SnapshotFailed>
-  }
->()("@spindle/core/Snapshots") {
-  /** A host that keeps no snapshots. */
-  static readonly layerNone: Layer.Layer<Snapshots> = Layer.sync(Snapshots, () => {
-    const refuse = (operation: "compare" | "restore", { directory, snapshotId }: Snapshot) =>
-      new SnapshotFailed({ operation, directory, snapshotId, detail: "this host keeps no snapshots" })
-    return {
-      take: () => Effect.succeed(Option.none()),
-      changes: (snapshot) => Effect.fail(refuse("compare", snapshot)),
-      restore: (snapshot) => Effect.fail(refuse("restore", snapshot))
-    }
-  })
+export interface Snapshots {
+  /**
+   * Takes a snapshot of a directory; none where the host keeps none there. **Interruption** leaves no snapshot.
+   * **Errors**: `SnapshotFailed`.
+   */
+  readonly take: (directory: string) => Effect.Effect<Option.Option<Snapshot>, SnapshotFailed>
+  /** What `restore` would change now, for a person to see first. **Errors**: `SnapshotFailed`. */
+  readonly changes: (snapshot: Snapshot) => Effect.Effect<ReadonlyArray<Change>, SnapshotFailed>
+  /**
+   * Makes these changes, which `changes` named, and no others. **Interruption**: not interruptible once it writes.
+   * **Errors**: `SnapshotFailed`, also when a file has changed since; then nothing was written.
+   */
+  readonly restore: (snapshot: Snapshot, changes: ReadonlyArray<Change>) => Effect.Effect<void, SnapshotFailed>
 }
+
+/** The service key of {@link Snapshots}. */
+export const Snapshots: Context.Service<Snapshots, Snapshots> = Context.Service("@spindle/core/Snapshots")
+
+/** A host that keeps no snapshots. */
+export const layerNone: Layer.Layer<Snapshots> = Layer.sync(Snapshots, () => {
+  const refuse = (operation: "compare" | "restore", { directory, snapshotId }: Snapshot) =>
+    new SnapshotFailed({ operation, directory, snapshotId, detail: "this host keeps no snapshots" })
+  return {
+    take: () => Effect.succeed(Option.none()),
+    changes: (snapshot) => Effect.fail(refuse("compare", snapshot)),
+    restore: (snapshot) => Effect.fail(refuse("restore", snapshot))
+  }
+})

@@ -3,13 +3,16 @@
  * may do (contract A4).
  */
 import * as Context from "effect/Context"
-import type { Permission } from "../rules/Authority.ts"
+import type { Permission } from "../state/Authority.ts"
 import type { ToolSpec } from "./Model.ts"
 
 /** The permission for a call of a tool; undefined for one that it says nothing about. */
-export type PermissionOf = (tool: ToolSpec, params: unknown) => Permission | undefined
+export interface ToolAuthority {
+  (tool: ToolSpec, params: unknown): Permission | undefined
+}
 
 /** The authority of the running agent. Turns of the regular task provide it; by default nothing is narrowed. */
-export class ToolAuthority extends Context.Reference<PermissionOf>("@spindle/core/ToolAuthority", {
-  defaultValue: () => () => undefined
-}) {}
+export const ToolAuthority: Context.Reference<ToolAuthority> = Context.Reference<ToolAuthority>(
+  "@spindle/core/ToolAuthority",
+  { defaultValue: () => () => undefined }
+)

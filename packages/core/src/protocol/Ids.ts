@@ -34,9 +34,14 @@ export const CallId = Schema.String.pipe(Schema.brand("CallId"))
 export type CallId = typeof CallId.Type
 
 /** Names a question to a person or a reviewer (contract A1). */
-export const RequestId = Schema.String.pipe(Schema.brand("RequestId"))
-/** @see {@link RequestId} */
-export type RequestId = typeof RequestId.Type
+export const QuestionId = Schema.String.pipe(Schema.brand("QuestionId"))
+/** @see {@link QuestionId} */
+export type QuestionId = typeof QuestionId.Type
+
+/** Names one sampling request to a model. All its attempts carry this id. */
+export const ModelRequestId = Schema.String.pipe(Schema.brand("ModelRequestId"))
+/** @see {@link ModelRequestId} */
+export type ModelRequestId = typeof ModelRequestId.Type
 
 /** Names a process, and is the marker that the process carries in its environment (contract X1, X3). */
 export const ProcessId = Schema.String.pipe(Schema.brand("ProcessId"))

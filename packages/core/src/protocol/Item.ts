@@ -6,6 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { CallDetail, CallDisplay } from "./Display.ts"
 import { CallId, ItemId, SubmissionId } from "./Ids.ts"
 import { Input } from "./Input.ts"
 import { AbortReason } from "./Outcome.ts"
@@ -83,7 +84,8 @@ export type Reasoning = typeof Reasoning.Type
 
 /**
  * A tool call. `params` are the decoded arguments (any JSON value); arguments that are not JSON are kept as they
- * came in `invalid`. A *freeform* call carries its input as text in `params.input`.
+ * came in `invalid`. A *freeform* call carries its input as text in `params.input`. `display` is what the tool says
+ * about the call, for people and for the wire.
  */
 export const ToolCall = Schema.TaggedStruct("ToolCall", {
   id: ItemId,
@@ -92,6 +94,7 @@ export const ToolCall = Schema.TaggedStruct("ToolCall", {
   params: JsonValue,
   invalid: Schema.optionalKey(Schema.String),
   freeform: Schema.optionalKey(Schema.Literal(true)),
+  display: Schema.optionalKey(CallDisplay),
   providerId: Schema.optionalKey(Schema.String)
 })
 /** @see {@link ToolCall} */
@@ -106,7 +109,8 @@ export const ToolStatus = Schema.Literals(["completed", "failed", "denied", "abo
 export type ToolStatus = typeof ToolStatus.Type
 
 /**
- * The result of a call: `output` is what the model reads (a text, or any JSON value). An aborted call says by which
+ * The result of a call: `output` is what the model reads (a text, or any JSON value), `detail` is what the handler
+ * reported for people and for the wire. An aborted call says by which
  * reason and after how many milliseconds.
  */
 export const ToolResult = Schema.TaggedStruct("ToolResult", {
@@ -115,6 +119,7 @@ export const ToolResult = Schema.TaggedStruct("ToolResult", {
   name: Schema.String,
   status: ToolStatus,
   output: JsonValue,
+  detail: Schema.optionalKey(CallDetail),
   aborted: Schema.optionalKey(Schema.Struct({ reason: AbortReason, afterMillis: Schema.Finite }))
 })
 /** @see {@link ToolResult} */

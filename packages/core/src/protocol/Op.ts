@@ -2,7 +2,7 @@
  * What a client sends to a session, and the one receipt that it gets for it (contract P1).
  */
 import * as Schema from "effect/Schema"
-import { RequestId, SubmissionId, TurnId } from "./Ids.ts"
+import { QuestionId, SubmissionId, TurnId } from "./Ids.ts"
 import * as Input from "./Input.ts"
 import { TraceContext } from "./TraceContext.ts"
 
@@ -29,7 +29,7 @@ export const Op = Schema.Union([
   /** Abort the running turn as `Interrupted`; accepted, and nothing happens, when none runs. */
   Schema.TaggedStruct("Interrupt", {}),
   /** Settle a pending request. */
-  Schema.TaggedStruct("Answer", { requestId: RequestId, decision: Decision }),
+  Schema.TaggedStruct("Answer", { questionId: QuestionId, decision: Decision }),
   /**
    * Takes the last turns that carried user input out of the history, with all that came after the first of them
    * (contract J4); more than there are takes all. The journal keeps them. Refused while a turn runs.
@@ -52,7 +52,7 @@ export const Rejection = Schema.Union([
   Schema.TaggedStruct("InboxFull", { capacityCount: Schema.Finite }),
   Schema.TaggedStruct("TurnMismatch", { expected: TurnId, actual: Schema.optionalKey(TurnId) }),
   Schema.TaggedStruct("NotSteerable", { turnId: Schema.optionalKey(TurnId) }),
-  Schema.TaggedStruct("UnknownRequest", { requestId: RequestId }),
+  Schema.TaggedStruct("UnknownQuestion", { questionId: QuestionId }),
   /** A rollback of less than one turn, or of no whole number of turns. */
   Schema.TaggedStruct("InvalidTurnCount", { turns: Schema.Finite }),
   /** A rollback while a turn runs. */
@@ -86,4 +86,4 @@ export const interrupt: Op = { _tag: "Interrupt" }
 export const rollback = (turns: number): Op => ({ _tag: "Rollback", turns })
 
 /** Settle a request. */
-export const answer = (requestId: RequestId, decision: Decision): Op => ({ _tag: "Answer", requestId, decision })
+export const answer = (questionId: QuestionId, decision: Decision): Op => ({ _tag: "Answer", questionId, decision })

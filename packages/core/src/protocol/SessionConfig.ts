@@ -1,5 +1,5 @@
 /**
- * Tunables of a session, and the choices in which a session may follow the reference instead of the contract.
+ * Limits and delays of a session.
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -8,7 +8,7 @@ import type * as Duration from "effect/Duration"
  * Limits and delays. Provide a changed record to change them: `Effect.provideService(SessionConfig, { ...defaults,
  * grace: "1 second" })`.
  */
-export interface SessionTunables {
+export interface SessionConfig {
   /**
    * How long an aborted turn waits for its task and clean-ups (contract I2, I3). Default 100 ms; 0 means not at all.
    */
@@ -40,11 +40,11 @@ export interface SessionTunables {
   /** How often Stop hooks may continue one turn. Default 8. */
   readonly stopContinuations: number
   /** How long a request waits for an answer (contract A2). Default none: an interactive root waits. */
-  readonly requestDeadline: Duration.Input | undefined
+  readonly questionDeadline: Duration.Input | undefined
 }
 
 /** The defaults. */
-export const defaults: SessionTunables = {
+export const defaults: SessionConfig = {
   grace: "100 millis",
   abortHookLimit: "100 millis",
   processGrace: "500 millis",
@@ -59,48 +59,11 @@ export const defaults: SessionTunables = {
   retryDelay: "200 millis",
   toolConcurrency: 16,
   stopContinuations: 8,
-  requestDeadline: undefined
+  questionDeadline: undefined
 }
 
-/** The tunables in force, with {@link defaults} as default. */
-export class SessionConfig extends Context.Reference<SessionTunables>("@spindle/core/SessionConfig", {
-  defaultValue: () => defaults
-}) {}
-
-/**
- * The choices in which this project differs from the reference system. The defaults follow the contract.
- */
-export interface SessionChoices {
-  /** What an interrupt does to the processes of its turn. */
-  readonly processesOnInterrupt: "end" | "keep"
-  /**
-   * What happens to steered input that is still there when the task returns: one more model request, or a record only.
-   */
-  readonly leftoverInput: "request" | "record"
-  /** What an interrupt does to steered input that was not carried: hand it back by name, or drop it by name. */
-  readonly steeredOnInterrupt: "return" | "drop"
-  /** When the history gets the marker of contract I5. */
-  readonly marker: "contract" | "interrupted-only"
-  /** Whether aborted turns are counted in turn metrics. */
-  readonly abortedTurnMetrics: boolean
-}
-
-/** The choices in force. */
-export class SessionPolicy extends Context.Reference<SessionChoices>("@spindle/core/SessionPolicy", {
-  defaultValue: () => ({
-    processesOnInterrupt: "end",
-    leftoverInput: "request",
-    steeredOnInterrupt: "return",
-    marker: "contract",
-    abortedTurnMetrics: true
-  })
-}) {
-  /** The choices of the reference system. */
-  static readonly reference: SessionChoices = {
-    processesOnInterrupt: "keep",
-    leftoverInput: "record",
-    steeredOnInterrupt: "drop",
-    marker: "interrupted-only",
-    abortedTurnMetrics: false
-  }
-}
+/** The limits and delays in force, with {@link defaults} as default. */
+export const SessionConfig: Context.Reference<SessionConfig> = Context.Reference<SessionConfig>(
+  "@spindle/core/SessionConfig",
+  { defaultValue: () => defaults }
+)

@@ -6,7 +6,7 @@
  * belongs to and the offset (in UTF-16 code units) at which its text stands, so that deltas can be merged without loss.
  */
 import * as Schema from "effect/Schema"
-import { CallId, type ItemId, ProcessId, RequestId, SessionId, SubmissionId, TurnId } from "./Ids.ts"
+import { CallId, type ItemId, ModelRequestId, ProcessId, QuestionId, SessionId, SubmissionId, TurnId } from "./Ids.ts"
 import { Delivery, Input } from "./Input.ts"
 import { Item, JsonValue } from "./Item.ts"
 import { Decision } from "./Op.ts"
@@ -59,7 +59,7 @@ export const ItemRecorded = record("ItemRecorded", { turnId: TurnId, item: Item 
 /** A request is about to be sent to the model. `attempt` counts from 1. */
 export const ModelRequested = record("ModelRequested", {
   turnId: TurnId,
-  requestId: RequestId,
+  requestId: ModelRequestId,
   attempt: Schema.Finite,
   provider: Schema.String,
   model: Schema.String
@@ -67,7 +67,7 @@ export const ModelRequested = record("ModelRequested", {
 /** A request ended. `estimated` usage was not reported but computed from the text (contract I7). */
 export const ModelResponded = record("ModelResponded", {
   turnId: TurnId,
-  requestId: RequestId,
+  requestId: ModelRequestId,
   finish: Schema.Literals(["stop", "tool-calls", "length", "content-filter", "failed", "aborted"]),
   usage: TokenUsage,
   estimated: Schema.optionalKey(Schema.Literal(true))
@@ -75,7 +75,7 @@ export const ModelResponded = record("ModelResponded", {
 /** A request failed and is tried again after `delayMillis`. `attempt` of `maxAttempts` retries, from 1. */
 export const ModelRetrying = record("ModelRetrying", {
   turnId: TurnId,
-  requestId: RequestId,
+  requestId: ModelRequestId,
   attempt: Schema.Finite,
   maxAttempts: Schema.Finite,
   delayMillis: Schema.Finite,
@@ -86,9 +86,9 @@ export const ModelRetrying = record("ModelRetrying", {
  * Somebody is asked (contract A1). `path` names the sessions from the root to the asker. Without a turn it is a request of
  * the session itself: that of a detached delegate, whatever turn runs or none.
  */
-export const RequestOpened = record("RequestOpened", {
+export const QuestionOpened = record("QuestionOpened", {
   turnId: Schema.optionalKey(TurnId),
-  requestId: RequestId,
+  questionId: QuestionId,
   callId: Schema.optionalKey(CallId),
   kind: Schema.Literals(["command", "patch", "permissions", "question", "elicitation"]),
   tool: Schema.optionalKey(Schema.String),
@@ -96,9 +96,9 @@ export const RequestOpened = record("RequestOpened", {
   path: Schema.Array(SessionId)
 })
 /** A request was settled: decided, or cancelled together with its turn or its asker, or at its deadline. */
-export const RequestSettled = record("RequestSettled", {
+export const QuestionSettled = record("QuestionSettled", {
   turnId: Schema.optionalKey(TurnId),
-  requestId: RequestId,
+  questionId: QuestionId,
   decision: Schema.Union([
     Decision,
     Schema.TaggedStruct("Cancelled", { by: Schema.Literals(["abort", "deadline", "end"]) })
@@ -200,8 +200,8 @@ export const KnownRecord = Schema.Union([
   ModelRequested,
   ModelResponded,
   ModelRetrying,
-  RequestOpened,
-  RequestSettled,
+  QuestionOpened,
+  QuestionSettled,
   ProcessStarted,
   ProcessEnded,
   DelegateStarted,
@@ -225,7 +225,7 @@ export interface UnknownRecord {
 }
 
 /** A line of the journal, and a numbered event. */
-export type Record = KnownRecord | UnknownRecord
+export type JournalRecord = KnownRecord | UnknownRecord
 
 /** More text of an assistant message. */
 export interface TextDelta {
@@ -264,14 +264,15 @@ export interface SessionFailed {
 export type Delta = TextDelta | ReasoningDelta | ToolOutput
 
 /** What a session tells. */
-export type SessionEvent = Record | Delta | SessionFailed
+export type SessionEvent = JournalRecord | Delta | SessionFailed
 
 /** Whether an event is a delta. */
 export const isDelta = (event: SessionEvent): event is Delta =>
   event._tag === "TextDelta" || event._tag === "ReasoningDelta" || event._tag === "ToolOutput"
 
 /** Whether an event is a record: numbered, and in the journal. */
-export const isRecord = (event: SessionEvent): event is Record => !isDelta(event) && event._tag !== "SessionFailed"
+export const isRecord = (event: SessionEvent): event is JournalRecord =>
+  !isDelta(event) && event._tag !== "SessionFailed"
 
 /** The records that end a turn (contract S2). */
 export type Terminal = typeof TurnCompleted.Type | typeof TurnFailed.Type | typeof TurnAborted.Type

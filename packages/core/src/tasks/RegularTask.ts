@@ -3,7 +3,7 @@
  * waits for it, can be steered, and ends when the model has nothing left to do and nothing waits.
  */
 import type { Agent } from "../Agent.ts"
-import * as modelLoop from "../internal/modelLoop.ts"
+import * as modelLoop from "./modelLoop.ts"
 import type { Model } from "../ports/Model.ts"
 import type { ModelFailed } from "../protocol/SessionError.ts"
 import type { Task } from "../Task.ts"

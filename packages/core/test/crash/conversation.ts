@@ -1,6 +1,6 @@
 /** The conversation of the crash trials: each turn makes two tool calls side by side, then says something. */
 import * as Agent from "@spindle/core/Agent"
-import type { ModelRequest } from "@spindle/core/ports/Model"
+import type { ModelRequest } from "@spindle/core/Model"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import { Effect, Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"

@@ -7,13 +7,13 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import { Journal } from "@spindle/core/ports/Journal"
-import * as JournalFile from "@spindle/core/ports/JournalFile"
-import { type SessionId, uuidV7 } from "@spindle/core/protocol/Ids"
-import * as Op from "@spindle/core/protocol/Op"
-import * as RecordCodec from "@spindle/core/protocol/RecordCodec"
-import { isTerminal, type Record } from "@spindle/core/protocol/SessionEvent"
-import { Session } from "@spindle/core/Session"
+import { Journal } from "@spindle/core/Journal"
+import * as JournalFile from "@spindle/core/JournalFile"
+import { type SessionId, uuidV7 } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
+import * as RecordCodec from "@spindle/core/RecordCodec"
+import { isTerminal, type JournalRecord } from "@spindle/core/SessionEvent"
+import * as Session from "@spindle/core/Session"
 import * as Laws from "@spindle/testing/Laws"
 import { Effect, Layer } from "effect"
 import { build } from "esbuild"
@@ -257,7 +257,7 @@ class Trying {
     }).pipe(Effect.provide(journals(known)))
   }
 
-  private compare(known: Known, records: ReadonlyArray<Record>, where: string): void {
+  private compare(known: Known, records: ReadonlyArray<JournalRecord>, where: string): void {
     const lose = (text: string) => {
       this.figures.lost++
       this.problem(`${where}: ${text} is lost`)

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
-import * as Authority from "@spindle/core/rules/Authority"
+import * as Authority from "@spindle/core/Authority"
 import { Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 

@@ -4,13 +4,13 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
-import type { RequestId, SessionId } from "@spindle/core/protocol/Ids"
+import type { QuestionId, SessionId } from "@spindle/core/Ids"
 import * as Agent from "@spindle/core/Agent"
-import * as Op from "@spindle/core/protocol/Op"
-import { JournalFailed } from "@spindle/core/protocol/SessionError"
-import type { Record } from "@spindle/core/protocol/SessionEvent"
+import * as Op from "@spindle/core/Op"
+import { JournalFailed } from "@spindle/core/SessionError"
+import type { JournalRecord } from "@spindle/core/SessionEvent"
 import * as Task from "@spindle/core/Task"
-import { type Answer, type Question, Turn } from "@spindle/core/Turn"
+import { type Answer, type NewQuestion, Turn } from "@spindle/core/Turn"
 import * as Laws from "@spindle/testing/Laws"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
@@ -109,8 +109,7 @@ describe("the delegates of a turn", () => {
 })
 
 describe("the session of a turn", () => {
-  const holding = (then: (turn: Turn["Service"]) => Effect.Effect<void>) =>
-    Task.make("holding", Effect.flatMap(Turn, then))
+  const holding = (then: (turn: Turn) => Effect.Effect<void>) => Task.make("holding", Effect.flatMap(Turn, then))
 
   it.effect("D1 S7 what lives in its scope is closed with the session, and waited for until the drain deadline", () =>
     Effect.gen(function* () {
@@ -142,7 +141,7 @@ describe("the session of a turn", () => {
   )
 
   /** Asks beside all turns, as a delegate does that outlives them; answers what it was told. */
-  const asking = (h: SessionHarness.SessionHarness, question: Question) =>
+  const asking = (h: SessionHarness.SessionHarness, question: NewQuestion) =>
     Effect.gen(function* () {
       const answered = yield* Deferred.make<Answer>()
       const { outcome } = yield* h.session.start(
@@ -158,14 +157,14 @@ describe("the session of a turn", () => {
       yield* outcome
       return answered
     })
-  const question: Question = {
+  const question: NewQuestion = {
     kind: "permissions",
     payload: 1,
-    asker: { requestId: "r" as RequestId, path: ["root" as SessionId, delegateId] }
+    asker: { questionId: "r" as QuestionId, path: ["root" as SessionId, delegateId] }
   }
-  const settled = (records: ReadonlyArray<Record>) =>
-    records.flatMap((record) => (record._tag === "RequestSettled" ? [record.decision] : []))
-  const opened = (h: SessionHarness.SessionHarness) => h.events.filter((event) => event._tag === "RequestOpened")
+  const settled = (records: ReadonlyArray<JournalRecord>) =>
+    records.flatMap((record) => (record._tag === "QuestionSettled" ? [record.decision] : []))
+  const opened = (h: SessionHarness.SessionHarness) => h.events.filter((event) => event._tag === "QuestionOpened")
 
   it.effect(
     "A1 A3 a question beside all turns stays one request while the session rests and while turns come and go",
@@ -178,14 +177,14 @@ describe("the session of a turn", () => {
         yield* h.session.abort()
         yield* h.session.awaitIdle
         assert.deepStrictEqual(
-          opened(h).map(({ path, requestId, turnId }) => [requestId, path, turnId]),
-          [[question.asker?.requestId, question.asker?.path, undefined]]
+          opened(h).map(({ path, questionId, turnId }) => [questionId, path, turnId]),
+          [[question.asker?.questionId, question.asker?.path, undefined]]
         )
-        const receipt = yield* h.session.submit(Op.answer("r" as RequestId, { _tag: "Approved", scope: "session" }))
+        const receipt = yield* h.session.submit(Op.answer("r" as QuestionId, { _tag: "Approved", scope: "session" }))
         assert.strictEqual(receipt._tag, "Accepted")
         assert.deepStrictEqual(yield* Deferred.await(answered), { _tag: "Approved", scope: "session" })
-        const late = yield* h.session.submit(Op.answer("r" as RequestId, { _tag: "Denied" }))
-        assert.strictEqual(late._tag === "Rejected" && late.reason._tag, "UnknownRequest")
+        const late = yield* h.session.submit(Op.answer("r" as QuestionId, { _tag: "Denied" }))
+        assert.strictEqual(late._tag === "Rejected" && late.reason._tag, "UnknownQuestion")
         // granted for the session: nobody is asked again
         assert.deepStrictEqual(yield* Deferred.await(yield* asking(h, question)), { _tag: "Approved", scope: "once" })
         assert.lengthOf(opened(h), 1)
@@ -199,7 +198,7 @@ describe("the session of a turn", () => {
       const h = yield* SessionHarness.make()
       const answered = yield* asking(h, question)
       yield* h.session.start(Task.make("next", Effect.never))
-      yield* h.session.submit(Op.answer("r" as RequestId, { _tag: "Abort" }))
+      yield* h.session.submit(Op.answer("r" as QuestionId, { _tag: "Abort" }))
       assert.deepStrictEqual(yield* Deferred.await(answered), { _tag: "Abort" })
       assert.strictEqual((yield* h.session.snapshot).status, "running")
     })
@@ -207,7 +206,7 @@ describe("the session of a turn", () => {
 
   it.effect("A2 nobody answers a question beside all turns: at the deadline it grants nothing", () =>
     Effect.gen(function* () {
-      const h = yield* SessionHarness.make({ config: { requestDeadline: "1 minute" } })
+      const h = yield* SessionHarness.make({ config: { questionDeadline: "1 minute" } })
       const answered = yield* asking(h, question)
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(yield* Deferred.await(answered), { _tag: "Cancelled", by: "deadline" })
@@ -217,7 +216,7 @@ describe("the session of a turn", () => {
   it.effect("A4 what was granted for a turn answers no question beside all turns", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make()
-      const own: Question = { kind: "permissions", payload: question.payload }
+      const own: NewQuestion = { kind: "permissions", payload: question.payload }
       const log: Array<string> = []
       yield* h.session.start(
         Task.make(
@@ -230,14 +229,14 @@ describe("the session of a turn", () => {
           })
         )
       )
-      const first = yield* h.awaitEvent(SessionHarness.tagged("RequestOpened"))
-      yield* h.session.submit(Op.answer(first.requestId, { _tag: "Approved", scope: "turn" }))
+      const first = yield* h.awaitEvent(SessionHarness.tagged("QuestionOpened"))
+      yield* h.session.submit(Op.answer(first.questionId, { _tag: "Approved", scope: "turn" }))
       assert.deepStrictEqual(log, ["Approved", "Approved"])
       assert.deepStrictEqual(
-        opened(h).map(({ requestId, turnId }) => [requestId, turnId]),
+        opened(h).map(({ questionId, turnId }) => [questionId, turnId]),
         [
-          [first.requestId, first.turnId],
-          [question.asker?.requestId, undefined]
+          [first.questionId, first.turnId],
+          [question.asker?.questionId, undefined]
         ]
       )
     })

@@ -4,10 +4,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
-import { Journal, type JournalWriter } from "@spindle/core/ports/Journal"
-import { IdGenerator, sequential, type SessionId } from "@spindle/core/protocol/Ids"
-import * as Op from "@spindle/core/protocol/Op"
-import { JournalFailed } from "@spindle/core/protocol/SessionError"
+import * as Journal from "@spindle/core/Journal"
+import { IdGenerator, sequential, type SessionId } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
+import { JournalFailed } from "@spindle/core/SessionError"
 import * as Task from "@spindle/core/Task"
 import type * as Interrupts from "@spindle/testing/Interrupts"
 import * as Laws from "@spindle/testing/Laws"
@@ -32,9 +32,9 @@ const breaking = (fault: keyof typeof faults, millis: number): Interrupts.Explor
       const counts: Counts = { opened: 0, closed: 0 }
       let broken = false
       const scope = yield* Scope.make()
-      const journal = Context.get(yield* Layer.buildWithScope(Journal.layerMemory(), scope), Journal)
+      const journal = Context.get(yield* Layer.buildWithScope(Journal.layerMemory(), scope), Journal.Journal)
       const append =
-        (writer: JournalWriter, sessionId: SessionId): JournalWriter["append"] =>
+        (writer: Journal.JournalWriter, sessionId: SessionId): Journal.JournalWriter["append"] =>
         (records) =>
           Effect.andThen(
             millis === 0 ? Effect.void : Effect.sleep(millis),

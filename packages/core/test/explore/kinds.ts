@@ -1,6 +1,6 @@
 /** The kinds of task under exploration, and the conversations that they take part in. */
 import * as Effect from "effect/Effect"
-import { SessionPolicy } from "@spindle/core/protocol/SessionConfig"
+import * as SessionPolicy from "@spindle/core/SessionPolicy"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import type * as Interrupts from "@spindle/testing/Interrupts"

@@ -18,15 +18,15 @@ export interface Mechanism {
   readonly breaks: RegExp
 }
 
-const access = "core/src/internal/turnAccess.ts"
-const ledger = "core/src/internal/ledger.ts"
-const recorder = "core/src/internal/recorder.ts"
-const requests = "core/src/internal/requests.ts"
-const sampling = "core/src/internal/sampling.ts"
-const submissions = "core/src/internal/submissions.ts"
+const access = "core/src/internal/turn/turnService.ts"
+const ledger = "core/src/internal/turn/ledger.ts"
+const recorder = "core/src/internal/log/recorder.ts"
+const requests = "core/src/internal/turn/questions.ts"
+const sampling = "core/src/internal/turn/sampling.ts"
+const submissions = "core/src/internal/session/submissions.ts"
 const supervisor = "core/src/TaskSupervisor.ts"
-const toolCalls = "core/src/internal/toolCalls.ts"
-const turns = "core/src/internal/turns.ts"
+const toolCalls = "core/src/tasks/toolCalls.ts"
+const turns = "core/src/internal/turn/turns.ts"
 const session = "core/src/Session.ts"
 
 /** By name. */
@@ -158,7 +158,7 @@ export const mechanisms = {
   },
   "look-and-wait-for-an-event": {
     closes: "W2 a subscriber looks in the step that registers",
-    file: "core/src/internal/subscribers.ts",
+    file: "core/src/internal/log/subscribers.ts",
     changes: [
       [
         "if (one.pending.length > 0 || one.ended || (one.behind && one.cursor <= this.published)) {",
@@ -283,7 +283,7 @@ export const mechanisms = {
     file: requests,
     changes: [["if (isClosing(kernel, ledger)) return Effect.interrupt", ""]],
     by: "goingOn",
-    breaks: /^I2 RequestOpened/
+    breaks: /^I2 QuestionOpened/
   },
   "closing-in-the-step-that-requests": {
     closes: "I2 whether a turn closes is looked at in the step that records a request",
@@ -325,8 +325,8 @@ export const mechanisms = {
     file: requests,
     changes: [
       [
-        "kernel.requests.set(requestId, { turnId, settle })",
-        "const { requests } = kernel\n  Effect.runForkWith(kernel.context)(Effect.andThen(Effect.yieldNow, Effect.sync(() => requests.set(requestId, { turnId, settle }))))"
+        "kernel.requests.set(questionId, { turnId, settle })",
+        "const { requests } = kernel\n  Effect.runForkWith(kernel.context)(Effect.andThen(Effect.yieldNow, Effect.sync(() => requests.set(questionId, { turnId, settle }))))"
       ]
     ],
     by: "program",
@@ -335,7 +335,7 @@ export const mechanisms = {
   "settle-once": {
     closes: "A1 the first answer settles a question, and the others find none",
     file: requests,
-    changes: [["if (kernel.requests?.delete(requestId) !== true) return", "kernel.requests?.delete(requestId)"]],
+    changes: [["if (kernel.requests?.delete(questionId) !== true) return", "kernel.requests?.delete(questionId)"]],
     by: "program",
     breaks: /^A1/
   },
@@ -486,14 +486,14 @@ export const mechanisms = {
   },
   "file-fence": {
     closes: "J2 a writer that lost its journal is refused before its write is acknowledged",
-    file: "core/src/ports/JournalFile.ts",
+    file: "core/src/journal/JournalFile.ts",
     changes: [["Effect.andThen(durable, stillOurs)", "durable"]],
     by: "takingOver",
     breaks: /^J2/
   },
   "moved-before-it-is-read": {
     closes: "J2 a journal is renamed away before it is read, so that nothing is acknowledged behind what was read",
-    file: "core/src/ports/JournalFile.ts",
+    file: "core/src/journal/JournalFile.ts",
     changes: [
       [
         "if (yield* opening(fs.exists(path))) yield*",

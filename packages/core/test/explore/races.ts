@@ -8,14 +8,14 @@ import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
-import type { SessionId } from "@spindle/core/protocol/Ids"
-import { Journal } from "@spindle/core/ports/Journal"
-import * as JournalFile from "@spindle/core/ports/JournalFile"
-import type { Record } from "@spindle/core/protocol/SessionEvent"
-import { isTerminal } from "@spindle/core/protocol/SessionEvent"
+import type { SessionId } from "@spindle/core/Ids"
+import { Journal } from "@spindle/core/Journal"
+import * as JournalFile from "@spindle/core/JournalFile"
+import type { JournalRecord } from "@spindle/core/SessionEvent"
+import { isTerminal } from "@spindle/core/SessionEvent"
 import * as Agent from "@spindle/core/Agent"
-import * as Op from "@spindle/core/protocol/Op"
-import { Sessions } from "@spindle/core/Sessions"
+import * as Op from "@spindle/core/Op"
+import * as Sessions from "@spindle/core/Sessions"
 import * as Task from "@spindle/core/Task"
 import * as TaskSupervisor from "@spindle/core/TaskSupervisor"
 import { Turn } from "@spindle/core/Turn"
@@ -40,7 +40,7 @@ import {
 
 const journal = journalOf(24)
 
-const recordsOf = ({ journal }: Laws.History): ReadonlyArray<Record> => journal ?? []
+const recordsOf = ({ journal }: Laws.History): ReadonlyArray<JournalRecord> => journal ?? []
 
 /** A task that replaces itself (I9). */
 const replacingItself: Exploration = {
@@ -150,8 +150,8 @@ export const textsAreApart: Laws.Law = (seen) => {
 const oneRequestAtATime: ScenarioOptions["law"] = (history) => {
   let open = 0
   for (const { _tag } of recordsOf(history)) {
-    if (_tag === "RequestSettled") open--
-    if (_tag === "RequestOpened" && ++open > 1) return "A1 a request is open although nobody waits for it"
+    if (_tag === "QuestionSettled") open--
+    if (_tag === "QuestionOpened" && ++open > 1) return "A1 a request is open although nobody waits for it"
   }
   return undefined
 }
@@ -358,9 +358,9 @@ const waitingForAnAnswer: Exploration = {
     ),
     law: (history) => {
       const ended = recordsOf(history).find((record) => record._tag === "TurnAborted")
-      const settled = recordsOf(history).find((record) => record._tag === "RequestSettled")
+      const settled = recordsOf(history).find((record) => record._tag === "QuestionSettled")
       const isLate =
-        ended?._tag === "TurnAborted" && settled?._tag === "RequestSettled" && settled.at > ended.requestedAt
+        ended?._tag === "TurnAborted" && settled?._tag === "QuestionSettled" && settled.at > ended.requestedAt
       return isLate ? "A2 whoever waits learns of the abort late" : undefined
     }
   }),
@@ -411,7 +411,7 @@ const openedTwice: Exploration = {
       const services = yield* Layer.build(
         Layer.merge(Layer.provideMerge(Sessions.layer, journal), ScriptedModel.make([]).layer)
       )
-      const sessions = Context.get(services, Sessions)
+      const sessions = Context.get(services, Sessions.Sessions)
       const { sessionId } = yield* Effect.provideContext(sessions.create(agent), services)
       yield* sessions.close(sessionId)
       const open = Effect.exit(Effect.provideContext(sessions.open(agent, sessionId), services))

@@ -3,9 +3,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import { Model } from "@spindle/core/ports/Model"
-import type { RequestId } from "@spindle/core/protocol/Ids"
-import * as Op from "@spindle/core/protocol/Op"
+import { Model } from "@spindle/core/Model"
+import type { QuestionId } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
@@ -51,7 +51,7 @@ const callingSlowly: Exploration = {
 }
 
 const lettingGoSlowly =
-  (stream: (typeof Model)["Service"]["stream"]): (typeof Model)["Service"]["stream"] =>
+  (stream: Model["stream"]): Model["stream"] =>
   (asked) =>
     Stream.ensuring(stream(asked), Effect.sleep(20))
 
@@ -141,19 +141,19 @@ const endingWhileTold: Exploration = {
       const run = Effect.runForkWith(yield* Effect.context<never>())
       const { session: running }: SessionHarness.SessionHarness = yield* SessionHarness.make({
         onEvent: (event) => {
-          if (event._tag === "RequestSettled" && event.decision._tag === "Abort") run(running.abort())
+          if (event._tag === "QuestionSettled" && event.decision._tag === "Abort") run(running.abort())
           if (event._tag === "TurnAborted") run(next)
-          if (event._tag === "RequestOpened") requestId = event.requestId
+          if (event._tag === "QuestionOpened") questionId = event.questionId
         }
       })
-      let requestId: RequestId | undefined
+      let questionId: QuestionId | undefined
       const next = Effect.flatMap(running.start(Task.make("next", Effect.sleep(5))), ({ outcome }) =>
         Effect.map(outcome, (how) => void log.push(how._tag))
       )
       const ask = Effect.flatMap(Turn, (turn) => turn.ask({ kind: "question", payload: "well?" }))
       yield* stage.arm({
         abortByAnswer: Effect.suspend(() =>
-          requestId === undefined ? Effect.void : running.submit(Op.answer(requestId, { _tag: "Abort" }))
+          questionId === undefined ? Effect.void : running.submit(Op.answer(questionId, { _tag: "Abort" }))
         )
       })
       const { outcome } = yield* running.start(Task.make("asking", Effect.timeoutOption(ask, 5)))

@@ -1,5 +1,5 @@
 import { describe, it } from "@effect/vitest"
-import { SessionPolicy } from "@spindle/core/protocol/SessionConfig"
+import * as SessionPolicy from "@spindle/core/SessionPolicy"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import { actions, explorations, pairs } from "./kinds.ts"
 import { conversation, holds, session, threeRounds } from "./scenario.ts"

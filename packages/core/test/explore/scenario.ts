@@ -3,11 +3,11 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import type { Journal } from "@spindle/core/ports/Journal"
-import { Model, type ModelRequest } from "@spindle/core/ports/Model"
-import { IdGenerator, sequential, type SubmissionId } from "@spindle/core/protocol/Ids"
-import * as Op from "@spindle/core/protocol/Op"
-import { isTerminal } from "@spindle/core/protocol/SessionEvent"
+import type { Journal } from "@spindle/core/Journal"
+import { Model, type ModelRequest } from "@spindle/core/Model"
+import { IdGenerator, sequential, type SubmissionId } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
+import { isTerminal } from "@spindle/core/SessionEvent"
 import * as Task from "@spindle/core/Task"
 import type { Turn } from "@spindle/core/Turn"
 import * as Interrupts from "@spindle/testing/Interrupts"
@@ -48,7 +48,7 @@ export const holding = (counts: Counts, millis: number): SessionHarness.TestTool
 })
 
 /** A journal in memory whose writes take so many milliseconds. */
-export const slowJournal = (millis: number): Effect.Effect<(typeof Journal)["Service"], never, Scope.Scope> =>
+export const slowJournal = (millis: number): Effect.Effect<Journal, never, Scope.Scope> =>
   journalWith((append) => (millis === 0 ? append : Effect.andThen(Effect.sleep(millis), append)))
 
 /** The program of an exploration: one conversation from start to close, under the actions of the explorer. */
@@ -67,8 +67,8 @@ export const session = (options: ScenarioOptions): Interrupts.Exploration<Laws.H
       const closing = yield* Effect.cached(Scope.close(scope, Exit.void))
       const answer = (decision: Op.Decision) =>
         Effect.suspend(() => {
-          const opened = harness.events.findLast((event) => event._tag === "RequestOpened")
-          return opened?._tag === "RequestOpened" ? submit(Op.answer(opened.requestId, decision)) : Effect.void
+          const opened = harness.events.findLast((event) => event._tag === "QuestionOpened")
+          return opened?._tag === "QuestionOpened" ? submit(Op.answer(opened.questionId, decision)) : Effect.void
         })
       yield* stage.arm({
         abort: observation.abort,

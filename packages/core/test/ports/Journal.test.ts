@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Journal } from "@spindle/core/ports/Journal"
-import type { SessionId } from "@spindle/core/protocol/Ids"
+import * as Journal from "@spindle/core/Journal"
+import type { SessionId } from "@spindle/core/Ids"
 import { Context, Effect, Layer } from "effect"
 import { journalOf, numbered, sessionId, warning } from "../fixtures/records.ts"
 
 const memory = (options?: Parameters<typeof Journal.layerMemory>[0]) =>
-  Effect.map(Layer.build(Journal.layerMemory(options)), (context) => Context.get(context, Journal))
+  Effect.map(Layer.build(Journal.layerMemory(options)), (context) => Context.get(context, Journal.Journal))
 
 const warnings = (from: number, count: number) =>
   numbered(

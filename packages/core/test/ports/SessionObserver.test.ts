@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Journal } from "@spindle/core/ports/Journal"
-import { type Observer, SessionObserver, type SessionSignal } from "@spindle/core/ports/SessionObserver"
-import * as SessionObservers from "@spindle/core/ports/SessionObserver"
-import type { SessionId } from "@spindle/core/protocol/Ids"
-import * as Op from "@spindle/core/protocol/Op"
-import { isRecord, type SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import type { Journal } from "@spindle/core/Journal"
+import { SessionObserver, type SessionSignal } from "@spindle/core/SessionObserver"
+import * as SessionObservers from "@spindle/core/SessionObserver"
+import type { SessionId } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
+import { isRecord, type SessionEvent } from "@spindle/core/SessionEvent"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Exit, Fiber, Latch, Scope, Stream } from "effect"
@@ -12,8 +12,8 @@ import { Effect, Exit, Fiber, Latch, Scope, Stream } from "effect"
 /** A session whose observer keeps what it is told beside the events. */
 const observed = Effect.fnUntraced(function* (
   script: Model.Script,
-  observer: Partial<Observer> = {},
-  journal?: (typeof Journal)["Service"]
+  observer: Partial<SessionObserver> = {},
+  journal?: Journal
 ) {
   const signals: Array<SessionSignal> = []
   const events: Array<SessionEvent> = []
@@ -57,7 +57,7 @@ describe("what a session measures", () => {
     Effect.gen(function* () {
       const signals: Array<SessionSignal> = []
       const waiting = () => signals.reduce((sum, one) => sum + (one._tag === "Waiting" ? one.eventsChange : 0), 0)
-      const observer: Observer = { onEvent: () => {}, onSignal: (_, signal) => void signals.push(signal) }
+      const observer: SessionObserver = { onEvent: () => {}, onSignal: (_, signal) => void signals.push(signal) }
       const scope = yield* Scope.make()
       const h = yield* Harness.make({ script: () => [Model.text("fine")] }).pipe(
         Effect.provideService(SessionObserver, observer),
@@ -134,8 +134,8 @@ describe("SessionObserver.both", () => {
 
   it("tells both, in order, and signals to those that want them", () => {
     const told: Array<string> = []
-    const first: Observer = { onEvent: () => void told.push("first") }
-    const second: Observer = {
+    const first: SessionObserver = { onEvent: () => void told.push("first") }
+    const second: SessionObserver = {
       onEvent: () => void told.push("second"),
       onSignal: (_, signal) => void told.push(`second ${signal._tag}`)
     }
@@ -146,7 +146,7 @@ describe("SessionObserver.both", () => {
   })
 
   it("is the one that there is, or nobody; and measures nothing when nobody wants to know", () => {
-    const one: Observer = { onEvent: () => {} }
+    const one: SessionObserver = { onEvent: () => {} }
     assert.strictEqual(SessionObservers.both(one, undefined), one)
     assert.strictEqual(SessionObservers.both(undefined, one), one)
     assert.isUndefined(SessionObservers.both(undefined, undefined))

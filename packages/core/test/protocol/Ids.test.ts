@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { IdGenerator, sequential, uuidV7 } from "@spindle/core/protocol/Ids"
+import { IdGenerator, sequential, uuidV7 } from "@spindle/core/Ids"
 import { Effect, Schema } from "effect"
 
 describe("uuidV7", () => {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as TraceContext from "@spindle/core/protocol/TraceContext"
+import * as TraceContext from "@spindle/core/TraceContext"
 import { Context, Option, Tracer } from "effect"
 
 const traceId = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -1,6 +1,6 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import { Journal } from "@spindle/core/ports/Journal"
-import * as JournalFile from "@spindle/core/ports/JournalFile"
+import * as Journal from "@spindle/core/Journal"
+import * as JournalFile from "@spindle/core/JournalFile"
 import * as JournalSuite from "@spindle/testing/JournalSuite"
 import { Effect, FileSystem, Layer } from "effect"
 

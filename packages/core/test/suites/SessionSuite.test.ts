@@ -1,5 +1,5 @@
-import { Session } from "@spindle/core/Session"
-import { Sessions } from "@spindle/core/Sessions"
+import * as Session from "@spindle/core/Session"
+import * as Sessions from "@spindle/core/Sessions"
 import * as SessionSuite from "@spindle/testing/SessionSuite"
 import { Context, Effect, Layer } from "effect"
 
@@ -7,7 +7,7 @@ SessionSuite.suite("Session.make", Session.make)
 
 SessionSuite.suite("Sessions", (agent, { resume }) =>
   Effect.flatMap(Layer.build(Sessions.layer), (context) => {
-    const sessions = Context.get(context, Sessions)
+    const sessions = Context.get(context, Sessions.Sessions)
     return resume === undefined ? sessions.create(agent) : sessions.open(agent, resume)
   })
 )

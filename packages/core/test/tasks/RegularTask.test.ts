@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { ModelFailureKind } from "@spindle/core/protocol/SessionError"
-import { isDelta, type Record } from "@spindle/core/protocol/SessionEvent"
+import type { ModelFailureKind } from "@spindle/core/SessionError"
+import { isDelta, type JournalRecord } from "@spindle/core/SessionEvent"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Fiber } from "effect"
@@ -8,9 +8,9 @@ import { TestClock } from "effect/testing"
 import { heldAt, journalWith } from "../journals.ts"
 
 const { call, drop, fail, finish, gate, pieces, reasoning, text } = ScriptedModel
-type Tagged<Tag extends Record["_tag"]> = Extract<Record, { readonly _tag: Tag }>
+type Tagged<Tag extends JournalRecord["_tag"]> = Extract<JournalRecord, { readonly _tag: Tag }>
 
-const of = <Tag extends Record["_tag"]>(harness: SessionHarness.SessionHarness, tag: Tag) =>
+const of = <Tag extends JournalRecord["_tag"]>(harness: SessionHarness.SessionHarness, tag: Tag) =>
   harness.records().filter((record): record is Tagged<Tag> => record._tag === tag)
 
 const failing = (kind: ModelFailureKind, times: number): ScriptedModel.Script => [

@@ -1,5 +1,5 @@
 /** Which role and which model an agent gets: what a model asked for, or a refusal that names what there is. */
-import { Model } from "@spindle/core/ports/Model"
+import { Model } from "@spindle/core/Model"
 import { Turn } from "@spindle/core/Turn"
 import * as Effect from "effect/Effect"
 import { SubAgentFailed } from "../DelegateError.ts"

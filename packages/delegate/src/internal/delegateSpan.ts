@@ -1,7 +1,7 @@
 /** The span of a delegate: below whatever started it, above everything that it does (contract O1). */
-import * as Tracing from "@spindle/core/ports/Tracing"
-import type { SessionId } from "@spindle/core/protocol/Ids"
-import { fromSpan, type TraceContext } from "@spindle/core/protocol/TraceContext"
+import * as Tracing from "@spindle/core/Tracing"
+import type { SessionId } from "@spindle/core/Ids"
+import { fromSpan, type TraceContext } from "@spindle/core/TraceContext"
 import * as Context from "effect/Context"
 import * as Status from "../Status.ts"
 

@@ -1,9 +1,9 @@
 /** How a delegate begins that is a copy of its parent (contract J4). */
-import { Journal } from "@spindle/core/ports/Journal"
-import type { ItemId, SessionId } from "@spindle/core/protocol/Ids"
-import type { KnownRecord, NewRecord, Record } from "@spindle/core/protocol/SessionEvent"
-import * as TokenUsage from "@spindle/core/protocol/TokenUsage"
-import * as SessionState from "@spindle/core/rules/SessionState"
+import { Journal } from "@spindle/core/Journal"
+import type { ItemId, SessionId } from "@spindle/core/Ids"
+import type { KnownRecord, NewRecord, JournalRecord } from "@spindle/core/SessionEvent"
+import * as TokenUsage from "@spindle/core/TokenUsage"
+import * as SessionState from "@spindle/core/SessionState"
 import * as Effect from "effect/Effect"
 
 /** What the copy is told as the result of each call that was open, the one that started it among them. */
@@ -22,11 +22,11 @@ export interface ForkOptions {
  * The records of the parent up to now, as the beginning of another session: with a first record of its own, without the
  * input that waits for the parent, and with the turn that runs ended as if everything open in it had been answered.
  */
-export const records = (parent: ReadonlyArray<Record>, options: ForkOptions): ReadonlyArray<Record> => {
+export const records = (parent: ReadonlyArray<JournalRecord>, options: ForkOptions): ReadonlyArray<JournalRecord> => {
   const { delegateId, meta, note, source } = options
-  const copy: Array<Record> = []
+  const copy: Array<JournalRecord> = []
   let state = SessionState.empty
-  const add = (record: Record) => {
+  const add = (record: JournalRecord) => {
     copy.push(record)
     state = SessionState.apply(state, record)
   }
@@ -36,13 +36,13 @@ export const records = (parent: ReadonlyArray<Record>, options: ForkOptions): Re
   const at = parent.at(-1)?.at ?? 0
   const append = (record: NewRecord) => add({ ...record, seq: state.seq, at } as KnownRecord)
   const { requests, turn } = state
-  for (const { requestId } of requests) {
-    append({ _tag: "RequestSettled", requestId, decision: { _tag: "Cancelled", by: "end" } })
+  for (const { questionId } of requests) {
+    append({ _tag: "QuestionSettled", questionId, decision: { _tag: "Cancelled", by: "end" } })
   }
   if (turn === undefined) return copy
   const { turnId } = turn
-  for (const { requestId } of turn.requests) {
-    append({ _tag: "RequestSettled", turnId, requestId, decision: { _tag: "Cancelled", by: "end" } })
+  for (const { questionId } of turn.requests) {
+    append({ _tag: "QuestionSettled", turnId, questionId, decision: { _tag: "Cancelled", by: "end" } })
   }
   if (turn.modelRequest !== undefined) {
     const requestId = turn.modelRequest

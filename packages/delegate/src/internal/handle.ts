@@ -1,11 +1,11 @@
 /** A delegate from its start to its end, as whoever started it holds it (contract D1, D2, D5). */
-import type { SessionId, SubmissionId, TurnId } from "@spindle/core/protocol/Ids"
-import type { Op, Receipt, Submission } from "@spindle/core/protocol/Op"
-import type { AbortReason } from "@spindle/core/protocol/Outcome"
-import type { SessionTunables } from "@spindle/core/protocol/SessionConfig"
-import type { JournalFailed } from "@spindle/core/protocol/SessionError"
-import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
-import type { TraceContext } from "@spindle/core/protocol/TraceContext"
+import type { SessionId, SubmissionId, TurnId } from "@spindle/core/Ids"
+import type { Op, Receipt, Submission } from "@spindle/core/Op"
+import type { AbortReason } from "@spindle/core/Outcome"
+import type { SessionConfig } from "@spindle/core/SessionConfig"
+import type { JournalFailed } from "@spindle/core/SessionError"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
+import type { TraceContext } from "@spindle/core/TraceContext"
 import type { Session } from "@spindle/core/Session"
 import type { Turn } from "@spindle/core/Turn"
 import * as Deferred from "effect/Deferred"
@@ -26,13 +26,13 @@ import { Node, nodes } from "./tree.ts"
 /** What a delegate is made of. */
 export interface HandleOptions {
   readonly delegateId: SessionId
-  readonly turn: Turn["Service"]
+  readonly turn: Turn
   readonly node: Node
-  readonly limits: Limits.DelegateLimits
+  readonly limits: Limits.Limits
   readonly endsAt: number
   readonly name: string
   readonly isDetached: boolean
-  readonly config: SessionTunables
+  readonly config: SessionConfig
   readonly newId: () => string
 }
 
@@ -43,12 +43,12 @@ export class Handle implements Interactive {
   readonly name: string
   readonly isDetached: boolean
   readonly startedBy: TurnId
-  readonly turn: Turn["Service"]
+  readonly turn: Turn
   readonly node: Node
-  readonly config: SessionTunables
+  readonly config: SessionConfig
   /** Set while it is opened; nothing but its end uses them before. */
   scope: Scope.Closeable | undefined
-  session: Session["Service"] | undefined
+  session: Session | undefined
   shutdown: Effect.Effect<void> = Effect.void
   bridge: Bridge.Bridge | undefined
   span: DelegateSpan = { trace: undefined, end: () => undefined }

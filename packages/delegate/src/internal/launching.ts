@@ -1,13 +1,13 @@
 /** Starting a delegate: its place in the tree, its registration, its session, its bridge, in this order (contract D1, D6). */
 import * as Agent from "@spindle/core/Agent"
-import { Approvals } from "@spindle/core/ports/Approvals"
-import type { Journal } from "@spindle/core/ports/Journal"
-import type { Model } from "@spindle/core/ports/Model"
-import { type PermissionOf, ToolAuthority } from "@spindle/core/ports/ToolAuthority"
-import { IdGenerator, type SessionId } from "@spindle/core/protocol/Ids"
-import { SessionConfig } from "@spindle/core/protocol/SessionConfig"
-import { SessionBusy } from "@spindle/core/protocol/SessionError"
-import { Session } from "@spindle/core/Session"
+import { Approvals } from "@spindle/core/Approvals"
+import type { Journal } from "@spindle/core/Journal"
+import type { Model } from "@spindle/core/Model"
+import { ToolAuthority } from "@spindle/core/ToolAuthority"
+import { IdGenerator, type SessionId } from "@spindle/core/Ids"
+import { SessionConfig } from "@spindle/core/SessionConfig"
+import { SessionBusy } from "@spindle/core/SessionError"
+import * as Session from "@spindle/core/Session"
 import { Turn } from "@spindle/core/Turn"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -29,7 +29,7 @@ import * as Upward from "./upward.ts"
 export const outcomeLimit = Status.messageLimit
 
 /** How long a request of a delegate waits when neither its session nor its parent's says how long (A2). */
-const requestDeadline: Duration.Input = "5 minutes"
+const questionDeadline: Duration.Input = "5 minutes"
 
 /** Makes a part of a region interruptible again. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -70,7 +70,7 @@ export const launch: <R>(
     endsAt: Math.min(node.delegatesEndAt(now), now + Duration.toMillis(Duration.fromInputUnsafe(options.deadline))),
     name: options.name ?? options.source ?? "subagent",
     isDetached: options.detached === true,
-    config: { ...config, requestDeadline: config.requestDeadline ?? requestDeadline },
+    config: { ...config, questionDeadline: config.questionDeadline ?? questionDeadline },
     newId: () => ids.next(clock.currentTimeMillisUnsafe())
   })
   handle.span = DelegateSpan.open(yield* Effect.context<never>(), handle, options.source ?? "subagent")
@@ -133,7 +133,7 @@ const open = Effect.fnUntraced(function* <R>(handle: Handle, tenants: Scope.Scop
     ),
     Effect.provideService(SessionConfig, handle.config),
     Effect.provideService(CurrentNode, handle.node)
-  ) as Effect.Effect<Session["Service"], StartError, R | Model | Journal>
+  ) as Effect.Effect<Session.Session, StartError, R | Model | Journal>
   handle.session = session
   handle.shutdown = Scope.close(own, Exit.void)
   if (!options.isOneShot) {
@@ -156,7 +156,7 @@ const open = Effect.fnUntraced(function* <R>(handle: Handle, tenants: Scope.Scop
 })
 
 /** The agent with at most the authority of its parent's; the same one for the same two. */
-const narrowed = <R>(agent: Agent.Agent<R>, most: PermissionOf): Agent.Agent<R> => {
+const narrowed = <R>(agent: Agent.Agent<R>, most: ToolAuthority): Agent.Agent<R> => {
   let known = narrowings.get(most)
   if (known === undefined) narrowings.set(most, (known = new WeakMap()))
   let made = known.get(agent)
@@ -164,4 +164,4 @@ const narrowed = <R>(agent: Agent.Agent<R>, most: PermissionOf): Agent.Agent<R> 
   return made
 }
 
-const narrowings = new WeakMap<PermissionOf, WeakMap<Agent.Agent<any>, Agent.Agent<any>>>()
+const narrowings = new WeakMap<ToolAuthority, WeakMap<Agent.Agent<any>, Agent.Agent<any>>>()

@@ -1,6 +1,6 @@
 /** What a parent's inbox is told about a delegate that goes on without it (contract D7). */
-import type { SessionId } from "@spindle/core/protocol/Ids"
-import * as Input from "@spindle/core/protocol/Input"
+import type { SessionId } from "@spindle/core/Ids"
+import * as Input from "@spindle/core/Input"
 import type { TurnSession } from "@spindle/core/Turn"
 import * as Effect from "effect/Effect"
 import { type Status, toWire } from "../Status.ts"

@@ -1,5 +1,5 @@
 /** The answer of a one-shot delegate as a value. */
-import type { OutputFormat } from "@spindle/core/ports/Model"
+import type { OutputFormat } from "@spindle/core/Model"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"

@@ -1,7 +1,7 @@
 /** Agents of an earlier life of the host, as journals know them. */
-import { Journal } from "@spindle/core/ports/Journal"
-import type { SessionId } from "@spindle/core/protocol/Ids"
-import type { Record } from "@spindle/core/protocol/SessionEvent"
+import { Journal } from "@spindle/core/Journal"
+import type { SessionId } from "@spindle/core/Ids"
+import type { JournalRecord } from "@spindle/core/SessionEvent"
 import { Turn } from "@spindle/core/Turn"
 import * as Effect from "effect/Effect"
 import { DelegateNotFound } from "../DelegateError.ts"
@@ -71,7 +71,7 @@ export const all = Effect.fnUntraced(function* (isKnown: (agentId: SessionId) =>
 })
 
 /** A turn without an end was cut off by the death of its host. */
-const statusOf = (records: ReadonlyArray<Record>): Status.Status => {
+const statusOf = (records: ReadonlyArray<JournalRecord>): Status.Status => {
   let status = Status.pendingInit
   for (const record of records) if (record._tag !== "Unknown") status = Status.step(status, record)
   return Status.isSettled(status) ? status : Status.shutdown

@@ -1,6 +1,6 @@
 /** What a delegate does, seen from its owner: status, slot in the tree, tokens. Called with each event, in its step. */
-import type { SubmissionId } from "@spindle/core/protocol/Ids"
-import { isTerminal, type SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import type { SubmissionId } from "@spindle/core/Ids"
+import { isTerminal, type SessionEvent } from "@spindle/core/SessionEvent"
 import * as Effect from "effect/Effect"
 import type { DelegateRefused } from "../DelegateError.ts"
 import * as Status from "../Status.ts"

@@ -2,19 +2,19 @@
  * The tree of delegates, one node for each session: what is below it, how much of its limits is used, and who has to be
  * told. Plain data, changed in single steps.
  */
-import type { SessionId } from "@spindle/core/protocol/Ids"
+import type { SessionId } from "@spindle/core/Ids"
 import type { TurnSession } from "@spindle/core/Turn"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { Delegate } from "../Delegate.ts"
 import { DelegateRefused } from "../DelegateError.ts"
-import { type DelegateLimits, Limits } from "../Limits.ts"
+import { Limits } from "../Limits.ts"
 
 /** One session of a tree. */
 export class Node {
   readonly path: ReadonlyArray<SessionId>
   readonly parent: Node | undefined
-  readonly limits: DelegateLimits
+  readonly limits: Limits
   /** Milliseconds since 1970 at which the session ends, at the latest. */
   readonly endsAt: number
   /** Delegates of this session that have not ended, by id. */
@@ -27,7 +27,7 @@ export class Node {
   private started = 0
   private spent = 0
 
-  constructor(path: ReadonlyArray<SessionId>, limits: DelegateLimits, parent?: Node, endsAt = Infinity) {
+  constructor(path: ReadonlyArray<SessionId>, limits: Limits, parent?: Node, endsAt = Infinity) {
     this.path = path
     this.limits = limits
     this.parent = parent

@@ -1,24 +1,24 @@
 /** Requests of a delegate on their way to whoever may answer them (contract A3): its `Approvals` ask the parent. */
-import type { ApprovalRequest, Decided, Decider } from "@spindle/core/ports/Approvals"
-import type { Answer, Question } from "@spindle/core/Turn"
+import type { Question, Decided, Approvals } from "@spindle/core/Approvals"
+import type { Answer, NewQuestion } from "@spindle/core/Turn"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 
 /** Decides a request before anybody above is asked; undefined leaves it to them. */
-export type Review = (request: ApprovalRequest) => Effect.Effect<Decided | undefined>
+export type Review = (request: Question) => Effect.Effect<Decided | undefined>
 
 /** The request as the parent asks it: the same id and path, so that it is one request wherever it is shown. */
-export const questionOf = ({ kind, path, payload, requestId, tool }: ApprovalRequest): Question => ({
+export const questionOf = ({ kind, path, payload, questionId, tool }: Question): NewQuestion => ({
   kind,
   payload,
   ...(tool === undefined ? {} : { tool }),
-  asker: { requestId, path }
+  asker: { questionId, path }
 })
 
 /** Decides by asking the parent, after the review if there is one. */
-export const askParent = (ask: (question: Question) => Effect.Effect<Answer>, review?: Review): Decider => ({
+export const askParent = (ask: (question: NewQuestion) => Effect.Effect<Answer>, review?: Review): Approvals => ({
   decide: (request) => {
     const asked = Effect.suspend(() => parentsAnswer(ask(questionOf(request))))
     if (review === undefined) return asked

@@ -1,6 +1,6 @@
 /** Agents that a task starts and names by id, as a model does. */
-import type { SessionId } from "@spindle/core/protocol/Ids"
-import * as Input from "@spindle/core/protocol/Input"
+import type { SessionId } from "@spindle/core/Ids"
+import * as Input from "@spindle/core/Input"
 import type { Turn } from "@spindle/core/Turn"
 import * as SubAgents from "@spindle/delegate/SubAgents"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"

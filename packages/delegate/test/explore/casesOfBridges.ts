@@ -1,5 +1,5 @@
 /** Bridges with a child that the program plays. */
-import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as Bridge from "@spindle/delegate/Bridge"
 import * as Routing from "@spindle/delegate/Routing"
 import * as Clock from "effect/Clock"

@@ -1,10 +1,10 @@
 /** Delegates of one root. */
-import type { SessionId } from "@spindle/core/protocol/Ids"
-import * as Op from "@spindle/core/protocol/Op"
-import * as Input from "@spindle/core/protocol/Input"
-import type { Journal } from "@spindle/core/ports/Journal"
-import { isTerminal } from "@spindle/core/protocol/SessionEvent"
-import { JournalFailed } from "@spindle/core/protocol/SessionError"
+import type { SessionId } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
+import * as Input from "@spindle/core/Input"
+import type { Journal } from "@spindle/core/Journal"
+import { isTerminal } from "@spindle/core/SessionEvent"
+import { JournalFailed } from "@spindle/core/SessionError"
 import { Turn } from "@spindle/core/Turn"
 import * as Delegate from "@spindle/delegate/Delegate"
 import { DelegateRefused } from "@spindle/delegate/DelegateError"
@@ -21,7 +21,7 @@ import * as Family from "../fixtures/family.ts"
 import { type Case, explored, found, node, shows, spawn } from "./exploring.ts"
 
 const within =
-  (limits: Partial<Limits.DelegateLimits>) =>
+  (limits: Partial<Limits.Limits>) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.provideService(effect, Limits.Limits, { ...Limits.defaults, ...limits })
 
@@ -37,7 +37,7 @@ const start = (options: Partial<Delegate.DelegateOptions<never>> = {}) =>
 
 /** A journal that takes so long to open. */
 const slowJournal = (millis: number) =>
-  Effect.map(SessionHarness.memoryJournal, (journal): (typeof Journal)["Service"] => ({
+  Effect.map(SessionHarness.memoryJournal, (journal): Journal => ({
     ...journal,
     open: (sessionId, mode) => Effect.andThen(Effect.sleep(millis), journal.open(sessionId, mode))
   }))
@@ -47,7 +47,7 @@ type Write = Effect.Effect<void, JournalFailed>
 /** A journal in memory whose writes can be changed. */
 const changeable = Effect.map(SessionHarness.memoryJournal, (memory) => {
   let changed = (write: Write, _sessionId: SessionId): Write => write
-  const journal: (typeof Journal)["Service"] = {
+  const journal: Journal = {
     ...memory,
     open: (sessionId, mode) =>
       Effect.map(memory.open(sessionId, mode), (writer) => ({
@@ -111,7 +111,7 @@ const startingDeaf: Case = {
 }
 
 /** Starts a delegate of a turn of which some parts are slow. */
-const startUnder = (slow: (turn: Turn["Service"]) => Partial<Turn["Service"]>, options?: Parameters<typeof start>[0]) =>
+const startUnder = (slow: (turn: Turn) => Partial<Turn>, options?: Parameters<typeof start>[0]) =>
   Effect.flatMap(Turn, (turn) => Effect.provideService(start(options), Turn, { ...turn, ...slow(turn) }))
 
 /** A start of which a part is slow, in a turn that is stopped meanwhile; answers what the root told. */
@@ -173,7 +173,7 @@ const askingAParentThatStops: Case = shows(
     yield* Effect.sleep(10)
     yield* family.root.session.abort()
     yield* Effect.sleep("1 second")
-    const settled = family.told(family.sessions()[1]!).find((event) => event._tag === "RequestSettled")
+    const settled = family.told(family.sessions()[1]!).find((event) => event._tag === "QuestionSettled")
     const isAbort = settled?.decision._tag === "Cancelled" && settled.decision.by === "abort"
     return found(!isAbort, `A2 an asker was told of the end of its parent as ${JSON.stringify(settled)}`)
   })
@@ -189,12 +189,14 @@ const answeringTwice: Case = shows(
     })
     yield* family.start(asking.provide(Effect.flatMap(start({ agent: asking.agent }), (child) => done(child))))
     const isRoot = (id: SessionId) => id === family.root.session.sessionId
-    yield* family.awaitTold((event, id) => isRoot(id) && event._tag === "RequestOpened")
-    const [requestId] = family.root.events.flatMap((event) => (event._tag === "RequestOpened" ? [event.requestId] : []))
-    const first = yield* family.root.session.submit(Op.answer(requestId!, { _tag: "Denied" }))
-    const second = yield* family.root.session.submit(Op.answer(requestId!, { _tag: "Approved", scope: "once" }))
+    yield* family.awaitTold((event, id) => isRoot(id) && event._tag === "QuestionOpened")
+    const [questionId] = family.root.events.flatMap((event) =>
+      event._tag === "QuestionOpened" ? [event.questionId] : []
+    )
+    const first = yield* family.root.session.submit(Op.answer(questionId!, { _tag: "Denied" }))
+    const second = yield* family.root.session.submit(Op.answer(questionId!, { _tag: "Approved", scope: "once" }))
     yield* family.root.session.awaitIdle
-    const isRefused = second._tag === "Rejected" && second.reason._tag === "UnknownRequest"
+    const isRefused = second._tag === "Rejected" && second.reason._tag === "UnknownQuestion"
     return found(first._tag !== "Accepted" || !isRefused, "A1 a second answer is not refused")
   })
 )
@@ -585,7 +587,7 @@ const askingBetweenTurns: Case = {
       })
       const { events, session } = family.root
       const child = yield* family.run(asking.provide(start({ agent: asking.agent, detached: true })))
-      const settled = () => events.some(({ _tag }) => _tag === "RequestSettled")
+      const settled = () => events.some(({ _tag }) => _tag === "QuestionSettled")
       yield* stage.arm({ work: Effect.ignore(child.submit(work())) })
       yield* family.run(Effect.sleep(5))
       yield* session.awaitIdle
@@ -593,10 +595,10 @@ const askingBetweenTurns: Case = {
       yield* child.submit(work())
       yield* Effect.sleep(10)
       yield* family.run(Effect.sleep(5))
-      const opened = events.find((event) => event._tag === "RequestOpened")
+      const opened = events.find((event) => event._tag === "QuestionOpened")
       if (opened === undefined) return "A3 a question of a detached delegate is not at its parent"
       if (settled()) return "A3 a turn took a question with it that is not its own"
-      const answer = Op.answer(opened.requestId, { _tag: "Approved", scope: "once" })
+      const answer = Op.answer(opened.questionId, { _tag: "Approved", scope: "once" })
       const { _tag } = yield* session.submit(answer)
       yield* child.settled
       return found(_tag !== "Accepted", "A3 a question of a detached delegate cannot be answered")

@@ -1,5 +1,5 @@
 /** Programs that say what is wrong, and trees, under the explorer. */
-import { IdGenerator, sequential } from "@spindle/core/protocol/Ids"
+import { IdGenerator, sequential } from "@spindle/core/Ids"
 import type * as Interrupts from "@spindle/testing/Interrupts"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"

@@ -11,8 +11,8 @@ const launching = "delegate/src/internal/launching.ts"
 const tracking = "delegate/src/internal/tracking.ts"
 const tree = "delegate/src/internal/tree.ts"
 const upward = "delegate/src/internal/upward.ts"
-const access = "core/src/internal/turnAccess.ts"
-const requests = "core/src/internal/requests.ts"
+const access = "core/src/internal/turn/turnService.ts"
+const requests = "core/src/internal/turn/questions.ts"
 
 /** By name. */
 export const mechanisms = {
@@ -333,8 +333,8 @@ export const mechanisms = {
     file: requests,
     changes: [
       [
-        "const requestId = isFree ? given : (kernel.newId() as RequestId)",
-        "const requestId = `${ledger.origin.turnId}` as RequestId"
+        "const questionId = isFree ? given : (kernel.newId() as QuestionId)",
+        "const questionId = `${ledger.origin.turnId}` as QuestionId"
       ]
     ],
     by: "trees",
@@ -345,8 +345,8 @@ export const mechanisms = {
     file: requests,
     changes: [
       [
-        "const requestId = isFree ? given : (kernel.newId() as RequestId)",
-        "const requestId = kernel.newId() as RequestId"
+        "const questionId = isFree ? given : (kernel.newId() as QuestionId)",
+        "const questionId = kernel.newId() as QuestionId"
       ]
     ],
     by: "trees",
@@ -354,10 +354,10 @@ export const mechanisms = {
   },
   "late-answers": {
     closes: "A1 an answer that comes late, or twice, is refused by name",
-    file: "core/src/internal/submissions.ts",
+    file: "core/src/internal/session/submissions.ts",
     changes: [
       [
-        `return rejected(submissionId, { _tag: "UnknownRequest", requestId: op.requestId })`,
+        `return rejected(submissionId, { _tag: "UnknownQuestion", questionId: op.questionId })`,
         `return { _tag: "Accepted", submissionId }`
       ]
     ],

@@ -1,5 +1,5 @@
 /** Random trees under random schedules: one run for each seed. */
-import type { SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as Simulation from "@spindle/testing/Simulation"
 import * as TreeLaws from "./treeLaws.ts"
 import * as TreeRun from "./treeRun.ts"
@@ -45,8 +45,8 @@ export const simulate = (first: number, runs: number): Figures => {
     const { refused, told } = exit.value
     sums.deepest = Math.max(sums.deepest, sizeOf(spec.root).depth)
     sums.delegates += told.size - 1
-    sums.requests += count(told, (event) => event._tag === "RequestOpened")
-    sums.decided += count(told, (event) => event._tag === "RequestSettled" && event.decision._tag !== "Cancelled")
+    sums.requests += count(told, (event) => event._tag === "QuestionOpened")
+    sums.decided += count(told, (event) => event._tag === "QuestionSettled" && event.decision._tag !== "Cancelled")
     sums.aborts += count(told, (event) => event._tag === "TurnAborted")
     sums.refused += refused.length
   }

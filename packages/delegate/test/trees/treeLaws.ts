@@ -1,7 +1,7 @@
 /** What must hold of every tree of delegates, whatever hits it. Each law answers what is wrong, by clause. */
-import * as Input from "@spindle/core/protocol/Input"
-import type { SessionId, TurnId } from "@spindle/core/protocol/Ids"
-import { isTerminal, type SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import * as Input from "@spindle/core/Input"
+import type { SessionId, TurnId } from "@spindle/core/Ids"
+import { isTerminal, type SessionEvent } from "@spindle/core/SessionEvent"
 import * as Laws from "@spindle/testing/Laws"
 import type { TreeHistory } from "./treeRun.ts"
 
@@ -100,7 +100,7 @@ const stopped: Law = ({ aborted, told }) => {
   for (const [sessionId, events] of told) {
     if (aborted.has(sessionId)) continue
     const byAnswer = new Set(
-      tagged(events, "RequestSettled").flatMap((one) => (one.decision._tag === "Abort" ? one.turnId : []))
+      tagged(events, "QuestionSettled").flatMap((one) => (one.decision._tag === "Abort" ? one.turnId : []))
     )
     const own = tagged(events, "TurnAborted").find((one) => one.reason === "Interrupted" && !byAnswer.has(one.turnId))
     if (own !== undefined) return `A2 the turn of ${sessionId} was interrupted, and by nobody`
@@ -150,17 +150,17 @@ const couldAsk = (told: TreeHistory["told"], path: ReadonlyArray<SessionId>, at:
 /** A request of any depth is shown, under one id and path, by each session above it whose turn goes on, or that needs none. */
 const shown: Law = ({ told }) => {
   for (const [asker, events] of told) {
-    for (const opened of tagged(events, "RequestOpened")) {
-      const { path, requestId } = opened
+    for (const opened of tagged(events, "QuestionOpened")) {
+      const { path, questionId } = opened
       if (path.at(-1) !== asker) continue
-      const settled = tagged(events, "RequestSettled").find((one) => one.requestId === requestId)
-      if (settled === undefined) return `A1 request ${requestId} is open`
+      const settled = tagged(events, "QuestionSettled").find((one) => one.questionId === questionId)
+      if (settled === undefined) return `A1 request ${questionId} is open`
       const isShort = settled.at - opened.at <= settling
       if (isShort || !couldAsk(told, path, opened.at)) continue
       for (const id of path) {
-        const there = tagged(told.get(id), "RequestOpened").filter((one) => one.requestId === requestId)
-        if (there.length === 0) return `A3 session ${id} does not show request ${requestId} of ${asker}`
-        if (there.some((one) => one.path.join() !== path.join())) return `A3 request ${requestId} changed its path`
+        const there = tagged(told.get(id), "QuestionOpened").filter((one) => one.questionId === questionId)
+        if (there.length === 0) return `A3 session ${id} does not show request ${questionId} of ${asker}`
+        if (there.some((one) => one.path.join() !== path.join())) return `A3 request ${questionId} changed its path`
       }
     }
   }
@@ -170,12 +170,12 @@ const shown: Law = ({ told }) => {
 /** Whoever waits for an answer when it is stopped learns that, and not that its question is over. */
 const waited: Law = ({ told }) => {
   for (const [asker, events] of told) {
-    for (const { path, requestId, turnId } of tagged(events, "RequestOpened")) {
+    for (const { path, questionId, turnId } of tagged(events, "QuestionOpened")) {
       if (path.at(-1) !== asker) continue
-      const settled = tagged(events, "RequestSettled").find((one) => one.requestId === requestId)
+      const settled = tagged(events, "QuestionSettled").find((one) => one.questionId === questionId)
       const end = events.filter(isTerminal).find((one) => one.turnId === turnId)
       const isEnded = settled?.decision._tag === "Cancelled" && settled.decision.by === "end"
-      if (isEnded && end?._tag === "TurnAborted") return `A2 request ${requestId} ended before its asker was stopped`
+      if (isEnded && end?._tag === "TurnAborted") return `A2 request ${questionId} ended before its asker was stopped`
     }
   }
   return undefined
@@ -185,15 +185,15 @@ const waited: Law = ({ told }) => {
 const decided: Law = ({ told }) => {
   const answers = new Map<string, Set<string>>()
   for (const [, events] of told) {
-    for (const { decision, requestId } of tagged(events, "RequestSettled")) {
+    for (const { decision, questionId } of tagged(events, "QuestionSettled")) {
       if (decision._tag === "Cancelled") continue
-      const known = answers.get(requestId) ?? new Set()
-      answers.set(requestId, known.add(JSON.stringify(decision)))
+      const known = answers.get(questionId) ?? new Set()
+      answers.set(questionId, known.add(JSON.stringify(decision)))
     }
   }
-  for (const [requestId, all] of answers) {
+  for (const [questionId, all] of answers) {
     // two who answer in the same moment, each where it asked: the lower one counts below
-    if (all.size > 2) return `A1 request ${requestId} was answered in ${all.size} ways`
+    if (all.size > 2) return `A1 request ${questionId} was answered in ${all.size} ways`
   }
   return undefined
 }
@@ -201,7 +201,7 @@ const decided: Law = ({ told }) => {
 /** The ids of sessions are theirs alone, and each path begins at the root. */
 const paths: Law = ({ rootId, told }) => {
   for (const [sessionId, events] of told) {
-    for (const { path } of tagged(events, "RequestOpened")) {
+    for (const { path } of tagged(events, "QuestionOpened")) {
       if (path[0] !== rootId || !path.includes(sessionId as SessionId))
         return `A3 path ${path.join("/")} at ${sessionId}`
     }
@@ -214,15 +214,15 @@ const withdrawn: Law = ({ told }) => {
   const settledAt = new Map<string, number>()
   for (const [asker, events] of told) {
     const own = new Set(
-      tagged(events, "RequestOpened").flatMap((one) => (one.path.at(-1) === asker ? one.requestId : []))
+      tagged(events, "QuestionOpened").flatMap((one) => (one.path.at(-1) === asker ? one.questionId : []))
     )
-    for (const { at, requestId } of tagged(events, "RequestSettled"))
-      if (own.has(requestId)) settledAt.set(requestId, at)
+    for (const { at, questionId } of tagged(events, "QuestionSettled"))
+      if (own.has(questionId)) settledAt.set(questionId, at)
   }
   for (const [sessionId, events] of told) {
-    for (const { at, requestId } of tagged(events, "RequestSettled")) {
-      const late = at - (settledAt.get(requestId) ?? at)
-      if (late > settling) return `A2 session ${sessionId} shows request ${requestId} ${late} ms after it was settled`
+    for (const { at, questionId } of tagged(events, "QuestionSettled")) {
+      const late = at - (settledAt.get(questionId) ?? at)
+      if (late > settling) return `A2 session ${sessionId} shows request ${questionId} ${late} ms after it was settled`
     }
   }
   return undefined
@@ -233,11 +233,11 @@ const given: Law = ({ given, told }) => {
   // what was approved for a turn or a session counts for other requests
   const granted = [...given.values()].flat()
   for (const [, events] of told) {
-    for (const { decision, requestId } of tagged(events, "RequestSettled")) {
+    for (const { decision, questionId } of tagged(events, "QuestionSettled")) {
       if (decision._tag === "Cancelled" || decision._tag === "Answered") continue
-      const answers = decision._tag === "Approved" ? granted : given.get(requestId)
+      const answers = decision._tag === "Approved" ? granted : given.get(questionId)
       if (answers?.some(({ _tag }) => _tag === decision._tag) !== true)
-        return `A2 request ${requestId} was settled as ${decision._tag}, and nobody said so`
+        return `A2 request ${questionId} was settled as ${decision._tag}, and nobody said so`
     }
   }
   return undefined
@@ -318,7 +318,7 @@ const endOfTurn = (events: ReadonlyArray<SessionEvent>, turnId: TurnId): number 
   const end = ofTurn.find(isTerminal)
   if (end?._tag === "TurnAborted") return end.requestedAt
   // what it left open is settled at its end
-  const last = ofTurn.findLast((event) => event._tag !== "RequestSettled" && !isTerminal(event))
+  const last = ofTurn.findLast((event) => event._tag !== "QuestionSettled" && !isTerminal(event))
   return last !== undefined && "at" in last ? last.at : Infinity
 }
 

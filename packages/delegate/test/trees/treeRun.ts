@@ -1,10 +1,10 @@
 /** Runs a tree of delegates under hits, and tells everything that it did. */
-import { Journal } from "@spindle/core/ports/Journal"
-import { Model } from "@spindle/core/ports/Model"
-import { IdGenerator, type RequestId, sequential, type SessionId } from "@spindle/core/protocol/Ids"
-import * as Input from "@spindle/core/protocol/Input"
-import * as Op from "@spindle/core/protocol/Op"
-import { isTerminal, type SessionEvent } from "@spindle/core/protocol/SessionEvent"
+import * as Journal from "@spindle/core/Journal"
+import { Model } from "@spindle/core/Model"
+import { IdGenerator, type QuestionId, sequential, type SessionId } from "@spindle/core/Ids"
+import * as Input from "@spindle/core/Input"
+import * as Op from "@spindle/core/Op"
+import { isTerminal, type SessionEvent } from "@spindle/core/SessionEvent"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as Delegate from "@spindle/delegate/Delegate"
@@ -40,7 +40,7 @@ export interface TreeHistory {
   /** How long the delegates of each name may live, in milliseconds, where that has an end. */
   readonly deadlines: ReadonlyMap<string, number>
   /** What was answered to each request by those who may. */
-  readonly given: ReadonlyMap<RequestId, ReadonlyArray<Op.Decision>>
+  readonly given: ReadonlyMap<QuestionId, ReadonlyArray<Op.Decision>>
   /** The sessions whose turns were aborted by name. */
   readonly aborted: ReadonlySet<SessionId>
   /** The delegates that were ended by name. */
@@ -55,7 +55,7 @@ interface World {
   readonly handles: Array<Delegate.Delegate>
   readonly interactive: Map<SessionId, Delegate.Interactive>
   readonly refused: Array<TreeHistory["refused"][number]>
-  readonly given: Map<RequestId, Array<Op.Decision>>
+  readonly given: Map<QuestionId, Array<Op.Decision>>
   readonly aborted: Set<SessionId>
   readonly ended: Set<SessionId>
   working: number
@@ -72,7 +72,7 @@ const script: ScriptedModel.Script = ({ items }) => {
   return [ScriptedModel.text("on it"), ScriptedModel.call("act", { node: name }, `act ${items.length}`)]
 }
 
-type Services = Turn | Model | Journal
+type Services = Turn | Model | Journal.Journal
 
 /** The steps of one session, in its turn. */
 const act = (world: World, agent: () => Delegate.DelegateOptions<never>["agent"]) => {
@@ -129,11 +129,11 @@ const act = (world: World, agent: () => Delegate.DelegateOptions<never>["agent"]
 }
 
 /** The requests that are open at a session now. */
-const openRequests = (events: ReadonlyArray<SessionEvent>): ReadonlyArray<RequestId> => {
-  const open = new Set<RequestId>()
+const openRequests = (events: ReadonlyArray<SessionEvent>): ReadonlyArray<QuestionId> => {
+  const open = new Set<QuestionId>()
   for (const event of events) {
-    if (event._tag === "RequestOpened") open.add(event.requestId)
-    else if (event._tag === "RequestSettled") open.delete(event.requestId)
+    if (event._tag === "QuestionOpened") open.add(event.questionId)
+    else if (event._tag === "QuestionSettled") open.delete(event.questionId)
   }
   return [...open]
 }
@@ -186,7 +186,7 @@ export const run = (spec: TreeSpec, stage?: Stage): Effect.Effect<TreeHistory, u
       ended: new Set(),
       working: 0
     }
-    const memory = Context.get(yield* Layer.buildWithScope(Journal.layerMemory(), scope), Journal)
+    const memory = Context.get(yield* Layer.buildWithScope(Journal.layerMemory(), scope), Journal.Journal)
     const journal = slowed(memory, spec.journalMillis)
     const model = ScriptedModel.make(script)
     const agents = SessionHarness.agentOf({
@@ -208,7 +208,10 @@ export const run = (spec: TreeSpec, stage?: Stage): Effect.Effect<TreeHistory, u
       }
     }).pipe(Effect.provideService(Scope.Scope, scope))
     const { session } = root
-    const context = Context.make(Model, model.model).pipe(Context.add(Journal, journal), Context.merge(handlers))
+    const context = Context.make(Model, model.model).pipe(
+      Context.add(Journal.Journal, journal),
+      Context.merge(handlers)
+    )
     const closing = yield* Effect.cached(Scope.close(scope, Exit.void))
     const hit = (action: TreeSpec["hits"][number]["action"], pick: number): Effect.Effect<unknown, unknown> => {
       const handle = world.handles[pick % Math.max(1, world.handles.length)]
@@ -231,11 +234,11 @@ export const run = (spec: TreeSpec, stage?: Stage): Effect.Effect<TreeHistory, u
           const asking = [...told].filter(([, events]) => openRequests(events).length > 0)
           const at = asking[pick % Math.max(1, asking.length)]
           if (at === undefined) return Effect.void
-          const requestId = openRequests(at[1])[0]!
+          const questionId = openRequests(at[1])[0]!
           const decision = decisions[Math.floor(pick / 7) % decisions.length]!
-          world.given.set(requestId, [...(world.given.get(requestId) ?? []), decision])
+          world.given.set(questionId, [...(world.given.get(questionId) ?? []), decision])
           const to = at[0] === session.sessionId ? session : world.interactive.get(at[0])
-          return to?.submit(Op.answer(requestId, decision)) ?? Effect.void
+          return to?.submit(Op.answer(questionId, decision)) ?? Effect.void
         }
       }
     }
@@ -298,7 +301,7 @@ export const run = (spec: TreeSpec, stage?: Stage): Effect.Effect<TreeHistory, u
     }
   }).pipe(Effect.provideService(IdGenerator, sequential("id")))
 
-const slowed = (journal: (typeof Journal)["Service"], millis: number): (typeof Journal)["Service"] => {
+const slowed = (journal: Journal.Journal, millis: number): Journal.Journal => {
   if (millis === 0) return journal
   return {
     ...journal,

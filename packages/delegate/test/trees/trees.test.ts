@@ -35,7 +35,7 @@ describe("a root that rests", () => {
       law: (exit) => {
         if (exit._tag === "Failure") return `the program failed: ${exit.cause}`
         const { rootId, told } = exit.value
-        shown += told.get(rootId)!.filter((event) => event._tag === "RequestOpened").length
+        shown += told.get(rootId)!.filter((event) => event._tag === "QuestionOpened").length
         return TreeLaws.broken(exit.value, true)
       }
     })

@@ -5,10 +5,10 @@
  * does not know it ignores. Items are told apart by their place in the output, because some servers change an item's id
  * between its events.
  */
-import type { ModelPart } from "@spindle/core/ports/Model"
-import { CallId } from "@spindle/core/protocol/Ids"
-import type { ModelFailed } from "@spindle/core/protocol/SessionError"
-import type { TokenUsage } from "@spindle/core/protocol/TokenUsage"
+import type { ModelPart } from "@spindle/core/Model"
+import { CallId } from "@spindle/core/Ids"
+import type { ModelFailed } from "@spindle/core/SessionError"
+import type { TokenUsage } from "@spindle/core/TokenUsage"
 import * as Failures from "./failures.ts"
 
 interface Json {

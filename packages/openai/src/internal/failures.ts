@@ -3,7 +3,7 @@
  *
  * Nothing secret may get into one: each text passes `scrub`, and causes are copied without the request they came with.
  */
-import { ModelFailed, type ModelFailureKind } from "@spindle/core/protocol/SessionError"
+import { ModelFailed, type ModelFailureKind } from "@spindle/core/SessionError"
 import type * as HttpClientError from "effect/http/HttpClientError"
 
 /** What all failures of one model have in common. `secrets` are the texts that must not be told. */

@@ -1,7 +1,7 @@
 /** Prompts of `effect/ai` as items of core. */
-import type { InputPart } from "@spindle/core/protocol/Input"
-import { CallId, ItemId } from "@spindle/core/protocol/Ids"
-import type { Item, NewItem } from "@spindle/core/protocol/Item"
+import type { InputPart } from "@spindle/core/Input"
+import { CallId, ItemId } from "@spindle/core/Ids"
+import type { Item, NewItem } from "@spindle/core/Item"
 import * as Prompt from "effect/ai/Prompt"
 import * as Base64 from "effect/encoding/Base64"
 

@@ -1,7 +1,7 @@
 /** A request of core as the body of `POST /responses`. */
-import type { ModelRequest, ToolSpec } from "@spindle/core/ports/Model"
-import type { InputPart } from "@spindle/core/protocol/Input"
-import type { Item } from "@spindle/core/protocol/Item"
+import type { ModelRequest, ToolSpec } from "@spindle/core/Model"
+import type { InputPart } from "@spindle/core/Input"
+import type { Item } from "@spindle/core/Item"
 
 /** What a body says beside the request itself. */
 export interface BodyOptions {

@@ -1,7 +1,7 @@
 /** Parts and failures of a model in the words of `effect/ai`. */
-import type { ModelPart } from "@spindle/core/ports/Model"
-import type { ModelFailed } from "@spindle/core/protocol/SessionError"
-import type { TokenUsage } from "@spindle/core/protocol/TokenUsage"
+import type { ModelPart } from "@spindle/core/Model"
+import type { ModelFailed } from "@spindle/core/SessionError"
+import type { TokenUsage } from "@spindle/core/TokenUsage"
 import * as Duration from "effect/Duration"
 import * as AiError from "effect/ai/AiError"
 import type * as Response from "effect/ai/Response"

@@ -1,6 +1,6 @@
 /** One request to `/responses` and the stream of its answer. */
-import type { ModelPart } from "@spindle/core/ports/Model"
-import type { ModelFailed } from "@spindle/core/protocol/SessionError"
+import type { ModelPart } from "@spindle/core/Model"
+import type { ModelFailed } from "@spindle/core/SessionError"
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -18,7 +18,7 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import { EventReader } from "./events.ts"
 import * as Failures from "./failures.ts"
 import { bodyOf, type BodyOptions, type BodyRequest } from "./request.ts"
-import { traceStateOf } from "@spindle/core/protocol/TraceContext"
+import { traceStateOf } from "@spindle/core/TraceContext"
 
 /** How to reach a model. */
 export interface SamplingOptions extends BodyOptions {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type ModelFailureKind, ModelFailed } from "@spindle/core/protocol/SessionError"
+import { type ModelFailureKind, ModelFailed } from "@spindle/core/SessionError"
 import { Duration } from "effect"
 import { fromFailure, fromPart, fromParts } from "../../src/internal/responseParts.ts"
 import { callId } from "../fixture.ts"

@@ -1,5 +1,5 @@
 /** Measurements of delegates: how many, how deep, how they live and end. */
-import type * as SessionEvent from "@spindle/core/protocol/SessionEvent"
+import type * as SessionEvent from "@spindle/core/SessionEvent"
 import type { RecorderState, Step } from "../Recorder.ts"
 import { none, shape } from "./shapes.ts"
 

@@ -1,7 +1,7 @@
 /** Measurements of input, questions and processes. */
-import type { SessionSignal } from "@spindle/core/ports/SessionObserver"
-import type { SubmissionId } from "@spindle/core/protocol/Ids"
-import type * as SessionEvent from "@spindle/core/protocol/SessionEvent"
+import type { SessionSignal } from "@spindle/core/SessionObserver"
+import type { SubmissionId } from "@spindle/core/Ids"
+import type * as SessionEvent from "@spindle/core/SessionEvent"
 import type { Measurement } from "../Metrics.ts"
 import type { RecorderState, Step } from "../Recorder.ts"
 import { none, shape } from "./shapes.ts"
@@ -58,16 +58,16 @@ export const inputLeft = (
   return [{ ...state, waiting }, measured]
 }
 
-export const opened = (state: RecorderState, { at, kind, requestId, tool }: Event<"RequestOpened">): Step => [
-  { ...state, approvals: new Map(state.approvals).set(requestId, { kind, tool: tool ?? "none", at }) },
+export const opened = (state: RecorderState, { at, kind, questionId, tool }: Event<"QuestionOpened">): Step => [
+  { ...state, approvals: new Map(state.approvals).set(questionId, { kind, tool: tool ?? "none", at }) },
   [{ metric: "approvalRequested", value: 1, attributes: ofKind(kind) }]
 ]
 
-export const settled = (state: RecorderState, { at, decision, requestId }: Event<"RequestSettled">): Step => {
-  const open = state.approvals.get(requestId)
+export const settled = (state: RecorderState, { at, decision, questionId }: Event<"QuestionSettled">): Step => {
+  const open = state.approvals.get(questionId)
   if (open === undefined) return [state, []]
   const approvals = new Map(state.approvals)
-  approvals.delete(requestId)
+  approvals.delete(questionId)
   const attributes = ofDecision(open.kind, decision._tag.toLowerCase())
   return [
     { ...state, approvals },

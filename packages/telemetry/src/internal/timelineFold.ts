@@ -1,8 +1,8 @@
 /** The fold of `Timeline`: one pass over the records, over a state of its own that it changes. */
-import { textOf } from "@spindle/core/protocol/Input"
-import type { Item } from "@spindle/core/protocol/Item"
-import type { KnownRecord, Record, Terminal } from "@spindle/core/protocol/SessionEvent"
-import * as TokenUsage from "@spindle/core/protocol/TokenUsage"
+import { textOf } from "@spindle/core/Input"
+import type { Item } from "@spindle/core/Item"
+import type { KnownRecord, JournalRecord, Terminal } from "@spindle/core/SessionEvent"
+import * as TokenUsage from "@spindle/core/TokenUsage"
 import type { Bar, Mark, Note, Said, TurnLane } from "../Timeline.ts"
 
 type Draft<A> = { -readonly [K in keyof A]: A[K] }
@@ -52,7 +52,7 @@ const mark = (state: State, one: Mark): void => void state.turns.at(-1)?.marks.p
 const note = (state: State, at: number, text: string): void =>
   void state.notes.push({ at, text, afterTurns: state.turns.length })
 
-export const step = (state: State, record: Record): void => {
+export const step = (state: State, record: JournalRecord): void => {
   switch (record._tag) {
     case "SessionStarted":
       state.meta = record.meta
@@ -157,7 +157,7 @@ const moods = { completed: "good", failed: "bad", denied: "bad", aborted: "stopp
 
 const finished = { failed: "bad", aborted: "stopped", "content-filter": "bad" } as const
 
-const takeWork = (state: State, record: Exclude<Record, Terminal>): void => {
+const takeWork = (state: State, record: Exclude<JournalRecord, Terminal>): void => {
   const { at } = record
   switch (record._tag) {
     case "ModelRequested":
@@ -180,11 +180,11 @@ const takeWork = (state: State, record: Exclude<Record, Terminal>): void => {
     }
     case "ModelRetrying":
       return mark(state, { at, kind: "retry", text: `${record.kind}, again in ${record.delayMillis} ms` })
-    case "RequestOpened": {
+    case "QuestionOpened": {
       // below a delegate only the delegate has a bar here
       const by = record.path.map((id) => state.open.get(id)?.name).find((name) => name !== undefined)
       return openBar(state, {
-        id: record.requestId,
+        id: record.questionId,
         kind: "approval",
         name: by === undefined ? record.kind : `${record.kind} (${by})`,
         parent: record.callId,
@@ -192,10 +192,10 @@ const takeWork = (state: State, record: Exclude<Record, Terminal>): void => {
         details: [["asked", shown(record.payload)]]
       })
     }
-    case "RequestSettled": {
+    case "QuestionSettled": {
       const { _tag } = record.decision
       const mood = _tag === "Denied" || _tag === "Abort" ? "bad" : _tag === "Cancelled" ? "stopped" : "good"
-      return endBar(state, record.requestId, { endedAt: at, status: _tag.toLowerCase(), mood })
+      return endBar(state, record.questionId, { endedAt: at, status: _tag.toLowerCase(), mood })
     }
     case "ProcessStarted":
       return openBar(state, {

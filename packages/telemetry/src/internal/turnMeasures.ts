@@ -1,6 +1,6 @@
 /** Measurements of turns and of the requests and tool calls in them. */
-import type * as SessionEvent from "@spindle/core/protocol/SessionEvent"
-import * as TokenUsage from "@spindle/core/protocol/TokenUsage"
+import type * as SessionEvent from "@spindle/core/SessionEvent"
+import * as TokenUsage from "@spindle/core/TokenUsage"
 import type { Attributes, Measurement, MetricId } from "../Metrics.ts"
 import type { RecorderOptions, RecorderState, Step, TurnState } from "../Recorder.ts"
 import { inputLeft } from "./requestMeasures.ts"

@@ -1,10 +1,10 @@
 /** A session of some host under test: a scripted model, a journal in memory, tools, and a subscriber; at its end the laws are checked. */
 import * as Agent from "@spindle/core/Agent"
-import { Journal } from "@spindle/core/ports/Journal"
-import type { SessionId, SubmissionId } from "@spindle/core/protocol/Ids"
-import type { Delivery } from "@spindle/core/protocol/Input"
-import * as Op from "@spindle/core/protocol/Op"
-import * as SessionEvent from "@spindle/core/protocol/SessionEvent"
+import { Journal } from "@spindle/core/Journal"
+import type { SessionId, SubmissionId } from "@spindle/core/Ids"
+import type { Delivery } from "@spindle/core/Input"
+import * as Op from "@spindle/core/Op"
+import * as SessionEvent from "@spindle/core/SessionEvent"
 import type { Session } from "@spindle/core/Session"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -44,15 +44,15 @@ const handlers = toolkit.toLayer({
 
 /** A session of a host, and what was seen of it. */
 export interface Hosted {
-  readonly session: Session["Service"]
+  readonly session: Session
   readonly model: ScriptedModel.ScriptedModel
-  readonly journal: (typeof Journal)["Service"]
+  readonly journal: Journal
   /** The records that are durable. */
-  readonly records: Effect.Effect<ReadonlyArray<SessionEvent.Record>, unknown>
+  readonly records: Effect.Effect<ReadonlyArray<SessionEvent.JournalRecord>, unknown>
   /** Waits for a record, past or to come. */
   readonly awaitRecord: {
-    <R extends SessionEvent.Record>(is: (record: SessionEvent.Record) => record is R): Effect.Effect<R>
-    (is: (record: SessionEvent.Record) => boolean): Effect.Effect<SessionEvent.Record>
+    <R extends SessionEvent.JournalRecord>(is: (record: SessionEvent.JournalRecord) => record is R): Effect.Effect<R>
+    (is: (record: SessionEvent.JournalRecord) => boolean): Effect.Effect<SessionEvent.JournalRecord>
   }
   readonly send: (op: Op.Op, options?: { readonly id?: SubmissionId }) => Effect.Effect<Op.Receipt, unknown>
   readonly submit: (
@@ -71,7 +71,7 @@ export interface Hosted {
 /** What a host is to make. */
 export interface HostOptions {
   readonly script: ScriptedModel.Script
-  readonly journal?: (typeof Journal)["Service"]
+  readonly journal?: Journal
   readonly resume?: SessionId
 }
 
@@ -124,7 +124,7 @@ export const host = Effect.fnUntraced(function* (make: Make, { resume, script, .
 })
 
 /** Subscribes from a record on, in the scope. */
-const subscriber = Effect.fnUntraced(function* (session: Session["Service"], from = 0) {
+const subscriber = Effect.fnUntraced(function* (session: Session, from = 0) {
   const events: Array<SessionEvent.SessionEvent> = []
   const waiters = new Set<() => void>()
   const fiber = yield* Effect.forkScoped(
@@ -135,8 +135,8 @@ const subscriber = Effect.fnUntraced(function* (session: Session["Service"], fro
       })
     )
   )
-  const awaitRecord = (is: (record: SessionEvent.Record) => boolean) =>
-    Effect.callback<SessionEvent.Record>((resume) => {
+  const awaitRecord = (is: (record: SessionEvent.JournalRecord) => boolean) =>
+    Effect.callback<SessionEvent.JournalRecord>((resume) => {
       const look = () => {
         const found = events.filter(SessionEvent.isRecord).find(is)
         if (found !== undefined) resume(Effect.succeed(found))
@@ -153,7 +153,7 @@ const subscriber = Effect.fnUntraced(function* (session: Session["Service"], fro
 /** A journal in memory that holds these records of a session. */
 export const journalOf = Effect.fnUntraced(function* (
   sessionId: SessionId,
-  records: ReadonlyArray<SessionEvent.Record>
+  records: ReadonlyArray<SessionEvent.JournalRecord>
 ) {
   const journal = yield* memoryJournal
   yield* Effect.scoped(Effect.flatMap(journal.open(sessionId, "create"), (writer) => writer.append(records)))

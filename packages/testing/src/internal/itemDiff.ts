@@ -1,5 +1,5 @@
 /** The first difference between two histories, in words. */
-import type { Item } from "@spindle/core/protocol/Item"
+import type { Item } from "@spindle/core/Item"
 
 /** An item as one line, without what differs from run to run: ids of items and submissions, and how long an aborted call had run. */
 const lineOf = (item: Item): string => {

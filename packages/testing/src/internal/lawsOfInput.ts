@@ -1,8 +1,8 @@
 /** Laws over what becomes of submissions. */
-import type { SubmissionId } from "@spindle/core/protocol/Ids"
-import type { Receipt } from "@spindle/core/protocol/Op"
-import * as SessionEvent from "@spindle/core/protocol/SessionEvent"
-import * as SessionState from "@spindle/core/rules/SessionState"
+import type { SubmissionId } from "@spindle/core/Ids"
+import type { Receipt } from "@spindle/core/Op"
+import * as SessionEvent from "@spindle/core/SessionEvent"
+import * as SessionState from "@spindle/core/SessionState"
 import type { History, Law } from "../Laws.ts"
 import { isFailed, recordsOf, tagged } from "./lawsOfRecords.ts"
 
@@ -11,7 +11,7 @@ const taken = ({ receipts }: History): ReadonlyArray<Receipt> =>
   (receipts ?? []).filter(({ _tag }) => _tag === "Started" || _tag === "Steered" || _tag === "Queued")
 
 /** The submission that a record carries into the history. */
-const carriedBy = (record: SessionEvent.Record): SubmissionId | undefined =>
+const carriedBy = (record: SessionEvent.JournalRecord): SubmissionId | undefined =>
   record._tag === "ItemRecorded" && record.item._tag === "UserMessage" ? record.item.submissionId : undefined
 
 export const P1: Law = ({ receipts }) => {

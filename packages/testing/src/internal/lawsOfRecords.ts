@@ -1,15 +1,15 @@
 /** Laws over the records of a session: turns, interruption, requests, the fold, processes. */
-import type { CallId, TurnId } from "@spindle/core/protocol/Ids"
-import * as SessionEvent from "@spindle/core/protocol/SessionEvent"
-import * as HistoryRules from "@spindle/core/rules/History"
-import * as SessionState from "@spindle/core/rules/SessionState"
+import type { CallId, TurnId } from "@spindle/core/Ids"
+import * as SessionEvent from "@spindle/core/SessionEvent"
+import * as HistoryRules from "@spindle/core/History"
+import * as SessionState from "@spindle/core/SessionState"
 import type { History, Law } from "../Laws.ts"
 
 type Known = SessionEvent.KnownRecord
 type Tagged<Tag extends Known["_tag"]> = Extract<Known, { readonly _tag: Tag }>
 
 /** The records that were told. */
-export const recordsOf = ({ events }: History): ReadonlyArray<SessionEvent.Record> =>
+export const recordsOf = ({ events }: History): ReadonlyArray<SessionEvent.JournalRecord> =>
   events.filter(SessionEvent.isRecord)
 
 /** The records of one kind. */
@@ -84,13 +84,13 @@ export const I1: Law = (history) => {
   const aborted = tagged(history, "TurnAborted").filter(
     ({ crashed, reason }) => reason === "Interrupted" && crashed === undefined
   ).length
-  const byAnswer = tagged(history, "RequestSettled").filter(({ decision }) => decision._tag === "Abort").length
+  const byAnswer = tagged(history, "QuestionSettled").filter(({ decision }) => decision._tag === "Abort").length
   return aborted >= history.abortCount && aborted <= history.abortCount + byAnswer
     ? undefined
     : `I1 ${history.abortCount} aborts answered true, ${aborted} turns were aborted`
 }
 
-const starting: ReadonlySet<string> = new Set(["ModelRequested", "RequestOpened", "ProcessStarted", "DelegateStarted"])
+const starting: ReadonlySet<string> = new Set(["ModelRequested", "QuestionOpened", "ProcessStarted", "DelegateStarted"])
 
 export const I2: Law = (history) => {
   for (const { crashed, requestedAt, turnId } of tagged(history, "TurnAborted")) {
@@ -166,12 +166,12 @@ export const A1: Law = (history) => {
   const open = new Map<string, TurnId | undefined>()
   const known = new Set<string>()
   for (const record of recordsOf(history)) {
-    if (record._tag === "RequestOpened") {
-      if (known.has(record.requestId)) return `A1 request ${record.requestId} is opened twice`
-      known.add(record.requestId)
-      open.set(record.requestId, record.turnId)
-    } else if (record._tag === "RequestSettled") {
-      if (!open.delete(record.requestId)) return `A1 request ${record.requestId} is settled, and was not open`
+    if (record._tag === "QuestionOpened") {
+      if (known.has(record.questionId)) return `A1 request ${record.questionId} is opened twice`
+      known.add(record.questionId)
+      open.set(record.questionId, record.turnId)
+    } else if (record._tag === "QuestionSettled") {
+      if (!open.delete(record.questionId)) return `A1 request ${record.questionId} is settled, and was not open`
     } else if (SessionEvent.isTerminal(record)) {
       const pending = [...open].find(([, turnId]) => turnId === record.turnId)
       if (pending !== undefined) return `A1 request ${pending[0]} is pending at the end of its turn`
@@ -189,13 +189,13 @@ export const A5: Law = (history) => endedAs(history, "A5", (decision) => decisio
 const endedAs = (
   history: History,
   clause: string,
-  is: (decision: Tagged<"RequestSettled">["decision"]) => boolean
+  is: (decision: Tagged<"QuestionSettled">["decision"]) => boolean
 ): string | undefined => {
-  for (const { decision, requestId, turnId } of tagged(history, "RequestSettled")) {
+  for (const { decision, questionId, turnId } of tagged(history, "QuestionSettled")) {
     if (!is(decision)) continue
     const end = turnId === undefined ? undefined : terminalOf(history, turnId)
     if (end !== undefined && end._tag !== "TurnAborted") {
-      return `${clause} request ${requestId} was settled as ${decision._tag}, and its turn ended as ${end._tag}`
+      return `${clause} request ${questionId} was settled as ${decision._tag}, and its turn ended as ${end._tag}`
     }
   }
   return undefined

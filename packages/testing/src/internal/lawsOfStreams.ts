@@ -1,5 +1,5 @@
 /** Laws that compare what was told here with what was told, or stored, there. */
-import * as SessionEvent from "@spindle/core/protocol/SessionEvent"
+import * as SessionEvent from "@spindle/core/SessionEvent"
 import type { History, Law } from "../Laws.ts"
 import { recordsOf, tagged } from "./lawsOfRecords.ts"
 
@@ -41,8 +41,8 @@ export const W2: Law = (history) => {
 
 const differing = (
   who: string,
-  has: ReadonlyArray<SessionEvent.Record>,
-  told: ReadonlyArray<SessionEvent.Record>
+  has: ReadonlyArray<SessionEvent.JournalRecord>,
+  told: ReadonlyArray<SessionEvent.JournalRecord>
 ): string | undefined => {
   const length = Math.max(has.length, told.length)
   for (let index = 0; index < length; index++) {

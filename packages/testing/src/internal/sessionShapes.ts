@@ -1,6 +1,6 @@
 /** Shapes of a session's first turn, for generated programs: their tools, scripts, deciders and tasks. */
-import type { Decider } from "@spindle/core/ports/Approvals"
-import type { Model, ModelRequest } from "@spindle/core/ports/Model"
+import type { Approvals } from "@spindle/core/Approvals"
+import type { Model, ModelRequest } from "@spindle/core/Model"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as Effect from "effect/Effect"
@@ -34,7 +34,7 @@ export const make = (name: (typeof names)[number], counts: Counts): Shape => ({
   task: tasks[name]
 })
 
-const approvals: Decider = {
+const approvals: Approvals = {
   decide: () => Effect.as(Effect.sleep(3), { _tag: "Approved", scope: "once" } as const)
 }
 

@@ -1,8 +1,8 @@
 /** Records for the suites: one of each shape that matters to a journal, with texts that are hard to store. */
-import type { CallId, ItemId, SessionId, SubmissionId, TurnId } from "@spindle/core/protocol/Ids"
-import * as Input from "@spindle/core/protocol/Input"
-import type { KnownRecord, NewRecord, Record } from "@spindle/core/protocol/SessionEvent"
-import * as TokenUsage from "@spindle/core/protocol/TokenUsage"
+import type { CallId, ItemId, SessionId, SubmissionId, TurnId } from "@spindle/core/Ids"
+import * as Input from "@spindle/core/Input"
+import type { KnownRecord, NewRecord, JournalRecord } from "@spindle/core/SessionEvent"
+import * as TokenUsage from "@spindle/core/TokenUsage"
 
 const turnId = "turn" as TurnId
 const submissionId = "input" as SubmissionId
@@ -32,7 +32,7 @@ const item = (index: number): NewRecord => {
 }
 
 /** So many records of a session from a number on, one second apart; the first of all is `SessionStarted`. */
-export const records = (sessionId: SessionId, count: number, from = 0): ReadonlyArray<Record> =>
+export const records = (sessionId: SessionId, count: number, from = 0): ReadonlyArray<JournalRecord> =>
   Array.from({ length: count }, (_, offset) => {
     const seq = from + offset
     return { ...newRecord(sessionId, seq), seq, at: 1_000 * seq } as KnownRecord
@@ -48,7 +48,7 @@ const newRecord = (sessionId: SessionId, seq: number): NewRecord => {
 }
 
 /** A record of a later version. */
-export const unknown = (seq: number): Record => {
+export const unknown = (seq: number): JournalRecord => {
   const raw = { v: 99, _tag: "FromTheFuture", seq, at: 1_000 * seq, more: [1, { deep: texts[2] }] }
   return { _tag: "Unknown", seq, at: 1_000 * seq, raw }
 }

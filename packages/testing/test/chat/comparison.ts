@@ -3,11 +3,11 @@
  * afterwards is the history: whether it knows the call whose tool had been started, and whether the call has a result.
  */
 import * as Agent from "@spindle/core/Agent"
-import { Journal } from "@spindle/core/ports/Journal"
-import { Model } from "@spindle/core/ports/Model"
-import { IdGenerator, sequential } from "@spindle/core/protocol/Ids"
-import * as Op from "@spindle/core/protocol/Op"
-import { Session } from "@spindle/core/Session"
+import * as Journal from "@spindle/core/Journal"
+import * as EffectAiModel from "@spindle/core/EffectAiModel"
+import { IdGenerator, sequential } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
+import * as Session from "@spindle/core/Session"
 import * as Interrupts from "@spindle/testing/Interrupts"
 import { Effect, Layer, Ref, Schema, Stream } from "effect"
 import { Chat, LanguageModel, type Prompt, type Response, Tool, Toolkit } from "effect/ai"
@@ -103,9 +103,7 @@ const agent = Agent.make({ toolkit, approvals: { send: { approval: "allow", conc
 const session: Interrupts.Program<Seen, unknown> = (stage) =>
   Effect.suspend(() => {
     let isStarted = false
-    const model = Model.fromLanguageModel({ provider: "scripted", model: "scripted" }).pipe(
-      Layer.provide(languageModel)
-    )
+    const model = EffectAiModel.layer({ provider: "scripted", model: "scripted" }).pipe(Layer.provide(languageModel))
     return Effect.gen(function* () {
       const { abort, awaitIdle, snapshot, submit } = yield* Session.make(agent)
       yield* stage.arm({ abort: abort() })

@@ -5,7 +5,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
-import { uuidV7 } from "@spindle/core/protocol/Ids"
+import { uuidV7 } from "@spindle/core/Ids"
 
 /** A file and what it is to hold; undefined deletes it. */
 export interface FileWrite {

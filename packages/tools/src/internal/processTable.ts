@@ -34,7 +34,7 @@ const emptyCount = 10
 const kernelThread = 0x00200000
 
 /** Finds by `/proc` where there is one; elsewhere only a group can be found. */
-export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSystem, signals: Signals["Service"]) {
+export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSystem, signals: Signals) {
   const find: Find = (yield* readable(fileSystem, "/proc/self/environ"))
     ? byTable(fileSystem, byGroup(signals))
     : byGroup(signals)
@@ -42,7 +42,7 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
 })
 
 const byGroup =
-  (signals: Signals["Service"]): Find =>
+  (signals: Signals): Find =>
   (groupId) =>
     groupId === undefined
       ? Effect.succeed({ inGroup: false, members: [], carriers: [], isSure: true })

@@ -1,0 +1,224 @@
+/**
+ * The subscribers of one session. Each holds a bounded number of events; one that falls behind reads records back from
+ * the journal and gets text merged, so it loses nothing and holds up nobody (contract W2).
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { JournalWriter } from "../../ports/Journal.ts"
+import type { JournalFailed } from "../../protocol/SessionError.ts"
+import type { Delta, JournalRecord, SessionEvent, SessionFailed } from "../../protocol/SessionEvent.ts"
+import { isDelta } from "../../protocol/SessionEvent.ts"
+
+type Pulled = Effect.Effect<[SessionEvent, ...Array<SessionEvent>], Cause.Done | JournalFailed>
+
+/** How many records a subscriber that is behind reads back at a time. */
+const page = 256
+
+const keyOf = (delta: Delta): string => (delta._tag === "ToolOutput" ? delta.callId : delta.itemId)
+
+class Subscriber {
+  pending: Array<SessionEvent> = []
+  /** The next record that this subscriber has not got. */
+  cursor: number
+  /** Whether records are to be read back, or to be waited for, before events are taken live. */
+  behind = true
+  ended = false
+  /** Whether it was told that the session has failed. */
+  told = false
+  /** How much of each open text it got. */
+  readonly seen = new Map<string, number>()
+  waiting: (() => void) | undefined
+  constructor(cursor: number) {
+    this.cursor = cursor
+  }
+
+  // who catches up while an event is given out, in the step of whoever got it before, has it already
+  offer(event: SessionEvent, capacity: number): void {
+    if (isDelta(event)) this.offerDelta(event, capacity)
+    else if (event._tag !== "SessionFailed" && !this.behind && event.seq >= this.cursor) {
+      if (this.pending.length >= capacity) this.behind = true
+      else {
+        this.cursor = event.seq + 1
+        this.pending.push(event)
+      }
+    }
+    this.wake()
+  }
+
+  private offerDelta(delta: Delta, capacity: number): void {
+    if (this.behind) return
+    if (delta._tag !== "ToolOutput" && (this.seen.get(delta.itemId) ?? 0) > delta.offset) return
+    const last = this.pending.at(-1)
+    if (this.pending.length < capacity / 2) this.pending.push(delta)
+    else if (
+      last !== undefined &&
+      isDelta(last) &&
+      last._tag === delta._tag &&
+      keyOf(last) === keyOf(delta) &&
+      delta._tag !== "ToolOutput"
+    ) {
+      this.pending[this.pending.length - 1] = { ...last, text: last.text + delta.text } as Delta
+    } else if (this.pending.length < capacity) this.pending.push(delta)
+    else this.behind = true
+  }
+
+  wake(): void {
+    const waiting = this.waiting
+    this.waiting = undefined
+    waiting?.()
+  }
+
+  /** What is there now, with the offsets of its texts noted. */
+  take(): Array<SessionEvent> {
+    const events = this.pending
+    this.pending = []
+    for (const event of events) this.note(event)
+    return events
+  }
+
+  note(event: SessionEvent): void {
+    if (isDelta(event)) this.seen.set(keyOf(event), event.offset + event.text.length)
+    else if (event._tag === "ItemRecorded") {
+      this.seen.delete(event.item._tag === "ToolResult" ? event.item.callId : event.item.id)
+    }
+  }
+
+  /** The text of open items that this subscriber missed while it was behind. */
+  missed(open: Iterable<Delta>): Array<SessionEvent> {
+    return Array.from(open).flatMap((whole) => {
+      const from = this.seen.get(keyOf(whole)) ?? 0
+      if (from >= whole.text.length) return []
+      const rest = { ...whole, offset: from, text: whole.text.slice(from) } as Delta
+      this.note(rest)
+      return [rest]
+    })
+  }
+}
+
+/** The subscribers of one session. */
+export class Subscribers {
+  private all: Set<Subscriber> | undefined
+  private published = 0
+  private closed = false
+  private failed: SessionFailed | undefined
+  /** The text of items that was published before their record, whole: for whoever comes in between or was behind. */
+  private open: Map<string, Delta> | undefined
+  /** Told by how much the number of events that wait in memory has changed; nobody counts them unless it is set. */
+  onWaiting: ((change: number) => void) | undefined
+  private waiting = 0
+  private readonly capacity: number
+  constructor(capacity: number, published: number) {
+    this.capacity = capacity
+    this.published = published
+  }
+
+  private count(): void {
+    if (this.onWaiting === undefined || this.closed) return
+    let waiting = 0
+    if (this.all !== undefined) for (const one of this.all) waiting += one.pending.length
+    const change = waiting - this.waiting
+    if (change === 0) return
+    this.waiting = waiting
+    this.onWaiting(change)
+  }
+
+  /** Hands an event to every subscriber. */
+  publish(event: SessionEvent): void {
+    if (event._tag === "SessionFailed") this.failed = event
+    else if (isDelta(event)) this.keep(event)
+    else {
+      this.published = event.seq + 1
+      if (event._tag === "ItemRecorded" && this.open?.delete(event.item.id) === true && this.open.size === 0)
+        this.open = undefined
+    }
+    if (this.all === undefined) return
+    for (const one of this.all) one.offer(event, this.capacity)
+    // text comes often: it is counted with the record behind it
+    if (!isDelta(event)) this.count()
+  }
+
+  private keep(delta: Delta): void {
+    if (delta._tag === "ToolOutput") return
+    this.open ??= new Map()
+    const open = this.open.get(delta.itemId)
+    this.open.set(delta.itemId, open === undefined ? delta : { ...open, text: open.text + delta.text })
+  }
+
+  /** Ends every stream once it has given out what it holds. */
+  end(): void {
+    this.closed = true
+    for (const one of this.all ?? []) {
+      one.ended = true
+      one.wake()
+    }
+  }
+
+  /** A subscription that begins with the record `from`, and ends with the session. */
+  stream(from: number, writer: JournalWriter): Stream.Stream<SessionEvent, JournalFailed> {
+    return Stream.unwrap(
+      Effect.map(
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            const one = new Subscriber(from)
+            one.ended = this.closed
+            this.all ??= new Set()
+            this.all.add(one)
+            return one
+          }),
+          (one) =>
+            Effect.sync(() => {
+              this.all?.delete(one)
+              this.count()
+            })
+        ),
+        (one) => Stream.fromPull(Effect.succeed(this.pull(one, writer)))
+      )
+    )
+  }
+
+  private pull(one: Subscriber, writer: JournalWriter): Pulled {
+    const next: Pulled = Effect.suspend((): Pulled => {
+      if (one.pending.length > 0) {
+        const events = one.take()
+        this.count()
+        return Effect.succeed(nonEmpty(events))
+      }
+      if (one.behind && one.cursor < this.published) return this.readBack(one, writer)
+      // who has read more than was published, or waits for a record to come, stays behind until then: so texts keep
+      // their place
+      if (one.behind && one.cursor === this.published) {
+        one.behind = false
+        const missed = one.missed(this.open?.values() ?? [])
+        if (missed.length > 0) return Effect.succeed(nonEmpty(missed))
+      }
+      if (one.ended) {
+        if (this.failed === undefined || one.told) return Cause.done()
+        one.told = true
+        return Effect.succeed(nonEmpty([this.failed]))
+      }
+      return wait
+    })
+    // who is interrupted here is woken in vain, and for the last time
+    const wait: Pulled = Effect.callback((resume) => {
+      // looked at again in the step that registers: what came between the two woke nobody
+      if (one.pending.length > 0 || one.ended || (one.behind && one.cursor <= this.published)) {
+        return resume(next)
+      }
+      one.waiting = () => resume(next)
+    })
+    return next
+  }
+
+  private readBack(one: Subscriber, writer: JournalWriter): Pulled {
+    return Effect.flatMap(writer.read(one.cursor, page), (records: ReadonlyArray<JournalRecord>) => {
+      // a journal that retains only its latest records has nothing older to give
+      if (records.length === 0) one.cursor = this.published
+      else one.cursor = records.at(-1)!.seq + 1
+      for (const record of records) one.note(record)
+      return records.length === 0 ? this.pull(one, writer) : Effect.succeed(nonEmpty(records.slice()))
+    })
+  }
+}
+
+const nonEmpty = (events: Array<SessionEvent>) => events as [SessionEvent, ...Array<SessionEvent>]

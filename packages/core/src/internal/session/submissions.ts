@@ -1,0 +1,244 @@
+/**
+ * Submissions of a session: one receipt each, input durable before it is acknowledged, the queue started from its head
+ * (contract P1 to P4, P7, J4).
+ */
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type { SubmissionId, TurnId } from "../../protocol/Ids.ts"
+import * as Input from "../../protocol/Input.ts"
+import type { Op, Receipt, Rejection } from "../../protocol/Op.ts"
+import type { Outcome } from "../../protocol/Outcome.ts"
+import type { JournalFailed, ModelFailed } from "../../protocol/SessionError.ts"
+import type { TraceContext } from "../../protocol/TraceContext.ts"
+import * as Inbox from "../../state/Inbox.ts"
+import * as SessionState from "../../state/SessionState.ts"
+import type { Task } from "../../Task.ts"
+import type { Caller } from "./submissionSpan.ts"
+import * as Callers from "./submissionSpan.ts"
+import { barrier } from "../log/flush.ts"
+import type { Kernel } from "./sessionContext.ts"
+import * as Receipts from "./receipts.ts"
+import * as Turns from "../turn/turns.ts"
+
+/** What starts for input of a user: the regular task of the session's agent, with all that it needs. */
+export interface Regular {
+  readonly task: Task<string | undefined, ModelFailed, any>
+  readonly services: Context.Context<any>
+}
+
+/** The part of a session that takes submissions. */
+export class Submissions {
+  private readonly kernel: Kernel
+  private readonly regular: Regular
+  /** Callers of input that waits; they are not part of the input itself, and a resumed session has none. */
+  private callers: Map<SubmissionId, Caller> | undefined
+  private receipts: Receipts.Receipts
+  /** Whether the queue was not started because a replacement was under way. */
+  private owed = false
+  constructor(kernel: Kernel, regular: Regular, receipts: Receipts.Receipts) {
+    this.kernel = kernel
+    this.regular = regular
+    this.receipts = receipts
+  }
+
+  /** Takes one operation. From its append on it is not interruptible: its receipt says what is in the journal. */
+  submit(
+    op: Op,
+    options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }
+  ): Effect.Effect<Receipt, JournalFailed> {
+    return Effect.uninterruptible(
+      Effect.contextWith((context: Context.Context<never>) =>
+        Effect.flatMap(Callers.named(this.kernel, context, options?.trace), (caller) =>
+          this.dispatch(op, options?.id, caller)
+        )
+      )
+    )
+  }
+
+  private dispatch(
+    op: Op,
+    id: SubmissionId | undefined,
+    caller: Caller | undefined
+  ): Effect.Effect<Receipt, JournalFailed> {
+    const { kernel } = this
+    const { recorder } = kernel
+    const from = recorder.isMeasuring ? recorder.nowNanos() : 0n
+    const dispatched = Callers.open(kernel, op, caller)
+    const receipt = this.named(op, id, dispatched.caller)
+    // an interrupt records nothing itself, and is answered at once
+    const durable =
+      receipt._tag === "Rejected" || op._tag === "Interrupt"
+        ? Effect.succeed(receipt)
+        : Effect.as(barrier(kernel, dispatched.span), receipt)
+    if (dispatched.span === undefined && !recorder.isMeasuring) return durable
+    return Effect.onExit(durable, (exit) =>
+      Effect.sync(() => {
+        Callers.end(kernel, dispatched, receipt.submissionId, exit)
+        const rejection = receipt._tag === "Rejected" ? receipt.reason._tag : undefined
+        const millis = recorder.millisSince(from)
+        recorder.measured({ _tag: "Submitted", op: op._tag, receipt: receipt._tag, rejection, millis })
+      })
+    )
+  }
+
+  /** A submission whose id a client chose may come again: it gets the receipt that it got, and runs once (P6). */
+  private named(op: Op, id: SubmissionId | undefined, caller: Caller | undefined): Receipt {
+    if (id === undefined) return this.step(op, this.kernel.newId() as SubmissionId, caller)
+    const known = Receipts.find(this.receipts, id)
+    if (known !== undefined) return known
+    const receipt = this.step(op, id, caller)
+    if (receipt._tag !== "Rejected") this.receipts = Receipts.remember(this.receipts, receipt)
+    return receipt
+  }
+
+  /** What an operation leads to, in one step; its receipt is given out when it is durable. */
+  private step(op: Op, submissionId: SubmissionId, caller: Caller | undefined): Receipt {
+    const { kernel } = this
+    if (kernel.closed || kernel.recorder.failure !== undefined) return rejected(submissionId, { _tag: "SessionClosed" })
+    switch (op._tag) {
+      case "Interrupt":
+        kernel.supervisor.abort("Interrupted")
+        return { _tag: "Accepted", submissionId }
+      case "Answer": {
+        const pending = kernel.requests?.get(op.questionId)
+        if (pending === undefined) return rejected(submissionId, { _tag: "UnknownQuestion", questionId: op.questionId })
+        pending.settle(op.decision)
+        return { _tag: "Accepted", submissionId }
+      }
+      case "Rollback":
+        return this.rollBack(op.turns, submissionId)
+      case "UserInput": {
+        const refusal = refusalOf(kernel, op)
+        if (refusal === undefined) return this.accept(op, submissionId, caller)
+        // a kept queue that is full goes on all the same: else nothing that is submitted could ever start it
+        if (refusal._tag === "InboxFull" && op.expectedTurnId === undefined) this.goOn()
+        return rejected(submissionId, refusal)
+      }
+    }
+  }
+
+  private accept(
+    op: Extract<Op, { readonly _tag: "UserInput" }>,
+    submissionId: SubmissionId,
+    caller: Caller | undefined
+  ): Receipt {
+    const { ledger, recorder, supervisor } = this.kernel
+    const running = supervisor.state()._tag === "Running" ? ledger : undefined
+    const delivery = op.delivery ?? "steer"
+    const steered = delivery !== "queue" && running?.gateOpen === true ? running : undefined
+    recorder.append({
+      _tag: "InputAccepted",
+      submissionId,
+      input: op.input,
+      delivery,
+      ...(steered === undefined ? {} : { turnId: steered.origin.turnId })
+    })
+    if (steered !== undefined) {
+      if (caller !== undefined) Callers.link(steered.origin.span, caller)
+      return { _tag: "Steered", submissionId, turnId: steered.origin.turnId }
+    }
+    if (caller !== undefined) {
+      this.callers ??= new Map()
+      this.callers.set(submissionId, caller)
+    }
+    if (delivery === "wait") return { _tag: "Queued", submissionId, position: recorder.state.inbox.length - 1 }
+    // what the running turn was started with may not be carried yet; it does not wait for a turn of its own any more
+    const startedWith = recorder.state.turn?.startedWith
+    const queue = Inbox.queued(recorder.state.inbox).filter((entry) => entry.submissionId !== startedWith)
+    const turnId = this.goOn()
+    return turnId !== undefined && queue[0]?.submissionId === submissionId
+      ? { _tag: "Started", submissionId, turnId }
+      : { _tag: "Queued", submissionId, position: queue.length - (turnId === undefined ? 1 : 2) }
+  }
+
+  /** Starts the queue from its head, now or as soon as the slot is free. */
+  private goOn(): TurnId | undefined {
+    const { recorder, supervisor } = this.kernel
+    const turnId = this.startHead()
+    // whoever was told how the turn ended submits the next input: it starts, although the slot is not free yet
+    if (turnId === undefined && recorder.state.turn === undefined && supervisor.state()._tag !== "Idle") {
+      this.kernel.unnamed = true
+    }
+    return turnId
+  }
+
+  private rollBack(turns: number, submissionId: SubmissionId): Receipt {
+    const { kernel } = this
+    const { state } = kernel.recorder
+    if (!Number.isInteger(turns) || turns < 1) return rejected(submissionId, { _tag: "InvalidTurnCount", turns })
+    if (state.turn !== undefined) return rejected(submissionId, { _tag: "TurnRunning", turnId: state.turn.turnId })
+    const taken = Math.min(turns, SessionState.userTurnCount(state))
+    kernel.recorder.append({ _tag: "RolledBack", submissionId, turns: taken })
+    // the contexts of the session's start are gone with the turn that began with them: its hooks are asked again
+    if ((kernel.greetedAt ?? -1) >= kernel.recorder.state.history.length) kernel.greetedAt = undefined
+    return { _tag: "Accepted", submissionId }
+  }
+
+  private startHead(): TurnId | undefined {
+    const { kernel, regular } = this
+    if (kernel.closed || kernel.recorder.failure !== undefined) return undefined
+    // a replacement that has not let go yet starts the queue when it does
+    this.owed = kernel.replacing > 0
+    if (this.owed) return undefined
+    const head = Inbox.queued(kernel.recorder.state.inbox)[0]
+    if (head === undefined) return undefined
+    const caller = this.callers?.get(head.submissionId)
+    const begin = { input: head.input, submissionId: head.submissionId, caller }
+    const running = Turns.start(kernel, regular.task, regular.services, begin, (outcome) => this.freed(outcome))
+    if (running !== undefined) this.callers?.delete(head.submissionId)
+    return running?.turnId
+  }
+
+  /** Forgets who sent input that does not wait any more: an abort may drop what is queued. */
+  private forgetCallers(): void {
+    if (this.callers === undefined || this.callers.size === 0) return
+    const waiting = new Set(this.kernel.recorder.state.inbox.map((entry) => entry.submissionId))
+    for (const id of this.callers.keys()) if (!waiting.has(id)) this.callers.delete(id)
+  }
+
+  /** What a replacement calls when it has let go: the queue that had to wait for that goes on (P2). */
+  replaced(): void {
+    if (this.owed && this.kernel.replacing === 0) this.startHead()
+  }
+
+  /** What a turn calls when the slot is free again: after a completed turn the queue goes on (P2). */
+  freed(outcome: Outcome<unknown, unknown>): void {
+    const { kernel } = this
+    const { unnamed } = kernel
+    kernel.unnamed = false
+    this.owed = false
+    this.forgetCallers()
+    if ((outcome._tag !== "Completed" && !unnamed) || kernel.recorder.state.inbox.length === 0) return
+    // in a step of its own, so that a long queue of short turns does not grow the stack
+    kernel.next = Effect.runForkWith(kernel.context)(
+      Effect.andThen(
+        Effect.yieldNow,
+        Effect.sync(() => {
+          kernel.next = undefined
+          this.startHead()
+        })
+      )
+    )
+  }
+}
+
+const rejected = (submissionId: SubmissionId, reason: Rejection): Receipt => ({
+  _tag: "Rejected",
+  submissionId,
+  reason
+})
+
+const refusalOf = (kernel: Kernel, op: Extract<Op, { readonly _tag: "UserInput" }>): Rejection | undefined => {
+  const { inboxCapacity, inputLimit } = kernel.config
+  if (Input.isEmpty(op.input)) return { _tag: "EmptyInput" }
+  const size = Input.textOf(op.input).length
+  if (size > inputLimit) return { _tag: "InputTooLarge", sizeCharacters: size, limitCharacters: inputLimit }
+  if (kernel.recorder.state.inbox.length >= inboxCapacity) return { _tag: "InboxFull", capacityCount: inboxCapacity }
+  if (op.expectedTurnId === undefined) return undefined
+  const running = kernel.supervisor.state()._tag === "Running" ? kernel.ledger : undefined
+  const actual = running?.origin.turnId
+  if (actual !== op.expectedTurnId) {
+    return { _tag: "TurnMismatch", expected: op.expectedTurnId, ...(actual === undefined ? {} : { actual }) }
+  }
+  return running!.gateOpen ? undefined : { _tag: "NotSteerable", turnId: op.expectedTurnId }
+}

@@ -1,0 +1,187 @@
+/** One sampling request of a turn: the model's stream into the ledger (contract I7, J8). */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type * as Tracer from "effect/Tracer"
+import { Model, type ModelPart } from "../../ports/Model.ts"
+import * as Tracing from "../../Tracing.ts"
+import type { ModelRequestId } from "../../protocol/Ids.ts"
+import type { Item, ToolCall } from "../../protocol/Item.ts"
+import { ModelFailed, type ModelFailureKind } from "../../protocol/SessionError.ts"
+import * as TokenUsage from "../../protocol/TokenUsage.ts"
+import * as History from "../../state/History.ts"
+import type { SampleRequest, Sampled } from "../../Turn.ts"
+import type { Kernel } from "../session/sessionContext.ts"
+import type { Ledger } from "./ledger.ts"
+
+type Finish = Extract<ModelPart, { readonly _tag: "Finish" }>
+
+/** See `Turn.sample`. */
+export const sample = (
+  kernel: Kernel,
+  ledger: Ledger,
+  request: SampleRequest,
+  attempt: number,
+  onCall: (call: ToolCall) => Effect.Effect<void>,
+  flush: Effect.Effect<void>
+): Effect.Effect<Sampled, ModelFailed, Model> =>
+  Effect.suspend(() => {
+    const requestId = kernel.newId() as ModelRequestId
+    const sent = send(kernel, ledger, { request, attempt, onCall, flush, requestId })
+    return Effect.onExit(sent, (exit) =>
+      // a task may stop a request and go on: the next one finds the ledger without its texts
+      Effect.sync(() => {
+        if (exit._tag === "Success" || ledger.slot.isFenced() || !ledger.isOpen(requestId)) return
+        ledger.endRequest(Cause.hasInterrupts(exit.cause) ? "aborted" : "failed", undefined, "aborted")
+      })
+    )
+  })
+
+interface Sending {
+  readonly request: SampleRequest
+  readonly attempt: number
+  readonly onCall: (call: ToolCall) => Effect.Effect<void>
+  readonly flush: Effect.Effect<void>
+  readonly requestId: ModelRequestId
+}
+
+const send = (kernel: Kernel, ledger: Ledger, sending: Sending): Effect.Effect<Sampled, ModelFailed, Model> =>
+  Effect.flatMap(Model, (model) =>
+    Tracing.span(spanOf(kernel, ledger, model, sending), (span) =>
+      exchange(kernel, ledger, { ...sending, model, span })
+    )
+  )
+
+const spanOf = (
+  kernel: Kernel,
+  ledger: Ledger,
+  { model, provider }: Model,
+  { attempt, requestId }: Sending
+): Tracing.SpanSettings => ({
+  name: `chat ${model}`,
+  kind: "client",
+  attributes: {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.provider.name": provider,
+    "gen_ai.request.model": model,
+    "gen_ai.conversation.id": kernel.sessionId,
+    "turn.id": ledger.origin.turnId,
+    "spindle.request.id": requestId,
+    "spindle.request.attempt": attempt
+  }
+})
+
+interface Exchange extends Sending {
+  readonly model: Model
+  readonly span: Tracer.Span | undefined
+}
+
+const exchange = Effect.fnUntraced(function* (
+  kernel: Kernel,
+  ledger: Ledger,
+  { attempt, flush, model, onCall, request, requestId, span }: Exchange
+) {
+  const { turnId } = ledger.origin
+  const { model: name, provider } = model
+  // in the step that records: a straggler may have been held up since it was let in (I3)
+  if (ledger.isClosing()) return yield* Effect.interrupt
+  ledger.openAttempt(requestId, { attempt, provider, model: name })
+  yield* flush
+  // the turn may have begun to close, or been settled, while the record was written (I2, I3)
+  if (ledger.isClosing()) return yield* Effect.interrupt
+  const items = History.repair(History.toArray(kernel.recorder.state.history))
+  ledger.send(items)
+  if (span !== undefined) tell(kernel, span, "gen_ai.input.messages", items)
+  let finish: Finish | undefined
+  let isAnswered = false
+  const take = (parts: ReadonlyArray<ModelPart>): Effect.Effect<void> => {
+    let calls: Array<ToolCall> | undefined
+    isAnswered ||= parts.length > 0
+    for (const part of parts) {
+      if (finish !== undefined || ledger.slot.isFenced()) break
+      if (part._tag === "Finish") {
+        finish = part
+        ledger.reported = part.usage
+      } else {
+        const call = takePart(ledger, part, request.display)
+        if (call !== undefined) (calls ??= []).push(call)
+      }
+    }
+    if (calls === undefined) return Effect.void
+    return calls.length === 1 ? onCall(calls[0]!) : Effect.forEach(calls, onCall, { discard: true })
+  }
+  const { instructions, output, tools } = request
+  const stream = model.stream({ sessionId: kernel.sessionId, turnId, items, instructions, tools, output })
+  const failed = yield* Effect.matchEager(Stream.runForEachArray(stream, take), {
+    onFailure: (error) => error,
+    onSuccess: () =>
+      finish === undefined
+        ? new ModelFailed({
+            kind: "Disconnected",
+            provider,
+            model: name,
+            detail: "the answer ended before it was complete"
+          })
+        : undefined
+  })
+  if (ledger.slot.isFenced()) return yield* Effect.interrupt
+  if (failed !== undefined) {
+    span?.attribute("error.type", failed.kind)
+    // one that was refused has cost nothing
+    const cost = isAnswered || broken.has(failed.kind) ? undefined : TokenUsage.zero
+    ledger.endRequest("failed", cost, "superseded")
+    return yield* failed
+  }
+  const { reason, usage } = finish!
+  const counted = ledger.endRequest(reason, usage, undefined)
+  if (span !== undefined) {
+    span.attribute("gen_ai.response.finish_reasons", [reason])
+    span.attribute("gen_ai.usage.input_tokens", counted.input)
+    span.attribute("gen_ai.usage.cache_read.input_tokens", counted.cachedInput)
+    span.attribute("gen_ai.usage.output_tokens", counted.output)
+    tell(kernel, span, "gen_ai.output.messages", ledger.lastText ?? "")
+  }
+  return { requestId, finish: reason, text: ledger.lastText }
+})
+
+/** Failures of requests that a provider had begun to work on. */
+const broken: ReadonlySet<ModelFailureKind> = new Set(["Disconnected", "IdleTimeout", "InvalidResponse", "Incomplete"])
+
+/** What was said, on the span, if content may be told. */
+const tell = (kernel: Kernel, span: Tracer.Span, key: string, value: unknown): void => {
+  const told = Tracing.content(kernel.context, () => value)
+  if (told !== undefined) span.attribute(key, told)
+}
+
+/** Moves one part into the ledger; answers the call that it completes. */
+const takePart = (
+  ledger: Ledger,
+  part: Exclude<ModelPart, Finish>,
+  displayOf: SampleRequest["display"]
+): ToolCall | undefined => {
+  switch (part._tag) {
+    case "TextStart":
+    case "ReasoningStart":
+      return undefined
+    case "TextDelta":
+      return void ledger.addText(part.id, "AssistantMessage", part.delta)
+    case "ReasoningDelta":
+      return void ledger.addText(part.id, "Reasoning", part.delta)
+    case "TextEnd":
+      return void ledger.endText(part.id, "AssistantMessage", providerOf(part))
+    case "ReasoningEnd":
+      return void ledger.endText(part.id, "Reasoning", {
+        ...providerOf(part),
+        ...(part.encrypted === undefined ? {} : { encrypted: part.encrypted })
+      })
+    case "ToolCall": {
+      const { _tag, ...call } = part
+      const display = displayOf?.(call)
+      const shown = display === undefined ? {} : { display }
+      return ledger.record({ _tag, ...call, ...shown, callId: ledger.freeCallId(call.callId) }) as Item & ToolCall
+    }
+  }
+}
+
+const providerOf = (part: { readonly providerId?: string }) =>
+  part.providerId === undefined ? {} : { providerId: part.providerId }

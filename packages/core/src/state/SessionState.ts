@@ -1,0 +1,364 @@
+/**
+ * The state of a session as a pure fold over its records: what a live session holds and what a resume rebuilds are the
+ * same (contract J3).
+ *
+ * ```
+ *   SessionStarted ─► idle ──TurnStarted──► in a turn ──TurnCompleted | TurnFailed | TurnAborted──► idle
+ * ```
+ *
+ * Invariants of a list of records, as `violation` and its property test number them:
+ * 1. Numbers start at 0 and have no holes; the first record is `SessionStarted`, and no other is.
+ * 2. Between a `TurnStarted` and its terminal record there is no other `TurnStarted` (S1).
+ * 3. Each terminal record, item, request and model request belongs to the turn that is open (S2).
+ * 4. A result answers an open call of its turn; no call is open at a terminal record (I6).
+ * 5. A request is settled once, after it was opened; none of a turn is open at its terminal record (A1).
+ * 6. Input is carried, blocked, returned or dropped at most once, after it was accepted (P2).
+ * 7. A turn has one model request at a time; each ends once, and none is open at a terminal record (I7).
+ * 8. A rollback stands between turns and takes no more turns than there are (J4).
+ */
+import type { CallId, ProcessId, ModelRequestId, QuestionId, SessionId, SubmissionId, TurnId } from "../protocol/Ids.ts"
+import type { Item, ToolCall } from "../protocol/Item.ts"
+import type { KnownRecord, JournalRecord, Terminal } from "../protocol/SessionEvent.ts"
+import * as TokenUsage from "../protocol/TokenUsage.ts"
+import * as Authority from "./Authority.ts"
+import * as History from "./History.ts"
+import * as Inbox from "./Inbox.ts"
+
+/** A request that waits for an answer. */
+export interface OpenQuestion {
+  readonly questionId: QuestionId
+  readonly grantKey: string
+}
+
+/** The turn that is open. */
+export interface OpenTurn {
+  readonly turnId: TurnId
+  readonly kind: string
+  readonly startedWith: SubmissionId | undefined
+  /** The number of its `TurnStarted`, and how many items it has recorded: together they name the next item. */
+  readonly startSeq: number
+  readonly itemCount: number
+  /** Where its items begin in the history. */
+  readonly firstItem: number
+  readonly openCalls: ReadonlyArray<ToolCall>
+  readonly requests: ReadonlyArray<OpenQuestion>
+  /** The model request that has not been answered. */
+  readonly modelRequest: ModelRequestId | undefined
+  /** Whether the model has produced anything. */
+  readonly produced: boolean
+  readonly usage: TokenUsage.TokenUsage
+}
+
+/** A turn that carried user input and is part of the history, with the one before it. */
+export interface UserTurn {
+  /** Where its items begin in the history. */
+  readonly firstItem: number
+  /** How many there are up to this one. */
+  readonly count: number
+  readonly before: UserTurn | undefined
+}
+
+/** A child session that has not ended. */
+export interface OpenDelegate {
+  readonly delegateId: SessionId
+  readonly name: string
+  readonly linked: boolean
+}
+
+/** What a session is. `requests` are those of no turn. */
+export interface SessionState {
+  readonly sessionId: SessionId | undefined
+  /** The number of the next record. */
+  readonly seq: number
+  readonly history: History.ItemLog
+  /** The last turn in the history that carried user input: what a rollback takes first. */
+  readonly userTurn: UserTurn | undefined
+  readonly inbox: Inbox.Inbox
+  readonly turn: OpenTurn | undefined
+  readonly turnCount: number
+  readonly usage: TokenUsage.TokenUsage
+  readonly requests: ReadonlyArray<OpenQuestion>
+  readonly grants: ReadonlyArray<Authority.Grant>
+  /** Processes that were started and have not ended. */
+  readonly processes: ReadonlyArray<ProcessId>
+  /** Child sessions that were started and have not ended; none is left when the session is resumed. */
+  readonly delegates: ReadonlyArray<OpenDelegate>
+}
+
+/** A session before its first record. */
+export const empty: SessionState = {
+  sessionId: undefined,
+  seq: 0,
+  history: History.empty,
+  userTurn: undefined,
+  inbox: Inbox.empty,
+  turn: undefined,
+  turnCount: 0,
+  usage: TokenUsage.zero,
+  requests: [],
+  grants: [],
+  processes: [],
+  delegates: []
+}
+
+/** The state after one more record. Total: a record that breaks an invariant changes as little as it can. */
+export const apply = (self: SessionState, record: JournalRecord): SessionState => {
+  const state = { ...self, seq: record.seq + 1 }
+  return record._tag === "Unknown" ? state : applyKnown(state, record)
+}
+
+/** The state after many records. */
+export const fold = (records: Iterable<JournalRecord>): SessionState => {
+  let state = empty
+  for (const record of records) state = apply(state, record)
+  return state
+}
+
+type Mutable<A> = { -readonly [K in keyof A]: A[K] }
+
+const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionState => {
+  switch (record._tag) {
+    case "SessionStarted":
+      state.sessionId = record.sessionId
+      return state
+    case "InputAccepted":
+      state.inbox = Inbox.accept(state.inbox, {
+        submissionId: record.submissionId,
+        input: record.input,
+        turnId: record.turnId,
+        ...(record.delivery === "wait" ? { waits: true as const } : {})
+      })
+      return state
+    case "InputBlocked":
+      state.inbox = Inbox.remove(state.inbox, [record.submissionId])
+      return state
+    case "TurnStarted":
+      return startTurn(state, record)
+    case "ItemRecorded":
+      if (record.item._tag === "UserMessage" && record.item.submissionId !== undefined) {
+        state.inbox = Inbox.remove(state.inbox, [record.item.submissionId])
+      }
+      state.history = History.append(state.history, record.item)
+      if (state.turn !== undefined) {
+        if (History.isUserInput(record.item)) state.userTurn = withUserInput(state.userTurn, state.turn)
+        state.turn = withItem(state.turn, record.item)
+      }
+      return state
+    case "ModelRequested":
+      if (state.turn !== undefined) state.turn = { ...state.turn, modelRequest: record.requestId }
+      return state
+    case "ModelResponded":
+      state.usage = TokenUsage.add(state.usage, record.usage)
+      if (state.turn !== undefined) {
+        state.turn = { ...state.turn, modelRequest: undefined, usage: TokenUsage.add(state.turn.usage, record.usage) }
+      }
+      return state
+    case "QuestionOpened":
+      return openRequest(state, record)
+    case "QuestionSettled":
+      return settleRequest(state, record)
+    case "ProcessStarted":
+      state.processes = [...state.processes, record.processId]
+      return state
+    case "ProcessEnded":
+      state.processes = state.processes.filter((one) => one !== record.processId)
+      return state
+    case "DelegateStarted":
+      state.delegates = [...state.delegates, record]
+      return state
+    case "DelegateEnded":
+      state.delegates = state.delegates.filter((one) => one.delegateId !== record.delegateId)
+      return state
+    case "TurnCompleted":
+    case "TurnFailed":
+    case "TurnAborted":
+      return endTurn(state, record)
+    case "RolledBack":
+      return rollBack(state, record.turns)
+    case "SessionResumed":
+      // they lived in the process that is gone
+      state.delegates = none
+      return state
+    case "ModelRetrying":
+    case "StragglerEnded":
+    case "Warning":
+      return state
+  }
+}
+
+const none: ReadonlyArray<never> = []
+
+const startTurn = (
+  state: Mutable<SessionState>,
+  { kind, seq, submissionId, turnId }: Extract<KnownRecord, { readonly _tag: "TurnStarted" }>
+): SessionState => {
+  state.turnCount++
+  state.inbox = Inbox.join(state.inbox, turnId)
+  state.turn = {
+    turnId,
+    kind,
+    startedWith: submissionId,
+    startSeq: seq,
+    itemCount: 0,
+    firstItem: state.history.length,
+    openCalls: none,
+    requests: none,
+    modelRequest: undefined,
+    produced: false,
+    usage: TokenUsage.zero
+  }
+  return state
+}
+
+/** How many turns of the history carried user input. */
+export const userTurnCount = (self: SessionState): number => self.userTurn?.count ?? 0
+
+// items stand between the beginnings of two such turns, so that a beginning tells them apart
+const withUserInput = (last: UserTurn | undefined, { firstItem }: OpenTurn): UserTurn =>
+  last?.firstItem === firstItem ? last : { firstItem, count: (last?.count ?? 0) + 1, before: last }
+
+const rollBack = (state: Mutable<SessionState>, turns: number): SessionState => {
+  let length = state.history.length
+  for (let left = turns; left >= 1 && state.userTurn !== undefined; left--) {
+    length = state.userTurn.firstItem
+    state.userTurn = state.userTurn.before
+  }
+  state.history = History.truncate(state.history, length)
+  return state
+}
+
+const withItem = (turn: OpenTurn, item: Item): OpenTurn => ({
+  ...turn,
+  itemCount: turn.itemCount + 1,
+  produced: turn.produced || item._tag === "AssistantMessage" || item._tag === "Reasoning" || item._tag === "ToolCall",
+  openCalls:
+    item._tag === "ToolCall"
+      ? [...turn.openCalls, item]
+      : item._tag === "ToolResult"
+        ? turn.openCalls.filter((call) => call.callId !== item.callId)
+        : turn.openCalls
+})
+
+/** Whose request it is: that of a turn, or of the session. */
+interface OfRequest {
+  readonly turnId?: TurnId
+  readonly questionId: QuestionId
+}
+
+const requestsOf = (state: SessionState, { turnId }: OfRequest): ReadonlyArray<OpenQuestion> =>
+  turnId === undefined ? state.requests : (state.turn?.requests ?? none)
+
+const withRequests = (
+  state: Mutable<SessionState>,
+  { turnId }: OfRequest,
+  requests: ReadonlyArray<OpenQuestion>
+): SessionState => {
+  if (turnId === undefined) state.requests = requests
+  else if (state.turn !== undefined) state.turn = { ...state.turn, requests }
+  return state
+}
+
+const openRequest = (
+  state: Mutable<SessionState>,
+  record: Extract<KnownRecord, { readonly _tag: "QuestionOpened" }>
+): SessionState => {
+  const opened = { questionId: record.questionId, grantKey: Authority.keyOf(record.tool, record.payload) }
+  return withRequests(state, record, [...requestsOf(state, record), opened])
+}
+
+const settleRequest = (
+  state: Mutable<SessionState>,
+  record: Extract<KnownRecord, { readonly _tag: "QuestionSettled" }>
+): SessionState => {
+  const open = requestsOf(state, record)
+  const opened = open.find((one) => one.questionId === record.questionId)
+  if (opened === undefined) return state
+  const { decision } = record
+  // a grant for the turn is one for the turn that asked: a request of the session has none
+  const isKept = decision._tag === "Approved" && decision.scope !== "once"
+  if (isKept && (decision.scope === "session" || record.turnId !== undefined)) {
+    state.grants = Authority.grant(state.grants, { scope: decision.scope, key: opened.grantKey })
+  }
+  return withRequests(
+    state,
+    record,
+    open.filter((one) => one !== opened)
+  )
+}
+
+const endTurn = (state: Mutable<SessionState>, record: Terminal): SessionState => {
+  if (record._tag === "TurnAborted") {
+    state.inbox = Inbox.remove(state.inbox, [...record.returned.map((one) => one.submissionId), ...record.dropped])
+  }
+  state.inbox = Inbox.release(state.inbox, record.turnId)
+  state.grants = Authority.endTurn(state.grants)
+  state.turn = undefined
+  return state
+}
+
+/** Which invariant the next record breaks, as a sentence that begins with its number; undefined for none. */
+export const violation = (self: SessionState, record: JournalRecord): string | undefined => {
+  if (record.seq !== self.seq) return `1: record ${record.seq} where ${self.seq} was due`
+  if ((record._tag === "SessionStarted") !== (self.seq === 0)) return `1: ${record._tag} at ${record.seq}`
+  if (record._tag === "Unknown") return undefined
+  const turn = self.turn
+  if (record._tag === "TurnStarted") {
+    return turn === undefined ? undefined : `2: turn ${record.turnId} starts inside ${turn.turnId}`
+  }
+  if (belongsToTurn(record) && record.turnId !== turn?.turnId) {
+    return `3: ${record._tag} of turn ${record.turnId} while ${turn?.turnId ?? "no turn"} is open`
+  }
+  if (record._tag === "ItemRecorded") return itemViolation(self, record.item)
+  if (record._tag === "QuestionSettled") {
+    return requestsOf(self, record).some((one) => one.questionId === record.questionId)
+      ? undefined
+      : `5: request ${record.questionId} is not open`
+  }
+  if (record._tag === "ModelRequested" || record._tag === "ModelResponded") return modelViolation(turn!, record)
+  if (record._tag === "RolledBack") return rollbackViolation(self, record.turns)
+  if (record._tag === "InputBlocked") return inputViolation(self, [record.submissionId])
+  if (record._tag === "TurnCompleted" || record._tag === "TurnFailed" || record._tag === "TurnAborted") {
+    if (turn!.openCalls.length > 0) return `4: calls ${turn!.openCalls.map((call) => call.callId).join(", ")} are open`
+    if (turn!.requests.length > 0) return `5: ${turn!.requests.length} requests are open`
+    if (turn!.modelRequest !== undefined) return `7: model request ${turn!.modelRequest} is open`
+  }
+  return record._tag === "TurnAborted"
+    ? inputViolation(self, [...record.returned.map((one) => one.submissionId), ...record.dropped])
+    : undefined
+}
+
+const belongsToTurn = (record: KnownRecord): record is Extract<KnownRecord, { readonly turnId: TurnId }> =>
+  "turnId" in record &&
+  record._tag !== "InputAccepted" &&
+  record._tag !== "ProcessStarted" &&
+  record.turnId !== undefined
+
+const modelViolation = (
+  { modelRequest }: OpenTurn,
+  { _tag, requestId }: { readonly _tag: "ModelRequested" | "ModelResponded"; readonly requestId: ModelRequestId }
+): string | undefined => {
+  if (_tag === "ModelRequested") {
+    return modelRequest === undefined ? undefined : `7: model request ${requestId} while ${modelRequest} is open`
+  }
+  return modelRequest === requestId ? undefined : `7: model request ${requestId} is not open`
+}
+
+const rollbackViolation = (self: SessionState, turns: number): string | undefined => {
+  if (self.turn !== undefined) return `8: a rollback inside turn ${self.turn.turnId}`
+  const count = userTurnCount(self)
+  return turns >= 0 && turns <= count ? undefined : `8: a rollback of ${turns} turns where there are ${count}`
+}
+
+const itemViolation = (self: SessionState, item: Item): string | undefined => {
+  if (item._tag === "ToolResult" && !isOpen(self, item.callId)) return `4: result of ${item.callId}, which is not open`
+  if (item._tag === "UserMessage" && item.submissionId !== undefined) return inputViolation(self, [item.submissionId])
+  return undefined
+}
+
+const isOpen = (self: SessionState, callId: CallId): boolean =>
+  self.turn?.openCalls.some((call) => call.callId === callId) ?? false
+
+const inputViolation = (self: SessionState, submissionIds: ReadonlyArray<SubmissionId>): string | undefined => {
+  const gone = submissionIds.find((id) => !self.inbox.some((entry) => entry.submissionId === id))
+  return gone === undefined ? undefined : `6: input ${gone} does not wait`
+}

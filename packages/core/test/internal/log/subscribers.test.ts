@@ -1,0 +1,391 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { JournalWriter } from "@spindle/core/Journal"
+import type { CallId, ItemId } from "@spindle/core/Ids"
+import { JournalFailed } from "@spindle/core/SessionError"
+import type { KnownRecord, NewRecord, SessionEvent } from "@spindle/core/SessionEvent"
+import { Deferred, Effect, Fiber, Latch, Stream } from "effect"
+import { Subscribers } from "../../../src/internal/log/subscribers.ts"
+import { numbered, sessionId, started, turn, warning } from "../../fixtures/records.ts"
+
+/** Subscribers of a session in which a test says what is written and what is told. */
+const make = (capacity: number, read?: JournalWriter["read"]) => {
+  const written: Array<KnownRecord> = []
+  const subscribers = new Subscribers(capacity, 0)
+  const writer: JournalWriter = {
+    opened: { records: [], cutBytes: 0, cutFile: undefined },
+    append: () => Effect.void,
+    read: read ?? ((from, limit) => Effect.sync(() => written.slice(from, from + limit)))
+  }
+  /** Writes records without telling them, as between the two steps of a recorder. */
+  const write = (...records: ReadonlyArray<NewRecord>) => {
+    const added = numbered(records, written.length)
+    written.push(...added)
+    return added
+  }
+  const tell = (...events: ReadonlyArray<SessionEvent>) => {
+    for (const event of events) subscribers.publish(event)
+  }
+  const record = (...records: ReadonlyArray<NewRecord>) => tell(...write(...records))
+  return { subscribers, writer, write, tell, record }
+}
+
+/** A subscriber that takes one event at a time, when the test lets it. */
+const stepping = Effect.fnUntraced(function* ({ subscribers, writer }: ReturnType<typeof make>, from = 0) {
+  const events: Array<SessionEvent> = []
+  const latch = yield* Latch.make(false)
+  const fiber = yield* Effect.forkChild(
+    Stream.runForEach(subscribers.stream(from, writer), (event) =>
+      Effect.map(latch.await, () => void events.push(event))
+    ),
+    { startImmediately: true }
+  )
+  return { events, fiber, go: Effect.andThen(latch.open, Effect.yieldNow), stop: latch.close }
+})
+
+const text = (offset: number, value: string, item = "0.1"): SessionEvent => ({
+  _tag: "TextDelta",
+  turnId: turn("t"),
+  itemId: item as ItemId,
+  offset,
+  text: value
+})
+
+const output = (offset: number, value: string): SessionEvent => ({
+  _tag: "ToolOutput",
+  turnId: turn("t"),
+  callId: "c" as CallId,
+  offset,
+  text: value
+})
+
+const message = (value: string, item = "0.1"): NewRecord => ({
+  _tag: "ItemRecorded",
+  turnId: turn("t"),
+  item: { _tag: "AssistantMessage", id: item as ItemId, text: value }
+})
+
+const failed: SessionEvent = { _tag: "SessionFailed", sessionId, message: "disk full" }
+
+const said = (events: ReadonlyArray<SessionEvent>) =>
+  events.map((event) => {
+    if (event._tag === "Warning") return event.message
+    if (event._tag === "ItemRecorded") return event.item.id as string
+    return "text" in event ? `${event.offset}:${event.text}` : event._tag
+  })
+
+describe("a subscriber that keeps up", () => {
+  it.effect("gets every event as it is told", () =>
+    Effect.gen(function* () {
+      const session = make(8)
+      session.record(started)
+      const { events, go } = yield* stepping(session)
+      yield* go
+      session.tell(text(0, "a"))
+      session.record(warning("one"))
+      session.tell(text(1, "b"))
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(said(events), ["SessionStarted", "0:a", "one", "1:b"])
+    })
+  )
+
+  it.effect("begins at the record it asks for", () =>
+    Effect.gen(function* () {
+      const session = make(8)
+      session.record(started, warning("one"), warning("two"))
+      const { events, go } = yield* stepping(session, 2)
+      yield* go
+      session.record(warning("three"))
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(said(events), ["two", "three"])
+    })
+  )
+
+  it.effect("reads a long past back in pages, and joins what is told meanwhile without a hole", () =>
+    Effect.gen(function* () {
+      const session = make(8)
+      session.record(started, ...Array.from({ length: 999 }, (_, index) => warning(`${index}`)))
+      const { events, fiber, go, stop } = yield* stepping(session)
+      yield* go
+      yield* stop
+      session.record(warning("while it reads"))
+      session.subscribers.end()
+      yield* go
+      yield* Fiber.join(fiber)
+      assert.lengthOf(events, 1_001)
+      assert.deepStrictEqual(
+        events.map((event) => ("seq" in event ? event.seq : undefined)),
+        events.map((_, index) => index)
+      )
+    })
+  )
+
+  it.effect("waits for a record of the future, and is told nothing before it", () =>
+    Effect.gen(function* () {
+      const session = make(8)
+      session.record(started)
+      const { events, go } = yield* stepping(session, 3)
+      yield* go
+      session.tell(text(0, "a"))
+      session.record(warning("one"), warning("two"))
+      yield* Effect.yieldNow
+      // text that is open where it begins is told whole
+      assert.deepStrictEqual(said(events), ["0:a"])
+      session.tell(text(1, "b"))
+      session.record(warning("three"))
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(said(events), ["0:a", "1:b", "three"])
+    })
+  )
+})
+
+describe("a subscriber that comes while an event is given out", () => {
+  /** What it is told when it comes with the first event that another one gets. */
+  const coming = Effect.fnUntraced(function* (first: (session: ReturnType<typeof make>) => void) {
+    const session = make(8)
+    session.record(started)
+    const events: Array<SessionEvent> = []
+    const { subscribers, writer } = session
+    const come = Effect.forkDetach(
+      Stream.runForEach(subscribers.stream(0, writer), (event) => Effect.sync(() => void events.push(event))),
+      { startImmediately: true }
+    )
+    let hasCome = false
+    yield* Effect.forkChild(
+      Stream.runForEach(subscribers.stream(1, writer), () => {
+        if (hasCome) return Effect.void
+        hasCome = true
+        return come
+      }),
+      { startImmediately: true }
+    )
+    first(session)
+    session.record(warning("next"))
+    return said(events)
+  })
+
+  it.effect("gets that record once", () =>
+    Effect.gen(function* () {
+      const events = yield* coming(({ record }) => record(warning("first")))
+      assert.deepStrictEqual(events, ["SessionStarted", "first", "next"])
+    })
+  )
+
+  it.effect("gets that text once", () =>
+    Effect.gen(function* () {
+      const events = yield* coming(({ tell }) => tell(text(0, "a"), text(1, "b")))
+      assert.deepStrictEqual(events, ["SessionStarted", "0:a", "1:b", "next"])
+    })
+  )
+})
+
+describe("a subscriber that falls behind", () => {
+  it.effect("reads records back that did not fit, in order and once", () =>
+    Effect.gen(function* () {
+      const session = make(2)
+      session.record(started)
+      const { events, fiber, go } = yield* stepping(session)
+      session.record(...Array.from({ length: 600 }, (_, index) => warning(`${index}`)))
+      session.subscribers.end()
+      yield* go
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(said(events), ["SessionStarted", ...Array.from({ length: 600 }, (_, index) => `${index}`)])
+    })
+  )
+
+  it.effect("holds no more records than its capacity while nobody reads; the others are read back", () =>
+    Effect.gen(function* () {
+      const [capacity, count] = [8, 500]
+      let readBack = 0
+      const session = make(capacity, (from, limit) =>
+        Effect.sync(() => {
+          const page = all.slice(from, from + limit)
+          readBack += page.length
+          return page
+        })
+      )
+      const all = session.write(started, ...Array.from({ length: count }, (_, index) => warning(`${index}`)))
+      const { events, fiber, go } = yield* stepping(session)
+      session.tell(all[0]!)
+      yield* Effect.yieldNow
+      session.tell(...all.slice(1))
+      session.subscribers.end()
+      yield* go
+      yield* Fiber.join(fiber)
+      assert.lengthOf(events, count + 1)
+      // beside what it held there is the one that its reader had in hand
+      assert.isAtLeast(readBack, count - capacity)
+    })
+  )
+
+  it.effect("holds no more pieces of text than its capacity while nobody reads, whatever they belong to", () =>
+    Effect.gen(function* () {
+      const capacity = 8
+      const session = make(capacity)
+      session.record(started)
+      const { events, go } = yield* stepping(session)
+      for (let index = 0; index < 200; index++) session.tell(text(index, "a", "0.1"), text(index, "b", "0.2"))
+      yield* go
+      const texts = events.flatMap((event) => (event._tag === "TextDelta" ? [event] : []))
+      // what it held, and the rest of each text in one piece
+      assert.isAtMost(texts.length, capacity + 2)
+      for (const [item, letter] of [
+        ["0.1", "a"],
+        ["0.2", "b"]
+      ] as const) {
+        const whole = texts.flatMap((event) => (event.itemId === item ? [event.text] : [])).join("")
+        assert.strictEqual(whole, letter.repeat(200))
+      }
+    })
+  )
+
+  it.effect("gets text in larger pieces", () =>
+    Effect.gen(function* () {
+      const session = make(2)
+      session.record(started)
+      const { events, go } = yield* stepping(session)
+      for (const [index, value] of [..."abcdef"].entries()) session.tell(text(index, value))
+      yield* go
+      assert.strictEqual(said(events).at(-1)?.endsWith("f"), true)
+      assert.strictEqual(events.map((event) => (event._tag === "TextDelta" ? event.text : "")).join(""), "abcdef")
+      assert.isTrue(events.length < 5)
+    })
+  )
+
+  it.effect("does not mix the texts of two items", () =>
+    Effect.gen(function* () {
+      const session = make(2)
+      session.record(started)
+      const { events, go } = yield* stepping(session)
+      for (let index = 0; index < 4; index++) session.tell(text(index, "a", "0.1"), text(index, "b", "0.2"))
+      yield* go
+      const of = (item: string) =>
+        events.map((event) => (event._tag === "TextDelta" && event.itemId === item ? event.text : "")).join("")
+      assert.deepStrictEqual([of("0.1"), of("0.2")], ["aaaa", "bbbb"])
+    })
+  )
+
+  it.effect("gets no text of an item behind its record", () =>
+    Effect.gen(function* () {
+      const session = make(2)
+      session.record(started)
+      const { events, go } = yield* stepping(session)
+      session.record(warning("one"), warning("two"), warning("three"))
+      session.tell(text(0, "lost"))
+      session.record(message("lost"))
+      yield* go
+      assert.deepStrictEqual(said(events), ["SessionStarted", "one", "two", "three", "0.1"])
+    })
+  )
+
+  it.effect("that has read what was written but not told gets no text out of its place", () =>
+    Effect.gen(function* () {
+      const session = make(8)
+      session.record(started, warning("one"))
+      const [two, item] = session.write(warning("two"), message("ab"))
+      const { events, go } = yield* stepping(session)
+      yield* go
+      session.tell(two!, text(0, "a"), text(1, "b"), item!)
+      yield* Effect.yieldNow
+      session.tell(text(0, "c", "0.2"))
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(said(events), ["SessionStarted", "one", "two", "0.1", "0:c"])
+    })
+  )
+
+  it.effect("loses output of tools only, with the gap to be seen in its offset", () =>
+    Effect.gen(function* () {
+      const session = make(2)
+      session.record(started)
+      const { events, go } = yield* stepping(session)
+      for (let index = 0; index < 5; index++) session.tell(output(index, "x"))
+      session.record(warning("one"))
+      yield* go
+      session.tell(output(5, "y"))
+      yield* Effect.yieldNow
+      assert.strictEqual(said(events).at(-1), "5:y")
+      assert.isTrue(said(events).includes("one"))
+    })
+  )
+
+  it.effect("fails when records cannot be read back, with the type of the failure", () =>
+    Effect.gen(function* () {
+      const broken = new JournalFailed({ sessionId, operation: "read" })
+      const session = make(2, () => Effect.fail(broken))
+      session.record(started)
+      const error = yield* Effect.flip(Stream.runDrain(session.subscribers.stream(0, session.writer)))
+      assert.strictEqual(error, broken)
+    })
+  )
+
+  it.effect("of a journal that keeps its latest records only gets those", () =>
+    Effect.gen(function* () {
+      const session = make(2, (from) =>
+        Effect.sync(() => numbered([warning("eight"), warning("nine")], 8).filter((record) => record.seq >= from))
+      )
+      session.tell(...numbered([started, ...Array.from({ length: 9 }, (_, index) => warning(`${index}`))]))
+      const { events, go } = yield* stepping(session)
+      yield* go
+      assert.deepStrictEqual(said(events), ["eight", "nine"])
+    })
+  )
+})
+
+describe("the end", () => {
+  it.effect("comes after everything that was told, for a subscriber that is behind as well", () =>
+    Effect.gen(function* () {
+      const session = make(2)
+      session.record(started)
+      const { events, fiber, go } = yield* stepping(session)
+      session.record(...Array.from({ length: 10 }, (_, index) => warning(`${index}`)))
+      session.subscribers.end()
+      yield* go
+      yield* Fiber.join(fiber)
+      assert.lengthOf(events, 11)
+    })
+  )
+
+  it.effect("of a session that failed is SessionFailed, once, last, for each subscriber and for late ones", () =>
+    Effect.gen(function* () {
+      const session = make(2)
+      session.record(started)
+      const quick = yield* stepping(session)
+      yield* quick.go
+      const slow = yield* stepping(session)
+      session.record(...Array.from({ length: 10 }, (_, index) => warning(`${index}`)))
+      session.tell(failed)
+      session.subscribers.end()
+      yield* slow.go
+      yield* Fiber.join(quick.fiber)
+      yield* Fiber.join(slow.fiber)
+      const late = yield* Stream.runCollect(session.subscribers.stream(10, session.writer))
+      const future = yield* Stream.runCollect(session.subscribers.stream(100, session.writer))
+      for (const events of [quick.events, slow.events]) {
+        assert.lengthOf(events, 12)
+        assert.deepStrictEqual(said(events).slice(-2), ["9", "SessionFailed"])
+      }
+      assert.deepStrictEqual([said(late), said(future)], [["9", "SessionFailed"], ["SessionFailed"]])
+    })
+  )
+
+  it.effect("of a subscription leaves nothing of it behind, and the others go on", () =>
+    Effect.gen(function* () {
+      const session = make(2)
+      session.record(started)
+      const ended = yield* Deferred.make<void>()
+      const left = yield* Effect.forkChild(
+        Stream.runForEach(session.subscribers.stream(0, session.writer), () => Effect.never).pipe(
+          Effect.ensuring(Deferred.succeed(ended, undefined))
+        ),
+        { startImmediately: true }
+      )
+      const { events, go } = yield* stepping(session)
+      yield* go
+      yield* Fiber.interrupt(left)
+      yield* Deferred.await(ended)
+      assert.strictEqual((session.subscribers as unknown as { all?: ReadonlySet<unknown> }).all?.size, 1)
+      session.record(warning("one"))
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(said(events), ["SessionStarted", "one"])
+    })
+  )
+})

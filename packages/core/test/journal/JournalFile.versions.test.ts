@@ -1,0 +1,135 @@
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import * as Agent from "@spindle/core/Agent"
+import { Journal } from "@spindle/core/Journal"
+import type { SessionId } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
+import * as RecordCodec from "@spindle/core/RecordCodec"
+import { isTerminal, type NewRecord } from "@spindle/core/SessionEvent"
+import * as Sessions from "@spindle/core/Sessions"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import { Context, Effect, Layer } from "effect"
+import * as JournalFiles from "../fixtures/journalFiles.ts"
+import * as Records from "../fixtures/records.ts"
+import { assertTurns, markersOf } from "../turns.ts"
+
+const { accepted, completed, recorded, started, turnStarted, user } = Records
+const agent = Agent.make({})
+
+/** Lines of later versions: a tag that nobody knows yet, with odd contents, and a known tag in another version. */
+const later = [
+  '{"v":1,"_tag":"Dreamed","of":["sheep",{"__proto__":null,"é":1.5e300}],"seq":SEQ,"at":7}',
+  '{"seq":SEQ,"v":2,"_tag":"TurnStarted","at":8,"turnId":{"not":"a text"}}',
+  '{"v":99,"_tag":"SessionStarted","at":9,"seq":SEQ,"sessionId":"other"}'
+]
+
+/** A journal with a line of a later version behind each record. */
+const mixed = (records: ReadonlyArray<NewRecord>): ReadonlyArray<string> =>
+  records
+    .flatMap((record, index) => [record, later[index % later.length]!])
+    .map((line, seq) =>
+      typeof line === "string" ? line.replace("SEQ", `${seq}`) : RecordCodec.encode(Records.numbered([line], seq)[0]!)
+    )
+
+/** Sessions.Sessions over journals in files, of which one has these lines. */
+const withLines = Effect.fnUntraced(function* (lines: ReadonlyArray<string>) {
+  const { directory, journal } = yield* JournalFiles.make()
+  const path = JournalFiles.pathOf(directory)
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, lines.map((line) => `${line}\n`).join(""))
+  const model = ScriptedModel.make(() => [ScriptedModel.text("fine")])
+  const context = yield* Layer.build(
+    Layer.merge(Layer.provide(Sessions.layer, Layer.succeed(Journal, journal)), model.layer)
+  )
+  const linesOf = (sessionId: SessionId) => {
+    const name = readdirSync(directory, { recursive: true, encoding: "utf8" }).find((one) =>
+      one.endsWith(`${sessionId}.jsonl`)
+    )!
+    return readFileSync(join(directory, name), "utf8").split("\n").slice(0, -1)
+  }
+  return { context, journal, model, sessions: Context.get(context, Sessions.Sessions), linesOf }
+})
+
+/** What lines say behind the first one, whatever the order of their fields. */
+const valuesOf = (lines: ReadonlyArray<string>, count: number): ReadonlyArray<unknown> =>
+  lines.slice(1, count).map((line) => JSON.parse(line))
+
+const whole = [started, accepted("one"), turnStarted("t1", "one"), recorded("t1", user("one", "one")), completed("t1")]
+
+describe("records of later versions", () => {
+  it.effect("J6 survive opening, appending and reopening as the very same lines, and a fork with all they say", () =>
+    Effect.gen(function* () {
+      const lines = mixed(whole)
+      const { context, journal, linesOf, model, sessions } = yield* withLines(lines)
+      for (const round of [1, 2]) {
+        const session = yield* Effect.provideContext(sessions.open(agent, Records.sessionId), context)
+        assert.deepStrictEqual((yield* session.snapshot).items.slice(0, 1), [user("one", "one")])
+        yield* session.submit(Op.userInput(`round ${round}`))
+        yield* session.awaitIdle
+        yield* sessions.close(Records.sessionId)
+        assert.deepStrictEqual(linesOf(Records.sessionId).slice(0, lines.length), lines)
+      }
+      assert.lengthOf(model.requests.at(-1)!.items, 4)
+      const { records } = yield* journal.load(Records.sessionId)
+      assertTurns(records)
+      assert.lengthOf(
+        records.filter((record) => record._tag === "Unknown"),
+        whole.length
+      )
+
+      const source = linesOf(Records.sessionId)
+      for (const until of [undefined, Records.turn("t1")]) {
+        const options = until === undefined ? {} : { until }
+        const fork = yield* Effect.provideContext(sessions.fork(agent, Records.sessionId, options), context)
+        // up to the end of the turn, without what stands behind it
+        const count = until === undefined ? source.length : lines.length - 1
+        assert.deepStrictEqual(valuesOf(linesOf(fork.sessionId), count), valuesOf(source, count))
+        assert.deepStrictEqual(linesOf(Records.sessionId), source)
+      }
+    })
+  )
+
+  it.effect("J6 are no events that a client has to know, and keep their numbers", () =>
+    Effect.gen(function* () {
+      const { journal } = yield* withLines(mixed(whole))
+      const { records } = yield* journal.load(Records.sessionId)
+      assert.deepStrictEqual(
+        records.map((record) => record.seq),
+        records.map((_, index) => index)
+      )
+      const unknown = records.flatMap((record) => (record._tag === "Unknown" ? [record.raw] : []))
+      assert.deepStrictEqual(
+        unknown.slice(0, 3).map((raw) => [raw["_tag"], raw["v"]]),
+        [
+          ["Dreamed", 1],
+          ["TurnStarted", 2],
+          ["SessionStarted", 99]
+        ]
+      )
+    })
+  )
+})
+
+describe("a session that a crash interrupted", () => {
+  it.effect("J6 is marked as interrupted when it is resumed, once, with records of later versions in the turn", () =>
+    Effect.gen(function* () {
+      const lines = mixed(whole.slice(0, 4))
+      const { context, journal, linesOf, sessions } = yield* withLines(lines)
+      for (let round = 0; round < 2; round++) {
+        const session = yield* Effect.provideContext(sessions.open(agent, Records.sessionId), context)
+        const { records } = yield* journal.load(Records.sessionId)
+        const [end, ...more] = records.filter(isTerminal)
+        assert.lengthOf(more, 0)
+        assert.deepStrictEqual(end?._tag === "TurnAborted" && [end.turnId, end.reason, end.crashed], [
+          Records.turn("t1"),
+          "Interrupted",
+          true
+        ])
+        assert.lengthOf(markersOf((yield* session.snapshot).items), 1)
+        yield* sessions.close(Records.sessionId)
+      }
+      assert.deepStrictEqual(linesOf(Records.sessionId).slice(0, lines.length), lines)
+    })
+  )
+})

@@ -1,0 +1,177 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { ItemId } from "@spindle/core/Ids"
+import type { Item, UserMessage } from "@spindle/core/Item"
+import { textOf } from "@spindle/core/Input"
+import * as Compaction from "@spindle/core/Compaction"
+import * as History from "@spindle/core/History"
+import { Schema } from "effect"
+import { call, developer, result, said } from "../fixtures/records.ts"
+
+const summaryId = "summary" as ItemId
+const ask = (text: string, options: { readonly fragment?: string; readonly image?: true } = {}): UserMessage => ({
+  _tag: "UserMessage",
+  id: `u-${text.slice(0, 8)}` as ItemId,
+  content: [{ _tag: "Text", text }, ...(options.image ? [{ _tag: "Image", url: "https://host/a.png" } as const] : [])],
+  ...(options.fragment === undefined ? {} : { fragment: options.fragment })
+})
+const textsOf = (items: ReadonlyArray<UserMessage>) => items.map((item) => textOf(item.content))
+
+describe("plan", () => {
+  it("keeps the newest words of the user that fit, oldest first, and of the next one a beginning", () => {
+    const items = [ask("a".repeat(400)), said("x"), ask("b".repeat(400)), call("1"), result("1"), ask("c".repeat(40))]
+    const { kept } = Compaction.plan(items, { keepTokens: 60, minimumGain: 0 })
+    assert.deepStrictEqual(
+      textsOf(kept).map((text) => [text[0], text.length]),
+      [
+        ["b", 198],
+        ["c", 40]
+      ]
+    )
+  })
+
+  it("keeps no scaffolding: the marker and earlier summaries go into the next summary", () => {
+    const items = [
+      ask("the first summary", { fragment: Compaction.summaryFragment }),
+      ask("stopped", { fragment: History.markerFragment }),
+      developer("context"),
+      ask("go on")
+    ]
+    const { kept, material } = Compaction.plan(items)
+    assert.deepStrictEqual(textsOf(kept), ["go on"])
+    assert.deepStrictEqual(material, items)
+  })
+
+  it("keeps an image only where it fits", () => {
+    const { kept } = Compaction.plan([ask("what is this?", { image: true })], { keepTokens: 500, minimumGain: 0 })
+    assert.deepStrictEqual(kept[0]?.content, [{ _tag: "Text", text: "what is this?" }])
+    const whole = [ask("what is this?", { image: true })]
+    assert.deepStrictEqual(Compaction.plan(whole).kept, whole)
+  })
+
+  it("does not cut a character in two", () => {
+    const { kept } = Compaction.plan([ask("𝄞".repeat(100))], { keepTokens: 10, minimumGain: 0 })
+    assert.isTrue(textOf(kept[0]!.content).isWellFormed())
+  })
+
+  it("gives a model what it accepts: an open call has a result", () => {
+    assert.isUndefined(History.defect(Compaction.plan([ask("hi"), call("1")]).material))
+  })
+})
+
+const Steps = Schema.Array(
+  Schema.Struct({
+    kind: Schema.Literals(["user", "image", "fragment", "developer", "said", "superseded", "call", "result"]),
+    id: Schema.Literals(["1", "2", "3"]),
+    length: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 200 }))
+  })
+).check(Schema.isMaxLength(20))
+const Tokens = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_200 }))
+
+const itemOf = ({ id, kind, length }: (typeof Steps.Type)[number], index: number): Item => {
+  const text = `${index}é𝄞`.repeat(length).slice(0, length)
+  switch (kind) {
+    case "user":
+      return ask(text)
+    case "image":
+      return ask(text, { image: true })
+    case "fragment":
+      return ask(text, { fragment: Compaction.summaryFragment })
+    case "developer":
+      return developer(text)
+    case "said":
+      return said(text)
+    case "superseded":
+      return said(text, "superseded")
+    case "call":
+      return call(id)
+    case "result":
+      return result(id)
+  }
+}
+
+describe("any history", () => {
+  it.prop(
+    "keeps no more than it may, the newest messages in order, all but the oldest of them whole",
+    [Steps, Tokens],
+    ([steps, keepTokens]) => {
+      const items = steps.map(itemOf)
+      const { kept } = Compaction.plan(items, { keepTokens, minimumGain: 0 })
+      assert.isAtMost(History.estimateAll(kept), keepTokens)
+      const asked = items.filter(
+        (item): item is UserMessage => item._tag === "UserMessage" && History.isUserInput(item)
+      )
+      const [first, ...others] = kept
+      assert.deepStrictEqual(
+        others.filter((item) => asked.includes(item)),
+        others
+      )
+      if (first !== undefined) {
+        const source = asked.find(
+          (item) => item.id === first.id && textOf(item.content).startsWith(textOf(first.content))
+        )
+        assert.isDefined(source)
+      }
+    },
+    { arbitrary: { runs: 500 } }
+  )
+
+  it.prop(
+    "becomes one that a model accepts, with one summary, at its end; compacted again it keeps the same and has one",
+    [Steps, Tokens],
+    ([steps, keepTokens]) => {
+      const limits = { keepTokens, minimumGain: 0 }
+      const first = Compaction.plan(steps.map(itemOf), limits)
+      const once = Compaction.compacted(first, summaryId, "what happened")
+      assert.isUndefined(History.defect(once))
+      assert.deepStrictEqual(
+        once.filter((item) => item._tag === "UserMessage" && item.fragment !== undefined).map((item) => item.id),
+        [summaryId]
+      )
+      assert.strictEqual(once.at(-1)?.id, summaryId)
+      const again = Compaction.plan(once, limits)
+      assert.deepStrictEqual(again.kept, first.kept)
+      assert.lengthOf(Compaction.compacted(again, summaryId, " "), once.length)
+    },
+    { arbitrary: { runs: 500 } }
+  )
+
+  it.prop("loses its oldest item again and again, stays acceptable, and comes to an end", [Steps], ([steps]) => {
+    let { material } = Compaction.plan(steps.map(itemOf))
+    while (material.length > 0) {
+      const less = Compaction.withoutOldest(material)
+      assert.isBelow(less.length, material.length)
+      assert.isUndefined(History.defect(less))
+      material = less
+    }
+  })
+})
+
+describe("gain", () => {
+  const long = [ask("hi"), said("x".repeat(4_000)), call("1"), result("1")]
+
+  it("is the share that is free afterwards", () => {
+    const after = Compaction.compacted(Compaction.plan(long), summaryId, "y".repeat(400))
+    assert.closeTo(Compaction.gain(long, after), 0.9, 0.01)
+    assert.isTrue(Compaction.isEnough(long, after))
+    assert.isFalse(Compaction.isEnough(long, after, { ...Compaction.defaults, minimumGain: 0.95 }))
+  })
+
+  it("is below nothing when the summary is longer than what it replaces, and nothing for nothing", () => {
+    assert.isBelow(
+      Compaction.gain([ask("hi")], Compaction.compacted(Compaction.plan([ask("hi")]), summaryId, "more")),
+      0
+    )
+    assert.strictEqual(Compaction.gain([], []), 0)
+    assert.isFalse(Compaction.isEnough([], []))
+  })
+
+  it("can be refused before a model is asked, when what is kept is already too much", () => {
+    const items = [ask("a".repeat(4_000)), said("short")]
+    assert.isFalse(Compaction.isEnough(items, Compaction.plan(items).kept))
+  })
+
+  it("says so when there is no summary", () => {
+    const [only] = Compaction.compacted({ kept: [], material: [] }, summaryId, "\n")
+    assert.strictEqual(only?._tag === "UserMessage" && textOf(only.content), Compaction.noSummary)
+  })
+})

@@ -1,0 +1,174 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { CallId, ItemId } from "@spindle/core/Ids"
+import type { Item } from "@spindle/core/Item"
+import type { AbortReason } from "@spindle/core/Outcome"
+import * as History from "@spindle/core/History"
+import { call, developer, result, said, user } from "../fixtures/records.ts"
+
+const logOf = (...items: ReadonlyArray<Item>) => items.reduce(History.append, History.empty)
+const unknown = (id: string) => History.unknownResult(call(id))
+
+describe("ItemLog", () => {
+  it("an older version stays as it was when the latest grows", () => {
+    const two = logOf(user("a"), said("b"))
+    const three = History.append(two, said("c"))
+    const four = History.append(three, said("d"))
+    assert.deepStrictEqual(History.toArray(two), [user("a"), said("b")])
+    assert.deepStrictEqual(History.toArray(three), [user("a"), said("b"), said("c")])
+    assert.deepStrictEqual(History.toArray(four).at(-1), said("d"))
+  })
+
+  it("appending to an older version copies, and both branches keep their own items", () => {
+    const base = logOf(user("a"), said("b"))
+    const left = History.append(base, said("left"))
+    const right = History.append(base, said("right"))
+    const further = History.append(left, said("further"))
+    assert.deepStrictEqual(History.toArray(left).at(-1), said("left"))
+    assert.deepStrictEqual(History.toArray(right).at(-1), said("right"))
+    assert.strictEqual(right.length, 3)
+    assert.deepStrictEqual(History.toArray(further), [user("a"), said("b"), said("left"), said("further")])
+    assert.strictEqual(History.empty.items.length, 0)
+  })
+
+  it("an array that was handed out does not grow", () => {
+    const log = logOf(user("a"))
+    const array = History.toArray(log)
+    History.append(log, said("b"))
+    assert.deepStrictEqual(array, [user("a")])
+  })
+
+  it("appending to the latest version copies nothing", () => {
+    const log = logOf(user("a"))
+    assert.strictEqual(History.append(log, said("b")).items, log.items)
+  })
+})
+
+describe("defect and repair", () => {
+  const valid: ReadonlyArray<readonly [string, ReadonlyArray<Item>]> = [
+    ["nothing", []],
+    ["a conversation", [user("a"), said("b"), developer("c"), user("d")]],
+    ["calls side by side", [user("a"), call("1"), call("2"), result("1"), result("2"), said("b")]],
+    ["results in another order", [call("1"), call("2"), result("2"), result("1")]],
+    ["text between a call and its result", [call("1"), said("b"), result("1")]],
+    ["an id that comes again after its result", [call("1"), result("1"), call("1"), result("1")]],
+    ["text that was cut by an abort", [user("a"), said("b", "aborted")]]
+  ]
+  for (const [name, items] of valid) {
+    it(`I6 ${name} is a valid history, and repair answers the very same array`, () => {
+      assert.isUndefined(History.defect(items))
+      assert.strictEqual(History.repair(items), items)
+    })
+  }
+
+  const broken: ReadonlyArray<readonly [string, ReadonlyArray<Item>, RegExp, ReadonlyArray<Item>]> = [
+    ["a call without a result", [call("1")], /no result for 1/, [call("1"), unknown("1")]],
+    [
+      "a user message before the result",
+      [call("1"), user("a"), result("1")],
+      /UserMessage u-a stands before the result of 1/,
+      [call("1"), unknown("1"), user("a")]
+    ],
+    [
+      "a developer message before the result",
+      [call("1"), call("2"), result("1"), developer("a"), result("2")],
+      /DeveloperMessage d-a stands before the result of 2/,
+      [call("1"), call("2"), result("1"), unknown("2"), developer("a")]
+    ],
+    ["a result without a call", [user("a"), result("1")], /result 1 answers no open call/, [user("a")]],
+    ["a second result", [call("1"), result("1"), result("1")], /answers no open call/, [call("1"), result("1")]],
+    [
+      "a call whose id is still open",
+      [call("1"), call("1"), result("1")],
+      /call 1 is open twice/,
+      [call("1"), result("1")]
+    ],
+    ["superseded text", [user("a"), said("b", "superseded"), said("c")], /a-b was superseded/, [user("a"), said("c")]],
+    [
+      "superseded reasoning",
+      [{ _tag: "Reasoning", id: "r" as ItemId, text: "hm", partial: "superseded" }, said("c")],
+      /Reasoning r was superseded/,
+      [said("c")]
+    ]
+  ]
+  for (const [name, items, why, repaired] of broken) {
+    it(`I6 ${name} is found and repaired`, () => {
+      assert.match(History.defect(items) ?? "", why)
+      assert.deepStrictEqual(History.repair(items), repaired)
+      assert.isUndefined(History.defect(History.repair(items)))
+    })
+  }
+
+  it("J8 a call in which the host died says that nobody knows what it did", () => {
+    const item = unknown("1")
+    assert.deepStrictEqual([item.status, item.callId, item.name, item.id], ["unknown", "1", "shell", "c-1r"])
+    assert.match(String(item.output), /unknown; check before you repeat/)
+  })
+})
+
+describe("what an aborted turn tells the model", () => {
+  it("I6 the output of an aborted call says by whom and after how long, and never that it was denied", () => {
+    assert.strictEqual(History.abortedOutput("Interrupted", 1_234), "Wall time: 1.2 seconds\naborted by user")
+    assert.strictEqual(History.abortedOutput("Interrupted", 0), "Wall time: 0.1 seconds\naborted by user")
+    const reasons: ReadonlyArray<AbortReason> = ["Interrupted", "Replaced", "Deadline", "Budget", "Parent", "Shutdown"]
+    const texts = reasons.map((reason) => History.abortedOutput(reason, 100))
+    assert.strictEqual(new Set(texts).size, reasons.length)
+    for (const text of texts) assert.notMatch(text, /denied|rejected/)
+  })
+
+  it("I5 the marker says who stopped the turn, and names what is still running", () => {
+    const marker = History.markerText("Interrupted", ["npm test (pid 7)", "task regular"])
+    assert.match(marker, /^<turn_aborted>\nThe user stopped the previous turn\./)
+    assert.include(marker, "Still running: npm test (pid 7), task regular.")
+    assert.match(marker, /\n<\/turn_aborted>$/)
+    assert.notInclude(History.markerText("Interrupted", []), "Still running")
+    assert.include(History.markerText("Deadline", []), "the deadline passed")
+  })
+})
+
+describe("views of a history", () => {
+  it("the last message is that of the turn, and whole", () => {
+    const log = logOf(user("a"), said("first"), user("b"), said("cut", "aborted"), call("1"), result("1"))
+    assert.strictEqual(History.lastMessage(log, 0), "first")
+    assert.isUndefined(History.lastMessage(log, 2))
+    assert.isUndefined(History.lastMessage(History.empty, 0))
+    const older = History.append(log, said("newer"))
+    assert.strictEqual(History.lastMessage(older, 2), "newer")
+    assert.strictEqual(History.lastMessage(log, 0), "first")
+  })
+
+  it("scaffolding of the session is no input of a user", () => {
+    assert.isTrue(History.isUserInput(user("a")))
+    assert.isFalse(History.isUserInput({ ...user("a"), _tag: "UserMessage", content: [], fragment: "turn_aborted" }))
+    assert.isFalse(History.isUserInput(developer("a")))
+  })
+
+  it("estimates one token for four characters, and 1,000 for an image", () => {
+    const callOf = (params: unknown, invalid?: string): Item => ({
+      _tag: "ToolCall",
+      id: "c" as ItemId,
+      callId: "1" as CallId,
+      name: "four",
+      params,
+      ...(invalid === undefined ? {} : { invalid })
+    })
+    const image = { _tag: "Image" as const, url: "https://example.org/a.png" }
+    assert.strictEqual(History.estimate(said("12345")), 2)
+    assert.strictEqual(History.estimate(developer("1234")), 1)
+    assert.strictEqual(
+      History.estimate({ _tag: "UserMessage", id: "u" as ItemId, content: [{ _tag: "Text", text: "1234" }, image] }),
+      1_001
+    )
+    assert.strictEqual(History.estimate({ _tag: "Reasoning", id: "r" as ItemId, text: "", encrypted: "12345678" }), 2)
+    assert.strictEqual(History.estimate(callOf({ a: 1 })), 3)
+    assert.strictEqual(History.estimate(callOf(undefined, "12345678")), 3)
+    assert.strictEqual(History.estimate(callOf(undefined)), 1)
+    assert.strictEqual(History.estimate(result("1")), 1)
+    assert.deepStrictEqual(History.estimateUsage([said("12345"), developer("1234")], "12345678"), {
+      input: 3,
+      cachedInput: 0,
+      output: 2,
+      reasoning: 0,
+      total: 5
+    })
+  })
+})
