@@ -49,6 +49,8 @@ export const route = (child: Child, decider: Decider): Effect.Effect<Child, neve
       if (event._tag === "RequestOpened") {
         const asked: { fiber?: Fiber.Fiber<void> } = {}
         open.set(event.requestId, asked)
+        // mutant asks-beside-the-events (A3: an open question of a child blocks none of its events):
+        //   replace: return answer(event)
         return Effect.map(Effect.forkIn(answer(event), scope, { startImmediately: true }), (fiber) => {
           asked.fiber = fiber
         })
@@ -56,6 +58,9 @@ export const route = (child: Child, decider: Decider): Effect.Effect<Child, neve
       if (event._tag === "RequestSettled") {
         const asked = open.get(event.requestId)
         open.delete(event.requestId)
+        // mutant withdraws-what-the-child-settled (A2: a question that the child has settled is withdrawn at the
+        //   parent):
+        //   drop
         asked?.fiber?.interruptUnsafe()
       }
       return Effect.void
