@@ -10,6 +10,8 @@ const provide = provideMutants(ofCore, ofDelegates)
 
 export default defineConfig({
   test: {
+    // the default leaves a core free, which on two cores is half of them
+    maxWorkers: "100%",
     projects: ["core", "delegate", "tools", "testing", "telemetry", "openai", "cli"].map((name) => ({
       root: `./packages/${name}`,
       plugins: [mutantPlugin(provide.mutants)],
