@@ -227,7 +227,7 @@ export const mechanisms = {
   "full-queue-starts": {
     closes: "P2 a kept queue that is full starts when input is refused",
     file: submissions,
-    changes: [[`if (refusal._tag === "InboxFull" && op.expectedTurnId === undefined) this.goOn()`, ""]],
+    changes: [[`if (refusal._tag === "InboxFull" && expectedTurnOf(op) === undefined) this.goOn()`, ""]],
     by: "program",
     breaks: /I8 the next turn|P2 input waits/
   },

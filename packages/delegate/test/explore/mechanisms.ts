@@ -245,7 +245,7 @@ export const mechanisms = {
   "slot-to-go-on": {
     closes: "D6 a delegate that has settled needs a slot to go on",
     file: handle,
-    changes: [[`op._tag === "UserInput" ? this.tracking.begin(id) : undefined`, "undefined"]],
+    changes: [[`isInput ? this.tracking.begin(id) : undefined`, "undefined"]],
     by: "oneSlot",
     breaks: /^D6 a delegate that had settled works/
   },
