@@ -25,7 +25,7 @@ const {
   user
 } = Records
 
-/** What each record of a list breaks, if anything; the state goes on with all of them. */
+/** Returns the invariants that the records of a list break; the state continues with all records. */
 const violationsOf = (records: ReadonlyArray<JournalRecord>): ReadonlyArray<string> => {
   let state = SessionState.empty
   return records.flatMap((record) => {
@@ -35,7 +35,7 @@ const violationsOf = (records: ReadonlyArray<JournalRecord>): ReadonlyArray<stri
   })
 }
 
-/** The invariant that the last record breaks, when all before it are legal. */
+/** Returns the invariant that the last record breaks, when all before it are legal. */
 const breaks = (...records: ReadonlyArray<NewRecord>): string | undefined => {
   const all = Records.numbered([started, ...records])
   assert.deepStrictEqual(violationsOf(all.slice(0, -1)), [])
@@ -87,7 +87,7 @@ describe("violation", () => {
     assert.deepStrictEqual(violationsOf(Records.numbered(legal)), [])
   })
 
-  it("J3 finds nothing in any beginning of it, and ignores records of a later version", () => {
+  it("J3 finds nothing in any prefix of it, and ignores records of another version", () => {
     const all = Records.numbered(legal)
     for (let size = 0; size <= all.length; size++) assert.deepStrictEqual(violationsOf(all.slice(0, size)), [])
     const unknown: JournalRecord = { _tag: "Unknown", seq: all.length, at: 0, raw: {} }
@@ -246,7 +246,7 @@ describe("a history that was replaced", () => {
   const summary = said("a summary")
   const compaction = [turnStarted("compact"), replaced("compact", [summary]), completed("compact")]
 
-  it("J3 is what its record says, and grows from there", () => {
+  it("J3 is what its record contains, and grows from there", () => {
     assert.deepStrictEqual(itemsOf(...turnOf("one"), ...compaction), [summary])
     assert.deepStrictEqual(itemsOf(...turnOf("one"), ...compaction, ...turnOf("two")), [
       summary,
@@ -298,7 +298,7 @@ describe("the last message of a turn", () => {
 })
 
 describe("a notice", () => {
-  it("J4 makes no turn of the user: a rollback counts the turns around it and takes it along", () => {
+  it("J4 makes no turn of the user: a rollback counts the turns around it and takes it with them", () => {
     const noticeTurn = [
       Records.noticed("n", "steer"),
       turnStarted("n", "n"),
@@ -407,7 +407,7 @@ describe("fold", () => {
     assert.strictEqual(turn?.usage.total, 6)
   })
 
-  it("J3 the end of a turn releases what steered it, takes its grants away, and keeps those of the session", () => {
+  it("J3 the end of a turn releases the input that steered it, removes its grants, and keeps those of the session", () => {
     const ends: ReadonlyArray<NewRecord> = [completed("t1"), failed("t1"), aborted("t1")]
     for (const end of ends) {
       const state = SessionState.fold(
@@ -434,7 +434,7 @@ describe("fold", () => {
     }
   })
 
-  it("J3 is total, whatever is left out or comes twice, and changes no older state", () => {
+  it("J3 is total when records are missing or repeated, and changes no older state", () => {
     const all = Records.numbered(legal)
     for (let gone = 0; gone < all.length; gone++) SessionState.fold([...all.slice(0, gone), ...all.slice(gone + 1)])
     SessionState.fold([...all, ...all])

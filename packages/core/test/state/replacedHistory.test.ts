@@ -1,4 +1,4 @@
-/** A history that a task replaces: what the model sees, and what rollback, resume and fork make of it (contract I6, J3, J4). */
+/** A history that a task replaces: what the model sees, and the effect of rollback, resume and fork (contract I6, J3, J4). */
 import { assert, describe, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
 import * as Compaction from "@spindle/core/Compaction"
@@ -13,7 +13,7 @@ import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
-import { Context, Effect, Layer } from "effect"
+import { Context, Deferred, Effect, Layer } from "effect"
 import { assertTurns } from "../turns.ts"
 
 /** Keeps what the user said, and a summary for the rest. */
@@ -135,24 +135,60 @@ describe("a history that was replaced", () => {
     })
   )
 
-  it.effect("I6 is refused while a call is open: its result would lose its call", () =>
+  it.effect("J4 shorter than before, leaves the contexts of the session's start where a rollback finds them", () =>
     Effect.gen(function* () {
-      const exits: Array<string> = []
-      const harness = yield* SessionHarness.make({
-        script: (_, index) => (index === 0 ? [ScriptedModel.call("forget", {}, "c")] : [ScriptedModel.text("done")]),
-        tools: {
-          forget: {
-            run: () =>
-              Effect.flatMap(Turn, (turn) => turn.replaceHistory([])).pipe(
-                Effect.onExit((exit) => Effect.sync(() => void exits.push(String(exit))))
-              )
-          }
+      const { journal, session } = yield* Effect.scoped(compacted)
+      let starts = 0
+      const again = yield* SessionHarness.make({
+        script,
+        journal,
+        resume: session.sessionId,
+        hooks: {
+          sessionStart: () => Effect.sync(() => [`start ${++starts}`])
         }
       })
-      yield* harness.run("forget everything")
-      assert.match(exits[0] ?? "", /between model requests, while no call is open/)
-      assert.notInclude(harness.tags(), "HistoryReplaced")
-      assertTurns(harness.events)
+      yield* again.run("four")
+      const running = yield* again.session.start(compact)
+      yield* running.outcome
+      yield* again.run("five")
+      yield* again.session.submit(Op.rollback(1))
+      yield* again.run("six")
+      assert.strictEqual(starts, 1)
+      // the turn that recorded them is taken, so the hooks run again
+      yield* again.session.submit(Op.rollback(2))
+      yield* again.run("seven")
+      assert.strictEqual(starts, 2)
     })
   )
+
+  for (const [name, until] of [
+    ["during a model request", undefined],
+    ["while a call is open", "ModelResponded"]
+  ] as const) {
+    it.effect(`I6 is refused ${name}: a result would lose its call`, () =>
+      Effect.gen(function* () {
+        const exits: Array<string> = []
+        const start = Deferred.makeUnsafe<void>()
+        const harness = yield* SessionHarness.make({
+          script: (_, index) => (index === 0 ? [ScriptedModel.call("forget", {}, "c")] : [ScriptedModel.text("done")]),
+          tools: {
+            forget: {
+              run: () =>
+                Effect.andThen(
+                  until === undefined ? Effect.void : Deferred.await(start),
+                  Effect.flatMap(Turn, (turn) => turn.replaceHistory([]))
+                ).pipe(Effect.onExit((exit) => Effect.sync(() => void exits.push(String(exit)))))
+            }
+          }
+        })
+        yield* harness.submit("forget everything")
+        if (until !== undefined) yield* harness.awaitEvent(SessionHarness.tagged(until))
+        yield* Deferred.succeed(start, undefined)
+        yield* harness.session.awaitIdle
+        assert.match(exits[0] ?? "", /between model requests, while no call is open/)
+        assert.notInclude(harness.tags(), "HistoryReplaced")
+        assertTurns(harness.events)
+      })
+    )
+  }
 })
