@@ -134,7 +134,8 @@ export const step = (state: ExecState, event: SessionEvent): Step => {
     case "ProcessEnded":
       return processEnded(state, event.processId, event.exitCode)
     case "ModelRetrying": {
-      const message = `Reconnecting... ${event.attempt}/${event.maxAttempts} (${event.detail})`
+      const limit = event.maxAttempts === undefined ? "" : `/${event.maxAttempts}`
+      const message = `Reconnecting... ${event.attempt}${limit} (${event.detail})`
       return [state, [{ type: "error", message }]]
     }
     case "TurnCompleted": {
@@ -163,6 +164,8 @@ export const step = (state: ExecState, event: SessionEvent): Step => {
       return completed(state, (id) => ({ id, type: "error", message }))
     }
     case "SessionStarted":
+    case "TurnContextChanged":
+    case "HistoryReplaced":
     case "InputAccepted":
     case "InputBlocked":
     case "ModelRequested":

@@ -125,7 +125,8 @@ export const step = (state: TranscriptState, event: SessionEvent): Step => {
     case "QuestionSettled":
       return settled(state, event)
     case "ModelRetrying": {
-      const again = `trying again in ${Ansi.duration(event.delayMillis)} (${event.attempt}/${event.maxAttempts})`
+      const limit = event.maxAttempts === undefined ? "" : `/${event.maxAttempts}`
+      const again = `trying again in ${Ansi.duration(event.delayMillis)} (${event.attempt}${limit})`
       return lines(state, [yellow(`! ${Ansi.visible(event.detail)}; ${again}`)])
     }
     case "ModelResponded":
@@ -159,6 +160,8 @@ export const step = (state: TranscriptState, event: SessionEvent): Step => {
     case "TurnAborted":
       return summary(state, event)
     case "SessionStarted":
+    case "TurnContextChanged":
+    case "HistoryReplaced":
     case "InputAccepted":
     case "ModelRequested":
     case "DelegateEnded":

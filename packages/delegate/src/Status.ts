@@ -1,8 +1,10 @@
 /**
  * What a delegate is: folded from what its session tells, and told to a model in the words that models know.
  */
+import type { AgentStatus } from "@spindle/core/Display"
 import type { AbortReason } from "@spindle/core/Outcome"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
+import type { DelegateEnd } from "@spindle/core/Turn"
 
 /**
  * Where a delegate stands. `PendingInit`: no turn yet. `Completed`, `Errored` and `Interrupted` are how its last turn
@@ -57,6 +59,34 @@ const words: { readonly [Tag in Status["_tag"]]: string } = {
   Errored: "errored",
   Shutdown: "shutdown",
   NotFound: "not_found"
+}
+
+/** Converts a status to what the parent records when the delegate ends. The message is bounded. */
+export const toEnd = (status: Status): DelegateEnd => {
+  const message = messageOf(status)
+  return { status: recorded[status._tag], ...(message === undefined ? {} : { message: bounded(message) }) }
+}
+
+const recorded: { readonly [Tag in Status["_tag"]]: AgentStatus } = {
+  PendingInit: "pendingInit",
+  Running: "running",
+  Completed: "completed",
+  Interrupted: "interrupted",
+  Errored: "errored",
+  Shutdown: "shutdown",
+  NotFound: "notFound"
+}
+
+const messageOf = (status: Status): string | undefined => {
+  switch (status._tag) {
+    case "Completed":
+    case "Interrupted":
+      return status.message
+    case "Errored":
+      return status.error.message
+    default:
+      return undefined
+  }
 }
 
 /** A status in JSON, as models and clients of the reference know it. */

@@ -124,6 +124,8 @@ export const step = (state: RecorderState, event: SessionEvent, now: number): St
     case "DelegateEnded":
       return Delegates.ended(state, event)
     case "ToolOutput":
+    case "TurnContextChanged":
+    case "HistoryReplaced":
     case "RolledBack":
     case "Warning":
     case "Unknown":

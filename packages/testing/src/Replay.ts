@@ -7,11 +7,10 @@
  */
 import { Model, type ModelPart, type ModelRequest } from "@spindle/core/Model"
 import type { CallId, ModelRequestId } from "@spindle/core/Ids"
-import type { Delivery, Input } from "@spindle/core/Input"
 import type { Item, ToolCall, ToolResult } from "@spindle/core/Item"
 import type { Op } from "@spindle/core/Op"
 import { ModelFailed, type ModelFailureKind } from "@spindle/core/SessionError"
-import type { JournalRecord } from "@spindle/core/SessionEvent"
+import type { InputAccepted, JournalRecord } from "@spindle/core/SessionEvent"
 import * as History from "@spindle/core/History"
 import * as SessionState from "@spindle/core/SessionState"
 import * as Effect from "effect/Effect"
@@ -26,7 +25,7 @@ export interface Replay {
   /** The model, in the form that `SessionHarness` takes; it has no gates. */
   readonly model: ScriptedModel
   /** The submissions of input, in order. */
-  readonly inputs: ReadonlyArray<Extract<Op, { readonly _tag: "UserInput" }>>
+  readonly inputs: ReadonlyArray<Extract<Op, { readonly _tag: "UserInput" | "Notice" }>>
   /** The tools that were called, for `SessionHarness`. A call that was aborted, or in which the host died, does not end. */
   readonly tools: { readonly [name: string]: TestTool }
   /**
@@ -123,9 +122,7 @@ export const make = (records: ReadonlyArray<JournalRecord>): Replay => {
       open: () => Effect.void,
       reached: () => Effect.never
     },
-    inputs: records.flatMap((record) =>
-      record._tag === "InputAccepted" ? [inputOf(record.input, record.delivery)] : []
-    ),
+    inputs: records.flatMap((record) => (record._tag === "InputAccepted" ? [inputOf(record)] : [])),
     tools: Object.fromEntries(Array.from(names, (name) => [name, tool])),
     answer,
     mismatch: () => mismatch,
@@ -133,7 +130,8 @@ export const make = (records: ReadonlyArray<JournalRecord>): Replay => {
   }
 }
 
-const inputOf = (input: Input, delivery: Delivery) => ({ _tag: "UserInput" as const, input, delivery })
+const inputOf = ({ delivery, fragment, input }: InputAccepted): Replay["inputs"][number] =>
+  fragment === undefined ? { _tag: "UserInput", input, delivery } : { _tag: "Notice", fragment, input, delivery }
 
 /** The requests of a journal. What a model said stands between the records of its request and of its end. */
 const requestsOf = (records: ReadonlyArray<JournalRecord>): ReadonlyArray<Recorded> => {

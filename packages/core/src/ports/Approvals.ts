@@ -7,22 +7,10 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type { CallId, QuestionId, SessionId, TurnId } from "../protocol/Ids.ts"
 import type { Decision } from "../protocol/Op.ts"
+import type { Question } from "../protocol/Question.ts"
 
-/** A question: which tool, with which arguments, wants what. */
-export interface Question {
-  readonly sessionId: SessionId
-  /** The turn that asks; undefined when the session itself does, for a delegate that outlives turns. */
-  readonly turnId: TurnId | undefined
-  readonly questionId: QuestionId
-  readonly callId: CallId | undefined
-  readonly kind: "command" | "patch" | "permissions" | "question" | "elicitation"
-  readonly tool: string | undefined
-  readonly payload: unknown
-  /** The sessions from the root to the asker, the asker included. */
-  readonly path: ReadonlyArray<SessionId>
-}
+export type { Question } from "../protocol/Question.ts"
 
 /** What a decider says: a decision, or that nobody decided in time, which grants nothing and refuses nothing (A2). */
 export type Decided = Decision | { readonly _tag: "Cancelled"; readonly by: "deadline" }

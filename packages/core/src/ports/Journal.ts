@@ -10,8 +10,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { SessionId } from "../protocol/Ids.ts"
+import type { JournalEntry } from "../protocol/JournalEntry.ts"
 import { JournalFailed, SessionBusy, SessionNotFound } from "../protocol/SessionError.ts"
 import type { JournalRecord } from "../protocol/SessionEvent.ts"
+
+export type { JournalEntry } from "../protocol/JournalEntry.ts"
 
 /** What opening a journal found. `cutBytes` at its end were not readable and are kept in `cutFile`. */
 export interface Opened {
@@ -36,14 +39,6 @@ export interface JournalWriter {
   readonly append: (records: ReadonlyArray<JournalRecord>) => Effect.Effect<void, JournalFailed>
   /** At most `limit` records from a number on, acknowledged ones only; none when there are no more. */
   readonly read: (from: number, limit: number) => Effect.Effect<ReadonlyArray<JournalRecord>, JournalFailed>
-}
-
-/** A line of a list of sessions. */
-export interface JournalEntry {
-  readonly sessionId: SessionId
-  /** Milliseconds since 1970. */
-  readonly updatedAt: number
-  readonly sizeBytes: number
 }
 
 /** Journals, by session. */

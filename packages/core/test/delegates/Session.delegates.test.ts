@@ -29,7 +29,7 @@ const parent = (millis: number, then: Effect.Effect<void, never, Turn>, log: Arr
       const run = (reason: string) =>
         Effect.sync(() => void log.push(reason)).pipe(
           Effect.andThen(Effect.sleep(millis)),
-          Effect.andThen(Effect.sync(() => ended("interrupted")))
+          Effect.andThen(Effect.sync(() => ended({ status: "interrupted" })))
         )
       yield* Effect.asVoid(turn.onAbort({ kind: "delegate", name: "child", drain: "500 millis", run }))
       yield* then

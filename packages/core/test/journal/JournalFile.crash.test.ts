@@ -86,7 +86,7 @@ describe("a torn file", () => {
       const bad = [
         `{"v":1,"_tag":"Warning","seq":4,"at":0,"message":"a hole"}`,
         `{"v":1,"_tag":"Warning","seq":2,"at":0,"message":"twice"}`,
-        `{"v":1,"_tag":"Warning","seq":3,"at":0,"message":7}`,
+        `{"v":2,"_tag":"Warning","seq":3,"at":0,"message":7}`,
         `[1,2]`,
         `null`,
         ``

@@ -4,6 +4,7 @@ import type { JournalWriter } from "@spindle/core/Journal"
 import type { JournalLease } from "@spindle/core/JournalLease"
 import type { SessionId } from "@spindle/core/Ids"
 import { JournalFailed, SessionBusy } from "@spindle/core/SessionError"
+import { recordVersion } from "@spindle/core/SessionEvent"
 import { Effect, Exit, Scope } from "effect"
 import * as JournalFiles from "../fixtures/journalFiles.ts"
 import { journalOf, numbered, sessionId, warning } from "../fixtures/records.ts"
@@ -238,7 +239,7 @@ describe("append", () => {
       const lines = JournalFiles.linesOf(path)
       assert.deepStrictEqual(
         lines.map((line) => [line["v"], line["seq"], line["_tag"]]),
-        Array.from({ length: 12 }, (_, seq) => [1, seq, "Warning"])
+        Array.from({ length: 12 }, (_, seq) => [recordVersion, seq, "Warning"])
       )
       assert.strictEqual(statSync(path).mode & 0o777, 0o600)
       yield* close

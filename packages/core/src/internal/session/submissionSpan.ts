@@ -40,6 +40,7 @@ export const named = (
 
 const names: { readonly [tag in Op["_tag"]]: string } = {
   UserInput: "user_input",
+  Notice: "notice",
   Interrupt: "interrupt",
   Answer: "answer",
   Rollback: "rollback"
