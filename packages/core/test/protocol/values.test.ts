@@ -122,6 +122,28 @@ describe("numbers that are not finite", () => {
     })
   )
 
+  it.effect("J1 in an item of a task are converted, or a defect of the task", () =>
+    Effect.gen(function* () {
+      const harness = yield* SessionHarness.make({ script: () => [ScriptedModel.text("done")] })
+      const result = { _tag: "ToolResult", callId: "c" as CallId, name: "own", status: "aborted", output: NaN } as const
+      const replaceBy = (more: object) =>
+        Effect.flatMap(
+          harness.session.start(
+            Task.make(
+              "own",
+              Effect.flatMap(Turn, (turn) => turn.replaceHistory([{ ...result, ...more }]))
+            )
+          ),
+          ({ outcome }) => Effect.map(outcome, ({ _tag }) => _tag)
+        )
+      const aborted = { reason: "Deadline", afterMillis: Infinity }
+      assert.strictEqual(yield* replaceBy({ aborted }), "Completed")
+      assert.strictEqual(yield* replaceBy({ detail: { _tag: "Mcp", isError: false, durationMillis: NaN } }), "Failed")
+      assert.strictEqual((yield* harness.run("next"))._tag, "TurnCompleted")
+      assertReadable(harness.records())
+    })
+  )
+
   it.effect("J1 S5 in the detail of a call are a defect of its tool: the turn fails, and the next one runs", () =>
     Effect.gen(function* () {
       const detail = { _tag: "Mcp", isError: false, durationMillis: NaN } as const

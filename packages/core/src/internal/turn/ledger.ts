@@ -316,7 +316,14 @@ export class Ledger {
  */
 const asJson = (item: NewItem): NewItem => {
   if (item._tag === "ToolCall") return { ...item, params: jsonOfUnsafe(item.params) }
-  return item._tag === "ToolResult" ? { ...item, output: jsonOfUnsafe(item.output) } : item
+  if (item._tag !== "ToolResult") return item
+  const { aborted, detail, output } = item
+  return {
+    ...item,
+    output: jsonOfUnsafe(output),
+    ...(detail === undefined ? {} : { detail: checkedDetail(detail) }),
+    ...(aborted === undefined ? {} : { aborted: { ...aborted, afterMillis: toFinite(aborted.afterMillis) } })
+  }
 }
 
 // a tool measures what it reports: a duration may be no finite number
