@@ -105,22 +105,17 @@ describe("what a session measures", () => {
     })
   )
 
-  it.effect("an observer that throws at a signal is not called again, and a warning says so", () =>
+  it.effect("an observer that throws at every signal still gets every event and signal, and one warning says so", () =>
     Effect.gen(function* () {
+      let signals = 0
       const { events, h } = yield* observed([[Model.text("hello")]], {
         onSignal: () => {
+          signals++
           throw new Error("broken")
         }
       })
-      assert.deepStrictEqual(
-        events.map((event) => event._tag).filter((tag) => tag === "TurnCompleted" || tag === "Warning"),
-        ["TurnCompleted"],
-        "until its first signal, the receipt"
-      )
-      assert.isTrue(
-        h.told.some((event) => event._tag === "TurnCompleted"),
-        "the turn went on"
-      )
+      assert.isAtLeast(signals, 2)
+      assert.deepStrictEqual(events.filter(isRecord), h.told)
       const warnings = h.told.flatMap((event) => (event._tag === "Warning" ? [event.message] : []))
       assert.lengthOf(warnings, 1)
       assert.include(warnings[0]!, "an observer of the session threw")
