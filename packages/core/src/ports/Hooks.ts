@@ -18,6 +18,7 @@ import type { SessionId, TurnId } from "../protocol/Ids.ts"
 /** What a prompt hook decides. The contexts become developer messages, even if the prompt is blocked. */
 export interface PromptVerdict {
   readonly block: boolean
+  /** Why the prompt is blocked. */
   readonly reason?: string | undefined
   readonly contexts: ReadonlyArray<string>
 }
@@ -25,6 +26,7 @@ export interface PromptVerdict {
 /** What a hook decides before a tool call. */
 export interface ToolVerdict {
   readonly deny: boolean
+  /** Why the call is denied. */
   readonly reason?: string | undefined
 }
 
