@@ -32,6 +32,10 @@ export type ToolRequirements<Tools extends Record<string, Tool.Any>> = Exclude<
   Turn
 >
 
+/** What sources need, without the turn, in which they are asked. */
+export type SourceRequirements<Source extends ToolSource<any>> =
+  Source extends ToolSource<infer R> ? Exclude<R, Turn> : never
+
 /** What a session runs with. The types of its tools are erased into `R`, so that agents fit into one record of roles. */
 export interface Agent<out R = never> {
   /** The name in errors and for people. */
@@ -48,13 +52,13 @@ export interface Agent<out R = never> {
 }
 
 /** The parts of an agent without a toolkit. */
-export interface AgentOptions<R = never> {
+export interface AgentOptions<Source extends ToolSource<any> = never> {
   readonly name?: string | undefined
   readonly instructions?: string | undefined
   /** The form of the output: a schema, or a JSON Schema with a name. */
   readonly output?: OutputFormat | Schema.Top | undefined
   /** Sources of tools that come and go. The tools of the toolkit come first, then those of the sources, in order. */
-  readonly sources?: ReadonlyArray<ToolSource<R>> | undefined
+  readonly sources?: ReadonlyArray<Source> | undefined
   /**
    * The policy of tools without one: tools of sources, and tools of a toolkit whose names are known only at run time. The
    * default for tools of sources asks, and runs one call at a time.
@@ -63,7 +67,10 @@ export interface AgentOptions<R = never> {
 }
 
 /** The parts of an agent with a toolkit. */
-export interface ToolkitOptions<Tools extends Record<string, Tool.Any>, R = never> extends AgentOptions<R> {
+export interface ToolkitOptions<
+  Tools extends Record<string, Tool.Any>,
+  Source extends ToolSource<any> = never
+> extends AgentOptions<Source> {
   readonly toolkit: Toolkit.Toolkit<Tools>
   readonly approvals: Policies<Tools>
 }
@@ -73,14 +80,14 @@ export interface ToolkitOptions<Tools extends Record<string, Tool.Any>, R = neve
  * `ToolInvalid` for such a tool if the types could not tell, which names it.
  */
 export const make: {
-  <R = never>(
-    options: AgentOptions<R> & { readonly toolkit?: undefined; readonly approvals?: undefined }
-  ): Agent<Exclude<R, Turn>>
-  <Tools extends Record<string, Tool.Any>, R = never>(
-    options: ToolkitOptions<Tools, R>
-  ): Agent<ToolRequirements<Tools> | Exclude<R, Turn>>
+  <Source extends ToolSource<any> = never>(
+    options: AgentOptions<Source> & { readonly toolkit?: undefined; readonly approvals?: undefined }
+  ): Agent<SourceRequirements<Source>>
+  <Tools extends Record<string, Tool.Any>, Source extends ToolSource<any> = never>(
+    options: ToolkitOptions<Tools, Source>
+  ): Agent<ToolRequirements<Tools> | SourceRequirements<Source>>
 } = (
-  options: AgentOptions<any> & {
+  options: AgentOptions<ToolSource<any>> & {
     readonly toolkit?: Toolkit.Any | undefined
     readonly approvals?: { readonly [name: string]: ToolPolicy<any> } | undefined
   }
@@ -110,11 +117,11 @@ export const make: {
  * time.
  */
 export const makeEffect: {
-  <Tools extends Record<string, Tool.Any>, R = never>(
-    options: Omit<ToolkitOptions<Tools, R>, "approvals"> & {
+  <Tools extends Record<string, Tool.Any>, Source extends ToolSource<any> = never>(
+    options: Omit<ToolkitOptions<Tools, Source>, "approvals"> & {
       readonly approvals?: { readonly [name: string]: ToolPolicy<any> } | undefined
     }
-  ): Effect.Effect<Agent<ToolRequirements<Tools> | Exclude<R, Turn>>, ToolInvalid>
+  ): Effect.Effect<Agent<ToolRequirements<Tools> | SourceRequirements<Source>>, ToolInvalid>
 } = (options): any =>
   Effect.suspend(() => {
     try {

@@ -44,6 +44,7 @@ const read = Tool.make("read", {
 const toolkit = Toolkit.make(read)
 
 declare const source: ToolSource<Clippy | Turn>
+declare const other: ToolSource<Files>
 
 /** Compiles for effects that need nothing more. */
 const complete = <A, E>(effect: Effect.Effect<A, E>) => effect
@@ -190,6 +191,8 @@ describe("Agent", () => {
     // what a source needs is in the type, without the turn
     const sourced = () => Agent.make({ sources: [source] })
     expectTypeOf<Needs<ReturnType<typeof sourced>>>().toEqualTypeOf<Clippy>()
+    const two = () => Agent.make({ sources: [source, other] })
+    expectTypeOf<Needs<ReturnType<typeof two>>>().toEqualTypeOf<Clippy | Files>()
     const both = () => Agent.make({ toolkit, approvals: { read: { approval: "allow" } }, sources: [source] })
     expectTypeOf<Needs<ReturnType<typeof both>>>().toEqualTypeOf<Needed | Clippy>()
     // agents of different tools fit into one record
