@@ -56,7 +56,7 @@ const textOf = (...deltas: ReadonlyArray<string>): ReadonlyArray<Part> => [
   { type: "text-end", id: "t" }
 ]
 
-/** A language model that answers with these parts, one answer for each request, and the options it was called with. */
+/** A language model with one response for each request, and the options that it was called with. */
 const scripted = (...answers: ReadonlyArray<Stream.Stream<Part, AiError.AiError>>) => {
   const seen: Array<LanguageModel.ProviderOptions> = []
   const layer = Layer.effect(
@@ -81,14 +81,14 @@ const requestOf = (items: ReadonlyArray<Item>, tools: ModelRequest["tools"] = []
   output: undefined
 })
 
-/** The parts that a model answers with. */
+/** The parts of the response of a model. */
 const partsOf = Effect.fnUntraced(function* (parts: ReadonlyArray<Part>, tools: ModelRequest["tools"] = []) {
   const { layer } = scripted(Stream.fromIterable(parts))
   const model = Context.get(yield* Layer.build(layer), Model)
   return yield* Stream.runCollect(model.stream(requestOf([user("hi")], tools)))
 })
 
-/** The prompt that a language model is asked with. */
+/** The prompt that a language model gets. */
 const promptOf = Effect.fnUntraced(function* (items: ReadonlyArray<Item>, instructions?: string) {
   const { layer, seen } = scripted(Stream.succeed(finish()))
   const model = Context.get(yield* Layer.build(layer), Model)
@@ -305,7 +305,7 @@ describe("EffectAiModel.layer: failures inside a response", () => {
 })
 
 describe("EffectAiModel.layer: prompts", () => {
-  it.effect("the form of the answer is asked for in the instructions", () =>
+  it.effect("the instructions ask for the form of the output", () =>
     Effect.gen(function* () {
       const { layer, seen } = scripted(Stream.succeed(finish()))
       const model = Context.get(yield* Layer.build(layer), Model)
