@@ -16,7 +16,7 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { Agent } from "./Agent.ts"
-import * as modelLoop from "./tasks/modelLoop.ts"
+import * as RegularTask from "./tasks/RegularTask.ts"
 import * as Opening from "./internal/session/recovery.ts"
 import { ambient } from "./internal/session/submissionSpan.ts"
 import type { Kernel } from "./internal/session/sessionContext.ts"
@@ -28,8 +28,8 @@ import * as Submissions from "./internal/session/submissions.ts"
 import { Subscribers } from "./internal/log/subscribers.ts"
 import * as Turns from "./internal/turn/turns.ts"
 import { SessionOfTurns } from "./internal/session/ownerSession.ts"
-import { Approvals } from "./ports/Approvals.ts"
-import { Hooks } from "./ports/Hooks.ts"
+import { Approvals, nameDefects } from "./ports/Approvals.ts"
+import { guard, Hooks } from "./ports/Hooks.ts"
 import { Journal, type JournalWriter } from "./ports/Journal.ts"
 import type { Model } from "./ports/Model.ts"
 import { SessionObserver } from "./ports/SessionObserver.ts"
@@ -168,7 +168,7 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
   })
   yield* Effect.acquireRelease(Effect.void, () => close(kernel.value, kernel.subscribers))
   yield* Opening.open(kernel.value, writer.opened, options)
-  const regular = { task: modelLoop.task(agent), services }
+  const regular = { task: RegularTask.make(agent), services }
   const submissions = new Submissions.Submissions(kernel.value, regular, Receipts.ofRecords(writer.opened.records))
   kernel.value.host = new SessionOfTurns(kernel.value, submissions)
   return service({ kernel: kernel.value, subscribers: kernel.subscribers, writer, submissions })
@@ -219,8 +219,8 @@ const makeKernel = Effect.fnUntraced(function* ({
     clock,
     config,
     policy: yield* SessionPolicy,
-    hooks: yield* Hooks,
-    decider: yield* Approvals,
+    hooks: guard(yield* Hooks, (message) => Effect.sync(() => void recorder.append({ _tag: "Warning", message }))),
+    decider: nameDefects(yield* Approvals),
     newId,
     recorder,
     supervisor,

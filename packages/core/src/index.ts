@@ -1,6 +1,7 @@
 /**
  * Supervised agent sessions for Effect. Each module is a namespace; see the README for where to begin.
  */
+export * as AgentError from "./protocol/AgentError.ts"
 export * as Display from "./protocol/Display.ts"
 export * as Ids from "./protocol/Ids.ts"
 export * as Input from "./protocol/Input.ts"
@@ -23,6 +24,7 @@ export * as Journal from "./ports/Journal.ts"
 export * as Model from "./ports/Model.ts"
 export * as EffectAiModel from "./models/EffectAiModel.ts"
 export * as Processes from "./ports/Processes.ts"
+export * as ToolSource from "./ports/ToolSource.ts"
 export * as ToolAuthority from "./ports/ToolAuthority.ts"
 export * as SessionObserver from "./ports/SessionObserver.ts"
 export * as Snapshots from "./ports/Snapshots.ts"
@@ -37,6 +39,7 @@ export * as RegularTask from "./tasks/RegularTask.ts"
 export * as Session from "./Session.ts"
 export * as Task from "./Task.ts"
 export * as TaskSupervisor from "./TaskSupervisor.ts"
+export * as Tools from "./Tools.ts"
 export * as Turn from "./Turn.ts"
 export * as JournalFile from "./journal/JournalFile.ts"
 export * as JournalLease from "./ports/JournalLease.ts"
