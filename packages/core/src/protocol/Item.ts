@@ -71,11 +71,15 @@ export const AssistantMessage = Schema.TaggedStruct("AssistantMessage", {
 /** @see {@link AssistantMessage} */
 export type AssistantMessage = typeof AssistantMessage.Type
 
-/** Reasoning of the model: what may be shown, and what only its provider can read and wants back. */
+/**
+ * Reasoning of the model: `text` may be shown, `encrypted` only its provider can read and wants back. `sealedBy` names
+ * the provider and the model that made `encrypted`, in the words of the `Model` that recorded it.
+ */
 export const Reasoning = Schema.TaggedStruct("Reasoning", {
   id: ItemId,
   text: Schema.String,
   encrypted: Schema.optionalKey(Schema.String),
+  sealedBy: Schema.optionalKey(Schema.String),
   partial: Schema.optionalKey(Schema.Literals(["aborted", "superseded"])),
   providerId: Schema.optionalKey(Schema.String)
 })
