@@ -118,7 +118,7 @@ describe("generateText", () => {
     )
   )
 
-  it.live("gives reasoning and ids back to the provider in a chat", () =>
+  it.live("gives sealed reasoning back to the provider in a chat", () =>
     using({ turns: [{ events: [{ reasoning: "hm" }, call] }] }, (server) =>
       Effect.gen(function* () {
         const chat = yield* Chat.empty
@@ -133,7 +133,6 @@ describe("generateText", () => {
           },
           {
             type: "function_call",
-            id: "fc_mock_2",
             status: "completed",
             call_id: "c1",
             name: "weather",

@@ -42,11 +42,37 @@ describe("delayInText", () => {
 })
 
 describe("fromAnswer", () => {
-  it("tells a body that is no JSON, shortened and on one line", () => {
-    const { detail, kind } = answer(502, `<html>\n  Bad   gateway ${"x".repeat(1000)}`)
+  it("has the words of a body that is not JSON, shortened and on one line", () => {
+    const { detail, kind } = answer(502, `Bad \u001b[31m  gateway\n ${"x".repeat(1000)}`)
     assert.strictEqual(kind, "ServerError")
-    assert.strictEqual(detail, `<html> Bad gateway ${"x".repeat(481)}…`)
+    assert.strictEqual(detail, `Bad [31m gateway ${"x".repeat(483)}…`)
   })
+
+  it("has the text that a browser shows of a page", () => {
+    const page =
+      "<!DOCTYPE html><html><head><title>502 Bad Gateway</title><style>p { x: y }</style></head>\n<body><h1>Sorry &amp; thanks</h1></body></html>"
+    assert.strictEqual(answer(502, page).message, "502 Bad Gateway Sorry & thanks")
+  })
+
+  it("reads an error in a successful response as any other", () => {
+    const failure = answer(200, '{"error":{"code":"rate_limit_exceeded","message":"Slow"}}')
+    assert.strictEqual(failure.kind, "RateLimited")
+    assert.strictEqual(failure.message, "Slow (HTTP status 200)")
+    assert.strictEqual(answer(200, '{"title":"No model"}').message, "No model (HTTP status 200)")
+  })
+
+  for (const [after, kind, wait] of [
+    ["300", "RateLimited", ""],
+    ["3600", "QuotaExceeded", "the provider asks to wait 1h: "],
+    ["9".repeat(400), "QuotaExceeded", "the provider asks to wait 36525d: "]
+  ] as const) {
+    it(`is ${kind} when it asks to wait ${after.slice(0, 9)} seconds`, () => {
+      const headers = { "retry-after": after }
+      const failure = Failures.fromAnswer(context, { status: 429, headers, body: "Slow", nowMillis: 0 })
+      assert.strictEqual(failure.kind, kind)
+      assert.strictEqual(failure.detail, `${wait}Slow`)
+    })
+  }
 
   it("tells the status when the body says nothing, and beside what it says", () => {
     assert.strictEqual(answer(500, " ").message, "HTTP status 500")
