@@ -149,11 +149,10 @@ const without = (
 }
 
 /** What must not appear in a failure: the key, and every header or parameter whose name says that it is one. */
-const secretsOf = (options: SamplingOptions): ReadonlyArray<string> => [
-  ...Object.entries({ ...options.headers, ...options.queryParams, ...partsOfUrl(options.baseUrl).params })
+const secretsOf = (options: SamplingOptions): ReadonlyArray<string> =>
+  Object.entries({ ...options.headers, ...options.queryParams, ...partsOfUrl(options.baseUrl).params })
     .filter(([name]) => /auth|key|token|secret|cookie|signature|password|^sig$/i.test(name))
     .flatMap(([, value]) => [value, value.replace(/^Bearer\s+/i, "")])
-]
 
 /** A base URL without its query and a slash at the end, its query, and the secrets in it by name. */
 const partsOfUrl = (baseUrl = "https://api.openai.com/v1") => {
