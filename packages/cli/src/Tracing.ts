@@ -5,7 +5,7 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as EnvHttpClient from "./EnvHttpClient.ts"
+import * as EnvHttpClient from "./internal/envHttpClient.ts"
 import type { TelemetrySettings } from "./TelemetrySettings.ts"
 import { version } from "./Version.ts"
 

@@ -53,8 +53,8 @@ export const failure = (context: FailureContext, kind: ModelFailureKind, details
 export const scrub = ({ secrets }: FailureContext, text: string): string =>
   secrets.reduce((done, secret) => (secret === "" ? done : done.replaceAll(secret, "<redacted>")), text)
 
-/** One short line without control characters. */
-const plain = (text: string): string =>
+/** One short line without control characters, which a terminal would obey. */
+export const plain = (text: string): string =>
   shorten(
     text
       .toWellFormed()

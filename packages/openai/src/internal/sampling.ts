@@ -140,7 +140,7 @@ const without = (
   const error = Failures.errorOf(answer.body)
   const named = Refusals.refusedEntries(error, entries)
   if (named.length === 0 || repairs.warnings.length === mostRefusals) return undefined
-  const warning = Failures.scrub(context, Refusals.warningOf(context.provider, named, error))
+  const warning = Failures.plain(Failures.scrub(context, Refusals.warningOf(context.provider, named, error)))
   return {
     ...repairs,
     leftOut: new Set([...repairs.leftOut, ...named.map(({ item }) => item)]),

@@ -12,9 +12,9 @@ import { getCACertificates } from "node:tls"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as HttpClient from "effect/http/HttpClient"
-import { CliError } from "./CliError.ts"
-import * as Help from "./Help.ts"
-import * as TurnInput from "./TurnInput.ts"
+import { CliError } from "../CliError.ts"
+import * as Help from "../Help.ts"
+import * as TurnInput from "../TurnInput.ts"
 
 /** The variables of an environment. */
 export type Env = { readonly [name: string]: string | undefined }

@@ -3,7 +3,7 @@ import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { Effect, Layer } from "effect"
 import { HttpClient } from "effect/http"
-import * as EnvHttpClient from "../src/EnvHttpClient.ts"
+import * as EnvHttpClient from "../../src/internal/envHttpClient.ts"
 
 /** A proxy that answers by itself, and says which addresses it was asked for. */
 const proxy = Effect.acquireRelease(
