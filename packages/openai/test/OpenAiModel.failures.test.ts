@@ -202,7 +202,7 @@ describe("a stream that fails", () => {
       const model = yield* overBytes(bodyOf([bytesOf("data: {oops\n\ndata: null\n\ndata: [DONE]\n\n")]))
       assertFailure(yield* failureOf(model.stream(request())), {
         kind: "InvalidResponse",
-        detail: "none of the 2 frames of the stream is an event of the Responses API; the first is {oops"
+        detail: "no frame of the stream is an event of the Responses API; the first of 2 is {oops"
       })
     })
   )

@@ -129,12 +129,12 @@ const pullParts = (
 const endedEarly = (reader: EventReader, answer: Failures.Answer): ModelFailed => {
   const { context, skipped, understood } = reader
   if (understood > 0) {
-    const frames = skipped.count === 0 ? "" : `; ${skipped.count} frames that made no sense were skipped`
+    const frames = skipped.count === 0 ? "" : `; frames that made no sense: ${skipped.count}`
     const detail = `the stream ended before the response was complete${frames}`
     return Failures.failure(context, "Disconnected", { detail })
   }
   if (skipped.count > 0) {
-    const detail = `none of the ${skipped.count} frames of the stream is an event of the Responses API; the first is ${skipped.first}`
+    const detail = `no frame of the stream is an event of the Responses API; the first of ${skipped.count} is ${skipped.first}`
     return Failures.failure(context, "InvalidResponse", { detail, status: answer.status })
   }
   if (answer.body.trim() !== "") return Failures.fromAnswer(context, answer)

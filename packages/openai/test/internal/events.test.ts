@@ -1,4 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { ModelPart } from "@spindle/core/Model"
+import { Schema } from "effect"
 import { EventReader } from "../../src/internal/events.ts"
 
 const context = { provider: "openai", model: "m", secrets: [], seal: "openai m", toolNames: new Map() }
@@ -237,6 +239,82 @@ describe("EventReader", () => {
 })
 
 const tagsOf = (parts: ReadonlyArray<object>) => parts.map((part) => (part as { readonly _tag: string })._tag)
+
+describe("any frames", () => {
+  const odd = [
+    null,
+    0,
+    -1,
+    1e308,
+    "",
+    "x",
+    "0",
+    [],
+    {},
+    { toString: 1 },
+    [null],
+    { id: "m" },
+    "response.output_text.delta"
+  ]
+  const types = [
+    "response.output_text.delta",
+    "response.refusal.delta",
+    "response.reasoning_summary_text.delta",
+    "response.function_call_arguments.delta",
+    "response.function_call_arguments.done",
+    "response.custom_tool_call_input.done",
+    "response.output_item.added",
+    "response.output_item.done",
+    "response.incomplete",
+    "response.completed",
+    "ping"
+  ] as const
+  const items = ["message", "reasoning", "function_call", "custom_tool_call", "web_search_call"] as const
+  const Odd = Schema.Int.pipe(Schema.check(Schema.isBetween({ minimum: 0, maximum: odd.length - 1 })))
+  const Frame = Schema.Struct({
+    type: Schema.Literals(types),
+    item: Schema.Literals(items),
+    index: Odd,
+    id: Odd,
+    value: Odd,
+    other: Odd
+  })
+
+  it.prop(
+    "give parts that fit together, and no defect",
+    [Schema.Array(Frame)],
+    ([frames]) => {
+      const { failure, parts } = read(
+        ...frames.map(({ id, index, item, other, type, value }) => {
+          const call = { call_id: odd[other], name: odd[value], arguments: odd[other], input: odd[value] }
+          const content = {
+            content: [{ text: odd[value] }, odd[other]],
+            summary: odd[other],
+            encrypted_content: odd[id]
+          }
+          const output = { type: item, id: odd[id], ...call, ...content }
+          const common = { output_index: odd[index], item_id: odd[id], delta: odd[value], arguments: odd[other] }
+          const response = {
+            output: [output, odd[value]],
+            usage: { input_tokens: odd[value], output_tokens: odd[other] }
+          }
+          return { type, ...common, item: output, response, summary_index: odd[other] }
+        })
+      )
+      assert.isTrue(failure === undefined || failure.kind === "Incomplete")
+      const open = new Set<string>()
+      for (const part of parts as ReadonlyArray<ModelPart>) {
+        if (part._tag === "TextStart" || part._tag === "ReasoningStart") {
+          assert.isFalse(open.has(part.id))
+          open.add(part.id)
+        } else if (part._tag === "TextDelta" || part._tag === "ReasoningDelta") assert.isTrue(open.has(part.id))
+        else if (part._tag === "TextEnd" || part._tag === "ReasoningEnd") assert.isTrue(open.delete(part.id))
+        else if (part._tag === "Finish") assert.strictEqual(open.size, 0)
+      }
+    },
+    { arbitrary: { runs: 2000 } }
+  )
+})
 
 describe("the last event", () => {
   const message = { type: "message", id: "m1", content: [{ type: "output_text", text: "hello" }] }
