@@ -143,7 +143,6 @@ describe("exec", () => {
         "thread.started",
         "turn.started",
         "error",
-        "agent_message",
         "error",
         "error",
         "agent_message",

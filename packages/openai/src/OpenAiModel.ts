@@ -27,7 +27,7 @@ export interface Options {
   readonly baseUrl?: string
   /**
    * Sent as a bearer token. Without it no `authorization` header is sent. An effect runs when the first request needs a
-   * key; its key is kept until the provider answers 401, and then asked for once more. Its failure fails the request as
+   * key; its key is kept until the provider replies with 401, and then asked for once more. Its failure fails the request as
    * `Unauthorized`.
    */
   readonly apiKey?: ApiKey

@@ -47,7 +47,7 @@ describe("a request", () => {
     })
   )
 
-  it.live("carries every kind of item, in order, one for one", () =>
+  it.live("carries every kind of item, in order", () =>
     Effect.gen(function* () {
       const body = yield* bodyFor({
         items: [
@@ -108,7 +108,7 @@ describe("a request", () => {
     })
   )
 
-  it.live("leaves out superseded items, and reasoning that the provider could not read", () =>
+  it.live("leaves out superseded items, and reasoning that the provider cannot read", () =>
     Effect.gen(function* () {
       const body = yield* bodyFor({
         items: [

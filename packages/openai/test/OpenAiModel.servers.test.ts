@@ -205,7 +205,7 @@ describe("a successful response of another kind", () => {
 })
 
 describe("the base URL", () => {
-  it.live("keeps its query behind the path, with the other parameters", () =>
+  it.live("keeps its query after the path, with the other parameters", () =>
     Effect.gen(function* () {
       const { baseUrl, requests } = yield* serve((_, response) => stream(response, eventsOf("hi")))
       const made = yield* model(`${baseUrl}/?api-version=1`, { queryParams: { a: "b" } })

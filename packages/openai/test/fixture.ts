@@ -41,7 +41,7 @@ export const over = (script: Script, options: Partial<OpenAiModel.Options> = {})
     return { server, model }
   })
 
-/** A model whose server answers with these bytes, as they are. */
+/** A model whose server sends these bytes, as they are. */
 export const overBytes = (
   body: ReadableStream<Uint8Array>,
   options: Partial<OpenAiModel.Options> = {},
@@ -101,7 +101,7 @@ export interface SeenRequest {
 }
 
 /** A server whose responses a test writes byte by byte. `baseUrl` has no slash at its end. */
-export const serve = (answer: (seen: SeenRequest, response: ServerResponse, count: number) => void) =>
+export const serve = (respond: (seen: SeenRequest, response: ServerResponse, count: number) => void) =>
   Effect.map(
     Effect.acquireRelease(
       Effect.callback<{ readonly server: Server; readonly requests: Array<SeenRequest> }>((resume) => {
@@ -111,7 +111,7 @@ export const serve = (answer: (seen: SeenRequest, response: ServerResponse, coun
           incoming.setEncoding("utf8").on("data", (text: string) => (body += text))
           incoming.on("end", () => {
             const seen = { url: incoming.url ?? "", headers: incoming.headers, body }
-            answer(seen, response, requests.push(seen))
+            respond(seen, response, requests.push(seen))
           })
         })
         server.listen(0, "127.0.0.1", () => resume(Effect.succeed({ server, requests })))

@@ -1,4 +1,4 @@
-/** The body of a response as text, decompressed when a server compresses although it was not asked to. */
+/** The body of a response as text. It is decompressed when the server compressed it without being asked. */
 import type { ModelFailed } from "@spindle/core/SessionError"
 import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
@@ -29,7 +29,7 @@ const formats: { readonly [encoding: string]: Format | undefined } = {
   gzip,
   "x-gzip": gzip,
   deflate: { name: "deflate", isBegun: (first) => (first & 0x0f) === 8 },
-  // brotli has no mark: what does not begin like an event, JSON or HTML is compressed
+  // brotli has no mark: a body that does not begin like an event, JSON or HTML is compressed
   br: { name: "brotli", isBegun: (first) => !":deir{<\n\r\u00ef".includes(String.fromCharCode(first)) }
 }
 
@@ -43,16 +43,16 @@ const decompressed = (
       const pull = yield* Stream.toPull(bytes)
       const first = yield* Pull.catchDone(pull, () => Effect.succeed([]))
       const byte = first.find((chunk) => chunk.length > 0)?.[0]
-      const whole = Stream.concat(Stream.fromArray(first), Stream.fromPull(Effect.succeed(pull)))
+      const all = Stream.concat(Stream.fromArray(first), Stream.fromPull(Effect.succeed(pull)))
       const format = formats[encoding]
-      if (byte === undefined || format?.isBegun(byte) === false) return whole
+      if (byte === undefined || format?.isBegun(byte) === false) return all
       const decompress = format === undefined ? undefined : makeDecompression(format.name)
       if (decompress === undefined) {
         const detail = `the response is encoded as ${encoding}, which was not asked for`
         return Stream.fail(Failures.failure(context, "InvalidResponse", { detail }))
       }
       return Stream.fromReadableStream({
-        evaluate: () => Stream.toReadableStream(whole).pipeThrough(decompress),
+        evaluate: () => Stream.toReadableStream(all).pipeThrough(decompress),
         onError: (cause) => {
           const detail = `the response is encoded as ${encoding} and cannot be decoded`
           return Failures.failure(context, "Disconnected", { detail, cause })
@@ -67,7 +67,7 @@ interface Decompression {
   readonly writable: unknown
 }
 
-/** A decompression, or undefined when this platform has none for the format. */
+/** Makes a decompression; undefined when this platform has none for the format. */
 const makeDecompression = (format: string): Decompression | undefined => {
   const { DecompressionStream } = globalThis as {
     readonly DecompressionStream?: new (format: string) => Decompression

@@ -1,10 +1,10 @@
-/** The output items of a response: their text, their arguments, and which of them were streamed already. */
+/** The output items of a response: their text, their arguments, and which of them came before. */
 import { isObject, type Json, jsonText } from "./json.ts"
 
 /** The kinds of items that become parts. All others are ignored. */
 export type ItemType = "message" | "reasoning" | "function_call" | "custom_tool_call"
 
-/** An item that has come, completely or in part. */
+/** An item that came in the stream, completely or in part. */
 export interface StreamedItem {
   readonly type: ItemType
   /** The id that the server last gave it. */
@@ -53,7 +53,7 @@ export const paramsOf = (input: unknown): { readonly params: unknown; readonly i
   }
 }
 
-/** What two calls must share to be the same call. */
+/** The content of a call: two calls are the same only if they share it. */
 export const callContent = (name: unknown, input: unknown): string => `${jsonText(name)} ${jsonText(input)}`
 
 /**

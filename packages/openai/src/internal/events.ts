@@ -3,7 +3,7 @@
  *
  * It narrows by hand, since it runs once per delta. It fails only when the server says that the response failed. A frame
  * that makes no sense is skipped and counted: gateways put keep-alives, `null`, chunks of other APIs and broken JSON
- * between the events. Items are told apart by their place in the output, because some servers change an item's id
+ * between the events. Items are distinguished by their place in the output, because some servers change an item's id
  * between its events.
  *
  * The ends of texts are held back until a call or the end of the response follows. A response that breaks before that
@@ -17,35 +17,38 @@ import * as Failures from "./failures.ts"
 import { isObject, type Json, jsonText, parse, shorten, textOf } from "./json.ts"
 import { usageOf } from "./usage.ts"
 
-/** What a reader needs to know of its request. */
+/** The request of a response, as far as its reader needs it. */
 export interface ReadingContext extends Failures.FailureContext {
-  /** Recorded with sealed reasoning; see {@link sealOf}. */
+  /** Is recorded with sealed reasoning; see {@link sealOf}. */
   readonly seal: string
   /** The name of a tool by its name on the wire, where the two differ. */
   readonly toolNames: ReadonlyMap<string, string>
 }
 
-/** Names who can read sealed reasoning: the provider and the model, whatever the date of its snapshot. */
+/** Names the maker of sealed reasoning: the provider and the model, whatever the date of its snapshot. */
 export const sealOf = (provider: string, model: string): string =>
   `${provider} ${model.replace(/-(\d{4}-\d{2}-\d{2}|\d{8}|latest)$/, "")}`
 
 type Channel = "Text" | "Reasoning"
+type TextType = "message" | "reasoning"
 
 interface Text extends Items.StreamedItem {
   readonly channel: Channel
   /** The id of its parts. */
   readonly partId: string
-  /** Which part of the item the last delta belonged to; parts are set apart by an empty line. */
+  /** Which part of the item the last delta belonged to; parts of reasoning are set apart by an empty line. */
   section: string | undefined
+  /** The parts of the item that have a text. */
+  readonly sections: Set<string>
 }
 
 interface Call extends Items.StreamedItem {
   readonly type: "function_call" | "custom_tool_call"
   item: Json
-  /** The input that came in events of its own; a text while it grows by deltas. */
+  /** The input that came in separate events; a text while it grows by deltas. */
   input: unknown
   /** Whether that input is complete. */
-  isWhole: boolean
+  isComplete: boolean
 }
 
 const longestSample = 200
@@ -75,7 +78,7 @@ export class EventReader {
     this.context = context
   }
 
-  /** The parts read since the last call. */
+  /** Returns the parts that were read since the last call, and forgets them. */
   take(): Array<ModelPart> {
     const parts = this.parts
     if (parts.length > 0) this.parts = []
@@ -87,6 +90,7 @@ export class EventReader {
     if (this.failure !== undefined || this.isFinished || data === "[DONE]") return
     const event = parse(data)
     if (isObject(event) && this.step(kindOf(event, name), event)) this.understood++
+    else if (name === "error" && textOf(data) !== undefined) this.failed(data)
     else {
       const { count, first } = this.skipped
       this.skipped = { count: count + 1, first: count === 0 ? shorten(data, longestSample) : first }
@@ -94,7 +98,7 @@ export class EventReader {
   }
 
   /** Reads a body that is no stream: a complete response in JSON. Any other body leaves the reader as it is. */
-  readWhole(body: string): void {
+  readResponse(body: string): void {
     const response = parse(body)
     if (isObject(response) && kindOf(response, "") === "response") this.step("response", response)
   }
@@ -104,11 +108,16 @@ export class EventReader {
     switch (kind) {
       case "response.output_text.delta":
       case "response.refusal.delta":
-        return this.delta("message", "", event)
+        return this.delta("message", sectionOf(event), event, event["delta"])
+      case "response.output_text.done":
+      case "response.refusal.done":
+        return this.completeText("message", sectionOf(event), event, event["text"] ?? event["refusal"])
       case "response.reasoning_summary_text.delta":
-        return this.delta("reasoning", `summary ${indexOf(event["summary_index"])}`, event)
       case "response.reasoning_text.delta":
-        return this.delta("reasoning", `content ${indexOf(event["content_index"])}`, event)
+        return this.delta("reasoning", sectionOf(event), event, event["delta"])
+      case "response.reasoning_summary_text.done":
+      case "response.reasoning_text.done":
+        return this.completeText("reasoning", sectionOf(event), event, event["text"])
       case "response.function_call_arguments.delta":
       case "response.custom_tool_call_input.delta":
         return this.inputDelta(callTypeOf(kind), event)
@@ -142,14 +151,21 @@ export class EventReader {
     return key
   }
 
-  private delta(type: "message" | "reasoning", section: string, event: Json): boolean {
-    const { delta } = event
+  private delta(type: TextType, section: string, event: Json, delta: unknown): boolean {
     if (typeof delta !== "string") return false
     const text = this.opened(type, this.keyOf(event, event["item_id"]))
-    const isNext = text.section !== undefined && text.section !== section
+    const isNext = type === "reasoning" && text.section !== undefined && text.section !== section
     text.section = section
+    text.sections.add(section)
     this.append(text, isNext ? `\n\n${delta}` : delta)
     return true
+  }
+
+  /** Takes the text of a part that had no deltas. */
+  private completeText(type: TextType, section: string, event: Json, complete: unknown): boolean {
+    if (typeof complete !== "string") return false
+    const text = this.opened(type, this.keyOf(event, event["item_id"]))
+    return text.sections.has(section) || complete === "" || this.delta(type, section, event, complete)
   }
 
   private append(text: Text, delta: string): void {
@@ -157,7 +173,7 @@ export class EventReader {
     this.parts.push({ _tag: `${text.channel}Delta`, id: text.partId, delta })
   }
 
-  private opened(type: "message" | "reasoning", key: string): Text {
+  private opened(type: TextType, key: string): Text {
     const found = this.openTexts.get(key)
     if (found?.type === type) return found
     if (found !== undefined) this.close(key, found, {})
@@ -165,7 +181,16 @@ export class EventReader {
     for (let count = 2; this.partIds.has(partId); count++) partId = `${key}#${count}`
     this.partIds.add(partId)
     const channel = type === "message" ? "Text" : "Reasoning"
-    const text: Text = { type, channel, partId, id: undefined, callId: undefined, content: "", section: undefined }
+    const text: Text = {
+      type,
+      channel,
+      partId,
+      id: undefined,
+      callId: undefined,
+      content: "",
+      section: undefined,
+      sections: new Set()
+    }
     this.openTexts.set(key, text)
     this.streamed.push(text)
     this.parts.push({ _tag: `${channel}Start`, id: partId })
@@ -175,7 +200,7 @@ export class EventReader {
   private openedCall(type: Call["type"], key: string): Call {
     let call = this.openCalls.get(key)
     if (call?.type !== type) {
-      call = { type, item: {}, input: "", isWhole: false, id: undefined, callId: undefined, content: "" }
+      call = { type, item: {}, input: "", isComplete: false, id: undefined, callId: undefined, content: "" }
       this.openCalls.set(key, call)
       this.streamed.push(call)
     }
@@ -194,7 +219,7 @@ export class EventReader {
     const call = this.openedCall(type, this.keyOf(event, event["item_id"]))
     const input = Items.inputOf({ ...event, type })
     if (!Items.isBlank(input)) call.input = input
-    call.isWhole = true
+    call.isComplete = true
     return true
   }
 
@@ -223,11 +248,11 @@ export class EventReader {
     call.callId = textOf(call.item["call_id"])
   }
 
-  /** Ends a text. What the final item has more than the deltas brought is added first. */
+  /** Ends a text. First adds the rest of it, if the final item has more than the deltas brought. */
   private close(key: string, text: Text, item: Json): void {
-    const whole = Items.contentOf(item)
-    if (whole.length > text.content.length && whole.startsWith(text.content)) {
-      this.append(text, whole.slice(text.content.length))
+    const complete = Items.contentOf(item)
+    if (complete.length > text.content.length && complete.startsWith(text.content)) {
+      this.append(text, complete.slice(text.content.length))
     }
     this.openTexts.delete(key)
     text.id = textOf(item["id"]) ?? text.id
@@ -267,7 +292,7 @@ export class EventReader {
     this.ends = []
   }
 
-  /** Takes the last event of a response, whatever it is called: its status says more than its name. */
+  /** Takes the last event of a response. The status of the response counts more than the name of the event. */
   private ended(kind: string, response: Json): boolean {
     const { status } = response
     if (status === "failed") return this.failed(response["error"])
@@ -292,17 +317,17 @@ export class EventReader {
   private takeOutput(response: Json, isComplete: boolean): void {
     const list = Array.isArray(response["output"]) ? response["output"] : []
     const output = list.filter((item) => isObject(item) && Items.typeOf(item) !== undefined) as Array<Json>
-    const isWhole = (item: Json) => isComplete || !Items.isCallType(item["type"]) || item["status"] === "completed"
+    const isUsable = (item: Json) => isComplete || !Items.isCallType(item["type"]) || item["status"] === "completed"
     const matches = Items.matchOutput(output, this.streamed)
     const keys = new Map([...this.openTexts, ...this.openCalls].map(([key, item]): [object, string] => [item, key]))
     for (const [index, item] of output.entries()) {
       const match = matches.get(item)
       const key = match === undefined ? `output ${index}` : keys.get(match)
-      if (key !== undefined && isWhole(item)) this.done(key, item)
+      if (key !== undefined && isUsable(item)) this.done(key, item)
     }
     for (const [key, text] of this.openTexts) this.close(key, text, {})
     for (const [key, call] of this.openCalls) {
-      if (textOf(call.item["name"]) !== undefined && (isComplete || call.isWhole)) this.call(key, call)
+      if (textOf(call.item["name"]) !== undefined && (isComplete || call.isComplete)) this.call(key, call)
     }
   }
 
@@ -321,7 +346,7 @@ export class EventReader {
   }
 }
 
-/** What an event is: its type, or its name, or what its fields show. */
+/** The kind of an event: its type, else its name, else what its fields show. */
 const kindOf = (event: Json, name: string): string | undefined => {
   const type = textOf(event["type"])
   if (type !== undefined) return type
@@ -333,4 +358,8 @@ const kindOf = (event: Json, name: string): string | undefined => {
 const callTypeOf = (kind: string): Call["type"] =>
   kind.startsWith("response.custom_tool_call") ? "custom_tool_call" : "function_call"
 
-const indexOf = (value: unknown): number => (typeof value === "number" ? value : 0)
+/** Names the part of an item that an event is about. */
+const sectionOf = (event: Json): string => {
+  const { content_index: content, summary_index: summary } = event
+  return typeof summary === "number" ? `summary ${summary}` : `content ${typeof content === "number" ? content : 0}`
+}

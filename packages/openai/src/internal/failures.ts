@@ -15,7 +15,7 @@ export interface FailureContext {
   readonly secrets: ReadonlyArray<string>
 }
 
-/** What a provider says about an error, in a body or in an event. `param` names the part of the request at fault. */
+/** An error in the words of the provider, from a body or an event. `param` names the part of the request at fault. */
 export interface ProviderError {
   readonly code: string | undefined
   readonly type: string | undefined
@@ -49,11 +49,11 @@ export const failure = (context: FailureContext, kind: ModelFailureKind, details
     ...(details.cause === undefined ? {} : { cause: copyOf(context, details.cause) })
   })
 
-/** A text without the secrets of a request. */
+/** Replaces the secrets of a request in a text. */
 export const scrub = ({ secrets }: FailureContext, text: string): string =>
   secrets.reduce((done, secret) => (secret === "" ? done : done.replaceAll(secret, "<redacted>")), text)
 
-/** One short line without control characters, which a terminal would obey. */
+/** Shortens a text to one line without control characters, which a terminal would obey. */
 export const plain = (text: string): string =>
   shorten(
     text
@@ -108,7 +108,7 @@ export const idle = (context: FailureContext, millis: number): ModelFailed =>
   failure(context, "IdleTimeout", { detail: `the model sent nothing for ${millis} ms` })
 
 /** A response as far as a failure needs it. */
-export interface Answer {
+export interface FailedResponse {
   readonly status: number
   readonly headers: { readonly [name: string]: string | undefined }
   readonly body: string
@@ -116,8 +116,8 @@ export interface Answer {
 }
 
 /** Makes the failure of a response that is no stream: an error by its status, or a success of another kind. */
-export const fromAnswer = (context: FailureContext, answer: Answer): ModelFailed => {
-  const { body, headers, nowMillis, status } = answer
+export const fromResponse = (context: FailureContext, response: FailedResponse): ModelFailed => {
+  const { body, headers, nowMillis, status } = response
   const error = errorOf(body)
   const detail = error.message ?? (body.trim() === "" ? `HTTP status ${status}` : visibleText(body))
   const delay = retryAfterMillis(headers, nowMillis) ?? delayInText(detail)
@@ -145,8 +145,12 @@ const finalKinds: { readonly [kind in ModelFailureKind]?: ModelFailureKind } = {
   ServerError: "Overloaded"
 }
 
-/** Reads the error in a body of any kind. */
-export const errorOf = (body: string): ProviderError => providerErrorOf(parse(body))
+/** Reads the error in a body of any kind: JSON, or an event with JSON as its data. */
+export const errorOf = (body: string): ProviderError => {
+  const isEvent = body.startsWith("data:") || body.startsWith("event:")
+  const data = isEvent ? body.split("\n").find((line) => line.startsWith("data:")) : undefined
+  return providerErrorOf(parse(data?.slice("data:".length) ?? body))
+}
 
 /** The text that a browser would show of a page; any other text as it is. */
 const visibleText = (body: string): string => {
@@ -174,7 +178,7 @@ export const providerErrorOf = (body: unknown): ProviderError => {
   const from = isObject(error) ? error : body
   const message = isObject(from["message"]) ? jsonText(from["message"]) : textOf(from["message"])
   return {
-    code: textOf(from["code"]),
+    code: typeof from["code"] === "number" ? String(from["code"]) : textOf(from["code"]),
     type: textOf(from["type"]),
     message: message ?? textOf(error) ?? textOf(detail) ?? textOf(title),
     param: textOf(from["param"])
@@ -201,11 +205,13 @@ const kinds: ReadonlyMap<string, ModelFailureKind> = new Map([
   ["model_not_found", "InvalidRequest"]
 ])
 
-const kindOfCode = ({ code, type }: ProviderError): ModelFailureKind | undefined => {
+const kindOfCode = ({ code, message, type }: ProviderError): ModelFailureKind | undefined => {
   for (const name of [code, type]) {
     if (name === undefined) continue
     const known = kinds.get(name)
     if (known !== undefined) return known
+    // some gateways send an HTTP status as the code
+    if (/^[45]\d\d$/.test(name)) return kindOfStatus(Number(name), { message, code: undefined, type: undefined })
     if (/^(invalid|unsupported|image|empty_image|failed_to_download|unknown_parameter|missing)/.test(name)) {
       return "InvalidRequest"
     }
@@ -214,7 +220,7 @@ const kindOfCode = ({ code, type }: ProviderError): ModelFailureKind | undefined
 }
 
 const kindOfStatus = (status: number, error: ProviderError): ModelFailureKind => {
-  // a success that is none: what the body says is all there is
+  // an error with the status of a success: only the body says which
   if (status < 300) return kindOfCode(error) ?? "InvalidResponse"
   if (status === 401 || status === 403) return "Unauthorized"
   const byCode = kindOfCode(error)

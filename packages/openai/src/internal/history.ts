@@ -24,7 +24,7 @@ type Wire = InputEntry["wire"]
 type ToolCall = Extract<Item, { _tag: "ToolCall" }>
 type Reasoning = Extract<Item, { _tag: "Reasoning" }>
 
-/** Makes the input. `seal` names who reads it; see `sealOf`. */
+/** Makes the input. `seal` names the provider and the model that it is for; see `sealOf`. */
 export const inputOf = (items: ReadonlyArray<Item>, seal: string): ReadonlyArray<InputEntry> => {
   const calls = new CallIds()
   const sealIds = new Set<string>()

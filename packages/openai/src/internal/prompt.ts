@@ -16,7 +16,7 @@ export interface Converted {
 
 /**
  * Converts a prompt. System messages at its head become the instructions, later ones messages of the developer. Ids and
- * encrypted reasoning that an earlier answer left in the options of its parts (key `openai`) go back with them.
+ * encrypted reasoning that an earlier response left in the options of its parts (key `openai`) go back with them.
  */
 export const fromPrompt = (prompt: Prompt.Prompt): Converted => {
   const unsupported: Array<string> = []

@@ -32,7 +32,7 @@ const namedEntries = (error: ProviderError, entries: ReadonlyArray<InputEntry>):
 
 const longestReason = 200
 
-/** What a person should know about items that were left out because a provider refused them. */
+/** The warning for a person about items that are left out because the provider refused them. */
 export const warningOf = (provider: string, refused: ReadonlyArray<InputEntry>, error: ProviderError): string => {
   const names = Array.from(new Set(refused.map(({ item }) => describe(item))))
   const reason = error.message === undefined ? "" : `: ${shorten(error.message, longestReason)}`

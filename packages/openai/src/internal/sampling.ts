@@ -1,4 +1,4 @@
-/** One request to `/responses`, with what has to be repaired to get a response to it, and the stream of that. */
+/** One request to `/responses`, the repairs that it may need, and the stream of its response. */
 import type { ModelPart } from "@spindle/core/Model"
 import type { Item } from "@spindle/core/Item"
 import type { ModelFailed } from "@spindle/core/SessionError"
@@ -11,7 +11,7 @@ import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import * as Answer from "./answer.ts"
+import * as ResponseStream from "./responseStream.ts"
 import * as ApiKey from "./apiKey.ts"
 import { type ReadingContext, sealOf } from "./events.ts"
 import * as Failures from "./failures.ts"
@@ -39,7 +39,7 @@ export interface Sampling {
   readonly stream: (request: BodyRequest) => Stream.Stream<ModelPart, ModelFailed>
 }
 
-/** One model as its requests need it. */
+/** A model, as far as its requests need it. */
 interface Connection {
   readonly client: HttpClient.HttpClient
   readonly options: SamplingOptions
@@ -52,16 +52,17 @@ interface Connection {
   readonly refused: WeakSet<Item>
 }
 
-/** What a request has been through: which items are left out, and what a person should know. */
+/** The repairs of a request so far: which items are left out, and what a person should know about it. */
 interface Repairs {
   readonly leftOut: ReadonlySet<Item>
   readonly warnings: ReadonlyArray<string>
   readonly isKeyRenewed: boolean
 }
 
-/** How often a request is sent again because the provider named an item that it refuses. */
+/** How often a request is sent again because the provider refused an item by name. */
 const mostRefusals = 3
 
+/** Makes the sampling of one model. */
 export const make = (options: SamplingOptions): Effect.Effect<Sampling, never, HttpClient.HttpClient> =>
   Effect.gen(function* () {
     const client = yield* HttpClient.HttpClient
@@ -82,7 +83,7 @@ export const make = (options: SamplingOptions): Effect.Effect<Sampling, never, H
     return { provider, stream: (request) => Stream.unwrap(sample(connection, request, repairs)) }
   })
 
-/** A limit of time: zero and less mean none, as infinity does. */
+/** Reads a limit of time. Zero and less mean no limit, as infinity does. */
 const limitOf = (input: Duration.Input): Duration.Duration => {
   const limit = Duration.fromInputUnsafe(input)
   return Duration.toMillis(limit) > 0 ? limit : Duration.infinity
@@ -102,7 +103,7 @@ const sample = Effect.fnUntraced(function* (
     seal,
     toolNames: changedNames(request.tools)
   }
-  const reading: Answer.Reading = { context, idleTimeout }
+  const reading: ResponseStream.Reading = { context, idleTimeout }
   const items = request.items.filter((item) => !refused.has(item) && !repairs.leftOut.has(item))
   const { body, entries } = yield* Effect.try({
     try: () => {
@@ -114,30 +115,30 @@ const sample = Effect.fnUntraced(function* (
   })
   const withBody = HttpClientRequest.bodyText(base, body, "application/json")
   const ready = yield* withTraceState(key === undefined ? withBody : HttpClientRequest.bearerToken(withBody, key))
-  const response = yield* Redirects.execute(client, context, ready).pipe(Answer.failWhenIdle(reading))
+  const response = yield* Redirects.execute(client, context, ready).pipe(ResponseStream.failWhenIdle(reading))
   if (response.status >= 200 && response.status < 300) {
     for (const item of repairs.leftOut) refused.add(item)
     const warnings = repairs.warnings.map((message): ModelPart => ({ _tag: "Warning", message }))
-    const parts = Answer.partsOf(reading, response)
+    const parts = ResponseStream.partsOf(reading, response)
     return warnings.length === 0 ? parts : Stream.concat(Stream.fromArray(warnings), parts)
   }
-  const answer = yield* Answer.bodyOf(reading, response)
-  const failure = Failures.fromAnswer(context, answer)
+  const refusal = yield* ResponseStream.failedResponseOf(reading, response)
+  const failure = Failures.fromResponse(context, refusal)
   if (response.status === 401 && !repairs.isKeyRenewed && (yield* keys.renew)) {
     return yield* sample(connection, request, { ...repairs, isKeyRenewed: true })
   }
-  const next = failure.kind === "InvalidRequest" ? without(context, answer, entries, repairs) : undefined
+  const next = failure.kind === "InvalidRequest" ? without(context, refusal, entries, repairs) : undefined
   return next === undefined ? yield* failure : yield* sample(connection, request, next)
 })
 
 /** The repairs of the next attempt, or undefined when the refusal names no item that can be left out. */
 const without = (
   context: Failures.FailureContext,
-  answer: Failures.Answer,
+  refusal: Failures.FailedResponse,
   entries: ReadonlyArray<InputEntry>,
   repairs: Repairs
 ): Repairs | undefined => {
-  const error = Failures.errorOf(answer.body)
+  const error = Failures.errorOf(refusal.body)
   const named = Refusals.refusedEntries(error, entries)
   if (named.length === 0 || repairs.warnings.length === mostRefusals) return undefined
   const warning = Failures.plain(Failures.scrub(context, Refusals.warningOf(context.provider, named, error)))
@@ -148,7 +149,7 @@ const without = (
   }
 }
 
-/** What must not appear in a failure: the key, and every header or parameter whose name says that it is one. */
+/** The texts that must not appear in a failure: headers and parameters whose name says that they are secret. */
 const secretsOf = (options: SamplingOptions): ReadonlyArray<string> =>
   Object.entries({ ...options.headers, ...options.queryParams, ...partsOfUrl(options.baseUrl).params })
     .filter(([name]) => /auth|key|token|secret|cookie|signature|password|^sig$/i.test(name))

@@ -196,6 +196,30 @@ describe("EventReader", () => {
     assert.deepStrictEqual(reader.skipped, { count: 3, first: "ping" })
   })
 
+  it("fails with the words of an error event that is not JSON", () => {
+    const reader = new EventReader(context)
+    reader.read("out of memory", "error")
+    assert.strictEqual(reader.failure?.detail, "out of memory")
+  })
+
+  it("takes a text that came without deltas, once", () => {
+    const at = { output_index: 0, item_id: "m", content_index: 0 }
+    const { parts } = read(
+      { type: "response.output_text.done", ...at, text: "one" },
+      { type: "response.output_text.delta", ...at, content_index: 1, delta: " two" },
+      { type: "response.output_text.done", ...at, content_index: 1, text: " two" },
+      { type: "response.reasoning_summary_text.done", output_index: 1, summary_index: 0, text: "hm" },
+      {
+        type: "response.completed",
+        response: { output: [{ type: "message", id: "m", content: [{ text: "one" }, { text: " two" }] }] }
+      }
+    )
+    assert.deepStrictEqual(
+      parts.flatMap((part) => ("delta" in part ? [part.delta] : [])),
+      ["one", " two", "hm"]
+    )
+  })
+
   it("takes the name of an event for its type when it has none", () => {
     const reader = new EventReader(context)
     reader.read('{"output_index":0,"delta":"x"}', "response.output_text.delta")
@@ -241,7 +265,7 @@ describe("EventReader", () => {
 const tagsOf = (parts: ReadonlyArray<object>) => parts.map((part) => (part as { readonly _tag: string })._tag)
 
 describe("any frames", () => {
-  const odd = [
+  const odd: ReadonlyArray<unknown> = [
     null,
     0,
     -1,

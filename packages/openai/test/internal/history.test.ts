@@ -154,7 +154,7 @@ describe("inputOf", () => {
     assert.strictEqual(wires(call("c", { params: null }))[1]!["output"], "c")
   })
 
-  it("sends sealed reasoning to whoever sealed it, and reasoning of an unknown maker to anybody", () => {
+  it("sends sealed reasoning to its maker, and reasoning of an unknown maker to any", () => {
     const sealed = { _tag: "Reasoning", id, text: "", encrypted: "e" } as const
     const said: Item = { _tag: "AssistantMessage", id, text: "x" }
     const types = (item: Item) => wires([item, said]).map(({ type }) => type)

@@ -14,7 +14,7 @@ import * as Decoding from "./decoding.ts"
 import { EventReader, type ReadingContext } from "./events.ts"
 import * as Failures from "./failures.ts"
 
-/** How to read a response. An infinite `idleTimeout` is none. */
+/** How to read a response. An infinite `idleTimeout` means no limit. */
 export interface Reading {
   readonly context: ReadingContext
   readonly idleTimeout: Duration.Duration
@@ -24,7 +24,7 @@ export interface Reading {
 const maxEventCharacters = 64 * 1024 * 1024
 /** How long a finished response may take to end, so that its connection can be used again. */
 const drainTimeout = Duration.millis(100)
-/** How many characters of a body are read that only explains a failure. */
+/** How much is read of a body that only explains a failure. */
 const maxErrorCharacters = 1024 * 1024
 
 /** Fails with `IdleTimeout` when an effect takes too long. */
@@ -38,11 +38,11 @@ export const failWhenIdle =
         })
       : self
 
-/** The failure that a response is, as far as its body can be read. */
-export const bodyOf = (
+/** Reads the body of a response that is a failure, as far as it can be read. */
+export const failedResponseOf = (
   reading: Reading,
   response: HttpClientResponse.HttpClientResponse
-): Effect.Effect<Failures.Answer> =>
+): Effect.Effect<Failures.FailedResponse> =>
   Effect.gen(function* () {
     let body = ""
     // the status says enough when the body breaks off or is too long
@@ -56,7 +56,7 @@ export const bodyOf = (
     return { status: response.status, headers: response.headers, body, nowMillis }
   })
 
-/** The parts of a successful response. Whatever its content type says, it is read as events first. */
+/** Reads a successful response. It is read as events first, whatever its content type says. */
 export const partsOf = (
   reading: Reading,
   response: HttpClientResponse.HttpClientResponse
@@ -80,7 +80,7 @@ const pullParts = (
   const { context } = reading
   const reader = new EventReader(context)
   let events = 0
-  // kept while there is no event: then the body may be something else than a stream
+  // kept until the first event: a body without events is something else than a stream
   let body = ""
   const parser = Sse.makeParser(
     (event) => {
@@ -92,7 +92,7 @@ const pullParts = (
   )
   const feed = (chunks: Texts) => {
     for (const chunk of chunks) {
-      if (events === 0) body += chunk
+      if (events === 0 && body.length < maxEventCharacters) body += chunk
       const error = parser.feed(chunk)
       if (error !== undefined) {
         reader.failure ??= Failures.failure(context, "InvalidResponse", { detail: error.message })
@@ -100,7 +100,7 @@ const pullParts = (
     }
   }
   const ended = Effect.suspend((): Effect.Effect<Texts, ModelFailed> => {
-    if (reader.understood === 0 && reader.skipped.count === 0) reader.readWhole(body)
+    if (reader.understood === 0 && reader.skipped.count === 0) reader.readResponse(body)
     if (reader.isFinished || reader.failure !== undefined) return Effect.succeed([""])
     return Effect.map(Clock.currentTimeMillis, (nowMillis): Texts => {
       reader.failure = endedEarly(reader, { status: response.status, headers: response.headers, body, nowMillis })
@@ -125,8 +125,8 @@ const pullParts = (
   })
 }
 
-/** Why a stream that ended without its last event is no response. */
-const endedEarly = (reader: EventReader, answer: Failures.Answer): ModelFailed => {
+/** Makes the failure of a stream that ended without its last event. */
+const endedEarly = (reader: EventReader, response: Failures.FailedResponse): ModelFailed => {
   const { context, skipped, understood } = reader
   if (understood > 0) {
     const frames = skipped.count === 0 ? "" : `; frames that made no sense: ${skipped.count}`
@@ -135,12 +135,12 @@ const endedEarly = (reader: EventReader, answer: Failures.Answer): ModelFailed =
   }
   if (skipped.count > 0) {
     const detail = `no frame of the stream is an event of the Responses API; the first of ${skipped.count} is ${skipped.first}`
-    return Failures.failure(context, "InvalidResponse", { detail, status: answer.status })
+    return Failures.failure(context, "InvalidResponse", { detail, status: response.status })
   }
-  if (answer.body.trim() !== "") return Failures.fromAnswer(context, answer)
+  if (response.body.trim() !== "") return Failures.fromResponse(context, response)
   return Failures.failure(context, "Disconnected", { detail: "the stream ended before the response was complete" })
 }
 
-/** Records on the span how many frames made no sense. */
+/** Notes on the span how many frames made no sense. */
 const noteSkipped = ({ skipped }: EventReader): Effect.Effect<void> =>
   skipped.count === 0 ? Effect.void : Effect.annotateCurrentSpan("spindle.response.skipped_frames", skipped.count)
