@@ -143,6 +143,7 @@ describe("exec", () => {
         "thread.started",
         "turn.started",
         "error",
+        "agent_message",
         "error",
         "error",
         "agent_message",

@@ -183,7 +183,7 @@ describe("a stream that fails", () => {
       const { failure, parts } = yield* partsAndFailure(model.stream(request()))
       assert.strictEqual(failure.kind, "Disconnected")
       assert.match(failure.detail ?? "", /^the connection was lost before the response was complete: /)
-      assert.deepStrictEqual(parts.at(-1), { _tag: "TextDelta", id: "0", delta: "so far" })
+      assert.deepStrictEqual(parts.at(-1), { _tag: "TextEnd", id: "0", providerId: "msg_mock_1" })
     })
   )
 

@@ -41,10 +41,10 @@ describe("a stream", () => {
           { _tag: "ReasoningStart", id: "0" },
           { _tag: "ReasoningDelta", id: "0", delta: "h" },
           { _tag: "ReasoningDelta", id: "0", delta: "m" },
+          { _tag: "ReasoningEnd", id: "0", encrypted: "bW9jaw==", sealedBy: "openai m", providerId: "rs_mock_1" },
           { _tag: "TextStart", id: "1" },
           { _tag: "TextDelta", id: "1", delta: "grö" },
           { _tag: "TextDelta", id: "1", delta: "ße" },
-          { _tag: "ReasoningEnd", id: "0", encrypted: "bW9jaw==", sealedBy: "openai m", providerId: "rs_mock_1" },
           { _tag: "TextEnd", id: "1", providerId: "msg_mock_2" },
           { _tag: "ToolCall", callId: "c1", name: "shell", params: { cmd: "ls" }, providerId: "fc_mock_3" },
           {

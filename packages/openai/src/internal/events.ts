@@ -5,9 +5,6 @@
  * that makes no sense is skipped and counted: gateways put keep-alives, `null`, chunks of other APIs and broken JSON
  * between the events. Items are distinguished by their place in the output, because some servers change an item's id
  * between its events.
- *
- * The ends of texts are held back until a call or the end of the response follows. A response that breaks before that
- * leaves its texts open, so that the session does not keep what the next attempt says again.
  */
 import type { ModelPart } from "@spindle/core/Model"
 import { CallId } from "@spindle/core/Ids"
@@ -65,7 +62,6 @@ export class EventReader {
   /** How many frames made no sense, and the beginning of the first of them. */
   skipped: { readonly count: number; readonly first: string } = { count: 0, first: "" }
   private parts: Array<ModelPart> = []
-  private ends: Array<ModelPart> = []
   private readonly openTexts = new Map<string, Text>()
   private readonly openCalls = new Map<string, Call>()
   private readonly streamed: Array<Items.StreamedItem> = []
@@ -259,12 +255,12 @@ export class EventReader {
     const { channel, partId: id } = text
     const providerId = typeof item["id"] === "string" ? { providerId: item["id"] } : {}
     if (channel === "Text") {
-      this.ends.push({ _tag: "TextEnd", id, ...providerId })
+      this.parts.push({ _tag: "TextEnd", id, ...providerId })
       return
     }
     const encrypted = textOf(item["encrypted_content"])
     const sealed = encrypted === undefined ? {} : { encrypted, sealedBy: this.context.seal }
-    this.ends.push({ _tag: "ReasoningEnd", id, ...sealed, ...providerId })
+    this.parts.push({ _tag: "ReasoningEnd", id, ...sealed, ...providerId })
   }
 
   private call(key: string, call: Call): void {
@@ -275,7 +271,6 @@ export class EventReader {
     const wireName = textOf(item["name"]) ?? "unnamed"
     call.content = Items.callContent(wireName, input)
     this.hasCalls = true
-    this.flushEnds()
     this.parts.push({
       _tag: "ToolCall",
       callId: CallId.make(call.callId ?? call.id ?? `call_${this.streamed.indexOf(call)}`),
@@ -285,11 +280,6 @@ export class EventReader {
         : Items.paramsOf(input)),
       ...(call.id === undefined ? {} : { providerId: call.id })
     })
-  }
-
-  private flushEnds(): void {
-    this.parts.push(...this.ends)
-    this.ends = []
   }
 
   /** Takes the last event of a response. The status of the response counts more than the name of the event. */
@@ -332,7 +322,6 @@ export class EventReader {
   }
 
   private finish(response: Json, reason: Extract<ModelPart, { _tag: "Finish" }>["reason"]): boolean {
-    this.flushEnds()
     this.parts.push({ _tag: "Finish", reason, usage: usageOf(response["usage"]) })
     this.isFinished = true
     return true

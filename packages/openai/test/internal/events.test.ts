@@ -88,23 +88,15 @@ describe("EventReader", () => {
     assert.deepStrictEqual(parts, [
       { _tag: "TextStart", id: "0" },
       { _tag: "TextDelta", id: "0", delta: "ab" },
+      { _tag: "TextEnd", id: "0" },
       { _tag: "ReasoningStart", id: "1" },
       { _tag: "ReasoningDelta", id: "1", delta: "one\n\ntwo" },
+      { _tag: "ReasoningEnd", id: "1" },
       { _tag: "TextStart", id: "2" },
       { _tag: "TextDelta", id: "2", delta: "no" },
-      { _tag: "TextEnd", id: "0" },
-      { _tag: "ReasoningEnd", id: "1" },
       { _tag: "TextEnd", id: "2" },
       finish
     ])
-  })
-
-  it("holds the end of a text back until a call or the end of the response follows", () => {
-    const message = { type: "message", id: "m", content: [{ type: "output_text", text: "x" }] }
-    const call = { type: "function_call", call_id: "c", name: "now", arguments: "{}" }
-    assert.notInclude(tagsOf(read(done(message)).parts), "TextEnd")
-    assert.deepStrictEqual(tagsOf(read(done(message), done(call, 1)).parts).slice(-2), ["TextEnd", "ToolCall"])
-    assert.deepStrictEqual(tagsOf(read(done(message), completed).parts).slice(-2), ["TextEnd", "Finish"])
   })
 
   it("ignores events and items that it does not know", () => {
