@@ -22,6 +22,7 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { CliError } from "./CliError.ts"
 import { type MakeModel, NamedModels } from "./CodingAgent.ts"
+import * as EnvHttpClient from "./internal/envHttpClient.ts"
 import * as DemoScript from "./DemoScript.ts"
 import * as Help from "./Help.ts"
 import * as SessionLease from "./SessionLease.ts"
@@ -47,13 +48,12 @@ export const journals = (home: string): Layer.Layer<Journal> =>
 
 /**
  * The model that the settings name. `paced`: a scripted one takes its time, for a person who watches. **Errors**:
- * `CliError` when the scripted one cannot be served.
+ * `CliError` when the scripted one cannot be served, or when the environment names a proxy that cannot be used.
  */
 export const model = (settings: Settings, options: { readonly paced: boolean }): Layer.Layer<Model, CliError> =>
-  Layer.provide(
-    settings.provider._tag === "Scripted" ? scripted(options) : responses(settings, settings.provider),
-    NodeHttpClient.layerNodeHttp
-  )
+  settings.provider._tag === "Scripted"
+    ? Layer.provide(scripted(options), NodeHttpClient.layerNodeHttp)
+    : Layer.provide(responses(settings, settings.provider), EnvHttpClient.layer(process.env))
 
 const responses = (settings: Settings, provider: ResponsesProvider) => {
   const own = optionsOf(settings, provider)

@@ -5,6 +5,7 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as EnvHttpClient from "./internal/envHttpClient.ts"
 import type { TelemetrySettings } from "./TelemetrySettings.ts"
 import { version } from "./Version.ts"
 
@@ -84,9 +85,12 @@ const made = (
     ...given("queueCapacity", settings.queueCapacity),
     ...given("batchSize", settings.batchSize),
     ...(isShown ? { onSpan: (span: SpanData) => void (shown.length < shownCapacity && shown.push(span)) } : {})
-  }).pipe(Layer.provide(NodeHttpClient.layerNodeHttp))
+  }).pipe(Layer.provide(client))
   return Layer.provideMerge(otlp, isShown ? Layer.mergeAll(told, tree) : told)
 }
+
+/** An environment that cannot be used stops the program where the model is made, with the reason. */
+const client = Layer.catch(EnvHttpClient.layer(process.env), () => NodeHttpClient.layerNodeHttp)
 
 const given = <const Key extends string>(key: Key, value: number | undefined): { readonly [K in Key]?: number } =>
   value === undefined ? {} : ({ [key]: value } as { readonly [K in Key]: number })

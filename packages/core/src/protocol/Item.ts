@@ -73,12 +73,16 @@ export class AssistantMessage extends Schema.Opaque<AssistantMessage>()(
   }).annotate({ identifier: "AssistantMessage" })
 ) {}
 
-/** Reasoning of the model: `text` may be shown; `encrypted` is for its provider, which wants it back. */
+/**
+ * Reasoning of the model: `text` may be shown, `encrypted` only its provider can read and wants back. `sealedBy` names
+ * the provider and the model that made `encrypted`, in the words of the `Model` that recorded it.
+ */
 export class Reasoning extends Schema.Opaque<Reasoning>()(
   Schema.TaggedStruct("Reasoning", {
     id: ItemId,
     text: Schema.String,
     encrypted: Schema.optionalKey(Schema.String),
+    sealedBy: Schema.optionalKey(Schema.String),
     partial: Schema.optionalKey(Schema.Literals(["aborted", "superseded"])),
     providerId: Schema.optionalKey(Schema.String)
   }).annotate({ identifier: "Reasoning" })

@@ -163,7 +163,12 @@ export class Ledger {
   endText(
     streamId: string,
     kind: OpenText["kind"],
-    extra: { readonly encrypted?: string; readonly providerId?: string; readonly partial?: "aborted" | "superseded" }
+    extra: {
+      readonly encrypted?: string
+      readonly sealedBy?: string
+      readonly providerId?: string
+      readonly partial?: "aborted" | "superseded"
+    }
   ): void {
     const open = this.texts.get(streamId)
     this.texts.delete(streamId)
