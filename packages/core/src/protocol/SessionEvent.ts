@@ -28,10 +28,14 @@ export const SessionStarted = record("SessionStarted", {
   forkedFrom: Schema.optionalKey(SessionId),
   meta: Schema.Record(Schema.String, Schema.String)
 })
-/** The journal was opened again. `cutBytes` were not readable and stand in the file `cutFile`. */
+/**
+ * The journal was opened again. `cutBytes` at its end were not readable and were moved to the file `cutFile`. `damage`
+ * counts bytes between records that are not readable and remain in the journal, and missing record numbers.
+ */
 export const SessionResumed = record("SessionResumed", {
   cutBytes: Schema.Finite,
-  cutFile: Schema.optionalKey(Schema.String)
+  cutFile: Schema.optionalKey(Schema.String),
+  damage: Schema.optionalKey(Schema.Struct({ bytes: Schema.Finite, missingCount: Schema.Finite }))
 })
 /** Input was accepted. With a `turnId` it steers that turn, else it waits in the queue. */
 export const InputAccepted = record("InputAccepted", {

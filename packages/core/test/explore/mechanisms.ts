@@ -486,22 +486,9 @@ export const mechanisms = {
   },
   "file-fence": {
     closes: "J2 a writer that lost its journal is refused before its write is acknowledged",
-    file: "core/src/journal/JournalFile.ts",
-    changes: [["Effect.andThen(durable, stillOurs)", "durable"]],
+    file: "core/src/journal/writer.ts",
+    changes: [["if (!isHeld) return", "if (isHeld !== isHeld) return"]],
     by: "takingOver",
-    breaks: /^J2/
-  },
-  "moved-before-it-is-read": {
-    closes: "J2 a journal is renamed away before it is read, so that nothing is acknowledged behind what was read",
-    file: "core/src/journal/JournalFile.ts",
-    changes: [
-      [
-        "if (yield* opening(fs.exists(path))) yield*",
-        "const read = yield* opening(fs.readFile(path))\n  if (yield* opening(fs.exists(path))) yield*"
-      ],
-      ["const bytes = yield* opening(fs.readFile(taken))", "const bytes = read"]
-    ],
-    by: "takingOver",
-    breaks: /^J2/
+    breaks: /^J2 acknowledged after the take-over/
   }
 } as const satisfies { readonly [name: string]: Mechanism }
