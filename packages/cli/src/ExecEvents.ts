@@ -12,6 +12,7 @@ import type { Item } from "@spindle/core/Item"
 import type { AbortReason } from "@spindle/core/Outcome"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as TokenUsage from "@spindle/core/TokenUsage"
+import { damageText } from "./internal/journalDamage.ts"
 import * as Collab from "./internal/collab.ts"
 import * as ToolCalls from "./internal/toolCalls.ts"
 
@@ -159,8 +160,10 @@ export const step = (state: ExecState, event: SessionEvent): Step => {
     case "Warning":
       return completed(state, (id) => ({ id, type: "error", message: event.message }))
     case "SessionResumed": {
-      if (event.cutBytes === 0) return [state, []]
-      const message = `the journal was damaged: its last ${event.cutBytes} bytes are kept in ${event.cutFile ?? "no file"}`
+      const damage = damageText(event)
+      if (event.cutBytes === 0 && damage === undefined) return [state, []]
+      const cut = `the journal was damaged: its last ${event.cutBytes} bytes are kept in ${event.cutFile ?? "no file"}`
+      const message = [...(damage === undefined ? [] : [damage]), ...(event.cutBytes === 0 ? [] : [cut])].join("; ")
       return completed(state, (id) => ({ id, type: "error", message }))
     }
     case "SessionStarted":

@@ -13,6 +13,7 @@ import * as Ansi from "./Ansi.ts"
 import type { ColorMode } from "./Flags.ts"
 import * as Help from "./Help.ts"
 import * as Host from "./Host.ts"
+import { warnOfDamage } from "./internal/journalDamage.ts"
 import * as LatestSession from "./internal/latestSession.ts"
 import * as Transcript from "./Transcript.ts"
 
@@ -111,10 +112,9 @@ export const show = (options: {
   Effect.gen(function* () {
     const journal = yield* Journal
     const sessionId = options.id as SessionId
-    const { cutBytes, records } = yield* journal.load(sessionId)
-    if (cutBytes > 0) {
-      process.stderr.write(`spindle: the last ${cutBytes} bytes of the journal are not readable and are left out\n`)
-    }
+    const opened = yield* journal.load(sessionId)
+    warnOfDamage(opened)
+    const { records } = opened
     if (options.json) for (const record of records) process.stdout.write(`${RecordCodec.encode(record)}\n`)
     else process.stdout.write(transcriptOf(sessionId, records, options.color))
     return Help.exitCodes.ok

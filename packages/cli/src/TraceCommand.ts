@@ -11,6 +11,7 @@ import type { Resume } from "./Arguments.ts"
 import { CliError } from "./CliError.ts"
 import * as Help from "./Help.ts"
 import * as Host from "./Host.ts"
+import { warnOfDamage } from "./internal/journalDamage.ts"
 import * as LatestSession from "./internal/latestSession.ts"
 import { reasonOf } from "./TurnInput.ts"
 
@@ -24,10 +25,9 @@ export const run = (options: {
     const { Timeline, TimelinePage } = yield* Effect.promise(load)
     const journal = yield* Journal
     const sessionId = yield* idOf(options.session)
-    const { cutBytes, records } = yield* journal.load(sessionId)
-    if (cutBytes > 0) {
-      process.stderr.write(`spindle: the last ${cutBytes} bytes of the journal are not readable and are left out\n`)
-    }
+    const opened = yield* journal.load(sessionId)
+    warnOfDamage(opened)
+    const { records } = opened
     const page = TimelinePage.render(Timeline.make(sessionId, records))
     if (options.outputFile === "-") {
       process.stdout.write(page)

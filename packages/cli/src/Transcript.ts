@@ -12,6 +12,7 @@ import type { Decision } from "@spindle/core/Op"
 import type { QuestionOpened, QuestionSettled, SessionEvent, Terminal } from "@spindle/core/SessionEvent"
 import * as TokenUsage from "@spindle/core/TokenUsage"
 import * as Ansi from "./Ansi.ts"
+import { damageText } from "./internal/journalDamage.ts"
 import * as Folded from "./internal/foldedOutput.ts"
 import * as QuestionPrompt from "./internal/question.ts"
 import * as AgentCalls from "./internal/agentCalls.ts"
@@ -137,9 +138,14 @@ export const step = (state: TranscriptState, event: SessionEvent): Step => {
       ])
     case "SessionResumed": {
       const kept = event.cutFile === undefined ? "" : `, kept in ${Ansi.visible(event.cutFile)}`
-      return event.cutBytes === 0
-        ? [state, ""]
-        : lines(state, [yellow(`! the journal was damaged: its last ${event.cutBytes} bytes were cut${kept}`)])
+      const damage = damageText(event)
+      const texts = [
+        ...(damage === undefined ? [] : [yellow(`! ${damage}`)]),
+        ...(event.cutBytes === 0
+          ? []
+          : [yellow(`! the journal was damaged: its last ${event.cutBytes} bytes were cut${kept}`)])
+      ]
+      return texts.length === 0 ? [state, ""] : lines(state, texts)
     }
     case "RolledBack":
       return lines(state, [

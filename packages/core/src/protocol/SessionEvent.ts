@@ -36,11 +36,15 @@ export class SessionStarted extends Schema.Opaque<SessionStarted>()(
     meta: Schema.Record(Schema.String, Schema.String)
   })
 ) {}
-/** The journal was opened again. `cutBytes` at its end were not readable and are kept in the file `cutFile`. */
+/**
+ * The journal was opened again. `cutBytes` at its end were not readable and were moved to the file `cutFile`. `damage`
+ * counts bytes between records that are not readable and remain in the journal, and missing record numbers.
+ */
 export class SessionResumed extends Schema.Opaque<SessionResumed>()(
   record("SessionResumed", {
     cutBytes: Schema.Finite,
-    cutFile: Schema.optionalKey(Schema.String)
+    cutFile: Schema.optionalKey(Schema.String),
+    damage: Schema.optionalKey(Schema.Struct({ bytes: Schema.Finite, missingCount: Schema.Finite }))
   })
 ) {}
 /**

@@ -6,7 +6,6 @@ import * as Records from "../fixtures/records.ts"
 
 const decoded = (line: string) => RecordCodec.decodeLine(line)
 const asJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
-const bytes = (text: string) => new TextEncoder().encode(text)
 
 describe("encode and decodeLine", () => {
   it.prop("J1 J5 every record is one line that is read back as the same record", [KnownRecord], ([record]) => {
@@ -89,41 +88,5 @@ describe("encode and decodeLine", () => {
     for (const record of Records.numbered(bare)) {
       assert.deepStrictEqual(decoded(RecordCodec.encode(record)), record)
     }
-  })
-})
-
-describe("validPrefix", () => {
-  const records = Records.journalOf(5)
-  const lines = records.map((record) => `${RecordCodec.encode(record)}\n`)
-
-  it("returns every record, its offset, and the size of all", () => {
-    const whole = bytes(lines.join(""))
-    const prefix = RecordCodec.validPrefix(whole)
-    assert.deepStrictEqual(prefix.records, records)
-    assert.strictEqual(prefix.sizeBytes, whole.length)
-    assert.deepStrictEqual(
-      prefix.offsets,
-      lines.map((_, index) => bytes(lines.slice(0, index).join("")).length)
-    )
-  })
-
-  it("stops before a line that is torn, is not JSON or has the wrong number", () => {
-    const [first, second] = lines.map((line) => bytes(line).length)
-    const two = first! + second!
-    for (const rest of [lines[2]!.slice(0, -1), "nonsense\n", lines[3]!, lines[1]!]) {
-      const prefix = RecordCodec.validPrefix(bytes(lines[0]! + lines[1]! + rest + lines[2]!))
-      assert.deepStrictEqual([prefix.records.length, prefix.sizeBytes], [2, two], rest)
-    }
-  })
-
-  it("stops before bytes that are not UTF-8", () => {
-    const torn = new Uint8Array([...bytes(lines[0]!), 0xc3, 0x28, 10, ...bytes(lines[1]!)])
-    assert.strictEqual(RecordCodec.validPrefix(torn).records.length, 1)
-  })
-
-  it("reads a page that begins in the middle", () => {
-    const page = bytes(lines.slice(2).join(""))
-    assert.deepStrictEqual(RecordCodec.validPrefix(page, 2).records, records.slice(2))
-    assert.deepStrictEqual(RecordCodec.validPrefix(page).records, [])
   })
 })

@@ -62,7 +62,11 @@ export const step = (state: State, record: JournalRecord): void => {
       return note(
         state,
         record.at,
-        record.cutBytes === 0 ? "resumed" : `resumed; ${record.cutBytes} bytes were cut off`
+        [
+          "resumed",
+          ...(record.cutBytes === 0 ? [] : [`${record.cutBytes} bytes were cut off`]),
+          ...(record.damage === undefined ? [] : [`${record.damage.missingCount} records are missing`])
+        ].join("; ")
       )
     case "TurnStarted":
       return startTurn(state, record)

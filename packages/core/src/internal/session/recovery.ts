@@ -36,7 +36,8 @@ export const open = (
       recorder.append({
         _tag: "SessionResumed",
         cutBytes: opened.cutBytes,
-        ...(opened.cutFile === undefined ? {} : { cutFile: opened.cutFile })
+        ...(opened.cutFile === undefined ? {} : { cutFile: opened.cutFile }),
+        ...(opened.damage === undefined ? {} : { damage: opened.damage })
       })
       settleAsked(kernel, undefined, recorder.state.questions)
       settleCrashed(kernel)
