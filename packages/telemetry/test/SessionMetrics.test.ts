@@ -63,7 +63,7 @@ describe("metrics of sessions", () => {
         assert.isDefined(definition, id)
         assert.strictEqual(type, definition!.kind === "histogram" ? "Histogram" : "Counter", id)
         const { unit, ...own } = attributes ?? {}
-        assert.strictEqual(unit, definition!.kind === "histogram" ? definition!.unit : undefined, id)
+        assert.strictEqual(unit, definition!.unit, id)
         for (const name of Object.keys(own)) assert.include(definition!.attributes, name, id)
       }
       for (const id of ["spindle.turn.active", "spindle.inbox.waiting"]) {
@@ -168,10 +168,11 @@ describe("metrics of sessions", () => {
 
 describe("the network proxy", () => {
   const points = (all: ReadonlyArray<Metric.Metric.Snapshot>) =>
-    series(all, "codex.turn.network_proxy").map(({ attributes, state }) => [
-      attributes,
-      (state as { readonly count: number }).count
-    ])
+    series(all, "codex.turn.network_proxy").map(({ attributes, state }) => {
+      const { unit, ...own } = attributes ?? {}
+      assert.strictEqual(unit, "{turn}")
+      return [own, (state as { readonly count: number }).count]
+    })
 
   it.effect.each([true, false])(
     "1.12 active = %s: one point of value 1 with exactly active and tmp_mem_enabled",

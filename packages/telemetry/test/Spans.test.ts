@@ -248,6 +248,8 @@ describe("an aborted turn", () => {
 })
 
 describe("a trace that comes in", () => {
+  const reference = { metrics: { sets: ["reference"] } } as const
+
   it.effect("O1 a malformed header is ignored with a log line, and the current span counts", () =>
     Effect.gen(function* () {
       const logged: Array<unknown> = []
@@ -279,7 +281,7 @@ describe("a trace that comes in", () => {
     "10.6 given a request span with a remote parent, an interrupt without trace carries the span's context",
     () =>
       Effect.gen(function* () {
-        const h = yield* traced()
+        const h = yield* traced({}, reference)
         const request = Tracer.externalSpan({ traceId, spanId: callerId })
         yield* Effect.withParentSpan(h.session.submit(Op.interrupt), request)
         const span = named(yield* h.spans.finished, "op.dispatch.interrupt")
@@ -315,7 +317,7 @@ describe("a trace that comes in", () => {
 
   it.effect("10.6 given a turn with a remote trace, a span with codex.op=user_input descends from the caller's", () =>
     Effect.gen(function* () {
-      const h = yield* traced({ script: [[Model.text("hello")]] })
+      const h = yield* traced({ script: [[Model.text("hello")]] }, reference)
       yield* h.session.submit(Op.userInput("hi"), { trace: caller })
       yield* h.session.awaitIdle
       const found = SpanTree.find(yield* h.spans.tree, (span) => span.attributes["codex.op"] === "user_input")

@@ -2,6 +2,12 @@ import { assert, describe, it } from "@effect/vitest"
 import type * as NodeSdk from "@effect/opentelemetry/NodeSdk"
 import { NodeHttpServer } from "@effect/platform-node"
 import {
+  AggregationTemporality,
+  DataPointType,
+  InMemoryMetricExporter,
+  PeriodicExportingMetricReader
+} from "@opentelemetry/sdk-metrics"
+import {
   InMemorySpanExporter,
   type ReadableSpan,
   SimpleSpanProcessor,
@@ -9,6 +15,7 @@ import {
 } from "@opentelemetry/sdk-trace-base"
 import * as Op from "@spindle/core/Op"
 import type { SpanData } from "@spindle/telemetry"
+import { definitions } from "@spindle/telemetry/Metrics"
 import * as OpenTelemetry from "@spindle/telemetry/OpenTelemetry"
 import * as SpanTree from "@spindle/telemetry/SpanTree"
 import * as Telemetry from "@spindle/telemetry/Telemetry"
@@ -16,6 +23,7 @@ import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Layer, Metric } from "effect"
 import { HttpClient, HttpRouter } from "effect/http"
+import { byName, expected, recordAll, rowOf } from "./everyMetric.ts"
 import { assertDescends, caller, traced } from "./traced.ts"
 
 /** One turn with a tool that completes, and one that is aborted. */
@@ -106,7 +114,7 @@ describe("layerPrometheus", () => {
 })
 
 describe("OpenTelemetry.layer", () => {
-  /** Runs the turns under the SDK; answers what its exporter got. */
+  /** Runs the turns under the SDK and returns what its exporter got. */
   const exported = Effect.fnUntraced(function* (options?: Parameters<typeof OpenTelemetry.layer>[1]) {
     const exporter = new InMemorySpanExporter()
     const got: Array<ReadableSpan> = []
@@ -162,6 +170,52 @@ describe("OpenTelemetry.layer", () => {
         "chat scripted unset",
         "session_task.turn unset"
       ])
+    })
+  )
+
+  it.live("O2 a metric reader gets the kinds, units, descriptions and attributes of the README", () =>
+    Effect.gen(function* () {
+      // read before the layer closes, which empties the reader
+      const reader = new PeriodicExportingMetricReader({
+        exporter: new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE),
+        exportIntervalMillis: 3_600_000,
+        exportTimeoutMillis: 1_000
+      })
+      const layer = OpenTelemetry.layer(() => ({ resource: { serviceName: "test" }, metricReader: reader }), {
+        metrics: { sets: ["spindle", "gen_ai", "reference"] }
+      })
+      const { resourceMetrics } = yield* Effect.andThen(
+        recordAll,
+        Effect.promise(() => reader.collect())
+      ).pipe(Effect.provide(layer, { local: true }), alone)
+      const rows = resourceMetrics.scopeMetrics.flatMap(({ metrics }) =>
+        metrics.map((metric) => {
+          const { description, name, unit } = metric.descriptor
+          const kind =
+            metric.dataPointType === DataPointType.HISTOGRAM
+              ? "histogram"
+              : metric.dataPointType === DataPointType.SUM && metric.isMonotonic
+                ? "counter"
+                : "updown"
+          return rowOf(
+            { name, kind, unit, description },
+            metric.dataPoints.map(({ attributes }) => Object.keys(attributes))
+          )
+        })
+      )
+      // spans are dropped by the SDK's own processors, which count for themselves
+      const inSdk = expected(({ name }) => name === definitions.exportDropped.name)
+      assert.deepStrictEqual([...rows].sort(byName), inSdk)
+    })
+  )
+
+  it.live("O2 the attribute of the reference is on spans only if its family is recorded", () =>
+    Effect.gen(function* () {
+      const operations = (spans: ReadonlyArray<ReadableSpan>) =>
+        spans.flatMap(({ attributes }) => ("codex.op" in attributes ? [attributes["codex.op"]] : []))
+      assert.deepStrictEqual(operations(yield* exported()), [])
+      const withReference = yield* exported({ metrics: { sets: ["reference"] } }).pipe(alone)
+      assert.deepStrictEqual(operations(withReference).sort(), ["interrupt", "user_input", "user_input"])
     })
   )
 

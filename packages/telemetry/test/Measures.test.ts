@@ -68,7 +68,7 @@ const atEnd = (outcome: string) => [
   `spindle.turn.token_usage{task.kind=regular,outcome=${outcome},token.type=cached_input} 60`,
   `spindle.turn.token_usage{task.kind=regular,outcome=${outcome},token.type=output} 20`,
   `spindle.turn.token_usage{task.kind=regular,outcome=${outcome},token.type=reasoning_output} 5`,
-  "spindle.turn.network_proxy{tmp_mem_enabled=false} 1"
+  "spindle.turn.network_proxy{} 1"
 ]
 
 describe("turns", () => {
