@@ -98,21 +98,21 @@ export const check = (program: SessionProgram, options: CheckOptions = {}): Chec
   const calm = Reporting.judgeClosely(subject, base)
   if (calm.finding !== undefined) return { runs: 1, points: 0, violation: { ...calm.finding, decisions: base } }
   const operations = program.operations
-    .map(({ operation, step }) => [operation, 1 + ((step - 1) % Math.max(1, calm.ran.points))] as const)
+    .map(({ operation, step }) => [operation, 1 + ((step - 1) % Math.max(1, calm.result.points))] as const)
     .toSorted(([, one], [, other]) => one - other)
   let runs = 1
   let points = 0
   const visit = (at: Decisions["at"]): Violation | undefined => {
     const decisions = { ...base, at }
-    const { finding, ran } = Reporting.judgeClosely(subject, decisions)
+    const { finding, result } = Reporting.judgeClosely(subject, decisions)
     runs++
-    points += ran.acted
+    points += result.actionsCount
     return finding && { ...finding, decisions }
   }
   let violation = operations.length === 0 ? undefined : visit(operations)
   const random = randomOf(program.seed + 1)
   for (let count = 0; count < (aborts ?? 20) && violation === undefined; count++) {
-    const step = 1 + Math.floor(((count + random()) * calm.ran.points) / (aborts ?? 20))
+    const step = 1 + Math.floor(((count + random()) * calm.result.points) / (aborts ?? 20))
     const abort = ["abort", step] as const
     violation = visit([...operations, abort].toSorted(([, one], [, other]) => one - other))
   }
