@@ -1,6 +1,6 @@
 /**
- * Sends the spans and metrics of sessions to the processors and readers of the OpenTelemetry SDK, redacted like those of
- * all other layers.
+ * Sends the spans and metrics of sessions to the processors and readers of the OpenTelemetry SDK, redacted like those
+ * of all other layers.
  *
  * This module is not part of the package's index, because it needs the optional peers `@effect/opentelemetry` and the
  * packages of the SDK.
@@ -53,7 +53,9 @@ const arrayOf = <A>(value: A | ReadonlyArray<A> | undefined): ReadonlyArray<A> =
 
 type MetricReader = Exclude<NodeSdk.Configuration["metricReader"], ReadonlyArray<unknown> | undefined>
 
-/** Connects a reader to Effect's metrics. The points have no attribute for the unit: the SDK sends it with the metric. */
+/**
+ * Connects a reader to Effect's metrics. The points have no attribute for the unit: the SDK sends it with the metric.
+ */
 const readMetrics = (
   reader: MetricReader,
   { metricTemporality, shutdownTimeout }: NodeSdk.Configuration

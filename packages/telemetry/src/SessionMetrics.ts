@@ -22,11 +22,13 @@ import { type Attributes, definitions, type Measurement, type MetricId, type Met
 export interface Options {
   /** The families of names to record. Default `spindle` and `gen_ai`. */
   readonly sets?: ReadonlyArray<MetricSet> | undefined
-  /** Attributes of every point: `auth_mode`, `session_source`, `originator`, `service_name`, `model`, `app.version` ... */
+  /**
+   * Attributes of every point: `auth_mode`, `session_source`, `originator`, `service_name`, `model`, `app.version` ...
+   */
   readonly tags?: Attributes | undefined
   /**
-   * Whether the network proxy is in use, read at the end of each turn, within a second. A read that fails or takes longer
-   * is logged as a warning and counts as inactive. Default: there is no proxy.
+   * Whether the network proxy is in use, read at the end of each turn, within a second. A read that fails or takes
+   * longer is logged as a warning and counts as inactive. Default: there is no proxy.
    */
   readonly networkProxy?: Effect.Effect<boolean, unknown> | undefined
   /** The value of `tmp_mem_enabled` in the family `reference`: whether the agent has a memory. Default false. */

@@ -43,7 +43,9 @@ export interface Options {
   readonly content?: boolean | undefined
   /** Redacts every attribute. Default `Redaction.standard`. */
   readonly redact?: Redaction.Redact | undefined
-  /** The share of traces to keep, 0 to 1. It applies to traces that start here; callers decide about theirs. Default 1. */
+  /**
+   * The share of traces to keep, 0 to 1. It applies to traces that start here; callers decide about theirs. Default 1.
+   */
   readonly sampleRatio?: number | undefined
   /** Which metrics to record; false for none. If `sets` has `reference`, spans have its attribute `codex.op`. */
   readonly metrics?: SessionMetrics.Options | false | undefined
@@ -221,8 +223,8 @@ const resourceOf = ({ resource }: OtlpOptions) => {
 }
 
 /**
- * An HTTP client whose requests end in time and are not retried. The exporter of metrics waits for its requests, and the
- * next request contains everything that this one did.
+ * An HTTP client whose requests end in time and are not retried. The exporter of metrics waits for its requests, and
+ * the next request contains everything that this one did.
  */
 const boundedClient = (options: OtlpOptions): Layer.Layer<HttpClient.HttpClient, never, HttpClient.HttpClient> =>
   Layer.effect(

@@ -1,8 +1,8 @@
 /**
  * Renders a timeline as one HTML page without scripts and requests, which can be read from a disk and printed.
  *
- * Everything from the journal is escaped, characters that cannot be seen are shown by their number, and the policy of the
- * page forbids scripts and requests.
+ * Everything from the journal is escaped, characters that cannot be seen are shown by their number, and the policy of
+ * the page forbids scripts and requests.
  */
 import { duration } from "./internal/durations.ts"
 import * as Html from "./internal/html.ts"

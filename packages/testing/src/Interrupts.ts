@@ -34,8 +34,8 @@ export interface Stage {
   /** From now on no step is a point. Waits for the actions that have started. */
   readonly disarm: Effect.Effect<void>
   /**
-   * Forks an effect as a child, and makes its fiber the one that the action `interrupt` interrupts. From now on each step
-   * is a point. End the points with `disarm`.
+   * Forks an effect as a child, and makes its fiber the one that the action `interrupt` interrupts. From now on each
+   * step is a point. End the points with `disarm`.
    */
   readonly victim: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<Fiber.Fiber<A, E>, never, R>
   /** Does the same for an effect that ends: waits for it, ends the points, and returns its exit. */
@@ -48,9 +48,9 @@ export type Program<A, E> = (stage: Stage) => Effect.Effect<A, E>
 /** How to explore. */
 export interface Options<A, E> extends Laws<A, E> {
   /**
-   * The actions to run. An entry with several actions runs them in one run, in this order, at all combinations of steps;
-   * see {@link pairs}. In addition to the names that the program arms there are `interrupt`, which interrupts the victim,
-   * and {@link anyFiber}. Default: `interrupt`.
+   * The actions to run. An entry with several actions runs them in one run, in this order, at all combinations of
+   * steps; see {@link pairs}. In addition to the names that the program arms there are `interrupt`, which interrupts
+   * the victim, and {@link anyFiber}. Default: `interrupt`.
    */
   readonly actions?: ReadonlyArray<ReadonlyArray<string>> | undefined
   /**
@@ -63,8 +63,8 @@ export interface Options<A, E> extends Laws<A, E> {
   /** The likelihood that a fiber is preempted at a step of a seeded schedule. Default 0.1. */
   readonly preemption?: number | undefined
   /**
-   * How many runs each entry of `actions` may take for each mode and seed. Default 2,000. If there are more combinations
-   * of steps, a sample is drawn by seed, and the report has the number of those that were left out.
+   * How many runs each entry of `actions` may take for each mode and seed. Default 2,000. If there are more
+   * combinations of steps, a sample is drawn by seed, and the report has the number of those that were left out.
    */
   readonly maxRuns?: number | undefined
   /** How many steps a run may take before it counts as a livelock. Default 100,000. */
@@ -73,7 +73,9 @@ export interface Options<A, E> extends Laws<A, E> {
   readonly maxMillis?: number | undefined
   /** How many runs shrinking may take for each fault. Default 500; 0 turns it off. */
   readonly maxShrinks?: number | undefined
-  /** How much real time the runs may take. The remaining steps are left out, and the report says so. Default: no limit. */
+  /**
+   * How much real time the runs may take. The remaining steps are left out, and the report says so. Default: no limit.
+   */
   readonly timeLimit?: Duration.Input | undefined
 }
 
@@ -108,7 +110,10 @@ export interface Report {
   readonly smallest: ReadonlyArray<Smallest>
 }
 
-/** The action that interrupts each fiber except the root at each step of its life, one by one. It must be alone in its entry. */
+/**
+ * The action that interrupts each fiber except the root at each step of its life, one by one. It must be alone in its
+ * entry.
+ */
 export const anyFiber = "interrupt any fiber"
 
 /** Pairs each of the first actions with each of the second, in both orders, for `actions`. */

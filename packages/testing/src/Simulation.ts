@@ -1,6 +1,6 @@
 /**
- * Runs a program under many schedules: random ones with preemption and faults, each repeated exactly from its seed, or all
- * schedules of a small program.
+ * Runs a program under many schedules: random ones with preemption and faults, each repeated exactly from its seed, or
+ * all schedules of a small program.
  *
  * Time is virtual. Faults happen at the points that the program, or a fake that it uses, names through `Faults`. A
  * deadlock, a livelock, a leaked fiber, an unbounded wait and a wait for something outside the simulation are each
@@ -94,9 +94,9 @@ export const replay = <A, E>(program: Effect.Effect<A, E>, options: Options<A, E
   once(program, options, decisionsOf(options, schedule))
 
 /**
- * Runs a program in the order of arrival, then with `firstSeed` (default 1) and the seeds after it, `runs` in total (default
- * 1,000). Findings are shrunk to few choices. Every 100th run is made twice: different steps with the same seed are
- * reported as not deterministic.
+ * Runs a program in the order of arrival, then with `firstSeed` (default 1) and the seeds after it, `runs` in total
+ * (default 1,000). Findings are shrunk to few choices. Every 100th run is made twice: different steps with the same
+ * seed are reported as not deterministic.
  */
 export const explore = <A, E>(
   program: Effect.Effect<A, E>,
@@ -115,8 +115,8 @@ export const explore = <A, E>(
 }
 
 /**
- * Runs a small program in all orders of its tasks, depth first, with up to `preemptions` and `faults` in one run (default 0
- * each). Stops after `maxRuns` (default 20,000); `isComplete` says whether that sufficed.
+ * Runs a small program in all orders of its tasks, depth first, with up to `preemptions` and `faults` in one run
+ * (default 0 each). Stops after `maxRuns` (default 20,000); `isComplete` says whether that sufficed.
  */
 export const exhaustive = <A, E>(
   program: Effect.Effect<A, E>,

@@ -1,10 +1,11 @@
 /**
- * Explorations and simulations as tests: `it.interrupts` and `it.simulate`, for the `it` of `vitest` or `@effect/vitest`.
+ * Explorations and simulations as tests: `it.interrupts` and `it.simulate`, for the `it` of `vitest` or
+ * `@effect/vitest`.
  *
- * A test fails with the report: figures, the smallest case of each fault with its steps and seed, and the line that repeats
- * it. Three environment variables apply to all such tests: `EXPLORE_FACTOR` multiplies the runs, and with a factor above 1
- * the figures are printed even if nothing is found; `EXPLORE_TRACE=1` adds the steps before the first action to each case;
- * `EXPLORE_SEED` sets the seed of {@link seed}. This module imports no test runner.
+ * A test fails with the report: figures, the smallest case of each fault with its steps and seed, and the line that
+ * repeats it. Three environment variables apply to all such tests: `EXPLORE_FACTOR` multiplies the runs, and with a
+ * factor above 1 the figures are printed even if nothing is found; `EXPLORE_TRACE=1` adds the steps before the first
+ * action to each case; `EXPLORE_SEED` sets the seed of {@link seed}. This module imports no test runner.
  */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -23,15 +24,17 @@ export interface It extends Register {
 /** How to explore as a test. */
 export interface InterruptsOptions<A, E> extends Interrupts.Options<A, E> {
   /**
-   * How long the test may take, in milliseconds. An exploration that is not complete by then fails. Default 20,000, times
-   * the factor if that is above 1.
+   * How long the test may take, in milliseconds. An exploration that is not complete by then fails. Default 20,000,
+   * times the factor if that is above 1.
    */
   readonly timeout?: number | undefined
   /** Runs the program once, with these decisions, instead of exploring it: paste them from the report. */
   readonly replay?: Partial<Interrupts.Decisions> | undefined
 }
 
-/** How to simulate as a test: random schedules, or with `isExhaustive` all of them, for which `maxRuns` must suffice. */
+/**
+ * How to simulate as a test: random schedules, or with `isExhaustive` all of them, for which `maxRuns` must suffice.
+ */
 export interface SimulateOptions<A, E> extends Simulation.Options<A, E> {
   /** How many random runs. Default 1,000. */
   readonly runs?: number | undefined
@@ -89,16 +92,16 @@ const numberOf = (name: string, otherwise: number): number => {
 }
 
 /**
- * A seed for what is drawn anew in each test run: the environment variable `EXPLORE_SEED`, a whole number, or else one that
- * was drawn when this module was loaded. Put it into the message of a failure, so that the draw can be repeated.
+ * A seed for what is drawn anew in each test run: the environment variable `EXPLORE_SEED`, a whole number, or else one
+ * that was drawn when this module was loaded. Put it into the message of a failure, so that the draw can be repeated.
  */
 export const seed = (): number => numberOf("EXPLORE_SEED", drawnSeed)
 
 const drawnSeed = Math.floor(Math.random() * 2 ** 31)
 
 /**
- * Checks an exploration and returns its report. Throws the report as an error if a law is broken, if no point was visited,
- * or if the time limit left steps out.
+ * Checks an exploration and returns its report. Throws the report as an error if a law is broken, if no point was
+ * visited, or if the time limit left steps out.
  */
 export const checkInterrupts = <A, E>(
   program: Interrupts.Program<A, E>,

@@ -1,4 +1,6 @@
-/** Effect metrics for the definitions: one series for each combination of attributes, made once and bounded in number. */
+/**
+ * Effect metrics for the definitions: one series for each combination of attributes, made once and bounded in number.
+ */
 import * as Metric from "effect/Metric"
 import { type Attributes, boundariesOf, type Definition, definitions, type MetricId } from "../Metrics.ts"
 

@@ -78,8 +78,8 @@ export const make = Effect.fnUntraced(function* (
 })
 
 /**
- * Runs a send within a time limit. One that dies counts as refused: the same batch would die again and block those after
- * it.
+ * Runs a send within a time limit. One that dies counts as refused: the same batch would die again and block those
+ * after it.
  */
 export const bounded = <E>(
   send: Effect.Effect<Sent, E>,

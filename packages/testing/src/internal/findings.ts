@@ -5,9 +5,9 @@ import type { RunResult } from "./decisions.ts"
 import type { Situation } from "./probe.ts"
 
 /**
- * The kinds of findings: nothing can run although the program has not ended; steps without end; a wait without end while
- * time passes; fibers that outlive the program; a wait for something outside the simulation; different steps with the
- * same decisions; a broken law.
+ * The kinds of findings: nothing can run although the program has not ended; steps without end; a wait without end
+ * while time passes; fibers that outlive the program; a wait for something outside the simulation; different steps with
+ * the same decisions; a broken law.
  */
 export type FindingKind =
   | "deadlock"
@@ -78,8 +78,8 @@ const stalled = (result: RunResult<unknown, unknown>): Finding => {
 }
 
 /**
- * Adds which fibers wait for what, if there was a probe. A wait for something outside the simulation is a finding of its
- * own.
+ * Adds which fibers wait for what, if there was a probe. A wait for something outside the simulation is a finding of
+ * its own.
  */
 const explained = ({ probe }: RunResult<unknown, unknown>, kind: FindingKind, law: string): Finding => {
   if (probe === undefined) return { kind, law }

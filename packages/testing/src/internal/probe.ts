@@ -2,8 +2,8 @@
  * Observes one run closely: the last operation of each fiber, its position when an action came, and what it waits for
  * outside the simulation.
  *
- * A probe costs time, so a run is repeated with one only when there is something to explain. Waits outside are seen only
- * if the platform has `node:async_hooks`.
+ * A probe costs time, so a run is repeated with one only when there is something to explain. Waits outside are seen
+ * only if the platform has `node:async_hooks`.
  */
 import * as Fiber from "effect/Fiber"
 import type { StackFrame } from "effect/References"

@@ -48,7 +48,8 @@ export const judge = <A, E>(
 const isStall = (kind: FindingKind) => kind !== "law" && kind !== "not deterministic"
 
 /**
- * Runs a program once, and again with a probe if it stalls or leaves something behind, to find which fibers wait for what.
+ * Runs a program once, and again with a probe if it stalls or leaves something behind, to find which fibers wait for
+ * what.
  */
 export const judgeClosely = <A, E>(
   subject: Subject<A, E>,

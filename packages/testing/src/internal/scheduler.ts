@@ -1,9 +1,9 @@
 /**
- * Runs a program once with every step decided: one queue for all fibers, drained synchronously, virtual time, and actions
- * at given steps.
+ * Runs a program once with every step decided: one queue for all fibers, drained synchronously, virtual time, and
+ * actions at given steps.
  *
- * A *step* is each operation of each fiber and each task that is taken from the queue. The steps of an armed program are
- * its *points*.
+ * A *step* is each operation of each fiber and each task that is taken from the queue. The steps of an armed program
+ * are its *points*.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"

@@ -1,5 +1,6 @@
 /**
- * Finds the smallest decisions that still show a fault: fewest actions, plainest schedule, mode `before`, earliest steps.
+ * Finds the smallest decisions that still show a fault: fewest actions, plainest schedule, mode `before`, earliest
+ * steps.
  */
 import type { Choice } from "./choices.ts"
 import type { Decisions } from "./decisions.ts"
