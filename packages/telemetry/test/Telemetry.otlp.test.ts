@@ -160,7 +160,7 @@ describe("layerOtlp", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("O1 headers are sent, requests are compressed when asked for, and no request is traced itself", () =>
+  it.live("O1 headers are sent, requests are compressed if asked for, and no request is traced itself", () =>
     Effect.gen(function* () {
       const collector = yield* Collector.make()
       const headers = { "x-api-key": "secret" }
@@ -177,7 +177,7 @@ describe("layerOtlp", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("O1 a collector that is away holds up no turn and no end, and what it will not get is counted", () =>
+  it.live("O1 an unreachable collector delays neither turns nor the end, and the dropped spans are counted", () =>
     Effect.gen(function* () {
       const registry = new Map()
       // the port of a collector that has been closed

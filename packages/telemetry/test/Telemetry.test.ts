@@ -43,7 +43,7 @@ const alone = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.provideService(effect, Metric.MetricRegistry, new Map())
 
 describe("layerMemory", () => {
-  it.effect("keeps as many spans as it may, and counts the others", () =>
+  it.effect("keeps as many spans as its capacity, and counts the others", () =>
     Effect.gen(function* () {
       const h = yield* traced({ script: [[Model.text("hello")]] }, { capacity: 1, metrics: false })
       yield* h.run("hi")
@@ -52,7 +52,7 @@ describe("layerMemory", () => {
     })
   )
 
-  it.effect("O1 a trace that begins here is kept or left out as a whole, a caller's as the caller says", () =>
+  it.effect("O1 a trace that starts here is kept or left out entirely, and a caller's as the caller decides", () =>
     Effect.gen(function* () {
       const h = yield* traced({ script: () => [Model.text("hello")] }, { sampleRatio: 0, metrics: false })
       yield* h.run("of nobody")
@@ -219,7 +219,7 @@ describe("OpenTelemetry.layer", () => {
     })
   )
 
-  it.live("O1 redaction is applied before any exporter, and content is told only when it is asked for", () =>
+  it.live("O1 redaction is applied before any exporter, and content is included only if it is asked for", () =>
     Effect.gen(function* () {
       const told = (spans: ReadonlyArray<ReadableSpan>) => JSON.stringify(spans.map(({ attributes }) => attributes))
       const plain = told(yield* exported())

@@ -15,7 +15,7 @@ const turnId = TurnId.make("turn")
 const question = { _tag: "QuestionOpened", turnId, kind: "command", tool: "exec_command", payload: {} } as const
 
 describe("a timeline", () => {
-  it.effect("has the turns of a journal with what ran in them, from when to when, and how it ended", () =>
+  it.effect("has the turns of a journal with their bars, and the start, end and status of each", () =>
     Effect.gen(function* () {
       const { records, sessionId } = yield* session
       const { turns, usage } = Timeline.make(sessionId, records)
@@ -68,7 +68,7 @@ describe("a timeline", () => {
     })
   )
 
-  it.effect("of a journal that breaks off has what is open without an end", () =>
+  it.effect("of a journal that breaks off has open bars without an end", () =>
     Effect.gen(function* () {
       const { records, sessionId } = yield* session
       const cut = records.findIndex((record) => record._tag === "ProcessStarted") + 1
@@ -86,7 +86,7 @@ describe("a timeline", () => {
     })
   )
 
-  it("says which delegate asks, and of one further below by way of whom", () => {
+  it("names the delegate that asks, and for a deeper one the delegate above it", () => {
     const records: ReadonlyArray<NewRecord> = [
       { _tag: "TurnStarted", turnId, kind: "regular" },
       { _tag: "DelegateStarted", turnId, delegateId: child, name: "Ada", linked: true, depth: 1 },

@@ -62,7 +62,7 @@ describe("explore", () => {
     )
   })
 
-  it("shows with one interruption what two have shown", () => {
+  it("shrinks two interruptions to the one that matters", () => {
     const report = Interrupts.explore({ ...naive, actions: [["interrupt", "interrupt"]], modes: ["before"] })
     assert.isAbove(report.violations.length, 100)
     assert.lengthOf(report.smallest[0]!.decisions.at, 1)

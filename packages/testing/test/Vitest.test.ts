@@ -27,7 +27,7 @@ const lending =
 
 const isBack = { invariant: (free: number) => free === 1 }
 
-it.interrupts("a permit is given back", lending(true), isBack)
+it.interrupts("a permit is released", lending(true), isBack)
 
 it.simulate(
   "a permit is given back in any schedule",
@@ -38,7 +38,7 @@ it.simulate(
 it.simulate("a permit is given back in all schedules", Effect.succeed(1), { ...isBack, isExhaustive: true })
 
 describe("extend", () => {
-  it("keeps what the it has", () => {
+  it("keeps the other properties of the it", () => {
     assert.strictEqual(it.effect, plain.effect)
     assert.isFunction(it.skip)
   })
