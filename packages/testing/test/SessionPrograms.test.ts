@@ -73,7 +73,7 @@ describe("check", () => {
       assert.isUndefined(SessionPrograms.check(shown, { law, aborts: 60 }).violation)
     }
     assert.isTrue(idleAndFailed)
-  })
+  }, 120_000)
 
   it("returns a violation that can be repeated from its line", () => {
     const law: Laws.Law = ({ events }) =>
