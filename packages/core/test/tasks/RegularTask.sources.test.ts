@@ -32,7 +32,7 @@ const make = (
 ) =>
   SessionHarness.make({
     ...options,
-    host: (agent, given) => {
+    factory: (agent, given) => {
       const { change = (same: Agent.Agent<any>) => same } = options
       return Session.make(change({ ...agent, sources }) as typeof agent, given)
     }

@@ -59,7 +59,6 @@ export const open = (kernel: Kernel, op: Op, caller: Caller | undefined): Dispat
     parent: caller?.span,
     root: caller === undefined,
     attributes: {
-      "codex.op": names[op._tag],
       "thread.id": kernel.sessionId,
       "gen_ai.conversation.id": kernel.sessionId
     }
