@@ -26,16 +26,19 @@ const lateCall: ToolCall = {
   params: {}
 }
 
-/** Every way in which a task may reach its session, by the name of the member. */
+/** Every way in which a task can reach its session, by the name of the member. */
 const members = (turn: Turn): { readonly [member: string]: Effect.Effect<unknown, unknown, Model | Processes> } => ({
   aborting: turn.aborting,
   abortReason: turn.abortReason,
   abort: turn.abort("Budget"),
   onAbort: turn.onAbort({ kind: "cleanup", name: "late", run: () => Effect.die("must not run") }),
+  own: turn.own({ kind: "process", id: "late", name: "late", end: () => Effect.die("must not run") }),
+  keep: turn.keep("late"),
   history: turn.history,
   record: turn.record({ _tag: "AssistantMessage", text: "late record" }),
   say: turn.say("late words"),
   output: turn.output(CallId.make("c"), "late output"),
+  detail: turn.detail(CallId.make("c"), { _tag: "Text", text: "late detail" } as never),
   warn: turn.warn("late warning"),
   flush: turn.flush,
   takeInput: turn.takeInput,
@@ -56,7 +59,7 @@ const members = (turn: Turn): { readonly [member: string]: Effect.Effect<unknown
 const starting = ["takeInput", "sample", "ask", "process", "delegate"]
 const values = ["sessionId", "turnId", "trace", "session", "input", "inputText"]
 
-/** A host that counts what it is asked to start. */
+/** A host that records what it is asked to start. */
 const host = () => {
   const started: Array<string> = []
   const service: Processes = {
@@ -70,7 +73,7 @@ const host = () => {
   return { started, service }
 }
 
-/** Somebody who is asked and never answers. */
+/** Approvals that are asked and never decide. */
 const silent = (asked: Array<string>): Approvals => ({
   decide: ({ questionId }) =>
     Effect.andThen(
@@ -97,7 +100,7 @@ describe("a closing turn", () => {
           const turn = yield* Turn
           yield* turn.aborting
           for (const [name, member] of Object.entries(members(turn))) {
-            if (name === "onAbort") continue
+            if (name === "onAbort" || name === "own") continue
             exits.push([name, Exit.hasInterrupts(yield* Effect.exit(member))])
           }
         })

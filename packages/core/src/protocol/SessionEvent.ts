@@ -33,12 +33,16 @@ export const SessionResumed = record("SessionResumed", {
   cutBytes: Schema.Finite,
   cutFile: Schema.optionalKey(Schema.String)
 })
-/** Input was accepted. With a `turnId` it steers that turn, else it waits in the queue. */
+/**
+ * Input was accepted. With a `turnId` it steers that turn, else it waits in the queue: at a `position`, or as its head,
+ * which starts at once.
+ */
 export const InputAccepted = record("InputAccepted", {
   submissionId: SubmissionId,
   input: Input,
   delivery: Delivery,
-  turnId: Schema.optionalKey(TurnId)
+  turnId: Schema.optionalKey(TurnId),
+  position: Schema.optionalKey(Schema.Finite)
 })
 /** A hook refused this input; the model never sees it. */
 export const InputBlocked = record("InputBlocked", {
