@@ -89,7 +89,10 @@ export interface OwnedResource {
    * `Shutdown`. Default false.
    */
   readonly keep?: boolean | undefined
-  /** Ends it. What has not ended within the grace period of an abort is named as a straggler. */
+  /**
+   * Ends it, and returns when it has ended. It may be called again while it runs. What has not ended within the grace
+   * period of an abort is named as a straggler.
+   */
   readonly end: (reason: AbortReason) => Effect.Effect<void>
   /**
    * How long a turn that returned waits for `end`, which is then called with the reason `Parent`. By default such a turn
