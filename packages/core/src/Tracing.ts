@@ -13,6 +13,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Tracer from "effect/Tracer"
+import { messageOf, tagOf, textOf } from "./internal/foreign.ts"
 
 /** Whether attributes may hold what users, models and tools said. Default false. */
 export class TraceContent extends Context.Reference<boolean>("@spindle/core/TraceContent", {
@@ -56,12 +57,16 @@ export const isTraced = (context: Context.Context<never>): boolean =>
 export const currentSpan = (context: Context.Context<never>): Tracer.AnySpan | undefined =>
   Context.getOrUndefined(context, Tracer.ParentSpan)
 
-/** What a tracer does wrong is logged, and stops nothing: spans begin and end in the steps that start and settle turns. */
-const guarded = <A>(context: Context.Context<never>, step: "begin" | "end", run: () => A): A | undefined => {
+/** Logs what a tracer does wrong, and continues: spans begin and end in the steps that start and settle turns. */
+const guarded = <A>(
+  context: Context.Context<never>,
+  step: "begin" | "annotate" | "end",
+  run: () => A
+): A | undefined => {
   try {
     return run()
   } catch (defect) {
-    Effect.runSyncWith(context)(Effect.logWarning(`the tracer failed to ${step} a span`, defect))
+    Effect.runSyncWith(context)(Effect.logWarning(`the tracer failed to ${step} a span: ${textOf(defect)}`))
     return undefined
   }
 }
@@ -74,6 +79,16 @@ export const open = (context: Context.Context<never>, settings: SpanSettings): T
   isTraced(context)
     ? guarded(context, "begin", () => Effect.runSyncWith(context)(Effect.makeSpan(settings.name, settings)))
     : undefined
+
+/** Adds attributes to a span. */
+export const annotate = (
+  context: Context.Context<never>,
+  span: Tracer.Span,
+  attributes: NonNullable<SpanSettings["attributes"]>
+): void =>
+  guarded(context, "annotate", () => {
+    for (const [key, value] of Object.entries(attributes)) span.attribute(key, value)
+  })
 
 /** Ends a span, once; a second end changes nothing. */
 export const end = (context: Context.Context<never>, span: Tracer.Span, outcome: SpanOutcome): void =>
@@ -131,9 +146,9 @@ const outcomeOf = (span: Tracer.Span, exit: Exit.Exit<unknown, unknown>): SpanOu
 
 /** A cause as the outcome of a span. */
 export const failureOf = (cause: Cause.Cause<unknown>): SpanOutcome & { readonly _tag: "failed" } => {
-  const error = Cause.squash(cause) as { readonly _tag?: unknown; readonly name?: unknown; readonly message?: unknown }
-  const type = [error?._tag, error?.name].find((name): name is string => typeof name === "string") ?? "Defect"
-  return { _tag: "failed", type, ...(typeof error?.message === "string" ? { message: error.message } : {}) }
+  const error = Cause.squash(cause)
+  const message = messageOf(error)
+  return { _tag: "failed", type: tagOf(error), ...(message === undefined ? {} : { message }) }
 }
 
 /** A value as an attribute, when content may be told: its JSON, cut at `contentLimit` characters. */

@@ -11,6 +11,7 @@
  * interruption.
  */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Model, ModelPart, ModelRequest } from "./ports/Model.ts"
@@ -21,6 +22,7 @@ import type { Input } from "./protocol/Input.ts"
 import type { Item, NewItem, ToolCall, ToolStatus } from "./protocol/Item.ts"
 import type { Decision, Op, Receipt } from "./protocol/Op.ts"
 import type { AbortReason } from "./protocol/Outcome.ts"
+import type { Straggler } from "./protocol/SessionEvent.ts"
 import type { QuestionKind } from "./protocol/Question.ts"
 import type { JournalFailed, ModelFailed } from "./protocol/SessionError.ts"
 import type { TraceContext } from "./protocol/TraceContext.ts"
@@ -38,13 +40,16 @@ export interface NewQuestion {
   readonly asker?: { readonly questionId?: QuestionId; readonly path: ReadonlyArray<SessionId> }
 }
 
-/** A child session that a turn has started. A linked one ends with its turn, another goes on (contract D1, D7). */
+/** A child session that a turn starts. A linked one ends with its turn; any other keeps running (contract D1, D7). */
 export interface TurnDelegate {
   readonly delegateId: SessionId
   /** For people. */
   readonly name: string
   readonly linked: boolean
   readonly callId?: CallId
+  /** Ends it. With this the turn owns the child; without it a clean-up of `onAbort` ends a linked child. See `own`. */
+  readonly end?: OwnedResource["end"] | undefined
+  readonly drain?: OwnedResource["drain"]
 }
 
 /** How a child session ended. `message` is its last message, or that of its error. */
@@ -74,6 +79,33 @@ export interface TurnSession {
    * `SessionConfig`.
    */
   readonly scope: Effect.Effect<Scope.Scope>
+}
+
+/**
+ * Something that a turn has started and that must end with the turn or with the session: a process, a child session, a
+ * server, a terminal.
+ */
+export interface OwnedResource {
+  readonly kind: Straggler["kind"]
+  /** Names it among all resources of the session; see `Turn.keep`. */
+  readonly id: string
+  /** For people, and for the model. */
+  readonly name: string
+  /**
+   * Whether it outlives the turn. It then ends with the session, and with an abort whose reason is `Parent` or
+   * `Shutdown`. Default false.
+   */
+  readonly keep?: boolean | undefined
+  /**
+   * Ends it, and returns when it has ended. It may be called again while it runs. What has not ended within the grace
+   * period of an abort is named as a straggler.
+   */
+  readonly end: (reason: AbortReason) => Effect.Effect<void>
+  /**
+   * How long a turn that returned waits for `end`, which is then called with the reason `Parent`. By default such a turn
+   * does not end it, and only an abort does.
+   */
+  readonly drain?: Duration.Input | undefined
 }
 
 /** What became of a question: decided, or cancelled, which is not a refusal (contract A2). */
@@ -125,8 +157,18 @@ export interface Turn {
   readonly abortReason: Effect.Effect<AbortReason | undefined>
   /** Asks the session to abort this turn; answers at once whether it hit (I1). The caller is interrupted soon. */
   readonly abort: (reason: AbortReason) => Effect.Effect<boolean>
-  /** Registers what an abort has to end beside the task. Answers an effect that takes the registration back. */
+  /** Registers a clean-up that an abort runs alongside the task. Returns an effect that removes it; see `own`. */
   readonly onAbort: (cleanup: Cleanup) => Effect.Effect<Effect.Effect<void>>
+  /**
+   * Makes the turn the owner of a resource, which ends with it unless it is kept (contract X1, D1). If the turn is already
+   * ending, the end of the resource starts at once. Returns an effect that reports that the resource has ended by itself.
+   */
+  readonly own: (resource: OwnedResource) => Effect.Effect<Effect.Effect<void>>
+  /**
+   * Keeps a resource of the session when its turn ends; see `OwnedResource.keep`. Returns whether it was found. It cannot
+   * be kept once its turn is stopping.
+   */
+  readonly keep: (id: string) => Effect.Effect<boolean>
 
   /** The history as the next model request would carry it: calls and results paired, in order (I6). */
   readonly history: Effect.Effect<ReadonlyArray<Item>>

@@ -17,12 +17,14 @@ import { isTerminal } from "@spindle/core/SessionEvent"
 import * as Agent from "@spindle/core/Agent"
 import * as Op from "@spindle/core/Op"
 import * as Sessions from "@spindle/core/Sessions"
+import * as SessionState from "@spindle/core/SessionState"
 import * as Task from "@spindle/core/Task"
 import * as TaskSupervisor from "@spindle/core/TaskSupervisor"
 import { Turn } from "@spindle/core/Turn"
 import type * as Laws from "@spindle/testing/Laws"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
+import { Queue } from "../../src/internal/session/queue.ts"
 import { journalOf, numbered, sessionId, warning } from "../fixtures/records.ts"
 import * as VirtualFiles from "../fixtures/virtualFiles.ts"
 import { request } from "./kinds.ts"
@@ -389,21 +391,27 @@ const waitingForAnAnswer: Exploration = {
   maxRuns: 100
 }
 
-/** Transitions of a slot, one of which comes at any step of the other: they do not overlap. */
-const transitions: Exploration = {
-  law: logged((log) => (log.join() === "in,out,in,out" ? undefined : `S4 transitions overlap: ${log.join()}`)),
+/** Replacements of a session, one of which comes at any step of the other: they do not overlap. */
+const replacements: Exploration = {
+  law: logged((log) => (log.join() === "in,out,in,out" ? undefined : `S4 replacements overlap: ${log.join()}`)),
   actions: [["other"]],
   program: (stage) =>
     Effect.gen(function* () {
       const log: Array<string> = []
-      const supervisor = yield* TaskSupervisor.make
+      const queue = new Queue({
+        context: yield* Effect.context<never>(),
+        supervisor: yield* TaskSupervisor.make,
+        isOpen: () => true,
+        stateOf: () => SessionState.empty,
+        start: () => undefined
+      })
       const note = (text: string) => Effect.sync(() => void log.push(text))
-      const transition = supervisor.turnstile(Effect.andThen(Effect.andThen(note("in"), Effect.sleep(1)), note("out")))
+      const replacement = queue.replace(Effect.andThen(Effect.andThen(note("in"), Effect.sleep(1)), note("out")))
       let isCalled = false
-      yield* stage.arm({ other: Effect.suspend(() => ((isCalled = true), transition)) })
-      yield* transition
+      yield* stage.arm({ other: Effect.suspend(() => ((isCalled = true), replacement)) })
+      yield* replacement
       yield* stage.disarm
-      if (!isCalled) yield* transition
+      if (!isCalled) yield* replacement
       return log
     })
 }
@@ -510,16 +518,16 @@ const waitingForTheSlot: Exploration = {
       const ended = yield* Deferred.make<void>()
       const job: TaskSupervisor.Job<void, never> = {
         name: "job",
-        run: Deferred.await(ended),
+        run: () => Deferred.await(ended),
         onAbort: "interrupt",
         grace: 10,
         abortHook: undefined,
         abortHookLimit: 10,
         settle: () => Effect.void,
-        freed: () => {},
-        stragglerEnded: () => {}
+        onFree: () => {},
+        onStragglerEnd: () => {}
       }
-      supervisor.start(job, () => job.run)
+      supervisor.start(job)
       const end = Deferred.succeed(ended, undefined)
       const late = yield* Effect.forkChild(Effect.andThen(Effect.sleep(1), end))
       yield* stage.arm({ end })
@@ -593,7 +601,7 @@ export const races = named({
   leavingAQuestion,
   waitingForAnAnswer,
   ...endings,
-  transitions,
+  replacements,
   lookingForIdle,
   openedTwice,
   heldTwice,

@@ -1,6 +1,7 @@
 /**
  * The subscribers of one session. Each holds a bounded number of events; one that falls behind reads records back from
- * the journal and gets text merged, so it loses nothing and holds up nobody (contract W2).
+ * the journal and gets text merged, so it loses nothing and blocks nothing else (contract W2). What an idle session keeps does
+ * not grow with the number of its turns (S8).
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
