@@ -4,6 +4,7 @@
  * The model is not part of it: it is a service (`Model`), given as a layer or left in the requirements of whoever makes
  * the session.
  */
+import type * as Effect from "effect/Effect"
 import type * as Types from "effect/Types"
 import type * as Tool from "effect/ai/Tool"
 import type * as Toolkit from "effect/ai/Toolkit"
@@ -25,6 +26,11 @@ export interface ToolPolicy<Params = unknown> {
   readonly concurrency?: "parallel" | "exclusive"
   readonly kind?: "command" | "patch" | "permissions"
   readonly payload?: (params: Params) => unknown
+  /**
+   * Returns why a call cannot succeed, in words for the model, or undefined. It runs before a person is asked, and again
+   * when earlier calls have ended if it refused while they ran. A call that it refuses has failed, and nobody is asked.
+   */
+  readonly check?: (params: Params) => Effect.Effect<string | undefined>
   /** What a call is, for people and for the wire. It is recorded with the call. Without it a call is `Other`. */
   readonly display?: (params: Params) => CallDisplay
   /** A tool that takes plain text in a grammar; its handler gets `{ input }`. */

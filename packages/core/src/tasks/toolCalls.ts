@@ -46,14 +46,17 @@ export const make = ({ concurrency, hooks, parent, table, turn }: CallOptions): 
         const policy = table.byName.get(call.name)?.policy
         const alone = policy !== undefined && policy.concurrency !== "parallel"
         const before = alone ? [...exclusive, ...parallel] : exclusive
-        const inTurn = (run: Effect.Effect<void>) => {
-          const permitted = Semaphore.withPermit(permits, run)
-          if (before.length === 0) return permitted
-          return Effect.andThen(Effect.forEach(before, Fiber.await, { discard: true }), permitted)
+        const order: Order = {
+          isFirst: before.length === 0,
+          awaitEarlier: Effect.forEach(before, Fiber.await, { discard: true }),
+          run: (run) => {
+            const permitted = Semaphore.withPermit(permits, run)
+            return order.isFirst ? permitted : Effect.andThen(order.awaitEarlier, permitted)
+          }
         }
         const known = table.byName.has(call.name)
         const work = Tracing.span(spanOf(turn, call, { known, parent }), (span) =>
-          answer(span === undefined ? turn : told(turn, span), table, hooks, call, inTurn)
+          answer(span === undefined ? turn : told(turn, span), table, hooks, call, order)
         )
         return Effect.map(Effect.forkChild(work, { startImmediately: true }), (fiber) => {
           running.push(fiber)
@@ -114,13 +117,17 @@ const told = (turn: Turn, span: Tracer.Span): Turn => ({
 // they only wait: how many calls run at once is bounded by the permits
 const together = { concurrency: "unbounded", discard: true } as const
 
-const answer = Effect.fnUntraced(function* (
-  turn: Turn,
-  table: ToolTable,
-  hooks: Hooks,
-  call: ToolCall,
-  inTurn: (run: Effect.Effect<void>) => Effect.Effect<void>
-) {
+/** The place of a call among those of its turn. */
+interface Order {
+  /** Whether it waits for no earlier call. */
+  readonly isFirst: boolean
+  /** Waits for the earlier calls that it must not run alongside. */
+  readonly awaitEarlier: Effect.Effect<void>
+  /** Runs it in its place. */
+  readonly run: (run: Effect.Effect<void>) => Effect.Effect<void>
+}
+
+const answer = Effect.fnUntraced(function* (turn: Turn, table: ToolTable, hooks: Hooks, call: ToolCall, order: Order) {
   const entry = table.byName.get(call.name)
   if (entry === undefined) return yield* turn.finish(call, "failed", `unsupported call: there is no tool ${call.name}`)
   if (call.invalid !== undefined)
@@ -130,30 +137,53 @@ const answer = Effect.fnUntraced(function* (
     onSuccess: (params) => ({ ok: true as const, params })
   })
   if (!decoded.ok) return yield* turn.finish(call, "failed", `invalid arguments for ${call.name}: ${decoded.message}`)
-  const refusal = yield* refused(turn, hooks, entry, call, decoded.params)
-  if (refusal !== undefined) return yield* turn.finish(call, "denied", refusal)
-  yield* inTurn(run(turn, hooks, entry, call, decoded.params))
+  const { permission, reason } = yield* judge(turn, hooks, entry, call, decoded.params)
+  if (permission === "deny") return yield* turn.finish(call, "denied", reason)
+  if (permission === "ask") {
+    const failure = yield* check(entry, decoded.params, order)
+    if (failure !== undefined) return yield* turn.finish(call, "failed", failure)
+    const refusal = yield* ask(turn, entry, call, decoded.params)
+    if (refusal !== undefined) return yield* turn.finish(call, "denied", refusal)
+  }
+  yield* order.run(run(turn, hooks, entry, call, decoded.params))
 })
 
-/**
- * Why a call may not run: a hook, its policy, or whoever was asked said no. A cancelled request interrupts: it is no
- * refusal (A2).
- */
-const refused = Effect.fnUntraced(function* (
+/** What hooks and the policy say about a call; `reason` is for the model. */
+interface Verdict {
+  readonly permission: Authority.Permission
+  readonly reason: string
+}
+
+const judge = Effect.fnUntraced(function* (
   turn: Turn,
   hooks: Hooks,
   entry: ToolEntry,
   call: ToolCall,
   params: unknown
-) {
+): Effect.fn.Return<Verdict> {
   const verdict = yield* hooks.preToolUse(turn.turnId, call.name, params)
-  if (verdict.deny) return `denied: ${verdict.reason ?? "a hook refused this call"}`
-  const { approval, kind, payload } = entry.policy
+  if (verdict.deny) return { permission: "deny", reason: `denied: ${verdict.reason ?? "a hook refused this call"}` }
+  const { approval } = entry.policy
   const allowed: Authority.Permission = typeof approval === "function" ? approval(params) : approval
   const asks = allowed === "allow" && entry.asks !== undefined
   const permission = asks && (yield* entry.asks(params, call.callId, yield* turn.history)) ? "ask" : allowed
-  if (permission === "allow") return undefined
-  if (permission === "deny") return `denied: the policy forbids ${call.name}`
+  return { permission, reason: `denied: the policy forbids ${call.name}` }
+})
+
+/**
+ * Returns why a call that needs a question cannot succeed. An earlier call that still runs may change that, so a refusal
+ * is checked again after it.
+ */
+const check = (entry: ToolEntry, params: unknown, order: Order): Effect.Effect<string | undefined> => {
+  const once = entry.policy.check?.(params) ?? Effect.undefined
+  return Effect.flatMap(once, (refusal) =>
+    refusal === undefined || order.isFirst ? Effect.succeed(refusal) : Effect.andThen(order.awaitEarlier, once)
+  )
+}
+
+/** Asks about a call and returns why it was refused, if it was. A cancelled question interrupts: it is no refusal (A2). */
+const ask = Effect.fnUntraced(function* (turn: Turn, entry: ToolEntry, call: ToolCall, params: unknown) {
+  const { kind, payload } = entry.policy
   const answered = yield* turn.ask({
     kind: kind ?? "permissions",
     callId: call.callId,
