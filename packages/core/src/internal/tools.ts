@@ -1,7 +1,6 @@
 /** The tools of an agent: schemas compiled once, handlers taken from the context. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
 import type { ToolPolicy } from "../Agent.ts"
@@ -9,6 +8,7 @@ import { promptOf } from "../models/effectAi.ts"
 import type { ToolSpec } from "../ports/Model.ts"
 import type { CallDisplay } from "../protocol/Display.ts"
 import type { Item } from "../protocol/Item.ts"
+import * as ToolArguments from "./toolArguments.ts"
 
 /** A tool that can be called. */
 export interface ToolEntry {
@@ -54,10 +54,12 @@ export const table = (
 }
 
 const entry = (tool: Tool.Any, policy: ToolPolicy<any>): ToolEntry => {
-  const schema = Schema.isSchema(tool.parametersSchema) ? codecOf(tool.parametersSchema) : undefined
+  const decode = Schema.isSchema(tool.parametersSchema)
+    ? ToolArguments.decoder(codecOf(tool.parametersSchema))
+    : Effect.succeed
   return {
     policy,
-    display: displayOf(policy, schema),
+    display: displayOf(policy, decode),
     spec: {
       name: tool.name,
       description: Tool.getDescription(tool),
@@ -65,7 +67,7 @@ const entry = (tool: Tool.Any, policy: ToolPolicy<any>): ToolEntry => {
       ...(policy.freeform === undefined ? {} : { freeform: policy.freeform }),
       source: tool
     },
-    decode: schema === undefined ? Effect.succeed : Schema.decodeUnknownEffect(schema),
+    decode,
     run: (params, callId) =>
       Effect.contextWith((context: Context.Context<never>) => {
         const handler = context.mapUnsafe.get(tool.id) as Tool.Handler<string>
@@ -79,12 +81,11 @@ const entry = (tool: Tool.Any, policy: ToolPolicy<any>): ToolEntry => {
 }
 
 /** The display of a policy, for arguments as they came. A display function that throws describes nothing. */
-const displayOf = (policy: ToolPolicy<any>, schema: Schema.Codec<unknown, unknown> | undefined) => {
+const displayOf = (policy: ToolPolicy<any>, decode: ToolEntry["decode"]) => {
   const { display } = policy
   if (display === undefined) return () => undefined
-  const decode = schema === undefined ? Exit.succeed : Schema.decodeUnknownExit(schema)
   return (params: unknown): CallDisplay | undefined => {
-    const decoded = decode(params)
+    const decoded = Effect.runSyncExit(decode(params))
     if (decoded._tag === "Failure") return undefined
     try {
       return display(decoded.value)
