@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
 import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
@@ -46,19 +46,28 @@ export const policies = (options: { readonly approval: ApprovalMode; readonly cw
     concurrency: "exclusive",
     kind: "patch",
     display: ({ input }) => ApplyPatch.display(input),
+    check: ({ input }) => Effect.flatMap(ApplyPatch.Check, (check) => check(input)),
     payload: ({ input }) => ({ changes: ApplyPatch.changesOf(input) }),
     freeform: ApplyPatch.freeform
   }
 })
 
 /**
- * The handlers of both tools. `cwd` is the absolute working directory, which patches cannot leave and commands can;
- * `shell` is a program that takes `-c`, by default `/bin/bash` or else `/bin/sh`.
+ * Where the tools work. `cwd` is the absolute working directory, which patches cannot leave and commands can. `shell` is
+ * a program that takes `-c`; the default is `/bin/bash`, or `/bin/sh` if that does not exist.
  */
-export const layer = (options: {
+export interface Options {
   readonly cwd: string
   readonly shell?: string
-}): Layer.Layer<Tool.HandlersFor<Tools>, never, FileSystem.FileSystem | Path.Path | Processes> =>
+}
+
+/** The handlers of both tools, and the check of patches before anybody is asked. */
+export const layer = (
+  options: Options
+): Layer.Layer<Tool.HandlersFor<Tools>, never, FileSystem.FileSystem | Path.Path | Processes> =>
+  Layer.merge(handlers(options), checks(options))
+
+const handlers = (options: Options) =>
   toolkit.toLayer(
     Effect.gen(function* () {
       const context = yield* Effect.context<FileSystem.FileSystem | Path.Path | Processes>()
@@ -70,4 +79,13 @@ export const layer = (options: {
           Effect.provideContext(ApplyPatch.run(input, toolCallId, options), context)
       })
     })
+  )
+
+const checks = (options: Options) =>
+  Layer.effect(
+    ApplyPatch.Check,
+    Effect.map(
+      Effect.context<FileSystem.FileSystem | Path.Path>(),
+      (context) => (input) => Effect.provideContext(ApplyPatch.check(input, options), context)
+    )
   )
