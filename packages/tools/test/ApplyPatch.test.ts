@@ -356,9 +356,18 @@ describe("apply", () => {
         const before = [statSync(join(root, "a")), statSync(join(root, "b"))]
         yield* ApplyPatch.apply(
           patch(
-            ...["*** Update File: a", "@@", "-one", "+1"],
-            ...["*** Delete File: d", "*** Update File: b", "*** Move to: d", "@@", "-two", "+2"],
-            ...["*** Add File: b", "+new"]
+            "*** Update File: a",
+            "@@",
+            "-one",
+            "+1",
+            "*** Delete File: d",
+            "*** Update File: b",
+            "*** Move to: d",
+            "@@",
+            "-two",
+            "+2",
+            "*** Add File: b",
+            "+new"
           ),
           { cwd: root }
         )

@@ -193,19 +193,13 @@ const checkUnchanged = (info: FileSystem.File.Info, seen: Seen): Effect.Effect<v
 /** Creates a file that does not exist. A symbolic link is not followed. */
 export const create = Effect.fnUntraced(function* (target: string, content: Uint8Array, mode?: number) {
   const path = yield* Path.Path
-  return yield* within(path.dirname(target), (fileSystem, at) =>
-    Effect.gen(function* () {
-      const name = at(path.basename(target))
-      const handle = yield* fileSystem.open(name, { flag: "wx" })
-      yield* Effect.onError(
-        Effect.gen(function* () {
-          yield* handle.writeAll(content)
-          if (mode !== undefined) yield* fileSystem.chmod(name, mode & 0o7777)
-        }),
-        () => Effect.ignore(fileSystem.remove(name))
-      )
-    })
-  )
+  return yield* within(path.dirname(target), (fileSystem, at) => {
+    const name = at(path.basename(target))
+    const setMode = mode === undefined ? Effect.void : fileSystem.chmod(name, mode & 0o7777)
+    return Effect.flatMap(fileSystem.open(name, { flag: "wx" }), (handle) =>
+      Effect.onError(Effect.andThen(handle.writeAll(content), setMode), () => Effect.ignore(fileSystem.remove(name)))
+    )
+  })
 })
 
 /** Renames a file or symbolic link. The new name is created first, so that no file of that name is replaced. */
