@@ -20,6 +20,7 @@ import { type ChildProcessHandle, ChildProcessSpawner } from "effect/process/Chi
 import * as Scope from "effect/Scope"
 import type { ProcessId } from "@spindle/core/Ids"
 import { type Process, Processes, type ProcessExit, ProcessFailed, type ProcessSpec } from "@spindle/core/Processes"
+import * as ControlGroups from "./internal/controlGroups.ts"
 import * as OutputPipe from "./internal/outputPipe.ts"
 import * as ProcessTable from "./internal/processTable.ts"
 import { Signals } from "./Signals.ts"
@@ -29,13 +30,14 @@ const unattendedGraceMillis = 500
 /** How long closing the layer waits for the processes that it ends. */
 const closeLimitMillis = 2_000
 
-/** The process groups of a host, for a program that has no time left. */
+/** The processes of a host, for a program that has no time left. */
 export interface ProcessGroups {
   /**
-   * The ids of the groups that may still have a living member, at this moment and without waiting: what a program
-   * kills at once when it is told to stop for the second time (contract X2), `process.kill(-group, "SIGKILL")`.
+   * Returns what to kill at once when the program is asked to stop a second time (contract X2): the targets of
+   * `process.kill(target, "SIGKILL")`, which are the groups that may still have a living member, as negative numbers,
+   * and the processes that were found outside their group.
    */
-  readonly liveGroups: () => ReadonlyArray<number>
+  readonly killTargets: () => ReadonlyArray<number>
 }
 
 /** The service key of {@link ProcessGroups}. */
@@ -62,7 +64,11 @@ export const layer: Layer.Layer<
         end: (processId, grace) => end(host, processId, grace)
       }),
       Context.add(ProcessGroups, {
-        liveGroups: () => Array.from(host.groups.values(), (group) => group.groupId).filter((id) => id !== undefined)
+        killTargets: () =>
+          Array.from(host.groups.values()).flatMap(({ groupId, others }) => [
+            ...(groupId === undefined ? [] : [-groupId]),
+            ...others
+          ])
       })
     )
   })
@@ -81,14 +87,23 @@ interface Group {
   readonly scope: Scope.Closeable
   readonly exit: Deferred.Deferred<ProcessExit>
   readonly gone: Deferred.Deferred<void>
-  /** When to kill, in milliseconds since 1970; undefined while nobody has asked to end it. */
+  /** When to kill, in milliseconds of the monotonic clock; undefined until its end is requested. */
   killAt: number | undefined
+  /** When it started, in ticks since the boot of the host. */
+  readonly startTicks: number | undefined
+  /** The session that its first process leads. */
+  readonly sessionId: number | undefined
+  readonly control: ControlGroups.ControlGroup | undefined
+  readonly find: ProcessTable.Find
+  /** The processes outside its group that were found last. */
+  others: ReadonlySet<number>
 }
 
 interface Host {
   readonly spawner: ChildProcessSpawner["Service"]
   readonly signals: Signals
-  readonly find: ProcessTable.Find
+  readonly table: ProcessTable.ProcessTable
+  readonly openControl: ControlGroups.Open
   readonly groups: Map<ProcessId, Group>
   readonly fibers: FiberSet.FiberSet
   isClosed: boolean
@@ -96,10 +111,12 @@ interface Host {
 
 const makeHost = Effect.gen(function* () {
   const signals = yield* Signals
+  const fileSystem = yield* FileSystem.FileSystem
   const host: Host = {
     spawner: yield* ChildProcessSpawner,
     signals,
-    find: yield* ProcessTable.make(yield* FileSystem.FileSystem, signals),
+    table: yield* ProcessTable.make(fileSystem, signals),
+    openControl: yield* ControlGroups.make(fileSystem),
     groups: new Map(),
     fibers: yield* FiberSet.make(),
     isClosed: false
@@ -107,14 +124,16 @@ const makeHost = Effect.gen(function* () {
   return host
 })
 
-const makeGroup = (processId: ProcessId, scope: Scope.Closeable, handle?: ChildProcessHandle): Group => ({
-  processId,
-  groupId: handle?.pid,
-  handle,
-  scope,
+type NewGroup = Pick<Group, "processId" | "scope" | "handle" | "startTicks" | "control" | "find">
+
+const makeGroup = (group: NewGroup): Group => ({
+  ...group,
+  groupId: group.handle?.pid,
+  sessionId: group.handle?.pid,
   exit: Deferred.makeUnsafe(),
   gone: Deferred.makeUnsafe(),
-  killAt: undefined
+  killAt: undefined,
+  others: new Set()
 })
 
 const start = (host: Host, spec: ProcessSpec): Effect.Effect<Process, ProcessFailed> =>
@@ -124,13 +143,22 @@ const start = (host: Host, spec: ProcessSpec): Effect.Effect<Process, ProcessFai
       if (program === undefined) return yield* failed(spec, "there is no command")
       if (host.isClosed) return yield* failed(spec, "this host is closing")
       const scope = yield* Scope.make()
+      const startTicks = yield* host.table.now
       const handle = yield* host.spawner.spawn(command(spec, program, args)).pipe(
         Scope.provide(scope),
         Effect.mapError((error) => failed(spec, reasonOf(error.reason), error)),
         Effect.catchDefect((defect) => thrown(spec, defect)),
         Effect.onError(() => Scope.close(scope, Exit.void))
       )
-      const group = makeGroup(spec.processId, scope, handle)
+      const control = yield* controlOf(host, spec.processId, handle.pid)
+      const group = makeGroup({
+        processId: spec.processId,
+        scope,
+        handle,
+        startTicks,
+        control,
+        find: host.table.finder()
+      })
       host.groups.set(spec.processId, group)
       const pipe = yield* OutputPipe.make(handle.all)
       yield* FiberSet.run(host.fibers, pipe.pump)
@@ -147,6 +175,14 @@ const start = (host: Host, spec: ProcessSpec): Effect.Effect<Process, ProcessFai
       }
     })
   )
+
+/** Puts a process into a control group of its own, where the host lets this program. */
+const controlOf = Effect.fnUntraced(function* (host: Host, processId: ProcessId, pid: number) {
+  const control = yield* host.openControl(processId, false)
+  if (control === undefined || (yield* control.add(pid))) return control
+  yield* control.remove
+  return undefined
+})
 
 const command = (spec: ProcessSpec, program: string, args: ReadonlyArray<string>): ChildProcess.Command =>
   ChildProcess.make(program, args, {
@@ -213,42 +249,98 @@ const signalled = (error: PlatformError): ProcessExit => {
   return signal === undefined ? { exitCode: null } : { exitCode: null, signal }
 }
 
-/** Looks twice at least: a process that forks and exits while the table is read may hide its child from one look. */
+/** How many looks at a host where processes end all the time are enough. */
+const vanishedLooks = 20
+
+/**
+ * Whether nothing of a group lives. Looks at least twice, and again while processes end that could not be read: one that
+ * forks and exits hides its child from a look.
+ */
 const hasGone = Effect.fnUntraced(function* (host: Host, group: Group) {
-  for (let looks = 0, isSure = false; looks < 2 || !isSure; looks++) {
-    if (looks > 0) yield* Effect.sleep(5)
+  let calm = 0
+  for (let looks = 1, isSure = false; calm < 2 || !isSure; looks++) {
     const found = yield* look(host, group)
     if (isAlive(found)) return false
     isSure = found.isSure
+    calm = found.hasVanished && looks < vanishedLooks ? 0 : calm + 1
+    if (!found.hasVanished) yield* Effect.sleep(5)
   }
   yield* forget(host, group)
   return true
 })
 
-const look = Effect.fnUntraced(function* (host: Host, group: Group) {
-  const found = yield* host.find(group.groupId, group.processId)
-  // from now on the number of the group may be given to somebody else
+const nothing = () => Effect.void
+
+/** Finds the living processes of a group; `act` runs for each as soon as it is found. */
+const look = Effect.fnUntraced(function* (
+  host: Host,
+  group: Group,
+  act: (pid: number) => Effect.Effect<void> = nothing
+) {
+  const { groupId, processId, sessionId } = group
+  const claims = (startTicks: number) => claimantOf(host, startTicks) === group
+  const inControl = group.control === undefined ? [] : yield* group.control.members
+  // for a program that has no time to wait for the end of this look
+  const known = new Set([...group.others, ...inControl])
+  group.others = known
+  const found = yield* group.find({ groupId, sessionId, marker: processId, claims }, (pid) => {
+    known.add(pid)
+    return act(pid)
+  })
+  // from now on another group may get the number
   if (!found.inGroup && Deferred.isDoneUnsafe(group.exit)) group.groupId = undefined
-  return found
+  group.others = new Set([...found.others, ...inControl.filter((pid) => !found.members.includes(pid))])
+  return { ...found, others: Array.from(group.others) }
 })
 
-const isAlive = (found: ProcessTable.Found): boolean => found.inGroup || found.carriers.length > 0
+/** The process that a daemon without a visible origin is attributed to: the last one that started before it. */
+const claimantOf = (host: Host, startTicks: number): Group | undefined => {
+  let claimant: Group | undefined
+  for (const group of host.groups.values()) {
+    // a control group knows its daemons
+    if (group.startTicks === undefined || group.control !== undefined || group.startTicks > startTicks) continue
+    if (claimant === undefined || group.startTicks >= claimant.startTicks!) claimant = group
+  }
+  return claimant
+}
 
-const forget = (host: Host, group: Group): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    if (!Deferred.doneUnsafe(group.gone, Effect.void)) return Effect.void
-    if (host.groups.get(group.processId) === group) host.groups.delete(group.processId)
-    // a handle that is let go of: closing its scope then neither signals nor waits for zombies that nobody reaps
-    const letGo = group.handle === undefined ? Effect.void : Effect.ignore(group.handle.unref)
-    return Effect.asVoid(FiberSet.run(host.fibers, Effect.andThen(letGo, Scope.close(group.scope, Exit.void))))
-  })
+const isAlive = (found: ProcessTable.Found): boolean => found.inGroup || found.others.length > 0
+
+/** How often an empty control group is removed, until no zombie is in it. */
+const removeCount = 20
+
+const forget = Effect.fnUntraced(function* (host: Host, group: Group) {
+  const isRemoved = group.control === undefined || (yield* group.control.remove)
+  if (!Deferred.doneUnsafe(group.gone, Effect.void)) return
+  if (host.groups.get(group.processId) === group) host.groups.delete(group.processId)
+  yield* FiberSet.run(host.fibers, release(group, isRemoved))
+})
+
+/** Releases what a group held. After unref, closing the scope neither signals nor waits for zombies that nothing reaps. */
+const release = Effect.fnUntraced(function* (group: Group, isRemoved: boolean) {
+  if (group.handle !== undefined) yield* Effect.ignore(group.handle.unref)
+  yield* Scope.close(group.scope, Exit.void)
+  for (let count = 0; group.control !== undefined && !isRemoved && count < removeCount; count++) {
+    yield* Effect.sleep(100)
+    if (yield* group.control.remove) return
+  }
+})
 
 const end = Effect.fnUntraced(function* (host: Host, processId: ProcessId, grace: number) {
   let group = host.groups.get(processId)
   if (group === undefined) {
     if (host.isClosed) return
     // a process of an earlier host may still carry the marker (contract X3)
-    group = makeGroup(processId, yield* Scope.make())
+    const control = yield* host.openControl(processId, true)
+    const scope = yield* Scope.make()
+    group = makeGroup({
+      processId,
+      scope,
+      handle: undefined,
+      startTicks: undefined,
+      control,
+      find: host.table.finder()
+    })
     Deferred.doneUnsafe(group.exit, Effect.succeed({ exitCode: null }))
     host.groups.set(processId, group)
   }
@@ -256,36 +348,70 @@ const end = Effect.fnUntraced(function* (host: Host, processId: ProcessId, grace
   yield* Deferred.await(group.gone)
 })
 
-/** Begins to end a group, or brings the end forward that has begun. */
+// a clock that is set back must not put the kill off
+const now = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1_000_000)
+
+/** Begins to end a group, or brings an end forward that has begun. */
 const beginEnd = Effect.fnUntraced(function* (host: Host, group: Group, graceMillis: number) {
-  const killAt = (yield* Clock.currentTimeMillis) + graceMillis
+  const killAt = (yield* now) + graceMillis
   const hasBegun = group.killAt !== undefined
   group.killAt = Math.min(group.killAt ?? killAt, killAt)
   if (!hasBegun) yield* FiberSet.run(host.fibers, endGroup(host, group))
 })
 
-/** Asks everyone once, also who appears meanwhile, and after the grace kills until nobody is left. */
+/** Asks every process once, including those that appear later, and kills after the grace until none is left. */
 const endGroup = Effect.fnUntraced(function* (host: Host, group: Group) {
   const asked = new Set<number>()
+  const ask = (pid: number) =>
+    asked.has(pid)
+      ? Effect.void
+      : Effect.andThen(
+          Effect.sync(() => asked.add(pid)),
+          host.signals.send(pid, "SIGTERM")
+        )
   for (let delay = 5; ; delay = Math.min(delay * 2, 50)) {
-    const found = yield* look(host, group)
+    const left = group.killAt! - (yield* now)
+    const found = yield* left > 0 ? look(host, group) : kill(host, group)
     if (!isAlive(found)) {
       if (yield* hasGone(host, group)) return
       continue
     }
-    const left = group.killAt! - (yield* Clock.currentTimeMillis)
-    const signal = left > 0 ? "SIGTERM" : "SIGKILL"
-    if (group.groupId !== undefined && found.inGroup && !(left > 0 && asked.has(group.groupId))) {
-      yield* host.signals.send(-group.groupId, signal)
-      for (const pid of [group.groupId, ...found.members]) asked.add(pid)
-    }
-    for (const pid of [...found.members, ...found.carriers]) {
-      if (left > 0 && asked.has(pid)) continue
-      asked.add(pid)
-      yield* host.signals.send(pid, signal)
+    if (left > 0) {
+      if (group.groupId !== undefined && found.inGroup && !asked.has(group.groupId)) {
+        yield* host.signals.send(-group.groupId, "SIGTERM")
+        for (const pid of [group.groupId, ...found.members]) asked.add(pid)
+      }
+      yield* Effect.forEach([...found.members, ...found.others], ask, { discard: true })
     }
     yield* Effect.sleep(left > 0 ? Math.min(delay, left) : delay)
   }
+})
+
+/** How often processes are frozen, at most, until no new one appears. */
+const freezeLooks = 100
+
+/**
+ * Kills what lives. Everything is frozen first, again and again until a look finds nothing new: a process that starts
+ * others all the time would otherwise be one step ahead of each look.
+ */
+const kill = Effect.fnUntraced(function* (host: Host, group: Group) {
+  if (group.control !== undefined) yield* group.control.kill
+  const frozen = new Set<number>()
+  const freeze = (pid: number) =>
+    frozen.has(pid)
+      ? Effect.void
+      : Effect.andThen(
+          Effect.sync(() => frozen.add(pid)),
+          host.signals.send(pid, "SIGSTOP")
+        )
+  let found = yield* look(host, group, freeze)
+  for (let looks = 1, known = 0; looks < freezeLooks && (found.hasVanished || frozen.size > known); looks++) {
+    known = frozen.size
+    found = yield* look(host, group, freeze)
+  }
+  if (group.groupId !== undefined && found.inGroup) yield* host.signals.send(-group.groupId, "SIGKILL")
+  for (const pid of new Set([...frozen, ...found.members, ...found.others])) yield* host.signals.send(pid, "SIGKILL")
+  return found
 })
 
 const close = Effect.fnUntraced(function* (host: Host) {

@@ -1,0 +1,72 @@
+/**
+ * Control groups of Linux (version 2), where this program may create one below its own: a process cannot leave its
+ * control group by changing its session, group or environment, and all members are killed in one step.
+ */
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+
+/** The control group of one process and everything it starts. */
+export interface ControlGroup {
+  /** Moves a process into the group, and returns whether it could. What it has started before stays outside. */
+  readonly add: (pid: number) => Effect.Effect<boolean>
+  /** Returns the living members. */
+  readonly members: Effect.Effect<ReadonlyArray<number>>
+  /** Kills all members, those that are being forked included. */
+  readonly kill: Effect.Effect<void>
+  /** Removes the group if it is empty, and returns whether it was. A zombie counts until its parent has waited for it. */
+  readonly remove: Effect.Effect<boolean>
+}
+
+/** Opens the group with this name; undefined where it cannot be created, or does not exist if `mustExist`. */
+export type Open = (name: string, mustExist: boolean) => Effect.Effect<ControlGroup | undefined>
+
+/** The names of groups begin with this. */
+const prefix = "spindle-"
+
+const none: Open = () => Effect.undefined
+
+/** Makes sure that groups can be created and killed on this host. */
+export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSystem) {
+  const read = (path: string) => Effect.orElseSucceed(fileSystem.readFileString(path), () => "")
+  const mount = /^\S+ (\S+) cgroup2 /m.exec(yield* read("/proc/self/mounts"))?.[1]
+  const own = /^0::(.*)$/m.exec(yield* read("/proc/self/cgroup"))?.[1]
+  if (mount === undefined || own === undefined) return none
+  const base = `${mount}${own === "/" ? "" : own}`
+  const open: Open = (name, mustExist) => {
+    const directory = `${base}/${prefix}${name}`
+    if (!/^[\w.-]+$/.test(name)) return Effect.undefined
+    const found = mustExist ? fileSystem.access(directory) : fileSystem.makeDirectory(directory)
+    return Effect.match(found, { onFailure: () => undefined, onSuccess: () => groupAt(fileSystem, directory) })
+  }
+  const left = yield* Effect.orElseSucceed(fileSystem.readDirectory(base), (): Array<string> => [])
+  // empty groups that an earlier program did not remove; those with members stay
+  yield* Effect.forEach(
+    left.filter((name) => name.startsWith(prefix)),
+    (name) => groupAt(fileSystem, `${base}/${name}`).remove,
+    { discard: true }
+  )
+  // the root of all groups has no such file, so that a group has to be tried
+  const probe = yield* open("probe", false)
+  if (probe === undefined) return none
+  const canKill = yield* Effect.isSuccess(fileSystem.access(`${base}/${prefix}probe/cgroup.kill`, { writable: true }))
+  yield* probe.remove
+  return canKill ? open : none
+})
+
+const groupAt = (fileSystem: FileSystem.FileSystem, directory: string): ControlGroup => {
+  const write = (name: string, text: string) =>
+    Effect.isSuccess(fileSystem.writeFileString(`${directory}/${name}`, text))
+  return {
+    add: (pid) => write("cgroup.procs", String(pid)),
+    members: Effect.match(fileSystem.readFileString(`${directory}/cgroup.procs`), {
+      onFailure: () => [],
+      onSuccess: (text) =>
+        text
+          .split("\n")
+          .map(Number)
+          .filter((pid) => pid > 1)
+    }),
+    kill: Effect.asVoid(write("cgroup.kill", "1")),
+    remove: Effect.isSuccess(fileSystem.remove(directory, { recursive: true }))
+  }
+}
