@@ -1,4 +1,5 @@
 /** Processes of a session: recorded before they start, owned by their turn, ended with it (contract X1, X3). */
+import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Tracer from "effect/Tracer"
@@ -53,7 +54,14 @@ export const start = (
         ledger.isClosing() ? Effect.interrupt : processes.start({ ...rest, env, processId })
       )
       const started = restore(Effect.andThen(flush, begin))
-      const process = yield* Effect.onError(started, () => Effect.sync(() => ended({ exitCode: null })))
+      // an interruption may lose the answer of a process that has started (X1)
+      const end = processes.end(processId, millis(kernel.config.processGrace))
+      const process = yield* Effect.onError(started, (cause) =>
+        Effect.andThen(
+          Cause.hasInterrupts(cause) ? end : Effect.void,
+          Effect.sync(() => ended({ exitCode: null }))
+        )
+      )
       kernel.processes ??= new Map()
       kernel.processes.set(processId, {
         processId,
@@ -61,7 +69,7 @@ export const start = (
         name: `${spec.command.join(" ").slice(0, 80)} (pid ${process.pid})`,
         keep,
         end: Effect.andThen(
-          processes.end(processId, millis(kernel.config.processGrace)),
+          end,
           Effect.sync(() => void kernel.processes?.delete(processId))
         )
       })
@@ -74,9 +82,10 @@ export const start = (
       }
       yield* Effect.sync(() => {
         // ends with the process, which its turn or the session ends; a closed session records nothing any more
-        Effect.runForkWith(kernel.context)(
-          Effect.andThen(Effect.map(process.exit, ended), Effect.map(process.gone, gone))
-        )
+        const run = Effect.runForkWith(kernel.context)
+        run(Effect.andThen(Effect.map(process.exit, ended), Effect.map(process.gone, gone)))
+        // a turn that returned while the process was starting has not seen it (X1)
+        if (ledger.slot.isFenced() && reason === undefined && !keep) run(end)
       })
       return process
     })
