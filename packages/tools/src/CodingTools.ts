@@ -37,7 +37,7 @@ export const policies = (options: { readonly approval: ApprovalMode; readonly cw
     payload: (params) => ({
       command: params.cmd,
       cwd: ExecCommand.workingDirectory(options.cwd, params.workdir),
-      ...(params.shell === undefined ? {} : { shell: params.shell }),
+      ...(params.shell === undefined || params.shell === "" ? {} : { shell: params.shell }),
       ...(params.justification === undefined ? {} : { justification: params.justification })
     })
   },

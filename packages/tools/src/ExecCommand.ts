@@ -62,7 +62,7 @@ export const Parameters = Schema.Struct({
     Schema.Boolean.annotate({ description: "Whether the shell reads the profile of the user first. Default: true." })
   ),
   timeout_ms: Schema.optionalKey(
-    Schema.Finite.annotate({ description: "Ends the command after so many milliseconds. Default: 600000." })
+    Schema.Finite.annotate({ description: "Ends the command after so many milliseconds; 0: never. Default: 600000." })
   ),
   max_output_tokens: Schema.optionalKey(
     Schema.Finite.annotate({ description: "How much of the output to answer; its middle is left out. Default: 10000." })
@@ -102,7 +102,7 @@ export const defaultShell: Effect.Effect<string, never, FileSystem.FileSystem> =
 
 /** The words of the command that these arguments mean. */
 export const commandOf = (params: Parameters, shell: string): ReadonlyArray<string> => [
-  params.shell ?? shell,
+  params.shell || shell,
   params.login === false ? "-c" : "-lc",
   params.cmd
 ]
@@ -201,13 +201,15 @@ const makeRunning = Effect.fnUntraced(function* (callId: CallId | undefined) {
 })
 
 /** Reads the output until the process ends, or ends the process when it exceeds its limit. */
-const awaitEnd = Effect.fnUntraced(function* (process: Process, running: Running, timeoutMillis: number) {
+const awaitEnd = Effect.fnUntraced(function* (process: Process, running: Running, timeoutMillis: number | undefined) {
   const turn = yield* Turn
   const reading = yield* Effect.forkChild(read(process, running))
-  const exit = yield* Effect.timeoutOption(process.exit, timeoutMillis)
-  if (Option.isSome(exit)) {
+  const exit = yield* timeoutMillis === undefined
+    ? Effect.asSome(process.exit)
+    : Effect.timeoutOption(process.exit, timeoutMillis)
+  if (Option.isSome(exit) || timeoutMillis === undefined) {
     yield* Fiber.join(reading)
-    return { exit: exit.value }
+    return Option.isSome(exit) ? { exit: exit.value } : {}
   }
   yield* turn.endProcess(process.processId)
   yield* Effect.timeoutOption(Fiber.await(reading), restMillis)
@@ -232,8 +234,9 @@ const read = Effect.fnUntraced(function* (process: Process, { callId, output }: 
   yield* publish(decoder.end())
 })
 
-const timeoutOf = (params: Parameters): number =>
-  Math.min(Math.max(0, params.timeout_ms ?? defaultTimeoutMillis), maxTimeoutMillis)
+/** Zero, and everything that is longer than a timer can wait, is no limit. */
+const timeoutOf = ({ timeout_ms: millis = defaultTimeoutMillis }: Parameters): number | undefined =>
+  millis <= 0 || millis > maxTimeoutMillis ? undefined : millis
 
 /** The limit that the model asked for, and never more than the output that is kept. */
 const limitBytes = (params: Parameters): number => {

@@ -20,10 +20,12 @@ import { type ChildProcessHandle, ChildProcessSpawner } from "effect/process/Chi
 import * as Scope from "effect/Scope"
 import type { ProcessId } from "@spindle/core/Ids"
 import { type Process, Processes, type ProcessExit, ProcessFailed, type ProcessSpec } from "@spindle/core/Processes"
+import * as CommandEnvironment from "./CommandEnvironment.ts"
 import * as ControlGroups from "./internal/controlGroups.ts"
 import * as OutputPipe from "./internal/outputPipe.ts"
 import * as ProcessTable from "./internal/processTable.ts"
 import { Signals } from "./Signals.ts"
+import * as Utf8 from "./Utf8.ts"
 
 /** The grace of a process that nobody waits for: its start was interrupted, or the layer closes. */
 const unattendedGraceMillis = 500
@@ -104,6 +106,9 @@ interface Host {
   readonly signals: Signals
   readonly table: ProcessTable.ProcessTable
   readonly openControl: ControlGroups.Open
+  readonly fileSystem: FileSystem.FileSystem
+  /** Returns the environment that commands inherit. */
+  readonly environment: () => { readonly [name: string]: string }
   readonly groups: Map<ProcessId, Group>
   readonly fibers: FiberSet.FiberSet
   isClosed: boolean
@@ -112,11 +117,15 @@ interface Host {
 const makeHost = Effect.gen(function* () {
   const signals = yield* Signals
   const fileSystem = yield* FileSystem.FileSystem
+  const policy = yield* CommandEnvironment.CommandEnvironment
+  const variables = yield* CommandEnvironment.HostVariables
   const host: Host = {
     spawner: yield* ChildProcessSpawner,
     signals,
     table: yield* ProcessTable.make(fileSystem, signals),
     openControl: yield* ControlGroups.make(fileSystem),
+    fileSystem,
+    environment: () => CommandEnvironment.select(variables(), policy),
     groups: new Map(),
     fibers: yield* FiberSet.make(),
     isClosed: false
@@ -139,18 +148,19 @@ const makeGroup = (group: NewGroup): Group => ({
 const start = (host: Host, spec: ProcessSpec): Effect.Effect<Process, ProcessFailed> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
-      const [program, ...args] = spec.command
-      if (program === undefined) return yield* failed(spec, "there is no command")
+      if (spec.command.length === 0) return yield* failed(spec, "there is no command")
       if (host.isClosed) return yield* failed(spec, "this host is closing")
       const scope = yield* Scope.make()
       const startTicks = yield* host.table.now
-      const handle = yield* host.spawner.spawn(command(spec, program, args)).pipe(
+      const env = { ...host.environment(), ...spec.env, [ProcessTable.markerName]: spec.processId }
+      const canEnter = yield* hasProgram(host, spec, env)
+      const control = canEnter ? yield* host.openControl(spec.processId, false) : undefined
+      const handle = yield* host.spawner.spawn(makeCommand(spec, env, control)).pipe(
         Scope.provide(scope),
         Effect.mapError((error) => failed(spec, reasonOf(error.reason), error)),
         Effect.catchDefect((defect) => thrown(spec, defect)),
-        Effect.onError(() => Scope.close(scope, Exit.void))
+        Effect.onError(() => Effect.andThen(control?.remove ?? Effect.void, Scope.close(scope, Exit.void)))
       )
-      const control = yield* controlOf(host, spec.processId, handle.pid)
       const group = makeGroup({
         processId: spec.processId,
         scope,
@@ -176,24 +186,41 @@ const start = (host: Host, spec: ProcessSpec): Effect.Effect<Process, ProcessFai
     })
   )
 
-/** Puts a process into a control group of its own, where the host lets this program. */
-const controlOf = Effect.fnUntraced(function* (host: Host, processId: ProcessId, pid: number) {
-  const control = yield* host.openControl(processId, false)
-  if (control === undefined || (yield* control.add(pid))) return control
-  yield* control.remove
-  return undefined
+type Environment = { readonly [name: string]: string }
+
+/** Whether the program of a command exists: without it, the spawner says what is wrong, and not a shell. */
+const hasProgram = Effect.fnUntraced(function* (
+  { fileSystem }: Host,
+  { command: [program = ""] }: ProcessSpec,
+  env: Environment
+) {
+  const folders = program.includes("/") ? [""] : (env["PATH"] ?? "").split(":").map((folder) => `${folder}/`)
+  for (const folder of folders) {
+    const isProgram = yield* Effect.match(fileSystem.stat(`${folder}${program}`), {
+      onFailure: () => false,
+      onSuccess: ({ mode, type }) => type === "File" && (mode & 0o111) !== 0
+    })
+    if (isProgram) return true
+  }
+  return false
 })
 
-const command = (spec: ProcessSpec, program: string, args: ReadonlyArray<string>): ChildProcess.Command =>
-  ChildProcess.make(program, args, {
+const makeCommand = (
+  spec: ProcessSpec,
+  env: Environment,
+  control: ControlGroups.ControlGroup | undefined
+): ChildProcess.Command => {
+  const [program, ...args] = control === undefined ? spec.command : control.entering(spec.command)
+  return ChildProcess.make(program!, args, {
     cwd: spec.cwd,
-    env: { ...spec.env, [ProcessTable.markerName]: spec.processId },
-    extendEnv: true,
+    env,
+    extendEnv: false,
     detached: true,
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe"
   })
+}
 
 const failed = (spec: ProcessSpec, detail: string, cause?: unknown): ProcessFailed =>
   new ProcessFailed({ command: spec.command, cwd: spec.cwd, detail, ...(cause === undefined ? {} : { cause }) })
@@ -222,7 +249,13 @@ const reasonOf = (reason: PlatformError["reason"]): string => {
  */
 const thrown = (spec: ProcessSpec, defect: unknown): Effect.Effect<never, ProcessFailed> => {
   const code = codeOf(defect)
-  return code === undefined ? Effect.die(defect) : Effect.fail(failed(spec, `the host refused: ${code}`, defect))
+  if (code === undefined) return Effect.die(defect)
+  const sizeBytes = spec.command.reduce((sum, word) => sum + Utf8.encode(word).length, 0)
+  const detail =
+    code === "E2BIG"
+      ? `the command of ${sizeBytes} bytes is longer than the host allows; put it into a file and run the file`
+      : `the host refused: ${code}`
+  return Effect.fail(failed(spec, detail, defect))
 }
 
 /** Tells the exit of a process and the end of its output, and then waits until its last descendant has gone. */
@@ -249,21 +282,22 @@ const signalled = (error: PlatformError): ProcessExit => {
   return signal === undefined ? { exitCode: null } : { exitCode: null, signal }
 }
 
-/** How many looks at a host where processes end all the time are enough. */
-const vanishedLooks = 20
+/** How long a host is looked at, at most, on which processes end all the time. */
+const calmMillis = 200
 
 /**
  * Whether nothing of a group lives. Looks at least twice, and again while processes end that could not be read: one that
- * forks and exits hides its child from a look.
+ * forks and exits hides its child from a look, unless it is in a control group.
  */
 const hasGone = Effect.fnUntraced(function* (host: Host, group: Group) {
-  let calm = 0
-  for (let looks = 1, isSure = false; calm < 2 || !isSure; looks++) {
+  const limit = (yield* now) + calmMillis
+  for (let calm = 0, isSure = false; calm < 2 || !isSure;) {
     const found = yield* look(host, group)
     if (isAlive(found)) return false
     isSure = found.isSure
-    calm = found.hasVanished && looks < vanishedLooks ? 0 : calm + 1
-    if (!found.hasVanished) yield* Effect.sleep(5)
+    const isCalm = !found.hasVanished || group.control !== undefined || (yield* now) > limit
+    calm = isCalm ? calm + 1 : 0
+    if (isCalm) yield* Effect.sleep(5)
   }
   yield* forget(host, group)
   return true
@@ -377,18 +411,16 @@ const endGroup = Effect.fnUntraced(function* (host: Host, group: Group) {
       continue
     }
     if (left > 0) {
-      if (group.groupId !== undefined && found.inGroup && !asked.has(group.groupId)) {
-        yield* host.signals.send(-group.groupId, "SIGTERM")
-        for (const pid of [group.groupId, ...found.members]) asked.add(pid)
-      }
+      // one by one where they can be seen: a process may leave the group before the group is signalled
+      if (group.groupId !== undefined && found.inGroup && found.members.length === 0) yield* ask(-group.groupId)
       yield* Effect.forEach([...found.members, ...found.others], ask, { discard: true })
     }
     yield* Effect.sleep(left > 0 ? Math.min(delay, left) : delay)
   }
 })
 
-/** How often processes are frozen, at most, until no new one appears. */
-const freezeLooks = 100
+/** How long processes are frozen, at most, until no new one appears. */
+const freezeMillis = 300
 
 /**
  * Kills what lives. Everything is frozen first, again and again until a look finds nothing new: a process that starts
@@ -396,6 +428,7 @@ const freezeLooks = 100
  */
 const kill = Effect.fnUntraced(function* (host: Host, group: Group) {
   if (group.control !== undefined) yield* group.control.kill
+  const limit = (yield* now) + freezeMillis
   const frozen = new Set<number>()
   const freeze = (pid: number) =>
     frozen.has(pid)
@@ -405,7 +438,8 @@ const kill = Effect.fnUntraced(function* (host: Host, group: Group) {
           host.signals.send(pid, "SIGSTOP")
         )
   let found = yield* look(host, group, freeze)
-  for (let looks = 1, known = 0; looks < freezeLooks && (found.hasVanished || frozen.size > known); looks++) {
+  const isHiding = () => group.control === undefined && found.hasVanished
+  for (let known = 0; (frozen.size > known || isHiding()) && (yield* now) < limit;) {
     known = frozen.size
     found = yield* look(host, group, freeze)
   }

@@ -98,6 +98,22 @@ describe("run", () => {
     }).pipe(Effect.scoped, Effect.provide(host))
   )
 
+  it.live("a time limit of zero is none, and an empty shell is the default", () =>
+    Effect.gen(function* () {
+      for (const params of [{ timeout_ms: 0 }, { timeout_ms: -5 }, { timeout_ms: 1e300 }, { shell: "" }]) {
+        const { text } = yield* run({ cmd: "sleep 0.05; echo done", login: false, ...params })
+        assert.include(text, "Process exited with code 0")
+      }
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("a command that is too long for the host is refused with what to do", () =>
+    Effect.gen(function* () {
+      const failure = yield* Effect.flip(run({ cmd: `: ${"x".repeat(3_000_000)}` }))
+      assert.match(failure.detail, /the command of 30000\d\d bytes is longer than the host allows; put it into a file/)
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
   it.live("X1 an interrupted handler stops waiting at once, and the turn ends the process", () =>
     Effect.gen(function* () {
       const processId = yield* Effect.scoped(
@@ -259,6 +275,7 @@ describe("CodingTools", () => {
       cwd: "/work/sub",
       justification: "to look"
     })
+    assert.deepStrictEqual(exec_command.payload!({ cmd: "ls", shell: "" }), { command: "ls", cwd: "/work" })
     // another program than the default shell is another question, and no grant for the command covers it
     assert.deepStrictEqual(exec_command.payload!({ cmd: "ls", shell: "/work/evil" }), {
       command: "ls",

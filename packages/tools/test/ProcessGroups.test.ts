@@ -65,14 +65,15 @@ const withoutTable = Layer.effect(
   }))
 )
 
-/** A host whose table cannot be read while `isBroken`: it has no file descriptor to spare. */
+/** A host without control groups whose table cannot be read while `isBroken`: it has no file descriptor to spare. */
 const withBrokenTable = (isBroken: () => boolean) =>
   Layer.effect(
     FileSystem.FileSystem,
     Effect.map(FileSystem.FileSystem, (fileSystem) => {
       const unlessBroken = <A>(method: string, path: string, effect: Effect.Effect<A, PlatformError.PlatformError>) =>
         Effect.suspend(() => {
-          if (!path.startsWith("/proc") || !isBroken()) return effect
+          const isMissing = path === "/proc/self/mounts"
+          if (!isMissing && (!path.startsWith("/proc") || !isBroken())) return effect
           const cause = Object.assign(new Error("too many open files"), { code: "EMFILE" })
           return Effect.fail(PlatformError.systemError({ _tag: "Unknown", module: "FileSystem", method, cause }))
         })

@@ -7,8 +7,8 @@ import type * as FileSystem from "effect/FileSystem"
 
 /** The control group of one process and everything it starts. */
 export interface ControlGroup {
-  /** Moves a process into the group, and returns whether it could. What it has started before stays outside. */
-  readonly add: (pid: number) => Effect.Effect<boolean>
+  /** Returns the command that enters the group and then becomes `command`, so that nothing starts outside of it. */
+  readonly entering: (command: ReadonlyArray<string>) => ReadonlyArray<string>
   /** Returns the living members. */
   readonly members: Effect.Effect<ReadonlyArray<number>>
   /** Kills all members, those that are being forked included. */
@@ -54,11 +54,10 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
 })
 
 const groupAt = (fileSystem: FileSystem.FileSystem, directory: string): ControlGroup => {
-  const write = (name: string, text: string) =>
-    Effect.isSuccess(fileSystem.writeFileString(`${directory}/${name}`, text))
+  const members = `${directory}/cgroup.procs`
   return {
-    add: (pid) => write("cgroup.procs", String(pid)),
-    members: Effect.match(fileSystem.readFileString(`${directory}/cgroup.procs`), {
+    entering: (command) => ["/bin/sh", "-c", '{ echo $$ > "$0"; } 2> /dev/null; exec "$@"', members, ...command],
+    members: Effect.match(fileSystem.readFileString(members), {
       onFailure: () => [],
       onSuccess: (text) =>
         text
@@ -66,7 +65,7 @@ const groupAt = (fileSystem: FileSystem.FileSystem, directory: string): ControlG
           .map(Number)
           .filter((pid) => pid > 1)
     }),
-    kill: Effect.asVoid(write("cgroup.kill", "1")),
+    kill: Effect.ignore(fileSystem.writeFileString(`${directory}/cgroup.kill`, "1")),
     remove: Effect.isSuccess(fileSystem.remove(directory, { recursive: true }))
   }
 }
