@@ -95,7 +95,7 @@ export const run = (
         Layer.provideMerge(
           Layer.mergeAll(
             Host.model(what.settings, { paced: process.stdout.isTTY === true && !what.options.json }),
-            CodingTools.layer({ cwd: what.cwd }).pipe(Layer.provideMerge(Host.layer)),
+            CodingTools.layer({ cwd: what.cwd }).pipe(Layer.provideMerge(Host.layerFor(what.settings, process.env))),
             Host.journals(what.settings.home)
           )
         ),
