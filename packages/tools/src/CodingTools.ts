@@ -19,14 +19,14 @@ export const toolkit = Toolkit.make(ExecCommand.tool, ApplyPatch.tool)
 /** The tools of {@link toolkit}, by name. */
 export type Tools = (typeof toolkit)["tools"]
 
-/** Who has to agree to a call: somebody is asked each time, or nobody. */
+/** Whether a person is asked about each call, or each call is allowed. */
 export type ApprovalMode = "ask" | "allow"
 
 /**
- * The policies of both tools. Commands run side by side, a patch runs alone. Who is asked gets `{ command, cwd, shell?,
- * justification? }` of a command (`shell`: the program that runs it, when the model wants another than the default) and
- * `{ changes }` of a patch, see `Patch.Change`; none when the patch cannot be read, which then fails. `cwd` is the one
- * of {@link layer}.
+ * The policies of both tools. Commands run concurrently, a patch runs alone. The question about a command has `{ command,
+ * cwd, shell?, justification? }` (`shell`: the program that runs it, if the model wants another than the default), and the
+ * question about a patch has `{ changes }`, see `Patch.Change`. A patch that does not apply fails without a question.
+ * `cwd` is that of {@link layer}.
  */
 export const policies = (options: { readonly approval: ApprovalMode; readonly cwd: string }): Policies<Tools> => ({
   exec_command: {

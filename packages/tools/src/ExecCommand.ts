@@ -1,9 +1,9 @@
 /**
- * The tool `exec_command`: runs a shell command to its end and tells its output.
+ * The tool `exec_command`: runs a shell command to its end and returns its output.
  *
- * The process belongs to the turn (contract X1): when the handler is interrupted it only stops waiting, and the turn
- * ends the process with everything it started. Output goes to the subscribers as it comes, and its head and tail to the
- * model at the end (contract X4).
+ * The process belongs to the turn (contract X1): when the handler is interrupted, it only stops waiting, and the turn
+ * ends the process with everything that it started. Subscribers get the output as it arrives, and the model gets its
+ * head and tail at the end (contract X4).
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -23,7 +23,7 @@ import * as BoundedOutput from "./BoundedOutput.ts"
 import { ToolFailure } from "./ToolFailure.ts"
 import * as Utf8 from "./Utf8.ts"
 
-/** How long a command may run when it does not say: 10 minutes. */
+/** How long a command may run by default: 10 minutes. */
 export const defaultTimeoutMillis = 600_000
 /** How much of the output a model gets by default, in tokens of four bytes. */
 export const defaultOutputTokens = 10_000
@@ -35,10 +35,10 @@ export const pieceBytes = 8_192
 const bytesPerToken = 4
 /** The longest a timer can wait: 24 days. */
 const maxTimeoutMillis = 2_147_483_647
-/** How long the rest of the output is waited for after a process was ended. */
+/** How long to wait for the rest of the output after a process was ended. */
 const restMillis = 1_000
 
-/** What makes programs print plain text, in one language, without waiting for a key. */
+/** Variables that make programs print plain text in one language, without waiting for a key. */
 export const environment = {
   NO_COLOR: "1",
   TERM: "dumb",
@@ -51,36 +51,42 @@ export const environment = {
   GH_PAGER: "cat"
 } as const
 
-/** The arguments of the tool. Those that mean nothing for a command that runs to its end are accepted and ignored. */
+/** The arguments of the tool. Those that have no meaning for a command that runs to its end are ignored. */
 export const Parameters = Schema.Struct({
   cmd: Schema.String.annotate({ description: "The shell command." }),
   workdir: Schema.optionalKey(
-    Schema.String.annotate({ description: "Where to run it, relative to the working directory, which is the default." })
+    Schema.String.annotate({
+      description: "The directory to run it in, relative to the working directory, which is the default."
+    })
   ),
-  shell: Schema.optionalKey(Schema.String.annotate({ description: "Another shell than the default." })),
+  shell: Schema.optionalKey(Schema.String.annotate({ description: "The shell to use instead of the default one." })),
   login: Schema.optionalKey(
     Schema.Boolean.annotate({ description: "Whether the shell reads the profile of the user first. Default: true." })
   ),
   timeout_ms: Schema.optionalKey(
-    Schema.Finite.annotate({ description: "Ends the command after so many milliseconds; 0: never. Default: 600000." })
+    Schema.Finite.annotate({ description: "The time limit in milliseconds; 0 means none. Default: 600000." })
   ),
   max_output_tokens: Schema.optionalKey(
-    Schema.Finite.annotate({ description: "How much of the output to answer; its middle is left out. Default: 10000." })
+    Schema.Finite.annotate({
+      description: "The most tokens of output to return; the middle of a longer one is left out. Default: 10000."
+    })
   ),
   yield_time_ms: Schema.optionalKey(Schema.Finite.annotate({ description: "Ignored: a command runs to its end." })),
   tty: Schema.optionalKey(Schema.Boolean.annotate({ description: "Ignored: there is no terminal." })),
   sandbox_permissions: Schema.optionalKey(Schema.String.annotate({ description: "Ignored: there is no sandbox." })),
   justification: Schema.optionalKey(
-    Schema.String.annotate({ description: "Why the command is needed, in one sentence for the user who has to agree." })
+    Schema.String.annotate({
+      description: "Why the command is needed, in one sentence for the user who must approve it."
+    })
   )
 })
 /** @see {@link Parameters} */
 export type Parameters = typeof Parameters.Type
 
-/** The tool. A command that ran is a success, whatever its exit code; the text says how it ended. */
+/** The tool. A command that ran is a success, whatever its exit code. The text says how it ended. */
 export const tool = Tool.make("exec_command", {
   description:
-    "Runs a shell command to its end and answers its exit code and its output, standard error included. Standard input is empty.",
+    "Runs a shell command to its end and returns its exit code and its output, including standard error. Standard input is empty. To change files, call the tool apply_patch; it is not a shell command.",
   parameters: Parameters,
   success: Schema.String,
   failure: ToolFailure.asText,
@@ -88,19 +94,19 @@ export const tool = Tool.make("exec_command", {
   dependencies: [Turn]
 })
 
-/** Where and with what commands run: `cwd` is absolute, and `shell` a program that takes `-c`. */
+/** The directory and the shell of commands: `cwd` is absolute, and `shell` is a program that takes `-c`. */
 export interface Options {
   readonly cwd: string
   readonly shell: string
 }
 
-/** The default shell of this host: `/bin/bash`, or `/bin/sh` where there is none. */
+/** Returns the default shell of this host: `/bin/bash`, or `/bin/sh` if that does not exist. */
 export const defaultShell: Effect.Effect<string, never, FileSystem.FileSystem> = Effect.gen(function* () {
   const fileSystem = yield* FileSystem.FileSystem
   return (yield* Effect.isSuccess(fileSystem.access("/bin/bash"))) ? "/bin/bash" : "/bin/sh"
 })
 
-/** The words of the command that these arguments mean. */
+/** Returns the words of the command for these arguments. */
 export const commandOf = (params: Parameters, shell: string): ReadonlyArray<string> => [
   params.shell || shell,
   params.login === false ? "-c" : "-lc",

@@ -1,10 +1,10 @@
 /**
- * The processes of a host: each leads its own group, carries a marker in its environment, and is ended with everything
- * it started (contract X1, X4). The implementation of core's `Processes` for POSIX hosts.
+ * The processes of a POSIX host, as core's `Processes`: each leads its own group, carries a marker in its environment, and
+ * is ended with everything that it started (contract X1, X4).
  *
- * The layer owns the processes; who started one gets its output and its exit. Sessions end theirs through
- * `Processes.end`; closing the layer ends what is left. `/proc` finds descendants that left the group; on a host
- * without it only the group is ended.
+ * The layer owns the processes; the caller of `start` gets the output and the exit. Sessions end theirs with
+ * `Processes.end`, and closing the layer ends the rest. Descendants that left the group are found in `/proc` and, where
+ * this program may create one, in a control group. On other hosts only the group is ended.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -27,7 +27,7 @@ import * as ProcessTable from "./internal/processTable.ts"
 import { Signals } from "./Signals.ts"
 import * as Utf8 from "./Utf8.ts"
 
-/** The grace of a process that nobody waits for: its start was interrupted, or the layer closes. */
+/** The grace of a process that no caller waits for: its start was interrupted, or the layer closes. */
 const unattendedGraceMillis = 500
 /** How long closing the layer waits for the processes that it ends. */
 const closeLimitMillis = 2_000
@@ -47,10 +47,10 @@ export const ProcessGroups: Context.Service<ProcessGroups, ProcessGroups> =
   Context.Service("@spindle/tools/ProcessGroups")
 
 /**
- * Provides core's `Processes`, and this service beside it. Output that nobody reads slows its process. When a command
- * exits with a code other than 0, the spawner of Node asks the rest of its group to end. **Interruption** of a start
- * ends the process. Closing the layer starts nothing any more, ends every process with 500 ms of grace, waits for
- * that 2 s at most, and logs the groups that were still there.
+ * Provides core's `Processes` and this service. Output that is not read slows its process. When a command exits with a
+ * code other than 0, the spawner of Node sends TERM to the rest of its group. **Interruption** of a start ends the
+ * process. Closing the layer ends every process with 500 ms of grace, waits for at most 2 s, and logs the processes that
+ * have not ended; from then on nothing starts.
  */
 export const layer: Layer.Layer<
   ProcessGroups | Processes,
@@ -76,16 +76,14 @@ export const layer: Layer.Layer<
   })
 )
 
-/** A process with everything it started, from its start until none of them lives. */
+/** A process with everything that it started, from its start until none of them lives. */
 interface Group {
   readonly processId: ProcessId
-  /** The id of the group while it may have a living member; the number may later name somebody else's group. */
+  /** The id of the group while it may have a living member. Later, another group may get the number. */
   groupId: number | undefined
   /** The spawner's handle; none for a process of an earlier host. */
   readonly handle: ChildProcessHandle | undefined
-  /**
-   * Holds the spawner's handle. It is closed when nobody lives any more, so that closing it neither signals nor waits.
-   */
+  /** Holds the spawner's handle. It is closed when no process lives, so that closing it neither signals nor waits. */
   readonly scope: Scope.Closeable
   readonly exit: Deferred.Deferred<ProcessExit>
   readonly gone: Deferred.Deferred<void>
@@ -174,7 +172,7 @@ const start = (host: Host, spec: ProcessSpec): Effect.Effect<Process, ProcessFai
       yield* FiberSet.run(host.fibers, pipe.pump)
       yield* FiberSet.run(host.fibers, watch(host, group, { handle, pipe }))
       if (host.isClosed) yield* beginEnd(host, group, unattendedGraceMillis)
-      // a caller that was interrupted meanwhile never learns of this process
+      // a caller that was interrupted meanwhile does not get this process
       yield* Effect.onInterrupt(restore(Effect.void), () => beginEnd(host, group, unattendedGraceMillis))
       return {
         processId: spec.processId,
@@ -244,9 +242,7 @@ const reasonOf = (reason: PlatformError["reason"]): string => {
   }
 }
 
-/**
- * Node reports most errors of a spawn later and throws the others (`ENOTDIR`, `E2BIG`), which the spawner lets through.
- */
+/** Node reports most errors of a spawn later and throws the others (`ENOTDIR`, `E2BIG`), which the spawner does not catch. */
 const thrown = (spec: ProcessSpec, defect: unknown): Effect.Effect<never, ProcessFailed> => {
   const code = codeOf(defect)
   if (code === undefined) return Effect.die(defect)
@@ -258,7 +254,7 @@ const thrown = (spec: ProcessSpec, defect: unknown): Effect.Effect<never, Proces
   return Effect.fail(failed(spec, detail, defect))
 }
 
-/** Tells the exit of a process and the end of its output, and then waits until its last descendant has gone. */
+/** Publishes the exit of a process and the end of its output, and then waits until its last descendant has ended. */
 const watch = Effect.fnUntraced(function* (
   host: Host,
   group: Group,
@@ -270,13 +266,13 @@ const watch = Effect.fnUntraced(function* (
   })
   Deferred.doneUnsafe(group.exit, Effect.succeed(exit))
   yield* FiberSet.run(host.fibers, from.pipe.ended)
-  // seldom, since descendants may live for days; `end` looks for itself
+  // rarely, because descendants may live for days; `end` looks itself
   for (let delay = 100; !(yield* hasGone(host, group)); delay = Math.min(delay * 2, 10_000)) {
     yield* Effect.timeoutOption(Deferred.await(group.gone), delay)
   }
 })
 
-/** Death by signal reaches us as an error; its text is the one place that names the signal. */
+/** The spawner reports death by a signal as an error, and only its text names the signal. */
 const signalled = (error: PlatformError): ProcessExit => {
   const signal = /SIG[A-Z0-9]+/.exec(String(error.reason.cause))?.[0]
   return signal === undefined ? { exitCode: null } : { exitCode: null, signal }
@@ -458,7 +454,7 @@ const close = Effect.fnUntraced(function* (host: Host) {
   )
   const left = groups.filter((group) => !Deferred.isDoneUnsafe(group.gone))
   if (left.length > 0) yield* Effect.logWarning(`processes did not end: ${left.map((group) => group.processId)}`)
-  // nobody looks after them any more: who waits for their end has to be let go
+  // nothing looks for them from now on: release the callers that wait for their end
   for (const group of left) Deferred.doneUnsafe(group.gone, Effect.void)
   host.groups.clear()
 })

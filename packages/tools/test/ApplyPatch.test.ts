@@ -174,7 +174,7 @@ describe("apply", () => {
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
-  it.live("what is no patch, no file, no text or nowhere is refused with its reason", () =>
+  it.live("a text that is not a patch, a directory, a binary file and a missing path are refused with the reason", () =>
     Effect.gen(function* () {
       const root = yield* tree({ "dir/a": "x\n" })
       writeFileSync(join(root, "binary"), Uint8Array.of(0xff, 0xfe))
@@ -193,7 +193,7 @@ describe("apply", () => {
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
-  it.live("no path leaves the working directory, whatever it is called and wherever links lead", () =>
+  it.live("no path leaves the working directory, whatever its name and wherever links lead", () =>
     Effect.gen(function* () {
       const outside = yield* tree({ secret: "s\n" })
       const root = yield* tree({ a: "x\n" })
@@ -389,7 +389,7 @@ describe("apply", () => {
       }).pipe(Effect.provide(NodeServices.layer))
   )
 
-  it.live("what is no regular file is refused at once, and never opened", () =>
+  it.live("a file that is not regular is refused at once, and never opened", () =>
     Effect.gen(function* () {
       const root = yield* tree({})
       execFileSync("mkfifo", [join(root, "pipe")])
@@ -493,7 +493,7 @@ describe("apply", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("a file that somebody else changes after the patch was checked is left alone", () =>
+  it.live("a file that another program changes after the patch was checked is left alone", () =>
     Effect.gen(function* () {
       // right before each look at a file
       for (let at = 0; ; at++) {

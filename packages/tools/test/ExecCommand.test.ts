@@ -13,7 +13,7 @@ const makeTurn = Effect.gen(function* () {
   const pieces: Array<string> = []
   const details: Array<CallDetail> = []
   const started: Array<Ids.ProcessId> = []
-  const told = yield* Deferred.make<string>()
+  const published = yield* Deferred.make<string>()
   const processes = yield* Processes
   const end = (processId: Ids.ProcessId) => processes.end(processId, 200)
   yield* Effect.addFinalizer(() => Effect.forEach(started, end, { discard: true }))
@@ -28,10 +28,10 @@ const makeTurn = Effect.gen(function* () {
     detail: (_, detail) => Effect.sync(() => void details.push(detail)),
     output: (_, text) => {
       pieces.push(text)
-      return Effect.asVoid(Deferred.succeed(told, text))
+      return Effect.asVoid(Deferred.succeed(published, text))
     }
   }
-  return { turn: members as Turn.Turn, details, pieces, started, told: Deferred.await(told) }
+  return { turn: members as Turn.Turn, details, pieces, started, firstOutput: Deferred.await(published) }
 })
 
 const run = Effect.fnUntraced(function* (params: ExecCommand.Parameters, where?: string) {
@@ -50,7 +50,7 @@ const withoutTime = (text: string) => {
 }
 
 describe("run", () => {
-  it.live("tells the exit code and the output, as it comes and at the end", () =>
+  it.live("returns the exit code and the output, and publishes the output as it arrives", () =>
     Effect.gen(function* () {
       const { pieces, text } = yield* run({ cmd: "echo out-line; echo err-line >&2; exit 3" })
       assert.strictEqual(
@@ -61,7 +61,7 @@ describe("run", () => {
     }).pipe(Effect.scoped, Effect.provide(host))
   )
 
-  it.live("runs where it is told, with plain output, and tells death by signal", () =>
+  it.live("runs in the given directory, prints plain output, and reports death by a signal", () =>
     Effect.gen(function* () {
       const cwd = yield* directory
       mkdirSync(join(cwd, "sub"))
@@ -73,7 +73,7 @@ describe("run", () => {
     }).pipe(Effect.scoped, Effect.provide(host))
   )
 
-  it.live("a missing directory and a missing shell are failures in words", () =>
+  it.live("a missing directory and a missing shell are failures in words for the model", () =>
     Effect.gen(function* () {
       const cwd = yield* directory
       const missing = yield* Effect.flip(run({ cmd: "true", workdir: "none" }, cwd))
@@ -83,7 +83,7 @@ describe("run", () => {
     }).pipe(Effect.scoped, Effect.provide(host))
   )
 
-  it.live("a command over its time is ended with its children, and its output until then is told", () =>
+  it.live("a command that exceeds its limit is ended with its children, and its output until then is returned", () =>
     Effect.gen(function* () {
       const { started, text } = yield* run({
         cmd: "echo begun; setsid sleep 30 & sleep 30",
@@ -118,12 +118,12 @@ describe("run", () => {
     Effect.gen(function* () {
       const processId = yield* Effect.scoped(
         Effect.gen(function* () {
-          const { started, told, turn } = yield* makeTurn
+          const { firstOutput, started, turn } = yield* makeTurn
           const running = yield* ExecCommand.run({ cmd: "echo begun; sleep 30" }, "call", {
             cwd: yield* directory,
             shell: "/bin/bash"
           }).pipe(Effect.provideService(Turn.Turn, turn), Effect.forkChild)
-          assert.strictEqual(yield* told, "begun\n")
+          assert.strictEqual(yield* firstOutput, "begun\n")
           yield* Fiber.interrupt(running)
           assert.isAbove(carriersOf(started[0]!).length, 0)
           return started[0]!
@@ -151,7 +151,7 @@ describe("run", () => {
     }).pipe(Effect.scoped, Effect.provide(host))
   )
 
-  it.live("bytes that are no text are told as replacement characters", () =>
+  it.live("bytes that are not text become replacement characters", () =>
     Effect.gen(function* () {
       const { pieces } = yield* run({ cmd: "printf 'a\\377b\\342\\202'" })
       assert.strictEqual(pieces.join(""), "a\ufffdb\ufffd")
@@ -207,12 +207,12 @@ describe("what people see of a command", () => {
 
   it.live("an interrupted command has reported its output", () =>
     Effect.gen(function* () {
-      const { details, told, turn } = yield* makeTurn
+      const { details, firstOutput, turn } = yield* makeTurn
       const running = yield* ExecCommand.run({ cmd: "echo begun; sleep 30" }, "call", {
         cwd: yield* directory,
         shell: "/bin/bash"
       }).pipe(Effect.provideService(Turn.Turn, turn), Effect.forkChild)
-      yield* told
+      yield* firstOutput
       yield* Fiber.interrupt(running)
       assert.deepStrictEqual(detailOf(details), {
         _tag: "Command",
@@ -236,7 +236,7 @@ describe("commandOf", () => {
 })
 
 describe("CodingTools", () => {
-  it.live("an agent of both tools runs them and answers failures as plain text", () =>
+  it.live("an agent with both tools runs them and returns failures as plain text", () =>
     Effect.gen(function* () {
       const cwd = yield* directory
       // that this compiles shows that the policies fit the toolkit
@@ -268,7 +268,7 @@ describe("CodingTools", () => {
     }).pipe(Effect.scoped, Effect.provide(host))
   )
 
-  it("whoever is asked sees the command, or the changes of the patch", () => {
+  it("a question has the command, or the changes of the patch", () => {
     const { apply_patch, exec_command } = CodingTools.policies({ approval: "ask", cwd: "/work" })
     assert.deepStrictEqual(exec_command.payload!({ cmd: "ls", workdir: "sub", justification: "to look" }), {
       command: "ls",

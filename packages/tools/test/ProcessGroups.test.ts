@@ -107,7 +107,7 @@ describe("start", () => {
     }).pipe(Effect.scoped, Effect.provide(host))
   )
 
-  it.live("both output streams arrive in order, the input is at its end, and the exit code is told", () =>
+  it.live("both output streams arrive in order, the input is empty, and the exit code is reported", () =>
     Effect.gen(function* () {
       const seen = yield* directory
       const wait = (word: string) => `until [ -e ${seen}/${word} ]; do :; done`
@@ -124,7 +124,7 @@ describe("start", () => {
     }).pipe(Effect.scoped, Effect.provide(host))
   )
 
-  it.live("death by a signal is told by its name", () =>
+  it.live("death by a signal is reported with its name", () =>
     Effect.gen(function* () {
       const child = yield* shell("kill -9 $$")
       assert.deepStrictEqual(yield* child.exit, { exitCode: null, signal: "SIGKILL" })
@@ -150,7 +150,7 @@ describe("start", () => {
       }).pipe(Effect.provide(host))
   )
 
-  it.live("an interruption before the answer ends the process", () =>
+  it.live("an interruption before start returns ends the process", () =>
     Effect.gen(function* () {
       const spawned = yield* Deferred.make<ChildProcessSpawner.ChildProcessHandle>()
       const gate = yield* Deferred.make<void>()
@@ -209,7 +209,7 @@ describe("exit and output", () => {
     }).pipe(Effect.provide(host))
   )
 
-  it.live("X4 a process whose output nobody reads is held up, and goes on when somebody does", () =>
+  it.live("X4 a process whose output is not read waits, and continues when it is read", () =>
     Effect.gen(function* () {
       const child = yield* shell("head -c 4194304 /dev/zero")
       assert.isTrue(Option.isNone(yield* Effect.timeoutOption(child.exit, 400)))
@@ -316,7 +316,7 @@ describe("end", () => {
     }).pipe(Effect.provide(host))
   )
 
-  it.live("X3 what another host left behind is ended by its marker", () =>
+  it.live("X3 what an earlier host left is ended by its marker", () =>
     Effect.gen(function* () {
       const processId = newId()
       const earlier = yield* Scope.make()
@@ -342,7 +342,7 @@ describe("end", () => {
 })
 
 describe("a process table that cannot be read", () => {
-  it.live("X1 nobody is taken for gone, the group is killed, and daemons as soon as they can be seen", () =>
+  it.live("X1 no process counts as gone, the group is killed, and a daemon as soon as it can be seen", () =>
     Effect.gen(function* () {
       let isBroken = false
       const host = yield* hostOn(withBrokenTable(() => isBroken))
@@ -365,7 +365,7 @@ describe("a process table that cannot be read", () => {
 })
 
 describe("layer", () => {
-  it.live("X1 closing the layer ends every process, and nothing starts any more", () =>
+  it.live("X1 closing the layer ends every process, and nothing starts from then on", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const services = yield* Layer.buildWithScope(host, scope)

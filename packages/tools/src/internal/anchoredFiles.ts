@@ -70,7 +70,7 @@ const kinds: { readonly [type: string]: string } = {
   BlockDevice: "is a device, not a regular file"
 }
 
-/** Refuses everything but a regular file that somebody may write. */
+/** Refuses everything but a regular file with a write permission. */
 const checkFile = (info: FileSystem.File.Info): Effect.Effect<void, FileRefused> => {
   if (info.type !== "File") return refuse(kinds[info.type] ?? "is not a regular file")
   // the superuser could write it as well, and its owner wanted it to stay as it is

@@ -101,7 +101,7 @@ const goesAside = ({ content, isMovedAway, seen, source }: FileWrite): boolean =
   seen !== undefined &&
   (content === undefined || isMovedAway || source !== undefined || seen.info.type === "SymbolicLink")
 
-const beside = Effect.fnUntraced(function* (file: string) {
+const temporaryPath = Effect.fnUntraced(function* (file: string) {
   const path = yield* Path.Path
   return path.join(path.dirname(file), `.${uuidV7(yield* Clock.currentTimeMillis)}.patch~`)
 })
@@ -113,7 +113,7 @@ const prepare = Effect.fnUntraced(function* (transaction: Transaction, write: Fi
   if (content !== undefined && seen === undefined) yield* makeParents(transaction, path)
   const old = write.source?.seen ?? (goesAside(write) ? undefined : seen)
   if (content === undefined || old === undefined || isEqual(content, old.content)) return
-  const copy = yield* beside(path)
+  const copy = yield* temporaryPath(path)
   transaction.leftovers.add(copy)
   transaction.copies.set(path, copy)
   yield* Files.create(copy, old.content, old.info.mode)
@@ -141,7 +141,7 @@ const removeEmpty = Effect.fnUntraced(function* (directory: string) {
 })
 
 const setAside = Effect.fnUntraced(function* ({ aside, leftovers, undos }: Transaction, { path }: FileWrite) {
-  const name = yield* beside(path)
+  const name = yield* temporaryPath(path)
   yield* Files.rename(path, name)
   undos.push({ name: `${path} (kept as ${name})`, run: Files.rename(name, path) })
   aside.set(path, name)
@@ -177,7 +177,7 @@ const move = Effect.fnUntraced(function* (
   const name = transaction.aside.get(from)!
   const isRenamed = yield* Files.rename(name, path).pipe(
     Effect.as(true),
-    // a file system of its own: the file is copied, and the original is removed with the leftovers
+    // the new path is on another file system: the file is copied, and the original is removed with the leftovers
     Effect.catchIf(isOtherDevice, () => Effect.as(Files.create(path, content!, seen.info.mode), false))
   )
   transaction.undos.push({ name: path, run: isRenamed ? Files.rename(path, name) : Files.remove(path) })

@@ -164,7 +164,7 @@ const parseHunk = (reader: Reader): Result.Result<Hunk, Failure> => {
   return Result.succeed({ headers, lines, isAtEnd, line })
 }
 
-/** What a header names: `@@ name`, `@@ name @@`; the numbers of a unified diff say nothing here. */
+/** Returns the text of a header: `@@ text` or `@@ text @@`, without the line numbers of a unified diff. */
 const headerOf = (line: string): string =>
   line
     .slice(2)

@@ -1,4 +1,4 @@
-/** The lines of a text with their own line ends, so that a line that nobody changes keeps its bytes. */
+/** The lines of a text with their own line ends, so that a line that is not changed keeps its bytes. */
 
 /** A text in lines. Line `i` is `texts[i]` followed by `ends[i]`. */
 export interface TextLines {
