@@ -36,6 +36,7 @@ const members = (turn: Turn): { readonly [member: string]: Effect.Effect<unknown
   record: turn.record({ _tag: "AssistantMessage", text: "late record" }),
   say: turn.say("late words"),
   output: turn.output(CallId.make("c"), "late output"),
+  detail: turn.detail(CallId.make("c"), { _tag: "Mcp", isError: false, durationMillis: 0 }),
   warn: turn.warn("late warning"),
   flush: turn.flush,
   takeInput: turn.takeInput,
