@@ -189,10 +189,11 @@ type Environment = { readonly [name: string]: string }
 /** Whether the program of a command exists: without it, the spawner says what is wrong, and not a shell. */
 const hasProgram = Effect.fnUntraced(function* (
   { fileSystem }: Host,
-  { command: [program = ""] }: ProcessSpec,
+  { command: [program = ""], cwd }: ProcessSpec,
   env: Environment
 ) {
-  const folders = program.includes("/") ? [""] : (env["PATH"] ?? "").split(":").map((folder) => `${folder}/`)
+  const searched = program.includes("/") ? [cwd] : (env["PATH"] ?? "").split(":")
+  const folders = program.startsWith("/") ? [""] : searched.map((folder) => `${folder}/`)
   for (const folder of folders) {
     const isProgram = yield* Effect.match(fileSystem.stat(`${folder}${program}`), {
       onFailure: () => false,

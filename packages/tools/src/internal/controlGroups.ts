@@ -2,8 +2,11 @@
  * Control groups of Linux (version 2), where this program may create one below its own: a process cannot leave its
  * control group by changing its session, group or environment, and all members are killed in one step.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import { uuidV7 } from "@spindle/core/Ids"
 
 /** The control group of one process and everything it starts. */
 export interface ControlGroup {
@@ -38,19 +41,28 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
     const found = mustExist ? fileSystem.access(directory) : fileSystem.makeDirectory(directory)
     return Effect.match(found, { onFailure: () => undefined, onSuccess: () => groupAt(fileSystem, directory) })
   }
-  const left = yield* Effect.orElseSucceed(fileSystem.readDirectory(base), (): Array<string> => [])
-  // empty groups that an earlier program did not remove; those with members stay
-  yield* Effect.forEach(
-    left.filter((name) => name.startsWith(prefix)),
-    (name) => groupAt(fileSystem, `${base}/${name}`).remove,
-    { discard: true }
-  )
+  const now = yield* Clock.currentTimeMillis
+  yield* removeLeft(fileSystem, base, now - oldMillis)
   // the root of all groups has no such file, so that a group has to be tried
-  const probe = yield* open("probe", false)
+  const name = `probe-${uuidV7(now)}`
+  const probe = yield* open(name, false)
   if (probe === undefined) return none
-  const canKill = yield* Effect.isSuccess(fileSystem.access(`${base}/${prefix}probe/cgroup.kill`, { writable: true }))
+  const canKill = yield* Effect.isSuccess(fileSystem.access(`${base}/${prefix}${name}/cgroup.kill`, { writable: true }))
   yield* probe.remove
   return canKill ? open : none
+})
+
+/** How old an empty group is that an earlier program has left: the process of a younger one may be starting. */
+const oldMillis = 60_000
+
+/** Removes the empty groups that were created before a time. Those with members stay. */
+const removeLeft = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSystem, base: string, before: number) {
+  const names = yield* Effect.orElseSucceed(fileSystem.readDirectory(base), (): Array<string> => [])
+  for (const name of names.filter((one) => one.startsWith(prefix))) {
+    const info = yield* Effect.option(fileSystem.stat(`${base}/${name}`))
+    const time = Option.getOrUndefined(Option.flatMap(info, ({ mtime }) => mtime))
+    if (time !== undefined && time.getTime() < before) yield* groupAt(fileSystem, `${base}/${name}`).remove
+  }
 })
 
 const groupAt = (fileSystem: FileSystem.FileSystem, directory: string): ControlGroup => {
