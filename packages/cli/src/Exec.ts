@@ -38,7 +38,7 @@ export interface Running {
   readonly session: Session.Session
   /** Waits until the end of the turn has been shown, and says how to go on when the signal `stopped` it. */
   readonly told: (signal: Signal, stopped: boolean) => Effect.Effect<void>
-  readonly liveGroups: () => ReadonlyArray<number>
+  readonly killTargets: () => ReadonlyArray<number>
   /** Leaves the terminal as it was, at once. */
   readonly restore: () => void
 }
@@ -95,7 +95,7 @@ export const run = (
         Layer.provideMerge(
           Layer.mergeAll(
             Host.model(what.settings, { paced: process.stdout.isTTY === true && !what.options.json }),
-            CodingTools.layer({ cwd: what.cwd }).pipe(Layer.provideMerge(Host.layer)),
+            CodingTools.layer({ cwd: what.cwd }).pipe(Layer.provideMerge(Host.layerFor(what.settings, process.env))),
             Host.journals(what.settings.home)
           )
         ),
@@ -162,7 +162,7 @@ const announce = Effect.fnUntraced(function* (session: Session.Session, shown: S
       Effect.timeoutOption(Deferred.await(ended), showLimit),
       stopped ? shown.stopped(signal) : Effect.void
     )
-  onRunning({ session, told, liveGroups: groups.liveGroups, restore: shown.restore })
+  onRunning({ session, told, killTargets: groups.killTargets, restore: shown.restore })
   return ended
 })
 

@@ -11,6 +11,7 @@ import type { Journal } from "@spindle/core/Journal"
 import type { Model } from "@spindle/core/Model"
 import type { Processes } from "@spindle/core/Processes"
 import * as OpenAiModel from "@spindle/openai/OpenAiModel"
+import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
 import * as Signals from "@spindle/tools/Signals"
 import * as Effect from "effect/Effect"
@@ -38,6 +39,18 @@ export const layer: Layer.Layer<FileSystem.FileSystem | EffectPath.Path | Proces
     Layer.provide(Signals.layerKill(process.kill)),
     Layer.provideMerge(files)
   )
+
+/**
+ * As {@link layer}, for the commands of a session: they inherit neither what looks like a secret nor any variable that
+ * holds the key or a header of the provider, whatever its name.
+ */
+export const layerFor = ({ provider }: Settings, env: CommandEnvironment.Variables) => {
+  const secrets = provider._tag === "Scripted" ? [] : [provider.key, ...provider.headers.map(([, value]) => value)]
+  const values = secrets.flatMap((secret) => (secret === undefined ? [] : [Redacted.value(secret)]))
+  const names = Object.entries(env).flatMap(([name, value]) => (values.includes(value ?? "") ? [name] : []))
+  const policy: CommandEnvironment.Policy = { inherit: "all", exclude: [...CommandEnvironment.secretNames, ...names] }
+  return layer.pipe(Layer.provide(Layer.succeed(CommandEnvironment.CommandEnvironment, policy)))
+}
 
 /** The journals below a home, leased from this machine's kernel (contract J2). */
 export const journals = (home: string): Layer.Layer<Journal> =>

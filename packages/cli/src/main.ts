@@ -130,11 +130,11 @@ Interrupts.run(program, {
     }),
   killNow: () => {
     running?.restore()
-    for (const group of running?.liveGroups() ?? []) {
+    for (const target of running?.killTargets() ?? []) {
       try {
-        process.kill(-group, "SIGKILL")
+        process.kill(target, "SIGKILL")
       } catch {
-        // the group has gone by itself
+        // it has gone by itself
       }
     }
   },

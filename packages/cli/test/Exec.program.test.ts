@@ -104,9 +104,11 @@ describe("exec", () => {
       const at = yield* world({
         turns: [{ events: [command("touch made"), { custom: "apply_patch", input: patch, callId: "c2" }] }]
       })
+      Fs.writeFileSync(`${at.cwd}/a.txt`, "old\n")
       const { code, stdout } = yield* run(at, ["exec", "go"])
       assert.strictEqual(code, 0)
-      assert.deepStrictEqual(Fs.readdirSync(at.cwd), [])
+      assert.deepStrictEqual(Fs.readdirSync(at.cwd), ["a.txt"])
+      assert.strictEqual(Fs.readFileSync(`${at.cwd}/a.txt`, "utf8"), "old\n")
       assert.include(outputTo(at, 1), "nobody is there to ask")
       assert.include(stdout, "? Run this command?\n  $ touch made\n")
       assert.strictEqual(stdout.split("→ refused: nobody is there to ask").length, 3)

@@ -2,14 +2,17 @@ import * as Os from "node:os"
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Agent, Journal, Op, Session, Task, Turn } from "@spindle/core"
-import type { ProcessId } from "@spindle/core/Ids"
+import { ProcessId } from "@spindle/core/Ids"
+import { Processes } from "@spindle/core/Processes"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as OpenAiModel from "@spindle/openai/OpenAiModel"
 import * as ResponsesServer from "@spindle/testing/ResponsesServer"
 import * as CodingTools from "@spindle/tools/CodingTools"
-import { Deferred, Effect, Layer, Option, Stream } from "effect"
+import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
+import { Deferred, Effect, Layer, Option, Redacted, Stream } from "effect"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Host from "../src/Host.ts"
+import type { Settings } from "../src/Settings.ts"
 import { command, processesOf, eventually } from "./fixtures/program.ts"
 
 // sessions with the processes of this host
@@ -151,5 +154,40 @@ describe("processes of a session", () => {
       )
       assert.isTrue(yield* eventually(() => processesOf(seconds).length === 0))
     }).pipe(Effect.provide(layer))
+  )
+})
+
+const settings = {
+  provider: {
+    _tag: "Responses",
+    key: Redacted.make("sk-secret"),
+    headers: [["x-org", Redacted.make("org-secret")]]
+  }
+} as unknown as Settings
+
+const env = {
+  PATH: process.env["PATH"],
+  MY_MODEL: "sk-secret",
+  MY_ORG: "org-secret",
+  OPENAI_API_KEY: "sk-other",
+  EDITOR: "vi"
+}
+
+describe("the commands of a session", () => {
+  it.live("inherit no variable that holds the key or a header of the provider, whatever its name", () =>
+    Effect.gen(function* () {
+      const child = yield* (yield* Processes).start({
+        processId: ProcessId.make(`environment-${process.pid}`),
+        command: ["env"],
+        cwd: Os.tmpdir()
+      })
+      const text = yield* Stream.mkString(Stream.decodeText(child.output))
+      assert.include(text, "EDITOR=vi\n")
+      assert.notMatch(text, /secret|sk-other/)
+    }).pipe(
+      Effect.provide(
+        Host.layerFor(settings, env).pipe(Layer.provide(Layer.succeed(CommandEnvironment.HostVariables, () => env)))
+      )
+    )
   )
 })
