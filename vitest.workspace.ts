@@ -9,7 +9,7 @@ const conditions = ["spindle-source", ...defaultServerConditions.filter((name) =
 
 export default defineConfig({
   test: {
-    projects: ["core", "delegate", "tools", "testing", "telemetry", "openai", "cli"].map((name) => ({
+    projects: ["core", "delegate", "tools", "testing", "telemetry", "openai", "app", "cli"].map((name) => ({
       root: `./packages/${name}`,
       plugins: [withoutMechanism(ofCore, ofDelegates)],
       resolve: { conditions },
