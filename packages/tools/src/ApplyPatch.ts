@@ -13,6 +13,9 @@ import * as Tool from "effect/ai/Tool"
 import * as FileTransaction from "./internal/fileTransaction.ts"
 import * as Workspace from "./internal/workspace.ts"
 import * as Patch from "./Patch.ts"
+import type { CallDisplay, FileChange } from "@spindle/core/Display"
+import { CallId } from "@spindle/core/Ids"
+import { Turn } from "@spindle/core/Turn"
 import { ToolFailure } from "./ToolFailure.ts"
 import * as Utf8 from "./Utf8.ts"
 
@@ -38,7 +41,8 @@ export const tool = Tool.make("apply_patch", {
   parameters: Schema.Struct({ input: Schema.String.annotate({ description: "The whole patch." }) }),
   success: Schema.String,
   failure: ToolFailure.asText,
-  failureMode: "return"
+  failureMode: "return",
+  dependencies: [Turn]
 })
 
 /** The grammar of a patch, for models that write it as plain text instead of JSON. */
@@ -66,10 +70,33 @@ NL: /\\r?\\n/
  * first write nothing is changed; the writing is not interruptible. **Errors**: `ToolFailure`; no file is changed then,
  * unless its text says which could not be put back.
  */
-export const apply: (
+export const apply = (
   input: string,
   options: { readonly cwd: string }
-) => Effect.Effect<string, ToolFailure, FileSystem.FileSystem | Path.Path> = Effect.fnUntraced(
+): Effect.Effect<string, ToolFailure, FileSystem.FileSystem | Path.Path> => Effect.map(commit(input, options), summary)
+
+/** Applies a patch as {@link apply} does, and reports the changes that were made to the turn of the call. */
+export const run = Effect.fnUntraced(function* (
+  input: string,
+  callId: string | undefined,
+  options: { readonly cwd: string }
+) {
+  const turn = yield* Turn
+  const report = (changes: ReadonlyArray<Patch.Change>) =>
+    callId === undefined
+      ? Effect.void
+      : turn.detail(CallId.make(callId), { _tag: "Patch", changes: changes.map(fileChange) })
+  // reported in the region that writes: an abort in between would lose what was done
+  const plan = yield* Effect.onExit(commit(input, options), (exit) =>
+    report(exit._tag === "Success" ? exit.value.changes : [])
+  )
+  return summary(plan)
+})
+
+const commit: (
+  input: string,
+  options: { readonly cwd: string }
+) => Effect.Effect<Patch.Plan, ToolFailure, FileSystem.FileSystem | Path.Path> = Effect.fnUntraced(
   function* (input, { cwd }) {
     const patch = yield* Effect.fromResult(Patch.parse(input))
     const workspace = yield* Workspace.make(cwd)
@@ -90,7 +117,7 @@ export const apply: (
         modeOf: file.movedFrom === undefined ? undefined : targets.get(file.movedFrom)
       }))
     )
-    return summary(plan)
+    return plan
   },
   Effect.mapError((error) =>
     error instanceof FileTransaction.CommitFailed
@@ -139,3 +166,25 @@ const summary = (plan: Patch.Plan): string => {
 /** The changes of a patch for whoever is asked; none when the text is no patch, which then does not apply. */
 export const changesOf = (input: string): ReadonlyArray<Patch.Change> =>
   Result.match(Patch.parse(input), { onSuccess: Patch.changes, onFailure: () => [] })
+
+/** Describes a call for people: the changes that the patch asks for; none when the text is no patch. */
+export const display = (input: string): CallDisplay => ({ _tag: "Patch", changes: changesOf(input).map(fileChange) })
+
+/** The longest diff of one file that is recorded for people, in UTF-16 units. */
+const diffLength = 262_144
+
+const fileChange = ({ diff, kind, movePath, path }: Patch.Change): FileChange => {
+  const lines = kind === "add" || kind === "delete" ? [rangeOf(kind, diff.length), ...diff] : diff
+  const text = lines.join("\n")
+  return {
+    path,
+    change: kind === "move" ? "update" : kind,
+    ...(movePath === undefined ? {} : { movePath }),
+    ...(diff.length === 0 || text.length > diffLength ? {} : { diff: text })
+  }
+}
+
+const rangeOf = (kind: "add" | "delete", count: number): string => {
+  const range = count === 1 ? "1" : `1,${count}`
+  return kind === "add" ? `@@ -0,0 +${range} @@` : `@@ -${range} +0,0 @@`
+}

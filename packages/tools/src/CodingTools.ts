@@ -33,9 +33,10 @@ export const policies = (options: { readonly approval: ApprovalMode; readonly cw
     approval: options.approval,
     concurrency: "parallel",
     kind: "command",
+    display: (params) => ExecCommand.display(params, options.cwd),
     payload: (params) => ({
       command: params.cmd,
-      cwd: directoryOf(options.cwd, params.workdir),
+      cwd: ExecCommand.workingDirectory(options.cwd, params.workdir),
       ...(params.shell === undefined ? {} : { shell: params.shell }),
       ...(params.justification === undefined ? {} : { justification: params.justification })
     })
@@ -44,13 +45,11 @@ export const policies = (options: { readonly approval: ApprovalMode; readonly cw
     approval: options.approval,
     concurrency: "exclusive",
     kind: "patch",
+    display: ({ input }) => ApplyPatch.display(input),
     payload: ({ input }) => ({ changes: ApplyPatch.changesOf(input) }),
     freeform: ApplyPatch.freeform
   }
 })
-
-const directoryOf = (cwd: string, workdir: string | undefined): string =>
-  workdir === undefined ? cwd : workdir.startsWith("/") ? workdir : `${cwd}/${workdir}`
 
 /**
  * The handlers of both tools. `cwd` is the absolute working directory, which patches cannot leave and commands can;
@@ -67,7 +66,8 @@ export const layer = (options: {
       return toolkit.of({
         exec_command: (params, { toolCallId }) =>
           Effect.provideContext(ExecCommand.run(params, toolCallId, { cwd: options.cwd, shell }), context),
-        apply_patch: ({ input }) => Effect.provideContext(ApplyPatch.apply(input, options), context)
+        apply_patch: ({ input }, { toolCallId }) =>
+          Effect.provideContext(ApplyPatch.run(input, toolCallId, options), context)
       })
     })
   )

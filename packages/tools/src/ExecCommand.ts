@@ -14,6 +14,7 @@ import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Tool from "effect/ai/Tool"
+import type { CallDisplay } from "@spindle/core/Display"
 import { CallId } from "@spindle/core/Ids"
 import type { Processes } from "@spindle/core/Processes"
 import { type Process, type ProcessExit } from "@spindle/core/Processes"
@@ -24,8 +25,10 @@ import * as Utf8 from "./Utf8.ts"
 
 /** How long a command may run when it does not say: 10 minutes. */
 export const defaultTimeoutMillis = 600_000
-/** How much of its output a model gets when it does not say, in tokens of four bytes. */
+/** How much of the output a model gets by default, in tokens of four bytes. */
 export const defaultOutputTokens = 10_000
+/** How much of the output is recorded for people, in bytes. */
+export const detailBytes = 40_000
 /** The most bytes of one piece of output for subscribers. */
 export const pieceBytes = 8_192
 
@@ -104,9 +107,21 @@ export const commandOf = (params: Parameters, shell: string): ReadonlyArray<stri
   params.cmd
 ]
 
+/** Describes a call for people: the command line, and the absolute directory it runs in. */
+export const display = (params: Parameters, cwd: string): CallDisplay => ({
+  _tag: "Command",
+  command: params.cmd,
+  cwd: workingDirectory(cwd, params.workdir)
+})
+
+/** Resolves the directory of a call against the absolute working directory `cwd`. */
+export const workingDirectory = (cwd: string, workdir: string | undefined): string =>
+  workdir === undefined ? cwd : workdir.startsWith("/") ? workdir : `${cwd}/${workdir}`
+
 /**
- * Runs a command in the turn of the call, and answers the text for the model. **Interruption**: stops the waiting; the
- * process goes on until its turn ends it. **Errors**: `ToolFailure` when there is no such directory or shell.
+ * Runs a command in the turn of the call and returns the text for the model. It reports to the turn what is known about
+ * the command when it starts, when it ends, and when the handler is interrupted. **Interruption** stops the wait; the
+ * turn ends the process. **Errors**: `ToolFailure` when the directory or the shell does not exist.
  */
 export const run: (
   params: Parameters,
@@ -116,23 +131,21 @@ export const run: (
   function* (params, callId, options) {
     const turn = yield* Turn
     const cwd = yield* directory(params.workdir, options.cwd)
-    const call = callId === undefined ? {} : { callId: CallId.make(callId) }
-    const begin = yield* Clock.currentTimeMillis
+    const call = callId === undefined ? undefined : CallId.make(callId)
     const process = yield* Effect.mapError(
-      turn.process({ ...call, command: commandOf(params, options.shell), cwd, env: environment }),
+      turn.process({
+        ...(call === undefined ? {} : { callId: call }),
+        command: commandOf(params, options.shell),
+        cwd,
+        env: environment
+      }),
       (error) => new ToolFailure({ detail: error.message })
     )
-    const output = BoundedOutput.make(limitBytes(params))
-    const reading = yield* Effect.forkChild(read(process, output, call.callId))
-    const timeoutMillis = Math.min(Math.max(0, params.timeout_ms ?? defaultTimeoutMillis), maxTimeoutMillis)
-    const exit = yield* Effect.timeoutOption(process.exit, timeoutMillis)
-    if (Option.isNone(exit)) {
-      yield* turn.endProcess(process.processId)
-      yield* Effect.timeoutOption(Fiber.await(reading), restMillis)
-    } else yield* Fiber.join(reading)
-    const millis = (yield* Clock.currentTimeMillis) - begin
-    const ending = Option.match(exit, { onNone: () => timedOut(timeoutMillis), onSome: endingOf })
-    return report(output, ending, millis)
+    const running = yield* makeRunning(call)
+    yield* running.report({})
+    const ending = yield* Effect.onInterrupt(awaitEnd(process, running, timeoutOf(params)), () => running.report({}))
+    yield* running.report(ending)
+    return yield* textOf(running, ending, limitBytes(params))
   }
 )
 
@@ -145,48 +158,104 @@ const directory = Effect.fnUntraced(function* (workdir: string | undefined, cwd:
   return yield* new ToolFailure({ detail: `The command was not run: there is no directory ${resolved}` })
 })
 
-/** Keeps the output and tells it in pieces, until it ends. */
-const read = Effect.fnUntraced(function* (
-  process: Process,
-  output: BoundedOutput.BoundedOutput,
-  callId: CallId | undefined
-) {
+/** How a command ended; without a member while it runs. */
+interface Ending {
+  readonly exit?: ProcessExit
+  /** The limit that it exceeded. */
+  readonly timeoutMillis?: number
+}
+
+/** A command that was started. */
+interface Running {
+  readonly callId: CallId | undefined
+  readonly output: BoundedOutput.BoundedOutput
+  readonly elapsedMillis: Effect.Effect<number>
+  /** Reports to the turn how the command ended, and its output so far. */
+  readonly report: (ending: Ending) => Effect.Effect<void>
+}
+
+const makeRunning = Effect.fnUntraced(function* (callId: CallId | undefined) {
+  const turn = yield* Turn
+  const output = BoundedOutput.make()
+  const start = yield* Clock.monotonicTimeNanos
+  const elapsedMillis = Effect.map(Clock.monotonicTimeNanos, (now) => Number(now - start) / 1_000_000)
+  const running: Running = {
+    callId,
+    output,
+    elapsedMillis,
+    report: ({ exit, timeoutMillis }) =>
+      callId === undefined
+        ? Effect.void
+        : Effect.flatMap(elapsedMillis, (millis) =>
+            turn.detail(callId, {
+              _tag: "Command",
+              exitCode: exit?.exitCode ?? null,
+              ...(exit?.signal === undefined ? {} : { signal: exit.signal }),
+              ...(timeoutMillis === undefined ? {} : { timedOut: true }),
+              durationMillis: Math.round(millis),
+              output: BoundedOutput.toText(output.kept(detailBytes))
+            })
+          )
+  }
+  return running
+})
+
+/** Reads the output until the process ends, or ends the process when it exceeds its limit. */
+const awaitEnd = Effect.fnUntraced(function* (process: Process, running: Running, timeoutMillis: number) {
+  const turn = yield* Turn
+  const reading = yield* Effect.forkChild(read(process, running))
+  const exit = yield* Effect.timeoutOption(process.exit, timeoutMillis)
+  if (Option.isSome(exit)) {
+    yield* Fiber.join(reading)
+    return { exit: exit.value }
+  }
+  yield* turn.endProcess(process.processId)
+  yield* Effect.timeoutOption(Fiber.await(reading), restMillis)
+  const ended = yield* Effect.timeoutOption(process.exit, restMillis)
+  return { timeoutMillis, ...(Option.isSome(ended) ? { exit: ended.value } : {}) }
+})
+
+/** Keeps the output and publishes it in pieces, until it ends. */
+const read = Effect.fnUntraced(function* (process: Process, { callId, output }: Running) {
   const turn = yield* Turn
   const decoder = Utf8.makeDecoder()
-  const tell = (text: string) =>
+  const publish = (text: string) =>
     callId === undefined
       ? Effect.void
       : Effect.forEach(Utf8.split(text, pieceBytes), (piece) => turn.output(callId, piece), { discard: true })
   yield* Stream.runForEach(process.output, (chunk) =>
     Effect.suspend(() => {
       output.append(chunk)
-      return tell(decoder.push(chunk))
+      return publish(decoder.push(chunk))
     })
   )
-  yield* tell(decoder.end())
+  yield* publish(decoder.end())
 })
 
-const endingOf = (exit: ProcessExit): string =>
-  exit.exitCode === null
-    ? `Process ended by signal ${exit.signal ?? "of unknown name"}`
-    : `Process exited with code ${exit.exitCode}`
+const timeoutOf = (params: Parameters): number =>
+  Math.min(Math.max(0, params.timeout_ms ?? defaultTimeoutMillis), maxTimeoutMillis)
 
-const timedOut = (timeoutMillis: number): string =>
-  `Process was ended because it ran longer than its limit of ${timeoutMillis} ms`
-
-/** The limit of the model, and never more than what is kept of an output at all. */
+/** The limit that the model asked for, and never more than the output that is kept. */
 const limitBytes = (params: Parameters): number => {
   const tokens = Math.max(0, Math.floor(params.max_output_tokens ?? defaultOutputTokens))
   return Math.min(BoundedOutput.defaultLimitBytes, bytesPerToken * tokens)
 }
 
-const report = (output: BoundedOutput.BoundedOutput, ending: string, millis: number): string => {
-  const { head, omittedBytes, tail } = output.kept()
-  return [
-    `Wall time: ${(millis / 1_000).toFixed(4)} seconds`,
-    ending,
-    `Original token count: ${Math.ceil(output.totalBytes() / bytesPerToken)}`,
-    "Output:",
-    omittedBytes === 0 ? head : `${head}\n[${omittedBytes} bytes of the output are left out here]\n${tail}`
-  ].join("\n")
+const sentenceOf = ({ exit, timeoutMillis }: Ending): string => {
+  if (timeoutMillis !== undefined)
+    return `Process was ended because it ran longer than its limit of ${timeoutMillis} ms`
+  return typeof exit?.exitCode === "number"
+    ? `Process exited with code ${exit.exitCode}`
+    : `Process ended by signal ${exit?.signal ?? "of unknown name"}`
 }
+
+const textOf = (running: Running, ending: Ending, limit: number): Effect.Effect<string> =>
+  Effect.map(running.elapsedMillis, (millis) =>
+    [
+      `Wall time: ${(millis / 1_000).toFixed(4)} seconds`,
+      sentenceOf(ending),
+      `Original token count: ${Math.ceil(running.output.totalBytes() / bytesPerToken)}`,
+      "Output:",
+      BoundedOutput.toText(running.output.kept(limit))
+    ].join("\n")
+  )

@@ -12,6 +12,8 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, FileSystem, Layer, PlatformError } from "effect"
+import { Turn } from "@spindle/core"
+import type { CallDetail } from "@spindle/core/Display"
 import { ApplyPatch } from "../src/index.ts"
 import { directory } from "./host.ts"
 
@@ -214,6 +216,53 @@ describe("apply", () => {
         "link/secret": "644 s\n"
       })
       assert.deepStrictEqual(snapshot(outside), { secret: "644 s\n" })
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("a call reports the changes that were made as unified diffs, and none when it is refused", () =>
+    Effect.gen(function* () {
+      const root = yield* tree({ a: "one\ntwo\n", old: "x\ny\n", b: "z\n" })
+      const details: Array<CallDetail> = []
+      const turn = { detail: (_: string, detail: CallDetail) => Effect.sync(() => void details.push(detail)) }
+      const run = (...lines: ReadonlyArray<string>) =>
+        ApplyPatch.run(patch(...lines), "call", { cwd: root }).pipe(
+          Effect.provideService(Turn.Turn, turn as unknown as Turn.Turn)
+        )
+      const all = [
+        "*** Update File: a",
+        "@@",
+        "-two",
+        "+2",
+        "*** Delete File: old",
+        "*** Add File: new",
+        "+n",
+        "*** Update File: b",
+        "*** Move to: c"
+      ]
+      yield* run(...all)
+      yield* Effect.flip(run("*** Update File: a", "@@", "-two"))
+      assert.deepStrictEqual(details, [
+        {
+          _tag: "Patch",
+          changes: [
+            { path: "a", change: "update", diff: "@@ -2 +2 @@\n-two\n+2" },
+            { path: "old", change: "delete", diff: "@@ -1,2 +0,0 @@\n-x\n-y" },
+            { path: "new", change: "add", diff: "@@ -0,0 +1 @@\n+n" },
+            { path: "b", change: "update", movePath: "c" }
+          ]
+        },
+        { _tag: "Patch", changes: [] }
+      ])
+      assert.deepStrictEqual(ApplyPatch.display(patch(...all)), {
+        _tag: "Patch",
+        changes: [
+          { path: "a", change: "update", diff: "@@\n-two\n+2" },
+          { path: "old", change: "delete" },
+          { path: "new", change: "add", diff: "@@ -0,0 +1 @@\n+n" },
+          { path: "b", change: "update", movePath: "c" }
+        ]
+      })
+      assert.deepStrictEqual(ApplyPatch.display("no"), { _tag: "Patch", changes: [] })
     }).pipe(Effect.provide(NodeServices.layer))
   )
 

@@ -3,6 +3,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Schema, Stream } from "effect"
 import { Agent, type Ids, Turn } from "@spindle/core"
+import type { CallDetail } from "@spindle/core/Display"
 import { Processes } from "@spindle/core/Processes"
 import { CodingTools, ExecCommand } from "../src/index.ts"
 import { carriersOf, directory, host, newId } from "./host.ts"
@@ -10,6 +11,7 @@ import { carriersOf, directory, host, newId } from "./host.ts"
 /** A turn that starts processes, collects output, and ends its processes when its scope closes. */
 const makeTurn = Effect.gen(function* () {
   const pieces: Array<string> = []
+  const details: Array<CallDetail> = []
   const started: Array<Ids.ProcessId> = []
   const told = yield* Deferred.make<string>()
   const processes = yield* Processes
@@ -23,12 +25,13 @@ const makeTurn = Effect.gen(function* () {
         return processes.start({ processId, command, cwd, ...(env === undefined ? {} : { env }) })
       }),
     endProcess: end,
+    detail: (_, detail) => Effect.sync(() => void details.push(detail)),
     output: (_, text) => {
       pieces.push(text)
       return Effect.asVoid(Deferred.succeed(told, text))
     }
   }
-  return { turn: members as Turn.Turn, pieces, started, told: Deferred.await(told) }
+  return { turn: members as Turn.Turn, details, pieces, started, told: Deferred.await(told) }
 })
 
 const run = Effect.fnUntraced(function* (params: ExecCommand.Parameters, where?: string) {
@@ -136,6 +139,71 @@ describe("run", () => {
     Effect.gen(function* () {
       const { pieces } = yield* run({ cmd: "printf 'a\\377b\\342\\202'" })
       assert.strictEqual(pieces.join(""), "a\ufffdb\ufffd")
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+})
+
+/** The last detail that was reported, without the time. */
+const detailOf = (details: ReadonlyArray<CallDetail>) => {
+  const detail = details.at(-1)
+  assert(detail?._tag === "Command")
+  assert.isAtLeast(detail.durationMillis, 0)
+  return { ...detail, durationMillis: 0 }
+}
+
+describe("what people see of a command", () => {
+  it("its display is the command line and the absolute directory", () => {
+    const { display } = CodingTools.policies({ approval: "ask", cwd: "/work" }).exec_command
+    assert.deepStrictEqual(display!({ cmd: "ls", workdir: "sub" }), {
+      _tag: "Command",
+      command: "ls",
+      cwd: "/work/sub"
+    })
+    assert.deepStrictEqual(display!({ cmd: "ls" }), { _tag: "Command", command: "ls", cwd: "/work" })
+  })
+
+  it.live("its detail is the exit code or the signal, and the output", () =>
+    Effect.gen(function* () {
+      const base = { _tag: "Command", durationMillis: 0 } as const
+      const failing = yield* run({ cmd: "echo out; exit 3" })
+      assert.deepStrictEqual(detailOf(failing.details.slice(0, 1)), { ...base, exitCode: null, output: "" })
+      assert.deepStrictEqual(detailOf(failing.details), { ...base, exitCode: 3, output: "out\n" })
+      const killed = yield* run({ cmd: "echo out; kill -9 $$" })
+      assert.deepStrictEqual(detailOf(killed.details), { ...base, exitCode: null, signal: "SIGKILL", output: "out\n" })
+      const late = yield* run({ cmd: "echo out; exec sleep 30", login: false, timeout_ms: 1_000 })
+      assert.deepStrictEqual(detailOf(late.details), {
+        ...base,
+        exitCode: null,
+        signal: "SIGTERM",
+        timedOut: true,
+        output: "out\n"
+      })
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("its detail keeps more of the output than the model asked for", () =>
+    Effect.gen(function* () {
+      const { details, text } = yield* run({ cmd: "seq 1000", max_output_tokens: 1 })
+      assert.include(text, "bytes of the output are left out here")
+      assert.strictEqual(detailOf(details).output, Array.from({ length: 1_000 }, (_, i) => `${i + 1}\n`).join(""))
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("an interrupted command has reported its output", () =>
+    Effect.gen(function* () {
+      const { details, told, turn } = yield* makeTurn
+      const running = yield* ExecCommand.run({ cmd: "echo begun; sleep 30" }, "call", {
+        cwd: yield* directory,
+        shell: "/bin/bash"
+      }).pipe(Effect.provideService(Turn.Turn, turn), Effect.forkChild)
+      yield* told
+      yield* Fiber.interrupt(running)
+      assert.deepStrictEqual(detailOf(details), {
+        _tag: "Command",
+        exitCode: null,
+        durationMillis: 0,
+        output: "begun\n"
+      })
     }).pipe(Effect.scoped, Effect.provide(host))
   )
 })
