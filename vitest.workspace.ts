@@ -1,23 +1,27 @@
 import { defaultServerConditions } from "vite"
 import { defineConfig } from "vitest/config"
-import { mechanisms as ofCore } from "./packages/core/test/explore/mechanisms.ts"
-import { withoutMechanism } from "./packages/core/test/explore/withoutMechanism.ts"
-import { mechanisms as ofDelegates } from "./packages/delegate/test/explore/mechanisms.ts"
+import { mutantPlugin, provideMutants } from "./packages/core/test/explore/mutantPlugin.ts"
+import { mutants as ofCore } from "./packages/core/test/explore/mutants.ts"
+import { mutants as ofDelegates } from "./packages/delegate/test/explore/mutants.ts"
 
 // without `module`: what is behind it is for bundlers, and Node cannot load that of @opentelemetry/api
 const conditions = ["spindle-source", ...defaultServerConditions.filter((name) => name !== "module")]
+const provide = provideMutants(ofCore, ofDelegates)
 
 export default defineConfig({
   test: {
+    // the default leaves a core free, which on two cores is half of them
+    maxWorkers: "100%",
     projects: ["core", "delegate", "tools", "testing", "telemetry", "openai", "app", "cli"].map((name) => ({
       root: `./packages/${name}`,
-      plugins: [withoutMechanism(ofCore, ofDelegates)],
+      plugins: [mutantPlugin(provide.mutants)],
       resolve: { conditions },
       ssr: { resolve: { conditions, externalConditions: conditions } },
       test: {
         name,
         include: ["test/**/*.test.ts"],
         testTimeout: 30_000,
+        provide,
         // the tests of the program start its bundle
         ...(name === "cli" ? { globalSetup: ["./test/globalSetup.ts"] } : {})
       }

@@ -1,32 +1,38 @@
 // All checks of the repository, one after the other; `npm test`. A step prints its name and time, and its output when it fails. Ends with the
 // line `N passed, N failed`, which counts steps and tests together.
+// `--changed` (`npm run check`) is for a developer who waits: lint, types, and the tests that the uncommitted changes can reach, without the
+// explorations and the tests that start the program.
 import { spawn } from "node:child_process"
 import { mkdirSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { root } from "./workspace.mjs"
 
+const isShort = process.argv.includes("--changed")
 const node = process.execPath
 const tool = (...path) => join(root, "node_modules", ...path)
 const script = (name) => [node, join(root, "scripts", name)]
 
-// `needsBuild`: reads what `tsc -b` wrote
+// `needsBuild`: reads what `tsc -b` wrote; `isLong`: left out with --changed
 const steps = [
   { name: "lint, imports in circles", run: [node, tool("oxlint/bin/oxlint"), "--deny-warnings"] },
   { name: "format", run: [node, tool("oxfmt/bin/oxfmt"), "--check"] },
   { name: "sizes", run: script("sizes.mjs") },
   { name: "levels", run: script("levels.mjs") },
+  { name: "contract", run: [...script("contract.mjs"), "--check"] },
   { name: "types, type tests", run: [node, tool("typescript/bin/tsc"), "-b"], isBuild: true },
-  { name: "Effect diagnostics", run: script("effect-lint.mjs"), needsBuild: true },
-  { name: "bundle", run: script("bundle.mjs"), needsBuild: true },
-  { name: "examples", run: script("examples.mjs"), needsBuild: true },
-  { name: "packed packages", run: script("packed.mjs"), needsBuild: true }
-]
+  { name: "Effect diagnostics", run: script("effect-lint.mjs"), needsBuild: true, isLong: true },
+  { name: "bundle", run: script("bundle.mjs"), needsBuild: true, isLong: true },
+  { name: "examples", run: script("examples.mjs"), needsBuild: true, isLong: true },
+  { name: "packed packages", run: script("packed.mjs"), needsBuild: true, isLong: true }
+].filter(({ isLong }) => !(isShort && isLong))
 
 /** Runs a program; its output is collected, or shown as it comes. */
 const execute = ([command, ...args], { isShown = false } = {}) =>
   new Promise((resolve) => {
     const child = spawn(command, args, {
       cwd: root,
+      // a file or a pipe gets no colours
+      env: process.stdout.isTTY ? process.env : { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0" },
       stdio: ["ignore", isShown ? "inherit" : "pipe", isShown ? "inherit" : "pipe"]
     })
     let output = ""
@@ -37,7 +43,7 @@ const execute = ([command, ...args], { isShown = false } = {}) =>
   })
 
 const seconds = (from) => `${((performance.now() - from) / 1000).toFixed(1)} s`.padStart(8)
-const isShort = (output) => output.length < 200 && output.split("\n").length <= 1
+const fitsOneLine = (output) => output.length < 200 && output.split("\n").length <= 1
 
 const started = performance.now()
 let passed = 0
@@ -55,7 +61,7 @@ for (const { name, run, isBuild, needsBuild } of steps) {
   if (code === 0) passed++
   else failed++
   if (isBuild) isBuilt = code === 0
-  const note = isShort(text) ? text : ""
+  const note = fitsOneLine(text) ? text : ""
   console.log(`${code === 0 ? "ok    " : "FAILED"} ${name.padEnd(26)} ${seconds(from)}  ${note}`)
   if (code !== 0 && note === "") console.log(`${text.replace(/^/gm, "    ")}\n`)
 }
@@ -68,8 +74,18 @@ const vitest = [
   "run",
   "--config",
   "vitest.workspace.ts",
-  "--reporter=default",
-  "--reporter=json"
+  `--reporter=${join(root, "scripts/projectReporter.mjs")}`,
+  "--reporter=minimal",
+  "--reporter=json",
+  ...(isShort
+    ? [
+        "--changed",
+        "--passWithNoTests",
+        "--exclude=**/explore/**",
+        "--exclude=**/trees/**",
+        "--exclude=**/*.program.test.ts"
+      ]
+    : [])
 ]
 const { code } = await execute([node, ...vitest, `--outputFile.json=${results}`], { isShown: true })
 let tests = { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, numTodoTests: 0, testResults: [] }

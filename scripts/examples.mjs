@@ -1,4 +1,4 @@
-// The examples of the documentation, as programs. Which blocks count, and which of them run, is written in CONTRIBUTING.md.
+// The examples of the documentation and of `examples/`, as programs. Which blocks count, and which of them run, is written in CONTRIBUTING.md.
 // Needs the build: examples see the packages as their users do.
 import { spawn } from "node:child_process"
 import { mkdirSync, rmSync, writeFileSync } from "node:fs"
@@ -52,6 +52,8 @@ const found = [
   ...documents.flatMap((path) => blocksOf(read(path)).map((block) => ({ path, ...block }))),
   ...sources.flatMap((path) => blocksOf(exampleText(read(path))).map((block) => ({ path, ...block })))
 ].filter(({ code }) => isExample(code))
+const programs = files("examples", (path) => path.endsWith(".ts"))
+const programLimit = 60
 
 rmSync(folder, { recursive: true, force: true })
 mkdirSync(folder, { recursive: true })
@@ -68,7 +70,7 @@ writeFileSync(
   join(folder, "tsconfig.json"),
   JSON.stringify({
     extends: "../../tsconfig.base.json",
-    include: ["*.ts"],
+    include: ["*.ts", "../../examples/**/*.ts"],
     compilerOptions: {
       composite: false,
       incremental: false,
@@ -97,8 +99,11 @@ const run = (command, args, limit) =>
     })
   })
 
-const problems = []
-if (examples.length > 0) {
+const problems = programs.flatMap((path) => {
+  const count = read(path).trimEnd().split("\n").length
+  return count > programLimit ? [`${path}: has ${count} lines, the limit is ${programLimit}`] : []
+})
+if (examples.length + programs.length > 0) {
   const compiler = join(root, "node_modules/typescript/bin/tsc")
   const checked = await run(process.execPath, [compiler, "-p", folder], 120_000)
   if (checked.code !== 0) {
@@ -109,10 +114,13 @@ if (examples.length > 0) {
     problems.push(named)
   }
 }
-const runnable = examples.filter(runs)
+const runnable = [
+  ...examples.filter(runs).map((example) => ({ ...example, run: join(folder, example.file) })),
+  ...programs.map((path) => ({ path, line: 1, code: read(path), run: join(root, path) }))
+]
 if (problems.length === 0) {
-  for (const { file, path, line, code } of runnable) {
-    const result = await run(process.execPath, [join(folder, file)], runLimitMillis)
+  for (const { path, line, code, run: program } of runnable) {
+    const result = await run(process.execPath, [program], runLimitMillis)
     const wanted = Array.from(code.matchAll(/^\s*\/\/ prints: (.*)$/gm), (match) => match[1])
     const printed = result.stdout.trimEnd().split("\n")
     if (result.code !== 0) {
@@ -122,4 +130,4 @@ if (problems.length === 0) {
     }
   }
 }
-report(problems, `${examples.length} examples type-check, ${runnable.length} of them ran`)
+report(problems, `${examples.length + programs.length} examples type-check, ${runnable.length} of them ran`)

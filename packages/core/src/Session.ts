@@ -216,6 +216,7 @@ const makeKernel = Effect.fnUntraced(function* ({
       subscribers,
       observers: observersOf(options, observer),
       onFailure: (error) => {
+        // mutant owner-hears-of-the-journal (S2: a journal that fails ends the turn whose task waits for it): drop
         supervisor.fail(Cause.fail(error))
         Requests.cancelAll(kernel, undefined, "end")
       }
@@ -278,12 +279,14 @@ const close = Effect.fnUntraced(function* (kernel: Kernel, subscribers: Subscrib
   kernel.supervisor.abort("Shutdown")
   if (kernel.tenants !== undefined || kernel.supervisor.state()._tag !== "Idle") {
     const idle = Effect.timeoutOption(kernel.supervisor.awaitIdle, Turns.closeLimit(kernel))
+    // mutant evicts (S7: a session that closes ends its delegates): replace: yield* idle
     yield* Effect.all([idle, evict(kernel)], { concurrency: "unbounded" })
   }
   if (Processes.owned(kernel).length > 0) {
     yield* Effect.timeoutOption(kernel.supervisor.outlive(Processes.endAll(kernel)), kernel.config.processDeadline)
   }
   // nothing is recorded behind the last wait: a straggler that ends now would write to a journal that is let go of
+  // mutant shut-before-the-last-wait (S7: a session that closes records nothing after its last wait): drop
   kernel.recorder.closed = true
   // a journal that fails here has told so to every subscriber, and ends nothing that has not ended
   yield* Effect.ignore(kernel.recorder.barrier)
@@ -306,7 +309,11 @@ const service = ({
   const awaitIdle: Effect.Effect<void> = Effect.suspend(() => {
     if (supervisor.state()._tag !== "Idle") return Effect.andThen(supervisor.awaitIdle, awaitIdle)
     // between the end of a replaced turn and its replacement
+    // mutant idle-behind-a-replacement (S4: a session is not idle between a turn and its replacement): drop
+    // mutant waiting-gives-way (S4: a fiber that waits for a replacement yields to it):
+    //   replace: `Effect.yieldNow` => `Effect.void`
     if (kernel.replacing > 0) return Effect.andThen(supervisor.turnstile(Effect.yieldNow), awaitIdle)
+    // mutant idle-behind-the-queue (P2: a session is not idle while the head of the queue is about to start): true
     return kernel.next === undefined ? Effect.void : Effect.andThen(Fiber.await(kernel.next), awaitIdle)
   })
   const submit: Session["submit"] = (op, options) => submissions.submit(op, options)

@@ -84,6 +84,8 @@ const makeSessions = Effect.gen(function* () {
   const all = yield* Effect.acquireRelease(Scope.make("parallel"), (scope, exit) => Scope.close(scope, exit))
   const sessions = new Map<SessionId, Open>()
   // one opening or closing at a time, so that two clients who open one session get the same
+  // mutant one-opening-at-a-time (J2: clients of one host that open a session at the same time get the same one):
+  //   replace: const gate = Semaphore.makeUnsafe(99)
   const gate = Semaphore.makeUnsafe(1)
 
   const start = <R>(agent: Agent<R>, options: Session.SessionOptions) =>

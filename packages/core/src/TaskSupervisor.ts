@@ -56,8 +56,12 @@ export const next = (state: State, signal: Signal): State => {
     case "Start":
       return state._tag === "Idle" ? { _tag: "Running" } : state
     case "Exit":
+      // mutant abort-wins (I1: a turn that was asked to stop is aborted, even if its task returns):
+      //   replace: `state._tag === "Running"` => `state._tag === "Running" || state._tag === "Aborting"`
       return state._tag === "Running" ? { _tag: "Settling", as: "returned" } : state
     case "Abort":
+      // mutant abort-once (I1: an abort stops a running turn only, and returns true once):
+      //   replace: `state._tag === "Running"` => `state._tag !== "Idle"`
       return state._tag === "Running" ? { _tag: "Aborting", reason: signal.reason } : state
     case "GraceOver":
       return state._tag === "Aborting" ? { _tag: "Settling", as: "aborted" } : state
@@ -175,8 +179,10 @@ class RunningJob implements Slot {
     this.why === undefined ? Deferred.await((this.asked ??= Deferred.makeUnsafe())) : Effect.succeed(this.why)
   )
   readonly reason = () => this.why
+  // mutant fence (I3: the turn of a straggler rejects every call): false
   readonly isFenced = () => this.fenced
   readonly onAbort = (cleanup: Cleanup) => {
+    // mutant late-clean-ups (I3: a clean-up that is added after the abort starts at once): false
     if (this.late !== undefined) {
       this.late(cleanup)
       return () => {}
@@ -241,16 +247,21 @@ class Supervisor implements TaskSupervisor {
   start<A, E>(job: Job<A, E>, registered: (slot: Slot) => Job<A, E>["run"]): boolean {
     if (!this.signal({ _tag: "Start" })) return false
     const running = new RunningJob()
+    // mutant register-before-run (S6: a task is in its slot before it runs): drop
     this.current = running
     const task = detach(this.context, registered(running))
     task.addObserver((exit) => {
       // a straggler of an earlier job ends nothing
+      // mutant own-exit (I3: the exit of a straggler ends no later turn): drop
       if (this.current !== running) return
       // a task that nobody else interrupted has stopped itself: no failure, but an abort with all that belongs to one
       // (S5)
       if (exit._tag === "Failure" && Cause.hasInterruptsOnly(exit.cause)) return void this.abort("Interrupted")
+      // mutant a-defect-is-an-end (S5: a task that dies has ended, and its slot is free):
+      //   insert: if (exit._tag === "Failure" && Cause.hasDies(exit.cause)) return
       if (this.signal({ _tag: "Exit" })) running.leave()
     })
+    // mutant register-before-run (S6): insert: this.current = running
     running.ownedBy(() => void detach(this.context, this.own({ job, running, task }), true))
     return true
   }
@@ -267,6 +278,8 @@ class Supervisor implements TaskSupervisor {
     )
     return Effect.flatMap(ended, (how) => {
       running.fenced = true
+      // mutant stragglers-after-their-turn (I3: the end of a straggler is reported after the record that names it):
+      //   replace: `Effect.map(job.settle(how), () => {` => `Effect.suspend(() => {`
       return Effect.map(job.settle(how), () => {
         // one that ended while its job was settled is reported now: after the record that names it
         for (const { fiber, straggler } of running.stragglers) {
@@ -274,6 +287,8 @@ class Supervisor implements TaskSupervisor {
             job.stragglerEnded(straggler, this.clock.currentTimeMillisUnsafe() - running.requestedAt)
           )
         }
+        // mutant stragglers-after-their-turn (I3):
+        //   replace: return Effect.map(job.settle(how), () => this.settled(job.freed))
         this.settled(job.freed)
       })
     })
@@ -331,6 +346,7 @@ class Supervisor implements TaskSupervisor {
   }
 
   private whenIdle(resume: (effect: Effect.Effect<void>) => void): Effect.Effect<void> | void {
+    // mutant look-and-wait-for-idle (I2: a fiber that waits for the slot checks it atomically with registration): drop
     if (this.slot._tag === "Idle") return resume(Effect.void)
     const wake = () => resume(Effect.void)
     this.idleWaiters ??= new Set()
@@ -340,10 +356,12 @@ class Supervisor implements TaskSupervisor {
 
   turnstile<A, E, R>(transition: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     this.gate ??= Semaphore.makeUnsafe(1)
+    // mutant turnstile (S4: transitions of a slot do not overlap): replace: return transition
     return Semaphore.withPermit(this.gate, transition)
   }
 
   outlive<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    // mutant outlive (I9: a replacement keeps running when the task that asked for it ends): replace: return effect
     return Effect.suspend(() => Fiber.join(detach(this.context, effect)))
   }
 }
@@ -409,12 +427,15 @@ const drain = (context: Context.Context<never>, running: RunningJob): Effect.Eff
   if (running.cleanups === undefined) return Effect.void
   const ending = Array.from(running.cleanups).flatMap(({ drain: limit, run }) => {
     if (limit === undefined) return []
+    // mutant drains-all-at-once (D1: a turn that returned asks all its delegates to end at once): drop
     const fiber = detach(
       context,
       Effect.suspend(() => run("Parent"))
     )
+    // mutant drains-all-at-once (D1): replace: `Fiber.await(fiber)` => `Effect.suspend(() => run("Parent"))`
     return [Effect.timeoutOption(Fiber.await(fiber), limit)]
   })
+  // mutant drains-all-at-once (D1): replace: return Effect.all(ending, { discard: true })
   return Effect.all(ending, { concurrency: "unbounded", discard: true })
 }
 

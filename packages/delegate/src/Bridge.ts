@@ -133,14 +133,19 @@ export const make = (child: Child, options: BridgeOptions = {}): Effect.Effect<B
     const ending = Effect.fnUntraced(function* (reason: AbortReason) {
       Queue.endUnsafe(submissions)
       receipts.refuseQueued()
+      // mutant lets-go-of-a-full-queue (D2: a forwarder that is blocked on a full queue ends at once): drop
       events.leave()
       const stopping = yield* outlive(Effect.ensuring(child.interrupt(reason), child.shutdown))
       yield* Effect.timeoutOption(
+        // mutant drains (D2: events that a child emits while it ends are readable): replace: Effect.void
         Effect.forEach([stopping, upward, downward], Fiber.await, { discard: true }),
+        // mutant drains-for-so-long (D2: the bridge waits for a child that hangs no longer than the drain deadline):
+        //   replace: "2 days"
         options.drain ?? "500 millis"
       )
       downward.interruptUnsafe()
       upward.interruptUnsafe()
+      // mutant answers-who-waits-for-a-receipt (D2: a caller that waits for a receipt learns of the end): drop
       receipts.refuse()
       Deferred.doneUnsafe(over, Effect.void)
     })
@@ -152,9 +157,13 @@ export const make = (child: Child, options: BridgeOptions = {}): Effect.Effect<B
       forEach: (read) => events.forEach(read),
       end: (reason) =>
         // the region is open before the end has begun
+        // mutant begins-the-end-in-its-region (D1: a bridge that has begun to end does end):
+        //   replace: `Effect.uninterruptibleMask((restore) => {`
+        //   => `Effect.suspend((restore = (effect) => effect) => {`
         Effect.uninterruptibleMask((restore) => {
           if (begun) return restore(Deferred.await(over))
           begun = true
+          // mutant begins-the-end-in-its-region (D1): replace: return Effect.uninterruptible(ending(reason))
           return ending(reason)
         }),
       ended: Deferred.await(over)
@@ -169,14 +178,21 @@ export const outlive = <A, E>(effect: Effect.Effect<A, E>) => Effect.forkDetach(
  * only reader. A child that does not answer keeps the next submission waiting, and not the end of the bridge.
  */
 const forwardSubmissions = (queue: Queue.Dequeue<Submission, Cause.Done>, child: Child, receipts: Receipts) =>
+  // mutant hands-over-in-one-step (D2: a submission that the child was given gets a receipt):
+  //   replace: `Effect.uninterruptibleMask((restore) =>` => `Effect.suspend((restore = (effect) => effect) =>`
   Effect.uninterruptibleMask((restore) =>
+    // mutant hands-over-in-one-step (D2): replace: `Queue.peek(queue)` => `Queue.take(queue)`
     restore(Queue.peek(queue)).pipe(
+      // mutant hands-over-in-one-step (D2): drop
       Effect.andThen(Queue.take(queue)),
       Effect.flatMap((submission) => {
         if (!receipts.hand(submission.id)) return Effect.void
         return Effect.flatMap(outlive(child.submit(submission)), (handed) => {
           handed.addObserver((exit) => receipts.settle(submission.id, exit))
           const waiting = Fiber.await(handed)
+          // mutant leaves-a-child-that-hangs (D2: a child that hangs on a submission does not block the end of its
+          //   forwarder):
+          //   replace: `restore(waiting)` => `waiting`
           return Effect.onInterrupt(restore(waiting), () => Effect.sync(() => handed.interruptUnsafe()))
         })
       })
@@ -274,6 +290,9 @@ class EventQueue {
   private get room(): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
       // looked at again in the step that registers
+      // mutant look-and-wait-for-room (D2: a forwarder that waits for room checks the queue atomically with
+      //   registration):
+      //   drop
       if (this.isLeaving || !Queue.isFullUnsafe(this.queue)) return resume(Effect.void)
       this.writer = () => resume(Effect.void)
       return Effect.sync(() => void (this.writer = undefined))
@@ -295,6 +314,8 @@ class EventQueue {
   /** Takes nothing any more; what is queued stays readable. */
   end(): void {
     this.leave()
+    // mutant keeps-what-is-queued (D2: queued events stay readable after the end):
+    //   replace: Effect.runSync(Queue.shutdown(this.queue))
     Queue.endUnsafe(this.queue)
   }
 

@@ -165,12 +165,15 @@ export const runOnce: {
       const agent = output === undefined ? options.agent : Agent.withOutput(options.agent, Outputs.formatOf(output))
       const child = yield* launch({ ...options, agent, isOneShot: true }, restore)
       const run = Effect.flatMap(child.submit({ _tag: "UserInput", input }), (receipt) => {
+        // mutant one-shot-refused (D5: a one-shot delegate whose input is rejected fails): true
         if (receipt._tag !== "Rejected") return child.settled
         // no turn comes of it: to wait for one would never end
         const reason = { _tag: "Refused", rejection: receipt.reason._tag } as const
         return Effect.fail(new DelegateFailed({ path: child.path, delegateId: child.delegateId, reason }))
       })
       const status = yield* Effect.onExit(restore(run), (exit) =>
+        // mutant one-shot-ends-with-its-caller (D5: a one-shot delegate ends with the fiber that waits for it):
+        //   replace: Exit.isSuccess(exit) ? child.end("Shutdown") : Effect.void
         child.end(Exit.isSuccess(exit) ? "Shutdown" : "Parent")
       ).pipe(Effect.catchTag("DelegateClosed", () => child.outcome))
       return yield* answerOf(child, status, output)

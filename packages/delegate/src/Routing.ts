@@ -49,6 +49,8 @@ export const route = (child: Child, decider: Approvals): Effect.Effect<Child, ne
       if (event._tag === "QuestionOpened") {
         const asked: { fiber?: Fiber.Fiber<void> } = {}
         open.set(event.questionId, asked)
+        // mutant asks-beside-the-events (A3: an open question of a child blocks none of its events):
+        //   replace: return answer(event)
         return Effect.map(Effect.forkIn(answer(event), scope, { startImmediately: true }), (fiber) => {
           asked.fiber = fiber
         })
@@ -56,6 +58,9 @@ export const route = (child: Child, decider: Approvals): Effect.Effect<Child, ne
       if (event._tag === "QuestionSettled") {
         const asked = open.get(event.questionId)
         open.delete(event.questionId)
+        // mutant withdraws-what-the-child-settled (A2: a question that the child has settled is withdrawn at the
+        //   parent):
+        //   drop
         asked?.fiber?.interruptUnsafe()
       }
       return Effect.void

@@ -119,6 +119,8 @@ type Services<R> = Turn | Model | Journal | R
  * that was given nothing.
  */
 export const spawn = <R>(settings: Settings<R>, options: SpawnOptions) =>
+  // mutant hands-over-in-its-region (D6: an agent whose start is interrupted gets its input or is closed):
+  //   replace: spawning(settings, options, (effect) => effect)
   Effect.uninterruptibleMask((restore) => spawning(settings, options, restore))
 
 const spawning = Effect.fnUntraced(function* <R>(settings: Settings<R>, options: SpawnOptions, restore: Restore) {
@@ -135,6 +137,7 @@ const spawning = Effect.fnUntraced(function* <R>(settings: Settings<R>, options:
   const names = (yield* nodeOf(session)).namesOfTree
   const nickname = Nicknames.draw(role.nicknames ?? settings.nicknames ?? Nicknames.defaultNames, names)
   // taken before anything is waited for: of two that start at once, and of one that starts another, each has its own
+  // mutant own-name (D6: two agents that start at the same time have different names): swap-next
   names.add(nickname)
   const delegate = yield* startAs(settings, role, {
     model,
@@ -197,6 +200,8 @@ export const wait = Effect.fnUntraced(function* (agentIds: ReadonlyArray<Session
   const timeout = timeoutMillis ?? waitMillis.default
   if (agentIds.length === 0) return yield* Choosing.failed("name at least one agent to wait for")
   if (!(timeout > 0)) return yield* Choosing.failed("timeout_ms must be greater than zero")
+  // mutant no-cycle-of-waits (D6: an agent does not wait for an agent that waits for it):
+  //   replace: const above = undefined
   const above = agentIds.find((id) => session.path.includes(id))
   if (above !== undefined)
     return yield* Choosing.failed(`agent ${above} waits for this one: to wait for it would never end`)
@@ -223,6 +228,9 @@ export const wait = Effect.fnUntraced(function* (agentIds: ReadonlyArray<Session
   const first = yield* Effect.timeoutOption(Effect.raceAllFirst(waiting), bounded)
   if (first._tag === "None") return { status: now, timedOut: true }
   // the first one is among them also when it has gone on since
+  // mutant answers-how-it-settled (D6: a caller that waits for an agent learns how it settled, even if it continues at
+  //   once):
+  //   replace: return { status: yield* settled, timedOut: false }
   return { status: new Map([first.value, ...(yield* settled)]), timedOut: false }
 })
 
@@ -315,6 +323,9 @@ const startAs = <R>(
 ): Effect.Effect<Delegate.Interactive, Delegate.StartError, Services<R>> => {
   const { deadline, limits } = settings
   const wanted = { ...options, agent: role.agent, deadline, ...(limits === undefined ? {} : { limits }) }
+  // mutant hands-over-in-its-region (D6):
+  //   replace: const started = Effect.uninterruptibleMask((restore) => launch({ ...wanted, isOneShot: false },
+  //   restore))
   const started = launch({ ...wanted, isOneShot: false }, restore)
   return model === undefined ? started : Effect.provideService(started, Model, model)
 }
@@ -324,6 +335,8 @@ const find = Effect.fnUntraced(function* (agentId: SessionId) {
   const { session } = yield* Turn
   const entry = registryOf(session).get(agentId)
   if (entry !== undefined) return entry.delegate
+  // mutant descendants-only (D6: an agent controls its descendants only):
+  //   replace: `(yield* nodeOf(session))` => `(yield* nodeOf(session)).upward.at(-1)`
   const below = (yield* nodeOf(session)).find(agentId)
   if (below !== undefined && isInteractive(below)) return below
   return yield* new DelegateNotFound({ path: session.path, delegateId: agentId })

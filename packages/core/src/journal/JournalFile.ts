@@ -218,7 +218,11 @@ const takeOver = Effect.fnUntraced(function* (host: Host, sessionId: SessionId, 
   const taken = takenPath(path)
   const opening = <A>(effect: Effect.Effect<A, PlatformError>) => failing(sessionId, "open", effect)
   // a take-over that died after its rename left only the renamed file
+  // mutant moved-before-it-is-read (J2: a journal is renamed before it is read, so that no later write is
+  //   acknowledged):
+  //   insert: const read = yield* opening(fs.readFile(path))
   if (yield* opening(fs.exists(path))) yield* opening(fs.rename(path, taken))
+  // mutant moved-before-it-is-read (J2): replace: const bytes = read
   const bytes = yield* opening(fs.readFile(taken))
   const prefix = RecordCodec.validPrefix(bytes)
   const cutBytes = bytes.length - prefix.sizeBytes
@@ -272,6 +276,8 @@ const writer = Effect.fnUntraced(function* ({ fs, options }: Host, { cut, file, 
       const written = failing(sessionId, "append", file.writeAll(bytes))
       const durable =
         options.durability === "fsync" ? Effect.andThen(written, failing(sessionId, "flush", file.sync)) : written
+      // mutant file-fence (J2: a writer that lost its journal is rejected before its write is acknowledged):
+      //   replace: `Effect.andThen(durable, stillOurs)` => `durable`
       return Effect.matchEffect(Effect.andThen(durable, stillOurs), {
         onFailure: (error) => {
           refused = error

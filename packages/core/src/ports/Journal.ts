@@ -136,6 +136,7 @@ const makeMemory = (retainCount: number, retainClosed: boolean): Journal => {
       Effect.acquireRelease(
         Effect.suspend((): Effect.Effect<MemoryJournal, SessionNotFound | SessionBusy | JournalFailed> => {
           let journal = journals.get(sessionId)
+          // mutant one-writer (J2: a journal has one writer): drop
           if (journal?.held === true) return Effect.fail(new SessionBusy({ sessionId }))
           if (mode === "create") {
             if (journal !== undefined)

@@ -176,7 +176,10 @@ const refused = Effect.fnUntraced(function* (
 
 const run = Effect.fnUntraced(function* (turn: Turn, hooks: Hooks, entry: ToolEntry, call: ToolCall, params: unknown) {
   // the record of the call is durable before its handler starts (J8), which a closing turn does not do (I2)
+  // mutant recorded-before-it-runs (J8: a call is durable before its handler starts): drop
   yield* turn.flush
+  // mutant closing-before-a-handler (I2: the turn is checked for an abort again once the record of a call is durable):
+  //   drop
   if ((yield* turn.abortReason) !== undefined) return yield* Effect.interrupt
   const result = yield* Effect.matchCauseEager(entry.run(params, call.callId), {
     onFailure: (cause) => ({ ok: false as const, cause }),

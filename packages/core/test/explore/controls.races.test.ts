@@ -1,8 +1,9 @@
-/** Explorations that come close to one race each: they find nothing, and find the fault when the mechanism that closes it is taken out. */
+/** Explorations that come close to one race each: they find nothing in core, and find the fault in the mutant that has the race. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Interrupts from "@spindle/testing/Interrupts"
-import { withoutIt } from "./controls.ts"
-import { type Mechanism, mechanisms } from "./mechanisms.ts"
+import { loadMutant, titleOf } from "./controls.ts"
+import type { Row } from "./mutantMarkers.ts"
+import { mutants } from "./mutants.ts"
 import { races } from "./races.ts"
 import { holds } from "./scenario.ts"
 
@@ -12,15 +13,14 @@ describe("a race", () => {
   }
 })
 
-describe("without the mechanism", () => {
-  for (const [name, mechanism] of Object.entries<Mechanism>(mechanisms)) {
-    const { breaks, by, closes } = mechanism
+describe("a mutant is found", () => {
+  for (const [name, { breaks, by }] of Object.entries<Row>(mutants)) {
     if (by === "program") continue
-    it(`${closes}: ${name}`, async () => {
-      const race = (await withoutIt(name)).races[by]
+    it(titleOf(name), async () => {
+      const race = (await loadMutant(name)).races[by as keyof typeof races]
       const report = Interrupts.explore({ ...race, maxShrinks: 0 })
       const found = report.violations.find(({ law }) => breaks.test(law))
-      assert.isDefined(found, `nothing was found\n${Interrupts.format(report)}`)
+      assert.isDefined(found, `the mutant was not found\n${Interrupts.format(report)}`)
       assert.match(Interrupts.replay(race, found!.decisions)!, breaks)
     })
   }

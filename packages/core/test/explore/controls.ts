@@ -1,6 +1,13 @@
 /** What the negative controls share. */
+import { inject } from "vitest"
 import type * as World from "./world.ts"
 
-/** All that explores a session, loaded anew with a core that lacks a mechanism. */
-export const withoutIt = (name: string): Promise<typeof World> =>
-  import(/* @vite-ignore */ `./world.ts?without=${name}`)
+/** Loads everything that explores a session with a mutant of core. */
+export const loadMutant = (name: string): Promise<typeof World> =>
+  import(/* @vite-ignore */ `./world.ts?mutant=${name}`)
+
+/** The title of the test that finds a mutant: its clause, what does not hold in it, and its name. */
+export const titleOf = (name: string): string => {
+  const { clause, reason } = inject("mutants")[name] ?? { clause: "no marker", reason: "" }
+  return `${clause} ${reason}: ${name}`
+}

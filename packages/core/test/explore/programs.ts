@@ -1,10 +1,9 @@
 /**
- * Programs that `SessionPrograms` drew: each showed what one of the `mechanisms` is for. `controls.test.ts` checks them with core as it is, and without the
- * mechanism.
+ * Programs that `SessionPrograms` drew, each of which finds one of the `mutants`. `controls.test.ts` checks them with core as it is, and with the mutant.
  */
 import type { SessionProgram } from "@spindle/testing/SessionPrograms"
 
-/** By the name of the mechanism. */
+/** By the name of the mutant. */
 export const programs = {
   "register-before-run": {
     task: "answer",
@@ -309,4 +308,4 @@ export const programs = {
     mode: "during",
     seed: 60
   }
-} as const satisfies { readonly [mechanism: string]: SessionProgram }
+} as const satisfies { readonly [mutant: string]: SessionProgram }

@@ -1,4 +1,4 @@
-/** Explorations that come close to one race each; `controls.races.test.ts` runs them with the mechanism that closes it, and without. */
+/** Explorations that come close to one race each; `controls.races.test.ts` runs them with core as it is, and with the mutant that has the race. */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"

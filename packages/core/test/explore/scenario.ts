@@ -166,11 +166,3 @@ export const holds = <A, E>(exploration: Interrupts.Exploration<A, E>): void => 
   assert.strictEqual(report.violations.length, 0, Interrupts.format(report))
   assert.isAbove(report.points, 0)
 }
-
-/** Explores a variant without the mechanism, and fails if the explorer does not find what the mechanism prevents. */
-export const finds = <A, E>(law: RegExp, exploration: Interrupts.Exploration<A, E>): void => {
-  const report = Interrupts.explore(exploration)
-  const found = report.violations.find((one) => law.test(one.law))
-  assert.isDefined(found, Interrupts.format(report))
-  assert.match(Interrupts.replay(exploration, found!.decisions)!, law)
-}

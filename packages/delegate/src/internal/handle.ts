@@ -76,6 +76,7 @@ export class Handle implements Interactive {
     nodes.set(this, this.node)
     this.tracking = new Tracking(options.node, (spent, isDone) => {
       for (const one of spent?.descendants() ?? [this]) {
+        // mutant stops-when-spent (D6: busy delegates are stopped when the tokens are spent): drop
         if (!isDone || one !== this) Effect.runSync(one.abort("Budget"))
       }
     })
@@ -93,13 +94,20 @@ export class Handle implements Interactive {
     const announced = Effect.map(turn.delegate({ delegateId, name, linked: !isDetached }), (record) => {
       this.recordEnd = record
     })
+    // mutant linked (D1: a delegate ends with the turn that started it): true
+    // mutant detached (D7: a detached delegate keeps running when its turn ends): drop
     if (isDetached) return announced
     const cleanup = {
       kind: "delegate",
       name,
+      // mutant waits-for-its-delegates (D1: a turn that returns waits for its delegates): replace: drain: 0
       drain: this.config.delegateDeadline,
       run: () => this.end("Parent")
     } as const
+    // mutant registers-before-it-announces (I3: a delegate is registered before it is announced, so that the end of its
+    //   turn names it):
+    //   replace: return Effect.andThen(announced, Effect.map(turn.onAbort(cleanup), (remove) => void (this.unregister =
+    //   remove)))
     return Effect.flatMap(turn.onAbort(cleanup), (remove) => {
       this.unregister = remove
       return announced
@@ -150,6 +158,8 @@ export class Handle implements Interactive {
     return Effect.suspend((): Effect.Effect<Receipt, DelegateClosed | DelegateRefused> => {
       if (this.isEnding) return this.closed
       const id = options?.id ?? (this.newId() as SubmissionId)
+      // mutant trace (O1: the spans of a delegate descend from the operation that started it):
+      //   replace: const trace = options?.trace
       const trace = options?.trace ?? this.span.trace
       const submission: Submission = { id, op, ...(trace === undefined ? {} : { trace }) }
       return this.bridge === undefined
@@ -164,9 +174,11 @@ export class Handle implements Interactive {
    */
   take({ id, op, trace }: Submission): Effect.Effect<Receipt, DelegateRefused | JournalFailed> {
     return Effect.suspend((): Effect.Effect<Receipt, DelegateRefused | JournalFailed> => {
+      // mutant slot-to-go-on (D6: a delegate that has settled needs a slot to continue): false
       const refused = op._tag === "UserInput" ? this.tracking.begin(id) : undefined
       if (refused !== undefined) return Effect.fail(refused)
       return Effect.onExit(this.session!.submit(op, { id, ...(trace === undefined ? {} : { trace }) }), () =>
+        // mutant slot-of-refused-input (D6: input that is rejected has no slot): replace: Effect.void
         Effect.sync(() => this.tracking.answered(id))
       )
     })
@@ -182,13 +194,19 @@ export class Handle implements Interactive {
 
   end(reason: AbortReason = "Parent"): Effect.Effect<void> {
     // the region is open before the end has begun: who is interrupted between the two would leave it to nobody
+    // mutant begins-its-end-in-its-region (D1: a delegate that has begun to end does end):
+    //   replace: `Effect.uninterruptibleMask((restore) => {` => `Effect.suspend((restore = (effect) => effect) => {`
     return Effect.uninterruptibleMask((restore) => {
       const awaited = restore(Deferred.await(this.over))
       if (this.isEnding) return awaited
       this.isEnding = true
       // one that is still being opened is ended by whoever opens it
+      // mutant leaves-the-end-to-who-opens (D1: the fiber that opens a delegate ends it if it was stopped meanwhile):
+      //   drop
       if (this.session === undefined) return awaited
       const stopped = this.bridge === undefined ? this.stop(reason) : this.bridge.end(reason)
+      // mutant begins-its-end-in-its-region (D1):
+      //   replace: return Effect.uninterruptible(Effect.andThen(stopped, this.finish))
       return Effect.andThen(stopped, this.finish)
     })
   }
@@ -198,6 +216,9 @@ export class Handle implements Interactive {
     return Effect.gen({ self: this }, function* () {
       const stopping = yield* Bridge.outlive(Effect.andThen(this.abort(reason), this.shutdown))
       if (stopping.pollUnsafe() !== undefined) return
+      // mutant bounded-without-a-bridge (D1: the parent waits for a one-shot delegate that hangs no longer than the
+      //   drain deadline):
+      //   replace: yield* Fiber.await(stopping)
       yield* Effect.timeoutOption(Fiber.await(stopping), this.config.delegateDeadline)
     })
   }
@@ -211,6 +232,7 @@ export class Handle implements Interactive {
     this.span.end(this.tracking.status)
     Deferred.doneUnsafe(this.over, Effect.void)
     const { scope } = this
+    // mutant closes-its-scope (D1: the end of a delegate closes its scope): replace: return this.unregister
     return Effect.andThen(this.unregister, scope === undefined ? Effect.void : Scope.close(scope, Exit.void))
   })
 
@@ -222,8 +244,14 @@ export class Handle implements Interactive {
     const { delegateId, tracking, turn } = this
     return Effect.gen(function* () {
       for (let told = 0; ;) {
+        // mutant tells-once (D7: the parent gets one notice each time that a detached delegate settles):
+        //   replace: yield* tracking.settled
         told = yield* tracking.settledAfter(told)
         if (told === Infinity) return
+        // mutant tells-each-time (D7: the parent gets a notice each time that a detached delegate settles):
+        //   replace: `yield*` => `return yield*`
+        // mutant tells-how-it-settled (D7: a notice says how the delegate settled, even if it continues at once):
+        //   replace: `tracking.settledAs` => `tracking.status`
         yield* Notices.tell(turn.session, { delegateId, status: tracking.settledAs, wake })
       }
     })

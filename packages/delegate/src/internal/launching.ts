@@ -49,6 +49,7 @@ export const launch: <R>(
   const turn = yield* Turn
   const clock = yield* Clock.Clock
   const node = yield* nodeOf(turn.session)
+  // mutant refuses-by-name (D6: a start after the abort fails with a named error): false
   const isStopping = (yield* turn.abortReason) !== undefined
   const tenants = yield* turn.session.scope
   const begin = options.begin ?? { _tag: "New" }
@@ -58,6 +59,7 @@ export const launch: <R>(
   }
   const refused = isStopping ? aborted(node) : node.spawn(clock.currentTimeMillisUnsafe())
   if (refused !== undefined) return yield* refused
+  // mutant counts-when-it-looks (D6: a slot is taken atomically with the check for a free one): insert: node.count(-1)
   const config = { ...(yield* SessionConfig), ...options.config }
   const ids = yield* IdGenerator
   const now = clock.currentTimeMillisUnsafe()
@@ -76,22 +78,30 @@ export const launch: <R>(
   handle.span = DelegateSpan.open(yield* Effect.context<never>(), handle, options.source ?? "subagent")
   const opened = yield* Effect.exit(
     Effect.gen(function* () {
+      // mutant registers-before-it-opens (I3: a delegate is registered before it is made): swap-next
+      // mutant makes-none-when-refused (D6: a delegate whose registration is rejected is not made): drop
       yield* handle.register
+      // mutant makes-none-when-refused (D6):
+      //   replace: yield* Effect.andThen(restore(open(handle, tenants, options)), Effect.exit(handle.register))
       yield* restore(open(handle, tenants, options))
     })
   )
   if (Exit.isFailure(opened)) {
+    // mutant gives-back-a-failed-start (D6: a start that fails leaves nothing): drop
     yield* handle.discard
     return yield* Effect.failCause(opened.cause)
   }
+  // mutant ends-what-was-opened-meanwhile (D6: a delegate that was stopped while it was made is ended): drop
   if (handle.isEnding) {
     yield* handle.discard
     return yield* aborted(node)
   }
+  // mutant deadline (D7: a delegate ends at its deadline): false
   if (handle.node.endsAt < Infinity) {
     const expiry = Effect.andThen(Effect.sleep(handle.node.endsAt - now), handle.end("Deadline"))
     handle.timer = yield* Effect.forkIn(expiry, tenants)
   }
+  // mutant counts-when-it-looks (D6): insert: node.count(1)
   if (handle.isDetached) yield* Effect.forkIn(handle.reporting(options.wake === true), tenants)
   return handle
 })
@@ -100,6 +110,8 @@ const aborted = ({ path, sessionId }: Node) => new DelegateRefused({ path, limit
 
 /** Opens the session of a delegate, and its bridge unless nobody will read it. */
 const open = Effect.fnUntraced(function* <R>(handle: Handle, tenants: Scope.Scope, options: LaunchOptions<R>) {
+  // mutant in-the-scope-of-the-session (D1: the scope of a delegate is a child of the scope of its session):
+  //   replace: const scope = yield* Scope.make("sequential")
   const scope = yield* Scope.fork(tenants, "sequential")
   handle.scope = scope
   const { delegateId, turn } = handle
@@ -117,6 +129,8 @@ const open = Effect.fnUntraced(function* <R>(handle: Handle, tenants: Scope.Scop
     yield* Forking.write({ delegateId, source: turn.session.sessionId, meta, note: begin.note })
   }
   const own = Scope.forkUnsafe(scope, "sequential")
+  // mutant meets-authority (A4: a delegate never has more authority than its parent):
+  //   replace: `narrowed(options.agent, yield* ToolAuthority)` => `options.agent`
   const session = yield* Session.make(narrowed(options.agent, yield* ToolAuthority), {
     ...(begin._tag === "New" ? { sessionId: delegateId } : { resume: delegateId }),
     meta,
@@ -127,6 +141,9 @@ const open = Effect.fnUntraced(function* <R>(handle: Handle, tenants: Scope.Scop
     Effect.provideService(
       Approvals,
       Upward.askParent(
+        // mutant detached-asks-the-session (A3: a question of a detached delegate is shown at its parent, even if the
+        //   parent is idle):
+        //   false
         (question) => (handle.isDetached ? turn.session.ask(question) : turn.ask(question)),
         options.review
       )
@@ -152,6 +169,7 @@ const open = Effect.fnUntraced(function* <R>(handle: Handle, tenants: Scope.Scop
     handle.bridge = yield* Effect.provideService(bridging, Scope.Scope, scope)
   }
   // last, so that it runs first: whoever closes the parent's session ends the delegate as everybody else does
+  // mutant ends-with-the-session (D1: a delegate ends with the session that started it): drop
   yield* Scope.addFinalizer(scope, handle.end("Shutdown"))
 })
 

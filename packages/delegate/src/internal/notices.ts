@@ -21,6 +21,7 @@ export const tell = (
     session.submit({
       _tag: "UserInput",
       input: Input.text(textOf(about.delegateId, about.status)),
+      // mutant wakes (D7: an idle parent is woken): false
       delivery: about.wake ? "steer" : "wait"
     }),
     (receipt) =>

@@ -64,6 +64,10 @@ export class Tracking {
 
   /** Whether the input of a next turn waits: what waits behind a turn that failed or was stopped starts none. */
   private get goesOn(): boolean {
+    // mutant settles-behind-its-input (D6: a delegate has not settled while its input waits for a turn):
+    //   replace: return this.handed !== undefined
+    // mutant slot-of-what-it-was-handed (D6: a delegate has not settled while its session is taking input):
+    //   replace: return this.status._tag === "Completed" && this.waiting.size > 0
     return this.handed !== undefined || (this.status._tag === "Completed" && this.waiting.size > 0)
   }
 
@@ -81,8 +85,12 @@ export class Tracking {
       // an answer that nothing follows is whole: who gave it is not stopped
       const isDone = event.finish === "stop"
       const spent = this.parent.charge(event.usage.total)
+      // mutant stops-again-when-spent (D6: a delegate that continues after the tokens are spent is stopped):
+      //   replace: if (spent !== undefined) this.onSpent(spent, isDone)
       if (spent !== undefined || (!isDone && this.parent.isSpent)) this.onSpent(spent, isDone)
     }
+    // mutant slot-of-a-failed-session (D6: a delegate whose session has failed has no slot):
+    //   replace: if (isTerminal(event) && !this.goesOn) this.release()
     if (event._tag === "SessionFailed" || (isTerminal(event) && !this.goesOn)) this.release()
   }
 
@@ -98,6 +106,7 @@ export class Tracking {
   private noteInput(event: SessionEvent): void {
     if (event._tag === "InputAccepted") {
       // a notice of a delegate of its own, for one, starts no turn (D7)
+      // mutant settles-with-a-notice (D6: a notice does not keep a delegate from settling): drop
       if (event.delivery === "wait") return
       this.waiting.add(event.submissionId)
       this.hasWorked = true
@@ -113,7 +122,9 @@ export class Tracking {
 
   /** The delegate has ended. */
   end(): void {
+    // mutant ended-is-settled (D6: a fiber that waits for a delegate learns of its end): drop
     this.isOver = true
+    // mutant slot-of-an-ended (D6: a delegate that has ended has no slot): insert: this.hasSlot = false
     this.release()
   }
 
@@ -121,10 +132,13 @@ export class Tracking {
     if (this.hasSlot) {
       this.hasSlot = false
       // nothing was done: whoever waits for the next time that it settles is told nothing
+      // mutant tells-of-no-refusal (D7: rejected input does not count as settling): true
       if (this.hasWorked) {
         this.settles++
         this.settledAs = this.status
       }
+      // mutant slot-of-a-settled (D6: a delegate that has settled has no slot):
+      //   replace: if (this.isOver) this.parent.count(-1)
       this.parent.count(-1)
     }
     for (const wake of Array.from(this.waiters)) wake()
@@ -136,6 +150,8 @@ export class Tracking {
   /** Waits until it has settled more often than `count`; answers how often, `Infinity` once it has ended. */
   settledAfter(count: number): Effect.Effect<number> {
     return Effect.map(
+      // mutant counts-what-it-tells (D7: a delegate that settles while the notice before is sent gets another one):
+      //   replace: `this.until` => `((count = this.settles), this).until`
       this.until(() => this.isOver || this.settles > count),
       () => (this.settles > count ? this.settles : Infinity)
     )
@@ -143,6 +159,8 @@ export class Tracking {
 
   private until(holds: () => boolean): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
+      // mutant look-and-wait-to-settle (D6: a fiber that waits for a delegate checks it atomically with registration):
+      //   drop
       if (holds()) return resume(Effect.void)
       const wake = () => {
         if (!holds()) return

@@ -32,6 +32,7 @@ export class Node {
     this.limits = limits
     this.parent = parent
     this.endsAt = endsAt
+    // mutant counts-in-the-whole-tree (D6: a limit holds for the entire tree below): replace: this.upward = [this]
     this.upward = [this, ...(parent?.upward ?? [])]
   }
 

@@ -33,11 +33,17 @@ export const askParent = (ask: (question: NewQuestion) => Effect.Effect<Answer>,
 const parentsAnswer = (asked: Effect.Effect<Answer>): Effect.Effect<Decided> =>
   Effect.gen(function* () {
     // in a fiber of its own: a turn that closes interrupts its asker, and this is not the asker
+    // mutant question-ends-with-its-asker (A2: a question whose asker was interrupted is withdrawn at the parent):
+    //   replace: `Effect.forkChild` => `Effect.forkDetach`
     const exit = yield* Fiber.await(yield* Effect.forkChild(asked, { startImmediately: true }))
     if (Exit.isFailure(exit)) {
+      // mutant asker-is-not-interrupted (A2: a parent that closes does not interrupt the asker below it):
+      //   replace: return yield* Effect.failCause(exit.cause)
       return yield* Cause.hasInterruptsOnly(exit.cause) ? Effect.never : Effect.failCause(exit.cause)
     }
     const answer = exit.value
     if (answer._tag !== "Cancelled") return answer
+    // mutant abort-is-no-denial (A2: the end of a parent is not a denial):
+    //   replace: `yield* Effect.never` => `({ _tag: "Denied" } as const)`
     return answer.by === "deadline" ? ({ _tag: "Cancelled", by: "deadline" } as const) : yield* Effect.never
   })

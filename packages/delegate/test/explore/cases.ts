@@ -1,4 +1,4 @@
-/** What comes close to one fault each; `controls.test.ts` runs it with the mechanism that repairs it, and without. */
+/** Explorations that come close to one fault each; `controls.test.ts` runs them with the sources as they are, and with the mutant that has the fault. */
 import { casesOfAgents } from "./casesOfAgents.ts"
 import { casesOfBridges } from "./casesOfBridges.ts"
 import { casesOfDelegates } from "./casesOfDelegates.ts"

@@ -1,19 +1,21 @@
 /**
- * Negative controls: for each mechanism that repairs a defect of the reference, or closes a race, what shows the fault finds nothing with the sources as
- * they are, and finds it without the mechanism.
+ * Negative controls: for each mutant, its exploration finds nothing in the sources as they are, and finds the fault in the mutant.
  */
-import { readFileSync } from "node:fs"
-import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Interrupts from "@spindle/testing/Interrupts"
+import { inject } from "vitest"
 import { cases } from "./cases.ts"
 import type { Case } from "./exploring.ts"
-import type { Mechanism } from "./mechanism.ts"
-import { mechanisms, ofCore } from "./mechanisms.ts"
+import { mutants, ofCore } from "./mutants.ts"
 import type * as World from "./world.ts"
 
-/** All that shows a fault, loaded anew from sources that lack a mechanism. */
-const withoutIt = (name: string): Promise<typeof World> => import(/* @vite-ignore */ `./world.ts?without=${name}`)
+/** Loads everything that finds faults of delegates with a mutant of the sources. */
+const loadMutant = (name: string): Promise<typeof World> => import(/* @vite-ignore */ `./world.ts?mutant=${name}`)
+
+const titleOf = (name: string): string => {
+  const { clause, reason } = inject("mutants")[name] ?? { clause: "no marker", reason: "" }
+  return `${clause} ${reason}: ${name}`
+}
 
 const explore = (one: Case) => Interrupts.explore({ ...one, maxShrinks: 0 })
 
@@ -34,17 +36,7 @@ const findIn = (one: Case, breaks: RegExp) => {
   return found?.law
 }
 
-const decisions = join(import.meta.dirname, "../../../../docs/decisions")
-
-it("decision 23 names each mechanism, its file and what shows it", () => {
-  const page = readFileSync(join(decisions, "0023-negative-controls-of-delegates.md"), "utf8")
-  for (const [name, { by, closes, file }] of Object.entries<Mechanism>(mechanisms)) {
-    const shown = by === "trees" ? "random trees" : `\`${by}\``
-    assert.include(page, `| \`${name}\` | ${closes} | \`${file}\` | ${shown} |`)
-  }
-})
-
-describe("with all mechanisms", () => {
+describe("the sources as they are", () => {
   for (const [name, one] of Object.entries<Case>(cases)) {
     it(`nothing is found: ${name}`, () => {
       const report = explore(one)
@@ -53,17 +45,17 @@ describe("with all mechanisms", () => {
   }
 })
 
-describe("A1 A2 A3 A4 D1 D2 D5 D6 D7 I2 I3 O1 S7 without the mechanism", () => {
-  for (const [name, { breaks, by, closes }] of Object.entries<Mechanism>(mechanisms)) {
-    it(`${closes}: ${name}`, async () => {
-      const world = await withoutIt(name)
+describe("A1 A2 A3 A4 D1 D2 D5 D6 D7 I2 I3 O1 S7 a mutant is found", () => {
+  for (const [name, { breaks, by }] of Object.entries(mutants)) {
+    it(titleOf(name), async () => {
+      const world = await loadMutant(name)
       const law = by === "trees" ? findInTrees(world, breaks) : findIn(world.cases[by]!, breaks)
-      assert.isDefined(law, "nothing was found")
+      assert.isDefined(law, "the mutant was not found")
     })
   }
 
   for (const [name, breaks] of Object.entries(ofCore)) {
-    it(`trees need what core has: ${name}`, async () =>
-      assert.isDefined(findInTrees(await withoutIt(name), breaks), "nothing was found"))
+    it(`trees find a mutant of core: ${name}`, async () =>
+      assert.isDefined(findInTrees(await loadMutant(name), breaks), "the mutant was not found"))
   }
 })

@@ -1,3 +1,3 @@
-/** What shows the faults of delegates: to be imported with all of the sources behind it, or with all but one mechanism. */
+/** Everything that finds faults of delegates. The controls import it with the sources as they are, and with a mutant. */
 export { cases } from "./cases.ts"
 export { runTree } from "../trees/simulate.ts"

@@ -71,6 +71,7 @@ export class Recorder {
   append(added: NewRecord): KnownRecord {
     const at = this.options.clock.currentTimeMillisUnsafe()
     const record = { ...added, seq: this.state.seq, at } as KnownRecord
+    // mutant nothing-after-the-last-record (J5: nothing is recorded after a failure or after the close): drop
     if (this.failure !== undefined || this.closed) return record
     this.state = SessionState.apply(this.state, record)
     this.queue.push(record)
@@ -116,6 +117,9 @@ export class Recorder {
     return Effect.callback<void, JournalFailed>((resume) => {
       // looked at again in the step that registers: between the two the last write may end and find nobody to wake
       if (this.failure !== undefined) return resume(Effect.fail(this.failure))
+      // mutant look-and-wait-for-the-write (P2: a fiber that waits for a record checks it atomically with
+      //   registration):
+      //   drop
       if (this.durable >= seq) return resume(Effect.void)
       const waiter = { seq, resume }
       const waiters = (this.waiters ??= [])
@@ -148,6 +152,8 @@ export class Recorder {
         ? batch.filter((one): one is JournalRecord => !isDelta(one))
         : (batch as Array<JournalRecord>)
       const from = this.options.writer.coalesces === true && this.isMeasuring ? this.nowNanos() : undefined
+      // mutant write-then-tell (J1: an event is published after its record is in the journal):
+      //   insert: for (const event of batch) this.publish(event)
       const written = records.length === 0 ? Exit.void : this.write(records)
       if (!Exit.isExit(written)) {
         return this.detach(
@@ -173,6 +179,7 @@ export class Recorder {
       this.measured({ _tag: "Appended", recordsCount: records.length, millis: this.millisSince(from) })
     }
     this.durable = records.at(-1) === undefined ? this.durable : records.at(-1)!.seq + 1
+    // mutant write-then-tell (J1): drop
     for (const event of batch) this.publish(event)
     this.wake()
   }

@@ -202,6 +202,7 @@ export class Subscribers {
     // who is interrupted here is woken in vain, and for the last time
     const wait: Pulled = Effect.callback((resume) => {
       // looked at again in the step that registers: what came between the two woke nobody
+      // mutant look-and-wait-for-an-event (W2: a subscriber checks for events atomically with registration): false
       if (one.pending.length > 0 || one.ended || (one.behind && one.cursor <= this.published)) {
         return resume(next)
       }

@@ -66,6 +66,7 @@ export class Submissions {
     const dispatched = Callers.open(kernel, op, caller)
     const receipt = this.named(op, id, dispatched.caller)
     // an interrupt records nothing itself, and is answered at once
+    // mutant receipt-barrier (P2: a receipt waits until its input is durable): true
     const durable =
       receipt._tag === "Rejected" || op._tag === "Interrupt"
         ? Effect.succeed(receipt)
@@ -85,6 +86,7 @@ export class Submissions {
   private named(op: Op, id: SubmissionId | undefined, caller: Caller | undefined): Receipt {
     if (id === undefined) return this.step(op, this.kernel.newId() as SubmissionId, caller)
     const known = Receipts.find(this.receipts, id)
+    // mutant receipts (P6: a submission that is repeated gets its first receipt, and runs once): drop
     if (known !== undefined) return known
     const receipt = this.step(op, id, caller)
     if (receipt._tag !== "Rejected") this.receipts = Receipts.remember(this.receipts, receipt)
@@ -94,6 +96,7 @@ export class Submissions {
   /** What an operation leads to, in one step; its receipt is given out when it is durable. */
   private step(op: Op, submissionId: SubmissionId, caller: Caller | undefined): Receipt {
     const { kernel } = this
+    // mutant closed-takes-nothing (S7: a session that is closed or has failed accepts no operation): drop
     if (kernel.closed || kernel.recorder.failure !== undefined) return rejected(submissionId, { _tag: "SessionClosed" })
     switch (op._tag) {
       case "Interrupt":
@@ -101,6 +104,8 @@ export class Submissions {
         return { _tag: "Accepted", submissionId }
       case "Answer": {
         const pending = kernel.requests?.get(op.questionId)
+        // mutant late-answers (A1: an answer that is late, or the second one, is rejected):
+        //   replace: if (pending === undefined) return { _tag: "Accepted", submissionId }
         if (pending === undefined) return rejected(submissionId, { _tag: "UnknownQuestion", questionId: op.questionId })
         pending.settle(op.decision)
         return { _tag: "Accepted", submissionId }
@@ -111,6 +116,7 @@ export class Submissions {
         const refusal = refusalOf(kernel, op)
         if (refusal === undefined) return this.accept(op, submissionId, caller)
         // a kept queue that is full goes on all the same: else nothing that is submitted could ever start it
+        // mutant full-queue-starts (P2: a queue that is kept and full starts when input is rejected): drop
         if (refusal._tag === "InboxFull" && op.expectedTurnId === undefined) this.goOn()
         return rejected(submissionId, refusal)
       }
@@ -123,6 +129,7 @@ export class Submissions {
     caller: Caller | undefined
   ): Receipt {
     const { ledger, recorder, supervisor } = this.kernel
+    // mutant steers-what-runs (P4: input joins a running turn, and no turn that was asked to stop or has ended): true
     const running = supervisor.state()._tag === "Running" ? ledger : undefined
     const delivery = op.delivery ?? "steer"
     const steered = delivery !== "queue" && running?.gateOpen === true ? running : undefined
@@ -157,6 +164,7 @@ export class Submissions {
     const turnId = this.startHead()
     // whoever was told how the turn ended submits the next input: it starts, although the slot is not free yet
     if (turnId === undefined && recorder.state.turn === undefined && supervisor.state()._tag !== "Idle") {
+      // mutant unnamed-input-starts (P2: input that arrives after the end of a turn was reported starts): drop
       this.kernel.unnamed = true
     }
     return turnId
@@ -166,6 +174,7 @@ export class Submissions {
     const { kernel } = this
     const { state } = kernel.recorder
     if (!Number.isInteger(turns) || turns < 1) return rejected(submissionId, { _tag: "InvalidTurnCount", turns })
+    // mutant rollback-between-turns (J4: a rollback is rejected while a turn runs): drop
     if (state.turn !== undefined) return rejected(submissionId, { _tag: "TurnRunning", turnId: state.turn.turnId })
     const taken = Math.min(turns, SessionState.userTurnCount(state))
     kernel.recorder.append({ _tag: "RolledBack", submissionId, turns: taken })
@@ -176,8 +185,10 @@ export class Submissions {
 
   private startHead(): TurnId | undefined {
     const { kernel, regular } = this
+    // mutant closed-starts-no-queue (S7: a session that is closed or has failed does not start its queue): drop
     if (kernel.closed || kernel.recorder.failure !== undefined) return undefined
     // a replacement that has not let go yet starts the queue when it does
+    // mutant replacing-holds-the-queue (S4: no input starts between a turn and its replacement): false
     this.owed = kernel.replacing > 0
     if (this.owed) return undefined
     const head = Inbox.queued(kernel.recorder.state.inbox)[0]
@@ -198,6 +209,7 @@ export class Submissions {
 
   /** What a replacement calls when it has let go: the queue that had to wait for that goes on (P2). */
   replaced(): void {
+    // mutant replaced-starts-the-queue (P2: a replacement that is over starts the queue that it held back): drop
     if (this.owed && this.kernel.replacing === 0) this.startHead()
   }
 

@@ -88,6 +88,8 @@ export class Ledger {
 
   /** Whether the turn starts nothing any more: it was asked to stop, or counts as ended (contract I2). */
   isClosing(): boolean {
+    // mutant closing-starts-nothing (I2: a turn that was asked to stop starts nothing):
+    //   replace: return this.slot.isFenced()
     return this.slot.isFenced() || this.slot.reason() !== undefined
   }
 
@@ -195,6 +197,8 @@ export class Ledger {
     reported: TokenUsage.TokenUsage | undefined = this.reported,
     partial: "aborted" | "superseded" | undefined
   ): TokenUsage.TokenUsage {
+    // mutant request-ends-once (I7: the ledger ends a request once):
+    //   replace: `this.openRequest` => `this.openRequest ?? this.lastRequest`
     const requestId = this.openRequest
     if (requestId === undefined) return TokenUsage.zero
     const items = this.sent

@@ -50,9 +50,13 @@ const asked = (kernel: Kernel, ledger: Ledger | undefined, question: NewQuestion
   Effect.uninterruptibleMask((restore) =>
     Effect.contextWith((context: Context.Context<never>) => {
       // in the step that registers: a straggler may have been held up since it was let in (I3)
+      // mutant closing-in-the-step-that-asks (I2: the turn is checked for an abort atomically with the record of a
+      //   question):
+      //   drop
       if (isClosing(kernel, ledger)) return Effect.interrupt
       const { answered, request, settle } = open(kernel, ledger, question)
       const leave = () => {
+        // mutant asker-leaves (A1: a question whose asker was interrupted is settled): drop
         settle({ _tag: "Cancelled", by: ledger?.slot.reason() === undefined ? "end" : "abort" })
       }
       // whoever was told of it may have stopped the turn, or answered: then nobody decides any more (I2)
@@ -63,6 +67,7 @@ const asked = (kernel: Kernel, ledger: Ledger | undefined, question: NewQuestion
       // the first answer settles; the others find nothing to settle
       const first = Effect.raceFirst(
         decided(kernel, question, Fiber.join(deciding)),
+        // mutant abort-wins-over-waiting (A2: a task that waits for an answer learns of an abort at once): true
         ledger === undefined
           ? Effect.never
           : Effect.as(ledger.slot.aborting, { _tag: "Cancelled", by: "abort" } as const)
@@ -100,12 +105,17 @@ const open = (
   // a request keeps the id that its asker gave it, in every session that shows it
   const given = asker?.questionId
   const isFree = given !== undefined && kernel.requests?.has(given) !== true
+  // mutant unique-ids (A3: each question has its own id):
+  //   replace: const questionId = `${ledger.origin.turnId}` as QuestionId
+  // mutant one-id-everywhere (A3: a question has the same id in every session that shows it): false
   const questionId = isFree ? given : (kernel.newId() as QuestionId)
   const turnId = ledger?.origin.turnId
   const turn = turnId === undefined ? {} : { turnId }
   const path = asker?.path ?? pathOf(kernel)
   const answered = Deferred.makeUnsafe<Answer>()
   const settle = (given: Answer): void => {
+    // mutant settle-once (A1: the first answer settles a question, and later ones are rejected):
+    //   replace: kernel.requests?.delete(questionId)
     if (kernel.requests?.delete(questionId) !== true) return
     // a turn that has returned, and waits for its delegates, cannot be stopped any more (I1): who asks ends with it
     const isCurrent = () => ledger !== undefined && kernel.ledger === ledger
@@ -114,11 +124,16 @@ const open = (
     kernel.recorder.append({ _tag: "QuestionSettled", ...turn, questionId, decision })
     // before the waiter goes on: it and its siblings then find a turn that is closing, and for what reason
     // (whoever was just told may have ended this turn already: the abort must not reach the next one)
+    // mutant answer-aborts-its-own-turn (A5: the answer Abort stops the turn that asked, and not the next one):
+    //   replace: `isCurrent()` => `true`
     if (decision._tag === "Abort" && isCurrent()) kernel.supervisor.abort("Interrupted")
     Deferred.doneUnsafe(answered, Effect.succeed(decision))
   }
   // registered before it is announced (A1)
   kernel.requests ??= new Map()
+  // mutant register-before-announcing (A1: a question is registered before it is announced):
+  //   replace: Effect.runForkWith(kernel.context)(Effect.andThen(Effect.yieldNow, Effect.sync(() =>
+  //   kernel.requests?.set(questionId, { turnId, settle }))))
   kernel.requests.set(questionId, { turnId, settle })
   kernel.recorder.append({
     _tag: "QuestionOpened",
@@ -156,6 +171,7 @@ const decided = (kernel: Kernel, question: NewQuestion, decision: Effect.Effect<
  */
 export const cancelAll = (kernel: Kernel, of: TurnId | undefined, by: "abort" | "end"): void => {
   for (const { settle, turnId } of kernel.requests?.values() ?? []) {
+    // mutant turns-take-their-own-questions (A3: the end of a turn settles no question of the session): true
     if (turnId === of) settle({ _tag: "Cancelled", by })
   }
 }

@@ -32,6 +32,7 @@ export const sample = (
       // a task may stop a request and go on: the next one finds the ledger without its texts
       Effect.sync(() => {
         if (exit._tag === "Success" || ledger.slot.isFenced() || !ledger.isOpen(requestId)) return
+        // mutant request-given-up-ends (I7: the ledger ends a request that its task gives up): drop
         ledger.endRequest(Cause.hasInterrupts(exit.cause) ? "aborted" : "failed", undefined, "aborted")
       })
     )
@@ -84,10 +85,17 @@ const exchange = Effect.fnUntraced(function* (
   const { turnId } = ledger.origin
   const { model: name, provider } = model
   // in the step that records: a straggler may have been held up since it was let in (I3)
+  // mutant closing-in-the-step-that-requests (I2: the turn is checked for an abort atomically with the record of a
+  //   request):
+  //   drop
   if (ledger.isClosing()) return yield* Effect.interrupt
   ledger.openAttempt(requestId, { attempt, provider, model: name })
+  // mutant recorded-before-it-is-sent (J8: a request is durable before it is sent): drop
   yield* flush
   // the turn may have begun to close, or been settled, while the record was written (I2, I3)
+  // mutant closing-before-it-is-sent (I2: the turn is checked for an abort again once the record of a request is
+  //   durable):
+  //   drop
   if (ledger.isClosing()) return yield* Effect.interrupt
   const items = History.repair(History.toArray(kernel.recorder.state.history))
   ledger.send(items)
@@ -98,6 +106,8 @@ const exchange = Effect.fnUntraced(function* (
     let calls: Array<ToolCall> | undefined
     isAnswered ||= parts.length > 0
     for (const part of parts) {
+      // mutant fence-in-an-answer (I3: a straggler drops what it still receives of an answer):
+      //   replace: if (finish !== undefined) break
       if (finish !== undefined || ledger.slot.isFenced()) break
       if (part._tag === "Finish") {
         finish = part
@@ -124,6 +134,7 @@ const exchange = Effect.fnUntraced(function* (
           })
         : undefined
   })
+  // mutant fence-behind-an-answer (I3: a straggler is interrupted once its answer has ended, and gets none of it): drop
   if (ledger.slot.isFenced()) return yield* Effect.interrupt
   if (failed !== undefined) {
     span?.attribute("error.type", failed.kind)

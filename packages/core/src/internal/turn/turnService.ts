@@ -55,6 +55,7 @@ export const make = (kernel: Kernel, ledger: Ledger, fenced: () => boolean): Tur
     flush: open(flush),
     takeInput: starts(takeInput(kernel, ledger, waiting, fenced)),
     closeGate: sync(() => {
+      // mutant gate-with-the-last-look (P4: the gate closes atomically with the last check of the inbox): drop
       if (waiting().length > 0 && kernel.policy.leftoverInput === "request") return false
       ledger.gateOpen = false
       return true
@@ -73,6 +74,9 @@ export const make = (kernel: Kernel, ledger: Ledger, fenced: () => boolean): Tur
     delegate: (child) =>
       Effect.suspend(() => {
         // in the step that records: a straggler may be held up after it was let in (I3)
+        // mutant closing-starts-no-delegate (I2: the turn is checked for an abort atomically with the record of a
+        //   delegate):
+        //   drop
         if (ledger.isClosing()) return Effect.interrupt
         recorder.append({
           _tag: "DelegateStarted",
@@ -135,8 +139,10 @@ const carryOwn = (kernel: Kernel, ledger: Ledger, input: Input.Input, fenced: ()
  */
 export const carry = (kernel: Kernel, ledger: Ledger, entry: Entry, fenced: () => boolean): Effect.Effect<boolean> =>
   Effect.flatMap(kernel.hooks.userPromptSubmit(ledger.origin.turnId, Input.textOf(entry.input)), (verdict) => {
+    // mutant fence-behind-a-hook (I3: a straggler that resumes after a prompt hook adds no input to its turn): drop
     if (fenced()) return Effect.interrupt
     // an abort may have handed the input back while the hook ran
+    // mutant carried-once (P6: input that left the inbox while its hook ran is not added to a turn again): drop
     if (!kernel.recorder.state.inbox.some((one) => one.submissionId === entry.submissionId))
       return Effect.succeed(false)
     const { submissionId } = entry

@@ -156,13 +156,18 @@ const settle = Effect.fnUntraced(function* <A, E>(kernel: Kernel, ledger: Ledger
     yield* inTime(kernel, Processes.endOfTurn(kernel, ledger))
   }
   const reason = ended._tag === "Aborted" ? ended.reason : undefined
+  // mutant questions-end-with-their-turn (A1: the open questions of a turn are settled before its terminal record):
+  //   drop
   Requests.cancelAll(kernel, ledger.origin.turnId, reason === undefined ? "end" : "abort")
+  // mutant owner-ends-the-request (I3: the owner ends the request of a task that hangs): drop
   ledger.endRequest(reason === undefined ? "failed" : "aborted", undefined, "aborted")
   ledger.closeTexts()
+  // mutant owner-closes-the-calls (I6: the owner settles the open calls): drop
   ledger.closeCalls(reason)
   const usage = kernel.recorder.state.turn?.usage
   writeTerminal(kernel, ledger, ended)
   // a journal that fails here has made the turn a failed one (S2); the error is in the recorder
+  // mutant durable-before-the-slot-is-free (S2: the terminal record is durable before the next turn may start): drop
   yield* Effect.ignore(barrier(kernel, ledger.origin.span))
   const { failure } = kernel.recorder
   const final: Ended<A, E | JournalFailed> =
@@ -282,6 +287,7 @@ export const replace = <A, E>(
   replaced: () => void
 ): Effect.Effect<RunningTurn<A, E>, SessionClosed> => {
   const attempt: Effect.Effect<RunningTurn<A, E>, SessionClosed> = Effect.suspend(() => {
+    // mutant closed-replaces-nothing (S2: a session that is closed or has failed starts no task): false
     if (kernel.closed || kernel.recorder.failure !== undefined) {
       return Effect.fail(new SessionClosed({ sessionId: kernel.sessionId }))
     }

@@ -1,0 +1,17 @@
+/** A clause of the contract. */
+export interface Clause {
+  readonly number: string
+  readonly isDue: boolean
+  readonly sentence: string
+}
+/** What upholds and what shows each clause: paths by its number. */
+export interface Survey {
+  readonly clauses: ReadonlyArray<Clause>
+  readonly marks: ReadonlyMap<string, ReadonlyArray<string>>
+  readonly tests: ReadonlyMap<string, ReadonlyArray<string>>
+}
+export declare const clausesOf: (page: string) => ReadonlyArray<Clause>
+export declare const shownIn: (source: string) => ReadonlySet<string>
+export declare const markedIn: (source: string) => ReadonlySet<string>
+export declare const survey: () => Survey
+export declare const problemsOf: (survey: Survey) => ReadonlyArray<string>

@@ -1,0 +1,25 @@
+// Prints the mutants of the sources as Markdown tables: what their markers say, and what finds them (decisions 20 and 23).
+import { mutantsOf, sourcesOfWorkspace } from "../packages/core/test/explore/mutantMarkers.ts"
+import { mutants as ofCore } from "../packages/core/test/explore/mutants.ts"
+import { mutants as ofDelegates } from "../packages/delegate/test/explore/mutants.ts"
+
+const mutants = mutantsOf(sourcesOfWorkspace())
+const shown = { program: "a drawn program", trees: "random trees" }
+
+/** Prints the rows of one table. A row without a marker fails a test, and is left out here. */
+const print = (title, table) => {
+  const rows = Object.entries(table).flatMap(([name, { by }]) => {
+    if (mutants[name] === undefined) return []
+    const { clause, files, reason } = mutants[name]
+    const places = files.map((file) => `\`${file}\``).join(", ")
+    return [`| \`${name}\` | ${clause} | ${reason.replaceAll("|", "\\|")} | ${places} | ${shown[by] ?? `\`${by}\``} |`]
+  })
+  console.log(`## ${title}\n\n${rows.length} mutants.\n`)
+  console.log(
+    "| name | clause | what does not hold | file below `packages` | found by |\n| --- | --- | --- | --- | --- |"
+  )
+  console.log(`${rows.join("\n")}\n`)
+}
+
+print("Mutants of core", ofCore)
+print("Mutants that delegates need", ofDelegates)
