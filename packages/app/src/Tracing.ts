@@ -30,7 +30,9 @@ export const layer = (
   const isShown = options.isShown || settings?.traces === "console"
   const isSent = settings?.traces === "otlp" || settings?.metrics === "otlp"
   if (!isSent && !isShown) return Layer.empty
-  return Layer.unwrap(Effect.map(Effect.promise(load), (modules) => layerOf(modules, settings, { ...options, isShown })))
+  return Layer.unwrap(
+    Effect.map(Effect.promise(load), (modules) => layerOf(modules, settings, { ...options, isShown }))
+  )
 }
 
 const load = async () => {

@@ -141,7 +141,7 @@ describe("load", () => {
       assert.deepStrictEqual((yield* load({ config: [["model_provider", "scripted"]] })).provider, { _tag: "Scripted" })
       assert.strictEqual(
         yield* Effect.flip(load({})),
-        "no model is configured: set OPENAI_API_KEY, or openai_base_url or model_provider in HOME/config.toml; spindle demo works without"
+        "No model is configured. Set OPENAI_API_KEY, or model_provider in HOME/config.toml. To try it without one: spindle demo"
       )
     })
   )
@@ -150,6 +150,11 @@ describe("load", () => {
     Effect.gen(function* () {
       const message = yield* Effect.flip(load({ toml: 'model = "a"\nbroken = = 1\n' }))
       assert.match(message, /^cannot read the configuration HOME\/config\.toml:2:\d+: .+$/)
+      const unclosed = (toml: string) => Effect.flip(load({ toml }))
+      const place = "cannot read the configuration HOME/config.toml"
+      assert.strictEqual(yield* unclosed('model = "x\n'), `${place}:1:9: the string is not closed`)
+      assert.strictEqual(yield* unclosed('a = "b" # "c\nmodel = \'x'), `${place}:2:9: the string is not closed`)
+      assert.notInclude(yield* unclosed('a = "\\q"'), "not closed")
       assert.notInclude(message, "\n")
     })
   )
@@ -204,7 +209,7 @@ describe("load", () => {
     Effect.gen(function* () {
       assert.strictEqual(
         yield* Effect.flip(load({ toml: mock, config: [["model_provider", "mok"]] })),
-        'unknown model provider "mok"; known are openai, scripted, mock'
+        'unknown model provider "mok"; known providers: openai, scripted, mock'
       )
       assert.strictEqual(yield* Effect.flip(load({ toml: mock })), 'no key for model provider "mock": set MOCK_KEY')
       assert.strictEqual(

@@ -53,7 +53,7 @@ describe("step", () => {
     assert.isUndefined(endOf(started(other), failed(other, [])))
     assert.match(
       endOf(started(other), failed(other, [mine]))!.failure!,
-      /came first, and its turn did not complete: boom$/
+      /ran first, and its turn did not complete: boom$/
     )
     assert.isFalse(endOf(started(other), aborted(other, "Interrupted", [mine]))!.isCompleted)
   })

@@ -59,7 +59,9 @@ export const run = (program: Effect.Effect<number>, options: Options): void => {
   const onSignal = (signal: Signal): void => {
     if (stopping === undefined) {
       stopping = { signal, at: performance.now() }
-      const handled = Effect.catchCause(options.onInterrupt(signal), (cause) => Effect.sync(() => options.onDefect(cause)))
+      const handled = Effect.catchCause(options.onInterrupt(signal), (cause) =>
+        Effect.sync(() => options.onDefect(cause))
+      )
       Effect.runFork(
         Effect.andThen(
           handled,

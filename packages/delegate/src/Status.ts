@@ -1,6 +1,8 @@
 /**
  * What a delegate is: folded from what its session tells, and told to a model in the words that models know.
  */
+import type { AgentState } from "@spindle/core/Display"
+import type { SessionId } from "@spindle/core/Ids"
 import type { AbortReason } from "@spindle/core/Outcome"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 
@@ -90,6 +92,24 @@ export const toWire = (status: Status): WireStatus => {
     case "NotFound":
       return "not_found"
   }
+}
+
+const recordedStatus: { readonly [Tag in Status["_tag"]]: AgentState["status"] } = {
+  PendingInit: "pendingInit",
+  Running: "running",
+  Completed: "completed",
+  Interrupted: "interrupted",
+  Errored: "errored",
+  Shutdown: "shutdown",
+  NotFound: "notFound"
+}
+
+/** Returns a status as it is recorded with a call. Its message is bounded, and the words are those of {@link toWire}. */
+export const toState = (agentId: SessionId, status: Status): AgentState => {
+  const wire = toWire(status)
+  if (typeof wire === "string") return { agentId, status: recordedStatus[status._tag] }
+  if ("errored" in wire) return { agentId, status: "errored", message: wire.errored }
+  return { agentId, status: "completed", ...(wire.completed === null ? {} : { message: wire.completed }) }
 }
 
 const stopped: { readonly [R in AbortReason]: string } = {

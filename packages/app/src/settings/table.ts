@@ -156,9 +156,28 @@ export const parse = (
     return { table: parseToml(text, { unsafeKeyBehaviour: "drop" }) }
   } catch (error) {
     if (!(error instanceof TomlError)) return { detail: String(error) }
+    const opening = unclosedString(text.split("\n")[error.line - 1] ?? "", error.column)
+    if (opening !== undefined) return { line: error.line, column: opening, detail: "the string is not closed" }
     const detail = error.message.split("\n")[0]!.replace(/^Invalid TOML document: /, "")
     return { line: error.line, column: error.column, detail }
   }
+}
+
+/**
+ * Returns the column of the string that a line ends in, if the parser failed in it: inside the string, at its opening
+ * quote or at the end of the line.
+ */
+const unclosedString = (line: string, column: number): number | undefined => {
+  let quote = ""
+  let opening = 0
+  for (let at = 0; at < line.length; at++) {
+    const character = line[at]!
+    if (quote === "" && character === "#") return undefined
+    if (quote === '"' && character === "\\") at++
+    else if (character === quote) quote = ""
+    else if (quote === "" && (character === '"' || character === "'")) [quote, opening] = [character, at + 1]
+  }
+  return quote !== "" && column >= opening ? opening : undefined
 }
 
 /**

@@ -112,7 +112,8 @@ const signal = ({
   const at = (field: string) => (isTable ? table.text([key, "otlp-http", field]) : undefined)
   const base = found.url("OTEL_EXPORTER_OTLP_ENDPOINT")
   const fromVariables =
-    found.url(`OTEL_EXPORTER_OTLP_${upper}_ENDPOINT`) ?? (base === undefined ? undefined : `${trimmed(base)}/v1/${name}`)
+    found.url(`OTEL_EXPORTER_OTLP_${upper}_ENDPOINT`) ??
+    (base === undefined ? undefined : `${trimmed(base)}/v1/${name}`)
   const wanted = found.choice(
     `OTEL_${upper}_EXPORTER`,
     name === "traces" ? ["otlp", "console", "none"] : ["otlp", "none"]

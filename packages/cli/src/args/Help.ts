@@ -78,8 +78,7 @@ const pages: { readonly [topic in Topic]: Page } = {
   },
   "sessions list": {
     usage: ["spindle sessions list [FLAGS]"],
-    about:
-      "Lists sessions, the most recent first. Sub-agents are listed only with --all.",
+    about: "Lists sessions, the most recent first. Sub-agents are listed only with --all.",
     examples: [
       ["spindle sessions list", ""],
       ["spindle sessions list --json", "one JSON object a line"],
@@ -106,9 +105,7 @@ const pages: { readonly [topic in Topic]: Page } = {
     usage: ["spindle trace ID | --last [FLAGS]"],
     about:
       "Writes one session as one HTML file: its turns, model requests, tool calls, processes and questions on a time line.",
-    more: [
-      "The page contains prompts, answers and output. To send spans to a collector, see --otel of spindle exec."
-    ],
+    more: ["The page contains prompts, answers and output. To send spans to a collector, see --otel of spindle exec."],
     examples: [
       ["spindle trace --last", "writes spindle-ID.html here and prints its path"],
       ["spindle trace 0199a213-81c0-7800-8aa1-bbab2a035a53 --output turn.html", ""]

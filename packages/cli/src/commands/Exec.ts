@@ -135,10 +135,14 @@ const jsonLines = ({ cwd, unattended }: ExecOptions, sessionId: SessionId): Face
   restore: () => undefined
 })
 
-const transcript = ({ options, unattended }: ExecOptions, sessionId: SessionId): Effect.Effect<Face, never, Scope.Scope> =>
+const transcript = (
+  { cwd, options, unattended }: ExecOptions,
+  sessionId: SessionId
+): Effect.Effect<Face, never, Scope.Scope> =>
   Effect.map(
     Terminal.make({
       sessionId,
+      cwd,
       output: process.stdout,
       keyboard: process.stdin,
       color: options.color,
@@ -146,7 +150,7 @@ const transcript = ({ options, unattended }: ExecOptions, sessionId: SessionId):
       onCtrlC: () => process.kill(process.pid, "SIGINT")
     }),
     (terminal): Face => ({
-      onOpen: () => Effect.void,
+      onOpen: ({ session }) => Effect.map(session.snapshot, terminal.resume),
       show: terminal.show,
       observer: { onEvent: terminal.showAgent },
       approvals: terminal.approvals ?? unattended,

@@ -4,7 +4,6 @@
 import * as StoredSessions from "@spindle/app/StoredSessions"
 import { Journal } from "@spindle/core/Journal"
 import type { SessionId } from "@spindle/core/Ids"
-import { textOf } from "@spindle/core/Input"
 import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/SessionError"
 import type { JournalRecord } from "@spindle/core/SessionEvent"
 import * as RecordCodec from "@spindle/core/RecordCodec"
@@ -110,23 +109,20 @@ export const move = (options: {
   }).pipe(Effect.provide(Platform.journals(options.home)))
 
 const transcriptOf = (sessionId: SessionId, records: ReadonlyArray<JournalRecord>, color: ColorMode): string => {
-  const useColor = Ansi.usesColor(color, process.stdout.isTTY === true, process.env)
-  const { bold } = Ansi.palette(useColor)
-  let state = Transcript.begin({
+  const started = records[0]?._tag === "SessionStarted" ? records[0] : undefined
+  let state = Transcript.initial({
     sessionId,
-    color: useColor,
+    cwd: started?.meta["cwd"] ?? "/",
+    color: Ansi.usesColor(color, process.stdout.isTTY === true, process.env),
     columns: process.stdout.columns || 120,
-    wraps: process.stdout.isTTY === true
+    wraps: process.stdout.isTTY === true,
+    showsInput: true
   })
   let text = ""
   for (const record of records) {
-    if (record._tag === "ItemRecorded" && record.item._tag === "UserMessage" && record.item.fragment === undefined) {
-      text += `${text === "" ? "" : "\n"}${bold(`> ${Ansi.visible(textOf(record.item.content))}`)}\n`
-    }
     const [next, more] = Transcript.step(state, record)
     state = next
     text += more
   }
-  const { usage } = SessionState.fold(records)
-  return `${text}${Ansi.tokens(usage.total)} in ${records.length} records\n`
+  return `${text}${Ansi.tokens(SessionState.fold(records).usage.total)}\n`
 }

@@ -3,7 +3,7 @@
  */
 import type { ColorMode } from "../args/Flags.ts"
 
-/** Colours; each leaves its text alone when colours are off. */
+/** Colours. Each returns its text unchanged if colours are off. */
 export interface Palette {
   readonly bold: (text: string) => string
   readonly dim: (text: string) => string
@@ -13,7 +13,7 @@ export interface Palette {
   readonly cyan: (text: string) => string
 }
 
-/** The palette, with colours or without. */
+/** Makes a palette, with colours or without. */
 export const palette = (color: boolean): Palette => {
   const style = (on: number, off: number) => (text: string) =>
     color && text !== "" ? `\x1b[${on}m${text}\x1b[${off}m` : text
@@ -28,8 +28,8 @@ export const palette = (color: boolean): Palette => {
 }
 
 /**
- * Whether to write colours: as told, and otherwise on a terminal that is not dumb, unless `NO_COLOR` is set to
- * anything.
+ * Decides whether to write colours: as the mode says; in mode `auto` on a terminal that is not dumb, unless `NO_COLOR` is
+ * set.
  */
 export const usesColor = (
   mode: ColorMode,
@@ -45,9 +45,9 @@ export const usesColor = (
 const unsafe = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g
 
 /**
- * Makes every character visible that could steer a terminal or hide what a text says; tabs and line feeds stay. Works
- * on a text piece by piece, as no sequence is let through whatever comes before or after. A carriage return before a
- * line feed is dropped.
+ * Makes every character visible that could control a terminal or hide a part of a text. Tabs and line feeds stay. It can
+ * be used piece by piece, because it passes no control character in any context. A carriage return before a line feed is
+ * dropped.
  */
 export const visible = (text: string): string =>
   text.replaceAll("\r\n", "\n").replace(unsafe, (character) => {
@@ -56,7 +56,7 @@ export const visible = (text: string): string =>
     return code === 0x7f ? "\u2421" : `\\u{${code.toString(16)}}`
   })
 
-/** A line of a command's output: what a terminal would have left of it after carriage returns, without colours. */
+/** Returns a line of a command's output as a terminal would show it after carriage returns, without colours. */
 export const outputLine = (line: string): string => {
   // oxlint-disable-next-line no-control-regex
   const plain = line.replace(/\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)/g, "").replace(/\r+$/, "")
@@ -67,7 +67,7 @@ export const outputLine = (line: string): string => {
 const zeroWidth = /^(?:\p{Mark}|\u200d)$/u
 const emoji = /^\p{Emoji_Presentation}$/u
 
-/** How many columns a text without control characters takes. */
+/** Returns how many columns a text without control characters takes. */
 export const width = (text: string): number => {
   // oxlint-disable-next-line no-control-regex
   if (/^[\x20-\x7e]*$/.test(text)) return text.length
@@ -92,7 +92,7 @@ const widthOf = (character: string): number => {
   return isWide || emoji.test(character) ? 2 : 1
 }
 
-/** A text cut to a number of columns, with an ellipsis when something is missing. */
+/** Cuts a text to a number of columns, with an ellipsis if something is missing. */
 export const fit = (text: string, columns: number): string => {
   if (width(text) <= columns) return text
   let kept = ""
@@ -106,15 +106,15 @@ export const fit = (text: string, columns: number): string => {
   return `${kept}…`
 }
 
-/** A time in milliseconds, as people say it. */
+/** Formats a time in milliseconds for people. */
 export const duration = (millis: number): string => {
   if (millis < 9_950) return `${(Math.max(0, millis) / 1_000).toFixed(1)} s`
   const seconds = Math.round(millis / 1_000)
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`
 }
 
-/** A count, with a unit of thousands from ten thousand on. */
+/** Formats a count; from ten thousand onwards in thousands. */
 export const count = (value: number): string => (value < 10_000 ? String(value) : `${(value / 1_000).toFixed(1)}k`)
 
-/** A count of tokens. */
+/** Formats a count of tokens. */
 export const tokens = (value: number): string => `${count(value)} ${value === 1 ? "token" : "tokens"}`

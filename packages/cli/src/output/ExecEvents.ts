@@ -1,21 +1,20 @@
 /**
- * The lines of `exec --json`: a pure fold from what a session tells to what clients of the reference read.
+ * The lines of `exec --json`: a pure projection of what changes in a thread.
  *
- * The names and shapes are the reference's. Where its lines say less than the session knows they stay as they are, with
- * these exceptions: a call that was running when its turn was stopped is completed as `failed`, a command or patch that
- * was refused is shown (as `declined`, `failed`), and a turn that was stopped for another reason than an interrupt ends
- * with a `turn.failed` that says so. An interrupted one just ends, as in the reference.
+ * The names and shapes are the reference's. Where its lines say less than the thread they stay as they are, with these
+ * exceptions: a call that was running when its turn was stopped is completed as `failed`, a command or patch that was
+ * refused is shown (as `declined`, `failed`), and a turn that was stopped for another reason than an interrupt ends with
+ * a `turn.failed` that gives the reason. An interrupted turn just ends, as in the reference.
  */
-import * as Path from "node:path"
-import type { CallId, ProcessId, SessionId } from "@spindle/core/Ids"
-import type { Item } from "@spindle/core/Item"
+import * as Thread from "@spindle/app/Thread"
+import type { CallStatus, CollabAgentToolCall, CollabTool, ThreadItem } from "@spindle/app/ThreadItem"
+import type { SessionId } from "@spindle/core/Ids"
 import type { AbortReason } from "@spindle/core/Outcome"
-import type { SessionEvent } from "@spindle/core/SessionEvent"
-import * as TokenUsage from "@spindle/core/TokenUsage"
-import * as Collab from "./collab.ts"
-import * as ToolCalls from "./toolCalls.ts"
+import type { Snapshot } from "@spindle/core/Session"
+import type { SessionEvent, Terminal } from "@spindle/core/SessionEvent"
+import type * as TokenUsage from "@spindle/core/TokenUsage"
 
-/** A file that a patch changes, as the patch names it. */
+/** A file that a patch changes. */
 export interface FileChange {
   readonly path: string
   readonly kind: "add" | "delete" | "update"
@@ -33,8 +32,10 @@ export interface ExecUsage {
 /** How far a call is. */
 export type ExecStatus = "in_progress" | "completed" | "failed" | "declined"
 
-/** An item; its id is `item_0`, `item_1` ... in each run of the program. */
-export type ExecItem = { readonly id: string } & (
+/** An item; its id is `item_0`, `item_1` and so on in each run of the program. */
+export type ExecItem = { readonly id: string } & ItemBody
+
+type ItemBody =
   | { readonly type: "reasoning" | "agent_message"; readonly text: string }
   | {
       readonly type: "command_execution"
@@ -47,26 +48,30 @@ export type ExecItem = { readonly id: string } & (
   | { readonly type: "file_change"; readonly changes: ReadonlyArray<FileChange>; readonly status: ExecStatus }
   | {
       readonly type: "mcp_tool_call"
-      /** The MCP server of a tool that is named `mcp__SERVER__TOOL`, else empty. */
+      /** The MCP server; empty for other tools. */
       readonly server: string
       readonly tool: string
       readonly arguments: unknown
-      readonly result: { readonly content: ReadonlyArray<unknown>; readonly structured_content: null } | null
+      readonly result: { readonly content: ReadonlyArray<unknown>; readonly structured_content: unknown } | null
       readonly error: { readonly message: string } | null
       readonly status: ExecStatus
     }
   | CollabItem
+  | { readonly type: "web_search"; readonly query: string }
+  | {
+      readonly type: "todo_list"
+      readonly items: ReadonlyArray<{ readonly text: string; readonly completed: boolean }>
+    }
   | { readonly type: "error"; readonly message: string }
-)
 
 /** A call that starts or steers agents. */
 export interface CollabItem {
   readonly type: "collab_tool_call"
-  readonly tool: Collab.CollabTool
+  readonly tool: "spawn_agent" | "send_input" | "wait" | "close_agent" | "resume_agent"
   readonly sender_thread_id: SessionId
   readonly receiver_thread_ids: ReadonlyArray<string>
   readonly prompt: string | null
-  readonly agents_states: Collab.AgentStates
+  readonly agents_states: { readonly [id: string]: { readonly status: string; readonly message: string | null } }
   readonly status: ExecStatus
 }
 
@@ -79,105 +84,65 @@ export type ExecLine =
   | { readonly type: "turn.failed"; readonly error: { readonly message: string; readonly reason?: AbortReason } }
   | { readonly type: "error"; readonly message: string }
 
-/** The session, and where it works. */
-export interface ExecOptions {
-  readonly sessionId: SessionId
-  readonly cwd: string
-  readonly changesOf: (patch: string) => ReadonlyArray<FileChange>
-}
-
-interface OpenCall {
-  readonly item: ExecItem
-  readonly output: Output
-  readonly exitCode: number | null
-}
-
-/** The state of the fold. Not changed by {@link step}. */
+/** The state of the projection. Not changed by {@link step}. */
 export interface ExecState {
-  readonly options: ExecOptions
+  readonly thread: Thread.Thread
   readonly itemCount: number
-  readonly usage: TokenUsage.TokenUsage
-  readonly inTurn: boolean
-  readonly open: ReadonlyMap<CallId, OpenCall>
-  readonly processes: ReadonlyMap<ProcessId, CallId>
+  /** The ids of calls in progress. */
+  readonly ids: ReadonlyMap<string, string>
 }
 
-/** A state and the lines that led to it. */
+/** A state, and the lines to write. */
 export type Step = readonly [ExecState, ReadonlyArray<ExecLine>]
 
-/** The state before the first event. */
-export const initial = (options: ExecOptions): ExecState => ({
-  options,
+/** The state before the session is open. */
+export const initial = (options: { readonly sessionId: SessionId; readonly cwd: string }): ExecState => ({
+  thread: Thread.initial(options),
   itemCount: 0,
-  usage: TokenUsage.zero,
-  inTurn: false,
-  open: new Map(),
-  processes: new Map()
+  ids: new Map()
 })
 
-/** The first line. `usage` is what the session has used before. */
-export const open = (state: ExecState, usage: TokenUsage.TokenUsage): Step => [
-  { ...state, usage },
-  [{ type: "thread.started", thread_id: state.options.sessionId }]
+/** The first line, and what came before in a resumed session. */
+export const open = (state: ExecState, snapshot: Pick<Snapshot, "items" | "seq" | "usage">): Step => [
+  { ...state, thread: Thread.resume(state.thread, snapshot) },
+  [{ type: "thread.started", thread_id: state.thread.sessionId }]
 ]
 
-/** The lines of one event. */
+/** The state after an event, and its lines. */
 export const step = (state: ExecState, event: SessionEvent): Step => {
-  switch (event._tag) {
+  const [thread, changes] = Thread.step(state.thread, event)
+  let next: ExecState = { ...state, thread }
+  const lines: Array<ExecLine> = []
+  for (const change of changes) {
+    const [after, more] = project(next, change)
+    next = after
+    lines.push(...more)
+  }
+  return [next, lines]
+}
+
+const project = (state: ExecState, change: Thread.Change): Step => {
+  switch (change._tag) {
     case "TurnStarted":
-      return [{ ...state, inTurn: true }, [{ type: "turn.started" }]]
-    case "ItemRecorded":
-      return item(state, event.item)
-    case "ToolOutput":
-      return [withOpen(state, event.callId, (call) => ({ ...call, output: append(call.output, event) })), []]
-    case "ProcessStarted":
-      if (event.callId === undefined) return [state, []]
-      return [{ ...state, processes: new Map(state.processes).set(event.processId, event.callId) }, []]
-    case "ProcessEnded":
-      return processEnded(state, event.processId, event.exitCode)
-    case "ModelRetrying": {
-      const message = `Reconnecting... ${event.attempt}/${event.maxAttempts} (${event.detail})`
-      return [state, [{ type: "error", message }]]
+      return [state, [{ type: "turn.started" }]]
+    case "ItemStarted":
+      return startItem(state, change.item)
+    case "ItemCompleted":
+      return completeItem(state, change)
+    case "Retrying": {
+      const { attempt, detail, maxAttempts } = change.retry
+      return [state, [{ type: "error", message: `Reconnecting... ${attempt}/${maxAttempts} (${detail})` }]]
     }
-    case "TurnCompleted": {
-      const usage = TokenUsage.add(state.usage, event.usage)
-      return [ended(state, usage), [{ type: "turn.completed", usage: usageOf(usage) }]]
-    }
-    case "TurnFailed":
-      return [ended(state, TokenUsage.add(state.usage, event.usage)), failed(event.error.message)]
-    case "TurnAborted": {
-      // what a resume settles was counted before the first event
-      const usage = event.crashed === true ? state.usage : TokenUsage.add(state.usage, event.usage)
-      if (event.reason === "Interrupted") return [ended(state, usage), []]
-      const error = { message: `the turn was stopped (${event.reason})`, reason: event.reason }
-      return [ended(state, usage), [{ type: "turn.failed", error }]]
-    }
-    case "SessionFailed":
-      return [
-        ended(state, state.usage),
-        state.inTurn ? failed(event.message) : [{ type: "error", message: event.message }]
-      ]
-    case "Warning":
-      return completed(state, (id) => ({ id, type: "error", message: event.message }))
-    case "SessionResumed": {
-      if (event.cutBytes === 0) return [state, []]
-      const message = `the journal was damaged: its last ${event.cutBytes} bytes are kept in ${event.cutFile ?? "no file"}`
-      return completed(state, (id) => ({ id, type: "error", message }))
-    }
-    case "SessionStarted":
-    case "InputAccepted":
-    case "InputBlocked":
-    case "ModelRequested":
-    case "ModelResponded":
+    case "TurnEnded":
+      return [{ ...state, ids: new Map() }, endLines(state, change.end)]
+    case "Failed":
+      return [state, change.isInTurn ? failed(change.message) : [{ type: "error", message: change.message }]]
+    case "TextAdded":
+    case "OutputAdded":
+    case "CallRunning":
     case "QuestionOpened":
     case "QuestionSettled":
-    case "StragglerEnded":
-    case "DelegateStarted":
-    case "DelegateEnded":
-    case "RolledBack":
-    case "TextDelta":
-    case "ReasoningDelta":
-    case "Unknown":
+    case "Noted":
       return [state, []]
   }
 }
@@ -187,13 +152,19 @@ const failed = (message: string): ReadonlyArray<ExecLine> => [
   { type: "turn.failed", error: { message } }
 ]
 
-const ended = (state: ExecState, usage: TokenUsage.TokenUsage): ExecState => ({
-  ...state,
-  usage,
-  inTurn: false,
-  open: new Map(),
-  processes: new Map()
-})
+const endLines = ({ thread }: ExecState, end: Terminal): ReadonlyArray<ExecLine> => {
+  switch (end._tag) {
+    case "TurnCompleted":
+      return [{ type: "turn.completed", usage: usageOf(thread.usage) }]
+    case "TurnFailed":
+      return failed(end.error.message)
+    case "TurnAborted": {
+      const { reason } = end
+      if (reason === "Interrupted") return []
+      return [{ type: "turn.failed", error: { message: `the turn was stopped (${reason})`, reason } }]
+    }
+  }
+}
 
 const usageOf = (usage: TokenUsage.TokenUsage): ExecUsage => ({
   input_tokens: usage.input,
@@ -203,142 +174,141 @@ const usageOf = (usage: TokenUsage.TokenUsage): ExecUsage => ({
   reasoning_output_tokens: usage.reasoning
 })
 
-const completed = (state: ExecState, make: (id: string) => ExecItem): Step => [
-  { ...state, itemCount: state.itemCount + 1 },
-  [{ type: "item.completed", item: make(`item_${state.itemCount}`) }]
-]
-
-const withOpen = (state: ExecState, callId: CallId, change: (call: OpenCall) => OpenCall): ExecState => {
-  const call = state.open.get(callId)
-  return call === undefined ? state : { ...state, open: new Map(state.open).set(callId, change(call)) }
+const startItem = (state: ExecState, item: ThreadItem): Step => {
+  // messages and thoughts are written when they are complete
+  const body = item.type === "agentMessage" || item.type === "reasoning" ? undefined : bodyOf(item)
+  if (body === undefined) return [state, []]
+  const id = `item_${state.itemCount}`
+  const ids = new Map(state.ids).set(item.id, id)
+  return [{ ...state, itemCount: state.itemCount + 1, ids }, [{ type: "item.started", item: { id, ...body } }]]
 }
 
-const processEnded = (state: ExecState, processId: ProcessId, exitCode: number | null): Step => {
-  const callId = state.processes.get(processId)
-  return [callId === undefined ? state : withOpen(state, callId, (call) => ({ ...call, exitCode })), []]
+const completeItem = (
+  state: ExecState,
+  { isPartial, item }: Extract<Thread.Change, { readonly _tag: "ItemCompleted" }>
+): Step => {
+  const body = bodyOf(item)
+  // a text that was cut off stays without a line, as in the reference; the journal has it
+  if (body === undefined || isPartial !== undefined) return [state, []]
+  const id = state.ids.get(item.id)
+  if (id !== undefined) {
+    const ids = new Map(state.ids)
+    ids.delete(item.id)
+    return [{ ...state, ids }, [{ type: "item.completed", item: { id, ...body } }]]
+  }
+  const line: ExecLine = { type: "item.completed", item: { id: `item_${state.itemCount}`, ...body } }
+  return [{ ...state, itemCount: state.itemCount + 1 }, [line]]
 }
 
-const item = (state: ExecState, recorded: Item): Step => {
-  switch (recorded._tag) {
-    case "UserMessage":
-    case "DeveloperMessage":
-      return [state, []]
-    case "Reasoning":
-    case "AssistantMessage": {
-      // the reference leaves half texts "started" for ever; they are in the journal
-      if (recorded.text === "" || recorded.partial !== undefined) return [state, []]
-      const type = recorded._tag === "Reasoning" ? "reasoning" : "agent_message"
-      return completed(state, (id) => ({ id, type, text: recorded.text }))
-    }
-    case "ToolCall": {
-      const started = startedItem(state, recorded)
-      const open = new Map(state.open).set(recorded.callId, { item: started, output: noOutput, exitCode: null })
-      return [{ ...state, itemCount: state.itemCount + 1, open }, [{ type: "item.started", item: started }]]
-    }
-    case "ToolResult": {
-      const call = state.open.get(recorded.callId)
-      if (call === undefined) {
-        if (recorded.status !== "unknown") return [state, []]
-        const message = `nobody knows how ${recorded.name} (${recorded.callId}) ended: the program died in it`
-        return completed(state, (id) => ({ id, type: "error", message }))
-      }
-      const open = new Map(state.open)
-      open.delete(recorded.callId)
-      return [{ ...state, open }, [{ type: "item.completed", item: completedItem(call, recorded) }]]
-    }
-  }
-}
-
-const startedItem = ({ itemCount, options: itemOptions }: ExecState, call: ToolCalls.Call): ExecItem => {
-  const id = `item_${itemCount}`
-  const command = ToolCalls.commandOf(call)
-  if (command !== undefined) {
-    return {
-      id,
-      type: "command_execution",
-      command: `/bin/bash -lc ${quote(command)}`,
-      aggregated_output: "",
-      exit_code: null,
-      status: "in_progress"
-    }
-  }
-  const patch = ToolCalls.patchOf(call)
-  if (patch !== undefined) {
-    const changes = itemOptions
-      .changesOf(patch)
-      .map(({ path, kind }) => ({ path: Path.resolve(itemOptions.cwd, path), kind }))
-    return { id, type: "file_change", changes, status: "in_progress" }
-  }
-  const collab = Collab.started(call)
-  if (collab !== undefined) {
-    const sender_thread_id = itemOptions.sessionId
-    return { id, type: "collab_tool_call", sender_thread_id, ...collab, agents_states: {}, status: "in_progress" }
-  }
-  const [, server = "", tool = call.name] = /^mcp__(.+?)__(.+)$/s.exec(call.name) ?? []
-  const args = call.invalid ?? call.params ?? null
-  return { id, type: "mcp_tool_call", server, tool, arguments: args, result: null, error: null, status: "in_progress" }
-}
-
-const completedItem = ({ item, output, exitCode }: OpenCall, result: ToolCalls.Result): ExecItem => {
+/** An item in the words of the lines; undefined if it has no line. */
+const bodyOf = (item: ThreadItem): ItemBody | undefined => {
   switch (item.type) {
-    case "command_execution": {
-      const code = exitCode ?? ToolCalls.exitCodeOf(result)
-      const succeeded = result.status === "completed" && code === 0
-      const status = result.status === "denied" ? "declined" : succeeded ? "completed" : "failed"
-      return { ...item, aggregated_output: textOf(output), exit_code: code, status }
-    }
-    case "file_change":
-      return { ...item, status: result.status === "completed" ? "completed" : "failed" }
-    case "mcp_tool_call": {
-      const text = ToolCalls.outputText(result)
-      return result.status === "completed"
-        ? { ...item, result: { content: [{ type: "text", text }], structured_content: null }, status: "completed" }
-        : { ...item, error: { message: text }, status: "failed" }
-    }
-    case "collab_tool_call":
-      return {
-        ...item,
-        ...Collab.completed(item, result),
-        status: result.status === "completed" ? "completed" : "failed"
-      }
+    case "userMessage":
+    case "imageView":
+      return undefined
+    case "agentMessage":
+      return item.text === "" ? undefined : { type: "agent_message", text: item.text }
     case "reasoning":
-    case "agent_message":
+      return item.summary.length === 0 ? undefined : { type: "reasoning", text: item.summary.join("\n\n") }
+    case "commandExecution":
+      return {
+        type: "command_execution",
+        command: `/bin/bash -lc ${quote(item.command)}`,
+        aggregated_output: item.aggregatedOutput ?? "",
+        exit_code: item.exitCode,
+        status: statuses[item.status]
+      }
+    case "fileChange":
+      return {
+        type: "file_change",
+        changes: item.changes.map(({ kind, path }) => ({ path, kind: kind.type })),
+        status: failedOr(item.status)
+      }
+    case "mcpToolCall": {
+      const { result, server, tool } = item
+      const content = result === null ? null : { content: result.content, structured_content: result.structuredContent }
+      return toolCall({ server, tool, arguments: item.arguments, result: content, error: item.error }, item.status)
+    }
+    case "collabAgentToolCall":
+      return collabOf(item)
+    case "webSearch":
+      return { type: "web_search", query: item.query }
+    case "plan":
+      return {
+        type: "todo_list",
+        items: item.steps.map(({ status, step }) => ({ text: step, completed: status === "completed" }))
+      }
+    case "dynamicToolCall": {
+      const { contentItems, success, tool } = item
+      const text = contentItems?.map((one) => one.text).join("\n") ?? ""
+      return toolCall({ server: "", tool, arguments: item.arguments, ...resultOf(success, text) }, item.status)
+    }
     case "error":
-      return item
+    case "warning":
+      return { type: "error", message: item.message }
   }
 }
 
-/** A word as a POSIX shell reads it: plain if it can be, in quotes otherwise. */
+const statuses: { readonly [status in CallStatus]: ExecStatus } = {
+  inProgress: "in_progress",
+  completed: "completed",
+  failed: "failed",
+  declined: "declined"
+}
+
+/** The status of an item that cannot be `declined`. */
+const failedOr = (status: CallStatus): ExecStatus => (status === "declined" ? "failed" : statuses[status])
+
+type ToolCallBody = Extract<ItemBody, { readonly type: "mcp_tool_call" }>
+
+const toolCall = (call: Omit<ToolCallBody, "type" | "status">, status: CallStatus): ToolCallBody => ({
+  type: "mcp_tool_call",
+  ...call,
+  status: failedOr(status)
+})
+
+const resultOf = (success: boolean | null, text: string): Pick<ToolCallBody, "result" | "error"> => {
+  if (success === null) return { result: null, error: null }
+  return success
+    ? { result: { content: [{ type: "text", text }], structured_content: null }, error: null }
+    : { result: null, error: { message: text } }
+}
+
+const collabTools: { readonly [tool in Exclude<CollabTool, "listAgents">]: CollabItem["tool"] } = {
+  spawnAgent: "spawn_agent",
+  sendInput: "send_input",
+  wait: "wait",
+  closeAgent: "close_agent",
+  resumeAgent: "resume_agent"
+}
+
+const collabOf = (item: CollabAgentToolCall): CollabItem | ToolCallBody => {
+  const { agentsStates, prompt, receiverThreadIds, senderThreadId, status, tool } = item
+  const agents_states = Object.fromEntries(
+    Object.entries(agentsStates).map(([id, { message, status: state }]) => [id, { status: snakeCase(state), message }])
+  )
+  // the reference has no such call
+  if (tool === "listAgents") {
+    const success = status === "inProgress" ? null : status === "completed"
+    const result = resultOf(success, JSON.stringify(agents_states))
+    return toolCall({ server: "", tool: "list_agents", arguments: {}, ...result }, status)
+  }
+  return {
+    type: "collab_tool_call",
+    tool: collabTools[tool],
+    sender_thread_id: senderThreadId,
+    receiver_thread_ids: receiverThreadIds,
+    prompt,
+    agents_states,
+    status: failedOr(status)
+  }
+}
+
+const snakeCase = (word: string): string => word.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+
+/** Quotes a word for a POSIX shell, if it needs quotes. */
 const quote = (word: string): string => {
   if (/^[\w@%+=:,./-]+$/.test(word)) return word
   if (!word.includes("'")) return `'${word}'`
   return /["$`\\!]/.test(word) ? `'${word.replaceAll("'", "'\\''")}'` : `"${word}"`
-}
-
-/** How much of an output is kept: its first and its last half of this many characters. */
-const outputLimit = 1_048_576
-
-interface Output {
-  readonly head: string
-  readonly tail: string
-  readonly length: number
-}
-
-const noOutput: Output = { head: "", tail: "", length: 0 }
-
-// an offset below the length repeats what was told; one above it follows a gap
-const append = (output: Output, event: { readonly offset: number; readonly text: string }): Output => {
-  const text = event.offset < output.length ? event.text.slice(output.length - event.offset) : event.text
-  const length = Math.max(output.length, event.offset + event.text.length)
-  const room = outputLimit / 2 - output.head.length
-  if (room >= text.length) return { ...output, head: output.head + text, length }
-  const tail = output.tail + text.slice(room)
-  const kept = tail.length > outputLimit ? tail.slice(-outputLimit / 2) : tail
-  return { head: output.head + text.slice(0, room), tail: kept, length }
-}
-
-const textOf = ({ head, length, tail }: Output): string => {
-  const kept = tail.slice(-outputLimit / 2)
-  const omitted = length - head.length - kept.length
-  return omitted > 0 ? `${head}\n[... ${omitted} characters left out ...]\n${kept}` : head + kept
 }

@@ -1,7 +1,6 @@
 /** The driver of `exec --json`: writes the lines of one session as its events come. */
 import type * as Exec from "@spindle/app/Exec"
 import type { SessionId } from "@spindle/core/Ids"
-import * as ApplyPatch from "@spindle/tools/ApplyPatch"
 import * as Effect from "effect/Effect"
 import * as ExecEvents from "./ExecEvents.ts"
 
@@ -14,18 +13,13 @@ export interface Options {
 
 /** Makes the printer of a session. The first line is written when the session is open. */
 export const make = ({ cwd, sessionId, write }: Options): Pick<Exec.Face, "onOpen" | "show"> => {
-  let state = ExecEvents.initial({
-    sessionId,
-    cwd,
-    changesOf: (patch) =>
-      ApplyPatch.changesOf(patch).map(({ kind, path }) => ({ path, kind: kind === "move" ? "update" : kind }))
-  })
+  let state = ExecEvents.initial({ sessionId, cwd })
   const print = ([next, lines]: ExecEvents.Step) => {
     state = next
     for (const line of lines) write(JSON.stringify(line))
   }
   return {
-    onOpen: ({ session }) => Effect.map(session.snapshot, ({ usage }) => print(ExecEvents.open(state, usage))),
+    onOpen: ({ session }) => Effect.map(session.snapshot, (snapshot) => print(ExecEvents.open(state, snapshot))),
     show: (event) => Effect.sync(() => print(ExecEvents.step(state, event)))
   }
 }

@@ -1,236 +1,192 @@
 /**
- * What a person sees of a session: a pure fold from its events to text, with colours or without.
+ * A session as text for a person, with colours or without: renders what changes in its thread.
  *
- * The text only ever grows at its end; the line that changes while something is awaited is {@link status}, which the
- * driver draws below and takes away again. Whatever comes from a model, a command or a file goes through
+ * The text only grows at its end. The line that changes while something is awaited is {@link status}; the driver draws it
+ * below the text and erases it again. Everything that comes from a model, a command or a file goes through
  * `Ansi.visible`.
  */
-import type { Question } from "@spindle/core/Approvals"
-import type { CallId, ItemId, ProcessId, QuestionId, SessionId } from "@spindle/core/Ids"
-import type { Item } from "@spindle/core/Item"
+import * as Thread from "@spindle/app/Thread"
+import type { CallItem, ThreadItem } from "@spindle/app/ThreadItem"
+import type { QuestionId, SessionId } from "@spindle/core/Ids"
+import type { Snapshot } from "@spindle/core/Session"
 import type { Decision } from "@spindle/core/Op"
-import type { QuestionOpened, QuestionSettled, SessionEvent, Terminal } from "@spindle/core/SessionEvent"
-import * as TokenUsage from "@spindle/core/TokenUsage"
+import type { SessionEvent, Terminal } from "@spindle/core/SessionEvent"
 import * as Ansi from "./Ansi.ts"
-import * as Folded from "./foldedOutput.ts"
-import * as QuestionPrompt from "./question.ts"
-import * as AgentCalls from "./agentCalls.ts"
-import * as ToolCalls from "./toolCalls.ts"
+import * as CallText from "./callText.ts"
+import * as QuestionText from "./question.ts"
+import { becauseOf } from "./reasons.ts"
 import * as Wrapping from "./wrapping.ts"
 
 /**
- * How to show. `columns` is the width of the terminal. `wraps`: text is broken between words there; who reads a pipe
- * gets it as it came.
+ * How to show a session. `columns` is the width of the terminal. `wraps`: text is broken between words; without it, text
+ * is written as it came, for a pipe. `showsInput`: what the user said is shown, too.
  */
 export interface TranscriptOptions {
   readonly sessionId: SessionId
+  readonly cwd: string
   readonly color: boolean
   readonly columns: number
   readonly wraps: boolean
+  readonly showsInput?: boolean
 }
 
 /** A text whose last line is open. */
 interface OpenText {
-  readonly itemId: ItemId
-  readonly kind: "text" | "thought"
+  readonly id: string
+  readonly type: "agentMessage" | "reasoning"
   readonly line: Wrapping.Line
 }
 
-interface OpenCall {
-  readonly call: ToolCalls.Call
-  readonly output: Folded.Folded
-  readonly exitCode: number | null | undefined
-  readonly at: number
-  /** Whether it was shown, perhaps above other things. */
-  readonly introduced: boolean
-}
-
-/** The state of the fold. Not changed by {@link step}. */
+/** The state of the transcript. Not changed by {@link step}. */
 export interface TranscriptState {
   readonly options: TranscriptOptions
-  /** The text that the transcript ends with; the beginning of its next word may still wait. */
+  readonly thread: Thread.Thread
+  /** The text at the end of the transcript. The beginning of its next word may not be written yet. */
   readonly text: OpenText | undefined
-  /** How much of each unfinished text is shown, in UTF-16 code units. */
-  readonly told: ReadonlyMap<ItemId, number>
-  readonly atLineStart: boolean
+  readonly isAtLineStart: boolean
+  readonly isEmpty: boolean
   readonly last: "nothing" | "text" | "call"
-  /** The call that the end of the transcript is about. */
-  readonly shown: CallId | undefined
-  /** What is asked for and not settled. It is shown when somebody is asked here, or together with its answer. */
-  readonly requests: ReadonlyMap<QuestionId, Request>
-  /** The requests that were shown, until they are settled; with `answered`, so was the answer. */
+  /** The call at the end of the transcript. */
+  readonly lastCall: string | undefined
+  /** The calls that were shown, with a question or above their output. */
+  readonly introduced: ReadonlySet<string>
+  /** The questions that were shown and are not settled; `answered` if their answer was shown, too. */
   readonly asked: ReadonlyMap<QuestionId, "open" | "answered">
-  readonly calls: ReadonlyMap<CallId, OpenCall>
-  readonly processes: ReadonlyMap<ProcessId, CallId>
-  /** The agents that the session has started. */
-  readonly names: AgentCalls.Names
-  readonly usage: TokenUsage.TokenUsage
-  readonly startedAt: number | undefined
 }
-
-/** What somebody is asked. */
-export type Request = Pick<
-  Question | typeof QuestionOpened.Type,
-  "questionId" | "callId" | "kind" | "tool" | "payload" | "path"
->
 
 type Step = readonly [state: TranscriptState, text: string]
 
 /** The state before the first event. */
-export const begin = (options: TranscriptOptions): TranscriptState => ({
+export const initial = (options: TranscriptOptions): TranscriptState => ({
   options,
+  thread: Thread.initial(options),
   text: undefined,
-  told: new Map(),
-  atLineStart: true,
+  isAtLineStart: true,
+  isEmpty: true,
   last: "nothing",
-  shown: undefined,
-  requests: new Map(),
-  asked: new Map(),
-  calls: new Map(),
-  processes: new Map(),
-  names: new Map(),
-  usage: TokenUsage.zero,
-  startedAt: undefined
+  lastCall: undefined,
+  introduced: new Set(),
+  asked: new Map()
 })
 
-/** What an event adds to the transcript. */
+/** Tells a transcript that begins in the middle of a session what came before. */
+export const resume = (state: TranscriptState, snapshot: Snapshot): TranscriptState => ({
+  ...state,
+  thread: Thread.resume(state.thread, snapshot)
+})
+
+/** The state after an event, and the text that it adds. */
 export const step = (state: TranscriptState, event: SessionEvent): Step => {
-  const { red, yellow } = Ansi.palette(state.options.color)
-  switch (event._tag) {
+  const [thread, changes] = Thread.step(state.thread, event)
+  let next: TranscriptState = { ...state, thread }
+  let text = ""
+  for (const change of changes) {
+    const [after, more] = render(next, change)
+    next = after
+    text += more
+  }
+  return [{ ...next, isEmpty: state.isEmpty && text === "" }, text]
+}
+
+const render = (state: TranscriptState, change: Thread.Change): Step => {
+  const palette = paletteOf(state)
+  switch (change._tag) {
     case "TurnStarted":
-      return [{ ...state, startedAt: event.at, usage: TokenUsage.zero }, ""]
-    case "TextDelta":
-      return delta(state, event, "text")
-    case "ReasoningDelta":
-      return delta(state, event, "thought")
-    case "ItemRecorded":
-      return item(state, event.item, event.at)
-    case "ToolOutput":
-      return [changeCall(state, event.callId, (call) => ({ ...call, output: Folded.add(call.output, event) })), ""]
-    case "ProcessStarted": {
-      if (event.callId === undefined) return [state, ""]
-      const processes = new Map(state.processes).set(event.processId, event.callId)
-      const next = changeCall({ ...state, processes }, event.callId, (call) => ({ ...call, at: event.at }))
-      return state.calls.get(event.callId)?.introduced === true ? [next, ""] : header(next, event.callId)
-    }
-    case "ProcessEnded": {
-      const callId = state.processes.get(event.processId)
-      if (callId === undefined) return [state, ""]
-      return [changeCall(state, callId, (call) => ({ ...call, exitCode: event.exitCode })), ""]
-    }
-    case "DelegateStarted":
-      return [{ ...state, names: new Map(state.names).set(event.delegateId, event.name) }, ""]
-    case "QuestionOpened":
-      return [{ ...state, requests: new Map(state.requests).set(event.questionId, event) }, ""]
-    case "QuestionSettled":
-      return settled(state, event)
-    case "ModelRetrying": {
-      const again = `trying again in ${Ansi.duration(event.delayMillis)} (${event.attempt}/${event.maxAttempts})`
-      return lines(state, [yellow(`! ${Ansi.visible(event.detail)}; ${again}`)])
-    }
-    case "ModelResponded":
-      return [{ ...state, usage: TokenUsage.add(state.usage, event.usage) }, ""]
-    case "InputBlocked":
-      return lines(state, [
-        yellow(`! the input was not accepted${event.reason === undefined ? "" : `: ${Ansi.visible(event.reason)}`}`)
-      ])
-    case "SessionResumed": {
-      const kept = event.cutFile === undefined ? "" : `, kept in ${Ansi.visible(event.cutFile)}`
-      return event.cutBytes === 0
-        ? [state, ""]
-        : lines(state, [yellow(`! the journal was damaged: its last ${event.cutBytes} bytes were cut${kept}`)])
-    }
-    case "RolledBack":
-      return lines(state, [
-        yellow(`! ${event.turns === 1 ? "the last turn was" : `the last ${event.turns} turns were`} taken back`)
-      ])
-    case "Warning":
-      return lines(state, [yellow(`! ${Ansi.visible(event.message)}`)])
-    case "StragglerEnded":
-      return lines(state, [
-        yellow(
-          `! ${event.straggler.kind} ${Ansi.visible(event.straggler.name)} has ended after ${Ansi.duration(event.afterMillis)}`
-        )
-      ])
-    case "SessionFailed":
-      return lines({ ...state, startedAt: undefined }, [red(`✗ ${Ansi.visible(event.message)}`)])
-    case "TurnCompleted":
-    case "TurnFailed":
-    case "TurnAborted":
-      return summary(state, event)
-    case "SessionStarted":
-    case "InputAccepted":
-    case "ModelRequested":
-    case "DelegateEnded":
-    case "Unknown":
+    case "ItemStarted":
+    case "OutputAdded":
       return [state, ""]
+    case "TextAdded":
+      return addText(state, change)
+    case "CallRunning":
+      return state.introduced.has(change.item.id) ? [state, ""] : callHead(state, change.item)
+    case "ItemCompleted":
+      return completeItem(state, change)
+    case "QuestionOpened":
+      // shown when a person is asked here, or together with its answer
+      return [state, ""]
+    case "QuestionSettled":
+      return settleQuestion(state, change)
+    case "Retrying": {
+      const { attempt, delayMillis, detail, maxAttempts } = change.retry
+      const again = `trying again in ${Ansi.duration(delayMillis)} (${attempt}/${maxAttempts})`
+      return warn(state, `${detail}; ${again}`)
+    }
+    case "Noted":
+      return warn(state, change.message)
+    case "Failed":
+      return lines(state, [palette.red(`✗ ${Ansi.visible(change.message)}`)])
+    case "TurnEnded":
+      return endTurn(state, change.end, change.millis)
   }
 }
 
-/** Adds a line that is not about an event of the session. */
+const paletteOf = ({ options }: TranscriptState): Ansi.Palette => Ansi.palette(options.color)
+
+const warn = (state: TranscriptState, message: string): Step =>
+  lines(state, [paletteOf(state).yellow(`! ${Ansi.visible(message)}`)])
+
+/** Adds a line that is not about a change of the thread. */
 export const note = (state: TranscriptState, line: string): Step =>
-  lines(state, [Ansi.palette(state.options.color).dim(Ansi.fit(line, state.options.columns))])
+  lines(state, [paletteOf(state).dim(Ansi.fit(line, state.options.columns))])
 
-/** What is asked, in full, for whoever is asked here; once for each request. `from` names who asks. */
-export const question = (state: TranscriptState, request: Request, from?: string): Step => {
-  if (state.asked.has(request.questionId)) return [state, ""]
-  const asked = new Map(state.asked).set(request.questionId, "open")
-  // of a question of its own a session need not say who asks
-  const path = request.path.at(-1) === state.options.sessionId ? [] : request.path
-  const shown = QuestionPrompt.lines({ ...request, path, from }, Ansi.palette(state.options.color))
-  const [next, text] = lines({ ...state, asked }, [...(state.last === "nothing" ? [] : [""]), ...shown])
-  return [introduced(next, request.callId), text]
+/** Prints a question in full, once, before the prompt. `from` is the name of the agent that asks. */
+export const question = (state: TranscriptState, asked: QuestionText.Asked, from?: string): Step => {
+  if (state.asked.has(asked.questionId)) return [state, ""]
+  const asker = from ?? (asked.path.at(-1) === state.options.sessionId ? undefined : otherAsker(asked))
+  const added = QuestionText.lines(asked, paletteOf(state), asker)
+  const next = { ...state, asked: new Map(state.asked).set(asked.questionId, "open" as const) }
+  const [shown, text] = lines(next, [...(state.last === "nothing" ? [] : [""]), ...added])
+  return [introduce(shown, asked.callId), text]
 }
 
-/**
- * The answer to a question, below it: before whatever else has happened meanwhile. The record of it then adds nothing.
- */
-export const answered = (state: TranscriptState, questionId: QuestionId, decision: Decision): Step => {
-  const asked = new Map(state.asked).set(questionId, "answered")
-  return lines({ ...state, asked }, [answerLine(state, decision)])
-}
+const otherAsker = ({ path }: QuestionText.Asked): string | undefined =>
+  path.length > 1 ? `session ${path.at(-1)!}` : undefined
 
-/** The same for a question that nobody is asked any more: it was settled otherwise. */
-export const withdrawn = (state: TranscriptState, questionId: QuestionId): Step => {
-  const asked = new Map(state.asked).set(questionId, "answered")
-  return lines({ ...state, asked }, [Ansi.palette(state.options.color).dim("  → not asked any more")])
-}
+/** Prints the answer below a question, before anything else that has happened. The record of it then adds nothing. */
+export const answered = (state: TranscriptState, questionId: QuestionId, decision: Decision): Step =>
+  lines(markAnswered(state, questionId), [QuestionText.answerLine(decision, paletteOf(state))])
 
-const settled = (state: TranscriptState, { at, decision, questionId }: typeof QuestionSettled.Type): Step => {
-  const request = state.requests.get(questionId)
-  // of one that was open at a crash nothing was shown
-  if (request === undefined) return [state, ""]
-  const requests = new Map(state.requests)
-  requests.delete(questionId)
-  if (decision._tag === "Cancelled" && !state.asked.has(questionId)) return [{ ...state, requests }, ""]
-  const [open, asks] = state.asked.has(questionId) ? [state, ""] : question(state, request)
-  const asked = new Map(open.asked)
-  asked.delete(questionId)
-  // the time that a person takes is not the call's
-  const begun = request.callId === undefined ? open : changeCall(open, request.callId, (call) => ({ ...call, at }))
-  const next = { ...begun, requests, asked }
-  if (state.asked.get(questionId) === "answered") return [next, ""]
-  const [last, answer] = lines(next, [answerLine(state, decision)])
+/** Prints that a question is no longer asked, because it was settled elsewhere. */
+export const withdrawn = (state: TranscriptState, questionId: QuestionId): Step =>
+  lines(markAnswered(state, questionId), [QuestionText.answerLine({ _tag: "Cancelled", by: "end" }, paletteOf(state))])
+
+const markAnswered = (state: TranscriptState, questionId: QuestionId): TranscriptState => ({
+  ...state,
+  asked: new Map(state.asked).set(questionId, "answered")
+})
+
+const settleQuestion = (
+  state: TranscriptState,
+  { question: opened, settled }: Extract<Thread.Change, { readonly _tag: "QuestionSettled" }>
+): Step => {
+  const wasAsked = state.asked.get(settled.questionId)
+  if (opened === undefined || (settled.decision._tag === "Cancelled" && wasAsked === undefined)) return [state, ""]
+  const [shown, asks] = wasAsked === undefined ? question(state, opened) : [state, ""]
+  const asked = new Map(shown.asked)
+  asked.delete(settled.questionId)
+  const next = { ...shown, asked }
+  if (wasAsked === "answered") return [next, ""]
+  const [last, answer] = lines(next, [QuestionText.answerLine(settled.decision, paletteOf(state))])
   return [last, asks + answer]
 }
 
 /**
- * The line that says what is awaited, without a line break; undefined when nothing is, or when a line of text is still
- * open. `agents` says what the agents below the session do.
+ * Returns the line that says what is awaited, without a line break; undefined if nothing is, or if a line of text is
+ * open. `agents` says what the agents below the session are doing.
  */
 export const status = (state: TranscriptState, nowMillis: number, agents?: string): string | undefined => {
-  if (state.startedAt === undefined || !state.atLineStart) return undefined
-  const running = [...state.calls.values()].map(({ call }) => titleOf(call))
+  const { calls, turnStartedAt, turnUsage } = state.thread
+  if (turnStartedAt === undefined || !state.isAtLineStart) return undefined
+  const running = [...calls.values()].map(({ item }) => CallText.titleOf(item))
   const more = running.length > 1 ? ` and ${running.length - 1} more` : ""
   const what = running.length === 0 ? "thinking" : `${Ansi.fit(running[0]!, 40)}${more}`
   const frame = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"[Math.floor(nowMillis / 100) % 10]!
-  const elapsed = Math.max(0, Math.floor((nowMillis - state.startedAt) / 1_000))
-  const tokens = state.usage.total === 0 ? [] : [Ansi.tokens(state.usage.total)]
+  const elapsed = Math.max(0, Math.floor((nowMillis - turnStartedAt) / 1_000))
   return Ansi.fit(
     [
       `${frame} ${what}`,
       elapsed < 60 ? `${elapsed} s` : Ansi.duration(elapsed * 1_000),
-      ...tokens,
+      ...(turnUsage.total === 0 ? [] : [Ansi.tokens(turnUsage.total)]),
       ...(agents === undefined ? [] : [agents]),
       "Ctrl-C stops"
     ].join(" · "),
@@ -238,219 +194,134 @@ export const status = (state: TranscriptState, nowMillis: number, agents?: strin
   )
 }
 
-/** Whole lines, after whatever line is open. */
+/** Adds complete lines, after ending the line that is open. */
 const lines = (state: TranscriptState, added: ReadonlyArray<string>): Step => {
   const [closed, rest] = closeText(state)
-  return [{ ...closed, atLineStart: true }, `${rest}${added.map((line) => `${line}\n`).join("")}`]
+  return [closed, `${rest}${added.map((line) => `${line}\n`).join("")}`]
 }
 
-/** The end of the line that is open, with the word that waits. */
+/** Ends the line that is open, with the word that was not written yet. */
 const closeText = (state: TranscriptState): Step => {
   const { options, text } = state
-  const rest = text === undefined ? "" : styled(state, text.kind, Wrapping.end(text.line, options.columns))
-  return [{ ...state, text: undefined, atLineStart: true }, rest + (rest === "" && state.atLineStart ? "" : "\n")]
+  const rest = text === undefined ? "" : styled(state, text.type, Wrapping.end(text.line, options.columns))
+  return [{ ...state, text: undefined, isAtLineStart: true }, rest + (rest === "" && state.isAtLineStart ? "" : "\n")]
 }
 
 const wrapped = ({ options }: TranscriptState, text: string): string =>
   options.wraps ? Wrapping.all(text, options.columns) : text
 
-const styled = ({ options }: TranscriptState, kind: OpenText["kind"], text: string): string =>
-  kind === "text" ? text : Ansi.palette(options.color).dim(text)
+const styled = (state: TranscriptState, type: OpenText["type"], text: string): string =>
+  type === "agentMessage" ? text : paletteOf(state).dim(text)
 
-const changeCall = (state: TranscriptState, callId: CallId, change: (call: OpenCall) => OpenCall): TranscriptState => {
-  const call = state.calls.get(callId)
-  return call === undefined ? state : { ...state, calls: new Map(state.calls).set(callId, change(call)) }
-}
-
-const delta = (
+const addText = (
   state: TranscriptState,
-  { itemId, offset, text }: { readonly itemId: ItemId; readonly offset: number; readonly text: string },
-  kind: OpenText["kind"]
+  { id, text, type }: Extract<Thread.Change, { readonly _tag: "TextAdded" }>
 ): Step => {
-  const from = state.told.get(itemId) ?? 0
-  const fresh = offset < from ? text.slice(from - offset) : text
-  if (fresh === "") return [state, ""]
-  const isOpen = state.text?.itemId === itemId
+  const isOpen = state.text?.id === id
   const [before, closed] = isOpen ? [state, ""] : closeText(state)
   const gap = isOpen || state.last !== "call" ? closed : `${closed}\n`
   const { columns, wraps } = state.options
-  const visible = Ansi.visible(fresh)
+  const visible = Ansi.visible(text)
   const line = state.text !== undefined && isOpen ? state.text.line : Wrapping.empty
   const [next, shown] = wraps ? Wrapping.add(line, visible, columns) : [line, visible]
-  const told = new Map(state.told).set(itemId, Math.max(from, offset + text.length))
-  const atLineStart = shown === "" ? before.atLineStart : shown.endsWith("\n")
+  const isAtLineStart = shown === "" ? before.isAtLineStart : shown.endsWith("\n")
   return [
-    { ...before, text: { itemId, kind, line: next }, told, last: "text", shown: undefined, atLineStart },
-    gap + styled(state, kind, shown)
+    { ...before, text: { id, type, line: next }, last: "text", lastCall: undefined, isAtLineStart },
+    gap + styled(state, type, shown)
   ]
 }
 
-const item = (state: TranscriptState, recorded: Item, at: number): Step => {
-  switch (recorded._tag) {
-    case "UserMessage":
-    case "DeveloperMessage":
-      return [state, ""]
-    case "Reasoning":
-    case "AssistantMessage": {
-      // what did not come as deltas, and the end of the line
-      const kind = recorded._tag === "Reasoning" ? "thought" : "text"
-      const [next, rest] = delta(state, { itemId: recorded.id, offset: 0, text: recorded.text }, kind)
-      const broken = recorded.partial === "superseded" && recorded.text !== ""
-      const note = broken ? [Ansi.palette(state.options.color).dim("(broken off)")] : []
-      const [last, end] = lines(next, note)
-      const told = new Map(last.told)
-      told.delete(recorded.id)
-      return [{ ...last, told }, rest + end]
+type Completed = Extract<Thread.Change, { readonly _tag: "ItemCompleted" }>
+
+const completeItem = (state: TranscriptState, { end, isPartial, item }: Completed): Step => {
+  switch (item.type) {
+    case "userMessage":
+      return state.options.showsInput === true ? userMessage(state, item) : [state, ""]
+    case "agentMessage":
+    case "reasoning": {
+      const isShown = item.type === "agentMessage" ? item.text !== "" : item.summary.length > 0
+      const isBroken = isPartial === "superseded" && isShown
+      return lines(state, isBroken ? [paletteOf(state).dim("(broken off)")] : [])
     }
-    case "ToolCall": {
-      const call = { call: recorded, output: Folded.empty, exitCode: undefined, at, introduced: false }
-      return [{ ...state, calls: new Map(state.calls).set(recorded.callId, call) }, ""]
-    }
-    case "ToolResult":
-      return result(state, recorded, at)
+    case "error":
+    case "warning":
+      return warn(state, item.message)
+    default:
+      return end === undefined ? [state, ""] : completeCall(state, item, end)
   }
 }
 
-const titleOf = (call: ToolCalls.Call): string => {
-  const command = ToolCalls.commandOf(call)
-  if (command !== undefined) return Ansi.visible(command.replaceAll(/\s+/g, " "))
-  return ToolCalls.patchOf(call) === undefined ? Ansi.visible(call.name) : "patching"
+const userMessage = (state: TranscriptState, item: Extract<ThreadItem, { readonly type: "userMessage" }>): Step => {
+  const text = item.content.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("\n\n")
+  const shown = paletteOf(state).bold(`> ${Ansi.visible(text)}`)
+  return lines(state, state.isEmpty ? [shown] : ["", shown])
 }
 
-const introduced = (state: TranscriptState, callId: CallId | undefined): TranscriptState => {
-  const next = { ...state, last: "call" as const, shown: callId }
-  return callId === undefined ? next : changeCall(next, callId, (call) => ({ ...call, introduced: true }))
-}
+const introduce = (state: TranscriptState, callId: string | undefined): TranscriptState => ({
+  ...state,
+  last: "call",
+  lastCall: callId,
+  introduced: callId === undefined ? state.introduced : new Set(state.introduced).add(callId)
+})
 
-/** What a call is, unless the transcript ends with it. */
-const header = (state: TranscriptState, callId: CallId): Step => {
-  const open = state.calls.get(callId)
-  if (open === undefined || state.shown === callId) return [state, ""]
-  const { call } = open
-  const request = { kind: undefined, tool: call.name, payload: call.params, path: [] }
-  const palette = Ansi.palette(state.options.color)
-  const agents = AgentCalls.title(call, state.names)
-  const all =
-    agents === undefined
-      ? QuestionPrompt.lines(request, palette, state.options.columns)
-      : [`${palette.cyan("•")} ${Ansi.fit(agents, state.options.columns - 2)}`]
-  // what was shown in full already is only named
-  const shown = open.introduced && all.length > 1 ? [`${all[0]}${palette.dim(" …")}`] : all
+/** Says what a call is, unless the transcript ends with it. A call that was shown in full before is only named. */
+const callHead = (state: TranscriptState, item: CallItem): Step => {
+  if (state.lastCall === item.id) return [state, ""]
+  const { columns, cwd } = state.options
+  const palette = paletteOf(state)
+  const all = CallText.headOf(item, { palette, columns, cwd, agents: state.thread.agents })
+  const shown = state.introduced.has(item.id) && all.length > 1 ? [`${all[0]}${palette.dim(" …")}`] : all
   const [next, text] = lines(state, [...(state.last === "text" ? [""] : []), ...shown])
-  return [introduced(next, callId), text]
+  return [introduce(next, item.id), text]
 }
 
-const result = (state: TranscriptState, recorded: ToolCalls.Result, at: number): Step => {
-  const open = state.calls.get(recorded.callId)
-  if (open === undefined) {
-    if (recorded.status !== "unknown") return [state, ""]
-    const call = `${Ansi.visible(recorded.name)} (${Ansi.visible(recorded.callId)})`
-    return lines(state, [
-      Ansi.palette(state.options.color).yellow(`! nobody knows how ${call} ended: the program died in it`)
-    ])
+const completeCall = (state: TranscriptState, item: CallItem, end: Thread.CallEnd): Step => {
+  const [before, head] = callHead(state, item)
+  const added = CallText.endOf(item, end, { palette: paletteOf(state), columns: state.options.columns })
+  const [next, text] = lines(before, added)
+  const introduced = new Set(next.introduced)
+  introduced.delete(item.id)
+  return [{ ...next, introduced, last: "call", lastCall: undefined }, head + text]
+}
+
+const endTurn = (state: TranscriptState, end: Terminal, millis: number | undefined): Step => {
+  const ended = { last: "nothing", lastCall: undefined, introduced: new Set<string>() } as const
+  if (end._tag === "TurnAborted" && end.crashed === true) {
+    const message = "! the previous turn was cut off: spindle was killed"
+    const [next, text] = lines(state, [paletteOf(state).yellow(message), ""])
+    return [{ ...next, ...ended }, text]
   }
-  const [before, head] = header(state, recorded.callId)
-  const calls = new Map(state.calls)
-  calls.delete(recorded.callId)
-  const { dim, green, red } = Ansi.palette(state.options.color)
-  const indent = (line: string) => `  ${Ansi.fit(line, Math.max(10, state.options.columns - 2))}`.trimEnd()
-  const took = Ansi.duration(at - open.at)
-  const foldedOf = (text: string) => Folded.add(Folded.empty, { offset: 0, text })
-  // what a command printed is not in the journal by itself: a session that is read later has it from the result
-  const printed = open.output.offset > 0 ? open.output : foldedOf(ToolCalls.printedOf(recorded))
-  const output = Folded.lines(printed).map((line) => dim(indent(line)))
-  const told = Folded.lines(foldedOf(ToolCalls.outputText(recorded))).map(indent)
-  const end = ((): ReadonlyArray<string> => {
-    switch (recorded.status) {
-      case "completed": {
-        if (AgentCalls.title(open.call, state.names) !== undefined) {
-          const said = AgentCalls.told(recorded.name, recorded.output).map(indent)
-          return [...said.map(dim), green(`  ✓ done · ${took}`)]
-        }
-        if (ToolCalls.commandOf(open.call) === undefined)
-          return [...told.slice(0, 3).map(dim), green(`  ✓ done · ${took}`)]
-        const code = open.exitCode ?? ToolCalls.exitCodeOf(recorded)
-        if (code === 0) return [...output, green(`  ✓ exit 0 · ${took}`)]
-        return [...output, red(`  ✗ ${code === null ? "ended before its end" : `exit ${code}`} · ${took}`)]
-      }
-      case "failed":
-        return [...output, ...told.map(red), red(`  ✗ failed · ${took}`)]
-      case "denied":
-        return [red("  ✗ not run")]
-      case "aborted":
-        return [...output, red(`  ✗ stopped after ${took}`)]
-      case "unknown":
-        return [red("  ✗ nobody knows how it ended: the program died in it")]
-    }
-  })()
-  const [next, text] = lines({ ...before, calls }, end)
-  return [{ ...next, last: "call", shown: undefined }, head + text]
+  const [next, text] = lines(state, ["", ...summaryOf(state, end, millis)])
+  return [{ ...next, ...ended }, text]
 }
 
-const answerLine = (state: TranscriptState, decision: (typeof QuestionSettled.Type)["decision"]): string => {
-  const { green, red } = Ansi.palette(state.options.color)
-  switch (decision._tag) {
-    case "Approved":
-      return green(`  → allowed ${decision.scope === "once" ? "once" : `for this ${decision.scope}`}`)
-    case "Denied":
-      return red(`  → refused${decision.reason === undefined ? "" : `: ${Ansi.visible(decision.reason)}`}`)
-    case "Abort":
-      return red("  → refused, and the turn is stopped")
-    case "Answered":
-      return green("  → answered")
-    case "Cancelled":
-      return red(`  → not answered (${decision.by})`)
-  }
-}
-
-const summary = (state: TranscriptState, event: Terminal): Step => {
-  if (event._tag === "TurnAborted" && event.crashed === true) return crashed(state)
-  const { dim, green, red, yellow } = Ansi.palette(state.options.color)
-  const took = state.startedAt === undefined ? [] : [Ansi.duration(event.at - state.startedAt)]
-  const { input, cachedInput, output, total } = event.usage
-  const cached = cachedInput === 0 ? "" : ` of which ${Ansi.count(cachedInput)} cached`
-  const tokens =
-    total === 0 ? [] : [`${Ansi.tokens(total)} (in ${Ansi.count(input)}${cached}, out ${Ansi.count(output)})`]
-  // how to go on names the session in a line of its own
-  const name = event._tag === "TurnAborted" ? [] : [`session ${state.options.sessionId}`]
-  const rest = [...took, ...tokens, ...name].map((one) => ` · ${one}`).join("")
+const summaryOf = (state: TranscriptState, end: Terminal, millis: number | undefined): ReadonlyArray<string> => {
+  const { dim, green, red, yellow } = paletteOf(state)
+  const { sessionId } = state.options
+  const took = millis === undefined ? [] : [Ansi.duration(millis)]
+  // an aborted turn names the session in the line that says how to resume it
+  const name = end._tag === "TurnAborted" ? [] : [`session ${sessionId}`]
+  const rest = [...took, ...usageOf(end), ...name].map((one) => ` · ${one}`).join("")
   const line = (head: string, paint: (text: string) => string) => {
-    const whole = wrapped(state, head + rest)
-    return paint(whole.slice(0, head.length)) + dim(whole.slice(head.length))
+    const all = wrapped(state, head + rest)
+    return paint(all.slice(0, head.length)) + dim(all.slice(head.length))
   }
-  const added = ((): ReadonlyArray<string> => {
-    switch (event._tag) {
-      case "TurnCompleted":
-        return [line("✓ done", green)]
-      case "TurnFailed":
-        return [red(wrapped(state, `✗ ${Ansi.visible(event.error.message)}`)), line("✗ failed", red)]
-      case "TurnAborted": {
-        const late = event.stragglers.map(({ kind, name }) => yellow(`! still ending: ${kind} ${Ansi.visible(name)}`))
-        return [
-          ...late,
-          line(`■ stopped (${event.reason})`, yellow),
-          dim(`resume: spindle exec resume ${state.options.sessionId}`)
-        ]
-      }
-    }
-  })()
-  const [next, text] = lines(state, ["", ...added])
-  return [
-    {
-      ...next,
-      last: "nothing",
-      shown: undefined,
-      startedAt: undefined,
-      calls: new Map(),
-      processes: new Map(),
-      requests: new Map()
-    },
-    text
-  ]
+  switch (end._tag) {
+    case "TurnCompleted":
+      return [line("✓ done", green)]
+    case "TurnFailed":
+      return [red(wrapped(state, `✗ ${Ansi.visible(end.error.message)}`)), line("✗ failed", red)]
+    case "TurnAborted":
+      return [
+        ...end.stragglers.map(({ name: straggler }) => yellow(`! ${Ansi.visible(straggler)} is still stopping`)),
+        line(`■ stopped${becauseOf(end.reason)}`, yellow),
+        dim(`resume: spindle exec resume ${sessionId}`)
+      ]
+  }
 }
 
-const crashed = (state: TranscriptState): Step => {
-  const { yellow } = Ansi.palette(state.options.color)
-  const [next, text] = lines(state, [yellow("! the turn before was cut off: the program died in it"), ""])
-  return [{ ...next, last: "nothing", startedAt: undefined }, text]
+const usageOf = ({ usage: { cachedInput, input, output, total } }: Terminal): ReadonlyArray<string> => {
+  if (total === 0) return []
+  const cached = cachedInput === 0 ? "" : ` of which ${Ansi.count(cachedInput)} cached`
+  return [`${Ansi.tokens(total)} (in ${Ansi.count(input)}${cached}, out ${Ansi.count(output)})`]
 }

@@ -1,22 +1,22 @@
-/** Breaks text into lines between its words, piece by piece as it comes. */
+/** Breaks text into lines between words, piece by piece as it arrives. */
 import * as Ansi from "./Ansi.ts"
 
 /** The line that is being written. */
 export interface Line {
-  /** How many columns are taken. */
+  /** How many columns are used. */
   readonly column: number
-  /** White space that is written only when a word follows it in the same line. */
+  /** White space that is written only if a word follows in the same line. */
   readonly space: string
-  /** The beginning of a word: where it stands is known when it has ended. */
+  /** The beginning of a word, which is placed when the word has ended. */
   readonly word: string
-  /** Whether the word that comes is longer than a line, and is written as it comes. */
+  /** Whether the word is longer than a line, and is written as it arrives. */
   readonly isLong: boolean
 }
 
-/** A line without anything. */
+/** An empty line. */
 export const empty: Line = { column: 0, space: "", word: "", isLong: false }
 
-/** Adds a piece, fit to be written (`Ansi.visible`); answers what of the text can be written now. */
+/** Adds a piece that went through `Ansi.visible`. Returns the text that can be written now. */
 export const add = (line: Line, text: string, columns: number): readonly [line: Line, text: string] => {
   let written = ""
   let next = line
@@ -38,20 +38,20 @@ export const add = (line: Line, text: string, columns: number): readonly [line: 
   return [next, written]
 }
 
-/** What still waits when the text has ended, or something else begins. */
+/** Returns the rest, when the text ends or something else begins. */
 export const end = (line: Line, columns: number): string => placed(line, columns)[1]
 
-/** Breaks a whole text. */
+/** Breaks a complete text. */
 export const all = (text: string, columns: number): string => {
   const [line, written] = add(empty, text, columns)
   return written + end(line, columns)
 }
 
-/** A wide character is a word of its own, unless it is joined to what stands before it. */
+/** A wide character is a separate word, unless it is joined to the one before it. */
 const breaksBefore = ({ isLong, word }: Line, character: string): boolean =>
   !isLong && word !== "" && !word.endsWith("\u200d") && Ansi.width(character) === 2
 
-/** The word is at its end: it goes into the line, or into the next one when it does not fit. */
+/** Puts a word that has ended into the line, or into the next one if it does not fit. */
 const placed = ({ column, space, word, isLong }: Line, columns: number): readonly [Line, string] => {
   if (word === "") return [{ column, space, word, isLong }, ""]
   const begin = afterSpace(column, space)
@@ -60,7 +60,7 @@ const placed = ({ column, space, word, isLong }: Line, columns: number): readonl
   return [{ ...empty, column: begin + width }, space + word]
 }
 
-/** A word that no line can hold begins a line, and is broken by the terminal. */
+/** A word that no line can hold begins a new line, and the terminal breaks it. */
 const grown = (line: Line, columns: number): readonly [Line, string] => {
   const width = Ansi.width(line.word)
   if (line.isLong) return [{ ...line, column: (line.column + width) % columns, word: "" }, line.word]

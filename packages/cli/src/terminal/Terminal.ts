@@ -12,15 +12,16 @@ import * as Semaphore from "effect/Semaphore"
 import type { Approvals, Question } from "@spindle/core/Approvals"
 import type { SessionId } from "@spindle/core/Ids"
 import type { Decision } from "@spindle/core/Op"
+import type { Snapshot } from "@spindle/core/Session"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as Tree from "@spindle/app/Tree"
 import * as AgentText from "../output/agentText.ts"
 import * as Ansi from "../output/Ansi.ts"
 import { rejectedByUser } from "../output/reasons.ts"
 import type { ColorMode } from "../args/Flags.ts"
-import * as Fields from "./fields.ts"
+import * as Fields from "../output/fields.ts"
 import * as Keys from "./keys.ts"
-import * as QuestionPrompt from "../output/question.ts"
+import * as QuestionText from "../output/question.ts"
 import * as Transcript from "../output/TranscriptText.ts"
 
 /** Where to write: `process.stdout` is one. */
@@ -43,6 +44,7 @@ export interface Keyboard {
 /** What a terminal is made from. `onCtrlC` replaces SIGINT, which a terminal does not send while a key is awaited. */
 export interface Options {
   readonly sessionId: SessionId
+  readonly cwd: string
   readonly output: Output
   readonly keyboard: Keyboard
   readonly color: ColorMode
@@ -52,6 +54,8 @@ export interface Options {
 
 /** A terminal that shows one session. */
 export interface Terminal {
+  /** Takes what came before in a resumed session. Called before the first event. */
+  readonly resume: (snapshot: Snapshot) => void
   /**
    * Shows an event; while a question is open, after its answer. Called in order. **Interruption**: shows all of it or
    * nothing.
@@ -87,13 +91,14 @@ const shortChoices = "  y once, a session, n no, q stop "
 /** Makes a terminal. When the scope closes, the status line is erased. */
 export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const { color, env, keyboard, output, sessionId } = options
+    const { color, cwd, env, keyboard, output, sessionId } = options
     const isTerminal = output.isTTY === true && env["TERM"] !== "dumb"
     const isAttended = isTerminal && keyboard.isTTY === true && keyboard.setRawMode !== undefined
     const columns = () => (output.isTTY === true ? output.columns || 80 : 120)
     const useColor = Ansi.usesColor(color, output.isTTY === true, env)
-    let state = Transcript.begin({
+    let state = Transcript.initial({
       sessionId,
+      cwd,
       color: useColor,
       columns: columns(),
       wraps: output.isTTY === true
@@ -188,6 +193,7 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
       )
     }
     return {
+      resume: (snapshot) => void (state = Transcript.resume(state, snapshot)),
       restore: () => {
         erase()
         if (asking) keyboard.setRawMode?.(false)
@@ -234,7 +240,7 @@ const byFields = Effect.fnUntraced(function* (
   const waiting = [...fields]
   for (let field = waiting.shift(); field !== undefined;) {
     const asked = field
-    const line = yield* heard.line((typed) => prompt(QuestionPrompt.prompt(asked, typed, columns())))
+    const line = yield* heard.line((typed) => prompt(QuestionText.prompt(asked, typed, columns())))
     if (line === undefined) return leftOf(kind)
     const read = asked.read(line.trim())
     if (read === undefined) continue

@@ -1,20 +1,20 @@
-/** A line that a person types at a keyboard in raw mode: a pure fold over what the keyboard sends. */
+/** A line that a person types at a keyboard in raw mode: a pure fold over the pieces that the keyboard sends. */
 
-/** A line that is being typed; `end` says how it was ended. */
+/** A line that is being typed. `end` says whether and how it has ended. */
 export interface Typed {
   readonly text: string
   readonly end: "open" | "entered" | "left"
 }
 
-/** A line of which nothing was typed. */
+/** An empty line. */
 export const empty: Typed = { text: "", end: "open" }
 
 const ctrlU = "\x15"
 const erasing: ReadonlySet<string> = new Set(["\b", "\x7f"])
 
 /**
- * The line after a piece from the keyboard. Enter ends it and Escape leaves it, backspace and Ctrl-U take away; other keys
- * that are no text do nothing. What is pasted behind a line break is let go of.
+ * Returns the line after a piece from the keyboard. Enter ends it, Escape leaves it, backspace and Ctrl-U erase. Other
+ * keys that are not text do nothing. Pasted text after a line break is dropped.
  */
 export const type = (typed: Typed, piece: string): Typed => {
   if (piece === "\x1b") return { ...typed, end: "left" }

@@ -176,17 +176,17 @@ describe("parse", () => {
       '-s takes one of read-only, workspace-write, danger-full-access, not "none"'
     )
     assert.include(refused("exec", "-m", "a", "-m", "b", "p"), "-m is given twice")
-    assert.include(refused("sessions", "list", "--model", "x"), "--model does not belong to spindle sessions list")
-    assert.include(refused("exec", "--last", "p"), "--last does not belong to spindle exec")
+    assert.include(refused("sessions", "list", "--model", "x"), "spindle sessions list has no flag --model")
+    assert.include(refused("exec", "--last", "p"), "spindle exec has no flag --last")
   })
 
   it("refuses words that are too many or too few", () => {
     assert.include(refused("exec", "fix", "the", "test"), 'unexpected "the"; put the prompt in quotes')
     assert.include(refused("exec", " "), "the prompt is empty")
-    assert.include(refused("exec", "resume"), "which session? give its id, or --last")
-    assert.include(refused("sessions", "show"), "the id of a session is missing")
-    assert.include(refused("sessions", "archive"), "the id of a session is missing")
-    assert.include(refused("sessions", "unarchive", "a", "b"), "one session id is expected")
+    assert.include(refused("exec", "resume"), "give a session id, or --last")
+    assert.include(refused("sessions", "show"), "give a session id")
+    assert.include(refused("sessions", "archive"), "give a session id")
+    assert.include(refused("sessions", "unarchive", "a", "b"), "give one session id")
     assert.include(refused("sessions"), "a command is missing: list, show, archive, unarchive")
     assert.include(refused(), "a command is missing: exec, sessions, trace or demo")
   })

@@ -137,7 +137,7 @@ describe("the script", () => {
       assert.include(patchRefused.said, "Nothing was changed.")
       const unfit = yield* play(patching("no such line"))
       assert.include(unfit.said, "could not be applied: no such line")
-      assert.include((yield* play(failing)).said, "still do not pass")
+      assert.include((yield* play(failing)).said, "tests still fail")
     }).pipe(Effect.provide(layer))
   )
 

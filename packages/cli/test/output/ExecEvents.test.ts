@@ -1,16 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { CallId, ItemId, ProcessId, ModelRequestId, SessionId, SubmissionId, TurnId } from "@spindle/core/Ids"
-import type { NewItem } from "@spindle/core/Item"
-import type { NewRecord, SessionEvent } from "@spindle/core/SessionEvent"
+import { ItemId, SubmissionId } from "@spindle/core/Ids"
+import type { Item } from "@spindle/core/Item"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { TokenUsage } from "@spindle/core/TokenUsage"
 import * as ExecEvents from "../../src/output/ExecEvents.ts"
+import * as Events from "../fixtures/events.ts"
 
-const sessionId = SessionId.make("01a1fce4-f39f-7cc2-ad4d-e98a3333c6b5")
-const turnId = TurnId.make("turn")
-const requestId = ModelRequestId.make("request")
-const callId = CallId.make("call_1")
-const processId = ProcessId.make("process")
-
+const { call, callId, command, item, output, ran, record, requestId, result, sessionId, started, turnId } = Events
 const usage = (input: number, output: number, cachedInput = 0, reasoning = 0): TokenUsage => ({
   input,
   cachedInput,
@@ -18,28 +14,12 @@ const usage = (input: number, output: number, cachedInput = 0, reasoning = 0): T
   reasoning,
   total: input + output
 })
-const record = (record: NewRecord): SessionEvent => ({ seq: 0, at: 0, ...record })
-const item = (item: NewItem): SessionEvent =>
-  record({ _tag: "ItemRecorded", turnId, item: { id: ItemId.make("0.0"), ...item } })
-const started = record({ _tag: "TurnStarted", turnId, kind: "regular" })
 const completed = (used: TokenUsage) => record({ _tag: "TurnCompleted", turnId, usage: used })
-const output = (offset: number, text: string): SessionEvent => ({ _tag: "ToolOutput", turnId, callId, offset, text })
-const call = (name: string, params: unknown) => item({ _tag: "ToolCall", callId, name, params })
-const result = (name: string, status: "completed" | "failed" | "denied" | "aborted", value: unknown = "") =>
-  item({ _tag: "ToolResult", callId, name, status, output: value })
-const processStarted = record({
-  _tag: "ProcessStarted",
-  processId,
-  turnId,
-  callId,
-  command: ["/bin/bash", "-lc", "x"],
-  cwd: "/w",
-  keep: false
-})
-const processEnded = (exitCode: number | null) => record({ _tag: "ProcessEnded", processId, exitCode })
+const { exited: processEnded, running: processStarted } = Events
 
-const lines = (events: ReadonlyArray<SessionEvent>, options: Partial<ExecEvents.ExecOptions> = {}) => {
-  let [state, all] = ExecEvents.begin({ sessionId, cwd: "/w", changesOf: () => [], ...options })
+const lines = (events: ReadonlyArray<SessionEvent>, before: Partial<Parameters<typeof ExecEvents.open>[1]> = {}) => {
+  const nothing = { items: [], seq: 0, usage: usage(0, 0) }
+  let [state, all] = ExecEvents.open(ExecEvents.initial({ sessionId, cwd: "/w" }), { ...nothing, ...before })
   for (const event of events) {
     const [next, more] = ExecEvents.step(state, event)
     state = next
@@ -78,12 +58,12 @@ describe("the reference's lines", () => {
     assert.deepStrictEqual(
       lines([
         started,
-        call("exec_command", { cmd: "echo from-exec" }),
+        command("echo from-exec"),
         processStarted,
         output(0, "from-"),
         output(0, "from-exec\n"),
         processEnded(0),
-        result("exec_command", "completed", "from-exec\n"),
+        ran({ output: "from-exec\n" }),
         item({ _tag: "AssistantMessage", text: "Done in exec." }),
         completed(usage(200, 20))
       ]),
@@ -99,18 +79,14 @@ describe("the reference's lines", () => {
   })
 
   it("are the same for a patch (s13)", () => {
-    const patch = "*** Begin Patch\n*** Add File: from-exec.txt\n+x\n*** End Patch\n"
-    const changesOf = (text: string) => (text === patch ? [{ path: "from-exec.txt", kind: "add" as const }] : [])
+    const changes = [{ path: "from-exec.txt", change: "add" }] as const
     assert.deepStrictEqual(
-      lines(
-        [
-          started,
-          call("apply_patch", { input: patch }),
-          result("apply_patch", "completed", "Success"),
-          completed(usage(200, 20))
-        ],
-        { changesOf }
-      ),
+      lines([
+        started,
+        call({ _tag: "Patch", changes }),
+        result("completed", { detail: { _tag: "Patch", changes } }),
+        completed(usage(200, 20))
+      ]),
       [
         thread,
         turn,
@@ -183,32 +159,34 @@ describe("the reference's lines", () => {
 })
 
 describe("step", () => {
-  const command = (...events: ReadonlyArray<SessionEvent>) => {
-    const line = lines([started, call("exec_command", { cmd: "make" }), ...events]).at(-1)!
+  const make = (...events: ReadonlyArray<SessionEvent>) => {
+    const line = lines([started, command("make"), ...events]).at(-1)!
     return (JSON.parse(line) as { item: { status: string; exit_code: number | null; aggregated_output: string } }).item
   }
 
   it("shows a command that failed, was refused or was stopped", () => {
-    const failed = command(processStarted, processEnded(3), result("exec_command", "completed"))
+    const failed = make(processStarted, processEnded(3), ran({ exitCode: 3 }))
     assert.deepStrictEqual([failed.status, failed.exit_code], ["failed", 3])
-    const early = command(result("exec_command", "completed", "Process exited with code 4\nOutput:\n"))
-    assert.deepStrictEqual([early.status, early.exit_code], ["failed", 4])
-    const declined = command(result("exec_command", "denied"))
+    const killed = make(processStarted, processEnded(null), ran({ exitCode: null, signal: "SIGKILL" }))
+    assert.deepStrictEqual([killed.status, killed.exit_code], ["failed", null])
+    const declined = make(result("denied"))
     assert.deepStrictEqual([declined.status, declined.exit_code], ["declined", null])
-    const stopped = command(processStarted, output(0, "a"), processEnded(null), result("exec_command", "aborted"))
+    const stopped = make(processStarted, output(0, "a"), processEnded(null), result("aborted"))
     assert.deepStrictEqual([stopped.status, stopped.exit_code, stopped.aggregated_output], ["failed", null, "a"])
+    const recorded = make(processStarted, ran({ exitCode: null, output: "b" }, { status: "aborted" }))
+    assert.deepStrictEqual([recorded.status, recorded.exit_code, recorded.aggregated_output], ["failed", null, "b"])
   })
 
   it("bounds the output of a command", () => {
     const block = "x".repeat(1 << 20)
-    const item = command(...[0, 1, 2, 3].map((n) => output(n << 20, block)), result("exec_command", "completed"))
+    const item = make(...[0, 1, 2, 3].map((n) => output(n << 20, block)), ran())
     assert.isBelow(item.aggregated_output.length, (1 << 20) + 100)
     assert.include(item.aggregated_output, `[... ${3 << 20} characters left out ...]`)
   })
 
   it("quotes commands for the shell", () => {
     const shown = (cmd: string) => {
-      const line = lines([started, call("exec_command", { cmd })]).at(-1)!
+      const line = lines([started, command(cmd)]).at(-1)!
       return (JSON.parse(line) as { item: { command: string } }).item.command
     }
     assert.strictEqual(shown("ls"), "/bin/bash -lc ls")
@@ -217,17 +195,29 @@ describe("step", () => {
     assert.strictEqual(shown("echo '$a'"), `/bin/bash -lc 'echo '\\''$a'\\'''`)
   })
 
-  it("shows other tools, and arguments that make no sense, as tool calls", () => {
-    assert.deepStrictEqual(
-      lines([call("mcp__mock__echo", { text: "exec" }), result("mcp__mock__echo", "completed", "echo")]).slice(1),
-      [
-        `{"type":"item.started","item":{"id":"item_0","type":"mcp_tool_call","server":"mock","tool":"echo","arguments":{"text":"exec"},"result":null,"error":null,"status":"in_progress"}}`,
-        `{"type":"item.completed","item":{"id":"item_0","type":"mcp_tool_call","server":"mock","tool":"echo","arguments":{"text":"exec"},"result":{"content":[{"type":"text","text":"echo"}],"structured_content":null},"error":null,"status":"completed"}}`
-      ]
+  it("shows other tools, and calls that say nothing about themselves, as tool calls", () => {
+    const mcp = call({ _tag: "Mcp", server: "mock", tool: "echo" }, { params: { text: "exec" } })
+    assert.deepStrictEqual(lines([mcp, result("completed", { output: "echo" })]).slice(1), [
+      `{"type":"item.started","item":{"id":"item_0","type":"mcp_tool_call","server":"mock","tool":"echo","arguments":{"text":"exec"},"result":null,"error":null,"status":"in_progress"}}`,
+      `{"type":"item.completed","item":{"id":"item_0","type":"mcp_tool_call","server":"mock","tool":"echo","arguments":{"text":"exec"},"result":{"content":[{"type":"text","text":"echo"}],"structured_content":null},"error":null,"status":"completed"}}`
+    ])
+    const bad = lines([
+      call(undefined, { name: "exec_command", params: { command: 1 } }),
+      result("failed", { output: "no cmd" })
+    ])
+    assert.include(bad.at(-1)!, `"server":"","tool":"exec_command","arguments":{"command":1}`)
+    assert.include(bad.at(-1)!, `"error":{"message":"no cmd"},"status":"failed"`)
+  })
+
+  it("shows what was running when the program was killed, by what is known from before the resume", () => {
+    const before: Item = { _tag: "ToolCall", id: ItemId.make("0.0"), callId, name: "exec_command", params: {} }
+    const display = { _tag: "Command", command: "sleep 60", cwd: "/w" } as const
+    const shown = (items: ReadonlyArray<Item>) => lines([result("unknown")], { items }).at(-1)!
+    assert.include(
+      shown([{ ...before, display }]),
+      `{"id":"item_0","type":"error","message":"spindle was killed while \`sleep 60\` ran; its result is unknown"}`
     )
-    const bad = lines([call("exec_command", { command: 1 }), result("exec_command", "failed", "no cmd")]).at(-1)!
-    assert.include(bad, `"tool":"exec_command"`)
-    assert.include(bad, `"error":{"message":"no cmd"},"status":"failed"`)
+    assert.include(shown([]), "while `any` ran")
   })
 
   it("ends an interrupted turn without a line, as the reference does, and one that was stopped otherwise with its reason", () => {

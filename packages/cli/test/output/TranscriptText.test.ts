@@ -1,11 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
-import { CallId, SessionId } from "@spindle/core/Ids"
+import { CallId, SessionId, SubmissionId } from "@spindle/core/Ids"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as Transcript from "../../src/output/TranscriptText.ts"
 import * as Events from "../fixtures/events.ts"
 
 const play = (events: ReadonlyArray<SessionEvent>, options: Partial<Transcript.TranscriptOptions> = {}) => {
-  let state = Transcript.begin({ sessionId: Events.sessionId, color: false, columns: 60, wraps: false, ...options })
+  let state = Transcript.initial({
+    sessionId: Events.sessionId,
+    cwd: "/w",
+    color: false,
+    columns: 60,
+    wraps: false,
+    ...options
+  })
   let text = ""
   for (const event of events) {
     const [next, more] = Transcript.step(state, event)
@@ -64,11 +71,11 @@ describe("step", () => {
       show(
         Events.text(0, "Let me look."),
         Events.item({ _tag: "AssistantMessage", text: "Let me look." }),
-        Events.call("exec_command", { cmd: "ls -l\npwd" }),
+        Events.command("ls -l\npwd"),
         Events.running,
         Events.output(0, "a\nb"),
         Events.exited(2),
-        Events.result("exec_command", "completed", "a\nb"),
+        Events.ran({ exitCode: 2, output: "a\nb" }),
         Events.text(0, "So.", "0.9"),
         Events.item({ _tag: "AssistantMessage", text: "So." }, 0, "0.9")
       ),
@@ -79,11 +86,11 @@ describe("step", () => {
   it("folds a long output and cuts long lines", () => {
     const lines = Array.from({ length: 52 }, (_, index) => (index === 0 ? "x".repeat(100) : `line ${index + 1}`))
     const shown = show(
-      Events.call("exec_command", { cmd: "make" }),
+      Events.command("make"),
       Events.running,
       Events.output(0, `${lines.join("\n")}\n`),
       Events.exited(0),
-      Events.result("exec_command", "completed")
+      Events.ran()
     ).split("\n")
     assert.deepStrictEqual(shown, [
       "$ make",
@@ -104,48 +111,57 @@ describe("step", () => {
   })
 
   it("shows a patch as a diff in colour", () => {
-    const input = "*** Begin Patch\n*** Update File: a.js\n@@\n-old\n+new\n*** End Patch\n"
-    const events = [Events.call("apply_patch", { input }), Events.result("apply_patch", "completed", "Success")]
-    assert.strictEqual(show(...events), "update a.js\n  @@\n  -old\n  +new\n  Success\n  ✓ done · 1.5 s\n")
+    const changes = [
+      { path: "src/a.js", change: "update", diff: "@@ -1 +1 @@\n-old\n+new" },
+      { path: "/x/b.js", change: "update", movePath: "c.js" }
+    ] as const
+    const events = [
+      Events.call({ _tag: "Patch", changes }),
+      Events.result("completed", { output: "Success", detail: { _tag: "Patch", changes } })
+    ]
+    assert.strictEqual(
+      show(...events),
+      "update src/a.js\n  @@ -1 +1 @@\n  -old\n  +new\nmove /x/b.js to c.js\n  ✓ done · 1.5 s\n"
+    )
     const colored = play(events, { color: true }).text
     assert.include(colored, "\x1b[31m  -old\x1b[39m")
     assert.include(colored, "\x1b[32m  +new\x1b[39m")
   })
 
   it("shows in full what is asked, and what became of it", () => {
-    const payload = { cmd: `echo ${"y".repeat(200)}`, cwd: "/w", why: "a\x1b[2Jb" }
+    const payload = { command: `echo ${"y".repeat(200)}`, cwd: "/w", why: "a\x1b[2Jb" }
     assert.strictEqual(
       show(
-        Events.call("exec_command", { cmd: payload.cmd }),
+        Events.command(payload.command),
         Events.asks("command", payload),
         Events.settledBy({ _tag: "Approved", scope: "session" }),
         Events.running,
         Events.exited(0),
-        Events.result("exec_command", "completed")
+        Events.ran()
       ),
-      `? Run this command?\n  $ ${payload.cmd}\n    cwd: /w\n    why: a␛[2Jb\n  → allowed for this session\n  ✓ exit 0 · 1.5 s\n`
+      `? Run this command?\n  $ ${payload.command}\n    cwd: /w\n    why: a␛[2Jb\n  → allowed for this session\n  ✓ exit 0 · 1.5 s\n`
     )
     const denied = show(
-      Events.call("exec_command", { cmd: "rm x" }),
-      Events.asks("command", { cmd: "rm x" }),
-      Events.settledBy({ _tag: "Denied", reason: "nobody is there to ask" }),
-      Events.result("exec_command", "denied")
+      Events.command("rm x"),
+      Events.asks("command", { command: "rm x" }),
+      Events.settledBy({ _tag: "Denied", reason: "no terminal" }),
+      Events.result("denied")
     )
-    assert.strictEqual(denied, "? Run this command?\n  $ rm x\n  → refused: nobody is there to ask\n  ✗ not run\n")
+    assert.strictEqual(denied, "? Run this command?\n  $ rm x\n  → refused: no terminal\n  ✗ not run\n")
   })
 
   it("names each of several calls above its result, and once when it was asked for", () => {
     const other = CallId.make("call_2")
     const asked = show(
-      Events.call("exec_command", { cmd: "ls" }),
-      Events.call("exec_command", { cmd: "pwd" }, other),
-      Events.asks("command", { cmd: "ls" }),
+      Events.command("ls"),
+      Events.command("pwd", other),
+      Events.asks("command", { command: "ls" }),
       Events.record({ _tag: "Warning", message: "careful" }),
       Events.settledBy({ _tag: "Approved", scope: "once" }),
       Events.running,
       Events.exited(0),
-      Events.item({ _tag: "ToolResult", callId: other, name: "exec_command", status: "denied", output: "" }),
-      Events.result("exec_command", "completed")
+      Events.result("denied", { id: other }),
+      Events.ran()
     )
     assert.strictEqual(
       asked,
@@ -164,7 +180,7 @@ describe("step", () => {
     )
   })
 
-  it("tells of a crash before this run what is known, and not that the turn of this run was stopped", () => {
+  it("reports a crash before this run, and not that the turn of this run was stopped", () => {
     const { sessionId, turnId, usage, callId } = Events
     const shown = show(
       Events.record({ _tag: "SessionResumed", cutBytes: 12, cutFile: "a.cut" }),
@@ -186,59 +202,53 @@ describe("step", () => {
     )
     assert.strictEqual(
       shown,
-      "! the journal was damaged: its last 12 bytes were cut, kept in a.cut\n" +
-        "! nobody knows how exec_command (call_1) ended: the program died in it\n" +
-        "! the turn before was cut off: the program died in it\n\n"
+      "! the journal was damaged: its last 12 bytes are kept in a.cut\n" +
+        "! spindle was killed while `exec_command` ran; its result is unknown\n" +
+        "! the previous turn was cut off: spindle was killed\n\n"
     )
     assert.notInclude(shown, sessionId)
   })
 
-  it("takes the exit code from the result when the end of the process is told later", () => {
-    const report = (ending: string) => `Wall time: 1 seconds\n${ending}\nOutput:\nProcess exited with code 0\n`
-    const end = (ending: string) =>
-      show(Events.call("exec_command", { cmd: "x" }), Events.result("exec_command", "completed", report(ending)))
-    assert.include(end("Process exited with code 3"), "✗ exit 3")
-    assert.include(end("Process ended by signal SIGKILL"), "✗ ended before its end")
-  })
-
-  it("shows what a command printed also from a journal, which has it in the result alone", () => {
-    const output = "Wall time: 0.1 seconds\nProcess exited with code 3\nOutput:\none\ntwo\n"
-    const records = [Events.call("exec_command", { cmd: "make" }), Events.running, Events.exited(3)]
-    const read = show(Events.started, ...records, Events.result("exec_command", "completed", output))
-    assert.strictEqual(read, "$ make\n  one\n  two\n  ✗ exit 3 · 1.5 s\n")
-    const live = [...records.slice(0, 2), Events.output(0, "one\ntwo\n"), records[2]!]
-    assert.strictEqual(show(Events.started, ...live, Events.result("exec_command", "completed", output)), read)
-  })
-
-  it("names agents by their names, also from a journal", () => {
-    const started = Events.record({
-      _tag: "DelegateStarted",
-      delegateId: SessionId.make("agent-1"),
-      turnId: Events.turnId,
-      name: "Ada",
-      linked: true,
-      depth: 1
-    })
-    const spawned = [
-      Events.call("spawn_agent", { message: "look at\nthe tests" }),
-      started,
-      Events.result("spawn_agent", "completed", { agent_id: "agent-1", nickname: "Ada" })
-    ]
-    const waited = [
-      Events.call("wait_agent", { targets: ["agent-1"], timeout_ms: 10 }),
-      Events.result("wait_agent", "completed", { status: { "agent-1": { completed: "fine" } } })
-    ]
+  it("says how a command ended that has no exit code", () => {
+    const end = (...how: Parameters<typeof Events.ran>) => show(Events.command("x"), Events.ran(...how))
+    assert.strictEqual(end({ exitCode: null, signal: "SIGKILL" }), "$ x\n  ✗ killed by SIGKILL · 1.5 s\n")
+    const late = { exitCode: null, signal: "SIGTERM", timedOut: true, durationMillis: 800 } as const
+    assert.strictEqual(end(late), "$ x\n  ✗ timed out after 0.8 s\n")
+    assert.strictEqual(end({ output: "half" }, { status: "aborted" }), "$ x\n  half\n  ✗ stopped after 1.5 s\n")
     assert.strictEqual(
-      show(...spawned, ...waited),
-      [
-        "• spawn_agent: look at the tests\n  as Ada\n  ✓ done · 1.5 s\n",
-        "• wait_agent for Ada\n  ✓ done · 1.5 s\n"
-      ].join("")
+      show(Events.command("x"), Events.result("unknown")),
+      "$ x\n  ✗ spindle was killed while it ran; its result is unknown\n"
     )
   })
 
+  it("shows what a command printed, live and from a journal, which has it in the detail of the result alone", () => {
+    const records = [Events.command("make"), Events.running, Events.exited(3)]
+    const end = Events.ran({ exitCode: 3, output: "one\ntwo\n" })
+    const read = show(Events.started, ...records, end)
+    assert.strictEqual(read, "$ make\n  one\n  two\n  ✗ exit 3 · 1.5 s\n")
+    const live = [...records.slice(0, 2), Events.output(0, "one\ntwo\n"), records[2]!]
+    assert.strictEqual(show(Events.started, ...live, end), read)
+  })
+
+  it("shows a call that says nothing about itself by its name, its arguments and the text of its result", () => {
+    assert.strictEqual(
+      show(
+        Events.call(undefined, { name: "lookup", params: { words: ["a", "b"], limit: 3 } }),
+        Events.result("completed", { output: "1\n2\n3\n4" })
+      ),
+      "• lookup words: a, b, limit: 3\n  1\n  2\n  3\n  ✓ done · 1.5 s\n"
+    )
+  })
+
+  it("shows what the user said only if it is asked to", () => {
+    const said = (text: string) =>
+      Events.item({ _tag: "UserMessage", content: [{ _tag: "Text", text }], submissionId: SubmissionId.make("s") })
+    assert.strictEqual(show(said("hello")), "")
+    assert.strictEqual(play([said("hello"), said("again")], { showsInput: true }).text, "> hello\n\n> again\n")
+  })
+
   it("does not say who asks when it is the session that is shown, as one that another has started", () => {
-    const asked = { ...Events.asks("command", { cmd: "ls" }), path: [SessionId.make("parent"), Events.sessionId] }
+    const asked = { ...Events.asks("command", { command: "ls" }), path: [SessionId.make("parent"), Events.sessionId] }
     const text = show(asked, Events.settledBy({ _tag: "Approved", scope: "once" }))
     assert.strictEqual(text, "? Run this command?\n  $ ls\n  → allowed once\n")
   })
@@ -248,15 +258,25 @@ describe("step", () => {
     const { text } = play([
       Events.text(0, evil),
       Events.item({ _tag: "AssistantMessage", text: evil }),
-      Events.call("exec_command", { cmd: `echo ${evil}` }),
+      Events.command(`echo ${evil}`),
       Events.running,
       Events.output(0, `\x1b${evil}\x9b`),
       Events.exited(1),
-      Events.result("exec_command", "failed", evil),
-      Events.call("apply_patch", { input: `+${evil}` }),
-      Events.result("apply_patch", "failed", evil),
-      Events.call(`tool${evil}`, { a: evil }),
-      Events.result("tool", "completed", evil),
+      Events.result("failed", { output: evil }),
+      Events.call({ _tag: "Patch", changes: [{ path: evil, change: "add", diff: `+${evil}` }] }),
+      Events.result("failed", { output: evil }),
+      Events.call(undefined, { name: `tool${evil}`, params: { a: evil } }),
+      Events.result("completed", { output: evil }),
+      Events.call({ _tag: "Mcp", server: evil, tool: evil }),
+      Events.result("completed", { output: evil }),
+      Events.call({ _tag: "Agent", operation: "spawn", targets: [], prompt: evil, role: evil }),
+      Events.result("completed", {
+        detail: { _tag: "Agent", agents: [{ agentId: SessionId.make(evil), name: evil, status: "running" }] }
+      }),
+      Events.call({ _tag: "Plan", explanation: evil, steps: [{ step: evil, status: "pending" }] }),
+      Events.result("completed"),
+      Events.call({ _tag: "Other", title: evil }),
+      Events.result("completed"),
       Events.asks("command", { [evil]: evil }),
       Events.record({ _tag: "Warning", message: evil }),
       Events.record({
@@ -305,13 +325,13 @@ describe("step", () => {
         returned: [],
         kept: [],
         dropped: [],
-        stragglers: [{ kind: "process", name: "make" }],
+        stragglers: [{ kind: "delegate", name: "Ada" }],
         keptProcesses: [],
         usage: Events.usage
       },
       61_000
     )
-    assert.include(show(Events.started, aborted), "! still ending: process make\n■ stopped (Interrupted) · 1 min 1 s")
+    assert.include(show(Events.started, aborted), "! Ada is still stopping\n■ stopped · 1 min 1 s")
     assert.include(show(Events.started, aborted), `resume: spindle exec resume ${Events.sessionId}\n`)
   })
 })
@@ -329,7 +349,7 @@ describe("status", () => {
         finish: "tool-calls",
         usage: Events.usage
       }),
-      Events.call("exec_command", { cmd: "npm\ntest" }),
+      Events.command("npm\ntest"),
       Events.running
     ]).state
     assert.strictEqual(Transcript.status(busy, 100), "⠙ npm test · 0 s · 1234 tokens · Ctrl-C stops")

@@ -85,9 +85,9 @@ describe("exec with agents of agents", () => {
       })
       const { code, stdout } = yield* run(at, ["exec", ...agents, "go"])
       assert.strictEqual(code, 0)
-      // nobody is there to ask: it is refused, at the root, and only that
+      // there is no terminal: the question is refused at the root, and nothing else is
       assert.deepStrictEqual(Fs.readdirSync(at.cwd), [])
-      assert.include(outputs(at), "nobody is there to ask")
+      assert.include(outputs(at), "no terminal to ask at")
       assert.match(stdout, /↳ Ada starts\n/)
       assert.match(stdout, /\n {2}↳ Alan starts\n/)
       assert.match(stdout, /\n {2}✓ Alan is done after .*: grandchild done\n/)

@@ -35,7 +35,7 @@ describe.runIf(isLinux)("exec with agents, at a terminal", () => {
         yield* terminal.shows(/\[y\] once/)
         assert.isFalse(Fs.existsSync(Path.join(at.cwd, "made")))
         yield* terminal.type("y")
-        yield* terminal.shows(/ wait_agent · \d+ s · .* · Ada waits for Alan, Alan works · Ctrl-C stops/)
+        yield* terminal.shows(/ wait for agents · \d+ s · .* · Ada waits for Alan, Alan works · Ctrl-C stops/)
         Fs.writeFileSync(Path.join(at.cwd, "go"), "")
         yield* terminal.shows(/✓ done · .* session/)
         assert.strictEqual((yield* terminal.ended).code, 0)
@@ -43,12 +43,12 @@ describe.runIf(isLinux)("exec with agents, at a terminal", () => {
         const text = terminal.text()
         for (const line of [
           /↳ Ada starts\r\n/,
-          /• spawn_agent: child task\r\n {2}as Ada\r\n/,
+          /• start an agent: child task\r\n {2}as Ada\r\n/,
           / {2}↳ Alan starts\r\n/,
           / {2}→ allowed once\r\n/,
           / {2}✓ Alan is done after .*: grandchild done\r\n/,
           /✓ Ada is done after .*: child done\r\n/,
-          /• wait_agent for Ada\r\n/
+          /• wait for Ada\r\n/
         ]) {
           assert.match(text, line)
         }

@@ -30,21 +30,21 @@ const cases: ReadonlyArray<Case> = [
     name: "no prompt",
     args: ["exec"],
     code: 2,
-    says: "no prompt: give one as an argument, or on stdin (see spindle exec --help)"
+    says: "give a prompt as an argument or on stdin (see spindle exec --help)"
   },
   { name: "an empty prompt", args: ["exec", " "], code: 2, says: "the prompt is empty (see spindle exec --help)" },
   {
     name: "an empty prompt on stdin",
     args: ["exec", "-"],
     code: 2,
-    says: "no prompt: give one as an argument, or on stdin (see spindle exec --help)",
+    says: "give a prompt as an argument or on stdin (see spindle exec --help)",
     options: { input: " \n" }
   },
   {
     name: "a prompt that is too large",
     args: ["exec", "-"],
     code: 1,
-    says: "the prompt was not accepted: it is too large",
+    says: "the prompt has 1,048,577 characters; the limit is 1,048,576",
     options: { input: "x".repeat(1_048_577) }
   },
   {
@@ -54,11 +54,11 @@ const cases: ReadonlyArray<Case> = [
     says: "unknown flag --jsn; did you mean --json? (see spindle exec --help)"
   },
   {
-    name: "a configuration that is no TOML",
+    name: "a configuration that is not TOML",
     args: ["exec", "hi"],
     code: 78,
     prepare: config('model = "x"\nmodel_provider = "moc'),
-    says: "cannot read the configuration HOME/config.toml:2:18: unfinished string"
+    says: "cannot read the configuration HOME/config.toml:2:18: the string is not closed"
   },
   {
     name: "a value of the wrong type",
@@ -71,7 +71,7 @@ const cases: ReadonlyArray<Case> = [
     name: "an unknown provider",
     args: ["exec", "-c", "model_provider=elsewhere", "hi"],
     code: 78,
-    says: 'unknown model provider "elsewhere"; known are openai, scripted, mock'
+    says: 'unknown model provider "elsewhere"; known providers: openai, scripted, mock'
   },
   {
     name: "a missing key",
@@ -93,8 +93,8 @@ const cases: ReadonlyArray<Case> = [
     prepare: config(""),
     options: { env: noKeys },
     says:
-      "no model is configured: set OPENAI_API_KEY, or openai_base_url or model_provider in HOME/config.toml; " +
-      "spindle demo works without"
+      "No model is configured. Set OPENAI_API_KEY, or model_provider in HOME/config.toml. " +
+      "To try it without one: spindle demo"
   },
   {
     name: "a working directory that does not exist",
@@ -124,37 +124,37 @@ const cases: ReadonlyArray<Case> = [
   { name: "an unknown session to show", args: ["sessions", "show", id], code: 1, says: `session ${id} does not exist` },
   { name: "no last session", args: ["exec", "resume", "--last", "hi"], code: 1, says: "there is no session to resume" },
   {
-    name: "a schema that is no JSON",
+    name: "a schema that is not JSON",
     args: ["exec", "--output-schema", "schema.json", "hi"],
     code: 2,
     prepare: file("schema.json", "{ type"),
-    says: "schema.json is no JSON: Expected property name or '}' in JSON at position 2 (line 1 column 3)"
+    says: "schema.json is not valid JSON: Expected property name or '}' in JSON at position 2 (line 1 column 3)"
   },
   {
-    name: "a schema that is no object",
+    name: "a schema that is not an object",
     args: ["exec", "--output-schema", "schema.json", "hi"],
     code: 2,
     prepare: file("schema.json", "7"),
-    says: "schema.json is no JSON Schema: it must be an object"
+    says: "schema.json is not a JSON Schema: it must be an object"
   },
   {
     name: "a schema that does not exist",
     args: ["exec", "--output-schema", "none.json", "hi"],
     code: 2,
-    says: "cannot read none.json: there is no such file or directory"
+    says: "cannot read none.json: no such file or directory"
   },
   {
     name: "an image that does not exist",
     args: ["exec", "--image", "none.png", "hi"],
     code: 2,
-    says: "cannot read none.png: there is no such file or directory"
+    says: "cannot read none.png: no such file or directory"
   },
   {
     name: "an image that is none",
     args: ["exec", "--image", "a.txt", "hi"],
     code: 2,
     prepare: file("a.txt", "text"),
-    says: "a.txt is no image that can be sent (png, jpeg, gif, webp)"
+    says: "a.txt is not an image (png, jpeg, gif, webp)"
   }
 ]
 
@@ -223,31 +223,30 @@ describe("bad input", () => {
       const at = yield* world({ turns: [{ events: [command("rmdir sub")] }, { events: [{ text: "done" }] }] })
       Fs.mkdirSync(Path.join(at.cwd, "sub"))
       const { code, stderr } = yield* run(at, ["exec", ...allowed, "-o", "sub/last.txt", "hi"])
-      assert.deepStrictEqual(
-        [code, stderr],
-        [1, "spindle: cannot write sub/last.txt: there is no such file or directory\n"]
-      )
+      assert.deepStrictEqual([code, stderr], [1, "spindle: cannot write sub/last.txt: no such file or directory\n"])
       assert.lengthOf(journals(at.home), 1)
     })
   )
 
-  it.live("J1 a journal that is no journal at all: goes on with an empty session, and keeps the bytes beside", () =>
-    Effect.gen(function* () {
-      const at = yield* world()
-      yield* run(at, ["exec", "hi"])
-      const [journal = ""] = journals(at.home)
-      Fs.writeFileSync(journal, "garbage")
-      const again = yield* run(at, ["exec", "resume", "--last", "hi"])
-      assert.strictEqual(again.code, 0, again.stderr)
-      const beside = Fs.readdirSync(Path.dirname(journal)).filter((name) => name !== Path.basename(journal))
-      assert.include(
-        beside.map((name) => Fs.readFileSync(Path.join(Path.dirname(journal), name), "utf8")),
-        "garbage"
-      )
-    })
+  it.live(
+    "J1 a journal that is no journal: continues with an empty session, and keeps the bytes in a file next to it",
+    () =>
+      Effect.gen(function* () {
+        const at = yield* world()
+        yield* run(at, ["exec", "hi"])
+        const [journal = ""] = journals(at.home)
+        Fs.writeFileSync(journal, "garbage")
+        const again = yield* run(at, ["exec", "resume", "--last", "hi"])
+        assert.strictEqual(again.code, 0, again.stderr)
+        const beside = Fs.readdirSync(Path.dirname(journal)).filter((name) => name !== Path.basename(journal))
+        assert.include(
+          beside.map((name) => Fs.readFileSync(Path.join(Path.dirname(journal), name), "utf8")),
+          "garbage"
+        )
+      })
   )
 
-  it.live("a reader that takes the first lines only: stops in order, and says how to go on", () =>
+  it.live("a reader that takes the first lines only: stops in order, and says how to continue", () =>
     Effect.gen(function* () {
       const many = Array.from({ length: 1_000 }, () => [{ text: "x" }, { delayMs: 5 }]).flat()
       const at = yield* world({ turns: [{ events: many }] })
@@ -256,7 +255,7 @@ describe("bad input", () => {
       yield* program.closeStdout
       const { code, stderr } = yield* program.ended
       assert.strictEqual(code, 141)
-      assert.match(stderr, /^Stopped\. To go on: spindle exec resume \S{36}\n$/)
+      assert.match(stderr, /^resume: spindle exec resume \S{36}\n$/)
     })
   )
 })

@@ -20,7 +20,7 @@ describe("demo", () => {
       const { code, stderr, stdout } = yield* run(at, ["demo"], scripted)
       assert.deepStrictEqual([code, stderr], [0, ""])
       assert.include(stdout, "a scripted model (no key, no network)")
-      assert.include(stdout, "Nobody is there to ask: the demo's script approves what it is asked.")
+      assert.include(stdout, "No terminal: the demo approves its own commands.")
       assert.match(stdout, /✗ exit 1 .*[^]*✓ done .*[^]*ℹ fail 0[^]*✓ exit 0 .*[^]*The tests pass now[^]*✓ done · /)
       assert.include(stdout, "HTTP, processes, files and the journal are real")
       const copy = copyOf(stdout)
@@ -55,7 +55,7 @@ describe("demo", () => {
     })
   )
 
-  it.live("runs nothing that another model asks for while nobody is there, and tells it so", () =>
+  it.live("refuses what another model asks for if there is no terminal, and tells the model", () =>
     Effect.gen(function* () {
       const at = yield* world({
         turns: [{ events: [command("touch invented")] }, { events: [{ text: "Then I cannot." }] }]
@@ -63,12 +63,12 @@ describe("demo", () => {
       const { code, stdout } = yield* run(at, ["demo"], scripted)
       const copy = copyOf(stdout)
       assert.strictEqual(code, 0)
-      assert.include(stdout, "Nobody is there to ask: what has to be asked for is refused.")
+      assert.include(stdout, "No terminal: commands and patches that need approval are refused.")
       assert.notInclude(stdout, "approves")
       assert.isFalse(Fs.existsSync(`${copy}/invented`))
       const [, second] = at.server.requests
       const { output } = second!.body.input.find((one: any) => one.type === "function_call_output")
-      assert.strictEqual(output, "rejected: nobody is there to ask")
+      assert.strictEqual(output, "rejected: no terminal to ask at (--sandbox danger-full-access runs it)")
       Fs.rmSync(copy, { recursive: true })
     })
   )

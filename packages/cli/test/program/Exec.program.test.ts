@@ -99,7 +99,7 @@ describe("exec", () => {
     })
   )
 
-  it.live("refuses what needs an approval when nobody is there to ask, and tells the model", () =>
+  it.live("refuses what needs an approval if there is no terminal, and tells the model", () =>
     Effect.gen(function* () {
       const at = yield* world({
         turns: [{ events: [command("touch made"), { custom: "apply_patch", input: patch, callId: "c2" }] }]
@@ -107,9 +107,9 @@ describe("exec", () => {
       const { code, stdout } = yield* run(at, ["exec", "go"])
       assert.strictEqual(code, 0)
       assert.deepStrictEqual(Fs.readdirSync(at.cwd), [])
-      assert.include(outputTo(at, 1), "nobody is there to ask")
+      assert.include(outputTo(at, 1), "no terminal to ask at")
       assert.include(stdout, "? Run this command?\n  $ touch made\n")
-      assert.strictEqual(stdout.split("→ refused: nobody is there to ask").length, 3)
+      assert.strictEqual(stdout.split("→ refused: no terminal to ask at").length, 3)
     })
   )
 
@@ -239,7 +239,7 @@ describe("exec", () => {
     })
   )
 
-  it.live("lists the latest sessions unless all are asked for, also beside a journal that cannot be read", () =>
+  it.live("lists the latest sessions without --all, even next to a journal that cannot be read", () =>
     Effect.gen(function* () {
       const at = yield* world()
       const id = sessionOf(yield* run(at, ["exec", "--json", "a question"]))

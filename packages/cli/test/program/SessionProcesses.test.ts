@@ -14,7 +14,11 @@ import * as Platform from "../../src/commands/Platform.ts"
 import { command, processesOf, eventually } from "../fixtures/program.ts"
 
 // sessions with real processes
-const layer = Layer.mergeAll(App.processes.pipe(Layer.provideMerge(Platform.layer)), Journal.layerMemory(), ScriptedModel.make([]).layer)
+const layer = Layer.mergeAll(
+  App.processes.pipe(Layer.provideMerge(Platform.layer)),
+  Journal.layerMemory(),
+  ScriptedModel.make([]).layer
+)
 let count = 0
 const uniqueSeconds = () => `${process.pid}${(count += 1)}.125`
 
@@ -81,7 +85,9 @@ describe("the reference's tests", () => {
           Effect.scoped,
           Effect.provide(
             Layer.mergeAll(
-              CodingTools.layer({ cwd }).pipe(Layer.provideMerge(Host.layer)),
+              CodingTools.layer({ cwd }).pipe(
+                Layer.provideMerge(App.processes.pipe(Layer.provideMerge(Platform.layer)))
+              ),
               Journal.layerMemory(),
               model.pipe(Layer.provide(NodeHttpClient.layerNodeHttp))
             )

@@ -65,7 +65,7 @@ describe("signals", () => {
         assert.deepStrictEqual(processesOf(seconds), [])
         assert.deepStrictEqual([ended.code, ended.signal], [code, null])
         const id = sessionOf(ended)
-        assert.strictEqual(ended.stderr, `Stopped. To go on: spindle exec resume ${id}\n`)
+        assert.strictEqual(ended.stderr, `resume: spindle exec resume ${id}\n`)
         assert.deepStrictEqual(events(ended).at(-1).item.status, "failed")
         const input = yield* resumedInput(at, id)
         const output = input.find((item) => item.type === "function_call_output")
@@ -74,7 +74,7 @@ describe("signals", () => {
       })
   )
 
-  it.live("X2 SIGINT while text streams keeps what was shown, and says how to go on", () =>
+  it.live("X2 SIGINT while text streams keeps what was shown, and says how to continue", () =>
     Effect.gen(function* () {
       const at = yield* world({ turns: [{ events: [{ endless: "so ", everyMs: 2 }] }] })
       const program = yield* start(at, ["exec", "go"])
@@ -82,7 +82,7 @@ describe("signals", () => {
       const ended = yield* killed(program, "SIGINT")
       assert.strictEqual(ended.code, 130)
       const [, text, id] =
-        /^((?:so )+)\n\n■ stopped \(Interrupted\) · .*\nresume: spindle exec resume (\S+)\n$/.exec(ended.stdout) ?? []
+        /^((?:so )+)\n\n■ stopped · .*\nresume: spindle exec resume (\S+)\n$/.exec(ended.stdout) ?? []
       assert.strictEqual(yield* at.server.awaitStreamEnd(1), "closed early")
       const input = yield* resumedInput(at, id!)
       const shown = input.find((item) => item.role === "assistant").content[0].text as string
@@ -157,7 +157,7 @@ describe("signals", () => {
       })
   )
 
-  it.live("stops in order when nobody reads its output any more", () =>
+  it.live("stops in order when the reader of its output has gone", () =>
     Effect.gen(function* () {
       const at = yield* world({ turns: [{ events: [{ endless: "line\n", everyMs: 2 }] }] })
       const program = yield* start(at, ["exec", "go"])
@@ -165,7 +165,7 @@ describe("signals", () => {
       yield* program.closeStdout
       const ended = yield* program.ended
       assert.strictEqual(ended.code, 141)
-      assert.match(ended.stderr, /^Stopped\. To go on: spindle exec resume \S{36}\n$/)
+      assert.match(ended.stderr, /^resume: spindle exec resume \S{36}\n$/)
       yield* resumedInput(at, ended.stderr.trim().split(" ").at(-1)!)
     })
   )

@@ -57,6 +57,7 @@ const watched = Effect.gen(function* () {
   }
   const terminal = yield* Terminal.make({
     sessionId: Events.sessionId,
+    cwd: "/w",
     output: { isTTY: true, columns: 120, write: (text) => written.push(text) },
     keyboard,
     color: "never",

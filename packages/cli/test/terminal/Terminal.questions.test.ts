@@ -17,6 +17,7 @@ const asked = Effect.fnUntraced(function* (
   const interrupts: Array<string> = []
   const terminal = yield* Terminal.make({
     sessionId: Events.sessionId,
+    cwd: "/w",
     output: { isTTY: true, columns: 80, write: (text) => written.push(text) },
     keyboard,
     color: "never",

@@ -1,16 +1,16 @@
-/** What a person fills in when a question cannot be decided by a key: one line for each field, read as a value. */
+/** What a person fills in if a key cannot answer a question: one line for each field, read as a value. */
 import type { Question } from "@spindle/core/Approvals"
 
 /** One line that a person fills in. */
 export interface Field {
   readonly id: string
-  /** What is asked for, without what can be chosen. */
+  /** The title, without the choices. */
   readonly title: string
-  /** What can be chosen by number. */
+  /** The choices, which can be named by number. */
   readonly choices: ReadonlyArray<string>
-  /** Whether what is typed is not to be seen. */
+  /** Whether the typed text is hidden. */
   readonly isSecret: boolean
-  /** The value of a line, `skip` for none; undefined if it makes no sense, and has to be typed again. */
+  /** Returns the value of a line, or `skip` for no value; undefined if the line makes no sense and must be typed again. */
   readonly read: (line: string) => { readonly value: unknown } | "skip" | undefined
 }
 
@@ -20,7 +20,7 @@ const isTree = (value: unknown): value is Tree => typeof value === "object" && v
 const textOf = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined)
 const listOf = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
 
-/** The fields of a request; none for one that is decided by a key. */
+/** Returns the fields of a question; none if a key answers it. */
 export const fieldsOf = ({ kind, payload }: Pick<Question, "kind" | "payload">): ReadonlyArray<Field> => {
   if (kind === "question") return questionsOf(payload)
   if (kind !== "elicitation" || !isTree(payload)) return []
@@ -32,13 +32,13 @@ export const fieldsOf = ({ kind, payload }: Pick<Question, "kind" | "payload">):
   )
 }
 
-/** Questions with options, of which one may be chosen, or a text of one's own; in the form of the reference. */
+/** Questions with options, of which one can be chosen, or a free text; in the form of the reference. */
 const questionsOf = (payload: unknown): ReadonlyArray<Field> => {
   const questions = isTree(payload) ? listOf(payload["questions"]).filter(isTree) : []
   const read = (choices: ReadonlyArray<string>) => (line: string) => ({
     value: { answers: line === "" ? [] : [chosen(choices, line) ?? line] }
   })
-  // a question of a form of its own is shown as it is
+  // a payload of another form is shown as it is
   if (questions.length === 0) return [{ id: "answer", title: "Answer", choices: [], isSecret: false, read: read([]) }]
   return questions.map((question, index) => {
     const id = textOf(question["id"]) ?? String(index)
@@ -48,14 +48,14 @@ const questionsOf = (payload: unknown): ReadonlyArray<Field> => {
   })
 }
 
-/** The options of a question. */
+/** Returns the options of a question. */
 export const optionsOf = (question: unknown) =>
   (isTree(question) ? listOf(question["options"]) : []).filter(isTree).map((option) => ({
     label: textOf(option["label"]) ?? "",
     description: textOf(option["description"])
   }))
 
-/** A property of the schema that an elicitation asks for: texts, numbers, yes or no, and one of some. */
+/** A property of the schema of an elicitation: a text, a number, yes or no, or one of several choices. */
 const propertyOf = (id: string, property: Tree, isRequired: boolean): Field => {
   const { choices, values } = choicesOf(property)
   const byDefault = property["default"]
@@ -70,7 +70,7 @@ const propertyOf = (id: string, property: Tree, isRequired: boolean): Field => {
   return { id, title: `${title.join(", ")}${hint}`, choices, isSecret: false, read }
 }
 
-/** What can be chosen, by name; no values for a property that takes any text or number. */
+/** The choices by name; no values for a property that takes any text or number. */
 const choicesOf = (property: Tree) => {
   if (property["type"] === "boolean") {
     const values = new Map<string, unknown>(Object.entries({ yes: true, no: false }))
@@ -91,7 +91,7 @@ const scalarOf = ({ type }: Tree, line: string): unknown => {
   return Number.isFinite(value) && (type === "number" || Number.isInteger(value)) ? value : undefined
 }
 
-/** The choice that a line names by its number, or by its beginning if only one begins so. */
+/** Returns the choice that a line names: by its number, or by its beginning if that is unique. */
 const chosen = (choices: ReadonlyArray<string>, line: string): string | undefined => {
   if (/^\d+$/.test(line)) return choices[Number(line) - 1]
   const found = choices.filter((choice) => choice.toLowerCase().startsWith(line.toLowerCase()))
