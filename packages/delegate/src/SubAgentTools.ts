@@ -288,27 +288,26 @@ const handlers = <R>(all: SubAgents.Settings<R>, run: Run<R>) => {
           return { status: toWire(status) }
         })
       ),
-    list_agents: (_, { toolCallId }) =>
-      run(
-        Effect.gen(function* () {
-          const agents = yield* SubAgents.list
-          yield* report(
-            toolCallId,
-            agents.map(({ agentId, nickname, status }) => ({ ...toState(agentId, status), name: nickname }))
-          )
-          return {
-            agents: agents.map(({ agentId, depth, nickname, role, status }) => ({
-              agent_id: agentId,
-              agent_name: nickname,
-              agent_type: role,
-              agent_status: toWire(status),
-              depth
-            }))
-          }
-        })
-      )
+    list_agents: (_, { toolCallId }) => run(listed(toolCallId))
   })
 }
+
+const listed = Effect.fnUntraced(function* (callId: string | undefined) {
+  const agents = yield* SubAgents.list
+  yield* report(
+    callId,
+    agents.map(({ agentId, nickname, status }) => ({ ...toState(agentId, status), name: nickname }))
+  )
+  return {
+    agents: agents.map(({ agentId, depth, nickname, role, status }) => ({
+      agent_id: agentId,
+      agent_name: nickname,
+      agent_type: role,
+      agent_status: toWire(status),
+      depth
+    }))
+  }
+})
 
 interface GivenInput {
   readonly message?: string

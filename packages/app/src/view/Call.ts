@@ -90,6 +90,7 @@ const changesOf = (changes: ReadonlyArray<FileChange>, cwd: string): ReadonlyArr
 
 /** What is known about the end of a call, in addition to its result. */
 export interface End {
+  readonly cwd: string
   readonly at: number
   /** How long it ran, without the time that a person took to allow it. */
   readonly millis: number
@@ -104,7 +105,7 @@ export const textOf = ({ output }: Pick<ToolResult, "output">): string =>
   typeof output === "string" ? output : (JSON.stringify(output) ?? "")
 
 /** The item of a call that has ended. */
-export const completed = (item: CallItem, result: ToolResult, end: End, { cwd }: Pick<Where, "cwd">): CallItem => {
+export const completed = (item: CallItem, result: ToolResult, end: End): CallItem => {
   const status = statusOf(result)
   const common = { status, completedAtMs: end.at }
   const durationMs = status === "declined" ? null : end.millis
@@ -125,7 +126,7 @@ export const completed = (item: CallItem, result: ToolResult, end: End, { cwd }:
     }
     case "fileChange": {
       const made = detailOf(result, "Patch")?.changes ?? []
-      return { ...item, ...common, changes: made.length === 0 ? item.changes : changesOf(made, cwd) }
+      return { ...item, ...common, changes: made.length === 0 ? item.changes : changesOf(made, end.cwd) }
     }
     case "collabAgentToolCall": {
       const detail = detailOf(result, "Agent")

@@ -172,12 +172,12 @@ export const step = (before: Thread, event: SessionEvent): Step => {
         [{ _tag: "Failed", message: event.message, isInTurn: thread.turnStartedAt !== undefined }]
       ]
     case "Warning":
-      return [thread, [notice(thread, event.seq, "warning", event.message)]]
+      return [thread, [notice(thread, { type: "warning", id: `warning_${event.seq}`, message: event.message })]]
     case "SessionResumed": {
       if (event.cutBytes === 0) return [thread, []]
       const kept = event.cutFile === undefined ? "were cut" : `are kept in ${event.cutFile}`
       const message = `the journal was damaged: its last ${event.cutBytes} bytes ${kept}`
-      return [thread, [notice(thread, event.seq, "warning", message)]]
+      return [thread, [notice(thread, { type: "warning", id: `warning_${event.seq}`, message })]]
     }
     case "InputBlocked":
       return noted(thread, `the input was not accepted${event.reason === undefined ? "" : `: ${event.reason}`}`)
@@ -198,10 +198,10 @@ export const step = (before: Thread, event: SessionEvent): Step => {
 
 const noted = (thread: Thread, message: string): Step => [thread, [{ _tag: "Noted", message }]]
 
-const notice = ({ now }: Thread, seq: number | string, type: "error" | "warning", message: string): Change => ({
-  _tag: "ItemCompleted",
-  item: { type, id: `${type} ${seq}`, message, startedAtMs: now, completedAtMs: now }
-})
+const notice = (
+  { now }: Thread,
+  item: { readonly type: "error" | "warning"; readonly id: string; readonly message: string }
+): Change => ({ _tag: "ItemCompleted", item: { ...item, startedAtMs: now, completedAtMs: now } })
 
 const changeCall = (thread: Thread, callId: CallId, change: Partial<OpenCall>): Thread => {
   const call = thread.calls.get(callId)
@@ -225,12 +225,14 @@ const addOutput = (thread: Thread, piece: Piece & { readonly callId: CallId }): 
 
 type TextType = "agentMessage" | "reasoning"
 
-const textItem = (type: TextType, id: ItemId, text: string, startedAtMs: number): ThreadItem => {
-  const common = { id, startedAtMs, completedAtMs: null }
-  return type === "agentMessage"
+const textItem = (
+  type: TextType,
+  text: string,
+  common: Pick<ThreadItem, "id" | "startedAtMs" | "completedAtMs">
+): ThreadItem =>
+  type === "agentMessage"
     ? { type, ...common, text }
     : { type, ...common, summary: text === "" ? [] : [text], content: [] }
-}
 
 const addText = (
   thread: Thread,
@@ -246,7 +248,14 @@ const addText = (
   return [
     { ...thread, texts },
     [
-      ...(open === undefined ? [{ _tag: "ItemStarted" as const, item: textItem(type, itemId, "", startedAt) }] : []),
+      ...(open === undefined
+        ? [
+            {
+              _tag: "ItemStarted" as const,
+              item: textItem(type, "", { id: itemId, startedAtMs: startedAt, completedAtMs: null })
+            }
+          ]
+        : []),
       { _tag: "TextAdded", type, id: itemId, text: fresh }
     ]
   ]
@@ -296,7 +305,7 @@ const completeText = (
   const texts = new Map(grown.texts)
   const startedAt = texts.get(item.id)?.startedAt ?? thread.now
   texts.delete(item.id)
-  const shown = { ...textItem(type, item.id, item.text, startedAt), completedAtMs: thread.now }
+  const shown = textItem(type, item.text, { id: item.id, startedAtMs: startedAt, completedAtMs: thread.now })
   const partial = item.partial === undefined ? {} : { isPartial: item.partial }
   return [{ ...grown, texts }, [...changes, { _tag: "ItemCompleted", item: shown, ...partial }]]
 }
@@ -308,8 +317,8 @@ const completeCall = (thread: Thread, result: ToolResult): Step => {
   calls.delete(result.callId)
   const millis = Math.max(0, thread.now - open.runsFrom)
   const output = open.output.length === 0 ? undefined : Output.textOf(open.output)
-  const end = { at: thread.now, millis, output, exitCode: open.exitCode }
-  const item = Call.completed(open.item, result, end, thread)
+  const end = { cwd: thread.cwd, at: thread.now, millis, output, exitCode: open.exitCode }
+  const item = Call.completed(open.item, result, end)
   const callEnd = { status: result.status, text: Call.textOf(result), millis }
   return [{ ...thread, calls }, [{ _tag: "ItemCompleted", item, end: callEnd }]]
 }
@@ -318,7 +327,8 @@ const completeCall = (thread: Thread, result: ToolResult): Step => {
 const lostCall = (thread: Thread, { callId, name }: ToolResult): Change => {
   const call = thread.earlier.calls.get(callId)
   const what = call?.display?._tag === "Command" ? call.display.command : name
-  return notice(thread, callId, "error", `spindle was killed while \`${what}\` ran; its result is unknown`)
+  const message = `spindle was killed while \`${what}\` ran; its result is unknown`
+  return notice(thread, { type: "error", id: callId, message })
 }
 
 const settleQuestion = (thread: Thread, settled: typeof QuestionSettled.Type): Step => {

@@ -177,7 +177,7 @@ describe("exec with agents of agents", () => {
       const later = Date.now() / 1000 + 100
       Fs.utimesSync(child, later, later)
       const list = yield* run(at, ["sessions", "list"])
-      assert.match(list.stdout, new RegExp(`^${root}.*  go\\nand 1 more \\(spindle sessions list --all\\)\\n$`))
+      assert.match(list.stdout, new RegExp(`^${root}.*  go\\n1 more: spindle sessions list --all\\n$`))
       const all = yield* run(at, ["sessions", "list", "--all"])
       assert.match(all.stdout, /^\S{36} {2}\d{4}-\d\d-\d\d \d\d:\d\d .* {2}agent \w+ {2}child task\n.* {2}go\n$/)
       const [agent] = events(yield* run(at, ["sessions", "list", "--json"]))

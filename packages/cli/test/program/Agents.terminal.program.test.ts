@@ -84,7 +84,7 @@ describe.runIf(isLinux)("exec with agents, at a terminal", () => {
     )
   )
 
-  it.live("A3 D7 a detached agent asks while the turn of the session goes on, and its answer reaches it", () =>
+  it.live("A3 D7 a detached agent asks while the turn of the session keeps running, and its answer reaches it", () =>
     Effect.scoped(
       Effect.gen(function* () {
         const at = yield* world({
@@ -97,7 +97,7 @@ describe.runIf(isLinux)("exec with agents, at a terminal", () => {
           ]
         })
         const terminal = yield* Attended.start(at, args)
-        yield* terminal.shows(/↳ Ada starts, and goes on after this turn/)
+        yield* terminal.shows(/↳ Ada starts, detached from this turn/)
         yield* terminal.shows(/\[y\] once/)
         yield* terminal.type("y")
         assert.strictEqual((yield* terminal.ended).code, 0)

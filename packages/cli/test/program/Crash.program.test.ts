@@ -130,11 +130,11 @@ describe("a damaged journal", () => {
     const again = yield* run(at, ["exec", "resume", id, "second prompt"])
     assert.strictEqual(again.code, 0, again.stderr)
     const [, size, cut = ""] =
-      /^! the journal was damaged: its last (\d+) bytes were cut, kept in (\S+)$/m.exec(again.stdout) ?? []
+      /^! the journal was damaged: its last (\d+) bytes are kept in (\S+)$/m.exec(again.stdout) ?? []
     return { again, bytes, cutBytes: Number(size), cut: Fs.readFileSync(cut), records: recordsOf(file), at }
   })
 
-  it.live("J1 with a torn last line goes on, tells what was cut, and keeps it beside", () =>
+  it.live("J1 with a torn last line continues, reports what was cut, and keeps it in a file next to it", () =>
     Effect.gen(function* () {
       const torn = '{"_tag":"ItemRecor'
       const { cut, cutBytes, records } = yield* damaged((bytes) => Buffer.concat([bytes, Buffer.from(torn)]))
@@ -146,7 +146,7 @@ describe("a damaged journal", () => {
     })
   )
 
-  it.live("J1 with garbage in its middle keeps the valid prefix, and the rest beside", () =>
+  it.live("J1 with garbage in its middle keeps the valid prefix, and the rest in a file next to it", () =>
     Effect.gen(function* () {
       const { bytes, cut, cutBytes, at, records } = yield* damaged((whole) => {
         const at = whole.indexOf("\n", whole.indexOf("\n") + 1) + 1

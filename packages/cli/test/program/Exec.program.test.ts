@@ -249,7 +249,7 @@ describe("exec", () => {
       const count = (listed: Ended) => listed.stdout.split("\n").filter((line) => line.includes("a question")).length
       const latest = yield* run(at, ["sessions", "list"])
       assert.deepStrictEqual([latest.code, count(latest)], [0, 50])
-      assert.match(latest.stdout, /\nand 2 more \(spindle sessions list --all\)\n$/)
+      assert.match(latest.stdout, /\n2 more: spindle sessions list --all\n$/)
       for (const flag of ["--all", "--json"]) {
         const all = yield* run(at, ["sessions", "list", flag])
         assert.deepStrictEqual([all.code, count(all), all.stdout.includes("more")], [0, 52, false])
