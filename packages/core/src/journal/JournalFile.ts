@@ -35,7 +35,7 @@ export interface JournalFileOptions {
 /**
  * Journals in files. Inside one process a session has one writer. Between processes it has one only with a
  * {@link JournalLease}, and by default there is none: then a second process may open a session that is being written, and
- * its earlier writer is refused at its next write, by the fence. `@spindle/cli/SessionLease` is a lease for Node.
+ * its earlier writer is refused at its next write, by the fence. `@spindle/app/SessionLease` is a lease for Node.
  */
 export const layer = (options: JournalFileOptions): Layer.Layer<Journal, never, FileSystem.FileSystem> =>
   Layer.effect(
