@@ -1,5 +1,5 @@
 /**
- * The agent of this application: a coding agent. With `features.multi_agent` it can start agents of its own.
+ * The agent of this application: a coding agent. With `features.multi_agent` it can start other agents.
  */
 import * as Agent from "@spindle/core/Agent"
 import type { Journal } from "@spindle/core/Journal"

@@ -85,7 +85,7 @@ describe("run", () => {
     }).pipe(Effect.scoped, Effect.provide(platform))
   )
 
-  it.live("asks nobody if the approval policy is never", () =>
+  it.live("asks no question if the approval policy is never", () =>
     Effect.gen(function* () {
       const { cwd, layer, server, settings } = yield* world(
         { turns: [{ events: [touch] }, { events: [{ text: "done" }] }] },

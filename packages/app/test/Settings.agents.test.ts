@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Settings from "../src/Settings.ts"
 
-/** Loads a configuration with agents on; `files` are beside it. */
+/** Loads a configuration with agents on; `files` are in the same directory. */
 const load = Effect.fnUntraced(function* (toml: string, files: { readonly [name: string]: string } = {}) {
   const home = yield* Effect.acquireRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "spindle-agents-"))),

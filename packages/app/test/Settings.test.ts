@@ -87,7 +87,7 @@ describe("load", () => {
     })
   )
 
-  it.effect("lets flags win over --config and --config over the file", () =>
+  it.effect("prefers flags to --config, and --config to the file", () =>
     Effect.gen(function* () {
       const settings = yield* load({
         toml: mock,
@@ -227,7 +227,7 @@ describe("load", () => {
     })
   )
 
-  it.effect("tunes the limits of the provider that is there anyway", () =>
+  it.effect("sets the limits of the built-in provider", () =>
     Effect.gen(function* () {
       const toml = "[model_providers.openai]\nrequest_max_retries = 1"
       const tuned = responses((yield* load({ toml, env: { OPENAI_API_KEY: "k" } })).provider)

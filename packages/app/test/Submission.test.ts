@@ -39,7 +39,7 @@ describe("step", () => {
     )
   })
 
-  it("tells why its turn failed or was stopped, unless somebody stopped it", () => {
+  it("says why its turn failed or was stopped, unless a person stopped it", () => {
     assert.strictEqual(endOf(started(mine), failed(mine, []))?.failure, "boom")
     assert.strictEqual(endOf(started(mine), aborted(mine, "Budget"))?.failure, "the turn was stopped (Budget)")
     assert.deepStrictEqual(endOf(started(mine), aborted(mine, "Interrupted")), {
@@ -49,7 +49,7 @@ describe("step", () => {
     })
   })
 
-  it("P2 ends when a turn before it leaves the submission behind", () => {
+  it("P2 ends when an earlier turn ends without starting the submission", () => {
     assert.isUndefined(endOf(started(other), failed(other, [])))
     assert.match(
       endOf(started(other), failed(other, [mine]))!.failure!,

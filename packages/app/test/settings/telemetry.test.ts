@@ -16,7 +16,7 @@ const read = (
 }
 
 describe("telemetry of the program", () => {
-  it("is off unless somebody asks for it", () => {
+  it("is off unless it is asked for", () => {
     assert.isUndefined(read(""))
     assert.isUndefined(read('[otel]\nenvironment = "test"\nexporter = "none"'))
     assert.isUndefined(read("", { OTEL_TRACES_EXPORTER: "none" }))
@@ -143,7 +143,7 @@ headers = { "x-otlp-api-key" = "key" }
 describe("callerOf", () => {
   const TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-  it("O1 is what TRACEPARENT and TRACESTATE say, and nobody without them", () => {
+  it("O1 is what TRACEPARENT and TRACESTATE say, and undefined without them", () => {
     assert.deepStrictEqual(TelemetrySettings.callerOf({ TRACEPARENT, TRACESTATE: "vendor=1" }).trace, {
       traceparent: TRACEPARENT,
       tracestate: "vendor=1"
@@ -151,7 +151,7 @@ describe("callerOf", () => {
     assert.deepStrictEqual(TelemetrySettings.callerOf({}), { trace: undefined, warning: undefined })
   })
 
-  it("O1 is nobody, with a warning, when it is malformed", () => {
+  it("O1 is undefined, with a warning, if it is malformed", () => {
     const { trace, warning } = TelemetrySettings.callerOf({ TRACEPARENT: "00-1-2-3" })
     assert.deepStrictEqual([trace, warning], [undefined, "TRACEPARENT is ignored: it is malformed"])
   })

@@ -89,7 +89,7 @@ export const flags: ReadonlyArray<Flag> = [
   {
     name: "dangerously-bypass-approvals-and-sandbox",
     commands: turns,
-    summary: "run everything without asking; for machines with a sandbox of their own"
+    summary: "run everything without asking; for machines that are sandboxed from outside"
   },
   {
     name: "skip-git-repo-check",

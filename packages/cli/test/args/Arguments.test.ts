@@ -159,7 +159,7 @@ describe("parse", () => {
     assert.include(refused("sessions", "lsit"), "did you mean list?")
   })
 
-  it("refuses a missing value and a flag that stands for one", () => {
+  it("refuses a missing value and a flag in its place", () => {
     assert.include(refused("exec", "p", "--model"), "--model needs a value (MODEL)")
     assert.include(refused("exec", "--model", "--json", "p"), '"--json" looks like a flag')
     assert.include(

@@ -19,7 +19,7 @@ import * as DemoScript from "../../src/commands/DemoScript.ts"
 
 const example = fileURLToPath(new URL("../../example", import.meta.url))
 
-// the script as the program has it: behind a server, with the model of packages/openai as its client
+// the script as the program has it: served over HTTP, with the model of packages/openai as its client
 const layer = Layer.unwrap(
   Effect.map(
     ResponsesServer.answering((body) => DemoScript.turnOf(body, { paced: false })),
@@ -39,7 +39,7 @@ const item = (item: NewItem): Item => ({ id: ItemId.make("0.0"), ...item })
 const user = item({ _tag: "UserMessage", content: text(DemoScript.prompt) })
 const isFreeform = (name: string) => name === "apply_patch"
 
-/** Plays the script to its end; `run` answers a call. */
+/** Plays the script to its end. `run` returns the result of a call. */
 const play = Effect.fnUntraced(function* (
   run: (name: string, params: any) => string,
   before: ReadonlyArray<Item> = [user]
@@ -79,7 +79,7 @@ const scratch = Effect.acquireRelease(
 /** Runs commands for real, and applies the one patch by replacing its lines. */
 const tools = (cwd: string) => (name: string, params: { cmd: string; input: string }) => {
   if (name === "exec_command") {
-    // a test runner inside a test runner is told by this variable, and then prints nothing
+    // this variable tells a test runner that it runs inside another one, and then it prints nothing
     const { NODE_TEST_CONTEXT: _, ...env } = process.env
     const ran = spawnSync("/bin/bash", ["-c", params.cmd], { cwd, encoding: "utf8", env })
     return ran.stdout + ran.stderr
@@ -126,14 +126,14 @@ describe("the script", () => {
     }).pipe(Effect.provide(layer))
   )
 
-  it.live("tells a refusal, a patch that does not apply and tests that still fail, and stops", () =>
+  it.live("reports a refusal, a patch that does not apply and tests that still fail, and stops", () =>
     Effect.gen(function* () {
       for (const refusal of ["denied: the policy forbids it", "rejected by user", "not approved: nobody answered"]) {
         assert.include((yield* play(() => refusal)).said, "A command was not allowed")
       }
       const failing = (name: string) => (isFreeform(name) ? "Success. Updated nothing." : "ℹ tests 4\nℹ fail 1\n")
       const patching = (output: string) => (name: string) => (isFreeform(name) ? output : failing(name))
-      const patchRefused = yield* play(patching("rejected: nobody is there to ask"))
+      const patchRefused = yield* play(patching("rejected: no terminal to ask at"))
       assert.include(patchRefused.said, "Nothing was changed.")
       const unfit = yield* play(patching("no such line"))
       assert.include(unfit.said, "could not be applied: no such line")
@@ -141,7 +141,7 @@ describe("the script", () => {
     }).pipe(Effect.provide(layer))
   )
 
-  it.live("begins anew for a message of the user, and not for the marker of an interrupt", () =>
+  it.live("starts again for a message of the user, but not for the marker of an interrupt", () =>
     Effect.gen(function* () {
       const marker = item({
         _tag: "UserMessage",
@@ -162,7 +162,7 @@ describe("the script", () => {
     }).pipe(Effect.provide(layer))
   )
 
-  it("pauses before each of its words and calls when somebody watches", () => {
+  it("pauses before each word and call for a person who watches", () => {
     const events = (paced: boolean) => DemoScript.turnOf({ input: [] }, { paced }).events
     assert.deepStrictEqual(events(true)!.slice(0, 4), [
       { delayMs: 25 },

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Ansi from "../../src/output/Ansi.ts"
 
 describe("visible", () => {
-  it("lets no control sequence through, in whatever pieces it comes", () => {
+  it("passes no control sequence, however it is cut into pieces", () => {
     assert.strictEqual(Ansi.visible("a\x1b[31mb\x1b]0;title\x07c"), "a␛[31mb␛]0;title␇c")
     assert.strictEqual(["\x1b", "[2J"].map(Ansi.visible).join(""), "␛[2J")
     assert.strictEqual(Ansi.visible("\x9b31m\x7f\r\b"), "\\u{9b}31m␡␍␈")

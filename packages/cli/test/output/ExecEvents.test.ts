@@ -241,7 +241,7 @@ describe("step", () => {
     ])
   })
 
-  it("tells warnings, cut journals and failed sessions", () => {
+  it("reports warnings, cut journals and failed sessions", () => {
     assert.deepStrictEqual(
       lines([
         record({ _tag: "SessionResumed", cutBytes: 7, cutFile: "/h/x.cut" }),

@@ -35,7 +35,7 @@ describe("step", () => {
     assert.strictEqual(show(Events.text(0, "Hello, "), warning, message), "Hello, \n! careful\nworld\n")
   })
 
-  it("breaks text between words on a terminal, and leaves nothing behind when something comes in between", () => {
+  it("breaks text between words on a terminal, and drops nothing when something comes in between", () => {
     const long = "Some words that do not fit into one narrow line."
     const pieces = Array.from({ length: 12 }, (_, index) =>
       Events.text(index * 4, long.slice(index * 4, index * 4 + 4))
@@ -247,13 +247,13 @@ describe("step", () => {
     assert.strictEqual(play([said("hello"), said("again")], { showsInput: true }).text, "> hello\n\n> again\n")
   })
 
-  it("does not say who asks when it is the session that is shown, as one that another has started", () => {
+  it("does not name the asker of a question of the shown session, even if another session started it", () => {
     const asked = { ...Events.asks("command", { command: "ls" }), path: [SessionId.make("parent"), Events.sessionId] }
     const text = show(asked, Events.settledBy({ _tag: "Approved", scope: "once" }))
     assert.strictEqual(text, "? Run this command?\n  $ ls\n  → allowed once\n")
   })
 
-  it("lets no text of a model, a command or a file steer the terminal", () => {
+  it("never passes on control characters of a model, a command or a file", () => {
     const evil = "\x1b]0;owned\x07\x1b[2J"
     const { text } = play([
       Events.text(0, evil),
@@ -291,7 +291,7 @@ describe("step", () => {
     assert.notMatch(text, /[\x00-\x09\x0b-\x1f\x7f-\x9f]/)
   })
 
-  it("tells retries, and text that was broken off by them", () => {
+  it("shows retries, and text that they broke off", () => {
     assert.strictEqual(
       show(
         Events.text(0, "Hal"),

@@ -16,7 +16,7 @@ const outputs = ({ server }: World): string =>
   JSON.stringify(server.requests.flatMap(({ body }) => body.input.filter((item: any) => item.type.endsWith("_output"))))
 
 describe("exec with agents of agents", () => {
-  it.live("D1 spawns, waits and answers; the JSON lines are those that clients of the reference read", () =>
+  it.live("D1 spawns, waits and responds; the JSON lines are those that clients of the reference read", () =>
     Effect.gen(function* () {
       const at = yield* world({
         turns: [
@@ -69,7 +69,7 @@ describe("exec with agents of agents", () => {
     })
   )
 
-  it.live("shows who starts, who is done, and what a grandchild asks about", () =>
+  it.live("shows which agents start and end, and what a grandchild asks", () =>
     Effect.gen(function* () {
       const at = yield* world({
         turns: [
@@ -93,7 +93,7 @@ describe("exec with agents of agents", () => {
       assert.match(stdout, /\n {2}✓ Alan is done after .*: grandchild done\n/)
       assert.match(stdout, /\n✓ Ada is done after .*: child done\n/)
       assert.include(stdout, "? Run this command? (asked by ")
-      // who stands at the last level is not offered what it could not do
+      // an agent at the last level has no tools to start others
       const offered = (input: string) =>
         at.server.requests.flatMap(({ body }) =>
           JSON.stringify(body.input).includes(`"text":"${input}"`)
@@ -242,9 +242,9 @@ describe("the models of agents", () => {
         "model gpt-test has no reasoning effort mad; it has: minimal, low, medium, high, xhigh"
       )
       assert.include(stdout, "↳ Rex starts\n")
-      const told = JSON.stringify(at.server.requests[0]!.body.tools)
-      assert.include(told, "- scout: Looks around.")
-      assert.include(told, "- gpt-small, with the reasoning efforts")
+      const tools = JSON.stringify(at.server.requests[0]!.body.tools)
+      assert.include(tools, "- scout: Looks around.")
+      assert.include(tools, "- gpt-small, with the reasoning efforts")
     })
   )
 })

@@ -238,9 +238,9 @@ describe("bad input", () => {
         Fs.writeFileSync(journal, "garbage")
         const again = yield* run(at, ["exec", "resume", "--last", "hi"])
         assert.strictEqual(again.code, 0, again.stderr)
-        const beside = Fs.readdirSync(Path.dirname(journal)).filter((name) => name !== Path.basename(journal))
+        const neighbours = Fs.readdirSync(Path.dirname(journal)).filter((name) => name !== Path.basename(journal))
         assert.include(
-          beside.map((name) => Fs.readFileSync(Path.join(Path.dirname(journal), name), "utf8")),
+          neighbours.map((name) => Fs.readFileSync(Path.join(Path.dirname(journal), name), "utf8")),
           "garbage"
         )
       })

@@ -37,11 +37,11 @@ const killAndResume = Effect.fnUntraced(function* (
   return { again, before, after, killed, input: at.server.requests.at(-1)!.body.input as ReadonlyArray<any> }
 })
 
-/** Everything that the program had told before it was killed is in its journal, and the journal only grew. */
+/** Everything that the program printed before it was killed is in its journal, and the journal only grew. */
 const losesNothing = ({ after, before, killed }: Effect.Success<ReturnType<typeof killAndResume>>): void => {
   assert.deepStrictEqual(after.slice(0, before.length), before)
-  const told = events({ stdout: killed.stdout.slice(0, killed.stdout.lastIndexOf("\n") + 1) })
-  const texts = told.flatMap(({ item, type }) =>
+  const printed = events({ stdout: killed.stdout.slice(0, killed.stdout.lastIndexOf("\n") + 1) })
+  const texts = printed.flatMap(({ item, type }) =>
     type === "item.completed" && item.text !== undefined ? [item.text] : []
   )
   for (const text of texts) assert.include(before.join("\n"), JSON.stringify(text).slice(1, -1))
@@ -49,7 +49,7 @@ const losesNothing = ({ after, before, killed }: Effect.Success<ReturnType<typeo
 
 describe("after SIGKILL", () => {
   it.live.each([0, 3, 10, 30])(
-    "J1 a turn that was killed %i ms after it began to stream goes on with all it had told",
+    "J1 a turn that was killed %i ms after it began to stream continues with everything it had printed",
     (delay) =>
       Effect.gen(function* () {
         const many = Array.from({ length: 40 }, (_, index) => [{ text: `answer ${index}` }, { delayMs: 1 }]).flat()
@@ -82,8 +82,8 @@ describe("after SIGKILL", () => {
       assert.strictEqual(output.call_id, "c1")
       const result = seen.after.map((line) => JSON.parse(line)).find(({ item }) => item?._tag === "ToolResult")
       assert.strictEqual(result.item.status, "unknown")
-      const told = events(seen.again).find(({ item }) => item?.type === "error")
-      assert.match(told.item.message, /^spindle was killed while `.*` ran; its result is unknown$/)
+      const lost = events(seen.again).find(({ item }) => item?.type === "error")
+      assert.match(lost.item.message, /^spindle was killed while `.*` ran; its result is unknown$/)
       assert.isTrue(seen.after.some((line) => line.includes('"crashed":true')))
     })
   )
@@ -179,7 +179,7 @@ describe("two processes", () => {
     })
   )
 
-  it.live("J2 J5 a writer that finds another file in place of its own fails, says so, and exits with 1", () =>
+  it.live("J2 J5 a writer that finds another file in the place of its file fails, says so, and exits with 1", () =>
     Effect.gen(function* () {
       const at = yield* world({ turns: [{ events: [{ text: "here" }, { gate: "go" }] }] })
       const program = yield* start(at, ["exec", "--json", "go"])

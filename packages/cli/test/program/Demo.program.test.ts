@@ -85,7 +85,7 @@ describe("demo", () => {
     })
   )
 
-  it.live("X2 goes on after a Ctrl-C where it was, as any session does", () =>
+  it.live("X2 continues after a Ctrl-C where it was, as any session does", () =>
     Effect.gen(function* () {
       const at = yield* bare
       const program = yield* start(at, ["demo"], scripted)

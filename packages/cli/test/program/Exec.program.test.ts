@@ -22,7 +22,7 @@ const outputsTo = ({ server }: World, request: number): ReadonlyArray<any> =>
 const outputTo = (at: World, request: number): string => String(outputsTo(at, request)[0]?.output)
 
 describe("exec", () => {
-  it.live("streams text and reasoning as plain text, and tells the tokens at the end", () =>
+  it.live("streams text and reasoning as plain text, and prints the tokens at the end", () =>
     Effect.gen(function* () {
       const at = yield* world({ turns: [{ events: [{ reasoning: "hm" }, { text: "Hello there", chunks: 3 }] }] })
       const { code, stderr, stdout } = yield* run(at, ["exec", "hi"])
@@ -64,7 +64,7 @@ describe("exec", () => {
     })
   )
 
-  it.live("runs commands and patches, and answers them in the order of the calls", () =>
+  it.live("runs commands and patches, and sends their results in the order of the calls", () =>
     Effect.gen(function* () {
       const at = yield* world({
         turns: [
@@ -113,7 +113,7 @@ describe("exec", () => {
     })
   )
 
-  it.live("tells the model of a tool that does not exist, and of arguments that make no sense", () =>
+  it.live("tells the model if a tool does not exist or its arguments make no sense", () =>
     Effect.gen(function* () {
       const bad = { call: "exec_command", args: '{"cmd": 7', callId: "c2" }
       const at = yield* world({ turns: [{ events: [{ call: "invented", args: {}, callId: "c1" }, bad] }] })
@@ -173,7 +173,7 @@ describe("exec", () => {
     })
   )
 
-  it.live("J3 goes on with a session, by its id and with --last", () =>
+  it.live("J3 continues a session, by its id and with --last", () =>
     Effect.gen(function* () {
       const at = yield* world({ turns: [{ events: [{ text: "first answer" }] }] })
       const first = yield* run(at, ["exec", "--json", "first question"])
@@ -254,7 +254,7 @@ describe("exec", () => {
         const all = yield* run(at, ["sessions", "list", flag])
         assert.deepStrictEqual([all.code, count(all), all.stdout.includes("more")], [0, 52, false])
       }
-      // more than one read may take, whoever asks: a file with a hole, which takes no room
+      // more than one read may take: a file with a hole, which takes no space
       Fs.truncateSync(journal, 2 ** 31)
       const rest = yield* run(at, ["sessions", "list", "--all"])
       assert.deepStrictEqual([rest.code, count(rest)], [1, 51])

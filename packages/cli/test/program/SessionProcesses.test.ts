@@ -27,7 +27,7 @@ const sleeper = Effect.fnUntraced(function* (script: string, keep: boolean) {
   return yield* turn.process({ command: ["sh", "-c", script], cwd: Os.tmpdir(), keep })
 })
 
-/** A session whose turn runs a process and waits for ever, and all that it tells. */
+/** A session whose turn runs a process and waits forever, with all its events. */
 const running = Effect.fnUntraced(function* (script: (seconds: string) => string, keep: boolean) {
   const session = yield* Session.make(Agent.make({}))
   const events: Array<SessionEvent> = []

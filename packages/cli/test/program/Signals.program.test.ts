@@ -30,7 +30,7 @@ const uniqueSeconds = Effect.acquireRelease(
 const family = (seconds: string, before = "") =>
   command(`${before}sleep ${seconds} & setsid sleep ${seconds} & sleep 0; echo ready; sleep ${seconds}`)
 
-/** Sends a signal, waits until no process of these sleeps is there any more, and answers the end of the program. */
+/** Sends a signal, waits until no process of these sleeps is left, and returns the end of the program. */
 const stopped = Effect.fnUntraced(function* (program: Program, signal: NodeJS.Signals, seconds: string) {
   yield* program.kill(signal)
   // contract X1
@@ -38,7 +38,7 @@ const stopped = Effect.fnUntraced(function* (program: Program, signal: NodeJS.Si
   return yield* program.ended
 })
 
-/** Sends a signal, and answers the end of the program. What it would wait for otherwise lasts longer than a test may. */
+/** Sends a signal and returns the end of the program. Without the signal it would run longer than a test may. */
 const killed = (program: Program, signal: NodeJS.Signals) => Effect.andThen(program.kill(signal), program.ended)
 
 const resumedInput = Effect.fnUntraced(function* (at: World, id: string) {
@@ -90,7 +90,7 @@ describe("signals", () => {
     })
   )
 
-  it.live("X2 SIGINT before the model answers ends at once", () =>
+  it.live("X2 SIGINT before the model responds ends at once", () =>
     Effect.gen(function* () {
       const at = yield* world({ turns: [{ beforeMs: 60_000 }] })
       const program = yield* start(at, ["exec", "--json", "go"])

@@ -1,4 +1,4 @@
-// The compiled code beside the bundle: that of this Node is taken, and one that is of no use changes nothing.
+// The compiled code next to the bundle: that of this Node is used, and one that cannot be used changes nothing.
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"

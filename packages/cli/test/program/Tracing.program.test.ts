@@ -53,7 +53,7 @@ describe("traces of the program", () => {
     })
   )
 
-  it.live("go nowhere unless they are asked for, and TRACEPARENT is honoured all the same", () =>
+  it.live("are not sent unless they are asked for, and TRACEPARENT is honoured anyway", () =>
     Effect.gen(function* () {
       const at = yield* world(script)
       const { code } = yield* run(at, ["exec", ...allowed, "go"], { env: { TRACEPARENT } })
@@ -81,7 +81,7 @@ describe("traces of the program", () => {
     })
   )
 
-  it.live("say in one line what is not understood, also when nothing is sent because of it", () =>
+  it.live("report in one line what is not understood, even if nothing is sent because of it", () =>
     Effect.gen(function* () {
       const at = yield* world({ turns: [{ events: [{ text: "done" }] }] })
       const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "localhost:4318" }

@@ -7,7 +7,7 @@ import * as Terminal from "../../src/terminal/Terminal.ts"
 import * as Events from "../fixtures/events.ts"
 import { Keyboard } from "../fixtures/keyboard.ts"
 
-/** Asks at a terminal, and presses these keys, piece by piece; answers the decision and what was written. */
+/** Asks at a terminal and presses these keys, piece by piece. Returns the decision and the written text. */
 const asked = Effect.fnUntraced(function* (
   request: Pick<Question, "kind" | "payload"> & { readonly tool?: string },
   keys: ReadonlyArray<string>

@@ -46,7 +46,7 @@ describe("show", () => {
     })
   )
 
-  it.effect("draws the awaited line on a terminal, and takes it away before it writes and at its end", () =>
+  it.effect("draws the status line on a terminal, and erases it before it writes and at the end", () =>
     Effect.gen(function* () {
       const { text } = yield* Effect.scoped(
         Effect.gen(function* () {
@@ -66,7 +66,7 @@ describe("show", () => {
 })
 
 describe("approvals", () => {
-  it.effect("answers by the key that is pressed, and not by what was typed ahead", () =>
+  it.effect("takes the key that is pressed, not keys that were typed ahead", () =>
     Effect.gen(function* () {
       for (const [key, expected] of [
         ["y", { _tag: "Approved", scope: "once" }],
@@ -96,7 +96,7 @@ describe("approvals", () => {
     })
   )
 
-  it.effect("takes no answer out of what is no key press of its own: arrows, function keys, a paste", () =>
+  it.effect("ignores arrows, function keys and pasted text", () =>
     Effect.gen(function* () {
       const { interrupts, keyboard, terminal } = yield* make(true)
       const fiber = yield* Effect.forkChild(terminal.approvals!.decide(request), { startImmediately: true })
@@ -113,7 +113,7 @@ describe("approvals", () => {
     })
   )
 
-  it.effect("passes Ctrl-C on, and gives the keyboard back when the request is settled otherwise", () =>
+  it.effect("forwards Ctrl-C, and releases the keyboard when the question is settled elsewhere", () =>
     Effect.gen(function* () {
       const { interrupts, keyboard, terminal } = yield* make(true)
       const fiber = yield* Effect.forkChild(terminal.approvals!.decide(request), { startImmediately: true })
@@ -126,7 +126,7 @@ describe("approvals", () => {
     })
   )
 
-  it.effect("takes less room for the choices on a narrow terminal", () =>
+  it.effect("uses shorter choices on a narrow terminal", () =>
     Effect.gen(function* () {
       const { terminal, text } = yield* make(true, 40)
       yield* Effect.forkChild(terminal.approvals!.decide(request), { startImmediately: true })
@@ -135,7 +135,7 @@ describe("approvals", () => {
     })
   )
 
-  it.effect("gives the terminal back at once when there is no time to wait", () =>
+  it.effect("releases the terminal at once if there is no time to wait", () =>
     Effect.gen(function* () {
       const { keyboard, terminal, text } = yield* make(true)
       yield* Effect.forkChild(terminal.approvals!.decide(request), { startImmediately: true })
@@ -146,21 +146,19 @@ describe("approvals", () => {
     })
   )
 
-  it.effect(
-    "says of a question that was settled otherwise that it stands no more, before what happened meanwhile",
-    () =>
-      Effect.gen(function* () {
-        const { terminal, text } = yield* make(true)
-        const asking = yield* Effect.forkChild(terminal.approvals!.decide(request), { startImmediately: true })
-        yield* TestClock.adjust("100 millis")
-        yield* terminal.show(Events.record({ _tag: "Warning", message: "meanwhile" }))
-        yield* Fiber.interrupt(asking)
-        yield* terminal.show(Events.settledBy({ _tag: "Cancelled", by: "end" }))
-        assert.isTrue(text().endsWith("\r\x1b[2K  → cancelled\n! meanwhile\n"), text())
-      })
+  it.effect("cancels a question that was settled elsewhere, before it shows what happened in between", () =>
+    Effect.gen(function* () {
+      const { terminal, text } = yield* make(true)
+      const asking = yield* Effect.forkChild(terminal.approvals!.decide(request), { startImmediately: true })
+      yield* TestClock.adjust("100 millis")
+      yield* terminal.show(Events.record({ _tag: "Warning", message: "meanwhile" }))
+      yield* Fiber.interrupt(asking)
+      yield* terminal.show(Events.settledBy({ _tag: "Cancelled", by: "end" }))
+      assert.isTrue(text().endsWith("\r\x1b[2K  → cancelled\n! meanwhile\n"), text())
+    })
   )
 
-  it.effect("asks one question at a time, and shows what happens meanwhile behind the answer", () =>
+  it.effect("asks one question at a time, and shows what happens in between after the answer", () =>
     Effect.gen(function* () {
       const { keyboard, terminal, text } = yield* make(true)
       const first = yield* Effect.forkChild(terminal.approvals!.decide(request), { startImmediately: true })
