@@ -36,17 +36,17 @@ describe("run", () => {
 
   it("X2 kills and exits at once at a second SIGINT", async () => {
     const end = await play("stuck", { ready: send("SIGINT"), "stopping SIGINT": send("SIGINT") })
-    assert.deepStrictEqual(end, { code: 130, signal: null, said: "ready\ntold SIGINT\nkilled\n" })
+    assert.deepStrictEqual(end, { code: 130, signal: null, said: "ready\nstopping SIGINT\nkilled\n" })
   })
 
   it("X2 takes a SIGINT after a SIGTERM as the second one", async () => {
     const end = await play("stuck", { ready: send("SIGTERM"), "stopping SIGTERM": send("SIGINT") })
-    assert.deepStrictEqual(end, { code: 130, signal: null, said: "ready\ntold SIGTERM\nkilled\n" })
+    assert.deepStrictEqual(end, { code: 130, signal: null, said: "ready\nstopping SIGTERM\nkilled\n" })
   })
 
   it("X2 takes two SIGINT of one key press as one", async () => {
     const end = await play("slow", { ready: send("SIGINT"), "stopping SIGINT": send("SIGINT") })
-    assert.deepStrictEqual(end, { code: 130, signal: null, said: "ready\ntold SIGINT\nfinalized\n" })
+    assert.deepStrictEqual(end, { code: 130, signal: null, said: "ready\nstopping SIGINT\nfinalized\n" })
   })
 
   it("exits with the program's code and keeps the process alive until the program returns it", async () => {

@@ -73,7 +73,9 @@ export const endOf = (item: CallItem, end: CallEnd, { columns, palette }: Pick<S
   const isCommand = item.type === "commandExecution"
   const took = Ansi.duration(isCommand ? (item.durationMs ?? end.millis) : end.millis)
   const output = isCommand ? foldedLines(item.aggregatedOutput ?? "").map((line) => dim(indent(line))) : []
-  switch (end.status) {
+  // a tool can report an error in a call that has completed
+  const isError = end.status === "completed" && !isCommand && item.status === "failed"
+  switch (isError ? "failed" : end.status) {
     case "completed":
       if (isCommand) return [...output, commandEnd(item, took, palette)]
       return [...shownOf(item, end).map((line) => dim(indent(line))), green(`  ✓ done · ${took}`)]

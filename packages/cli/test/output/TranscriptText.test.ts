@@ -240,6 +240,17 @@ describe("step", () => {
     )
   })
 
+  it("shows an error that a tool has reported as a failure", () => {
+    const detail = { _tag: "Mcp", isError: true, durationMillis: 3 } as const
+    assert.strictEqual(
+      show(
+        Events.call({ _tag: "Mcp", server: "docs", tool: "find" }),
+        Events.result("completed", { output: "no", detail })
+      ),
+      "• docs.find\n  no\n  ✗ failed · 1.5 s\n"
+    )
+  })
+
   it("shows what the user said only if it is asked to", () => {
     const said = (text: string) =>
       Events.item({ _tag: "UserMessage", content: [{ _tag: "Text", text }], submissionId: SubmissionId.make("s") })
