@@ -1,6 +1,7 @@
 // The long exploration (contract I10): each action at every step of each kind of task, and pairs of actions at drawn steps; `npm run explore`. Prints a
 // table, and exits with 1 when a law is broken. `-- --runs N` bounds the runs of an action in each mode (default: every step), `--pairs N` those of a pair
-// (default 100), `--kind NAME` chooses kinds by a part of their names. A sample of it is a test of core.
+// (default 100), `--kind NAME` chooses kinds by a part of their names, `--trace` prints the steps before the first action of each case. A sample of it is
+// a test of core.
 import { spawn } from "node:child_process"
 import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
@@ -13,6 +14,7 @@ const { values } = parseArgs({
     runs: { type: "string", default: "Infinity" },
     pairs: { type: "string", default: "100" },
     kind: { type: "string", default: "" },
+    trace: { type: "boolean", default: false },
     // one kind, in this process, as lines of JSON
     only: { type: "string" }
   }
@@ -24,7 +26,7 @@ const exploreHere = (kind) => {
     const maxRuns = Number(names.length === 1 ? values.runs : values.pairs)
     const report = Interrupts.explore({ ...explorations[kind], actions: [names], maxRuns })
     const { durationMillis, points, runs, violations } = report
-    const found = violations.length === 0 ? undefined : Interrupts.format(report)
+    const found = violations.length === 0 ? undefined : Interrupts.format(report, { trace: values.trace })
     console.log(JSON.stringify({ names, points, runs, durationMillis, violations: violations.length, found }))
   }
 }
@@ -55,7 +57,8 @@ const sum = (all) =>
 const exploreThere = (kind) =>
   new Promise((resolve) => {
     const own = [...process.execArgv, fileURLToPath(import.meta.url), "--only", kind]
-    const child = spawn(process.execPath, [...own, "--runs", values.runs, "--pairs", values.pairs], {
+    const trace = values.trace ? ["--trace"] : []
+    const child = spawn(process.execPath, [...own, "--runs", values.runs, "--pairs", values.pairs, ...trace], {
       stdio: ["ignore", "pipe", "inherit"]
     })
     let output = ""

@@ -65,7 +65,7 @@ const checkFunctions = (path, program, isCode) => {
   }
 }
 
-const isPrivate = (path) => path.includes("/internal/") || /\/tasks\/[a-z]/.test(path) || !path.startsWith("packages/")
+const isPrivate = (path) => path.includes("/internal/") || !path.startsWith("packages/")
 const isSource = (path) => /\.(ts|mjs|js)$/.test(path)
 const checked = [
   ...packages.flatMap(({ name }) =>

@@ -1,133 +1,209 @@
 /**
- * What a session runs with: instructions, tools with a policy each, the shape of the answer.
+ * Agents: what a session runs with. An agent has instructions, tools with a policy each, and a form of output.
  *
- * The model is not part of it: it is a service (`Model`), given as a layer or left in the requirements of whoever makes
- * the session.
+ * The model is not part of an agent. It is a service (`Model`), given as a layer or left in the requirements.
  */
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import * as Schema from "effect/Schema"
 import type * as Types from "effect/Types"
-import type * as Tool from "effect/ai/Tool"
+import * as Tool from "effect/ai/Tool"
 import type * as Toolkit from "effect/ai/Toolkit"
-import type { CallDisplay } from "./protocol/Display.ts"
-import type { OutputFormat, ToolSpec } from "./ports/Model.ts"
-import type { ToolAuthority } from "./ports/ToolAuthority.ts"
-import * as Authority from "./state/Authority.ts"
 import * as Tools from "./internal/tools.ts"
+import type { OutputFormat } from "./ports/Model.ts"
+import type { ToolAuthority } from "./ports/ToolAuthority.ts"
+import type { ToolEntry, ToolPolicy, ToolSource, ToolTable } from "./ports/ToolSource.ts"
+import { ToolInvalid } from "./protocol/AgentError.ts"
+import * as Authority from "./state/Authority.ts"
 import type { Turn } from "./Turn.ts"
 
-/**
- * What one tool may do. `approval` says who has to agree before its handler runs; a function decides by the decoded
- * arguments. A tool of `effect/ai` that says `needsApproval` is asked for also where its policy allows it. `concurrency`:
- * an *exclusive* tool runs alone, *parallel* ones side by side; exclusive unless it says so. `kind` and `payload` are what
- * the person who is asked gets to see.
- */
-export interface ToolPolicy<Params = unknown> {
-  readonly approval: "allow" | "ask" | "deny" | ((params: Params) => "allow" | "ask" | "deny")
-  readonly concurrency?: "parallel" | "exclusive"
-  readonly kind?: "command" | "patch" | "permissions"
-  readonly payload?: (params: Params) => unknown
-  /** What a call is, for people and for the wire. It is recorded with the call. Without it a call is `Other`. */
-  readonly display?: (params: Params) => CallDisplay
-  /** A tool that takes plain text in a grammar; its handler gets `{ input }`. */
-  readonly freeform?: ToolSpec["freeform"]
-}
+export type { ToolPolicy, ToolSource } from "./ports/ToolSource.ts"
 
-/** A policy for each tool of a toolkit. There is none for a tool that its provider runs itself: a session cannot. */
+/** A policy for each tool of a toolkit. A tool that its provider runs cannot have one: a session cannot run it. */
 export type Policies<Tools extends Record<string, Tool.Any>> = {
   readonly [Name in keyof Tools]: Tools[Name] extends Tool.AnyProviderDefined
     ? never
     : ToolPolicy<Tool.Parameters<Tools[Name]>>
 }
 
-/** What its handlers need, without the turn, which every call provides. */
+/** What the handlers of tools need, without the turn, which every call provides. */
 export type ToolRequirements<Tools extends Record<string, Tool.Any>> = Exclude<
   Tool.HandlersFor<Tools> | Tool.HandlerServices<Tools[keyof Tools]>,
   Turn
 >
 
-/** What a session runs with. The types of its tools are erased into `R`, so that agents fit one record of roles. */
+/** What sources need, without the turn, in which they are asked. */
+export type SourceRequirements<Source extends ToolSource<any>> =
+  Source extends ToolSource<infer R> ? Exclude<R, Turn> : never
+
+/** What a session runs with. The types of its tools are erased into `R`, so that agents fit into one record of roles. */
 export interface Agent<out R = never> {
+  /** The name in errors and for people. */
+  readonly name: string | undefined
   readonly instructions: string | undefined
   readonly output: OutputFormat | undefined
-  /** Its tools, with their policies; described and compiled at the first call. */
-  readonly tools: () => Tools.ToolTable
+  /** The tools of its toolkit, with their policies. They are described and compiled at the first call. */
+  readonly tools: () => ToolTable
+  /** Sources of further tools; see {@link ToolSource}. */
+  readonly sources: ReadonlyArray<ToolSource<any>>
+  /** The policy of tools that have none of their own. */
+  readonly defaultPolicy: ToolPolicy<any>
   readonly Requirements: Types.Covariant<R>
 }
 
+/** The parts of an agent without a toolkit. */
+export interface AgentOptions<Source extends ToolSource<any> = never> {
+  readonly name?: string | undefined
+  readonly instructions?: string | undefined
+  /** The form of the output: a schema, or a JSON Schema with a name. */
+  readonly output?: OutputFormat | Schema.Top | undefined
+  /** Sources of tools that come and go. The tools of the toolkit come first, then those of the sources, in order. */
+  readonly sources?: ReadonlyArray<Source> | undefined
+  /**
+   * The policy of tools without one: tools of sources, and tools of a toolkit whose names are known only at run time. The
+   * default for tools of sources asks, and runs one call at a time.
+   */
+  readonly defaultPolicy?: ToolPolicy<any> | undefined
+}
+
+/** The parts of an agent with a toolkit. */
+export interface ToolkitOptions<
+  Tools extends Record<string, Tool.Any>,
+  Source extends ToolSource<any> = never
+> extends AgentOptions<Source> {
+  readonly toolkit: Toolkit.Toolkit<Tools>
+  readonly approvals: Policies<Tools>
+}
+
 /**
- * Makes an agent. A tool without a policy does not compile, nor does one that is run by its provider; in an untyped
- * program that one throws a `TypeError`. Preliminary results of a handler are not told to anybody.
+ * Makes an agent. A tool without a policy does not compile, nor does one that its provider runs. **Errors**: throws
+ * `ToolInvalid` for such a tool if the types could not tell, which names it.
  */
 export const make: {
-  (options: { readonly instructions?: string; readonly output?: OutputFormat }): Agent
-  <Tools extends Record<string, Tool.Any>>(options: {
-    readonly instructions?: string
-    readonly output?: OutputFormat
-    readonly toolkit: Toolkit.Toolkit<Tools>
-    readonly approvals: Policies<Tools>
-  }): Agent<ToolRequirements<Tools>>
-} = (options: {
-  readonly instructions?: string
-  readonly output?: OutputFormat
-  readonly toolkit?: Toolkit.Any
-  readonly approvals?: { readonly [name: string]: ToolPolicy<any> }
-}): any => ({
-  instructions: options.instructions,
-  output: options.output,
-  Requirements: covariant,
-  tools: Tools.table(options.toolkit?.tools ?? {}, options.approvals ?? {})
-})
+  <Source extends ToolSource<any> = never>(
+    options: AgentOptions<Source> & { readonly toolkit?: undefined; readonly approvals?: undefined }
+  ): Agent<SourceRequirements<Source>>
+  <Tools extends Record<string, Tool.Any>, Source extends ToolSource<any> = never>(
+    options: ToolkitOptions<Tools, Source>
+  ): Agent<ToolRequirements<Tools> | SourceRequirements<Source>>
+} = (
+  options: AgentOptions<ToolSource<any>> & {
+    readonly toolkit?: Toolkit.Any | undefined
+    readonly approvals?: { readonly [name: string]: ToolPolicy<any> } | undefined
+  }
+): any => {
+  const { approvals = {}, defaultPolicy, instructions, name, output, sources = [], toolkit } = options
+  const tools = Object.values((toolkit?.tools ?? {}) as Record<string, Tool.Any>)
+  const policyOf = (tool: Tool.Any) => (Object.hasOwn(approvals, tool.name) ? approvals[tool.name] : defaultPolicy)
+  for (const tool of tools) {
+    Tools.checkTool(tool)
+    if (policyOf(tool) === undefined) throw new ToolInvalid({ tool: tool.name, problem: "NoPolicy" })
+  }
+  return {
+    name,
+    instructions,
+    output: output === undefined ? undefined : formatOf(output),
+    tools: once(() =>
+      Tools.makeTable(tools.map((tool) => ({ tool, policy: policyOf(tool), run: Tools.runInContext(tool, name) })))
+    ),
+    sources,
+    defaultPolicy: defaultPolicy ?? Tools.defaultPolicy,
+    Requirements: covariant
+  }
+}
+
+/**
+ * Makes an agent as {@link make} does, with the error in the channel: for a toolkit whose names are known only at run
+ * time.
+ */
+export const makeEffect: {
+  <Tools extends Record<string, Tool.Any>, Source extends ToolSource<any> = never>(
+    options: Omit<ToolkitOptions<Tools, Source>, "approvals"> & {
+      readonly approvals?: { readonly [name: string]: ToolPolicy<any> } | undefined
+    }
+  ): Effect.Effect<Agent<ToolRequirements<Tools> | SourceRequirements<Source>>, ToolInvalid>
+} = (options): any =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(make(options as never))
+    } catch (error) {
+      return error instanceof ToolInvalid ? Effect.fail(error) : Effect.die(error)
+    }
+  })
+
+const once = <A>(evaluate: () => A): (() => A) => {
+  let made: { readonly value: A } | undefined
+  return () => (made ??= { value: evaluate() }).value
+}
+
+const formatOf = (output: OutputFormat | Schema.Top): OutputFormat =>
+  Schema.isSchema(output) ? { name: "output", schema: Tool.getJsonSchemaFromSchema(output) } : output
 
 // the requirements exist in the type only
 const covariant = (none: never): never => none
 
 /**
- * What an agent may do by itself: the permission that its policy gives a call. A tool of the same name that is not the
- * very same tool may have other arguments: a policy that decides by them then says `ask`.
+ * Returns the authority of an agent: the permission that its policy gives a call of a tool of its toolkit. A tool of
+ * another agent with the same name may have other arguments: a policy that decides by arguments asks about it.
  */
-export const authorityOf =
-  <R>(agent: Agent<R>): ToolAuthority =>
-  (tool, params) => {
-    const entry = agent.tools().byName.get(tool.name)
-    if (entry === undefined) return undefined
-    const { approval } = entry.policy
-    if (typeof approval !== "function") return approval
-    return entry.spec.source === tool.source ? approval(params) : "ask"
-  }
+export const authorityOf = <R>(agent: Agent<R>): ToolAuthority => Tools.authorityOf(agent.tools, agent.defaultPolicy)
 
-/** The agent with at most this authority: each of its policies is the meet of its own and what `most` says (A4). */
-export const narrow = <R>(agent: Agent<R>, most: ToolAuthority): Agent<R> => {
-  let made: Tools.ToolTable | undefined
-  const narrowed = (): Tools.ToolTable => {
-    const { byName, specs } = agent.tools()
-    const entries = Array.from(byName, ([name, entry]) => {
-      const { approval } = entry.policy
-      const meet = (params: unknown) =>
-        Authority.meet(
-          typeof approval === "function" ? approval(params) : approval,
-          most(entry.spec, params) ?? "allow"
-        )
-      return [name, { ...entry, policy: { ...entry.policy, approval: meet } }] as const
-    })
-    return { specs, byName: new Map(entries) }
+/** Returns the agent with at most this authority: each policy is the meet of its own and of `most` (contract A4). */
+export const narrow: {
+  (most: ToolAuthority): <R>(self: Agent<R>) => Agent<R>
+  <R>(self: Agent<R>, most: ToolAuthority): Agent<R>
+} = dual(2, <R>(self: Agent<R>, most: ToolAuthority) => {
+  const narrowed = (entry: ToolEntry): ToolEntry => {
+    const policy = entry.policy ?? self.defaultPolicy
+    const approval = (params: unknown) =>
+      Authority.meet(Tools.permissionOf(policy, params), most(entry.spec, params) ?? "allow")
+    return { ...entry, policy: { ...policy, approval } }
   }
-  return { ...agent, tools: () => (made ??= narrowed()) }
+  return mapTables(self, ({ byName, specs }) => ({
+    specs,
+    byName: new Map(Array.from(byName, ([name, entry]) => [name, narrowed(entry)]))
+  }))
+})
+
+/** Returns the agent without the tools of these names; its model does not see them. */
+export const withoutTools: {
+  (names: ReadonlyArray<string>): <R>(self: Agent<R>) => Agent<R>
+  <R>(self: Agent<R>, names: ReadonlyArray<string>): Agent<R>
+} = dual(2, <R>(self: Agent<R>, names: ReadonlyArray<string>) =>
+  mapTables(self, ({ byName }) => Tools.tableOf(new Map(Array.from(byName).filter(([name]) => !names.includes(name)))))
+)
+
+/** Returns the agent with another form of output. */
+export const withOutput: {
+  (output: OutputFormat | Schema.Top): <R>(self: Agent<R>) => Agent<R>
+  <R>(self: Agent<R>, output: OutputFormat | Schema.Top): Agent<R>
+} = dual(2, <R>(self: Agent<R>, output: OutputFormat | Schema.Top) => ({ ...self, output: formatOf(output) }))
+
+/** Returns the agent with other instructions. */
+export const withInstructions: {
+  (instructions: string): <R>(self: Agent<R>) => Agent<R>
+  <R>(self: Agent<R>, instructions: string): Agent<R>
+} = dual(2, <R>(self: Agent<R>, instructions: string) => ({ ...self, instructions }))
+
+/** Returns the agent with each table of its tools replaced. An unchanged table has an unchanged replacement. */
+const mapTables = <R>(self: Agent<R>, replace: (table: ToolTable) => ToolTable): Agent<R> => {
+  const replaced = new WeakMap<ToolTable, ToolTable>()
+  const of = (table: ToolTable): ToolTable => {
+    const known = replaced.get(table)
+    if (known !== undefined) return known
+    const made = replace(table)
+    replaced.set(table, made)
+    return made
+  }
+  return {
+    ...self,
+    tools: () => of(self.tools()),
+    sources: self.sources.map((source) => ({
+      ...source,
+      table: () => {
+        const table = source.table()
+        return Effect.isEffect(table) ? Effect.map(table, of) : of(table)
+      }
+    }))
+  }
 }
-
-/** The agent without the tools of these names: its model is not told of them. */
-export const withoutTools = <R>(agent: Agent<R>, names: ReadonlyArray<string>): Agent<R> => {
-  let made: Tools.ToolTable | undefined
-  const left = (): Tools.ToolTable => {
-    const { byName, specs } = agent.tools()
-    return {
-      specs: specs.filter(({ name }) => !names.includes(name)),
-      byName: new Map(Array.from(byName).filter(([name]) => !names.includes(name)))
-    }
-  }
-  return { ...agent, tools: () => (made ??= left()) }
-}
-
-/** The agent with another form of answer. */
-export const withOutput = <R>(agent: Agent<R>, output: OutputFormat): Agent<R> => ({ ...agent, output })
-
-/** The agent with other instructions. */
-export const withInstructions = <R>(agent: Agent<R>, instructions: string): Agent<R> => ({ ...agent, instructions })

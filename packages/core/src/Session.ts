@@ -16,7 +16,7 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { Agent } from "./Agent.ts"
-import * as modelLoop from "./tasks/modelLoop.ts"
+import * as RegularTask from "./tasks/RegularTask.ts"
 import * as Opening from "./internal/session/recovery.ts"
 import { ambient } from "./internal/session/submissionSpan.ts"
 import type { Kernel } from "./internal/session/sessionContext.ts"
@@ -28,15 +28,14 @@ import * as Submissions from "./internal/session/submissions.ts"
 import { Subscribers } from "./internal/log/subscribers.ts"
 import * as Turns from "./internal/turn/turns.ts"
 import { SessionOfTurns } from "./internal/session/ownerSession.ts"
-import { Approvals } from "./ports/Approvals.ts"
-import { Hooks } from "./ports/Hooks.ts"
+import { Approvals, nameDefects } from "./ports/Approvals.ts"
+import { guard, Hooks } from "./ports/Hooks.ts"
 import { Journal, type JournalWriter } from "./ports/Journal.ts"
 import type { Model } from "./ports/Model.ts"
 import { SessionObserver } from "./ports/SessionObserver.ts"
 import { acquireAll } from "./journal/acquireAll.ts"
 import { IdGenerator, type ProcessId, type SessionId, type SubmissionId, type TurnId } from "./protocol/Ids.ts"
 import type * as Input from "./protocol/Input.ts"
-import type { Item } from "./protocol/Item.ts"
 import type { Op, Receipt } from "./protocol/Op.ts"
 import type { AbortReason } from "./protocol/Outcome.ts"
 import { SessionConfig } from "./protocol/SessionConfig.ts"
@@ -44,7 +43,7 @@ import { SessionPolicy } from "./protocol/SessionPolicy.ts"
 import type { SessionClosed } from "./protocol/SessionError.ts"
 import { type JournalFailed, type SessionBusy, type SessionNotFound } from "./protocol/SessionError.ts"
 import type { SessionEvent } from "./protocol/SessionEvent.ts"
-import type { TokenUsage } from "./protocol/TokenUsage.ts"
+import type { Snapshot } from "./protocol/Snapshot.ts"
 import type { TraceContext } from "./protocol/TraceContext.ts"
 import * as History from "./state/History.ts"
 import type { Task } from "./Task.ts"
@@ -52,20 +51,7 @@ import * as TaskSupervisor from "./TaskSupervisor.ts"
 import type { Turn } from "./Turn.ts"
 
 export type { RunningTurn } from "./internal/turn/turns.ts"
-
-/** What a session is at one moment. */
-export interface Snapshot {
-  readonly sessionId: SessionId
-  /** The number of the next record: `events({ from: seq })` begins with what comes after this snapshot. */
-  readonly seq: number
-  readonly status: "idle" | "running" | "aborting" | "settling" | "failed" | "closed"
-  readonly turnId: TurnId | undefined
-  readonly items: ReadonlyArray<Item>
-  /** Accepted input that waits, in order. */
-  readonly waiting: ReadonlyArray<SubmissionId>
-  readonly usage: TokenUsage
-  readonly turnCount: number
-}
+export type { Snapshot } from "./protocol/Snapshot.ts"
 
 /** How to make a session. */
 export interface SessionOptions {
@@ -102,7 +88,7 @@ export interface SessionOptions {
 export interface Session {
   readonly sessionId: SessionId
   /**
-   * Takes one operation and answers its one receipt (contract P1). Input is durable before it is acknowledged (P2).
+   * Takes one operation and returns its one receipt (contract P1). Input is durable before it is acknowledged (P2).
    * **Interruption**: before the append nothing happened; from it on the call is not interruptible, and bounded by
    * the deadline of the journal. **Errors**: `JournalFailed` when the operation could not be written; it is then not
    * accepted, and the session has failed.
@@ -182,7 +168,7 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
   })
   yield* Effect.acquireRelease(Effect.void, () => close(kernel.value, kernel.subscribers))
   yield* Opening.open(kernel.value, writer.opened, options)
-  const regular = { task: modelLoop.task(agent), services }
+  const regular = { task: RegularTask.make(agent), services }
   const submissions = new Submissions.Submissions(kernel.value, regular, Receipts.ofRecords(writer.opened.records))
   kernel.value.host = new SessionOfTurns(kernel.value, submissions)
   return service({ kernel: kernel.value, subscribers: kernel.subscribers, writer, submissions })
@@ -233,8 +219,8 @@ const makeKernel = Effect.fnUntraced(function* ({
     clock,
     config,
     policy: yield* SessionPolicy,
-    hooks: yield* Hooks,
-    decider: yield* Approvals,
+    hooks: guard(yield* Hooks, (message) => Effect.sync(() => void recorder.append({ _tag: "Warning", message }))),
+    decider: nameDefects(yield* Approvals),
     newId,
     recorder,
     supervisor,

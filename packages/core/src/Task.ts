@@ -5,18 +5,19 @@
  * and `Scope` are provided by the turn.
  */
 import type * as Effect from "effect/Effect"
+import { CallbackFailed } from "./protocol/AgentError.ts"
 import type { AbortReason } from "./protocol/Outcome.ts"
 import type { Turn } from "./Turn.ts"
 
 /** A value that a turn can run. */
-export interface Task<in out A, out E = never, out R = never> {
+export interface Task<out A, out E = never, out R = never> {
   /** What `TurnStarted` says the turn is: `regular`, `compact`, or a name of one's own. */
   readonly kind: string
   /** The name of the turn's span. */
   readonly spanName: string
   readonly effect: Effect.Effect<A, E, R>
   /** The last agent message in what the task returned; undefined leaves it to the history (contract S5). */
-  readonly lastMessage: (value: A) => string | undefined
+  lastMessage(value: A): string | undefined
   /**
    * Whether an abort interrupts the task at once, or signals it by `turn.aborting` and interrupts it when the grace is
    * over (I2).
@@ -50,8 +51,21 @@ export const make = <A, E, R>(
   kind,
   spanName: options?.spanName ?? `session_task.${kind}`,
   effect,
-  lastMessage: options?.lastMessage ?? ((value) => (typeof value === "string" ? value : undefined)),
+  lastMessage: options?.lastMessage === undefined ? textOf : nameThrow(kind, options.lastMessage),
   onAbort: options?.onAbort ?? "interrupt",
   steerable: options?.steerable ?? false,
   abortHook: options?.abortHook
 })
+
+const textOf = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined)
+
+/** The projection of a task. If it throws, the turn dies with `CallbackFailed`. */
+const nameThrow =
+  <A>(kind: string, lastMessage: (value: A) => string | undefined) =>
+  (value: A): string | undefined => {
+    try {
+      return lastMessage(value)
+    } catch (cause) {
+      throw new CallbackFailed({ callback: `the lastMessage function of the task ${kind}`, cause })
+    }
+  }

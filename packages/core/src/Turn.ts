@@ -15,12 +15,13 @@ import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Model, ModelPart, ModelRequest } from "./ports/Model.ts"
 import type { Process, ProcessFailed, Processes, ProcessSpec } from "./ports/Processes.ts"
-import type { CallDetail, CallDisplay } from "./protocol/Display.ts"
+import type { AgentStatus, CallDetail, CallDisplay } from "./protocol/Display.ts"
 import type { CallId, ModelRequestId, ProcessId, QuestionId, SessionId, SubmissionId, TurnId } from "./protocol/Ids.ts"
 import type { Input } from "./protocol/Input.ts"
 import type { Item, NewItem, ToolCall, ToolStatus } from "./protocol/Item.ts"
 import type { Decision, Op, Receipt } from "./protocol/Op.ts"
 import type { AbortReason } from "./protocol/Outcome.ts"
+import type { QuestionKind } from "./protocol/Question.ts"
 import type { JournalFailed, ModelFailed } from "./protocol/SessionError.ts"
 import type { TraceContext } from "./protocol/TraceContext.ts"
 import type { Cleanup } from "./TaskSupervisor.ts"
@@ -30,7 +31,7 @@ import type { Cleanup } from "./TaskSupervisor.ts"
  * it keeps its id, if that is given, and the path from the root to whoever asked.
  */
 export interface NewQuestion {
-  readonly kind: "command" | "patch" | "permissions" | "question" | "elicitation"
+  readonly kind: QuestionKind
   readonly callId?: CallId
   readonly tool?: string
   readonly payload: unknown
@@ -44,6 +45,12 @@ export interface TurnDelegate {
   readonly name: string
   readonly linked: boolean
   readonly callId?: CallId
+}
+
+/** How a child session ended. `message` is its last message, or that of its error. */
+export interface DelegateEnd {
+  readonly status: AgentStatus
+  readonly message?: string | undefined
 }
 
 /** The session of a turn, for what outlives the turn: delegates. One for all turns of the session. */
@@ -91,7 +98,7 @@ export interface Sampled {
   readonly finish: Extract<ModelPart, { readonly _tag: "Finish" }>["reason"]
 }
 
-/** A retry that is about to wait. `attempt` of `maxAttempts`, from 1. */
+/** A retry that is about to wait. `attempt` of `maxAttempts`, from 1. `maxAttempts` may be infinite. */
 export interface Retry {
   readonly attempt: number
   readonly maxAttempts: number
@@ -125,13 +132,19 @@ export interface Turn {
   readonly history: Effect.Effect<ReadonlyArray<Item>>
   /** Adds an item to history, journal and events. **Interruption**: not interruptible; does not wait for the disk. */
   readonly record: (item: NewItem) => Effect.Effect<Item>
+  /**
+   * Replaces the history by these items, in journal and events too: the next model request carries them instead. An item
+   * that has an id keeps it, another one gets a new id. A rollback to before this point restores what was. Allowed
+   * between model requests, while no call is open; at another time the caller dies. **Interruption**: as `record`.
+   */
+  readonly replaceHistory: (items: ReadonlyArray<Item | NewItem>) => Effect.Effect<ReadonlyArray<Item>>
   /** Adds an assistant message. */
   readonly say: (text: string) => Effect.Effect<void>
   /** Tells subscribers more output of a running call. */
   readonly output: (callId: CallId, text: string) => Effect.Effect<void>
   /**
    * Reports what came of a running call, as data; the last report is recorded with the result of the call. Ignored for a
-   * call that is not open.
+   * call that is not open. What JSON cannot represent is a defect of the caller.
    */
   readonly detail: (callId: CallId, detail: CallDetail) => Effect.Effect<void>
   /** Tells subscribers something a person should know. */
@@ -186,7 +199,7 @@ export interface Turn {
    * Records that this turn starts a child session, and answers how to record, once, that the child has ended. The end
    * may come after the turn's. What ends a linked child with its turn is a clean-up of `onAbort`.
    */
-  readonly delegate: (child: TurnDelegate) => Effect.Effect<(status: string) => void>
+  readonly delegate: (child: TurnDelegate) => Effect.Effect<(end: DelegateEnd) => void>
 }
 
 /** The service key of {@link Turn}. */

@@ -437,7 +437,10 @@ describe("who decides", () => {
         approvals: { decide: () => Effect.die(new Error("broken decider")) }
       })
       const terminal = yield* harness.run("go")
-      assert.strictEqual(terminal._tag === "TurnFailed" ? terminal.error.message : undefined, "broken decider")
+      assert.deepStrictEqual(terminal._tag === "TurnFailed" ? terminal.error : undefined, {
+        tag: "CallbackFailed",
+        message: "Approvals.decide failed: broken decider"
+      })
       isLegal(harness)
     })
   )

@@ -274,13 +274,13 @@ describe("fates of input", () => {
     })
   )
 
-  it.effect("P2 input whose hook dies is kept", () =>
+  it.effect("P5 input whose hook dies is blocked and leaves the inbox", () =>
     Effect.gen(function* () {
       const { records, session } = yield* Harness.make({ hooks: { userPromptSubmit: () => Effect.die("broken") } })
       yield* send(session, "a")
       yield* session.awaitIdle
-      assert.deepStrictEqual(fates(records()), { a: ["kept"] })
-      assert.deepStrictEqual((yield* session.snapshot).waiting, [id("a")])
+      assert.deepStrictEqual(fates(records()), { a: ["blocked"] })
+      assert.deepStrictEqual((yield* session.snapshot).waiting, [])
     })
   )
 })

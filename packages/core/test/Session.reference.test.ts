@@ -316,7 +316,7 @@ describe("the reference's choices", () => {
       })
     )
 
-    it.effect("record: a hook that dies fails the turn, its input is kept", () =>
+    it.effect("record: a hook that dies blocks its input, and the turn completes", () =>
       Effect.gen(function* () {
         const harness = yield* withChoice("leftoverInput", {
           hooks: { userPromptSubmit: () => Effect.die(new Error("broken hook")) }
@@ -328,9 +328,13 @@ describe("the reference's choices", () => {
         const waiting = yield* Effect.forkChild(outcome, { startImmediately: true })
         yield* TestClock.adjust("1 second")
         assert.strictEqual(waiting.pollUnsafe()?._tag, "Success")
-        const terminal = harness.events.find(isTerminal)
-        assert.strictEqual(terminal?._tag === "TurnFailed" ? terminal.error.message : undefined, "broken hook")
-        assert.deepStrictEqual(terminal?._tag === "TurnFailed" ? terminal.kept : undefined, [id("b")])
+        assert.strictEqual(harness.events.find(isTerminal)?._tag, "TurnCompleted")
+        const blocked = harness.records().flatMap((one) => (one._tag === "InputBlocked" ? [one] : []))
+        assert.deepStrictEqual(
+          blocked.map(({ reason, submissionId }) => [submissionId, reason]),
+          [[id("b"), "the hook userPromptSubmit failed: broken hook"]]
+        )
+        assert.deepStrictEqual((yield* harness.session.snapshot).waiting, [])
       })
     )
   })

@@ -211,7 +211,11 @@ describe("the end of a turn", () => {
       })
       const outcome = yield* (yield* h.session.start(task)).outcome
       assert.strictEqual(outcome._tag, "Failed")
-      assert.strictEqual(lastOf(h.events)._tag, "TurnFailed")
+      const last = lastOf(h.events)
+      assert.deepStrictEqual(last._tag === "TurnFailed" && last.error, {
+        tag: "CallbackFailed",
+        message: "the lastMessage function of the task broken failed: projection"
+      })
       assert.strictEqual((yield* h.session.snapshot).status, "idle")
     })
   )

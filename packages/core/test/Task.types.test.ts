@@ -13,6 +13,7 @@ import type {
 import * as Session from "@spindle/core/Session"
 import * as RegularTask from "@spindle/core/RegularTask"
 import * as Task from "@spindle/core/Task"
+import type { ToolSource } from "@spindle/core/ToolSource"
 import { Turn } from "@spindle/core/Turn"
 import { Context, Effect, Schema, type Scope } from "effect"
 import { Tool, Toolkit } from "effect/ai"
@@ -42,6 +43,9 @@ const read = Tool.make("read", {
 })
 const toolkit = Toolkit.make(read)
 
+declare const source: ToolSource<Clippy | Turn>
+declare const other: ToolSource<Files>
+
 /** Compiles for effects that need nothing more. */
 const complete = <A, E>(effect: Effect.Effect<A, E>) => effect
 /** Compiles for effects that need a scope at most. */
@@ -54,11 +58,11 @@ const agent = () => Agent.make({ toolkit, approvals: { read: { approval: "allow"
 describe("Agent", () => {
   const searching = Tool.providerDefined({ id: "acme.search", customName: "Search", providerName: "search" })
 
-  it("a tool that its provider runs has no policy, and is refused where types are not checked", () => {
+  it("a tool that its provider runs has no policy, and is refused at run time", () => {
     const tools = Toolkit.make(searching())
     expectTypeOf<Agent.Policies<typeof tools.tools>["Search"]>().toEqualTypeOf<never>()
     const search = { approval: "allow", concurrency: "parallel" } as const
-    // @ts-expect-error there is no policy for it
+    // @ts-expect-error it cannot have a policy
     expect(() => Agent.make({ toolkit: tools, approvals: { Search: search } })).toThrow("Search is run by its provider")
   })
 })
@@ -70,7 +74,7 @@ describe("Task", () => {
     >()
   })
 
-  it("the projection of the last message gets the task's own result", () => {
+  it("the projection of the last message takes the result of the task", () => {
     Task.make("projected", Effect.succeed({ verdict: "fine" }), {
       lastMessage: (value) => {
         expectTypeOf(value).toEqualTypeOf<{ verdict: string }>()
@@ -78,9 +82,21 @@ describe("Task", () => {
       }
     })
     Task.make("wrong", Effect.succeed(7), {
-      // @ts-expect-error the projection answers a text or nothing
+      // @ts-expect-error the projection returns a text or nothing
       lastMessage: (value) => value
     })
+  })
+
+  it("tasks of different results fit into one table", () => {
+    const table: { readonly [kind: string]: Task.Task<unknown, unknown, Clippy | Turn | Scope.Scope> } = {
+      typed: task,
+      counted: Task.make("counted", Effect.succeed(7), { lastMessage: (value) => value.toFixed() })
+    }
+    expectTypeOf(table).toBeObject()
+    const wider: Task.Task<{ readonly hint: string }, string, Clippy | Turn | Scope.Scope> = task
+    // @ts-expect-error a result is not narrowed
+    const narrower: Task.Task<{ readonly hint: "a" }, string, Clippy | Turn | Scope.Scope> = task
+    expectTypeOf([wider, narrower]).toBeArray()
   })
 
   it("an abort hook may need what the task needs, and cannot fail", () => {
@@ -106,7 +122,7 @@ describe("Session.start", () => {
     expectTypeOf<FailureOf<ReturnType<typeof starting>>>().toEqualTypeOf<SessionClosed>()
   })
 
-  it("Turn and Scope are provided, the rest is asked for", () => {
+  it("Turn and Scope are provided, the rest is required", () => {
     expectTypeOf<NeedsOf<ReturnType<typeof starting>>>().toEqualTypeOf<Clippy>()
     const own = () =>
       session.start(
@@ -163,7 +179,7 @@ describe("Agent", () => {
     expectTypeOf(decided).toBeFunction()
   })
 
-  it("the types of its tools are erased: what is left is what their handlers need, without the turn", () => {
+  it("the types of tools are erased: what is left is what handlers and sources need, without the turn", () => {
     type Needs<A> = A extends Agent.Agent<infer R> ? R : never
     type Needed = Needs<ReturnType<typeof agent>>
     expectTypeOf<Extract<Needed, Turn>>().toBeNever()
@@ -172,12 +188,19 @@ describe("Agent", () => {
     expectTypeOf<ReturnType<typeof agent>>().toEqualTypeOf<Agent.Agent<Needed>>()
     const plain = () => Agent.make({ instructions: "Answer." })
     expectTypeOf<Needs<ReturnType<typeof plain>>>().toBeNever()
-    // agents of different tools fit one record
+    // what a source needs is in the type, without the turn
+    const sourced = () => Agent.make({ sources: [source] })
+    expectTypeOf<Needs<ReturnType<typeof sourced>>>().toEqualTypeOf<Clippy>()
+    const two = () => Agent.make({ sources: [source, other] })
+    expectTypeOf<Needs<ReturnType<typeof two>>>().toEqualTypeOf<Clippy | Files>()
+    const both = () => Agent.make({ toolkit, approvals: { read: { approval: "allow" } }, sources: [source] })
+    expectTypeOf<Needs<ReturnType<typeof both>>>().toEqualTypeOf<Needed | Clippy>()
+    // agents of different tools fit into one record
     const roles = (): { readonly [role: string]: Agent.Agent<Needed> } => ({ worker: agent(), speaker: plain() })
     expectTypeOf(roles).toBeFunction()
   })
 
-  it("a session asks for what its agent needs, a model and a journal", () => {
+  it("a session requires what its agent needs, a model and a journal", () => {
     const made = () => Session.make(agent())
     type Needed = NeedsOf<ReturnType<typeof made>>
     expectTypeOf<Files | Model | Journal | Scope.Scope>().toExtend<Needed>()
@@ -188,7 +211,7 @@ describe("Agent", () => {
     expectTypeOf(missing).toBeFunction()
   })
 
-  it("its regular task answers a text and fails as the model does", () => {
+  it("its regular task returns a text and fails as the model does", () => {
     const regular = () => RegularTask.make(Agent.make({ instructions: "Answer." }))
     expectTypeOf<ReturnType<typeof regular>>().toEqualTypeOf<Task.Task<string | undefined, ModelFailed, Turn | Model>>()
   })

@@ -1,10 +1,11 @@
 /**
  * What a delegate is: folded from what its session tells, and told to a model in the words that models know.
  */
-import type { AgentState } from "@spindle/core/Display"
+import type { AgentState, AgentStatus } from "@spindle/core/Display"
 import type { SessionId } from "@spindle/core/Ids"
 import type { AbortReason } from "@spindle/core/Outcome"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
+import type { DelegateEnd } from "@spindle/core/Turn"
 
 /**
  * Where a delegate stands. `PendingInit`: no turn yet. `Completed`, `Errored` and `Interrupted` are how its last turn
@@ -61,6 +62,34 @@ const words: { readonly [Tag in Status["_tag"]]: string } = {
   NotFound: "not_found"
 }
 
+/** Converts a status to what the parent records when the delegate ends. The message is bounded. */
+export const toEnd = (status: Status): DelegateEnd => {
+  const message = messageOf(status)
+  return { status: recorded[status._tag], ...(message === undefined ? {} : { message: bounded(message) }) }
+}
+
+const recorded: { readonly [Tag in Status["_tag"]]: AgentStatus } = {
+  PendingInit: "pendingInit",
+  Running: "running",
+  Completed: "completed",
+  Interrupted: "interrupted",
+  Errored: "errored",
+  Shutdown: "shutdown",
+  NotFound: "notFound"
+}
+
+const messageOf = (status: Status): string | undefined => {
+  switch (status._tag) {
+    case "Completed":
+    case "Interrupted":
+      return status.message
+    case "Errored":
+      return status.error.message
+    default:
+      return undefined
+  }
+}
+
 /** A status in JSON, as models and clients of the reference know it. */
 export type WireStatus =
   | "pending_init"
@@ -94,20 +123,10 @@ export const toWire = (status: Status): WireStatus => {
   }
 }
 
-const recordedStatus: { readonly [Tag in Status["_tag"]]: AgentState["status"] } = {
-  PendingInit: "pendingInit",
-  Running: "running",
-  Completed: "completed",
-  Interrupted: "interrupted",
-  Errored: "errored",
-  Shutdown: "shutdown",
-  NotFound: "notFound"
-}
-
 /** Returns a status as it is recorded with a call. Its message is bounded, and the words are those of {@link toWire}. */
 export const toState = (agentId: SessionId, status: Status): AgentState => {
   const wire = toWire(status)
-  if (typeof wire === "string") return { agentId, status: recordedStatus[status._tag] }
+  if (typeof wire === "string") return { agentId, status: recorded[status._tag] }
   if ("errored" in wire) return { agentId, status: "errored", message: wire.errored }
   return { agentId, status: "completed", ...(wire.completed === null ? {} : { message: wire.completed }) }
 }

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { SubmissionId } from "@spindle/core/Ids"
 import * as Input from "@spindle/core/Input"
+import * as History from "@spindle/core/History"
+import * as SessionState from "@spindle/core/SessionState"
 import * as Op from "@spindle/core/Op"
 import { Turn } from "@spindle/core/Turn"
 import * as Delegate from "@spindle/delegate/Delegate"
@@ -262,6 +264,33 @@ describe("detached delegates", () => {
       assert.include(request, "subagent_notification")
       assert.include(request, "all quiet")
       assert.include(request, child.delegateId)
+    })
+  )
+
+  it.effect("D7 P5 J4 report in a notice, which is not the user's words: no hook sees it, no rollback counts it", () =>
+    Effect.gen(function* () {
+      const seen: Array<string> = []
+      const family = yield* Family.make({
+        hooks: {
+          userPromptSubmit: (_, text) =>
+            Effect.sync(() => void seen.push(text)).pipe(Effect.as({ block: false, contexts: [] }))
+        }
+      })
+      yield* family.run(
+        Effect.flatMap(Delegate.start({ ...Family.endless, detached: true, wake: true }), (child) =>
+          child.submit(Op.userInput("watch"))
+        )
+      )
+      const isOfRoot = (id: string) => id === family.root.session.sessionId
+      yield* family.awaitTold((event, id) => isOfRoot(id) && event._tag === "ModelRequested")
+      yield* family.root.session.awaitIdle
+      assert.deepStrictEqual(seen, ["watch"])
+      const { items } = yield* family.root.session.snapshot
+      assert.deepStrictEqual(
+        items.flatMap((item) => (item._tag === "UserMessage" ? [item.fragment] : [])),
+        [History.noticeFragment]
+      )
+      assert.strictEqual(SessionState.userTurnCount(SessionState.fold(family.root.records())), 0)
     })
   )
 

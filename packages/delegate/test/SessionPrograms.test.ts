@@ -13,7 +13,7 @@ const linked = DelegateHost.make({ detached: false, answeredAt: "parent", endsWi
 const detached = DelegateHost.make({ detached: true, answeredAt: "parent", endsWith: "delegate" })
 
 /** Draws programs with a seed, and runs each as it is and aborted at some of its steps. */
-const holdsForAll = (kind: string, host: SessionHarness.Make, seed: number): void => {
+const holdsForAll = (kind: string, factory: SessionHarness.SessionFactory, seed: number): void => {
   let runs = 0
   let points = 0
   const name = `${kind}, ${seed === 1 ? "the same each time" : "drawn anew"}`
@@ -22,7 +22,7 @@ const holdsForAll = (kind: string, host: SessionHarness.Make, seed: number): voi
     [SessionPrograms.SessionProgram],
     ([program]) =>
       Effect.sync(() => {
-        const checked = SessionPrograms.check(program, { host, law: Laws.session, aborts: 10 })
+        const checked = SessionPrograms.check(program, { factory, law: Laws.session, aborts: 10 })
         runs += checked.runs
         points += checked.points
         if (checked.violation === undefined) return

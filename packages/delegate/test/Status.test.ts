@@ -53,9 +53,29 @@ describe("where a delegate stands", () => {
       ))
   }
 
-  it("is told in a bounded length", () => {
+  it("is recorded in the words of the protocol, with the last message or that of the error", () => {
+    const ends = cases.map(([status]) => Status.toEnd(status))
+    assert.deepStrictEqual(ends, [
+      { status: "pendingInit" },
+      { status: "running" },
+      { status: "completed", message: "done" },
+      { status: "completed" },
+      { status: "interrupted", message: "half" },
+      { status: "interrupted", message: "half" },
+      { status: "interrupted" },
+      { status: "errored", message: "a bug" },
+      { status: "errored", message: "no disk" },
+      { status: "shutdown" },
+      { status: "notFound" }
+    ])
+  })
+
+  it("is handed on in a bounded length", () => {
     const long = "x".repeat(Status.messageLimit + 3)
     const wire = Status.toWire(after(started, record({ _tag: "TurnCompleted", lastMessage: long })))
-    assert.deepStrictEqual(wire, { completed: `${"x".repeat(Status.messageLimit)} [3 more characters]` })
+    const message = `${"x".repeat(Status.messageLimit)} [3 more characters]`
+    assert.deepStrictEqual(wire, { completed: message })
+    const end = Status.toEnd(after(started, record({ _tag: "TurnCompleted", lastMessage: long })))
+    assert.deepStrictEqual(end, { status: "completed", message })
   })
 })

@@ -1,9 +1,9 @@
 /**
  * The same API as a `LanguageModel` of `effect/ai`, for Effect programs that run no session.
  *
- * It sends what {@link OpenAiModel} sends and reads what it reads: text, reasoning, tool calls, structured output,
- * usage. Encrypted reasoning and ids of items travel in the metadata of the parts (key `openai`), so that a `Chat`
- * gives them back. It never retries. Tools that a provider would run itself are not supported.
+ * It sends and reads the same as {@link OpenAiModel}: text, reasoning, tool calls, structured output, usage. Encrypted
+ * reasoning and ids of items travel in the metadata of the parts (key `openai`), so that a `Chat` gives them back. It
+ * does not retry. Tools that a provider would run itself are not supported.
  */
 import type { ModelPart, ToolSpec } from "@spindle/core/Model"
 import type { ModelFailed } from "@spindle/core/SessionError"
@@ -20,6 +20,7 @@ import { fromPrompt } from "./internal/prompt.ts"
 import type { BodyRequest } from "./internal/request.ts"
 import * as Parts from "./internal/responseParts.ts"
 import * as Sampling from "./internal/sampling.ts"
+import { wireName } from "./internal/toolNames.ts"
 import type * as OpenAiModel from "./OpenAiModel.ts"
 
 /**
@@ -27,7 +28,8 @@ import type * as OpenAiModel from "./OpenAiModel.ts"
  *
  * **Interruption** closes the connection. **Errors**: `AiError`; the README lists which failure has which reason. A
  * call of a tool that the request did not declare is a `ToolNotFoundError`, unless validation is deferred. Arguments
- * that are no JSON are handed on as text, for the tool's schema to refuse.
+ * that are not JSON are passed on as text, for the tool's schema to refuse. What `OpenAiModel` emits as a `Warning` is
+ * logged here.
  */
 export const make = (
   options: OpenAiModel.Options
@@ -57,7 +59,7 @@ const partsOf = (
   { options, sampling }: Source,
   method: string,
   request: LanguageModel.ProviderOptions
-): Stream.Stream<ModelPart, AiError.AiError> => {
+): Stream.Stream<Parts.ContentPart, AiError.AiError> => {
   const fail = (reason: AiError.AiErrorReason) => AiError.make({ module: "OpenAiLanguageModel", method, reason })
   const annotate = (usage?: Telemetry.UsageAttributes) =>
     Telemetry.addGenAIAnnotations(request.span, {
@@ -66,7 +68,7 @@ const partsOf = (
       request: { model: options.model },
       usage
     })
-  const undeclared = (part: ModelPart) =>
+  const isUndeclared = (part: ModelPart) =>
     part._tag === "ToolCall" &&
     request.toolCallValidation !== "deferred" &&
     !request.tools.some((tool) => tool.name === part.name)
@@ -79,7 +81,7 @@ const partsOf = (
     })
   ).pipe(
     Stream.mapArrayEffect((parts) => {
-      const call = parts.find(undeclared)
+      const call = parts.find(isUndeclared)
       if (call?._tag === "ToolCall") return Effect.fail(unknownTool(call.name, request.tools))
       const finish = parts.find((part) => part._tag === "Finish")
       if (finish?.usage !== undefined) {
@@ -87,6 +89,8 @@ const partsOf = (
       }
       return Effect.succeed(parts)
     }),
+    Stream.tap((part) => (part._tag === "Warning" ? Effect.logWarning(part.message) : Effect.void)),
+    Stream.filter((part) => part._tag !== "Warning"),
     Stream.mapError(fail)
   )
 }
@@ -134,7 +138,7 @@ const outputOf = (
 
 const choiceOf = (choice: LanguageModel.ToolChoice<string>): unknown => {
   if (typeof choice === "string") return choice
-  if ("tool" in choice) return { type: "function", name: choice.tool }
-  const tools = choice.oneOf.map((name) => ({ type: "function", name }))
+  if ("tool" in choice) return { type: "function", name: wireName(choice.tool) }
+  const tools = choice.oneOf.map((name) => ({ type: "function", name: wireName(name) }))
   return { type: "allowed_tools", mode: choice.mode ?? "auto", tools }
 }

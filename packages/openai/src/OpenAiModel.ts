@@ -1,18 +1,20 @@
 /**
  * Core's `Model` over the OpenAI Responses API, and over servers that speak it.
  *
- * Each stream is one `POST {baseUrl}/responses` that stores nothing with the provider: the whole history goes out every
- * time, reasoning in its encrypted form. It never retries; the session's model loop owns that. It needs an
- * `HttpClient`, which also puts the `traceparent` of the current span on the request.
+ * Each stream is one `POST {baseUrl}/responses` that stores nothing with the provider: the complete history goes out
+ * every time, reasoning in its encrypted form. A request is sent again only when the provider refuses a part of it that
+ * can be repaired: an item that it names, or a key that has expired. All other retries belong to the session's model
+ * loop. The `HttpClient` also puts the `traceparent` of the current span on the request.
  */
 import { Model } from "@spindle/core/Model"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Redacted from "effect/Redacted"
 import type * as HttpClient from "effect/http/HttpClient"
+import type { ApiKey } from "./internal/apiKey.ts"
 import * as Sampling from "./internal/sampling.ts"
 
+export type { ApiKey } from "./internal/apiKey.ts"
 export { TraceState } from "@spindle/core/TraceContext"
 
 /** Which model, and how to reach it. */
@@ -21,41 +23,45 @@ export interface Options {
   readonly model: string
   /** The provider's name, for records and traces. Default `openai`. */
   readonly provider?: string
-  /** Where the API is, up to the version. Default `https://api.openai.com/v1`. */
+  /** Where the API is, up to the version. Its query, if any, goes with each request. Default `https://api.openai.com/v1`. */
   readonly baseUrl?: string
-  /** Sent as a bearer token. Without it no `authorization` header is sent. */
-  readonly apiKey?: Redacted.Redacted<string>
+  /**
+   * Sent as a bearer token. Without it no `authorization` header is sent. An effect runs when the first request needs a
+   * key; its key is kept until the provider replies with 401, and then asked for once more. Its failure fails the request as
+   * `Unauthorized`.
+   */
+  readonly apiKey?: ApiKey
   /** Sent as `openai-organization`. */
   readonly organization?: string
   /** Sent as `openai-project`. */
   readonly project?: string
-  /** More headers. They win over the headers of this module, except over the key. */
+  /** More headers. They replace the headers of this module, except that of the key. */
   readonly headers?: { readonly [name: string]: string }
   /** Added to the address. */
   readonly queryParams?: { readonly [name: string]: string }
-  /** How much the model thinks: `minimal`, `low`, `medium`, `high`, or what else the model knows. Default: its own. */
+  /** How much the model thinks: `minimal`, `low`, `medium`, `high`, or another word of the model. Default: the model's. */
   readonly reasoningEffort?: string
   /** Which summary of its thinking the model writes: `auto`, `concise` or `detailed`. Default: none. */
   readonly reasoningSummary?: string
-  /** Whether to ask for reasoning in its encrypted form; `false` for models that refuse to be asked. Default true. */
+  /** Whether to ask for reasoning in its encrypted form; `false` for models that refuse this. Default true. */
   readonly encryptedReasoning?: boolean
   /** Whether the model may call several tools at once. Default true. */
   readonly parallelToolCalls?: boolean
   /**
-   * How long to wait for the answer to begin and, in it, from one event to the next, before the request fails with
-   * `IdleTimeout`. Default 300 seconds; infinite means no limit.
+   * How long to wait for the response to begin and, in it, from one event to the next, before the request fails with
+   * `IdleTimeout`. Default 300 seconds. Infinity, zero and less mean no limit.
    */
   readonly idleTimeout?: Duration.Input
-  /** How many tokens fit, if known. */
+  /** How many tokens the model's context holds, if known. */
   readonly contextWindow?: number
 }
 
 /**
  * Makes a model.
  *
- * **Interruption** of a stream closes its connection. **Errors** of a stream: `ModelFailed`, whose `detail` is what the
- * provider said, or where no connection could be made to; neither it nor its `cause` holds the key. The README lists which
- * answer becomes which kind.
+ * **Interruption** of a stream closes its connection. **Errors** of a stream: `ModelFailed`, whose `detail` has the words
+ * of the provider, or the server that could not be reached; neither it nor its `cause` holds the key. The README lists
+ * which response becomes which kind.
  */
 export const make = (options: Options): Effect.Effect<Model, never, HttpClient.HttpClient> =>
   Effect.map(Sampling.make(options), ({ provider, stream }) => ({

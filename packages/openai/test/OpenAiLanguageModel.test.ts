@@ -31,7 +31,7 @@ const using = <A, E>(
 const call = { call: "weather", args: { city: "Rome" }, callId: "c1" }
 
 describe("generateText", () => {
-  it.live("answers with text, reasoning and usage", () =>
+  it.live("returns text, reasoning and usage", () =>
     using({ turns: [{ events: [{ reasoning: "hm" }, { text: "sunny" }] }] }, (server) =>
       Effect.gen(function* () {
         const response = yield* LanguageModel.generateText({
@@ -98,7 +98,7 @@ describe("generateText", () => {
     )
   )
 
-  it.live("hands undeclared calls and broken arguments on when validation is deferred", () =>
+  it.live("passes undeclared calls and broken arguments on when validation is deferred", () =>
     using({ turns: [{ events: [{ call: "invented" }, { call: "weather", args: "{city" }] }] }, () =>
       Effect.gen(function* () {
         const response = yield* LanguageModel.generateText({
@@ -118,7 +118,7 @@ describe("generateText", () => {
     )
   )
 
-  it.live("gives reasoning and ids back to the provider in a chat", () =>
+  it.live("gives sealed reasoning back to the provider in a chat", () =>
     using({ turns: [{ events: [{ reasoning: "hm" }, call] }] }, (server) =>
       Effect.gen(function* () {
         const chat = yield* Chat.empty
@@ -133,7 +133,6 @@ describe("generateText", () => {
           },
           {
             type: "function_call",
-            id: "fc_mock_2",
             status: "completed",
             call_id: "c1",
             name: "weather",
@@ -145,7 +144,7 @@ describe("generateText", () => {
     )
   )
 
-  it.live("fails with what the provider said", () =>
+  it.live("fails with the words of the provider", () =>
     using(
       {
         turns: [
@@ -207,7 +206,7 @@ describe("generateText", () => {
 describe("generateObject", () => {
   const Answer = Schema.Struct({ city: Schema.String, warm: Schema.optionalKey(Schema.Boolean) })
 
-  it.live("asks for the schema and decodes the answer", () =>
+  it.live("asks for the schema and decodes the response", () =>
     using({ turns: [{ events: [{ text: '{"city":"Rome","warm":true}' }] }] }, (server) =>
       Effect.gen(function* () {
         const response = yield* LanguageModel.generateObject({ prompt: "where?", schema: Answer, objectName: "answer" })
@@ -222,7 +221,7 @@ describe("generateObject", () => {
     )
   )
 
-  it.live("refuses an answer that does not fit", () =>
+  it.live("refuses a response that does not fit", () =>
     using({ turns: [{ events: [{ text: '{"city":1}' }] }] }, () =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(LanguageModel.generateObject({ prompt: "where?", schema: Answer }))

@@ -47,7 +47,7 @@ describe("a request", () => {
     })
   )
 
-  it.live("carries every kind of item, in order, one for one", () =>
+  it.live("carries every kind of item, in order", () =>
     Effect.gen(function* () {
       const body = yield* bodyFor({
         items: [
@@ -86,26 +86,29 @@ describe("a request", () => {
         { type: "message", role: "user", content: [{ type: "input_text", text: "more" }] },
         { type: "reasoning", id: "rs_1", summary: [{ type: "summary_text", text: "hm" }], encrypted_content: "abc" },
         { type: "reasoning", summary: [], encrypted_content: "def" },
-        { type: "message", id: "msg_1", role: "assistant", content: [{ type: "output_text", text: "I will" }] },
+        { type: "message", role: "assistant", content: [{ type: "output_text", text: "I will" }] },
         { type: "message", role: "assistant", content: [{ type: "output_text", text: "cut sho" }] },
         {
           type: "function_call",
-          id: "fc_1",
           status: "completed",
           call_id: "c1",
           name: "shell",
           arguments: '{"cmd":"ls"}'
         },
-        { type: "function_call", status: "completed", call_id: "c2", name: "shell", arguments: "{cmd" },
+        { type: "function_call", status: "completed", call_id: "c2", name: "shell", arguments: "{}" },
         { type: "custom_tool_call", status: "completed", call_id: "c3", name: "apply_patch", input: "+x" },
         { type: "function_call_output", call_id: "c1", output: '{"code":0}' },
-        { type: "function_call_output", call_id: "c2", output: "not JSON" },
+        {
+          type: "function_call_output",
+          call_id: "c2",
+          output: "not JSON\n\nThe arguments of this call were not a JSON object. They were:\n{cmd"
+        },
         { type: "custom_tool_call_output", call_id: "c3", output: "done" }
       ])
     })
   )
 
-  it.live("leaves out superseded items, and reasoning that the provider could not read", () =>
+  it.live("leaves out superseded items, and reasoning that the provider cannot read", () =>
     Effect.gen(function* () {
       const body = yield* bodyFor({
         items: [
@@ -173,7 +176,11 @@ describe("a request", () => {
     Effect.gen(function* () {
       const { model, server } = yield* over({})
       const output = { size: 1n }
-      const items = [{ _tag: "ToolResult", id, callId: callId("c"), name: "t", status: "completed", output }] as const
+      const call = { id, callId: callId("c"), name: "t" } as const
+      const items = [
+        { _tag: "ToolCall", ...call, params: {} },
+        { _tag: "ToolResult", ...call, status: "completed", output }
+      ] as const
       const failure = yield* failureOf(model.stream(request({ items })))
       assert.strictEqual(failure.kind, "InvalidRequest")
       assert.deepStrictEqual(server.requests, [])

@@ -41,7 +41,7 @@ describe("a stream", () => {
           { _tag: "ReasoningStart", id: "0" },
           { _tag: "ReasoningDelta", id: "0", delta: "h" },
           { _tag: "ReasoningDelta", id: "0", delta: "m" },
-          { _tag: "ReasoningEnd", id: "0", encrypted: "bW9jaw==", providerId: "rs_mock_1" },
+          { _tag: "ReasoningEnd", id: "0", encrypted: "bW9jaw==", sealedBy: "openai m", providerId: "rs_mock_1" },
           { _tag: "TextStart", id: "1" },
           { _tag: "TextDelta", id: "1", delta: "grö" },
           { _tag: "TextDelta", id: "1", delta: "ße" },
@@ -72,7 +72,7 @@ describe("a stream", () => {
       }).pipe(Effect.provide(layer))
     )
 
-    it.live(`tells a part before the next one is sent, and closes its connection when interrupted, over ${name}`, () =>
+    it.live(`emits a part before the next one is sent, and closes its connection when interrupted, over ${name}`, () =>
       Effect.gen(function* () {
         const server = yield* ResponsesServer.make({ turns: [{ events: [{ text: "a" }, { gate: "never" }] }] })
         const model = yield* OpenAiModel.make({ model: "m", baseUrl: server.baseUrl })
@@ -88,7 +88,7 @@ describe("a stream", () => {
       }).pipe(Effect.provide(layer))
     )
 
-    it.live(`closes its connection when interrupted before the answer begins, over ${name}`, () =>
+    it.live(`closes its connection when interrupted before the response begins, over ${name}`, () =>
       Effect.gen(function* () {
         const server = yield* ResponsesServer.make({ turns: [{ beforeMs: 60_000 }] })
         const model = yield* OpenAiModel.make({ model: "m", baseUrl: server.baseUrl })
@@ -119,7 +119,7 @@ describe("a stream", () => {
     })
   )
 
-  it.live("leaves its connection to later requests, although the answer ends after its last event", () =>
+  it.live("leaves its connection to later requests, although the response ends after its last event", () =>
     Effect.gen(function* () {
       let connections = 0
       let end = () => {}
@@ -143,7 +143,7 @@ describe("a stream", () => {
           return Effect.sync(end)
         })
       }
-      // undici gives a connection back a moment after its answer has ended, so it may open a second one
+      // undici gives a connection back a moment after its response has ended, so it may open a second one
       assert.isAtMost(connections, 2)
     }).pipe(Effect.provide(NodeHttpClient.layerUndici))
   )
@@ -151,7 +151,7 @@ describe("a stream", () => {
   it.live("is the same however its bytes are cut", () =>
     Effect.gen(function* () {
       const { model } = yield* over({ turns: [{ events: [{ text: "größe ✓" }] }] })
-      const whole = yield* Stream.runCollect(model.stream(request()))
+      const complete = yield* Stream.runCollect(model.stream(request()))
       const text = [
         ": comment\n\nretry: 3000\n\n",
         'data: {"type":"response.output_item.added","output_index":0,"item":{"type":"message","id":"msg_mock_1"}}\r\n\r\n',
@@ -162,12 +162,12 @@ describe("a stream", () => {
       ].join("")
       const bytes = Array.from(bytesOf(text), (byte) => Uint8Array.of(byte))
       const cut = yield* overBytes(bodyOf(bytes))
-      assert.deepStrictEqual(yield* Stream.runCollect(cut.stream(request())), whole)
-      assert.deepStrictEqual(whole.at(-1), { _tag: "Finish", reason: "stop", usage })
+      assert.deepStrictEqual(yield* Stream.runCollect(cut.stream(request())), complete)
+      assert.deepStrictEqual(complete.at(-1), { _tag: "Finish", reason: "stop", usage })
     })
   )
 
-  it.effect("fails with IdleTimeout when the answer does not begin", () =>
+  it.effect("fails with IdleTimeout when the response does not begin", () =>
     Effect.gen(function* () {
       const { model, server } = yield* over({ turns: [{ beforeMs: 60_000 }] })
       const failing = yield* Effect.forkChild(failureOf(model.stream(request())))
@@ -202,7 +202,7 @@ describe("a stream", () => {
     })
   )
 
-  it.effect("does not take comments for life", () =>
+  it.effect("does not count comments as events", () =>
     Effect.gen(function* () {
       let send: (text: string) => void = () => {}
       const body = new ReadableStream<Uint8Array>({

@@ -1,3 +1,5 @@
+import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from "node:http"
+import type { AddressInfo } from "node:net"
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert } from "@effect/vitest"
 import type { ModelFailed } from "@spindle/core/SessionError"
@@ -39,7 +41,7 @@ export const over = (script: Script, options: Partial<OpenAiModel.Options> = {})
     return { server, model }
   })
 
-/** A model whose server answers with these bytes, as they are. */
+/** A model whose server sends these bytes, as they are. */
 export const overBytes = (
   body: ReadableStream<Uint8Array>,
   options: Partial<OpenAiModel.Options> = {},
@@ -90,3 +92,50 @@ export const assertFailure = (
   const seen = Object.fromEntries(Object.keys(expected).map((name) => [name, failure[name as keyof typeof expected]]))
   assert.deepStrictEqual(seen, expected as Record<string, unknown>)
 }
+
+/** A request as {@link serve} saw it. */
+export interface SeenRequest {
+  readonly url: string
+  readonly headers: IncomingHttpHeaders
+  readonly body: string
+}
+
+/** A server whose responses a test writes byte by byte. `baseUrl` has no slash at its end. */
+export const serve = (respond: (seen: SeenRequest, response: ServerResponse, count: number) => void) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.callback<{ readonly server: Server; readonly requests: Array<SeenRequest> }>((resume) => {
+        const requests: Array<SeenRequest> = []
+        const server = createServer((incoming, response) => {
+          let body = ""
+          incoming.setEncoding("utf8").on("data", (text: string) => (body += text))
+          incoming.on("end", () => {
+            const seen = { url: incoming.url ?? "", headers: incoming.headers, body }
+            respond(seen, response, requests.push(seen))
+          })
+        })
+        server.listen(0, "127.0.0.1", () => resume(Effect.succeed({ server, requests })))
+      }),
+      ({ server }) =>
+        Effect.sync(() => {
+          server.closeAllConnections()
+          server.close()
+        })
+    ),
+    ({ requests, server }) => ({ requests, baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1` })
+  )
+
+/** The events of a response that says this text. */
+export const eventsOf = (text: string) =>
+  [
+    { type: "response.output_text.delta", output_index: 0, delta: text },
+    { type: "response.completed", response: {} }
+  ]
+    .map((event) => `data: ${JSON.stringify(event)}\n\n`)
+    .join("")
+
+/** All text of a response. */
+export const textOf = (stream: Stream.Stream<ModelPart, ModelFailed>) =>
+  Effect.map(Stream.runCollect(stream), (parts) =>
+    parts.flatMap((part) => (part._tag === "TextDelta" ? [part.delta] : [])).join("")
+  )

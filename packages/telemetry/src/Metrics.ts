@@ -1,9 +1,9 @@
 /**
- * Every metric of this package in one table: name, kind, unit, attributes, and when it is recorded (contract O2).
+ * Every metric of this package in one table: name, kind, unit, attributes and description (contract O2).
  *
- * The README's table is written from this one (`scripts/metrics.mjs`), and a test holds both together. `set` says to
- * which family of names a metric belongs: `spindle` and `gen_ai` (the conventions of OpenTelemetry for generative AI)
- * are recorded by default, `reference` has the names, units and attributes of the reference system.
+ * `npm run metrics` writes the table of the README from this one, and a test compares them. The `spindle` and `gen_ai`
+ * families (the latter follows the conventions of OpenTelemetry for generative AI) are recorded by default. The
+ * `reference` family has the names, units and attributes of the reference system.
  */
 
 /** The family of names that a metric belongs to. */
@@ -12,173 +12,202 @@ export type MetricSet = "spindle" | "gen_ai" | "reference"
 /** One metric. */
 export interface Definition {
   readonly name: string
-  /** A counter only grows; an updown counter says how many there are now. */
+  /** A counter only grows. An updown counter has the number that exists now. */
   readonly kind: "counter" | "updown" | "histogram"
-  /** In UCUM, as OpenTelemetry writes it: `s`, `ms`, `{token}`. */
+  /** The unit in UCUM, as OpenTelemetry writes it: `s`, `ms`, `{token}`. */
   readonly unit: string
+  /** What is measured, and when. Exporters send it with the metric. */
+  readonly description: string
   readonly attributes: ReadonlyArray<string>
-  readonly moment: string
   readonly set: MetricSet
 }
-
-/** By which attributes a metric is told apart, and when it is recorded. */
-interface Told {
-  readonly by?: ReadonlyArray<string>
-  readonly at: string
-}
-const made =
-  <const Kind extends Definition["kind"]>(kind: Kind) =>
-  (name: string, unit: string, { at, by = [] }: Told): Definition & { readonly kind: Kind } => ({
-    name,
-    kind,
-    unit,
-    attributes: by,
-    moment: at,
-    set: setOf(name)
-  })
-const counter = made("counter")
-const updown = made("updown")
-const histogram = made("histogram")
 
 const setOf = (name: string): MetricSet =>
   name.startsWith("codex.") ? "reference" : name.startsWith("gen_ai.") ? "gen_ai" : "spindle"
 
-const genAi = ["gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model"]
-const atEnd = "terminal record of a turn"
+const define =
+  <const Kind extends Definition["kind"]>(kind: Kind) =>
+  (
+    name: string,
+    unit: string,
+    { by = [], description }: { readonly description: string; readonly by?: ReadonlyArray<string> | undefined }
+  ): Definition & { readonly kind: Kind } => ({ name, kind, unit, description, attributes: by, set: setOf(name) })
 
-/** All metrics, by the name that the recorder has for them. */
+const counter = define("counter")
+const updown = define("updown")
+const histogram = define("histogram")
+
+const ofRequest = ["gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model"]
+
+/** All metrics, by the name that a {@link Measurement} uses. */
 export const definitions = {
   sessionStarted: counter("spindle.session.started", "{session}", {
-    by: ["source"],
-    at: "first record of a session, or a resume"
+    description: "Sessions that started: new, forked or resumed.",
+    by: ["source"]
   }),
-  sessionFailed: counter("spindle.session.failed", "{session}", { at: "`SessionFailed`" }),
+  sessionFailed: counter("spindle.session.failed", "{session}", {
+    description: "Sessions that failed because their journal could not be written."
+  }),
   submissionDuration: histogram("spindle.submission.duration", "s", {
-    by: ["op", "receipt", "error.type"],
-    at: "receipt of a submission, from its call"
+    description: "Time from the call of submit to its receipt.",
+    by: ["op", "receipt", "error.type"]
   }),
-  turnStarted: counter("spindle.turn.started", "{turn}", { by: ["task.kind"], at: "`TurnStarted`" }),
-  turnActive: updown("spindle.turn.active", "{turn}", { by: ["task.kind"], at: "`TurnStarted`, terminal record" }),
+  turnStarted: counter("spindle.turn.started", "{turn}", { description: "Turns that started.", by: ["task.kind"] }),
+  turnActive: updown("spindle.turn.active", "{turn}", { description: "Turns that are running.", by: ["task.kind"] }),
   turnDuration: histogram("spindle.turn.duration", "s", {
-    by: ["task.kind", "outcome", "abort.reason", "error.type"],
-    at: `${atEnd}, from \`TurnStarted\``
+    description: "Time from the start of a turn to its end.",
+    by: ["task.kind", "outcome", "abort.reason", "error.type"]
   }),
   timeToFirstToken: histogram("spindle.turn.time_to_first_token", "s", {
-    by: ["task.kind"],
-    at: "first output of the model in a turn: a delta of text or reasoning, a message, reasoning or a tool call"
+    description: "Time from the start of a turn to the first output of the model: text, reasoning or a tool call.",
+    by: ["task.kind"]
   }),
   timeToFirstMessage: histogram("spindle.turn.time_to_first_message", "s", {
-    by: ["task.kind"],
-    at: "first complete assistant message of a turn"
+    description: "Time from the start of a turn to its first complete assistant message.",
+    by: ["task.kind"]
   }),
-  turnToolCalls: histogram("spindle.turn.tool_calls", "{call}", { by: ["task.kind", "outcome"], at: atEnd }),
+  turnToolCalls: histogram("spindle.turn.tool_calls", "{call}", {
+    description: "Tool calls of a turn, recorded at its end.",
+    by: ["task.kind", "outcome"]
+  }),
   turnTokens: histogram("spindle.turn.token_usage", "{token}", {
-    by: ["task.kind", "outcome", "token.type"],
-    at: `${atEnd}; one point for each of total, input, cached_input, output, reasoning_output`
+    description:
+      "Tokens of a turn, recorded at its end for each type: total, input, cached_input, output, reasoning_output.",
+    by: ["task.kind", "outcome", "token.type"]
   }),
-  turnProxy: counter("spindle.turn.network_proxy", "{turn}", { by: ["active", "tmp_mem_enabled"], at: atEnd }),
+  turnProxy: counter("spindle.turn.network_proxy", "{turn}", {
+    description: "Turns that ended, by whether the network proxy was active.",
+    by: ["active"]
+  }),
   toolDuration: histogram("spindle.tool.duration", "s", {
-    by: ["gen_ai.tool.name", "status"],
-    at: "result of a tool call, from the record of the call"
+    description: "Time from a tool call to its result.",
+    by: ["gen_ai.tool.name", "status"]
   }),
-  modelRetries: counter("spindle.model.retries", "{retry}", { by: ["error.type"], at: "`ModelRetrying`" }),
-  approvalRequested: counter("spindle.approval.requested", "{request}", { by: ["kind"], at: "`QuestionOpened`" }),
+  modelRetries: counter("spindle.model.retries", "{retry}", {
+    description: "Retries of model requests.",
+    by: ["error.type"]
+  }),
+  approvalRequested: counter("spindle.approval.requested", "{request}", {
+    description: "Questions to a person.",
+    by: ["kind"]
+  }),
   approvalDecided: counter("spindle.approval.decided", "{request}", {
-    by: ["kind", "decision"],
-    at: "`QuestionSettled`"
+    description: "Questions to a person that were settled.",
+    by: ["kind", "decision"]
   }),
   approvalDuration: histogram("spindle.approval.duration", "s", {
-    by: ["kind", "decision"],
-    at: "`QuestionSettled`, from `QuestionOpened`"
+    description: "Time from a question to a person until it is settled.",
+    by: ["kind", "decision"]
   }),
   abortDuration: histogram("spindle.abort.duration", "s", {
-    by: ["phase", "abort.reason"],
-    at: "accepted: receipt of an interrupt, from its call; settled: `TurnAborted`, from the request; straggler: `StragglerEnded`, from the request"
+    description:
+      "Time from the request to stop a turn to its acceptance, to the end of the turn (settled), and to the end of each straggler.",
+    by: ["phase", "abort.reason"]
   }),
   stragglers: counter("spindle.abort.stragglers", "{straggler}", {
-    by: ["kind"],
-    at: "`TurnAborted`, once for each that it names"
+    description: "Tasks, processes and others that had not ended when their aborted turn did.",
+    by: ["kind"]
   }),
   inputAccepted: counter("spindle.input.accepted", "{input}", {
-    by: ["delivery"],
-    at: "`InputAccepted`; steered or queued"
+    description: "Inputs that were accepted: steered into the running turn, or queued.",
+    by: ["delivery"]
   }),
   inputFate: counter("spindle.input.fate", "{input}", {
-    by: ["fate"],
-    at: "carried, blocked, returned or dropped: when it happens; kept: when a terminal record names it"
+    description: "What became of inputs: carried, blocked, returned or dropped, or kept at the end of a turn.",
+    by: ["fate"]
   }),
-  inboxWaiting: updown("spindle.inbox.waiting", "{input}", {
-    at: "`InputAccepted`, fate of an input, end of the session"
+  inboxWaiting: updown("spindle.inbox.waiting", "{input}", { description: "Inputs that wait in the inbox." }),
+  processStarted: counter("spindle.process.started", "{process}", {
+    description: "Processes that started. A kept process may outlive its turn.",
+    by: ["keep"]
   }),
-  processStarted: counter("spindle.process.started", "{process}", { by: ["keep"], at: "`ProcessStarted`" }),
-  processActive: updown("spindle.process.active", "{process}", {
-    at: "`ProcessStarted`, `ProcessEnded`, end of the session"
-  }),
+  processActive: updown("spindle.process.active", "{process}", { description: "Processes that are running." }),
   processDuration: histogram("spindle.process.duration", "s", {
-    by: ["exit"],
-    at: "`ProcessEnded`, from `ProcessStarted`; exit is zero, nonzero, signal or none"
+    description: "Time from the start of a process to its end. The exit is zero, nonzero, signal or none.",
+    by: ["exit"]
   }),
-  journalAppend: histogram("spindle.journal.append.duration", "s", { at: "batch of records written" }),
+  journalAppend: histogram("spindle.journal.append.duration", "s", {
+    description: "Time until a batch of records is written to the journal."
+  }),
   journalBatch: histogram("spindle.journal.append.records", "{record}", {
-    at: "batch of records written: the depth of the write queue"
+    description: "Records in a batch that is written to the journal."
   }),
   subscriberWaiting: updown("spindle.subscriber.waiting", "{event}", {
-    at: "record that waits in memory for a subscriber; subscriber that reads or leaves; end of the session"
+    description: "Events that wait in memory for subscribers."
   }),
-  journalFlush: histogram("spindle.journal.flush.duration", "s", { at: "end of a wait for the journal" }),
+  journalFlush: histogram("spindle.journal.flush.duration", "s", {
+    description: "Time of a wait until all records are durable."
+  }),
   exportDropped: counter("spindle.telemetry.dropped", "{span}", {
-    by: ["reason"],
-    at: "span that no collector will get: queue_full, refused or shutdown"
+    description: "Spans that were dropped: the queue was full, the collector refused them, or the program ended.",
+    by: ["reason"]
   }),
-  delegateStarted: counter("spindle.delegate.started", "{delegate}", { by: ["mode"], at: "`DelegateStarted`" }),
-  delegateActive: updown("spindle.delegate.active", "{delegate}", {
-    at: "`DelegateStarted`, `DelegateEnded`, end of the session"
+  delegateStarted: counter("spindle.delegate.started", "{delegate}", {
+    description: "Delegates that started.",
+    by: ["mode"]
   }),
+  delegateActive: updown("spindle.delegate.active", "{delegate}", { description: "Delegates that have not ended." }),
   delegateEnded: counter("spindle.delegate.ended", "{delegate}", {
-    by: ["mode", "outcome"],
-    at: "`DelegateEnded`; outcome is the status of the delegate"
+    description: "Delegates that ended, with their status as the outcome.",
+    by: ["mode", "outcome"]
   }),
   delegateDepth: histogram("spindle.delegate.depth", "{level}", {
-    at: "`DelegateStarted`; 1 is a delegate of a root session"
+    description: "Levels of a new delegate below its root session. A delegate of a root session has 1."
   }),
   operationDuration: histogram("gen_ai.client.operation.duration", "s", {
-    by: [...genAi, "error.type"],
-    at: "`ModelResponded`, from `ModelRequested`"
+    description: "Time from a model request to the end of its response.",
+    by: [...ofRequest, "error.type"]
   }),
   timeToFirstChunk: histogram("gen_ai.client.operation.time_to_first_chunk", "s", {
-    by: genAi,
-    at: "first output of a model request, from `ModelRequested`"
+    description: "Time from a model request to its first output.",
+    by: ofRequest
   }),
   clientTokens: histogram("gen_ai.client.token.usage", "{token}", {
-    by: [...genAi, "gen_ai.token.type"],
-    at: "`ModelResponded`; one point for input, one for output"
+    description: "Tokens of a model request, recorded at its end for each type: input, output.",
+    by: [...ofRequest, "gen_ai.token.type"]
   }),
-  codexTurnDuration: histogram("codex.turn.e2e_duration_ms", "ms", { at: atEnd }),
+  codexTurnDuration: histogram("codex.turn.e2e_duration_ms", "ms", {
+    description: "Time from the start of a turn to its end."
+  }),
   codexTimeToFirstToken: histogram("codex.turn.ttft.duration_ms", "ms", {
-    at: "as `spindle.turn.time_to_first_token`"
+    description: "Time from the start of a turn to the first output of the model."
   }),
   codexTimeToFirstMessage: histogram("codex.turn.ttfm.duration_ms", "ms", {
-    at: "as `spindle.turn.time_to_first_message`"
+    description: "Time from the start of a turn to its first complete assistant message."
   }),
-  codexTurnProxy: counter("codex.turn.network_proxy", "{turn}", { by: ["active", "tmp_mem_enabled"], at: atEnd }),
-  codexTurnToolCalls: histogram("codex.turn.tool.call", "{call}", { by: ["tmp_mem_enabled"], at: atEnd }),
+  codexTurnProxy: counter("codex.turn.network_proxy", "{turn}", {
+    description: "Turns that ended, by whether the network proxy was active.",
+    by: ["active", "tmp_mem_enabled"]
+  }),
+  codexTurnToolCalls: histogram("codex.turn.tool.call", "{call}", {
+    description: "Tool calls of a turn, recorded at its end.",
+    by: ["tmp_mem_enabled"]
+  }),
   codexTurnTokens: histogram("codex.turn.token_usage", "{token}", {
-    by: ["token_type", "tmp_mem_enabled"],
-    at: `${atEnd}; five points, as \`spindle.turn.token_usage\``
+    description: "Tokens of a turn, recorded at its end for each type.",
+    by: ["token_type", "tmp_mem_enabled"]
   }),
-  codexTaskCompact: counter("codex.task.compact", "{task}", { by: ["type"], at: "`TurnStarted` of this kind" }),
-  codexTaskReview: counter("codex.task.review", "{task}", { at: "`TurnStarted` of this kind" }),
-  codexTaskUndo: counter("codex.task.undo", "{task}", { at: "`TurnStarted` of this kind" }),
-  codexTaskUserShell: counter("codex.task.user_shell", "{task}", { at: "`TurnStarted` of this kind" }),
-  codexThreadStarted: counter("codex.thread.started", "{thread}", { by: ["is_git"], at: "first record of a session" }),
-  codexTurnCount: counter("codex.conversation.turn.count", "{turn}", { at: "end of the session: its turns" }),
+  codexTaskCompact: counter("codex.task.compact", "{task}", {
+    description: "Turns of the kind compact.",
+    by: ["type"]
+  }),
+  codexTaskReview: counter("codex.task.review", "{task}", { description: "Turns of the kind review." }),
+  codexTaskUndo: counter("codex.task.undo", "{task}", { description: "Turns of the kind undo." }),
+  codexTaskUserShell: counter("codex.task.user_shell", "{task}", { description: "Turns of the kind user_shell." }),
+  codexThreadStarted: counter("codex.thread.started", "{thread}", {
+    description: "Sessions that are new or forked.",
+    by: ["is_git"]
+  }),
+  codexTurnCount: counter("codex.conversation.turn.count", "{turn}", {
+    description: "Turns of a session, recorded when it is closed."
+  }),
   codexApprovalRequested: counter("codex.approval.requested", "{request}", {
-    by: ["tool", "approved"],
-    at: "`QuestionSettled`"
+    description: "Questions to a person that were settled.",
+    by: ["tool", "approved"]
   })
 }
 
-/** A metric, by the name that the recorder has for it. */
+/** The key of a metric in {@link definitions}. */
 export type MetricId = keyof typeof definitions
 
 /** The attributes of one point. */
@@ -191,7 +220,7 @@ export interface Measurement {
   readonly attributes: Attributes
 }
 
-/** The bounds of the buckets of a histogram, by its unit. */
+/** The bucket boundaries of a histogram, by its unit. */
 export const boundariesOf = (unit: string): ReadonlyArray<number> => {
   switch (unit) {
     case "s":
@@ -212,7 +241,7 @@ export const boundariesOf = (unit: string): ReadonlyArray<number> => {
 export const markdown = (): string => {
   const rows = Object.values<Definition>(definitions).map((one) => {
     const attributes = one.attributes.length === 0 ? "-" : one.attributes.map((name) => `\`${name}\``).join(", ")
-    return `| \`${one.name}\` | ${one.kind} | \`${one.unit}\` | ${attributes} | ${one.moment} |`
+    return `| \`${one.name}\` | ${one.kind} | \`${one.unit}\` | ${attributes} | ${one.description} |`
   })
-  return ["| metric | kind | unit | attributes | recorded at |", "| --- | --- | --- | --- | --- |", ...rows].join("\n")
+  return ["| metric | kind | unit | attributes | description |", "| --- | --- | --- | --- | --- |", ...rows].join("\n")
 }

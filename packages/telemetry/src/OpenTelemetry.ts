@@ -1,81 +1,123 @@
 /**
- * For applications that have the SDK of OpenTelemetry: its processors and readers get the spans and metrics of sessions,
- * redacted as everywhere.
+ * Sends the spans and metrics of sessions to the processors and readers of the OpenTelemetry SDK, redacted like those
+ * of all other layers.
  *
- * Not part of the package's index, since it needs `@effect/opentelemetry` and the SDK's packages beside it, which are
- * optional peers.
+ * This module is not part of the package's index, because it needs the optional peers `@effect/opentelemetry` and the
+ * packages of the SDK.
  */
 import * as NodeSdk from "@effect/opentelemetry/NodeSdk"
+import * as OtelMetrics from "@effect/opentelemetry/OtelMetrics"
 import type { Resource } from "@effect/opentelemetry/Resource"
 import type { ReadableSpan, SpanProcessor } from "@opentelemetry/sdk-trace-base"
 import { TraceContent } from "@spindle/core/Tracing"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Reference from "./internal/reference.ts"
+import { unitAttribute } from "./internal/series.ts"
 import * as Redaction from "./Redaction.ts"
 import * as SessionMetrics from "./SessionMetrics.ts"
 import type { Options } from "./Telemetry.ts"
 
 /**
- * Gives sessions the tracer of the SDK, and the recorder. `sampleRatio` is the SDK's affair (`tracerConfig.sampler`).
- * Closing the layer flushes and shuts the SDK down, within its `shutdownTimeout` (3 s).
+ * Provides the tracer of the SDK and records metrics. Sampling is configured in the SDK (`tracerConfig.sampler`).
+ * Closing the layer flushes the SDK and shuts it down, within its `shutdownTimeout` (3 s).
  */
 export const layer = (
   configuration: () => NodeSdk.Configuration,
   options: Omit<Options, "sampleRatio" | "onSpan"> = {}
 ): Layer.Layer<Resource> => {
-  const redact = options.redact ?? Redaction.standard
-  const content = options.content ?? false
-  const sdk = NodeSdk.layer(() => {
-    const given = configuration()
-    const { spanProcessor } = given
-    if (spanProcessor === undefined) return given
-    const processors = Array.isArray(spanProcessor) ? (spanProcessor as ReadonlyArray<SpanProcessor>) : [spanProcessor]
-    return { ...given, spanProcessor: processors.map((one) => redacting(one as SpanProcessor, { redact, content })) }
-  })
+  const rules: Rules = {
+    redact: options.redact ?? Redaction.standard,
+    content: options.content ?? false,
+    reference: Reference.isWanted(options.metrics)
+  }
+  const sdk = Layer.unwrap(
+    Effect.sync(() => {
+      const { metricReader, spanProcessor, ...given } = configuration()
+      const processors = arrayOf(spanProcessor).map((processor) => redactSpans(processor, rules))
+      return arrayOf(metricReader).reduce(
+        (layer, reader) => Layer.provideMerge(readMetrics(reader, given), layer),
+        NodeSdk.layer(() => ({ ...given, spanProcessor: processors }))
+      )
+    })
+  )
   return Layer.mergeAll(
     sdk,
-    Layer.succeed(TraceContent, content),
+    Layer.succeed(TraceContent, rules.content),
     options.metrics === false ? Layer.empty : SessionMetrics.layer(options.metrics)
   )
 }
 
+const arrayOf = <A>(value: A | ReadonlyArray<A> | undefined): ReadonlyArray<A> =>
+  value === undefined ? [] : Array.isArray(value) ? (value as ReadonlyArray<A>) : [value as A]
+
+type MetricReader = Exclude<NodeSdk.Configuration["metricReader"], ReadonlyArray<unknown> | undefined>
+
+/**
+ * Connects a reader to Effect's metrics. The points have no attribute for the unit: the SDK sends it with the metric.
+ */
+const readMetrics = (
+  reader: MetricReader,
+  { metricTemporality, shutdownTimeout }: NodeSdk.Configuration
+): Layer.Layer<never, never, Resource> =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const producer = yield* OtelMetrics.makeProducer(metricTemporality)
+      const withoutUnit: typeof producer = {
+        collect: async (options) => {
+          const { errors, resourceMetrics } = await producer.collect(options)
+          for (const { metrics } of resourceMetrics.scopeMetrics)
+            for (const { dataPoints } of metrics)
+              for (const { attributes } of dataPoints) delete attributes[unitAttribute]
+          return { errors, resourceMetrics }
+        }
+      }
+      yield* OtelMetrics.registerProducer(withoutUnit, () => reader, { shutdownTimeout })
+    })
+  )
+
 interface Rules {
   readonly redact: Redaction.Redact
   readonly content: boolean
+  readonly reference: boolean
 }
 
-/** A processor that sees what may be seen of spans that have ended. */
-const redacting = (processor: SpanProcessor, rules: Rules): SpanProcessor => ({
+/** Wraps a processor so that it sees ended spans redacted. */
+const redactSpans = (processor: SpanProcessor, rules: Rules): SpanProcessor => ({
   onStart: (span, context) => processor.onStart(span, context),
-  onEnd: (span) => processor.onEnd(redacted(span, rules)),
+  onEnd: (span) => processor.onEnd(redactSpan(span, rules)),
   forceFlush: () => processor.forceFlush(),
   shutdown: () => processor.shutdown()
 })
 
-// the events in which Effect tells errors and log lines
-const contentKeys = /^(exception\.(message|stacktrace)|effect\.)/
+/** The attributes of span events in which Effect writes errors and log lines. */
+const contentAttribute = /^(exception\.(message|stacktrace)|effect\.)/
 
-const redacted = (span: ReadableSpan, { content, redact }: Rules): ReadableSpan => {
+const redactSpan = (span: ReadableSpan, { content, redact, reference }: Rules): ReadableSpan => {
   const events = span.events
     .filter((event) => content || !Object.keys(event.attributes ?? {}).some((key) => key.startsWith("effect.")))
-    .map((event) => ({ ...event, attributes: attributesOf(event.attributes ?? {}, { content, redact }) }))
+    .map((event) => ({ ...event, attributes: redactAll(event.attributes ?? {}, { content, redact }) }))
   const { "effect.fiber.interrupted": interrupted, ...attributes } = span.attributes
-  const aborted = interrupted === true ? { "spindle.outcome": "aborted" } : {}
+  const added = {
+    ...(reference ? Reference.attributesOf(span.name) : {}),
+    ...(interrupted === true ? { "spindle.outcome": "aborted" } : {})
+  }
   return Object.create(span, {
-    attributes: { value: { ...attributesOf(attributes, { content: true, redact }), ...aborted }, enumerable: true },
+    attributes: { value: { ...redactAll(attributes, { content: true, redact }), ...added }, enumerable: true },
     events: { value: events, enumerable: true },
     status: { value: content ? span.status : { code: span.status.code }, enumerable: true }
   }) as ReadableSpan
 }
 
-const attributesOf = (
+const redactAll = (
   attributes: ReadableSpan["attributes"],
-  { content, redact }: Rules
+  { content, redact }: Omit<Rules, "reference">
 ): ReadableSpan["attributes"] => {
   const out: { [name: string]: ReadableSpan["attributes"][string] } = {}
   for (const [name, value] of Object.entries(attributes)) {
-    if (!content && contentKeys.test(name)) continue
-    const told = redact(name, value) as ReadableSpan["attributes"][string]
-    if (told !== undefined) out[name] = told
+    if (!content && contentAttribute.test(name)) continue
+    const redacted = redact(name, value) as ReadableSpan["attributes"][string]
+    if (redacted !== undefined) out[name] = redacted
   }
   return out
 }

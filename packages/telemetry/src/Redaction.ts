@@ -1,14 +1,14 @@
 /**
- * What is taken out of spans before any exporter sees them.
+ * Rules that redact spans before any exporter sees them.
  *
- * The spans of this project hold no content unless it is asked for; these rules are for what comes from elsewhere:
- * addresses with keys in them, headers, messages of errors, and content that was asked for.
+ * The spans of this project contain no content unless it is asked for. The rules are for values from elsewhere:
+ * addresses with keys, headers, messages of errors, and content that was asked for.
  */
 
-/** Changes the value of an attribute; undefined leaves it out. */
+/** Returns the value to use for an attribute; undefined leaves the attribute out. */
 export type Redact = (key: string, value: unknown) => unknown
 
-/** What stands in the place of a secret. */
+/** The text that replaces a secret. */
 export const removed = "[redacted]"
 
 // names that end with one of these words; `gen_ai.usage.input_tokens` and `token.type` do not
@@ -24,13 +24,13 @@ const secrets: ReadonlyArray<readonly [pattern: RegExp, by: string]> = [
 ]
 
 /**
- * Takes out the values of attributes whose name says that they are secret, and in every text what looks like a key, a
- * bearer token, a password in an address or an assignment.
+ * Redacts the values of attributes with a secret name, and the parts of texts that look like a key, a bearer token, or
+ * a password in an address or an assignment.
  */
 export const standard: Redact = (key, value) =>
   secretName.test(key) && typeof value === "string" ? removed : textsOf(value)
 
-/** Leaves everything as it is. */
+/** Changes nothing. */
 export const none: Redact = (_, value) => value
 
 const textsOf = (value: unknown): unknown => {

@@ -1,56 +1,61 @@
 /**
- * The recorder at work: an observer of sessions that drives the fold of `Recorder` and feeds Effect's metrics.
+ * Observes sessions, drives the fold of `Measures` and feeds Effect's metrics.
  *
- * Whatever reads Effect's metrics then has them: the exporters of this package, those of `effect/observability` and of
- * `@effect/opentelemetry`, or `Metric.snapshot`. It runs on the writers of the sessions, without waiting for anything.
+ * Everything that reads Effect's metrics sees them: the exporters of this package, those of `effect/observability` and
+ * `@effect/opentelemetry`, and `Metric.snapshot`. The observer runs on the writers of the sessions and never waits.
  */
-import { both, SessionObserver, type SessionSignal } from "@spindle/core/SessionObserver"
 import type { SessionId } from "@spindle/core/Ids"
-import { SessionPolicy } from "@spindle/core/SessionPolicy"
 import { isDelta, type SessionEvent } from "@spindle/core/SessionEvent"
+import { both, SessionObserver, type SessionSignal } from "@spindle/core/SessionObserver"
+import { SessionPolicy } from "@spindle/core/SessionPolicy"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Metric from "effect/Metric"
+import { countOf } from "./internal/limits.ts"
+import { shape } from "./internal/points.ts"
 import * as Series from "./internal/series.ts"
-import { shape } from "./internal/shapes.ts"
+import * as Measures from "./Measures.ts"
 import { type Attributes, definitions, type Measurement, type MetricId, type MetricSet } from "./Metrics.ts"
-import * as Recorder from "./Recorder.ts"
 
-/** What to record, and what to say with it. */
+/** Which metrics to record, and the attributes of all of them. */
 export interface Options {
-  /** The families of names to record. Default `spindle` and `gen_ai`; `reference` has the names of the reference. */
-  readonly sets?: ReadonlyArray<MetricSet>
-  /** Attributes of every point: `auth_mode`, `session_source`, `originator`, `service_name`, `model`, `app.version` ... */
-  readonly tags?: Attributes
+  /** The families of names to record. Default `spindle` and `gen_ai`. */
+  readonly sets?: ReadonlyArray<MetricSet> | undefined
   /**
-   * Whether the network proxy is in use, read at the end of each turn, within a second. A read that fails or takes longer
-   * is logged as a warning and counts as inactive. Default: there is none.
+   * Attributes of every point: `auth_mode`, `session_source`, `originator`, `service_name`, `model`, `app.version` ...
    */
-  readonly networkProxy?: Effect.Effect<boolean, unknown>
-  /** See `RecorderOptions`. Default false. */
-  readonly memoryEnabled?: boolean
-  /** See `RecorderOptions`. Default false. */
-  readonly isGit?: boolean
+  readonly tags?: Attributes | undefined
   /**
-   * How many combinations of attributes one metric may have; more than that are counted together, with the attribute
+   * Whether the network proxy is in use, read at the end of each turn, within a second. A read that fails or takes
+   * longer is logged as a warning and counts as inactive. Default: there is no proxy.
+   */
+  readonly networkProxy?: Effect.Effect<boolean, unknown> | undefined
+  /** The value of `tmp_mem_enabled` in the family `reference`: whether the agent has a memory. Default false. */
+  readonly memoryEnabled?: boolean | undefined
+  /** The value of `is_git` in the family `reference`: whether sessions work in a repository. Default false. */
+  readonly isGit?: boolean | undefined
+  /**
+   * How many combinations of attributes one metric may have. Further ones are counted together, with the attribute
    * `otel.metric.overflow`. Default 1,000.
    */
-  readonly seriesLimit?: number
+  readonly seriesLimit?: number | undefined
 }
 
-/** The observer; `sessionsCount` is how many sessions it remembers. */
+/** The observer of sessions. */
 export interface SessionMetrics extends SessionObserver {
+  /** Returns the number of sessions that it remembers. */
   readonly sessionsCount: () => number
 }
+
+const defaultSeriesLimit = 1_000
 
 /** How long a read of the network proxy may take. */
 const proxyLimit = "1 second"
 
 /**
- * Makes the observer. Metrics go to the registry of the context that it is made in, aborted turns are counted as the
- * `SessionPolicy` there says.
+ * Makes the observer. Metrics go to the registry of the current context. Aborted turns are counted as its
+ * `SessionPolicy` says.
  */
 export const make = (options: Options = {}): Effect.Effect<SessionMetrics> =>
   Effect.gen(function* () {
@@ -58,31 +63,30 @@ export const make = (options: Options = {}): Effect.Effect<SessionMetrics> =>
     const clock = yield* Clock.Clock
     const policy = yield* SessionPolicy
     const wanted = wantedOf(options.sets ?? ["spindle", "gen_ai"])
-    const series = Series.make({ tags: options.tags ?? {}, limit: options.seriesLimit ?? 1_000 })
-    const initial = Recorder.begin({
+    const series = Series.make({
+      tags: options.tags ?? {},
+      limit: countOf(options.seriesLimit, { otherwise: defaultSeriesLimit, most: Number.MAX_SAFE_INTEGER })
+    })
+    const initial = Measures.initial({
       reference: wanted.codexTurnDuration === true,
       abortedTurns: policy.abortedTurnMetrics,
       memoryEnabled: options.memoryEnabled ?? false,
       isGit: options.isGit ?? false
     })
-    const states = new Map<SessionId, Recorder.RecorderState>()
-    const update = (measured: Measurement, attributes: Attributes): void => {
-      const metric: Metric.Metric<number, unknown> = series(measured.metric, attributes)
-      // a counter that goes up and down is updated by what is added, too
-      metric.updateUnsafe(measured.value, context)
-    }
+    const states = new Map<SessionId, Measures.State>()
+    // all kinds, including updown counters, are updated by the amount to add
+    const update = ({ metric, value }: Measurement, attributes: Attributes): void =>
+      series(metric, attributes).updateUnsafe(value, context)
     const record = (measured: Measurement): void => {
       if (wanted[measured.metric] !== true) return
-      if (measured.metric !== "turnProxy" && measured.metric !== "codexTurnProxy") {
-        return update(measured, measured.attributes)
-      }
-      const tell = (active: boolean) =>
-        update(measured, ofProxy(measured.attributes["tmp_mem_enabled"]!, String(active)))
-      if (options.networkProxy === undefined) return tell(false)
-      // beside the writer that calls, which waits for nothing; it ends within its limit
-      Effect.runForkWith(context)(Effect.map(readProxy(options.networkProxy), tell))
+      const withProxy = proxyAttributes[measured.metric]
+      if (withProxy === undefined) return update(measured, measured.attributes)
+      const updateTurn = (active: boolean) => update(measured, withProxy(String(active), measured.attributes))
+      if (options.networkProxy === undefined) return updateTurn(false)
+      // detached, because the writer that calls this waits for nothing; the read ends within its limit
+      Effect.runForkWith(context)(Effect.map(readProxy(options.networkProxy), updateTurn))
     }
-    const take = (sessionId: SessionId, before: Recorder.RecorderState, [state, measured]: Recorder.Step): void => {
+    const apply = (sessionId: SessionId, before: Measures.State, [state, measured]: Measures.Step): void => {
       if (state !== before) states.set(sessionId, state)
       for (const one of measured) record(one)
     }
@@ -93,17 +97,26 @@ export const make = (options: Options = {}): Effect.Effect<SessionMetrics> =>
         // a delta after the first one of its request changes nothing
         if (isDelta(event) && (event._tag === "ToolOutput" || hasOutput(state))) return
         const now = "at" in event ? event.at : clock.currentTimeMillisUnsafe()
-        take(sessionId, state, Recorder.step(state, event, now))
+        apply(sessionId, state, Measures.step(state, event, now))
       },
       onSignal: (sessionId: SessionId, signal: SessionSignal) => {
         const state = states.get(sessionId) ?? initial
-        take(sessionId, state, Recorder.signal(state, signal))
+        apply(sessionId, state, Measures.stepSignal(state, signal))
         if (signal._tag === "Closed") states.delete(sessionId)
       }
     }
   })
 
-const ofProxy = shape("tmp_mem_enabled", "active")
+const ofProxy = shape("active")
+const ofReferenceProxy = shape("active", "tmp_mem_enabled")
+
+/** The attributes of the metrics that say whether the network proxy was active. */
+const proxyAttributes: {
+  readonly [Id in MetricId]?: (active: string, attributes: Attributes) => Attributes
+} = {
+  turnProxy: ofProxy,
+  codexTurnProxy: (active, attributes) => ofReferenceProxy(active, attributes["tmp_mem_enabled"]!)
+}
 
 const wantedOf = (sets: ReadonlyArray<MetricSet>): { readonly [Id in MetricId]?: true } => {
   const wanted: { [Id in MetricId]?: true } = {}
@@ -112,7 +125,7 @@ const wantedOf = (sets: ReadonlyArray<MetricSet>): { readonly [Id in MetricId]?:
   return wanted
 }
 
-const hasOutput = ({ turn }: Recorder.RecorderState): boolean =>
+const hasOutput = ({ turn }: Measures.State): boolean =>
   turn === undefined || (turn.hasOutput && turn.request?.hasOutput !== false)
 
 const readProxy = (read: Effect.Effect<boolean, unknown>): Effect.Effect<boolean> =>
@@ -123,12 +136,12 @@ const readProxy = (read: Effect.Effect<boolean, unknown>): Effect.Effect<boolean
     )
   )
 
-/** The recorder as the observer of all sessions made with it, beside one that is there already. */
+/** Observes all sessions that are made with this layer, in addition to an observer that is already in the context. */
 export const layer = (options?: Options): Layer.Layer<never> =>
   Layer.effectContext(
     Effect.gen(function* () {
-      const there = yield* SessionObserver
-      const made = yield* make(options)
-      return Context.make(SessionObserver, both(there, made)) as Context.Context<never>
+      const existing = yield* SessionObserver
+      const observer = yield* make(options)
+      return Context.make(SessionObserver, both(existing, observer)) as Context.Context<never>
     })
   )

@@ -1,4 +1,4 @@
-/** A span that has ended, as plain data: what exporters, the memory and the tree of spans work with. */
+/** A span that has ended, as plain data for exporters, the memory and the trees of spans. */
 import type * as Tracer from "effect/Tracer"
 
 /** Named values of a span. */
@@ -24,8 +24,8 @@ export interface SpanData {
     readonly spanId: string
     readonly attributes: SpanAttributes
   }>
-  /** `error` for work that failed; an interruption is no error, but the attribute `spindle.outcome` aborted. */
+  /** `error` for work that failed. An interruption is not an error; its attribute `spindle.outcome` is aborted. */
   readonly status: "unset" | "error"
-  /** The type of the error, and its message if content is told. */
+  /** The type of the error, or its message if content is included. */
   readonly statusMessage: string | undefined
 }

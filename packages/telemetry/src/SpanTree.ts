@@ -1,5 +1,5 @@
 /**
- * Spans that have ended, read as trees: what descends from what, what hangs in the air, and a text for people.
+ * Reads ended spans as trees, finds orphans, and formats trees as text.
  */
 import type { SpanData } from "./SpanData.ts"
 
@@ -11,7 +11,7 @@ export interface SpanNode {
 
 /** The trees of some spans. */
 export interface SpanTree {
-  /** Spans without a parent among them, in the order of their start: roots of traces, and children of callers. */
+  /** Spans whose parent is not among them, in the order of their start: roots of traces, and children of callers. */
   readonly roots: ReadonlyArray<SpanNode>
 }
 
@@ -35,11 +35,11 @@ const keyOf = (span: SpanData): string => `${span.traceId} ${span.spanId}`
 const byStart = (one: SpanData, other: SpanData): number =>
   one.startNanos < other.startNanos ? -1 : one.startNanos > other.startNanos ? 1 : 0
 
-/** All spans of a tree, parents before their children. */
+/** Lists all spans of a tree, parents before their children. */
 export const flatten = (nodes: ReadonlyArray<SpanNode>): ReadonlyArray<SpanData> =>
   nodes.flatMap(({ children, span }) => [span, ...flatten(children)])
 
-/** The first node whose span has a property, depth first. */
+/** Finds the first node whose span satisfies a condition, depth first. */
 export const find = (tree: SpanTree, is: (span: SpanData) => boolean): SpanNode | undefined => {
   const search = (nodes: ReadonlyArray<SpanNode>): SpanNode | undefined => {
     for (const node of nodes) {
@@ -51,31 +51,33 @@ export const find = (tree: SpanTree, is: (span: SpanData) => boolean): SpanNode 
   return search(tree.roots)
 }
 
-/** Spans that name a parent which is neither among them nor the span of a caller: what a trace must not have. */
+/** Lists orphans: spans whose parent is neither among them nor the span of a caller. A trace must have none. */
 export const orphans = (tree: SpanTree, callerSpanIds: ReadonlyArray<string> = []): ReadonlyArray<SpanData> =>
   tree.roots
     .map(({ span }) => span)
     .filter(({ parentSpanId }) => parentSpanId !== undefined && !callerSpanIds.includes(parentSpanId))
 
-/** Names, nested, without times and ids: for tests, and to compare what two exporters got. */
+/** Nested names without times and ids, for tests and to compare two exporters. */
 export interface Shape {
   readonly name: string
   readonly children: ReadonlyArray<Shape>
 }
 
-/** The shape of a tree; children that began at the same time are ordered by name. */
+/** Returns the shape of a tree, with the children in the order of their start. */
 export const shape = (nodes: ReadonlyArray<SpanNode>): ReadonlyArray<Shape> =>
   nodes.map(({ children, span }) => ({ name: span.name, children: shape(children) }))
 
-/** How to write a tree. */
+/** How to format a tree. */
 export interface RenderOptions {
-  /** Attributes to show behind the name of a span. */
-  readonly attributes?: ReadonlyArray<string>
+  /** Attributes to show after the name of a span. */
+  readonly attributes?: ReadonlyArray<string> | undefined
 }
 
 const shown = ["gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "spindle.tool.status", "spindle.decision"]
 
-/** Writes trees as lines: durations, names, how what did not complete ended; ends with a line break. */
+/**
+ * Formats trees as lines with durations, names and the outcome of spans that did not complete. Ends with a line break.
+ */
 export const render = (tree: SpanTree, options: RenderOptions = {}): string => {
   const attributes = options.attributes ?? shown
   const lines: Array<string> = []
@@ -99,10 +101,10 @@ const notesOf = (span: SpanData, attributes: ReadonlyArray<string>): string => {
       : outcome === "aborted"
         ? [reason === undefined ? "aborted" : `aborted: ${String(reason)}`]
         : []
-  const told = attributes.flatMap((name) =>
+  const values = attributes.flatMap((name) =>
     name in span.attributes ? [`${name.split(".").at(-1)}=${String(span.attributes[name])}`] : []
   )
-  const notes = [...ended, ...told]
+  const notes = [...ended, ...values]
   return notes.length === 0 ? "" : `  (${notes.join(", ")})`
 }
 

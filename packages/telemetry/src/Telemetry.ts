@@ -1,8 +1,9 @@
 /**
- * Layers that give sessions a tracer and the recorder, and send what they say somewhere (contract O1, O2).
+ * Layers that trace and measure sessions and send the results somewhere (contract O1, O2).
  *
- * Provide one of them to whatever makes sessions. Spans are redacted before anybody sees them, and hold no content unless
- * `content` is on. None of these layers can delay a turn: an exporter that cannot send drops, and counts what it dropped.
+ * Provide one of them to the code that makes sessions. Spans are redacted before anything reads them, and contain no
+ * content unless `content` is on. None of these layers can delay a turn: an exporter that cannot send drops spans and
+ * counts them.
  */
 import { TraceContent } from "@spindle/core/Tracing"
 import * as Context from "effect/Context"
@@ -13,14 +14,18 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpRouter from "effect/http/HttpRouter"
 import * as Layer from "effect/Layer"
-import * as Metric from "effect/Metric"
+import type * as Metric from "effect/Metric"
 import { layerFlusher } from "effect/observability/OtlpExporter"
 import * as OtlpMetrics from "effect/observability/OtlpMetrics"
 import * as OtlpResource from "effect/observability/OtlpResource"
 import * as OtlpSerialization from "effect/observability/OtlpSerialization"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
+import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
+import { countOf, durationOf, ratioOf } from "./internal/limits.ts"
 import * as Otlp from "./internal/otlp.ts"
+import * as Reference from "./internal/reference.ts"
+import * as Series from "./internal/series.ts"
 import * as SpanExporter from "./internal/spanExporter.ts"
 import * as OurTracer from "./internal/tracer.ts"
 import { definitions } from "./Metrics.ts"
@@ -29,27 +34,30 @@ import * as SessionMetrics from "./SessionMetrics.ts"
 import type { SpanData } from "./SpanData.ts"
 import * as SpanTree from "./SpanTree.ts"
 
-/** What all layers have in common. */
+/** The options of all layers. */
 export interface Options {
   /**
-   * Whether spans may hold what users, models and tools said: messages, arguments and results of tools, command lines,
-   * messages of errors, log lines. Default false.
+   * Whether spans may contain content: messages, arguments and results of tools, command lines, messages of errors, log
+   * lines. Default false.
    */
-  readonly content?: boolean
-  /** What is taken out of every attribute. Default `Redaction.standard`. */
-  readonly redact?: Redaction.Redact
-  /** The share of the traces that begin here which is kept, 0 to 1; those of callers are kept as they say. Default 1. */
-  readonly sampleRatio?: number
-  /** What the recorder records; false for nothing. */
-  readonly metrics?: SessionMetrics.Options | false
-  /** Called with every span that has ended, redacted, beside what the layer does; must neither block nor throw. */
-  readonly onSpan?: (span: SpanData) => void
+  readonly content?: boolean | undefined
+  /** Redacts every attribute. Default `Redaction.standard`. */
+  readonly redact?: Redaction.Redact | undefined
+  /**
+   * The share of traces to keep, 0 to 1. It applies to traces that start here; callers decide about theirs. Default 1.
+   */
+  readonly sampleRatio?: number | undefined
+  /** Which metrics to record; false for none. If `sets` has `reference`, spans have its attribute `codex.op`. */
+  readonly metrics?: SessionMetrics.Options | false | undefined
+  /** Called with every span that has ended, redacted. Must neither block nor throw. */
+  readonly onSpan?: ((span: SpanData) => void) | undefined
 }
 
 const tracerOptions = (options: Options) => ({
   content: options.content ?? false,
   redact: options.redact ?? Redaction.standard,
-  sampleRatio: options.sampleRatio ?? 1
+  sampleRatio: ratioOf(options.sampleRatio),
+  reference: Reference.isWanted(options.metrics)
 })
 
 const common = (options: Options): Layer.Layer<never> =>
@@ -60,25 +68,23 @@ const common = (options: Options): Layer.Layer<never> =>
 
 /** The spans that a layer keeps in memory. */
 export interface SpanStore {
-  /** Those that have ended, in the order of their end. */
+  /** The spans that have ended, in the order of their end. */
   readonly finished: Effect.Effect<ReadonlyArray<SpanData>>
-  /** The names of those that have begun and not ended. */
+  /** The names of the spans that have started and not ended. */
   readonly open: Effect.Effect<ReadonlyArray<string>>
-  /** Those that have ended, as trees. */
+  /** The spans that have ended, as trees. */
   readonly tree: Effect.Effect<SpanTree.SpanTree>
-  /** How many were left out because there were too many. */
+  /** How many spans were dropped because the capacity was reached. */
   readonly droppedCount: Effect.Effect<number>
 }
 
 /** The service key of {@link SpanStore}. */
 export const SpanStore: Context.Service<SpanStore, SpanStore> = Context.Service("@spindle/telemetry/SpanStore")
 
-interface Kept {
-  readonly tracer: Tracer.Tracer
-  readonly store: SpanStore
-}
-
-const keep = (options: Options, capacity: number): Kept => {
+const makeStore = (
+  options: Options & { readonly capacity?: number | undefined }
+): { readonly tracer: Tracer.Tracer; readonly store: SpanStore } => {
+  const capacity = countOf(options.capacity, { otherwise: defaultCapacity, most: Number.MAX_SAFE_INTEGER })
   const finished: Array<SpanData> = []
   const open = new Map<Tracer.Span, string>()
   let dropped = 0
@@ -86,10 +92,10 @@ const keep = (options: Options, capacity: number): Kept => {
     tracer: OurTracer.make({
       ...tracerOptions(options),
       onStart: (span) => void open.set(span, span.name),
-      onEnd: (span, made) => {
-        open.delete(made)
-        options.onSpan?.(span)
-        if (finished.length < capacity) finished.push(span)
+      onEnd: (data, span) => {
+        open.delete(span)
+        options.onSpan?.(data)
+        if (finished.length < capacity) finished.push(data)
         else dropped++
       }
     }),
@@ -102,77 +108,100 @@ const keep = (options: Options, capacity: number): Kept => {
   }
 }
 
-/** How many spans the layers in memory keep when they are not told otherwise. */
+/** How many spans the layers in memory keep by default. */
 export const defaultCapacity = 10_000
 
-/** Keeps spans in memory, `capacity` of them (default 10,000); for tests, and for programs that show their own. */
-export const layerMemory = (options: Options & { readonly capacity?: number } = {}): Layer.Layer<SpanStore> => {
-  const made = Layer.effectContext(
+/** Keeps up to `capacity` spans in memory (default 10,000), for tests and for programs that show their own spans. */
+export const layerMemory = (
+  options: Options & { readonly capacity?: number | undefined } = {}
+): Layer.Layer<SpanStore> => {
+  const memory = Layer.effectContext(
     Effect.sync(() => {
-      const { store, tracer } = keep(options, options.capacity ?? defaultCapacity)
+      const { store, tracer } = makeStore(options)
       return Context.make(SpanStore, store).pipe(Context.add(Tracer.Tracer, tracer)) as Context.Context<SpanStore>
     })
   )
-  return Layer.merge(made, common(options))
+  return Layer.merge(memory, common(options))
 }
 
-/** Writes the trees of spans when the layer is closed: at most `capacity` spans (default 10,000). */
+/** Writes the trees of up to `capacity` spans (default 10,000) when the layer is closed. */
 export const layerConsole = (
-  options: Options & { readonly capacity?: number; readonly write: (text: string) => void }
+  options: Options & { readonly capacity?: number | undefined; readonly write: (text: string) => void }
 ): Layer.Layer<never> => {
-  const made = Layer.effectContext(
+  const console = Layer.effectContext(
     Effect.gen(function* () {
-      const { store, tracer } = keep(options, options.capacity ?? defaultCapacity)
+      const { store, tracer } = makeStore(options)
       yield* Effect.addFinalizer(() =>
         Effect.gen(function* () {
           const dropped = yield* store.droppedCount
           options.write(SpanTree.render(yield* store.tree))
-          if (dropped > 0) options.write(`${dropped} spans are left out\n`)
+          if (dropped > 0) options.write(`${dropped} more spans are not shown\n`)
         })
       )
       return Context.make(Tracer.Tracer, tracer) as Context.Context<never>
     })
   )
-  return Layer.merge(made, common(options))
-}
-
-/** Where and how to send; everything has the default of the specification of OpenTelemetry. */
-export interface OtlpOptions extends Options {
-  /** The address of the collector; `v1/traces` and `v1/metrics` are added. Default `http://localhost:4318`. */
-  readonly endpoint?: string
-  /** The whole address for traces; undefined for that of `endpoint`, false for none. */
-  readonly tracesEndpoint?: string | false
-  /** The whole address for metrics; as `tracesEndpoint`. */
-  readonly metricsEndpoint?: string | false
-  readonly headers?: { readonly [name: string]: string }
-  /** Default `http/protobuf`. */
-  readonly protocol?: "http/protobuf" | "http/json"
-  /** Default none. */
-  readonly compression?: "gzip" | "none"
-  /** What the spans are about; `service.name` is `spindle` unless it is given here. */
-  readonly resource?: { readonly [name: string]: string }
-  /** How long one request may take. Default 10 s. */
-  readonly timeout?: Duration.Input
-  /** How long a span waits for its batch to fill. Default 5 s. */
-  readonly interval?: Duration.Input
-  /** How often metrics are sent. Default 60 s. */
-  readonly metricsInterval?: Duration.Input
-  /** How many spans wait at most. Default 2,048. */
-  readonly queueCapacity?: number
-  /** How many spans are sent at once. Default 512. */
-  readonly batchSize?: number
-  /** How long closing the layer may take to send what is left. Default 3 s. */
-  readonly shutdownTimeout?: Duration.Input
-  /**
-   * Called with how many spans are given up and why, beside the count in `spindle.telemetry.dropped`; must neither block
-   * nor throw.
-   */
-  readonly onDropped?: (count: number, reason: "queue_full" | "refused" | "shutdown") => void
+  return Layer.merge(console, common(options))
 }
 
 /**
- * Sends traces and metrics over OTLP, without the SDK of OpenTelemetry. Closing the layer sends what is left, within its
- * limit.
+ * Where and how to send. Everything has the default of the OpenTelemetry specification. A number that is zero, negative
+ * or not a number is ignored, and one that is too large is replaced by the largest that works.
+ */
+export interface OtlpOptions extends Options {
+  /** The address of the collector, without `v1/traces` and `v1/metrics`. Default `http://localhost:4318`. */
+  readonly endpoint?: string | undefined
+  /** The complete address for traces. Default: made from `endpoint`; false sends none. */
+  readonly tracesEndpoint?: string | false | undefined
+  /** The complete address for metrics. Default: made from `endpoint`; false sends none. */
+  readonly metricsEndpoint?: string | false | undefined
+  readonly headers?: { readonly [name: string]: string } | undefined
+  /** Default `http/protobuf`. */
+  readonly protocol?: "http/protobuf" | "http/json" | undefined
+  /** Default none. */
+  readonly compression?: "gzip" | "none" | undefined
+  /** Attributes of the resource. The default of `service.name` is `spindle`. */
+  readonly resource?: { readonly [name: string]: string } | undefined
+  /** How long one request may take. Default 10 s. */
+  readonly timeout?: Duration.Input | undefined
+  /** How long a span waits for its batch to fill. Default 5 s. */
+  readonly interval?: Duration.Input | undefined
+  /** How often metrics are sent. Default 60 s, at least 100 ms. */
+  readonly metricsInterval?: Duration.Input | undefined
+  /** How many spans wait at most. Default 2,048, at most 65,536. */
+  readonly queueCapacity?: number | undefined
+  /** How many spans one request has at most. Default 512, at most `queueCapacity`. */
+  readonly batchSize?: number | undefined
+  /** How long closing the layer may take to send the remaining spans. Default 3 s, at most one minute. */
+  readonly shutdownTimeout?: Duration.Input | undefined
+  /**
+   * Called with the number of spans that are dropped and the reason, in addition to the metric
+   * `spindle.telemetry.dropped`. Must neither block nor throw.
+   */
+  readonly onDropped?: ((count: number, reason: "queue_full" | "refused" | "shutdown") => void) | undefined
+}
+
+/** The numbers of the options, within bounds. */
+const limitsOf = (options: OtlpOptions) => {
+  const capacity = countOf(options.queueCapacity, { otherwise: 2_048, most: 65_536 })
+  const most = Duration.days(1)
+  return {
+    capacity,
+    batchSize: countOf(options.batchSize, { otherwise: Math.min(512, capacity), most: capacity }),
+    timeout: durationOf(options.timeout, { otherwise: Duration.seconds(10), most }),
+    interval: durationOf(options.interval, { otherwise: Duration.seconds(5), most }),
+    metricsInterval: durationOf(options.metricsInterval, {
+      otherwise: Duration.seconds(60),
+      least: Duration.millis(100),
+      most
+    }),
+    shutdownLimit: durationOf(options.shutdownTimeout, { otherwise: Duration.seconds(3), most: Duration.minutes(1) })
+  }
+}
+
+/**
+ * Sends traces and metrics over OTLP, without the OpenTelemetry SDK. Closing the layer sends what remains, within
+ * `shutdownTimeout`.
  */
 export const layerOtlp = (options: OtlpOptions = {}): Layer.Layer<never, never, HttpClient.HttpClient> => {
   const endpoint = (options.endpoint ?? "http://localhost:4318").replace(/\/+$/, "")
@@ -183,13 +212,10 @@ export const layerOtlp = (options: OtlpOptions = {}): Layer.Layer<never, never, 
     traces === false ? Layer.empty : Layer.provide(otlpTraces(options, traces), serialization),
     metrics === false || options.metrics === false
       ? Layer.empty
-      : otlpMetrics(options, metrics).pipe(Layer.provide(serialization), Layer.provide(timed(options))),
+      : otlpMetrics(options, metrics).pipe(Layer.provide(serialization), Layer.provide(boundedClient(options))),
     common(options)
   )
 }
-
-const limitOf = (duration: Duration.Input | undefined, otherwise: Duration.Input): Duration.Duration =>
-  Duration.fromInputUnsafe(duration ?? otherwise)
 
 const resourceOf = ({ resource }: OtlpOptions) => {
   const { "service.name": serviceName = "spindle", "service.version": serviceVersion, ...attributes } = resource ?? {}
@@ -197,32 +223,43 @@ const resourceOf = ({ resource }: OtlpOptions) => {
 }
 
 /**
- * A client whose requests end in time, and fail for good: the exporter of metrics waits for them, and would try them
- * again although the next request holds all that this one did.
+ * An HTTP client whose requests end in time and are not retried. The exporter of metrics waits for its requests, and
+ * the next request contains everything that this one did.
  */
-const timed = (options: OtlpOptions): Layer.Layer<HttpClient.HttpClient, never, HttpClient.HttpClient> =>
+const boundedClient = (options: OtlpOptions): Layer.Layer<HttpClient.HttpClient, never, HttpClient.HttpClient> =>
   Layer.effect(
     HttpClient.HttpClient,
     Effect.map(
       HttpClient.HttpClient,
       HttpClient.transformResponse((response) =>
         Effect.timeoutOrElse(response, {
-          duration: limitOf(options.timeout, "10 seconds"),
+          duration: limitsOf(options).timeout,
           orElse: () => Effect.interrupt
         }).pipe(Effect.tapError(() => Effect.interrupt))
       )
     )
   )
 
-const otlpMetrics = (options: OtlpOptions, url: string) =>
-  OtlpMetrics.layer({
+/** Serializes metrics without the attribute in which Effect carries their unit. */
+const plainSerialization = Layer.effect(
+  OtlpSerialization.OtlpSerialization,
+  Effect.map(OtlpSerialization.OtlpSerialization, (serialization) => ({
+    ...serialization,
+    metrics: (data) => serialization.metrics(Otlp.withoutUnitAttribute(data))
+  }))
+)
+
+const otlpMetrics = (options: OtlpOptions, url: string) => {
+  const { metricsInterval, shutdownLimit } = limitsOf(options)
+  return OtlpMetrics.layer({
     url,
     resource: resourceOf(options),
     headers: options.headers,
     compression: options.compression,
-    exportInterval: limitOf(options.metricsInterval, "60 seconds"),
-    shutdownTimeout: limitOf(options.shutdownTimeout, "3 seconds")
-  }).pipe(Layer.provide(layerFlusher))
+    exportInterval: metricsInterval,
+    shutdownTimeout: shutdownLimit
+  }).pipe(Layer.provide(layerFlusher), Layer.provide(plainSerialization))
+}
 
 const scope = { name: "@spindle/telemetry", version: "0.1.0" }
 
@@ -234,22 +271,21 @@ const otlpTraces = (options: OtlpOptions, url: string) =>
       const context = yield* Effect.context<never>()
       const resource = OtlpResource.make(resourceOf(options))
       const request = HttpClientRequest.post(url, { headers: options.headers })
+      const { timeout, ...limits } = limitsOf(options)
       const exporter = yield* SpanExporter.make({
-        capacity: options.queueCapacity ?? 2_048,
-        batchSize: Math.min(options.batchSize ?? 512, options.queueCapacity ?? 2_048),
-        interval: limitOf(options.interval, "5 seconds"),
-        shutdownLimit: limitOf(options.shutdownTimeout, "3 seconds"),
+        ...limits,
         send: (batch) =>
           SpanExporter.bounded(
-            // what cannot be written is a failure of this batch, not of the exporter
-            Effect.suspend(() =>
-              post(client, request, { body: serialization.traces(Otlp.traceData(resource, scope, batch)), ...options })
-            ),
-            limitOf(options.timeout, "10 seconds"),
+            // a batch that cannot be serialized fails alone, not with the exporter
+            Effect.suspend(() => {
+              const body = serialization.traces(Otlp.traceData(resource, scope, batch))
+              return post(client, request, { body, compression: options.compression })
+            }),
+            timeout,
             () => "later"
           ),
         onDropped: (count, reason) => {
-          droppedMetric(reason).updateUnsafe(count, context)
+          droppedSpans(reason).updateUnsafe(count, context)
           options.onDropped?.(count, reason)
         }
       })
@@ -262,41 +298,44 @@ const otlpTraces = (options: OtlpOptions, url: string) =>
     })
   )
 
-const dropped = definitions.exportDropped
-const droppedMetrics = new Map<string, Metric.Counter<number>>()
-const droppedMetric = (reason: string): Metric.Counter<number> => {
-  let metric = droppedMetrics.get(reason)
+const droppedSeries = new Map<string, Metric.Metric<number, unknown>>()
+const droppedSpans = (reason: string): Metric.Metric<number, unknown> => {
+  let metric = droppedSeries.get(reason)
   if (metric === undefined) {
-    metric = Metric.counter(dropped.name, { description: dropped.moment, attributes: { reason }, incremental: true })
-    droppedMetrics.set(reason, metric)
+    metric = Series.metricOf(definitions.exportDropped, { reason })
+    droppedSeries.set(reason, metric)
   }
   return metric
 }
 
-/** One request of an exporter: never traced itself, and tried again only when the collector asks for that. */
+/** The responses after which the specification of OTLP allows another attempt. */
+const retryable: ReadonlyArray<number> = [429, 502, 503, 504]
+
+const sentOf = (status: number): SpanExporter.Sent =>
+  status < 300 ? "sent" : retryable.includes(status) ? "later" : "refused"
+
+/** Sends one request, which is never traced itself. Its response is read to the end and not kept. */
 const post = (
   client: HttpClient.HttpClient,
   request: HttpClientRequest.HttpClientRequest,
-  { body, compression }: { readonly body: HttpBody.HttpBody; readonly compression?: "gzip" | "none" }
+  { body, compression }: { readonly body: HttpBody.HttpBody; readonly compression: OtlpOptions["compression"] }
 ) => {
   const plain = HttpClientRequest.setBody(request, body)
   const ready = compression === "gzip" ? HttpClientRequest.compressBody(plain, "gzip") : Effect.succeed(plain)
   return ready.pipe(
     Effect.flatMap((one) => client.execute(one)),
-    Effect.flatMap((response) =>
-      Effect.map(Effect.ignore(response.arrayBuffer), (): SpanExporter.Sent => {
-        if (response.status < 300) return "sent"
-        return response.status === 429 || response.status >= 502 ? "later" : "refused"
-      })
-    ),
+    Effect.flatMap((response) => Effect.as(Effect.ignore(Stream.runDrain(response.stream)), sentOf(response.status))),
     Effect.provideService(HttpClient.TracerPropagationEnabled, false),
     Effect.withTracerEnabled(false)
   )
 }
 
-/** Records metrics, and serves them for Prometheus at `path` (default `/metrics`) of a router. Makes no spans. */
+/** Records metrics and serves them for Prometheus at `path` (default `/metrics`) of a router. Makes no spans. */
 export const layerPrometheus = (
-  options: { readonly path?: HttpRouter.PathInput; readonly metrics?: SessionMetrics.Options } = {}
+  options: {
+    readonly path?: HttpRouter.PathInput | undefined
+    readonly metrics?: SessionMetrics.Options | undefined
+  } = {}
 ): Layer.Layer<never, never, HttpRouter.HttpRouter> =>
   Layer.merge(
     SessionMetrics.layer(options.metrics),

@@ -1,74 +1,64 @@
 /**
- * A timeline as one HTML page: no script, nothing from elsewhere, readable from a disk and in print.
+ * Renders a timeline as one HTML page without scripts and requests, which can be read from a disk and printed.
  *
- * Whatever the journal says is escaped, and the page's own policy forbids scripts and requests.
+ * Everything from the journal is escaped, characters that cannot be seen are shown by their number, and the policy of
+ * the page forbids scripts and requests.
  */
+import { duration } from "./internal/durations.ts"
+import * as Html from "./internal/html.ts"
+import type { Bar, Detail, Message, Note, Timeline, TurnLane } from "./internal/timelineModel.ts"
 import { style } from "./internal/timelineStyle.ts"
-import type { Bar, Note, Said, Timeline, TurnLane } from "./Timeline.ts"
 import { nested } from "./Timeline.ts"
 
-/** The page of a timeline. */
+const { tag, text } = Html
+
+/** Renders the page of a timeline. */
 export const render = (timeline: Timeline): string => {
-  const { meta, notes, sessionId, turns } = timeline
-  const title = meta["title"] ?? `Session ${sessionId}`
+  const { notes, sessionId, turns } = timeline
+  const title = firstLine(timeline.title ?? `Session ${sessionId}`)
   return [
     "<!doctype html>",
     '<html lang="en"><head><meta charset="utf-8">',
     '<meta name="viewport" content="width=device-width, initial-scale=1">',
     `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">`,
-    `<title>${escape(title)}</title><style>${style}</style></head><body>`,
+    `<title>${Html.plain(title)}</title><style>${style}</style></head><body>`,
     header(timeline, title),
     overview(timeline),
     legend,
     ...turns.flatMap((turn, index) => [notesBefore(notes, index), section(turn)]),
     notesBefore(notes, turns.length),
-    turns.length === 0 ? '<p class="empty">Nothing ran in this session yet.</p>' : "",
+    turns.length === 0 ? '<p class="empty">This session has no turns yet.</p>' : "",
     "</body></html>\n"
   ].join("\n")
 }
 
-const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
-
-const tag = (name: string, attributes: { readonly [name: string]: string }, ...inside: ReadonlyArray<string>): string =>
-  `<${name}${Object.entries(attributes)
-    .map(([key, value]) => ` ${key}="${escape(value)}"`)
-    .join("")}>${inside.join("")}</${name}>`
-
-/** A duration for people. */
-const duration = (millis: number): string => {
-  if (millis < 1_000) return `${Math.round(millis)} ms`
-  if (millis < 60_000) return `${(millis / 1_000).toFixed(millis < 10_000 ? 2 : 1)} s`
-  const seconds = Math.round(millis / 1_000)
-  const minutes = Math.floor(seconds / 60)
-  if (minutes < 60) return `${minutes} min ${seconds % 60} s`
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
-}
-
 const count = (number: number, noun: string): string =>
   `${number.toLocaleString("en-US")} ${noun}${number === 1 ? "" : "s"}`
-const moment = (at: number): string => new Date(at).toISOString().replace("T", " ").slice(0, 19)
+const moment = (at: number): string => {
+  const date = new Date(at)
+  return Number.isNaN(date.getTime()) ? "at an unknown time" : date.toISOString().replace("T", " ").slice(0, 19)
+}
 
 const header = ({ at, endedAt, meta, sessionId, turns, usage }: Timeline, title: string): string => {
   const facts = [
-    ["began", `${moment(at)} UTC`],
-    ["lasted", duration(endedAt - at)],
+    ["started", `${moment(at)} UTC`],
+    ["duration", duration(endedAt - at)],
     ["turns", String(turns.length)],
     [
       "tokens",
       `${usage.total.toLocaleString("en-US")} (in ${usage.input.toLocaleString("en-US")}, cached ${usage.cachedInput.toLocaleString("en-US")}, out ${usage.output.toLocaleString("en-US")})`
     ],
-    // of a session without a title the id is the title
-    ...(meta["title"] === undefined ? [] : [["session", sessionId]]),
-    ...Object.entries(meta).filter(([name]) => name !== "title")
+    ["session", sessionId],
+    ...Object.entries(meta)
   ]
   return tag(
     "header",
     {},
-    tag("h1", {}, escape(title)),
+    tag("h1", {}, text(title)),
     tag(
       "dl",
       { class: "facts" },
-      ...facts.map(([name, value]) => tag("div", {}, tag("dt", {}, escape(name!)), tag("dd", {}, escape(value!))))
+      ...facts.map(([name, value]) => tag("div", {}, tag("dt", {}, text(name!)), tag("dd", {}, text(value!))))
     )
   )
 }
@@ -83,7 +73,7 @@ const legend = tag(
   tag("span", {}, tag("i", { class: "swatch stopped" }), "aborted")
 )
 
-/** All turns side by side, as wide as they took: the time between them is left out. */
+/** All turns next to each other, as wide as their duration, without the time between them. */
 const overview = ({ turns }: Timeline): string => {
   if (turns.length < 2) return ""
   const widths = turns.map((turn) => Math.max(1, endOf(turn) - turn.at))
@@ -108,23 +98,26 @@ const overview = ({ turns }: Timeline): string => {
 const notesBefore = (notes: ReadonlyArray<Note>, turns: number): string =>
   notes
     .filter(({ afterTurns }) => afterTurns === turns)
-    .map(({ at, text }) => tag("p", { class: "note" }, escape(`${moment(at)}  ${text}`)))
+    .map((note) => tag("p", { class: "note" }, text(`${moment(note.at)}  ${note.text}`)))
     .join("")
 
-/** When a turn ended: its end, or the last that is known of it. */
+/** When a turn ended, or the last time that is known of it. */
 const endOf = (turn: TurnLane): number =>
-  Math.max(turn.endedAt ?? turn.at, ...turn.bars.map((bar) => bar.endedAt ?? bar.at), ...turn.marks.map(({ at }) => at))
+  [...turn.bars, ...turn.marks].reduce(
+    (latest, one) => Math.max(latest, "endedAt" in one ? (one.endedAt ?? one.at) : one.at),
+    turn.endedAt ?? turn.at
+  )
 
 const section = (turn: TurnLane): string => {
-  const asked = turn.said.find(({ by }) => by === "user")
-  const answer = turn.lastMessage ?? turn.said.findLast(({ by }) => by === "assistant")?.text
+  const prompt = turn.messages.find(({ by }) => by === "user")
+  const answer = turn.lastMessage ?? turn.messages.findLast(({ by }) => by === "assistant")?.text
   return tag(
     "section",
     { id: `turn-${turn.number}`, class: `turn ${turn.outcome}` },
     heading(turn),
-    asked === undefined ? "" : tag("blockquote", {}, escape(asked.text)),
+    prompt === undefined ? "" : tag("blockquote", {}, text(prompt.text)),
     turn.bars.length + turn.marks.length === 0 ? "" : chart(turn),
-    answer === undefined ? "" : tag("div", { class: "answer" }, escape(answer)),
+    answer === undefined ? "" : tag("div", { class: "answer" }, text(answer)),
     transcript(turn)
   )
 }
@@ -146,11 +139,11 @@ const heading = (turn: TurnLane): string => {
     {},
     tag("span", { class: "number" }, `Turn ${number}`),
     tag("span", { class: `badge ${outcome}` }, outcomeWord[outcome]),
-    reason === undefined ? "" : tag("span", { class: "reason" }, escape(reason)),
+    reason === undefined ? "" : tag("span", { class: "reason" }, text(reason)),
     tag(
       "small",
       {},
-      escape(
+      text(
         [
           duration(endOf(turn) - turn.at),
           kind,
@@ -181,7 +174,7 @@ const chart = (turn: TurnLane): string => {
     "div",
     { class: "chart" },
     ticks(axis),
-    turn.marks.length === 0 ? "" : marks(turn, axis),
+    turn.marks.length === 0 ? "" : markRow(turn, axis),
     ...nested(turn.bars).map(({ bar, depth }) => row(bar, depth, axis))
   )
 }
@@ -200,13 +193,13 @@ const ticks = (axis: Axis): string => {
       tag(
         "span",
         { style: `left:${percent(position(axis, axis.from + millis))}` },
-        escape(millis === 0 ? "0" : duration(millis))
+        text(millis === 0 ? "0" : duration(millis))
       )
     )
   )
 }
 
-const marks = (turn: TurnLane, axis: Axis): string =>
+const markRow = (turn: TurnLane, axis: Axis): string =>
   tag(
     "div",
     { class: "row" },
@@ -214,20 +207,20 @@ const marks = (turn: TurnLane, axis: Axis): string =>
     tag(
       "span",
       { class: "track" },
-      ...turn.marks.map(({ at, kind, text }) =>
-        tag("i", { class: `mark ${kind}`, style: `left:${percent(position(axis, at))}`, title: `${kind}: ${text}` })
+      ...turn.marks.map(({ at, kind, text: event }) =>
+        tag("i", { class: `mark ${kind}`, style: `left:${percent(position(axis, at))}`, title: `${kind}: ${event}` })
       )
     ),
     tag(
       "span",
-      { class: "told", title: turn.marks.map(({ kind, text }) => `${kind}: ${text}`).join("\n") },
-      escape(turn.marks.map(({ kind, text }) => `${kind}: ${firstLine(text)}`).join(" · "))
+      { class: "result", title: turn.marks.map((mark) => `${mark.kind}: ${mark.text}`).join("\n") },
+      text(turn.marks.map((mark) => `${mark.kind}: ${firstLine(mark.text)}`).join(" · "))
     )
   )
 
-const firstLine = (text: string): string => {
-  const line = text.split("\n", 1)[0]!
-  return line.length > 140 ? `${line.slice(0, 139)}…` : line
+const firstLine = (value: string): string => {
+  const line = value.split("\n", 1)[0]!
+  return line.length > 140 ? `${line.slice(0, 139).replace(/[\ud800-\udbff]$/, "")}…` : line
 }
 
 const row = (bar: Bar, depth: number, axis: Axis): string => {
@@ -241,12 +234,7 @@ const row = (bar: Bar, depth: number, axis: Axis): string => {
     tag(
       "summary",
       { title: `${bar.kind} ${bar.name}, ${bar.status}, ${took}` },
-      tag(
-        "span",
-        { class: `label depth${depth}` },
-        tag("i", { class: `swatch ${bar.kind}` }),
-        escape(firstLine(label))
-      ),
+      tag("span", { class: `label depth${depth}` }, tag("i", { class: `swatch ${bar.kind}` }), text(firstLine(label))),
       tag(
         "span",
         { class: "track" },
@@ -255,38 +243,47 @@ const row = (bar: Bar, depth: number, axis: Axis): string => {
           style: `left:${percent(left)};width:max(3px,${percent(right - left)})`
         })
       ),
-      tag("span", { class: `told ${bar.mood}` }, escape(`${took} · ${bar.note ?? bar.status}`))
+      tag("span", { class: `result ${bar.mood}` }, text(`${took} · ${bar.note ?? bar.status}`))
     ),
     tag(
       "dl",
       { class: "details" },
-      ...bar.details.map(([name, value]) =>
-        tag("div", {}, tag("dt", {}, escape(name)), tag("dd", {}, tag("pre", {}, escape(value))))
+      ...bar.details.map((detail) =>
+        tag("div", {}, tag("dt", {}, text(detail.name)), tag("dd", {}, detailValue(detail)))
       )
     )
   )
 }
 
-const speakers: { readonly [by in Said["by"]]: string } = {
+const detailValue = ({ form, value }: Detail): string =>
+  form === "text" ? tag("pre", {}, text(value)) : tag("pre", { class: "diff" }, ...value.split("\n").map(diffLine))
+
+const diffLine = (line: string): string => {
+  const kind = line.startsWith("+") ? "add" : line.startsWith("-") ? "remove" : line.startsWith("@@") ? "hunk" : ""
+  // an empty line keeps its height
+  return tag("span", kind === "" ? {} : { class: kind }, line === "" ? " " : text(line))
+}
+
+const speakers: { readonly [by in Message["by"]]: string } = {
   user: "user",
   assistant: "assistant",
   reasoning: "reasoning",
   developer: "context"
 }
 
-const transcript = (turn: TurnLane): string =>
-  turn.said.length === 0
+const transcript = ({ at: startedAt, messages }: TurnLane): string =>
+  messages.length === 0
     ? ""
     : tag(
         "details",
-        { class: "said" },
-        tag("summary", {}, `What was said (${turn.said.length})`),
-        ...turn.said.map(({ at, by, text }) =>
+        { class: "messages" },
+        tag("summary", {}, `Messages (${messages.length})`),
+        ...messages.map(({ at, by, text: message }) =>
           tag(
             "div",
             { class: by },
-            tag("b", {}, escape(`${speakers[by]} · ${duration(at - turn.at)}`)),
-            tag("pre", {}, escape(text))
+            tag("b", {}, text(`${speakers[by]} · ${duration(at - startedAt)}`)),
+            tag("pre", {}, text(message))
           )
         )
       )

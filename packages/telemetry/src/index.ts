@@ -1,8 +1,8 @@
 /**
  * Traces and metrics of sessions. `OpenTelemetry`, which needs the SDK, is imported by its own path.
  */
+export * as Measures from "./Measures.ts"
 export * as Metrics from "./Metrics.ts"
-export * as Recorder from "./Recorder.ts"
 export * as Redaction from "./Redaction.ts"
 export * as SessionMetrics from "./SessionMetrics.ts"
 export type { SpanData } from "./SpanData.ts"

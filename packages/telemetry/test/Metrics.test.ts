@@ -6,19 +6,19 @@ const all: ReadonlyArray<Definition> = Object.values(definitions)
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8")
 
 describe("the table of metrics", () => {
-  it("O2 stands in the README as the code has it (npm run metrics writes it)", () => {
+  it("O2 is in the README as the code has it (npm run metrics writes it)", () => {
     assert.include(readme, `<!-- metrics -->\n${markdown()}\n<!-- /metrics -->`)
   })
 
   it("O2 pins names, kinds, units and attributes", () => {
-    const told = all.map(({ attributes, kind, name, unit }) => `${name} ${kind} ${unit} ${attributes.join(",")}`)
-    assert.includeMembers(told, [
+    const rows = all.map(({ attributes, kind, name, unit }) => `${name} ${kind} ${unit} ${attributes.join(",")}`)
+    assert.includeMembers(rows, [
       "spindle.turn.duration histogram s task.kind,outcome,abort.reason,error.type",
       "spindle.turn.time_to_first_token histogram s task.kind",
       "spindle.turn.time_to_first_message histogram s task.kind",
       "spindle.turn.tool_calls histogram {call} task.kind,outcome",
       "spindle.turn.token_usage histogram {token} task.kind,outcome,token.type",
-      "spindle.turn.network_proxy counter {turn} active,tmp_mem_enabled",
+      "spindle.turn.network_proxy counter {turn} active",
       "spindle.abort.duration histogram s phase,abort.reason",
       "spindle.abort.stragglers counter {straggler} kind",
       "spindle.inbox.waiting updown {input} ",
@@ -33,6 +33,17 @@ describe("the table of metrics", () => {
       "codex.turn.token_usage histogram {token} token_type,tmp_mem_enabled",
       "codex.approval.requested counter {request} tool,approved"
     ])
+  })
+
+  it("O2 has attributes of the reference in the family reference only", () => {
+    for (const { attributes, name, set } of all) {
+      if (set !== "reference")
+        assert.notMatch(attributes.join(" "), /\b(codex|tmp_mem_enabled|is_git|token_type)\b/, name)
+    }
+  })
+
+  it("O2 describes each metric in one plain sentence or two", () => {
+    for (const { description, name } of all) assert.match(description, /^[A-Z][^`|]+\.$/, name)
   })
 
   it("O2 names no metric twice", () => {

@@ -9,7 +9,7 @@ import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Logger, Metric } from "effect"
 import { TestClock } from "effect/testing"
 
-/** Runs with a registry of its own; answers the series of it that an effect leaves behind. */
+/** Runs an effect with its own registry, and returns the series in it afterwards. */
 const measured = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.andThen(effect, Metric.snapshot).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
 
@@ -25,7 +25,7 @@ const turn = (metrics: SessionMetrics.Options) =>
   }).pipe(Effect.scoped)
 
 describe("metrics of sessions", () => {
-  it.effect("O2 a turn of the real kernel leaves one point a turn, and nothing outside of the table", () =>
+  it.effect("O2 a real session records one point for each turn, and nothing outside the table", () =>
     Effect.gen(function* () {
       const all = yield* measured(
         Effect.gen(function* () {
@@ -63,7 +63,7 @@ describe("metrics of sessions", () => {
         assert.isDefined(definition, id)
         assert.strictEqual(type, definition!.kind === "histogram" ? "Histogram" : "Counter", id)
         const { unit, ...own } = attributes ?? {}
-        assert.strictEqual(unit, definition!.kind === "histogram" ? definition!.unit : undefined, id)
+        assert.strictEqual(unit, definition!.unit, id)
         for (const name of Object.keys(own)) assert.include(definition!.attributes, name, id)
       }
       for (const id of ["spindle.turn.active", "spindle.inbox.waiting"]) {
@@ -76,7 +76,7 @@ describe("metrics of sessions", () => {
     })
   )
 
-  it.effect("O2 the reference's names are recorded only when they are asked for, ours only when not left out", () =>
+  it.effect("O2 the reference's names are recorded only if they are asked for, and ours unless they are left out", () =>
     Effect.gen(function* () {
       const names = (all: ReadonlyArray<Metric.Metric.Snapshot>) => new Set(all.map(({ id }) => id.split(".")[0]))
       assert.deepStrictEqual(names(yield* measured(turn({}))), new Set(["spindle", "gen_ai"]))
@@ -135,7 +135,7 @@ describe("metrics of sessions", () => {
     })
   )
 
-  it.effect("O2 it is an observer beside one that is there", () =>
+  it.effect("O2 it observes in addition to an existing observer", () =>
     Effect.gen(function* () {
       const seen: Array<string> = []
       const all = yield* measured(
@@ -146,7 +146,7 @@ describe("metrics of sessions", () => {
     })
   )
 
-  it.effect("O2 what it remembers of a session is gone when the session is closed", () =>
+  it.effect("O2 it forgets a session when the session is closed", () =>
     Effect.gen(function* () {
       const observer = yield* SessionMetrics.make().pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
       const h = yield* Effect.scoped(
@@ -168,10 +168,11 @@ describe("metrics of sessions", () => {
 
 describe("the network proxy", () => {
   const points = (all: ReadonlyArray<Metric.Metric.Snapshot>) =>
-    series(all, "codex.turn.network_proxy").map(({ attributes, state }) => [
-      attributes,
-      (state as { readonly count: number }).count
-    ])
+    series(all, "codex.turn.network_proxy").map(({ attributes, state }) => {
+      const { unit, ...own } = attributes ?? {}
+      assert.strictEqual(unit, "{turn}")
+      return [own, (state as { readonly count: number }).count]
+    })
 
   it.effect.each([true, false])(
     "1.12 active = %s: one point of value 1 with exactly active and tmp_mem_enabled",

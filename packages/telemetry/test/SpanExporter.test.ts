@@ -51,7 +51,7 @@ const exporter = Effect.fnUntraced(function* (options: Partial<ExporterOptions> 
 })
 
 describe("the exporter of spans", () => {
-  it.effect("sends a full batch at once, and what does not fill one after the interval", () =>
+  it.effect("sends a full batch at once, and a partial one after the interval", () =>
     Effect.gen(function* () {
       const e = yield* exporter()
       e.push("a")
@@ -66,7 +66,7 @@ describe("the exporter of spans", () => {
     })
   )
 
-  it.effect("keeps a batch that may be sent later at the head, and waits twice as long each time", () =>
+  it.effect("keeps a batch that may be sent later at the head, and doubles its wait each time", () =>
     Effect.gen(function* () {
       const e = yield* exporter()
       e.answers(Effect.succeed("later"))
@@ -87,7 +87,7 @@ describe("the exporter of spans", () => {
     })
   )
 
-  it.effect("holds no more than its capacity, whatever the collector does, and counts what it drops", () =>
+  it.effect("keeps no more spans than its capacity, whatever the collector does, and counts those that it drops", () =>
     Effect.gen(function* () {
       const e = yield* exporter()
       e.answers(Effect.never)
@@ -103,7 +103,7 @@ describe("the exporter of spans", () => {
     })
   )
 
-  it.effect("drops what is refused for good, counts it, and goes on", () =>
+  it.effect("drops a batch that is refused for good, counts it, and continues", () =>
     Effect.gen(function* () {
       const e = yield* exporter()
       e.answers(Effect.succeed("refused"))
@@ -117,7 +117,7 @@ describe("the exporter of spans", () => {
     })
   )
 
-  it.effect("sends what is left when it is closed", () =>
+  it.effect("sends the remaining spans when it is closed", () =>
     Effect.gen(function* () {
       const e = yield* exporter()
       e.push("a")
@@ -127,7 +127,7 @@ describe("the exporter of spans", () => {
     })
   )
 
-  it.effect("closes in time although the collector never answers, and counts what is left", () =>
+  it.effect("closes in time although the collector never responds, and counts the remaining spans", () =>
     Effect.gen(function* () {
       const e = yield* exporter()
       e.answers(Effect.never)
@@ -141,7 +141,7 @@ describe("the exporter of spans", () => {
     })
   )
 
-  it.effect("a send that hangs may be tried later, one that dies would die again", () =>
+  it.effect("a send that hangs may be retried, and one that dies is refused", () =>
     Effect.gen(function* () {
       const limit = Duration.seconds(10)
       const hanging = yield* Effect.forkChild(

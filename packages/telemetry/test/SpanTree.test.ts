@@ -52,7 +52,7 @@ describe("SpanTree", () => {
     )
   })
 
-  it("is written with durations, and how what did not complete ended", () => {
+  it("is written with durations, and with the outcome of spans that did not complete", () => {
     const text = SpanTree.render(
       SpanTree.make([
         span("root", undefined, { endNanos: 2_345_000_000n }),

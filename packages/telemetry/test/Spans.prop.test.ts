@@ -62,13 +62,13 @@ const Plan = Schema.Array(TurnPlan).check(Schema.isMinLength(1), Schema.isMaxLen
 interface Surroundings {
   readonly turn: Turn
   readonly scope: Scope.Scope
-  /** Whether work may never end: not inside of spans that nobody but the application would end. */
+  /** Whether work may never end. It may not inside spans that only the application ends. */
   readonly mayHang: boolean
 }
 
 const child = Agent.make({})
 
-/** The model of a delegate: answers after some time. */
+/** The model of a delegate, which responds after some time. */
 const childModel = (millis: number): (typeof ModelPort)["Service"] => {
   const { model } = Model.make(() => [Model.text("of a delegate")])
   return { ...model, stream: (request) => Stream.unwrap(Effect.as(Effect.sleep(millis), model.stream(request))) }
@@ -86,7 +86,7 @@ const perform = (work: Work, around: Surroundings): Effect.Effect<void, string, 
     case "together":
       return Tracing.span({ name: "together" }, () => all(work.inside, around, "unbounded"))
     case "background":
-      // outlives its tool, and maybe its turn; what it does then descends from the tool all the same
+      // outlives its tool, and perhaps its turn; its later work still descends from the tool
       return Effect.sleep(work.millis).pipe(
         Effect.andThen(Effect.withSpan(all(work.inside, tame), "background")),
         Effect.forkIn(around.scope),
@@ -121,7 +121,7 @@ const perform = (work: Work, around: Surroundings): Effect.Effect<void, string, 
   }
 }
 
-/** Runs one plan in a session; answers its spans, when everything that it started has ended. */
+/** Runs one plan in a session. Returns its spans when everything that it started has ended. */
 const run = Effect.fnUntraced(function* (plan: typeof Plan.Type) {
   const host = processes()
   const scope = yield* Effect.scope

@@ -59,27 +59,29 @@ describe("the spans of a turn", () => {
     })
   )
 
-  it.effect("10.2 the turn's span has the reference's name and attributes, beside those of the conventions", () =>
-    Effect.gen(function* () {
-      const h = yield* traced({ script: [[Model.text("hello")]] })
-      yield* h.session.submit(Op.userInput("hi"), { trace: caller })
-      yield* h.session.awaitIdle
-      const { attributes, kind, name, status } = named(yield* h.spans.finished, "session_task.turn")
-      const started = h.records().find((record) => record._tag === "TurnStarted")!
-      assert.deepStrictEqual(attributes, {
-        "thread.id": h.session.sessionId,
-        "turn.id": started._tag === "TurnStarted" ? started.turnId : "",
-        model: "scripted",
-        "gen_ai.operation.name": "invoke_agent",
-        "gen_ai.request.model": "scripted",
-        "gen_ai.conversation.id": h.session.sessionId,
-        "spindle.task.kind": "regular",
-        "gen_ai.usage.input_tokens": 10,
-        "gen_ai.usage.output_tokens": 2,
-        "spindle.outcome": "completed"
+  it.effect(
+    "10.2 the turn's span has the reference's name and attributes, in addition to those of the conventions",
+    () =>
+      Effect.gen(function* () {
+        const h = yield* traced({ script: [[Model.text("hello")]] })
+        yield* h.session.submit(Op.userInput("hi"), { trace: caller })
+        yield* h.session.awaitIdle
+        const { attributes, kind, name, status } = named(yield* h.spans.finished, "session_task.turn")
+        const started = h.records().find((record) => record._tag === "TurnStarted")!
+        assert.deepStrictEqual(attributes, {
+          "thread.id": h.session.sessionId,
+          "turn.id": started._tag === "TurnStarted" ? started.turnId : "",
+          model: "scripted",
+          "gen_ai.operation.name": "invoke_agent",
+          "gen_ai.request.model": "scripted",
+          "gen_ai.conversation.id": h.session.sessionId,
+          "spindle.task.kind": "regular",
+          "gen_ai.usage.input_tokens": 10,
+          "gen_ai.usage.output_tokens": 2,
+          "spindle.outcome": "completed"
+        })
+        assert.deepStrictEqual([name, kind, status], ["session_task.turn", "internal", "unset"])
       })
-      assert.deepStrictEqual([name, kind, status], ["session_task.turn", "internal", "unset"])
-    })
   )
 
   it.effect("O1 requests and tool calls have the operation names of the conventions, and nothing that was said", () =>
@@ -103,7 +105,7 @@ describe("the spans of a turn", () => {
     })
   )
 
-  it.effect("O1 content is told when it is asked for, redacted", () =>
+  it.effect("O1 content is included if it is asked for, redacted", () =>
     Effect.gen(function* () {
       const h = yield* traced(
         {
@@ -124,7 +126,7 @@ describe("the spans of a turn", () => {
     })
   )
 
-  it.effect("O1 the name of a tool that a model invented is not told", () =>
+  it.effect("O1 the name of a tool that a model invented is not included", () =>
     Effect.gen(function* () {
       const h = yield* traced({ script: [[Model.call("invented", {}, "call-1")], [Model.text("sorry")]] })
       yield* h.session.submit(Op.userInput("go"), { trace: caller })
@@ -153,7 +155,7 @@ describe("the spans of a turn", () => {
     })
   )
 
-  it.effect("O1 an approval is waited for in a span of its own, below the call", () =>
+  it.effect("O1 a wait for an approval has its own span, below the call", () =>
     Effect.gen(function* () {
       const h = yield* traced({
         script: [[Model.call("run", {}, "call-1")], [Model.text("done")]],
@@ -172,7 +174,7 @@ describe("the spans of a turn", () => {
     })
   )
 
-  it.effect("O1 without a tracer no span is made, and the caller's trace goes on all the same", () =>
+  it.effect("O1 without a tracer no span is made, and the caller's trace is still passed on", () =>
     Effect.gen(function* () {
       const seen = yield* Deferred.make<Option.Option<Tracer.AnySpan>>()
       const h = yield* Harness.make({
@@ -216,7 +218,7 @@ describe("an aborted turn", () => {
     })
   )
 
-  it.effect("O1 the spans of a straggler end with its turn, and what it does later is below them", () =>
+  it.effect("O1 the spans of a straggler end with its turn, and its later work is below them", () =>
     Effect.gen(function* () {
       const release = yield* Deferred.make<void>()
       const reached = yield* Deferred.make<void>()
@@ -248,6 +250,8 @@ describe("an aborted turn", () => {
 })
 
 describe("a trace that comes in", () => {
+  const reference = { metrics: { sets: ["reference"] } } as const
+
   it.effect("O1 a malformed header is ignored with a log line, and the current span counts", () =>
     Effect.gen(function* () {
       const logged: Array<unknown> = []
@@ -279,7 +283,7 @@ describe("a trace that comes in", () => {
     "10.6 given a request span with a remote parent, an interrupt without trace carries the span's context",
     () =>
       Effect.gen(function* () {
-        const h = yield* traced()
+        const h = yield* traced({}, reference)
         const request = Tracer.externalSpan({ traceId, spanId: callerId })
         yield* Effect.withParentSpan(h.session.submit(Op.interrupt), request)
         const span = named(yield* h.spans.finished, "op.dispatch.interrupt")
@@ -315,7 +319,7 @@ describe("a trace that comes in", () => {
 
   it.effect("10.6 given a turn with a remote trace, a span with codex.op=user_input descends from the caller's", () =>
     Effect.gen(function* () {
-      const h = yield* traced({ script: [[Model.text("hello")]] })
+      const h = yield* traced({ script: [[Model.text("hello")]] }, reference)
       yield* h.session.submit(Op.userInput("hi"), { trace: caller })
       yield* h.session.awaitIdle
       const found = SpanTree.find(yield* h.spans.tree, (span) => span.attributes["codex.op"] === "user_input")
@@ -368,7 +372,7 @@ describe("a trace that comes in", () => {
     })
   )
 
-  it.effect("O1 a task that is started by hand descends from the span of whoever started it", () =>
+  it.effect("O1 a task that is started by hand descends from the span of its caller", () =>
     Effect.gen(function* () {
       const h = yield* traced()
       const request = Tracer.externalSpan({ traceId, spanId: callerId })
@@ -395,7 +399,7 @@ describe("a trace that goes out", () => {
       })
     )
 
-  it.effect("O1 a process gets TRACEPARENT and TRACESTATE of its own span, and its arguments are not told", () =>
+  it.effect("O1 a process gets TRACEPARENT and TRACESTATE of its own span, and its arguments are not included", () =>
     Effect.gen(function* () {
       const h = yield* traced()
       const host = processes()

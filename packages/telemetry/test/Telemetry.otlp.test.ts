@@ -8,9 +8,10 @@ import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Layer, Metric } from "effect"
 import * as Collector from "./collector.ts"
+import { byName, expected, recordAll, rowOf } from "./everyMetric.ts"
 import { assertDescends, caller } from "./traced.ts"
 
-/** Turns that complete, fail and are aborted, with tools, under a layer; answers when it is closed. */
+/** Runs turns that complete, fail and are aborted, with tools, under a layer. Returns when the layer is closed. */
 const turns = (layer: Layer.Layer<never>) =>
   Effect.gen(function* () {
     const h = yield* Harness.make({
@@ -59,7 +60,35 @@ describe("layerOtlp", () => {
       }).pipe(Effect.scoped)
   )
 
-  it.live("O2 metrics arrive with their names and units, about the service that was named", () =>
+  it.live("O2 all metrics arrive with the kinds, units, descriptions and attributes of the README", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      const layer = otlp({
+        endpoint: collector.endpoint,
+        protocol: "http/json",
+        queueCapacity: 1,
+        metrics: { sets: ["spindle", "gen_ai", "reference"] }
+      })
+      const drop = Effect.forEach(["one", "two"], (name) => Effect.withSpan(Effect.void, name), { concurrency: 1 })
+      yield* Effect.andThen(recordAll, drop).pipe(
+        Effect.provide(layer, { local: true }),
+        Effect.provideService(Metric.MetricRegistry, new Map())
+      )
+      const metrics = collector
+        .metrics()
+        .at(-1)!
+        .resourceMetrics.flatMap(({ scopeMetrics }) => scopeMetrics.flatMap((scope) => scope.metrics))
+      const rows = metrics.map(({ description, histogram, name, sum, unit }) =>
+        rowOf(
+          { name, unit, description, kind: sum === undefined ? "histogram" : sum.isMonotonic ? "counter" : "updown" },
+          (sum ?? histogram)!.dataPoints.map(({ attributes }) => attributes.map(({ key }) => key))
+        )
+      )
+      assert.deepStrictEqual([...rows].sort(byName), expected())
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("O2 metrics are about the service that was named", () =>
     Effect.gen(function* () {
       const collector = yield* Collector.make()
       yield* turns(
@@ -69,18 +98,69 @@ describe("layerOtlp", () => {
           resource: { "service.name": "my-agent", "deployment.environment.name": "test" }
         })
       )
-      const { resource, scopeMetrics } = collector.metrics().at(-1)!.resourceMetrics[0]!
-      const units = new Map(scopeMetrics.flatMap(({ metrics }) => metrics.map(({ name, unit }) => [name, unit])))
-      assert.strictEqual(units.get("spindle.turn.duration"), "s")
-      assert.strictEqual(units.get("spindle.turn.token_usage"), "{token}")
-      assert.strictEqual(units.get("gen_ai.client.operation.duration"), "s")
+      const { resource } = collector.metrics().at(-1)!.resourceMetrics[0]!
       const attributes = Object.fromEntries(resource.attributes.map(({ key, value }) => [key, value["stringValue"]]))
       assert.strictEqual(attributes["service.name"], "my-agent")
       assert.strictEqual(attributes["deployment.environment.name"], "test")
     }).pipe(Effect.scoped)
   )
 
-  it.live("O1 headers are sent, requests are compressed when asked for, and no request is traced itself", () =>
+  it.live.each([0, -1, Number.NaN])("O1 numbers of %d are ignored: few requests, and no span is lost", (number) =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      yield* turns(
+        otlp({
+          endpoint: collector.endpoint,
+          protocol: "http/json",
+          timeout: number,
+          interval: number,
+          metricsInterval: number,
+          queueCapacity: number,
+          batchSize: number,
+          shutdownTimeout: number,
+          sampleRatio: Number.isNaN(number) ? number : 1
+        })
+      )
+      assert.lengthOf(collector.spans(), 13)
+      assert.isAtMost(collector.requests.length, 4)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("O1 huge numbers mean the largest that works", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      const huge = Number.MAX_VALUE
+      yield* turns(
+        otlp({
+          endpoint: collector.endpoint,
+          protocol: "http/json",
+          timeout: huge,
+          interval: huge,
+          metricsInterval: huge,
+          queueCapacity: huge,
+          batchSize: huge,
+          shutdownTimeout: huge,
+          sampleRatio: huge
+        })
+      )
+      assert.lengthOf(collector.spans(), 13)
+      assert.isAtMost(collector.requests.length, 4)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("O1 a collector that responds with an error for good gets each span once", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make(() => 500)
+      let dropped = 0
+      yield* turns(
+        otlp({ endpoint: collector.endpoint, metrics: false, onDropped: (count) => void (dropped += count) })
+      )
+      assert.lengthOf(collector.requests, 1)
+      assert.strictEqual(dropped, 13)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("O1 headers are sent, requests are compressed if asked for, and no request is traced itself", () =>
     Effect.gen(function* () {
       const collector = yield* Collector.make()
       const headers = { "x-api-key": "secret" }
@@ -97,10 +177,10 @@ describe("layerOtlp", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("O1 a collector that is away holds up no turn and no end, and what it will not get is counted", () =>
+  it.live("O1 an unreachable collector delays neither turns nor the end, and the dropped spans are counted", () =>
     Effect.gen(function* () {
       const registry = new Map()
-      // nobody listens at the port of a collector that has gone
+      // the port of a collector that has been closed
       const gone = yield* Effect.scoped(Effect.map(Collector.make(), ({ endpoint }) => endpoint))
       let made = 0
       const layer = otlp({

@@ -2,6 +2,12 @@ import { assert, describe, it } from "@effect/vitest"
 import type * as NodeSdk from "@effect/opentelemetry/NodeSdk"
 import { NodeHttpServer } from "@effect/platform-node"
 import {
+  AggregationTemporality,
+  DataPointType,
+  InMemoryMetricExporter,
+  PeriodicExportingMetricReader
+} from "@opentelemetry/sdk-metrics"
+import {
   InMemorySpanExporter,
   type ReadableSpan,
   SimpleSpanProcessor,
@@ -9,6 +15,7 @@ import {
 } from "@opentelemetry/sdk-trace-base"
 import * as Op from "@spindle/core/Op"
 import type { SpanData } from "@spindle/telemetry"
+import { definitions } from "@spindle/telemetry/Metrics"
 import * as OpenTelemetry from "@spindle/telemetry/OpenTelemetry"
 import * as SpanTree from "@spindle/telemetry/SpanTree"
 import * as Telemetry from "@spindle/telemetry/Telemetry"
@@ -16,6 +23,7 @@ import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Layer, Metric } from "effect"
 import { HttpClient, HttpRouter } from "effect/http"
+import { byName, expected, recordAll, rowOf } from "./everyMetric.ts"
 import { assertDescends, caller, traced } from "./traced.ts"
 
 /** One turn with a tool that completes, and one that is aborted. */
@@ -35,7 +43,7 @@ const alone = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.provideService(effect, Metric.MetricRegistry, new Map())
 
 describe("layerMemory", () => {
-  it.effect("keeps as many spans as it may, and counts the others", () =>
+  it.effect("keeps as many spans as its capacity, and counts the others", () =>
     Effect.gen(function* () {
       const h = yield* traced({ script: [[Model.text("hello")]] }, { capacity: 1, metrics: false })
       yield* h.run("hi")
@@ -44,7 +52,7 @@ describe("layerMemory", () => {
     })
   )
 
-  it.effect("O1 a trace that begins here is kept or left out as a whole, a caller's as the caller says", () =>
+  it.effect("O1 a trace that starts here is kept or left out entirely, and a caller's as the caller decides", () =>
     Effect.gen(function* () {
       const h = yield* traced({ script: () => [Model.text("hello")] }, { sampleRatio: 0, metrics: false })
       yield* h.run("of nobody")
@@ -106,7 +114,7 @@ describe("layerPrometheus", () => {
 })
 
 describe("OpenTelemetry.layer", () => {
-  /** Runs the turns under the SDK; answers what its exporter got. */
+  /** Runs the turns under the SDK and returns what its exporter got. */
   const exported = Effect.fnUntraced(function* (options?: Parameters<typeof OpenTelemetry.layer>[1]) {
     const exporter = new InMemorySpanExporter()
     const got: Array<ReadableSpan> = []
@@ -165,7 +173,53 @@ describe("OpenTelemetry.layer", () => {
     })
   )
 
-  it.live("O1 redaction is applied before any exporter, and content is told only when it is asked for", () =>
+  it.live("O2 a metric reader gets the kinds, units, descriptions and attributes of the README", () =>
+    Effect.gen(function* () {
+      // read before the layer closes, which empties the reader
+      const reader = new PeriodicExportingMetricReader({
+        exporter: new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE),
+        exportIntervalMillis: 3_600_000,
+        exportTimeoutMillis: 1_000
+      })
+      const layer = OpenTelemetry.layer(() => ({ resource: { serviceName: "test" }, metricReader: reader }), {
+        metrics: { sets: ["spindle", "gen_ai", "reference"] }
+      })
+      const { resourceMetrics } = yield* Effect.andThen(
+        recordAll,
+        Effect.promise(() => reader.collect())
+      ).pipe(Effect.provide(layer, { local: true }), alone)
+      const rows = resourceMetrics.scopeMetrics.flatMap(({ metrics }) =>
+        metrics.map((metric) => {
+          const { description, name, unit } = metric.descriptor
+          const kind =
+            metric.dataPointType === DataPointType.HISTOGRAM
+              ? "histogram"
+              : metric.dataPointType === DataPointType.SUM && metric.isMonotonic
+                ? "counter"
+                : "updown"
+          return rowOf(
+            { name, kind, unit, description },
+            metric.dataPoints.map(({ attributes }) => Object.keys(attributes))
+          )
+        })
+      )
+      // spans are dropped by the SDK's own processors, which count for themselves
+      const inSdk = expected(({ name }) => name === definitions.exportDropped.name)
+      assert.deepStrictEqual([...rows].sort(byName), inSdk)
+    })
+  )
+
+  it.live("O2 the attribute of the reference is on spans only if its family is recorded", () =>
+    Effect.gen(function* () {
+      const operations = (spans: ReadonlyArray<ReadableSpan>) =>
+        spans.flatMap(({ attributes }) => ("codex.op" in attributes ? [attributes["codex.op"]] : []))
+      assert.deepStrictEqual(operations(yield* exported()), [])
+      const withReference = yield* exported({ metrics: { sets: ["reference"] } }).pipe(alone)
+      assert.deepStrictEqual(operations(withReference).sort(), ["interrupt", "user_input", "user_input"])
+    })
+  )
+
+  it.live("O1 redaction is applied before any exporter, and content is included only if it is asked for", () =>
     Effect.gen(function* () {
       const told = (spans: ReadonlyArray<ReadableSpan>) => JSON.stringify(spans.map(({ attributes }) => attributes))
       const plain = told(yield* exported())

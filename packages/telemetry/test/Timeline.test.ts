@@ -1,65 +1,21 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Processes } from "@spindle/core/Processes"
-import * as Op from "@spindle/core/Op"
-import { QuestionId, SessionId, TurnId } from "@spindle/core/Ids"
+import type { CallDetail, CallDisplay } from "@spindle/core/Display"
+import { CallId, ItemId, QuestionId, SessionId, TurnId } from "@spindle/core/Ids"
+import type { ToolStatus } from "@spindle/core/Item"
 import type { KnownRecord, NewRecord } from "@spindle/core/SessionEvent"
-import { Turn } from "@spindle/core/Turn"
 import * as Timeline from "@spindle/telemetry/Timeline"
 import * as TimelinePage from "@spindle/telemetry/TimelinePage"
-import * as Model from "@spindle/testing/ScriptedModel"
-import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect } from "effect"
-import { TestClock } from "effect/testing"
-import { caller, processes, traceId } from "./traced.ts"
+import { session } from "./timelineSession.ts"
+import { traceId } from "./traced.ts"
 
 const root = SessionId.make("root")
 const child = SessionId.make("child")
 const turnId = TurnId.make("turn")
 const question = { _tag: "QuestionOpened", turnId, kind: "command", tool: "exec_command", payload: {} } as const
 
-/** A turn with a question and a process, one that fails, one that is steered and aborted; from its journal. */
-const session = Effect.gen(function* () {
-  const host = processes()
-  const h = yield* Harness.make({
-    script: [
-      [Model.text("I look. "), Model.call("run", { secret: "<b>&amp;" }, "call-1")],
-      [Model.text("Done <script>alert(1)</script>")],
-      [Model.fail("Unauthorized")],
-      [Model.call("run", {}, "call-2"), Model.gate("open")]
-    ],
-    tools: {
-      run: {
-        policy: { approval: "ask", kind: "command" },
-        run: () =>
-          Effect.flatMap(Turn, (turn) =>
-            turn.process({ command: ["sleep", "500"], cwd: "/work", callId: "call-1" as never })
-          ).pipe(
-            Effect.flatMap((process) => process.exit),
-            Effect.orDie,
-            Effect.provideService(Processes, host.service)
-          )
-      }
-    }
-  })
-  yield* h.session.submit(Op.userInput("go"), { trace: caller })
-  const first = yield* h.awaitEvent(Harness.tagged("QuestionOpened"))
-  yield* TestClock.adjust("2 seconds")
-  yield* h.session.submit(Op.answer(first.questionId, { _tag: "Approved", scope: "once" }))
-  yield* TestClock.adjust("500 millis")
-  yield* h.session.awaitIdle
-  yield* TestClock.adjust("1 minute")
-  yield* h.run("fails")
-  yield* h.submit("is aborted")
-  yield* h.model.reached("open")
-  yield* h.submit("faster")
-  yield* h.session.abort()
-  yield* TestClock.adjust("1 second")
-  yield* h.session.awaitIdle
-  return { sessionId: h.session.sessionId, records: h.records() }
-}).pipe(Effect.scoped)
-
 describe("a timeline", () => {
-  it.effect("has the turns of a journal with what ran in them, from when to when, and how it ended", () =>
+  it.effect("has the turns of a journal with their bars, and the start, end and status of each", () =>
     Effect.gen(function* () {
       const { records, sessionId } = yield* session
       const { turns, usage } = Timeline.make(sessionId, records)
@@ -112,7 +68,7 @@ describe("a timeline", () => {
     })
   )
 
-  it.effect("of a journal that breaks off has what is open without an end", () =>
+  it.effect("of a journal that breaks off has open bars without an end", () =>
     Effect.gen(function* () {
       const { records, sessionId } = yield* session
       const cut = records.findIndex((record) => record._tag === "ProcessStarted") + 1
@@ -130,7 +86,7 @@ describe("a timeline", () => {
     })
   )
 
-  it("says which delegate asks, and of one further below by way of whom", () => {
+  it("names the delegate that asks, and for a deeper one the delegate above it", () => {
     const records: ReadonlyArray<NewRecord> = [
       { _tag: "TurnStarted", turnId, kind: "regular" },
       { _tag: "DelegateStarted", turnId, delegateId: child, name: "Ada", linked: true, depth: 1 },
@@ -154,43 +110,133 @@ describe("a timeline", () => {
   })
 })
 
-describe("its page", () => {
-  const page = Effect.map(session, ({ records, sessionId }) => TimelinePage.render(Timeline.make(sessionId, records)))
+describe("tool calls in a timeline", () => {
+  const at = (records: ReadonlyArray<NewRecord>) =>
+    Timeline.make(
+      root,
+      records.map((record, seq): KnownRecord => ({ seq, at: seq * 100, ...record }))
+    )
+  const id = ItemId.make("item")
+  const callId = CallId.make("call")
+  const change = { path: "src/a.ts", change: "update", diff: "@@ -1 +1 @@\n-old\n+new" } as const
 
-  it.effect("needs nothing from elsewhere, and runs nothing", () =>
-    Effect.gen(function* () {
-      const html = yield* page
-      assert.match(html, /^<!doctype html>/)
-      assert.include(html, "default-src 'none'; style-src 'unsafe-inline'")
-      assert.notMatch(html, /<(script|link|img|iframe|object|embed)\b/i)
-      assert.notMatch(html, /\b(src|href)="(?!#)/)
-      assert.notMatch(html, /url\(|@import/)
-    })
-  )
-
-  it.effect("escapes whatever the journal says", () =>
-    Effect.gen(function* () {
-      const html = yield* page
-      assert.include(html, "Done &#60;script&#62;alert(1)&#60;/script&#62;")
-      assert.include(html, "&#60;b&#62;&#38;amp;")
-    })
-  )
-
-  it.effect("shows each turn with its outcome, its bars and what was said", () =>
-    Effect.gen(function* () {
-      const html = yield* page
-      for (const text of [
-        'id="turn-1" class="turn completed"',
-        'id="turn-2" class="turn failed"',
-        'id="turn-3" class="turn aborted"',
-        "ModelFailed: scripted Unauthorized",
-        "asks: command",
-        "500 ms · exit 0",
-        "What was said"
-      ]) {
-        assert.include(html, text)
+  /** The bar of one call with its result. */
+  const barOf = (display: CallDisplay | undefined, came: CallDetail | undefined, status: ToolStatus = "completed") => {
+    const { turns } = at([
+      { _tag: "TurnStarted", turnId, kind: "regular" },
+      { _tag: "DelegateStarted", turnId, delegateId: child, name: "Ada", linked: true, depth: 1 },
+      {
+        _tag: "ItemRecorded",
+        turnId,
+        item: {
+          _tag: "ToolCall",
+          id,
+          callId,
+          name: "any_name",
+          params: { some: "argument" },
+          ...(display === undefined ? {} : { display })
+        }
+      },
+      {
+        _tag: "ItemRecorded",
+        turnId,
+        item: {
+          _tag: "ToolResult",
+          id,
+          callId,
+          name: "any_name",
+          status,
+          output: "the text for the model: exit code 77",
+          ...(came === undefined ? {} : { detail: came })
+        }
       }
-      assert.strictEqual(html.match(/class="bar /g)?.length, 5 + 1 + 3)
-    })
-  )
+    ])
+    const { details, mood, name, status: word } = turns[0]!.bars[1]!
+    return { name, word, mood, details: Object.fromEntries(details.map((one) => [one.name, one.value])) }
+  }
+
+  const command = (came: Partial<Extract<CallDetail, { readonly _tag: "Command" }>>, status?: ToolStatus) => {
+    const { details, mood, name, word } = barOf(
+      { _tag: "Command", command: "npm test", cwd: "/work" },
+      { _tag: "Command", exitCode: 0, durationMillis: 800, output: "out", ...came },
+      status
+    )
+    assert.strictEqual(name, "npm test")
+    assert.deepStrictEqual([details["directory"], details["output"]], ["/work", "out"])
+    return [word, mood]
+  }
+
+  it("show a command with how it ended, from its record and not from its text", () => {
+    assert.deepStrictEqual(command({}), ["exit 0", "good"])
+    assert.deepStrictEqual(command({ exitCode: 2 }), ["exit 2", "bad"])
+    assert.deepStrictEqual(command({ exitCode: null, signal: "SIGKILL" }), ["killed by SIGKILL", "bad"])
+    assert.deepStrictEqual(command({ exitCode: null, timedOut: true }), ["timed out after 800 ms", "bad"])
+    assert.deepStrictEqual(command({ exitCode: null }), ["completed", "good"])
+    assert.deepStrictEqual(command({ exitCode: null, signal: "SIGTERM" }, "aborted"), ["aborted", "stopped"])
+  })
+
+  it("show a patch as diffs: those that were made, else those that were proposed", () => {
+    const display: CallDisplay = { _tag: "Patch", changes: [change] }
+    const made = { path: "b.ts", change: "update", movePath: "c.ts", diff: "+made" } as const
+    const applied = barOf(display, { _tag: "Patch", changes: [made] })
+    assert.strictEqual(applied.name, "patch src/a.ts")
+    assert.deepStrictEqual(applied.details, { tool: "any_name", "update b.ts → c.ts": "+made" })
+    const refused = barOf(display, { _tag: "Patch", changes: [] }, "denied")
+    assert.strictEqual(refused.details["update src/a.ts"], change.diff)
+    assert.deepStrictEqual([refused.word, refused.mood], ["denied", "bad"])
+  })
+
+  it("show agents by their names", () => {
+    const { details, name, word } = barOf(
+      { _tag: "Agent", operation: "wait", targets: [child] },
+      { _tag: "Agent", agents: [{ agentId: child, name: "Ada", status: "running", message: "soon" }], timedOut: true }
+    )
+    assert.deepStrictEqual([name, word, details["agent Ada"]], ["wait Ada", "timed out", "running: soon"])
+  })
+
+  it("show what other tools state about their calls", () => {
+    const nameOf = (display: CallDisplay) => barOf(display, undefined).name
+    assert.strictEqual(nameOf({ _tag: "Mcp", server: "files", tool: "read" }), "files: read")
+    assert.strictEqual(nameOf({ _tag: "Search", query: "spindle" }), "search spindle")
+    assert.strictEqual(nameOf({ _tag: "Image", path: "a.png" }), "image a.png")
+    assert.strictEqual(nameOf({ _tag: "Other", title: "A title" }), "A title")
+    const plan = barOf({ _tag: "Plan", steps: [{ step: "look", status: "completed" }] }, undefined)
+    assert.deepStrictEqual([plan.name, plan.details["steps"]], ["plan", "[x] look"])
+    const failed = barOf(
+      { _tag: "Mcp", server: "files", tool: "read" },
+      { _tag: "Mcp", isError: true, durationMillis: 5 }
+    )
+    assert.deepStrictEqual([failed.word, failed.mood], ["failed", "bad"])
+  })
+
+  it("show name, arguments and result of a call that states nothing", () => {
+    const { details, name, word } = barOf(undefined, undefined)
+    assert.deepStrictEqual([name, word], ["any_name", "completed"])
+    assert.include(details["arguments"], '"some": "argument"')
+    assert.include(details["result"], "the text for the model")
+  })
+
+  it("are on the page as diffs whose lines are coloured and escaped", () => {
+    const html = TimelinePage.render(
+      at([
+        { _tag: "TurnStarted", turnId, kind: "regular" },
+        {
+          _tag: "ItemRecorded",
+          turnId,
+          item: {
+            _tag: "ToolCall",
+            id,
+            callId,
+            name: "any_name",
+            params: {},
+            display: { _tag: "Patch", changes: [{ ...change, diff: "@@ -1 +1 @@\n-<b>\n+<i>" }] }
+          }
+        }
+      ])
+    )
+    assert.include(
+      html,
+      '<pre class="diff"><span class="hunk">@@ -1 +1 @@</span><span class="remove">-&#60;b&#62;</span><span class="add">+&#60;i&#62;</span></pre>'
+    )
+  })
 })

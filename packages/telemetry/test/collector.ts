@@ -1,11 +1,11 @@
-/** A small collector of the OpenTelemetry protocol over HTTP, JSON and protobuf, which reads spans as data again. */
+/** A small collector for OTLP over HTTP (JSON and protobuf) that decodes spans. */
 import { createServer, type IncomingMessage } from "node:http"
 import type { AddressInfo } from "node:net"
 import { gunzipSync } from "node:zlib"
 import type { SpanData } from "@spindle/telemetry"
 import { Effect } from "effect"
 
-/** What a collector got. */
+/** A request to the collector. */
 export interface Collected {
   readonly path: string
   readonly contentType: string
@@ -13,7 +13,7 @@ export interface Collected {
   readonly body: Buffer
 }
 
-/** A collector on a port of this machine, in the current scope. It answers `status()`. */
+/** Starts a collector on a local port in the current scope. It responds with `status()`. */
 export const make = Effect.fnUntraced(function* (status: () => number = () => 200) {
   const requests: Array<Collected> = []
   const server = createServer((request, response) => {
@@ -52,9 +52,22 @@ export interface MetricsJson {
   readonly resourceMetrics: ReadonlyArray<{
     readonly resource: { readonly attributes: ReadonlyArray<KeyValue> }
     readonly scopeMetrics: ReadonlyArray<{
-      readonly metrics: ReadonlyArray<{ readonly name: string; readonly unit: string }>
+      readonly metrics: ReadonlyArray<MetricJson>
     }>
   }>
+}
+
+/** A metric in a request in JSON. */
+export interface MetricJson {
+  readonly name: string
+  readonly unit: string
+  readonly description: string
+  readonly sum?: { readonly isMonotonic: boolean; readonly dataPoints: ReadonlyArray<PointJson> }
+  readonly histogram?: { readonly dataPoints: ReadonlyArray<PointJson> }
+}
+
+interface PointJson {
+  readonly attributes: ReadonlyArray<KeyValue>
 }
 
 interface KeyValue {

@@ -1,4 +1,4 @@
-/** What tests of spans share: a session under a tracer in memory, and checks of its trees. */
+/** Helpers for tests of spans: a session with a tracer in memory, and checks of its trees. */
 import { assert } from "@effect/vitest"
 import { type Process, type Processes, type ProcessSpec } from "@spindle/core/Processes"
 import type { TraceContext } from "@spindle/core/TraceContext"
@@ -42,7 +42,7 @@ export const assertDescends = (spans: ReadonlyArray<SpanData>): void => {
   )
 }
 
-/** A host that starts processes which end after some time, or when they are told to; keeps what it was told. */
+/** A fake of `Processes`. Its processes end after some time, or when they are killed. It keeps their specifications. */
 export const processes = (): {
   readonly service: Processes
   readonly started: ReadonlyArray<ProcessSpec>

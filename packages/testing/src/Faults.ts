@@ -1,20 +1,21 @@
 /**
- * Named points at which something may go wrong, decided by the simulation.
+ * Named points at which something may go wrong, as the simulation decides.
  *
- * A program, or a fake that it runs against, asks at a point which of its faults happens now. Outside a simulation none ever does, so the points
- * may stay in fakes that other tests share. Each answer is one choice of the run: it is replayed from the seed, and shrinking takes it away if it does not matter.
+ * A program, or a fake that it uses, asks at a point which of its faults happens now. Outside a simulation none
+ * happens, so the points may stay in fakes that other tests share. Each decision is one choice of the run: the seed
+ * repeats it, and shrinking removes it if it does not matter.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 
-/** What decides about faults. By default none happens. */
+/** Decides about faults. By default none happens. */
 export class Faults extends Context.Reference<{
-  /** Which of these faults happens at a point, if any. Synchronous: asking takes no step and no time. */
+  /** Returns the fault that happens at a point, if any. It is synchronous, and takes no step and no time. */
   readonly choose: <const Fault extends string>(point: string, faults: ReadonlyArray<Fault>) => Fault | undefined
 }>("@spindle/testing/Faults", { defaultValue: () => ({ choose: () => undefined }) }) {}
 
 /**
- * Which of these faults happens at this point, if any.
+ * Returns the fault that happens at this point, if any.
  *
  * @example
  * ```ts

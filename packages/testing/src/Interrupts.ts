@@ -1,88 +1,107 @@
 /**
- * Interruption at every step of a program.
+ * Explores a program by interrupting it at every step.
  *
- * A program is run again and again, each time with an action - an interruption, or any effect - at another of its steps, and after each run its
- * laws are checked. What is found is shrunk to the smallest case and reported with the decisions that repeat it exactly. Depends on `effect` alone;
- * time is virtual, so a run takes well under a millisecond. A program that waits for a promise, a socket or a process leaves the simulation: that is
- * reported by name, and is never a pass. For random schedules and faults instead of actions see `Simulation`.
+ * The program runs again and again, each time with an action (an interruption, or any effect) at another of its steps.
+ * After each run its laws are checked. Each finding is shrunk to the smallest case and reported with the decisions that
+ * repeat it exactly.
+ *
+ * This module depends on `effect` alone. Time is virtual, so a run takes well under a millisecond. A program that waits
+ * for a promise, a socket or a process leaves the simulation: the report names the wait, and it never counts as a pass.
+ * For random schedules and faults instead of actions see `Simulation`.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type { Acted, Decisions as DecisionsOfRun, Ran } from "./internal/exploringScheduler.ts"
+import type { ActionPlace as Place, Decisions as DecisionsOfRun, RunResult } from "./internal/decisions.ts"
 import type { Finding, FindingKind as Kind, Laws as LawsOfProgram } from "./internal/findings.ts"
 import { plan, planOfFibers } from "./internal/planning.ts"
 import * as Reporting from "./internal/reporting.ts"
 
-/** What one run does: which actions at which steps, in which mode, and how its schedule is chosen. */
+/** The decisions of one run: which actions at which steps, in which mode, and how its schedule is chosen. */
 export type Decisions = DecisionsOfRun
 
 /** What may be wrong with a run. */
 export type FindingKind = Kind
 
-/** What must hold after a run: a `law`, `laws` by name, an `invariant` of what the program answers, or several of them. */
+/** The laws that must hold after a run: a `law`, `laws` by name, an `invariant` of the result, or several of them. */
 export type Laws<A, E> = LawsOfProgram<A, E>
 
-/** What a program is given: where its points begin and end, and what may happen at them. */
+/** What a program receives: it starts and ends the points of the program, and names what may happen at them. */
 export interface Stage {
-  /** From here on each step is a point; these effects may be run at them, by name, each in a fiber of its own. */
+  /** From now on each step is a point, at which these effects may run, by name, each in its own fiber. */
   readonly arm: (actions: { readonly [name: string]: Effect.Effect<unknown, unknown> }) => Effect.Effect<void>
-  /** From here on no step is a point: actions that are due are not run, and those that were begun are waited for. */
+  /** From now on no step is a point. Waits for the actions that have started. */
   readonly disarm: Effect.Effect<void>
   /**
-   * Forks an effect as a child and makes its fiber the one that the action `interrupt` interrupts; from here on each step is a point. End the
-   * points with `disarm`.
+   * Forks an effect as a child, and makes its fiber the one that the action `interrupt` interrupts. From now on each
+   * step is a point. End the points with `disarm`.
    */
   readonly victim: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<Fiber.Fiber<A, E>, never, R>
-  /** The same for an effect that ends: waits for it, ends the points, and answers how it ended. */
+  /** Does the same for an effect that ends: waits for it, ends the points, and returns its exit. */
   readonly attack: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<Exit.Exit<A, E>, never, R>
 }
 
-/** A program that is made anew for each run, and does the same whenever the decisions are the same. */
+/** A program. It is made anew for each run, and does the same whenever the decisions are the same. */
 export type Program<A, E> = (stage: Stage) => Effect.Effect<A, E>
 
 /** How to explore. */
 export interface Options<A, E> extends Laws<A, E> {
   /**
-   * What to run: each entry is one action, or several that are run in one run, in this order, at all combinations of steps; see {@link pairs}.
-   * Beside the names that the program arms there are `interrupt`, which interrupts the victim, and {@link anyFiber}. Default: `interrupt`.
+   * The actions to run. An entry with several actions runs them in one run, in this order, at all combinations of
+   * steps; see {@link pairs}. In addition to the names that the program arms there are `interrupt`, which interrupts
+   * the victim, and {@link anyFiber}. Default: `interrupt`.
    */
-  readonly actions?: ReadonlyArray<ReadonlyArray<string>>
-  /** Default: both. What is found in mode `during` alone needs an operation that runs another fiber at once; look at it by hand. */
-  readonly modes?: ReadonlyArray<Decisions["mode"]>
-  /** Seeds of the schedules; 0, the default, is the order of arrival. */
-  readonly seeds?: ReadonlyArray<number>
-  /** How likely a fiber is preempted at a step of a seeded schedule. Default 0.1. */
-  readonly preemption?: number
-  /** How many runs each entry of `actions` may take for each mode and seed; beyond that, points are drawn by seed. Default 2,000. */
-  readonly maxRuns?: number
+  readonly actions?: ReadonlyArray<ReadonlyArray<string>> | undefined
+  /**
+   * Default: both. A finding in mode `during` alone needs an operation that runs another fiber at once. Check by hand
+   * whether that can happen.
+   */
+  readonly modes?: ReadonlyArray<Decisions["mode"]> | undefined
+  /** Seeds of the schedules. 0, the default, is the order of arrival. */
+  readonly seeds?: ReadonlyArray<number> | undefined
+  /** The likelihood that a fiber is preempted at a step of a seeded schedule. Default 0.1. */
+  readonly preemption?: number | undefined
+  /**
+   * How many runs each entry of `actions` may take for each mode and seed. Default 2,000. If there are more
+   * combinations of steps, a sample is drawn by seed, and the report has the number of those that were left out.
+   */
+  readonly maxRuns?: number | undefined
   /** How many steps a run may take before it counts as a livelock. Default 100,000. */
-  readonly maxSteps?: number
-  /** How much virtual time a run may take before it counts as an unbounded wait, in milliseconds. Default a day. */
-  readonly maxMillis?: number
-  /** How many runs shrinking may take for each fault. Default 500; 0 means not at all. */
-  readonly maxShrinks?: number
+  readonly maxSteps?: number | undefined
+  /** How much virtual time a run may take before it counts as an unbounded wait, in milliseconds. Default: a day. */
+  readonly maxMillis?: number | undefined
+  /** How many runs shrinking may take for each fault. Default 500; 0 turns it off. */
+  readonly maxShrinks?: number | undefined
+  /**
+   * How much real time the runs may take. The remaining steps are left out, and the report says so. Default: no limit.
+   */
+  readonly timeLimit?: Duration.Input | undefined
 }
 
-/** A program under exploration, with its laws and options. */
+/** A program to explore, with its laws and options. */
 export interface Exploration<A, E> extends Options<A, E> {
   readonly program: Program<A, E>
 }
 
-/** A run that broke a law. `replay` runs it again. */
+/** A run that broke a law. `replay` repeats it. */
 export type Violation = Reporting.Violation
 
-/** The smallest case of one fault: what, at which steps, where the fibers stood, and in how many runs it showed. */
+/** The smallest case of one fault: its actions, their steps, the positions of the fibers, and the number of runs. */
 export type Smallest = Reporting.Smallest
 
-/** Where an action came. */
-export type ActedAt = Acted
+/** An action with its step, and the position of the fiber at whose step it came. */
+export type ActionPlace = Place
 
-/** What an exploration did and found. */
+/** The result of an exploration. */
 export interface Report {
   readonly runs: number
   /** Distinct combinations of mode, schedule, action and step that were visited. */
   readonly points: number
+  /** Combinations that were not visited, because of `maxRuns` or `timeLimit`. 0 if all were. */
+  readonly leftOutCount: number
+  /** Whether `timeLimit` ended the exploration. */
+  readonly isTimedOut: boolean
   /** Steps of the longest run without an action. */
   readonly steps: number
   readonly durationMillis: number
@@ -91,10 +110,13 @@ export interface Report {
   readonly smallest: ReadonlyArray<Smallest>
 }
 
-/** The action that interrupts each fiber but the root at each step of its life, one by one. It stands alone, not in a pair. */
+/**
+ * The action that interrupts each fiber except the root at each step of its life, one by one. It must be alone in its
+ * entry.
+ */
 export const anyFiber = "interrupt any fiber"
 
-/** Each of the first actions with each of the second, in both orders; for `actions`. */
+/** Pairs each of the first actions with each of the second, in both orders, for `actions`. */
 export const pairs = (
   first: ReadonlyArray<string>,
   second: ReadonlyArray<string>
@@ -104,8 +126,8 @@ export const pairs = (
 }
 
 /**
- * Runs a program with each of its actions at each of its steps. It runs to its end before it answers. Every 200th run is made twice: a program that
- * takes other steps with the same decisions is reported as not deterministic.
+ * Runs a program with each of its actions at each of its steps, synchronously. Every 200th run is made twice: a program
+ * that takes different steps with the same decisions is reported as not deterministic.
  *
  * @example
  * ```ts
@@ -134,7 +156,7 @@ export const explore: {
 } = <A, E>(program: Program<A, E> | Exploration<A, E>, options?: Options<A, E>): Report =>
   run(typeof program === "function" ? { ...options, program } : program)
 
-/** Runs a program once more with the decisions of a violation; answers the law that it breaks. */
+/** Repeats a run of a program with the decisions of a violation. Returns the law that it breaks. */
 export const replay: {
   <A, E>(program: Program<A, E>, options: Options<A, E>, decisions: Partial<Decisions>): string | undefined
   <A, E>(exploration: Exploration<A, E>, decisions: Partial<Decisions>): string | undefined
@@ -151,15 +173,35 @@ export const replay: {
   return finding?.law
 }
 
-/** A report for people: its figures, and for each fault its smallest case with the line that repeats it. */
-export const format = (report: Report): string => {
-  const perSecond = Math.round((report.runs / report.durationMillis) * 1_000)
-  const figures = `${report.runs} runs, ${report.points} points, ${report.steps} steps, ${perSecond} runs/s, ${Math.round(report.durationMillis)} ms, ${report.violations.length} violations`
-  const found = report.smallest.flatMap((one) => Reporting.lines(one, "Interrupts.replay(exploration"))
-  return [figures, ...found].join("\n")
+/** How to format a report. */
+export interface FormatOptions {
+  /** Whether to list the steps before the first action of each smallest case. Default false. */
+  readonly trace?: boolean | undefined
+  /** Returns further lines about how to repeat a smallest case. `decisions` is JSON. */
+  readonly repeat?: ((decisions: string) => ReadonlyArray<string>) | undefined
 }
 
-/** The fiber that this effect runs in, and an action that interrupts it. */
+/** Formats a report: its figures, and for each fault its smallest case with the line that repeats it. */
+export const format = (report: Report, { repeat = () => [], trace = false }: FormatOptions = {}): string => {
+  const { durationMillis, isTimedOut, leftOutCount, points, runs, smallest, steps, violations } = report
+  const perSecond = Math.round((runs / durationMillis) * 1_000)
+  const why = isTimedOut ? "the time limit was reached" : "the steps were sampled"
+  const figures = [
+    `${runs} runs`,
+    `${points} points`,
+    ...(leftOutCount === 0 ? [] : [`${leftOutCount} left out (${why})`]),
+    `${steps} steps`,
+    `${perSecond} runs/s`,
+    `${Math.round(durationMillis)} ms`,
+    `${violations.length} violations`
+  ]
+  const cases = smallest.flatMap((one) =>
+    Reporting.lines(one, { trace, repeat: (json) => [`Interrupts.replay(exploration, ${json})`, ...repeat(json)] })
+  )
+  return [figures.join(", "), ...cases].join("\n")
+}
+
+/** An action that interrupts the current fiber. */
 export const interruptHere: Effect.Effect<Effect.Effect<void>> = Effect.map(
   Effect.fiber,
   (fiber: Fiber.Fiber<unknown, unknown>) => Effect.sync(() => fiber.interruptUnsafe())
@@ -171,7 +213,7 @@ const baseOf = <A, E>({ maxMillis, maxSteps, preemption }: Options<A, E>, seed: 
   seed,
   preemption: preemption ?? 0.1,
   maxSteps: maxSteps ?? 100_000,
-  ...(maxMillis === undefined ? {} : { maxMillis })
+  maxMillis
 })
 
 const subjectOf = <A, E>({ program, ...options }: Exploration<A, E>): Reporting.Subject<A, E> => ({
@@ -193,8 +235,8 @@ const subjectOf = <A, E>({ program, ...options }: Exploration<A, E>): Reporting.
 
 const repeatEvery = 200
 
-/** The runs of one exploration, counted. */
-class Exploring<A, E> {
+/** Makes and counts the runs of one exploration. */
+class Explorer<A, E> {
   runs = 0
   readonly violations: Array<Violation> = []
   readonly subject: Reporting.Subject<A, E>
@@ -203,48 +245,60 @@ class Exploring<A, E> {
     this.subject = subject
   }
 
-  note(finding: Finding, decisions: Decisions): void {
+  private addViolation(finding: Finding, decisions: Decisions): void {
     this.violations.push({ ...finding, decisions })
   }
 
-  visit(decisions: Decisions, isRepeated = ++this.runs % repeatEvery === 0): Ran<A, E> {
-    // stalls are looked at closely while they are few
+  visit(decisions: Decisions, isRepeated = ++this.runs % repeatEvery === 0): RunResult<A, E> {
+    // a probe explains stalls while they are few
     const isClose = this.violations.length < 100
-    const { finding, ran } = (isClose ? Reporting.judgeClosely : Reporting.judge)(this.subject, decisions)
-    if (finding !== undefined) this.note(finding, decisions)
-    if (!isRepeated) return ran
+    const { finding, result } = (isClose ? Reporting.judgeClosely : Reporting.judge)(this.subject, decisions)
+    if (finding !== undefined) this.addViolation(finding, decisions)
+    if (!isRepeated) return result
     this.runs++
-    const other = Reporting.difference(this.subject, ran, decisions)
-    if (other !== undefined) this.note(other, decisions)
-    return ran
+    const other = Reporting.difference(this.subject, result, decisions)
+    if (other !== undefined) this.addViolation(other, decisions)
+    return result
+  }
+
+  /** Whether more runs would explain nothing. */
+  get isHopeless(): boolean {
+    return this.violations.some(({ kind }) => kind === "not deterministic" || kind === "left the simulation")
   }
 }
 
-const isHopeless = ({ kind }: Violation) => kind === "not deterministic" || kind === "left the simulation"
-
 const run = <A, E>(exploration: Exploration<A, E>): Report => {
+  const { actions, maxRuns = 2_000, maxShrinks, modes, seeds, timeLimit } = exploration
   const startedAt = performance.now()
-  const exploring = new Exploring(subjectOf(exploration))
-  const maxRuns = exploration.maxRuns ?? 2_000
+  const endsAt = timeLimit === undefined ? Infinity : startedAt + Duration.toMillis(timeLimit)
+  const explorer = new Explorer(subjectOf(exploration))
   let points = 0
+  let leftOutCount = 0
   let steps = 0
-  for (const seed of exploration.seeds ?? [0]) {
+  let isTimedOut = false
+  for (const seed of seeds ?? [0]) {
     const base = baseOf(exploration, seed)
-    exploring.runs++
-    const calm = exploring.visit(base, true)
-    if (exploring.violations.some(isHopeless)) break
+    explorer.runs++
+    const calm = explorer.visit(base, true)
+    if (explorer.isHopeless) break
     steps = Math.max(steps, calm.points)
-    for (const mode of exploration.modes ?? (["before", "during"] as const)) {
-      for (const names of exploration.actions ?? [["interrupt"]]) {
-        for (const at of names[0] === anyFiber
-          ? planOfFibers(calm, maxRuns)
-          : plan(names, calm.points, maxRuns, seed + 1)) {
-          if (exploring.visit({ ...base, mode, at }).acted === at.length) points++
+    for (const mode of modes ?? (["before", "during"] as const)) {
+      for (const names of actions ?? [["interrupt"]]) {
+        const planned =
+          names[0] === anyFiber ? planOfFibers(calm, maxRuns) : plan(names, calm.points, maxRuns, seed + 1)
+        const visited = new Set<string>()
+        for (const at of planned.runs) {
+          isTimedOut ||= performance.now() > endsAt
+          if (isTimedOut) break
+          if (explorer.visit({ ...base, mode, at }).actionsCount === at.length) points++
+          visited.add(at.map(([, step]) => step).join(" "))
         }
+        leftOutCount += Math.max(0, planned.count - visited.size)
       }
     }
   }
-  const { runs, subject, violations } = exploring
-  const smallest = Reporting.smallestOf(subject, violations, exploration.maxShrinks ?? 500)
-  return { runs, points, steps, durationMillis: performance.now() - startedAt, violations, smallest }
+  const { runs, subject, violations } = explorer
+  const smallest = Reporting.smallestOf(subject, violations, maxShrinks ?? 500)
+  const durationMillis = performance.now() - startedAt
+  return { runs, points, leftOutCount, isTimedOut, steps, durationMillis, violations, smallest }
 }

@@ -1,7 +1,8 @@
 /**
- * The contract of a journal as tests (J1, J2, J6, J7): whatever implements the port `Journal` must pass them.
+ * The contract of a journal as tests (J1, J2, J6, J7). Every implementation of the port `Journal` must pass them.
  *
- * Needs `vitest`. What needs faults - a write that fails, a process that dies - cannot be shown from outside of an implementation, and is left to its own tests.
+ * Needs `vitest`. Tests that need faults, such as a write that fails or a process that dies, cannot be written without
+ * knowing the implementation, and are left to its own tests.
  */
 import * as Journal from "@spindle/core/Journal"
 import type { SessionId } from "@spindle/core/Ids"
@@ -16,28 +17,29 @@ import { records, unknown } from "./internal/suiteRecords.ts"
 
 const sessionId = "0190163d-8694-739b-aea5-966c26f8ad91" as SessionId
 
-/** Opens in a scope of its own. */
-const opened = Effect.fnUntraced(function* (id: SessionId, mode: "create" | "existing") {
+/** Opens a journal in its own scope, and returns the writer and an effect that closes the scope. */
+const openScoped = Effect.fnUntraced(function* (id: SessionId, mode: "create" | "existing") {
   const journal = yield* Journal.Journal
   const scope = yield* Scope.make()
   const writer = yield* journal.open(id, mode).pipe(Effect.provideService(Scope.Scope, scope))
   return { writer, close: Scope.close(scope, Exit.void) }
 })
 
-/** Makes a journal with these records, and lets go of it. */
-const stored = (id: SessionId, all: ReadonlyArray<JournalRecord>) =>
-  Effect.flatMap(opened(id, "create"), ({ close, writer }) => Effect.andThen(writer.append(all), close))
+/** Creates a journal with these records, and closes it. */
+const store = (id: SessionId, all: ReadonlyArray<JournalRecord>) =>
+  Effect.flatMap(openScoped(id, "create"), ({ close, writer }) => Effect.andThen(writer.append(all), close))
 
 const load = (id: SessionId) => Effect.flatMap(Journal.Journal, (journal) => journal.load(id))
 
-/** The tags of the failures of an opening. */
-const refusal = (id: SessionId, mode: "create" | "existing") =>
+/** The tag of the error with which an opening fails. */
+const refusalOf = (id: SessionId, mode: "create" | "existing") =>
   Effect.flatMap(Journal.Journal, (journal) =>
     Effect.map(Effect.flip(Effect.scoped(journal.open(id, mode))), ({ _tag }) => _tag)
   )
 
 /**
- * Registers the tests of a journal below this name. The layer is built anew for each test, in the scope of the test, and must begin without journals.
+ * Registers the tests of a journal under this name. The layer is built for each test in the scope of the test, and must
+ * start without journals.
  *
  * @example
  * ```ts no-run
@@ -51,38 +53,38 @@ export const suite = <E>(name: string, layer: Layer.Layer<Journal.Journal, E>): 
   const test = (title: string, run: Effect.Effect<void, unknown, Journal.Journal | Scope.Scope>) =>
     it(title, () => Effect.runPromise(Effect.scoped(Effect.provide(run, layer))))
   describe(name, () => {
-    opening(test)
-    appending(test)
-    reading(test)
-    archiving(test)
+    testOpening(test)
+    testAppending(test)
+    testReading(test)
+    testArchiving(test)
   })
 }
 
 type Test = (title: string, run: Effect.Effect<void, unknown, Journal.Journal | Scope.Scope>) => void
 
-const opening = (test: Test): void => {
+const testOpening = (test: Test): void => {
   test(
     "finds only journals that were created, and creates each once",
     Effect.gen(function* () {
       const journal = yield* Journal.Journal
       assert.deepStrictEqual(yield* journal.list, [])
-      assert.strictEqual(yield* refusal(sessionId, "existing"), "SessionNotFound")
+      assert.strictEqual(yield* refusalOf(sessionId, "existing"), "SessionNotFound")
       assert.strictEqual((yield* Effect.flip(journal.load(sessionId)))._tag, "SessionNotFound")
-      yield* stored(sessionId, records(sessionId, 1))
-      assert.strictEqual(yield* refusal(sessionId, "create"), "JournalFailed")
+      yield* store(sessionId, records(sessionId, 1))
+      assert.strictEqual(yield* refusalOf(sessionId, "create"), "JournalFailed")
       assert.strictEqual((yield* load(sessionId)).records.length, 1)
     })
   )
 
   test(
-    "J2 is busy while another holder writes, for whoever creates or opens, and free when its scope closes",
+    "J2 is busy while another holder writes, for opening and for creating, and free when the holder's scope closes",
     Effect.gen(function* () {
-      const first = yield* opened(sessionId, "create")
-      assert.strictEqual(yield* refusal(sessionId, "existing"), "SessionBusy")
-      assert.strictEqual(yield* refusal(sessionId, "create"), "SessionBusy")
+      const first = yield* openScoped(sessionId, "create")
+      assert.strictEqual(yield* refusalOf(sessionId, "existing"), "SessionBusy")
+      assert.strictEqual(yield* refusalOf(sessionId, "create"), "SessionBusy")
       yield* first.writer.append(records(sessionId, 2))
       yield* first.close
-      const second = yield* opened(sessionId, "existing")
+      const second = yield* openScoped(sessionId, "existing")
       assert.deepStrictEqual(second.writer.opened.records, records(sessionId, 2))
       yield* second.close
     })
@@ -92,24 +94,24 @@ const opening = (test: Test): void => {
     "J2 an opening that fails holds nothing, although its scope is still open",
     Effect.gen(function* () {
       const journal = yield* Journal.Journal
-      yield* stored(sessionId, records(sessionId, 1))
+      yield* store(sessionId, records(sessionId, 1))
       yield* Effect.flip(journal.open(sessionId, "create"))
       yield* Effect.flip(journal.open("another" as SessionId, "existing"))
-      yield* Effect.flatMap(opened(sessionId, "existing"), ({ close }) => close)
-      yield* Effect.flatMap(opened("another" as SessionId, "create"), ({ close }) => close)
+      yield* Effect.flatMap(openScoped(sessionId, "existing"), ({ close }) => close)
+      yield* Effect.flatMap(openScoped("another" as SessionId, "create"), ({ close }) => close)
     })
   )
 
   test(
-    "J2 an opening that is interrupted at some moment holds nothing",
+    "J2 an opening that is interrupted at any moment holds nothing",
     Effect.gen(function* () {
       const journal = yield* Journal.Journal
-      yield* stored(sessionId, records(sessionId, 50))
+      yield* store(sessionId, records(sessionId, 50))
       for (let turns = 0; turns < 40; turns++) {
         const fiber = yield* Effect.forkChild(Effect.scoped(journal.open(sessionId, "existing")))
         for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow
         yield* Fiber.interrupt(fiber)
-        const { close, writer } = yield* opened(sessionId, "existing")
+        const { close, writer } = yield* openScoped(sessionId, "existing")
         assert.strictEqual(writer.opened.records.length, 50)
         yield* close
       }
@@ -120,7 +122,7 @@ const opening = (test: Test): void => {
     "J7 keeps sessions apart, whatever their ids look like, and lists each, the latest first",
     Effect.gen(function* () {
       const ids = [sessionId, "a/b c", "..", "ü?.jsonl", "X".repeat(60)].map((id) => id as SessionId)
-      for (const [index, id] of ids.entries()) yield* stored(id, records(id, index + 1))
+      for (const [index, id] of ids.entries()) yield* store(id, records(id, index + 1))
       for (const [index, id] of ids.entries()) {
         assert.deepStrictEqual((yield* load(id)).records, records(id, index + 1))
       }
@@ -133,19 +135,19 @@ const opening = (test: Test): void => {
   )
 }
 
-const appending = (test: Test): void => {
+const testAppending = (test: Test): void => {
   test(
-    "J1 what was acknowledged is read at once, loaded by others, and found by the next holder, as it was",
+    "J1 acknowledged records are read at once, loaded by others, and found unchanged by the next holder",
     Effect.gen(function* () {
       const all = records(sessionId, 60)
-      const first = yield* opened(sessionId, "create")
+      const first = yield* openScoped(sessionId, "create")
       yield* first.writer.append(all.slice(0, 1))
       yield* first.writer.append(all.slice(1))
       assert.deepStrictEqual(yield* first.writer.read(0, 100), all)
       assert.deepStrictEqual(yield* load(sessionId), { records: all, cutBytes: 0, cutFile: undefined })
       assert.deepStrictEqual(first.writer.opened.records, [])
       yield* first.close
-      const { close, writer } = yield* opened(sessionId, "existing")
+      const { close, writer } = yield* openScoped(sessionId, "existing")
       assert.deepStrictEqual(writer.opened, { records: all, cutBytes: 0, cutFile: undefined })
       const more = records(sessionId, 5, 60)
       yield* writer.append(more)
@@ -160,8 +162,8 @@ const appending = (test: Test): void => {
     "J6 a record of a later version survives a round trip",
     Effect.gen(function* () {
       const all = [...records(sessionId, 3), unknown(3), ...records(sessionId, 2, 4)]
-      yield* stored(sessionId, all)
-      const { close, writer } = yield* opened(sessionId, "existing")
+      yield* store(sessionId, all)
+      const { close, writer } = yield* openScoped(sessionId, "existing")
       assert.deepStrictEqual(writer.opened.records, all)
       yield* writer.append([unknown(6)])
       yield* close
@@ -170,10 +172,10 @@ const appending = (test: Test): void => {
   )
 
   test(
-    "J1 keeps the order of many batches of many sizes, none included",
+    "J1 keeps the order of many batches of many sizes, including empty ones",
     Effect.gen(function* () {
       const all = records(sessionId, 400)
-      const { close, writer } = yield* opened(sessionId, "create")
+      const { close, writer } = yield* openScoped(sessionId, "create")
       let from = 0
       for (let size = 0; from < all.length; size = (size + 3) % 17) {
         yield* writer.append(all.slice(from, from + size))
@@ -185,9 +187,9 @@ const appending = (test: Test): void => {
   )
 
   test(
-    "J1 a writer that is interrupted while it appends leaves whole batches, and goes on behind them",
+    "J1 a writer that is interrupted while it appends leaves complete batches, and continues after them",
     Effect.gen(function* () {
-      const { close, writer } = yield* opened(sessionId, "create")
+      const { close, writer } = yield* openScoped(sessionId, "create")
       let seq = 0
       for (let turns = 0; turns < 40; turns++) {
         const fiber = yield* Effect.forkChild(writer.append(records(sessionId, 3, seq)))
@@ -203,7 +205,7 @@ const appending = (test: Test): void => {
   )
 }
 
-const reading = (test: Test): void => {
+const testReading = (test: Test): void => {
   const ranges = Effect.fnUntraced(function* (writer: Journal.JournalWriter, all: ReadonlyArray<JournalRecord>) {
     for (const from of [0, 1, 7, 255, 256, 257, 511, 512, 599, 600, 10_000]) {
       for (const limit of [0, 1, 2, 255, 256, 257, 1_000, Infinity]) {
@@ -213,24 +215,24 @@ const reading = (test: Test): void => {
   })
 
   test(
-    "J7 answers at most so many records from any number on",
+    "J7 reads at most as many records as asked for, from any number onwards",
     Effect.gen(function* () {
       const all = records(sessionId, 600)
-      const first = yield* opened(sessionId, "create")
+      const first = yield* openScoped(sessionId, "create")
       for (let from = 0; from < all.length; from += 77) yield* first.writer.append(all.slice(from, from + 77))
       yield* ranges(first.writer, all)
       yield* first.close
-      const second = yield* opened(sessionId, "existing")
+      const second = yield* openScoped(sessionId, "existing")
       yield* ranges(second.writer, all)
       yield* second.close
     })
   )
 
   test(
-    "J1 whoever loads while another writes sees a beginning of it, and disturbs nothing",
+    "J1 loading while another fiber writes returns a beginning of the records, and disturbs nothing",
     Effect.gen(function* () {
       const all = records(sessionId, 200)
-      const { close, writer } = yield* opened(sessionId, "create")
+      const { close, writer } = yield* openScoped(sessionId, "create")
       const writing = yield* Effect.forkChild(
         Effect.forEach(all, (record) => Effect.andThen(writer.append([record]), Effect.yieldNow), { discard: true })
       )
@@ -247,16 +249,16 @@ const reading = (test: Test): void => {
   )
 }
 
-const archiving = (test: Test): void => {
+const testArchiving = (test: Test): void => {
   const idsOf = (entries: ReadonlyArray<Journal.JournalEntry>) => entries.map((entry) => entry.sessionId)
 
   test(
-    "an archived journal is listed apart, loads as it was, and is opened by nobody until it is brought back",
+    "an archived journal is listed separately, loads unchanged, and cannot be opened until it is unarchived",
     Effect.gen(function* () {
       const journal = yield* Journal.Journal
       const other = "another" as SessionId
-      for (const id of [sessionId, other]) yield* stored(id, records(id, 3))
-      // twice is as good as once
+      for (const id of [sessionId, other]) yield* store(id, records(id, 3))
+      // archiving twice has the same effect as once
       for (const id of [sessionId, sessionId, other]) yield* journal.archive(id)
       yield* journal.unarchive(other)
       yield* journal.unarchive(other)
@@ -265,10 +267,10 @@ const archiving = (test: Test): void => {
       assert.deepStrictEqual((yield* load(sessionId)).records, records(sessionId, 3))
       const refused = yield* Effect.flip(Effect.scoped(journal.open(sessionId, "existing")))
       assert.isTrue(refused._tag === "SessionNotFound" && refused.archived === true)
-      assert.strictEqual(yield* refusal(sessionId, "create"), "JournalFailed")
+      assert.strictEqual(yield* refusalOf(sessionId, "create"), "JournalFailed")
       yield* journal.unarchive(sessionId)
       assert.deepStrictEqual(yield* journal.archived, [])
-      const { close, writer } = yield* opened(sessionId, "existing")
+      const { close, writer } = yield* openScoped(sessionId, "existing")
       assert.deepStrictEqual(writer.opened.records, records(sessionId, 3))
       yield* writer.append(records(sessionId, 1, 3))
       yield* close
@@ -277,12 +279,12 @@ const archiving = (test: Test): void => {
   )
 
   test(
-    "J2 a journal that somebody writes is not archived, and one that is not there is not found",
+    "J2 a journal that is being written cannot be archived, and one that does not exist is not found",
     Effect.gen(function* () {
       const journal = yield* Journal.Journal
       assert.strictEqual((yield* Effect.flip(journal.archive(sessionId)))._tag, "SessionNotFound")
       assert.strictEqual((yield* Effect.flip(journal.unarchive(sessionId)))._tag, "SessionNotFound")
-      const { close, writer } = yield* opened(sessionId, "create")
+      const { close, writer } = yield* openScoped(sessionId, "create")
       assert.strictEqual((yield* Effect.flip(journal.archive(sessionId)))._tag, "SessionBusy")
       yield* writer.append(records(sessionId, 2))
       yield* close

@@ -1,17 +1,17 @@
 /**
- * A recorded journal as a model and tools that answer as they did.
+ * Replays a recorded journal: a model and tools that respond as recorded.
  *
- * The n-th request gets the n-th recorded answer, if its items are those that the journal had when the recorded request was sent; the first request that
- * differs fails with a diff, and so does every later one. Tool calls are answered by their ids. Ids of items and submissions may differ; instructions and tools
- * are not in a journal and are not compared. For regression tests of a program around a session: record once, replay after a change.
+ * The n-th request gets the n-th recorded response, if its items equal those of the journal at the recorded request.
+ * The first request that differs fails with a diff, and so does every later one. Tool calls are matched by their ids.
+ * Ids of items and submissions may differ. Instructions and tools are not in a journal, so they are not compared. Use
+ * this for regression tests of a program that uses a session: record once, and replay after a change.
  */
 import { Model, type ModelPart, type ModelRequest } from "@spindle/core/Model"
 import type { CallId, ModelRequestId } from "@spindle/core/Ids"
-import type { Delivery, Input } from "@spindle/core/Input"
 import type { Item, ToolCall, ToolResult } from "@spindle/core/Item"
 import type { Op } from "@spindle/core/Op"
 import { ModelFailed, type ModelFailureKind } from "@spindle/core/SessionError"
-import type { JournalRecord } from "@spindle/core/SessionEvent"
+import type { InputAccepted, JournalRecord } from "@spindle/core/SessionEvent"
 import * as History from "@spindle/core/History"
 import * as SessionState from "@spindle/core/SessionState"
 import * as Effect from "effect/Effect"
@@ -21,26 +21,30 @@ import { diff } from "./internal/itemDiff.ts"
 import type { ScriptedModel } from "./ScriptedModel.ts"
 import type { TestTool } from "./SessionHarness.ts"
 
-/** What a journal replays as. */
+/** The replay of a journal. */
 export interface Replay {
-  /** The model, in the form that `SessionHarness` takes; it has no gates. */
+  /** The model, for `SessionHarness`. It has no gates. */
   readonly model: ScriptedModel
   /** The submissions of input, in order. */
-  readonly inputs: ReadonlyArray<Extract<Op, { readonly _tag: "UserInput" }>>
-  /** The tools that were called, for `SessionHarness`. A call that was aborted, or in which the host died, does not end. */
+  readonly inputs: ReadonlyArray<Extract<Op, { readonly _tag: "UserInput" | "Notice" }>>
+  /**
+   * The tools that were called, for `SessionHarness`. A call that was aborted, or during which the host died, never
+   * ends.
+   */
   readonly tools: { readonly [name: string]: TestTool }
   /**
-   * The recorded result of a call, for toolkits of one's own: succeeds if it was completed, fails with the recorded output if it failed. **Interruption**
-   * leaves nothing behind. **Errors**: the recorded output; the diff, as a text, if there was no such call.
+   * Returns the recorded result of a call, for custom toolkits: succeeds if the call completed, and fails with the
+   * recorded output if it failed. **Interruption** leaves nothing behind. **Errors**: the recorded output, or the diff
+   * as a text if there was no such call.
    */
   readonly answer: (callId: string, params: unknown) => Effect.Effect<unknown, unknown>
-  /** What differed first, for people; undefined if nothing has. */
+  /** The first difference, in words; undefined if there is none. */
   readonly mismatch: () => string | undefined
-  /** How many recorded answers nobody has asked for. */
+  /** How many recorded responses were not requested. */
   readonly leftCount: () => number
 }
 
-/** One recorded request: what was sent, and what came. */
+/** A recorded request with its response. */
 interface Recorded {
   readonly items: ReadonlyArray<Item>
   readonly answer: Array<Item>
@@ -123,9 +127,7 @@ export const make = (records: ReadonlyArray<JournalRecord>): Replay => {
       open: () => Effect.void,
       reached: () => Effect.never
     },
-    inputs: records.flatMap((record) =>
-      record._tag === "InputAccepted" ? [inputOf(record.input, record.delivery)] : []
-    ),
+    inputs: records.flatMap((record) => (record._tag === "InputAccepted" ? [inputOf(record)] : [])),
     tools: Object.fromEntries(Array.from(names, (name) => [name, tool])),
     answer,
     mismatch: () => mismatch,
@@ -133,9 +135,10 @@ export const make = (records: ReadonlyArray<JournalRecord>): Replay => {
   }
 }
 
-const inputOf = (input: Input, delivery: Delivery) => ({ _tag: "UserInput" as const, input, delivery })
+const inputOf = ({ delivery, fragment, input }: InputAccepted): Replay["inputs"][number] =>
+  fragment === undefined ? { _tag: "UserInput", input, delivery } : { _tag: "Notice", fragment, input, delivery }
 
-/** The requests of a journal. What a model said stands between the records of its request and of its end. */
+/** The requests of a journal. The items of a response are between the records of its request and of its end. */
 const requestsOf = (records: ReadonlyArray<JournalRecord>): ReadonlyArray<Recorded> => {
   const requests: Array<Recorded> = []
   const byId = new Map<ModelRequestId, Recorded>()
@@ -175,14 +178,14 @@ const callsOf = (records: ReadonlyArray<JournalRecord>) => {
   return { calls, results }
 }
 
-/** A recorded answer; one that was aborted does not end, one that failed fails again. */
+/** Streams a recorded response. One that was aborted never ends, and one that failed fails again. */
 const answerOf = (
   { answer, ended, failure }: Recorded,
   failed: (detail: string, kind?: ModelFailureKind) => Stream.Stream<never, ModelFailed>
 ): Stream.Stream<ModelPart, ModelFailed> => {
   const parts = Stream.fromIterable(answer.flatMap(partsOf))
   if (ended === undefined || ended.finish === "aborted") return Stream.concat(parts, Stream.never)
-  // a failure that was not tried again is known by its end only
+  // the journal has the kind of a failure only if it was retried
   if (ended.finish === "failed") {
     return Stream.concat(parts, failed(failure?.detail ?? "the request had failed", failure?.kind))
   }

@@ -1,7 +1,8 @@
 /**
- * A model that answers by a script: in order, with gates that hold it at a point, faults, and steps that never end.
+ * A model that responds by a script: in order, with gates that pause it, faults, and steps that never end.
  *
- * Tests of sessions use it in place of a provider. It is deterministic, needs no clock but the one of the test, and keeps every request that it was sent.
+ * Tests of sessions use it in place of a provider. It is deterministic, uses only the clock of the test, and keeps
+ * every request.
  */
 import { Model, type ModelPart, type ModelRequest } from "@spindle/core/Model"
 import type { CallId } from "@spindle/core/Ids"
@@ -12,40 +13,42 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 
-/** One step of an answer. */
+/** One step of a response. */
 export type Step =
   | { readonly _tag: "Part"; readonly part: ModelPart }
-  /** Holds the answer until `open` is called with this name. */
+  /** Pauses the response until `open` is called with this name. */
   | { readonly _tag: "Gate"; readonly name: string }
-  /** Never goes on. */
+  /** Never ends. */
   | { readonly _tag: "Hang" }
-  /** The answer breaks off with a failure. */
-  | { readonly _tag: "Fail"; readonly kind: ModelFailureKind; readonly retryAfterMillis?: number }
+  /** The response fails. */
+  | { readonly _tag: "Fail"; readonly kind: ModelFailureKind; readonly retryAfterMillis?: number | undefined }
   /** The stream ends without a finish. */
   | { readonly _tag: "Drop" }
-  /** The model breaks its promise and dies. */
+  /** The model dies with a defect. */
   | { readonly _tag: "Die"; readonly defect: unknown }
 
-/** An answer: its steps, in order. A finish is added at the end unless there is one, or a step that ends the answer otherwise. */
+/**
+ * A response: its steps, in order. A finish is added at the end, unless there is one or another step ends the response.
+ */
 export type Answer = ReadonlyArray<Step | ReadonlyArray<Step>>
 
-/** Answers by request: the n-th for the n-th, or a function of the request and its number from 0. */
+/** The responses by request: the n-th for the n-th, or a function of the request and its number from 0. */
 export type Script = ReadonlyArray<Answer> | ((request: ModelRequest, index: number) => Answer)
 
 const part = (value: ModelPart): Step => ({ _tag: "Part", part: value })
 
-/** A message, in as many deltas as there are pieces. */
+/** A message with one delta for each piece. */
 export const text = (...pieces: ReadonlyArray<string>): ReadonlyArray<Step> => [
   part({ _tag: "TextStart", id: "text" }),
   ...pieces.map((delta) => part({ _tag: "TextDelta", id: "text", delta })),
   part({ _tag: "TextEnd", id: "text" })
 ]
 
-/** Pieces of a message that does not end. */
+/** The deltas of a message that does not end. */
 export const pieces = (...deltas: ReadonlyArray<string>): ReadonlyArray<Step> =>
   deltas.map((delta) => part({ _tag: "TextDelta", id: "text", delta }))
 
-/** Reasoning with what only the provider can read. */
+/** Reasoning with content that only the provider can read. */
 export const reasoning = (delta: string, encrypted = "sealed"): ReadonlyArray<Step> => [
   part({ _tag: "ReasoningDelta", id: "reasoning", delta }),
   part({ _tag: "ReasoningEnd", id: "reasoning", encrypted })
@@ -59,7 +62,7 @@ export const call = (name: string, params: unknown, callId: string): Step =>
 export const invalidCall = (name: string, invalid: string, callId: string): Step =>
   part({ _tag: "ToolCall", callId: callId as CallId, name, params: undefined, invalid })
 
-/** The end of the answer, with what it cost; undefined for a provider that reports nothing. */
+/** The end of the response with its usage; undefined for a provider that reports none. */
 export const finish = (
   usage?: Partial<TokenUsage>,
   reason: Extract<ModelPart, { readonly _tag: "Finish" }>["reason"] = "stop"
@@ -70,36 +73,36 @@ export const finish = (
     usage: usage === undefined ? undefined : { input: 0, cachedInput: 0, output: 0, reasoning: 0, total: 0, ...usage }
   })
 
-/** Holds the answer until the gate of this name is opened. */
+/** Pauses the response until the gate of this name is opened. */
 export const gate = (name: string): Step => ({ _tag: "Gate", name })
-/** Never goes on. */
+/** Never ends. */
 export const hang: Step = { _tag: "Hang" }
-/** The answer breaks off with a failure. */
+/** The response fails. */
 export const fail = (kind: ModelFailureKind, retryAfterMillis?: number): Step => ({
   _tag: "Fail",
   kind,
-  ...(retryAfterMillis === undefined ? {} : { retryAfterMillis })
+  retryAfterMillis
 })
 /** The stream ends without a finish. */
 export const drop: Step = { _tag: "Drop" }
-/** The model dies. */
+/** The model dies with a defect. */
 export const die = (defect: unknown): Step => ({ _tag: "Die", defect })
 
-/** A scripted model and what it has seen. */
+/** A scripted model and its requests. */
 export interface ScriptedModel {
   readonly model: Model
   readonly layer: Layer.Layer<Model>
-  /** Every request so far, in order. */
+  /** All requests until now, in order. */
   readonly requests: ReadonlyArray<ModelRequest>
-  /** How many answers are being streamed now; 0 after every interruption. */
+  /** How many responses are being streamed; 0 after an interruption. */
   readonly openCount: () => number
-  /** Opens a gate, for good. */
+  /** Opens a gate. It stays open. */
   readonly open: (name: string) => Effect.Effect<void>
-  /** Waits until an answer stands at this gate. */
+  /** Waits until a response reaches this gate. */
   readonly reached: (name: string) => Effect.Effect<void>
 }
 
-/** Makes a model that answers by a script. A request beyond the script fails as `InvalidRequest`. */
+/** Makes a model that responds by a script. A request beyond the script fails as `InvalidRequest`. */
 export const make = (script: Script): ScriptedModel => {
   const requests: Array<ModelRequest> = []
   const gates = new Map<
@@ -147,7 +150,7 @@ export const make = (script: Script): ScriptedModel => {
     contextWindow: undefined,
     stream: (request) =>
       Stream.unwrap(
-        // counted in a scope: an interruption between counting and playing takes the count back
+        // counted in a scope, so that an interruption before the first step undoes the count
         Effect.map(
           Effect.acquireRelease(
             Effect.sync(() => {
@@ -175,7 +178,7 @@ export const make = (script: Script): ScriptedModel => {
   }
 }
 
-/** The steps of an answer, with a finish at its end unless it ends otherwise. */
+/** The steps of a response, with a finish at its end unless another step ends it. */
 const stepsOf = (answer: Answer): ReadonlyArray<Step> => {
   const steps = answer.flat() as ReadonlyArray<Step>
   const last = steps.at(-1)

@@ -1,8 +1,8 @@
 /**
- * Journals, models and tools at which something goes wrong when `Faults` says so: the points `journal`, `model` and `tool`.
+ * Wraps journals, models and tools so that they fail when `Faults` chooses: the points `journal`, `model` and `tool`.
  *
- * Each takes what decides about faults from the fiber that makes it, so that a simulation, or a test of its own, decides for the whole session. Outside
- * a simulation they are what they wrap.
+ * Each wrapper uses the `Faults` of the fiber that makes it, so that a simulation, or a test, decides for the entire
+ * session. Outside a simulation the wrappers change nothing.
  */
 import type { Journal, JournalWriter } from "@spindle/core/Journal"
 import type { Model, ModelPart } from "@spindle/core/Model"
@@ -12,15 +12,18 @@ import * as Stream from "effect/Stream"
 import { Faults } from "./Faults.ts"
 import type { TestTool } from "./SessionHarness.ts"
 
-/** What a slow port waits, in milliseconds: longer than the grace of an abort. */
+/** How long a slow port waits, in milliseconds: longer than the grace of an abort. */
 const slowMillis = 150
 
-/** What a hanging port waits, in milliseconds: half an hour, longer than every deadline of a session, but not for ever, so that stragglers end. */
+/**
+ * How long a hanging port waits, in milliseconds: half an hour, longer than every deadline of a session, but not
+ * forever, so that stragglers end.
+ */
 const hangMillis = 1_800_000
 
 /**
- * A journal whose appends are `slow` (150 ms), `hang` (half an hour, longer than the session waits) or `fail`. After a failure all later appends of that writer
- * fail, as the port wants it.
+ * Wraps a journal whose appends are `slow` (150 ms), `hang` (half an hour, longer than the session waits) or `fail`.
+ * After a failure all later appends of that writer fail, as the port requires.
  */
 export const journal = (inner: Journal): Effect.Effect<Journal> =>
   Effect.map(Faults, (faults) => ({
@@ -47,31 +50,32 @@ export const journal = (inner: Journal): Effect.Effect<Journal> =>
   }))
 
 /**
- * A model whose answers are `slow` (150 ms before the first part), `drop` (end after two parts without a finish), `fail` after two parts as
- * `Disconnected`, or `hang` after two parts: they end half an hour later, without a finish.
+ * Wraps a model whose responses are `slow` (150 ms before the first part), `drop` (end after two parts without a
+ * finish), `fail` after two parts as `Disconnected`, or `hang` after two parts and end half an hour later, without a
+ * finish.
  */
 export const model = (inner: Model): Effect.Effect<Model> =>
   Effect.map(Faults, (faults) => ({
     ...inner,
     stream: (request) =>
       Stream.suspend((): Stream.Stream<ModelPart, ModelFailed> => {
-        const beginning = Stream.take(inner.stream(request), 2)
+        const firstParts = Stream.take(inner.stream(request), 2)
         switch (faults.choose("model", ["slow", "drop", "fail", "hang"])) {
           case undefined:
             return inner.stream(request)
           case "slow":
             return Stream.concat(Stream.fromEffectDrain(Effect.sleep(slowMillis)), inner.stream(request))
           case "drop":
-            return beginning
+            return firstParts
           case "fail":
-            return Stream.concat(beginning, Stream.fail(disconnected(inner)))
+            return Stream.concat(firstParts, Stream.fail(disconnected(inner)))
           case "hang":
-            return Stream.concat(beginning, Stream.fromEffectDrain(Effect.sleep(hangMillis)))
+            return Stream.concat(firstParts, Stream.fromEffectDrain(Effect.sleep(hangMillis)))
         }
       })
   }))
 
-/** A tool that is `slow` (150 ms), `hang`s for half an hour, or `fail`s. */
+/** Wraps a tool that is `slow` (150 ms), `hang`s for half an hour, or `fail`s. */
 export const tool = (inner: TestTool): Effect.Effect<TestTool> =>
   Effect.map(Faults, (faults) => ({
     ...inner,

@@ -1,7 +1,8 @@
 /**
- * A session under test: scripted model, journal in memory, tools of one line each, and a record of everything it told.
+ * A session under test, with a scripted model, a journal in memory, tools of one line each, and a list of its events.
  *
- * Events are taken by the session's observer, synchronously and in order, so a test sees them without a fiber of its own and without waiting for a scheduler.
+ * The observer of the session takes the events synchronously and in order, so a test sees them without a fiber of its
+ * own and without waiting for a scheduler.
  */
 import * as Agent from "@spindle/core/Agent"
 import { Approvals } from "@spindle/core/Approvals"
@@ -26,97 +27,97 @@ import * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import * as ScriptedModel from "./ScriptedModel.ts"
 
-/** A tool of a test: what it does with its arguments, and its policy (default: allowed, parallel). */
+/** A tool of a test. By default its calls are allowed and run in parallel. */
 export interface TestTool {
   readonly run: (params: { readonly [key: string]: unknown }, callId: string) => Effect.Effect<unknown, unknown, Turn>
-  readonly policy?: Partial<Agent.ToolPolicy>
-  /** The fields of its arguments; by default any. */
-  readonly parameters?: Schema.Struct.Fields
-  /** Whether the tool itself wants its calls to be approved. Default: it does not. */
-  readonly needsApproval?: Tool.NeedsApproval<any>
+  readonly policy?: Partial<Agent.ToolPolicy> | undefined
+  /** The fields of its arguments. Default: any. */
+  readonly parameters?: Schema.Struct.Fields | undefined
+  /** Whether the tool itself asks for the approval of its calls. Default: it does not. */
+  readonly needsApproval?: Tool.NeedsApproval<any> | undefined
 }
 
 /**
- * A host of sessions: makes one in the scope, new or resumed; closing the scope must close it. It must use the journal and the model that it is given, and what
- * the context says of tunables, hooks and deciders.
+ * Makes a session in the scope, new or resumed. Closing the scope must close the session. The factory must use the
+ * journal and the model of the context, and its configuration, hooks and deciders.
  */
-export type Make = <R>(
+export type SessionFactory = <R>(
   agent: Agent.Agent<R>,
   options: { readonly resume?: SessionId }
 ) => Effect.Effect<Session.Session, unknown, R | Model | Journal.Journal | Scope.Scope>
 
-/** What a harness is made of; everything has a default. */
+/** The parts of a harness. Each has a default. */
 export interface HarnessOptions {
-  /** Who hosts the session. Default: `Session.make`. */
-  readonly host?: Make
-  readonly script?: ScriptedModel.Script
-  /** A scripted model that was made already, or one around it; `script` is then not used. */
-  readonly model?: ScriptedModel.ScriptedModel
-  readonly tools?: { readonly [name: string]: TestTool }
-  readonly instructions?: string
-  readonly config?: Partial<SessionConfig>
-  readonly policy?: SessionPolicy
-  readonly hooks?: Partial<Hooks>
-  readonly approvals?: Approvals
-  /** Told every event of the session, and of those that its tasks make. */
-  readonly observer?: (sessionId: SessionId, event: SessionEvent.SessionEvent) => void
-  /** Told every event of the session, as its owner; by the default host only. */
-  readonly onEvent?: (event: SessionEvent.SessionEvent) => void
-  /** Opens this session again; needs a `journal` that has it. */
-  readonly resume?: SessionId
-  /** The journals; by default new ones in memory. */
-  readonly journal?: Journal.Journal
+  /** Makes the session. Default: `Session.make`. */
+  readonly factory?: SessionFactory | undefined
+  readonly script?: ScriptedModel.Script | undefined
+  /** A scripted model, or one that wraps it. `script` is then not used. */
+  readonly model?: ScriptedModel.ScriptedModel | undefined
+  readonly tools?: { readonly [name: string]: TestTool } | undefined
+  readonly instructions?: string | undefined
+  readonly config?: Partial<SessionConfig> | undefined
+  readonly policy?: SessionPolicy | undefined
+  readonly hooks?: Partial<Hooks> | undefined
+  readonly approvals?: Approvals | undefined
+  /** Called with every event of the session, and of the sessions that its tasks make. */
+  readonly observer?: ((sessionId: SessionId, event: SessionEvent.SessionEvent) => void) | undefined
+  /** The `onEvent` of `Session.make`. A custom `factory` ignores it. */
+  readonly onEvent?: ((event: SessionEvent.SessionEvent) => void) | undefined
+  /** Resumes this session from `journal`. */
+  readonly resume?: SessionId | undefined
+  /** Default: a new journal in memory. */
+  readonly journal?: Journal.Journal | undefined
 }
 
 /** A session under test. */
 export interface SessionHarness {
   readonly session: Session.Session
   readonly model: ScriptedModel.ScriptedModel
-  /** Everything that was told so far, in order. */
+  /** All events until now, in order. */
   readonly events: ReadonlyArray<SessionEvent.SessionEvent>
   /** The records among them. */
   readonly records: () => ReadonlyArray<SessionEvent.JournalRecord>
-  /** The tags of the records, in order; for assertions on sequences. */
+  /** The tags of the records, in order, for assertions on sequences. */
   readonly tags: () => ReadonlyArray<string>
-  /** Waits for an event, past or to come. */
+  /** Waits for a past or future event. */
   readonly awaitEvent: <E extends SessionEvent.SessionEvent>(
     is: (event: SessionEvent.SessionEvent) => event is E
   ) => Effect.Effect<E>
-  /** Submits a text, and answers the receipt. */
+  /** Submits a text, and returns the receipt. */
   readonly submit: (text: string) => Effect.Effect<Op.Receipt, JournalFailed>
-  /** Submits a text and waits until the session is idle; answers the last terminal record. */
+  /** Submits a text, waits until the session is idle, and returns the last terminal record. */
   readonly run: (text: string) => Effect.Effect<SessionEvent.Terminal, JournalFailed>
   /** The requests that the model got. */
   readonly requests: ReadonlyArray<Parameters<Model["stream"]>[0]>
 }
 
-/** Whether an event has a tag; for `awaitEvent`. */
+/** Whether an event has a tag, for `awaitEvent`. */
 export const tagged =
   <Tag extends SessionEvent.SessionEvent["_tag"]>(tag: Tag) =>
   (event: SessionEvent.SessionEvent): event is Extract<SessionEvent.SessionEvent, { readonly _tag: Tag }> =>
     event._tag === tag
 
-/** Makes journals in memory that outlive one harness, for tests that resume. */
+/** Makes a journal in memory that outlives one harness, for tests that resume. */
 export const memoryJournal: Effect.Effect<Journal.Journal, never, Scope.Scope> = Effect.map(
   Layer.build(Journal.layerMemory()),
   (context) => Context.get(context, Journal.Journal)
 )
 
-/** Makes a session under test in the current scope; closing the scope closes it. */
+/** Makes a session under test in the current scope. Closing the scope closes it. */
 export const make = Effect.fnUntraced(function* (options: HarnessOptions = {}) {
   const model = options.model ?? ScriptedModel.make(options.script ?? [])
   const journal = options.journal ?? (yield* memoryJournal)
   const log = eventLog()
   const { agent, handlers } = agentOf(options.tools ?? {}, options.instructions)
   const services = yield* Layer.build(Layer.mergeAll(model.layer, handlers))
-  const session = yield* (options.host ?? inProcess(options))(
+  const session = yield* (options.factory ?? defaultFactory(options))(
     agent,
     options.resume === undefined ? {} : { resume: options.resume }
   ).pipe(
     Effect.provideService(Journal.Journal, journal),
     Effect.provideService(SessionConfig, { ...defaults, ...options.config }),
     Effect.provideService(Hooks, { ...none, ...options.hooks }),
-    // the sessions that its tasks make have the same observer, and those above it if its host has any
+    // the sessions that its tasks make have the same observer, and so has a parent that the factory makes
     Effect.provideService(
       SessionObserver,
       both(yield* SessionObserver, {
@@ -126,11 +127,11 @@ export const make = Effect.fnUntraced(function* (options: HarnessOptions = {}) {
         }
       })
     ),
-    options.policy === undefined ? (made) => made : Effect.provideService(SessionPolicy, options.policy),
-    options.approvals === undefined ? (made) => made : Effect.provideService(Approvals, options.approvals),
+    options.policy === undefined ? (session) => session : Effect.provideService(SessionPolicy, options.policy),
+    options.approvals === undefined ? (session) => session : Effect.provideService(Approvals, options.approvals),
     Effect.provideContext(services)
   ) as Effect.Effect<Session.Session, SessionNotFound | SessionBusy | JournalFailed, Scope.Scope>
-  log.begin(session.sessionId)
+  log.setSession(session.sessionId)
   const submit = (text: string) => session.submit(Op.userInput(text))
   const harness: SessionHarness = {
     session,
@@ -151,13 +152,13 @@ export const make = Effect.fnUntraced(function* (options: HarnessOptions = {}) {
   return harness
 })
 
-/** The host that needs no other: a session of its own. */
-const inProcess =
-  ({ onEvent }: HarnessOptions): Make =>
+/** Makes the session with `Session.make`. */
+const defaultFactory =
+  ({ onEvent }: HarnessOptions): SessionFactory =>
   (agent, options) =>
     Session.make(agent, onEvent === undefined ? options : { ...options, onEvent })
 
-/** The events of one session, from its first: which it is, is known when its host has made it. */
+/** Collects the events of one session from the first. Its id is known only after the factory has made it. */
 const eventLog = () => {
   const events: Array<SessionEvent.SessionEvent> = []
   let own: SessionId | undefined
@@ -183,17 +184,17 @@ const eventLog = () => {
     events.push(event)
     for (const waiter of waiters) waiter(event)
   }
-  const begin = (sessionId: SessionId) => {
+  const setSession = (sessionId: SessionId) => {
     own = sessionId
     for (const [of, event] of before) add(of, event)
     before = []
   }
-  return { events, awaitEvent, add, begin }
+  return { events, awaitEvent, add, setSession }
 }
 
-/** An agent with tools of one line each, and the layer of their handlers. */
+/** Makes an agent with tools of one line each, and the layer of their handlers. */
 export const agentOf = (tools: { readonly [name: string]: TestTool }, instructions?: string) => {
-  const made = Object.entries(tools).map(([name, { needsApproval, parameters }]) =>
+  const definitions = Object.entries(tools).map(([name, { needsApproval, parameters }]) =>
     Tool.make(name, {
       description: name,
       parameters: parameters === undefined ? Schema.Record(Schema.String, Schema.Unknown) : Schema.Struct(parameters),
@@ -203,8 +204,8 @@ export const agentOf = (tools: { readonly [name: string]: TestTool }, instructio
       needsApproval
     })
   )
-  // handlers and policies are typed by the names of the tools, which are known at run time only
-  const toolkit = Toolkit.make(...made)
+  // handlers and policies are typed by the names of the tools, which are known only at run time
+  const toolkit = Toolkit.make(...definitions)
   const handlers = toolkit.toLayer(
     Object.fromEntries(
       Object.entries(tools).map(([name, { run }]) => [

@@ -1,8 +1,9 @@
 /**
- * Programs of a session as data: a shape of task, operations at steps, and faults; to be generated, run, shrunk, and interrupted at every step.
+ * Programs of a session as data (a shape of task, operations at steps, faults), to generate, run, shrink and interrupt.
  *
- * {@link SessionProgram} is a schema, so `it.effect.prop` and `Arbitrary` make and shrink programs; {@link check} runs one as it is and with an abort at
- * steps of it, and tells which law it breaks. The laws are those of `Laws`, or the caller's own.
+ * {@link SessionProgram} is a schema, so `it.effect.prop` and `Arbitrary` make and shrink programs. {@link check} runs
+ * a program as it is, and with an abort at some of its steps, and returns the law that it breaks. The laws are those of
+ * `Laws`, or a custom one.
  */
 import * as Journal from "@spindle/core/Journal"
 import { Model } from "@spindle/core/Model"
@@ -26,12 +27,12 @@ import * as ScriptedModel from "./ScriptedModel.ts"
 import * as SessionFaults from "./SessionFaults.ts"
 import * as SessionHarness from "./SessionHarness.ts"
 
-/** What the first turn does. */
+/** The shape of the first turn. */
 export const TaskShape = Schema.Literals(Shapes.names)
 /** @see {@link TaskShape} */
 export type TaskShape = typeof TaskShape.Type
 
-/** What may hit the session: an abort, input, another task, an answer to the request that is open, or closing. */
+/** An operation on the session: an abort, input, another task, an answer to the open question, or closing. */
 export const Operation = Schema.Literals([
   "abort",
   "steer",
@@ -45,7 +46,10 @@ export const Operation = Schema.Literals([
 /** @see {@link Operation} */
 export type Operation = typeof Operation.Type
 
-/** A fault at the n-th time that its point is passed, from 0 and the first turn on; one that the point does not have does not happen. */
+/**
+ * A fault at the n-th pass of its point, counted from 0 since the start of the first turn. A fault that the point does
+ * not offer does not happen.
+ */
 export const Fault = Schema.Struct({
   point: Schema.Literals(["model", "tool", "journal"]),
   fault: Schema.Literals(["slow", "fail", "drop", "hang"]),
@@ -54,19 +58,19 @@ export const Fault = Schema.Struct({
 /** @see {@link Fault} */
 export type Fault = typeof Fault.Type
 
-/** A program. Steps count from 1 and go round when the program has fewer. Up to three operations and two faults. */
+/** A program of up to three operations and two faults. Steps count from 1, and wrap around if the program has fewer. */
 export const SessionProgram = Schema.Struct({
   task: TaskShape,
   operations: Schema.Array(
     Schema.Struct({ operation: Operation, step: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 3_000 })) })
   ).check(Schema.isMaxLength(3)),
   faults: Schema.Array(Fault).check(Schema.isMaxLength(2)),
-  /** How long each write takes. */
+  /** How long each write to the journal takes. */
   journalMillis: Schema.Literals([0, 1]),
-  /** How many accepted inputs may wait; 1 makes the inbox full at once. */
+  /** How many accepted inputs may wait. 1 fills the inbox at once. */
   inboxCapacity: Schema.Literals([512, 1]),
   mode: Schema.Literals(["before", "during"]),
-  /** The schedule; 0 is the order of arrival. */
+  /** The seed of the schedule. 0 is the order of arrival. */
   seed: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000 }))
 })
 /** @see {@link SessionProgram} */
@@ -74,23 +78,23 @@ export type SessionProgram = typeof SessionProgram.Type
 
 /** How to check a program. */
 export interface CheckOptions {
-  /** Who hosts the session. Default: `Session.make`. */
-  readonly host?: SessionHarness.Make
-  /** What must hold of every run. Default: all laws of `Laws`. */
-  readonly law?: Laws.Law
-  /** At how many steps of the program it is aborted as well, in runs of their own. Default 20; 0 runs it as it is. */
-  readonly aborts?: number
+  /** Makes the session. Default: `Session.make`. */
+  readonly factory?: SessionHarness.SessionFactory | undefined
+  /** Must hold for every run. Default: all laws of `Laws`. */
+  readonly law?: Laws.Law | undefined
+  /** At how many steps the program is aborted, each in a run of its own. Default 20; 0 runs it only as it is. */
+  readonly aborts?: number | undefined
 }
 
-/** What a check did and found. */
+/** The result of a check. */
 export interface Checked {
   readonly runs: number
-  /** How many operations and aborts came to run, over all runs. */
+  /** How many operations and aborts ran, in all runs together. */
   readonly points: number
   readonly violation: Violation | undefined
 }
 
-/** Runs a program as it is, and with an abort at steps of it, until a law is broken. */
+/** Runs a program as it is, and with an abort at some of its steps, until a law is broken. */
 export const check = (program: SessionProgram, options: CheckOptions = {}): Checked => {
   const { aborts } = options
   const subject = subjectOf(program, options)
@@ -98,28 +102,28 @@ export const check = (program: SessionProgram, options: CheckOptions = {}): Chec
   const calm = Reporting.judgeClosely(subject, base)
   if (calm.finding !== undefined) return { runs: 1, points: 0, violation: { ...calm.finding, decisions: base } }
   const operations = program.operations
-    .map(({ operation, step }) => [operation, 1 + ((step - 1) % Math.max(1, calm.ran.points))] as const)
+    .map(({ operation, step }) => [operation, 1 + ((step - 1) % Math.max(1, calm.result.points))] as const)
     .toSorted(([, one], [, other]) => one - other)
   let runs = 1
   let points = 0
   const visit = (at: Decisions["at"]): Violation | undefined => {
     const decisions = { ...base, at }
-    const { finding, ran } = Reporting.judgeClosely(subject, decisions)
+    const { finding, result } = Reporting.judgeClosely(subject, decisions)
     runs++
-    points += ran.acted
+    points += result.actionsCount
     return finding && { ...finding, decisions }
   }
   let violation = operations.length === 0 ? undefined : visit(operations)
   const random = randomOf(program.seed + 1)
   for (let count = 0; count < (aborts ?? 20) && violation === undefined; count++) {
-    const step = 1 + Math.floor(((count + random()) * calm.ran.points) / (aborts ?? 20))
+    const step = 1 + Math.floor(((count + random()) * calm.result.points) / (aborts ?? 20))
     const abort = ["abort", step] as const
     violation = visit([...operations, abort].toSorted(([, one], [, other]) => one - other))
   }
   return { runs, points, violation }
 }
 
-/** Runs a program once more with the decisions of a violation, and what it was checked with; answers the law that it breaks. */
+/** Repeats a run of a program with the decisions of a violation. Returns the law that it breaks. */
 export const replay = (
   program: SessionProgram,
   options: CheckOptions,
@@ -127,7 +131,7 @@ export const replay = (
 ): string | undefined =>
   Reporting.judgeClosely(subjectOf(program, options), { ...baseOf(program), ...decisions }).finding?.law
 
-/** A violation for people: the law, the program, and the line that repeats the run. */
+/** Formats a violation: the law, the program, and the line that repeats the run. */
 export const format = (program: SessionProgram, { decisions, law }: Violation): string => {
   const { at, mode, seed } = decisions
   return `${law}\n  SessionPrograms.replay(${JSON.stringify(program)}, options, ${JSON.stringify({ mode, at, seed })})`
@@ -138,19 +142,19 @@ const baseOf = ({ mode, seed }: SessionProgram): Decisions => ({
   seed,
   at: [],
   preemption: 0.1,
-  // the faults of a program are its own
+  // the program itself names its faults
   faultRate: 0,
   maxSteps: 200_000
 })
 
 const subjectOf = (
   program: SessionProgram,
-  { host, law = Laws.session }: CheckOptions
+  { factory, law = Laws.session }: CheckOptions
 ): Reporting.Subject<Laws.History, unknown> => ({
   program: (stage) =>
     run(
       program,
-      host
+      factory
     )({
       arm: (actions) => Effect.sync(() => stage.arm(actions)),
       disarm: stage.disarm
@@ -158,7 +162,7 @@ const subjectOf = (
   laws: { law: (exit) => (exit._tag === "Failure" ? "the program failed" : law(exit.value)) }
 })
 
-/** Faults at the times that a program names, counted while they are on: from the first turn until nothing hits the session any more. */
+/** Makes the faults of a program. Passes are counted from the first turn until the last operation. */
 const faultsOf = ({ faults }: SessionProgram) => {
   const passed = new Map<string, number>()
   let isOn = false
@@ -167,63 +171,69 @@ const faultsOf = ({ faults }: SessionProgram) => {
     if (!isOn) return undefined
     const nth = passed.get(point) ?? 0
     passed.set(point, nth + 1)
-    const due = faults.find((one) => one.point === point && one.nth === nth)
-    const fault = offered.find((one) => one === due?.fault)
+    const wanted = faults.find((one) => one.point === point && one.nth === nth)
+    const fault = offered.find((one) => one === wanted?.fault)
     if (point === "journal" && (fault === "fail" || fault === "hang")) breaksJournal = true
     return fault
   }
   return {
     service: { choose },
-    /** Whether a write has failed, or will when its deadline has passed. */
+    /** Whether a write has failed, or will fail at its deadline. */
     breaksJournal: () => breaksJournal,
-    begin: () => void (isOn = true),
-    end: () => void (isOn = false)
+    enable: () => void (isOn = true),
+    disable: () => void (isOn = false)
   }
 }
 
-/** Longest time that a turn may take, in which nothing hits it any more, before the program aborts it. */
+/** How long a turn may take after the last operation, before the program aborts it. */
 const patience = "10 minutes"
 
-/** The program as an effect, for explorations of one's own: one conversation from its first turn to its end, hosted as {@link CheckOptions} say. */
+/**
+ * The program as an effect, for explorations of one's own: one conversation from its first turn to its end, hosted as
+ * {@link CheckOptions} say.
+ */
 export const run =
-  (program: SessionProgram, host?: SessionHarness.Make) =>
+  (program: SessionProgram, factory?: SessionHarness.SessionFactory) =>
   (
     stage: Pick<Parameters<Program<Laws.History, unknown>>[0], "arm" | "disarm">
   ): Effect.Effect<Laws.History, unknown> => {
     const faults = faultsOf(program)
     return Effect.gen(function* () {
-      const started = yield* start(program, host)
+      const started = yield* start(program, factory)
       const { closing, counts, harness, observation, observing } = started
       const { session } = harness
-      faults.begin()
+      faults.enable()
       yield* stage.arm(operationsOf(started))
-      yield* Effect.ignore(started.begin)
+      yield* Effect.ignore(started.startTurn)
       const isIdle = yield* Effect.timeoutOption(session.awaitIdle, patience)
       yield* stage.disarm
-      faults.end()
+      faults.disable()
       if (isIdle._tag === "None") yield* observation.abort
       yield* session.awaitIdle
       yield* observation.noteIdle
-      yield* goesOn(started, faults.breaksJournal)
+      yield* checkNextTurn(started, faults.breaksJournal)
       yield* session.awaitIdle
       yield* closing
-      // stragglers, and what hangs, may end
+      // lets stragglers and hanging ports end
       yield* Effect.sleep("2 hours")
       const history = yield* observation.history
       yield* Scope.close(observing, Exit.void)
-      return { ...history, finalizers: { registered: counts.opened, started: counts.closed } }
+      return { ...history, opened: counts.opened, closed: counts.closed }
     }).pipe(Effect.provideService(IdGenerator, sequential("id")), Effect.provideService(Faults, faults.service))
   }
 
 type Started = Effect.Success<ReturnType<typeof start>>
 
-const start = Effect.fnUntraced(function* (program: SessionProgram, host: SessionHarness.Make | undefined) {
+const start = Effect.fnUntraced(function* (
+  program: SessionProgram,
+  factory: SessionHarness.SessionFactory | undefined
+) {
   const counts: Shapes.Counts = { opened: 0, closed: 0 }
   const scope = yield* Scope.make()
-  // the subscriber outlives the session, to see its end
+  // the subscriber outlives the session, so that it sees the end
   const observing = yield* Scope.make()
   const memory = Context.get(yield* Layer.buildWithScope(Journal.layerMemory(), scope), Journal.Journal)
-  const journal = yield* SessionFaults.journal(slowed(memory, program.journalMillis))
+  const journal = yield* SessionFaults.journal(withDelay(memory, program.journalMillis))
   const shape = Shapes.make(program.task, counts)
   const tools: Record<string, SessionHarness.TestTool> = {}
   for (const [name, tool] of Object.entries(shape.tools)) tools[name] = yield* SessionFaults.tool(tool)
@@ -235,15 +245,15 @@ const start = Effect.fnUntraced(function* (program: SessionProgram, host: Sessio
     journal,
     model: { ...scripted, model, layer: Layer.succeed(Model, model) },
     config: { inboxCapacity: program.inboxCapacity },
-    ...(host === undefined ? {} : { host })
+    factory
   }).pipe(Effect.provideService(Scope.Scope, scope))
   const observation = yield* Laws.observe(harness, journal).pipe(Effect.provideService(Scope.Scope, observing))
   const closing = yield* Effect.cached(Scope.close(scope, Exit.void))
-  const begin: Effect.Effect<unknown, unknown> =
+  const startTurn: Effect.Effect<unknown, unknown> =
     shape.task === undefined
       ? observation.submit(Op.userInput("begin"))
       : Effect.provideService(harness.session.start(shape.task), Model, model)
-  return { begin, closing, counts, harness, observation, observing }
+  return { closing, counts, harness, observation, observing, startTurn }
 })
 
 const operationsOf = ({
@@ -270,25 +280,26 @@ const operationsOf = ({
 }
 
 /**
- * After whatever happened, a turn runs to completion (I8), unless the session was closed, or its journal broke: a write that is under way while the
- * session is idle, as that of a straggler's end, fails when the next submission waits for it, and from then on everything is refused (S2, J5).
+ * Checks that another turn completes (I8), unless the session was closed or its journal broke. A write that is in
+ * flight while the session is idle, such as that of the end of a straggler, fails when the next submission waits for
+ * it. From then on every submission is rejected (S2, J5).
  */
-const goesOn = Effect.fnUntraced(function* (
+const checkNextTurn = Effect.fnUntraced(function* (
   { harness, observation }: Pick<Started, "harness" | "observation">,
   breaksJournal: () => boolean
 ) {
   const { events, session } = harness
   const submit = Effect.exit(observation.submit(Op.userInput("after")))
   let submitted = yield* submit
-  // input that is refused because too much was kept starts what was kept
-  for (let tries = 1; tries < 3 && isRefused(submitted); tries++) {
+  // input that is rejected because the inbox is full starts the input that was kept
+  for (let tries = 1; tries < 3 && isRejected(submitted); tries++) {
     yield* session.awaitIdle
     submitted = yield* submit
   }
   yield* session.awaitIdle
   const { status, waiting } = yield* session.snapshot
   if (status === "closed" || (status === "failed" && breaksJournal())) {
-    return isRefused(yield* submit) ? undefined : yield* Effect.die(`S2 a session that has ${status} goes on`)
+    return isRejected(yield* submit) ? undefined : yield* Effect.die(`S2 a session that has ${status} accepts input`)
   }
   if (submitted._tag === "Failure") return yield* submitted
   const last = events.findLast(isTerminal)
@@ -296,10 +307,10 @@ const goesOn = Effect.fnUntraced(function* (
   if (waiting.length > 0) return yield* Effect.die("P2 input waits after the queue")
 })
 
-const isRefused = (submitted: Exit.Exit<Op.Receipt, unknown>): boolean =>
+const isRejected = (submitted: Exit.Exit<Op.Receipt, unknown>): boolean =>
   submitted._tag === "Success" && submitted.value._tag === "Rejected"
 
-const slowed = (journal: Journal.Journal, millis: number): Journal.Journal => {
+const withDelay = (journal: Journal.Journal, millis: number): Journal.Journal => {
   if (millis === 0) return journal
   return {
     ...journal,

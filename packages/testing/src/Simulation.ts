@@ -1,17 +1,19 @@
 /**
- * A program under many schedules: random ones with preemption and faults, each repeated exactly from its seed, or all of them for small programs.
+ * Runs a program under many schedules: random ones with preemption and faults, each repeated exactly from its seed, or
+ * all schedules of a small program.
  *
- * Time is virtual. Faults happen at the points that the program, or a fake beneath it, names through `Faults`. A deadlock, a livelock, a leaked fiber, an unbounded
- * wait and a wait for the world outside are each reported by name. Depends on `effect` alone. For an action at every step see `Interrupts`.
+ * Time is virtual. Faults happen at the points that the program, or a fake that it uses, names through `Faults`. A
+ * deadlock, a livelock, a leaked fiber, an unbounded wait and a wait for something outside the simulation are each
+ * reported by name. This module depends on `effect` alone. For an action at every step see `Interrupts`.
  */
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import { type Choice, type Choices, Search } from "./internal/choices.ts"
-import type { Decisions } from "./internal/exploringScheduler.ts"
+import type { Decisions } from "./internal/decisions.ts"
 import type { Finding, FindingKind as Kind, Laws as LawsOfProgram } from "./internal/findings.ts"
 import * as Reporting from "./internal/reporting.ts"
 
-/** What must hold after a run: a `law`, `laws` by name, an `invariant` of what the program answers, or several of them. */
+/** The laws that must hold after a run: a `law`, `laws` by name, an `invariant` of the result, or several of them. */
 export type Laws<A, E> = LawsOfProgram<A, E>
 
 /** What may be wrong with a run. */
@@ -19,19 +21,19 @@ export type FindingKind = Kind
 
 /** How to simulate. */
 export interface Options<A, E> extends Laws<A, E> {
-  /** How likely a fiber is preempted at a step, from 0 to 1. Default 0.1. */
-  readonly preemption?: number
-  /** How likely a fault happens at one of its points, from 0 to 1. Default 0.1. */
-  readonly faultRate?: number
+  /** The likelihood that a fiber is preempted at a step, from 0 to 1. Default 0.1. */
+  readonly preemption?: number | undefined
+  /** The likelihood that a fault happens at one of its points, from 0 to 1. Default 0.1. */
+  readonly faultRate?: number | undefined
   /** How many steps a run may take before it counts as a livelock. Default 100,000. */
-  readonly maxSteps?: number
-  /** How much virtual time a run may take before it counts as an unbounded wait, in milliseconds. Default a day. */
-  readonly maxMillis?: number
-  /** How many runs shrinking may take for each fault. Default 500; 0 means not at all. */
-  readonly maxShrinks?: number
+  readonly maxSteps?: number | undefined
+  /** How much virtual time a run may take before it counts as an unbounded wait, in milliseconds. Default: a day. */
+  readonly maxMillis?: number | undefined
+  /** How many runs shrinking may take for each fault. Default 500; 0 turns it off. */
+  readonly maxShrinks?: number | undefined
 }
 
-/** One run. The same seed and program give the same run. */
+/** One run. The same seed and the same program give the same run. */
 export interface Run<A, E> {
   readonly seed: number
   /** How the program ended; undefined if it did not. */
@@ -43,18 +45,18 @@ export interface Run<A, E> {
   readonly millis: number
   /** Faults that happened, in order, as `point: fault`. */
   readonly faults: ReadonlyArray<string>
-  /** The choices that were not plain: the seed alone repeats them, and so does this list. */
+  /** The choices that were not plain. The seed alone repeats them, and so does this list. */
   readonly choices: ReadonlyArray<Choice>
 }
 
-/** What a simulation of many runs did and found. */
+/** The result of a simulation of many runs. */
 export interface Report {
   readonly runs: number
   /** Steps of all runs together. */
   readonly steps: number
   /** How many faults happened in all runs together. */
   readonly faultCount: number
-  /** Whether all schedules were run: of `exhaustive`, when its runs sufficed. */
+  /** Whether all schedules were run. Only `exhaustive` runs all, if `maxRuns` suffices. */
   readonly isComplete: boolean
   readonly durationMillis: number
   readonly violations: ReadonlyArray<Reporting.Violation>
@@ -62,10 +64,10 @@ export interface Report {
   readonly smallest: ReadonlyArray<Reporting.Smallest>
 }
 
-/** What repeats a run: its seed, or its choices. */
+/** The schedule of a run: its seed, or its choices. */
 export interface Schedule {
-  readonly seed?: number
-  readonly choices?: ReadonlyArray<Choice>
+  readonly seed?: number | undefined
+  readonly choices?: ReadonlyArray<Choice> | undefined
 }
 
 /**
@@ -87,63 +89,62 @@ export interface Schedule {
 export const run = <A, E>(seed: number, program: Effect.Effect<A, E>, options: Options<A, E> = {}): Run<A, E> =>
   once(program, options, decisionsOf(options, { seed }))
 
-/** Runs a program once more, in the schedule of a finding. */
+/** Repeats a run of a program in the schedule of a finding. */
 export const replay = <A, E>(program: Effect.Effect<A, E>, options: Options<A, E>, schedule: Schedule): Run<A, E> =>
   once(program, options, decisionsOf(options, schedule))
 
 /**
- * Runs a program in the order of arrival and then with so many seeds, `firstSeed` (default 1) and those after it, and shrinks what it finds to few choices. Every
- * 100th run is made twice: other steps with the same seed are reported as not deterministic. Default 1,000 runs.
+ * Runs a program in the order of arrival, then with `firstSeed` (default 1) and the seeds after it, `runs` in total
+ * (default 1,000). Findings are shrunk to few choices. Every 100th run is made twice: different steps with the same
+ * seed are reported as not deterministic.
  */
 export const explore = <A, E>(
   program: Effect.Effect<A, E>,
-  options: Options<A, E> & { readonly runs?: number; readonly firstSeed?: number } = {}
+  options: Options<A, E> & { readonly runs?: number | undefined; readonly firstSeed?: number | undefined } = {}
 ): Report => {
-  const simulating = new Simulating(program, options)
+  const simulator = new Simulator(program, options)
   const first = options.firstSeed ?? 1
   const seeds = Array.from({ length: (options.runs ?? 1_000) - 1 }, (_, index) => first + index)
   for (const [index, seed] of [0, ...seeds].entries()) {
     const decisions = decisionsOf(options, { seed })
-    const { ran } = simulating.visit(decisions)
-    if (index % 100 === 0) simulating.repeat(ran, decisions)
-    if (simulating.isHopeless) break
+    const { result } = simulator.visit(decisions)
+    if (index % 100 === 0) simulator.repeat(result, decisions)
+    if (simulator.isHopeless) break
   }
-  return simulating.report(false)
+  return simulator.report(false)
 }
 
 /**
- * Runs a small program in all orders of its tasks, depth first, and with up to so many preemptions and faults in one run (default 0 each). Stops after
- * `maxRuns`, default 20,000; `isComplete` says whether that sufficed.
+ * Runs a small program in all orders of its tasks, depth first, with up to `preemptions` and `faults` in one run
+ * (default 0 each). Stops after `maxRuns` (default 20,000); `isComplete` says whether that sufficed.
  */
 export const exhaustive = <A, E>(
   program: Effect.Effect<A, E>,
   options: Options<A, E> & {
-    readonly maxRuns?: number
-    readonly preemptions?: number
-    readonly faults?: number
+    readonly maxRuns?: number | undefined
+    readonly preemptions?: number | undefined
+    readonly faults?: number | undefined
   } = {}
 ): Report => {
-  const simulating = new Simulating(program, options)
+  const simulator = new Simulator(program, options)
   const search = new Search(options.preemptions ?? 0, options.faults ?? 0)
   const base = decisionsOf(options, { choices: [] })
-  const first = simulating.visit(base)
-  simulating.repeat(first.ran, base)
-  for (let left = options.maxRuns ?? 20_000; left > 0 && !simulating.isHopeless; left--) {
-    simulating.visit(base, search.next())
-    if (!search.advance()) return simulating.report(true)
+  const first = simulator.visit(base)
+  simulator.repeat(first.result, base)
+  for (let left = options.maxRuns ?? 20_000; left > 0 && !simulator.isHopeless; left--) {
+    simulator.visit(base, search.next())
+    if (!search.advance()) return simulator.report(true)
   }
-  return simulating.report(false)
+  return simulator.report(false)
 }
 
-/** A report for people: its figures, and for each fault its smallest case with the line that repeats it. */
+/** Formats a report: its figures, and for each fault its smallest case with the line that repeats it. */
 export const format = (report: Report): string => {
   const perSecond = Math.round((report.runs / report.durationMillis) * 1_000)
   const all = report.isComplete ? ", all schedules" : ""
   const figures = `${report.runs} runs${all}, ${report.steps} steps, ${report.faultCount} faults, ${perSecond} runs/s, ${Math.round(report.durationMillis)} ms, ${report.violations.length} violations`
-  return [
-    figures,
-    ...report.smallest.flatMap((one) => Reporting.lines(one, "Simulation.replay(program, options"))
-  ].join("\n")
+  const repeat = (decisions: string) => [`Simulation.replay(program, options, ${decisions})`]
+  return [figures, ...report.smallest.flatMap((one) => Reporting.lines(one, { repeat }))].join("\n")
 }
 
 const decisionsOf = <A, E>(
@@ -155,19 +156,19 @@ const decisionsOf = <A, E>(
   seed: seed ?? 0,
   preemption: preemption ?? 0.1,
   maxSteps: maxSteps ?? 100_000,
-  ...(choices === undefined ? {} : { choices }),
-  ...(faultRate === undefined ? {} : { faultRate }),
-  ...(maxMillis === undefined ? {} : { maxMillis })
+  choices,
+  faultRate,
+  maxMillis
 })
 
 const once = <A, E>(program: Effect.Effect<A, E>, options: Options<A, E>, decisions: Decisions): Run<A, E> => {
-  const { finding, ran } = Reporting.judgeClosely({ program: () => program, laws: options }, decisions)
-  const { choices, faults, millis, steps } = ran
-  return { seed: decisions.seed, exit: ran.exit, finding, steps, millis, faults, choices }
+  const { finding, result } = Reporting.judgeClosely({ program: () => program, laws: options }, decisions)
+  const { choices, faults, millis, steps } = result
+  return { seed: decisions.seed, exit: result.exit, finding, steps, millis, faults, choices }
 }
 
-/** The runs of one simulation, counted. */
-class Simulating<A, E> {
+/** Makes and counts the runs of one simulation. */
+class Simulator<A, E> {
   private readonly startedAt = performance.now()
   private readonly subject: Reporting.Subject<A, E>
   private readonly violations: Array<Reporting.Violation> = []
@@ -181,32 +182,32 @@ class Simulating<A, E> {
     this.maxShrinks = options.maxShrinks ?? 500
   }
 
-  /** Whether more runs would say nothing. */
+  /** Whether more runs would explain nothing. */
   get isHopeless(): boolean {
     return this.violations.some(({ kind }) => kind === "not deterministic" || kind === "left the simulation")
   }
 
   visit(decisions: Decisions, choices?: Choices): Reporting.Judged<A, E> {
-    // stalls are looked at closely while they are few
-    const look = this.violations.length < 100 ? Reporting.judgeClosely : Reporting.judge
-    const judged = look(this.subject, decisions, choices === undefined ? undefined : { choices })
-    const { finding, ran } = judged
+    // a probe explains stalls while they are few
+    const judge = this.violations.length < 100 ? Reporting.judgeClosely : Reporting.judge
+    const judged = judge(this.subject, decisions, choices === undefined ? undefined : { choices })
+    const { finding, result } = judged
     this.runs++
-    this.steps += ran.steps
-    this.faultCount += ran.faults.length
+    this.steps += result.steps
+    this.faultCount += result.faults.length
     if (finding !== undefined) {
       this.violations.push({
         ...finding,
-        decisions: choices === undefined ? decisions : { ...decisions, choices: ran.choices }
+        decisions: choices === undefined ? decisions : { ...decisions, choices: result.choices }
       })
     }
     return judged
   }
 
-  /** Runs once more, and says so if the steps are others. */
-  repeat(ran: Reporting.Judged<A, E>["ran"], decisions: Decisions): void {
+  /** Repeats a run, and adds a violation if the steps differ. */
+  repeat(result: Reporting.Judged<A, E>["result"], decisions: Decisions): void {
     this.runs++
-    const other = Reporting.difference(this.subject, ran, decisions)
+    const other = Reporting.difference(this.subject, result, decisions)
     if (other !== undefined) this.violations.push({ ...other, decisions })
   }
 

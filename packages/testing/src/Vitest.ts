@@ -1,86 +1,144 @@
 /**
- * Explorations and simulations as tests: `it.interrupts` and `it.simulate`, for the `it` of `vitest` or of `@effect/vitest`.
+ * Explorations and simulations as tests: `it.interrupts` and `it.simulate`, for the `it` of `vitest` or
+ * `@effect/vitest`.
  *
- * A test fails with the report: figures, the smallest case of each fault with its steps and seed, and the line that repeats it. The environment variable
- * `EXPLORE_FACTOR` multiplies the runs of every such test; with a factor above 1 the figures are printed also when nothing is found. Imports no test runner.
+ * A test fails with the report: figures, the smallest case of each fault with its steps and seed, and the line that
+ * repeats it. Three environment variables apply to all such tests: `EXPLORE_FACTOR` multiplies the runs, and with a
+ * factor above 1 the figures are printed even if nothing is found; `EXPLORE_TRACE=1` adds the steps before the first
+ * action to each case; `EXPLORE_SEED` sets the seed of {@link seed}. This module imports no test runner.
  */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Interrupts from "./Interrupts.ts"
 import * as Simulation from "./Simulation.ts"
 
-/** What is needed of an `it`. */
+/** The part of `it` that registers a test. */
 export type Register = (name: string, run: () => void, timeout?: number) => unknown
+
+/** The part of `it` that is extended. Without `skip`, tests that are skipped are not registered. */
+export interface It extends Register {
+  readonly only?: Register | undefined
+  readonly skip?: Register | undefined
+}
 
 /** How to explore as a test. */
 export interface InterruptsOptions<A, E> extends Interrupts.Options<A, E> {
-  /** Milliseconds. Default 20,000, times the factor if that is above 1. */
-  readonly timeout?: number
+  /**
+   * How long the test may take, in milliseconds. An exploration that is not complete by then fails. Default 20,000,
+   * times the factor if that is above 1.
+   */
+  readonly timeout?: number | undefined
+  /** Runs the program once, with these decisions, instead of exploring it: paste them from the report. */
+  readonly replay?: Partial<Interrupts.Decisions> | undefined
 }
 
-/** How to simulate as a test: random schedules, or with `isExhaustive` all of them up to `maxRuns`, which must suffice. */
+/**
+ * How to simulate as a test: random schedules, or with `isExhaustive` all of them, for which `maxRuns` must suffice.
+ */
 export interface SimulateOptions<A, E> extends Simulation.Options<A, E> {
   /** How many random runs. Default 1,000. */
-  readonly runs?: number
-  readonly firstSeed?: number
-  readonly isExhaustive?: boolean
+  readonly runs?: number | undefined
+  readonly firstSeed?: number | undefined
+  readonly isExhaustive?: boolean | undefined
   /** How many runs an exhaustive simulation may take. Default 20,000. */
-  readonly maxRuns?: number
-  /** How many preemptions and faults one run of an exhaustive simulation may have. Default 0 each. */
-  readonly preemptions?: number
-  readonly faults?: number
-  /** Milliseconds. Default 20,000, times the factor if that is above 1. */
-  readonly timeout?: number
+  readonly maxRuns?: number | undefined
+  /** How many preemptions one run of an exhaustive simulation may have. Default 0. */
+  readonly preemptions?: number | undefined
+  /** How many faults one run of an exhaustive simulation may have. Default 0. */
+  readonly faults?: number | undefined
+  /** How long the test may take, in milliseconds. Default 20,000, times the factor if that is above 1. */
+  readonly timeout?: number | undefined
 }
 
-/** What an `it` gets. */
-export interface Methods {
-  /** A test that runs a program with each action at each of its steps. It fails if a law is broken, and if no point was visited. */
-  readonly interrupts: <A, E>(name: string, program: Interrupts.Program<A, E>, options: InterruptsOptions<A, E>) => void
-  /** A test that runs a program under many schedules. It fails if anything is wrong with one of them. */
-  readonly simulate: <A, E>(name: string, program: Effect.Effect<A, E>, options: SimulateOptions<A, E>) => void
+/** Registers a test that runs a program with each action at each of its steps. */
+export type InterruptsTest = <A, E>(
+  name: string,
+  program: Interrupts.Program<A, E>,
+  options: InterruptsOptions<A, E>
+) => void
+
+/** Registers a test that runs a program under many schedules. */
+export type SimulateTest = <A, E>(name: string, program: Effect.Effect<A, E>, options: SimulateOptions<A, E>) => void
+
+/** Registers tests of one kind. */
+export type Methods = {
+  /** A test fails if a law is broken, and if no point was visited. */
+  readonly interrupts: InterruptsTest & {
+    readonly only: InterruptsTest
+    readonly skip: InterruptsTest
+    /** Registers a test for each case. `%s` in the name is replaced by the case. */
+    readonly each: <Case>(
+      cases: ReadonlyArray<Case>
+    ) => <A, E>(
+      name: string,
+      program: (one: Case) => Interrupts.Program<A, E>,
+      options: InterruptsOptions<A, E> | ((one: Case) => InterruptsOptions<A, E>)
+    ) => void
+  }
+  /** A test fails if anything is wrong with one of the schedules. */
+  readonly simulate: SimulateTest & { readonly only: SimulateTest; readonly skip: SimulateTest }
 }
 
-/** By how much runs are multiplied: the environment variable `EXPLORE_FACTOR`. Default 1. */
-export const factor = (): number => given("EXPLORE_FACTOR", 1)
+/** The factor by which runs are multiplied: the environment variable `EXPLORE_FACTOR`. Default 1. */
+export const factor = (): number => numberOf("EXPLORE_FACTOR", 1)
 
-/** A positive number from the environment. */
-const given = (name: string, otherwise: number): number => {
-  const text = (globalThis as { process?: { env?: Record<string, string | undefined> } }).process?.env?.[name]
-  const value = Number(text ?? otherwise)
+const variable = (name: string): string | undefined =>
+  (globalThis as { process?: { env?: Record<string, string | undefined> } }).process?.env?.[name]
+
+/** Reads a positive number from the environment. */
+const numberOf = (name: string, otherwise: number): number => {
+  const value = Number(variable(name) ?? otherwise)
   return Number.isFinite(value) && value > 0 ? value : otherwise
 }
 
 /**
- * A seed for what is to be drawn anew in each test run: the environment variable `EXPLORE_SEED`, a whole number, or else one that was drawn when this
- * module was loaded. Name it in the message of a failure, so that the draw can be repeated.
+ * A seed for what is drawn anew in each test run: the environment variable `EXPLORE_SEED`, a whole number, or else one
+ * that was drawn when this module was loaded. Put it into the message of a failure, so that the draw can be repeated.
  */
-export const seed = (): number => given("EXPLORE_SEED", drawnSeed)
+export const seed = (): number => numberOf("EXPLORE_SEED", drawnSeed)
 
 const drawnSeed = Math.floor(Math.random() * 2 ** 31)
 
-/** An exploration as a check: answers its report, and throws it as an error if a law is broken or no point was visited. */
+/**
+ * Checks an exploration and returns its report. Throws the report as an error if a law is broken, if no point was
+ * visited, or if the time limit left steps out.
+ */
 export const checkInterrupts = <A, E>(
   program: Interrupts.Program<A, E>,
   options: Interrupts.Options<A, E>
 ): Interrupts.Report => {
-  const report = Interrupts.explore(program, { ...options, maxRuns: raised(options.maxRuns ?? 2_000) })
-  const text = Interrupts.format(report)
+  const report = Interrupts.explore(program, { ...options, maxRuns: multiplied(options.maxRuns ?? 2_000) })
+  const text = Interrupts.format(report, {
+    trace: variable("EXPLORE_TRACE") === "1",
+    repeat: (decisions) => [`or as an option of the test, replay: ${decisions}`]
+  })
   conclude(text, report.violations.length === 0)
-  if (report.points === 0)
+  if (report.isTimedOut) throw new Error(`the time limit was reached before all steps were explored\n${text}`)
+  if (report.points === 0) {
     throw new Error(`no point was visited: does the program call victim, attack or arm?\n${text}`)
+  }
   return report
 }
 
-/** A simulation as a check: answers its report, and throws it as an error if anything is wrong with a run. */
+/** Repeats one run of a program. Throws the law that it breaks as an error. */
+export const checkReplay = <A, E>(
+  program: Interrupts.Program<A, E>,
+  options: Interrupts.Options<A, E>,
+  decisions: Partial<Interrupts.Decisions>
+): void => {
+  const law = Interrupts.replay(program, options, decisions)
+  if (law !== undefined) throw new Error(law)
+}
+
+/** Checks a simulation and returns its report. Throws the report as an error if anything is wrong with a run. */
 export const checkSimulation = <A, E>(
   program: Effect.Effect<A, E>,
   options: SimulateOptions<A, E>
 ): Simulation.Report => {
   const report =
     options.isExhaustive === true
-      ? Simulation.exhaustive(program, { ...options, maxRuns: raised(options.maxRuns ?? 20_000) })
-      : Simulation.explore(program, { ...options, runs: raised(options.runs ?? 1_000) })
+      ? Simulation.exhaustive(program, { ...options, maxRuns: multiplied(options.maxRuns ?? 20_000) })
+      : Simulation.explore(program, { ...options, runs: multiplied(options.runs ?? 1_000) })
   const text = Simulation.format(report)
   conclude(text, report.violations.length === 0)
   if (options.isExhaustive === true && !report.isComplete) throw new Error(`not all schedules were run\n${text}`)
@@ -88,7 +146,7 @@ export const checkSimulation = <A, E>(
 }
 
 /**
- * An `it` with `interrupts` and `simulate` beside what it has.
+ * Adds `interrupts` and `simulate` to an `it`.
  *
  * @example
  * ```ts no-run
@@ -111,24 +169,55 @@ export const checkSimulation = <A, E>(
  * )
  * ```
  */
-export const extend = <It extends Register>(it: It): It & Methods => {
-  const methods: Methods = {
-    interrupts: (name, program, { timeout, ...options }) => {
-      it(name, () => void checkInterrupts(program, options), timeout ?? defaultTimeout())
-    },
-    simulate: (name, program, { timeout, ...options }) => {
-      it(name, () => void checkSimulation(program, options), timeout ?? defaultTimeout())
+export const extend = <Own extends It>(it: Own): Own & Methods => {
+  const interrupts =
+    (register: Register): InterruptsTest =>
+    (name, program, { replay, timeout = defaultTimeout(), ...options }) => {
+      const check = () =>
+        replay === undefined
+          ? void checkInterrupts(program, { timeLimit: timeout, ...options })
+          : checkReplay(program, options, replay)
+      register(name, check, timeout)
     }
+  const simulate =
+    (register: Register): SimulateTest =>
+    (name, program, { timeout = defaultTimeout(), ...options }) => {
+      register(name, () => void checkSimulation(program, options), timeout)
+    }
+  const methods: Methods = {
+    interrupts: Object.assign(interrupts(it), {
+      only: interrupts(it.only ?? it),
+      skip: interrupts(it.skip ?? ignore),
+      each:
+        <Case>(cases: ReadonlyArray<Case>) =>
+        <A, E>(
+          name: string,
+          program: (one: Case) => Interrupts.Program<A, E>,
+          options: InterruptsOptions<A, E> | ((one: Case) => InterruptsOptions<A, E>)
+        ) => {
+          for (const one of cases) {
+            const own = typeof options === "function" ? options(one) : options
+            interrupts(it)(
+              name.replace("%s", () => String(one)),
+              program(one),
+              own
+            )
+          }
+        }
+    }),
+    simulate: Object.assign(simulate(it), { only: simulate(it.only ?? it), skip: simulate(it.skip ?? ignore) })
   }
-  return new Proxy(it as It & Methods, {
+  return new Proxy(it as Own & Methods, {
     get: (target, property, receiver) =>
       Reflect.get(Object.hasOwn(methods, property) ? methods : target, property, receiver)
   })
 }
 
-const raised = (runs: number): number => Math.ceil(runs * factor())
+const ignore: Register = () => undefined
 
-/** Twenty seconds, raised with the runs. */
+const multiplied = (runs: number): number => Math.ceil(runs * factor())
+
+/** Twenty seconds, multiplied like the runs. */
 const defaultTimeout = (): number => Math.max(20_000, 20_000 * factor())
 
 const conclude = (text: string, isFine: boolean): void => {

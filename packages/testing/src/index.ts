@@ -1,5 +1,5 @@
 /**
- * What tests of agent sessions need. Each module is a namespace; see the README for where to begin.
+ * Tools for tests of agent sessions. Each module is a namespace; the README has an introduction.
  */
 export * as Faults from "./Faults.ts"
 export * as Interrupts from "./Interrupts.ts"

@@ -28,7 +28,7 @@ describe("mode during", () => {
     assert.isAbove(report.points, 20)
   })
 
-  it("finds what is lost when an operation ends its own fiber, and mode before does not", () => {
+  it("finds a loss when an operation ends its own fiber, which mode before does not", () => {
     const handing: Interrupts.Program<string, never> = (stage) =>
       Effect.gen(function* () {
         let kept = "message"
@@ -52,7 +52,7 @@ describe("mode during", () => {
     assert.strictEqual(report.smallest[0]?.decisions.mode, "during")
   })
 
-  it("runs its action also in a fiber that has a tracer of its own", () => {
+  it("runs its action even in a fiber with its own tracer", () => {
     const report = Interrupts.explore(
       (stage) =>
         Effect.gen(function* () {

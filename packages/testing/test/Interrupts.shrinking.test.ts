@@ -30,7 +30,7 @@ const armed: Interrupts.Program<ReadonlyArray<string>, never> = (stage) =>
   })
 
 describe("the smallest case", () => {
-  it("is the earliest step, with where the fiber stood and a line that repeats it", () => {
+  it("is the earliest step, with the position of the fiber and a line that repeats it", () => {
     const report = Interrupts.explore(showing, isHidden)
     assert.isAbove(report.violations.length, 1)
     assert.lengthOf(report.smallest, 1)
@@ -111,7 +111,7 @@ describe("actions", () => {
     ])
   })
 
-  it("interrupts any fiber at each step of its life, and finds what only one of them shows", () => {
+  it("interrupts any fiber at each step of its life, and finds a fault that only one of them shows", () => {
     const report = Interrupts.explore(
       (stage) =>
         Effect.gen(function* () {

@@ -62,7 +62,7 @@ describe("explore", () => {
     )
   })
 
-  it("shows with one interruption what two have shown", () => {
+  it("shrinks two interruptions to the one that matters", () => {
     const report = Interrupts.explore({ ...naive, actions: [["interrupt", "interrupt"]], modes: ["before"] })
     assert.isAbove(report.violations.length, 100)
     assert.lengthOf(report.smallest[0]!.decisions.at, 1)
@@ -72,6 +72,38 @@ describe("explore", () => {
     const report = Interrupts.explore({ ...handedOver, seeds: [0, 1, 2, 3] })
     assert.deepStrictEqual(report.violations, [])
     assert.isAbove(report.points, 4 * report.steps)
+  })
+
+  it("states how many steps it left out when it samples them", () => {
+    const complete = Interrupts.explore({ ...handedOver, modes: ["before"] })
+    assert.strictEqual(complete.leftOutCount, 0)
+    assert.notInclude(Interrupts.format(complete), "left out")
+    const sampled = Interrupts.explore({ ...handedOver, modes: ["before"], maxRuns: 7 })
+    assert.strictEqual(sampled.leftOutCount, complete.steps - 7)
+    assert.include(Interrupts.format(sampled), `${sampled.leftOutCount} left out (the steps were sampled)`)
+    const actions = [["interrupt", "interrupt"]]
+    const pairs = Interrupts.explore({ ...handedOver, actions, modes: ["before"], maxRuns: 50 })
+    const all = (complete.steps * (complete.steps + 1)) / 2
+    assert.isAtLeast(pairs.leftOutCount, all - 50)
+    assert.isBelow(pairs.leftOutCount, all)
+  })
+
+  it("stops at its time limit, and says so", () => {
+    const report = Interrupts.explore({ ...handedOver, timeLimit: 0 })
+    assert.isTrue(report.isTimedOut)
+    assert.strictEqual(report.points, 0)
+    assert.strictEqual(report.leftOutCount, 2 * report.steps)
+    assert.include(Interrupts.format(report), "left out (the time limit was reached)")
+  })
+
+  it("keeps the operations before the first action, and lists them when asked for", () => {
+    const report = Interrupts.explore(naive)
+    const [{ actions, trace }] = report.smallest as [Interrupts.Smallest]
+    assert.isAbove(trace.length, 0)
+    assert.match(trace.at(-1)!, /^fiber \d+ \S/)
+    assert.include(trace.at(-1)!, actions[0]!.operation)
+    assert.notInclude(Interrupts.format(report), trace.at(-1)!)
+    assert.include(Interrupts.format(report, { trace: true }), `    ${trace.at(-1)}\n  interrupt at step`)
   })
 
   it("names a deadlock, a livelock and a leaked fiber", () => {

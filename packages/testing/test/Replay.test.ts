@@ -47,7 +47,7 @@ const shapes = (items: ReadonlyArray<Item>) =>
   items.map((item) => ({ ...item, id: undefined, submissionId: undefined }))
 
 describe("Replay", () => {
-  it.effect("a conversation that is the same gets the same answers, and leaves the same history", () =>
+  it.effect("an equal conversation gets the same responses, and leaves the same history", () =>
     Effect.gen(function* () {
       const first = yield* recorded
       const replay = Replay.make(first.records())
@@ -96,7 +96,7 @@ describe("Replay", () => {
     })
   )
 
-  it.effect("a request beyond the recorded ones, a call with other arguments and one that was not made are told", () =>
+  it.effect("a request beyond the recorded ones, a call with other arguments and an unrecorded call are reported", () =>
     Effect.gen(function* () {
       const records = (yield* recorded).records()
       const beyond = Replay.make(records)
@@ -111,7 +111,7 @@ describe("Replay", () => {
     })
   )
 
-  it.effect("what was aborted is aborted again: an answer and a call that did not end do not end", () =>
+  it.effect("an aborted response or call never ends, so that it can be aborted again", () =>
     Effect.gen(function* () {
       const script = [[call("wait", {}, "a")], [...pieces("so far"), ScriptedModel.hang]]
       const interrupted = Effect.fnUntraced(function* (harness: SessionHarness.SessionHarness) {

@@ -27,7 +27,7 @@ describe("journal", () => {
     })
   )
 
-  it.effect("is what it wraps when there is no fault", () =>
+  it.effect("changes nothing if there is no fault", () =>
     Effect.gen(function* () {
       const journal = yield* SessionFaults.journal(yield* SessionHarness.memoryJournal)
       const writer = yield* journal.open("one" as SessionId, "create")

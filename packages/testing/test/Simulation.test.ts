@@ -68,7 +68,7 @@ describe("findings", () => {
   const kindOf = (program: Effect.Effect<unknown, unknown>, options: Simulation.Options<unknown, unknown> = {}) =>
     Simulation.run(0, program, options).finding?.kind
 
-  it("names a deadlock, and who waits in it", () => {
+  it("names a deadlock, and the fibers that wait in it", () => {
     const stuck = Effect.withSpan(Effect.flatMap(Deferred.make<void>(), Deferred.await), "waiting for a friend")
     const { finding } = Simulation.run(0, stuck)
     assert.strictEqual(finding?.kind, "deadlock")
@@ -102,7 +102,7 @@ describe("findings", () => {
     assert.lengthOf(report.smallest, 1)
   })
 
-  it("names what a deadlocked program began outside", () => {
+  it("names the resource that a deadlocked program started outside", () => {
     const signalled = Effect.flatMap(Deferred.make<void>(), (done) => {
       setTimeout(() => Deferred.doneUnsafe(done, Effect.void), 1)
       return Deferred.await(done)
@@ -174,7 +174,7 @@ describe("exhaustive", () => {
     assert.isFalse(Simulation.exhaustive(writing, { ...isFine, faults: 1, maxRuns: 2 }).isComplete)
   })
 
-  it("finds with a preemption what no order of tasks shows", () => {
+  it("finds a fault with a preemption that no order of tasks shows", () => {
     let shared = 0
     const add = Effect.suspend(() => {
       const read = shared

@@ -27,7 +27,7 @@ const lending =
 
 const isBack = { invariant: (free: number) => free === 1 }
 
-it.interrupts("a permit is given back", lending(true), isBack)
+it.interrupts("a permit is released", lending(true), isBack)
 
 it.simulate(
   "a permit is given back in any schedule",
@@ -38,9 +38,67 @@ it.simulate(
 it.simulate("a permit is given back in all schedules", Effect.succeed(1), { ...isBack, isExhaustive: true })
 
 describe("extend", () => {
-  it("keeps what the it has", () => {
+  it("keeps the other properties of the it", () => {
     assert.strictEqual(it.effect, plain.effect)
     assert.isFunction(it.skip)
+  })
+
+  /** An `it` that keeps its tests by how they were registered. */
+  const fakeIt = () => {
+    const tests: Array<readonly [how: string, name: string, run: () => void, timeout: number | undefined]> = []
+    const register =
+      (how: string): Vitest.Register =>
+      (name, run, timeout) =>
+        void tests.push([how, name, run, timeout])
+    return {
+      tests,
+      it: Vitest.extend(Object.assign(register("it"), { only: register("only"), skip: register("skip") }))
+    }
+  }
+
+  it("registers through only and skip, and once for each case", () => {
+    const fake = fakeIt()
+    fake.it.interrupts.only("only this", lending(true), isBack)
+    fake.it.interrupts.skip("not this", lending(false), isBack)
+    fake.it.interrupts.each([true, false])("safe: %s", lending, (isSafe) => ({ ...isBack, timeout: isSafe ? 1 : 2 }))
+    fake.it.simulate.skip("nor this", Effect.succeed(1), {})
+    const usual = 20_000 * Math.max(1, Vitest.factor())
+    assert.deepStrictEqual(
+      fake.tests.map(([how, name, , timeout]) => [how, name, timeout]),
+      [
+        ["only", "only this", usual],
+        ["skip", "not this", usual],
+        ["it", "safe: true", 1],
+        ["it", "safe: false", 2],
+        ["skip", "nor this", usual]
+      ]
+    )
+  })
+
+  it("repeats one run with the replay option that the report prints", () => {
+    const fake = fakeIt()
+    fake.it.interrupts("lends", lending(false), { ...isBack, timeout: 60_000 })
+    let message = ""
+    try {
+      fake.tests[0]![2]()
+    } catch (error) {
+      message = String(error)
+    }
+    const [, printed] = /replay: (\{.*\})$/m.exec(message)!
+    let runs = 0
+    const counted: Interrupts.Program<number, never> = (stage) => {
+      runs++
+      return lending(false)(stage)
+    }
+    fake.it.interrupts("again", counted, { ...isBack, replay: JSON.parse(printed!) })
+    assert.throws(fake.tests[1]![2], /the invariant is broken: 0/)
+    assert.strictEqual(runs, 1)
+  })
+
+  it("fails when the time limit leaves steps out", () => {
+    const fake = fakeIt()
+    fake.it.interrupts("too long", lending(true), { ...isBack, timeout: 0 })
+    assert.throws(fake.tests[0]![2], /the time limit was reached before all steps were explored/)
   })
 
   it("fails with the law, the step, the seed and the line that repeats it", () => {

@@ -22,7 +22,7 @@ describe("the explorer", () => {
     })
   }
 
-  it("is told apart from what knows sessions", () => {
+  it("is separate from the modules that know sessions", () => {
     const names = [...reached(new URL("../src/SessionPrograms.ts", import.meta.url))]
     assert.isTrue(names.some((name) => name.startsWith("@spindle/core/")))
   })

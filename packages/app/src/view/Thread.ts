@@ -10,6 +10,7 @@ import type { Snapshot } from "@spindle/core/Session"
 import type { ModelRetrying, QuestionOpened, QuestionSettled, SessionEvent, Terminal } from "@spindle/core/SessionEvent"
 import * as TokenUsage from "@spindle/core/TokenUsage"
 import * as Call from "./Call.ts"
+import { openedText } from "./Damage.ts"
 import * as Output from "./Output.ts"
 import type { CallItem, ThreadItem } from "./ThreadItem.ts"
 
@@ -174,9 +175,8 @@ export const step = (before: Thread, event: SessionEvent): Step => {
     case "Warning":
       return [thread, [notice(thread, { type: "warning", id: `warning_${event.seq}`, message: event.message })]]
     case "SessionResumed": {
-      if (event.cutBytes === 0) return [thread, []]
-      const kept = event.cutFile === undefined ? "were cut" : `are kept in ${event.cutFile}`
-      const message = `the journal was damaged: its last ${event.cutBytes} bytes ${kept}`
+      const message = openedText(event)
+      if (message === undefined) return [thread, []]
       return [thread, [notice(thread, { type: "warning", id: `warning_${event.seq}`, message })]]
     }
     case "InputBlocked":
@@ -188,6 +188,8 @@ export const step = (before: Thread, event: SessionEvent): Step => {
       return noted(thread, `${straggler.name} has stopped after ${(afterMillis / 1_000).toFixed(1)} s`)
     }
     case "SessionStarted":
+    case "TurnContextChanged":
+    case "HistoryReplaced":
     case "InputAccepted":
     case "ModelRequested":
     case "DelegateEnded":

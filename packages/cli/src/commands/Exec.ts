@@ -71,7 +71,7 @@ export const run = (
         })
       )
     )
-  }).pipe(Effect.provide(Platform.layer))
+  }).pipe(Effect.provide(Platform.layer(what.settings)))
 
 type Execution = ExecOptions & Pick<Exec.Options<never>, "input" | "output" | "trace">
 

@@ -13,6 +13,7 @@ import type { ColorMode } from "../args/Flags.ts"
 import * as Help from "../args/Help.ts"
 import * as Ansi from "../output/Ansi.ts"
 import * as Transcript from "../output/TranscriptText.ts"
+import { warnOfDamage } from "./damage.ts"
 import * as Platform from "./Platform.ts"
 
 /** How many sessions are listed without `--all`. Each one costs the reading of its journal. */
@@ -85,10 +86,9 @@ export const show = (options: {
   Effect.gen(function* () {
     const journal = yield* Journal
     const sessionId = options.id as SessionId
-    const { cutBytes, records } = yield* journal.load(sessionId)
-    if (cutBytes > 0) {
-      process.stderr.write(`spindle: the last ${cutBytes} bytes of the journal cannot be read; they are not shown\n`)
-    }
+    const opened = yield* journal.load(sessionId)
+    warnOfDamage(opened)
+    const { records } = opened
     if (options.json) for (const record of records) process.stdout.write(`${RecordCodec.encode(record)}\n`)
     else process.stdout.write(transcriptOf(sessionId, records, options.color))
     return Help.exitCodes.ok

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import type { Resume } from "../args/Arguments.ts"
 import * as Help from "../args/Help.ts"
 import { CliError } from "./CliError.ts"
+import { warnOfDamage } from "./damage.ts"
 import * as Platform from "./Platform.ts"
 import { reasonOf } from "./TurnInput.ts"
 
@@ -24,10 +25,9 @@ export const run = (options: {
     const { Timeline, TimelinePage } = yield* Effect.promise(load)
     const journal = yield* Journal
     const sessionId = yield* idOf(options.session)
-    const { cutBytes, records } = yield* journal.load(sessionId)
-    if (cutBytes > 0) {
-      process.stderr.write(`spindle: the last ${cutBytes} bytes of the journal cannot be read; they are not shown\n`)
-    }
+    const opened = yield* journal.load(sessionId)
+    warnOfDamage(opened)
+    const { records } = opened
     const page = TimelinePage.render(Timeline.make(sessionId, records))
     if (options.outputFile === "-") {
       process.stdout.write(page)

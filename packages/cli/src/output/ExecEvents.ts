@@ -131,7 +131,8 @@ const project = (state: ExecState, change: Thread.Change): Step => {
       return completeItem(state, change)
     case "Retrying": {
       const { attempt, detail, maxAttempts } = change.retry
-      return [state, [{ type: "error", message: `Reconnecting... ${attempt}/${maxAttempts} (${detail})` }]]
+      const limit = maxAttempts === undefined ? "" : `/${maxAttempts}`
+      return [state, [{ type: "error", message: `Reconnecting... ${attempt}${limit} (${detail})` }]]
     }
     case "TurnEnded":
       return [{ ...state, ids: new Map() }, endLines(state, change.end)]

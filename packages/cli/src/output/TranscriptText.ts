@@ -108,7 +108,8 @@ const render = (state: TranscriptState, change: Thread.Change): Step => {
       return settleQuestion(state, change)
     case "Retrying": {
       const { attempt, delayMillis, detail, maxAttempts } = change.retry
-      const again = `trying again in ${Ansi.duration(delayMillis)} (${attempt}/${maxAttempts})`
+      const limit = maxAttempts === undefined ? "" : `/${maxAttempts}`
+      const again = `trying again in ${Ansi.duration(delayMillis)} (${attempt}${limit})`
       return warn(state, `${detail}; ${again}`)
     }
     case "Noted":

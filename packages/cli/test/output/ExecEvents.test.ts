@@ -241,6 +241,20 @@ describe("step", () => {
     ])
   })
 
+  it("says what is missing from a damaged journal, in one item with what was cut", () => {
+    const damage = { bytes: 30, missingCount: 2 }
+    const messages = [0, 7].map((cutBytes) =>
+      lines([record({ _tag: "SessionResumed", cutBytes, ...(cutBytes > 0 ? { cutFile: "/h/x.cut" } : {}), damage })])
+        .slice(1)
+        .map((line) => JSON.parse(line).item.message)
+    )
+    const text = "the journal is damaged: 30 bytes between its records are not readable, and 2 records are missing"
+    assert.deepStrictEqual(messages, [
+      [text],
+      [`${text}; the journal was damaged: its last 7 bytes are kept in /h/x.cut`]
+    ])
+  })
+
   it("reports warnings, cut journals and failed sessions", () => {
     assert.deepStrictEqual(
       lines([

@@ -180,6 +180,20 @@ describe("step", () => {
     )
   })
 
+  it("says what is missing from a damaged journal", () => {
+    const resumed = (damage: { readonly bytes: number; readonly missingCount: number }) =>
+      show(Events.record({ _tag: "SessionResumed", cutBytes: 0, damage }))
+    assert.strictEqual(
+      resumed({ bytes: 30, missingCount: 0 }),
+      "! the journal is damaged: 30 bytes between its records are not readable\n"
+    )
+    assert.strictEqual(
+      resumed({ bytes: 30, missingCount: 1 }),
+      "! the journal is damaged: 30 bytes between its records are not readable, and 1 record is missing\n"
+    )
+    assert.strictEqual(resumed({ bytes: 0, missingCount: 2 }), "! the journal is damaged: 2 records are missing\n")
+  })
+
   it("reports a crash before this run, and not that the turn of this run was stopped", () => {
     const { sessionId, turnId, usage, callId } = Events
     const shown = show(

@@ -117,7 +117,7 @@ describe("after SIGKILL", () => {
 })
 
 describe("a damaged journal", () => {
-  const damaged = Effect.fnUntraced(function* (damage: (bytes: Buffer) => Buffer) {
+  const damageAndResume = Effect.fnUntraced(function* (damage: (bytes: Buffer) => Buffer) {
     const at = yield* world({ turns: [{ events: [{ text: "kept" }] }] })
     const id = sessionOf(yield* run(at, ["exec", "--json", "first prompt"]))
     const [file = ""] = journals(at.home)
@@ -125,20 +125,21 @@ describe("a damaged journal", () => {
     Fs.writeFileSync(file, bytes)
     const shown = yield* run(at, ["sessions", "show", id])
     assert.strictEqual(shown.code, 0)
-    assert.match(shown.stderr, /^spindle: the last \d+ bytes of the journal cannot be read; they are not shown\n$/)
     assert.deepStrictEqual(Fs.readFileSync(file), bytes)
     const again = yield* run(at, ["exec", "resume", id, "second prompt"])
     assert.strictEqual(again.code, 0, again.stderr)
-    const [, size, cut = ""] =
-      /^! the journal was damaged: its last (\d+) bytes are kept in (\S+)$/m.exec(again.stdout) ?? []
-    return { again, bytes, cutBytes: Number(size), cut: Fs.readFileSync(cut), records: recordsOf(file), at }
+    return { again, bytes, shown, file, input: JSON.stringify(at.server.requests.at(-1)!.body.input) }
   })
 
-  it.live("J1 with a torn last line continues, reports what was cut, and keeps it in a file next to it", () =>
+  it.live("J1 with a torn last line continues, says what was cut, and keeps it next to the journal", () =>
     Effect.gen(function* () {
       const torn = '{"_tag":"ItemRecor'
-      const { cut, cutBytes, records } = yield* damaged((bytes) => Buffer.concat([bytes, Buffer.from(torn)]))
-      assert.deepStrictEqual([cut.toString(), cutBytes], [torn, torn.length])
+      const { again, file, shown } = yield* damageAndResume((bytes) => Buffer.concat([bytes, Buffer.from(torn)]))
+      assert.match(shown.stderr, /^spindle: the last \d+ bytes of the journal cannot be read; they are not shown\n$/)
+      const [, cutBytes, cut = ""] =
+        /^! the journal was damaged: its last (\d+) bytes are kept in (\S+)$/m.exec(again.stdout) ?? []
+      assert.deepStrictEqual([Fs.readFileSync(cut, "utf8"), Number(cutBytes)], [torn, torn.length])
+      const records = recordsOf(file)
       assert.deepStrictEqual(
         records.map(({ seq }) => seq),
         records.map((_, index) => index)
@@ -146,16 +147,18 @@ describe("a damaged journal", () => {
     })
   )
 
-  it.live("J1 with garbage in its middle keeps the valid prefix, and the rest in a file next to it", () =>
+  it.live("J1 with garbage in its middle keeps every record, and says how much is not readable", () =>
     Effect.gen(function* () {
-      const { bytes, cut, cutBytes, at, records } = yield* damaged((whole) => {
+      const garbage = "\x00\x01garbage\n"
+      const { again, bytes, file, input, shown } = yield* damageAndResume((whole) => {
         const at = whole.indexOf("\n", whole.indexOf("\n") + 1) + 1
-        return Buffer.concat([whole.subarray(0, at), Buffer.from("\x00\x01garbage\n"), whole.subarray(at)])
+        return Buffer.concat([whole.subarray(0, at), Buffer.from(garbage), whole.subarray(at)])
       })
-      assert.strictEqual(cut.length, cutBytes)
-      assert.deepStrictEqual(cut, bytes.subarray(bytes.length - cutBytes))
-      assert.strictEqual(records[0]._tag, "SessionStarted")
-      assert.include(JSON.stringify(at.server.requests.at(-1)!.body.input), "second prompt")
+      const damage = `the journal is damaged: ${garbage.length} bytes between its records are not readable`
+      assert.strictEqual(shown.stderr, `spindle: ${damage}\n`)
+      assert.include(again.stdout, `! ${damage}\n`)
+      for (const text of ["first prompt", "kept", "second prompt"]) assert.include(input, text)
+      assert.deepStrictEqual(Fs.readFileSync(file).subarray(0, bytes.length), bytes)
     })
   )
 })

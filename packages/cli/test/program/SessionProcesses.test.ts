@@ -15,7 +15,7 @@ import { command, processesOf, eventually } from "../fixtures/program.ts"
 
 // sessions with real processes
 const layer = Layer.mergeAll(
-  App.processes.pipe(Layer.provideMerge(Platform.layer)),
+  App.processes.pipe(Layer.provideMerge(Platform.machine)),
   Journal.layerMemory(),
   ScriptedModel.make([]).layer
 )
@@ -86,7 +86,7 @@ describe("the reference's tests", () => {
           Effect.provide(
             Layer.mergeAll(
               CodingTools.layer({ cwd }).pipe(
-                Layer.provideMerge(App.processes.pipe(Layer.provideMerge(Platform.layer)))
+                Layer.provideMerge(App.processes.pipe(Layer.provideMerge(Platform.machine)))
               ),
               Journal.layerMemory(),
               model.pipe(Layer.provide(NodeHttpClient.layerNodeHttp))

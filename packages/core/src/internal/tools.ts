@@ -1,104 +1,98 @@
-/** The tools of an agent: schemas compiled once, handlers taken from the context. */
+/** Tables of tools: schemas compiled once, handlers taken from the context or given by a source. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
-import type { ToolPolicy } from "../Agent.ts"
 import { promptOf } from "../models/effectAi.ts"
-import type { ToolSpec } from "../ports/Model.ts"
+import type { ToolAuthority } from "../ports/ToolAuthority.ts"
+import type { ToolEntry, ToolPolicy, ToolTable } from "../ports/ToolSource.ts"
 import type { CallDisplay } from "../protocol/Display.ts"
-import type { Item } from "../protocol/Item.ts"
+import { messageOf, ToolHandlerMissing, ToolInvalid } from "../protocol/AgentError.ts"
+import type * as Authority from "../state/Authority.ts"
 
-/** A tool that can be called. */
-export interface ToolEntry {
-  readonly spec: ToolSpec
-  readonly policy: ToolPolicy<any>
-  /** Describes a call from its arguments as they came; undefined when its policy does not, or cannot. */
-  readonly display: (params: unknown) => CallDisplay | undefined
-  readonly decode: (params: unknown) => Effect.Effect<unknown, Schema.SchemaError>
-  readonly run: (params: unknown, callId: string) => Effect.Effect<unknown, unknown>
-  /** Whether the tool itself says that its call wants to be approved, whatever the policy allows. */
-  readonly asks: ((params: unknown, callId: string, items: ReadonlyArray<Item>) => Effect.Effect<boolean>) | undefined
-  readonly encodeSuccess: (value: unknown) => Effect.Effect<unknown, Schema.SchemaError>
-  readonly encodeFailure: (error: unknown) => Effect.Effect<unknown, Schema.SchemaError>
+/** A tool with its policy and, if it does not come from the context, its handler. */
+export interface ToolDefinition {
+  readonly tool: Tool.Any
+  readonly policy: ToolPolicy<any> | undefined
+  readonly run: ToolEntry["run"]
 }
 
-/** The tools of an agent by name, and as a model is told about them. */
-export interface ToolTable {
-  readonly specs: ReadonlyArray<ToolSpec>
-  readonly byName: ReadonlyMap<string, ToolEntry>
+/** Compiles a table. Throws `ToolInvalid` for a tool that no session can run. */
+export const makeTable = (definitions: Iterable<ToolDefinition>): ToolTable => {
+  const byName = new Map<string, ToolEntry>()
+  for (const definition of definitions) {
+    const { name } = definition.tool
+    if (byName.has(name)) throw new ToolInvalid({ tool: name, problem: "Duplicate" })
+    byName.set(name, makeEntry(definition))
+  }
+  return tableOf(byName)
+}
+
+/** The table of these entries. */
+export const tableOf = (byName: ReadonlyMap<string, ToolEntry>): ToolTable => ({
+  specs: Array.from(byName.values(), ({ spec }) => spec),
+  byName
+})
+
+/** The table without tools. */
+export const noTools: ToolTable = tableOf(new Map())
+
+/** Throws `ToolInvalid` for a tool that its provider runs. */
+export const checkTool = (tool: Tool.Any): void => {
+  if (Tool.isProviderDefined(tool)) throw new ToolInvalid({ tool: tool.name, problem: "RunByProvider" })
 }
 
 /**
- * The tools of an agent: described and compiled at first use, once for all its sessions. Handlers are looked up in the
- * context of each call, under the key and in the shape that `Toolkit.toLayer` gives them.
+ * Runs the handler of a tool from the context of the call, under the key and in the shape that `Toolkit.toLayer` gives
+ * it. Dies with `ToolHandlerMissing` if it is not there. Preliminary results are dropped.
  */
-export const table = (
-  tools: { readonly [name: string]: Tool.Any },
-  policies: { readonly [name: string]: ToolPolicy<any> }
-): (() => ToolTable) => {
-  let made: ToolTable | undefined
-  for (const tool of Object.values(tools)) {
-    if (Tool.isProviderDefined(tool))
-      throw new TypeError(`${tool.name} is run by its provider; a session runs its tools itself`)
-  }
-  return () => {
-    if (made === undefined) {
-      const byName = new Map<string, ToolEntry>()
-      for (const tool of Object.values(tools)) byName.set(tool.name, entry(tool, policies[tool.name]!))
-      made = { specs: Array.from(byName.values(), (one) => one.spec), byName }
+export const runInContext =
+  (tool: Tool.Any, agent: string | undefined): ToolEntry["run"] =>
+  (params, callId) =>
+    Effect.contextWith((context: Context.Context<never>) => {
+      const handler = context.mapUnsafe.get(tool.id) as Tool.Handler<string> | undefined
+      if (handler === undefined) return Effect.die(new ToolHandlerMissing({ tool: tool.name, agent }))
+      const result = handler.handler(params, { toolCallId: callId, preliminary: () => Effect.void })
+      return Effect.provideContext(result, Context.merge(handler.context, context))
+    })
+
+const makeEntry = ({ policy, run, tool }: ToolDefinition): ToolEntry => {
+  checkTool(tool)
+  try {
+    const schema = Schema.isSchema(tool.parametersSchema) ? codecOf(tool.parametersSchema) : undefined
+    const freeform = policy?.freeform
+    return {
+      policy,
+      run,
+      display: displayOf(policy, schema),
+      spec: {
+        name: tool.name,
+        description: Tool.getDescription(tool),
+        parameters: Tool.getJsonSchema(tool),
+        ...(freeform === undefined ? {} : { freeform }),
+        source: tool
+      },
+      decode: schema === undefined ? Effect.succeed : Schema.decodeUnknownEffect(schema),
+      asks: asksOf(tool.needsApproval),
+      encodeSuccess: Schema.encodeUnknownEffect(codecOf(tool.successSchema)),
+      encodeFailure: Schema.encodeUnknownEffect(codecOf(Tool.failureResultSchema(tool)))
     }
-    return made
+  } catch (error) {
+    throw new ToolInvalid({ tool: tool.name, problem: "Schema", detail: messageOf(error) })
   }
 }
 
-const entry = (tool: Tool.Any, policy: ToolPolicy<any>): ToolEntry => {
-  const schema = Schema.isSchema(tool.parametersSchema) ? codecOf(tool.parametersSchema) : undefined
-  return {
-    policy,
-    display: displayOf(policy, schema),
-    spec: {
-      name: tool.name,
-      description: Tool.getDescription(tool),
-      parameters: Tool.getJsonSchema(tool),
-      ...(policy.freeform === undefined ? {} : { freeform: policy.freeform }),
-      source: tool
-    },
-    decode: schema === undefined ? Effect.succeed : Schema.decodeUnknownEffect(schema),
-    run: (params, callId) =>
-      Effect.contextWith((context: Context.Context<never>) => {
-        const handler = context.mapUnsafe.get(tool.id) as Tool.Handler<string>
-        const result = handler.handler(params, { toolCallId: callId, preliminary: () => Effect.void })
-        return Effect.provideContext(result, Context.merge(handler.context, context))
-      }),
-    asks: asksOf(tool.needsApproval),
-    encodeSuccess: Schema.encodeUnknownEffect(codecOf(tool.successSchema)),
-    encodeFailure: Schema.encodeUnknownEffect(codecOf(Tool.failureResultSchema(tool)))
-  }
-}
-
-/** The display of a policy, for arguments as they came. A display function that throws describes nothing. */
-const displayOf = (policy: ToolPolicy<any>, schema: Schema.Codec<unknown, unknown> | undefined) => {
-  const { display } = policy
+/** The display of a policy, for arguments as the model wrote them. Arguments that do not decode have none. */
+const displayOf = (policy: ToolPolicy<any> | undefined, schema: Schema.Codec<unknown, unknown> | undefined) => {
+  const display = policy?.display
   if (display === undefined) return () => undefined
   const decode = schema === undefined ? Exit.succeed : Schema.decodeUnknownExit(schema)
   return (params: unknown): CallDisplay | undefined => {
     const decoded = decode(params)
-    if (decoded._tag === "Failure") return undefined
-    try {
-      return display(decoded.value)
-    } catch {
-      return undefined
-    }
+    return decoded._tag === "Failure" ? undefined : display(decoded.value)
   }
 }
-
-/** Describes a call of a table; undefined for a tool that is not in it. */
-export const display =
-  ({ byName }: ToolTable) =>
-  ({ name, params }: { readonly name: string; readonly params: unknown }): CallDisplay | undefined =>
-    byName.get(name)?.display(params)
 
 const never = Effect.succeed(false)
 const always = Effect.succeed(true)
@@ -115,3 +109,25 @@ const asksOf = (needsApproval: Tool.Any["needsApproval"]): ToolEntry["asks"] => 
 
 /** The type of a tool in a list hides what its schemas are between; `Agent.make` has seen it. */
 const codecOf = (schema: unknown) => schema as Schema.Codec<unknown, unknown>
+
+/** A tool that says nothing is asked about, and runs alone. */
+export const defaultPolicy: ToolPolicy<any> = { approval: "ask", concurrency: "exclusive" }
+
+/** The entry with a policy: its own, or the default one. */
+export const withDefault = (entry: ToolEntry, policy: ToolPolicy<any>): ToolEntry =>
+  entry.policy === undefined ? { ...entry, policy } : entry
+
+/** What a policy says about a call. */
+export const permissionOf = ({ approval }: ToolPolicy<any>, params: unknown): Authority.Permission =>
+  typeof approval === "function" ? approval(params) : approval
+
+/** The authority of whatever has these tools; see `Agent.authorityOf`. */
+export const authorityOf =
+  (tools: () => ToolTable, policy: ToolPolicy<any>): ToolAuthority =>
+  (tool, params) => {
+    const entry = tools().byName.get(tool.name)
+    if (entry === undefined) return undefined
+    const { approval } = entry.policy ?? policy
+    if (typeof approval !== "function") return approval
+    return entry.spec.source === tool.source ? approval(params) : "ask"
+  }

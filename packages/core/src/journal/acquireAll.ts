@@ -1,11 +1,11 @@
-/** Openings that succeed as a whole or leave nothing behind. */
+/** Acquiring several resources, all or none. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 
 /**
- * Runs an opening in a scope of its own below its caller's: one that fails or is interrupted lets go at once of what it
- * took, and one that succeeds holds it until the caller's scope closes, whose finalizers then run one after the other.
+ * Runs an effect in a child of the caller's scope. If the effect fails or is interrupted, what it acquired is released at
+ * once. If it succeeds, everything is held until the caller's scope closes, and released one after the other.
  */
 export const acquireAll = <A, E, R>(
   opening: Effect.Effect<A, E, R>

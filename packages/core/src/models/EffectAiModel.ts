@@ -4,38 +4,61 @@ import * as Layer from "effect/Layer"
 import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import * as LanguageModel from "effect/ai/LanguageModel"
+import * as AiModel from "effect/ai/Model"
 import type * as Response from "effect/ai/Response"
 import { Model, type ModelPart, type ModelRequest } from "../ports/Model.ts"
 import type { ModelFailed } from "../protocol/SessionError.ts"
 import * as Adapter from "./effectAi.ts"
 
+/** The names of a model, and how many tokens fit. */
+export interface EffectAiModelOptions {
+  /** The name of the provider, for records and traces. The default is that of the `Model` of `effect/ai`. */
+  readonly provider?: string | undefined
+  /** The name of the model, for records and traces. The default is that of the `Model` of `effect/ai`. */
+  readonly model?: string | undefined
+  readonly contextWindow?: number | undefined
+}
+
 /**
- * Any `LanguageModel` of `effect/ai` as a model. Tools are described to it and never run by it; bad arguments and
- * invented tools pass through, so that the session can answer the model. Three things are less than with a `Model` of
- * one's own: reasoning is sent back as text, and what only a provider can read is lost; the form of the answer
- * (`Agent.output`) is asked for in the instructions, and not enforced; tools that a provider runs itself fail the
- * request.
+ * Makes a model of any `LanguageModel` of `effect/ai`. Tools are described to it and never run by it. Bad arguments and
+ * invented tools pass through, so that the session can tell the model about them.
+ *
+ * Names that are not given are taken from the context, where the `Model.make` of `effect/ai` puts them.
+ *
+ * Three things are less than with a custom {@link Model}:
+ *
+ * - Reasoning is sent back as text. What only its provider can read is lost.
+ * - The form of the output is asked for in the instructions, and not enforced.
+ * - Tools that a provider runs itself fail the request.
  */
-export const layer = (options: {
-  readonly provider: string
-  readonly model: string
-  readonly contextWindow?: number
-}): Layer.Layer<Model, never, LanguageModel.LanguageModel> =>
+export const layer: {
+  (
+    options: EffectAiModelOptions & { readonly provider: string; readonly model: string }
+  ): Layer.Layer<Model, never, LanguageModel.LanguageModel>
+  (
+    options?: EffectAiModelOptions
+  ): Layer.Layer<Model, never, LanguageModel.LanguageModel | AiModel.ProviderName | AiModel.ModelName>
+} = (options: EffectAiModelOptions = {}): Layer.Layer<Model, never, any> =>
   Layer.effect(
     Model,
-    Effect.map(LanguageModel.LanguageModel, (languageModel) => ({
-      provider: options.provider,
-      model: options.model,
-      contextWindow: options.contextWindow,
-      stream: (request: ModelRequest) =>
-        Stream.transformPull(
-          Stream.mapError(streamOf(languageModel, request), Adapter.failureOf(options.provider, options.model)),
-          (pull) => Effect.succeed(partsOf(pull, options))
-        )
-    }))
+    Effect.gen(function* () {
+      const languageModel = yield* LanguageModel.LanguageModel
+      const provider = options.provider ?? (yield* AiModel.ProviderName)
+      const model = options.model ?? (yield* AiModel.ModelName)
+      const names = { provider, model }
+      return {
+        ...names,
+        contextWindow: options.contextWindow,
+        stream: (request: ModelRequest) =>
+          Stream.transformPull(
+            Stream.mapError(streamOf(languageModel, request), Adapter.failureOf(provider, model)),
+            (pull) => Effect.succeed(partsOf(pull, names))
+          )
+      }
+    })
   )
 
-/** The parts that mean something to a session, as they come; fails with the first that says that the answer has failed. */
+/** The parts that a session uses, as they come. Fails with the first part that reports a failure. */
 const partsOf = (pull: Pulled<Response.AnyPart>, options: Adapter.Names): Pulled<ModelPart> => {
   const next: Pulled<ModelPart> = Effect.flatMap(pull, (parts) => {
     const failed = Adapter.failureIn(parts, options)
@@ -55,7 +78,7 @@ const streamOf = (
   const prompt = Adapter.promptOf(request)
   if (request.tools.length === 0) return model.streamText({ prompt })
   const toolkit = Adapter.toolkitOf(request.tools)
-  // the schemas of tools that need services are not used: calls are neither decoded nor run here
+  // schemas that need services are not used: calls are neither decoded nor run here
   return model.streamText({
     prompt,
     toolkit,

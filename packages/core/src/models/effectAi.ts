@@ -1,4 +1,4 @@
-/** `effect/ai` at the edge: a request as a `Prompt`, response parts as model parts, `AiError` as `ModelFailed`. */
+/** Converts at the edge of `effect/ai`: a request to a `Prompt`, response parts to model parts, `AiError` to `ModelFailed`. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
@@ -18,8 +18,8 @@ import type { ModelPart, ModelRequest, OutputFormat, ToolSpec } from "../ports/M
 declare const URL: { new (url: string): { readonly href: string }; readonly canParse: (url: string) => boolean }
 
 /**
- * The prompt of a request: instructions, then the items, with what the model said in one turn as one message. A language
- * model streams text only, so the form of the answer is asked for in the instructions.
+ * Returns the prompt of a request: instructions, then the items, with what the model said in a row as one message. A
+ * language model streams text only, so the instructions ask for the form of the output.
  */
 export const promptOf = (request: Pick<ModelRequest, "instructions" | "items" | "output">): Prompt.Prompt => {
   const messages: Array<Prompt.Message> = []
@@ -53,7 +53,7 @@ export const promptOf = (request: Pick<ModelRequest, "instructions" | "items" | 
 const formText = ({ name, schema }: OutputFormat): string =>
   `Your final answer is one JSON value (${name}) that follows this JSON Schema, with no text around it:\n${JSON.stringify(schema)}`
 
-// items never change, and a history is sent again and again
+// items never change, and each request sends the history again
 const messages = new WeakMap<Item, Prompt.Message>()
 
 const messageOf = (item: Extract<Item, { readonly _tag: "UserMessage" | "DeveloperMessage" }>): Prompt.Message => {
@@ -71,7 +71,7 @@ const messageOf = (item: Extract<Item, { readonly _tag: "UserMessage" | "Develop
 const userPartOf = (part: InputPart): Prompt.UserMessagePart => {
   if (part._tag === "Text") return Prompt.makePart("text", { text: part.text })
   const mediaType = /^data:([^;,]+)/.exec(part.url)?.[1] ?? "image/*"
-  // core declares of the platform's URL only what it uses, which is less than the type of `data` asks for
+  // core declares only the part of the platform's URL that it uses; the type of `data` asks for more
   return Prompt.makePart("file", { mediaType, data: (URL.canParse(part.url) ? new URL(part.url) : part.url) as never })
 }
 
@@ -104,19 +104,19 @@ const toolResultOf = (item: Extract<Item, { readonly _tag: "ToolResult" }>): Pro
 
 const toolkits = new WeakMap<ReadonlyArray<ToolSpec>, Toolkit.WithHandler<Record<string, Tool.Any>>>()
 
-/** The tools of a request as a toolkit that is only described, never run: the session runs the calls. */
+/** Returns the tools of a request as a toolkit that is described and never run: the session runs the calls. */
 export const toolkitOf = (tools: ReadonlyArray<ToolSpec>): Toolkit.WithHandler<Record<string, Tool.Any>> => {
   let toolkit = toolkits.get(tools)
   if (toolkit === undefined) {
     const byName = Object.fromEntries(tools.map((spec) => [spec.name, spec.source as Tool.Any]))
-    // the type of a handler follows from the tools, which are known at run time only; this one is never called
+    // the type of a handler follows from the tools, which are known only at run time; this one is never called
     toolkit = { tools: byName, handle: () => Effect.die("I6: tool calls are resolved by the session") as never }
     toolkits.set(tools, toolkit)
   }
   return toolkit
 }
 
-/** A part of a response; parts that mean nothing to a session are left out. */
+/** Converts a part of a response; undefined for one that a session does not use. */
 export const partOf = (part: Response.AnyPart): ModelPart | undefined => {
   switch (part.type) {
     case "text-start":
@@ -170,7 +170,7 @@ const kinds: { readonly [reason: string]: ModelFailureKind } = {
   UnknownError: "InvalidResponse"
 }
 
-/** The failure of a language model as a session knows it. */
+/** Converts the failure of a language model. */
 export const failureOf =
   (provider: string, model: string) =>
   (error: AiError.AiError): ModelFailed =>
@@ -190,26 +190,26 @@ export interface Names {
 }
 
 /**
- * Why a response has failed, if one of its parts says so: an error, a finish by error, or a call that the provider runs
- * itself, which no session can answer for. What the provider said is the detail.
+ * Returns the failure that one of the parts of a response reports: an error, a finish by error, or a call that the
+ * provider runs itself, which a session cannot do. The detail is what the provider said.
  */
 export const failureIn = (
   parts: ReadonlyArray<Response.AnyPart>,
   { model, provider }: Names
 ): ModelFailed | undefined => {
-  const failed = (kind: ModelFailureKind, detail: string, cause?: unknown) =>
+  const failure = (kind: ModelFailureKind, detail: string, cause?: unknown) =>
     new ModelFailed({ kind, provider, model, detail, ...(cause === undefined ? {} : { cause }) })
   for (const part of parts) {
     if (part.type === "error") {
       const { error } = part
       if (AiError.isAiError(error)) return failureOf(provider, model)(error)
-      return failed("ServerError", error instanceof Error ? error.message : textOfError(error), error)
+      return failure("ServerError", error instanceof Error ? error.message : textOfError(error), error)
     }
     if (part.type === "finish" && part.reason === "error") {
-      return failed("ServerError", "the provider ended its answer with an error")
+      return failure("ServerError", "the provider ended its answer with an error")
     }
     if ((part.type === "tool-call" || part.type === "tool-result") && part.providerExecuted === true) {
-      return failed(
+      return failure(
         "InvalidResponse",
         `the provider ran the tool ${part.name} itself; only tools of the session may run`
       )
@@ -223,5 +223,5 @@ const textOfError = (error: unknown): string => {
   return text.slice(0, 1_000)
 }
 
-/** The stream of a language model, part by part. */
+/** The stream of the parts of a response. */
 export type PartStream = Stream.Stream<Response.AnyPart, AiError.AiError>

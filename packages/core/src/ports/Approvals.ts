@@ -1,36 +1,29 @@
 /**
- * Who decides about a request (contract A1 to A4). The session announces and settles; this port only answers.
+ * Approvals: decisions about the questions of a session (contract A1 to A4). The session announces and settles a question;
+ * this port only decides.
  *
- * `decide` runs beside the clients of the session: the first of its answer, a client's `Answer`, the deadline and the
- * end of whoever asks (the abort of the turn; of a request of the session, its close) settles the request, and the others
- * are too late.
+ * `decide` runs concurrently with the clients of the session. The first of these settles the question: its decision, the
+ * `Answer` of a client, the deadline, and the end of the asker (for a question of a turn its abort, for one of the session
+ * its close). Later ones are too late.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type { CallId, QuestionId, SessionId, TurnId } from "../protocol/Ids.ts"
+import { CallbackFailed } from "../protocol/AgentError.ts"
 import type { Decision } from "../protocol/Op.ts"
+import type { Question } from "../protocol/Question.ts"
 
-/** A question: which tool, with which arguments, wants what. */
-export interface Question {
-  readonly sessionId: SessionId
-  /** The turn that asks; undefined when the session itself does, for a delegate that outlives turns. */
-  readonly turnId: TurnId | undefined
-  readonly questionId: QuestionId
-  readonly callId: CallId | undefined
-  readonly kind: "command" | "patch" | "permissions" | "question" | "elicitation"
-  readonly tool: string | undefined
-  readonly payload: unknown
-  /** The sessions from the root to the asker, the asker included. */
-  readonly path: ReadonlyArray<SessionId>
-}
+export type { Question } from "../protocol/Question.ts"
 
-/** What a decider says: a decision, or that nobody decided in time, which grants nothing and refuses nothing (A2). */
+/** A decision, or that nobody decided in time, which grants nothing and refuses nothing (A2). */
 export type Decided = Decision | { readonly _tag: "Cancelled"; readonly by: "deadline" }
 
-/** The answering side of a session's requests. */
+/** The decider of a session. */
 export interface Approvals {
-  /** Answers, or never does and leaves it to a client. Interrupted as soon as the request is settled otherwise. */
-  readonly decide: (request: Question) => Effect.Effect<Decided>
+  /**
+   * Decides, or never returns and leaves the decision to a client. **Interruption**: as soon as the question is settled
+   * otherwise. A decider that dies fails the turn that asked with `CallbackFailed`.
+   */
+  readonly decide: (question: Question) => Effect.Effect<Decided>
 }
 
 /** Leaves every decision to the clients of the session. */
@@ -42,7 +35,22 @@ export const denyAll = (reason: string): Approvals => ({ decide: () => Effect.su
 /** Approves everything, once each. */
 export const approveAll: Approvals = { decide: () => Effect.succeed({ _tag: "Approved", scope: "once" }) }
 
-/** Decides about requests. The default is {@link askClient}. */
+/** The decider of the sessions that are made in this context. The default is {@link askClient}. */
 export const Approvals: Context.Reference<Approvals> = Context.Reference<Approvals>("@spindle/core/Approvals", {
   defaultValue: () => askClient
 })
+
+/** Names the defects of a decider: it dies with `CallbackFailed`. */
+export const nameDefects = (self: Approvals): Approvals =>
+  self === askClient
+    ? askClient
+    : {
+        decide: (question) =>
+          Effect.catchDefect(
+            Effect.suspend(() => self.decide(question)),
+            (cause) =>
+              Effect.die(
+                cause instanceof CallbackFailed ? cause : new CallbackFailed({ callback: "Approvals.decide", cause })
+              )
+          )
+      }

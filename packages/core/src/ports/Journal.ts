@@ -2,29 +2,43 @@
  * The port to journals: one append-only list of records for each session (contract J1 to J8).
  *
  * A session opens its journal for writing once, through {@link Journal}, and appends in batches from one fiber. An
- * implementation must not acknowledge what a crash of the process can lose, must never reorder, and must answer or
- * fail: a session waits for `append` only until its deadline and then treats the journal as failed.
+ * implementation must not acknowledge what a crash of the process can lose, and must keep the order of records. Each
+ * `append` must succeed or fail: a session waits for it only until its deadline and then treats the journal as failed.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { SessionId } from "../protocol/Ids.ts"
+import type { JournalEntry } from "../protocol/JournalEntry.ts"
 import { JournalFailed, SessionBusy, SessionNotFound } from "../protocol/SessionError.ts"
 import type { JournalRecord } from "../protocol/SessionEvent.ts"
 
-/** What opening a journal found. `cutBytes` at its end were not readable and are kept in `cutFile`. */
+export type { JournalEntry } from "../protocol/JournalEntry.ts"
+
+/** What was found in a journal. `cutBytes` at its end are not readable; opening for writing moves them to `cutFile`. */
 export interface Opened {
+  /** In order. Their numbers grow, and some are missing if there is damage. */
   readonly records: ReadonlyArray<JournalRecord>
   readonly cutBytes: number
   readonly cutFile: string | undefined
+  /** Present if bytes between records are not readable, or numbers are missing. The bytes stay in the journal. */
+  readonly damage?: JournalDamage
 }
 
-/** A journal that is open for writing, by this holder alone. */
+/** Damage between the records of a journal. */
+export interface JournalDamage {
+  /** How many bytes belong to no record. */
+  readonly bytes: number
+  /** How many record numbers are missing. */
+  readonly missingCount: number
+}
+
+/** A journal that is open for writing by this holder only. */
 export interface JournalWriter {
   /**
-   * Whether a write costs so much more than a record that records of one step should go together: the session then lets
-   * the step end before it writes. Default false.
+   * Whether a write costs much more than a record, so that the records of one step should be written together. The
+   * session then waits for the end of the step before it writes. Default false.
    */
   readonly coalesces?: boolean
   readonly opened: Opened
@@ -34,43 +48,35 @@ export interface JournalWriter {
    * batch was acknowledged, and the writer refuses all later ones.
    */
   readonly append: (records: ReadonlyArray<JournalRecord>) => Effect.Effect<void, JournalFailed>
-  /** At most `limit` records from a number on, acknowledged ones only; none when there are no more. */
+  /** Reads at most `limit` acknowledged records, in order, from the first with this number or a higher one onwards. */
   readonly read: (from: number, limit: number) => Effect.Effect<ReadonlyArray<JournalRecord>, JournalFailed>
-}
-
-/** A line of a list of sessions. */
-export interface JournalEntry {
-  readonly sessionId: SessionId
-  /** Milliseconds since 1970. */
-  readonly updatedAt: number
-  readonly sizeBytes: number
 }
 
 /** Journals, by session. */
 export interface Journal {
   /**
-   * Opens the journal of a session for writing, until the scope closes. `create` makes an empty one, `existing` wants
-   * one that is there. **Interruption**: leaves nothing open. **Errors**: `SessionNotFound`; `SessionBusy` while
-   * another holder writes; `JournalFailed`, also when there is one to create already. After an error nothing is held.
+   * Opens the journal of a session for writing, until the scope closes. `create` makes an empty one, `existing` opens
+   * one that exists. **Interruption**: leaves nothing open. **Errors**: `SessionNotFound`; `SessionBusy` while another
+   * holder writes; `JournalFailed`, including when a journal to create exists already. After an error nothing is held.
    */
   readonly open: (
     sessionId: SessionId,
     mode: "create" | "existing"
   ) => Effect.Effect<JournalWriter, SessionNotFound | SessionBusy | JournalFailed, Scope.Scope>
   /**
-   * Reads a journal, archived or not, without opening it for writing; its torn end, if any, is left out and left
-   * alone.
+   * Reads a journal, archived or not, without opening it for writing. Leaves out what is not readable, and changes
+   * nothing. **Errors**: `SessionNotFound`; `JournalFailed`.
    */
   readonly load: (sessionId: SessionId) => Effect.Effect<Opened, SessionNotFound | JournalFailed>
   /** All journals that are not archived, the latest first. */
   readonly list: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
   /**
-   * Puts a journal away: it is listed in `archived` and keeps all its records, and `open` refuses it. Does nothing
-   * for one that is archived. **Interruption**: not interruptible; the journal is at one place, whole, also when the
-   * process dies. **Errors**: `SessionNotFound`; `SessionBusy` while somebody writes it; `JournalFailed`.
+   * Archives a journal: it is listed in `archived`, keeps all its records, and `open` refuses it. Does nothing for one
+   * that is archived. **Interruption**: not interruptible; the journal is complete even if the process dies.
+   * **Errors**: `SessionNotFound`; `SessionBusy` while another holder writes it; `JournalFailed`.
    */
   readonly archive: (sessionId: SessionId) => Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed>
-  /** Brings a journal back. Does nothing for one that is not archived. **Interruption**, **Errors**: as `archive`. */
+  /** Undoes `archive`. Does nothing for a journal that is not archived. **Interruption**, **Errors**: as `archive`. */
   readonly unarchive: (sessionId: SessionId) => Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed>
   /** The journals that are archived, the latest first. */
   readonly archived: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
@@ -90,7 +96,7 @@ export const layerMemory = (options?: {
 }): Layer.Layer<Journal> =>
   Layer.sync(Journal, () => makeMemory(options?.retainCount ?? Infinity, options?.retainClosed ?? true))
 
-const taken = "there is a journal of this id already"
+const existsAlready = "a journal of this id exists already"
 
 interface MemoryJournal {
   records: Array<JournalRecord>
@@ -116,7 +122,7 @@ const makeMemory = (retainCount: number, retainClosed: boolean): Journal => {
       }),
     read: (from, limit) => Effect.sync(() => since(journal, from, limit))
   })
-  const moved = (sessionId: SessionId, archived: boolean) =>
+  const setArchived = (sessionId: SessionId, archived: boolean) =>
     Effect.suspend((): Effect.Effect<void, SessionNotFound | SessionBusy> => {
       const journal = journals.get(sessionId)
       if (journal === undefined) return Effect.fail(new SessionNotFound({ sessionId }))
@@ -124,7 +130,7 @@ const makeMemory = (retainCount: number, retainClosed: boolean): Journal => {
       journal.archived = archived
       return Effect.void
     })
-  const listed = (archived: boolean) =>
+  const listOf = (archived: boolean) =>
     Effect.sync(() =>
       Array.from(journals)
         .filter(([, journal]) => journal.archived === archived)
@@ -140,7 +146,7 @@ const makeMemory = (retainCount: number, retainClosed: boolean): Journal => {
           if (journal?.held === true) return Effect.fail(new SessionBusy({ sessionId }))
           if (mode === "create") {
             if (journal !== undefined)
-              return Effect.fail(new JournalFailed({ sessionId, operation: "open", detail: taken }))
+              return Effect.fail(new JournalFailed({ sessionId, operation: "open", detail: existsAlready }))
             journal = { records: [], updatedAt: 0, held: false, archived: false }
             journals.set(sessionId, journal)
           } else if (journal === undefined) return Effect.fail(new SessionNotFound({ sessionId }))
@@ -161,9 +167,9 @@ const makeMemory = (retainCount: number, retainClosed: boolean): Journal => {
           ? Effect.fail(new SessionNotFound({ sessionId }))
           : Effect.succeed({ records: journal.records.slice(), cutBytes: 0, cutFile: undefined })
       }),
-    list: listed(false),
-    archive: (sessionId) => moved(sessionId, true),
-    unarchive: (sessionId) => moved(sessionId, false),
-    archived: listed(true)
+    list: listOf(false),
+    archive: (sessionId) => setArchived(sessionId, true),
+    unarchive: (sessionId) => setArchived(sessionId, false),
+    archived: listOf(true)
   }
 }

@@ -52,7 +52,14 @@ export type ModelPart =
   | { readonly _tag: "TextEnd"; readonly id: string; readonly providerId?: string }
   | { readonly _tag: "ReasoningStart"; readonly id: string }
   | { readonly _tag: "ReasoningDelta"; readonly id: string; readonly delta: string }
-  | { readonly _tag: "ReasoningEnd"; readonly id: string; readonly encrypted?: string; readonly providerId?: string }
+  | {
+      readonly _tag: "ReasoningEnd"
+      readonly id: string
+      readonly encrypted?: string
+      /** Names who can read `encrypted`; see `Reasoning` in `Item`. */
+      readonly sealedBy?: string
+      readonly providerId?: string
+    }
   | {
       readonly _tag: "ToolCall"
       readonly callId: CallId
@@ -63,6 +70,8 @@ export type ModelPart =
       readonly freeform?: true
       readonly providerId?: string
     }
+  /** Something that a person should know about the request. The session records it as a `Warning`. */
+  | { readonly _tag: "Warning"; readonly message: string }
   | {
       readonly _tag: "Finish"
       readonly reason: "stop" | "tool-calls" | "length" | "content-filter"

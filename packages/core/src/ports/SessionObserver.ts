@@ -1,17 +1,18 @@
 /**
- * Called with what a session tells, in order, and with what it measures beside that. Telemetry implements it.
+ * Observers of sessions: called with what a session publishes, in order, and with what it measures. Telemetry implements
+ * the port.
  *
- * It is called synchronously on the session's writer and must neither block nor throw; a throw is reported as a
- * `Warning` once and the observer is not called again by that session.
+ * An observer is called synchronously while the session writes. It must not block, and should not throw: one that throws
+ * loses that event, but none after it. The session emits one `Warning` about it.
  */
 import * as Context from "effect/Context"
 import type { SessionId } from "../protocol/Ids.ts"
 import type { Op, Receipt, Rejection } from "../protocol/Op.ts"
 import type { SessionEvent } from "../protocol/SessionEvent.ts"
 
-/** What is no fact of the session, and in no journal. Times are milliseconds with fractions. */
+/** A measurement. It is no fact of the session, and in no journal. Times are milliseconds with fractions. */
 export type SessionSignal =
-  /** An operation got its receipt, so long after it was submitted. */
+  /** An operation got its receipt this long after it was submitted. */
   | {
       readonly _tag: "Submitted"
       readonly op: Op["_tag"]
@@ -19,16 +20,16 @@ export type SessionSignal =
       readonly rejection: Rejection["_tag"] | undefined
       readonly millis: number
     }
-  /** A batch of records became durable, so long after it was given to a journal that `coalesces`. */
+  /** A batch of records became durable this long after it was given to a journal that `coalesces`. */
   | { readonly _tag: "Appended"; readonly recordsCount: number; readonly millis: number }
-  /** Somebody had to wait until what was told before was durable (a barrier). */
+  /** A flush waited this long until everything recorded before was durable. */
   | { readonly _tag: "Flushed"; readonly millis: number }
   /**
-   * So many more events wait in memory for subscribers, or fewer: told when that has changed, with a record and when a
-   * subscriber reads or leaves.
+   * So many more events wait in memory for subscribers, or fewer. Emitted if the number has changed, with a record and
+   * when a subscriber reads or leaves.
    */
   | { readonly _tag: "Waiting"; readonly eventsChange: number }
-  /** The session was closed: the last that is said of it, but for receipts of submissions that came too late. */
+  /** The session was closed. Only receipts of submissions that came too late may follow. */
   | { readonly _tag: "Closed" }
 
 /** An observer of sessions. */
@@ -36,32 +37,36 @@ export interface SessionObserver {
   /** Called with every event, as it is published. */
   readonly onEvent: (sessionId: SessionId, event: SessionEvent) => void
   /** Called with every signal. A session measures nothing for an observer without it. */
-  readonly onSignal?: (sessionId: SessionId, signal: SessionSignal) => void
+  readonly onSignal?: ((sessionId: SessionId, signal: SessionSignal) => void) | undefined
 }
 
-/** The observer; by default nobody. */
+/** The observer of the sessions that are made in this context. By default there is none. */
 export const SessionObserver: Context.Reference<SessionObserver | undefined> = Context.Reference<
   SessionObserver | undefined
 >("@spindle/core/SessionObserver", { defaultValue: () => undefined })
 
-/** Both observers, one after the other; when one of them throws, neither is called again by that session. */
+/** Calls both observers, in order; the second even if the first throws. */
 export const both = (
   first: SessionObserver | undefined,
   second: SessionObserver | undefined
 ): SessionObserver | undefined => {
   if (first === undefined || second === undefined) return first ?? second
-  const signalled = [first, second].filter((one) => one.onSignal !== undefined)
-  return {
-    onEvent: (sessionId, event) => {
+  const onEvent: SessionObserver["onEvent"] = (sessionId, event) => {
+    try {
       first.onEvent(sessionId, event)
+    } finally {
       second.onEvent(sessionId, event)
-    },
-    ...(signalled.length === 0
-      ? {}
-      : {
-          onSignal: (sessionId: SessionId, signal: SessionSignal) => {
-            for (const one of signalled) one.onSignal!(sessionId, signal)
-          }
-        })
+    }
+  }
+  if (first.onSignal === undefined && second.onSignal === undefined) return { onEvent }
+  return {
+    onEvent,
+    onSignal: (sessionId, signal) => {
+      try {
+        first.onSignal?.(sessionId, signal)
+      } finally {
+        second.onSignal?.(sessionId, signal)
+      }
+    }
   }
 }

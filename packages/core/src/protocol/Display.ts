@@ -9,43 +9,68 @@ import * as Schema from "effect/Schema"
 import { SessionId } from "./Ids.ts"
 
 /** One file that a patch changes. Paths are as the patch names them; `diff` is unified, without a file header. */
-export const FileChange = Schema.Struct({
-  path: Schema.String,
-  change: Schema.Literals(["add", "delete", "update"]),
-  movePath: Schema.optionalKey(Schema.String),
-  diff: Schema.optionalKey(Schema.String)
-}).annotate({ identifier: "FileChange" })
-/** @see {@link FileChange} */
-export type FileChange = typeof FileChange.Type
+export class FileChange extends Schema.Opaque<FileChange>()(
+  Schema.Struct({
+    path: Schema.String,
+    change: Schema.Literals(["add", "delete", "update"]),
+    movePath: Schema.optionalKey(Schema.String),
+    diff: Schema.optionalKey(Schema.String)
+  }).annotate({ identifier: "FileChange" })
+) {}
 
 /** What an agent call does. */
-export const AgentOperation = Schema.Literals(["spawn", "send", "wait", "close", "resume", "list"])
+export const AgentOperation = Schema.Literals(["spawn", "send", "wait", "close", "resume", "list"]).annotate({
+  identifier: "AgentOperation"
+})
 /** @see {@link AgentOperation} */
 export type AgentOperation = typeof AgentOperation.Type
 
+/**
+ * The status of an agent. `pendingInit`: no turn yet. `completed`, `interrupted` and `errored` are how its last turn
+ * ended. `shutdown`: it was closed. `notFound`: no agent has this id.
+ */
+export const AgentStatus = Schema.Literals([
+  "pendingInit",
+  "running",
+  "interrupted",
+  "completed",
+  "errored",
+  "shutdown",
+  "notFound"
+]).annotate({ identifier: "AgentStatus" })
+/** @see {@link AgentStatus} */
+export type AgentStatus = typeof AgentStatus.Type
+
 /** The state of an agent. `message` is its last message, or the message of its error. */
-export const AgentState = Schema.Struct({
-  agentId: SessionId,
-  name: Schema.optionalKey(Schema.String),
-  status: Schema.Literals(["pendingInit", "running", "interrupted", "completed", "errored", "shutdown", "notFound"]),
-  message: Schema.optionalKey(Schema.String)
-}).annotate({ identifier: "AgentState" })
-/** @see {@link AgentState} */
-export type AgentState = typeof AgentState.Type
+export class AgentState extends Schema.Opaque<AgentState>()(
+  Schema.Struct({
+    agentId: SessionId,
+    name: Schema.optionalKey(Schema.String),
+    status: AgentStatus,
+    message: Schema.optionalKey(Schema.String)
+  }).annotate({ identifier: "AgentState" })
+) {}
 
 /** One step of a plan. */
-export const PlanStep = Schema.Struct({
-  step: Schema.String,
-  status: Schema.Literals(["pending", "inProgress", "completed"])
-}).annotate({ identifier: "PlanStep" })
-/** @see {@link PlanStep} */
-export type PlanStep = typeof PlanStep.Type
+export class PlanStep extends Schema.Opaque<PlanStep>()(
+  Schema.Struct({
+    step: Schema.String,
+    status: Schema.Literals(["pending", "inProgress", "completed"])
+  }).annotate({ identifier: "PlanStep" })
+) {}
 
-/** What a call is. `Other` is a call without a shape of its own; views show its name and arguments. */
-export const CallDisplay = Schema.Union([
-  /** Runs a command line. `cwd` is absolute. */
-  Schema.TaggedStruct("Command", { command: Schema.String, cwd: Schema.String }),
-  Schema.TaggedStruct("Patch", { changes: Schema.Array(FileChange) }),
+/** Runs a command line. `cwd` is absolute. */
+export class CommandDisplay extends Schema.Opaque<CommandDisplay>()(
+  Schema.TaggedStruct("Command", { command: Schema.String, cwd: Schema.String }).annotate({
+    identifier: "CommandDisplay"
+  })
+) {}
+/** Changes files. */
+export class PatchDisplay extends Schema.Opaque<PatchDisplay>()(
+  Schema.TaggedStruct("Patch", { changes: Schema.Array(FileChange) }).annotate({ identifier: "PatchDisplay" })
+) {}
+/** Starts, reaches or lists agents. */
+export class AgentDisplay extends Schema.Opaque<AgentDisplay>()(
   Schema.TaggedStruct("Agent", {
     operation: AgentOperation,
     targets: Schema.Array(SessionId),
@@ -53,37 +78,80 @@ export const CallDisplay = Schema.Union([
     role: Schema.optionalKey(Schema.String),
     model: Schema.optionalKey(Schema.String),
     effort: Schema.optionalKey(Schema.String)
-  }),
-  Schema.TaggedStruct("Mcp", { server: Schema.String, tool: Schema.String }),
-  Schema.TaggedStruct("Search", { query: Schema.String }),
-  Schema.TaggedStruct("Plan", { steps: Schema.Array(PlanStep), explanation: Schema.optionalKey(Schema.String) }),
-  Schema.TaggedStruct("Image", { path: Schema.String }),
-  Schema.TaggedStruct("Other", { title: Schema.optionalKey(Schema.String) })
+  }).annotate({ identifier: "AgentDisplay" })
+) {}
+/** Calls a tool of an MCP server. */
+export class McpDisplay extends Schema.Opaque<McpDisplay>()(
+  Schema.TaggedStruct("Mcp", { server: Schema.String, tool: Schema.String }).annotate({ identifier: "McpDisplay" })
+) {}
+/** Searches for a text. */
+export class SearchDisplay extends Schema.Opaque<SearchDisplay>()(
+  Schema.TaggedStruct("Search", { query: Schema.String }).annotate({ identifier: "SearchDisplay" })
+) {}
+/** Updates the plan. */
+export class PlanDisplay extends Schema.Opaque<PlanDisplay>()(
+  Schema.TaggedStruct("Plan", {
+    steps: Schema.Array(PlanStep),
+    explanation: Schema.optionalKey(Schema.String)
+  }).annotate({ identifier: "PlanDisplay" })
+) {}
+/** Shows an image to the model. */
+export class ImageDisplay extends Schema.Opaque<ImageDisplay>()(
+  Schema.TaggedStruct("Image", { path: Schema.String }).annotate({ identifier: "ImageDisplay" })
+) {}
+/** Has no shape of its own; views show its name and arguments. */
+export class OtherDisplay extends Schema.Opaque<OtherDisplay>()(
+  Schema.TaggedStruct("Other", { title: Schema.optionalKey(Schema.String) }).annotate({ identifier: "OtherDisplay" })
+) {}
+
+/** What a call is. */
+export const CallDisplay = Schema.Union([
+  CommandDisplay,
+  PatchDisplay,
+  AgentDisplay,
+  McpDisplay,
+  SearchDisplay,
+  PlanDisplay,
+  ImageDisplay,
+  OtherDisplay
 ]).annotate({ identifier: "CallDisplay" })
 /** @see {@link CallDisplay} */
 export type CallDisplay = typeof CallDisplay.Type
 
-/** What came of a call, in addition to the text that the model reads. */
-export const CallDetail = Schema.Union([
-  /**
-   * How a command ended: an exit code, or null and the signal, or neither when it still runs or never started.
-   * `output` is what it printed, cut to its head and tail.
-   */
+/**
+ * How a command ended: an exit code, or null and the signal, or neither when it still runs or never started.
+ * `output` is what it printed, cut to its head and tail.
+ */
+export class CommandDetail extends Schema.Opaque<CommandDetail>()(
   Schema.TaggedStruct("Command", {
     exitCode: Schema.NullOr(Schema.Finite),
     signal: Schema.optionalKey(Schema.String),
     timedOut: Schema.optionalKey(Schema.Literal(true)),
     durationMillis: Schema.Finite,
     output: Schema.String
-  }),
-  /** The changes that were made; none when the patch was refused. */
-  Schema.TaggedStruct("Patch", { changes: Schema.Array(FileChange) }),
-  /** The agents that the call reached, with their state after it. */
+  }).annotate({ identifier: "CommandDetail" })
+) {}
+/** The changes that were made; none when the patch was refused. */
+export class PatchDetail extends Schema.Opaque<PatchDetail>()(
+  Schema.TaggedStruct("Patch", { changes: Schema.Array(FileChange) }).annotate({ identifier: "PatchDetail" })
+) {}
+/** The agents that the call reached, with their state after it. */
+export class AgentDetail extends Schema.Opaque<AgentDetail>()(
   Schema.TaggedStruct("Agent", {
     agents: Schema.Array(AgentState),
     timedOut: Schema.optionalKey(Schema.Literal(true))
-  }),
-  Schema.TaggedStruct("Mcp", { isError: Schema.Boolean, durationMillis: Schema.Finite })
-]).annotate({ identifier: "CallDetail" })
+  }).annotate({ identifier: "AgentDetail" })
+) {}
+/** How a call of an MCP tool ended. */
+export class McpDetail extends Schema.Opaque<McpDetail>()(
+  Schema.TaggedStruct("Mcp", { isError: Schema.Boolean, durationMillis: Schema.Finite }).annotate({
+    identifier: "McpDetail"
+  })
+) {}
+
+/** What came of a call, in addition to the text that the model reads. */
+export const CallDetail = Schema.Union([CommandDetail, PatchDetail, AgentDetail, McpDetail]).annotate({
+  identifier: "CallDetail"
+})
 /** @see {@link CallDetail} */
 export type CallDetail = typeof CallDetail.Type

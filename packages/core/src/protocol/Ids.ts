@@ -1,9 +1,8 @@
 /**
  * The identifiers of a session and the service that makes them.
  *
- * Ids are opaque strings. Sessions, turns, submissions and requests get a UUID
- * version 7 by default, so that they sort by time; items are numbered inside
- * their turn, so that a stream of deltas needs no generator at all.
+ * Ids are opaque strings. Sessions, turns, submissions, questions and model requests get a UUID version 7 by default, so
+ * that they sort by time. Items are numbered inside their turn, so that a stream of deltas needs no generator.
  */
 import * as Context from "effect/Context"
 import * as Schema from "effect/Schema"
@@ -18,7 +17,7 @@ export const TurnId = Schema.String.pipe(Schema.brand("TurnId"))
 /** @see {@link TurnId} */
 export type TurnId = typeof TurnId.Type
 
-/** Names what a client sent. A client may choose it; a repeated id is recognised (contract P6). */
+/** Names a submission of a client. The client may choose it; a repeated id is recognised (contract P6). */
 export const SubmissionId = Schema.String.pipe(Schema.brand("SubmissionId"))
 /** @see {@link SubmissionId} */
 export type SubmissionId = typeof SubmissionId.Type
@@ -28,7 +27,7 @@ export const ItemId = Schema.String.pipe(Schema.brand("ItemId"))
 /** @see {@link ItemId} */
 export type ItemId = typeof ItemId.Type
 
-/** Names a tool call. The model chooses it; unique inside a session. */
+/** Names a tool call. The model chooses it; unique among the open calls of a session. */
 export const CallId = Schema.String.pipe(Schema.brand("CallId"))
 /** @see {@link CallId} */
 export type CallId = typeof CallId.Type
@@ -43,7 +42,7 @@ export const ModelRequestId = Schema.String.pipe(Schema.brand("ModelRequestId"))
 /** @see {@link ModelRequestId} */
 export type ModelRequestId = typeof ModelRequestId.Type
 
-/** Names a process, and is the marker that the process carries in its environment (contract X1, X3). */
+/** Names a process, which carries it as the marker in its environment (contract X1, X3). */
 export const ProcessId = Schema.String.pipe(Schema.brand("ProcessId"))
 /** @see {@link ProcessId} */
 export type ProcessId = typeof ProcessId.Type
@@ -52,12 +51,12 @@ declare const crypto: { readonly getRandomValues: (bytes: Uint8Array) => Uint8Ar
 
 const hexDigits = Array.from("0123456789abcdef", (digit) => digit.charCodeAt(0))
 const dash = 45
-// Random bytes are drawn in blocks: a draw costs a microsecond, whatever its size.
+// random bytes are drawn in blocks: a draw costs a microsecond, whatever its size
 const pool = new Uint8Array(1_000)
 let drawn = pool.length
 const codes: Array<number> = Array.from({ length: 36 }, () => dash)
 
-/** A UUID version 7 (RFC 9562, section 5.7) for a time in milliseconds since 1970. */
+/** Makes a UUID version 7 (RFC 9562, section 5.7) for a time in milliseconds since 1970. */
 export const uuidV7 = (nowMillis: number): string => {
   if (drawn + 10 > pool.length) {
     crypto.getRandomValues(pool)
@@ -83,14 +82,14 @@ export const uuidV7 = (nowMillis: number): string => {
 /**
  * Makes ids. The default draws UUIDs version 7; `sequential` counts, for tests and replays.
  *
- * `next` gets the time in milliseconds and must never answer the same string twice.
+ * `next` gets the time in milliseconds and must never return the same string twice.
  */
 export class IdGenerator extends Context.Reference<{ readonly next: (nowMillis: number) => string }>(
   "@spindle/core/IdGenerator",
   { defaultValue: () => ({ next: uuidV7 }) }
 ) {}
 
-/** A generator that counts from 0: `prefix-0`, `prefix-1`, ... */
+/** Makes a generator that counts from 0: `prefix-0`, `prefix-1`, ... */
 export const sequential = (prefix: string): { readonly next: (nowMillis: number) => string } => {
   let count = 0
   return { next: () => `${prefix}-${count++}` }

@@ -1,7 +1,7 @@
 /**
  * Conversation items: what the model sees, and what a history is made of.
  *
- * The shapes follow the message parts of `effect/ai` one to one, but are schemas of our own: they are written to
+ * The shapes follow the message parts of `effect/ai` one to one, but are schemas of this package: they are written to
  * disk, and the modules of `effect/ai` may change in a minor release (`docs/decisions/0002-own-items.md`).
  */
 import * as Effect from "effect/Effect"
@@ -11,16 +11,12 @@ import { CallId, ItemId, SubmissionId } from "./Ids.ts"
 import { Input } from "./Input.ts"
 import { AbortReason } from "./Outcome.ts"
 
-/**
- * Any JSON value, or nothing. JSON has no undefined: a field that is missing is read as undefined, so that a record
- * that says nothing there can be read again, and is what it was.
- */
+/** Any JSON value, or undefined. JSON has no undefined: a field that is missing is read as undefined. */
 export const JsonValue = Schema.Unknown.pipe(Schema.withDecodingDefaultKey(Effect.undefined))
 
 /**
- * A value as it will be read back from JSON: numbers that are not finite become null, fields that are undefined are
- * left out. Throws a
- * `TypeError` for what JSON cannot say: a bigint, a function, a cycle.
+ * Converts a value to what is read back from its JSON: numbers that are not finite become null, fields that are
+ * undefined are left out. Throws a `TypeError` for what JSON cannot represent: a bigint, a function, a cycle.
  */
 export const jsonOfUnsafe = (value: unknown): unknown => {
   switch (typeof value) {
@@ -36,97 +32,115 @@ export const jsonOfUnsafe = (value: unknown): unknown => {
       return text === undefined ? undefined : (JSON.parse(text) as unknown)
     }
     default:
-      throw new TypeError(`a ${typeof value} is no JSON value`)
+      throw new TypeError(`a ${typeof value} is not a JSON value`)
   }
 }
 
-/**
- * Input of a user, or a *fragment*: scaffolding that the session wrote in the user's place (the abort marker, a
- * notice of a child). `submissionId` names the input that this record carries (contract P2).
- */
-export const UserMessage = Schema.TaggedStruct("UserMessage", {
-  id: ItemId,
-  content: Input,
-  submissionId: Schema.optionalKey(SubmissionId),
-  fragment: Schema.optionalKey(Schema.String)
-})
-/** @see {@link UserMessage} */
-export type UserMessage = typeof UserMessage.Type
-
-/** Context for the model that is not the user's: what hooks add. */
-export const DeveloperMessage = Schema.TaggedStruct("DeveloperMessage", { id: ItemId, text: Schema.String })
-/** @see {@link DeveloperMessage} */
-export type DeveloperMessage = typeof DeveloperMessage.Type
+/** Returns the nearest number that JSON can represent; 0 for NaN. */
+export const toFinite = (value: number): number =>
+  Number.isNaN(value) ? 0 : Math.min(Math.max(value, -Number.MAX_VALUE), Number.MAX_VALUE)
 
 /**
- * Text of the model. `partial` says that its stream ended before it did: `aborted` text stays in the history,
- * `superseded` text (the request was tried again) is kept in the journal only.
+ * Input of the user, or a *fragment*: scaffolding that a program wrote in the user's place, such as the abort marker,
+ * a summary or a notice of a child. `submissionId` names the input that this item carries (contract P2).
  */
-export const AssistantMessage = Schema.TaggedStruct("AssistantMessage", {
-  id: ItemId,
-  text: Schema.String,
-  partial: Schema.optionalKey(Schema.Literals(["aborted", "superseded"])),
-  providerId: Schema.optionalKey(Schema.String)
-})
-/** @see {@link AssistantMessage} */
-export type AssistantMessage = typeof AssistantMessage.Type
+export class UserMessage extends Schema.Opaque<UserMessage>()(
+  Schema.TaggedStruct("UserMessage", {
+    id: ItemId,
+    content: Input,
+    submissionId: Schema.optionalKey(SubmissionId),
+    fragment: Schema.optionalKey(Schema.String)
+  }).annotate({ identifier: "UserMessage" })
+) {}
 
-/** Reasoning of the model: what may be shown, and what only its provider can read and wants back. */
-export const Reasoning = Schema.TaggedStruct("Reasoning", {
-  id: ItemId,
-  text: Schema.String,
-  encrypted: Schema.optionalKey(Schema.String),
-  partial: Schema.optionalKey(Schema.Literals(["aborted", "superseded"])),
-  providerId: Schema.optionalKey(Schema.String)
-})
-/** @see {@link Reasoning} */
-export type Reasoning = typeof Reasoning.Type
+/** Context for the model that is not from the user: what hooks add. */
+export class DeveloperMessage extends Schema.Opaque<DeveloperMessage>()(
+  Schema.TaggedStruct("DeveloperMessage", { id: ItemId, text: Schema.String }).annotate({
+    identifier: "DeveloperMessage"
+  })
+) {}
+
+/**
+ * Text of the model. `partial` means that the text was cut: `aborted` text stays in the history, `superseded` text (the
+ * request was tried again) is kept in the journal only.
+ */
+export class AssistantMessage extends Schema.Opaque<AssistantMessage>()(
+  Schema.TaggedStruct("AssistantMessage", {
+    id: ItemId,
+    text: Schema.String,
+    partial: Schema.optionalKey(Schema.Literals(["aborted", "superseded"])),
+    providerId: Schema.optionalKey(Schema.String)
+  }).annotate({ identifier: "AssistantMessage" })
+) {}
+
+/**
+ * Reasoning of the model: `text` may be shown, `encrypted` only its provider can read and wants back. `sealedBy` names
+ * the provider and the model that made `encrypted`, in the words of the `Model` that recorded it.
+ */
+export class Reasoning extends Schema.Opaque<Reasoning>()(
+  Schema.TaggedStruct("Reasoning", {
+    id: ItemId,
+    text: Schema.String,
+    encrypted: Schema.optionalKey(Schema.String),
+    sealedBy: Schema.optionalKey(Schema.String),
+    partial: Schema.optionalKey(Schema.Literals(["aborted", "superseded"])),
+    providerId: Schema.optionalKey(Schema.String)
+  }).annotate({ identifier: "Reasoning" })
+) {}
 
 /**
  * A tool call. `params` are the decoded arguments (any JSON value); arguments that are not JSON are kept as they
- * came in `invalid`. A *freeform* call carries its input as text in `params.input`. `display` is what the tool says
- * about the call, for people and for the wire.
+ * came in `invalid`. A *freeform* call carries its input as text in `params.input`. `display` is the tool's description
+ * of the call, for people and for the wire.
  */
-export const ToolCall = Schema.TaggedStruct("ToolCall", {
-  id: ItemId,
-  callId: CallId,
-  name: Schema.String,
-  params: JsonValue,
-  invalid: Schema.optionalKey(Schema.String),
-  freeform: Schema.optionalKey(Schema.Literal(true)),
-  display: Schema.optionalKey(CallDisplay),
-  providerId: Schema.optionalKey(Schema.String)
-})
-/** @see {@link ToolCall} */
-export type ToolCall = typeof ToolCall.Type
+export class ToolCall extends Schema.Opaque<ToolCall>()(
+  Schema.TaggedStruct("ToolCall", {
+    id: ItemId,
+    callId: CallId,
+    name: Schema.String,
+    params: JsonValue,
+    invalid: Schema.optionalKey(Schema.String),
+    freeform: Schema.optionalKey(Schema.Literal(true)),
+    display: Schema.optionalKey(CallDisplay),
+    providerId: Schema.optionalKey(Schema.String)
+  }).annotate({ identifier: "ToolCall" })
+) {}
 
 /**
- * How a call ended: `completed`, `failed` (by the tool, or bad arguments), `denied` (somebody said no), `aborted`
- * (the turn was stopped, contract I6), `unknown` (the host died in it, contract J8).
+ * How a call ended: `completed`, `failed` (by the tool, or bad arguments), `denied` (by a person, a reviewer or a
+ * policy), `aborted` (the turn was stopped, contract I6), `unknown` (the host died during the call, contract J8).
  */
-export const ToolStatus = Schema.Literals(["completed", "failed", "denied", "aborted", "unknown"])
+export const ToolStatus = Schema.Literals(["completed", "failed", "denied", "aborted", "unknown"]).annotate({
+  identifier: "ToolStatus"
+})
 /** @see {@link ToolStatus} */
 export type ToolStatus = typeof ToolStatus.Type
 
 /**
  * The result of a call: `output` is what the model reads (a text, or any JSON value), `detail` is what the handler
- * reported for people and for the wire. An aborted call says by which
- * reason and after how many milliseconds.
+ * reported for people and for the wire. `aborted` gives the reason of an abort and after how many milliseconds it came.
  */
-export const ToolResult = Schema.TaggedStruct("ToolResult", {
-  id: ItemId,
-  callId: CallId,
-  name: Schema.String,
-  status: ToolStatus,
-  output: JsonValue,
-  detail: Schema.optionalKey(CallDetail),
-  aborted: Schema.optionalKey(Schema.Struct({ reason: AbortReason, afterMillis: Schema.Finite }))
-})
-/** @see {@link ToolResult} */
-export type ToolResult = typeof ToolResult.Type
+export class ToolResult extends Schema.Opaque<ToolResult>()(
+  Schema.TaggedStruct("ToolResult", {
+    id: ItemId,
+    callId: CallId,
+    name: Schema.String,
+    status: ToolStatus,
+    output: JsonValue,
+    detail: Schema.optionalKey(CallDetail),
+    aborted: Schema.optionalKey(Schema.Struct({ reason: AbortReason, afterMillis: Schema.Finite }))
+  }).annotate({ identifier: "ToolResult" })
+) {}
 
 /** An item of a conversation. */
-export const Item = Schema.Union([UserMessage, DeveloperMessage, AssistantMessage, Reasoning, ToolCall, ToolResult])
+export const Item = Schema.Union([
+  UserMessage,
+  DeveloperMessage,
+  AssistantMessage,
+  Reasoning,
+  ToolCall,
+  ToolResult
+]).annotate({ identifier: "Item" })
 /** @see {@link Item} */
 export type Item = typeof Item.Type
 

@@ -4,86 +4,205 @@
 import * as Schema from "effect/Schema"
 import { QuestionId, SubmissionId, TurnId } from "./Ids.ts"
 import * as Input from "./Input.ts"
+import { jsonOfUnsafe } from "./Item.ts"
 import { TraceContext } from "./TraceContext.ts"
 
-/** An answer to a request: what was decided, for how long, and by whom. */
-export const Decision = Schema.Union([
-  Schema.TaggedStruct("Approved", { scope: Schema.Literals(["once", "turn", "session"]) }),
-  Schema.TaggedStruct("Denied", { reason: Schema.optionalKey(Schema.String) }),
-  /** Deny, and abort the turn (contract A5). */
-  Schema.TaggedStruct("Abort", {}),
-  /** Answers to questions, by question id. */
-  Schema.TaggedStruct("Answered", { answers: Schema.Record(Schema.String, Schema.Unknown) })
-])
+/** The asker may do what it asked for: once, until its turn ends, or until the session ends. */
+export class Approved extends Schema.Opaque<Approved>()(
+  Schema.TaggedStruct("Approved", { scope: Schema.Literals(["once", "turn", "session"]) }).annotate({
+    identifier: "Approved"
+  })
+) {}
+/** The asker may not. Its other calls are spared (contract A5). */
+export class Denied extends Schema.Opaque<Denied>()(
+  Schema.TaggedStruct("Denied", { reason: Schema.optionalKey(Schema.String) }).annotate({ identifier: "Denied" })
+) {}
+/** Denies, and aborts the turn (contract A5). */
+export class Abort extends Schema.Opaque<Abort>()(Schema.TaggedStruct("Abort", {}).annotate({ identifier: "Abort" })) {}
+/** Answers by the names that the asker gave. Each is a JSON value. */
+export class Answered extends Schema.Opaque<Answered>()(
+  Schema.TaggedStruct("Answered", { answers: Schema.Record(Schema.String, Schema.Unknown) }).annotate({
+    identifier: "Answered"
+  })
+) {}
+
+/** An answer to a question: what was decided, and for how long. */
+export const Decision = Schema.Union([Approved, Denied, Abort, Answered]).annotate({ identifier: "Decision" })
 /** @see {@link Decision} */
 export type Decision = typeof Decision.Type
 
-/** Operations of a session. */
-export const Op = Schema.Union([
+/** Converts a decision to what is read back from its JSON. Throws an error for what JSON cannot represent. */
+export const jsonOfDecisionUnsafe = (decision: Decision): Decision =>
+  decision._tag === "Answered" ? decodeAnswered({ ...decision, answers: jsonOfUnsafe(decision.answers) }) : decision
+
+const decodeAnswered = Schema.decodeUnknownSync(Answered)
+
+/** Words of the user. */
+export class UserInput extends Schema.Opaque<UserInput>()(
   Schema.TaggedStruct("UserInput", {
     input: Input.Input,
     delivery: Schema.optionalKey(Input.Delivery),
-    /** Refuse the input unless this turn is running. */
+    /** Rejects the input unless this turn is running. */
     expectedTurnId: Schema.optionalKey(TurnId)
-  }),
-  /** Abort the running turn as `Interrupted`; accepted, and nothing happens, when none runs. */
-  Schema.TaggedStruct("Interrupt", {}),
-  /** Settle a pending request. */
-  Schema.TaggedStruct("Answer", { questionId: QuestionId, decision: Decision }),
-  /**
-   * Takes the last turns that carried user input out of the history, with all that came after the first of them
-   * (contract J4); more than there are takes all. The journal keeps them. Refused while a turn runs.
-   */
-  Schema.TaggedStruct("Rollback", { turns: Schema.Finite })
-])
+  }).annotate({ identifier: "UserInput" })
+) {}
+/**
+ * A program's message to the model, such as how a detached child ended. It waits in the inbox like input of the user,
+ * but no prompt hook sees it (P5), an abort keeps it instead of returning it, and rollback and compaction do not count
+ * it as the user's words. `fragment` names its kind.
+ */
+export class Notice extends Schema.Opaque<Notice>()(
+  Schema.TaggedStruct("Notice", {
+    fragment: Schema.String,
+    input: Input.Input,
+    delivery: Schema.optionalKey(Input.Delivery)
+  }).annotate({ identifier: "Notice" })
+) {}
+/** Aborts the running turn as `Interrupted`. Accepted without effect when no turn runs. */
+export class Interrupt extends Schema.Opaque<Interrupt>()(
+  Schema.TaggedStruct("Interrupt", {}).annotate({ identifier: "Interrupt" })
+) {}
+/** Settles a pending question. */
+export class Answer extends Schema.Opaque<Answer>()(
+  Schema.TaggedStruct("Answer", { questionId: QuestionId, decision: Decision }).annotate({ identifier: "Answer" })
+) {}
+/**
+ * Takes the last turns that carried user input out of the history, with all that came after the first of them
+ * (contract J4). A number above theirs takes all. The journal keeps them. Rejected while a turn runs.
+ */
+export class Rollback extends Schema.Opaque<Rollback>()(
+  Schema.TaggedStruct("Rollback", { turns: Schema.Finite }).annotate({ identifier: "Rollback" })
+) {}
+
+/** Operations of a session. */
+export const Op = Schema.Union([UserInput, Notice, Interrupt, Answer, Rollback]).annotate({ identifier: "Op" })
 /** @see {@link Op} */
 export type Op = typeof Op.Type
 
 /** An operation with its id and the trace of its caller. */
-export const Submission = Schema.Struct({ id: SubmissionId, op: Op, trace: Schema.optionalKey(TraceContext) })
-/** @see {@link Submission} */
-export type Submission = typeof Submission.Type
+export class Submission extends Schema.Opaque<Submission>()(
+  Schema.Struct({ id: SubmissionId, op: Op, trace: Schema.optionalKey(TraceContext) }).annotate({
+    identifier: "Submission"
+  })
+) {}
+
+/** The session is closed or has failed. */
+export class SessionClosed extends Schema.Opaque<SessionClosed>()(
+  Schema.TaggedStruct("SessionClosed", {}).annotate({ identifier: "SessionClosed" })
+) {}
+/** Input without content. */
+export class EmptyInput extends Schema.Opaque<EmptyInput>()(
+  Schema.TaggedStruct("EmptyInput", {}).annotate({ identifier: "EmptyInput" })
+) {}
+/** Input with more text than the session takes. */
+export class InputTooLarge extends Schema.Opaque<InputTooLarge>()(
+  Schema.TaggedStruct("InputTooLarge", { sizeCharacters: Schema.Finite, limitCharacters: Schema.Finite }).annotate({
+    identifier: "InputTooLarge"
+  })
+) {}
+/** As much accepted input waits as the session takes. */
+export class InboxFull extends Schema.Opaque<InboxFull>()(
+  Schema.TaggedStruct("InboxFull", { capacityCount: Schema.Finite }).annotate({ identifier: "InboxFull" })
+) {}
+/** Another turn than the expected one is running, or none. */
+export class TurnMismatch extends Schema.Opaque<TurnMismatch>()(
+  Schema.TaggedStruct("TurnMismatch", { expected: TurnId, actual: Schema.optionalKey(TurnId) }).annotate({
+    identifier: "TurnMismatch"
+  })
+) {}
+/** The expected turn takes no input. */
+export class NotSteerable extends Schema.Opaque<NotSteerable>()(
+  Schema.TaggedStruct("NotSteerable", { turnId: Schema.optionalKey(TurnId) }).annotate({ identifier: "NotSteerable" })
+) {}
+/** No open question has this id. */
+export class UnknownQuestion extends Schema.Opaque<UnknownQuestion>()(
+  Schema.TaggedStruct("UnknownQuestion", { questionId: QuestionId }).annotate({ identifier: "UnknownQuestion" })
+) {}
+/** An answer that JSON cannot represent. The question stays open. */
+export class InvalidAnswer extends Schema.Opaque<InvalidAnswer>()(
+  Schema.TaggedStruct("InvalidAnswer", { questionId: QuestionId, message: Schema.String }).annotate({
+    identifier: "InvalidAnswer"
+  })
+) {}
+/** A rollback of less than one turn, or of a number of turns that is not an integer. */
+export class InvalidTurnCount extends Schema.Opaque<InvalidTurnCount>()(
+  Schema.TaggedStruct("InvalidTurnCount", { turns: Schema.Finite }).annotate({ identifier: "InvalidTurnCount" })
+) {}
+/** A rollback while a turn runs. */
+export class TurnRunning extends Schema.Opaque<TurnRunning>()(
+  Schema.TaggedStruct("TurnRunning", { turnId: TurnId }).annotate({ identifier: "TurnRunning" })
+) {}
 
 /** Why a submission was not accepted. */
 export const Rejection = Schema.Union([
-  Schema.TaggedStruct("SessionClosed", {}),
-  Schema.TaggedStruct("EmptyInput", {}),
-  Schema.TaggedStruct("InputTooLarge", { sizeCharacters: Schema.Finite, limitCharacters: Schema.Finite }),
-  Schema.TaggedStruct("InboxFull", { capacityCount: Schema.Finite }),
-  Schema.TaggedStruct("TurnMismatch", { expected: TurnId, actual: Schema.optionalKey(TurnId) }),
-  Schema.TaggedStruct("NotSteerable", { turnId: Schema.optionalKey(TurnId) }),
-  Schema.TaggedStruct("UnknownQuestion", { questionId: QuestionId }),
-  /** A rollback of less than one turn, or of no whole number of turns. */
-  Schema.TaggedStruct("InvalidTurnCount", { turns: Schema.Finite }),
-  /** A rollback while a turn runs. */
-  Schema.TaggedStruct("TurnRunning", { turnId: TurnId })
-])
+  SessionClosed,
+  EmptyInput,
+  InputTooLarge,
+  InboxFull,
+  TurnMismatch,
+  NotSteerable,
+  UnknownQuestion,
+  InvalidAnswer,
+  InvalidTurnCount,
+  TurnRunning
+]).annotate({ identifier: "Rejection" })
 /** @see {@link Rejection} */
 export type Rejection = typeof Rejection.Type
 
-/** What became of a submission. `position` counts from 0 at the head of the queue. */
-export const Receipt = Schema.Union([
-  Schema.TaggedStruct("Started", { submissionId: SubmissionId, turnId: TurnId }),
-  Schema.TaggedStruct("Steered", { submissionId: SubmissionId, turnId: TurnId }),
-  Schema.TaggedStruct("Queued", { submissionId: SubmissionId, position: Schema.Finite }),
-  Schema.TaggedStruct("Accepted", { submissionId: SubmissionId }),
-  Schema.TaggedStruct("Rejected", { submissionId: SubmissionId, reason: Rejection })
-])
+/** The input started a turn. */
+export class Started extends Schema.Opaque<Started>()(
+  Schema.TaggedStruct("Started", { submissionId: SubmissionId, turnId: TurnId }).annotate({ identifier: "Started" })
+) {}
+/** The input joined the running turn. */
+export class Steered extends Schema.Opaque<Steered>()(
+  Schema.TaggedStruct("Steered", { submissionId: SubmissionId, turnId: TurnId }).annotate({ identifier: "Steered" })
+) {}
+/** The input waits. `position` counts from 0 at the head of the queue. */
+export class Queued extends Schema.Opaque<Queued>()(
+  Schema.TaggedStruct("Queued", { submissionId: SubmissionId, position: Schema.Finite }).annotate({
+    identifier: "Queued"
+  })
+) {}
+/** The operation, which has no input, was accepted. */
+export class Accepted extends Schema.Opaque<Accepted>()(
+  Schema.TaggedStruct("Accepted", { submissionId: SubmissionId }).annotate({ identifier: "Accepted" })
+) {}
+/** The submission was not accepted; nothing was recorded. */
+export class Rejected extends Schema.Opaque<Rejected>()(
+  Schema.TaggedStruct("Rejected", { submissionId: SubmissionId, reason: Rejection }).annotate({
+    identifier: "Rejected"
+  })
+) {}
+
+/** What became of a submission. */
+export const Receipt = Schema.Union([Started, Steered, Queued, Accepted, Rejected]).annotate({ identifier: "Receipt" })
 /** @see {@link Receipt} */
 export type Receipt = typeof Receipt.Type
 
-/** Input of one text. */
-export const userInput = (text: string, options?: { readonly delivery?: Input.Delivery }): Op => ({
+/** Makes input of one text. */
+export const userInput = (text: string, options?: { readonly delivery?: Input.Delivery | undefined }): Op => ({
   _tag: "UserInput",
   input: Input.text(text),
-  ...options
+  ...(options?.delivery === undefined ? {} : { delivery: options.delivery })
 })
 
-/** Abort the running turn. */
+/** Makes a notice of one text; see {@link Op}. */
+export const notice = (
+  fragment: string,
+  text: string,
+  options?: { readonly delivery?: Input.Delivery | undefined }
+): Op => ({
+  _tag: "Notice",
+  fragment,
+  input: Input.text(text),
+  ...(options?.delivery === undefined ? {} : { delivery: options.delivery })
+})
+
+/** Aborts the running turn. */
 export const interrupt: Op = { _tag: "Interrupt" }
 
-/** Take the last turns out of the history; see {@link Op}. */
+/** Takes the last turns out of the history; see {@link Op}. */
 export const rollback = (turns: number): Op => ({ _tag: "Rollback", turns })
 
-/** Settle a request. */
+/** Settles a question. */
 export const answer = (questionId: QuestionId, decision: Decision): Op => ({ _tag: "Answer", questionId, decision })

@@ -8,7 +8,14 @@ import * as Schema from "effect/Schema"
  * Why a turn was asked to stop: `Interrupted` by a person or program, `Replaced` by another task, `Deadline` passed,
  * `Budget` spent, its `Parent` ended, or the session's `Shutdown`.
  */
-export const AbortReason = Schema.Literals(["Interrupted", "Replaced", "Deadline", "Budget", "Parent", "Shutdown"])
+export const AbortReason = Schema.Literals([
+  "Interrupted",
+  "Replaced",
+  "Deadline",
+  "Budget",
+  "Parent",
+  "Shutdown"
+]).annotate({ identifier: "AbortReason" })
 /** @see {@link AbortReason} */
 export type AbortReason = typeof AbortReason.Type
 
@@ -18,13 +25,13 @@ export interface Completed<out A> {
   readonly value: A
 }
 
-/** The task failed or died, or its journal could not be written; the cause holds no interruption alone. */
+/** The task failed or died, or its journal could not be written. The cause is never an interruption alone. */
 export interface Failed<out E> {
   readonly _tag: "Failed"
   readonly cause: Cause.Cause<E>
 }
 
-/** The turn was stopped. `stragglers` names what had not ended when it settled (contract I3). */
+/** The turn was stopped. `stragglers` names what was still ending when the turn settled (contract I3). */
 export interface Aborted {
   readonly _tag: "Aborted"
   readonly reason: AbortReason

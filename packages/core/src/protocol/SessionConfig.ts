@@ -17,9 +17,9 @@ export interface SessionConfig {
   readonly abortHookLimit: Duration.Input
   /** How long a process may take to end after its signal, before it is killed (contract X1). Default 500 ms. */
   readonly processGrace: Duration.Input
-  /** How long the processes of an aborted turn are waited for after it settled (contract I3, X1). Default 2 s. */
+  /** How long to wait for the processes of an aborted turn after it settled (contract I3, X1). Default 2 s. */
   readonly processDeadline: Duration.Input
-  /** How long the delegates of a turn that ended, or of a session that closes, are waited for (contract D1). Default 500 ms. */
+  /** How long to wait for the delegates of a turn that ended, or of a session that closes (contract D1). Default 500 ms. */
   readonly delegateDeadline: Duration.Input
   /** How long a write of the journal may take (contract S2). Default 10 s. */
   readonly journalDeadline: Duration.Input
@@ -27,19 +27,19 @@ export interface SessionConfig {
   readonly inboxCapacity: number
   /** How many characters of text one input may have. Default 1,048,576. */
   readonly inputLimit: number
-  /** How many events wait for a slow subscriber before text is merged and records are read back. Default 512. */
+  /** How many events may wait for a slow subscriber before text is merged and records are read back. Default 512. */
   readonly subscriberCapacity: number
-  /** How often a request is tried again that never began to answer. Default 4; 0 means once only. */
+  /** How often a model request is tried again that got no response. Default 4; 0 means never. */
   readonly requestRetries: number
-  /** How often a request is tried again whose answer broke off. Default 5; 0 means once only. */
+  /** How often a model request is tried again whose response broke off. Default 5; 0 means never. */
   readonly streamRetries: number
-  /** The first delay between two tries; it doubles, and varies by 10 % each way. Default 200 ms. */
+  /** The first delay between two attempts. It doubles each time, and varies by 10 % each way. Default 200 ms. */
   readonly retryDelay: Duration.Input
   /** How many tools of one turn may run at once. Default 16. */
   readonly toolConcurrency: number
   /** How often Stop hooks may continue one turn. Default 8. */
   readonly stopContinuations: number
-  /** How long a request waits for an answer (contract A2). Default none: an interactive root waits. */
+  /** How long a question waits for its answer (contract A2). Default none: an interactive root waits. */
   readonly questionDeadline: Duration.Input | undefined
 }
 

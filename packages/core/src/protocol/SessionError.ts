@@ -1,11 +1,11 @@
 /**
- * Every typed failure of the package that more than one module can raise. Each carries the ids that were known where
- * it arose; its message is made from its fields.
+ * The typed failures of the package that more than one module can raise. Each carries the ids that are known where it
+ * arises; its message is made from its fields.
  */
 import * as Schema from "effect/Schema"
 import { SessionId, TurnId } from "./Ids.ts"
 
-/** No journal of this id can be opened: there is none, or it is archived. Trying again does not help. */
+/** No journal with this id can be opened: it does not exist, or it is archived. Trying again does not help. */
 export class SessionNotFound extends Schema.TaggedError<SessionNotFound>()("SessionNotFound", {
   sessionId: SessionId,
   archived: Schema.optionalKey(Schema.Literal(true))
@@ -17,7 +17,7 @@ export class SessionNotFound extends Schema.TaggedError<SessionNotFound>()("Sess
   }
 }
 
-/** The session has no turn of this id. Trying again does not help. */
+/** The session has no turn with this id. Trying again does not help. */
 export class TurnNotFound extends Schema.TaggedError<TurnNotFound>()("TurnNotFound", {
   sessionId: SessionId,
   turnId: TurnId
@@ -27,7 +27,7 @@ export class TurnNotFound extends Schema.TaggedError<TurnNotFound>()("TurnNotFou
   }
 }
 
-/** Another writer holds the session (contract J2). Trying again helps once it has let go. */
+/** Another writer holds the session (contract J2). Trying again helps once it has released it. */
 export class SessionBusy extends Schema.TaggedError<SessionBusy>()("SessionBusy", {
   sessionId: SessionId,
   holder: Schema.optionalKey(Schema.String)
@@ -51,7 +51,7 @@ export class JournalFailed extends Schema.TaggedError<JournalFailed>()("JournalF
   }
 }
 
-/** The session has ended, or failed; it takes nothing any more. */
+/** The session has ended or failed and takes no more submissions. */
 export class SessionClosed extends Schema.TaggedError<SessionClosed>()("SessionClosed", { sessionId: SessionId }) {
   override get message() {
     return `session ${this.sessionId} is closed`
@@ -59,8 +59,8 @@ export class SessionClosed extends Schema.TaggedError<SessionClosed>()("SessionC
 }
 
 /**
- * What kind of trouble a model request met. `Disconnected`, `IdleTimeout`, `ServerError`, `RateLimited` and
- * `Connection` may pass by themselves; the others need somebody to change something first.
+ * Why a model request failed. `Disconnected`, `IdleTimeout`, `ServerError`, `RateLimited` and `Connection` may pass by
+ * themselves; the others last until a person changes something.
  */
 export const ModelFailureKind = Schema.Literals([
   "Connection",
@@ -75,7 +75,7 @@ export const ModelFailureKind = Schema.Literals([
   "InvalidRequest",
   "InvalidResponse",
   "Incomplete"
-])
+]).annotate({ identifier: "ModelFailureKind" })
 /** @see {@link ModelFailureKind} */
 export type ModelFailureKind = typeof ModelFailureKind.Type
 
@@ -88,7 +88,7 @@ const retryable: ReadonlySet<ModelFailureKind> = new Set([
 ])
 
 /**
- * A model request failed. `detail` is what the provider said, `status` its HTTP status, `retryAfterMillis` the delay it
+ * A model request failed. `detail` is the provider's message, `status` its HTTP status, `retryAfterMillis` the delay it
  * asked for.
  */
 export class ModelFailed extends Schema.TaggedError<ModelFailed>()("ModelFailed", {
@@ -102,7 +102,7 @@ export class ModelFailed extends Schema.TaggedError<ModelFailed>()("ModelFailed"
 }) {
   override get message() {
     const text = this.detail ?? `${this.provider} ${this.model}: ${this.kind}`
-    // what a server says need not say that it refused
+    // a message of a server may leave out its status
     return this.status === undefined || text.includes(`${this.status}`) ? text : `${text} (HTTP status ${this.status})`
   }
   /** Whether the same request may succeed later. */

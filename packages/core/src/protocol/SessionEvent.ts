@@ -1,193 +1,268 @@
 /**
- * What a session tells: facts, numbered as its journal numbers them, and fleeting deltas between them.
+ * What a session emits: facts, numbered as its journal numbers them, and deltas of text between them.
  *
- * A *record* is both a line of the journal and an event: it is written first and published then (contract J1). Its
+ * A *record* is both a line of the journal and an event: it is written first and then published (contract J1). Its
  * `seq` starts at 0 and has no holes. A *delta* is not written and has no number; it carries the item or call that it
- * belongs to and the offset (in UTF-16 code units) at which its text stands, so that deltas can be merged without loss.
+ * belongs to and the offset of its text (in UTF-16 code units), so that deltas can be merged without loss.
  */
 import * as Schema from "effect/Schema"
-import { CallId, type ItemId, ModelRequestId, ProcessId, QuestionId, SessionId, SubmissionId, TurnId } from "./Ids.ts"
+import { AgentStatus } from "./Display.ts"
+import { CallId, ItemId, ModelRequestId, ProcessId, QuestionId, SessionId, SubmissionId, TurnId } from "./Ids.ts"
 import { Delivery, Input } from "./Input.ts"
 import { Item, JsonValue } from "./Item.ts"
 import { Decision } from "./Op.ts"
 import { AbortReason } from "./Outcome.ts"
+import { QuestionKind } from "./Question.ts"
 import { ModelFailureKind } from "./SessionError.ts"
 import { TokenUsage } from "./TokenUsage.ts"
 import { TraceContext } from "./TraceContext.ts"
+import { TurnContext } from "./TurnContext.ts"
 
-/** The version of the record format that this package writes. */
-export const recordVersion = 1
+/**
+ * The version of the record format that this package writes. Version 1 is converted when it is read; records of other
+ * versions are kept as they are (contract J6).
+ */
+export const recordVersion = 2
 
 // seq: number in the session; at: milliseconds since 1970
 const record = <const Tag extends string, const Fields extends Schema.Struct.Fields>(tag: Tag, fields: Fields) =>
-  Schema.TaggedStruct(tag, { seq: Schema.Finite, at: Schema.Finite, ...fields })
+  Schema.TaggedStruct(tag, { seq: Schema.Finite, at: Schema.Finite, ...fields }).annotate({ identifier: tag })
 
 /** The first record of every journal. `meta` is free text about the host: working directory, model, program. */
-export const SessionStarted = record("SessionStarted", {
-  sessionId: SessionId,
-  forkedFrom: Schema.optionalKey(SessionId),
-  meta: Schema.Record(Schema.String, Schema.String)
-})
-/** The journal was opened again. `cutBytes` were not readable and stand in the file `cutFile`. */
-export const SessionResumed = record("SessionResumed", {
-  cutBytes: Schema.Finite,
-  cutFile: Schema.optionalKey(Schema.String)
-})
-/** Input was accepted. With a `turnId` it steers that turn, else it waits in the queue. */
-export const InputAccepted = record("InputAccepted", {
-  submissionId: SubmissionId,
-  input: Input,
-  delivery: Delivery,
-  turnId: Schema.optionalKey(TurnId)
-})
-/** A hook refused this input; the model never sees it. */
-export const InputBlocked = record("InputBlocked", {
-  turnId: TurnId,
-  submissionId: SubmissionId,
-  reason: Schema.optionalKey(Schema.String)
-})
-/** A turn began. `trace` is that of whoever caused it, `span` the turn's own span, if it was traced. */
-export const TurnStarted = record("TurnStarted", {
-  turnId: TurnId,
-  kind: Schema.String,
-  submissionId: Schema.optionalKey(SubmissionId),
-  trace: Schema.optionalKey(TraceContext),
-  span: Schema.optionalKey(TraceContext)
-})
-/** An item joined the history. */
-export const ItemRecorded = record("ItemRecorded", { turnId: TurnId, item: Item })
+export class SessionStarted extends Schema.Opaque<SessionStarted>()(
+  record("SessionStarted", {
+    sessionId: SessionId,
+    forkedFrom: Schema.optionalKey(SessionId),
+    meta: Schema.Record(Schema.String, Schema.String)
+  })
+) {}
+/**
+ * The journal was opened again. `cutBytes` at its end were not readable and were moved to the file `cutFile`. `damage`
+ * counts bytes between records that are not readable and remain in the journal, and missing record numbers.
+ */
+export class SessionResumed extends Schema.Opaque<SessionResumed>()(
+  record("SessionResumed", {
+    cutBytes: Schema.Finite,
+    cutFile: Schema.optionalKey(Schema.String),
+    damage: Schema.optionalKey(Schema.Struct({ bytes: Schema.Finite, missingCount: Schema.Finite }))
+  })
+) {}
+/**
+ * Input was accepted. With a `turnId` it steers that turn, otherwise it waits in the queue. With a `fragment` it is a
+ * notice of a program and not the user's words.
+ */
+export class InputAccepted extends Schema.Opaque<InputAccepted>()(
+  record("InputAccepted", {
+    submissionId: SubmissionId,
+    input: Input,
+    delivery: Delivery,
+    turnId: Schema.optionalKey(TurnId),
+    fragment: Schema.optionalKey(Schema.String)
+  })
+) {}
+/** A hook blocked this input; the model never sees it. */
+export class InputBlocked extends Schema.Opaque<InputBlocked>()(
+  record("InputBlocked", {
+    turnId: TurnId,
+    submissionId: SubmissionId,
+    reason: Schema.optionalKey(Schema.String)
+  })
+) {}
+/** A turn started. `trace` is that of its caller, `span` the turn's own span, if it was traced. */
+export class TurnStarted extends Schema.Opaque<TurnStarted>()(
+  record("TurnStarted", {
+    turnId: TurnId,
+    kind: Schema.String,
+    submissionId: Schema.optionalKey(SubmissionId),
+    trace: Schema.optionalKey(TraceContext),
+    span: Schema.optionalKey(TraceContext)
+  })
+) {}
+/** The circumstances of a turn that has just started, if they differ from the last ones recorded. */
+export class TurnContextChanged extends Schema.Opaque<TurnContextChanged>()(
+  record("TurnContextChanged", { turnId: TurnId, context: TurnContext })
+) {}
+/** An item was added to the history. */
+export class ItemRecorded extends Schema.Opaque<ItemRecorded>()(
+  record("ItemRecorded", { turnId: TurnId, item: Item })
+) {}
+/**
+ * The history before this record was replaced by `items`: the model no longer sees what they leave out. A rollback to a
+ * point before this record brings it back.
+ */
+export class HistoryReplaced extends Schema.Opaque<HistoryReplaced>()(
+  record("HistoryReplaced", { turnId: TurnId, items: Schema.Array(Item) })
+) {}
 /** A request is about to be sent to the model. `attempt` counts from 1. */
-export const ModelRequested = record("ModelRequested", {
-  turnId: TurnId,
-  requestId: ModelRequestId,
-  attempt: Schema.Finite,
-  provider: Schema.String,
-  model: Schema.String
-})
+export class ModelRequested extends Schema.Opaque<ModelRequested>()(
+  record("ModelRequested", {
+    turnId: TurnId,
+    requestId: ModelRequestId,
+    attempt: Schema.Finite,
+    provider: Schema.String,
+    model: Schema.String
+  })
+) {}
 /** A request ended. `estimated` usage was not reported but computed from the text (contract I7). */
-export const ModelResponded = record("ModelResponded", {
-  turnId: TurnId,
-  requestId: ModelRequestId,
-  finish: Schema.Literals(["stop", "tool-calls", "length", "content-filter", "failed", "aborted"]),
-  usage: TokenUsage,
-  estimated: Schema.optionalKey(Schema.Literal(true))
-})
-/** A request failed and is tried again after `delayMillis`. `attempt` of `maxAttempts` retries, from 1. */
-export const ModelRetrying = record("ModelRetrying", {
-  turnId: TurnId,
-  requestId: ModelRequestId,
-  attempt: Schema.Finite,
-  maxAttempts: Schema.Finite,
-  delayMillis: Schema.Finite,
-  kind: ModelFailureKind,
-  detail: Schema.String
-})
+export class ModelResponded extends Schema.Opaque<ModelResponded>()(
+  record("ModelResponded", {
+    turnId: TurnId,
+    requestId: ModelRequestId,
+    finish: Schema.Literals(["stop", "tool-calls", "length", "content-filter", "failed", "aborted"]),
+    usage: TokenUsage,
+    estimated: Schema.optionalKey(Schema.Literal(true))
+  })
+) {}
 /**
- * Somebody is asked (contract A1). `path` names the sessions from the root to the asker. Without a turn it is a request of
- * the session itself: that of a detached delegate, whatever turn runs or none.
+ * A request failed and is tried again after `delayMillis`. `attempt` counts retries from 1; without `maxAttempts` their
+ * number has no limit.
  */
-export const QuestionOpened = record("QuestionOpened", {
-  turnId: Schema.optionalKey(TurnId),
-  questionId: QuestionId,
-  callId: Schema.optionalKey(CallId),
-  kind: Schema.Literals(["command", "patch", "permissions", "question", "elicitation"]),
-  tool: Schema.optionalKey(Schema.String),
-  payload: JsonValue,
-  path: Schema.Array(SessionId)
-})
-/** A request was settled: decided, or cancelled together with its turn or its asker, or at its deadline. */
-export const QuestionSettled = record("QuestionSettled", {
-  turnId: Schema.optionalKey(TurnId),
-  questionId: QuestionId,
-  decision: Schema.Union([
-    Decision,
-    Schema.TaggedStruct("Cancelled", { by: Schema.Literals(["abort", "deadline", "end"]) })
-  ])
-})
+export class ModelRetrying extends Schema.Opaque<ModelRetrying>()(
+  record("ModelRetrying", {
+    turnId: TurnId,
+    requestId: ModelRequestId,
+    attempt: Schema.Finite,
+    maxAttempts: Schema.optionalKey(Schema.Finite),
+    delayMillis: Schema.Finite,
+    kind: ModelFailureKind,
+    detail: Schema.String
+  })
+) {}
+/**
+ * A question waits for its answer (contract A1). `path` names the sessions from the root to the asker. Without a turn it
+ * is a question of the session itself: that of a detached delegate, whether a turn runs or not.
+ */
+export class QuestionOpened extends Schema.Opaque<QuestionOpened>()(
+  record("QuestionOpened", {
+    turnId: Schema.optionalKey(TurnId),
+    questionId: QuestionId,
+    callId: Schema.optionalKey(CallId),
+    kind: QuestionKind,
+    tool: Schema.optionalKey(Schema.String),
+    payload: JsonValue,
+    path: Schema.Array(SessionId)
+  })
+) {}
+/** A question was settled: decided, or cancelled together with its turn or its asker, or at its deadline. */
+export class QuestionSettled extends Schema.Opaque<QuestionSettled>()(
+  record("QuestionSettled", {
+    turnId: Schema.optionalKey(TurnId),
+    questionId: QuestionId,
+    decision: Schema.Union([
+      Decision,
+      Schema.TaggedStruct("Cancelled", { by: Schema.Literals(["abort", "deadline", "end"]) })
+    ])
+  })
+) {}
 /** A process is about to be started (contract X3). A kept one may outlive its turn. */
-export const ProcessStarted = record("ProcessStarted", {
-  processId: ProcessId,
-  turnId: Schema.optionalKey(TurnId),
-  callId: Schema.optionalKey(CallId),
-  command: Schema.Array(Schema.String),
-  cwd: Schema.String,
-  keep: Schema.Boolean
-})
+export class ProcessStarted extends Schema.Opaque<ProcessStarted>()(
+  record("ProcessStarted", {
+    processId: ProcessId,
+    turnId: Schema.optionalKey(TurnId),
+    callId: Schema.optionalKey(CallId),
+    command: Schema.Array(Schema.String),
+    cwd: Schema.String,
+    keep: Schema.Boolean
+  })
+) {}
 /** A process has ended: by itself, by a signal, or without ever having started. */
-export const ProcessEnded = record("ProcessEnded", {
-  processId: ProcessId,
-  exitCode: Schema.NullOr(Schema.Finite),
-  signal: Schema.optionalKey(Schema.String)
-})
+export class ProcessEnded extends Schema.Opaque<ProcessEnded>()(
+  record("ProcessEnded", {
+    processId: ProcessId,
+    exitCode: Schema.NullOr(Schema.Finite),
+    signal: Schema.optionalKey(Schema.String)
+  })
+) {}
 /**
- * A child session is about to be started, so many levels below the root: 1 for the child of a root. A linked one ends
- * with its turn (contract D1).
+ * A child session is about to be started. `depth` is its level below the root: 1 for a child of a root. A linked one
+ * ends with its turn (contract D1).
  */
-export const DelegateStarted = record("DelegateStarted", {
-  turnId: TurnId,
-  delegateId: SessionId,
-  name: Schema.String,
-  linked: Schema.Boolean,
-  depth: Schema.Finite,
-  callId: Schema.optionalKey(CallId)
-})
-/** A child session has ended, or was never made. An event of the session: it may come after the turn's end. */
-export const DelegateEnded = record("DelegateEnded", { delegateId: SessionId, status: Schema.String })
+export class DelegateStarted extends Schema.Opaque<DelegateStarted>()(
+  record("DelegateStarted", {
+    turnId: TurnId,
+    delegateId: SessionId,
+    name: Schema.String,
+    linked: Schema.Boolean,
+    depth: Schema.Finite,
+    callId: Schema.optionalKey(CallId)
+  })
+) {}
+/**
+ * A child session has ended, or could not be made. `message` is its last message, or that of its error. An event of the
+ * session: it may come after the turn's end.
+ */
+export class DelegateEnded extends Schema.Opaque<DelegateEnded>()(
+  record("DelegateEnded", {
+    delegateId: SessionId,
+    status: AgentStatus,
+    message: Schema.optionalKey(Schema.String)
+  })
+) {}
 /** Terminal: the task returned. `usage` counts the turn. */
-export const TurnCompleted = record("TurnCompleted", {
-  turnId: TurnId,
-  lastMessage: Schema.optionalKey(Schema.String),
-  usage: TokenUsage
-})
+export class TurnCompleted extends Schema.Opaque<TurnCompleted>()(
+  record("TurnCompleted", {
+    turnId: TurnId,
+    lastMessage: Schema.optionalKey(Schema.String),
+    usage: TokenUsage
+  })
+) {}
 /** Terminal: the task failed or died. Input that waits is kept, and not started. */
-export const TurnFailed = record("TurnFailed", {
-  turnId: TurnId,
-  error: Schema.Struct({ tag: Schema.String, message: Schema.String }),
-  lastMessage: Schema.optionalKey(Schema.String),
-  kept: Schema.Array(SubmissionId),
-  usage: TokenUsage
-})
-/** Something that had not ended when its turn was settled. */
-export const Straggler = Schema.Struct({
-  kind: Schema.Literals(["task", "cleanup", "process", "delegate", "hook"]),
-  name: Schema.String
-})
-/** @see {@link Straggler} */
-export type Straggler = typeof Straggler.Type
+export class TurnFailed extends Schema.Opaque<TurnFailed>()(
+  record("TurnFailed", {
+    turnId: TurnId,
+    error: Schema.Struct({ tag: Schema.String, message: Schema.String }),
+    lastMessage: Schema.optionalKey(Schema.String),
+    kept: Schema.Array(SubmissionId),
+    usage: TokenUsage
+  })
+) {}
+/** Work that was still ending when its turn was settled. */
+export class Straggler extends Schema.Opaque<Straggler>()(
+  Schema.Struct({
+    kind: Schema.Literals(["task", "cleanup", "process", "delegate", "hook"]),
+    name: Schema.String
+  }).annotate({ identifier: "Straggler" })
+) {}
 /**
  * Terminal: the turn was stopped. Each input that it had accepted and not carried is named in `returned`, `kept` or
- * `dropped` (contract P2). `requestedAt` is when the abort was accepted; `crashed` says that the host died and a resume
+ * `dropped` (contract P2). `requestedAt` is when the abort was accepted; `crashed` means that the host died and a resume
  * wrote this record.
  */
-export const TurnAborted = record("TurnAborted", {
-  turnId: TurnId,
-  reason: AbortReason,
-  requestedAt: Schema.Finite,
-  lastMessage: Schema.optionalKey(Schema.String),
-  returned: Schema.Array(Schema.Struct({ submissionId: SubmissionId, input: Input })),
-  kept: Schema.Array(SubmissionId),
-  dropped: Schema.Array(SubmissionId),
-  stragglers: Schema.Array(Straggler),
-  keptProcesses: Schema.Array(ProcessId),
-  /** Child sessions that go on. */
-  keptDelegates: Schema.optionalKey(Schema.Array(SessionId)),
-  usage: TokenUsage,
-  crashed: Schema.optionalKey(Schema.Literal(true))
-})
-/** What an aborted turn had named as still ending has ended. An event of the session, not of the turn. */
-export const StragglerEnded = record("StragglerEnded", {
-  straggler: Straggler,
-  ofTurn: TurnId,
-  afterMillis: Schema.Finite
-})
+export class TurnAborted extends Schema.Opaque<TurnAborted>()(
+  record("TurnAborted", {
+    turnId: TurnId,
+    reason: AbortReason,
+    requestedAt: Schema.Finite,
+    lastMessage: Schema.optionalKey(Schema.String),
+    returned: Schema.Array(Schema.Struct({ submissionId: SubmissionId, input: Input })),
+    kept: Schema.Array(SubmissionId),
+    dropped: Schema.Array(SubmissionId),
+    stragglers: Schema.Array(Straggler),
+    keptProcesses: Schema.Array(ProcessId),
+    /** Child sessions that keep running. */
+    keptDelegates: Schema.optionalKey(Schema.Array(SessionId)),
+    usage: TokenUsage,
+    crashed: Schema.optionalKey(Schema.Literal(true))
+  })
+) {}
+/** Work that an aborted turn had named as still ending has ended. An event of the session, not of the turn. */
+export class StragglerEnded extends Schema.Opaque<StragglerEnded>()(
+  record("StragglerEnded", {
+    straggler: Straggler,
+    ofTurn: TurnId,
+    afterMillis: Schema.Finite
+  })
+) {}
 /**
- * The last `turns` turns that carried user input are not part of the history any more, nor is anything that came after
- * the first of them. Their records stay, and so do usage, grants and waiting input (contract J4). `turns` is what there
- * was to take, at most what the submission asked for.
+ * The last `turns` turns that carried user input are no longer part of the history, nor is anything that came after the
+ * first of them. Their records stay, and so do usage, grants and waiting input (contract J4). `turns` is how many were
+ * taken, at most what the submission asked for.
  */
-export const RolledBack = record("RolledBack", { submissionId: SubmissionId, turns: Schema.Finite })
+export class RolledBack extends Schema.Opaque<RolledBack>()(
+  record("RolledBack", { submissionId: SubmissionId, turns: Schema.Finite })
+) {}
 /** Something a person should know. */
-export const Warning = record("Warning", { message: Schema.String })
+export class Warning extends Schema.Opaque<Warning>()(record("Warning", { message: Schema.String })) {}
 
 /** Records that this version knows. */
 export const KnownRecord = Schema.Union([
@@ -196,7 +271,9 @@ export const KnownRecord = Schema.Union([
   InputAccepted,
   InputBlocked,
   TurnStarted,
+  TurnContextChanged,
   ItemRecorded,
+  HistoryReplaced,
   ModelRequested,
   ModelResponded,
   ModelRetrying,
@@ -212,59 +289,67 @@ export const KnownRecord = Schema.Union([
   StragglerEnded,
   RolledBack,
   Warning
-])
+]).annotate({ identifier: "KnownRecord" })
 /** @see {@link KnownRecord} */
 export type KnownRecord = typeof KnownRecord.Type
 
-/** A record of a later version, kept as it came (contract J6). */
-export interface UnknownRecord {
-  readonly _tag: "Unknown"
-  readonly seq: number
-  readonly at: number
-  readonly raw: { readonly [key: string]: unknown }
-}
+/** A record of another version, kept as it was read (contract J6). */
+export class UnknownRecord extends Schema.Opaque<UnknownRecord>()(
+  record("Unknown", { raw: Schema.Record(Schema.String, Schema.Unknown) })
+) {}
 
 /** A line of the journal, and a numbered event. */
-export type JournalRecord = KnownRecord | UnknownRecord
+export const JournalRecord = Schema.Union([...KnownRecord.members, UnknownRecord]).annotate({
+  identifier: "JournalRecord"
+})
+/** @see {@link JournalRecord} */
+export type JournalRecord = typeof JournalRecord.Type
 
 /** More text of an assistant message. */
-export interface TextDelta {
-  readonly _tag: "TextDelta"
-  readonly turnId: TurnId
-  readonly itemId: ItemId
-  readonly offset: number
-  readonly text: string
-}
+export class TextDelta extends Schema.Opaque<TextDelta>()(
+  Schema.TaggedStruct("TextDelta", {
+    turnId: TurnId,
+    itemId: ItemId,
+    offset: Schema.Finite,
+    text: Schema.String
+  }).annotate({ identifier: "TextDelta" })
+) {}
 /** More text of a reasoning item. */
-export interface ReasoningDelta {
-  readonly _tag: "ReasoningDelta"
-  readonly turnId: TurnId
-  readonly itemId: ItemId
-  readonly offset: number
-  readonly text: string
-}
+export class ReasoningDelta extends Schema.Opaque<ReasoningDelta>()(
+  Schema.TaggedStruct("ReasoningDelta", {
+    turnId: TurnId,
+    itemId: ItemId,
+    offset: Schema.Finite,
+    text: Schema.String
+  }).annotate({ identifier: "ReasoningDelta" })
+) {}
 /** More output of a running tool call. */
-export interface ToolOutput {
-  readonly _tag: "ToolOutput"
-  readonly turnId: TurnId
-  readonly callId: CallId
-  readonly offset: number
-  readonly text: string
-}
-/**
- * Terminal for the session: its journal cannot be written. Not journalled, for that reason. The stream ends with it.
- */
-export interface SessionFailed {
-  readonly _tag: "SessionFailed"
-  readonly sessionId: SessionId
-  readonly message: string
-}
+export class ToolOutput extends Schema.Opaque<ToolOutput>()(
+  Schema.TaggedStruct("ToolOutput", {
+    turnId: TurnId,
+    callId: CallId,
+    offset: Schema.Finite,
+    text: Schema.String
+  }).annotate({ identifier: "ToolOutput" })
+) {}
+/** Text between records, which is not written. */
+export const Delta = Schema.Union([TextDelta, ReasoningDelta, ToolOutput]).annotate({ identifier: "Delta" })
+/** @see {@link Delta} */
+export type Delta = typeof Delta.Type
 
-/** Fleeting text between records. */
-export type Delta = TextDelta | ReasoningDelta | ToolOutput
+/** Terminal for the session: its journal cannot be written, so neither can this event. The stream ends with it. */
+export class SessionFailed extends Schema.Opaque<SessionFailed>()(
+  Schema.TaggedStruct("SessionFailed", { sessionId: SessionId, message: Schema.String }).annotate({
+    identifier: "SessionFailed"
+  })
+) {}
 
-/** What a session tells. */
-export type SessionEvent = JournalRecord | Delta | SessionFailed
+/** What a session emits. */
+export const SessionEvent = Schema.Union([...JournalRecord.members, ...Delta.members, SessionFailed]).annotate({
+  identifier: "SessionEvent"
+})
+/** @see {@link SessionEvent} */
+export type SessionEvent = typeof SessionEvent.Type
 
 /** Whether an event is a delta. */
 export const isDelta = (event: SessionEvent): event is Delta =>
@@ -275,7 +360,7 @@ export const isRecord = (event: SessionEvent): event is JournalRecord =>
   !isDelta(event) && event._tag !== "SessionFailed"
 
 /** The records that end a turn (contract S2). */
-export type Terminal = typeof TurnCompleted.Type | typeof TurnFailed.Type | typeof TurnAborted.Type
+export type Terminal = TurnCompleted | TurnFailed | TurnAborted
 
 /** Whether an event ends a turn. */
 export const isTerminal = (event: SessionEvent): event is Terminal =>

@@ -8,10 +8,10 @@ export interface SessionPolicy {
   /** What an interrupt does to the processes of its turn. */
   readonly processesOnInterrupt: "end" | "keep"
   /**
-   * What happens to steered input that is still there when the task returns: one more model request, or a record only.
+   * What happens to steered input that still waits when the task returns: one more model request, or a record only.
    */
   readonly leftoverInput: "request" | "record"
-  /** What an interrupt does to steered input that was not carried: hand it back by name, or drop it by name. */
+  /** What an interrupt does to steered input that was not carried: return it by name, or drop it by name. */
   readonly steeredOnInterrupt: "return" | "drop"
   /** When the history gets the marker of contract I5. */
   readonly marker: "contract" | "interrupted-only"

@@ -4,20 +4,20 @@
 import * as Schema from "effect/Schema"
 
 /** Counts of one request, of a turn, or of a session. `cachedInput` is part of `input`, `reasoning` of `output`. */
-export const TokenUsage = Schema.Struct({
-  input: Schema.Finite,
-  cachedInput: Schema.Finite,
-  output: Schema.Finite,
-  reasoning: Schema.Finite,
-  total: Schema.Finite
-})
-/** @see {@link TokenUsage} */
-export type TokenUsage = typeof TokenUsage.Type
+export class TokenUsage extends Schema.Opaque<TokenUsage>()(
+  Schema.Struct({
+    input: Schema.Finite,
+    cachedInput: Schema.Finite,
+    output: Schema.Finite,
+    reasoning: Schema.Finite,
+    total: Schema.Finite
+  }).annotate({ identifier: "TokenUsage" })
+) {}
 
 /** No tokens. */
 export const zero: TokenUsage = { input: 0, cachedInput: 0, output: 0, reasoning: 0, total: 0 }
 
-/** The sum of two counts. */
+/** Adds two counts. */
 export const add = (self: TokenUsage, that: TokenUsage): TokenUsage => ({
   input: self.input + that.input,
   cachedInput: self.cachedInput + that.cachedInput,
@@ -26,7 +26,7 @@ export const add = (self: TokenUsage, that: TokenUsage): TokenUsage => ({
   total: self.total + that.total
 })
 
-/** The difference of two counts; each field is floored at 0. */
+/** Subtracts a count from another; no field goes below 0. */
 export const subtract = (self: TokenUsage, that: TokenUsage): TokenUsage => ({
   input: Math.max(0, self.input - that.input),
   cachedInput: Math.max(0, self.cachedInput - that.cachedInput),

@@ -6,13 +6,13 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 
-/** The two headers, as they came. */
-export const TraceContext = Schema.Struct({
-  traceparent: Schema.String,
-  tracestate: Schema.optionalKey(Schema.String)
-})
-/** @see {@link TraceContext} */
-export type TraceContext = typeof TraceContext.Type
+/** The two headers, as they were received. */
+export class TraceContext extends Schema.Opaque<TraceContext>()(
+  Schema.Struct({
+    traceparent: Schema.String,
+    tracestate: Schema.optionalKey(Schema.String)
+  }).annotate({ identifier: "TraceContext" })
+) {}
 
 // a later version may have more fields; the first four keep their places
 const pattern = /^(?!ff)([\da-f]{2})-([\da-f]{32})-([\da-f]{16})-([\da-f]{2})(-.*)?$/
@@ -30,8 +30,8 @@ const isState = (state: string): boolean => {
 }
 
 /**
- * The span that a trace context names, as a parent for spans of our own; none if `traceparent` is malformed, of version
- * `ff`, or all zero. A malformed `tracestate` is left out.
+ * Returns the span that a trace context names, as a parent for this program's spans; none if `traceparent` is malformed,
+ * of version `ff`, or all zero. A malformed `tracestate` is left out.
  */
 export const toSpan = (trace: TraceContext): Option.Option<Tracer.ExternalSpan> => {
   const match = pattern.exec(trace.traceparent)
@@ -47,12 +47,12 @@ export const toSpan = (trace: TraceContext): Option.Option<Tracer.ExternalSpan> 
 }
 
 /**
- * The `tracestate` that belongs to a span, kept in the annotations of the external span that a caller gave. Requests
- * below that span carry it on.
+ * The `tracestate` of a span, kept in the annotations of the external span that a caller gave. Requests below that span
+ * pass it on.
  */
 export class TraceState extends Context.Service<TraceState, string>()("@spindle/core/TraceState") {}
 
-/** The trace state of a span, or of the nearest span above it that has one. */
+/** Returns the trace state of a span, or of the nearest span above it that has one. */
 export const traceStateOf = (span: Tracer.AnySpan): string | undefined => {
   let current: Tracer.AnySpan | undefined = span
   while (current !== undefined) {
@@ -63,7 +63,7 @@ export const traceStateOf = (span: Tracer.AnySpan): string | undefined => {
   return undefined
 }
 
-/** The trace context that names a span, with the trace state of the nearest span above that has one. */
+/** Returns the trace context that names a span, with the trace state of the nearest span above that has one. */
 export const fromSpan = (span: Tracer.AnySpan): TraceContext => {
   const tracestate = traceStateOf(span)
   return {

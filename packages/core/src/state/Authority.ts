@@ -1,17 +1,17 @@
 /**
- * What may be done without asking: grants, and how authority narrows on its way down (contract A4).
+ * What may be done without a question: grants, and how authority narrows from parent to child (contract A4).
  */
 
-/** A standing approval: for a turn or a session, of exactly what `key` says. */
+/** A standing approval for a turn or a session, of exactly what `key` names. */
 export interface Grant {
   readonly scope: "turn" | "session"
   readonly key: string
 }
 
-/** The key under which an approval is remembered: the tool and what was asked, as canonical JSON. */
+/** Makes the key of an approval: the tool and what was asked, as canonical JSON. */
 export const keyOf = (tool: string | undefined, payload: unknown): string => `${tool ?? ""}:${canonical(payload)}`
 
-// objects with their keys in order, so that equal questions have equal keys
+// object keys in order, so that equal questions have equal keys
 const canonical = (value: unknown): string =>
   JSON.stringify(value, (_, part: unknown) =>
     typeof part === "object" && part !== null && !Array.isArray(part)
@@ -27,14 +27,14 @@ export const isGranted = (grants: ReadonlyArray<Grant>, key: string): boolean =>
 export const grant = (grants: ReadonlyArray<Grant>, added: Grant): ReadonlyArray<Grant> =>
   grants.some((one) => one.key === added.key && one.scope === added.scope) ? grants : [...grants, added]
 
-/** What is left of the grants when a turn ends. */
+/** Returns the grants that outlive the turn. */
 export const endTurn = (grants: ReadonlyArray<Grant>): ReadonlyArray<Grant> =>
   grants.some((one) => one.scope === "turn") ? grants.filter((one) => one.scope === "session") : grants
 
-/** What a tool may do by itself. */
+/** What a tool may do without a question. */
 export type Permission = "allow" | "ask" | "deny"
 
 const rank: { readonly [P in Permission]: number } = { allow: 2, ask: 1, deny: 0 }
 
-/** The meet of two permissions: the narrower one. Commutative, associative, idempotent, with `allow` as its unit. */
+/** Returns the meet of two permissions: the narrower one. Commutative, associative, idempotent, with `allow` as its unit. */
 export const meet = (self: Permission, that: Permission): Permission => (rank[self] <= rank[that] ? self : that)

@@ -1,7 +1,7 @@
 /**
  * The history of a session as a model may see it: pairing, repair, estimates (contract I6).
  *
- * All functions are total. `repair` is idempotent and leaves a valid history as it is, the very same array.
+ * All functions are total. `repair` is idempotent and returns a valid history as it is, the same array.
  */
 import type { CallId, ItemId } from "../protocol/Ids.ts"
 import { type Input, textOf } from "../protocol/Input.ts"
@@ -10,37 +10,37 @@ import type { AbortReason } from "../protocol/Outcome.ts"
 import type { TokenUsage } from "../protocol/TokenUsage.ts"
 
 /**
- * An append-only list that shares its storage: appending to the latest version is constant in time, and older versions
- * stay as they were. Appending to an older version copies.
+ * An append-only list, linked from its last item to its first: appending is constant in time, every version stays as it
+ * was, and going back to an older version is no work at all.
  */
 export interface ItemLog {
   readonly length: number
-  readonly items: ReadonlyArray<Item>
+  /** The last item; undefined if the log is empty. */
+  readonly last: Item | undefined
+  /** The log without its last item; undefined if the log is empty. */
+  readonly before: ItemLog | undefined
 }
 
 /** No items. */
-export const empty: ItemLog = { length: 0, items: [] }
+export const empty: ItemLog = { length: 0, last: undefined, before: undefined }
 
-/** The log with one more item. */
-export const append = (self: ItemLog, item: Item): ItemLog => {
-  const items = (
-    self.items.length === self.length && self.length > 0 ? self.items : self.items.slice(0, self.length)
-  ) as Array<Item>
-  items.push(item)
-  return { length: items.length, items }
+/** Returns the log with one more item. */
+export const append = (self: ItemLog, item: Item): ItemLog => ({ length: self.length + 1, last: item, before: self })
+
+/** Returns a log of these items. */
+export const fromItems = (items: ReadonlyArray<Item>): ItemLog => items.reduce(append, empty)
+
+/** Returns the items of a log, in order, in a new array. */
+export const toArray = (self: ItemLog): ReadonlyArray<Item> => {
+  const items = Array.from<Item>({ length: self.length })
+  for (let log = self; log.before !== undefined; log = log.before) items[log.length - 1] = log.last!
+  return items
 }
 
-/** The beginning of a log. It copies, and keeps nothing of what it leaves out. */
-export const truncate = (self: ItemLog, length: number): ItemLog =>
-  length >= self.length ? self : { length, items: self.items.slice(0, length) }
-
-/** The items of a log, in an array that nobody changes. */
-export const toArray = (self: ItemLog): ReadonlyArray<Item> => self.items.slice(0, self.length)
-
 /**
- * What is wrong with a history as a model request, or undefined. Rules: a result follows its call and comes once; no
- * user or developer message and no end stands between a call and its result. A call id may come again once its call has
- * its result.
+ * Describes what is wrong with a history as a model request; returns undefined if nothing is. Rules: each call has one
+ * result, after it; no user or developer message comes between a call and its result. A call id may be used again once
+ * its call has its result.
  */
 export const defect = (items: ReadonlyArray<Item>): string | undefined => {
   let open: Set<CallId> | undefined
@@ -50,13 +50,13 @@ export const defect = (items: ReadonlyArray<Item>): string | undefined => {
       if (open.has(item.callId)) return `call ${item.callId} is open twice`
       open.add(item.callId)
     } else if (item._tag === "ToolResult") {
-      if (open === undefined || !open.delete(item.callId)) return `result ${item.callId} answers no open call`
+      if (open === undefined || !open.delete(item.callId)) return `result ${item.callId} is for no open call`
     } else if (
       open !== undefined &&
       open.size > 0 &&
       (item._tag === "UserMessage" || item._tag === "DeveloperMessage")
     ) {
-      return `${item._tag} ${item.id} stands before the result of ${[...open].join(", ")}`
+      return `${item._tag} ${item.id} comes before the result of ${[...open].join(", ")}`
     } else if ((item._tag === "AssistantMessage" || item._tag === "Reasoning") && item.partial === "superseded") {
       return `${item._tag} ${item.id} was superseded`
     }
@@ -65,9 +65,8 @@ export const defect = (items: ReadonlyArray<Item>): string | undefined => {
 }
 
 /**
- * A history that a model accepts: superseded text is left out, a call without a result gets one that says so, a result
- * without a call, a second result and a result that came too late are left out, a call whose id is still open is left
- * out.
+ * Returns a history that a model accepts. It leaves out superseded text, a result without a call, a second result, a
+ * result that came too late, and a call whose id is still open. A call without a result gets one of status `unknown`.
  */
 export const repair = (items: ReadonlyArray<Item>): ReadonlyArray<Item> => {
   if (defect(items) === undefined) return items
@@ -100,7 +99,7 @@ export const repair = (items: ReadonlyArray<Item>): ReadonlyArray<Item> => {
   return repaired
 }
 
-/** The result of a call in which the host died (contract J8). */
+/** Makes the result of a call during which the host died (contract J8). */
 export const unknownResult = (call: ToolCall): ToolResult => ({
   _tag: "ToolResult",
   id: `${call.id}r` as ItemId,
@@ -110,7 +109,7 @@ export const unknownResult = (call: ToolCall): ToolResult => ({
   output: "The program ended before this call did. Whether it had an effect is unknown; check before you repeat it."
 })
 
-const spoken: { readonly [R in AbortReason]: string } = {
+const reasonTexts: { readonly [R in AbortReason]: string } = {
   Interrupted: "aborted by user",
   Replaced: "aborted: another task took over",
   Deadline: "aborted: the deadline passed",
@@ -119,43 +118,47 @@ const spoken: { readonly [R in AbortReason]: string } = {
   Shutdown: "aborted: the session was closed"
 }
 
-/** What the model reads as the result of a call that was open at an abort: how long it had run, and why it ended. */
+/** Makes the output of a call that was open at an abort, for the model: how long it had run, and why it ended. */
 export const abortedOutput = (reason: AbortReason, afterMillis: number): string =>
-  `Wall time: ${Math.max(0.1, afterMillis / 1000).toFixed(1)} seconds\n${spoken[reason]}`
+  `Wall time: ${Math.max(0.1, afterMillis / 1000).toFixed(1)} seconds\n${reasonTexts[reason]}`
 
 /** The name of the marker's fragment. */
 export const markerFragment = "turn_aborted"
 
-/** The text that tells the model that a turn was stopped (contract I5), with what is still running. */
+/** Makes the text that informs the model that a turn was stopped (contract I5), with what is still running. */
 export const markerText = (reason: AbortReason, running: ReadonlyArray<string>): string => {
   const why =
     reason === "Interrupted"
       ? "The user stopped the previous turn."
-      : `The previous turn was stopped (${spoken[reason]}).`
+      : `The previous turn was stopped (${reasonTexts[reason]}).`
   const still = running.length === 0 ? "" : ` Still running: ${running.join(", ")}.`
   return `<${markerFragment}>\n${why}${still} Tools and commands that were stopped may have done part of their work: look at the current state before you repeat anything.\n</${markerFragment}>`
 }
 
-/** Whether an item is input of a user, not scaffolding. */
+/** The name of the fragment that reports how a detached child ended. */
+export const noticeFragment = "subagent_notification"
+
+/**
+ * The name of the same fragment where version 1 recorded it as input of the user. Rollbacks of such a journal counted
+ * its turn, and mean the same turns only if it is still counted.
+ */
+export const countedNoticeFragment = "subagent_notification_1"
+
+/** Whether an item is input of the user, not scaffolding. */
 export const isUserInput = (item: Item): boolean => item._tag === "UserMessage" && item.fragment === undefined
 
-/** The text of the last assistant message from an index on, if there is one. */
-export const lastMessage = (self: ItemLog, from: number): string | undefined => {
-  for (let index = self.length - 1; index >= from; index--) {
-    const item = self.items[index]!
-    if (item._tag === "AssistantMessage" && item.partial === undefined) return item.text
-  }
-  return undefined
-}
+/** Whether the turn that carries this item is one that a rollback counts (contract J4). */
+export const isCountedByRollback = (item: Item): boolean =>
+  isUserInput(item) || (item._tag === "UserMessage" && item.fragment === countedNoticeFragment)
 
-/** A rough count of the tokens of a text: one for four characters. */
+/** Estimates the tokens of a text: one for four characters. */
 export const estimateText = (text: string): number => Math.ceil(text.length / 4)
 
-/** A rough count of the tokens of an input. An image counts as 1,000. */
+/** Estimates the tokens of an input. An image counts as 1,000. */
 export const estimateInput = (input: Input): number =>
   estimateText(textOf(input)) + 1_000 * input.filter((part) => part._tag === "Image").length
 
-/** A rough count of the tokens of an item. */
+/** Estimates the tokens of an item. */
 export const estimate = (item: Item): number => {
   switch (item._tag) {
     case "UserMessage":
@@ -172,12 +175,12 @@ export const estimate = (item: Item): number => {
   }
 }
 
-/** A rough count of the tokens of many items. */
+/** Estimates the tokens of many items. */
 export const estimateAll = (items: ReadonlyArray<Item>): number => items.reduce((sum, item) => sum + estimate(item), 0)
 
-/** An estimate of what a request cost that reported nothing: its items, and the text that came. */
-export const estimateUsage = (items: ReadonlyArray<Item>, answered: string): TokenUsage => {
+/** Estimates the usage of a request that reported none, from its items and the text of its response. */
+export const estimateUsage = (items: ReadonlyArray<Item>, response: string): TokenUsage => {
   const input = estimateAll(items)
-  const output = estimateText(answered)
+  const output = estimateText(response)
   return { input, cachedInput: 0, output, reasoning: 0, total: input + output }
 }

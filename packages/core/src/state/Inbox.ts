@@ -1,40 +1,43 @@
 /**
- * Accepted input that no model request has carried, in order of acceptance (contract P2, P3).
+ * Accepted input that no turn has carried, in order of acceptance (contract P2, P3).
  *
  * The inbox is a value inside {@link SessionState}: input enters it with the record that accepts it and leaves it with
- * the record that carries, blocks, returns or drops it. So *taking* an input and *carrying* it are one step, and
- * whatever is not carried is still there: nothing has to be given back. An entry is bound to the turn that it steers,
- * or waits in the queue.
+ * the record that carries, blocks, returns or drops it. So *taking* an input and *carrying* it are one step, and input
+ * that is not carried never leaves the inbox. An entry is bound to the turn that it steers, or waits in the queue.
  */
 import type { SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Input } from "../protocol/Input.ts"
 
-/** One accepted input. `turnId` names the turn that it steers; without one it waits for a turn of its own. */
+/**
+ * One accepted input. `turnId` names the turn that it steers; without one it waits for a turn of its own. A `fragment`
+ * marks a notice of a program: not the user's words.
+ */
 export interface Entry {
   readonly submissionId: SubmissionId
   readonly input: Input
   readonly turnId: TurnId | undefined
   /** Whether it starts no turn, and joins the next one that starts. */
   readonly waits?: true
+  readonly fragment?: string | undefined
 }
 
 /** Entries in order of acceptance. */
 export type Inbox = ReadonlyArray<Entry>
 
-/** Nothing waits. */
+/** An empty inbox. */
 export const empty: Inbox = []
 
 /** Adds an entry at the end. The caller has checked the capacity. */
 export const accept = (self: Inbox, entry: Entry): Inbox => [...self, entry]
 
-/** Without these submissions. */
+/** Removes these submissions. */
 export const remove = (self: Inbox, submissionIds: Iterable<SubmissionId>): Inbox => {
   if (self.length === 0) return self
   const gone = new Set(submissionIds)
   return gone.size === 0 ? self : self.filter((entry) => !gone.has(entry.submissionId))
 }
 
-/** What waits for a turn: the input that it was started with, then what steers it, each in order. */
+/** Returns the entries of a turn: the input that it was started with, then what steers it, in order. */
 export const forTurn = (self: Inbox, turnId: TurnId, startedWith: SubmissionId | undefined): ReadonlyArray<Entry> => {
   if (self.length === 0) return self
   const own = self.filter((entry) => entry.submissionId === startedWith)
@@ -42,17 +45,17 @@ export const forTurn = (self: Inbox, turnId: TurnId, startedWith: SubmissionId |
   return own.length === 0 ? steering : [...own, ...steering]
 }
 
-/** What waits for a turn of its own, in order. */
+/** Returns the entries that wait for a turn of their own, in order. */
 export const queued = (self: Inbox): ReadonlyArray<Entry> =>
   self.filter((entry) => entry.turnId === undefined && entry.waits !== true)
 
-/** What waited for a turn to start joins this one. */
+/** Binds the entries that waited for the next turn to this one. */
 export const join = (self: Inbox, turnId: TurnId): Inbox =>
   self.some((entry) => entry.waits === true && entry.turnId === undefined)
     ? self.map((entry) => (entry.waits === true && entry.turnId === undefined ? { ...entry, turnId } : entry))
     : self
 
-/** Unbinds what steered a turn that has ended: it keeps its place, ahead of everything newer. */
+/** Unbinds the entries that steered a turn that has ended. They keep their place, ahead of everything newer. */
 export const release = (self: Inbox, turnId: TurnId): Inbox =>
   self.some((entry) => entry.turnId === turnId)
     ? self.map((entry) => (entry.turnId === turnId ? { ...entry, turnId: undefined } : entry))

@@ -1,6 +1,5 @@
 /**
- * The state of a session as a pure fold over its records: what a live session holds and what a resume rebuilds are the
- * same (contract J3).
+ * The state of a session as a pure fold over its records. A live session and a resume use the same fold (contract J3).
  *
  * ```
  *   SessionStarted ─► idle ──TurnStarted──► in a turn ──TurnCompleted | TurnFailed | TurnAborted──► idle
@@ -9,22 +8,31 @@
  * Invariants of a list of records, as `violation` and its property test number them:
  * 1. Numbers start at 0 and have no holes; the first record is `SessionStarted`, and no other is.
  * 2. Between a `TurnStarted` and its terminal record there is no other `TurnStarted` (S1).
- * 3. Each terminal record, item, request and model request belongs to the turn that is open (S2).
- * 4. A result answers an open call of its turn; no call is open at a terminal record (I6).
- * 5. A request is settled once, after it was opened; none of a turn is open at its terminal record (A1).
+ * 3. Each terminal record, item, question and model request belongs to the turn that is open (S2).
+ * 4. A result belongs to an open call of its turn; no call is open at a terminal record (I6).
+ * 5. A question is settled once, after it was opened; none of a turn is open at its terminal record (A1).
  * 6. Input is carried, blocked, returned or dropped at most once, after it was accepted (P2).
  * 7. A turn has one model request at a time; each ends once, and none is open at a terminal record (I7).
- * 8. A rollback stands between turns and takes no more turns than there are (J4).
+ * 8. A rollback comes between turns and takes no more turns than there are (J4).
+ * 9. The history is replaced between model requests, while no call is open (I6).
  */
 import type { CallId, ProcessId, ModelRequestId, QuestionId, SessionId, SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Item, ToolCall } from "../protocol/Item.ts"
-import type { KnownRecord, JournalRecord, Terminal } from "../protocol/SessionEvent.ts"
+import type {
+  JournalRecord,
+  KnownRecord,
+  QuestionOpened,
+  QuestionSettled,
+  Terminal,
+  TurnStarted
+} from "../protocol/SessionEvent.ts"
 import * as TokenUsage from "../protocol/TokenUsage.ts"
+import type { TurnContext } from "../protocol/TurnContext.ts"
 import * as Authority from "./Authority.ts"
 import * as History from "./History.ts"
 import * as Inbox from "./Inbox.ts"
 
-/** A request that waits for an answer. */
+/** A question that waits for its answer. */
 export interface OpenQuestion {
   readonly questionId: QuestionId
   readonly grantKey: string
@@ -38,22 +46,26 @@ export interface OpenTurn {
   /** The number of its `TurnStarted`, and how many items it has recorded: together they name the next item. */
   readonly startSeq: number
   readonly itemCount: number
-  /** Where its items begin in the history. */
-  readonly firstItem: number
+  /** The history before its first item. */
+  readonly historyBefore: History.ItemLog
+  /** The text of its last assistant message that was not cut. */
+  readonly lastMessage: string | undefined
   readonly openCalls: ReadonlyArray<ToolCall>
-  readonly requests: ReadonlyArray<OpenQuestion>
-  /** The model request that has not been answered. */
+  readonly questions: ReadonlyArray<OpenQuestion>
+  /** The model request that has not ended. */
   readonly modelRequest: ModelRequestId | undefined
   /** Whether the model has produced anything. */
   readonly produced: boolean
   readonly usage: TokenUsage.TokenUsage
 }
 
-/** A turn that carried user input and is part of the history, with the one before it. */
+/** A turn that carried user input and is part of the history, linked to the one before it. */
 export interface UserTurn {
-  /** Where its items begin in the history. */
-  readonly firstItem: number
-  /** How many there are up to this one. */
+  /** The number of its `TurnStarted`. */
+  readonly startSeq: number
+  /** The history before it: what a rollback of it restores, whether or not the history was replaced later. */
+  readonly historyBefore: History.ItemLog
+  /** How many such turns there are up to this one. */
   readonly count: number
   readonly before: UserTurn | undefined
 }
@@ -65,23 +77,25 @@ export interface OpenDelegate {
   readonly linked: boolean
 }
 
-/** What a session is. `requests` are those of no turn. */
+/** The state of a session. `questions` are those of the session itself, outside turns. */
 export interface SessionState {
   readonly sessionId: SessionId | undefined
   /** The number of the next record. */
   readonly seq: number
   readonly history: History.ItemLog
-  /** The last turn in the history that carried user input: what a rollback takes first. */
+  /** The last turn in the history that carried user input: the first that a rollback takes. */
   readonly userTurn: UserTurn | undefined
+  /** The circumstances of the last turn that recorded them. */
+  readonly turnContext: TurnContext | undefined
   readonly inbox: Inbox.Inbox
   readonly turn: OpenTurn | undefined
   readonly turnCount: number
   readonly usage: TokenUsage.TokenUsage
-  readonly requests: ReadonlyArray<OpenQuestion>
+  readonly questions: ReadonlyArray<OpenQuestion>
   readonly grants: ReadonlyArray<Authority.Grant>
   /** Processes that were started and have not ended. */
   readonly processes: ReadonlyArray<ProcessId>
-  /** Child sessions that were started and have not ended; none is left when the session is resumed. */
+  /** Child sessions that were started and have not ended. A resume ends them all. */
   readonly delegates: ReadonlyArray<OpenDelegate>
 }
 
@@ -91,23 +105,24 @@ export const empty: SessionState = {
   seq: 0,
   history: History.empty,
   userTurn: undefined,
+  turnContext: undefined,
   inbox: Inbox.empty,
   turn: undefined,
   turnCount: 0,
   usage: TokenUsage.zero,
-  requests: [],
+  questions: [],
   grants: [],
   processes: [],
   delegates: []
 }
 
-/** The state after one more record. Total: a record that breaks an invariant changes as little as it can. */
+/** Returns the state after one more record. Total: a record that breaks an invariant changes as little as it can. */
 export const apply = (self: SessionState, record: JournalRecord): SessionState => {
   const state = { ...self, seq: record.seq + 1 }
   return record._tag === "Unknown" ? state : applyKnown(state, record)
 }
 
-/** The state after many records. */
+/** Returns the state after many records. */
 export const fold = (records: Iterable<JournalRecord>): SessionState => {
   let state = empty
   for (const record of records) state = apply(state, record)
@@ -126,7 +141,8 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
         submissionId: record.submissionId,
         input: record.input,
         turnId: record.turnId,
-        ...(record.delivery === "wait" ? { waits: true as const } : {})
+        ...(record.delivery === "wait" ? { waits: true as const } : {}),
+        ...(record.fragment === undefined ? {} : { fragment: record.fragment })
       })
       return state
     case "InputBlocked":
@@ -134,13 +150,19 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
       return state
     case "TurnStarted":
       return startTurn(state, record)
+    case "TurnContextChanged":
+      state.turnContext = record.context
+      return state
+    case "HistoryReplaced":
+      state.history = History.fromItems(record.items)
+      return state
     case "ItemRecorded":
       if (record.item._tag === "UserMessage" && record.item.submissionId !== undefined) {
         state.inbox = Inbox.remove(state.inbox, [record.item.submissionId])
       }
       state.history = History.append(state.history, record.item)
       if (state.turn !== undefined) {
-        if (History.isUserInput(record.item)) state.userTurn = withUserInput(state.userTurn, state.turn)
+        if (History.isCountedByRollback(record.item)) state.userTurn = withUserInput(state.userTurn, state.turn)
         state.turn = withItem(state.turn, record.item)
       }
       return state
@@ -154,9 +176,9 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
       }
       return state
     case "QuestionOpened":
-      return openRequest(state, record)
+      return openQuestion(state, record)
     case "QuestionSettled":
-      return settleRequest(state, record)
+      return settleQuestion(state, record)
     case "ProcessStarted":
       state.processes = [...state.processes, record.processId]
       return state
@@ -176,7 +198,7 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
     case "RolledBack":
       return rollBack(state, record.turns)
     case "SessionResumed":
-      // they lived in the process that is gone
+      // they ran in the process that has ended
       state.delegates = none
       return state
     case "ModelRetrying":
@@ -188,10 +210,7 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
 
 const none: ReadonlyArray<never> = []
 
-const startTurn = (
-  state: Mutable<SessionState>,
-  { kind, seq, submissionId, turnId }: Extract<KnownRecord, { readonly _tag: "TurnStarted" }>
-): SessionState => {
+const startTurn = (state: Mutable<SessionState>, { kind, seq, submissionId, turnId }: TurnStarted): SessionState => {
   state.turnCount++
   state.inbox = Inbox.join(state.inbox, turnId)
   state.turn = {
@@ -200,9 +219,10 @@ const startTurn = (
     startedWith: submissionId,
     startSeq: seq,
     itemCount: 0,
-    firstItem: state.history.length,
+    historyBefore: state.history,
+    lastMessage: undefined,
     openCalls: none,
-    requests: none,
+    questions: none,
     modelRequest: undefined,
     produced: false,
     usage: TokenUsage.zero
@@ -210,26 +230,35 @@ const startTurn = (
   return state
 }
 
-/** How many turns of the history carried user input. */
+/** Returns how many turns of the history carried user input. */
 export const userTurnCount = (self: SessionState): number => self.userTurn?.count ?? 0
 
-// items stand between the beginnings of two such turns, so that a beginning tells them apart
-const withUserInput = (last: UserTurn | undefined, { firstItem }: OpenTurn): UserTurn =>
-  last?.firstItem === firstItem ? last : { firstItem, count: (last?.count ?? 0) + 1, before: last }
+/** Returns the oldest turn that a rollback of so many turns takes; undefined if it takes none. */
+export const oldestTaken = (self: SessionState, turns: number): UserTurn | undefined => {
+  let oldest: UserTurn | undefined
+  let next = self.userTurn
+  for (let left = turns; left >= 1 && next !== undefined; left--) {
+    oldest = next
+    next = next.before
+  }
+  return oldest
+}
+
+const withUserInput = (last: UserTurn | undefined, { historyBefore, startSeq }: OpenTurn): UserTurn =>
+  last?.startSeq === startSeq ? last : { startSeq, historyBefore, count: (last?.count ?? 0) + 1, before: last }
 
 const rollBack = (state: Mutable<SessionState>, turns: number): SessionState => {
-  let length = state.history.length
-  for (let left = turns; left >= 1 && state.userTurn !== undefined; left--) {
-    length = state.userTurn.firstItem
-    state.userTurn = state.userTurn.before
-  }
-  state.history = History.truncate(state.history, length)
+  const oldest = oldestTaken(state, turns)
+  if (oldest === undefined) return state
+  state.history = oldest.historyBefore
+  state.userTurn = oldest.before
   return state
 }
 
 const withItem = (turn: OpenTurn, item: Item): OpenTurn => ({
   ...turn,
   itemCount: turn.itemCount + 1,
+  lastMessage: item._tag === "AssistantMessage" && item.partial === undefined ? item.text : turn.lastMessage,
   produced: turn.produced || item._tag === "AssistantMessage" || item._tag === "Reasoning" || item._tag === "ToolCall",
   openCalls:
     item._tag === "ToolCall"
@@ -239,47 +268,40 @@ const withItem = (turn: OpenTurn, item: Item): OpenTurn => ({
         : turn.openCalls
 })
 
-/** Whose request it is: that of a turn, or of the session. */
-interface OfRequest {
+/** A question of a turn or, without a `turnId`, of the session. */
+interface QuestionOwner {
   readonly turnId?: TurnId
-  readonly questionId: QuestionId
 }
 
-const requestsOf = (state: SessionState, { turnId }: OfRequest): ReadonlyArray<OpenQuestion> =>
-  turnId === undefined ? state.requests : (state.turn?.requests ?? none)
+const questionsOf = (state: SessionState, { turnId }: QuestionOwner): ReadonlyArray<OpenQuestion> =>
+  turnId === undefined ? state.questions : (state.turn?.questions ?? none)
 
-const withRequests = (
+const withQuestions = (
   state: Mutable<SessionState>,
-  { turnId }: OfRequest,
-  requests: ReadonlyArray<OpenQuestion>
+  { turnId }: QuestionOwner,
+  questions: ReadonlyArray<OpenQuestion>
 ): SessionState => {
-  if (turnId === undefined) state.requests = requests
-  else if (state.turn !== undefined) state.turn = { ...state.turn, requests }
+  if (turnId === undefined) state.questions = questions
+  else if (state.turn !== undefined) state.turn = { ...state.turn, questions }
   return state
 }
 
-const openRequest = (
-  state: Mutable<SessionState>,
-  record: Extract<KnownRecord, { readonly _tag: "QuestionOpened" }>
-): SessionState => {
+const openQuestion = (state: Mutable<SessionState>, record: QuestionOpened): SessionState => {
   const opened = { questionId: record.questionId, grantKey: Authority.keyOf(record.tool, record.payload) }
-  return withRequests(state, record, [...requestsOf(state, record), opened])
+  return withQuestions(state, record, [...questionsOf(state, record), opened])
 }
 
-const settleRequest = (
-  state: Mutable<SessionState>,
-  record: Extract<KnownRecord, { readonly _tag: "QuestionSettled" }>
-): SessionState => {
-  const open = requestsOf(state, record)
+const settleQuestion = (state: Mutable<SessionState>, record: QuestionSettled): SessionState => {
+  const open = questionsOf(state, record)
   const opened = open.find((one) => one.questionId === record.questionId)
   if (opened === undefined) return state
   const { decision } = record
-  // a grant for the turn is one for the turn that asked: a request of the session has none
+  // a grant for the turn belongs to the turn that asked; a question of the session has none
   const isKept = decision._tag === "Approved" && decision.scope !== "once"
   if (isKept && (decision.scope === "session" || record.turnId !== undefined)) {
     state.grants = Authority.grant(state.grants, { scope: decision.scope, key: opened.grantKey })
   }
-  return withRequests(
+  return withQuestions(
     state,
     record,
     open.filter((one) => one !== opened)
@@ -296,9 +318,9 @@ const endTurn = (state: Mutable<SessionState>, record: Terminal): SessionState =
   return state
 }
 
-/** Which invariant the next record breaks, as a sentence that begins with its number; undefined for none. */
+/** Describes the invariant that the next record breaks, beginning with its number; returns undefined if it breaks none. */
 export const violation = (self: SessionState, record: JournalRecord): string | undefined => {
-  if (record.seq !== self.seq) return `1: record ${record.seq} where ${self.seq} was due`
+  if (record.seq !== self.seq) return `1: record ${record.seq} instead of ${self.seq}`
   if ((record._tag === "SessionStarted") !== (self.seq === 0)) return `1: ${record._tag} at ${record.seq}`
   if (record._tag === "Unknown") return undefined
   const turn = self.turn
@@ -309,17 +331,18 @@ export const violation = (self: SessionState, record: JournalRecord): string | u
     return `3: ${record._tag} of turn ${record.turnId} while ${turn?.turnId ?? "no turn"} is open`
   }
   if (record._tag === "ItemRecorded") return itemViolation(self, record.item)
+  if (record._tag === "HistoryReplaced") return replacementViolation(turn!)
   if (record._tag === "QuestionSettled") {
-    return requestsOf(self, record).some((one) => one.questionId === record.questionId)
+    return questionsOf(self, record).some((one) => one.questionId === record.questionId)
       ? undefined
-      : `5: request ${record.questionId} is not open`
+      : `5: question ${record.questionId} is not open`
   }
   if (record._tag === "ModelRequested" || record._tag === "ModelResponded") return modelViolation(turn!, record)
   if (record._tag === "RolledBack") return rollbackViolation(self, record.turns)
   if (record._tag === "InputBlocked") return inputViolation(self, [record.submissionId])
   if (record._tag === "TurnCompleted" || record._tag === "TurnFailed" || record._tag === "TurnAborted") {
-    if (turn!.openCalls.length > 0) return `4: calls ${turn!.openCalls.map((call) => call.callId).join(", ")} are open`
-    if (turn!.requests.length > 0) return `5: ${turn!.requests.length} requests are open`
+    if (turn!.openCalls.length > 0) return `4: calls ${callIdsOf(turn!)} are open`
+    if (turn!.questions.length > 0) return `5: ${turn!.questions.length} questions are open`
     if (turn!.modelRequest !== undefined) return `7: model request ${turn!.modelRequest} is open`
   }
   return record._tag === "TurnAborted"
@@ -343,14 +366,22 @@ const modelViolation = (
   return modelRequest === requestId ? undefined : `7: model request ${requestId} is not open`
 }
 
+const callIdsOf = ({ openCalls }: OpenTurn): string => openCalls.map((call) => call.callId).join(", ")
+
+const replacementViolation = (turn: OpenTurn): string | undefined => {
+  if (turn.modelRequest !== undefined) return `9: the history is replaced during model request ${turn.modelRequest}`
+  return turn.openCalls.length > 0 ? `9: the history is replaced while calls ${callIdsOf(turn)} are open` : undefined
+}
+
 const rollbackViolation = (self: SessionState, turns: number): string | undefined => {
   if (self.turn !== undefined) return `8: a rollback inside turn ${self.turn.turnId}`
   const count = userTurnCount(self)
-  return turns >= 0 && turns <= count ? undefined : `8: a rollback of ${turns} turns where there are ${count}`
+  return turns >= 0 && turns <= count ? undefined : `8: a rollback of ${turns} turns of ${count}`
 }
 
 const itemViolation = (self: SessionState, item: Item): string | undefined => {
-  if (item._tag === "ToolResult" && !isOpen(self, item.callId)) return `4: result of ${item.callId}, which is not open`
+  if (item._tag === "ToolResult" && !isOpen(self, item.callId))
+    return `4: result of call ${item.callId}, which is not open`
   if (item._tag === "UserMessage" && item.submissionId !== undefined) return inputViolation(self, [item.submissionId])
   return undefined
 }
@@ -360,5 +391,5 @@ const isOpen = (self: SessionState, callId: CallId): boolean =>
 
 const inputViolation = (self: SessionState, submissionIds: ReadonlyArray<SubmissionId>): string | undefined => {
   const gone = submissionIds.find((id) => !self.inbox.some((entry) => entry.submissionId === id))
-  return gone === undefined ? undefined : `6: input ${gone} does not wait`
+  return gone === undefined ? undefined : `6: input ${gone} is not waiting`
 }

@@ -1,4 +1,4 @@
-/** Tool calls of the model loop: checked, approved, run side by side or alone, answered in the order of the calls. */
+/** The tool calls of the agent loop: checked, approved, run in parallel or alone, their results in the order of the calls. */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -6,58 +6,62 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import type * as Tracer from "effect/Tracer"
+import { defaultPolicy, permissionOf } from "../internal/tools.ts"
+import type { TurnTables } from "../internal/toolTables.ts"
 import type { Hooks } from "../ports/Hooks.ts"
-import * as Tracing from "../Tracing.ts"
+import type { ToolEntry, ToolPolicy } from "../ports/ToolSource.ts"
+import { CallbackFailed } from "../protocol/AgentError.ts"
 import { jsonOfUnsafe, type ToolCall } from "../protocol/Item.ts"
-import type * as Authority from "../state/Authority.ts"
-import type { Turn } from "../Turn.ts"
-import type { ToolEntry, ToolTable } from "../internal/tools.ts"
+import * as Tracing from "../Tracing.ts"
+import type { Answer, Turn } from "../Turn.ts"
 
-/** The calls of one turn. Their fibers are children of the loop's: they end with it. */
+/** The calls of one turn. Their fibers are children of the loop's fiber: they end with it. */
 export interface ToolCalls {
   /** Starts a call, before the response that makes it has ended. */
-  readonly begin: (call: ToolCall) => Effect.Effect<void>
-  /** Waits for all calls; a call that dies fails the turn. Answers how many there were since the last time. */
+  readonly start: (call: ToolCall) => Effect.Effect<void>
+  /** Waits for all calls, and returns how many there were since the last time. A call that dies fails the turn. */
   readonly awaitAll: Effect.Effect<number>
 }
 
-/** What the calls of a turn share. `concurrency` bounds how many run at once; `parent` is the span of each. */
+/** What the calls of a turn share. */
 export interface CallOptions {
   readonly turn: Turn
-  readonly table: ToolTable
+  readonly tools: TurnTables
   readonly hooks: Hooks
+  /** How many calls run at once. */
   readonly concurrency: number
+  /** The span of the turn, the parent of the spans of its calls. */
   readonly parent: Tracer.AnySpan | undefined
 }
 
 /** Makes the calls of one turn. */
-export const make = ({ concurrency, hooks, parent, table, turn }: CallOptions): ToolCalls => {
+export const make = (options: CallOptions): ToolCalls => {
   let running: Array<Fiber.Fiber<void>> = []
-  /**
-   * What a call waits for, in order of arrival: an exclusive one for all before it, a parallel one for the last
-   * exclusive one.
-   */
+  // in order of arrival, an exclusive call waits for all calls before it, a parallel one for the last exclusive one
   let exclusive: Array<Fiber.Fiber<void>> = []
   let parallel: Array<Fiber.Fiber<void>> = []
-  const permits = Semaphore.makeUnsafe(concurrency)
+  const permits = Semaphore.makeUnsafe(options.concurrency)
   return {
-    begin: (call) =>
+    start: (call) =>
       Effect.suspend(() => {
-        const policy = table.byName.get(call.name)?.policy
-        const alone = policy !== undefined && policy.concurrency !== "parallel"
-        const before = alone ? [...exclusive, ...parallel] : exclusive
-        const inTurn = (run: Effect.Effect<void>) => {
+        const entry = options.tools.current.byName.get(call.name)
+        const isExclusive = entry !== undefined && entry.policy?.concurrency !== "parallel"
+        const before = isExclusive ? [...exclusive, ...parallel] : exclusive
+        const schedule = (run: Effect.Effect<void>) => {
           const permitted = Semaphore.withPermit(permits, run)
           if (before.length === 0) return permitted
           return Effect.andThen(Effect.forEach(before, Fiber.await, { discard: true }), permitted)
         }
-        const known = table.byName.has(call.name)
-        const work = Tracing.span(spanOf(turn, call, { known, parent }), (span) =>
-          answer(span === undefined ? turn : told(turn, span), table, hooks, call, inTurn)
-        )
+        const work = Tracing.span(spanOf(options, call, entry !== undefined), (span) => {
+          const turn = span === undefined ? options.turn : noteEnd(options.turn, span)
+          const { hooks, tools } = options
+          return entry === undefined
+            ? turn.finish(call, "failed", unknownTool(call.name, tools))
+            : process({ turn, hooks, entry, policy: entry.policy ?? defaultPolicy, call, schedule })
+        })
         return Effect.map(Effect.forkChild(work, { startImmediately: true }), (fiber) => {
           running.push(fiber)
-          if (!alone) return void parallel.push(fiber)
+          if (!isExclusive) return void parallel.push(fiber)
           exclusive = [fiber]
           parallel = []
         })
@@ -68,20 +72,21 @@ export const make = ({ concurrency, hooks, parent, table, turn }: CallOptions): 
       exclusive = []
       parallel = []
       if (fibers.length === 0) return Effect.succeed(0)
-      // side by side, so that a call that dies is noticed although one before it goes on
+      // concurrently, so that a call that dies ends the turn although an earlier one still runs
       const joined = fibers.length === 1 ? Fiber.join(fibers[0]!) : Effect.forEach(fibers, Fiber.join, together)
       return Effect.as(joined, fibers.length)
     })
   }
 }
 
-/** The span of a call, beside the request that made it. What a model invented as a name is not told. */
-const spanOf = (
-  turn: Turn,
-  call: ToolCall,
-  { known, parent }: { readonly known: boolean; readonly parent: Tracer.AnySpan | undefined }
-): Tracing.SpanSettings => {
-  const name = known ? call.name : "unknown"
+const unknownTool = (name: string, tools: TurnTables): string =>
+  tools.isGone(name)
+    ? `unsupported call: the tool ${name} is no longer available`
+    : `unsupported call: there is no tool ${name}`
+
+/** The span of a call, next to that of its request. A name that the model invented is left out. */
+const spanOf = ({ parent, turn }: CallOptions, call: ToolCall, isKnown: boolean): Tracing.SpanSettings => {
+  const name = isKnown ? call.name : "unknown"
   return {
     name: `execute_tool ${name}`,
     parent,
@@ -97,8 +102,8 @@ const spanOf = (
   }
 }
 
-/** The turn, with how the call ends noted on its span: a call that was answered with a failure has failed. */
-const told = (turn: Turn, span: Tracer.Span): Turn => ({
+/** The turn, with the end of the call noted on its span: a call whose result is a failure has failed. */
+const noteEnd = (turn: Turn, span: Tracer.Span): Turn => ({
   ...turn,
   finish: (call, status, output) =>
     Effect.contextWith((context: Context.Context<never>) => {
@@ -114,68 +119,111 @@ const told = (turn: Turn, span: Tracer.Span): Turn => ({
 // they only wait: how many calls run at once is bounded by the permits
 const together = { concurrency: "unbounded", discard: true } as const
 
-const answer = Effect.fnUntraced(function* (
-  turn: Turn,
-  table: ToolTable,
-  hooks: Hooks,
-  call: ToolCall,
-  inTurn: (run: Effect.Effect<void>) => Effect.Effect<void>
-) {
-  const entry = table.byName.get(call.name)
-  if (entry === undefined) return yield* turn.finish(call, "failed", `unsupported call: there is no tool ${call.name}`)
-  if (call.invalid !== undefined)
+/** A call of a tool that exists. */
+interface KnownCall {
+  readonly turn: Turn
+  readonly hooks: Hooks
+  readonly entry: ToolEntry
+  readonly policy: ToolPolicy<any>
+  readonly call: ToolCall
+  /** Runs an effect when it is the turn of the call. */
+  readonly schedule: (run: Effect.Effect<void>) => Effect.Effect<void>
+}
+
+/** Decodes the arguments, asks for approval, and runs the handler. */
+const process = Effect.fnUntraced(function* (known: KnownCall) {
+  const { call, entry, schedule, turn } = known
+  if (call.invalid !== undefined) {
     return yield* turn.finish(call, "failed", `the arguments of ${call.name} are not JSON`)
+  }
   const decoded = yield* Effect.matchEager(entry.decode(call.params), {
     onFailure: (error) => ({ ok: false as const, message: error.message }),
     onSuccess: (params) => ({ ok: true as const, params })
   })
   if (!decoded.ok) return yield* turn.finish(call, "failed", `invalid arguments for ${call.name}: ${decoded.message}`)
-  const refusal = yield* refused(turn, hooks, entry, call, decoded.params)
+  const refusal = yield* Effect.matchEager(refusalOf(known, decoded.params), {
+    onFailure: (error) => error,
+    onSuccess: (reason) => reason
+  })
+  if (refusal instanceof CallbackFailed) {
+    yield* turn.warn(refusal.message)
+    return yield* turn.finish(call, "failed", refusal.message)
+  }
   if (refusal !== undefined) return yield* turn.finish(call, "denied", refusal)
-  yield* inTurn(run(turn, hooks, entry, call, decoded.params))
+  yield* schedule(run(known, decoded.params))
 })
 
 /**
- * Why a call may not run: a hook, its policy, or whoever was asked said no. A cancelled request interrupts: it is no
- * refusal (A2).
+ * Returns why a call must not run, undefined if it may: a hook, its policy or the person who was asked refused it. A
+ * cancelled question interrupts; it is no refusal (A2).
  */
-const refused = Effect.fnUntraced(function* (
-  turn: Turn,
-  hooks: Hooks,
-  entry: ToolEntry,
-  call: ToolCall,
-  params: unknown
-) {
+const refusalOf = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
+  const { call, hooks, policy, turn } = known
   const verdict = yield* hooks.preToolUse(turn.turnId, call.name, params)
   if (verdict.deny) return `denied: ${verdict.reason ?? "a hook refused this call"}`
-  const { approval, kind, payload } = entry.policy
-  const allowed: Authority.Permission = typeof approval === "function" ? approval(params) : approval
-  const asks = allowed === "allow" && entry.asks !== undefined
-  const permission = asks && (yield* entry.asks(params, call.callId, yield* turn.history)) ? "ask" : allowed
+  const permission = yield* permissionFor(known, params)
   if (permission === "allow") return undefined
   if (permission === "deny") return `denied: the policy forbids ${call.name}`
-  const answered = yield* turn.ask({
-    kind: kind ?? "permissions",
+  const { payload } = policy
+  const answer = yield* turn.ask({
+    kind: policy.kind ?? "permissions",
     callId: call.callId,
     tool: call.name,
-    payload: payload === undefined ? call.params : payload(params)
+    payload:
+      payload === undefined
+        ? call.params
+        : yield* callApplication(`the payload function of the tool ${call.name}`, () => payload(params))
   })
-  switch (answered._tag) {
-    case "Approved":
-      return undefined
-    case "Denied":
-      return answered.reason === undefined ? "rejected by user" : `rejected: ${answered.reason}`
-    case "Answered":
-      return "rejected: the request was answered without a decision"
-    case "Abort":
-      return yield* Effect.interrupt
-    case "Cancelled":
-      return answered.by === "deadline" ? "not approved: nobody answered in time" : yield* Effect.interrupt
-  }
+  return yield* refusalIn(answer)
 })
 
-const run = Effect.fnUntraced(function* (turn: Turn, hooks: Hooks, entry: ToolEntry, call: ToolCall, params: unknown) {
-  // the record of the call is durable before its handler starts (J8), which a closing turn does not do (I2)
+/** What the policy of a tool, and the tool itself, say about a call. */
+const permissionFor = Effect.fnUntraced(function* ({ call, entry, policy, turn }: KnownCall, params: unknown) {
+  const permission =
+    typeof policy.approval === "function"
+      ? yield* callApplication(`the approval function of the tool ${call.name}`, () => permissionOf(policy, params))
+      : policy.approval
+  if (permission !== "allow" || entry.asks === undefined) return permission
+  const asks = entry.asks(params, call.callId, yield* turn.history)
+  const needsApproval = yield* Effect.catchCause(asks, (cause) =>
+    Cause.hasInterrupts(cause)
+      ? Effect.failCause(cause)
+      : Effect.fail(
+          new CallbackFailed({
+            callback: `the needsApproval function of the tool ${call.name}`,
+            cause: Cause.squash(cause)
+          })
+        )
+  )
+  return needsApproval ? ("ask" as const) : permission
+})
+
+/** Calls a function of the application. */
+const callApplication = <A>(callback: string, evaluate: () => A): Effect.Effect<A, CallbackFailed> => {
+  try {
+    return Effect.succeed(evaluate())
+  } catch (cause) {
+    return Effect.fail(new CallbackFailed({ callback, cause }))
+  }
+}
+
+const refusalIn = (answer: Answer): Effect.Effect<string | undefined> => {
+  switch (answer._tag) {
+    case "Approved":
+      return Effect.succeed(undefined)
+    case "Denied":
+      return Effect.succeed(answer.reason === undefined ? "rejected by user" : `rejected: ${answer.reason}`)
+    case "Answered":
+      return Effect.succeed("rejected: the question was answered without a decision")
+    case "Abort":
+      return Effect.interrupt
+    case "Cancelled":
+      return answer.by === "deadline" ? Effect.succeed("not approved: nobody answered in time") : Effect.interrupt
+  }
+}
+
+const run = Effect.fnUntraced(function* ({ call, entry, hooks, turn }: KnownCall, params: unknown) {
+  // the record of the call is durable before its handler starts (J8); a closing turn starts no handler (I2)
   // mutant recorded-before-it-runs (J8: a call is durable before its handler starts): drop
   yield* turn.flush
   // mutant closing-before-a-handler (I2: the turn is checked for an abort again once the record of a call is durable):
@@ -185,7 +233,7 @@ const run = Effect.fnUntraced(function* (turn: Turn, hooks: Hooks, entry: ToolEn
     onFailure: (cause) => ({ ok: false as const, cause }),
     onSuccess: (value) => ({ ok: true as const, value })
   })
-  if (!result.ok) return yield* failed(turn, entry, call, result.cause)
+  if (!result.ok) return yield* finishFailed({ turn, entry, call, cause: result.cause })
   const encoded = yield* Effect.orDie(entry.encodeSuccess(result.value))
   const output = jsonOf(encoded)
   if (output._tag === "None") return yield* turn.finish(call, "failed", `the result of ${call.name} is no JSON value`)
@@ -201,11 +249,15 @@ const jsonOf = (value: unknown): Option.Option<unknown> => {
   }
 }
 
+interface FailedCall extends Pick<KnownCall, "turn" | "entry" | "call"> {
+  readonly cause: Cause.Cause<unknown>
+}
+
 /**
- * A typed failure is told to the model, and so is a handler that interrupted itself; a defect is the turn's, and so is
- * the end of a turn that closes.
+ * A typed failure is a result for the model, and so is a handler that interrupted itself. A defect fails the turn. The
+ * interruption of a closing turn ends the call without a result.
  */
-const failed = (turn: Turn, entry: ToolEntry, call: ToolCall, cause: Cause.Cause<unknown>) => {
+const finishFailed = ({ call, cause, entry, turn }: FailedCall) => {
   if (Cause.hasDies(cause)) return Effect.failCause(cause as Cause.Cause<never>)
   if (Cause.hasInterruptsOnly(cause)) {
     return Effect.flatMap(turn.abortReason, (reason) =>
@@ -213,7 +265,7 @@ const failed = (turn: Turn, entry: ToolEntry, call: ToolCall, cause: Cause.Cause
     )
   }
   const error = Cause.squash(cause)
-  // what an error has to say is its message; one without any is told by its fields, as a failure that is no error is
+  // an error says what it has to say in its message; one without, and a failure that is no error, says it in its fields
   if (error instanceof Error && error.message !== "") return turn.finish(call, "failed", error.message)
   return Effect.flatMap(
     Effect.matchEager(entry.encodeFailure(error), { onFailure: () => String(error), onSuccess: (encoded) => encoded }),

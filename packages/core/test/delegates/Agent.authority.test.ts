@@ -6,7 +6,7 @@ import { Tool, Toolkit } from "effect/ai"
 
 const Permission = Schema.Literals(["allow", "ask", "deny"])
 
-/** A session of a tree: what its agent declares for a tool, perhaps by its arguments, and its children. */
+/** A session of a tree: what its agent declares for a tool, by its arguments, and its children. */
 interface Node {
   readonly declares: Authority.Permission
   readonly whenLarge: Authority.Permission
@@ -29,7 +29,7 @@ const agentOf = ({ declares, whenLarge }: Node) =>
     }
   })
 
-/** Calls `visit` for each session below a root with its agent as it runs: narrowed by what its parent may. */
+/** Calls `visit` for each session from a root down, with its agent narrowed to the authority of its parent. */
 const walk = <R>(
   node: Node,
   agent: Agent.Agent<R>,
@@ -44,7 +44,7 @@ const walk = <R>(
 
 describe("A4 authority in a tree of sessions", () => {
   it.prop(
-    "is the meet of what everybody from the root down declares: nobody may more than anybody above, and nobody gains by asking twice",
+    "is the meet of what the sessions from the root down declare: never more than that of a session above, and narrowing again adds none",
     [NodeOf(5), Schema.Literals([1, 100])],
     ([root, size]) => {
       walk(root, agentOf(root), [root], (agent, path) => {

@@ -29,7 +29,7 @@ const parent = (millis: number, then: Effect.Effect<void, never, Turn>, log: Arr
       const run = (reason: string) =>
         Effect.sync(() => void log.push(reason)).pipe(
           Effect.andThen(Effect.sleep(millis)),
-          Effect.andThen(Effect.sync(() => ended("interrupted")))
+          Effect.andThen(Effect.sync(() => ended({ status: "interrupted" })))
         )
       yield* Effect.asVoid(turn.onAbort({ kind: "delegate", name: "child", drain: "500 millis", run }))
       yield* then
@@ -360,7 +360,7 @@ describe("Agent.narrow", () => {
     for (const own of order) {
       for (const most of order) {
         const narrowed = Agent.narrow(tools(own), Agent.authorityOf(tools(most)))
-        const { approval } = narrowed.tools().byName.get("reach")!.policy
+        const { approval } = narrowed.tools().byName.get("reach")!.policy!
         const given = typeof approval === "function" ? approval({}) : approval
         assert.strictEqual(given, order[Math.min(order.indexOf(own), order.indexOf(most))])
       }

@@ -68,6 +68,5 @@ export const mutants = {
   receipts: { by: "submittedTwice", breaks: /^(P1|P2|P6)/ },
   "one-opening-at-a-time": { by: "openedTwice", breaks: /^J2/ },
   "one-writer": { by: "heldTwice", breaks: /^J2/ },
-  "file-fence": { by: "takingOver", breaks: /^J2/ },
-  "moved-before-it-is-read": { by: "takingOver", breaks: /^J2/ }
+  "file-fence": { by: "takingOver", breaks: /^J2 acknowledged after the take-over/ }
 } as const satisfies { readonly [name: string]: RowOfCore }

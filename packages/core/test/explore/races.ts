@@ -3,6 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as FileSystem from "effect/FileSystem"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -22,7 +23,7 @@ import { Turn } from "@spindle/core/Turn"
 import type * as Laws from "@spindle/testing/Laws"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
-import { journalOf, sessionId } from "../fixtures/records.ts"
+import { journalOf, numbered, sessionId, warning } from "../fixtures/records.ts"
 import * as VirtualFiles from "../fixtures/virtualFiles.ts"
 import { request } from "./kinds.ts"
 import { endings } from "./racesOfEnds.ts"
@@ -88,10 +89,10 @@ const waitingForIdle: Exploration = {
     }).pipe(Effect.scoped)
 }
 
-/** A journal on files that another writer takes over at any step, with no lease between the two (J2). */
+/** A journal in files that a second writer opens and writes at any step, with no lease between the two (J2). */
 const takingOver: Exploration = {
   actions: [["takeOver"]],
-  law: logged((log) => (log.length === 0 ? undefined : `J2 acknowledged and lost: ${log.join()}`)),
+  law: logged((log) => (log.length === 0 ? undefined : `J2 ${log.join()}`)),
   program: (stage) =>
     Effect.gen(function* () {
       const files = VirtualFiles.make()
@@ -104,19 +105,39 @@ const takingOver: Exploration = {
       const [first, second] = [yield* onFiles, yield* onFiles]
       const writer = yield* first.open(sessionId, "create")
       yield* writer.append(journal.slice(0, 1))
-      yield* stage.arm({ takeOver: Effect.ignore(Effect.scoped(second.open(sessionId, "existing"))) })
-      const acknowledged: Array<number> = []
-      for (const record of journal.slice(1)) {
+      const faults: Array<string> = []
+      const acknowledged: Array<JournalRecord> = []
+      let isTaken = false
+      const takeOver = Effect.gen(function* () {
+        const later = yield* second.open(sessionId, "existing")
+        isTaken = true
+        // the first writer gets the time to write until it is refused
+        yield* Effect.sleep(1)
+        const [record] = numbered([warning("second")], later.opened.records.length)
+        yield* later.append([record!])
+        acknowledged.push(record!)
+      })
+      yield* stage.arm({ takeOver: Effect.ignore(Effect.scoped(takeOver)) })
+      for (const record of journal.slice(1, 8)) {
+        const isLate = isTaken
         yield* Effect.matchEffect(writer.append([record]), {
           onFailure: () => Effect.void,
-          onSuccess: () => Effect.sync(() => acknowledged.push(record.seq))
+          onSuccess: () =>
+            Effect.sync(() => {
+              acknowledged.push(record)
+              if (isLate) faults.push(`acknowledged after the take-over: ${record.seq}`)
+            })
         })
       }
       yield* stage.disarm
-      // the other one may still be at it
+      // the second writer may still be busy
       yield* Effect.sleep("1 second")
       const { records } = yield* second.load(sessionId)
-      return acknowledged.filter((seq) => records[seq]?.seq !== seq).map(String)
+      for (const record of acknowledged) {
+        const found = records.find(({ seq }) => seq === record.seq)
+        if (!Equal.equals(found, record)) faults.push(`acknowledged and lost: ${record.seq}`)
+      }
+      return faults
     }).pipe(Effect.scoped)
 }
 

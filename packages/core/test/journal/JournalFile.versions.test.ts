@@ -19,8 +19,8 @@ const agent = Agent.make({})
 
 /** Lines of later versions: a tag that nobody knows yet, with odd contents, and a known tag in another version. */
 const later = [
-  '{"v":1,"_tag":"Dreamed","of":["sheep",{"__proto__":null,"é":1.5e300}],"seq":SEQ,"at":7}',
-  '{"seq":SEQ,"v":2,"_tag":"TurnStarted","at":8,"turnId":{"not":"a text"}}',
+  '{"v":2,"_tag":"Dreamed","of":["sheep",{"__proto__":null,"é":1.5e300}],"seq":SEQ,"at":7}',
+  '{"seq":SEQ,"v":3,"_tag":"TurnStarted","at":8,"turnId":{"not":"a text"}}',
   '{"v":99,"_tag":"SessionStarted","at":9,"seq":SEQ,"sessionId":"other"}'
 ]
 
@@ -102,8 +102,8 @@ describe("records of later versions", () => {
       assert.deepStrictEqual(
         unknown.slice(0, 3).map((raw) => [raw["_tag"], raw["v"]]),
         [
-          ["Dreamed", 1],
-          ["TurnStarted", 2],
+          ["Dreamed", 2],
+          ["TurnStarted", 3],
           ["SessionStarted", 99]
         ]
       )

@@ -9,7 +9,7 @@ import * as Op from "@spindle/core/Op"
 import type { ModelFailureKind } from "@spindle/core/SessionError"
 import * as Session from "@spindle/core/Session"
 import { Context, Deferred, Duration, Effect, Fiber, Layer, Schema, Stream } from "effect"
-import { AiError, LanguageModel, type Prompt, type Response, Tool, Toolkit } from "effect/ai"
+import { AiError, LanguageModel, Model as AiModel, type Prompt, type Response, Tool, Toolkit } from "effect/ai"
 import * as Records from "../fixtures/records.ts"
 
 type Part = Response.StreamPartEncoded
@@ -56,7 +56,7 @@ const textOf = (...deltas: ReadonlyArray<string>): ReadonlyArray<Part> => [
   { type: "text-end", id: "t" }
 ]
 
-/** A language model that answers with these parts, one answer for each request, and the options it was called with. */
+/** A language model with one response for each request, and the options that it was called with. */
 const scripted = (...answers: ReadonlyArray<Stream.Stream<Part, AiError.AiError>>) => {
   const seen: Array<LanguageModel.ProviderOptions> = []
   const layer = Layer.effect(
@@ -81,14 +81,14 @@ const requestOf = (items: ReadonlyArray<Item>, tools: ModelRequest["tools"] = []
   output: undefined
 })
 
-/** The parts that a model answers with. */
+/** The parts of the response of a model. */
 const partsOf = Effect.fnUntraced(function* (parts: ReadonlyArray<Part>, tools: ModelRequest["tools"] = []) {
   const { layer } = scripted(Stream.fromIterable(parts))
   const model = Context.get(yield* Layer.build(layer), Model)
   return yield* Stream.runCollect(model.stream(requestOf([user("hi")], tools)))
 })
 
-/** The prompt that a language model is asked with. */
+/** The prompt that a language model gets. */
 const promptOf = Effect.fnUntraced(function* (items: ReadonlyArray<Item>, instructions?: string) {
   const { layer, seen } = scripted(Stream.succeed(finish()))
   const model = Context.get(yield* Layer.build(layer), Model)
@@ -101,12 +101,31 @@ const shape = (message: Prompt.Message | undefined) =>
     ? [message?.role, message?.content]
     : [message.role, ...message.content.map((part) => part.type)]
 
-describe("fromLanguageModel: answers", () => {
-  it.effect("carries the names it was given", () =>
+describe("EffectAiModel.layer: responses", () => {
+  it.effect("has the names that it was given", () =>
     Effect.gen(function* () {
       const { layer } = scripted()
       const model = Context.get(yield* Layer.build(layer), Model)
       assert.deepStrictEqual([model.provider, model.model, model.contextWindow], ["acme", "one", undefined])
+    })
+  )
+
+  it.effect("takes names that are not given from the model of effect/ai", () =>
+    Effect.gen(function* () {
+      const languageModel = Layer.effect(
+        LanguageModel.LanguageModel,
+        LanguageModel.make({ generateText: () => Effect.die("sessions stream"), streamText: () => Stream.empty })
+      )
+      const named = AiModel.make("acme", "two", languageModel)
+      const model = Context.get(yield* Layer.build(Layer.provide(EffectAiModel.layer(), named)), Model)
+      assert.deepStrictEqual([model.provider, model.model], ["acme", "two"])
+      const renamed = EffectAiModel.layer({ model: "two-mini", contextWindow: 8 })
+      const other = Context.get(yield* Layer.build(Layer.provide(renamed, named)), Model)
+      assert.deepStrictEqual([other.provider, other.model, other.contextWindow], ["acme", "two-mini", 8])
+      // @ts-expect-error a language model alone has no names
+      // @effect-diagnostics-next-line missingEffectContext:off
+      const missing = (): Layer.Layer<Model> => Layer.provide(EffectAiModel.layer(), languageModel)
+      assert.isFunction(missing)
     })
   )
 
@@ -137,7 +156,7 @@ describe("fromLanguageModel: answers", () => {
     })
   )
 
-  it.effect("passes calls through undecoded: with bad arguments, and of tools that nobody has", () =>
+  it.effect("passes calls through undecoded: with bad arguments, and of tools that do not exist", () =>
     Effect.gen(function* () {
       const calls: ReadonlyArray<Part> = [
         { type: "tool-call", id: "a", name: "add", params: { a: 1, b: 2 }, providerExecuted: false },
@@ -171,7 +190,7 @@ describe("fromLanguageModel: answers", () => {
     )
   }
 
-  it.effect("usage that nobody reported is unknown", () =>
+  it.effect("usage that was not reported is unknown", () =>
     Effect.gen(function* () {
       const [part] = yield* partsOf([finish("stop", {})])
       assert.deepStrictEqual(part, { _tag: "Finish", reason: "stop", usage: undefined })
@@ -204,7 +223,7 @@ describe("fromLanguageModel: answers", () => {
   )
 })
 
-describe("fromLanguageModel: failures", () => {
+describe("EffectAiModel.layer: failures", () => {
   const reasons: ReadonlyArray<readonly [AiError.AiErrorReason, ModelFailureKind, boolean]> = [
     [new AiError.NetworkError({ reason: "TransportError", method: "POST", url: "https://x" }), "Connection", true],
     [new AiError.RateLimitError({ retryAfter: Duration.seconds(7) }), "RateLimited", true],
@@ -240,7 +259,7 @@ describe("fromLanguageModel: failures", () => {
   }
 })
 
-describe("fromLanguageModel: failures inside an answer", () => {
+describe("EffectAiModel.layer: failures inside a response", () => {
   const failing = (part: Part) => Effect.flip(partsOf([...textOf("half"), part], specs))
   const shown = (part: Part) =>
     Effect.map(failing(part), ({ detail, isRetryable, kind }) => [kind, detail, isRetryable])
@@ -285,8 +304,8 @@ describe("fromLanguageModel: failures inside an answer", () => {
   )
 })
 
-describe("fromLanguageModel: prompts", () => {
-  it.effect("the form of the answer is asked for in the instructions", () =>
+describe("EffectAiModel.layer: prompts", () => {
+  it.effect("the instructions ask for the form of the output", () =>
     Effect.gen(function* () {
       const { layer, seen } = scripted(Stream.succeed(finish()))
       const model = Context.get(yield* Layer.build(layer), Model)
@@ -298,7 +317,7 @@ describe("fromLanguageModel: prompts", () => {
     })
   )
 
-  it.effect("what the model said in one go is one assistant message, and its results are one tool message", () =>
+  it.effect("what the model said in a row is one assistant message, and its results are one tool message", () =>
     Effect.gen(function* () {
       const prompt = yield* promptOf(
         [
@@ -339,14 +358,16 @@ describe("fromLanguageModel: prompts", () => {
     })
   )
 
-  it.effect("no instructions are no message, and arguments that are no JSON go back as they came", () =>
-    Effect.gen(function* () {
-      const invalid: Item = { ...call("a", "add"), params: undefined, invalid: '{"a":' }
-      const prompt = yield* promptOf([user("hi"), invalid, result("a", "failed")])
-      assert.strictEqual(prompt[0]?.role, "user")
-      const part = prompt[1]?.role === "assistant" ? prompt[1].content[0] : undefined
-      assert.strictEqual(part?.type === "tool-call" && part.params, '{"a":')
-    })
+  it.effect(
+    "without instructions there is no system message, and arguments that are not JSON are sent back unchanged",
+    () =>
+      Effect.gen(function* () {
+        const invalid: Item = { ...call("a", "add"), params: undefined, invalid: '{"a":' }
+        const prompt = yield* promptOf([user("hi"), invalid, result("a", "failed")])
+        assert.strictEqual(prompt[0]?.role, "user")
+        const part = prompt[1]?.role === "assistant" ? prompt[1].content[0] : undefined
+        assert.strictEqual(part?.type === "tool-call" && part.params, '{"a":')
+      })
   )
 
   it.effect("images are files, by address or by what they hold", () =>
@@ -391,7 +412,7 @@ describe("fromLanguageModel: prompts", () => {
 })
 
 describe("a session over a language model", () => {
-  it.effect("runs tools, answers bad calls, and sends the results back", () =>
+  it.effect("runs tools, reports bad calls to the model, and sends the results back", () =>
     Effect.gen(function* () {
       const { layer, seen } = scripted(
         Stream.fromIterable<Part>([

@@ -13,7 +13,7 @@ describe("uuidV7", () => {
     }
   })
 
-  it("is new each time, also when the pool of random bytes is drawn again", () => {
+  it("is new each time, even when the pool of random bytes is drawn again", () => {
     const ids = Array.from({ length: 10_000 }, () => uuidV7(1_718_360_049_300))
     assert.strictEqual(new Set(ids).size, ids.length)
     for (const id of ids) assert.match(id, form)
@@ -31,7 +31,7 @@ describe("uuidV7", () => {
 })
 
 describe("IdGenerator", () => {
-  it.effect("draws UUIDs by default, and counts when told to", () =>
+  it.effect("draws UUIDs by default; a sequential generator counts", () =>
     Effect.gen(function* () {
       assert.match((yield* IdGenerator).next(0), /^00000000-0000-7/)
       const counting = yield* Effect.provideService(Effect.service(IdGenerator), IdGenerator, sequential("id"))

@@ -6,7 +6,7 @@ const traceId = "4bf92f3577b34da6a3ce929d0e0e4736"
 const spanId = "00f067aa0ba902b7"
 
 describe("toSpan", () => {
-  it("answers the span that a traceparent names, with its sampling flag", () => {
+  it("returns the span that a traceparent names, with its sampling flag", () => {
     for (const [flags, sampled] of [
       ["01", true],
       ["00", false],
@@ -21,11 +21,11 @@ describe("toSpan", () => {
     }
   })
 
-  it("takes a later version that has the fields of this one", () => {
+  it("accepts a later version that has the fields of this one", () => {
     assert.isTrue(Option.isSome(TraceContext.toSpan({ traceparent: `01-${traceId}-${spanId}-01` })))
   })
 
-  it("takes a later version with more fields behind those of this one", () => {
+  it("accepts a later version with more fields after those of this one", () => {
     const span = TraceContext.toSpan({ traceparent: `cc-${traceId}-${spanId}-01-what-the-future-brings` })
     assert.strictEqual(Option.getOrThrow(span).spanId, spanId)
   })
@@ -41,7 +41,7 @@ describe("toSpan", () => {
     }
   })
 
-  it("answers none for what is malformed, of version ff, or all zero", () => {
+  it("returns none for a traceparent that is malformed, of version ff, or all zero", () => {
     const malformed = [
       "",
       "nonsense",

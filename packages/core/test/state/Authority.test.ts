@@ -21,13 +21,13 @@ describe("A4 meet", () => {
     assert.strictEqual(meet(a, "allow"), a)
     assert.strictEqual(meet(a, "deny"), "deny")
   })
-  it("is the narrower of the two, never wider than either", () => {
+  it("is the narrower of the two", () => {
     assert.deepStrictEqual([meet("allow", "ask"), meet("ask", "deny"), meet("deny", "allow")], ["ask", "deny", "deny"])
   })
 })
 
 describe("grants", () => {
-  it.prop("A4 are held once each, and found by key", [Grants, Key], ([added, key]) => {
+  it.prop("A4 are kept once each, and found by key", [Grants, Key], ([added, key]) => {
     const grants = granted(added)
     assert.strictEqual(new Set(grants.map((one) => `${one.scope} ${one.key}`)).size, grants.length)
     assert.strictEqual(
@@ -37,7 +37,7 @@ describe("grants", () => {
     for (const one of added) assert.strictEqual(Authority.grant(grants, one), grants)
   })
 
-  it.prop("A4 of a turn end with it, those of the session stay", [Grants], ([added]) => {
+  it.prop("A4 of a turn end with it; those of the session stay", [Grants], ([added]) => {
     const left = Authority.endTurn(granted(added))
     assert.isFalse(left.some((one) => one.scope === "turn"))
     for (const one of added) assert.strictEqual(Authority.isGranted(left, one.key), sessionWide(added, one.key))

@@ -17,7 +17,7 @@ const ask = (text: string, options: { readonly fragment?: string; readonly image
 const textsOf = (items: ReadonlyArray<UserMessage>) => items.map((item) => textOf(item.content))
 
 describe("plan", () => {
-  it("keeps the newest words of the user that fit, oldest first, and of the next one a beginning", () => {
+  it("keeps the newest messages of the user that fit, oldest first, and the beginning of the one before", () => {
     const items = [ask("a".repeat(400)), said("x"), ask("b".repeat(400)), call("1"), result("1"), ask("c".repeat(40))]
     const { kept } = Compaction.plan(items, { keepTokens: 60, minimumGain: 0 })
     assert.deepStrictEqual(
@@ -29,10 +29,12 @@ describe("plan", () => {
     )
   })
 
-  it("keeps no scaffolding: the marker and earlier summaries go into the next summary", () => {
+  it("keeps no scaffolding: markers, notices and earlier summaries go into the next summary", () => {
     const items = [
       ask("the first summary", { fragment: Compaction.summaryFragment }),
       ask("stopped", { fragment: History.markerFragment }),
+      ask("a child ended", { fragment: History.noticeFragment }),
+      ask("a child ended long ago", { fragment: History.countedNoticeFragment }),
       developer("context"),
       ask("go on")
     ]
@@ -53,7 +55,7 @@ describe("plan", () => {
     assert.isTrue(textOf(kept[0]!.content).isWellFormed())
   })
 
-  it("gives a model what it accepts: an open call has a result", () => {
+  it("makes material that a model accepts: an open call has a result", () => {
     assert.isUndefined(History.defect(Compaction.plan([ask("hi"), call("1")]).material))
   })
 })
@@ -91,7 +93,7 @@ const itemOf = ({ id, kind, length }: (typeof Steps.Type)[number], index: number
 
 describe("any history", () => {
   it.prop(
-    "keeps no more than it may, the newest messages in order, all but the oldest of them whole",
+    "keeps at most its limit: the newest messages in order, with only the oldest of them cut",
     [Steps, Tokens],
     ([steps, keepTokens]) => {
       const items = steps.map(itemOf)
@@ -116,7 +118,7 @@ describe("any history", () => {
   )
 
   it.prop(
-    "becomes one that a model accepts, with one summary, at its end; compacted again it keeps the same and has one",
+    "becomes one that a model accepts, with one summary at its end; a second compaction keeps the same messages",
     [Steps, Tokens],
     ([steps, keepTokens]) => {
       const limits = { keepTokens, minimumGain: 0 }
@@ -135,7 +137,7 @@ describe("any history", () => {
     { arbitrary: { runs: 500 } }
   )
 
-  it.prop("loses its oldest item again and again, stays acceptable, and comes to an end", [Steps], ([steps]) => {
+  it.prop("can lose its oldest item again and again, stays acceptable, and becomes empty", [Steps], ([steps]) => {
     let { material } = Compaction.plan(steps.map(itemOf))
     while (material.length > 0) {
       const less = Compaction.withoutOldest(material)
@@ -149,14 +151,14 @@ describe("any history", () => {
 describe("gain", () => {
   const long = [ask("hi"), said("x".repeat(4_000)), call("1"), result("1")]
 
-  it("is the share that is free afterwards", () => {
+  it("is the share of tokens that is freed", () => {
     const after = Compaction.compacted(Compaction.plan(long), summaryId, "y".repeat(400))
     assert.closeTo(Compaction.gain(long, after), 0.9, 0.01)
     assert.isTrue(Compaction.isEnough(long, after))
     assert.isFalse(Compaction.isEnough(long, after, { ...Compaction.defaults, minimumGain: 0.95 }))
   })
 
-  it("is below nothing when the summary is longer than what it replaces, and nothing for nothing", () => {
+  it("is negative when the summary is longer than what it replaces, and 0 for an empty history", () => {
     assert.isBelow(
       Compaction.gain([ask("hi")], Compaction.compacted(Compaction.plan([ask("hi")]), summaryId, "more")),
       0
@@ -165,12 +167,12 @@ describe("gain", () => {
     assert.isFalse(Compaction.isEnough([], []))
   })
 
-  it("can be refused before a model is asked, when what is kept is already too much", () => {
+  it("can be too small before a model is asked, when the kept messages are already too long", () => {
     const items = [ask("a".repeat(4_000)), said("short")]
     assert.isFalse(Compaction.isEnough(items, Compaction.plan(items).kept))
   })
 
-  it("says so when there is no summary", () => {
+  it("has a placeholder for an empty summary", () => {
     const [only] = Compaction.compacted({ kept: [], material: [] }, summaryId, "\n")
     assert.strictEqual(only?._tag === "UserMessage" && textOf(only.content), Compaction.noSummary)
   })

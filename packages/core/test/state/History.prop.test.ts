@@ -51,7 +51,7 @@ describe("repair", () => {
   )
 
   it.prop(
-    "I6 is idempotent, and leaves a valid history as it is, the very same array",
+    "I6 is idempotent, and returns a valid history as it is, the same array",
     [Steps],
     ([steps]) => {
       const items = steps.map(itemOf)

@@ -3,9 +3,10 @@ import type { CallId, ItemId } from "@spindle/core/Ids"
 import type { Item } from "@spindle/core/Item"
 import type { AbortReason } from "@spindle/core/Outcome"
 import * as History from "@spindle/core/History"
-import { call, developer, result, said, user } from "../fixtures/records.ts"
+import * as Records from "../fixtures/records.ts"
 
-const logOf = (...items: ReadonlyArray<Item>) => items.reduce(History.append, History.empty)
+const { call, developer, result, said, user } = Records
+const logOf = (...items: ReadonlyArray<Item>) => History.fromItems(items)
 const unknown = (id: string) => History.unknownResult(call(id))
 
 describe("ItemLog", () => {
@@ -18,7 +19,7 @@ describe("ItemLog", () => {
     assert.deepStrictEqual(History.toArray(four).at(-1), said("d"))
   })
 
-  it("appending to an older version copies, and both branches keep their own items", () => {
+  it("two versions that grow from one keep their own items", () => {
     const base = logOf(user("a"), said("b"))
     const left = History.append(base, said("left"))
     const right = History.append(base, said("right"))
@@ -27,19 +28,19 @@ describe("ItemLog", () => {
     assert.deepStrictEqual(History.toArray(right).at(-1), said("right"))
     assert.strictEqual(right.length, 3)
     assert.deepStrictEqual(History.toArray(further), [user("a"), said("b"), said("left"), said("further")])
-    assert.strictEqual(History.empty.items.length, 0)
+    assert.deepStrictEqual(History.toArray(History.empty), [])
   })
 
-  it("an array that was handed out does not grow", () => {
+  it("an array that was returned does not grow", () => {
     const log = logOf(user("a"))
     const array = History.toArray(log)
     History.append(log, said("b"))
     assert.deepStrictEqual(array, [user("a")])
   })
 
-  it("appending to the latest version copies nothing", () => {
+  it("J7 appending and going back to an older version copy nothing", () => {
     const log = logOf(user("a"))
-    assert.strictEqual(History.append(log, said("b")).items, log.items)
+    assert.strictEqual(History.append(log, said("b")).before, log)
   })
 })
 
@@ -47,14 +48,14 @@ describe("defect and repair", () => {
   const valid: ReadonlyArray<readonly [string, ReadonlyArray<Item>]> = [
     ["nothing", []],
     ["a conversation", [user("a"), said("b"), developer("c"), user("d")]],
-    ["calls side by side", [user("a"), call("1"), call("2"), result("1"), result("2"), said("b")]],
+    ["concurrent calls", [user("a"), call("1"), call("2"), result("1"), result("2"), said("b")]],
     ["results in another order", [call("1"), call("2"), result("2"), result("1")]],
     ["text between a call and its result", [call("1"), said("b"), result("1")]],
-    ["an id that comes again after its result", [call("1"), result("1"), call("1"), result("1")]],
+    ["an id that is used again after its result", [call("1"), result("1"), call("1"), result("1")]],
     ["text that was cut by an abort", [user("a"), said("b", "aborted")]]
   ]
   for (const [name, items] of valid) {
-    it(`I6 ${name} is a valid history, and repair answers the very same array`, () => {
+    it(`I6 ${name} is a valid history, and repair returns the same array`, () => {
       assert.isUndefined(History.defect(items))
       assert.strictEqual(History.repair(items), items)
     })
@@ -65,17 +66,17 @@ describe("defect and repair", () => {
     [
       "a user message before the result",
       [call("1"), user("a"), result("1")],
-      /UserMessage u-a stands before the result of 1/,
+      /UserMessage u-a comes before the result of 1/,
       [call("1"), unknown("1"), user("a")]
     ],
     [
       "a developer message before the result",
       [call("1"), call("2"), result("1"), developer("a"), result("2")],
-      /DeveloperMessage d-a stands before the result of 2/,
+      /DeveloperMessage d-a comes before the result of 2/,
       [call("1"), call("2"), result("1"), unknown("2"), developer("a")]
     ],
-    ["a result without a call", [user("a"), result("1")], /result 1 answers no open call/, [user("a")]],
-    ["a second result", [call("1"), result("1"), result("1")], /answers no open call/, [call("1"), result("1")]],
+    ["a result without a call", [user("a"), result("1")], /result 1 is for no open call/, [user("a")]],
+    ["a second result", [call("1"), result("1"), result("1")], /is for no open call/, [call("1"), result("1")]],
     [
       "a call whose id is still open",
       [call("1"), call("1"), result("1")],
@@ -98,15 +99,15 @@ describe("defect and repair", () => {
     })
   }
 
-  it("J8 a call in which the host died says that nobody knows what it did", () => {
+  it("J8 the result of a call during which the host died says that its effect is unknown", () => {
     const item = unknown("1")
     assert.deepStrictEqual([item.status, item.callId, item.name, item.id], ["unknown", "1", "shell", "c-1r"])
     assert.match(String(item.output), /unknown; check before you repeat/)
   })
 })
 
-describe("what an aborted turn tells the model", () => {
-  it("I6 the output of an aborted call says by whom and after how long, and never that it was denied", () => {
+describe("texts of an aborted turn for the model", () => {
+  it("I6 the output of an aborted call gives the reason and the duration, and never says that it was denied", () => {
     assert.strictEqual(History.abortedOutput("Interrupted", 1_234), "Wall time: 1.2 seconds\naborted by user")
     assert.strictEqual(History.abortedOutput("Interrupted", 0), "Wall time: 0.1 seconds\naborted by user")
     const reasons: ReadonlyArray<AbortReason> = ["Interrupted", "Replaced", "Deadline", "Budget", "Parent", "Shutdown"]
@@ -115,7 +116,7 @@ describe("what an aborted turn tells the model", () => {
     for (const text of texts) assert.notMatch(text, /denied|rejected/)
   })
 
-  it("I5 the marker says who stopped the turn, and names what is still running", () => {
+  it("I5 the marker gives the reason and names what is still running", () => {
     const marker = History.markerText("Interrupted", ["npm test (pid 7)", "task regular"])
     assert.match(marker, /^<turn_aborted>\nThe user stopped the previous turn\./)
     assert.include(marker, "Still running: npm test (pid 7), task regular.")
@@ -126,20 +127,17 @@ describe("what an aborted turn tells the model", () => {
 })
 
 describe("views of a history", () => {
-  it("the last message is that of the turn, and whole", () => {
-    const log = logOf(user("a"), said("first"), user("b"), said("cut", "aborted"), call("1"), result("1"))
-    assert.strictEqual(History.lastMessage(log, 0), "first")
-    assert.isUndefined(History.lastMessage(log, 2))
-    assert.isUndefined(History.lastMessage(History.empty, 0))
-    const older = History.append(log, said("newer"))
-    assert.strictEqual(History.lastMessage(older, 2), "newer")
-    assert.strictEqual(History.lastMessage(log, 0), "first")
-  })
-
-  it("scaffolding of the session is no input of a user", () => {
-    assert.isTrue(History.isUserInput(user("a")))
-    assert.isFalse(History.isUserInput({ ...user("a"), _tag: "UserMessage", content: [], fragment: "turn_aborted" }))
-    assert.isFalse(History.isUserInput(developer("a")))
+  it("scaffolding is not input of the user; a rollback counts only a notice of version 1", () => {
+    const fragment = (name: string): Item => ({ ...Records.notice("a"), fragment: name })
+    const all = [
+      user("a"),
+      fragment(History.markerFragment),
+      fragment(History.noticeFragment),
+      fragment(History.countedNoticeFragment),
+      developer("a")
+    ]
+    assert.deepStrictEqual(all.map(History.isUserInput), [true, false, false, false, false])
+    assert.deepStrictEqual(all.map(History.isCountedByRollback), [true, false, false, true, false])
   })
 
   it("estimates one token for four characters, and 1,000 for an image", () => {

@@ -25,21 +25,21 @@ describe("Inbox", () => {
     assert.deepStrictEqual(ids(two), ["1", "2"])
   })
 
-  it("removes by name, once, and ignores names that are not there", () => {
+  it("removes entries by id, and ignores ids that it does not have", () => {
     const inbox = inboxOf(entry("1"), entry("2"), entry("3"))
     assert.deepStrictEqual(ids(Inbox.remove(inbox, [submission("2"), submission("9")])), ["1", "3"])
     assert.strictEqual(Inbox.remove(inbox, []), inbox)
     assert.deepStrictEqual(Inbox.remove(Inbox.empty, [submission("1")]), [])
   })
 
-  it("P4 a turn gets its own input first, then what steers it, in order, and nothing else", () => {
+  it("P4 a turn gets its own input first, then the input that steers it, in order, and nothing else", () => {
     const inbox = inboxOf(entry("s1", "t"), entry("own"), entry("other"), entry("s2", "t"), entry("u1", "u"))
     assert.deepStrictEqual(ids(Inbox.forTurn(inbox, turn("t"), submission("own"))), ["own", "s1", "s2"])
     assert.deepStrictEqual(ids(Inbox.forTurn(inbox, turn("t"), undefined)), ["s1", "s2"])
     assert.deepStrictEqual(ids(Inbox.forTurn(inbox, turn("v"), submission("gone"))), [])
   })
 
-  it("P3 what is released keeps its place, ahead of everything newer", () => {
+  it("P3 entries that are released keep their place, ahead of everything newer", () => {
     const inbox = inboxOf(entry("old"), entry("s1", "t"), entry("s2", "t"), entry("new"), entry("u1", "u"))
     const released = Inbox.release(inbox, turn("t"))
     assert.deepStrictEqual(ids(released), ids(inbox))

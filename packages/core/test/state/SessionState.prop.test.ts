@@ -2,9 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import type { SessionId } from "@spindle/core/Ids"
 import * as Op from "@spindle/core/Op"
 import type { JournalRecord } from "@spindle/core/SessionEvent"
+import * as Compaction from "@spindle/core/Compaction"
 import * as History from "@spindle/core/History"
 import * as SessionState from "@spindle/core/SessionState"
-import type { Snapshot } from "@spindle/core/Session"
+import type { Snapshot } from "@spindle/core/Snapshot"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
@@ -45,6 +46,9 @@ const Command = Schema.Literals([
   "approve",
   "approve session",
   "deny",
+  "notice",
+  "compact",
+  "rollback",
   "wait",
   "wait long"
 ])
@@ -102,6 +106,17 @@ const sayTwice = Task.make(
   })
 )
 
+const compact = Task.make(
+  "compact",
+  Effect.gen(function* () {
+    const turn = yield* Turn
+    const { kept } = Compaction.plan(yield* turn.history)
+    yield* turn.replaceHistory([...kept, { _tag: "AssistantMessage", text: "a summary" }])
+    yield* Effect.sleep("1 millis")
+    yield* turn.say("compacted")
+  })
+)
+
 const obey = (harness: SessionHarness.SessionHarness, command: typeof Command.Type) =>
   Effect.gen(function* () {
     const { session } = harness
@@ -124,6 +139,12 @@ const obey = (harness: SessionHarness.SessionHarness, command: typeof Command.Ty
         return yield* session.abort("Deadline")
       case "replace":
         return yield* Effect.forkChild(session.start(sayTwice))
+      case "notice":
+        return yield* session.submit(Op.notice("tests", "by the way"))
+      case "compact":
+        return yield* Effect.forkChild(session.start(compact))
+      case "rollback":
+        return yield* session.submit(Op.rollback(1))
       case "open":
         return yield* harness.model.open("gate")
       case "approve":

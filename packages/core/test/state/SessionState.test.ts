@@ -15,7 +15,9 @@ const {
   completed,
   failed,
   recorded,
+  replaced,
   result,
+  rolledBack,
   said,
   settled,
   started,
@@ -23,7 +25,7 @@ const {
   user
 } = Records
 
-/** What each record of a list breaks, if anything; the state goes on with all of them. */
+/** Returns the invariants that the records of a list break; the state continues with all records. */
 const violationsOf = (records: ReadonlyArray<JournalRecord>): ReadonlyArray<string> => {
   let state = SessionState.empty
   return records.flatMap((record) => {
@@ -33,7 +35,7 @@ const violationsOf = (records: ReadonlyArray<JournalRecord>): ReadonlyArray<stri
   })
 }
 
-/** The invariant that the last record breaks, when all before it are legal. */
+/** Returns the invariant that the last record breaks, when all before it are legal. */
 const breaks = (...records: ReadonlyArray<NewRecord>): string | undefined => {
   const all = Records.numbered([started, ...records])
   assert.deepStrictEqual(violationsOf(all.slice(0, -1)), [])
@@ -72,7 +74,11 @@ const legal: ReadonlyArray<NewRecord> = [
   accepted("s6", "t3"),
   aborted("t3", { returned: ["s5"], dropped: ["s6"] }),
   { _tag: "SessionResumed", cutBytes: 0 },
-  { _tag: "RolledBack", submissionId: Records.submission("back"), turns: 1 },
+  rolledBack(1),
+  turnStarted("t4"),
+  { _tag: "TurnContextChanged", turnId: Records.turn("t4"), context: { model: "m", cwd: "/" } },
+  replaced("t4", [user("hello"), said("a summary")]),
+  completed("t4"),
   { _tag: "Warning", message: "careful" }
 ]
 
@@ -81,7 +87,7 @@ describe("violation", () => {
     assert.deepStrictEqual(violationsOf(Records.numbered(legal)), [])
   })
 
-  it("J3 finds nothing in any beginning of it, and ignores records of a later version", () => {
+  it("J3 finds nothing in any prefix of it, and ignores records of another version", () => {
     const all = Records.numbered(legal)
     for (let size = 0; size <= all.length; size++) assert.deepStrictEqual(violationsOf(all.slice(0, size)), [])
     const unknown: JournalRecord = { _tag: "Unknown", seq: all.length, at: 0, raw: {} }
@@ -90,8 +96,8 @@ describe("violation", () => {
 
   it("1: numbers have no holes, and the first record is SessionStarted and no other is", () => {
     const [first, second] = Records.numbered([started, Records.warning("a")])
-    assert.deepStrictEqual(violationsOf([first!, { ...second!, seq: 2 }]), ["1: record 2 where 1 was due"])
-    assert.deepStrictEqual(violationsOf([first!, { ...second!, seq: 0 }])[0], "1: record 0 where 1 was due")
+    assert.deepStrictEqual(violationsOf([first!, { ...second!, seq: 2 }]), ["1: record 2 instead of 1"])
+    assert.deepStrictEqual(violationsOf([first!, { ...second!, seq: 0 }])[0], "1: record 0 instead of 1")
     assert.deepStrictEqual(violationsOf(Records.numbered([Records.warning("a")])), ["1: Warning at 0"])
     assert.strictEqual(breaks(started), "1: SessionStarted at 1")
     assert.match(violationsOf([{ _tag: "Unknown", seq: 0, at: 0, raw: {} }])[0] ?? "", /^1: /)
@@ -102,7 +108,7 @@ describe("violation", () => {
     assert.strictEqual(breaks(turnStarted("t1"), turnStarted("t1")), "2: turn t1 starts inside t1")
   })
 
-  it("3: what belongs to a turn comes while that turn is open (S2)", () => {
+  it("3: records of a turn come while that turn is open (S2)", () => {
     const late: ReadonlyArray<NewRecord> = [
       recorded("t1", said("late")),
       completed("t1"),
@@ -111,6 +117,8 @@ describe("violation", () => {
       asked("t1", "q"),
       settled("t1", "q"),
       blocked("t1", "s1"),
+      replaced("t1", []),
+      { _tag: "TurnContextChanged", turnId: Records.turn("t1"), context: {} },
       {
         _tag: "ModelRequested",
         turnId: Records.turn("t1"),
@@ -130,7 +138,7 @@ describe("violation", () => {
   })
 
   it("4: a result answers an open call, and no call is open at the end of a turn (I6)", () => {
-    assert.match(breaks(turnStarted("t1"), recorded("t1", result("a"))) ?? "", /^4: result of a/)
+    assert.match(breaks(turnStarted("t1"), recorded("t1", result("a"))) ?? "", /^4: result of call a/)
     const answered = [turnStarted("t1"), recorded("t1", call("a")), recorded("t1", result("a"))]
     assert.match(breaks(...answered, recorded("t1", result("a"))) ?? "", /^4: /)
     for (const end of [completed("t1"), failed("t1"), aborted("t1")]) {
@@ -140,12 +148,12 @@ describe("violation", () => {
     assert.match(breaks(...answered, completed("t1"), turnStarted("t2"), recorded("t2", result("a"))) ?? "", /^4: /)
   })
 
-  it("5: a request is settled once, after it was opened, and none is open at the end of a turn (A1)", () => {
-    assert.strictEqual(breaks(turnStarted("t1"), settled("t1", "q")), "5: request q is not open")
+  it("5: a question is settled once, after it was opened, and none is open at the end of a turn (A1)", () => {
+    assert.strictEqual(breaks(turnStarted("t1"), settled("t1", "q")), "5: question q is not open")
     const once = [turnStarted("t1"), asked("t1", "q"), settled("t1", "q")]
-    assert.strictEqual(breaks(...once, settled("t1", "q")), "5: request q is not open")
+    assert.strictEqual(breaks(...once, settled("t1", "q")), "5: question q is not open")
     for (const end of [completed("t1"), failed("t1"), aborted("t1")]) {
-      assert.strictEqual(breaks(turnStarted("t1"), asked("t1", "q"), end), "5: 1 requests are open")
+      assert.strictEqual(breaks(turnStarted("t1"), asked("t1", "q"), end), "5: 1 questions are open")
     }
   })
 
@@ -157,9 +165,9 @@ describe("violation", () => {
       aborted("t1", { dropped: ["s1"] })
     ]
     for (const fate of fates) {
-      assert.strictEqual(breaks(turnStarted("t1"), fate), "6: input s1 does not wait")
+      assert.strictEqual(breaks(turnStarted("t1"), fate), "6: input s1 is not waiting")
       for (const before of fates.slice(0, 2)) {
-        assert.strictEqual(breaks(accepted("s1"), turnStarted("t1", "s1"), before, fate), "6: input s1 does not wait")
+        assert.strictEqual(breaks(accepted("s1"), turnStarted("t1", "s1"), before, fate), "6: input s1 is not waiting")
       }
       assert.isUndefined(breaks(accepted("s1"), turnStarted("t1", "s1"), fate))
     }
@@ -182,12 +190,6 @@ describe("violation of model requests and rollbacks", () => {
     finish: "stop",
     usage: TokenUsage.zero
   })
-  const rolledBack = (turns: number): NewRecord => ({
-    _tag: "RolledBack",
-    submissionId: Records.submission("back"),
-    turns
-  })
-
   it("7: a turn has one model request at a time, each ends once, and none is open at its end (I7)", () => {
     const begun = [turnStarted("t1"), requested("r")]
     assert.strictEqual(breaks(...begun, requested("r2")), "7: model request r2 while r is open")
@@ -199,12 +201,146 @@ describe("violation of model requests and rollbacks", () => {
     }
   })
 
-  it("8: a rollback stands between turns and takes no more turns than there are (J4)", () => {
+  it("8: a rollback comes between turns and takes no more turns than there are (J4)", () => {
     const carried = [accepted("s1"), turnStarted("t1", "s1"), recorded("t1", user("hello", "s1"))]
     assert.strictEqual(breaks(...carried, rolledBack(1)), "8: a rollback inside turn t1")
-    assert.strictEqual(breaks(...carried, completed("t1"), rolledBack(2)), "8: a rollback of 2 turns where there are 1")
+    assert.strictEqual(breaks(...carried, completed("t1"), rolledBack(2)), "8: a rollback of 2 turns of 1")
     assert.isUndefined(breaks(...carried, completed("t1"), rolledBack(1)))
-    assert.match(breaks(...carried, completed("t1"), rolledBack(1), rolledBack(1)) ?? "", /^8: .* there are 0/)
+    assert.match(breaks(...carried, completed("t1"), rolledBack(1), rolledBack(1)) ?? "", /^8: .* turns of 0/)
+  })
+})
+
+describe("violation of replacements", () => {
+  it("9: the history is replaced between model requests, while no call is open (I6)", () => {
+    const requestId = Records.modelRequest("r")
+    const requested: NewRecord = {
+      _tag: "ModelRequested",
+      turnId: Records.turn("t1"),
+      requestId,
+      attempt: 1,
+      provider: "p",
+      model: "m"
+    }
+    assert.strictEqual(
+      breaks(turnStarted("t1"), requested, replaced("t1", [])),
+      "9: the history is replaced during model request r"
+    )
+    const called = [turnStarted("t1"), recorded("t1", call("a"))]
+    assert.strictEqual(breaks(...called, replaced("t1", [])), "9: the history is replaced while calls a are open")
+    assert.isUndefined(breaks(...called, recorded("t1", result("a")), replaced("t1", [])))
+  })
+})
+
+/** A turn of the user that says its own name. */
+const turnOf = (id: string): ReadonlyArray<NewRecord> => [
+  accepted(id),
+  turnStarted(id, id),
+  recorded(id, user(id, id)),
+  recorded(id, said(`re ${id}`)),
+  completed(id)
+]
+const itemsOf = (...records: ReadonlyArray<NewRecord>) =>
+  History.toArray(SessionState.fold(Records.numbered([started, ...records])).history)
+
+describe("a history that was replaced", () => {
+  const summary = said("a summary")
+  const compaction = [turnStarted("compact"), replaced("compact", [summary]), completed("compact")]
+
+  it("J3 is what its record contains, and grows from there", () => {
+    assert.deepStrictEqual(itemsOf(...turnOf("one"), ...compaction), [summary])
+    assert.deepStrictEqual(itemsOf(...turnOf("one"), ...compaction, ...turnOf("two")), [
+      summary,
+      user("two", "two"),
+      said("re two")
+    ])
+  })
+
+  it("J4 comes back with a rollback to a point before it, and stays with one to a point after it", () => {
+    const records = [...turnOf("one"), ...turnOf("two"), ...compaction, ...turnOf("three")]
+    assert.deepStrictEqual(itemsOf(...records, rolledBack(1)), [summary])
+    assert.deepStrictEqual(itemsOf(...records, rolledBack(2)), itemsOf(...turnOf("one")))
+    assert.deepStrictEqual(itemsOf(...records, rolledBack(1), rolledBack(1)), itemsOf(...turnOf("one")))
+    assert.deepStrictEqual(itemsOf(...records, rolledBack(3)), [])
+  })
+
+  it("J4 comes back with a rollback of the turn that replaced it in its middle", () => {
+    const middle = [
+      accepted("two"),
+      turnStarted("two", "two"),
+      recorded("two", user("two", "two")),
+      replaced("two", [summary]),
+      recorded("two", said("re two")),
+      completed("two")
+    ]
+    const records = [...turnOf("one"), ...middle]
+    assert.deepStrictEqual(itemsOf(...records), [summary, said("re two")])
+    assert.strictEqual(SessionState.userTurnCount(SessionState.fold(Records.numbered([started, ...records]))), 2)
+    assert.deepStrictEqual(itemsOf(...records, rolledBack(1)), itemsOf(...turnOf("one")))
+  })
+
+  it("S5 keeps the last message of the turn that replaced it", () => {
+    const state = SessionState.fold(
+      Records.numbered([started, turnStarted("t"), recorded("t", said("before")), replaced("t", [])])
+    )
+    assert.strictEqual(state.turn?.lastMessage, "before")
+  })
+})
+
+describe("the last message of a turn", () => {
+  it("S5 is its newest assistant text that was not cut, and not that of another turn", () => {
+    const turn = (...records: ReadonlyArray<NewRecord>) =>
+      SessionState.fold(Records.numbered([started, ...turnOf("one"), turnStarted("two"), ...records])).turn
+    assert.isUndefined(turn()?.lastMessage)
+    assert.isUndefined(turn(recorded("two", said("cut", "aborted")))?.lastMessage)
+    assert.strictEqual(turn(recorded("two", said("a")), recorded("two", said("b")))?.lastMessage, "b")
+    assert.strictEqual(turn(recorded("two", said("a")), recorded("two", said("b", "superseded")))?.lastMessage, "a")
+  })
+})
+
+describe("a notice", () => {
+  it("J4 makes no turn of the user: a rollback counts the turns around it and takes it with them", () => {
+    const noticeTurn = [
+      Records.noticed("n", "steer"),
+      turnStarted("n", "n"),
+      recorded("n", Records.notice("n", "n")),
+      recorded("n", said("noted")),
+      completed("n")
+    ]
+    const records = [...turnOf("one"), ...noticeTurn]
+    const state = SessionState.fold(Records.numbered([started, ...records]))
+    assert.deepStrictEqual([SessionState.userTurnCount(state), state.inbox.length], [1, 0])
+    assert.deepStrictEqual(itemsOf(...records, rolledBack(1)), [])
+    assert.deepStrictEqual(itemsOf(...records, ...turnOf("two"), rolledBack(1)), itemsOf(...records))
+  })
+
+  it("P2 keeps its kind while it waits", () => {
+    const { inbox } = SessionState.fold(Records.numbered([started, Records.noticed("n")]))
+    assert.deepStrictEqual(
+      inbox.map(({ fragment, waits }) => [fragment, waits]),
+      [[History.noticeFragment, true]]
+    )
+  })
+})
+
+describe("fold of many rollbacks", () => {
+  it("J7 takes time linear in the records: 30,000 turns, then 30,000 rollbacks of one turn", () => {
+    const count = 30_000
+    const turns = Array.from({ length: count }, (_, index) => turnOf(`${index}`)).flat()
+    const records = Records.numbered([started, ...turns, ...Array.from({ length: count }, () => rolledBack(1))])
+    let state = SessionState.empty
+    let items = 0
+    // the work of a rollback shows in how many items it copies: none, so each version shares the one before
+    for (const record of records) {
+      const { history } = state
+      state = SessionState.apply(state, record)
+      if (record._tag === "RolledBack") {
+        let log: History.ItemLog | undefined = history
+        while (log !== undefined && log !== state.history) log = log.before
+        assert.strictEqual(log, state.history)
+        items++
+      }
+    }
+    assert.deepStrictEqual([items, state.history.length, state.userTurn], [count, 0, undefined])
   })
 })
 
@@ -260,18 +396,18 @@ describe("fold", () => {
     assert.deepStrictEqual(state.grants, [{ scope: "turn", key }])
     const { turn } = state
     assert.deepStrictEqual(
-      [turn?.turnId, turn?.startedWith, turn?.startSeq, turn?.itemCount, turn?.firstItem, turn?.produced],
+      [turn?.turnId, turn?.startedWith, turn?.startSeq, turn?.itemCount, turn?.historyBefore.length, turn?.produced],
       ["t1", "s1", 3, 2, 0, true]
     )
     assert.deepStrictEqual(turn?.openCalls, [call("a")])
     assert.deepStrictEqual(
-      turn?.requests.map((one) => one.questionId),
+      turn?.questions.map((one) => one.questionId),
       ["q2"]
     )
     assert.strictEqual(turn?.usage.total, 6)
   })
 
-  it("J3 the end of a turn releases what steered it, takes its grants away, and keeps those of the session", () => {
+  it("J3 the end of a turn releases the input that steered it, removes its grants, and keeps those of the session", () => {
     const ends: ReadonlyArray<NewRecord> = [completed("t1"), failed("t1"), aborted("t1")]
     for (const end of ends) {
       const state = SessionState.fold(
@@ -298,7 +434,7 @@ describe("fold", () => {
     }
   })
 
-  it("J3 is total, whatever is left out or comes twice, and changes no older state", () => {
+  it("J3 is total when records are missing or repeated, and changes no older state", () => {
     const all = Records.numbered(legal)
     for (let gone = 0; gone < all.length; gone++) SessionState.fold([...all.slice(0, gone), ...all.slice(gone + 1)])
     SessionState.fold([...all, ...all])

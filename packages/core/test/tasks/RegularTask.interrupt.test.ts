@@ -5,7 +5,7 @@ import * as Harness from "@spindle/testing/SessionHarness"
 import { Cause, Deferred, Effect, Fiber } from "effect"
 import { abortedOf, assertTurns, itemsOf } from "../turns.ts"
 
-/** A session whose model makes one call of each tool, side by side, and then speaks. */
+/** A session whose model calls each tool once, in parallel, and then speaks. */
 const calling = (tools: { readonly [name: string]: Harness.TestTool["run"] }) =>
   Harness.make({
     script: (_, index) =>
@@ -19,7 +19,7 @@ const results = (harness: Harness.SessionHarness) =>
   )
 
 describe("a tool that is interrupted without an abort", () => {
-  it.effect("S5 by itself is a failed result for the model, its siblings go on, and so does the turn", () =>
+  it.effect("S5 by itself has a failed result for the model, and its siblings and the turn continue", () =>
     Effect.gen(function* () {
       const harness = yield* calling({
         before: () => Effect.as(Effect.yieldNow, "ran"),
@@ -37,7 +37,7 @@ describe("a tool that is interrupted without an abort", () => {
     })
   )
 
-  it.effect("S5 by a fiber of its own that was interrupted is a failed result too", () =>
+  it.effect("S5 by one of its fibers that was interrupted has a failed result as well", () =>
     Effect.gen(function* () {
       const harness = yield* calling({
         joins: () =>
@@ -52,7 +52,7 @@ describe("a tool that is interrupted without an abort", () => {
     })
   )
 
-  it.effect("S5 in parts, by the failure of another part, tells the model that failure", () =>
+  it.effect("S5 in one part, by the failure of another part, reports that failure to the model", () =>
     Effect.gen(function* () {
       const harness = yield* calling({
         parts: () =>
@@ -65,7 +65,7 @@ describe("a tool that is interrupted without an abort", () => {
     })
   )
 
-  it.effect("S5 beside a failure tells the model that failure", () =>
+  it.effect("S5 in addition to a failure reports that failure to the model", () =>
     Effect.gen(function* () {
       const harness = yield* calling({
         mixed: () => Effect.failCause(Cause.combine(Cause.interrupt(), Cause.fail("no disk")))
@@ -77,7 +77,7 @@ describe("a tool that is interrupted without an abort", () => {
 })
 
 describe("a tool that is interrupted in a turn that closes", () => {
-  it.effect("I6 has an aborted result, also when it interrupts itself on the way out", () =>
+  it.effect("I6 has an aborted result, even if it interrupts itself in its finalizer", () =>
     Effect.gen(function* () {
       const begun = yield* Deferred.make<void>()
       const released = yield* Deferred.make<void>()
@@ -104,7 +104,7 @@ describe("a tool that is interrupted in a turn that closes", () => {
     })
   )
 
-  it.effect("I6 has an aborted result when the turn refuses what it wants to start", () =>
+  it.effect("I6 has an aborted result if the turn refuses to start something for it", () =>
     Effect.gen(function* () {
       const harness = yield* calling({
         asks: () =>

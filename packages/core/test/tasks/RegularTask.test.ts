@@ -18,7 +18,7 @@ const failing = (kind: ModelFailureKind, times: number): ScriptedModel.Script =>
   [text("at last")]
 ]
 
-/** Runs the retries of a turn, one after the other: nothing is sent before its delay has passed, and it is sent then. */
+/** Runs the retries of a turn, one after the other, and checks that each is sent exactly when its delay has passed. */
 const throughRetries = Effect.fnUntraced(function* (harness: SessionHarness.SessionHarness, count: number) {
   const delays: Array<number> = []
   for (let index = 0; index < count; index++) {
@@ -146,7 +146,7 @@ describe("a turn", () => {
     ["length", "cut off at its output limit"],
     ["content-filter", "cut off by the provider's content filter"]
   ] as const) {
-    it.effect(`an answer that ends by ${reason} is kept, and a warning says so`, () =>
+    it.effect(`a response that ends by ${reason} is kept, and a warning says so`, () =>
       Effect.gen(function* () {
         const harness = yield* SessionHarness.make({ script: [[...text("as far as"), finish({ output: 3 }, reason)]] })
         const end = yield* harness.run("hi")
@@ -159,7 +159,7 @@ describe("a turn", () => {
 })
 
 describe("retries", () => {
-  it.effect("a request that fails is tried again after a delay that doubles, within ten per cent", () =>
+  it.effect("a request that fails is sent again after a delay that doubles, within ten per cent", () =>
     Effect.gen(function* () {
       const harness = yield* SessionHarness.make({ script: failing("ServerError", 4) })
       yield* harness.submit("hi")
@@ -195,7 +195,7 @@ describe("retries", () => {
     })
   )
 
-  it.effect("the delay that the provider asks for is used, whatever the back-off says", () =>
+  it.effect("the delay that the provider asks for replaces the back-off", () =>
     Effect.gen(function* () {
       const harness = yield* SessionHarness.make({
         script: [[fail("RateLimited", 7_000)], [fail("RateLimited", 3)], [text("at last")]]
@@ -246,7 +246,7 @@ describe("retries", () => {
     )
   }
 
-  it.effect("requests and streams are counted apart, and both anew for the next request of the turn", () =>
+  it.effect("requests and streams are counted separately, and both start again with the next request of the turn", () =>
     Effect.gen(function* () {
       const harness = yield* SessionHarness.make({
         script: [
@@ -284,7 +284,7 @@ describe("retries", () => {
     "InvalidResponse",
     "Incomplete"
   ] as const) {
-    it.effect(`${kind} fails the turn at once, and the session goes on`, () =>
+    it.effect(`${kind} fails the turn at once, and the session continues`, () =>
       Effect.gen(function* () {
         const harness = yield* SessionHarness.make({ script: [[fail(kind)], [text("hello")]] })
         const end = yield* harness.run("hi")
@@ -299,7 +299,7 @@ describe("retries", () => {
     )
   }
 
-  it.effect("I7 a request that the provider refused has cost nothing, one that broke off is estimated", () =>
+  it.effect("I7 a request that the provider refused has no usage, and that of one that broke off is estimated", () =>
     Effect.gen(function* () {
       const harness = yield* SessionHarness.make({ script: [[fail("ServerError")], [drop], [text("at last")]] })
       const turn = yield* Effect.forkChild(harness.run("hi"))
@@ -312,7 +312,7 @@ describe("retries", () => {
     })
   )
 
-  it.effect("text of a broken answer stays in the journal as superseded, and is not sent again", () =>
+  it.effect("text of a broken response stays in the journal as superseded, and is not sent again", () =>
     Effect.gen(function* () {
       const harness = yield* SessionHarness.make({
         script: [[...reasoning("hm"), ...pieces("I was ", "about"), drop], [text("whole")], [text("next")]]
@@ -340,36 +340,38 @@ describe("retries", () => {
     })
   )
 
-  it.effect("I6 a call that was complete before the answer broke is answered before the request is tried again", () =>
-    Effect.gen(function* () {
-      const finishCall = yield* Deferred.make<void>()
-      const started = yield* Deferred.make<void>()
-      const harness = yield* SessionHarness.make({
-        script: [[call("work", {}, "a"), ...pieces("and"), drop], [text("whole")]],
-        tools: {
-          work: {
-            run: () =>
-              Effect.as(Effect.andThen(Deferred.succeed(started, undefined), Deferred.await(finishCall)), "worked")
+  it.effect(
+    "I6 a call that was complete before the response broke gets its result before the request is sent again",
+    () =>
+      Effect.gen(function* () {
+        const finishCall = yield* Deferred.make<void>()
+        const started = yield* Deferred.make<void>()
+        const harness = yield* SessionHarness.make({
+          script: [[call("work", {}, "a"), ...pieces("and"), drop], [text("whole")]],
+          tools: {
+            work: {
+              run: () =>
+                Effect.as(Effect.andThen(Deferred.succeed(started, undefined), Deferred.await(finishCall)), "worked")
+            }
           }
-        }
+        })
+        const turn = yield* Effect.forkChild(harness.run("hi"))
+        yield* Deferred.await(started)
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual(harness.requests.length, 1)
+        assert.deepStrictEqual(of(harness, "ModelRetrying"), [], "the delay begins when the call has ended")
+        yield* Deferred.succeed(finishCall, undefined)
+        yield* harness.awaitEvent(SessionHarness.tagged("ModelRetrying"))
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(turn)
+        assert.deepStrictEqual(
+          harness.requests[1]?.items.map((item) => (item._tag === "ToolResult" ? item.output : item._tag)),
+          ["UserMessage", "ToolCall", "worked"]
+        )
       })
-      const turn = yield* Effect.forkChild(harness.run("hi"))
-      yield* Deferred.await(started)
-      yield* TestClock.adjust("5 seconds")
-      assert.strictEqual(harness.requests.length, 1)
-      assert.deepStrictEqual(of(harness, "ModelRetrying"), [], "the delay begins when the call has ended")
-      yield* Deferred.succeed(finishCall, undefined)
-      yield* harness.awaitEvent(SessionHarness.tagged("ModelRetrying"))
-      yield* TestClock.adjust("1 second")
-      yield* Fiber.join(turn)
-      assert.deepStrictEqual(
-        harness.requests[1]?.items.map((item) => (item._tag === "ToolResult" ? item.output : item._tag)),
-        ["UserMessage", "ToolCall", "worked"]
-      )
-    })
   )
 
-  it.effect("I2 an abort while a retry waits sends nothing any more", () =>
+  it.effect("I2 after an abort while a retry waits nothing is sent", () =>
     Effect.gen(function* () {
       const harness = yield* SessionHarness.make({ script: () => [fail("ServerError")] })
       yield* harness.submit("hi")
@@ -384,7 +386,7 @@ describe("retries", () => {
 })
 
 describe("stop hooks", () => {
-  it.effect("a text of the hook makes the turn go on with it, and the hook sees the last message", () =>
+  it.effect("the turn continues with the text of the hook, and the hook gets the last message", () =>
     Effect.gen(function* () {
       const seen: Array<string | undefined> = []
       const harness = yield* SessionHarness.make({
@@ -402,7 +404,7 @@ describe("stop hooks", () => {
     })
   )
 
-  it.effect("a hook that never has enough is asked no more often than its bound", () =>
+  it.effect("a hook that always continues is asked no more often than its bound", () =>
     Effect.gen(function* () {
       let asked = 0
       const harness = yield* SessionHarness.make({

@@ -14,7 +14,7 @@ import { TestClock } from "effect/testing"
 
 const { call, gate, invalidCall, text } = ScriptedModel
 
-/** Tools that tell when they start and end when they are told to. */
+/** Tools that log when they start and end, and end on demand. */
 const stage = () => {
   const log: Array<string> = []
   const started = new Map<string, Deferred.Deferred<void>>()
@@ -43,10 +43,10 @@ const stage = () => {
   }
 }
 
-/** An error as applications have them: fields, and no message. */
+/** An error of an application: it has fields and no message. */
 class OrderNotFound extends Schema.TaggedError<OrderNotFound>()("OrderNotFound", { id: Schema.String }) {}
 
-/** Lets everything run that can. */
+/** Runs everything that does not wait for the test. */
 const settle = TestClock.adjust("1 second")
 
 const results = (items: ReadonlyArray<Item> | undefined) =>
@@ -76,7 +76,7 @@ describe("running tools", () => {
     })
   )
 
-  it.effect("parallel tools run side by side, and I6 their results stand in the order of the calls", () =>
+  it.effect("parallel tools run concurrently, and I6 their results are in the order of the calls", () =>
     Effect.gen(function* () {
       const { end, log, started, tools } = stage()
       const harness = yield* SessionHarness.make({
@@ -100,7 +100,7 @@ describe("running tools", () => {
     })
   )
 
-  it.effect("an exclusive tool waits for all before it and holds up all behind it, first come, first served", () =>
+  it.effect("an exclusive tool waits for all before it and blocks all after it, first come, first served", () =>
     Effect.gen(function* () {
       const { end, log, started, tools } = stage()
       const names = ["p1", "p2", "x1", "p3", "x2", "p4"]
@@ -134,7 +134,7 @@ describe("running tools", () => {
     })
   )
 
-  it.effect("a tool is exclusive unless its policy says otherwise", () =>
+  it.effect("a tool is exclusive unless its policy says `parallel`", () =>
     Effect.gen(function* () {
       const started: Array<string> = []
       const work = Tool.make("work", { parameters: Schema.Struct({ name: Schema.String }), success: Schema.String })
@@ -160,7 +160,7 @@ describe("running tools", () => {
     })
   )
 
-  it.effect("no more tools run at once than the configuration allows", () =>
+  it.effect("at most as many tools run at once as the configuration allows", () =>
     Effect.gen(function* () {
       const { end, log, started, tools } = stage()
       const harness = yield* SessionHarness.make({
@@ -179,7 +179,7 @@ describe("running tools", () => {
     })
   )
 
-  it.effect("I6 a call id that is still open is told apart, and one that comes again later is kept", () =>
+  it.effect("I6 a call id that is still open gets a suffix, and one that is free again is kept", () =>
     Effect.gen(function* () {
       const seen: Array<string> = []
       const harness = yield* SessionHarness.make({
@@ -202,7 +202,7 @@ describe("running tools", () => {
     })
   )
 
-  it.effect("tells output of a call as it comes, with its offsets, and arguments go to the handler decoded", () =>
+  it.effect("output of a call is published as it comes, with its offsets, and the handler gets decoded arguments", () =>
     Effect.gen(function* () {
       const seen: Array<unknown> = []
       const harness = yield* SessionHarness.make({
@@ -229,7 +229,7 @@ describe("running tools", () => {
           [5, "whole"]
         ]
       )
-      // a handler that answers nothing has a result all the same
+      // a handler that returns nothing has a result as well
       assert.deepStrictEqual(results(harness.requests[1]?.items), [["a", "completed", undefined]])
     })
   )
@@ -240,7 +240,7 @@ describe("calls that cannot run", () => {
     typed: { parameters: { count: Schema.Int }, run: () => Effect.succeed("ran") }
   }
 
-  it.effect("an invented tool, bad JSON and wrong arguments become results, and the turn goes on", () =>
+  it.effect("an invented tool, bad JSON and wrong arguments become results, and the turn continues", () =>
     Effect.gen(function* () {
       let ran = 0
       const harness = yield* SessionHarness.make({
@@ -268,7 +268,7 @@ describe("calls that cannot run", () => {
     })
   )
 
-  it.effect("a typed failure of a tool is told to the model, with its fields or its message", () =>
+  it.effect("a typed failure of a tool is a result for the model, with its fields or its message", () =>
     Effect.gen(function* () {
       const harness = yield* SessionHarness.make({
         script: [
@@ -328,7 +328,7 @@ describe("calls that cannot run", () => {
     })
   )
 
-  it.effect("a tool that the policy or a hook forbids is denied with the reason, and does not run", () =>
+  it.effect("a tool that its policy or a hook forbids is denied with the reason, and does not run", () =>
     Effect.gen(function* () {
       let ran = 0
       const run = () => Effect.sync(() => ++ran)
@@ -354,7 +354,7 @@ describe("calls that cannot run", () => {
     })
   )
 
-  it.effect("the hook after a tool gets its output as the model does", () =>
+  it.effect("the hook after a tool gets the same output as the model", () =>
     Effect.gen(function* () {
       const seen: Array<unknown> = []
       const harness = yield* SessionHarness.make({

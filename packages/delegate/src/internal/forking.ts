@@ -35,13 +35,13 @@ export const records = (parent: ReadonlyArray<JournalRecord>, options: ForkOptio
   }
   const at = parent.at(-1)?.at ?? 0
   const append = (record: NewRecord) => add({ ...record, seq: state.seq, at } as KnownRecord)
-  const { requests, turn } = state
-  for (const { questionId } of requests) {
+  const { questions, turn } = state
+  for (const { questionId } of questions) {
     append({ _tag: "QuestionSettled", questionId, decision: { _tag: "Cancelled", by: "end" } })
   }
   if (turn === undefined) return copy
   const { turnId } = turn
-  for (const { questionId } of turn.requests) {
+  for (const { questionId } of turn.questions) {
     append({ _tag: "QuestionSettled", turnId, questionId, decision: { _tag: "Cancelled", by: "end" } })
   }
   if (turn.modelRequest !== undefined) {

@@ -7,7 +7,7 @@ import type { JournalFailed } from "@spindle/core/SessionError"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { TraceContext } from "@spindle/core/TraceContext"
 import type { Session } from "@spindle/core/Session"
-import type { Turn } from "@spindle/core/Turn"
+import type { DelegateEnd, Turn } from "@spindle/core/Turn"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -59,7 +59,7 @@ export class Handle implements Interactive {
   private readonly newId: () => string
   private readonly over = Deferred.makeUnsafe<void>()
   private unregister: Effect.Effect<void> = Effect.void
-  private recordEnd: (status: string) => void = () => undefined
+  private recordEnd: (end: DelegateEnd) => void = () => undefined
   private isClosed = false
 
   constructor(options: HandleOptions) {
@@ -174,8 +174,9 @@ export class Handle implements Interactive {
    */
   take({ id, op, trace }: Submission): Effect.Effect<Receipt, DelegateRefused | JournalFailed> {
     return Effect.suspend((): Effect.Effect<Receipt, DelegateRefused | JournalFailed> => {
+      const isInput = op._tag === "UserInput" || op._tag === "Notice"
       // mutant slot-to-go-on (D6: a delegate that has settled needs a slot to continue): false
-      const refused = op._tag === "UserInput" ? this.tracking.begin(id) : undefined
+      const refused = isInput ? this.tracking.begin(id) : undefined
       if (refused !== undefined) return Effect.fail(refused)
       return Effect.onExit(this.session!.submit(op, { id, ...(trace === undefined ? {} : { trace }) }), () =>
         // mutant slot-of-refused-input (D6: input that is rejected has no slot): replace: Effect.void
@@ -228,7 +229,7 @@ export class Handle implements Interactive {
     this.timer?.interruptUnsafe()
     this.parent.children.delete(this.delegateId)
     this.tracking.end()
-    this.recordEnd(Status.wordOf(this.tracking.status))
+    this.recordEnd(Status.toEnd(this.tracking.status))
     this.span.end(this.tracking.status)
     Deferred.doneUnsafe(this.over, Effect.void)
     const { scope } = this

@@ -1,13 +1,14 @@
 /** What a parent's inbox is told about a delegate that goes on without it (contract D7). */
 import type { SessionId } from "@spindle/core/Ids"
-import * as Input from "@spindle/core/Input"
+import { noticeFragment } from "@spindle/core/History"
+import * as Op from "@spindle/core/Op"
 import type { TurnSession } from "@spindle/core/Turn"
 import * as Effect from "effect/Effect"
 import { type Status, toWire } from "../Status.ts"
 
 /** The notice, in the form that models of the reference know. */
 export const textOf = (delegateId: SessionId, status: Status): string =>
-  `<subagent_notification>\n${JSON.stringify({ agent_id: delegateId, status: toWire(status) })}\n</subagent_notification>`
+  `<${noticeFragment}>\n${JSON.stringify({ agent_id: delegateId, status: toWire(status) })}\n</${noticeFragment}>`
 
 /**
  * Puts a notice into the inbox of the parent. Unless it is to wake, it starts no turn: it joins the one that runs or the
@@ -18,12 +19,12 @@ export const tell = (
   about: { readonly delegateId: SessionId; readonly status: Status; readonly wake: boolean }
 ): Effect.Effect<void> =>
   Effect.flatMap(
-    session.submit({
-      _tag: "UserInput",
-      input: Input.text(textOf(about.delegateId, about.status)),
-      // mutant wakes (D7: an idle parent is woken): false
-      delivery: about.wake ? "steer" : "wait"
-    }),
+    session.submit(
+      Op.notice(noticeFragment, textOf(about.delegateId, about.status), {
+        // mutant wakes (D7: an idle parent is woken): false
+        delivery: about.wake ? "steer" : "wait"
+      })
+    ),
     (receipt) =>
       receipt._tag !== "Rejected" || receipt.reason._tag === "SessionClosed"
         ? Effect.void

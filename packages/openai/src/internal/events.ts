@@ -1,234 +1,354 @@
 /**
  * The events of a response as parts: a small state machine over their JSON.
  *
- * It narrows by hand, since it runs once per delta. What it needs must be right (`InvalidResponse` otherwise), what it
- * does not know it ignores. Items are told apart by their place in the output, because some servers change an item's id
+ * It narrows by hand, since it runs once per delta. It fails only when the server says that the response failed. A frame
+ * that makes no sense is skipped and counted: gateways put keep-alives, `null`, chunks of other APIs and broken JSON
+ * between the events. Items are distinguished by their place in the output, because some servers change an item's id
  * between its events.
  */
 import type { ModelPart } from "@spindle/core/Model"
 import { CallId } from "@spindle/core/Ids"
 import type { ModelFailed } from "@spindle/core/SessionError"
-import type { TokenUsage } from "@spindle/core/TokenUsage"
+import * as Items from "./eventItems.ts"
 import * as Failures from "./failures.ts"
+import { isObject, type Json, jsonText, parse, shorten, textOf } from "./json.ts"
+import { usageOf } from "./usage.ts"
 
-interface Json {
-  readonly [key: string]: unknown
+/** The request of a response, as far as its reader needs it. */
+export interface ReadingContext extends Failures.FailureContext {
+  /** Is recorded with sealed reasoning; see {@link sealOf}. */
+  readonly seal: string
+  /** The name of a tool by its name on the wire, where the two differ. */
+  readonly toolNames: ReadonlyMap<string, string>
 }
+
+/** Names the maker of sealed reasoning: the provider and the model, whatever the date of its snapshot. */
+export const sealOf = (provider: string, model: string): string =>
+  `${provider} ${model.replace(/-(\d{4}-\d{2}-\d{2}|\d{8}|latest)$/, "")}`
 
 type Channel = "Text" | "Reasoning"
+type TextType = "message" | "reasoning"
 
-interface Open {
+interface Text extends Items.StreamedItem {
   readonly channel: Channel
-  readonly id: string
-  hasText: boolean
-  /** Which part of the item the last delta belonged to; parts are set apart by an empty line. */
+  /** The id of its parts. */
+  readonly partId: string
+  /** Which part of the item the last delta belonged to; parts of reasoning are set apart by an empty line. */
   section: string | undefined
+  /** The parts of the item that have a text. */
+  readonly sections: Set<string>
 }
 
-const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null
+interface Call extends Items.StreamedItem {
+  readonly type: "function_call" | "custom_tool_call"
+  item: Json
+  /** The input that came in separate events; a text while it grows by deltas. */
+  input: unknown
+  /** Whether that input is complete. */
+  isComplete: boolean
+}
+
+const longestSample = 200
 
 /** Reads the events of one response. After the first failure, or after `Finish`, it takes nothing more. */
 export class EventReader {
-  readonly context: Failures.FailureContext
+  readonly context: ReadingContext
   /** Why the response failed, once it has. */
   failure: ModelFailed | undefined = undefined
   /** Whether `Finish` was read. */
   isFinished = false
+  /** How many frames made sense. */
+  understood = 0
+  /** How many frames made no sense, and the beginning of the first of them. */
+  skipped: { readonly count: number; readonly first: string } = { count: 0, first: "" }
   private parts: Array<ModelPart> = []
-  private readonly open = new Map<string, Open>()
+  private readonly openTexts = new Map<string, Text>()
+  private readonly openCalls = new Map<string, Call>()
+  private readonly streamed: Array<Items.StreamedItem> = []
+  private readonly partIds = new Set<string>()
+  /** The key of an item by its id, for events that name their item by its id alone. */
+  private readonly keys = new Map<string, string>()
   private hasCalls = false
 
-  constructor(context: Failures.FailureContext) {
+  constructor(context: ReadingContext) {
     this.context = context
   }
 
-  /** The parts read since the last call. */
+  /** Returns the parts that were read since the last call, and forgets them. */
   take(): Array<ModelPart> {
     const parts = this.parts
     if (parts.length > 0) this.parts = []
     return parts
   }
 
-  /** Reads the data of one server-sent event. */
-  read(data: string): void {
+  /** Reads the data of one server-sent event. `name` is its event name, which counts when the data has no type. */
+  read(data: string, name = ""): void {
     if (this.failure !== undefined || this.isFinished || data === "[DONE]") return
-    let event: unknown
-    try {
-      event = JSON.parse(data)
-    } catch (cause) {
-      return this.invalid("an event is not JSON", cause)
+    const event = parse(data)
+    if (isObject(event) && this.step(kindOf(event, name), event)) this.understood++
+    else if (name === "error" && textOf(data) !== undefined) this.failed(data)
+    else {
+      const { count, first } = this.skipped
+      this.skipped = { count: count + 1, first: count === 0 ? shorten(data, longestSample) : first }
     }
-    if (!isObject(event) || typeof event["type"] !== "string") return this.invalid("an event has no type")
-    this.step(event["type"], event)
   }
 
-  private step(type: string, event: Json): void {
-    switch (type) {
+  /** Reads a body that is no stream: a complete response in JSON. Any other body leaves the reader as it is. */
+  readResponse(body: string): void {
+    const response = parse(body)
+    if (isObject(response) && kindOf(response, "") === "response") this.step("response", response)
+  }
+
+  /** Takes one event; false means that it makes no sense. */
+  private step(kind: string | undefined, event: Json): boolean {
+    switch (kind) {
       case "response.output_text.delta":
       case "response.refusal.delta":
-        return this.delta("Text", "", event)
+        return this.delta("message", sectionOf(event), event, event["delta"])
+      case "response.output_text.done":
+      case "response.refusal.done":
+        return this.completeText("message", sectionOf(event), event, event["text"] ?? event["refusal"])
       case "response.reasoning_summary_text.delta":
-        return this.delta("Reasoning", `summary ${event["summary_index"]}`, event)
       case "response.reasoning_text.delta":
-        return this.delta("Reasoning", `content ${event["content_index"]}`, event)
+        return this.delta("reasoning", sectionOf(event), event, event["delta"])
+      case "response.reasoning_summary_text.done":
+      case "response.reasoning_text.done":
+        return this.completeText("reasoning", sectionOf(event), event, event["text"])
+      case "response.function_call_arguments.delta":
+      case "response.custom_tool_call_input.delta":
+        return this.inputDelta(callTypeOf(kind), event)
+      case "response.function_call_arguments.done":
+      case "response.custom_tool_call_input.done":
+        return this.inputDone(callTypeOf(kind), event)
       case "response.output_item.added":
-        return this.added(event)
+        return isObject(event["item"]) && this.added(this.keyOf(event, event["item"]["id"]), event["item"])
       case "response.output_item.done":
-        return this.done(event)
+        return isObject(event["item"]) && this.done(this.keyOf(event, event["item"]["id"]), event["item"])
       case "response.completed":
-        return this.finish(event, this.hasCalls ? "tool-calls" : "stop")
+      case "response.done":
       case "response.incomplete":
-        return this.incomplete(event)
+        return this.ended(kind, isObject(event["response"]) ? event["response"] : {})
+      case "response":
+        return this.ended(`response.${jsonText(event["status"] ?? "completed")}`, event)
       case "response.failed":
         return this.failed(isObject(event["response"]) ? event["response"]["error"] : undefined)
       case "error":
         return this.failed(event)
+      default:
+        return kind !== undefined && kind.startsWith("response.")
     }
   }
 
-  private delta(channel: Channel, section: string, event: Json): void {
+  private keyOf(event: Json, itemId: unknown): string {
+    const index = event["output_index"]
+    const id = textOf(itemId)
+    const key = typeof index === "number" ? String(index) : ((id && this.keys.get(id)) ?? id ?? "")
+    if (id !== undefined) this.keys.set(id, key)
+    return key
+  }
+
+  private delta(type: TextType, section: string, event: Json, delta: unknown): boolean {
+    if (typeof delta !== "string") return false
+    const text = this.opened(type, this.keyOf(event, event["item_id"]))
+    const isNext = type === "reasoning" && text.section !== undefined && text.section !== section
+    text.section = section
+    text.sections.add(section)
+    this.append(text, isNext ? `\n\n${delta}` : delta)
+    return true
+  }
+
+  /** Takes the text of a part that had no deltas. */
+  private completeText(type: TextType, section: string, event: Json, complete: unknown): boolean {
+    if (typeof complete !== "string") return false
+    const text = this.opened(type, this.keyOf(event, event["item_id"]))
+    return text.sections.has(section) || complete === "" || this.delta(type, section, event, complete)
+  }
+
+  private append(text: Text, delta: string): void {
+    text.content += delta
+    this.parts.push({ _tag: `${text.channel}Delta`, id: text.partId, delta })
+  }
+
+  private opened(type: TextType, key: string): Text {
+    const found = this.openTexts.get(key)
+    if (found?.type === type) return found
+    if (found !== undefined) this.close(key, found, {})
+    let partId = key
+    for (let count = 2; this.partIds.has(partId); count++) partId = `${key}#${count}`
+    this.partIds.add(partId)
+    const channel = type === "message" ? "Text" : "Reasoning"
+    const text: Text = {
+      type,
+      channel,
+      partId,
+      id: undefined,
+      callId: undefined,
+      content: "",
+      section: undefined,
+      sections: new Set()
+    }
+    this.openTexts.set(key, text)
+    this.streamed.push(text)
+    this.parts.push({ _tag: `${channel}Start`, id: partId })
+    return text
+  }
+
+  private openedCall(type: Call["type"], key: string): Call {
+    let call = this.openCalls.get(key)
+    if (call?.type !== type) {
+      call = { type, item: {}, input: "", isComplete: false, id: undefined, callId: undefined, content: "" }
+      this.openCalls.set(key, call)
+      this.streamed.push(call)
+    }
+    return call
+  }
+
+  private inputDelta(type: Call["type"], event: Json): boolean {
     const { delta } = event
-    if (typeof delta !== "string") return this.invalid(`${String(event["type"])} has no delta`)
-    const item = this.opened(channel, keyOf(event, event["item_id"]))
-    const isNext = item.section !== undefined && item.section !== section
-    item.section = section
-    item.hasText = true
-    this.parts.push({ _tag: `${channel}Delta`, id: item.id, delta: isNext ? `\n\n${delta}` : delta })
+    if (typeof delta !== "string") return false
+    const call = this.openedCall(type, this.keyOf(event, event["item_id"]))
+    if (typeof call.input === "string") call.input += delta
+    return true
   }
 
-  private opened(channel: Channel, id: string): Open {
-    let item = this.open.get(id)
-    if (item === undefined) {
-      item = { channel, id, hasText: false, section: undefined }
-      this.open.set(id, item)
-      this.parts.push({ _tag: `${channel}Start`, id })
+  private inputDone(type: Call["type"], event: Json): boolean {
+    const call = this.openedCall(type, this.keyOf(event, event["item_id"]))
+    const input = Items.inputOf({ ...event, type })
+    if (!Items.isBlank(input)) call.input = input
+    call.isComplete = true
+    return true
+  }
+
+  private added(key: string, item: Json): boolean {
+    const type = Items.typeOf(item)
+    if (type === "message" || type === "reasoning") this.opened(type, key).id = textOf(item["id"])
+    else if (type !== undefined) this.noteCall(this.openedCall(type, key), item)
+    return true
+  }
+
+  private done(key: string, item: Json): boolean {
+    const type = Items.typeOf(item)
+    if (type === "message" || type === "reasoning") this.close(key, this.opened(type, key), item)
+    else if (type !== undefined) {
+      const call = this.openedCall(type, key)
+      this.noteCall(call, item)
+      this.call(key, call)
     }
-    return item
+    return true
   }
 
-  private added(event: Json): void {
-    const { item } = event
-    if (!isObject(item)) return this.invalid("response.output_item.added has no item")
-    if (item["type"] === "message") this.opened("Text", keyOf(event, item["id"]))
-    else if (item["type"] === "reasoning") this.opened("Reasoning", keyOf(event, item["id"]))
+  private noteCall(call: Call, item: Json): void {
+    const said = Object.entries(item).filter(([, value]) => value !== null && value !== "")
+    call.item = { ...call.item, ...Object.fromEntries(said) }
+    call.id = textOf(call.item["id"])
+    call.callId = textOf(call.item["call_id"])
   }
 
-  private done(event: Json): void {
-    const { item } = event
-    if (!isObject(item)) return this.invalid("response.output_item.done has no item")
-    const id = keyOf(event, item["id"])
-    switch (item["type"]) {
-      case "message":
-        return this.close(this.opened("Text", id), item)
-      case "reasoning":
-        return this.close(this.opened("Reasoning", id), item)
-      case "function_call":
-      case "custom_tool_call":
-        return this.call(item)
+  /** Ends a text. First adds the rest of it, if the final item has more than the deltas brought. */
+  private close(key: string, text: Text, item: Json): void {
+    const complete = Items.contentOf(item)
+    if (complete.length > text.content.length && complete.startsWith(text.content)) {
+      this.append(text, complete.slice(text.content.length))
     }
-  }
-
-  private close(open: Open, item: Json): void {
-    const { channel, id } = open
-    // a server may send an item as a whole, without deltas
-    const whole = open.hasText ? "" : wholeText(item)
-    if (whole !== "") this.parts.push({ _tag: `${channel}Delta`, id, delta: whole })
-    this.open.delete(id)
+    this.openTexts.delete(key)
+    text.id = textOf(item["id"]) ?? text.id
+    const { channel, partId: id } = text
     const providerId = typeof item["id"] === "string" ? { providerId: item["id"] } : {}
     if (channel === "Text") {
       this.parts.push({ _tag: "TextEnd", id, ...providerId })
       return
     }
-    const encrypted = item["encrypted_content"]
-    this.parts.push({
-      _tag: "ReasoningEnd",
-      id,
-      ...(typeof encrypted === "string" ? { encrypted } : {}),
-      ...providerId
-    })
+    const encrypted = textOf(item["encrypted_content"])
+    const sealed = encrypted === undefined ? {} : { encrypted, sealedBy: this.context.seal }
+    this.parts.push({ _tag: "ReasoningEnd", id, ...sealed, ...providerId })
   }
 
-  private call(item: Json): void {
-    const { call_id: callId, name } = item
-    if (typeof callId !== "string" || typeof name !== "string") return this.invalid("a tool call has no id or no name")
-    const isFreeform = item["type"] === "custom_tool_call"
-    const text = isFreeform ? item["input"] : item["arguments"]
-    if (typeof text !== "string")
-      return this.invalid(`the call of ${name} has no ${isFreeform ? "input" : "arguments"}`)
+  private call(key: string, call: Call): void {
+    const { item, type } = call
+    this.openCalls.delete(key)
+    const own = Items.inputOf({ ...item, type })
+    const input = Items.isBlank(own) ? call.input : own
+    const wireName = textOf(item["name"]) ?? "unnamed"
+    call.content = Items.callContent(wireName, input)
     this.hasCalls = true
     this.parts.push({
       _tag: "ToolCall",
-      callId: CallId.make(callId),
-      name,
-      ...(isFreeform ? ({ params: { input: text }, freeform: true } as const) : argumentsOf(text)),
-      ...(typeof item["id"] === "string" ? { providerId: item["id"] } : {})
+      callId: CallId.make(call.callId ?? call.id ?? `call_${this.streamed.indexOf(call)}`),
+      name: this.context.toolNames.get(wireName) ?? wireName,
+      ...(type === "custom_tool_call"
+        ? ({ params: { input: Items.isBlank(input) ? "" : jsonText(input) }, freeform: true } as const)
+        : Items.paramsOf(input)),
+      ...(call.id === undefined ? {} : { providerId: call.id })
     })
   }
 
-  private finish(event: Json, reason: Extract<ModelPart, { _tag: "Finish" }>["reason"]): void {
-    const { response } = event
-    if (!isObject(response)) return this.invalid(`${String(event["type"])} has no response`)
-    for (const { channel, id } of this.open.values()) this.parts.push({ _tag: `${channel}End`, id })
+  /** Takes the last event of a response. The status of the response counts more than the name of the event. */
+  private ended(kind: string, response: Json): boolean {
+    const { status } = response
+    if (status === "failed") return this.failed(response["error"])
+    if (kind !== "response.incomplete" && status !== "incomplete") {
+      this.takeOutput(response, true)
+      return this.finish(response, this.hasCalls ? "tool-calls" : "stop")
+    }
+    const details = response["incomplete_details"]
+    const reason = isObject(details) ? textOf(details["reason"]) : undefined
+    this.takeOutput(response, false)
+    if (reason === "max_output_tokens") return this.finish(response, "length")
+    if (reason === "content_filter") return this.finish(response, "content-filter")
+    const detail = `the response is incomplete: ${reason ?? "no reason given"}`
+    this.failure = Failures.failure(this.context, "Incomplete", { detail })
+    return true
+  }
+
+  /**
+   * Takes what came only in the last event, and ends what is open. Calls count only when they are complete: in a
+   * response that was cut off, the item of a call must say so.
+   */
+  private takeOutput(response: Json, isComplete: boolean): void {
+    const list = Array.isArray(response["output"]) ? response["output"] : []
+    const output = list.filter((item) => isObject(item) && Items.typeOf(item) !== undefined) as Array<Json>
+    const isUsable = (item: Json) => isComplete || !Items.isCallType(item["type"]) || item["status"] === "completed"
+    const matches = Items.matchOutput(output, this.streamed)
+    const keys = new Map([...this.openTexts, ...this.openCalls].map(([key, item]): [object, string] => [item, key]))
+    for (const [index, item] of output.entries()) {
+      const match = matches.get(item)
+      const key = match === undefined ? `output ${index}` : keys.get(match)
+      if (key !== undefined && isUsable(item)) this.done(key, item)
+    }
+    for (const [key, text] of this.openTexts) this.close(key, text, {})
+    for (const [key, call] of this.openCalls) {
+      if (textOf(call.item["name"]) !== undefined && (isComplete || call.isComplete)) this.call(key, call)
+    }
+  }
+
+  private finish(response: Json, reason: Extract<ModelPart, { _tag: "Finish" }>["reason"]): boolean {
     this.parts.push({ _tag: "Finish", reason, usage: usageOf(response["usage"]) })
     this.isFinished = true
+    return true
   }
 
-  private incomplete(event: Json): void {
-    const response = isObject(event["response"]) ? event["response"] : {}
-    const details = response["incomplete_details"]
-    const reason = isObject(details) ? details["reason"] : undefined
-    if (reason === "max_output_tokens") return this.finish(event, "length")
-    if (reason === "content_filter") return this.finish(event, "content-filter")
-    const detail = `the response is incomplete: ${typeof reason === "string" ? reason : "no reason given"}`
-    this.failure = Failures.failure(this.context, "Incomplete", { detail })
-  }
-
-  private failed(error: unknown): void {
-    const { code, message, type } = Failures.providerErrorOf(isObject(error) ? error : {})
+  private failed(error: unknown): boolean {
+    const { code, message, type } = Failures.providerErrorOf(error)
     // the type of an `error` event is its own name
     this.failure = Failures.fromEvent(this.context, { code, message, type: type === "error" ? undefined : type })
-  }
-
-  private invalid(detail: string, cause?: unknown): void {
-    this.failure = Failures.failure(this.context, "InvalidResponse", { detail, cause })
+    return true
   }
 }
 
-const keyOf = (event: Json, itemId: unknown): string =>
-  String(typeof event["output_index"] === "number" ? event["output_index"] : (itemId ?? ""))
-
-const wholeText = (item: Json): string =>
-  [item["summary"], item["content"]]
-    .flatMap((list) => (Array.isArray(list) ? list : []))
-    .map((part: Json) => part["text"] ?? part["refusal"])
-    .filter((text) => typeof text === "string")
-    .join(item["type"] === "reasoning" ? "\n\n" : "")
-
-/** Arguments as they came: decoded, or kept as text when they are not JSON. None at all count as `{}`. */
-const argumentsOf = (text: string): { readonly params: unknown; readonly invalid?: string } => {
-  if (text.trim() === "") return { params: {} }
-  try {
-    return { params: JSON.parse(text) }
-  } catch {
-    return { params: undefined, invalid: text }
-  }
+/** The kind of an event: its type, else its name, else what its fields show. */
+const kindOf = (event: Json, name: string): string | undefined => {
+  const type = textOf(event["type"])
+  if (type !== undefined) return type
+  if (event["object"] === "response" && !/^(in_progress|queued)$/.test(jsonText(event["status"]))) return "response"
+  if (event["object"] === "error" || isObject(event["error"]) || textOf(event["error"]) !== undefined) return "error"
+  return name.startsWith("response.") || name === "error" ? name : undefined
 }
 
-/** Token counts; unknown when the server sent none, or none that can be read. */
-const usageOf = (usage: unknown): TokenUsage | undefined => {
-  if (!isObject(usage)) return undefined
-  const { input_tokens: input, output_tokens: output, total_tokens: total } = usage
-  if (typeof input !== "number" || typeof output !== "number") return undefined
-  return {
-    input,
-    cachedInput: countOf(usage["input_tokens_details"], "cached_tokens"),
-    output,
-    reasoning: countOf(usage["output_tokens_details"], "reasoning_tokens"),
-    total: typeof total === "number" ? total : input + output
-  }
-}
+const callTypeOf = (kind: string): Call["type"] =>
+  kind.startsWith("response.custom_tool_call") ? "custom_tool_call" : "function_call"
 
-const countOf = (details: unknown, key: string): number => {
-  const count = isObject(details) ? details[key] : undefined
-  return typeof count === "number" ? count : 0
+/** Names the part of an item that an event is about. */
+const sectionOf = (event: Json): string => {
+  const { content_index: content, summary_index: summary } = event
+  return typeof summary === "number" ? `summary ${summary}` : `content ${typeof content === "number" ? content : 0}`
 }

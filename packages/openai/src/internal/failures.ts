@@ -1,23 +1,26 @@
 /**
- * What went wrong, in the words of core: every failure of a request becomes a `ModelFailed` here.
+ * Turns every failure of a request into a `ModelFailed` of core.
  *
- * Nothing secret may get into one: each text passes `scrub`, and causes are copied without the request they came with.
+ * No secret may get into one: each text passes `scrub`, and causes are copied without the request that they came with.
  */
 import { ModelFailed, type ModelFailureKind } from "@spindle/core/SessionError"
+import * as Duration from "effect/Duration"
 import type * as HttpClientError from "effect/http/HttpClientError"
+import { isObject, jsonText, parse, shorten, textOf } from "./json.ts"
 
-/** What all failures of one model have in common. `secrets` are the texts that must not be told. */
+/** What all failures of one model have in common. `secrets` are the texts that must not appear in one. */
 export interface FailureContext {
   readonly provider: string
   readonly model: string
   readonly secrets: ReadonlyArray<string>
 }
 
-/** What a provider says about an error, in a body or in an event. */
+/** An error in the words of the provider, from a body or an event. `param` names the part of the request at fault. */
 export interface ProviderError {
   readonly code: string | undefined
   readonly type: string | undefined
   readonly message: string | undefined
+  readonly param?: string | undefined
 }
 
 interface Details {
@@ -29,28 +32,40 @@ interface Details {
 
 const maxDetailCharacters = 500
 
-/** A failure of this kind; its texts are scrubbed and shortened. */
+/** The longest delay that is worth waiting for. A provider that asks for more is not tried again. */
+const maxRetryAfterMillis = 5 * 60_000
+/** The longest delay that is reported: a hundred years. */
+const longestMillis = 3_155_760_000_000
+
+/** Makes a failure of this kind. Its texts are scrubbed and shortened. */
 export const failure = (context: FailureContext, kind: ModelFailureKind, details: Details): ModelFailed =>
   new ModelFailed({
     kind,
     provider: context.provider,
     model: context.model,
-    detail: shorten(scrub(context, details.detail)),
+    detail: plain(scrub(context, details.detail)),
     ...(details.status === undefined ? {} : { status: details.status }),
     ...(details.retryAfterMillis === undefined ? {} : { retryAfterMillis: details.retryAfterMillis }),
     ...(details.cause === undefined ? {} : { cause: copyOf(context, details.cause) })
   })
 
-const scrub = ({ secrets }: FailureContext, text: string): string =>
+/** Replaces the secrets of a request in a text. */
+export const scrub = ({ secrets }: FailureContext, text: string): string =>
   secrets.reduce((done, secret) => (secret === "" ? done : done.replaceAll(secret, "<redacted>")), text)
 
-const shorten = (text: string): string => {
-  const plain = text.replace(/\s+/g, " ").trim()
-  return plain.length <= maxDetailCharacters ? plain : `${plain.slice(0, maxDetailCharacters)}…`
-}
+/** Shortens a text to one line without control characters, which a terminal would obey. */
+export const plain = (text: string): string =>
+  shorten(
+    text
+      .toWellFormed()
+      // oxlint-disable-next-line no-control-regex
+      .replace(/[\s\u0000-\u001f\u007f-\u009f]+/g, " ")
+      .trim(),
+    maxDetailCharacters
+  )
 
 const copyOf = (context: FailureContext, cause: unknown): Error => {
-  const copy = new Error(shorten(scrub(context, messageOf(cause))))
+  const copy = new Error(plain(scrub(context, messageOf(cause))))
   if (cause instanceof Error) copy.name = cause.name
   return copy
 }
@@ -64,7 +79,7 @@ const messageOf = (cause: unknown): string => {
   return [own, nested].filter((text) => text !== "").join(": ")
 }
 
-/** The request did not get an answer: no connection, or a request that could not be made at all. */
+/** Makes the failure of a request without a response: no connection, or a request that could not be made at all. */
 export const fromRequest = (context: FailureContext, error: HttpClientError.HttpClientError): ModelFailed => {
   const { reason } = error
   const why = messageOf(reason.cause) || reason._tag
@@ -75,72 +90,98 @@ export const fromRequest = (context: FailureContext, error: HttpClientError.Http
   return failure(context, "Connection", { detail: `cannot reach ${originOf(reason.request.url)}: ${why}`, cause })
 }
 
-/** Where a request went: no more of its address, which may hold a key. */
+/** The origin of an address, without the rest, which may hold a key. */
 const originOf = (url: string): string => {
   const found = /^(https?:\/\/)(?:[^/?#]*@)?([^/?#]+)/i.exec(url)
   return found === null ? "the model" : `${found[1]}${found[2]}`
 }
 
-/** The stream of the answer broke. */
+/** Makes the failure of a response whose stream broke. */
 export const fromStream = (context: FailureContext, error: HttpClientError.HttpClientError): ModelFailed => {
   const { cause } = error.reason
   const detail = `the connection was lost before the response was complete: ${messageOf(cause ?? error.reason._tag)}`
   return failure(context, "Disconnected", { detail, cause: cause ?? detail })
 }
 
-/** Nothing came for too long. */
+/** Makes the failure of a server that was silent for too long. */
 export const idle = (context: FailureContext, millis: number): ModelFailed =>
   failure(context, "IdleTimeout", { detail: `the model sent nothing for ${millis} ms` })
 
-/** An answer that is no stream: an error by its status, or a success of another kind. */
-export const fromAnswer = (
-  context: FailureContext,
-  answer: {
-    readonly status: number
-    readonly headers: { readonly [name: string]: string | undefined }
-    readonly body: string
-    readonly nowMillis: number
-  }
-): ModelFailed => {
-  const { body, status } = answer
-  const error = providerErrorOf(parse(body))
-  return failure(context, kindOfStatus(status, error), {
-    detail: error.message ?? (body.trim() === "" ? `HTTP status ${status}` : body),
-    status,
-    retryAfterMillis: retryAfterMillis(answer.headers, answer.nowMillis) ?? delayInText(error.message ?? body)
-  })
+/** A response as far as a failure needs it. */
+export interface FailedResponse {
+  readonly status: number
+  readonly headers: { readonly [name: string]: string | undefined }
+  readonly body: string
+  readonly nowMillis: number
 }
 
-/** A failure that came inside a stream: `response.failed`, or an `error` event. */
-export const fromEvent = (context: FailureContext, error: ProviderError): ModelFailed =>
-  failure(context, kindOfCode(error) ?? "ServerError", {
-    detail: error.message ?? error.code ?? "the response failed",
-    retryAfterMillis: delayInText(error.message ?? "")
-  })
-
-const parse = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
+/** Makes the failure of a response that is no stream: an error by its status, or a success of another kind. */
+export const fromResponse = (context: FailureContext, response: FailedResponse): ModelFailed => {
+  const { body, headers, nowMillis, status } = response
+  const error = errorOf(body)
+  const detail = error.message ?? (body.trim() === "" ? `HTTP status ${status}` : visibleText(body))
+  const delay = retryAfterMillis(headers, nowMillis) ?? delayInText(detail)
+  return delayed(context, kindOfStatus(status, error), { detail, status, retryAfterMillis: delay })
 }
 
-const textOf = (value: unknown): string | undefined =>
-  typeof value === "string" && value.trim() !== "" ? value : undefined
+/** Makes the failure of a stream that says it failed: `response.failed`, or an `error` event. */
+export const fromEvent = (context: FailureContext, error: ProviderError): ModelFailed => {
+  const detail = error.message ?? error.code ?? "the response failed"
+  return delayed(context, kindOfCode(error) ?? "ServerError", { detail, retryAfterMillis: delayInText(detail) })
+}
+
+/** A failure that is not tried again when the provider asks for too long a delay, and then says how long. */
+const delayed = (context: FailureContext, kind: ModelFailureKind, details: Details): ModelFailed => {
+  const { detail, retryAfterMillis: delay = 0 } = details
+  const final = finalKinds[kind]
+  if (delay <= maxRetryAfterMillis || final === undefined) return failure(context, kind, details)
+  const wait = Duration.format(Duration.millis(delay))
+  return failure(context, final, { ...details, detail: `the provider asks to wait ${wait}: ${detail}` })
+}
+
+/** The kind of a failure that would be tried again, were its delay not so long. */
+const finalKinds: { readonly [kind in ModelFailureKind]?: ModelFailureKind } = {
+  RateLimited: "QuotaExceeded",
+  ServerError: "Overloaded"
+}
+
+/** Reads the error in a body of any kind: JSON, or an event with JSON as its data. */
+export const errorOf = (body: string): ProviderError => {
+  const isEvent = body.startsWith("data:") || body.startsWith("event:")
+  const data = isEvent ? body.split("\n").find((line) => line.startsWith("data:")) : undefined
+  return providerErrorOf(parse(data?.slice("data:".length) ?? body))
+}
+
+/** The text that a browser would show of a page; any other text as it is. */
+const visibleText = (body: string): string => {
+  if (!/^\s*(<!--|<!doctype html|<html|<head|<body)/i.test(body)) return body
+  const text = body
+    .slice(0, maxPageCharacters)
+    .replace(/<(script|style)\b[^]*?<\/\1\s*>|<!--[^]*?-->|<[^>]*>/gi, " ")
+    .replace(/&(lt|gt|quot|#39|nbsp);/g, (_, name: string) => entities[name] ?? " ")
+    .replaceAll("&amp;", "&")
+  return text.trim() === "" ? body : text
+}
+
+/** The beginning of a page says enough, and is quick to search. */
+const maxPageCharacters = 16_384
+
+const entities: { readonly [name: string]: string } = { lt: "<", gt: ">", quot: '"', "#39": "'" }
 
 /**
- * Reads `{ error: { code, type, message } }`, `{ code, message }`, `{ error: "..." }`, `{ detail: "..." }`, or a text.
+ * Reads `{ error: { code, type, message, param } }`, `{ code, message }`, `{ error: "..." }`, `{ detail: "..." }`,
+ * `{ title: "..." }`, or a text.
  */
 export const providerErrorOf = (body: unknown): ProviderError => {
-  if (typeof body !== "object" || body === null) return { code: undefined, type: undefined, message: textOf(body) }
-  const outer = body as { readonly [key: string]: unknown }
-  const { error } = outer
-  const from = (typeof error === "object" && error !== null ? error : outer) as { readonly [key: string]: unknown }
+  if (!isObject(body)) return { code: undefined, type: undefined, message: textOf(body) }
+  const { detail, error, title } = body
+  const from = isObject(error) ? error : body
+  const message = isObject(from["message"]) ? jsonText(from["message"]) : textOf(from["message"])
   return {
-    code: textOf(from["code"]),
+    code: typeof from["code"] === "number" ? String(from["code"]) : textOf(from["code"]),
     type: textOf(from["type"]),
-    message: textOf(from["message"]) ?? textOf(error) ?? textOf(outer["detail"])
+    message: message ?? textOf(error) ?? textOf(detail) ?? textOf(title),
+    param: textOf(from["param"])
   }
 }
 
@@ -164,11 +205,13 @@ const kinds: ReadonlyMap<string, ModelFailureKind> = new Map([
   ["model_not_found", "InvalidRequest"]
 ])
 
-const kindOfCode = ({ code, type }: ProviderError): ModelFailureKind | undefined => {
+const kindOfCode = ({ code, message, type }: ProviderError): ModelFailureKind | undefined => {
   for (const name of [code, type]) {
     if (name === undefined) continue
     const known = kinds.get(name)
     if (known !== undefined) return known
+    // some gateways send an HTTP status as the code
+    if (/^[45]\d\d$/.test(name)) return kindOfStatus(Number(name), { message, code: undefined, type: undefined })
     if (/^(invalid|unsupported|image|empty_image|failed_to_download|unknown_parameter|missing)/.test(name)) {
       return "InvalidRequest"
     }
@@ -177,18 +220,19 @@ const kindOfCode = ({ code, type }: ProviderError): ModelFailureKind | undefined
 }
 
 const kindOfStatus = (status: number, error: ProviderError): ModelFailureKind => {
-  if (status < 300) return "InvalidResponse"
+  // an error with the status of a success: only the body says which
+  if (status < 300) return kindOfCode(error) ?? "InvalidResponse"
   if (status === 401 || status === 403) return "Unauthorized"
   const byCode = kindOfCode(error)
   if (status === 429) return byCode === "QuotaExceeded" || byCode === "Overloaded" ? byCode : "RateLimited"
   if (status === 503 && /overload/i.test(error.message ?? "")) return "Overloaded"
   if (status >= 500) return byCode === "Overloaded" ? byCode : "ServerError"
-  // a timeout or a conflict of the provider's own, which may pass
+  // a timeout or a conflict inside the provider, which may pass
   if (status === 408 || status === 409) return "ServerError"
   return byCode === "ContextWindowExceeded" || byCode === "QuotaExceeded" ? byCode : "InvalidRequest"
 }
 
-/** The delay that an answer's headers ask for, in milliseconds, at least 0. */
+/** The delay that the headers of a response ask for, in milliseconds, at least 0. */
 export const retryAfterMillis = (
   headers: { readonly [name: string]: string | undefined },
   nowMillis: number
@@ -197,13 +241,13 @@ export const retryAfterMillis = (
   if (millis !== undefined) return millis
   const after = headers["retry-after"]
   const seconds = numberOf(after)
-  if (seconds !== undefined) return seconds * 1000
+  if (seconds !== undefined) return Math.min(seconds * 1000, longestMillis)
   const date = after === undefined ? Number.NaN : Date.parse(after)
   return Number.isNaN(date) ? undefined : Math.max(0, date - nowMillis)
 }
 
 const numberOf = (text: string | undefined): number | undefined =>
-  text !== undefined && /^\s*\d+(\.\d+)?\s*$/.test(text) ? Number(text) : undefined
+  text !== undefined && /^\s*\d+(\.\d+)?\s*$/.test(text) ? Math.min(Number(text), longestMillis) : undefined
 
 const units: { readonly [unit: string]: number } = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const delayPattern = /try again in\s+((?:\d+(?:\.\d+)?\s*(?:milli|ms|[smhd])[a-z]*\s*)+)/i
@@ -217,5 +261,5 @@ export const delayInText = (message: string): number | undefined => {
     const name = unit.toLowerCase()
     millis += Number(amount) * (units[name === "milli" ? "ms" : name] ?? 0)
   }
-  return Math.round(millis)
+  return Math.min(Math.round(millis), longestMillis)
 }

@@ -1,11 +1,12 @@
-/** Prompts of `effect/ai` as items of core. */
+/** Converts prompts of `effect/ai` to items of core. */
 import type { InputPart } from "@spindle/core/Input"
 import { CallId, ItemId } from "@spindle/core/Ids"
 import type { Item, NewItem } from "@spindle/core/Item"
 import * as Prompt from "effect/ai/Prompt"
 import * as Base64 from "effect/encoding/Base64"
+import { isObject } from "./json.ts"
 
-/** A prompt in core's words. `unsupported` names what could not be said in them. */
+/** A prompt as items of core. `unsupported` names what core has no item for. */
 export interface Converted {
   /** The system messages that the prompt begins with. */
   readonly instructions: string | undefined
@@ -15,7 +16,7 @@ export interface Converted {
 
 /**
  * Converts a prompt. System messages at its head become the instructions, later ones messages of the developer. Ids and
- * encrypted reasoning that an earlier answer left in the options of its parts (key `openai`) go back with them.
+ * encrypted reasoning that an earlier response left in the options of its parts (key `openai`) go back with them.
  */
 export const fromPrompt = (prompt: Prompt.Prompt): Converted => {
   const unsupported: Array<string> = []
@@ -66,10 +67,11 @@ const fromAssistantPart = (part: Prompt.AssistantMessagePart, unsupported: Array
       return [{ _tag: "AssistantMessage", text: part.text, ...providerId }]
     case "reasoning": {
       const encrypted = kept.encryptedContent === undefined ? {} : { encrypted: kept.encryptedContent }
-      return [{ _tag: "Reasoning", text: part.text, ...encrypted, ...providerId }]
+      const sealedBy = kept.sealedBy === undefined ? {} : { sealedBy: kept.sealedBy }
+      return [{ _tag: "Reasoning", text: part.text, ...encrypted, ...sealedBy, ...providerId }]
     }
     case "tool-call": {
-      // arguments that were no JSON are kept as their text, see `fromPart`
+      // arguments that were not JSON are kept as their text, see `fromPart`
       const params =
         typeof part.params === "string" ? { params: undefined, invalid: part.params } : { params: part.params }
       return [{ _tag: "ToolCall", callId: CallId.make(part.id), name: part.name, ...params, ...providerId }]
@@ -92,12 +94,19 @@ const fromResult = (part: Prompt.ToolResultPart): NewItem => ({
   output: part.modelOutput === undefined ? part.result : Prompt.toolModelOutputToText(part.modelOutput)
 })
 
-const keptOf = (options: Prompt.ProviderOptions): { readonly itemId?: string; readonly encryptedContent?: string } => {
+interface Kept {
+  readonly itemId?: string
+  readonly encryptedContent?: string
+  readonly sealedBy?: string
+}
+
+const keptOf = (options: Prompt.ProviderOptions): Kept => {
   const kept: unknown = options["openai"]
-  if (typeof kept !== "object" || kept === null) return {}
-  const { encryptedContent, itemId } = kept as { readonly itemId?: unknown; readonly encryptedContent?: unknown }
+  if (!isObject(kept)) return {}
+  const { encryptedContent, itemId, sealedBy } = kept
   return {
     ...(typeof itemId === "string" ? { itemId } : {}),
-    ...(typeof encryptedContent === "string" ? { encryptedContent } : {})
+    ...(typeof encryptedContent === "string" ? { encryptedContent } : {}),
+    ...(typeof sealedBy === "string" ? { sealedBy } : {})
   }
 }

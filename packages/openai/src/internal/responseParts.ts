@@ -1,4 +1,4 @@
-/** Parts and failures of a model in the words of `effect/ai`. */
+/** Converts parts and failures of a model to those of `effect/ai`. */
 import type { ModelPart } from "@spindle/core/Model"
 import type { ModelFailed } from "@spindle/core/SessionError"
 import type { TokenUsage } from "@spindle/core/TokenUsage"
@@ -8,8 +8,11 @@ import type * as Response from "effect/ai/Response"
 
 type Finish = Extract<ModelPart, { _tag: "Finish" }>
 
-/** A part as a part of a stream. Arguments that are no JSON stay the text they are, for the tool's schema to refuse. */
-export const fromPart = (part: ModelPart): Response.StreamPartEncoded => {
+/** What becomes a part of a response: anything but a warning, which `effect/ai` has no part for. */
+export type ContentPart = Exclude<ModelPart, { _tag: "Warning" }>
+
+/** Converts a part of a stream. Arguments that are not JSON stay a text, for the tool's schema to refuse. */
+export const fromPart = (part: ContentPart): Response.StreamPartEncoded => {
   switch (part._tag) {
     case "TextStart":
       return { type: "text-start", id: part.id }
@@ -30,8 +33,8 @@ export const fromPart = (part: ModelPart): Response.StreamPartEncoded => {
   }
 }
 
-/** All parts of an answer as its content: texts and reasoning whole, each where it began. */
-export const fromParts = (parts: ReadonlyArray<ModelPart>): Array<Response.PartEncoded> => {
+/** Joins all parts of a response to its content: complete texts and reasoning, each where it began. */
+export const fromParts = (parts: ReadonlyArray<ContentPart>): Array<Response.PartEncoded> => {
   const content: Array<Response.PartEncoded> = []
   const open = new Map<string, { readonly at: number; text: string }>()
   for (const part of parts) {
@@ -62,10 +65,15 @@ export const fromParts = (parts: ReadonlyArray<ModelPart>): Array<Response.PartE
   return content
 }
 
-const metadataOf = (part: { readonly providerId?: string; readonly encrypted?: string }): Response.ProviderMetadata => {
+const metadataOf = (part: {
+  readonly providerId?: string
+  readonly encrypted?: string
+  readonly sealedBy?: string
+}): Response.ProviderMetadata => {
   const kept = {
     ...(part.providerId === undefined ? {} : { itemId: part.providerId }),
-    ...(part.encrypted === undefined ? {} : { encryptedContent: part.encrypted })
+    ...(part.encrypted === undefined ? {} : { encryptedContent: part.encrypted }),
+    ...(part.sealedBy === undefined ? {} : { sealedBy: part.sealedBy })
   }
   return Object.keys(kept).length === 0 ? {} : { openai: kept }
 }
@@ -99,7 +107,7 @@ const fromUsage = (usage: TokenUsage | undefined): Response.FinishPartEncoded["u
   }
 })
 
-/** A failure as the reason of an `AiError`. `url` is where the request went. */
+/** Converts a failure to the reason of an `AiError`. `url` is where the request went. */
 export const fromFailure = (error: ModelFailed, url: string): AiError.AiErrorReason => {
   const description = error.message
   switch (error.kind) {

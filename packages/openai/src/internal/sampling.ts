@@ -1,30 +1,31 @@
-/** One request to `/responses` and the stream of its answer. */
+/** One request to `/responses`, the repairs that it may need, and the stream of its response. */
 import type { ModelPart } from "@spindle/core/Model"
+import type { Item } from "@spindle/core/Item"
 import type { ModelFailed } from "@spindle/core/SessionError"
-import * as Arr from "effect/Array"
-import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
+import { traceStateOf } from "@spindle/core/TraceContext"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Pull from "effect/Pull"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
-import * as Sse from "effect/encoding/Sse"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import type * as HttpClientResponse from "effect/http/HttpClientResponse"
-import { EventReader } from "./events.ts"
+import * as ResponseStream from "./responseStream.ts"
+import * as ApiKey from "./apiKey.ts"
+import { type ReadingContext, sealOf } from "./events.ts"
 import * as Failures from "./failures.ts"
+import { type InputEntry, inputOf } from "./history.ts"
+import * as Redirects from "./redirects.ts"
+import * as Refusals from "./refusals.ts"
 import { bodyOf, type BodyOptions, type BodyRequest } from "./request.ts"
-import { traceStateOf } from "@spindle/core/TraceContext"
+import { changedNames } from "./toolNames.ts"
 
 /** How to reach a model. */
 export interface SamplingOptions extends BodyOptions {
   readonly provider?: string | undefined
   readonly baseUrl?: string | undefined
-  readonly apiKey?: Redacted.Redacted<string> | undefined
+  readonly apiKey?: ApiKey.ApiKey | undefined
   readonly organization?: string | undefined
   readonly project?: string | undefined
   readonly headers?: { readonly [name: string]: string } | undefined
@@ -38,51 +39,148 @@ export interface Sampling {
   readonly stream: (request: BodyRequest) => Stream.Stream<ModelPart, ModelFailed>
 }
 
-/** The largest event that is read: a response that ends repeats its whole output, images included. */
-const maxEventCharacters = 64 * 1024 * 1024
-/** How long a finished answer may take to end, so that its connection can be used again. */
-const drainTimeout = Duration.millis(100)
-
-interface Limits {
+/** A model, as far as its requests need it. */
+interface Connection {
+  readonly client: HttpClient.HttpClient
+  readonly options: SamplingOptions
+  readonly base: HttpClientRequest.HttpClientRequest
   readonly context: Failures.FailureContext
+  readonly seal: string
   readonly idleTimeout: Duration.Duration
+  readonly keys: ApiKey.Keys
+  /** Items that the provider refused, and without which it accepted a request. */
+  readonly refused: WeakSet<Item>
 }
 
+/** The repairs of a request so far: which items are left out, and what a person should know about it. */
+interface Repairs {
+  readonly leftOut: ReadonlySet<Item>
+  readonly warnings: ReadonlyArray<string>
+  readonly isKeyRenewed: boolean
+}
+
+/** How often a request is sent again because the provider refused an item by name. */
+const mostRefusals = 3
+
+/** Makes the sampling of one model. */
 export const make = (options: SamplingOptions): Effect.Effect<Sampling, never, HttpClient.HttpClient> =>
-  Effect.map(HttpClient.HttpClient, (client) => {
+  Effect.gen(function* () {
+    const client = yield* HttpClient.HttpClient
     const provider = options.provider ?? "openai"
-    const idleTimeout = Duration.fromInputUnsafe(options.idleTimeout ?? "300 seconds")
     const context = { provider, model: options.model, secrets: secretsOf(options) }
-    const limits: Limits = { context, idleTimeout }
-    const base = requestOf(options)
-    return {
-      provider,
-      stream: (request) =>
-        Stream.unwrap(
-          withBody(context, base, options, request).pipe(
-            Effect.flatMap(withTraceState),
-            Effect.flatMap((ready) =>
-              Effect.mapError(client.execute(ready), (error) => Failures.fromRequest(context, error))
-            ),
-            failWhenIdle(limits),
-            Effect.filterOrElse(isStream, (response) => refused(limits, response)),
-            Effect.map((response) => partsOf(limits, response))
-          )
-        )
+    const keys = yield* ApiKey.make(context, options.apiKey)
+    const connection: Connection = {
+      client,
+      options,
+      base: requestOf(options),
+      context,
+      seal: sealOf(provider, options.model),
+      idleTimeout: limitOf(options.idleTimeout ?? "300 seconds"),
+      keys,
+      refused: new WeakSet()
     }
+    const repairs: Repairs = { leftOut: new Set(), warnings: [], isKeyRenewed: false }
+    return { provider, stream: (request) => Stream.unwrap(sample(connection, request, repairs)) }
   })
 
-/** What must not be told: the key, and every header or parameter whose name says that it is one. */
-const secretsOf = (options: SamplingOptions): ReadonlyArray<string> => [
-  ...(options.apiKey === undefined ? [] : [Redacted.value(options.apiKey)]),
-  ...Object.entries({ ...options.headers, ...options.queryParams })
-    .filter(([name]) => /auth|key|token|secret|cookie|signature|^sig$/i.test(name))
+/** Reads a limit of time. Zero and less mean no limit, as infinity does. */
+const limitOf = (input: Duration.Input): Duration.Duration => {
+  const limit = Duration.fromInputUnsafe(input)
+  return Duration.toMillis(limit) > 0 ? limit : Duration.infinity
+}
+
+/** Sends a request until it is accepted or fails for good; see {@link Repairs}. */
+const sample = Effect.fnUntraced(function* (
+  connection: Connection,
+  request: BodyRequest,
+  repairs: Repairs
+): Effect.fn.Return<Stream.Stream<ModelPart, ModelFailed>, ModelFailed> {
+  const { base, client, idleTimeout, keys, options, refused, seal } = connection
+  const key = yield* keys.get
+  const context: ReadingContext = {
+    ...connection.context,
+    secrets: [...connection.context.secrets, ...(key === undefined ? [] : [Redacted.value(key)])],
+    seal,
+    toolNames: changedNames(request.tools)
+  }
+  const reading: ResponseStream.Reading = { context, idleTimeout }
+  const items = request.items.filter((item) => !refused.has(item) && !repairs.leftOut.has(item))
+  const { body, entries } = yield* Effect.try({
+    try: () => {
+      const entries = inputOf(items, seal)
+      return { entries, body: bodyOf(options, request, entries) }
+    },
+    catch: (cause) =>
+      Failures.failure(context, "InvalidRequest", { detail: "the request cannot be written as JSON", cause })
+  })
+  const withBody = HttpClientRequest.bodyText(base, body, "application/json")
+  const ready = yield* withTraceState(key === undefined ? withBody : HttpClientRequest.bearerToken(withBody, key))
+  const response = yield* Redirects.execute(client, context, ready).pipe(ResponseStream.failWhenIdle(reading))
+  if (response.status >= 200 && response.status < 300) {
+    for (const item of repairs.leftOut) refused.add(item)
+    const warnings = repairs.warnings.map((message): ModelPart => ({ _tag: "Warning", message }))
+    const parts = ResponseStream.partsOf(reading, response)
+    return warnings.length === 0 ? parts : Stream.concat(Stream.fromArray(warnings), parts)
+  }
+  const refusal = yield* ResponseStream.failedResponseOf(reading, response)
+  const failure = Failures.fromResponse(context, refusal)
+  if (response.status === 401 && !repairs.isKeyRenewed && (yield* keys.renew)) {
+    return yield* sample(connection, request, { ...repairs, isKeyRenewed: true })
+  }
+  const next = failure.kind === "InvalidRequest" ? without(context, refusal, entries, repairs) : undefined
+  return next === undefined ? yield* failure : yield* sample(connection, request, next)
+})
+
+/** The repairs of the next attempt, or undefined when the refusal names no item that can be left out. */
+const without = (
+  context: Failures.FailureContext,
+  refusal: Failures.FailedResponse,
+  entries: ReadonlyArray<InputEntry>,
+  repairs: Repairs
+): Repairs | undefined => {
+  const error = Failures.errorOf(refusal.body)
+  const named = Refusals.refusedEntries(error, entries)
+  if (named.length === 0 || repairs.warnings.length === mostRefusals) return undefined
+  const warning = Failures.plain(Failures.scrub(context, Refusals.warningOf(context.provider, named, error)))
+  return {
+    ...repairs,
+    leftOut: new Set([...repairs.leftOut, ...named.map(({ item }) => item)]),
+    warnings: [...repairs.warnings, warning]
+  }
+}
+
+/** The texts that must not appear in a failure: headers and parameters whose name says that they are secret. */
+const secretsOf = (options: SamplingOptions): ReadonlyArray<string> =>
+  Object.entries({ ...options.headers, ...options.queryParams, ...partsOfUrl(options.baseUrl).params })
+    .filter(([name]) => /auth|key|token|secret|cookie|signature|password|^sig$/i.test(name))
     .flatMap(([, value]) => [value, value.replace(/^Bearer\s+/i, "")])
-]
+
+/** A base URL without its query and a slash at the end, its query, and the secrets in it by name. */
+const partsOfUrl = (baseUrl = "https://api.openai.com/v1") => {
+  const [, address = "", query = ""] = /^([^?#]*)(\?[^#]*)?/.exec(baseUrl) ?? []
+  const pairs = query
+    .slice(1)
+    .split("&")
+    .map((pair) => pair.split("=", 2))
+  const [, password] = /^https?:\/\/[^/:@]*:([^/@]*)@/i.exec(address) ?? []
+  const params: { readonly [name: string]: string } = {
+    ...Object.fromEntries(pairs.map(([name = "", value = ""]) => [name, decoded(value)])),
+    ...(password === undefined ? {} : { password: decoded(password) })
+  }
+  return { address: address.replace(/\/+$/, ""), query, params }
+}
+
+const decoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
 
 const requestOf = (options: SamplingOptions): HttpClientRequest.HttpClientRequest => {
-  const baseUrl = (options.baseUrl ?? "https://api.openai.com/v1").replace(/\/+$/, "")
-  const request = HttpClientRequest.post(`${baseUrl}/responses`).pipe(
+  const { address, query } = partsOfUrl(options.baseUrl)
+  return HttpClientRequest.post(`${address}/responses${query}`).pipe(
     HttpClientRequest.setHeaders({
       accept: "text/event-stream",
       ...(options.organization === undefined ? {} : { "openai-organization": options.organization }),
@@ -91,109 +189,11 @@ const requestOf = (options: SamplingOptions): HttpClientRequest.HttpClientReques
     }),
     HttpClientRequest.appendUrlParams(options.queryParams ?? {})
   )
-  return options.apiKey === undefined ? request : HttpClientRequest.bearerToken(request, options.apiKey)
 }
 
-const withBody = (
-  context: Failures.FailureContext,
-  base: HttpClientRequest.HttpClientRequest,
-  options: BodyOptions,
-  request: BodyRequest
-): Effect.Effect<HttpClientRequest.HttpClientRequest, ModelFailed> =>
-  Effect.try({
-    try: () => HttpClientRequest.bodyText(base, JSON.stringify(bodyOf(options, request)), "application/json"),
-    catch: (cause) =>
-      Failures.failure(context, "InvalidRequest", { detail: "the request cannot be written as JSON", cause })
-  })
-
-/** HttpClient sends `traceparent` by itself, and no `tracestate`. */
+/** `HttpClient` sends `traceparent` by itself, and no `tracestate`. */
 const withTraceState = (request: HttpClientRequest.HttpClientRequest) =>
   Effect.map(Effect.serviceOption(Tracer.ParentSpan), (span) => {
     const state = Option.isNone(span) ? undefined : traceStateOf(span.value)
     return state === undefined ? request : HttpClientRequest.setHeader(request, "tracestate", state)
   })
-
-const failWhenIdle =
-  ({ context, idleTimeout }: Limits) =>
-  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | ModelFailed, R> =>
-    Duration.isFinite(idleTimeout)
-      ? Effect.timeoutOrElse(self, {
-          duration: idleTimeout,
-          orElse: () => Effect.fail(Failures.idle(context, Duration.toMillis(idleTimeout)))
-        })
-      : self
-
-const isStream = ({ headers, status }: HttpClientResponse.HttpClientResponse): boolean =>
-  status >= 200 && status < 300 && !/^(application\/json|text\/html)/.test(headers["content-type"] ?? "")
-
-const refused = (limits: Limits, response: HttpClientResponse.HttpClientResponse): Effect.Effect<never, ModelFailed> =>
-  Effect.gen(function* () {
-    // the status says enough when its body cannot be read
-    const body = yield* response.text.pipe(
-      failWhenIdle(limits),
-      Effect.orElseSucceed(() => "")
-    )
-    const { headers, status } = response
-    const nowMillis = yield* Clock.currentTimeMillis
-    return yield* Failures.fromAnswer(limits.context, { status, headers, body, nowMillis })
-  })
-
-const partsOf = (
-  limits: Limits,
-  response: HttpClientResponse.HttpClientResponse
-): Stream.Stream<ModelPart, ModelFailed> =>
-  Stream.transformPull(
-    response.stream.pipe(
-      Stream.mapError((error) => Failures.fromStream(limits.context, error)),
-      Stream.decodeText
-    ),
-    (upstream) => Effect.sync(() => pullParts(limits, upstream))
-  )
-
-type Texts = readonly [string, ...Array<string>]
-type Parts = readonly [ModelPart, ...Array<ModelPart>]
-
-/**
- * Pulls parts out of texts. What was read before a failure is told before it. Time counts from event to event, so that
- * comments which only keep a connection open do not count.
- */
-const pullParts = (limits: Limits, upstream: Pull.Pull<Texts, ModelFailed>): Pull.Pull<Parts, ModelFailed> => {
-  const { context } = limits
-  const reader = new EventReader(context)
-  let events = 0
-  const parser = Sse.makeParser(
-    (event) => {
-      events++
-      // a reconnection time is of no use here: a response cannot be continued
-      if (event._tag === "Event") reader.read(event.data)
-    },
-    { maxEventSize: maxEventCharacters }
-  )
-  const feed = (chunks: Texts) => {
-    for (const chunk of chunks) {
-      const error = parser.feed(chunk)
-      if (error !== undefined)
-        reader.failure ??= Failures.failure(context, "InvalidResponse", { detail: error.message })
-    }
-  }
-  const ended = () => {
-    const detail = "the stream ended before the response was complete"
-    return Effect.fail(Failures.failure(context, "Disconnected", { detail }))
-  }
-  const nextEvent: Effect.Effect<void, ModelFailed> = Effect.suspend(() => {
-    const before = events
-    return Effect.whileLoop({
-      while: () => events === before && reader.failure === undefined,
-      body: () => Pull.catchDone(upstream, ended),
-      step: feed
-    })
-  }).pipe(failWhenIdle(limits))
-  const drained = Effect.forever(upstream).pipe(Effect.ignore, Effect.timeoutOption(drainTimeout))
-  return Effect.suspend(function next(): Pull.Pull<Parts, ModelFailed> {
-    const parts = reader.take()
-    if (Arr.isArrayNonEmpty(parts)) return Effect.succeed(parts)
-    if (reader.failure !== undefined) return Effect.fail(reader.failure)
-    if (reader.isFinished) return Effect.andThen(drained, Cause.done())
-    return Effect.flatMap(nextEvent, next)
-  })
-}

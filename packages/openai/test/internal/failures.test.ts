@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Failures from "../../src/internal/failures.ts"
 
 const context = { provider: "openai", model: "m", secrets: ["s3cret"] }
-const answer = (status: number, body: string) =>
-  Failures.fromAnswer(context, { status, headers: {}, body, nowMillis: 0 })
+const responseOf = (status: number, body: string) =>
+  Failures.fromResponse(context, { status, headers: {}, body, nowMillis: 0 })
 
 describe("retryAfterMillis", () => {
   const now = Date.parse("2026-11-21T08:00:00Z")
@@ -41,17 +41,54 @@ describe("delayInText", () => {
   }
 })
 
-describe("fromAnswer", () => {
-  it("tells a body that is no JSON, shortened and on one line", () => {
-    const { detail, kind } = answer(502, `<html>\n  Bad   gateway ${"x".repeat(1000)}`)
+describe("fromResponse", () => {
+  it("has the words of a body that is not JSON, shortened and on one line", () => {
+    const { detail, kind } = responseOf(502, `Bad \u001b[31m  gateway\n ${"x".repeat(1000)}`)
     assert.strictEqual(kind, "ServerError")
-    assert.strictEqual(detail, `<html> Bad gateway ${"x".repeat(481)}…`)
+    assert.strictEqual(detail, `Bad [31m gateway ${"x".repeat(483)}…`)
   })
 
-  it("tells the status when the body says nothing, and beside what it says", () => {
-    assert.strictEqual(answer(500, " ").message, "HTTP status 500")
-    assert.strictEqual(answer(401, '{"error":"Who are you?"}').message, "Who are you? (HTTP status 401)")
-    assert.strictEqual(answer(429, "429 Too Many Requests").message, "429 Too Many Requests")
+  it("has the text that a browser shows of a page", () => {
+    const page =
+      "<!DOCTYPE html><html><head><title>502 Bad Gateway</title><style>p { x: y }</style></head>\n<body><h1>Sorry &amp; thanks</h1></body></html>"
+    assert.strictEqual(responseOf(502, page).message, "502 Bad Gateway Sorry & thanks")
+  })
+
+  it("reads a status in the place of a code", () => {
+    assert.strictEqual(responseOf(200, '{"error":{"code":429,"message":"Slow"}}').kind, "RateLimited")
+    assert.strictEqual(responseOf(200, '{"error":{"code":502,"message":"Away"}}').kind, "ServerError")
+  })
+
+  it("reads an error that is written as an event", () => {
+    const failure = responseOf(429, 'event: error\ndata: {"error":{"message":"Slow","code":"insufficient_quota"}}\n\n')
+    assert.strictEqual(failure.kind, "QuotaExceeded")
+    assert.strictEqual(failure.detail, "Slow")
+  })
+
+  it("reads an error in a successful response as any other", () => {
+    const failure = responseOf(200, '{"error":{"code":"rate_limit_exceeded","message":"Slow"}}')
+    assert.strictEqual(failure.kind, "RateLimited")
+    assert.strictEqual(failure.message, "Slow (HTTP status 200)")
+    assert.strictEqual(responseOf(200, '{"title":"No model"}').message, "No model (HTTP status 200)")
+  })
+
+  for (const [after, kind, wait] of [
+    ["300", "RateLimited", ""],
+    ["3600", "QuotaExceeded", "the provider asks to wait 1h: "],
+    ["9".repeat(400), "QuotaExceeded", "the provider asks to wait 36525d: "]
+  ] as const) {
+    it(`is ${kind} when it asks to wait ${after.slice(0, 9)} seconds`, () => {
+      const headers = { "retry-after": after }
+      const failure = Failures.fromResponse(context, { status: 429, headers, body: "Slow", nowMillis: 0 })
+      assert.strictEqual(failure.kind, kind)
+      assert.strictEqual(failure.detail, `${wait}Slow`)
+    })
+  }
+
+  it("has the status when the body is empty, and in addition to its words", () => {
+    assert.strictEqual(responseOf(500, " ").message, "HTTP status 500")
+    assert.strictEqual(responseOf(401, '{"error":"Who are you?"}').message, "Who are you? (HTTP status 401)")
+    assert.strictEqual(responseOf(429, "429 Too Many Requests").message, "429 Too Many Requests")
   })
 
   for (const [status, kind] of [
@@ -62,12 +99,12 @@ describe("fromAnswer", () => {
     [413, "InvalidRequest"]
   ] as const) {
     it(`takes ${status} for ${kind}`, () => {
-      assert.strictEqual(answer(status, "").kind, kind)
+      assert.strictEqual(responseOf(status, "").kind, kind)
     })
   }
 
-  it("takes a spent quota for what it is, whatever the status", () => {
-    assert.strictEqual(answer(402, '{"error":{"code":"insufficient_quota"}}').kind, "QuotaExceeded")
+  it("recognizes a spent quota, whatever the status", () => {
+    assert.strictEqual(responseOf(402, '{"error":{"code":"insufficient_quota"}}').kind, "QuotaExceeded")
   })
 })
 

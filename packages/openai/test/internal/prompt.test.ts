@@ -51,7 +51,7 @@ describe("fromPrompt", () => {
     ])
   })
 
-  it("gives back the ids and the encrypted reasoning of earlier answers", () => {
+  it("gives back the ids and the encrypted reasoning of earlier responses", () => {
     assert.deepStrictEqual(
       itemsOf([
         {
@@ -92,7 +92,7 @@ describe("fromPrompt", () => {
     )
   })
 
-  it("names what cannot be said", () => {
+  it("names what cannot be converted", () => {
     const { unsupported } = fromPrompt(
       Prompt.make([{ role: "user", content: [{ type: "file", mediaType: "application/pdf", data: "AA==" }] }])
     )

@@ -1,37 +1,39 @@
-/** Metrics of Effect for the definitions, one for each combination of attributes, made once and bounded in number. */
+/**
+ * Effect metrics for the definitions: one series for each combination of attributes, made once and bounded in number.
+ */
 import * as Metric from "effect/Metric"
 import { type Attributes, boundariesOf, type Definition, definitions, type MetricId } from "../Metrics.ts"
 
-/** The metric for these attributes of a definition. */
+/** Returns the series of a metric for these attributes. */
 export type Series = (id: MetricId, attributes: Attributes) => Metric.Metric<number, unknown>
 
 export const make = ({ limit, tags }: { readonly limit: number; readonly tags: Attributes }): Series => {
-  const made = new Map<MetricId, Map<string, Metric.Metric<number, unknown>>>()
+  const byKey = new Map<MetricId, Map<string, Metric.Metric<number, unknown>>>()
   // attributes of a shape are the same object each time
-  const known = new Map<MetricId, Map<Attributes, Metric.Metric<number, unknown>>>()
+  const byIdentity = new Map<MetricId, Map<Attributes, Metric.Metric<number, unknown>>>()
   const find = (id: MetricId, attributes: Attributes) => {
-    let own = made.get(id)
-    if (own === undefined) made.set(id, (own = new Map()))
+    let known = byKey.get(id)
+    if (known === undefined) byKey.set(id, (known = new Map()))
     const key = keyOf(attributes)
-    const found = own.get(key)
+    const found = known.get(key)
     if (found !== undefined) return found
-    // what is beyond the limit is counted together
-    const isBeyond = own.size >= limit
-    const kept = isBeyond ? own.get(overflowKey) : undefined
-    if (kept !== undefined) return kept
-    const told = isBeyond ? { "otel.metric.overflow": "true" } : attributes
-    const metric = metricOf(definitions[id], { ...tags, ...told })
-    own.set(isBeyond ? overflowKey : key, metric)
+    // combinations beyond the limit share one series
+    const isBeyond = known.size >= limit
+    const shared = isBeyond ? known.get(overflowKey) : undefined
+    if (shared !== undefined) return shared
+    const recorded = isBeyond ? { "otel.metric.overflow": "true" } : attributes
+    const metric = metricOf(definitions[id], { ...tags, ...recorded })
+    known.set(isBeyond ? overflowKey : key, metric)
     return metric
   }
   return (id, attributes) => {
-    let own = known.get(id)
-    if (own === undefined) known.set(id, (own = new Map()))
-    const found = own.get(attributes)
+    let known = byIdentity.get(id)
+    if (known === undefined) byIdentity.set(id, (known = new Map()))
+    const found = known.get(attributes)
     if (found !== undefined) return found
     const metric = find(id, attributes)
-    // those are bounded in number; others are not kept
-    if (Object.isFrozen(attributes)) own.set(attributes, metric)
+    // frozen attributes are those of shapes, which are bounded in number
+    if (Object.isFrozen(attributes)) known.set(attributes, metric)
     return metric
   }
 }
@@ -44,20 +46,19 @@ const keyOf = (attributes: Attributes): string => {
   return key
 }
 
-/** Effect's exporters take the unit from an attribute of this name; a count of things has none. */
-const metricOf = (definition: Definition, attributes: Attributes): Metric.Metric<number, unknown> => {
-  const { kind, moment, name, unit } = definition
-  const described = { description: moment, attributes }
+/** The attribute in which Effect's exporters look for the unit of a metric. It is removed before anything is sent. */
+export const unitAttribute = "unit"
+
+/** Makes the series of a definition with these attributes. */
+export const metricOf = (definition: Definition, attributes: Attributes): Metric.Metric<number, unknown> => {
+  const { description, kind, name, unit } = definition
+  const options = { description, attributes: { ...attributes, [unitAttribute]: unit } }
   switch (kind) {
     case "counter":
-      return Metric.counter(name, { ...described, incremental: true })
+      return Metric.counter(name, { ...options, incremental: true })
     case "updown":
-      return Metric.counter(name, described)
+      return Metric.counter(name, options)
     case "histogram":
-      return Metric.histogram(name, {
-        description: moment,
-        attributes: { ...attributes, unit },
-        boundaries: boundariesOf(unit)
-      })
+      return Metric.histogram(name, { ...options, boundaries: boundariesOf(unit) })
   }
 }

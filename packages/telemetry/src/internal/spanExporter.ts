@@ -1,8 +1,8 @@
 /**
- * A bounded buffer of spans in front of a collector that may be slow or away.
+ * Buffers spans for a collector that may be slow or unreachable.
  *
- * Giving a span costs a push; when the buffer is full the span is dropped and counted. One fiber sends one batch at a
- * time. A batch that may succeed later stays in the buffer, and the waits between its tries double.
+ * Exporting a span costs a push. When the buffer is full, the span is dropped and counted. One fiber sends one batch at
+ * a time. A batch that may succeed later stays in the buffer, and the waits between its attempts double.
  */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
@@ -12,12 +12,12 @@ import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import type { SpanData } from "../SpanData.ts"
 
-/** How a batch fared: sent, refused for good, or to be tried again. */
+/** The result of sending a batch: sent, refused for good, or to be tried again later. */
 export type Sent = "sent" | "refused" | "later"
 
-/** Limits of an exporter, and how it sends. */
+/** The limits of an exporter, and how it sends. */
 export interface ExporterOptions {
-  /** How many spans wait at most, those of the batch under way included. */
+  /** How many spans wait at most, including those of the batch that is being sent. */
   readonly capacity: number
   readonly batchSize: number
   /** How long a span waits for a batch to fill. */
@@ -30,7 +30,7 @@ export interface ExporterOptions {
 
 const longestWait = Duration.seconds(60)
 
-/** Starts an exporter in the current scope. Closing it sends what is left, within its limit. */
+/** Starts an exporter in the current scope. Closing the scope sends the remaining spans, within the limit. */
 export const make = Effect.fnUntraced(function* (
   options: ExporterOptions
 ): Effect.fn.Return<{ readonly push: (span: SpanData) => void; readonly depth: () => number }, never, Scope.Scope> {
@@ -39,7 +39,7 @@ export const make = Effect.fnUntraced(function* (
   let wait = interval
   const isFull = Latch.makeUnsafe(false)
 
-  // the batch stays at the head of the buffer until it is known how it fared
+  // the batch stays at the head of the buffer until its result is known
   const sendBatch = Effect.suspend(() => {
     const count = Math.min(batchSize, waiting.length)
     return Effect.map(send(waiting.slice(0, count)), (sent) => {
@@ -54,7 +54,7 @@ export const make = Effect.fnUntraced(function* (
   })
   const work = Effect.forever(
     Effect.gen(function* () {
-      // after a failure nothing makes it wait less: a full buffer stays full
+      // after a failure, a full buffer does not shorten the wait
       yield* wait === interval ? Effect.timeoutOption(isFull.await, wait) : Effect.sleep(wait)
       isFull.closeUnsafe()
       yield* sendAll
@@ -78,8 +78,8 @@ export const make = Effect.fnUntraced(function* (
 })
 
 /**
- * How a send that may fail in its own ways fared, within a limit of time. One that dies is refused: the same batch would
- * die again, and keep everything behind it.
+ * Runs a send within a time limit. One that dies counts as refused: the same batch would die again and block those
+ * after it.
  */
 export const bounded = <E>(
   send: Effect.Effect<Sent, E>,

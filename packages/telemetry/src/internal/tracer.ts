@@ -1,42 +1,46 @@
-/** The tracer of this package: spans that are given away as data when they end, redacted, if they were sampled. */
+/** The tracer of this package: when a sampled span ends, it is redacted and handed on as data. */
 import * as Cause from "effect/Cause"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
 import type { Redact } from "../Redaction.ts"
 import type { SpanAttributes, SpanData } from "../SpanData.ts"
+import * as Reference from "./reference.ts"
 
-/** How spans are made, and who gets them. */
+/** How spans are made, and what is called with them. */
 export interface TracerOptions {
   readonly redact: Redact
-  /** Whether messages of errors are told. */
+  /** Whether spans contain the messages of errors. */
   readonly content: boolean
-  /** The share of traces that begin here which is kept, 0 to 1. */
+  /** The share of traces that start here and are kept, 0 to 1. */
   readonly sampleRatio: number
-  /** Called when a sampled span begins. */
-  readonly onStart?: (span: Tracer.Span) => void
-  /** Called with each sampled span that has ended; must neither block nor throw. */
-  readonly onEnd: (span: SpanData, made: Tracer.Span) => void
+  /** Whether spans have the attributes of the reference. */
+  readonly reference: boolean
+  /** Called when a sampled span starts. */
+  readonly onStart?: ((span: Tracer.Span) => void) | undefined
+  /** Called with each sampled span that has ended. Must neither block nor throw. */
+  readonly onEnd: (data: SpanData, span: Tracer.Span) => void
 }
 
 export const make = (options: TracerOptions): Tracer.Tracer =>
   Tracer.make({
-    span: (made) => {
-      const span = new ReportedSpan(made, options)
+    span: (spanOptions) => {
+      const span = new ReportedSpan(spanOptions, options)
       if (span.sampled) options.onStart?.(span)
       return span
     }
   })
 
-/** An event of a span that logs told; they carry content. */
-const logEvents = /^effect\./
+/** The attributes of span events that Effect makes from log lines, which contain content. */
+const logAttribute = /^effect\./
 
 class ReportedSpan extends Tracer.NativeSpan {
   private readonly options: TracerOptions
   override readonly sampled: boolean
-  constructor(made: ConstructorParameters<typeof Tracer.NativeSpan>[0], options: TracerOptions) {
-    super(made)
+  constructor(spanOptions: ConstructorParameters<typeof Tracer.NativeSpan>[0], options: TracerOptions) {
+    super(spanOptions)
     this.options = options
-    this.sampled = made.sampled && (Option.isSome(made.parent) || isKept(this.traceId, options.sampleRatio))
+    this.sampled =
+      spanOptions.sampled && (Option.isSome(spanOptions.parent) || isKept(this.traceId, options.sampleRatio))
   }
   override end(...[endTime, exit]: Parameters<Tracer.Span["end"]>): void {
     if (this.status._tag === "Ended") return
@@ -45,16 +49,16 @@ class ReportedSpan extends Tracer.NativeSpan {
   }
 }
 
-/** The decision of `TraceIdRatioBased`: by the last 56 bits of the trace id, so that all who share it decide alike. */
+/** Decides as `TraceIdRatioBased` does, by the last 56 bits of the trace id, so that all participants decide alike. */
 const isKept = (traceId: string, ratio: number): boolean =>
   ratio >= 1 || (ratio > 0 && Number.parseInt(traceId.slice(-14), 16) / 2 ** 56 < ratio)
 
-const dataOf = (span: ReportedSpan, { content, redact }: TracerOptions): SpanData => {
+const dataOf = (span: ReportedSpan, { content, redact, reference }: TracerOptions): SpanData => {
   const { status } = span
   const endNanos = status._tag === "Ended" ? status.endTime : span.startTime
   const failure = status._tag === "Ended" ? failureOf(status.exit) : undefined
   const aborted = status._tag === "Ended" && failure === undefined && status.exit._tag === "Failure"
-  const own = redacted(Object.fromEntries(span.attributes), redact)
+  const attributes = redactAll(Object.fromEntries(span.attributes), redact)
   return {
     traceId: span.traceId.padStart(32, "0"),
     spanId: span.spanId,
@@ -64,19 +68,20 @@ const dataOf = (span: ReportedSpan, { content, redact }: TracerOptions): SpanDat
     startNanos: span.startTime,
     endNanos,
     attributes: {
-      ...own,
+      ...attributes,
+      ...(reference ? Reference.attributesOf(span.name) : {}),
       ...(aborted ? { "spindle.outcome": "aborted" } : {}),
-      ...(failure === undefined || "error.type" in own ? {} : { "error.type": failure.type })
+      ...(failure === undefined || "error.type" in attributes ? {} : { "error.type": failure.type })
     },
-    events: (span._events ?? []).flatMap(([name, atNanos, attributes]) =>
-      !content && Object.keys(attributes).some((key) => logEvents.test(key))
+    events: (span._events ?? []).flatMap(([name, atNanos, own]) =>
+      !content && Object.keys(own).some((key) => logAttribute.test(key))
         ? []
-        : [{ name: String(redact("event", name)), atNanos, attributes: redacted(attributes, redact) }]
+        : [{ name: String(redact("event", name)), atNanos, attributes: redactAll(own, redact) }]
     ),
     links: span.links.map((link) => ({
       traceId: link.span.traceId,
       spanId: link.span.spanId,
-      attributes: redacted(link.attributes, redact)
+      attributes: redactAll(link.attributes, redact)
     })),
     status: failure === undefined ? "unset" : "error",
     statusMessage:
@@ -88,7 +93,7 @@ const dataOf = (span: ReportedSpan, { content, redact }: TracerOptions): SpanDat
   }
 }
 
-const redacted = (attributes: SpanAttributes, redact: Redact): SpanAttributes => {
+const redactAll = (attributes: SpanAttributes, redact: Redact): SpanAttributes => {
   const out: { [name: string]: unknown } = {}
   for (const name in attributes) {
     const value = redact(name, attributes[name])

@@ -1,56 +1,40 @@
-/** Measurements of turns and of the requests and tool calls in them. */
-import type * as SessionEvent from "@spindle/core/SessionEvent"
+/** Measures turns, and the items and tool calls in them. */
+import type { Terminal } from "@spindle/core/SessionEvent"
 import * as TokenUsage from "@spindle/core/TokenUsage"
 import type { Attributes, Measurement, MetricId } from "../Metrics.ts"
-import type { RecorderOptions, RecorderState, Step, TurnState } from "../Recorder.ts"
-import { inputLeft } from "./requestMeasures.ts"
-import { none, shape } from "./shapes.ts"
+import { removeInput } from "./inputMeasures.ts"
+import type { Options, RecordOf, State, Step, TurnState } from "./model.ts"
+import { recordOutput } from "./modelRequestMeasures.ts"
+import { none, nothing, point, seconds, shape } from "./points.ts"
 
-type Event<Tag extends SessionEvent.KnownRecord["_tag"]> = Extract<SessionEvent.KnownRecord, { readonly _tag: Tag }>
-
-const point = (metric: MetricId, value: number, attributes: Attributes = none): Measurement => ({
-  metric,
-  value,
-  attributes
-})
-const nothing: ReadonlyArray<Measurement> = []
-const source = shape("source")
-const isGit = shape("is_git")
+const ofSource = shape("source")
+const ofGit = shape("is_git")
 const ofKind = shape("task.kind")
 const ofOutcome = shape("task.kind", "outcome")
 const ofAbort = shape("task.kind", "outcome", "abort.reason")
 const ofFailure = shape("task.kind", "outcome", "error.type")
 const ofTokens = shape("task.kind", "outcome", "token.type")
-const codexTokens = shape("token_type", "tmp_mem_enabled")
-const withMemory = shape("tmp_mem_enabled")
+const ofReferenceTokens = shape("token_type", "tmp_mem_enabled")
+const ofMemory = shape("tmp_mem_enabled")
 const ofTool = shape("gen_ai.tool.name", "status")
-const ofRequest = shape("gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model")
-const ofFailedRequest = shape("gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "error.type")
-const ofRequestTokens = shape(
-  "gen_ai.operation.name",
-  "gen_ai.provider.name",
-  "gen_ai.request.model",
-  "gen_ai.token.type"
-)
-const ofSettling = shape("phase", "abort.reason")
+const ofPhase = shape("phase", "abort.reason")
 const ofStraggler = shape("kind")
 const ofFate = shape("fate")
-const compacted = shape("type")
-const seconds = (from: number, to: number): number => Math.max(0, to - from) / 1000
+const ofCompaction = shape("type")
 
-export const sessionStarted = (state: RecorderState, event: Event<"SessionStarted">): ReadonlyArray<Measurement> => [
-  point("sessionStarted", 1, source(event.forkedFrom === undefined ? "new" : "forked")),
-  point("codexThreadStarted", 1, isGit(String(state.options.isGit)))
+export const measureSessionStart = (state: State, event: RecordOf<"SessionStarted">): ReadonlyArray<Measurement> => [
+  point("sessionStarted", 1, ofSource(event.forkedFrom === undefined ? "new" : "forked")),
+  point("codexThreadStarted", 1, ofGit(String(state.options.isGit)))
 ]
 
-const codexTasks: { readonly [kind: string]: readonly [MetricId, Attributes] | undefined } = {
-  compact: ["codexTaskCompact", compacted("local")],
+const referenceTasks: { readonly [kind: string]: readonly [MetricId, Attributes] | undefined } = {
+  compact: ["codexTaskCompact", ofCompaction("local")],
   review: ["codexTaskReview", none],
   undo: ["codexTaskUndo", none],
   user_shell: ["codexTaskUserShell", none]
 }
 
-export const started = (state: RecorderState, { at, kind }: Event<"TurnStarted">): Step => {
+export const startTurn = (state: State, { at, kind }: RecordOf<"TurnStarted">): Step => {
   const turn: TurnState = {
     kind,
     at,
@@ -61,51 +45,31 @@ export const started = (state: RecorderState, { at, kind }: Event<"TurnStarted">
     calls: []
   }
   const measured = [point("turnStarted", 1, ofKind(kind)), point("turnActive", 1, ofKind(kind))]
-  const codex = codexTasks[kind]
-  if (codex !== undefined) measured.push(point(codex[0], 1, codex[1]))
+  const task = referenceTasks[kind]
+  if (task !== undefined) measured.push(point(task[0], 1, task[1]))
   return [{ ...state, turn, turnsCount: state.turnsCount + 1 }, measured]
 }
 
-/** The first output counts, of the turn and of the request. */
-export const output = (state: RecorderState, at: number): Step => {
-  const { turn } = state
-  if (turn === undefined || (turn.hasOutput && turn.request?.hasOutput !== false)) return [state, nothing]
-  const measured: Array<Measurement> = []
-  if (!turn.hasOutput) {
-    measured.push(point("timeToFirstToken", seconds(turn.at, at), ofKind(turn.kind)))
-    if (state.options.reference) measured.push(point("codexTimeToFirstToken", Math.max(0, at - turn.at)))
-  }
-  if (turn.request?.hasOutput === false) {
-    measured.push(
-      point(
-        "timeToFirstChunk",
-        seconds(turn.request.at, at),
-        ofRequest("chat", turn.request.provider, turn.request.model)
-      )
-    )
-  }
-  const request = turn.request === undefined ? undefined : { ...turn.request, hasOutput: true }
-  return [{ ...state, turn: { ...turn, hasOutput: true, request } }, measured]
-}
-
-export const item = (state: RecorderState, { at, item }: Event<"ItemRecorded">): Step => {
+export const recordItem = (state: State, { at, item }: RecordOf<"ItemRecorded">): Step => {
   switch (item._tag) {
     case "UserMessage":
-      return item.submissionId === undefined ? [state, nothing] : inputLeft(state, [item.submissionId], "carried")
+      return item.submissionId === undefined ? [state, nothing] : removeInput(state, [item.submissionId], "carried")
     case "DeveloperMessage":
       return [state, nothing]
     case "Reasoning":
-      return item.text === "" ? [state, nothing] : output(state, at)
+      return item.text === "" ? [state, nothing] : recordOutput(state, at)
     case "AssistantMessage":
-      return item.text === "" ? [state, nothing] : message(output(state, at), at, item.partial === undefined)
+      return item.text === ""
+        ? [state, nothing]
+        : recordMessage(recordOutput(state, at), at, item.partial === undefined)
     case "ToolCall":
-      return toolCall(output(state, at), item, at)
+      return startCall(recordOutput(state, at), item, at)
     case "ToolResult":
-      return toolResult(state, item, at)
+      return endCall(state, item, at)
   }
 }
 
-const message = ([state, measured]: Step, at: number, isComplete: boolean): Step => {
+const recordMessage = ([state, measured]: Step, at: number, isComplete: boolean): Step => {
   const { turn } = state
   if (turn === undefined || turn.hasMessage || !isComplete) return [state, measured]
   const first = [...measured, point("timeToFirstMessage", seconds(turn.at, at), ofKind(turn.kind))]
@@ -113,17 +77,17 @@ const message = ([state, measured]: Step, at: number, isComplete: boolean): Step
   return [{ ...state, turn: { ...turn, hasMessage: true } }, first]
 }
 
-type Call = Extract<Event<"ItemRecorded">["item"], { readonly _tag: "ToolCall" }>
-type Result = Extract<Event<"ItemRecorded">["item"], { readonly _tag: "ToolResult" }>
+type Call = Extract<RecordOf<"ItemRecorded">["item"], { readonly _tag: "ToolCall" }>
+type Result = Extract<RecordOf<"ItemRecorded">["item"], { readonly _tag: "ToolResult" }>
 
-const toolCall = ([state, measured]: Step, { callId }: Call, at: number): Step => {
+const startCall = ([state, measured]: Step, { callId }: Call, at: number): Step => {
   const { turn } = state
   if (turn === undefined) return [state, measured]
   const calls = [...turn.calls, { callId, at }]
   return [{ ...state, turn: { ...turn, calls, toolCallsCount: turn.toolCallsCount + 1 } }, measured]
 }
 
-const toolResult = (state: RecorderState, { callId, name, status }: Result, at: number): Step => {
+const endCall = (state: State, { callId, name, status }: Result, at: number): Step => {
   const { turn } = state
   const call = turn?.calls.find((one) => one.callId === callId)
   if (turn === undefined || call === undefined) return [state, nothing]
@@ -131,50 +95,33 @@ const toolResult = (state: RecorderState, { callId, name, status }: Result, at: 
   return [{ ...state, turn: { ...turn, calls } }, [point("toolDuration", seconds(call.at, at), ofTool(name, status))]]
 }
 
-export const requested = (state: RecorderState, { at, model, provider }: Event<"ModelRequested">): Step => {
-  if (state.turn === undefined) return [state, nothing]
-  return [{ ...state, turn: { ...state.turn, request: { at, provider, model, hasOutput: false } } }, nothing]
-}
-
-export const responded = (state: RecorderState, { at, finish, usage }: Event<"ModelResponded">): Step => {
-  const request = state.turn?.request
-  if (state.turn === undefined || request === undefined) return [state, nothing]
-  const { model, provider } = request
-  const isBad = finish === "failed" || finish === "aborted"
-  const outcome = isBad ? ofFailedRequest("chat", provider, model, finish) : ofRequest("chat", provider, model)
-  return [
-    { ...state, turn: { ...state.turn, request: undefined } },
-    [
-      point("operationDuration", seconds(request.at, at), outcome),
-      point("clientTokens", usage.input, ofRequestTokens("chat", provider, model, "input")),
-      point("clientTokens", usage.output, ofRequestTokens("chat", provider, model, "output"))
-    ]
-  ]
-}
-
 const outcomes = { TurnCompleted: "completed", TurnFailed: "failed", TurnAborted: "aborted" } as const
 
-/** A turn of which this program saw no start, because its host died, is not measured; its input and stragglers are. */
-export const ended = (state: RecorderState, event: SessionEvent.Terminal): Step => {
+/**
+ * Measures the end of a turn. A turn whose start this program did not see, because its host died, is not measured. Its
+ * input and stragglers are.
+ */
+export const endTurn = (state: State, event: Terminal): Step => {
   const { options, turn } = state
   const measured: Array<Measurement> = []
   if (turn !== undefined) {
     const outcome = outcomes[event._tag]
     measured.push(
       point("turnActive", -1, ofKind(turn.kind)),
-      point("turnDuration", seconds(turn.at, event.at), howOf(turn.kind, event))
+      point("turnDuration", seconds(turn.at, event.at), attributesOfEnd(turn.kind, event))
     )
     if (options.reference) measured.push(point("codexTurnDuration", Math.max(0, event.at - turn.at)))
-    if (outcome !== "aborted" || options.abortedTurns) atEnd(measured, turn, { options, outcome, usage: event.usage })
+    if (outcome !== "aborted" || options.abortedTurns) {
+      measured.push(...measureTotals(turn, options, { outcome, usage: event.usage }))
+    }
   }
-  if (event._tag === "TurnAborted" && event.crashed === undefined) measured.push(...aborted(event))
-  const [next, left] = leftInput({ ...state, turn: undefined }, event)
-  for (const one of left) measured.push(one)
-  return [next, measured]
+  if (event._tag === "TurnAborted" && event.crashed === undefined) measured.push(...measureAbort(event))
+  const [next, left] = removeLeftoverInput({ ...state, turn: undefined }, event)
+  return [next, [...measured, ...left]]
 }
 
-/** A session whose journal cannot be written tells no end of its turn; it is measured all the same, as a failed one. */
-export const failed = (state: RecorderState, at: number): Step => {
+/** Measures the running turn as failed: a session whose journal cannot be written emits no terminal record. */
+export const failSession = (state: State, at: number): Step => {
   const measured = [point("sessionFailed", 1)]
   const { options, turn } = state
   if (turn === undefined) return [state, measured]
@@ -183,28 +130,30 @@ export const failed = (state: RecorderState, at: number): Step => {
     point("turnDuration", seconds(turn.at, at), ofFailure(turn.kind, "failed", "JournalFailed"))
   )
   if (options.reference) measured.push(point("codexTurnDuration", Math.max(0, at - turn.at)))
-  atEnd(measured, turn, { options, outcome: "failed", usage: TokenUsage.zero })
+  measured.push(...measureTotals(turn, options, { outcome: "failed", usage: TokenUsage.zero }))
   return [{ ...state, turn: undefined }, measured]
 }
 
-const atEnd = (
-  measured: Array<Measurement>,
-  turn: TurnState,
-  {
-    options,
-    outcome,
-    usage
-  }: { readonly options: RecorderOptions; readonly outcome: string; readonly usage: TokenUsage.TokenUsage }
-): void => {
+interface End {
+  readonly outcome: string
+  readonly usage: TokenUsage.TokenUsage
+}
+
+const measureTotals = (turn: TurnState, options: Options, { outcome, usage }: End): ReadonlyArray<Measurement> => {
+  // `SessionMetrics` adds `active`, which is read and not recorded
+  const measured = [
+    point("turnToolCalls", turn.toolCallsCount, ofOutcome(turn.kind, outcome)),
+    ...tokenTypes.map(([type, of]) => point("turnTokens", of(usage), ofTokens(turn.kind, outcome, type))),
+    point("turnProxy", 1)
+  ]
+  if (!options.reference) return measured
   const memory = String(options.memoryEnabled)
-  measured.push(point("turnToolCalls", turn.toolCallsCount, ofOutcome(turn.kind, outcome)))
-  for (const [type, of] of tokenTypes) measured.push(point("turnTokens", of(usage), ofTokens(turn.kind, outcome, type)))
-  // whoever drives the fold adds `active`: it is read, and not told
-  measured.push(point("turnProxy", 1, withMemory(memory)))
-  if (!options.reference) return
-  measured.push(point("codexTurnToolCalls", turn.toolCallsCount, withMemory(memory)))
-  for (const [type, of] of tokenTypes) measured.push(point("codexTurnTokens", of(usage), codexTokens(type, memory)))
-  measured.push(point("codexTurnProxy", 1, withMemory(memory)))
+  return [
+    ...measured,
+    point("codexTurnToolCalls", turn.toolCallsCount, ofMemory(memory)),
+    ...tokenTypes.map(([type, of]) => point("codexTurnTokens", of(usage), ofReferenceTokens(type, memory))),
+    point("codexTurnProxy", 1, ofMemory(memory))
+  ]
 }
 
 const tokenTypes: ReadonlyArray<readonly [type: string, of: (usage: TokenUsage.TokenUsage) => number]> = [
@@ -215,27 +164,24 @@ const tokenTypes: ReadonlyArray<readonly [type: string, of: (usage: TokenUsage.T
   ["reasoning_output", (usage) => usage.reasoning]
 ]
 
-const howOf = (kind: string, event: SessionEvent.Terminal): Attributes =>
+const attributesOfEnd = (kind: string, event: Terminal): Attributes =>
   event._tag === "TurnAborted"
     ? ofAbort(kind, "aborted", event.reason)
     : event._tag === "TurnFailed"
       ? ofFailure(kind, "failed", event.error.tag)
       : ofOutcome(kind, "completed")
 
-const aborted = (event: Event<"TurnAborted">): ReadonlyArray<Measurement> => [
-  point("abortDuration", seconds(event.requestedAt, event.at), ofSettling("settled", event.reason)),
+const measureAbort = (event: RecordOf<"TurnAborted">): ReadonlyArray<Measurement> => [
+  point("abortDuration", seconds(event.requestedAt, event.at), ofPhase("settled", event.reason)),
   ...event.stragglers.map(({ kind }) => point("stragglers", 1, ofStraggler(kind)))
 ]
 
-const leftInput = (state: RecorderState, event: SessionEvent.Terminal): Step => {
+const removeLeftoverInput = (state: State, event: Terminal): Step => {
   if (event._tag === "TurnCompleted") return [state, nothing]
   const kept = event.kept.map(() => point("inputFate", 1, ofFate("kept")))
   if (event._tag === "TurnFailed") return [state, kept]
-  const [returned, some] = inputLeft(
-    state,
-    event.returned.map(({ submissionId }) => submissionId),
-    "returned"
-  )
-  const [dropped, more] = inputLeft(returned, event.dropped, "dropped")
-  return [dropped, [...kept, ...some, ...more]]
+  const ids = event.returned.map(({ submissionId }) => submissionId)
+  const [afterReturned, returned] = removeInput(state, ids, "returned")
+  const [afterDropped, dropped] = removeInput(afterReturned, event.dropped, "dropped")
+  return [afterDropped, [...kept, ...returned, ...dropped]]
 }

@@ -1,25 +1,29 @@
 /**
- * The choices of one run: which task is next, whether a fiber is preempted or held up, which fault happens.
+ * The choices of one run: which task is next, whether a fiber is preempted or delayed, which fault happens.
  *
- * Choices of a kind are numbered from 0 in the order in which they come up, each kind by itself, so that one that is taken away does not shift those of
- * other kinds. Choosing 0 is plain: the oldest task, no preemption, no fault. A run is repeated from its seed, or from its choices that were not plain.
+ * Choices are numbered from 0 for each kind, so that removing one does not shift those of other kinds. Choice 0 is
+ * plain: the oldest task, no preemption, no fault. A run is repeated from its seed, or from its choices that were not
+ * plain.
  */
 
-/** What there is to choose. */
+/** The kinds of choices. */
 export type ChoiceKind = "task" | "preemption" | "delay" | "fault"
 
-/** A choice that was not plain: its kind, its number among those of its kind, and what was chosen. */
+/** A choice that was not plain: its kind, its number among those of its kind, and the chosen number. */
 export type Choice = readonly [kind: ChoiceKind, index: number, chosen: number]
 
-/** Where choices come from. */
+/** A source of choices. */
 export interface Choices {
-  /** Answers a number below `count`, which is at least 2. `likelihood` is that of anything but 0, for drawn choices; without it all are equal. */
+  /**
+   * Returns a number below `count`, which is at least 2. For drawn choices, `likelihood` is that of any number except
+   * 0; without it, all are equally likely.
+   */
   readonly choose: (kind: ChoiceKind, count: number, likelihood?: number) => number
-  /** The choices so far that were not plain. */
+  /** The choices until now that were not plain. */
   readonly taken: ReadonlyArray<Choice>
 }
 
-/** mulberry32: numbers in [0, 1) from a seed. */
+/** Numbers in [0, 1) from a seed (mulberry32). */
 export const randomOf = (seed: number): (() => number) => {
   let state = seed >>> 0
   return () => {
@@ -30,23 +34,23 @@ export const randomOf = (seed: number): (() => number) => {
   }
 }
 
-/** Always the plain choice. */
+/** Chooses plain always. */
 export const plain: Choices = { choose: () => 0, taken: [] }
 
-interface Asked {
+interface Question {
   readonly kind: ChoiceKind
   readonly index: number
   readonly count: number
   readonly likelihood: number | undefined
 }
 
-const recording = (next: (asked: Asked) => number): Choices => {
+const recording = (next: (question: Question) => number): Choices => {
   const taken: Array<Choice> = []
-  const asked = { task: 0, preemption: 0, delay: 0, fault: 0 }
+  const counts = { task: 0, preemption: 0, delay: 0, fault: 0 }
   return {
     taken,
     choose: (kind, count, likelihood) => {
-      const index = asked[kind]++
+      const index = counts[kind]++
       const chosen = next({ kind, index, count, likelihood })
       if (chosen !== 0) taken.push([kind, index, chosen])
       return chosen
@@ -54,7 +58,7 @@ const recording = (next: (asked: Asked) => number): Choices => {
   }
 }
 
-/** Choices that are drawn from a seed. */
+/** Draws choices from a seed. */
 export const drawn = (seed: number): Choices => {
   const random = randomOf(seed)
   return recording(({ count, likelihood }) => {
@@ -63,7 +67,7 @@ export const drawn = (seed: number): Choices => {
   })
 }
 
-/** Choices from a list; plain where it has none, or one that there is not. */
+/** Takes choices from a list. A choice that is not in the list, or not possible, is plain. */
 export const listed = (choices: ReadonlyArray<Choice>): Choices => {
   const byIndex = new Map(choices.map(([kind, index, chosen]) => [`${kind} ${index}`, chosen]))
   return recording(({ count, index, kind }) => {
@@ -72,7 +76,10 @@ export const listed = (choices: ReadonlyArray<Choice>): Choices => {
   })
 }
 
-/** All choices of small programs, depth first: each run follows the one before up to a choice, and takes the next there. */
+/**
+ * Searches all choices of a small program, depth first: each run repeats the one before up to a choice, and takes the
+ * next.
+ */
 export class Search {
   private readonly preemptions: number
   private readonly faults: number
@@ -80,7 +87,7 @@ export class Search {
   private chosen: Array<number> = []
   private counts: Array<number> = []
 
-  /** At most so many preemptions and faults in one run. */
+  /** Limits the preemptions and the faults of one run. */
   constructor(preemptions: number, faults: number) {
     this.preemptions = preemptions
     this.faults = faults
@@ -100,7 +107,7 @@ export class Search {
     })
   }
 
-  /** Goes on to the choices that come next; answers false when all were made. */
+  /** Moves to the next choices. Returns false when all were made. */
   advance(): boolean {
     let index = this.chosen.length - 1
     while (index >= 0 && this.chosen[index]! + 1 >= this.counts[index]!) index--

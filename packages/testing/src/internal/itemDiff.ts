@@ -1,7 +1,10 @@
-/** The first difference between two histories, in words. */
+/** Finds the first difference between two histories. */
 import type { Item } from "@spindle/core/Item"
 
-/** An item as one line, without what differs from run to run: ids of items and submissions, and how long an aborted call had run. */
+/**
+ * Formats an item as one line, without the parts that differ between runs: ids of items and submissions, and how long
+ * an aborted call had run.
+ */
 const lineOf = (item: Item): string => {
   const { _tag, id: _, ...rest } = item
   const { submissionId: __, ...shown } = rest as typeof rest & { readonly submissionId?: string }
@@ -11,13 +14,13 @@ const lineOf = (item: Item): string => {
   return `${_tag} ${JSON.stringify(shown)}`
 }
 
-/** Lines around the first difference: recorded ones behind `-`, asked ones behind `+`. */
-export const diff = (recorded: ReadonlyArray<Item>, asked: ReadonlyArray<Item>): string | undefined => {
-  const [before, now] = [recorded.map(lineOf), asked.map(lineOf)]
+/** Formats the lines around the first difference: recorded ones after `-`, requested ones after `+`. */
+export const diff = (recorded: ReadonlyArray<Item>, requested: ReadonlyArray<Item>): string | undefined => {
+  const [before, now] = [recorded.map(lineOf), requested.map(lineOf)]
   let first = 0
   while (first < Math.max(before.length, now.length) && before[first] === now[first]) first++
   if (first === before.length && first === now.length) return undefined
-  const shown = (sign: string, line: string | undefined) => (line === undefined ? [] : [`${sign} ${clipped(line)}`])
+  const shown = (sign: string, line: string | undefined) => (line === undefined ? [] : [`${sign} ${clip(line)}`])
   return [
     `at item ${first + 1}:`,
     ...shown(" ", before[first - 1]),
@@ -26,5 +29,5 @@ export const diff = (recorded: ReadonlyArray<Item>, asked: ReadonlyArray<Item>):
   ].join("\n")
 }
 
-/** Long lines are cut: what differs is named, not repeated in full. */
-const clipped = (line: string): string => (line.length <= 500 ? line : `${line.slice(0, 500)} ... (${line.length})`)
+/** Cuts a long line. */
+const clip = (line: string): string => (line.length <= 500 ? line : `${line.slice(0, 500)} ... (${line.length})`)

@@ -1,13 +1,13 @@
-/** Laws over what becomes of submissions. */
+/** Laws about submissions and the fate of their input. */
 import type { SubmissionId } from "@spindle/core/Ids"
 import type { Receipt } from "@spindle/core/Op"
 import * as SessionEvent from "@spindle/core/SessionEvent"
 import * as SessionState from "@spindle/core/SessionState"
-import type { History, Law } from "../Laws.ts"
+import type { History, Law } from "./history.ts"
 import { isFailed, recordsOf, tagged } from "./lawsOfRecords.ts"
 
-/** Receipts of input that was taken. */
-const taken = ({ receipts }: History): ReadonlyArray<Receipt> =>
+/** The receipts of accepted input. */
+const acceptedReceipts = ({ receipts }: History): ReadonlyArray<Receipt> =>
   (receipts ?? []).filter(({ _tag }) => _tag === "Started" || _tag === "Steered" || _tag === "Queued")
 
 /** The submission that a record carries into the history. */
@@ -17,7 +17,7 @@ const carriedBy = (record: SessionEvent.JournalRecord): SubmissionId | undefined
 export const P1: Law = ({ receipts }) => {
   const seen = new Map<SubmissionId, string>()
   for (const receipt of receipts ?? []) {
-    // a submission that was refused may be tried again under its id
+    // a rejected submission may be repeated under its id
     if (receipt._tag === "Rejected") continue
     const text = JSON.stringify(receipt)
     const before = seen.get(receipt.submissionId)
@@ -27,12 +27,12 @@ export const P1: Law = ({ receipts }) => {
   return undefined
 }
 
-export const P2: Law = (history) => durable(history) ?? oneFate(history) ?? silent(history)
+export const P2: Law = (history) => lostInput(history) ?? wrongFate(history) ?? unnamedInput(history)
 
-const durable = (history: History): string | undefined => {
+const lostInput = (history: History): string | undefined => {
   const accepted = new Set(tagged(history, "InputAccepted").map(({ submissionId }) => submissionId))
-  const lost = taken(history).find(({ submissionId }) => !accepted.has(submissionId))
-  return lost === undefined ? undefined : `P2 ${lost.submissionId} was acknowledged and is not in the journal`
+  const lost = acceptedReceipts(history).find(({ submissionId }) => !accepted.has(submissionId))
+  return lost === undefined ? undefined : `P2 ${lost.submissionId} was acknowledged, but is not in the journal`
 }
 
 /** The fates of each input, in order. */
@@ -47,17 +47,20 @@ const fatesOf = (history: History): ReadonlyMap<SubmissionId, ReadonlyArray<stri
     for (const { submissionId } of record.returned) add(submissionId, "returned")
     for (const submissionId of record.dropped) add(submissionId, "dropped")
   }
-  for (const submissionId of waiting(history)) add(submissionId, "kept")
+  for (const submissionId of waitingAtEnd(history)) add(submissionId, "kept")
   return fates
 }
 
-/** What waits at the end. In the live state of a session that failed there is what could not be written; whoever opens it again sees the records. */
-const waiting = (history: History): ReadonlyArray<SubmissionId> =>
+/**
+ * The input that waits at the end. The live state of a failed session has input that could not be written, so its
+ * records count: they are what a resume sees.
+ */
+const waitingAtEnd = (history: History): ReadonlyArray<SubmissionId> =>
   isFailed(history)
     ? SessionState.fold(recordsOf(history)).inbox.map(({ submissionId }) => submissionId)
     : (history.final?.waiting ?? [])
 
-const oneFate = (history: History): string | undefined => {
+const wrongFate = (history: History): string | undefined => {
   const fates = fatesOf(history)
   for (const { submissionId } of tagged(history, "InputAccepted")) {
     const fate = fates.get(submissionId) ?? []
@@ -67,8 +70,10 @@ const oneFate = (history: History): string | undefined => {
   return undefined
 }
 
-/** What waits while nothing runs was named by the turn before. A session that was closed keeps its input for whoever opens it again. */
-const silent = (history: History): string | undefined => {
+/**
+ * Input that waits while nothing runs must be named by the turn before. A closed session keeps its input for a resume.
+ */
+const unnamedInput = (history: History): string | undefined => {
   const { idle } = history
   if (idle === undefined || idle.status === "closed" || idle.status === "failed") return undefined
   const last = recordsOf(history)
@@ -76,7 +81,7 @@ const silent = (history: History): string | undefined => {
     .findLast(SessionEvent.isTerminal)
   const named = last === undefined || last._tag === "TurnCompleted" ? [] : last.kept
   const unnamed = idle.waiting.filter((id) => !named.includes(id))
-  return unnamed.length === 0 ? undefined : `P2 ${unnamed.join(", ")} waits, and nobody was told`
+  return unnamed.length === 0 ? undefined : `P2 ${unnamed.join(", ")} waits, but the turn before did not name it`
 }
 
 export const P3: Law = (history) => {
@@ -87,22 +92,22 @@ export const P3: Law = (history) => {
     const id = carriedBy(record) ?? (record._tag === "InputBlocked" ? record.submissionId : undefined)
     const index = id === undefined ? undefined : order.get(id)
     if (index === undefined) continue
-    if (index < latest) return `P3 input ${id} came after input that was queued behind it`
+    if (index < latest) return `P3 input ${id} was carried after input that was queued later`
     latest = index
   }
   return undefined
 }
 
 export const P4: Law = (history) => {
-  for (const receipt of taken(history)) {
+  for (const receipt of acceptedReceipts(history)) {
     if (receipt._tag !== "Steered") continue
     const { submissionId, turnId } = receipt
-    const told = recordsOf(history).filter((record) => "turnId" in record && record.turnId === turnId)
-    const isTaken = told.some(
+    const records = recordsOf(history).filter((record) => "turnId" in record && record.turnId === turnId)
+    const isTaken = records.some(
       (record) =>
         carriedBy(record) === submissionId || (record._tag === "InputBlocked" && record.submissionId === submissionId)
     )
-    const end = told.find((record) => SessionEvent.isTerminal(record))
+    const end = records.find((record) => SessionEvent.isTerminal(record))
     if (!isTaken && end?._tag === "TurnCompleted") return `P4 ${submissionId} steered a turn that did not carry it`
   }
   return undefined

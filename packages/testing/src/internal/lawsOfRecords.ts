@@ -1,14 +1,14 @@
-/** Laws over the records of a session: turns, interruption, requests, the fold, processes. */
+/** Laws about the records of a session: turns, interruption, questions, the fold, processes. */
 import type { CallId, TurnId } from "@spindle/core/Ids"
 import * as SessionEvent from "@spindle/core/SessionEvent"
 import * as HistoryRules from "@spindle/core/History"
 import * as SessionState from "@spindle/core/SessionState"
-import type { History, Law } from "../Laws.ts"
+import type { History, Law } from "./history.ts"
 
 type Known = SessionEvent.KnownRecord
 type Tagged<Tag extends Known["_tag"]> = Extract<Known, { readonly _tag: Tag }>
 
-/** The records that were told. */
+/** The records that were published. */
 export const recordsOf = ({ events }: History): ReadonlyArray<SessionEvent.JournalRecord> =>
   events.filter(SessionEvent.isRecord)
 
@@ -21,7 +21,10 @@ const terminalOf = (history: History, turnId: TurnId): SessionEvent.Terminal | u
     .filter(SessionEvent.isTerminal)
     .find((end) => end.turnId === turnId)
 
-/** The turn that an event belongs to. Accepted input names the turn that it is meant for; a kept process is the session's. */
+/**
+ * The turn that an event belongs to. Accepted input names the turn that it is meant for, and a kept process belongs to
+ * the session.
+ */
 const turnOf = (event: SessionEvent.SessionEvent): TurnId | undefined =>
   "turnId" in event && event._tag !== "InputAccepted" && event._tag !== "ProcessStarted" ? event.turnId : undefined
 
@@ -29,17 +32,17 @@ export const S1: Law = (history) => {
   let open: TurnId | undefined
   for (const record of recordsOf(history)) {
     if (record._tag === "TurnStarted") {
-      if (open !== undefined) return `S1 turn ${record.turnId} begins while ${open} is open`
+      if (open !== undefined) return `S1 turn ${record.turnId} starts while ${open} is open`
       open = record.turnId
     } else if (SessionEvent.isTerminal(record) && record.turnId === open) open = undefined
   }
   return undefined
 }
 
-/** Whether the journal of the session failed: then it ends as it is. */
+/** Whether the journal of the session failed. The session then ends as it is. */
 export const isFailed = ({ events }: History): boolean => events.some(({ _tag }) => _tag === "SessionFailed")
 
-/** Whether the session was seen to its end, so that every turn must have ended. */
+/** Whether the session was observed to its end, so that every turn must have ended. */
 const isEnded = (history: History): boolean =>
   (history.final?.status === "idle" || history.final?.status === "closed") && !isFailed(history)
 
@@ -55,15 +58,15 @@ export const S2: Law = (history) => {
   const open = tagged(history, "TurnStarted").filter(({ turnId }) => !ended.has(turnId))
   if (isEnded(history) && open.length > 0) return `S2 turn ${open[0]!.turnId} has no terminal event`
   const failed = history.events.findIndex(({ _tag }) => _tag === "SessionFailed")
-  return failed >= 0 && failed < history.events.length - 1 ? "S2 something was told after the failure" : undefined
+  return failed >= 0 && failed < history.events.length - 1 ? "S2 an event was published after the failure" : undefined
 }
 
 export const S3: Law = ({ events }) => {
-  const begun = new Set<TurnId>()
+  const started = new Set<TurnId>()
   for (const event of events) {
     const turnId = turnOf(event)
-    if (event._tag === "TurnStarted") begun.add(event.turnId)
-    else if (turnId !== undefined && !begun.has(turnId)) return `S3 ${event._tag} of turn ${turnId} before its start`
+    if (event._tag === "TurnStarted") started.add(event.turnId)
+    else if (turnId !== undefined && !started.has(turnId)) return `S3 ${event._tag} of turn ${turnId} before its start`
   }
   return undefined
 }
@@ -72,7 +75,7 @@ export const S4: Law = (history) => {
   let replaced: TurnId | undefined
   for (const record of recordsOf(history)) {
     if (record._tag === "TurnAborted" && record.reason === "Replaced" && record.turnId !== replaced) {
-      return `S4 turn ${record.turnId} ends as Replaced after another began`
+      return `S4 turn ${record.turnId} ends as Replaced after another started`
     }
     if (record._tag === "TurnStarted") replaced = record.turnId
   }
@@ -87,7 +90,7 @@ export const I1: Law = (history) => {
   const byAnswer = tagged(history, "QuestionSettled").filter(({ decision }) => decision._tag === "Abort").length
   return aborted >= history.abortCount && aborted <= history.abortCount + byAnswer
     ? undefined
-    : `I1 ${history.abortCount} aborts answered true, ${aborted} turns were aborted`
+    : `I1 ${history.abortCount} aborts returned true, ${aborted} turns were aborted`
 }
 
 const starting: ReadonlySet<string> = new Set(["ModelRequested", "QuestionOpened", "ProcessStarted", "DelegateStarted"])
@@ -107,7 +110,7 @@ export const I2: Law = (history) => {
     if (late !== undefined) return `I2 ${late._tag} after turn ${turnId} was asked to stop`
   }
   const streaming = history.streaming ?? 0
-  return streaming === 0 ? undefined : `I2 ${streaming} answers are streaming`
+  return streaming === 0 ? undefined : `I2 ${streaming} responses are streaming`
 }
 
 export const I3: Law = (history) => {
@@ -141,7 +144,7 @@ export const I5: Law = (history) => {
   return undefined
 }
 
-/** What is wrong with items that a model would be sent after repair of superseded text. */
+/** Returns what is wrong with the items that a model would get, without superseded text. */
 const pairing = (items: Parameters<typeof HistoryRules.defect>[0]): string | undefined =>
   HistoryRules.defect(items.filter((item) => !("partial" in item) || item.partial !== "superseded"))
 
@@ -167,14 +170,14 @@ export const A1: Law = (history) => {
   const known = new Set<string>()
   for (const record of recordsOf(history)) {
     if (record._tag === "QuestionOpened") {
-      if (known.has(record.questionId)) return `A1 request ${record.questionId} is opened twice`
+      if (known.has(record.questionId)) return `A1 question ${record.questionId} is opened twice`
       known.add(record.questionId)
       open.set(record.questionId, record.turnId)
     } else if (record._tag === "QuestionSettled") {
-      if (!open.delete(record.questionId)) return `A1 request ${record.questionId} is settled, and was not open`
+      if (!open.delete(record.questionId)) return `A1 question ${record.questionId} is settled, but was not open`
     } else if (SessionEvent.isTerminal(record)) {
       const pending = [...open].find(([, turnId]) => turnId === record.turnId)
-      if (pending !== undefined) return `A1 request ${pending[0]} is pending at the end of its turn`
+      if (pending !== undefined) return `A1 question ${pending[0]} is open at the end of its turn`
     }
   }
   return undefined
@@ -185,7 +188,7 @@ export const A2: Law = (history) =>
 
 export const A5: Law = (history) => endedAs(history, "A5", (decision) => decision._tag === "Abort")
 
-/** Turns with such a decision were aborted. */
+/** Requires that turns with such a decision were aborted. */
 const endedAs = (
   history: History,
   clause: string,
@@ -195,7 +198,7 @@ const endedAs = (
     if (!is(decision)) continue
     const end = turnId === undefined ? undefined : terminalOf(history, turnId)
     if (end !== undefined && end._tag !== "TurnAborted") {
-      return `${clause} request ${questionId} was settled as ${decision._tag}, and its turn ended as ${end._tag}`
+      return `${clause} question ${questionId} was settled as ${decision._tag}, and its turn ended as ${end._tag}`
     }
   }
   return undefined
@@ -209,7 +212,7 @@ export const J3: Law = (history) => {
     state = SessionState.apply(state, record)
   }
   const { final } = history
-  // what could not be written is in the live state only
+  // records that could not be written are in the live state only
   if (final === undefined || isFailed(history)) return undefined
   const live = JSON.stringify([final.items, final.usage, final.turnCount, final.waiting])
   const folded = JSON.stringify([
@@ -218,7 +221,7 @@ export const J3: Law = (history) => {
     state.turnCount,
     state.inbox.map((entry) => entry.submissionId)
   ])
-  return live === folded ? undefined : `J3 the live state is not the fold: ${live} but ${folded}`
+  return live === folded ? undefined : `J3 the live state differs from the fold: ${live} but ${folded}`
 }
 
 export const J8: Law = (history) => {

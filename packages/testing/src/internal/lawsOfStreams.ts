@@ -1,29 +1,30 @@
-/** Laws that compare what was told here with what was told, or stored, there. */
+/** Laws that compare the published events with those of a subscriber and with the journal. */
 import * as SessionEvent from "@spindle/core/SessionEvent"
-import type { History, Law } from "../Laws.ts"
+import type { History, Law } from "./history.ts"
 import { recordsOf, tagged } from "./lawsOfRecords.ts"
 
-export const I7: Law = (history) => kept(history, history.events) ?? kept(history, history.subscribed ?? [])
+export const I7: Law = (history) => lostText(history, history.events) ?? lostText(history, history.subscribed ?? [])
 
-/** Whether the pieces of each text lie edge to edge and begin what was recorded. */
-const kept = (history: History, told: ReadonlyArray<SessionEvent.SessionEvent>): string | undefined => {
+/** Requires that the pieces of each text have no gaps, and are a prefix of the recorded text. */
+const lostText = (history: History, events: ReadonlyArray<SessionEvent.SessionEvent>): string | undefined => {
   const streamed = new Map<string, string>()
-  for (const event of told) {
+  for (const event of events) {
     if (event._tag !== "TextDelta" && event._tag !== "ReasoningDelta") continue
     const text = streamed.get(event.itemId) ?? ""
-    if (event.offset !== text.length) return `I7 a piece at ${event.offset} where ${text.length} was due`
+    if (event.offset !== text.length) return `I7 a piece at offset ${event.offset}, expected at ${text.length}`
     streamed.set(event.itemId, text + event.text)
   }
   if (streamed.size === 0 || !isSettled(history)) return undefined
   const items = new Map<string, string>()
   for (const { item } of tagged(history, "ItemRecorded")) if ("text" in item) items.set(item.id, item.text)
   for (const [itemId, text] of streamed) {
-    if (items.get(itemId)?.startsWith(text) !== true) return `I7 ${JSON.stringify(text)} was shown and lost`
+    if (items.get(itemId)?.startsWith(text) !== true)
+      return `I7 ${JSON.stringify(text)} was streamed, but is not recorded`
   }
   return undefined
 }
 
-/** Whether no turn is open, so that what was shown must have been recorded. */
+/** Whether no turn is open, so that all streamed text must be recorded. */
 const isSettled = (history: History): boolean => {
   const last = recordsOf(history).findLast((one) => one._tag === "TurnStarted" || SessionEvent.isTerminal(one))
   return last?._tag !== "TurnStarted"
@@ -31,23 +32,23 @@ const isSettled = (history: History): boolean => {
 
 export const J1: Law = (history) => {
   if (history.journal === undefined) return undefined
-  return differing("J1 the journal", history.journal, recordsOf(history))
+  return difference("J1 the journal", history.journal, recordsOf(history))
 }
 
 export const W2: Law = (history) => {
   if (history.subscribed === undefined) return undefined
-  return differing("W2 a subscriber", history.subscribed.filter(SessionEvent.isRecord), recordsOf(history))
+  return difference("W2 a subscriber", history.subscribed.filter(SessionEvent.isRecord), recordsOf(history))
 }
 
-const differing = (
-  who: string,
-  has: ReadonlyArray<SessionEvent.JournalRecord>,
-  told: ReadonlyArray<SessionEvent.JournalRecord>
+const difference = (
+  name: string,
+  records: ReadonlyArray<SessionEvent.JournalRecord>,
+  published: ReadonlyArray<SessionEvent.JournalRecord>
 ): string | undefined => {
-  const length = Math.max(has.length, told.length)
+  const length = Math.max(records.length, published.length)
   for (let index = 0; index < length; index++) {
-    const [one, other] = [JSON.stringify(has[index]), JSON.stringify(told[index])]
-    if (one !== other) return `${who} has ${one ?? "nothing"} where the session told ${other ?? "nothing"}`
+    const [one, other] = [JSON.stringify(records[index]), JSON.stringify(published[index])]
+    if (one !== other) return `${name} has ${one ?? "nothing"} where the session published ${other ?? "nothing"}`
   }
   return undefined
 }

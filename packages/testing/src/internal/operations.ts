@@ -1,4 +1,4 @@
-/** Sees each operation of each fiber as it is evaluated: through the hook that Effect has for tracers. */
+/** Observes each operation of each fiber as it is evaluated, through the hook that Effect has for tracers. */
 import * as Context from "effect/Context"
 import type * as Fiber from "effect/Fiber"
 import * as Tracer from "effect/Tracer"
@@ -8,7 +8,7 @@ export type EffectPrimitive<X> = Tracer.EffectPrimitive<X>
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
-/** A context whose operations are evaluated by a function; spans are as they were. */
+/** A context in which a function evaluates the operations. Spans are made as by the default tracer. */
 export const observingOperations = (
   evaluate: <X>(primitive: EffectPrimitive<X>, fiber: AnyFiber) => X
 ): Context.Context<never> => {
@@ -21,5 +21,5 @@ export const observingOperations = (
 export const nameOf = (primitive: object): string | undefined =>
   (primitive as { readonly "~effect/Effect/identifier"?: string })["~effect/Effect/identifier"]
 
-/** Whether an operation may change what can interrupt its fiber. Those that do are all made of this one. */
+/** Whether an operation may open an uninterruptible region. All operations that do are made of this one. */
 export const opensRegion = (primitive: object): boolean => nameOf(primitive) === "WithFiber"

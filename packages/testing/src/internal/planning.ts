@@ -1,55 +1,75 @@
-/** At which steps of a program an exploration runs its actions. */
+/** Plans the steps at which an exploration runs its actions. */
 import { randomOf } from "./choices.ts"
-import type { Ran } from "./exploringScheduler.ts"
+import type { Decisions, RunResult } from "./decisions.ts"
 
-/** Each fiber but the root at each step of its life, or as many of them, evenly, as there may be runs. */
-export const planOfFibers = function* (
-  { fibers, points }: Ran<unknown, unknown>,
-  maxRuns: number
-): Generator<ReadonlyArray<readonly [string, number]>> {
+/** The runs of one entry of actions, and the number of all combinations from which they were taken. */
+export interface Plan {
+  readonly runs: Iterable<Decisions["at"]>
+  readonly count: number
+}
+
+/** Plans each fiber except the root at each step of its life, or an even sample of `maxRuns` of them. */
+export const planOfFibers = ({ fibers, points }: RunResult<unknown, unknown>, maxRuns: number): Plan => {
   const lives = fibers.map(({ from, to }, index) => ({ index, from: from + 1, to: Math.min(to, points) })).slice(1)
-  const total = lives.reduce((sum, { from, to }) => sum + Math.max(0, to - from + 1), 0)
-  const stride = Math.max(1, total / maxRuns)
-  let count = 0
-  let next = 0
-  for (const { from, index, to } of lives) {
-    for (let step = from; step <= to; step++, count++) {
-      if (count < next) continue
-      next += stride
-      yield [[`fiber:${index}`, step]]
+  const count = lives.reduce((sum, { from, to }) => sum + Math.max(0, to - from + 1), 0)
+  const stride = Math.max(1, count / maxRuns)
+  const runs = function* (): Generator<Decisions["at"]> {
+    let seen = 0
+    let next = 0
+    for (const { from, index, to } of lives) {
+      for (let step = from; step <= to; step++, seen++) {
+        if (seen < next) continue
+        next += stride
+        yield [[`fiber:${index}`, step]]
+      }
     }
   }
+  return { runs: runs(), count }
 }
 
-/** The steps at which the actions of one entry are run: all combinations in ascending order of steps, or a sample of them. */
-export const plan = function* (
+/** Plans the actions of one entry at all combinations of ascending steps, or at a sample of `maxRuns` of them. */
+export const plan = (names: ReadonlyArray<string>, points: number, maxRuns: number, seed: number): Plan => {
+  const count = combinationsCount(names.length, points)
+  const runs = count <= maxRuns ? combinations(names.length, points) : sample(names.length, points, { maxRuns, seed })
+  return { runs: named(names, runs), count }
+}
+
+const named = function* (
   names: ReadonlyArray<string>,
+  runs: Iterable<ReadonlyArray<number>>
+): Generator<Decisions["at"]> {
+  for (const steps of runs) yield names.map((name, index) => [name, steps[index]!] as const)
+}
+
+/** A sample of combinations: even for one action, drawn for several. */
+const sample = function* (
+  count: number,
   points: number,
-  maxRuns: number,
-  seed: number
-): Generator<ReadonlyArray<readonly [string, number]>> {
-  if (points === 0) return
-  const all = Array.from(combinations(names.length, points, maxRuns))
-  if (all.length <= maxRuns) {
-    for (const steps of all) yield names.map((name, index) => [name, steps[index]!] as const)
-    return
-  }
+  { maxRuns, seed }: { readonly maxRuns: number; readonly seed: number }
+): Generator<ReadonlyArray<number>> {
   const random = randomOf(seed)
-  // points are taken evenly for one action, drawn for several
   const stride = points / maxRuns
-  for (let count = 0; count < maxRuns; count++) {
+  for (let made = 0; made < maxRuns; made++) {
     const steps =
-      names.length === 1
-        ? [1 + Math.floor((count + random()) * stride)]
-        : names.map(() => 1 + Math.floor(random() * points)).sort((a, b) => a - b)
-    yield names.map((name, index) => [name, Math.min(steps[index]!, points)] as const)
+      count === 1
+        ? [1 + Math.floor((made + random()) * stride)]
+        : Array.from({ length: count }, () => 1 + Math.floor(random() * points)).sort((a, b) => a - b)
+    yield steps.map((step) => Math.min(step, points))
   }
 }
 
-/** Ascending steps for a number of actions; no more than one beyond the limit. */
-const combinations = function* (count: number, points: number, limit: number): Generator<ReadonlyArray<number>> {
+/** The number of ascending combinations of steps, in which steps may be equal. */
+const combinationsCount = (count: number, points: number): number => {
+  let combinations = points === 0 ? 0 : 1
+  for (let index = 1; index <= count; index++) combinations = (combinations * (points + index - 1)) / index
+  return Math.round(combinations)
+}
+
+/** All combinations of ascending steps for a number of actions. */
+const combinations = function* (count: number, points: number): Generator<ReadonlyArray<number>> {
+  if (points === 0) return
   const steps = Array.from({ length: count }, () => 1)
-  for (let made = 0; made <= limit; made++) {
+  for (;;) {
     yield [...steps]
     let index = count - 1
     while (index >= 0 && steps[index] === points) index--

@@ -1,7 +1,9 @@
 /**
- * Looks closely at one run: what each fiber did last, where it stood when an action came, and what it waits for outside the simulation.
+ * Observes one run closely: the last operation of each fiber, its position when an action came, and what it waits for
+ * outside the simulation.
  *
- * Costs time, so a run is repeated with a probe only when there is something to explain. Where there is no `node:async_hooks`, waits outside are not seen.
+ * A probe costs time, so a run is repeated with one only when there is something to explain. Waits outside are seen
+ * only if the platform has `node:async_hooks`.
  */
 import * as Fiber from "effect/Fiber"
 import type { StackFrame } from "effect/References"
@@ -9,24 +11,24 @@ import { nameOf } from "./operations.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
-/** Where a fiber stood. */
+/** The position of a fiber. */
 export interface Situation {
   /** The fiber's number, in the order of their first steps; 0 is the root. Undefined between two tasks. */
   readonly fiber: number | undefined
-  /** Its spans and `Effect.fn` functions, innermost first, with their places where they are known. */
+  /** Its spans and `Effect.fn` functions, innermost first, with their places if they are known. */
   readonly stack: ReadonlyArray<string>
-  /** The operation that it had begun last, with the beginning of its function. */
+  /** The operation that it started last, with the first characters of its function. */
   readonly operation: string
 }
 
-/** Something that was begun in the world outside. */
+/** Something that was started outside the simulation. */
 export interface Outside {
   /** A type of `node:async_hooks`: `PROMISE`, `Timeout`, `TCPWRAP`. */
   readonly type: string
   readonly place: string
 }
 
-/** What `node:async_hooks` offers of what is used here. */
+/** The part of `node:async_hooks` that is used here. */
 interface AsyncHooks {
   readonly createHook: (hooks: { readonly init: (id: number, type: string) => void }) => {
     readonly enable: () => void
@@ -40,14 +42,19 @@ const asyncHooks = (): AsyncHooks | undefined =>
   ) as AsyncHooks | undefined
 
 /** Resources that Effect and Node make for themselves. */
-const own = new Set(["effect/Fiber", "TickObject", "Microtask", "RANDOMBYTESREQUEST"])
+const internalTypes = new Set(["effect/Fiber", "TickObject", "Microtask", "RANDOMBYTESREQUEST"])
+
+/** How many operations a trace has at most. */
+const traceLimit = 20
 
 /** A probe of one run. */
 export class Probe {
-  /** What each fiber waits for that did something outside in its last step. */
+  /** For each fiber whose last step started something outside: what it waits for. */
   readonly outside = new Map<AnyFiber, Outside>()
-  /** Everything that was begun outside. */
-  readonly begun: Array<Outside> = []
+  /** Everything that was started outside. */
+  readonly started: Array<Outside> = []
+  private readonly traced: Array<readonly [fiber: AnyFiber, operation: string]> = []
+  private isTracing = true
   private readonly fibers: { readonly keys: () => Iterable<AnyFiber> }
   private readonly last = new Map<AnyFiber, string>()
 
@@ -55,36 +62,54 @@ export class Probe {
     this.fibers = fibers
   }
 
-  /** A fiber begins an operation. */
-  begin(fiber: AnyFiber, primitive: object): void {
+  /** Records that a fiber starts an operation. */
+  startOperation(fiber: AnyFiber, primitive: object): void {
     const operation = describe(primitive)
-    if (operation !== undefined) this.last.set(fiber, operation)
+    if (operation === undefined) return
+    this.last.set(fiber, operation)
+    if (!this.isTracing) return
+    this.traced.push([fiber, operation])
+    if (this.traced.length > traceLimit) this.traced.shift()
   }
 
-  /** A fiber takes a step: it does not wait any more. */
-  step(fiber: AnyFiber): void {
+  /** The last operations, with their fibers, until the trace ended. */
+  get trace(): ReadonlyArray<string> {
+    return this.traced.map(([fiber, operation]) => `fiber ${this.numberOf(fiber)} ${operation}`)
+  }
+
+  /** Ends the trace: from now on operations are not added to it. */
+  endTrace(): void {
+    this.isTracing = false
+  }
+
+  /** Records that a fiber takes a step, so that it no longer waits for anything outside. */
+  leaveOutside(fiber: AnyFiber): void {
     this.outside.delete(fiber)
   }
 
-  /** Where a fiber stands. */
+  /** The position of a fiber. */
   situation(fiber: AnyFiber | undefined): Situation {
     if (fiber === undefined) return { fiber: undefined, stack: [], operation: "between two tasks" }
     return {
-      fiber: Array.from(this.fibers.keys()).indexOf(fiber),
+      fiber: this.numberOf(fiber),
       stack: stackOf(fiber.cache.stackFrame),
       operation: this.last.get(fiber) ?? "its beginning"
     }
   }
 
-  /** Runs something, and notes what fibers begin outside meanwhile. */
+  private numberOf(fiber: AnyFiber): number {
+    return Array.from(this.fibers.keys()).indexOf(fiber)
+  }
+
+  /** Runs a function, and records what its fibers start outside. */
   watch<A>(run: () => A): A {
     const hook = asyncHooks()?.createHook({
       init: (_, type) => {
         const fiber = Fiber.getCurrent()
-        // what a step begins first is what it waits for; the rest follows from it
-        if (fiber === undefined || own.has(type) || this.outside.has(fiber)) return
+        // a step waits for what it starts first; everything else follows from that
+        if (fiber === undefined || internalTypes.has(type) || this.outside.has(fiber)) return
         const outside = { type, place: placeOf() }
-        this.begun.push(outside)
+        this.started.push(outside)
         this.outside.set(fiber, outside)
       }
     })
@@ -106,26 +131,26 @@ const stackOf = (innermost: StackFrame | undefined): ReadonlyArray<string> => {
   return stack
 }
 
-/** The line of the caller's program that the JavaScript stack holds first. */
+/** The first line of the JavaScript stack that belongs to the program of the caller. */
 const placeOf = (): string => {
   const limit = Error.stackTraceLimit
   Error.stackTraceLimit = 40
   const lines = new Error().stack?.split("\n").slice(1) ?? []
   Error.stackTraceLimit = limit
   const isForeign = (line: string) =>
-    /node:|<anonymous>\)?$|[\\/]node_modules[\\/]effect[\\/]|[\\/]internal[\\/](probe|exploringScheduler|reporting|virtualClock)\./.test(
+    /node:|<anonymous>\)?$|[\\/]node_modules[\\/]effect[\\/]|[\\/]internal[\\/](probe|scheduler|actions|reporting|virtualClock)\./.test(
       line
     )
   return lines.find((line) => !isForeign(line))?.trim() ?? "an unknown place"
 }
 
-/** An operation by its name and the beginning of its function; undefined for one that says nothing. */
+/** An operation by its name and the first characters of its function; undefined if that explains nothing. */
 const describe = (primitive: object): string | undefined => {
   const name = nameOf(primitive)
   if (name === undefined || name === "Success" || name === "Yield") return undefined
   const functions = Object.values(primitive).filter((value) => typeof value === "function")
   const source = functions.at(-1)?.toString().replace(/\s+/g, " ").slice(0, 70)
-  // how the scheduler makes a fiber yield
+  // the operation with which the scheduler makes a fiber yield
   if (source === "() => prev") return undefined
   return source === undefined ? name : `${name} ${source}`
 }

@@ -1,77 +1,88 @@
-/** From broken runs to the smallest case of each fault, and to the lines that people read. */
+/** Judges runs, finds the smallest case of each fault, and formats it. */
 import type * as Effect from "effect/Effect"
 import type { Choices } from "./choices.ts"
-import { type Acted, type Decisions, type Ran, runOnce, type Stage } from "./exploringScheduler.ts"
-import { faultOf, type Finding, findingOf, type FindingKind, type Laws, standing } from "./findings.ts"
+import type { ActionPlace, Decisions, RunResult, Stage } from "./decisions.ts"
+import { faultOf, type Finding, findingOf, type FindingKind, type Laws, positionOf } from "./findings.ts"
+import { runOnce } from "./scheduler.ts"
 import { shrink } from "./shrinking.ts"
 
-/** A run that broke a law. `replay` runs it again. */
+/** A run that broke a law. `replay` repeats it. */
 export interface Violation extends Finding {
   readonly decisions: Decisions
 }
 
 /** The smallest case of one fault. */
 export interface Smallest extends Violation {
-  /** How many runs showed the same fault. */
+  /** How many runs showed the fault. */
   readonly count: number
-  /** Each action with its step, and where the fiber stood whose step it is. */
-  readonly acted: ReadonlyArray<Acted>
+  /** Each action with its step, and the position of the fiber at whose step it came. */
+  readonly actions: ReadonlyArray<ActionPlace>
+  /** The last operations before the first action, one a line, with their fibers. */
+  readonly trace: ReadonlyArray<string>
   /** Faults that happened, in order, as `point: fault`. */
   readonly faults: ReadonlyArray<string>
-  /** How many runs it took to find it. */
+  /** How many runs shrinking took. */
   readonly shrinkRuns: number
 }
 
-/** A program and what must hold of it. */
+/** A program and its laws. */
 export interface Subject<A, E> {
   readonly program: (stage: Stage) => Effect.Effect<A, E>
   readonly laws: Laws<A, E>
 }
 
-/** A run and what is wrong with it. */
+/** A run and its finding. */
 export interface Judged<A, E> {
-  readonly ran: Ran<A, E>
+  readonly result: RunResult<A, E>
   readonly finding: Finding | undefined
 }
 
-/** Runs once. */
+/** Runs a program once. */
 export const judge = <A, E>(
   { laws, program }: Subject<A, E>,
   decisions: Decisions,
-  how?: { readonly choices?: Choices; readonly isProbed?: boolean }
-): Judged<A, E> => runOnce({ program, decisions, ...how }, (ran) => ({ ran, finding: findingOf(laws, ran) }))
+  how?: { readonly choices?: Choices | undefined; readonly isProbed?: boolean | undefined }
+): Judged<A, E> => runOnce({ program, decisions, ...how }, (result) => ({ result, finding: findingOf(laws, result) }))
 
-/** Kinds whose finding says more with a probe. */
+/** Whether a probe can explain a finding of this kind. */
 const isStall = (kind: FindingKind) => kind !== "law" && kind !== "not deterministic"
 
-/** Runs once, and again with a probe if the program stalls or leaves something behind: to say who waits for what. */
+/**
+ * Runs a program once, and again with a probe if it stalls or leaves something behind, to find which fibers wait for
+ * what.
+ */
 export const judgeClosely = <A, E>(
   subject: Subject<A, E>,
   decisions: Decisions,
-  how?: { readonly choices?: Choices }
+  how?: { readonly choices?: Choices | undefined }
 ): Judged<A, E> => {
   const judged = judge(subject, decisions, how)
   if (judged.finding === undefined || !isStall(judged.finding.kind)) return judged
-  const { choices } = judged.ran
+  const { choices } = judged.result
   const again = judge(subject, choices.length === 0 ? decisions : { ...decisions, choices }, { isProbed: true })
-  return again.finding === undefined || again.ran.steps !== judged.ran.steps ? judged : again
+  return again.finding === undefined || again.result.steps !== judged.result.steps ? judged : again
 }
 
-/** Runs once more; answers what is different about it, if anything is. */
-export const difference = <A, E>(subject: Subject<A, E>, ran: Ran<A, E>, decisions: Decisions): Finding | undefined => {
-  const { ran: again } = judge(subject, decisions)
-  if (ran.steps === again.steps && ran.fingerprint === again.fingerprint) return undefined
-  const steps = ran.steps === again.steps ? `other ${ran.steps} steps` : `${ran.steps} steps, then ${again.steps}`
+/** Repeats a run, and returns how the steps differ, if they do. */
+export const difference = <A, E>(
+  subject: Subject<A, E>,
+  result: RunResult<A, E>,
+  decisions: Decisions
+): Finding | undefined => {
+  const { result: again } = judge(subject, decisions)
+  if (result.steps === again.steps && result.fingerprint === again.fingerprint) return undefined
+  const steps =
+    result.steps === again.steps ? `other ${result.steps} steps` : `${result.steps} steps, then ${again.steps}`
   return { kind: "not deterministic", law: `not deterministic: ${steps} with the same decisions` }
 }
 
-/** The decisions with the choices of the run, so that it can be repeated choice by choice. */
-const spelledOut = <A, E>(subject: Subject<A, E>, decisions: Decisions): Decisions => {
+/** Replaces the seed of decisions by the choices of its run, so that it can be repeated choice by choice. */
+const withChoices = <A, E>(subject: Subject<A, E>, decisions: Decisions): Decisions => {
   if (decisions.seed === 0 && decisions.choices === undefined) return decisions
-  return { ...decisions, choices: judge(subject, decisions).ran.choices }
+  return { ...decisions, choices: judge(subject, decisions).result.choices }
 }
 
-/** The smallest case of each fault among the violations, ten faults at most. */
+/** Finds the smallest case of each fault among the violations, for up to ten faults. */
 export const smallestOf = <A, E>(
   subject: Subject<A, E>,
   violations: ReadonlyArray<Violation>,
@@ -81,46 +92,56 @@ export const smallestOf = <A, E>(
     .slice(0, 10)
     .map(([fault, found]) => {
       const [first] = found as [Violation]
-      const start = spelledOut(subject, fewest(found).decisions)
+      const start = withChoices(subject, fewest(found).decisions)
       const isAlike = (decisions: Decisions) => {
         const { finding } = judgeOf(fault)(subject, decisions)
         return finding !== undefined && faultOf(finding) === fault
       }
-      if (!isAlike(start)) return { ...first, count: found.length, acted: [], faults: [], shrinkRuns: 1 }
+      if (!isAlike(start)) return { ...first, count: found.length, actions: [], trace: [], faults: [], shrinkRuns: 1 }
       const { decisions, runs } = shrink(start, isAlike, maxRuns)
-      const { finding, ran } = judge(subject, decisions, { isProbed: true })
+      const { finding, result } = judge(subject, decisions, { isProbed: true })
       return {
         kind: first.kind,
         law: finding !== undefined && faultOf(finding) === fault ? finding.law : first.law,
         decisions,
         count: found.length,
-        acted: ran.probed?.acted ?? [],
-        faults: ran.faults,
+        actions: result.probe?.actions ?? [],
+        trace: result.probe?.trace ?? [],
+        faults: result.faults,
         shrinkRuns: runs
       }
     })
 
 const judgeOf = (fault: string) => (fault === "left the simulation" ? judgeClosely : judge)
 
-/** The violation with the fewest actions, and among those the plainest. */
+/** The violation with the fewest actions, and among those the one with the plainest decisions. */
 const fewest = (found: ReadonlyArray<Violation>): Violation =>
   found.reduce((best, one) => (weight(one.decisions) < weight(best.decisions) ? one : best))
 
 const weight = ({ at, choices, mode, seed }: Decisions): number =>
   at.length * 1e6 + (seed === 0 && choices === undefined ? 0 : 1e5) + (mode === "before" ? 0 : 1e4) + (at[0]?.[1] ?? 0)
 
-/** The lines of one smallest case; `call` is the beginning of the line that repeats it. */
-export const lines = (smallest: Smallest, call: string): ReadonlyArray<string> => {
-  const { acted, count, decisions, faults, law } = smallest
+/** How to format a smallest case. */
+export interface LineOptions {
+  /** Whether to list the steps before the first action. */
+  readonly trace?: boolean | undefined
+  /** Returns the lines that repeat the run. `decisions` is JSON. */
+  readonly repeat: (decisions: string) => ReadonlyArray<string>
+}
+
+/** Formats a smallest case. */
+export const lines = (smallest: Smallest, { repeat, trace = false }: LineOptions): ReadonlyArray<string> => {
+  const { actions, count, decisions, faults, law, trace: steps } = smallest
   return [
     `${count} x ${law}`,
-    ...acted.map(
-      (one) =>
-        `  ${one.action} at step ${one.step}, ${decisions.mode} it: ${one.fiber === undefined ? one.operation : `fiber ${one.fiber} ${standing(one)}`}`
-    ),
+    ...(trace ? steps.map((step) => `    ${step}`) : []),
+    ...actions.map((one) => {
+      const position = one.fiber === undefined ? one.operation : `fiber ${one.fiber} ${positionOf(one)}`
+      return `  ${one.action} at step ${one.step}, ${decisions.mode} it: ${position}`
+    }),
     ...(faults.length === 0 ? [] : [`  faults: ${faults.join(", ")}`]),
     `  schedule: ${scheduleOf(decisions)}`,
-    `  ${call}, ${JSON.stringify(shortened(decisions))})`
+    ...repeat(JSON.stringify(shortened(decisions))).map((line) => `  ${line}`)
   ]
 }
 
@@ -130,7 +151,7 @@ const scheduleOf = ({ choices, seed }: Decisions): string => {
   return seed === 0 || choices !== undefined ? "in order of arrival" : `drawn from seed ${seed}`
 }
 
-/** What a replay needs. */
+/** The decisions that a replay needs. */
 const shortened = ({ at, choices, faultRate, mode, preemption, seed }: Decisions): Partial<Decisions> => ({
   mode,
   at,

@@ -1,4 +1,4 @@
-/** Shapes of a session's first turn, for generated programs: their tools, scripts, deciders and tasks. */
+/** Shapes of the first turn of a session, for generated programs: tools, scripts, deciders and tasks. */
 import type { Approvals } from "@spindle/core/Approvals"
 import type { Model, ModelRequest } from "@spindle/core/Model"
 import * as Task from "@spindle/core/Task"
@@ -10,13 +10,13 @@ import type { HarnessOptions, TestTool } from "../SessionHarness.ts"
 /** The shapes, the simplest first. */
 export const names = ["answer", "tools", "approval", "custom", "signalled", "straggler"] as const
 
-/** Finalizers that tools registered, and their runs. */
+/** How many finalizers tools registered, and how many ran. */
 export interface Counts {
   opened: number
   closed: number
 }
 
-/** A shape: the parts of its harness, and its task unless the session's own does it. */
+/** A shape: the parts of its harness, and its task, if it is not that of the session. */
 export interface Shape extends Pick<HarnessOptions, "approvals" | "hooks"> {
   readonly script: ScriptedModel.Script
   readonly tools: { readonly [name: string]: TestTool }
@@ -25,8 +25,8 @@ export interface Shape extends Pick<HarnessOptions, "approvals" | "hooks"> {
 
 /** Makes a shape whose tools count their finalizers. */
 export const make = (name: (typeof names)[number], counts: Counts): Shape => ({
-  script: (request, index) => answerOf(request, rounds(name, index)),
-  tools: { hold: holding(counts, 3), guarded: { ...holding(counts, 1), policy: { approval: "ask" } } },
+  script: (request, index) => answerOf(request, roundsOf(name, index)),
+  tools: { hold: makeHolder(counts, 3), guarded: { ...makeHolder(counts, 1), policy: { approval: "ask" } } },
   approvals,
   hooks: {
     userPromptSubmit: (_, text) => Effect.as(Effect.sleep(1), { block: text === "queue", contexts: ["context"] })
@@ -39,7 +39,7 @@ const approvals: Approvals = {
 }
 
 /** A tool that holds a resource while it waits. */
-const holding = (counts: Counts, millis: number): TestTool => ({
+const makeHolder = (counts: Counts, millis: number): TestTool => ({
   run: () =>
     Effect.acquireUseRelease(
       Effect.sync(() => void counts.opened++),
@@ -48,8 +48,8 @@ const holding = (counts: Counts, millis: number): TestTool => ({
     )
 })
 
-/** What the model calls in a turn, round by round; after them it answers. */
-const rounds = (
+/** The calls of the model in a turn, round by round. After them it responds with text. */
+const roundsOf = (
   name: (typeof names)[number],
   index: number
 ): ReadonlyArray<ReadonlyArray<readonly [tool: string, callId: string]>> => {
@@ -62,13 +62,13 @@ const answerOf = (
   request: ModelRequest,
   calls: ReadonlyArray<ReadonlyArray<readonly [tool: string, callId: string]>>
 ): ScriptedModel.Answer => {
-  const begins = request.items.findLastIndex((item) => item._tag === "UserMessage" && item.fragment === undefined)
-  const begun = request.items[begins]
-  if (begun?._tag === "UserMessage" && begun.content.some((part) => part._tag === "Text" && part.text === "after")) {
+  const start = request.items.findLastIndex((item) => item._tag === "UserMessage" && item.fragment === undefined)
+  const prompt = request.items[start]
+  if (prompt?._tag === "UserMessage" && prompt.content.some((part) => part._tag === "Text" && part.text === "after")) {
     return [ScriptedModel.text("fine")]
   }
   // each round ends with its results
-  let left = request.items.slice(begins).filter((item) => item._tag === "ToolResult").length
+  let left = request.items.slice(start).filter((item) => item._tag === "ToolResult").length
   for (const round of calls) {
     if (left === 0) {
       return [
@@ -82,7 +82,7 @@ const answerOf = (
   return [ScriptedModel.text("It is ", "done")]
 }
 
-/** Uses what a turn offers, twice over. */
+/** Uses everything that a turn offers, twice. */
 const everything = Effect.gen(function* () {
   const turn = yield* Turn
   yield* Effect.asVoid(turn.onAbort({ kind: "delegate", name: "child", run: () => Effect.sleep(50) }))

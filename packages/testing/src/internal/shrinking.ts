@@ -1,19 +1,22 @@
-/** Looks for the smallest decisions that still show a fault: fewest actions, plainest schedule, mode before, earliest steps. */
+/**
+ * Finds the smallest decisions that still show a fault: fewest actions, plainest schedule, mode `before`, earliest
+ * steps.
+ */
 import type { Choice } from "./choices.ts"
-import type { Decisions } from "./exploringScheduler.ts"
+import type { Decisions } from "./decisions.ts"
 
-/** What was found, and how many runs it took. */
+/** The smallest decisions that were found, and the number of runs. */
 export interface Shrunk {
   readonly decisions: Decisions
   readonly runs: number
 }
 
-/** A search with a limit on its runs. */
+/** A search with a limited number of runs. */
 class Shrinking {
   best: Decisions
   runs = 0
-  /** Whether single actions were tried already. */
-  private isAlone = false
+  /** Whether single actions were tried. */
+  private hasTriedAlone = false
   private readonly shows: (decisions: Decisions) => boolean
   private readonly maxRuns: number
 
@@ -27,7 +30,7 @@ class Shrinking {
     return this.maxRuns - this.runs
   }
 
-  /** Takes other decisions if they still show the fault. */
+  /** Adopts other decisions if they still show the fault. */
   try(other: Partial<Decisions>): boolean {
     if (this.left <= 0) return false
     this.runs++
@@ -37,16 +40,16 @@ class Shrinking {
     return true
   }
 
-  fewerActions(): boolean {
+  dropActions(): boolean {
     for (let index = 0; index < this.best.at.length; index++) {
-      if (this.try({ at: this.best.at.toSpliced(index, 1) })) return this.fewerActions() || true
+      if (this.try({ at: this.best.at.toSpliced(index, 1) })) return this.dropActions() || true
     }
-    return this.best.at.length === 2 && !this.isAlone && this.oneAction()
+    return this.best.at.length === 2 && !this.hasTriedAlone && this.tryOneAction()
   }
 
-  /** One of two actions alone, at any step up to where it was. */
-  private oneAction(): boolean {
-    this.isAlone = true
+  /** Tries one of two actions alone, at any step up to its own. */
+  private tryOneAction(): boolean {
+    this.hasTriedAlone = true
     const limit = Math.floor(this.left / 3)
     return this.best.at.some(([action, last]) => {
       for (let step = 1; step <= Math.min(limit, last + 10); step++) if (this.try({ at: [[action, step]] })) return true
@@ -54,14 +57,14 @@ class Shrinking {
     })
   }
 
-  plainerSchedule(): boolean {
+  simplifySchedule(): boolean {
     const { choices, mode, seed } = this.best
     let isBetter = mode === "during" && this.try({ mode: "before" })
     if (seed === 0 && choices === undefined) return isBetter
     if (this.try({ seed: 0, choices: [] })) return true
     if (choices === undefined || choices.length === 0) return isBetter
     isBetter = this.try({ choices: [] }) || isBetter
-    // halves, quarters, and so on, are taken away
+    // removes halves, then quarters, and so on
     for (let size = Math.ceil(choices.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
       for (let from = 0; from < (this.best.choices?.length ?? 0);) {
         const list: ReadonlyArray<Choice> = this.best.choices ?? []
@@ -72,12 +75,12 @@ class Shrinking {
     return isBetter
   }
 
-  earlierSteps(): boolean {
+  moveEarlier(): boolean {
     let isBetter = false
     for (let index = 0; index < this.best.at.length; index++) {
       const [action, step] = this.best.at[index]!
       const from = this.best.at[index - 1]?.[1] ?? 1
-      // all earlier steps if there are few, else a sample of them and all just before it
+      // tries all earlier steps if there are few, else a sample
       const stride = Math.max(1, Math.ceil((2 * (step - from)) / Math.max(1, this.left)))
       for (let earlier = from; earlier < step; earlier += stride) {
         if (!this.try({ at: this.best.at.with(index, [action, earlier]) })) continue
@@ -89,14 +92,14 @@ class Shrinking {
   }
 }
 
-/** Shrinks decisions that show a fault. `first` must be repeatable from its choices; the result shows the fault. */
+/** Shrinks decisions that show a fault. `first` must be repeatable from its choices. The result shows the fault. */
 export const shrink = (first: Decisions, shows: (decisions: Decisions) => boolean, maxRuns: number): Shrunk => {
   const shrinking = new Shrinking(first, shows, maxRuns)
   let isBetter = true
   while (isBetter && shrinking.left > 0) {
-    isBetter = shrinking.fewerActions()
-    isBetter = shrinking.plainerSchedule() || isBetter
-    isBetter = shrinking.earlierSteps() || isBetter
+    isBetter = shrinking.dropActions()
+    isBetter = shrinking.simplifySchedule() || isBetter
+    isBetter = shrinking.moveEarlier() || isBetter
   }
   return { decisions: shrinking.best, runs: shrinking.runs }
 }

@@ -7,7 +7,7 @@ import * as TokenUsage from "@spindle/core/TokenUsage"
 const turnId = "turn" as TurnId
 const submissionId = "input" as SubmissionId
 
-/** Texts with line ends, quotes, characters outside ASCII and outside the basic plane, and none. */
+/** Texts with line ends, quotes, characters outside ASCII and outside the basic plane, and an empty one. */
 export const texts: ReadonlyArray<string> = [
   "plain",
   'a "quoted"\nline\r\n',
@@ -31,7 +31,7 @@ const item = (index: number): NewRecord => {
   }
 }
 
-/** So many records of a session from a number on, one second apart; the first of all is `SessionStarted`. */
+/** Makes `count` records of a session, numbered from `from`, one second apart. Record 0 is `SessionStarted`. */
 export const records = (sessionId: SessionId, count: number, from = 0): ReadonlyArray<JournalRecord> =>
   Array.from({ length: count }, (_, offset) => {
     const seq = from + offset

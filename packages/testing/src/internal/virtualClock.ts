@@ -1,4 +1,4 @@
-/** Time that passes only when nothing else can happen: a clock whose timers are fired one by one, in order. */
+/** Virtual time, which passes only when nothing else can happen: the timers of the clock fire one by one, in order. */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -47,7 +47,7 @@ export class VirtualClock implements Clock.Clock {
     })
   }
 
-  /** Jumps to the earliest timer and fires it; answers false when there is none within so many milliseconds. */
+  /** Jumps to the earliest timer within this time and fires it. Returns false if there is none. */
   advance(withinMillis = Infinity): boolean {
     const timer = this.timers[0]
     if (timer === undefined || timer.at > this.now + withinMillis) return false

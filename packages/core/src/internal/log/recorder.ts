@@ -52,9 +52,11 @@ export class Recorder {
   /** In order. Made when somebody waits, so that an idle session is small. */
   private waiters: Array<Waiter> | undefined
   private readonly options: RecorderOptions
-  private observers: RecorderOptions["observers"]
+  private readonly observers: RecorderOptions["observers"]
   /** Those of them that want signals. */
-  private signalled: RecorderOptions["observers"]
+  private readonly signalled: RecorderOptions["observers"]
+  /** Those of them that threw. Made when one does, so that an idle session is small. */
+  private reported: Set<SessionObserver> | undefined
 
   constructor(options: RecorderOptions, state: SessionState.SessionState) {
     this.options = options
@@ -244,7 +246,7 @@ export class Recorder {
       try {
         observer.onSignal!(this.options.sessionId, signal)
       } catch (error) {
-        this.dismiss(observer, error)
+        this.reportThrow(observer, error)
       }
     }
   }
@@ -254,16 +256,16 @@ export class Recorder {
       try {
         observer.onEvent(this.options.sessionId, event)
       } catch (error) {
-        this.dismiss(observer, error)
+        this.reportThrow(observer, error)
       }
     }
   }
 
-  /** An observer that throws is told nothing more. */
-  private dismiss(observer: SessionObserver, error: unknown): void {
-    this.observers = this.observers.filter((one) => one !== observer)
-    this.signalled = this.signalled.filter((one) => one !== observer)
-    this.append({ _tag: "Warning", message: `an observer of the session threw and is not called again: ${error}` })
+  /** Reports an observer that throws, once. It loses the event or signal, and nothing else. */
+  private reportThrow(observer: SessionObserver, error: unknown): void {
+    if (this.reported?.has(observer) === true) return
+    this.reported = (this.reported ?? new Set()).add(observer)
+    this.append({ _tag: "Warning", message: `an observer of the session threw: ${error}` })
   }
 
   private fail(error: JournalFailed): void {

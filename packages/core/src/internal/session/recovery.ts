@@ -36,9 +36,10 @@ export const open = (
       recorder.append({
         _tag: "SessionResumed",
         cutBytes: opened.cutBytes,
-        ...(opened.cutFile === undefined ? {} : { cutFile: opened.cutFile })
+        ...(opened.cutFile === undefined ? {} : { cutFile: opened.cutFile }),
+        ...(opened.damage === undefined ? {} : { damage: opened.damage })
       })
-      settleAsked(kernel, undefined, recorder.state.requests)
+      settleAsked(kernel, undefined, recorder.state.questions)
       settleCrashed(kernel)
     }
     return recorder.barrier
@@ -48,10 +49,10 @@ export const open = (
 const settleAsked = (
   { recorder }: Kernel,
   turnId: TurnId | undefined,
-  requests: ReadonlyArray<SessionState.OpenQuestion>
+  questions: ReadonlyArray<SessionState.OpenQuestion>
 ): void => {
   const turn = turnId === undefined ? {} : { turnId }
-  for (const { questionId } of requests) {
+  for (const { questionId } of questions) {
     recorder.append({ _tag: "QuestionSettled", ...turn, questionId, decision: { _tag: "Cancelled", by: "end" } })
   }
 }
@@ -64,7 +65,7 @@ const settleCrashed = (kernel: Kernel): void => {
   const turn = recorder.state.turn
   if (turn === undefined) return
   const { turnId } = turn
-  settleAsked(kernel, turnId, turn.requests)
+  settleAsked(kernel, turnId, turn.questions)
   if (turn.modelRequest !== undefined) {
     recorder.append({
       _tag: "ModelResponded",
@@ -79,7 +80,7 @@ const settleCrashed = (kernel: Kernel): void => {
     recorder.append({ _tag: "ItemRecorded", turnId, item: History.unknownResult(call) })
   }
   // a host that died while it settled an abort may have written the marker already
-  const last = History.toArray(recorder.state.history).at(-1)
+  const { last } = recorder.state.history
   if (last?._tag !== "UserMessage" || last.fragment !== History.markerFragment || turn.itemCount === 0) {
     const id = `${turn.startSeq}.${turn.itemCount}m` as ItemId
     const content = [{ _tag: "Text" as const, text: History.markerText("Interrupted", []) }]
@@ -89,7 +90,7 @@ const settleCrashed = (kernel: Kernel): void => {
       item: { _tag: "UserMessage", id, content, fragment: History.markerFragment }
     })
   }
-  const lastMessage = History.lastMessage(recorder.state.history, turn.firstItem)
+  const { lastMessage } = turn
   recorder.append({
     _tag: "TurnAborted",
     turnId,

@@ -63,8 +63,8 @@ export interface Kernel {
   /** The ledger of the turn in the slot. Changed by `turns`. */
   ledger: Ledger | undefined
   /**
-   * Where in the history the contexts of the hooks of the session's start begin, -1 if they gave none; undefined until
-   * they have run, and when a rollback took the contexts away. Changed by `takeInput` and `submissions`.
+   * The number of the first record with the contexts of the hooks of the session's start, -1 if they gave none; undefined
+   * until they have run, and when a rollback took the contexts away. Changed by `takeInput` and `submissions`.
    */
   greetedAt: number | undefined
   readonly source: "new" | "resumed"

@@ -40,6 +40,7 @@ export const named = (
 
 const names: { readonly [tag in Op["_tag"]]: string } = {
   UserInput: "user_input",
+  Notice: "notice",
   Interrupt: "interrupt",
   Answer: "answer",
   Rollback: "rollback"
@@ -58,7 +59,6 @@ export const open = (kernel: Kernel, op: Op, caller: Caller | undefined): Dispat
     parent: caller?.span,
     root: caller === undefined,
     attributes: {
-      "codex.op": names[op._tag],
       "thread.id": kernel.sessionId,
       "gen_ai.conversation.id": kernel.sessionId
     }

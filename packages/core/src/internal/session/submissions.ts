@@ -6,7 +6,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { SubmissionId, TurnId } from "../../protocol/Ids.ts"
 import * as Input from "../../protocol/Input.ts"
-import type { Op, Receipt, Rejection } from "../../protocol/Op.ts"
+import { type Decision, jsonOfDecisionUnsafe, type Op, type Receipt, type Rejection } from "../../protocol/Op.ts"
 import type { Outcome } from "../../protocol/Outcome.ts"
 import type { JournalFailed, ModelFailed } from "../../protocol/SessionError.ts"
 import type { TraceContext } from "../../protocol/TraceContext.ts"
@@ -107,27 +107,26 @@ export class Submissions {
         // mutant late-answers (A1: an answer that is late, or the second one, is rejected):
         //   replace: if (pending === undefined) return { _tag: "Accepted", submissionId }
         if (pending === undefined) return rejected(submissionId, { _tag: "UnknownQuestion", questionId: op.questionId })
-        pending.settle(op.decision)
+        const decision = decisionOf(op)
+        if ("invalid" in decision) return rejected(submissionId, decision.invalid)
+        pending.settle(decision)
         return { _tag: "Accepted", submissionId }
       }
       case "Rollback":
         return this.rollBack(op.turns, submissionId)
-      case "UserInput": {
+      case "UserInput":
+      case "Notice": {
         const refusal = refusalOf(kernel, op)
         if (refusal === undefined) return this.accept(op, submissionId, caller)
-        // a kept queue that is full goes on all the same: else nothing that is submitted could ever start it
+        // a kept queue that is full continues anyway: no submission could start it otherwise
         // mutant full-queue-starts (P2: a queue that is kept and full starts when input is rejected): drop
-        if (refusal._tag === "InboxFull" && op.expectedTurnId === undefined) this.goOn()
+        if (refusal._tag === "InboxFull" && expectedTurnOf(op) === undefined) this.goOn()
         return rejected(submissionId, refusal)
       }
     }
   }
 
-  private accept(
-    op: Extract<Op, { readonly _tag: "UserInput" }>,
-    submissionId: SubmissionId,
-    caller: Caller | undefined
-  ): Receipt {
+  private accept(op: InputOp, submissionId: SubmissionId, caller: Caller | undefined): Receipt {
     const { ledger, recorder, supervisor } = this.kernel
     // mutant steers-what-runs (P4: input joins a running turn, and no turn that was asked to stop or has ended): true
     const running = supervisor.state()._tag === "Running" ? ledger : undefined
@@ -138,7 +137,8 @@ export class Submissions {
       submissionId,
       input: op.input,
       delivery,
-      ...(steered === undefined ? {} : { turnId: steered.origin.turnId })
+      ...(steered === undefined ? {} : { turnId: steered.origin.turnId }),
+      ...(op._tag === "Notice" ? { fragment: op.fragment } : {})
     })
     if (steered !== undefined) {
       if (caller !== undefined) Callers.link(steered.origin.span, caller)
@@ -177,9 +177,10 @@ export class Submissions {
     // mutant rollback-between-turns (J4: a rollback is rejected while a turn runs): drop
     if (state.turn !== undefined) return rejected(submissionId, { _tag: "TurnRunning", turnId: state.turn.turnId })
     const taken = Math.min(turns, SessionState.userTurnCount(state))
+    const oldest = SessionState.oldestTaken(state, taken)
     kernel.recorder.append({ _tag: "RolledBack", submissionId, turns: taken })
-    // the contexts of the session's start are gone with the turn that began with them: its hooks are asked again
-    if ((kernel.greetedAt ?? -1) >= kernel.recorder.state.history.length) kernel.greetedAt = undefined
+    // the contexts of the session's start are gone with the turn that recorded them: its hooks run again
+    if (oldest !== undefined && (kernel.greetedAt ?? -1) > oldest.startSeq) kernel.greetedAt = undefined
     return { _tag: "Accepted", submissionId }
   }
 
@@ -240,17 +241,36 @@ const rejected = (submissionId: SubmissionId, reason: Rejection): Receipt => ({
   reason
 })
 
-const refusalOf = (kernel: Kernel, op: Extract<Op, { readonly _tag: "UserInput" }>): Rejection | undefined => {
+/** Operations that put input into the inbox. */
+type InputOp = Extract<Op, { readonly _tag: "UserInput" | "Notice" }>
+
+const expectedTurnOf = (op: InputOp): TurnId | undefined => (op._tag === "UserInput" ? op.expectedTurnId : undefined)
+
+/** Returns the decision as its record will be read back, or the rejection of one that JSON cannot represent. */
+const decisionOf = ({
+  decision,
+  questionId
+}: Extract<Op, { readonly _tag: "Answer" }>): Decision | { readonly invalid: Rejection } => {
+  try {
+    return jsonOfDecisionUnsafe(decision)
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    return { invalid: { _tag: "InvalidAnswer", questionId, message } }
+  }
+}
+
+const refusalOf = (kernel: Kernel, op: InputOp): Rejection | undefined => {
   const { inboxCapacity, inputLimit } = kernel.config
   if (Input.isEmpty(op.input)) return { _tag: "EmptyInput" }
   const size = Input.textOf(op.input).length
   if (size > inputLimit) return { _tag: "InputTooLarge", sizeCharacters: size, limitCharacters: inputLimit }
   if (kernel.recorder.state.inbox.length >= inboxCapacity) return { _tag: "InboxFull", capacityCount: inboxCapacity }
-  if (op.expectedTurnId === undefined) return undefined
+  const expected = expectedTurnOf(op)
+  if (expected === undefined) return undefined
   const running = kernel.supervisor.state()._tag === "Running" ? kernel.ledger : undefined
   const actual = running?.origin.turnId
-  if (actual !== op.expectedTurnId) {
-    return { _tag: "TurnMismatch", expected: op.expectedTurnId, ...(actual === undefined ? {} : { actual }) }
+  if (actual !== expected) {
+    return { _tag: "TurnMismatch", expected, ...(actual === undefined ? {} : { actual }) }
   }
-  return running!.gateOpen ? undefined : { _tag: "NotSteerable", turnId: op.expectedTurnId }
+  return running!.gateOpen ? undefined : { _tag: "NotSteerable", turnId: expected }
 }

@@ -3,11 +3,12 @@
  * owner of the turn and is complete at every moment, so that the turn can be settled without its task (contract I3, I6,
  * I7).
  */
+import * as Schema from "effect/Schema"
 import type * as Tracer from "effect/Tracer"
-import type { CallDetail } from "../../protocol/Display.ts"
+import { CallDetail } from "../../protocol/Display.ts"
 import type { CallId, ItemId, ModelRequestId, SubmissionId, TurnId } from "../../protocol/Ids.ts"
 import type { Input } from "../../protocol/Input.ts"
-import { type Item, jsonOfUnsafe, type NewItem, type ToolCall, type ToolStatus } from "../../protocol/Item.ts"
+import { type Item, jsonOfUnsafe, type NewItem, toFinite, type ToolCall, type ToolStatus } from "../../protocol/Item.ts"
 import type { AbortReason } from "../../protocol/Outcome.ts"
 import type { Delta } from "../../protocol/SessionEvent.ts"
 import type * as SessionEvent from "../../protocol/SessionEvent.ts"
@@ -121,6 +122,19 @@ export class Ledger {
     return named
   }
 
+  /**
+   * Records a replacement of the history. Throws during a model request and while a call is open: its result would lose
+   * its call.
+   */
+  replaceHistory(items: ReadonlyArray<Item | NewItem>): ReadonlyArray<Item> {
+    if (this.openRequest !== undefined || this.calls.length > 0) {
+      throw new Error("a turn replaces its history between model requests, while no call is open")
+    }
+    const named = items.map((item) => ({ ...asJson(item), id: "id" in item ? item.id : this.newItemId() }) as Item)
+    this.kernel.recorder.append({ _tag: "HistoryReplaced", turnId: this.origin.turnId, items: named })
+    return named
+  }
+
   /** Adds to a text, which begins with its first piece, and tells it. */
   addText(streamId: string, kind: OpenText["kind"], text: string): void {
     if (text.length === 0) return
@@ -149,7 +163,12 @@ export class Ledger {
   endText(
     streamId: string,
     kind: OpenText["kind"],
-    extra: { readonly encrypted?: string; readonly providerId?: string; readonly partial?: "aborted" | "superseded" }
+    extra: {
+      readonly encrypted?: string
+      readonly sealedBy?: string
+      readonly providerId?: string
+      readonly partial?: "aborted" | "superseded"
+    }
   ): void {
     const open = this.texts.get(streamId)
     this.texts.delete(streamId)
@@ -171,7 +190,8 @@ export class Ledger {
     }
     this.openRequest = requestId
     this.lastRequest = requestId
-    this.kernel.recorder.append({ _tag: "ModelRequested", turnId: this.origin.turnId, requestId, ...told })
+    const attempt = toFinite(told.attempt)
+    this.kernel.recorder.append({ _tag: "ModelRequested", turnId: this.origin.turnId, requestId, ...told, attempt })
   }
 
   /** Whether this request was recorded and has not ended. */
@@ -244,10 +264,10 @@ export class Ledger {
     this.kernel.recorder.tell({ _tag: "ToolOutput", turnId: this.origin.turnId, callId, offset, text })
   }
 
-  /** Notes what came of a running call; its result carries the last note. */
+  /** Notes what came of a running call; its result carries the last note. Throws for what a record cannot carry. */
   detail(callId: CallId, detail: CallDetail): void {
     const open = this.calls.find(({ call }) => call.callId === callId)
-    if (open !== undefined) open.detail = detail
+    if (open !== undefined) open.detail = checkedDetail(detail)
   }
 
   /** Notes the result of a call; a second one is ignored. */
@@ -301,8 +321,18 @@ export class Ledger {
  */
 const asJson = (item: NewItem): NewItem => {
   if (item._tag === "ToolCall") return { ...item, params: jsonOfUnsafe(item.params) }
-  return item._tag === "ToolResult" ? { ...item, output: jsonOfUnsafe(item.output) } : item
+  if (item._tag !== "ToolResult") return item
+  const { aborted, detail, output } = item
+  return {
+    ...item,
+    output: jsonOfUnsafe(output),
+    ...(detail === undefined ? {} : { detail: checkedDetail(detail) }),
+    ...(aborted === undefined ? {} : { aborted: { ...aborted, afterMillis: toFinite(aborted.afterMillis) } })
+  }
 }
+
+// a tool measures what it reports: a duration may be no finite number
+const checkedDetail = Schema.decodeUnknownSync(CallDetail)
 
 const isCount = (usage: TokenUsage.TokenUsage): boolean =>
   Object.values(usage).every((count) => Number.isFinite(count) && count >= 0)

@@ -6,6 +6,7 @@ import type { Process, ProcessExit, ProcessFailed } from "../../ports/Processes.
 import { Processes } from "../../ports/Processes.ts"
 import * as Tracing from "../../Tracing.ts"
 import type { ProcessId } from "../../protocol/Ids.ts"
+import { toFinite } from "../../protocol/Item.ts"
 import type { AbortReason } from "../../protocol/Outcome.ts"
 import { fromSpan } from "../../protocol/TraceContext.ts"
 import type { TurnProcessSpec } from "../../Turn.ts"
@@ -45,7 +46,8 @@ export const start = (
           ledger.spans?.delete(span)
           endSpan(context, span, exit)
         }
-        kernel.recorder.append({ _tag: "ProcessEnded", processId, ...exit })
+        const exitCode = exit.exitCode === null ? null : toFinite(exit.exitCode)
+        kernel.recorder.append({ _tag: "ProcessEnded", processId, ...exit, exitCode })
       }
       const env = { ...traceEnvironment(context, span), ...rest.env }
       const begin = Effect.suspend(() =>

@@ -7,6 +7,7 @@ import type * as Tracer from "effect/Tracer"
 import * as Tracing from "../../Tracing.ts"
 import type { QuestionId, TurnId } from "../../protocol/Ids.ts"
 import { jsonOfUnsafe } from "../../protocol/Item.ts"
+import { jsonOfDecisionUnsafe } from "../../protocol/Op.ts"
 import type { Decided } from "../../ports/Approvals.ts"
 import * as Authority from "../../state/Authority.ts"
 import type { Answer, NewQuestion } from "../../Turn.ts"
@@ -155,8 +156,12 @@ const open = (
  */
 const decided = (kernel: Kernel, question: NewQuestion, decision: Effect.Effect<Decided>): Effect.Effect<Answer> => {
   const { questionDeadline } = kernel.config
-  if (questionDeadline === undefined) return decision
-  return Effect.timeoutOrElse(decision, {
+  // an answer that JSON cannot represent is a defect of the decider, before it reaches a record
+  const answer = Effect.map(decision, (decided) =>
+    decided._tag === "Cancelled" ? decided : jsonOfDecisionUnsafe(decided)
+  )
+  if (questionDeadline === undefined) return answer
+  return Effect.timeoutOrElse(answer, {
     duration: millis(questionDeadline),
     orElse: () =>
       Effect.succeed<Answer>(

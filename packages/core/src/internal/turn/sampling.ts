@@ -113,7 +113,7 @@ const exchange = Effect.fnUntraced(function* (
         finish = part
         ledger.reported = part.usage
       } else {
-        const call = takePart(ledger, part, request.display)
+        const call = takePart(kernel, ledger, part, request.display)
         if (call !== undefined) (calls ??= []).push(call)
       }
     }
@@ -166,6 +166,7 @@ const tell = (kernel: Kernel, span: Tracer.Span, key: string, value: unknown): v
 
 /** Moves one part into the ledger; answers the call that it completes. */
 const takePart = (
+  kernel: Kernel,
   ledger: Ledger,
   part: Exclude<ModelPart, Finish>,
   displayOf: SampleRequest["display"]
@@ -183,8 +184,11 @@ const takePart = (
     case "ReasoningEnd":
       return void ledger.endText(part.id, "Reasoning", {
         ...providerOf(part),
-        ...(part.encrypted === undefined ? {} : { encrypted: part.encrypted })
+        ...(part.encrypted === undefined ? {} : { encrypted: part.encrypted }),
+        ...(part.sealedBy === undefined ? {} : { sealedBy: part.sealedBy })
       })
+    case "Warning":
+      return void kernel.recorder.append({ _tag: "Warning", message: part.message })
     case "ToolCall": {
       const { _tag, ...call } = part
       const display = displayOf?.(call)

@@ -1,6 +1,7 @@
 /** The `Turn` service of a running task: its ledger and its session's kernel, behind the fence (contract I3). */
 import * as Effect from "effect/Effect"
 import * as Input from "../../protocol/Input.ts"
+import { toFinite } from "../../protocol/Item.ts"
 import * as History from "../../state/History.ts"
 import * as Inbox from "../../state/Inbox.ts"
 import type { Entry } from "../../state/Inbox.ts"
@@ -48,6 +49,7 @@ export const make = (kernel: Kernel, ledger: Ledger, fenced: () => boolean): Tur
       }),
     history: sync(() => History.repair(History.toArray(recorder.state.history))),
     record: (item) => sync(() => ledger.record(item)),
+    replaceHistory: (items) => sync(() => ledger.replaceHistory(items)),
     say: (text) => sync(() => void ledger.record({ _tag: "AssistantMessage", text })),
     output: (callId, text) => sync(() => ledger.output(callId, text)),
     detail: (callId, detail) => sync(() => ledger.detail(callId, detail)),
@@ -61,12 +63,20 @@ export const make = (kernel: Kernel, ledger: Ledger, fenced: () => boolean): Tur
       return true
     }),
     sample: (request, attempt, onCall) => starts(sample(kernel, ledger, request, attempt, onCall, flush)),
-    retrying: ({ error, ...retry }) =>
+    retrying: ({ attempt, delayMillis, error, maxAttempts }) =>
       sync(() => {
         const requestId = ledger.lastRequest
         if (requestId === undefined) return
-        const told = { turnId: origin.turnId, requestId, kind: error.kind, detail: error.message }
-        recorder.append({ _tag: "ModelRetrying", ...told, ...retry })
+        recorder.append({
+          _tag: "ModelRetrying",
+          turnId: origin.turnId,
+          requestId,
+          kind: error.kind,
+          detail: error.message,
+          attempt: toFinite(attempt),
+          delayMillis: toFinite(delayMillis),
+          ...(Number.isFinite(maxAttempts) ? { maxAttempts } : {})
+        })
       }),
     finish: (call, status, output) => sync(() => ledger.finish(call.callId, status, output)),
     ask: (question) => starts(Requests.ask(kernel, ledger, question)),
@@ -85,8 +95,10 @@ export const make = (kernel: Kernel, ledger: Ledger, fenced: () => boolean): Tur
           depth: kernel.ancestors.length + 1
         })
         let isOpen = true
-        return Effect.succeed((status) => {
-          if (isOpen) recorder.append({ _tag: "DelegateEnded", delegateId: child.delegateId, status })
+        return Effect.succeed(({ message, status }) => {
+          const { delegateId } = child
+          const said = message === undefined ? {} : { message }
+          if (isOpen) recorder.append({ _tag: "DelegateEnded", delegateId, status, ...said })
           isOpen = false
         })
       }),
@@ -108,7 +120,7 @@ const takeInput = Effect.fnUntraced(function* (
   if (kernel.greetedAt === undefined) {
     const contexts = yield* kernel.hooks.sessionStart(kernel.sessionId, kernel.source)
     if (fenced()) return yield* Effect.interrupt
-    kernel.greetedAt = contexts.length === 0 ? -1 : kernel.recorder.state.history.length
+    kernel.greetedAt = contexts.length === 0 ? -1 : kernel.recorder.state.seq
     for (const text of contexts) ledger.record({ _tag: "DeveloperMessage", text })
   }
   if (ledger.ownInput !== undefined && (yield* carryOwn(kernel, ledger, ledger.ownInput, fenced))) carried++
@@ -134,10 +146,24 @@ const carryOwn = (kernel: Kernel, ledger: Ledger, input: Input.Input, fenced: ()
   })
 
 /**
- * Carries one input, or records that a hook blocked it; the contexts of the hooks follow in both cases. Answers whether
- * it was carried.
+ * Carries one input, or records that a hook blocked it; the contexts of the hooks follow in both cases. Returns whether
+ * it was carried. A notice is not the user's words: no hook sees it.
  */
 export const carry = (kernel: Kernel, ledger: Ledger, entry: Entry, fenced: () => boolean): Effect.Effect<boolean> =>
+  entry.fragment === undefined ? carryInput(kernel, ledger, entry, fenced) : carryNotice(ledger, entry, fenced)
+
+const carryNotice = (
+  ledger: Ledger,
+  { fragment, input, submissionId }: Entry,
+  fenced: () => boolean
+): Effect.Effect<boolean> =>
+  Effect.suspend(() => {
+    if (fenced()) return Effect.interrupt
+    ledger.record({ _tag: "UserMessage", content: input, submissionId, fragment: fragment! })
+    return Effect.succeed(true)
+  })
+
+const carryInput = (kernel: Kernel, ledger: Ledger, entry: Entry, fenced: () => boolean): Effect.Effect<boolean> =>
   Effect.flatMap(kernel.hooks.userPromptSubmit(ledger.origin.turnId, Input.textOf(entry.input)), (verdict) => {
     // mutant fence-behind-a-hook (I3: a straggler that resumes after a prompt hook adds no input to its turn): drop
     if (fenced()) return Effect.interrupt

@@ -3,8 +3,10 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import { format } from "effect/Formatter"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import * as Tracing from "../../Tracing.ts"
@@ -14,6 +16,7 @@ import type { AbortReason, Outcome } from "../../protocol/Outcome.ts"
 import { type JournalFailed, SessionClosed } from "../../protocol/SessionError.ts"
 import type { Straggler } from "../../protocol/SessionEvent.ts"
 import { fromSpan } from "../../protocol/TraceContext.ts"
+import { CurrentTurnContext, TurnContext } from "../../protocol/TurnContext.ts"
 import * as History from "../../state/History.ts"
 import * as Inbox from "../../state/Inbox.ts"
 import type { Task } from "../../Task.ts"
@@ -115,12 +118,28 @@ export const start = <A, E, R>(
       ...(begin.caller === undefined ? {} : { trace: begin.caller.trace }),
       ...(span === undefined ? {} : { span: fromSpan(span) })
     })
+    recordContext(kernel, turnId, context as Context.Context<never>)
     ledger = new Ledger(kernel, origin, slot, record.seq)
     kernel.ledger = ledger
     return body(kernel, ledger, task, Context.add(context, Tracing.OpenSpans, ledger.spans), span ?? begin.caller?.span)
   })
   return started ? { turnId, outcome: Deferred.await(outcome) } : undefined
 }
+
+/** Records the circumstances of a turn that has just started, if they differ from the last ones. */
+const recordContext = (kernel: Kernel, turnId: TurnId, services: Context.Context<never>): void => {
+  const current = Context.get(services, CurrentTurnContext)
+  if (current === undefined) return
+  const read = Effect.runSyncExit(Effect.suspend(() => decodeContext(current())))
+  if (read._tag === "Failure") {
+    const why = format(Cause.squash(read.cause))
+    kernel.recorder.append({ _tag: "Warning", message: `the context of turn ${turnId} is not recorded: ${why}` })
+  } else if (!Equal.equals(read.value, kernel.recorder.state.turnContext)) {
+    kernel.recorder.append({ _tag: "TurnContextChanged", turnId, context: read.value })
+  }
+}
+
+const decodeContext = Schema.decodeUnknownEffect(TurnContext)
 
 /** The task's effect with its turn, a scope of its own, and what its spans descend from. */
 const body = <A, E, R>(
@@ -208,9 +227,7 @@ const writeTerminal = <A, E>(kernel: Kernel, ledger: Ledger, ended: Ended<A, E>)
   const turn = recorder.state.turn
   if (turn === undefined) return
   if (ended._tag === "Aborted") return writeAborted(kernel, ledger, ended)
-  const lastMessage =
-    (ended._tag === "Completed" ? ledger.projected : undefined) ??
-    History.lastMessage(recorder.state.history, turn.firstItem)
+  const lastMessage = (ended._tag === "Completed" ? ledger.projected : undefined) ?? turn.lastMessage
   const message = lastMessage === undefined ? {} : { lastMessage }
   if (ended._tag === "Completed") {
     recorder.append({ _tag: "TurnCompleted", turnId, ...message, usage: turn.usage })
@@ -248,9 +265,9 @@ const writeAborted = <A, E>(
     const content = [{ _tag: "Text" as const, text: History.markerText(reason, running) }]
     ledger.record({ _tag: "UserMessage", content, fragment: History.markerFragment })
   }
-  // what waits for any turn stays
+  // input that waits for any turn stays, and so does a notice: it is nobody's words to hand back
   const mine = Inbox.forTurn(recorder.state.inbox, turnId, submissionId)
-  const uncarried = mine.filter((entry) => entry.waits !== true)
+  const uncarried = mine.filter((entry) => entry.waits !== true && entry.fragment === undefined)
   const handedBack = reason === "Interrupted" && policy.steeredOnInterrupt === "return" ? uncarried : []
   const dropped =
     reason === "Parent"
@@ -259,7 +276,7 @@ const writeAborted = <A, E>(
         ? uncarried
         : []
   const gone = new Set([...handedBack, ...dropped])
-  const lastMessage = History.lastMessage(recorder.state.history, turn.firstItem)
+  const { lastMessage } = turn
   recorder.append({
     _tag: "TurnAborted",
     turnId,

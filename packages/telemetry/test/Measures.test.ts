@@ -68,7 +68,7 @@ const atEnd = (outcome: string) => [
   `spindle.turn.token_usage{task.kind=regular,outcome=${outcome},token.type=cached_input} 60`,
   `spindle.turn.token_usage{task.kind=regular,outcome=${outcome},token.type=output} 20`,
   `spindle.turn.token_usage{task.kind=regular,outcome=${outcome},token.type=reasoning_output} 5`,
-  "spindle.turn.network_proxy{tmp_mem_enabled=false} 1"
+  "spindle.turn.network_proxy{} 1"
 ]
 
 describe("turns", () => {
@@ -187,7 +187,7 @@ describe("the first output", () => {
     ])
   })
 
-  it("10.5 is not empty reasoning, nor what users and tools say", () => {
+  it("10.5 is not empty reasoning, nor text of users and tools", () => {
     assert.deepStrictEqual(
       first(
         item(1_500, { _tag: "Reasoning", id: itemId, text: "", encrypted: "x" }),
@@ -244,7 +244,7 @@ describe("requests and tools", () => {
     assert.include(points, "spindle.turn.tool_calls{task.kind=regular,outcome=completed} 1")
   })
 
-  it("O2 a retry is counted with what made it necessary", () => {
+  it("O2 a retry is counted with its cause", () => {
     const retrying = at(0, {
       _tag: "ModelRetrying",
       turnId,
@@ -312,7 +312,7 @@ describe("input", () => {
     assert.strictEqual(waiting(measure([...events, { _tag: "Closed" }])), 0)
   })
 
-  it("O2 what waited before this program was started is not taken off twice", () => {
+  it("O2 input that waited before this program started is not subtracted twice", () => {
     const carried = item(1, { _tag: "UserMessage", id: itemId, content: [], submissionId })
     assert.strictEqual(waiting(measure([started(0), carried])), 0)
   })
@@ -422,7 +422,7 @@ describe("questions, processes, aborts, journal", () => {
     )
   })
 
-  it("O2 receipts, batches of the journal and waits for it are timed, and what waits for subscribers is counted", () => {
+  it("O2 receipts, batches of the journal and waits for it are timed, and events that wait for subscribers are counted", () => {
     assert.deepStrictEqual(
       measure([
         { _tag: "Submitted", op: "UserInput", receipt: "Rejected", rejection: "InboxFull", millis: 1 },

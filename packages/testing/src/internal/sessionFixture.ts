@@ -1,4 +1,7 @@
-/** A session of some host under test: a scripted model, a journal in memory, tools, and a subscriber; at its end the laws are checked. */
+/**
+ * A session of a factory under test, with a scripted model, a journal in memory, tools and a subscriber. The laws are
+ * checked when it is closed.
+ */
 import * as Agent from "@spindle/core/Agent"
 import { Journal } from "@spindle/core/Journal"
 import type { SessionId, SubmissionId } from "@spindle/core/Ids"
@@ -19,7 +22,7 @@ import * as Toolkit from "effect/ai/Toolkit"
 import { assert } from "vitest"
 import * as Laws from "../Laws.ts"
 import * as ScriptedModel from "../ScriptedModel.ts"
-import { type Make, memoryJournal } from "../SessionHarness.ts"
+import { memoryJournal, type SessionFactory } from "../SessionHarness.ts"
 
 const parameters = Schema.Record(Schema.String, Schema.Unknown)
 const toolkit = Toolkit.make(
@@ -42,14 +45,14 @@ const handlers = toolkit.toLayer({
   guarded: () => Effect.succeed("allowed")
 })
 
-/** A session of a host, and what was seen of it. */
-export interface Hosted {
+/** A session of a factory, with its events. */
+export interface SessionFixture {
   readonly session: Session
   readonly model: ScriptedModel.ScriptedModel
   readonly journal: Journal
-  /** The records that are durable. */
+  /** The durable records. */
   readonly records: Effect.Effect<ReadonlyArray<SessionEvent.JournalRecord>, unknown>
-  /** Waits for a record, past or to come. */
+  /** Waits for a past or future record. */
   readonly awaitRecord: {
     <R extends SessionEvent.JournalRecord>(is: (record: SessionEvent.JournalRecord) => record is R): Effect.Effect<R>
     (is: (record: SessionEvent.JournalRecord) => boolean): Effect.Effect<SessionEvent.JournalRecord>
@@ -59,29 +62,33 @@ export interface Hosted {
     text: string,
     options?: { readonly id?: SubmissionId; readonly delivery?: Delivery }
   ) => Effect.Effect<Op.Receipt, unknown>
-  /** Submits, and waits until the session is idle. */
+  /** Submits a text, and waits until the session is idle. */
   readonly run: (text: string) => Effect.Effect<void, unknown>
   readonly abort: Effect.Effect<boolean>
-  /** Another subscriber from a record on; what it was told is complete when the session has ended. */
+  /** Adds a subscriber from a record onwards. Its events are complete when the session has ended. */
   readonly subscribe: (from: number) => Effect.Effect<ReadonlyArray<SessionEvent.SessionEvent>, never, Scope.Scope>
   /** Closes the session and checks the laws. */
   readonly end: Effect.Effect<void, unknown>
 }
 
-/** What a host is to make. */
-export interface HostOptions {
+/** The parts of a fixture. */
+export interface FixtureOptions {
   readonly script: ScriptedModel.Script
-  readonly journal?: Journal
-  readonly resume?: SessionId
+  /** Default: a new journal in memory. */
+  readonly journal?: Journal | undefined
+  readonly resume?: SessionId | undefined
 }
 
-/** Makes a session of a host. */
-export const host = Effect.fnUntraced(function* (make: Make, { resume, script, ...options }: HostOptions) {
+/** Makes a session of a factory. */
+export const make = Effect.fnUntraced(function* (
+  factory: SessionFactory,
+  { resume, script, ...options }: FixtureOptions
+) {
   const model = ScriptedModel.make(script)
   const journal = options.journal ?? (yield* memoryJournal)
   const scope = yield* Effect.acquireRelease(Scope.make(), (one) => Scope.close(one, Exit.void))
   const services = yield* Layer.build(Layer.mergeAll(model.layer, handlers))
-  const session = yield* make(agent, resume === undefined ? {} : { resume }).pipe(
+  const session = yield* factory(agent, resume === undefined ? {} : { resume }).pipe(
     Effect.provideService(Journal, journal),
     Effect.provideContext(services),
     Effect.provideService(Scope.Scope, scope)
@@ -89,28 +96,35 @@ export const host = Effect.fnUntraced(function* (make: Make, { resume, script, .
   const all = yield* subscriber(session)
   const receipts: Array<Op.Receipt> = []
   let abortCount = 0
-  const send: Hosted["send"] = (op, one) =>
+  const send: SessionFixture["send"] = (op, one) =>
     Effect.tap(session.submit(op, one), (receipt) => Effect.sync(() => receipts.push(receipt)))
-  const submit: Hosted["submit"] = (text, one = {}) =>
+  const submit: SessionFixture["submit"] = (text, one = {}) =>
     send(Op.userInput(text, one.delivery === undefined ? {} : { delivery: one.delivery }), one)
   const history = Effect.gen(function* () {
     yield* all.ended
     const loaded = yield* journal.load(session.sessionId)
-    const told = { events: all.events, journal: loaded.records, requests: model.requests, receipts, abortCount }
-    return { ...told, final: yield* session.snapshot, streaming: model.openCount() }
+    return {
+      events: all.events,
+      journal: loaded.records,
+      requests: model.requests,
+      receipts,
+      abortCount,
+      final: yield* session.snapshot,
+      streaming: model.openCount()
+    }
   })
-  const hosted: Hosted = {
+  const fixture: SessionFixture = {
     session,
     model,
     journal,
     records: Effect.map(journal.load(session.sessionId), ({ records }) => records),
-    awaitRecord: all.awaitRecord as Hosted["awaitRecord"],
+    awaitRecord: all.awaitRecord as SessionFixture["awaitRecord"],
     send,
     submit,
     run: (text) => Effect.andThen(submit(text), session.awaitIdle),
-    abort: Effect.map(session.abort(), (hit) => {
-      if (hit) abortCount++
-      return hit
+    abort: Effect.map(session.abort(), (hasAborted) => {
+      if (hasAborted) abortCount++
+      return hasAborted
     }),
     subscribe: (from) => Effect.map(subscriber(session, from), ({ events }) => events),
     end: Effect.gen(function* () {
@@ -120,10 +134,10 @@ export const host = Effect.fnUntraced(function* (make: Make, { resume, script, .
       assert.deepStrictEqual(Laws.broken(yield* history), [])
     })
   }
-  return hosted
+  return fixture
 })
 
-/** Subscribes from a record on, in the scope. */
+/** Subscribes from a record onwards, in the scope. */
 const subscriber = Effect.fnUntraced(function* (session: Session, from = 0) {
   const events: Array<SessionEvent.SessionEvent> = []
   const waiters = new Set<() => void>()
@@ -150,7 +164,7 @@ const subscriber = Effect.fnUntraced(function* (session: Session, from = 0) {
   return { events, awaitRecord, ended: Fiber.await(fiber) }
 })
 
-/** A journal in memory that holds these records of a session. */
+/** Makes a journal in memory with these records of a session. */
 export const journalOf = Effect.fnUntraced(function* (
   sessionId: SessionId,
   records: ReadonlyArray<SessionEvent.JournalRecord>

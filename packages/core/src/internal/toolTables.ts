@@ -1,0 +1,217 @@
+/** The tools of an agent in one session: the tables of its sources, joined, request by request. */
+import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import type { Agent } from "../Agent.ts"
+import type { ToolAuthority } from "../ports/ToolAuthority.ts"
+import type { ToolSource, ToolTable } from "../ports/ToolSource.ts"
+import { messageOf } from "../protocol/AgentError.ts"
+import type { TurnSession } from "../Turn.ts"
+import * as Tools from "./tools.ts"
+
+/** The tools of the turns of one session. */
+export interface ToolTables {
+  /** What a turn may do by itself, with the tools of the last request. */
+  readonly authority: ToolAuthority
+  /** Returns the tools of a turn. `warn` reports sources that fail and names that clash. */
+  readonly forTurn: (warn: (message: string) => Effect.Effect<void>) => TurnTables
+}
+
+/** The tools of one turn. */
+export interface TurnTables {
+  /** The table of the last request. */
+  readonly current: ToolTable
+  /** Returns whether a tool that is not in the table was in an earlier one of the session. */
+  readonly isGone: (name: string) => boolean
+  /** The table for the next request: at once if no source has to be waited for and there is nothing to report. */
+  readonly next: () => ToolTable | Effect.Effect<ToolTable>
+  /** Interrupts the sources that still run. */
+  readonly release: () => void
+}
+
+/** Returns the tools of an agent for each of its sessions. An agent without sources has the same for all. */
+export const make = <R>(agent: Agent<R>): ((session: TurnSession) => ToolTables) => {
+  if (agent.sources.length === 0) {
+    const tables = constantTables(agent)
+    return () => tables
+  }
+  const ofSessions = new WeakMap<TurnSession, ToolTables>()
+  return (session) => {
+    let tables = ofSessions.get(session)
+    if (tables === undefined) ofSessions.set(session, (tables = new SourceTables(agent)))
+    return tables
+  }
+}
+
+const constantTables = <R>({ defaultPolicy, tools }: Agent<R>): ToolTables => {
+  const turn: TurnTables = {
+    get current() {
+      return tools()
+    },
+    isGone: () => false,
+    next: tools,
+    release: () => {}
+  }
+  return { authority: Tools.authorityOf(tools, defaultPolicy), forTurn: () => turn }
+}
+
+const defaultDeadline = Duration.seconds(10)
+
+/** What is known of one source. */
+interface SourceState {
+  readonly source: ToolSource<any>
+  /** The last table that it returned. */
+  table: ToolTable
+  /** Whether its last answer was a failure, which was reported. */
+  isFailing: boolean
+}
+
+class SourceTables implements ToolTables {
+  readonly authority: ToolAuthority
+  /** The joined table. */
+  private current: ToolTable = Tools.noTools
+  private readonly agent: Agent<any>
+  private readonly states: ReadonlyArray<SourceState>
+  private readonly gone = new Set<string>()
+  private readonly clashes = new Set<string>()
+  /** What there is to report with the next request. */
+  private reports: Array<string> = []
+  private isStale = true
+
+  constructor(agent: Agent<any>) {
+    this.agent = agent
+    this.states = agent.sources.map((source) => ({ source, table: Tools.noTools, isFailing: false }))
+    this.authority = Tools.authorityOf(() => this.current, agent.defaultPolicy)
+  }
+
+  forTurn(warn: (message: string) => Effect.Effect<void>): TurnTables {
+    // of this turn: a turn that was given up cannot change the tools of the next one
+    let current = this.current
+    const running = new Map<SourceState, Fiber.Fiber<ToolTable, unknown>>()
+    const report = Effect.suspend(() => {
+      current = this.join()
+      const reports = this.reports
+      this.reports = []
+      return Effect.as(Effect.forEach(reports, warn, { discard: true }), current)
+    })
+    return {
+      get current() {
+        return current
+      },
+      isGone: (name) => this.gone.has(name),
+      next: () => {
+        let waits: Array<Effect.Effect<void>> | undefined
+        for (const state of this.states) {
+          const wait = this.ask(state, running)
+          if (wait !== undefined) (waits ??= []).push(wait)
+        }
+        if (waits !== undefined) return Effect.andThen(Effect.all(waits, together), report)
+        current = this.join()
+        return this.reports.length === 0 ? current : report
+      },
+      release: () => {
+        for (const fiber of running.values()) fiber.interruptUnsafe()
+        running.clear()
+      }
+    }
+  }
+
+  /** Asks a source; returns the wait for its answer, if it takes one. */
+  private ask(
+    state: SourceState,
+    running: Map<SourceState, Fiber.Fiber<ToolTable, unknown>>
+  ): Effect.Effect<void> | undefined {
+    const late = running.get(state)
+    if (late !== undefined) {
+      // it was waited for once; until it answers the requests have its last table
+      const exit = late.pollUnsafe()
+      if (exit === undefined) return undefined
+      running.delete(state)
+      this.take(state, exit)
+    }
+    let table: ReturnType<ToolSource<any>["table"]>
+    try {
+      table = state.source.table()
+    } catch (error) {
+      return this.fail(state, messageOf(error))
+    }
+    if (!Effect.isEffect(table)) return this.accept(state, table)
+    // what it needs is in the context of the session: its requirements are in the type of the agent
+    return this.awaitTable(state, table as Effect.Effect<ToolTable, unknown>, running)
+  }
+
+  private awaitTable(
+    state: SourceState,
+    table: Effect.Effect<ToolTable, unknown>,
+    running: Map<SourceState, Fiber.Fiber<ToolTable, unknown>>
+  ): Effect.Effect<void> {
+    const deadline = Duration.fromInputUnsafe(state.source.deadline ?? defaultDeadline)
+    return Effect.contextWith((context: Context.Context<never>) => {
+      // in its own fiber, so that a source that cannot be interrupted blocks nothing
+      const fiber = Effect.runForkWith(context)(table)
+      const exit = fiber.pollUnsafe()
+      if (exit !== undefined) return Effect.sync(() => this.take(state, exit))
+      running.set(state, fiber)
+      return Effect.map(Effect.timeoutOption(Fiber.await(fiber), deadline), (ended) => {
+        if (Option.isNone(ended)) {
+          return this.fail(state, `it did not return its tools within ${Duration.format(deadline)}`)
+        }
+        running.delete(state)
+        this.take(state, ended.value)
+      })
+    })
+  }
+
+  private take(state: SourceState, exit: Exit.Exit<ToolTable, unknown>): void {
+    if (exit._tag === "Success") return this.accept(state, exit.value)
+    const { cause } = exit
+    this.fail(state, Cause.hasInterruptsOnly(cause) ? "it was interrupted" : messageOf(Cause.squash(cause)))
+  }
+
+  private accept(state: SourceState, table: ToolTable): undefined {
+    state.isFailing = false
+    if (state.table === table) return
+    state.table = table
+    this.isStale = true
+  }
+
+  private fail(state: SourceState, reason: string): undefined {
+    if (state.isFailing) return
+    state.isFailing = true
+    this.reports.push(`the tools of ${state.source.name} could not be read: ${reason}; the last known ones are used`)
+  }
+
+  /** The joined table; the same one as long as no source has another. Of two tools of one name the first wins. */
+  private join(): ToolTable {
+    if (!this.isStale) return this.current
+    this.isStale = false
+    const byName = new Map(this.agent.tools().byName)
+    const owners = new Map(Array.from(byName.keys(), (name) => [name, "the agent"]))
+    for (const { source, table } of this.states) {
+      for (const [name, entry] of table.byName) {
+        const owner = owners.get(name)
+        if (owner === undefined) {
+          owners.set(name, source.name)
+          byName.set(name, Tools.withDefault(entry, this.agent.defaultPolicy))
+        } else this.reportClash(name, source.name, owner)
+      }
+    }
+    for (const name of this.current.byName.keys()) if (!byName.has(name)) this.gone.add(name)
+    for (const name of byName.keys()) this.gone.delete(name)
+    return (this.current = Tools.tableOf(byName))
+  }
+
+  private reportClash(name: string, source: string, owner: string): void {
+    const key = `${name} ${source} ${owner}`
+    if (this.clashes.has(key)) return
+    this.clashes.add(key)
+    this.reports.push(`the tool ${name} of ${source} is not used: ${owner} has a tool of that name`)
+  }
+}
+
+// each wait has its own deadline
+const together = { concurrency: "unbounded", discard: true } as const

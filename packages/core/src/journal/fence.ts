@@ -1,0 +1,40 @@
+/**
+ * The fence of a journal: an empty file whose inode names the current writer.
+ *
+ * Each opening of an existing journal replaces it. A writer holds its own open, so that the inode is not used again
+ * while the writer lives. The creator of a journal has no fence: it is the current writer while there is none.
+ */
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import type { PlatformError } from "effect/PlatformError"
+import type * as Scope from "effect/Scope"
+import { isNotFound } from "./files.ts"
+import * as Paths from "./paths.ts"
+
+/** Replaces the fence of the journal at `path`. An earlier writer is refused from here on. */
+export const make = (fs: FileSystem.FileSystem, path: string): Effect.Effect<Fence, PlatformError, Scope.Scope> => {
+  const fencePath = Paths.fencePath(path)
+  return Effect.gen(function* () {
+    yield* fs.remove(fencePath, { force: true })
+    const file = yield* fs.open(fencePath, { flag: "wx", mode: 0o600 })
+    return (yield* file.stat).ino
+  })
+}
+
+/** The fence of a creator. */
+export const none: Fence = Option.none()
+
+/** Why a writer is refused that lost its fence. */
+export const lost = "another writer has opened the journal"
+
+/** Whether a fence is still the one of the journal at `path`. */
+export const isHeld = (fs: FileSystem.FileSystem, path: string, fence: Fence): Effect.Effect<boolean, PlatformError> =>
+  fs.stat(Paths.fencePath(path)).pipe(
+    Effect.map(({ ino }) => ino),
+    Effect.catchIf(isNotFound, () => Effect.succeedNone),
+    Effect.map((current) => Option.getOrUndefined(current) === Option.getOrUndefined(fence))
+  )
+
+/** The inode of a fence. */
+export type Fence = Option.Option<bigint>

@@ -1,0 +1,75 @@
+/**
+ * Sources of tools: where the tools of an agent come from.
+ *
+ * The regular task asks each source of its agent for its table before every model request, so that tools may come and go
+ * between requests: those of an MCP server, for example, or of a plugin. The toolkit of an agent is a source whose table
+ * never changes.
+ *
+ * A source cannot harm its session. If it throws, fails, dies, or takes longer than its deadline, the request is made with
+ * the last table that it returned, and the session emits one `Warning` until the source works again.
+ */
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
+import type { CallDisplay } from "../protocol/Display.ts"
+import type { Item } from "../protocol/Item.ts"
+import type { Permission } from "../state/Authority.ts"
+import type { ToolSpec } from "./Model.ts"
+
+/** What one tool may do, and how its calls run and look. */
+export interface ToolPolicy<Params = unknown> {
+  /**
+   * Whether a call runs (`allow`), is put to a person (`ask`) or is refused (`deny`); a function decides by the decoded
+   * arguments. A tool of `effect/ai` with `needsApproval` asks even if its policy allows the call. A function that throws
+   * fails the call.
+   */
+  readonly approval: Permission | ((params: Params) => Permission)
+  /** Whether calls run next to others or alone. The default is `exclusive`. */
+  readonly concurrency?: "parallel" | "exclusive" | undefined
+  /** The kind of question that the person sees. The default is `permissions`. */
+  readonly kind?: "command" | "patch" | "permissions" | undefined
+  /** What the person sees of the call. The default is its arguments. */
+  readonly payload?: ((params: Params) => unknown) | undefined
+  /** Describes a call, for people and for the wire. It is recorded with the call. Without it a call is `Other`. */
+  readonly display?: ((params: Params) => CallDisplay) | undefined
+  /** For a tool that takes plain text in a grammar; its handler gets `{ input }`. */
+  readonly freeform?: ToolSpec["freeform"] | undefined
+}
+
+/** A tool that can be called. */
+export interface ToolEntry {
+  readonly spec: ToolSpec
+  /** Its policy; undefined for the default policy of the agent. */
+  readonly policy: ToolPolicy<any> | undefined
+  /** Decodes arguments as the model wrote them. */
+  readonly decode: (params: unknown) => Effect.Effect<unknown, Schema.SchemaError>
+  /** Runs the handler with decoded arguments. */
+  readonly run: (params: unknown, callId: string) => Effect.Effect<unknown, unknown>
+  /** Describes a call from its arguments as the model wrote them. Throws what the display function of its policy throws. */
+  readonly display: (params: unknown) => CallDisplay | undefined
+  /** Returns whether the tool itself asks for approval of a call, whatever its policy allows. */
+  readonly asks: ((params: unknown, callId: string, items: ReadonlyArray<Item>) => Effect.Effect<boolean>) | undefined
+  readonly encodeSuccess: (value: unknown) => Effect.Effect<unknown, Schema.SchemaError>
+  readonly encodeFailure: (error: unknown) => Effect.Effect<unknown, Schema.SchemaError>
+}
+
+/** Tools by name, and as they are described to a model. A table never changes: other tools are another table. */
+export interface ToolTable {
+  readonly specs: ReadonlyArray<ToolSpec>
+  readonly byName: ReadonlyMap<string, ToolEntry>
+}
+
+/** A source of tools. `R` is what its effect needs; it appears in the type of the agent. */
+export interface ToolSource<out R = never> {
+  /** The name in warnings. */
+  readonly name: string
+  /**
+   * Returns the table for the next request, or an effect that returns it. The same table as before means that nothing
+   * has changed: it costs nothing, and no fiber runs if the table itself is returned.
+   *
+   * **Interruption**: the effect is interrupted with its turn.
+   */
+  readonly table: () => ToolTable | Effect.Effect<ToolTable, unknown, R>
+  /** How long a request waits for the effect. The default is ten seconds; a turn waits once at most. */
+  readonly deadline?: Duration.Input | undefined
+}

@@ -1,0 +1,49 @@
+/** Errors of an agent: a tool that cannot run, and application code that throws. */
+import * as Schema from "effect/Schema"
+
+const problems = {
+  NoPolicy: "has no policy: add one to `approvals`, or give the agent a `defaultPolicy`",
+  RunByProvider: "is run by its provider, but a session runs its tools itself",
+  Duplicate: "is defined twice",
+  Schema: "has a schema that cannot be described to a model"
+} as const
+
+/** A tool that no session can run. `Agent.make` throws it, and so does a table of tools when it is made. */
+export class ToolInvalid extends Schema.TaggedError<ToolInvalid>()("ToolInvalid", {
+  tool: Schema.String,
+  problem: Schema.Literals(["NoPolicy", "RunByProvider", "Duplicate", "Schema"]),
+  detail: Schema.optionalKey(Schema.String)
+}) {
+  override get message() {
+    const detail = this.detail === undefined ? "" : `: ${this.detail}`
+    return `the tool ${this.tool} ${problems[this.problem]}${detail}`
+  }
+}
+
+/** A tool was called, and the context of its session has no handler for it. The turn dies with it. */
+export class ToolHandlerMissing extends Schema.TaggedError<ToolHandlerMissing>()("ToolHandlerMissing", {
+  tool: Schema.String,
+  agent: Schema.UndefinedOr(Schema.String)
+}) {
+  override get message() {
+    const agent = this.agent === undefined ? "the agent" : `the agent ${this.agent}`
+    return `the tool ${this.tool} of ${agent} has no handler: provide the layer of its toolkit`
+  }
+}
+
+/**
+ * A function or service of the application threw or died where it must not. `callback` names it, for example
+ * `Approvals.decide`. The turn dies with it; later turns do not.
+ */
+export class CallbackFailed extends Schema.TaggedError<CallbackFailed>()("CallbackFailed", {
+  callback: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message() {
+    return `${this.callback} failed: ${messageOf(this.cause)}`
+  }
+}
+
+/** What a thrown value says. */
+export const messageOf = (thrown: unknown): string =>
+  thrown instanceof Error && thrown.message !== "" ? thrown.message : String(thrown)

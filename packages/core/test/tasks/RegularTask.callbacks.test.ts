@@ -1,0 +1,145 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Agent from "@spindle/core/Agent"
+import type * as Approvals from "@spindle/core/Approvals"
+import * as Journal from "@spindle/core/Journal"
+import * as Session from "@spindle/core/Session"
+import { isTerminal, type SessionEvent } from "@spindle/core/SessionEvent"
+import { SessionObserver } from "@spindle/core/SessionObserver"
+import * as Op from "@spindle/core/Op"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import * as SessionHarness from "@spindle/testing/SessionHarness"
+import { Effect, Layer, Schema } from "effect"
+import { Tool, Toolkit } from "effect/ai"
+
+const { call, text } = ScriptedModel
+const bug = new Error("a bug")
+const throws = (): never => {
+  throw bug
+}
+
+const warningsOf = (h: SessionHarness.SessionHarness) =>
+  h.events.flatMap((event) => (event._tag === "Warning" ? [event.message] : []))
+const resultOf = (h: SessionHarness.SessionHarness) =>
+  Effect.map(h.session.snapshot, ({ items }) =>
+    items.flatMap((item) => (item._tag === "ToolResult" ? [[item.status, item.output]] : []))
+  )
+
+describe("a function of a tool that throws", () => {
+  const ran = { run: () => Effect.succeed("ran") }
+  const approving: Approvals.Approvals = { decide: () => Effect.succeed({ _tag: "Approved", scope: "once" }) }
+  const failing: { readonly [name: string]: SessionHarness.TestTool } = {
+    "the approval function of the tool tool": { ...ran, policy: { approval: throws } },
+    "the payload function of the tool tool": { ...ran, policy: { approval: "ask", payload: throws } },
+    "the needsApproval function of the tool tool": { ...ran, needsApproval: throws }
+  }
+  const needsApproval = () => Effect.andThen(Effect.yieldNow, Effect.die(bug))
+
+  it.effect.each([
+    ...Object.entries(failing),
+    ["the needsApproval function of the tool tool", { ...ran, needsApproval }] as const
+  ])("%s fails the call by name, and nothing else", ([callback, tool]) =>
+    Effect.gen(function* () {
+      const h = yield* SessionHarness.make({
+        script: [[call("tool", {}, "a")], [text("done")], [text("again")]],
+        tools: { tool },
+        approvals: approving
+      })
+      assert.strictEqual((yield* h.run("go"))._tag, "TurnCompleted")
+      assert.deepStrictEqual(yield* resultOf(h), [["failed", `${callback} failed: a bug`]])
+      assert.deepStrictEqual(warningsOf(h), [`${callback} failed: a bug`])
+      assert.strictEqual((yield* h.run("again"))._tag, "TurnCompleted")
+    })
+  )
+
+  it.effect("display leaves the call undescribed, and is reported once a turn", () =>
+    Effect.gen(function* () {
+      const h = yield* SessionHarness.make({
+        script: [
+          [call("tool", {}, "a"), call("tool", {}, "b")],
+          [text("done")],
+          [call("tool", {}, "c")],
+          [text("again")]
+        ],
+        tools: { tool: { ...ran, policy: { display: throws } } }
+      })
+      const warning = "the display function of the tool tool failed: a bug"
+      yield* h.run("go")
+      assert.deepStrictEqual(yield* resultOf(h), [
+        ["completed", "ran"],
+        ["completed", "ran"]
+      ])
+      assert.deepStrictEqual(warningsOf(h), [warning])
+      yield* h.run("again")
+      assert.deepStrictEqual(warningsOf(h), [warning, warning])
+    })
+  )
+})
+
+describe("a decider that dies", () => {
+  it.effect("fails the turn that asked by name, and no later one", () =>
+    Effect.gen(function* () {
+      let decisions = 0
+      const h = yield* SessionHarness.make({
+        script: [[call("tool", {}, "a")], [call("tool", {}, "b")], [text("done")]],
+        tools: { tool: { run: () => Effect.succeed("ran"), policy: { approval: "ask" } } },
+        approvals: {
+          decide: () => (decisions++ === 0 ? throws() : Effect.succeed({ _tag: "Approved", scope: "once" }))
+        }
+      })
+      const first = yield* h.run("go")
+      assert.deepStrictEqual(first._tag === "TurnFailed" && first.error, {
+        tag: "CallbackFailed",
+        message: "Approvals.decide failed: a bug"
+      })
+      assert.strictEqual((yield* h.run("again"))._tag, "TurnCompleted")
+      assert.deepStrictEqual((yield* resultOf(h)).at(-1), ["completed", "ran"])
+    })
+  )
+})
+
+describe("an observer that throws at every event", () => {
+  it.effect("gets each event of each turn, and is reported once", () =>
+    Effect.gen(function* () {
+      const seen: Array<SessionEvent> = []
+      const onEvent: SessionObserver["onEvent"] = (_, event) => {
+        seen.push(event)
+        throw bug
+      }
+      const h = yield* Effect.provideService(
+        SessionHarness.make({ script: [[text("one")], [text("two")]] }),
+        SessionObserver,
+        { onEvent }
+      )
+      yield* h.run("go")
+      yield* h.run("again")
+      assert.deepStrictEqual(seen, h.events)
+      assert.deepStrictEqual(warningsOf(h), ["an observer of the session threw: Error: a bug"])
+    })
+  )
+})
+
+describe("a handler that is missing", () => {
+  it.effect("fails the turn with the names of the tool and the agent, and no later turn", () =>
+    Effect.gen(function* () {
+      const toolkit = Toolkit.make(Tool.make("lookup", { success: Schema.String }))
+      const agent = Agent.make({ name: "librarian", toolkit, approvals: { lookup: { approval: "allow" } } })
+      const model = ScriptedModel.make([[call("lookup", {}, "a")], [text("done")]])
+      const terminals: Array<SessionEvent> = []
+      const onEvent = (event: SessionEvent) => void (isTerminal(event) && terminals.push(event))
+      // as an untyped program does, or one whose names are known only at run time
+      const session = yield* Session.make(agent as Agent.Agent, { onEvent }).pipe(
+        Effect.provide(Layer.merge(model.layer, Journal.layerMemory()))
+      )
+      for (const input of ["go", "again"]) {
+        yield* session.submit(Op.userInput(input))
+        yield* session.awaitIdle
+      }
+      const [first, second] = terminals
+      assert.deepStrictEqual(first?._tag === "TurnFailed" && first.error, {
+        tag: "ToolHandlerMissing",
+        message: "the tool lookup of the agent librarian has no handler: provide the layer of its toolkit"
+      })
+      assert.strictEqual(second?._tag, "TurnCompleted")
+    })
+  )
+})

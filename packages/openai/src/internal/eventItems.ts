@@ -1,0 +1,89 @@
+/** The output items of a response: their text, their arguments, and which of them came before. */
+import { isObject, type Json, jsonText } from "./json.ts"
+
+/** The kinds of items that become parts. All others are ignored. */
+export type ItemType = "message" | "reasoning" | "function_call" | "custom_tool_call"
+
+/** An item that came in the stream, completely or in part. */
+export interface StreamedItem {
+  readonly type: ItemType
+  /** The id that the server last gave it. */
+  id: string | undefined
+  callId: string | undefined
+  /** The text of a message or of reasoning; the name and the arguments of a call. */
+  content: string
+}
+
+/** The type of an item, if it is one that becomes a part. */
+export const typeOf = (item: Json): ItemType | undefined => {
+  const { type } = item
+  return type === "message" || type === "reasoning" || isCallType(type) ? type : undefined
+}
+
+/** Whether items of this type are calls of a tool. */
+export const isCallType = (type: unknown): type is "function_call" | "custom_tool_call" =>
+  type === "function_call" || type === "custom_tool_call"
+
+/** The complete text of a message or of reasoning. */
+export const contentOf = (item: Json): string =>
+  [item["summary"], item["content"]]
+    .flatMap((list) => (Array.isArray(list) ? list : [list]))
+    .map((part) => (isObject(part) ? (part["text"] ?? part["refusal"]) : part))
+    .filter((text) => typeof text === "string")
+    .join(item["type"] === "reasoning" ? "\n\n" : "")
+
+/** The input of a call as its item has it: `input` of a custom tool, `arguments` of a function. */
+export const inputOf = (item: Json): unknown => item[item["type"] === "custom_tool_call" ? "input" : "arguments"]
+
+/** Whether the input of a call says nothing, so that what came in other events counts. */
+export const isBlank = (input: unknown): boolean =>
+  input === undefined || input === null || (typeof input === "string" && input.trim() === "")
+
+/**
+ * Arguments as they came: a text is decoded, or kept in `invalid` when it is not JSON; any other value is taken as it is.
+ * None at all count as `{}`.
+ */
+export const paramsOf = (input: unknown): { readonly params: unknown; readonly invalid?: string } => {
+  if (isBlank(input)) return { params: {} }
+  if (typeof input !== "string") return { params: input }
+  try {
+    return { params: JSON.parse(input) ?? {} }
+  } catch {
+    return { params: undefined, invalid: input }
+  }
+}
+
+/** The content of a call: two calls are the same only if they share it. */
+export const callContent = (name: unknown, input: unknown): string => `${jsonText(name)} ${jsonText(input)}`
+
+/**
+ * Finds the streamed item of each item of the final output. The same id counts first, then the same call id, then the
+ * same content; texts that are left are matched in order, because some servers change the ids of their items. A call is
+ * never matched by its place alone.
+ */
+export const matchOutput = <A extends StreamedItem>(
+  output: ReadonlyArray<Json>,
+  streamed: ReadonlyArray<A>
+): ReadonlyMap<Json, A> => {
+  const matches = new Map<Json, A>()
+  const free = new Set(streamed)
+  const match = (isSame: (item: Json, one: A) => boolean) => {
+    for (const item of output) {
+      if (matches.has(item)) continue
+      for (const one of free) {
+        if (one.type !== item["type"] || !isSame(item, one)) continue
+        matches.set(item, one)
+        free.delete(one)
+        break
+      }
+    }
+  }
+  match((item, one) => one.id !== undefined && one.id === item["id"])
+  match((item, one) => one.callId !== undefined && one.callId === item["call_id"])
+  match((item, one) => one.content === finalContent(item))
+  match((_, one) => !isCallType(one.type))
+  return matches
+}
+
+const finalContent = (item: Json): string =>
+  isCallType(item["type"]) ? callContent(item["name"], inputOf(item)) : contentOf(item)

@@ -1,0 +1,148 @@
+/**
+ * A history as the input of a request that a strict server accepts, whatever the journal contains.
+ *
+ * Calls and results pair up; the ids of calls are unique and of the form that every server takes; arguments are JSON
+ * objects; names of tools are valid; sealed reasoning goes only to the provider and the model that can read it, and only
+ * before the text or the call that it belongs to; nothing is empty. The same history always gives the same input, and a
+ * longer history begins with the input of a shorter one, so that prompt caches keep working.
+ *
+ * Half surrogate pairs are replaced when the body is written; see `stringify`.
+ */
+import * as History from "@spindle/core/History"
+import type { InputPart } from "@spindle/core/Input"
+import type { Item } from "@spindle/core/Item"
+import { isObject, jsonText, shorten, stringify } from "./json.ts"
+import { wireName } from "./toolNames.ts"
+
+/** An element of the input, and the item that it was made from. */
+export interface InputEntry {
+  readonly item: Item
+  readonly wire: { readonly type: string; readonly [key: string]: unknown }
+}
+
+type Wire = InputEntry["wire"]
+type ToolCall = Extract<Item, { _tag: "ToolCall" }>
+type Reasoning = Extract<Item, { _tag: "Reasoning" }>
+
+/** Makes the input. `seal` names the provider and the model that it is for; see `sealOf`. */
+export const inputOf = (items: ReadonlyArray<Item>, seal: string): ReadonlyArray<InputEntry> => {
+  const calls = new CallIds()
+  const sealIds = new Set<string>()
+  const entries: Array<InputEntry> = []
+  // reasoning waits for the text or the call that it belongs to
+  let waiting: Array<InputEntry> = []
+  for (const item of History.repair(items)) {
+    if (item._tag === "Reasoning") {
+      const wire = reasoningOf(item, seal, sealIds)
+      if (wire !== undefined) waiting.push({ item, wire })
+      continue
+    }
+    const wire = wireOf(item, calls)
+    if (wire === undefined) continue
+    if (item._tag === "AssistantMessage" || item._tag === "ToolCall") entries.push(...waiting)
+    waiting = []
+    entries.push({ item, wire })
+  }
+  return entries
+}
+
+const wireOf = (item: Exclude<Item, Reasoning>, calls: CallIds): Wire | undefined => {
+  switch (item._tag) {
+    case "UserMessage":
+      return messageOf("user", item.content.flatMap(partOf))
+    case "DeveloperMessage":
+      return messageOf("developer", textPart("input_text", item.text))
+    case "AssistantMessage":
+      return messageOf("assistant", textPart("output_text", item.text))
+    case "ToolCall":
+      return callOf(item, calls.open(item))
+    case "ToolResult": {
+      const { call, wireId } = calls.close(item.callId)
+      return {
+        type: call.freeform ? "custom_tool_call_output" : "function_call_output",
+        call_id: wireId,
+        output: jsonText(item.output) + brokenArguments(call)
+      }
+    }
+  }
+}
+
+const messageOf = (role: string, content: ReadonlyArray<Wire>): Wire | undefined =>
+  content.length === 0 ? undefined : { type: "message", role, content }
+
+const textPart = (type: string, text: string): ReadonlyArray<Wire> => (text === "" ? [] : [{ type, text }])
+
+const partOf = (part: InputPart): ReadonlyArray<Wire> => {
+  switch (part._tag) {
+    case "Text":
+      return textPart("input_text", part.text)
+    case "Image":
+      return /^(https?:\/\/.|data:image\/[^,]*,.)/i.test(part.url)
+        ? [{ type: "input_image", image_url: part.url }]
+        : textPart("input_text", "(an image without an address that can be sent)")
+  }
+}
+
+/**
+ * Reasoning without its sealed form cannot be found again by a server that stores nothing, and is refused; so is a seal
+ * of another provider. An item that does not say who sealed it may be of any.
+ */
+const reasoningOf = (item: Reasoning, seal: string, used: Set<string>): Wire | undefined => {
+  if (item.encrypted === undefined || (item.sealedBy !== undefined && item.sealedBy !== seal)) return undefined
+  const { providerId: id } = item
+  const isUsable = id !== undefined && /^rs_[\w-]{1,61}$/.test(id) && !used.has(id)
+  if (isUsable) used.add(id)
+  return {
+    type: "reasoning",
+    ...(isUsable ? { id } : {}),
+    summary: textPart("summary_text", item.text),
+    encrypted_content: item.encrypted
+  }
+}
+
+const callOf = (call: ToolCall, wireId: string): Wire => {
+  const named = { status: "completed", call_id: wireId, name: wireName(call.name) }
+  return call.freeform
+    ? { type: "custom_tool_call", ...named, input: inputText(call.params) }
+    : { type: "function_call", ...named, arguments: stringify(isObject(call.params) ? call.params : {}) }
+}
+
+const inputText = (params: unknown): string =>
+  jsonText((isObject(params) && "input" in params ? params["input"] : params) ?? "")
+
+const mostArgumentCharacters = 4_000
+
+/** Tells the model which arguments it sent, when they were not a JSON object and `{}` takes their place. */
+const brokenArguments = ({ freeform, invalid, params }: ToolCall): string => {
+  if (freeform || isObject(params) || (invalid === undefined && (params ?? undefined) === undefined)) return ""
+  const text = shorten(invalid ?? stringify(params), mostArgumentCharacters)
+  return `\n\nThe arguments of this call were not a JSON object. They were:\n${text}`
+}
+
+/** The ids of calls on the wire: those of the model, unless one is used already or has a form that servers refuse. */
+class CallIds {
+  private readonly used = new Set<string>()
+  private readonly opened = new Map<string, { readonly call: ToolCall; readonly wireId: string }>()
+
+  open(call: ToolCall): string {
+    const wireId = this.freeId(call.callId)
+    this.used.add(wireId)
+    this.opened.set(call.callId, { call, wireId })
+    return wireId
+  }
+
+  /** The call that a result belongs to. There is one, because the history was repaired. */
+  close(callId: string) {
+    return this.opened.get(callId)!
+  }
+
+  private freeId(callId: string): string {
+    const plain = callId.replace(/[^\w-]/g, "_").slice(0, 64) || "call"
+    let id = plain
+    for (let count = 2; this.used.has(id); count++) {
+      const suffix = `_${count}`
+      id = plain.slice(0, 64 - suffix.length) + suffix
+    }
+    return id
+  }
+}

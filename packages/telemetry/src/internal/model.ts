@@ -1,0 +1,68 @@
+/** The types of the fold of `Measures`, shared by the files that measure one subject each. */
+import type { CallId, ProcessId, QuestionId, SessionId, SubmissionId } from "@spindle/core/Ids"
+import type { KnownRecord } from "@spindle/core/SessionEvent"
+import type { Measurement } from "../Metrics.ts"
+
+/** What the fold knows about its surroundings. */
+export interface Options {
+  /** Whether to measure under the names of the reference as well. */
+  readonly reference: boolean
+  /** Whether aborted turns count in all turn metrics (`SessionPolicy.abortedTurnMetrics`). */
+  readonly abortedTurns: boolean
+  /** The value of `tmp_mem_enabled`: whether the agent has a memory. */
+  readonly memoryEnabled: boolean
+  /** The value of `is_git`: whether sessions work in a repository. */
+  readonly isGit: boolean
+}
+
+/** What the fold remembers of one session. Its size is bounded by what is open in the session. */
+export interface State {
+  readonly options: Options
+  readonly turnsCount: number
+  readonly turn: TurnState | undefined
+  /** Input that this program saw arrive and that still waits. */
+  readonly waiting: ReadonlyArray<SubmissionId>
+  /** Events that wait in memory for subscribers. */
+  readonly eventsCount: number
+  readonly questions: ReadonlyMap<QuestionId, OpenQuestion>
+  /** When each running process started. */
+  readonly processes: ReadonlyMap<ProcessId, number>
+  /** Delegates that this program saw start and that have not ended. */
+  readonly delegates: ReadonlyMap<SessionId, DelegateMode>
+}
+
+/** The running turn. */
+export interface TurnState {
+  readonly kind: string
+  readonly at: number
+  readonly hasOutput: boolean
+  readonly hasMessage: boolean
+  readonly toolCallsCount: number
+  readonly request: OpenModelRequest | undefined
+  /** Tool calls without a result. */
+  readonly calls: ReadonlyArray<{ readonly callId: CallId; readonly at: number }>
+}
+
+/** A model request that has not ended. */
+export interface OpenModelRequest {
+  readonly at: number
+  readonly provider: string
+  readonly model: string
+  readonly hasOutput: boolean
+}
+
+/** A question that has not been settled. */
+export interface OpenQuestion {
+  readonly kind: string
+  readonly tool: string
+  readonly at: number
+}
+
+/** Whether a delegate ends with the turn that started it. */
+export type DelegateMode = "linked" | "detached"
+
+/** The result of one step: the next state and the measurements. */
+export type Step = readonly [state: State, measured: ReadonlyArray<Measurement>]
+
+/** The record with this tag. */
+export type RecordOf<Tag extends KnownRecord["_tag"]> = Extract<KnownRecord, { readonly _tag: Tag }>

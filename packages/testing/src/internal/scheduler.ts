@@ -1,0 +1,227 @@
+/**
+ * Runs a program once with every step decided: one queue for all fibers, drained synchronously, virtual time, and
+ * actions at given steps.
+ *
+ * A *step* is each operation of each fiber and each task that is taken from the queue. The steps of an armed program
+ * are its *points*.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import type * as Scheduler from "effect/Scheduler"
+import { Faults } from "../Faults.ts"
+import { Actions } from "./actions.ts"
+import { type Choices, drawn, listed, plain, randomOf } from "./choices.ts"
+import type { AnyFiber, Decisions, Lifetime, RunResult, Stage } from "./decisions.ts"
+import { type EffectPrimitive, observingOperations, opensRegion } from "./operations.ts"
+import { Probe } from "./probe.ts"
+import { VirtualClock } from "./virtualClock.ts"
+
+/** What to run, and how. */
+export interface RunOptions<A, E> {
+  readonly program: (stage: Stage) => Effect.Effect<A, E>
+  readonly decisions: Decisions
+  /** The source of choices, instead of the decisions. */
+  readonly choices?: Choices | undefined
+  readonly isProbed?: boolean | undefined
+}
+
+/** Runs a program once, passes the result to a function, and ends what the run left behind. */
+export const runOnce = <A, E, B>(options: RunOptions<A, E>, judge: (result: RunResult<A, E>) => B): B => {
+  const scheduler = new ExploringScheduler(options)
+  const { actions, probe } = scheduler
+  const start = () => {
+    const root = Effect.runForkWith(scheduler.context)(options.program(actions), { scheduler })
+    return { root, stop: scheduler.drain() }
+  }
+  const { root, stop } = probe === undefined ? start() : probe.watch(start)
+  const exit = root.pollUnsafe()
+  const alive = scheduler.alive()
+  const stalled = scheduler.clock.endlessCount > 0 ? "endless" : "deadlock"
+  try {
+    if (actions.unknownAction !== undefined) throw actions.unknownAction
+    return judge({
+      exit,
+      points: actions.points,
+      steps: scheduler.steps,
+      millis: scheduler.clock.currentTimeMillisUnsafe(),
+      actionsCount: actions.startedCount,
+      leakCount: alive.length,
+      end: exit !== undefined ? "done" : stop === "quiet" ? stalled : stop,
+      fingerprint: scheduler.fingerprint,
+      choices: scheduler.choices.taken,
+      faults: scheduler.faults,
+      fibers: Array.from(scheduler.fibers.values()),
+      probe: probe && {
+        actions: actions.places,
+        waiting: alive.map((fiber) => ({ ...probe.situation(fiber), outside: probe.outside.get(fiber) })),
+        started: probe.started,
+        trace: probe.trace
+      }
+    })
+  } finally {
+    if (alive.length > 0) scheduler.abandon()
+  }
+}
+
+/** How long a seeded schedule delays everything that could run, at most, until the next timer fires. */
+const delayMillis = 200
+
+/** The steps in which fibers may end after a run that left some behind. */
+const abandonSteps = 100_000
+
+const day = 86_400_000
+
+class ExploringScheduler implements Scheduler.Scheduler {
+  readonly executionMode = "sync" as const
+  readonly tasks: Array<() => void> = []
+  readonly fibers = new Map<AnyFiber, Lifetime>()
+  readonly clock = new VirtualClock()
+  readonly context: Context.Context<never>
+  readonly probe: Probe | undefined
+  readonly actions: Actions
+  readonly faults: Array<string> = []
+  readonly choices: Choices
+  steps = 0
+  fingerprint = 0
+  private isAbandoned = false
+  private readonly isPlain: boolean
+  private firstFiberId = 0
+  private readonly decisions: Decisions
+
+  constructor(options: Omit<RunOptions<unknown, unknown>, "program">) {
+    const { decisions } = options
+    this.decisions = decisions
+    this.choices = options.choices ?? choicesOf(decisions)
+    this.isPlain = this.choices === plain
+    this.probe = options.isProbed === true ? new Probe(this.fibers) : undefined
+    this.actions = new Actions({
+      schedule: decisions.at,
+      fork: (action) => Effect.runForkWith(this.context)(action, { scheduler: this }),
+      fibers: this.fibers,
+      probe: this.probe
+    })
+    const random = randomOf(decisions.seed)
+    const services = Context.make(Clock.Clock, this.clock).pipe(
+      Context.add(Random.Random, {
+        nextDoubleUnsafe: random,
+        nextIntUnsafe: () => Math.floor((random() - 0.5) * 2 * Number.MAX_SAFE_INTEGER)
+      }),
+      Context.add(Faults, { choose: (point, faults) => this.chooseFault(point, faults) })
+    )
+    const isObserved = this.probe !== undefined || (decisions.mode === "during" && decisions.at.length > 0)
+    const observing = isObserved
+      ? observingOperations((primitive, fiber) => this.evaluate(primitive, fiber))
+      : Context.empty()
+    this.context = Context.merge(services, observing) as Context.Context<never>
+  }
+
+  private chooseFault<Fault extends string>(point: string, faults: ReadonlyArray<Fault>): Fault | undefined {
+    if (this.isPlain || faults.length === 0) return undefined
+    const fault = faults[this.choices.choose("fault", faults.length + 1, this.decisions.faultRate ?? 0.1) - 1]
+    if (fault !== undefined) this.faults.push(`${point}: ${fault}`)
+    return fault
+  }
+
+  private track(fiber: AnyFiber): void {
+    if (this.fibers.size === 0) this.firstFiberId = fiber.id
+    const life: Lifetime = { from: this.actions.points, to: Infinity }
+    this.fibers.set(fiber, life)
+    fiber.addObserver(() => {
+      life.to = this.actions.points
+    })
+  }
+
+  shouldYield(fiber: AnyFiber): boolean {
+    if (!this.fibers.has(fiber)) this.track(fiber)
+    if (this.isAbandoned) return this.steps++ > abandonSteps && fiber.currentOpCount > 1
+    this.probe?.leaveOutside(fiber)
+    if (this.actions.deferUnobserved()) return true
+    this.fingerprint = (Math.imul(this.fingerprint, 31) + fiber.id - this.firstFiberId) | 0
+    this.steps++
+    const start = this.actions.countStep(fiber)
+    if (start !== undefined) {
+      if (this.decisions.mode === "before") {
+        this.actions.startBeforeTask(start)
+        return true
+      }
+      this.actions.startDuringOperation(start)
+    }
+    // the first operation is the resumption itself: a preemption there would never make progress
+    if (fiber.currentOpCount <= 1) return false
+    if (this.steps > this.decisions.maxSteps) return true
+    return !this.isPlain && this.choices.choose("preemption", 2, this.decisions.preemption) === 1
+  }
+
+  /** Evaluates an operation, and starts the action that comes during it. */
+  private evaluate<X>(primitive: EffectPrimitive<X>, fiber: AnyFiber): X {
+    const start = this.actions.takeForOperation()
+    // an interruption takes effect at once and replaces what the operation hands on. An operation that opens an
+    // uninterruptible region hands nothing on: no fiber can interrupt between its start and the region, so the action
+    // comes after it
+    const isRegion = start !== undefined && opensRegion(primitive)
+    if (!isRegion) start?.()
+    this.probe?.startOperation(fiber, primitive)
+    try {
+      return primitive["~effect/Effect/evaluate"](fiber)
+    } finally {
+      if (isRegion) start()
+    }
+  }
+
+  makeDispatcher(): Scheduler.SchedulerDispatcher {
+    return { scheduleTask: (task) => void this.tasks.push(task), flush: () => {} }
+  }
+
+  /** Runs until nothing can happen any more, or the steps or the time are used up. */
+  drain(): "quiet" | "livelock" | "late" {
+    const maxMillis = this.decisions.maxMillis ?? day
+    while (this.steps <= this.decisions.maxSteps) {
+      const start = this.actions.takeForTask()
+      if (start !== undefined) {
+        start()
+        continue
+      }
+      if (this.tasks.length === 0) {
+        if (this.clock.currentTimeMillisUnsafe() > maxMillis) return "late"
+        if (this.clock.advance()) continue
+        return "quiet"
+      }
+      this.steps++
+      this.actions.countStep()?.()
+      this.takeTask()()
+    }
+    return "livelock"
+  }
+
+  private takeTask(): () => void {
+    if (this.isPlain) return this.tasks.shift()!
+    // a fiber may also be delayed for so long that timers come first
+    if (this.choices.choose("delay", 2, this.decisions.preemption / 4) === 1) this.clock.advance(delayMillis)
+    const count = this.tasks.length
+    return this.tasks.splice(count > 1 ? this.choices.choose("task", count) : 0, 1)[0]!
+  }
+
+  alive(): ReadonlyArray<AnyFiber> {
+    return Array.from(this.fibers.keys()).filter((fiber) => fiber.pollUnsafe() === undefined)
+  }
+
+  /** Ends what a run left behind, so that it keeps nothing alive and does nothing when a wait outside ends. */
+  abandon(): void {
+    this.isAbandoned = true
+    this.actions.disarmUnsafe()
+    this.steps = 0
+    for (const fiber of this.alive()) fiber.interruptUnsafe()
+    while (this.steps++ < abandonSteps) {
+      const task = this.tasks.shift()
+      if (task !== undefined) task()
+      else if (!this.clock.advance()) return
+    }
+  }
+}
+
+const choicesOf = (decisions: Decisions): Choices => {
+  if (decisions.choices !== undefined) return decisions.choices.length === 0 ? plain : listed(decisions.choices)
+  return decisions.seed === 0 ? plain : drawn(decisions.seed)
+}
