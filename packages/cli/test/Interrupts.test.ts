@@ -31,7 +31,7 @@ describe("run", () => {
     ["SIGHUP", 129]
   ] as const)("X2 ends a program in order at %s, with exit code %i", async (signal, code) => {
     const end = await play("wait", { ready: send(signal) })
-    assert.deepStrictEqual(end, { code, signal: null, said: `ready\ntold ${signal}\nfinalized\n` })
+    assert.deepStrictEqual(end, { code, signal: null, said: `ready\nstopping ${signal}\nfinalized\n` })
   })
 
   it("X2 kills and exits at once at a second SIGINT", async () => {

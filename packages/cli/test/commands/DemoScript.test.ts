@@ -148,17 +148,21 @@ describe("the script", () => {
         content: text(markerText("Interrupted", [])),
         fragment: "turn_aborted"
       })
-      const before = [
-        user,
-        item({ _tag: "ToolResult", callId: CallId.make("a"), name: "x", status: "completed", output: "" })
-      ]
+      const call = (id: string) => {
+        const callId = CallId.make(id)
+        return [
+          item({ _tag: "ToolCall", callId, name: "x", params: {} }),
+          item({ _tag: "ToolResult", callId, name: "x", status: "completed", output: "" })
+        ]
+      }
+      const before = [user, ...call("a")]
       const called = (items: ReadonlyArray<Item>) =>
         Effect.map(
           play(() => "rejected by user", items),
           (end) => end.called
         )
       assert.deepStrictEqual(yield* called([...before, user]), ["exec_command", "exec_command"])
-      assert.deepStrictEqual(yield* called([...before, before[1]!, marker]), ["exec_command"])
+      assert.deepStrictEqual(yield* called([...before, ...call("b"), marker]), ["exec_command"])
     }).pipe(Effect.provide(layer))
   )
 

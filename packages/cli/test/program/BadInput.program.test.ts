@@ -2,7 +2,17 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { allowed, command, journals, run, type StartOptions, start, type World, world } from "../fixtures/program.ts"
+import {
+  allowed,
+  command,
+  journals,
+  run,
+  sessionOf,
+  type StartOptions,
+  start,
+  type World,
+  world
+} from "../fixtures/program.ts"
 
 interface Case {
   readonly name: string
@@ -228,22 +238,21 @@ describe("bad input", () => {
     })
   )
 
-  it.live(
-    "J1 a journal that is no journal: continues with an empty session, and keeps the bytes in a file next to it",
-    () =>
-      Effect.gen(function* () {
-        const at = yield* world()
-        yield* run(at, ["exec", "hi"])
-        const [journal = ""] = journals(at.home)
-        Fs.writeFileSync(journal, "garbage")
-        const again = yield* run(at, ["exec", "resume", "--last", "hi"])
-        assert.strictEqual(again.code, 0, again.stderr)
-        const neighbours = Fs.readdirSync(Path.dirname(journal)).filter((name) => name !== Path.basename(journal))
-        assert.include(
-          neighbours.map((name) => Fs.readFileSync(Path.join(Path.dirname(journal), name), "utf8")),
-          "garbage"
-        )
-      })
+  it.live("J1 a file that is not a journal: neither listed nor resumed, and not changed", () =>
+    Effect.gen(function* () {
+      const at = yield* world()
+      const sessionId = sessionOf(yield* run(at, ["exec", "--json", "hi"]))
+      const [journal = ""] = journals(at.home)
+      Fs.writeFileSync(journal, "garbage")
+      assert.strictEqual((yield* run(at, ["sessions", "list"])).stdout, "no sessions yet\n")
+      for (const which of ["--last", sessionId]) {
+        const again = yield* run(at, ["exec", "resume", which, "hi"])
+        assert.strictEqual(again.code, 1)
+        assert.match(again.stderr, /^spindle: [^\n]+\n$/)
+      }
+      assert.strictEqual(Fs.readFileSync(journal, "utf8"), "garbage")
+      assert.deepStrictEqual(journals(at.home), [journal])
+    })
   )
 
   it.live("a reader that takes the first lines only: stops in order, and says how to continue", () =>

@@ -239,13 +239,14 @@ describe("exec", () => {
     })
   )
 
-  it.live("lists the latest sessions without --all, even next to a journal that cannot be read", () =>
+  it.live("lists the latest sessions without --all, and no file that is not a journal", () =>
     Effect.gen(function* () {
       const at = yield* world()
       const id = sessionOf(yield* run(at, ["exec", "--json", "a question"]))
       const [journal = ""] = journals(at.home)
       const copies = Array.from({ length: 51 }, (_, index) => `${id.slice(0, -3)}z${10 + index}`)
-      for (const copy of copies) Fs.copyFileSync(journal, journal.replace(id, copy))
+      const records = Fs.readFileSync(journal, "utf8")
+      for (const copy of copies) Fs.writeFileSync(journal.replace(id, copy), records.replaceAll(id, copy))
       const count = (listed: Ended) => listed.stdout.split("\n").filter((line) => line.includes("a question")).length
       const latest = yield* run(at, ["sessions", "list"])
       assert.deepStrictEqual([latest.code, count(latest)], [0, 50])
@@ -254,11 +255,9 @@ describe("exec", () => {
         const all = yield* run(at, ["sessions", "list", flag])
         assert.deepStrictEqual([all.code, count(all), all.stdout.includes("more")], [0, 52, false])
       }
-      // more than one read may take: a file with a hole, which takes no space
-      Fs.truncateSync(journal, 2 ** 31)
+      Fs.writeFileSync(journal, "garbage")
       const rest = yield* run(at, ["sessions", "list", "--all"])
-      assert.deepStrictEqual([rest.code, count(rest)], [1, 51])
-      assert.match(rest.stderr, new RegExp(`^spindle: the journal of session ${id} failed to read: [^\n]+\n$`))
+      assert.deepStrictEqual([rest.code, count(rest), rest.stderr], [0, 51, ""])
     })
   )
 })
