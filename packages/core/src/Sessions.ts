@@ -1,9 +1,8 @@
 /**
- * The sessions of an application, by id: opened once each, kept until they are closed or the application ends.
+ * The sessions of an application, by id: each is opened once and kept until it is closed or the application ends.
  *
- * Each session lives in a scope of its own below the scope of this service. Opening one that is open answers the same
- * session, so that several clients of one program share it; between programs the lease of the journal decides (contract
- * J2).
+ * Each session has its own scope below the scope of this service. Opening a session that is open returns the same one, so
+ * that several clients of one program share it. Between programs the lease of the journal decides (contract J2).
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -31,14 +30,14 @@ export interface Sessions {
     options?: Omit<Session.SessionOptions, "resume">
   ) => Effect.Effect<Session.Session, OpenError, R | Model>
   /**
-   * The session of this id: the one that is open, else resumed from its journal. **Interruption**, **Errors**: as
+   * Returns the session of this id: the open one, or else one resumed from its journal. **Interruption**, **Errors**: as
    * `create`; `SessionNotFound`.
    */
   readonly open: <R>(agent: Agent<R>, sessionId: SessionId) => Effect.Effect<Session.Session, OpenError, R | Model>
   /**
-   * A new session with the records of another, up to the end of a turn or up to now (J4). The source is not touched;
-   * a turn that is open in the copy is marked as interrupted. **Errors**: `SessionNotFound`, `JournalFailed`;
-   * `TurnNotFound` if there is no turn `until`.
+   * Makes a session with the records of another, up to the end of a turn or up to now (J4). The source is not touched; a
+   * turn that is open in the copy is marked as interrupted. **Errors**: `SessionNotFound`, `JournalFailed`;
+   * `TurnNotFound` if the turn `until` does not exist.
    */
   readonly fork: <R>(
     agent: Agent<R>,
@@ -48,19 +47,19 @@ export interface Sessions {
   /** The sessions that have a journal and are not archived, the latest first. */
   readonly list: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
   /**
-   * Puts a session away: closes it if it is open here, and takes it out of `list`. Its journal keeps everything and
-   * can be forked; `open` refuses it until `unarchive`. Does nothing for one that is archived. **Interruption**: as
-   * `close`, and not while the journal is put away. **Errors**: `SessionNotFound`; `SessionBusy` while another process
-   * has it open; `JournalFailed`.
+   * Archives a session: closes it if it is open here, and removes it from `list`. Its journal keeps everything and can be
+   * forked; `open` refuses it until `unarchive`. Does nothing for one that is archived. **Interruption**: as `close`, and
+   * not while the journal is moved. **Errors**: `SessionNotFound`; `SessionBusy` while another process has it open;
+   * `JournalFailed`.
    */
   readonly archive: (sessionId: SessionId) => Effect.Effect<void, OpenError>
-  /** Brings an archived session back into `list`. Does nothing for one that is there. **Errors**: as `archive`. */
+  /** Returns an archived session to `list`. Does nothing for one that is not archived. **Errors**: as `archive`. */
   readonly unarchive: (sessionId: SessionId) => Effect.Effect<void, OpenError>
   /** The sessions that are archived, the latest first. */
   readonly archived: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
   /**
-   * Closes a session, and answers whether it was open. **Interruption** stops only the wait. See `Session` for what
-   * closing does.
+   * Closes a session, and returns whether it was open. **Interruption** stops only the wait. See `Session` for what closing
+   * does.
    */
   readonly close: (sessionId: SessionId) => Effect.Effect<boolean>
 }
@@ -68,7 +67,7 @@ export interface Sessions {
 /** The service key of {@link Sessions}. */
 export const Sessions: Context.Service<Sessions, Sessions> = Context.Service("@spindle/core/Sessions")
 
-/** The sessions of this scope: closing it closes them all, side by side. */
+/** The sessions of this scope: closing it closes them all, concurrently. */
 export const layer: Layer.Layer<Sessions, never, Journal> = Layer.effect(
   Sessions,
   Effect.suspend(() => makeSessions)
@@ -84,7 +83,7 @@ const makeSessions = Effect.gen(function* () {
   const ids = yield* IdGenerator
   const all = yield* Effect.acquireRelease(Scope.make("parallel"), (scope, exit) => Scope.close(scope, exit))
   const sessions = new Map<SessionId, Open>()
-  // one opening or closing at a time, so that two clients who open one session get the same
+  // one opening or closing at a time, so that two clients that open one session get the same one
   // mutant one-opening-at-a-time (J2: clients of one host that open a session at the same time get the same one):
   //   replace: const gate = Semaphore.makeUnsafe(99)
   const gate = Semaphore.makeUnsafe(1)
@@ -115,7 +114,7 @@ const makeSessions = Effect.gen(function* () {
     const sessionId = ids.next(yield* Clock.currentTimeMillis) as SessionId
     yield* Effect.scoped(
       Effect.flatMap(journal.open(sessionId, "create"), (writer) =>
-        writer.append(copied(records, { source, sessionId, until }))
+        writer.append(copyOf(records, { source, sessionId, until }))
       )
     )
     return yield* start(agent, { resume: sessionId })
@@ -146,8 +145,8 @@ const makeSessions = Effect.gen(function* () {
   })
 })
 
-/** The records of a copy: a first record of its own, then the source's up to the end of a turn. */
-const copied = (
+/** The records of a copy: its own first record, then those of the source up to the end of a turn. */
+const copyOf = (
   records: ReadonlyArray<JournalRecord>,
   {
     sessionId,

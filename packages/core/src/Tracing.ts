@@ -1,11 +1,10 @@
 /**
  * Spans of sessions, made when a tracer listens (contract O1).
  *
- * Core, and packages beside it that start work for a turn, make their spans here. Without a tracer of its own (Effect's
- * default one keeps nothing) no span is made, so that a turn costs nothing for telemetry that nobody reads
- * (`docs/decisions/0010-spans.md`). Interruption is an outcome, not an error: a span ends with `spindle.outcome`
- * *completed*, *failed* (with `error.type`) or *aborted*. Attributes say what was done, never what was said, unless
- * {@link TraceContent} is on.
+ * Core, and other packages that start work for a turn, make their spans here. Without a tracer (Effect's default one keeps
+ * nothing) no span is made, so that a turn costs nothing for telemetry that is not read (`docs/decisions/0010-spans.md`).
+ * Interruption is an outcome, not an error: a span ends with `spindle.outcome` *completed*, *failed* (with `error.type`) or
+ * *aborted*. Attributes say what was done, never what was said, unless {@link TraceContent} is on.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -15,20 +14,20 @@ import * as Exit from "effect/Exit"
 import * as Tracer from "effect/Tracer"
 import { messageOf, tagOf, textOf } from "./internal/foreign.ts"
 
-/** Whether attributes may hold what users, models and tools said. Default false. */
+/** Whether attributes may contain what users, models and tools said. Default false. */
 export class TraceContent extends Context.Reference<boolean>("@spindle/core/TraceContent", {
   defaultValue: () => false
 }) {}
 
 /**
- * The spans of the running turn that have not ended. Whoever settles the turn ends them with it, so that nothing that
- * was exported names a parent that never is, whatever a straggler does. Undefined outside of turns.
+ * The spans of the running turn that have not ended. The owner of the turn ends them with it, so that no exported span
+ * names a parent that is never exported, whatever a straggler does. Undefined outside of turns.
  */
 export class OpenSpans extends Context.Reference<Set<Tracer.Span> | undefined>("@spindle/core/OpenSpans", {
   defaultValue: () => undefined
 }) {}
 
-/** A span to be made. Without a `parent` it descends from the current span, unless it is a `root`. */
+/** A span to make. Without a `parent` it descends from the current span, unless it is a `root`. */
 export interface SpanSettings {
   readonly name: string
   readonly kind?: Tracer.SpanKind
@@ -43,7 +42,7 @@ export type SpanOutcome =
   | { readonly _tag: "completed" | "aborted" }
   | { readonly _tag: "failed"; readonly type: string; readonly message?: string }
 
-/** A failed span, for exporters that want an error: its type, and what may be told about it. */
+/** The error of a failed span, for exporters that want one. `message` is empty unless content is exported. */
 interface SpanError {
   readonly name: string
   readonly message: string
@@ -71,10 +70,7 @@ const guarded = <A>(
   }
 }
 
-/**
- * Opens a span in a context; undefined when no tracer listens, or when it fails. Whoever opens it ends it with
- * {@link end}.
- */
+/** Opens a span in a context; undefined if no tracer listens or the tracer fails. The caller ends it with {@link end}. */
 export const open = (context: Context.Context<never>, settings: SpanSettings): Tracer.Span | undefined =>
   isTraced(context)
     ? guarded(context, "begin", () => Effect.runSyncWith(context)(Effect.makeSpan(settings.name, settings)))
@@ -99,16 +95,15 @@ export const end = (context: Context.Context<never>, span: Tracer.Span, outcome:
     if (outcome._tag === "aborted") exit = Exit.interrupt()
     else if (outcome._tag === "failed") {
       span.attribute("error.type", outcome.type)
-      const told = Context.get(context, TraceContent) ? (outcome.message ?? "") : ""
-      exit = Exit.fail({ name: outcome.type, message: told })
+      const message = Context.get(context, TraceContent) ? (outcome.message ?? "") : ""
+      exit = Exit.fail({ name: outcome.type, message })
     }
     span.end(Context.get(context, Clock.Clock).currentTimeNanosUnsafe(), exit)
   })
 
 /**
- * Runs an effect in a span of its own; without a tracer it runs as it is, and is given undefined. The span ends with
- * the effect, or with its turn if that settles first. An effect that succeeds although its work failed says so by
- * setting `error.type`.
+ * Runs an effect in a new span; without a tracer it runs as it is, and receives undefined. The span ends with the effect,
+ * or with its turn if that settles first. An effect that succeeds although its work failed sets `error.type`.
  */
 export const span = <A, E, R>(
   settings: SpanSettings,
@@ -129,7 +124,7 @@ export const span = <A, E, R>(
     )
   })
 
-/** Ends what is left open in a turn, the latest first. */
+/** Ends the spans that are still open in a turn, the latest first. */
 export const endAll = (context: Context.Context<never>, spans: Set<Tracer.Span>): void => {
   for (const span of [...spans].toReversed()) end(context, span, { _tag: "aborted" })
   spans.clear()
@@ -151,11 +146,11 @@ export const failureOf = (cause: Cause.Cause<unknown>): SpanOutcome & { readonly
   return { _tag: "failed", type: tagOf(error), ...(message === undefined ? {} : { message }) }
 }
 
-/** A value as an attribute, when content may be told: its JSON, cut at `contentLimit` characters. */
+/** A value as an attribute, if content is exported: its JSON, cut at `contentLimit` characters. */
 export const content = (context: Context.Context<never>, value: () => unknown): string | undefined => {
   if (!Context.get(context, TraceContent)) return undefined
-  const told = value()
-  return (typeof told === "string" ? told : (JSON.stringify(told) ?? "")).slice(0, contentLimit)
+  const found = value()
+  return (typeof found === "string" ? found : (JSON.stringify(found) ?? "")).slice(0, contentLimit)
 }
 
 /** The longest attribute with content, in characters. */

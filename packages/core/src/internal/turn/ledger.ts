@@ -6,7 +6,7 @@ import type * as Clock from "effect/Clock"
 import * as Schema from "effect/Schema"
 import type * as Tracer from "effect/Tracer"
 import { CallDetail } from "../../protocol/Display.ts"
-import type { CallId, ItemId, SubmissionId, TurnId } from "../../protocol/Ids.ts"
+import type { CallId, ItemId, ModelRequestId, SubmissionId, TurnId } from "../../protocol/Ids.ts"
 import type { Input } from "../../protocol/Input.ts"
 import { type Item, jsonOfUnsafe, type NewItem, toFinite, type ToolCall, type ToolStatus } from "../../protocol/Item.ts"
 import type { TokenUsage } from "../../protocol/TokenUsage.ts"
@@ -157,9 +157,9 @@ export class Ledger implements ItemWriter {
     return named
   }
 
-  /** Ends the model response, then records the results that waited for its end. Returns the usage. */
-  endResponse(end: ResponseEnd): TokenUsage {
-    const usage = this.response.end(end)
+  /** Ends a model request, if it is open, then records the results that waited for its end. Returns the usage. */
+  endResponse(requestId: ModelRequestId, end: ResponseEnd): TokenUsage {
+    const usage = this.response.end(requestId, end)
     this.drainCalls()
     return usage
   }

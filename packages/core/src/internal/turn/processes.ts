@@ -54,7 +54,7 @@ export const start = (
         // the turn may have begun to close while the record was written (I2)
         ledger.isClosing() ? Effect.interrupt : processes.start({ ...rest, env, processId })
       )
-      const end = processes.end(processId, millis(session.config.processGrace))
+      const end = Effect.suspend(() => processes.end(processId, millis(session.config.processGrace)))
       const process = yield* Effect.onError(restore(Effect.andThen(flush, begin)), (cause) =>
         Effect.sync(() => {
           const record = Effect.sync(() => ended({ exitCode: null }))

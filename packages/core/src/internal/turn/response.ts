@@ -91,11 +91,6 @@ export class Response {
     return this.openRequest !== undefined
   }
 
-  /** Whether this request was recorded and has not ended. */
-  isOpen(requestId: ModelRequestId): boolean {
-    return this.openRequest === requestId
-  }
-
   /** The open request is sent with these items. */
   send(items: ReadonlyArray<Item>): void {
     this.sent = items
@@ -166,12 +161,10 @@ export class Response {
       : { usage: this.reported }
   }
 
-  /** Ends the open request, if there is one: its texts are recorded, then its usage, which is returned. */
-  end({ finish, partial, usage: given }: ResponseEnd): TokenUsage.TokenUsage {
-    // mutant request-ends-once (I7: the ledger ends a request once):
-    //   replace: `this.openRequest` => `this.openRequest ?? this.latestRequest`
-    const requestId = this.openRequest
-    if (requestId === undefined) return TokenUsage.zero
+  /** Ends a request, if it is open: its texts are recorded, then its usage, which is returned. */
+  end(requestId: ModelRequestId, { finish, partial, usage: given }: ResponseEnd): TokenUsage.TokenUsage {
+    // mutant request-ends-once (I7: the ledger ends a request once): drop
+    if (this.openRequest !== requestId) return TokenUsage.zero
     this.cut(partial)
     const usage = given === undefined || this.sent === undefined ? this.usage : { usage: given }
     this.openRequest = undefined

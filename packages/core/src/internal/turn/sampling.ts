@@ -33,9 +33,12 @@ export const sample = (
     return Effect.onExit(sent, (exit) =>
       // a task may give up a request and continue: the next one finds the ledger without its texts
       Effect.sync(() => {
-        if (exit._tag === "Success" || ledger.slot.isFenced() || !ledger.response.isOpen(requestId)) return
+        if (exit._tag === "Success" || ledger.slot.isFenced()) return
         // mutant request-given-up-ends (I7: the ledger ends a request that its task gives up): drop
-        ledger.endResponse({ finish: Cause.hasInterrupts(exit.cause) ? "aborted" : "failed", partial: "aborted" })
+        ledger.endResponse(requestId, {
+          finish: Cause.hasInterrupts(exit.cause) ? "aborted" : "failed",
+          partial: "aborted"
+        })
       })
     )
   })
@@ -143,11 +146,11 @@ const exchange = Effect.fnUntraced(function* (
     span?.attribute("error.type", failed.kind)
     // a request that was refused has cost nothing
     const usage = isAnswered || broken.has(failed.kind) ? undefined : TokenUsage.zero
-    ledger.endResponse({ finish: "failed", usage, partial: "superseded" })
+    ledger.endResponse(requestId, { finish: "failed", usage, partial: "superseded" })
     return yield* failed
   }
   const { reason } = finish!
-  const counted = ledger.endResponse({ finish: reason })
+  const counted = ledger.endResponse(requestId, { finish: reason })
   if (span !== undefined) {
     span.attribute("gen_ai.response.finish_reasons", [reason])
     span.attribute("gen_ai.usage.input_tokens", counted.input)

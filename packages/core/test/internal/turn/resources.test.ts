@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { ProcessId } from "@spindle/core/Ids"
+import type { ProcessId, SessionId } from "@spindle/core/Ids"
 import { Processes } from "@spindle/core/Processes"
 import * as Task from "@spindle/core/Task"
 import { type OwnedResource, Turn } from "@spindle/core/Turn"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Exit, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { abortedOf } from "./fixtures/turns.ts"
+import { abortedOf } from "../../fixtures/turns.ts"
 
 /** A resource that logs why it was ended. */
 const logged = (log: Array<string>, resource: Partial<OwnedResource> & { readonly id: string }): OwnedResource => ({
@@ -126,6 +126,50 @@ describe("a resource of a turn", () => {
       yield* harness.session.abort()
       yield* harness.session.awaitIdle
       assert.deepStrictEqual(log, [])
+    })
+  )
+})
+
+describe("a child session of a turn that owns it", () => {
+  it.effect("D1 I3 is ended by the turn that starts it, even if an observer aborts the turn at its announcement", () =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const harness: SessionHarness.SessionHarness = yield* SessionHarness.make({
+        onEvent: (event) => {
+          if (event._tag === "DelegateStarted") Effect.runSync(harness.session.abort("Budget"))
+        }
+      })
+      const task = Effect.gen(function* () {
+        const turn = yield* Turn
+        const end = (reason: string) => Effect.sync(() => void log.push(reason))
+        yield* turn.delegate({ delegateId: "child" as SessionId, name: "child", linked: true, end, drain: "1 second" })
+        yield* Effect.never
+      })
+      yield* harness.session.start(Task.make("parent", task))
+      yield* harness.session.awaitIdle
+      assert.deepStrictEqual(log, ["Budget"])
+    })
+  )
+
+  it.effect("D7 is kept if it is not linked, and not ended once its end is recorded", () =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const harness = yield* SessionHarness.make()
+      const task = Effect.gen(function* () {
+        const turn = yield* Turn
+        const end = (name: string) => () => Effect.sync(() => void log.push(name))
+        const start = (name: string, linked: boolean) =>
+          turn.delegate({ delegateId: name as SessionId, name, linked, end: end(name), drain: "1 second" })
+        yield* start("detached", false)
+        const ended = yield* start("linked", true)
+        ended("completed")
+        yield* Effect.never
+      })
+      yield* harness.session.start(Task.make("parent", task))
+      yield* harness.session.abort()
+      yield* harness.session.awaitIdle
+      assert.deepStrictEqual(log, [])
+      assert.deepStrictEqual<unknown>(abortedOf(harness.events).keptDelegates, ["detached"])
     })
   )
 })
