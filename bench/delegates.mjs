@@ -131,7 +131,7 @@ const many = async (count) => {
   )
   console.log(
     `${`${count}`.padStart(5)} delegates at once: started, one turn each ${millis.toFixed(1)} ms (${((millis * 1_000) / count).toFixed(0)} us each), ` +
-      `${Math.round(bytes / count)} bytes each while they rest, ended in ${ended.toFixed(1)} ms`
+      `${Math.round(bytes / count)} bytes each while they are idle, ended in ${ended.toFixed(1)} ms`
   )
 }
 
@@ -194,7 +194,7 @@ const aborted = async (levels) => {
   )
   console.log(
     `abort of a tree of ${delegates.length} delegates on ${levels} levels: the root's terminal event after ${root.toFixed(1)} ms, ` +
-      `the last delegate is gone after ${last.toFixed(1)} ms`
+      `the last delegate has ended after ${last.toFixed(1)} ms`
   )
 }
 
@@ -226,7 +226,7 @@ const abortOne = async () => {
     )
   }
   console.log(
-    `abort of a parent: its one delegate is gone after ${quantile(times, 0.5).toFixed(2)} ms, p99 ${quantile(times, 0.99).toFixed(2)} ms`
+    `abort of a parent: its one delegate has ended after ${quantile(times, 0.5).toFixed(2)} ms, p99 ${quantile(times, 0.99).toFixed(2)} ms`
   )
 }
 

@@ -94,7 +94,7 @@ const soak = async () => {
 
 /** Loads the modules of the workspace, in the process that measures. */
 const modules = async () => {
-  const [Agent, { Journal }, Op, { Model }, { Session }, Telemetry, SessionMetrics] = await Promise.all([
+  const [Agent, Journal, Op, { Model }, Session, Telemetry, SessionMetrics] = await Promise.all([
     import("@spindle/core/Agent"),
     import("@spindle/core/Journal"),
     import("@spindle/core/Op"),
