@@ -20,7 +20,8 @@ export default defineConfig({
       test: {
         name,
         include: ["test/**/*.test.ts"],
-        testTimeout: 30_000,
+        // an exploration of a few seconds takes a minute on busy cores
+        testTimeout: 120_000,
         provide,
         // the tests of the program start its bundle
         ...(name === "cli" ? { globalSetup: ["./test/globalSetup.ts"] } : {})

@@ -34,6 +34,7 @@ export const mutants = {
   "waiting-gives-way": { by: "lookingForIdle", breaks: /^livelock/ },
   "idle-behind-the-queue": { by: "program", breaks: /P2 input waits|^P2|I8/ },
   "unnamed-input-starts": { by: "program", breaks: /^P2/ },
+  "ends-in-one-step": { by: "program", breaks: /^P2/ },
   "full-queue-starts": { by: "program", breaks: /I8 the next turn|P2 input waits/ },
   "rollback-between-turns": { by: "rollingBack", breaks: /^(J3|J4|I6)/ },
   "closed-takes-nothing": { by: "program", breaks: /S2 a session that has|^(P2|S2|J1)/ },

@@ -137,6 +137,15 @@ export const programs = {
     mode: "before",
     seed: 165
   },
+  "ends-in-one-step": {
+    task: "tools",
+    operations: [{ operation: "steer", step: 1503 }],
+    faults: [],
+    journalMillis: 0,
+    inboxCapacity: 1,
+    mode: "during",
+    seed: 0
+  },
   "unnamed-input-starts": {
     task: "answer",
     operations: [

@@ -88,13 +88,27 @@ export class Recorder {
    * was.
    */
   append(added: NewRecord): KnownRecord {
+    const record = this.queueRecord(added)
+    this.pump()
+    return record
+  }
+
+  /**
+   * Appends records of which none is published before all of them are part of the state: an observer of one of them finds
+   * the state after the last.
+   */
+  appendAll(added: ReadonlyArray<NewRecord>): void {
+    for (const one of added) this.queueRecord(one)
+    this.pump()
+  }
+
+  private queueRecord(added: NewRecord): KnownRecord {
     const at = this.options.clock.currentTimeMillisUnsafe()
     const record = { ...added, seq: this.state.seq, at } as KnownRecord
     // mutant nothing-after-the-last-record (J5: nothing is recorded after a failure or after the close): drop
     if (this.failure !== undefined || this.isClosed) return record
     this.state = SessionState.apply(this.state, record)
     this.queue.push(record)
-    this.pump()
     return record
   }
 
@@ -157,7 +171,7 @@ export class Recorder {
   }
 
   private pump(): void {
-    if (this.busy) return
+    if (this.busy || this.queue.length === 0) return
     this.busy = true
     if (this.options.writer.coalesces !== true) return this.drain()
     this.detach(

@@ -42,7 +42,7 @@ export const open = (
         recorder.append({ _tag: "QuestionSettled", questionId, decision: { _tag: "Cancelled", by: "end" } })
       }
       const end = { _tag: "Crashed", now: clock.currentTimeMillisUnsafe() } as const
-      for (const record of TurnEnd.records(recorder.state, end)) recorder.append(record)
+      recorder.appendAll(TurnEnd.records(recorder.state, end))
     }
     return recorder.flush
   })

@@ -29,7 +29,10 @@ export const settle = Effect.fnUntraced(function* <A, E>(parts: TurnParts, ledge
   questions.cancelAll(origin.turnId, ended._tag === "Aborted" ? "abort" : "end")
   response.cut("aborted")
   const last = TurnEnd.records(recorder.state, endOf(parts, ledger, ended))
-  for (const record of last) recorder.append(record)
+  // together: input that an observer of one of them submits comes after the terminal record, which cannot name it (P2)
+  // mutant ends-in-one-step (P2: the terminal record of a turn names all input that was accepted before it):
+  //   replace: for (const record of last) recorder.append(record)
+  recorder.appendAll(last)
   resources.leave(origin.turnId)
   // a journal that fails here has made the turn a failed one (S2); the error is in the recorder
   // mutant durable-before-the-slot-is-free (S2: the terminal record is durable before the next turn may start): drop
