@@ -25,7 +25,7 @@ const says = Task.make(
 )
 const halfway = [ScriptedModel.pieces("half ", "way"), ScriptedModel.gate("half"), ScriptedModel.hang]
 
-/** Runs a turn that is aborted while its model stands at a gate. */
+/** Runs a turn that is aborted while its model waits at a gate. */
 const abortAt = Effect.fnUntraced(function* (
   h: SessionHarness.SessionHarness,
   gate: string,
@@ -41,7 +41,7 @@ const abortAt = Effect.fnUntraced(function* (
 
 describe("the marker", () => {
   it.effect(
-    "I5 it is there always for Interrupted, and for every other reason when the model had produced something",
+    "I5 is always written for Interrupted, and for every other reason if the model had produced something",
     () =>
       Effect.gen(function* () {
         for (const reason of reasons) {
@@ -74,7 +74,7 @@ describe("the marker", () => {
     })
   )
 
-  it.effect("I5 it is the last item, says why, and is in the next model request", () =>
+  it.effect("I5 is the last item, gives the reason, and is part of the next model request", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make({ script: [halfway, [ScriptedModel.text("on we go")]] })
       yield* abortAt(h, "half", "Deadline")
@@ -85,7 +85,7 @@ describe("the marker", () => {
     })
   )
 
-  it.effect("I5 it names stragglers and kept processes, and an abort that left nothing behind names none", () =>
+  it.effect("I5 names stragglers and kept processes, and names none if the abort left nothing running", () =>
     Effect.gen(function* () {
       const processes: Processes = {
         start: ({ processId }) =>
@@ -119,7 +119,7 @@ describe("the marker", () => {
     })
   )
 
-  it.effect("I5 under the policy of the reference it is written for Interrupted only", () =>
+  it.effect("I5 is written for Interrupted only under the policy of the reference", () =>
     Effect.gen(function* () {
       const counts = yield* Effect.forEach(reasons, (reason) =>
         Effect.gen(function* () {
@@ -134,7 +134,7 @@ describe("the marker", () => {
     })
   )
 
-  it.effect("I5 the marker and everything before it are in the journal when TurnAborted is told", () =>
+  it.effect("I5 is in the journal, with everything before it, when TurnAborted is published", () =>
     Effect.gen(function* () {
       const written: Array<JournalRecord> = []
       const journal = yield* journalWith((append, records) =>
@@ -146,7 +146,7 @@ describe("the marker", () => {
       const h = yield* SessionHarness.make({ journal, script: [halfway] })
       let seen: ReadonlyArray<JournalRecord> | undefined
       const isAborted = SessionHarness.tagged("TurnAborted")
-      // the predicate is asked while the event is being told
+      // the predicate runs while the event is being published
       yield* Effect.forkChild(
         h.awaitEvent((event): event is Extract<SessionEvent, { readonly _tag: "TurnAborted" }> => {
           if (isAborted(event)) seen = [...written]
@@ -172,7 +172,7 @@ describe("calls and results", () => {
   const statusOf = (events: ReadonlyArray<SessionEvent>) =>
     itemsOf(events).flatMap((item) => (item._tag === "ToolResult" ? [[item.callId as string, item.status]] : []))
 
-  it.effect("I6 a call that was open has a result with the reason and how long it had run", () =>
+  it.effect("I6 an open call gets a result with the reason and how long it had run", () =>
     Effect.gen(function* () {
       for (const reason of reasons) {
         const h = yield* SessionHarness.make({
@@ -196,7 +196,7 @@ describe("calls and results", () => {
   )
 
   it.effect(
-    "I6 parallel calls: results that were there are kept, open ones are aborted, in the order of the calls",
+    "I6 parallel calls keep the results they had, open ones are aborted, in the order of the calls",
     () =>
       Effect.gen(function* () {
         const done = yield* Deferred.make<void>()
@@ -234,7 +234,7 @@ describe("calls and results", () => {
       })
   )
 
-  it.effect("I6 the abort lands in the middle of a response, with a call done, one open and one not yet made", () =>
+  it.effect("I6 an abort in the middle of a response settles a finished call, an open one and one not yet complete", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make({
         script: [
@@ -262,7 +262,7 @@ describe("calls and results", () => {
   )
 
   it.effect(
-    "I6 a call that waits for its approval, or for an exclusive one before it, is aborted and never denied",
+    "I6 a call that waits for its approval, or for an exclusive call before it, is aborted and never denied",
     () =>
       Effect.gen(function* () {
         const h = yield* SessionHarness.make({
@@ -294,11 +294,11 @@ describe("calls and results", () => {
   )
 })
 
-describe("what was shown", () => {
+describe("what a client has seen", () => {
   const shownOf = (events: ReadonlyArray<SessionEvent>, tag: "TextDelta" | "ReasoningDelta") =>
     events.flatMap((event) => (event._tag === tag ? [event.text] : [])).join("")
 
-  it.effect("I7 text that had not ended is kept, marked as partial, and is no last message", () =>
+  it.effect("I7 text that was cut off is kept, marked as partial, and is not a last message", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make({ script: [halfway, [ScriptedModel.text("on")]] })
       const items = yield* abortAt(h, "half")
@@ -311,7 +311,7 @@ describe("what was shown", () => {
     })
   )
 
-  it.effect("I7 after abort and after close, what was streamed is a prefix of what resume shows", () =>
+  it.effect("I7 what was streamed is a prefix of what a resume shows, after an abort and after a close", () =>
     Effect.gen(function* () {
       for (const how of ["abort", "close"] as const) {
         const journal = yield* SessionHarness.memoryJournal
@@ -338,7 +338,7 @@ describe("what was shown", () => {
     })
   )
 
-  it.effect("I7 usage that was not reported is estimated, marked so, and counted in turn and session", () =>
+  it.effect("I7 usage that was not reported is estimated, marked as estimated, and counted in turn and session", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make({ script: [halfway] })
       yield* abortAt(h, "half")
@@ -352,7 +352,7 @@ describe("what was shown", () => {
   )
 
   it.effect(
-    "I7 usage that was reported is counted as reported, though the abort comes before the stream has closed",
+    "I7 usage that was reported is counted as reported, even if the abort comes before the stream has closed",
     () =>
       Effect.gen(function* () {
         const h = yield* SessionHarness.make()

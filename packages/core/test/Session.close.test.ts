@@ -14,7 +14,7 @@ import { TestClock } from "effect/testing"
 import { journalWith } from "./fixtures/journals.ts"
 import { abortedOf, assertTurns, turnTags } from "./fixtures/turns.ts"
 
-/** Runs what makes a session under a scheduler that remembers every fiber it ran, the caller's own excepted. */
+/** Runs an effect that makes a session under a scheduler that remembers every fiber it ran, except the caller's. */
 const watched = Effect.fnUntraced(function* <A, E, R>(effect: Effect.Effect<A, E, R>) {
   yield* TestClock.adjust(0)
   const inner = yield* Scheduler.Scheduler
@@ -45,7 +45,9 @@ const closable = Effect.fnUntraced(function* (options: SessionHarness.HarnessOpt
 const hung = Effect.uninterruptible(Effect.never)
 
 describe("closing a session", () => {
-  /** Closes a session as soon as its turn has failed with the journal, which an observer may bring about earlier. */
+  /**
+   * Closes a session as soon as its turn has failed because of the journal. An observer may cause the close earlier.
+   */
   const closingWhenItFails = (onFailed: (h: SessionHarness.SessionHarness) => Effect.Effect<unknown>) =>
     Effect.gen(function* () {
       let isBroken = false
@@ -83,15 +85,15 @@ describe("closing a session", () => {
       assert.deepStrictEqual(ends, ["SessionFailed", "Closed"])
     })
 
-  it.effect("S2 who closes it when its turn has failed with the journal takes SessionFailed from nobody", () =>
+  it.effect("S2 hides SessionFailed from a caller that closes it after its turn failed because of the journal", () =>
     closingWhenItFails(() => Effect.void)
   )
 
-  it.effect("S2 nor does an observer that stops the turn when it is told", () =>
+  it.effect("S2 hides SessionFailed if an observer stops the turn when it is called", () =>
     closingWhenItFails((h) => h.session.abort())
   )
 
-  it.effect("S7 it aborts the active turn as Shutdown and settles it before it returns", () =>
+  it.effect("S7 aborts the active turn as Shutdown and settles it before it returns", () =>
     Effect.gen(function* () {
       const { close, h, live, seen } = yield* closable({
         script: [[ScriptedModel.pieces("half "), ScriptedModel.gate("half"), ScriptedModel.hang]]
@@ -137,7 +139,7 @@ describe("closing a session", () => {
   )
 
   it.effect(
-    "S7 with a task, a clean-up and a hook that ignore everything it returns after their limits, and names them",
+    "S7 returns after the limits even if task, clean-up and hook ignore everything, and names them",
     () =>
       Effect.gen(function* () {
         const { close, h, live } = yield* closable()
@@ -164,7 +166,7 @@ describe("closing a session", () => {
       })
   )
 
-  it.effect("S7 it is bounded when the journal hangs as well", () =>
+  it.effect("S7 is bounded even if the journal hangs", () =>
     Effect.gen(function* () {
       const journal = yield* journalWith((append, records) =>
         records.some((record) => record._tag === "TurnAborted") ? hung : append
@@ -178,7 +180,7 @@ describe("closing a session", () => {
     })
   )
 
-  it.effect("S7 every process is ended, kept ones too", () =>
+  it.effect("S7 ends every process, including kept ones", () =>
     Effect.gen(function* () {
       const running = new Map<string, Deferred.Deferred<{ readonly exitCode: number }>>()
       const processes: Processes = {
@@ -217,7 +219,7 @@ describe("closing a session", () => {
     })
   )
 
-  it.effect("S7 a process that does not end delays it by the deadline of processes and no more", () =>
+  it.effect("S7 is delayed by a process that does not end for at most the process deadline", () =>
     Effect.gen(function* () {
       const { close, h } = yield* closable()
       const processes: Processes = {
@@ -240,7 +242,7 @@ describe("closing a session", () => {
 })
 
 describe("a closed session", () => {
-  it.effect("S7 it rejects submissions, refuses tasks, and answers the rest", () =>
+  it.effect("S7 rejects submissions and tasks, and its other members return", () =>
     Effect.gen(function* () {
       const { close, h } = yield* closable()
       const { turnId } = yield* h.session.start(Task.make("waiting", Effect.never))
@@ -260,7 +262,7 @@ describe("a closed session", () => {
     })
   )
 
-  it.effect("S7 a replacement and queued input that wait when it closes do not run", () =>
+  it.effect("S7 runs no replacement and no queued input that waited when it closed", () =>
     Effect.gen(function* () {
       const { close, h } = yield* closable()
       yield* h.session.start(Task.make("deaf", hung))
@@ -276,7 +278,7 @@ describe("a closed session", () => {
     })
   )
 
-  it.effect("S7 its event streams end after everything that it told, for subscribers before and after the close", () =>
+  it.effect("S7 ends its event streams after everything it published, for subscribers before and after the close", () =>
     Effect.gen(function* () {
       const { close, h } = yield* closable({ script: [[ScriptedModel.text("hello")]] })
       const before = yield* Effect.forkChild(Stream.runCollect(h.session.events()), { startImmediately: true })
@@ -291,7 +293,7 @@ describe("a closed session", () => {
     })
   )
 
-  it.effect("S7 its lease is free: the session can be opened again and goes on", () =>
+  it.effect("S7 releases its lease: the session can be opened again and continues", () =>
     Effect.gen(function* () {
       const { close, h, journal } = yield* closable({
         script: [[ScriptedModel.pieces("half"), ScriptedModel.gate("half"), ScriptedModel.hang]]
@@ -311,7 +313,7 @@ describe("a closed session", () => {
     })
   )
 
-  it.effect("J2 one that could not be made lets go of its journal at once, although its caller's scope goes on", () =>
+  it.effect("J2 that could not be made releases its journal at once, although its caller's scope stays open", () =>
     Effect.gen(function* () {
       let broken = false
       const journal = yield* journalWith((append) =>
@@ -332,7 +334,7 @@ describe("a closed session", () => {
     })
   )
 
-  it.effect("S7 a straggler that ends later writes nothing any more", () =>
+  it.effect("S7 a straggler that ends later writes nothing", () =>
     Effect.gen(function* () {
       const { close, h, journal, live } = yield* closable()
       const release = yield* Deferred.make<void>()
@@ -359,7 +361,7 @@ describe("a closed session", () => {
     })
   )
 
-  it.effect("S7 a task may close its own session: it is a straggler, and everything settles", () =>
+  it.effect("S7 a task may close its own session: it becomes a straggler, and everything settles", () =>
     Effect.gen(function* () {
       const { close, h } = yield* closable()
       yield* h.session.start(Task.make("closes", Effect.andThen(Effect.yieldNow, close)))

@@ -24,7 +24,7 @@ const said = (harness: Harness.SessionHarness) =>
 const rolledBack = (harness: Harness.SessionHarness) =>
   harness.records().flatMap((record) => (record._tag === "RolledBack" ? [record.turns] : []))
 
-/** A session after turns with these inputs; the model answers each by its number. */
+/** A session after turns with these inputs; the model replies to each with its number. */
 const after = Effect.fnUntraced(function* (
   inputs: ReadonlyArray<string>,
   options: Harness.HarnessOptions = {},
@@ -43,7 +43,7 @@ const say = (text: string) =>
   )
 
 describe("rollback", () => {
-  it.effect("J4 takes the last turns out of the history and of later prompts, and is a record", () =>
+  it.effect("J4 removes the last turns from the history and from later prompts, and is a record", () =>
     Effect.gen(function* () {
       const harness = yield* after(["a", "b", "c"])
       const before = harness.records()
@@ -65,7 +65,7 @@ describe("rollback", () => {
     })
   )
 
-  it.effect("J4 counts a turn that carried user input, with its steered input and what others said behind it", () =>
+  it.effect("J4 counts a turn that carried user input once, and removes its steered input and the notices after it", () =>
     Effect.gen(function* () {
       const harness = yield* running()
       yield* send(harness.session, "steered")
@@ -82,7 +82,7 @@ describe("rollback", () => {
     })
   )
 
-  it.effect("J4 of more turns than there are takes all, says how many, and leaves what no user asked for", () =>
+  it.effect("J4 of more turns than there are removes all, reports how many, and keeps items that no user asked for", () =>
     Effect.gen(function* () {
       const harness = yield* after([])
       yield* (yield* harness.session.start(say("welcome"))).outcome
@@ -95,7 +95,7 @@ describe("rollback", () => {
     })
   )
 
-  it.effect("J4 P1 is rejected while a turn runs, and for no whole number of turns from 1 on", () =>
+  it.effect("J4 P1 is rejected while a turn runs, and for any count that is not an integer of at least 1", () =>
     Effect.gen(function* () {
       const harness = yield* running()
       assert.deepStrictEqual(reasonOf(yield* harness.session.submit(Op.rollback(1))), {
@@ -115,7 +115,7 @@ describe("rollback", () => {
     })
   )
 
-  it.effect("J4 P6 under the same id runs once, also after a resume", () =>
+  it.effect("J4 P6 with a repeated id runs once, even after a resume", () =>
     Effect.gen(function* () {
       const journal = yield* Harness.memoryJournal
       const scope = yield* Scope.make()
@@ -131,7 +131,7 @@ describe("rollback", () => {
     })
   )
 
-  it.effect("J4 takes an aborted turn with its marker, and leaves queued input waiting", () =>
+  it.effect("J4 removes an aborted turn with its marker, and keeps queued input waiting", () =>
     Effect.gen(function* () {
       const harness = yield* running()
       yield* send(harness.session, "later", "queue")
@@ -145,7 +145,7 @@ describe("rollback", () => {
     })
   )
 
-  it.effect("J4 asks the hooks of the session's start again when their contexts are gone, and only then", () =>
+  it.effect("J4 runs the session start hooks again if their contexts were removed, and only then", () =>
     Effect.gen(function* () {
       let count = 0
       const hooks = { sessionStart: () => Effect.sync(() => [`context ${++count}`]) }
@@ -163,7 +163,7 @@ describe("rollback", () => {
 describe("rollback and resume", () => {
   const Step = Schema.Union([Schema.Literals(["input", "task", "abort", "resume"]), Schema.Literals([1, 2, 3])])
   it.effect.prop(
-    "J3 J4 a resumed session has the history of the live one, whatever was rolled back",
+    "J3 J4 a resumed session has the same history as the live one, whatever was rolled back",
     [Schema.Array(Step).check(Schema.isMaxLength(12))],
     ([steps]) =>
       Effect.gen(function* () {
@@ -209,7 +209,7 @@ describe("rollback and resume", () => {
     { arbitrary: { runs: 100 } }
   )
 
-  it.effect("J4 a fork up to a turn that was rolled back later has it, and a whole fork has not", () =>
+  it.effect("J4 a fork up to a turn that was rolled back later contains it, and a complete fork does not", () =>
     Effect.gen(function* () {
       const journal = yield* Harness.memoryJournal
       const scope = yield* Scope.make()

@@ -30,7 +30,9 @@ const turnsOf = (records: ReadonlyArray<JournalRecord>): ReadonlyArray<TurnId> =
 
 const itemsOf = (records: ReadonlyArray<JournalRecord>) => History.toArray(SessionState.fold(records).history)
 
-/** A session with a turn of each end: completed, failed, aborted, a task's, and one that was rolled back. */
+/**
+ * A session with a turn for each way to end: completed, failed, aborted, that of a task, and one that was rolled back.
+ */
 const eventful = Effect.gen(function* () {
   const made = yield* program((_, index) =>
     index === 1
@@ -56,7 +58,7 @@ const eventful = Effect.gen(function* () {
 })
 
 describe("fork", () => {
-  it.effect("J4 copies up to the end of any turn, and its next prompt holds no more; the source is not touched", () =>
+  it.effect("J4 copies up to the end of any turn, its next prompt holds nothing more, and the source does not change", () =>
     Effect.gen(function* () {
       const { context, journal, model, records, session, sessions } = yield* eventful
       const turns = turnsOf(records)
@@ -81,7 +83,7 @@ describe("fork", () => {
     })
   )
 
-  it.effect("J4 of a turn that the session does not have is not found, and leaves no journal behind", () =>
+  it.effect("J4 at a turn that the session does not have fails as not found, and creates no journal", () =>
     Effect.gen(function* () {
       const { context, journal, session, sessions } = yield* eventful
       const before = yield* journal.list
@@ -93,7 +95,7 @@ describe("fork", () => {
     })
   )
 
-  it.effect("J4 of a fork, and a rollback in it, leave both sources alone", () =>
+  it.effect("J4 of a fork, and a rollback in it, change neither source", () =>
     Effect.gen(function* () {
       const { context, journal, records, session, sessions } = yield* eventful
       const fork = yield* Effect.provideContext(sessions.fork(agent, session.sessionId), context)
