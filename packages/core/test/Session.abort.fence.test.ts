@@ -263,60 +263,58 @@ describe("a closing turn", () => {
 })
 
 describe("a straggler", () => {
-  it.effect(
-    "I3 is fenced once the turn settles: each member of its turn interrupts it and has no effect",
-    () =>
-      Effect.gen(function* () {
-        const { service, started } = host()
-        const asked: Array<string> = []
-        const h = yield* SessionHarness.make({
-          script: [[ScriptedModel.text("must not be asked")]],
-          approvals: silent(asked)
-        })
-        const release = yield* Deferred.make<void>()
-        const exits = new Map<string, boolean>()
-        let known: ReadonlyArray<string> = []
-        const deaf = Task.make(
-          "deaf",
-          Effect.uninterruptible(
-            Effect.gen(function* () {
-              const turn = yield* Turn
-              known = Object.keys(turn)
-              yield* Deferred.await(release)
-              for (const [name, member] of Object.entries(members(turn))) {
-                exits.set(name, Exit.hasInterrupts(yield* Effect.exit(member)))
-              }
-            })
-          )
-        )
-        yield* h.session
-          .start(deaf)
-          .pipe(Effect.provideService(Model, h.model.model), Effect.provideService(Processes, service))
-        yield* h.session.abort()
-        yield* TestClock.adjust("100 millis")
-        yield* h.session.awaitIdle
-        // the fence holds in the next turn too
-        const next = yield* h.session.start(Task.make("next", Effect.never))
-        const told = h.events.length
-        const { items } = yield* h.session.snapshot
-        yield* Deferred.succeed(release, undefined)
-        yield* h.awaitEvent(SessionHarness.tagged("StragglerEnded"))
-        assert.deepStrictEqual([...exits.keys(), ...values].toSorted(), known.toSorted())
-        assert.deepStrictEqual(
-          [...exits].filter(([, refused]) => !refused).map(([name]) => name),
-          []
-        )
-        assert.deepStrictEqual(
-          h.events.slice(told).map((event) => event._tag),
-          ["StragglerEnded"]
-        )
-        assert.deepStrictEqual((yield* h.session.snapshot).items, items)
-        assert.deepStrictEqual([h.requests.length, asked.length, started.length], [0, 0, 0])
-        assert.deepStrictEqual(yield* h.session.processes, [])
-        yield* h.session.abort()
-        assert.strictEqual((yield* next.outcome)._tag, "Aborted")
-        assertTurns(h.events)
+  it.effect("I3 is fenced once the turn settles: each member of its turn interrupts it and has no effect", () =>
+    Effect.gen(function* () {
+      const { service, started } = host()
+      const asked: Array<string> = []
+      const h = yield* SessionHarness.make({
+        script: [[ScriptedModel.text("must not be asked")]],
+        approvals: silent(asked)
       })
+      const release = yield* Deferred.make<void>()
+      const exits = new Map<string, boolean>()
+      let known: ReadonlyArray<string> = []
+      const deaf = Task.make(
+        "deaf",
+        Effect.uninterruptible(
+          Effect.gen(function* () {
+            const turn = yield* Turn
+            known = Object.keys(turn)
+            yield* Deferred.await(release)
+            for (const [name, member] of Object.entries(members(turn))) {
+              exits.set(name, Exit.hasInterrupts(yield* Effect.exit(member)))
+            }
+          })
+        )
+      )
+      yield* h.session
+        .start(deaf)
+        .pipe(Effect.provideService(Model, h.model.model), Effect.provideService(Processes, service))
+      yield* h.session.abort()
+      yield* TestClock.adjust("100 millis")
+      yield* h.session.awaitIdle
+      // the fence holds in the next turn too
+      const next = yield* h.session.start(Task.make("next", Effect.never))
+      const told = h.events.length
+      const { items } = yield* h.session.snapshot
+      yield* Deferred.succeed(release, undefined)
+      yield* h.awaitEvent(SessionHarness.tagged("StragglerEnded"))
+      assert.deepStrictEqual([...exits.keys(), ...values].toSorted(), known.toSorted())
+      assert.deepStrictEqual(
+        [...exits].filter(([, refused]) => !refused).map(([name]) => name),
+        []
+      )
+      assert.deepStrictEqual(
+        h.events.slice(told).map((event) => event._tag),
+        ["StragglerEnded"]
+      )
+      assert.deepStrictEqual((yield* h.session.snapshot).items, items)
+      assert.deepStrictEqual([h.requests.length, asked.length, started.length], [0, 0, 0])
+      assert.deepStrictEqual(yield* h.session.processes, [])
+      yield* h.session.abort()
+      assert.strictEqual((yield* next.outcome)._tag, "Aborted")
+      assertTurns(h.events)
+    })
   )
 
   it.effect("I3 in the middle of a request publishes no more of the response, and does not retry the request", () =>

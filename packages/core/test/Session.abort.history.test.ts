@@ -195,70 +195,70 @@ describe("calls and results", () => {
     })
   )
 
-  it.effect(
-    "I6 parallel calls keep the results they had, open ones are aborted, in the order of the calls",
-    () =>
-      Effect.gen(function* () {
-        const done = yield* Deferred.make<void>()
-        const h = yield* SessionHarness.make({
-          script: [
-            [
-              ScriptedModel.call("wait", {}, "a"),
-              ScriptedModel.call("quick", {}, "b"),
-              ScriptedModel.call("wait", {}, "c"),
-              ScriptedModel.call("fail", {}, "d")
-            ],
-            [ScriptedModel.text("later")]
-          ],
-          tools: {
-            wait: { run: () => Effect.never },
-            quick: { run: () => Effect.succeed("kept") },
-            fail: { run: () => Effect.andThen(Deferred.succeed(done, undefined), Effect.fail("broken")) }
-          }
-        })
-        yield* h.submit("go")
-        yield* Deferred.await(done)
-        yield* h.awaitEvent(SessionHarness.tagged("ModelResponded"))
-        yield* h.session.abort()
-        yield* h.session.awaitIdle
-        assert.deepStrictEqual(statusOf(h.events), [
-          ["a", "aborted"],
-          ["b", "completed"],
-          ["c", "aborted"],
-          ["d", "failed"]
-        ])
-        assertTurns(h.events)
-        yield* h.run("again")
-        for (const { items } of h.requests) assert.isUndefined(History.defect(items))
-        assert.include(JSON.stringify(h.requests[1]!.items), "kept")
-      })
-  )
-
-  it.effect("I6 an abort in the middle of a response settles a finished call, an open one and one not yet complete", () =>
+  it.effect("I6 parallel calls keep the results they had, open ones are aborted, in the order of the calls", () =>
     Effect.gen(function* () {
+      const done = yield* Deferred.make<void>()
       const h = yield* SessionHarness.make({
         script: [
           [
-            ScriptedModel.call("quick", {}, "a"),
-            ScriptedModel.call("wait", {}, "b"),
-            ScriptedModel.pieces("and now "),
-            ScriptedModel.gate("middle"),
-            ScriptedModel.call("quick", {}, "c")
+            ScriptedModel.call("wait", {}, "a"),
+            ScriptedModel.call("quick", {}, "b"),
+            ScriptedModel.call("wait", {}, "c"),
+            ScriptedModel.call("fail", {}, "d")
           ],
           [ScriptedModel.text("later")]
         ],
-        tools: { wait: { run: () => Effect.never }, quick: { run: () => Effect.succeed("kept") } }
+        tools: {
+          wait: { run: () => Effect.never },
+          quick: { run: () => Effect.succeed("kept") },
+          fail: { run: () => Effect.andThen(Deferred.succeed(done, undefined), Effect.fail("broken")) }
+        }
       })
-      yield* abortAt(h, "middle")
+      yield* h.submit("go")
+      yield* Deferred.await(done)
+      yield* h.awaitEvent(SessionHarness.tagged("ModelResponded"))
+      yield* h.session.abort()
+      yield* h.session.awaitIdle
       assert.deepStrictEqual(statusOf(h.events), [
-        ["a", "completed"],
-        ["b", "aborted"]
+        ["a", "aborted"],
+        ["b", "completed"],
+        ["c", "aborted"],
+        ["d", "failed"]
       ])
+      assertTurns(h.events)
       yield* h.run("again")
-      assert.isUndefined(History.defect(h.requests[1]!.items))
-      const { records } = { records: h.records() }
-      assert.deepStrictEqual(itemsOf(records), (yield* h.session.snapshot).items)
+      for (const { items } of h.requests) assert.isUndefined(History.defect(items))
+      assert.include(JSON.stringify(h.requests[1]!.items), "kept")
     })
+  )
+
+  it.effect(
+    "I6 an abort in the middle of a response settles a finished call, an open one and one not yet complete",
+    () =>
+      Effect.gen(function* () {
+        const h = yield* SessionHarness.make({
+          script: [
+            [
+              ScriptedModel.call("quick", {}, "a"),
+              ScriptedModel.call("wait", {}, "b"),
+              ScriptedModel.pieces("and now "),
+              ScriptedModel.gate("middle"),
+              ScriptedModel.call("quick", {}, "c")
+            ],
+            [ScriptedModel.text("later")]
+          ],
+          tools: { wait: { run: () => Effect.never }, quick: { run: () => Effect.succeed("kept") } }
+        })
+        yield* abortAt(h, "middle")
+        assert.deepStrictEqual(statusOf(h.events), [
+          ["a", "completed"],
+          ["b", "aborted"]
+        ])
+        yield* h.run("again")
+        assert.isUndefined(History.defect(h.requests[1]!.items))
+        const { records } = { records: h.records() }
+        assert.deepStrictEqual(itemsOf(records), (yield* h.session.snapshot).items)
+      })
   )
 
   it.effect(

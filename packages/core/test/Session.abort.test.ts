@@ -20,22 +20,20 @@ const make = (options?: SessionHarness.HarnessOptions) =>
   Effect.andThen(TestClock.adjust(0), SessionHarness.make(options))
 
 describe("abort", () => {
-  it.effect(
-    "I1 returns at once, true for the running turn and false if none runs, and the turn is then aborted",
-    () =>
-      Effect.gen(function* () {
-        const h = yield* make()
-        assert.isFalse(yield* h.session.abort())
-        const running = yield* h.session.start(Task.make("deaf", hung))
-        assert.isTrue(yield* h.session.abort("Deadline"))
-        // the reply did not wait for anything to end
-        assert.strictEqual((yield* h.session.snapshot).status, "aborting")
-        assert.lengthOf(terminals(h.events), 0)
-        yield* TestClock.adjust("100 millis")
-        assert.strictEqual((yield* running.outcome)._tag, "Aborted")
-        assert.isFalse(yield* h.session.abort())
-        assert.deepStrictEqual(turnTags(h.records()), ["TurnStarted deaf", "TurnAborted Deadline"])
-      })
+  it.effect("I1 returns at once, true for the running turn and false if none runs, and the turn is then aborted", () =>
+    Effect.gen(function* () {
+      const h = yield* make()
+      assert.isFalse(yield* h.session.abort())
+      const running = yield* h.session.start(Task.make("deaf", hung))
+      assert.isTrue(yield* h.session.abort("Deadline"))
+      // the reply did not wait for anything to end
+      assert.strictEqual((yield* h.session.snapshot).status, "aborting")
+      assert.lengthOf(terminals(h.events), 0)
+      yield* TestClock.adjust("100 millis")
+      assert.strictEqual((yield* running.outcome)._tag, "Aborted")
+      assert.isFalse(yield* h.session.abort())
+      assert.deepStrictEqual(turnTags(h.records()), ["TurnStarted deaf", "TurnAborted Deadline"])
+    })
   )
 
   it.effect("I1 a task that returns a result within the grace period is still aborted", () =>
@@ -257,39 +255,41 @@ describe("a task that does not end", () => {
     })
   )
 
-  it.effect("I3 task and clean-ups end concurrently within one grace period, and each late end is a session event", () =>
-    Effect.gen(function* () {
-      const h = yield* make()
-      const task = Task.make(
-        "deaf",
-        Effect.gen(function* () {
-          const turn = yield* Turn
-          yield* Effect.asVoid(turn.onAbort({ kind: "cleanup", name: "quick", run: () => Effect.sleep("80 millis") }))
-          yield* Effect.asVoid(
-            turn.onAbort({ kind: "process", name: "make all", run: () => Effect.sleep("2 seconds") })
-          )
-          const removed = yield* turn.onAbort({ kind: "cleanup", name: "removed", run: () => Effect.never })
-          yield* removed
-          return yield* Effect.onInterrupt(Effect.never, () => Effect.sleep("1 second"))
-        })
-      )
-      const { turnId } = yield* h.session.start(task)
-      yield* h.session.abort()
-      yield* TestClock.adjust("100 millis")
-      yield* h.session.awaitIdle
-      assert.deepStrictEqual(abortedOf(h.events).stragglers, [
-        { kind: "task", name: "deaf" },
-        { kind: "process", name: "make all" }
-      ])
-      yield* TestClock.adjust("2 seconds")
-      const ends = h.events.flatMap((event) =>
-        event._tag === "StragglerEnded" ? [[event.straggler.name, event.ofTurn === turnId, event.afterMillis]] : []
-      )
-      assert.deepStrictEqual(ends, [
-        ["deaf", true, 1_000],
-        ["make all", true, 2_000]
-      ])
-    })
+  it.effect(
+    "I3 task and clean-ups end concurrently within one grace period, and each late end is a session event",
+    () =>
+      Effect.gen(function* () {
+        const h = yield* make()
+        const task = Task.make(
+          "deaf",
+          Effect.gen(function* () {
+            const turn = yield* Turn
+            yield* Effect.asVoid(turn.onAbort({ kind: "cleanup", name: "quick", run: () => Effect.sleep("80 millis") }))
+            yield* Effect.asVoid(
+              turn.onAbort({ kind: "process", name: "make all", run: () => Effect.sleep("2 seconds") })
+            )
+            const removed = yield* turn.onAbort({ kind: "cleanup", name: "removed", run: () => Effect.never })
+            yield* removed
+            return yield* Effect.onInterrupt(Effect.never, () => Effect.sleep("1 second"))
+          })
+        )
+        const { turnId } = yield* h.session.start(task)
+        yield* h.session.abort()
+        yield* TestClock.adjust("100 millis")
+        yield* h.session.awaitIdle
+        assert.deepStrictEqual(abortedOf(h.events).stragglers, [
+          { kind: "task", name: "deaf" },
+          { kind: "process", name: "make all" }
+        ])
+        yield* TestClock.adjust("2 seconds")
+        const ends = h.events.flatMap((event) =>
+          event._tag === "StragglerEnded" ? [[event.straggler.name, event.ofTurn === turnId, event.afterMillis]] : []
+        )
+        assert.deepStrictEqual(ends, [
+          ["deaf", true, 1_000],
+          ["make all", true, 2_000]
+        ])
+      })
   )
 })
 

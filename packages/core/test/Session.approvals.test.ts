@@ -150,28 +150,30 @@ describe("a question", () => {
     })
   )
 
-  it.effect.each(["returns", "fails"] as const)("A1 none stays pending after a turn whose task %s without its answer", (ending) =>
-    Effect.gen(function* () {
-      const harness = yield* Harness.make()
-      const asked = yield* Deferred.make<void>()
-      const task = Task.make(
-        "careless",
-        Effect.gen(function* () {
-          const turn = yield* Turn
-          yield* Effect.forkDetach(turn.ask({ kind: "question", payload: 1 }))
-          yield* Deferred.await(asked)
-          if (ending === "fails") return yield* Effect.fail("failed")
-        })
-      )
-      const { outcome } = yield* harness.session.start(task)
-      const { questionId } = yield* opened(harness, 1)
-      yield* Deferred.succeed(asked, undefined)
-      assert.strictEqual((yield* outcome)._tag, ending === "fails" ? "Failed" : "Completed")
-      assert.deepStrictEqual(settled(harness), [{ _tag: "Cancelled", by: "end" }])
-      assert.isTrue(isTerminal(harness.records().at(-1)!))
-      yield* isUnknown(harness, questionId)
-      isLegal(harness)
-    })
+  it.effect.each(["returns", "fails"] as const)(
+    "A1 none stays pending after a turn whose task %s without its answer",
+    (ending) =>
+      Effect.gen(function* () {
+        const harness = yield* Harness.make()
+        const asked = yield* Deferred.make<void>()
+        const task = Task.make(
+          "careless",
+          Effect.gen(function* () {
+            const turn = yield* Turn
+            yield* Effect.forkDetach(turn.ask({ kind: "question", payload: 1 }))
+            yield* Deferred.await(asked)
+            if (ending === "fails") return yield* Effect.fail("failed")
+          })
+        )
+        const { outcome } = yield* harness.session.start(task)
+        const { questionId } = yield* opened(harness, 1)
+        yield* Deferred.succeed(asked, undefined)
+        assert.strictEqual((yield* outcome)._tag, ending === "fails" ? "Failed" : "Completed")
+        assert.deepStrictEqual(settled(harness), [{ _tag: "Cancelled", by: "end" }])
+        assert.isTrue(isTerminal(harness.records().at(-1)!))
+        yield* isUnknown(harness, questionId)
+        isLegal(harness)
+      })
   )
 
   it.effect("A1 is cancelled when the scope of the session closes", () =>
@@ -351,7 +353,9 @@ describe("grants", () => {
       return [inFirst, settled(harness).length - inFirst]
     })
 
-  it.effect("A2 with scope once are asked for each time", () => Effect.map(asked("once"), (n) => assert.deepEqual(n, [2, 1])))
+  it.effect("A2 with scope once are asked for each time", () =>
+    Effect.map(asked("once"), (n) => assert.deepEqual(n, [2, 1]))
+  )
   it.effect("A2 with scope turn are silent in the turn, and gone after it", () =>
     Effect.map(asked("turn"), (n) => assert.deepEqual(n, [1, 1]))
   )
@@ -374,24 +378,26 @@ describe("grants", () => {
 })
 
 describe("a decider", () => {
-  it.effect("A1 the first of decider and client settles the question, and a decider that is too late is interrupted", () =>
-    Effect.gen(function* () {
-      const interrupted = yield* Deferred.make<void>()
-      const { tool } = asking()
-      const harness = yield* Harness.make({
-        script: [calls("c1"), [Model.text("done")]],
-        tools: { tool },
-        approvals: {
-          decide: () => Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined))
-        }
+  it.effect(
+    "A1 the first of decider and client settles the question, and a decider that is too late is interrupted",
+    () =>
+      Effect.gen(function* () {
+        const interrupted = yield* Deferred.make<void>()
+        const { tool } = asking()
+        const harness = yield* Harness.make({
+          script: [calls("c1"), [Model.text("done")]],
+          tools: { tool },
+          approvals: {
+            decide: () => Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined))
+          }
+        })
+        yield* harness.submit("go")
+        const { questionId } = yield* opened(harness, 1)
+        yield* decide(harness, questionId, approved("once"))
+        yield* Deferred.await(interrupted)
+        yield* harness.session.awaitIdle
+        assert.strictEqual(results(harness)[0]?.status, "completed")
       })
-      yield* harness.submit("go")
-      const { questionId } = yield* opened(harness, 1)
-      yield* decide(harness, questionId, approved("once"))
-      yield* Deferred.await(interrupted)
-      yield* harness.session.awaitIdle
-      assert.strictEqual(results(harness)[0]?.status, "completed")
-    })
   )
 
   it.effect("A1 is not called for a question that was answered or aborted at its announcement", () =>

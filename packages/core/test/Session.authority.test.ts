@@ -115,15 +115,11 @@ describe("authority in a tree", () => {
     return nodes
   }
 
-  it.prop(
-    "A4 only narrows: no node of a tree has more authority than any of its ancestors",
-    [Tree],
-    ([tree]) => {
-      for (const { holds, path } of effective(tree)) {
-        assert.strictEqual(width(holds), Math.min(...path.map(width)))
-      }
+  it.prop("A4 only narrows: no node of a tree has more authority than any of its ancestors", [Tree], ([tree]) => {
+    for (const { holds, path } of effective(tree)) {
+      assert.strictEqual(width(holds), Math.min(...path.map(width)))
     }
-  )
+  })
 
   it.prop(
     "A4 narrows below a node if its declaration narrows, and nowhere else",

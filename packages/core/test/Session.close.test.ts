@@ -138,32 +138,30 @@ describe("closing a session", () => {
     })
   )
 
-  it.effect(
-    "S7 returns after the limits even if task, clean-up and hook ignore everything, and names them",
-    () =>
-      Effect.gen(function* () {
-        const { close, h, live } = yield* closable()
-        const deaf = Task.make(
-          "deaf",
-          Effect.andThen(
-            Effect.flatMap(Turn, (turn) => turn.onAbort({ kind: "cleanup", name: "stuck", run: () => hung })),
-            hung
-          ),
-          { abortHook: () => hung }
-        )
-        yield* h.session.start(deaf)
-        const closing = yield* Effect.forkChild(close, { startImmediately: true })
-        yield* TestClock.adjust("199 millis")
-        assert.isUndefined(closing.pollUnsafe())
-        yield* TestClock.adjust("1 millis")
-        yield* Fiber.join(closing)
-        assert.deepStrictEqual(abortedOf(h.events).stragglers, [
-          { kind: "task", name: "deaf" },
-          { kind: "cleanup", name: "stuck" },
-          { kind: "hook", name: "deaf abort hook" }
-        ])
-        assert.strictEqual(live(), 3)
-      })
+  it.effect("S7 returns after the limits even if task, clean-up and hook ignore everything, and names them", () =>
+    Effect.gen(function* () {
+      const { close, h, live } = yield* closable()
+      const deaf = Task.make(
+        "deaf",
+        Effect.andThen(
+          Effect.flatMap(Turn, (turn) => turn.onAbort({ kind: "cleanup", name: "stuck", run: () => hung })),
+          hung
+        ),
+        { abortHook: () => hung }
+      )
+      yield* h.session.start(deaf)
+      const closing = yield* Effect.forkChild(close, { startImmediately: true })
+      yield* TestClock.adjust("199 millis")
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(abortedOf(h.events).stragglers, [
+        { kind: "task", name: "deaf" },
+        { kind: "cleanup", name: "stuck" },
+        { kind: "hook", name: "deaf abort hook" }
+      ])
+      assert.strictEqual(live(), 3)
+    })
   )
 
   it.effect("S7 is bounded even if the journal hangs", () =>

@@ -119,32 +119,34 @@ describe("events", () => {
     })
   )
 
-  it.effect("W2 give no text twice, or too early, to a subscriber that arrives while an earlier record is being written", () =>
-    Effect.gen(function* () {
-      const reached = yield* Deferred.make<void>()
-      const opened = yield* Deferred.make<void>()
-      const journal = yield* journalWith((append, records) =>
-        records.some((record) => record._tag === "ItemRecorded" && record.item._tag === "Reasoning")
-          ? Effect.andThen(Deferred.succeed(reached, undefined), Effect.andThen(Deferred.await(opened), append))
-          : append
-      )
-      const harness = yield* Harness.make({
-        journal,
-        script: [[Model.reasoning("hm"), Model.pieces("one ", "two "), Model.gate("half"), Model.pieces("three")]]
+  it.effect(
+    "W2 give no text twice, or too early, to a subscriber that arrives while an earlier record is being written",
+    () =>
+      Effect.gen(function* () {
+        const reached = yield* Deferred.make<void>()
+        const opened = yield* Deferred.make<void>()
+        const journal = yield* journalWith((append, records) =>
+          records.some((record) => record._tag === "ItemRecorded" && record.item._tag === "Reasoning")
+            ? Effect.andThen(Deferred.succeed(reached, undefined), Effect.andThen(Deferred.await(opened), append))
+            : append
+        )
+        const harness = yield* Harness.make({
+          journal,
+          script: [[Model.reasoning("hm"), Model.pieces("one ", "two "), Model.gate("half"), Model.pieces("three")]]
+        })
+        yield* Effect.forkChild(harness.submit("go"))
+        yield* harness.model.reached("half")
+        const { events } = yield* collect(harness.session)
+        yield* Effect.yieldNow
+        yield* Deferred.succeed(opened, undefined)
+        yield* harness.model.open("half")
+        yield* harness.session.awaitIdle
+        yield* Effect.yieldNow
+        assertWhole(events)
+        assert.isTrue([...textsOf(events).values()].includes("one two three"))
+        const reasoned = events.findIndex((event) => event._tag === "ItemRecorded" && event.item._tag === "Reasoning")
+        assert.isTrue(reasoned < events.findIndex((event) => event._tag === "TextDelta"))
       })
-      yield* Effect.forkChild(harness.submit("go"))
-      yield* harness.model.reached("half")
-      const { events } = yield* collect(harness.session)
-      yield* Effect.yieldNow
-      yield* Deferred.succeed(opened, undefined)
-      yield* harness.model.open("half")
-      yield* harness.session.awaitIdle
-      yield* Effect.yieldNow
-      assertWhole(events)
-      assert.isTrue([...textsOf(events).values()].includes("one two three"))
-      const reasoned = events.findIndex((event) => event._tag === "ItemRecorded" && event.item._tag === "Reasoning")
-      assert.isTrue(reasoned < events.findIndex((event) => event._tag === "TextDelta"))
-    })
   )
 
   it.effect("W2 lose nothing for a slow subscriber: every record, text in larger pieces, the terminal event", () =>

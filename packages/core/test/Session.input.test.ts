@@ -154,15 +154,17 @@ describe("what happens to input", () => {
     return { ...harness, aborted }
   })
 
-  it.effect("P2 on Interrupted steered input is returned with its content, and queued input is kept and not started", () =>
-    Effect.gen(function* () {
-      const { aborted, records, session } = yield* stopped("Interrupted")
-      assert.deepStrictEqual(aborted.returned, [{ submissionId: id("steered"), input: Input.text("steered") }])
-      assert.deepStrictEqual(aborted.kept, [id("queued")])
-      assert.deepStrictEqual(aborted.dropped, [])
-      assert.deepStrictEqual((yield* session.snapshot).waiting, [id("queued")])
-      assert.strictEqual(records().filter((record) => record._tag === "TurnStarted").length, 1)
-    })
+  it.effect(
+    "P2 on Interrupted steered input is returned with its content, and queued input is kept and not started",
+    () =>
+      Effect.gen(function* () {
+        const { aborted, records, session } = yield* stopped("Interrupted")
+        assert.deepStrictEqual(aborted.returned, [{ submissionId: id("steered"), input: Input.text("steered") }])
+        assert.deepStrictEqual(aborted.kept, [id("queued")])
+        assert.deepStrictEqual(aborted.dropped, [])
+        assert.deepStrictEqual((yield* session.snapshot).waiting, [id("queued")])
+        assert.strictEqual(records().filter((record) => record._tag === "TurnStarted").length, 1)
+      })
   )
 
   it.effect("P2 after Interrupted the next submission starts the queue from its head", () =>
@@ -251,27 +253,29 @@ describe("what happens to input", () => {
     })
   )
 
-  it.effect("P2 after TurnFailed remaining input is kept, named, and not started; the next submission starts its head", () =>
-    Effect.gen(function* () {
-      const { records, requests, session } = yield* running({
-        script: (_, index) => (index === 0 ? [Model.gate("held"), Model.fail("InvalidRequest")] : [Model.text("ok")])
-      }).pipe(
-        Effect.tap(({ session }) => Effect.andThen(send(session, "steered"), send(session, "queued", "queue"))),
-        Effect.tap(({ model }) => model.open("held"))
-      )
-      yield* session.awaitIdle
-      const failed = records().find((record) => record._tag === "TurnFailed")!
-      assert.deepStrictEqual(failed.kept, [id("steered"), id("queued")])
-      assert.strictEqual(requests.length, 1)
-      assert.strictEqual((yield* send(session, "next"))._tag, "Queued")
-      yield* session.awaitIdle
-      assert.deepStrictEqual(fates(records()), {
-        first: ["carried by 1"],
-        steered: ["kept", "carried by 2"],
-        queued: ["kept", "carried by 3"],
-        next: ["carried by 4"]
+  it.effect(
+    "P2 after TurnFailed remaining input is kept, named, and not started; the next submission starts its head",
+    () =>
+      Effect.gen(function* () {
+        const { records, requests, session } = yield* running({
+          script: (_, index) => (index === 0 ? [Model.gate("held"), Model.fail("InvalidRequest")] : [Model.text("ok")])
+        }).pipe(
+          Effect.tap(({ session }) => Effect.andThen(send(session, "steered"), send(session, "queued", "queue"))),
+          Effect.tap(({ model }) => model.open("held"))
+        )
+        yield* session.awaitIdle
+        const failed = records().find((record) => record._tag === "TurnFailed")!
+        assert.deepStrictEqual(failed.kept, [id("steered"), id("queued")])
+        assert.strictEqual(requests.length, 1)
+        assert.strictEqual((yield* send(session, "next"))._tag, "Queued")
+        yield* session.awaitIdle
+        assert.deepStrictEqual(fates(records()), {
+          first: ["carried by 1"],
+          steered: ["kept", "carried by 2"],
+          queued: ["kept", "carried by 3"],
+          next: ["carried by 4"]
+        })
       })
-    })
   )
 
   it.effect("P5 input whose hook dies is blocked and leaves the inbox", () =>

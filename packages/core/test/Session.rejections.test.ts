@@ -32,15 +32,17 @@ describe("rejections", () => {
     })
   )
 
-  it.effect("P1 input beyond the capacity of the inbox is rejected, which counts steered and queued input together", () =>
-    Effect.gen(function* () {
-      const { session } = yield* running({ config: { inboxCapacity: 2 } })
-      yield* send(session, "b")
-      yield* send(session, "c", "queue")
-      for (const delivery of ["steer", "queue"] as const) {
-        assert.deepStrictEqual(reasonOf(yield* send(session, "d", delivery)), { _tag: "InboxFull", capacityCount: 2 })
-      }
-    })
+  it.effect(
+    "P1 input beyond the capacity of the inbox is rejected, which counts steered and queued input together",
+    () =>
+      Effect.gen(function* () {
+        const { session } = yield* running({ config: { inboxCapacity: 2 } })
+        yield* send(session, "b")
+        yield* send(session, "c", "queue")
+        for (const delivery of ["steer", "queue"] as const) {
+          assert.deepStrictEqual(reasonOf(yield* send(session, "d", delivery)), { _tag: "InboxFull", capacityCount: 2 })
+        }
+      })
   )
 
   it.effect("P1 input for another turn is rejected with the running turn, or none", () =>

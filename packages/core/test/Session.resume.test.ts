@@ -104,54 +104,48 @@ const busy = Effect.gen(function* () {
 })
 
 describe("resume after a crash", () => {
-  it.effect(
-    "J3 J8 each prefix of a busy journal resumes, and its next turn runs with calls and results paired",
-    () =>
-      Effect.gen(function* () {
-        const records = yield* busy
-        assert.deepStrictEqual(violationsOf(records), [])
-        assert.isAbove(records.length, 35)
-        assert.deepStrictEqual(
-          records.filter(isTerminal).map((record) => record._tag),
-          ["TurnCompleted", "TurnAborted", "TurnFailed", "TurnCompleted"]
+  it.effect("J3 J8 each prefix of a busy journal resumes, and its next turn runs with calls and results paired", () =>
+    Effect.gen(function* () {
+      const records = yield* busy
+      assert.deepStrictEqual(violationsOf(records), [])
+      assert.isAbove(records.length, 35)
+      assert.deepStrictEqual(
+        records.filter(isTerminal).map((record) => record._tag),
+        ["TurnCompleted", "TurnAborted", "TurnFailed", "TurnCompleted"]
+      )
+      for (let size = 1; size <= records.length; size++) {
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const prefix = records.slice(0, size)
+            const before = SessionState.fold(prefix)
+            const { harness, journal } = yield* resumed(prefix)
+            const told = `cut after record ${size - 1}, ${prefix.at(-1)!._tag}`
+
+            const opened = yield* harness.session.snapshot
+            assert.strictEqual(opened.status, "idle", told)
+            assert.strictEqual(harness.tags()[0], "SessionResumed", told)
+            assert.strictEqual(harness.tags().includes("TurnAborted"), before.turn !== undefined, told)
+            assert.deepStrictEqual(opened.items.slice(0, before.history.length), History.toArray(before.history), told)
+            assert.deepStrictEqual(
+              opened.waiting,
+              before.inbox.map((entry) => entry.submissionId),
+              told
+            )
+            assert.strictEqual(harness.requests.length, 0, "nothing starts by itself")
+
+            yield* harness.submit("next")
+            yield* harness.session.awaitIdle
+            assert.strictEqual(harness.tags().at(-1), "TurnCompleted", told)
+            assert.isUndefined(History.defect(harness.requests.at(-1)!.items), told)
+            assert.deepStrictEqual((yield* harness.session.snapshot).waiting, [], told)
+            const all = (yield* journal.load(Records.sessionId)).records
+            assert.deepStrictEqual(violationsOf(all), [], told)
+            const ids = all.flatMap((record) => (record._tag === "ItemRecorded" ? [record.item.id] : []))
+            assert.strictEqual(new Set(ids).size, ids.length, `${told}: items have names of their own`)
+          })
         )
-        for (let size = 1; size <= records.length; size++) {
-          yield* Effect.scoped(
-            Effect.gen(function* () {
-              const prefix = records.slice(0, size)
-              const before = SessionState.fold(prefix)
-              const { harness, journal } = yield* resumed(prefix)
-              const told = `cut after record ${size - 1}, ${prefix.at(-1)!._tag}`
-
-              const opened = yield* harness.session.snapshot
-              assert.strictEqual(opened.status, "idle", told)
-              assert.strictEqual(harness.tags()[0], "SessionResumed", told)
-              assert.strictEqual(harness.tags().includes("TurnAborted"), before.turn !== undefined, told)
-              assert.deepStrictEqual(
-                opened.items.slice(0, before.history.length),
-                History.toArray(before.history),
-                told
-              )
-              assert.deepStrictEqual(
-                opened.waiting,
-                before.inbox.map((entry) => entry.submissionId),
-                told
-              )
-              assert.strictEqual(harness.requests.length, 0, "nothing starts by itself")
-
-              yield* harness.submit("next")
-              yield* harness.session.awaitIdle
-              assert.strictEqual(harness.tags().at(-1), "TurnCompleted", told)
-              assert.isUndefined(History.defect(harness.requests.at(-1)!.items), told)
-              assert.deepStrictEqual((yield* harness.session.snapshot).waiting, [], told)
-              const all = (yield* journal.load(Records.sessionId)).records
-              assert.deepStrictEqual(violationsOf(all), [], told)
-              const ids = all.flatMap((record) => (record._tag === "ItemRecorded" ? [record.item.id] : []))
-              assert.strictEqual(new Set(ids).size, ids.length, `${told}: items have names of their own`)
-            })
-          )
-        }
-      })
+      }
+    })
   )
 
   it.effect("J3 a session that was closed resumes unchanged, with one more record", () =>

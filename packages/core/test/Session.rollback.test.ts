@@ -65,34 +65,38 @@ describe("rollback", () => {
     })
   )
 
-  it.effect("J4 counts a turn that carried user input once, and removes its steered input and the notices after it", () =>
-    Effect.gen(function* () {
-      const harness = yield* running()
-      yield* send(harness.session, "steered")
-      yield* harness.model.open("held")
-      yield* harness.session.awaitIdle
-      yield* (yield* harness.session.start(say("aside"))).outcome
-      yield* harness.run("second")
-      yield* (yield* harness.session.start(say("another"))).outcome
-      yield* harness.session.submit(Op.rollback(1))
-      assert.deepStrictEqual(yield* said(harness), ["first", "first", "steered", "answer 1", "aside"])
-      yield* harness.session.submit(Op.rollback(9))
-      assert.deepStrictEqual(yield* said(harness), [])
-      assert.deepStrictEqual(rolledBack(harness), [1, 1])
-    })
+  it.effect(
+    "J4 counts a turn that carried user input once, and removes its steered input and the notices after it",
+    () =>
+      Effect.gen(function* () {
+        const harness = yield* running()
+        yield* send(harness.session, "steered")
+        yield* harness.model.open("held")
+        yield* harness.session.awaitIdle
+        yield* (yield* harness.session.start(say("aside"))).outcome
+        yield* harness.run("second")
+        yield* (yield* harness.session.start(say("another"))).outcome
+        yield* harness.session.submit(Op.rollback(1))
+        assert.deepStrictEqual(yield* said(harness), ["first", "first", "steered", "answer 1", "aside"])
+        yield* harness.session.submit(Op.rollback(9))
+        assert.deepStrictEqual(yield* said(harness), [])
+        assert.deepStrictEqual(rolledBack(harness), [1, 1])
+      })
   )
 
-  it.effect("J4 of more turns than there are removes all, reports how many, and keeps items that no user asked for", () =>
-    Effect.gen(function* () {
-      const harness = yield* after([])
-      yield* (yield* harness.session.start(say("welcome"))).outcome
-      yield* harness.run("a")
-      for (const turns of [7, 1]) {
-        assert.strictEqual((yield* harness.session.submit(Op.rollback(turns)))._tag, "Accepted")
-        assert.deepStrictEqual(yield* said(harness), ["welcome"])
-      }
-      assert.deepStrictEqual(rolledBack(harness), [1, 0])
-    })
+  it.effect(
+    "J4 of more turns than there are removes all, reports how many, and keeps items that no user asked for",
+    () =>
+      Effect.gen(function* () {
+        const harness = yield* after([])
+        yield* (yield* harness.session.start(say("welcome"))).outcome
+        yield* harness.run("a")
+        for (const turns of [7, 1]) {
+          assert.strictEqual((yield* harness.session.submit(Op.rollback(turns)))._tag, "Accepted")
+          assert.deepStrictEqual(yield* said(harness), ["welcome"])
+        }
+        assert.deepStrictEqual(rolledBack(harness), [1, 0])
+      })
   )
 
   it.effect("J4 P1 is rejected while a turn runs, and for any count that is not an integer of at least 1", () =>

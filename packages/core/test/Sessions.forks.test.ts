@@ -58,29 +58,31 @@ const eventful = Effect.gen(function* () {
 })
 
 describe("fork", () => {
-  it.effect("J4 copies up to the end of any turn, its next prompt holds nothing more, and the source does not change", () =>
-    Effect.gen(function* () {
-      const { context, journal, model, records, session, sessions } = yield* eventful
-      const turns = turnsOf(records)
-      assert.deepStrictEqual(
-        records.filter(isTerminal).map((record) => record._tag),
-        ["TurnCompleted", "TurnFailed", "TurnAborted", "TurnCompleted", "TurnCompleted", "TurnCompleted"]
-      )
-      const inputs = ["completes", "fails", "is aborted", undefined, "is rolled back", "last"]
-      for (const [index, until] of turns.entries()) {
-        const fork = yield* Effect.provideContext(sessions.fork(agent, session.sessionId, { until }), context)
-        const end = records.findIndex((record) => isTerminal(record) && record.turnId === until)
-        assert.deepStrictEqual((yield* fork.snapshot).items, itemsOf(records.slice(0, end + 1)))
-        assert.strictEqual((yield* fork.snapshot).turnCount, index + 1)
-        yield* fork.submit(Op.userInput("on"))
-        yield* fork.awaitIdle
-        const carried = inputs.slice(0, index + 1).filter((input) => input !== undefined)
-        const expected = index === turns.length - 1 ? carried.filter((input) => input !== "is rolled back") : carried
-        assert.deepStrictEqual(userTexts(model.requests.at(-1)), [...expected, "on"])
-        assertTurns((yield* journal.load(fork.sessionId)).records)
-      }
-      assert.deepStrictEqual((yield* journal.load(session.sessionId)).records, records)
-    })
+  it.effect(
+    "J4 copies up to the end of any turn, its next prompt holds nothing more, and the source does not change",
+    () =>
+      Effect.gen(function* () {
+        const { context, journal, model, records, session, sessions } = yield* eventful
+        const turns = turnsOf(records)
+        assert.deepStrictEqual(
+          records.filter(isTerminal).map((record) => record._tag),
+          ["TurnCompleted", "TurnFailed", "TurnAborted", "TurnCompleted", "TurnCompleted", "TurnCompleted"]
+        )
+        const inputs = ["completes", "fails", "is aborted", undefined, "is rolled back", "last"]
+        for (const [index, until] of turns.entries()) {
+          const fork = yield* Effect.provideContext(sessions.fork(agent, session.sessionId, { until }), context)
+          const end = records.findIndex((record) => isTerminal(record) && record.turnId === until)
+          assert.deepStrictEqual((yield* fork.snapshot).items, itemsOf(records.slice(0, end + 1)))
+          assert.strictEqual((yield* fork.snapshot).turnCount, index + 1)
+          yield* fork.submit(Op.userInput("on"))
+          yield* fork.awaitIdle
+          const carried = inputs.slice(0, index + 1).filter((input) => input !== undefined)
+          const expected = index === turns.length - 1 ? carried.filter((input) => input !== "is rolled back") : carried
+          assert.deepStrictEqual(userTexts(model.requests.at(-1)), [...expected, "on"])
+          assertTurns((yield* journal.load(fork.sessionId)).records)
+        }
+        assert.deepStrictEqual((yield* journal.load(session.sessionId)).records, records)
+      })
   )
 
   it.effect("J4 at a turn that the session does not have fails as not found, and creates no journal", () =>

@@ -358,27 +358,29 @@ describe("abort", () => {
     })
   )
 
-  it.effect("I4 a finalizer starts once, whether the interruption finds the task working or at the end of the grace period", () =>
-    Effect.gen(function* () {
-      const { slots, start, supervisor } = yield* bench
-      let runs = 0
-      const task = Effect.scoped(
-        Effect.andThen(
-          Effect.addFinalizer(() => Effect.sync(() => void runs++)),
-          Effect.never
+  it.effect(
+    "I4 a finalizer starts once, whether the interruption finds the task working or at the end of the grace period",
+    () =>
+      Effect.gen(function* () {
+        const { slots, start, supervisor } = yield* bench
+        let runs = 0
+        const task = Effect.scoped(
+          Effect.andThen(
+            Effect.addFinalizer(() => Effect.sync(() => void runs++)),
+            Effect.never
+          )
         )
-      )
-      start("interrupted", task)
-      supervisor.abort("Interrupted")
-      yield* supervisor.awaitIdle
-      assert.strictEqual(runs, 1)
-      start("signalled", task, { onAbort: "signal" })
-      supervisor.abort("Interrupted")
-      yield* TestClock.adjust("1 second")
-      yield* supervisor.awaitIdle
-      assert.strictEqual(runs, 2)
-      assert.lengthOf(slots, 2)
-    })
+        start("interrupted", task)
+        supervisor.abort("Interrupted")
+        yield* supervisor.awaitIdle
+        assert.strictEqual(runs, 1)
+        start("signalled", task, { onAbort: "signal" })
+        supervisor.abort("Interrupted")
+        yield* TestClock.adjust("1 second")
+        yield* supervisor.awaitIdle
+        assert.strictEqual(runs, 2)
+        assert.lengthOf(slots, 2)
+      })
   )
 })
 

@@ -72,7 +72,7 @@ export interface Line {
 const newlineByte = 10
 const nulByte = 0
 
-/** No record is so long: a JavaScript string could hold about twice as much. */
+/** The limit of a line. No record is longer: a JavaScript string could hold about twice as much. */
 const maxLineBytes = 256 * 1024 * 1024
 
 /** The index of a byte, or the length if there is none. */

@@ -120,7 +120,7 @@ export const recordOf = ({ bytes, end, hasNewline, start }: Line): Found | undef
   return undefined
 }
 
-/** So many places of a damaged line are tried at most, since each attempt may read the line to its end. */
+/** How many places of a damaged line are tried at most, since each attempt may read the line to its end. */
 const maxAttempts = 16
 
 declare const TextDecoder: new (
@@ -175,7 +175,7 @@ interface Chain {
   readonly before: Chain | undefined
 }
 
-/** How many of these chains end below a number. Immediate if all of them do, as in a journal that is in order. */
+/** How many of these chains end below a number. Takes one step if all of them do, as in a journal that is in order. */
 const countBelow = (ends: ReadonlyArray<Chain>, seq: number): number => {
   let low = 0
   let high = ends.length

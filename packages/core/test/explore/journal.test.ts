@@ -21,7 +21,10 @@ const faults = {
   hangs: () => Effect.sleep(60_000)
 } satisfies { readonly [name: string]: (sessionId: SessionId) => Effect.Effect<void, JournalFailed> }
 
-/** A conversation whose journal breaks at a step: what was acknowledged is stored, and the session refuses everything else. */
+/**
+ * A conversation whose journal breaks at a step: what was acknowledged is stored, and the session rejects everything
+ * else.
+ */
 const breaking = (fault: keyof typeof faults, millis: number): Interrupts.Exploration<string | undefined, unknown> => ({
   actions: [["break"], ["break", "abort"], ["break", "steer"], ["replace", "break"], ["break", "close"]],
   maxRuns: 10,
@@ -72,7 +75,7 @@ const breaking = (fault: keyof typeof faults, millis: number): Interrupts.Explor
     }).pipe(Effect.scoped, Effect.provideService(IdGenerator, sequential("id")))
 })
 
-/** The first submission finds out that the journal is broken; from then on everything is refused. */
+/** The first submission discovers that the journal is broken; everything after it is rejected. */
 const lateReceipt = (session: SessionHarness.SessionHarness["session"]) =>
   Effect.gen(function* () {
     yield* Effect.ignore(session.submit(Op.userInput("late")))

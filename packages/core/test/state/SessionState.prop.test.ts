@@ -169,7 +169,7 @@ const violationsOf = (records: ReadonlyArray<JournalRecord>) => {
   })
 }
 
-/** What a state shows, as a snapshot shows it. */
+/** The parts of a state that a snapshot shows. */
 const shown = (state: SessionState.SessionState) => ({
   seq: state.seq,
   turnId: state.turn?.turnId,

@@ -174,7 +174,7 @@ describe("a source of tools", () => {
       })
   )
 
-  it.effect("that is late is asked no second time in its turn, and its tools are used once they arrive", () =>
+  it.effect("that is late is not asked a second time in its turn, and its tools are used once they arrive", () =>
     Effect.gen(function* () {
       let asked = 0
       const late = tableOf(["late"])

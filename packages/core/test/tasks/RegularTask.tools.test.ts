@@ -408,7 +408,7 @@ describe("calls that cannot run", () => {
       })
   )
 
-  it.effect("a call that its check refuses fails before anybody is asked", () =>
+  it.effect("a call that its check refuses fails before a question is opened", () =>
     Effect.gen(function* () {
       const asked: Array<unknown> = []
       const log: Array<string> = []
@@ -429,7 +429,7 @@ describe("calls that cannot run", () => {
             // refused until the earlier call has run
             call("edit", { after: "b" }, "c"),
             call("edit", { after: "none" }, "d"),
-            // a call that nobody is asked about is left to its handler
+            // a call that opens no question is left to its handler
             call("free", { bad: true }, "e")
           ],
           [text("done")]

@@ -7,7 +7,7 @@ import { Deferred, Effect, Fiber, Latch, Stream } from "effect"
 import { Subscribers } from "../../../src/internal/log/subscribers.ts"
 import { numbered, sessionId, started, turn, warning } from "../../fixtures/records.ts"
 
-/** Subscribers of a session in which a test says what is written and what is told. */
+/** Subscribers of a session in which the test decides what is written and what is published. */
 const make = (capacity: number, read?: JournalWriter["read"]) => {
   const written: Array<KnownRecord> = []
   const subscribers = new Subscribers(capacity, 0)
@@ -16,7 +16,7 @@ const make = (capacity: number, read?: JournalWriter["read"]) => {
     append: () => Effect.void,
     read: read ?? ((from, limit) => Effect.sync(() => written.slice(from, from + limit)))
   }
-  /** Writes records without telling them, as between the two steps of a recorder. */
+  /** Writes records without publishing them, as between the two steps of a recorder. */
   const write = (...records: ReadonlyArray<NewRecord>) => {
     const added = numbered(records, written.length)
     written.push(...added)
@@ -29,7 +29,7 @@ const make = (capacity: number, read?: JournalWriter["read"]) => {
   return { subscribers, writer, write, tell, record }
 }
 
-/** A subscriber that takes one event at a time, when the test lets it. */
+/** A subscriber that takes one event at a time, when the test allows it. */
 const stepping = Effect.fnUntraced(function* ({ subscribers, writer }: ReturnType<typeof make>, from = 0) {
   const events: Array<SessionEvent> = []
   const latch = yield* Latch.make(false)
@@ -74,7 +74,7 @@ const said = (events: ReadonlyArray<SessionEvent>) =>
   })
 
 describe("a subscriber that keeps up", () => {
-  it.effect("gets every event as it is told", () =>
+  it.effect("gets every event when it is published", () =>
     Effect.gen(function* () {
       const session = make(8)
       session.record(started)
@@ -88,7 +88,7 @@ describe("a subscriber that keeps up", () => {
     })
   )
 
-  it.effect("begins at the record it asks for", () =>
+  it.effect("starts at the record it asks for", () =>
     Effect.gen(function* () {
       const session = make(8)
       session.record(started, warning("one"), warning("two"))
@@ -100,7 +100,7 @@ describe("a subscriber that keeps up", () => {
     })
   )
 
-  it.effect("reads a long past back in pages, and joins what is told meanwhile without a hole", () =>
+  it.effect("reads a long past back in pages, and then joins what was published meanwhile without a gap", () =>
     Effect.gen(function* () {
       const session = make(8)
       session.record(started, ...Array.from({ length: 999 }, (_, index) => warning(`${index}`)))
@@ -119,7 +119,7 @@ describe("a subscriber that keeps up", () => {
     })
   )
 
-  it.effect("waits for a record of the future, and is told nothing before it", () =>
+  it.effect("waits for a future record, and gets no record before it", () =>
     Effect.gen(function* () {
       const session = make(8)
       session.record(started)
@@ -128,7 +128,7 @@ describe("a subscriber that keeps up", () => {
       session.tell(text(0, "a"))
       session.record(warning("one"), warning("two"))
       yield* Effect.yieldNow
-      // text that is open where it begins is told whole
+      // text that is open where it starts is delivered from its beginning
       assert.deepStrictEqual(said(events), ["0:a"])
       session.tell(text(1, "b"))
       session.record(warning("three"))
@@ -138,8 +138,8 @@ describe("a subscriber that keeps up", () => {
   )
 })
 
-describe("a subscriber that comes while an event is given out", () => {
-  /** What it is told when it comes with the first event that another one gets. */
+describe("a subscriber that arrives while an event is delivered", () => {
+  /** Returns what a subscriber gets if it arrives with the first event of another one. */
   const coming = Effect.fnUntraced(function* (first: (session: ReturnType<typeof make>) => void) {
     const session = make(8)
     session.record(started)
@@ -179,7 +179,7 @@ describe("a subscriber that comes while an event is given out", () => {
 })
 
 describe("a subscriber that falls behind", () => {
-  it.effect("reads records back that did not fit, in order and once", () =>
+  it.effect("reads back the records that did not fit, in order and once", () =>
     Effect.gen(function* () {
       const session = make(2)
       session.record(started)
@@ -192,7 +192,7 @@ describe("a subscriber that falls behind", () => {
     })
   )
 
-  it.effect("holds no more records than its capacity while nobody reads; the others are read back", () =>
+  it.effect("holds no more records than its capacity while it is not read; the others are read back", () =>
     Effect.gen(function* () {
       const [capacity, count] = [8, 500]
       let readBack = 0
@@ -212,12 +212,12 @@ describe("a subscriber that falls behind", () => {
       yield* go
       yield* Fiber.join(fiber)
       assert.lengthOf(events, count + 1)
-      // beside what it held there is the one that its reader had in hand
+      // in addition to those it held, its reader had one record in hand
       assert.isAtLeast(readBack, count - capacity)
     })
   )
 
-  it.effect("holds no more pieces of text than its capacity while nobody reads, whatever they belong to", () =>
+  it.effect("holds no more pieces of text than its capacity while it is not read, whatever items they belong to", () =>
     Effect.gen(function* () {
       const capacity = 8
       const session = make(capacity)
@@ -264,7 +264,7 @@ describe("a subscriber that falls behind", () => {
     })
   )
 
-  it.effect("gets no text of an item behind its record", () =>
+  it.effect("gets no text of an item after its record", () =>
     Effect.gen(function* () {
       const session = make(2)
       session.record(started)
@@ -277,7 +277,7 @@ describe("a subscriber that falls behind", () => {
     })
   )
 
-  it.effect("that has read what was written but not told gets no text out of its place", () =>
+  it.effect("that has read a record before it was published gets no text out of place", () =>
     Effect.gen(function* () {
       const session = make(8)
       session.record(started, warning("one"))
@@ -292,7 +292,7 @@ describe("a subscriber that falls behind", () => {
     })
   )
 
-  it.effect("loses output of tools only, with the gap to be seen in its offset", () =>
+  it.effect("loses only output of tools, and the offsets show the gap", () =>
     Effect.gen(function* () {
       const session = make(2)
       session.record(started)
@@ -307,7 +307,7 @@ describe("a subscriber that falls behind", () => {
     })
   )
 
-  it.effect("fails when records cannot be read back, with the type of the failure", () =>
+  it.effect("fails with the typed error when records cannot be read back", () =>
     Effect.gen(function* () {
       const broken = new JournalFailed({ sessionId, operation: "read" })
       const session = make(2, () => Effect.fail(broken))
@@ -317,7 +317,7 @@ describe("a subscriber that falls behind", () => {
     })
   )
 
-  it.effect("of a journal that keeps its latest records only gets those", () =>
+  it.effect("gets the records that are left if the journal keeps only its latest ones", () =>
     Effect.gen(function* () {
       const session = make(2, (from) =>
         Effect.sync(() => numbered([warning("eight"), warning("nine")], 8).filter((record) => record.seq >= from))
@@ -331,7 +331,7 @@ describe("a subscriber that falls behind", () => {
 })
 
 describe("the end", () => {
-  it.effect("comes after everything that was told, for a subscriber that is behind as well", () =>
+  it.effect("comes after everything that was published, even for a subscriber that is behind", () =>
     Effect.gen(function* () {
       const session = make(2)
       session.record(started)
@@ -367,7 +367,7 @@ describe("the end", () => {
     })
   )
 
-  it.effect("of a subscription leaves nothing of it behind, and the others go on", () =>
+  it.effect("of one subscription leaves nothing of it, and the other subscribers continue", () =>
     Effect.gen(function* () {
       const session = make(2)
       session.record(started)

@@ -13,7 +13,7 @@ import { abortedOf, assertTurns, terminals } from "../../fixtures/turns.ts"
 const request = { instructions: undefined, tools: [], output: undefined }
 const sample = Effect.flatMap(Turn, (turn) => turn.sample(request, 1, () => Effect.void))
 
-/** What was told of model requests: begun and ended, in order. */
+/** The records of model requests: their starts and ends, in order. */
 const told = (harness: Harness.SessionHarness) =>
   harness.records().flatMap((record) => {
     if (record._tag === "ModelRequested") return ["begun"]
@@ -21,7 +21,7 @@ const told = (harness: Harness.SessionHarness) =>
   })
 
 describe("a model request that was recorded and not sent", () => {
-  it.effect("I7 ends as aborted when its turn does, and has cost nothing", () =>
+  it.effect("I7 ends as aborted when its turn does, and costs nothing", () =>
     Effect.gen(function* () {
       const { journal, open, reached } = yield* heldAt("ModelRequested")
       const harness = yield* Harness.make({ journal, script: [[Model.text("never")]] })
