@@ -75,10 +75,10 @@ const host = () => {
 }
 
 /** An `Approvals` service that never decides. */
-const silent = (asked: Array<string>): Approvals => ({
+const neverDecide = (questions: Array<string>): Approvals => ({
   decide: ({ questionId }) =>
     Effect.andThen(
-      Effect.sync(() => void asked.push(questionId)),
+      Effect.sync(() => void questions.push(questionId)),
       Effect.never
     )
 })
@@ -89,10 +89,10 @@ const signalled = (effect: Effect.Effect<unknown, unknown, Turn | Model | Proces
 describe("a closing turn", () => {
   it.effect("I2 starts no model request, question, process or steer, but lets open work finish and record", () =>
     Effect.gen(function* () {
-      const asked: Array<string> = []
+      const questions: Array<string> = []
       const h = yield* SessionHarness.make({
         script: [[ScriptedModel.text("must not be asked")]],
-        approvals: silent(asked)
+        approvals: neverDecide(questions)
       })
       const { service, started } = host()
       const exits: Array<readonly [string, boolean]> = []
@@ -117,7 +117,7 @@ describe("a closing turn", () => {
         exits.filter(([, refused]) => refused).map(([name]) => name),
         starting
       )
-      assert.deepStrictEqual([h.requests.length, asked.length, started.length], [0, 0, 0])
+      assert.deepStrictEqual([h.requests.length, questions.length, started.length], [0, 0, 0])
       assert.deepStrictEqual(
         itemsOf(h.events).flatMap((item) => (item._tag === "AssistantMessage" ? [item.text] : [])),
         ["late record", "late words"]
@@ -229,11 +229,11 @@ describe("a closing turn", () => {
   it.effect("I2 takes no more input, even in the middle of taking some; waiting input is handed back", () =>
     Effect.gen(function* () {
       const inHook = yield* Deferred.make<void>()
-      const goOn = yield* Deferred.make<void>()
+      const release = yield* Deferred.make<void>()
       const h = yield* SessionHarness.make({
         hooks: {
           userPromptSubmit: () =>
-            Effect.as(Effect.andThen(Deferred.succeed(inHook, undefined), Deferred.await(goOn)), {
+            Effect.as(Effect.andThen(Deferred.succeed(inHook, undefined), Deferred.await(release)), {
               block: false,
               contexts: []
             })
@@ -252,7 +252,7 @@ describe("a closing turn", () => {
       yield* Deferred.succeed(begin, undefined)
       yield* Deferred.await(inHook)
       yield* h.session.abort()
-      yield* Deferred.succeed(goOn, undefined)
+      yield* Deferred.succeed(release, undefined)
       yield* h.session.awaitIdle
       assert.deepStrictEqual(
         abortedOf(h.events).returned.map(({ input }) => input),
@@ -266,10 +266,10 @@ describe("a straggler", () => {
   it.effect("I3 is fenced once the turn settles: each member of its turn interrupts it and has no effect", () =>
     Effect.gen(function* () {
       const { service, started } = host()
-      const asked: Array<string> = []
+      const questions: Array<string> = []
       const h = yield* SessionHarness.make({
         script: [[ScriptedModel.text("must not be asked")]],
-        approvals: silent(asked)
+        approvals: neverDecide(questions)
       })
       const release = yield* Deferred.make<void>()
       const exits = new Map<string, boolean>()
@@ -295,7 +295,7 @@ describe("a straggler", () => {
       yield* h.session.awaitIdle
       // the fence holds in the next turn too
       const next = yield* h.session.start(Task.make("next", Effect.never))
-      const told = h.events.length
+      const count = h.events.length
       const { items } = yield* h.session.snapshot
       yield* Deferred.succeed(release, undefined)
       yield* h.awaitEvent(SessionHarness.tagged("StragglerEnded"))
@@ -305,11 +305,11 @@ describe("a straggler", () => {
         []
       )
       assert.deepStrictEqual(
-        h.events.slice(told).map((event) => event._tag),
+        h.events.slice(count).map((event) => event._tag),
         ["StragglerEnded"]
       )
       assert.deepStrictEqual((yield* h.session.snapshot).items, items)
-      assert.deepStrictEqual([h.requests.length, asked.length, started.length], [0, 0, 0])
+      assert.deepStrictEqual([h.requests.length, questions.length, started.length], [0, 0, 0])
       assert.deepStrictEqual(yield* h.session.processes, [])
       yield* h.session.abort()
       assert.strictEqual((yield* next.outcome)._tag, "Aborted")

@@ -16,7 +16,7 @@ import { abortedOf, assertTurns, itemsOf, markersOf, terminals } from "./fixture
 
 const reasons: ReadonlyArray<AbortReason> = ["Interrupted", "Replaced", "Deadline", "Budget", "Parent", "Shutdown"]
 const nothing = Task.make("nothing", Effect.never)
-const says = Task.make(
+const speaks = Task.make(
   "says",
   Effect.andThen(
     Effect.flatMap(Turn, (turn) => turn.say("something")),
@@ -45,13 +45,13 @@ describe("the marker", () => {
     () =>
       Effect.gen(function* () {
         for (const reason of reasons) {
-          for (const task of [nothing, says]) {
+          for (const task of [nothing, speaks]) {
             const h = yield* SessionHarness.make()
             yield* h.session.start(task)
             yield* h.session.abort(reason)
             yield* h.session.awaitIdle
             const markers = markersOf(itemsOf(h.events))
-            assert.lengthOf(markers, reason === "Interrupted" || task === says ? 1 : 0, `${reason} ${task.kind}`)
+            assert.lengthOf(markers, reason === "Interrupted" || task === speaks ? 1 : 0, `${reason} ${task.kind}`)
           }
         }
       })
@@ -124,7 +124,7 @@ describe("the marker", () => {
       const counts = yield* Effect.forEach(reasons, (reason) =>
         Effect.gen(function* () {
           const h = yield* SessionHarness.make({ policy: SessionPolicy.reference })
-          yield* h.session.start(says)
+          yield* h.session.start(speaks)
           yield* h.session.abort(reason)
           yield* h.session.awaitIdle
           return markersOf(itemsOf(h.events)).length
@@ -295,7 +295,7 @@ describe("calls and results", () => {
 })
 
 describe("what a client has seen", () => {
-  const shownOf = (events: ReadonlyArray<SessionEvent>, tag: "TextDelta" | "ReasoningDelta") =>
+  const streamedText = (events: ReadonlyArray<SessionEvent>, tag: "TextDelta" | "ReasoningDelta") =>
     events.flatMap((event) => (event._tag === tag ? [event.text] : [])).join("")
 
   it.effect("I7 text that was cut off is kept, marked as partial, and is not a last message", () =>
@@ -304,7 +304,7 @@ describe("what a client has seen", () => {
       const items = yield* abortAt(h, "half")
       const text = items.find((item) => item._tag === "AssistantMessage")
       assert.deepStrictEqual([text?.text, text?.partial], ["half way", "aborted"])
-      assert.strictEqual(text?.text, shownOf(h.events, "TextDelta"))
+      assert.strictEqual(text?.text, streamedText(h.events, "TextDelta"))
       assert.isUndefined(abortedOf(h.events).lastMessage)
       yield* h.run("again")
       assert.include(JSON.stringify(h.requests[1]!.items), "half way")
@@ -330,9 +330,9 @@ describe("what a client has seen", () => {
         const { items } = yield* again.session.snapshot
         const textOf = (tag: "AssistantMessage" | "Reasoning") =>
           items.flatMap((item) => (item._tag === tag ? [item.text] : [])).join("")
-        assert.strictEqual(shownOf(h.events, "TextDelta"), "half way")
-        assert.isTrue(textOf("AssistantMessage").startsWith(shownOf(h.events, "TextDelta")))
-        assert.isTrue(textOf("Reasoning").startsWith(shownOf(h.events, "ReasoningDelta")))
+        assert.strictEqual(streamedText(h.events, "TextDelta"), "half way")
+        assert.isTrue(textOf("AssistantMessage").startsWith(streamedText(h.events, "TextDelta")))
+        assert.isTrue(textOf("Reasoning").startsWith(streamedText(h.events, "ReasoningDelta")))
         assert.lengthOf(markersOf(items), 1)
       }
     })
@@ -357,7 +357,7 @@ describe("what a client has seen", () => {
       Effect.gen(function* () {
         const h = yield* SessionHarness.make()
         const usage = { input: 7, cachedInput: 0, output: 3, reasoning: 0, total: 10 }
-        const told = yield* Deferred.make<void>()
+        const isReported = yield* Deferred.make<void>()
         const model: Model = {
           ...h.model.model,
           stream: () =>
@@ -366,7 +366,7 @@ describe("what a client has seen", () => {
                 { _tag: "TextDelta" as const, id: "t", delta: "all" },
                 { _tag: "Finish" as const, reason: "stop" as const, usage }
               ),
-              Stream.fromEffectDrain(Effect.andThen(Deferred.succeed(told, undefined), Effect.never))
+              Stream.fromEffectDrain(Effect.andThen(Deferred.succeed(isReported, undefined), Effect.never))
             )
         }
         const task = Task.make(
@@ -376,7 +376,7 @@ describe("what a client has seen", () => {
           )
         )
         yield* Effect.provideService(h.session.start(task), Model, model)
-        yield* Deferred.await(told)
+        yield* Deferred.await(isReported)
         yield* h.session.abort()
         yield* h.session.awaitIdle
         const responded = h.events.find((event) => event._tag === "ModelResponded")

@@ -155,19 +155,19 @@ describe("a question", () => {
     (ending) =>
       Effect.gen(function* () {
         const harness = yield* Harness.make()
-        const asked = yield* Deferred.make<void>()
+        const isAsked = yield* Deferred.make<void>()
         const task = Task.make(
           "careless",
           Effect.gen(function* () {
             const turn = yield* Turn
             yield* Effect.forkDetach(turn.ask({ kind: "question", payload: 1 }))
-            yield* Deferred.await(asked)
+            yield* Deferred.await(isAsked)
             if (ending === "fails") return yield* Effect.fail("failed")
           })
         )
         const { outcome } = yield* harness.session.start(task)
         const { questionId } = yield* opened(harness, 1)
-        yield* Deferred.succeed(asked, undefined)
+        yield* Deferred.succeed(isAsked, undefined)
         assert.strictEqual((yield* outcome)._tag, ending === "fails" ? "Failed" : "Completed")
         assert.deepStrictEqual(settled(harness), [{ _tag: "Cancelled", by: "end" }])
         assert.isTrue(isTerminal(harness.records().at(-1)!))
@@ -337,7 +337,7 @@ describe("grants", () => {
   /**
    * Counts the questions of two turns, the first with two equal calls in a row, if each is approved with this scope.
    */
-  const asked = (scope: "once" | "turn" | "session") =>
+  const countQuestions = (scope: "once" | "turn" | "session") =>
     Effect.gen(function* () {
       const { runs, tool } = asking()
       const same = [Model.call("tool", { of: "it" }, "c")]
@@ -354,13 +354,13 @@ describe("grants", () => {
     })
 
   it.effect("A2 with scope once are asked for each time", () =>
-    Effect.map(asked("once"), (n) => assert.deepEqual(n, [2, 1]))
+    Effect.map(countQuestions("once"), (n) => assert.deepEqual(n, [2, 1]))
   )
   it.effect("A2 with scope turn are silent in the turn, and gone after it", () =>
-    Effect.map(asked("turn"), (n) => assert.deepEqual(n, [1, 1]))
+    Effect.map(countQuestions("turn"), (n) => assert.deepEqual(n, [1, 1]))
   )
   it.effect("A2 with scope session are silent from then on", () =>
-    Effect.map(asked("session"), (n) => assert.deepEqual(n, [1, 0]))
+    Effect.map(countQuestions("session"), (n) => assert.deepEqual(n, [1, 0]))
   )
 
   it.effect("A2 cover only what was asked", () =>
@@ -403,9 +403,9 @@ describe("a decider", () => {
   it.effect("A1 is not called for a question that was answered or aborted at its announcement", () =>
     Effect.gen(function* () {
       for (const end of ["answer", "abort"] as const) {
-        let asked = 0
+        let decideCount = 0
         const h: Harness.SessionHarness = yield* Harness.make({
-          approvals: { decide: () => Effect.suspend(() => (asked++, Effect.never)) },
+          approvals: { decide: () => Effect.suspend(() => (decideCount++, Effect.never)) },
           onEvent: (event) => {
             if (event._tag !== "QuestionOpened") return
             if (end === "abort") Effect.runFork(h.session.abort())
@@ -414,7 +414,7 @@ describe("a decider", () => {
         })
         const { outcome } = yield* h.session.start(asker())
         const { _tag } = yield* outcome
-        assert.deepStrictEqual([asked, _tag], [0, end === "abort" ? "Aborted" : "Completed"])
+        assert.deepStrictEqual([decideCount, _tag], [0, end === "abort" ? "Aborted" : "Completed"])
         assert.lengthOf(settled(h), 1)
         isLegal(h)
       }

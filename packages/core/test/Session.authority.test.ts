@@ -164,10 +164,10 @@ describe("a decision about one of three calls", () => {
         event._tag === "QuestionOpened" && event.callId === "c"
     )
     const decide = (callId: string, decision: Op.Decision) => {
-      const asked = harness.records().find((one) => one._tag === "QuestionOpened" && one.callId === callId)
-      return asked?._tag === "QuestionOpened"
-        ? harness.session.submit(Op.answer(asked.questionId, decision))
-        : Effect.die(`${callId} was not asked for`)
+      const question = harness.records().find((one) => one._tag === "QuestionOpened" && one.callId === callId)
+      return question?._tag === "QuestionOpened"
+        ? harness.session.submit(Op.answer(question.questionId, decision))
+        : Effect.die(`${callId} was not asked about`)
     }
     const results = () =>
       harness
@@ -229,7 +229,7 @@ describe("a decision about one of three calls", () => {
 })
 
 describe("a tool that needs approval", () => {
-  const asked = (needsApproval: Harness.TestTool["needsApproval"], approval: Authority.Permission) =>
+  const questionedCalls = (needsApproval: Harness.TestTool["needsApproval"], approval: Authority.Permission) =>
     Effect.gen(function* () {
       const harness = yield* Harness.make({
         script: turnsOf("a", "b"),
@@ -249,10 +249,10 @@ describe("a tool that needs approval", () => {
 
   it.effect("A4 asks even if its policy allows it: the narrower of the two applies", () =>
     Effect.gen(function* () {
-      assert.deepStrictEqual(yield* asked(undefined, "allow"), [])
-      assert.deepStrictEqual(yield* asked(false, "ask"), [a, b])
-      assert.deepStrictEqual(yield* asked(true, "allow"), [a, b])
-      assert.deepStrictEqual(yield* asked(true, "deny"), [])
+      assert.deepStrictEqual(yield* questionedCalls(undefined, "allow"), [])
+      assert.deepStrictEqual(yield* questionedCalls(false, "ask"), [a, b])
+      assert.deepStrictEqual(yield* questionedCalls(true, "allow"), [a, b])
+      assert.deepStrictEqual(yield* questionedCalls(true, "deny"), [])
     })
   )
 
@@ -263,9 +263,11 @@ describe("a tool that needs approval", () => {
         seen.push(`${toolCallId} ${messages.at(0)?.role}`)
         return of === "b"
       }
-      assert.deepStrictEqual(yield* asked(byArguments, "allow"), [b])
+      assert.deepStrictEqual(yield* questionedCalls(byArguments, "allow"), [b])
       assert.deepStrictEqual(seen, ["0.0 user", "0.1 user"])
-      assert.deepStrictEqual(yield* asked(({ of }: { of: string }) => Effect.succeed(of === "a"), "allow"), [a])
+      assert.deepStrictEqual(yield* questionedCalls(({ of }: { of: string }) => Effect.succeed(of === "a"), "allow"), [
+        a
+      ])
     })
   )
 })

@@ -15,7 +15,7 @@ import { journalWith } from "./fixtures/journals.ts"
 import { abortedOf, assertTurns, turnTags } from "./fixtures/turns.ts"
 
 /** Runs an effect that makes a session under a scheduler that remembers every fiber it ran, except the caller's. */
-const watched = Effect.fnUntraced(function* <A, E, R>(effect: Effect.Effect<A, E, R>) {
+const trackFibers = Effect.fnUntraced(function* <A, E, R>(effect: Effect.Effect<A, E, R>) {
   yield* TestClock.adjust(0)
   const inner = yield* Scheduler.Scheduler
   const self = yield* Effect.fiber
@@ -38,7 +38,7 @@ const closable = Effect.fnUntraced(function* (options: SessionHarness.HarnessOpt
   const scope = yield* Scope.make()
   const journal = options.journal ?? (yield* SessionHarness.memoryJournal)
   const make = Effect.provideService(SessionHarness.make({ ...options, journal }), Scope.Scope, scope)
-  const { live, made, seen } = yield* watched(make)
+  const { live, made, seen } = yield* trackFibers(make)
   return { h: made, journal, live, seen, close: Scope.close(scope, Exit.void) }
 })
 
@@ -69,9 +69,9 @@ describe("closing a session", () => {
         SessionObserver,
         observer
       )
-      const told: Array<string> = []
+      const tags: Array<string> = []
       const reading = yield* Effect.forkChild(
-        Stream.runForEach(h.session.events(), (event) => Effect.sync(() => void told.push(event._tag))),
+        Stream.runForEach(h.session.events(), (event) => Effect.sync(() => void tags.push(event._tag))),
         { startImmediately: true }
       )
       const { outcome } = yield* h.session.start(Task.make("custom", Effect.never))
@@ -80,7 +80,7 @@ describe("closing a session", () => {
       yield* Effect.flip(h.submit("too late"))
       yield* Fiber.join(closing)
       yield* Fiber.join(reading)
-      assert.deepStrictEqual(told, ["SessionStarted", "TurnStarted", "SessionFailed"])
+      assert.deepStrictEqual(tags, ["SessionStarted", "TurnStarted", "SessionFailed"])
       const ends = signals.filter((tag) => tag === "SessionFailed" || tag === "Closed")
       assert.deepStrictEqual(ends, ["SessionFailed", "Closed"])
     })
@@ -131,8 +131,8 @@ describe("closing a session", () => {
       yield* h.submit("hi")
       yield* h.awaitEvent(SessionHarness.tagged("QuestionOpened"))
       yield* close
-      const told: ReadonlyArray<SessionEvent> = yield* Fiber.join(events)
-      assert.strictEqual(told.at(-1)?._tag, "TurnAborted")
+      const collected: ReadonlyArray<SessionEvent> = yield* Fiber.join(events)
+      assert.strictEqual(collected.at(-1)?._tag, "TurnAborted")
       assert.strictEqual(live(), 0)
       assertTurns(h.events)
     })
@@ -245,7 +245,7 @@ describe("a closed session", () => {
       const { close, h } = yield* closable()
       const { turnId } = yield* h.session.start(Task.make("waiting", Effect.never))
       yield* close
-      const told = h.events.length
+      const count = h.events.length
       for (const op of [Op.userInput("hi"), Op.interrupt, Op.answer(QuestionId.make("r"), { _tag: "Abort" })]) {
         const receipt = yield* h.session.submit(op)
         assert.deepStrictEqual(receipt._tag === "Rejected" && receipt.reason, { _tag: "SessionClosed" })
@@ -256,7 +256,7 @@ describe("a closed session", () => {
       assert.instanceOf(refused, SessionClosed)
       assert.isFalse(yield* h.session.abort())
       yield* h.session.awaitIdle
-      assert.lengthOf(h.events, told)
+      assert.lengthOf(h.events, count)
     })
   )
 

@@ -35,7 +35,7 @@ const collectSlowly = Effect.fnUntraced(function* (session: Session.Session) {
     Stream.runForEach(session.events(), (event) => Effect.map(Deferred.await(gate), () => void events.push(event))),
     { startImmediately: true }
   )
-  return { events, goOn: Effect.andThen(Deferred.succeed(gate, undefined), Effect.yieldNow) }
+  return { events, resume: Effect.andThen(Deferred.succeed(gate, undefined), Effect.yieldNow) }
 })
 
 /** Joins the deltas of each item into its text; fails on a gap or an overlap. */
@@ -156,9 +156,9 @@ describe("events", () => {
         script: [[Model.text(...words), Model.call("tool", {}, "c1")], [Model.text(...words)]],
         tools: { tool: { run: () => Effect.succeed("ok") } }
       })
-      const { events, goOn } = yield* collectSlowly(harness.session)
+      const { events, resume } = yield* collectSlowly(harness.session)
       yield* harness.run("go")
-      yield* goOn
+      yield* resume
       assert.deepStrictEqual(events.filter(isRecord), harness.records())
       assert.strictEqual(events.filter(isTerminal).length, 1)
       assertWhole(events)
@@ -173,10 +173,10 @@ describe("events", () => {
         script: [[Model.text(...words), Model.call("tool", {}, "c1"), Model.pieces(...words), Model.gate("open")]],
         tools: { tool: { run: () => Effect.never } }
       })
-      const { events, goOn } = yield* collectSlowly(harness.session)
+      const { events, resume } = yield* collectSlowly(harness.session)
       yield* harness.submit("go")
       yield* harness.model.reached("open")
-      yield* goOn
+      yield* resume
       assertWhole(events)
       assert.strictEqual([...textsOf(events).values()].at(-1), words.join(""))
     })
@@ -414,14 +414,14 @@ describe("the observer", () => {
 
   it.effect("is called with every event, in order, including deltas", () =>
     Effect.gen(function* () {
-      const told: Array<SessionEvent> = []
-      const session = yield* observed((event) => void told.push(event))
+      const received: Array<SessionEvent> = []
+      const session = yield* observed((event) => void received.push(event))
       const { events } = yield* collect(session)
       yield* send(session, "go")
       yield* session.awaitIdle
       yield* Effect.yieldNow
-      assert.isTrue(told.some(isDelta))
-      assert.deepStrictEqual(told, events)
+      assert.isTrue(received.some(isDelta))
+      assert.deepStrictEqual(received, events)
     })
   )
 

@@ -417,7 +417,7 @@ describe("prompt hooks", () => {
     userPromptSubmit: (_, text) =>
       Effect.succeed({ block: texts.includes(text), reason: "not here", contexts: [`${text} one`, `${text} two`] })
   })
-  const said = (harness: Harness.SessionHarness) =>
+  const textsOf = (harness: Harness.SessionHarness) =>
     harness.records().flatMap((record) => {
       if (record._tag === "InputBlocked") return [`blocked ${record.submissionId}: ${record.reason}`]
       if (record._tag !== "ItemRecorded") return []
@@ -429,7 +429,7 @@ describe("prompt hooks", () => {
     Effect.gen(function* () {
       const harness = yield* Harness.make({ script: [[Model.text("ok")]], hooks: blocking() })
       yield* harness.run("a")
-      assert.deepStrictEqual(said(harness), ["user a", "developer a one", "developer a two"])
+      assert.deepStrictEqual(textsOf(harness), ["user a", "developer a one", "developer a two"])
       assert.deepStrictEqual(
         harness.requests[0]!.items.map((item) => item._tag),
         ["UserMessage", "DeveloperMessage", "DeveloperMessage"]
@@ -442,7 +442,7 @@ describe("prompt hooks", () => {
       const harness = yield* Harness.make({ script: [[Model.text("ok")]], hooks: blocking("a") })
       yield* send(harness.session, "a")
       yield* harness.session.awaitIdle
-      assert.deepStrictEqual(said(harness), ["blocked a: not here", "developer a one", "developer a two"])
+      assert.deepStrictEqual(textsOf(harness), ["blocked a: not here", "developer a one", "developer a two"])
       assert.strictEqual(harness.requests.length, 0)
       assert.strictEqual(harness.tags().at(-1), "TurnCompleted")
       yield* harness.run("b")

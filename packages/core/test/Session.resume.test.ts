@@ -119,29 +119,33 @@ describe("resume after a crash", () => {
             const prefix = records.slice(0, size)
             const before = SessionState.fold(prefix)
             const { harness, journal } = yield* resumed(prefix)
-            const told = `cut after record ${size - 1}, ${prefix.at(-1)!._tag}`
+            const position = `cut after record ${size - 1}, ${prefix.at(-1)!._tag}`
 
             const opened = yield* harness.session.snapshot
-            assert.strictEqual(opened.status, "idle", told)
-            assert.strictEqual(harness.tags()[0], "SessionResumed", told)
-            assert.strictEqual(harness.tags().includes("TurnAborted"), before.turn !== undefined, told)
-            assert.deepStrictEqual(opened.items.slice(0, before.history.length), History.toArray(before.history), told)
+            assert.strictEqual(opened.status, "idle", position)
+            assert.strictEqual(harness.tags()[0], "SessionResumed", position)
+            assert.strictEqual(harness.tags().includes("TurnAborted"), before.turn !== undefined, position)
+            assert.deepStrictEqual(
+              opened.items.slice(0, before.history.length),
+              History.toArray(before.history),
+              position
+            )
             assert.deepStrictEqual(
               opened.waiting,
               before.inbox.map((entry) => entry.submissionId),
-              told
+              position
             )
             assert.strictEqual(harness.requests.length, 0, "nothing starts by itself")
 
             yield* harness.submit("next")
             yield* harness.session.awaitIdle
-            assert.strictEqual(harness.tags().at(-1), "TurnCompleted", told)
-            assert.isUndefined(History.defect(harness.requests.at(-1)!.items), told)
-            assert.deepStrictEqual((yield* harness.session.snapshot).waiting, [], told)
+            assert.strictEqual(harness.tags().at(-1), "TurnCompleted", position)
+            assert.isUndefined(History.defect(harness.requests.at(-1)!.items), position)
+            assert.deepStrictEqual((yield* harness.session.snapshot).waiting, [], position)
             const all = (yield* journal.load(Records.sessionId)).records
-            assert.deepStrictEqual(violationsOf(all), [], told)
+            assert.deepStrictEqual(violationsOf(all), [], position)
             const ids = all.flatMap((record) => (record._tag === "ItemRecorded" ? [record.item.id] : []))
-            assert.strictEqual(new Set(ids).size, ids.length, `${told}: items have names of their own`)
+            assert.strictEqual(new Set(ids).size, ids.length, `${position}: item ids are unique`)
           })
         )
       }

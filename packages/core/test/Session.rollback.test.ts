@@ -13,7 +13,7 @@ import { id, reasonOf, running, send, userTexts } from "./fixtures/submissions.t
 import { assertTurns } from "./fixtures/turns.ts"
 
 /** The texts of users and of the model in the history, in order. */
-const said = (harness: Harness.SessionHarness) =>
+const textsOf = (harness: Harness.SessionHarness) =>
   Effect.map(harness.session.snapshot, ({ items }) =>
     items.flatMap((item) => {
       if (item._tag === "UserMessage") return [Input.textOf(item.content)]
@@ -50,7 +50,7 @@ describe("rollback", () => {
       const { usage } = yield* harness.session.snapshot
       const receipt = yield* harness.session.submit(Op.rollback(2))
       assert.strictEqual(receipt._tag, "Accepted")
-      assert.deepStrictEqual(yield* said(harness), ["a", "answer 1"])
+      assert.deepStrictEqual(yield* textsOf(harness), ["a", "answer 1"])
       assert.deepStrictEqual(rolledBack(harness), [2])
       assert.deepStrictEqual(harness.records().slice(0, before.length), before)
       assert.lengthOf(harness.records(), before.length + 1)
@@ -60,7 +60,7 @@ describe("rollback", () => {
       yield* harness.run("d")
       assert.deepStrictEqual(userTexts(harness.requests.at(-1)), ["a", "d"])
       yield* harness.session.submit(Op.rollback(1))
-      assert.deepStrictEqual(yield* said(harness), ["a", "answer 1"])
+      assert.deepStrictEqual(yield* textsOf(harness), ["a", "answer 1"])
       assertTurns(harness.events)
     })
   )
@@ -77,9 +77,9 @@ describe("rollback", () => {
         yield* harness.run("second")
         yield* (yield* harness.session.start(say("another"))).outcome
         yield* harness.session.submit(Op.rollback(1))
-        assert.deepStrictEqual(yield* said(harness), ["first", "first", "steered", "answer 1", "aside"])
+        assert.deepStrictEqual(yield* textsOf(harness), ["first", "first", "steered", "answer 1", "aside"])
         yield* harness.session.submit(Op.rollback(9))
-        assert.deepStrictEqual(yield* said(harness), [])
+        assert.deepStrictEqual(yield* textsOf(harness), [])
         assert.deepStrictEqual(rolledBack(harness), [1, 1])
       })
   )
@@ -93,7 +93,7 @@ describe("rollback", () => {
         yield* harness.run("a")
         for (const turns of [7, 1]) {
           assert.strictEqual((yield* harness.session.submit(Op.rollback(turns)))._tag, "Accepted")
-          assert.deepStrictEqual(yield* said(harness), ["welcome"])
+          assert.deepStrictEqual(yield* textsOf(harness), ["welcome"])
         }
         assert.deepStrictEqual(rolledBack(harness), [1, 0])
       })
@@ -115,7 +115,7 @@ describe("rollback", () => {
         })
       }
       assert.deepStrictEqual(rolledBack(harness), [])
-      assert.deepStrictEqual(yield* said(harness), ["first", "first"])
+      assert.deepStrictEqual(yield* textsOf(harness), ["first", "first"])
     })
   )
 
@@ -127,11 +127,11 @@ describe("rollback", () => {
       const once = { id: id("back") }
       const receipt = yield* harness.session.submit(Op.rollback(1), once)
       assert.deepStrictEqual(yield* harness.session.submit(Op.rollback(1), once), receipt)
-      assert.deepStrictEqual(yield* said(harness), ["a", "answer 1", "b", "answer 2"])
+      assert.deepStrictEqual(yield* textsOf(harness), ["a", "answer 1", "b", "answer 2"])
       yield* Scope.close(scope, Exit.void)
       const resumed = yield* after([], { journal, resume: harness.session.sessionId })
       assert.deepStrictEqual(yield* resumed.session.submit(Op.rollback(1), once), receipt)
-      assert.deepStrictEqual(yield* said(resumed), ["a", "answer 1", "b", "answer 2"])
+      assert.deepStrictEqual(yield* textsOf(resumed), ["a", "answer 1", "b", "answer 2"])
     })
   )
 
@@ -156,10 +156,10 @@ describe("rollback", () => {
       const harness = yield* after(["a", "b"], { hooks })
       yield* harness.session.submit(Op.rollback(1))
       yield* harness.run("c")
-      assert.deepStrictEqual(yield* said(harness), ["context 1", "a", "answer 1", "c", "answer 3"])
+      assert.deepStrictEqual(yield* textsOf(harness), ["context 1", "a", "answer 1", "c", "answer 3"])
       yield* harness.session.submit(Op.rollback(2))
       yield* harness.run("d")
-      assert.deepStrictEqual(yield* said(harness), ["context 2", "d", "answer 4"])
+      assert.deepStrictEqual(yield* textsOf(harness), ["context 2", "d", "answer 4"])
     })
   )
 })
@@ -228,7 +228,7 @@ describe("rollback and resume", () => {
       ] as const) {
         const sessionId = name as SessionId
         yield* Effect.scoped(Effect.flatMap(journal.open(sessionId, "create"), (writer) => writer.append(kept)))
-        assert.deepStrictEqual(yield* said(yield* after([], { journal, resume: sessionId })), [...texts])
+        assert.deepStrictEqual(yield* textsOf(yield* after([], { journal, resume: sessionId })), [...texts])
       }
     })
   )

@@ -78,11 +78,11 @@ describe("turns", () => {
         })
       )
       yield* (yield* h.session.start(task)).outcome
-      const told = h.events.length
+      const count = h.events.length
       yield* Deferred.succeed(go, undefined)
       const exit = yield* Fiber.await(yield* Deferred.await(late))
       assert.isTrue(Exit.hasInterrupts(exit))
-      assert.lengthOf(h.events, told)
+      assert.lengthOf(h.events, count)
       assert.lengthOf((yield* h.session.snapshot).items, 0)
     })
   )
@@ -377,10 +377,10 @@ describe("a journal that fails", () => {
         assert.strictEqual(outcome._tag, "Failed")
         const error = outcome._tag === "Failed" ? outcome.cause.reasons[0] : undefined
         assert.isTrue(error?._tag === "Fail" && (error.error as unknown) === disk)
-        const told = yield* Fiber.join(events)
-        assert.strictEqual(told.at(-1)?._tag, "SessionFailed")
+        const published = yield* Fiber.join(events)
+        assert.strictEqual(published.at(-1)?._tag, "SessionFailed")
         assert.notInclude(
-          told.map((event) => event._tag),
+          published.map((event) => event._tag),
           "TurnCompleted"
         )
         const receipt = yield* h.submit("more")

@@ -19,7 +19,7 @@ import * as DyingFileSystem from "./dyingFileSystem.ts"
 const [directory = "", sessionId = "", mode = "create", name = "", death] = process.argv.slice(2)
 const id = sessionId as SessionId
 
-const tell = (line: object) => void writeSync(1, `${JSON.stringify(line)}\n`)
+const print = (line: object) => void writeSync(1, `${JSON.stringify(line)}\n`)
 
 const dying = Layer.effect(
   FileSystem.FileSystem,
@@ -38,7 +38,7 @@ const telling = Layer.effect(
         ...writer,
         append: (records: Parameters<typeof writer.append>[0]) =>
           Effect.map(writer.append(records), () => {
-            for (const record of records) tell({ seq: record.seq, text: RecordCodec.encode(record) })
+            for (const record of records) print({ seq: record.seq, text: RecordCodec.encode(record) })
           })
       }))
   }))
@@ -49,7 +49,7 @@ const program = Effect.gen(function* () {
   // three turns pass more boundaries than any trial names; a kill at a random moment may come late
   for (let turn = 0; turn < 12; turn++) {
     const receipt = yield* session.submit(Op.userInput(`${name} turn ${turn}`))
-    if (receipt._tag !== "Rejected") tell({ input: receipt.submissionId })
+    if (receipt._tag !== "Rejected") print({ input: receipt.submissionId })
     // a second input arrives during or after the turn: it steers, or starts the next one
     if (turn % 2 === 1) yield* session.submit(Op.userInput(`${name} more ${turn}`))
     yield* session.awaitIdle
@@ -60,6 +60,6 @@ const program = Effect.gen(function* () {
 const services = Layer.mergeAll(
   telling,
   Conversation.model(name).layer,
-  Conversation.handlers((_, callId) => tell({ call: callId ?? "" }))
+  Conversation.handlers((_, callId) => print({ call: callId ?? "" }))
 )
 await Effect.runPromise(Effect.provide(Effect.scoped(program), services))

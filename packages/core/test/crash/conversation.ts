@@ -22,8 +22,8 @@ const texts = ["short", "€".repeat(50), `${"𝄞 é ".repeat(300)}`, "x".repea
 /** A model whose call ids begin with `name`; each text comes in two pieces. */
 export const model = (name: string) =>
   ScriptedModel.make(({ items }: ModelRequest, index) => {
-    const begun = items.findLastIndex((item) => item._tag === "UserMessage")
-    if (items.slice(begun).some((item) => item._tag === "ToolResult")) {
+    const lastInput = items.findLastIndex((item) => item._tag === "UserMessage")
+    if (items.slice(lastInput).some((item) => item._tag === "ToolResult")) {
       return [ScriptedModel.text(texts[index % texts.length]!, " done")]
     }
     return [

@@ -58,12 +58,12 @@ export const run = (trials: number): Effect.Effect<Figures> =>
     const startedAt = performance.now()
     const folder = mkdtempSync(join(tmpdir(), "spindle-crash-"))
     yield* Effect.addFinalizer(() => Effect.sync(() => rmSync(folder, { recursive: true, force: true })))
-    const trying = new Trying(folder, yield* Effect.promise(() => bundle(folder)))
+    const runner = new Trials(folder, yield* Effect.promise(() => bundle(folder)))
     const chains = Array.from({ length: Math.ceil(trials / deathsOfSession) }, (_, index) =>
-      trying.chain(index, Math.min(deathsOfSession, trials - index * deathsOfSession))
+      runner.chain(index, Math.min(deathsOfSession, trials - index * deathsOfSession))
     )
     yield* Effect.all(chains, { concurrency: 2, discard: true })
-    return { ...trying.figures, boundaries: trying.boundaries.size, seconds: (performance.now() - startedAt) / 1000 }
+    return { ...runner.figures, boundaries: runner.boundaries.size, seconds: (performance.now() - startedAt) / 1000 }
   }).pipe(Effect.scoped)
 
 /** A line with its fields in the order of the schema, as it is after it was read. */
@@ -102,13 +102,13 @@ interface Known {
   readonly calls: Set<string>
 }
 
-type Told =
+type Line =
   | { readonly seq: number; readonly text: string }
   | { readonly input: string }
   | { readonly call: string }
   | { readonly boundary: string }
 
-class Trying {
+class Trials {
   readonly figures: Mutable<Figures> & { readonly problems: Array<string> } = {
     trials: 0,
     atBoundaries: 0,
@@ -146,11 +146,11 @@ class Trying {
     }
     const trial = (death: number) =>
       Effect.gen({ self: this }, function* () {
-        const mode = (yield* isThere(known)) ? "existing" : "create"
-        const told = yield* this.dies(known, mode, `c${death}`)
+        const mode = (yield* exists(known)) ? "existing" : "create"
+        const printed = yield* this.runChild(known, mode, `c${death}`)
         this.figures.trials++
-        for (const line of told) this.note(known, line)
-        yield* this.judge(known, `session ${index}, death ${death}, ${JSON.stringify(told.at(-1))}`)
+        for (const line of printed) this.note(known, line)
+        yield* this.judge(known, `session ${index}, death ${death}, ${JSON.stringify(printed.at(-1))}`)
       })
     return Effect.forEach(
       Array.from({ length: deaths }, (_, death) => death),
@@ -169,13 +169,13 @@ class Trying {
   }
 
   /** Runs a child until it dies; returns what it printed. */
-  private dies(known: Known, mode: "create" | "existing", name: string): Effect.Effect<ReadonlyArray<Told>> {
+  private runChild(known: Known, mode: "create" | "existing", name: string): Effect.Effect<ReadonlyArray<Line>> {
     const death = this.plan(mode)
     const { directory, sessionId } = known
-    return Effect.callback<ReadonlyArray<Told>>((resume) => {
+    return Effect.callback<ReadonlyArray<Line>>((resume) => {
       const args = [this.child, directory, sessionId, mode, name, ...(death ? [JSON.stringify(death)] : [])]
       const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] })
-      let told = ""
+      let printed = ""
       let complaints = ""
       // counted in lines, so that the load of this process does not matter
       let left = death === undefined ? Math.random() * 150 : Infinity
@@ -183,17 +183,17 @@ class Trying {
       const limit = setTimeout(kill, 30_000)
       child.stderr.on("data", (bytes) => (complaints += bytes))
       child.stdout.on("data", (bytes) => {
-        told += bytes
+        printed += bytes
         left -= `${bytes}`.split("\n").length - 1
         if (left <= 0) setTimeout(kill, Math.random() * 3)
       })
       child.on("close", (_, signal) => {
         clearTimeout(limit)
         // an incomplete line was not acknowledged
-        const lines = told
+        const lines = printed
           .split("\n")
           .slice(0, -1)
-          .map((line): Told => JSON.parse(line))
+          .map((line): Line => JSON.parse(line))
         const boundary = lines.findLast((line) => "boundary" in line)
         if (signal !== "SIGKILL" || (death !== undefined && boundary === undefined)) {
           this.problem(`a child ended otherwise, by ${signal}: ${complaints}`)
@@ -212,17 +212,17 @@ class Trying {
     this.figures.problems.push(text)
   }
 
-  private note(known: Known, told: Told): void {
-    if ("seq" in told) {
+  private note(known: Known, printed: Line): void {
+    if ("seq" in printed) {
       this.figures.records++
-      known.records.set(told.seq, normal(told.text))
-    } else if ("input" in told) {
+      known.records.set(printed.seq, normal(printed.text))
+    } else if ("input" in printed) {
       this.figures.inputs++
-      known.inputs.add(told.input)
-    } else if ("call" in told) {
+      known.inputs.add(printed.input)
+    } else if ("call" in printed) {
       this.figures.calls++
-      if (known.calls.has(told.call)) this.replays(`call ${told.call} was started twice`)
-      known.calls.add(told.call)
+      if (known.calls.has(printed.call)) this.replays(`call ${printed.call} was started twice`)
+      known.calls.add(printed.call)
     }
   }
 
@@ -286,7 +286,7 @@ class Trying {
 
 const journals = ({ directory }: Known) => JournalFile.layer({ directory }).pipe(Layer.provide(NodeFileSystem.layer))
 
-const isThere = (known: Known): Effect.Effect<boolean> =>
+const exists = (known: Known): Effect.Effect<boolean> =>
   Effect.flatMap(Journal, ({ load }) =>
     Effect.match(load(known.sessionId), { onFailure: () => false, onSuccess: () => true })
   ).pipe(Effect.provide(journals(known)))

@@ -334,17 +334,17 @@ describe("an observer that throws", () => {
   it.effect("S7 does not keep the owner of the session from being called", () =>
     Effect.gen(function* () {
       let count = 0
-      const told: Array<string> = []
+      const tags: Array<string> = []
       const h = yield* SessionHarness.make({
         script: [[ScriptedModel.text("fine")]],
         observer: () => {
           if (++count === 3) throw new Error("full")
         },
-        onEvent: (event) => void told.push(event._tag)
+        onEvent: (event) => void tags.push(event._tag)
       })
       yield* h.run("hello")
-      assert.include(told, "TurnCompleted")
-      assert.strictEqual(told.filter((tag) => tag === "Warning").length, 1)
+      assert.include(tags, "TurnCompleted")
+      assert.strictEqual(tags.filter((tag) => tag === "Warning").length, 1)
     })
   )
 })

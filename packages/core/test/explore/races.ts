@@ -190,8 +190,8 @@ const nothingDies: ScenarioOptions["law"] = (history) => {
 export const stopsWaiting = session({
   harness: (counts) => ({
     ...conversation(counts),
-    script: (asked, index) => {
-      if (asked.items.some((item) => item._tag === "UserMessage")) return threeRounds(asked, index)
+    script: (modelRequest, index) => {
+      if (modelRequest.items.some((item) => item._tag === "UserMessage")) return threeRounds(modelRequest, index)
       return index % 2 === 0
         ? [ScriptedModel.pieces("I lo"), ScriptedModel.hang]
         : [ScriptedModel.text("It is ", "done")]
@@ -268,11 +268,11 @@ const lookingForItsCall: Exploration = {
       const journal = yield* slowJournal(3)
       const look = (callId: string) =>
         Effect.map(Effect.orDie(journal.load(harness.session.sessionId)), ({ records }) => {
-          const isThere = records.some(
+          const isRecorded = records.some(
             (record) =>
               record._tag === "ItemRecorded" && record.item._tag === "ToolCall" && record.item.callId === callId
           )
-          if (!isThere) log.push(`call ${callId} runs, and is not in the journal`)
+          if (!isRecorded) log.push(`call ${callId} runs, and is not in the journal`)
         })
       const harness: SessionHarness.SessionHarness = yield* SessionHarness.make({
         journal,
@@ -319,9 +319,9 @@ const sendingSlowly: Exploration = {
       const journal = yield* slowJournal(3)
       const model: typeof scripted.model = {
         ...scripted.model,
-        stream: (asked) => {
+        stream: (modelRequest) => {
           log.push("sent")
-          return scripted.model.stream(asked)
+          return scripted.model.stream(modelRequest)
         }
       }
       const { session: running } = yield* SessionHarness.make({ journal })

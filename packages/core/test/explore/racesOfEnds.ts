@@ -25,7 +25,7 @@ const callingSlowly: Exploration = {
     Effect.gen(function* () {
       const log: Array<string> = []
       const scripted = ScriptedModel.make([[ScriptedModel.call("note", {}, "a"), ScriptedModel.hang]])
-      const model = { ...scripted.model, stream: lettingGoSlowly(scripted.model.stream) }
+      const model = { ...scripted.model, stream: closeSlowly(scripted.model.stream) }
       const { events, session: running } = yield* SessionHarness.make({
         journal: yield* slowJournal(3),
         model: { ...scripted, model, layer: Layer.succeed(Model, model) },
@@ -51,10 +51,10 @@ const callingSlowly: Exploration = {
     }).pipe(Effect.scoped)
 }
 
-const lettingGoSlowly =
+const closeSlowly =
   (stream: Model["stream"]): Model["stream"] =>
-  (asked) =>
-    Stream.ensuring(stream(asked), Effect.sleep(20))
+  (modelRequest) =>
+    Stream.ensuring(stream(modelRequest), Effect.sleep(20))
 
 /** A task that takes its input in two fibers, each of which waits for the hooks (P6). */
 const takingTwice: Exploration = {
@@ -89,7 +89,7 @@ const samplingLate: Exploration = {
       const scripted = ScriptedModel.make([[ScriptedModel.text("fine")]])
       const model: typeof scripted.model = {
         ...scripted.model,
-        stream: (asked) => Stream.unwrap(Effect.as(Effect.sleep(300), scripted.model.stream(asked)))
+        stream: (modelRequest) => Stream.unwrap(Effect.as(Effect.sleep(300), scripted.model.stream(modelRequest)))
       }
       const { session: running } = yield* SessionHarness.make()
       const sample = Effect.flatMap(Turn, (turn) =>

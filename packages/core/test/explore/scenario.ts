@@ -118,10 +118,10 @@ const nextTurnCompletes = (harness: SessionHarness.SessionHarness) =>
  * text. The turn after gets a text.
  */
 export const threeRounds = (request: ModelRequest, index: number): ScriptedModel.Answer => {
-  const begins = request.items.findLastIndex((item) => item._tag === "UserMessage" && item.fragment === undefined)
-  const begun = request.items[begins]
-  const round = request.items.slice(begins).filter((item) => item._tag === "ToolResult").length
-  if (begun?._tag === "UserMessage" && begun.content.some((part) => part._tag === "Text" && part.text === "after")) {
+  const inputIndex = request.items.findLastIndex((item) => item._tag === "UserMessage" && item.fragment === undefined)
+  const input = request.items[inputIndex]
+  const round = request.items.slice(inputIndex).filter((item) => item._tag === "ToolResult").length
+  if (input?._tag === "UserMessage" && input.content.some((part) => part._tag === "Text" && part.text === "after")) {
     return [ScriptedModel.text("fine")]
   }
   if (round === 0) {

@@ -23,7 +23,7 @@ const observed = Effect.fnUntraced(function* (
       yield* h.run("hello")
       const { seq } = yield* h.session.snapshot
       const records = yield* h.session.events().pipe(Stream.filter(isRecord), Stream.take(seq), Stream.runCollect)
-      return { ...h, told: records }
+      return { ...h, published: records }
     })
   ).pipe(
     Effect.provideService(SessionObserver, {
@@ -117,8 +117,8 @@ describe("the signals of a session", () => {
         }
       })
       assert.isAtLeast(signals, 2)
-      assert.deepStrictEqual(events.filter(isRecord), h.told)
-      const warnings = h.told.flatMap((event) => (event._tag === "Warning" ? [event.message] : []))
+      assert.deepStrictEqual(events.filter(isRecord), h.published)
+      const warnings = h.published.flatMap((event) => (event._tag === "Warning" ? [event.message] : []))
       assert.lengthOf(warnings, 1)
       assert.include(warnings[0]!, "an observer of the session threw")
     })
@@ -130,16 +130,16 @@ describe("SessionObserver.both", () => {
   const closed: SessionSignal = { _tag: "Closed" }
 
   it("calls both, in order, and sends signals to those that want them", () => {
-    const told: Array<string> = []
-    const first: SessionObserver = { onEvent: () => void told.push("first") }
+    const calls: Array<string> = []
+    const first: SessionObserver = { onEvent: () => void calls.push("first") }
     const second: SessionObserver = {
-      onEvent: () => void told.push("second"),
-      onSignal: (_, signal) => void told.push(`second ${signal._tag}`)
+      onEvent: () => void calls.push("second"),
+      onSignal: (_, signal) => void calls.push(`second ${signal._tag}`)
     }
     const both = SessionObservers.both(first, second)!
     both.onEvent(sessionId, { _tag: "SessionFailed", sessionId, message: "" })
     both.onSignal!(sessionId, closed)
-    assert.deepStrictEqual(told, ["first", "second", "second Closed"])
+    assert.deepStrictEqual(calls, ["first", "second", "second Closed"])
   })
 
   it("is the only one, or none; and has no signals if neither wants them", () => {

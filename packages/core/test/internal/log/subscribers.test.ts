@@ -22,15 +22,15 @@ const make = (capacity: number, read?: JournalWriter["read"]) => {
     written.push(...added)
     return added
   }
-  const tell = (...events: ReadonlyArray<SessionEvent>) => {
+  const publish = (...events: ReadonlyArray<SessionEvent>) => {
     for (const event of events) subscribers.publish(event)
   }
-  const record = (...records: ReadonlyArray<NewRecord>) => tell(...write(...records))
-  return { subscribers, writer, write, tell, record }
+  const record = (...records: ReadonlyArray<NewRecord>) => publish(...write(...records))
+  return { subscribers, writer, write, publish, record }
 }
 
 /** A subscriber that takes one event at a time, when the test allows it. */
-const stepping = Effect.fnUntraced(function* ({ subscribers, writer }: ReturnType<typeof make>, from = 0) {
+const subscribe = Effect.fnUntraced(function* ({ subscribers, writer }: ReturnType<typeof make>, from = 0) {
   const events: Array<SessionEvent> = []
   const latch = yield* Latch.make(false)
   const fiber = yield* Effect.forkChild(
@@ -66,7 +66,7 @@ const message = (value: string, item = "0.1"): NewRecord => ({
 
 const failed: SessionEvent = { _tag: "SessionFailed", sessionId, message: "disk full" }
 
-const said = (events: ReadonlyArray<SessionEvent>) =>
+const labelsOf = (events: ReadonlyArray<SessionEvent>) =>
   events.map((event) => {
     if (event._tag === "Warning") return event.message
     if (event._tag === "ItemRecorded") return event.item.id as string
@@ -78,13 +78,13 @@ describe("a subscriber that keeps up", () => {
     Effect.gen(function* () {
       const session = make(8)
       session.record(started)
-      const { events, go } = yield* stepping(session)
+      const { events, go } = yield* subscribe(session)
       yield* go
-      session.tell(text(0, "a"))
+      session.publish(text(0, "a"))
       session.record(warning("one"))
-      session.tell(text(1, "b"))
+      session.publish(text(1, "b"))
       yield* Effect.yieldNow
-      assert.deepStrictEqual(said(events), ["SessionStarted", "0:a", "one", "1:b"])
+      assert.deepStrictEqual(labelsOf(events), ["SessionStarted", "0:a", "one", "1:b"])
     })
   )
 
@@ -92,11 +92,11 @@ describe("a subscriber that keeps up", () => {
     Effect.gen(function* () {
       const session = make(8)
       session.record(started, warning("one"), warning("two"))
-      const { events, go } = yield* stepping(session, 2)
+      const { events, go } = yield* subscribe(session, 2)
       yield* go
       session.record(warning("three"))
       yield* Effect.yieldNow
-      assert.deepStrictEqual(said(events), ["two", "three"])
+      assert.deepStrictEqual(labelsOf(events), ["two", "three"])
     })
   )
 
@@ -104,7 +104,7 @@ describe("a subscriber that keeps up", () => {
     Effect.gen(function* () {
       const session = make(8)
       session.record(started, ...Array.from({ length: 999 }, (_, index) => warning(`${index}`)))
-      const { events, fiber, go, stop } = yield* stepping(session)
+      const { events, fiber, go, stop } = yield* subscribe(session)
       yield* go
       yield* stop
       session.record(warning("while it reads"))
@@ -123,56 +123,56 @@ describe("a subscriber that keeps up", () => {
     Effect.gen(function* () {
       const session = make(8)
       session.record(started)
-      const { events, go } = yield* stepping(session, 3)
+      const { events, go } = yield* subscribe(session, 3)
       yield* go
-      session.tell(text(0, "a"))
+      session.publish(text(0, "a"))
       session.record(warning("one"), warning("two"))
       yield* Effect.yieldNow
       // text that is open where it starts is delivered from its beginning
-      assert.deepStrictEqual(said(events), ["0:a"])
-      session.tell(text(1, "b"))
+      assert.deepStrictEqual(labelsOf(events), ["0:a"])
+      session.publish(text(1, "b"))
       session.record(warning("three"))
       yield* Effect.yieldNow
-      assert.deepStrictEqual(said(events), ["0:a", "1:b", "three"])
+      assert.deepStrictEqual(labelsOf(events), ["0:a", "1:b", "three"])
     })
   )
 })
 
 describe("a subscriber that arrives while an event is delivered", () => {
   /** Returns what a subscriber gets if it arrives with the first event of another one. */
-  const coming = Effect.fnUntraced(function* (first: (session: ReturnType<typeof make>) => void) {
+  const collectLate = Effect.fnUntraced(function* (first: (session: ReturnType<typeof make>) => void) {
     const session = make(8)
     session.record(started)
     const events: Array<SessionEvent> = []
     const { subscribers, writer } = session
-    const come = Effect.forkDetach(
+    const subscribeLate = Effect.forkDetach(
       Stream.runForEach(subscribers.stream(0, writer), (event) => Effect.sync(() => void events.push(event))),
       { startImmediately: true }
     )
-    let hasCome = false
+    let hasSubscribed = false
     yield* Effect.forkChild(
       Stream.runForEach(subscribers.stream(1, writer), () => {
-        if (hasCome) return Effect.void
-        hasCome = true
-        return come
+        if (hasSubscribed) return Effect.void
+        hasSubscribed = true
+        return subscribeLate
       }),
       { startImmediately: true }
     )
     first(session)
     session.record(warning("next"))
-    return said(events)
+    return labelsOf(events)
   })
 
   it.effect("gets that record once", () =>
     Effect.gen(function* () {
-      const events = yield* coming(({ record }) => record(warning("first")))
+      const events = yield* collectLate(({ record }) => record(warning("first")))
       assert.deepStrictEqual(events, ["SessionStarted", "first", "next"])
     })
   )
 
   it.effect("gets that text once", () =>
     Effect.gen(function* () {
-      const events = yield* coming(({ tell }) => tell(text(0, "a"), text(1, "b")))
+      const events = yield* collectLate(({ publish }) => publish(text(0, "a"), text(1, "b")))
       assert.deepStrictEqual(events, ["SessionStarted", "0:a", "1:b", "next"])
     })
   )
@@ -183,12 +183,15 @@ describe("a subscriber that falls behind", () => {
     Effect.gen(function* () {
       const session = make(2)
       session.record(started)
-      const { events, fiber, go } = yield* stepping(session)
+      const { events, fiber, go } = yield* subscribe(session)
       session.record(...Array.from({ length: 600 }, (_, index) => warning(`${index}`)))
       session.subscribers.end()
       yield* go
       yield* Fiber.join(fiber)
-      assert.deepStrictEqual(said(events), ["SessionStarted", ...Array.from({ length: 600 }, (_, index) => `${index}`)])
+      assert.deepStrictEqual(labelsOf(events), [
+        "SessionStarted",
+        ...Array.from({ length: 600 }, (_, index) => `${index}`)
+      ])
     })
   )
 
@@ -204,10 +207,10 @@ describe("a subscriber that falls behind", () => {
         })
       )
       const all = session.write(started, ...Array.from({ length: count }, (_, index) => warning(`${index}`)))
-      const { events, fiber, go } = yield* stepping(session)
-      session.tell(all[0]!)
+      const { events, fiber, go } = yield* subscribe(session)
+      session.publish(all[0]!)
       yield* Effect.yieldNow
-      session.tell(...all.slice(1))
+      session.publish(...all.slice(1))
       session.subscribers.end()
       yield* go
       yield* Fiber.join(fiber)
@@ -222,8 +225,8 @@ describe("a subscriber that falls behind", () => {
       const capacity = 8
       const session = make(capacity)
       session.record(started)
-      const { events, go } = yield* stepping(session)
-      for (let index = 0; index < 200; index++) session.tell(text(index, "a", "0.1"), text(index, "b", "0.2"))
+      const { events, go } = yield* subscribe(session)
+      for (let index = 0; index < 200; index++) session.publish(text(index, "a", "0.1"), text(index, "b", "0.2"))
       yield* go
       const texts = events.flatMap((event) => (event._tag === "TextDelta" ? [event] : []))
       // what it held, and the rest of each text in one piece
@@ -242,10 +245,10 @@ describe("a subscriber that falls behind", () => {
     Effect.gen(function* () {
       const session = make(2)
       session.record(started)
-      const { events, go } = yield* stepping(session)
-      for (const [index, value] of [..."abcdef"].entries()) session.tell(text(index, value))
+      const { events, go } = yield* subscribe(session)
+      for (const [index, value] of [..."abcdef"].entries()) session.publish(text(index, value))
       yield* go
-      assert.strictEqual(said(events).at(-1)?.endsWith("f"), true)
+      assert.strictEqual(labelsOf(events).at(-1)?.endsWith("f"), true)
       assert.strictEqual(events.map((event) => (event._tag === "TextDelta" ? event.text : "")).join(""), "abcdef")
       assert.isTrue(events.length < 5)
     })
@@ -255,8 +258,8 @@ describe("a subscriber that falls behind", () => {
     Effect.gen(function* () {
       const session = make(2)
       session.record(started)
-      const { events, go } = yield* stepping(session)
-      for (let index = 0; index < 4; index++) session.tell(text(index, "a", "0.1"), text(index, "b", "0.2"))
+      const { events, go } = yield* subscribe(session)
+      for (let index = 0; index < 4; index++) session.publish(text(index, "a", "0.1"), text(index, "b", "0.2"))
       yield* go
       const of = (item: string) =>
         events.map((event) => (event._tag === "TextDelta" && event.itemId === item ? event.text : "")).join("")
@@ -268,12 +271,12 @@ describe("a subscriber that falls behind", () => {
     Effect.gen(function* () {
       const session = make(2)
       session.record(started)
-      const { events, go } = yield* stepping(session)
+      const { events, go } = yield* subscribe(session)
       session.record(warning("one"), warning("two"), warning("three"))
-      session.tell(text(0, "lost"))
+      session.publish(text(0, "lost"))
       session.record(message("lost"))
       yield* go
-      assert.deepStrictEqual(said(events), ["SessionStarted", "one", "two", "three", "0.1"])
+      assert.deepStrictEqual(labelsOf(events), ["SessionStarted", "one", "two", "three", "0.1"])
     })
   )
 
@@ -282,13 +285,13 @@ describe("a subscriber that falls behind", () => {
       const session = make(8)
       session.record(started, warning("one"))
       const [two, item] = session.write(warning("two"), message("ab"))
-      const { events, go } = yield* stepping(session)
+      const { events, go } = yield* subscribe(session)
       yield* go
-      session.tell(two!, text(0, "a"), text(1, "b"), item!)
+      session.publish(two!, text(0, "a"), text(1, "b"), item!)
       yield* Effect.yieldNow
-      session.tell(text(0, "c", "0.2"))
+      session.publish(text(0, "c", "0.2"))
       yield* Effect.yieldNow
-      assert.deepStrictEqual(said(events), ["SessionStarted", "one", "two", "0.1", "0:c"])
+      assert.deepStrictEqual(labelsOf(events), ["SessionStarted", "one", "two", "0.1", "0:c"])
     })
   )
 
@@ -296,14 +299,14 @@ describe("a subscriber that falls behind", () => {
     Effect.gen(function* () {
       const session = make(2)
       session.record(started)
-      const { events, go } = yield* stepping(session)
-      for (let index = 0; index < 5; index++) session.tell(output(index, "x"))
+      const { events, go } = yield* subscribe(session)
+      for (let index = 0; index < 5; index++) session.publish(output(index, "x"))
       session.record(warning("one"))
       yield* go
-      session.tell(output(5, "y"))
+      session.publish(output(5, "y"))
       yield* Effect.yieldNow
-      assert.strictEqual(said(events).at(-1), "5:y")
-      assert.isTrue(said(events).includes("one"))
+      assert.strictEqual(labelsOf(events).at(-1), "5:y")
+      assert.isTrue(labelsOf(events).includes("one"))
     })
   )
 
@@ -322,10 +325,10 @@ describe("a subscriber that falls behind", () => {
       const session = make(2, (from) =>
         Effect.sync(() => numbered([warning("eight"), warning("nine")], 8).filter((record) => record.seq >= from))
       )
-      session.tell(...numbered([started, ...Array.from({ length: 9 }, (_, index) => warning(`${index}`))]))
-      const { events, go } = yield* stepping(session)
+      session.publish(...numbered([started, ...Array.from({ length: 9 }, (_, index) => warning(`${index}`))]))
+      const { events, go } = yield* subscribe(session)
       yield* go
-      assert.deepStrictEqual(said(events), ["eight", "nine"])
+      assert.deepStrictEqual(labelsOf(events), ["eight", "nine"])
     })
   )
 })
@@ -335,7 +338,7 @@ describe("the end", () => {
     Effect.gen(function* () {
       const session = make(2)
       session.record(started)
-      const { events, fiber, go } = yield* stepping(session)
+      const { events, fiber, go } = yield* subscribe(session)
       session.record(...Array.from({ length: 10 }, (_, index) => warning(`${index}`)))
       session.subscribers.end()
       yield* go
@@ -348,11 +351,11 @@ describe("the end", () => {
     Effect.gen(function* () {
       const session = make(2)
       session.record(started)
-      const quick = yield* stepping(session)
+      const quick = yield* subscribe(session)
       yield* quick.go
-      const slow = yield* stepping(session)
+      const slow = yield* subscribe(session)
       session.record(...Array.from({ length: 10 }, (_, index) => warning(`${index}`)))
-      session.tell(failed)
+      session.publish(failed)
       session.subscribers.end()
       yield* slow.go
       yield* Fiber.join(quick.fiber)
@@ -361,9 +364,9 @@ describe("the end", () => {
       const future = yield* Stream.runCollect(session.subscribers.stream(100, session.writer))
       for (const events of [quick.events, slow.events]) {
         assert.lengthOf(events, 12)
-        assert.deepStrictEqual(said(events).slice(-2), ["9", "SessionFailed"])
+        assert.deepStrictEqual(labelsOf(events).slice(-2), ["9", "SessionFailed"])
       }
-      assert.deepStrictEqual([said(late), said(future)], [["9", "SessionFailed"], ["SessionFailed"]])
+      assert.deepStrictEqual([labelsOf(late), labelsOf(future)], [["9", "SessionFailed"], ["SessionFailed"]])
     })
   )
 
@@ -378,14 +381,14 @@ describe("the end", () => {
         ),
         { startImmediately: true }
       )
-      const { events, go } = yield* stepping(session)
+      const { events, go } = yield* subscribe(session)
       yield* go
       yield* Fiber.interrupt(left)
       yield* Deferred.await(ended)
       assert.strictEqual((session.subscribers as unknown as { all?: ReadonlySet<unknown> }).all?.size, 1)
       session.record(warning("one"))
       yield* Effect.yieldNow
-      assert.deepStrictEqual(said(events), ["SessionStarted", "one"])
+      assert.deepStrictEqual(labelsOf(events), ["SessionStarted", "one"])
     })
   )
 })
