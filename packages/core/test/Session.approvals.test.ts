@@ -199,11 +199,11 @@ describe("a question", () => {
           const fiber = yield* Effect.forkChild(turn.ask({ kind: "question", payload: 1 }))
           yield* Effect.yieldNow
           yield* Fiber.interrupt(fiber)
-          return "went on"
+          return "continued"
         })
       )
       const { outcome } = yield* harness.session.start(task)
-      assert.deepStrictEqual(yield* outcome, { _tag: "Completed", value: "went on" })
+      assert.deepStrictEqual(yield* outcome, { _tag: "Completed", value: "continued" })
       assert.deepStrictEqual(settled(harness), [{ _tag: "Cancelled", by: "end" }])
       isLegal(harness)
     })
@@ -359,7 +359,7 @@ describe("grants", () => {
   it.effect("A2 with scope turn are silent in the turn, and gone after it", () =>
     Effect.map(countQuestions("turn"), (n) => assert.deepEqual(n, [1, 1]))
   )
-  it.effect("A2 with scope session are silent from then on", () =>
+  it.effect("A2 with scope session are silent for the rest of the session", () =>
     Effect.map(countQuestions("session"), (n) => assert.deepEqual(n, [1, 0]))
   )
 
@@ -462,10 +462,10 @@ describe("a decider", () => {
       const harness = yield* Harness.make({
         script: [calls("c1"), [Model.text("done")]],
         tools: { tool },
-        approvals: Approvals.denyAll("nobody attends")
+        approvals: Approvals.denyAll("no one attends")
       })
       yield* harness.run("go")
-      assert.deepStrictEqual(results(harness), [{ callId: "c1", status: "denied", output: "rejected: nobody attends" }])
+      assert.deepStrictEqual(results(harness), [{ callId: "c1", status: "denied", output: "rejected: no one attends" }])
     })
   )
 

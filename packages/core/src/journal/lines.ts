@@ -1,7 +1,7 @@
 /**
  * Splits the bytes of a journal into lines, chunk by chunk.
  *
- * A newline ends a line. A run of NUL bytes ends one as well: JSON cannot contain them, and a file system may leave
+ * A newline ends a line. So does a run of NUL bytes: JSON cannot contain them, and a file system may leave
  * them where a crash lost data.
  */
 

@@ -108,7 +108,7 @@ interface Found {
 
 /**
  * The record of a line, or undefined if the line is damaged. A record that follows the torn beginning of another on the
- * same line is found as well.
+ * same line is found too.
  */
 export const recordOf = ({ bytes, end, hasNewline, start }: Line): Found | undefined => {
   let at = 0
@@ -142,7 +142,7 @@ const decode = (bytes: Uint8Array): JournalRecord | undefined => {
   return record !== undefined && Number.isSafeInteger(record.seq) && record.seq >= 0 ? record : undefined
 }
 
-/** How every line begins that {@link RecordCodec.encode} writes for a record of its own version. */
+/** The beginning of every line that {@link RecordCodec.encode} writes for a record of the current version. */
 const beginning = Array.from(`{"v":`, (character) => character.charCodeAt(0))
 
 /** The next index at which a record may begin, or the length. */

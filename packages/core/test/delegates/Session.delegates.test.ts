@@ -211,7 +211,7 @@ describe("the session of a turn", () => {
     })
   )
 
-  it.effect("A4 a grant for a turn answers no question of no turn", () =>
+  it.effect("A4 a grant for a turn settles no question outside of it", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make()
       const own: NewQuestion = { kind: "permissions", payload: question.payload }

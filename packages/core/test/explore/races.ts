@@ -168,7 +168,7 @@ export const textsAreApart: Laws.Law = (seen) => {
       !item.text.startsWith("round ") &&
       !spoken.some((text) => text.startsWith(item.text))
   )
-  return mixed === undefined ? undefined : `I7 text of two answers: ${JSON.stringify(mixed)}`
+  return mixed === undefined ? undefined : `I7 text of two responses: ${JSON.stringify(mixed)}`
 }
 
 /** A task that asks one question after the other has one open at a time. */
@@ -176,7 +176,7 @@ const oneRequestAtATime: ScenarioOptions["law"] = (history) => {
   let open = 0
   for (const { _tag } of recordsOf(history)) {
     if (_tag === "QuestionSettled") open--
-    if (_tag === "QuestionOpened" && ++open > 1) return "A1 a request is open although nobody waits for it"
+    if (_tag === "QuestionOpened" && ++open > 1) return "A1 a question is open although no fiber waits for it"
   }
   return undefined
 }
@@ -386,7 +386,7 @@ const waitingForAnAnswer: Exploration = {
       const settled = recordsOf(history).find((record) => record._tag === "QuestionSettled")
       const isLate =
         ended?._tag === "TurnAborted" && settled?._tag === "QuestionSettled" && settled.at > ended.requestedAt
-      return isLate ? "A2 whoever waits learns of the abort late" : undefined
+      return isLate ? "A2 the task learns of the abort late" : undefined
     }
   }),
   modes: ["before"],

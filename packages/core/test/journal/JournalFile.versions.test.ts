@@ -17,7 +17,7 @@ import { assertTurns, markersOf } from "../fixtures/turns.ts"
 const { accepted, completed, recorded, started, turnStarted, user } = Records
 const agent = Agent.make({})
 
-/** Lines of later versions: a tag that nobody knows yet, with odd contents, and a known tag in another version. */
+/** Lines of later versions: an unknown tag, with odd contents, and a known tag in another version. */
 const later = [
   '{"v":2,"_tag":"Dreamed","of":["sheep",{"__proto__":null,"é":1.5e300}],"seq":SEQ,"at":7}',
   '{"seq":SEQ,"v":3,"_tag":"TurnStarted","at":8,"turnId":{"not":"a text"}}',

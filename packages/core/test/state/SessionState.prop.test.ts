@@ -15,7 +15,7 @@ import { TestClock } from "effect/testing"
 
 const { call, die, drop, fail, gate, hang, invalidCall, pieces, reasoning, text } = ScriptedModel
 
-/** What a model answers in a random session. */
+/** The responses of a model in a random session. */
 const Answer = Schema.Literals([
   "text",
   "reasoning",
@@ -34,7 +34,7 @@ const Answer = Schema.Literals([
   "die"
 ])
 
-/** What a client does in a random session. */
+/** The actions of a client in a random session. */
 const Command = Schema.Literals([
   "submit",
   "queue",
