@@ -222,7 +222,7 @@ const makeParts = <R>(
   const subscribers = new Subscribers(config.subscriberCapacity, state.seq)
   const supervisor = TaskSupervisor.makeUnsafe(context, clock)
   const onFailure = (error: JournalFailed) => {
-    // mutant owner-hears-of-the-journal (S2: a journal that fails ends the turn whose task waits for it): drop
+    // mutant journal-failure-ends-the-turn (S2: a journal that fails ends the turn whose task waits for it): drop
     supervisor.fail(Cause.fail(error))
     questions.cancelAll(undefined, "end")
   }
@@ -293,7 +293,7 @@ const close = Effect.fnUntraced(function* ({
     yield* Effect.timeoutOption(runDetached(context, resources.endAll), config.processDeadline)
   }
   // nothing is recorded after the last wait: a straggler that ends now would write to a journal that is closed
-  // mutant shut-before-the-last-wait (S7: a session that closes records nothing after its last wait): drop
+  // mutant no-record-after-the-last-wait (S7: a session that closes records nothing after its last wait): drop
   recorder.close()
   // a journal that fails here has reported that to every subscriber
   yield* Effect.ignore(recorder.flush)

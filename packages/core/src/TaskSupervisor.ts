@@ -293,7 +293,7 @@ class Supervisor implements TaskSupervisor {
       if (this.current !== running) return
       // a task that only interrupted itself has not failed: it is aborted like any other (S5)
       if (exit._tag === "Failure" && Cause.hasInterruptsOnly(exit.cause)) return void this.abort("Interrupted")
-      // mutant a-defect-is-an-end (S5: a task that dies has ended, and its slot is free):
+      // mutant defect-frees-the-slot (S5: a task that dies has ended, and its slot is free):
       //   insert: if (exit._tag === "Failure" && Cause.hasDies(exit.cause)) return
       if (this.signal({ _tag: "Exit" })) running.leave()
     })
@@ -381,7 +381,7 @@ class Supervisor implements TaskSupervisor {
   }
 
   private whenIdle(resume: (effect: Effect.Effect<void>) => void): Effect.Effect<void> | void {
-    // mutant look-and-wait-for-idle (I2: a fiber that waits for the slot checks it atomically with registration): drop
+    // mutant check-slot-and-wait (I2: a fiber that waits for the slot checks it atomically with registration): drop
     if (this.slot._tag === "Idle") return resume(Effect.void)
     const wake = () => resume(Effect.void)
     this.idleWaiters.add(wake)

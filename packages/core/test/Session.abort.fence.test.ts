@@ -60,7 +60,7 @@ const members = (turn: Turn): { readonly [member: string]: Effect.Effect<unknown
 const starting = ["takeInput", "sample", "ask", "process", "delegate"]
 const values = ["sessionId", "turnId", "trace", "session", "input", "inputText"]
 
-/** A host that records what it is asked to start. */
+/** A `Processes` service that records what it is asked to start. */
 const host = () => {
   const started: Array<string> = []
   const service: Processes = {
@@ -74,11 +74,11 @@ const host = () => {
   return { started, service }
 }
 
-/** Approvals that are asked and never decide. */
-const silent = (asked: Array<string>): Approvals => ({
+/** An `Approvals` service that never decides. */
+const neverDecide = (questions: Array<string>): Approvals => ({
   decide: ({ questionId }) =>
     Effect.andThen(
-      Effect.sync(() => void asked.push(questionId)),
+      Effect.sync(() => void questions.push(questionId)),
       Effect.never
     )
 })
@@ -87,12 +87,12 @@ const signalled = (effect: Effect.Effect<unknown, unknown, Turn | Model | Proces
   Task.make("signalled", effect, { onAbort: "signal", steerable: true })
 
 describe("a closing turn", () => {
-  it.effect("I2 starts no model request, question, process or steer, but what is open may finish and record", () =>
+  it.effect("I2 starts no model request, question, process or steer, but lets open work finish and record", () =>
     Effect.gen(function* () {
-      const asked: Array<string> = []
+      const questions: Array<string> = []
       const h = yield* SessionHarness.make({
         script: [[ScriptedModel.text("must not be asked")]],
-        approvals: silent(asked)
+        approvals: neverDecide(questions)
       })
       const { service, started } = host()
       const exits: Array<readonly [string, boolean]> = []
@@ -117,7 +117,7 @@ describe("a closing turn", () => {
         exits.filter(([, refused]) => refused).map(([name]) => name),
         starting
       )
-      assert.deepStrictEqual([h.requests.length, asked.length, started.length], [0, 0, 0])
+      assert.deepStrictEqual([h.requests.length, questions.length, started.length], [0, 0, 0])
       assert.deepStrictEqual(
         itemsOf(h.events).flatMap((item) => (item._tag === "AssistantMessage" ? [item.text] : [])),
         ["late record", "late words"]
@@ -126,7 +126,7 @@ describe("a closing turn", () => {
     })
   )
 
-  it.effect("I2 input that comes during the abort waits for a turn of its own", () =>
+  it.effect("I2 input that arrives during the abort waits for the next turn", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make()
       yield* h.session.start(signalled(Effect.never) as Task.Task<unknown, unknown>)
@@ -138,7 +138,7 @@ describe("a closing turn", () => {
     })
   )
 
-  it.effect("I2 starts no tool for a call that comes, or is about to begin, after the abort", () =>
+  it.effect("I2 starts no tool for a call that arrives, or is about to start, after the abort", () =>
     Effect.gen(function* () {
       const ran: Array<string> = []
       const touch = Tool.make("touch", { parameters: Schema.Struct({}), success: Schema.String })
@@ -198,7 +198,7 @@ describe("a closing turn", () => {
     })
   )
 
-  it.effect("I2 sends no request and starts no process whose record was being written at the abort", () =>
+  it.effect("I2 sends no request and starts no process if the abort came while its record was being written", () =>
     Effect.gen(function* () {
       for (const [tag, member] of [
         ["ModelRequested", "sample"],
@@ -226,14 +226,14 @@ describe("a closing turn", () => {
     })
   )
 
-  it.effect("I2 takes no more input, although it was taking some; what waits is handed back", () =>
+  it.effect("I2 takes no more input, even in the middle of taking some; waiting input is handed back", () =>
     Effect.gen(function* () {
       const inHook = yield* Deferred.make<void>()
-      const goOn = yield* Deferred.make<void>()
+      const release = yield* Deferred.make<void>()
       const h = yield* SessionHarness.make({
         hooks: {
           userPromptSubmit: () =>
-            Effect.as(Effect.andThen(Deferred.succeed(inHook, undefined), Deferred.await(goOn)), {
+            Effect.as(Effect.andThen(Deferred.succeed(inHook, undefined), Deferred.await(release)), {
               block: false,
               contexts: []
             })
@@ -252,7 +252,7 @@ describe("a closing turn", () => {
       yield* Deferred.succeed(begin, undefined)
       yield* Deferred.await(inHook)
       yield* h.session.abort()
-      yield* Deferred.succeed(goOn, undefined)
+      yield* Deferred.succeed(release, undefined)
       yield* h.session.awaitIdle
       assert.deepStrictEqual(
         abortedOf(h.events).returned.map(({ input }) => input),
@@ -263,63 +263,61 @@ describe("a closing turn", () => {
 })
 
 describe("a straggler", () => {
-  it.effect(
-    "I3 is fenced from settling on: each member of its turn is an interruption, and nothing reaches anybody",
-    () =>
-      Effect.gen(function* () {
-        const { service, started } = host()
-        const asked: Array<string> = []
-        const h = yield* SessionHarness.make({
-          script: [[ScriptedModel.text("must not be asked")]],
-          approvals: silent(asked)
-        })
-        const release = yield* Deferred.make<void>()
-        const exits = new Map<string, boolean>()
-        let known: ReadonlyArray<string> = []
-        const deaf = Task.make(
-          "deaf",
-          Effect.uninterruptible(
-            Effect.gen(function* () {
-              const turn = yield* Turn
-              known = Object.keys(turn)
-              yield* Deferred.await(release)
-              for (const [name, member] of Object.entries(members(turn))) {
-                exits.set(name, Exit.hasInterrupts(yield* Effect.exit(member)))
-              }
-            })
-          )
-        )
-        yield* h.session
-          .start(deaf)
-          .pipe(Effect.provideService(Model, h.model.model), Effect.provideService(Processes, service))
-        yield* h.session.abort()
-        yield* TestClock.adjust("100 millis")
-        yield* h.session.awaitIdle
-        // the fence holds in the next turn as well
-        const next = yield* h.session.start(Task.make("next", Effect.never))
-        const told = h.events.length
-        const { items } = yield* h.session.snapshot
-        yield* Deferred.succeed(release, undefined)
-        yield* h.awaitEvent(SessionHarness.tagged("StragglerEnded"))
-        assert.deepStrictEqual([...exits.keys(), ...values].toSorted(), known.toSorted())
-        assert.deepStrictEqual(
-          [...exits].filter(([, refused]) => !refused).map(([name]) => name),
-          []
-        )
-        assert.deepStrictEqual(
-          h.events.slice(told).map((event) => event._tag),
-          ["StragglerEnded"]
-        )
-        assert.deepStrictEqual((yield* h.session.snapshot).items, items)
-        assert.deepStrictEqual([h.requests.length, asked.length, started.length], [0, 0, 0])
-        assert.deepStrictEqual(yield* h.session.processes, [])
-        yield* h.session.abort()
-        assert.strictEqual((yield* next.outcome)._tag, "Aborted")
-        assertTurns(h.events)
+  it.effect("I3 is fenced once the turn settles: each member of its turn interrupts it and has no effect", () =>
+    Effect.gen(function* () {
+      const { service, started } = host()
+      const questions: Array<string> = []
+      const h = yield* SessionHarness.make({
+        script: [[ScriptedModel.text("must not be asked")]],
+        approvals: neverDecide(questions)
       })
+      const release = yield* Deferred.make<void>()
+      const exits = new Map<string, boolean>()
+      let known: ReadonlyArray<string> = []
+      const deaf = Task.make(
+        "deaf",
+        Effect.uninterruptible(
+          Effect.gen(function* () {
+            const turn = yield* Turn
+            known = Object.keys(turn)
+            yield* Deferred.await(release)
+            for (const [name, member] of Object.entries(members(turn))) {
+              exits.set(name, Exit.hasInterrupts(yield* Effect.exit(member)))
+            }
+          })
+        )
+      )
+      yield* h.session
+        .start(deaf)
+        .pipe(Effect.provideService(Model, h.model.model), Effect.provideService(Processes, service))
+      yield* h.session.abort()
+      yield* TestClock.adjust("100 millis")
+      yield* h.session.awaitIdle
+      // the fence holds in the next turn too
+      const next = yield* h.session.start(Task.make("next", Effect.never))
+      const count = h.events.length
+      const { items } = yield* h.session.snapshot
+      yield* Deferred.succeed(release, undefined)
+      yield* h.awaitEvent(SessionHarness.tagged("StragglerEnded"))
+      assert.deepStrictEqual([...exits.keys(), ...values].toSorted(), known.toSorted())
+      assert.deepStrictEqual(
+        [...exits].filter(([, refused]) => !refused).map(([name]) => name),
+        []
+      )
+      assert.deepStrictEqual(
+        h.events.slice(count).map((event) => event._tag),
+        ["StragglerEnded"]
+      )
+      assert.deepStrictEqual((yield* h.session.snapshot).items, items)
+      assert.deepStrictEqual([h.requests.length, questions.length, started.length], [0, 0, 0])
+      assert.deepStrictEqual(yield* h.session.processes, [])
+      yield* h.session.abort()
+      assert.strictEqual((yield* next.outcome)._tag, "Aborted")
+      assertTurns(h.events)
+    })
   )
 
-  it.effect("I3 in the middle of a request tells no more of the answer, and its request is not sent again", () =>
+  it.effect("I3 in the middle of a request publishes no more of the response, and does not retry the request", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make({
         script: [
@@ -356,7 +354,7 @@ describe("a straggler", () => {
     })
   )
 
-  it.effect("I3 its request whose record was being written when the turn was settled is not sent", () =>
+  it.effect("I3 does not send a request whose record was being written when the turn settled", () =>
     Effect.gen(function* () {
       const { journal, open, reached } = yield* heldAt("ModelRequested")
       const h = yield* SessionHarness.make({ journal, script: [[ScriptedModel.text("must not be asked")]] })
@@ -379,7 +377,7 @@ describe("a straggler", () => {
     })
   )
 
-  it.effect("I3 its open question is cancelled as aborted before the terminal event", () =>
+  it.effect("I3 has its open question cancelled as aborted before the terminal event", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make()
       const deaf = Task.make(
@@ -405,7 +403,7 @@ describe("a straggler", () => {
     })
   )
 
-  it.effect("I3 an abort hook works on a turn of its own until its limit, and is fenced then", () =>
+  it.effect("I3 an abort hook gets its own turn until its limit, and is fenced then", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make()
       const release = yield* Deferred.make<void>()

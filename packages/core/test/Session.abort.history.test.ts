@@ -16,7 +16,7 @@ import { abortedOf, assertTurns, itemsOf, markersOf, terminals } from "./fixture
 
 const reasons: ReadonlyArray<AbortReason> = ["Interrupted", "Replaced", "Deadline", "Budget", "Parent", "Shutdown"]
 const nothing = Task.make("nothing", Effect.never)
-const says = Task.make(
+const speaks = Task.make(
   "says",
   Effect.andThen(
     Effect.flatMap(Turn, (turn) => turn.say("something")),
@@ -25,7 +25,7 @@ const says = Task.make(
 )
 const halfway = [ScriptedModel.pieces("half ", "way"), ScriptedModel.gate("half"), ScriptedModel.hang]
 
-/** Runs a turn that is aborted while its model stands at a gate. */
+/** Runs a turn that is aborted while its model waits at a gate. */
 const abortAt = Effect.fnUntraced(function* (
   h: SessionHarness.SessionHarness,
   gate: string,
@@ -41,17 +41,17 @@ const abortAt = Effect.fnUntraced(function* (
 
 describe("the marker", () => {
   it.effect(
-    "I5 it is there always for Interrupted, and for every other reason when the model had produced something",
+    "I5 is always written for Interrupted, and for every other reason if the model had produced something",
     () =>
       Effect.gen(function* () {
         for (const reason of reasons) {
-          for (const task of [nothing, says]) {
+          for (const task of [nothing, speaks]) {
             const h = yield* SessionHarness.make()
             yield* h.session.start(task)
             yield* h.session.abort(reason)
             yield* h.session.awaitIdle
             const markers = markersOf(itemsOf(h.events))
-            assert.lengthOf(markers, reason === "Interrupted" || task === says ? 1 : 0, `${reason} ${task.kind}`)
+            assert.lengthOf(markers, reason === "Interrupted" || task === speaks ? 1 : 0, `${reason} ${task.kind}`)
           }
         }
       })
@@ -74,7 +74,7 @@ describe("the marker", () => {
     })
   )
 
-  it.effect("I5 it is the last item, says why, and is in the next model request", () =>
+  it.effect("I5 is the last item, gives the reason, and is part of the next model request", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make({ script: [halfway, [ScriptedModel.text("on we go")]] })
       yield* abortAt(h, "half", "Deadline")
@@ -85,7 +85,7 @@ describe("the marker", () => {
     })
   )
 
-  it.effect("I5 it names stragglers and kept processes, and an abort that left nothing behind names none", () =>
+  it.effect("I5 names stragglers and kept processes, and names none if the abort left nothing running", () =>
     Effect.gen(function* () {
       const processes: Processes = {
         start: ({ processId }) =>
@@ -119,12 +119,12 @@ describe("the marker", () => {
     })
   )
 
-  it.effect("I5 under the policy of the reference it is written for Interrupted only", () =>
+  it.effect("I5 is written for Interrupted only under the policy of the reference", () =>
     Effect.gen(function* () {
       const counts = yield* Effect.forEach(reasons, (reason) =>
         Effect.gen(function* () {
           const h = yield* SessionHarness.make({ policy: SessionPolicy.reference })
-          yield* h.session.start(says)
+          yield* h.session.start(speaks)
           yield* h.session.abort(reason)
           yield* h.session.awaitIdle
           return markersOf(itemsOf(h.events)).length
@@ -134,7 +134,7 @@ describe("the marker", () => {
     })
   )
 
-  it.effect("I5 the marker and everything before it are in the journal when TurnAborted is told", () =>
+  it.effect("I5 is in the journal, with everything before it, when TurnAborted is published", () =>
     Effect.gen(function* () {
       const written: Array<JournalRecord> = []
       const journal = yield* journalWith((append, records) =>
@@ -146,7 +146,7 @@ describe("the marker", () => {
       const h = yield* SessionHarness.make({ journal, script: [halfway] })
       let seen: ReadonlyArray<JournalRecord> | undefined
       const isAborted = SessionHarness.tagged("TurnAborted")
-      // the predicate is asked while the event is being told
+      // the predicate runs while the event is being published
       yield* Effect.forkChild(
         h.awaitEvent((event): event is Extract<SessionEvent, { readonly _tag: "TurnAborted" }> => {
           if (isAborted(event)) seen = [...written]
@@ -172,7 +172,7 @@ describe("calls and results", () => {
   const statusOf = (events: ReadonlyArray<SessionEvent>) =>
     itemsOf(events).flatMap((item) => (item._tag === "ToolResult" ? [[item.callId as string, item.status]] : []))
 
-  it.effect("I6 a call that was open has a result with the reason and how long it had run", () =>
+  it.effect("I6 an open call gets a result with the reason and how long it had run", () =>
     Effect.gen(function* () {
       for (const reason of reasons) {
         const h = yield* SessionHarness.make({
@@ -195,74 +195,74 @@ describe("calls and results", () => {
     })
   )
 
-  it.effect(
-    "I6 parallel calls: results that were there are kept, open ones are aborted, in the order of the calls",
-    () =>
-      Effect.gen(function* () {
-        const done = yield* Deferred.make<void>()
-        const h = yield* SessionHarness.make({
-          script: [
-            [
-              ScriptedModel.call("wait", {}, "a"),
-              ScriptedModel.call("quick", {}, "b"),
-              ScriptedModel.call("wait", {}, "c"),
-              ScriptedModel.call("fail", {}, "d")
-            ],
-            [ScriptedModel.text("later")]
-          ],
-          tools: {
-            wait: { run: () => Effect.never },
-            quick: { run: () => Effect.succeed("kept") },
-            fail: { run: () => Effect.andThen(Deferred.succeed(done, undefined), Effect.fail("broken")) }
-          }
-        })
-        yield* h.submit("go")
-        yield* Deferred.await(done)
-        yield* h.awaitEvent(SessionHarness.tagged("ModelResponded"))
-        yield* h.session.abort()
-        yield* h.session.awaitIdle
-        assert.deepStrictEqual(statusOf(h.events), [
-          ["a", "aborted"],
-          ["b", "completed"],
-          ["c", "aborted"],
-          ["d", "failed"]
-        ])
-        assertTurns(h.events)
-        yield* h.run("again")
-        for (const { items } of h.requests) assert.isUndefined(History.defect(items))
-        assert.include(JSON.stringify(h.requests[1]!.items), "kept")
-      })
-  )
-
-  it.effect("I6 the abort lands in the middle of a response, with a call done, one open and one not yet made", () =>
+  it.effect("I6 parallel calls keep the results they had, open ones are aborted, in the order of the calls", () =>
     Effect.gen(function* () {
+      const done = yield* Deferred.make<void>()
       const h = yield* SessionHarness.make({
         script: [
           [
-            ScriptedModel.call("quick", {}, "a"),
-            ScriptedModel.call("wait", {}, "b"),
-            ScriptedModel.pieces("and now "),
-            ScriptedModel.gate("middle"),
-            ScriptedModel.call("quick", {}, "c")
+            ScriptedModel.call("wait", {}, "a"),
+            ScriptedModel.call("quick", {}, "b"),
+            ScriptedModel.call("wait", {}, "c"),
+            ScriptedModel.call("fail", {}, "d")
           ],
           [ScriptedModel.text("later")]
         ],
-        tools: { wait: { run: () => Effect.never }, quick: { run: () => Effect.succeed("kept") } }
+        tools: {
+          wait: { run: () => Effect.never },
+          quick: { run: () => Effect.succeed("kept") },
+          fail: { run: () => Effect.andThen(Deferred.succeed(done, undefined), Effect.fail("broken")) }
+        }
       })
-      yield* abortAt(h, "middle")
+      yield* h.submit("go")
+      yield* Deferred.await(done)
+      yield* h.awaitEvent(SessionHarness.tagged("ModelResponded"))
+      yield* h.session.abort()
+      yield* h.session.awaitIdle
       assert.deepStrictEqual(statusOf(h.events), [
-        ["a", "completed"],
-        ["b", "aborted"]
+        ["a", "aborted"],
+        ["b", "completed"],
+        ["c", "aborted"],
+        ["d", "failed"]
       ])
+      assertTurns(h.events)
       yield* h.run("again")
-      assert.isUndefined(History.defect(h.requests[1]!.items))
-      const { records } = { records: h.records() }
-      assert.deepStrictEqual(itemsOf(records), (yield* h.session.snapshot).items)
+      for (const { items } of h.requests) assert.isUndefined(History.defect(items))
+      assert.include(JSON.stringify(h.requests[1]!.items), "kept")
     })
   )
 
   it.effect(
-    "I6 a call that waits for its approval, or for an exclusive one before it, is aborted and never denied",
+    "I6 an abort in the middle of a response settles a finished call, an open one and one not yet complete",
+    () =>
+      Effect.gen(function* () {
+        const h = yield* SessionHarness.make({
+          script: [
+            [
+              ScriptedModel.call("quick", {}, "a"),
+              ScriptedModel.call("wait", {}, "b"),
+              ScriptedModel.pieces("and now "),
+              ScriptedModel.gate("middle"),
+              ScriptedModel.call("quick", {}, "c")
+            ],
+            [ScriptedModel.text("later")]
+          ],
+          tools: { wait: { run: () => Effect.never }, quick: { run: () => Effect.succeed("kept") } }
+        })
+        yield* abortAt(h, "middle")
+        assert.deepStrictEqual(statusOf(h.events), [
+          ["a", "completed"],
+          ["b", "aborted"]
+        ])
+        yield* h.run("again")
+        assert.isUndefined(History.defect(h.requests[1]!.items))
+        const { records } = { records: h.records() }
+        assert.deepStrictEqual(itemsOf(records), (yield* h.session.snapshot).items)
+      })
+  )
+
+  it.effect(
+    "I6 a call that waits for its approval, or for an exclusive call before it, is aborted and never denied",
     () =>
       Effect.gen(function* () {
         const h = yield* SessionHarness.make({
@@ -294,24 +294,24 @@ describe("calls and results", () => {
   )
 })
 
-describe("what was shown", () => {
-  const shownOf = (events: ReadonlyArray<SessionEvent>, tag: "TextDelta" | "ReasoningDelta") =>
+describe("what a client has seen", () => {
+  const streamedText = (events: ReadonlyArray<SessionEvent>, tag: "TextDelta" | "ReasoningDelta") =>
     events.flatMap((event) => (event._tag === tag ? [event.text] : [])).join("")
 
-  it.effect("I7 text that had not ended is kept, marked as partial, and is no last message", () =>
+  it.effect("I7 text that was cut off is kept, marked as partial, and is not a last message", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make({ script: [halfway, [ScriptedModel.text("on")]] })
       const items = yield* abortAt(h, "half")
       const text = items.find((item) => item._tag === "AssistantMessage")
       assert.deepStrictEqual([text?.text, text?.partial], ["half way", "aborted"])
-      assert.strictEqual(text?.text, shownOf(h.events, "TextDelta"))
+      assert.strictEqual(text?.text, streamedText(h.events, "TextDelta"))
       assert.isUndefined(abortedOf(h.events).lastMessage)
       yield* h.run("again")
       assert.include(JSON.stringify(h.requests[1]!.items), "half way")
     })
   )
 
-  it.effect("I7 after abort and after close, what was streamed is a prefix of what resume shows", () =>
+  it.effect("I7 what was streamed is a prefix of what a resume shows, after an abort and after a close", () =>
     Effect.gen(function* () {
       for (const how of ["abort", "close"] as const) {
         const journal = yield* SessionHarness.memoryJournal
@@ -330,15 +330,15 @@ describe("what was shown", () => {
         const { items } = yield* again.session.snapshot
         const textOf = (tag: "AssistantMessage" | "Reasoning") =>
           items.flatMap((item) => (item._tag === tag ? [item.text] : [])).join("")
-        assert.strictEqual(shownOf(h.events, "TextDelta"), "half way")
-        assert.isTrue(textOf("AssistantMessage").startsWith(shownOf(h.events, "TextDelta")))
-        assert.isTrue(textOf("Reasoning").startsWith(shownOf(h.events, "ReasoningDelta")))
+        assert.strictEqual(streamedText(h.events, "TextDelta"), "half way")
+        assert.isTrue(textOf("AssistantMessage").startsWith(streamedText(h.events, "TextDelta")))
+        assert.isTrue(textOf("Reasoning").startsWith(streamedText(h.events, "ReasoningDelta")))
         assert.lengthOf(markersOf(items), 1)
       }
     })
   )
 
-  it.effect("I7 usage that was not reported is estimated, marked so, and counted in turn and session", () =>
+  it.effect("I7 usage that was not reported is estimated, marked as estimated, and counted in turn and session", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make({ script: [halfway] })
       yield* abortAt(h, "half")
@@ -352,12 +352,12 @@ describe("what was shown", () => {
   )
 
   it.effect(
-    "I7 usage that was reported is counted as reported, though the abort comes before the stream has closed",
+    "I7 usage that was reported is counted as reported, even if the abort comes before the stream has closed",
     () =>
       Effect.gen(function* () {
         const h = yield* SessionHarness.make()
         const usage = { input: 7, cachedInput: 0, output: 3, reasoning: 0, total: 10 }
-        const told = yield* Deferred.make<void>()
+        const isReported = yield* Deferred.make<void>()
         const model: Model = {
           ...h.model.model,
           stream: () =>
@@ -366,7 +366,7 @@ describe("what was shown", () => {
                 { _tag: "TextDelta" as const, id: "t", delta: "all" },
                 { _tag: "Finish" as const, reason: "stop" as const, usage }
               ),
-              Stream.fromEffectDrain(Effect.andThen(Deferred.succeed(told, undefined), Effect.never))
+              Stream.fromEffectDrain(Effect.andThen(Deferred.succeed(isReported, undefined), Effect.never))
             )
         }
         const task = Task.make(
@@ -376,7 +376,7 @@ describe("what was shown", () => {
           )
         )
         yield* Effect.provideService(h.session.start(task), Model, model)
-        yield* Deferred.await(told)
+        yield* Deferred.await(isReported)
         yield* h.session.abort()
         yield* h.session.awaitIdle
         const responded = h.events.find((event) => event._tag === "ModelResponded")

@@ -15,30 +15,28 @@ const waiting = Task.make("waiting", Effect.never)
 const quick = Task.make("quick", Effect.succeed("done"))
 const reasons: ReadonlyArray<AbortReason> = ["Interrupted", "Replaced", "Deadline", "Budget", "Parent", "Shutdown"]
 
-/** Makes a harness on a clock that is warm: the first sleep of a test may then be one of a clean-up. */
+/** Makes a harness and lets its clock run once, so that the first sleep of a test may be that of a clean-up. */
 const make = (options?: SessionHarness.HarnessOptions) =>
   Effect.andThen(TestClock.adjust(0), SessionHarness.make(options))
 
 describe("abort", () => {
-  it.effect(
-    "I1 it answers at once: true for the running turn, false when none runs, and then the turn is aborted",
-    () =>
-      Effect.gen(function* () {
-        const h = yield* make()
-        assert.isFalse(yield* h.session.abort())
-        const running = yield* h.session.start(Task.make("deaf", hung))
-        assert.isTrue(yield* h.session.abort("Deadline"))
-        // nothing had to end for the answer
-        assert.strictEqual((yield* h.session.snapshot).status, "aborting")
-        assert.lengthOf(terminals(h.events), 0)
-        yield* TestClock.adjust("100 millis")
-        assert.strictEqual((yield* running.outcome)._tag, "Aborted")
-        assert.isFalse(yield* h.session.abort())
-        assert.deepStrictEqual(turnTags(h.records()), ["TurnStarted deaf", "TurnAborted Deadline"])
-      })
+  it.effect("I1 returns at once, true for the running turn and false if none runs, and the turn is then aborted", () =>
+    Effect.gen(function* () {
+      const h = yield* make()
+      assert.isFalse(yield* h.session.abort())
+      const running = yield* h.session.start(Task.make("deaf", hung))
+      assert.isTrue(yield* h.session.abort("Deadline"))
+      // the reply did not wait for anything to end
+      assert.strictEqual((yield* h.session.snapshot).status, "aborting")
+      assert.lengthOf(terminals(h.events), 0)
+      yield* TestClock.adjust("100 millis")
+      assert.strictEqual((yield* running.outcome)._tag, "Aborted")
+      assert.isFalse(yield* h.session.abort())
+      assert.deepStrictEqual(turnTags(h.records()), ["TurnStarted deaf", "TurnAborted Deadline"])
+    })
   )
 
-  it.effect("I1 a task that returns a result inside the grace is aborted all the same", () =>
+  it.effect("I1 a task that returns a result within the grace period is still aborted", () =>
     Effect.gen(function* () {
       const h = yield* make()
       const task = Task.make(
@@ -53,7 +51,7 @@ describe("abort", () => {
     })
   )
 
-  it.effect("I1 while a turn is settling it answers false, and the turn keeps its end", () =>
+  it.effect("I1 returns false while a turn is settling, and the turn keeps its end", () =>
     Effect.gen(function* () {
       const { journal, open, reached } = yield* heldAt("TurnCompleted")
       const h = yield* make({ journal })
@@ -66,7 +64,7 @@ describe("abort", () => {
     })
   )
 
-  it.effect("I1 many aborts at once all get an answer, one of them true, and make one terminal event", () =>
+  it.effect("I1 many concurrent aborts all return, one of them true, and write one terminal event", () =>
     Effect.gen(function* () {
       const h = yield* make()
       yield* h.session.start(Task.make("deaf", hung))
@@ -103,7 +101,7 @@ describe("abort", () => {
     })
   )
 
-  it.effect("I2 the task is interrupted at once, and the abort ends as soon as it does", () =>
+  it.effect("I2 interrupts the task at once, and ends as soon as the task does", () =>
     Effect.gen(function* () {
       const h = yield* make()
       const task = Task.make(
@@ -122,7 +120,7 @@ describe("abort", () => {
     })
   )
 
-  it.effect("I2 the grace is 100 ms by default and what the configuration says otherwise; 0 waits for nothing", () =>
+  it.effect("I2 the grace period is 100 ms by default and configurable; with 0 the abort does not wait", () =>
     Effect.gen(function* () {
       for (const [config, millis] of [
         [{}, 100],
@@ -144,7 +142,7 @@ describe("abort", () => {
     })
   )
 
-  it.effect("I2 a signalled task sees why it is to stop, and is interrupted when the grace has passed", () =>
+  it.effect("I2 a signalled task sees the reason, and is interrupted after the grace period", () =>
     Effect.gen(function* () {
       const h = yield* make()
       const seen: Array<unknown> = []
@@ -170,7 +168,7 @@ describe("abort", () => {
     })
   )
 
-  it.effect("I2 no wake-up is missed wherever the abort falls between the steps of a task", () =>
+  it.effect("I2 no wake-up is lost, wherever the abort falls between the steps of a task", () =>
     Effect.gen(function* () {
       for (const onAbort of ["interrupt", "signal"] as const) {
         for (let steps = 0; steps < 12; steps++) {
@@ -228,7 +226,7 @@ describe("a task that does not end", () => {
           const next = yield* h.session.start(quick)
           assert.strictEqual((yield* next.outcome)._tag, "Completed")
         }
-        // an interruptible promise is left behind at once, and is no straggler
+        // an interruptible promise is abandoned at once, so it is not a straggler
         const h = yield* make()
         yield* h.session.start(Task.make("left", promise))
         yield* h.session.abort()
@@ -237,7 +235,7 @@ describe("a task that does not end", () => {
       })
   )
 
-  it.effect("I3 a hung finalizer does not delay the terminal event past the grace", () =>
+  it.effect("I3 a hung finalizer does not delay the terminal event beyond the grace period", () =>
     Effect.gen(function* () {
       const h = yield* make()
       const task = Task.make(
@@ -257,44 +255,46 @@ describe("a task that does not end", () => {
     })
   )
 
-  it.effect("I3 task and clean-ups end side by side in one grace, and the later end of each is a session event", () =>
-    Effect.gen(function* () {
-      const h = yield* make()
-      const task = Task.make(
-        "deaf",
-        Effect.gen(function* () {
-          const turn = yield* Turn
-          yield* Effect.asVoid(turn.onAbort({ kind: "cleanup", name: "quick", run: () => Effect.sleep("80 millis") }))
-          yield* Effect.asVoid(
-            turn.onAbort({ kind: "process", name: "make all", run: () => Effect.sleep("2 seconds") })
-          )
-          const removed = yield* turn.onAbort({ kind: "cleanup", name: "removed", run: () => Effect.never })
-          yield* removed
-          return yield* Effect.onInterrupt(Effect.never, () => Effect.sleep("1 second"))
-        })
-      )
-      const { turnId } = yield* h.session.start(task)
-      yield* h.session.abort()
-      yield* TestClock.adjust("100 millis")
-      yield* h.session.awaitIdle
-      assert.deepStrictEqual(abortedOf(h.events).stragglers, [
-        { kind: "task", name: "deaf" },
-        { kind: "process", name: "make all" }
-      ])
-      yield* TestClock.adjust("2 seconds")
-      const ends = h.events.flatMap((event) =>
-        event._tag === "StragglerEnded" ? [[event.straggler.name, event.ofTurn === turnId, event.afterMillis]] : []
-      )
-      assert.deepStrictEqual(ends, [
-        ["deaf", true, 1_000],
-        ["make all", true, 2_000]
-      ])
-    })
+  it.effect(
+    "I3 task and clean-ups end concurrently within one grace period, and each late end is a session event",
+    () =>
+      Effect.gen(function* () {
+        const h = yield* make()
+        const task = Task.make(
+          "deaf",
+          Effect.gen(function* () {
+            const turn = yield* Turn
+            yield* Effect.asVoid(turn.onAbort({ kind: "cleanup", name: "quick", run: () => Effect.sleep("80 millis") }))
+            yield* Effect.asVoid(
+              turn.onAbort({ kind: "process", name: "make all", run: () => Effect.sleep("2 seconds") })
+            )
+            const removed = yield* turn.onAbort({ kind: "cleanup", name: "removed", run: () => Effect.never })
+            yield* removed
+            return yield* Effect.onInterrupt(Effect.never, () => Effect.sleep("1 second"))
+          })
+        )
+        const { turnId } = yield* h.session.start(task)
+        yield* h.session.abort()
+        yield* TestClock.adjust("100 millis")
+        yield* h.session.awaitIdle
+        assert.deepStrictEqual(abortedOf(h.events).stragglers, [
+          { kind: "task", name: "deaf" },
+          { kind: "process", name: "make all" }
+        ])
+        yield* TestClock.adjust("2 seconds")
+        const ends = h.events.flatMap((event) =>
+          event._tag === "StragglerEnded" ? [[event.straggler.name, event.ofTurn === turnId, event.afterMillis]] : []
+        )
+        assert.deepStrictEqual(ends, [
+          ["deaf", true, 1_000],
+          ["make all", true, 2_000]
+        ])
+      })
   )
 })
 
 describe("finalizers", () => {
-  it.effect("I4 each that was registered starts exactly once, wherever the interruption lands", () =>
+  it.effect("I4 each registered finalizer starts exactly once, wherever the interruption lands", () =>
     Effect.gen(function* () {
       for (const onAbort of ["interrupt", "signal"] as const) {
         for (let steps = 0; steps < 14; steps++) {
@@ -325,7 +325,7 @@ describe("finalizers", () => {
     })
   )
 
-  it.effect("I4 they may still record, and what they record stands before the terminal event", () =>
+  it.effect("I4 may still record, and their records come before the terminal event", () =>
     Effect.gen(function* () {
       const h = yield* make()
       const task = Task.make(
@@ -342,7 +342,7 @@ describe("finalizers", () => {
 })
 
 describe("the history after an abort", () => {
-  it.effect("I5 I6 I7 it keeps what was shown, answers the open call, and ends with the marker", () =>
+  it.effect("I5 I6 I7 keeps what was shown, gives the open call a result, and ends with the marker", () =>
     Effect.gen(function* () {
       const h = yield* make({
         script: [
@@ -370,8 +370,8 @@ describe("the history after an abort", () => {
   )
 })
 
-describe("what follows an abort", () => {
-  it.effect("I8 the next turn runs to completion after any reason and any manner of task", () =>
+describe("after an abort", () => {
+  it.effect("I8 the next turn runs to completion, whatever the reason and however the task behaves", () =>
     Effect.gen(function* () {
       const h = yield* make({ script: () => [ScriptedModel.text("fine")] })
       const tasks = [
@@ -400,7 +400,7 @@ describe("what follows an abort", () => {
     })
   )
 
-  it.effect("I8 a straggler that ends during the next turn does not touch it", () =>
+  it.effect("I8 a straggler that ends during the next turn does not affect it", () =>
     Effect.gen(function* () {
       const h = yield* make()
       const release = yield* Deferred.make<void>()
@@ -420,7 +420,7 @@ describe("what follows an abort", () => {
 })
 
 describe("a task and its own session", () => {
-  it.effect("I9 a task aborts its own session, through the session and through its turn", () =>
+  it.effect("I9 a task can abort its own session, through the session and through its turn", () =>
     Effect.gen(function* () {
       const h = yield* make()
       const answers: Array<boolean> = []
@@ -440,7 +440,7 @@ describe("a task and its own session", () => {
     })
   )
 
-  it.effect("I9 a task that starts another in its own session is replaced by it", () =>
+  it.effect("I9 a task that starts another one in its own session is replaced by it", () =>
     Effect.gen(function* () {
       const h = yield* make()
       const replaces = Task.make("replaces", Effect.andThen(Effect.orDie(h.session.start(quick)), Effect.never))
@@ -456,7 +456,7 @@ describe("a task and its own session", () => {
     })
   )
 
-  it.effect("I9 a task submits to its own session, and the input starts when it has ended", () =>
+  it.effect("I9 a task can submit to its own session, and the input starts after the task", () =>
     Effect.gen(function* () {
       const h = yield* make({ script: [[ScriptedModel.text("heard")]] })
       const submits = Task.make("submits", Effect.orDie(h.submit("from inside")))
@@ -468,7 +468,7 @@ describe("a task and its own session", () => {
     })
   )
 
-  it.effect("I9 a task is aborted while it waits for its own session to be idle", () =>
+  it.effect("I9 a task can be aborted while it waits for its own session to be idle", () =>
     Effect.gen(function* () {
       const h = yield* make()
       const waits = yield* h.session.start(Task.make("waits", h.session.awaitIdle))

@@ -14,7 +14,7 @@ import { TestClock } from "effect/testing"
 const approved = (scope: "once" | "turn" | "session"): Op.Decision => ({ _tag: "Approved", scope })
 const denied: Op.Decision = { _tag: "Denied" }
 
-/** A tool that has to be asked for, and notes each run. */
+/** A tool that needs approval and logs each run. */
 const asking = (policy: Partial<NonNullable<Harness.TestTool["policy"]>> = {}) => {
   const runs: Array<unknown> = []
   const tool: Harness.TestTool = {
@@ -28,7 +28,7 @@ const asking = (policy: Partial<NonNullable<Harness.TestTool["policy"]>> = {}) =
 const calls = (...ids: ReadonlyArray<string>): Model.Answer =>
   ids.map((callId) => Model.call("tool", { of: callId }, callId))
 
-/** The n-th request that was announced, from 1, past or to come. */
+/** Returns the question announced as number `n`, counted from 1, and waits for it if needed. */
 const opened = (harness: Harness.SessionHarness, count: number) => {
   let left = count
   return harness.awaitEvent((event): event is Extract<typeof event, { readonly _tag: "QuestionOpened" }> => {
@@ -47,7 +47,7 @@ const results = (harness: Harness.SessionHarness) =>
     return [{ callId: record.item.callId as string, status: record.item.status, output: record.item.output }]
   })
 
-/** Answers a request, and expects that the session takes the answer. */
+/** Answers a question, and checks that the session accepts the answer. */
 const decide = (harness: Harness.SessionHarness, questionId: QuestionId, decision: Op.Decision) =>
   Effect.map(harness.session.submit(Op.answer(questionId, decision)), (receipt) =>
     assert.strictEqual(receipt._tag, "Accepted")
@@ -61,7 +61,7 @@ const isUnknown = (harness: Harness.SessionHarness, questionId: QuestionId) =>
     })
   )
 
-/** A task that asks and returns the answer. */
+/** A task that asks a question and returns the answer. */
 const asker = (question: Partial<NewQuestion> = {}, onAbort: "interrupt" | "signal" = "interrupt") =>
   Task.make(
     "asker",
@@ -69,7 +69,10 @@ const asker = (question: Partial<NewQuestion> = {}, onAbort: "interrupt" | "sign
     { onAbort }
   )
 
-/** Every record is legal after the ones before it: each request settled once, none open at the end of a turn. */
+/**
+ * Checks that every record is legal after those before it: each question is settled once, and none is open at the end
+ * of a turn.
+ */
 const isLegal = (harness: Harness.SessionHarness) => {
   let state = SessionState.empty
   for (const record of harness.records()) {
@@ -78,8 +81,8 @@ const isLegal = (harness: Harness.SessionHarness) => {
   }
 }
 
-describe("a request", () => {
-  it.effect("A1 says what is asked, and waits for its answer before the tool runs", () =>
+describe("a question", () => {
+  it.effect("A1 contains what is asked, and the tool waits for its answer", () =>
     Effect.gen(function* () {
       const { runs, tool } = asking({ payload: (params) => ({ command: params }) })
       const harness = yield* Harness.make({ script: [calls("c1"), [Model.text("done")]], tools: { tool } })
@@ -99,7 +102,7 @@ describe("a request", () => {
     })
   )
 
-  it.effect("A1 is registered before it is announced: an answer at the announcement is taken", () =>
+  it.effect("A1 is registered before it is announced: an answer to the announcement is accepted", () =>
     Effect.gen(function* () {
       const harness = yield* Harness.make()
       const { outcome } = yield* harness.session.start(asker())
@@ -126,7 +129,7 @@ describe("a request", () => {
     })
   )
 
-  it.effect("A1 two requests have ids of their own and are answered in reverse order, results stay in order", () =>
+  it.effect("A1 two questions have separate ids and can be answered in reverse order; results stay in order", () =>
     Effect.gen(function* () {
       const { runs, tool } = asking()
       const harness = yield* Harness.make({ script: [calls("c1", "c2"), [Model.text("done")]], tools: { tool } })
@@ -147,31 +150,33 @@ describe("a request", () => {
     })
   )
 
-  it.effect.each(["returns", "fails"] as const)("A1 none is pending after a turn whose task %s without it", (ending) =>
-    Effect.gen(function* () {
-      const harness = yield* Harness.make()
-      const asked = yield* Deferred.make<void>()
-      const task = Task.make(
-        "careless",
-        Effect.gen(function* () {
-          const turn = yield* Turn
-          yield* Effect.forkDetach(turn.ask({ kind: "question", payload: 1 }))
-          yield* Deferred.await(asked)
-          if (ending === "fails") return yield* Effect.fail("failed")
-        })
-      )
-      const { outcome } = yield* harness.session.start(task)
-      const { questionId } = yield* opened(harness, 1)
-      yield* Deferred.succeed(asked, undefined)
-      assert.strictEqual((yield* outcome)._tag, ending === "fails" ? "Failed" : "Completed")
-      assert.deepStrictEqual(settled(harness), [{ _tag: "Cancelled", by: "end" }])
-      assert.isTrue(isTerminal(harness.records().at(-1)!))
-      yield* isUnknown(harness, questionId)
-      isLegal(harness)
-    })
+  it.effect.each(["returns", "fails"] as const)(
+    "A1 none stays pending after a turn whose task %s without its answer",
+    (ending) =>
+      Effect.gen(function* () {
+        const harness = yield* Harness.make()
+        const isAsked = yield* Deferred.make<void>()
+        const task = Task.make(
+          "careless",
+          Effect.gen(function* () {
+            const turn = yield* Turn
+            yield* Effect.forkDetach(turn.ask({ kind: "question", payload: 1 }))
+            yield* Deferred.await(isAsked)
+            if (ending === "fails") return yield* Effect.fail("failed")
+          })
+        )
+        const { outcome } = yield* harness.session.start(task)
+        const { questionId } = yield* opened(harness, 1)
+        yield* Deferred.succeed(isAsked, undefined)
+        assert.strictEqual((yield* outcome)._tag, ending === "fails" ? "Failed" : "Completed")
+        assert.deepStrictEqual(settled(harness), [{ _tag: "Cancelled", by: "end" }])
+        assert.isTrue(isTerminal(harness.records().at(-1)!))
+        yield* isUnknown(harness, questionId)
+        isLegal(harness)
+      })
   )
 
-  it.effect("A1 is cancelled by the end of the session's scope", () =>
+  it.effect("A1 is cancelled when the scope of the session closes", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const harness = yield* Effect.provideService(Harness.make(), Scope.Scope, scope)
@@ -184,7 +189,7 @@ describe("a request", () => {
     })
   )
 
-  it.effect("A1 that its asker gives up is cancelled, and the turn goes on", () =>
+  it.effect("A1 is cancelled if its asker stops waiting, and the turn continues", () =>
     Effect.gen(function* () {
       const harness = yield* Harness.make()
       const task = Task.make(
@@ -194,11 +199,11 @@ describe("a request", () => {
           const fiber = yield* Effect.forkChild(turn.ask({ kind: "question", payload: 1 }))
           yield* Effect.yieldNow
           yield* Fiber.interrupt(fiber)
-          return "went on"
+          return "continued"
         })
       )
       const { outcome } = yield* harness.session.start(task)
-      assert.deepStrictEqual(yield* outcome, { _tag: "Completed", value: "went on" })
+      assert.deepStrictEqual(yield* outcome, { _tag: "Completed", value: "continued" })
       assert.deepStrictEqual(settled(harness), [{ _tag: "Cancelled", by: "end" }])
       isLegal(harness)
     })
@@ -206,7 +211,7 @@ describe("a request", () => {
 })
 
 describe("abort", () => {
-  it.effect("A2 wins over waiting: the request is cancelled, the call is aborted and not denied", () =>
+  it.effect("A2 wins over waiting: the question is cancelled, the call is aborted and not denied", () =>
     Effect.gen(function* () {
       const { runs, tool } = asking()
       const harness = yield* Harness.make({ script: [calls("c1")], tools: { tool } })
@@ -222,7 +227,7 @@ describe("abort", () => {
     })
   )
 
-  it.effect("A2 is told to a waiter that is signalled, at once", () =>
+  it.effect("A2 reaches a signalled task that waits, at once", () =>
     Effect.gen(function* () {
       const harness = yield* Harness.make()
       const answers: Array<Answer> = []
@@ -242,7 +247,7 @@ describe("abort", () => {
     })
   )
 
-  it.effect("A2 is told to a waiter that cannot be interrupted", () =>
+  it.effect("A2 reaches a task that waits and cannot be interrupted", () =>
     Effect.gen(function* () {
       const harness = yield* Harness.make()
       const answers: Array<Answer> = []
@@ -256,7 +261,7 @@ describe("abort", () => {
     })
   )
 
-  it.effect("A2 the decision Abort settles the request and aborts the turn as Interrupted", () =>
+  it.effect("A2 the decision Abort settles the question and aborts the turn as Interrupted", () =>
     Effect.gen(function* () {
       const { runs, tool } = asking()
       const harness = yield* Harness.make({ script: [calls("c1", "c2")], tools: { tool } })
@@ -293,7 +298,7 @@ describe("the deadline", () => {
     })
   )
 
-  it.effect("A2 grants nothing to an unanswered request for permission: the model is told, and the turn goes on", () =>
+  it.effect("A2 grants nothing if a permission is not decided: the model is informed, and the turn continues", () =>
     Effect.gen(function* () {
       const { runs, tool } = asking({ kind: "permissions" })
       const harness = yield* Harness.make({
@@ -315,7 +320,7 @@ describe("the deadline", () => {
     })
   )
 
-  it.effect("A2 does not exist for an interactive root by default", () =>
+  it.effect("A2 does not exist by default for an interactive root session", () =>
     Effect.gen(function* () {
       const harness = yield* Harness.make()
       const { outcome } = yield* harness.session.start(asker())
@@ -329,8 +334,10 @@ describe("the deadline", () => {
 })
 
 describe("grants", () => {
-  /** How many requests two turns make, the first with two equal calls one after the other, when each is answered with a scope. */
-  const asked = (scope: "once" | "turn" | "session") =>
+  /**
+   * Counts the questions of two turns, the first with two equal calls in a row, if each is approved with this scope.
+   */
+  const countQuestions = (scope: "once" | "turn" | "session") =>
     Effect.gen(function* () {
       const { runs, tool } = asking()
       const same = [Model.call("tool", { of: "it" }, "c")]
@@ -346,15 +353,17 @@ describe("grants", () => {
       return [inFirst, settled(harness).length - inFirst]
     })
 
-  it.effect("A2 for once are asked for each time", () => Effect.map(asked("once"), (n) => assert.deepEqual(n, [2, 1])))
-  it.effect("A2 for a turn are silent in it, and gone after it", () =>
-    Effect.map(asked("turn"), (n) => assert.deepEqual(n, [1, 1]))
+  it.effect("A2 with scope once are asked for each time", () =>
+    Effect.map(countQuestions("once"), (n) => assert.deepEqual(n, [2, 1]))
   )
-  it.effect("A2 for a session are silent ever after", () =>
-    Effect.map(asked("session"), (n) => assert.deepEqual(n, [1, 0]))
+  it.effect("A2 with scope turn are silent in the turn, and gone after it", () =>
+    Effect.map(countQuestions("turn"), (n) => assert.deepEqual(n, [1, 1]))
+  )
+  it.effect("A2 with scope session are silent for the rest of the session", () =>
+    Effect.map(countQuestions("session"), (n) => assert.deepEqual(n, [1, 0]))
   )
 
-  it.effect("A2 are for what was asked only", () =>
+  it.effect("A2 cover only what was asked", () =>
     Effect.gen(function* () {
       const { tool } = asking()
       const harness = yield* Harness.make({
@@ -368,33 +377,35 @@ describe("grants", () => {
   )
 })
 
-describe("who decides", () => {
-  it.effect("A1 the first of decider and client settles, and the decider is interrupted when it is too late", () =>
-    Effect.gen(function* () {
-      const interrupted = yield* Deferred.make<void>()
-      const { tool } = asking()
-      const harness = yield* Harness.make({
-        script: [calls("c1"), [Model.text("done")]],
-        tools: { tool },
-        approvals: {
-          decide: () => Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined))
-        }
+describe("a decider", () => {
+  it.effect(
+    "A1 the first of decider and client settles the question, and a decider that is too late is interrupted",
+    () =>
+      Effect.gen(function* () {
+        const interrupted = yield* Deferred.make<void>()
+        const { tool } = asking()
+        const harness = yield* Harness.make({
+          script: [calls("c1"), [Model.text("done")]],
+          tools: { tool },
+          approvals: {
+            decide: () => Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined))
+          }
+        })
+        yield* harness.submit("go")
+        const { questionId } = yield* opened(harness, 1)
+        yield* decide(harness, questionId, approved("once"))
+        yield* Deferred.await(interrupted)
+        yield* harness.session.awaitIdle
+        assert.strictEqual(results(harness)[0]?.status, "completed")
       })
-      yield* harness.submit("go")
-      const { questionId } = yield* opened(harness, 1)
-      yield* decide(harness, questionId, approved("once"))
-      yield* Deferred.await(interrupted)
-      yield* harness.session.awaitIdle
-      assert.strictEqual(results(harness)[0]?.status, "completed")
-    })
   )
 
-  it.effect("A1 no decider is asked for a request that was answered, or taken by an abort, when it was announced", () =>
+  it.effect("A1 is not called for a question that was answered or aborted at its announcement", () =>
     Effect.gen(function* () {
       for (const end of ["answer", "abort"] as const) {
-        let asked = 0
+        let decideCount = 0
         const h: Harness.SessionHarness = yield* Harness.make({
-          approvals: { decide: () => Effect.suspend(() => (asked++, Effect.never)) },
+          approvals: { decide: () => Effect.suspend(() => (decideCount++, Effect.never)) },
           onEvent: (event) => {
             if (event._tag !== "QuestionOpened") return
             if (end === "abort") Effect.runFork(h.session.abort())
@@ -403,14 +414,14 @@ describe("who decides", () => {
         })
         const { outcome } = yield* h.session.start(asker())
         const { _tag } = yield* outcome
-        assert.deepStrictEqual([asked, _tag], [0, end === "abort" ? "Aborted" : "Completed"])
+        assert.deepStrictEqual([decideCount, _tag], [0, end === "abort" ? "Aborted" : "Completed"])
         assert.lengthOf(settled(h), 1)
         isLegal(h)
       }
     })
   )
 
-  it.effect("A1 a decider that cannot be interrupted does not hold up the answer of a client", () =>
+  it.effect("A1 that cannot be interrupted does not delay the answer of a client", () =>
     Effect.gen(function* () {
       const { tool } = asking()
       const harness = yield* Harness.make({
@@ -428,7 +439,7 @@ describe("who decides", () => {
     })
   )
 
-  it.effect("A1 a decider that dies fails its turn and leaves no request", () =>
+  it.effect("A1 that dies fails its turn and leaves no question open", () =>
     Effect.gen(function* () {
       const { tool } = asking()
       const harness = yield* Harness.make({
@@ -445,16 +456,16 @@ describe("who decides", () => {
     })
   )
 
-  it.effect("A1 a denial reaches the model with its reason", () =>
+  it.effect("A1 that denies gives the model its reason", () =>
     Effect.gen(function* () {
       const { tool } = asking()
       const harness = yield* Harness.make({
         script: [calls("c1"), [Model.text("done")]],
         tools: { tool },
-        approvals: Approvals.denyAll("nobody attends")
+        approvals: Approvals.denyAll("no one attends")
       })
       yield* harness.run("go")
-      assert.deepStrictEqual(results(harness), [{ callId: "c1", status: "denied", output: "rejected: nobody attends" }])
+      assert.deepStrictEqual(results(harness), [{ callId: "c1", status: "denied", output: "rejected: no one attends" }])
     })
   )
 
@@ -482,7 +493,7 @@ describe("who decides", () => {
     })
   )
 
-  it.effect("A1 a policy that denies asks nobody", () =>
+  it.effect("A1 a policy that denies opens no question", () =>
     Effect.gen(function* () {
       const { runs, tool } = asking({ approval: "deny" })
       const harness = yield* Harness.make({
@@ -496,7 +507,7 @@ describe("who decides", () => {
     })
   )
 
-  it.effect("A1 a hook that denies comes before the policy, and asks nobody", () =>
+  it.effect("A1 a hook that denies comes before the policy, and opens no question", () =>
     Effect.gen(function* () {
       const { runs, tool } = asking()
       const harness = yield* Harness.make({

@@ -7,7 +7,7 @@ import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Exit, Schema, Scope } from "effect"
 import { assertTurns } from "./fixtures/turns.ts"
 
-/** Each turn makes these calls of `tool`, one answer after the other, and then speaks. */
+/** Turns that each make these calls of `tool`, one per response, and then speak. */
 const turnsOf =
   (...calls: ReadonlyArray<string>): Model.Script =>
   ({ items }) => {
@@ -17,7 +17,7 @@ const turnsOf =
     return of === undefined ? [Model.text("done")] : [Model.call("tool", { of }, `${begins}.${round}`)]
   }
 
-/** A session whose tool has to be asked for, and whose requests are all approved for `scope`. */
+/** A session with a tool that needs approval, where every question is approved for `scope`. */
 const approving = (scope: "once" | "turn" | "session", options: Harness.HarnessOptions = {}) =>
   Harness.make({
     script: turnsOf("a", "a", "b"),
@@ -44,7 +44,7 @@ describe("a grant", () => {
     ["turn", [a, b], [a, b], [a, b]],
     ["session", [a, b], [], []]
   ] as const) {
-    it.effect(`A4 for ${granted} holds in its turn, the next, and after a resume for what it says`, () =>
+    it.effect(`A4 for ${granted} lasts for its turn, the next, or after a resume, as its scope says`, () =>
       Effect.gen(function* () {
         const journal = yield* Harness.memoryJournal
         const scope = yield* Scope.make()
@@ -63,7 +63,7 @@ describe("a grant", () => {
     )
   }
 
-  it.effect("A4 for a turn does not outlive a turn that the host died in", () =>
+  it.effect("A4 for a turn does not survive a crash of the host during that turn", () =>
     Effect.gen(function* () {
       const journal = yield* Harness.memoryJournal
       const harness = yield* approving("turn", { journal })
@@ -80,7 +80,7 @@ describe("a grant", () => {
     })
   )
 
-  it.effect("A4 for a session stands after a rollback of the turn in which it was given", () =>
+  it.effect("A4 for a session survives a rollback of the turn in which it was given", () =>
     Effect.gen(function* () {
       const harness = yield* approving("session")
       yield* harness.run("one")
@@ -91,17 +91,17 @@ describe("a grant", () => {
   )
 })
 
-describe("authority on its way down", () => {
+describe("authority in a tree", () => {
   const { meet } = Authority
   const Permission = Schema.Literals(["allow", "ask", "deny"])
-  /** A node declares a permission of its own and hangs below one of the nodes before it. */
+  /** A node declares its permission and is a child of one of the nodes before it. */
   const Tree = Schema.Array(
     Schema.Struct({ own: Permission, below: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 50 })) })
   ).check(Schema.isMinLength(1))
   const permissions = ["deny", "ask", "allow"] as const
   const width = (permission: Authority.Permission) => permissions.indexOf(permission)
 
-  /** The effective permission of each node, and the declarations on its way from the root. */
+  /** The effective permission of each node, and the declarations on the path from the root. */
   const effective = (tree: typeof Tree.Type) => {
     const nodes: Array<{ readonly holds: Authority.Permission; readonly path: ReadonlyArray<Authority.Permission> }> =
       []
@@ -115,18 +115,14 @@ describe("authority on its way down", () => {
     return nodes
   }
 
-  it.prop(
-    "A4 only narrows: in a tree of parents and children nobody may more than any of its ancestors",
-    [Tree],
-    ([tree]) => {
-      for (const { holds, path } of effective(tree)) {
-        assert.strictEqual(width(holds), Math.min(...path.map(width)))
-      }
+  it.prop("A4 only narrows: no node of a tree has more authority than any of its ancestors", [Tree], ([tree]) => {
+    for (const { holds, path } of effective(tree)) {
+      assert.strictEqual(width(holds), Math.min(...path.map(width)))
     }
-  )
+  })
 
   it.prop(
-    "A4 narrows below a node when its declaration narrows, and nowhere else",
+    "A4 narrows below a node if its declaration narrows, and nowhere else",
     [Tree, Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 50 }))],
     ([tree, drawn]) => {
       const at = drawn % tree.length
@@ -139,7 +135,7 @@ describe("authority on its way down", () => {
     }
   )
 
-  it.prop("A4 does not depend on the order in which a path is met", [Schema.Array(Permission)], ([path]) => {
+  it.prop("A4 does not depend on the order in which a path is combined", [Schema.Array(Permission)], ([path]) => {
     const down = path.reduce(meet, "allow")
     const up = path.reduceRight((below, own) => meet(own, below), "allow" as Authority.Permission)
     assert.strictEqual(down, up)
@@ -148,7 +144,7 @@ describe("authority on its way down", () => {
 })
 
 describe("a decision about one of three calls", () => {
-  /** Three calls side by side that wait for a decision each; answers the session and the requests by call. */
+  /** Three concurrent calls that each wait for a decision; returns the session and the questions by call. */
   const three = Effect.gen(function* () {
     const ran: Array<unknown> = []
     const harness = yield* Harness.make({
@@ -168,10 +164,10 @@ describe("a decision about one of three calls", () => {
         event._tag === "QuestionOpened" && event.callId === "c"
     )
     const decide = (callId: string, decision: Op.Decision) => {
-      const asked = harness.records().find((one) => one._tag === "QuestionOpened" && one.callId === callId)
-      return asked?._tag === "QuestionOpened"
-        ? harness.session.submit(Op.answer(asked.questionId, decision))
-        : Effect.die(`${callId} was not asked for`)
+      const question = harness.records().find((one) => one._tag === "QuestionOpened" && one.callId === callId)
+      return question?._tag === "QuestionOpened"
+        ? harness.session.submit(Op.answer(question.questionId, decision))
+        : Effect.die(`${callId} was not asked about`)
     }
     const results = () =>
       harness
@@ -185,7 +181,7 @@ describe("a decision about one of three calls", () => {
   })
   const approved: Op.Decision = { _tag: "Approved", scope: "once" }
 
-  it.effect("A5 denying it spares its siblings", () =>
+  it.effect("A5 a denial spares the other two", () =>
     Effect.gen(function* () {
       const { decide, harness, ran, results } = yield* three
       yield* decide("b", { _tag: "Denied", reason: "not that" })
@@ -205,7 +201,7 @@ describe("a decision about one of three calls", () => {
   )
 
   it.effect(
-    "A5 Abort aborts the turn as Interrupted: siblings are cancelled, what ran is kept, the queue does not start",
+    "A5 Abort aborts the turn as Interrupted: the others are cancelled, finished work is kept, the queue does not start",
     () =>
       Effect.gen(function* () {
         const { decide, harness, ran, results } = yield* three
@@ -233,7 +229,7 @@ describe("a decision about one of three calls", () => {
 })
 
 describe("a tool that needs approval", () => {
-  const asked = (needsApproval: Harness.TestTool["needsApproval"], approval: Authority.Permission) =>
+  const questionedCalls = (needsApproval: Harness.TestTool["needsApproval"], approval: Authority.Permission) =>
     Effect.gen(function* () {
       const harness = yield* Harness.make({
         script: turnsOf("a", "b"),
@@ -251,25 +247,27 @@ describe("a tool that needs approval", () => {
       return askedFor(harness)
     })
 
-  it.effect("A4 is asked for although its policy allows it: the narrower of the two holds", () =>
+  it.effect("A4 asks even if its policy allows it: the narrower of the two applies", () =>
     Effect.gen(function* () {
-      assert.deepStrictEqual(yield* asked(undefined, "allow"), [])
-      assert.deepStrictEqual(yield* asked(false, "ask"), [a, b])
-      assert.deepStrictEqual(yield* asked(true, "allow"), [a, b])
-      assert.deepStrictEqual(yield* asked(true, "deny"), [])
+      assert.deepStrictEqual(yield* questionedCalls(undefined, "allow"), [])
+      assert.deepStrictEqual(yield* questionedCalls(false, "ask"), [a, b])
+      assert.deepStrictEqual(yield* questionedCalls(true, "allow"), [a, b])
+      assert.deepStrictEqual(yield* questionedCalls(true, "deny"), [])
     })
   )
 
-  it.effect("A4 may decide by its arguments and by what was said, also as an effect", () =>
+  it.effect("A4 may decide by its arguments and by the history, also as an effect", () =>
     Effect.gen(function* () {
       const seen: Array<string> = []
       const byArguments: Harness.TestTool["needsApproval"] = ({ of }: { of: string }, { messages, toolCallId }) => {
         seen.push(`${toolCallId} ${messages.at(0)?.role}`)
         return of === "b"
       }
-      assert.deepStrictEqual(yield* asked(byArguments, "allow"), [b])
+      assert.deepStrictEqual(yield* questionedCalls(byArguments, "allow"), [b])
       assert.deepStrictEqual(seen, ["0.0 user", "0.1 user"])
-      assert.deepStrictEqual(yield* asked(({ of }: { of: string }) => Effect.succeed(of === "a"), "allow"), [a])
+      assert.deepStrictEqual(yield* questionedCalls(({ of }: { of: string }) => Effect.succeed(of === "a"), "allow"), [
+        a
+      ])
     })
   )
 })

@@ -14,8 +14,8 @@ import { TestClock } from "effect/testing"
 import { journalWith } from "./fixtures/journals.ts"
 import { abortedOf, assertTurns, turnTags } from "./fixtures/turns.ts"
 
-/** Runs what makes a session under a scheduler that remembers every fiber it ran, the caller's own excepted. */
-const watched = Effect.fnUntraced(function* <A, E, R>(effect: Effect.Effect<A, E, R>) {
+/** Runs an effect that makes a session under a scheduler that remembers every fiber it ran, except the caller's. */
+const trackFibers = Effect.fnUntraced(function* <A, E, R>(effect: Effect.Effect<A, E, R>) {
   yield* TestClock.adjust(0)
   const inner = yield* Scheduler.Scheduler
   const self = yield* Effect.fiber
@@ -38,14 +38,16 @@ const closable = Effect.fnUntraced(function* (options: SessionHarness.HarnessOpt
   const scope = yield* Scope.make()
   const journal = options.journal ?? (yield* SessionHarness.memoryJournal)
   const make = Effect.provideService(SessionHarness.make({ ...options, journal }), Scope.Scope, scope)
-  const { live, made, seen } = yield* watched(make)
+  const { live, made, seen } = yield* trackFibers(make)
   return { h: made, journal, live, seen, close: Scope.close(scope, Exit.void) }
 })
 
 const hung = Effect.uninterruptible(Effect.never)
 
 describe("closing a session", () => {
-  /** Closes a session as soon as its turn has failed with the journal, which an observer may bring about earlier. */
+  /**
+   * Closes a session as soon as its turn has failed because of the journal. An observer may cause the close earlier.
+   */
   const closingWhenItFails = (onFailed: (h: SessionHarness.SessionHarness) => Effect.Effect<unknown>) =>
     Effect.gen(function* () {
       let isBroken = false
@@ -67,9 +69,9 @@ describe("closing a session", () => {
         SessionObserver,
         observer
       )
-      const told: Array<string> = []
+      const tags: Array<string> = []
       const reading = yield* Effect.forkChild(
-        Stream.runForEach(h.session.events(), (event) => Effect.sync(() => void told.push(event._tag))),
+        Stream.runForEach(h.session.events(), (event) => Effect.sync(() => void tags.push(event._tag))),
         { startImmediately: true }
       )
       const { outcome } = yield* h.session.start(Task.make("custom", Effect.never))
@@ -78,20 +80,20 @@ describe("closing a session", () => {
       yield* Effect.flip(h.submit("too late"))
       yield* Fiber.join(closing)
       yield* Fiber.join(reading)
-      assert.deepStrictEqual(told, ["SessionStarted", "TurnStarted", "SessionFailed"])
+      assert.deepStrictEqual(tags, ["SessionStarted", "TurnStarted", "SessionFailed"])
       const ends = signals.filter((tag) => tag === "SessionFailed" || tag === "Closed")
       assert.deepStrictEqual(ends, ["SessionFailed", "Closed"])
     })
 
-  it.effect("S2 who closes it when its turn has failed with the journal takes SessionFailed from nobody", () =>
+  it.effect("S2 hides SessionFailed from a caller that closes it after its turn failed because of the journal", () =>
     closingWhenItFails(() => Effect.void)
   )
 
-  it.effect("S2 nor does an observer that stops the turn when it is told", () =>
+  it.effect("S2 hides SessionFailed if an observer stops the turn when it is called", () =>
     closingWhenItFails((h) => h.session.abort())
   )
 
-  it.effect("S7 it aborts the active turn as Shutdown and settles it before it returns", () =>
+  it.effect("S7 aborts the active turn as Shutdown and settles it before it returns", () =>
     Effect.gen(function* () {
       const { close, h, live, seen } = yield* closable({
         script: [[ScriptedModel.pieces("half "), ScriptedModel.gate("half"), ScriptedModel.hang]]
@@ -129,42 +131,40 @@ describe("closing a session", () => {
       yield* h.submit("hi")
       yield* h.awaitEvent(SessionHarness.tagged("QuestionOpened"))
       yield* close
-      const told: ReadonlyArray<SessionEvent> = yield* Fiber.join(events)
-      assert.strictEqual(told.at(-1)?._tag, "TurnAborted")
+      const collected: ReadonlyArray<SessionEvent> = yield* Fiber.join(events)
+      assert.strictEqual(collected.at(-1)?._tag, "TurnAborted")
       assert.strictEqual(live(), 0)
       assertTurns(h.events)
     })
   )
 
-  it.effect(
-    "S7 with a task, a clean-up and a hook that ignore everything it returns after their limits, and names them",
-    () =>
-      Effect.gen(function* () {
-        const { close, h, live } = yield* closable()
-        const deaf = Task.make(
-          "deaf",
-          Effect.andThen(
-            Effect.flatMap(Turn, (turn) => turn.onAbort({ kind: "cleanup", name: "stuck", run: () => hung })),
-            hung
-          ),
-          { abortHook: () => hung }
-        )
-        yield* h.session.start(deaf)
-        const closing = yield* Effect.forkChild(close, { startImmediately: true })
-        yield* TestClock.adjust("199 millis")
-        assert.isUndefined(closing.pollUnsafe())
-        yield* TestClock.adjust("1 millis")
-        yield* Fiber.join(closing)
-        assert.deepStrictEqual(abortedOf(h.events).stragglers, [
-          { kind: "task", name: "deaf" },
-          { kind: "cleanup", name: "stuck" },
-          { kind: "hook", name: "deaf abort hook" }
-        ])
-        assert.strictEqual(live(), 3)
-      })
+  it.effect("S7 returns after the limits even if task, clean-up and hook ignore everything, and names them", () =>
+    Effect.gen(function* () {
+      const { close, h, live } = yield* closable()
+      const deaf = Task.make(
+        "deaf",
+        Effect.andThen(
+          Effect.flatMap(Turn, (turn) => turn.onAbort({ kind: "cleanup", name: "stuck", run: () => hung })),
+          hung
+        ),
+        { abortHook: () => hung }
+      )
+      yield* h.session.start(deaf)
+      const closing = yield* Effect.forkChild(close, { startImmediately: true })
+      yield* TestClock.adjust("199 millis")
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(abortedOf(h.events).stragglers, [
+        { kind: "task", name: "deaf" },
+        { kind: "cleanup", name: "stuck" },
+        { kind: "hook", name: "deaf abort hook" }
+      ])
+      assert.strictEqual(live(), 3)
+    })
   )
 
-  it.effect("S7 it is bounded when the journal hangs as well", () =>
+  it.effect("S7 is bounded even if the journal hangs", () =>
     Effect.gen(function* () {
       const journal = yield* journalWith((append, records) =>
         records.some((record) => record._tag === "TurnAborted") ? hung : append
@@ -178,7 +178,7 @@ describe("closing a session", () => {
     })
   )
 
-  it.effect("S7 every process is ended, kept ones too", () =>
+  it.effect("S7 ends every process, including kept ones", () =>
     Effect.gen(function* () {
       const running = new Map<string, Deferred.Deferred<{ readonly exitCode: number }>>()
       const processes: Processes = {
@@ -217,7 +217,7 @@ describe("closing a session", () => {
     })
   )
 
-  it.effect("S7 a process that does not end delays it by the deadline of processes and no more", () =>
+  it.effect("S7 is delayed by a process that does not end for at most the process deadline", () =>
     Effect.gen(function* () {
       const { close, h } = yield* closable()
       const processes: Processes = {
@@ -240,12 +240,12 @@ describe("closing a session", () => {
 })
 
 describe("a closed session", () => {
-  it.effect("S7 it rejects submissions, refuses tasks, and answers the rest", () =>
+  it.effect("S7 rejects submissions and tasks, and its other members return", () =>
     Effect.gen(function* () {
       const { close, h } = yield* closable()
       const { turnId } = yield* h.session.start(Task.make("waiting", Effect.never))
       yield* close
-      const told = h.events.length
+      const count = h.events.length
       for (const op of [Op.userInput("hi"), Op.interrupt, Op.answer(QuestionId.make("r"), { _tag: "Abort" })]) {
         const receipt = yield* h.session.submit(op)
         assert.deepStrictEqual(receipt._tag === "Rejected" && receipt.reason, { _tag: "SessionClosed" })
@@ -256,11 +256,11 @@ describe("a closed session", () => {
       assert.instanceOf(refused, SessionClosed)
       assert.isFalse(yield* h.session.abort())
       yield* h.session.awaitIdle
-      assert.lengthOf(h.events, told)
+      assert.lengthOf(h.events, count)
     })
   )
 
-  it.effect("S7 a replacement and queued input that wait when it closes do not run", () =>
+  it.effect("S7 runs no replacement and no queued input that waited when it closed", () =>
     Effect.gen(function* () {
       const { close, h } = yield* closable()
       yield* h.session.start(Task.make("deaf", hung))
@@ -276,7 +276,7 @@ describe("a closed session", () => {
     })
   )
 
-  it.effect("S7 its event streams end after everything that it told, for subscribers before and after the close", () =>
+  it.effect("S7 ends its event streams after everything it published, for subscribers before and after the close", () =>
     Effect.gen(function* () {
       const { close, h } = yield* closable({ script: [[ScriptedModel.text("hello")]] })
       const before = yield* Effect.forkChild(Stream.runCollect(h.session.events()), { startImmediately: true })
@@ -291,7 +291,7 @@ describe("a closed session", () => {
     })
   )
 
-  it.effect("S7 its lease is free: the session can be opened again and goes on", () =>
+  it.effect("S7 releases its lease: the session can be opened again and continues", () =>
     Effect.gen(function* () {
       const { close, h, journal } = yield* closable({
         script: [[ScriptedModel.pieces("half"), ScriptedModel.gate("half"), ScriptedModel.hang]]
@@ -311,7 +311,7 @@ describe("a closed session", () => {
     })
   )
 
-  it.effect("J2 one that could not be made lets go of its journal at once, although its caller's scope goes on", () =>
+  it.effect("J2 that could not be made releases its journal at once, although its caller's scope stays open", () =>
     Effect.gen(function* () {
       let broken = false
       const journal = yield* journalWith((append) =>
@@ -332,7 +332,7 @@ describe("a closed session", () => {
     })
   )
 
-  it.effect("S7 a straggler that ends later writes nothing any more", () =>
+  it.effect("S7 a straggler that ends later writes nothing", () =>
     Effect.gen(function* () {
       const { close, h, journal, live } = yield* closable()
       const release = yield* Deferred.make<void>()
@@ -359,7 +359,7 @@ describe("a closed session", () => {
     })
   )
 
-  it.effect("S7 a task may close its own session: it is a straggler, and everything settles", () =>
+  it.effect("S7 a task may close its own session: it becomes a straggler, and everything settles", () =>
     Effect.gen(function* () {
       const { close, h } = yield* closable()
       yield* h.session.start(Task.make("closes", Effect.andThen(Effect.yieldNow, close)))

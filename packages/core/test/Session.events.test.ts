@@ -15,7 +15,7 @@ import { TestClock } from "effect/testing"
 import { heldAt, journalWith } from "./fixtures/journals.ts"
 import { send } from "./fixtures/submissions.ts"
 
-/** Collects what a session tells, in a fiber of its own, until it ends. */
+/** Collects the events of a session in a separate fiber until they end. */
 const collect = Effect.fnUntraced(function* (session: Session.Session, options?: { readonly from?: number }) {
   const events: Array<SessionEvent> = []
   const fiber = yield* Effect.forkChild(
@@ -25,7 +25,9 @@ const collect = Effect.fnUntraced(function* (session: Session.Session, options?:
   return { events, fiber }
 })
 
-/** Collects what a session tells, once `goOn` has run: until then the subscriber holds on to its first event. */
+/**
+ * Collects the events of a session once `goOn` has run: until then the subscriber is still processing its first event.
+ */
 const collectSlowly = Effect.fnUntraced(function* (session: Session.Session) {
   const gate = yield* Deferred.make<void>()
   const events: Array<SessionEvent> = []
@@ -33,10 +35,10 @@ const collectSlowly = Effect.fnUntraced(function* (session: Session.Session) {
     Stream.runForEach(session.events(), (event) => Effect.map(Deferred.await(gate), () => void events.push(event))),
     { startImmediately: true }
   )
-  return { events, goOn: Effect.andThen(Deferred.succeed(gate, undefined), Effect.yieldNow) }
+  return { events, resume: Effect.andThen(Deferred.succeed(gate, undefined), Effect.yieldNow) }
 })
 
-/** The text of each item as its deltas give it; fails on a gap or an overlap. */
+/** Joins the deltas of each item into its text; fails on a gap or an overlap. */
 const textsOf = (events: ReadonlyArray<SessionEvent>): ReadonlyMap<string, string> => {
   const texts = new Map<string, string>()
   for (const event of events) {
@@ -48,7 +50,10 @@ const textsOf = (events: ReadonlyArray<SessionEvent>): ReadonlyMap<string, strin
   return texts
 }
 
-/** What holds for each subscriber: records without holes, text in its place, deltas only before the record of their item. */
+/**
+ * Checks what holds for each subscriber: no record is missing, text is in its place, deltas come before the record of
+ * their item.
+ */
 const assertWhole = (events: ReadonlyArray<SessionEvent>, from = 0): void => {
   assert.deepStrictEqual(
     events.filter(isRecord).map((record) => record.seq),
@@ -65,7 +70,7 @@ const assertWhole = (events: ReadonlyArray<SessionEvent>, from = 0): void => {
 const words = Array.from({ length: 200 }, (_, index) => `word${index} `)
 
 describe("events", () => {
-  it.effect("W2 tell a subscriber from the first record everything, in order, deltas in their place", () =>
+  it.effect("W2 give a subscriber everything from the first record, in order, with deltas in their place", () =>
     Effect.gen(function* () {
       const harness = yield* Harness.make({ script: [[Model.reasoning("hm"), Model.text("a", "b", "c")]] })
       const { events } = yield* collect(harness.session)
@@ -90,7 +95,7 @@ describe("events", () => {
     })
   )
 
-  it.effect("W2 give a late subscriber the text of an open item from its beginning, then what follows", () =>
+  it.effect("W2 give a late subscriber the text of an open item from its beginning, then the rest", () =>
     Effect.gen(function* () {
       const harness = yield* Harness.make({
         script: [[Model.pieces("one ", "two "), Model.gate("half"), Model.pieces("three")]]
@@ -114,32 +119,34 @@ describe("events", () => {
     })
   )
 
-  it.effect("W2 do not tell text twice, or before its place, to who comes while a record before it is written", () =>
-    Effect.gen(function* () {
-      const reached = yield* Deferred.make<void>()
-      const opened = yield* Deferred.make<void>()
-      const journal = yield* journalWith((append, records) =>
-        records.some((record) => record._tag === "ItemRecorded" && record.item._tag === "Reasoning")
-          ? Effect.andThen(Deferred.succeed(reached, undefined), Effect.andThen(Deferred.await(opened), append))
-          : append
-      )
-      const harness = yield* Harness.make({
-        journal,
-        script: [[Model.reasoning("hm"), Model.pieces("one ", "two "), Model.gate("half"), Model.pieces("three")]]
+  it.effect(
+    "W2 give no text twice, or too early, to a subscriber that arrives while an earlier record is being written",
+    () =>
+      Effect.gen(function* () {
+        const reached = yield* Deferred.make<void>()
+        const opened = yield* Deferred.make<void>()
+        const journal = yield* journalWith((append, records) =>
+          records.some((record) => record._tag === "ItemRecorded" && record.item._tag === "Reasoning")
+            ? Effect.andThen(Deferred.succeed(reached, undefined), Effect.andThen(Deferred.await(opened), append))
+            : append
+        )
+        const harness = yield* Harness.make({
+          journal,
+          script: [[Model.reasoning("hm"), Model.pieces("one ", "two "), Model.gate("half"), Model.pieces("three")]]
+        })
+        yield* Effect.forkChild(harness.submit("go"))
+        yield* harness.model.reached("half")
+        const { events } = yield* collect(harness.session)
+        yield* Effect.yieldNow
+        yield* Deferred.succeed(opened, undefined)
+        yield* harness.model.open("half")
+        yield* harness.session.awaitIdle
+        yield* Effect.yieldNow
+        assertWhole(events)
+        assert.isTrue([...textsOf(events).values()].includes("one two three"))
+        const reasoned = events.findIndex((event) => event._tag === "ItemRecorded" && event.item._tag === "Reasoning")
+        assert.isTrue(reasoned < events.findIndex((event) => event._tag === "TextDelta"))
       })
-      yield* Effect.forkChild(harness.submit("go"))
-      yield* harness.model.reached("half")
-      const { events } = yield* collect(harness.session)
-      yield* Effect.yieldNow
-      yield* Deferred.succeed(opened, undefined)
-      yield* harness.model.open("half")
-      yield* harness.session.awaitIdle
-      yield* Effect.yieldNow
-      assertWhole(events)
-      assert.isTrue([...textsOf(events).values()].includes("one two three"))
-      const reasoned = events.findIndex((event) => event._tag === "ItemRecorded" && event.item._tag === "Reasoning")
-      assert.isTrue(reasoned < events.findIndex((event) => event._tag === "TextDelta"))
-    })
   )
 
   it.effect("W2 lose nothing for a slow subscriber: every record, text in larger pieces, the terminal event", () =>
@@ -149,9 +156,9 @@ describe("events", () => {
         script: [[Model.text(...words), Model.call("tool", {}, "c1")], [Model.text(...words)]],
         tools: { tool: { run: () => Effect.succeed("ok") } }
       })
-      const { events, goOn } = yield* collectSlowly(harness.session)
+      const { events, resume } = yield* collectSlowly(harness.session)
       yield* harness.run("go")
-      yield* goOn
+      yield* resume
       assert.deepStrictEqual(events.filter(isRecord), harness.records())
       assert.strictEqual(events.filter(isTerminal).length, 1)
       assertWhole(events)
@@ -159,17 +166,17 @@ describe("events", () => {
     })
   )
 
-  it.effect("W2 give a slow subscriber the whole text of an item that is still open", () =>
+  it.effect("W2 give a slow subscriber the complete text of an item that is still open", () =>
     Effect.gen(function* () {
       const harness = yield* Harness.make({
         config: { subscriberCapacity: 4 },
         script: [[Model.text(...words), Model.call("tool", {}, "c1"), Model.pieces(...words), Model.gate("open")]],
         tools: { tool: { run: () => Effect.never } }
       })
-      const { events, goOn } = yield* collectSlowly(harness.session)
+      const { events, resume } = yield* collectSlowly(harness.session)
       yield* harness.submit("go")
       yield* harness.model.reached("open")
-      yield* goOn
+      yield* resume
       assertWhole(events)
       assert.strictEqual([...textsOf(events).values()].at(-1), words.join(""))
     })
@@ -196,7 +203,7 @@ describe("events", () => {
     })
   )
 
-  it.effect("W2 are the same for two subscribers, the second begun in the middle", () =>
+  it.effect("W2 are the same for two subscribers, of which the second starts in the middle", () =>
     Effect.gen(function* () {
       const harness = yield* Harness.make({
         script: [[Model.pieces("one "), Model.gate("half"), Model.pieces("two")]]
@@ -213,7 +220,7 @@ describe("events", () => {
     })
   )
 
-  it.effect("W2 from a number in the future begin there, with the whole text of what is open then", () =>
+  it.effect("W2 from a future number start there, with the complete text of what is open then", () =>
     Effect.gen(function* () {
       const harness = yield* Harness.make({
         script: [
@@ -247,7 +254,7 @@ describe("events", () => {
     })
   )
 
-  it.effect("W2 keep their order for every subscriber when somebody reacts to one at once", () =>
+  it.effect("W2 keep their order for every subscriber when one of them reacts at once", () =>
     Effect.gen(function* () {
       const harness = yield* Harness.make({
         script: [[Model.call("tool", {}, "c1"), Model.pieces("one ", "two"), Model.gate("half")]],
@@ -292,7 +299,7 @@ describe("a journal that fails", () => {
   const broken = (session: string) =>
     new JournalFailed({ sessionId: session as JournalFailed["sessionId"], operation: "append", detail: "disk full" })
 
-  /** A journal whose appends fail from a record on. */
+  /** A journal whose appends fail from a given record onwards. */
   const failingAt = (tag: string, how: (error: JournalFailed) => Effect.Effect<void, JournalFailed> = Effect.fail) => {
     let failed = false
     return journalWith((append, records) => {
@@ -301,7 +308,7 @@ describe("a journal that fails", () => {
     })
   }
 
-  it.effect("J5 fails the submission that needed it, with the type of the failure, and acknowledges nothing", () =>
+  it.effect("J5 fails the submission that needed it with the typed error, and acknowledges nothing", () =>
     Effect.gen(function* () {
       const harness = yield* Harness.make({ journal: yield* failingAt("InputAccepted") })
       const { events, fiber } = yield* collect(harness.session)
@@ -336,7 +343,7 @@ describe("a journal that fails", () => {
     })
   )
 
-  it.effect("J5 S2 refuses every later submission and task, and tells a late subscriber that it failed", () =>
+  it.effect("J5 S2 rejects every later submission and task, and a late subscriber gets the failure", () =>
     Effect.gen(function* () {
       const harness = yield* Harness.make({ journal: yield* failingAt("InputAccepted") })
       yield* Effect.flip(harness.submit("go"))
@@ -362,7 +369,7 @@ describe("a journal that fails", () => {
     })
   )
 
-  it.effect("J5 S2 that hangs has failed at its deadline: nobody waits for ever", () =>
+  it.effect("J5 S2 that hangs fails at its deadline, so no caller waits forever", () =>
     Effect.gen(function* () {
       const harness = yield* Harness.make({ journal: yield* failingAt("InputAccepted", () => Effect.never) })
       const submitted = yield* Effect.forkChild(Effect.flip(harness.submit("go")), { startImmediately: true })
@@ -375,7 +382,7 @@ describe("a journal that fails", () => {
     })
   )
 
-  it.effect("J5 S2 while a turn runs stops that turn as failed, not as aborted", () =>
+  it.effect("J5 S2 during a turn stops that turn as failed, not as aborted", () =>
     Effect.gen(function* () {
       const harness = yield* Harness.make({
         journal: yield* failingAt("ModelRequested", () => Effect.die(new Error("journal died"))),
@@ -405,21 +412,21 @@ describe("the observer", () => {
       return session
     })
 
-  it.effect("is called with every event, in order, deltas included", () =>
+  it.effect("is called with every event, in order, including deltas", () =>
     Effect.gen(function* () {
-      const told: Array<SessionEvent> = []
-      const session = yield* observed((event) => void told.push(event))
+      const received: Array<SessionEvent> = []
+      const session = yield* observed((event) => void received.push(event))
       const { events } = yield* collect(session)
       yield* send(session, "go")
       yield* session.awaitIdle
       yield* Effect.yieldNow
-      assert.isTrue(told.some(isDelta))
-      assert.deepStrictEqual(told, events)
+      assert.isTrue(received.some(isDelta))
+      assert.deepStrictEqual(received, events)
     })
   )
 
   it.effect.each(["SessionStarted", "ModelRequested", "TextDelta", "TurnCompleted"] as const)(
-    "that throws from %s onwards is reported once as a warning, and misses no event; the turn does not notice",
+    "that throws from %s onwards is reported once as a warning, and misses no event; the turn is not affected",
     (tag) =>
       Effect.gen(function* () {
         const seen: Array<SessionEvent> = []
@@ -444,7 +451,7 @@ describe("the observer", () => {
 })
 
 describe("a record", () => {
-  it.effect("J1 is told only after it was written", () =>
+  it.effect("J1 is published only after it was written", () =>
     Effect.gen(function* () {
       const { journal, open, reached } = yield* heldAt("TurnCompleted")
       const harness = yield* Harness.make({ journal, script: [[Model.text("done")]] })

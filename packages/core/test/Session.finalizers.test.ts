@@ -8,7 +8,7 @@ import { abortedOf, assertTurns } from "./fixtures/turns.ts"
 
 describe("finalizers in order", () => {
   it.effect(
-    "I4 run one after the other, the last first: one that does not end keeps those before it from starting, and holds up nobody else",
+    "I4 run one at a time, last first: one that does not end keeps the remaining ones from starting, and blocks nothing else",
     () =>
       Effect.gen(function* () {
         const harness = yield* Harness.make()
@@ -39,7 +39,7 @@ describe("finalizers in order", () => {
         assert.deepStrictEqual([at - requestedAt, named], [100, stragglers])
         assert.deepStrictEqual(started, ["third", "second"])
 
-        // the turn is over and the next one runs; the first finalizer still waits for its turn
+        // the turn is over and the next one runs; the first finalizer still waits for the one before it
         yield* (yield* harness.session.start(Task.make("next", Effect.void))).outcome
         yield* TestClock.adjust("1 hour")
         assert.deepStrictEqual(started, ["third", "second"])
@@ -51,7 +51,7 @@ describe("finalizers in order", () => {
       })
   )
 
-  it.effect("I4 those of a clean-up of the turn do not wait for them", () =>
+  it.effect("I4 do not delay the finalizers of a clean-up of the turn", () =>
     Effect.gen(function* () {
       const harness = yield* Harness.make()
       const ended: Array<string> = []

@@ -31,7 +31,7 @@ describe("an inbox that is full of kept input", () => {
     return harness
   })
 
-  it.effect("P2 starts with the next submission, which is refused, and makes room", () =>
+  it.effect("P2 starts with the next submission, which is rejected, and makes room", () =>
     Effect.gen(function* () {
       const { session, submit, events } = yield* aborted
       assert.strictEqual((yield* submit("too much"))._tag, "Rejected")
@@ -42,7 +42,7 @@ describe("an inbox that is full of kept input", () => {
     })
   )
 
-  it.effect("P2 stays as it is when the submission is for a turn that does not run", () =>
+  it.effect("P2 stays as it is if the submission is for a turn that does not run", () =>
     Effect.gen(function* () {
       const { session } = yield* aborted
       const receipt = yield* session.submit(forAnother)

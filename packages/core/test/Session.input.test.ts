@@ -13,7 +13,7 @@ import { heldAt } from "./fixtures/journals.ts"
 import { fates, id, reasonOf, running, send, staying, userTexts } from "./fixtures/submissions.ts"
 
 describe("receipts", () => {
-  it.effect("P1 input starts a turn in an idle session, steers a running one, and waits when it asks to", () =>
+  it.effect("P1 input starts a turn in an idle session, steers a running one, and waits if it asks to", () =>
     Effect.gen(function* () {
       const { session, turnId } = yield* running()
       assert.deepStrictEqual(yield* send(session, "b"), { _tag: "Steered", submissionId: id("b"), turnId })
@@ -41,7 +41,7 @@ describe("receipts", () => {
     })
   )
 
-  it.effect("P1 operations without input are accepted, with nothing running as well", () =>
+  it.effect("P1 operations without input are accepted, even if no turn runs", () =>
     Effect.gen(function* () {
       const { awaitEvent, session, records } = yield* Harness.make({
         script: [[Model.call("tool", {}, "c1")], [Model.text("done")]],
@@ -70,7 +70,7 @@ describe("receipts", () => {
     })
   )
 
-  it.effect("P1 a submission without an id gets one of its own", () =>
+  it.effect("P1 a submission without an id gets a generated one", () =>
     Effect.gen(function* () {
       const { session } = yield* running()
       const one = yield* session.submit(Op.userInput("b"))
@@ -81,7 +81,7 @@ describe("receipts", () => {
 })
 
 describe("durability", () => {
-  it.effect("P2 input is in the journal before it is acknowledged, told or sent to the model", () =>
+  it.effect("P2 input is in the journal before it is acknowledged, published or sent to the model", () =>
     Effect.gen(function* () {
       const { journal, open, reached } = yield* heldAt("InputAccepted")
       const { requests, session, tags } = yield* Harness.make({ journal, script: [[Model.text("done")]] })
@@ -103,7 +103,7 @@ describe("durability", () => {
     })
   )
 
-  it.effect("P2 an interrupted submission that is being written is accepted all the same", () =>
+  it.effect("P2 a submission that is interrupted while it is being written is still accepted", () =>
     Effect.gen(function* () {
       const { journal, open, reached } = yield* heldAt("InputAccepted")
       const { session, records } = yield* Harness.make({ journal, script: [[Model.text("done")]] })
@@ -120,7 +120,7 @@ describe("durability", () => {
     })
   )
 
-  it.effect("P2 input leaves the inbox with the record that carries it, in one step", () =>
+  it.effect("P2 input leaves the inbox atomically with the record that carries it", () =>
     Effect.gen(function* () {
       const { model, records, session } = yield* running()
       yield* send(session, "b")
@@ -142,8 +142,8 @@ describe("durability", () => {
   )
 })
 
-describe("fates of input", () => {
-  /** A turn with input steered and queued, stopped for a reason. */
+describe("what happens to input", () => {
+  /** A turn with steered and queued input that is stopped for a given reason. */
   const stopped = Effect.fnUntraced(function* (reason: AbortReason) {
     const harness = yield* running()
     yield* send(harness.session, "steered")
@@ -154,15 +154,17 @@ describe("fates of input", () => {
     return { ...harness, aborted }
   })
 
-  it.effect("P2 on Interrupted steered input is returned with its content, queued input is kept and not started", () =>
-    Effect.gen(function* () {
-      const { aborted, records, session } = yield* stopped("Interrupted")
-      assert.deepStrictEqual(aborted.returned, [{ submissionId: id("steered"), input: Input.text("steered") }])
-      assert.deepStrictEqual(aborted.kept, [id("queued")])
-      assert.deepStrictEqual(aborted.dropped, [])
-      assert.deepStrictEqual((yield* session.snapshot).waiting, [id("queued")])
-      assert.strictEqual(records().filter((record) => record._tag === "TurnStarted").length, 1)
-    })
+  it.effect(
+    "P2 on Interrupted steered input is returned with its content, and queued input is kept and not started",
+    () =>
+      Effect.gen(function* () {
+        const { aborted, records, session } = yield* stopped("Interrupted")
+        assert.deepStrictEqual(aborted.returned, [{ submissionId: id("steered"), input: Input.text("steered") }])
+        assert.deepStrictEqual(aborted.kept, [id("queued")])
+        assert.deepStrictEqual(aborted.dropped, [])
+        assert.deepStrictEqual((yield* session.snapshot).waiting, [id("queued")])
+        assert.strictEqual(records().filter((record) => record._tag === "TurnStarted").length, 1)
+      })
   )
 
   it.effect("P2 after Interrupted the next submission starts the queue from its head", () =>
@@ -181,7 +183,7 @@ describe("fates of input", () => {
     })
   )
 
-  it.effect("P2 on Interrupted input that its own turn had not carried is returned", () =>
+  it.effect("P2 on Interrupted input that its turn had not yet carried is returned", () =>
     Effect.gen(function* () {
       const { records, session } = yield* Harness.make({ hooks: { userPromptSubmit: () => Effect.never } })
       yield* send(session, "a")
@@ -204,7 +206,7 @@ describe("fates of input", () => {
       })
   )
 
-  it.effect("P2 on Parent all waiting input is dropped by name", () =>
+  it.effect("P2 on Parent all waiting input is dropped and named", () =>
     Effect.gen(function* () {
       const { aborted, session } = yield* stopped("Parent")
       assert.deepStrictEqual(aborted.dropped, [id("steered"), id("queued")])
@@ -238,7 +240,7 @@ describe("fates of input", () => {
     })
   )
 
-  it.effect("P2 after TurnCompleted leftovers start next, without a submission", () =>
+  it.effect("P2 after TurnCompleted remaining input starts next, without a submission", () =>
     Effect.gen(function* () {
       const { records, session } = yield* Harness.make({ script: [[Model.text("one")], [Model.text("two")]] })
       const end = yield* Deferred.make<string | undefined>()
@@ -251,27 +253,29 @@ describe("fates of input", () => {
     })
   )
 
-  it.effect("P2 after TurnFailed leftovers are kept, named, not started; the next submission starts their head", () =>
-    Effect.gen(function* () {
-      const { records, requests, session } = yield* running({
-        script: (_, index) => (index === 0 ? [Model.gate("held"), Model.fail("InvalidRequest")] : [Model.text("ok")])
-      }).pipe(
-        Effect.tap(({ session }) => Effect.andThen(send(session, "steered"), send(session, "queued", "queue"))),
-        Effect.tap(({ model }) => model.open("held"))
-      )
-      yield* session.awaitIdle
-      const failed = records().find((record) => record._tag === "TurnFailed")!
-      assert.deepStrictEqual(failed.kept, [id("steered"), id("queued")])
-      assert.strictEqual(requests.length, 1)
-      assert.strictEqual((yield* send(session, "next"))._tag, "Queued")
-      yield* session.awaitIdle
-      assert.deepStrictEqual(fates(records()), {
-        first: ["carried by 1"],
-        steered: ["kept", "carried by 2"],
-        queued: ["kept", "carried by 3"],
-        next: ["carried by 4"]
+  it.effect(
+    "P2 after TurnFailed remaining input is kept, named, and not started; the next submission starts its head",
+    () =>
+      Effect.gen(function* () {
+        const { records, requests, session } = yield* running({
+          script: (_, index) => (index === 0 ? [Model.gate("held"), Model.fail("InvalidRequest")] : [Model.text("ok")])
+        }).pipe(
+          Effect.tap(({ session }) => Effect.andThen(send(session, "steered"), send(session, "queued", "queue"))),
+          Effect.tap(({ model }) => model.open("held"))
+        )
+        yield* session.awaitIdle
+        const failed = records().find((record) => record._tag === "TurnFailed")!
+        assert.deepStrictEqual(failed.kept, [id("steered"), id("queued")])
+        assert.strictEqual(requests.length, 1)
+        assert.strictEqual((yield* send(session, "next"))._tag, "Queued")
+        yield* session.awaitIdle
+        assert.deepStrictEqual(fates(records()), {
+          first: ["carried by 1"],
+          steered: ["kept", "carried by 2"],
+          queued: ["kept", "carried by 3"],
+          next: ["carried by 4"]
+        })
       })
-    })
   )
 
   it.effect("P5 input whose hook dies is blocked and leaves the inbox", () =>
@@ -286,7 +290,7 @@ describe("fates of input", () => {
 })
 
 describe("order", () => {
-  it.effect("P3 queued input runs first in, first out, a turn each", () =>
+  it.effect("P3 queued input runs first in, first out, one turn each", () =>
     Effect.gen(function* () {
       const { model, records, requests, session } = yield* running()
       for (const text of ["b", "c", "d"]) yield* send(session, text, "queue")
@@ -315,7 +319,7 @@ describe("order", () => {
 })
 
 describe("the steering gate", () => {
-  it.effect("P4 input after the last look is queued and runs in a turn of its own", () =>
+  it.effect("P4 input after the last look at the inbox is queued and runs in another turn", () =>
     Effect.gen(function* () {
       const looked = yield* Deferred.make<void>()
       const end = yield* Deferred.make<void>()
@@ -338,7 +342,7 @@ describe("the steering gate", () => {
     })
   )
 
-  it.effect("P4 steered input gets a model request in its turn, although the model had nothing left to do", () =>
+  it.effect("P4 steered input gets a model request in its turn, even if the model had finished", () =>
     Effect.gen(function* () {
       const { model, requests, session, tags, turnId } = yield* running()
       assert.strictEqual((yield* send(session, "b"))._tag, "Steered")
@@ -350,7 +354,7 @@ describe("the steering gate", () => {
     })
   )
 
-  it.effect("P4 input that comes while the last look is being inspected still joins the turn", () =>
+  it.effect("P4 input that arrives during the last look at the inbox still joins the turn", () =>
     Effect.gen(function* () {
       const inspecting = yield* Deferred.make<void>()
       const inspected = yield* Deferred.make<void>()
@@ -378,7 +382,7 @@ describe("the steering gate", () => {
 })
 
 describe("the gate of a task that takes input itself", () => {
-  it.effect("P4 stays open when the last look finds input, and is closed by the one that finds none", () =>
+  it.effect("P4 stays open if the last look finds input, and is closed by the look that finds none", () =>
     Effect.gen(function* () {
       const { records, session } = yield* Harness.make()
       const look = yield* Deferred.make<void>()
@@ -413,7 +417,7 @@ describe("prompt hooks", () => {
     userPromptSubmit: (_, text) =>
       Effect.succeed({ block: texts.includes(text), reason: "not here", contexts: [`${text} one`, `${text} two`] })
   })
-  const said = (harness: Harness.SessionHarness) =>
+  const textsOf = (harness: Harness.SessionHarness) =>
     harness.records().flatMap((record) => {
       if (record._tag === "InputBlocked") return [`blocked ${record.submissionId}: ${record.reason}`]
       if (record._tag !== "ItemRecorded") return []
@@ -421,11 +425,11 @@ describe("prompt hooks", () => {
       return record.item._tag === "DeveloperMessage" ? [`developer ${record.item.text}`] : []
     })
 
-  it.effect("P5 accepted input is recorded, then each context as a message of its own, in order", () =>
+  it.effect("P5 accepted input is recorded, then each context as a separate message, in order", () =>
     Effect.gen(function* () {
       const harness = yield* Harness.make({ script: [[Model.text("ok")]], hooks: blocking() })
       yield* harness.run("a")
-      assert.deepStrictEqual(said(harness), ["user a", "developer a one", "developer a two"])
+      assert.deepStrictEqual(textsOf(harness), ["user a", "developer a one", "developer a two"])
       assert.deepStrictEqual(
         harness.requests[0]!.items.map((item) => item._tag),
         ["UserMessage", "DeveloperMessage", "DeveloperMessage"]
@@ -433,12 +437,12 @@ describe("prompt hooks", () => {
     })
   )
 
-  it.effect("P5 blocked input is not recorded and not sent, its contexts are recorded", () =>
+  it.effect("P5 blocked input is neither recorded nor sent, but its contexts are recorded", () =>
     Effect.gen(function* () {
       const harness = yield* Harness.make({ script: [[Model.text("ok")]], hooks: blocking("a") })
       yield* send(harness.session, "a")
       yield* harness.session.awaitIdle
-      assert.deepStrictEqual(said(harness), ["blocked a: not here", "developer a one", "developer a two"])
+      assert.deepStrictEqual(textsOf(harness), ["blocked a: not here", "developer a one", "developer a two"])
       assert.strictEqual(harness.requests.length, 0)
       assert.strictEqual(harness.tags().at(-1), "TurnCompleted")
       yield* harness.run("b")
@@ -448,7 +452,7 @@ describe("prompt hooks", () => {
     })
   )
 
-  it.effect("P5 a blocked input does not stop the inspection of those behind it", () =>
+  it.effect("P5 blocked input does not keep later input from being inspected", () =>
     Effect.gen(function* () {
       const harness = yield* running({ hooks: blocking("b", "d") })
       for (const text of ["b", "c", "d", "e"]) yield* send(harness.session, text)
@@ -480,7 +484,7 @@ describe("prompt hooks", () => {
 })
 
 describe("tasks that cannot be steered", () => {
-  it.effect("P7 a task is not steerable unless it says so: its input is queued and runs after it", () =>
+  it.effect("P7 a task is not steerable by default: its input is queued and runs after it", () =>
     Effect.gen(function* () {
       const { records, session } = yield* Harness.make({ script: [[Model.text("ok")]] })
       const end = yield* Deferred.make<string | undefined>()
@@ -496,7 +500,7 @@ describe("tasks that cannot be steered", () => {
     })
   )
 
-  it.effect("P7 a custom task that can be steered takes its input itself", () =>
+  it.effect("P7 a steerable custom task takes its input itself", () =>
     Effect.gen(function* () {
       const { records, session } = yield* Harness.make()
       const steered = yield* Deferred.make<string | undefined>()

@@ -6,7 +6,7 @@ import { join } from "node:path"
 import { promisify } from "node:util"
 import type { Measured } from "./fixtures/memory.ts"
 
-/** Runs the program in a process of its own, whose heap nobody else fills. */
+/** Runs the program in a separate process, whose heap holds nothing else. */
 const measured = async (
   kind: "sessions" | "turns" | "idle",
   journal: "memory" | "file",
@@ -24,8 +24,9 @@ const measured = async (
 }
 
 /**
- * Bounded: code that is still getting warm stays within these limits, a session whose journal alone is kept (some 3,000 bytes) or a turn whose items are (some 700) does not.
- * `npm run soak` runs 10,000 sessions and 100,000 turns against limits that are far closer.
+ * Bounded: code that is still being compiled stays within these limits. A session that is never freed (its journal
+ * alone takes some 3,000 bytes) or a turn whose items are never freed (some 700) does not.
+ * `npm run soak` runs 10,000 sessions and 100,000 turns against much closer limits.
  */
 describe("the heap after collections", () => {
   for (const [kind, journal, count, limitBytes] of [
@@ -33,7 +34,7 @@ describe("the heap after collections", () => {
     ["turns", "memory", 3_000, 120],
     ["turns", "file", 2_000, 200]
   ] as const) {
-    it(`S8 stays where it was over ${count} ${kind}, with the journal in ${journal}`, async () => {
+    it(`S8 does not grow over ${count} ${kind}, with the journal in ${journal}`, async () => {
       const { bytesPerOne, samples } = await measured(kind, journal, count)
       assert.isAtLeast(samples.length, 20)
       assert.isAtMost(bytesPerOne, limitBytes, JSON.stringify(samples))
@@ -41,8 +42,8 @@ describe("the heap after collections", () => {
   }
 })
 
-describe("a session that is idle", () => {
-  it("S8 takes at most 16 KB, its journal in memory included", async () => {
+describe("an idle session", () => {
+  it("S8 takes at most 16 KB, including its journal in memory", async () => {
     const { bytesPerOne, samples } = await measured("idle", "memory", 400)
     assert.isAtMost(bytesPerOne, 16_384, JSON.stringify(samples))
   }, 60_000)

@@ -34,12 +34,12 @@ const markers = (harness: Harness.SessionHarness) =>
         record._tag === "ItemRecorded" && record.item._tag === "UserMessage" && record.item.fragment === "turn_aborted"
     )
 
-/** What follows the start of the first turn. */
+/** The records after the start of the first turn. */
 const afterStart = (harness: Harness.SessionHarness) =>
   harness.events.slice(harness.events.findIndex((event) => event._tag === "TurnStarted") + 1)
 
-describe("the reference's tests", () => {
-  it.effect("1.12 a task that never ends and ignores its stop gives TurnAborted(Interrupted) only", () =>
+describe("the tests of the reference", () => {
+  it.effect("1.12 a task that never ends and ignores its signal gives TurnAborted(Interrupted) only", () =>
     Effect.gen(function* () {
       const harness = yield* Harness.make({ policy: reference })
       const { outcome } = yield* harness.session.start(Task.make("stuck", Effect.uninterruptible(Effect.never)))
@@ -59,7 +59,7 @@ describe("the reference's tests", () => {
     })
   )
 
-  it.effect("1.12 a task that returns when it is asked to stop gives TurnAborted(Interrupted) only", () =>
+  it.effect("1.12 a task that returns when it is signalled gives TurnAborted(Interrupted) only", () =>
     Effect.gen(function* () {
       const harness = yield* Harness.make({ policy: reference })
       const task = Task.make(
@@ -103,7 +103,7 @@ describe("the reference's tests", () => {
     })
   )
 
-  /** A model that runs a command which sleeps, interrupted, and a second turn. */
+  /** A model that runs a command, which sleeps and is interrupted, and then a second turn. */
   const interrupted = Effect.fnUntraced(function* (after: number) {
     const running = yield* Deferred.make<void>()
     const harness = yield* Harness.make({
@@ -126,14 +126,14 @@ describe("the reference's tests", () => {
     return { harness, first, second: harness.requests[1]! }
   })
 
-  it.effect("1.12 a tool that runs a command is interrupted: TurnAborted comes", () =>
+  it.effect("1.12 an interrupt of a tool that runs a command gives TurnAborted", () =>
     Effect.gen(function* () {
       const { first } = yield* interrupted(2_500)
       assert.strictEqual(first?._tag === "TurnAborted" ? first.reason : undefined, "Interrupted")
     })
   )
 
-  it.effect("1.12 after it a second turn makes the second request, with the call and its wall time", () =>
+  it.effect("1.12 the next turn makes the second request, with the call and its wall time", () =>
     Effect.gen(function* () {
       const { harness, second } = yield* interrupted(2_500)
       assert.lengthOf(harness.requests, 2)
@@ -164,7 +164,7 @@ describe("the reference's tests", () => {
     })
   )
 
-  it.effect("1.12 a call whose payload does not fit its tool is answered, and the turn goes on", () =>
+  it.effect("1.12 a call whose payload does not fit its tool gets a result, and the turn continues", () =>
     Effect.gen(function* () {
       const runs: Array<unknown> = []
       const callId = "call-1" as CallId
@@ -191,8 +191,8 @@ describe("the reference's tests", () => {
   )
 })
 
-describe("the reference's choices", () => {
-  it("are these, and the defaults are the contract's", () => {
+describe("the choices of the reference", () => {
+  it("are these, and the defaults are those of the contract", () => {
     assert.deepStrictEqual(reference, {
       processesOnInterrupt: "keep",
       leftoverInput: "record",
@@ -203,7 +203,10 @@ describe("the reference's choices", () => {
     assert.deepStrictEqual(SessionPolicy.SessionPolicy.defaultValue(), contract)
   })
 
-  /** A session with one of the reference's choices, the others as in the contract; undefined leaves all to the default. */
+  /**
+   * A session with one of the choices of the reference, and the others as in the contract; undefined leaves all at the
+   * default.
+   */
   const withChoice = <K extends keyof SessionPolicy.SessionPolicy>(
     choice: K | undefined,
     options: Harness.HarnessOptions = {}
@@ -211,7 +214,7 @@ describe("the reference's choices", () => {
     Harness.make(choice === undefined ? options : { ...options, policy: { ...contract, [choice]: reference[choice] } })
 
   describe("processesOnInterrupt", () => {
-    /** A turn with one process, aborted; the processes that were ended, and those that the terminal record names. */
+    /** Aborts a turn with one process; returns the ended processes, and those that the terminal record names. */
     const aborted = (choice: "processesOnInterrupt" | undefined, reason: "Interrupted" | "Replaced" | "Parent") =>
       Effect.gen(function* () {
         const ended: Array<ProcessId> = []
@@ -245,7 +248,7 @@ describe("the reference's choices", () => {
       })
     )
 
-    it.effect("keep: an interrupt leaves them, and names them", () =>
+    it.effect("keep: an interrupt keeps them running, and names them", () =>
       Effect.gen(function* () {
         const { ended, kept, left, processId } = yield* aborted("processesOnInterrupt", "Interrupted")
         assert.deepStrictEqual([ended, kept], [[], [processId]])
@@ -253,7 +256,7 @@ describe("the reference's choices", () => {
       })
     )
 
-    it.effect.each(["Replaced", "Parent"] as const)("keep: %s ends them all the same", (reason) =>
+    it.effect.each(["Replaced", "Parent"] as const)("keep: %s still ends them", (reason) =>
       Effect.gen(function* () {
         const { ended, kept, processId } = yield* aborted("processesOnInterrupt", reason)
         assert.deepStrictEqual([ended, kept], [[processId], []])
@@ -262,7 +265,7 @@ describe("the reference's choices", () => {
   })
 
   describe("leftoverInput", () => {
-    /** A regular turn that was steered while its model answered for the last time. */
+    /** A regular turn that was steered during the last response of its model. */
     const steered = (choice: "leftoverInput" | undefined, hooks: Harness.HarnessOptions["hooks"] = {}) =>
       Effect.gen(function* () {
         const harness = yield* withChoice(choice, {
@@ -276,7 +279,7 @@ describe("the reference's choices", () => {
         return harness
       })
 
-    it.effect("request: input that is left gets one more request in its turn", () =>
+    it.effect("request: remaining input gets one more request in its turn", () =>
       Effect.gen(function* () {
         const harness = yield* steered(undefined)
         yield* harness.session.awaitIdle
@@ -286,7 +289,7 @@ describe("the reference's choices", () => {
       })
     )
 
-    it.effect("record: a task that did not take its input has it recorded at the end, without a request", () =>
+    it.effect("record: if a task did not take its input, it is recorded at the end, without a request", () =>
       Effect.gen(function* () {
         const harness = yield* withChoice("leftoverInput")
         const end = yield* Deferred.make<void>()
@@ -299,7 +302,7 @@ describe("the reference's choices", () => {
       })
     )
 
-    it.effect("record: a hook that hangs does not hold up the end of the turn, its input is kept", () =>
+    it.effect("record: a hook that hangs does not delay the end of the turn, and its input is kept", () =>
       Effect.gen(function* () {
         const harness = yield* withChoice("leftoverInput", { hooks: { userPromptSubmit: () => Effect.never } })
         const end = yield* Deferred.make<void>()
@@ -353,13 +356,13 @@ describe("the reference's choices", () => {
         return [terminal.returned.map(({ submissionId }) => submissionId), terminal.dropped, terminal.kept]
       })
 
-    it.effect("return: an interrupt hands steered input back by name", () =>
+    it.effect("return: an interrupt returns steered input and names it", () =>
       Effect.gen(function* () {
         assert.deepStrictEqual(yield* aborted(undefined), [[id("steered")], [], [id("queued")]])
       })
     )
 
-    it.effect("drop: an interrupt drops it, by name", () =>
+    it.effect("drop: an interrupt drops it and names it", () =>
       Effect.gen(function* () {
         assert.deepStrictEqual(yield* aborted("steeredOnInterrupt"), [[], [id("steered")], [id("queued")]])
       })
@@ -367,7 +370,7 @@ describe("the reference's choices", () => {
   })
 
   describe("marker", () => {
-    /** How many markers an abort leaves after the model produced something. */
+    /** Counts the markers that an abort leaves after the model produced something. */
     const aborted = (choice: "marker" | undefined, reason: "Interrupted" | "Replaced" | "Deadline") =>
       Effect.gen(function* () {
         const harness = yield* withChoice(choice, { script: [[Model.text("said"), Model.gate("held")]] })
@@ -378,7 +381,7 @@ describe("the reference's choices", () => {
         return markers(harness).length
       })
 
-    it.effect("contract: every reason leaves one once the model produced something", () =>
+    it.effect("contract: every reason leaves one if the model had produced something", () =>
       Effect.gen(function* () {
         for (const reason of ["Interrupted", "Replaced", "Deadline"] as const) {
           assert.strictEqual(yield* aborted(undefined, reason), 1, reason)
@@ -386,7 +389,7 @@ describe("the reference's choices", () => {
       })
     )
 
-    it.effect("interrupted-only: Interrupted alone leaves one", () =>
+    it.effect("interrupted-only: only Interrupted leaves one", () =>
       Effect.gen(function* () {
         assert.strictEqual(yield* aborted("marker", "Interrupted"), 1)
         assert.strictEqual(yield* aborted("marker", "Replaced"), 0)

@@ -20,7 +20,7 @@ describe("rejections", () => {
     })
   )
 
-  it.effect("P1 input over the limit is rejected with both sizes, input at the limit is not", () =>
+  it.effect("P1 input over the limit is rejected with both sizes, input at the limit is accepted", () =>
     Effect.gen(function* () {
       const { session } = yield* Harness.make({ config: { inputLimit: 3 }, script: [[Model.hang]] })
       assert.deepStrictEqual(reasonOf(yield* session.submit(Op.userInput("four"))), {
@@ -32,18 +32,20 @@ describe("rejections", () => {
     })
   )
 
-  it.effect("P1 input beyond the capacity of the inbox is rejected, steered and queued counted together", () =>
-    Effect.gen(function* () {
-      const { session } = yield* running({ config: { inboxCapacity: 2 } })
-      yield* send(session, "b")
-      yield* send(session, "c", "queue")
-      for (const delivery of ["steer", "queue"] as const) {
-        assert.deepStrictEqual(reasonOf(yield* send(session, "d", delivery)), { _tag: "InboxFull", capacityCount: 2 })
-      }
-    })
+  it.effect(
+    "P1 input beyond the capacity of the inbox is rejected, which counts steered and queued input together",
+    () =>
+      Effect.gen(function* () {
+        const { session } = yield* running({ config: { inboxCapacity: 2 } })
+        yield* send(session, "b")
+        yield* send(session, "c", "queue")
+        for (const delivery of ["steer", "queue"] as const) {
+          assert.deepStrictEqual(reasonOf(yield* send(session, "d", delivery)), { _tag: "InboxFull", capacityCount: 2 })
+        }
+      })
   )
 
-  it.effect("P1 input for another turn is rejected with the turn that runs, or none", () =>
+  it.effect("P1 input for another turn is rejected with the running turn, or none", () =>
     Effect.gen(function* () {
       const expected = "another" as TurnId
       const idle = yield* Harness.make()
@@ -79,7 +81,7 @@ describe("rejections", () => {
     })
   )
 
-  it.effect("P1 an answer to a request that nobody made is rejected", () =>
+  it.effect("P1 an answer to a question that was never asked is rejected", () =>
     Effect.gen(function* () {
       const { session } = yield* Harness.make()
       const questionId = "none" as QuestionId

@@ -12,7 +12,7 @@ import { Deferred, Effect, Stream } from "effect"
 
 const named = (id: string) => ({ id: id as SubmissionId })
 
-describe("a submission that comes again", () => {
+describe("a repeated submission", () => {
   it.effect("P6 gets the same receipt and runs once: started, steered, queued", () =>
     Effect.gen(function* () {
       const harness = yield* SessionHarness.make({
@@ -66,7 +66,7 @@ describe("a submission that comes again", () => {
     })
   )
 
-  it.effect("P6 gets the same receipt after a resume, also if it came when the turn before had just ended", () =>
+  it.effect("P6 gets the same receipt after a resume, even if it came just after the end of the previous turn", () =>
     Effect.gen(function* () {
       const journal = yield* SessionHarness.memoryJournal
       const script = () => ScriptedModel.text("done")
@@ -96,7 +96,7 @@ describe("a submission that comes again", () => {
     })
   )
 
-  it.effect("P1 P6 has a position that counts what is ahead of it, and is the same after a resume", () =>
+  it.effect("P1 P6 has a position that counts the input ahead of it, and is the same after a resume", () =>
     Effect.gen(function* () {
       const journal = yield* SessionHarness.memoryJournal
       const script = () => [ScriptedModel.hang]
@@ -122,7 +122,7 @@ describe("a submission that comes again", () => {
     })
   )
 
-  it.effect("P6 is remembered for 1,024 submissions, and a rejected one is not", () =>
+  it.effect("P6 is remembered for 1,024 submissions, and never if it was rejected", () =>
     Effect.gen(function* () {
       const harness = yield* SessionHarness.make({
         script: () => [ScriptedModel.hang],
@@ -140,7 +140,7 @@ describe("a submission that comes again", () => {
   )
 })
 
-describe("a regular task that is started by hand", () => {
+describe("a regular task that is started directly", () => {
   it.effect("P5 carries the input that it was started with, after the prompt hooks", () =>
     Effect.gen(function* () {
       const harness = yield* SessionHarness.make({
@@ -166,8 +166,8 @@ describe("a regular task that is started by hand", () => {
   )
 })
 
-describe("values that JSON cannot say", () => {
-  it.effect("J5 a tool result that is no JSON is a failed result for the model, and the session goes on", () =>
+describe("values that JSON cannot represent", () => {
+  it.effect("J5 a tool result that is not JSON becomes a failed result for the model, and the session continues", () =>
     Effect.gen(function* () {
       const harness = yield* SessionHarness.make({
         script: [[ScriptedModel.call("odd", {}, "c1")], ScriptedModel.text("fine")],
@@ -179,7 +179,7 @@ describe("values that JSON cannot say", () => {
     })
   )
 
-  it.effect("J5 A1 an answer that is not JSON is rejected, and leaves the question and the session as they are", () =>
+  it.effect("J5 A1 an answer that is not JSON is rejected, and changes neither the question nor the session", () =>
     Effect.gen(function* () {
       const harness = yield* SessionHarness.make()
       const task = Task.make(
@@ -201,7 +201,7 @@ describe("values that JSON cannot say", () => {
     })
   )
 
-  it.effect("I7 usage that is no number is replaced by an estimate that is marked so", () =>
+  it.effect("I7 usage that is not a number is replaced by an estimate that is marked as one", () =>
     Effect.gen(function* () {
       const harness = yield* SessionHarness.make({
         script: [[...ScriptedModel.text("four"), ScriptedModel.finish({ input: Number.NaN })]]

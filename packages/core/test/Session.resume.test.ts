@@ -18,7 +18,7 @@ const { accepted, asked, recorded, modelRequest, question, started, submission, 
 
 type Journal = Effect.Success<typeof SessionHarness.memoryJournal>
 
-/** Writes records as they would be left by a host that died. */
+/** Writes records as a host that died would have left them. */
 const left = Effect.fnUntraced(function* (
   journal: Journal,
   sessionId: SessionId,
@@ -27,7 +27,7 @@ const left = Effect.fnUntraced(function* (
   yield* Effect.scoped(Effect.flatMap(journal.open(sessionId, "create"), (writer) => writer.append(records)))
 })
 
-/** Opens what a host that died has left behind. */
+/** Opens the journal that a host left when it died. */
 const resumed = Effect.fnUntraced(function* (
   records: ReadonlyArray<JournalRecord>,
   options: SessionHarness.HarnessOptions = {}
@@ -52,7 +52,10 @@ const violationsOf = (records: ReadonlyArray<JournalRecord>) => {
   })
 }
 
-/** The records of a session that had every kind of trouble: side by side calls, requests, steers, a queue, an abort, a failure. */
+/**
+ * The records of a session in which everything happened: concurrent calls, questions, steers, a queue, an abort, a
+ * failure.
+ */
 const busy = Effect.gen(function* () {
   const journal = yield* SessionHarness.memoryJournal
   const slow = yield* Deferred.make<void>()
@@ -101,57 +104,55 @@ const busy = Effect.gen(function* () {
 })
 
 describe("resume after a crash", () => {
-  it.effect(
-    "J3 J8 each beginning of a busy journal resumes, and its next turn runs with calls and results paired",
-    () =>
-      Effect.gen(function* () {
-        const records = yield* busy
-        assert.deepStrictEqual(violationsOf(records), [])
-        assert.isAbove(records.length, 35)
-        assert.deepStrictEqual(
-          records.filter(isTerminal).map((record) => record._tag),
-          ["TurnCompleted", "TurnAborted", "TurnFailed", "TurnCompleted"]
+  it.effect("J3 J8 each prefix of a busy journal resumes, and its next turn runs with calls and results paired", () =>
+    Effect.gen(function* () {
+      const records = yield* busy
+      assert.deepStrictEqual(violationsOf(records), [])
+      assert.isAbove(records.length, 35)
+      assert.deepStrictEqual(
+        records.filter(isTerminal).map((record) => record._tag),
+        ["TurnCompleted", "TurnAborted", "TurnFailed", "TurnCompleted"]
+      )
+      for (let size = 1; size <= records.length; size++) {
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const prefix = records.slice(0, size)
+            const before = SessionState.fold(prefix)
+            const { harness, journal } = yield* resumed(prefix)
+            const position = `cut after record ${size - 1}, ${prefix.at(-1)!._tag}`
+
+            const opened = yield* harness.session.snapshot
+            assert.strictEqual(opened.status, "idle", position)
+            assert.strictEqual(harness.tags()[0], "SessionResumed", position)
+            assert.strictEqual(harness.tags().includes("TurnAborted"), before.turn !== undefined, position)
+            assert.deepStrictEqual(
+              opened.items.slice(0, before.history.length),
+              History.toArray(before.history),
+              position
+            )
+            assert.deepStrictEqual(
+              opened.waiting,
+              before.inbox.map((entry) => entry.submissionId),
+              position
+            )
+            assert.strictEqual(harness.requests.length, 0, "nothing starts by itself")
+
+            yield* harness.submit("next")
+            yield* harness.session.awaitIdle
+            assert.strictEqual(harness.tags().at(-1), "TurnCompleted", position)
+            assert.isUndefined(History.defect(harness.requests.at(-1)!.items), position)
+            assert.deepStrictEqual((yield* harness.session.snapshot).waiting, [], position)
+            const all = (yield* journal.load(Records.sessionId)).records
+            assert.deepStrictEqual(violationsOf(all), [], position)
+            const ids = all.flatMap((record) => (record._tag === "ItemRecorded" ? [record.item.id] : []))
+            assert.strictEqual(new Set(ids).size, ids.length, `${position}: item ids are unique`)
+          })
         )
-        for (let size = 1; size <= records.length; size++) {
-          yield* Effect.scoped(
-            Effect.gen(function* () {
-              const prefix = records.slice(0, size)
-              const before = SessionState.fold(prefix)
-              const { harness, journal } = yield* resumed(prefix)
-              const told = `cut after record ${size - 1}, ${prefix.at(-1)!._tag}`
-
-              const opened = yield* harness.session.snapshot
-              assert.strictEqual(opened.status, "idle", told)
-              assert.strictEqual(harness.tags()[0], "SessionResumed", told)
-              assert.strictEqual(harness.tags().includes("TurnAborted"), before.turn !== undefined, told)
-              assert.deepStrictEqual(
-                opened.items.slice(0, before.history.length),
-                History.toArray(before.history),
-                told
-              )
-              assert.deepStrictEqual(
-                opened.waiting,
-                before.inbox.map((entry) => entry.submissionId),
-                told
-              )
-              assert.strictEqual(harness.requests.length, 0, "nothing starts by itself")
-
-              yield* harness.submit("next")
-              yield* harness.session.awaitIdle
-              assert.strictEqual(harness.tags().at(-1), "TurnCompleted", told)
-              assert.isUndefined(History.defect(harness.requests.at(-1)!.items), told)
-              assert.deepStrictEqual((yield* harness.session.snapshot).waiting, [], told)
-              const all = (yield* journal.load(Records.sessionId)).records
-              assert.deepStrictEqual(violationsOf(all), [], told)
-              const ids = all.flatMap((record) => (record._tag === "ItemRecorded" ? [record.item.id] : []))
-              assert.strictEqual(new Set(ids).size, ids.length, `${told}: items have names of their own`)
-            })
-          )
-        }
-      })
+      }
+    })
   )
 
-  it.effect("J3 a session that was closed resumes as it was, with one record more", () =>
+  it.effect("J3 a session that was closed resumes unchanged, with one more record", () =>
     Effect.gen(function* () {
       const records = yield* busy
       const { harness } = yield* resumed(records)
@@ -168,7 +169,7 @@ describe("resume after a crash", () => {
   const crashed = (...more: ReadonlyArray<Parameters<typeof Records.numbered>[0][number]>) =>
     Records.numbered([started, accepted("s1"), turnStarted("t1", "s1"), recorded("t1", user("hello", "s1")), ...more])
 
-  it.effect("J6 an open turn is marked as aborted by a crash, and the model is told by the marker", () =>
+  it.effect("J6 an open turn is marked as aborted by a crash, and the marker informs the model", () =>
     Effect.gen(function* () {
       const { harness } = yield* resumed(crashed(recorded("t1", Records.said("so far"))))
       const end = harness.records().find((record) => record._tag === "TurnAborted")
@@ -190,7 +191,7 @@ describe("resume after a crash", () => {
   )
 
   it.effect(
-    "J6 I5 a marker that the host had written before it died is not written twice, one of an earlier turn is",
+    "J6 I5 a marker that the host had written before it died is not written twice, but one of an earlier turn does not count",
     () =>
       Effect.gen(function* () {
         const marker: Item = { ...user("marker"), _tag: "UserMessage", content: [], fragment: History.markerFragment }
@@ -205,7 +206,7 @@ describe("resume after a crash", () => {
       })
   )
 
-  it.effect("J8 a call without a result is unknown, is shown as such, and is never run again by itself", () =>
+  it.effect("J8 a call without a result is unknown, is shown as unknown, and is never run again automatically", () =>
     Effect.gen(function* () {
       let ran = 0
       const { harness } = yield* resumed(
@@ -231,7 +232,7 @@ describe("resume after a crash", () => {
     })
   )
 
-  it.effect("A1 J8 a pending request is cancelled, and an answer to it is refused", () =>
+  it.effect("A1 J8 a pending question is cancelled, and an answer to it is rejected", () =>
     Effect.gen(function* () {
       const { harness } = yield* resumed(crashed(recorded("t1", Records.call("a")), asked("t1", "q")))
       const settled = harness.records().find((record) => record._tag === "QuestionSettled")
@@ -244,7 +245,7 @@ describe("resume after a crash", () => {
     })
   )
 
-  it.effect("I7 a model request that was open is counted, by an estimate that is marked so", () =>
+  it.effect("I7 a model request that was open is counted, by an estimate that is marked as one", () =>
     Effect.gen(function* () {
       const { harness } = yield* resumed(
         crashed({
@@ -269,7 +270,7 @@ describe("resume after a crash", () => {
   )
 
   it.effect(
-    "P2 queued and steering input is kept and named, not started, and goes first when something is submitted",
+    "P2 queued and steering input is kept and named, not started, and goes first after the next submission",
     () =>
       Effect.gen(function* () {
         const { harness } = yield* resumed(crashed(accepted("queued"), accepted("steered", "t1")))
@@ -292,14 +293,14 @@ describe("resume after a crash", () => {
       })
   )
 
-  it.effect("P2 input whose turn had started and not carried it is kept as well", () =>
+  it.effect("P2 input whose turn had started and not carried it is kept too", () =>
     Effect.gen(function* () {
       const { harness } = yield* resumed(Records.numbered([started, accepted("s1"), turnStarted("t1", "s1")]))
       assert.deepStrictEqual((yield* harness.session.snapshot).waiting, [submission("s1")])
     })
   )
 
-  it.effect("J6 records of a later version stay, and the session goes on after them", () =>
+  it.effect("J6 records of a later version stay, and the session continues after them", () =>
     Effect.gen(function* () {
       const unknown: JournalRecord = { _tag: "Unknown", seq: 1, at: 0, raw: { v: 2, _tag: "Novelty", seq: 1, at: 0 } }
       const { harness, journal } = yield* resumed([...Records.numbered([started]), unknown])
@@ -313,7 +314,7 @@ describe("resume after a crash", () => {
     })
   )
 
-  it.effect("hooks at the start of a session are told that it is resumed", () =>
+  it.effect("session start hooks learn that the session is resumed", () =>
     Effect.gen(function* () {
       const sources: Array<string> = []
       const { harness } = yield* resumed(Records.numbered([started]), {
@@ -336,7 +337,7 @@ describe("resume from a file", () => {
     return harness
   })
 
-  it.live("J1 J3 what was cut off is counted in SessionResumed, and the file it is kept in is named", () =>
+  it.live("J1 J3 SessionResumed counts the bytes that were cut off and names the file that keeps them", () =>
     Effect.gen(function* () {
       const { directory, journal } = yield* JournalFiles.make()
       yield* left(journal, Records.sessionId, Records.journalOf(3))
@@ -351,7 +352,7 @@ describe("resume from a file", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("J3 a session with calls that said nothing resumes from its file exactly as it was", () =>
+  it.live("J3 a session with calls without text resumes from its file unchanged", () =>
     Effect.gen(function* () {
       const { journal } = yield* JournalFiles.make()
       const scope = yield* Scope.make()

@@ -13,7 +13,7 @@ import { id, reasonOf, running, send, userTexts } from "./fixtures/submissions.t
 import { assertTurns } from "./fixtures/turns.ts"
 
 /** The texts of users and of the model in the history, in order. */
-const said = (harness: Harness.SessionHarness) =>
+const textsOf = (harness: Harness.SessionHarness) =>
   Effect.map(harness.session.snapshot, ({ items }) =>
     items.flatMap((item) => {
       if (item._tag === "UserMessage") return [Input.textOf(item.content)]
@@ -24,7 +24,7 @@ const said = (harness: Harness.SessionHarness) =>
 const rolledBack = (harness: Harness.SessionHarness) =>
   harness.records().flatMap((record) => (record._tag === "RolledBack" ? [record.turns] : []))
 
-/** A session after turns with these inputs; the model answers each by its number. */
+/** A session after turns with these inputs; the model replies to each with its number. */
 const after = Effect.fnUntraced(function* (
   inputs: ReadonlyArray<string>,
   options: Harness.HarnessOptions = {},
@@ -43,14 +43,14 @@ const say = (text: string) =>
   )
 
 describe("rollback", () => {
-  it.effect("J4 takes the last turns out of the history and of later prompts, and is a record", () =>
+  it.effect("J4 removes the last turns from the history and from later prompts, and is a record", () =>
     Effect.gen(function* () {
       const harness = yield* after(["a", "b", "c"])
       const before = harness.records()
       const { usage } = yield* harness.session.snapshot
       const receipt = yield* harness.session.submit(Op.rollback(2))
       assert.strictEqual(receipt._tag, "Accepted")
-      assert.deepStrictEqual(yield* said(harness), ["a", "answer 1"])
+      assert.deepStrictEqual(yield* textsOf(harness), ["a", "answer 1"])
       assert.deepStrictEqual(rolledBack(harness), [2])
       assert.deepStrictEqual(harness.records().slice(0, before.length), before)
       assert.lengthOf(harness.records(), before.length + 1)
@@ -60,42 +60,46 @@ describe("rollback", () => {
       yield* harness.run("d")
       assert.deepStrictEqual(userTexts(harness.requests.at(-1)), ["a", "d"])
       yield* harness.session.submit(Op.rollback(1))
-      assert.deepStrictEqual(yield* said(harness), ["a", "answer 1"])
+      assert.deepStrictEqual(yield* textsOf(harness), ["a", "answer 1"])
       assertTurns(harness.events)
     })
   )
 
-  it.effect("J4 counts a turn that carried user input, with its steered input and what others said behind it", () =>
-    Effect.gen(function* () {
-      const harness = yield* running()
-      yield* send(harness.session, "steered")
-      yield* harness.model.open("held")
-      yield* harness.session.awaitIdle
-      yield* (yield* harness.session.start(say("aside"))).outcome
-      yield* harness.run("second")
-      yield* (yield* harness.session.start(say("another"))).outcome
-      yield* harness.session.submit(Op.rollback(1))
-      assert.deepStrictEqual(yield* said(harness), ["first", "first", "steered", "answer 1", "aside"])
-      yield* harness.session.submit(Op.rollback(9))
-      assert.deepStrictEqual(yield* said(harness), [])
-      assert.deepStrictEqual(rolledBack(harness), [1, 1])
-    })
+  it.effect(
+    "J4 counts a turn that carried user input once, and removes its steered input and the notices after it",
+    () =>
+      Effect.gen(function* () {
+        const harness = yield* running()
+        yield* send(harness.session, "steered")
+        yield* harness.model.open("held")
+        yield* harness.session.awaitIdle
+        yield* (yield* harness.session.start(say("aside"))).outcome
+        yield* harness.run("second")
+        yield* (yield* harness.session.start(say("another"))).outcome
+        yield* harness.session.submit(Op.rollback(1))
+        assert.deepStrictEqual(yield* textsOf(harness), ["first", "first", "steered", "answer 1", "aside"])
+        yield* harness.session.submit(Op.rollback(9))
+        assert.deepStrictEqual(yield* textsOf(harness), [])
+        assert.deepStrictEqual(rolledBack(harness), [1, 1])
+      })
   )
 
-  it.effect("J4 of more turns than there are takes all, says how many, and leaves what no user asked for", () =>
-    Effect.gen(function* () {
-      const harness = yield* after([])
-      yield* (yield* harness.session.start(say("welcome"))).outcome
-      yield* harness.run("a")
-      for (const turns of [7, 1]) {
-        assert.strictEqual((yield* harness.session.submit(Op.rollback(turns)))._tag, "Accepted")
-        assert.deepStrictEqual(yield* said(harness), ["welcome"])
-      }
-      assert.deepStrictEqual(rolledBack(harness), [1, 0])
-    })
+  it.effect(
+    "J4 of more turns than there are removes all, reports how many, and keeps items that no user asked for",
+    () =>
+      Effect.gen(function* () {
+        const harness = yield* after([])
+        yield* (yield* harness.session.start(say("welcome"))).outcome
+        yield* harness.run("a")
+        for (const turns of [7, 1]) {
+          assert.strictEqual((yield* harness.session.submit(Op.rollback(turns)))._tag, "Accepted")
+          assert.deepStrictEqual(yield* textsOf(harness), ["welcome"])
+        }
+        assert.deepStrictEqual(rolledBack(harness), [1, 0])
+      })
   )
 
-  it.effect("J4 P1 is rejected while a turn runs, and for no whole number of turns from 1 on", () =>
+  it.effect("J4 P1 is rejected while a turn runs, and for any count that is not an integer of at least 1", () =>
     Effect.gen(function* () {
       const harness = yield* running()
       assert.deepStrictEqual(reasonOf(yield* harness.session.submit(Op.rollback(1))), {
@@ -111,11 +115,11 @@ describe("rollback", () => {
         })
       }
       assert.deepStrictEqual(rolledBack(harness), [])
-      assert.deepStrictEqual(yield* said(harness), ["first", "first"])
+      assert.deepStrictEqual(yield* textsOf(harness), ["first", "first"])
     })
   )
 
-  it.effect("J4 P6 under the same id runs once, also after a resume", () =>
+  it.effect("J4 P6 with a repeated id runs once, even after a resume", () =>
     Effect.gen(function* () {
       const journal = yield* Harness.memoryJournal
       const scope = yield* Scope.make()
@@ -123,15 +127,15 @@ describe("rollback", () => {
       const once = { id: id("back") }
       const receipt = yield* harness.session.submit(Op.rollback(1), once)
       assert.deepStrictEqual(yield* harness.session.submit(Op.rollback(1), once), receipt)
-      assert.deepStrictEqual(yield* said(harness), ["a", "answer 1", "b", "answer 2"])
+      assert.deepStrictEqual(yield* textsOf(harness), ["a", "answer 1", "b", "answer 2"])
       yield* Scope.close(scope, Exit.void)
       const resumed = yield* after([], { journal, resume: harness.session.sessionId })
       assert.deepStrictEqual(yield* resumed.session.submit(Op.rollback(1), once), receipt)
-      assert.deepStrictEqual(yield* said(resumed), ["a", "answer 1", "b", "answer 2"])
+      assert.deepStrictEqual(yield* textsOf(resumed), ["a", "answer 1", "b", "answer 2"])
     })
   )
 
-  it.effect("J4 takes an aborted turn with its marker, and leaves queued input waiting", () =>
+  it.effect("J4 removes an aborted turn with its marker, and keeps queued input waiting", () =>
     Effect.gen(function* () {
       const harness = yield* running()
       yield* send(harness.session, "later", "queue")
@@ -145,17 +149,17 @@ describe("rollback", () => {
     })
   )
 
-  it.effect("J4 asks the hooks of the session's start again when their contexts are gone, and only then", () =>
+  it.effect("J4 runs the session start hooks again if their contexts were removed, and only then", () =>
     Effect.gen(function* () {
       let count = 0
       const hooks = { sessionStart: () => Effect.sync(() => [`context ${++count}`]) }
       const harness = yield* after(["a", "b"], { hooks })
       yield* harness.session.submit(Op.rollback(1))
       yield* harness.run("c")
-      assert.deepStrictEqual(yield* said(harness), ["context 1", "a", "answer 1", "c", "answer 3"])
+      assert.deepStrictEqual(yield* textsOf(harness), ["context 1", "a", "answer 1", "c", "answer 3"])
       yield* harness.session.submit(Op.rollback(2))
       yield* harness.run("d")
-      assert.deepStrictEqual(yield* said(harness), ["context 2", "d", "answer 4"])
+      assert.deepStrictEqual(yield* textsOf(harness), ["context 2", "d", "answer 4"])
     })
   )
 })
@@ -163,7 +167,7 @@ describe("rollback", () => {
 describe("rollback and resume", () => {
   const Step = Schema.Union([Schema.Literals(["input", "task", "abort", "resume"]), Schema.Literals([1, 2, 3])])
   it.effect.prop(
-    "J3 J4 a resumed session has the history of the live one, whatever was rolled back",
+    "J3 J4 a resumed session has the same history as the live one, whatever was rolled back",
     [Schema.Array(Step).check(Schema.isMaxLength(12))],
     ([steps]) =>
       Effect.gen(function* () {
@@ -209,7 +213,7 @@ describe("rollback and resume", () => {
     { arbitrary: { runs: 100 } }
   )
 
-  it.effect("J4 a fork up to a turn that was rolled back later has it, and a whole fork has not", () =>
+  it.effect("J4 a fork up to a turn that was rolled back later contains it, and a complete fork does not", () =>
     Effect.gen(function* () {
       const journal = yield* Harness.memoryJournal
       const scope = yield* Scope.make()
@@ -224,7 +228,7 @@ describe("rollback and resume", () => {
       ] as const) {
         const sessionId = name as SessionId
         yield* Effect.scoped(Effect.flatMap(journal.open(sessionId, "create"), (writer) => writer.append(kept)))
-        assert.deepStrictEqual(yield* said(yield* after([], { journal, resume: sessionId })), [...texts])
+        assert.deepStrictEqual(yield* textsOf(yield* after([], { journal, resume: sessionId })), [...texts])
       }
     })
   )

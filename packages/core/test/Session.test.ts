@@ -21,7 +21,7 @@ const disk = new JournalFailed({ sessionId: "s" as SessionId, operation: "append
 const lastOf = (events: ReadonlyArray<SessionEvent>) => terminals(events).at(-1)!
 
 describe("turns", () => {
-  it.effect("S1 starts from many fibers at once run one turn at a time", () =>
+  it.effect("S1 concurrent starts from many fibers run one turn at a time", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make()
       let running = 0
@@ -64,7 +64,7 @@ describe("turns", () => {
       })
   )
 
-  it.effect("S2 what a child of a task does after the end reaches nobody", () =>
+  it.effect("S2 what a child fiber of a task does after the end has no effect", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make()
       const go = yield* Deferred.make<void>()
@@ -78,16 +78,16 @@ describe("turns", () => {
         })
       )
       yield* (yield* h.session.start(task)).outcome
-      const told = h.events.length
+      const count = h.events.length
       yield* Deferred.succeed(go, undefined)
       const exit = yield* Fiber.await(yield* Deferred.await(late))
       assert.isTrue(Exit.hasInterrupts(exit))
-      assert.lengthOf(h.events, told)
+      assert.lengthOf(h.events, count)
       assert.lengthOf((yield* h.session.snapshot).items, 0)
     })
   )
 
-  it.effect("S3 every kind of task tells TurnStarted first, with its kind, before anything that it does", () =>
+  it.effect("S3 every kind of task emits TurnStarted first, with its kind, before anything else", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make({ script: [[ScriptedModel.text("hello")]] })
       yield* h.submit("hi")
@@ -117,7 +117,7 @@ describe("turns", () => {
     })
   )
 
-  it.effect("S4 a start replaces what runs: the old turn is aborted as replaced before the new one starts", () =>
+  it.effect("S4 a start replaces the running turn: the old turn is aborted as Replaced before the new one starts", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make()
       const old = yield* h.session.start(waiting)
@@ -134,7 +134,7 @@ describe("turns", () => {
     })
   )
 
-  it.effect("S4 a task that does not end is replaced after the grace", () =>
+  it.effect("S4 a task that does not end is replaced after the grace period", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make()
       yield* h.session.start(Task.make("deaf", Effect.uninterruptible(Effect.never)))
@@ -150,7 +150,7 @@ describe("turns", () => {
     })
   )
 
-  it.effect("S4 who waits for idle waits through a replacement", () =>
+  it.effect("S4 awaitIdle also waits for a replacement", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make()
       yield* h.session.start(waiting)
@@ -177,7 +177,7 @@ describe("turns", () => {
 })
 
 describe("the end of a turn", () => {
-  it.effect("S5 the last message is what the task returns, if that is a string", () =>
+  it.effect("S5 the last message is the result of the task, if that is a string", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make()
       yield* (yield* h.session.start(Task.make("text", Effect.succeed("the result")))).outcome
@@ -190,7 +190,7 @@ describe("the end of a turn", () => {
     })
   )
 
-  it.effect("S5 the last message is what the projection of the task says", () =>
+  it.effect("S5 the last message is the result of the task's projection", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make()
       const task = Task.make("projected", Effect.succeed({ verdict: "fine" }), {
@@ -201,7 +201,7 @@ describe("the end of a turn", () => {
     })
   )
 
-  it.effect("S5 a projection that throws fails its turn, and the session goes on", () =>
+  it.effect("S5 a projection that throws fails its turn, and the session continues", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make()
       const task = Task.make("broken", Effect.void, {
@@ -247,7 +247,7 @@ describe("the end of a turn", () => {
     })
   )
 
-  it.effect("S5 the answer of the model is the last message of a regular turn", () =>
+  it.effect("S5 the model's text is the last message of a regular turn", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make({ script: [[ScriptedModel.text("one, ", "two")]] })
       const end = yield* h.run("count")
@@ -282,7 +282,7 @@ describe("the end of a turn", () => {
   )
 
   it.effect(
-    "S5 an interruption is no failure: neither a task that interrupts itself nor a clean-up that dies in an abort",
+    "S5 an interruption is not a failure: neither a task that interrupts itself nor a clean-up that dies in an abort",
     () =>
       Effect.gen(function* () {
         const h = yield* SessionHarness.make()
@@ -303,7 +303,7 @@ describe("the end of a turn", () => {
       })
   )
 
-  it.effect("S6 a task that ends in its first step is settled in its own turn", () =>
+  it.effect("S6 a task that ends in its first step settles its own turn", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make()
       const task = Task.make(
@@ -321,7 +321,7 @@ describe("the end of a turn", () => {
 })
 
 describe("custom tasks", () => {
-  it.effect("S5 a task has a typed result, a typed failure and requirements of its own", () =>
+  it.effect("S5 a task has a typed result, a typed failure and its requirements", () =>
     Effect.gen(function* () {
       class Double extends Context.Service<Double, { readonly of: (n: number) => number }>()("test/Double") {}
       const h = yield* SessionHarness.make()
@@ -365,7 +365,7 @@ describe("custom tasks", () => {
 
 describe("a journal that fails", () => {
   it.effect(
-    "S2 a terminal record that cannot be written: the outcome is failed, the stream ends, the session refuses",
+    "S2 a terminal record that cannot be written: the outcome is failed, the stream ends, the session rejects everything",
     () =>
       Effect.gen(function* () {
         const journal = yield* journalWith((append, records) =>
@@ -377,10 +377,10 @@ describe("a journal that fails", () => {
         assert.strictEqual(outcome._tag, "Failed")
         const error = outcome._tag === "Failed" ? outcome.cause.reasons[0] : undefined
         assert.isTrue(error?._tag === "Fail" && (error.error as unknown) === disk)
-        const told = yield* Fiber.join(events)
-        assert.strictEqual(told.at(-1)?._tag, "SessionFailed")
+        const published = yield* Fiber.join(events)
+        assert.strictEqual(published.at(-1)?._tag, "SessionFailed")
         assert.notInclude(
-          told.map((event) => event._tag),
+          published.map((event) => event._tag),
           "TurnCompleted"
         )
         const receipt = yield* h.submit("more")
@@ -390,7 +390,7 @@ describe("a journal that fails", () => {
       })
   )
 
-  it.effect("S2 a journal that never answers is given up at its deadline, and nobody waits for ever", () =>
+  it.effect("S2 a journal that never replies fails at its deadline, and no caller waits forever", () =>
     Effect.gen(function* () {
       const journal = yield* journalWith((append, records) =>
         records.some((record) => record._tag === "TurnAborted") ? Effect.uninterruptible(Effect.never) : append
@@ -408,7 +408,7 @@ describe("a journal that fails", () => {
     })
   )
 
-  it.effect("S2 a journal that fails in the middle of a turn ends the turn, although its task hangs", () =>
+  it.effect("S2 a journal that fails in the middle of a turn ends the turn, even if its task hangs", () =>
     Effect.gen(function* () {
       const journal = yield* journalWith((append, records) =>
         records.some((record) => record._tag === "Warning") ? Effect.fail(disk) : append
@@ -441,7 +441,7 @@ describe("a journal that fails", () => {
     })
   )
 
-  it.effect("J5 a journal that dies has failed, and a task that needed its record is interrupted", () =>
+  it.effect("J5 a journal that dies counts as failed, and a task that needed its record is interrupted", () =>
     Effect.gen(function* () {
       const journal = yield* journalWith((append, records) =>
         records.some((record) => record._tag === "Warning") ? Effect.die("bug") : append

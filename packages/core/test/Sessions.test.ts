@@ -29,7 +29,7 @@ const recordsOf = (journal: Journal, sessionId: SessionId) =>
   Effect.map(journal.load(sessionId), ({ records }) => records)
 
 describe("Sessions", () => {
-  it.effect("create makes a session with what the host says about itself, and open answers the very same one", () =>
+  it.effect("create makes a session with the host's description, and open returns the same session", () =>
     Effect.gen(function* () {
       const { context, journal, sessions } = yield* program()
       const session = yield* Effect.provideContext(sessions.create(agent, { meta: { cwd: "/here" } }), context)
@@ -44,7 +44,7 @@ describe("Sessions", () => {
     })
   )
 
-  it.effect("J2 two who open a session that is closed at the same time get the same one", () =>
+  it.effect("J2 two callers that open a closed session at the same time get the same session", () =>
     Effect.gen(function* () {
       const { context, sessions } = yield* program()
       const { sessionId } = yield* Effect.provideContext(sessions.create(agent), context)
@@ -73,7 +73,7 @@ describe("Sessions", () => {
     })
   )
 
-  it.effect("S7 close settles what runs and lets go of the journal, and opening again resumes", () =>
+  it.effect("S7 close settles the running turn and releases the journal, and opening again resumes", () =>
     Effect.gen(function* () {
       const { context, journal, model, sessions } = yield* program((_, index) =>
         index === 0 ? [...pieces("begun"), gate("never")] : [text("back")]
@@ -119,7 +119,7 @@ describe("Sessions", () => {
     })
   )
 
-  it.effect("list names every journal, open or not, the latest first", () =>
+  it.effect("list names every journal, open or closed, latest first", () =>
     Effect.gen(function* () {
       const { context, sessions } = yield* program()
       const ids: Array<SessionId> = []
@@ -135,7 +135,7 @@ describe("Sessions", () => {
     })
   )
   it.effect(
-    "J2 an archived session is closed, listed apart and refused, until it is brought back with all it was",
+    "J2 an archived session is closed, listed separately and refused, until it is unarchived with everything it had",
     () =>
       Effect.gen(function* () {
         const { context, journal, model, sessions } = yield* program(() => [...pieces("begun"), gate("never")])
@@ -180,7 +180,7 @@ describe("fork", () => {
     return { ...made, session, turns }
   })
 
-  it.effect("J4 copies a session up to the end of a turn, names its source, and leaves the source alone", () =>
+  it.effect("J4 copies a session up to the end of a turn, names its source, and does not change the source", () =>
     Effect.gen(function* () {
       const { context, journal, model, session, sessions, turns } = yield* twoTurns
       const before = yield* recordsOf(journal, session.sessionId)
@@ -212,7 +212,7 @@ describe("fork", () => {
     })
   )
 
-  it.effect("J4 without a turn it copies everything, and both go their own ways", () =>
+  it.effect("J4 without a turn copies everything, and both sessions continue independently", () =>
     Effect.gen(function* () {
       const { context, session, sessions } = yield* twoTurns
       const fork = yield* Effect.provideContext(sessions.fork(agent, session.sessionId), context)
@@ -224,7 +224,7 @@ describe("fork", () => {
     })
   )
 
-  it.effect("J4 a fork taken during a turn carries the marker, and the turn of the source goes on", () =>
+  it.effect("J4 during a turn contains the marker, and the turn of the source continues", () =>
     Effect.gen(function* () {
       const { context, journal, model, sessions } = yield* program((_, index) =>
         index === 0 ? [...text("so far"), gate("rest"), ...text("the rest")] : [text("fork")]

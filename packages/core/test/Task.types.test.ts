@@ -46,9 +46,9 @@ const toolkit = Toolkit.make(read)
 declare const source: ToolSource<Clippy | Turn>
 declare const other: ToolSource<Files>
 
-/** Compiles for effects that need nothing more. */
+/** Compiles for effects that require nothing. */
 const complete = <A, E>(effect: Effect.Effect<A, E>) => effect
-/** Compiles for effects that need a scope at most. */
+/** Compiles for effects that require at most a scope. */
 const scoped = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => effect
 
 declare const session: Session.Session
@@ -87,7 +87,7 @@ describe("Task", () => {
     })
   })
 
-  it("tasks of different results fit into one table", () => {
+  it("tasks with different results fit into one table", () => {
     const table: { readonly [kind: string]: Task.Task<unknown, unknown, Clippy | Turn | Scope.Scope> } = {
       typed: task,
       counted: Task.make("counted", Effect.succeed(7), { lastMessage: (value) => value.toFixed() })
@@ -99,7 +99,7 @@ describe("Task", () => {
     expectTypeOf([wider, narrower]).toBeArray()
   })
 
-  it("an abort hook may need what the task needs, and cannot fail", () => {
+  it("an abort hook may require what the task requires, and cannot fail", () => {
     Task.make("hooked", Clippy, {
       abortHook: (turn, reason) => Effect.andThen(Clippy, (clippy) => turn.say(`${clippy.hint} ${reason}`))
     })
@@ -112,7 +112,7 @@ describe("Task", () => {
 })
 
 describe("Session.start", () => {
-  it("the outcome is typed, and interruption is a value in it", () => {
+  it("the outcome is typed, and an interruption is a value of it", () => {
     type Running = SuccessOf<ReturnType<typeof starting>>
     expectTypeOf<SuccessOf<Running["outcome"]>>().toEqualTypeOf<
       Outcome<{ hint: string; turn: number }, "nothing to say" | JournalFailed>
@@ -122,7 +122,7 @@ describe("Session.start", () => {
     expectTypeOf<FailureOf<ReturnType<typeof starting>>>().toEqualTypeOf<SessionClosed>()
   })
 
-  it("Turn and Scope are provided, the rest is required", () => {
+  it("Turn and Scope are provided, everything else is required", () => {
     expectTypeOf<NeedsOf<ReturnType<typeof starting>>>().toEqualTypeOf<Clippy>()
     const own = () =>
       session.start(
@@ -179,7 +179,7 @@ describe("Agent", () => {
     expectTypeOf(decided).toBeFunction()
   })
 
-  it("the types of tools are erased: what is left is what handlers and sources need, without the turn", () => {
+  it("the types of tools are erased: only the requirements of handlers and sources remain, without the turn", () => {
     type Needs<A> = A extends Agent.Agent<infer R> ? R : never
     type Needed = Needs<ReturnType<typeof agent>>
     expectTypeOf<Extract<Needed, Turn>>().toBeNever()
@@ -188,14 +188,14 @@ describe("Agent", () => {
     expectTypeOf<ReturnType<typeof agent>>().toEqualTypeOf<Agent.Agent<Needed>>()
     const plain = () => Agent.make({ instructions: "Answer." })
     expectTypeOf<Needs<ReturnType<typeof plain>>>().toBeNever()
-    // what a source needs is in the type, without the turn
+    // the requirements of a source are in the type, without the turn
     const sourced = () => Agent.make({ sources: [source] })
     expectTypeOf<Needs<ReturnType<typeof sourced>>>().toEqualTypeOf<Clippy>()
     const two = () => Agent.make({ sources: [source, other] })
     expectTypeOf<Needs<ReturnType<typeof two>>>().toEqualTypeOf<Clippy | Files>()
     const both = () => Agent.make({ toolkit, approvals: { read: { approval: "allow" } }, sources: [source] })
     expectTypeOf<Needs<ReturnType<typeof both>>>().toEqualTypeOf<Needed | Clippy>()
-    // agents of different tools fit into one record
+    // agents with different tools fit into one record
     const roles = (): { readonly [role: string]: Agent.Agent<Needed> } => ({ worker: agent(), speaker: plain() })
     expectTypeOf(roles).toBeFunction()
   })
@@ -211,7 +211,7 @@ describe("Agent", () => {
     expectTypeOf(missing).toBeFunction()
   })
 
-  it("its regular task returns a text and fails as the model does", () => {
+  it("its regular task returns a text and fails with the errors of the model", () => {
     const regular = () => RegularTask.make(Agent.make({ instructions: "Answer." }))
     expectTypeOf<ReturnType<typeof regular>>().toEqualTypeOf<Task.Task<string | undefined, ModelFailed, Turn | Model>>()
   })

@@ -83,7 +83,7 @@ describe("next", () => {
 
 const Commands = Schema.Array(
   Schema.Union([
-    /** How the task takes an interruption: it ends, ends a while later, or ends only when it is released. */
+    /** How the task reacts to an interruption: it ends, ends later, or ends only when it is released. */
     Schema.TaggedStruct("Start", {
       manner: Schema.Literals(["polite", "slow", "deaf"]),
       onAbort: Schema.Literals(["interrupt", "signal"]),
@@ -202,7 +202,7 @@ describe("a supervisor", () => {
             assert.strictEqual(how._tag === "Aborted" && how.reason, aborted[0])
           } else if (how._tag === "Failed") assert.isFalse(Cause.hasInterruptsOnly(how.cause))
         }
-        // whatever happened, the slot is as good as new (I8)
+        // whatever happened, the slot can be used again (I8)
         const value = yield* Deferred.make<string, string>()
         const ran: Ran = { settled: [], aborted: [], ownerFailed: false, answer: value }
         const last = job(

@@ -8,7 +8,7 @@ import { TestClock } from "effect/testing"
 type Ended = TaskSupervisor.Ended<unknown, unknown>
 type Job = TaskSupervisor.Job<unknown, unknown>
 
-/** A supervisor with jobs that write down what happens to them. */
+/** A supervisor whose jobs log what happens to them. */
 const bench = Effect.map(Effect.andThen(TestClock.adjust(0), TaskSupervisor.make), (supervisor) => {
   const ended: Array<Ended> = []
   const log: Array<string> = []
@@ -61,7 +61,7 @@ describe("start", () => {
     })
   )
 
-  it.effect("S6 a task that ends before start answers is settled with its own value", () =>
+  it.effect("S6 a task that ends before start returns is settled with its own value", () =>
     Effect.gen(function* () {
       const { ended, start, supervisor } = yield* bench
       assert.isTrue(start("job", Effect.succeed(7)))
@@ -70,7 +70,7 @@ describe("start", () => {
     })
   )
 
-  it.effect("S6 a task that aborts its own slot in its first step finds itself registered", () =>
+  it.effect("S6 a task that aborts its own slot in its first step is already registered", () =>
     Effect.gen(function* () {
       const { ended, start, supervisor } = yield* bench
       const answers: Array<boolean> = []
@@ -88,7 +88,7 @@ describe("start", () => {
     })
   )
 
-  it.effect("a taken slot answers false, and the job is neither registered nor run", () =>
+  it.effect("returns false if the slot is taken, and the job is neither registered nor run", () =>
     Effect.gen(function* () {
       const { log, start, supervisor } = yield* bench
       start("first", Effect.never)
@@ -117,7 +117,7 @@ describe("start", () => {
     })
   )
 
-  it.effect("freed may start the next job, and who waits for the slot is told after that one", () =>
+  it.effect("freed may start the next job, and callers that wait for the slot wait for that job too", () =>
     Effect.gen(function* () {
       const { log, start, supervisor } = yield* bench
       start("first", Effect.void, { onFree: () => void start("second", Effect.yieldNow) })
@@ -163,7 +163,7 @@ describe("how a job ends", () => {
     })
   )
 
-  it.effect("an owner that cannot go on ends the job as failed, and the task is fenced and interrupted", () =>
+  it.effect("a failure of the owner ends the job as failed, and the task is fenced and interrupted", () =>
     Effect.gen(function* () {
       const { ended, slots, start, supervisor } = yield* bench
       let interrupted = false
@@ -179,7 +179,7 @@ describe("how a job ends", () => {
     })
   )
 
-  it.effect("an owner that cannot go on wins over an abort that has begun", () =>
+  it.effect("a failure of the owner wins over an abort that has begun", () =>
     Effect.gen(function* () {
       const { ended, start, supervisor } = yield* bench
       start("job", hung)
@@ -192,7 +192,7 @@ describe("how a job ends", () => {
     })
   )
 
-  it.effect("an owner failure without a job, and one while settling, change nothing", () =>
+  it.effect("a failure of the owner changes nothing without a job, or while one settles", () =>
     Effect.gen(function* () {
       const { ended, start, supervisor } = yield* bench
       supervisor.fail(Cause.fail("disk"))
@@ -211,7 +211,7 @@ describe("how a job ends", () => {
 })
 
 describe("abort", () => {
-  it.effect("I1 only the abort that moves the slot from running to aborting answers true, and its reason stays", () =>
+  it.effect("I1 only the abort that moves the slot from running to aborting returns true, and its reason stays", () =>
     Effect.gen(function* () {
       const { ended, slots, start, supervisor } = yield* bench
       assert.isFalse(supervisor.abort("Interrupted"))
@@ -226,7 +226,7 @@ describe("abort", () => {
     })
   )
 
-  it.effect("I1 a value that the task returns inside the grace does not undo the abort", () =>
+  it.effect("I1 a value that the task returns within the grace period does not undo the abort", () =>
     Effect.gen(function* () {
       const { ended, slots, start, supervisor } = yield* bench
       start(
@@ -256,7 +256,7 @@ describe("abort", () => {
     })
   )
 
-  it.effect("I2 a signalled task sees the reason, and is interrupted when the grace has passed and not before", () =>
+  it.effect("I2 a signalled task sees the reason, and is interrupted after the grace period and not before", () =>
     Effect.gen(function* () {
       const { ended, slots, start, supervisor } = yield* bench
       const seen: Array<string> = []
@@ -279,7 +279,7 @@ describe("abort", () => {
     })
   )
 
-  it.effect("I2 a grace of nothing waits for nothing", () =>
+  it.effect("I2 a grace period of zero does not wait", () =>
     Effect.gen(function* () {
       const { ended, start, supervisor } = yield* bench
       start("job", hung, { grace: 0 })
@@ -290,7 +290,7 @@ describe("abort", () => {
     })
   )
 
-  it.effect("I3 a task that ends never is a straggler after the grace, fenced before it is settled", () =>
+  it.effect("I3 a task that never ends is a straggler after the grace period, fenced before it is settled", () =>
     Effect.gen(function* () {
       const { ended, late, slots, start, supervisor } = yield* bench
       const fenced: Array<boolean> = []
@@ -319,7 +319,7 @@ describe("abort", () => {
     })
   )
 
-  it.effect("I3 the end of a straggler is told once, with the time since the abort", () =>
+  it.effect("I3 the end of a straggler is reported once, with the time since the abort", () =>
     Effect.gen(function* () {
       const { late, start, supervisor } = yield* bench
       const release = yield* Deferred.make<void>()
@@ -338,7 +338,7 @@ describe("abort", () => {
     })
   )
 
-  it.effect("I3 task and clean-ups share one grace, side by side, and each that is late is named", () =>
+  it.effect("I3 task and clean-ups share one grace period, run concurrently, and each that is late is named", () =>
     Effect.gen(function* () {
       const { cleanup, ended, slots, start, supervisor } = yield* bench
       start(
@@ -358,32 +358,34 @@ describe("abort", () => {
     })
   )
 
-  it.effect("I4 a finalizer starts once when the interruption finds the task at work, and when the grace does", () =>
-    Effect.gen(function* () {
-      const { slots, start, supervisor } = yield* bench
-      let runs = 0
-      const task = Effect.scoped(
-        Effect.andThen(
-          Effect.addFinalizer(() => Effect.sync(() => void runs++)),
-          Effect.never
+  it.effect(
+    "I4 a finalizer starts once, whether the interruption finds the task working or at the end of the grace period",
+    () =>
+      Effect.gen(function* () {
+        const { slots, start, supervisor } = yield* bench
+        let runs = 0
+        const task = Effect.scoped(
+          Effect.andThen(
+            Effect.addFinalizer(() => Effect.sync(() => void runs++)),
+            Effect.never
+          )
         )
-      )
-      start("interrupted", task)
-      supervisor.abort("Interrupted")
-      yield* supervisor.awaitIdle
-      assert.strictEqual(runs, 1)
-      start("signalled", task, { onAbort: "signal" })
-      supervisor.abort("Interrupted")
-      yield* TestClock.adjust("1 second")
-      yield* supervisor.awaitIdle
-      assert.strictEqual(runs, 2)
-      assert.lengthOf(slots, 2)
-    })
+        start("interrupted", task)
+        supervisor.abort("Interrupted")
+        yield* supervisor.awaitIdle
+        assert.strictEqual(runs, 1)
+        start("signalled", task, { onAbort: "signal" })
+        supervisor.abort("Interrupted")
+        yield* TestClock.adjust("1 second")
+        yield* supervisor.awaitIdle
+        assert.strictEqual(runs, 2)
+        assert.lengthOf(slots, 2)
+      })
   )
 })
 
 describe("clean-ups", () => {
-  it.effect("each runs once with the reason, and none that was taken back", () =>
+  it.effect("each runs once with the reason, except those that were removed", () =>
     Effect.gen(function* () {
       const reasons: ReadonlyArray<AbortReason> = [
         "Interrupted",
@@ -408,7 +410,7 @@ describe("clean-ups", () => {
     })
   )
 
-  it.effect("none runs when the task returns or fails", () =>
+  it.effect("do not run if the task returns or fails", () =>
     Effect.gen(function* () {
       for (const run of [Effect.void, Effect.fail("no")]) {
         const { cleanup, slots, start, supervisor } = yield* bench
@@ -421,14 +423,14 @@ describe("clean-ups", () => {
     })
   )
 
-  it.effect("one that comes after the abort is started at once and waited for", () =>
+  it.effect("one that is added after the abort starts at once and is waited for", () =>
     Effect.gen(function* () {
       const { cleanup, ended, slots, start, supervisor } = yield* bench
       const seen: Array<string> = []
       start(
         "job",
         Effect.onInterrupt(Effect.never, () =>
-          // later than the clean-ups that were there at the abort
+          // later than the clean-ups that existed at the abort
           Effect.delay(
             Effect.sync(() => {
               cleanup(slots[0]!, "in time", (why) =>
@@ -453,7 +455,7 @@ describe("clean-ups", () => {
     })
   )
 
-  it.effect("one that throws before it answers an effect delays nothing, and neither does such a hook", () =>
+  it.effect("one that throws before it returns an effect delays nothing, and neither does such a hook", () =>
     Effect.gen(function* () {
       const { cleanup, ended, slots, start, supervisor } = yield* bench
       const thrown = (): never => {
@@ -480,7 +482,7 @@ describe("clean-ups", () => {
 })
 
 describe("abort hook", () => {
-  it.effect("it runs after the task has ended, with the reason, and before the job is settled", () =>
+  it.effect("runs after the task has ended, with the reason, and before the job is settled", () =>
     Effect.gen(function* () {
       const { log, start, supervisor } = yield* bench
       start(
@@ -496,7 +498,7 @@ describe("abort hook", () => {
     })
   )
 
-  it.effect("it finds a task that does not end fenced", () =>
+  it.effect("runs after a task that does not end has been fenced", () =>
     Effect.gen(function* () {
       const { slots, start, supervisor } = yield* bench
       const fenced: Array<boolean> = []
@@ -508,7 +510,7 @@ describe("abort hook", () => {
     })
   )
 
-  it.effect("it is waited for up to its limit, then interrupted, and named when it goes on", () =>
+  it.effect("is waited for up to its limit, then interrupted, and named if it keeps running", () =>
     Effect.gen(function* () {
       const { ended, start, supervisor } = yield* bench
       let interrupted = false
@@ -533,7 +535,7 @@ describe("abort hook", () => {
     })
   )
 
-  it.effect("it does not run when the task returns", () =>
+  it.effect("does not run if the task returns", () =>
     Effect.gen(function* () {
       const { log, start, supervisor } = yield* bench
       start("job", Effect.void, { abortHook: () => Effect.die("must not run") })
@@ -544,7 +546,7 @@ describe("abort hook", () => {
 })
 
 describe("waiting", () => {
-  it.effect("awaitIdle answers at once when nothing runs, and its interruption stops only the wait", () =>
+  it.effect("awaitIdle returns at once if nothing runs, and interrupting it stops only the wait", () =>
     Effect.gen(function* () {
       const { ended, start, supervisor } = yield* bench
       yield* supervisor.awaitIdle

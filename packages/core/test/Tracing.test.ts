@@ -13,7 +13,7 @@ class Unending extends Tracer.NativeSpan {
   }
 }
 
-describe("a tracer that is broken", () => {
+describe("a broken tracer", () => {
   for (const [when, span] of [
     ["begins", throws],
     ["ends", (options: ConstructorParameters<typeof Tracer.NativeSpan>[0]) => new Unending(options)]

@@ -11,7 +11,7 @@
  *   protection.
  * - *Archive*: an empty `<id>.jsonl.archived` next to a journal marks it as archived.
  * - *Durability*: an acknowledged record survives the death of the process. With `durability: "fsync"` it survives the
- *   loss of power as well, at the cost of one sync of the disk for each batch. Network file systems guarantee less; see
+ *   loss of power too, at the cost of one sync of the disk for each batch. Network file systems guarantee less; see
  *   the README.
  */
 import * as Clock from "effect/Clock"

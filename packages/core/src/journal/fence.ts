@@ -1,8 +1,8 @@
 /**
  * The fence of a journal: an empty file whose inode names the current writer.
  *
- * Each opening of an existing journal replaces it. A writer holds its own open, so that the inode is not used again
- * while the writer lives. The creator of a journal has no fence: it is the current writer while there is none.
+ * Each opening of an existing journal replaces it. A writer keeps its own fence open, so that the inode is not
+ * reused while the writer lives. The creator of a journal has no fence: it is the current writer as long as none exists.
  */
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
@@ -12,7 +12,7 @@ import type * as Scope from "effect/Scope"
 import { isNotFound } from "./files.ts"
 import * as Paths from "./paths.ts"
 
-/** Replaces the fence of the journal at `path`. An earlier writer is refused from here on. */
+/** Replaces the fence of the journal at `path`. An earlier writer is refused from then on. */
 export const make = (fs: FileSystem.FileSystem, path: string): Effect.Effect<Fence, PlatformError, Scope.Scope> => {
   const fencePath = Paths.fencePath(path)
   return Effect.gen(function* () {
@@ -25,7 +25,7 @@ export const make = (fs: FileSystem.FileSystem, path: string): Effect.Effect<Fen
 /** The fence of a creator. */
 export const none: Fence = Option.none()
 
-/** Why a writer is refused that lost its fence. */
+/** The reason for which a writer that lost its fence is refused. */
 export const lost = "another writer has opened the journal"
 
 /** Whether a fence is still the one of the journal at `path`. */

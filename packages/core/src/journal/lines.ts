@@ -1,7 +1,7 @@
 /**
  * Splits the bytes of a journal into lines, chunk by chunk.
  *
- * A newline ends a line. A run of NUL bytes ends one as well: JSON cannot contain them, and a file system may leave
+ * A newline ends a line. So does a run of NUL bytes: JSON cannot contain them, and a file system may leave
  * them where a crash lost data.
  */
 
@@ -72,7 +72,7 @@ export interface Line {
 const newlineByte = 10
 const nulByte = 0
 
-/** No record is so long: a JavaScript string could hold about twice as much. */
+/** The limit of a line. No record is longer: a JavaScript string could hold about twice as much. */
 const maxLineBytes = 256 * 1024 * 1024
 
 /** The index of a byte, or the length if there is none. */

@@ -108,7 +108,7 @@ interface Found {
 
 /**
  * The record of a line, or undefined if the line is damaged. A record that follows the torn beginning of another on the
- * same line is found as well.
+ * same line is found too.
  */
 export const recordOf = ({ bytes, end, hasNewline, start }: Line): Found | undefined => {
   let at = 0
@@ -120,7 +120,7 @@ export const recordOf = ({ bytes, end, hasNewline, start }: Line): Found | undef
   return undefined
 }
 
-/** So many places of a damaged line are tried at most, since each attempt may read the line to its end. */
+/** How many places of a damaged line are tried at most, since each attempt may read the line to its end. */
 const maxAttempts = 16
 
 declare const TextDecoder: new (
@@ -142,7 +142,7 @@ const decode = (bytes: Uint8Array): JournalRecord | undefined => {
   return record !== undefined && Number.isSafeInteger(record.seq) && record.seq >= 0 ? record : undefined
 }
 
-/** How every line begins that {@link RecordCodec.encode} writes for a record of its own version. */
+/** The beginning of every line that {@link RecordCodec.encode} writes for a record of the current version. */
 const beginning = Array.from(`{"v":`, (character) => character.charCodeAt(0))
 
 /** The next index at which a record may begin, or the length. */
@@ -175,7 +175,7 @@ interface Chain {
   readonly before: Chain | undefined
 }
 
-/** How many of these chains end below a number. Immediate if all of them do, as in a journal that is in order. */
+/** How many of these chains end below a number. Takes one step if all of them do, as in a journal that is in order. */
 const countBelow = (ends: ReadonlyArray<Chain>, seq: number): number => {
   let low = 0
   let high = ends.length

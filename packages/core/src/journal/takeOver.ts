@@ -2,8 +2,8 @@
  * Opens an existing journal for writing, in place (contract J1, J2).
  *
  * 1. The first line decides whether the file is the journal of the session. A foreign file is left untouched.
- * 2. The fence is replaced, so an earlier writer is refused from here on.
- * 3. The records are read, so nothing is acknowledged after it was read.
+ * 2. The fence is replaced, so an earlier writer is refused from then on.
+ * 3. The records are read, so nothing is acknowledged after the reading.
  * 4. Bytes after the last readable record are copied to a file next to the journal, and cut off.
  *
  * No step copies the journal. A process that dies between two steps leaves a journal that opens again.
@@ -74,7 +74,7 @@ export const readAll = Effect.fnUntraced(function* (file: FileSystem.File) {
   return { sequence: reader.finish(), sizeBytes }
 })
 
-/** Copies the bytes after the last record to a file of their own, then cuts them off. */
+/** Copies the bytes after the last record to a separate file, then cuts them off. */
 const cutEnd = Effect.fnUntraced(function* (place: Place, found: Effect.Success<ReturnType<typeof readAll>>) {
   const { fence, file, files, path, sessionId } = place
   const opening = asJournalFailed("open", sessionId)

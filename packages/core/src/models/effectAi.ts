@@ -104,7 +104,7 @@ const toolResultOf = (item: Extract<Item, { readonly _tag: "ToolResult" }>): Pro
 
 const toolkits = new WeakMap<ReadonlyArray<ToolSpec>, Toolkit.WithHandler<Record<string, Tool.Any>>>()
 
-/** Returns the tools of a request as a toolkit that is described and never run: the session runs the calls. */
+/** Returns the tools of a request as a toolkit that only describes them: the session runs the calls. */
 export const toolkitOf = (tools: ReadonlyArray<ToolSpec>): Toolkit.WithHandler<Record<string, Tool.Any>> => {
   let toolkit = toolkits.get(tools)
   if (toolkit === undefined) {

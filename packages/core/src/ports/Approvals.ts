@@ -14,7 +14,7 @@ import type { Question } from "../protocol/Question.ts"
 
 export type { Question } from "../protocol/Question.ts"
 
-/** A decision, or that nobody decided in time, which grants nothing and refuses nothing (A2). */
+/** A decision, or `Cancelled` if none came before the deadline, which neither grants nor refuses (A2). */
 export type Decided = Decision | { readonly _tag: "Cancelled"; readonly by: "deadline" }
 
 /** The decider of a session. */
@@ -29,7 +29,7 @@ export interface Approvals {
 /** Leaves every decision to the clients of the session. */
 export const askClient: Approvals = { decide: () => Effect.never }
 
-/** Denies everything; for a session that nobody attends. */
+/** Denies everything; for a session that no one attends. */
 export const denyAll = (reason: string): Approvals => ({ decide: () => Effect.succeed({ _tag: "Denied", reason }) })
 
 /** Approves everything, once each. */

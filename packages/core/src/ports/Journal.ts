@@ -16,7 +16,7 @@ import type { JournalRecord } from "../protocol/SessionEvent.ts"
 
 export type { JournalEntry } from "../protocol/JournalEntry.ts"
 
-/** What was found in a journal. `cutBytes` at its end are not readable; opening for writing moves them to `cutFile`. */
+/** The content of a journal. `cutBytes` at its end are not readable; opening for writing moves them to `cutFile`. */
 export interface Opened {
   /** In order. Their numbers grow, and some are missing if there is damage. */
   readonly records: ReadonlyArray<JournalRecord>

@@ -1,9 +1,9 @@
 /**
  * The port to the lease of a session: at most one holder writes a journal (contract J2).
  *
- * Whoever implements it must let go by itself when its holder dies, and must never hand one session to two holders at a
- * time. Where a host cannot promise that (network file systems, hosts that share a disk but no kernel), the file
- * journal's fence is what is left: the earlier writer is refused at its next write.
+ * An implementation must release a lease when its holder dies, and must never grant one session to two holders at a
+ * time. On hosts that cannot promise this (network file systems, hosts that share a disk but no kernel) only the fence
+ * of the file journal is left: the earlier writer is refused at its next write.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -11,12 +11,12 @@ import type * as Scope from "effect/Scope"
 import type { SessionId } from "../protocol/Ids.ts"
 import type { JournalFailed, SessionBusy } from "../protocol/SessionError.ts"
 
-/** Hands out leases. */
+/** Grants leases. */
 export interface JournalLease {
   /**
    * Takes the lease of a session until the scope closes. **Interruption** leaves nothing taken. **Errors**:
    * `SessionBusy` while another holder has it;
-   * `JournalFailed` when the host cannot tell.
+   * `JournalFailed` if the host cannot say who holds it.
    */
   readonly acquire: (sessionId: SessionId) => Effect.Effect<void, SessionBusy | JournalFailed, Scope.Scope>
 }

@@ -1,10 +1,10 @@
 /**
  * The port to a model: one sampling request in, a stream of parts out.
  *
- * The session's model loop calls it; `packages/openai` and `EffectAiModel` implement it. The loop owns
- * retries, history and tools: an implementation sends exactly one request per stream, never retries, and closes its
- * connection when the stream is interrupted. It must not emit anything after `Finish`; what it does emit is dropped. A
- * stream that ends without `Finish` counts as `Disconnected`.
+ * The session's model loop calls it; `packages/openai` and `EffectAiModel` implement it. The loop owns retries, history
+ * and tools. An implementation sends exactly one request per stream, never retries, and closes its connection when the
+ * stream is interrupted. It must not emit anything after `Finish`; the loop drops what follows. A stream that ends
+ * without `Finish` counts as `Disconnected`.
  */
 import * as Context from "effect/Context"
 import type * as Stream from "effect/Stream"
@@ -13,7 +13,7 @@ import type { Item } from "../protocol/Item.ts"
 import type { ModelFailed } from "../protocol/SessionError.ts"
 import type { TokenUsage } from "../protocol/TokenUsage.ts"
 
-/** A tool as a model is told about it. */
+/** The description of a tool that a model gets. */
 export interface ToolSpec {
   readonly name: string
   readonly description: string | undefined
@@ -25,7 +25,7 @@ export interface ToolSpec {
   readonly source: unknown
 }
 
-/** A JSON Schema that the answer must follow. */
+/** A JSON Schema that the model's output must follow. */
 export interface OutputFormat {
   readonly name: string
   readonly schema: unknown
@@ -43,7 +43,7 @@ export interface ModelRequest {
 }
 
 /**
- * What a model answers, in order. An id joins start, deltas and end of one text or reasoning; it means nothing beyond
+ * The parts of a model's response, in order. An id joins start, deltas and end of one text or reasoning; it means nothing outside
  * its stream. A text may begin with its first delta. `ToolCall` comes when the call is complete.
  */
 export type ModelPart =
@@ -65,12 +65,12 @@ export type ModelPart =
       readonly callId: CallId
       readonly name: string
       readonly params: unknown
-      /** The arguments as they came, when they are not JSON; `params` is then undefined. */
+      /** The arguments as they arrived, if they are not JSON; `params` is then undefined. */
       readonly invalid?: string
       readonly freeform?: true
       readonly providerId?: string
     }
-  /** Something that a person should know about the request. The session records it as a `Warning`. */
+  /** A message for a person about the request. The session records it as a `Warning`. */
   | { readonly _tag: "Warning"; readonly message: string }
   | {
       readonly _tag: "Finish"
@@ -87,8 +87,8 @@ export interface Model {
   /** How many tokens fit, if known. */
   readonly contextWindow: number | undefined
   /**
-   * Sends one request. **Interruption**: closes the connection; nothing goes on. **Errors**: `ModelFailed` by kind;
-   * see there which may be tried again.
+   * Sends one request. **Interruption**: closes the connection and leaves nothing running. **Errors**: `ModelFailed`, whose
+   * kind says whether the request may be retried.
    */
   readonly stream: (request: ModelRequest) => Stream.Stream<ModelPart, ModelFailed>
 }

@@ -22,8 +22,8 @@ export class ProcessFailed extends Schema.TaggedError<ProcessFailed>()("ProcessF
 }
 
 /**
- * What to start. `command[0]` is searched in `PATH`. `env` is added to what the implementation lets a process inherit of
- * the environment of this program.
+ * What to start. `command[0]` is searched in `PATH`. `env` is added to the part of this program's environment that
+ * the implementation lets a process inherit.
  */
 export interface ProcessSpec {
   readonly processId: ProcessId
@@ -71,7 +71,7 @@ export interface Processes {
 /** The service key of {@link Processes}. */
 export const Processes: Context.Service<Processes, Processes> = Context.Service("@spindle/core/Processes")
 
-/** Processes of a host that starts none. */
+/** Processes of a host that cannot start any. */
 export const layerNone: Layer.Layer<Processes> = Layer.succeed(Processes, {
   start: (spec) =>
     Effect.fail(new ProcessFailed({ command: spec.command, cwd: spec.cwd, detail: "this host starts no processes" })),

@@ -1,6 +1,6 @@
 /**
- * Observers of sessions: called with what a session publishes, in order, and with what it measures. Telemetry implements
- * the port.
+ * Observers of sessions: called with the events and the measurements of a session, in order. Telemetry implements the
+ * port.
  *
  * An observer is called synchronously while the session writes. It must not block, and should not throw: one that throws
  * loses that event, but none after it. The session emits one `Warning` about it.
@@ -10,7 +10,7 @@ import type { SessionId } from "../protocol/Ids.ts"
 import type { Op, Receipt, Rejection } from "../protocol/Op.ts"
 import type { SessionEvent } from "../protocol/SessionEvent.ts"
 
-/** A measurement. It is no fact of the session, and in no journal. Times are milliseconds with fractions. */
+/** A measurement. It is not a fact of the session, and is in no journal. Times are milliseconds with fractions. */
 export type SessionSignal =
   /** An operation got its receipt this long after it was submitted. */
   | {
@@ -25,8 +25,8 @@ export type SessionSignal =
   /** A flush waited this long until everything recorded before was durable. */
   | { readonly _tag: "Flushed"; readonly millis: number }
   /**
-   * So many more events wait in memory for subscribers, or fewer. Emitted if the number has changed, with a record and
-   * when a subscriber reads or leaves.
+   * The change in the number of events that wait in memory for subscribers. Emitted if it is not zero, with a record
+   * and when a subscriber reads or leaves.
    */
   | { readonly _tag: "Waiting"; readonly eventsChange: number }
   /** The session was closed. Only receipts of submissions that came too late may follow. */

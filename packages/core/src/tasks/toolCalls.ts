@@ -260,9 +260,9 @@ const refusalIn = (answer: Answer): Effect.Effect<string | undefined> => {
 
 const run = Effect.fnUntraced(function* ({ call, entry, hooks, turn }: KnownCall, params: unknown) {
   // the record of the call is durable before its handler starts (J8); a closing turn starts no handler (I2)
-  // mutant recorded-before-it-runs (J8: a call is durable before its handler starts): drop
+  // mutant record-before-running (J8: a call is durable before its handler starts): drop
   yield* turn.flush
-  // mutant closing-before-a-handler (I2: the turn is checked for an abort again once the record of a call is durable):
+  // mutant abort-checked-before-handler (I2: the turn is checked for an abort once the record of a call is durable):
   //   drop
   if ((yield* turn.abortReason) !== undefined) return yield* Effect.interrupt
   const result = yield* Effect.matchCauseEager(entry.run(params, call.callId), {

@@ -1,6 +1,8 @@
 /**
- * A program that runs turns on a file journal until it dies: `child.ts <directory> <session id> <create | existing> <name> [death as JSON]`. It tells, one
- * JSON object a line, what was acknowledged: each record with its text, each input; and each tool call whose handler starts.
+ * A program that runs turns on a file journal until it dies: `child.ts <directory> <session id> <create | existing>
+ * <name> [death as JSON]`.
+ * It prints one JSON object a line: each acknowledged record with its text, each acknowledged input, and each tool
+ * call whose handler starts.
  */
 import { writeSync } from "node:fs"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
@@ -17,7 +19,7 @@ import * as DyingFileSystem from "./dyingFileSystem.ts"
 const [directory = "", sessionId = "", mode = "create", name = "", death] = process.argv.slice(2)
 const id = sessionId as SessionId
 
-const tell = (line: object) => void writeSync(1, `${JSON.stringify(line)}\n`)
+const print = (line: object) => void writeSync(1, `${JSON.stringify(line)}\n`)
 
 const dying = Layer.effect(
   FileSystem.FileSystem,
@@ -26,7 +28,7 @@ const dying = Layer.effect(
   )
 ).pipe(Layer.provide(NodeFileSystem.layer))
 
-/** Journals that tell what they acknowledged. */
+/** Journals that print what they acknowledged. */
 const telling = Layer.effect(
   Journal,
   Effect.map(Journal, (journal) => ({
@@ -36,7 +38,7 @@ const telling = Layer.effect(
         ...writer,
         append: (records: Parameters<typeof writer.append>[0]) =>
           Effect.map(writer.append(records), () => {
-            for (const record of records) tell({ seq: record.seq, text: RecordCodec.encode(record) })
+            for (const record of records) print({ seq: record.seq, text: RecordCodec.encode(record) })
           })
       }))
   }))
@@ -44,11 +46,11 @@ const telling = Layer.effect(
 
 const program = Effect.gen(function* () {
   const session = yield* Session.make(Conversation.agent, mode === "create" ? { sessionId: id } : { resume: id })
-  // in three turns it passes more boundaries than trials name; whoever kills it at a random moment may be late
+  // three turns pass more boundaries than any trial names; a kill at a random moment may come late
   for (let turn = 0; turn < 12; turn++) {
     const receipt = yield* session.submit(Op.userInput(`${name} turn ${turn}`))
-    if (receipt._tag !== "Rejected") tell({ input: receipt.submissionId })
-    // a second input meets the turn somewhere: it steers, or starts the next
+    if (receipt._tag !== "Rejected") print({ input: receipt.submissionId })
+    // a second input arrives during or after the turn: it steers, or starts the next one
     if (turn % 2 === 1) yield* session.submit(Op.userInput(`${name} more ${turn}`))
     yield* session.awaitIdle
   }
@@ -58,6 +60,6 @@ const program = Effect.gen(function* () {
 const services = Layer.mergeAll(
   telling,
   Conversation.model(name).layer,
-  Conversation.handlers((_, callId) => tell({ call: callId ?? "" }))
+  Conversation.handlers((_, callId) => print({ call: callId ?? "" }))
 )
 await Effect.runPromise(Effect.provide(Effect.scoped(program), services))

@@ -1,4 +1,4 @@
-/** The conversation of the crash trials: each turn makes two tool calls side by side, then says something. */
+/** The conversation of the crash trials: each turn makes two concurrent tool calls, then says something. */
 import * as Agent from "@spindle/core/Agent"
 import type { ModelRequest } from "@spindle/core/Model"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
@@ -19,11 +19,11 @@ export const agent = Agent.make({
 /** Texts of various lengths, some not ASCII. */
 const texts = ["short", "€".repeat(50), `${"𝄞 é ".repeat(300)}`, "x".repeat(5_000)]
 
-/** A model whose call ids begin with `name`; each text is told in two pieces. */
+/** A model whose call ids begin with `name`; each text comes in two pieces. */
 export const model = (name: string) =>
   ScriptedModel.make(({ items }: ModelRequest, index) => {
-    const begun = items.findLastIndex((item) => item._tag === "UserMessage")
-    if (items.slice(begun).some((item) => item._tag === "ToolResult")) {
+    const lastInput = items.findLastIndex((item) => item._tag === "UserMessage")
+    if (items.slice(lastInput).some((item) => item._tag === "ToolResult")) {
       return [ScriptedModel.text(texts[index % texts.length]!, " done")]
     }
     return [
@@ -34,7 +34,7 @@ export const model = (name: string) =>
     ]
   })
 
-/** The handlers; `started` hears of each call when its handler starts. */
+/** The handlers; calls `started` with the id of each call when its handler starts. */
 export const handlers = (started: (text: string, callId: string | undefined) => void) =>
   toolkit.toLayer({
     note: ({ text }, context) =>

@@ -2,7 +2,10 @@
 import { writeSync } from "node:fs"
 import { Effect, type FileSystem } from "effect"
 
-/** Where to die: at the `nth` changing operation from 1, and when; `within` after so much of what it would have written, from 0 to 1. */
+/**
+ * Where to die: at the `nth` changing operation, counted from 1, and when; `within` means after `share` (0 to 1) of
+ * the bytes were written.
+ */
 export interface Death {
   readonly nth: number
   readonly when: "before" | "within" | "after"
@@ -15,7 +18,7 @@ const die = () => {
   for (;;);
 }
 
-/** The file system, dying. Tells the name of the operation before it dies. */
+/** A file system that dies. It prints the name of the operation before it dies. */
 export const make = (fs: FileSystem.FileSystem, death: Death | undefined): FileSystem.FileSystem => {
   let count = 0
   const at = <A, E, R>(

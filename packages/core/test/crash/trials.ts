@@ -1,6 +1,7 @@
 /**
- * Trials with SIGKILL: a child process runs turns with tool calls on a file journal until it dies, at a boundary of its file system or at a random moment;
- * then what it had acknowledged is looked for, and the session is opened again, here, for one more turn.
+ * Trials with SIGKILL: a child process runs turns with tool calls on a file journal until it dies, at a boundary of
+ * its file system or at a random moment.
+ * Then this process checks that everything acknowledged is in the journal, and opens the session for one more turn.
  */
 import { spawn } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
@@ -20,10 +21,13 @@ import { build } from "esbuild"
 import * as Conversation from "./conversation.ts"
 import type { Death } from "./dyingFileSystem.ts"
 
-/** What came of the trials. Each line of `problems` is one thing that must not be. */
+/** The results of the trials. Each line of `problems` is one fault. */
 export interface Figures {
   readonly trials: number
-  /** Deaths at a boundary of the file system, and distinct ones: new or existing journal, number and name of the operation, before, within or after. */
+  /**
+   * Deaths at a boundary of the file system, and how many boundaries were distinct: new or existing journal, number
+   * and name of the operation, and whether before, within or after it.
+   */
   readonly atBoundaries: number
   readonly boundaries: number
   readonly atRandom: number
@@ -48,21 +52,21 @@ export interface Figures {
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
-/** Runs so many trials, two at a time. */
+/** Runs this number of trials, two at a time. */
 export const run = (trials: number): Effect.Effect<Figures> =>
   Effect.gen(function* () {
     const startedAt = performance.now()
     const folder = mkdtempSync(join(tmpdir(), "spindle-crash-"))
     yield* Effect.addFinalizer(() => Effect.sync(() => rmSync(folder, { recursive: true, force: true })))
-    const trying = new Trying(folder, yield* Effect.promise(() => bundle(folder)))
+    const runner = new Trials(folder, yield* Effect.promise(() => bundle(folder)))
     const chains = Array.from({ length: Math.ceil(trials / deathsOfSession) }, (_, index) =>
-      trying.chain(index, Math.min(deathsOfSession, trials - index * deathsOfSession))
+      runner.chain(index, Math.min(deathsOfSession, trials - index * deathsOfSession))
     )
     yield* Effect.all(chains, { concurrency: 2, discard: true })
-    return { ...trying.figures, boundaries: trying.boundaries.size, seconds: (performance.now() - startedAt) / 1000 }
+    return { ...runner.figures, boundaries: runner.boundaries.size, seconds: (performance.now() - startedAt) / 1000 }
   }).pipe(Effect.scoped)
 
-/** A line as it is when it was read: with its fields in the order of the schema. */
+/** A line with its fields in the order of the schema, as it is after it was read. */
 const normal = (line: string): string => {
   const record = RecordCodec.decodeLine(line)
   return record === undefined ? line : RecordCodec.encode(record)
@@ -70,7 +74,7 @@ const normal = (line: string): string => {
 
 /** How often one session dies. */
 const deathsOfSession = 4
-/** As many operations as three turns and an opening take. */
+/** Enough operations for three turns and an opening. */
 const operationCount = 24
 
 /** One file, so that a child starts quickly. */
@@ -89,7 +93,7 @@ const bundle = async (folder: string): Promise<string> => {
   return outfile
 }
 
-/** What is known of one session from its children. */
+/** What the children of one session have acknowledged. */
 interface Known {
   readonly directory: string
   readonly sessionId: SessionId
@@ -98,13 +102,13 @@ interface Known {
   readonly calls: Set<string>
 }
 
-type Told =
+type Line =
   | { readonly seq: number; readonly text: string }
   | { readonly input: string }
   | { readonly call: string }
   | { readonly boundary: string }
 
-class Trying {
+class Trials {
   readonly figures: Mutable<Figures> & { readonly problems: Array<string> } = {
     trials: 0,
     atBoundaries: 0,
@@ -131,7 +135,7 @@ class Trying {
     this.child = child
   }
 
-  /** One session, and its deaths. */
+  /** Runs the trials of one session, one death after the other. */
   chain(index: number, deaths: number): Effect.Effect<void> {
     const known: Known = {
       directory: join(this.folder, `${index}`),
@@ -142,11 +146,11 @@ class Trying {
     }
     const trial = (death: number) =>
       Effect.gen({ self: this }, function* () {
-        const mode = (yield* isThere(known)) ? "existing" : "create"
-        const told = yield* this.dies(known, mode, `c${death}`)
+        const mode = (yield* exists(known)) ? "existing" : "create"
+        const printed = yield* this.runChild(known, mode, `c${death}`)
         this.figures.trials++
-        for (const line of told) this.note(known, line)
-        yield* this.judge(known, `session ${index}, death ${death}, ${JSON.stringify(told.at(-1))}`)
+        for (const line of printed) this.note(known, line)
+        yield* this.judge(known, `session ${index}, death ${death}, ${JSON.stringify(printed.at(-1))}`)
       })
     return Effect.forEach(
       Array.from({ length: deaths }, (_, death) => death),
@@ -155,7 +159,7 @@ class Trying {
     )
   }
 
-  /** The next death: every fourth at a random moment, the others at the boundaries in turn. */
+  /** Returns the next death: every fourth is at a random moment, the others go through the boundaries in order. */
   private plan(mode: "create" | "existing"): Death | undefined {
     const index = this.planned[mode]++
     if (index % 4 === 3) return undefined
@@ -164,32 +168,32 @@ class Trying {
     return { nth: 1 + (Math.floor(place / 3) % operationCount), when, share: Math.random() }
   }
 
-  /** Runs a child to its death; answers what it told. */
-  private dies(known: Known, mode: "create" | "existing", name: string): Effect.Effect<ReadonlyArray<Told>> {
+  /** Runs a child until it dies; returns what it printed. */
+  private runChild(known: Known, mode: "create" | "existing", name: string): Effect.Effect<ReadonlyArray<Line>> {
     const death = this.plan(mode)
     const { directory, sessionId } = known
-    return Effect.callback<ReadonlyArray<Told>>((resume) => {
+    return Effect.callback<ReadonlyArray<Line>>((resume) => {
       const args = [this.child, directory, sessionId, mode, name, ...(death ? [JSON.stringify(death)] : [])]
       const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] })
-      let told = ""
+      let printed = ""
       let complaints = ""
-      // counted in lines, so that it does not matter how busy this process is
+      // counted in lines, so that the load of this process does not matter
       let left = death === undefined ? Math.random() * 150 : Infinity
       const kill = () => void child.kill("SIGKILL")
       const limit = setTimeout(kill, 30_000)
       child.stderr.on("data", (bytes) => (complaints += bytes))
       child.stdout.on("data", (bytes) => {
-        told += bytes
+        printed += bytes
         left -= `${bytes}`.split("\n").length - 1
         if (left <= 0) setTimeout(kill, Math.random() * 3)
       })
       child.on("close", (_, signal) => {
         clearTimeout(limit)
-        // a line that is not complete was not told
-        const lines = told
+        // an incomplete line was not acknowledged
+        const lines = printed
           .split("\n")
           .slice(0, -1)
-          .map((line): Told => JSON.parse(line))
+          .map((line): Line => JSON.parse(line))
         const boundary = lines.findLast((line) => "boundary" in line)
         if (signal !== "SIGKILL" || (death !== undefined && boundary === undefined)) {
           this.problem(`a child ended otherwise, by ${signal}: ${complaints}`)
@@ -208,17 +212,17 @@ class Trying {
     this.figures.problems.push(text)
   }
 
-  private note(known: Known, told: Told): void {
-    if ("seq" in told) {
+  private note(known: Known, printed: Line): void {
+    if ("seq" in printed) {
       this.figures.records++
-      known.records.set(told.seq, normal(told.text))
-    } else if ("input" in told) {
+      known.records.set(printed.seq, normal(printed.text))
+    } else if ("input" in printed) {
       this.figures.inputs++
-      known.inputs.add(told.input)
-    } else if ("call" in told) {
+      known.inputs.add(printed.input)
+    } else if ("call" in printed) {
       this.figures.calls++
-      if (known.calls.has(told.call)) this.replays(`call ${told.call} was started twice`)
-      known.calls.add(told.call)
+      if (known.calls.has(printed.call)) this.replays(`call ${printed.call} was started twice`)
+      known.calls.add(printed.call)
     }
   }
 
@@ -227,7 +231,10 @@ class Trying {
     this.problem(text)
   }
 
-  /** Looks for what was acknowledged, opens the session for one more turn, and checks the laws on its journal. */
+  /**
+   * Checks that everything acknowledged is there, opens the session for one more turn, and checks the laws on its
+   * journal.
+   */
   private judge(known: Known, where: string): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       const { load } = yield* Journal
@@ -279,14 +286,14 @@ class Trying {
 
 const journals = ({ directory }: Known) => JournalFile.layer({ directory }).pipe(Layer.provide(NodeFileSystem.layer))
 
-const isThere = (known: Known): Effect.Effect<boolean> =>
+const exists = (known: Known): Effect.Effect<boolean> =>
   Effect.flatMap(Journal, ({ load }) =>
     Effect.match(load(known.sessionId), { onFailure: () => false, onSuccess: () => true })
   ).pipe(Effect.provide(journals(known)))
 
 const isAbsent = (cause: unknown): boolean => String(cause).includes("SessionNotFound")
 
-/** Opens the session and runs a turn; answers how the last turn ended. */
+/** Opens the session and runs a turn; returns how the last turn ended. */
 const oneMoreTurn = ({ records, sessionId }: Known, mode: "create" | "existing") =>
   Effect.gen(function* () {
     const options = mode === "create" ? { sessionId } : { resume: sessionId }
@@ -301,7 +308,7 @@ const oneMoreTurn = ({ records, sessionId }: Known, mode: "create" | "existing")
     Effect.provide([Conversation.model(`after${records.size}`).layer, Conversation.handlers(() => {})])
   )
 
-/** The figures for people. */
+/** Formats the figures for people. */
 export const format = (figures: Figures): string =>
   [
     ...figures.problems.slice(0, 20),

@@ -29,7 +29,7 @@ const agentOf = ({ declares, whenLarge }: Node) =>
     }
   })
 
-/** Calls `visit` for each session from a root down, with its agent narrowed to the authority of its parent. */
+/** Calls `visit` for each session from a root downwards, with its agent narrowed to the authority of its parent. */
 const walk = <R>(
   node: Node,
   agent: Agent.Agent<R>,
@@ -44,7 +44,7 @@ const walk = <R>(
 
 describe("A4 authority in a tree of sessions", () => {
   it.prop(
-    "is the meet of what the sessions from the root down declare: never more than that of a session above, and narrowing again adds none",
+    "is the meet of the declarations from the root down: never more than that of an ancestor, and narrowing again adds none",
     [NodeOf(5), Schema.Literals([1, 100])],
     ([root, size]) => {
       walk(root, agentOf(root), [root], (agent, path) => {

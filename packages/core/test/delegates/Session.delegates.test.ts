@@ -19,7 +19,7 @@ import { abortedOf, assertTurns } from "../fixtures/turns.ts"
 
 const delegateId = "child" as SessionId
 
-/** A task that registers a child which takes so long to end, and then does something. */
+/** A task that registers a child that takes `millis` to end, and then runs an effect. */
 const parent = (millis: number, then: Effect.Effect<void, never, Turn>, log: Array<string> = []) =>
   Task.make(
     "parent",
@@ -53,7 +53,7 @@ describe("the delegates of a turn", () => {
     })
   )
 
-  it.effect("D1 a turn that completes goes on as soon as they have ended", () =>
+  it.effect("D1 a turn that completes ends as soon as they have ended", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make()
       const { outcome } = yield* h.session.start(parent(20, Effect.void))
@@ -63,7 +63,7 @@ describe("the delegates of a turn", () => {
     })
   )
 
-  it.effect("D1 a turn that fails ends them as well", () =>
+  it.effect("D1 a turn that fails ends them too", () =>
     Effect.gen(function* () {
       const log: Array<string> = []
       const h = yield* SessionHarness.make()
@@ -74,7 +74,7 @@ describe("the delegates of a turn", () => {
     })
   )
 
-  it.effect("D1 I3 an abort waits no longer than its grace, and names what is still ending", () =>
+  it.effect("D1 I3 an abort waits no longer than its grace period, and names what is still ending", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make()
       yield* h.session.start(parent(300, Effect.never))
@@ -87,7 +87,7 @@ describe("the delegates of a turn", () => {
     })
   )
 
-  it.effect("D7 I5 an abort names the ones that go on, to the client and to the model", () =>
+  it.effect("D7 I5 an abort names the ones that keep running, to the client and to the model", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make()
       yield* h.session.start(
@@ -111,7 +111,7 @@ describe("the delegates of a turn", () => {
 describe("the session of a turn", () => {
   const holding = (then: (turn: Turn) => Effect.Effect<void>) => Task.make("holding", Effect.flatMap(Turn, then))
 
-  it.effect("D1 S7 what lives in its scope is closed with the session, and waited for until the drain deadline", () =>
+  it.effect("D1 S7 resources in its scope are closed with the session, and waited for until the drain deadline", () =>
     Effect.gen(function* () {
       const log: Array<string> = []
       const scope = yield* Scope.make()
@@ -140,7 +140,7 @@ describe("the session of a turn", () => {
     })
   )
 
-  /** Asks beside all turns, as a delegate does that outlives them; answers what it was told. */
+  /** Asks a question that belongs to no turn, as a detached delegate does; returns the decision. */
   const asking = (h: SessionHarness.SessionHarness, question: NewQuestion) =>
     Effect.gen(function* () {
       const answered = yield* Deferred.make<Answer>()
@@ -166,34 +166,32 @@ describe("the session of a turn", () => {
     records.flatMap((record) => (record._tag === "QuestionSettled" ? [record.decision] : []))
   const opened = (h: SessionHarness.SessionHarness) => h.events.filter((event) => event._tag === "QuestionOpened")
 
-  it.effect(
-    "A1 A3 a question beside all turns stays one request while the session rests and while turns come and go",
-    () =>
-      Effect.gen(function* () {
-        const h = yield* SessionHarness.make()
-        const answered = yield* asking(h, question)
-        assert.strictEqual((yield* h.session.snapshot).status, "idle")
-        yield* h.session.start(Task.make("next", Effect.never))
-        yield* h.session.abort()
-        yield* h.session.awaitIdle
-        assert.deepStrictEqual(
-          opened(h).map(({ path, questionId, turnId }) => [questionId, path, turnId]),
-          [[question.asker?.questionId, question.asker?.path, undefined]]
-        )
-        const receipt = yield* h.session.submit(Op.answer("r" as QuestionId, { _tag: "Approved", scope: "session" }))
-        assert.strictEqual(receipt._tag, "Accepted")
-        assert.deepStrictEqual(yield* Deferred.await(answered), { _tag: "Approved", scope: "session" })
-        const late = yield* h.session.submit(Op.answer("r" as QuestionId, { _tag: "Denied" }))
-        assert.strictEqual(late._tag === "Rejected" && late.reason._tag, "UnknownQuestion")
-        // granted for the session: nobody is asked again
-        assert.deepStrictEqual(yield* Deferred.await(yield* asking(h, question)), { _tag: "Approved", scope: "once" })
-        assert.lengthOf(opened(h), 1)
-        assertTurns(h.events)
-        assert.isUndefined(Laws.session({ events: h.events }))
-      })
+  it.effect("A1 A3 a question of no turn stays one question while the session rests and while turns run", () =>
+    Effect.gen(function* () {
+      const h = yield* SessionHarness.make()
+      const answered = yield* asking(h, question)
+      assert.strictEqual((yield* h.session.snapshot).status, "idle")
+      yield* h.session.start(Task.make("next", Effect.never))
+      yield* h.session.abort()
+      yield* h.session.awaitIdle
+      assert.deepStrictEqual(
+        opened(h).map(({ path, questionId, turnId }) => [questionId, path, turnId]),
+        [[question.asker?.questionId, question.asker?.path, undefined]]
+      )
+      const receipt = yield* h.session.submit(Op.answer("r" as QuestionId, { _tag: "Approved", scope: "session" }))
+      assert.strictEqual(receipt._tag, "Accepted")
+      assert.deepStrictEqual(yield* Deferred.await(answered), { _tag: "Approved", scope: "session" })
+      const late = yield* h.session.submit(Op.answer("r" as QuestionId, { _tag: "Denied" }))
+      assert.strictEqual(late._tag === "Rejected" && late.reason._tag, "UnknownQuestion")
+      // granted for the session: the question is not asked again
+      assert.deepStrictEqual(yield* Deferred.await(yield* asking(h, question)), { _tag: "Approved", scope: "once" })
+      assert.lengthOf(opened(h), 1)
+      assertTurns(h.events)
+      assert.isUndefined(Laws.session({ events: h.events }))
+    })
   )
 
-  it.effect("A5 the decision Abort on a question beside all turns stops no turn of the session", () =>
+  it.effect("A5 the decision Abort on a question of no turn stops no turn of the session", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make()
       const answered = yield* asking(h, question)
@@ -204,7 +202,7 @@ describe("the session of a turn", () => {
     })
   )
 
-  it.effect("A2 nobody answers a question beside all turns: at the deadline it grants nothing", () =>
+  it.effect("A2 a question of no turn that is not answered grants nothing at the deadline", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make({ config: { questionDeadline: "1 minute" } })
       const answered = yield* asking(h, question)
@@ -213,7 +211,7 @@ describe("the session of a turn", () => {
     })
   )
 
-  it.effect("A4 what was granted for a turn answers no question beside all turns", () =>
+  it.effect("A4 a grant for a turn settles no question outside of it", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make()
       const own: NewQuestion = { kind: "permissions", payload: question.payload }
@@ -242,7 +240,7 @@ describe("the session of a turn", () => {
     })
   )
 
-  it.effect("A1 S2 a journal that fails while the session rests settles a question beside all turns", () =>
+  it.effect("A1 S2 a journal that fails while the session rests settles a question of no turn", () =>
     Effect.gen(function* () {
       let isBroken = false
       const broken = new JournalFailed({ sessionId: delegateId, operation: "append", detail: "disk full" })
@@ -257,7 +255,7 @@ describe("the session of a turn", () => {
   )
 
   it.effect(
-    "A1 the close of the session settles a question beside all turns, and a resume that of a host that died",
+    "A1 the close of the session settles a question of no turn, and a resume settles one of a host that died",
     () =>
       Effect.gen(function* () {
         const journal = yield* SessionHarness.memoryJournal
@@ -282,7 +280,7 @@ describe("the session of a turn", () => {
   )
 })
 
-describe("input that waits", () => {
+describe("notices that wait", () => {
   const notice = { _tag: "UserInput", input: [{ _tag: "Text", text: "notice" }], delivery: "wait" } as const
 
   it.effect("D7 P2 starts no turn, and joins the next one that starts", () =>
@@ -303,7 +301,7 @@ describe("input that waits", () => {
     })
   )
 
-  it.effect("D7 P2 joins the turn that runs", () =>
+  it.effect("D7 P2 joins the running turn", () =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make({
         script: [[ScriptedModel.gate("here"), ScriptedModel.text("one")], [ScriptedModel.text("two")]]
@@ -333,20 +331,20 @@ describe("input that waits", () => {
 })
 
 describe("an observer that throws", () => {
-  it.effect("S7 does not keep the owner of the session from being told", () =>
+  it.effect("S7 does not keep the owner of the session from being called", () =>
     Effect.gen(function* () {
       let count = 0
-      const told: Array<string> = []
+      const tags: Array<string> = []
       const h = yield* SessionHarness.make({
         script: [[ScriptedModel.text("fine")]],
         observer: () => {
           if (++count === 3) throw new Error("full")
         },
-        onEvent: (event) => void told.push(event._tag)
+        onEvent: (event) => void tags.push(event._tag)
       })
       yield* h.run("hello")
-      assert.include(told, "TurnCompleted")
-      assert.strictEqual(told.filter((tag) => tag === "Warning").length, 1)
+      assert.include(tags, "TurnCompleted")
+      assert.strictEqual(tags.filter((tag) => tag === "Warning").length, 1)
     })
   )
 })
@@ -355,7 +353,7 @@ describe("Agent.narrow", () => {
   const tools = (approval: "allow" | "ask" | "deny") =>
     SessionHarness.agentOf({ reach: { run: () => Effect.succeed("reached"), policy: { approval } } }).agent
 
-  it("A4 leaves at most what the other agent may", () => {
+  it("A4 leaves no more authority than the other agent has", () => {
     const order = ["deny", "ask", "allow"] as const
     for (const own of order) {
       for (const most of order) {
@@ -367,7 +365,7 @@ describe("Agent.narrow", () => {
     }
   })
 
-  it("A4 a policy that decides by arguments decides those of its own tool only, and asks about another of that name", () => {
+  it("A4 a policy that decides by arguments decides for its own tool only, and asks about another tool of that name", () => {
     const made = SessionHarness.agentOf({
       reach: {
         run: () => Effect.void,

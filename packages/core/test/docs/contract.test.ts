@@ -2,15 +2,15 @@ import { assert, describe, it } from "@effect/vitest"
 import { clausesOf, markedIn, problemsOf, shownIn, survey } from "../../../../scripts/contract.mjs"
 
 describe("contract.md", () => {
-  it("has a mark in the sources and a test for each clause, and no test shows another one", () =>
+  it("has a mark in the sources and a test for each clause, and no test shows a clause that does not exist", () =>
     assert.deepStrictEqual(problemsOf(survey()), []))
 })
 
-describe("the reading of the contract", () => {
+describe("reading the contract", () => {
   const page = "- **S1** One.\n  More.\n- **M1** *(later)* Two.\n"
   const files = (path: string) => new Map([["S1", [path]]])
 
-  it("finds clauses, and those that come later", () =>
+  it("finds the clauses, including those that come later", () =>
     assert.deepStrictEqual(
       clausesOf(page).map(({ isDue, number }) => [number, isDue]),
       [

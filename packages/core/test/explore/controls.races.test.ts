@@ -1,4 +1,7 @@
-/** Explorations that come close to one race each: they find nothing in core, and find the fault in the mutant that has the race. */
+/**
+ * Explorations that come close to one race each: they find nothing in core, and find the fault in the mutant that has
+ * the race.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Interrupts from "@spindle/testing/Interrupts"
 import { loadMutant, titleOf } from "./controls.ts"

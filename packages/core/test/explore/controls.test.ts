@@ -1,6 +1,6 @@
 /**
- * Negative controls: programs that `SessionPrograms` drew, each with core as it is and with the mutant that it finds. The other mutants are in
- * `controls.races.test.ts`.
+ * Negative controls: programs that `SessionPrograms` generated, each run on core unchanged and on the mutant that it
+ * finds. The other mutants are in `controls.races.test.ts`.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Laws from "@spindle/testing/Laws"
@@ -12,7 +12,7 @@ import { programs } from "./programs.ts"
 
 const aborts = 20
 
-describe("a drawn program", () => {
+describe("a generated program", () => {
   for (const [name, program] of Object.entries<SessionPrograms.SessionProgram>(programs)) {
     it(`I10 keeps every law: ${name}`, () =>
       assert.isUndefined(SessionPrograms.check(program, { law: Laws.session, aborts }).violation))
@@ -20,8 +20,8 @@ describe("a drawn program", () => {
 })
 
 /**
- * The program with the seeds of its first schedules. Which schedule comes upon a fault depends on the number of steps of everything, and changes
- * with the code.
+ * The program with the seeds of its first schedules. Which schedule finds a fault depends on the number of steps of
+ * everything, and changes with the code.
  */
 const schedules = (program: SessionPrograms.SessionProgram) =>
   Array.from({ length: 200 }, (_, index) => ({ ...program, seed: program.seed + index }))

@@ -1,4 +1,4 @@
-/** What the negative controls share. */
+/** Functions that the negative controls share. */
 import { inject } from "vitest"
 import type * as World from "./world.ts"
 
@@ -6,7 +6,7 @@ import type * as World from "./world.ts"
 export const loadMutant = (name: string): Promise<typeof World> =>
   import(/* @vite-ignore */ `./world.ts?mutant=${name}`)
 
-/** The title of the test that finds a mutant: its clause, what does not hold in it, and its name. */
+/** The title of the test that finds a mutant: its clause, what the mutant breaks, and its name. */
 export const titleOf = (name: string): string => {
   const { clause, reason } = inject("mutants")[name] ?? { clause: "no marker", reason: "" }
   return `${clause} ${reason}: ${name}`

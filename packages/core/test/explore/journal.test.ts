@@ -21,7 +21,10 @@ const faults = {
   hangs: () => Effect.sleep(60_000)
 } satisfies { readonly [name: string]: (sessionId: SessionId) => Effect.Effect<void, JournalFailed> }
 
-/** A conversation whose journal breaks at a step: what was acknowledged is stored, and the session refuses everything else. */
+/**
+ * A conversation whose journal breaks at a step: what was acknowledged is stored, and the session rejects everything
+ * else.
+ */
 const breaking = (fault: keyof typeof faults, millis: number): Interrupts.Exploration<string | undefined, unknown> => ({
   actions: [["break"], ["break", "abort"], ["break", "steer"], ["replace", "break"], ["break", "close"]],
   maxRuns: 10,
@@ -72,13 +75,13 @@ const breaking = (fault: keyof typeof faults, millis: number): Interrupts.Explor
     }).pipe(Effect.scoped, Effect.provideService(IdGenerator, sequential("id")))
 })
 
-/** The first submission finds out that the journal is broken; from then on everything is refused. */
+/** The first submission discovers that the journal is broken; everything after it is rejected. */
 const lateReceipt = (session: SessionHarness.SessionHarness["session"]) =>
   Effect.gen(function* () {
     yield* Effect.ignore(session.submit(Op.userInput("late")))
     const receipt = yield* session.submit(Op.userInput("later"))
     const started = yield* Effect.exit(session.start(Task.make("late", Effect.void)))
-    return receipt._tag !== "Rejected" || started._tag === "Success" ? "S2 a failed session went on" : undefined
+    return receipt._tag !== "Rejected" || started._tag === "Success" ? "S2 a failed session continued" : undefined
   })
 
 describe("a journal that breaks at any step", () => {

@@ -1,4 +1,4 @@
-/** The kinds of task under exploration, and the conversations that they take part in. */
+/** The kinds of task that are explored, and the conversations that they are part of. */
 import * as Effect from "effect/Effect"
 import * as SessionPolicy from "@spindle/core/SessionPolicy"
 import * as Task from "@spindle/core/Task"
@@ -9,7 +9,7 @@ import { conversation, session, starting } from "./scenario.ts"
 
 export const request = { instructions: undefined, tools: [], output: undefined }
 
-/** Uses what a turn offers, three times over. */
+/** Uses everything that a turn offers, three times. */
 const everything = Effect.gen(function* () {
   const turn = yield* Turn
   yield* Effect.asVoid(turn.onAbort({ kind: "delegate", name: "child", run: () => Effect.sleep(50) }))
@@ -24,7 +24,7 @@ const everything = Effect.gen(function* () {
 
 const steerable = { steerable: true }
 
-/** Tasks of one's own, by what is special about them. */
+/** Custom tasks, by what is special about them. */
 export const kinds: { readonly [name: string]: Task.Task<any, any, any> } = {
   "a task that is interrupted": Task.make("custom", everything, steerable),
   "a task that is signalled": Task.make("custom", everything, { ...steerable, onAbort: "signal" }),
@@ -54,7 +54,7 @@ export const kinds: { readonly [name: string]: Task.Task<any, any, any> } = {
   )
 }
 
-/** Every kind of task in a conversation, to be explored; the regular task first. */
+/** A conversation for every kind of task, the regular task first. */
 export const explorations: { readonly [name: string]: Interrupts.Exploration<Laws.History, unknown> } = {
   "the regular task": session({ harness: conversation }),
   "the regular task, a journal that writes at once": session({ harness: conversation, journalMillis: 0 }),
@@ -66,10 +66,10 @@ export const explorations: { readonly [name: string]: Interrupts.Exploration<Law
   )
 }
 
-/** What may hit a session, one at a time. */
+/** The actions of a run with one action. */
 export const actions = ["abort", "steer", "queue", "replace", "close", "approve", "deny", "abortByAnswer"]
 
-/** What may hit it in one run, one after the other. */
+/** The actions of a run with two, in order. */
 export const pairs = [
   ["abort", "abort"],
   ["abort", "steer"],

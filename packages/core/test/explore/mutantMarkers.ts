@@ -254,7 +254,7 @@ export const sourcesOfWorkspace = (): ReadonlyArray<readonly [file: string, sour
       .map((file) => [file, readFileSync(join(packages, file), "utf8")] as const)
   )
 
-/** Says which mutants and which rows lack the other. */
+/** Returns the mutants without a row and the rows without a mutant, as sentences. */
 export const problemsOf = (
   mutants: { readonly [name: string]: Mutant },
   ...tables: ReadonlyArray<{ readonly [name: string]: Row }>

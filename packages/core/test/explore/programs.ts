@@ -1,9 +1,10 @@
 /**
- * Programs that `SessionPrograms` drew, each of which finds one of the `mutants`. `controls.test.ts` checks them with core as it is, and with the mutant.
+ * Programs that `SessionPrograms` generated, each of which finds one of the `mutants`. `controls.test.ts` runs them on
+ * core unchanged, and on the mutant.
  */
 import type { SessionProgram } from "@spindle/testing/SessionPrograms"
 
-/** By the name of the mutant. */
+/** The programs by the name of their mutant. */
 export const programs = {
   "register-before-run": {
     task: "answer",
@@ -50,7 +51,7 @@ export const programs = {
     mode: "before",
     seed: 771
   },
-  "owner-hears-of-the-journal": {
+  "journal-failure-ends-the-turn": {
     task: "approval",
     operations: [
       { operation: "abort", step: 2990 },
@@ -66,7 +67,7 @@ export const programs = {
     mode: "before",
     seed: 396
   },
-  "write-then-tell": {
+  "write-then-publish": {
     task: "approval",
     operations: [],
     faults: [],
@@ -75,7 +76,7 @@ export const programs = {
     mode: "during",
     seed: 0
   },
-  "receipt-barrier": {
+  "receipt-when-durable": {
     task: "approval",
     operations: [
       { operation: "abort", step: 2990 },
@@ -91,7 +92,7 @@ export const programs = {
     mode: "before",
     seed: 396
   },
-  "look-and-wait-for-the-write": {
+  "check-record-and-wait": {
     task: "signalled",
     operations: [],
     faults: [],
@@ -100,7 +101,7 @@ export const programs = {
     mode: "during",
     seed: 783
   },
-  "look-and-wait-for-an-event": {
+  "check-events-and-wait": {
     task: "tools",
     operations: [],
     faults: [],
@@ -109,7 +110,7 @@ export const programs = {
     mode: "during",
     seed: 419
   },
-  "shut-before-the-last-wait": {
+  "no-record-after-the-last-wait": {
     task: "tools",
     operations: [
       { operation: "deny", step: 1862 },
@@ -125,7 +126,7 @@ export const programs = {
     mode: "during",
     seed: 60
   },
-  "idle-behind-the-queue": {
+  "idle-after-the-queue": {
     task: "approval",
     operations: [
       { operation: "replace", step: 2 },
@@ -146,7 +147,7 @@ export const programs = {
     mode: "during",
     seed: 0
   },
-  "unnamed-input-starts": {
+  "late-input-starts": {
     task: "answer",
     operations: [
       { operation: "queue", step: 3000 },
@@ -173,7 +174,7 @@ export const programs = {
     mode: "before",
     seed: 1
   },
-  "closed-takes-nothing": {
+  "closed-accepts-nothing": {
     task: "custom",
     operations: [{ operation: "close", step: 4 }],
     faults: [],
@@ -204,7 +205,7 @@ export const programs = {
     mode: "before",
     seed: 490
   },
-  "closing-starts-nothing": {
+  "aborting-starts-nothing": {
     task: "signalled",
     operations: [],
     faults: [],
@@ -213,7 +214,7 @@ export const programs = {
     mode: "during",
     seed: 783
   },
-  "fence-in-an-answer": {
+  "fence-during-a-response": {
     task: "straggler",
     operations: [
       { operation: "approve", step: 1799 },
@@ -226,7 +227,7 @@ export const programs = {
     mode: "before",
     seed: 490
   },
-  "gate-with-the-last-look": {
+  "gate-closes-with-last-check": {
     task: "custom",
     operations: [{ operation: "steer", step: 1082 }],
     faults: [],
@@ -283,7 +284,7 @@ export const programs = {
     mode: "during",
     seed: 0
   },
-  "recorded-before-it-is-sent": {
+  "record-before-sending": {
     task: "answer",
     operations: [],
     faults: [{ point: "journal", fault: "fail", nth: 2 }],
@@ -301,7 +302,7 @@ export const programs = {
     mode: "during",
     seed: 783
   },
-  "nothing-after-the-last-record": {
+  "closed-records-nothing": {
     task: "tools",
     operations: [
       { operation: "deny", step: 1862 },

@@ -1,4 +1,4 @@
-/** For all session programs, for all interruption points, in both modes, the laws hold. */
+/** Checks that the laws hold for all session programs and all interruption points, in both modes. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Laws from "@spindle/testing/Laws"
@@ -7,7 +7,7 @@ import * as Vitest from "@spindle/testing/Vitest"
 
 const factor = Vitest.factor()
 
-/** Draws programs with a seed, and runs each as it is and aborted at twenty of its steps. */
+/** Generates programs from a seed, and runs each unaborted and aborted at twenty of its steps. */
 const holdsForAll = (name: string, seed: number): void => {
   let runs = 0
   let points = 0
@@ -26,15 +26,15 @@ const holdsForAll = (name: string, seed: number): void => {
     { timeout: 120_000 * factor, arbitrary: { runs: Math.ceil(120 * factor), seed } }
   )
 
-  it(`I10 the programs were run and hit: ${name}`, () => {
+  it(`I10 programs were run and aborted: ${name}`, () => {
     if (factor > 1) console.log(`${name}, seed ${seed}: ${runs} runs, ${points} points`)
     assert.isAbove(points, runs / 2)
   })
 }
 
 describe("session programs", () => {
-  // the first are the same in every run, so that a change which breaks one of them is the change that is tested; the others are drawn anew, so that
-  // every run of the tests looks where none has looked yet (decision 20)
+  // The first programs are the same in every run, so that a failure is due to the change under test. The others are
+  // generated from a new seed, so that every run of the tests tries new programs (decision 20).
   holdsForAll("the same each time", 1)
   holdsForAll("drawn anew", Vitest.seed())
 })

@@ -1,4 +1,7 @@
-/** Explorations that come close to one race each; `controls.races.test.ts` runs them with core as it is, and with the mutant that has the race. */
+/**
+ * Explorations that come close to one race each; `controls.races.test.ts` runs them on core unchanged, and on the
+ * mutant that has the race.
+ */
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -66,7 +69,7 @@ const replacingItself: Exploration = {
   maxRuns: 30
 }
 
-/** Somebody who waits until a session is idle, while its turn is replaced at any step (S4). */
+/** A caller that waits until a session is idle, while its turn is replaced at any step (S4). */
 const waitingForIdle: Exploration = {
   actions: [["replace"]],
   maxRuns: 100,
@@ -79,7 +82,7 @@ const waitingForIdle: Exploration = {
       yield* running.start(Task.make("first", Effect.sleep(2)))
       yield* stage.arm({
         replace: Effect.flatMap(running.snapshot, ({ status }) =>
-          // asked for while the first turn is still there
+          // only counts if the first turn has not ended
           status === "idle" ? Effect.void : Effect.map(other, () => void log.push("replaced"))
         )
       })
@@ -90,7 +93,7 @@ const waitingForIdle: Exploration = {
     }).pipe(Effect.scoped)
 }
 
-/** A journal in files that a second writer opens and writes at any step, with no lease between the two (J2). */
+/** A file journal that a second writer opens and writes at any step, with no lease between the two (J2). */
 const takingOver: Exploration = {
   actions: [["takeOver"]],
   law: logged((log) => (log.length === 0 ? undefined : `J2 ${log.join()}`)),
@@ -112,7 +115,7 @@ const takingOver: Exploration = {
       const takeOver = Effect.gen(function* () {
         const later = yield* second.open(sessionId, "existing")
         isTaken = true
-        // the first writer gets the time to write until it is refused
+        // gives the first writer the time to write until it is refused
         yield* Effect.sleep(1)
         const [record] = numbered([warning("second")], later.opened.records.length)
         yield* later.append([record!])
@@ -142,7 +145,7 @@ const takingOver: Exploration = {
     }).pipe(Effect.scoped)
 }
 
-/** A rollback stands between turns, and never in a turn that goes on. */
+/** A rollback is recorded between turns, and never inside one. */
 const standsBetweenTurns: ScenarioOptions["law"] = (history) => {
   let turn: string | undefined
   for (const record of recordsOf(history)) {
@@ -156,7 +159,7 @@ const standsBetweenTurns: ScenarioOptions["law"] = (history) => {
 /** A session that is rolled back at any step (J4). */
 export const rollingBack = session({ harness: conversation, law: standsBetweenTurns })
 
-/** No message holds text of two answers. */
+/** No message contains the text of two responses. */
 export const textsAreApart: Laws.Law = (seen) => {
   const spoken = ["I look", "It is done", "fine", "stopping", "stopped", "late"]
   const mixed = seen.final?.items.find(
@@ -165,15 +168,15 @@ export const textsAreApart: Laws.Law = (seen) => {
       !item.text.startsWith("round ") &&
       !spoken.some((text) => text.startsWith(item.text))
   )
-  return mixed === undefined ? undefined : `I7 text of two answers: ${JSON.stringify(mixed)}`
+  return mixed === undefined ? undefined : `I7 text of two responses: ${JSON.stringify(mixed)}`
 }
 
-/** Whoever asks one thing after the other has one request open at a time. */
+/** A task that asks one question after the other has one open at a time. */
 const oneRequestAtATime: ScenarioOptions["law"] = (history) => {
   let open = 0
   for (const { _tag } of recordsOf(history)) {
     if (_tag === "QuestionSettled") open--
-    if (_tag === "QuestionOpened" && ++open > 1) return "A1 a request is open although nobody waits for it"
+    if (_tag === "QuestionOpened" && ++open > 1) return "A1 a question is open although no fiber waits for it"
   }
   return undefined
 }
@@ -183,12 +186,12 @@ const nothingDies: ScenarioOptions["law"] = (history) => {
   return died?._tag === "TurnFailed" ? `S5 a turn failed: ${died.error.message}` : undefined
 }
 
-/** A task that stops waiting for its requests, and goes on (I7, A1). */
+/** A task that stops waiting for its requests, and continues (I7, A1). */
 export const stopsWaiting = session({
   harness: (counts) => ({
     ...conversation(counts),
-    script: (asked, index) => {
-      if (asked.items.some((item) => item._tag === "UserMessage")) return threeRounds(asked, index)
+    script: (modelRequest, index) => {
+      if (modelRequest.items.some((item) => item._tag === "UserMessage")) return threeRounds(modelRequest, index)
       return index % 2 === 0
         ? [ScriptedModel.pieces("I lo"), ScriptedModel.hang]
         : [ScriptedModel.text("It is ", "done")]
@@ -212,7 +215,7 @@ export const stopsWaiting = session({
   )
 })
 
-/** A task that adds clean-ups until it has to end, also when it was asked to stop: each runs (I3). */
+/** A task that adds clean-ups until it has to end, even after it was signalled: each runs (I3). */
 const cleaningLate: Exploration = {
   ...session({
     harness: conversation,
@@ -247,14 +250,14 @@ const cleaningLate: Exploration = {
   maxRuns: 60
 }
 
-/** One submission that comes twice (P6). */
+/** One submission that is sent twice (P6). */
 const submittedTwice: Exploration = {
   ...session({ harness: conversation }),
   actions: [["repeat", "repeat"]],
   maxRuns: 40
 }
 
-/** A tool that looks for its own call in the journal, which is slow (J8). */
+/** A tool that looks for its own call in a slow journal (J8). */
 const lookingForItsCall: Exploration = {
   law: logged(([first]) => (first === undefined ? undefined : `J8 ${first}`)),
   actions: [["steer"]],
@@ -265,11 +268,11 @@ const lookingForItsCall: Exploration = {
       const journal = yield* slowJournal(3)
       const look = (callId: string) =>
         Effect.map(Effect.orDie(journal.load(harness.session.sessionId)), ({ records }) => {
-          const isThere = records.some(
+          const isRecorded = records.some(
             (record) =>
               record._tag === "ItemRecorded" && record.item._tag === "ToolCall" && record.item.callId === callId
           )
-          if (!isThere) log.push(`call ${callId} runs, and is not in the journal`)
+          if (!isRecorded) log.push(`call ${callId} runs, and is not in the journal`)
         })
       const harness: SessionHarness.SessionHarness = yield* SessionHarness.make({
         journal,
@@ -284,8 +287,8 @@ const lookingForItsCall: Exploration = {
     }).pipe(Effect.scoped)
 }
 
-/** A task that is told to stop, and goes on to ask and to sample (I2). */
-const goingOn: Exploration = {
+/** A task that is signalled, and continues to ask and to sample (I2). */
+const continuingAfterAbort: Exploration = {
   ...session({
     harness: conversation,
     begin: starting(() =>
@@ -305,7 +308,7 @@ const goingOn: Exploration = {
   maxRuns: 400
 }
 
-/** A request of a task that is told to stop, while the record of the request is written (I2). */
+/** A request of a task that is signalled while the record of the request is being written (I2). */
 const sendingSlowly: Exploration = {
   law: logged((log) => (log.join() === "abort,sent" ? "I2 a request was sent after the abort" : undefined)),
   actions: [["abort"]],
@@ -316,9 +319,9 @@ const sendingSlowly: Exploration = {
       const journal = yield* slowJournal(3)
       const model: typeof scripted.model = {
         ...scripted.model,
-        stream: (asked) => {
+        stream: (modelRequest) => {
           log.push("sent")
-          return scripted.model.stream(asked)
+          return scripted.model.stream(modelRequest)
         }
       }
       const { session: running } = yield* SessionHarness.make({ journal })
@@ -345,7 +348,7 @@ const answersLate: SessionHarness.HarnessOptions["approvals"] = {
       : Effect.succeed({ _tag: "Approved", scope: "once" } as const)
 }
 
-/** A task whose fiber of its own asks, and outlives it: the question ends with the turn (A1). */
+/** A task with a detached fiber that asks and runs longer than the task: the question ends with the turn (A1). */
 const leavingAQuestion: Exploration = {
   ...session({
     harness: (counts) => ({ ...conversation(counts), approvals: answersLate }),
@@ -364,7 +367,7 @@ const leavingAQuestion: Exploration = {
   maxRuns: 20
 }
 
-/** Whoever waits for an answer is told of an abort when it comes, and not when the grace is over (A2). */
+/** A task that waits for an answer learns of an abort when it comes, and not at the end of the grace period (A2). */
 const waitingForAnAnswer: Exploration = {
   ...session({
     harness: (counts) => ({ ...conversation(counts), approvals: answersLate }),
@@ -383,14 +386,14 @@ const waitingForAnAnswer: Exploration = {
       const settled = recordsOf(history).find((record) => record._tag === "QuestionSettled")
       const isLate =
         ended?._tag === "TurnAborted" && settled?._tag === "QuestionSettled" && settled.at > ended.requestedAt
-      return isLate ? "A2 whoever waits learns of the abort late" : undefined
+      return isLate ? "A2 the task learns of the abort late" : undefined
     }
   }),
   modes: ["before"],
   maxRuns: 100
 }
 
-/** Replacements of a session, one of which comes at any step of the other: they do not overlap. */
+/** Two replacements of a session, one at any step of the other: they do not overlap. */
 const replacements: Exploration = {
   law: logged((log) => (log.join() === "in,out,in,out" ? undefined : `S4 replacements overlap: ${log.join()}`)),
   actions: [["other"]],
@@ -415,7 +418,7 @@ const replacements: Exploration = {
     })
 }
 
-/** Somebody who waits until a session is idle, at any step of a replacement: the wait gives way (S4). */
+/** A caller of `awaitIdle` at any step of a replacement: it yields to the replacement (S4). */
 const lookingForIdle: Exploration = {
   law: (exit: Exit.Exit<unknown, unknown>) => (exit._tag === "Failure" ? "the program failed" : undefined),
   actions: [["look"]],
@@ -429,7 +432,7 @@ const lookingForIdle: Exploration = {
     }).pipe(Effect.scoped)
 }
 
-/** Two clients that open one session at once: they get the same (J2). */
+/** Two clients that open one session at the same time: they get the same session (J2). */
 const openedTwice: Exploration = {
   law: logged(([found]) => (found === undefined ? undefined : `J2 two clients: ${found}`)),
   actions: [["open"]],
@@ -453,7 +456,7 @@ const openedTwice: Exploration = {
     }).pipe(Effect.scoped)
 }
 
-/** Two hosts that open one journal at once: one of them gets it (J2). */
+/** Two hosts that open one journal at the same time: one of them gets it (J2). */
 const heldTwice: Exploration = {
   law: logged((log) => (log.length === 1 ? undefined : `J2 ${log.length} writers of one journal`)),
   actions: [["open"]],
@@ -507,7 +510,7 @@ const slowHook: Exploration = {
   maxRuns: 100
 }
 
-/** Somebody who looks whether a slot is free and then waits for it, while its job ends at any step (I2). */
+/** A caller that checks whether a slot is free and then waits for it, while the job ends at any step (I2). */
 const waitingForTheSlot: Exploration = {
   law: (exit: Exit.Exit<unknown, unknown>) => (exit._tag === "Failure" ? "the program failed" : undefined),
   actions: [["end"]],
@@ -537,10 +540,10 @@ const waitingForTheSlot: Exploration = {
 }
 
 /**
- * Input that comes at any step of a replacement whose turn ends at once: it does not start before the replacement (S4), and starts when that has let go
- * (P2).
+ * Input that is queued at any step of a replacement whose turn ends at once: it does not start before the replacement
+ * (S4), and starts when the replacement is over (P2).
  */
-const queuedBesideAReplacement: Exploration = {
+const queuedDuringAReplacement: Exploration = {
   law: logged(([found]) => found),
   actions: [["queue"]],
   seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
@@ -560,7 +563,7 @@ const queuedBesideAReplacement: Exploration = {
       const { waiting } = yield* running.snapshot
       if (waiting.length > 0) return [`P2 ${waiting} waits, and nothing starts it`]
       const turns = harness.records().filter((record) => record._tag === "TurnStarted")
-      // a turn that completed was not replaced: what waited for it may start (P2)
+      // a turn that completed was not replaced: input that waited for it may start (P2)
       if (harness.records().some((record) => record._tag === "TurnCompleted" && record.turnId === turns[0]!.turnId)) {
         return []
       }
@@ -569,7 +572,7 @@ const queuedBesideAReplacement: Exploration = {
     }).pipe(Effect.scoped)
 }
 
-/** A task that dies, and another one behind it, while somebody looks at any step (S5). */
+/** A task that dies, and another one after it, with a snapshot taken at any step (S5). */
 const dying: Exploration = {
   actions: [["look"]],
   maxRuns: 30,
@@ -587,7 +590,7 @@ const dying: Exploration = {
 
 const named = <Name extends string>(all: { readonly [name in Name]: Exploration }) => all
 
-/** By name. */
+/** The races by name. */
 export const races = named({
   replacingItself,
   waitingForIdle,
@@ -596,7 +599,7 @@ export const races = named({
   cleaningLate,
   submittedTwice,
   lookingForItsCall,
-  goingOn,
+  continuingAfterAbort,
   sendingSlowly,
   leavingAQuestion,
   waitingForAnAnswer,
@@ -608,6 +611,6 @@ export const races = named({
   takingOver,
   waitingForTheSlot,
   slowHook,
-  queuedBesideAReplacement,
+  queuedDuringAReplacement,
   dying
 })

@@ -1,4 +1,4 @@
-/** More of the `races`: what comes when a turn or its session ends. */
+/** More of the `races`: events at the end of a turn or of its session. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -14,8 +14,9 @@ import { request } from "./kinds.ts"
 import { conversation, type Exploration, logged, provideModel, session, slowJournal, starting } from "./scenario.ts"
 
 /**
- * A call of a turn that is aborted while the record of the call is written, and whose loop takes its time to end: the answer lets go of something slow. The
- * call's fiber ends with the loop's, and its handler may have started by then (I2).
+ * A call whose turn is aborted while the record of the call is being written, and whose loop ends slowly: the response
+ * has a slow finalizer.
+ * The fiber of the call ends with the loop, and its handler may have started by then (I2).
  */
 const callingSlowly: Exploration = {
   law: logged((log) => (log.join() === "abort,ran" ? "I2 a handler started after the abort" : undefined)),
@@ -24,7 +25,7 @@ const callingSlowly: Exploration = {
     Effect.gen(function* () {
       const log: Array<string> = []
       const scripted = ScriptedModel.make([[ScriptedModel.call("note", {}, "a"), ScriptedModel.hang]])
-      const model = { ...scripted.model, stream: lettingGoSlowly(scripted.model.stream) }
+      const model = { ...scripted.model, stream: closeSlowly(scripted.model.stream) }
       const { events, session: running } = yield* SessionHarness.make({
         journal: yield* slowJournal(3),
         model: { ...scripted, model, layer: Layer.succeed(Model, model) },
@@ -50,10 +51,10 @@ const callingSlowly: Exploration = {
     }).pipe(Effect.scoped)
 }
 
-const lettingGoSlowly =
+const closeSlowly =
   (stream: Model["stream"]): Model["stream"] =>
-  (asked) =>
-    Stream.ensuring(stream(asked), Effect.sleep(20))
+  (modelRequest) =>
+    Stream.ensuring(stream(modelRequest), Effect.sleep(20))
 
 /** A task that takes its input in two fibers, each of which waits for the hooks (P6). */
 const takingTwice: Exploration = {
@@ -77,7 +78,7 @@ const takingTwice: Exploration = {
   maxRuns: 60
 }
 
-/** A straggler whose answer comes when its turn has settled: it learns nothing of it (I3). */
+/** A straggler whose response arrives after its turn has settled: the straggler receives nothing (I3). */
 const samplingLate: Exploration = {
   law: logged((log) => (log.length === 0 ? undefined : `I3 a straggler got ${log.join()}`)),
   actions: [["abort"]],
@@ -88,7 +89,7 @@ const samplingLate: Exploration = {
       const scripted = ScriptedModel.make([[ScriptedModel.text("fine")]])
       const model: typeof scripted.model = {
         ...scripted.model,
-        stream: (asked) => Stream.unwrap(Effect.as(Effect.sleep(300), scripted.model.stream(asked)))
+        stream: (modelRequest) => Stream.unwrap(Effect.as(Effect.sleep(300), scripted.model.stream(modelRequest)))
       }
       const { session: running } = yield* SessionHarness.make()
       const sample = Effect.flatMap(Turn, (turn) =>
@@ -107,7 +108,7 @@ const samplingLate: Exploration = {
     }).pipe(Effect.scoped)
 }
 
-/** A session with a queue that is closed at any step: what is queued is not started any more (S7). */
+/** A session with a queue that is closed at any step: queued input no longer starts (S7). */
 const closingWithAQueue: Exploration = {
   ...session({
     harness: (counts) => ({ ...conversation(counts), script: () => [ScriptedModel.text("fine")] }),
@@ -119,7 +120,10 @@ const closingWithAQueue: Exploration = {
   maxRuns: 30
 }
 
-/** A task that fails with its gate open, and input that comes at any step of it: nothing joins a turn that has ended (P4). */
+/**
+ * A task that fails while its gate is open, and input that arrives at any step of it: nothing joins a turn that has
+ * ended (P4).
+ */
 const failingWithAnOpenGate: Exploration = {
   ...session({
     harness: conversation,
@@ -130,8 +134,11 @@ const failingWithAnOpenGate: Exploration = {
   actions: [["steer"]]
 }
 
-/** Who is told that an answer aborts a turn, and ends that turn and starts another while told: the abort does not reach that one (A5). */
-const endingWhileTold: Exploration = {
+/**
+ * A subscriber that receives the answer Abort, ends that turn and starts another one while it is called: the abort
+ * does not reach the new turn (A5).
+ */
+const endingDuringTheAnswer: Exploration = {
   law: logged(([end]) => (end === undefined || end === "Completed" ? undefined : `A5 the next turn ended as ${end}`)),
   actions: [["abortByAnswer"]],
   modes: ["before"],
@@ -164,12 +171,12 @@ const endingWhileTold: Exploration = {
     }).pipe(Effect.scoped)
 }
 
-/** By name. */
+/** The explorations by name. */
 export const endings = {
   callingSlowly,
   takingTwice,
   samplingLate,
   closingWithAQueue,
   failingWithAnOpenGate,
-  endingWhileTold
+  endingDuringTheAnswer
 }

@@ -17,7 +17,7 @@ describe("the regular task with tools, an approval and prompt hooks", () => {
     it(`I10 keeps every law under ${pair.join(", then ")}`, () => holds({ ...working, actions: [pair], maxRuns: 14 }))
   }
 
-  it("I10 keeps every law in drawn schedules, in which fibers are held up", () =>
+  it("I10 keeps every law in random schedules that delay fibers", () =>
     holds({
       ...working,
       actions: [["abort"], ["abort", "steer"], ["replace", "abort"], ["close"]],
@@ -47,7 +47,7 @@ describe("the regular task with tools, an approval and prompt hooks", () => {
       maxRuns: 20
     }))
 
-  it("I10 keeps every law when every second answer breaks off", () =>
+  it("I10 keeps every law when every second response breaks off", () =>
     holds({
       ...session({
         harness: (counts) => {

@@ -19,7 +19,7 @@ describe("a rollback", () => {
       maxRuns: 20
     }))
 
-  it("I10 J4 keeps every law in drawn schedules", () =>
+  it("I10 J4 keeps every law in random schedules", () =>
     holds({
       ...rollingBack,
       actions: [

@@ -1,4 +1,7 @@
-/** A session under exploration: a conversation with tools, approval and hooks, the actions that may hit it, and what came of them. */
+/**
+ * A session under exploration: a conversation with tools, approvals and hooks, the actions that may hit it, and the
+ * resulting history.
+ */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -20,18 +23,18 @@ import { journalWith } from "../fixtures/journals.ts"
 export type Exploration = Interrupts.Exploration<any, unknown>
 type Log = ReadonlyArray<string>
 
-/** What the conversation is made of. */
+/** The parts of the conversation. */
 export interface ScenarioOptions {
   readonly harness?: (counts: Counts) => SessionHarness.HarnessOptions
   /** How the first turn is started; by default a submission. */
   readonly begin?: (harness: SessionHarness.SessionHarness, counts: Counts) => Effect.Effect<unknown, unknown>
-  /** Milliseconds that each write takes. Default 1; 0 is at once. */
+  /** Milliseconds that each write takes. Default 1; with 0 a write takes no time. */
   readonly journalMillis?: number
-  /** A law of this scenario alone. */
+  /** A law for this scenario only. */
   readonly law?: Laws.Law
 }
 
-/** Finalizers of a run, and what else it counts. */
+/** The finalizers of a run: how many were registered and how many ran. */
 export interface Counts {
   opened: number
   closed: number
@@ -47,7 +50,7 @@ export const holding = (counts: Counts, millis: number): SessionHarness.TestTool
     )
 })
 
-/** A journal in memory whose writes take so many milliseconds. */
+/** A journal in memory whose writes take this many milliseconds. */
 export const slowJournal = (millis: number): Effect.Effect<Journal, never, Scope.Scope> =>
   journalWith((append) => (millis === 0 ? append : Effect.andThen(Effect.sleep(millis), append)))
 
@@ -100,7 +103,7 @@ export const session = (options: ScenarioOptions): Interrupts.Exploration<Laws.H
     exit._tag === "Failure" ? "the program failed" : (Laws.session(exit.value) ?? options.law?.(exit.value))
 })
 
-/** After whatever happened, a turn runs to completion (I8). */
+/** Checks that a turn runs to completion, whatever happened before (I8). */
 const nextTurnCompletes = (harness: SessionHarness.SessionHarness) =>
   Effect.gen(function* () {
     yield* harness.submit("after")
@@ -110,12 +113,15 @@ const nextTurnCompletes = (harness: SessionHarness.SessionHarness) =>
     if ((yield* harness.session.snapshot).waiting.length > 0) return yield* Effect.die("P2 input waits after the queue")
   })
 
-/** Answers of a model that works in three rounds: two calls side by side, one that needs approval, then a text; and to the turn after, a text. */
+/**
+ * The responses of a model that works in three rounds: two concurrent calls, one call that needs approval, then a
+ * text. The turn after gets a text.
+ */
 export const threeRounds = (request: ModelRequest, index: number): ScriptedModel.Answer => {
-  const begins = request.items.findLastIndex((item) => item._tag === "UserMessage" && item.fragment === undefined)
-  const begun = request.items[begins]
-  const round = request.items.slice(begins).filter((item) => item._tag === "ToolResult").length
-  if (begun?._tag === "UserMessage" && begun.content.some((part) => part._tag === "Text" && part.text === "after")) {
+  const inputIndex = request.items.findLastIndex((item) => item._tag === "UserMessage" && item.fragment === undefined)
+  const input = request.items[inputIndex]
+  const round = request.items.slice(inputIndex).filter((item) => item._tag === "ToolResult").length
+  if (input?._tag === "UserMessage" && input.content.some((part) => part._tag === "Text" && part.text === "after")) {
     return [ScriptedModel.text("fine")]
   }
   if (round === 0) {
@@ -140,7 +146,7 @@ export const conversation = (counts: Counts): SessionHarness.HarnessOptions => (
   }
 })
 
-/** Begins with a task instead of a submission, and waits for its outcome. */
+/** Starts a task instead of submitting input, and waits for its outcome. */
 export const starting =
   <A, E>(
     task: (counts: Counts) => Task.Task<A, E, Turn | Model | Scope.Scope>
@@ -148,18 +154,18 @@ export const starting =
   ({ model, session }, counts) =>
     Effect.flatMap(Effect.provideService(session.start(task(counts)), Model, model.model), ({ outcome }) => outcome)
 
-/** A law of what a program logged. */
+/** Makes a law from a function of what a program logged. */
 export const logged = (of: (log: Log) => string | undefined) => (exit: Exit.Exit<Log, unknown>) =>
   exit._tag === "Failure" ? "the program failed" : of(exit.value)
 
-/** Gives a task its model. */
+/** Provides the model to an effect. */
 export const provideModel = <A, E, R>(effect: Effect.Effect<A, E, R>, model: ScriptedModel.ScriptedModel["model"]) =>
   Effect.provideService(effect, Model, model)
 
-/** More runs than in a normal test run, by this factor. */
+/** Multiplies the number of runs of a normal test run. */
 const factor = Number(process.env["EXPLORE_FACTOR"] ?? 1)
 
-/** Explores, and fails with the report if a law was broken, or if nothing was visited. */
+/** Runs an exploration; fails with the report if a law was broken, or if no step was visited. */
 export const holds = <A, E>(exploration: Interrupts.Exploration<A, E>): void => {
   const report = Interrupts.explore({ ...exploration, maxRuns: Math.ceil((exploration.maxRuns ?? 2_000) * factor) })
   if (factor > 1) console.log(Interrupts.format(report))

@@ -23,15 +23,15 @@ const explored = (options: ScenarioOptions): void =>
     maxRuns: 4
   })
 
-describe("tasks of one's own", () => {
+describe("custom tasks", () => {
   for (const [name, task] of Object.entries(kinds)) {
     it(`I10 keeps every law for ${name}`, () => explored({ begin: starting(() => task), law: textsAreApart }))
   }
 
-  it("I7 keeps every law for a task that stops waiting for its requests, and mixes no texts", () =>
+  it("I7 keeps every law for a task that stops waiting for its requests, and never mixes their texts", () =>
     holds({ ...stopsWaiting, actions, seeds: [0, 1], maxRuns: 4 }))
 
-  it("I3 keeps every law for a straggler that gets no grace", () =>
+  it("I3 keeps every law for a straggler without a grace period", () =>
     explored({
       harness: (counts) => ({ ...conversation(counts), config: { grace: 0 } }),
       begin: starting(() => kinds["a straggler"]!)

@@ -20,7 +20,7 @@ describe("an unchanged table of tools", () => {
     const tables = ToolTables.make(Agent.make({ sources }))({} as TurnSession).forTurn(() => Effect.void)
     const first = tables.next()
     const count = 50_000
-    // the first rounds are those of the compiler; a round in which the collector ran says nothing
+    // the first rounds compile code; a round in which the collector ran says nothing
     let least = Infinity
     for (let round = 0; round < 40 && least >= 1; round++) {
       const before = process.memoryUsage().heapUsed

@@ -108,14 +108,14 @@ describe("a take-over that died between its steps", () => {
       1
     ],
     [
-      "the new file stands, and the renamed one is still there",
+      "the new file exists, and so does the renamed one",
       (path) => {
         renameSync(path, `${path}.taken`)
         writeFileSync(path, fresh)
       },
       0
     ],
-    ["an older new file lies beside the journal", (path) => writeFileSync(`${path}.new`, whole), 1]
+    ["an older new file lies next to the journal", (path) => writeFileSync(`${path}.new`, whole), 1]
   ]
   for (const [name, leave, cut] of states) {
     it.live(`J1 ${name}: the journal is listed, loaded and opened with every record`, () =>

@@ -63,7 +63,7 @@ describe("damage between records", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("J1 a last record without its newline is kept, and the next one is a line of its own", () =>
+  it.live("J1 a last record without its newline is kept, and the next one starts a new line", () =>
     Effect.gen(function* () {
       const { directory, journal } = yield* JournalFiles.make()
       const path = put(directory, journalOf(3).map(lineOf).join("").slice(0, -1))
@@ -116,7 +116,7 @@ describe("damage between records", () => {
 
 describe("a journal that another program changes while it is written", () => {
   const changes: Readonly<Record<string, (path: string) => void>> = {
-    "appended to": (path) => appendFileSync(path, "a line of somebody else\n"),
+    "appended to": (path) => appendFileSync(path, "a line of another program\n"),
     truncated: (path) => truncateSync(path, 30),
     moved: (path) => renameSync(path, `${path}.moved`),
     replaced: (path) => {

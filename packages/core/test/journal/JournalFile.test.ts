@@ -16,7 +16,7 @@ const recordsFrom = (from: number, count: number) =>
     from
   )
 
-/** Opens a journal in its own scope, and returns the writer and an effect that closes the scope. */
+/** Opens a journal in a separate scope, and returns the writer and an effect that closes the scope. */
 const openScoped = Effect.fnUntraced(function* (
   journal: Effect.Success<ReturnType<typeof JournalFiles.make>>["journal"],
   mode: "create" | "existing"
@@ -45,7 +45,7 @@ describe("open", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("J2 the lease is taken before the file is touched, and let go of with the scope", () =>
+  it.live("J2 the lease is taken before the file is touched, and released with the scope", () =>
     Effect.gen(function* () {
       const log: Array<string> = []
       let holder: string | undefined
@@ -94,7 +94,7 @@ describe("open", () => {
       const { directory, journal } = yield* JournalFiles.make()
       const old = yield* openScoped(journal, "create")
       yield* old.writer.append(journalOf(3))
-      // another process, which no lease holds back
+      // another process, which no lease excludes
       const other = yield* JournalFiles.make({ directory })
       const fresh = yield* openScoped(other.journal, "existing")
       yield* fresh.writer.append(recordsFrom(3, 1))
@@ -192,7 +192,7 @@ describe("append", () => {
       const { journal } = yield* JournalFiles.make({ faults })
       const { close, writer } = yield* openScoped(journal, "create")
       yield* writer.append(journalOf(1))
-      // the first record of the batch reaches the file as a whole
+      // the first record of the batch reaches the file completely
       faults.write = (bytes) => bytes.indexOf(10) + 1
       const exit = yield* Effect.exit(writer.append(recordsFrom(1, 2)))
       assert.isTrue(Exit.isFailure(exit))
@@ -286,32 +286,34 @@ describe("read", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("answers at most so many records from any number on, across the pages of its index", () =>
-    Effect.gen(function* () {
-      const { directory, journal } = yield* JournalFiles.make()
-      const first = yield* openScoped(journal, "create")
-      const all = recordsFrom(0, 600)
-      // in batches that do not fit the pages
-      for (let from = 0; from < all.length; from += 77) yield* first.writer.append(all.slice(from, from + 77))
-      const check = Effect.fnUntraced(function* (writer: JournalWriter) {
-        for (const from of [0, 1, 255, 256, 257, 511, 512, 599]) {
-          for (const limit of [1, 2, 255, 256, 257, 1_000, Infinity]) {
-            assert.deepStrictEqual(yield* writer.read(from, limit), all.slice(from, from + limit), `${from} ${limit}`)
+  it.live(
+    "returns at most the requested number of records from any number onwards, across the pages of its index",
+    () =>
+      Effect.gen(function* () {
+        const { directory, journal } = yield* JournalFiles.make()
+        const first = yield* openScoped(journal, "create")
+        const all = recordsFrom(0, 600)
+        // in batches that do not fit the pages
+        for (let from = 0; from < all.length; from += 77) yield* first.writer.append(all.slice(from, from + 77))
+        const check = Effect.fnUntraced(function* (writer: JournalWriter) {
+          for (const from of [0, 1, 255, 256, 257, 511, 512, 599]) {
+            for (const limit of [1, 2, 255, 256, 257, 1_000, Infinity]) {
+              assert.deepStrictEqual(yield* writer.read(from, limit), all.slice(from, from + limit), `${from} ${limit}`)
+            }
           }
-        }
-        assert.deepStrictEqual(yield* writer.read(600, 10), [])
-        assert.deepStrictEqual(yield* writer.read(10_000, 10), [])
-        assert.deepStrictEqual(yield* writer.read(0, 0), [])
-      })
-      yield* check(first.writer)
-      yield* first.close
-      const second = yield* openScoped(journal, "existing")
-      yield* check(second.writer)
-      // what is in the file and was not acknowledged is not read
-      appendFileSync(JournalFiles.pathOf(directory), `{"v":1,"_tag":"Warning","seq":600,"at":0,"message":"no"}\n`)
-      assert.deepStrictEqual(yield* second.writer.read(599, 10), all.slice(599))
-      yield* second.close
-    }).pipe(Effect.scoped)
+          assert.deepStrictEqual(yield* writer.read(600, 10), [])
+          assert.deepStrictEqual(yield* writer.read(10_000, 10), [])
+          assert.deepStrictEqual(yield* writer.read(0, 0), [])
+        })
+        yield* check(first.writer)
+        yield* first.close
+        const second = yield* openScoped(journal, "existing")
+        yield* check(second.writer)
+        // what is in the file and was not acknowledged is not read
+        appendFileSync(JournalFiles.pathOf(directory), `{"v":1,"_tag":"Warning","seq":600,"at":0,"message":"no"}\n`)
+        assert.deepStrictEqual(yield* second.writer.read(599, 10), all.slice(599))
+        yield* second.close
+      }).pipe(Effect.scoped)
   )
 
   it.live("the list names every journal with its size, the latest first, and nothing else", () =>
@@ -340,7 +342,7 @@ describe("archive", () => {
   const stored = ({ journal }: Effect.Success<ReturnType<typeof JournalFiles.make>>) =>
     Effect.scoped(Effect.flatMap(journal.open(sessionId, "create"), ({ append }) => append(journalOf(2))))
 
-  it.live("J1 J2 leaves a whole journal where it was, and refuses a writer that lost its lease", () =>
+  it.live("J1 J2 leaves an intact journal where it was, and refuses a writer that lost its lease", () =>
     Effect.gen(function* () {
       const { directory, journal } = yield* JournalFiles.make()
       const other = yield* JournalFiles.make({ directory })
@@ -361,7 +363,7 @@ describe("archive", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("J1 an archiving that died half-way can be done again", () =>
+  it.live("J1 an archiving that was cut off by a crash can be repeated", () =>
     Effect.gen(function* () {
       const made = yield* JournalFiles.make()
       yield* stored(made)
@@ -382,7 +384,7 @@ describe("archive", () => {
       const made = yield* JournalFiles.make()
       yield* stored(made)
       const mark = `${JournalFiles.pathOf(made.directory)}.archived`
-      // a link to nowhere is not there for whoever looks, and cannot be written
+      // a dangling link does not exist for a reader, and cannot be written
       symlinkSync("/nowhere/at/all", mark)
       const failed = yield* Effect.flip(made.journal.archive(sessionId))
       assert.strictEqual(failed._tag === "JournalFailed" && failed.operation, "archive")

@@ -185,7 +185,7 @@ describe("a journal of version 1", () => {
     })
   )
 
-  it.effect("D7 P5 has notices that are not words of the user, even those that still wait", () =>
+  it.effect("D7 P5 has notices that are not words of the user, including those that still wait", () =>
     Effect.gen(function* () {
       const { journal, model, resume } = yield* open("delegate")
       const { records } = yield* journal.load(sessionId)

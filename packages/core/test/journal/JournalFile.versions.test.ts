@@ -17,14 +17,14 @@ import { assertTurns, markersOf } from "../fixtures/turns.ts"
 const { accepted, completed, recorded, started, turnStarted, user } = Records
 const agent = Agent.make({})
 
-/** Lines of later versions: a tag that nobody knows yet, with odd contents, and a known tag in another version. */
+/** Lines of later versions: an unknown tag, with odd contents, and a known tag in another version. */
 const later = [
   '{"v":2,"_tag":"Dreamed","of":["sheep",{"__proto__":null,"é":1.5e300}],"seq":SEQ,"at":7}',
   '{"seq":SEQ,"v":3,"_tag":"TurnStarted","at":8,"turnId":{"not":"a text"}}',
   '{"v":99,"_tag":"SessionStarted","at":9,"seq":SEQ,"sessionId":"other"}'
 ]
 
-/** A journal with a line of a later version behind each record. */
+/** A journal with a line of a later version after each record. */
 const mixed = (records: ReadonlyArray<NewRecord>): ReadonlyArray<string> =>
   records
     .flatMap((record, index) => [record, later[index % later.length]!])
@@ -51,46 +51,48 @@ const withLines = Effect.fnUntraced(function* (lines: ReadonlyArray<string>) {
   return { context, journal, model, sessions: Context.get(context, Sessions.Sessions), linesOf }
 })
 
-/** What lines say behind the first one, whatever the order of their fields. */
+/** The content of the lines after the first one, whatever the order of their fields. */
 const valuesOf = (lines: ReadonlyArray<string>, count: number): ReadonlyArray<unknown> =>
   lines.slice(1, count).map((line) => JSON.parse(line))
 
 const whole = [started, accepted("one"), turnStarted("t1", "one"), recorded("t1", user("one", "one")), completed("t1")]
 
 describe("records of later versions", () => {
-  it.effect("J6 survive opening, appending and reopening as the very same lines, and a fork with all they say", () =>
-    Effect.gen(function* () {
-      const lines = mixed(whole)
-      const { context, journal, linesOf, model, sessions } = yield* withLines(lines)
-      for (const round of [1, 2]) {
-        const session = yield* Effect.provideContext(sessions.open(agent, Records.sessionId), context)
-        assert.deepStrictEqual((yield* session.snapshot).items.slice(0, 1), [user("one", "one")])
-        yield* session.submit(Op.userInput(`round ${round}`))
-        yield* session.awaitIdle
-        yield* sessions.close(Records.sessionId)
-        assert.deepStrictEqual(linesOf(Records.sessionId).slice(0, lines.length), lines)
-      }
-      assert.lengthOf(model.requests.at(-1)!.items, 4)
-      const { records } = yield* journal.load(Records.sessionId)
-      assertTurns(records)
-      assert.lengthOf(
-        records.filter((record) => record._tag === "Unknown"),
-        whole.length
-      )
+  it.effect(
+    "J6 survive opening, appending and reopening as the very same lines, and a fork with all their content",
+    () =>
+      Effect.gen(function* () {
+        const lines = mixed(whole)
+        const { context, journal, linesOf, model, sessions } = yield* withLines(lines)
+        for (const round of [1, 2]) {
+          const session = yield* Effect.provideContext(sessions.open(agent, Records.sessionId), context)
+          assert.deepStrictEqual((yield* session.snapshot).items.slice(0, 1), [user("one", "one")])
+          yield* session.submit(Op.userInput(`round ${round}`))
+          yield* session.awaitIdle
+          yield* sessions.close(Records.sessionId)
+          assert.deepStrictEqual(linesOf(Records.sessionId).slice(0, lines.length), lines)
+        }
+        assert.lengthOf(model.requests.at(-1)!.items, 4)
+        const { records } = yield* journal.load(Records.sessionId)
+        assertTurns(records)
+        assert.lengthOf(
+          records.filter((record) => record._tag === "Unknown"),
+          whole.length
+        )
 
-      const source = linesOf(Records.sessionId)
-      for (const until of [undefined, Records.turn("t1")]) {
-        const options = until === undefined ? {} : { until }
-        const fork = yield* Effect.provideContext(sessions.fork(agent, Records.sessionId, options), context)
-        // up to the end of the turn, without what stands behind it
-        const count = until === undefined ? source.length : lines.length - 1
-        assert.deepStrictEqual(valuesOf(linesOf(fork.sessionId), count), valuesOf(source, count))
-        assert.deepStrictEqual(linesOf(Records.sessionId), source)
-      }
-    })
+        const source = linesOf(Records.sessionId)
+        for (const until of [undefined, Records.turn("t1")]) {
+          const options = until === undefined ? {} : { until }
+          const fork = yield* Effect.provideContext(sessions.fork(agent, Records.sessionId, options), context)
+          // up to the end of the turn, without the lines after it
+          const count = until === undefined ? source.length : lines.length - 1
+          assert.deepStrictEqual(valuesOf(linesOf(fork.sessionId), count), valuesOf(source, count))
+          assert.deepStrictEqual(linesOf(Records.sessionId), source)
+        }
+      })
   )
 
-  it.effect("J6 are no events that a client has to know, and keep their numbers", () =>
+  it.effect("J6 are not events that a client has to know, and keep their numbers", () =>
     Effect.gen(function* () {
       const { journal } = yield* withLines(mixed(whole))
       const { records } = yield* journal.load(Records.sessionId)

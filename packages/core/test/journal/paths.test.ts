@@ -6,7 +6,7 @@ import * as Paths from "../../src/journal/paths.ts"
 const drawn = "0190163d-8694-739b-aea5-966c26f8ad91" as SessionId
 
 describe("paths", () => {
-  it.prop("the name of a journal says its session, whatever the id looks like", [Schema.String], ([text]) => {
+  it.prop("the name of a journal contains its session id, whatever the id looks like", [Schema.String], ([text]) => {
     if (!text.isWellFormed()) return
     const name = Paths.fileName(text as SessionId)
     assert.match(name, /^[^/]*\.jsonl$/)
@@ -14,13 +14,13 @@ describe("paths", () => {
     assert.strictEqual(Paths.sessionOf(`2024/06/14/${name}`), text)
   })
 
-  it("no session has a name that is not encoded, or of another kind", () => {
+  it("a name that is not encoded, or of another kind, belongs to no session", () => {
     for (const name of ["100%.jsonl", "two words.jsonl", "é.jsonl", "%61.jsonl", "a.jsonl.taken", "a.json", "a", ""]) {
       assert.isUndefined(Paths.sessionOf(name), name)
     }
   })
 
-  it("the day is that of the id, and none for an id that was not drawn from the time", () => {
+  it("the day is that of the id; an id that does not contain a time has none", () => {
     assert.strictEqual(Paths.dayOf(drawn), "2024/06/14")
     assert.isUndefined(Paths.dayOf("0190163d-8694-439b-aea5-966c26f8ad91" as SessionId))
     assert.isUndefined(Paths.dayOf("a name" as SessionId))

@@ -208,15 +208,15 @@ describe("EffectAiModel.layer: responses", () => {
   it.effect("interrupting the stream closes that of the language model", () =>
     Effect.gen(function* () {
       const closed = yield* Deferred.make<void>()
-      const begun = yield* Deferred.make<void>()
+      const hasStarted = yield* Deferred.make<void>()
       const endless = Stream.concat(
         Stream.fromIterable<Part>([{ type: "text-start", id: "t" }]),
-        Stream.fromEffectDrain(Effect.andThen(Deferred.succeed(begun, undefined), Effect.never))
+        Stream.fromEffectDrain(Effect.andThen(Deferred.succeed(hasStarted, undefined), Effect.never))
       ).pipe(Stream.ensuring(Deferred.succeed(closed, undefined)))
       const { layer } = scripted(endless)
       const model = Context.get(yield* Layer.build(layer), Model)
       const running = yield* Effect.forkChild(Stream.runDrain(model.stream(requestOf([user("hi")]))))
-      yield* Deferred.await(begun)
+      yield* Deferred.await(hasStarted)
       yield* Fiber.interrupt(running)
       yield* Deferred.await(closed)
     })

@@ -19,7 +19,7 @@ const Decisions = Schema.Struct({
   fails: Schema.UndefinedOr(Schema.Literals(["sessionStart", "userPromptSubmit", "preToolUse", "postToolUse", "stop"]))
 })
 
-/** Hooks that decide like that, and log under a name that they were asked. */
+/** Hooks that decide like that, and log under a name that they were called. */
 const hooksOf = (decisions: typeof Decisions.Type, name: string, log: Array<string>): Hooks.Hooks<Hooks.HookFailed> => {
   const decide = <A>(hook: string, verdict: A) =>
     Effect.suspend(() => {
@@ -42,7 +42,7 @@ const hooksOf = (decisions: typeof Decisions.Type, name: string, log: Array<stri
   }
 }
 
-/** Everything that hooks decide, one hook after the other, and in which order they were asked. */
+/** Everything that hooks decide, one hook after the other, and the order in which they were called. */
 const observe = (
   make: (
     of: (decisions: typeof Decisions.Type, name: string) => Hooks.Hooks<Hooks.HookFailed>

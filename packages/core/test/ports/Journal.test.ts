@@ -14,7 +14,7 @@ const warnings = (from: number, count: number) =>
   )
 
 describe("layerMemory", () => {
-  it.effect("a bound keeps the latest records, at least so many and at most twice", () =>
+  it.effect("a bound keeps the latest records: at least the bound, and at most twice as many", () =>
     Effect.gen(function* () {
       const journal = yield* memory({ retainCount: 10 })
       const writer = yield* journal.open(sessionId, "create")

@@ -23,7 +23,7 @@ const observed = Effect.fnUntraced(function* (
       yield* h.run("hello")
       const { seq } = yield* h.session.snapshot
       const records = yield* h.session.events().pipe(Stream.filter(isRecord), Stream.take(seq), Stream.runCollect)
-      return { ...h, told: records }
+      return { ...h, published: records }
     })
   ).pipe(
     Effect.provideService(SessionObserver, {
@@ -35,8 +35,8 @@ const observed = Effect.fnUntraced(function* (
   return { h, signals, events }
 })
 
-describe("what a session measures", () => {
-  it.effect("O2 a receipt, each batch of a journal that coalesces, and last that the session was closed", () =>
+describe("the signals of a session", () => {
+  it.effect("O2 report a receipt, each batch of a journal that coalesces, and finally the close", () =>
     Effect.gen(function* () {
       const memory = yield* Harness.memoryJournal
       const open: typeof memory.open = (id, mode) =>
@@ -53,46 +53,48 @@ describe("what a session measures", () => {
     })
   )
 
-  it.effect("O2 how many events wait in memory for subscribers, until they read, leave or the session closes", () =>
-    Effect.gen(function* () {
-      const signals: Array<SessionSignal> = []
-      const waiting = () => signals.reduce((sum, one) => sum + (one._tag === "Waiting" ? one.eventsChange : 0), 0)
-      const observer: SessionObserver = { onEvent: () => {}, onSignal: (_, signal) => void signals.push(signal) }
-      const scope = yield* Scope.make()
-      const h = yield* Harness.make({ script: () => [Model.text("fine")] }).pipe(
-        Effect.provideService(SessionObserver, observer),
-        Effect.provideService(Scope.Scope, scope)
-      )
-      const gate = yield* Latch.make(true)
-      const read = Effect.forkChild(
-        Stream.runForEach(h.session.events(), () => gate.await),
-        { startImmediately: true }
-      )
-      const [one, other] = [yield* read, yield* read]
-      yield* h.run("hello")
-      assert.strictEqual(waiting(), 0)
-      for (const text of ["again", "once more"]) {
-        yield* gate.close
-        const before = h.records().length
-        yield* h.run(text)
-        // each has taken the first of them
-        assert.isAtLeast(waiting(), 2 * (h.records().length - before - 1))
-        if (text === "again") {
-          yield* gate.open
-          yield* Effect.yieldNow
-          assert.strictEqual(waiting(), 0)
+  it.effect(
+    "O2 report how many events wait in memory for subscribers, until they read, leave or the session closes",
+    () =>
+      Effect.gen(function* () {
+        const signals: Array<SessionSignal> = []
+        const waiting = () => signals.reduce((sum, one) => sum + (one._tag === "Waiting" ? one.eventsChange : 0), 0)
+        const observer: SessionObserver = { onEvent: () => {}, onSignal: (_, signal) => void signals.push(signal) }
+        const scope = yield* Scope.make()
+        const h = yield* Harness.make({ script: () => [Model.text("fine")] }).pipe(
+          Effect.provideService(SessionObserver, observer),
+          Effect.provideService(Scope.Scope, scope)
+        )
+        const gate = yield* Latch.make(true)
+        const read = Effect.forkChild(
+          Stream.runForEach(h.session.events(), () => gate.await),
+          { startImmediately: true }
+        )
+        const [one, other] = [yield* read, yield* read]
+        yield* h.run("hello")
+        assert.strictEqual(waiting(), 0)
+        for (const text of ["again", "once more"]) {
+          yield* gate.close
+          const before = h.records().length
+          yield* h.run(text)
+          // each has taken the first of them
+          assert.isAtLeast(waiting(), 2 * (h.records().length - before - 1))
+          if (text === "again") {
+            yield* gate.open
+            yield* Effect.yieldNow
+            assert.strictEqual(waiting(), 0)
+          }
         }
-      }
-      const both = waiting()
-      yield* Fiber.interrupt(one)
-      assert.strictEqual(waiting(), both / 2)
-      yield* Scope.close(scope, Exit.void)
-      yield* Fiber.interrupt(other)
-      assert.deepStrictEqual(signals.at(-1), { _tag: "Closed" })
-    })
+        const both = waiting()
+        yield* Fiber.interrupt(one)
+        assert.strictEqual(waiting(), both / 2)
+        yield* Scope.close(scope, Exit.void)
+        yield* Fiber.interrupt(other)
+        assert.deepStrictEqual(signals.at(-1), { _tag: "Closed" })
+      })
   )
 
-  it.effect("O2 a rejection, with its reason", () =>
+  it.effect("O2 report a rejection, with its reason", () =>
     Effect.gen(function* () {
       const signals: Array<SessionSignal> = []
       const h = yield* Effect.provideService(Harness.make(), SessionObserver, {
@@ -115,8 +117,8 @@ describe("what a session measures", () => {
         }
       })
       assert.isAtLeast(signals, 2)
-      assert.deepStrictEqual(events.filter(isRecord), h.told)
-      const warnings = h.told.flatMap((event) => (event._tag === "Warning" ? [event.message] : []))
+      assert.deepStrictEqual(events.filter(isRecord), h.published)
+      const warnings = h.published.flatMap((event) => (event._tag === "Warning" ? [event.message] : []))
       assert.lengthOf(warnings, 1)
       assert.include(warnings[0]!, "an observer of the session threw")
     })
@@ -127,17 +129,17 @@ describe("SessionObserver.both", () => {
   const sessionId = "s" as SessionId
   const closed: SessionSignal = { _tag: "Closed" }
 
-  it("calls both, in order, and with signals those that want them", () => {
-    const told: Array<string> = []
-    const first: SessionObserver = { onEvent: () => void told.push("first") }
+  it("calls both, in order, and sends signals to those that want them", () => {
+    const calls: Array<string> = []
+    const first: SessionObserver = { onEvent: () => void calls.push("first") }
     const second: SessionObserver = {
-      onEvent: () => void told.push("second"),
-      onSignal: (_, signal) => void told.push(`second ${signal._tag}`)
+      onEvent: () => void calls.push("second"),
+      onSignal: (_, signal) => void calls.push(`second ${signal._tag}`)
     }
     const both = SessionObservers.both(first, second)!
     both.onEvent(sessionId, { _tag: "SessionFailed", sessionId, message: "" })
     both.onSignal!(sessionId, closed)
-    assert.deepStrictEqual(told, ["first", "second", "second Closed"])
+    assert.deepStrictEqual(calls, ["first", "second", "second Closed"])
   })
 
   it("is the only one, or none; and has no signals if neither wants them", () => {

@@ -99,16 +99,16 @@ describe("any history", () => {
       const items = steps.map(itemOf)
       const { kept } = Compaction.plan(items, { keepTokens, minimumGain: 0 })
       assert.isAtMost(History.estimateAll(kept), keepTokens)
-      const asked = items.filter(
+      const userMessages = items.filter(
         (item): item is UserMessage => item._tag === "UserMessage" && History.isUserInput(item)
       )
       const [first, ...others] = kept
       assert.deepStrictEqual(
-        others.filter((item) => asked.includes(item)),
+        others.filter((item) => userMessages.includes(item)),
         others
       )
       if (first !== undefined) {
-        const source = asked.find(
+        const source = userMessages.find(
           (item) => item.id === first.id && textOf(item.content).startsWith(textOf(first.content))
         )
         assert.isDefined(source)

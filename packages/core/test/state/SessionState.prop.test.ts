@@ -15,7 +15,7 @@ import { TestClock } from "effect/testing"
 
 const { call, die, drop, fail, gate, hang, invalidCall, pieces, reasoning, text } = ScriptedModel
 
-/** What a model answers in a random session. */
+/** The responses of a model in a random session. */
 const Answer = Schema.Literals([
   "text",
   "reasoning",
@@ -34,7 +34,7 @@ const Answer = Schema.Literals([
   "die"
 ])
 
-/** What a client does in a random session. */
+/** The actions of a client in a random session. */
 const Command = Schema.Literals([
   "submit",
   "queue",
@@ -169,7 +169,7 @@ const violationsOf = (records: ReadonlyArray<JournalRecord>) => {
   })
 }
 
-/** What a state shows, as a snapshot shows it. */
+/** The parts of a state that a snapshot shows. */
 const shown = (state: SessionState.SessionState) => ({
   seq: state.seq,
   turnId: state.turn?.turnId,

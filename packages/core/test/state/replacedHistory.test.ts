@@ -16,7 +16,7 @@ import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Context, Deferred, Effect, Layer } from "effect"
 import { assertTurns } from "../fixtures/turns.ts"
 
-/** Keeps what the user said, and a summary for the rest. */
+/** Keeps the words of the user, and a summary for the rest. */
 const compact = Task.make(
   "compact",
   Effect.gen(function* () {
@@ -49,7 +49,7 @@ const compacted = Effect.gen(function* () {
 const after = ["one", "two", "a summary", "three", "re three"]
 
 describe("a history that was replaced", () => {
-  it.effect("J3 is what the model sees from then on, and the live state equals the fold at each record", () =>
+  it.effect("J3 is what the model sees afterwards, and the live state equals the fold at each record", () =>
     Effect.gen(function* () {
       const { events, records, requests, session } = yield* compacted
       assert.deepStrictEqual(textsOf(requests.at(-1)!.items), after.slice(0, 4))
@@ -72,7 +72,7 @@ describe("a history that was replaced", () => {
     })
   )
 
-  it.effect("J3 J4 is there after a resume, which can still roll it back", () =>
+  it.effect("J3 J4 survives a resume, which can still roll it back", () =>
     Effect.gen(function* () {
       const { journal, session } = yield* Effect.scoped(compacted)
       const again = yield* SessionHarness.make({ script, journal, resume: session.sessionId })

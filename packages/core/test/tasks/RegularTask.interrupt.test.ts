@@ -79,19 +79,19 @@ describe("a tool that is interrupted without an abort", () => {
 describe("a tool that is interrupted in a turn that closes", () => {
   it.effect("I6 has an aborted result, even if it interrupts itself in its finalizer", () =>
     Effect.gen(function* () {
-      const begun = yield* Deferred.make<void>()
+      const hasStarted = yield* Deferred.make<void>()
       const released = yield* Deferred.make<void>()
       const harness = yield* calling({
         itself: () =>
           Effect.uninterruptible(
             Effect.andThen(
-              Deferred.succeed(begun, undefined),
+              Deferred.succeed(hasStarted, undefined),
               Effect.andThen(Deferred.await(released), Effect.interrupt)
             )
           )
       })
       yield* harness.submit("go")
-      yield* Deferred.await(begun)
+      yield* Deferred.await(hasStarted)
       yield* harness.session.abort()
       yield* Deferred.succeed(released, undefined)
       yield* harness.session.awaitIdle

@@ -174,14 +174,14 @@ describe("a source of tools", () => {
       })
   )
 
-  it.effect("that is late is asked no second time in its turn, and its tools are used once they arrive", () =>
+  it.effect("that is late is not asked a second time in its turn, and its tools are used once they arrive", () =>
     Effect.gen(function* () {
-      let asked = 0
+      let calls = 0
       const late = tableOf(["late"])
       const source: ToolSource = {
         name: "slow",
         deadline: "1 second",
-        table: () => Effect.as(Effect.sleep("3 seconds"), (asked++, late))
+        table: () => Effect.as(Effect.sleep("3 seconds"), (calls++, late))
       }
       const waiting = { run: () => Effect.as(Effect.sleep("1 second"), "waited") }
       const harness = yield* make([source], {
@@ -190,7 +190,7 @@ describe("a source of tools", () => {
       })
       const running = yield* Effect.forkChild(harness.run("go"), { startImmediately: true })
       yield* TestClock.adjust("2 seconds")
-      assert.strictEqual(asked, 1)
+      assert.strictEqual(calls, 1)
       assert.deepStrictEqual(toolsOf(harness), [["waiting"], ["waiting"]])
       yield* TestClock.adjust("5 seconds")
       yield* Fiber.join(running)
@@ -262,13 +262,13 @@ describe("the policy of a tool of a source", () => {
 
   it.effect("A4 bounds the delegates of the turn that has the tool", () =>
     Effect.gen(function* () {
-      const said: Array<unknown> = []
+      const permissions: Array<unknown> = []
       let table: ToolTable | undefined
       const asking: Partial<Tools.SourceTool> = {
         policy: { approval: "allow" },
         run: () =>
           Effect.map(ToolAuthority, (authority) => {
-            for (const { spec } of table!.byName.values()) said.push([spec.name, authority(spec, {})])
+            for (const { spec } of table!.byName.values()) permissions.push([spec.name, authority(spec, {})])
             return "seen"
           })
       }
@@ -281,7 +281,7 @@ describe("the policy of a tool of a source", () => {
         script: [[call("tool", {}, "a")], [text("done")]]
       })
       yield* harness.run("go")
-      assert.deepStrictEqual(said, [
+      assert.deepStrictEqual(permissions, [
         ["tool", "allow"],
         ["denied", "deny"],
         ["asked", "ask"]

@@ -135,14 +135,14 @@ describe("a turn", () => {
           [4, "moment"]
         ]
       )
-      const said = third?.items[2]
-      assert.strictEqual(said?._tag === "AssistantMessage" && said.text, "one moment")
+      const message = third?.items[2]
+      assert.strictEqual(message?._tag === "AssistantMessage" && message.text, "one moment")
       const thought = third?.items[1]
       assert.strictEqual(thought?._tag === "Reasoning" && thought.encrypted, "sealed")
     })
   )
 
-  for (const [reason, told] of [
+  for (const [reason, warning] of [
     ["length", "cut off at its output limit"],
     ["content-filter", "cut off by the provider's content filter"]
   ] as const) {
@@ -151,7 +151,7 @@ describe("a turn", () => {
         const harness = yield* SessionHarness.make({ script: [[...text("as far as"), finish({ output: 3 }, reason)]] })
         const end = yield* harness.run("hi")
         assert.strictEqual(end._tag === "TurnCompleted" && end.lastMessage, "as far as")
-        assert.include(of(harness, "Warning")[0]?.message, told)
+        assert.include(of(harness, "Warning")[0]?.message, warning)
         assert.strictEqual(of(harness, "ModelResponded")[0]?.finish, reason)
       })
     )
@@ -406,15 +406,15 @@ describe("stop hooks", () => {
 
   it.effect("a hook that always continues is asked no more often than its bound", () =>
     Effect.gen(function* () {
-      let asked = 0
+      let calls = 0
       const harness = yield* SessionHarness.make({
         script: (_, index) => [text(`${index}`)],
         config: { stopContinuations: 3 },
-        hooks: { stop: () => Effect.sync(() => (asked++, { continueWith: "more" })) }
+        hooks: { stop: () => Effect.sync(() => (calls++, { continueWith: "more" })) }
       })
       const end = yield* harness.run("hi")
       assert.strictEqual(end._tag, "TurnCompleted")
-      assert.strictEqual(asked, 3)
+      assert.strictEqual(calls, 3)
       assert.strictEqual(harness.requests.length, 4)
     })
   )

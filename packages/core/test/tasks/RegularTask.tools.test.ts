@@ -408,9 +408,9 @@ describe("calls that cannot run", () => {
       })
   )
 
-  it.effect("a call that its check refuses fails before anybody is asked", () =>
+  it.effect("a call that its check refuses fails before a question is opened", () =>
     Effect.gen(function* () {
-      const asked: Array<unknown> = []
+      const decided: Array<unknown> = []
       const log: Array<string> = []
       const run = (_: unknown, callId: string) => Effect.sync(() => void log.push(callId))
       const check = (params: unknown) =>
@@ -419,7 +419,7 @@ describe("calls that cannot run", () => {
           return bad === true || (after !== undefined && !log.includes(after)) ? "it cannot succeed" : undefined
         })
       const approvals: Approvals.Approvals = {
-        decide: ({ callId }) => Effect.sync(() => (asked.push(callId), { _tag: "Approved", scope: "once" }))
+        decide: ({ callId }) => Effect.sync(() => (decided.push(callId), { _tag: "Approved", scope: "once" }))
       }
       const harness = yield* SessionHarness.make({
         script: [
@@ -429,7 +429,7 @@ describe("calls that cannot run", () => {
             // refused until the earlier call has run
             call("edit", { after: "b" }, "c"),
             call("edit", { after: "none" }, "d"),
-            // a call that nobody is asked about is left to its handler
+            // a call that opens no question is left to its handler
             call("free", { bad: true }, "e")
           ],
           [text("done")]
@@ -441,7 +441,7 @@ describe("calls that cannot run", () => {
         approvals
       })
       yield* harness.run("hi")
-      assert.deepStrictEqual(asked, ["b", "c"])
+      assert.deepStrictEqual(decided, ["b", "c"])
       assert.deepStrictEqual(
         results(harness.requests[1]?.items).map(([callId, status, output]) => [callId, status, output ?? null]),
         [

@@ -87,5 +87,5 @@ export const ofCore: { readonly [name: string]: RegExp } = {
   // a parent waits for its delegate in a call, which the abort settles
   "owner-closes-the-calls": /^I6/,
   "settle-once": /^(A1|S2)/,
-  "asker-leaves": /^A2 session/
+  "interrupted-asker-settles": /^A2 session/
 }

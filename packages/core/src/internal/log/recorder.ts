@@ -24,7 +24,7 @@ import { textOf } from "../foreign.ts"
 import { Signals } from "./signals.ts"
 import type { Subscribers } from "./subscribers.ts"
 
-/** What a recorder works with. */
+/** The options of a recorder. */
 export interface RecorderOptions {
   readonly sessionId: SessionId
   readonly writer: JournalWriter
@@ -67,7 +67,7 @@ export class Recorder {
   private queue: Array<JournalRecord | Delta> = []
   private durable: number
   private busy = false
-  /** In order of the records that they wait for. */
+  /** The fibers that wait, in the order of the records that they wait for. */
   private readonly waiters: Array<Waiter> = []
   private readonly options: RecorderOptions
   private readonly observers: RecorderOptions["observers"]
@@ -105,7 +105,7 @@ export class Recorder {
   private queueRecord(added: NewRecord): KnownRecord {
     const at = this.options.clock.currentTimeMillisUnsafe()
     const record = { ...added, seq: this.state.seq, at } as KnownRecord
-    // mutant nothing-after-the-last-record (J5: nothing is recorded after a failure or after the close): drop
+    // mutant closed-records-nothing (J5: nothing is recorded after a failure or after the close): drop
     if (this.failure !== undefined || this.isClosed) return record
     this.state = SessionState.apply(this.state, record)
     this.queue.push(record)
@@ -156,7 +156,7 @@ export class Recorder {
     return Effect.callback<void, JournalFailed>((resume) => {
       // checked again atomically with the registration: in between the last write may have ended and woken no waiter
       if (this.failure !== undefined) return resume(Effect.fail(this.failure))
-      // mutant look-and-wait-for-the-write (P2: a fiber that waits for a record checks it atomically with
+      // mutant check-record-and-wait (P2: a fiber that waits for a record checks it atomically with
       //   registration):
       //   drop
       if (this.durable >= seq) return resume(Effect.void)
@@ -192,7 +192,7 @@ export class Recorder {
         : (batch as Array<JournalRecord>)
       const from =
         this.options.writer.coalesces === true && this.signals.isMeasuring ? this.signals.nowNanos() : undefined
-      // mutant write-then-tell (J1: an event is published after its record is in the journal):
+      // mutant write-then-publish (J1: an event is published after its record is in the journal):
       //   insert: for (const event of batch) this.publish(event)
       const written = records.length === 0 ? Exit.void : this.write(records)
       if (!Exit.isExit(written)) {
@@ -219,7 +219,7 @@ export class Recorder {
       this.signals.emit({ _tag: "Appended", recordsCount: records.length, millis: this.signals.millisSince(from) })
     }
     this.durable = records.at(-1) === undefined ? this.durable : records.at(-1)!.seq + 1
-    // mutant write-then-tell (J1): drop
+    // mutant write-then-publish (J1): drop
     for (const event of batch) this.publish(event)
     this.wake()
   }
@@ -247,7 +247,7 @@ export class Recorder {
     )
   }
 
-  /** A journal that dies has failed as well. */
+  /** Treats a journal that dies as one that failed. */
   private errorOf(cause: Cause.Cause<JournalFailed>): JournalFailed {
     const error = Cause.squash(cause)
     if (error instanceof JournalFailed) return error

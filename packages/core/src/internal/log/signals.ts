@@ -1,9 +1,9 @@
-/** What a session measures, for the observers that want to know (`SessionSignal`). */
+/** Measures a session for the observers that want signals (`SessionSignal`). */
 import type * as Clock from "effect/Clock"
 import type { SessionObserver, SessionSignal } from "../../ports/SessionObserver.ts"
 import type { SessionId } from "../../protocol/Ids.ts"
 
-/** What signals work with. `onThrow` is called with an observer that threw. */
+/** The options of signals. `onThrow` is called with an observer that threw. */
 export interface SignalsOptions {
   readonly sessionId: SessionId
   readonly clock: Clock.Clock

@@ -199,7 +199,7 @@ export class Subscribers {
     // no finalizer is needed: after an interruption the stale callback runs at most once and does nothing
     const wait: Pulled = Effect.callback((resume) => {
       // checked again atomically with the registration: an event in between has woken no one
-      // mutant look-and-wait-for-an-event (W2: a subscriber checks for events atomically with registration): false
+      // mutant check-events-and-wait (W2: a subscriber checks for events atomically with registration): false
       if (one.pending.length > 0 || one.ended || (one.behind && one.cursor <= this.published)) {
         return resume(next)
       }

@@ -50,7 +50,7 @@ export const startable = ({ isEmpty, isOpen, isReplacing, turn }: QueueState): "
   // mutant closed-starts-no-queue (S7: a session that is closed or has failed does not start its queue): drop
   if (!isOpen) return "no"
   if (isEmpty || turn === "open") return "no"
-  // mutant replacing-holds-the-queue (S4: no input starts between a turn and its replacement): drop
+  // mutant replacement-holds-the-queue (S4: no input starts between a turn and its replacement): drop
   if (isReplacing) return "later"
   return turn === "ended" ? "later" : "now"
 }
@@ -120,7 +120,7 @@ export class Queue {
   readonly onTurnEnd = ({ _tag }: Outcome<unknown, unknown>): void => {
     const { context, stateOf } = this.options
     this.forgetParents()
-    // mutant unnamed-input-starts (P2: input that arrives after the end of a turn was reported starts):
+    // mutant late-input-starts (P2: input that arrives after the end of a turn was reported starts):
     //   replace: `this.isDue` => `false`
     const continues = _tag === "Completed" || this.isDue
     if (!continues || stateOf().inbox.length === 0) return
@@ -154,7 +154,7 @@ export class Queue {
       replacement,
       Effect.sync(() => {
         this.replacing--
-        // mutant replaced-starts-the-queue (P2: a replacement that is over starts the queue that it held back): drop
+        // mutant replacement-resumes-the-queue (P2: a finished replacement starts the queue that it held back): drop
         if (this.isDue) this.startNext()
       })
     )
@@ -172,12 +172,12 @@ export class Queue {
   readonly awaitIdle: Effect.Effect<void> = Effect.suspend(() => {
     const { supervisor } = this.options
     if (supervisor.state()._tag !== "Idle") return Effect.andThen(supervisor.awaitIdle, this.awaitIdle)
-    // mutant idle-behind-a-replacement (S4: a session is not idle between a turn and its replacement): drop
-    // mutant waiting-gives-way (S4: a fiber that waits for a replacement yields to it):
+    // mutant idle-after-replacements (S4: a session is not idle between a turn and its replacement): drop
+    // mutant waiting-yields (S4: a fiber that waits for a replacement yields to it):
     //   replace: `Effect.yieldNow` => `Effect.void`
     if (this.replacing > 0)
       return Effect.andThen(Semaphore.withPermit(this.replaceLock, Effect.yieldNow), this.awaitIdle)
-    // mutant idle-behind-the-queue (P2: a session is not idle while the head of the queue is about to start): true
+    // mutant idle-after-the-queue (P2: a session is not idle while the head of the queue is about to start): true
     return this.next === undefined ? Effect.void : Effect.andThen(Fiber.await(this.next), this.awaitIdle)
   })
 }

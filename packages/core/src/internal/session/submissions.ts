@@ -69,7 +69,7 @@ export class Submissions {
     const span = SubmissionSpan.open(session, op, parent)
     const receipt = this.receiptFor(op, id, SubmissionSpan.childParent(span, parent))
     // an interrupt records nothing itself, and is acknowledged at once
-    // mutant receipt-barrier (P2: a receipt waits until its input is durable): true
+    // mutant receipt-when-durable (P2: a receipt waits until its input is durable): true
     const durable =
       receipt._tag === "Rejected" || op._tag === "Interrupt"
         ? Effect.succeed(receipt)
@@ -99,7 +99,7 @@ export class Submissions {
   /** Applies an operation in one step. Its receipt is returned to the caller once it is durable. */
   private applyOp(op: Op, submissionId: SubmissionId, parent: SubmissionSpan.TraceParent | undefined): Receipt {
     const { lifetime, questions, queue, supervisor } = this.options
-    // mutant closed-takes-nothing (S7: a session that is closed or has failed accepts no operation): drop
+    // mutant closed-accepts-nothing (S7: a session that is closed or has failed accepts no operation): drop
     if (!lifetime.isOpen) return reject(submissionId, { _tag: "SessionClosed" })
     switch (op._tag) {
       case "Interrupt":

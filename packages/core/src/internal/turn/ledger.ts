@@ -76,7 +76,7 @@ export class Ledger implements ItemWriter {
 
   /** Whether the turn starts nothing more: it was asked to stop, or counts as ended (contract I2). */
   isClosing(): boolean {
-    // mutant closing-starts-nothing (I2: a turn that was asked to stop starts nothing):
+    // mutant aborting-starts-nothing (I2: a turn that was asked to stop starts nothing):
     //   replace: return this.slot.isFenced()
     return this.slot.isFenced() || this.slot.reason() !== undefined
   }

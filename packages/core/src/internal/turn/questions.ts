@@ -67,13 +67,13 @@ export class Questions {
     return Effect.uninterruptibleMask((restore) =>
       Effect.contextWith((context: Context.Context<never>) => {
         // atomically with the record: a straggler may have been delayed since its call was accepted (I3)
-        // mutant closing-in-the-step-that-asks (I2: the turn is checked for an abort atomically with the record of a
+        // mutant abort-checked-with-question (I2: the turn is checked for an abort atomically with the record of a
         //   question):
         //   drop
         if (this.isClosing(ledger)) return Effect.interrupt
         const { answer, asked, settle } = this.open(ledger, question)
         const leave = () => {
-          // mutant asker-leaves (A1: a question whose asker was interrupted is settled): drop
+          // mutant interrupted-asker-settles (A1: a question whose asker was interrupted is settled): drop
           settle({ _tag: "Cancelled", by: ledger?.slot.reason() === undefined ? "end" : "abort" })
         }
         // an observer of the question may have stopped the turn, or answered: then it is not put to `Approvals` (I2)

@@ -34,7 +34,7 @@ export const sample = (
       // a task may give up a request and continue: the next one finds the ledger without its texts
       Effect.sync(() => {
         if (exit._tag === "Success" || ledger.slot.isFenced()) return
-        // mutant request-given-up-ends (I7: the ledger ends a request that its task gives up): drop
+        // mutant abandoned-request-ends (I7: the ledger ends a request that its task gives up): drop
         ledger.endResponse(requestId, {
           finish: Cause.hasInterrupts(exit.cause) ? "aborted" : "failed",
           partial: "aborted"
@@ -91,15 +91,15 @@ const exchange = Effect.fnUntraced(function* (
   const { turnId } = origin
   const { model: name, provider } = model
   // atomically with the record: a straggler may have been delayed since its call was accepted (I3)
-  // mutant closing-in-the-step-that-requests (I2: the turn is checked for an abort atomically with the record of a
+  // mutant abort-checked-with-request (I2: the turn is checked for an abort atomically with the record of a
   //   request):
   //   drop
   if (ledger.isClosing()) return yield* Effect.interrupt
   response.open(requestId, { attempt, provider, model: name })
-  // mutant recorded-before-it-is-sent (J8: a request is durable before it is sent): drop
+  // mutant record-before-sending (J8: a request is durable before it is sent): drop
   yield* flush
   // the turn may have begun to close, or been settled, while the record was written (I2, I3)
-  // mutant closing-before-it-is-sent (I2: the turn is checked for an abort again once the record of a request is
+  // mutant abort-checked-before-sending (I2: the turn is checked for an abort again once the record of a request is
   //   durable):
   //   drop
   if (ledger.isClosing()) return yield* Effect.interrupt
@@ -112,7 +112,7 @@ const exchange = Effect.fnUntraced(function* (
     let calls: Array<ToolCall> | undefined
     isAnswered ||= parts.length > 0
     for (const part of parts) {
-      // mutant fence-in-an-answer (I3: a straggler drops what it still receives of an answer):
+      // mutant fence-during-a-response (I3: a straggler drops what it still receives of an answer):
       //   replace: if (finish !== undefined) break
       if (finish !== undefined || ledger.slot.isFenced()) break
       if (part._tag === "Finish") {
@@ -140,7 +140,7 @@ const exchange = Effect.fnUntraced(function* (
           })
         : undefined
   })
-  // mutant fence-behind-an-answer (I3: a straggler is interrupted once its answer has ended, and gets none of it): drop
+  // mutant fence-after-a-response (I3: a straggler is interrupted once its answer has ended, and gets none of it): drop
   if (ledger.slot.isFenced()) return yield* Effect.interrupt
   if (failed !== undefined) {
     span?.attribute("error.type", failed.kind)

@@ -55,7 +55,7 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
     flush: unlessFenced(flush),
     takeInput: unlessClosing(takeInput(parts, ledger, waiting, isFenced)),
     closeGate: sync(() => {
-      // mutant gate-with-the-last-look (P4: the gate closes atomically with the last check of the inbox): drop
+      // mutant gate-closes-with-last-check (P4: the gate closes atomically with the last check of the inbox): drop
       if (waiting().length > 0 && session.policy.leftoverInput === "request") return false
       ledger.closeGate()
       return true
@@ -196,7 +196,7 @@ const carryInput = (
   isFenced: () => boolean
 ): Effect.Effect<boolean> =>
   Effect.flatMap(session.hooks.userPromptSubmit(ledger.origin.turnId, Input.textOf(entry.input)), (verdict) => {
-    // mutant fence-behind-a-hook (I3: a straggler that resumes after a prompt hook adds no input to its turn): drop
+    // mutant fence-after-a-hook (I3: a straggler that resumes after a prompt hook adds no input to its turn): drop
     if (isFenced()) return Effect.interrupt
     // an abort may have returned the input while the hook ran
     // mutant carried-once (P6: input that left the inbox while its hook ran is not added to a turn again): drop

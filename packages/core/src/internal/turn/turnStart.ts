@@ -64,7 +64,7 @@ export class Turns {
 
   /** The turn that runs; undefined once it was asked to stop or has returned. */
   get running(): Ledger | undefined {
-    // mutant steers-what-runs (P4: input joins a running turn, and no turn that was asked to stop or has ended): true
+    // mutant steers-running-turns-only (P4: input joins a turn that runs, and none that is being aborted or has ended): true
     return this.options.supervisor.state()._tag === "Running" ? this.ledger : undefined
   }
 

@@ -17,7 +17,7 @@ const make = Effect.fnUntraced(function* (
 ) {
   const written: Array<JournalRecord> = []
   const batches: Array<number> = []
-  const told: Array<SessionEvent> = []
+  const published: Array<SessionEvent> = []
   const failures: Array<JournalFailed> = []
   const writer: JournalWriter = {
     opened: { records: [], cutBytes: 0, cutFile: undefined },
@@ -41,7 +41,7 @@ const make = Effect.fnUntraced(function* (
     observers: [
       {
         onEvent: (_: SessionId, event: SessionEvent) => {
-          if (observe === undefined) told.push(event)
+          if (observe === undefined) published.push(event)
           else observe(event)
         }
       }
@@ -50,7 +50,7 @@ const make = Effect.fnUntraced(function* (
   } as const
   const recorder = new Recorder(options, SessionState.empty)
   recorder.append(started)
-  return { recorder, subscribers, writer, written, batches, told, failures }
+  return { recorder, subscribers, writer, written, batches, published, failures }
 })
 
 /** An append that waits for a gate, except for the first batch. */
@@ -87,20 +87,20 @@ const delta = (offset: number, text: string): Delta => ({
   text
 })
 
-const said = (events: ReadonlyArray<SessionEvent>) =>
+const labelsOf = (events: ReadonlyArray<SessionEvent>) =>
   events.map((event) => (event._tag === "Warning" ? event.message : "text" in event ? event.text : event._tag))
 
 describe("append", () => {
   it.effect("J1 publishes a record only after it was written", () =>
     Effect.gen(function* () {
       const gate = yield* gated
-      const { recorder, told, written } = yield* make(gate.append)
+      const { recorder, published, written } = yield* make(gate.append)
       recorder.append(warning("a"))
-      assert.deepStrictEqual(said(told), ["SessionStarted"])
+      assert.deepStrictEqual(labelsOf(published), ["SessionStarted"])
       assert.lengthOf(written, 1)
       yield* gate.open
       yield* recorder.flush
-      assert.deepStrictEqual(said(told), ["SessionStarted", "a"])
+      assert.deepStrictEqual(labelsOf(published), ["SessionStarted", "a"])
       assert.lengthOf(written, 2)
     })
   )
@@ -125,24 +125,24 @@ describe("append", () => {
   it.effect("writes what is appended during a write as one batch after it", () =>
     Effect.gen(function* () {
       const gate = yield* gated
-      const { batches, recorder, told } = yield* make(gate.append)
+      const { batches, recorder, published } = yield* make(gate.append)
       for (const message of ["a", "b", "c", "d"]) recorder.append(warning(message))
       assert.deepStrictEqual(batches, [1, 1])
       yield* gate.open
       yield* recorder.flush
       assert.deepStrictEqual(batches, [1, 1, 3])
-      assert.deepStrictEqual(said(told).slice(1), ["a", "b", "c", "d"])
+      assert.deepStrictEqual(labelsOf(published).slice(1), ["a", "b", "c", "d"])
     })
   )
 
   it.effect("records nothing once the session closes its journal", () =>
     Effect.gen(function* () {
-      const { recorder, told, written } = yield* make(() => Effect.void)
+      const { recorder, published, written } = yield* make(() => Effect.void)
       recorder.close()
       recorder.append(warning("late"))
       recorder.publishDelta(delta(0, "late"))
       yield* recorder.flush
-      assert.deepStrictEqual([written.length, told.length, recorder.state.seq], [1, 1, 1])
+      assert.deepStrictEqual([written.length, published.length, recorder.state.seq], [1, 1, 1])
     })
   )
 })
@@ -150,9 +150,9 @@ describe("append", () => {
 describe("publishDelta", () => {
   it.effect("publishes a delta at once if no record is queued, and writes nothing", () =>
     Effect.gen(function* () {
-      const { batches, recorder, told } = yield* make(() => Effect.void)
+      const { batches, recorder, published } = yield* make(() => Effect.void)
       recorder.publishDelta(delta(0, "text"))
-      assert.deepStrictEqual(said(told), ["SessionStarted", "text"])
+      assert.deepStrictEqual(labelsOf(published), ["SessionStarted", "text"])
       assert.deepStrictEqual(batches, [1])
     })
   )
@@ -160,7 +160,7 @@ describe("publishDelta", () => {
   it.effect("keeps a delta in its place between records that are being written", () =>
     Effect.gen(function* () {
       const gate = yield* gated
-      const { recorder, told } = yield* make(gate.append)
+      const { recorder, published } = yield* make(gate.append)
       recorder.append(warning("a"))
       recorder.publishDelta(delta(0, "one"))
       recorder.append(warning("b"))
@@ -168,7 +168,7 @@ describe("publishDelta", () => {
       yield* gate.open
       yield* recorder.flush
       yield* Effect.yieldNow
-      assert.deepStrictEqual(said(told).slice(1), ["a", "one", "b", "two"])
+      assert.deepStrictEqual(labelsOf(published).slice(1), ["a", "one", "b", "two"])
     })
   )
 
@@ -195,8 +195,8 @@ describe("publishDelta", () => {
       made.recorder.publishDelta(delta(0, "one"))
       yield* made.recorder.flush
       yield* Effect.yieldNow
-      assert.deepStrictEqual(said(observed).slice(1), ["one", "reaction", "two"])
-      assert.deepStrictEqual(said(subscribed), ["one", "reaction", "two"])
+      assert.deepStrictEqual(labelsOf(observed).slice(1), ["one", "reaction", "two"])
+      assert.deepStrictEqual(labelsOf(subscribed), ["one", "reaction", "two"])
     })
   )
 })
@@ -237,11 +237,11 @@ describe("flush", () => {
       const { recorder } = yield* make(gate.append)
       recorder.append(warning("a"))
       const left = yield* Effect.forkChild(recorder.flush, { startImmediately: true })
-      const staying = yield* Effect.forkChild(recorder.flush, { startImmediately: true })
+      const waiting = yield* Effect.forkChild(recorder.flush, { startImmediately: true })
       yield* Fiber.interrupt(left)
-      assert.isUndefined(staying.pollUnsafe())
+      assert.isUndefined(waiting.pollUnsafe())
       yield* gate.open
-      yield* Fiber.join(staying)
+      yield* Fiber.join(waiting)
     })
   )
 })
@@ -266,12 +266,12 @@ describe("a journal that fails", () => {
     "J5 that %s fails the flushes that wait, once and with its type, and publishes nothing of the batch",
     (way) =>
       Effect.gen(function* () {
-        const { failures, recorder, told, written } = yield* make(then(way[1]))
+        const { failures, recorder, published, written } = yield* make(then(way[1]))
         recorder.append(warning("lost"))
         const errors = yield* Effect.all([Effect.flip(recorder.flush), Effect.flip(recorder.flush)])
         assert.isTrue(errors.every((error) => error instanceof JournalFailed && error.operation === "append"))
         assert.deepStrictEqual(failures, [errors[0]])
-        assert.deepStrictEqual(said(told), ["SessionStarted", "SessionFailed"])
+        assert.deepStrictEqual(labelsOf(published), ["SessionStarted", "SessionFailed"])
         assert.lengthOf(written, 1)
       })
   )
@@ -287,7 +287,7 @@ describe("a journal that fails", () => {
 
   it.effect("J5 records and publishes nothing more, and leaves the state unchanged", () =>
     Effect.gen(function* () {
-      const { batches, recorder, told } = yield* make(then(() => Effect.fail(broken)))
+      const { batches, recorder, published } = yield* make(then(() => Effect.fail(broken)))
       recorder.append(warning("lost"))
       yield* Effect.flip(recorder.flush)
       const { seq } = recorder.state
@@ -296,14 +296,14 @@ describe("a journal that fails", () => {
       assert.instanceOf(yield* Effect.flip(recorder.flush), JournalFailed)
       assert.strictEqual(recorder.state.seq, seq)
       assert.deepStrictEqual(batches, [1, 1])
-      assert.deepStrictEqual(said(told), ["SessionStarted", "SessionFailed"])
+      assert.deepStrictEqual(labelsOf(published), ["SessionStarted", "SessionFailed"])
     })
   )
 
   it.effect("J5 S2 that hangs fails at the deadline, and a late end changes nothing", () =>
     Effect.gen(function* () {
       const gate = yield* gated
-      const { failures, recorder, told } = yield* make(gate.append)
+      const { failures, recorder, published } = yield* make(gate.append)
       recorder.append(warning("lost"))
       const waiting = yield* Effect.forkChild(Effect.flip(recorder.flush), { startImmediately: true })
       yield* TestClock.adjust("9999 millis")
@@ -314,7 +314,7 @@ describe("a journal that fails", () => {
       assert.deepStrictEqual(failures, [error])
       yield* gate.open
       yield* Effect.yieldNow
-      assert.deepStrictEqual(said(told), ["SessionStarted", "SessionFailed"])
+      assert.deepStrictEqual(labelsOf(published), ["SessionStarted", "SessionFailed"])
     })
   )
 
@@ -359,9 +359,9 @@ describe("a journal that fails", () => {
         startImmediately: true
       })
       recorder.append(warning("lost"))
-      assert.deepStrictEqual(said(yield* Fiber.join(stream)), ["SessionStarted", "SessionFailed"])
+      assert.deepStrictEqual(labelsOf(yield* Fiber.join(stream)), ["SessionStarted", "SessionFailed"])
       const late = yield* Stream.runCollect(subscribers.stream(1, writer))
-      assert.deepStrictEqual(said(late), ["SessionFailed"])
+      assert.deepStrictEqual(labelsOf(late), ["SessionFailed"])
     })
   )
 })
@@ -382,7 +382,7 @@ describe("an observer that throws", () => {
       recorder.append(warning("b"))
       yield* recorder.flush
       assert.strictEqual(calls, 5)
-      const [, ...messages] = said(written)
+      const [, ...messages] = labelsOf(written)
       assert.lengthOf(messages, 3)
       assert.lengthOf(
         messages.filter((message) => message.includes("broken observer")),

@@ -7,7 +7,7 @@ import { Deferred, Effect, Fiber, Latch, Stream } from "effect"
 import { Subscribers } from "../../../src/internal/log/subscribers.ts"
 import { numbered, sessionId, started, turn, warning } from "../../fixtures/records.ts"
 
-/** Subscribers of a session in which a test says what is written and what is told. */
+/** Subscribers of a session in which the test decides what is written and what is published. */
 const make = (capacity: number, read?: JournalWriter["read"]) => {
   const written: Array<KnownRecord> = []
   const subscribers = new Subscribers(capacity, 0)
@@ -16,21 +16,21 @@ const make = (capacity: number, read?: JournalWriter["read"]) => {
     append: () => Effect.void,
     read: read ?? ((from, limit) => Effect.sync(() => written.slice(from, from + limit)))
   }
-  /** Writes records without telling them, as between the two steps of a recorder. */
+  /** Writes records without publishing them, as between the two steps of a recorder. */
   const write = (...records: ReadonlyArray<NewRecord>) => {
     const added = numbered(records, written.length)
     written.push(...added)
     return added
   }
-  const tell = (...events: ReadonlyArray<SessionEvent>) => {
+  const publish = (...events: ReadonlyArray<SessionEvent>) => {
     for (const event of events) subscribers.publish(event)
   }
-  const record = (...records: ReadonlyArray<NewRecord>) => tell(...write(...records))
-  return { subscribers, writer, write, tell, record }
+  const record = (...records: ReadonlyArray<NewRecord>) => publish(...write(...records))
+  return { subscribers, writer, write, publish, record }
 }
 
-/** A subscriber that takes one event at a time, when the test lets it. */
-const stepping = Effect.fnUntraced(function* ({ subscribers, writer }: ReturnType<typeof make>, from = 0) {
+/** A subscriber that takes one event at a time, when the test allows it. */
+const subscribe = Effect.fnUntraced(function* ({ subscribers, writer }: ReturnType<typeof make>, from = 0) {
   const events: Array<SessionEvent> = []
   const latch = yield* Latch.make(false)
   const fiber = yield* Effect.forkChild(
@@ -66,7 +66,7 @@ const message = (value: string, item = "0.1"): NewRecord => ({
 
 const failed: SessionEvent = { _tag: "SessionFailed", sessionId, message: "disk full" }
 
-const said = (events: ReadonlyArray<SessionEvent>) =>
+const labelsOf = (events: ReadonlyArray<SessionEvent>) =>
   events.map((event) => {
     if (event._tag === "Warning") return event.message
     if (event._tag === "ItemRecorded") return event.item.id as string
@@ -74,37 +74,37 @@ const said = (events: ReadonlyArray<SessionEvent>) =>
   })
 
 describe("a subscriber that keeps up", () => {
-  it.effect("gets every event as it is told", () =>
+  it.effect("gets every event when it is published", () =>
     Effect.gen(function* () {
       const session = make(8)
       session.record(started)
-      const { events, go } = yield* stepping(session)
+      const { events, go } = yield* subscribe(session)
       yield* go
-      session.tell(text(0, "a"))
+      session.publish(text(0, "a"))
       session.record(warning("one"))
-      session.tell(text(1, "b"))
+      session.publish(text(1, "b"))
       yield* Effect.yieldNow
-      assert.deepStrictEqual(said(events), ["SessionStarted", "0:a", "one", "1:b"])
+      assert.deepStrictEqual(labelsOf(events), ["SessionStarted", "0:a", "one", "1:b"])
     })
   )
 
-  it.effect("begins at the record it asks for", () =>
+  it.effect("starts at the record it asks for", () =>
     Effect.gen(function* () {
       const session = make(8)
       session.record(started, warning("one"), warning("two"))
-      const { events, go } = yield* stepping(session, 2)
+      const { events, go } = yield* subscribe(session, 2)
       yield* go
       session.record(warning("three"))
       yield* Effect.yieldNow
-      assert.deepStrictEqual(said(events), ["two", "three"])
+      assert.deepStrictEqual(labelsOf(events), ["two", "three"])
     })
   )
 
-  it.effect("reads a long past back in pages, and joins what is told meanwhile without a hole", () =>
+  it.effect("reads a long past back in pages, and then joins what was published meanwhile without a gap", () =>
     Effect.gen(function* () {
       const session = make(8)
       session.record(started, ...Array.from({ length: 999 }, (_, index) => warning(`${index}`)))
-      const { events, fiber, go, stop } = yield* stepping(session)
+      const { events, fiber, go, stop } = yield* subscribe(session)
       yield* go
       yield* stop
       session.record(warning("while it reads"))
@@ -119,80 +119,83 @@ describe("a subscriber that keeps up", () => {
     })
   )
 
-  it.effect("waits for a record of the future, and is told nothing before it", () =>
+  it.effect("waits for a future record, and gets no record before it", () =>
     Effect.gen(function* () {
       const session = make(8)
       session.record(started)
-      const { events, go } = yield* stepping(session, 3)
+      const { events, go } = yield* subscribe(session, 3)
       yield* go
-      session.tell(text(0, "a"))
+      session.publish(text(0, "a"))
       session.record(warning("one"), warning("two"))
       yield* Effect.yieldNow
-      // text that is open where it begins is told whole
-      assert.deepStrictEqual(said(events), ["0:a"])
-      session.tell(text(1, "b"))
+      // text that is open where it starts is delivered from its beginning
+      assert.deepStrictEqual(labelsOf(events), ["0:a"])
+      session.publish(text(1, "b"))
       session.record(warning("three"))
       yield* Effect.yieldNow
-      assert.deepStrictEqual(said(events), ["0:a", "1:b", "three"])
+      assert.deepStrictEqual(labelsOf(events), ["0:a", "1:b", "three"])
     })
   )
 })
 
-describe("a subscriber that comes while an event is given out", () => {
-  /** What it is told when it comes with the first event that another one gets. */
-  const coming = Effect.fnUntraced(function* (first: (session: ReturnType<typeof make>) => void) {
+describe("a subscriber that arrives while an event is delivered", () => {
+  /** Returns what a subscriber gets if it arrives with the first event of another one. */
+  const collectLate = Effect.fnUntraced(function* (first: (session: ReturnType<typeof make>) => void) {
     const session = make(8)
     session.record(started)
     const events: Array<SessionEvent> = []
     const { subscribers, writer } = session
-    const come = Effect.forkDetach(
+    const subscribeLate = Effect.forkDetach(
       Stream.runForEach(subscribers.stream(0, writer), (event) => Effect.sync(() => void events.push(event))),
       { startImmediately: true }
     )
-    let hasCome = false
+    let hasSubscribed = false
     yield* Effect.forkChild(
       Stream.runForEach(subscribers.stream(1, writer), () => {
-        if (hasCome) return Effect.void
-        hasCome = true
-        return come
+        if (hasSubscribed) return Effect.void
+        hasSubscribed = true
+        return subscribeLate
       }),
       { startImmediately: true }
     )
     first(session)
     session.record(warning("next"))
-    return said(events)
+    return labelsOf(events)
   })
 
   it.effect("gets that record once", () =>
     Effect.gen(function* () {
-      const events = yield* coming(({ record }) => record(warning("first")))
+      const events = yield* collectLate(({ record }) => record(warning("first")))
       assert.deepStrictEqual(events, ["SessionStarted", "first", "next"])
     })
   )
 
   it.effect("gets that text once", () =>
     Effect.gen(function* () {
-      const events = yield* coming(({ tell }) => tell(text(0, "a"), text(1, "b")))
+      const events = yield* collectLate(({ publish }) => publish(text(0, "a"), text(1, "b")))
       assert.deepStrictEqual(events, ["SessionStarted", "0:a", "1:b", "next"])
     })
   )
 })
 
 describe("a subscriber that falls behind", () => {
-  it.effect("reads records back that did not fit, in order and once", () =>
+  it.effect("reads back the records that did not fit, in order and once", () =>
     Effect.gen(function* () {
       const session = make(2)
       session.record(started)
-      const { events, fiber, go } = yield* stepping(session)
+      const { events, fiber, go } = yield* subscribe(session)
       session.record(...Array.from({ length: 600 }, (_, index) => warning(`${index}`)))
       session.subscribers.end()
       yield* go
       yield* Fiber.join(fiber)
-      assert.deepStrictEqual(said(events), ["SessionStarted", ...Array.from({ length: 600 }, (_, index) => `${index}`)])
+      assert.deepStrictEqual(labelsOf(events), [
+        "SessionStarted",
+        ...Array.from({ length: 600 }, (_, index) => `${index}`)
+      ])
     })
   )
 
-  it.effect("holds no more records than its capacity while nobody reads; the others are read back", () =>
+  it.effect("holds no more records than its capacity while it is not read; the others are read back", () =>
     Effect.gen(function* () {
       const [capacity, count] = [8, 500]
       let readBack = 0
@@ -204,26 +207,26 @@ describe("a subscriber that falls behind", () => {
         })
       )
       const all = session.write(started, ...Array.from({ length: count }, (_, index) => warning(`${index}`)))
-      const { events, fiber, go } = yield* stepping(session)
-      session.tell(all[0]!)
+      const { events, fiber, go } = yield* subscribe(session)
+      session.publish(all[0]!)
       yield* Effect.yieldNow
-      session.tell(...all.slice(1))
+      session.publish(...all.slice(1))
       session.subscribers.end()
       yield* go
       yield* Fiber.join(fiber)
       assert.lengthOf(events, count + 1)
-      // beside what it held there is the one that its reader had in hand
+      // in addition to those it held, its reader had one record in hand
       assert.isAtLeast(readBack, count - capacity)
     })
   )
 
-  it.effect("holds no more pieces of text than its capacity while nobody reads, whatever they belong to", () =>
+  it.effect("holds no more pieces of text than its capacity while it is not read, whatever items they belong to", () =>
     Effect.gen(function* () {
       const capacity = 8
       const session = make(capacity)
       session.record(started)
-      const { events, go } = yield* stepping(session)
-      for (let index = 0; index < 200; index++) session.tell(text(index, "a", "0.1"), text(index, "b", "0.2"))
+      const { events, go } = yield* subscribe(session)
+      for (let index = 0; index < 200; index++) session.publish(text(index, "a", "0.1"), text(index, "b", "0.2"))
       yield* go
       const texts = events.flatMap((event) => (event._tag === "TextDelta" ? [event] : []))
       // what it held, and the rest of each text in one piece
@@ -242,10 +245,10 @@ describe("a subscriber that falls behind", () => {
     Effect.gen(function* () {
       const session = make(2)
       session.record(started)
-      const { events, go } = yield* stepping(session)
-      for (const [index, value] of [..."abcdef"].entries()) session.tell(text(index, value))
+      const { events, go } = yield* subscribe(session)
+      for (const [index, value] of [..."abcdef"].entries()) session.publish(text(index, value))
       yield* go
-      assert.strictEqual(said(events).at(-1)?.endsWith("f"), true)
+      assert.strictEqual(labelsOf(events).at(-1)?.endsWith("f"), true)
       assert.strictEqual(events.map((event) => (event._tag === "TextDelta" ? event.text : "")).join(""), "abcdef")
       assert.isTrue(events.length < 5)
     })
@@ -255,8 +258,8 @@ describe("a subscriber that falls behind", () => {
     Effect.gen(function* () {
       const session = make(2)
       session.record(started)
-      const { events, go } = yield* stepping(session)
-      for (let index = 0; index < 4; index++) session.tell(text(index, "a", "0.1"), text(index, "b", "0.2"))
+      const { events, go } = yield* subscribe(session)
+      for (let index = 0; index < 4; index++) session.publish(text(index, "a", "0.1"), text(index, "b", "0.2"))
       yield* go
       const of = (item: string) =>
         events.map((event) => (event._tag === "TextDelta" && event.itemId === item ? event.text : "")).join("")
@@ -264,50 +267,50 @@ describe("a subscriber that falls behind", () => {
     })
   )
 
-  it.effect("gets no text of an item behind its record", () =>
+  it.effect("gets no text of an item after its record", () =>
     Effect.gen(function* () {
       const session = make(2)
       session.record(started)
-      const { events, go } = yield* stepping(session)
+      const { events, go } = yield* subscribe(session)
       session.record(warning("one"), warning("two"), warning("three"))
-      session.tell(text(0, "lost"))
+      session.publish(text(0, "lost"))
       session.record(message("lost"))
       yield* go
-      assert.deepStrictEqual(said(events), ["SessionStarted", "one", "two", "three", "0.1"])
+      assert.deepStrictEqual(labelsOf(events), ["SessionStarted", "one", "two", "three", "0.1"])
     })
   )
 
-  it.effect("that has read what was written but not told gets no text out of its place", () =>
+  it.effect("that has read a record before it was published gets no text out of place", () =>
     Effect.gen(function* () {
       const session = make(8)
       session.record(started, warning("one"))
       const [two, item] = session.write(warning("two"), message("ab"))
-      const { events, go } = yield* stepping(session)
+      const { events, go } = yield* subscribe(session)
       yield* go
-      session.tell(two!, text(0, "a"), text(1, "b"), item!)
+      session.publish(two!, text(0, "a"), text(1, "b"), item!)
       yield* Effect.yieldNow
-      session.tell(text(0, "c", "0.2"))
+      session.publish(text(0, "c", "0.2"))
       yield* Effect.yieldNow
-      assert.deepStrictEqual(said(events), ["SessionStarted", "one", "two", "0.1", "0:c"])
+      assert.deepStrictEqual(labelsOf(events), ["SessionStarted", "one", "two", "0.1", "0:c"])
     })
   )
 
-  it.effect("loses output of tools only, with the gap to be seen in its offset", () =>
+  it.effect("loses only output of tools, and the offsets show the gap", () =>
     Effect.gen(function* () {
       const session = make(2)
       session.record(started)
-      const { events, go } = yield* stepping(session)
-      for (let index = 0; index < 5; index++) session.tell(output(index, "x"))
+      const { events, go } = yield* subscribe(session)
+      for (let index = 0; index < 5; index++) session.publish(output(index, "x"))
       session.record(warning("one"))
       yield* go
-      session.tell(output(5, "y"))
+      session.publish(output(5, "y"))
       yield* Effect.yieldNow
-      assert.strictEqual(said(events).at(-1), "5:y")
-      assert.isTrue(said(events).includes("one"))
+      assert.strictEqual(labelsOf(events).at(-1), "5:y")
+      assert.isTrue(labelsOf(events).includes("one"))
     })
   )
 
-  it.effect("fails when records cannot be read back, with the type of the failure", () =>
+  it.effect("fails with the typed error when records cannot be read back", () =>
     Effect.gen(function* () {
       const broken = new JournalFailed({ sessionId, operation: "read" })
       const session = make(2, () => Effect.fail(broken))
@@ -317,25 +320,25 @@ describe("a subscriber that falls behind", () => {
     })
   )
 
-  it.effect("of a journal that keeps its latest records only gets those", () =>
+  it.effect("gets the records that are left if the journal keeps only its latest ones", () =>
     Effect.gen(function* () {
       const session = make(2, (from) =>
         Effect.sync(() => numbered([warning("eight"), warning("nine")], 8).filter((record) => record.seq >= from))
       )
-      session.tell(...numbered([started, ...Array.from({ length: 9 }, (_, index) => warning(`${index}`))]))
-      const { events, go } = yield* stepping(session)
+      session.publish(...numbered([started, ...Array.from({ length: 9 }, (_, index) => warning(`${index}`))]))
+      const { events, go } = yield* subscribe(session)
       yield* go
-      assert.deepStrictEqual(said(events), ["eight", "nine"])
+      assert.deepStrictEqual(labelsOf(events), ["eight", "nine"])
     })
   )
 })
 
 describe("the end", () => {
-  it.effect("comes after everything that was told, for a subscriber that is behind as well", () =>
+  it.effect("comes after everything that was published, even for a subscriber that is behind", () =>
     Effect.gen(function* () {
       const session = make(2)
       session.record(started)
-      const { events, fiber, go } = yield* stepping(session)
+      const { events, fiber, go } = yield* subscribe(session)
       session.record(...Array.from({ length: 10 }, (_, index) => warning(`${index}`)))
       session.subscribers.end()
       yield* go
@@ -348,11 +351,11 @@ describe("the end", () => {
     Effect.gen(function* () {
       const session = make(2)
       session.record(started)
-      const quick = yield* stepping(session)
+      const quick = yield* subscribe(session)
       yield* quick.go
-      const slow = yield* stepping(session)
+      const slow = yield* subscribe(session)
       session.record(...Array.from({ length: 10 }, (_, index) => warning(`${index}`)))
-      session.tell(failed)
+      session.publish(failed)
       session.subscribers.end()
       yield* slow.go
       yield* Fiber.join(quick.fiber)
@@ -361,13 +364,13 @@ describe("the end", () => {
       const future = yield* Stream.runCollect(session.subscribers.stream(100, session.writer))
       for (const events of [quick.events, slow.events]) {
         assert.lengthOf(events, 12)
-        assert.deepStrictEqual(said(events).slice(-2), ["9", "SessionFailed"])
+        assert.deepStrictEqual(labelsOf(events).slice(-2), ["9", "SessionFailed"])
       }
-      assert.deepStrictEqual([said(late), said(future)], [["9", "SessionFailed"], ["SessionFailed"]])
+      assert.deepStrictEqual([labelsOf(late), labelsOf(future)], [["9", "SessionFailed"], ["SessionFailed"]])
     })
   )
 
-  it.effect("of a subscription leaves nothing of it behind, and the others go on", () =>
+  it.effect("of one subscription leaves nothing of it, and the other subscribers continue", () =>
     Effect.gen(function* () {
       const session = make(2)
       session.record(started)
@@ -378,14 +381,14 @@ describe("the end", () => {
         ),
         { startImmediately: true }
       )
-      const { events, go } = yield* stepping(session)
+      const { events, go } = yield* subscribe(session)
       yield* go
       yield* Fiber.interrupt(left)
       yield* Deferred.await(ended)
       assert.strictEqual((session.subscribers as unknown as { all?: ReadonlySet<unknown> }).all?.size, 1)
       session.record(warning("one"))
       yield* Effect.yieldNow
-      assert.deepStrictEqual(said(events), ["SessionStarted", "one"])
+      assert.deepStrictEqual(labelsOf(events), ["SessionStarted", "one"])
     })
   )
 })

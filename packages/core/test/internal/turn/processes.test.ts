@@ -22,7 +22,7 @@ const makeHost = (before: Effect.Effect<void>) => {
           yield* before
           const ended = Deferred.makeUnsafe<{ readonly exitCode: number }>()
           running.set(processId, ended)
-          // as the port demands: an interruption before the answer ends the process
+          // as the port demands: an interruption during the start ends the process
           yield* Effect.onInterrupt(restore(Effect.void), () => end(processId))
           const exit = Deferred.await(ended)
           return { processId, pid: 1, output: Stream.empty, exit, gone: Effect.asVoid(exit) }
@@ -76,7 +76,7 @@ describe("a process whose start is under way when its turn ends", () => {
 })
 
 describe("an abort that comes while a process starts", () => {
-  it.effect("X1 at whatever step: no process lives that is recorded as ended", () =>
+  it.effect("X1 leaves no process alive that is recorded as ended, at whatever step it comes", () =>
     Effect.gen(function* () {
       for (const operations of [3, 5, 8]) {
         for (let steps = 0; steps < 50; steps++) {
@@ -91,7 +91,7 @@ describe("an abort that comes while a process starts", () => {
             for (let step = 0; step < steps; step++) yield* Effect.yieldNow
             yield* h.session.abort()
             const { outcome } = yield* Fiber.join(starting)
-            // for the steps at which the turn had not started
+            // for the steps before the turn has started
             yield* h.session.abort()
             yield* outcome
             yield* h.session.awaitIdle

@@ -56,7 +56,7 @@ describe("a resource of a turn", () => {
     })
   )
 
-  it.effect("X1 outlives the turn if it is kept, also if that is decided later, and ends with the session", () =>
+  it.effect("X1 outlives the turn if it is kept, even if that is decided later, and ends with the session", () =>
     Effect.gen(function* () {
       const log = yield* Effect.scoped(
         Effect.gen(function* () {

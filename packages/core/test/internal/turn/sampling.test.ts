@@ -13,15 +13,15 @@ import { abortedOf, assertTurns, terminals } from "../../fixtures/turns.ts"
 const request = { instructions: undefined, tools: [], output: undefined }
 const sample = Effect.flatMap(Turn, (turn) => turn.sample(request, 1, () => Effect.void))
 
-/** What was told of model requests: begun and ended, in order. */
-const told = (harness: Harness.SessionHarness) =>
+/** The records of model requests: their starts and ends, in order. */
+const requestStates = (harness: Harness.SessionHarness) =>
   harness.records().flatMap((record) => {
-    if (record._tag === "ModelRequested") return ["begun"]
+    if (record._tag === "ModelRequested") return ["requested"]
     return record._tag === "ModelResponded" ? [record.finish] : []
   })
 
 describe("a model request that was recorded and not sent", () => {
-  it.effect("I7 ends as aborted when its turn does, and has cost nothing", () =>
+  it.effect("I7 ends as aborted when its turn does, and costs nothing", () =>
     Effect.gen(function* () {
       const { journal, open, reached } = yield* heldAt("ModelRequested")
       const harness = yield* Harness.make({ journal, script: [[Model.text("never")]] })
@@ -30,7 +30,7 @@ describe("a model request that was recorded and not sent", () => {
       assert.isTrue(yield* harness.session.abort())
       yield* open
       yield* harness.session.awaitIdle
-      assert.deepStrictEqual(told(harness), ["begun", "aborted"])
+      assert.deepStrictEqual(requestStates(harness), ["requested", "aborted"])
       assert.lengthOf(harness.requests, 0)
       assert.deepStrictEqual(abortedOf(harness.events).usage, TokenUsage.zero)
       assertTurns(harness.events)
@@ -54,7 +54,7 @@ describe("a model request that was recorded and not sent", () => {
       yield* Deferred.succeed(stopped, undefined)
       yield* open
       assert.deepStrictEqual(yield* running.outcome, { _tag: "Completed", value: "second" })
-      assert.deepStrictEqual(told(harness), ["begun", "aborted", "begun", "stop"])
+      assert.deepStrictEqual(requestStates(harness), ["requested", "aborted", "requested", "stop"])
       assertTurns(harness.events)
     })
   )
@@ -70,7 +70,7 @@ describe("a model request that was recorded and not sent", () => {
       yield* TestClock.adjust("100 millis")
       yield* open
       yield* harness.session.awaitIdle
-      assert.deepStrictEqual(told(harness), ["begun", "aborted"])
+      assert.deepStrictEqual(requestStates(harness), ["requested", "aborted"])
       assert.lengthOf(harness.requests, 0)
       assertTurns(harness.events)
     })
@@ -89,14 +89,14 @@ describe("two model requests of one turn at once", () => {
       const both = Effect.all([sample, Effect.exit(sample)], { concurrency: "unbounded" })
       const running = yield* start(harness, Effect.zip(both, sample))
       yield* harness.model.reached("held")
-      assert.deepStrictEqual(told(harness), ["begun"])
+      assert.deepStrictEqual(requestStates(harness), ["requested"])
       yield* harness.model.open("held")
       const outcome = yield* running.outcome
       if (outcome._tag !== "Completed") return assert.fail(outcome._tag)
       const [[first, second], third] = outcome.value
       assert.deepStrictEqual([first.text, third.text], ["first", "third"])
       assert.match(String(Exit.isFailure(second) && Cause.squash(second.cause)), /samples one request at a time/)
-      assert.deepStrictEqual(told(harness), ["begun", "stop", "begun", "stop"])
+      assert.deepStrictEqual(requestStates(harness), ["requested", "stop", "requested", "stop"])
       assertTurns(harness.events)
     })
   )
@@ -108,7 +108,7 @@ describe("two model requests of one turn at once", () => {
       assert.strictEqual((yield* running.outcome)._tag, "Failed")
       const [end] = terminals(harness.events)
       assert.match(end?._tag === "TurnFailed" ? end.error.message : "", /samples one request at a time/)
-      assert.deepStrictEqual(told(harness), ["begun", "aborted"])
+      assert.deepStrictEqual(requestStates(harness), ["requested", "aborted"])
       assert.strictEqual(harness.model.openCount(), 0)
       assert.strictEqual((yield* harness.run("next"))._tag, "TurnCompleted")
       assertTurns(harness.events)
