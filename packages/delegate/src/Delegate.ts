@@ -29,11 +29,11 @@ import type * as Stream from "effect/Stream"
 import { type BridgeInUse, type DelegateClosed, DelegateFailed, type DelegateRefused } from "./DelegateError.ts"
 import { launch, outcomeLimit } from "./internal/launching.ts"
 import * as Outputs from "./internal/outputs.ts"
-import type { Review } from "./internal/upward.ts"
+import type { Review } from "./internal/approvals.ts"
 import type { Limits } from "./Limits.ts"
 import type { Status } from "./Status.ts"
 
-export type { Review } from "./internal/upward.ts"
+export type { Review } from "./internal/approvals.ts"
 
 /** What a delegate begins with: nothing, a copy of its parent's history up to now, or a session that was closed. */
 export type Beginning =
@@ -111,10 +111,6 @@ export interface Interactive extends Delegate {
   ) => Effect.Effect<Receipt, DelegateClosed | DelegateRefused>
   /** What it tells, for one reader at a time; see `Bridge`. */
   readonly events: Stream.Stream<SessionEvent, BridgeInUse>
-  /** The same for a function; see `Bridge`. */
-  readonly forEach: <E, R>(
-    read: (event: SessionEvent) => Effect.Effect<void, E, R>
-  ) => Effect.Effect<void, E | BridgeInUse, R>
 }
 
 /** Why a delegate was not started. Nothing of it is left. */

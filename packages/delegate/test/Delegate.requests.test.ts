@@ -88,8 +88,8 @@ describe("a request of a delegate", () => {
       const request = yield* awaitRequest(family, sessionId)
       const [, childId] = family.sessions()
       assert.deepStrictEqual(
-        [request.path, request.tool, request.payload, request.kind],
-        [[sessionId, childId!], "reach", { for: "one" }, "permissions"]
+        [request.path, request.callId as string, request.tool, request.payload, request.kind],
+        [[sessionId, childId!], "call one", "reach", { for: "one" }, "permissions"]
       )
       // it is one request: the same id wherever it is shown
       assert.strictEqual(openedAt(family, childId!)[0]?.questionId, request.questionId)
@@ -105,6 +105,32 @@ describe("a request of a delegate", () => {
         _tag: "Rejected",
         reason: { _tag: "UnknownQuestion", questionId: request.questionId }
       })
+    })
+  )
+
+  it.effect("A3 A4 a grant of less than was asked for reaches the delegate unchanged", () =>
+    Effect.gen(function* () {
+      const answers: Array<unknown> = []
+      const asking = Family.withTools({
+        reach: {
+          run: () =>
+            Effect.flatMap(Turn, (turn) =>
+              Effect.map(
+                turn.ask({ kind: "permissions", payload: { network: true, write: ["/tmp"] } }),
+                (answer) => void answers.push(answer)
+              )
+            )
+        }
+      })
+      const family = yield* Family.make({ script: reaching })
+      const run = Delegate.runOnce({ ...Family.endless, agent: asking.agent, input: Input.text("one") })
+      const running = yield* Effect.forkChild(family.run(asking.provide(run)))
+      const { questionId } = yield* awaitRequest(family, family.root.session.sessionId)
+      const less: Op.Decision = { _tag: "Approved", scope: "turn", permissions: { network: true } }
+      yield* family.root.session.submit(Op.answer(questionId, less))
+      yield* Fiber.join(running)
+      assert.deepStrictEqual(answers, [less])
+      for (const id of family.sessions()) assert.deepStrictEqual(settledAt(family, id), [less])
     })
   )
 

@@ -4,7 +4,6 @@ import type { Op, Receipt, Submission } from "@spindle/core/Op"
 import type { AbortReason } from "@spindle/core/Outcome"
 import type { SessionConfig } from "@spindle/core/SessionConfig"
 import type { JournalFailed } from "@spindle/core/SessionError"
-import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { TraceContext } from "@spindle/core/TraceContext"
 import type { Session } from "@spindle/core/Session"
 import type { DelegateEnd, Turn } from "@spindle/core/Turn"
@@ -13,12 +12,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import * as Bridge from "../Bridge.ts"
+import type * as Bridge from "../Bridge.ts"
 import type { Interactive } from "../Delegate.ts"
 import { DelegateClosed, type DelegateRefused } from "../DelegateError.ts"
 import type * as Limits from "../Limits.ts"
 import * as Status from "../Status.ts"
 import type { DelegateSpan } from "./delegateSpan.ts"
+import { forkDetached } from "./detached.ts"
 import * as Notices from "./notices.ts"
 import { Tracking } from "./tracking.ts"
 import { Node, nodes } from "./tree.ts"
@@ -150,10 +150,6 @@ export class Handle implements Interactive {
     return this.bridge!.events
   }
 
-  forEach<E, R>(read: (event: SessionEvent) => Effect.Effect<void, E, R>) {
-    return this.bridge!.forEach(read)
-  }
-
   submit(op: Op, options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }) {
     return Effect.suspend((): Effect.Effect<Receipt, DelegateClosed | DelegateRefused> => {
       if (this.isEnding) return this.closed
@@ -215,7 +211,7 @@ export class Handle implements Interactive {
   /** Ends a session that has no bridge, within the drain deadline. */
   private stop(reason: AbortReason): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
-      const stopping = yield* Bridge.outlive(Effect.andThen(this.abort(reason), this.shutdown))
+      const stopping = yield* forkDetached(Effect.andThen(this.abort(reason), this.shutdown))
       if (stopping.pollUnsafe() !== undefined) return
       // mutant bounded-without-a-bridge (D1: the parent waits for a one-shot delegate that hangs no longer than the
       //   drain deadline):

@@ -20,10 +20,10 @@ import { DelegateRefused } from "../DelegateError.ts"
 import * as Limits from "../Limits.ts"
 import * as Status from "../Status.ts"
 import * as DelegateSpan from "./delegateSpan.ts"
+import * as ParentApprovals from "./approvals.ts"
 import * as Forking from "./forking.ts"
 import { Handle } from "./handle.ts"
 import { CurrentNode, type Node, nodeOf } from "./tree.ts"
-import * as Upward from "./upward.ts"
 
 /** The most characters of what a delegate had said that a failure hands on. */
 export const outcomeLimit = Status.messageLimit
@@ -140,7 +140,7 @@ const open = Effect.fnUntraced(function* <R>(handle: Handle, tenants: Scope.Scop
     Effect.provideService(Scope.Scope, own),
     Effect.provideService(
       Approvals,
-      Upward.askParent(
+      ParentApprovals.askParent(
         // mutant detached-asks-the-session (A3: a question of a detached delegate is shown at its parent, even if the
         //   parent is idle):
         //   false
@@ -164,6 +164,8 @@ const open = Effect.fnUntraced(function* <R>(handle: Handle, tenants: Scope.Scop
     const { forward } = options
     const bridging = Bridge.make(child, {
       drain: handle.config.delegateDeadline,
+      // the handle ends it with its turn
+      detached: true,
       ...(forward === undefined ? {} : { forward })
     })
     handle.bridge = yield* Effect.provideService(bridging, Scope.Scope, scope)

@@ -13,16 +13,19 @@ interface RowOfDelegates {
 
 /** By name. */
 export const mutants = {
-  "asks-beside-the-events": { by: "askingElsewhere", breaks: /^A3/ },
+  "asks-concurrently": { by: "askingElsewhere", breaks: /^A3/ },
   "withdraws-what-the-child-settled": { by: "askingElsewhere", breaks: /^A2/ },
   "hands-over-in-one-step": { by: "handingOver", breaks: /^D2/ },
   "begins-the-end-in-its-region": { by: "endingABridge", breaks: /^deadlock/ },
-  "lets-go-of-a-full-queue": { by: "endingAFullQueue", breaks: /^D2 the end/ },
+  "releases-a-full-queue": { by: "endingAFullQueue", breaks: /^D2 the end/ },
   "keeps-what-is-queued": { by: "endingAFullQueue", breaks: /^D2 .* was queued/ },
   drains: { by: "lastWords", breaks: /^D2/ },
   "drains-for-so-long": { by: "hangingChild", breaks: /^D2|^unbounded wait/ },
   "leaves-a-child-that-hangs": { by: "hangingChild", breaks: /^D2/ },
-  "answers-who-waits-for-a-receipt": { by: "hangingChild", breaks: /^D2/ },
+  "refuses-pending-receipts": { by: "hangingChild", breaks: /^D2/ },
+  "ends-with-its-scope": { by: "leavingABridge", breaks: /^D2/ },
+  "ends-with-its-turn": { by: "bridgingInATurn", breaks: /^D2/ },
+  "call-id-goes-up": { by: "bridgingInATurn", breaks: /^A3/ },
   "look-and-wait-for-room": { by: "readingAFullQueue", breaks: /^deadlock/ },
   linked: { by: "trees", breaks: /^(I3|D1)/ },
   detached: { by: "trees", breaks: /^D7 the detached/ },
