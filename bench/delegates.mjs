@@ -237,19 +237,19 @@ const throughput = async () => {
     Stream.flatMap((all) => Stream.fromIterable(all))
   )
   const bridged = Effect.scoped(
-      Effect.gen(function* () {
-        const bridge = yield* Bridge.make({
-          path: ["root", "child"],
-          submit: () => Effect.never,
-          events: told,
-          interrupt: () => Effect.void,
-          shutdown: Effect.void
-        })
-        let count = 0
-        yield* Stream.runForEach(bridge.events, () => Effect.sync(() => void count++))
-        return count
+    Effect.gen(function* () {
+      const bridge = yield* Bridge.make({
+        path: ["root", "child"],
+        submit: () => Effect.never,
+        events: told,
+        interrupt: () => Effect.void,
+        shutdown: Effect.void
       })
-    )
+      let count = 0
+      yield* Stream.runForEach(bridge.events, () => Effect.sync(() => void count++))
+      return count
+    })
+  )
   const bare = Effect.scoped(
     Effect.gen(function* () {
       const queue = yield* Queue.bounded(512)

@@ -342,7 +342,10 @@ describe("a bridge that nobody ends", () => {
       const ready = yield* Deferred.make<void>()
       const late = Effect.provideService(Bridge.make(fake.child), Scope.Scope, scope)
       yield* family.start(
-        Effect.andThen(Deferred.succeed(ready, undefined), Effect.onInterrupt(Effect.never, () => Effect.asVoid(late)))
+        Effect.andThen(
+          Deferred.succeed(ready, undefined),
+          Effect.onInterrupt(Effect.never, () => Effect.asVoid(late))
+        )
       )
       yield* Deferred.await(ready)
       yield* family.root.session.abort()

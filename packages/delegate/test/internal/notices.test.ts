@@ -23,12 +23,12 @@ const logged = Effect.fnUntraced(function* (answer: Effect.Effect<Receipt, Journ
     scope: Effect.never
   }
   const about = { delegateId: "child" as SessionId, status: Status.shutdown, wake: false }
-  yield* Effect.provide(Notices.tell(parent, about), Logger.layer([logger]))
+  yield* Effect.provide(Notices.send(parent, about), Logger.layer([logger]))
   return lines
 })
 
 describe("a notice", () => {
-  const lost = "session parent was not told that delegate child has settled"
+  const lost = "cannot notify session parent that delegate child has settled"
 
   it.effect("D7 that the parent does not take is logged", () =>
     Effect.gen(function* () {
