@@ -1,6 +1,4 @@
-/**
- * Delegates: child sessions that ask upward, end with their parent, and never hang it.
- */
+/** Delegates: child sessions that ask their parent, end with it, and never block it. */
 export * as Bridge from "./Bridge.ts"
 export * as DelegateError from "./DelegateError.ts"
 export * as Limits from "./Limits.ts"

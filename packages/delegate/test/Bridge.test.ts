@@ -17,7 +17,7 @@ import * as Family from "./fixtures/family.ts"
 
 const seqs = (events: ReadonlyArray<SessionEvent>) => events.flatMap((event) => ("seq" in event ? [event.seq] : []))
 
-/** Lets everything run that can. */
+/** Runs everything that can run now. */
 const settle = TestClock.adjust(0)
 
 /** Runs a program in virtual time, where a sleep ends when nothing else can run. */
@@ -93,7 +93,7 @@ describe("submissions", () => {
         )
         yield* quiet
         assert.isUndefined(all.pollUnsafe())
-        // one is with the child, which has not answered
+        // the child has one more, and has not replied
         yield* Deferred.succeed(gate, undefined)
         yield* Fiber.join(all)
         yield* quiet
@@ -101,7 +101,7 @@ describe("submissions", () => {
       })
     ))
 
-  it.effect("D2 what waits when the child ends is refused by name", () =>
+  it.effect("D2 submissions that wait when the child ends fail with a named error", () =>
     Effect.gen(function* () {
       const fake = yield* FakeChild.make({ submit: () => Effect.never })
       const bridge = yield* Bridge.make(fake.child)
@@ -112,7 +112,7 @@ describe("submissions", () => {
       )
       yield* settle
       const ending = yield* Effect.forkChild(bridge.end("Parent"))
-      // the child has the first one, and until the drain deadline to answer it
+      // the child has the first one and may reply until the drain deadline
       yield* TestClock.adjust("500 millis")
       const errors = yield* Fiber.join(waiting)
       assert.deepStrictEqual(
@@ -143,7 +143,7 @@ describe("submissions", () => {
 })
 
 describe("events", () => {
-  it("D2 at most 512 wait; a child that tells more waits for its reader", () =>
+  it("D2 at most 512 wait; a child that emits more waits for its reader", () =>
     simulated(
       Effect.gen(function* () {
         let told = 0
@@ -158,7 +158,7 @@ describe("events", () => {
         })
         const bridge = yield* Bridge.make(fake.child)
         yield* quiet
-        // one more is in the hand of the forwarder
+        // the forwarder holds one more
         assert.strictEqual(told, 513)
         assert.lengthOf(yield* Stream.runCollect(bridge.events), 2_001)
       })
@@ -220,7 +220,7 @@ describe("events", () => {
     })
   )
 
-  it.effect("D3 counts, settings and requests are swallowed, and so is what the reader does not want", () =>
+  it.effect("D3 token counts, settings and questions are not forwarded, nor is what the options exclude", () =>
     Effect.gen(function* () {
       const fake = yield* FakeChild.make()
       const bridge = yield* Bridge.make(fake.child, { forward: (event) => !("seq" in event) || event.seq !== 2 })
@@ -387,7 +387,7 @@ describe("end", () => {
     })
   )
 
-  it.effect("D2 shuts a child down whose interruption meets a defect", () =>
+  it.effect("D2 shuts a child down whose interruption dies", () =>
     Effect.gen(function* () {
       const fake = yield* FakeChild.make({ interrupt: () => Effect.die(new Error("no connection")) })
       const bridge = yield* Bridge.make(fake.child)
@@ -396,7 +396,7 @@ describe("end", () => {
     })
   )
 
-  it.effect("D2 happens once, whoever asks and however often", () =>
+  it.effect("D2 happens once, however often it is called", () =>
     Effect.gen(function* () {
       const fake = yield* FakeChild.make()
       const bridge = yield* Bridge.make(fake.child)
@@ -407,7 +407,7 @@ describe("end", () => {
     })
   )
 
-  it.effect("D2 what the child tells at its end is readable as far as there is room", () =>
+  it.effect("D2 events that the child emits at its end are readable as far as there is room", () =>
     Effect.gen(function* () {
       const fake = yield* FakeChild.make()
       const bridge = yield* Bridge.make(

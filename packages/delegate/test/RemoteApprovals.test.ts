@@ -21,7 +21,7 @@ const settle = TestClock.adjust(0)
 const submissionsOf = ({ received }: FakeChild.FakeChild) =>
   received.flatMap((one) => (one._tag === "Submission" ? [one.submission.op] : []))
 
-/** Bridges a played child whose requests are decided so. */
+/** Makes a bridge to a played child with these approvals. */
 const bridged = Effect.fnUntraced(function* (decider: Approvals) {
   const fake = yield* FakeChild.make()
   const bridge = yield* Bridge.make(yield* RemoteApprovals.route(fake.child, decider))
@@ -63,7 +63,7 @@ describe("the tests of the seed", () => {
 describe("the tests of the reference with a guardian", () => {
   const guardian = Agent.make({ instructions: "Guard." })
 
-  /** A child elsewhere whose requests a guardian looks at first; the guardian answers so. */
+  /** A remote child whose questions a guardian decides first, with this verdict. */
   const guarded = Effect.fnUntraced(function* (verdict: ScriptedModel.Answer, request: SessionEvent) {
     const assessed: Array<unknown> = []
     const family = yield* Family.make({
@@ -108,8 +108,8 @@ describe("the tests of the reference with a guardian", () => {
     })
   )
 
-  // the reference remembers each call from its beginning on, and joins the question to it by its id: here the request
-  // carries the name and the arguments of the call itself
+  // the reference remembers each call and joins a question to it by id; here the question carries the name and the
+  // arguments of its call
   const elicitation = {
     ...FakeChild.question("elicitation-1"),
     kind: "elicitation",
@@ -134,7 +134,7 @@ describe("the tests of the reference with a guardian", () => {
     })
   )
 
-  it.effect("A3 a guardian decides an elicitation that names its call, and nothing was remembered for it", () =>
+  it.effect("A3 a guardian decides an elicitation that names its call", () =>
     Effect.gen(function* () {
       for (const [decision, expected] of [
         ["approve", { _tag: "Approved", scope: "once" }],
@@ -150,7 +150,7 @@ describe("the tests of the reference with a guardian", () => {
     })
   )
 
-  it.effect("A2 a question of a child is answered with nothing when its parent stops", () =>
+  it.effect("A2 a question of a child gets an empty answer when its parent stops", () =>
     Effect.gen(function* () {
       const question = { ...FakeChild.question("question-1"), kind: "question" } as SessionEvent
       const { fake, family, running } = yield* guarded([ScriptedModel.hang], question)
@@ -194,7 +194,7 @@ describe("route", () => {
       })
   )
 
-  it.effect("A3 decides requests side by side, and forwards everything else meanwhile", () =>
+  it.effect("A3 decides questions concurrently, and forwards everything else meanwhile", () =>
     Effect.gen(function* () {
       const gates = new Map<string, Deferred.Deferred<void>>()
       for (const id of ["a", "b"]) gates.set(id, yield* Deferred.make<void>())
@@ -214,7 +214,7 @@ describe("route", () => {
     })
   )
 
-  it.effect("A3 withdraws a question that the child has settled otherwise, and what is open at the end", () =>
+  it.effect("A3 withdraws a question that the child has settled, and open questions at the end", () =>
     Effect.gen(function* () {
       const withdrawn: Array<string> = []
       let played: FakeChild.FakeChild | undefined
@@ -279,7 +279,7 @@ describe("route", () => {
     })
   )
 
-  it.effect("A2 leaves a request that nobody answered in time to the child", () =>
+  it.effect("A2 leaves a question that nobody answered in time to the child", () =>
     Effect.gen(function* () {
       const { fake } = yield* bridged({ decide: () => Effect.succeed({ _tag: "Cancelled", by: "deadline" }) })
       yield* fake.emit(FakeChild.question("a"))

@@ -96,6 +96,11 @@ export const launch: <R>(
     return yield* aborted(parent)
   }
   handle.open(opening.value)
+  // added last, so that it runs first: a parent session that closes ends the delegate like any other caller
+  // mutant ends-with-the-session (D1: a delegate ends with the session that started it): drop
+  yield* Scope.addFinalizer(handle.scope, handle.end("Shutdown"))
+  // the scope of a session that has closed in the meantime runs the finalizer at once
+  if (handle.isEnding) return yield* aborted(parent)
   // mutant deadline (D7: a delegate ends at its deadline): false
   if (handle.node.endsAt < Infinity) yield* handle.expireIn(handle.node.endsAt - now, sessionScope)
   // mutant counts-when-it-looks (D6): insert: parent.count(1)
@@ -147,9 +152,6 @@ const open = Effect.fnUntraced(function* <R>(handle: Handle, options: LaunchOpti
     restore
   ) as Effect.Effect<Session.Session, StartError, R | Model | Journal>
   const bridge = options.isOneShot ? undefined : yield* connect(handle, { session, shutdown }, options.forward)
-  // added last, so that it runs first: a parent session that closes ends the delegate like any other caller
-  // mutant ends-with-the-session (D1: a delegate ends with the session that started it): drop
-  yield* Scope.addFinalizer(scope, handle.end("Shutdown"))
   const opened: Opened = { session, shutdown, bridge }
   return opened
 })

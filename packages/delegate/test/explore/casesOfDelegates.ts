@@ -11,6 +11,7 @@ import { DelegateRefused } from "@spindle/delegate/DelegateError"
 import * as Limits from "@spindle/delegate/Limits"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -86,7 +87,16 @@ const startingDeaf: Case = {
   ...shows((stage) =>
     Effect.gen(function* () {
       // longer than the grace
-      const family = yield* Family.make({ journal: yield* slowJournal(200) })
+      const slow = yield* slowJournal(200)
+      let openedAt = 0
+      const journal: Journal = {
+        ...slow,
+        open: (sessionId, mode) =>
+          Effect.tap(slow.open(sessionId, mode), () =>
+            Effect.map(Clock.currentTimeMillis, (millis) => void (openedAt = millis))
+          )
+      }
+      const family = yield* Family.make({ journal })
       const { session } = family.root
       yield* stage.arm({ abort: session.abort() })
       const children: Array<Delegate.Delegate> = []
@@ -99,11 +109,14 @@ const startingDeaf: Case = {
         if ((yield* child.status)._tag !== "Shutdown") return "D1 a delegate survives the turn that started it"
       }
       if (openOf(family) > 0) return "D6 a delegate that was announced has no end"
+      if (endOf(family) < openedAt) return "D1 a delegate ends while it is opened"
       const isLate = family
         .sessions()
         .slice(1)
         .some((id) => family.told(id).some((event) => "at" in event && event.at > endOf(family)))
-      return found(isLate, "D1 a delegate tells something after its end")
+      if (isLate) return "D1 a delegate tells something after its end"
+      const announced = family.root.events.filter(({ _tag }) => _tag === "DelegateStarted").length
+      return found(family.sessions().length - 1 > announced, "I3 a delegate was made that was not announced")
     })
   ),
   actions: [["abort"]],

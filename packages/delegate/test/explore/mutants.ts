@@ -29,7 +29,7 @@ export const mutants = {
   "look-and-wait-for-room": { by: "readingAFullQueue", breaks: /^deadlock/ },
   linked: { by: "trees", breaks: /^(I3|D1)/ },
   detached: { by: "trees", breaks: /^D7 the detached/ },
-  "registers-before-it-opens": { by: "announcingSlowly", breaks: /^I3/ },
+  "registers-before-it-opens": { by: "startingDeaf", breaks: /^I3/ },
   "makes-none-when-refused": { by: "startingDeaf", breaks: /^D1/ },
   "ends-what-was-opened-meanwhile": { by: "startingDeaf", breaks: /^D1/ },
   "leaves-the-end-to-its-opener": { by: "startingDeaf", breaks: /^D1/ },
