@@ -1,4 +1,4 @@
-/** Bridges with a child that the program plays. */
+/** Cases of bridges with a child that the program plays. */
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import { Turn } from "@spindle/core/Turn"
 import * as Bridge from "@spindle/delegate/Bridge"
@@ -16,7 +16,7 @@ import { type Case, found, shows } from "./exploring.ts"
 const seqs = (events: ReadonlyArray<SessionEvent>): string =>
   events.map((event) => ("seq" in event ? event.seq : event._tag)).join()
 
-/** A question that is never answered, and that the child settles by itself (A2, A3). */
+/** A question that is not answered, and that the child settles itself (A2, A3). */
 const askingElsewhere: Case = shows(
   Effect.gen(function* () {
     const fake = yield* FakeChild.make()
@@ -30,14 +30,14 @@ const askingElsewhere: Case = shows(
     const bridge = yield* Bridge.make(yield* RemoteApprovals.route(fake.child, { decide }))
     yield* fake.emit(FakeChild.question("a"), FakeChild.warning(1))
     const passed = yield* Effect.timeoutOption(Stream.runHead(bridge.events), "1 hour")
-    if (passed._tag === "None") return "A3 an open request holds up an event"
+    if (passed._tag === "None") return "A3 an open question blocks an event"
     yield* fake.emit(FakeChild.settled("a"), FakeChild.warning(2))
     yield* Effect.timeoutOption(Stream.runHead(bridge.events), "1 hour")
-    return found(asking > 0, "A2 the parent is asked what the child has settled")
+    return found(asking > 0, "A2 the parent shows a question that the child has settled")
   })
 )
 
-/** An end that is begun by somebody who is stopped at any step, and asked for again (D1). */
+/** A caller that ends a bridge is interrupted at any step, and another one ends it again (D1). */
 const endingABridge: Case = {
   ...shows((stage) =>
     Effect.gen(function* () {
@@ -51,7 +51,7 @@ const endingABridge: Case = {
   actions: [["interrupt"]]
 }
 
-/** A child that is blocked on a full queue when it is ended, and one that says something while it ends (D2). */
+/** A child that is blocked on a full queue when it is ended (D2). */
 const endingAFullQueue: Case = shows(
   Effect.gen(function* () {
     const fake = yield* FakeChild.make()
@@ -68,6 +68,7 @@ const endingAFullQueue: Case = shows(
   })
 )
 
+/** A child that emits an event while it ends (D2). */
 const lastWords: Case = shows(
   Effect.gen(function* () {
     const fake = yield* FakeChild.make()
@@ -80,11 +81,11 @@ const lastWords: Case = shows(
     yield* Effect.sleep(1)
     yield* bridge.end("Parent")
     const read = seqs(yield* Stream.runCollect(bridge.events))
-    return found(read !== "1,2", `D2 1,2 was told, and ${read} is readable`)
+    return found(read !== "1,2", `D2 1,2 was emitted, and ${read} is readable`)
   })
 )
 
-/** A child that hangs wherever it is called; what waits for it is bounded (D2). */
+/** A child that hangs in every call. Each wait for it is bounded (D2). */
 const hangingChild: Case = shows(
   Effect.gen(function* () {
     const hang = Effect.uninterruptible(Effect.sleep("1 hour"))
@@ -102,13 +103,13 @@ const hangingChild: Case = shows(
       yield* Fiber.join(submitting)
     }).pipe(Effect.scoped)
     const millis = (yield* Clock.currentTimeMillis) - from
-    // what was left behind ends
+    // lets the detached calls end
     yield* Effect.sleep("2 hours")
     return found(millis > 501, `D2 the end of a child that hangs took ${millis} ms`)
   })
 )
 
-/** A reader beside a child that tells more than there is room for, in any schedule (D2). */
+/** A reader of a child that emits more than there is room for, in any schedule (D2). */
 const readingAFullQueue: Case = {
   ...shows(
     Effect.gen(function* () {
