@@ -26,7 +26,7 @@ export class DelegateRefused extends Schema.TaggedError<DelegateRefused>()("Dele
       case "lifetime":
         return `cannot start a delegate: session ${at} allows ${allowed} in all, and all have been started`
       case "tokens":
-        return `cannot start more work: the ${allowed} tokens that session ${at} allows its delegates are spent`
+        return `the ${allowed} tokens that session ${at} allows its delegates are spent`
       case "time":
         return `cannot start a delegate: the time that session ${at} allows its delegates is over`
       case "aborted":
