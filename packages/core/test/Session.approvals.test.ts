@@ -115,6 +115,38 @@ describe("a question", () => {
     })
   )
 
+  it.effect("A4 a grant of some permissions reaches the asker unchanged and answers no later question", () =>
+    Effect.gen(function* () {
+      const harness = yield* Harness.make()
+      const some: Op.Decision = { _tag: "Approved", scope: "session", permissions: { network: { enabled: true } } }
+      for (const count of [1, 2]) {
+        const { outcome } = yield* harness.session.start(asker())
+        const { questionId } = yield* opened(harness, count)
+        yield* decide(harness, questionId, some)
+        assert.deepStrictEqual(yield* outcome, { _tag: "Completed", value: some })
+      }
+      assert.deepStrictEqual(settled(harness), [some, some])
+    })
+  )
+
+  it.effect("A4 a tool call runs on a grant of all that it asked for, and not on less", () =>
+    Effect.gen(function* () {
+      for (const [permissions, status] of [
+        [{ of: "c1" }, "completed"],
+        [{}, "denied"]
+      ] as const) {
+        const { runs, tool } = asking()
+        const harness = yield* Harness.make({ script: [calls("c1"), [Model.text("done")]], tools: { tool } })
+        yield* harness.submit("go")
+        const { questionId } = yield* opened(harness, 1)
+        yield* decide(harness, questionId, { _tag: "Approved", scope: "session", permissions })
+        yield* harness.session.awaitIdle
+        assert.strictEqual(results(harness)[0]?.status, status)
+        assert.lengthOf(runs, status === "completed" ? 1 : 0)
+      }
+    })
+  )
+
   it.effect("A1 is settled once: a second answer is unknown and changes nothing", () =>
     Effect.gen(function* () {
       const { runs, tool } = asking()

@@ -1,6 +1,4 @@
-/**
- * The typed failures of delegates. Each carries the path from the root to the session that it is about.
- */
+/** The typed errors of delegates. Each carries the path from the root to the session that it is about. */
 import { SessionId } from "@spindle/core/Ids"
 import { AbortReason } from "@spindle/core/Outcome"
 import * as Schema from "effect/Schema"
@@ -9,8 +7,8 @@ import * as SchemaGetter from "effect/SchemaGetter"
 const Path = Schema.Array(SessionId)
 
 /**
- * No delegate was started, and nothing is left of it: a limit of the tree stands against it, or the turn that asked is
- * stopping. `at` is the session whose limit it is.
+ * A delegate was not started, and nothing of it is left: a limit of the tree is reached, or the turn that asked is stopping.
+ * `at` is the session that has the limit.
  */
 export class DelegateRefused extends Schema.TaggedError<DelegateRefused>()("DelegateRefused", {
   path: Path,
@@ -22,48 +20,48 @@ export class DelegateRefused extends Schema.TaggedError<DelegateRefused>()("Dele
     const { allowed, at, limit } = this
     switch (limit) {
       case "depth":
-        return `no delegate may be started at this depth: session ${at} allows ${allowed} levels below it; solve the task alone`
+        return `cannot start a delegate at this depth: session ${at} allows ${allowed} levels below it; do the task yourself`
       case "concurrent":
-        return `session ${at} allows ${allowed} delegates at a time: wait for one to end, or close one`
+        return `cannot start more work: session ${at} allows ${allowed} delegates at a time; wait for one to finish, or close one`
       case "lifetime":
-        return `session ${at} allows ${allowed} delegates in all, and they have been started`
+        return `cannot start a delegate: session ${at} allows ${allowed} in all, and all have been started`
       case "tokens":
         return `the ${allowed} tokens that session ${at} allows its delegates are spent`
       case "time":
-        return `the time that session ${at} has for its delegates is over`
+        return `cannot start a delegate: the time that session ${at} allows its delegates is over`
       case "aborted":
-        return `the turn of session ${at} is stopping: it starts no delegate`
+        return `cannot start a delegate: the turn of session ${at} is stopping`
     }
   }
 }
 
-/** The delegate has ended; it takes nothing any more. `resume` of its session may help. */
+/** The delegate has ended and takes no submissions. Its session can be resumed as a new delegate. */
 export class DelegateClosed extends Schema.TaggedError<DelegateClosed>()("DelegateClosed", {
   path: Path,
   delegateId: SessionId
 }) {
   override get message() {
-    return `delegate ${this.delegateId} has ended and takes nothing any more`
+    return `delegate ${this.delegateId} has ended and takes no more input`
   }
 }
 
-/** The events of a delegate have one reader at a time, and another is reading. */
+/** The events of a delegate have one reader at a time, and another reader is reading them. */
 export class BridgeInUse extends Schema.TaggedError<BridgeInUse>()("BridgeInUse", { delegateId: SessionId }) {
   override get message() {
-    return `the events of delegate ${this.delegateId} are being read already: they have one reader at a time`
+    return `cannot read the events of delegate ${this.delegateId}: they have one reader at a time, and it is still reading`
   }
 }
 
-/** A one-shot delegate was stopped, or its turn failed. `partial` is what it had said by then. */
+/** A one-shot delegate was stopped, or its turn failed. `partial` is its last text until then. */
 export class DelegateFailed extends Schema.TaggedError<DelegateFailed>()("DelegateFailed", {
   path: Path,
   delegateId: SessionId,
   reason: Schema.Union([
     Schema.TaggedStruct("Aborted", { reason: AbortReason }),
-    /** Its session did not accept the input, for this reason (`Rejection`); no turn ran. */
+    /** Its session rejected the input, with the tag of the `Rejection`. No turn ran. */
     Schema.TaggedStruct("Refused", { rejection: Schema.String }),
     Schema.TaggedStruct("Errored", { tag: Schema.String, detail: Schema.String }),
-    /** It said nothing that the wanted output could be read from. */
+    /** Its answer could not be decoded with the schema of the output. */
     Schema.TaggedStruct("InvalidAnswer", { detail: Schema.String })
   ]),
   partial: Schema.optionalKey(Schema.String)
@@ -71,14 +69,14 @@ export class DelegateFailed extends Schema.TaggedError<DelegateFailed>()("Delega
   override get message() {
     const { delegateId, reason } = this
     if (reason._tag === "Aborted") return `delegate ${delegateId} was stopped (${reason.reason})`
-    if (reason._tag === "Refused") return `delegate ${delegateId} did not accept its input: ${reason.rejection}`
+    if (reason._tag === "Refused") return `delegate ${delegateId} rejected its input: ${reason.rejection}`
     return reason._tag === "Errored"
       ? `delegate ${delegateId} failed: ${reason.detail}`
-      : `delegate ${delegateId} gave no answer of the wanted form: ${reason.detail}`
+      : `the answer of delegate ${delegateId} does not have the requested form: ${reason.detail}`
   }
 }
 
-/** No delegate of this id stands below the session that asked: only descendants can be controlled. */
+/** No delegate below the session that asked has this id. A session controls its descendants only. */
 export class DelegateNotFound extends Schema.TaggedError<DelegateNotFound>()("DelegateNotFound", {
   path: Path,
   delegateId: SessionId
@@ -88,7 +86,7 @@ export class DelegateNotFound extends Schema.TaggedError<DelegateNotFound>()("De
   }
 }
 
-/** A model asked for something about its agents that cannot be done; `detail` is what it reads. */
+/** A model asked for something that its agents cannot do. `detail` is the text that it reads. */
 export class SubAgentFailed extends Schema.TaggedError<SubAgentFailed>()("SubAgentFailed", {
   path: Path,
   detail: Schema.String
@@ -97,7 +95,7 @@ export class SubAgentFailed extends Schema.TaggedError<SubAgentFailed>()("SubAge
     return this.detail
   }
 
-  /** The failure as a plain text, which is what a model gets instead of an object. */
+  /** Encodes the error as plain text, which a model reads instead of an object. */
   static readonly asText = Schema.String.pipe(
     Schema.decodeTo(SubAgentFailed, {
       decode: SchemaGetter.transform((detail) => ({ _tag: "SubAgentFailed" as const, path: [], detail })),

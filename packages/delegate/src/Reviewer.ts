@@ -1,6 +1,6 @@
 /**
- * Another agent that decides the requests of a delegate first: a `review` for `Delegate.start`. What it does not decide is
- * asked of the person, and so is everything when it fails: a review can spare a person a question, never take one away.
+ * An agent that decides the questions of a delegate before a person is asked: a `review` for `Delegate.start`. The person
+ * is asked whatever the agent leaves open, and everything if it fails. The agent approves once at most.
  */
 import type { Agent } from "@spindle/core/Agent"
 import type { Question } from "@spindle/core/Approvals"
@@ -14,29 +14,32 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Delegate from "./Delegate.ts"
 
-/** What a reviewer answers: `ask` leaves it to the person. */
+/** The answer of a reviewer. `ask` leaves the question to the person. */
 export const Verdict = Schema.Struct({ decision: Schema.Literals(["approve", "deny", "ask"]), reason: Schema.String })
 
-/** What a reviewer is told, as JSON: who wants to do what. Content of the delegate's own, to be judged and not followed. */
+/**
+ * Returns the input of a reviewer: the question and its asker, as JSON. It comes from the delegate, so the reviewer judges
+ * it and does not follow it.
+ */
 export const inputOf = ({ callId, kind, path, payload, tool }: Question): Input.Input =>
   Input.text(
     JSON.stringify({ kind, tool, arguments: payload, call_id: callId, asked_by: path.at(-1), depth: path.length - 1 })
   )
 
 /**
- * A review by an agent, which runs as a one-shot delegate of the current turn for each request. It approves once at most.
- * **Interruption** of a review ends its delegate.
+ * Makes a review by an agent, which runs as a one-shot delegate of the current turn for each question. **Interruption** of
+ * a review ends its delegate.
  */
 export const byAgent = <R>(options: {
   readonly agent: Agent<R>
   readonly deadline: Duration.Input
 }): Effect.Effect<Delegate.Review, never, Turn | Model | Journal | R> =>
   Effect.contextWith((context: Context.Context<Turn | Model | Journal | R>) => {
-    const review: Delegate.Review = (request) =>
-      // a person answers questions better than a guess; an elicitation that names a tool asks whether it may be called
-      request.kind === "question" || (request.kind === "elicitation" && request.tool === undefined)
+    const review: Delegate.Review = (question) =>
+      // a person has to answer these; an elicitation that names a tool only asks whether the tool may be called
+      question.kind === "question" || (question.kind === "elicitation" && question.tool === undefined)
         ? Effect.undefined
-        : Delegate.runOnce({ ...options, source: "review", input: inputOf(request), output: Verdict }).pipe(
+        : Delegate.runOnce({ ...options, source: "review", input: inputOf(question), output: Verdict }).pipe(
             Effect.map(({ decision, reason }) => {
               if (decision === "approve") return { _tag: "Approved", scope: "once" } as const
               return decision === "deny" ? ({ _tag: "Denied", reason } as const) : undefined

@@ -1,5 +1,5 @@
 /**
- * What a delegate is: folded from what its session tells, and told to a model in the words that models know.
+ * The status of a delegate, folded from the events of its session, and its encoding for models and records.
  */
 import type { AgentState, AgentStatus } from "@spindle/core/Display"
 import type { SessionId } from "@spindle/core/Ids"
@@ -8,8 +8,8 @@ import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { DelegateEnd } from "@spindle/core/Turn"
 
 /**
- * Where a delegate stands. `PendingInit`: no turn yet. `Completed`, `Errored` and `Interrupted` are how its last turn
- * ended, `message` is the last that it said. `Shutdown`: it was closed. `NotFound`: nobody knows it.
+ * The status of a delegate. `PendingInit`: no turn has started. `Completed`, `Errored` and `Interrupted`: how its last turn
+ * ended, with its last message. `Shutdown`: it was closed. `NotFound`: no delegate has this id.
  */
 export type Status =
   | { readonly _tag: "PendingInit" }
@@ -20,15 +20,15 @@ export type Status =
   | { readonly _tag: "Shutdown" }
   | { readonly _tag: "NotFound" }
 
-/** Before the first turn. */
+/** The status before the first turn. */
 export const pendingInit: Status = { _tag: "PendingInit" }
 const running: Status = { _tag: "Running" }
-/** It was closed. */
+/** The status of a delegate that was closed. */
 export const shutdown: Status = { _tag: "Shutdown" }
-/** Nobody knows it. */
+/** The status for an unknown id. */
 export const notFound: Status = { _tag: "NotFound" }
 
-/** The status after one more event. */
+/** Returns the status after one more event. */
 export const step = (status: Status, event: SessionEvent): Status => {
   switch (event._tag) {
     case "TurnStarted":
@@ -46,10 +46,10 @@ export const step = (status: Status, event: SessionEvent): Status => {
   }
 }
 
-/** Whether nothing runs that could change it by itself. */
+/** Whether no turn runs or is about to, so that the status stays until there is new input. */
 export const isSettled = ({ _tag }: Status): boolean => _tag !== "PendingInit" && _tag !== "Running"
 
-/** A status as one word. */
+/** Returns a status as one word. */
 export const wordOf = ({ _tag }: Status): string => words[_tag]
 
 const words: { readonly [Tag in Status["_tag"]]: string } = {
@@ -90,7 +90,7 @@ const messageOf = (status: Status): string | undefined => {
   }
 }
 
-/** A status in JSON, as models and clients of the reference know it. */
+/** A status in JSON, as models know it. */
 export type WireStatus =
   | "pending_init"
   | "running"
@@ -100,10 +100,10 @@ export type WireStatus =
   | { readonly completed: string | null }
   | { readonly errored: string }
 
-/** The most characters of a message that a status hands on: what a delegate hands back is bounded. */
+/** The most characters of a message that a parent gets from a delegate. */
 export const messageLimit = 16_384
 
-/** The same, in the words of the wire. What was stopped for another reason than a person's says why, and what it had. */
+/** Converts a status to JSON. A turn that was not stopped by a person gives the reason and its last message. */
 export const toWire = (status: Status): WireStatus => {
   switch (status._tag) {
     case "PendingInit":
@@ -141,7 +141,7 @@ const stopped: { readonly [R in AbortReason]: string } = {
 }
 
 const stoppedText = ({ message, reason }: Extract<Status, { readonly _tag: "Interrupted" }>): string =>
-  message === undefined ? stopped[reason] : `${stopped[reason]}; it had said: ${bounded(message)}`
+  message === undefined ? stopped[reason] : `${stopped[reason]}; its last message: ${bounded(message)}`
 
 const bounded = (text: string): string =>
   text.length <= messageLimit ? text : `${text.slice(0, messageLimit)} [${text.length - messageLimit} more characters]`

@@ -1,6 +1,6 @@
 /**
- * Tools with which a model starts and steers agents, in the names, arguments and results that models know. Ready for
- * `Agent.make`: the toolkit, the policies and the handlers.
+ * Tools that start and steer agents, with the names, arguments and results that models know. The toolkit, the policies and
+ * the handlers fit `Agent.make`.
  */
 import * as Agent from "@spindle/core/Agent"
 import type { Journal } from "@spindle/core/Journal"
@@ -24,7 +24,7 @@ import * as SubAgents from "./SubAgents.ts"
 const text = (description: string) => Schema.optionalKey(Schema.String.annotate({ description }))
 const flag = (description: string) => Schema.optionalKey(Schema.Boolean.annotate({ description }))
 
-/** One part of an input: a text, an image by its address, or a file, a skill or a mention by name and path. */
+/** One part of an input: a text, an image by its URL, or a file, a skill or a mention by name and path. */
 export const InputItem = Schema.Struct({
   type: Schema.Literals(["text", "image", "local_image", "skill", "mention"]),
   text: Schema.optionalKey(Schema.String),
@@ -34,11 +34,15 @@ export const InputItem = Schema.Struct({
 })
 
 const inputFields = {
-  message: text("What to do, in plain words. Give this or items."),
-  items: Schema.optionalKey(Schema.Array(InputItem).annotate({ description: "The same as parts: texts and images." }))
+  message: text("The task, as text. Give either message or items."),
+  items: Schema.optionalKey(
+    Schema.Array(InputItem).annotate({
+      description: "The task, as parts: texts and images. Give either message or items."
+    })
+  )
 }
 
-/** Where an agent stands. */
+/** The status of an agent. */
 export const AgentStatus = Schema.Union([
   Schema.Literals(["pending_init", "running", "interrupted", "shutdown", "not_found"]),
   Schema.Struct({ completed: Schema.NullOr(Schema.String) }),
@@ -48,32 +52,32 @@ export const AgentStatus = Schema.Union([
 const common = { failure: SubAgentFailed.asText, failureMode: "return" as const, dependencies: [Turn] as [typeof Turn] }
 const target = SessionId.annotate({ description: "The id of the agent." })
 
-/** `choices` is what the model is told about roles and models. */
+/** `choices` describes the roles and the models to choose from. */
 const spawnAgent = (choices: string) =>
   Tool.make("spawn_agent", {
     ...common,
-    description: `Starts an agent on a task and answers its id at once. It works beside you; wait_agent waits for its answer. It ends with your turn unless it is detached.${choices}`,
+    description: `Start an agent on a task and return its id at once. The agent works while you continue; use wait_agent to get its answer. It ends with your turn unless it is detached.${choices}`,
     parameters: Schema.Struct({
       ...inputFields,
-      agent_type: text("The role of the agent; by default `default`."),
-      model: text("The model of the agent, by name. Default: that of its role, or yours."),
-      reasoning_effort: text("How much that model thinks. Default: as it is set up."),
-      fork_context: flag("Whether it begins with a copy of this conversation. Default: it knows only the message."),
-      detached: flag(
-        "Whether it goes on after your turn; you are told when it is done. Default: it ends with your turn."
-      ),
-      wake: flag("Whether that notice starts a turn of yours if you are idle. Default: it waits for your next one.")
+      agent_type: text("The role of the agent. Default: `default`."),
+      model: text("The name of the model. Default: the model of the role, or yours."),
+      reasoning_effort: text("The reasoning effort of the model. Default: that of the model."),
+      fork_context: flag("Start the agent with a copy of this conversation. Default: false; it sees only the task."),
+      detached: flag("Keep the agent running after your turn. You get a notice when it is done. Default: false."),
+      wake: flag(
+        "Start a turn of yours with that notice if you are idle. Default: false; the notice waits for your next turn."
+      )
     }),
     success: Schema.Struct({ agent_id: SessionId, nickname: Schema.String })
   })
 
 const sendInput = Tool.make("send_input", {
   ...common,
-  description: "Hands an agent more input: it joins what the agent does, or starts it again.",
+  description: "Send an agent more input. It joins the work in progress, or starts new work if the agent is idle.",
   parameters: Schema.Struct({
     target,
     ...inputFields,
-    interrupt: flag("Whether to stop what the agent does first. Default: false.")
+    interrupt: flag("Stop the current work of the agent first. Default: false.")
   }),
   success: Schema.Struct({ submission_id: Schema.String })
 })
@@ -81,11 +85,11 @@ const sendInput = Tool.make("send_input", {
 const waitAgent = Tool.make("wait_agent", {
   ...common,
   description:
-    "Waits until one of the agents is done, and answers the status of all of them that are. An empty status with timed_out means that none was.",
+    "Wait until at least one of the agents is done, and return the status of each one that is done. If none is done in time, timed_out is true and status is empty.",
   parameters: Schema.Struct({
     targets: Schema.Array(SessionId).annotate({ description: "The ids of the agents." }),
     timeout_ms: Schema.optionalKey(
-      Schema.Finite.annotate({ description: "How long to wait: 10000 to 3600000 milliseconds. Default: 30000." })
+      Schema.Finite.annotate({ description: "The timeout in milliseconds, from 10000 to 3600000. Default: 30000." })
     )
   }),
   success: Schema.Struct({ status: Schema.Record(Schema.String, AgentStatus), timed_out: Schema.Boolean })
@@ -93,21 +97,21 @@ const waitAgent = Tool.make("wait_agent", {
 
 const closeAgent = Tool.make("close_agent", {
   ...common,
-  description: "Stops an agent and everything that it started, and answers where it stood.",
+  description: "Stop an agent and every agent below it. Return its status before it was stopped.",
   parameters: Schema.Struct({ target }),
   success: Schema.Struct({ previous_status: AgentStatus })
 })
 
 const resumeAgent = Tool.make("resume_agent", {
   ...common,
-  description: "Opens an agent of yours again that has ended, with all that it knew. Then send_input gives it work.",
+  description: "Reopen one of your agents that has ended, with its history. Then use send_input to give it work.",
   parameters: Schema.Struct({ id: target }),
   success: Schema.Struct({ status: AgentStatus })
 })
 
 const listAgents = Tool.make("list_agents", {
   ...common,
-  description: "Names your agents and those below them, with where they stand.",
+  description: "List your agents and the agents below them, each with its status.",
   parameters: Schema.Struct({}),
   success: Schema.Struct({
     agents: Schema.Array(
@@ -129,8 +133,8 @@ const toolkitOf = (choices: string) =>
 export const toolkit = toolkitOf("")
 
 /**
- * The same, with the roles and the models that there are in the description of `spawn_agent`, so that a model knows them:
- * those of the settings of the handlers.
+ * Returns the tools with the roles and the models to choose from in the description of `spawn_agent`. Give it the settings
+ * of the handlers.
  */
 export const toolkitFor = (choices: Choices): typeof toolkit => toolkitOf(choicesOf(choices))
 
@@ -185,15 +189,16 @@ const reportOne = (callId: string | undefined, agentId: SessionId, status: Statu
 type Needs<R> = Exclude<R, Tool.HandlersFor<Tools>>
 
 /**
- * The handlers. What the roles need is taken from where the layer is built, and from the session of each call: so an
- * agent that has these tools itself can be a role. At the last level that the limits allow it is started without them.
+ * The handlers. The services that the roles need come from the context in which the layer is built and from the session of
+ * each call, so an agent that has these tools can be a role. At the last level that the limits allow, an agent is started
+ * without them.
  */
 export const layer = <R = never>(
   settings: SubAgents.Settings<R>
 ): Layer.Layer<Tool.HandlersFor<Tools>, never, Model | Journal | Needs<R>> =>
   toolkit.toLayer(
     Effect.contextWith((made: Context.Context<Model | Journal | Needs<R>>) => {
-      /** With the services of the layer below those of the call, and every failure as a text for the model. */
+      /** Provides the services of the layer, then those of the call, and turns every error into a text for the model. */
       const run = <A, E extends { readonly message: string }>(
         effect: Effect.Effect<A, E, Turn | Model | Journal | R>
       ): Effect.Effect<A, SubAgentFailed, Turn> =>
@@ -212,10 +217,7 @@ type Run<R> = <A, E extends { readonly message: string }>(
   effect: Effect.Effect<A, E, Turn | Model | Journal | R>
 ) => Effect.Effect<A, SubAgentFailed, Turn>
 
-/**
- * The settings of a session whose agents stand at the last level that there may be: they can start nobody, and get no
- * tools for it.
- */
+/** Returns the settings for agents at the last level of the limits: they cannot start agents, and get no tools for it. */
 const atTheLastLevel = <R>(settings: SubAgents.Settings<R>): SubAgents.Settings<R> => {
   const alone = (role: SubAgents.Role<R>) => ({
     ...role,
@@ -314,7 +316,7 @@ interface GivenInput {
   readonly items?: ReadonlyArray<typeof InputItem.Type>
 }
 
-/** The input that a model gave: its message, or its parts. */
+/** Returns the input that a model gave: its message or its parts. */
 const inputOf = ({ items, message }: GivenInput): Effect.Effect<Input.Input, SubAgentFailed, Turn> => {
   if (items === undefined) return Effect.succeed(message === undefined ? [] : Input.text(message))
   return message === undefined ? Effect.succeed(items.flatMap(partsOf)) : failed("give a message or items, not both")
@@ -326,7 +328,7 @@ const partsOf = (item: typeof InputItem.Type): Input.Input => {
       return item.image_url === undefined ? [] : [{ _tag: "Image", url: item.image_url }]
     case "text":
       return item.text === undefined ? [] : Input.text(item.text)
-    // named for the agent, which looks at them by itself
+    // named, so that the agent can open them
     case "local_image":
     case "skill":
     case "mention":

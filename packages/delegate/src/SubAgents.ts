@@ -1,78 +1,43 @@
 /**
- * Agents that a model starts and steers: delegates with a role and a nickname, which it names by id. What `SubAgentTools`
- * offers as tools, for tasks of one's own.
+ * Agents that a model starts and steers: delegates with a role and a nickname, named by id. `SubAgentTools` offers these
+ * functions as tools; custom tasks may call them directly.
  *
- * A session controls its descendants and nobody else. An agent is linked to the turn that started it unless it was asked
- * for as detached; one that ended with its turn can be resumed in a later one.
+ * A session controls its descendants only. An agent is linked to the turn that started it, unless it was started as
+ * detached. An agent that ended with its turn can be resumed in a later one.
  */
-import type { Agent } from "@spindle/core/Agent"
+import type { SessionId, SubmissionId } from "@spindle/core/Ids"
+import * as Input from "@spindle/core/Input"
 import type { Journal } from "@spindle/core/Journal"
 import { Model } from "@spindle/core/Model"
-import type { SessionId, SubmissionId } from "@spindle/core/Ids"
-import type { Input } from "@spindle/core/Input"
-import * as InputParts from "@spindle/core/Input"
 import { Turn, type TurnSession } from "@spindle/core/Turn"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Delegate from "./Delegate.ts"
 import { DelegateClosed, DelegateNotFound } from "./DelegateError.ts"
 import * as Choosing from "./internal/choosing.ts"
-import { Handle } from "./internal/handle.ts"
 import { launch, type Restore } from "./internal/launching.ts"
 import * as Nicknames from "./internal/nicknames.ts"
 import * as Recorded from "./internal/recorded.ts"
-import { nodeOf } from "./internal/tree.ts"
-import type { Limits } from "./Limits.ts"
+import { type Node, nodeOf } from "./internal/tree.ts"
+import type { Role, Settings, Wish } from "./Roles.ts"
 import * as Status from "./Status.ts"
 
-/** What an agent may be. */
-export interface Role<out R = never> {
-  /** What it is for, for the model that chooses. */
-  readonly description: string
-  readonly agent: Agent<R>
-  /** Its model, unless another is asked for; by default that of the session that starts it. */
-  readonly model?: Model
-  /** Its nicknames; by default those of the settings. */
-  readonly nicknames?: ReadonlyArray<string>
-}
-
-/** A model that may be asked for by name. */
-export interface NamedModel {
-  /** The reasoning efforts that it supports; empty if none can be chosen. */
-  readonly efforts: ReadonlyArray<string>
-  /** Makes the model, with one of these efforts or its own. */
-  readonly make: (effort: string | undefined) => Effect.Effect<Model>
-}
-
-/** How agents are started. */
-export interface Settings<out R = never> {
-  /** The roles by name. `default` is taken when none is named. */
-  readonly roles: { readonly default: Role<R>; readonly [name: string]: Role<R> }
-  /** What may be asked for at a start, by the name of the model. Default: nothing but what the role has. */
-  readonly models?: { readonly [name: string]: NamedModel }
-  /** How long an agent may live; `Duration.infinity` has to be written. */
-  readonly deadline: Duration.Input
-  /** Limits of what is below an agent. */
-  readonly limits?: Partial<Limits>
-  /** The names that agents get, in this order, and then again with a number. Default: a list of first names. */
-  readonly nicknames?: ReadonlyArray<string>
-}
+export type { NamedModel, Role, Settings } from "./Roles.ts"
 
 /** What to start. */
 export interface SpawnOptions {
-  readonly input: Input
+  readonly input: Input.Input
   /** The name of its role. Default: `default`. */
-  readonly role?: string
-  /** Another model than that of the role or of the session, by name. */
-  readonly model?: string
-  /** How much the model thinks: one of its efforts. */
-  readonly effort?: string
-  /** Whether it begins with a copy of the history of whoever starts it. */
-  readonly fork?: boolean
-  /** Whether it goes on when the turn that starts it ends. Default: it ends with it. */
-  readonly detached?: boolean
-  /** Whether the notice of a detached agent starts a turn of its parent. */
-  readonly wake?: boolean
+  readonly role?: string | undefined
+  /** The name of its model. Default: that of the role, or of the session. */
+  readonly model?: string | undefined
+  /** The reasoning effort of the model. Default: that of the model. */
+  readonly effort?: string | undefined
+  /** Starts it with a copy of the history of the session that starts it. Default: false. */
+  readonly fork?: boolean | undefined
+  /** Keeps it running when the turn that starts it ends. Default: false. */
+  readonly detached?: boolean | undefined
+  /** Lets a notice of a detached agent start a turn of an idle parent. Default: false. */
+  readonly wake?: boolean | undefined
 }
 
 /** An agent, as its session names it. */
@@ -82,61 +47,28 @@ export interface SubAgent {
   readonly role: string
 }
 
-interface Entry extends SubAgent {
-  /** What was asked for when it was started, and is asked for again when it is resumed. */
-  readonly wish: Choosing.Wish
-  /** Whether its notices start a turn. */
-  readonly wakes: boolean
-  readonly delegate: Delegate.Interactive
-}
-
 /**
- * The agents of one session, those that have ended included: as many as were started in its life, which the limits bound.
- */
-type Registry = Map<SessionId, Entry>
-
-/** The role of each agent, for sessions further up, which did not start it. */
-const roles = new WeakMap<Delegate.Delegate, string>()
-
-const registries = new WeakMap<TurnSession, Registry>()
-
-const registryOf = (session: TurnSession): Registry => {
-  let found = registries.get(session)
-  if (found === undefined) registries.set(session, (found = new Map()))
-  return found
-}
-
-const enter = (session: TurnSession, entry: Entry): void => {
-  registryOf(session).set(entry.agentId, entry)
-  roles.set(entry.delegate, entry.role)
-}
-
-type Services<R> = Turn | Model | Journal | R
-
-/**
- * Starts an agent on an input. **Errors**: `SubAgentFailed` for a role, a model or an effort that is not known, and for
- * input that is empty or refused, of which no agent is left; else as `Delegate.start`. **Interruption** leaves no agent
- * that was given nothing.
+ * Starts an agent on an input. **Errors**: `SubAgentFailed` for an unknown role, model or effort, and when the input is
+ * empty or rejected; the agent is then closed again. Else as `Delegate.start`. **Interruption** leaves no agent without
+ * input.
  */
 export const spawn = <R>(settings: Settings<R>, options: SpawnOptions) =>
   // mutant hands-over-in-its-region (D6: an agent whose start is interrupted gets its input or is closed):
-  //   replace: spawning(settings, options, (effect) => effect)
-  Effect.uninterruptibleMask((restore) => spawning(settings, options, restore))
+  //   replace: spawnIn(settings, options, (effect) => effect)
+  Effect.uninterruptibleMask((restore) => spawnIn(settings, options, restore))
 
-const spawning = Effect.fnUntraced(function* <R>(settings: Settings<R>, options: SpawnOptions, restore: Restore) {
+const spawnIn = Effect.fnUntraced(function* <R>(settings: Settings<R>, options: SpawnOptions, restore: Restore) {
   const { session } = yield* Turn
-  if (InputParts.isEmpty(options.input)) return yield* Choosing.failed("there is nothing to do: give a message")
+  if (Input.isEmpty(options.input)) return yield* Choosing.failed("the input is empty: give a message")
   const name = options.role ?? "default"
   const role = yield* Choosing.roleOf(settings, name)
   const wakes = options.wake === true
-  const wish = {
-    ...(options.model === undefined ? {} : { model: options.model }),
-    ...(options.effort === undefined ? {} : { effort: options.effort })
-  }
+  const wish: Wish = { model: options.model, effort: options.effort }
   const model = yield* restore(Choosing.modelOf(settings, role, wish))
-  const names = (yield* nodeOf(session)).namesOfTree
+  const node = yield* nodeOf(session)
+  const names = node.namesOfTree
   const nickname = Nicknames.draw(role.nicknames ?? settings.nicknames ?? Nicknames.defaultNames, names)
-  // taken before anything is waited for: of two that start at once, and of one that starts another, each has its own
+  // taken before any wait, so that agents that start at the same time or below each other have different names
   // mutant own-name (D6: two agents that start at the same time have different names): swap-next
   names.add(nickname)
   const delegate = yield* startAs(settings, role, {
@@ -148,52 +80,51 @@ const spawning = Effect.fnUntraced(function* <R>(settings: Settings<R>, options:
     wake: wakes,
     restore
   }).pipe(
-    // one that has nothing to do is not left to be waited for
+    // an agent without input would be waited for without end
     Effect.tap((started) => Effect.onError(restore(hand(started, options.input)), () => started.end())),
     Effect.onError(() => Effect.sync(() => names.delete(nickname)))
   )
-  const entry: Entry = { agentId: delegate.delegateId, nickname, role: name, wish, wakes, delegate }
-  enter(session, entry)
-  return { agentId: entry.agentId, nickname, role: name } satisfies SubAgent
+  const agentId = delegate.delegateId
+  node.agents.set(agentId, { agentId, nickname, role: name, wish, wakes, delegate })
+  const agent: SubAgent = { agentId, nickname, role: name }
+  return agent
 })
 
 /**
- * Hands an agent more input, or stops what it does first; answers the id of the submission. **Interruption** stops only
- * the wait: what was asked to stop stops, and what was handed over is taken. **Errors**: `DelegateNotFound`;
- * `DelegateClosed` when it has ended, also in an earlier life of the host; `DelegateRefused` when no slot of the tree is
- * free; `SubAgentFailed` for input that is empty or refused; `JournalFailed` when the journal of an agent of an earlier
- * life of the host cannot be read.
+ * Hands an agent more input, and with `interrupt` stops its turn first. Returns the id of the submission. **Interruption**
+ * stops only the wait. **Errors**: `DelegateNotFound`; `DelegateClosed` when it has ended, in this process or in an earlier
+ * one; `DelegateRefused` when no slot of the tree is free; `SubAgentFailed` when the input is empty or rejected;
+ * `JournalFailed` when the journal of an agent of an earlier process cannot be read.
  */
 export const sendInput = Effect.fnUntraced(function* (
   agentId: SessionId,
-  input: Input,
-  options?: { readonly interrupt?: boolean }
+  input: Input.Input,
+  options?: { readonly interrupt?: boolean | undefined }
 ) {
-  if (InputParts.isEmpty(input)) return yield* Choosing.failed("there is nothing to say: give a message")
+  if (Input.isEmpty(input)) return yield* Choosing.failed("the input is empty: give a message")
   const delegate = yield* Effect.catchTag(find(agentId), "DelegateNotFound", (missing) =>
-    Effect.flatMap(earlier(missing), ({ path }) => Effect.fail(new DelegateClosed({ path, delegateId: agentId })))
+    Effect.flatMap(findEarlier(missing), ({ path }) => Effect.fail(new DelegateClosed({ path, delegateId: agentId })))
   )
-  // what is queued at the abort of a turn is kept, and not started
+  // input that is queued while a turn is aborted is kept, but starts no turn
   if (options?.interrupt === true && (yield* delegate.abort())) yield* delegate.settled
   return yield* hand(delegate, input)
 })
 
-/** Hands an agent its input; answers its id, and fails when it is refused. */
-const hand = Effect.fnUntraced(function* (delegate: Delegate.Interactive, input: Input) {
+/** Hands an agent its input and returns the id of the submission. Fails when the input is rejected. */
+const hand = Effect.fnUntraced(function* (delegate: Delegate.Interactive, input: Input.Input) {
   const receipt = yield* delegate.submit({ _tag: "UserInput", input })
-  if (receipt._tag === "Rejected") return yield* Choosing.failed(`the input was not accepted: ${receipt.reason._tag}`)
+  if (receipt._tag === "Rejected") return yield* Choosing.failed(`the input was rejected: ${receipt.reason._tag}`)
   return receipt.submissionId satisfies SubmissionId
 })
 
-/** The shortest and the longest that `wait` waits, and how long it does unless it is told, in milliseconds. */
+/** The shortest, the longest and the default timeout of `wait`, in milliseconds. */
 export const waitMillis = { least: 10_000, most: 3_600_000, default: 30_000 } as const
 
 /**
- * Waits until one of the agents has settled, and answers where all of those stand that have; none at the timeout, in
- * milliseconds. An id that nobody knows counts as settled, and so does an agent of an earlier life of the host. What is
- * below or above the bounds of {@link waitMillis} is taken as the bound. **Interruption** stops only the wait. **Errors**:
- * `SubAgentFailed` for no id, for a timeout that is not above 0, and for an agent that waits for this one: itself and those
- * above it; `JournalFailed` as for `sendInput`.
+ * Waits until one of the agents has settled, and returns the status of all that have; none after the timeout, which is in
+ * milliseconds and kept within {@link waitMillis}. Unknown agents and agents of an earlier process count as settled.
+ * **Interruption** stops only the wait. **Errors**: `SubAgentFailed` without ids, for a timeout that is not above 0, and
+ * for this agent or one above it, which wait for this one; `JournalFailed` as for `sendInput`.
  */
 export const wait = Effect.fnUntraced(function* (agentIds: ReadonlyArray<SessionId>, timeoutMillis?: number) {
   const { session } = yield* Turn
@@ -204,10 +135,10 @@ export const wait = Effect.fnUntraced(function* (agentIds: ReadonlyArray<Session
   //   replace: const above = undefined
   const above = agentIds.find((id) => session.path.includes(id))
   if (above !== undefined)
-    return yield* Choosing.failed(`agent ${above} waits for this one: to wait for it would never end`)
+    return yield* Choosing.failed(`agent ${above} waits for this agent: waiting for it would never end`)
   const known = new Map<SessionId, Delegate.Interactive | Status.Status>()
   for (const id of agentIds) {
-    const ended = (missing: DelegateNotFound) => Effect.map(earlier(missing), ({ status }) => status)
+    const ended = (missing: DelegateNotFound) => Effect.map(findEarlier(missing), ({ status }) => status)
     const found = Effect.catchTag(find(id), "DelegateNotFound", ended)
     known.set(id, yield* Effect.catchTag(found, "DelegateNotFound", () => Effect.succeed(Status.notFound)))
   }
@@ -227,20 +158,20 @@ export const wait = Effect.fnUntraced(function* (agentIds: ReadonlyArray<Session
   const bounded = Math.min(waitMillis.most, Math.max(waitMillis.least, timeout))
   const first = yield* Effect.timeoutOption(Effect.raceAllFirst(waiting), bounded)
   if (first._tag === "None") return { status: now, timedOut: true }
-  // the first one is among them also when it has gone on since
-  // mutant answers-how-it-settled (D6: a caller that waits for an agent learns how it settled, even if it continues at
+  // includes the first one even if it has continued in the meantime
+  // mutant returns-how-it-settled (D6: a caller that waits for an agent learns how it settled, even if it continues at
   //   once):
   //   replace: return { status: yield* settled, timedOut: false }
   return { status: new Map([first.value, ...(yield* settled)]), timedOut: false }
 })
 
 /**
- * Ends an agent with all that is below it, and answers where it stood; of one that ended in an earlier life of the host,
- * how its last turn ended. **Interruption**: an end that has begun comes about. **Errors**: `DelegateNotFound`;
+ * Ends an agent with everything below it, and returns its status before. For an agent of an earlier process that is how
+ * its last turn ended. **Interruption**: an end that has begun is completed. **Errors**: `DelegateNotFound`;
  * `JournalFailed` as for `sendInput`.
  */
 export const close = Effect.fnUntraced(function* (agentId: SessionId) {
-  const found = yield* Effect.catchTag(find(agentId), "DelegateNotFound", earlier)
+  const found = yield* Effect.catchTag(find(agentId), "DelegateNotFound", findEarlier)
   if ("wish" in found) return found.status
   const previous = yield* statusOf(found)
   yield* found.end("Interrupted")
@@ -248,57 +179,60 @@ export const close = Effect.fnUntraced(function* (agentId: SessionId) {
 })
 
 /**
- * Opens an agent again that has ended, in this turn, with the role and the model that it was started with; one that has not
- * stays as it is. Answers where it stands. **Errors**: `DelegateNotFound` when it was not started by this session;
- * `SubAgentFailed` when the settings have its role, its model or its effort no more; else as `Delegate.start`.
+ * Reopens an agent that has ended, in this turn, with the role and the model that it was started with. An agent that has
+ * not ended stays as it is. Returns its status. **Errors**: `DelegateNotFound` when this session did not start it;
+ * `SubAgentFailed` when the settings no longer have its role, its model or its effort; else as `Delegate.start`.
  * **Interruption** leaves it ended, or open and known.
  */
 export const resume = <R>(settings: Settings<R>, agentId: SessionId) =>
-  Effect.uninterruptibleMask((restore) => resuming(settings, agentId, restore))
+  Effect.uninterruptibleMask((restore) => resumeIn(settings, agentId, restore))
 
-const resuming = Effect.fnUntraced(function* <R>(settings: Settings<R>, agentId: SessionId, restore: Restore) {
-  const { session } = yield* Turn
-  const registry = registryOf(session)
-  const known = registry.get(agentId)
+const resumeIn = Effect.fnUntraced(function* <R>(settings: Settings<R>, agentId: SessionId, restore: Restore) {
+  const node = yield* nodeOf((yield* Turn).session)
+  const known = node.agents.get(agentId)
   if (known !== undefined && (yield* known.delegate.status)._tag !== "Shutdown") return yield* known.delegate.status
-  const before = known ?? (yield* restore(Recorded.find(agentId)))
+  const { nickname, role: name, wish } = known ?? (yield* restore(Recorded.find(agentId)))
   const wakes = known?.wakes ?? false
-  const role = yield* Choosing.roleOf(settings, before.role)
+  const role = yield* Choosing.roleOf(settings, name)
   const delegate = yield* startAs(settings, role, {
-    model: yield* restore(Choosing.modelOf(settings, role, before.wish)),
-    name: before.nickname,
+    model: yield* restore(Choosing.modelOf(settings, role, wish)),
+    name: nickname,
     begin: { _tag: "Resumed", delegateId: agentId },
     detached: known?.delegate.isDetached ?? false,
     wake: wakes,
     restore
   })
-  ;(yield* nodeOf(session)).namesOfTree.add(before.nickname)
-  enter(session, { agentId, nickname: before.nickname, role: before.role, wish: before.wish, wakes, delegate })
+  node.namesOfTree.add(nickname)
+  node.agents.set(agentId, { agentId, nickname, role: name, wish, wakes, delegate })
   return yield* delegate.status
 })
 
 /**
- * The agents of this session, those of an earlier life of the host included, and those below them, with where they stand.
- * **Errors**: `JournalFailed` when the journal of the session cannot be read.
+ * Lists the agents of this session, including those of an earlier process, and the agents below them, each with its
+ * status. **Errors**: `JournalFailed` when the journal of the session cannot be read.
  */
 export const list = Effect.gen(function* () {
   const { session } = yield* Turn
+  const node = yield* nodeOf(session)
   const agents: Array<SubAgent & { readonly status: Status.Status; readonly depth: number }> = []
   const add = (path: TurnSession["path"], { agentId, nickname, role }: SubAgent, status: Status.Status) =>
     agents.push({ agentId, nickname, role, status, depth: path.length - session.path.length })
-  for (const entry of registryOf(session).values()) {
+  for (const entry of node.agents.values()) {
     add(entry.delegate.path, entry, yield* statusOf(entry.delegate))
   }
-  for (const one of (yield* nodeOf(session)).descendants()) {
+  for (const one of node.descendants()) {
     if (agents.some(({ agentId }) => agentId === one.delegateId)) continue
-    add(one.path, { agentId: one.delegateId, nickname: one.name, role: roles.get(one) ?? "default" }, yield* one.status)
+    add(one.path, { agentId: one.delegateId, nickname: one.name, role: roleOf(one.node) }, yield* one.status)
   }
   const isListed = (id: SessionId) => agents.some(({ agentId }) => agentId === id)
   for (const one of yield* Recorded.all(isListed)) add([...session.path, one.agentId], one, one.status)
   return agents
 })
 
-/** The status of an agent that has ended with its turn is how that turn left it. */
+/** Returns the role of a delegate. Its parent keeps it; a delegate that is no agent has the default one. */
+const roleOf = ({ parent, sessionId }: Node): string => parent?.agents.get(sessionId)?.role ?? "default"
+
+/** Returns the status of an agent; of one that has ended, how its last turn ended. */
 const statusOf = (delegate: Delegate.Delegate): Effect.Effect<Status.Status> =>
   Effect.flatMap(delegate.status, (status) =>
     status._tag !== "Shutdown"
@@ -308,44 +242,38 @@ const statusOf = (delegate: Delegate.Delegate): Effect.Effect<Status.Status> =>
         )
   )
 
-/** As `Delegate.start`, in the region of whoever takes note of what was started. */
+/** Starts a delegate like `Delegate.start`, in the uninterruptible region of its caller. */
 const startAs = <R>(
-  settings: Settings<R>,
-  role: Role<R>,
-  {
-    model,
-    restore,
-    ...options
-  }: Pick<Delegate.DelegateOptions<R>, "name" | "meta" | "begin" | "detached" | "wake"> & {
-    readonly model: Role<R>["model"] | undefined
-    readonly restore: Restore
-  }
-): Effect.Effect<Delegate.Interactive, Delegate.StartError, Services<R>> => {
-  const { deadline, limits } = settings
-  const wanted = { ...options, agent: role.agent, deadline, ...(limits === undefined ? {} : { limits }) }
+  { deadline, limits }: Settings<R>,
+  { agent }: Role<R>,
+  { model, restore, ...options }: StartAs<R>
+): Effect.Effect<Delegate.Interactive, Delegate.StartError, Turn | Model | Journal | R> => {
+  const wanted = { ...options, agent, deadline, limits, isOneShot: false }
   // mutant hands-over-in-its-region (D6):
-  //   replace: const started = Effect.uninterruptibleMask((restore) => launch({ ...wanted, isOneShot: false },
-  //   restore))
-  const started = launch({ ...wanted, isOneShot: false }, restore)
+  //   replace: const started = Effect.uninterruptibleMask((restore) => launch(wanted, restore))
+  const started = launch(wanted, restore)
   return model === undefined ? started : Effect.provideService(started, Model, model)
 }
 
-/** An agent of this session, or an open one anywhere below it: nobody else's (R52). */
+interface StartAs<out R> extends Pick<Delegate.DelegateOptions<R>, "name" | "meta" | "begin" | "detached" | "wake"> {
+  readonly model: Model | undefined
+  readonly restore: Restore
+}
+
+/** Returns an agent of this session, or an open one anywhere below it. */
 const find = Effect.fnUntraced(function* (agentId: SessionId) {
   const { session } = yield* Turn
-  const entry = registryOf(session).get(agentId)
+  const node = yield* nodeOf(session)
+  const entry = node.agents.get(agentId)
   if (entry !== undefined) return entry.delegate
   // mutant descendants-only (D6: an agent controls its descendants only):
-  //   replace: `(yield* nodeOf(session))` => `(yield* nodeOf(session)).upward.at(-1)`
-  const below = (yield* nodeOf(session)).find(agentId)
-  if (below !== undefined && isInteractive(below)) return below
+  //   replace: `node.find` => `node.upward.at(-1).find`
+  const below = node.find(agentId)
+  // a one-shot delegate takes no input (D5)
+  if (below !== undefined && !below.isOneShot) return below
   return yield* new DelegateNotFound({ path: session.path, delegateId: agentId })
 })
 
-/** An agent of an earlier life of the host, which has ended. **Errors**: as `Recorded.find`. */
-const earlier = ({ delegateId, path }: DelegateNotFound) =>
+/** Returns an agent of an earlier process, which has ended. **Errors**: as `Recorded.find`. */
+const findEarlier = ({ delegateId, path }: DelegateNotFound) =>
   Effect.map(Recorded.find(delegateId), (agent) => ({ ...agent, path: [...path, delegateId] }))
-
-// a one-shot delegate takes nothing (D5)
-const isInteractive = (delegate: Delegate.Delegate): delegate is Handle =>
-  delegate instanceof Handle && delegate.bridge !== undefined

@@ -1,11 +1,10 @@
-/**
- * Delegates: child sessions that ask upward, end with their parent, and never hang it.
- */
+/** Delegates: child sessions that ask their parent, end with it, and never block it. */
 export * as Bridge from "./Bridge.ts"
 export * as DelegateError from "./DelegateError.ts"
 export * as Limits from "./Limits.ts"
+export * as RemoteApprovals from "./RemoteApprovals.ts"
 export * as Reviewer from "./Reviewer.ts"
-export * as Routing from "./Routing.ts"
+export * as Roles from "./Roles.ts"
 export * as Status from "./Status.ts"
 export * as Delegate from "./Delegate.ts"
 export * as SubAgents from "./SubAgents.ts"

@@ -6,16 +6,18 @@ import * as Simulation from "@spindle/testing/Simulation"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as FakeChild from "./fixtures/fakeChild.ts"
+import * as Family from "./fixtures/family.ts"
 
 const seqs = (events: ReadonlyArray<SessionEvent>) => events.flatMap((event) => ("seq" in event ? [event.seq] : []))
 
-/** Lets everything run that can. */
+/** Runs everything that can run now. */
 const settle = TestClock.adjust(0)
 
 /** Runs a program in virtual time, where a sleep ends when nothing else can run. */
@@ -32,10 +34,10 @@ describe("the tests of the seed", () => {
       const fake = yield* FakeChild.make()
       const bridge = yield* Bridge.make(fake.child, { capacity: 1 })
       // the second event finds the queue full
-      yield* fake.tell(FakeChild.warning(0), FakeChild.warning(1))
+      yield* fake.emit(FakeChild.warning(0), FakeChild.warning(1))
       yield* settle
       yield* bridge.end("Parent")
-      assert.deepStrictEqual(fake.told, [{ _tag: "Interrupt", reason: "Parent" }, { _tag: "Shutdown" }])
+      assert.deepStrictEqual(fake.received, [{ _tag: "Interrupt", reason: "Parent" }, { _tag: "Shutdown" }])
       assert.deepStrictEqual(seqs(yield* Stream.runCollect(bridge.events)), [0])
       yield* bridge.ended
     })
@@ -48,7 +50,7 @@ describe("the tests of the seed", () => {
       const submission = FakeChild.submission("sub-1")
       yield* Queue.offer(bridge.submissions, submission)
       yield* settle
-      assert.deepStrictEqual(fake.told, [{ _tag: "Submission", submission }])
+      assert.deepStrictEqual(fake.received, [{ _tag: "Submission", submission }])
       yield* bridge.end("Shutdown")
       assert.isFalse(yield* Queue.offer(bridge.submissions, submission))
     })
@@ -69,7 +71,7 @@ describe("submissions", () => {
         ids
       )
       assert.deepStrictEqual(
-        fake.told.map((one) => one._tag === "Submission" && one.submission.id),
+        fake.received.map((one) => one._tag === "Submission" && one.submission.id),
         ids as never
       )
     })
@@ -91,15 +93,15 @@ describe("submissions", () => {
         )
         yield* quiet
         assert.isUndefined(all.pollUnsafe())
-        // one is with the child, which has not answered
+        // the child has one more, and has not replied
         yield* Deferred.succeed(gate, undefined)
         yield* Fiber.join(all)
         yield* quiet
-        assert.lengthOf(fake.told, 600)
+        assert.lengthOf(fake.received, 600)
       })
     ))
 
-  it.effect("D2 what waits when the child ends is refused by name", () =>
+  it.effect("D2 submissions that wait when the child ends fail with a named error", () =>
     Effect.gen(function* () {
       const fake = yield* FakeChild.make({ submit: () => Effect.never })
       const bridge = yield* Bridge.make(fake.child)
@@ -110,7 +112,7 @@ describe("submissions", () => {
       )
       yield* settle
       const ending = yield* Effect.forkChild(bridge.end("Parent"))
-      // the child has the first one, and until the drain deadline to answer it
+      // the child has the first one and may reply until the drain deadline
       yield* TestClock.adjust("500 millis")
       const errors = yield* Fiber.join(waiting)
       assert.deepStrictEqual(
@@ -141,7 +143,7 @@ describe("submissions", () => {
 })
 
 describe("events", () => {
-  it("D2 at most 512 wait; a child that tells more waits for its reader", () =>
+  it("D2 at most 512 wait; a child that emits more waits for its reader", () =>
     simulated(
       Effect.gen(function* () {
         let told = 0
@@ -156,7 +158,7 @@ describe("events", () => {
         })
         const bridge = yield* Bridge.make(fake.child)
         yield* quiet
-        // one more is in the hand of the forwarder
+        // the forwarder holds one more
         assert.strictEqual(told, 513)
         assert.lengthOf(yield* Stream.runCollect(bridge.events), 2_001)
       })
@@ -171,7 +173,7 @@ describe("events", () => {
       const refused = yield* Effect.flip(Stream.runCollect(bridge.events))
       assert.deepStrictEqual([refused._tag, refused.delegateId as string], ["BridgeInUse", "child"])
       yield* Fiber.interrupt(first)
-      yield* fake.tell(FakeChild.warning(7))
+      yield* fake.emit(FakeChild.warning(7))
       yield* bridge.end("Parent")
       assert.deepStrictEqual(seqs(yield* Stream.runCollect(bridge.events)), [7])
     })
@@ -181,7 +183,7 @@ describe("events", () => {
     Effect.gen(function* () {
       const fake = yield* FakeChild.make()
       const bridge = yield* Bridge.make(fake.child)
-      yield* fake.tell(...Array.from({ length: 10 }, (_, seq) => FakeChild.warning(seq)))
+      yield* fake.emit(...Array.from({ length: 10 }, (_, seq) => FakeChild.warning(seq)))
       assert.deepStrictEqual(seqs(yield* Stream.runCollect(Stream.take(bridge.events, 3))), [0, 1, 2])
       assert.deepStrictEqual(seqs(yield* Stream.runCollect(Stream.take(bridge.events, 1))), [3])
       yield* bridge.end("Parent")
@@ -189,15 +191,15 @@ describe("events", () => {
     })
   )
 
-  it.effect("D2 a function reads every event once, and is the one reader", () =>
+  it.effect("D2 a reader that fails leaves the rest to the next reader, each event once", () =>
     Effect.gen(function* () {
       const fake = yield* FakeChild.make()
       const bridge = yield* Bridge.make(fake.child, { capacity: 4 })
       const seen: Array<number> = []
       const stopped = yield* Effect.exit(
         Effect.andThen(
-          fake.tell(...Array.from({ length: 30 }, (_, seq) => FakeChild.warning(seq))),
-          bridge.forEach((event) => {
+          fake.emit(...Array.from({ length: 30 }, (_, seq) => FakeChild.warning(seq))),
+          Stream.runForEach(bridge.events, (event) => {
             seen.push(...seqs([event]))
             return seen.length === 7 ? Effect.fail("enough") : Effect.void
           })
@@ -205,7 +207,7 @@ describe("events", () => {
       )
       assert.strictEqual(stopped._tag, "Failure")
       const rest = yield* Effect.forkChild(
-        bridge.forEach((event) => Effect.sync(() => void seen.push(...seqs([event]))))
+        Stream.runForEach(bridge.events, (event) => Effect.sync(() => void seen.push(...seqs([event]))))
       )
       yield* settle
       assert.strictEqual((yield* Effect.flip(Stream.runCollect(bridge.events)))._tag, "BridgeInUse")
@@ -218,13 +220,13 @@ describe("events", () => {
     })
   )
 
-  it.effect("D3 counts, settings and requests are swallowed, and so is what the reader does not want", () =>
+  it.effect("D3 token counts, settings and questions are not forwarded, nor is what the options exclude", () =>
     Effect.gen(function* () {
       const fake = yield* FakeChild.make()
       const bridge = yield* Bridge.make(fake.child, { forward: (event) => !("seq" in event) || event.seq !== 2 })
-      yield* fake.tell(
+      yield* fake.emit(
         { _tag: "SessionStarted", seq: 0, at: 0, sessionId: "child" as never, meta: {} },
-        FakeChild.request("r", 1),
+        FakeChild.question("r", 1),
         FakeChild.warning(2),
         { _tag: "TextDelta", turnId: "t" as never, itemId: "i" as never, offset: 0, text: "delta" },
         FakeChild.warning(3)
@@ -252,6 +254,125 @@ describe("events", () => {
   )
 })
 
+describe("a bridge that nobody ends", () => {
+  const stopped: Array<FakeChild.Received> = [{ _tag: "Interrupt", reason: "Parent" }, { _tag: "Shutdown" }]
+
+  /** Runs a task that makes a bridge and then does this. Returns the family, the child and the turn. */
+  const bridgeInTurn = Effect.fnUntraced(function* (
+    options: Bridge.BridgeOptions & { readonly child?: Partial<Bridge.Child> },
+    then: Effect.Effect<unknown>
+  ) {
+    const fake = yield* FakeChild.make(options.child)
+    // a scope that stays open after the turn
+    const scope = yield* Effect.scope
+    const family = yield* Family.make()
+    const making = Effect.provideService(Bridge.make(fake.child, options), Scope.Scope, scope)
+    const running = yield* family.start(Effect.andThen(making, then))
+    return { fake, family, running }
+  })
+
+  it.effect("D2 ends its child when its scope closes, within the drain deadline", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeChild.make({ events: Stream.never })
+      const closing = yield* Effect.forkChild(Effect.scoped(Bridge.make(fake.child)))
+      yield* TestClock.adjust("499 millis")
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(fake.received, stopped)
+    })
+  )
+
+  it.effect("D2 ends its child with the turn that made it: an abort interrupts it, shuts it down and drains it", () =>
+    Effect.gen(function* () {
+      const made = yield* Deferred.make<Bridge.Bridge>()
+      const fake = yield* FakeChild.make()
+      const scope = yield* Effect.scope
+      const family = yield* Family.make()
+      const last = fake.emit(FakeChild.warning(1))
+      const child = { ...fake.child, shutdown: Effect.andThen(last, fake.child.shutdown) }
+      const running = yield* family.start(
+        Bridge.make(child).pipe(
+          Effect.provideService(Scope.Scope, scope),
+          Effect.flatMap((bridge) => Deferred.succeed(made, bridge)),
+          Effect.andThen(Effect.never)
+        )
+      )
+      const bridge = yield* Deferred.await(made)
+      yield* family.root.session.abort()
+      assert.strictEqual((yield* running.outcome)._tag, "Aborted")
+      assert.deepStrictEqual(fake.received, stopped)
+      assert.deepStrictEqual(seqs(yield* Stream.runCollect(bridge.events)), [1])
+    })
+  )
+
+  it.effect("D1 an aborted turn names a child that is still ending", () =>
+    Effect.gen(function* () {
+      const ready = yield* Deferred.make<void>()
+      const hanging = { events: Stream.never, shutdown: Effect.never }
+      const { family, running } = yield* bridgeInTurn(
+        { name: "reviewer", child: hanging },
+        Effect.andThen(Deferred.succeed(ready, undefined), Effect.never)
+      )
+      yield* Deferred.await(ready)
+      yield* family.root.session.abort()
+      yield* TestClock.adjust("500 millis")
+      yield* running.outcome
+      const aborted = family.root.events.find((event) => event._tag === "TurnAborted")
+      assert.deepStrictEqual(
+        aborted?.stragglers.map(({ kind, name }) => [kind, name]),
+        [["delegate", "reviewer"]]
+      )
+    })
+  )
+
+  it.effect("D1 a turn that returns ends its child first", () =>
+    Effect.gen(function* () {
+      const { fake, running } = yield* bridgeInTurn({}, Effect.void)
+      assert.strictEqual((yield* running.outcome)._tag, "Completed")
+      assert.deepStrictEqual(fake.received, stopped)
+    })
+  )
+
+  it.effect("D2 ends its child if it is made in a turn that is stopping", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeChild.make()
+      const scope = yield* Effect.scope
+      const family = yield* Family.make()
+      const ready = yield* Deferred.make<void>()
+      const late = Effect.provideService(Bridge.make(fake.child), Scope.Scope, scope)
+      yield* family.start(
+        Effect.andThen(
+          Deferred.succeed(ready, undefined),
+          Effect.onInterrupt(Effect.never, () => Effect.asVoid(late))
+        )
+      )
+      yield* Deferred.await(ready)
+      yield* family.root.session.abort()
+      yield* family.root.session.awaitIdle
+      yield* settle
+      assert.deepStrictEqual(fake.received, stopped)
+    })
+  )
+
+  it.effect("D7 a detached one keeps its child until its scope closes", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const { fake, family, running } = yield* Effect.provideService(
+        bridgeInTurn({ detached: true }, Effect.never),
+        Scope.Scope,
+        scope
+      )
+      yield* settle
+      yield* family.root.session.abort()
+      yield* running.outcome
+      assert.deepStrictEqual(fake.received, [])
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(fake.received, stopped)
+    })
+  )
+})
+
 describe("end", () => {
   it.effect("D2 waits no longer than the drain deadline for a child that hangs", () =>
     Effect.gen(function* () {
@@ -266,37 +387,37 @@ describe("end", () => {
     })
   )
 
-  it.effect("D2 shuts a child down whose interruption meets a defect", () =>
+  it.effect("D2 shuts a child down whose interruption dies", () =>
     Effect.gen(function* () {
       const fake = yield* FakeChild.make({ interrupt: () => Effect.die(new Error("no connection")) })
       const bridge = yield* Bridge.make(fake.child)
       yield* bridge.end("Parent")
-      assert.deepStrictEqual(fake.told, [{ _tag: "Shutdown" }])
+      assert.deepStrictEqual(fake.received, [{ _tag: "Shutdown" }])
     })
   )
 
-  it.effect("D2 happens once, whoever asks and however often", () =>
+  it.effect("D2 happens once, however often it is called", () =>
     Effect.gen(function* () {
       const fake = yield* FakeChild.make()
       const bridge = yield* Bridge.make(fake.child)
       yield* Effect.all([bridge.end("Parent"), bridge.end("Deadline"), bridge.end("Shutdown")], {
         concurrency: "unbounded"
       })
-      assert.deepStrictEqual(fake.told, [{ _tag: "Interrupt", reason: "Parent" }, { _tag: "Shutdown" }])
+      assert.deepStrictEqual(fake.received, [{ _tag: "Interrupt", reason: "Parent" }, { _tag: "Shutdown" }])
     })
   )
 
-  it.effect("D2 what the child tells at its end is readable as far as there is room", () =>
+  it.effect("D2 events that the child emits at its end are readable as far as there is room", () =>
     Effect.gen(function* () {
       const fake = yield* FakeChild.make()
       const bridge = yield* Bridge.make(
         {
           ...fake.child,
-          shutdown: Effect.andThen(fake.tell(FakeChild.warning(1), FakeChild.warning(2)), fake.child.shutdown)
+          shutdown: Effect.andThen(fake.emit(FakeChild.warning(1), FakeChild.warning(2)), fake.child.shutdown)
         },
         { capacity: 2 }
       )
-      yield* fake.tell(FakeChild.warning(0))
+      yield* fake.emit(FakeChild.warning(0))
       yield* settle
       yield* bridge.end("Parent")
       assert.deepStrictEqual(seqs(yield* Stream.runCollect(bridge.events)), [0, 1])

@@ -30,7 +30,7 @@ describe("a limit of zero", () => {
     tokens: "tokens",
     wallMillis: "time"
   })) {
-    it.effect(`D6 ${key} 0 is zero: nothing is started`, () =>
+    it.effect(`D6 ${key} 0 allows none: nothing is started`, () =>
       Effect.gen(function* () {
         const family = yield* Family.make()
         const error = (yield* family.run(Effect.flip(once("work")).pipe(within({ [key]: 0 })))) as DelegateRefused
@@ -42,7 +42,7 @@ describe("a limit of zero", () => {
 })
 
 describe("the wall time of a tree", () => {
-  it.effect("D6 counts from the first start, ends what works at every level, and then refuses", () =>
+  it.effect("D6 counts from the first start, ends the working delegates of every level, and then refuses", () =>
     Effect.gen(function* () {
       const family = yield* Family.make({
         script: (request) =>
@@ -83,14 +83,14 @@ describe("the wall time of a tree", () => {
   )
 })
 
-describe("what is handed back at a cap", () => {
+describe("what a delegate returns when a limit stops it", () => {
   const long = "x".repeat(Status.messageLimit + 5)
   const spending = (text: string): ScriptedModel.Answer =>
     text === "spend"
       ? [ScriptedModel.text("paid"), ScriptedModel.finish({ total: 100 })]
       : [ScriptedModel.pieces(long), ScriptedModel.hang]
 
-  it.effect("D6 is one message of bounded length, for whoever waits", () =>
+  it.effect("D6 is one message of bounded length, for a caller that waits", () =>
     Effect.gen(function* () {
       const { outputs, run } = yield* play({
         calls: [
@@ -105,7 +105,7 @@ describe("what is handed back at a cap", () => {
       yield* run("root")
       const [{ agent_id }, , waited, refused] = outputs()
       const { errored } = waited.status[agent_id]
-      assert.match(errored, /^was stopped: its budget of tokens is spent; it had said: x+ \[5 more characters\]$/)
+      assert.match(errored, /^was stopped: its budget of tokens is spent; its last message: x+ \[5 more characters\]$/)
       assert.match(refused, /^the 100 tokens that session .* allows its delegates are spent$/)
     })
   )
@@ -129,7 +129,7 @@ describe("what is handed back at a cap", () => {
         .told(rootId)
         .flatMap((event) => (event._tag === "InputAccepted" ? [Input.textOf(event.input)] : []))
       assert.lengthOf(notices, 1)
-      assert.include(notices[0], "its budget of tokens is spent; it had said: xxx")
+      assert.include(notices[0], "its budget of tokens is spent; its last message: xxx")
       assert.isBelow(notices[0]!.length, Status.messageLimit + 300)
     })
   )

@@ -9,7 +9,7 @@ import * as SessionHarness from "@spindle/testing/SessionHarness"
 import * as Effect from "effect/Effect"
 import * as Family from "./fixtures/family.ts"
 
-/** Calls `reach`, then says how that ended. */
+/** Calls `reach`, then says how the call ended. */
 const reaching: ScriptedModel.Script = ({ items }) => {
   const last = items.at(-1)
   return last?._tag === "ToolResult"
@@ -20,7 +20,7 @@ const reaching: ScriptedModel.Script = ({ items }) => {
 const reach = Family.withTools({ reach: { run: () => Effect.succeed("reached") } })
 const child = reach.provide(Delegate.runOnce({ ...Family.endless, agent: reach.agent, input: Input.text("go") }))
 
-describe("what a delegate has of whoever starts it", () => {
+describe("what a delegate takes from the context of its caller", () => {
   it.effect("its hooks, unless others are provided around the start", () =>
     Effect.gen(function* () {
       const asked: Array<string> = []
@@ -58,7 +58,7 @@ describe("what a delegate has of whoever starts it", () => {
     })
   )
 
-  it.effect("no tools, and no instructions: those are its agent's", () =>
+  it.effect("no tools and no instructions, which come from its agent", () =>
     Effect.gen(function* () {
       const family = yield* Family.make({
         script: (request) =>

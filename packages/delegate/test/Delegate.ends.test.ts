@@ -76,7 +76,7 @@ describe("linked delegates", () => {
     })
   )
 
-  it.effect("D1 one that cannot be interrupted is named by the abort, and gone by the drain deadline", () =>
+  it.effect("D1 one that cannot be interrupted is named by the abort, and has ended by the drain deadline", () =>
     Effect.gen(function* () {
       const family = yield* Family.make({
         script: (request) => [ScriptedModel.call("deaf", {}, `c${request.items.length}`)]
@@ -136,7 +136,7 @@ describe("linked delegates", () => {
     })
   )
 
-  it.effect("D1 the abort of a child leaves its parent running, and the parent is told", () =>
+  it.effect("D1 the abort of a child leaves its parent running, and the parent learns of it", () =>
     Effect.gen(function* () {
       const family = yield* Family.make({ script: hanging })
       const status = yield* family.run(
@@ -157,7 +157,7 @@ describe("linked delegates", () => {
 })
 
 describe("one-shot delegates", () => {
-  it.effect("D5 end by themselves after a terminal event of any kind", () =>
+  it.effect("D5 end after a terminal event of any kind", () =>
     Effect.gen(function* () {
       const scripts: { readonly [tag: string]: ScriptedModel.Script } = {
         Answered: Family.echo,

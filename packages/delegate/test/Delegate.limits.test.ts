@@ -39,13 +39,13 @@ const refusal = (error: unknown) => {
 const hanging = (): ScriptedModel.Answer => [ScriptedModel.pieces("half"), ScriptedModel.hang]
 
 describe("limits of a tree", () => {
-  it.effect("D6 so many work at the same time, and a slot is free as soon as its delegate has settled", () =>
+  it.effect("D6 bound how many work at the same time, and a slot is free as soon as its delegate has settled", () =>
     Effect.gen(function* () {
       const family = yield* Family.make()
       const { path } = { path: [family.root.session.sessionId] }
       const error = yield* family.run(
         Effect.gen(function* () {
-          // neither is closed: they have settled
+          // they have settled, and are not closed
           for (let count = 0; count < 5; count++) {
             const child = yield* Delegate.start(Family.endless)
             yield* child.submit(Op.userInput("one"))
@@ -60,7 +60,7 @@ describe("limits of a tree", () => {
     })
   )
 
-  it.effect("D6 one that has settled needs a free slot to go on", () =>
+  it.effect("D6 one that has settled needs a free slot to continue", () =>
     Effect.gen(function* () {
       const family = yield* Family.make()
       const seen = yield* family.run(
@@ -103,7 +103,7 @@ describe("limits of a tree", () => {
       })
   )
 
-  it.effect("D6 so many are started in all; 0 means none", () =>
+  it.effect("D6 bound how many are started in all; 0 means none", () =>
     Effect.gen(function* () {
       const family = yield* Family.make()
       for (const lifetime of [0, 1, 3]) {
@@ -120,7 +120,7 @@ describe("limits of a tree", () => {
     })
   )
 
-  it.effect("D6 so many levels, and a limit of any session above holds", () =>
+  it.effect("D6 bound the levels, and the limit of any session above holds", () =>
     Effect.gen(function* () {
       const levels: Array<string> = []
       const family = yield* Family.make({
@@ -178,7 +178,7 @@ describe("limits of a tree", () => {
       })
   )
 
-  it.effect("D6 a spawn in a turn that is stopping fails by name", () =>
+  it.effect("D6 a spawn in a turn that is stopping fails with a named error", () =>
     Effect.gen(function* () {
       const family = yield* Family.make()
       const refused = yield* Deferred.make<unknown>()
@@ -241,7 +241,7 @@ describe("limits of a tree", () => {
 })
 
 describe("detached delegates", () => {
-  it.effect("D7 go on when their turn ends, and report to the parent's inbox when they settle", () =>
+  it.effect("D7 keep running when their turn ends, and report to the parent's inbox when they settle", () =>
     Effect.gen(function* () {
       const family = yield* Family.make({
         script: (request) =>
@@ -308,22 +308,24 @@ describe("detached delegates", () => {
     })
   )
 
-  it.effect("D5 D6 a one-shot delegate whose input is refused fails by name, ends, and gives back its slot", () =>
-    Effect.gen(function* () {
-      const family = yield* Family.make()
-      const [error, answer] = yield* family.run(
-        within({ concurrent: 1 })(Effect.all([Effect.flip(once(" ")), once("two")]))
-      )
-      assert.deepInclude(error as object, {
-        _tag: "DelegateFailed",
-        reason: { _tag: "Refused", rejection: "EmptyInput" }
+  it.effect(
+    "D5 D6 a one-shot delegate whose input is rejected fails with a named error, ends, and releases its slot",
+    () =>
+      Effect.gen(function* () {
+        const family = yield* Family.make()
+        const [error, answer] = yield* family.run(
+          within({ concurrent: 1 })(Effect.all([Effect.flip(once(" ")), once("two")]))
+        )
+        assert.deepInclude(error as object, {
+          _tag: "DelegateFailed",
+          reason: { _tag: "Refused", rejection: "EmptyInput" }
+        })
+        assert.include(error.message, "rejected its input: EmptyInput")
+        assert.strictEqual(answer, "echo two")
       })
-      assert.include(error.message, "did not accept its input: EmptyInput")
-      assert.strictEqual(answer, "echo two")
-    })
   )
 
-  it.effect("D6 D7 give back the slot of input that is refused, and report nothing for it", () =>
+  it.effect("D6 D7 release the slot of input that is rejected, and report nothing for it", () =>
     Effect.gen(function* () {
       const family = yield* Family.make()
       const receipts = yield* family.run(
@@ -361,7 +363,7 @@ describe("detached delegates", () => {
     })
   )
 
-  it.effect("D7 go on when their turn is aborted, which names them", () =>
+  it.effect("D7 keep running when their turn is aborted, which names them", () =>
     Effect.gen(function* () {
       const family = yield* Family.make({ script: hanging })
       yield* family.start(
@@ -401,7 +403,7 @@ describe("bad input", () => {
     })
   )
 
-  it.effect("input to a delegate that has ended is refused by name", () =>
+  it.effect("input to a delegate that has ended fails with a named error", () =>
     Effect.gen(function* () {
       const family = yield* Family.make()
       const error = yield* family.run(
@@ -415,7 +417,7 @@ describe("bad input", () => {
     })
   )
 
-  it.effect("D5 an answer that is not of the wanted form fails with what was said", () =>
+  it.effect("D5 an answer that does not have the requested form fails with its text", () =>
     Effect.gen(function* () {
       const family = yield* Family.make({ script: () => [ScriptedModel.text(`{"score":"high"}`)] })
       const output = Schema.Struct({ score: Schema.Finite })
@@ -462,7 +464,7 @@ describe("the beginning of a delegate", () => {
     })
   )
 
-  it.effect("J4 P2 forked: the input that waits for the parent is not the copy's", () =>
+  it.effect("J4 P2 forked: the copy does not get the input that waits for its parent", () =>
     Effect.gen(function* () {
       const family = yield* Family.make()
       const status = yield* family.run(
@@ -480,7 +482,7 @@ describe("the beginning of a delegate", () => {
     })
   )
 
-  it.effect("A1 J4 forked: what is asked of the parent's session is not asked of the copy", () =>
+  it.effect("A1 J4 forked: the open questions of the parent's session are not questions of the copy", () =>
     Effect.gen(function* () {
       const family = yield* Family.make()
       yield* family.run(
@@ -504,7 +506,7 @@ describe("the beginning of a delegate", () => {
     })
   )
 
-  it.effect("resumed: a delegate that was closed goes on with its own history", () =>
+  it.effect("resumed: a delegate that was closed continues with its own history", () =>
     Effect.gen(function* () {
       const family = yield* Family.make({
         script: (request) => [ScriptedModel.text(`${request.items.length} items`)]
@@ -526,7 +528,7 @@ describe("the beginning of a delegate", () => {
     })
   )
 
-  it.effect("D1 resumed: one that has not ended is refused by name, and stays under control", () =>
+  it.effect("D1 resumed: one that has not ended is refused with a named error, and stays under control", () =>
     Effect.gen(function* () {
       const family = yield* Family.make()
       const { error, id, isOpen } = yield* family.run(
@@ -549,7 +551,7 @@ describe("the beginning of a delegate", () => {
     })
   )
 
-  it.effect("its first record says what it is for, whose it is, and how deep", () =>
+  it.effect("its first record names its purpose, its parent and its depth", () =>
     Effect.gen(function* () {
       const family = yield* Family.make()
       yield* family.run(once("one", { source: "review", deadline: Duration.minutes(1) }))
@@ -566,7 +568,7 @@ describe("the beginning of a delegate", () => {
 })
 
 describe("telemetry", () => {
-  it.effect("O1 a delegate has a span below what asked for it, and what it does descends from that", () =>
+  it.effect("O1 the span of a delegate is below the operation that started it, and above everything that it does", () =>
     Effect.gen(function* () {
       const spans: Array<Tracer.Span> = []
       const tracer = Tracer.make({

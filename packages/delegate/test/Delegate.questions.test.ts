@@ -11,14 +11,14 @@ import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import * as Family from "./fixtures/family.ts"
 
-/** What a server asks of a person, as MCP has it. */
+/** An elicitation of an MCP server. */
 const form: NewQuestion = {
   kind: "elicitation",
   tool: "mcp__mail__send",
   payload: { message: "Who is it for?", requestedSchema: { type: "object", properties: { to: { type: "string" } } } }
 }
 
-/** The answer as MCP has it: what is neither accepted nor declined is cancelled, and empty. */
+/** Returns the answer in the form of MCP: one that is neither accepted nor declined is cancelled and empty. */
 const toMcp = (answer: Answer): object => {
   switch (answer._tag) {
     case "Answered":
@@ -32,7 +32,7 @@ const toMcp = (answer: Answer): object => {
   }
 }
 
-/** A grandchild of the root, a tool of which asks; `results` are what the tool was told. */
+/** A grandchild of the root whose tool asks. `results` are the answers that the tool got. */
 const eliciting = Effect.fnUntraced(function* (question: NewQuestion) {
   const results: Array<object> = []
   const family = yield* Family.make({
@@ -119,7 +119,7 @@ describe("an elicitation of a grandchild", () => {
     })
   )
 
-  it.effect("A2 nobody answers: at the deadline of the asker it is cancelled, and empty", () =>
+  it.effect("A2 without an answer is cancelled and empty at the deadline of the asker", () =>
     Effect.gen(function* () {
       const { results, running } = yield* eliciting(form)
       const ended = yield* Effect.forkChild(running.outcome)
@@ -129,7 +129,7 @@ describe("an elicitation of a grandchild", () => {
     })
   )
 
-  it.effect("A2 a question that nobody answers has an empty answer at the deadline", () =>
+  it.effect("A2 a question without an answer gets an empty one at the deadline", () =>
     Effect.gen(function* () {
       const { results, running } = yield* eliciting({ ...form, kind: "question" })
       const ended = yield* Effect.forkChild(running.outcome)
@@ -149,8 +149,8 @@ describe("an elicitation of a grandchild", () => {
   )
 })
 
-describe("requests of siblings, and several of one delegate", () => {
-  it.effect("A3 wait side by side at the root, and each gets its own answer, in whatever order", () =>
+describe("questions of siblings, and several of one delegate", () => {
+  it.effect("A3 wait concurrently at the root, and each gets its own answer, in any order", () =>
     Effect.gen(function* () {
       const family = yield* Family.make({
         script: (request) => {

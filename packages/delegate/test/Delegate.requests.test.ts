@@ -20,7 +20,7 @@ const openedAt = (family: Family.Family, sessionId: SessionId): ReadonlyArray<Op
 const settledAt = (family: Family.Family, sessionId: SessionId) =>
   family.told(sessionId).flatMap((event) => (event._tag === "QuestionSettled" ? [event.decision] : []))
 
-/** Calls `reach` once with what it was asked, then says how that ended. */
+/** Calls `reach` once with the input, then says how the call ended. */
 const reaching: ScriptedModel.Script = (request) => {
   const last = request.items.at(-1)
   return last?._tag === "ToolResult"
@@ -43,7 +43,7 @@ const reach = (policy: SessionHarness.TestTool["policy"] = { approval: "ask" }) 
   return { ...tools, runs: () => runs }
 }
 
-/** Delegates so many levels deep, each started by a tool of the one above; the last one reaches. */
+/** Delegates at several levels, each started by a tool of the one above. The last one calls `reach`. */
 const chain = () => {
   const handles = new Map<SessionId, Delegate.Interactive>()
   const run = ({ to }: { readonly to?: unknown }): Effect.Effect<unknown, unknown, never> =>
@@ -76,7 +76,7 @@ const awaitRequest = (family: Family.Family, at: SessionId) =>
     () => openedAt(family, at).at(-1)!
   )
 
-describe("a request of a delegate", () => {
+describe("a question of a delegate", () => {
   it.effect("A3 is visible at the root with its path, tool and arguments, and the root answers it", () =>
     Effect.gen(function* () {
       const family = yield* Family.make({ script: reaching })
@@ -88,10 +88,10 @@ describe("a request of a delegate", () => {
       const request = yield* awaitRequest(family, sessionId)
       const [, childId] = family.sessions()
       assert.deepStrictEqual(
-        [request.path, request.tool, request.payload, request.kind],
-        [[sessionId, childId!], "reach", { for: "one" }, "permissions"]
+        [request.path, request.callId as string, request.tool, request.payload, request.kind],
+        [[sessionId, childId!], "call one", "reach", { for: "one" }, "permissions"]
       )
-      // it is one request: the same id wherever it is shown
+      // it is one question: the same id wherever it is shown
       assert.strictEqual(openedAt(family, childId!)[0]?.questionId, request.questionId)
       assert.deepStrictEqual(openedAt(family, childId!)[0]?.path, request.path)
       const receipt = yield* family.root.session.submit(
@@ -105,6 +105,32 @@ describe("a request of a delegate", () => {
         _tag: "Rejected",
         reason: { _tag: "UnknownQuestion", questionId: request.questionId }
       })
+    })
+  )
+
+  it.effect("A3 A4 a grant of less than was asked for reaches the delegate unchanged", () =>
+    Effect.gen(function* () {
+      const answers: Array<unknown> = []
+      const asking = Family.withTools({
+        reach: {
+          run: () =>
+            Effect.flatMap(Turn, (turn) =>
+              Effect.map(
+                turn.ask({ kind: "permissions", payload: { network: true, write: ["/tmp"] } }),
+                (answer) => void answers.push(answer)
+              )
+            )
+        }
+      })
+      const family = yield* Family.make({ script: reaching })
+      const run = Delegate.runOnce({ ...Family.endless, agent: asking.agent, input: Input.text("one") })
+      const running = yield* Effect.forkChild(family.run(asking.provide(run)))
+      const { questionId } = yield* awaitRequest(family, family.root.session.sessionId)
+      const less: Op.Decision = { _tag: "Approved", scope: "turn", permissions: { network: true } }
+      yield* family.root.session.submit(Op.answer(questionId, less))
+      yield* Fiber.join(running)
+      assert.deepStrictEqual(answers, [less])
+      for (const id of family.sessions()) assert.deepStrictEqual(settledAt(family, id), [less])
     })
   )
 
@@ -127,7 +153,7 @@ describe("a request of a delegate", () => {
       yield* family.awaitTold(
         (event, id) => id === session.sessionId && openedAt(family, id).length === 2 && event._tag === "QuestionOpened"
       )
-      // siblings wait side by side; they are answered in the other order
+      // siblings wait concurrently and are answered in the other order
       for (const request of openedAt(family, session.sessionId).toReversed()) {
         const isFirst = (request.payload as { for: string }).for === "one"
         yield* session.submit(
@@ -141,7 +167,7 @@ describe("a request of a delegate", () => {
     })
   )
 
-  it.effect("A3 an open request blocks no other event of its delegate", () =>
+  it.effect("A3 an open question blocks no other event of its delegate", () =>
     Effect.gen(function* () {
       const family = yield* Family.make({
         script: (request) =>
@@ -192,7 +218,7 @@ describe("a request of a delegate", () => {
     )
   }
 
-  it.effect("A2 the abort of the parent settles it on both sides as cancelled, which is no refusal", () =>
+  it.effect("A2 the abort of the parent settles it on both sides as cancelled, which is not a refusal", () =>
     Effect.gen(function* () {
       const family = yield* Family.make({ script: reaching })
       const tools = reach()
@@ -271,7 +297,7 @@ describe("a request of a delegate", () => {
     })
   )
 
-  it.effect("A4 what an ancestor granted is not asked again, by any delegate", () =>
+  it.effect("A4 no delegate asks again for what an ancestor granted", () =>
     Effect.gen(function* () {
       const family = yield* Family.make({ script: reaching })
       const tools = reach()
@@ -285,7 +311,7 @@ describe("a request of a delegate", () => {
     })
   )
 
-  it.effect("A3 a review decides first, and leaves to the person what it cannot decide", () =>
+  it.effect("A3 a review decides first, and leaves the rest to the person", () =>
     Effect.gen(function* () {
       const family = yield* Family.make({ script: reaching })
       const tools = reach()
@@ -319,7 +345,7 @@ describe("a request of a delegate", () => {
     return family.run(tools.provide(started) as Effect.Effect<Delegate.Interactive, unknown, Family.Services>)
   }
 
-  it.effect("A3 D7 a request of a detached delegate is at the root, and answered there, while nothing runs in it", () =>
+  it.effect("A3 D7 a question of a detached delegate is shown and answered at the root while the root is idle", () =>
     Effect.gen(function* () {
       const family = yield* Family.make({ script: reaching })
       const { session } = family.root
@@ -332,7 +358,7 @@ describe("a request of a delegate", () => {
         [request.questionId]
       )
       assert.strictEqual((yield* session.snapshot).status, "idle")
-      // nor does a turn take it with it
+      // the end of a turn does not settle it
       yield* family.run(Effect.void)
       yield* session.submit(Op.answer(request.questionId, { _tag: "Approved", scope: "once" }))
       assert.deepInclude(yield* child.settled, { _tag: "Completed", message: "completed: reached" })
@@ -389,7 +415,7 @@ describe("a request of a delegate", () => {
     ["its delegate is closed", (child: Delegate.Interactive) => child.end()],
     ["its deadline is over", () => TestClock.adjust("10 seconds")]
   ] as const) {
-    it.effect(`A1 D7 a request of a detached delegate is settled at both ends when ${how}`, () =>
+    it.effect(`A1 D7 a question of a detached delegate is settled at both ends when ${how}`, () =>
       Effect.gen(function* () {
         const family = yield* Family.make({ script: reaching })
         const child = yield* detached(family, { deadline: "10 seconds" })
@@ -408,7 +434,7 @@ describe("a request of a delegate", () => {
 })
 
 describe("the authority of a delegate", () => {
-  it.effect("A4 is at most that of the agent that starts it", () =>
+  it.effect("A4 is never more than that of the agent that starts it", () =>
     Effect.gen(function* () {
       const child = reach({ approval: "allow" })
       // the parent's model starts a delegate by a tool; the parent may not reach itself

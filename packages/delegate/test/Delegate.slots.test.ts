@@ -14,7 +14,7 @@ import * as Family from "./fixtures/family.ts"
 
 const oneAtATime = Effect.provideService(Limits.Limits, { ...Limits.defaults, concurrent: 1 })
 
-/** A delegate that has worked, and has settled. */
+/** A delegate that has worked and settled. */
 const rested = Effect.tap(Delegate.start(Family.endless), (child) =>
   Effect.andThen(child.submit(Op.userInput("one")), child.settled)
 )
@@ -22,7 +22,7 @@ const rested = Effect.tap(Delegate.start(Family.endless), (child) =>
 const submission = (id: string, op: Op.Op): Op.Submission => ({ id: id as SubmissionId, op })
 
 describe("the slot of a delegate", () => {
-  it.effect("D6 input that was offered to the queue needs one as well", () =>
+  it.effect("D6 input that was offered to the queue needs one too", () =>
     Effect.gen(function* () {
       const family = yield* Family.make()
       const id = yield* family.run(
@@ -30,7 +30,7 @@ describe("the slot of a delegate", () => {
           const child = yield* rested
           yield* Delegate.start(Family.endless)
           yield* Queue.offer(child.submissions, submission("raw", Op.userInput("two")))
-          // the queue is in order
+          // the queue keeps its order, so the interrupt comes after the input
           yield* child.submit(Op.interrupt)
           yield* child.settled
           return child.delegateId

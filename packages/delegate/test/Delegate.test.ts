@@ -10,7 +10,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Family from "./fixtures/family.ts"
 
 describe("start", () => {
-  it.effect("D1 a delegate runs turns of its own and ends with the turn that started it", () =>
+  it.effect("D1 a delegate runs its own turns and ends with the turn that started it", () =>
     Effect.gen(function* () {
       const family = yield* Family.make()
       const answer = yield* family.run(
@@ -28,7 +28,7 @@ describe("start", () => {
     })
   )
 
-  it.effect("D1 D2 the events of a delegate end with it, and what it told before stays readable", () =>
+  it.effect("D1 D2 the events of a delegate end with it, and earlier events stay readable", () =>
     Effect.gen(function* () {
       const family = yield* Family.make()
       const child = yield* family.run(
@@ -54,7 +54,7 @@ describe("start", () => {
 })
 
 describe("runOnce", () => {
-  it.effect("D5 answers what the delegate said, and leaves nothing", () =>
+  it.effect("D5 returns the last message of the delegate, and leaves nothing", () =>
     Effect.gen(function* () {
       const family = yield* Family.make()
       const answer = yield* family.run(Delegate.runOnce({ ...Family.endless, input: Input.text("once") }))

@@ -11,7 +11,7 @@ import * as Family from "./fixtures/family.ts"
 
 const reviewer = Agent.make({ instructions: "Review." })
 
-/** A delegate that reaches for what it is told to, and a reviewer that answers so. */
+/** A delegate that calls `reach`, and a reviewer that answers with `verdict`. */
 const family = (verdict: (request: string) => ScriptedModel.Answer) =>
   Family.make({
     script: (request) => {
@@ -34,7 +34,7 @@ const reaching = Effect.gen(function* () {
 const answer = (decision: string) => [ScriptedModel.text(JSON.stringify({ decision, reason: "because" }))]
 
 describe("a reviewer", () => {
-  it.effect("A3 decides what it is sure of, and nobody is asked", () =>
+  it.effect("A3 decides, and no person is asked", () =>
     Effect.gen(function* () {
       for (const [decision, expected] of [
         ["approve", "completed: reached"],
@@ -53,9 +53,9 @@ describe("a reviewer", () => {
   )
 
   for (const [what, verdict] of Object.entries({
-    "leaves to the person what it cannot decide": () => answer("ask"),
+    "leaves a question to the person": () => answer("ask"),
     "that fails leaves everything to the person": () => [ScriptedModel.fail("Unauthorized")],
-    "that says nothing sensible leaves everything to the person": () => [ScriptedModel.text("yes!")]
+    "that gives no verdict leaves everything to the person": () => [ScriptedModel.text("yes!")]
   })) {
     it.effect(`A3 ${what}`, () =>
       Effect.gen(function* () {

@@ -1,4 +1,4 @@
-/** For all session programs, for all interruption points, in both modes, the laws hold for a session that is a delegate, and its parent ends clean. */
+/** The laws hold for a session that is a delegate and for its parent: for all session programs, at all interruption points, in both modes. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Laws from "@spindle/testing/Laws"
 import type * as SessionHarness from "@spindle/testing/SessionHarness"
@@ -12,7 +12,7 @@ const factor = Vitest.factor()
 const linked = DelegateHost.make({ detached: false, answeredAt: "parent", endsWith: "parent" })
 const detached = DelegateHost.make({ detached: true, answeredAt: "parent", endsWith: "delegate" })
 
-/** Draws programs with a seed, and runs each as it is and aborted at some of its steps. */
+/** Draws programs with a seed, and runs each one unchanged and aborted at some of its steps. */
 const holdsForAll = (kind: string, factory: SessionHarness.SessionFactory, seed: number): void => {
   let runs = 0
   let points = 0

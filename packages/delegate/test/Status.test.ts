@@ -19,7 +19,7 @@ const aborted = (reason: string, lastMessage?: string) =>
 const after = (...events: ReadonlyArray<SessionEvent>) => events.reduce(Status.step, Status.pendingInit)
 const started = record({ _tag: "TurnStarted", kind: "regular" })
 
-describe("where a delegate stands", () => {
+describe("the status of a delegate", () => {
   const cases: ReadonlyArray<
     readonly [status: Status.Status, word: string, wire: Status.WireStatus, settled: boolean]
   > = [
@@ -31,7 +31,7 @@ describe("where a delegate stands", () => {
     [
       after(started, aborted("Deadline", "half")),
       "interrupted",
-      { errored: "was stopped at its deadline; it had said: half" },
+      { errored: "was stopped at its deadline; its last message: half" },
       true
     ],
     [after(started, aborted("Budget")), "interrupted", { errored: "was stopped: its budget of tokens is spent" }, true],
@@ -70,7 +70,7 @@ describe("where a delegate stands", () => {
     ])
   })
 
-  it("is handed on in a bounded length", () => {
+  it("has a message of bounded length", () => {
     const long = "x".repeat(Status.messageLimit + 3)
     const wire = Status.toWire(after(started, record({ _tag: "TurnCompleted", lastMessage: long })))
     const message = `${"x".repeat(Status.messageLimit)} [3 more characters]`

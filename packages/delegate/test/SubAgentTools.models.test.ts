@@ -32,7 +32,7 @@ describe("the model of an agent", () => {
     )
   }
 
-  it.effect("is that of the session, or of the role, when none was asked for", () =>
+  it.effect("is that of the session or of the role by default", () =>
     Effect.gen(function* () {
       const own = ScriptedModel.make(() => [ScriptedModel.text("from the role")])
       const { asked, outputs, run } = yield* play({
@@ -53,7 +53,7 @@ describe("the model of an agent", () => {
     [{ model: "constructor" }, "there is no model constructor; there are: scripted, swift, plain"]
   ]
   for (const [params, text] of refusals) {
-    it.effect(`D6 is refused in words, and nothing is started: ${JSON.stringify(params)}`, () =>
+    it.effect(`D6 is refused with a text, and nothing is started: ${JSON.stringify(params)}`, () =>
       Effect.gen(function* () {
         const { events, outputs, run } = yield* play({ calls: [spawn(params)], models })
         yield* run("root")
@@ -63,7 +63,7 @@ describe("the model of an agent", () => {
     )
   }
 
-  it.effect("cannot be chosen where the settings name none", () =>
+  it.effect("cannot be chosen if the settings name none", () =>
     Effect.gen(function* () {
       const { outputs, run } = yield* play({ calls: [spawn({ model: "swift" }), spawn({ reasoning_effort: "low" })] })
       yield* run("root")
@@ -111,7 +111,7 @@ describe("the model of an agent", () => {
 })
 
 describe("the description of spawn_agent", () => {
-  it("names the roles and the models, so that a model knows them before it is refused", () => {
+  it("names the roles and the models to choose from", () => {
     const toolkit = SubAgentTools.toolkitFor({
       roles: { default: { description: "Any task." }, judge: { description: "Judges." } },
       models: {

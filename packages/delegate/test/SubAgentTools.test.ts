@@ -37,7 +37,7 @@ describe("the tools", () => {
     })
   )
 
-  it.effect("D1 an agent ends with the turn that started it; resume_agent opens it again with all that it knew", () =>
+  it.effect("D1 an agent ends with the turn that started it; resume_agent reopens it with its history", () =>
     Effect.gen(function* () {
       let id = ""
       const { model, outputs, run } = yield* play({
@@ -64,7 +64,7 @@ describe("the tools", () => {
     })
   )
 
-  it.effect("D1 resume_agent opens an agent of an earlier life of the host, in its role, and no other session's", () =>
+  it.effect("D1 resume_agent reopens an agent of an earlier process in its role, and none of another session", () =>
     Effect.gen(function* () {
       const before = yield* Effect.scoped(
         Effect.gen(function* () {
@@ -94,7 +94,7 @@ describe("the tools", () => {
     })
   )
 
-  it.effect("D1 agents of an earlier life of the host are named with how they ended, and can be resumed", () =>
+  it.effect("D1 agents of an earlier process are listed with how they ended, and can be resumed", () =>
     Effect.gen(function* () {
       const before = yield* Effect.scoped(
         Effect.gen(function* () {
@@ -132,7 +132,7 @@ describe("the tools", () => {
         ]
       )
       assert.deepStrictEqual(waited, { status: { [ada]: { completed: "first answer" } }, timed_out: false })
-      assert.match(String(sent), /^delegate .* has ended and takes nothing any more$/)
+      assert.match(String(sent), /^delegate .* has ended and takes no more input$/)
       assert.deepStrictEqual(closed, { previous_status: { completed: "first answer" } })
       assert.deepStrictEqual(
         after.agents.map((one: any) => [one.agent_id, one.agent_status]),
@@ -144,7 +144,7 @@ describe("the tools", () => {
     })
   )
 
-  it.effect("D1 an agent of an earlier life of the host whose journal cannot be read is no unknown one", () =>
+  it.effect("D1 an agent of an earlier process whose journal cannot be read is not an unknown agent", () =>
     Effect.gen(function* () {
       const before = yield* Effect.scoped(
         Effect.gen(function* () {
@@ -203,7 +203,7 @@ describe("the tools", () => {
     })
   )
 
-  it.effect("S5 D6 an agent that dies by a defect has errored: its parent goes on, and its slot is free", () =>
+  it.effect("S5 D6 an agent that dies has errored: its parent continues, and its slot is free", () =>
     Effect.gen(function* () {
       const { events, outputs, run } = yield* play({
         calls: [
@@ -226,7 +226,7 @@ describe("the tools", () => {
     })
   )
 
-  it.effect("D6 a wait that nobody ends answers at its timeout with nothing", () =>
+  it.effect("D6 a wait during which no agent settles returns nothing at its timeout", () =>
     Effect.gen(function* () {
       const { outputs, session, untilCalls } = yield* play({
         calls: [
@@ -283,7 +283,7 @@ describe("the tools", () => {
     })
   )
 
-  it.effect("D6 an agent has its nickname to itself from the start, for those that it starts", () =>
+  it.effect("D6 an agent has a nickname that the agents that it starts do not get", () =>
     Effect.gen(function* () {
       let isAsked = false
       const { outputs, run } = yield* play({
@@ -305,7 +305,7 @@ describe("the tools", () => {
     })
   )
 
-  it.effect("D6 an agent at the last level that there may be has no tools for agents, also when it is resumed", () =>
+  it.effect("D6 an agent at the last level of the limits has no tools for agents, even if it is resumed", () =>
     Effect.gen(function* () {
       const toolsOf = Effect.fnUntraced(function* (depth: number) {
         const { model, run } = yield* play({
@@ -379,7 +379,7 @@ describe("bad input", () => {
     ]
   }
   for (const [what, [call, text]] of Object.entries(refusals)) {
-    it.effect(`${what} is refused in words`, () =>
+    it.effect(`${what} is refused with a text`, () =>
       Effect.gen(function* () {
         const { results, run } = yield* play({ calls: [call] })
         yield* run("root")
@@ -388,7 +388,7 @@ describe("bad input", () => {
     )
   }
 
-  it.effect("input to an agent that was closed is refused in words", () =>
+  it.effect("input to an agent that was closed is refused with a text", () =>
     Effect.gen(function* () {
       const { outputs, run } = yield* play({
         calls: [
@@ -398,11 +398,11 @@ describe("bad input", () => {
         ]
       })
       yield* run("root")
-      assert.match(String(outputs()[2]), /^delegate .* has ended and takes nothing any more$/)
+      assert.match(String(outputs()[2]), /^delegate .* has ended and takes no more input$/)
     })
   )
 
-  it.effect("parts that are no text and no image are named for the agent", () =>
+  it.effect("the agent gets the names of parts that are neither text nor image", () =>
     Effect.gen(function* () {
       const items = [
         { type: "text", text: "look at" },
@@ -420,7 +420,7 @@ describe("bad input", () => {
     })
   )
 
-  it.effect("an unknown agent that is waited for is not found", () =>
+  it.effect("a wait for an unknown agent reports that it was not found", () =>
     Effect.gen(function* () {
       const { outputs, run } = yield* play({ calls: [["wait_agent", () => ({ targets: ["nobody"] })]] })
       yield* run("root")
@@ -428,7 +428,7 @@ describe("bad input", () => {
     })
   )
 
-  it.effect("a cycle of waits cannot be made: an agent waits for nobody above it, nor for itself", () =>
+  it.effect("an agent cannot wait for itself or for an agent above it", () =>
     Effect.gen(function* () {
       let own = ""
       const { outputs, run, session } = yield* play({ calls: [["wait_agent", () => ({ targets: [own] })]] })
@@ -438,7 +438,7 @@ describe("bad input", () => {
     })
   )
 
-  it.effect("D6 a limit is told to the model in words that help it", () =>
+  it.effect("D6 the text about a limit names the limit", () =>
     Effect.gen(function* () {
       const { outputs, run } = yield* play({
         calls: [
@@ -454,7 +454,7 @@ describe("bad input", () => {
     })
   )
 
-  it.effect("D6 what one session started another cannot control", () =>
+  it.effect("D6 a session cannot control the agents of another one", () =>
     Effect.gen(function* () {
       const first = yield* play({
         calls: [["spawn_agent", () => ({ message: "hang" })]],

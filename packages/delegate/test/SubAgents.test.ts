@@ -13,7 +13,7 @@ const settings = {
 
 describe("an agent that is resumed", () => {
   for (const wake of [true, false]) {
-    it.effect(`D7 ${wake ? "wakes" : "does not wake"} its parent, as it was asked to at its start`, () =>
+    it.effect(`D7 ${wake ? "wakes" : "does not wake"} its parent, as its start said`, () =>
       Effect.gen(function* () {
         const family = yield* Family.make({
           script: (request) =>

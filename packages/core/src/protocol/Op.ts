@@ -7,11 +7,16 @@ import * as Input from "./Input.ts"
 import { jsonOfUnsafe } from "./Item.ts"
 import { TraceContext } from "./TraceContext.ts"
 
-/** The asker may do what it asked for: once, until its turn ends, or until the session ends. */
+/**
+ * The asker may do what it asked for: once, until its turn ends, or until the session ends. With `permissions`, a JSON
+ * value, the asker has these permissions and no others, which may be fewer than it asked for. The asker applies such a
+ * grant itself: a tool call runs only if all that it asked for was granted, and a later question is asked again.
+ */
 export class Approved extends Schema.Opaque<Approved>()(
-  Schema.TaggedStruct("Approved", { scope: Schema.Literals(["once", "turn", "session"]) }).annotate({
-    identifier: "Approved"
-  })
+  Schema.TaggedStruct("Approved", {
+    scope: Schema.Literals(["once", "turn", "session"]),
+    permissions: Schema.optionalKey(Schema.Unknown)
+  }).annotate({ identifier: "Approved" })
 ) {}
 /** The asker may not. Its other calls are spared (contract A5). */
 export class Denied extends Schema.Opaque<Denied>()(
@@ -32,8 +37,11 @@ export const Decision = Schema.Union([Approved, Denied, Abort, Answered]).annota
 export type Decision = typeof Decision.Type
 
 /** Converts a decision to what is read back from its JSON. Throws an error for what JSON cannot represent. */
-export const jsonOfDecisionUnsafe = (decision: Decision): Decision =>
-  decision._tag === "Answered" ? decodeAnswered({ ...decision, answers: jsonOfUnsafe(decision.answers) }) : decision
+export const jsonOfDecisionUnsafe = (decision: Decision): Decision => {
+  if (decision._tag === "Answered") return decodeAnswered({ ...decision, answers: jsonOfUnsafe(decision.answers) })
+  if (decision._tag !== "Approved" || decision.permissions === undefined) return decision
+  return { ...decision, permissions: jsonOfUnsafe(decision.permissions) }
+}
 
 const decodeAnswered = Schema.decodeUnknownSync(Answered)
 

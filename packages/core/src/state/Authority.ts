@@ -11,6 +11,9 @@ export interface Grant {
 /** Makes the key of an approval: the tool and what was asked, as canonical JSON. */
 export const keyOf = (tool: string | undefined, payload: unknown): string => `${tool ?? ""}:${canonical(payload)}`
 
+/** Whether two JSON values are the same, such as what was granted and what was asked for. */
+export const isEqual = (self: unknown, that: unknown): boolean => canonical(self) === canonical(that)
+
 // object keys in order, so that equal questions have equal keys
 const canonical = (value: unknown): string =>
   JSON.stringify(value, (_, part: unknown) =>

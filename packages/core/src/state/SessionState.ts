@@ -297,7 +297,8 @@ const settleQuestion = (state: Mutable<SessionState>, record: QuestionSettled): 
   if (opened === undefined) return state
   const { decision } = record
   // a grant for the turn belongs to the turn that asked; a question of the session has none
-  const isKept = decision._tag === "Approved" && decision.scope !== "once"
+  // a grant that names its permissions may be less than what was asked, so it answers no later question
+  const isKept = decision._tag === "Approved" && decision.scope !== "once" && decision.permissions === undefined
   if (isKept && (decision.scope === "session" || record.turnId !== undefined)) {
     state.grants = Authority.grant(state.grants, { scope: decision.scope, key: opened.grantKey })
   }

@@ -12,6 +12,7 @@ import type { Hooks } from "../ports/Hooks.ts"
 import type { ToolEntry, ToolPolicy } from "../ports/ToolSource.ts"
 import { CallbackFailed } from "../protocol/AgentError.ts"
 import { jsonOfUnsafe, type ToolCall } from "../protocol/Item.ts"
+import * as Authority from "../state/Authority.ts"
 import * as Tracing from "../Tracing.ts"
 import type { Answer, Turn } from "../Turn.ts"
 
@@ -186,17 +187,17 @@ const refusalOf = Effect.fnUntraced(function* (known: KnownCall, params: unknown
   if (permission === "deny") return denied(`denied: the policy forbids ${call.name}`)
   const failure = yield* checkCall(known, params)
   if (failure !== undefined) return { status: "failed", reason: failure } satisfies Refusal
-  const { payload } = policy
+  const payload =
+    policy.payload === undefined
+      ? call.params
+      : yield* callApplication(`the payload function of the tool ${call.name}`, () => policy.payload!(params))
   const answer = yield* turn.ask({
     kind: policy.kind ?? "permissions",
     callId: call.callId,
     tool: call.name,
-    payload:
-      payload === undefined
-        ? call.params
-        : yield* callApplication(`the payload function of the tool ${call.name}`, () => payload(params))
+    payload
   })
-  const reason = yield* refusalIn(answer)
+  const reason = yield* refusalIn(answer, payload)
   return reason === undefined ? undefined : denied(reason)
 })
 
@@ -243,10 +244,14 @@ const callApplication = <A>(callback: string, evaluate: () => A): Effect.Effect<
   }
 }
 
-const refusalIn = (answer: Answer): Effect.Effect<string | undefined> => {
+const refusalIn = (answer: Answer, asked: unknown): Effect.Effect<string | undefined> => {
   switch (answer._tag) {
     case "Approved":
-      return Effect.succeed(undefined)
+      return Effect.succeed(
+        answer.permissions === undefined || Authority.isEqual(answer.permissions, asked)
+          ? undefined
+          : "not approved: less was granted than this call needs"
+      )
     case "Denied":
       return Effect.succeed(answer.reason === undefined ? "rejected by user" : `rejected: ${answer.reason}`)
     case "Answered":

@@ -1,28 +1,22 @@
-/** Which role and which model an agent gets: what a model asked for, or a refusal that names what there is. */
+/** Chooses the role and the model of an agent. Fails with a text for the model that lists the possible choices. */
 import { Model } from "@spindle/core/Model"
 import { Turn } from "@spindle/core/Turn"
 import * as Effect from "effect/Effect"
 import { SubAgentFailed } from "../DelegateError.ts"
-import type { NamedModel, Role, Settings } from "../SubAgents.ts"
+import type { NamedModel, Role, Settings, Wish } from "../Roles.ts"
 
-/** A refusal that the model reads. */
+/** Fails with a text for the model. */
 export const failed = (detail: string): Effect.Effect<never, SubAgentFailed, Turn> =>
   Effect.flatMap(Turn, ({ session }) => Effect.fail(new SubAgentFailed({ path: session.path, detail })))
 
-/** The role of this name. */
+/** Returns the role of this name. */
 export const roleOf = <R>(settings: Settings<R>, name: string): Effect.Effect<Role<R>, SubAgentFailed, Turn> => {
   const role = own(settings.roles, name)
   if (role !== undefined) return Effect.succeed(role)
   return failed(`there is no agent type ${name}; there are: ${listed(settings.roles)}`)
 }
 
-/** The model and the effort that were asked for, if any. */
-export interface Wish {
-  readonly model?: string
-  readonly effort?: string
-}
-
-/** The model of a wish; that of the role, or undefined for that of the session, when there is none. */
+/** Returns the model that was asked for, else that of the role. Undefined means the model of the session. */
 export const modelOf = Effect.fnUntraced(function* <R>(
   { models }: Settings<R>,
   role: Role<R>,
@@ -43,13 +37,13 @@ export const modelOf = Effect.fnUntraced(function* <R>(
   return yield* failed(`model ${name} has no reasoning effort ${effort}; ${efforts}`)
 })
 
-/** What a model may choose from, by name. `Settings` are such. */
+/** What a model may choose from, by name. `Settings` have this shape. */
 export interface Choices {
   readonly roles: { readonly [name: string]: Pick<Role, "description"> }
-  readonly models?: { readonly [name: string]: Pick<NamedModel, "efforts"> }
+  readonly models?: { readonly [name: string]: Pick<NamedModel, "efforts"> } | undefined
 }
 
-/** The same, for the description of its tool. */
+/** Describes the choices, for the description of a tool. */
 export const choicesOf = ({ models = {}, roles }: Choices): string => {
   const agents = Object.entries(roles).map(([name, { description }]) => `\n- ${name}: ${description}`)
   const named = Object.entries(models).map(([name, { efforts }]) =>

@@ -1,27 +1,28 @@
-/** The span of a delegate: below whatever started it, above everything that it does (contract O1). */
+/** The span of a delegate: below the operation that started it, above everything that it does (contract O1). */
 import * as Tracing from "@spindle/core/Tracing"
 import type { SessionId } from "@spindle/core/Ids"
 import { fromSpan, type TraceContext } from "@spindle/core/TraceContext"
 import * as Context from "effect/Context"
 import * as Status from "../Status.ts"
 
-/** What a delegate goes on below, and how its span ends. */
+/** The span of one delegate. */
 export interface DelegateSpan {
+  /** The trace parent of everything that the delegate does. */
   readonly trace: TraceContext | undefined
   readonly end: (status: Status.Status) => void
 }
 
-/** Which delegate it is. */
-interface Beginning {
+/** The delegate that a span is about. */
+interface Identity {
   readonly delegateId: SessionId
   readonly path: ReadonlyArray<SessionId>
   readonly isDetached: boolean
 }
 
-/** Opens the span in the context of whoever starts the delegate; that of a linked one ends with the turn at the latest. */
+/** Opens the span in the context of the caller that starts the delegate. That of a linked one ends with the turn at the latest. */
 export const open = (
   context: Context.Context<never>,
-  { delegateId, isDetached, path }: Beginning,
+  { delegateId, isDetached, path }: Identity,
   source: string
 ): DelegateSpan => {
   const span = Tracing.open(context, {

@@ -1,4 +1,4 @@
-/** How a delegate begins that is a copy of its parent (contract J4). */
+/** Starts a delegate as a copy of its parent (contract J4). */
 import { Journal } from "@spindle/core/Journal"
 import type { ItemId, SessionId } from "@spindle/core/Ids"
 import type { KnownRecord, NewRecord, JournalRecord } from "@spindle/core/SessionEvent"
@@ -6,11 +6,11 @@ import * as TokenUsage from "@spindle/core/TokenUsage"
 import * as SessionState from "@spindle/core/SessionState"
 import * as Effect from "effect/Effect"
 
-/** What the copy is told as the result of each call that was open, the one that started it among them. */
+/** What the copy reads as the result of each open call, including the call that started it. */
 export const defaultNote =
-  "You are the new delegate that this call has started. What stands before is the history of the agent that started you; it is background. Work on the input that follows."
+  "You are the new delegate that this call started. The messages above are the history of the agent that started you. Treat them as background. Work on the input that follows."
 
-/** How to copy. */
+/** What to copy. */
 export interface ForkOptions {
   readonly delegateId: SessionId
   readonly source: SessionId
@@ -19,8 +19,8 @@ export interface ForkOptions {
 }
 
 /**
- * The records of the parent up to now, as the beginning of another session: with a first record of its own, without the
- * input that waits for the parent, and with the turn that runs ended as if everything open in it had been answered.
+ * Returns the records of the parent up to now as the beginning of another session: with its own first record, without the
+ * input that waits for the parent, and with the running turn completed as if everything open in it had been answered.
  */
 export const records = (parent: ReadonlyArray<JournalRecord>, options: ForkOptions): ReadonlyArray<JournalRecord> => {
   const { delegateId, meta, note, source } = options
@@ -64,7 +64,7 @@ export const records = (parent: ReadonlyArray<JournalRecord>, options: ForkOptio
   return copy
 }
 
-/** Writes the journal of the copy, for its session to be opened from. */
+/** Writes the journal that the session of the copy is opened from. */
 export const write = Effect.fnUntraced(function* (options: ForkOptions) {
   const journal = yield* Journal
   const parent = yield* journal.load(options.source)

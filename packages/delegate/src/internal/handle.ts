@@ -1,80 +1,73 @@
-/** A delegate from its start to its end, as whoever started it holds it (contract D1, D2, D5). */
+/**
+ * A delegate from its start to its end (contract D1, D2, D5).
+ *
+ * ```
+ *   Opening ──► Open ──► Ending ──► Ended
+ *      └───────────────────►┘
+ * ```
+ *
+ * A delegate that is ended while it is opening is ended by the fiber that opens it.
+ */
 import type { SessionId, SubmissionId, TurnId } from "@spindle/core/Ids"
-import type { Op, Receipt, Submission } from "@spindle/core/Op"
+import type { Receipt, Submission } from "@spindle/core/Op"
 import type { AbortReason } from "@spindle/core/Outcome"
+import type { Session } from "@spindle/core/Session"
 import type { SessionConfig } from "@spindle/core/SessionConfig"
 import type { JournalFailed } from "@spindle/core/SessionError"
-import type { SessionEvent } from "@spindle/core/SessionEvent"
-import type { TraceContext } from "@spindle/core/TraceContext"
-import type { Session } from "@spindle/core/Session"
 import type { DelegateEnd, Turn } from "@spindle/core/Turn"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import * as Bridge from "../Bridge.ts"
-import type { Interactive } from "../Delegate.ts"
+import type { Bridge } from "../Bridge.ts"
 import { DelegateClosed, type DelegateRefused } from "../DelegateError.ts"
-import type * as Limits from "../Limits.ts"
+import type { Limits } from "../Limits.ts"
 import * as Status from "../Status.ts"
 import type { DelegateSpan } from "./delegateSpan.ts"
+import type { Interactive } from "./delegateTypes.ts"
+import { forkDetached } from "./detached.ts"
 import * as Notices from "./notices.ts"
 import { Tracking } from "./tracking.ts"
-import { Node, nodes } from "./tree.ts"
+import { type Member, Node } from "./tree.ts"
 
-/** What a delegate is made of. */
-export interface HandleOptions {
-  readonly delegateId: SessionId
-  readonly turn: Turn
-  readonly node: Node
-  readonly limits: Limits.Limits
-  readonly endsAt: number
-  readonly name: string
-  readonly isDetached: boolean
-  readonly config: SessionConfig
-  readonly newId: () => string
-}
-
-/** A delegate from its start to its end. */
-export class Handle implements Interactive {
+/** A delegate in all its states. */
+export class Handle implements Member {
   readonly delegateId: SessionId
   readonly path: ReadonlyArray<SessionId>
   readonly name: string
   readonly isDetached: boolean
+  readonly isOneShot: boolean
   readonly startedBy: TurnId
   readonly turn: Turn
   readonly node: Node
   readonly config: SessionConfig
-  /** Set while it is opened; nothing but its end uses them before. */
-  scope: Scope.Closeable | undefined
-  session: Session | undefined
-  shutdown: Effect.Effect<void> = Effect.void
-  bridge: Bridge.Bridge | undefined
-  span: DelegateSpan = { trace: undefined, end: () => undefined }
-  timer: Fiber.Fiber<void> | undefined
-  isEnding = false
+  private state: State = { _tag: "Opening" }
   private readonly parent: Node
+  readonly scope: Scope.Closeable
+  private readonly span: DelegateSpan
   private readonly tracking: Tracking
   private readonly newId: () => string
   private readonly over = Deferred.makeUnsafe<void>()
   private unregister: Effect.Effect<void> = Effect.void
   private recordEnd: (end: DelegateEnd) => void = () => undefined
-  private isClosed = false
+  private timer: Fiber.Fiber<void> | undefined
 
   constructor(options: HandleOptions) {
     this.delegateId = options.delegateId
-    this.turn = options.turn
-    this.parent = options.node
-    this.path = [...options.turn.session.path, options.delegateId]
+    this.path = options.path
     this.name = options.name
     this.isDetached = options.isDetached
+    this.isOneShot = options.isOneShot
     this.startedBy = options.turn.turnId
+    this.turn = options.turn
     this.config = options.config
+    this.parent = options.parent
+    this.scope = options.scope
+    this.span = options.span
     this.newId = options.newId
-    this.node = new Node(this.path, options.limits, options.node, options.endsAt)
-    nodes.set(this, this.node)
-    this.tracking = new Tracking(options.node, (spent, isDone) => {
+    this.node = new Node(options.path, options.limits, options.parent, options.endsAt)
+    this.tracking = new Tracking(options.parent, (spent, isDone) => {
       for (const one of spent?.descendants() ?? [this]) {
         // mutant stops-when-spent (D6: busy delegates are stopped when the tokens are spent): drop
         if (!isDone || one !== this) Effect.runSync(one.abort("Budget"))
@@ -85,8 +78,8 @@ export class Handle implements Interactive {
   readonly onEvent: Tracking["onEvent"] = (event) => this.tracking.onEvent(event)
 
   /**
-   * Makes its turn end it, then announces it; before there is a session, so that no abort misses it (D6). In this order:
-   * what is announced is ended and named by its turn, wherever an abort comes in between (I3).
+   * Makes its turn end it, then announces it, both before its session exists, so that no abort misses it (D6). In this
+   * order, so that a turn ends and names every delegate that was announced, wherever an abort comes in between (I3).
    */
   readonly register = Effect.suspend(() => {
     const { delegateId, isDetached, name, turn } = this
@@ -114,14 +107,46 @@ export class Handle implements Interactive {
     })
   })
 
-  /** Takes back a start that came to nothing. */
-  readonly discard = Effect.suspend(() => {
-    this.isEnding = true
-    return Effect.andThen(this.shutdown, this.finish)
-  })
+  /** Makes it open: its session exists from now on. */
+  open(opened: Opened): void {
+    this.state = { _tag: "Open", opened }
+  }
+
+  /** Ends it after a start that failed, or that was stopped after its session was opened. */
+  discard(opened?: Opened): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.state = { _tag: "Ending", opened }
+      return Effect.andThen(opened?.shutdown ?? Effect.void, this.finish)
+    })
+  }
+
+  /** Ends it at a time, in milliseconds from now, unless it has ended before. */
+  expireIn(millis: number, scope: Scope.Scope): Effect.Effect<void> {
+    const expiry = Effect.andThen(Effect.sleep(millis), this.end("Deadline"))
+    return Effect.map(Effect.forkIn(expiry, scope), (timer) => void (this.timer = timer))
+  }
+
+  /** Its session, once it has one. */
+  get session(): Session | undefined {
+    return this.opened?.session
+  }
+
+  /** Whether its end has begun. */
+  get isEnding(): boolean {
+    return this.state._tag === "Ending" || this.state._tag === "Ended"
+  }
+
+  private get opened(): Opened | undefined {
+    return this.state._tag === "Opening" ? undefined : this.state.opened
+  }
+
+  /** Its bridge. Only interactive delegates are read and take submissions of others (D5). */
+  private get bridge(): Bridge {
+    return this.opened!.bridge!
+  }
 
   get status(): Effect.Effect<Status.Status> {
-    return Effect.sync(() => (this.isClosed ? Status.shutdown : this.tracking.status))
+    return Effect.sync(() => (this.state._tag === "Ended" ? Status.shutdown : this.tracking.status))
   }
 
   get snapshot() {
@@ -130,7 +155,7 @@ export class Handle implements Interactive {
 
   get settled(): Effect.Effect<Status.Status> {
     const { tracking } = this
-    // it may have gone on since
+    // it may have continued in the meantime
     return Effect.map(tracking.settled, () => (tracking.isSettled ? tracking.status : tracking.settledAs))
   }
 
@@ -143,44 +168,42 @@ export class Handle implements Interactive {
   }
 
   get submissions() {
-    return this.bridge!.submissions
+    return this.bridge.submissions
   }
 
   get events() {
-    return this.bridge!.events
+    return this.bridge.events
   }
 
-  forEach<E, R>(read: (event: SessionEvent) => Effect.Effect<void, E, R>) {
-    return this.bridge!.forEach(read)
-  }
-
-  submit(op: Op, options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }) {
+  submit(...[op, options]: Parameters<Interactive["submit"]>) {
     return Effect.suspend((): Effect.Effect<Receipt, DelegateClosed | DelegateRefused> => {
-      if (this.isEnding) return this.closed
+      const { state } = this
+      if (state._tag !== "Open") return this.closed
       const id = options?.id ?? (this.newId() as SubmissionId)
       // mutant trace (O1: the spans of a delegate descend from the operation that started it):
       //   replace: const trace = options?.trace
       const trace = options?.trace ?? this.span.trace
       const submission: Submission = { id, op, ...(trace === undefined ? {} : { trace }) }
-      return this.bridge === undefined
-        ? Effect.catchTag(this.take(submission), "JournalFailed", () => this.closed)
-        : this.bridge.submit(submission)
+      const { bridge, session } = state.opened
+      return bridge === undefined
+        ? Effect.catchTag(this.deliver(session, submission), "JournalFailed", () => this.closed)
+        : bridge.submit(submission)
     })
   }
 
   /**
-   * Hands a submission to the session, whoever submitted it, and input only with a slot (D6): taken here, so that what
-   * still waits for room in the bridge, and may be withdrawn, has none. Nobody may wait for the answer any more.
+   * Hands a submission to the session, and input only with a slot (D6). The slot is taken here, because a submission that
+   * still waits for room in the bridge, and may be withdrawn, needs none.
    */
-  take({ id, op, trace }: Submission): Effect.Effect<Receipt, DelegateRefused | JournalFailed> {
+  deliver(session: Session, { id, op, trace }: Submission): Effect.Effect<Receipt, DelegateRefused | JournalFailed> {
     return Effect.suspend((): Effect.Effect<Receipt, DelegateRefused | JournalFailed> => {
       const isInput = op._tag === "UserInput" || op._tag === "Notice"
-      // mutant slot-to-go-on (D6: a delegate that has settled needs a slot to continue): false
-      const refused = isInput ? this.tracking.begin(id) : undefined
+      // mutant slot-to-continue (D6: a delegate that has settled needs a slot to continue): false
+      const refused = isInput ? this.tracking.acquire(id) : undefined
       if (refused !== undefined) return Effect.fail(refused)
-      return Effect.onExit(this.session!.submit(op, { id, ...(trace === undefined ? {} : { trace }) }), () =>
+      return Effect.onExit(session.submit(op, { id, ...(trace === undefined ? {} : { trace }) }), () =>
         // mutant slot-of-refused-input (D6: input that is rejected has no slot): replace: Effect.void
-        Effect.sync(() => this.tracking.answered(id))
+        Effect.sync(() => this.tracking.onReceipt(id))
       )
     })
   }
@@ -194,28 +217,29 @@ export class Handle implements Interactive {
   }
 
   end(reason: AbortReason = "Parent"): Effect.Effect<void> {
-    // the region is open before the end has begun: who is interrupted between the two would leave it to nobody
+    // Enter the uninterruptible region before changing the state. An interruption between the two would leave the delegate
+    // marked as ending with no fiber ending it.
     // mutant begins-its-end-in-its-region (D1: a delegate that has begun to end does end):
     //   replace: `Effect.uninterruptibleMask((restore) => {` => `Effect.suspend((restore = (effect) => effect) => {`
     return Effect.uninterruptibleMask((restore) => {
       const awaited = restore(Deferred.await(this.over))
       if (this.isEnding) return awaited
-      this.isEnding = true
-      // one that is still being opened is ended by whoever opens it
-      // mutant leaves-the-end-to-who-opens (D1: the fiber that opens a delegate ends it if it was stopped meanwhile):
+      const { opened } = this
+      this.state = { _tag: "Ending", opened }
+      // mutant leaves-the-end-to-its-opener (D1: the fiber that opens a delegate ends it if it was stopped meanwhile):
       //   drop
-      if (this.session === undefined) return awaited
-      const stopped = this.bridge === undefined ? this.stop(reason) : this.bridge.end(reason)
+      if (opened === undefined) return awaited
+      const stopped = opened?.bridge === undefined ? this.stop(opened, reason) : opened.bridge.end(reason)
       // mutant begins-its-end-in-its-region (D1):
       //   replace: return Effect.uninterruptible(Effect.andThen(stopped, this.finish))
       return Effect.andThen(stopped, this.finish)
     })
   }
 
-  /** Ends a session that has no bridge, within the drain deadline. */
-  private stop(reason: AbortReason): Effect.Effect<void> {
+  /** Ends a session without a bridge, within the drain deadline. */
+  private stop(opened: Opened | undefined, reason: AbortReason): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
-      const stopping = yield* Bridge.outlive(Effect.andThen(this.abort(reason), this.shutdown))
+      const stopping = yield* forkDetached(Effect.andThen(this.abort(reason), opened?.shutdown ?? Effect.void))
       if (stopping.pollUnsafe() !== undefined) return
       // mutant bounded-without-a-bridge (D1: the parent waits for a one-shot delegate that hangs no longer than the
       //   drain deadline):
@@ -225,36 +249,67 @@ export class Handle implements Interactive {
   }
 
   private readonly finish = Effect.suspend(() => {
-    this.isClosed = true
+    this.state = { _tag: "Ended", opened: this.opened }
     this.timer?.interruptUnsafe()
     this.parent.children.delete(this.delegateId)
     this.tracking.end()
     this.recordEnd(Status.toEnd(this.tracking.status))
     this.span.end(this.tracking.status)
     Deferred.doneUnsafe(this.over, Effect.void)
-    const { scope } = this
     // mutant closes-its-scope (D1: the end of a delegate closes its scope): replace: return this.unregister
-    return Effect.andThen(this.unregister, scope === undefined ? Effect.void : Scope.close(scope, Exit.void))
+    return Effect.andThen(this.unregister, Scope.close(this.scope, Exit.void))
   })
 
   /**
-   * Tells the parent's inbox how it settled, each time, until it has ended (D7). When it settles more than once while the
-   * parent is being told, the last time is told.
+   * Notifies the parent each time that it settles, until it has ended (D7). If it settles more than once while a notice is
+   * being sent, the next notice tells about the last time.
    */
-  reporting(wake: boolean): Effect.Effect<void> {
+  notifyParent(wake: boolean): Effect.Effect<void> {
     const { delegateId, tracking, turn } = this
     return Effect.gen(function* () {
-      for (let told = 0; ;) {
-        // mutant tells-once (D7: the parent gets one notice each time that a detached delegate settles):
+      for (let count = 0; ;) {
+        // mutant notifies-once (D7: the parent gets one notice each time that a detached delegate settles):
         //   replace: yield* tracking.settled
-        told = yield* tracking.settledAfter(told)
-        if (told === Infinity) return
-        // mutant tells-each-time (D7: the parent gets a notice each time that a detached delegate settles):
+        count = yield* tracking.settledAfter(count)
+        if (count === Infinity) return
+        // mutant notifies-each-time (D7: the parent gets a notice each time that a detached delegate settles):
         //   replace: `yield*` => `return yield*`
-        // mutant tells-how-it-settled (D7: a notice says how the delegate settled, even if it continues at once):
+        // mutant notifies-how-it-settled (D7: a notice says how the delegate settled, even if it continues at once):
         //   replace: `tracking.settledAs` => `tracking.status`
-        yield* Notices.tell(turn.session, { delegateId, status: tracking.settledAs, wake })
+        yield* Notices.send(turn.session, { delegateId, status: tracking.settledAs, wake })
       }
     })
   }
 }
+
+/** What a delegate is made of. */
+export interface HandleOptions {
+  readonly delegateId: SessionId
+  readonly path: ReadonlyArray<SessionId>
+  readonly name: string
+  readonly isDetached: boolean
+  readonly isOneShot: boolean
+  readonly turn: Turn
+  readonly parent: Node
+  readonly limits: Limits
+  readonly endsAt: number
+  /** The scope of everything that belongs to the delegate. It closes at its end. */
+  readonly scope: Scope.Closeable
+  readonly span: DelegateSpan
+  readonly config: SessionConfig
+  readonly newId: () => string
+}
+
+/** What a delegate has once it is open. */
+export interface Opened {
+  readonly session: Session
+  /** Closes the session. */
+  readonly shutdown: Effect.Effect<void>
+  /** Undefined for a one-shot delegate. */
+  readonly bridge: Bridge | undefined
+}
+
+type State =
+  | { readonly _tag: "Opening" }
+  | { readonly _tag: "Open"; readonly opened: Opened }
+  | { readonly _tag: "Ending" | "Ended"; readonly opened: Opened | undefined }

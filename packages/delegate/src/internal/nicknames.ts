@@ -1,6 +1,6 @@
-/** Names for agents, so that people and models can tell them apart. */
+/** Nicknames of agents, so that people and models can tell them apart. */
 
-/** The names that are used unless the settings have others. */
+/** The names that are used unless the settings name others. */
 export const defaultNames: ReadonlyArray<string> = [
   "Ada",
   "Alan",
@@ -28,7 +28,7 @@ export const defaultNames: ReadonlyArray<string> = [
   "Sofia"
 ]
 
-/** The first name that nobody has; when all are taken they come again with a number. Without any it is a default one. */
+/** Returns the first name that is not taken. When all are taken, they are used again with a number. No names means the default ones. */
 export const draw = (given: ReadonlyArray<string>, taken: ReadonlySet<string>): string => {
   const names = given.length === 0 ? defaultNames : given
   for (let round = 1; ; round++) {

@@ -1,12 +1,12 @@
-/** Agents of an earlier life of the host, as journals know them. */
-import { Journal } from "@spindle/core/Journal"
+/** Agents that an earlier process has started, read from journals. */
 import type { SessionId } from "@spindle/core/Ids"
+import { Journal } from "@spindle/core/Journal"
 import type { JournalRecord } from "@spindle/core/SessionEvent"
 import { Turn } from "@spindle/core/Turn"
 import * as Effect from "effect/Effect"
 import { DelegateNotFound } from "../DelegateError.ts"
+import type { Wish } from "../Roles.ts"
 import * as Status from "../Status.ts"
-import type { Wish } from "./choosing.ts"
 
 /** What the journal of an agent says about it. */
 export interface Recorded {
@@ -18,14 +18,14 @@ export interface Recorded {
   readonly status: Status.Status
 }
 
-/** What its first record says beside what every delegate's does; read back by {@link find}. */
+/** Returns the metadata that the first record of an agent has in addition to that of every delegate. {@link find} reads it. */
 export const metaOf = (role: string, { effort, model }: Wish): { readonly [key: string]: string } => ({
   role,
   ...(model === undefined ? {} : { model }),
   ...(effort === undefined ? {} : { effort })
 })
 
-/** The agent of this id, if this session started it. **Errors**: `DelegateNotFound`; those of the journal. */
+/** Returns the agent of this id if this session started it. **Errors**: `DelegateNotFound`; those of the journal. */
 export const find = Effect.fnUntraced(function* (agentId: SessionId) {
   const { session } = yield* Turn
   const journal = yield* Journal
@@ -36,20 +36,21 @@ export const find = Effect.fnUntraced(function* (agentId: SessionId) {
   const first = records[0]
   if (first?._tag !== "SessionStarted" || first.meta["parent"] !== session.sessionId) return yield* missing
   const { effort, model, name, role } = first.meta
-  // another delegate: a review, or one of a task's own
+  // a delegate that is no agent, such as a review
   if (role === undefined) return yield* missing
-  return {
+  const recorded: Recorded = {
     agentId,
     nickname: name ?? agentId,
     role,
-    wish: { ...(model === undefined ? {} : { model }), ...(effort === undefined ? {} : { effort }) },
+    wish: { model, effort },
     status: statusOf(records)
-  } satisfies Recorded as Recorded
+  }
+  return recorded
 })
 
 /**
- * The agents that the journal of this session names, without those that are known. One whose journal cannot be read is
- * left out, and logged.
+ * Returns the agents that the journal of this session names, without the known ones. An agent whose journal cannot be
+ * read is left out and logged.
  */
 export const all = Effect.fnUntraced(function* (isKnown: (agentId: SessionId) => boolean) {
   const { session } = yield* Turn
@@ -70,7 +71,7 @@ export const all = Effect.fnUntraced(function* (isKnown: (agentId: SessionId) =>
   return found.flat()
 })
 
-/** A turn without an end was cut off by the death of its host. */
+/** Folds the status. A turn without an end was cut off by the end of its process. */
 const statusOf = (records: ReadonlyArray<JournalRecord>): Status.Status => {
   let status = Status.pendingInit
   for (const record of records) if (record._tag !== "Unknown") status = Status.step(status, record)

@@ -1,4 +1,4 @@
-/** What a delegate does, seen from its owner: status, slot in the tree, tokens. Called with each event, in its step. */
+/** Tracks what a delegate does: status, slot in the tree, tokens. Called synchronously with each event of its session. */
 import type { SubmissionId } from "@spindle/core/Ids"
 import { isTerminal, type SessionEvent } from "@spindle/core/SessionEvent"
 import * as Effect from "effect/Effect"
@@ -6,83 +6,83 @@ import type { DelegateRefused } from "../DelegateError.ts"
 import * as Status from "../Status.ts"
 import type { Node } from "./tree.ts"
 
-/** The tracking of one delegate. It begins with a slot, that of its start. */
+/** Tracks one delegate: status, slot, tokens. It starts with the slot that `spawn` took. */
 export class Tracking {
-  /** How its last turn ended, or that one runs. */
+  /** How its last turn ended, or that a turn runs. */
   status: Status.Status = Status.pendingInit
-  /** Where it stood when it settled last; it may have gone on since. */
+  /** Its status when it last settled. It may have continued since. */
   settledAs: Status.Status = Status.pendingInit
   private readonly parent: Node
   private hasSlot = true
-  /** The submission that its session has and has not accepted: what comes of it needs the slot. */
-  private handed: SubmissionId | undefined
-  /** Whether the slot was taken for more than input that was refused. */
+  /** The submission that its session has received and not answered yet. Its work needs the slot. */
+  private pending: SubmissionId | undefined
+  /** Whether the slot was used for more than input that was rejected. */
   private hasWorked = true
   private settles = 0
   private lastText: string | undefined
   private isOver = false
-  /** Accepted input that no turn has carried; not what waits for a turn that starts for another reason. */
+  /** Accepted input that no turn has carried, except input that starts no turn by itself. */
   private readonly waiting = new Set<SubmissionId>()
   private readonly waiters = new Set<() => void>()
   private readonly onSpent: (at: Node | undefined, isDone: boolean) => void
 
   /**
-   * `onSpent` is called when the tokens of a session above have been spent just now, with that session, or before, and
-   * with whether this delegate is done.
+   * `onSpent` is called when a response of this delegate finds the tokens spent. It gets the session whose limit the
+   * response has just reached, or undefined if the tokens were spent before, and whether this delegate is done.
    */
   constructor(parent: Node, onSpent: (at: Node | undefined, isDone: boolean) => void) {
     this.parent = parent
     this.onSpent = onSpent
   }
 
-  /** Whether nothing runs and nothing is about to. */
+  /** Whether no turn runs and none is about to. */
   get isSettled(): boolean {
     return this.isOver || (Status.isSettled(this.status) && !this.hasSlot)
   }
 
   /**
-   * Its session is handed input, one at a time: takes a slot for the work that it brings, or keeps the one that there is,
-   * also when the turn that has it ends meanwhile. Why there is none, if there is none.
+   * Takes a slot for input that its session is about to get, one at a time, or keeps the one that it has, even if the turn
+   * that uses it ends in the meantime. Returns why there is no slot, or undefined if there is one.
    */
-  begin(id: SubmissionId): DelegateRefused | undefined {
+  acquire(id: SubmissionId): DelegateRefused | undefined {
     if (!this.hasSlot) {
-      const refused = this.parent.begin()
+      const refused = this.parent.acquire()
       if (refused !== undefined) return refused
       this.hasSlot = true
       this.hasWorked = false
     }
-    this.handed = id
+    this.pending = id
     return undefined
   }
 
-  /** Input was answered: if it brings no work, refused or known from before, the slot is free unless something else has it. */
-  answered(id: SubmissionId): void {
-    if (this.handed !== id) return
-    this.handed = undefined
-    if (Status.isSettled(this.status) && !this.goesOn) this.release()
+  /** Called with the receipt of input. Releases the slot if the input brings no work, because it was rejected or sent twice. */
+  onReceipt(id: SubmissionId): void {
+    if (this.pending !== id) return
+    this.pending = undefined
+    if (Status.isSettled(this.status) && !this.continues) this.release()
   }
 
-  /** Whether the input of a next turn waits: what waits behind a turn that failed or was stopped starts none. */
-  private get goesOn(): boolean {
-    // mutant settles-behind-its-input (D6: a delegate has not settled while its input waits for a turn):
-    //   replace: return this.handed !== undefined
-    // mutant slot-of-what-it-was-handed (D6: a delegate has not settled while its session is taking input):
+  /** Whether input of a next turn waits. Input that waits after a turn that failed or was stopped starts none. */
+  private get continues(): boolean {
+    // mutant settles-after-its-input (D6: a delegate has not settled while its input waits for a turn):
+    //   replace: return this.pending !== undefined
+    // mutant slot-of-pending-input (D6: a delegate has not settled while its session is taking input):
     //   replace: return this.status._tag === "Completed" && this.waiting.size > 0
-    return this.handed !== undefined || (this.status._tag === "Completed" && this.waiting.size > 0)
+    return this.pending !== undefined || (this.status._tag === "Completed" && this.waiting.size > 0)
   }
 
   onEvent(event: SessionEvent): void {
     this.status = Status.step(this.status, event)
     this.noteText(event)
     this.noteInput(event)
-    // a turn that its session starts by itself
+    // a turn that its session has started by itself
     if (event._tag === "TurnStarted" && !this.hasSlot && !this.isOver) {
       this.hasSlot = true
       this.hasWorked = true
       this.parent.count(1)
     }
     if (event._tag === "ModelResponded") {
-      // an answer that nothing follows is whole: who gave it is not stopped
+      // the delegate is done if nothing follows the response, and is then not stopped
       const isDone = event.finish === "stop"
       const spent = this.parent.charge(event.usage.total)
       // mutant stops-again-when-spent (D6: a delegate that continues after the tokens are spent is stopped):
@@ -90,11 +90,11 @@ export class Tracking {
       if (spent !== undefined || (!isDone && this.parent.isSpent)) this.onSpent(spent, isDone)
     }
     // mutant slot-of-a-failed-session (D6: a delegate whose session has failed has no slot):
-    //   replace: if (isTerminal(event) && !this.goesOn) this.release()
-    if (event._tag === "SessionFailed" || (isTerminal(event) && !this.goesOn)) this.release()
+    //   replace: if (isTerminal(event) && !this.continues) this.release()
+    if (event._tag === "SessionFailed" || (isTerminal(event) && !this.continues)) this.release()
   }
 
-  /** What a turn that was stopped had said is handed back, also when it broke off. */
+  /** Keeps the last text of a turn, so that a turn that was stopped returns it even if it is incomplete. */
   private noteText(event: SessionEvent): void {
     if (event._tag === "TurnStarted") this.lastText = undefined
     else if (event._tag === "ItemRecorded" && event.item._tag === "AssistantMessage") this.lastText = event.item.text
@@ -105,12 +105,12 @@ export class Tracking {
 
   private noteInput(event: SessionEvent): void {
     if (event._tag === "InputAccepted") {
-      // a notice of a delegate of its own, for one, starts no turn (D7)
+      // such input, like the notice of a delegate, starts no turn (D7)
       // mutant settles-with-a-notice (D6: a notice does not keep a delegate from settling): drop
       if (event.delivery === "wait") return
       this.waiting.add(event.submissionId)
       this.hasWorked = true
-      if (event.submissionId === this.handed) this.handed = undefined
+      if (event.submissionId === this.pending) this.pending = undefined
     } else if (event._tag === "InputBlocked") this.waiting.delete(event.submissionId)
     else if (event._tag === "ItemRecorded" && event.item._tag === "UserMessage") {
       if (event.item.submissionId !== undefined) this.waiting.delete(event.item.submissionId)
@@ -120,7 +120,7 @@ export class Tracking {
     }
   }
 
-  /** The delegate has ended. */
+  /** Called when the delegate has ended. */
   end(): void {
     // mutant ended-is-settled (D6: a fiber that waits for a delegate learns of its end): drop
     this.isOver = true
@@ -131,8 +131,8 @@ export class Tracking {
   private release(): void {
     if (this.hasSlot) {
       this.hasSlot = false
-      // nothing was done: whoever waits for the next time that it settles is told nothing
-      // mutant tells-of-no-refusal (D7: rejected input does not count as settling): true
+      // if nothing was done, the callers that wait for the next time that it settles keep waiting
+      // mutant rejection-is-no-settling (D7: rejected input does not count as settling): true
       if (this.hasWorked) {
         this.settles++
         this.settledAs = this.status
@@ -147,10 +147,10 @@ export class Tracking {
   /** Waits until the delegate has settled. **Interruption** stops only the wait. */
   readonly settled: Effect.Effect<void> = this.until(() => this.isSettled)
 
-  /** Waits until it has settled more often than `count`; answers how often, `Infinity` once it has ended. */
+  /** Waits until it has settled more than `count` times. Returns how often, or `Infinity` once it has ended. */
   settledAfter(count: number): Effect.Effect<number> {
     return Effect.map(
-      // mutant counts-what-it-tells (D7: a delegate that settles while the notice before is sent gets another one):
+      // mutant counts-while-notifying (D7: a delegate that settles while the notice before is sent gets another one):
       //   replace: `this.until` => `((count = this.settles), this).until`
       this.until(() => this.isOver || this.settles > count),
       () => (this.settles > count ? this.settles : Infinity)

@@ -1,28 +1,35 @@
 /**
- * The tree of delegates, one node for each session: what is below it, how much of its limits is used, and who has to be
- * told. Plain data, changed in single steps.
+ * The tree of delegates, with one node for each session. A node holds all state of its session that delegates need: the
+ * delegates below it, the agents that its model has started, and how much of its limits is used. Plain data that changes
+ * synchronously.
  */
 import type { SessionId } from "@spindle/core/Ids"
 import type { TurnSession } from "@spindle/core/Turn"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type { Delegate } from "../Delegate.ts"
 import { DelegateRefused } from "../DelegateError.ts"
 import { Limits } from "../Limits.ts"
+import type { Wish } from "../Roles.ts"
+import type { Interactive } from "./delegateTypes.ts"
 
 /** One session of a tree. */
 export class Node {
   readonly path: ReadonlyArray<SessionId>
   readonly parent: Node | undefined
   readonly limits: Limits
-  /** Milliseconds since 1970 at which the session ends, at the latest. */
+  /** The time at which the session ends at the latest, in milliseconds since 1970. */
   readonly endsAt: number
-  /** Delegates of this session that have not ended, by id. */
-  readonly children = new Map<SessionId, Delegate>()
-  /** The names that agents of the tree have had; those of the root are used. */
+  /** The delegates of this session that have not ended, by id. */
+  readonly children = new Map<SessionId, Member>()
+  /**
+   * The agents that the model of this session has started, by id, including those that have ended. The lifetime limit
+   * bounds their number.
+   */
+  readonly agents = new Map<SessionId, AgentEntry>()
+  /** The names that agents of the tree have had. Only those of the root are used. */
   private readonly names = new Set<string>()
   /** When its first delegate was started, in milliseconds since 1970. */
-  private begunAt: number | undefined
+  private firstStartAt: number | undefined
   private active = 0
   private started = 0
   private spent = 0
@@ -32,7 +39,7 @@ export class Node {
     this.limits = limits
     this.parent = parent
     this.endsAt = endsAt
-    // mutant counts-in-the-whole-tree (D6: a limit holds for the entire tree below): replace: this.upward = [this]
+    // mutant counts-in-the-entire-tree (D6: a limit holds for the entire tree below): replace: this.upward = [this]
     this.upward = [this, ...(parent?.upward ?? [])]
   }
 
@@ -40,22 +47,22 @@ export class Node {
     return this.path.at(-1)!
   }
 
-  /** Why no delegate of this session may start now; undefined, and it is counted, if one may. */
+  /** Counts a delegate of this session that starts now. Returns why it may not start, or undefined if it may. */
   spawn(nowMillis: number): DelegateRefused | undefined {
     let levels = 0
     for (const node of this.upward) {
       levels++
       const { depth, lifetime } = node.limits
-      if (levels > depth) return this.refused(node, "depth", depth)
-      if (node.started >= lifetime) return this.refused(node, "lifetime", lifetime)
-      if (node.spent >= node.limits.tokens) return this.refused(node, "tokens", node.limits.tokens)
-      if (node.lastsUntil(nowMillis) <= nowMillis) return this.refused(node, "time")
+      if (levels > depth) return this.refusedBy(node, "depth", depth)
+      if (node.started >= lifetime) return this.refusedBy(node, "lifetime", lifetime)
+      if (node.spent >= node.limits.tokens) return this.refusedBy(node, "tokens", node.limits.tokens)
+      if (node.lastsUntil(nowMillis) <= nowMillis) return this.refusedBy(node, "time")
     }
-    const refused = this.begin()
+    const refused = this.acquire()
     if (refused !== undefined) return refused
     for (const node of this.upward) {
       node.started++
-      node.begunAt ??= nowMillis
+      node.firstStartAt ??= nowMillis
     }
     return undefined
   }
@@ -65,32 +72,32 @@ export class Node {
     return Math.min(...this.upward.map((node, above) => node.limits.depth - above))
   }
 
-  /** When a delegate of this session that starts now ends at the latest: by the time of this session or of one above. */
+  /** Returns when a delegate of this session that starts now ends at the latest: at the time of this session or of one above. */
   delegatesEndAt(nowMillis: number): number {
     return Math.min(...this.upward.map((node) => node.lastsUntil(nowMillis)))
   }
 
   private lastsUntil(nowMillis: number): number {
-    return Math.min(this.endsAt, (this.begunAt ?? nowMillis) + this.limits.wallMillis)
+    return Math.min(this.endsAt, (this.firstStartAt ?? nowMillis) + this.limits.wallMillis)
   }
 
-  /** Why no delegate of this session may work now; undefined, and it is counted, if one may. */
-  begin(): DelegateRefused | undefined {
+  /** Takes a slot for a delegate of this session. Returns why there is none, or undefined if the slot was taken. */
+  acquire(): DelegateRefused | undefined {
     for (const node of this.upward) {
       const { concurrent, tokens } = node.limits
-      if (node.active >= concurrent) return this.refused(node, "concurrent", concurrent)
-      if (node.spent >= tokens) return this.refused(node, "tokens", tokens)
+      if (node.active >= concurrent) return this.refusedBy(node, "concurrent", concurrent)
+      if (node.spent >= tokens) return this.refusedBy(node, "tokens", tokens)
     }
     this.count(1)
     return undefined
   }
 
-  /** One more or one fewer delegate of this session works. */
+  /** Counts one more or one fewer working delegate of this session. */
   count(change: 1 | -1): void {
     for (const node of this.upward) node.active += change
   }
 
-  /** Counts tokens of a delegate of this session; answers the highest session whose limit is spent by them. */
+  /** Counts tokens of a delegate of this session. Returns the highest session whose limit they have just reached. */
   charge(tokens: number): Node | undefined {
     let spent: Node | undefined
     for (const node of this.upward) {
@@ -107,22 +114,21 @@ export class Node {
     return false
   }
 
-  /** The names that agents of the whole tree have had. */
+  /** The names that agents of the entire tree have had. */
   get namesOfTree(): Set<string> {
     return this.upward.at(-1)!.names
   }
 
-  /** Every delegate below this session that has not ended. */
-  *descendants(): Generator<Delegate> {
+  /** Iterates over the delegates below this session that have not ended. */
+  *descendants(): Generator<Member> {
     for (const child of this.children.values()) {
       yield child
-      const node = nodes.get(child)
-      if (node !== undefined) yield* node.descendants()
+      yield* child.node.descendants()
     }
   }
 
-  /** The delegate of this id below this session. */
-  find(delegateId: SessionId): Delegate | undefined {
+  /** Returns the delegate of this id below this session, if it has not ended. */
+  find(delegateId: SessionId): Member | undefined {
     for (const one of this.descendants()) if (one.delegateId === delegateId) return one
     return undefined
   }
@@ -130,7 +136,7 @@ export class Node {
   /** This session and those above it, the root last. */
   private readonly upward: ReadonlyArray<Node>
 
-  private refused(at: Node, limit: DelegateRefused["limit"], allowed?: number): DelegateRefused {
+  private refusedBy(at: Node, limit: DelegateRefused["limit"], allowed?: number): DelegateRefused {
     return new DelegateRefused({
       path: this.path,
       limit,
@@ -140,17 +146,34 @@ export class Node {
   }
 }
 
-/** The node of a delegate. */
-export const nodes = new WeakMap<Delegate, Node>()
+/** A delegate in the tree. */
+export interface Member extends Interactive {
+  readonly node: Node
+  /** Takes no submissions and has no reader. */
+  readonly isOneShot: boolean
+}
 
-/** The node of the session whose context this is; a root has none in its context. */
+/** An agent that the model of a session has started. */
+export interface AgentEntry {
+  readonly agentId: SessionId
+  readonly nickname: string
+  readonly role: string
+  /** The model and the effort that were asked for at its start, and are again when it is resumed. */
+  readonly wish: Wish
+  /** Whether its notices start a turn. */
+  readonly wakes: boolean
+  readonly delegate: Interactive
+}
+
+/** The node of the session that this is the context of. A root session has none in its context. */
 export class CurrentNode extends Context.Reference<Node | undefined>("@spindle/delegate/CurrentNode", {
   defaultValue: () => undefined
 }) {}
 
+/** The nodes of root sessions. The session is the key, because one that is made by core has no node in its context. */
 const roots = new WeakMap<TurnSession, Node>()
 
-/** The node of a session: that of its context, or for a root one for all its turns. */
+/** Returns the node of a session: that of its context, or for a root the same one in all its turns. */
 export const nodeOf = (session: TurnSession): Effect.Effect<Node> =>
   Effect.gen(function* () {
     const current = yield* CurrentNode

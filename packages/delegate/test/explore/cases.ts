@@ -1,10 +1,10 @@
-/** Explorations that come close to one fault each; `controls.test.ts` runs them with the sources as they are, and with the mutant that has the fault. */
+/** Explorations that come close to one fault each. `controls.test.ts` runs them with the unchanged sources and with the mutant that has the fault. */
 import { casesOfAgents } from "./casesOfAgents.ts"
 import { casesOfBridges } from "./casesOfBridges.ts"
 import { casesOfDelegates } from "./casesOfDelegates.ts"
 import { type Case, explored, node } from "./exploring.ts"
 
-/** A turn that returns, and leaves delegates that take their time. */
+/** A turn that returns while slow delegates run. */
 const returning: Case = {
   ...explored([
     {

@@ -1,4 +1,4 @@
-/** Agents that a task starts and names by id, as a model does. */
+/** Cases of agents that a task starts and names by id, as a model does. */
 import type { SessionId } from "@spindle/core/Ids"
 import * as Input from "@spindle/core/Input"
 import type { Turn } from "@spindle/core/Turn"
@@ -28,7 +28,7 @@ const twoNames: Case = {
   )
 }
 
-/** The start of an agent that outlives its turn, which is aborted at any step (D6). */
+/** The start of a detached agent in a turn that is aborted at any step (D6). */
 const spawningDetached: Case = {
   ...shows((stage) =>
     Effect.gen(function* () {
@@ -45,15 +45,15 @@ const spawningDetached: Case = {
         .sessions()
         .slice(1)
         .some((id) => !ended.has(id) && !Family.tags(family.told(id)).includes("InputAccepted"))
-      return found(isIdle, "D6 an agent is left that was given nothing")
+      return found(isIdle, "D6 an agent without input is left")
     })
   ),
   actions: [["abort"]],
   maxRuns: 300
 }
 
-/** A wait for an agent that gets more to do, at any step of the first work of it (D6). */
-const goingOnWhileAwaited: Case = {
+/** A wait for an agent that gets more input, at any step of its first turn (D6). */
+const continuingWhileAwaited: Case = {
   ...shows((stage) =>
     Effect.gen(function* () {
       const family = yield* Family.make({
@@ -71,21 +71,21 @@ const goingOnWhileAwaited: Case = {
           yield* Effect.forkChild(Effect.delay(family.model.open("ready"), 1))
           const { status, timedOut } = yield* SubAgents.wait([agentId])
           yield* stage.disarm
-          const isTold = timedOut || status.get(agentId)?._tag === "Completed"
-          return found(!isTold, `D6 a wait ends, and its agent has not settled: ${JSON.stringify([...status])}`)
+          const isSettled = timedOut || status.get(agentId)?._tag === "Completed"
+          return found(!isSettled, `D6 a wait ends, and its agent has not settled: ${JSON.stringify([...status])}`)
         })
       )
     })
   ),
   actions: [["more"]],
-  // held up between its end and its waiter
+  // a schedule that delays the waiter after the agent has settled
   seeds: [1],
   preemption: 0.3,
   maxRuns: 150
 }
 
-/** An agent that turns to the one beside it, to the one that started it, and to itself (D6, R52). */
-const turningAside: Case = shows(
+/** An agent that tries to close its sibling, and to wait for the session that waits for it (D6). */
+const leavingItsSubtree: Case = shows(
   Effect.gen(function* () {
     let first: SessionId | undefined
     const said: Array<string> = []
@@ -118,9 +118,9 @@ const turningAside: Case = shows(
         })
       )
     )
-    if (said[0] !== "DelegateNotFound") return `D6 an agent closes the one beside it: ${said[0]}`
-    return found(said[1] !== "SubAgentFailed", `D6 an agent waits for the one that waits for it: ${said[1]}`)
+    if (said[0] !== "DelegateNotFound") return `D6 an agent closes its sibling: ${said[0]}`
+    return found(said[1] !== "SubAgentFailed", `D6 an agent waits for the session that waits for it: ${said[1]}`)
   })
 )
 
-export const casesOfAgents = { twoNames, spawningDetached, goingOnWhileAwaited, turningAside }
+export const casesOfAgents = { twoNames, spawningDetached, continuingWhileAwaited, leavingItsSubtree }

@@ -1,7 +1,8 @@
-/** Bridges with a child that the program plays. */
+/** Cases of bridges with a child that the program plays. */
 import type { SessionEvent } from "@spindle/core/SessionEvent"
+import { Turn } from "@spindle/core/Turn"
 import * as Bridge from "@spindle/delegate/Bridge"
-import * as Routing from "@spindle/delegate/Routing"
+import * as RemoteApprovals from "@spindle/delegate/RemoteApprovals"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -9,12 +10,13 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as FakeChild from "../fixtures/fakeChild.ts"
+import * as Family from "../fixtures/family.ts"
 import { type Case, found, shows } from "./exploring.ts"
 
 const seqs = (events: ReadonlyArray<SessionEvent>): string =>
   events.map((event) => ("seq" in event ? event.seq : event._tag)).join()
 
-/** A question that is never answered, and that the child settles by itself (A2, A3). */
+/** A question that is not answered, and that the child settles itself (A2, A3). */
 const askingElsewhere: Case = shows(
   Effect.gen(function* () {
     const fake = yield* FakeChild.make()
@@ -25,17 +27,17 @@ const askingElsewhere: Case = shows(
         () => Effect.never,
         () => Effect.sync(() => void asking--)
       )
-    const bridge = yield* Bridge.make(yield* Routing.route(fake.child, { decide }))
-    yield* fake.tell(FakeChild.request("a"), FakeChild.warning(1))
+    const bridge = yield* Bridge.make(yield* RemoteApprovals.route(fake.child, { decide }))
+    yield* fake.emit(FakeChild.question("a"), FakeChild.warning(1))
     const passed = yield* Effect.timeoutOption(Stream.runHead(bridge.events), "1 hour")
-    if (passed._tag === "None") return "A3 an open request holds up an event"
-    yield* fake.tell(FakeChild.settled("a"), FakeChild.warning(2))
+    if (passed._tag === "None") return "A3 an open question blocks an event"
+    yield* fake.emit(FakeChild.settled("a"), FakeChild.warning(2))
     yield* Effect.timeoutOption(Stream.runHead(bridge.events), "1 hour")
-    return found(asking > 0, "A2 the parent is asked what the child has settled")
+    return found(asking > 0, "A2 the parent shows a question that the child has settled")
   })
 )
 
-/** An end that is begun by somebody who is stopped at any step, and asked for again (D1). */
+/** A caller that ends a bridge is interrupted at any step, and another one ends it again (D1). */
 const endingABridge: Case = {
   ...shows((stage) =>
     Effect.gen(function* () {
@@ -49,12 +51,12 @@ const endingABridge: Case = {
   actions: [["interrupt"]]
 }
 
-/** A child that is blocked on a full queue when it is ended, and one that says something while it ends (D2). */
+/** A child that is blocked on a full queue when it is ended (D2). */
 const endingAFullQueue: Case = shows(
   Effect.gen(function* () {
     const fake = yield* FakeChild.make()
     const bridge = yield* Bridge.make(fake.child, { capacity: 2 })
-    yield* fake.tell(...[1, 2, 3, 4].map(FakeChild.warning))
+    yield* fake.emit(...[1, 2, 3, 4].map(FakeChild.warning))
     yield* Effect.sleep(1)
     const from = yield* Clock.currentTimeMillis
     yield* bridge.end("Parent")
@@ -66,23 +68,24 @@ const endingAFullQueue: Case = shows(
   })
 )
 
+/** A child that emits an event while it ends (D2). */
 const lastWords: Case = shows(
   Effect.gen(function* () {
     const fake = yield* FakeChild.make()
     const shutdown = Effect.andThen(
       Effect.sleep(50),
-      Effect.andThen(fake.tell(FakeChild.warning(2)), fake.child.shutdown)
+      Effect.andThen(fake.emit(FakeChild.warning(2)), fake.child.shutdown)
     )
     const bridge = yield* Bridge.make({ ...fake.child, shutdown })
-    yield* fake.tell(FakeChild.warning(1))
+    yield* fake.emit(FakeChild.warning(1))
     yield* Effect.sleep(1)
     yield* bridge.end("Parent")
     const read = seqs(yield* Stream.runCollect(bridge.events))
-    return found(read !== "1,2", `D2 1,2 was told, and ${read} is readable`)
+    return found(read !== "1,2", `D2 1,2 was emitted, and ${read} is readable`)
   })
 )
 
-/** A child that hangs wherever it is called; what waits for it is bounded (D2). */
+/** A child that hangs in every call. Each wait for it is bounded (D2). */
 const hangingChild: Case = shows(
   Effect.gen(function* () {
     const hang = Effect.uninterruptible(Effect.sleep("1 hour"))
@@ -100,19 +103,19 @@ const hangingChild: Case = shows(
       yield* Fiber.join(submitting)
     }).pipe(Effect.scoped)
     const millis = (yield* Clock.currentTimeMillis) - from
-    // what was left behind ends
+    // lets the detached calls end
     yield* Effect.sleep("2 hours")
     return found(millis > 501, `D2 the end of a child that hangs took ${millis} ms`)
   })
 )
 
-/** A reader beside a child that tells more than there is room for, in any schedule (D2). */
+/** A reader of a child that emits more than there is room for, in any schedule (D2). */
 const readingAFullQueue: Case = {
   ...shows(
     Effect.gen(function* () {
       const fake = yield* FakeChild.make()
       const bridge = yield* Bridge.make(fake.child, { capacity: 1 })
-      yield* fake.tell(...[1, 2, 3, 4].map(FakeChild.warning))
+      yield* fake.emit(...[1, 2, 3, 4].map(FakeChild.warning))
       const read = seqs(yield* Stream.runCollect(Stream.take(bridge.events, 4)))
       return found(read !== "1,2,3,4", `D2 of the events 1,2,3,4 were read ${read}`)
     })
@@ -125,19 +128,54 @@ const readingAFullQueue: Case = {
 const handingOver: Case = {
   ...shows((stage) =>
     Effect.gen(function* () {
-      const scope = yield* Scope.make()
+      // its finalizers run concurrently, so the forwarder may be interrupted before the end of the bridge begins
+      const scope = yield* Scope.make("parallel")
       const fake = yield* FakeChild.make()
       const bridge = yield* Effect.provideService(Bridge.make(fake.child), Scope.Scope, scope)
       yield* stage.arm({ end: bridge.end("Parent"), close: Scope.close(scope, Exit.void) })
       const exit = yield* Effect.exit(bridge.submit(FakeChild.submission("a")))
       yield* stage.disarm
       yield* bridge.end("Parent")
-      const hasIt = fake.told.some(({ _tag }) => _tag === "Submission")
+      const hasIt = fake.received.some(({ _tag }) => _tag === "Submission")
       return found(Exit.isFailure(exit) && hasIt, "D2 the child has a submission whose sender was refused")
     })
   ),
   actions: [["end"], ["close"]]
 }
+
+/** A bridge that is left without an `end`: its scope closes (D2). */
+const leavingABridge: Case = shows(
+  Effect.gen(function* () {
+    const fake = yield* FakeChild.make()
+    yield* Effect.scoped(Bridge.make(fake.child))
+    const tags = fake.received.map(({ _tag }) => _tag).join()
+    return found(tags !== "Interrupt,Shutdown", `D2 a child whose bridge has closed received ${tags}`)
+  })
+)
+
+/** A bridge that a turn makes, and a question of its child (A3, D2). */
+const bridgingInATurn: Case = shows(
+  Effect.gen(function* () {
+    const scope = yield* Effect.scope
+    const family = yield* Family.make()
+    const fake = yield* FakeChild.make()
+    yield* family.start(
+      Effect.gen(function* () {
+        const { ask } = yield* Turn
+        yield* Bridge.make(yield* RemoteApprovals.route(fake.child, RemoteApprovals.askParent(ask)))
+        return yield* Effect.never
+      }).pipe(Effect.provideService(Scope.Scope, scope))
+    )
+    yield* fake.emit(FakeChild.question("a"))
+    yield* Effect.sleep(1)
+    const opened = family.root.events.find((event) => event._tag === "QuestionOpened")
+    if (opened?.callId === undefined) return "A3 a question does not name its call at the parent"
+    yield* family.root.session.abort()
+    yield* Effect.sleep("1 second")
+    const isTold = fake.received.some(({ _tag }) => _tag === "Shutdown")
+    return found(!isTold, "D2 the child of a turn that was aborted is not shut down")
+  })
+)
 
 export const casesOfBridges = {
   askingElsewhere,
@@ -146,5 +184,7 @@ export const casesOfBridges = {
   lastWords,
   hangingChild,
   readingAFullQueue,
-  handingOver
+  handingOver,
+  leavingABridge,
+  bridgingInATurn
 }

@@ -1,4 +1,4 @@
-/** Delegates of one root. */
+/** Cases of the delegates of one root. */
 import type { SessionId } from "@spindle/core/Ids"
 import * as Op from "@spindle/core/Op"
 import * as Input from "@spindle/core/Input"
@@ -11,6 +11,7 @@ import { DelegateRefused } from "@spindle/delegate/DelegateError"
 import * as Limits from "@spindle/delegate/Limits"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -25,7 +26,7 @@ const within =
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.provideService(effect, Limits.Limits, { ...Limits.defaults, ...limits })
 
-/** How a start, or an input, was refused. */
+/** Returns how a start or an input was refused. */
 const refusal = (error: unknown): string => (error instanceof DelegateRefused ? error.limit : String(error))
 const tried = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.match(effect, { onFailure: refusal, onSuccess: () => "started" })
@@ -35,7 +36,7 @@ const done = (child: Delegate.Interactive, text?: string) => Effect.andThen(chil
 const start = (options: Partial<Delegate.DelegateOptions<never>> = {}) =>
   Delegate.start({ ...Family.endless, ...options })
 
-/** A journal that takes so long to open. */
+/** Makes a journal that takes this long to open. */
 const slowJournal = (millis: number) =>
   Effect.map(SessionHarness.memoryJournal, (journal): Journal => ({
     ...journal,
@@ -58,7 +59,7 @@ const changeable = Effect.map(SessionHarness.memoryJournal, (memory) => {
   return { journal, change: (to: typeof changed) => void (changed = to) }
 })
 
-/** An agent with a tool that asks after so long. */
+/** Makes an agent with a tool that asks after this time. */
 const askers = (millis: number) =>
   Family.withTools({
     ask: {
@@ -70,23 +71,32 @@ const askers = (millis: number) =>
     }
   })
 
-/** How many delegates of a session have not ended, as its records say. */
+/** Returns how many delegates of a session have not ended, according to its records. */
 const openOf = (family: Family.Family): number => {
   const { events } = family.root
   const count = (tag: string) => events.filter(({ _tag }) => _tag === tag).length
   return count("DelegateStarted") - count("DelegateEnded")
 }
 
-/** When the last delegate of a session ended, as its records say. */
+/** Returns when the last delegate of a session ended, according to its records. */
 const endOf = (family: Family.Family): number =>
   family.root.events.findLast((event) => event._tag === "DelegateEnded")?.at ?? Infinity
 
-/** A start that no interruption reaches, in a turn that is aborted at any step (R47). */
+/** A start that cannot be interrupted, in a turn that is aborted at any step (D1, I3). */
 const startingDeaf: Case = {
   ...shows((stage) =>
     Effect.gen(function* () {
       // longer than the grace
-      const family = yield* Family.make({ journal: yield* slowJournal(200) })
+      const slow = yield* slowJournal(200)
+      let openedAt = 0
+      const journal: Journal = {
+        ...slow,
+        open: (sessionId, mode) =>
+          Effect.tap(slow.open(sessionId, mode), () =>
+            Effect.map(Clock.currentTimeMillis, (millis) => void (openedAt = millis))
+          )
+      }
+      const family = yield* Family.make({ journal })
       const { session } = family.root
       yield* stage.arm({ abort: session.abort() })
       const children: Array<Delegate.Delegate> = []
@@ -99,22 +109,25 @@ const startingDeaf: Case = {
         if ((yield* child.status)._tag !== "Shutdown") return "D1 a delegate survives the turn that started it"
       }
       if (openOf(family) > 0) return "D6 a delegate that was announced has no end"
+      if (endOf(family) < openedAt) return "D1 a delegate ends while it is opened"
       const isLate = family
         .sessions()
         .slice(1)
         .some((id) => family.told(id).some((event) => "at" in event && event.at > endOf(family)))
-      return found(isLate, "D1 a delegate tells something after its end")
+      if (isLate) return "D1 a delegate emits an event after its end"
+      const announced = family.root.events.filter(({ _tag }) => _tag === "DelegateStarted").length
+      return found(family.sessions().length - 1 > announced, "I3 a delegate was made that was not announced")
     })
   ),
   actions: [["abort"]],
   maxRuns: 150
 }
 
-/** Starts a delegate of a turn of which some parts are slow. */
+/** Starts a delegate of a turn with some slow members. */
 const startUnder = (slow: (turn: Turn) => Partial<Turn>, options?: Parameters<typeof start>[0]) =>
   Effect.flatMap(Turn, (turn) => Effect.provideService(start(options), Turn, { ...turn, ...slow(turn) }))
 
-/** A start of which a part is slow, in a turn that is stopped meanwhile; answers what the root told. */
+/** Aborts a turn during a slow start, and returns what the root recorded. */
 const stoppedWhileStarting = (slow: Parameters<typeof startUnder>[0]) =>
   Effect.gen(function* () {
     const family = yield* Family.make()
@@ -129,7 +142,7 @@ const stoppedWhileStarting = (slow: Parameters<typeof startUnder>[0]) =>
     }
   })
 
-/** A start that is held up behind its announcement until its turn is over (I3). */
+/** A start that is delayed after its announcement until its turn has ended (I3). */
 const announcingSlowly: Case = shows(
   Effect.gen(function* () {
     const { aborted } = yield* stoppedWhileStarting((turn) => ({
@@ -140,7 +153,7 @@ const announcingSlowly: Case = shows(
   })
 )
 
-/** A start that is held up before its announcement (I2). */
+/** A start that is delayed before its announcement (I2). */
 const registeringSlowly: Case = shows(
   Effect.gen(function* () {
     const { aborted, started } = yield* stoppedWhileStarting((turn) => ({
@@ -151,7 +164,7 @@ const registeringSlowly: Case = shows(
   })
 )
 
-/** A delegate that asks when its parent is stopping, and that it is to stop has not reached it yet (A2). */
+/** A delegate that asks while its parent is stopping, before its own abort (A2). */
 const askingAParentThatStops: Case = shows(
   Effect.gen(function* () {
     const asking = askers(20)
@@ -175,11 +188,11 @@ const askingAParentThatStops: Case = shows(
     yield* Effect.sleep("1 second")
     const settled = family.told(family.sessions()[1]!).find((event) => event._tag === "QuestionSettled")
     const isAbort = settled?.decision._tag === "Cancelled" && settled.decision.by === "abort"
-    return found(!isAbort, `A2 an asker was told of the end of its parent as ${JSON.stringify(settled)}`)
+    return found(!isAbort, `A2 an asker learned of the end of its parent as ${JSON.stringify(settled)}`)
   })
 )
 
-/** A question of a delegate that is answered at the root, and there once more (A1). */
+/** A question of a delegate that is answered twice at the root (A1). */
 const answeringTwice: Case = shows(
   Effect.gen(function* () {
     const asking = askers(1)
@@ -201,7 +214,7 @@ const answeringTwice: Case = shows(
   })
 )
 
-/** A turn that is stopping, and asks for a delegate (R47). */
+/** A turn that starts a delegate while it is stopping (D6). */
 const startingLate: Case = shows(
   Effect.gen(function* () {
     const family = yield* Family.make()
@@ -219,8 +232,8 @@ const startingLate: Case = shows(
   })
 )
 
-/** A start that is stopped at any step: when its turn is over, no slot, no journal and no delegate is left of it (D6). */
-const startingInVain: Case = {
+/** A start that is interrupted at any step. It leaves no slot, no open journal and no delegate (D6). */
+const failingStart: Case = {
   ...shows((stage) =>
     Effect.gen(function* () {
       const journal = yield* slowJournal(1)
@@ -240,7 +253,7 @@ const startingInVain: Case = {
   actions: [["interrupt"]]
 }
 
-/** An end that is begun by somebody who is stopped at any step, and asked for again (D1). */
+/** A caller that ends a delegate is interrupted at any step, and another one ends it again (D1). */
 const endingADelegate: Case = {
   ...shows((stage) =>
     Effect.gen(function* () {
@@ -258,7 +271,7 @@ const endingADelegate: Case = {
   actions: [["interrupt"]]
 }
 
-/** Somebody who runs a delegate and is stopped at any step, while the turn goes on (D5). */
+/** A caller that runs a delegate is interrupted at any step, while the turn continues (D5). */
 const stoppingTheCaller: Case = {
   ...shows((stage) =>
     Effect.gen(function* () {
@@ -277,13 +290,13 @@ const stoppingTheCaller: Case = {
   actions: [["interrupt"]]
 }
 
-/** Input that a one-shot delegate's session does not accept (D5). */
+/** Input that the session of a one-shot delegate rejects (D5). */
 const refusedOnce: Case = shows(
   Effect.gen(function* () {
     const family = yield* Family.make()
     const run = tried(Delegate.runOnce({ ...Family.endless, input: Input.text(" ") }))
     const ended = yield* family.run(Effect.timeoutOption(run, "1 hour"))
-    return found(ended._tag === "None", "D5 input that was refused is waited for")
+    return found(ended._tag === "None", "D5 a caller waits for input that was rejected")
   })
 )
 
@@ -305,7 +318,7 @@ const hangingJournal: Case = shows(
   })
 )
 
-/** One slot, and all that takes it and frees it (D6). */
+/** One slot, and everything that takes and releases it (D6). */
 const oneSlot: Case = shows(
   Effect.gen(function* () {
     const family = yield* Family.make()
@@ -315,7 +328,7 @@ const oneSlot: Case = shows(
         const waiting = yield* Effect.forkChild(Effect.timeoutOption(idle.settled, "1 hour"))
         yield* Effect.yieldNow
         yield* idle.end()
-        if ((yield* Fiber.join(waiting))._tag === "None") return "D6 nobody is told of the end of a delegate"
+        if ((yield* Fiber.join(waiting))._tag === "None") return "D6 no caller learns of the end of a delegate"
         const first = yield* Effect.result(start())
         if (Result.isFailure(first)) return `D6 a delegate that has ended keeps its slot: ${refusal(first.failure)}`
         yield* done(first.success)
@@ -326,13 +339,13 @@ const oneSlot: Case = shows(
         yield* done(second.success)
         yield* first.success.submit(work(" "))
         const third = yield* tried(start())
-        return found(third !== "started", `D6 input that was refused keeps a slot: ${third}`)
+        return found(third !== "started", `D6 input that was rejected keeps a slot: ${third}`)
       }).pipe(within({ concurrent: 1 }))
     )
   })
 )
 
-/** Input that comes while the end of a turn is being written (D6). */
+/** Input that arrives while the end of a turn is written (D6). */
 const handedAtTheEnd: Case = shows(
   Effect.gen(function* () {
     const { change, journal } = yield* changeable
@@ -358,7 +371,7 @@ const handedAtTheEnd: Case = shows(
   })
 )
 
-/** A delegate that has worked on the first of its two inputs (D6). */
+/** A delegate that has completed the first of two inputs (D6). */
 const twoInputs: Case = shows(
   Effect.gen(function* () {
     const family = yield* Family.make({
@@ -374,7 +387,7 @@ const twoInputs: Case = shows(
         yield* child.submit(Op.userInput("hang", { delivery: "queue" }))
         yield* family.model.open("both")
         const settled = yield* Effect.timeoutOption(child.settled, "1 hour")
-        return found(settled._tag === "Some", "D6 a delegate has settled while input of its waits")
+        return found(settled._tag === "Some", "D6 a delegate has settled while its input waits")
       })
     )
   })
@@ -397,13 +410,13 @@ const failingJournal: Case = shows(
         change((write, id) => (id === child.delegateId ? Effect.fail(failed(id)) : write))
         yield* family.model.open("ready")
         const settled = yield* Effect.timeoutOption(child.settled, "1 hour")
-        return found(settled._tag === "None", "D6 a delegate whose session has failed is waited for")
+        return found(settled._tag === "None", "D6 a caller waits for a delegate whose session has failed")
       })
     )
   })
 )
 
-/** A delegate that works when another spends the tokens (D6). */
+/** A delegate that works while another one spends the tokens (D6). */
 const spending: Case = shows(
   Effect.gen(function* () {
     const family = yield* Family.make({
@@ -419,14 +432,14 @@ const spending: Case = shows(
         yield* family.awaitTold((event) => event._tag === "ModelRequested")
         yield* done(yield* start(), "pay")
         const status = yield* Effect.timeoutOption(working.settled, "1 hour")
-        return found(status._tag === "None", "D6 a delegate works on when the tokens are spent")
+        return found(status._tag === "None", "D6 a delegate keeps working when the tokens are spent")
       }).pipe(within({ tokens: 100 }))
     )
   })
 )
 
 /** A delegate that is done when it spends the tokens, and has more input (D6). */
-const spendingOn: Case = shows(
+const spendingAgain: Case = shows(
   Effect.gen(function* () {
     const again = Family.withTools({ again: { run: () => Effect.succeed("again") } })
     let asked = 0
@@ -443,13 +456,13 @@ const spendingOn: Case = shows(
         yield* child.submit(Op.userInput("go on", { delivery: "queue" }))
         yield* family.model.open("both")
         yield* child.settled
-        return found(asked > 1, "D6 a delegate goes on when the tokens are spent")
+        return found(asked > 1, "D6 a delegate continues when the tokens are spent")
       }).pipe(within({ tokens: 100 }), again.provide)
     )
   })
 )
 
-/** A notice that comes in the last moment of a turn, which it starts no more of (D6, D7). */
+/** A notice that arrives at the end of a turn, and starts no other turn (D6, D7). */
 const noticeAtTheEnd: Case = {
   ...explored([
     spawn({
@@ -467,7 +480,7 @@ const noticeAtTheEnd: Case = {
   actions: []
 }
 
-/** A detached delegate that settles often, beside a journal that is slow to take the notices (D7). */
+/** A detached delegate that settles often, while the journal of its parent is slow to take the notices (D7). */
 const reporting: Case = shows(
   Effect.gen(function* () {
     const { change, journal } = yield* changeable
@@ -479,7 +492,7 @@ const reporting: Case = shows(
       Effect.tap(start({ detached: true }), (child) =>
         Effect.gen(function* () {
           yield* done(child, "one")
-          // while it is told of the first
+          // while the first notice is sent
           yield* Effect.sleep(10)
           yield* done(child, "two")
         })
@@ -487,18 +500,18 @@ const reporting: Case = shows(
     )
     yield* Effect.sleep("1 second")
     const both = JSON.stringify(notices())
-    if (!both.includes("echo one") || !both.includes("echo two")) return "D7 the parent was not told each time"
+    if (!both.includes("echo one") || !both.includes("echo two")) return "D7 the parent got no notice of each time"
     const count = notices().length
     yield* child.submit(work(" "))
     yield* Effect.sleep("1 second")
-    if (count !== 2 || notices().length !== count) return `D7 the parent was told ${notices().length} times of 2`
+    if (count !== 2 || notices().length !== count) return `D7 the parent got ${notices().length} notices of 2`
     yield* child.end()
     return undefined
   })
 )
 
-/** A detached delegate that has more to do, at any step of the first work of it (D7). */
-const goingOnAtOnce: Case = {
+/** A detached delegate that gets more input, at any step of its first turn (D7). */
+const continuingAtOnce: Case = {
   ...shows((stage) =>
     Effect.gen(function* () {
       const family = yield* Family.make({
@@ -510,14 +523,14 @@ const goingOnAtOnce: Case = {
       yield* Effect.sleep("1 second")
       yield* stage.disarm
       const told = JSON.stringify(family.root.events.filter(({ _tag }) => _tag === "InputAccepted"))
-      return found(told.includes("running"), `D7 the parent was told that a delegate has settled which runs: ${told}`)
+      return found(told.includes("running"), `D7 a notice says that a running delegate has settled: ${told}`)
     })
   ),
   actions: [["more"]],
   maxRuns: 700
 }
 
-/** A detached delegate that is to wake its parent (D7). */
+/** A detached delegate that wakes its parent (D7). */
 const waking: Case = shows(
   Effect.gen(function* () {
     const family = yield* Family.make()
@@ -551,8 +564,8 @@ const traced: Case = shows(
   })
 )
 
-/** A turn of a root that asks for leave, and a delegate whose own policy needs none (A4). */
-const withoutLeave: Case = shows(
+/** A root whose policy denies a tool, and a delegate whose own policy allows it (A4). */
+const withoutPermission: Case = shows(
   Effect.gen(function* () {
     let runs = 0
     const child = Family.withTools({ reach: { run: () => Effect.sync(() => void runs++) } })
@@ -576,7 +589,7 @@ const withoutLeave: Case = shows(
   })
 )
 
-/** A detached delegate asks while a turn of its parent ends, while that rests, or in its next turn (A3). */
+/** A detached delegate asks while a turn of its parent ends, while its parent is idle, or in the next turn (A3). */
 const askingBetweenTurns: Case = {
   ...shows((stage) =>
     Effect.gen(function* () {
@@ -596,8 +609,8 @@ const askingBetweenTurns: Case = {
       yield* Effect.sleep(10)
       yield* family.run(Effect.sleep(5))
       const opened = events.find((event) => event._tag === "QuestionOpened")
-      if (opened === undefined) return "A3 a question of a detached delegate is not at its parent"
-      if (settled()) return "A3 a turn took a question with it that is not its own"
+      if (opened === undefined) return "A3 a question of a detached delegate is not shown at its parent"
+      if (settled()) return "A3 the end of a turn settled a question of the session"
       const answer = Op.answer(opened.questionId, { _tag: "Approved", scope: "once" })
       const { _tag } = yield* session.submit(answer)
       yield* child.settled
@@ -615,7 +628,7 @@ export const casesOfDelegates = {
   startingLate,
   askingAParentThatStops,
   answeringTwice,
-  startingInVain,
+  failingStart,
   endingADelegate,
   stoppingTheCaller,
   refusedOnce,
@@ -625,12 +638,12 @@ export const casesOfDelegates = {
   handedAtTheEnd,
   failingJournal,
   spending,
-  spendingOn,
+  spendingAgain,
   noticeAtTheEnd,
   reporting,
-  goingOnAtOnce,
+  continuingAtOnce,
   waking,
   traced,
-  withoutLeave,
+  withoutPermission,
   askingBetweenTurns
 }

@@ -1,6 +1,4 @@
-/**
- * Negative controls: for each mutant, its exploration finds nothing in the sources as they are, and finds the fault in the mutant.
- */
+/** Negative controls: the exploration of each mutant finds nothing in the unchanged sources, and finds the fault in the mutant. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Interrupts from "@spindle/testing/Interrupts"
 import { inject } from "vitest"
@@ -9,7 +7,7 @@ import type { Case } from "./exploring.ts"
 import { mutants, ofCore } from "./mutants.ts"
 import type * as World from "./world.ts"
 
-/** Loads everything that finds faults of delegates with a mutant of the sources. */
+/** Loads everything that finds faults of delegates, with a mutant of the sources. */
 const loadMutant = (name: string): Promise<typeof World> => import(/* @vite-ignore */ `./world.ts?mutant=${name}`)
 
 const titleOf = (name: string): string => {
@@ -19,7 +17,7 @@ const titleOf = (name: string): string => {
 
 const explore = (one: Case) => Interrupts.explore({ ...one, maxShrinks: 0 })
 
-/** A finding among the random trees from the first one on; `trees.test.ts` runs as many with the sources as they are. */
+/** Returns the first finding among the random trees. `trees.test.ts` runs as many with the unchanged sources. */
 const findInTrees = ({ runTree }: Pick<typeof World, "runTree">, breaks: RegExp) => {
   for (let seed = 1; seed <= 400; seed++) {
     const law = runTree(seed).finding?.law
@@ -36,7 +34,7 @@ const findIn = (one: Case, breaks: RegExp) => {
   return found?.law
 }
 
-describe("the sources as they are", () => {
+describe("the unchanged sources", () => {
   for (const [name, one] of Object.entries<Case>(cases)) {
     it(`nothing is found: ${name}`, () => {
       const report = explore(one)

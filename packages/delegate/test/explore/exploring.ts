@@ -1,4 +1,4 @@
-/** Programs that say what is wrong, and trees, under the explorer. */
+/** Runs trees, and programs that return what is wrong, under the explorer. */
 import { IdGenerator, sequential } from "@spindle/core/Ids"
 import type * as Interrupts from "@spindle/testing/Interrupts"
 import * as Effect from "effect/Effect"
@@ -7,12 +7,12 @@ import * as TreeLaws from "../trees/treeLaws.ts"
 import * as TreeRun from "../trees/treeRun.ts"
 import type { NodeSpec, Step, TreeSpec } from "../trees/treeSpec.ts"
 
-/** What shows a fault. */
+/** An exploration that shows a fault. */
 export type Case = Interrupts.Exploration<any, unknown>
 
 type Program = Effect.Effect<string | undefined, unknown, Scope.Scope>
 
-/** Explores a program that answers what is wrong, by clause; without actions it runs in order. */
+/** Explores a program that returns what is wrong, by clause. Without actions it runs once, in order. */
 export const shows = (program: Program | ((stage: Interrupts.Stage) => Program)): Case => ({
   actions: [],
   modes: ["before"],
@@ -24,10 +24,10 @@ export const shows = (program: Program | ((stage: Interrupts.Stage) => Program))
   law: (exit) => (exit._tag === "Failure" ? `the program failed: ${exit.cause}` : exit.value)
 })
 
-/** What is wrong, if it is. */
+/** Returns a finding if something is wrong. */
 export const found = (isWrong: boolean, what: string): string | undefined => (isWrong ? what : undefined)
 
-/** One session of a tree that lives 300 ms at most. */
+/** Makes one session of a tree that lives 300 ms at most. */
 export const node = (name: string, kind: NodeSpec["kind"], ...steps: ReadonlyArray<Step>): NodeSpec => ({
   name,
   kind,
@@ -38,7 +38,7 @@ export const node = (name: string, kind: NodeSpec["kind"], ...steps: ReadonlyArr
 /** Starts children, and waits for them. */
 export const spawn = (...children: ReadonlyArray<NodeSpec>): Step => ({ _tag: "Spawn", children, wait: true })
 
-/** A tree under actions at each of its steps. */
+/** Explores a tree under actions at each of its steps. */
 export const explored = (
   root: ReadonlyArray<Step>,
   spec: Partial<Omit<TreeSpec, "root">> = {}

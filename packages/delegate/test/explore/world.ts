@@ -1,3 +1,3 @@
-/** Everything that finds faults of delegates. The controls import it with the sources as they are, and with a mutant. */
+/** Everything that finds faults of delegates. The controls import it with the unchanged sources and with a mutant. */
 export { cases } from "./cases.ts"
 export { runTree } from "../trees/simulate.ts"

@@ -11,7 +11,7 @@ const sessionId = "parent" as SessionId
 const rejected = (reason: Rejection): Effect.Effect<Receipt> =>
   Effect.succeed({ _tag: "Rejected", submissionId: "notice" as SubmissionId, reason })
 
-/** What is logged when a parent answers a notice like this. */
+/** Returns what is logged when the parent gives this receipt for a notice. */
 const logged = Effect.fnUntraced(function* (answer: Effect.Effect<Receipt, JournalFailed>) {
   const lines: Array<string> = []
   const logger = Logger.make(({ message }) => void lines.push(String(message)))
@@ -23,14 +23,14 @@ const logged = Effect.fnUntraced(function* (answer: Effect.Effect<Receipt, Journ
     scope: Effect.never
   }
   const about = { delegateId: "child" as SessionId, status: Status.shutdown, wake: false }
-  yield* Effect.provide(Notices.tell(parent, about), Logger.layer([logger]))
+  yield* Effect.provide(Notices.send(parent, about), Logger.layer([logger]))
   return lines
 })
 
 describe("a notice", () => {
-  const lost = "session parent was not told that delegate child has settled"
+  const lost = "cannot notify session parent that delegate child has settled"
 
-  it.effect("D7 that the parent does not take is logged", () =>
+  it.effect("D7 that the parent rejects is logged", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* logged(rejected({ _tag: "InboxFull", capacityCount: 1 })), [`${lost}: InboxFull`])
       const failed = new JournalFailed({ sessionId, operation: "append" })
@@ -38,7 +38,7 @@ describe("a notice", () => {
     })
   )
 
-  it.effect("D7 is for nobody when the parent has ended", () =>
+  it.effect("D7 to a parent that has ended is dropped", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* logged(rejected({ _tag: "SessionClosed" })), [])
     })

@@ -21,7 +21,7 @@ export interface Figures {
 const count = (told: ReadonlyMap<unknown, ReadonlyArray<SessionEvent>>, is: (event: SessionEvent) => boolean) =>
   Array.from(told.values()).reduce((sum, events) => sum + events.filter(is).length, 0)
 
-/** Runs one tree. In every second one fibers are held up at random, also while time passes. */
+/** Runs one tree. In every second tree, fibers are delayed at random, even while time passes. */
 export const runTree = (seed: number, spec: TreeSpec = treeOf(seed)) => {
   const isTimed = seed % 2 === 0
   return Simulation.run(seed, TreeRun.run(spec), {
@@ -32,7 +32,7 @@ export const runTree = (seed: number, spec: TreeSpec = treeOf(seed)) => {
   })
 }
 
-/** Runs the trees of so many seeds from the first one on. */
+/** Runs the trees of a number of seeds, starting with the first one. */
 export const simulate = (first: number, runs: number): Figures => {
   const sums = { delegates: 0, deepest: 0, requests: 0, decided: 0, aborts: 0, refused: 0, steps: 0 }
   const violations: Array<Figures["violations"][number]> = []

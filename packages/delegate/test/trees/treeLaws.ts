@@ -1,4 +1,4 @@
-/** What must hold of every tree of delegates, whatever hits it. Each law answers what is wrong, by clause. */
+/** The laws of every tree of delegates, whatever happens to it. Each law returns what is wrong, by clause. */
 import * as Input from "@spindle/core/Input"
 import type { SessionId, TurnId } from "@spindle/core/Ids"
 import { isTerminal, type SessionEvent } from "@spindle/core/SessionEvent"
@@ -13,7 +13,7 @@ const tagged = <Tag extends SessionEvent["_tag"]>(
   tag: Tag
 ): ReadonlyArray<Told<Tag>> => (events ?? []).filter((event): event is Told<Tag> => event._tag === tag)
 
-/** Every session keeps the laws of sessions. */
+/** The laws of sessions hold for every session. */
 const sessions: Law = ({ told }) => {
   for (const [sessionId, events] of told) {
     const broken = Laws.session({ events })
@@ -22,7 +22,7 @@ const sessions: Law = ({ told }) => {
   return undefined
 }
 
-/** Nothing works any more, no answer is streamed, every delegate is closed. */
+/** No handler works, no answer is streamed, and every delegate is closed. */
 const survivors: Law = ({ delegates, streaming, working }) => {
   const open = delegates.filter(({ status }) => status !== "Shutdown")
   if (open.length > 0) return `D1 ${open.length} delegates are open`
@@ -30,7 +30,7 @@ const survivors: Law = ({ delegates, streaming, working }) => {
   return working === 0 ? undefined : `D1 ${working} handlers work`
 }
 
-/** A delegate that was started has ended, once: a linked one by the drain deadline after the turn that started it. */
+/** Every delegate has ended once, and a linked one by the drain deadline after the turn that started it. */
 const ends: Law = ({ told }) => {
   for (const [sessionId, events] of told) {
     const last = events.at(-1)
@@ -68,7 +68,7 @@ const waits: Law = ({ told }) => {
   return undefined
 }
 
-/** The linked delegates of a turn that ends are asked to stop all together. */
+/** The linked delegates of a turn that ends are all asked to stop at once. */
 const together: Law = ({ ended, told }) => {
   for (const [, events] of told) {
     for (const end of events.filter(isTerminal)) {
@@ -84,18 +84,18 @@ const together: Law = ({ ended, told }) => {
   return undefined
 }
 
-/** A delegate that has ended tells nothing more. */
+/** A delegate that has ended emits no more events. */
 const silence: Law = ({ told }) => {
   for (const [, events] of told) {
     for (const { at, delegateId } of tagged(events, "DelegateEnded")) {
       const last = told.get(delegateId)?.findLast((event) => "at" in event)
-      if (last !== undefined && last.at > at) return `D1 delegate ${delegateId} told ${last._tag} after its end`
+      if (last !== undefined && last.at > at) return `D1 delegate ${delegateId} emitted ${last._tag} after its end`
     }
   }
   return undefined
 }
 
-/** No turn is stopped as by a person but by one: what its parent does is no reason of its own. */
+/** A turn is `Interrupted` only by a person. The end of its parent has its own reason. */
 const stopped: Law = ({ aborted, told }) => {
   for (const [sessionId, events] of told) {
     if (aborted.has(sessionId)) continue
@@ -103,7 +103,7 @@ const stopped: Law = ({ aborted, told }) => {
       tagged(events, "QuestionSettled").flatMap((one) => (one.decision._tag === "Abort" ? one.turnId : []))
     )
     const own = tagged(events, "TurnAborted").find((one) => one.reason === "Interrupted" && !byAnswer.has(one.turnId))
-    if (own !== undefined) return `A2 the turn of ${sessionId} was interrupted, and by nobody`
+    if (own !== undefined) return `A2 the turn of ${sessionId} was interrupted without an abort`
   }
   return undefined
 }
@@ -120,26 +120,27 @@ const named: Law = ({ told }) => {
       const missing = late.filter((name) => !said.includes(name))
       if (missing.length > 0) return `I3 an aborted turn does not name the delegates ${missing.join(", ")}`
       const goOn = open.filter((one) => !one.linked).map((one) => one.delegateId)
-      if (goOn.join() !== (end.keptDelegates ?? []).join()) return `D7 an aborted turn does not name who goes on`
+      if (goOn.join() !== (end.keptDelegates ?? []).join())
+        return `D7 an aborted turn does not name the delegates that keep running`
     }
   }
   return undefined
 }
 
-/** Whether the turn that stood at a moment went on after it. */
+/** Whether the turn that ran at a moment continued after it. */
 const goesOn = (events: ReadonlyArray<SessionEvent> | undefined, at: number): boolean => {
   const started = tagged(events, "TurnStarted").findLast((one) => one.at <= at)
   if (started === undefined) return false
   const end = (events ?? []).filter(isTerminal).find((one) => one.turnId === started.turnId)
-  // a turn that returned may have waited for its delegates, and asks nothing any more then
+  // a turn that has returned may wait for its delegates, and asks no more questions
   const over = end === undefined ? Infinity : end._tag === "TurnAborted" ? end.requestedAt : end.at - 500
   return over > at + settling
 }
 
-/** How long a question may be on its way to the root: a slow journal is waited for at each level. */
+/** How long a question may take to the root. Each level waits for its journal. */
 const settling = 20
 
-/** Whether a session that asks for the next one on a path was able to: for a detached one it needs no turn of its own. */
+/** Whether each session on a path could ask for the next one. For a detached delegate it needs no running turn. */
 const couldAsk = (told: TreeHistory["told"], path: ReadonlyArray<SessionId>, at: number): boolean =>
   path.every((id, index) => {
     const next = path[index + 1]
@@ -147,27 +148,27 @@ const couldAsk = (told: TreeHistory["told"], path: ReadonlyArray<SessionId>, at:
     return started?.linked === false || goesOn(told.get(id), at)
   })
 
-/** A request of any depth is shown, under one id and path, by each session above it whose turn goes on, or that needs none. */
+/** A question is shown with one id and path by each session above its asker that could ask. */
 const shown: Law = ({ told }) => {
   for (const [asker, events] of told) {
     for (const opened of tagged(events, "QuestionOpened")) {
       const { path, questionId } = opened
       if (path.at(-1) !== asker) continue
       const settled = tagged(events, "QuestionSettled").find((one) => one.questionId === questionId)
-      if (settled === undefined) return `A1 request ${questionId} is open`
+      if (settled === undefined) return `A1 question ${questionId} is open`
       const isShort = settled.at - opened.at <= settling
       if (isShort || !couldAsk(told, path, opened.at)) continue
       for (const id of path) {
         const there = tagged(told.get(id), "QuestionOpened").filter((one) => one.questionId === questionId)
-        if (there.length === 0) return `A3 session ${id} does not show request ${questionId} of ${asker}`
-        if (there.some((one) => one.path.join() !== path.join())) return `A3 request ${questionId} changed its path`
+        if (there.length === 0) return `A3 session ${id} does not show question ${questionId} of ${asker}`
+        if (there.some((one) => one.path.join() !== path.join())) return `A3 question ${questionId} changed its path`
       }
     }
   }
   return undefined
 }
 
-/** Whoever waits for an answer when it is stopped learns that, and not that its question is over. */
+/** An asker that is stopped while it waits learns of the abort, and not that its question has ended. */
 const waited: Law = ({ told }) => {
   for (const [asker, events] of told) {
     for (const { path, questionId, turnId } of tagged(events, "QuestionOpened")) {
@@ -175,13 +176,13 @@ const waited: Law = ({ told }) => {
       const settled = tagged(events, "QuestionSettled").find((one) => one.questionId === questionId)
       const end = events.filter(isTerminal).find((one) => one.turnId === turnId)
       const isEnded = settled?.decision._tag === "Cancelled" && settled.decision.by === "end"
-      if (isEnded && end?._tag === "TurnAborted") return `A2 request ${questionId} ended before its asker was stopped`
+      if (isEnded && end?._tag === "TurnAborted") return `A2 question ${questionId} ended before its asker was stopped`
     }
   }
   return undefined
 }
 
-/** A request that was decided was decided the same wherever it was shown, or withdrawn there. */
+/** Every session that showed a question has the same decision, or the question was withdrawn there. */
 const decided: Law = ({ told }) => {
   const answers = new Map<string, Set<string>>()
   for (const [, events] of told) {
@@ -192,13 +193,13 @@ const decided: Law = ({ told }) => {
     }
   }
   for (const [questionId, all] of answers) {
-    // two who answer in the same moment, each where it asked: the lower one counts below
-    if (all.size > 2) return `A1 request ${questionId} was answered in ${all.size} ways`
+    // two clients may answer at the same time at two levels: the lower answer counts below
+    if (all.size > 2) return `A1 question ${questionId} was answered in ${all.size} ways`
   }
   return undefined
 }
 
-/** The ids of sessions are theirs alone, and each path begins at the root. */
+/** Each path begins at the root and contains the session that shows it. */
 const paths: Law = ({ rootId, told }) => {
   for (const [sessionId, events] of told) {
     for (const { path } of tagged(events, "QuestionOpened")) {
@@ -209,7 +210,7 @@ const paths: Law = ({ rootId, told }) => {
   return undefined
 }
 
-/** A request that its asker has settled is settled wherever else it was shown. */
+/** A question that its asker has settled is settled in every session that showed it. */
 const withdrawn: Law = ({ told }) => {
   const settledAt = new Map<string, number>()
   for (const [asker, events] of told) {
@@ -222,28 +223,28 @@ const withdrawn: Law = ({ told }) => {
   for (const [sessionId, events] of told) {
     for (const { at, questionId } of tagged(events, "QuestionSettled")) {
       const late = at - (settledAt.get(questionId) ?? at)
-      if (late > settling) return `A2 session ${sessionId} shows request ${questionId} ${late} ms after it was settled`
+      if (late > settling) return `A2 session ${sessionId} shows question ${questionId} ${late} ms after it was settled`
     }
   }
   return undefined
 }
 
-/** A decision that was not given by anybody is no answer: who is stopped, or not answered in time, was not refused. */
+/** Every decision was given as an answer. A cancelled question was not refused. */
 const given: Law = ({ given, told }) => {
-  // what was approved for a turn or a session counts for other requests
+  // an approval for a turn or a session answers other questions too
   const granted = [...given.values()].flat()
   for (const [, events] of told) {
     for (const { decision, questionId } of tagged(events, "QuestionSettled")) {
       if (decision._tag === "Cancelled" || decision._tag === "Answered") continue
       const answers = decision._tag === "Approved" ? granted : given.get(questionId)
       if (answers?.some(({ _tag }) => _tag === decision._tag) !== true)
-        return `A2 request ${questionId} was settled as ${decision._tag}, and nobody said so`
+        return `A2 question ${questionId} was settled as ${decision._tag}, and that was not answered`
     }
   }
   return undefined
 }
 
-/** No more delegates work at the same time than may. */
+/** No more delegates work at the same time than the limit allows. */
 const limits: Law = ({ concurrent, rootId, told }) => {
   const turns: Array<{ readonly from: number; readonly to: number }> = []
   for (const [sessionId, events] of told) {
@@ -260,14 +261,14 @@ const limits: Law = ({ concurrent, rootId, told }) => {
   return undefined
 }
 
-/** No start is refused for want of a slot while fewer have one: who has settled has none. */
+/** No start is refused while a slot is free. A delegate that has settled has no slot. */
 const slots: Law = ({ concurrent, log, refused }) => {
   for (const { at, why } of refused) {
     if (why !== "concurrent") continue
     const having = new Set<SessionId>()
     let most = 0
     for (const { event, sessionId } of log) {
-      // what is told may have happened a little before
+      // an event may be emitted shortly after what it reports
       if ("at" in event && event.at > at + settling) break
       if (event._tag === "DelegateStarted") having.add(event.delegateId)
       else if (event._tag === "DelegateEnded") having.delete(event.delegateId)
@@ -280,11 +281,11 @@ const slots: Law = ({ concurrent, log, refused }) => {
   return undefined
 }
 
-/** Whoever waits for a delegate that does nothing any more is told so. */
+/** A caller that waits for an idle delegate learns that it has settled. */
 const settles: Law = ({ unsettled }) =>
   unsettled.length === 0 ? undefined : `D6 ${unsettled.length} delegates are idle and have not settled`
 
-/** No delegate lives longer than it may. */
+/** No delegate lives longer than its deadline. */
 const deadlines: Law = ({ deadlines, told }) => {
   for (const [, events] of told) {
     for (const { at, delegateId, name } of tagged(events, "DelegateStarted")) {
@@ -297,7 +298,7 @@ const deadlines: Law = ({ deadlines, told }) => {
   return undefined
 }
 
-/** When a session began to end, at the latest: a linked one ends with the turn that started it. */
+/** Returns when a session began to end, at the latest. A linked one ends with the turn that started it. */
 const endingAt = (told: TreeHistory["told"], sessionId: SessionId): number => {
   const events = told.get(sessionId) ?? []
   const aborted = tagged(events, "TurnAborted").at(-1)
@@ -312,17 +313,17 @@ const endingAt = (told: TreeHistory["told"], sessionId: SessionId): number => {
   return own
 }
 
-/** When a turn was asked to stop, or returned: what it recorded last, before its end. */
+/** Returns when a turn was asked to stop, or returned: the time of its last record before its end. */
 const endOfTurn = (events: ReadonlyArray<SessionEvent>, turnId: TurnId): number => {
   const ofTurn = events.filter((event) => "turnId" in event && event.turnId === turnId)
   const end = ofTurn.find(isTerminal)
   if (end?._tag === "TurnAborted") return end.requestedAt
-  // what it left open is settled at its end
+  // open questions are settled at its end
   const last = ofTurn.findLast((event) => event._tag !== "QuestionSettled" && !isTerminal(event))
   return last !== undefined && "at" in last ? last.at : Infinity
 }
 
-/** A detached delegate does not end with its turn, and tells its parent each time that it settles: at least once, never twice. */
+/** A detached delegate does not end with its turn, and notifies its parent once each time that it settles. */
 const detached: Law = ({ ended, told }) => {
   for (const [sessionId, events] of told) {
     const closedAt = endingAt(told, sessionId)
@@ -335,12 +336,12 @@ const detached: Law = ({ ended, told }) => {
       const notices = tagged(events, "InputAccepted").filter(({ input }) =>
         Input.textOf(input).includes(`"${delegateId}"`)
       )
-      // who ends with its session tells nobody
+      // a delegate that ends with its session sends no notice
       const due = turns.filter((end) => end._tag !== "TurnAborted" || end.reason === "Interrupted")
       if (due.some(({ at }) => at + settling < closedAt) && notices.length === 0)
-        return `D7 nobody was told that ${delegateId} settled`
-      // what is ended settles once more
-      if (notices.length > turns.length + 1) return `D7 it was told ${notices.length} times that ${delegateId} settled`
+        return `D7 no notice says that ${delegateId} settled`
+      // the end of a delegate counts as settling
+      if (notices.length > turns.length + 1) return `D7 ${notices.length} notices say that ${delegateId} settled`
     }
   }
   return undefined
@@ -348,10 +349,10 @@ const detached: Law = ({ ended, told }) => {
 
 /** Laws that hold in every schedule. */
 const always: ReadonlyArray<Law> = [sessions, survivors, named, decided, paths, given, settles, stopped, waited]
-/** Laws about time: for schedules in which no fiber is held up while time passes. */
+/** Laws about time, for schedules in which no fiber is delayed while time passes. */
 const timed: ReadonlyArray<Law> = [ends, waits, together, silence, shown, withdrawn, limits, slots, deadlines, detached]
 
-/** What is wrong with a tree; undefined if nothing is. */
+/** Returns what is wrong with a tree, or undefined. */
 export const broken = (history: TreeHistory, isTimed: boolean): string | undefined => {
   for (const law of isTimed ? [...always, ...timed] : always) {
     const found = law(history)

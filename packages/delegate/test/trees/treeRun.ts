@@ -1,4 +1,4 @@
-/** Runs a tree of delegates under hits, and tells everything that it did. */
+/** Runs a tree of delegates under hits, and returns everything that it did. */
 import * as Journal from "@spindle/core/Journal"
 import { Model } from "@spindle/core/Model"
 import { IdGenerator, type QuestionId, sequential, type SessionId } from "@spindle/core/Ids"
@@ -23,29 +23,29 @@ import type { NodeSpec, Step, TreeSpec } from "./treeSpec.ts"
 /** What a run did. */
 export interface TreeHistory {
   readonly rootId: SessionId
-  /** What all sessions told, in order. */
+  /** The events of all sessions, in order. */
   readonly log: ReadonlyArray<{ readonly sessionId: SessionId; readonly event: SessionEvent }>
-  /** What each session told, in order. */
+  /** The events of each session, in order. */
   readonly told: ReadonlyMap<SessionId, ReadonlyArray<SessionEvent>>
-  /** The delegates that were started, and where they stand at the end. */
+  /** The delegates that were started, with their status at the end. */
   readonly delegates: ReadonlyArray<{ readonly delegateId: SessionId; readonly status: string }>
   /** Answers of the model that are still being streamed. */
   readonly streaming: number
   /** Handlers of tools that have not ended. */
   readonly working: number
-  /** The starts that were refused, with the limit, or failed, with the tag; and when. */
+  /** The starts that were refused, with the limit, or that failed, with the tag, and when. */
   readonly refused: ReadonlyArray<{ readonly why: string; readonly at: number }>
   /** How many delegates may work at the same time. */
   readonly concurrent: number
-  /** How long the delegates of each name may live, in milliseconds, where that has an end. */
+  /** How long the delegates of each name may live, in milliseconds, if they have a deadline. */
   readonly deadlines: ReadonlyMap<string, number>
-  /** What was answered to each request by those who may. */
+  /** The answers that were given to each question. */
   readonly given: ReadonlyMap<QuestionId, ReadonlyArray<Op.Decision>>
   /** The sessions whose turns were aborted by name. */
   readonly aborted: ReadonlySet<SessionId>
   /** The delegates that were ended by name. */
   readonly ended: ReadonlySet<SessionId>
-  /** The delegates that were idle when the tree had come to rest, and had not settled. */
+  /** The delegates that were idle when the tree was at rest, and had not settled. */
   readonly unsettled: ReadonlyArray<SessionId>
 }
 
@@ -61,7 +61,7 @@ interface World {
   working: number
 }
 
-/** Calls `act` for the node that the input names, and says how that ended. */
+/** Calls `act` for the node that the input names, then says how the call ended. */
 const script: ScriptedModel.Script = ({ items }) => {
   const last = items.at(-1)
   if (last?._tag === "ToolResult") return [ScriptedModel.text(String(last.output))]
@@ -128,7 +128,7 @@ const act = (world: World, agent: () => Delegate.DelegateOptions<never>["agent"]
     )
 }
 
-/** The requests that are open at a session now. */
+/** Returns the questions that are open at a session now. */
 const openRequests = (events: ReadonlyArray<SessionEvent>): ReadonlyArray<QuestionId> => {
   const open = new Set<QuestionId>()
   for (const event of events) {
@@ -147,7 +147,7 @@ const decisions: ReadonlyArray<Op.Decision> = [
   { _tag: "Abort" }
 ]
 
-/** The delegates whose sessions have been idle for so long that nothing is about to run in them, and which have not settled. */
+/** Returns the delegates that have not settled although their sessions have been idle for some time. */
 const unsettled = (world: World, told: ReadonlyMap<SessionId, ReadonlyArray<SessionEvent>>) =>
   Effect.gen(function* () {
     yield* Effect.sleep(20)
@@ -161,10 +161,10 @@ const unsettled = (world: World, told: ReadonlyMap<SessionId, ReadonlyArray<Sess
     return stuck
   })
 
-/** The longest that a tree may work by itself before the program stops it. */
+/** How long a tree may work before the program stops it. */
 const patience = "1 minute"
 
-/** Where the points of an exploration begin and end, and what may come at them. */
+/** Where the points of an exploration begin and end, and which actions it may run there. */
 export interface Stage {
   readonly arm: (actions: { readonly [name: string]: Effect.Effect<unknown, unknown> }) => Effect.Effect<void>
   readonly disarm: Effect.Effect<void>
@@ -268,7 +268,7 @@ export const run = (spec: TreeSpec, stage?: Stage): Effect.Effect<TreeHistory, u
         { discard: true }
       )
     )
-    // a root that has returned rests, while detached delegates go on and ask it
+    // a root that has returned is idle, while detached delegates keep running and ask it
     const resting = Effect.suspend(() => Effect.forEach(world.handles, ({ settled }) => settled, { discard: true }))
     yield* Effect.timeoutOption(Effect.andThen(running.outcome, resting), patience)
     if (stage !== undefined) yield* stage.disarm
@@ -277,7 +277,7 @@ export const run = (spec: TreeSpec, stage?: Stage): Effect.Effect<TreeHistory, u
     yield* session.awaitIdle
     yield* hits.pipe((fiber) => Effect.sync(() => fiber.interruptUnsafe()))
     yield* closing
-    // what is deaf may end
+    // lets deaf steps end
     yield* Effect.sleep("2 hours")
     const delegates = yield* Effect.forEach(world.handles, (handle) =>
       Effect.map(handle.status, ({ _tag }) => ({ delegateId: handle.delegateId, status: _tag }))

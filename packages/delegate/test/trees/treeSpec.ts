@@ -1,13 +1,13 @@
-/** Random trees of delegates as data: the same seed, the same tree. */
+/** Random trees of delegates as data. The same seed makes the same tree. */
 
 /** What one session does, step by step. */
 export type Step =
   | { readonly _tag: "Sleep"; readonly millis: number }
-  /** Asks somebody, and goes on whatever the answer is. */
+  /** Asks a question, and continues whatever the answer is. */
   | { readonly _tag: "Ask"; readonly question: boolean }
   /** Starts children, and waits for all of them or for none. */
   | { readonly _tag: "Spawn"; readonly children: ReadonlyArray<NodeSpec>; readonly wait: boolean }
-  /** Goes on through interruptions for so long. */
+  /** Ignores interruptions for this long. */
   | { readonly _tag: "Deaf"; readonly millis: number }
   | { readonly _tag: "Fail" }
   | { readonly _tag: "Die" }
@@ -22,15 +22,15 @@ export interface NodeSpec {
   readonly steps: ReadonlyArray<Step>
 }
 
-/** What hits the tree, and when. */
+/** An action on the tree, and when it comes. */
 export interface Hit {
   readonly at: number
   readonly action: "abort root" | "abort" | "end" | "answer" | "replace" | "close"
-  /** Which session or request, modulo how many there are; which answer. */
+  /** Selects the session or the question, modulo their number, and the answer. */
   readonly pick: number
 }
 
-/** A tree and what happens to it. */
+/** A tree and the actions on it. */
 export interface TreeSpec {
   readonly root: ReadonlyArray<Step>
   readonly hits: ReadonlyArray<Hit>
@@ -39,7 +39,7 @@ export interface TreeSpec {
   readonly journalMillis: 0 | 1
 }
 
-/** A generator of numbers in [0, 1): mulberry32. */
+/** Makes a generator of numbers in [0, 1): mulberry32. */
 export const randomOf = (seed: number): (() => number) => {
   let state = seed >>> 0
   return () => {
@@ -54,7 +54,7 @@ const maxDepth = 5
 const maxBreadth = 4
 const maxNodes = 24
 
-/** The tree of a seed: up to five levels and four children of one session, 24 delegates in all. */
+/** Makes the tree of a seed: up to five levels, four children of each session, and 24 delegates in all. */
 export const treeOf = (seed: number): TreeSpec => {
   const random = randomOf(seed)
   const below = (limit: number) => Math.floor(random() * limit)
@@ -119,7 +119,7 @@ export const treeOf = (seed: number): TreeSpec => {
   }
 }
 
-/** How many sessions a tree may have, and how deep it is. */
+/** Returns how many sessions a tree may have, and how deep it is. */
 export const sizeOf = (steps: ReadonlyArray<Step>): { readonly nodes: number; readonly depth: number } => {
   let nodes = 0
   let depth = 0

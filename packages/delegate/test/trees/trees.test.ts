@@ -6,8 +6,8 @@ import * as TreeLaws from "./treeLaws.ts"
 import * as TreeRun from "./treeRun.ts"
 import type { NodeSpec, Step } from "./treeSpec.ts"
 
-describe("a root that rests", () => {
-  it("A1 A3 D7 shows what its detached delegates ask, answers it, and settles it at both ends, whatever comes at any step", () => {
+describe("an idle root", () => {
+  it("A1 A3 D7 shows the questions of its detached delegates, answers them, and settles them at both ends, whatever happens at any step", () => {
     const ask: Step = { _tag: "Ask", question: false }
     const detached = (name: string, ...steps: ReadonlyArray<Step>): NodeSpec => ({
       name,
@@ -50,7 +50,7 @@ describe("random trees", () => {
     assert.isUndefined(runTree(9_269).finding))
 
   it(
-    "D1 D6 A1 A3 I3 nobody survives, nothing is left unsettled, and every law of sessions holds",
+    "D1 D6 A1 A3 I3 no delegate survives, none is left unsettled, and every law of sessions holds",
     () => {
       const figures = simulate(1, Math.ceil(400 * Vitest.factor()))
       assert.deepStrictEqual(figures.violations, [])

@@ -7,7 +7,7 @@ import type { SessionEvent } from "@spindle/core/SessionEvent"
 import { Turn } from "@spindle/core/Turn"
 import * as Bridge from "@spindle/delegate/Bridge"
 import * as Reviewer from "@spindle/delegate/Reviewer"
-import * as Routing from "@spindle/delegate/Routing"
+import * as RemoteApprovals from "@spindle/delegate/RemoteApprovals"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -18,13 +18,13 @@ import * as FakeChild from "./fixtures/fakeChild.ts"
 import * as Family from "./fixtures/family.ts"
 
 const settle = TestClock.adjust(0)
-const submissionsOf = ({ told }: FakeChild.FakeChild) =>
-  told.flatMap((one) => (one._tag === "Submission" ? [one.submission.op] : []))
+const submissionsOf = ({ received }: FakeChild.FakeChild) =>
+  received.flatMap((one) => (one._tag === "Submission" ? [one.submission.op] : []))
 
-/** Bridges a played child whose requests are decided so. */
+/** Makes a bridge to a played child with these approvals. */
 const bridged = Effect.fnUntraced(function* (decider: Approvals) {
   const fake = yield* FakeChild.make()
-  const bridge = yield* Bridge.make(yield* Routing.route(fake.child, decider))
+  const bridge = yield* Bridge.make(yield* RemoteApprovals.route(fake.child, decider))
   return { fake, bridge }
 })
 
@@ -36,20 +36,25 @@ describe("the tests of the seed", () => {
       yield* family.start(
         Effect.gen(function* () {
           const turn = yield* Turn
-          const { bridge, fake } = yield* bridged(Routing.askParent(turn.ask))
+          const { bridge, fake } = yield* bridged(RemoteApprovals.askParent(turn.ask))
           yield* Deferred.succeed(played, fake)
-          yield* fake.tell(FakeChild.request("tool-call-1"))
+          yield* fake.emit({ ...FakeChild.question("question-1"), callId: "tool-call-1" } as SessionEvent)
           yield* bridge.ended
         })
       )
       const fake = yield* Deferred.await(played)
       yield* family.awaitTold((event) => event._tag === "QuestionOpened")
       const opened = family.root.events.find((event) => event._tag === "QuestionOpened")
-      assert.deepInclude(opened as object, { questionId: "tool-call-1", payload: { network: { enabled: true } } })
-      const decision = { _tag: "Approved", scope: "turn" } as const
-      yield* family.root.session.submit(Op.answer("tool-call-1" as QuestionId, decision))
+      assert.deepInclude(opened as object, {
+        questionId: "question-1",
+        callId: "tool-call-1",
+        payload: { network: { enabled: true }, write: ["/tmp"] }
+      })
+      // less than was asked for
+      const decision = { _tag: "Approved", scope: "turn", permissions: { network: { enabled: true } } } as const
+      yield* family.root.session.submit(Op.answer("question-1" as QuestionId, decision))
       yield* settle
-      assert.deepStrictEqual(submissionsOf(fake), [Op.answer("tool-call-1" as QuestionId, decision)])
+      assert.deepStrictEqual(submissionsOf(fake), [Op.answer("question-1" as QuestionId, decision)])
       yield* family.root.session.abort()
     })
   )
@@ -58,7 +63,7 @@ describe("the tests of the seed", () => {
 describe("the tests of the reference with a guardian", () => {
   const guardian = Agent.make({ instructions: "Guard." })
 
-  /** A child elsewhere whose requests a guardian looks at first; the guardian answers so. */
+  /** A remote child whose questions a guardian decides first, with this verdict. */
   const guarded = Effect.fnUntraced(function* (verdict: ScriptedModel.Answer, request: SessionEvent) {
     const assessed: Array<unknown> = []
     const family = yield* Family.make({
@@ -72,9 +77,9 @@ describe("the tests of the reference with a guardian", () => {
       Effect.gen(function* () {
         const turn = yield* Turn
         const review = yield* Reviewer.byAgent({ agent: guardian, deadline: "1 minute" })
-        const { bridge, fake } = yield* bridged(Routing.askParent(turn.ask, review))
+        const { bridge, fake } = yield* bridged(RemoteApprovals.askParent(turn.ask, review))
         yield* Deferred.succeed(played, fake)
-        yield* fake.tell(request)
+        yield* fake.emit(request)
         yield* bridge.ended
       })
     )
@@ -82,7 +87,7 @@ describe("the tests of the reference with a guardian", () => {
   })
 
   const command = {
-    ...FakeChild.request("approval-1"),
+    ...FakeChild.question("approval-1"),
     kind: "command",
     callId: "call-1",
     tool: "exec_command",
@@ -103,10 +108,10 @@ describe("the tests of the reference with a guardian", () => {
     })
   )
 
-  // the reference remembers each call from its beginning on, and joins the question to it by its id: here the request
-  // carries the name and the arguments of the call itself
+  // the reference remembers each call and joins a question to it by id; here the question carries the name and the
+  // arguments of its call
   const elicitation = {
-    ...FakeChild.request("elicitation-1"),
+    ...FakeChild.question("elicitation-1"),
     kind: "elicitation",
     callId: "call-2",
     tool: "mcp__files__delete",
@@ -124,12 +129,12 @@ describe("the tests of the reference with a guardian", () => {
       })
       yield* family.root.session.abort()
       yield* running.outcome
-      const declined = { _tag: "Denied", reason: "whoever was asked has stopped" } as const
+      const declined = { _tag: "Denied", reason: "the session that was asked has stopped" } as const
       assert.deepStrictEqual(submissionsOf(fake), [Op.answer("elicitation-1" as QuestionId, declined)])
     })
   )
 
-  it.effect("A3 a guardian decides an elicitation that names its call, and nothing was remembered for it", () =>
+  it.effect("A3 a guardian decides an elicitation that names its call", () =>
     Effect.gen(function* () {
       for (const [decision, expected] of [
         ["approve", { _tag: "Approved", scope: "once" }],
@@ -145,9 +150,9 @@ describe("the tests of the reference with a guardian", () => {
     })
   )
 
-  it.effect("A2 a question of a child is answered with nothing when its parent stops", () =>
+  it.effect("A2 a question of a child gets an empty answer when its parent stops", () =>
     Effect.gen(function* () {
-      const question = { ...FakeChild.request("question-1"), kind: "question" } as SessionEvent
+      const question = { ...FakeChild.question("question-1"), kind: "question" } as SessionEvent
       const { fake, family, running } = yield* guarded([ScriptedModel.hang], question)
       yield* family.awaitTold((event) => event._tag === "QuestionOpened")
       yield* family.root.session.abort()
@@ -159,8 +164,37 @@ describe("the tests of the reference with a guardian", () => {
   )
 })
 
+const emptyGrant: Op.Decision = { _tag: "Approved", scope: "turn", permissions: {} }
+
 describe("route", () => {
-  it.effect("A3 decides requests side by side, and forwards everything else meanwhile", () =>
+  it.effect(
+    "A2 D2 when the bridge ends, the child gets an answer to each open question before it is told to stop",
+    () =>
+      Effect.gen(function* () {
+        const { bridge, fake } = yield* bridged({ decide: () => Effect.never })
+        const kinds = ["command", "patch", "permissions", "question", "elicitation"]
+        yield* fake.emit(...kinds.map((kind) => ({ ...FakeChild.question(kind), kind }) as SessionEvent))
+        yield* settle
+        yield* bridge.end("Parent")
+        const expected: ReadonlyArray<Op.Decision> = [
+          { _tag: "Abort" },
+          { _tag: "Abort" },
+          emptyGrant,
+          { _tag: "Answered", answers: {} },
+          { _tag: "Denied", reason: "the session that was asked has stopped" }
+        ]
+        assert.deepStrictEqual(
+          submissionsOf(fake),
+          expected.map((decision, index) => Op.answer(kinds[index] as QuestionId, decision))
+        )
+        assert.deepStrictEqual(fake.received.slice(kinds.length), [
+          { _tag: "Interrupt", reason: "Parent" },
+          { _tag: "Shutdown" }
+        ])
+      })
+  )
+
+  it.effect("A3 decides questions concurrently, and forwards everything else meanwhile", () =>
     Effect.gen(function* () {
       const gates = new Map<string, Deferred.Deferred<void>>()
       for (const id of ["a", "b"]) gates.set(id, yield* Deferred.make<void>())
@@ -168,7 +202,7 @@ describe("route", () => {
         decide: ({ questionId }) =>
           Effect.as(Deferred.await(gates.get(questionId)!), { _tag: "Denied", reason: questionId } as const)
       })
-      yield* fake.tell(FakeChild.request("a"), FakeChild.request("b"), FakeChild.warning(3))
+      yield* fake.emit(FakeChild.question("a"), FakeChild.question("b"), FakeChild.warning(3))
       const seen = yield* Stream.runHead(bridge.events)
       assert.strictEqual(seen._tag === "Some" && seen.value._tag, "Warning")
       yield* Deferred.succeed(gates.get("b")!, undefined)
@@ -180,7 +214,7 @@ describe("route", () => {
     })
   )
 
-  it.effect("A3 withdraws a question that the child has settled otherwise, and what is open at the end", () =>
+  it.effect("A3 withdraws a question that the child has settled, and open questions at the end", () =>
     Effect.gen(function* () {
       const withdrawn: Array<string> = []
       let played: FakeChild.FakeChild | undefined
@@ -192,9 +226,9 @@ describe("route", () => {
         Effect.gen(function* () {
           const { fake } = yield* bridged(decider)
           played = fake
-          yield* fake.tell(FakeChild.request("a"), FakeChild.request("b"))
+          yield* fake.emit(FakeChild.question("a"), FakeChild.question("b"))
           yield* settle
-          yield* fake.tell({
+          yield* fake.emit({
             _tag: "QuestionSettled",
             seq: 2,
             at: 0,
@@ -208,21 +242,21 @@ describe("route", () => {
         })
       )
       assert.deepStrictEqual(withdrawn, ["a", "b"])
-      assert.deepStrictEqual(submissionsOf(played!), [Op.answer("b" as QuestionId, { _tag: "Abort" })])
+      assert.deepStrictEqual(submissionsOf(played!), [Op.answer("b" as QuestionId, emptyGrant)])
     })
   )
 
-  it.effect("A2 a child whose request meets a defect is told that it is withdrawn, and the defect is logged", () =>
+  it.effect("A2 a death of the approvals is logged and withdraws the question at the child", () =>
     Effect.gen(function* () {
       const logged: Array<unknown> = []
       const logger = Logger.make(({ message }) => void logged.push(message))
       const broken: Approvals = { decide: () => Effect.die(new Error("no decider")) }
       const { fake } = yield* Effect.provide(bridged(broken), Logger.layer([logger]))
-      yield* fake.tell(FakeChild.request("a"), FakeChild.warning(1))
+      yield* fake.emit(FakeChild.question("a"), FakeChild.warning(1))
       yield* settle
-      assert.deepStrictEqual(submissionsOf(fake), [Op.answer("a" as QuestionId, { _tag: "Abort" })])
+      assert.deepStrictEqual(submissionsOf(fake), [Op.answer("a" as QuestionId, emptyGrant)])
       assert.lengthOf(logged, 1)
-      assert.include(String(logged[0]), "nobody decides request a of a delegate")
+      assert.include(String(logged[0]), "the approvals for question a of a delegate died")
     })
   )
 
@@ -236,7 +270,7 @@ describe("route", () => {
             Effect.never
           )
       })
-      yield* fake.tell(FakeChild.request("a"), { ...FakeChild.request("b"), path: ["child", "grandchild"] } as never)
+      yield* fake.emit(FakeChild.question("a"), { ...FakeChild.question("b"), path: ["child", "grandchild"] } as never)
       yield* settle
       assert.deepStrictEqual(paths, [
         ["root", "child"],
@@ -245,10 +279,10 @@ describe("route", () => {
     })
   )
 
-  it.effect("A2 leaves a request that nobody answered in time to the child", () =>
+  it.effect("A2 leaves a question that nobody answered in time to the child", () =>
     Effect.gen(function* () {
       const { fake } = yield* bridged({ decide: () => Effect.succeed({ _tag: "Cancelled", by: "deadline" }) })
-      yield* fake.tell(FakeChild.request("a"))
+      yield* fake.emit(FakeChild.question("a"))
       yield* settle
       assert.deepStrictEqual(submissionsOf(fake), [])
     })

@@ -1,38 +1,40 @@
-/** Requests of a delegate on their way to whoever may answer them (contract A3): its `Approvals` ask the parent. */
-import type { Question, Decided, Approvals } from "@spindle/core/Approvals"
+/** How the `Approvals` of a child session ask its parent, and so every session up to the root (contract A3). */
+import type { Approvals, Decided, Question } from "@spindle/core/Approvals"
 import type { Answer, NewQuestion } from "@spindle/core/Turn"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 
-/** Decides a request before anybody above is asked; undefined leaves it to them. */
-export type Review = (request: Question) => Effect.Effect<Decided | undefined>
+/** Decides a question before a session above is asked. `undefined` leaves it to them. */
+export type Review = (question: Question) => Effect.Effect<Decided | undefined>
 
-/** The request as the parent asks it: the same id and path, so that it is one request wherever it is shown. */
-export const questionOf = ({ kind, path, payload, questionId, tool }: Question): NewQuestion => ({
+/** Makes the question that the parent asks: with the same id, call and path, so that it is one question wherever it is shown. */
+export const questionOf = ({ callId, kind, path, payload, questionId, tool }: Question): NewQuestion => ({
   kind,
   payload,
+  // mutant call-id-goes-up (A3: a question names its call in every session that shows it): drop
+  ...(callId === undefined ? {} : { callId }),
   ...(tool === undefined ? {} : { tool }),
   asker: { questionId, path }
 })
 
 /** Decides by asking the parent, after the review if there is one. */
 export const askParent = (ask: (question: NewQuestion) => Effect.Effect<Answer>, review?: Review): Approvals => ({
-  decide: (request) => {
-    const asked = Effect.suspend(() => parentsAnswer(ask(questionOf(request))))
+  decide: (question) => {
+    const asked = Effect.suspend(() => parentsAnswer(ask(questionOf(question))))
     if (review === undefined) return asked
-    return Effect.flatMap(review(request), (decided) => (decided === undefined ? asked : Effect.succeed(decided)))
+    return Effect.flatMap(review(question), (decided) => (decided === undefined ? asked : Effect.succeed(decided)))
   }
 })
 
 /**
- * What the parent answers. A parent that stops, and takes the question with it, has not refused: the asker waits, for
+ * Returns the parent's answer. A parent that stops cancels the question, which is not a refusal: the asker then waits for
  * its own end or its own deadline (A2).
  */
 const parentsAnswer = (asked: Effect.Effect<Answer>): Effect.Effect<Decided> =>
   Effect.gen(function* () {
-    // in a fiber of its own: a turn that closes interrupts its asker, and this is not the asker
+    // in a separate fiber: a turn that closes interrupts the fiber that asks, and that must not be the asker's
     // mutant question-ends-with-its-asker (A2: a question whose asker was interrupted is withdrawn at the parent):
     //   replace: `Effect.forkChild` => `Effect.forkDetach`
     const exit = yield* Fiber.await(yield* Effect.forkChild(asked, { startImmediately: true }))
