@@ -40,7 +40,7 @@ export class SessionBusy extends Schema.TaggedError<SessionBusy>()("SessionBusy"
 /** The journal could not be read or written (contract J5). The session refuses further work. */
 export class JournalFailed extends Schema.TaggedError<JournalFailed>()("JournalFailed", {
   sessionId: SessionId,
-  operation: Schema.Literals(["open", "read", "append", "flush", "list", "archive", "lease", "fence"]),
+  operation: Schema.Literals(["open", "read", "append", "flush", "list", "archive", "delete", "lease", "fence"]),
   detail: Schema.optionalKey(Schema.String),
   cause: Schema.optionalKey(Schema.Defect())
 }) {
