@@ -10,7 +10,7 @@ const levels = [
   ["state"],
   ["ports"],
   ["journal", "models"],
-  ["", "internal", "internal/log", "internal/session", "internal/turn", "tasks"]
+  ["", "internal", "internal/hosting", "internal/log", "internal/session", "internal/turn", "tasks"]
 ]
 const any = packages.map(({ name }) => name)
 const mayImport = {

@@ -51,6 +51,27 @@ export class JournalFailed extends Schema.TaggedError<JournalFailed>()("JournalF
   }
 }
 
+/** The host has no agent with this name, with which the session was created or should be. */
+export class AgentNotFound extends Schema.TaggedError<AgentNotFound>()("AgentNotFound", {
+  sessionId: SessionId,
+  agent: Schema.String
+}) {
+  override get message() {
+    return `session ${this.sessionId} needs the agent ${this.agent}, which is not hosted here`
+  }
+}
+
+/** The session runs another agent than the caller asked for. */
+export class AgentMismatch extends Schema.TaggedError<AgentMismatch>()("AgentMismatch", {
+  sessionId: SessionId,
+  requested: Schema.String,
+  actual: Schema.String
+}) {
+  override get message() {
+    return `session ${this.sessionId} runs the agent ${this.actual}, not ${this.requested}`
+  }
+}
+
 /** The session has ended or failed and takes no more submissions. */
 export class SessionClosed extends Schema.TaggedError<SessionClosed>()("SessionClosed", { sessionId: SessionId }) {
   override get message() {
