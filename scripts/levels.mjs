@@ -1,5 +1,6 @@
-// Who may import whom. Inside core: a file imports from its own folder or from one above it in `levels`. Between packages: core knows no
-// other, siblings do not know each other, `server` and `cli` join them; nobody reaches into another package's folders.
+// The directions of imports, type imports included. Inside core a file imports from its own folder or from one above it in `levels`. Between
+// packages, `mayImport` says which ones a package may import: siblings do not import each other, `app` combines them, and faces come last. No package
+// imports the internal modules of another, and only faces and tests import the platform.
 import { dirname, posix } from "node:path"
 import { parseSync } from "vite"
 import { files, packages, read, report } from "./workspace.mjs"
@@ -12,17 +13,13 @@ const levels = [
   ["journal", "models"],
   ["", "internal", "internal/hosting", "internal/log", "internal/session", "internal/turn", "tasks"]
 ]
-const any = packages.map(({ name }) => name)
+// what a package may import, itself excepted: effect <- core <- siblings <- app <- cli
+const siblings = ["delegate", "tools", "openai", "telemetry", "testing"]
 const mayImport = {
   core: [],
-  delegate: ["core"],
-  tools: ["core"],
-  testing: ["core"],
-  telemetry: ["core"],
-  openai: ["core"],
-  cluster: ["core"],
-  server: ["core", "delegate", "tools"],
-  cli: any
+  ...Object.fromEntries(siblings.map((name) => [name, ["core"]])),
+  app: ["core", "delegate", "tools", "openai", "telemetry"],
+  cli: ["core", "telemetry", "testing", "app"]
 }
 const problems = []
 
@@ -53,6 +50,10 @@ const checkCore = (path, target) => {
   else if (levelOf(to) > levelOf(from)) problems.push(`${path}: imports ${target}, which is on a later level`)
 }
 
+for (const name of Object.keys(mayImport)) {
+  if (!packages.some((one) => one.name === name)) problems.push(`scripts/levels.mjs: there is no package ${name}`)
+}
+
 let count = 0
 for (const { name } of packages) {
   const allowed = mayImport[name]
@@ -67,6 +68,9 @@ for (const { name } of packages) {
           problems.push(`${path}: ${specifier} leaves its package`)
         else checkCore(path, target)
         continue
+      }
+      if (specifier.startsWith("@effect/platform-node") && path.includes("/src/") && name !== "cli") {
+        problems.push(`${path}: only cli may import ${specifier}`)
       }
       const [, other, rest] = /^@spindle\/([^/]+)\/?(.*)$/.exec(specifier) ?? []
       if (other === undefined) continue

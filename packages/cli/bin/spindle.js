@@ -5,17 +5,17 @@ const [major, minor] = process.versions.node.split(".").map(Number)
 if (major < wanted[0] || (major === wanted[0] && minor < wanted[1])) {
   process.stderr.write(
     `spindle needs Node.js ${wanted.join(".")} or newer, this is ${process.version} (${process.execPath})\n` +
-      "Install a newer one, or start it through npm (npx spindle), which takes the one of this project.\n"
+      "Install a newer one, or start spindle through npm (npx spindle), which uses the Node.js of this project.\n"
   )
   process.exit(78)
 }
-// Taken without an import, as importing a module of Node's loads all that it could be asked for.
+// Without imports: importing a built-in module loads everything that it could need.
 const fs = process.getBuiltinModule("node:fs")
 const { createRequire, enableCompileCache } = process.getBuiltinModule("node:module")
 const { join } = process.getBuiltinModule("node:path")
 
-// The build leaves what its V8 has compiled when a turn has run (scripts/codeCache.mjs): this V8 then parses nothing again. Another V8 keeps what it
-// has compiled at the start, in Node's own cache.
+// The build stores the code that V8 has compiled for a turn (scripts/codeCache.mjs), so that the same V8 need not parse the bundle again. Another V8
+// uses the compile cache of Node.
 const dist = join(import.meta.dirname, "../dist")
 const bundle = join(dist, "spindle.cjs")
 const cache = join(dist, `spindle-${process.versions.v8}-${process.arch}.cache`)

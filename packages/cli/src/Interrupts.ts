@@ -2,8 +2,8 @@
  * Runs the program: keeps the process alive for it, turns signals into an orderly end, and sets the exit code (contract
  * X2).
  *
- * Not `runMain` of the platform: that one exits with 130 for TERM, dies of HUP without finalizers, and has no answer to
- * a second Ctrl-C.
+ * The `runMain` of the platform is not used: it exits with 130 for TERM, dies of HUP without running finalizers, and
+ * ignores a second Ctrl-C.
  *
  *     running --signal--> stopping (onInterrupt, then interrupt the program) --program ended--> exit 128 + signal
  *        |                    |
@@ -17,52 +17,54 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 
 /**
- * The signals that end the program, with their exit codes. Node.js has no SIGPIPE; it stands for a reader of stdout
- * that has gone.
+ * The signals that end the program, with their exit codes. Node.js has no SIGPIPE; here it means that the reader of
+ * stdout has gone.
  */
 export const exitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129, SIGPIPE: 141 } as const
 /** @see {@link exitCodes} */
 export type Signal = keyof typeof exitCodes
 
-/** What the program wants done at the first signal, at the second, and with a defect. */
+/** What to do at the first signal, at the second, and with a defect. */
 export interface Options {
   /**
-   * Runs at the first signal, while the program goes on: aborts the turn and waits for it. When it is done, the program
-   * is interrupted, if it has not ended by then. Its own limit of time is its own affair.
+   * Runs at the first signal, while the program keeps running: aborts the turn and waits for it. Afterwards the program
+   * is interrupted, unless it has ended. It must limit its own time.
    */
   readonly onInterrupt: (signal: Signal) => Effect.Effect<void>
   /**
-   * Runs at a second SIGINT, and when something was thrown outside of any effect, synchronously, before the process
-   * exits: kills what must not outlive it.
+   * Kills what must not outlive the process. Runs synchronously before the process exits at a second SIGINT, and after
+   * an exception outside of any effect.
    */
   readonly killNow: () => void
-  /** Tells a defect of the program, or of `onInterrupt`; this module prints nothing. The exit code is then 1. */
+  /** Reports a defect of the program or of `onInterrupt`; this module prints nothing. The exit code is then 1. */
   readonly onDefect: (cause: Cause.Cause<never>) => void
   /**
-   * How many milliseconds after a first SIGINT another one counts as the same key press (default 50): npm passes the
-   * one on that the terminal has already sent.
+   * How many milliseconds after a first SIGINT another one counts as the same key press (default 50). The terminal sends
+   * SIGINT to npm and to the program, and npm forwards its own.
    */
   readonly repeatMillis?: number
 }
 
 /**
- * Runs a program that answers its exit code, and then exits the process with it, after what was written to stdout and
- * stderr has been taken. Called once.
+ * Runs a program that returns its exit code, and exits the process with it after stdout and stderr were flushed. Called
+ * once.
  */
 export const run = (program: Effect.Effect<number>, options: Options): void => {
   // the runtime does not keep the process alive; this timer does, until the program has ended
   const alive = setInterval(() => {}, 0x7fffffff)
-  // set before a signal can come: signals are delivered between turns of the event loop
+  // assigned before a signal can arrive: signals are delivered between turns of the event loop
   let main: Fiber.Fiber<number> | undefined
   let stopping: { readonly signal: Signal; readonly at: number } | undefined
 
   const onSignal = (signal: Signal): void => {
     if (stopping === undefined) {
       stopping = { signal, at: performance.now() }
-      const told = Effect.catchCause(options.onInterrupt(signal), (cause) => Effect.sync(() => options.onDefect(cause)))
+      const handled = Effect.catchCause(options.onInterrupt(signal), (cause) =>
+        Effect.sync(() => options.onDefect(cause))
+      )
       Effect.runFork(
         Effect.andThen(
-          told,
+          handled,
           Effect.suspend(() => Fiber.interrupt(main!))
         )
       )
@@ -75,16 +77,16 @@ export const run = (program: Effect.Effect<number>, options: Options): void => {
   }
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal)
   process.stdout.on("error", () => onSignal("SIGPIPE"))
-  // of a listener of the platform: nobody is left who could end in order
+  // thrown outside any fiber, so no finalizer can run: kill the process groups and exit
   process.on("uncaughtException", (error) => {
     options.onDefect(Cause.die(error))
     options.killNow()
     process.exit(1)
   })
-  // what cannot be told on stderr cannot be told
+  // a failure to write to stderr cannot be reported
   process.stderr.on("error", () => undefined)
 
-  // forked after the handlers are there: it runs its first steps at once
+  // forked after the handlers are installed, because it runs its first steps at once
   main = Effect.runFork(program)
   main.addObserver((exit) => {
     clearInterval(alive)

@@ -4,23 +4,25 @@
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+import * as Settings from "@spindle/app/Settings"
 import { denyAll } from "@spindle/core/Approvals"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import "effect/schema/SchemaJITCompiler/enable"
-import * as Arguments from "./Arguments.ts"
-import { CliError } from "./CliError.ts"
-import * as Demo from "./Demo.ts"
-import * as Exec from "./Exec.ts"
-import * as Help from "./Help.ts"
+import * as Arguments from "./args/Arguments.ts"
+import * as Help from "./args/Help.ts"
+import { version } from "./args/Version.ts"
+import { CliError } from "./commands/CliError.ts"
+import * as Demo from "./commands/Demo.ts"
+import * as Exec from "./commands/Exec.ts"
+import { noTerminal } from "./output/reasons.ts"
+import * as Sessions from "./commands/Sessions.ts"
+import * as Trace from "./commands/Trace.ts"
 import * as Interrupts from "./Interrupts.ts"
-import * as SessionsCommand from "./SessionsCommand.ts"
-import * as Settings from "./Settings.ts"
-import * as TraceCommand from "./TraceCommand.ts"
-import { version } from "./Version.ts"
 
-/** What a signal acts on, from the time that there is a session. */
+/** What a signal acts on; undefined before a session exists. */
 let running: Exec.Running | undefined
 const onRunning = (now: Exec.Running) => void (running = now)
 
@@ -50,28 +52,31 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       process.stdout.write(`spindle ${version}\n`)
       return Help.exitCodes.ok
     case "SessionsList":
-      return yield* SessionsCommand.list({ home: Settings.home(places), ...command })
+      return yield* Sessions.list({ home: Settings.home(places), ...command })
     case "SessionsShow":
-      return yield* SessionsCommand.show({ home: Settings.home(places), ...command })
+      return yield* Sessions.show({ home: Settings.home(places), ...command })
     case "SessionsArchive":
-      return yield* SessionsCommand.move({ home: Settings.home(places), id: command.id, to: "archive" })
+      return yield* Sessions.move({ home: Settings.home(places), id: command.id, to: "archive" })
     case "SessionsUnarchive":
-      return yield* SessionsCommand.move({ home: Settings.home(places), id: command.id, to: "list" })
+      return yield* Sessions.move({ home: Settings.home(places), id: command.id, to: "list" })
     case "Trace":
-      return yield* TraceCommand.run({ home: Settings.home(places), ...command })
+      return yield* Trace.run({ home: Settings.home(places), ...command })
     case "Demo": {
       const settings = yield* settingsOf("demo", command.options)
-      return yield* Exec.run(Demo.prepare(command.options, settings, onRunning))
+      return yield* Exec.run(Demo.prepare({ options: command.options, settings, example, onRunning }))
     }
     case "Exec": {
       const cwd = yield* directory(command.options.cwd)
       const settings = yield* settingsOf("exec", command.options)
       const prompt = yield* promptOf(command.prompt, command.options.images.length > 0)
-      const unattended = denyAll("nobody is there to ask")
+      const unattended = denyAll(noTerminal)
       return yield* Exec.run({ ...command, settings, cwd, prompt, unattended, onRunning })
     }
   }
 })
+
+/** The project of the demo. It is in the package, next to the folder of this module and of the bundle. */
+const example = fileURLToPath(new URL("../example", import.meta.url))
 
 const places = { env: process.env, homeDirectory: Os.homedir() }
 
@@ -99,7 +104,7 @@ const directory = (named: string | undefined): Effect.Effect<string, CliError> =
 
 const noPrompt = () =>
   new CliError({
-    detail: "no prompt: give one as an argument, or on stdin (see spindle exec --help)",
+    detail: "give a prompt as an argument or on stdin (see spindle exec --help)",
     exitCode: Help.exitCodes.usage
   })
 
@@ -123,18 +128,18 @@ Interrupts.run(program, {
   onInterrupt: (signal) =>
     Effect.suspend(() => {
       if (running === undefined) return Effect.void
-      const { session, told } = running
+      const { finish, session } = running
       return Effect.flatMap(session.abort("Interrupted"), (stopped) =>
-        Effect.andThen(session.awaitIdle, told(signal, stopped))
+        Effect.andThen(session.awaitIdle, finish(signal, stopped))
       )
     }),
   killNow: () => {
     running?.restore()
-    for (const group of running?.liveGroups() ?? []) {
+    for (const target of running?.killTargets() ?? []) {
       try {
-        process.kill(-group, "SIGKILL")
+        process.kill(target, "SIGKILL")
       } catch {
-        // the group has gone by itself
+        // it has ended already
       }
     }
   },

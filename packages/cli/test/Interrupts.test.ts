@@ -31,34 +31,34 @@ describe("run", () => {
     ["SIGHUP", 129]
   ] as const)("X2 ends a program in order at %s, with exit code %i", async (signal, code) => {
     const end = await play("wait", { ready: send(signal) })
-    assert.deepStrictEqual(end, { code, signal: null, said: `ready\ntold ${signal}\nfinalized\n` })
+    assert.deepStrictEqual(end, { code, signal: null, said: `ready\nstopping ${signal}\nfinalized\n` })
   })
 
   it("X2 kills and exits at once at a second SIGINT", async () => {
-    const end = await play("stuck", { ready: send("SIGINT"), "told SIGINT": send("SIGINT") })
-    assert.deepStrictEqual(end, { code: 130, signal: null, said: "ready\ntold SIGINT\nkilled\n" })
+    const end = await play("stuck", { ready: send("SIGINT"), "stopping SIGINT": send("SIGINT") })
+    assert.deepStrictEqual(end, { code: 130, signal: null, said: "ready\nstopping SIGINT\nkilled\n" })
   })
 
   it("X2 takes a SIGINT after a SIGTERM as the second one", async () => {
-    const end = await play("stuck", { ready: send("SIGTERM"), "told SIGTERM": send("SIGINT") })
-    assert.deepStrictEqual(end, { code: 130, signal: null, said: "ready\ntold SIGTERM\nkilled\n" })
+    const end = await play("stuck", { ready: send("SIGTERM"), "stopping SIGTERM": send("SIGINT") })
+    assert.deepStrictEqual(end, { code: 130, signal: null, said: "ready\nstopping SIGTERM\nkilled\n" })
   })
 
   it("X2 takes two SIGINT of one key press as one", async () => {
-    const end = await play("slow", { ready: send("SIGINT"), "told SIGINT": send("SIGINT") })
-    assert.deepStrictEqual(end, { code: 130, signal: null, said: "ready\ntold SIGINT\nfinalized\n" })
+    const end = await play("slow", { ready: send("SIGINT"), "stopping SIGINT": send("SIGINT") })
+    assert.deepStrictEqual(end, { code: 130, signal: null, said: "ready\nstopping SIGINT\nfinalized\n" })
   })
 
-  it("exits with the program's code and keeps the process alive until it is there", async () => {
+  it("exits with the program's code and keeps the process alive until the program returns it", async () => {
     assert.strictEqual((await play("seven")).code, 7)
     assert.strictEqual((await play("later")).code, 3)
   })
 
-  it("tells a defect and exits with 1", async () => {
+  it("reports a defect and exits with 1", async () => {
     assert.deepStrictEqual(await play("die"), { code: 1, signal: null, said: "defect 1\n" })
   })
 
-  it("X1 tells what is thrown outside of any effect, kills what must not outlive it, and exits with 1", async () => {
+  it("X1 reports what is thrown outside of any effect, kills what must not outlive the process, and exits with 1", async () => {
     assert.deepStrictEqual(await play("throws"), { code: 1, signal: null, said: "defect 1\nkilled\n" })
   })
 
@@ -66,11 +66,11 @@ describe("run", () => {
     const child = spawn(process.execPath, ["--conditions=spindle-source", fixture, "pipe"], {
       stdio: ["ignore", "pipe", "pipe"]
     })
-    let told = ""
-    child.stderr.on("data", (bytes: Buffer) => (told += bytes.toString()))
+    let heard = ""
+    child.stderr.on("data", (bytes: Buffer) => (heard += bytes.toString()))
     child.stdout.once("data", () => child.stdout.destroy())
     const [code] = (await once(child, "close")) as [number | null]
-    assert.deepStrictEqual([code, told], [141, "SIGPIPE"])
+    assert.deepStrictEqual([code, heard], [141, "SIGPIPE"])
   })
 
   it("loses nothing that was written", async () => {

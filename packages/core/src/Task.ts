@@ -1,8 +1,8 @@
 /**
- * What a turn runs: an effect with a name and a few answers about how it wants to be treated.
+ * What a turn runs: an effect with a name and a few choices about how its turn treats it.
  *
- * A task never settles its own turn: it returns, and the supervisor settles. What it needs stands in its type; `Turn`
- * and `Scope` are provided by the turn.
+ * A task never settles its own turn: it returns, and the supervisor settles. Its requirements are in its type; the turn
+ * provides `Turn` and `Scope`.
  */
 import type * as Effect from "effect/Effect"
 import { CallbackFailed } from "./protocol/AgentError.ts"
@@ -11,31 +11,29 @@ import type { Turn } from "./Turn.ts"
 
 /** A value that a turn can run. */
 export interface Task<out A, out E = never, out R = never> {
-  /** What `TurnStarted` says the turn is: `regular`, `compact`, or a name of one's own. */
+  /** The kind of turn, as `TurnStarted` names it: `regular`, `compact`, or a custom name. */
   readonly kind: string
   /** The name of the turn's span. */
   readonly spanName: string
   readonly effect: Effect.Effect<A, E, R>
-  /** The last agent message in what the task returned; undefined leaves it to the history (contract S5). */
+  /** The last agent message in the value that the task returned; undefined takes it from the history (contract S5). */
   lastMessage(value: A): string | undefined
   /**
-   * Whether an abort interrupts the task at once, or signals it by `turn.aborting` and interrupts it when the grace is
-   * over (I2).
+   * Whether an abort interrupts the task at once, or signals it by `turn.aborting` and interrupts it at the end of the
+   * grace period (I2).
    */
   readonly onAbort: "interrupt" | "signal"
-  /** Whether input may join the running turn (P7). Such a task takes it by `turn.takeInput`. */
+  /** Whether input may join the running turn (P7). Such a task takes input by `turn.takeInput`. */
   readonly steerable: boolean
   /**
-   * Runs after an abort, when the task has ended or is fenced, with a handle on the turn of its own that is not. It is
-   * waited for
+   * Runs after an abort, once the task has ended or been fenced. It gets its own `Turn`, which is not fenced, for at most
    * `SessionConfig.abortHookLimit`.
    */
   readonly abortHook: ((turn: Turn, reason: AbortReason) => Effect.Effect<void, never, R>) | undefined
 }
 
 /**
- * Makes a task. By default it is interrupted by an abort, cannot be steered, and its result, when a string, is the last
- * message.
+ * Makes a task. By default an abort interrupts it, it cannot be steered, and a string that it returns is the last message.
  */
 export const make = <A, E, R>(
   kind: string,

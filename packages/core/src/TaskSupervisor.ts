@@ -1,24 +1,29 @@
 /**
  * One slot that runs one task at a time, and the owner that settles it.
  *
- * The supervisor decides *when* a task starts, is asked to stop and counts as ended; what that means for a conversation
- * is its caller's `settle`. It knows no session: a `Session` gives it jobs, and so may any program that wants abort as
- * interruption with a timed race.
+ * The supervisor decides *when* a task starts, is asked to stop and counts as ended. What that means for a conversation
+ * is decided by its caller's `settle`. It knows no session: a `Session` gives it jobs, and so may any program that wants
+ * an abort to be an interruption with a timed race.
  *
  * ```
  *            start                exit                  settled
  *   Idle ───────────► Running ───────────► Settling ───────────► Idle
  *                        │                    ▲
- *                        │ abort              │ exit and clean-ups, or the grace is over
+ *                        │ abort              │ exit and clean-ups, or the end of the grace period
  *                        └──────► Aborting ───┘
  * ```
  *
  * Invariants, as the property test numbers them:
  * 1. A task starts from `Idle` only, so at most one runs (contract S1).
  * 2. Each start is followed by exactly one `settled` (S2).
- * 3. `abort` answers true exactly when it moves `Running` to `Aborting` (I1); the first reason stays.
- * 4. From `Aborting` a job settles as aborted, whatever its task returns, or as failed by its owner (S2).
- * 5. `Aborting` is left after the grace at the latest (I3).
+ * 3. `abort` returns true exactly when it moves `Running` to `Aborting` (I1). The first reason stays.
+ * 4. A job that was aborted settles as aborted, whatever its task returns, or as failed by its owner (S2).
+ * 5. `Aborting` ends with the grace period at the latest (I3).
+ *
+ * When `awaitIdle` returns, it is guaranteed that the slot was free at one moment since the call, and that for each job
+ * before that moment `settle` had ended and `onFree` had run. The task and the clean-ups of a job that returned have
+ * ended, or exceeded their `drain`. Those of a job that was aborted have ended, or `settle` was given their names as
+ * stragglers. It is not guaranteed that stragglers have ended, or that no other job has started since.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -27,16 +32,16 @@ import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Semaphore from "effect/Semaphore"
+import { forkDetached } from "./internal/detached.ts"
 import type { AbortReason } from "./protocol/Outcome.ts"
 import type { Straggler } from "./protocol/SessionEvent.ts"
 
-/** Where a slot stands. */
+/** The state of a slot. */
 export type State =
   | { readonly _tag: "Idle" }
   | { readonly _tag: "Running" }
   | { readonly _tag: "Aborting"; readonly reason: AbortReason }
-  | { readonly _tag: "Settling"; readonly as: "returned" | "aborted" | "failed" }
+  | { readonly _tag: "Settling" }
 
 /** What can happen to a slot. */
 export type Signal =
@@ -50,7 +55,9 @@ export type Signal =
 /** The slot before the first start, and between two jobs. */
 export const idle: State = { _tag: "Idle" }
 
-/** The pure rule: what a signal does to a slot. A signal that means nothing in a state leaves it as it is. */
+const settling: State = { _tag: "Settling" }
+
+/** The pure rule: returns the state after a signal. A signal that has no meaning in a state leaves it unchanged. */
 export const next = (state: State, signal: Signal): State => {
   switch (signal._tag) {
     case "Start":
@@ -58,15 +65,15 @@ export const next = (state: State, signal: Signal): State => {
     case "Exit":
       // mutant abort-wins (I1: a turn that was asked to stop is aborted, even if its task returns):
       //   replace: `state._tag === "Running"` => `state._tag === "Running" || state._tag === "Aborting"`
-      return state._tag === "Running" ? { _tag: "Settling", as: "returned" } : state
+      return state._tag === "Running" ? settling : state
     case "Abort":
       // mutant abort-once (I1: an abort stops a running turn only, and returns true once):
       //   replace: `state._tag === "Running"` => `state._tag !== "Idle"`
       return state._tag === "Running" ? { _tag: "Aborting", reason: signal.reason } : state
     case "GraceOver":
-      return state._tag === "Aborting" ? { _tag: "Settling", as: "aborted" } : state
+      return state._tag === "Aborting" ? settling : state
     case "OwnerFailed":
-      return state._tag === "Running" || state._tag === "Aborting" ? { _tag: "Settling", as: "failed" } : state
+      return state._tag === "Running" || state._tag === "Aborting" ? settling : state
     case "Settled":
       return state._tag === "Settling" ? idle : state
   }
@@ -81,134 +88,162 @@ export type Ended<A, E> =
       readonly reason: AbortReason
       /** Milliseconds since 1970 at which the abort was accepted. */
       readonly requestedAt: number
-      /** What had not ended. Each reports its end to `stragglerEnded` later. */
+      /** What had not ended. Each reports its end to `onStragglerEnd` later. */
       readonly stragglers: ReadonlyArray<Straggler>
     }
 
-/** What an abort runs beside the interruption of the task, with the same grace. */
+/** What an abort runs concurrently with the interruption of the task, within the same grace period. */
 export interface Cleanup {
   readonly kind: Straggler["kind"]
   readonly name: string
   readonly run: (reason: AbortReason) => Effect.Effect<void>
   /**
-   * How long a job that returned waits for this clean-up, which then runs as well, with the reason `Parent`: what the
-   * job started has lost its parent. By default only an abort runs it.
+   * How long a job that returned waits for this clean-up, which then runs with the reason `Parent`: what the job started
+   * has lost its parent. By default only an abort runs it.
    */
-  readonly drain?: Duration.Input
+  readonly drain?: Duration.Input | undefined
 }
 
 /** A task and what its owner does around it. All effects run in the context that the supervisor was made in. */
-export interface Job<A, E> {
+export interface Job<A, E, S = void> {
   readonly name: string
-  /** The task, with all that it needs. It gets the fibers and scopes of its own making. */
-  readonly run: Effect.Effect<A, E>
   /**
-   * Interrupt the task at the abort, or signal it (see `Slot.aborting`) and interrupt it when the grace is over
-   * (contract I2).
+   * Returns the task, with all that it needs. It is called once, when the slot holds the job and before the task runs
+   * (contract S6), and must not throw.
+   */
+  readonly run: (slot: Slot) => Effect.Effect<A, E>
+  /**
+   * Interrupts the task at the abort, or signals it (see `Slot.aborting`) and interrupts it at the end of the grace
+   * period (I2).
    */
   readonly onAbort: "interrupt" | "signal"
-  /** How long an abort waits for the task and the clean-ups; 0 is not at all. */
+  /** How long an abort waits for the task and the clean-ups; 0 means not at all. */
   readonly grace: Duration.Input
-  /** Runs after an abort, when the task has ended or is fenced; it is waited for `abortHookLimit`. */
+  /** Runs after an abort, once the task has ended or been fenced, for at most `abortHookLimit`. */
   readonly abortHook: ((reason: AbortReason) => Effect.Effect<void>) | undefined
   readonly abortHookLimit: Duration.Input
   /**
-   * Runs exactly once, uninterruptible, when the job has ended and before the slot is free. It must be bounded in time.
+   * Runs exactly once, uninterruptible, when the job has ended and before the slot is free. It must be bounded in time,
+   * and must not die: the slot would stay taken.
    */
-  readonly settle: (ended: Ended<A, E>) => Effect.Effect<void>
-  /** Runs when the slot is free again, before whoever waits for that is told; it may start the next job. */
-  readonly freed: () => void
-  /** Runs when something ends that `settle` was told of as a straggler. */
-  readonly stragglerEnded: (straggler: Straggler, afterMillis: number) => void
+  readonly settle: (ended: Ended<A, E>) => Effect.Effect<S>
+  /** Called with the result of `settle` when the slot is free, before `awaitIdle` returns. It may start the next job. */
+  readonly onFree: (settled: S) => void
+  /** Called when a straggler of which `settle` was given the name has ended. */
+  readonly onStragglerEnd: (straggler: Straggler, afterMillis: number) => void
 }
 
-/** The view that a running job has of its slot. */
+/** The view that a job has of its slot. */
 export interface Slot {
-  /** Why the job is stopping; undefined while nobody asked. From then on it is *closing*. */
+  /** Returns why the job is stopping; undefined while it is not. A job that is stopping is *closing*. */
   readonly reason: () => AbortReason | undefined
-  /** Whether the job counts as ended: each call of its task is to be refused. */
+  /** Whether the job counts as ended: each call of its task must be refused. */
   readonly isFenced: () => boolean
+  /** Whether the job has returned or its abort is over, and it still holds the slot. */
+  readonly isSettling: () => boolean
+  /** Asks this job to stop, and no later one. Returns at once; true if it was running (I1). */
+  readonly abort: (reason: AbortReason) => boolean
   /** Waits for the request to stop. */
   readonly aborting: Effect.Effect<AbortReason>
-  /** Adds a clean-up; answers the way to take it back. A clean-up that comes after the abort is started at once. */
+  /**
+   * Adds a clean-up and returns a function that removes it. A clean-up that is added after the clean-ups have started is
+   * started at once.
+   */
   readonly onAbort: (cleanup: Cleanup) => () => void
 }
 
 /** One slot. */
 export interface TaskSupervisor {
   readonly state: () => State
-  /**
-   * Starts a job in a free slot, at once, and answers whether the slot was free. `registered` runs before the task does
-   * (S6).
-   */
-  readonly start: <A, E>(job: Job<A, E>, registered: (slot: Slot) => Job<A, E>["run"]) => boolean
-  /** Asks the running job to stop, and answers at once (I1). */
+  /** Starts a job at once if the slot is free, and returns whether it was. */
+  readonly start: <A, E, S>(job: Job<A, E, S>) => boolean
+  /** Asks the running job to stop, and returns at once (I1). */
   readonly abort: (reason: AbortReason) => boolean
-  /** Ends the running job as failed, because its owner cannot go on. */
+  /** Ends the running job as failed, because its owner cannot continue. */
   readonly fail: (cause: Cause.Cause<unknown>) => void
-  /** Waits until the slot is free. **Interruption** stops only the wait. */
+  /** Waits until the slot is free; see the module for the guarantees. **Interruption** stops only the wait. */
   readonly awaitIdle: Effect.Effect<void>
-  /** Runs one transition at a time, in order of arrival; used by whoever replaces a job. */
-  readonly turnstile: <A, E, R>(transition: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  /** Runs an effect in a fiber that outlives its caller, and waits for it. **Interruption** stops only the wait. */
-  readonly outlive: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
 }
 
-/**
- * Starts a fiber that nobody else interrupts: the one place where a fiber may outlive its waiter. Owners of jobs,
- * tasks, clean-ups and transitions are started here; each ends by itself or through its supervisor.
- */
-const detach = <A, E>(
-  context: Context.Context<never>,
-  effect: Effect.Effect<A, E>,
-  uninterruptible = false
-): Fiber.Fiber<A, E> => Effect.runForkWith(context)(effect, { uninterruptible })
+/** The clean-ups of a job. Each is started once: with the others, or at once if it is added later. */
+class Cleanups {
+  private readonly waiting = new Set<Cleanup>()
+  private start: ((cleanup: Cleanup) => void) | undefined
+
+  add(cleanup: Cleanup): () => void {
+    // mutant late-clean-ups (I3: a clean-up that is added after the abort starts at once): false
+    if (this.start !== undefined) {
+      this.start(cleanup)
+      return () => {}
+    }
+    this.waiting.add(cleanup)
+    return () => void this.waiting.delete(cleanup)
+  }
+
+  startAll(start: (cleanup: Cleanup) => void): void {
+    this.start = start
+    for (const cleanup of this.waiting) start(cleanup)
+    this.waiting.clear()
+  }
+}
 
 class RunningJob implements Slot {
-  private hasLeft = false
-  private owner: (() => void) | undefined
-  private asked: Deferred.Deferred<AbortReason> | undefined
-  cleanups: Set<Cleanup> | undefined
-  late: ((cleanup: Cleanup) => void) | undefined
-  why: AbortReason | undefined
+  readonly cleanups = new Cleanups()
+  abortedFor: AbortReason | undefined
   requestedAt = 0
   fenced = false
   failure: Cause.Cause<unknown> | undefined
   stragglers: ReadonlyArray<Open> = []
-  readonly aborting = Effect.suspend(() =>
-    this.why === undefined ? Deferred.await((this.asked ??= Deferred.makeUnsafe())) : Effect.succeed(this.why)
-  )
-  readonly reason = () => this.why
-  // mutant fence (I3: the turn of a straggler rejects every call): false
-  readonly isFenced = () => this.fenced
-  readonly onAbort = (cleanup: Cleanup) => {
-    // mutant late-clean-ups (I3: a clean-up that is added after the abort starts at once): false
-    if (this.late !== undefined) {
-      this.late(cleanup)
-      return () => {}
-    }
-    this.cleanups ??= new Set()
-    this.cleanups.add(cleanup)
-    return () => void this.cleanups?.delete(cleanup)
+  private hasLeft = false
+  private owner: (() => void) | undefined
+  private readonly requested = Deferred.makeUnsafe<AbortReason>()
+  private readonly supervisor: Supervisor
+  constructor(supervisor: Supervisor) {
+    this.supervisor = supervisor
   }
 
-  /** The job is no longer running: it returned, was asked to stop, or its owner failed. Its owner begins, once. */
+  // mutant fence (I3: the turn of a straggler rejects every call): false
+  readonly isFenced = () => this.fenced
+
+  reason(): AbortReason | undefined {
+    return this.abortedFor
+  }
+
+  isSettling(): boolean {
+    return this.supervisor.holds(this) && this.supervisor.state()._tag === "Settling"
+  }
+
+  abort(reason: AbortReason): boolean {
+    // mutant answer-aborts-its-own-turn (A5: the answer Abort stops the turn that asked, and not the next one):
+    //   replace: `this.supervisor.holds(this)` => `true`
+    return this.supervisor.holds(this) && this.supervisor.abort(reason)
+  }
+
+  onAbort(cleanup: Cleanup): () => void {
+    return this.cleanups.add(cleanup)
+  }
+
+  get aborting(): Effect.Effect<AbortReason> {
+    return Deferred.await(this.requested)
+  }
+
+  /** The job is no longer running: it returned, was asked to stop, or its owner failed. Its owner starts, once. */
   leave(): void {
     if (this.hasLeft) return
     this.hasLeft = true
     this.owner?.()
   }
 
-  /** Says what the owner of the job is; one that has left by now is its at once. */
+  /** Sets the owner of the job. It starts at once if the job has left already. */
   ownedBy(owner: () => void): void {
     this.owner = owner
     if (this.hasLeft) owner()
   }
 
-  ask(reason: AbortReason, requestedAt: number): void {
-    this.why = reason
+  request(reason: AbortReason, requestedAt: number): void {
+    this.abortedFor = reason
     this.requestedAt = requestedAt
-    if (this.asked !== undefined) Deferred.doneUnsafe(this.asked, Effect.succeed(reason))
+    Deferred.doneUnsafe(this.requested, Effect.succeed(reason))
   }
 }
 
@@ -217,16 +252,14 @@ export const make: Effect.Effect<TaskSupervisor> = Effect.gen(function* () {
   return makeUnsafe(yield* Effect.context<never>(), yield* Clock.Clock)
 })
 
-/** The same, for callers that have context and clock at hand. */
+/** Makes a supervisor from a context and a clock. */
 export const makeUnsafe = (context: Context.Context<never>, clock: Clock.Clock): TaskSupervisor =>
   new Supervisor(context, clock)
 
 class Supervisor implements TaskSupervisor {
   private slot: State = idle
   private current: RunningJob | undefined
-  private gate: Semaphore.Semaphore | undefined
-  /** Made when somebody waits. */
-  private idleWaiters: Set<() => void> | undefined
+  private readonly idleWaiters = new Set<() => void>()
   private readonly context: Context.Context<never>
   private readonly clock: Clock.Clock
   constructor(context: Context.Context<never>, clock: Clock.Clock) {
@@ -238,38 +271,39 @@ class Supervisor implements TaskSupervisor {
     return this.slot
   }
 
+  holds(job: RunningJob): boolean {
+    return this.current === job
+  }
+
   private signal(what: Signal): boolean {
     const before = this.slot
     this.slot = next(before, what)
     return this.slot !== before
   }
 
-  start<A, E>(job: Job<A, E>, registered: (slot: Slot) => Job<A, E>["run"]): boolean {
+  start<A, E, S>(job: Job<A, E, S>): boolean {
     if (!this.signal({ _tag: "Start" })) return false
-    const running = new RunningJob()
+    const running = new RunningJob(this)
     // mutant register-before-run (S6: a task is in its slot before it runs): drop
     this.current = running
-    const task = detach(this.context, registered(running))
+    const task = forkDetached(this.context, job.run(running))
     task.addObserver((exit) => {
       // a straggler of an earlier job ends nothing
       // mutant own-exit (I3: the exit of a straggler ends no later turn): drop
       if (this.current !== running) return
-      // a task that nobody else interrupted has stopped itself: no failure, but an abort with all that belongs to one
-      // (S5)
+      // a task that only interrupted itself has not failed: it is aborted like any other (S5)
       if (exit._tag === "Failure" && Cause.hasInterruptsOnly(exit.cause)) return void this.abort("Interrupted")
       // mutant a-defect-is-an-end (S5: a task that dies has ended, and its slot is free):
       //   insert: if (exit._tag === "Failure" && Cause.hasDies(exit.cause)) return
       if (this.signal({ _tag: "Exit" })) running.leave()
     })
     // mutant register-before-run (S6): insert: this.current = running
-    running.ownedBy(() => void detach(this.context, this.own({ job, running, task }), true))
+    running.ownedBy(() => void forkDetached(this.context, this.own({ job, running, task }), { uninterruptible: true }))
     return true
   }
 
-  /**
-   * The owner: the only one who settles. Not interruptible, and bounded by the grace, the hook's limit and `settle`.
-   */
-  private own<A, E>(attempt: Attempt<A, E>): Effect.Effect<void> {
+  /** The owner, which alone settles. It is not interruptible, and bounded by the grace period, the hook and `settle`. */
+  private own<A, E, S>(attempt: Attempt<A, E, S>): Effect.Effect<void> {
     const { job, running, task } = attempt
     const ended = Effect.suspend(() =>
       this.slot._tag === "Aborting"
@@ -279,27 +313,28 @@ class Supervisor implements TaskSupervisor {
     return Effect.flatMap(ended, (how) => {
       running.fenced = true
       // mutant stragglers-after-their-turn (I3: the end of a straggler is reported after the record that names it):
-      //   replace: `Effect.map(job.settle(how), () => {` => `Effect.suspend(() => {`
-      return Effect.map(job.settle(how), () => {
-        // one that ended while its job was settled is reported now: after the record that names it
+      //   replace: `Effect.map(job.settle(how), (settled) => {` => `Effect.suspend(() => {`
+      return Effect.map(job.settle(how), (settled) => {
+        // a straggler that ended while its job was settled is reported now, after the record that names it
         for (const { fiber, straggler } of running.stragglers) {
           fiber.addObserver(() =>
-            job.stragglerEnded(straggler, this.clock.currentTimeMillisUnsafe() - running.requestedAt)
+            job.onStragglerEnd(straggler, this.clock.currentTimeMillisUnsafe() - running.requestedAt)
           )
         }
         // mutant stragglers-after-their-turn (I3):
-        //   replace: return Effect.map(job.settle(how), () => this.settled(job.freed))
-        this.settled(job.freed)
+        //   replace: return Effect.map(job.settle(how), (settled) => this.free(() => job.onFree(settled)))
+        this.free(() => job.onFree(settled))
       })
     })
   }
 
-  private aborted<A, E>({ running, task }: Attempt<A, E>, open: ReadonlyArray<Open>): Ended<A, E> {
+  private aborted<A, E, S>({ running, task }: Attempt<A, E, S>, open: ReadonlyArray<Open>): Ended<A, E> {
+    // the owner may have failed in the meantime
     if (!this.signal({ _tag: "GraceOver" })) return this.returned(running, task)
     running.stragglers = open.filter(({ fiber }) => fiber.pollUnsafe() === undefined)
     return {
       _tag: "Aborted",
-      reason: running.why!,
+      reason: running.abortedFor!,
       requestedAt: running.requestedAt,
       stragglers: running.stragglers.map(({ straggler }) => straggler)
     }
@@ -315,20 +350,20 @@ class Supervisor implements TaskSupervisor {
     return { _tag: "Failed", cause: exit.cause }
   }
 
-  private settled(freed: () => void): void {
+  private free(onFree: () => void): void {
     this.signal({ _tag: "Settled" })
     this.current = undefined
-    freed()
-    if (this.slot._tag !== "Idle" || this.idleWaiters === undefined) return
-    const waiters = this.idleWaiters
-    this.idleWaiters = undefined
+    onFree()
+    if (this.slot._tag !== "Idle" || this.idleWaiters.size === 0) return
+    const waiters = [...this.idleWaiters]
+    this.idleWaiters.clear()
     for (const wake of waiters) wake()
   }
 
   abort(reason: AbortReason): boolean {
     if (!this.signal({ _tag: "Abort", reason })) return false
     const running = this.current!
-    running.ask(reason, this.clock.currentTimeMillisUnsafe())
+    running.request(reason, this.clock.currentTimeMillisUnsafe())
     running.leave()
     return true
   }
@@ -349,57 +384,42 @@ class Supervisor implements TaskSupervisor {
     // mutant look-and-wait-for-idle (I2: a fiber that waits for the slot checks it atomically with registration): drop
     if (this.slot._tag === "Idle") return resume(Effect.void)
     const wake = () => resume(Effect.void)
-    this.idleWaiters ??= new Set()
     this.idleWaiters.add(wake)
-    return Effect.sync(() => void this.idleWaiters?.delete(wake))
-  }
-
-  turnstile<A, E, R>(transition: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    this.gate ??= Semaphore.makeUnsafe(1)
-    // mutant turnstile (S4: transitions of a slot do not overlap): replace: return transition
-    return Semaphore.withPermit(this.gate, transition)
-  }
-
-  outlive<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    // mutant outlive (I9: a replacement keeps running when the task that asked for it ends): replace: return effect
-    return Effect.suspend(() => Fiber.join(detach(this.context, effect)))
+    return Effect.sync(() => void this.idleWaiters.delete(wake))
   }
 }
 
 /** A job in the slot, and the fiber of its task. */
-interface Attempt<A, E> {
-  readonly job: Job<A, E>
+interface Attempt<A, E, S> {
+  readonly job: Job<A, E, S>
   readonly running: RunningJob
   readonly task: Fiber.Fiber<A, E>
 }
 
-/** Something that an abort waits for. */
+/** What an abort waits for. */
 interface Open {
   readonly straggler: Straggler
   readonly fiber: Fiber.Fiber<unknown, unknown>
 }
 
 /**
- * The timed race of an abort (I2, I3): task and clean-ups side by side against the grace, then the hook. Answers what
- * took part.
+ * The timed race of an abort (I2, I3): the task and the clean-ups, concurrently, against the grace period; then the
+ * hook. Returns everything that took part.
  */
-const stop = Effect.fnUntraced(function* <A, E>(
+const stop = Effect.fnUntraced(function* <A, E, S>(
   context: Context.Context<never>,
-  { job, running, task }: Attempt<A, E>
+  { job, running, task }: Attempt<A, E, S>
 ) {
-  const reason = running.why!
+  const reason = running.abortedFor!
   const open: Array<Open> = [{ straggler: { kind: "task", name: job.name }, fiber: task }]
-  const begin = ({ kind, name, run }: Cleanup) =>
-    void open.push({
-      straggler: { kind, name },
-      fiber: detach(
-        context,
-        Effect.suspend(() => run(reason))
-      )
-    })
-  running.late = begin
   if (job.onAbort === "interrupt") task.interruptUnsafe()
-  for (const cleanup of running.cleanups ?? []) begin(cleanup)
+  running.cleanups.startAll(({ kind, name, run }) => {
+    const fiber = forkDetached(
+      context,
+      Effect.suspend(() => run(reason))
+    )
+    open.push({ straggler: { kind, name }, fiber })
+  })
   if (open.some(({ fiber }) => fiber.pollUnsafe() === undefined)) {
     yield* Effect.timeoutOption(allEnded(open), job.grace)
     if (task.pollUnsafe() === undefined) task.interruptUnsafe()
@@ -407,7 +427,7 @@ const stop = Effect.fnUntraced(function* <A, E>(
   running.fenced = true
   if (job.abortHook !== undefined) {
     const { abortHook } = job
-    const hook = detach(
+    const hook = forkDetached(
       context,
       Effect.suspend(() => abortHook(reason))
     )
@@ -419,27 +439,28 @@ const stop = Effect.fnUntraced(function* <A, E>(
 })
 
 /**
- * Ends what a job leaves behind that returned, side by side, each within its own limit; what is late goes on alone. The
- * job is fenced before: nothing joins.
+ * Runs the clean-ups with a `drain` of a job that returned, concurrently, each bounded by its `drain`; one that takes
+ * longer continues detached. The job is fenced first.
  */
 const drain = (context: Context.Context<never>, running: RunningJob): Effect.Effect<void> => {
   running.fenced = true
-  if (running.cleanups === undefined) return Effect.void
-  const ending = Array.from(running.cleanups).flatMap(({ drain: limit, run }) => {
-    if (limit === undefined) return []
+  const ending: Array<Effect.Effect<unknown>> = []
+  running.cleanups.startAll(({ drain: limit, run }) => {
+    if (limit === undefined) return
     // mutant drains-all-at-once (D1: a turn that returned asks all its delegates to end at once): drop
-    const fiber = detach(
+    const fiber = forkDetached(
       context,
       Effect.suspend(() => run("Parent"))
     )
     // mutant drains-all-at-once (D1): replace: `Fiber.await(fiber)` => `Effect.suspend(() => run("Parent"))`
-    return [Effect.timeoutOption(Fiber.await(fiber), limit)]
+    ending.push(Effect.timeoutOption(Fiber.await(fiber), limit))
   })
+  if (ending.length === 0) return Effect.void
   // mutant drains-all-at-once (D1): replace: return Effect.all(ending, { discard: true })
   return Effect.all(ending, { concurrency: "unbounded", discard: true })
 }
 
-/** Waits for everything that is open, clean-ups included that join while it waits. */
+/** Waits for everything that is open, including clean-ups that are added while it waits. */
 const allEnded = Effect.fnUntraced(function* (open: ReadonlyArray<Open>) {
   for (let index = 0; index < open.length; index++) yield* Fiber.await(open[index]!.fiber)
 })

@@ -1,11 +1,10 @@
 /**
  * Spans of sessions, made when a tracer listens (contract O1).
  *
- * Core, and packages beside it that start work for a turn, make their spans here. Without a tracer of its own (Effect's
- * default one keeps nothing) no span is made, so that a turn costs nothing for telemetry that nobody reads
- * (`docs/decisions/0010-spans.md`). Interruption is an outcome, not an error: a span ends with `spindle.outcome`
- * *completed*, *failed* (with `error.type`) or *aborted*. Attributes say what was done, never what was said, unless
- * {@link TraceContent} is on.
+ * Core, and other packages that start work for a turn, make their spans here. Without a tracer (Effect's default one keeps
+ * nothing) no span is made, so that a turn costs nothing for telemetry that is not read (`docs/decisions/0010-spans.md`).
+ * Interruption is an outcome, not an error: a span ends with `spindle.outcome` *completed*, *failed* (with `error.type`) or
+ * *aborted*. Attributes say what was done, never what was said, unless {@link TraceContent} is on.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -13,21 +12,22 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Tracer from "effect/Tracer"
+import { messageOf, tagOf, textOf } from "./internal/foreign.ts"
 
-/** Whether attributes may hold what users, models and tools said. Default false. */
+/** Whether attributes may contain what users, models and tools said. Default false. */
 export class TraceContent extends Context.Reference<boolean>("@spindle/core/TraceContent", {
   defaultValue: () => false
 }) {}
 
 /**
- * The spans of the running turn that have not ended. Whoever settles the turn ends them with it, so that nothing that
- * was exported names a parent that never is, whatever a straggler does. Undefined outside of turns.
+ * The spans of the running turn that have not ended. The owner of the turn ends them with it, so that no exported span
+ * names a parent that is never exported, whatever a straggler does. Undefined outside of turns.
  */
 export class OpenSpans extends Context.Reference<Set<Tracer.Span> | undefined>("@spindle/core/OpenSpans", {
   defaultValue: () => undefined
 }) {}
 
-/** A span to be made. Without a `parent` it descends from the current span, unless it is a `root`. */
+/** A span to make. Without a `parent` it descends from the current span, unless it is a `root`. */
 export interface SpanSettings {
   readonly name: string
   readonly kind?: Tracer.SpanKind
@@ -42,7 +42,7 @@ export type SpanOutcome =
   | { readonly _tag: "completed" | "aborted" }
   | { readonly _tag: "failed"; readonly type: string; readonly message?: string }
 
-/** A failed span, for exporters that want an error: its type, and what may be told about it. */
+/** The error of a failed span, for exporters that want one. `message` is empty unless content is exported. */
 interface SpanError {
   readonly name: string
   readonly message: string
@@ -56,24 +56,35 @@ export const isTraced = (context: Context.Context<never>): boolean =>
 export const currentSpan = (context: Context.Context<never>): Tracer.AnySpan | undefined =>
   Context.getOrUndefined(context, Tracer.ParentSpan)
 
-/** What a tracer does wrong is logged, and stops nothing: spans begin and end in the steps that start and settle turns. */
-const guarded = <A>(context: Context.Context<never>, step: "begin" | "end", run: () => A): A | undefined => {
+/** Logs what a tracer does wrong, and continues: spans begin and end in the steps that start and settle turns. */
+const guarded = <A>(
+  context: Context.Context<never>,
+  step: "begin" | "annotate" | "end",
+  run: () => A
+): A | undefined => {
   try {
     return run()
   } catch (defect) {
-    Effect.runSyncWith(context)(Effect.logWarning(`the tracer failed to ${step} a span`, defect))
+    Effect.runSyncWith(context)(Effect.logWarning(`the tracer failed to ${step} a span: ${textOf(defect)}`))
     return undefined
   }
 }
 
-/**
- * Opens a span in a context; undefined when no tracer listens, or when it fails. Whoever opens it ends it with
- * {@link end}.
- */
+/** Opens a span in a context; undefined if no tracer listens or the tracer fails. The caller ends it with {@link end}. */
 export const open = (context: Context.Context<never>, settings: SpanSettings): Tracer.Span | undefined =>
   isTraced(context)
     ? guarded(context, "begin", () => Effect.runSyncWith(context)(Effect.makeSpan(settings.name, settings)))
     : undefined
+
+/** Adds attributes to a span. */
+export const annotate = (
+  context: Context.Context<never>,
+  span: Tracer.Span,
+  attributes: NonNullable<SpanSettings["attributes"]>
+): void =>
+  guarded(context, "annotate", () => {
+    for (const [key, value] of Object.entries(attributes)) span.attribute(key, value)
+  })
 
 /** Ends a span, once; a second end changes nothing. */
 export const end = (context: Context.Context<never>, span: Tracer.Span, outcome: SpanOutcome): void =>
@@ -84,16 +95,15 @@ export const end = (context: Context.Context<never>, span: Tracer.Span, outcome:
     if (outcome._tag === "aborted") exit = Exit.interrupt()
     else if (outcome._tag === "failed") {
       span.attribute("error.type", outcome.type)
-      const told = Context.get(context, TraceContent) ? (outcome.message ?? "") : ""
-      exit = Exit.fail({ name: outcome.type, message: told })
+      const message = Context.get(context, TraceContent) ? (outcome.message ?? "") : ""
+      exit = Exit.fail({ name: outcome.type, message })
     }
     span.end(Context.get(context, Clock.Clock).currentTimeNanosUnsafe(), exit)
   })
 
 /**
- * Runs an effect in a span of its own; without a tracer it runs as it is, and is given undefined. The span ends with
- * the effect, or with its turn if that settles first. An effect that succeeds although its work failed says so by
- * setting `error.type`.
+ * Runs an effect in a new span; without a tracer it runs as it is, and receives undefined. The span ends with the effect,
+ * or with its turn if that settles first. An effect that succeeds although its work failed sets `error.type`.
  */
 export const span = <A, E, R>(
   settings: SpanSettings,
@@ -114,7 +124,7 @@ export const span = <A, E, R>(
     )
   })
 
-/** Ends what is left open in a turn, the latest first. */
+/** Ends the spans that are still open in a turn, the latest first. */
 export const endAll = (context: Context.Context<never>, spans: Set<Tracer.Span>): void => {
   for (const span of [...spans].toReversed()) end(context, span, { _tag: "aborted" })
   spans.clear()
@@ -131,16 +141,16 @@ const outcomeOf = (span: Tracer.Span, exit: Exit.Exit<unknown, unknown>): SpanOu
 
 /** A cause as the outcome of a span. */
 export const failureOf = (cause: Cause.Cause<unknown>): SpanOutcome & { readonly _tag: "failed" } => {
-  const error = Cause.squash(cause) as { readonly _tag?: unknown; readonly name?: unknown; readonly message?: unknown }
-  const type = [error?._tag, error?.name].find((name): name is string => typeof name === "string") ?? "Defect"
-  return { _tag: "failed", type, ...(typeof error?.message === "string" ? { message: error.message } : {}) }
+  const error = Cause.squash(cause)
+  const message = messageOf(error)
+  return { _tag: "failed", type: tagOf(error), ...(message === undefined ? {} : { message }) }
 }
 
-/** A value as an attribute, when content may be told: its JSON, cut at `contentLimit` characters. */
+/** A value as an attribute, if content is exported: its JSON, cut at `contentLimit` characters. */
 export const content = (context: Context.Context<never>, value: () => unknown): string | undefined => {
   if (!Context.get(context, TraceContent)) return undefined
-  const told = value()
-  return (typeof told === "string" ? told : (JSON.stringify(told) ?? "")).slice(0, contentLimit)
+  const found = value()
+  return (typeof found === "string" ? found : (JSON.stringify(found) ?? "")).slice(0, contentLimit)
 }
 
 /** The longest attribute with content, in characters. */

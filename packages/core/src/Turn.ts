@@ -1,16 +1,16 @@
 /**
- * What a running task sees of its session: its turn.
+ * The view that a running task has of its session: its turn.
  *
- * Everything a task tells or starts goes through its turn and is kept in the turn's ledger, which belongs to the
- * supervisor. So a turn can be settled correctly although its task hangs, and what a straggler does afterwards reaches
- * nobody: from settling on each call is an interruption (contract I3). Between the abort and settling the turn is
- * *closing*: members that start something new (`takeInput`, `sample`, `ask`,
- * `process`, `delegate`) interrupt their caller, but what is open may finish and finalizers may record.
+ * Everything that a task records or starts goes through its turn and is kept in the turn's ledger, which belongs to the
+ * owner of the turn. So a turn can be settled correctly even if its task hangs, and what a straggler does afterwards has
+ * no effect: once the turn is settled each call is an interruption (contract I3). From the abort until then the turn is
+ * *closing*: members that start something (`takeInput`, `sample`, `ask`, `process`, `delegate`) interrupt their caller,
+ * but what is open may finish and finalizers may record.
  *
- * Members cannot fail. A journal that cannot be written ends the turn through its owner; the caller sees an
- * interruption.
+ * Members cannot fail. A journal that cannot be written ends the turn through its owner; the caller is interrupted.
  */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Model, ModelPart, ModelRequest } from "./ports/Model.ts"
@@ -21,14 +21,15 @@ import type { Input } from "./protocol/Input.ts"
 import type { Item, NewItem, ToolCall, ToolStatus } from "./protocol/Item.ts"
 import type { Decision, Op, Receipt } from "./protocol/Op.ts"
 import type { AbortReason } from "./protocol/Outcome.ts"
+import type { Straggler } from "./protocol/SessionEvent.ts"
 import type { QuestionKind } from "./protocol/Question.ts"
 import type { JournalFailed, ModelFailed } from "./protocol/SessionError.ts"
 import type { TraceContext } from "./protocol/TraceContext.ts"
 import type { Cleanup } from "./TaskSupervisor.ts"
 
 /**
- * What to ask: `payload` is for whoever answers, in JSON. `asker` is there when the question of a delegate is passed on:
- * it keeps its id, if that is given, and the path from the root to whoever asked.
+ * A question: `payload`, in JSON, is for the person or program that answers. `asker` is set when the question of a delegate
+ * is passed on: it keeps its id, if it has one, and the path from the root to the session that asked.
  */
 export interface NewQuestion {
   readonly kind: QuestionKind
@@ -38,13 +39,16 @@ export interface NewQuestion {
   readonly asker?: { readonly questionId?: QuestionId; readonly path: ReadonlyArray<SessionId> }
 }
 
-/** A child session that a turn has started. A linked one ends with its turn, another goes on (contract D1, D7). */
+/** A child session that a turn starts. A linked one ends with its turn; any other keeps running (contract D1, D7). */
 export interface TurnDelegate {
   readonly delegateId: SessionId
   /** For people. */
   readonly name: string
   readonly linked: boolean
   readonly callId?: CallId
+  /** Ends it. With this the turn owns the child; without it a clean-up of `onAbort` ends a linked child. See `own`. */
+  readonly end?: OwnedResource["end"] | undefined
+  readonly drain?: OwnedResource["drain"]
 }
 
 /** How a child session ended. `message` is its last message, or that of its error. */
@@ -53,7 +57,7 @@ export interface DelegateEnd {
   readonly message?: string | undefined
 }
 
-/** The session of a turn, for what outlives the turn: delegates. One for all turns of the session. */
+/** The session of a turn, for what outlives the turn, such as delegates. All turns of a session have the same. */
 export interface TurnSession {
   readonly sessionId: SessionId
   /** The sessions from the root to this one. */
@@ -64,28 +68,55 @@ export interface TurnSession {
     options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }
   ) => Effect.Effect<Receipt, JournalFailed>
   /**
-   * Asks beside all turns: the request is the session's own. It waits while the session rests, and when a turn ends, for
-   * its answer, for the deadline, or until the session closes or fails. What was granted for the session is answered at
-   * once. A session that is closed or has failed interrupts the caller. **Interruption** cancels the request.
+   * Asks a question that belongs to no turn, but to the session. It waits while the session is idle, and when a turn ends,
+   * until it is answered, the deadline passes, or the session closes or fails. What was granted for the session is answered
+   * at once. A session that is closed or has failed interrupts the caller. **Interruption** cancels the question.
    */
   readonly ask: (question: NewQuestion) => Effect.Effect<Answer>
   /**
-   * A scope that is closed with the session, side by side with what else lives in it, within the drain deadline of
-   * `SessionConfig`.
+   * A scope that is closed with the session, within `SessionConfig.delegateDeadline`. What lives in it is closed
+   * concurrently.
    */
   readonly scope: Effect.Effect<Scope.Scope>
 }
 
-/** What became of a question: decided, or cancelled, which is not a refusal (contract A2). */
+/**
+ * Something that a turn has started and that must end with the turn or with the session: a process, a child session, a
+ * server, a terminal.
+ */
+export interface OwnedResource {
+  readonly kind: Straggler["kind"]
+  /** Names it among all resources of the session; see `Turn.keep`. */
+  readonly id: string
+  /** For people, and for the model. */
+  readonly name: string
+  /**
+   * Whether it outlives the turn. It then ends with the session, and with an abort whose reason is `Parent` or
+   * `Shutdown`. Default false.
+   */
+  readonly keep?: boolean | undefined
+  /**
+   * Ends it, and returns when it has ended. It may be called again while it runs. What has not ended within the grace
+   * period of an abort is named as a straggler.
+   */
+  readonly end: (reason: AbortReason) => Effect.Effect<void>
+  /**
+   * How long a turn that returned waits for `end`, which is then called with the reason `Parent`. By default such a turn
+   * does not end it, and only an abort does.
+   */
+  readonly drain?: Duration.Input | undefined
+}
+
+/** The answer to a question: a decision, or that it was cancelled, which is not a refusal (contract A2). */
 export type Answer = Decision | { readonly _tag: "Cancelled"; readonly by: "abort" | "deadline" | "end" }
 
-/** What to start in a turn; `keep` lets the process outlive the turn, which then names it (contract X1). */
+/** A process to start in a turn. With `keep` it outlives the turn, which then names it (contract X1). */
 export interface TurnProcessSpec extends Omit<ProcessSpec, "processId"> {
   readonly callId?: CallId
   readonly keep?: boolean
 }
 
-/** What a model request carries, beside the history of its session. */
+/** What a model request carries in addition to the history of its session. */
 export interface SampleRequest extends Pick<ModelRequest, "instructions" | "tools" | "output"> {
   /** Describes a call as it is recorded; undefined for a call that it knows nothing about. Must not throw. */
   readonly display?: ((call: Pick<ToolCall, "name" | "params">) => CallDisplay | undefined) | undefined
@@ -110,23 +141,33 @@ export interface Retry {
 export interface Turn {
   readonly sessionId: SessionId
   readonly turnId: TurnId
-  /** The trace of whoever caused this turn, if it came with one. */
+  /** The trace that caused this turn, if there was one. */
   readonly trace: TraceContext | undefined
-  /** What stays when this turn has ended. */
+  /** What remains when this turn has ended. */
   readonly session: TurnSession
-  /** The input that this turn was started with; empty for a task that needs none. */
+  /** The input that this turn was started with; may be empty. */
   readonly input: Input
-  /** Its texts. */
+  /** The texts of `input`. */
   readonly inputText: string
 
-  /** Waits for the request to stop, and says why. For tasks that chose to be signalled (contract I2). */
+  /** Waits for the request to stop, and returns its reason. For tasks that chose to be signalled (contract I2). */
   readonly aborting: Effect.Effect<AbortReason>
-  /** Why this turn is stopping, or undefined while it is not. */
+  /** The reason why this turn is stopping, or undefined while it is not. */
   readonly abortReason: Effect.Effect<AbortReason | undefined>
-  /** Asks the session to abort this turn; answers at once whether it hit (I1). The caller is interrupted soon. */
+  /** Aborts this turn; returns at once whether it was running (I1). The caller is interrupted soon. */
   readonly abort: (reason: AbortReason) => Effect.Effect<boolean>
-  /** Registers what an abort has to end beside the task. Answers an effect that takes the registration back. */
+  /** Registers a clean-up that an abort runs alongside the task. Returns an effect that removes it; see `own`. */
   readonly onAbort: (cleanup: Cleanup) => Effect.Effect<Effect.Effect<void>>
+  /**
+   * Makes the turn the owner of a resource, which ends with it unless it is kept (contract X1, D1). If the turn is already
+   * ending, the end of the resource starts at once. Returns an effect that reports that the resource has ended by itself.
+   */
+  readonly own: (resource: OwnedResource) => Effect.Effect<Effect.Effect<void>>
+  /**
+   * Keeps a resource of the session when its turn ends; see `OwnedResource.keep`. Returns whether it was found. It cannot
+   * be kept once its turn is stopping.
+   */
+  readonly keep: (id: string) => Effect.Effect<boolean>
 
   /** The history as the next model request would carry it: calls and results paired, in order (I6). */
   readonly history: Effect.Effect<ReadonlyArray<Item>>
@@ -140,64 +181,63 @@ export interface Turn {
   readonly replaceHistory: (items: ReadonlyArray<Item | NewItem>) => Effect.Effect<ReadonlyArray<Item>>
   /** Adds an assistant message. */
   readonly say: (text: string) => Effect.Effect<void>
-  /** Tells subscribers more output of a running call. */
+  /** Publishes more output of a running call. */
   readonly output: (callId: CallId, text: string) => Effect.Effect<void>
   /**
    * Reports what came of a running call, as data; the last report is recorded with the result of the call. Ignored for a
    * call that is not open. What JSON cannot represent is a defect of the caller.
    */
   readonly detail: (callId: CallId, detail: CallDetail) => Effect.Effect<void>
-  /** Tells subscribers something a person should know. */
+  /** Records a warning that a person should see. */
   readonly warn: (message: string) => Effect.Effect<void>
-  /** Waits until everything told so far is durable. **Interruption** stops only the wait. */
+  /** Waits until everything recorded so far is durable. **Interruption** stops only the wait. */
   readonly flush: Effect.Effect<void>
 
   /**
    * Carries the input that waits for this turn into the history, in order: first its own, then what steered it. Each
-   * passes the prompt hooks (P5). Answers how many items were carried. **Interruption**: an input is either carried
-   * as a whole or still waits.
+   * passes the prompt hooks (P5). Returns how many inputs were carried. **Interruption**: an input is either carried
+   * completely or still waits.
    */
   readonly takeInput: Effect.Effect<number>
   /**
-   * The last look into the inbox and the closing of the steering gate, in one step (P4): answers true, and takes no
-   * input any more, if nothing waits; else answers false.
+   * Checks the inbox for the last time and closes the steering gate, in one step (P4). Returns true if no input waits: then
+   * no more input joins the turn. Otherwise returns false.
    */
   readonly closeGate: Effect.Effect<boolean>
 
   /**
-   * Sends one request to the model and waits for its end, after the record of the attempt is durable (J8). Text goes
-   * to subscribers and into the ledger as it comes, and complete items into the history, so that an abort loses
-   * nothing (I7). `onCall` gets each tool call as soon as it is complete and recorded. `attempt` counts from 1.
-   * **Errors**: `ModelFailed`, as the model gave it.
+   * Sends one request to the model, once the record of the attempt is durable (J8), and waits for the end of the response.
+   * Text goes to subscribers and into the ledger as it arrives, and complete items into the history, so that an abort loses
+   * nothing (I7). `onCall` is called with each tool call as soon as it is complete and recorded. `attempt` counts from 1.
+   * **Errors**: `ModelFailed`, as the model failed.
    */
   readonly sample: (
     request: SampleRequest,
     attempt: number,
     onCall: (call: ToolCall) => Effect.Effect<void>
   ) => Effect.Effect<Sampled, ModelFailed, Model>
-  /** Tells that the request before is tried again. */
+  /** Records that the last request is tried again. */
   readonly retrying: (retry: Retry) => Effect.Effect<void>
   /**
-   * Hands in the result of a call. Results are recorded in the order of their calls, once the response that made them
-   * has ended.
+   * Reports the result of a call. Results are recorded in the order of their calls, once the response that made them has
+   * ended. A second result is ignored.
    */
   readonly finish: (call: ToolCall, status: ToolStatus, output: unknown) => Effect.Effect<void>
 
   /**
-   * Asks, and waits for the answer, for the abort of the turn or for the deadline. What was granted before for the
-   * turn or the session is answered at once, and nobody is asked. **Interruption** cancels the request.
+   * Asks, and waits for the answer, for the abort of the turn or for the deadline. What was granted before for the turn or
+   * the session is answered at once, without asking. **Interruption** cancels the question.
    */
   readonly ask: (question: NewQuestion) => Effect.Effect<Answer>
   /**
-   * Starts a process that this turn owns, after its record is durable. **Interruption** before the answer ends the
-   * process.
+   * Starts a process that this turn owns, once its record is durable. **Interruption** before it returns ends the process.
    */
   readonly process: (spec: TurnProcessSpec) => Effect.Effect<Process, ProcessFailed, Processes>
   /** Ends a process of this turn with its descendants, within the grace of the configuration. */
   readonly endProcess: (processId: ProcessId) => Effect.Effect<void>
   /**
-   * Records that this turn starts a child session, and answers how to record, once, that the child has ended. The end
-   * may come after the turn's. What ends a linked child with its turn is a clean-up of `onAbort`.
+   * Records that this turn starts a child session, and returns a function that records, once, that the child has ended. The
+   * child may end after the turn.
    */
   readonly delegate: (child: TurnDelegate) => Effect.Effect<(end: DelegateEnd) => void>
 }

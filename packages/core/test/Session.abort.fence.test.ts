@@ -15,8 +15,8 @@ import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Exit, Fiber, Schema, Stream } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
-import { heldAt, journalWith } from "./journals.ts"
-import { abortedOf, assertTurns, itemsOf } from "./turns.ts"
+import { heldAt, journalWith } from "./fixtures/journals.ts"
+import { abortedOf, assertTurns, itemsOf } from "./fixtures/turns.ts"
 
 const lateCall: ToolCall = {
   _tag: "ToolCall",
@@ -26,12 +26,14 @@ const lateCall: ToolCall = {
   params: {}
 }
 
-/** Every way in which a task may reach its session, by the name of the member. */
+/** Every way in which a task can reach its session, by the name of the member. */
 const members = (turn: Turn): { readonly [member: string]: Effect.Effect<unknown, unknown, Model | Processes> } => ({
   aborting: turn.aborting,
   abortReason: turn.abortReason,
   abort: turn.abort("Budget"),
   onAbort: turn.onAbort({ kind: "cleanup", name: "late", run: () => Effect.die("must not run") }),
+  own: turn.own({ kind: "process", id: "late", name: "late", end: () => Effect.die("must not run") }),
+  keep: turn.keep("late"),
   history: turn.history,
   record: turn.record({ _tag: "AssistantMessage", text: "late record" }),
   replaceHistory: turn.replaceHistory([{ _tag: "AssistantMessage", text: "late history" }]),
@@ -58,7 +60,7 @@ const members = (turn: Turn): { readonly [member: string]: Effect.Effect<unknown
 const starting = ["takeInput", "sample", "ask", "process", "delegate"]
 const values = ["sessionId", "turnId", "trace", "session", "input", "inputText"]
 
-/** A host that counts what it is asked to start. */
+/** A host that records what it is asked to start. */
 const host = () => {
   const started: Array<string> = []
   const service: Processes = {
@@ -72,7 +74,7 @@ const host = () => {
   return { started, service }
 }
 
-/** Somebody who is asked and never answers. */
+/** Approvals that are asked and never decide. */
 const silent = (asked: Array<string>): Approvals => ({
   decide: ({ questionId }) =>
     Effect.andThen(
@@ -99,7 +101,7 @@ describe("a closing turn", () => {
           const turn = yield* Turn
           yield* turn.aborting
           for (const [name, member] of Object.entries(members(turn))) {
-            if (name === "onAbort") continue
+            if (name === "onAbort" || name === "own") continue
             exits.push([name, Exit.hasInterrupts(yield* Effect.exit(member))])
           }
         })

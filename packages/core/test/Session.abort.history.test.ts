@@ -11,8 +11,8 @@ import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Exit, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { journalWith } from "./journals.ts"
-import { abortedOf, assertTurns, itemsOf, markersOf, terminals } from "./turns.ts"
+import { journalWith } from "./fixtures/journals.ts"
+import { abortedOf, assertTurns, itemsOf, markersOf, terminals } from "./fixtures/turns.ts"
 
 const reasons: ReadonlyArray<AbortReason> = ["Interrupted", "Replaced", "Deadline", "Budget", "Parent", "Shutdown"]
 const nothing = Task.make("nothing", Effect.never)

@@ -7,8 +7,8 @@ import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Exit, Fiber, Queue } from "effect"
 import { TestClock } from "effect/testing"
-import { heldAt } from "./journals.ts"
-import { abortedOf, assertTurns, itemsOf, markersOf, terminals, turnTags } from "./turns.ts"
+import { heldAt } from "./fixtures/journals.ts"
+import { abortedOf, assertTurns, itemsOf, markersOf, terminals, turnTags } from "./fixtures/turns.ts"
 
 const hung = Effect.uninterruptible(Effect.never)
 const waiting = Task.make("waiting", Effect.never)

@@ -5,7 +5,7 @@ import * as Authority from "@spindle/core/Authority"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Exit, Schema, Scope } from "effect"
-import { assertTurns } from "./turns.ts"
+import { assertTurns } from "./fixtures/turns.ts"
 
 /** Each turn makes these calls of `tool`, one answer after the other, and then speaks. */
 const turnsOf =

@@ -11,8 +11,8 @@ import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Exit, Fiber, Scheduler, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { journalWith } from "./journals.ts"
-import { abortedOf, assertTurns, turnTags } from "./turns.ts"
+import { journalWith } from "./fixtures/journals.ts"
+import { abortedOf, assertTurns, turnTags } from "./fixtures/turns.ts"
 
 /** Runs what makes a session under a scheduler that remembers every fiber it ran, the caller's own excepted. */
 const watched = Effect.fnUntraced(function* <A, E, R>(effect: Effect.Effect<A, E, R>) {

@@ -12,7 +12,7 @@ import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Cause, Deferred, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { heldAt, journalWith } from "./journals.ts"
+import { heldAt, journalWith } from "./fixtures/journals.ts"
 import { send } from "./fixtures/submissions.ts"
 
 /** Collects what a session tells, in a fiber of its own, until it ends. */

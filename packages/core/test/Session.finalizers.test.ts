@@ -4,7 +4,7 @@ import { Turn } from "@spindle/core/Turn"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { abortedOf, assertTurns } from "./turns.ts"
+import { abortedOf, assertTurns } from "./fixtures/turns.ts"
 
 describe("finalizers in order", () => {
   it.effect(

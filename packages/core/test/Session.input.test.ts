@@ -9,7 +9,7 @@ import { Turn } from "@spindle/core/Turn"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Fiber } from "effect"
-import { heldAt } from "./journals.ts"
+import { heldAt } from "./fixtures/journals.ts"
 import { fates, id, reasonOf, running, send, staying, userTexts } from "./fixtures/submissions.ts"
 
 describe("receipts", () => {

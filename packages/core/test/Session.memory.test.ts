@@ -7,7 +7,11 @@ import { promisify } from "node:util"
 import type { Measured } from "./fixtures/memory.ts"
 
 /** Runs the program in a process of its own, whose heap nobody else fills. */
-const measured = async (kind: "sessions" | "turns", journal: "memory" | "file", count: number): Promise<Measured> => {
+const measured = async (
+  kind: "sessions" | "turns" | "idle",
+  journal: "memory" | "file",
+  count: number
+): Promise<Measured> => {
   const directory = mkdtempSync(join(tmpdir(), "spindle-memory-"))
   const program = join(import.meta.dirname, "fixtures/memory.ts")
   const args = ["--expose-gc", "--conditions=spindle-source", program, kind, journal, `${count}`, directory]
@@ -35,4 +39,11 @@ describe("the heap after collections", () => {
       assert.isAtMost(bytesPerOne, limitBytes, JSON.stringify(samples))
     }, 60_000)
   }
+})
+
+describe("a session that is idle", () => {
+  it("S8 takes at most 16 KB, its journal in memory included", async () => {
+    const { bytesPerOne, samples } = await measured("idle", "memory", 400)
+    assert.isAtMost(bytesPerOne, 16_384, JSON.stringify(samples))
+  }, 60_000)
 })

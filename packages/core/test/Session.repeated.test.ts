@@ -4,9 +4,11 @@ import * as Op from "@spindle/core/Op"
 import * as RegularTask from "@spindle/core/RegularTask"
 import * as Agent from "@spindle/core/Agent"
 import * as Input from "@spindle/core/Input"
+import * as Task from "@spindle/core/Task"
+import { Turn } from "@spindle/core/Turn"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
-import { Effect } from "effect"
+import { Deferred, Effect, Stream } from "effect"
 
 const named = (id: string) => ({ id: id as SubmissionId })
 
@@ -64,6 +66,62 @@ describe("a submission that comes again", () => {
     })
   )
 
+  it.effect("P6 gets the same receipt after a resume, also if it came when the turn before had just ended", () =>
+    Effect.gen(function* () {
+      const journal = yield* SessionHarness.memoryJournal
+      const script = () => ScriptedModel.text("done")
+      const { first, sessionId } = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const harness = yield* SessionHarness.make({ journal, script })
+          const receipts = yield* Deferred.make<ReadonlyArray<Op.Receipt>>()
+          const send = (id: string) => harness.session.submit(Op.userInput(id, { delivery: "queue" }), named(id))
+          // a client that submits as soon as it sees the end of a turn: the slot is not free yet
+          const client = harness.session.events().pipe(
+            Stream.filter((event) => event._tag === "TurnCompleted"),
+            Stream.take(1),
+            Stream.runForEach(() =>
+              Effect.flatMap(Effect.forEach(["b", "c"], send), (all) => Deferred.succeed(receipts, all))
+            )
+          )
+          yield* Effect.forkScoped(client, { startImmediately: true })
+          const head = yield* send("a")
+          const rest = yield* Deferred.await(receipts)
+          yield* harness.session.awaitIdle
+          return { first: [head, ...rest], sessionId: harness.session.sessionId }
+        })
+      )
+      const harness = yield* SessionHarness.make({ journal, script, resume: sessionId })
+      const again = yield* Effect.forEach(["a", "b", "c"], (id) => harness.session.submit(Op.userInput(id), named(id)))
+      assert.deepStrictEqual(again, first)
+    })
+  )
+
+  it.effect("P1 P6 has a position that counts what is ahead of it, and is the same after a resume", () =>
+    Effect.gen(function* () {
+      const journal = yield* SessionHarness.memoryJournal
+      const script = () => [ScriptedModel.hang]
+      const send = (harness: SessionHarness.SessionHarness, ids: ReadonlyArray<string>, delivery: Input.Delivery) =>
+        Effect.forEach(ids, (id) => harness.session.submit(Op.userInput(id, { delivery }), named(id)))
+      const { first, sessionId } = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const harness = yield* SessionHarness.make({ journal, script })
+          const waiting = yield* send(harness, ["n1", "n2"], "wait")
+          const queued = yield* send(harness, ["a", "b", "c"], "queue")
+          yield* harness.session.abort()
+          yield* harness.session.awaitIdle
+          // starts the queue that was kept from its head, b
+          const later = yield* send(harness, ["d", "e"], "queue")
+          return { first: [...waiting, ...queued, ...later], sessionId: harness.session.sessionId }
+        })
+      )
+      const positions = first.map((receipt) => (receipt._tag === "Queued" ? receipt.position : receipt._tag))
+      assert.deepStrictEqual(positions, [0, 1, "Started", 0, 1, 1, 2])
+      const harness = yield* SessionHarness.make({ journal, script, resume: sessionId })
+      const again = yield* send(harness, ["n1", "n2", "a", "b", "c", "d", "e"], "queue")
+      assert.deepStrictEqual(again, first)
+    })
+  )
+
   it.effect("P6 is remembered for 1,024 submissions, and a rejected one is not", () =>
     Effect.gen(function* () {
       const harness = yield* SessionHarness.make({
@@ -118,6 +176,28 @@ describe("values that JSON cannot say", () => {
       assert.strictEqual((yield* harness.run("go"))._tag, "TurnCompleted")
       const result = harness.requests[1]!.items.find((item) => item._tag === "ToolResult")
       assert.deepStrictEqual([result?._tag === "ToolResult" && result.status], ["failed"])
+    })
+  )
+
+  it.effect("J5 A1 an answer that is not JSON is rejected, and leaves the question and the session as they are", () =>
+    Effect.gen(function* () {
+      const harness = yield* SessionHarness.make()
+      const task = Task.make(
+        "asking",
+        Effect.flatMap(Turn, (turn) => turn.ask({ kind: "question", payload: {} }))
+      )
+      const { outcome } = yield* harness.session.start(task)
+      const { questionId } = yield* harness.awaitEvent(SessionHarness.tagged("QuestionOpened"))
+      const answer = (rowId: unknown) =>
+        harness.session.submit(Op.answer(questionId, { _tag: "Answered", answers: { rowId } }))
+      const refused = yield* answer(10n)
+      assert.strictEqual(refused._tag === "Rejected" && refused.reason._tag, "InvalidAnswer")
+      assert.strictEqual((yield* answer(10))._tag, "Accepted")
+      assert.deepStrictEqual(yield* outcome, {
+        _tag: "Completed",
+        value: { _tag: "Answered", answers: { rowId: 10 } }
+      })
+      assert.strictEqual((yield* harness.session.snapshot).status, "idle")
     })
   )
 

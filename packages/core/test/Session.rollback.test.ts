@@ -10,7 +10,7 @@ import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Exit, Schema, Scope } from "effect"
 import { id, reasonOf, running, send, userTexts } from "./fixtures/submissions.ts"
-import { assertTurns } from "./turns.ts"
+import { assertTurns } from "./fixtures/turns.ts"
 
 /** The texts of users and of the model in the history, in order. */
 const said = (harness: Harness.SessionHarness) =>

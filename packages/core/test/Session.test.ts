@@ -8,8 +8,8 @@ import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Context, Data, Deferred, Effect, Exit, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { journalWith } from "./journals.ts"
-import { assertTurns, terminals, turnTags } from "./turns.ts"
+import { journalWith } from "./fixtures/journals.ts"
+import { assertTurns, terminals, turnTags } from "./fixtures/turns.ts"
 
 const say = (text: string) =>
   Task.make(

@@ -12,7 +12,7 @@ import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Context, Effect, Layer } from "effect"
 import { userTexts } from "./fixtures/submissions.ts"
-import { assertTurns } from "./turns.ts"
+import { assertTurns } from "./fixtures/turns.ts"
 
 const agent = Agent.make({})
 

@@ -35,7 +35,7 @@ const broken = (
     [3, becomesAborting === (from._tag === "Running" && signal._tag === "Abort")],
     [3, !becomesAborting || (signal._tag === "Abort" && isAborting && to.reason === signal.reason)],
     [3, from._tag !== "Aborting" || !isAborting || to === from],
-    [4, !settles || (to._tag === "Settling" && to.as === (signal._tag === "OwnerFailed" ? "failed" : "aborted"))],
+    [4, !settles || signal._tag === "GraceOver" || signal._tag === "OwnerFailed"],
     [5, !(from._tag === "Aborting" && signal._tag === "GraceOver") || to._tag === "Settling"]
   ]
   return rules.flatMap(([number, holds]) => (holds ? [] : [number]))
@@ -68,7 +68,7 @@ describe("next", () => {
         TaskSupervisor.idle,
         { _tag: "Running" },
         { _tag: "Aborting", reason: "Interrupted" },
-        { _tag: "Settling", as: "returned" }
+        { _tag: "Settling" }
       ]
       for (const state of states) {
         const end = (["Exit", "GraceOver", "Settled"] as const).reduce<TaskSupervisor.State>(
@@ -116,7 +116,13 @@ const taskOf = (command: Extract<Command, { readonly _tag: "Start" }>, answer: D
 
 const job = (command: Extract<Command, { readonly _tag: "Start" }>, ran: Ran): TaskSupervisor.Job<string, string> => ({
   name: "job",
-  run: taskOf(command, ran.answer),
+  run: (slot) => {
+    if (command.cleanup !== "none") {
+      const work = command.cleanup === "hung" ? Effect.never : Effect.void
+      slot.onAbort({ kind: "cleanup", name: command.cleanup, run: () => work })
+    }
+    return taskOf(command, ran.answer)
+  },
   onAbort: command.onAbort,
   grace: "100 millis",
   abortHook: undefined,
@@ -126,8 +132,8 @@ const job = (command: Extract<Command, { readonly _tag: "Start" }>, ran: Ran): T
       Effect.sync(() => void ran.settled.push(how)),
       command.settles === "at once" ? Effect.void : Effect.sleep("10 millis")
     ),
-  freed: () => {},
-  stragglerEnded: () => {}
+  onFree: () => {},
+  onStragglerEnd: () => {}
 })
 
 describe("a supervisor", () => {
@@ -148,14 +154,7 @@ describe("a supervisor", () => {
           switch (command._tag) {
             case "Start": {
               const ran: Ran = { settled: [], aborted: [], ownerFailed: false, answer: Deferred.makeUnsafe() }
-              const run = job(command, ran)
-              const started = supervisor.start(run, (slot) => {
-                if (command.cleanup !== "none") {
-                  const work = command.cleanup === "hung" ? Effect.never : Effect.void
-                  slot.onAbort({ kind: "cleanup", name: command.cleanup, run: () => work })
-                }
-                return run.run
-              })
+              const started = supervisor.start(job(command, ran))
               assert.strictEqual(started, before._tag === "Idle")
               if (started) all.push(ran)
               break
@@ -210,7 +209,7 @@ describe("a supervisor", () => {
           { _tag: "Start", manner: "polite", onAbort: "interrupt", settles: "at once", cleanup: "none" },
           ran
         )
-        assert.isTrue(supervisor.start(last, () => last.run))
+        assert.isTrue(supervisor.start(last))
         for (const straggler of all) yield* Deferred.succeed(straggler.answer, "at last")
         assert.deepStrictEqual(supervisor.state(), { _tag: "Running" })
         yield* Deferred.succeed(value, "done")

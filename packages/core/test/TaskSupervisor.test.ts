@@ -15,9 +15,13 @@ const bench = Effect.map(Effect.andThen(TestClock.adjust(0), TaskSupervisor.make
   const late: Array<{ readonly straggler: Straggler; readonly afterMillis: number }> = []
   const slots: Array<TaskSupervisor.Slot> = []
   const start = (name: string, run: Effect.Effect<unknown, unknown>, options: Partial<Job> = {}): boolean => {
-    const job: Job = {
+    return supervisor.start({
       name,
-      run,
+      run: (slot) => {
+        slots.push(slot)
+        log.push(`${name} registered`)
+        return run
+      },
       onAbort: "interrupt",
       grace: "100 millis",
       abortHook: undefined,
@@ -27,14 +31,9 @@ const bench = Effect.map(Effect.andThen(TestClock.adjust(0), TaskSupervisor.make
           ended.push(how)
           log.push(`${name} ${how._tag}`)
         }),
-      freed: () => void log.push(`${name} freed`),
-      stragglerEnded: (straggler, afterMillis) => void late.push({ straggler, afterMillis }),
+      onFree: () => void log.push(`${name} freed`),
+      onStragglerEnd: (straggler, afterMillis) => void late.push({ straggler, afterMillis }),
       ...options
-    }
-    return supervisor.start(job, (slot) => {
-      slots.push(slot)
-      log.push(`${name} registered`)
-      return run
     })
   }
   const cleanup = (slot: TaskSupervisor.Slot, name: string, run: TaskSupervisor.Cleanup["run"]) =>
@@ -109,7 +108,7 @@ describe("start", () => {
         settle: () => Effect.andThen(Deferred.succeed(settling, undefined), Deferred.await(release))
       })
       yield* Deferred.await(settling)
-      assert.deepStrictEqual(supervisor.state(), { _tag: "Settling", as: "returned" })
+      assert.deepStrictEqual(supervisor.state(), { _tag: "Settling" })
       assert.isFalse(start("second", Effect.void))
       yield* Deferred.succeed(release, undefined)
       yield* supervisor.awaitIdle
@@ -121,7 +120,7 @@ describe("start", () => {
   it.effect("freed may start the next job, and who waits for the slot is told after that one", () =>
     Effect.gen(function* () {
       const { log, start, supervisor } = yield* bench
-      start("first", Effect.void, { freed: () => void start("second", Effect.yieldNow) })
+      start("first", Effect.void, { onFree: () => void start("second", Effect.yieldNow) })
       yield* supervisor.awaitIdle
       assert.deepStrictEqual(log, [
         "first registered",
@@ -557,43 +556,6 @@ describe("waiting", () => {
       assert.lengthOf(ended, 0)
       supervisor.abort("Interrupted")
       assert.isTrue(Exit.isSuccess(yield* Fiber.await(other)))
-    })
-  )
-
-  it.effect("the turnstile lets transitions through one at a time, in order of arrival", () =>
-    Effect.gen(function* () {
-      const { supervisor } = yield* bench
-      const seen: Array<string> = []
-      const gates = yield* Effect.forEach(["a", "b", "c"], () => Deferred.make<void>())
-      const fibers = yield* Effect.forEach(gates, (gate, index) =>
-        Effect.forkChild(
-          supervisor.turnstile(
-            Effect.sync(() => void seen.push(`in ${index}`)).pipe(
-              Effect.andThen(Deferred.await(gate)),
-              Effect.andThen(Effect.sync(() => void seen.push(`out ${index}`)))
-            )
-          ),
-          { startImmediately: true }
-        )
-      )
-      yield* Effect.forEach(gates.toReversed(), (gate) => Deferred.succeed(gate, undefined))
-      yield* Effect.forEach(fibers, Fiber.join)
-      assert.deepStrictEqual(seen, ["in 0", "out 0", "in 1", "out 1", "in 2", "out 2"])
-    })
-  )
-
-  it.effect("what outlives its caller goes on when the caller is interrupted, and answers a caller that waits", () =>
-    Effect.gen(function* () {
-      const { supervisor } = yield* bench
-      const gate = yield* Deferred.make<void>()
-      const done = yield* Deferred.make<string>()
-      const work = Effect.andThen(Deferred.await(gate), Deferred.succeed(done, "went on"))
-      const caller = yield* Effect.forkChild(supervisor.outlive(work), { startImmediately: true })
-      yield* Fiber.interrupt(caller)
-      yield* Deferred.succeed(gate, undefined)
-      assert.strictEqual(yield* Deferred.await(done), "went on")
-      assert.strictEqual(yield* supervisor.outlive(Effect.succeed(3)), 3)
-      assert.strictEqual(yield* Effect.flip(supervisor.outlive(Effect.fail("no"))), "no")
     })
   )
 })

@@ -1,7 +1,8 @@
 /**
  * What a delegate is: folded from what its session tells, and told to a model in the words that models know.
  */
-import type { AgentStatus } from "@spindle/core/Display"
+import type { AgentState, AgentStatus } from "@spindle/core/Display"
+import type { SessionId } from "@spindle/core/Ids"
 import type { AbortReason } from "@spindle/core/Outcome"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { DelegateEnd } from "@spindle/core/Turn"
@@ -120,6 +121,14 @@ export const toWire = (status: Status): WireStatus => {
     case "NotFound":
       return "not_found"
   }
+}
+
+/** Returns a status as it is recorded with a call. Its message is bounded, and the words are those of {@link toWire}. */
+export const toState = (agentId: SessionId, status: Status): AgentState => {
+  const wire = toWire(status)
+  if (typeof wire === "string") return { agentId, status: recorded[status._tag] }
+  if ("errored" in wire) return { agentId, status: "errored", message: wire.errored }
+  return { agentId, status: "completed", ...(wire.completed === null ? {} : { message: wire.completed }) }
 }
 
 const stopped: { readonly [R in AbortReason]: string } = {

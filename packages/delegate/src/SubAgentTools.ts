@@ -5,7 +5,8 @@
 import * as Agent from "@spindle/core/Agent"
 import type { Journal } from "@spindle/core/Journal"
 import type { Model } from "@spindle/core/Model"
-import { SessionId } from "@spindle/core/Ids"
+import type { AgentState, CallDisplay } from "@spindle/core/Display"
+import { CallId, SessionId } from "@spindle/core/Ids"
 import * as Input from "@spindle/core/Input"
 import { Turn } from "@spindle/core/Turn"
 import * as Context from "effect/Context"
@@ -17,7 +18,7 @@ import * as Toolkit from "effect/ai/Toolkit"
 import { SubAgentFailed } from "./DelegateError.ts"
 import { type Choices, choicesOf, failed } from "./internal/choosing.ts"
 import { nodeOf } from "./internal/tree.ts"
-import { toWire } from "./Status.ts"
+import { pendingInit, type Status, toState, toWire } from "./Status.ts"
 import * as SubAgents from "./SubAgents.ts"
 
 const text = (description: string) => Schema.optionalKey(Schema.String.annotate({ description }))
@@ -140,13 +141,46 @@ const allowed = { approval: "allow", concurrency: "parallel" } as const
 
 /** The policies: nobody is asked whether an agent may be started; what it does is asked about as its own policies say. */
 export const policies: Agent.Policies<Tools> = {
-  spawn_agent: allowed,
-  send_input: allowed,
-  wait_agent: allowed,
-  close_agent: allowed,
-  resume_agent: allowed,
-  list_agents: allowed
+  spawn_agent: {
+    ...allowed,
+    display: ({ agent_type, model, reasoning_effort, ...given }) =>
+      agentCall("spawn", [], {
+        ...promptOf(given),
+        ...(agent_type === undefined ? {} : { role: agent_type }),
+        ...(model === undefined ? {} : { model }),
+        ...(reasoning_effort === undefined ? {} : { effort: reasoning_effort })
+      })
+  },
+  send_input: { ...allowed, display: ({ target, ...given }) => agentCall("send", [target], promptOf(given)) },
+  wait_agent: { ...allowed, display: ({ targets }) => agentCall("wait", targets) },
+  close_agent: { ...allowed, display: ({ target }) => agentCall("close", [target]) },
+  resume_agent: { ...allowed, display: ({ id }) => agentCall("resume", [id]) },
+  list_agents: { ...allowed, display: () => agentCall("list", []) }
 }
+
+type AgentCall = Extract<CallDisplay, { readonly _tag: "Agent" }>
+
+const agentCall = (
+  operation: AgentCall["operation"],
+  targets: AgentCall["targets"],
+  more: Partial<AgentCall> = {}
+): AgentCall => ({ _tag: "Agent", operation, targets, ...more })
+
+const promptOf = ({ items, message }: GivenInput): Pick<AgentCall, "prompt"> => {
+  const prompt = message ?? items?.map(({ text, type }) => text ?? type).join(" ")
+  return prompt === undefined ? {} : { prompt }
+}
+
+/** Reports the agents that a call has reached. */
+const report = (callId: string | undefined, agents: ReadonlyArray<AgentState>, timedOut = false) =>
+  Effect.flatMap(Turn, (turn) =>
+    callId === undefined
+      ? Effect.void
+      : turn.detail(CallId.make(callId), { _tag: "Agent", agents, ...(timedOut ? { timedOut } : {}) })
+  )
+
+const reportOne = (callId: string | undefined, agentId: SessionId, status: Status) =>
+  report(callId, [toState(agentId, status)])
 
 type Needs<R> = Exclude<R, Tool.HandlersFor<Tools>>
 
@@ -198,7 +232,7 @@ const handlers = <R>(all: SubAgents.Settings<R>, run: Run<R>) => {
     return Math.min(levelsBelow - 1, all.limits?.depth ?? Infinity) > 0 ? all : last
   })
   return toolkit.of({
-    spawn_agent: ({ agent_type, detached, fork_context, model, reasoning_effort, wake, ...given }) =>
+    spawn_agent: ({ agent_type, detached, fork_context, model, reasoning_effort, wake, ...given }, { toolCallId }) =>
       run(
         Effect.gen(function* () {
           const { agentId, nickname } = yield* SubAgents.spawn(yield* settingsHere, {
@@ -210,46 +244,70 @@ const handlers = <R>(all: SubAgents.Settings<R>, run: Run<R>) => {
             detached: detached === true,
             wake: wake === true
           })
+          yield* report(toolCallId, [{ ...toState(agentId, pendingInit), name: nickname }])
           return { agent_id: agentId, nickname }
         })
       ),
-    send_input: ({ interrupt, target: agentId, ...given }) =>
+    send_input: ({ interrupt, target: agentId, ...given }, { toolCallId }) =>
       run(
         Effect.gen(function* () {
           const input = yield* inputOf(given)
-          return { submission_id: yield* SubAgents.sendInput(agentId, input, { interrupt: interrupt === true }) }
+          const submissionId = yield* SubAgents.sendInput(agentId, input, { interrupt: interrupt === true })
+          yield* reportOne(toolCallId, agentId, { _tag: "Running" })
+          return { submission_id: submissionId }
         })
       ),
-    wait_agent: ({ targets, timeout_ms }) =>
+    wait_agent: ({ targets, timeout_ms }, { toolCallId }) =>
       run(
-        Effect.map(SubAgents.wait(targets, timeout_ms), ({ status, timedOut }) => ({
-          status: Object.fromEntries(Array.from(status, ([id, one]) => [id, toWire(one)])),
-          timed_out: timedOut
-        }))
+        Effect.gen(function* () {
+          const { status, timedOut } = yield* SubAgents.wait(targets, timeout_ms)
+          yield* report(
+            toolCallId,
+            Array.from(status, ([id, one]) => toState(id, one)),
+            timedOut
+          )
+          return {
+            status: Object.fromEntries(Array.from(status, ([id, one]) => [id, toWire(one)])),
+            timed_out: timedOut
+          }
+        })
       ),
-    close_agent: ({ target: agentId }) =>
-      run(Effect.map(SubAgents.close(agentId), (status) => ({ previous_status: toWire(status) }))),
-    resume_agent: ({ id }) =>
+    close_agent: ({ target: agentId }, { toolCallId }) =>
       run(
-        Effect.map(
-          Effect.flatMap(settingsHere, (settings) => SubAgents.resume(settings, id)),
-          (status) => ({ status: toWire(status) })
-        )
+        Effect.gen(function* () {
+          const status = yield* SubAgents.close(agentId)
+          yield* reportOne(toolCallId, agentId, status)
+          return { previous_status: toWire(status) }
+        })
       ),
-    list_agents: () =>
+    resume_agent: ({ id }, { toolCallId }) =>
       run(
-        Effect.map(SubAgents.list, (agents) => ({
-          agents: agents.map(({ agentId, depth, nickname, role, status }) => ({
-            agent_id: agentId,
-            agent_name: nickname,
-            agent_type: role,
-            agent_status: toWire(status),
-            depth
-          }))
-        }))
-      )
+        Effect.gen(function* () {
+          const status = yield* SubAgents.resume(yield* settingsHere, id)
+          yield* reportOne(toolCallId, id, status)
+          return { status: toWire(status) }
+        })
+      ),
+    list_agents: (_, { toolCallId }) => run(listed(toolCallId))
   })
 }
+
+const listed = Effect.fnUntraced(function* (callId: string | undefined) {
+  const agents = yield* SubAgents.list
+  yield* report(
+    callId,
+    agents.map(({ agentId, nickname, status }) => ({ ...toState(agentId, status), name: nickname }))
+  )
+  return {
+    agents: agents.map(({ agentId, depth, nickname, role, status }) => ({
+      agent_id: agentId,
+      agent_name: nickname,
+      agent_type: role,
+      agent_status: toWire(status),
+      depth
+    }))
+  }
+})
 
 interface GivenInput {
   readonly message?: string

@@ -1,5 +1,5 @@
 /**
- * Explores a program by interrupting it at every step.
+ * Explores a program by interrupting it at every step (contract I10).
  *
  * The program runs again and again, each time with an action (an interruption, or any effect) at another of its steps.
  * After each run its laws are checked. Each finding is shrunk to the smallest case and reported with the decisions that

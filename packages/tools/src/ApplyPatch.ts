@@ -1,22 +1,29 @@
 /**
  * The tool `apply_patch`: changes files by a {@link Patch}, all of them or none.
  *
- * Every path has to stay inside the working directory, symbolic links resolved. Nothing is written before the whole
- * patch is known to apply; then each file is replaced by a rename, and a failure in between puts back what was there.
+ * Every path must be inside the working directory after symbolic links are resolved. Nothing is written before the
+ * complete patch is known to apply. Then files are written in place, so that they keep their other names, owner, mode
+ * and attributes, and a failure restores what was there.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import type * as Path from "effect/Path"
+import { identity } from "effect/Function"
+import * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
+import * as Files from "./internal/anchoredFiles.ts"
 import * as FileTransaction from "./internal/fileTransaction.ts"
 import * as Workspace from "./internal/workspace.ts"
 import * as Patch from "./Patch.ts"
+import type { CallDisplay, FileChange } from "@spindle/core/Display"
+import { CallId } from "@spindle/core/Ids"
+import { Turn } from "@spindle/core/Turn"
 import { ToolFailure } from "./ToolFailure.ts"
 import * as Utf8 from "./Utf8.ts"
 
-const description = `Changes files by a patch. The whole patch applies, or no file is changed. The format:
+const description = `Changes files by a patch. Either the complete patch applies, or no file is changed. The format:
 
 *** Begin Patch
 *** Update File: path/to/file
@@ -29,16 +36,18 @@ const description = `Changes files by a patch. The whole patch applies, or no fi
 *** Delete File: path/to/old
 *** End Patch
 
-Give about three lines of context around each change, exactly as they are in the file. Changes of one file stand in its order. "*** Move to: path" \
-after an update line renames the file; "*** End of File" after the lines of a change ties it to the end. Paths are relative to the working directory.`
+Give about three lines of context around each change, exactly as they are in the file. Give the changes of a file in the order of the file. \
+"*** Move to: path" after an update line renames the file. "*** End of File" after the lines of a change puts it at the end of the file. \
+Paths are relative to the working directory.`
 
-/** The tool. Its success is a text that lists the files: `A` added, `M` changed or moved here, `D` deleted. */
+/** The tool. It returns a list of the files: `A` added, `M` changed or moved here, `D` deleted. */
 export const tool = Tool.make("apply_patch", {
   description,
-  parameters: Schema.Struct({ input: Schema.String.annotate({ description: "The whole patch." }) }),
+  parameters: Schema.Struct({ input: Schema.String.annotate({ description: "The complete patch." }) }),
   success: Schema.String,
   failure: ToolFailure.asText,
-  failureMode: "return"
+  failureMode: "return",
+  dependencies: [Turn]
 })
 
 /** The grammar of a patch, for models that write it as plain text instead of JSON. */
@@ -61,64 +70,146 @@ NL: /\\r?\\n/
 `
 } as const
 
+/** Where a patch is applied: `cwd` is the absolute working directory. */
+export interface Options {
+  readonly cwd: string
+}
+
+type Services = FileSystem.FileSystem | Path.Path
+
 /**
- * Applies a patch to the files below a directory, and answers the text for the model. **Interruption**: before the
- * first write nothing is changed; the writing is not interruptible. **Errors**: `ToolFailure`; no file is changed then,
- * unless its text says which could not be put back.
+ * Applies a patch to the files below a directory and returns the text for the model. **Interruption**: nothing is
+ * changed before the first write; the writing is not interruptible. **Errors**: `ToolFailure`; no file is changed then,
+ * unless its text says which one could not be restored.
  */
-export const apply: (
+export const apply = (input: string, options: Options): Effect.Effect<string, ToolFailure, Services> =>
+  Effect.map(commit(input, options), summary)
+
+/** Applies a patch as {@link apply} does, and reports the changes that were made to the turn of the call. */
+export const run: (
   input: string,
-  options: { readonly cwd: string }
-) => Effect.Effect<string, ToolFailure, FileSystem.FileSystem | Path.Path> = Effect.fnUntraced(
-  function* (input, { cwd }) {
-    const patch = yield* Effect.fromResult(Patch.parse(input))
-    const workspace = yield* Workspace.make(cwd)
-    const targets = new Map<string, string>()
-    for (const path of pathsOf(patch)) {
-      const isDeleted = patch.files.some((file) => file._tag === "Delete" && file.path === path)
-      targets.set(path, yield* workspace.resolve(path, isDeleted))
+  callId: string | undefined,
+  options: Options
+) => Effect.Effect<string, ToolFailure, Services | Turn> = Effect.fnUntraced(function* (input, callId, options) {
+  const turn = yield* Turn
+  const report = (changes: ReadonlyArray<Patch.Change>) =>
+    callId === undefined
+      ? Effect.void
+      : turn.detail(CallId.make(callId), { _tag: "Patch", changes: changes.map(fileChange) })
+  // reported in the region that writes: an abort in between would lose what was done
+  const plan = yield* Effect.uninterruptibleMask((restore) =>
+    Effect.onExit(commit(input, options, restore), (exit) => report(exit._tag === "Success" ? exit.value.changes : []))
+  )
+  return summary(plan)
+})
+
+/** Returns why a patch does not apply to the files as they are now, in words for the model; undefined if it does. */
+export const check = (input: string, options: Options): Effect.Effect<string | undefined, never, Services> =>
+  Effect.match(prepare(input, options), { onFailure: refusal, onSuccess: () => undefined })
+
+/**
+ * The check that the policy of the tool makes before anybody is asked. `CodingTools.layer` provides it, because a policy
+ * is made without the services that it needs.
+ */
+export class Check extends Context.Reference<(input: string) => Effect.Effect<string | undefined>>(
+  "@spindle/tools/ApplyPatch/Check",
+  { defaultValue: () => () => Effect.undefined }
+) {}
+
+const refusal = (error: Patch.PatchError): string =>
+  `The patch was not applied, and no file was changed.\n${error.message}`
+
+const commit = Effect.fnUntraced(function* (
+  input: string,
+  options: Options,
+  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = identity
+) {
+  const { plan, writes } = yield* Effect.mapError(
+    restore(prepare(input, options)),
+    (error) => new ToolFailure({ detail: refusal(error) })
+  )
+  yield* Effect.mapError(FileTransaction.commit(writes), ({ message }) => new ToolFailure({ detail: message }))
+  return plan
+})
+
+/** Computes what a patch writes, and makes sure that it can be written. Changes nothing. */
+const prepare = Effect.fnUntraced(function* (input: string, { cwd }: Options) {
+  const patch = yield* Effect.fromResult(Patch.parse(input))
+  const targets = yield* resolve(patch, cwd)
+  const seen = new Map<string, Files.Seen>()
+  const plan = yield* Patch.plan(patch, {
+    keyOf: (path) => targets.get(path)!,
+    read: (path) => readText(path, targets.get(path)!, seen)
+  })
+  const writes = writesOf(plan, targets, seen)
+  yield* Effect.forEach(plan.files, (file) => checkDirectory(file.path, targets.get(file.path)!), { discard: true })
+  return { plan, writes }
+})
+
+/** Returns the real path for each path that the patch names. */
+const resolve = Effect.fnUntraced(function* (patch: Patch.Patch, cwd: string) {
+  const workspace = yield* Workspace.make(cwd)
+  const targets = new Map<string, string>()
+  for (const file of patch.files) {
+    if (file._tag === "Delete") targets.set(file.path, yield* workspace.resolve(file.path, true))
+  }
+  for (const file of patch.files) {
+    if (!targets.has(file.path)) targets.set(file.path, yield* workspace.resolve(file.path, false))
+    if (file._tag !== "Update" || file.moveTo === undefined) continue
+    if (!targets.has(file.moveTo)) targets.set(file.moveTo, yield* workspace.resolve(file.moveTo, false))
+    if ((yield* workspace.resolve(file.path, true)) !== targets.get(file.path)) {
+      const detail = "is a symbolic link, which a patch cannot move"
+      return yield* new Patch.PatchError({ path: file.path, line: file.line, detail })
     }
-    const plan = yield* Patch.plan(patch, {
-      keyOf: (path) => targets.get(path)!,
-      read: (path) => readText(path, targets.get(path)!)
-    })
-    yield* FileTransaction.commit(
-      plan.files.map((file) => ({
-        path: targets.get(file.path)!,
-        content: file.after === undefined ? undefined : Utf8.encode(file.after),
-        isThere: file.before !== undefined,
-        modeOf: file.movedFrom === undefined ? undefined : targets.get(file.movedFrom)
-      }))
-    )
-    return summary(plan)
-  },
-  Effect.mapError((error) =>
-    error instanceof FileTransaction.CommitFailed
-      ? new ToolFailure({ detail: error.message })
-      : new ToolFailure({ detail: `The patch was not applied, and no file was changed.\n${error.message}` })
-  )
-)
+  }
+  return targets
+})
 
-const pathsOf = (patch: Patch.Patch): ReadonlySet<string> =>
-  new Set(
-    patch.files.flatMap((file) =>
-      file._tag === "Update" && file.moveTo !== undefined ? [file.path, file.moveTo] : [file.path]
-    )
-  )
-
-const readText = Effect.fnUntraced(function* (path: string, target: string) {
-  const fileSystem = yield* FileSystem.FileSystem
+const readText = Effect.fnUntraced(function* (path: string, target: string, seen: Map<string, Files.Seen>) {
   const refuse = (detail: string) => new Patch.PatchError({ path, detail })
-  const bytes = yield* fileSystem.readFile(target).pipe(
-    Effect.map((content): Uint8Array | undefined => content),
-    Effect.catchReason("PlatformError", "NotFound", () => Effect.undefined),
-    Effect.mapError((error) =>
-      refuse(`cannot be read: ${error.reason._tag === "BadResource" ? "it is no file" : error.reason._tag}`)
-    )
+  const file = yield* Effect.mapError(Files.look(target), (error) =>
+    refuse(error._tag === "FileRefused" ? error.detail : `cannot be read: ${error.reason._tag}`)
   )
-  if (bytes === undefined) return undefined
-  const text = Utf8.decodeStrict(bytes)
-  return text ?? (yield* refuse("is not a text in UTF-8, and a patch changes only such files"))
+  if (file === undefined) return undefined
+  seen.set(target, file)
+  const text = Utf8.decodeStrict(file.content)
+  return text ?? (yield* refuse("is not text in UTF-8, and a patch changes only such files"))
+})
+
+/** A file that is moved stays the same file, for its first new path; a second one gets a copy. */
+const writesOf = (
+  { files }: Patch.Plan,
+  targets: ReadonlyMap<string, string>,
+  seen: ReadonlyMap<string, Files.Seen>
+): ReadonlyArray<FileTransaction.FileWrite> => {
+  const changed = new Set(files.map((file) => targets.get(file.path)!))
+  const moved = new Set<string>()
+  const sourceOf = (movedFrom: string | undefined): FileTransaction.FileWrite["source"] => {
+    const path = movedFrom === undefined ? undefined : targets.get(movedFrom)!
+    const file = path === undefined ? undefined : seen.get(path)
+    if (path === undefined || file === undefined || !changed.has(path) || moved.has(path)) return undefined
+    moved.add(path)
+    return { path, seen: file }
+  }
+  const sources = files.map((file) => sourceOf(file.movedFrom))
+  return files.map(({ after, movedFrom, path }, index) => ({
+    path: targets.get(path)!,
+    seen: seen.get(targets.get(path)!),
+    content: after === undefined ? undefined : Utf8.encode(after),
+    source: sources[index],
+    isMovedAway: moved.has(targets.get(path)!),
+    mode: movedFrom === undefined ? undefined : seen.get(targets.get(movedFrom)!)?.info.mode
+  }))
+}
+
+/** Makes sure that the directory of a file, or the nearest one that exists, can be written. */
+const checkDirectory = Effect.fnUntraced(function* (name: string, target: string) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  let directory = path.dirname(target)
+  while (!(yield* Effect.orElseSucceed(fileSystem.exists(directory), () => false))) directory = path.dirname(directory)
+  if (yield* Effect.isSuccess(fileSystem.access(directory, { writable: true }))) return
+  return yield* new Patch.PatchError({ path: name, detail: `cannot be written: no permission for ${directory}` })
 })
 
 const summary = (plan: Patch.Plan): string => {
@@ -126,9 +217,7 @@ const summary = (plan: Patch.Plan): string => {
     plan.files.filter(isWanted).map((file) => `${letter} ${file.path}`)
   const moved = new Set(plan.files.map((file) => file.movedFrom))
   return [
-    plan.files.length === 0
-      ? "Success. The files are as the patch wants them."
-      : "Success. Updated the following files:",
+    plan.files.length === 0 ? "Success. The files already had this content." : "Success. Updated the following files:",
     ...lines("A", (file) => file.before === undefined && file.movedFrom === undefined),
     ...lines("M", (file) => file.after !== undefined && (file.before !== undefined || file.movedFrom !== undefined)),
     ...lines("D", (file) => file.after === undefined && !moved.has(file.path)),
@@ -136,6 +225,28 @@ const summary = (plan: Patch.Plan): string => {
   ].join("\n")
 }
 
-/** The changes of a patch for whoever is asked; none when the text is no patch, which then does not apply. */
+/** Returns the changes of a patch for the person who must approve it; none if the text is not a patch. */
 export const changesOf = (input: string): ReadonlyArray<Patch.Change> =>
   Result.match(Patch.parse(input), { onSuccess: Patch.changes, onFailure: () => [] })
+
+/** Describes a call for people: the changes that the patch asks for; none when the text is no patch. */
+export const display = (input: string): CallDisplay => ({ _tag: "Patch", changes: changesOf(input).map(fileChange) })
+
+/** The longest diff of one file that is recorded for people, in UTF-16 units. */
+const diffLength = 262_144
+
+const fileChange = ({ diff, kind, movePath, path }: Patch.Change): FileChange => {
+  const lines = kind === "add" || kind === "delete" ? [rangeOf(kind, diff.length), ...diff] : diff
+  const text = lines.join("\n")
+  return {
+    path,
+    change: kind === "move" ? "update" : kind,
+    ...(movePath === undefined ? {} : { movePath }),
+    ...(diff.length === 0 || text.length > diffLength ? {} : { diff: text })
+  }
+}
+
+const rangeOf = (kind: "add" | "delete", count: number): string => {
+  const range = count === 1 ? "1" : `1,${count}`
+  return kind === "add" ? `@@ -0,0 +${range} @@` : `@@ -${range} +0,0 @@`
+}

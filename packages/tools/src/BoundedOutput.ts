@@ -1,20 +1,20 @@
 /**
- * A buffer that keeps the head and the tail of an output and counts what it leaves out (contract X4).
+ * A buffer that keeps the head and the tail of an output and counts the bytes between them (contract X4).
  *
- * Who runs a command appends what arrives and asks for the text at the end. Synchronous, no Effect; memory is at most
- * one and a half times the limit, however the output is cut.
+ * The reader of an output appends each chunk and asks for the text at any time. Synchronous, no Effect. It uses at most
+ * one and a half times the limit in memory, however the output is cut into chunks.
  */
 import * as Utf8 from "./Utf8.ts"
 
-/** How many bytes are kept by default: 1 MiB. */
+/** The default limit: 1 MiB. */
 export const defaultLimitBytes = 1_048_576
 
-/** What is kept of an output: its first and its last characters, and how many bytes between them are left out. */
+/** The head and the tail of an output, and the number of bytes between them. */
 export interface Kept {
   readonly head: string
-  /** Empty when nothing is left out: the head is then the whole output. */
+  /** Empty when nothing is omitted: the head is then the complete output. */
   readonly tail: string
-  /** 0 when everything is kept. Bytes of a character that the limit cuts are left out as well. */
+  /** 0 when everything is kept. A character that the limit would cut is omitted entirely. */
   readonly omittedBytes: number
 }
 
@@ -22,13 +22,16 @@ export interface Kept {
 export interface BoundedOutput {
   /** Appends a copy of these bytes. */
   readonly append: (chunk: Uint8Array) => void
-  /** How many bytes were appended, those left out included. */
+  /** Returns how many bytes were appended, including the omitted ones. */
   readonly totalBytes: () => number
-  /** What is kept, as text; bytes that are not UTF-8 become U+FFFD. */
-  readonly kept: () => Kept
+  /**
+   * Returns the kept output as text, cut to `limitBytes` if that is less than the limit of the buffer. Bytes that are
+   * not UTF-8 become U+FFFD.
+   */
+  readonly kept: (limitBytes?: number) => Kept
 }
 
-/** Makes an empty buffer that keeps `limitBytes` (default 1 MiB; 0 keeps nothing): the first half, and the last. */
+/** Makes an empty buffer that keeps `limitBytes` (default 1 MiB; 0 keeps nothing): half of them for each end. */
 export const make = (limitBytes = defaultLimitBytes): BoundedOutput => {
   const head = makeHead(Math.ceil(limitBytes / 2))
   const tail = makeTail(Math.floor(limitBytes / 2))
@@ -40,12 +43,17 @@ export const make = (limitBytes = defaultLimitBytes): BoundedOutput => {
       if (taken < chunk.length) tail.append(chunk.subarray(taken))
     },
     totalBytes: () => total,
-    kept: () => {
-      const first = head.bytes()
-      const last = tail.bytes()
-      if (first.length + last.length === total) {
-        return { head: Utf8.decode(concat(first, last)), tail: "", omittedBytes: 0 }
+    kept: (keptBytes = limitBytes) => {
+      const isComplete = head.bytes().length + tail.bytes().length === total
+      if (isComplete && total <= keptBytes) {
+        return { head: Utf8.decode(concat(head.bytes(), tail.bytes())), tail: "", omittedBytes: 0 }
       }
+      const limit = Math.min(limitBytes, keptBytes)
+      // a complete output may be shorter than the two halves of the buffer, and all of it is then in the head
+      const all = isComplete ? concat(head.bytes(), tail.bytes()) : undefined
+      const first = (all ?? head.bytes()).subarray(0, Math.ceil(limit / 2))
+      const end = all ?? tail.bytes()
+      const last = end.subarray(Math.max(0, end.length - Math.floor(limit / 2)))
       const cut = unfinished(first)
       const from = continuations(last)
       return {
@@ -57,6 +65,10 @@ export const make = (limitBytes = defaultLimitBytes): BoundedOutput => {
   }
 }
 
+/** Joins head and tail to one text, with a line between them that says how many bytes are omitted. */
+export const toText = ({ head, omittedBytes, tail }: Kept): string =>
+  omittedBytes === 0 ? head : `${head}\n[${omittedBytes} bytes of the output are left out here]\n${tail}`
+
 const concat = (first: Uint8Array, last: Uint8Array): Uint8Array => {
   const joined = new Uint8Array(first.length + last.length)
   joined.set(first)
@@ -64,7 +76,7 @@ const concat = (first: Uint8Array, last: Uint8Array): Uint8Array => {
   return joined
 }
 
-/** Where the last character of these bytes begins if more bytes would belong to it, else their end. */
+/** Returns where the last character begins if it is incomplete, otherwise the end of the bytes. */
 const unfinished = (bytes: Uint8Array): number => {
   for (let back = 1; back <= 3 && back <= bytes.length; back++) {
     const byte = bytes[bytes.length - back]!
@@ -75,7 +87,7 @@ const unfinished = (bytes: Uint8Array): number => {
   return bytes.length
 }
 
-/** How many bytes at the beginning, three at most, belong to a character that begins before them. */
+/** Counts the bytes at the beginning, at most three, of a character that starts before them. */
 const continuations = (bytes: Uint8Array): number => {
   let count = 0
   while (count < 3 && count < bytes.length && (bytes[count]! & 0xc0) === 0x80) count++

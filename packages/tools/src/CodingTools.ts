@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
 import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
@@ -19,24 +19,25 @@ export const toolkit = Toolkit.make(ExecCommand.tool, ApplyPatch.tool)
 /** The tools of {@link toolkit}, by name. */
 export type Tools = (typeof toolkit)["tools"]
 
-/** Who has to agree to a call: somebody is asked each time, or nobody. */
+/** Whether a person is asked about each call, or each call is allowed. */
 export type ApprovalMode = "ask" | "allow"
 
 /**
- * The policies of both tools. Commands run side by side, a patch runs alone. Who is asked gets `{ command, cwd, shell?,
- * justification? }` of a command (`shell`: the program that runs it, when the model wants another than the default) and
- * `{ changes }` of a patch, see `Patch.Change`; none when the patch cannot be read, which then fails. `cwd` is the one
- * of {@link layer}.
+ * The policies of both tools. Commands run concurrently, a patch runs alone. The question about a command has `{ command,
+ * cwd, shell?, justification? }` (`shell`: the program that runs it, if the model wants another than the default), and the
+ * question about a patch has `{ changes }`, see `Patch.Change`. A patch that does not apply fails without a question.
+ * `cwd` is that of {@link layer}.
  */
 export const policies = (options: { readonly approval: ApprovalMode; readonly cwd: string }): Policies<Tools> => ({
   exec_command: {
     approval: options.approval,
     concurrency: "parallel",
     kind: "command",
+    display: (params) => ExecCommand.display(params, options.cwd),
     payload: (params) => ({
       command: params.cmd,
-      cwd: directoryOf(options.cwd, params.workdir),
-      ...(params.shell === undefined ? {} : { shell: params.shell }),
+      cwd: ExecCommand.workingDirectory(options.cwd, params.workdir),
+      ...(params.shell === undefined || params.shell === "" ? {} : { shell: params.shell }),
       ...(params.justification === undefined ? {} : { justification: params.justification })
     })
   },
@@ -44,22 +45,29 @@ export const policies = (options: { readonly approval: ApprovalMode; readonly cw
     approval: options.approval,
     concurrency: "exclusive",
     kind: "patch",
+    display: ({ input }) => ApplyPatch.display(input),
+    check: ({ input }) => Effect.flatMap(ApplyPatch.Check, (check) => check(input)),
     payload: ({ input }) => ({ changes: ApplyPatch.changesOf(input) }),
     freeform: ApplyPatch.freeform
   }
 })
 
-const directoryOf = (cwd: string, workdir: string | undefined): string =>
-  workdir === undefined ? cwd : workdir.startsWith("/") ? workdir : `${cwd}/${workdir}`
-
 /**
- * The handlers of both tools. `cwd` is the absolute working directory, which patches cannot leave and commands can;
- * `shell` is a program that takes `-c`, by default `/bin/bash` or else `/bin/sh`.
+ * Where the tools work. `cwd` is the absolute working directory, which patches cannot leave and commands can. `shell` is
+ * a program that takes `-c`; the default is `/bin/bash`, or `/bin/sh` if that does not exist.
  */
-export const layer = (options: {
+export interface Options {
   readonly cwd: string
   readonly shell?: string
-}): Layer.Layer<Tool.HandlersFor<Tools>, never, FileSystem.FileSystem | Path.Path | Processes> =>
+}
+
+/** The handlers of both tools, and the check of patches before anybody is asked. */
+export const layer = (
+  options: Options
+): Layer.Layer<Tool.HandlersFor<Tools>, never, FileSystem.FileSystem | Path.Path | Processes> =>
+  Layer.merge(handlers(options), checks(options))
+
+const handlers = (options: Options) =>
   toolkit.toLayer(
     Effect.gen(function* () {
       const context = yield* Effect.context<FileSystem.FileSystem | Path.Path | Processes>()
@@ -67,7 +75,17 @@ export const layer = (options: {
       return toolkit.of({
         exec_command: (params, { toolCallId }) =>
           Effect.provideContext(ExecCommand.run(params, toolCallId, { cwd: options.cwd, shell }), context),
-        apply_patch: ({ input }) => Effect.provideContext(ApplyPatch.apply(input, options), context)
+        apply_patch: ({ input }, { toolCallId }) =>
+          Effect.provideContext(ApplyPatch.run(input, toolCallId, options), context)
       })
     })
+  )
+
+const checks = (options: Options) =>
+  Layer.effect(
+    ApplyPatch.Check,
+    Effect.map(
+      Effect.context<FileSystem.FileSystem | Path.Path>(),
+      (context) => (input) => Effect.provideContext(ApplyPatch.check(input, options), context)
+    )
   )

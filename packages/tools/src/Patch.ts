@@ -2,20 +2,23 @@
  * Patches as language models write them: files to add, delete, update and move, with lines of context instead of line
  * numbers.
  *
- * {@link parse} reads the text, {@link changes} says what it wants for whoever has to agree, {@link plan} computes
- * every new content without writing one. All pure, apart from the reader that a plan is given; `ApplyPatch` reads and
- * writes the files.
+ * {@link parse} reads the text, {@link changes} describes it for the person who must approve it, and {@link plan}
+ * computes every new content without writing any. All of them are pure, apart from the `read` that a plan is given.
+ * `ApplyPatch` reads and writes the files.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Hunks from "./internal/patchHunks.ts"
+import type { FilePatch } from "./internal/patchModel.ts"
 import * as Parser from "./internal/patchParser.ts"
 
+export type { FilePatch, Hunk, HunkLine } from "./internal/patchModel.ts"
+
 /**
- * A patch cannot be read, or does not apply. `line` is the line of the patch, counted from 1, that is to blame; `path`
- * the file as the patch names it. Trying again helps only with another patch; `detail` says what was expected and what
- * is there instead.
+ * A patch cannot be read, or does not apply. `line` is the line of the patch at fault, counted from 1, and `path` is the
+ * file as the patch names it. `detail` says what was expected and what was found instead. Only another patch can
+ * succeed.
  */
 export class PatchError extends Schema.TaggedError<PatchError>()("PatchError", {
   detail: Schema.String,
@@ -30,70 +33,42 @@ export class PatchError extends Schema.TaggedError<PatchError>()("PatchError", {
   }
 }
 
-/** A line of a hunk: context, or removed, or added. */
-export interface HunkLine {
-  readonly kind: "context" | "remove" | "add"
-  readonly text: string
-}
-
-/** A place in a file and what becomes of it. */
-export interface Hunk {
-  /** The lines after `@@`, in order: each is looked for below the one before, and the hunk below them all. */
-  readonly headers: ReadonlyArray<string>
-  readonly lines: ReadonlyArray<HunkLine>
-  /** Whether it says that it stands at the end of the file. */
-  readonly isAtEnd: boolean
-  /** Its first line in the patch, counted from 1. */
-  readonly line: number
-}
-
-/** What a patch does to one file; `line` is where it says so, counted from 1. */
-export type FilePatch =
-  | { readonly _tag: "Add"; readonly path: string; readonly content: string; readonly line: number }
-  | { readonly _tag: "Delete"; readonly path: string; readonly line: number }
-  | {
-      readonly _tag: "Update"
-      readonly path: string
-      readonly moveTo: string | undefined
-      readonly hunks: ReadonlyArray<Hunk>
-      readonly line: number
-    }
-
-/** What a patch does, in order. A later part sees what an earlier one did. */
+/** The changes of a patch, in order. A later change sees the result of an earlier one. */
 export interface Patch {
   readonly files: ReadonlyArray<FilePatch>
 }
 
-/** A change of one file as it is shown: `diff` are its lines in the unified format, without file headers. */
+/** The change of one file for people: `diff` is its lines in the unified format, without file headers. */
 export interface Change {
   readonly path: string
   readonly kind: "add" | "delete" | "update" | "move"
-  /** Where a moved file goes. */
+  /** The new path of a moved file. */
   readonly movePath?: string
   readonly diff: ReadonlyArray<string>
 }
 
-/** A file before and after the whole patch; undefined is a file that is not there. */
+/** A file before and after the patch; undefined if it does not exist. */
 export interface FileResult {
   /** The path as the patch names it first. */
   readonly path: string
   readonly before: string | undefined
   readonly after: string | undefined
-  /** The path of the file that was moved here, for whoever keeps its mode. */
+  /** The path of the file that is moved here. */
   readonly movedFrom: string | undefined
 }
 
-/** What a patch comes to: nothing of it is written yet. */
+/** The result of a patch, of which nothing is written yet. */
 export interface Plan {
-  /** Each file that ends up different, once, in the order of the patch. */
+  /** Each file that the patch changes, once, in the order of the patch. */
   readonly files: ReadonlyArray<FileResult>
   /** The changes with the numbers of their lines. */
   readonly changes: ReadonlyArray<Change>
 }
 
 /**
- * Reads a patch. Tolerated around it: a here-document and a code fence; in it: spaces after markers, carriage returns,
- * empty lines for lines of context that are empty. A patch without its end is refused, since it may be cut off.
+ * Reads a patch. It may be in a here-document or a code fence, and indented. Spaces after markers, carriage returns and
+ * empty lines instead of empty lines of context are accepted. A patch without its end marker is refused, because it may
+ * be cut off.
  */
 export const parse = (text: string): Result.Result<Patch, PatchError> =>
   Result.mapBoth(Parser.parse(text), {
@@ -101,15 +76,12 @@ export const parse = (text: string): Result.Result<Patch, PatchError> =>
     onFailure: (failure) => new PatchError(failure)
   })
 
-/**
- * What a patch wants to change, by the patch alone: without the numbers of lines, and without the content of deleted
- * files.
- */
+/** Returns the changes that a patch asks for, without line numbers and without the content of deleted files. */
 export const changes = (patch: Patch): ReadonlyArray<Change> =>
   patch.files.map((file): Change => {
     switch (file._tag) {
       case "Add":
-        return { path: file.path, kind: "add", diff: Hunks.contentLines(file.content).map((line) => `+${line}`) }
+        return { path: file.path, kind: "add", diff: Hunks.contentLines(file.content, "+") }
       case "Delete":
         return { path: file.path, kind: "delete", diff: [] }
       case "Update":
@@ -121,9 +93,9 @@ export const changes = (patch: Patch): ReadonlyArray<Change> =>
   })
 
 /**
- * Computes what a patch comes to, or says why it does not apply. `read` answers the text of a file, undefined when
- * there is none; it is called once for each file at most. `keyOf` answers the same key for paths that are the same file
- * (default: the path itself).
+ * Computes the result of a patch, or fails with the reason why it does not apply. `read` returns the text of a file,
+ * undefined if it does not exist; it is called at most once for each file. `keyOf` returns the same key for paths of
+ * the same file (default: the path).
  */
 export const plan = Effect.fnUntraced(function* <E, R>(
   patch: Patch,
@@ -162,7 +134,7 @@ interface FileState {
   movedFrom: string | undefined
 }
 
-/** Applies one part of a patch to the states of its file and of where it goes, which is the same unless it moves. */
+/** Applies the change of one file to its state, and to the state of the path it moves to, which is the same otherwise. */
 const applyFile = (file: FilePatch, state: FileState, target: FileState): Result.Result<Change, PatchError> => {
   const refuse = (detail: string, line = file.line) => Result.fail(new PatchError({ detail, line, path: file.path }))
   const content = state.after
@@ -172,7 +144,7 @@ const applyFile = (file: FilePatch, state: FileState, target: FileState): Result
     return Result.succeed({
       path: file.path,
       kind: "add",
-      diff: Hunks.contentLines(file.content).map((line) => `+${line}`)
+      diff: Hunks.contentLines(file.content, "+")
     })
   }
   if (content === undefined) return refuse(`there is no such file to ${file._tag === "Delete" ? "delete" : "update"}`)
@@ -181,7 +153,7 @@ const applyFile = (file: FilePatch, state: FileState, target: FileState): Result
     return Result.succeed({
       path: file.path,
       kind: "delete",
-      diff: Hunks.contentLines(content).map((line) => `-${line}`)
+      diff: Hunks.contentLines(content, "-")
     })
   }
   if (target !== state && target.after !== undefined)

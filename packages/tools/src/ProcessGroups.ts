@@ -1,10 +1,10 @@
 /**
- * The processes of a host: each leads its own group, carries a marker in its environment, and is ended with everything
- * it started (contract X1, X4). The implementation of core's `Processes` for POSIX hosts.
+ * The processes of a POSIX host, as core's `Processes`: each leads its own group, carries a marker in its environment, and
+ * is ended with everything that it started (contract X1, X4).
  *
- * The layer owns the processes; who started one gets its output and its exit. Sessions end theirs through
- * `Processes.end`; closing the layer ends what is left. `/proc` finds descendants that left the group; on a host
- * without it only the group is ended.
+ * The layer owns the processes; the caller of `start` gets the output and the exit. Sessions end theirs with
+ * `Processes.end`, and closing the layer ends the rest. Descendants that left the group are found in `/proc` and, where
+ * this program may create one, in a control group. On other hosts only the group is ended.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -20,22 +20,26 @@ import { type ChildProcessHandle, ChildProcessSpawner } from "effect/process/Chi
 import * as Scope from "effect/Scope"
 import type { ProcessId } from "@spindle/core/Ids"
 import { type Process, Processes, type ProcessExit, ProcessFailed, type ProcessSpec } from "@spindle/core/Processes"
+import * as CommandEnvironment from "./CommandEnvironment.ts"
+import * as ControlGroups from "./internal/controlGroups.ts"
 import * as OutputPipe from "./internal/outputPipe.ts"
 import * as ProcessTable from "./internal/processTable.ts"
 import { Signals } from "./Signals.ts"
+import * as Utf8 from "./Utf8.ts"
 
-/** The grace of a process that nobody waits for: its start was interrupted, or the layer closes. */
+/** The grace of a process that no caller waits for: its start was interrupted, or the layer closes. */
 const unattendedGraceMillis = 500
 /** How long closing the layer waits for the processes that it ends. */
 const closeLimitMillis = 2_000
 
-/** The process groups of a host, for a program that has no time left. */
+/** The processes of a host, for a program that has no time left. */
 export interface ProcessGroups {
   /**
-   * The ids of the groups that may still have a living member, at this moment and without waiting: what a program
-   * kills at once when it is told to stop for the second time (contract X2), `process.kill(-group, "SIGKILL")`.
+   * Returns what to kill at once when the program is asked to stop a second time (contract X2): the targets of
+   * `process.kill(target, "SIGKILL")`, which are the groups that may still have a living member, as negative numbers,
+   * and the processes that were found outside their group.
    */
-  readonly liveGroups: () => ReadonlyArray<number>
+  readonly killTargets: () => ReadonlyArray<number>
 }
 
 /** The service key of {@link ProcessGroups}. */
@@ -43,10 +47,10 @@ export const ProcessGroups: Context.Service<ProcessGroups, ProcessGroups> =
   Context.Service("@spindle/tools/ProcessGroups")
 
 /**
- * Provides core's `Processes`, and this service beside it. Output that nobody reads slows its process. When a command
- * exits with a code other than 0, the spawner of Node asks the rest of its group to end. **Interruption** of a start
- * ends the process. Closing the layer starts nothing any more, ends every process with 500 ms of grace, waits for
- * that 2 s at most, and logs the groups that were still there.
+ * Provides core's `Processes` and this service. Output that is not read slows its process. When a command exits with a
+ * code other than 0, the spawner of Node sends TERM to the rest of its group. **Interruption** of a start ends the
+ * process. Closing the layer ends every process with 500 ms of grace, waits for at most 2 s, and logs the processes that
+ * have not ended; from then on nothing starts.
  */
 export const layer: Layer.Layer<
   ProcessGroups | Processes,
@@ -62,33 +66,47 @@ export const layer: Layer.Layer<
         end: (processId, grace) => end(host, processId, grace)
       }),
       Context.add(ProcessGroups, {
-        liveGroups: () => Array.from(host.groups.values(), (group) => group.groupId).filter((id) => id !== undefined)
+        killTargets: () =>
+          Array.from(host.groups.values()).flatMap(({ groupId, others }) => [
+            ...(groupId === undefined ? [] : [-groupId]),
+            ...others
+          ])
       })
     )
   })
 )
 
-/** A process with everything it started, from its start until none of them lives. */
+/** A process with everything that it started, from its start until none of them lives. */
 interface Group {
   readonly processId: ProcessId
-  /** The id of the group while it may have a living member; the number may later name somebody else's group. */
+  /** The id of the group while it may have a living member. Later, another group may get the number. */
   groupId: number | undefined
   /** The spawner's handle; none for a process of an earlier host. */
   readonly handle: ChildProcessHandle | undefined
-  /**
-   * Holds the spawner's handle. It is closed when nobody lives any more, so that closing it neither signals nor waits.
-   */
+  /** Holds the spawner's handle. It is closed when no process lives, so that closing it neither signals nor waits. */
   readonly scope: Scope.Closeable
   readonly exit: Deferred.Deferred<ProcessExit>
   readonly gone: Deferred.Deferred<void>
-  /** When to kill, in milliseconds since 1970; undefined while nobody has asked to end it. */
+  /** When to kill, in milliseconds of the monotonic clock; undefined until its end is requested. */
   killAt: number | undefined
+  /** When it started, in ticks since the boot of the host. */
+  readonly startTicks: number | undefined
+  /** The session that its first process leads. */
+  readonly sessionId: number | undefined
+  readonly control: ControlGroups.ControlGroup | undefined
+  readonly find: ProcessTable.Find
+  /** The processes outside its group that were found last. */
+  others: ReadonlySet<number>
 }
 
 interface Host {
   readonly spawner: ChildProcessSpawner["Service"]
   readonly signals: Signals
-  readonly find: ProcessTable.Find
+  readonly table: ProcessTable.ProcessTable
+  readonly openControl: ControlGroups.Open
+  readonly fileSystem: FileSystem.FileSystem
+  /** Returns the environment that commands inherit. */
+  readonly environment: () => { readonly [name: string]: string }
   readonly groups: Map<ProcessId, Group>
   readonly fibers: FiberSet.FiberSet
   isClosed: boolean
@@ -96,10 +114,16 @@ interface Host {
 
 const makeHost = Effect.gen(function* () {
   const signals = yield* Signals
+  const fileSystem = yield* FileSystem.FileSystem
+  const policy = yield* CommandEnvironment.CommandEnvironment
+  const variables = yield* CommandEnvironment.HostVariables
   const host: Host = {
     spawner: yield* ChildProcessSpawner,
     signals,
-    find: yield* ProcessTable.make(yield* FileSystem.FileSystem, signals),
+    table: yield* ProcessTable.make(fileSystem, signals),
+    openControl: yield* ControlGroups.make(fileSystem),
+    fileSystem,
+    environment: () => CommandEnvironment.select(variables(), policy),
     groups: new Map(),
     fibers: yield* FiberSet.make(),
     isClosed: false
@@ -107,36 +131,48 @@ const makeHost = Effect.gen(function* () {
   return host
 })
 
-const makeGroup = (processId: ProcessId, scope: Scope.Closeable, handle?: ChildProcessHandle): Group => ({
-  processId,
-  groupId: handle?.pid,
-  handle,
-  scope,
+type NewGroup = Pick<Group, "processId" | "scope" | "handle" | "startTicks" | "control" | "find">
+
+const makeGroup = (group: NewGroup): Group => ({
+  ...group,
+  groupId: group.handle?.pid,
+  sessionId: group.handle?.pid,
   exit: Deferred.makeUnsafe(),
   gone: Deferred.makeUnsafe(),
-  killAt: undefined
+  killAt: undefined,
+  others: new Set()
 })
 
 const start = (host: Host, spec: ProcessSpec): Effect.Effect<Process, ProcessFailed> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
-      const [program, ...args] = spec.command
-      if (program === undefined) return yield* failed(spec, "there is no command")
+      if (spec.command.length === 0) return yield* failed(spec, "there is no command")
       if (host.isClosed) return yield* failed(spec, "this host is closing")
       const scope = yield* Scope.make()
-      const handle = yield* host.spawner.spawn(command(spec, program, args)).pipe(
+      const startTicks = yield* host.table.now
+      const env = { ...host.environment(), ...spec.env, [ProcessTable.markerName]: spec.processId }
+      const canEnter = yield* hasProgram(host, spec, env)
+      const control = canEnter ? yield* host.openControl(spec.processId, false) : undefined
+      const handle = yield* host.spawner.spawn(makeCommand(spec, env, control)).pipe(
         Scope.provide(scope),
         Effect.mapError((error) => failed(spec, reasonOf(error.reason), error)),
         Effect.catchDefect((defect) => thrown(spec, defect)),
-        Effect.onError(() => Scope.close(scope, Exit.void))
+        Effect.onError(() => Effect.andThen(control?.remove ?? Effect.void, Scope.close(scope, Exit.void)))
       )
-      const group = makeGroup(spec.processId, scope, handle)
+      const group = makeGroup({
+        processId: spec.processId,
+        scope,
+        handle,
+        startTicks,
+        control,
+        find: host.table.finder()
+      })
       host.groups.set(spec.processId, group)
       const pipe = yield* OutputPipe.make(handle.all)
       yield* FiberSet.run(host.fibers, pipe.pump)
       yield* FiberSet.run(host.fibers, watch(host, group, { handle, pipe }))
       if (host.isClosed) yield* beginEnd(host, group, unattendedGraceMillis)
-      // a caller that was interrupted meanwhile never learns of this process
+      // a caller that was interrupted meanwhile does not get this process
       yield* Effect.onInterrupt(restore(Effect.void), () => beginEnd(host, group, unattendedGraceMillis))
       return {
         processId: spec.processId,
@@ -148,16 +184,42 @@ const start = (host: Host, spec: ProcessSpec): Effect.Effect<Process, ProcessFai
     })
   )
 
-const command = (spec: ProcessSpec, program: string, args: ReadonlyArray<string>): ChildProcess.Command =>
-  ChildProcess.make(program, args, {
+type Environment = { readonly [name: string]: string }
+
+/** Whether the program of a command exists: without it, the spawner says what is wrong, and not a shell. */
+const hasProgram = Effect.fnUntraced(function* (
+  { fileSystem }: Host,
+  { command: [program = ""], cwd }: ProcessSpec,
+  env: Environment
+) {
+  const searched = program.includes("/") ? [cwd] : (env["PATH"] ?? "").split(":")
+  const folders = program.startsWith("/") ? [""] : searched.map((folder) => `${folder}/`)
+  for (const folder of folders) {
+    const isProgram = yield* Effect.match(fileSystem.stat(`${folder}${program}`), {
+      onFailure: () => false,
+      onSuccess: ({ mode, type }) => type === "File" && (mode & 0o111) !== 0
+    })
+    if (isProgram) return true
+  }
+  return false
+})
+
+const makeCommand = (
+  spec: ProcessSpec,
+  env: Environment,
+  control: ControlGroups.ControlGroup | undefined
+): ChildProcess.Command => {
+  const [program, ...args] = control === undefined ? spec.command : control.entering(spec.command)
+  return ChildProcess.make(program!, args, {
     cwd: spec.cwd,
-    env: { ...spec.env, [ProcessTable.markerName]: spec.processId },
-    extendEnv: true,
+    env,
+    extendEnv: false,
     detached: true,
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe"
   })
+}
 
 const failed = (spec: ProcessSpec, detail: string, cause?: unknown): ProcessFailed =>
   new ProcessFailed({ command: spec.command, cwd: spec.cwd, detail, ...(cause === undefined ? {} : { cause }) })
@@ -181,15 +243,19 @@ const reasonOf = (reason: PlatformError["reason"]): string => {
   }
 }
 
-/**
- * Node reports most errors of a spawn later and throws the others (`ENOTDIR`, `E2BIG`), which the spawner lets through.
- */
+/** Node reports most errors of a spawn later and throws the others (`ENOTDIR`, `E2BIG`), which the spawner does not catch. */
 const thrown = (spec: ProcessSpec, defect: unknown): Effect.Effect<never, ProcessFailed> => {
   const code = codeOf(defect)
-  return code === undefined ? Effect.die(defect) : Effect.fail(failed(spec, `the host refused: ${code}`, defect))
+  if (code === undefined) return Effect.die(defect)
+  const sizeBytes = spec.command.reduce((sum, word) => sum + Utf8.encode(word).length, 0)
+  const detail =
+    code === "E2BIG"
+      ? `the command of ${sizeBytes} bytes is longer than the host allows; put it into a file and run the file`
+      : `the host refused: ${code}`
+  return Effect.fail(failed(spec, detail, defect))
 }
 
-/** Tells the exit of a process and the end of its output, and then waits until its last descendant has gone. */
+/** Publishes the exit of a process and the end of its output, and then waits until its last descendant has ended. */
 const watch = Effect.fnUntraced(function* (
   host: Host,
   group: Group,
@@ -201,54 +267,111 @@ const watch = Effect.fnUntraced(function* (
   })
   Deferred.doneUnsafe(group.exit, Effect.succeed(exit))
   yield* FiberSet.run(host.fibers, from.pipe.ended)
-  // seldom, since descendants may live for days; `end` looks for itself
+  // rarely, because descendants may live for days; `end` looks itself
   for (let delay = 100; !(yield* hasGone(host, group)); delay = Math.min(delay * 2, 10_000)) {
     yield* Effect.timeoutOption(Deferred.await(group.gone), delay)
   }
 })
 
-/** Death by signal reaches us as an error; its text is the one place that names the signal. */
+/** The spawner reports death by a signal as an error, and only its text names the signal. */
 const signalled = (error: PlatformError): ProcessExit => {
   const signal = /SIG[A-Z0-9]+/.exec(String(error.reason.cause))?.[0]
   return signal === undefined ? { exitCode: null } : { exitCode: null, signal }
 }
 
-/** Looks twice at least: a process that forks and exits while the table is read may hide its child from one look. */
+/** How long a host is looked at, at most, on which processes end all the time. */
+const calmMillis = 200
+
+/**
+ * Whether nothing of a group lives. Looks at least twice, and again while processes end that could not be read: one that
+ * forks and exits hides its child from a look, unless it is in a control group.
+ */
 const hasGone = Effect.fnUntraced(function* (host: Host, group: Group) {
-  for (let looks = 0, isSure = false; looks < 2 || !isSure; looks++) {
-    if (looks > 0) yield* Effect.sleep(5)
+  const limit = (yield* now) + calmMillis
+  for (let calm = 0, isSure = false; calm < 2 || !isSure;) {
     const found = yield* look(host, group)
     if (isAlive(found)) return false
     isSure = found.isSure
+    const isCalm = !found.hasVanished || group.control !== undefined || (yield* now) > limit
+    calm = isCalm ? calm + 1 : 0
+    if (isCalm) yield* Effect.sleep(5)
   }
   yield* forget(host, group)
   return true
 })
 
-const look = Effect.fnUntraced(function* (host: Host, group: Group) {
-  const found = yield* host.find(group.groupId, group.processId)
-  // from now on the number of the group may be given to somebody else
+const nothing = () => Effect.void
+
+/** Finds the living processes of a group; `act` runs for each as soon as it is found. */
+const look = Effect.fnUntraced(function* (
+  host: Host,
+  group: Group,
+  act: (pid: number) => Effect.Effect<void> = nothing
+) {
+  const { groupId, processId, sessionId } = group
+  const claims = (startTicks: number) => claimantOf(host, startTicks) === group
+  const inControl = group.control === undefined ? [] : yield* group.control.members
+  // for a program that has no time to wait for the end of this look
+  const known = new Set([...group.others, ...inControl])
+  group.others = known
+  const found = yield* group.find({ groupId, sessionId, marker: processId, claims }, (pid) => {
+    known.add(pid)
+    return act(pid)
+  })
+  // from now on another group may get the number
   if (!found.inGroup && Deferred.isDoneUnsafe(group.exit)) group.groupId = undefined
-  return found
+  group.others = new Set([...found.others, ...inControl.filter((pid) => !found.members.includes(pid))])
+  return { ...found, others: Array.from(group.others) }
 })
 
-const isAlive = (found: ProcessTable.Found): boolean => found.inGroup || found.carriers.length > 0
+/** The process that a daemon without a visible origin is attributed to: the last one that started before it. */
+const claimantOf = (host: Host, startTicks: number): Group | undefined => {
+  let claimant: Group | undefined
+  for (const group of host.groups.values()) {
+    // a control group knows its daemons
+    if (group.startTicks === undefined || group.control !== undefined || group.startTicks > startTicks) continue
+    if (claimant === undefined || group.startTicks >= claimant.startTicks!) claimant = group
+  }
+  return claimant
+}
 
-const forget = (host: Host, group: Group): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    if (!Deferred.doneUnsafe(group.gone, Effect.void)) return Effect.void
-    if (host.groups.get(group.processId) === group) host.groups.delete(group.processId)
-    // a handle that is let go of: closing its scope then neither signals nor waits for zombies that nobody reaps
-    const letGo = group.handle === undefined ? Effect.void : Effect.ignore(group.handle.unref)
-    return Effect.asVoid(FiberSet.run(host.fibers, Effect.andThen(letGo, Scope.close(group.scope, Exit.void))))
-  })
+const isAlive = (found: ProcessTable.Found): boolean => found.inGroup || found.others.length > 0
+
+/** How often an empty control group is removed, until no zombie is in it. */
+const removeCount = 20
+
+const forget = Effect.fnUntraced(function* (host: Host, group: Group) {
+  const isRemoved = group.control === undefined || (yield* group.control.remove)
+  if (!Deferred.doneUnsafe(group.gone, Effect.void)) return
+  if (host.groups.get(group.processId) === group) host.groups.delete(group.processId)
+  yield* FiberSet.run(host.fibers, release(group, isRemoved))
+})
+
+/** Releases what a group held. After unref, closing the scope neither signals nor waits for zombies that nothing reaps. */
+const release = Effect.fnUntraced(function* (group: Group, isRemoved: boolean) {
+  if (group.handle !== undefined) yield* Effect.ignore(group.handle.unref)
+  yield* Scope.close(group.scope, Exit.void)
+  for (let count = 0; group.control !== undefined && !isRemoved && count < removeCount; count++) {
+    yield* Effect.sleep(100)
+    if (yield* group.control.remove) return
+  }
+})
 
 const end = Effect.fnUntraced(function* (host: Host, processId: ProcessId, grace: number) {
   let group = host.groups.get(processId)
   if (group === undefined) {
     if (host.isClosed) return
     // a process of an earlier host may still carry the marker (contract X3)
-    group = makeGroup(processId, yield* Scope.make())
+    const control = yield* host.openControl(processId, true)
+    const scope = yield* Scope.make()
+    group = makeGroup({
+      processId,
+      scope,
+      handle: undefined,
+      startTicks: undefined,
+      control,
+      find: host.table.finder()
+    })
     Deferred.doneUnsafe(group.exit, Effect.succeed({ exitCode: null }))
     host.groups.set(processId, group)
   }
@@ -256,36 +379,70 @@ const end = Effect.fnUntraced(function* (host: Host, processId: ProcessId, grace
   yield* Deferred.await(group.gone)
 })
 
-/** Begins to end a group, or brings the end forward that has begun. */
+// a clock that is set back must not put the kill off
+const now = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1_000_000)
+
+/** Begins to end a group, or brings an end forward that has begun. */
 const beginEnd = Effect.fnUntraced(function* (host: Host, group: Group, graceMillis: number) {
-  const killAt = (yield* Clock.currentTimeMillis) + graceMillis
+  const killAt = (yield* now) + graceMillis
   const hasBegun = group.killAt !== undefined
   group.killAt = Math.min(group.killAt ?? killAt, killAt)
   if (!hasBegun) yield* FiberSet.run(host.fibers, endGroup(host, group))
 })
 
-/** Asks everyone once, also who appears meanwhile, and after the grace kills until nobody is left. */
+/** Asks every process once, including those that appear later, and kills after the grace until none is left. */
 const endGroup = Effect.fnUntraced(function* (host: Host, group: Group) {
   const asked = new Set<number>()
+  const ask = (pid: number) =>
+    asked.has(pid)
+      ? Effect.void
+      : Effect.andThen(
+          Effect.sync(() => asked.add(pid)),
+          host.signals.send(pid, "SIGTERM")
+        )
   for (let delay = 5; ; delay = Math.min(delay * 2, 50)) {
-    const found = yield* look(host, group)
+    const left = group.killAt! - (yield* now)
+    const found = yield* left > 0 ? look(host, group) : kill(host, group)
     if (!isAlive(found)) {
       if (yield* hasGone(host, group)) return
       continue
     }
-    const left = group.killAt! - (yield* Clock.currentTimeMillis)
-    const signal = left > 0 ? "SIGTERM" : "SIGKILL"
-    if (group.groupId !== undefined && found.inGroup && !(left > 0 && asked.has(group.groupId))) {
-      yield* host.signals.send(-group.groupId, signal)
-      for (const pid of [group.groupId, ...found.members]) asked.add(pid)
-    }
-    for (const pid of [...found.members, ...found.carriers]) {
-      if (left > 0 && asked.has(pid)) continue
-      asked.add(pid)
-      yield* host.signals.send(pid, signal)
+    if (left > 0) {
+      // one by one where they can be seen: a process may leave the group before the group is signalled
+      if (group.groupId !== undefined && found.inGroup && found.members.length === 0) yield* ask(-group.groupId)
+      yield* Effect.forEach([...found.members, ...found.others], ask, { discard: true })
     }
     yield* Effect.sleep(left > 0 ? Math.min(delay, left) : delay)
   }
+})
+
+/** How long processes are frozen, at most, until no new one appears. */
+const freezeMillis = 300
+
+/**
+ * Kills what lives. Everything is frozen first, again and again until a look finds nothing new: a process that starts
+ * others all the time would otherwise be one step ahead of each look.
+ */
+const kill = Effect.fnUntraced(function* (host: Host, group: Group) {
+  if (group.control !== undefined) yield* group.control.kill
+  const limit = (yield* now) + freezeMillis
+  const frozen = new Set<number>()
+  const freeze = (pid: number) =>
+    frozen.has(pid)
+      ? Effect.void
+      : Effect.andThen(
+          Effect.sync(() => frozen.add(pid)),
+          host.signals.send(pid, "SIGSTOP")
+        )
+  let found = yield* look(host, group, freeze)
+  const isHiding = () => group.control === undefined && found.hasVanished
+  for (let known = 0; (frozen.size > known || isHiding()) && (yield* now) < limit;) {
+    known = frozen.size
+    found = yield* look(host, group, freeze)
+  }
+  if (group.groupId !== undefined && found.inGroup) yield* host.signals.send(-group.groupId, "SIGKILL")
+  for (const pid of new Set([...frozen, ...found.members, ...found.others])) yield* host.signals.send(pid, "SIGKILL")
+  return found
 })
 
 const close = Effect.fnUntraced(function* (host: Host) {
@@ -298,7 +455,7 @@ const close = Effect.fnUntraced(function* (host: Host) {
   )
   const left = groups.filter((group) => !Deferred.isDoneUnsafe(group.gone))
   if (left.length > 0) yield* Effect.logWarning(`processes did not end: ${left.map((group) => group.processId)}`)
-  // nobody looks after them any more: who waits for their end has to be let go
+  // nothing looks for them from now on: release the callers that wait for their end
   for (const group of left) Deferred.doneUnsafe(group.gone, Effect.void)
   host.groups.clear()
 })

@@ -1,21 +1,21 @@
 /**
- * The port to signals: Effect has no service that signals a process which somebody else started, and the descendants of
- * a command are such processes. The program gives it from its platform, `Signals.layerKill(process.kill)` on Node;
+ * The port to signals. Effect has no service that signals a process that it did not start, and the descendants of a
+ * command are such processes. The program provides it from its platform, `Signals.layerKill(process.kill)` on Node;
  * {@link ProcessGroups} uses it.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 
-/** What can be sent; 0 sends nothing and only asks whether somebody is there. */
-export type Signal = "SIGTERM" | "SIGKILL" | 0
+/** A signal; 0 sends nothing and only checks whether the process exists. */
+export type Signal = "SIGTERM" | "SIGSTOP" | "SIGKILL" | 0
 
 /** Sends signals to processes of the host. */
 export interface Signals {
   /**
-   * Signals the process `target`, or each process of the group `-target` when it is negative. Answers whether there
-   * was one; a zombie counts. **Errors**: none; a target of -1, 0 or 1 is a defect, since it would mean every
-   * process, the host itself or its first one.
+   * Signals the process `target`, or each process of the group `-target` if it is negative. Returns whether there
+   * was one; a zombie counts. A target of -1, 0 or 1 is a defect, because it would mean every process, the host itself
+   * or its first process.
    */
   readonly send: (target: number, signal: Signal) => Effect.Effect<boolean>
 }
@@ -24,14 +24,15 @@ export interface Signals {
 export const Signals: Context.Service<Signals, Signals> = Context.Service("@spindle/tools/Signals")
 
 /**
- * Signals through a function like `process.kill` of Node: it throws an error with the code `ESRCH` when nobody is
- * there, and with `EPERM` when somebody is who may not be signalled. Any other error is a defect.
+ * Sends signals with a function like `process.kill` of Node: it throws an error with the code `ESRCH` if there is no
+ * such process, and with `EPERM` if there is one that may not be signalled. Any other error is a defect.
  */
 export const layerKill = (kill: (target: number, signal: Signal) => unknown): Layer.Layer<Signals> =>
   Layer.succeed(Signals, {
     send: (target, signal) =>
       Effect.sync(() => {
-        if (!Number.isInteger(target) || Math.abs(target) <= 1) throw new RangeError(`no target of a signal: ${target}`)
+        if (!Number.isInteger(target) || Math.abs(target) <= 1)
+          throw new RangeError(`not a target for a signal: ${target}`)
         try {
           kill(target, signal)
           return true

@@ -1,8 +1,8 @@
 /**
- * UTF-8 in pieces: bytes that arrive in any cut become text without a broken character, and text is cut into pieces of
- * so many bytes.
+ * UTF-8 in pieces: decodes bytes that arrive in pieces without breaking a character, and splits text into pieces of a
+ * limited number of bytes.
  *
- * Synchronous and pure but for the decoder, which remembers the unfinished end of its last piece.
+ * Synchronous and pure, apart from the decoder, which keeps the incomplete end of its last piece.
  */
 declare const TextDecoder: new (
   label: "utf-8",
@@ -12,25 +12,25 @@ declare const TextEncoder: new () => { readonly encode: (text: string) => Uint8A
 
 /** Decodes a stream of bytes piece by piece. */
 export interface Decoder {
-  /** The text of these bytes; an unfinished character at their end waits for the next piece. */
+  /** Returns the text of these bytes. An incomplete character at their end waits for the next piece. */
   readonly push: (bytes: Uint8Array) => string
-  /** The rest: a replacement character if the stream ended inside a character, else nothing. */
+  /** Returns the rest: a replacement character if the stream ended inside a character, otherwise nothing. */
   readonly end: () => string
 }
 
-/** A decoder that never splits a code point. Bytes that are not UTF-8 become U+FFFD; a byte order mark is kept. */
+/** Makes a decoder that never splits a code point. Bytes that are not UTF-8 become U+FFFD; a byte order mark is kept. */
 export const makeDecoder = (): Decoder => {
   const decoder = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true })
   return { push: (bytes) => decoder.decode(bytes, { stream: true }), end: () => decoder.decode() }
 }
 
-/** The text of these bytes. Bytes that are not UTF-8 become U+FFFD; a byte order mark is kept. */
+/** Returns the text of these bytes. Bytes that are not UTF-8 become U+FFFD; a byte order mark is kept. */
 export const decode = (bytes: Uint8Array): string =>
   new TextDecoder("utf-8", { fatal: false, ignoreBOM: true }).decode(bytes)
 
 /**
- * The text of these bytes, or undefined when they are not UTF-8. A byte order mark is kept, so that encoding gives the
- * same bytes.
+ * Returns the text of these bytes, or undefined if they are not UTF-8. A byte order mark is kept, so that encoding
+ * returns the same bytes.
  */
 export const decodeStrict = (bytes: Uint8Array): string | undefined => {
   try {
@@ -40,13 +40,10 @@ export const decodeStrict = (bytes: Uint8Array): string | undefined => {
   }
 }
 
-/** The bytes of a text. */
+/** Returns the bytes of a text. */
 export const encode = (text: string): Uint8Array => new TextEncoder().encode(text)
 
-/**
- * Cuts a text into pieces of at most `maxBytes` bytes (at least 4) each, in order, no code point split. No text, no
- * piece.
- */
+/** Splits a text into pieces of at most `maxBytes` bytes (at least 4), between code points. An empty text has no piece. */
 export const split = (text: string, maxBytes: number): ReadonlyArray<string> => {
   if (text.length === 0) return []
   // a UTF-16 unit is at most three bytes

@@ -1,10 +1,8 @@
-/**
- * What a coding agent needs: commands in their own process groups, and patches. Each module is a namespace; see the
- * README for where to begin.
- */
+/** The parts that a coding agent needs: commands in their own process groups, and patches. Start with the README. */
 export * as ApplyPatch from "./ApplyPatch.ts"
 export * as BoundedOutput from "./BoundedOutput.ts"
 export * as CodingTools from "./CodingTools.ts"
+export * as CommandEnvironment from "./CommandEnvironment.ts"
 export * as ExecCommand from "./ExecCommand.ts"
 export * as Patch from "./Patch.ts"
 export * as ProcessGroups from "./ProcessGroups.ts"

@@ -1,19 +1,27 @@
+import { execFileSync } from "node:child_process"
 import {
   chmodSync,
+  chownSync,
+  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   statSync,
   symlinkSync,
   writeFileSync
 } from "node:fs"
+import { stat } from "node:fs/promises"
+import { createServer } from "node:net"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Effect, FileSystem, Layer, PlatformError } from "effect"
-import { ApplyPatch } from "../src/index.ts"
-import { directory } from "./host.ts"
+import { Effect, FileSystem, Layer, Logger, PlatformError } from "effect"
+import { Turn } from "@spindle/core"
+import type { CallDetail } from "@spindle/core/Display"
+import { ApplyPatch, CodingTools } from "../src/index.ts"
+import { directory, host } from "./host.ts"
 
 /** A new directory with these files. */
 const tree = (files: { readonly [path: string]: string }) =>
@@ -41,32 +49,41 @@ const snapshot = (root: string): { readonly [path: string]: string } =>
 
 const patch = (...lines: ReadonlyArray<string>) => ["*** Begin Patch", ...lines, "*** End Patch", ""].join("\n")
 
-/** A file system of which one operation on one path fails. */
-const failing = (operation: "rename" | "writeFile", isFaulty: (path: string, count: number) => boolean) =>
+type Operation = "open" | "writeAll" | "truncate" | "rename" | "makeDirectory" | "lstat"
+
+/** A file system whose operations of one kind fail as `isFaulty` says, which gets their number. */
+const failing = (operation: Operation, isFaulty: (count: number) => boolean) =>
   Layer.provideMerge(
     Layer.effect(
       FileSystem.FileSystem,
       Effect.map(FileSystem.FileSystem, (fileSystem): FileSystem.FileSystem => {
         let count = 0
-        const fault = (path: string) =>
-          Effect.suspend(() =>
-            isFaulty(path, count++)
-              ? Effect.fail(
-                  PlatformError.systemError({
-                    _tag: "WriteZero",
-                    module: "FileSystem",
-                    method: operation,
-                    pathOrDescriptor: path
-                  })
-                )
-              : Effect.void
+        const faulty = <Args extends ReadonlyArray<any>, A, R>(
+          name: Operation,
+          run: (...args: Args) => Effect.Effect<A, PlatformError.PlatformError, R>
+        ) => {
+          const error = PlatformError.systemError({ _tag: "WriteZero", module: "FileSystem", method: name })
+          return (...args: Args) =>
+            Effect.suspend(() => (name === operation && isFaulty(count++) ? Effect.fail(error) : run(...args)))
+        }
+        return {
+          ...fileSystem,
+          lstat: faulty("lstat", fileSystem.lstat),
+          rename: faulty("rename", fileSystem.rename),
+          makeDirectory: faulty("makeDirectory", fileSystem.makeDirectory),
+          open: faulty("open", (...args) =>
+            Effect.map(
+              fileSystem.open(...args),
+              (file): FileSystem.File =>
+                new Proxy(file, {
+                  get: (target: any, name) =>
+                    name === "writeAll" || name === "truncate"
+                      ? faulty(name, (...values) => target[name](...values))
+                      : target[name]
+                })
+            )
           )
-        return operation === "rename"
-          ? { ...fileSystem, rename: (from, to) => Effect.andThen(fault(to), fileSystem.rename(from, to)) }
-          : {
-              ...fileSystem,
-              writeFile: (path, data, options) => Effect.andThen(fault(path), fileSystem.writeFile(path, data, options))
-            }
+        }
       })
     ),
     NodeServices.layer
@@ -157,15 +174,15 @@ describe("apply", () => {
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
-  it.live("what is no patch, no file, no text or nowhere is refused with its reason", () =>
+  it.live("a text that is not a patch, a directory, a binary file and a missing path are refused with the reason", () =>
     Effect.gen(function* () {
       const root = yield* tree({ "dir/a": "x\n" })
       writeFileSync(join(root, "binary"), Uint8Array.of(0xff, 0xfe))
       assert.include(yield* refusalOf(root, "hello"), 'a patch begins with "*** Begin Patch"')
-      assert.include(yield* refusalOf(root, patch("*** Update File: dir", "@@", "-x")), "dir: cannot be read")
+      assert.include(yield* refusalOf(root, patch("*** Update File: dir", "@@", "-x")), "dir: is a directory")
       assert.include(
         yield* refusalOf(root, patch("*** Update File: binary", "@@", "-x")),
-        "binary: is not a text in UTF-8"
+        "binary: is not text in UTF-8"
       )
       assert.include(yield* refusalOf(root, patch("*** Update File: none", "@@", "-x")), "no such file to update")
       assert.include(yield* refusalOf(root, patch("*** Add File: dir/a", "+x")), "exists already")
@@ -176,7 +193,7 @@ describe("apply", () => {
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
-  it.live("no path leaves the working directory, whatever it is called and wherever links lead", () =>
+  it.live("no path leaves the working directory, whatever its name and wherever links lead", () =>
     Effect.gen(function* () {
       const outside = yield* tree({ secret: "s\n" })
       const root = yield* tree({ a: "x\n" })
@@ -217,6 +234,53 @@ describe("apply", () => {
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
+  it.live("a call reports the changes that were made as unified diffs, and none when it is refused", () =>
+    Effect.gen(function* () {
+      const root = yield* tree({ a: "one\ntwo\n", old: "x\ny\n", b: "z\n" })
+      const details: Array<CallDetail> = []
+      const turn = { detail: (_: string, detail: CallDetail) => Effect.sync(() => void details.push(detail)) }
+      const run = (...lines: ReadonlyArray<string>) =>
+        ApplyPatch.run(patch(...lines), "call", { cwd: root }).pipe(
+          Effect.provideService(Turn.Turn, turn as unknown as Turn.Turn)
+        )
+      const all = [
+        "*** Update File: a",
+        "@@",
+        "-two",
+        "+2",
+        "*** Delete File: old",
+        "*** Add File: new",
+        "+n",
+        "*** Update File: b",
+        "*** Move to: c"
+      ]
+      yield* run(...all)
+      yield* Effect.flip(run("*** Update File: a", "@@", "-two"))
+      assert.deepStrictEqual(details, [
+        {
+          _tag: "Patch",
+          changes: [
+            { path: "a", change: "update", diff: "@@ -2 +2 @@\n-two\n+2" },
+            { path: "old", change: "delete", diff: "@@ -1,2 +0,0 @@\n-x\n-y" },
+            { path: "new", change: "add", diff: "@@ -0,0 +1 @@\n+n" },
+            { path: "b", change: "update", movePath: "c" }
+          ]
+        },
+        { _tag: "Patch", changes: [] }
+      ])
+      assert.deepStrictEqual(ApplyPatch.display(patch(...all)), {
+        _tag: "Patch",
+        changes: [
+          { path: "a", change: "update", diff: "@@\n-two\n+2" },
+          { path: "old", change: "delete" },
+          { path: "new", change: "add", diff: "@@ -0,0 +1 @@\n+n" },
+          { path: "b", change: "update", movePath: "c" }
+        ]
+      })
+      assert.deepStrictEqual(ApplyPatch.display("no"), { _tag: "Patch", changes: [] })
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
   const wide = patch(
     "*** Update File: a",
     "@@",
@@ -232,56 +296,247 @@ describe("apply", () => {
     "+four"
   )
 
-  for (const [operation, total] of [
-    ["writeFile", 3],
-    ["rename", 5]
+  for (const [operation, least] of [
+    ["open", 20],
+    ["writeAll", 5],
+    ["truncate", 2],
+    ["rename", 3],
+    ["makeDirectory", 1],
+    ["lstat", 5]
   ] as const) {
-    for (let at = 0; at < total; at++) {
-      it.live(`a failure of ${operation} number ${at} leaves the tree as it was`, () =>
-        Effect.gen(function* () {
-          const root = yield* tree({ a: "1\n", b: "2\n", d: "4\n" })
+    it.live(`a failure of any ${operation} leaves the tree as it was`, () =>
+      Effect.gen(function* () {
+        const files = { a: "1\n", b: "2\n", d: "4\n" }
+        let total = 0
+        const all = failing(operation, (count) => {
+          total = count + 1
+          return false
+        })
+        yield* Effect.provide(ApplyPatch.apply(wide, { cwd: yield* tree(files) }), all)
+        assert.isAtLeast(total, least)
+        // the last three directories are opened to remove what is left over, when the patch has been applied
+        const count = operation === "open" ? total - 3 : total
+        for (let at = 0; at < count; at++) {
+          const root = yield* tree(files)
           const before = snapshot(root)
           const failure = yield* Effect.flip(ApplyPatch.apply(wide, { cwd: root })).pipe(
-            Effect.provide(failing(operation, (_, count) => count === at))
+            Effect.provide(failing(operation, (count) => count === at))
           )
-          assert.include(failure.detail, "Every file is as it was before.")
-          assert.deepStrictEqual(snapshot(root), before)
-        })
-      )
-    }
+          assert.match(failure.detail, /no file was changed\.|Every file is as it was before\.$/)
+          assert.deepStrictEqual(snapshot(root), before, `${operation} ${at}`)
+        }
+      })
+    )
   }
 
-  it.live("the failures above are all there are", () =>
-    Effect.gen(function* () {
-      const counts: Array<string> = []
-      for (const operation of ["writeFile", "rename"] as const) {
-        const root = yield* tree({ a: "1\n", b: "2\n", d: "4\n" })
-        let calls = 0
-        yield* ApplyPatch.apply(wide, { cwd: root }).pipe(
-          Effect.provide(
-            failing(operation, (_, count) => {
-              calls = count + 1
-              return false
-            })
-          )
-        )
-        counts.push(`${operation} ${calls}`)
-        assert.deepStrictEqual(Object.keys(snapshot(root)), ["a", "e", "new", "new/c"])
-      }
-      assert.deepStrictEqual(counts, ["writeFile 3", "rename 5"])
-    })
-  )
-
-  it.live("what cannot be put back is named, and its content is kept", () =>
+  it.live("what cannot be restored is named, and its content is kept", () =>
     Effect.gen(function* () {
       const root = yield* tree({ a: "1\n", b: "2\n", d: "4\n" })
-      // the third rename fails, and so does every one that would put something back
+      // the third rename fails, and so does every one that would restore something
       const failure = yield* Effect.flip(ApplyPatch.apply(wide, { cwd: root })).pipe(
-        Effect.provide(failing("rename", (_, count) => count >= 2))
+        Effect.provide(failing("rename", (count) => count >= 2))
       )
-      assert.include(failure.detail, "not everything could be put back")
+      assert.include(failure.detail, "Not everything could be restored")
       const kept = /b \(kept as (.+?)\)/.exec(failure.detail)![1]!
       assert.strictEqual(readFileSync(kept, "utf8"), "2\n")
     })
+  )
+
+  it.live(
+    "a file that is changed or moved stays the same file, with its other names, owner, mode and times of birth",
+    () =>
+      Effect.gen(function* () {
+        const root = yield* tree({ a: "one\n", b: "two\n", d: "four\n" })
+        linkSync(join(root, "a"), join(root, "other"))
+        linkSync(join(root, "b"), join(root, "kept"))
+        const isRoot = process.getuid?.() === 0
+        if (isRoot) for (const name of ["a", "b"]) chownSync(join(root, name), 1234, 2345)
+        chmodSync(join(root, "a"), 0o640)
+        chmodSync(join(root, "b"), 0o4755)
+        const before = [statSync(join(root, "a")), statSync(join(root, "b"))]
+        yield* ApplyPatch.apply(
+          patch(
+            "*** Update File: a",
+            "@@",
+            "-one",
+            "+1",
+            "*** Delete File: d",
+            "*** Update File: b",
+            "*** Move to: d",
+            "@@",
+            "-two",
+            "+2",
+            "*** Add File: b",
+            "+new"
+          ),
+          { cwd: root }
+        )
+        const after = [statSync(join(root, "a")), statSync(join(root, "d"))]
+        for (const key of ["ino", "uid", "gid", "nlink"] as const) {
+          assert.deepStrictEqual(
+            after.map((stat) => stat[key]),
+            before.map((stat) => stat[key]),
+            key
+          )
+        }
+        assert.deepStrictEqual(snapshot(root), {
+          a: "640 1\n",
+          b: "644 new\n",
+          d: "755 2\n",
+          kept: "755 2\n",
+          other: "640 1\n"
+        })
+      }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("a file that is not regular is refused at once, and never opened", () =>
+    Effect.gen(function* () {
+      const root = yield* tree({})
+      execFileSync("mkfifo", [join(root, "pipe")])
+      const server = createServer().listen(join(root, "socket"))
+      yield* Effect.addFinalizer(() => Effect.sync(() => server.close()))
+      yield* Effect.callback<void>((resume) => void server.once("listening", () => resume(Effect.void)))
+      for (const [path, reason] of [
+        ["pipe", "is a named pipe, not a regular file"],
+        ["socket", "is a socket, not a regular file"]
+      ]) {
+        for (const change of [
+          [`*** Update File: ${path}`, "@@", "-a", "+b"],
+          [`*** Delete File: ${path}`],
+          [`*** Add File: ${path}`, "+b"],
+          ["*** Add File: new", "+x", "*** Update File: new", `*** Move to: ${path}`]
+        ]) {
+          const failure = yield* Effect.flip(ApplyPatch.apply(patch(...change), { cwd: root }))
+          assert.include(failure.detail, `${path}: ${reason}`)
+        }
+      }
+      assert.deepStrictEqual(readdirSync(root).sort(), ["pipe", "socket"])
+      // the pool of threads is free: nothing waits for the other end of the pipe
+      yield* Effect.forEach(Array.from({ length: 8 }), () => Effect.promise(() => stat(root)), {
+        concurrency: "unbounded"
+      })
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+  )
+
+  it.live("a read-only file is refused, whatever the patch does with it", () =>
+    Effect.gen(function* () {
+      const root = yield* tree({ a: "one\n" })
+      chmodSync(join(root, "a"), 0o444)
+      for (const change of [
+        ["*** Update File: a", "@@", "-one", "+1"],
+        ["*** Update File: a", "*** Move to: b"],
+        ["*** Delete File: a"]
+      ]) {
+        assert.include(yield* refusalOf(root, patch(...change)), "a: is read-only")
+      }
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("a symbolic link is followed to change its file, deleted itself, and otherwise refused", () =>
+    Effect.gen(function* () {
+      const root = yield* tree({ a: "one\n" })
+      symlinkSync("a", join(root, "link"))
+      symlinkSync("nowhere", join(root, "loose"))
+      yield* ApplyPatch.apply(patch("*** Update File: link", "@@", "-one", "+1"), { cwd: root })
+      assert.include(
+        yield* refusalOf(root, patch("*** Update File: link", "*** Move to: b")),
+        "link, line 2 of the patch: is a symbolic link, which a patch cannot move"
+      )
+      for (const change of [
+        ["*** Add File: loose", "+x"],
+        ["*** Add File: loose/b", "+x"],
+        ["*** Update File: a", "*** Move to: loose"]
+      ]) {
+        assert.include(yield* refusalOf(root, patch(...change)), "is a symbolic link to a file that does not exist")
+      }
+      assert.deepStrictEqual(snapshot(root), { a: "644 1\n", link: "-> a", loose: "-> nowhere" })
+      yield* ApplyPatch.apply(patch("*** Delete File: loose", "*** Delete File: link", "*** Add File: link", "+x"), {
+        cwd: root
+      })
+      assert.deepStrictEqual(snapshot(root), { a: "644 1\n", link: "644 x\n" })
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("a directory or file that is replaced by a link while the patch runs never leads outside", () =>
+    Effect.gen(function* () {
+      // the tree changes right before the operation number `at` of one kind
+      for (const operation of ["open", "lstat", "rename", "writeAll"] as const) {
+        for (const [name, link] of [
+          ["sub", "outside"],
+          ["sub/a", "outside/a"]
+        ] as const) {
+          for (let at = 0, total = 1; at < total; at++) {
+            const top = yield* tree({
+              "root/sub/a": "1\n",
+              "root/sub/b": "2\n",
+              "outside/a": "1\n",
+              "outside/b": "2\n"
+            })
+            const outside = snapshot(join(top, "outside"))
+            const swap = failing(operation, (count) => {
+              total = Math.max(total, count + 1)
+              if (count === at) {
+                renameSync(join(top, "root", name), join(top, "moved"))
+                symlinkSync(join(top, link), join(top, "root", name))
+              }
+              return false
+            })
+            const changes = ["*** Update File: sub/a", "@@", "-1", "+one", "*** Add File: sub/c", "+c"]
+            yield* ApplyPatch.apply(patch(...changes, "*** Delete File: sub/b"), { cwd: join(top, "root") }).pipe(
+              Effect.ignore,
+              Effect.provide(Layer.merge(swap, Logger.layer([])))
+            )
+            assert.deepStrictEqual(snapshot(join(top, "outside")), outside, `${operation} ${at} ${name}`)
+          }
+        }
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("a file that another program changes after the patch was checked is left alone", () =>
+    Effect.gen(function* () {
+      // right before each look at a file
+      for (let at = 0; ; at++) {
+        const root = yield* tree({ a: "1\n" })
+        let total = 0
+        const failure = yield* ApplyPatch.apply(patch("*** Update File: a", "@@", "-1", "+one"), { cwd: root }).pipe(
+          Effect.flip,
+          Effect.provide(
+            failing("lstat", (count) => {
+              total = count + 1
+              if (count === at) writeFileSync(join(root, "a"), "theirs\n")
+              return false
+            })
+          ),
+          Effect.orElseSucceed(() => undefined)
+        )
+        if (at >= total) {
+          assert.isAbove(at, 3)
+          assert.deepStrictEqual(snapshot(root), { a: "644 one\n" })
+          return
+        }
+        assert.match(failure!.detail, /does not apply|was changed after the patch was checked/)
+        assert.deepStrictEqual(snapshot(root), { a: "644 theirs\n" }, String(at))
+      }
+    })
+  )
+
+  it.live("the check finds what would fail, and changes nothing", () =>
+    Effect.gen(function* () {
+      const root = yield* tree({ a: "1\n" })
+      const check = (...lines: ReadonlyArray<string>) => ApplyPatch.check(patch(...lines), { cwd: root })
+      const before = snapshot(root)
+      assert.isUndefined(yield* check("*** Update File: a", "@@", "-1", "+2", "*** Add File: deep/b", "+x"))
+      assert.include(yield* check("*** Update File: a", "@@", "-2"), "hunk 1 does not apply")
+      assert.include(yield* check("*** Add File: ../b", "+x"), "is outside the working directory")
+      assert.deepStrictEqual(snapshot(root), before)
+      assert.include(
+        yield* ApplyPatch.Check.pipe(
+          Effect.flatMap((check) => check("no")),
+          Effect.provide(CodingTools.layer({ cwd: root }))
+        ),
+        "The patch was not applied, and no file was changed."
+      )
+    }).pipe(Effect.provide(host))
   )
 })

@@ -54,6 +54,19 @@ describe("BoundedOutput", () => {
       })
   )
 
+  it.effect.prop(
+    "a smaller view is what a smaller buffer would have kept",
+    [Bytes, Limit, Limit],
+    ([bytes, one, two]) =>
+      Effect.sync(() => {
+        const buffer = BoundedOutput.make(Math.max(one, two))
+        buffer.append(Uint8Array.from(bytes))
+        const least = Math.min(one, two)
+        assert.deepStrictEqual(buffer.kept(least), keptOf(Uint8Array.from(bytes), least, []))
+        assert.deepStrictEqual(buffer.kept(100), buffer.kept())
+      })
+  )
+
   it("keeps the first and the last half of a large output", () => {
     const buffer = BoundedOutput.make()
     for (let index = 0; index < 40; index++) buffer.append(new Uint8Array(65_536).fill(97 + (index % 26)))

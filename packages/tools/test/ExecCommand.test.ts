@@ -3,6 +3,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Schema, Stream } from "effect"
 import { Agent, type Ids, Turn } from "@spindle/core"
+import type { CallDetail } from "@spindle/core/Display"
 import { Processes } from "@spindle/core/Processes"
 import { CodingTools, ExecCommand } from "../src/index.ts"
 import { carriersOf, directory, host, newId } from "./host.ts"
@@ -10,8 +11,9 @@ import { carriersOf, directory, host, newId } from "./host.ts"
 /** A turn that starts processes, collects output, and ends its processes when its scope closes. */
 const makeTurn = Effect.gen(function* () {
   const pieces: Array<string> = []
+  const details: Array<CallDetail> = []
   const started: Array<Ids.ProcessId> = []
-  const told = yield* Deferred.make<string>()
+  const published = yield* Deferred.make<string>()
   const processes = yield* Processes
   const end = (processId: Ids.ProcessId) => processes.end(processId, 200)
   yield* Effect.addFinalizer(() => Effect.forEach(started, end, { discard: true }))
@@ -23,12 +25,13 @@ const makeTurn = Effect.gen(function* () {
         return processes.start({ processId, command, cwd, ...(env === undefined ? {} : { env }) })
       }),
     endProcess: end,
+    detail: (_, detail) => Effect.sync(() => void details.push(detail)),
     output: (_, text) => {
       pieces.push(text)
-      return Effect.asVoid(Deferred.succeed(told, text))
+      return Effect.asVoid(Deferred.succeed(published, text))
     }
   }
-  return { turn: members as Turn.Turn, pieces, started, told: Deferred.await(told) }
+  return { turn: members as Turn.Turn, details, pieces, started, firstOutput: Deferred.await(published) }
 })
 
 const run = Effect.fnUntraced(function* (params: ExecCommand.Parameters, where?: string) {
@@ -47,7 +50,7 @@ const withoutTime = (text: string) => {
 }
 
 describe("run", () => {
-  it.live("tells the exit code and the output, as it comes and at the end", () =>
+  it.live("returns the exit code and the output, and publishes the output as it arrives", () =>
     Effect.gen(function* () {
       const { pieces, text } = yield* run({ cmd: "echo out-line; echo err-line >&2; exit 3" })
       assert.strictEqual(
@@ -58,7 +61,7 @@ describe("run", () => {
     }).pipe(Effect.scoped, Effect.provide(host))
   )
 
-  it.live("runs where it is told, with plain output, and tells death by signal", () =>
+  it.live("runs in the given directory, prints plain output, and reports death by a signal", () =>
     Effect.gen(function* () {
       const cwd = yield* directory
       mkdirSync(join(cwd, "sub"))
@@ -70,7 +73,7 @@ describe("run", () => {
     }).pipe(Effect.scoped, Effect.provide(host))
   )
 
-  it.live("a missing directory and a missing shell are failures in words", () =>
+  it.live("a missing directory and a missing shell are failures in words for the model", () =>
     Effect.gen(function* () {
       const cwd = yield* directory
       const missing = yield* Effect.flip(run({ cmd: "true", workdir: "none" }, cwd))
@@ -80,7 +83,7 @@ describe("run", () => {
     }).pipe(Effect.scoped, Effect.provide(host))
   )
 
-  it.live("a command over its time is ended with its children, and its output until then is told", () =>
+  it.live("a command that exceeds its limit is ended with its children, and its output until then is returned", () =>
     Effect.gen(function* () {
       const { started, text } = yield* run({
         cmd: "echo begun; setsid sleep 30 & sleep 30",
@@ -95,16 +98,32 @@ describe("run", () => {
     }).pipe(Effect.scoped, Effect.provide(host))
   )
 
+  it.live("a time limit of zero is none, and an empty shell is the default", () =>
+    Effect.gen(function* () {
+      for (const params of [{ timeout_ms: 0 }, { timeout_ms: -5 }, { timeout_ms: 1e300 }, { shell: "" }]) {
+        const { text } = yield* run({ cmd: "sleep 0.05; echo done", login: false, ...params })
+        assert.include(text, "Process exited with code 0")
+      }
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("a command that is too long for the host is refused with what to do", () =>
+    Effect.gen(function* () {
+      const failure = yield* Effect.flip(run({ cmd: `: ${"x".repeat(3_000_000)}` }))
+      assert.match(failure.detail, /the command of 30000\d\d bytes is longer than the host allows; put it into a file/)
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
   it.live("X1 an interrupted handler stops waiting at once, and the turn ends the process", () =>
     Effect.gen(function* () {
       const processId = yield* Effect.scoped(
         Effect.gen(function* () {
-          const { started, told, turn } = yield* makeTurn
+          const { firstOutput, started, turn } = yield* makeTurn
           const running = yield* ExecCommand.run({ cmd: "echo begun; sleep 30" }, "call", {
             cwd: yield* directory,
             shell: "/bin/bash"
           }).pipe(Effect.provideService(Turn.Turn, turn), Effect.forkChild)
-          assert.strictEqual(yield* told, "begun\n")
+          assert.strictEqual(yield* firstOutput, "begun\n")
           yield* Fiber.interrupt(running)
           assert.isAbove(carriersOf(started[0]!).length, 0)
           return started[0]!
@@ -132,10 +151,75 @@ describe("run", () => {
     }).pipe(Effect.scoped, Effect.provide(host))
   )
 
-  it.live("bytes that are no text are told as replacement characters", () =>
+  it.live("bytes that are not text become replacement characters", () =>
     Effect.gen(function* () {
       const { pieces } = yield* run({ cmd: "printf 'a\\377b\\342\\202'" })
       assert.strictEqual(pieces.join(""), "a\ufffdb\ufffd")
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+})
+
+/** The last detail that was reported, without the time. */
+const detailOf = (details: ReadonlyArray<CallDetail>) => {
+  const detail = details.at(-1)
+  assert(detail?._tag === "Command")
+  assert.isAtLeast(detail.durationMillis, 0)
+  return { ...detail, durationMillis: 0 }
+}
+
+describe("what people see of a command", () => {
+  it("its display is the command line and the absolute directory", () => {
+    const { display } = CodingTools.policies({ approval: "ask", cwd: "/work" }).exec_command
+    assert.deepStrictEqual(display!({ cmd: "ls", workdir: "sub" }), {
+      _tag: "Command",
+      command: "ls",
+      cwd: "/work/sub"
+    })
+    assert.deepStrictEqual(display!({ cmd: "ls" }), { _tag: "Command", command: "ls", cwd: "/work" })
+  })
+
+  it.live("its detail is the exit code or the signal, and the output", () =>
+    Effect.gen(function* () {
+      const base = { _tag: "Command", durationMillis: 0 } as const
+      const failing = yield* run({ cmd: "echo out; exit 3" })
+      assert.deepStrictEqual(detailOf(failing.details.slice(0, 1)), { ...base, exitCode: null, output: "" })
+      assert.deepStrictEqual(detailOf(failing.details), { ...base, exitCode: 3, output: "out\n" })
+      const killed = yield* run({ cmd: "echo out; kill -9 $$" })
+      assert.deepStrictEqual(detailOf(killed.details), { ...base, exitCode: null, signal: "SIGKILL", output: "out\n" })
+      const late = yield* run({ cmd: "echo out; exec sleep 30", login: false, timeout_ms: 1_000 })
+      assert.deepStrictEqual(detailOf(late.details), {
+        ...base,
+        exitCode: null,
+        signal: "SIGTERM",
+        timedOut: true,
+        output: "out\n"
+      })
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("its detail keeps more of the output than the model asked for", () =>
+    Effect.gen(function* () {
+      const { details, text } = yield* run({ cmd: "seq 1000", max_output_tokens: 1 })
+      assert.include(text, "bytes of the output are left out here")
+      assert.strictEqual(detailOf(details).output, Array.from({ length: 1_000 }, (_, i) => `${i + 1}\n`).join(""))
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("an interrupted command has reported its output", () =>
+    Effect.gen(function* () {
+      const { details, firstOutput, turn } = yield* makeTurn
+      const running = yield* ExecCommand.run({ cmd: "echo begun; sleep 30" }, "call", {
+        cwd: yield* directory,
+        shell: "/bin/bash"
+      }).pipe(Effect.provideService(Turn.Turn, turn), Effect.forkChild)
+      yield* firstOutput
+      yield* Fiber.interrupt(running)
+      assert.deepStrictEqual(detailOf(details), {
+        _tag: "Command",
+        exitCode: null,
+        durationMillis: 0,
+        output: "begun\n"
+      })
     }).pipe(Effect.scoped, Effect.provide(host))
   )
 })
@@ -152,7 +236,7 @@ describe("commandOf", () => {
 })
 
 describe("CodingTools", () => {
-  it.live("an agent of both tools runs them and answers failures as plain text", () =>
+  it.live("an agent with both tools runs them and returns failures as plain text", () =>
     Effect.gen(function* () {
       const cwd = yield* directory
       // that this compiles shows that the policies fit the toolkit
@@ -184,13 +268,14 @@ describe("CodingTools", () => {
     }).pipe(Effect.scoped, Effect.provide(host))
   )
 
-  it("whoever is asked sees the command, or the changes of the patch", () => {
+  it("a question has the command, or the changes of the patch", () => {
     const { apply_patch, exec_command } = CodingTools.policies({ approval: "ask", cwd: "/work" })
     assert.deepStrictEqual(exec_command.payload!({ cmd: "ls", workdir: "sub", justification: "to look" }), {
       command: "ls",
       cwd: "/work/sub",
       justification: "to look"
     })
+    assert.deepStrictEqual(exec_command.payload!({ cmd: "ls", shell: "" }), { command: "ls", cwd: "/work" })
     // another program than the default shell is another question, and no grant for the command covers it
     assert.deepStrictEqual(exec_command.payload!({ cmd: "ls", shell: "/work/evil" }), {
       command: "ls",

@@ -70,7 +70,9 @@ describe("parse", () => {
       lines("apply_patch <<'EOF'", "*** Begin Patch", "*** Update File: a", "@@", " x", "-y", "*** End Patch", "EOF"),
       lines("```", "*** Begin Patch  ", "*** Update File: a  ", "@@ ", " x", "-y", "*** End Patch  ", "```", ""),
       lines("*** Begin Patch", "*** Update File: a", "@@", " x", "-y", "*** End Patch", "").replaceAll("\n", "\r\n"),
-      lines("", "*** Begin Patch", "", "*** Update File: a", " x", "-y", "", "*** End Patch")
+      lines("", "*** Begin Patch", "", "*** Update File: a", " x", "-y", "", "*** End Patch"),
+      lines("    *** Begin Patch", "    *** Update File: a", "    @@", "     x", "    -y", "    *** End Patch"),
+      lines("  *** Begin Patch", "  *** Update File: a", "  @@", " x", "-y", "  *** End Patch")
     ]) {
       assert.strictEqual(strip(Result.getOrThrow(Patch.parse(text)).files), strip(wanted))
     }
@@ -201,6 +203,61 @@ describe("plan", () => {
     })
   )
 
+  it.effect("every line that the patch does not touch keeps its bytes, and an added one ends like its neighbour", () =>
+    Effect.gen(function* () {
+      for (const [content, hunk, wanted] of [
+        ["one\r\ntwo", [" one", "-two", "+TWO"], "one\r\nTWO"],
+        ["one\r\ntwo", [" one", "-two", "+TWO", "+three"], "one\r\nTWO\r\nthree"],
+        ["one\r\ntwo", [" two", "+three"], "one\r\ntwo\r\nthree"],
+        ["one\r\ntwo\r\nthree\r\nfour\n", [" one", "-two", "+TWO", "+2"], "one\r\nTWO\r\n2\r\nthree\r\nfour\n"],
+        ["one\ntwo\nthree\r\n", ["-one", "+ONE"], "ONE\ntwo\nthree\r\n"],
+        ["one\ntwo\nthree\r\nfour\r\n", ["+zero", " one"], "zero\none\ntwo\nthree\r\nfour\r\n"],
+        ["one\rtwo\rthree\r", [" one", "-two", "+TWO", "+2"], "one\rTWO\r2\rthree\r"],
+        ["one\rtwo", [" one", "-two", "+TWO"], "one\rTWO"],
+        ["10%\r20%\ntwo\n", ["-two", "+TWO"], "10%\r20%\nTWO\n"],
+        ["\ufeffone\r\ntwo\r\n", ["-one", "+ONE"], "\ufeffONE\r\ntwo\r\n"],
+        ["\ufeffone\ntwo\n", ["-\ufeffone", "+\ufeffONE"], "\ufeffONE\ntwo\n"],
+        ["\ufeffone\ntwo\n", [" one", "-two", "+TWO"], "\ufeffone\nTWO\n"],
+        ["only", ["-only", "+a", "+b"], "a\nb"]
+      ] as const) {
+        assert.strictEqual(yield* after(content, "@@", ...hunk), wanted, JSON.stringify(content))
+      }
+    })
+  )
+
+  it.effect("a thousand hunks in a hundred thousand lines apply in moments, however they match", () =>
+    Effect.gen(function* () {
+      const file = Array.from({ length: 100_000 }, (_, index) => `line ${index}\n`).join("")
+      for (const indent of ["", "  "]) {
+        const hunks = Array.from({ length: 1_000 }, (_, index) => [
+          "@@",
+          ` ${indent}line ${index * 100}`,
+          `-${indent}line ${index * 100 + 1}`,
+          "+changed"
+        ])
+        const begin = performance.now()
+        const result = yield* after(file, ...hunks.flat())
+        assert.isBelow(performance.now() - begin, 5_000)
+        assert.strictEqual(result!.split("changed\n").length, 1_001)
+      }
+    })
+  )
+
+  it.effect("a hunk of many equal lines, and one of very many lines, apply in moments", () =>
+    Effect.gen(function* () {
+      const same = "x\n".repeat(200_000)
+      const begin = performance.now()
+      const many = (line: string, count: number) => Array.from({ length: count }, () => line).join("\n")
+      const error = yield* Effect.flip(update(same, "@@", many(" x", 50_000), "-y"))
+      assert.include(error.message, "does not apply")
+      assert.strictEqual(yield* after(same, "@@", many("-x", 200_000)), "")
+      assert.strictEqual((yield* after("", "@@", many("+x", 200_000)))!.length, 400_000)
+      const blank = Patch.parse(lines("*** Begin Patch", "*** Update File: a", "-a", many("", 50_000), "b"))
+      assert.isTrue(Result.isFailure(blank))
+      assert.isBelow(performance.now() - begin, 10_000)
+    })
+  )
+
   it.effect("later parts see what earlier ones did", () =>
     Effect.gen(function* () {
       const patch = parsed(
@@ -244,7 +301,7 @@ describe("plan", () => {
         lines(
           "f, line 5 of the patch: hunk 2 does not apply: these lines are not in the file below line 3",
           "  one",
-          "They stand at line 1; hunks have to be in the order of the file."
+          "They are at line 1; hunks must be in the order of the file."
         )
       )
       assert.strictEqual(

@@ -1,7 +1,6 @@
 /** Tables of tools: schemas compiled once, handlers taken from the context or given by a source. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
 import { promptOf } from "../models/effectAi.ts"
@@ -10,6 +9,7 @@ import type { ToolEntry, ToolPolicy, ToolTable } from "../ports/ToolSource.ts"
 import type { CallDisplay } from "../protocol/Display.ts"
 import { messageOf, ToolHandlerMissing, ToolInvalid } from "../protocol/AgentError.ts"
 import type * as Authority from "../state/Authority.ts"
+import * as ToolArguments from "./toolArguments.ts"
 
 /** A tool with its policy and, if it does not come from the context, its handler. */
 export interface ToolDefinition {
@@ -60,12 +60,14 @@ export const runInContext =
 const makeEntry = ({ policy, run, tool }: ToolDefinition): ToolEntry => {
   checkTool(tool)
   try {
-    const schema = Schema.isSchema(tool.parametersSchema) ? codecOf(tool.parametersSchema) : undefined
+    const decode = Schema.isSchema(tool.parametersSchema)
+      ? ToolArguments.decoder(codecOf(tool.parametersSchema))
+      : Effect.succeed
     const freeform = policy?.freeform
     return {
       policy,
       run,
-      display: displayOf(policy, schema),
+      display: displayOf(policy, decode),
       spec: {
         name: tool.name,
         description: Tool.getDescription(tool),
@@ -73,7 +75,7 @@ const makeEntry = ({ policy, run, tool }: ToolDefinition): ToolEntry => {
         ...(freeform === undefined ? {} : { freeform }),
         source: tool
       },
-      decode: schema === undefined ? Effect.succeed : Schema.decodeUnknownEffect(schema),
+      decode,
       asks: asksOf(tool.needsApproval),
       encodeSuccess: Schema.encodeUnknownEffect(codecOf(tool.successSchema)),
       encodeFailure: Schema.encodeUnknownEffect(codecOf(Tool.failureResultSchema(tool)))
@@ -84,12 +86,11 @@ const makeEntry = ({ policy, run, tool }: ToolDefinition): ToolEntry => {
 }
 
 /** The display of a policy, for arguments as the model wrote them. Arguments that do not decode have none. */
-const displayOf = (policy: ToolPolicy<any> | undefined, schema: Schema.Codec<unknown, unknown> | undefined) => {
+const displayOf = (policy: ToolPolicy<any> | undefined, decode: ToolEntry["decode"]) => {
   const display = policy?.display
   if (display === undefined) return () => undefined
-  const decode = schema === undefined ? Exit.succeed : Schema.decodeUnknownExit(schema)
   return (params: unknown): CallDisplay | undefined => {
-    const decoded = decode(params)
+    const decoded = Effect.runSyncExit(decode(params))
     return decoded._tag === "Failure" ? undefined : display(decoded.value)
   }
 }

@@ -40,7 +40,7 @@ import { makeWriter } from "./writer.ts"
 /**
  * Journals in files. Within one process a session has one writer. Between processes it has one only with a
  * {@link JournalLease}, and by default there is none: a second process may then open a session that is being written,
- * and the fence refuses the earlier writer at its next write. `@spindle/cli/SessionLease` is a lease for Node.
+ * and the fence refuses the earlier writer at its next write. `@spindle/app/SessionLease` is a lease for Node.
  */
 export const layer = (options: JournalFileOptions): Layer.Layer<Journal, never, FileSystem.FileSystem> =>
   Layer.effect(

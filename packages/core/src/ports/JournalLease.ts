@@ -24,7 +24,7 @@ export interface JournalLease {
 /**
  * The leases in force. By default there are none between processes: a file journal then guards against its own process,
  * and by its fence, which refuses the earlier of two writers at its next write, after the later one has opened. With
- * leases the later one gets `SessionBusy` instead. `@spindle/cli/SessionLease` has a layer of leases for Node, held by
+ * leases the later one gets `SessionBusy` instead. `@spindle/app/SessionLease` has a layer of leases for Node, held by
  * the kernel of one machine.
  */
 export const JournalLease: Context.Reference<JournalLease> = Context.Reference<JournalLease>(

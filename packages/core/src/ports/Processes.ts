@@ -1,6 +1,6 @@
 /**
  * The port to processes (contract X1 to X4). A process belongs to a turn or to the session, never to the scope of the
- * tool that started it: ending the tool ends the waiting, and the owner ends the process.
+ * tool that started it: when the tool ends, it only stops waiting, and the owner ends the process.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -21,7 +21,10 @@ export class ProcessFailed extends Schema.TaggedError<ProcessFailed>()("ProcessF
   }
 }
 
-/** What to start. `env` is added to the host's environment; `command[0]` is looked up in `PATH`. */
+/**
+ * What to start. `command[0]` is searched in `PATH`. `env` is added to what the implementation lets a process inherit of
+ * the environment of this program.
+ */
 export interface ProcessSpec {
   readonly processId: ProcessId
   readonly command: ReadonlyArray<string>
@@ -39,14 +42,12 @@ export interface ProcessExit {
 export interface Process {
   readonly processId: ProcessId
   readonly pid: number
-  /** Both output streams, interleaved as they arrive. One reader; a slow reader slows the process (contract X4). */
+  /** Both output streams, interleaved as they arrive. It has one reader; a slow one slows the process (contract X4). */
   readonly output: Stream.Stream<Uint8Array>
-  /**
-   * Waits for the end of the process. Its descendants may live on; see `gone`. **Interruption** stops only the wait.
-   */
+  /** Waits for the end of the process. Its descendants may live longer, see `gone`. **Interruption** stops only the wait. */
   readonly exit: Effect.Effect<ProcessExit>
   /**
-   * Waits until the process and everything it started have ended, by themselves or by `end`. **Interruption** stops
+   * Waits until the process and everything that it started have ended, by themselves or by `end`. **Interruption** stops
    * only the wait.
    */
   readonly gone: Effect.Effect<void>
@@ -55,14 +56,14 @@ export interface Process {
 /** Processes of the host. */
 export interface Processes {
   /**
-   * Starts a process in a group of its own, with the marker `SPINDLE_PROCESS=<process id>` in its environment. The
-   * process lives until it ends or `end` is called; an interruption of the caller before the answer ends it.
+   * Starts a process in its own group, with the marker `SPINDLE_PROCESS=<process id>` in its environment. The process
+   * lives until it ends or `end` is called. **Interruption** before this returns ends it.
    */
   readonly start: (spec: ProcessSpec) => Effect.Effect<Process, ProcessFailed>
   /**
-   * Ends a process with everything it started: signals its group and every process that carries its marker with TERM,
-   * waits for `grace`, then kills what is left. Answers when none of them lives. Does nothing for a process that has
-   * ended with all its descendants. **Interruption**: the ending goes on.
+   * Ends a process with everything that it started: sends TERM to its group and to every process that carries its
+   * marker, waits for `grace`, then kills what is left. Returns when none of them lives. Does nothing for a process that
+   * has ended with all its descendants. **Interruption** stops only the wait.
    */
   readonly end: (processId: ProcessId, grace: number) => Effect.Effect<void>
 }
@@ -70,7 +71,7 @@ export interface Processes {
 /** The service key of {@link Processes}. */
 export const Processes: Context.Service<Processes, Processes> = Context.Service("@spindle/core/Processes")
 
-/** A host that starts no process. */
+/** Processes of a host that starts none. */
 export const layerNone: Layer.Layer<Processes> = Layer.succeed(Processes, {
   start: (spec) =>
     Effect.fail(new ProcessFailed({ command: spec.command, cwd: spec.cwd, detail: "this host starts no processes" })),

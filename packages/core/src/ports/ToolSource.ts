@@ -30,6 +30,11 @@ export interface ToolPolicy<Params = unknown> {
   readonly kind?: "command" | "patch" | "permissions" | undefined
   /** What the person sees of the call. The default is its arguments. */
   readonly payload?: ((params: Params) => unknown) | undefined
+  /**
+   * Returns why a call cannot succeed, in words for the model, or undefined. It runs before a person is asked, and again
+   * when earlier calls have ended if it refused while they ran. A call that it refuses has failed, and no one is asked.
+   */
+  readonly check?: ((params: Params) => Effect.Effect<string | undefined>) | undefined
   /** Describes a call, for people and for the wire. It is recorded with the call. Without it a call is `Other`. */
   readonly display?: ((params: Params) => CallDisplay) | undefined
   /** For a tool that takes plain text in a grammar; its handler gets `{ input }`. */

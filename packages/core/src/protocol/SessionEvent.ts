@@ -48,8 +48,8 @@ export class SessionResumed extends Schema.Opaque<SessionResumed>()(
   })
 ) {}
 /**
- * Input was accepted. With a `turnId` it steers that turn, otherwise it waits in the queue. With a `fragment` it is a
- * notice of a program and not the user's words.
+ * Input was accepted. With a `turnId` it steers that turn, otherwise it waits in the queue: at a `position`, or as its
+ * head, which starts at once. With a `fragment` it is a notice of a program and not the user's words.
  */
 export class InputAccepted extends Schema.Opaque<InputAccepted>()(
   record("InputAccepted", {
@@ -57,6 +57,7 @@ export class InputAccepted extends Schema.Opaque<InputAccepted>()(
     input: Input,
     delivery: Delivery,
     turnId: Schema.optionalKey(TurnId),
+    position: Schema.optionalKey(Schema.Finite),
     fragment: Schema.optionalKey(Schema.String)
   })
 ) {}

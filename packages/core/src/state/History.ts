@@ -125,12 +125,14 @@ export const abortedOutput = (reason: AbortReason, afterMillis: number): string 
 /** The name of the marker's fragment. */
 export const markerFragment = "turn_aborted"
 
-/** Makes the text that informs the model that a turn was stopped (contract I5), with what is still running. */
-export const markerText = (reason: AbortReason, running: ReadonlyArray<string>): string => {
+/** Makes the text that informs the model that a turn was stopped, or cut off (contract I5), with what is still running. */
+export const markerText = (reason: AbortReason | "Crashed", running: ReadonlyArray<string>): string => {
   const why =
     reason === "Interrupted"
       ? "The user stopped the previous turn."
-      : `The previous turn was stopped (${reasonTexts[reason]}).`
+      : reason === "Crashed"
+        ? "The program was killed during the previous turn."
+        : `The previous turn was stopped (${reasonTexts[reason]}).`
   const still = running.length === 0 ? "" : ` Still running: ${running.join(", ")}.`
   return `<${markerFragment}>\n${why}${still} Tools and commands that were stopped may have done part of their work: look at the current state before you repeat anything.\n</${markerFragment}>`
 }

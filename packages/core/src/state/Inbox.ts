@@ -49,6 +49,13 @@ export const forTurn = (self: Inbox, turnId: TurnId, startedWith: SubmissionId |
 export const queued = (self: Inbox): ReadonlyArray<Entry> =>
   self.filter((entry) => entry.turnId === undefined && entry.waits !== true)
 
+/**
+ * Returns how many entries of the queue are ahead of the next one. The input that the running turn was started with may
+ * still wait to be carried, but no longer waits for its own turn.
+ */
+export const aheadCount = (self: Inbox, startedWith: SubmissionId | undefined): number =>
+  queued(self).filter((entry) => entry.submissionId !== startedWith).length
+
 /** Binds the entries that waited for the next turn to this one. */
 export const join = (self: Inbox, turnId: TurnId): Inbox =>
   self.some((entry) => entry.waits === true && entry.turnId === undefined)

@@ -47,17 +47,20 @@ export const make = (options: CallOptions): ToolCalls => {
         const entry = options.tools.current.byName.get(call.name)
         const isExclusive = entry !== undefined && entry.policy?.concurrency !== "parallel"
         const before = isExclusive ? [...exclusive, ...parallel] : exclusive
-        const schedule = (run: Effect.Effect<void>) => {
-          const permitted = Semaphore.withPermit(permits, run)
-          if (before.length === 0) return permitted
-          return Effect.andThen(Effect.forEach(before, Fiber.await, { discard: true }), permitted)
+        const order: Order = {
+          isFirst: before.length === 0,
+          awaitEarlier: Effect.forEach(before, Fiber.await, { discard: true }),
+          run: (run) => {
+            const permitted = Semaphore.withPermit(permits, run)
+            return order.isFirst ? permitted : Effect.andThen(order.awaitEarlier, permitted)
+          }
         }
         const work = Tracing.span(spanOf(options, call, entry !== undefined), (span) => {
           const turn = span === undefined ? options.turn : noteEnd(options.turn, span)
           const { hooks, tools } = options
           return entry === undefined
             ? turn.finish(call, "failed", unknownTool(call.name, tools))
-            : process({ turn, hooks, entry, policy: entry.policy ?? defaultPolicy, call, schedule })
+            : process({ turn, hooks, entry, policy: entry.policy ?? defaultPolicy, call, order })
         })
         return Effect.map(Effect.forkChild(work, { startImmediately: true }), (fiber) => {
           running.push(fiber)
@@ -126,13 +129,22 @@ interface KnownCall {
   readonly entry: ToolEntry
   readonly policy: ToolPolicy<any>
   readonly call: ToolCall
-  /** Runs an effect when it is the turn of the call. */
-  readonly schedule: (run: Effect.Effect<void>) => Effect.Effect<void>
+  readonly order: Order
+}
+
+/** The place of a call among those of its turn. */
+interface Order {
+  /** Whether it waits for no earlier call. */
+  readonly isFirst: boolean
+  /** Waits for the earlier calls that it must not run alongside. */
+  readonly awaitEarlier: Effect.Effect<void>
+  /** Runs it in its place. */
+  readonly run: (run: Effect.Effect<void>) => Effect.Effect<void>
 }
 
 /** Decodes the arguments, asks for approval, and runs the handler. */
 const process = Effect.fnUntraced(function* (known: KnownCall) {
-  const { call, entry, schedule, turn } = known
+  const { call, entry, order, turn } = known
   if (call.invalid !== undefined) {
     return yield* turn.finish(call, "failed", `the arguments of ${call.name} are not JSON`)
   }
@@ -149,21 +161,31 @@ const process = Effect.fnUntraced(function* (known: KnownCall) {
     yield* turn.warn(refusal.message)
     return yield* turn.finish(call, "failed", refusal.message)
   }
-  if (refusal !== undefined) return yield* turn.finish(call, "denied", refusal)
-  yield* schedule(run(known, decoded.params))
+  if (refusal !== undefined) return yield* turn.finish(call, refusal.status, refusal.reason)
+  yield* order.run(run(known, decoded.params))
 })
 
+/** Why a call does not run. It has `failed` if its tool knows, before a person is asked, that it cannot succeed. */
+interface Refusal {
+  readonly status: "denied" | "failed"
+  readonly reason: string
+}
+
+const denied = (reason: string): Refusal => ({ status: "denied", reason })
+
 /**
- * Returns why a call must not run, undefined if it may: a hook, its policy or the person who was asked refused it. A
- * cancelled question interrupts; it is no refusal (A2).
+ * Returns why a call must not run, undefined if it may: a hook, its policy, its check or the person who was asked refused
+ * it. A cancelled question interrupts; it is no refusal (A2).
  */
 const refusalOf = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
   const { call, hooks, policy, turn } = known
   const verdict = yield* hooks.preToolUse(turn.turnId, call.name, params)
-  if (verdict.deny) return `denied: ${verdict.reason ?? "a hook refused this call"}`
+  if (verdict.deny) return denied(`denied: ${verdict.reason ?? "a hook refused this call"}`)
   const permission = yield* permissionFor(known, params)
   if (permission === "allow") return undefined
-  if (permission === "deny") return `denied: the policy forbids ${call.name}`
+  if (permission === "deny") return denied(`denied: the policy forbids ${call.name}`)
+  const failure = yield* checkCall(known, params)
+  if (failure !== undefined) return { status: "failed", reason: failure } satisfies Refusal
   const { payload } = policy
   const answer = yield* turn.ask({
     kind: policy.kind ?? "permissions",
@@ -174,8 +196,22 @@ const refusalOf = Effect.fnUntraced(function* (known: KnownCall, params: unknown
         ? call.params
         : yield* callApplication(`the payload function of the tool ${call.name}`, () => payload(params))
   })
-  return yield* refusalIn(answer)
+  const reason = yield* refusalIn(answer)
+  return reason === undefined ? undefined : denied(reason)
 })
+
+/**
+ * Returns why a call that needs a question cannot succeed. An earlier call that still runs may change that, so a refusal
+ * is checked again after it.
+ */
+const checkCall = ({ call, order, policy }: KnownCall, params: unknown) => {
+  const { check } = policy
+  if (check === undefined) return Effect.succeed(undefined)
+  const once = Effect.flatten(callApplication(`the check function of the tool ${call.name}`, () => check(params)))
+  return Effect.flatMap(once, (refusal) =>
+    refusal === undefined || order.isFirst ? Effect.succeed(refusal) : Effect.andThen(order.awaitEarlier, once)
+  )
+}
 
 /** What the policy of a tool, and the tool itself, say about a call. */
 const permissionFor = Effect.fnUntraced(function* ({ call, entry, policy, turn }: KnownCall, params: unknown) {

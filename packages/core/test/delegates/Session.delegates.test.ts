@@ -14,8 +14,8 @@ import { type Answer, type NewQuestion, Turn } from "@spindle/core/Turn"
 import * as Laws from "@spindle/testing/Laws"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
-import { journalWith } from "../journals.ts"
-import { abortedOf, assertTurns } from "../turns.ts"
+import { journalWith } from "../fixtures/journals.ts"
+import { abortedOf, assertTurns } from "../fixtures/turns.ts"
 
 const delegateId = "child" as SessionId
 

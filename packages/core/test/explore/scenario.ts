@@ -14,7 +14,7 @@ import * as Interrupts from "@spindle/testing/Interrupts"
 import * as Laws from "@spindle/testing/Laws"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
-import { journalWith } from "../journals.ts"
+import { journalWith } from "../fixtures/journals.ts"
 
 /** An exploration of any program. */
 export type Exploration = Interrupts.Exploration<any, unknown>

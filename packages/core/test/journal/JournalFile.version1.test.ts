@@ -19,7 +19,7 @@ import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import { Context, Effect, Layer } from "effect"
 import * as JournalFiles from "../fixtures/journalFiles.ts"
 import { sessionId, submission } from "../fixtures/records.ts"
-import { assertTurns, markersOf } from "../turns.ts"
+import { assertTurns, markersOf } from "../fixtures/turns.ts"
 
 const names = ["tools", "question", "aborted", "delegate", "rollback", "crashed"] as const
 type Name = (typeof names)[number]

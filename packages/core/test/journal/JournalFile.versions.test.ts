@@ -12,7 +12,7 @@ import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import { Context, Effect, Layer } from "effect"
 import * as JournalFiles from "../fixtures/journalFiles.ts"
 import * as Records from "../fixtures/records.ts"
-import { assertTurns, markersOf } from "../turns.ts"
+import { assertTurns, markersOf } from "../fixtures/turns.ts"
 
 const { accepted, completed, recorded, started, turnStarted, user } = Records
 /** Lines of later versions: a tag that nobody knows yet, with odd contents, and a known tag in another version. */

@@ -8,7 +8,7 @@ import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Effect } from "effect"
 import { id, running, userTexts } from "../fixtures/submissions.ts"
-import { abortedOf, assertTurns, itemsOf } from "../turns.ts"
+import { abortedOf, assertTurns, itemsOf } from "../fixtures/turns.ts"
 
 const notice = (text: string, delivery?: "steer" | "queue" | "wait") => Op.notice("tests", text, { delivery })
 const noticesOf = (items: ReturnType<typeof itemsOf>) =>

@@ -14,7 +14,7 @@ import { Turn } from "@spindle/core/Turn"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Context, Deferred, Effect, Layer } from "effect"
-import { assertTurns } from "../turns.ts"
+import { assertTurns } from "../fixtures/turns.ts"
 
 /** Keeps what the user said, and a summary for the rest. */
 const compact = Task.make(

@@ -3,7 +3,7 @@ import { Turn } from "@spindle/core/Turn"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Cause, Deferred, Effect, Fiber } from "effect"
-import { abortedOf, assertTurns, itemsOf } from "../turns.ts"
+import { abortedOf, assertTurns, itemsOf } from "../fixtures/turns.ts"
 
 /** A session whose model calls each tool once, in parallel, and then speaks. */
 const calling = (tools: { readonly [name: string]: Harness.TestTool["run"] }) =>

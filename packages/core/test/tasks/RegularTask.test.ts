@@ -5,7 +5,7 @@ import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { heldAt, journalWith } from "../journals.ts"
+import { heldAt, journalWith } from "../fixtures/journals.ts"
 
 const { call, drop, fail, finish, gate, pieces, reasoning, text } = ScriptedModel
 type Tagged<Tag extends JournalRecord["_tag"]> = Extract<JournalRecord, { readonly _tag: Tag }>

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
+import type * as Approvals from "@spindle/core/Approvals"
 import * as Journal from "@spindle/core/Journal"
 import type { CallId } from "@spindle/core/Ids"
 import type { Item } from "@spindle/core/Item"
@@ -364,6 +365,93 @@ describe("calls that cannot run", () => {
       })
       yield* harness.run("hi")
       assert.deepStrictEqual(seen, [["good", { ok: 1 }]])
+    })
+  )
+
+  it.effect(
+    "null for an argument that may be left out is an absent argument, and stays where the schema takes it",
+    () =>
+      Effect.gen(function* () {
+        const seen: Array<unknown> = []
+        const displays: Array<unknown> = []
+        const inner = Schema.Struct({ z: Schema.optionalKey(Schema.String) })
+        const harness = yield* SessionHarness.make({
+          script: [
+            [
+              call("t", { a: "1", b: null, c: null, d: [{ z: null }, { z: "2" }], e: null }, "a"),
+              call("t", { a: null }, "b"),
+              call("t", { a: "1", d: [null] }, "c")
+            ],
+            [text("done")]
+          ],
+          tools: {
+            t: {
+              run: (params) => Effect.sync(() => void seen.push(params)),
+              policy: { display: (params) => (displays.push(params), { _tag: "Other" }) },
+              parameters: {
+                a: Schema.String,
+                b: Schema.optionalKey(Schema.String),
+                c: Schema.optionalKey(Schema.NullOr(Schema.String)),
+                d: Schema.optionalKey(Schema.Array(inner)),
+                e: Schema.optional(Schema.Union([Schema.Finite, Schema.Array(Schema.String)]))
+              }
+            }
+          }
+        })
+        yield* harness.run("hi")
+        const decoded = [{ a: "1", c: null, d: [{}, { z: "2" }] }]
+        assert.deepStrictEqual(seen, decoded)
+        assert.deepStrictEqual(displays, decoded)
+        const failed = results(harness.requests[1]?.items).slice(1)
+        assert.include(failed[0]![2], "Missing key")
+        assert.include(failed[1]![2], '["d"][0]')
+      })
+  )
+
+  it.effect("a call that its check refuses fails before anybody is asked", () =>
+    Effect.gen(function* () {
+      const asked: Array<unknown> = []
+      const log: Array<string> = []
+      const run = (_: unknown, callId: string) => Effect.sync(() => void log.push(callId))
+      const check = (params: unknown) =>
+        Effect.sync(() => {
+          const { bad, after } = params as { readonly bad?: boolean; readonly after?: string }
+          return bad === true || (after !== undefined && !log.includes(after)) ? "it cannot succeed" : undefined
+        })
+      const approvals: Approvals.Approvals = {
+        decide: ({ callId }) => Effect.sync(() => (asked.push(callId), { _tag: "Approved", scope: "once" }))
+      }
+      const harness = yield* SessionHarness.make({
+        script: [
+          [
+            call("edit", { bad: true }, "a"),
+            call("edit", {}, "b"),
+            // refused until the earlier call has run
+            call("edit", { after: "b" }, "c"),
+            call("edit", { after: "none" }, "d"),
+            // a call that nobody is asked about is left to its handler
+            call("free", { bad: true }, "e")
+          ],
+          [text("done")]
+        ],
+        tools: {
+          edit: { run, policy: { approval: "ask", concurrency: "exclusive", check } },
+          free: { run, policy: { check } }
+        },
+        approvals
+      })
+      yield* harness.run("hi")
+      assert.deepStrictEqual(asked, ["b", "c"])
+      assert.deepStrictEqual(
+        results(harness.requests[1]?.items).map(([callId, status, output]) => [callId, status, output ?? null]),
+        [
+          ["a", "failed", "it cannot succeed"],
+          ["b", "completed", null],
+          ["c", "completed", null],
+          ["d", "failed", "it cannot succeed"],
+          ["e", "completed", null]
+        ]
+      )
     })
   )
 })

@@ -7,17 +7,16 @@ import type { PlatformError } from "effect/PlatformError"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 
-/** How much may wait for the reader before the process is slowed. */
+/** How much may wait for the reader before the process has to wait. */
 const capacityBytes = 65_536
-/** How much is still taken after the exit of the process: more than its pipes can hold. */
+/** How much is accepted after the exit of the process: more than its pipes can hold. */
 const tailCapacityBytes = 1_048_576
-/** How long descendants may still write after the exit of the process. */
+/** How long the output of descendants is accepted after the exit of the process. */
 const tailMillis = 100
 
 /**
- * `pump` moves the output and runs until the last writer has closed its end; `ended` is to be run when the process has
- * exited, and answers when `output` is complete. What descendants write later is read and dropped, so that they do not
- * block.
+ * `pump` moves the output until the last writer has closed its end. Run `ended` when the process has exited; it returns
+ * when `output` is complete. What descendants write later is read and dropped, so that they do not block.
  */
 export interface OutputPipe {
   readonly output: Stream.Stream<Uint8Array>
@@ -25,7 +24,7 @@ export interface OutputPipe {
   readonly ended: Effect.Effect<void>
 }
 
-/** Makes the pipe for an output that nobody else reads. */
+/** Makes the pipe for an output that has no other reader. */
 export const make = Effect.fnUntraced(function* (source: Stream.Stream<Uint8Array, PlatformError>) {
   // bounded by `capacityBytes`, and by `tailCapacityBytes` after the exit
   const queue = yield* Queue.unbounded<Uint8Array, Cause.Done>()

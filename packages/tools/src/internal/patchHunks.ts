@@ -1,12 +1,8 @@
-/** Finds the places of hunks in a file, and applies them. */
+/** Finds the places of hunks in a file and applies them. */
 import * as Result from "effect/Result"
-import type { Hunk, HunkLine } from "../Patch.ts"
-
-/** Why hunks do not apply, and at which line of the patch. */
-export interface Failure {
-  readonly detail: string
-  readonly line: number
-}
+import * as LineSearch from "./lineSearch.ts"
+import type { Failure, Hunk, HunkLine } from "./patchModel.ts"
+import * as TextLines from "./textLines.ts"
 
 /** A content after its hunks, and the change in the unified format. */
 export interface Applied {
@@ -14,107 +10,113 @@ export interface Applied {
   readonly diff: ReadonlyArray<string>
 }
 
-/** The lines of a content, without the empty one behind its last line end. */
-export const contentLines = (content: string): Array<string> => {
-  if (content === "") return []
-  const lines = content.split("\n")
-  if (lines.at(-1) === "") lines.pop()
-  return lines
-}
-
-/** Lines of a hunk as the unified format writes them. */
+/** Returns lines of a hunk as the unified format writes them. */
 export const diffLines = (lines: ReadonlyArray<HunkLine>): ReadonlyArray<string> =>
   lines.map(({ kind, text }) => `${kind === "context" ? " " : kind === "remove" ? "-" : "+"}${text}`)
 
-const withoutPunctuation = (text: string): string =>
-  text
-    .trim()
-    .replace(/[\u2010-\u2015\u2212]/g, "-")
-    .replace(/[\u2018-\u201b]/g, "'")
-    .replace(/[\u201c-\u201f]/g, '"')
-    .replace(/[\u00a0\u2002-\u200a\u202f\u205f\u3000]/g, " ")
-
-/** How lines are compared, the strictest way first. */
-const comparisons: ReadonlyArray<(text: string) => string> = [
-  (text) => text,
-  (text) => text.trimEnd(),
-  (text) => text.trim(),
-  withoutPunctuation
-]
+/** Returns the lines of a content, each after `prefix`. */
+export const contentLines = (content: string, prefix: "+" | "-"): ReadonlyArray<string> => {
+  const { mark, texts } = TextLines.split(content)
+  return texts.map((text, index) => `${prefix}${index === 0 ? mark : ""}${text}`)
+}
 
 /**
- * Where `wanted` stands in `lines`, at `from` or below; at the very end only if `isAtEnd`. The strictest comparison
- * wins.
+ * Applies hunks in order, each below the previous one. Lines that no hunk removes keep their bytes, and so do a byte
+ * order mark and a missing end of the last line. An added line gets the line end of its neighbour.
  */
-const seek = (lines: ReadonlyArray<string>, wanted: ReadonlyArray<string>, from: number, isAtEnd: boolean): number => {
-  const last = lines.length - wanted.length
-  for (const normal of comparisons) {
-    const pattern = wanted.map(normal)
-    const have = lines.map((line, index) => (index < from ? "" : normal(line)))
-    for (let start = isAtEnd ? Math.max(from, last) : from; start <= last; start++) {
-      if (pattern.every((text, offset) => text === have[start + offset])) return start
+export const apply = (content: string, hunks: ReadonlyArray<Hunk>): Result.Result<Applied, Failure> => {
+  const lines = TextLines.split(content)
+  const search = LineSearch.make(lines.texts)
+  const writer = makeWriter(lines)
+  const diff: Array<string> = []
+  for (const [index, hunk] of hunks.entries()) {
+    const place = find({ lines: lines.texts, search, from: writer.position() }, hunk, index)
+    if (Result.isFailure(place)) return Result.fail(place.failure)
+    writer.copyUntil(place.success.start)
+    for (const line of writer.change(place.success.lines)) diff.push(line)
+  }
+  writer.copyUntil(lines.texts.length)
+  return Result.succeed({ content: writer.content(), diff })
+}
+
+/** Writes the new content of a file line by line. */
+interface Writer {
+  /** Returns how many lines of the file were copied or removed. */
+  readonly position: () => number
+  /** Copies the lines of the file before `end`. */
+  readonly copyUntil: (end: number) => void
+  /** Applies the lines of a hunk at the position, and returns them in the unified format. */
+  readonly change: (lines: ReadonlyArray<HunkLine>) => ReadonlyArray<string>
+  readonly content: () => string
+}
+
+const makeWriter = (file: TextLines.TextLines): Writer => {
+  const usual = TextLines.usualEnd(file)
+  const texts: Array<string> = []
+  const ends: Array<string> = []
+  let position = 0
+  const copy = () => {
+    texts.push(file.texts[position]!)
+    ends.push(file.ends[position]!)
+    position++
+  }
+  /** The line end of the line before or at the position, whichever is there. */
+  const endHere = (): string => file.ends[position - 1] || file.ends[position] || usual
+  return {
+    position: () => position,
+    copyUntil: (end) => {
+      while (position < end) copy()
+    },
+    change: (lines) => {
+      const [oldStart, newStart] = [position, texts.length]
+      const shown: Array<HunkLine> = []
+      for (const line of lines) {
+        if (line.kind === "add") {
+          // a byte order mark that the model repeats is the one that is kept
+          texts.push(texts.length === 0 && file.mark !== "" ? line.text.replace(file.mark, "") : line.text)
+          ends.push(endHere())
+          shown.push(line)
+          continue
+        }
+        // the line of the file, not the copy in the patch
+        shown.push({ kind: line.kind, text: file.texts[position]! })
+        if (line.kind === "context") copy()
+        else position++
+      }
+      const ranges = `-${range(oldStart, position - oldStart)} +${range(newStart, texts.length - newStart)}`
+      return [`@@ ${ranges} @@`].concat(diffLines(shown))
+    },
+    content: () => {
+      const isOpen = file.texts.length > 0 && file.ends.at(-1) === ""
+      const last = texts.length - 1
+      const written = texts.map((text, index) =>
+        index === last && isOpen ? text : `${text}${ends[index] === "" ? usual : ends[index]}`
+      )
+      return file.mark + written.join("")
     }
   }
-  return -1
 }
+
+const range = (from: number, count: number): string =>
+  `${count === 0 ? from : from + 1}${count === 1 ? "" : `,${count}`}`
 
 interface Place {
   readonly start: number
   readonly lines: ReadonlyArray<HunkLine>
 }
 
-/** Applies hunks in order, each below the one before. */
-export const apply = (content: string, hunks: ReadonlyArray<Hunk>): Result.Result<Applied, Failure> => {
-  const lines = contentLines(content)
-  // a file with carriage returns keeps them: an added line gets one as well
-  const ending =
-    lines.length > 0 && lines.every((line, index) => line.endsWith("\r") || isLastOpen(content, lines, index))
-  const result: Array<string> = []
-  const diff: Array<string> = []
-  let position = 0
-  for (const [index, hunk] of hunks.entries()) {
-    const place = find(lines, hunk, index, position)
-    if (Result.isFailure(place)) return Result.fail(place.failure)
-    const { start, lines: hunkLines } = place.success
-    result.push(...lines.slice(position, start))
-    const oldStart = start
-    const newStart = result.length
-    position = start
-    const shown: Array<HunkLine> = []
-    for (const line of hunkLines) {
-      if (line.kind === "add") {
-        result.push(ending ? `${line.text}\r` : line.text)
-        shown.push(line)
-        continue
-      }
-      // the file's own line is kept, not the patch's memory of it
-      const own = lines[position++]!
-      if (line.kind === "context") result.push(own)
-      shown.push({ kind: line.kind, text: own })
-    }
-    const range = (from: number, count: number) => `${count === 0 ? from : from + 1}${count === 1 ? "" : `,${count}`}`
-    diff.push(
-      `@@ -${range(oldStart, position - oldStart)} +${range(newStart, result.length - newStart)} @@`,
-      ...diffLines(shown)
-    )
-  }
-  result.push(...lines.slice(position))
-  const isClosed = content === "" || content.endsWith("\n")
-  return Result.succeed({ content: result.length === 0 ? "" : result.join("\n") + (isClosed ? "\n" : ""), diff })
+/** Where a hunk is searched: in these lines, at `from` or below. */
+interface Area {
+  readonly lines: ReadonlyArray<string>
+  readonly search: LineSearch.LineSearch
+  readonly from: number
 }
 
-const isLastOpen = (content: string, lines: ReadonlyArray<string>, index: number): boolean =>
-  index > 0 && index === lines.length - 1 && !content.endsWith("\n")
-
-const find = (
-  lines: ReadonlyArray<string>,
-  hunk: Hunk,
-  index: number,
-  position: number
-): Result.Result<Place, Failure> => {
-  let from = position
+const find = (area: Area, hunk: Hunk, index: number): Result.Result<Place, Failure> => {
+  const { lines, search } = area
+  let { from } = area
   for (const header of hunk.headers) {
-    const at = seek(lines, [header], from, false)
+    const at = search.seek([header], from, false)
     if (at === -1) {
       return Result.fail({
         detail: `hunk ${index + 1}: there is no line "${header}"${from === 0 ? "" : ` below line ${from}`}`,
@@ -123,64 +125,44 @@ const find = (
     }
     from = at + 1
   }
-  const old = hunk.lines.filter((line) => line.kind !== "add")
-  if (old.length === 0) {
+  const wanted = hunk.lines.filter((line) => line.kind !== "add").map((line) => line.text)
+  if (wanted.length === 0) {
     return Result.succeed({ start: hunk.isAtEnd || hunk.headers.length === 0 ? lines.length : from, lines: hunk.lines })
   }
-  const wanted = old.map((line) => line.text)
-  const start = seek(lines, wanted, from, hunk.isAtEnd)
+  const start = search.seek(wanted, from, hunk.isAtEnd)
   if (start !== -1) return Result.succeed({ start, lines: hunk.lines })
-  // an empty line before the next hunk may be meant as its separation
+  // an empty line before the next hunk may only separate the two
   const last = hunk.lines.at(-1)!
   if (wanted.length > 1 && last.kind === "context" && last.text === "") {
-    const shorter = seek(lines, wanted.slice(0, -1), from, hunk.isAtEnd)
+    const shorter = search.seek(wanted.slice(0, -1), from, hunk.isAtEnd)
     if (shorter !== -1) return Result.succeed({ start: shorter, lines: hunk.lines.slice(0, -1) })
   }
-  return Result.fail({ detail: explain(lines, wanted, hunk, index, from), line: hunk.line })
+  return Result.fail({ detail: explain({ ...area, from }, wanted, { hunk, index }), line: hunk.line })
 }
 
 /** How many lines a message quotes at most. */
 const quotedCount = 12
+/** How much of a line a message quotes, in UTF-16 units. */
+const quotedLength = 500
 
 const quote = (lines: ReadonlyArray<string>): string => {
-  const shown = lines.slice(0, quotedCount).map((line) => `  ${line.trimEnd()}`)
+  const shown = lines.slice(0, quotedCount).map((line) => `  ${line.slice(0, quotedLength).trimEnd()}`)
   if (lines.length > quotedCount) shown.push(`  (${lines.length - quotedCount} more lines)`)
   return shown.join("\n")
 }
 
-/** Says what was expected, and shows the place in the file that comes closest. */
+/** Says what was expected, and quotes the nearest place in the file. */
 const explain = (
-  lines: ReadonlyArray<string>,
+  { from, lines, search }: Area,
   wanted: ReadonlyArray<string>,
-  hunk: Hunk,
-  index: number,
-  from: number
+  { hunk, index }: { readonly hunk: Hunk; readonly index: number }
 ): string => {
   const where = hunk.isAtEnd ? " at the end of the file" : from === 0 ? "" : ` below line ${from}`
   const expected = `hunk ${index + 1} does not apply: these lines are not in the file${where}\n${quote(wanted)}\n`
-  const earlier = seek(lines, wanted, 0, false)
-  if (earlier !== -1) return `${expected}They stand at line ${earlier + 1}; hunks have to be in the order of the file.`
-  const near = nearest(lines, wanted)
+  const earlier = search.seek(wanted, 0, false)
+  if (earlier !== -1) return `${expected}They are at line ${earlier + 1}; hunks must be in the order of the file.`
+  const near = search.nearest(wanted)
   if (near === -1) return `${expected}No line of the file is like one of them; read the file again.`
   const end = Math.min(lines.length, near + wanted.length)
   return `${expected}The closest place is line ${near + 1} to ${end}:\n${quote(lines.slice(near, end))}`
-}
-
-/** The place where the most lines agree, whatever their spaces; -1 if nowhere one does. */
-const nearest = (lines: ReadonlyArray<string>, wanted: ReadonlyArray<string>): number => {
-  const normal = lines.map(withoutPunctuation)
-  const pattern = wanted.slice(0, 100).map(withoutPunctuation)
-  let best = -1
-  let bestCount = 0
-  for (let start = 0; start < normal.length; start++) {
-    let count = 0
-    for (const [offset, text] of pattern.entries()) {
-      if (text !== "" && text === normal[start + offset]) count++
-    }
-    if (count > bestCount) {
-      best = start
-      bestCount = count
-    }
-  }
-  return best
 }

@@ -1,12 +1,6 @@
 /** Reads the text of a patch, line by line. */
 import * as Result from "effect/Result"
-import type { FilePatch, Hunk, HunkLine } from "../Patch.ts"
-
-/** Why a text is no patch, and at which of its lines. */
-export interface Failure {
-  readonly detail: string
-  readonly line: number
-}
+import type { Failure, FilePatch, Hunk, HunkLine } from "./patchModel.ts"
 
 const beginMarker = "*** Begin Patch"
 const endMarker = "*** End Patch"
@@ -18,16 +12,26 @@ const endOfFileMarker = "*** End of File"
 
 interface Reader {
   readonly lines: ReadonlyArray<string>
-  /** Where the lines begin in the text, counted from 1. */
+  /** For each line the first line from there onwards that is not blank; for the last ones the number of lines. */
+  readonly nextFilled: Int32Array
+  /** The number of the first line in the text, counted from 1. */
   readonly firstLine: number
   index: number
+}
+
+const makeReader = (lines: ReadonlyArray<string>, firstLine: number): Reader => {
+  const nextFilled = new Int32Array(lines.length + 1).fill(lines.length)
+  for (let index = lines.length - 1; index >= 0; index--) {
+    nextFilled[index] = lines[index]!.trim() === "" ? nextFilled[index + 1]! : index
+  }
+  return { lines, nextFilled, firstLine, index: 0 }
 }
 
 /** Reads a patch. */
 export const parse = (text: string): Result.Result<ReadonlyArray<FilePatch>, Failure> =>
   Result.flatMap(body(text), parseFiles)
 
-/** The lines between the markers of begin and end, without what a shell or a chat wraps around them. */
+/** Returns the lines between the markers of begin and end, without a here-document or code fence around them. */
 const body = (text: string): Result.Result<Reader, Failure> => {
   const lines = text.split("\n").map((line) => (line.endsWith("\r") ? line.slice(0, -1) : line))
   const begin = lines.findIndex((line) => line.trim() === beginMarker)
@@ -38,7 +42,16 @@ const body = (text: string): Result.Result<Reader, Failure> => {
   if (before !== -1) return Result.fail({ detail: `"${beginMarker}" is not the first line`, line: before + 1 })
   const after = lines.slice(end + 1).findIndex((line) => !/^\s*(```|\w*['"]?\)?;?)\s*$/.test(line))
   if (after !== -1) return Result.fail({ detail: `text after "${endMarker}"`, line: end + after + 2 })
-  return Result.succeed({ lines: lines.slice(begin + 1, end), firstLine: begin + 2, index: 0 })
+  const indent = /^\s*/.exec(lines[begin]!)![0]
+  return Result.succeed(makeReader(withoutIndent(lines.slice(begin + 1, end), indent), begin + 2))
+}
+
+/** Removes the indentation of the first marker from all lines if all have it, otherwise from the markers that have it. */
+const withoutIndent = (lines: ReadonlyArray<string>, indent: string): ReadonlyArray<string> => {
+  if (indent === "") return lines
+  const isComplete = lines.every((line) => line.startsWith(indent) || line.trim() === "")
+  const isMarker = (line: string) => line.startsWith(`${indent}*** `) || line.startsWith(`${indent}@@`)
+  return lines.map((line) => (isComplete || isMarker(line) ? line.slice(indent.length) : line))
 }
 
 const lineOf = (reader: Reader): number => reader.firstLine + reader.index
@@ -115,12 +128,8 @@ const parseUpdate = (reader: Reader, path: string, line: number): Result.Result<
   return Result.succeed({ _tag: "Update", path, moveTo: moveTo === path ? undefined : moveTo, hunks, line })
 }
 
-/** The next line that is not blank. */
-const nextLine = (reader: Reader): string | undefined => {
-  let index = reader.index
-  while (reader.lines[index]?.trim() === "") index++
-  return reader.lines[index]
-}
+/** Returns the next line that is not blank. */
+const nextLine = (reader: Reader): string | undefined => reader.lines[reader.nextFilled[reader.index]!]
 
 const isBlankUntilMarker = (reader: Reader): boolean => {
   const next = nextLine(reader)
@@ -155,7 +164,7 @@ const parseHunk = (reader: Reader): Result.Result<Hunk, Failure> => {
   return Result.succeed({ headers, lines, isAtEnd, line })
 }
 
-/** What a header names: `@@ name`, `@@ name @@`; the numbers of a unified diff say nothing here. */
+/** Returns the text of a header: `@@ text` or `@@ text @@`, without the line numbers of a unified diff. */
 const headerOf = (line: string): string =>
   line
     .slice(2)

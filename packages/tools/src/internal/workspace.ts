@@ -1,19 +1,20 @@
-/** The directory that a patch may change. */
+/** The directory that a patch may change, and the files in it. */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
+import type { PlatformError } from "effect/PlatformError"
 import { PatchError } from "../Patch.ts"
 
 /** Resolves the paths of a patch to files inside a directory. */
 export interface Workspace {
   /**
-   * The real path of a file that may or may not exist; of a symbolic link the link itself when `keepsLink`. Fails when
-   * it is outside, or no path of a file.
+   * Returns the real path of a file that may or may not exist; of a symbolic link the path of the link itself if
+   * `keepsLink`. Fails if it is outside the directory, or not the path of a file.
    */
   readonly resolve: (path: string, keepsLink: boolean) => Effect.Effect<string, PatchError>
 }
 
-/** Looks at the working directory. Fails when there is none. */
+/** Makes the workspace of a working directory. Fails if the directory does not exist. */
 export const make = Effect.fnUntraced(function* (cwd: string) {
   const fileSystem = yield* FileSystem.FileSystem
   const path = yield* Path.Path
@@ -27,15 +28,23 @@ export const make = Effect.fnUntraced(function* (cwd: string) {
     return relative !== "" && relative !== ".." && !relative.startsWith(`..${path.sep}`) && !path.isAbsolute(relative)
   }
 
-  /** The real path of the deepest part that exists, and the rest below it. */
+  const isLink = (target: string): Effect.Effect<boolean, PlatformError> =>
+    fileSystem.lstat(target).pipe(
+      Effect.map(({ type }) => type === "SymbolicLink"),
+      Effect.catchReason("PlatformError", "NotFound", () => Effect.succeed(false))
+    )
+
+  /** Returns the real path of the deepest part that exists, followed by the rest. */
   const realPath = (target: string): Effect.Effect<string, PatchError> =>
     fileSystem.realPath(target).pipe(
-      Effect.catchReason("PlatformError", "NotFound", () => {
-        const parent = path.dirname(target)
-        return parent === target
-          ? Effect.succeed(target)
-          : Effect.map(realPath(parent), (real) => path.join(real, path.basename(target)))
-      }),
+      Effect.catchReason("PlatformError", "NotFound", () =>
+        Effect.gen(function* () {
+          const refused = (detail: string) => new PatchError({ path: target, detail })
+          if (yield* isLink(target)) return yield* refused("is a symbolic link to a file that does not exist")
+          const parent = path.dirname(target)
+          return parent === target ? target : path.join(yield* realPath(parent), path.basename(target))
+        })
+      ),
       Effect.catchTag("PlatformError", (error) =>
         Effect.fail(new PatchError({ path: target, detail: `cannot be reached: ${error.reason._tag}` }))
       )
@@ -45,7 +54,7 @@ export const make = Effect.fnUntraced(function* (cwd: string) {
     resolve: Effect.fnUntraced(function* (name, keepsLink) {
       const target = path.resolve(cwd, name)
       const outside = new PatchError({ path: name, detail: `is outside the working directory ${cwd}` })
-      if (name.includes("\0")) return yield* new PatchError({ path: name, detail: "is no path" })
+      if (name.includes("\0")) return yield* new PatchError({ path: name, detail: "is not a path" })
       if (!isInside(target, path.resolve(cwd)) && !isInside(target, root)) return yield* outside
       const real = keepsLink
         ? path.join(yield* realPath(path.dirname(target)), path.basename(target))

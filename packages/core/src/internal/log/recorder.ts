@@ -1,25 +1,27 @@
 /**
- * Write, then tell: numbers records, folds them into the state, writes them in batches, and publishes them in order
+ * Write, then publish: numbers records, folds them into the state, writes them in batches, and publishes them in order
  * once they are durable.
  *
  * Deltas pass through the same queue, so that they keep their place between records. There is at most one writing
- * fiber, started when a write has to wait and gone when nothing is queued: an idle session holds none.
+ * fiber. It is started when a write has to wait and ends when nothing is queued, so an idle session has none.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
 import type { JournalWriter } from "../../ports/Journal.ts"
-import type { SessionObserver, SessionSignal } from "../../ports/SessionObserver.ts"
+import type { SessionObserver } from "../../ports/SessionObserver.ts"
 import type { SessionId } from "../../protocol/Ids.ts"
 import type { Delta, KnownRecord, NewRecord, JournalRecord, SessionEvent } from "../../protocol/SessionEvent.ts"
 import { isDelta } from "../../protocol/SessionEvent.ts"
 import { JournalFailed } from "../../protocol/SessionError.ts"
 import * as SessionState from "../../state/SessionState.ts"
+import { forkDetached } from "../detached.ts"
+import { textOf } from "../foreign.ts"
+import { Signals } from "./signals.ts"
 import type { Subscribers } from "./subscribers.ts"
 
 /** What a recorder works with. */
@@ -31,9 +33,25 @@ export interface RecorderOptions {
   readonly deadline: Duration.Input
   readonly subscribers: Subscribers
   readonly observers: ReadonlyArray<SessionObserver>
-  /** Called once, when the journal has failed: nothing will be recorded any more. */
+  /** Called once, when the journal has failed: nothing is recorded from then on. */
   readonly onFailure: (error: JournalFailed) => void
 }
+
+/** Into how many slices the deadline of a write is divided. */
+const sliceCount = 10
+
+/**
+ * Waits for a write until the deadline, in slices. A timer that fires late because the thread was blocked, or the process
+ * was stopped, counts as one slice only: the deadline counts the time in which the process could run.
+ */
+const awaitInTime = Effect.fnUntraced(function* <A, E>(write: Fiber.Fiber<A, E>, deadline: Duration.Input) {
+  const slice = Duration.toMillis(Duration.fromInputUnsafe(deadline)) / sliceCount
+  for (let count = 0; count < sliceCount; count++) {
+    const exit = yield* Effect.timeoutOption(Fiber.await(write), slice)
+    if (exit._tag === "Some") return exit.value
+  }
+  return write.pollUnsafe()
+})
 
 interface Waiter {
   readonly seq: number
@@ -44,24 +62,23 @@ interface Waiter {
 export class Recorder {
   state: SessionState.SessionState
   failure: JournalFailed | undefined
-  /** Whether the session has let go of its journal. */
-  closed = false
+  readonly signals: Signals
+  private isClosed = false
   private queue: Array<JournalRecord | Delta> = []
   private durable: number
   private busy = false
-  /** In order. Made when somebody waits, so that an idle session is small. */
-  private waiters: Array<Waiter> | undefined
+  /** In order of the records that they wait for. */
+  private readonly waiters: Array<Waiter> = []
   private readonly options: RecorderOptions
   private readonly observers: RecorderOptions["observers"]
-  /** Those of them that want signals. */
-  private readonly signalled: RecorderOptions["observers"]
-  /** Those of them that threw. Made when one does, so that an idle session is small. */
-  private reported: Set<SessionObserver> | undefined
+  /** The observers that threw. */
+  private readonly reported = new Set<SessionObserver>()
 
   constructor(options: RecorderOptions, state: SessionState.SessionState) {
+    const { clock, observers, sessionId } = options
     this.options = options
-    this.observers = options.observers
-    this.signalled = options.observers.filter(({ onSignal }) => onSignal !== undefined)
+    this.observers = observers
+    this.signals = new Signals({ sessionId, clock, observers, onThrow: (one, error) => this.reportThrow(one, error) })
     this.state = state
     this.durable = state.seq
   }
@@ -74,26 +91,31 @@ export class Recorder {
     const at = this.options.clock.currentTimeMillisUnsafe()
     const record = { ...added, seq: this.state.seq, at } as KnownRecord
     // mutant nothing-after-the-last-record (J5: nothing is recorded after a failure or after the close): drop
-    if (this.failure !== undefined || this.closed) return record
+    if (this.failure !== undefined || this.isClosed) return record
     this.state = SessionState.apply(this.state, record)
     this.queue.push(record)
     this.pump()
     return record
   }
 
-  /** Queues a delta; without records before it, it is published at once. */
-  tell(delta: Delta): void {
-    if (this.failure !== undefined || this.closed) return
+  /** Queues a delta. It is published at once if no record is queued before it. */
+  publishDelta(delta: Delta): void {
+    if (this.failure !== undefined || this.isClosed) return
     if (this.busy || this.queue.length > 0) return void this.queue.push(delta)
-    // whoever is told may cause events at once; they come after this one, for every subscriber
+    // an observer may cause events at once; every subscriber gets them after this one
     this.busy = true
     this.publish(delta)
     this.busy = false
     if (this.queue.length > 0) this.pump()
   }
 
+  /** Records nothing more: the session is about to close its journal. */
+  close(): void {
+    this.isClosed = true
+  }
+
   /** Waits until everything that was appended before is durable. **Interruption** stops only the wait. */
-  get barrier(): Effect.Effect<void, JournalFailed> {
+  get flush(): Effect.Effect<void, JournalFailed> {
     return Effect.suspend(() => this.whenDurable())
   }
 
@@ -101,30 +123,31 @@ export class Recorder {
     if (this.failure !== undefined) return Effect.fail(this.failure)
     const seq = this.state.seq
     if (this.durable >= seq) return Effect.void
+    const { signals } = this
     const wait = this.awaitSeq(seq)
-    if (!this.isMeasuring) return wait
-    const from = this.nowNanos()
+    if (!signals.isMeasuring) return wait
+    const from = signals.nowNanos()
     return Effect.ensuring(
       wait,
-      Effect.sync(() => this.measured({ _tag: "Flushed", millis: this.millisSince(from) }))
+      Effect.sync(() => signals.emit({ _tag: "Flushed", millis: signals.millisSince(from) }))
     )
   }
 
-  /** Whether a barrier would have to wait now. */
+  /** Whether a flush would have to wait now. */
   get isBehind(): boolean {
     return this.failure === undefined && this.durable < this.state.seq
   }
 
   private awaitSeq(seq: number): Effect.Effect<void, JournalFailed> {
     return Effect.callback<void, JournalFailed>((resume) => {
-      // looked at again in the step that registers: between the two the last write may end and find nobody to wake
+      // checked again atomically with the registration: in between the last write may have ended and woken no waiter
       if (this.failure !== undefined) return resume(Effect.fail(this.failure))
       // mutant look-and-wait-for-the-write (P2: a fiber that waits for a record checks it atomically with
       //   registration):
       //   drop
       if (this.durable >= seq) return resume(Effect.void)
       const waiter = { seq, resume }
-      const waiters = (this.waiters ??= [])
+      const { waiters } = this
       waiters.push(waiter)
       return Effect.sync(() => {
         const index = waiters.indexOf(waiter)
@@ -145,7 +168,7 @@ export class Recorder {
     )
   }
 
-  /** Writes and tells what is queued, batch by batch; without a fiber of its own as long as no write has to wait. */
+  /** Writes and publishes what is queued, batch by batch, without a fiber as long as no write has to wait. */
   private drain(): void {
     while (this.queue.length > 0 && this.failure === undefined) {
       const batch = this.queue
@@ -153,24 +176,25 @@ export class Recorder {
       const records = batch.some(isDelta)
         ? batch.filter((one): one is JournalRecord => !isDelta(one))
         : (batch as Array<JournalRecord>)
-      const from = this.options.writer.coalesces === true && this.isMeasuring ? this.nowNanos() : undefined
+      const from =
+        this.options.writer.coalesces === true && this.signals.isMeasuring ? this.signals.nowNanos() : undefined
       // mutant write-then-tell (J1: an event is published after its record is in the journal):
       //   insert: for (const event of batch) this.publish(event)
       const written = records.length === 0 ? Exit.void : this.write(records)
       if (!Exit.isExit(written)) {
         return this.detach(
           Effect.map(written, (exit) => {
-            this.settle(batch, records, { exit, from })
+            this.finish(batch, records, { exit, from })
             this.drain()
           })
         )
       }
-      this.settle(batch, records, { exit: written, from })
+      this.finish(batch, records, { exit: written, from })
     }
     this.busy = false
   }
 
-  private settle(
+  private finish(
     batch: ReadonlyArray<JournalRecord | Delta>,
     records: ReadonlyArray<JournalRecord>,
     { exit, from }: { readonly exit: Exit.Exit<void, JournalFailed>; readonly from: bigint | undefined }
@@ -178,7 +202,7 @@ export class Recorder {
     if (exit._tag === "Failure") return this.fail(this.errorOf(exit.cause))
     // a write that costs no more than a record is not worth a look at the clock
     if (from !== undefined && records.length > 0) {
-      this.measured({ _tag: "Appended", recordsCount: records.length, millis: this.millisSince(from) })
+      this.signals.emit({ _tag: "Appended", recordsCount: records.length, millis: this.signals.millisSince(from) })
     }
     this.durable = records.at(-1) === undefined ? this.durable : records.at(-1)!.seq + 1
     // mutant write-then-tell (J1): drop
@@ -186,24 +210,30 @@ export class Recorder {
     this.wake()
   }
 
-  /** One batch: how its write ended, or the wait for that, within the deadline (contract S2). */
+  /**
+   * Writes one batch within the deadline (contract S2). Returns the exit itself if the write did not have to wait: a
+   * journal in memory then costs no fiber and no step (decision 24).
+   */
   private write(
     records: ReadonlyArray<JournalRecord>
   ): Exit.Exit<void, JournalFailed> | Effect.Effect<Exit.Exit<void, JournalFailed>> {
     const { context, deadline, sessionId, writer } = this.options
-    // in a fiber of its own: a write that hangs cannot be interrupted, only left behind
-    const fiber = Effect.runForkWith(context)(Effect.suspend(() => writer.append(records)))
+    // in its own fiber: a write that hangs cannot be interrupted, only abandoned
+    const fiber = forkDetached(
+      context,
+      Effect.suspend(() => writer.append(records))
+    )
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return exit
     return Effect.map(
-      Effect.timeoutOption(Fiber.await(fiber), deadline),
-      Option.getOrElse(() =>
+      awaitInTime(fiber, deadline),
+      (ended) =>
+        ended ??
         Exit.fail(new JournalFailed({ sessionId, operation: "append", detail: "the write did not end in time" }))
-      )
     )
   }
 
-  /** A journal that dies has failed, too. */
+  /** A journal that dies has failed as well. */
   private errorOf(cause: Cause.Cause<JournalFailed>): JournalFailed {
     const error = Cause.squash(cause)
     if (error instanceof JournalFailed) return error
@@ -211,44 +241,17 @@ export class Recorder {
   }
 
   private detach(effect: Effect.Effect<void>): void {
-    Effect.runForkWith(this.options.context)(effect, { uninterruptible: true })
+    forkDetached(this.options.context, effect, { uninterruptible: true })
   }
 
   private wake(): void {
     const { waiters } = this
-    if (waiters === undefined) return
     while (waiters.length > 0 && waiters[0]!.seq <= this.durable) waiters.shift()!.resume(Effect.void)
   }
 
   private publish(event: SessionEvent): void {
     this.observe(event)
     this.options.subscribers.publish(event)
-  }
-
-  /** Whether somebody wants to know how long things take. */
-  get isMeasuring(): boolean {
-    return this.signalled.length > 0
-  }
-
-  /** The time, for {@link millisSince}. */
-  nowNanos(): bigint {
-    return this.options.clock.currentTimeNanosUnsafe()
-  }
-
-  /** Milliseconds, with fractions, since a time. */
-  millisSince(from: bigint): number {
-    return Number(this.nowNanos() - from) / 1e6
-  }
-
-  /** Tells the observers what was measured. */
-  measured(signal: SessionSignal): void {
-    for (const observer of this.signalled) {
-      try {
-        observer.onSignal!(this.options.sessionId, signal)
-      } catch (error) {
-        this.reportThrow(observer, error)
-      }
-    }
   }
 
   private observe(event: SessionEvent): void {
@@ -263,9 +266,9 @@ export class Recorder {
 
   /** Reports an observer that throws, once. It loses the event or signal, and nothing else. */
   private reportThrow(observer: SessionObserver, error: unknown): void {
-    if (this.reported?.has(observer) === true) return
-    this.reported = (this.reported ?? new Set()).add(observer)
-    this.append({ _tag: "Warning", message: `an observer of the session threw: ${error}` })
+    if (this.reported.has(observer)) return
+    this.reported.add(observer)
+    this.append({ _tag: "Warning", message: `an observer of the session threw: ${textOf(error)}` })
   }
 
   private fail(error: JournalFailed): void {
@@ -273,12 +276,12 @@ export class Recorder {
     this.busy = false
     this.queue = []
     const event = { _tag: "SessionFailed", sessionId: this.options.sessionId, message: error.message } as const
-    // noted first: whoever learns of the failure, or of the end of the turn, may close the session and end the streams
+    // noted first: an observer of the failure, or of the end of the turn, may close the session and end the streams
     this.options.subscribers.publish(event)
     this.observe(event)
     this.options.subscribers.end()
     this.options.onFailure(error)
-    // last: whoever waits then finds a session that has failed, and its turn ended by its owner
-    for (const waiter of this.waiters?.splice(0) ?? []) waiter.resume(Effect.fail(error))
+    // last: a waiter then finds a session that has failed, and its turn ended by its owner
+    for (const waiter of this.waiters.splice(0)) waiter.resume(Effect.fail(error))
   }
 }

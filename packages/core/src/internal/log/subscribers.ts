@@ -1,6 +1,7 @@
 /**
- * The subscribers of one session. Each holds a bounded number of events; one that falls behind reads records back from
- * the journal and gets text merged, so it loses nothing and holds up nobody (contract W2).
+ * The subscribers of one session. Each holds a bounded number of events. One that falls behind reads records back from the
+ * journal and gets text merged, so that it loses nothing and delays nothing else (contract W2). What an idle session keeps
+ * does not grow with the number of its turns (S8).
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -19,21 +20,21 @@ const keyOf = (delta: Delta): string => (delta._tag === "ToolOutput" ? delta.cal
 
 class Subscriber {
   pending: Array<SessionEvent> = []
-  /** The next record that this subscriber has not got. */
+  /** The next record that this subscriber has not received. */
   cursor: number
-  /** Whether records are to be read back, or to be waited for, before events are taken live. */
+  /** Whether records must be read back, or waited for, before events are taken live. */
   behind = true
   ended = false
-  /** Whether it was told that the session has failed. */
-  told = false
-  /** How much of each open text it got. */
+  /** Whether it has received the failure of the session. */
+  hasFailure = false
+  /** How much of each open text it has received. */
   readonly seen = new Map<string, number>()
   waiting: (() => void) | undefined
   constructor(cursor: number) {
     this.cursor = cursor
   }
 
-  // who catches up while an event is given out, in the step of whoever got it before, has it already
+  // a subscriber that caught up while this event was offered to another one has it already
   offer(event: SessionEvent, capacity: number): void {
     if (isDelta(event)) this.offerDelta(event, capacity)
     else if (event._tag !== "SessionFailed" && !this.behind && event.seq >= this.cursor) {
@@ -69,7 +70,7 @@ class Subscriber {
     waiting?.()
   }
 
-  /** What is there now, with the offsets of its texts noted. */
+  /** Takes the events that wait, and notes the offsets of their texts. */
   take(): Array<SessionEvent> {
     const events = this.pending
     this.pending = []
@@ -86,10 +87,10 @@ class Subscriber {
 
   /** The text of open items that this subscriber missed while it was behind. */
   missed(open: Iterable<Delta>): Array<SessionEvent> {
-    return Array.from(open).flatMap((whole) => {
-      const from = this.seen.get(keyOf(whole)) ?? 0
-      if (from >= whole.text.length) return []
-      const rest = { ...whole, offset: from, text: whole.text.slice(from) } as Delta
+    return Array.from(open).flatMap((all) => {
+      const from = this.seen.get(keyOf(all)) ?? 0
+      if (from >= all.text.length) return []
+      const rest = { ...all, offset: from, text: all.text.slice(from) } as Delta
       this.note(rest)
       return [rest]
     })
@@ -98,13 +99,13 @@ class Subscriber {
 
 /** The subscribers of one session. */
 export class Subscribers {
-  private all: Set<Subscriber> | undefined
+  private readonly all = new Set<Subscriber>()
   private published = 0
   private closed = false
   private failed: SessionFailed | undefined
-  /** The text of items that was published before their record, whole: for whoever comes in between or was behind. */
-  private open: Map<string, Delta> | undefined
-  /** Told by how much the number of events that wait in memory has changed; nobody counts them unless it is set. */
+  /** All text of items that was published before their record: for subscribers that join in between or were behind. */
+  private readonly open = new Map<string, Delta>()
+  /** Called with the change of the number of events that wait in memory. They are not counted unless it is set. */
   onWaiting: ((change: number) => void) | undefined
   private waiting = 0
   private readonly capacity: number
@@ -116,7 +117,7 @@ export class Subscribers {
   private count(): void {
     if (this.onWaiting === undefined || this.closed) return
     let waiting = 0
-    if (this.all !== undefined) for (const one of this.all) waiting += one.pending.length
+    for (const one of this.all) waiting += one.pending.length
     const change = waiting - this.waiting
     if (change === 0) return
     this.waiting = waiting
@@ -129,32 +130,29 @@ export class Subscribers {
     else if (isDelta(event)) this.keep(event)
     else {
       this.published = event.seq + 1
-      if (event._tag === "ItemRecorded" && this.open?.delete(event.item.id) === true && this.open.size === 0)
-        this.open = undefined
+      if (event._tag === "ItemRecorded") this.open.delete(event.item.id)
     }
-    if (this.all === undefined) return
     for (const one of this.all) one.offer(event, this.capacity)
-    // text comes often: it is counted with the record behind it
+    // text comes often: it is counted with the next record
     if (!isDelta(event)) this.count()
   }
 
   private keep(delta: Delta): void {
     if (delta._tag === "ToolOutput") return
-    this.open ??= new Map()
     const open = this.open.get(delta.itemId)
     this.open.set(delta.itemId, open === undefined ? delta : { ...open, text: open.text + delta.text })
   }
 
-  /** Ends every stream once it has given out what it holds. */
+  /** Ends every stream once it has emitted what it holds. */
   end(): void {
     this.closed = true
-    for (const one of this.all ?? []) {
+    for (const one of this.all) {
       one.ended = true
       one.wake()
     }
   }
 
-  /** A subscription that begins with the record `from`, and ends with the session. */
+  /** A subscription that starts with the record `from`, and ends with the session. */
   stream(from: number, writer: JournalWriter): Stream.Stream<SessionEvent, JournalFailed> {
     return Stream.unwrap(
       Effect.map(
@@ -162,13 +160,12 @@ export class Subscribers {
           Effect.sync(() => {
             const one = new Subscriber(from)
             one.ended = this.closed
-            this.all ??= new Set()
             this.all.add(one)
             return one
           }),
           (one) =>
             Effect.sync(() => {
-              this.all?.delete(one)
+              this.all.delete(one)
               this.count()
             })
         ),
@@ -185,23 +182,23 @@ export class Subscribers {
         return Effect.succeed(nonEmpty(events))
       }
       if (one.behind && one.cursor < this.published) return this.readBack(one, writer)
-      // who has read more than was published, or waits for a record to come, stays behind until then: so texts keep
-      // their place
+      // a subscriber that is ahead of what was published stays `behind` until the records catch up, so that deltas keep
+      // their place between records
       if (one.behind && one.cursor === this.published) {
         one.behind = false
-        const missed = one.missed(this.open?.values() ?? [])
+        const missed = one.missed(this.open.values())
         if (missed.length > 0) return Effect.succeed(nonEmpty(missed))
       }
       if (one.ended) {
-        if (this.failed === undefined || one.told) return Cause.done()
-        one.told = true
+        if (this.failed === undefined || one.hasFailure) return Cause.done()
+        one.hasFailure = true
         return Effect.succeed(nonEmpty([this.failed]))
       }
       return wait
     })
-    // who is interrupted here is woken in vain, and for the last time
+    // no finalizer is needed: after an interruption the stale callback runs at most once and does nothing
     const wait: Pulled = Effect.callback((resume) => {
-      // looked at again in the step that registers: what came between the two woke nobody
+      // checked again atomically with the registration: an event in between has woken no one
       // mutant look-and-wait-for-an-event (W2: a subscriber checks for events atomically with registration): false
       if (one.pending.length > 0 || one.ended || (one.behind && one.cursor <= this.published)) {
         return resume(next)
@@ -213,7 +210,7 @@ export class Subscribers {
 
   private readBack(one: Subscriber, writer: JournalWriter): Pulled {
     return Effect.flatMap(writer.read(one.cursor, page), (records: ReadonlyArray<JournalRecord>) => {
-      // a journal that retains only its latest records has nothing older to give
+      // a journal that retains only its latest records cannot return older ones
       if (records.length === 0) one.cursor = this.published
       else one.cursor = records.at(-1)!.seq + 1
       for (const record of records) one.note(record)

@@ -1,44 +1,47 @@
-/** The session as its turns see it: one small object for all of them. */
+/** The session as its turns see it: one object for all of them. */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import type { SessionId, SubmissionId } from "../../protocol/Ids.ts"
-import type { Op } from "../../protocol/Op.ts"
-import type { TraceContext } from "../../protocol/TraceContext.ts"
+import type { SessionId } from "../../protocol/Ids.ts"
 import type { NewQuestion, TurnSession } from "../../Turn.ts"
-import { type Kernel, pathOf } from "./sessionContext.ts"
-import * as Requests from "../turn/questions.ts"
-import type { Submissions } from "./submissions.ts"
+import type { Questions } from "../turn/questions.ts"
+import type { Lifetime } from "./lifetime.ts"
+import type { SessionContext } from "./sessionContext.ts"
+
+/** What an owner session is made of. */
+export interface OwnerSessionOptions {
+  readonly session: SessionContext
+  readonly lifetime: Lifetime
+  readonly questions: Questions
+  readonly submit: TurnSession["submit"]
+}
 
 /** See `TurnSession`. */
-export class SessionOfTurns implements TurnSession {
-  private readonly kernel: Kernel
-  private readonly submissions: Submissions
-  constructor(kernel: Kernel, submissions: Submissions) {
-    this.kernel = kernel
-    this.submissions = submissions
-  }
-
-  get sessionId(): SessionId {
-    return this.kernel.sessionId
-  }
-
-  get path(): ReadonlyArray<SessionId> {
-    return pathOf(this.kernel)
-  }
-
-  submit(op: Op, options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }) {
-    return this.submissions.submit(op, options)
+export class OwnerSession implements TurnSession {
+  readonly sessionId: SessionId
+  readonly path: ReadonlyArray<SessionId>
+  readonly submit: TurnSession["submit"]
+  private readonly questions: Questions
+  private readonly lifetime: Lifetime
+  private readonly childScope = Scope.makeUnsafe("parallel")
+  constructor({ lifetime, questions, session, submit }: OwnerSessionOptions) {
+    this.sessionId = session.sessionId
+    this.path = session.path
+    this.submit = submit
+    this.questions = questions
+    this.lifetime = lifetime
   }
 
   ask(question: NewQuestion) {
-    return Requests.ask(this.kernel, undefined, question)
+    return this.questions.ask(undefined, question)
   }
 
   get scope(): Effect.Effect<Scope.Scope> {
-    return Effect.suspend(() => {
-      if (this.kernel.closed) return Effect.interrupt
-      this.kernel.tenants ??= Scope.makeUnsafe("parallel")
-      return Effect.succeed(this.kernel.tenants)
-    })
+    return Effect.suspend(() => (this.lifetime.isClosed ? Effect.interrupt : Effect.succeed(this.childScope)))
+  }
+
+  /** Closes what lives as long as the session alongside its turns. */
+  get closeChildren(): Effect.Effect<void> {
+    return Scope.close(this.childScope, Exit.void)
   }
 }

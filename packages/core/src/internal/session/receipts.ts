@@ -1,12 +1,10 @@
 /**
- * The receipts of submissions that a client named itself, so that one that comes again gets the same answer and runs
- * once (contract P6).
+ * The receipts of submissions whose ids clients chose, so that a repeated submission gets the same receipt and runs once
+ * (contract P6).
  */
-import type { SubmissionId } from "../../protocol/Ids.ts"
+import type { SubmissionId, TurnId } from "../../protocol/Ids.ts"
 import type { Receipt } from "../../protocol/Op.ts"
 import type { JournalRecord } from "../../protocol/SessionEvent.ts"
-import * as Inbox from "../../state/Inbox.ts"
-import * as SessionState from "../../state/SessionState.ts"
 
 /** How many are remembered. */
 const capacityCount = 1_024
@@ -14,7 +12,7 @@ const capacityCount = 1_024
 /** The latest receipts, in order. */
 export type Receipts = ReadonlyArray<Receipt>
 
-/** The receipt of a submission, if it was accepted and is remembered. */
+/** Returns the receipt of a submission, if it was accepted and is remembered. */
 export const find = (receipts: Receipts, submissionId: SubmissionId): Receipt | undefined =>
   receipts.findLast((receipt) => receipt.submissionId === submissionId)
 
@@ -24,35 +22,35 @@ export const remember = (receipts: Receipts, receipt: Receipt): Receipts => [
   receipt
 ]
 
-/**
- * The receipts of the inputs and rollbacks in a journal, as they were given: which is read from what each record left
- * behind.
- */
+/** Returns the receipts of the inputs and rollbacks in a journal, as they were first returned. */
 export const ofRecords = (records: ReadonlyArray<JournalRecord>): Receipts => {
-  const receipts: Array<Receipt> = []
-  let state = SessionState.empty
-  records.forEach((record, index) => {
-    state = SessionState.apply(state, record)
-    if (record._tag === "RolledBack") receipts.push({ _tag: "Accepted", submissionId: record.submissionId })
-    if (record._tag === "InputAccepted") receipts.push(receiptOf(state, record, records[index + 1]))
+  const started = new Map<SubmissionId, TurnId>()
+  for (const record of records) {
+    if (record._tag === "TurnStarted" && record.submissionId !== undefined) {
+      started.set(record.submissionId, record.turnId)
+    }
+  }
+  const receipts = records.flatMap((record): ReadonlyArray<Receipt> => {
+    if (record._tag === "RolledBack") return [{ _tag: "Accepted", submissionId: record.submissionId }]
+    return record._tag === "InputAccepted" ? [receiptOf(record, started)] : []
   })
   return receipts.slice(-capacityCount)
 }
 
-type Accepted = Extract<JournalRecord, { readonly _tag: "InputAccepted" }>
+type InputAccepted = Extract<JournalRecord, { readonly _tag: "InputAccepted" }>
 
-/** Input that steered says so; if a turn was started for the head of the queue, its record is the next one. */
+/**
+ * Input that steers names its turn, and input that waits its position. Any other was the head of the queue and started a
+ * turn at once. Journals of before positions were recorded have none: there the first turn that started with the input
+ * counts.
+ */
 const receiptOf = (
-  { inbox, turn }: SessionState.SessionState,
-  { delivery, submissionId, turnId }: Accepted,
-  next: JournalRecord | undefined
+  { position, submissionId, turnId }: InputAccepted,
+  started: ReadonlyMap<SubmissionId, TurnId>
 ): Receipt => {
   if (turnId !== undefined) return { _tag: "Steered", submissionId, turnId }
-  if (delivery === "wait") return { _tag: "Queued", submissionId, position: inbox.length - 1 }
-  const started = next?._tag === "TurnStarted" ? next : undefined
-  if (started !== undefined && started.submissionId === submissionId) {
-    return { _tag: "Started", submissionId, turnId: started.turnId }
-  }
-  const queue = Inbox.queued(inbox).filter((entry) => entry.submissionId !== turn?.startedWith)
-  return { _tag: "Queued", submissionId, position: queue.length - (started === undefined ? 1 : 2) }
+  const startedTurn = position === undefined ? started.get(submissionId) : undefined
+  return startedTurn === undefined
+    ? { _tag: "Queued", submissionId, position: position ?? 0 }
+    : { _tag: "Started", submissionId, turnId: startedTurn }
 }

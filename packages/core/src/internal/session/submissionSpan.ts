@@ -1,40 +1,43 @@
-/** Who causes what a session does: the trace that came with it, and the span of the submission (contract O1). */
+/** The span of a submission, and the trace that it continues (contract O1). */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
-import * as Tracing from "../../Tracing.ts"
 import type { SubmissionId } from "../../protocol/Ids.ts"
 import type { Op, Receipt } from "../../protocol/Op.ts"
 import type { JournalFailed } from "../../protocol/SessionError.ts"
 import { fromSpan, toSpan, type TraceContext } from "../../protocol/TraceContext.ts"
-import type { Kernel } from "./sessionContext.ts"
+import * as Tracing from "../../Tracing.ts"
+import type { SessionContext } from "./sessionContext.ts"
 
-/** Who caused something: the trace that they gave, and the span below which it goes on. */
-export interface Caller {
+/** What a span descends from: the trace as it was given, and the span itself. */
+export interface TraceParent {
   readonly trace: TraceContext
   readonly span: Tracer.AnySpan
 }
 
-/** The caller that a context knows: its current span. */
-export const ambient = (context: Context.Context<never>): Caller | undefined => {
+/** The current span of a context as a parent. */
+export const currentParent = (context: Context.Context<never>): TraceParent | undefined => {
   const span = Tracing.currentSpan(context)
   return span === undefined ? undefined : { trace: fromSpan(span), span }
 }
 
-/** The caller that a submission names; a trace that is malformed is ignored with a log line, and its context counts. */
-export const named = (
-  kernel: Kernel,
+/**
+ * The parent of a submission: the trace that it carries, or else the current span of its caller. A malformed trace is
+ * ignored with a log line.
+ */
+export const parentOf = (
+  { sessionId }: SessionContext,
   context: Context.Context<never>,
   trace: TraceContext | undefined
-): Effect.Effect<Caller | undefined> => {
-  if (trace === undefined) return Effect.succeed(ambient(context))
+): Effect.Effect<TraceParent | undefined> => {
+  if (trace === undefined) return Effect.succeed(currentParent(context))
   const span = toSpan(trace)
   if (Option.isSome(span)) return Effect.succeed({ trace, span: span.value })
   return Effect.as(
-    Effect.logWarning(`session ${kernel.sessionId}: a malformed traceparent was ignored`),
-    ambient(context)
+    Effect.logWarning(`session ${sessionId}: a malformed traceparent was ignored`),
+    currentParent(context)
   )
 }
 
@@ -46,30 +49,30 @@ const names: { readonly [tag in Op["_tag"]]: string } = {
   Rollback: "rollback"
 }
 
-/** The span of a submission, with the caller for what it starts. */
-export interface Dispatch {
-  readonly span: Tracer.Span | undefined
-  readonly caller: Caller | undefined
-}
-
-/** Opens the span of a submission below its caller. */
-export const open = (kernel: Kernel, op: Op, caller: Caller | undefined): Dispatch => {
-  const span = Tracing.open(kernel.context, {
+/** Opens the span of a submission; undefined if no tracer listens. */
+export const open = (
+  { context, sessionId }: SessionContext,
+  op: Op,
+  parent: TraceParent | undefined
+): Tracer.Span | undefined =>
+  Tracing.open(context, {
     name: `op.dispatch.${names[op._tag]}`,
-    parent: caller?.span,
-    root: caller === undefined,
+    parent: parent?.span,
+    root: parent === undefined,
     attributes: {
-      "thread.id": kernel.sessionId,
-      "gen_ai.conversation.id": kernel.sessionId
+      "thread.id": sessionId,
+      "gen_ai.conversation.id": sessionId
     }
   })
-  return { span, caller: span === undefined ? caller : { trace: caller?.trace ?? fromSpan(span), span } }
-}
 
-/** Links a running turn to the caller of input that steers it. */
-export const link = (turn: Tracer.Span | undefined, caller: Caller): void => {
+/** The parent of what a submission starts: its span, in the trace that it continues. */
+export const childParent = (span: Tracer.Span | undefined, parent: TraceParent | undefined): TraceParent | undefined =>
+  span === undefined ? parent : { trace: parent?.trace ?? fromSpan(span), span }
+
+/** Links a running turn to the submission of input that steers it. */
+export const link = (turn: Tracer.Span | undefined, { span }: TraceParent): void => {
   if (turn === undefined || turn.links.length >= linkLimit) return
-  turn.addLinks([{ span: caller.span, attributes: { "spindle.link": "steered" } }])
+  turn.addLinks([{ span, attributes: { "spindle.link": "steered" } }])
 }
 
 /** The most links of one span, as the specification of OpenTelemetry has it. */
@@ -77,17 +80,19 @@ const linkLimit = 128
 
 /** Ends the span of a submission with its receipt. */
 export const end = (
-  kernel: Kernel,
-  { span }: Dispatch,
+  { context }: SessionContext,
+  span: Tracer.Span | undefined,
   submissionId: SubmissionId,
   exit: Exit.Exit<Receipt, JournalFailed>
 ): void => {
   if (span === undefined) return
-  span.attribute("submission.id", submissionId)
-  if (exit._tag === "Failure") return Tracing.end(kernel.context, span, Tracing.failureOf(exit.cause))
+  Tracing.annotate(context, span, {
+    "submission.id": submissionId,
+    ...(exit._tag === "Success" ? { "spindle.receipt": exit.value._tag } : {})
+  })
+  if (exit._tag === "Failure") return Tracing.end(context, span, Tracing.failureOf(exit.cause))
   const receipt = exit.value
-  span.attribute("spindle.receipt", receipt._tag)
   const outcome: Tracing.SpanOutcome =
     receipt._tag === "Rejected" ? { _tag: "failed", type: receipt.reason._tag } : { _tag: "completed" }
-  Tracing.end(kernel.context, span, outcome)
+  Tracing.end(context, span, outcome)
 }

@@ -11,14 +11,16 @@ import { ModelFailed, type ModelFailureKind } from "../../protocol/SessionError.
 import * as TokenUsage from "../../protocol/TokenUsage.ts"
 import * as History from "../../state/History.ts"
 import type { SampleRequest, Sampled } from "../../Turn.ts"
-import type { Kernel } from "../session/sessionContext.ts"
+import type { Recorder } from "../log/recorder.ts"
+import type { SessionContext } from "../session/sessionContext.ts"
 import type { Ledger } from "./ledger.ts"
+import type { TurnParts } from "./turnParts.ts"
 
 type Finish = Extract<ModelPart, { readonly _tag: "Finish" }>
 
 /** See `Turn.sample`. */
 export const sample = (
-  kernel: Kernel,
+  parts: TurnParts,
   ledger: Ledger,
   request: SampleRequest,
   attempt: number,
@@ -26,14 +28,17 @@ export const sample = (
   flush: Effect.Effect<void>
 ): Effect.Effect<Sampled, ModelFailed, Model> =>
   Effect.suspend(() => {
-    const requestId = kernel.newId() as ModelRequestId
-    const sent = send(kernel, ledger, { request, attempt, onCall, flush, requestId })
+    const requestId = parts.session.newId() as ModelRequestId
+    const sent = send(parts, ledger, { request, attempt, onCall, flush, requestId })
     return Effect.onExit(sent, (exit) =>
-      // a task may stop a request and go on: the next one finds the ledger without its texts
+      // a task may give up a request and continue: the next one finds the ledger without its texts
       Effect.sync(() => {
-        if (exit._tag === "Success" || ledger.slot.isFenced() || !ledger.isOpen(requestId)) return
+        if (exit._tag === "Success" || ledger.slot.isFenced()) return
         // mutant request-given-up-ends (I7: the ledger ends a request that its task gives up): drop
-        ledger.endRequest(Cause.hasInterrupts(exit.cause) ? "aborted" : "failed", undefined, "aborted")
+        ledger.endResponse(requestId, {
+          finish: Cause.hasInterrupts(exit.cause) ? "aborted" : "failed",
+          partial: "aborted"
+        })
       })
     )
   })
@@ -46,15 +51,15 @@ interface Sending {
   readonly requestId: ModelRequestId
 }
 
-const send = (kernel: Kernel, ledger: Ledger, sending: Sending): Effect.Effect<Sampled, ModelFailed, Model> =>
+const send = (parts: TurnParts, ledger: Ledger, sending: Sending): Effect.Effect<Sampled, ModelFailed, Model> =>
   Effect.flatMap(Model, (model) =>
-    Tracing.span(spanOf(kernel, ledger, model, sending), (span) =>
-      exchange(kernel, ledger, { ...sending, model, span })
+    Tracing.span(spanOf(parts.session, ledger, model, sending), (span) =>
+      exchange(parts, ledger, { ...sending, model, span })
     )
   )
 
 const spanOf = (
-  kernel: Kernel,
+  { sessionId }: SessionContext,
   ledger: Ledger,
   { model, provider }: Model,
   { attempt, requestId }: Sending
@@ -65,7 +70,7 @@ const spanOf = (
     "gen_ai.operation.name": "chat",
     "gen_ai.provider.name": provider,
     "gen_ai.request.model": model,
-    "gen_ai.conversation.id": kernel.sessionId,
+    "gen_ai.conversation.id": sessionId,
     "turn.id": ledger.origin.turnId,
     "spindle.request.id": requestId,
     "spindle.request.attempt": attempt
@@ -78,18 +83,19 @@ interface Exchange extends Sending {
 }
 
 const exchange = Effect.fnUntraced(function* (
-  kernel: Kernel,
+  { recorder, session }: TurnParts,
   ledger: Ledger,
   { attempt, flush, model, onCall, request, requestId, span }: Exchange
 ) {
-  const { turnId } = ledger.origin
+  const { origin, response } = ledger
+  const { turnId } = origin
   const { model: name, provider } = model
-  // in the step that records: a straggler may have been held up since it was let in (I3)
+  // atomically with the record: a straggler may have been delayed since its call was accepted (I3)
   // mutant closing-in-the-step-that-requests (I2: the turn is checked for an abort atomically with the record of a
   //   request):
   //   drop
   if (ledger.isClosing()) return yield* Effect.interrupt
-  ledger.openAttempt(requestId, { attempt, provider, model: name })
+  response.open(requestId, { attempt, provider, model: name })
   // mutant recorded-before-it-is-sent (J8: a request is durable before it is sent): drop
   yield* flush
   // the turn may have begun to close, or been settled, while the record was written (I2, I3)
@@ -97,9 +103,9 @@ const exchange = Effect.fnUntraced(function* (
   //   durable):
   //   drop
   if (ledger.isClosing()) return yield* Effect.interrupt
-  const items = History.repair(History.toArray(kernel.recorder.state.history))
-  ledger.send(items)
-  if (span !== undefined) tell(kernel, span, "gen_ai.input.messages", items)
+  const items = History.repair(History.toArray(recorder.state.history))
+  response.send(items)
+  if (span !== undefined) addContent(session, span, "gen_ai.input.messages", items)
   let finish: Finish | undefined
   let isAnswered = false
   const take = (parts: ReadonlyArray<ModelPart>): Effect.Effect<void> => {
@@ -111,9 +117,9 @@ const exchange = Effect.fnUntraced(function* (
       if (finish !== undefined || ledger.slot.isFenced()) break
       if (part._tag === "Finish") {
         finish = part
-        ledger.reported = part.usage
+        if (part.usage !== undefined) response.report(part.usage)
       } else {
-        const call = takePart(kernel, ledger, part, request.display)
+        const call = takePart(recorder, ledger, part, request.display)
         if (call !== undefined) (calls ??= []).push(call)
       }
     }
@@ -121,7 +127,7 @@ const exchange = Effect.fnUntraced(function* (
     return calls.length === 1 ? onCall(calls[0]!) : Effect.forEach(calls, onCall, { discard: true })
   }
   const { instructions, output, tools } = request
-  const stream = model.stream({ sessionId: kernel.sessionId, turnId, items, instructions, tools, output })
+  const stream = model.stream({ sessionId: session.sessionId, turnId, items, instructions, tools, output })
   const failed = yield* Effect.matchEager(Stream.runForEachArray(stream, take), {
     onFailure: (error) => error,
     onSuccess: () =>
@@ -138,35 +144,35 @@ const exchange = Effect.fnUntraced(function* (
   if (ledger.slot.isFenced()) return yield* Effect.interrupt
   if (failed !== undefined) {
     span?.attribute("error.type", failed.kind)
-    // one that was refused has cost nothing
-    const cost = isAnswered || broken.has(failed.kind) ? undefined : TokenUsage.zero
-    ledger.endRequest("failed", cost, "superseded")
+    // a request that was refused has cost nothing
+    const usage = isAnswered || broken.has(failed.kind) ? undefined : TokenUsage.zero
+    ledger.endResponse(requestId, { finish: "failed", usage, partial: "superseded" })
     return yield* failed
   }
-  const { reason, usage } = finish!
-  const counted = ledger.endRequest(reason, usage, undefined)
+  const { reason } = finish!
+  const counted = ledger.endResponse(requestId, { finish: reason })
   if (span !== undefined) {
     span.attribute("gen_ai.response.finish_reasons", [reason])
     span.attribute("gen_ai.usage.input_tokens", counted.input)
     span.attribute("gen_ai.usage.cache_read.input_tokens", counted.cachedInput)
     span.attribute("gen_ai.usage.output_tokens", counted.output)
-    tell(kernel, span, "gen_ai.output.messages", ledger.lastText ?? "")
+    addContent(session, span, "gen_ai.output.messages", response.lastText ?? "")
   }
-  return { requestId, finish: reason, text: ledger.lastText }
+  return { requestId, finish: reason, text: response.lastText }
 })
 
 /** Failures of requests that a provider had begun to work on. */
 const broken: ReadonlySet<ModelFailureKind> = new Set(["Disconnected", "IdleTimeout", "InvalidResponse", "Incomplete"])
 
-/** What was said, on the span, if content may be told. */
-const tell = (kernel: Kernel, span: Tracer.Span, key: string, value: unknown): void => {
-  const told = Tracing.content(kernel.context, () => value)
-  if (told !== undefined) span.attribute(key, told)
+/** Adds content to a span, if spans may hold content. */
+const addContent = ({ context }: SessionContext, span: Tracer.Span, key: string, value: unknown): void => {
+  const content = Tracing.content(context, () => value)
+  if (content !== undefined) span.attribute(key, content)
 }
 
-/** Moves one part into the ledger; answers the call that it completes. */
+/** Moves one part into the ledger, and returns the call that it completes. */
 const takePart = (
-  kernel: Kernel,
+  recorder: Recorder,
   ledger: Ledger,
   part: Exclude<ModelPart, Finish>,
   displayOf: SampleRequest["display"]
@@ -176,19 +182,19 @@ const takePart = (
     case "ReasoningStart":
       return undefined
     case "TextDelta":
-      return void ledger.addText(part.id, "AssistantMessage", part.delta)
+      return void ledger.response.addText(part.id, "AssistantMessage", part.delta)
     case "ReasoningDelta":
-      return void ledger.addText(part.id, "Reasoning", part.delta)
+      return void ledger.response.addText(part.id, "Reasoning", part.delta)
     case "TextEnd":
-      return void ledger.endText(part.id, "AssistantMessage", providerOf(part))
+      return void ledger.response.endText(part.id, "AssistantMessage", providerOf(part))
     case "ReasoningEnd":
-      return void ledger.endText(part.id, "Reasoning", {
+      return void ledger.response.endText(part.id, "Reasoning", {
         ...providerOf(part),
         ...(part.encrypted === undefined ? {} : { encrypted: part.encrypted }),
         ...(part.sealedBy === undefined ? {} : { sealedBy: part.sealedBy })
       })
     case "Warning":
-      return void kernel.recorder.append({ _tag: "Warning", message: part.message })
+      return void recorder.append({ _tag: "Warning", message: part.message })
     case "ToolCall": {
       const { _tag, ...call } = part
       const display = displayOf?.(call)

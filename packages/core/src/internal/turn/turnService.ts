@@ -1,52 +1,50 @@
-/** The `Turn` service of a running task: its ledger and its session's kernel, behind the fence (contract I3). */
+/** The implementation of `Turn`: the ledger of a turn and the parts of its session, guarded by the fence (contract I3). */
 import * as Effect from "effect/Effect"
 import * as Input from "../../protocol/Input.ts"
 import { toFinite } from "../../protocol/Item.ts"
 import * as History from "../../state/History.ts"
 import * as Inbox from "../../state/Inbox.ts"
 import type { Entry } from "../../state/Inbox.ts"
-import type { Turn } from "../../Turn.ts"
-import type { Kernel } from "../session/sessionContext.ts"
+import type { DelegateEnd, Turn, TurnDelegate } from "../../Turn.ts"
+import { flush as flushJournal } from "../log/flush.ts"
 import type { Ledger } from "./ledger.ts"
-import { barrier } from "../log/flush.ts"
 import * as Processes from "./processes.ts"
-import * as Requests from "./questions.ts"
 import { sample } from "./sampling.ts"
+import type { TurnParts } from "./turnParts.ts"
 
 /**
- * Makes the view of a turn. `fenced` says whether this view is refused everything: that of a task is once the turn
- * counts as ended, that of an abort hook only when its time is over.
+ * Makes the view of a turn. A view that `isFenced` refuses every call: that of a task once the turn counts as ended, that
+ * of an abort hook once the turn is being settled.
  */
-export const make = (kernel: Kernel, ledger: Ledger, fenced: () => boolean): Turn => {
+export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean): Turn => {
   const { origin, slot } = ledger
-  const { recorder } = kernel
+  const { ownerSession, questions, recorder, resources, session } = parts
   /** What records: refused when fenced. */
-  const open = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.suspend(() => (fenced() ? Effect.interrupt : effect))
-  /** What starts something: refused from the abort on. */
-  const starts = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  const unlessFenced = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.suspend(() => (isFenced() ? Effect.interrupt : effect))
+  /** What starts something: refused from the abort onwards. */
+  const unlessClosing = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.suspend(() => (ledger.isClosing() ? Effect.interrupt : effect))
   const sync = <A>(evaluate: () => A): Effect.Effect<A> =>
-    Effect.suspend(() => (fenced() ? Effect.interrupt : Effect.succeed(evaluate())))
-  // whoever waits for a journal that has failed is interrupted: its turn ends through its owner
-  const flush = Effect.catch(barrier(kernel), () => Effect.interrupt)
+    Effect.suspend(() => (isFenced() ? Effect.interrupt : Effect.succeed(evaluate())))
+  // a task that waits for a journal that has failed is interrupted: its turn ends through its owner
+  const flush = Effect.catch(flushJournal(recorder), () => Effect.interrupt)
   const waiting = (): ReadonlyArray<Entry> => Inbox.forTurn(recorder.state.inbox, origin.turnId, origin.submissionId)
 
   return {
-    sessionId: kernel.sessionId,
+    sessionId: session.sessionId,
     turnId: origin.turnId,
     trace: origin.trace,
-    session: kernel.host!,
+    session: ownerSession,
     input: origin.input,
     inputText: Input.textOf(origin.input),
-    aborting: open(slot.aborting),
-    abortReason: sync(slot.reason),
-    abort: (reason) => sync(() => kernel.supervisor.abort(reason)),
-    onAbort: (cleanup) =>
-      sync(() => {
-        const remove = slot.onAbort(cleanup)
-        return Effect.sync(remove)
-      }),
+    aborting: unlessFenced(slot.aborting),
+    abortReason: sync(() => slot.reason()),
+    abort: (reason) => sync(() => slot.abort(reason)),
+    onAbort: ({ drain, kind, name, run }) =>
+      sync(() => Effect.sync(resources.own(ledger, { kind, id: `clean-up ${name}`, name, end: run, drain }))),
+    own: (resource) => sync(() => Effect.sync(resources.own(ledger, resource))),
+    keep: (id) => sync(() => slot.reason() === undefined && resources.keep(id)),
     history: sync(() => History.repair(History.toArray(recorder.state.history))),
     record: (item) => sync(() => ledger.record(item)),
     replaceHistory: (items) => sync(() => ledger.replaceHistory(items)),
@@ -54,18 +52,18 @@ export const make = (kernel: Kernel, ledger: Ledger, fenced: () => boolean): Tur
     output: (callId, text) => sync(() => ledger.output(callId, text)),
     detail: (callId, detail) => sync(() => ledger.detail(callId, detail)),
     warn: (message) => sync(() => void recorder.append({ _tag: "Warning", message })),
-    flush: open(flush),
-    takeInput: starts(takeInput(kernel, ledger, waiting, fenced)),
+    flush: unlessFenced(flush),
+    takeInput: unlessClosing(takeInput(parts, ledger, waiting, isFenced)),
     closeGate: sync(() => {
       // mutant gate-with-the-last-look (P4: the gate closes atomically with the last check of the inbox): drop
-      if (waiting().length > 0 && kernel.policy.leftoverInput === "request") return false
-      ledger.gateOpen = false
+      if (waiting().length > 0 && session.policy.leftoverInput === "request") return false
+      ledger.closeGate()
       return true
     }),
-    sample: (request, attempt, onCall) => starts(sample(kernel, ledger, request, attempt, onCall, flush)),
+    sample: (request, attempt, onCall) => unlessClosing(sample(parts, ledger, request, attempt, onCall, flush)),
     retrying: ({ attempt, delayMillis, error, maxAttempts }) =>
       sync(() => {
-        const requestId = ledger.lastRequest
+        const requestId = ledger.response.lastRequest
         if (requestId === undefined) return
         recorder.append({
           _tag: "ModelRetrying",
@@ -79,102 +77,134 @@ export const make = (kernel: Kernel, ledger: Ledger, fenced: () => boolean): Tur
         })
       }),
     finish: (call, status, output) => sync(() => ledger.finish(call.callId, status, output)),
-    ask: (question) => starts(Requests.ask(kernel, ledger, question)),
-    process: (spec) => starts(Processes.start(kernel, ledger, spec, flush)),
+    ask: (question) => unlessClosing(questions.ask(ledger, question)),
+    process: (spec) => unlessClosing(Processes.start(parts, ledger, spec, flush)),
+    endProcess: (processId) => unlessFenced(Effect.suspend(() => resources.end(processId))),
     delegate: (child) =>
       Effect.suspend(() => {
-        // in the step that records: a straggler may be held up after it was let in (I3)
+        // atomically with the record: a straggler may have been delayed since its call was accepted (I3)
         // mutant closing-starts-no-delegate (I2: the turn is checked for an abort atomically with the record of a
         //   delegate):
         //   drop
         if (ledger.isClosing()) return Effect.interrupt
-        recorder.append({
-          _tag: "DelegateStarted",
-          turnId: origin.turnId,
-          ...child,
-          depth: kernel.ancestors.length + 1
-        })
-        let isOpen = true
-        return Effect.succeed(({ message, status }) => {
-          const { delegateId } = child
-          const said = message === undefined ? {} : { message }
-          if (isOpen) recorder.append({ _tag: "DelegateEnded", delegateId, status, ...said })
-          isOpen = false
-        })
-      }),
-    endProcess: (processId) => open(Effect.suspend(() => kernel.processes?.get(processId)?.end ?? Effect.void))
+        return Effect.succeed(startDelegate(parts, ledger, child))
+      })
+  }
+}
+
+/** Records the start of a child session, and returns how to record its end, once. */
+const startDelegate = (
+  { recorder, resources, session }: TurnParts,
+  ledger: Ledger,
+  { drain, end, ...child }: TurnDelegate
+): ((end: DelegateEnd) => void) => {
+  const { delegateId, linked, name } = child
+  // owned before it is announced: whatever an observer does then, the turn ends what it has announced
+  const release =
+    end === undefined
+      ? undefined
+      : resources.own(ledger, { kind: "delegate", id: delegateId, name, keep: !linked, end, drain })
+  recorder.append({
+    _tag: "DelegateStarted",
+    turnId: ledger.origin.turnId,
+    ...child,
+    depth: session.ancestors.length + 1
+  })
+  let isOpen = true
+  return ({ message, status }) => {
+    if (!isOpen) return
+    isOpen = false
+    release?.()
+    const last = message === undefined ? {} : { message }
+    recorder.append({ _tag: "DelegateEnded", delegateId, status, ...last })
   }
 }
 
 /**
- * Peek, ask the hooks, then carry: an input leaves the inbox with the record that carries it, or stays (contract P2,
- * P5).
+ * Looks at the first input, asks the hooks, then carries it: an input leaves the inbox with the record that carries it, or
+ * stays (contract P2, P5).
  */
 const takeInput = Effect.fnUntraced(function* (
-  kernel: Kernel,
+  parts: TurnParts,
   ledger: Ledger,
   waiting: () => ReadonlyArray<Entry>,
-  fenced: () => boolean
+  isFenced: () => boolean
 ) {
+  const { recorder, session, startContexts } = parts
   let carried = 0
-  if (kernel.greetedAt === undefined) {
-    const contexts = yield* kernel.hooks.sessionStart(kernel.sessionId, kernel.source)
-    if (fenced()) return yield* Effect.interrupt
-    kernel.greetedAt = contexts.length === 0 ? -1 : kernel.recorder.state.seq
+  if (startContexts.isDue) {
+    const contexts = yield* session.hooks.sessionStart(session.sessionId, session.source)
+    if (isFenced()) return yield* Effect.interrupt
+    startContexts.recordedAt(recorder.state.seq, contexts.length)
     for (const text of contexts) ledger.record({ _tag: "DeveloperMessage", text })
   }
-  if (ledger.ownInput !== undefined && (yield* carryOwn(kernel, ledger, ledger.ownInput, fenced))) carried++
+  const { ownInput } = ledger
+  if (ownInput !== undefined && (yield* carryOwn(parts, ledger, ownInput, isFenced))) carried++
   for (;;) {
     const entry = waiting()[0]
-    // a turn that was asked to stop takes no more; what waits is handed back (I2, P2)
+    // a turn that was asked to stop takes no more; what waits is returned (I2, P2)
     if (entry === undefined || ledger.slot.reason() !== undefined) return carried
-    if (yield* carry(kernel, ledger, entry, fenced)) carried++
+    if (yield* carry(parts, ledger, entry, isFenced)) carried++
   }
 })
 
-/** Carries the input that a task was started with by hand; no submission waits for its fate. */
-const carryOwn = (kernel: Kernel, ledger: Ledger, input: Input.Input, fenced: () => boolean): Effect.Effect<boolean> =>
-  Effect.flatMap(kernel.hooks.userPromptSubmit(ledger.origin.turnId, Input.textOf(input)), (verdict) => {
-    if (fenced()) return Effect.interrupt
-    ledger.ownInput = undefined
+/** Carries the input that a task was started with in code; no submission waits for its fate. */
+const carryOwn = (
+  { recorder, session }: TurnParts,
+  ledger: Ledger,
+  input: Input.Input,
+  isFenced: () => boolean
+): Effect.Effect<boolean> =>
+  Effect.flatMap(session.hooks.userPromptSubmit(ledger.origin.turnId, Input.textOf(input)), (verdict) => {
+    if (isFenced()) return Effect.interrupt
+    ledger.carriedOwnInput()
     if (verdict.block) {
       const why = verdict.reason === undefined ? "" : `: ${verdict.reason}`
-      kernel.recorder.append({ _tag: "Warning", message: `a hook blocked the input of this turn${why}` })
+      recorder.append({ _tag: "Warning", message: `a hook blocked the input of this turn${why}` })
     } else ledger.record({ _tag: "UserMessage", content: input })
     for (const text of verdict.contexts) ledger.record({ _tag: "DeveloperMessage", text })
     return Effect.succeed(!verdict.block)
   })
 
 /**
- * Carries one input, or records that a hook blocked it; the contexts of the hooks follow in both cases. Returns whether
- * it was carried. A notice is not the user's words: no hook sees it.
+ * Carries one input, or records that a hook blocked it; the contexts of the hooks follow in both cases. Returns whether it
+ * was carried. A notice is not the user's words: no hook sees it.
  */
-export const carry = (kernel: Kernel, ledger: Ledger, entry: Entry, fenced: () => boolean): Effect.Effect<boolean> =>
-  entry.fragment === undefined ? carryInput(kernel, ledger, entry, fenced) : carryNotice(ledger, entry, fenced)
+export const carry = (
+  parts: TurnParts,
+  ledger: Ledger,
+  entry: Entry,
+  isFenced: () => boolean
+): Effect.Effect<boolean> =>
+  entry.fragment === undefined ? carryInput(parts, ledger, entry, isFenced) : carryNotice(ledger, entry, isFenced)
 
 const carryNotice = (
   ledger: Ledger,
   { fragment, input, submissionId }: Entry,
-  fenced: () => boolean
+  isFenced: () => boolean
 ): Effect.Effect<boolean> =>
   Effect.suspend(() => {
-    if (fenced()) return Effect.interrupt
+    if (isFenced()) return Effect.interrupt
     ledger.record({ _tag: "UserMessage", content: input, submissionId, fragment: fragment! })
     return Effect.succeed(true)
   })
 
-const carryInput = (kernel: Kernel, ledger: Ledger, entry: Entry, fenced: () => boolean): Effect.Effect<boolean> =>
-  Effect.flatMap(kernel.hooks.userPromptSubmit(ledger.origin.turnId, Input.textOf(entry.input)), (verdict) => {
+const carryInput = (
+  { recorder, session }: TurnParts,
+  ledger: Ledger,
+  entry: Entry,
+  isFenced: () => boolean
+): Effect.Effect<boolean> =>
+  Effect.flatMap(session.hooks.userPromptSubmit(ledger.origin.turnId, Input.textOf(entry.input)), (verdict) => {
     // mutant fence-behind-a-hook (I3: a straggler that resumes after a prompt hook adds no input to its turn): drop
-    if (fenced()) return Effect.interrupt
-    // an abort may have handed the input back while the hook ran
+    if (isFenced()) return Effect.interrupt
+    // an abort may have returned the input while the hook ran
     // mutant carried-once (P6: input that left the inbox while its hook ran is not added to a turn again): drop
-    if (!kernel.recorder.state.inbox.some((one) => one.submissionId === entry.submissionId))
-      return Effect.succeed(false)
+    if (!recorder.state.inbox.some((one) => one.submissionId === entry.submissionId)) return Effect.succeed(false)
     const { submissionId } = entry
     if (verdict.block) {
       const reason = verdict.reason === undefined ? {} : { reason: verdict.reason }
-      kernel.recorder.append({ _tag: "InputBlocked", turnId: ledger.origin.turnId, submissionId, ...reason })
+      recorder.append({ _tag: "InputBlocked", turnId: ledger.origin.turnId, submissionId, ...reason })
     } else ledger.record({ _tag: "UserMessage", content: entry.input, submissionId })
     for (const text of verdict.contexts) ledger.record({ _tag: "DeveloperMessage", text })
     return Effect.succeed(!verdict.block)

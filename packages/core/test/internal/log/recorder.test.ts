@@ -91,7 +91,7 @@ const said = (events: ReadonlyArray<SessionEvent>) =>
   events.map((event) => (event._tag === "Warning" ? event.message : "text" in event ? event.text : event._tag))
 
 describe("append", () => {
-  it.effect("J1 tells a record only after it was written", () =>
+  it.effect("J1 publishes a record only after it was written", () =>
     Effect.gen(function* () {
       const gate = yield* gated
       const { recorder, told, written } = yield* make(gate.append)
@@ -99,7 +99,7 @@ describe("append", () => {
       assert.deepStrictEqual(said(told), ["SessionStarted"])
       assert.lengthOf(written, 1)
       yield* gate.open
-      yield* recorder.barrier
+      yield* recorder.flush
       assert.deepStrictEqual(said(told), ["SessionStarted", "a"])
       assert.lengthOf(written, 2)
     })
@@ -122,36 +122,36 @@ describe("append", () => {
     })
   )
 
-  it.effect("writes what comes during a write as one batch behind it", () =>
+  it.effect("writes what is appended during a write as one batch after it", () =>
     Effect.gen(function* () {
       const gate = yield* gated
       const { batches, recorder, told } = yield* make(gate.append)
       for (const message of ["a", "b", "c", "d"]) recorder.append(warning(message))
       assert.deepStrictEqual(batches, [1, 1])
       yield* gate.open
-      yield* recorder.barrier
+      yield* recorder.flush
       assert.deepStrictEqual(batches, [1, 1, 3])
       assert.deepStrictEqual(said(told).slice(1), ["a", "b", "c", "d"])
     })
   )
 
-  it.effect("records nothing once the session has let go of its journal", () =>
+  it.effect("records nothing once the session closes its journal", () =>
     Effect.gen(function* () {
       const { recorder, told, written } = yield* make(() => Effect.void)
-      recorder.closed = true
+      recorder.close()
       recorder.append(warning("late"))
-      recorder.tell(delta(0, "late"))
-      yield* recorder.barrier
+      recorder.publishDelta(delta(0, "late"))
+      yield* recorder.flush
       assert.deepStrictEqual([written.length, told.length, recorder.state.seq], [1, 1, 1])
     })
   )
 })
 
-describe("tell", () => {
-  it.effect("tells a delta at once when nothing is before it, and writes nothing", () =>
+describe("publishDelta", () => {
+  it.effect("publishes a delta at once if no record is queued, and writes nothing", () =>
     Effect.gen(function* () {
       const { batches, recorder, told } = yield* make(() => Effect.void)
-      recorder.tell(delta(0, "text"))
+      recorder.publishDelta(delta(0, "text"))
       assert.deepStrictEqual(said(told), ["SessionStarted", "text"])
       assert.deepStrictEqual(batches, [1])
     })
@@ -162,17 +162,17 @@ describe("tell", () => {
       const gate = yield* gated
       const { recorder, told } = yield* make(gate.append)
       recorder.append(warning("a"))
-      recorder.tell(delta(0, "one"))
+      recorder.publishDelta(delta(0, "one"))
       recorder.append(warning("b"))
-      recorder.tell(delta(3, "two"))
+      recorder.publishDelta(delta(3, "two"))
       yield* gate.open
-      yield* recorder.barrier
+      yield* recorder.flush
       yield* Effect.yieldNow
       assert.deepStrictEqual(said(told).slice(1), ["a", "one", "b", "two"])
     })
   )
 
-  it.effect("keeps the order for all when whoever is told records or tells something at once", () =>
+  it.effect("keeps the order for every subscriber when an observer causes records and deltas at once", () =>
     Effect.gen(function* () {
       let made: Effect.Success<ReturnType<typeof make>> | undefined
       const observed: Array<SessionEvent> = []
@@ -182,7 +182,7 @@ describe("tell", () => {
           observed.push(event)
           if (event._tag !== "TextDelta" || event.offset > 0) return
           made?.recorder.append(warning("reaction"))
-          made?.recorder.tell(delta(3, "two"))
+          made?.recorder.publishDelta(delta(3, "two"))
         }
       )
       const subscribed: Array<SessionEvent> = []
@@ -192,8 +192,8 @@ describe("tell", () => {
         ),
         { startImmediately: true }
       )
-      made.recorder.tell(delta(0, "one"))
-      yield* made.recorder.barrier
+      made.recorder.publishDelta(delta(0, "one"))
+      yield* made.recorder.flush
       yield* Effect.yieldNow
       assert.deepStrictEqual(said(observed).slice(1), ["one", "reaction", "two"])
       assert.deepStrictEqual(said(subscribed), ["one", "reaction", "two"])
@@ -201,16 +201,16 @@ describe("tell", () => {
   )
 })
 
-describe("barrier", () => {
-  it.effect("answers at once when everything is durable", () =>
+describe("flush", () => {
+  it.effect("returns at once when everything is durable", () =>
     Effect.gen(function* () {
       const { recorder } = yield* make(() => Effect.void)
-      const waiting = yield* Effect.forkChild(recorder.barrier, { startImmediately: true })
+      const waiting = yield* Effect.forkChild(recorder.flush, { startImmediately: true })
       assert.isDefined(waiting.pollUnsafe())
     })
   )
 
-  it.effect("waits for what was appended before it, and for nothing that came after", () =>
+  it.effect("waits for the records before it, and not for later ones", () =>
     Effect.gen(function* () {
       const gates = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
       let index = -1
@@ -219,9 +219,9 @@ describe("barrier", () => {
         return gate === undefined ? Effect.void : Deferred.await(gate)
       })
       recorder.append(warning("a"))
-      const first = yield* Effect.forkChild(recorder.barrier, { startImmediately: true })
+      const first = yield* Effect.forkChild(recorder.flush, { startImmediately: true })
       recorder.append(warning("b"))
-      const second = yield* Effect.forkChild(recorder.barrier, { startImmediately: true })
+      const second = yield* Effect.forkChild(recorder.flush, { startImmediately: true })
       assert.isUndefined(first.pollUnsafe())
       yield* Deferred.succeed(gates[0]!, undefined)
       yield* Fiber.join(first)
@@ -231,13 +231,13 @@ describe("barrier", () => {
     })
   )
 
-  it.effect("is left by an interruption, and the others go on waiting", () =>
+  it.effect("can be interrupted, and other fibers keep waiting", () =>
     Effect.gen(function* () {
       const gate = yield* gated
       const { recorder } = yield* make(gate.append)
       recorder.append(warning("a"))
-      const left = yield* Effect.forkChild(recorder.barrier, { startImmediately: true })
-      const staying = yield* Effect.forkChild(recorder.barrier, { startImmediately: true })
+      const left = yield* Effect.forkChild(recorder.flush, { startImmediately: true })
+      const staying = yield* Effect.forkChild(recorder.flush, { startImmediately: true })
       yield* Fiber.interrupt(left)
       assert.isUndefined(staying.pollUnsafe())
       yield* gate.open
@@ -263,12 +263,12 @@ describe("a journal that fails", () => {
   ]
 
   it.effect.each(ways)(
-    "J5 that %s fails whoever waits, once and with its type, and tells nothing of the batch",
+    "J5 that %s fails the flushes that wait, once and with its type, and publishes nothing of the batch",
     (way) =>
       Effect.gen(function* () {
         const { failures, recorder, told, written } = yield* make(then(way[1]))
         recorder.append(warning("lost"))
-        const errors = yield* Effect.all([Effect.flip(recorder.barrier), Effect.flip(recorder.barrier)])
+        const errors = yield* Effect.all([Effect.flip(recorder.flush), Effect.flip(recorder.flush)])
         assert.isTrue(errors.every((error) => error instanceof JournalFailed && error.operation === "append"))
         assert.deepStrictEqual(failures, [errors[0]])
         assert.deepStrictEqual(said(told), ["SessionStarted", "SessionFailed"])
@@ -280,32 +280,32 @@ describe("a journal that fails", () => {
     Effect.gen(function* () {
       const { recorder } = yield* make(then(() => Effect.die(new Error("a bug"))))
       recorder.append(warning("lost"))
-      const error = yield* Effect.flip(recorder.barrier)
+      const error = yield* Effect.flip(recorder.flush)
       assert.strictEqual((error.cause as Error).message, "a bug")
     })
   )
 
-  it.effect("J5 records and tells nothing any more, and leaves the state as it is", () =>
+  it.effect("J5 records and publishes nothing more, and leaves the state unchanged", () =>
     Effect.gen(function* () {
       const { batches, recorder, told } = yield* make(then(() => Effect.fail(broken)))
       recorder.append(warning("lost"))
-      yield* Effect.flip(recorder.barrier)
+      yield* Effect.flip(recorder.flush)
       const { seq } = recorder.state
       recorder.append(warning("later"))
-      recorder.tell(delta(0, "later"))
-      assert.instanceOf(yield* Effect.flip(recorder.barrier), JournalFailed)
+      recorder.publishDelta(delta(0, "later"))
+      assert.instanceOf(yield* Effect.flip(recorder.flush), JournalFailed)
       assert.strictEqual(recorder.state.seq, seq)
       assert.deepStrictEqual(batches, [1, 1])
       assert.deepStrictEqual(said(told), ["SessionStarted", "SessionFailed"])
     })
   )
 
-  it.effect("J5 S2 that hangs has failed at the deadline, and a late end changes nothing", () =>
+  it.effect("J5 S2 that hangs fails at the deadline, and a late end changes nothing", () =>
     Effect.gen(function* () {
       const gate = yield* gated
       const { failures, recorder, told } = yield* make(gate.append)
       recorder.append(warning("lost"))
-      const waiting = yield* Effect.forkChild(Effect.flip(recorder.barrier), { startImmediately: true })
+      const waiting = yield* Effect.forkChild(Effect.flip(recorder.flush), { startImmediately: true })
       yield* TestClock.adjust("9999 millis")
       assert.isUndefined(waiting.pollUnsafe())
       yield* TestClock.adjust("1 millis")
@@ -318,17 +318,41 @@ describe("a journal that fails", () => {
     })
   )
 
-  it.effect("J5 S2 that hangs in an uninterruptible region has failed at the deadline too", () =>
+  it.effect("J5 S2 that hangs in an uninterruptible region fails at the deadline as well", () =>
     Effect.gen(function* () {
       const { recorder } = yield* make(then(() => Effect.uninterruptible(Effect.never)))
       recorder.append(warning("lost"))
-      const waiting = yield* Effect.forkChild(Effect.flip(recorder.barrier), { startImmediately: true })
+      const waiting = yield* Effect.forkChild(Effect.flip(recorder.flush), { startImmediately: true })
       yield* TestClock.adjust("10 seconds")
       assert.instanceOf(yield* Fiber.join(waiting), JournalFailed)
     })
   )
 
-  it.effect("J5 S2 ends the streams with SessionFailed, after all that was written", () =>
+  it.effect("J5 S2 whose timers fire late, because the thread was blocked, has more time", () =>
+    Effect.gen(function* () {
+      const gate = yield* gated
+      const timers: Array<Deferred.Deferred<void>> = []
+      const sleep = () =>
+        Effect.suspend(() => {
+          const timer = Deferred.makeUnsafe<void>()
+          timers.push(timer)
+          return Deferred.await(timer)
+        })
+      const clock = { ...(yield* Clock.Clock), sleep }
+      const { failures, recorder } = yield* Effect.provideService(make(gate.append), Clock.Clock, clock)
+      recorder.append(warning("slow"))
+      const waiting = yield* Effect.forkChild(recorder.flush, { startImmediately: true })
+      // however late the first timer fires: more than the deadline may have passed while the thread was blocked
+      yield* Deferred.succeed(timers[0]!, undefined)
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(failures, [])
+      yield* gate.open
+      yield* Fiber.join(waiting)
+      assert.deepStrictEqual(failures, [])
+    })
+  )
+
+  it.effect("J5 S2 ends the streams with SessionFailed, after everything that was written", () =>
     Effect.gen(function* () {
       const { recorder, subscribers, writer } = yield* make(then(() => Effect.fail(broken)))
       const stream = yield* Effect.forkChild(Stream.runCollect(subscribers.stream(0, writer)), {
@@ -354,9 +378,9 @@ describe("an observer that throws", () => {
         }
       )
       recorder.append(warning("a"))
-      recorder.tell(delta(0, "text"))
+      recorder.publishDelta(delta(0, "text"))
       recorder.append(warning("b"))
-      yield* recorder.barrier
+      yield* recorder.flush
       assert.strictEqual(calls, 5)
       const [, ...messages] = said(written)
       assert.lengthOf(messages, 3)
@@ -364,6 +388,27 @@ describe("an observer that throws", () => {
         messages.filter((message) => message.includes("broken observer")),
         1
       )
+    })
+  )
+
+  it.effect("S2 is reported even if what it throws cannot be read", () =>
+    Effect.gen(function* () {
+      const { recorder, written } = yield* make(
+        () => Effect.void,
+        () => {
+          throw {
+            get message(): string {
+              throw new Error("unreadable")
+            },
+            toString: () => {
+              throw new Error("unreadable")
+            }
+          }
+        }
+      )
+      recorder.append(warning("a"))
+      yield* recorder.flush
+      assert.lengthOf(written, 3)
     })
   )
 
@@ -376,7 +421,7 @@ describe("an observer that throws", () => {
         }
       )
       recorder.append(warning("lost"))
-      yield* Effect.flip(recorder.barrier)
+      yield* Effect.flip(recorder.flush)
       assert.deepStrictEqual(failures, [broken])
     })
   )

@@ -7,8 +7,8 @@ import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Cause, Deferred, Effect, Exit } from "effect"
 import { TestClock } from "effect/testing"
-import { heldAt } from "../../journals.ts"
-import { abortedOf, assertTurns, terminals } from "../../turns.ts"
+import { heldAt } from "../../fixtures/journals.ts"
+import { abortedOf, assertTurns, terminals } from "../../fixtures/turns.ts"
 
 const request = { instructions: undefined, tools: [], output: undefined }
 const sample = Effect.flatMap(Turn, (turn) => turn.sample(request, 1, () => Effect.void))

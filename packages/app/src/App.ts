@@ -1,0 +1,138 @@
+/**
+ * The composition root: settings in, sessions out.
+ *
+ * A face (the program, a server, a terminal) provides the platform and a way to answer questions. Everything between
+ * is combined here: the model, the tools, the agents, the journals with their lease, traces and metrics.
+ */
+import * as Path from "node:path"
+import { Approvals, denyAll } from "@spindle/core/Approvals"
+import type { SessionId } from "@spindle/core/Ids"
+import type { Journal } from "@spindle/core/Journal"
+import * as JournalFile from "@spindle/core/JournalFile"
+import type { Processes } from "@spindle/core/Processes"
+import * as Session from "@spindle/core/Session"
+import { defaults, SessionConfig } from "@spindle/core/SessionConfig"
+import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/SessionError"
+import { isRecord, type SessionEvent } from "@spindle/core/SessionEvent"
+import { both, SessionObserver } from "@spindle/core/SessionObserver"
+import * as CodingTools from "@spindle/tools/CodingTools"
+import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
+import * as ProcessGroups from "@spindle/tools/ProcessGroups"
+import * as Signals from "@spindle/tools/Signals"
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import type * as EffectPath from "effect/Path"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import type * as HttpClient from "effect/http/HttpClient"
+import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import * as CodingAgent from "./CodingAgent.ts"
+import * as Models from "./Models.ts"
+import * as SessionLease from "./SessionLease.ts"
+import * as Settings from "./Settings.ts"
+import * as Tracing from "./Tracing.ts"
+
+/** What a face provides. */
+export type Platform = FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner | HttpClient.HttpClient
+
+/** What sessions of this application run with. */
+export type Services = CodingAgent.Services | Processes | ProcessGroups.ProcessGroups
+
+/** What the layer is made from. */
+export interface Options<E> extends CodingAgent.Options {
+  readonly serveScripted: Models.ServeScripted<E>
+  readonly tracing: Tracing.Options
+}
+
+/** Everything that sessions in the working directory `cwd` need. */
+export const layer = <E>(options: Options<E>): Layer.Layer<Services, E, Platform> =>
+  CodingAgent.layer(options).pipe(
+    Layer.provideMerge(
+      Layer.mergeAll(
+        Models.layer(options.settings, options.serveScripted),
+        CodingTools.layer(options).pipe(Layer.provideMerge(processesFor(options.settings, process.env))),
+        journals(options.settings.home)
+      )
+    ),
+    Layer.provideMerge(Tracing.layer(options.settings.telemetry, options.tracing))
+  )
+
+/** Commands in process groups of this machine (contract X1). */
+export const processes: Layer.Layer<
+  Processes | ProcessGroups.ProcessGroups,
+  never,
+  FileSystem.FileSystem | ChildProcessSpawner
+> = Layer.provide(ProcessGroups.layer, Signals.layerKill(process.kill))
+
+/**
+ * As {@link processes}, for the commands of a session: they inherit neither what looks like a secret nor any variable that
+ * holds the key or a header of the provider, whatever its name.
+ */
+export const processesFor = ({ provider }: Settings.Settings, env: CommandEnvironment.Variables) => {
+  const secrets = provider._tag === "Scripted" ? [] : [provider.key, ...provider.headers.map(([, value]) => value)]
+  const values = secrets.flatMap((secret) => (secret === undefined ? [] : [Redacted.value(secret)]))
+  const names = Object.entries(env).flatMap(([name, value]) => (values.includes(value ?? "") ? [name] : []))
+  const policy: CommandEnvironment.Policy = { inherit: "all", exclude: [...CommandEnvironment.secretNames, ...names] }
+  return Layer.provide(processes, Layer.succeed(CommandEnvironment.CommandEnvironment, policy))
+}
+
+/** The journals below a home, each leased by one process of this machine (contract J2). */
+export const journals = (home: string): Layer.Layer<Journal, never, FileSystem.FileSystem | EffectPath.Path> =>
+  JournalFile.layer({ directory: Path.join(home, "sessions") }).pipe(Layer.provide(SessionLease.layer(home)))
+
+/** Which session to open, and for whom. */
+export interface Opening extends CodingAgent.Options {
+  readonly sessionId: SessionId
+  /** Whether the session has a journal that is opened again. */
+  readonly isResumed: boolean
+  /** Answers what the session and its agents ask. Nobody is asked if the approval policy is `never`. */
+  readonly approvals: Approvals
+  /** Receives every event of the session and of the agents below it. */
+  readonly observer?: SessionObserver | undefined
+  /** What the journal of a new session says about the program that made it. */
+  readonly meta: { readonly [name: string]: string }
+}
+
+/** An open session. */
+export interface Opened {
+  readonly session: Session.Session
+  /** The number of the first record that the session has written since it was opened. */
+  readonly from: number
+  /**
+   * Returns the processes and, as negative numbers, the process groups to kill for a program that must end at once. It
+   * stays valid afterwards, because processes can outlive the turn and the session.
+   */
+  readonly killTargets: () => ReadonlyArray<number>
+}
+
+/** Opens a session in the current scope. **Interruption**, **Errors**: those of `Session.make`. */
+export const open = (
+  opening: Opening
+): Effect.Effect<Opened, SessionNotFound | SessionBusy | JournalFailed, Services | Scope.Scope> =>
+  Effect.gen(function* () {
+    const { cwd, sessionId, settings } = opening
+    const { killTargets } = yield* ProcessGroups.ProcessGroups
+    let from = 0
+    const onEvent = (event: SessionEvent) => {
+      if (from === 0 && isRecord(event)) from = event.seq
+    }
+    const session = yield* Session.make(CodingAgent.make(opening), {
+      ...(opening.isResumed ? { resume: sessionId, onEvent } : { sessionId }),
+      meta: { cwd, model: settings.model, ...opening.meta }
+    }).pipe(
+      Effect.provideService(
+        Approvals,
+        Settings.approval(settings) === "deny" ? denyAll("the approval policy is never") : opening.approvals
+      ),
+      Effect.provideService(SessionObserver, both(yield* SessionObserver, opening.observer)),
+      CodingAgent.withLimits(settings),
+      Effect.provideService(SessionConfig, { ...defaults, ...retriesOf(settings) })
+    )
+    return { session, from, killTargets }
+  })
+
+const retriesOf = ({ provider }: Settings.Settings) => {
+  const { requestRetries, streamRetries } = provider._tag === "Responses" ? provider : defaults
+  return { requestRetries, streamRetries }
+}

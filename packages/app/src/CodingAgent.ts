@@ -1,0 +1,124 @@
+/**
+ * The agent of this application: a coding agent. With `features.multi_agent` it can start other agents.
+ */
+import * as Agent from "@spindle/core/Agent"
+import type { Journal } from "@spindle/core/Journal"
+import type { Model, OutputFormat } from "@spindle/core/Model"
+import * as Limits from "@spindle/delegate/Limits"
+import type * as SubAgents from "@spindle/delegate/SubAgents"
+import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
+import * as CodingTools from "@spindle/tools/CodingTools"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Tool from "effect/ai/Tool"
+import * as Toolkit from "effect/ai/Toolkit"
+import { type MakeModel, NamedModels } from "./Models.ts"
+import type { AgentRole, AgentSettings } from "./settings/agents.ts"
+import * as Settings from "./Settings.ts"
+
+/** What the agent is made from. `output` is the form of its answer. */
+export interface Options {
+  readonly cwd: string
+  readonly settings: Settings.Settings
+  readonly output?: OutputFormat | undefined
+}
+
+type Handlers = Tool.HandlersFor<CodingTools.Tools & SubAgentTools.Tools>
+
+/** What a session of this agent runs with. */
+export type Services = Handlers | Model | Journal
+
+/** The instructions, unless the configuration names others. */
+const instructions = (cwd: string): string =>
+  [
+    "You are a coding agent. You work on the project in the current directory, with the tools you are given.",
+    `Current directory: ${cwd}`,
+    "Look before you change something, change as little as is needed, and check what you changed by running it.",
+    "Edit files with apply_patch. When you are done, say in a few sentences what you did and what you found."
+  ].join("\n")
+
+interface Common {
+  readonly instructions: string
+  readonly policies: ReturnType<typeof CodingTools.policies>
+  readonly agents: AgentSettings
+}
+
+const common = ({ cwd, settings }: Options): Common => ({
+  instructions: settings.instructions ?? instructions(cwd),
+  agents: settings.agents ?? noAgents,
+  policies: CodingTools.policies({ approval: Settings.approval(settings) === "allow" ? "allow" : "ask", cwd })
+})
+
+const alone = ({ instructions, policies }: Common): Agent.Agent<Handlers> =>
+  Agent.make({ toolkit: CodingTools.toolkit, approvals: policies, instructions })
+
+const leading = ({ agents, instructions, policies }: Common): Agent.Agent<Handlers> => {
+  const toolkit = Toolkit.merge(CodingTools.toolkit, SubAgentTools.toolkitFor(choicesOf(agents)))
+  return Agent.make({ toolkit, approvals: { ...policies, ...SubAgentTools.policies }, instructions })
+}
+
+const anyTask = "Any task."
+
+const choicesOf = ({ models, roles }: AgentSettings) => ({
+  roles: {
+    default: { description: anyTask },
+    ...Object.fromEntries(roles.map(({ description, name }) => [name, { description }]))
+  },
+  models: Object.fromEntries(models.map(({ efforts, name }) => [name, { efforts }]))
+})
+
+const agentOf = (options: Options): Agent.Agent<Handlers> =>
+  options.settings.agents === undefined ? alone(common(options)) : leading(common(options))
+
+/** The agent of the session. */
+export const make = (options: Options): Agent.Agent<Handlers> => {
+  const agent = agentOf(options)
+  return options.output === undefined ? agent : Agent.withOutput(agent, options.output)
+}
+
+/** The handlers of the tools that start agents. They are unused while the feature is off. */
+export const layer = (
+  options: Options
+): Layer.Layer<Tool.HandlersFor<SubAgentTools.Tools>, never, Model | Journal | Tool.HandlersFor<CodingTools.Tools>> =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const { agents } = common(options)
+      const named = yield* NamedModels
+      const agent = agentOf(options)
+      const roles: { [name: string]: SubAgents.Role<Handlers> } = {}
+      for (const role of agents.roles) roles[role.name] = yield* roleOf(options.settings, agent, role)
+      return SubAgentTools.layer<Handlers>({
+        roles: { default: { description: anyTask, agent }, ...roles },
+        ...(named === undefined ? {} : { models: modelsOf(agents, named) }),
+        deadline: `${agents.runtimeSeconds} seconds`
+      })
+    })
+  )
+
+const modelsOf = ({ models }: AgentSettings, make: MakeModel): { [name: string]: SubAgents.NamedModel } =>
+  Object.fromEntries(models.map(({ efforts, name }) => [name, { efforts, make: (effort) => make({ name, effort }) }]))
+
+const roleOf = Effect.fnUntraced(function* (
+  settings: Settings.Settings,
+  agent: Agent.Agent<Handlers>,
+  { addition, description, instructions, model, nicknames, reasoningEffort }: AgentRole
+) {
+  const named = yield* NamedModels
+  const hasOwn = model !== undefined || reasoningEffort !== undefined
+  const parts = [instructions ?? agent.instructions, addition].filter((one) => one !== undefined)
+  const role: SubAgents.Role<Handlers> = {
+    description,
+    agent: Agent.withInstructions(agent, parts.join("\n\n")),
+    ...(nicknames === undefined ? {} : { nicknames })
+  }
+  if (named === undefined || !hasOwn) return role
+  return { ...role, model: yield* named({ name: model ?? settings.model, effort: reasoningEffort }) }
+})
+
+const noAgents: AgentSettings = { threads: 0, depth: 0, runtimeSeconds: 0, roles: [], models: [] }
+
+/** Runs a session with the limits of the tree of agents below it. */
+export const withLimits = (settings: Settings.Settings) => {
+  const { depth, threads } = settings.agents ?? noAgents
+  return Effect.provideService(Limits.Limits, { ...Limits.defaults, depth, concurrent: threads })
+}

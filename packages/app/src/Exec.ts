@@ -1,0 +1,126 @@
+/**
+ * One prompt for one session: opens the session, submits the prompt, shows what happens, and returns how it ended.
+ *
+ * The session id comes first. The face is made with it, and the session is made with the face, which answers its
+ * questions and watches its agents.
+ */
+import type { Approvals } from "@spindle/core/Approvals"
+import { type SessionId, SubmissionId, uuidV7 } from "@spindle/core/Ids"
+import type { Input } from "@spindle/core/Input"
+import { Rejection } from "@spindle/core/Op"
+import type { OutputFormat } from "@spindle/core/Model"
+import type { Session } from "@spindle/core/Session"
+import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/SessionError"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
+import type { SessionObserver } from "@spindle/core/SessionObserver"
+import type { TraceContext } from "@spindle/core/TraceContext"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as App from "./App.ts"
+import type { Settings } from "./Settings.ts"
+import * as Submission from "./Submission.ts"
+
+/** The session did not accept the prompt. */
+export class PromptRejected extends Schema.TaggedError<PromptRejected>()("PromptRejected", { reason: Rejection }) {
+  override get message() {
+    const { reason } = this
+    switch (reason._tag) {
+      case "EmptyInput":
+        return "the prompt is empty"
+      case "InputTooLarge":
+        return `the prompt has ${count(reason.sizeCharacters)} characters; the limit is ${count(reason.limitCharacters)}`
+      case "InboxFull":
+        return `${count(reason.capacityCount)} prompts are waiting already; this one was not added`
+      case "SessionClosed":
+        return "the session is closed"
+      default:
+        return `the prompt was rejected (${reason._tag})`
+    }
+  }
+}
+
+const count = (value: number): string => value.toLocaleString("en-US")
+
+/** Shows one session to a person or a program, and answers its questions. */
+export interface Face {
+  readonly approvals: Approvals
+  /** Receives every event of the session and of the agents below it, as it is published. */
+  readonly observer?: SessionObserver
+  /** Runs once, when the session is open and before its first event is shown. */
+  readonly onOpen: (opened: App.Opened) => Effect.Effect<void>
+  /** Shows one event. Called in order. */
+  readonly show: (event: SessionEvent) => Effect.Effect<void>
+}
+
+/** What to run. */
+export interface Options<R> {
+  readonly settings: Settings
+  readonly cwd: string
+  readonly input: Input
+  /** The form that the answer must have. */
+  readonly output?: OutputFormat | undefined
+  /** The session to continue; a new one if there is none. */
+  readonly resume: SessionId | undefined
+  readonly meta: { readonly [name: string]: string }
+  /** The trace that the turn belongs to. */
+  readonly trace?: TraceContext | undefined
+  readonly face: (sessionId: SessionId) => Effect.Effect<Face, never, R>
+}
+
+/**
+ * Runs the prompt in the current scope, until its turn has ended and nothing else runs. The session stays open until
+ * the scope closes. **Interruption**: closing the scope aborts and settles the turn. **Errors**: those of `App.open`;
+ * `PromptRejected`.
+ */
+export const run = Effect.fnUntraced(function* <R>(
+  options: Options<R>
+): Effect.fn.Return<
+  Submission.End,
+  PromptRejected | SessionNotFound | SessionBusy | JournalFailed,
+  App.Services | Scope.Scope | R
+> {
+  const { input, resume, trace } = options
+  const now = yield* Clock.currentTimeMillis
+  const sessionId = resume ?? (uuidV7(now) as SessionId)
+  const face = yield* options.face(sessionId)
+  const opened = yield* App.open({
+    ...options,
+    sessionId,
+    isResumed: resume !== undefined,
+    approvals: face.approvals,
+    observer: face.observer
+  })
+  yield* face.onOpen(opened)
+  const { from, session } = opened
+  const id = SubmissionId.make(uuidV7(now))
+  const following = yield* Effect.forkChild(follow(session, { from, id }, face.show), { startImmediately: true })
+  const receipt = yield* session.submit(
+    { _tag: "UserInput", input, delivery: "queue" },
+    { id, ...(trace === undefined ? {} : { trace }) }
+  )
+  if (receipt._tag === "Rejected") return yield* new PromptRejected({ reason: receipt.reason })
+  const end = yield* Fiber.join(following)
+  yield* session.awaitIdle
+  return end
+})
+
+/** Shows the events of a session until it is known how the submission ended. */
+const follow = (
+  session: Session,
+  { from, id }: { readonly from: number; readonly id: SubmissionId },
+  show: Face["show"]
+): Effect.Effect<Submission.End, JournalFailed> => {
+  let state = Submission.initial(id)
+  return session.events({ from }).pipe(
+    Stream.takeUntil((event) => {
+      state = Submission.step(state, event)
+      return state.end !== undefined
+    }),
+    Stream.runForEach(show),
+    Effect.map(() => state.end ?? Submission.lost)
+  )
+}

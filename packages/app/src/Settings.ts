@@ -1,0 +1,324 @@
+/**
+ * The configuration: `config.toml`, the overrides of the command line, and the environment.
+ *
+ * Keys have the names of the reference's `config.toml`, so that its users can keep theirs. Unknown keys are ignored. A
+ * key is looked up in the flags, then in `--config`, then in the file. Anything wrong is one `SettingsInvalid` with a
+ * message of one line.
+ */
+import * as FileSystem from "node:fs"
+import * as Path from "node:path"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as Accounts from "./Accounts.ts"
+import * as AgentSettings from "./settings/agents.ts"
+import * as Table from "./settings/table.ts"
+import * as TelemetrySettings from "./settings/telemetry.ts"
+
+/** When a person has to agree before something runs. */
+export const approvalPolicies = ["untrusted", "on-failure", "on-request", "never"] as const
+/** @see {@link approvalPolicies} */
+export type ApprovalPolicy = (typeof approvalPolicies)[number]
+
+/** What a command may touch. */
+export const sandboxModes = ["read-only", "workspace-write", "danger-full-access"] as const
+/** @see {@link sandboxModes} */
+export type SandboxMode = (typeof sandboxModes)[number]
+
+/**
+ * What is wrong with a configuration. `source` is the file or flag at fault. For a wrong type in a file it ends in
+ * `:line:column`; both count from 1.
+ */
+export const Reason = Schema.Union([
+  Schema.TaggedStruct("Unreadable", {
+    source: Schema.String,
+    line: Schema.optionalKey(Schema.Finite),
+    column: Schema.optionalKey(Schema.Finite),
+    detail: Schema.String
+  }),
+  Schema.TaggedStruct("WrongType", { source: Schema.String, key: Schema.String, expected: Schema.String }),
+  Schema.TaggedStruct("UnknownProvider", { name: Schema.String, known: Schema.Array(Schema.String) }),
+  Schema.TaggedStruct("MissingBaseUrl", { provider: Schema.String }),
+  Schema.TaggedStruct("MissingKey", { provider: Schema.String, variables: Schema.Array(Schema.String) }),
+  Schema.TaggedStruct("WireApiNotSupported", { provider: Schema.String, wireApi: Schema.String }),
+  Schema.TaggedStruct("NothingConfigured", { configFile: Schema.String })
+])
+/** @see {@link Reason} */
+export type Reason = typeof Reason.Type
+
+/** The configuration cannot be used. Trying again helps only after it was changed. */
+export class SettingsInvalid extends Schema.TaggedError<SettingsInvalid>()("SettingsInvalid", { reason: Reason }) {
+  override get message() {
+    return describe(this.reason)
+  }
+}
+
+const describe = (reason: Reason): string => {
+  switch (reason._tag) {
+    case "Unreadable": {
+      const place = reason.line === undefined ? "" : `:${reason.line}:${reason.column}`
+      return `cannot read the configuration ${reason.source}${place}: ${reason.detail}`
+    }
+    case "WrongType":
+      return `${reason.source}: ${reason.key} must be ${reason.expected}`
+    case "UnknownProvider":
+      return `unknown model provider "${reason.name}"; known providers: ${reason.known.join(", ")}`
+    case "MissingBaseUrl":
+      return `model provider "${reason.provider}" has no base_url (set model_providers.${reason.provider}.base_url)`
+    case "MissingKey":
+      return `no key for model provider "${reason.provider}": set ${reason.variables.join(" or ")}`
+    case "WireApiNotSupported":
+      return `model provider "${reason.provider}": wire_api "${reason.wireApi}" is not supported, only "responses" is`
+    case "NothingConfigured":
+      return (
+        `No model is configured. Set OPENAI_API_KEY, or model_provider in ${reason.configFile}. ` +
+        "To try it without one: spindle demo"
+      )
+  }
+}
+
+/** A server that speaks the Responses API. `requestRetries` and `streamRetries` count how often a request is repeated. */
+export interface ResponsesProvider {
+  readonly _tag: "Responses"
+  readonly id: string
+  readonly name: string
+  readonly baseUrl: string
+  /** Without a key, requests carry no authorization. */
+  readonly key: Redacted.Redacted | undefined
+  readonly headers: ReadonlyArray<readonly [name: string, value: Redacted.Redacted]>
+  readonly query: ReadonlyArray<readonly [name: string, value: string]>
+  readonly requestRetries: number
+  readonly streamRetries: number
+  readonly idleTimeoutMillis: number
+}
+
+/** What answers model requests: a server, or a script. */
+export type Provider = ResponsesProvider | { readonly _tag: "Scripted" }
+
+/** The configuration in force. */
+export interface Settings {
+  /** The directory of configuration and journals; absolute. */
+  readonly home: string
+  readonly model: string
+  readonly provider: Provider
+  readonly approvalPolicy: ApprovalPolicy
+  readonly sandboxMode: SandboxMode
+  readonly reasoningEffort: string | undefined
+  readonly reasoningSummary: string | undefined
+  /** The content of `model_instructions_file`. */
+  readonly instructions: string | undefined
+  /** Undefined if the model may not start agents. */
+  readonly agents: AgentSettings.AgentSettings | undefined
+  /** Where traces and metrics go; undefined if they go nowhere. */
+  readonly telemetry: TelemetrySettings.TelemetrySettings | undefined
+}
+
+/** Where the settings come from. `flags` win over `config`, and `config` wins over the file. */
+export interface Sources {
+  readonly command: "exec" | "demo"
+  readonly env: Accounts.Environment
+  readonly homeDirectory: string
+  readonly config: ReadonlyArray<readonly [key: string, value: string]>
+  readonly flags: {
+    readonly model?: string | undefined
+    readonly approvalPolicy?: ApprovalPolicy | undefined
+    readonly sandboxMode?: SandboxMode | undefined
+    readonly telemetry?: boolean | undefined
+  }
+}
+
+/** The model to use if none is configured. */
+export const defaultModel = "gpt-5"
+
+/**
+ * Returns the directory of configuration and journals: `$SPINDLE_HOME`, else `$CODEX_HOME`, else `~/.spindle`. It may
+ * not exist yet.
+ */
+export const home = (sources: Pick<Sources, "env" | "homeDirectory">): string =>
+  Path.resolve(sources.env["SPINDLE_HOME"] || sources.env["CODEX_HOME"] || Path.join(sources.homeDirectory, ".spindle"))
+
+/**
+ * Decides what happens before a command or patch runs. There is no sandbox yet, so each one needs approval, unless full
+ * access was chosen. If nothing may be asked for, it is denied.
+ */
+export const approval = (settings: Pick<Settings, "approvalPolicy" | "sandboxMode">): "allow" | "ask" | "deny" => {
+  if (settings.approvalPolicy === "untrusted") return "ask"
+  if (settings.sandboxMode === "danger-full-access") return "allow"
+  return settings.approvalPolicy === "never" ? "deny" : "ask"
+}
+
+/** Reads the configuration. **Interruption**: leaves nothing behind. **Errors**: `SettingsInvalid`. */
+export const load = (sources: Sources): Effect.Effect<Settings, SettingsInvalid> =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(read(sources))
+    } catch (error) {
+      return error instanceof SettingsInvalid ? Effect.fail(error) : Effect.die(error)
+    }
+  })
+
+const refuse = (reason: Reason): never => {
+  throw new SettingsInvalid({ reason })
+}
+
+const wrongType = (source: string, key: string, expected: string) =>
+  refuse({ _tag: "WrongType", source, key, expected })
+
+const read = (sources: Sources): Settings => {
+  const directory = home(sources)
+  const file = Path.join(directory, "config.toml")
+  const table = Table.make(
+    [flagLayer(sources.flags), { source: "--config", table: Table.overrides(sources.config) }, fileLayer(file)],
+    wrongType
+  )
+  const provider = readProvider(sources, table, file)
+  const model = provider._tag === "Scripted" ? "scripted" : (table.text("model") ?? defaultModel)
+  const hasAgents = table.flag("features.multi_agent") === true
+  return {
+    home: directory,
+    provider,
+    model,
+    approvalPolicy: table.choice("approval_policy", approvalPolicies) ?? "on-request",
+    sandboxMode: table.choice("sandbox_mode", sandboxModes) ?? "read-only",
+    reasoningEffort: table.text("model_reasoning_effort"),
+    reasoningSummary: table.text("model_reasoning_summary"),
+    instructions: filesOf(directory).text(table, "model_instructions_file"),
+    agents: hasAgents
+      ? AgentSettings.read({
+          table,
+          files: filesOf(directory),
+          model: provider._tag === "Scripted" ? undefined : model
+        })
+      : undefined,
+    telemetry: TelemetrySettings.read({ table, env: sources.env, isAsked: sources.flags.telemetry === true })
+  }
+}
+
+const flagLayer = (flags: Sources["flags"]): Table.Layer => ({
+  source: "the command line",
+  table: Object.fromEntries(
+    Object.entries({
+      model: flags.model,
+      approval_policy: flags.approvalPolicy,
+      sandbox_mode: flags.sandboxMode
+    }).filter(([, value]) => value !== undefined)
+  )
+})
+
+const fileLayer = (file: string): Table.Layer => {
+  const text = readText(file)
+  return text === undefined ? { source: file, table: {} } : layerOf(file, text)
+}
+
+const layerOf = (file: string, text: string): Table.Layer => {
+  const parsed = Table.parse(text)
+  return "table" in parsed
+    ? { source: file, table: parsed.table, text }
+    : refuse({ _tag: "Unreadable", source: file, ...parsed })
+}
+
+const readText = (file: string): string | undefined => {
+  try {
+    return FileSystem.readFileSync(file, "utf8")
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? String(error)
+    if (code === "ENOENT") return undefined
+    return refuse({ _tag: "Unreadable", source: file, detail: systemErrors[code] ?? code })
+  }
+}
+
+const systemErrors: { readonly [code: string]: string } = {
+  EACCES: "permission denied",
+  EISDIR: "it is a directory",
+  ENOTDIR: "a part of its path is not a directory"
+}
+
+/** Reads the files that keys name, relative to the directory of the configuration. */
+const filesOf = (directory: string): AgentSettings.Files => {
+  const named = (table: Table.Settings, key: Table.Key) => {
+    const name = table.text(key)
+    if (name === undefined) return undefined
+    const file = Path.resolve(directory, name)
+    const keyName = typeof key === "string" ? key : key.join(".")
+    return [
+      file,
+      readText(file) ?? refuse({ _tag: "Unreadable", source: file, detail: `${keyName} does not exist` })
+    ] as const
+  }
+  return {
+    text: (table, key) => named(table, key)?.[1],
+    table: (table, key) => {
+      const found = named(table, key)
+      return Table.make(found === undefined ? [] : [layerOf(...found)], wrongType)
+    },
+    json: (table, key, schema) => {
+      const found = named(table, key)
+      if (found === undefined) return undefined
+      const decoded = Schema.decodeUnknownExit(Schema.fromJsonString(schema))(found[1])
+      if (Exit.isSuccess(decoded)) return decoded.value
+      const detail = String(Cause.squash(decoded.cause)).replaceAll(/\s*\n\s*/g, " ")
+      return refuse({ _tag: "Unreadable", source: found[0], detail })
+    }
+  }
+}
+
+const readProvider = (sources: Sources, table: Table.Settings, file: string): Provider => {
+  const ownNames = table.keys("model_providers")
+  const chosen = table.text("model_provider")
+  const variables = Accounts.openAiVariables
+  const key = Accounts.keyOf(sources.env, variables)
+  const baseUrl = table.url("openai_base_url")
+  if (chosen === undefined && key === undefined && baseUrl === undefined) {
+    return sources.command === "demo" ? { _tag: "Scripted" } : refuse({ _tag: "NothingConfigured", configFile: file })
+  }
+  const id = chosen ?? "openai"
+  // a table without a base URL only sets the limits of the built-in provider
+  if (ownNames.includes(id) && (id !== "openai" || table.url(["model_providers.openai", "base_url"]) !== undefined)) {
+    return ownProvider(sources, table, id)
+  }
+  if (id === "scripted") return { _tag: "Scripted" }
+  if (id !== "openai") return refuse({ _tag: "UnknownProvider", name: id, known: ["openai", "scripted", ...ownNames] })
+  if (key === undefined && baseUrl === undefined) return refuse({ _tag: "MissingKey", provider: id, variables })
+  return {
+    _tag: "Responses",
+    id,
+    name: "OpenAI",
+    baseUrl: baseUrl ?? "https://api.openai.com/v1",
+    key,
+    headers: [],
+    query: [],
+    ...limits(table, `model_providers.${id}`)
+  }
+}
+
+const ownProvider = (sources: Sources, table: Table.Settings, id: string): ResponsesProvider => {
+  const at = `model_providers.${id}`
+  const wireApi = table.text([at, "wire_api"])
+  if (wireApi !== undefined && wireApi !== "responses") refuse({ _tag: "WireApiNotSupported", provider: id, wireApi })
+  const variable = table.text([at, "env_key"])
+  const key = variable === undefined ? undefined : Accounts.keyOf(sources.env, [variable])
+  if (variable !== undefined && key === undefined) refuse({ _tag: "MissingKey", provider: id, variables: [variable] })
+  const fromEnv = table.texts([at, "env_http_headers"]).flatMap(([name, from]): typeof headers => {
+    const value = Accounts.keyOf(sources.env, [from])
+    return value === undefined ? [] : [[name, value]]
+  })
+  const headers = table.texts([at, "http_headers"]).map(([name, value]) => [name, Redacted.make(value)] as const)
+  return {
+    _tag: "Responses",
+    id,
+    name: table.text([at, "name"]) ?? id,
+    baseUrl: table.url([at, "base_url"]) ?? refuse({ _tag: "MissingBaseUrl", provider: id }),
+    key,
+    headers: [...headers, ...fromEnv],
+    query: table.texts([at, "query_params"]),
+    ...limits(table, at)
+  }
+}
+
+const limits = (table: Table.Settings, at: string) => ({
+  requestRetries: table.count([at, "request_max_retries"]) ?? 4,
+  streamRetries: table.count([at, "stream_max_retries"]) ?? 5,
+  idleTimeoutMillis: table.count([at, "stream_idle_timeout_ms"]) ?? 300_000
+})

@@ -1,0 +1,73 @@
+/**
+ * How one submission ended: a pure fold from the events of its session (contract P2).
+ *
+ * A resumed session may hold input that was waiting before. The turns of that input come first, and do not answer the
+ * submission.
+ */
+import type { SubmissionId, TurnId } from "@spindle/core/Ids"
+import type { SessionEvent, Terminal } from "@spindle/core/SessionEvent"
+
+/** How a submission ended. `failure` says what went wrong, in one line; an interrupted turn has none. */
+export interface End {
+  readonly isCompleted: boolean
+  readonly lastMessage: string | undefined
+  readonly failure: string | undefined
+}
+
+/** The state of the fold. Not changed by {@link step}. */
+export interface SubmissionState {
+  readonly id: SubmissionId
+  readonly turnId: TurnId | undefined
+  readonly end: End | undefined
+}
+
+/** The state before the first event. */
+export const initial = (id: SubmissionId): SubmissionState => ({ id, turnId: undefined, end: undefined })
+
+/** The end of a submission whose session ended first. */
+export const lost: End = { isCompleted: false, lastMessage: undefined, failure: "the session ended before the turn" }
+
+/** The state after an event. */
+export const step = (state: SubmissionState, event: SessionEvent): SubmissionState => {
+  switch (event._tag) {
+    case "TurnStarted":
+      return event.submissionId === state.id ? { ...state, turnId: event.turnId } : state
+    case "SessionFailed":
+      return { ...state, end: { isCompleted: false, lastMessage: undefined, failure: event.message } }
+    case "TurnCompleted":
+    case "TurnFailed":
+    case "TurnAborted":
+      return event.turnId === state.turnId || isNamed(state.id, event) ? { ...state, end: endOf(state, event) } : state
+    default:
+      return state
+  }
+}
+
+/** Whether the end of a turn that the submission did not start names it. */
+const isNamed = (id: SubmissionId, event: Terminal): boolean => {
+  switch (event._tag) {
+    case "TurnCompleted":
+      return false
+    case "TurnFailed":
+      return event.kept.includes(id)
+    case "TurnAborted":
+      return (
+        event.kept.includes(id) || event.dropped.includes(id) || event.returned.some((one) => one.submissionId === id)
+      )
+  }
+}
+
+const endOf = (state: SubmissionState, event: Terminal): End => {
+  const isOwn = event.turnId === state.turnId
+  const before = isOwn ? "" : "input that was already waiting ran first, and its turn did not complete: "
+  return {
+    isCompleted: event._tag === "TurnCompleted",
+    lastMessage: isOwn ? event.lastMessage : undefined,
+    failure:
+      event._tag === "TurnFailed"
+        ? `${before}${event.error.message}`
+        : event._tag === "TurnAborted" && event.reason !== "Interrupted"
+          ? `${before}the turn was stopped (${event.reason})`
+          : undefined
+  }
+}

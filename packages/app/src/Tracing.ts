@@ -1,0 +1,98 @@
+/**
+ * Traces and metrics of the application. Their modules are loaded only if the settings ask for them, so they cost a
+ * program that sends nothing no start-up time.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as HttpClient from "effect/http/HttpClient"
+import type { TelemetrySettings } from "./settings/telemetry.ts"
+
+/** What a face wants of traces, in addition to the settings. */
+export interface Options {
+  /** Whether the tree of spans is written at the end. */
+  readonly isShown: boolean
+  readonly write: (text: string) => void
+  /** The version of the program. */
+  readonly version: string
+}
+
+/** The most spans that are shown. */
+const shownCapacity = 10_000
+
+/**
+ * Traces and measures the sessions that are made below it; empty if the settings ask for nothing. Closing it sends what
+ * is left, for at most three seconds, reports how many spans could not be sent, and writes the tree.
+ */
+export const layer = (
+  settings: TelemetrySettings | undefined,
+  options: Options
+): Layer.Layer<never, never, HttpClient.HttpClient> => {
+  const isShown = options.isShown || settings?.traces === "console"
+  const isSent = settings?.traces === "otlp" || settings?.metrics === "otlp"
+  if (!isSent && !isShown) return Layer.empty
+  return Layer.unwrap(
+    Effect.map(Effect.promise(load), (modules) => layerOf(modules, settings, { ...options, isShown }))
+  )
+}
+
+const load = async () => {
+  const [SpanTree, Telemetry] = await Promise.all([
+    import("@spindle/telemetry/SpanTree"),
+    import("@spindle/telemetry/Telemetry")
+  ])
+  return { SpanTree, Telemetry }
+}
+
+type Modules = Awaited<ReturnType<typeof load>>
+type SpanData = Parameters<Modules["SpanTree"]["make"]>[0][number]
+
+const layerOf = (
+  { SpanTree, Telemetry }: Modules,
+  settings: TelemetrySettings | undefined,
+  { isShown, version, write }: Options
+): Layer.Layer<never, never, HttpClient.HttpClient> => {
+  if (settings === undefined || (settings.traces !== "otlp" && settings.metrics === "none")) {
+    return Telemetry.layerConsole({
+      write,
+      metrics: false,
+      capacity: shownCapacity,
+      content: settings?.content ?? false
+    })
+  }
+  const shown: Array<SpanData> = []
+  const tree = Layer.effectDiscard(
+    Effect.addFinalizer(() => Effect.sync(() => write(SpanTree.render(SpanTree.make(shown)))))
+  )
+  let lost = 0
+  const reported = Layer.effectDiscard(
+    Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        if (lost === 0) return
+        const { origin } = new URL(settings.tracesEndpoint)
+        write(`spindle: could not send ${lost} ${lost === 1 ? "span" : "spans"} to ${origin}\n`)
+      })
+    )
+  )
+  const otlp = Telemetry.layerOtlp({
+    content: settings.content,
+    sampleRatio: settings.sampleRatio,
+    resource: { ...settings.resource, "service.version": settings.resource["service.version"] ?? version },
+    tracesEndpoint: settings.traces === "otlp" ? settings.tracesEndpoint : false,
+    metricsEndpoint: settings.metrics === "otlp" ? settings.metricsEndpoint : false,
+    headers: settings.headers,
+    protocol: settings.protocol,
+    compression: settings.compression,
+    metrics: { tags: { "app.version": version } },
+    onDropped: (count) => void (lost += count),
+    ...given("timeout", settings.timeoutMillis),
+    ...given("interval", settings.intervalMillis),
+    ...given("metricsInterval", settings.metricsIntervalMillis),
+    ...given("queueCapacity", settings.queueCapacity),
+    ...given("batchSize", settings.batchSize),
+    ...(isShown ? { onSpan: (span: SpanData) => void (shown.length < shownCapacity && shown.push(span)) } : {})
+  })
+  return Layer.provideMerge(otlp, isShown ? Layer.mergeAll(reported, tree) : reported)
+}
+
+const given = <const Key extends string>(key: Key, value: number | undefined): { readonly [K in Key]?: number } =>
+  value === undefined ? {} : ({ [key]: value } as { readonly [K in Key]: number })

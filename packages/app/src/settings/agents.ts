@@ -1,0 +1,108 @@
+/**
+ * The settings of agents that the model may start: the limits in the table `agents`, its roles, and the models to choose
+ * from. The keys are the reference's, except `instructions_file` of a role.
+ */
+import * as Schema from "effect/Schema"
+import type * as Table from "./table.ts"
+
+/** A role of an agent. A field that is undefined has the value of the session. */
+export interface AgentRole {
+  readonly name: string
+  readonly description: string
+  /** The content of its `instructions_file`, which replaces the default instructions. */
+  readonly instructions: string | undefined
+  /** Its `developer_instructions`, which follow the instructions. */
+  readonly addition: string | undefined
+  readonly model: string | undefined
+  readonly reasoningEffort: string | undefined
+  readonly nicknames: ReadonlyArray<string> | undefined
+}
+
+/** A model to choose from, with the reasoning efforts that it supports. */
+export interface AgentModel {
+  readonly name: string
+  readonly efforts: ReadonlyArray<string>
+}
+
+/** Limits, roles and models of agents. */
+export interface AgentSettings {
+  /** How many may run at the same time. */
+  readonly threads: number
+  readonly depth: number
+  /** How long one may live, in seconds. */
+  readonly runtimeSeconds: number
+  readonly roles: ReadonlyArray<AgentRole>
+  readonly models: ReadonlyArray<AgentModel>
+}
+
+/** Reads the files that keys name. Throws `SettingsInvalid` for a file that cannot be used. */
+export interface Files {
+  readonly text: (table: Table.Settings, key: Table.Key) => string | undefined
+  /** A TOML document; an empty one if the key is not set. */
+  readonly table: (table: Table.Settings, key: Table.Key) => Table.Settings
+  readonly json: <A>(table: Table.Settings, key: Table.Key, schema: Schema.Codec<A, unknown>) => A | undefined
+}
+
+/** Where to read from. `model` is that of the session; undefined if the provider has no other. */
+export interface Sources {
+  readonly table: Table.Settings
+  readonly files: Files
+  readonly model: string | undefined
+}
+
+/** The efforts of a model that is not in a catalog. */
+const defaultEfforts: ReadonlyArray<string> = ["minimal", "low", "medium", "high", "xhigh"]
+
+const Catalog = Schema.Struct({
+  models: Schema.Array(
+    Schema.Struct({
+      slug: Schema.String,
+      supported_reasoning_levels: Schema.optionalKey(Schema.Array(Schema.Struct({ effort: Schema.String })))
+    })
+  )
+})
+
+/** Reads the settings. */
+export const read = (sources: Sources): AgentSettings => {
+  const { table } = sources
+  // a key that is not a table is a setting, known or not
+  const roles = table
+    .keys("agents")
+    .filter((name) => table.isTable([`agents.${name}`]))
+    .map((name) => roleOf(sources, name))
+  return {
+    threads: table.count("agents.max_threads") ?? 6,
+    depth: table.count("agents.max_depth") ?? 1,
+    runtimeSeconds: table.count("agents.job_max_runtime_seconds") ?? 1_800,
+    roles,
+    models: modelsOf(sources, roles)
+  }
+}
+
+/** Reads a role. Each key is looked up in its table, then in its `config_file`. */
+const roleOf = ({ files, table }: Sources, name: string): AgentRole => {
+  const at = `agents.${name}`
+  const file = files.table(table, [at, "config_file"])
+  const text = (key: string) => table.text([at, key]) ?? file.text(key)
+  return {
+    name,
+    description: text("description") ?? name,
+    instructions: files.text(table, [at, "instructions_file"]) ?? files.text(file, "model_instructions_file"),
+    addition: text("developer_instructions"),
+    model: text("model"),
+    reasoningEffort: text("model_reasoning_effort"),
+    nicknames: table.list([at, "nickname_candidates"]) ?? file.list("nickname_candidates")
+  }
+}
+
+const modelsOf = ({ files, model, table }: Sources, roles: ReadonlyArray<AgentRole>): ReadonlyArray<AgentModel> => {
+  if (model === undefined) return []
+  const efforts = new Map<string, ReadonlyArray<string>>()
+  for (const name of [model, ...roles.map((role) => role.model)])
+    if (name !== undefined) efforts.set(name, defaultEfforts)
+  const catalog = files.json(table, "model_catalog_json", Catalog)
+  for (const { slug, supported_reasoning_levels } of catalog?.models ?? []) {
+    efforts.set(slug, supported_reasoning_levels?.map(({ effort }) => effort) ?? defaultEfforts)
+  }
+  return Array.from(efforts, ([name, supported]) => ({ name, efforts: supported }))
+}

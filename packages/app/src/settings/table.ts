@@ -1,0 +1,216 @@
+/** TOML tables in layers. The first layer that has a key supplies its value, and its type is checked there. */
+import { TomlError, parse as parseToml } from "smol-toml"
+
+/** A table and where it comes from. */
+export interface Layer {
+  readonly source: string
+  readonly table: Tree
+  /** The document that it was parsed from, if any. */
+  readonly text?: string
+}
+
+/** A TOML table. */
+export interface Tree {
+  readonly [key: string]: unknown
+}
+
+/** A key, dotted or in parts. Parts after the first may contain dots. */
+export type Key = string | readonly [at: string, ...names: ReadonlyArray<string>]
+
+/** Typed look-ups. They return undefined, or an empty list, for a key that no layer has. */
+export interface Settings {
+  readonly text: (key: Key) => string | undefined
+  /** The address of a web server. */
+  readonly url: (key: Key) => string | undefined
+  readonly choice: <const A extends string>(key: Key, choices: ReadonlyArray<A>) => A | undefined
+  /** A whole number, at least 0. */
+  readonly count: (key: Key) => number | undefined
+  readonly flag: (key: Key) => boolean | undefined
+  /** One of some names, alone or as the only key of a table with more settings. */
+  readonly variant: <const A extends string>(key: Key, choices: ReadonlyArray<A>) => A | undefined
+  /** Whether the value is a table. */
+  readonly isTable: (key: Key) => boolean
+  /** A table of texts, merged from all layers. */
+  readonly texts: (key: Key) => ReadonlyArray<readonly [string, string]>
+  /** A list of texts. */
+  readonly list: (key: Key) => ReadonlyArray<string> | undefined
+  /** The names in a table, merged from all layers. */
+  readonly keys: (key: Key) => ReadonlyArray<string>
+}
+
+/**
+ * Combines layers, the strongest first. `wrong` is called for a value of a wrong type and must throw. Its `source` ends
+ * in `:line:column` if the value comes from a document.
+ */
+export const make = (
+  layers: ReadonlyArray<Layer>,
+  wrong: (source: string, key: string, expected: string) => never
+): Settings => {
+  const refuse = ({ source, text }: Layer, path: ReadonlyArray<string>, expected: string): never => {
+    const place = text === undefined ? undefined : placeOf(text, path)
+    return wrong(place === undefined ? source : `${source}:${place.line}:${place.column}`, path.join("."), expected)
+  }
+  const find = <A>(key: Key, expected: string, is: (value: unknown) => value is A): A | undefined => {
+    for (const layer of layers) {
+      const value = at(layer.table, parts(key), (path) => refuse(layer, path, "a table"))
+      if (value === undefined) continue
+      return is(value) ? value : refuse(layer, parts(key), expected)
+    }
+    return undefined
+  }
+  const entries = (key: Key): ReadonlyMap<string, readonly [layer: Layer, value: unknown]> => {
+    const all = new Map<string, readonly [Layer, unknown]>()
+    for (const layer of layers.toReversed()) {
+      const value = at(layer.table, parts(key), (path) => refuse(layer, path, "a table"))
+      if (value === undefined) continue
+      if (!isTree(value)) refuse(layer, parts(key), "a table")
+      for (const [name, one] of Object.entries(value as Tree)) all.set(name, [layer, one])
+    }
+    return all
+  }
+  return {
+    text: (key) => find(key, "a text", isText),
+    url: (key) => find(key, "a URL that begins with http:// or https://", isUrl),
+    choice: (key, choices) =>
+      find(key, `one of ${choices.join(", ")}`, (value): value is (typeof choices)[number] =>
+        choices.some((choice) => choice === value)
+      ),
+    count: (key) => find(key, "a whole number, at least 0", isCount),
+    flag: (key) => find(key, "true or false", (value): value is boolean => typeof value === "boolean"),
+    variant: (key, choices) => {
+      const named = (value: unknown) => choices.find((choice) => value === choice || isOnlyKey(choice, value))
+      const found = find(
+        key,
+        `${choices.join(" or ")}, or a table of that name`,
+        (value): value is unknown => named(value) !== undefined
+      )
+      return named(found)
+    },
+    isTable: (key) => isTree(find(key, "anything", isAnything)),
+    texts: (key) =>
+      Array.from(entries(key), ([name, [layer, value]]) => [
+        name,
+        isText(value) ? value : refuse(layer, [...parts(key), name], "a text")
+      ]),
+    list: (key) => find(key, "a list of texts", (value) => Array.isArray(value) && value.every(isText)),
+    keys: (key) => [...entries(key).keys()]
+  }
+}
+
+const isOnlyKey = (name: string, value: unknown): boolean =>
+  isTree(value) && Object.keys(value).length === 1 && Object.hasOwn(value, name)
+
+const isAnything = (value: unknown): value is unknown => value !== undefined
+const isText = (value: unknown): value is string => typeof value === "string"
+const isUrl = (value: unknown): value is string =>
+  isText(value) && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)
+const isCount = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 0
+const isTree = (value: unknown): value is Tree =>
+  typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date)
+
+// only the part up to the first dot of a key may be a name with dots: `model_providers.NAME`
+const parts = (key: Key): ReadonlyArray<string> => {
+  const [head, ...names] = typeof key === "string" ? [key] : key
+  const dot = head!.indexOf(".")
+  return dot < 0 ? [head!, ...names] : [head!.slice(0, dot), head!.slice(dot + 1), ...names]
+}
+
+const at = (
+  table: Tree,
+  path: ReadonlyArray<string>,
+  wrong: (path: ReadonlyArray<string>) => unknown = () => undefined
+): unknown => {
+  let value: unknown = table
+  for (const [index, part] of path.entries()) {
+    if (!isTree(value)) return wrong(path.slice(0, index))
+    if (!Object.hasOwn(value, part)) return undefined
+    value = value[part]
+  }
+  return value
+}
+
+/**
+ * Finds where the value at a path begins: after the longest run of leading lines that is a document without that value.
+ * Lines that end inside a value are not a document, so a value of several lines is found at its first.
+ */
+const placeOf = (
+  text: string,
+  path: ReadonlyArray<string>
+): { readonly line: number; readonly column: number } | undefined => {
+  const lines = text.split("\n")
+  let before = 0
+  for (let count = 1; count <= lines.length; count++) {
+    const parsed = parse(lines.slice(0, count).join("\n"))
+    if (!("table" in parsed)) continue
+    if (at(parsed.table, path) === undefined) before = count
+    else return { line: before + 1, column: 1 + Math.max(0, lines[before]!.search(/\S/)) }
+  }
+  return undefined
+}
+
+/** Parses a TOML document, or returns where and why it is not one. */
+export const parse = (
+  text: string
+): { readonly table: Tree } | { readonly line?: number; readonly column?: number; readonly detail: string } => {
+  try {
+    return { table: parseToml(text, { unsafeKeyBehaviour: "drop" }) }
+  } catch (error) {
+    if (!(error instanceof TomlError)) return { detail: String(error) }
+    const opening = unclosedString(text.split("\n")[error.line - 1] ?? "", error.column)
+    if (opening !== undefined) return { line: error.line, column: opening, detail: "the string is not closed" }
+    const detail = error.message.split("\n")[0]!.replace(/^Invalid TOML document: /, "")
+    return { line: error.line, column: error.column, detail }
+  }
+}
+
+/**
+ * Returns the column of the string that a line ends in, if the parser failed in it: inside the string, at its opening
+ * quote or at the end of the line.
+ */
+const unclosedString = (line: string, column: number): number | undefined => {
+  let quote = ""
+  let opening = 0
+  for (let at = 0; at < line.length; at++) {
+    const character = line[at]!
+    if (quote === "" && character === "#") return undefined
+    if (quote === '"' && character === "\\") at++
+    else if (character === quote) quote = ""
+    else if (quote === "" && (character === '"' || character === "'")) [quote, opening] = [character, at + 1]
+  }
+  return quote !== "" && column >= opening ? opening : undefined
+}
+
+/**
+ * Makes a table from `key=value` overrides; the last one wins. A value is TOML, or plain text if it is not TOML. A key is
+ * dotted, and its parts may be quoted.
+ */
+export const overrides = (pairs: ReadonlyArray<readonly [key: string, value: string]>): Tree => {
+  const table: { [key: string]: unknown } = {}
+  for (const [key, raw] of pairs) put(table, path(key), valueOf(raw))
+  return table
+}
+
+const valueOf = (raw: string): unknown => {
+  const parsed = parse(`value = ${raw}`)
+  return "table" in parsed && Object.keys(parsed.table).length === 1 ? parsed.table["value"] : raw.trim()
+}
+
+const path = (key: string): ReadonlyArray<string> => {
+  const parsed = parse(`${key} = 0`)
+  if (!("table" in parsed)) return key.split(".")
+  const names: Array<string> = []
+  for (let rest: unknown = parsed.table; isTree(rest); rest = rest[names.at(-1)!])
+    names.push(Object.keys(rest)[0] ?? "")
+  return names
+}
+
+const put = (table: { [key: string]: unknown }, [name, ...rest]: ReadonlyArray<string>, value: unknown): void => {
+  if (name === undefined || name === "__proto__") return
+  if (rest.length === 0) {
+    table[name] = value
+    return
+  }
+  const inner = Object.hasOwn(table, name) && isTree(table[name]) ? { ...table[name] } : {}
+  put(inner, rest, value)
+  table[name] = inner
+}

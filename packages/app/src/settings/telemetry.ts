@@ -1,0 +1,233 @@
+/**
+ * Where traces and metrics go, from `--otel`, the table `[otel]` of the configuration, and the `OTEL_*` variables of the
+ * OpenTelemetry specification.
+ *
+ * Nothing is sent unless one of them asks for it. `OTEL_SDK_DISABLED=true` turns everything off. The table wins over the
+ * variables, and the variable of one signal wins over the one for all. A variable that cannot be understood is ignored
+ * with a warning, as the specification demands. A wrong key of the table is a `SettingsInvalid`.
+ */
+import * as TraceContext from "@spindle/core/TraceContext"
+import * as Option from "effect/Option"
+import type * as Table from "./table.ts"
+
+/** Where one signal goes. */
+export type Destination = "none" | "otlp" | "console"
+
+/** What is sent, where and how. Undefined fields have the defaults of `Telemetry.layerOtlp`. */
+export interface TelemetrySettings {
+  readonly traces: Destination
+  readonly metrics: Exclude<Destination, "console">
+  /** Whether spans may contain what users, models and tools found. */
+  readonly content: boolean
+  readonly sampleRatio: number
+  readonly resource: { readonly [name: string]: string }
+  readonly tracesEndpoint: string
+  readonly metricsEndpoint: string
+  readonly headers: { readonly [name: string]: string }
+  readonly protocol: "http/protobuf" | "http/json"
+  readonly compression: "gzip" | "none"
+  readonly timeoutMillis: number | undefined
+  readonly intervalMillis: number | undefined
+  readonly metricsIntervalMillis: number | undefined
+  readonly queueCapacity: number | undefined
+  readonly batchSize: number | undefined
+  /** The variables that were not understood. */
+  readonly warnings: ReadonlyArray<string>
+}
+
+type Environment = { readonly [name: string]: string | undefined }
+
+/** Where the settings come from. */
+export interface Sources {
+  readonly table: Table.Settings
+  readonly env: Environment
+  /** Whether `--otel` was given. */
+  readonly isAsked: boolean
+}
+
+/** Where a collector listens by default. */
+const defaultEndpoint = "http://localhost:4318"
+
+const exporters = ["none", "otlp-http"] as const
+
+/**
+ * Reads the settings; undefined if nothing is sent. If nothing is sent because a variable was not understood, the
+ * settings send nothing and carry the warning.
+ */
+export const read = ({ env, isAsked, table }: Sources): TelemetrySettings | undefined => {
+  const found = variables(env)
+  if (found.flag("OTEL_SDK_DISABLED") === true) return undefined
+  const traces = signal({ table, found, isAsked, name: "traces" })
+  const metrics = signal({ table, found, isAsked, name: "metrics" })
+  if (traces.to === "none" && metrics.to === "none" && found.warnings.length === 0) return undefined
+  const environment = table.text("otel.environment")
+  return {
+    traces: traces.to,
+    metrics: metrics.to === "otlp" ? "otlp" : "none",
+    content: table.flag("otel.log_user_prompt") ?? false,
+    sampleRatio: sampleRatio(found),
+    resource: {
+      "service.name": "spindle",
+      ...found.pairs("OTEL_RESOURCE_ATTRIBUTES"),
+      ...(found.text("OTEL_SERVICE_NAME") === undefined ? {} : { "service.name": found.text("OTEL_SERVICE_NAME")! }),
+      ...(environment === undefined ? {} : { "deployment.environment.name": environment })
+    },
+    tracesEndpoint: traces.endpoint,
+    metricsEndpoint: metrics.endpoint,
+    headers: { ...found.pairs("OTEL_EXPORTER_OTLP_HEADERS"), ...traces.headers },
+    protocol: traces.protocol,
+    compression: found.choice("OTEL_EXPORTER_OTLP_COMPRESSION", ["gzip", "none"]) ?? "none",
+    timeoutMillis: found.count("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT") ?? found.count("OTEL_EXPORTER_OTLP_TIMEOUT"),
+    intervalMillis: found.count("OTEL_BSP_SCHEDULE_DELAY"),
+    metricsIntervalMillis: found.count("OTEL_METRIC_EXPORT_INTERVAL"),
+    queueCapacity: found.count("OTEL_BSP_MAX_QUEUE_SIZE"),
+    batchSize: found.count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
+    warnings: found.warnings
+  }
+}
+
+interface Signal {
+  readonly to: Destination
+  readonly endpoint: string
+  readonly protocol: TelemetrySettings["protocol"]
+  readonly headers: { readonly [name: string]: string }
+}
+
+const signal = ({
+  isAsked,
+  name,
+  found,
+  table
+}: {
+  readonly table: Table.Settings
+  readonly found: Variables
+  readonly isAsked: boolean
+  readonly name: "traces" | "metrics"
+}): Signal => {
+  const upper = name.toUpperCase()
+  const own = name === "traces" ? "otel.trace_exporter" : "otel.metrics_exporter"
+  const key = table.variant(own, exporters) === undefined && name === "traces" ? "otel.exporter" : own
+  const configured = table.variant(key, exporters)
+  const isTable = configured === "otlp-http" && table.isTable(key)
+  const at = (field: string) => (isTable ? table.text([key, "otlp-http", field]) : undefined)
+  const base = found.url("OTEL_EXPORTER_OTLP_ENDPOINT")
+  const fromVariables =
+    found.url(`OTEL_EXPORTER_OTLP_${upper}_ENDPOINT`) ??
+    (base === undefined ? undefined : `${trimmed(base)}/v1/${name}`)
+  const wanted = found.choice(
+    `OTEL_${upper}_EXPORTER`,
+    name === "traces" ? ["otlp", "console", "none"] : ["otlp", "none"]
+  )
+  const to: Destination =
+    configured !== undefined
+      ? configured === "none"
+        ? "none"
+        : "otlp"
+      : (wanted ?? (isAsked || fromVariables !== undefined ? "otlp" : "none"))
+  const binary = isTable ? table.choice([key, "otlp-http", "protocol"], ["binary", "json"]) : undefined
+  const protocol =
+    found.choice(`OTEL_EXPORTER_OTLP_${upper}_PROTOCOL`, ["http/protobuf", "http/json"]) ??
+    found.choice("OTEL_EXPORTER_OTLP_PROTOCOL", ["http/protobuf", "http/json"]) ??
+    "http/protobuf"
+  return {
+    to,
+    // the endpoint of the reference's `exporter` is that of logs
+    endpoint: at("endpoint")?.replace(/\/v1\/logs$/, `/v1/${name}`) ?? fromVariables ?? `${defaultEndpoint}/v1/${name}`,
+    protocol: binary === undefined ? protocol : binary === "json" ? "http/json" : "http/protobuf",
+    headers: {
+      ...found.pairs(`OTEL_EXPORTER_OTLP_${upper}_HEADERS`),
+      ...(isTable ? Object.fromEntries(table.texts([key, "otlp-http", "headers"])) : {})
+    }
+  }
+}
+
+const trimmed = (url: string): string => url.replace(/\/+$/, "")
+
+const sampleRatio = (found: Variables): number => {
+  const sampler = found.choice("OTEL_TRACES_SAMPLER", [
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio"
+  ])
+  if (sampler === undefined || sampler.endsWith("always_on")) return 1
+  return sampler.endsWith("always_off") ? 0 : (found.ratio("OTEL_TRACES_SAMPLER_ARG") ?? 1)
+}
+
+/** Typed look-ups of variables. An empty one counts as not set. */
+interface Variables {
+  readonly warnings: Array<string>
+  readonly text: (name: string) => string | undefined
+  readonly flag: (name: string) => boolean | undefined
+  readonly url: (name: string) => string | undefined
+  readonly count: (name: string) => number | undefined
+  readonly ratio: (name: string) => number | undefined
+  readonly choice: <const A extends string>(name: string, choices: ReadonlyArray<A>) => A | undefined
+  /** `key=value,key=value`, percent-encoded. */
+  readonly pairs: (name: string) => { readonly [key: string]: string }
+}
+
+const variables = (env: Environment): Variables => {
+  const warnings: Array<string> = []
+  const text = (name: string) => {
+    const value = env[name]?.trim()
+    return value === "" ? undefined : value
+  }
+  const parsed = <A>(name: string, expected: string, parse: (value: string) => A | undefined): A | undefined => {
+    const value = text(name)
+    if (value === undefined) return undefined
+    const result = parse(value)
+    const warning = `${name} is ignored: it must be ${expected}`
+    if (result === undefined && !warnings.includes(warning)) warnings.push(warning)
+    return result
+  }
+  const number = (value: string) => (/^\d+(\.\d+)?$/.test(value) ? Number(value) : undefined)
+  return {
+    warnings,
+    text,
+    flag: (name) =>
+      parsed(name, "true or false", (value) => (/^(true|false)$/i.test(value) ? /^t/i.test(value) : undefined)),
+    url: (name) => parsed(name, "a URL that begins with http:// or https://", urlOf),
+    count: (name) => parsed(name, "a whole number", (value) => (/^\d+$/.test(value) ? Number(value) : undefined)),
+    ratio: (name) =>
+      parsed(name, "a number from 0 to 1", (value) => ((number(value) ?? 2) <= 1 ? number(value) : undefined)),
+    choice: (name, choices) =>
+      parsed(name, `one of ${choices.join(", ")}`, (value) => choices.find((one) => one === value)),
+    pairs: (name) => parsed(name, "key=value, separated by commas", pairsOf) ?? {}
+  }
+}
+
+const urlOf = (value: string): string | undefined =>
+  URL.canParse(value) && /^https?:$/.test(new URL(value).protocol) ? value : undefined
+
+const pairsOf = (value: string): { readonly [key: string]: string } | undefined => {
+  const pairs = value.split(",").filter((pair) => pair.trim() !== "")
+  if (pairs.some((pair) => pair.indexOf("=") < 1)) return undefined
+  try {
+    return Object.fromEntries(
+      pairs.map((pair) => {
+        const at = pair.indexOf("=")
+        return [pair.slice(0, at).trim(), decodeURIComponent(pair.slice(at + 1).trim())]
+      })
+    )
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Reads the trace that the program was started in from `TRACEPARENT` and `TRACESTATE`. A malformed one is ignored with a
+ * warning.
+ */
+export const callerOf = (
+  env: Environment
+): { readonly trace: TraceContext.TraceContext | undefined; readonly warning: string | undefined } => {
+  const [traceparent, tracestate] = [env["TRACEPARENT"]?.trim() ?? "", env["TRACESTATE"]?.trim() ?? ""]
+  if (traceparent === "") return { trace: undefined, warning: undefined }
+  const trace = { traceparent, ...(tracestate === "" ? {} : { tracestate }) }
+  return Option.isSome(TraceContext.toSpan(trace))
+    ? { trace, warning: undefined }
+    : { trace: undefined, warning: "TRACEPARENT is ignored: it is malformed" }
+}

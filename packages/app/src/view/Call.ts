@@ -1,0 +1,182 @@
+/**
+ * What a tool call is to people and clients: the item of a call, from what its tool has recorded about it.
+ *
+ * The `display` of the call says what it is, the `detail` of the result what came of it. A call without a `display` is
+ * shown by its name and arguments.
+ */
+import * as Path from "node:path"
+import type { AgentOperation, AgentState, CallDisplay, CallDetail, FileChange } from "@spindle/core/Display"
+import type { SessionId } from "@spindle/core/Ids"
+import type { ToolCall, ToolResult } from "@spindle/core/Item"
+import type { CallItem, CallStatus, Change, CollabAgentToolCall, CollabTool } from "./ThreadItem.ts"
+
+/** The session that makes a call, and its absolute working directory. */
+export interface Where {
+  readonly sessionId: SessionId
+  readonly cwd: string
+}
+
+/** The item of a call that has just been recorded. */
+export const started = (call: ToolCall, at: number, { cwd, sessionId }: Where): CallItem => {
+  const common = { id: call.callId as string, status: "inProgress", startedAtMs: at, completedAtMs: null } as const
+  const args = call.invalid ?? call.params ?? null
+  const display: CallDisplay = call.display ?? { _tag: "Other" }
+  switch (display._tag) {
+    case "Command": {
+      const { command, cwd } = display
+      const open = { aggregatedOutput: null, exitCode: null, durationMs: null }
+      return { type: "commandExecution", ...common, command, cwd, ...open }
+    }
+    case "Patch":
+      return { type: "fileChange", ...common, changes: changesOf(display.changes, cwd) }
+    case "Agent":
+      return {
+        type: "collabAgentToolCall",
+        ...common,
+        tool: collabTools[display.operation],
+        senderThreadId: sessionId,
+        receiverThreadIds: display.targets,
+        prompt: display.prompt ?? null,
+        model: display.model ?? null,
+        reasoningEffort: display.effort ?? null,
+        ...(display.role === undefined ? {} : { role: display.role }),
+        agentsStates: {}
+      }
+    case "Mcp": {
+      const { server, tool } = display
+      return {
+        type: "mcpToolCall",
+        ...common,
+        server,
+        tool,
+        arguments: args,
+        result: null,
+        error: null,
+        durationMs: null
+      }
+    }
+    case "Search":
+      return { type: "webSearch", ...common, query: display.query }
+    case "Plan":
+      return { type: "plan", ...common, text: display.explanation ?? "", steps: display.steps }
+    case "Image":
+      return { type: "imageView", ...common, path: display.path }
+    case "Other": {
+      const title = display.title === undefined ? {} : { title: display.title }
+      const open = { contentItems: null, success: null, durationMs: null }
+      return { type: "dynamicToolCall", ...common, tool: call.name, ...title, arguments: args, ...open }
+    }
+  }
+}
+
+const collabTools: { readonly [operation in AgentOperation]: CollabTool } = {
+  spawn: "spawnAgent",
+  send: "sendInput",
+  wait: "wait",
+  close: "closeAgent",
+  resume: "resumeAgent",
+  list: "listAgents"
+}
+
+const changesOf = (changes: ReadonlyArray<FileChange>, cwd: string): ReadonlyArray<Change> =>
+  changes.map(({ change, diff = "", movePath, path }) => ({
+    path: Path.resolve(cwd, path),
+    kind:
+      change === "update"
+        ? { type: change, move_path: movePath === undefined ? null : Path.resolve(cwd, movePath) }
+        : { type: change },
+    diff
+  }))
+
+/** What is known about the end of a call, in addition to its result. */
+export interface End {
+  readonly cwd: string
+  readonly at: number
+  /** How long it ran, without the time that a person took to allow it. */
+  readonly millis: number
+  /** What was streamed of its output; undefined if nothing was. */
+  readonly output: string | undefined
+  /** The exit code of its process, if that has ended. */
+  readonly exitCode: number | null
+}
+
+/** The text of a result as the model reads it. */
+export const textOf = ({ output }: Pick<ToolResult, "output">): string =>
+  typeof output === "string" ? output : (JSON.stringify(output) ?? "")
+
+/** The item of a call that has ended. */
+export const completed = (item: CallItem, result: ToolResult, end: End): CallItem => {
+  const status = statusOf(result)
+  const common = { status, completedAtMs: end.at }
+  const durationMs = status === "declined" ? null : end.millis
+  switch (item.type) {
+    case "commandExecution": {
+      const detail = detailOf(result, "Command")
+      const exitCode = detail?.exitCode ?? end.exitCode
+      return {
+        ...item,
+        ...common,
+        status: status === "completed" && exitCode !== 0 ? "failed" : status,
+        aggregatedOutput: end.output ?? (detail === undefined || detail.output === "" ? null : detail.output),
+        exitCode,
+        durationMs: detail?.durationMillis ?? durationMs,
+        ...(detail?.signal === undefined ? {} : { signal: detail.signal }),
+        ...(detail?.timedOut === undefined ? {} : { timedOut: detail.timedOut })
+      }
+    }
+    case "fileChange": {
+      const made = detailOf(result, "Patch")?.changes ?? []
+      return { ...item, ...common, changes: made.length === 0 ? item.changes : changesOf(made, end.cwd) }
+    }
+    case "collabAgentToolCall": {
+      const detail = detailOf(result, "Agent")
+      return detail === undefined ? { ...item, ...common } : { ...item, ...common, ...agentsOf(item, detail) }
+    }
+    case "mcpToolCall": {
+      const text = textOf(result)
+      const isError = status !== "completed" || detailOf(result, "Mcp")?.isError === true
+      const duration = { durationMs: detailOf(result, "Mcp")?.durationMillis ?? durationMs }
+      return isError
+        ? {
+            ...item,
+            ...common,
+            ...duration,
+            status: status === "completed" ? "failed" : status,
+            error: { message: text }
+          }
+        : { ...item, ...common, ...duration, result: { content: [{ type: "text", text }], structuredContent: null } }
+    }
+    case "webSearch":
+    case "plan":
+    case "imageView":
+      return { ...item, ...common }
+    case "dynamicToolCall": {
+      const contentItems = [{ type: "inputText" as const, text: textOf(result) }]
+      return { ...item, ...common, contentItems, success: status === "completed", durationMs }
+    }
+  }
+}
+
+const statusOf = ({ status }: ToolResult): CallStatus =>
+  status === "completed" ? "completed" : status === "denied" ? "declined" : "failed"
+
+const detailOf = <const Tag extends CallDetail["_tag"]>(
+  { detail }: ToolResult,
+  tag: Tag
+): Extract<CallDetail, { readonly _tag: Tag }> | undefined =>
+  detail?._tag === tag ? (detail as Extract<CallDetail, { readonly _tag: Tag }>) : undefined
+
+const agentsOf = (
+  { receiverThreadIds, tool }: CollabAgentToolCall,
+  { agents, timedOut }: Extract<CallDetail, { readonly _tag: "Agent" }>
+): Pick<CollabAgentToolCall, "receiverThreadIds" | "agentsStates" | "timedOut"> => ({
+  receiverThreadIds: tool === "spawnAgent" ? agents.map(({ agentId }) => agentId) : receiverThreadIds,
+  agentsStates: Object.fromEntries(agents.map((agent) => [agent.agentId, stateOf(agent)])),
+  ...(timedOut === undefined ? {} : { timedOut })
+})
+
+const stateOf = ({ message, name, status }: AgentState) => ({
+  ...(name === undefined ? {} : { name }),
+  status,
+  message: message ?? null
+})

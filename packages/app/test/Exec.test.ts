@@ -1,0 +1,117 @@
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import type { Question } from "@spindle/core/Approvals"
+import type { SessionId } from "@spindle/core/Ids"
+import * as Input from "@spindle/core/Input"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
+import { Effect } from "effect"
+import * as Exec from "../src/Exec.ts"
+import { platform, world } from "./fixtures/world.ts"
+
+/** A face that keeps what it is given, and approves everything. */
+const witness = () => {
+  const seen = {
+    made: [] as Array<SessionId>,
+    opened: [] as Array<SessionId>,
+    events: [] as Array<SessionEvent>,
+    observed: [] as Array<SessionId>,
+    questions: [] as Array<Question>
+  }
+  const face = (sessionId: SessionId) =>
+    Effect.sync((): Exec.Face => {
+      seen.made.push(sessionId)
+      return {
+        approvals: {
+          decide: (question) =>
+            Effect.sync(() => {
+              seen.questions.push(question)
+              return { _tag: "Approved", scope: "once" }
+            })
+        },
+        observer: { onEvent: (from) => void seen.observed.push(from) },
+        onOpen: ({ session }) => Effect.sync(() => void seen.opened.push(session.sessionId)),
+        show: (event) => Effect.sync(() => void seen.events.push(event))
+      }
+    })
+  return { ...seen, face }
+}
+const tags = (events: ReadonlyArray<SessionEvent>) => events.map(({ _tag }) => _tag)
+const touch = { call: "exec_command", args: { cmd: "touch made", login: false } }
+
+describe("run", () => {
+  it.live("makes the face with the id, then the session with the face, and returns how the prompt ended", () =>
+    Effect.gen(function* () {
+      const { cwd, layer, settings } = yield* world({ turns: [{ events: [touch] }, { events: [{ text: "done" }] }] })
+      const { events, face, made, observed, opened, questions } = witness()
+      const end = yield* Effect.scoped(
+        Exec.run({ settings, cwd, input: Input.text("go"), resume: undefined, meta: { program: "test" }, face })
+      ).pipe(Effect.provide(layer))
+      assert.deepStrictEqual(end, { isCompleted: true, lastMessage: "done", failure: undefined })
+      assert.lengthOf(made, 1)
+      assert.deepStrictEqual(opened, made)
+      assert.deepStrictEqual(
+        questions.map(({ kind, sessionId }) => [kind, sessionId]),
+        [["command", made[0]]]
+      )
+      assert.isTrue(existsSync(join(cwd, "made")))
+      const [first] = events
+      assert.deepInclude(first, { _tag: "SessionStarted", sessionId: made[0]! })
+      assert.deepInclude((first as Extract<SessionEvent, { _tag: "SessionStarted" }>).meta, { program: "test", cwd })
+      assert.strictEqual(events.at(-1)!._tag, "TurnCompleted")
+      assert.deepStrictEqual([...new Set(observed)], made)
+    }).pipe(Effect.scoped, Effect.provide(platform))
+  )
+
+  it.live("shows of a resumed session only what happens from then onwards", () =>
+    Effect.gen(function* () {
+      const { cwd, layer, settings } = yield* world({
+        turns: [{ events: [{ text: "one" }] }, { events: [{ text: "two" }] }]
+      })
+      const run = (resume: SessionId | undefined, { face }: ReturnType<typeof witness>) =>
+        Effect.scoped(Exec.run({ settings, cwd, input: Input.text("go"), resume, meta: {}, face })).pipe(
+          Effect.provide(layer)
+        )
+      const [first, second] = [witness(), witness()]
+      yield* run(undefined, first)
+      const end = yield* run(first.made[0]!, second)
+      assert.strictEqual(end.lastMessage, "two")
+      assert.deepStrictEqual(second.made, first.made)
+      assert.strictEqual(tags(second.events)[0], "SessionResumed")
+      assert.lengthOf(
+        second.events.filter(({ _tag }) => _tag === "TurnStarted"),
+        1
+      )
+    }).pipe(Effect.scoped, Effect.provide(platform))
+  )
+
+  it.live("asks no question if the approval policy is never", () =>
+    Effect.gen(function* () {
+      const { cwd, layer, server, settings } = yield* world(
+        { turns: [{ events: [touch] }, { events: [{ text: "done" }] }] },
+        [["approval_policy", "never"]]
+      )
+      const { face, questions } = witness()
+      yield* Effect.scoped(
+        Exec.run({ settings, cwd, input: Input.text("go"), resume: undefined, meta: {}, face })
+      ).pipe(Effect.provide(layer))
+      assert.deepStrictEqual(questions, [])
+      assert.isFalse(existsSync(join(cwd, "made")))
+      assert.include(JSON.stringify(server.requests.at(-1)!.body), "the approval policy is never")
+    }).pipe(Effect.scoped, Effect.provide(platform))
+  )
+
+  it.live("fails with the size and the limit of a prompt that is too large", () =>
+    Effect.gen(function* () {
+      const { cwd, layer, server, settings } = yield* world({})
+      const { face } = witness()
+      const input = Input.text("x".repeat(1_048_577))
+      const error = yield* Effect.flip(
+        Effect.scoped(Exec.run({ settings, cwd, input, resume: undefined, meta: {}, face })).pipe(Effect.provide(layer))
+      )
+      assert.strictEqual(error._tag, "PromptRejected")
+      assert.strictEqual(error.message, "the prompt has 1,048,577 characters; the limit is 1,048,576")
+      assert.lengthOf(server.requests, 0)
+    }).pipe(Effect.scoped, Effect.provide(platform))
+  )
+})

@@ -1,0 +1,275 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Settings from "../src/Settings.ts"
+
+const scratch = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "spindle-settings-"))),
+  (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
+)
+
+interface Options {
+  readonly toml?: string
+  readonly env?: { readonly [name: string]: string }
+  readonly config?: ReadonlyArray<readonly [string, string]>
+  readonly flags?: Settings.Sources["flags"]
+  readonly command?: "exec" | "demo"
+}
+
+const load = Effect.fnUntraced(function* (options: Options) {
+  const home = yield* scratch
+  if (options.toml !== undefined) writeFileSync(join(home, "config.toml"), options.toml)
+  return yield* Settings.load({
+    command: options.command ?? "exec",
+    env: { SPINDLE_HOME: home, ...options.env },
+    homeDirectory: "/nowhere",
+    config: options.config ?? [],
+    flags: options.flags ?? {}
+  }).pipe(Effect.mapError((error) => error.message.replaceAll(home, "HOME")))
+})
+
+const responses = (provider: Settings.Provider): Settings.ResponsesProvider => {
+  if (provider._tag !== "Responses") throw new Error("scripted")
+  return provider
+}
+
+const mock = `
+model = "mock-model"
+model_provider = "mock"
+approval_policy = "never"
+sandbox_mode = "danger-full-access"
+web_search = "disabled"
+[analytics]
+enabled = false
+[model_providers.mock]
+name = "Mock"
+base_url = "http://127.0.0.1:1/v1"
+wire_api = "responses"
+requires_openai_auth = false
+env_key = "MOCK_KEY"
+http_headers = { X-One = "1" }
+env_http_headers = { X-Two = "TWO", X-Three = "THREE" }
+query_params = { version = "2" }
+request_max_retries = 2
+stream_max_retries = 0
+stream_idle_timeout_ms = 1000
+[projects."/w"]
+trust_level = "trusted"
+`
+
+describe("load", () => {
+  it.effect("reads the reference's keys and ignores those it does not know", () =>
+    Effect.gen(function* () {
+      const settings = yield* load({ toml: mock, env: { MOCK_KEY: "secret", TWO: "2" } })
+      const provider = responses(settings.provider)
+      assert.deepStrictEqual(
+        [settings.model, settings.approvalPolicy, settings.sandboxMode],
+        ["mock-model", "never", "danger-full-access"]
+      )
+      assert.strictEqual(Redacted.value(provider.key!), "secret")
+      assert.notInclude(JSON.stringify(settings), "secret")
+      assert.deepStrictEqual(
+        provider.headers.map(([name, value]) => [name, Redacted.value(value)]),
+        [
+          ["X-One", "1"],
+          ["X-Two", "2"]
+        ]
+      )
+      assert.deepStrictEqual(provider.query, [["version", "2"]])
+      assert.deepStrictEqual([provider.id, provider.name, provider.baseUrl], ["mock", "Mock", "http://127.0.0.1:1/v1"])
+      assert.deepStrictEqual(
+        [provider.requestRetries, provider.streamRetries, provider.idleTimeoutMillis],
+        [2, 0, 1000]
+      )
+    })
+  )
+
+  it.effect("prefers flags to --config, and --config to the file", () =>
+    Effect.gen(function* () {
+      const settings = yield* load({
+        toml: mock,
+        env: { MOCK_KEY: "k" },
+        config: [
+          ["model", "from-config"],
+          ["sandbox_mode", '"read-only"'],
+          ["model_providers.mock.request_max_retries", "7"],
+          ["model_providers.mock.http_headers.X-One", "uno"],
+          ["model_reasoning_effort", "low"],
+          ["sandbox_workspace_write.network_access", "true"]
+        ],
+        flags: { model: "from-flag" }
+      })
+      const provider = responses(settings.provider)
+      assert.deepStrictEqual(
+        [settings.model, settings.sandboxMode, settings.reasoningEffort],
+        ["from-flag", "read-only", "low"]
+      )
+      assert.strictEqual(provider.requestRetries, 7)
+      assert.strictEqual(Redacted.value(provider.headers[0]![1]), "uno")
+      assert.strictEqual(provider.streamRetries, 0)
+    })
+  )
+
+  it.effect("takes the home from SPINDLE_HOME, else CODEX_HOME, else ~/.spindle", () =>
+    Effect.sync(() => {
+      const at = (env: { [name: string]: string }) => Settings.home({ env, homeDirectory: "/h" })
+      assert.strictEqual(at({ SPINDLE_HOME: "/s", CODEX_HOME: "/c" }), "/s")
+      assert.strictEqual(at({ SPINDLE_HOME: "", CODEX_HOME: "/c" }), "/c")
+      assert.strictEqual(at({}), "/h/.spindle")
+    })
+  )
+
+  it.effect("uses OpenAI with a key, with CODEX_API_KEY first, and any base URL without one", () =>
+    Effect.gen(function* () {
+      const keyed = responses((yield* load({ env: { OPENAI_API_KEY: "a", CODEX_API_KEY: "b" } })).provider)
+      assert.strictEqual(keyed.baseUrl, "https://api.openai.com/v1")
+      assert.strictEqual(Redacted.value(keyed.key!), "b")
+      const local = responses((yield* load({ config: [["openai_base_url", '"http://127.0.0.1:9/v1"']] })).provider)
+      assert.strictEqual(local.baseUrl, "http://127.0.0.1:9/v1")
+      assert.strictEqual(local.key, undefined)
+    })
+  )
+
+  it.effect("falls back to the script for demo, and says what to set for exec", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual((yield* load({ command: "demo" })).provider, { _tag: "Scripted" })
+      const keyed = yield* load({ command: "demo", env: { OPENAI_API_KEY: "a" } })
+      assert.strictEqual(keyed.provider._tag, "Responses")
+      assert.deepStrictEqual((yield* load({ config: [["model_provider", "scripted"]] })).provider, { _tag: "Scripted" })
+      assert.strictEqual(
+        yield* Effect.flip(load({})),
+        "No model is configured. Set OPENAI_API_KEY, or model_provider in HOME/config.toml. To try it without one: spindle demo"
+      )
+    })
+  )
+
+  it.effect("says file, line and column of a file that is not TOML", () =>
+    Effect.gen(function* () {
+      const message = yield* Effect.flip(load({ toml: 'model = "a"\nbroken = = 1\n' }))
+      assert.match(message, /^cannot read the configuration HOME\/config\.toml:2:\d+: .+$/)
+      const unclosed = (toml: string) => Effect.flip(load({ toml }))
+      const place = "cannot read the configuration HOME/config.toml"
+      assert.strictEqual(yield* unclosed('model = "x\n'), `${place}:1:9: the string is not closed`)
+      assert.strictEqual(yield* unclosed('a = "b" # "c\nmodel = \'x'), `${place}:2:9: the string is not closed`)
+      assert.notInclude(yield* unclosed('a = "\\q"'), "not closed")
+      assert.notInclude(message, "\n")
+    })
+  )
+
+  it.effect("says why a file cannot be read", () =>
+    Effect.gen(function* () {
+      const home = yield* scratch
+      mkdirSync(join(home, "config.toml"))
+      const message = yield* Effect.flip(load({ env: { SPINDLE_HOME: home } }))
+      assert.strictEqual(message, `cannot read the configuration ${home}/config.toml: it is a directory`)
+    })
+  )
+
+  it.effect("says file, line, column, key and what was expected of a value of a wrong type", () =>
+    Effect.gen(function* () {
+      const wrong = (toml: string) => Effect.flip(load({ toml, env: { OPENAI_API_KEY: "k" } }))
+      assert.strictEqual(yield* wrong("model = 3"), "HOME/config.toml:1:1: model must be a text")
+      assert.strictEqual(
+        yield* wrong('sandbox_mode = "none"'),
+        "HOME/config.toml:1:1: sandbox_mode must be one of read-only, workspace-write, danger-full-access"
+      )
+      assert.strictEqual(
+        yield* wrong('model_provider = "a"\nmodel_providers = 1'),
+        "HOME/config.toml:2:1: model_providers must be a table"
+      )
+      assert.strictEqual(
+        yield* wrong('model_provider = "a"\n[model_providers.a]\nbase_url = "http://x"\n  request_max_retries = -1'),
+        "HOME/config.toml:4:3: model_providers.a.request_max_retries must be a whole number, at least 0"
+      )
+      assert.strictEqual(
+        yield* wrong('model_provider = "a"\n[model_providers.a]\nbase_url = "http://x"\nhttp_headers = { X = 1 }'),
+        "HOME/config.toml:4:1: model_providers.a.http_headers.X must be a text"
+      )
+      for (const url of ["localhost:8080/v1", "not a url", "file:///x", ""]) {
+        assert.strictEqual(
+          yield* wrong(`model_provider = "a"\n[model_providers.a]\nbase_url = "${url}"`),
+          "HOME/config.toml:3:1: model_providers.a.base_url must be a URL that begins with http:// or https://"
+        )
+      }
+      assert.strictEqual(
+        yield* wrong('openai_base_url = "api.example.com"'),
+        "HOME/config.toml:1:1: openai_base_url must be a URL that begins with http:// or https://"
+      )
+      assert.strictEqual(
+        yield* Effect.flip(load({ config: [["approval_policy", "maybe"]], env: { OPENAI_API_KEY: "k" } })),
+        "--config: approval_policy must be one of untrusted, on-failure, on-request, never"
+      )
+    })
+  )
+
+  it.effect("refuses an unknown provider, a missing key, a missing base URL and another wire api", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(
+        yield* Effect.flip(load({ toml: mock, config: [["model_provider", "mok"]] })),
+        'unknown model provider "mok"; known providers: openai, scripted, mock'
+      )
+      assert.strictEqual(yield* Effect.flip(load({ toml: mock })), 'no key for model provider "mock": set MOCK_KEY')
+      assert.strictEqual(
+        yield* Effect.flip(load({ config: [["model_provider", "openai"]] })),
+        'no key for model provider "openai": set CODEX_API_KEY or OPENAI_API_KEY'
+      )
+      assert.include(
+        yield* Effect.flip(load({ toml: 'model_provider = "a"\n[model_providers.a]\nname = "A"' })),
+        'model provider "a" has no base_url'
+      )
+      assert.include(
+        yield* Effect.flip(load({ toml: mock, config: [["model_providers.mock.wire_api", "chat"]] })),
+        'wire_api "chat" is not supported'
+      )
+    })
+  )
+
+  it.effect("sets the limits of the built-in provider", () =>
+    Effect.gen(function* () {
+      const toml = "[model_providers.openai]\nrequest_max_retries = 1"
+      const tuned = responses((yield* load({ toml, env: { OPENAI_API_KEY: "k" } })).provider)
+      assert.deepStrictEqual([tuned.baseUrl, tuned.requestRetries], ["https://api.openai.com/v1", 1])
+      const own = responses(
+        (yield* load({ toml: `${toml}\nbase_url = "http://x"`, env: { OPENAI_API_KEY: "k" } })).provider
+      )
+      assert.deepStrictEqual([own.baseUrl, own.requestRetries], ["http://x", 1])
+    })
+  )
+
+  it.effect("finds a provider whose name has dots", () =>
+    Effect.gen(function* () {
+      const provider = responses(
+        (yield* load({ toml: 'model_provider = "a.b"\n[model_providers."a.b"]\nbase_url = "http://x"' })).provider
+      )
+      assert.strictEqual(provider.baseUrl, "http://x")
+    })
+  )
+
+  it.effect("reads the instructions file, relative to the home", () =>
+    Effect.gen(function* () {
+      const home = yield* scratch
+      writeFileSync(join(home, "me.md"), "be brief")
+      const env = { SPINDLE_HOME: home, OPENAI_API_KEY: "k" }
+      const settings = yield* load({ env, config: [["model_instructions_file", "me.md"]] })
+      assert.strictEqual(settings.instructions, "be brief")
+      const message = yield* Effect.flip(load({ env, config: [["model_instructions_file", "you.md"]] }))
+      assert.include(message, "you.md: model_instructions_file does not exist")
+    })
+  )
+})
+
+describe("approval", () => {
+  it("asks for everything unless full access is chosen, and denies what may not be asked for", () => {
+    const of = (approvalPolicy: Settings.Settings["approvalPolicy"], sandboxMode: Settings.Settings["sandboxMode"]) =>
+      Settings.approval({ approvalPolicy, sandboxMode })
+    assert.strictEqual(of("on-request", "workspace-write"), "ask")
+    assert.strictEqual(of("on-failure", "read-only"), "ask")
+    assert.strictEqual(of("never", "workspace-write"), "deny")
+    assert.strictEqual(of("never", "danger-full-access"), "allow")
+    assert.strictEqual(of("on-request", "danger-full-access"), "allow")
+    assert.strictEqual(of("untrusted", "danger-full-access"), "ask")
+  })
+})

@@ -1,0 +1,67 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Journal, layerMemory } from "@spindle/core/Journal"
+import { SessionId, SubmissionId, TurnId } from "@spindle/core/Ids"
+import * as Input from "@spindle/core/Input"
+import type { JournalRecord } from "@spindle/core/SessionEvent"
+import * as Effect from "effect/Effect"
+import * as StoredSessions from "../src/StoredSessions.ts"
+
+const sessionId = SessionId.make("one")
+const started = (meta: { readonly [name: string]: string }): JournalRecord => ({
+  _tag: "SessionStarted",
+  seq: 0,
+  at: 0,
+  sessionId,
+  meta
+})
+
+describe("parentOf", () => {
+  it("names the session that started an agent, and nothing for a session that a person started", () => {
+    assert.deepStrictEqual(StoredSessions.parentOf([started({ parent: "root", name: "Ada" })]), {
+      id: "root",
+      name: "Ada"
+    })
+    assert.isUndefined(StoredSessions.parentOf([started({ cwd: "/w" })]))
+    assert.isUndefined(StoredSessions.parentOf([]))
+  })
+})
+
+describe("latest", () => {
+  const withJournal = (meta: { readonly [name: string]: string }) =>
+    Effect.gen(function* () {
+      const journal = yield* Journal
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const writer = yield* journal.open(sessionId, "create")
+          yield* writer.append([started(meta)])
+        })
+      )
+      return yield* StoredSessions.latest
+    }).pipe(Effect.provide(layerMemory()))
+
+  it.effect("is the session that was written last, unless it is an agent", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* withJournal({ cwd: "/w" }), sessionId)
+      assert.isUndefined(yield* withJournal({ parent: "root" }))
+    })
+  )
+})
+
+describe("summaryOf", () => {
+  it("counts turns and quotes the first input", () => {
+    const turnId = TurnId.make("turn")
+    const input = Input.text("fix it")
+    const records: ReadonlyArray<JournalRecord> = [
+      started({ cwd: "/w" }),
+      { _tag: "InputAccepted", seq: 1, at: 0, submissionId: SubmissionId.make("s"), input, delivery: "queue" },
+      { _tag: "TurnStarted", seq: 2, at: 0, turnId, kind: "regular" }
+    ]
+    assert.deepStrictEqual(StoredSessions.summaryOf({ sessionId, updatedAt: 0, sizeBytes: 0 } as never, records), {
+      id: sessionId,
+      updated: "1970-01-01T00:00:00.000Z",
+      turns: 1,
+      cwd: "/w",
+      firstInput: "fix it"
+    })
+  })
+})

@@ -1,0 +1,103 @@
+import { assert, describe, it } from "@effect/vitest"
+import { CallId, ItemId, QuestionId, SessionId, TurnId } from "@spindle/core/Ids"
+import type { KnownRecord, NewRecord } from "@spindle/core/SessionEvent"
+import * as Tree from "../../src/view/Tree.ts"
+
+const id = (name: string) => SessionId.make(name)
+const turnId = TurnId.make("turn")
+const record = (event: NewRecord, at = 0): KnownRecord => ({ seq: 0, at, ...event })
+const started = (delegateId: string, name: string) =>
+  record({ _tag: "DelegateStarted", turnId, delegateId: id(delegateId), name, linked: true, depth: 1 })
+const turn = record({ _tag: "TurnStarted", turnId, kind: "regular" }, 100)
+const callId = CallId.make("wait")
+const waits = record({
+  _tag: "ItemRecorded",
+  turnId,
+  item: {
+    _tag: "ToolCall",
+    id: ItemId.make("0.0"),
+    callId,
+    name: "any",
+    params: {},
+    display: { _tag: "Agent", operation: "wait", targets: [id("b")] }
+  }
+})
+const waited = record({
+  _tag: "ItemRecorded",
+  turnId,
+  item: { _tag: "ToolResult", id: ItemId.make("0.1"), callId, name: "any", status: "completed", output: "" }
+})
+const path = [id("root"), id("a"), id("b")]
+const question = { turnId, questionId: QuestionId.make("question") }
+const asked = record({ ...question, _tag: "QuestionOpened", kind: "command", payload: null, path })
+
+const play = (...events: ReadonlyArray<readonly [from: string, event: KnownRecord]>) => {
+  let tree = Tree.initial(id("root"))
+  const changes: Array<Tree.Change> = []
+  for (const [from, event] of events) {
+    const [next, change] = Tree.step(tree, id(from), event)
+    tree = next
+    if (change !== undefined) changes.push(change)
+  }
+  return { tree, changes }
+}
+const family = [
+  ["root", turn],
+  ["root", started("a", "Ada")],
+  ["a", turn],
+  ["a", started("b", "Alan")],
+  ["b", turn]
+] as const
+const activities = (tree: Tree.Tree) =>
+  Tree.working(tree).map((agent) => [agent.name, agent.questionCount, ...Tree.awaitedBy(tree, agent)])
+
+describe("step", () => {
+  it("knows which agents work, whom they wait for and who asks", () => {
+    assert.deepStrictEqual(activities(play(["root", turn], ["root", started("a", "Ada")]).tree), [])
+    assert.deepStrictEqual(activities(play(...family).tree), [
+      ["Ada", 0],
+      ["Alan", 0]
+    ])
+    assert.deepStrictEqual(activities(play(...family, ["a", waits]).tree), [
+      ["Ada", 0, "Alan"],
+      ["Alan", 0]
+    ])
+    assert.deepStrictEqual(activities(play(...family, ["a", waits], ["a", waited]).tree), [
+      ["Ada", 0],
+      ["Alan", 0]
+    ])
+  })
+
+  it("counts a question for the agent that asks, not for those that pass it on", () => {
+    const { tree } = play(...family, ["b", asked], ["a", asked])
+    assert.deepStrictEqual(activities(tree), [
+      ["Ada", 0],
+      ["Alan", 1]
+    ])
+    assert.deepStrictEqual(Tree.namesOf(tree, path), ["Ada", "Alan"])
+    assert.deepStrictEqual(Tree.namesOf(tree, [id("root")]), [])
+    const settled = record({ ...question, _tag: "QuestionSettled", decision: { _tag: "Denied" } })
+    assert.deepStrictEqual(activities(play(...family, ["b", asked], ["b", settled]).tree)[1], ["Alan", 0])
+  })
+
+  it("reports starts and ends of agents, and nothing of the root", () => {
+    const usage = { input: 0, cachedInput: 0, output: 0, reasoning: 0, total: 0 }
+    const done = record({ _tag: "TurnCompleted", turnId, lastMessage: "fine", usage }, 1_600)
+    const { changes, tree } = play(...family, ["b", done], ["root", done])
+    assert.deepStrictEqual(
+      changes.map((change) => [change._tag, change.agent.name, change.agent.depth]),
+      [
+        ["Started", "Ada", 1],
+        ["Started", "Alan", 2],
+        ["Completed", "Alan", 2]
+      ]
+    )
+    assert.include(changes[2], { millis: 1_500, lastMessage: "fine" })
+    assert.deepStrictEqual(activities(tree), [["Ada", 0]])
+  })
+
+  it("ignores sessions of other trees", () => {
+    const tree = Tree.initial(id("root"))
+    assert.deepStrictEqual(Tree.step(tree, id("other"), started("a", "Ada")), [tree, undefined])
+  })
+})

@@ -1,0 +1,289 @@
+/**
+ * The command line as a typed command.
+ *
+ * Pure: it reads no file and no environment. Flags may come before, between and after the words of a command, as the
+ * programs that drive the reference write them. Anything wrong is one `UsageError` with a message of one line.
+ */
+import { parseArgs } from "node:util"
+import type { ApprovalPolicy, SandboxMode } from "@spindle/app/Settings"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Flags from "./Flags.ts"
+import type { ColorMode, Flag, Topic } from "./Flags.ts"
+
+/** The command line is wrong. `hint` is a command that explains it. */
+export class UsageError extends Schema.TaggedError<UsageError>()("UsageError", {
+  detail: Schema.String,
+  hint: Schema.String
+}) {
+  override get message() {
+    return `${this.detail} (see ${this.hint})`
+  }
+}
+
+/** The options of `exec` and `demo`. Without a flag, a field is undefined and a list is empty. */
+export interface TurnOptions {
+  readonly json: boolean
+  readonly color: ColorMode
+  readonly cwd: string | undefined
+  readonly model: string | undefined
+  /** `key=value` as given, in order. */
+  readonly config: ReadonlyArray<readonly [key: string, value: string]>
+  readonly approvalPolicy: ApprovalPolicy | undefined
+  readonly sandboxMode: SandboxMode | undefined
+  readonly outputSchemaFile: string | undefined
+  readonly lastMessageFile: string | undefined
+  readonly images: ReadonlyArray<string>
+  readonly addedDirectories: ReadonlyArray<string>
+  readonly threadSource: string | undefined
+  /** Whether to send traces and metrics even if nothing is configured. */
+  readonly telemetry: boolean
+  /** Whether to show the tree of spans at the end. */
+  readonly trace: boolean
+}
+
+/** The session that `exec resume` continues. */
+export type Resume = { readonly _tag: "Id"; readonly id: string } | { readonly _tag: "Last" }
+
+/** Where the prompt comes from: the command line, or stdin (`-`, or no prompt at all). */
+export type Prompt =
+  | { readonly _tag: "Text"; readonly text: string }
+  | { readonly _tag: "Stdin"; readonly dash: boolean }
+
+/** What to do. */
+export type Command =
+  | {
+      readonly _tag: "Exec"
+      readonly prompt: Prompt
+      readonly resume: Resume | undefined
+      readonly options: TurnOptions
+    }
+  | { readonly _tag: "Demo"; readonly options: TurnOptions }
+  | {
+      readonly _tag: "SessionsList"
+      readonly archived: boolean
+      readonly all: boolean
+      readonly json: boolean
+      readonly color: ColorMode
+    }
+  | { readonly _tag: "SessionsShow"; readonly id: string; readonly json: boolean; readonly color: ColorMode }
+  | { readonly _tag: "SessionsArchive" | "SessionsUnarchive"; readonly id: string }
+  | { readonly _tag: "Trace"; readonly session: Resume; readonly outputFile: string | undefined }
+  | { readonly _tag: "Help"; readonly topic: Topic }
+  | { readonly _tag: "Version" }
+
+type Values = ReadonlyMap<string, ReadonlyArray<string>>
+
+/** Parses what follows the program's name. */
+export const parse = (argv: ReadonlyArray<string>): Result.Result<Command, UsageError> => {
+  try {
+    return Result.succeed(command(argv))
+  } catch (error) {
+    if (error instanceof UsageError) return Result.fail(error)
+    throw error
+  }
+}
+
+const refuse = (topic: Topic, detail: string): never => {
+  throw new UsageError({ detail, hint: `spindle ${topic === "" ? "" : `${topic} `}--help` })
+}
+
+const command = (argv: ReadonlyArray<string>): Command => {
+  const { tokens } = parseArgs({ args: [...argv], strict: false, allowPositionals: true, tokens: true, options })
+  const terminator = tokens.find((token) => token.kind === "option-terminator")?.index ?? Infinity
+  const positionals = tokens.filter((token) => token.kind === "positional")
+  // words after `--` are never commands
+  const words = positionals.filter((token) => token.index < terminator).map((token) => token.value)
+  const rest = positionals.map((token) => token.value)
+  const asksHelp = tokens.some((token) => token.kind === "option" && (token.name === "help" || token.name === "h"))
+  const topic = topicOf(words, asksHelp)
+  const values = new Map<string, Array<string>>()
+  for (const token of tokens) if (token.kind === "option") collect(topic, values, token)
+  if (topic.help || values.has("help")) return { _tag: "Help", topic: topic.topic }
+  if (values.has("version")) return { _tag: "Version" }
+  return build(topic.topic, rest.slice(topic.wordsCount), values)
+}
+
+const options = Object.fromEntries(
+  Flags.flags.flatMap((flag) => {
+    const option = { type: flag.takes === undefined ? ("boolean" as const) : ("string" as const), multiple: true }
+    const names: Array<[string, object]> = (flag.aliases ?? []).map((alias) => [alias, option])
+    return [[flag.name, flag.short === undefined ? option : { ...option, short: flag.short }], ...names]
+  })
+) as { [name: string]: { type: "boolean" | "string" } }
+
+interface Found {
+  readonly topic: Topic
+  readonly wordsCount: number
+  readonly help: boolean
+}
+
+const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
+  const [first, second] = words
+  const found = (topic: Topic, wordsCount: number): Found => ({ topic, wordsCount, help: false })
+  switch (first) {
+    case undefined:
+      return found("", 0)
+    case "help":
+      return { ...topicOf(words.slice(1), true), help: true }
+    case "exec":
+    case "e":
+      return second === "resume" ? found("exec resume", 2) : found("exec", 1)
+    case "demo":
+    case "trace":
+      return found(first, 1)
+    case "sessions": {
+      const known = Flags.sessionsCommands.find((name) => name === second)
+      if (known !== undefined) return found(`sessions ${known}`, 2)
+      if (second === undefined) return found("sessions", 1)
+      if (asksHelp) return found("sessions", words.length)
+      return refuse("sessions", unknown(`command "sessions ${second}"`, Flags.nearest(second, Flags.sessionsCommands)))
+    }
+  }
+  return refuse("", unknown(`command "${first}"`, Flags.nearest(first, ["exec", "sessions", "trace", "demo", "help"])))
+}
+
+const unknown = (what: string, near: string | undefined): string =>
+  `unknown ${what}${near === undefined ? "" : `; did you mean ${near}?`}`
+
+interface OptionToken {
+  readonly name: string
+  readonly rawName: string
+  readonly value?: string | undefined
+  readonly inlineValue?: boolean | undefined
+}
+
+const collect = ({ topic }: Found, values: Map<string, Array<string>>, token: OptionToken): void => {
+  const flag = Flags.find(token.name)
+  const shown = token.rawName
+  if (flag === undefined) {
+    const names = Flags.flags.filter((one) => one.commands.includes(topic)).map((one) => one.name)
+    const near = Flags.nearest(token.name, names)
+    return refuse(topic, unknown(`flag ${shown}`, near === undefined ? undefined : `--${near}`))
+  }
+  if (flag.name !== "help" && flag.name !== "version" && !belongs(flag, topic)) {
+    refuse(topic, `spindle${topic === "" ? " without a command" : ` ${topic}`} has no flag ${shown}`)
+  }
+  const before = values.get(flag.name)
+  if (flag.takes === undefined) {
+    if (token.value !== undefined) refuse(topic, `${shown} takes no value`)
+    values.set(flag.name, [])
+    return
+  }
+  if (before !== undefined && flag.repeats === undefined) refuse(topic, `${shown} is given twice`)
+  values.set(flag.name, [...(before ?? []), valueOf(flag, topic, token)])
+}
+
+// `sessions` and the program without a command accept every flag, to show help
+const belongs = (flag: Flag, topic: Topic) => topic === "" || topic === "sessions" || flag.commands.includes(topic)
+
+const valueOf = (flag: Flag, topic: Topic, token: OptionToken): string => {
+  const shown = token.rawName
+  const isShort = !shown.startsWith("--")
+  const value = isShort && token.inlineValue === true ? token.value?.replace(/^=/, "") : token.value
+  const missing =
+    value === undefined || value === "" || (token.inlineValue !== true && value.length > 1 && value.startsWith("-"))
+  if (missing) {
+    const got =
+      value === undefined || value === ""
+        ? ""
+        : `; "${value}" looks like a flag (write ${shown}=${value} to use it as the value)`
+    return refuse(topic, `${shown} needs a value (${flag.choices?.join(", ") ?? flag.takes})${got}`)
+  }
+  if (flag.choices !== undefined && !flag.choices.includes(value)) {
+    return refuse(topic, `${shown} takes one of ${flag.choices.join(", ")}, not "${value}"`)
+  }
+  return value
+}
+
+const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Command => {
+  const json = values.has("json")
+  const color = (values.get("color")?.[0] ?? "auto") as ColorMode
+  const sessionId = () => {
+    only(1, "give one session id")
+    return rest[0] ?? refuse(topic, "give a session id")
+  }
+  const only = (count: number, ask: string) =>
+    rest.length > count ? refuse(topic, `unexpected "${rest[count]}"; ${ask}`) : undefined
+  switch (topic) {
+    case "":
+      return refuse("", "a command is missing: exec, sessions, trace or demo")
+    case "sessions":
+      return refuse("sessions", `a command is missing: ${Flags.sessionsCommands.join(", ")}`)
+    case "sessions list":
+      only(0, "sessions list takes flags only")
+      return { _tag: "SessionsList", archived: values.has("archived"), json, all: json || values.has("all"), color }
+    case "sessions show":
+      return { _tag: "SessionsShow", id: sessionId(), json, color }
+    case "sessions archive":
+      return { _tag: "SessionsArchive", id: sessionId() }
+    case "sessions unarchive":
+      return { _tag: "SessionsUnarchive", id: sessionId() }
+    case "trace": {
+      const last = values.has("last")
+      only(last ? 0 : 1, "give one session id, or --last")
+      const session: Resume = last
+        ? { _tag: "Last" }
+        : { _tag: "Id", id: rest[0] || refuse(topic, "give a session id, or --last") }
+      return { _tag: "Trace", session, outputFile: values.get("output")?.[0] }
+    }
+    case "demo":
+      only(0, "demo takes no prompt")
+      return { _tag: "Demo", options: turnOptions(topic, values) }
+    case "exec":
+      only(1, "put the prompt in quotes")
+      return { _tag: "Exec", prompt: prompt(topic, rest[0]), resume: undefined, options: turnOptions(topic, values) }
+    case "exec resume": {
+      const last = values.has("last")
+      only(last ? 1 : 2, "put the prompt in quotes")
+      const resume: Resume = last
+        ? { _tag: "Last" }
+        : { _tag: "Id", id: rest[0] || refuse(topic, "give a session id, or --last") }
+      return { _tag: "Exec", prompt: prompt(topic, rest[last ? 0 : 1]), resume, options: turnOptions(topic, values) }
+    }
+  }
+}
+
+const prompt = (topic: Topic, text: string | undefined): Prompt => {
+  if (text === undefined || text === "-") return { _tag: "Stdin", dash: text === "-" }
+  return text.trim() === "" ? refuse(topic, "the prompt is empty") : { _tag: "Text", text }
+}
+
+const turnOptions = (topic: Topic, values: Values): TurnOptions => {
+  const one = (name: string) => values.get(name)?.[0]
+  const many = (name: string) => values.get(name) ?? []
+  const bypass = values.has("dangerously-bypass-approvals-and-sandbox")
+  const fullAuto = values.has("full-auto")
+  for (const other of ["full-auto", "ask-for-approval", "sandbox"]) {
+    if (bypass && values.has(other)) {
+      refuse(topic, `--dangerously-bypass-approvals-and-sandbox cannot be used together with --${other}`)
+    }
+  }
+  const approvalPolicy = (one("ask-for-approval") ?? (bypass ? "never" : fullAuto ? "on-request" : undefined)) as
+    | ApprovalPolicy
+    | undefined
+  const sandboxMode = (one("sandbox") ?? (bypass ? "danger-full-access" : fullAuto ? "workspace-write" : undefined)) as
+    | SandboxMode
+    | undefined
+  return {
+    json: values.has("json"),
+    color: (one("color") ?? "auto") as ColorMode,
+    cwd: one("cd"),
+    model: one("model"),
+    config: many("config").map((pair) => {
+      const at = pair.indexOf("=")
+      return at > 0
+        ? [pair.slice(0, at).trim(), pair.slice(at + 1)]
+        : refuse(topic, `--config needs KEY=VALUE, not "${pair}"`)
+    }),
+    approvalPolicy,
+    sandboxMode,
+    outputSchemaFile: one("output-schema"),
+    lastMessageFile: one("output-last-message"),
+    images: many("image").flatMap((files) => files.split(",").filter((file) => file !== "")),
+    addedDirectories: many("add-dir"),
+    threadSource: one("thread-source"),
+    telemetry: values.has("otel"),
+    trace: values.has("trace")
+  }
+}

@@ -1,0 +1,183 @@
+/**
+ * The flags of the program as one table. The command line is parsed with it, and `--help` prints it.
+ *
+ * The names are those of the reference's `exec`, so that programs that drive it can drive this one.
+ */
+import { approvalPolicies, sandboxModes } from "@spindle/app/Settings"
+
+/** The commands below `sessions`. */
+export const sessionsCommands = ["list", "show", "archive", "unarchive"] as const
+
+/** The commands, as the words that name them. */
+export const topics = [
+  "",
+  "exec",
+  "exec resume",
+  "sessions",
+  "sessions list",
+  "sessions show",
+  "sessions archive",
+  "sessions unarchive",
+  "trace",
+  "demo"
+] as const
+/** @see {@link topics} */
+export type Topic = (typeof topics)[number]
+
+/**
+ * One flag. `takes` names its value in the help; a flag without it is a switch. `choices` lists the allowed values,
+ * `repeats` allows the flag more than once, and `aliases` are other long names.
+ */
+export interface Flag {
+  readonly name: string
+  readonly short?: string
+  readonly aliases?: ReadonlyArray<string>
+  readonly takes?: string
+  readonly choices?: ReadonlyArray<string>
+  readonly repeats?: true
+  readonly commands: ReadonlyArray<Topic>
+  readonly summary: string
+}
+
+/** When to write colours. */
+export const colorModes = ["auto", "always", "never"] as const
+/** @see {@link colorModes} */
+export type ColorMode = (typeof colorModes)[number]
+
+const turns: ReadonlyArray<Topic> = ["exec", "exec resume", "demo"]
+const exec: ReadonlyArray<Topic> = ["exec", "exec resume"]
+
+/** Every flag, in the order of the help. */
+export const flags: ReadonlyArray<Flag> = [
+  {
+    name: "json",
+    aliases: ["experimental-json"],
+    commands: [...turns, "sessions list", "sessions show"],
+    summary: "write one JSON object a line to stdout"
+  },
+  { name: "cd", short: "C", takes: "DIR", commands: exec, summary: "work in this directory" },
+  { name: "model", short: "m", takes: "MODEL", commands: turns, summary: "the model to ask" },
+  {
+    name: "config",
+    short: "c",
+    takes: "KEY=VALUE",
+    repeats: true,
+    commands: turns,
+    summary: "override a key of config.toml; dotted keys, TOML values"
+  },
+  {
+    name: "ask-for-approval",
+    short: "a",
+    takes: "POLICY",
+    choices: approvalPolicies,
+    commands: turns,
+    summary: "when to ask before running something; never: refuse instead of asking"
+  },
+  {
+    name: "sandbox",
+    short: "s",
+    takes: "MODE",
+    choices: sandboxModes,
+    commands: turns,
+    summary: "no sandbox yet: every mode except danger-full-access asks before each command"
+  },
+  {
+    name: "full-auto",
+    commands: turns,
+    summary: "short for -s workspace-write -a on-request; still asks"
+  },
+  {
+    name: "dangerously-bypass-approvals-and-sandbox",
+    commands: turns,
+    summary: "run everything without asking; for machines that are sandboxed from outside"
+  },
+  {
+    name: "skip-git-repo-check",
+    commands: exec,
+    summary: "accepted and without effect: a repository is never required"
+  },
+  { name: "output-schema", takes: "FILE", commands: exec, summary: "a JSON Schema that the final answer must follow" },
+  {
+    name: "output-last-message",
+    short: "o",
+    takes: "FILE",
+    commands: turns,
+    summary: "write the final answer to this file"
+  },
+  {
+    name: "image",
+    short: "i",
+    takes: "FILE",
+    repeats: true,
+    commands: exec,
+    summary: "an image for the prompt; repeat the flag, or separate files with commas"
+  },
+  {
+    name: "add-dir",
+    takes: "DIR",
+    repeats: true,
+    commands: exec,
+    summary: "accepted and without effect: patches stay in the working directory"
+  },
+  {
+    name: "all",
+    commands: ["sessions list"],
+    summary: "list every session, sub-agents included (--json does so too); without it the latest 50"
+  },
+  {
+    name: "last",
+    commands: ["exec resume", "trace"],
+    summary: "the most recent session (never a sub-agent)"
+  },
+  { name: "archived", commands: ["sessions list"], summary: "list the archived sessions instead" },
+  {
+    name: "otel",
+    commands: turns,
+    summary:
+      "send traces and metrics over OTLP, to the endpoint in [otel] or OTEL_EXPORTER_OTLP_ENDPOINT, or to localhost:4318"
+  },
+  { name: "trace", commands: turns, summary: "write the tree of spans to stderr at the end" },
+  { name: "output", takes: "FILE", commands: ["trace"], summary: "write the page to this file; - is stdout" },
+  { name: "thread-source", takes: "NAME", commands: exec, summary: "what started the session, for its record" },
+  { name: "cyber-access-program", commands: exec, summary: "accepted and without effect" },
+  {
+    name: "color",
+    takes: "WHEN",
+    choices: colorModes,
+    commands: [...turns, "sessions list", "sessions show"],
+    summary: "colours; auto means on a terminal and without NO_COLOR"
+  },
+  { name: "help", short: "h", commands: topics, summary: "show this help" },
+  { name: "version", short: "V", commands: topics, summary: "show the version" }
+]
+
+/** Returns the flag with a name or alias, without dashes. */
+export const find = (name: string): Flag | undefined =>
+  flags.find((flag) => flag.name === name || flag.aliases?.includes(name) === true)
+
+/** Returns the word that a mistyped one is likely to mean, if any is near enough. */
+export const nearest = (word: string, known: ReadonlyArray<string>): string | undefined => {
+  let best: string | undefined
+  let least = Math.max(2, Math.floor(word.length / 3)) + 1
+  for (const candidate of known) {
+    const distance = word.length > 2 && candidate.startsWith(word) ? 1 : editDistance(word, candidate)
+    if (distance < least) {
+      best = candidate
+      least = distance
+    }
+  }
+  return best
+}
+
+const editDistance = (from: string, to: string): number => {
+  let row = Array.from({ length: to.length + 1 }, (_, column) => column)
+  for (let line = 1; line <= from.length; line++) {
+    const next = [line]
+    for (let column = 1; column <= to.length; column++) {
+      const replaced = row[column - 1]! + (from[line - 1] === to[column - 1] ? 0 : 1)
+      next.push(Math.min(replaced, row[column]! + 1, next[column - 1]! + 1))
+    }
+    row = next
+  }
+  return row[to.length]!
+}

@@ -1,0 +1,167 @@
+/**
+ * The texts of `--help`, written from the table of flags.
+ */
+import type { Flag, Topic } from "./Flags.ts"
+import { flags } from "./Flags.ts"
+
+/** The exit codes of the program, in addition to 128 + the number of the signal that ended it. */
+export const exitCodes = {
+  /** The work is done. */
+  ok: 0,
+  /** The turn failed, or an error occurred while running. */
+  failed: 1,
+  /** The command line is wrong. */
+  usage: 2,
+  /** The configuration is wrong or incomplete, or this Node.js is too old (EX_CONFIG of sysexits). */
+  configuration: 78
+} as const
+
+interface Page {
+  readonly usage: ReadonlyArray<string>
+  readonly about: string
+  readonly commands?: ReadonlyArray<readonly [name: string, summary: string]>
+  readonly more?: ReadonlyArray<string>
+  readonly examples: ReadonlyArray<readonly [command: string, what: string]>
+}
+
+const pages: { readonly [topic in Topic]: Page } = {
+  "": {
+    usage: ["spindle COMMAND [FLAGS]"],
+    about: "Runs supervised agent sessions.",
+    commands: [
+      ["exec [PROMPT | -]", "run one prompt and exit"],
+      ["exec resume ID [PROMPT]", "continue a session (--last: the most recent)"],
+      ["sessions list", "list the sessions of this machine"],
+      ["sessions show ID", "show one session"],
+      ["sessions archive ID", "hide a session from the list (undo: unarchive ID)"],
+      ["trace ID", "write a session as an HTML page (--last: the most recent)"],
+      ["demo", "watch a scripted model repair a small project; needs no key and no network"]
+    ],
+    more: [
+      "Configuration: config.toml in $SPINDLE_HOME, else in $CODEX_HOME, else in ~/.spindle.",
+      "Sessions are stored in the same directory."
+    ],
+    examples: [
+      ["spindle demo", "no key needed"],
+      ['spindle exec "fix the failing test"', ""],
+      ["spindle exec --help", "flags and examples of a command"]
+    ]
+  },
+  exec: {
+    usage: ["spindle exec [FLAGS] [PROMPT | -]", "spindle exec [FLAGS] resume ID | --last [PROMPT | -]"],
+    about: "Runs one prompt and exits. Without a prompt, or with -, the prompt is read from stdin.",
+    more: ["Put `--` before a prompt that begins with a dash or is a command's name."],
+    examples: [
+      ['spindle exec --trace "explain this repository"', "the tree of spans at the end"],
+      ["git diff | spindle exec --json -", "one JSON event a line"],
+      ['spindle exec -C ../api -m gpt-5 "update the changelog"', ""],
+      ['spindle exec -c model_providers.local.base_url=http://127.0.0.1:8080/v1 -c model_provider=local "hello"', ""]
+    ]
+  },
+  "exec resume": {
+    usage: ["spindle exec [FLAGS] resume ID [PROMPT | -]", "spindle exec [FLAGS] resume --last [PROMPT | -]"],
+    about: "Continues a session, even if it was interrupted or killed.",
+    examples: [
+      ['spindle exec resume --last "now add a test"', ""],
+      ['spindle exec resume 0199a213-81c0-7800-8aa1-bbab2a035a53 "continue"', ""]
+    ]
+  },
+  sessions: {
+    usage: [
+      "spindle sessions list [FLAGS]",
+      "spindle sessions show ID [FLAGS]",
+      "spindle sessions archive ID",
+      "spindle sessions unarchive ID"
+    ],
+    about: "Lists, shows and archives sessions.",
+    examples: [["spindle sessions list --help", "flags and examples of a command"]]
+  },
+  "sessions list": {
+    usage: ["spindle sessions list [FLAGS]"],
+    about: "Lists sessions, the most recent first. Sub-agents are listed only with --all.",
+    examples: [
+      ["spindle sessions list", ""],
+      ["spindle sessions list --json", "one JSON object a line"],
+      ["spindle sessions list --archived", "the archived sessions"]
+    ]
+  },
+  "sessions archive": {
+    usage: ["spindle sessions archive ID"],
+    about:
+      "Hides a session from the list. Nothing is deleted. The session can be shown, but not resumed until it is unarchived.",
+    examples: [["spindle sessions archive 0199a213-81c0-7800-8aa1-bbab2a035a53", ""]]
+  },
+  "sessions unarchive": {
+    usage: ["spindle sessions unarchive ID"],
+    about: "Puts an archived session back into the list.",
+    examples: [["spindle sessions unarchive 0199a213-81c0-7800-8aa1-bbab2a035a53", ""]]
+  },
+  "sessions show": {
+    usage: ["spindle sessions show ID [FLAGS]"],
+    about: "Prints the transcript of a session.",
+    examples: [["spindle sessions show 0199a213-81c0-7800-8aa1-bbab2a035a53", ""]]
+  },
+  trace: {
+    usage: ["spindle trace ID | --last [FLAGS]"],
+    about:
+      "Writes one session as one HTML file: its turns, model requests, tool calls, processes and questions on a time line.",
+    more: ["The page contains prompts, answers and output. To send spans to a collector, see --otel of spindle exec."],
+    examples: [
+      ["spindle trace --last", "writes spindle-ID.html here and prints its path"],
+      ["spindle trace 0199a213-81c0-7800-8aa1-bbab2a035a53 --output turn.html", ""]
+    ]
+  },
+  demo: {
+    usage: ["spindle demo [FLAGS]"],
+    about:
+      "Repairs a small project with a failing test, in a scratch copy. HTTP, processes, files, journal and approvals are real.\n" +
+      "The model is a script, unless a key or a model provider is configured.",
+    examples: [
+      ["spindle demo", ""],
+      ["spindle demo --json", "the events of the turn"]
+    ]
+  }
+}
+
+const exits = [
+  "0    done",
+  "1    the turn failed, or an error occurred while running",
+  "2    the command line is wrong",
+  "78   the configuration is wrong or incomplete, or Node.js is too old",
+  "130  stopped by Ctrl-C (129 by HUP, 143 by TERM); a second Ctrl-C ends at once"
+]
+
+/** Returns the help of a topic; it ends with a line break. */
+export const text = (topic: Topic): string => {
+  const page = pages[topic]
+  const own = flags.filter((flag) => flag.commands.includes(topic))
+  const sections = [
+    page.usage.map((line, index) => `${index === 0 ? "Usage: " : "       "}${line}`).join("\n"),
+    page.about,
+    ...(page.commands === undefined ? [] : [`Commands:\n${table(page.commands)}`]),
+    `Flags:\n${table(own.map((flag) => [left(flag), right(flag)]))}`,
+    ...(page.more === undefined ? [] : [page.more.join("\n")]),
+    `Examples:\n${page.examples.map(([line, what]) => `  ${line}${what === "" ? "" : `   # ${what}`}`).join("\n")}`,
+    `Exit codes:\n${exits.map((line) => `  ${line}`).join("\n")}`
+  ]
+  return `${sections.join("\n\n")}\n`
+}
+
+const left = (flag: Flag): string => {
+  const short = flag.short === undefined ? "    " : `-${flag.short}, `
+  return `${short}--${flag.name}${flag.takes === undefined ? "" : ` ${flag.takes}`}`
+}
+
+const right = (flag: Flag): string => {
+  const aliases = flag.aliases === undefined ? "" : ` (also ${flag.aliases.map((alias) => `--${alias}`).join(", ")})`
+  return `${flag.summary}${flag.choices === undefined ? "" : `: ${flag.choices.join(", ")}`}${aliases}`
+}
+
+const table = (rows: ReadonlyArray<readonly [string, string]>): string => {
+  const width = Math.min(32, Math.max(...rows.map(([name]) => name.length)))
+  return rows
+    .map(([name, summary]) =>
+      name.length > width ? `  ${name}\n  ${" ".repeat(width)}  ${summary}` : `  ${name.padEnd(width)}  ${summary}`
+    )
+    .join("\n")
+}

@@ -1,0 +1,128 @@
+/**
+ * `spindle sessions`: lists, shows and archives sessions. Listing and showing never open a journal for writing.
+ */
+import * as StoredSessions from "@spindle/app/StoredSessions"
+import { Journal } from "@spindle/core/Journal"
+import type { SessionId } from "@spindle/core/Ids"
+import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/SessionError"
+import type { JournalRecord } from "@spindle/core/SessionEvent"
+import * as RecordCodec from "@spindle/core/RecordCodec"
+import * as SessionState from "@spindle/core/SessionState"
+import * as Effect from "effect/Effect"
+import type { ColorMode } from "../args/Flags.ts"
+import * as Help from "../args/Help.ts"
+import * as Ansi from "../output/Ansi.ts"
+import * as Transcript from "../output/TranscriptText.ts"
+import { warnOfDamage } from "./damage.ts"
+import * as Platform from "./Platform.ts"
+
+/** How many sessions are listed without `--all`. Each one costs the reading of its journal. */
+const listedCount = 50
+
+/**
+ * Lists sessions, the most recent first: those in use, or the archived ones. Sub-agents are listed only with `all`. A
+ * journal that cannot be read is reported on stderr and makes the exit code 1; the others are listed.
+ */
+export const list = (options: {
+  readonly home: string
+  readonly archived: boolean
+  readonly json: boolean
+  readonly all: boolean
+}): Effect.Effect<number, JournalFailed> =>
+  Effect.gen(function* () {
+    const journal = yield* Journal
+    const entries = yield* options.archived ? journal.archived : journal.list
+    let code: number = Help.exitCodes.ok
+    let listed = 0
+    for (const entry of entries) {
+      if (!options.all && listed === listedCount) break
+      const records = yield* Effect.matchEager(journal.load(entry.sessionId), {
+        onSuccess: (opened) => opened.records,
+        onFailure: (error) => {
+          // it was moved since the list was read
+          if (error._tag === "SessionNotFound") return undefined
+          process.stderr.write(`spindle: ${error.message}\n`)
+          listed++
+          code = Help.exitCodes.failed
+          return undefined
+        }
+      })
+      if (records === undefined || (!options.all && StoredSessions.parentOf(records) !== undefined)) continue
+      listed++
+      const summary = StoredSessions.summaryOf(entry, records)
+      process.stdout.write(options.json ? `${JSON.stringify(summary)}\n` : `${lineOf(summary)}\n`)
+    }
+    const left = options.all ? 0 : entries.length - listed
+    if (left > 0)
+      process.stdout.write(`${left} more: spindle sessions list ${options.archived ? "--archived " : ""}--all\n`)
+    if (entries.length === 0 && !options.json) {
+      process.stdout.write(options.archived ? "no archived sessions\n" : "no sessions yet\n")
+    }
+    return code
+  }).pipe(Effect.provide(Platform.journals(options.home)))
+
+const lineOf = ({ cwd, firstInput, id, name, parent, turns, updated }: StoredSessions.Summary): string => {
+  const when = localTime(new Date(updated))
+  const where = cwd ?? (parent === undefined ? "-" : `agent ${name ?? "of another session"}`)
+  const count = turns === 1 ? " 1 turn " : `${String(turns).padStart(2)} turns`
+  const about = Ansi.fit(Ansi.visible((firstInput ?? "").replace(/\s+/g, " ")), 60)
+  return `${id}  ${when}  ${count}  ${Ansi.visible(where)}  ${about}`
+}
+
+/** Formats a time to the minute, in the time zone of this machine. */
+const localTime = (at: Date): string => {
+  const two = (value: number) => String(value).padStart(2, "0")
+  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`
+  return `${day} ${two(at.getHours())}:${two(at.getMinutes())}`
+}
+
+/** Shows one session from its journal, as records or as its transcript. */
+export const show = (options: {
+  readonly home: string
+  readonly id: string
+  readonly json: boolean
+  readonly color: ColorMode
+}): Effect.Effect<number, SessionNotFound | JournalFailed> =>
+  Effect.gen(function* () {
+    const journal = yield* Journal
+    const sessionId = options.id as SessionId
+    const opened = yield* journal.load(sessionId)
+    warnOfDamage(opened)
+    const { records } = opened
+    if (options.json) for (const record of records) process.stdout.write(`${RecordCodec.encode(record)}\n`)
+    else process.stdout.write(transcriptOf(sessionId, records, options.color))
+    return Help.exitCodes.ok
+  }).pipe(Effect.provide(Platform.journals(options.home)))
+
+/** Archives a session, or puts it back into the list. */
+export const move = (options: {
+  readonly home: string
+  readonly id: string
+  readonly to: "archive" | "list"
+}): Effect.Effect<number, SessionNotFound | SessionBusy | JournalFailed> =>
+  Effect.gen(function* () {
+    const journal = yield* Journal
+    const sessionId = options.id as SessionId
+    yield* options.to === "archive" ? journal.archive(sessionId) : journal.unarchive(sessionId)
+    process.stdout.write(`${options.to === "archive" ? "archived" : "unarchived"} ${Ansi.visible(sessionId)}\n`)
+    return Help.exitCodes.ok
+  }).pipe(Effect.provide(Platform.journals(options.home)))
+
+const transcriptOf = (sessionId: SessionId, records: ReadonlyArray<JournalRecord>, color: ColorMode): string => {
+  const started = records[0]?._tag === "SessionStarted" ? records[0] : undefined
+  let state = Transcript.initial({
+    sessionId,
+    cwd: started?.meta["cwd"] ?? "/",
+    color: Ansi.usesColor(color, process.stdout.isTTY === true, process.env),
+    columns: process.stdout.columns || 120,
+    wraps: process.stdout.isTTY === true,
+    showsInput: true
+  })
+  let text = ""
+  for (const record of records) {
+    const [next, more] = Transcript.step(state, record)
+    state = next
+    text += more
+  }
+  return `${text}${Ansi.tokens(SessionState.fold(records).usage.total)}\n`
+}

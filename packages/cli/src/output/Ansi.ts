@@ -1,0 +1,120 @@
+/**
+ * Text for a terminal: colours, widths, and the guard against text that would steer the terminal.
+ */
+import type { ColorMode } from "../args/Flags.ts"
+
+/** Colours. Each returns its text unchanged if colours are off. */
+export interface Palette {
+  readonly bold: (text: string) => string
+  readonly dim: (text: string) => string
+  readonly red: (text: string) => string
+  readonly green: (text: string) => string
+  readonly yellow: (text: string) => string
+  readonly cyan: (text: string) => string
+}
+
+/** Makes a palette, with colours or without. */
+export const palette = (color: boolean): Palette => {
+  const style = (on: number, off: number) => (text: string) =>
+    color && text !== "" ? `\x1b[${on}m${text}\x1b[${off}m` : text
+  return {
+    bold: style(1, 22),
+    dim: style(2, 22),
+    red: style(31, 39),
+    green: style(32, 39),
+    yellow: style(33, 39),
+    cyan: style(36, 39)
+  }
+}
+
+/**
+ * Decides whether to write colours: as the mode says; in mode `auto` on a terminal that is not dumb, unless `NO_COLOR` is
+ * set.
+ */
+export const usesColor = (
+  mode: ColorMode,
+  isTerminal: boolean,
+  env: { readonly [name: string]: string | undefined }
+): boolean => {
+  if (mode !== "auto") return mode === "always"
+  return isTerminal && !env["NO_COLOR"] && env["TERM"] !== "dumb"
+}
+
+// C0 without tab and line feed, DEL, C1; line separators; marks that reorder or hide what is read
+// oxlint-disable-next-line no-control-regex
+const unsafe = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g
+
+/**
+ * Makes every character visible that could control a terminal or hide a part of a text. Tabs and line feeds stay. It can
+ * be used piece by piece, because it passes no control character in any context. A carriage return before a line feed is
+ * dropped.
+ */
+export const visible = (text: string): string =>
+  text.replaceAll("\r\n", "\n").replace(unsafe, (character) => {
+    const code = character.charCodeAt(0)
+    if (code < 0x20) return String.fromCharCode(0x2400 + code)
+    return code === 0x7f ? "\u2421" : `\\u{${code.toString(16)}}`
+  })
+
+/** Returns a line of a command's output as a terminal would show it after carriage returns, without colours. */
+export const outputLine = (line: string): string => {
+  // oxlint-disable-next-line no-control-regex
+  const plain = line.replace(/\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)/g, "").replace(/\r+$/, "")
+  return visible(plain.slice(plain.lastIndexOf("\r") + 1)).replaceAll("\t", "    ")
+}
+
+// variation selectors are marks
+const zeroWidth = /^(?:\p{Mark}|\u200d)$/u
+const emoji = /^\p{Emoji_Presentation}$/u
+
+/** Returns how many columns a text without control characters takes. */
+export const width = (text: string): number => {
+  // oxlint-disable-next-line no-control-regex
+  if (/^[\x20-\x7e]*$/.test(text)) return text.length
+  let columns = 0
+  for (const character of text) columns += widthOf(character)
+  return columns
+}
+
+const widthOf = (character: string): number => {
+  const code = character.codePointAt(0)!
+  if (code < 0x300) return 1
+  if (zeroWidth.test(character)) return 0
+  const isWide =
+    (code >= 0x1100 && code <= 0x115f) ||
+    (code >= 0x2e80 && code <= 0xa4cf) ||
+    (code >= 0xac00 && code <= 0xd7a3) ||
+    (code >= 0xf900 && code <= 0xfaff) ||
+    (code >= 0xfe30 && code <= 0xfe6f) ||
+    (code >= 0xff00 && code <= 0xff60) ||
+    (code >= 0xffe0 && code <= 0xffe6) ||
+    (code >= 0x20000 && code <= 0x3fffd)
+  return isWide || emoji.test(character) ? 2 : 1
+}
+
+/** Cuts a text to a number of columns, with an ellipsis if something is missing. */
+export const fit = (text: string, columns: number): string => {
+  if (width(text) <= columns) return text
+  let kept = ""
+  let used = 0
+  for (const character of text) {
+    const next = widthOf(character)
+    if (used + next > columns - 1) break
+    kept += character
+    used += next
+  }
+  return `${kept}…`
+}
+
+/** Formats a time in milliseconds for people. */
+export const duration = (millis: number): string => {
+  if (millis < 9_950) return `${(Math.max(0, millis) / 1_000).toFixed(1)} s`
+  const seconds = Math.round(millis / 1_000)
+  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+}
+
+/** Formats a count; from ten thousand onwards in thousands. */
+export const count = (value: number): string => (value < 10_000 ? String(value) : `${(value / 1_000).toFixed(1)}k`)
+
+/** Formats a count of tokens. */
+export const tokens = (value: number): string => `${count(value)} ${value === 1 ? "token" : "tokens"}`

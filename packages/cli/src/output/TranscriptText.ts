@@ -1,0 +1,328 @@
+/**
+ * A session as text for a person, with colours or without: renders what changes in its thread.
+ *
+ * The text only grows at its end. The line that changes while something is awaited is {@link status}; the driver draws it
+ * below the text and erases it again. Everything that comes from a model, a command or a file goes through
+ * `Ansi.visible`.
+ */
+import * as Thread from "@spindle/app/Thread"
+import type { CallItem, ThreadItem } from "@spindle/app/ThreadItem"
+import type { QuestionId, SessionId } from "@spindle/core/Ids"
+import type { Snapshot } from "@spindle/core/Session"
+import type { Decision } from "@spindle/core/Op"
+import type { SessionEvent, Terminal } from "@spindle/core/SessionEvent"
+import * as Ansi from "./Ansi.ts"
+import * as CallText from "./callText.ts"
+import * as QuestionText from "./question.ts"
+import { becauseOf } from "./reasons.ts"
+import * as Wrapping from "./wrapping.ts"
+
+/**
+ * How to show a session. `columns` is the width of the terminal. `wraps`: text is broken between words; without it, text
+ * is written as it came, for a pipe. `showsInput`: what the user said is shown, too.
+ */
+export interface TranscriptOptions {
+  readonly sessionId: SessionId
+  readonly cwd: string
+  readonly color: boolean
+  readonly columns: number
+  readonly wraps: boolean
+  readonly showsInput?: boolean
+}
+
+/** A text whose last line is open. */
+interface OpenText {
+  readonly id: string
+  readonly type: "agentMessage" | "reasoning"
+  readonly line: Wrapping.Line
+}
+
+/** The state of the transcript. Not changed by {@link step}. */
+export interface TranscriptState {
+  readonly options: TranscriptOptions
+  readonly thread: Thread.Thread
+  /** The text at the end of the transcript. The beginning of its next word may not be written yet. */
+  readonly text: OpenText | undefined
+  readonly isAtLineStart: boolean
+  readonly isEmpty: boolean
+  readonly last: "nothing" | "text" | "call"
+  /** The call at the end of the transcript. */
+  readonly lastCall: string | undefined
+  /** The calls that were shown, with a question or above their output. */
+  readonly introduced: ReadonlySet<string>
+  /** The questions that were shown and are not settled; `answered` if their answer was shown, too. */
+  readonly asked: ReadonlyMap<QuestionId, "open" | "answered">
+}
+
+type Step = readonly [state: TranscriptState, text: string]
+
+/** The state before the first event. */
+export const initial = (options: TranscriptOptions): TranscriptState => ({
+  options,
+  thread: Thread.initial(options),
+  text: undefined,
+  isAtLineStart: true,
+  isEmpty: true,
+  last: "nothing",
+  lastCall: undefined,
+  introduced: new Set(),
+  asked: new Map()
+})
+
+/** Tells a transcript that begins in the middle of a session what came before. */
+export const resume = (state: TranscriptState, snapshot: Snapshot): TranscriptState => ({
+  ...state,
+  thread: Thread.resume(state.thread, snapshot)
+})
+
+/** The state after an event, and the text that it adds. */
+export const step = (state: TranscriptState, event: SessionEvent): Step => {
+  const [thread, changes] = Thread.step(state.thread, event)
+  let next: TranscriptState = { ...state, thread }
+  let text = ""
+  for (const change of changes) {
+    const [after, more] = render(next, change)
+    next = after
+    text += more
+  }
+  return [{ ...next, isEmpty: state.isEmpty && text === "" }, text]
+}
+
+const render = (state: TranscriptState, change: Thread.Change): Step => {
+  const palette = paletteOf(state)
+  switch (change._tag) {
+    case "TurnStarted":
+    case "ItemStarted":
+    case "OutputAdded":
+      return [state, ""]
+    case "TextAdded":
+      return addText(state, change)
+    case "CallRunning":
+      return state.introduced.has(change.item.id) ? [state, ""] : callHead(state, change.item)
+    case "ItemCompleted":
+      return completeItem(state, change)
+    case "QuestionOpened":
+      // shown when a person is asked here, or together with its answer
+      return [state, ""]
+    case "QuestionSettled":
+      return settleQuestion(state, change)
+    case "Retrying": {
+      const { attempt, delayMillis, detail, maxAttempts } = change.retry
+      const limit = maxAttempts === undefined ? "" : `/${maxAttempts}`
+      const again = `trying again in ${Ansi.duration(delayMillis)} (${attempt}${limit})`
+      return warn(state, `${detail}; ${again}`)
+    }
+    case "Noted":
+      return warn(state, change.message)
+    case "Failed":
+      return lines(state, [palette.red(`✗ ${Ansi.visible(change.message)}`)])
+    case "TurnEnded":
+      return endTurn(state, change.end, change.millis)
+  }
+}
+
+const paletteOf = ({ options }: TranscriptState): Ansi.Palette => Ansi.palette(options.color)
+
+const warn = (state: TranscriptState, message: string): Step =>
+  lines(state, [paletteOf(state).yellow(`! ${Ansi.visible(message)}`)])
+
+/** Adds a line that is not about a change of the thread. */
+export const note = (state: TranscriptState, line: string): Step =>
+  lines(state, [paletteOf(state).dim(Ansi.fit(line, state.options.columns))])
+
+/** Prints a question in full, once, before the prompt. `from` is the name of the agent that asks. */
+export const question = (state: TranscriptState, asked: QuestionText.Asked, from?: string): Step => {
+  if (state.asked.has(asked.questionId)) return [state, ""]
+  const asker = from ?? (asked.path.at(-1) === state.options.sessionId ? undefined : otherAsker(asked))
+  const added = QuestionText.lines(asked, paletteOf(state), asker)
+  const next = { ...state, asked: new Map(state.asked).set(asked.questionId, "open" as const) }
+  const [shown, text] = lines(next, [...(state.last === "nothing" ? [] : [""]), ...added])
+  return [introduce(shown, asked.callId), text]
+}
+
+const otherAsker = ({ path }: QuestionText.Asked): string | undefined =>
+  path.length > 1 ? `session ${path.at(-1)!}` : undefined
+
+/** Prints the answer below a question, before anything else that has happened. The record of it then adds nothing. */
+export const answered = (state: TranscriptState, questionId: QuestionId, decision: Decision): Step =>
+  lines(markAnswered(state, questionId), [QuestionText.answerLine(decision, paletteOf(state))])
+
+/** Prints that a question is no longer asked, because it was settled elsewhere. */
+export const withdrawn = (state: TranscriptState, questionId: QuestionId): Step =>
+  lines(markAnswered(state, questionId), [QuestionText.answerLine({ _tag: "Cancelled", by: "end" }, paletteOf(state))])
+
+const markAnswered = (state: TranscriptState, questionId: QuestionId): TranscriptState => ({
+  ...state,
+  asked: new Map(state.asked).set(questionId, "answered")
+})
+
+const settleQuestion = (
+  state: TranscriptState,
+  { question: opened, settled }: Extract<Thread.Change, { readonly _tag: "QuestionSettled" }>
+): Step => {
+  const wasAsked = state.asked.get(settled.questionId)
+  if (opened === undefined || (settled.decision._tag === "Cancelled" && wasAsked === undefined)) return [state, ""]
+  const [shown, asks] = wasAsked === undefined ? question(state, opened) : [state, ""]
+  const asked = new Map(shown.asked)
+  asked.delete(settled.questionId)
+  const next = { ...shown, asked }
+  if (wasAsked === "answered") return [next, ""]
+  const [last, answer] = lines(next, [QuestionText.answerLine(settled.decision, paletteOf(state))])
+  return [last, asks + answer]
+}
+
+/**
+ * Returns the line that says what is awaited, without a line break; undefined if nothing is, or if a line of text is
+ * open. `agents` says what the agents below the session are doing.
+ */
+export const status = (state: TranscriptState, nowMillis: number, agents?: string): string | undefined => {
+  const { calls, turnStartedAt, turnUsage } = state.thread
+  if (turnStartedAt === undefined || !state.isAtLineStart) return undefined
+  const running = [...calls.values()].map(({ item }) => CallText.titleOf(item))
+  const more = running.length > 1 ? ` and ${running.length - 1} more` : ""
+  const what = running.length === 0 ? "thinking" : `${Ansi.fit(running[0]!, 40)}${more}`
+  const frame = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"[Math.floor(nowMillis / 100) % 10]!
+  const elapsed = Math.max(0, Math.floor((nowMillis - turnStartedAt) / 1_000))
+  return Ansi.fit(
+    [
+      `${frame} ${what}`,
+      elapsed < 60 ? `${elapsed} s` : Ansi.duration(elapsed * 1_000),
+      ...(turnUsage.total === 0 ? [] : [Ansi.tokens(turnUsage.total)]),
+      ...(agents === undefined ? [] : [agents]),
+      "Ctrl-C stops"
+    ].join(" · "),
+    Math.max(10, state.options.columns - 1)
+  )
+}
+
+/** Adds complete lines, after ending the line that is open. */
+const lines = (state: TranscriptState, added: ReadonlyArray<string>): Step => {
+  const [closed, rest] = closeText(state)
+  return [closed, `${rest}${added.map((line) => `${line}\n`).join("")}`]
+}
+
+/** Ends the line that is open, with the word that was not written yet. */
+const closeText = (state: TranscriptState): Step => {
+  const { options, text } = state
+  const rest = text === undefined ? "" : styled(state, text.type, Wrapping.end(text.line, options.columns))
+  return [{ ...state, text: undefined, isAtLineStart: true }, rest + (rest === "" && state.isAtLineStart ? "" : "\n")]
+}
+
+const wrapped = ({ options }: TranscriptState, text: string): string =>
+  options.wraps ? Wrapping.all(text, options.columns) : text
+
+const styled = (state: TranscriptState, type: OpenText["type"], text: string): string =>
+  type === "agentMessage" ? text : paletteOf(state).dim(text)
+
+const addText = (
+  state: TranscriptState,
+  { id, text, type }: Extract<Thread.Change, { readonly _tag: "TextAdded" }>
+): Step => {
+  const isOpen = state.text?.id === id
+  const [before, closed] = isOpen ? [state, ""] : closeText(state)
+  const gap = isOpen || state.last !== "call" ? closed : `${closed}\n`
+  const { columns, wraps } = state.options
+  const visible = Ansi.visible(text)
+  const line = state.text !== undefined && isOpen ? state.text.line : Wrapping.empty
+  const [next, shown] = wraps ? Wrapping.add(line, visible, columns) : [line, visible]
+  const isAtLineStart = shown === "" ? before.isAtLineStart : shown.endsWith("\n")
+  return [
+    { ...before, text: { id, type, line: next }, last: "text", lastCall: undefined, isAtLineStart },
+    gap + styled(state, type, shown)
+  ]
+}
+
+type Completed = Extract<Thread.Change, { readonly _tag: "ItemCompleted" }>
+
+const completeItem = (state: TranscriptState, { end, isPartial, item }: Completed): Step => {
+  switch (item.type) {
+    case "userMessage":
+      return state.options.showsInput === true ? userMessage(state, item) : [state, ""]
+    case "agentMessage":
+    case "reasoning": {
+      const isShown = item.type === "agentMessage" ? item.text !== "" : item.summary.length > 0
+      const isBroken = isPartial === "superseded" && isShown
+      return lines(state, isBroken ? [paletteOf(state).dim("(broken off)")] : [])
+    }
+    case "error":
+    case "warning":
+      return warn(state, item.message)
+    default:
+      return end === undefined ? [state, ""] : completeCall(state, item, end)
+  }
+}
+
+const userMessage = (state: TranscriptState, item: Extract<ThreadItem, { readonly type: "userMessage" }>): Step => {
+  const text = item.content.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("\n\n")
+  const shown = paletteOf(state).bold(`> ${Ansi.visible(text)}`)
+  return lines(state, state.isEmpty ? [shown] : ["", shown])
+}
+
+const introduce = (state: TranscriptState, callId: string | undefined): TranscriptState => ({
+  ...state,
+  last: "call",
+  lastCall: callId,
+  introduced: callId === undefined ? state.introduced : new Set(state.introduced).add(callId)
+})
+
+/** Says what a call is, unless the transcript ends with it. A call that was shown in full before is only named. */
+const callHead = (state: TranscriptState, item: CallItem): Step => {
+  if (state.lastCall === item.id) return [state, ""]
+  const { columns, cwd } = state.options
+  const palette = paletteOf(state)
+  const all = CallText.headOf(item, { palette, columns, cwd, agents: state.thread.agents })
+  const shown = state.introduced.has(item.id) && all.length > 1 ? [`${all[0]}${palette.dim(" …")}`] : all
+  const [next, text] = lines(state, [...(state.last === "text" ? [""] : []), ...shown])
+  return [introduce(next, item.id), text]
+}
+
+const completeCall = (state: TranscriptState, item: CallItem, end: Thread.CallEnd): Step => {
+  const [before, head] = callHead(state, item)
+  const added = CallText.endOf(item, end, { palette: paletteOf(state), columns: state.options.columns })
+  const [next, text] = lines(before, added)
+  const introduced = new Set(next.introduced)
+  introduced.delete(item.id)
+  return [{ ...next, introduced, last: "call", lastCall: undefined }, head + text]
+}
+
+const endTurn = (state: TranscriptState, end: Terminal, millis: number | undefined): Step => {
+  const ended = { last: "nothing", lastCall: undefined, introduced: new Set<string>() } as const
+  if (end._tag === "TurnAborted" && end.crashed === true) {
+    const message = "! the previous turn was cut off: spindle was killed"
+    const [next, text] = lines(state, [paletteOf(state).yellow(message), ""])
+    return [{ ...next, ...ended }, text]
+  }
+  const [next, text] = lines(state, ["", ...summaryOf(state, end, millis)])
+  return [{ ...next, ...ended }, text]
+}
+
+const summaryOf = (state: TranscriptState, end: Terminal, millis: number | undefined): ReadonlyArray<string> => {
+  const { dim, green, red, yellow } = paletteOf(state)
+  const { sessionId } = state.options
+  const took = millis === undefined ? [] : [Ansi.duration(millis)]
+  // an aborted turn names the session in the line that says how to resume it
+  const name = end._tag === "TurnAborted" ? [] : [`session ${sessionId}`]
+  const rest = [...took, ...usageOf(end), ...name].map((one) => ` · ${one}`).join("")
+  const line = (head: string, paint: (text: string) => string) => {
+    const all = wrapped(state, head + rest)
+    return paint(all.slice(0, head.length)) + dim(all.slice(head.length))
+  }
+  switch (end._tag) {
+    case "TurnCompleted":
+      return [line("✓ done", green)]
+    case "TurnFailed":
+      return [red(wrapped(state, `✗ ${Ansi.visible(end.error.message)}`)), line("✗ failed", red)]
+    case "TurnAborted":
+      return [
+        ...end.stragglers.map(({ name: straggler }) => yellow(`! ${Ansi.visible(straggler)} is still stopping`)),
+        line(`■ stopped${becauseOf(end.reason)}`, yellow),
+        dim(`resume: spindle exec resume ${sessionId}`)
+      ]
+  }
+}
+
+const usageOf = ({ usage: { cachedInput, input, output, total } }: Terminal): ReadonlyArray<string> => {
+  if (total === 0) return []
+  const cached = cachedInput === 0 ? "" : ` of which ${Ansi.count(cachedInput)} cached`
+  return [`${Ansi.tokens(total)} (in ${Ansi.count(input)}${cached}, out ${Ansi.count(output)})`]
+}

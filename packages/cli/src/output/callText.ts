@@ -1,0 +1,205 @@
+/** A call as text: what it is, before it runs, and what came of it. */
+import * as Path from "node:path"
+import type { CallEnd } from "@spindle/app/Thread"
+import type { CallItem, Change, CollabAgentToolCall, CommandExecution } from "@spindle/app/ThreadItem"
+import type { SessionId } from "@spindle/core/Ids"
+import * as Ansi from "./Ansi.ts"
+import { diffLines } from "./diff.ts"
+
+/** How to show a call. `agents` are the names of agents by id. */
+export interface Style {
+  readonly palette: Ansi.Palette
+  readonly columns: number
+  readonly cwd: string
+  readonly agents: ReadonlyMap<SessionId, string>
+}
+
+/** Returns the lines that say what a call is. The command line and the diff of a patch are complete. */
+export const headOf = (item: CallItem, style: Style): ReadonlyArray<string> => {
+  const { columns, palette } = style
+  const line = (text: string) => [
+    `${palette.cyan("•")} ${Ansi.fit(Ansi.visible(text.replaceAll(/\s+/g, " ").trim()), columns - 2)}`
+  ]
+  switch (item.type) {
+    case "commandExecution": {
+      const [first = "", ...more] = Ansi.visible(item.command).split("\n")
+      return [`${palette.cyan("$")} ${palette.bold(first)}`, ...more.map((one) => `  ${palette.bold(one)}`)]
+    }
+    case "fileChange":
+      return item.changes.length === 0
+        ? line("a patch that cannot be read")
+        : item.changes.flatMap((change) => changeLines(change, style))
+    case "collabAgentToolCall":
+      return line(agentTitle(item, style.agents))
+    case "mcpToolCall":
+      return line(`${item.server}.${item.tool} ${brief(item.arguments)}`)
+    case "webSearch":
+      return line(`search: ${item.query}`)
+    case "imageView":
+      return line(`look at ${relative(item.path, style.cwd)}`)
+    case "plan":
+      return [...line(item.text === "" ? "plan" : `plan: ${item.text}`), ...item.steps.map(planLine)]
+    case "dynamicToolCall":
+      return line(item.title ?? `${item.tool} ${brief(item.arguments)}`)
+  }
+}
+
+/** Returns a call in a few words, for the status line. */
+export const titleOf = (item: CallItem): string => {
+  switch (item.type) {
+    case "commandExecution":
+      return Ansi.visible(item.command.replaceAll(/\s+/g, " "))
+    case "fileChange":
+      return "patching"
+    case "collabAgentToolCall":
+      return agentVerbs[item.tool]
+    case "mcpToolCall":
+      return Ansi.visible(`${item.server}.${item.tool}`)
+    case "webSearch":
+      return "searching"
+    case "imageView":
+      return "looking at an image"
+    case "plan":
+      return "planning"
+    case "dynamicToolCall":
+      return Ansi.visible(item.title ?? item.tool)
+  }
+}
+
+/** Returns the lines that say what came of a call: its output as far as it is shown, and how it ended. */
+export const endOf = (item: CallItem, end: CallEnd, { columns, palette }: Pick<Style, "palette" | "columns">) => {
+  const { dim, green, red } = palette
+  const indent = (line: string) => `  ${Ansi.fit(line, Math.max(10, columns - 2))}`.trimEnd()
+  const isCommand = item.type === "commandExecution"
+  const took = Ansi.duration(isCommand ? (item.durationMs ?? end.millis) : end.millis)
+  const output = isCommand ? foldedLines(item.aggregatedOutput ?? "").map((line) => dim(indent(line))) : []
+  // a tool can report an error in a call that has completed
+  const isError = end.status === "completed" && !isCommand && item.status === "failed"
+  switch (isError ? "failed" : end.status) {
+    case "completed":
+      if (isCommand) return [...output, commandEnd(item, took, palette)]
+      return [...shownOf(item, end).map((line) => dim(indent(line))), green(`  ✓ done · ${took}`)]
+    case "failed":
+      return [...output, ...foldedLines(end.text).map((line) => red(indent(line))), red(`  ✗ failed · ${took}`)]
+    case "denied":
+      return [red("  ✗ not run")]
+    case "aborted":
+      return [...output, red(`  ✗ stopped after ${took}`)]
+    case "unknown":
+      return [...output, red("  ✗ spindle was killed while it ran; its result is unknown")]
+  }
+}
+
+const commandEnd = (item: CommandExecution, took: string, { green, red }: Ansi.Palette): string => {
+  if (item.exitCode === 0) return green(`  ✓ exit 0 · ${took}`)
+  if (item.timedOut === true) return red(`  ✗ timed out after ${took}`)
+  if (item.exitCode !== null) return red(`  ✗ exit ${item.exitCode} · ${took}`)
+  return red(`  ✗ killed${item.signal === undefined ? "" : ` by ${Ansi.visible(item.signal)}`} · ${took}`)
+}
+
+/** The part of a completed call that is not shown elsewhere. */
+const shownOf = (item: CallItem, { text }: CallEnd): ReadonlyArray<string> => {
+  switch (item.type) {
+    case "collabAgentToolCall":
+      return agentLines(item)
+    case "mcpToolCall":
+    case "dynamicToolCall":
+      return foldedLines(text).slice(0, 3)
+    default:
+      return []
+  }
+}
+
+const agentVerbs: { readonly [tool in CollabAgentToolCall["tool"]]: string } = {
+  spawnAgent: "start an agent",
+  sendInput: "send input",
+  wait: "wait for agents",
+  closeAgent: "close an agent",
+  resumeAgent: "resume an agent",
+  listAgents: "list agents"
+}
+
+/** What a call to agents does, with names instead of ids. */
+const agentTitle = (item: CollabAgentToolCall, agents: Style["agents"]): string => {
+  const { model, prompt, reasoningEffort, receiverThreadIds, role, tool } = item
+  const names = receiverThreadIds.map((id) => agents.get(id) ?? id).join(", ")
+  const text = prompt === null ? "" : `: ${prompt}`
+  switch (tool) {
+    case "spawnAgent": {
+      const wishes = [role, model, reasoningEffort].filter((one) => one !== undefined && one !== null)
+      return `start an agent${wishes.length === 0 ? "" : ` (${wishes.join(", ")})`}${text}`
+    }
+    case "sendInput":
+      return `send to ${names}${text}`
+    case "wait":
+      return `wait for ${names}`
+    case "closeAgent":
+      return `close ${names}`
+    case "resumeAgent":
+      return `resume ${names}`
+    case "listAgents":
+      return "list agents"
+  }
+}
+
+/** The part of an agent call's result that is not shown elsewhere: a new agent, a timeout, the list of agents. */
+const agentLines = ({ agentsStates, timedOut, tool }: CollabAgentToolCall): ReadonlyArray<string> => {
+  const states = Object.entries(agentsStates)
+  if (tool === "spawnAgent") return states.map(([id, { name }]) => `as ${Ansi.visible(name ?? id)}`)
+  if (tool === "wait" && timedOut === true) return ["none of them is done yet"]
+  if (tool !== "listAgents") return []
+  return states.map(([id, { name, status }]) => Ansi.visible(`${name ?? id} ${agentWords[status]}`))
+}
+
+const agentWords: { readonly [status in CollabAgentToolCall["agentsStates"][string]["status"]]: string } = {
+  pendingInit: "has not started",
+  running: "works",
+  interrupted: "was interrupted",
+  completed: "is done",
+  errored: "failed",
+  shutdown: "is closed",
+  notFound: "does not exist"
+}
+
+const planLine = ({ status, step }: { readonly status: string; readonly step: string }): string =>
+  `  ${status === "completed" ? "✓" : status === "inProgress" ? "▸" : "·"} ${Ansi.visible(step)}`
+
+const relative = (path: string, cwd: string): string => {
+  const inside = Path.relative(cwd, path)
+  return inside === "" || inside.startsWith("..") || Path.isAbsolute(inside) ? path : inside
+}
+
+const changeLines = ({ diff, kind, path }: Change, { cwd, palette }: Style): ReadonlyArray<string> => {
+  const to = kind.type === "update" && kind.move_path !== null ? ` to ${relative(kind.move_path, cwd)}` : ""
+  const verb = to === "" ? kind.type : "move"
+  const title = palette.bold(Ansi.visible(`${verb} ${relative(path, cwd)}${to}`))
+  return [title, ...diffLines(diff === "" ? [] : diff.split("\n"), palette)]
+}
+
+/** The arguments of a call in one line: the fields of an object with their values. */
+export const brief = (args: unknown): string => {
+  if (typeof args !== "object" || args === null || Array.isArray(args)) return textOf(args)
+  const isTexts = (value: unknown): value is ReadonlyArray<string> =>
+    Array.isArray(value) && value.every((one) => typeof one === "string")
+  return Object.entries(args)
+    .map(([key, value]) => `${key}: ${isTexts(value) ? value.join(", ") : textOf(value)}`)
+    .join(", ")
+}
+
+const textOf = (value: unknown): string => (typeof value === "string" ? value : (JSON.stringify(value) ?? ""))
+
+/** How many lines are shown as they are; of more lines, the first and the last. */
+const shownLimit = 12
+const headCount = 4
+const tailCount = 6
+
+/** Returns the lines of an output that are shown, fit to be written. */
+export const foldedLines = (text: string): ReadonlyArray<string> => {
+  const lines = (text.endsWith("\n") ? text.slice(0, -1) : text).split("\n")
+  if (text === "") return []
+  const shown =
+    lines.length <= shownLimit
+      ? lines
+      : [...lines.slice(0, headCount), `… ${lines.length - headCount - tailCount} lines`, ...lines.slice(-tailCount)]
+  return shown.map(Ansi.outputLine)
+}

@@ -1,0 +1,304 @@
+/**
+ * The driver of a transcript: writes it to a stream, draws the status line, and asks for approvals with a key press.
+ *
+ * It owns the timer of the status line and, while it asks, the keyboard. A stream that is not a terminal gets plain text
+ * without a status line, and no questions.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import type { Approvals, Question } from "@spindle/core/Approvals"
+import type { SessionId } from "@spindle/core/Ids"
+import type { Decision } from "@spindle/core/Op"
+import type { Snapshot } from "@spindle/core/Session"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
+import * as Tree from "@spindle/app/Tree"
+import * as AgentText from "../output/agentText.ts"
+import * as Ansi from "../output/Ansi.ts"
+import { rejectedByUser } from "../output/reasons.ts"
+import type { ColorMode } from "../args/Flags.ts"
+import * as Fields from "../output/fields.ts"
+import * as Keys from "./keys.ts"
+import * as QuestionText from "../output/question.ts"
+import * as Transcript from "../output/TranscriptText.ts"
+
+/** Where to write: `process.stdout` is one. */
+export interface Output {
+  readonly isTTY?: boolean
+  readonly columns?: number
+  readonly write: (text: string) => unknown
+}
+
+/** Where keys come from: `process.stdin` is one. */
+export interface Keyboard {
+  readonly isTTY?: boolean
+  readonly setRawMode?: (raw: boolean) => unknown
+  readonly on: (event: "data", listener: (bytes: Uint8Array | string) => void) => unknown
+  readonly off: (event: "data", listener: (bytes: Uint8Array | string) => void) => unknown
+  readonly resume: () => unknown
+  readonly pause: () => unknown
+}
+
+/** What a terminal is made from. `onCtrlC` replaces SIGINT, which a terminal does not send while a key is awaited. */
+export interface Options {
+  readonly sessionId: SessionId
+  readonly cwd: string
+  readonly output: Output
+  readonly keyboard: Keyboard
+  readonly color: ColorMode
+  readonly env: { readonly [name: string]: string | undefined }
+  readonly onCtrlC: () => void
+}
+
+/** A terminal that shows one session. */
+export interface Terminal {
+  /** Takes what came before in a resumed session. Called before the first event. */
+  readonly resume: (snapshot: Snapshot) => void
+  /**
+   * Shows an event; while a question is open, after its answer. Called in order. **Interruption**: shows all of it or
+   * nothing.
+   */
+  readonly show: (event: SessionEvent) => Effect.Effect<void>
+  /** Takes an event of the session or of an agent below it. Shows which agents start and end. */
+  readonly showAgent: (sessionId: SessionId, event: SessionEvent) => void
+  /**
+   * Asks the person, one question at a time: y once, a for the session, n no, q no and stop the turn. A question or a form
+   * takes one line for each field, and Escape declines it. Keys that were typed before the question was shown do not
+   * answer it. Undefined if input or output is not a terminal. **Interruption**: releases the keyboard.
+   */
+  readonly approvals: Approvals | undefined
+  /** Erases the status line and releases the keyboard at once, for a program that cannot wait for the scope. */
+  readonly restore: () => void
+}
+
+/** How many milliseconds keys are ignored before a question can be answered. */
+const typedAheadMillis = 100
+const frameMillis = 100
+const eraseLine = "\r\x1b[2K"
+
+const keys: { readonly [key: string]: Decision } = {
+  y: { _tag: "Approved", scope: "once" },
+  a: { _tag: "Approved", scope: "session" },
+  n: { _tag: "Denied", reason: rejectedByUser },
+  q: { _tag: "Abort" }
+}
+const choices = "  [y] once  [a] for this session  [n] no  [q] no, and stop "
+/** The same for a narrow terminal, because only one line can be erased. */
+const shortChoices = "  y once, a session, n no, q stop "
+
+/** Makes a terminal. When the scope closes, the status line is erased. */
+export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { color, cwd, env, keyboard, output, sessionId } = options
+    const isTerminal = output.isTTY === true && env["TERM"] !== "dumb"
+    const isAttended = isTerminal && keyboard.isTTY === true && keyboard.setRawMode !== undefined
+    const columns = () => (output.isTTY === true ? output.columns || 80 : 120)
+    const useColor = Ansi.usesColor(color, output.isTTY === true, env)
+    let state = Transcript.initial({
+      sessionId,
+      cwd,
+      color: useColor,
+      columns: columns(),
+      wraps: output.isTTY === true
+    })
+    let drawn = false
+    let asking = false
+    let prompted = false
+    // events during a question are shown after its answer: at most the rest of one model response, and one result for each
+    // running tool
+    const held: Array<() => void> = []
+    let tree = Tree.initial(sessionId)
+
+    const erase = () => {
+      if (drawn || prompted) output.write(eraseLine)
+      drawn = false
+    }
+    const write = ([next, text]: readonly [Transcript.TranscriptState, string]) => {
+      state = next
+      if (text === "") return
+      erase()
+      output.write(text)
+    }
+    const show = (event: SessionEvent) => {
+      const step = () => write(Transcript.step(state, event))
+      if (asking && !isSilent(event)) held.push(step)
+      else step()
+    }
+    const showAgent = (from: SessionId, event: SessionEvent) => {
+      const [next, change] = Tree.step(tree, from, event)
+      tree = next
+      if (change === undefined) return
+      const line = AgentText.lineOf(tree, change)
+      if (asking) held.push(() => write(Transcript.note(state, line)))
+      else write(Transcript.note(state, line))
+    }
+    const draw = (nowMillis: number) => {
+      if (asking) return
+      const line = Transcript.status(state, nowMillis, AgentText.summary(tree))
+      if (line === undefined) return erase()
+      output.write(eraseLine + Ansi.palette(useColor).dim(line))
+      drawn = true
+    }
+    const resize = () => {
+      if (state.options.columns !== columns()) state = { ...state, options: { ...state.options, columns: columns() } }
+    }
+    if (isTerminal) {
+      const frame = Effect.map(Clock.currentTimeMillis, (now) => {
+        resize()
+        draw(now)
+      })
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(frameMillis), frame)))
+      yield* Effect.addFinalizer(() => Effect.sync(erase))
+    }
+
+    const oneByOne = yield* Semaphore.make(1)
+    const prompt = (line: string) => {
+      output.write(prompted ? eraseLine + line : line)
+      prompted = true
+    }
+    const entered = () => {
+      output.write("\n")
+      prompted = false
+    }
+    const ask = (request: Question) => {
+      const fields = Fields.fieldsOf(request)
+      return Effect.acquireUseRelease(
+        Effect.sync(() => {
+          asking = true
+          erase()
+          write(Transcript.question(state, request, AgentText.askerOf(tree, request.path)))
+          return listen(keyboard, options.onCtrlC)
+        }),
+        (heard) =>
+          Effect.sleep(typedAheadMillis).pipe(
+            Effect.andThen(
+              fields.length === 0
+                ? byKey(heard, columns, prompt)
+                : byFields({ heard, columns, prompt, entered }, request.kind, fields)
+            )
+          ),
+        (heard, exit) =>
+          Effect.sync(() => {
+            heard.stop()
+            erase()
+            prompted = false
+            asking = false
+            const { questionId } = request
+            if (Exit.isSuccess(exit)) write(Transcript.answered(state, questionId, exit.value))
+            else write(Transcript.withdrawn(state, questionId))
+            for (const step of held.splice(0)) step()
+          })
+      )
+    }
+    return {
+      resume: (snapshot) => void (state = Transcript.resume(state, snapshot)),
+      restore: () => {
+        erase()
+        if (asking) keyboard.setRawMode?.(false)
+      },
+      show: (event) => Effect.sync(() => show(event)),
+      showAgent,
+      approvals: isAttended ? { decide: (request) => oneByOne.withPermits(1)(ask(request)) } : undefined
+    }
+  })
+
+/** Whether an event adds no text by itself, so that it need not be held back. Output of commands can be large. */
+const isSilent = (event: SessionEvent): boolean =>
+  event._tag === "ToolOutput" || (event._tag === "ItemRecorded" && event.item._tag === "ToolCall")
+
+// oxlint-disable-next-line no-control-regex
+const unfinishedEscape = /^\x1b(?:O|\[[0-?]*[ -/]*)?$/
+
+/** The decision of a person who leaves a question: no answer to a question, and no to a form. */
+const leftOf = (kind: Question["kind"]): Decision =>
+  kind === "question" ? { _tag: "Answered", answers: {} } : { _tag: "Denied", reason: rejectedByUser }
+
+/** Waits for a key that decides. */
+const byKey = (heard: Heard, columns: () => number, prompt: (line: string) => void): Effect.Effect<Decision> =>
+  Effect.suspend(() => {
+    prompt(choices.length < columns() ? choices : shortChoices)
+    return Effect.map(heard.key, (key) => keys[key]!)
+  })
+
+/** Where lines are typed and drawn. */
+interface Lines {
+  readonly heard: Heard
+  readonly columns: () => number
+  readonly prompt: (line: string) => void
+  readonly entered: () => void
+}
+
+/** Reads a line for each field. A line that makes no sense is asked for again. */
+const byFields = Effect.fnUntraced(function* (
+  { columns, entered, heard, prompt }: Lines,
+  kind: Question["kind"],
+  fields: ReadonlyArray<Fields.Field>
+) {
+  const answers: { [id: string]: unknown } = {}
+  const waiting = [...fields]
+  for (let field = waiting.shift(); field !== undefined;) {
+    const asked = field
+    const line = yield* heard.line((typed) => prompt(QuestionText.prompt(asked, typed, columns())))
+    if (line === undefined) return leftOf(kind)
+    const read = asked.read(line.trim())
+    if (read === undefined) continue
+    entered()
+    if (read !== "skip") answers[asked.id] = read.value
+    field = waiting.shift()
+  }
+  return { _tag: "Answered", answers } satisfies Decision as Decision
+})
+
+/** The keyboard, while a question is open. */
+interface Heard {
+  /** Waits for the next of the known keys. */
+  readonly key: Effect.Effect<string>
+  /** Waits for a line, which `draw` shows as it is typed; undefined if the person left it. */
+  readonly line: (draw: (typed: string) => void) => Effect.Effect<string | undefined>
+  readonly stop: () => void
+}
+
+/**
+ * Takes the keyboard. `key` waits for the next known key. A key press arrives as a separate piece, so letters inside an
+ * escape sequence (an arrow key is `ESC [ A`) or a paste do not answer.
+ */
+const listen = (keyboard: Keyboard, onCtrlC: () => void): Heard => {
+  let heard: ((key: string) => void) | undefined
+  let typing: ((piece: string) => void) | undefined
+  let unfinished = ""
+  const onData = (bytes: Uint8Array | string) => {
+    const text = unfinished + (typeof bytes === "string" ? bytes : new TextDecoder().decode(bytes))
+    unfinished = unfinishedEscape.test(text) ? text : ""
+    const key = text.trim().toLowerCase()
+    if (text.includes("\x03")) onCtrlC()
+    else if (typing !== undefined) typing(text)
+    else if (Object.hasOwn(keys, key)) heard?.(key)
+  }
+  keyboard.setRawMode?.(true)
+  keyboard.on("data", onData)
+  keyboard.resume()
+  return {
+    key: Effect.callback<string>((resume) => {
+      heard = (key) => resume(Effect.succeed(key))
+    }),
+    line: (draw) =>
+      Effect.callback<string | undefined>((resume) => {
+        let typed = Keys.empty
+        draw(typed.text)
+        typing = (piece) => {
+          typed = Keys.type(typed, piece)
+          draw(typed.text)
+          if (typed.end === "open") return
+          typing = undefined
+          resume(Effect.succeed(typed.end === "entered" ? typed.text : undefined))
+        }
+      }),
+    stop: () => {
+      keyboard.off("data", onData)
+      keyboard.setRawMode?.(false)
+      keyboard.pause()
+    }
+  }
+}

@@ -1,0 +1,215 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Result from "effect/Result"
+import { type Command, parse } from "../../src/args/Arguments.ts"
+import { topics } from "../../src/args/Flags.ts"
+import * as Help from "../../src/args/Help.ts"
+
+const ok = (...argv: ReadonlyArray<string>): Command => {
+  const result = parse(argv)
+  if (Result.isFailure(result)) throw new Error(`${argv.join(" ")}: ${result.failure.message}`)
+  return result.success
+}
+const refused = (...argv: ReadonlyArray<string>): string => {
+  const result = parse(argv)
+  if (Result.isSuccess(result)) throw new Error(`${argv.join(" ")} was accepted`)
+  assert.notInclude(result.failure.message, "\n")
+  return result.failure.message
+}
+const exec = (...argv: ReadonlyArray<string>) => {
+  const command = ok(...argv)
+  if (command._tag !== "Exec") throw new Error(`${argv.join(" ")} is ${command._tag}`)
+  return command
+}
+
+describe("parse", () => {
+  it("reads a prompt, a dash and no prompt at all", () => {
+    assert.deepStrictEqual(exec("exec", "say hello").prompt, { _tag: "Text", text: "say hello" })
+    assert.deepStrictEqual(exec("exec", "-").prompt, { _tag: "Stdin", dash: true })
+    assert.deepStrictEqual(exec("exec", "--json").prompt, { _tag: "Stdin", dash: false })
+  })
+
+  it("takes words after -- as the prompt, commands and dashes included", () => {
+    assert.deepStrictEqual(exec("exec", "--", "resume").prompt, { _tag: "Text", text: "resume" })
+    assert.strictEqual(exec("exec", "--", "resume").resume, undefined)
+    assert.deepStrictEqual(exec("exec", "--", "--json").prompt, { _tag: "Text", text: "--json" })
+  })
+
+  it("takes the command line of the reference's SDK, resume last", () => {
+    const command = exec(
+      "exec",
+      "--experimental-json",
+      "--config",
+      'model_reasoning_summary="none"',
+      "--config",
+      "sandbox_workspace_write.exclude_slash_tmp=true",
+      "--model",
+      "mock-model",
+      "--thread-source",
+      "sdk",
+      "--sandbox",
+      "workspace-write",
+      "--cd",
+      "/w",
+      "--add-dir",
+      "/a",
+      "--add-dir",
+      "/b",
+      "--skip-git-repo-check",
+      "--output-schema",
+      "/t/schema.json",
+      "--cyber-access-program",
+      "--config",
+      'approval_policy="never"',
+      "resume",
+      "01a1fce4",
+      "--image",
+      "/t/dot.png",
+      "--image",
+      "/t/b.png"
+    )
+    assert.deepStrictEqual(command, {
+      _tag: "Exec",
+      prompt: { _tag: "Stdin", dash: false },
+      resume: { _tag: "Id", id: "01a1fce4" },
+      options: {
+        json: true,
+        color: "auto",
+        cwd: "/w",
+        model: "mock-model",
+        config: [
+          ["model_reasoning_summary", '"none"'],
+          ["sandbox_workspace_write.exclude_slash_tmp", "true"],
+          ["approval_policy", '"never"']
+        ],
+        approvalPolicy: undefined,
+        sandboxMode: "workspace-write",
+        outputSchemaFile: "/t/schema.json",
+        lastMessageFile: undefined,
+        images: ["/t/dot.png", "/t/b.png"],
+        addedDirectories: ["/a", "/b"],
+        telemetry: false,
+        trace: false,
+        threadSource: "sdk"
+      }
+    })
+  })
+
+  it("takes flags before the command's words", () => {
+    const command = exec("-m", "x", "exec", "--json", "resume", "--last", "go on")
+    assert.strictEqual(command.options.model, "x")
+    assert.deepStrictEqual(command.resume, { _tag: "Last" })
+    assert.deepStrictEqual(command.prompt, { _tag: "Text", text: "go on" })
+  })
+
+  it("takes short flags with their value apart, attached and after =", () => {
+    for (const argv of [["-m", "x"], ["-mx"], ["-m=x"], ["--model=x"]]) {
+      assert.strictEqual(exec("exec", ...argv, "p").options.model, "x")
+    }
+    assert.deepStrictEqual(exec("exec", "-c", "a.b=c=d", "p").options.config, [["a.b", "c=d"]])
+    assert.deepStrictEqual(exec("exec", "-i", "a.png,b.png", "p").options.images, ["a.png", "b.png"])
+  })
+
+  it("expands --full-auto and the bypass, and lets a flag that says more win", () => {
+    const auto = exec("exec", "--full-auto", "p").options
+    assert.deepStrictEqual([auto.approvalPolicy, auto.sandboxMode], ["on-request", "workspace-write"])
+    const asked = exec("exec", "--full-auto", "-a", "untrusted", "p").options
+    assert.deepStrictEqual([asked.approvalPolicy, asked.sandboxMode], ["untrusted", "workspace-write"])
+    const bypass = exec("exec", "--dangerously-bypass-approvals-and-sandbox", "p").options
+    assert.deepStrictEqual([bypass.approvalPolicy, bypass.sandboxMode], ["never", "danger-full-access"])
+    assert.include(
+      refused("exec", "--dangerously-bypass-approvals-and-sandbox", "--full-auto", "p"),
+      "cannot be used together with --full-auto"
+    )
+  })
+
+  it("reads sessions and demo", () => {
+    const listed = { _tag: "SessionsList", archived: false, color: "auto" } as const
+    assert.deepStrictEqual(ok("sessions", "list"), { ...listed, json: false, all: false })
+    assert.deepStrictEqual(ok("sessions", "list", "--all"), { ...listed, json: false, all: true })
+    assert.deepStrictEqual(ok("sessions", "list", "--json"), { ...listed, json: true, all: true })
+    assert.deepInclude(ok("sessions", "list", "--archived"), { archived: true })
+    assert.deepStrictEqual(ok("sessions", "archive", "abc"), { _tag: "SessionsArchive", id: "abc" })
+    assert.deepStrictEqual(ok("sessions", "unarchive", "abc"), { _tag: "SessionsUnarchive", id: "abc" })
+    assert.deepStrictEqual(ok("sessions", "show", "abc"), {
+      _tag: "SessionsShow",
+      id: "abc",
+      json: false,
+      color: "auto"
+    })
+    assert.strictEqual(ok("demo")._tag, "Demo")
+  })
+
+  it("reads help and version anywhere", () => {
+    assert.deepStrictEqual(ok("--help"), { _tag: "Help", topic: "" })
+    assert.deepStrictEqual(ok("exec", "-h"), { _tag: "Help", topic: "exec" })
+    assert.deepStrictEqual(ok("exec", "resume", "--help"), { _tag: "Help", topic: "exec resume" })
+    assert.deepStrictEqual(ok("help", "sessions", "list"), { _tag: "Help", topic: "sessions list" })
+    assert.deepStrictEqual(ok("sessions", "--help"), { _tag: "Help", topic: "sessions" })
+    assert.deepStrictEqual(ok("-V"), { _tag: "Version" })
+  })
+
+  it("names the nearest flag or command for an unknown one", () => {
+    assert.strictEqual(
+      refused("exec", "--modle", "x", "p"),
+      "unknown flag --modle; did you mean --model? (see spindle exec --help)"
+    )
+    assert.strictEqual(refused("exec", "--frobnicate"), "unknown flag --frobnicate (see spindle exec --help)")
+    assert.include(refused("exec", "-z", "p"), "unknown flag -z")
+    assert.include(refused("exce", "p"), 'unknown command "exce"; did you mean exec?')
+    assert.include(refused("sessions", "lsit"), "did you mean list?")
+  })
+
+  it("refuses a missing value and a flag in its place", () => {
+    assert.include(refused("exec", "p", "--model"), "--model needs a value (MODEL)")
+    assert.include(refused("exec", "--model", "--json", "p"), '"--json" looks like a flag')
+    assert.include(
+      refused("exec", "--sandbox"),
+      "--sandbox needs a value (read-only, workspace-write, danger-full-access)"
+    )
+    assert.include(refused("exec", "--json=yes", "p"), "--json takes no value")
+    assert.include(refused("exec", "-c", "model", "p"), '--config needs KEY=VALUE, not "model"')
+  })
+
+  it("refuses values outside the choices, repeated values and flags of other commands", () => {
+    assert.include(
+      refused("exec", "-s", "none", "p"),
+      '-s takes one of read-only, workspace-write, danger-full-access, not "none"'
+    )
+    assert.include(refused("exec", "-m", "a", "-m", "b", "p"), "-m is given twice")
+    assert.include(refused("sessions", "list", "--model", "x"), "spindle sessions list has no flag --model")
+    assert.include(refused("exec", "--last", "p"), "spindle exec has no flag --last")
+  })
+
+  it("refuses words that are too many or too few", () => {
+    assert.include(refused("exec", "fix", "the", "test"), 'unexpected "the"; put the prompt in quotes')
+    assert.include(refused("exec", " "), "the prompt is empty")
+    assert.include(refused("exec", "resume"), "give a session id, or --last")
+    assert.include(refused("sessions", "show"), "give a session id")
+    assert.include(refused("sessions", "archive"), "give a session id")
+    assert.include(refused("sessions", "unarchive", "a", "b"), "give one session id")
+    assert.include(refused("sessions"), "a command is missing: list, show, archive, unarchive")
+    assert.include(refused(), "a command is missing: exec, sessions, trace or demo")
+  })
+})
+
+describe("Help", () => {
+  it("shows usage, flags, examples and exit codes for each topic", () => {
+    for (const topic of topics) {
+      const text = Help.text(topic)
+      for (const part of ["Usage: spindle", "Flags:", "Examples:", "Exit codes:", "--help", "78 "])
+        assert.include(text, part)
+    }
+    assert.include(Help.text("exec"), "(also --experimental-json)")
+    assert.include(Help.text("exec"), "read-only, workspace-write, danger-full-access")
+  })
+
+  it("shows only examples that parse", () => {
+    for (const topic of topics) {
+      const examples = Help.text(topic).split("Examples:\n")[1]!.split("\n\n")[0]!.split("\n")
+      for (const line of examples) {
+        const words = line.replace(/ {3}#.*/, "").match(/"[^"]*"|\S+/g)!
+        ok(...words.slice(words.indexOf("spindle") + 1).map((word) => word.replaceAll('"', "")))
+      }
+    }
+  })
+})

@@ -1,0 +1,167 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as TestClock from "effect/testing/TestClock"
+import type { Question } from "@spindle/core/Approvals"
+import * as Terminal from "../../src/terminal/Terminal.ts"
+import * as Events from "../fixtures/events.ts"
+import { Keyboard } from "../fixtures/keyboard.ts"
+
+/** Asks at a terminal and presses these keys, piece by piece. Returns the decision and the written text. */
+const asked = Effect.fnUntraced(function* (
+  request: Pick<Question, "kind" | "payload"> & { readonly tool?: string },
+  keys: ReadonlyArray<string>
+) {
+  const keyboard = new Keyboard(true)
+  const written: Array<string> = []
+  const interrupts: Array<string> = []
+  const terminal = yield* Terminal.make({
+    sessionId: Events.sessionId,
+    cwd: "/w",
+    output: { isTTY: true, columns: 80, write: (text) => written.push(text) },
+    keyboard,
+    color: "never",
+    env: {},
+    onCtrlC: () => interrupts.push("SIGINT")
+  })
+  const whole: Question = {
+    sessionId: Events.sessionId,
+    turnId: Events.turnId,
+    questionId: Events.questionId,
+    callId: undefined,
+    tool: undefined,
+    path: [Events.sessionId],
+    ...request
+  }
+  const deciding = yield* Effect.forkChild(terminal.approvals!.decide(whole), { startImmediately: true })
+  yield* TestClock.adjust("100 millis")
+  for (const key of keys) keyboard.press(key)
+  const decision = yield* Fiber.join(deciding)
+  assert.isFalse(keyboard.raw)
+  return { decision, text: written.join(""), interrupts }
+})
+
+const colour = {
+  id: "colour",
+  header: "Colour",
+  question: "Which colour?",
+  options: [
+    { label: "Red (Recommended)", description: "warm" },
+    { label: "Blue", description: "cold" }
+  ]
+}
+const form = (properties: object, required: ReadonlyArray<string> = []) => ({
+  kind: "elicitation" as const,
+  tool: "mcp__mail__send",
+  payload: { serverName: "mail", message: "Who is it for?", requestedSchema: { type: "object", properties, required } }
+})
+
+describe("a question of a tool", () => {
+  it.effect("A3 is read in words, and answered by number, by the beginning of a choice, or by a text", () =>
+    Effect.gen(function* () {
+      const payload = { questions: [colour, { id: "why", question: "Why?" }] }
+      const chosen = ["blue", "2", "Blue"]
+      for (const line of chosen) {
+        const { decision, text } = yield* asked({ kind: "question", payload }, [line, "\r", "it is cold", "\r"])
+        const answers = { colour: { answers: ["Blue"] }, why: { answers: ["it is cold"] } }
+        assert.deepStrictEqual(decision, { _tag: "Answered", answers })
+        assert.include(text, "? A question:\n  Which colour?\n    1 Red (Recommended) warm\n    2 Blue cold\n  Why?\n")
+        assert.include(text, "why: it is cold\n")
+        assert.isTrue(text.endsWith("  → answered\n"), text)
+      }
+      const other = yield* asked({ kind: "question", payload: { questions: [colour] } }, ["green", "\r"])
+      assert.deepStrictEqual(other.decision, { _tag: "Answered", answers: { colour: { answers: ["green"] } } })
+    })
+  )
+
+  it.effect("A2 is left with Escape: an empty answer, and no refusal", () =>
+    Effect.gen(function* () {
+      const { decision } = yield* asked({ kind: "question", payload: { questions: [colour] } }, ["bl", "\x1b"])
+      assert.deepStrictEqual(decision, { _tag: "Answered", answers: {} })
+    })
+  )
+
+  it.effect("of a form that is not known is shown whole, and answered by one line", () =>
+    Effect.gen(function* () {
+      const { decision, text } = yield* asked({ kind: "question", payload: { what: "now?" } }, ["go on", "\r"])
+      assert.deepStrictEqual(decision, { _tag: "Answered", answers: { answer: { answers: ["go on"] } } })
+      assert.include(text, '"what": "now?"')
+    })
+  )
+
+  it.effect("hides what is secret", () =>
+    Effect.gen(function* () {
+      const payload = { questions: [{ id: "key", question: "The key?", isSecret: true }] }
+      const { decision, text } = yield* asked({ kind: "question", payload }, ["abc", "\r"])
+      assert.deepStrictEqual(decision, { _tag: "Answered", answers: { key: { answers: ["abc"] } } })
+      assert.include(text, "key: •••")
+      assert.notInclude(text, "abc")
+    })
+  )
+})
+
+describe("a form of a server", () => {
+  it.effect("A3 is accepted with its values: texts, numbers, yes or no, one of some, defaults", () =>
+    Effect.gen(function* () {
+      const properties = {
+        to: { type: "string", title: "To", description: "a name" },
+        copies: { type: "integer" },
+        share: { type: "number" },
+        now: { type: "boolean" },
+        size: { type: "string", enum: ["small", "large"] },
+        where: { type: "string", oneOf: [{ const: "eu", title: "Europe" }] },
+        lines: { type: "integer", default: 7 },
+        note: { type: "string" }
+      }
+      const { decision, text } = yield* asked(form(properties, ["to", "copies"]), [
+        "\r", // it is required
+        "Adab",
+        "\x7f",
+        "\x1b[A",
+        "\r",
+        "two\r", // no number
+        "\x15",
+        "2",
+        "\r",
+        "0.5\r",
+        "y\r",
+        "2\r",
+        "Europe\r",
+        "\r",
+        "\r"
+      ])
+      const answers = { to: "Ada", copies: 2, share: 0.5, now: true, size: "large", where: "eu", lines: 7 }
+      assert.deepStrictEqual(decision, { _tag: "Answered", answers })
+      assert.include(text, "? A question:\n  Who is it for?\n    serverName: mail\n    mcp__mail__send\n")
+      assert.include(text, "To, a name: Ada\n")
+    })
+  )
+
+  it.effect("A2 is declined with Escape, and Ctrl-C is heard while it is filled in", () =>
+    Effect.gen(function* () {
+      const { decision, interrupts } = yield* asked(form({ to: { type: "string" } }), ["A", "\x03", "\x1b"])
+      assert.deepStrictEqual(decision, { _tag: "Denied", reason: "rejected by user" })
+      assert.deepStrictEqual(interrupts, ["SIGINT"])
+    })
+  )
+
+  it.effect("without a field is decided by a key", () =>
+    Effect.gen(function* () {
+      const { decision, text } = yield* asked(form({}), ["y"])
+      assert.deepStrictEqual(decision, { _tag: "Approved", scope: "once" })
+      assert.include(text, "[y] once")
+    })
+  )
+
+  it.effect("shows the end of a line that is too long, and nothing that a model could draw with", () =>
+    Effect.gen(function* () {
+      const { text } = yield* asked(form({ to: { type: "string", title: "a\x1b[31mb" } }), [
+        "x".repeat(100) + "end",
+        "\r"
+      ])
+      assert.notInclude(text.replaceAll("\r\x1b[2K", ""), "\x1b")
+      const last = text.split("\r\x1b[2K").findLast((line) => line.includes("xend"))!
+      assert.isBelow(last.split("\n")[0]!.length, 80)
+    })
+  )
+})

@@ -1,0 +1,183 @@
+/**
+ * What starts next: the input of users that waits in the inbox, the head of the queue first, one turn at a time.
+ *
+ * Three events may start the head. Each asks the rule `startable`, and nothing else starts it.
+ *
+ * ```
+ *   input was accepted ─────────┐
+ *   a turn has ended: it         ├─► startable ─┬─ now ───► a turn starts with the head
+ *     completed, or a start      │              ├─ later ─► a start is due: the event that clears the obstacle starts it
+ *     is due ──(next step)───────┤              └─ no ────► nothing: the queue is empty, the session is not open, or a
+ *   a replacement is over, and   │                          turn runs, whose end decides
+ *     a start is due ────────────┘
+ * ```
+ *
+ * Invariants:
+ * 1. Input starts only in a free slot, and not between a turn and its replacement (contract S4).
+ * 2. A start is due only for input that no terminal record has named: it was accepted after the terminal record of the
+ *    turn in the slot, or while a replacement was under way. Each start of a turn ends it, since that turn's terminal
+ *    record names what still waits (P2).
+ * 3. After a turn that completed the queue continues. After one that failed or was aborted, what its record names as
+ *    kept is not started (P2).
+ * 4. A session is idle when no turn is in the slot, no replacement is under way and no start is scheduled (S4, P2).
+ * 5. Replacements run one at a time, in order of arrival (S4).
+ */
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Semaphore from "effect/Semaphore"
+import type { SubmissionId, TurnId } from "../../protocol/Ids.ts"
+import type { Outcome } from "../../protocol/Outcome.ts"
+import * as Inbox from "../../state/Inbox.ts"
+import type { SessionState } from "../../state/SessionState.ts"
+import type { TaskSupervisor } from "../../TaskSupervisor.ts"
+import { forkDetached, runDetached } from "../detached.ts"
+import type { TraceParent } from "./submissionSpan.ts"
+
+/** What the rule reads. */
+export interface QueueState {
+  /** Whether the session takes submissions and starts tasks. */
+  readonly isOpen: boolean
+  readonly isEmpty: boolean
+  /** Whether a task is about to replace the turn in the slot. */
+  readonly isReplacing: boolean
+  /** The turn in the slot: none, one without a terminal record, or one with a terminal record that is still settling. */
+  readonly turn: "none" | "open" | "ended"
+}
+
+/** The rule: whether the head of the queue starts. */
+export const startable = ({ isEmpty, isOpen, isReplacing, turn }: QueueState): "now" | "later" | "no" => {
+  // mutant closed-starts-no-queue (S7: a session that is closed or has failed does not start its queue): drop
+  if (!isOpen) return "no"
+  if (isEmpty || turn === "open") return "no"
+  // mutant replacing-holds-the-queue (S4: no input starts between a turn and its replacement): drop
+  if (isReplacing) return "later"
+  return turn === "ended" ? "later" : "now"
+}
+
+/** What a queue works with. */
+export interface QueueOptions {
+  readonly context: Context.Context<never>
+  readonly supervisor: Pick<TaskSupervisor, "state" | "awaitIdle">
+  readonly isOpen: () => boolean
+  readonly stateOf: () => SessionState
+  /** Starts a turn with an input; undefined if the slot is taken. */
+  readonly start: (head: Inbox.Entry, parent: TraceParent | undefined) => TurnId | undefined
+}
+
+/** The queue of one session. Its entries are in the inbox; it holds what decides when they start. */
+export class Queue {
+  /** How many replacements wait or run. */
+  private replacing = 0
+  /** Whether a start is due. */
+  private isDue = false
+  /** The fiber that is about to start the head. */
+  private next: Fiber.Fiber<void> | undefined
+  private readonly replaceLock = Semaphore.makeUnsafe(1)
+  /** The trace parents of waiting input. They are no part of the input itself, and a resumed session has none. */
+  private readonly parents = new Map<SubmissionId, TraceParent>()
+  private readonly options: QueueOptions
+  constructor(options: QueueOptions) {
+    this.options = options
+  }
+
+  /** The position of input that is accepted now; undefined if it would be the head and start at once. */
+  get nextPosition(): number | undefined {
+    const { inbox, turn } = this.options.stateOf()
+    const aheadCount = Inbox.aheadCount(inbox, turn?.startedWith)
+    if (this.verdict(false) !== "now") return aheadCount
+    return aheadCount === 0 ? undefined : aheadCount - 1
+  }
+
+  /** Remembers the trace parent of input that waits. */
+  remember(submissionId: SubmissionId, parent: TraceParent): void {
+    this.parents.set(submissionId, parent)
+  }
+
+  private verdict(isEmpty: boolean): ReturnType<typeof startable> {
+    const { isOpen, stateOf, supervisor } = this.options
+    const turn = supervisor.state()._tag === "Idle" ? "none" : stateOf().turn === undefined ? "ended" : "open"
+    return startable({ isOpen: isOpen(), isEmpty, isReplacing: this.replacing > 0, turn })
+  }
+
+  /** Starts the head of the queue if the rule allows it, and returns its turn. */
+  startNext(): TurnId | undefined {
+    const head = Inbox.queued(this.options.stateOf().inbox)[0]
+    const verdict = this.verdict(head === undefined)
+    this.isDue = verdict === "later"
+    if (head === undefined || verdict !== "now") return undefined
+    const turnId = this.options.start(head, this.parents.get(head.submissionId))
+    if (turnId !== undefined) this.parents.delete(head.submissionId)
+    return turnId
+  }
+
+  /** Called when the record of a turn's start was written. */
+  readonly onTurnStart = (): void => {
+    this.isDue = false
+  }
+
+  /** Called when a turn has ended and the slot is free. */
+  readonly onTurnEnd = ({ _tag }: Outcome<unknown, unknown>): void => {
+    const { context, stateOf } = this.options
+    this.forgetParents()
+    // mutant unnamed-input-starts (P2: input that arrives after the end of a turn was reported starts):
+    //   replace: `this.isDue` => `false`
+    const continues = _tag === "Completed" || this.isDue
+    if (!continues || stateOf().inbox.length === 0) return
+    // in the next step, so that a long queue of short turns does not grow the stack
+    this.next = forkDetached(
+      context,
+      Effect.andThen(
+        Effect.yieldNow,
+        Effect.sync(() => {
+          this.next = undefined
+          this.startNext()
+        })
+      )
+    )
+  }
+
+  /** Forgets the trace parents of input that no longer waits: an abort may drop what is queued. */
+  private forgetParents(): void {
+    if (this.parents.size === 0) return
+    const waiting = new Set(this.options.stateOf().inbox.map((entry) => entry.submissionId))
+    for (const id of this.parents.keys()) if (!waiting.has(id)) this.parents.delete(id)
+  }
+
+  /**
+   * Runs a replacement when those before it are over. Until it is over no input starts. It runs in a detached fiber, so
+   * that a task may replace itself (I9). **Interruption** stops only the wait.
+   */
+  replace<A, E>(replacement: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    // counted in the detached fiber, and over before the next replacement starts
+    const counted = Effect.ensuring(
+      replacement,
+      Effect.sync(() => {
+        this.replacing--
+        // mutant replaced-starts-the-queue (P2: a replacement that is over starts the queue that it held back): drop
+        if (this.isDue) this.startNext()
+      })
+    )
+    return runDetached(
+      this.options.context,
+      Effect.suspend(() => {
+        this.replacing++
+        // mutant replace-lock (S4: the replacements of a session do not overlap): replace: return counted
+        return Semaphore.withPermit(this.replaceLock, counted)
+      })
+    )
+  }
+
+  /** Waits until the session is idle. **Interruption** stops only the wait. */
+  readonly awaitIdle: Effect.Effect<void> = Effect.suspend(() => {
+    const { supervisor } = this.options
+    if (supervisor.state()._tag !== "Idle") return Effect.andThen(supervisor.awaitIdle, this.awaitIdle)
+    // mutant idle-behind-a-replacement (S4: a session is not idle between a turn and its replacement): drop
+    // mutant waiting-gives-way (S4: a fiber that waits for a replacement yields to it):
+    //   replace: `Effect.yieldNow` => `Effect.void`
+    if (this.replacing > 0)
+      return Effect.andThen(Semaphore.withPermit(this.replaceLock, Effect.yieldNow), this.awaitIdle)
+    // mutant idle-behind-the-queue (P2: a session is not idle while the head of the queue is about to start): true
+    return this.next === undefined ? Effect.void : Effect.andThen(Fiber.await(this.next), this.awaitIdle)
+  })
+}

@@ -1,0 +1,115 @@
+/** What turns have started and must end: processes, child sessions, clean-ups of tasks (contract X1, D1, I3). */
+import * as Effect from "effect/Effect"
+import type { ProcessId, TurnId } from "../../protocol/Ids.ts"
+import type { AbortReason } from "../../protocol/Outcome.ts"
+import type { SessionPolicy } from "../../protocol/SessionPolicy.ts"
+import type { KeptProcess } from "../../state/TurnEnd.ts"
+import type { OwnedResource } from "../../Turn.ts"
+import type { Ledger } from "./ledger.ts"
+
+/** A resource that is not known to have ended. */
+interface Owned {
+  readonly resource: OwnedResource
+  readonly turnId: TurnId
+  isKept: boolean
+  /** Takes it out of the registers of its session and its turn. */
+  readonly release: () => void
+}
+
+/** The resources of one session. A turn ends its own, and the session ends what is left when it closes. */
+export class Resources {
+  private readonly owned = new Set<Owned>()
+  private readonly policy: SessionPolicy
+  constructor(policy: SessionPolicy) {
+    this.policy = policy
+  }
+
+  /** Registers a resource of a turn; see `Turn.own`. Returns how to report that it has ended. */
+  own({ origin, slot }: Ledger, resource: OwnedResource): () => void {
+    const { drain, keep = false, kind, name } = resource
+    let unregister = () => {}
+    const owned: Owned = {
+      resource,
+      turnId: origin.turnId,
+      isKept: keep,
+      release: () => {
+        this.owned.delete(owned)
+        unregister()
+      }
+    }
+    this.owned.add(owned)
+    const run = (reason: AbortReason) =>
+      Effect.suspend(() => {
+        owned.isKept = this.survives(owned, slot.reason())
+        return owned.isKept ? Effect.void : this.endOwned(owned, reason)
+      })
+    unregister = slot.onAbort({ kind, name, drain, run })
+    return owned.release
+  }
+
+  /** Whether a resource outlives its turn, which ends for a reason, or by itself. */
+  private survives({ isKept, resource }: Owned, reason: AbortReason | undefined): boolean {
+    if (reason === "Parent" || reason === "Shutdown") return false
+    const isInterrupted = reason === "Interrupted" && resource.kind === "process"
+    return isKept || (isInterrupted && this.policy.processesOnInterrupt === "keep")
+  }
+
+  private endOwned({ release, resource }: Owned, reason: AbortReason): Effect.Effect<void> {
+    return Effect.andThen(resource.end(reason), Effect.sync(release))
+  }
+
+  private find(id: string): Owned | undefined {
+    for (const owned of this.owned) if (owned.resource.id === id) return owned
+    return undefined
+  }
+
+  /** See `Turn.keep`. */
+  keep(id: string): boolean {
+    const owned = this.find(id)
+    if (owned === undefined) return false
+    owned.isKept = true
+    return true
+  }
+
+  /** Ends one resource; does nothing if it has ended. */
+  end(id: string): Effect.Effect<void> {
+    const owned = this.find(id)
+    return owned === undefined ? Effect.void : this.endOwned(owned, "Interrupted")
+  }
+
+  /** A turn has settled: forgets the resources that only its abort would have ended. */
+  leave(turnId: TurnId): void {
+    for (const owned of this.owned) {
+      if (owned.turnId === turnId && !owned.isKept && owned.resource.drain === undefined) owned.release()
+    }
+  }
+
+  /** The processes that are not known to have ended. */
+  get processes(): ReadonlyArray<KeptProcess> {
+    return Array.from(this.owned).flatMap(({ resource: { id, kind, name } }) =>
+      kind === "process" ? [{ processId: id as ProcessId, name }] : []
+    )
+  }
+
+  /** The processes that a turn has started and that outlive it. */
+  keptProcesses(turnId: TurnId): ReadonlyArray<KeptProcess> {
+    return Array.from(this.owned).flatMap(({ isKept, resource: { id, kind, name }, turnId: of }) =>
+      kind === "process" && isKept && of === turnId ? [{ processId: id as ProcessId, name }] : []
+    )
+  }
+
+  /** Whether nothing is left to end. */
+  get isEmpty(): boolean {
+    return this.owned.size === 0
+  }
+
+  /** Ends every resource of the session, concurrently. */
+  get endAll(): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      Effect.forEach(Array.from(this.owned), (owned) => this.endOwned(owned, "Shutdown"), {
+        concurrency: "unbounded",
+        discard: true
+      })
+    )
+  }
+}

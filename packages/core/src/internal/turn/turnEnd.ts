@@ -1,0 +1,87 @@
+/** Settles turns: writes their last records, once, and waits until they are durable (contract S2, I3, I5 to I7, P2). */
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { Outcome } from "../../protocol/Outcome.ts"
+import type { JournalFailed } from "../../protocol/SessionError.ts"
+import * as Inbox from "../../state/Inbox.ts"
+import * as TurnEnd from "../../state/TurnEnd.ts"
+import type { Ended } from "../../TaskSupervisor.ts"
+import { runDetached } from "../detached.ts"
+import { tagOf, textOf } from "../foreign.ts"
+import { flush } from "../log/flush.ts"
+import type { Ledger } from "./ledger.ts"
+import type { TurnParts } from "./turnParts.ts"
+import { carry } from "./turnService.ts"
+import * as TurnSpan from "./turnSpan.ts"
+
+/** Writes how a turn ended. The records of one outcome are one batch, and durable when this returns (S2, I5). */
+export const settle = Effect.fnUntraced(function* <A, E>(parts: TurnParts, ledger: Ledger, returned: Ended<A, E>) {
+  const { questions, recorder, resources, session } = parts
+  const { origin, response } = ledger
+  ledger.settle()
+  const records = returned._tag === "Completed" && session.policy.leftoverInput === "record"
+  const cause = records ? yield* recordLeftover(parts, ledger) : undefined
+  const ended: Ended<A, E> = cause === undefined ? returned : { _tag: "Failed", cause }
+  // mutant questions-end-with-their-turn (A1: the open questions of a turn are settled before its terminal record):
+  //   drop
+  questions.cancelAll(origin.turnId, ended._tag === "Aborted" ? "abort" : "end")
+  response.cut("aborted")
+  const last = TurnEnd.records(recorder.state, endOf(parts, ledger, ended))
+  for (const record of last) recorder.append(record)
+  resources.leave(origin.turnId)
+  // a journal that fails here has made the turn a failed one (S2); the error is in the recorder
+  // mutant durable-before-the-slot-is-free (S2: the terminal record is durable before the next turn may start): drop
+  yield* Effect.ignore(flush(recorder, origin.span))
+  const { failure } = recorder
+  const final: Ended<A, E | JournalFailed> =
+    failure === undefined ? ended : { _tag: "Failed", cause: Cause.fail(failure) }
+  const terminal = last.at(-1)
+  TurnSpan.end(session, ledger, final, terminal !== undefined && "usage" in terminal ? terminal.usage : undefined)
+  return outcomeOf(final)
+})
+
+const endOf = <A, E>(
+  { resources, session }: TurnParts,
+  { live, origin, projected }: Ledger,
+  ended: Ended<A, E>
+): TurnEnd.TurnEnd => {
+  switch (ended._tag) {
+    case "Completed":
+      return { _tag: "Completed", lastMessage: projected, live }
+    case "Failed": {
+      const error = Cause.squash(ended.cause)
+      return { _tag: "Failed", error: { tag: tagOf(error), message: textOf(error) }, live }
+    }
+    case "Aborted": {
+      const { policy } = session
+      return { ...ended, keptProcesses: resources.keptProcesses(origin.turnId), policy, live }
+    }
+  }
+}
+
+const outcomeOf = <A, E>(ended: Ended<A, E>): Outcome<A, E> =>
+  ended._tag === "Aborted"
+    ? { _tag: "Aborted", reason: ended.reason, stragglers: ended.stragglers.map((one) => `${one.kind} ${one.name}`) }
+    : ended
+
+/**
+ * Records the input that is left, within the grace period. A hook that dies fails its turn, and its cause is returned.
+ * The input of a hook that hangs is kept.
+ */
+const recordLeftover = (parts: TurnParts, ledger: Ledger): Effect.Effect<Cause.Cause<never> | undefined> => {
+  const { recorder, session } = parts
+  const left = Inbox.forTurn(recorder.state.inbox, ledger.origin.turnId, ledger.origin.submissionId)
+  let isOver = false
+  const carried = Effect.forEach(left, (entry) => carry(parts, ledger, entry, () => isOver), { discard: true })
+  const stop = Deferred.makeUnsafe<void>()
+  const bounded = runDetached(session.context, Effect.raceFirst(carried, Deferred.await(stop)))
+  return Effect.map(Effect.timeoutOption(Effect.exit(bounded), session.config.grace), (exit) => {
+    isOver = true
+    // a hook that hangs is interrupted, and not waited for
+    Deferred.doneUnsafe(stop, Effect.void)
+    if (Option.isNone(exit) || exit.value._tag === "Success") return undefined
+    return Cause.hasInterruptsOnly(exit.value.cause) ? undefined : exit.value.cause
+  })
+}

@@ -1,0 +1,176 @@
+/** Starts turns, and knows the one in the slot (contract S1, S3, S6). */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
+import type { SubmissionId, TurnId } from "../../protocol/Ids.ts"
+import type { Input } from "../../protocol/Input.ts"
+import type { AbortReason, Outcome } from "../../protocol/Outcome.ts"
+import type { JournalFailed } from "../../protocol/SessionError.ts"
+import { fromSpan } from "../../protocol/TraceContext.ts"
+import { CurrentTurnContext, TurnContext } from "../../protocol/TurnContext.ts"
+import type { Task } from "../../Task.ts"
+import type { Slot } from "../../TaskSupervisor.ts"
+import * as Tracing from "../../Tracing.ts"
+import { Turn } from "../../Turn.ts"
+import { textOf } from "../foreign.ts"
+import type { Recorder } from "../log/recorder.ts"
+import type { TraceParent } from "../session/submissionSpan.ts"
+import { Ledger } from "./ledger.ts"
+import { settle } from "./turnEnd.ts"
+import type { TurnParts } from "./turnParts.ts"
+import { make as makeTurn } from "./turnService.ts"
+import * as TurnSpan from "./turnSpan.ts"
+
+/** A turn that was started. */
+export interface RunningTurn<A, E> {
+  readonly turnId: TurnId
+  /**
+   * Waits for the end of the turn: a value, never a failure. A turn whose journal failed has failed with that (S2).
+   * **Interruption** stops only the wait.
+   */
+  readonly outcome: Effect.Effect<Outcome<A, E | JournalFailed>>
+}
+
+/** What a turn is started with. */
+export interface TurnStart {
+  readonly input: Input
+  readonly submissionId?: SubmissionId | undefined
+  readonly parent: TraceParent | undefined
+}
+
+/** What turns work with. `onStart` and `onFree` are called for each turn. */
+export interface TurnsOptions extends TurnParts {
+  /** The span of the last turn of a session that was resumed: the next turn is linked to it. */
+  readonly resumedSpan: Tracer.AnySpan | undefined
+  readonly onStart: () => void
+  readonly onFree: (outcome: Outcome<unknown, unknown>) => void
+}
+
+/** The turns of one session, one at a time. */
+export class Turns {
+  /** The ledger of the turn in the slot. */
+  private ledger: Ledger | undefined
+  private resumedSpan: Tracer.AnySpan | undefined
+  private readonly options: TurnsOptions
+  constructor(options: TurnsOptions) {
+    this.options = options
+    this.resumedSpan = options.resumedSpan
+  }
+
+  /** The turn that runs; undefined once it was asked to stop or has returned. */
+  get running(): Ledger | undefined {
+    // mutant steers-what-runs (P4: input joins a running turn, and no turn that was asked to stop or has ended): true
+    return this.options.supervisor.state()._tag === "Running" ? this.ledger : undefined
+  }
+
+  /** Starts a task in the free slot; undefined if it is taken. `context` is what the task needs besides its turn. */
+  start<A, E, R>(
+    task: Task<A, E, R>,
+    context: Context.Context<Exclude<R, Turn | Scope.Scope>>,
+    start: TurnStart
+  ): RunningTurn<A, E> | undefined {
+    const { onFree, recorder, session, supervisor } = this.options
+    const turnId = session.newId() as TurnId
+    const outcome = Deferred.makeUnsafe<Outcome<A, E | JournalFailed>>()
+    const { abortHook } = task
+    let ledger!: Ledger
+    const isStarted = supervisor.start<A, E, Outcome<A, E | JournalFailed>>({
+      name: task.kind,
+      run: (slot) => {
+        ledger = this.open(task, context as Context.Context<never>, { ...start, turnId, slot })
+        return runTask(this.options, ledger, task, { context, parent: ledger.origin.span ?? start.parent?.span })
+      },
+      onAbort: task.onAbort,
+      grace: session.config.grace,
+      abortHookLimit: session.config.abortHookLimit,
+      abortHook:
+        abortHook === undefined
+          ? undefined
+          : (reason: AbortReason) => {
+              const turn = makeTurn(this.options, ledger, () => ledger.isSettled())
+              return Effect.provideContext(abortHook(turn, reason), context as Context.Context<any>)
+            },
+      settle: (ended) => settle(this.options, ledger, ended),
+      onFree: (settled) => {
+        this.ledger = undefined
+        onFree(settled)
+        Deferred.doneUnsafe(outcome, Effect.succeed(settled))
+      },
+      onStragglerEnd: (straggler, afterMillis) =>
+        void recorder.append({ _tag: "StragglerEnded", straggler, ofTurn: turnId, afterMillis })
+    })
+    return isStarted ? { turnId, outcome: Deferred.await(outcome) } : undefined
+  }
+
+  /** Records the start of a turn and opens its ledger. */
+  private open(
+    task: { readonly kind: string; readonly spanName: string; readonly steerable: boolean },
+    context: Context.Context<never>,
+    { input, parent, slot, submissionId, turnId }: TurnStart & { readonly turnId: TurnId; readonly slot: Slot }
+  ): Ledger {
+    const { onStart, recorder, session } = this.options
+    const { resumedSpan } = this
+    this.resumedSpan = undefined
+    const span = TurnSpan.open(session, { task, turnId, parent, context, resumedSpan })
+    const record = recorder.append({
+      _tag: "TurnStarted",
+      turnId,
+      kind: task.kind,
+      ...(submissionId === undefined ? {} : { submissionId }),
+      ...(parent === undefined ? {} : { trace: parent.trace }),
+      ...(span === undefined ? {} : { span: fromSpan(span) })
+    })
+    recordContext(recorder, turnId, context)
+    onStart()
+    const origin = {
+      turnId,
+      kind: task.kind,
+      steerable: task.steerable,
+      submissionId,
+      input,
+      trace: parent?.trace,
+      span
+    }
+    this.ledger = new Ledger({ recorder, clock: session.clock, origin, slot, startSeq: record.seq })
+    return this.ledger
+  }
+}
+
+/** The task's effect with its turn, its own scope, whose finalizers start once (contract I4), and what its spans descend from. */
+const runTask = <A, E, R>(
+  parts: TurnParts,
+  ledger: Ledger,
+  task: Task<A, E, R>,
+  { context, parent }: { readonly context: Context.Context<any>; readonly parent: Tracer.AnySpan | undefined }
+): Effect.Effect<A, E> => {
+  const turn = makeTurn(parts, ledger, ledger.slot.isFenced)
+  const withSpans = Context.add(context, Tracing.OpenSpans, ledger.spans)
+  const withTurn = Context.add(withSpans, Turn, turn) as Context.Context<any>
+  const provided = parent === undefined ? withTurn : Context.add(withTurn, Tracer.ParentSpan, parent)
+  const run = Effect.map(Effect.scoped(task.effect), (value) => {
+    // in the task's fiber, so that a projection that throws is a defect of the task
+    ledger.project(task.lastMessage(value))
+    return value
+  })
+  return Effect.provideContext(run, provided) as Effect.Effect<A, E>
+}
+
+/** Records the circumstances of a turn that has just started, if they differ from the last ones. */
+const recordContext = (recorder: Recorder, turnId: TurnId, services: Context.Context<never>): void => {
+  const current = Context.get(services, CurrentTurnContext)
+  if (current === undefined) return
+  const read = Effect.runSyncExit(Effect.suspend(() => decodeContext(current())))
+  if (read._tag === "Failure") {
+    const why = textOf(Cause.squash(read.cause))
+    recorder.append({ _tag: "Warning", message: `the context of turn ${turnId} is not recorded: ${why}` })
+  } else if (!Equal.equals(read.value, recorder.state.turnContext)) {
+    recorder.append({ _tag: "TurnContextChanged", turnId, context: read.value })
+  }
+}
+
+const decodeContext = Schema.decodeUnknownEffect(TurnContext)

@@ -1,0 +1,238 @@
+/**
+ * The last records of a turn, as a pure function of the session's state and of how the turn ended. The owner of a turn
+ * appends them when the turn settles. A resume appends them for a turn that was cut off when the program was killed.
+ *
+ * ```
+ *   QuestionSettled*  ModelResponded?  ToolResult*  marker?  TurnCompleted | TurnFailed | TurnAborted
+ * ```
+ *
+ * They close everything that the turn left open (contract A1, I6, I7), inform the model of an abort (I5) and name every
+ * input that was not carried (P2).
+ */
+import type { CallDetail } from "../protocol/Display.ts"
+import type { CallId, ItemId, ProcessId } from "../protocol/Ids.ts"
+import type { ToolCall, ToolResult, ToolStatus } from "../protocol/Item.ts"
+import type { AbortReason } from "../protocol/Outcome.ts"
+import type { NewRecord, Straggler } from "../protocol/SessionEvent.ts"
+import type { SessionPolicy } from "../protocol/SessionPolicy.ts"
+import * as TokenUsage from "../protocol/TokenUsage.ts"
+import * as History from "./History.ts"
+import * as Inbox from "./Inbox.ts"
+import type { OpenTurn, SessionState } from "./SessionState.ts"
+
+/** A call that has no recorded result yet. `result` is what its handler returned. */
+export interface LiveCall {
+  readonly startedAt: number
+  readonly detail: CallDetail | undefined
+  readonly result: { readonly status: ToolStatus; readonly output: unknown } | undefined
+}
+
+/** The usage of a model request. One that was `estimated` was not reported. */
+export interface RequestUsage {
+  readonly usage: TokenUsage.TokenUsage
+  readonly estimated?: true
+}
+
+/** What the owner of a turn knows about it beyond its records. */
+export interface LiveTurn {
+  readonly now: number
+  /** The usage of the model request that is open. */
+  readonly usage: RequestUsage
+  readonly callOf: (callId: CallId) => LiveCall | undefined
+}
+
+/** A process that outlives the turn that started it. */
+export interface KeptProcess {
+  readonly processId: ProcessId
+  readonly name: string
+}
+
+type Settled = { readonly live: LiveTurn } & (
+  | { readonly _tag: "Completed"; readonly lastMessage: string | undefined }
+  | { readonly _tag: "Failed"; readonly error: { readonly tag: string; readonly message: string } }
+  | {
+      readonly _tag: "Aborted"
+      readonly reason: AbortReason
+      readonly requestedAt: number
+      readonly stragglers: ReadonlyArray<Straggler>
+      readonly keptProcesses: ReadonlyArray<KeptProcess>
+      readonly policy: Pick<SessionPolicy, "marker" | "steeredOnInterrupt">
+    }
+)
+
+/** How a turn ended. A turn has crashed if the program was killed while it ran and a resume found it open. */
+export type TurnEnd = Settled | { readonly _tag: "Crashed"; readonly now: number }
+
+type Aborted = Extract<TurnEnd, { readonly _tag: "Aborted" }>
+
+/**
+ * Returns the records that end the open turn; none if no turn is open. Of the kept processes they name those that have
+ * not ended.
+ */
+export const records = (state: SessionState, end: TurnEnd): ReadonlyArray<NewRecord> => {
+  const { turn } = state
+  if (turn === undefined) return []
+  const open = usageOf(state, end)
+  const usage = turn.modelRequest === undefined ? turn.usage : TokenUsage.add(turn.usage, open.usage)
+  return [
+    ...cancelQuestions(turn, end),
+    // mutant owner-ends-the-request (I3: the owner ends the request of a task that hangs): drop
+    ...endRequest(turn, end, open),
+    // mutant owner-closes-the-calls (I6: the owner settles the open calls): drop
+    ...turn.openCalls.map((call) => itemOf(turn, resultOf(call, end))),
+    ...markerOf(state, turn, end),
+    terminalOf(state, { ...turn, usage }, end)
+  ]
+}
+
+const isAborted = (end: TurnEnd) => end._tag === "Aborted" || end._tag === "Crashed"
+
+/** After a crash no asker is left. The owner of a live turn settles its questions before, because their askers wait. */
+const cancelQuestions = ({ questions, turnId }: OpenTurn, end: TurnEnd): ReadonlyArray<NewRecord> => {
+  if (end._tag !== "Crashed") return []
+  const decision = { _tag: "Cancelled", by: "end" } as const
+  return questions.map(({ questionId }) => ({ _tag: "QuestionSettled", turnId, questionId, decision }))
+}
+
+const usageOf = ({ history }: SessionState, end: TurnEnd): RequestUsage =>
+  end._tag === "Crashed"
+    ? { usage: History.estimateUsage(History.toArray(history), ""), estimated: true }
+    : end.live.usage
+
+const endRequest = ({ modelRequest, turnId }: OpenTurn, end: TurnEnd, usage: RequestUsage): ReadonlyArray<NewRecord> =>
+  modelRequest === undefined
+    ? []
+    : [
+        {
+          _tag: "ModelResponded",
+          turnId,
+          requestId: modelRequest,
+          finish: isAborted(end) ? "aborted" : "failed",
+          ...usage
+        }
+      ]
+
+const itemOf = (
+  { turnId }: OpenTurn,
+  item: Extract<NewRecord, { readonly _tag: "ItemRecorded" }>["item"]
+): NewRecord => ({
+  _tag: "ItemRecorded",
+  turnId,
+  item
+})
+
+/** The result that its handler returned, or else one that says why the call has none. */
+const resultOf = (call: ToolCall, end: TurnEnd): ToolResult => {
+  const unknown = History.unknownResult(call)
+  if (end._tag === "Crashed") return unknown
+  const { callOf, now } = end.live
+  const live = callOf(call.callId)
+  const detail = live?.detail === undefined ? {} : { detail: live.detail }
+  if (live?.result !== undefined) return { ...unknown, ...live.result, ...detail }
+  if (end._tag !== "Aborted") {
+    return { ...unknown, status: "failed", output: "The turn ended before this call did.", ...detail }
+  }
+  const { reason } = end
+  const afterMillis = now - (live?.startedAt ?? now)
+  const output = History.abortedOutput(reason, afterMillis)
+  return { ...unknown, status: "aborted", output, ...detail, aborted: { reason, afterMillis } }
+}
+
+/** The item that informs the model of the abort (I5). */
+const markerOf = (state: SessionState, turn: OpenTurn, end: TurnEnd): ReadonlyArray<NewRecord> => {
+  const text = markerText(state, turn, end)
+  if (text === undefined) return []
+  const id = `${turn.startSeq}.${turn.itemCount}m` as ItemId
+  const content = [{ _tag: "Text" as const, text }]
+  return [itemOf(turn, { _tag: "UserMessage", id, content, fragment: History.markerFragment })]
+}
+
+const markerText = (state: SessionState, turn: OpenTurn, end: TurnEnd): string | undefined => {
+  if (end._tag === "Crashed") return hasMarker(state, turn) ? undefined : History.markerText("Crashed", [])
+  if (end._tag !== "Aborted") return undefined
+  const { policy, reason, stragglers } = end
+  if (reason !== "Interrupted" && !(policy.marker === "contract" && turn.produced)) return undefined
+  const running = [...stragglers, ...keptProcesses(state, end), ...keptDelegates(state)]
+  return History.markerText(
+    reason,
+    running.map(({ name }) => name)
+  )
+}
+
+/** A program that was killed while it settled an abort may have written the marker already. */
+const hasMarker = ({ history }: SessionState, turn: OpenTurn): boolean => {
+  const last = turn.itemCount === 0 ? undefined : history.last
+  return last?._tag === "UserMessage" && last.fragment === History.markerFragment
+}
+
+const keptProcesses = ({ processes }: SessionState, end: Aborted) =>
+  end.keptProcesses.filter(({ processId }) => processes.includes(processId))
+
+/** Linked child sessions end with the turn, and one that has not ended is a straggler. The others keep running. */
+const keptDelegates = ({ delegates }: SessionState) => delegates.filter(({ linked }) => !linked)
+
+const terminalOf = (state: SessionState, turn: OpenTurn, end: TurnEnd): NewRecord => {
+  const { turnId, usage } = turn
+  const lastMessage = (end._tag === "Completed" ? end.lastMessage : undefined) ?? turn.lastMessage
+  const message = lastMessage === undefined ? {} : { lastMessage }
+  switch (end._tag) {
+    case "Completed":
+      return { _tag: "TurnCompleted", turnId, ...message, usage }
+    case "Failed":
+      return { _tag: "TurnFailed", turnId, error: end.error, ...message, kept: idsOf(state.inbox), usage }
+    case "Aborted": {
+      const { reason, requestedAt, stragglers } = end
+      const delegates = keptDelegates(state).map(({ delegateId }) => delegateId)
+      return {
+        _tag: "TurnAborted",
+        turnId,
+        reason,
+        requestedAt,
+        ...message,
+        ...inputOf(state, turn, end),
+        stragglers: stragglers.slice(),
+        keptProcesses: keptProcesses(state, end).map(({ processId }) => processId),
+        ...(delegates.length === 0 ? {} : { keptDelegates: delegates }),
+        usage
+      }
+    }
+    case "Crashed":
+      return {
+        _tag: "TurnAborted",
+        turnId,
+        reason: "Interrupted",
+        requestedAt: end.now,
+        ...message,
+        returned: [],
+        kept: idsOf(state.inbox),
+        dropped: [],
+        stragglers: [],
+        keptProcesses: [],
+        usage,
+        crashed: true
+      }
+  }
+}
+
+const idsOf = (inbox: Inbox.Inbox) => inbox.map(({ submissionId }) => submissionId)
+
+/**
+ * What an abort does with the input that was accepted and not carried (P2). Input that waits for any turn is kept, and so
+ * is a notice, which is not the user's to take back.
+ */
+const inputOf = ({ inbox }: SessionState, { startedWith, turnId }: OpenTurn, { policy, reason }: Aborted) => {
+  const isInterrupted = reason === "Interrupted"
+  const own = isInterrupted
+    ? Inbox.forTurn(inbox, turnId, startedWith).filter(
+        ({ fragment, waits }) => waits !== true && fragment === undefined
+      )
+    : []
+  const returned = policy.steeredOnInterrupt === "return" ? own : []
+  const dropped = reason === "Parent" ? inbox : policy.steeredOnInterrupt === "drop" ? own : []
+  const gone = new Set([...returned, ...dropped])
+  return {
+    returned: returned.map(({ input, submissionId }) => ({ submissionId, input })),
+    kept: idsOf(inbox.filter((entry) => !gone.has(entry))),
+    dropped: idsOf(dropped)
+  }
+}

@@ -1,0 +1,106 @@
+/** Finds lines in a file, in time that is linear in the file and the searched lines. */
+
+/** A search in the lines of one file. */
+export interface LineSearch {
+  /**
+   * Returns where `wanted` starts, at `from` or below, or at the very end only if `isAtEnd`; -1 if it is nowhere. The
+   * strictest comparison that finds a place decides.
+   */
+  readonly seek: (wanted: ReadonlyArray<string>, from: number, isAtEnd: boolean) => number
+  /** Returns where most of the wanted lines are, with the loosest comparison; -1 if none is in the file. */
+  readonly nearest: (wanted: ReadonlyArray<string>) => number
+}
+
+/** How many wanted lines are compared to find the nearest place. */
+const nearestCount = 100
+
+const withoutTypography = (text: string): string =>
+  text
+    .trim()
+    .replace(/[\u2010-\u2015\u2212]/g, "-")
+    .replace(/[\u2018-\u201b]/g, "'")
+    .replace(/[\u201c-\u201f]/g, '"')
+    .replace(/[\u00a0\u2002-\u200a\u202f\u205f\u3000]/g, " ")
+
+/** How lines are compared, the strictest way first. */
+const comparisons: ReadonlyArray<(text: string) => string> = [
+  (text) => text,
+  (text) => text.trimEnd(),
+  (text) => text.trim(),
+  withoutTypography
+]
+
+/** The lines of a file as numbers: lines that compare as equal have the same number. */
+interface Numbered {
+  readonly lines: Int32Array
+  /** Returns the number of a text; -1 if no line of the file is equal to it. */
+  readonly numberOf: (text: string) => number
+}
+
+const number = (texts: ReadonlyArray<string>, normal: (text: string) => string): Numbered => {
+  const numbers = new Map<string, number>()
+  const lines = Int32Array.from(texts, (text) => {
+    const key = normal(text)
+    const known = numbers.get(key)
+    if (known !== undefined) return known
+    numbers.set(key, numbers.size)
+    return numbers.size - 1
+  })
+  return { lines, numberOf: (text) => numbers.get(normal(text)) ?? -1 }
+}
+
+/** Prepares the lines of a file. Each comparison is prepared at its first use. */
+export const make = (texts: ReadonlyArray<string>): LineSearch => {
+  const prepared: Array<Numbered | undefined> = comparisons.map(() => undefined)
+  const numbered = (index: number) => (prepared[index] ??= number(texts, comparisons[index]!))
+  return {
+    seek: (wanted, from, isAtEnd) => {
+      const start = isAtEnd ? Math.max(from, texts.length - wanted.length) : from
+      for (let index = 0; index < comparisons.length; index++) {
+        const { lines, numberOf } = numbered(index)
+        const pattern = Int32Array.from(wanted, numberOf)
+        const at = pattern.includes(-1) ? -1 : indexOf(lines, pattern, start)
+        if (at !== -1) return at
+      }
+      return -1
+    },
+    nearest: (wanted) => {
+      const { lines, numberOf } = numbered(comparisons.length - 1)
+      const pattern = wanted.slice(0, nearestCount).map((text) => (text.trim() === "" ? -1 : numberOf(text)))
+      let best = -1
+      let bestCount = 0
+      for (let start = 0; start < lines.length; start++) {
+        let count = 0
+        for (let offset = 0; offset < pattern.length; offset++) if (pattern[offset] === lines[start + offset]) count++
+        if (count > bestCount) {
+          best = start
+          bestCount = count
+        }
+      }
+      return best
+    }
+  }
+}
+
+/** The search of Knuth, Morris and Pratt: no line is compared again after a mismatch. */
+const indexOf = (lines: Int32Array, pattern: Int32Array, from: number): number => {
+  const borders = bordersOf(pattern)
+  let matched = 0
+  for (let index = from; index < lines.length; index++) {
+    while (matched > 0 && pattern[matched] !== lines[index]) matched = borders[matched - 1]!
+    if (pattern[matched] === lines[index]) matched++
+    if (matched === pattern.length) return index - matched + 1
+  }
+  return -1
+}
+
+/** For each prefix of a pattern, the length of its longest proper prefix that is also its suffix. */
+const bordersOf = (pattern: Int32Array): Int32Array => {
+  const borders = new Int32Array(pattern.length)
+  for (let index = 1, length = 0; index < pattern.length; index++) {
+    while (length > 0 && pattern[length] !== pattern[index]) length = borders[length - 1]!
+    if (pattern[length] === pattern[index]) length++
+    borders[index] = length
+  }
+  return borders
+}

@@ -1,0 +1,253 @@
+/** Processes that a look at the table alone does not catch (contract X1). */
+import { spawn } from "node:child_process"
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Clock, Effect, FileSystem, Layer, PlatformError, Stream } from "effect"
+import { Processes } from "@spindle/core/Processes"
+import { ProcessGroups, Signals } from "../src/index.ts"
+import { carriersOf, directory, groupOf, host, newId, signals } from "./host.ts"
+
+const cwd = tmpdir()
+
+const shell = Effect.fnUntraced(function* (script: string) {
+  return yield* (yield* Processes).start({ processId: newId(), command: ["bash", "-c", script], cwd })
+})
+
+/** The first number that a process prints. */
+const pidFrom = (output: Stream.Stream<Uint8Array>) =>
+  output.pipe(
+    Stream.decodeText,
+    Stream.scan(
+      () => "",
+      (all, text) => all + text
+    ),
+    Stream.filter((all) => /\d+\n/.test(all)),
+    Stream.runHead,
+    Effect.map((all) => Number(all._tag === "Some" ? /\d+/.exec(all.value)![0] : NaN))
+  )
+
+const isAlive = (pid: number) => !Number.isNaN(groupOf(pid))
+
+const failed = (tag: "NotFound" | "PermissionDenied", path: string) =>
+  Effect.fail(PlatformError.systemError({ _tag: tag, module: "FileSystem", method: "test", pathOrDescriptor: path }))
+
+/** A host without control groups that hides environments, and shows what `texts` says instead of a file. */
+const hostOf = (options: {
+  readonly isHidden?: (pid: number) => boolean
+  readonly texts?: (path: string) => string | undefined
+}) => {
+  const files = Layer.effect(
+    FileSystem.FileSystem,
+    Effect.map(FileSystem.FileSystem, (fileSystem): FileSystem.FileSystem => ({
+      ...fileSystem,
+      readFileString: (path) => {
+        const pid = /^\/proc\/(\d+)\/environ$/.exec(path)?.[1]
+        if (path === "/proc/self/mounts") return failed("NotFound", path)
+        if (pid !== undefined && options.isHidden?.(Number(pid)) === true) return failed("PermissionDenied", path)
+        const text = options.texts?.(path)
+        return text === undefined ? fileSystem.readFileString(path) : Effect.succeed(text)
+      }
+    }))
+  )
+  return Layer.provideMerge(ProcessGroups.layer.pipe(Layer.provide(files)), Layer.merge(NodeServices.layer, signals))
+}
+
+const hasControlGroups = (() => {
+  const mount = /^\S+ (\S+) cgroup2 /m.exec(readFileSync("/proc/self/mounts", "utf8"))?.[1]
+  const own = /^0::(.*)$/m.exec(readFileSync("/proc/self/cgroup", "utf8"))?.[1]
+  try {
+    const probe = `${mount}${own}/spindle.test`
+    mkdirSync(probe)
+    const canKill = existsSync(`${probe}/cgroup.kill`)
+    rmdirSync(probe)
+    return canKill
+  } catch {
+    return false
+  }
+})()
+
+/** A host with one process that starts another one and exits, before two files could be read about it. */
+const makeComet = (processId: string) => {
+  let pid = 1_000
+  let isFrozen = false
+  let isDead = false
+  let reads = 0
+  const step = () => {
+    if (isFrozen || ++reads < 3) return
+    pid++
+    reads = 0
+  }
+  const files = FileSystem.layerNoop({
+    access: () => Effect.void,
+    readDirectory: () =>
+      Effect.sync(() => {
+        step()
+        return isDead ? [] : [String(pid)]
+      }),
+    readFileString: (path) =>
+      Effect.suspend(() => {
+        const read = Number(/^\/proc\/(\d+)\//.exec(path)?.[1])
+        if (!Number.isNaN(read) && (isDead || read !== pid)) return failed("NotFound", path)
+        if (!Number.isNaN(read)) step()
+        if (path.endsWith("/environ")) return Effect.succeed(`SPINDLE_PROCESS=${processId}\0`)
+        return path.endsWith("/stat")
+          ? Effect.succeed(`${pid} (comet) S 1 ${pid} ${pid} 0 0 0`)
+          : failed("NotFound", path)
+      })
+  })
+  const sent = Layer.succeed(Signals.Signals, {
+    send: (target, signal) =>
+      Effect.sync(() => {
+        const isHit = !isDead && target === pid
+        if (isHit && signal === "SIGSTOP") isFrozen = true
+        if (isHit && signal === "SIGKILL") isDead = true
+        return isHit
+      })
+  })
+  const layer = ProcessGroups.layer.pipe(Layer.provide(Layer.merge(files, sent)), Layer.provide(NodeServices.layer))
+  return { layer, isDead: () => isDead }
+}
+
+describe("a process that starts another one and exits, again and again", () => {
+  it.live("X1 is frozen as soon as it is found, and killed", () =>
+    Effect.suspend(() => {
+      const processId = newId()
+      const { isDead, layer } = makeComet(processId)
+      return Effect.gen(function* () {
+        yield* (yield* Processes).end(processId, 20)
+        assert.isTrue(isDead())
+      }).pipe(Effect.provide(layer))
+    })
+  )
+
+  it.live.skipIf(!hasControlGroups)("X1 is killed in one step where there are control groups", () =>
+    Effect.gen(function* () {
+      const folder = yield* directory
+      const script = join(folder, "comet")
+      const next = `[ -e ${folder}/stop ] || setsid ${script} &`
+      writeFileSync(script, `#!/bin/sh\ntrap '' TERM HUP\necho >> ${folder}/beats\n${next}\n`)
+      chmodSync(script, 0o755)
+      yield* Effect.addFinalizer(() => Effect.sync(() => writeFileSync(join(folder, "stop"), "")))
+      const child = yield* shell(`${script}; echo 1; sleep 300`)
+      yield* pidFrom(child.output)
+      yield* (yield* Processes).end(child.processId, 50)
+      const beats = () => readFileSync(join(folder, "beats")).length
+      const before = beats()
+      yield* Effect.sleep(100)
+      assert.strictEqual(beats(), before)
+      assert.deepStrictEqual(carriersOf(child.processId), [])
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+})
+
+describe("a daemon that hides its environment", () => {
+  it.live("X1 ends with the process that started it, even after that has exited", () =>
+    Effect.suspend(() => {
+      const hidden = new Set<number>()
+      return Effect.gen(function* () {
+        const child = yield* shell("(setsid bash -c 'echo $$; exec sleep 300' &); sleep 0.1")
+        const pid = yield* pidFrom(child.output)
+        hidden.add(pid)
+        yield* child.exit
+        assert.isTrue(isAlive(pid))
+        yield* (yield* Processes).end(child.processId, 100)
+        assert.isFalse(isAlive(pid))
+      }).pipe(Effect.scoped, Effect.provide(hostOf({ isHidden: (pid) => hidden.has(pid) })))
+    })
+  )
+
+  it.live("X1 ends with its parent", () =>
+    Effect.suspend(() => {
+      const hidden = new Set<number>()
+      return Effect.gen(function* () {
+        const child = yield* shell("setsid bash -c 'echo $$; exec sleep 300' & wait")
+        const pid = yield* pidFrom(child.output)
+        hidden.add(pid)
+        yield* (yield* Processes).end(child.processId, 100)
+        assert.isFalse(isAlive(pid))
+      }).pipe(Effect.scoped, Effect.provide(hostOf({ isHidden: (pid) => hidden.has(pid) })))
+    })
+  )
+
+  it.live("of another login, or older than the process, is left alone", () =>
+    Effect.suspend(() => {
+      const hidden = new Set<number>()
+      const other = new Set<number>()
+      const layer = hostOf({
+        isHidden: (pid) => hidden.has(pid),
+        texts: (path) =>
+          other.has(Number(/^\/proc\/(\d+)\/cgroup$/.exec(path)?.[1])) ? "0::/other.scope\n" : undefined
+      })
+      return Effect.gen(function* () {
+        const start = Effect.gen(function* () {
+          const process = spawn("bash", ["-c", "(setsid bash -c 'echo $$; exec sleep 300' &)"], { stdio: "pipe" })
+          const pid = yield* Effect.callback<number>((resume) => {
+            process.stdout.once("data", (text) => resume(Effect.succeed(Number(text))))
+          })
+          yield* Effect.addFinalizer(() => Effect.sync(() => globalThis.process.kill(pid, "SIGKILL")))
+          hidden.add(pid)
+          return pid
+        })
+        const older = yield* start
+        yield* Effect.sleep(30)
+        const child = yield* shell("sleep 300")
+        const younger = yield* start
+        other.add(younger)
+        yield* (yield* Processes).end(child.processId, 100)
+        assert.deepStrictEqual([isAlive(older), isAlive(younger)], [true, true])
+      }).pipe(Effect.scoped, Effect.provide(layer))
+    })
+  )
+})
+
+describe("a process that sheds its group, its session and its environment", () => {
+  it.live.skipIf(!hasControlGroups)("X1 ends where there are control groups", () =>
+    Effect.gen(function* () {
+      const child = yield* shell("env -i setsid bash -c 'echo $$; exec sleep 300' & sleep 300")
+      const pid = yield* pidFrom(child.output)
+      assert.notInclude(carriersOf(child.processId), pid)
+      yield* (yield* Processes).end(child.processId, 100)
+      assert.isFalse(isAlive(pid))
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+})
+
+describe("the time to kill", () => {
+  it.live("X1 does not move when the clock of the host is set back", () =>
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      let step = 0
+      const stepped: Clock.Clock = Object.assign(Object.create(clock) as Clock.Clock, {
+        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + step,
+        currentTimeMillis: Effect.sync(() => clock.currentTimeMillisUnsafe() + step)
+      })
+      yield* Effect.gen(function* () {
+        const child = yield* shell("trap '' TERM; echo 1; while :; do sleep 0.05; done")
+        yield* pidFrom(child.output)
+        const ending = yield* Effect.forkChild((yield* Processes).end(child.processId, 300), { startImmediately: true })
+        step = -60_000
+        yield* Effect.sleep(30)
+        assert.isUndefined(ending.pollUnsafe())
+        assert.deepStrictEqual(yield* child.exit, { exitCode: null, signal: "SIGKILL" })
+      }).pipe(Effect.scoped, Effect.provide(host), Effect.provideService(Clock.Clock, stepped))
+    })
+  )
+})
+
+describe("killTargets", () => {
+  it.live("X2 are the groups, and soon after the end has begun what has left them", () =>
+    Effect.gen(function* () {
+      const { killTargets } = yield* ProcessGroups.ProcessGroups
+      const child = yield* shell("setsid bash -c 'trap \"\" TERM; echo $$; exec sleep 300' & sleep 300")
+      const pid = yield* pidFrom(child.output)
+      assert.deepStrictEqual(killTargets(), [-child.pid])
+      yield* Effect.forkChild((yield* Processes).end(child.processId, 60_000))
+      yield* Effect.repeat(Effect.sync(killTargets), { until: (targets) => targets.includes(pid) })
+      for (const target of killTargets()) process.kill(target, "SIGKILL")
+      yield* child.gone
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+})
