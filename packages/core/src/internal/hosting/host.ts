@@ -152,7 +152,7 @@ export class Host {
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Scope.fork(sessionScopes, "sequential"), (scope) => {
         const making = restore(makeSession(this, { ...options, sessionId, scope }))
-        // nothing of the caller's context reaches the session
+        // nothing of the caller's context reaches the session (contract S9)
         const inHost = Effect.updateContext(making, () => Context.add(context, Scope.Scope, scope))
         return (inHost as Effect.Effect<HostedSession, OpenError>).pipe(
           Effect.map((hosted) => this.register(hosted)),

@@ -29,7 +29,8 @@ export class HostedSession {
   /** When it was last opened, used or active. */
   usedAt: number
   private subscriberCount = 0
-  private readonly delegates = new Set<SessionId>()
+  /** Child sessions that are open. Made when there is one, so that an idle session is small. */
+  private delegates: Set<SessionId> | undefined
   private inner: Session | undefined
   private shown: Session | undefined
 
@@ -54,27 +55,33 @@ export class HostedSession {
   /** Called with each event of the session. */
   readonly onEvent = (event: SessionEvent): void => {
     this.usedAt = this.options.nowMillis()
-    if (event._tag === "DelegateStarted") this.delegates.add(event.delegateId)
-    else if (event._tag === "DelegateEnded") this.delegates.delete(event.delegateId)
+    if (event._tag === "DelegateStarted") (this.delegates ??= new Set()).add(event.delegateId)
+    else if (event._tag === "DelegateEnded") this.delegates?.delete(event.delegateId)
     else if (event._tag === "SessionFailed") this.options.onFailure(this)
   }
 
   /** Whether a turn, a process, a child session or a subscriber needs the session to stay. */
-  readonly isBusy: Effect.Effect<boolean> = Effect.suspend(() => {
-    if (this.subscriberCount > 0 || this.delegates.size > 0) return Effect.succeed(true)
+  get isBusy(): Effect.Effect<boolean> {
     const { processes, snapshot } = this.inner!
-    return Effect.zipWith(snapshot, processes, ({ status }, running) => status !== "idle" || running.length > 0)
-  })
+    return Effect.zipWith(
+      snapshot,
+      processes,
+      ({ status }, running) =>
+        status !== "idle" || running.length > 0 || this.subscriberCount > 0 || (this.delegates?.size ?? 0) > 0
+    )
+  }
 
   /** Counts a subscriber until the scope closes. */
-  readonly subscribe: Effect.Effect<void, never, Scope.Scope> = Effect.acquireRelease(
-    Effect.sync(() => void this.subscriberCount++),
-    () =>
-      Effect.sync(() => {
-        this.subscriberCount--
-        this.usedAt = this.options.nowMillis()
-      })
-  )
+  get subscribe(): Effect.Effect<void, never, Scope.Scope> {
+    return Effect.acquireRelease(
+      Effect.sync(() => void this.subscriberCount++),
+      () =>
+        Effect.sync(() => {
+          this.subscriberCount--
+          this.usedAt = this.options.nowMillis()
+        })
+    )
+  }
 }
 
 const toShown = (hosted: HostedSession, inner: Session): Session => ({
@@ -89,5 +96,5 @@ const toShown = (hosted: HostedSession, inner: Session): Session => ({
       hosted.usedAt = hosted.options.nowMillis()
       return inner.start(task, input)
     }),
-  events: (options) => Stream.unwrap(Effect.as(hosted.subscribe, inner.events(options)))
+  events: (options) => Stream.unwrap(Effect.suspend(() => Effect.as(hosted.subscribe, inner.events(options))))
 })
