@@ -11,6 +11,7 @@ import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Context, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import * as JournalFiles from "../fixtures/journalFiles.ts"
 
 const { gate, pieces, text } = ScriptedModel
 
@@ -142,6 +143,25 @@ describe("a session that fails", () => {
       yield* Effect.scoped(journal.open(session.sessionId, "existing"))
       assert.isFalse(yield* sessions.close(session.sessionId))
     })
+  )
+
+  it.live("J2 leaves the host when another host has taken its journal, and can be taken back", () =>
+    Effect.gen(function* () {
+      const files = yield* JournalFiles.make()
+      // there is no lease between these two, as on a host that gives none
+      const other = yield* JournalFiles.make({ directory: files.directory })
+      const [first, second] = [yield* host({ journal: files.journal }), yield* host({ journal: other.journal })]
+      const session = yield* first.sessions.create()
+      yield* session.submit(Op.userInput("one"))
+      yield* session.awaitIdle
+      const taken = yield* second.sessions.open(session.sessionId)
+      const fenced = yield* Effect.flip(session.submit(Op.userInput("two")))
+      assert.strictEqual(fenced.operation, "fence")
+      yield* taken.submit(Op.userInput("three"))
+      yield* taken.awaitIdle
+      const again = yield* first.sessions.open(session.sessionId)
+      assert.strictEqual((yield* again.snapshot).turnCount, 2)
+    }).pipe(Effect.scoped)
   )
 })
 
