@@ -1,4 +1,4 @@
-// W7: process start to the first finished turn.
+// w7: the time from process start to the end of the first turn.
 import { writeSync } from "node:fs"
 const [peer, variant = ""] = process.argv[2].split(":")
 const P = await import(new URL(`./peers/${peer}.mjs`, import.meta.url))

@@ -1,4 +1,4 @@
-// Runs turns on one thread for ever; acknowledges each with a line once the turn call has returned.
+// Runs turns on one thread until it is killed. Prints a line for each turn whose call has returned: its acknowledgement.
 import { writeSync } from "node:fs"
 const [, , id, file, thread, kind] = process.argv
 const [peer, variant = ""] = id.split(":")

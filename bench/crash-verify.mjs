@@ -1,4 +1,4 @@
-// Opens the store afresh in a process of its own and reads one thread; one JSON line.
+// Opens the store again, in a separate process, and reads one thread. Prints one line of JSON.
 import { writeSync } from "node:fs"
 import { live, TEXT, validate } from "./workloads/brain.mjs"
 const [, , id, file, thread, lastS] = process.argv

@@ -1,6 +1,6 @@
 // node bench/crash.mjs [--peers a:v,b:v] [--trials 100] [--kind text|tools] [--out FILE.json]
-// kill -9. In each trial a child runs turns on a new thread of one shared store and is killed 0 to 150 ms after its first acknowledgement; then another
-// process opens the store afresh and reads it. Ends with status 1 when Spindle lost something.
+// kill -9. In each trial a child runs turns on a new thread of one shared store and is killed 0 to 150 ms after its first acknowledgement. Then
+// another process opens the store again and reads it. Exits with 1 if Spindle lost something.
 import { spawn } from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -26,7 +26,7 @@ const fields = [
 ]
 const killWithinMillis = 150
 
-/** Runs a program of the peer's folder; calls `onData` with all it has printed so far. */
+/** Runs a program in the peer's folder. Calls `onData` with everything that it has printed so far. */
 const run = (id, args, onData) =>
   new Promise((resolve) => {
     const [script, ...rest] = args
@@ -38,7 +38,7 @@ const run = (id, args, onData) =>
     child.on("close", (code, signal) => resolve({ code, signal, stdout }))
   })
 
-/** Runs turns until the kill; answers the last acknowledged turn. */
+/** Runs turns until the kill. Returns the last acknowledged turn. */
 const runAndKill = async (id, file, thread) => {
   let timer
   const { signal, stdout } = await run(id, ["crash-child.mjs", file, thread, options.kind], (child) => {

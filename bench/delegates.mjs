@@ -1,5 +1,6 @@
-// What delegates cost: one delegation against the same turn without it, many at once, the abort of a tree of 1,110, and events through a bridge against a
-// bare queue. `npm run -s build && npm exec -- node --expose-gc bench/delegates.mjs`. Prints a table; numbers are medians unless they say otherwise.
+// Measures what delegates cost: one delegation against the same turn without it, many at once, the abort of a tree of 1,110, and events through a
+// bridge against a bare queue. `npm run -s build && npm exec -- node --expose-gc bench/delegates.mjs`. Prints a table; figures are medians unless they
+// say otherwise.
 import { performance } from "node:perf_hooks"
 import * as Agent from "@spindle/core/Agent"
 import * as Journal from "@spindle/core/Journal"
@@ -33,7 +34,7 @@ const finish = {
   usage: { input: 1, cachedInput: 0, output: 1, reasoning: 0, total: 2 }
 }
 const isHanging = (items) => JSON.stringify(items.at(-1)).includes("hang")
-// an instant model: one word, or none and no end
+// a model without latency: it says one word, or says nothing and never ends
 const model = {
   provider: "script",
   model: "instant",
@@ -60,7 +61,7 @@ const context = Context.make(Model, model).pipe(
 )
 const run = (effect) => Effect.runPromise(Effect.provideContext(effect, context))
 
-/** A root session, and an effect run as a task of it. */
+/** Makes a root session, and runs an effect as one of its tasks. */
 const within = (effect) =>
   Effect.scoped(
     Effect.flatMap(Session.make(agent), (session) =>
@@ -73,7 +74,7 @@ const within = (effect) =>
   )
 
 const once = Delegate.runOnce({ ...endless, input: text("go") })
-// the turn that the delegate would run, in a session that is there
+// the turn that the delegate would run, in a session that exists
 const plain = Effect.flatMap(Session.make(agent), (session) =>
   Effect.andThen(session.submit({ _tag: "UserInput", input: text("go") }), session.awaitIdle)
 )
@@ -105,7 +106,7 @@ const one = async () => {
   console.log(`the delegate's turn in a session alone   ${c.toFixed(0)} us`)
 }
 
-/** Starts so many delegates that stay, and answers when each has run one turn. */
+/** Starts `count` delegates that stay open. Returns when each has run one turn. */
 const many = async (count) => {
   const before = heap()
   const [millis, bytes, ended] = await run(
@@ -130,11 +131,11 @@ const many = async (count) => {
   )
   console.log(
     `${`${count}`.padStart(5)} delegates at once: started, one turn each ${millis.toFixed(1)} ms (${((millis * 1_000) / count).toFixed(0)} us each), ` +
-      `${Math.round(bytes / count)} bytes each while they rest, ended in ${ended.toFixed(1)} ms`
+      `${Math.round(bytes / count)} bytes each while they are idle, ended in ${ended.toFixed(1)} ms`
   )
 }
 
-/** The abort of a root whose delegates start ten each, so many levels deep; the last ones wait for the model. */
+/** Measures the abort of a root whose delegates start ten each, on several levels. The delegates of the last level wait for the model. */
 const aborted = async (levels) => {
   const open = { count: 0 }
   let ready
@@ -193,7 +194,7 @@ const aborted = async (levels) => {
   )
   console.log(
     `abort of a tree of ${delegates.length} delegates on ${levels} levels: the root's terminal event after ${root.toFixed(1)} ms, ` +
-      `the last delegate is gone after ${last.toFixed(1)} ms`
+      `the last delegate has ended after ${last.toFixed(1)} ms`
   )
 }
 
@@ -225,7 +226,7 @@ const abortOne = async () => {
     )
   }
   console.log(
-    `abort of a parent: its one delegate is gone after ${quantile(times, 0.5).toFixed(2)} ms, p99 ${quantile(times, 0.99).toFixed(2)} ms`
+    `abort of a parent: its one delegate has ended after ${quantile(times, 0.5).toFixed(2)} ms, p99 ${quantile(times, 0.99).toFixed(2)} ms`
   )
 }
 

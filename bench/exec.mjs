@@ -1,6 +1,7 @@
 // node bench/exec.mjs [--codex PATH] [--bin PATH] [--runs 20] [--fresh] [--out FILE.json]
-// Whole programs: `exec --json` with a one-line answer from a scripted model server on loopback, alternating. `--codex` is the program to compare
-// with: the native binary in the npm package (`vendor/<triple>/bin/codex`), else its Node wrapper counts too. `--fresh` gives each run an empty home.
+// Measures whole programs: `exec --json` with a one-line answer from a scripted model server on loopback, alternating. `--codex` is the program to
+// compare with. Pass the native binary in the npm package (`vendor/<triple>/bin/codex`), or its Node wrapper is measured too. `--fresh` gives each run
+// an empty home.
 import { spawn } from "node:child_process"
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -31,12 +32,12 @@ const startServer = async () => {
   })
   const baseUrl = await new Promise((answered, failed) => {
     child.stdout.once("data", (data) => answered(String(data).trim()))
-    child.once("exit", (code) => failed(new Error(`the model server ended with ${code}; is the workspace built?`)))
+    child.once("exit", (code) => failed(new Error(`the model server ended with ${code}; run npm run build first`)))
   })
   return { baseUrl, stop: () => child.stdin.end() }
 }
 
-/** What Codex wants to know about a model that it has not heard of. */
+/** What Codex needs to know about a model that it does not know. */
 const catalog = {
   models: [
     {
@@ -117,7 +118,7 @@ const programs = [
 ]
 
 const root = mkdtempSync(join(tmpdir(), "spindle-exec-"))
-/** A private home, working directory and temporary directory for one program. */
+/** Makes a private home, working directory and temporary directory for one program. */
 const makePlace = (program, baseUrl) => {
   const folder = join(root, program.name)
   rmSync(folder, { recursive: true, force: true })
@@ -129,7 +130,7 @@ const makePlace = (program, baseUrl) => {
     HOME: home,
     SPINDLE_HOME: home,
     CODEX_HOME: home,
-    // Codex refuses a home below the temporary directory, so that is a folder of its own
+    // Codex refuses a home below the temporary directory, so the temporary directory is a separate folder
     TMPDIR: temporary,
     LANG: "C.UTF-8",
     TERM: "dumb",

@@ -1,4 +1,4 @@
-// Installs the other peers into bench/.peers, which is not part of the workspace. Does nothing when the pins have not changed.
+// Installs the other peers into bench/.peers, which is not part of the workspace. Does nothing if the pins have not changed.
 import { spawnSync } from "node:child_process"
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"

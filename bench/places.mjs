@@ -1,5 +1,5 @@
-// Where the peers live. Those that need nothing but the workspace run from here; the others run from a copy of this folder beside their own
-// node_modules in `.peers`, so that Node finds their packages without any help that would cost start-up time.
+// The places of the peers. Peers that need only the workspace run from here. The others run from a copy of this folder in `.peers`, next to their
+// node_modules, so that Node finds their packages without help that would cost start-up time.
 import { cpSync, existsSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
@@ -11,7 +11,7 @@ export const apart = join(here, ".peers")
 
 const own = new Set(["floor", "effect", "spindle"])
 
-/** The peers, by id: `file` or `file:variant`. */
+/** The peers by id: `file` or `file:variant`. */
 export const ownPeers = ["floor", "effect", "effect:sync", "spindle", "spindle:language-model"]
 export const otherPeers = [
   "ai-sdk",
@@ -26,7 +26,7 @@ export const otherPeers = [
 export const ownStores = ["effect:kvs", "spindle:file"]
 export const otherStores = ["langchain:sqlite", "mastra:libsql"]
 
-/** The folder to run a peer from. */
+/** Returns the folder to run a peer from. */
 export const placeOf = (id) => {
   const peer = id.split(":")[0]
   if (own.has(peer)) return here
@@ -36,14 +36,14 @@ export const placeOf = (id) => {
   return apart
 }
 
-/** Copies what a measurement runs beside the packages of the other peers. */
+/** Copies what a measurement runs to the folder with the packages of the other peers. */
 export const copyApart = () => {
   for (const part of ["worker.mjs", "cold.mjs", "crash-child.mjs", "crash-verify.mjs", "workloads", "peers"]) {
     cpSync(join(here, part), join(apart, part), { recursive: true })
   }
 }
 
-/** The versions of the packages that a peer measures. */
+/** Returns the versions of the packages that a peer measures. */
 export const versionsOf = async (id) => {
   const place = placeOf(id)
   const { packages } = await import(pathToFileURL(join(place, "peers", `${id.split(":")[0]}.mjs`)).href)

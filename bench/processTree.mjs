@@ -1,4 +1,4 @@
-// Wall time and memory of a program with everything it starts. Reads /proc: Linux only.
+// Measures wall time and memory of a program with everything that it starts. Reads /proc: Linux only.
 import { spawn } from "node:child_process"
 import { readdirSync, readFileSync } from "node:fs"
 
@@ -13,13 +13,13 @@ const read = (path) => {
   }
 }
 
-/** A process and its living descendants. */
+/** Returns a process and its living descendants. */
 export const descendants = (pid) => {
   const children = new Map()
   for (const name of readdirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue
     const stat = read(`/proc/${name}/stat`)
-    // the name of the program, in parentheses, may hold anything
+    // the name of the program, in parentheses, may contain any character
     const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1])
     children.set(parent, [...(children.get(parent) ?? []), Number(name)])
   }
@@ -32,7 +32,7 @@ export const descendants = (pid) => {
   return found
 }
 
-/** Resident memory of one process, now and at its highest, in kB. */
+/** Returns the resident memory of one process, now and at its highest, in kB. */
 const memoryOf = (pid) => {
   const status = read(`/proc/${pid}/status`)
   const field = (name) => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)?.[1] ?? 0)
@@ -40,8 +40,8 @@ const memoryOf = (pid) => {
 }
 
 /**
- * Runs a command to its end. `peakKb` is the highest sum of resident memory of the tree that was seen, and at least the highest of any one process;
- * shared pages count in each process that maps them.
+ * Runs a command to its end. `peakKb` is the highest sum of the tree's resident memory that was observed, and at least the peak of each single
+ * process. Shared pages count in each process that maps them.
  */
 export const measure = ([command, ...args], { cwd, env }) =>
   new Promise((resolve, reject) => {

@@ -1,4 +1,4 @@
-// Markdown tables from results.json: medians with [min-max], and the ratio to the floor.
+// Prints Markdown tables from results.json: medians with [min-max], and the ratio to the floor.
 import { readFileSync } from "node:fs"
 const med = (xs) => {
   const s = [...xs].sort((a, b) => a - b)

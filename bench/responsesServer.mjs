@@ -1,4 +1,4 @@
-// A scripted Responses API server as a process of its own; prints its address as one line. Ends with its standard input.
+// A scripted Responses API server as a separate process. Prints its address as one line, and ends with its standard input.
 import * as Effect from "effect/Effect"
 import { ResponsesServer } from "@spindle/testing"
 

@@ -1,5 +1,5 @@
 // node bench/run.mjs [--peers own | all | a,b:v,...] [--workloads w1,w2,...] [--reps 5] [--out FILE.json]
-// In-process measurements. Each is a process of its own, and the peers alternate (A B C A B C ...). Results are merged into --out.
+// In-process measurements. Each runs in a separate process, and the peers alternate (A B C A B C ...). Results are merged into --out.
 import { spawn } from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -19,7 +19,7 @@ const timeLimitMillis = 300_000
 const defaultReps = 5
 // one process is enough where it repeats what it measures; a cold start is one sample
 const repsOf = { w7: 15, w1alloc: 3, w3: 3, w4: 3, idle: 3, w5drip: 1, w5hang: 1, w5addhang: 1, w5deaf: 1, w8: 3 }
-// a new space so large that nothing is collected while the bytes of one turn are counted
+// with a new space this large nothing is collected while the bytes of one turn are counted
 const flagsOf = { w1alloc: ["--min-semi-space-size=2048", "--max-semi-space-size=2048"] }
 
 const peersOf = (workload) => {
@@ -29,7 +29,7 @@ const peersOf = (workload) => {
   return options.peers.split(",")
 }
 
-/** One measurement in a process of its own: its numbers, or `{ error }`. */
+/** Runs one measurement in a separate process. Returns its numbers, or `{ error }`. */
 const measure = (id, workload) =>
   new Promise((resolve) => {
     const place = placeOf(id)

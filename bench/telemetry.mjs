@@ -1,12 +1,12 @@
 // npm exec -- node bench/telemetry.mjs [--turns 4000] [--reps 5]     what telemetry costs a turn, and how many spans it has
-// npm exec -- node bench/telemetry.mjs --soak [--turns 100000]       memory with a collector that is away, or never answers
-// A turn calls two tools and then answers in 20 deltas, in a session of its own. Each measurement is a process, in which blocks of turns without
-// telemetry alternate with blocks of turns with it, so that what else the machine does meets both. Needs the build.
+// npm exec -- node bench/telemetry.mjs --soak [--turns 100000]       memory with a collector that is away, or never replies
+// Each turn calls two tools and then ends with a text of 20 deltas, in a new session. Each measurement is a process in which blocks of turns without
+// telemetry alternate with blocks of turns with it, so that other work of the machine affects both. Needs the build.
 import { spawn } from "node:child_process"
 import { createServer } from "node:http"
 import { parseArgs } from "node:util"
 
-// "none" is measured against itself: how much of the others is chance
+// "none" is measured against itself, to show how much of the other figures is chance
 const variants = ["none", "recorder", "memory", "otlp", "sdk"]
 const { values: options } = parseArgs({
   options: {
@@ -18,11 +18,11 @@ const { values: options } = parseArgs({
   }
 })
 
-/** A collector that takes everything, one that never answers, or the address of none. */
+/** Starts a collector that takes everything or one that never replies, or returns an address without a collector. */
 const collector = async (kind) => {
   const server = createServer((request, response) => {
     request.resume()
-    if (kind === "answers") request.on("end", () => response.writeHead(200).end())
+    if (kind === "replies") request.on("end", () => response.writeHead(200).end())
   })
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve))
   const endpoint = `http://127.0.0.1:${server.address().port}`
@@ -56,13 +56,15 @@ const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(number
 
 const measure = async () => {
   const turns = options.turns ?? "4000"
-  const { close, endpoint } = await collector("answers")
+  const { close, endpoint } = await collector("replies")
   const results = Object.fromEntries(variants.map((variant) => [variant, []]))
   for (let rep = 0; rep < Number(options.reps); rep++)
     for (const variant of variants)
       results[variant].push(await inProcess(variant, ["--turns", turns, "--endpoint", endpoint]))
   close()
-  console.log("| telemetry | beside none | microseconds of processor a turn, with none and with it | spans a turn |")
+  console.log(
+    "| telemetry | compared with none | microseconds of processor a turn, with none and with it | spans a turn |"
+  )
   console.log("| --- | --- | --- | --- |")
   const percent = (ratio) => `${ratio < 1 ? "" : "+"}${((ratio - 1) * 100).toFixed(1)} %`
   for (const variant of variants) {
@@ -77,7 +79,7 @@ const measure = async () => {
 const soak = async () => {
   console.log("| collector | heap after each fifth of the turns, MB | spans made | dropped and counted |")
   console.log("| --- | --- | --- | --- |")
-  for (const kind of ["away", "never answers"]) {
+  for (const kind of ["away", "never replies"]) {
     const { close, endpoint } = await collector(kind)
     const { dropped, heaps, spans } = await inProcess("otlp", [
       "--turns",
@@ -90,9 +92,9 @@ const soak = async () => {
   }
 }
 
-/** The modules of the workspace, loaded in the process that measures. */
+/** Loads the modules of the workspace, in the process that measures. */
 const modules = async () => {
-  const [Agent, { Journal }, Op, { Model }, { Session }, Telemetry, SessionMetrics] = await Promise.all([
+  const [Agent, Journal, Op, { Model }, Session, Telemetry, SessionMetrics] = await Promise.all([
     import("@spindle/core/Agent"),
     import("@spindle/core/Journal"),
     import("@spindle/core/Op"),
@@ -110,7 +112,7 @@ const modules = async () => {
   return { ...ours, Context, Effect, Layer, Metric, Schema, Stream, Tool, Toolkit }
 }
 
-/** The turn that is measured, and what it needs. */
+/** Makes the turn that is measured, and what it needs. */
 const workload = ({ Agent, Effect, Journal, Layer, Model, Op, Schema, Session, Stream, Tool, Toolkit }) => {
   const usage = { input: 1, cachedInput: 0, output: 1, reasoning: 0, total: 2 }
   const deltas = Array.from({ length: 20 }, (_, index) => ({ _tag: "TextDelta", id: "t", delta: `word ${index} ` }))
@@ -143,7 +145,7 @@ const workload = ({ Agent, Effect, Journal, Layer, Model, Op, Schema, Session, S
   return { turns, layer: Layer.mergeAll(model, tools, journal) }
 }
 
-/** The layer of a variant. `count` is called with the number of spans that were made. */
+/** Returns the layer of a variant. Calls `count` with the number of spans that were made. */
 const layerOf = async (variant, { Layer, SessionMetrics, Telemetry }, count) => {
   const onSpan = () => count(1)
   switch (variant) {
@@ -200,11 +202,11 @@ const worker = async (variant) => {
           ["off", off],
           ["on", on]
         ]
-        // whoever comes second pays for the garbage of the first: they take turns at that
+        // the second block pays for the garbage of the first, so the order alternates
         for (const [name, context] of (done / block) % 2 === 0 ? pair : pair.toReversed())
           times[name].push(yield* timed(context))
       }
-      // the first quarter warms up
+      // the first quarter is the warm-up
       const [cpuOff, cpuOn] = [times.off, times.on].map((all) => median(all.slice(all.length / 4)))
       return { off: cpuOff, on: cpuOn, ratio: cpuOn / cpuOff }
     })

@@ -1,6 +1,6 @@
-// Bundles packages/cli into packages/cli/dist/spindle.cjs, for its start-up time (docs/decisions/0028-code-cache.md). It is one script, whose compiled
-// code can be kept with all functions that have run; what is imported only when it is needed (exporters, the page of a session, the demo's server)
-// stands in functions of its own there, and is not evaluated until then.
+// Bundles packages/cli into packages/cli/dist/spindle.cjs, for its start-up time (docs/decisions/0028-code-cache.md). The bundle is one script, so that
+// the compiled code of all functions that have run can be kept. Lazy imports (exporters, the page of a session, the demo's server) are functions in
+// it, and are not evaluated until they are needed.
 import { execFileSync } from "node:child_process"
 import { readdirSync, readFileSync, rmSync } from "node:fs"
 import { fileURLToPath } from "node:url"
@@ -17,16 +17,16 @@ await build({
   platform: "node",
   target: "node22",
   format: "cjs",
-  // the names stay, for whoever reads where something went wrong
+  // names are kept, for stack traces
   minifyWhitespace: true,
   minifySyntax: true,
-  // read as such by bin/spindle.js
+  // bin/spindle.js reads it as latin1
   charset: "ascii",
-  // packages are taken from their sources, so that a bundle is never older than they are
+  // packages are bundled from their sources, so that the bundle is never older than they are
   conditions: ["spindle-source"],
   define: { __SPINDLE_VERSION__: JSON.stringify(version), "import.meta.url": "__moduleUrl" },
   banner: { js: 'const __moduleUrl = require("node:url").pathToFileURL(__filename).href;' },
-  // behind an import() that no layer of the program reaches
+  // imported lazily, by code that no layer of the program runs
   external: ["undici"],
   logLevel: "warning"
 })

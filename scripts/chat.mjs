@@ -1,5 +1,5 @@
-// One tool call in a Chat of effect/ai and in a session, stopped at each step; `npm run chat` prints the table of docs/chat-under-the-explorer.md.
-// Exits with 1 when something is found in the session.
+// Stops one tool call in a Chat of effect/ai and in a session, at each step. `npm run chat` prints the table of docs/chat-under-the-explorer.md.
+// Exits with 1 if the session loses a call or leaves one open.
 import { compare, format } from "../packages/testing/test/chat/comparison.ts"
 
 const rows = compare()

@@ -1,7 +1,7 @@
-// All checks of the repository, one after the other; `npm test`. A step prints its name and time, and its output when it fails. Ends with the
-// line `N passed, N failed`, which counts steps and tests together.
-// `--changed` (`npm run check`) is for a developer who waits: lint, types, and the tests that the uncommitted changes can reach, without the
-// explorations and the tests that start the program.
+// `npm test`: runs all checks of the repository, one after the other. Each step prints its name and time, and its output if it fails. The last line is
+// `N passed, N failed`, which counts steps and tests together.
+// `npm run check` (`--changed`) is quick: lint, types, and the tests that the uncommitted changes can reach, without the explorations and the tests that
+// start the program.
 import { spawn } from "node:child_process"
 import { mkdirSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
@@ -26,7 +26,7 @@ const steps = [
   { name: "packed packages", run: script("packed.mjs"), needsBuild: true, isLong: true }
 ].filter(({ isLong }) => !(isShort && isLong))
 
-/** Runs a program; its output is collected, or shown as it comes. */
+/** Runs a program. Collects its output, or shows it as it comes. */
 const execute = ([command, ...args], { isShown = false } = {}) =>
   new Promise((resolve) => {
     const child = spawn(command, args, {
@@ -94,7 +94,7 @@ try {
 } catch (error) {
   console.log(`the tests left no results: ${error.message}`)
 }
-// a run can also fail by a file that does not load, and by an error outside of tests
+// a run can also fail because a file does not load, or because of an error outside of tests
 const broken = tests.testResults.filter(
   ({ assertionResults, status }) => status === "failed" && assertionResults.length === 0
 )

@@ -1,4 +1,4 @@
-// Removes what builds and tests leave behind.
+// Removes the files that builds and tests make.
 import { readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { packages, root } from "./workspace.mjs"

@@ -1,6 +1,6 @@
 // node --conditions=spindle-source scripts/codeCache.mjs
-// Runs a turn of the bundle, with a command and a patch, against a scripted model on loopback, and leaves beside it what V8 has compiled for that
-// (compiled.mjs). The turn is short: V8 throws code away that a later collection of garbage finds unused.
+// Runs a turn of the bundle, with a command and a patch, against a scripted model on loopback, and writes what V8 has compiled for it next to the
+// bundle (compiled.mjs). The turn is short, because V8 drops code that a later garbage collection finds unused.
 import { spawn } from "node:child_process"
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -32,7 +32,7 @@ const runTurn = (baseUrl) =>
     )
     const program = fileURLToPath(new URL("compiled.mjs", import.meta.url))
     const args = ["exec", "--json", "--sandbox", "danger-full-access", "--cd", root, "a"]
-    // nothing that is set for the program of whoever builds: no key, no collector, no caller
+    // without the settings of the developer's own program: no key, no collector, no caller
     const isTheirs = ([name]) => /^(SPINDLE|CODEX|OPENAI|OTEL|TRACE)/i.test(name)
     const env = Object.fromEntries(Object.entries(process.env).filter((one) => !isTheirs(one)))
     env.SPINDLE_HOME = home
@@ -45,7 +45,9 @@ const runTurn = (baseUrl) =>
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (bytes) => (said += bytes))
     child.on("close", (code, signal) =>
       resume(
-        code === 0 ? Effect.void : Effect.die(new Error(`the turn of the build ended with ${code ?? signal}\n${said}`))
+        code === 0
+          ? Effect.void
+          : Effect.die(new Error(`cannot make the code cache: the turn ended with ${code ?? signal}\n${said}`))
       )
     )
   })

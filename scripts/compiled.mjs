@@ -1,5 +1,5 @@
 // node scripts/compiled.mjs ARGS...
-// Runs the bundle as bin/spindle.js does, and at its end writes what V8 has compiled of it for bin/spindle.js to take.
+// Runs the bundle as bin/spindle.js does, and at the end writes what V8 has compiled of it, for bin/spindle.js to use.
 import { readFileSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { join } from "node:path"

@@ -4,7 +4,7 @@ export interface Clause {
   readonly isDue: boolean
   readonly sentence: string
 }
-/** What upholds and what shows each clause: paths by its number. */
+/** The sources that uphold each clause and the tests that show it: paths by its number. */
 export interface Survey {
   readonly clauses: ReadonlyArray<Clause>
   readonly marks: ReadonlyMap<string, ReadonlyArray<string>>

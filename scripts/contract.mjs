@@ -8,7 +8,7 @@ import { files, packages, read, report, root } from "./workspace.mjs"
 
 const index = "docs/contract-index.md"
 
-/** The clauses of the page: number, first sentence, and whether code upholds them already. */
+/** Returns the clauses of the page: number, first sentence, and whether code upholds them already. */
 export const clausesOf = (page) =>
   Array.from(page.matchAll(/^- \*\*([A-Z]\d+)\*\* (\*\(later\)\* )?(.*)$/gm), ([, number, later, sentence]) => ({
     number,
@@ -16,13 +16,13 @@ export const clausesOf = (page) =>
     sentence
   }))
 
-/** The clause numbers with which the names of tests begin: `it.effect("I2 I3 ...")`, `describe("S1 ...")`. */
+/** Returns the clause numbers with which the names of tests begin: `it.effect("I2 I3 ...")`, `describe("S1 ...")`. */
 export const shownIn = (source) => {
   const names = source.matchAll(/\b(?:it|test|describe)[.\w]*(?:\([^()]*\))?\(\s*["'`]((?:[A-Z]\d+,? )+)/g)
   return new Set(Array.from(names).flatMap((name) => name[1].match(/[A-Z]\d+/g)))
 }
 
-/** The clause numbers in the comments of a source, each a mark: `(contract S2)`, `(I1, I3)`, `// mutant abort-once (I1)`. */
+/** Returns the clause numbers in the comments of a source. Each is a mark: `(contract S2)`, `(I1, I3)`, `// mutant abort-once (I1)`. */
 export const markedIn = (source) => {
   const comments = source.match(/\/\*[^]*?\*\/|\/\/.*$/gm) ?? []
   const marks = comments.flatMap((comment) => comment.match(/\((?:contract )?[A-Z]\d+[^)]*\)/g) ?? [])
@@ -42,13 +42,13 @@ const scan = (folder, numbersIn) => {
   return found
 }
 
-/** What upholds and what shows each clause. */
+/** Returns the sources that uphold each clause and the tests that show it. */
 export const survey = () => {
   const clauses = clausesOf(read("docs/contract.md"))
   return { clauses, marks: scan("src", markedIn), tests: scan("test", shownIn) }
 }
 
-/** What is wrong with the contract, as sentences. */
+/** Returns the problems of the contract, as sentences. */
 export const problemsOf = ({ clauses, marks, tests }) => {
   const numbers = clauses.map(({ number }) => number)
   return [

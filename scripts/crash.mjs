@@ -1,5 +1,5 @@
-// Kills a process that runs turns on a file journal, again and again, and looks for what it had acknowledged (contract J1, J8); `npm run crash`, with
-// `-- --trials N` for another number than 1,000. Prints figures, and exits with 1 when anything is lost or refused. The bounded version is a test of core.
+// `npm run crash`: kills a process that runs turns on a file journal, again and again, and checks what it had acknowledged (contract J1, J8). Runs 1,000
+// trials, or N with `-- --trials N`. Prints figures, and exits with 1 if anything is lost or refused. The bounded version is a test of core.
 import { parseArgs } from "node:util"
 import * as Effect from "effect/Effect"
 import { format, run } from "../packages/core/test/crash/trials.ts"

@@ -1,5 +1,5 @@
-// Effect diagnostics (floating effects, missing `return yield*`, leaking requirements ...) with the compiler of @effect/tsgo. It reads
-// the built declarations of the other packages: run it after `tsc -b`.
+// Prints Effect diagnostics (floating effects, missing `return yield*`, leaking requirements ...) with the compiler of @effect/tsgo. Reads the built
+// declarations of the other packages: run it after `tsc -b`.
 import { spawnSync } from "node:child_process"
 import { chmodSync, existsSync } from "node:fs"
 import { join } from "node:path"

@@ -1,5 +1,5 @@
-// The examples of the documentation and of `examples/`, as programs. Which blocks count, and which of them run, is written in CONTRIBUTING.md.
-// Needs the build: examples see the packages as their users do.
+// Checks the examples of the documentation and of `examples/` as programs. CONTRIBUTING.md says which blocks count, and which of them run. Needs the
+// build: examples see the packages as their users do.
 import { spawn } from "node:child_process"
 import { mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -8,7 +8,7 @@ import { files, packages, read, report, root } from "./workspace.mjs"
 const folder = join(root, "build/examples")
 const runLimitMillis = 30_000
 
-/** The fenced `ts` blocks of a Markdown text: first line, words after `ts`, code. */
+/** Returns the fenced `ts` blocks of a Markdown text: first line, words after `ts`, code. */
 const blocksOf = (text) => {
   const blocks = []
   let open
@@ -24,7 +24,7 @@ const blocksOf = (text) => {
   return blocks
 }
 
-/** The same for the `@example` parts of the doc comments of a source, with everything else blanked so that line numbers stay. */
+/** Returns the same for the `@example` parts of the doc comments of a source. Everything else is blanked, so that line numbers stay. */
 const exampleText = (source) => {
   let inComment = false
   let inExample = false

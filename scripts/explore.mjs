@@ -1,5 +1,5 @@
-// The long exploration (contract I10): each action at every step of each kind of task, and pairs of actions at drawn steps; `npm run explore`. Prints a
-// table, and exits with 1 when a law is broken. `-- --runs N` bounds the runs of an action in each mode (default: every step), `--pairs N` those of a pair
+// `npm run explore`: the long exploration (contract I10), with each action at every step of each kind of task, and pairs of actions at drawn steps. Prints
+// a table, and exits with 1 if a law is broken. `-- --runs N` bounds the runs of an action in each mode (default: every step), `--pairs N` those of a pair
 // (default 100), `--kind NAME` chooses kinds by a part of their names, `--trace` prints the steps before the first action of each case. A sample of it is
 // a test of core.
 import { spawn } from "node:child_process"
@@ -20,7 +20,7 @@ const { values } = parseArgs({
   }
 })
 
-/** Explores one kind; tells the figures of each action and pair. */
+/** Explores one kind. Prints the figures of each action and pair. */
 const exploreHere = (kind) => {
   for (const names of [...actions.map((action) => [action]), ...pairs]) {
     const maxRuns = Number(names.length === 1 ? values.runs : values.pairs)
@@ -53,7 +53,7 @@ const sum = (all) =>
     { points: 0, runs: 0, violations: 0, durationMillis: 0 }
   )
 
-/** Explores one kind in a process of its own; prints its table when it has ended. */
+/** Explores one kind in a separate process. Prints its table at the end. */
 const exploreThere = (kind) =>
   new Promise((resolve) => {
     const own = [...process.execArgv, fileURLToPath(import.meta.url), "--only", kind]

@@ -1,4 +1,4 @@
-// Prints the mutants of the sources as Markdown tables: what their markers say, and what finds them (decisions 20 and 23).
+// Prints the mutants of the sources as Markdown tables: the text of each marker, and the test that finds it (decisions 20 and 23).
 import { mutantsOf, sourcesOfWorkspace } from "../packages/core/test/explore/mutantMarkers.ts"
 import { mutants as ofCore } from "../packages/core/test/explore/mutants.ts"
 import { mutants as ofDelegates } from "../packages/delegate/test/explore/mutants.ts"
@@ -6,7 +6,7 @@ import { mutants as ofDelegates } from "../packages/delegate/test/explore/mutant
 const mutants = mutantsOf(sourcesOfWorkspace())
 const shown = { program: "a drawn program", trees: "random trees" }
 
-/** Prints the rows of one table. A row without a marker fails a test, and is left out here. */
+/** Prints the rows of one table. A row without a marker is left out; a test fails on it. */
 const print = (title, table) => {
   const rows = Object.entries(table).flatMap(([name, { by }]) => {
     if (mutants[name] === undefined) return []

@@ -1,5 +1,5 @@
 // npm run new:clause -- I11 "An abort ..."
-// Adds a clause to its section of docs/contract.md, and the stub of its test to packages/core/test; see packages/core/test/README.md.
+// Adds a clause to its section of docs/contract.md, and the stub of its test to packages/core/test. See packages/core/test/README.md.
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { clausesOf } from "./contract.mjs"

@@ -1,5 +1,5 @@
-// What npm would publish: each package is packed, looked at by publint and attw, installed into an empty folder beside nothing but its declared
-// dependencies, and imported there; a program is started there, too. Needs the build and the bundle.
+// Checks what npm would publish. Each package is packed, checked by publint and attw, installed into an empty folder with only its declared dependencies,
+// and imported there; its programs are started there. Needs the build and the bundle.
 import { spawnSync } from "node:child_process"
 import {
   existsSync,
@@ -20,7 +20,7 @@ const problems = []
 const bin = (name) => join(root, "node_modules/.bin", process.platform === "win32" ? `${name}.cmd` : name)
 const temporary = mkdtempSync(join(realpathSync(tmpdir()), "spindle-packed-"))
 
-/** Runs a program; answers its output, or undefined after noting a problem. */
+/** Runs a program. Returns its output, or undefined after it has added a problem. */
 const run = (what, [command, ...args], cwd = root) => {
   const result = spawnSync(command, args, { cwd, encoding: "utf8", shell: process.platform === "win32" })
   if (result.status === 0) return result.stdout
@@ -29,7 +29,7 @@ const run = (what, [command, ...args], cwd = root) => {
 
 const bare = (path) => path.replace(/^\.\//, "")
 
-/** The files that a manifest exports by name. */
+/** Returns the files that a manifest exports by name. */
 const exportedFiles = ({ exports }) =>
   Object.entries(exports)
     .filter(([name]) => name !== "./package.json" && !name.includes("*"))
@@ -70,7 +70,7 @@ const pack = ({ name, manifest }) => {
   }
 }
 
-/** An empty project in which only this package and what it declares can be imported. */
+/** Makes an empty project in which only this package and its declared dependencies can be imported. */
 const install = (one, all) => {
   const project = join(temporary, `user-of-${one.name}`)
   mkdirSync(project)
@@ -79,7 +79,7 @@ const install = (one, all) => {
     const target = join(modules, manifest.name)
     if (existsSync(target)) return
     mkdirSync(dirname(target), { recursive: true })
-    // a copy, not a link: Node resolves what a package imports from where its files really are
+    // a copy, not a link: Node resolves the imports of a package from the real place of its files
     run(`copy ${manifest.name}`, ["cp", "-R", unpacked, target])
     for (const name of Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })) {
       const sibling = all.find((other) => other.manifest.name === name)
@@ -117,7 +117,7 @@ if (failed.length > 0) { console.log(failed.join("\\n")); process.exit(1) }
   return publics.length
 }
 
-/** The programs of a package start where only it is installed. */
+/** Checks that the programs of a package start where only the package is installed. */
 const checkPrograms = ({ manifest }, project) => {
   for (const [program, path] of Object.entries(manifest.bin ?? {})) {
     const installed = join(project, "node_modules", manifest.name, path)
@@ -127,7 +127,7 @@ const checkPrograms = ({ manifest }, project) => {
   }
 }
 
-/** A bundle of core for browsers: must need nothing of Node. */
+/** Bundles core for browsers, where it must not need Node. Returns the size of the bundle. */
 const browserBytes = async (project) => {
   const result = await build({
     stdin: { contents: `export * from "@spindle/core"`, resolveDir: project },

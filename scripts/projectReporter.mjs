@@ -1,7 +1,7 @@
-// A vitest reporter that prints one line for each project as soon as its last test file has ended. The failures themselves are printed by
-// vitest's own `minimal` reporter at the end.
+// A vitest reporter that prints one line for each project as soon as its last test file has ended. Vitest's own `minimal` reporter prints the failures
+// at the end.
 export default class ProjectReporter {
-  /** By name of the project: files that have not ended, tests by state, and the time that its files took. */
+  /** By name of the project: files that still run, tests by state, and the time that its files took. */
   #projects = new Map()
 
   onTestRunStart(specifications) {

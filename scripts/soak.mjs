@@ -1,5 +1,5 @@
-// Whether memory stays where it was (contract S8), in full: sessions opened and closed, turns in one session, with the journal in memory and in
-// files; `npm run soak`. Prints a table, and exits with 1 when a slope is not flat. The bounded version is a test of core.
+// `npm run soak`: checks that memory does not grow (contract S8) over sessions that are opened and closed, and over turns in one session, with the
+// journal in memory and in files. Prints a table, and exits with 1 if a slope is not flat. The bounded version is a test of core.
 import { execFile } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -7,7 +7,8 @@ import { join } from "node:path"
 import { promisify } from "node:util"
 import { root } from "./workspace.mjs"
 
-// a session whose journal alone is kept costs some 3,000 bytes, a turn whose items are some 700; a journal file remembers one position for 256 records
+// for scale: a session of which the journal is kept costs some 3,000 bytes, a turn of which the items are kept some 700. A journal file remembers one
+// position for 256 records.
 const programs = [
   { kind: "sessions", journal: "memory", count: 10_000, limitBytes: 100 },
   { kind: "sessions", journal: "file", count: 10_000, limitBytes: 100 },

@@ -1,6 +1,6 @@
-// Random trees of delegates under random schedules (contract D1 to D7, A3): 10,000 by default; `npm run trees`. Up to five levels and four children of one
-// session, with requests, answers, aborts, deadlines, failing and deaf children; in every second tree fibers are held up at random. Prints its figures,
-// and exits with 1 when a law is broken. `-- --trees N` for another number, `--first SEED` for other trees. A sample of it is a test of packages/delegate.
+// `npm run trees`: 10,000 random trees of delegates under random schedules (contract D1 to D7, A3). A tree has up to five levels and four children of one
+// session, with questions, answers, aborts, deadlines, failing and deaf children. In every second tree fibers are delayed at random. Prints figures, and
+// exits with 1 if a law is broken. `-- --trees N` runs N trees, `--first SEED` other ones. A sample of it is a test of packages/delegate.
 import { spawn } from "node:child_process"
 import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
@@ -18,7 +18,7 @@ const { values } = parseArgs({
 const first = Number(values.first)
 const trees = Number(values.trees)
 
-/** Runs one part in a process of its own. */
+/** Runs one part in a separate process. */
 const part = (from, count) =>
   new Promise((resolve, reject) => {
     const own = [...process.execArgv, fileURLToPath(import.meta.url), "--only"]
@@ -28,7 +28,7 @@ const part = (from, count) =>
     let output = ""
     child.stdout.on("data", (data) => (output += data))
     child.on("close", (code) =>
-      code === 0 ? resolve(JSON.parse(output)) : reject(new Error(`trees from ${from} on ended with ${code}`))
+      code === 0 ? resolve(JSON.parse(output)) : reject(new Error(`the trees from seed ${from} ended with ${code}`))
     )
   })
 
@@ -50,7 +50,7 @@ else {
   const seconds = (performance.now() - startedAt) / 1_000
   const deepest = Math.max(...done.map((one) => one.deepest))
   console.log(
-    `${sum("trees")} trees, ${sum("delegates")} delegates, ${deepest} levels, ${sum("requests")} requests shown, ` +
+    `${sum("trees")} trees, ${sum("delegates")} delegates, ${deepest} levels, ${sum("requests")} questions shown, ` +
       `${sum("decided")} decided, ${sum("aborts")} turns aborted, ${sum("refused")} starts refused or failed`
   )
   console.log(`${sum("steps")} steps, ${violations.length} violations, ${seconds.toFixed(1)} s`)

@@ -1,5 +1,6 @@
-// Tests from source, without a build: npm run unit -- [--clause I3] [arguments of vitest]
-// `--clause` runs the tests whose names begin with that clause of the contract, and reads only the files that have one.
+// npm run unit -- [--clause I3] [arguments of vitest]
+// Runs tests from source, without a build. `--clause` runs the tests whose names begin with that clause of the contract, and reads only the files that
+// have one.
 import { spawnSync } from "node:child_process"
 import { join } from "node:path"
 import { survey } from "./contract.mjs"
@@ -12,7 +13,7 @@ if (at >= 0) {
   const [, number] = args.splice(at, 2)
   const paths = survey().tests.get(number)
   if (paths === undefined) {
-    console.error(`no test shows ${number ?? "a clause: name one, for example --clause I3"}`)
+    console.error(number === undefined ? "--clause needs a clause, such as I3" : `no test shows clause ${number}`)
     process.exit(64)
   }
   chosen.push("--testNamePattern", `(^|\\s)([A-Z]\\d+,? )*${number}[, ]`, ...paths.map((path) => `packages/${path}`))

@@ -1,4 +1,4 @@
-// Where things are in this workspace; for the other scripts.
+// Paths, files and packages of this workspace, for the other scripts.
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { dirname, join, relative, sep } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -8,7 +8,7 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
 const skipped = new Set(["node_modules", "dist", "build", "coverage"])
 
-/** Paths of the files below a folder, relative to the root, with `/`, sorted; generated and hidden folders are left out. */
+/** Returns the paths of the files below a folder, relative to the root, with `/`, sorted. Generated and hidden folders are left out. */
 export const files = (folder, wanted = () => true) => {
   const out = []
   const walk = (at) => {
@@ -23,10 +23,10 @@ export const files = (folder, wanted = () => true) => {
   return out.filter(wanted).sort()
 }
 
-/** The text of a file of the checkout. */
+/** Returns the text of a file of the checkout. */
 export const read = (path) => readFileSync(join(root, path), "utf8")
 
-/** The packages of the workspace: folder name and manifest. `isPublished`: for import, and some as a program too. */
+/** The packages of the workspace: folder name and manifest. `isPublished`: for import; some have a program too. */
 export const packages = readdirSync(join(root, "packages"))
   .filter((name) => statSync(join(root, "packages", name)).isDirectory())
   .filter((name) => existsSync(join(root, "packages", name, "package.json")))
@@ -35,7 +35,7 @@ export const packages = readdirSync(join(root, "packages"))
     return { name, manifest, isPublished: manifest.private !== true }
   })
 
-/** Prints what a check found and ends the process: status 0 when it found nothing. */
+/** Prints the problems that a check found, or the summary, and ends the process. The status is 0 if there is no problem. */
 export const report = (problems, summary) => {
   for (const problem of problems) console.error(problem)
   console.log(problems.length === 0 ? summary : `${problems.length} problem(s)`)

@@ -22,7 +22,7 @@ const usage = {
   outputTokens: { total: 1, text: 1, reasoning: 0 }
 }
 
-/** An AI SDK language model (spec v4 or v3; same parts). names: how the script's tool names and args map. */
+/** Makes an AI SDK language model (spec v4 or v3, with the same parts). `names` maps the script's tool names and arguments. */
 export const makeModel = (specificationVersion, names = (t) => t) => {
   const stepFor = (messages) => {
     live.lastPrompt = () => norm(messages)

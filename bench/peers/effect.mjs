@@ -1,6 +1,6 @@
 // A bare Effect 4 program: LanguageModel.make with a scripted provider, Chat for the history, Toolkit for the tools,
 // and the dozen lines of loop that effect/ai leaves to its user.
-//   ""          each delta arrives on its own, through Stream.fromAsyncIterable (as in the other peers)
+//   ""          each delta arrives separately, through Stream.fromAsyncIterable (as in the other peers)
 //   sync        the deltas come as one Stream.fromIterable chunk
 //   notrace     spans off (Effect.withTracerEnabled(false)); as shipped, Chat and LanguageModel open spans
 //   kvs         Chat.layerPersisted on KeyValueStore.layerFileSystem, one file per chat (W8)

@@ -1,5 +1,5 @@
 // LangChain createAgent (on LangGraph), a fake BaseChatModel, agent.stream(streamMode: "messages").
-//   ""        MemorySaver checkpointer: the session lives in LangGraph (one checkpoint per super-step, kept for ever)
+//   ""        MemorySaver checkpointer: the session lives in LangGraph (one checkpoint per super-step, never deleted)
 //   nockpt    no checkpointer: the caller keeps the message array (streamMode messages + values)
 //   sqlite    SqliteSaver on a file (W8)
 // sizes: an adapter is one function, as a program of its users would be
@@ -100,7 +100,7 @@ export async function load({ ckpt, file }) {
         schema: z.object({ why: z.string() })
       }),
       tool(() => deaf(), { name: "deaf", description: "deaf", schema: z.object({ why: z.string() }) }),
-      // the idiom of the docs: the tool invokes the child; the run's signal reaches it through the ambient config
+      // as the docs show it: the tool invokes the child, and the ambient config passes the run's signal on
       tool(
         async ({ prompt }) =>
           textOf((await child.invoke({ messages: [{ role: "user", content: prompt }] })).messages.at(-1).content),

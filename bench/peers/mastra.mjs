@@ -1,5 +1,5 @@
 // Mastra Agent.stream with a mock language model (AI SDK spec v3).
-//   ""        Memory on InMemoryStore, lastMessages lifted from its default 10 so that the whole history is sent
+//   ""        Memory on InMemoryStore, lastMessages raised from its default 10 so that the complete history is sent
 //   last10    the same with the shipped default (lastMessages: 10)
 //   nomem     no memory: the caller keeps the message array
 //   libsql    Memory on LibSQLStore, a local file (W8)

@@ -1,5 +1,5 @@
 // OpenAI Agents SDK for JS: run(agent, input, {stream: true, session: MemorySession}). Tracing is on as shipped
-// (without an API key the exporter drops the spans after they were built and batched); "notrace" switches it off.
+// (without an API key the exporter drops the spans after building and batching them); "notrace" switches it off.
 import { add, deaf, decide, hang, live, play } from "../workloads/brain.mjs"
 export const packages = ["@openai/agents"]
 export const variants = { "": { trace: true }, notrace: { trace: false } }

@@ -1,5 +1,5 @@
 // A Spindle session: the agent, its toolkit and a scripted model.
-//   ""              a Model of our own, journal in memory with bounded retention
+//   ""              a custom Model, journal in memory with bounded retention
 //   language-model  the same through EffectAiModel.layer, over a scripted provider like that of effect.mjs
 //   file            the file journal (W8 and the kill -9 trials)
 import { decide, live, play, started, stopped } from "../workloads/brain.mjs"
@@ -91,12 +91,12 @@ export async function load({ lm, store, file }) {
   }
 }
 
-/** A turn of a session: submits the prompt, and reads what the session tells until the turn has ended. */
+/** Runs a turn of a session: submits the prompt, and reads the session's events until the turn has ended. */
 const turnOf = ({ Effect, Fiber, Stream }) =>
   Effect.fnUntraced(function* (session, prompt, { signal, onDelta } = {}) {
     const { seq } = yield* session.snapshot
     let end
-    // subscribed before the input is given, so that no piece of text comes before its reader
+    // subscribed before the input is submitted, so that no text is missed
     const reading = yield* session.events({ from: seq }).pipe(
       Stream.takeUntil(
         (event) =>
@@ -127,7 +127,7 @@ const peerSession = ({ Effect, runtime, turn }, session, close) => ({
   dispose: close
 })
 
-/** A text that never ends, one piece each so many milliseconds. */
+/** A text that never ends, one piece every `everyMillis`. */
 const dripping = ({ Effect, Stream }, everyMillis, part) =>
   Stream.fromEffectRepeat(
     Effect.map(Effect.sleep(everyMillis), () => {
@@ -136,7 +136,7 @@ const dripping = ({ Effect, Stream }, everyMillis, part) =>
     })
   ).pipe(Stream.onStart(Effect.sync(started)), Stream.ensuring(Effect.sync(stopped)))
 
-/** A text as a stream: one pull for each piece that arrives, and the end after the last. */
+/** A text as a stream: one pull for each piece, and the end after the last. */
 const pulled = ({ Cause, Effect, Stream }, pieces, part, end) => {
   let done = false
   const next = Effect.suspend(() =>
@@ -150,7 +150,7 @@ const pulled = ({ Cause, Effect, Stream }, pieces, part, end) => {
   return Stream.fromPull(Effect.succeed(next))
 }
 
-/** A Model of our own: the brain's steps as parts. */
+/** A custom Model: the brain's steps as parts. */
 function ownModel({ Cause, Effect, Layer, Stream }, Model) {
   const finish = (reason) => ({
     _tag: "Finish",

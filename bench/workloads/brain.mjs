@@ -1,14 +1,14 @@
-// The scripted "model" shared by every peer. It is stateless: what it answers depends only on the text of the
-// last user message and on how many tool results follow it, so one shared agent can serve any number of sessions.
+// The scripted model of every peer. It is stateless: its response depends only on the text of the last user
+// message and on how many tool results follow it, so one shared agent can serve any number of sessions.
 //   text                     20 text deltas, then finish
 //   tools [n=5]              n rounds of one call to add(a,b), then 20 deltas
 //   one                      one call to add, then one delta (the parent's half of "delegate")
-//   drip                     text deltas for ever, one each 2 ms
+//   drip                     text deltas without end, one every 2 ms
 //   hang                     one call to hang(), a tool that never ends
 //   deaf                     one call to deaf(), a tool that never ends and ignores the abort signal
 //   addhang [n=5]            n rounds of add, then hang()
 //   delegate <prompt>        one call to the child agent with <prompt>, then one delta
-// "lat=1" anywhere: that many ms of latency before each answer.
+// "lat=1" anywhere: that many ms of latency before each response.
 export const DELTAS = Array.from({ length: 20 }, (_, i) => `tok${i} `)
 export const TEXT = DELTAS.join("")
 
@@ -22,7 +22,7 @@ export const parse = (prompt) => {
 }
 
 let callId = 0
-/** -> { lat, deltas } | { lat, tool: {id,name,args} } | { lat, drip: ms } */
+/** Returns { lat, deltas } | { lat, tool: {id,name,args} } | { lat, drip: ms } */
 export function decide(prompt, toolResults) {
   const p = parse(prompt)
   const lat = p.lat
@@ -51,7 +51,7 @@ export function decide(prompt, toolResults) {
   }
 }
 
-// What is alive right now: model streams (drip) and hanging tools. Workloads read this after an abort.
+// What is alive: model streams (drip) and hanging tools. Workloads read this after an abort.
 export const live = { drips: 0, hangs: 0, hangStarted: 0, cleaned: 0, deltasOut: 0, lastStop: 0, lastPrompt: null }
 export const started = () => {
   live.drips++
@@ -75,7 +75,7 @@ export const sleep = (ms, signal) =>
     signal?.addEventListener("abort", onAbort, { once: true })
   })
 
-/** The text of a step as an async sequence: every peer's model reads from this one generator. */
+/** Plays the text of a step as an async sequence. Every peer's model reads from this generator. */
 export async function* play(step, signal) {
   if (step.lat) await sleep(step.lat, signal)
   if (step.drip) {
@@ -93,7 +93,7 @@ export async function* play(step, signal) {
   if (step.deltas) for (const d of step.deltas) yield d
 }
 
-// Tools. hang holds a real resource (an interval) that only its own cleanup releases.
+// Tools. hang holds a real resource (an interval) that only its clean-up releases.
 export const add = async ({ a, b }) => {
   await Promise.resolve()
   return a + b
@@ -120,14 +120,14 @@ export const hang = async (signal) => {
   }
 }
 
-/** Never ends, and never looks at a signal. */
+/** Never ends, and ignores its signal. */
 export const deaf = () => {
   live.hangs++
   live.hangStarted++
   return new Promise(() => {})
 }
 
-/** Is a normalised message list fit to be sent? [{role, text?, calls?:[id], results?:[id]}] */
+/** Returns whether a normalised list of messages can be sent: [{role, text?, calls?:[id], results?:[id]}]. */
 export function validate(msgs) {
   const open = new Set(),
     bad = []

@@ -1,4 +1,4 @@
-// The tools of the workloads for the peers that are Effect programs: one that answers, one that can be stopped, one that cannot.
+// The tools of the workloads for the peers that are Effect programs: one that returns, one that can be stopped, one that cannot.
 import { add, deaf, hangClose, hangOpen } from "./brain.mjs"
 
 export const toolsOf = ({ Schema, Tool }) => [

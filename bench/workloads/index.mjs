@@ -1,5 +1,5 @@
-// One function per workload: (runtime, caps) -> plain numbers. Each runs in a process of its own (worker.mjs).
-// sizes: what one workload measures stands in one function
+// One function per workload: (runtime, caps) -> plain numbers. Each runs in a separate process (worker.mjs).
+// sizes: one function holds everything that one workload measures
 import { live, sleep, TEXT, validate } from "./brain.mjs"
 
 const now = () => performance.now()
@@ -7,7 +7,7 @@ const q = (xs, p) => {
   const s = [...xs].sort((a, b) => a - b)
   return s[Math.min(s.length - 1, Math.floor(p * s.length))]
 }
-// Live bytes after collection: the heap and the array buffers outside it (LangGraph's savers keep theirs there).
+// Live bytes after a collection: the heap and the array buffers outside it, where LangGraph's savers keep their data.
 const heap = async () => {
   for (let i = 0; i < 3; i++) {
     await sleep(20)
@@ -18,7 +18,7 @@ const heap = async () => {
 }
 const timers = () => process.getActiveResourcesInfo().filter((r) => r === "Timeout" || r === "Immediate").length
 
-/** n turns, each in a fresh session; microseconds per turn. The session's disposal is not timed. */
+/** Runs n turns, each in a new session. Returns microseconds per turn. Disposing of the session is not timed. */
 async function turns(rt, prompt, n, check) {
   const us = [],
     c0 = process.cpuUsage()
@@ -52,8 +52,8 @@ export async function w1(rt) {
   return { ...stats(us), retained_bytes: ((await heap()) - h0) / 2000 }
 }
 
-/** Bytes allocated per turn: the median growth of the used heap over one turn, of the turns in which nothing was
- *  collected (the worker runs with a large new space, see FLAGS in run.mjs). */
+/** Returns the bytes allocated per turn: the median growth of the used heap over one turn, of the turns in which nothing
+ *  was collected (the worker runs with a large new space, see FLAGS in run.mjs). */
 export async function w1alloc(rt) {
   await turns(rt, "text", 200, isText)
   const grown = []
@@ -88,7 +88,7 @@ export async function w3(rt) {
     const d = process.cpuUsage(c)
     cpu.push(d.user + d.system)
   }
-  // wall and processor time of the 20 turns that follow n prior ones (processor time is what to read on a busy machine)
+  // wall and processor time of the 20 turns after n earlier ones (read the processor time on a busy machine)
   const at = (xs, n) => (xs.length >= n + 20 ? q(xs.slice(n, n + 20), 0.5) : null)
   const out = {
     us_at_10: at(us, 10),
@@ -154,7 +154,7 @@ const shape = (ms) =>
     .map((m) => m.role[0] + (m.calls?.length ? "C" : "") + (m.results?.length ? "R" : ""))
     .join(" ")
 
-/** Abort `trials` turns of `prompt`, each in a session with one finished turn. */
+/** Aborts `trials` turns of `prompt`, each in a session with one finished turn. */
 async function aborts(rt, prompt, ready, trials) {
   const settle = [],
     stop = []
@@ -259,7 +259,7 @@ export async function w6(rt) {
   return { us_one: q(one, 0.5), us_delegate: q(del, 0.5), us_overhead: q(del, 0.5) - q(one, 0.5) }
 }
 
-/** W1 against the built-in store: fresh thread per turn, then one thread to 100 turns. */
+/** Runs w1 with the built-in store: a new thread for each turn, then one thread with 100 turns. */
 export async function w8(rt, { file }) {
   const { statSync, readdirSync } = await import("node:fs")
   const { dirname, join } = await import("node:path")

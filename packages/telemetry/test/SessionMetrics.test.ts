@@ -198,7 +198,7 @@ describe("the network proxy", () => {
     })
   )
 
-  it.effect("10.4 a state that takes too long to read counts as inactive, and holds up nothing", () =>
+  it.effect("10.4 a state that takes too long to read counts as inactive, and delays nothing", () =>
     Effect.gen(function* () {
       const all = yield* measured(
         Effect.andThen(

@@ -17,7 +17,7 @@ import { TestClock } from "effect/testing"
 import { assertDescends, caller, callerId, processes, traced, traceId } from "./traced.ts"
 
 /**
- * What a tool or a task does in its turn, a tree. A part of the project that starts work of its own adds a kind here, and
+ * What a tool or a task does in its turn, a tree. A part of the project that starts its own work adds a kind here, and
  * its interpretation to `perform`.
  */
 type Work =

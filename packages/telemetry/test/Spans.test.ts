@@ -399,7 +399,7 @@ describe("a trace that goes out", () => {
       })
     )
 
-  it.effect("O1 a process gets TRACEPARENT and TRACESTATE of its own span, and its arguments are not included", () =>
+  it.effect("O1 a process gets TRACEPARENT and TRACESTATE of its span, and its arguments are not included", () =>
     Effect.gen(function* () {
       const h = yield* traced()
       const host = processes()

@@ -82,7 +82,7 @@ export interface CheckOptions {
   readonly factory?: SessionHarness.SessionFactory | undefined
   /** Must hold for every run. Default: all laws of `Laws`. */
   readonly law?: Laws.Law | undefined
-  /** At how many steps the program is aborted, each in a run of its own. Default 20; 0 runs it only as it is. */
+  /** At how many steps the program is aborted, each in a separate run. Default 20; 0 runs it only as it is. */
   readonly aborts?: number | undefined
 }
 
@@ -189,7 +189,7 @@ const faultsOf = ({ faults }: SessionProgram) => {
 const patience = "10 minutes"
 
 /**
- * The program as an effect, for explorations of one's own: one conversation from its first turn to its end, hosted as
+ * The program as an effect, for custom explorations: one conversation from its first turn to its end, hosted as
  * {@link CheckOptions} say.
  */
 export const run =

@@ -60,7 +60,7 @@ describe("check", () => {
   })
 
   it("S2 J5 a write that fails while nothing runs may fail the next submission", () => {
-    // what is held up ends late, and its end is recorded when its turn is over
+    // a straggler ends late, and its end is recorded when its turn is over
     const faults = [{ point: "journal", fault: "fail", nth: 7 }] as const
     let idleAndFailed = false
     const law: Laws.Law = (history) => {

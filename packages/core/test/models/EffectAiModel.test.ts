@@ -123,7 +123,7 @@ describe("EffectAiModel.layer: responses", () => {
       const other = Context.get(yield* Layer.build(Layer.provide(renamed, named)), Model)
       assert.deepStrictEqual([other.provider, other.model, other.contextWindow], ["acme", "two-mini", 8])
       // @ts-expect-error a language model alone has no names
-      // @effect-diagnostics-next-line missingEffectContext:off
+      // @effect-diagnostics-next-line missingLayerContext:off
       const missing = (): Layer.Layer<Model> => Layer.provide(EffectAiModel.layer(), languageModel)
       assert.isFunction(missing)
     })

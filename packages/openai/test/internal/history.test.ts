@@ -135,7 +135,7 @@ describe("inputOf", () => {
   ]
   const idsOf = (items: ReadonlyArray<Item>) => wires(items).map((wire) => wire["call_id"])
 
-  it("gives calls that share an id ids of their own, over rounds and within 64 characters", () => {
+  it("gives calls that share an id distinct ids, over rounds and within 64 characters", () => {
     const long = "l".repeat(64)
     const cut = `${"l".repeat(62)}_2`
     const third = "c_2_2"

@@ -93,7 +93,7 @@ export class Actions implements Stage {
   }
 
   /**
-   * Moves an action whose operation was not observed, because its fiber has a tracer of its own, to the next task.
+   * Moves an action whose operation was not observed, because its fiber has its own tracer, to the next task.
    * Returns whether there was one.
    */
   deferUnobserved(): boolean {

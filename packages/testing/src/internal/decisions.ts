@@ -76,7 +76,7 @@ export interface RunResult<A, E> {
   readonly millis: number
   /** How many of the decided actions ran. */
   readonly actionsCount: number
-  /** How many fibers had not ended when nothing could run any more. */
+  /** How many fibers had not ended when nothing could run. */
   readonly leakCount: number
   /** `endless`: nothing can run, and a sleep has no end. `late`: the time was used up. */
   readonly end: "done" | "deadlock" | "endless" | "livelock" | "late"

@@ -27,7 +27,7 @@ export interface RunOptions<A, E> {
   readonly isProbed?: boolean | undefined
 }
 
-/** Runs a program once, passes the result to a function, and ends what the run left behind. */
+/** Runs a program once, passes the result to a function, and ends what the run left running. */
 export const runOnce = <A, E, B>(options: RunOptions<A, E>, judge: (result: RunResult<A, E>) => B): B => {
   const scheduler = new ExploringScheduler(options)
   const { actions, probe } = scheduler
@@ -174,7 +174,7 @@ class ExploringScheduler implements Scheduler.Scheduler {
     return { scheduleTask: (task) => void this.tasks.push(task), flush: () => {} }
   }
 
-  /** Runs until nothing can happen any more, or the steps or the time are used up. */
+  /** Runs until nothing more can happen, or the steps or the time are used up. */
   drain(): "quiet" | "livelock" | "late" {
     const maxMillis = this.decisions.maxMillis ?? day
     while (this.steps <= this.decisions.maxSteps) {
@@ -207,7 +207,7 @@ class ExploringScheduler implements Scheduler.Scheduler {
     return Array.from(this.fibers.keys()).filter((fiber) => fiber.pollUnsafe() === undefined)
   }
 
-  /** Ends what a run left behind, so that it keeps nothing alive and does nothing when a wait outside ends. */
+  /** Ends what a run left running, so that it keeps nothing alive and does nothing when a wait outside ends. */
   abandon(): void {
     this.isAbandoned = true
     this.actions.disarmUnsafe()

@@ -73,7 +73,7 @@ const ofChat = (prompt: Prompt.Prompt, isStarted: boolean): Seen => {
   }
 }
 
-/** A chat that goes on until the model calls no tool any more. */
+/** A chat that continues until the model calls no tool. */
 const chatting =
   (how: "generateText" | "streamText"): Interrupts.Program<Seen, unknown> =>
   (stage) =>

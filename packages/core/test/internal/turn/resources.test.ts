@@ -24,9 +24,9 @@ const owning = (resources: (log: Array<string>) => ReadonlyArray<OwnedResource>)
     const turns: Array<Turn> = []
     const task = Effect.gen(function* () {
       const turn = yield* Turn
-      for (const resource of resources(log)) yield* turn.own(resource)
+      for (const resource of resources(log)) yield* Effect.asVoid(turn.own(resource))
       turns.push(turn)
-      yield* Effect.never
+      return yield* Effect.never
     })
     yield* harness.session.start(Task.make("owning", task))
     return { harness, log, turn: turns[0]! }
@@ -120,7 +120,7 @@ describe("a resource of a turn", () => {
       const task = Effect.gen(function* () {
         const turn = yield* Turn
         yield* yield* turn.own(logged(log, { id: "a" }))
-        yield* Effect.never
+        return yield* Effect.never
       })
       yield* harness.session.start(Task.make("ending", task))
       yield* harness.session.abort()
@@ -143,7 +143,7 @@ describe("a child session of a turn that owns it", () => {
         const turn = yield* Turn
         const end = (reason: string) => Effect.sync(() => void log.push(reason))
         yield* turn.delegate({ delegateId: "child" as SessionId, name: "child", linked: true, end, drain: "1 second" })
-        yield* Effect.never
+        return yield* Effect.never
       })
       yield* harness.session.start(Task.make("parent", task))
       yield* harness.session.awaitIdle
@@ -163,7 +163,7 @@ describe("a child session of a turn that owns it", () => {
         yield* start("detached", false)
         const ended = yield* start("linked", true)
         ended({ status: "completed" })
-        yield* Effect.never
+        return yield* Effect.never
       })
       yield* harness.session.start(Task.make("parent", task))
       yield* harness.session.abort()
@@ -253,7 +253,7 @@ describe("a process of a turn", () => {
             started,
             all.map(({ processId }) => processId)
           )
-          yield* Effect.never
+          return yield* Effect.never
         })
       )
       const [alive, exited] = yield* Deferred.await(started)
