@@ -29,7 +29,7 @@ const recordsOf = (journal: Journal, sessionId: SessionId) =>
   Effect.map(journal.load(sessionId), ({ records }) => records)
 
 describe("Sessions", () => {
-  it.effect("create makes a session with what the host says about itself, and open answers the very same one", () =>
+  it.effect("create makes a session with the meta data of its host, and open returns the same one", () =>
     Effect.gen(function* () {
       const { journal, sessions } = yield* program()
       const session = yield* sessions.create({ meta: { cwd: "/here" } })
@@ -43,7 +43,7 @@ describe("Sessions", () => {
     })
   )
 
-  it.effect("J2 two who open a session that is closed at the same time get the same one", () =>
+  it.effect("J2 two clients that open a closed session at the same time get the same one", () =>
     Effect.gen(function* () {
       const { sessions } = yield* program()
       const { sessionId } = yield* sessions.create()
@@ -72,7 +72,7 @@ describe("Sessions", () => {
     })
   )
 
-  it.effect("S7 close settles what runs and lets go of the journal, and opening again resumes", () =>
+  it.effect("S7 close settles what runs and releases the journal, and opening again resumes", () =>
     Effect.gen(function* () {
       const { journal, model, sessions } = yield* program((_, index) =>
         index === 0 ? [...pieces("begun"), gate("never")] : [text("back")]
@@ -118,7 +118,7 @@ describe("Sessions", () => {
     })
   )
 
-  it.effect("list names every journal, open or not, the latest first", () =>
+  it.effect("list contains every journal, open or not, the latest first", () =>
     Effect.gen(function* () {
       const { sessions } = yield* program()
       const ids: Array<SessionId> = []
@@ -134,7 +134,7 @@ describe("Sessions", () => {
     })
   )
   it.effect(
-    "J2 an archived session is closed, listed apart and refused, until it is brought back with all it was",
+    "J2 an archived session is closed, listed separately and refused, until it is unarchived with all its records",
     () =>
       Effect.gen(function* () {
         const { journal, model, sessions } = yield* program(() => [...pieces("begun"), gate("never")])
@@ -179,7 +179,7 @@ describe("fork", () => {
     return { ...made, session, turns }
   })
 
-  it.effect("J4 copies a session up to the end of a turn, names its source, and leaves the source alone", () =>
+  it.effect("J4 copies a session up to the end of a turn, names its source, and does not touch the source", () =>
     Effect.gen(function* () {
       const { journal, model, session, sessions, turns } = yield* twoTurns
       const before = yield* recordsOf(journal, session.sessionId)
@@ -211,7 +211,7 @@ describe("fork", () => {
     })
   )
 
-  it.effect("J4 without a turn it copies everything, and both go their own ways", () =>
+  it.effect("J4 without a turn it copies everything, and both continue independently", () =>
     Effect.gen(function* () {
       const { session, sessions } = yield* twoTurns
       const fork = yield* sessions.fork(session.sessionId)
@@ -223,7 +223,7 @@ describe("fork", () => {
     })
   )
 
-  it.effect("J4 a fork taken during a turn carries the marker, and the turn of the source goes on", () =>
+  it.effect("J4 a fork taken during a turn carries the marker, and the turn of the source keeps running", () =>
     Effect.gen(function* () {
       const { journal, model, sessions } = yield* program((_, index) =>
         index === 0 ? [...text("so far"), gate("rest"), ...text("the rest")] : [text("fork")]

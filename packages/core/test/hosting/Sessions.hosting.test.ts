@@ -131,7 +131,7 @@ describe("a session that fails", () => {
     })
   )
 
-  it.effect("J5 releases its journal even if nobody opens it again", () =>
+  it.effect("J5 releases its journal even if no caller opens it again", () =>
     Effect.gen(function* () {
       const { faults, journal } = yield* faultyJournal
       const { sessions } = yield* host({ journal })

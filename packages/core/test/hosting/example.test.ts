@@ -126,7 +126,7 @@ describe("examples/hosting", () => {
         )
         assert.include(JSON.parse(after.at(-1)!.data).lastMessage, "alice has ordered 5 books")
 
-        // the stream is open when the server is told to stop
+        // the stream is open when the server gets the signal
         const reading = Promise.withResolvers<void>()
         const open = yield* Effect.forkChild(
           read(second, undefined, ({ event }) => {

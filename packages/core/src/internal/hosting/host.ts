@@ -1,5 +1,5 @@
 /**
- * The host of sessions: opens each once, closes it when it is told to, when it has failed or when it is idle.
+ * The host of sessions: opens each once, and closes it on request, after a failure, or when it has been idle for too long.
  *
  * ```
  *   open, create, fork ──► lock of the id ──► open ──┬─ close, archive, delete ─┐
@@ -8,8 +8,8 @@
  * ```
  *
  * 1. Only what opens or closes one id waits for its lock. Returning an open session takes no lock.
- * 2. A session that is leaving is never returned: whoever opens it waits until it is closed, and then reads its journal.
- * 3. What closes a session runs in a fiber of the host: the caller that wanted it may be interrupted.
+ * 2. A session that is leaving is never returned. The next opening waits until it is closed, and then reads its journal.
+ * 3. What closes a session runs in a fiber of the host: the caller that asked for it may be interrupted.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"

@@ -1,8 +1,8 @@
-/** A lock for each key. Only those who want the same key wait for each other. */
+/** A lock for each key. Only fibers that need the same key wait for each other. */
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 
-/** Locks by key. A key that nobody holds or waits for takes no memory. */
+/** Locks by key. A key that no fiber holds or waits for takes no memory. */
 export class KeyedLock<K> {
   private readonly locks = new Map<K, Lock>()
 
@@ -36,6 +36,6 @@ export class KeyedLock<K> {
 
 interface Lock {
   readonly semaphore: Semaphore.Semaphore
-  /** How many hold it or wait for it. */
+  /** How many fibers hold it or wait for it. */
   users: number
 }
