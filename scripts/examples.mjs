@@ -54,6 +54,8 @@ const found = [
 ].filter(({ code }) => isExample(code))
 const programs = files("examples", (path) => path.endsWith(".ts"))
 const programLimit = 60
+// a folder is a program of several files, which a test starts
+const isProgram = (path) => path.split("/").length === 2
 
 rmSync(folder, { recursive: true, force: true })
 mkdirSync(folder, { recursive: true })
@@ -116,7 +118,7 @@ if (examples.length + programs.length > 0) {
 }
 const runnable = [
   ...examples.filter(runs).map((example) => ({ ...example, run: join(folder, example.file) })),
-  ...programs.map((path) => ({ path, line: 1, code: read(path), run: join(root, path) }))
+  ...programs.filter(isProgram).map((path) => ({ path, line: 1, code: read(path), run: join(root, path) }))
 ]
 if (problems.length === 0) {
   for (const { path, line, code, run: program } of runnable) {

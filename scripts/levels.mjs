@@ -11,7 +11,7 @@ const levels = [
   ["state"],
   ["ports"],
   ["journal", "models"],
-  ["", "internal", "internal/log", "internal/session", "internal/turn", "tasks"]
+  ["", "internal", "internal/hosting", "internal/log", "internal/session", "internal/turn", "tasks"]
 ]
 // what a package may import, itself excepted: effect <- core <- siblings <- app <- cli
 const siblings = ["delegate", "tools", "openai", "telemetry", "testing"]

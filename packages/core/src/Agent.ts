@@ -159,11 +159,19 @@ export const narrow: {
       Authority.meet(Tools.permissionOf(policy, params), most(entry.spec, params) ?? "allow")
     return { ...entry, policy: { ...policy, approval } }
   }
-  return mapTables(self, ({ byName, specs }) => ({
-    specs,
-    byName: new Map(Array.from(byName, ([name, entry]) => [name, narrowed(entry)]))
-  }))
+  return mapTools(self, narrowed)
 })
+
+/** Returns the agent with each of its tools replaced, including those of its sources. */
+export const mapTools: {
+  (replace: (tool: ToolEntry) => ToolEntry): <R>(self: Agent<R>) => Agent<R>
+  <R>(self: Agent<R>, replace: (tool: ToolEntry) => ToolEntry): Agent<R>
+} = dual(2, <R>(self: Agent<R>, replace: (tool: ToolEntry) => ToolEntry) =>
+  mapTables(self, ({ byName, specs }) => ({
+    specs,
+    byName: new Map(Array.from(byName, ([name, tool]) => [name, replace(tool)]))
+  }))
+)
 
 /** Returns the agent without the tools of these names; its model does not see them. */
 export const withoutTools: {

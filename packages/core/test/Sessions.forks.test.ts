@@ -20,9 +20,9 @@ const program = Effect.fnUntraced(function* (script: ScriptedModel.Script) {
   const journal = yield* SessionHarness.memoryJournal
   const model = ScriptedModel.make(script)
   const context = yield* Layer.build(
-    Layer.merge(Layer.provide(Sessions.layer, Layer.succeed(Journal, journal)), model.layer)
+    Layer.provide(Sessions.layer(agent), Layer.merge(Layer.succeed(Journal, journal), model.layer))
   )
-  return { journal, model, context, sessions: Context.get(context, Sessions.Sessions) }
+  return { journal, model, sessions: Context.get(context, Sessions.Sessions) }
 })
 
 const turnsOf = (records: ReadonlyArray<JournalRecord>): ReadonlyArray<TurnId> =>
@@ -30,9 +30,7 @@ const turnsOf = (records: ReadonlyArray<JournalRecord>): ReadonlyArray<TurnId> =
 
 const itemsOf = (records: ReadonlyArray<JournalRecord>) => History.toArray(SessionState.fold(records).history)
 
-/**
- * A session with a turn for each way to end: completed, failed, aborted, that of a task, and one that was rolled back.
- */
+/** A session with a turn of each end: completed, failed, aborted, a task's, and one that was rolled back. */
 const eventful = Effect.gen(function* () {
   const made = yield* program((_, index) =>
     index === 1
@@ -41,7 +39,7 @@ const eventful = Effect.gen(function* () {
         ? [...ScriptedModel.pieces("half"), ScriptedModel.gate("held")]
         : [ScriptedModel.text(`answer ${index}`)]
   )
-  const session = yield* Effect.provideContext(made.sessions.create(agent), made.context)
+  const session = yield* made.sessions.create()
   const say = (words: string) => Effect.andThen(session.submit(Op.userInput(words)), session.awaitIdle)
   yield* say("completes")
   yield* say("fails")
@@ -58,51 +56,47 @@ const eventful = Effect.gen(function* () {
 })
 
 describe("fork", () => {
-  it.effect(
-    "J4 copies up to the end of any turn, its next prompt holds nothing more, and the source does not change",
-    () =>
-      Effect.gen(function* () {
-        const { context, journal, model, records, session, sessions } = yield* eventful
-        const turns = turnsOf(records)
-        assert.deepStrictEqual(
-          records.filter(isTerminal).map((record) => record._tag),
-          ["TurnCompleted", "TurnFailed", "TurnAborted", "TurnCompleted", "TurnCompleted", "TurnCompleted"]
-        )
-        const inputs = ["completes", "fails", "is aborted", undefined, "is rolled back", "last"]
-        for (const [index, until] of turns.entries()) {
-          const fork = yield* Effect.provideContext(sessions.fork(agent, session.sessionId, { until }), context)
-          const end = records.findIndex((record) => isTerminal(record) && record.turnId === until)
-          assert.deepStrictEqual((yield* fork.snapshot).items, itemsOf(records.slice(0, end + 1)))
-          assert.strictEqual((yield* fork.snapshot).turnCount, index + 1)
-          yield* fork.submit(Op.userInput("on"))
-          yield* fork.awaitIdle
-          const carried = inputs.slice(0, index + 1).filter((input) => input !== undefined)
-          const expected = index === turns.length - 1 ? carried.filter((input) => input !== "is rolled back") : carried
-          assert.deepStrictEqual(userTexts(model.requests.at(-1)), [...expected, "on"])
-          assertTurns((yield* journal.load(fork.sessionId)).records)
-        }
-        assert.deepStrictEqual((yield* journal.load(session.sessionId)).records, records)
-      })
+  it.effect("J4 copies up to the end of any turn, and its next prompt holds no more; the source is not touched", () =>
+    Effect.gen(function* () {
+      const { journal, model, records, session, sessions } = yield* eventful
+      const turns = turnsOf(records)
+      assert.deepStrictEqual(
+        records.filter(isTerminal).map((record) => record._tag),
+        ["TurnCompleted", "TurnFailed", "TurnAborted", "TurnCompleted", "TurnCompleted", "TurnCompleted"]
+      )
+      const inputs = ["completes", "fails", "is aborted", undefined, "is rolled back", "last"]
+      for (const [index, until] of turns.entries()) {
+        const fork = yield* sessions.fork(session.sessionId, { until })
+        const end = records.findIndex((record) => isTerminal(record) && record.turnId === until)
+        assert.deepStrictEqual((yield* fork.snapshot).items, itemsOf(records.slice(0, end + 1)))
+        assert.strictEqual((yield* fork.snapshot).turnCount, index + 1)
+        yield* fork.submit(Op.userInput("on"))
+        yield* fork.awaitIdle
+        const carried = inputs.slice(0, index + 1).filter((input) => input !== undefined)
+        const expected = index === turns.length - 1 ? carried.filter((input) => input !== "is rolled back") : carried
+        assert.deepStrictEqual(userTexts(model.requests.at(-1)), [...expected, "on"])
+        assertTurns((yield* journal.load(fork.sessionId)).records)
+      }
+      assert.deepStrictEqual((yield* journal.load(session.sessionId)).records, records)
+    })
   )
 
-  it.effect("J4 at a turn that the session does not have fails as not found, and creates no journal", () =>
+  it.effect("J4 of a turn that the session does not have is not found, and leaves no journal behind", () =>
     Effect.gen(function* () {
-      const { context, journal, session, sessions } = yield* eventful
+      const { journal, session, sessions } = yield* eventful
       const before = yield* journal.list
-      const error = yield* Effect.flip(
-        Effect.provideContext(sessions.fork(agent, session.sessionId, { until: "other" as TurnId }), context)
-      )
+      const error = yield* Effect.flip(sessions.fork(session.sessionId, { until: "other" as TurnId }))
       assert.strictEqual(error._tag, "TurnNotFound")
       assert.lengthOf(yield* journal.list, before.length)
     })
   )
 
-  it.effect("J4 of a fork, and a rollback in it, change neither source", () =>
+  it.effect("J4 of a fork, and a rollback in it, leave both sources alone", () =>
     Effect.gen(function* () {
-      const { context, journal, records, session, sessions } = yield* eventful
-      const fork = yield* Effect.provideContext(sessions.fork(agent, session.sessionId), context)
+      const { journal, records, session, sessions } = yield* eventful
+      const fork = yield* sessions.fork(session.sessionId)
       const forkBefore = (yield* journal.load(fork.sessionId)).records
-      const second = yield* Effect.provideContext(sessions.fork(agent, fork.sessionId), context)
+      const second = yield* sessions.fork(fork.sessionId)
       yield* second.submit(Op.rollback(2))
       const [first] = (yield* journal.load(second.sessionId)).records
       assert.strictEqual(first?._tag === "SessionStarted" && first.forkedFrom, fork.sessionId)

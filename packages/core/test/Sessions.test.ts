@@ -20,23 +20,22 @@ const program = Effect.fnUntraced(function* (script: ScriptedModel.Script = (_, 
   const model = ScriptedModel.make(script)
   const scope = yield* Scope.make()
   const context = yield* Layer.build(
-    Layer.merge(Layer.provide(Sessions.layer, Layer.succeed(Journal, journal)), model.layer)
+    Layer.provide(Sessions.layer(agent), Layer.merge(Layer.succeed(Journal, journal), model.layer))
   ).pipe(Effect.provideService(Scope.Scope, scope))
-  return { journal, model, scope, context, sessions: Context.get(context, Sessions.Sessions) }
+  return { journal, model, scope, sessions: Context.get(context, Sessions.Sessions) }
 })
 
 const recordsOf = (journal: Journal, sessionId: SessionId) =>
   Effect.map(journal.load(sessionId), ({ records }) => records)
 
 describe("Sessions", () => {
-  it.effect("create makes a session with the host's description, and open returns the same session", () =>
+  it.effect("create makes a session with the meta data of its host, and open returns the same one", () =>
     Effect.gen(function* () {
-      const { context, journal, sessions } = yield* program()
-      const session = yield* Effect.provideContext(sessions.create(agent, { meta: { cwd: "/here" } }), context)
-      const [first, second] = yield* Effect.all(
-        [sessions.open(agent, session.sessionId), sessions.open(agent, session.sessionId)],
-        { concurrency: "unbounded" }
-      ).pipe(Effect.provideContext(context))
+      const { journal, sessions } = yield* program()
+      const session = yield* sessions.create({ meta: { cwd: "/here" } })
+      const [first, second] = yield* Effect.all([sessions.open(session.sessionId), sessions.open(session.sessionId)], {
+        concurrency: "unbounded"
+      })
       assert.strictEqual(first, session)
       assert.strictEqual(second, session)
       const [started] = yield* recordsOf(journal, session.sessionId)
@@ -44,41 +43,41 @@ describe("Sessions", () => {
     })
   )
 
-  it.effect("J2 two callers that open a closed session at the same time get the same session", () =>
+  it.effect("J2 two clients that open a closed session at the same time get the same one", () =>
     Effect.gen(function* () {
-      const { context, sessions } = yield* program()
-      const { sessionId } = yield* Effect.provideContext(sessions.create(agent), context)
+      const { sessions } = yield* program()
+      const { sessionId } = yield* sessions.create()
       assert.isTrue(yield* sessions.close(sessionId))
-      const [first, second] = yield* Effect.all([sessions.open(agent, sessionId), sessions.open(agent, sessionId)], {
+      const [first, second] = yield* Effect.all([sessions.open(sessionId), sessions.open(sessionId)], {
         concurrency: "unbounded"
-      }).pipe(Effect.provideContext(context))
+      })
       assert.strictEqual(first, second)
     })
   )
 
   it.effect("a session that does not exist is not found, and creating one twice fails", () =>
     Effect.gen(function* () {
-      const { context, sessions } = yield* program()
+      const { sessions } = yield* program()
       const id = "none" as SessionId
-      const missing = yield* Effect.flip(Effect.provideContext(sessions.open(agent, id), context))
+      const missing = yield* Effect.flip(sessions.open(id))
       assert.strictEqual(missing._tag, "SessionNotFound")
-      const noSource = yield* Effect.flip(Effect.provideContext(sessions.fork(agent, id), context))
+      const noSource = yield* Effect.flip(sessions.fork(id))
       assert.strictEqual(noSource._tag, "SessionNotFound")
-      yield* Effect.provideContext(sessions.create(agent, { sessionId: id }), context)
-      const busy = yield* Effect.flip(Effect.provideContext(sessions.create(agent, { sessionId: id }), context))
+      yield* sessions.create({ sessionId: id })
+      const busy = yield* Effect.flip(sessions.create({ sessionId: id }))
       assert.strictEqual(busy._tag, "SessionBusy")
       yield* sessions.close(id)
-      const twice = yield* Effect.flip(Effect.provideContext(sessions.create(agent, { sessionId: id }), context))
+      const twice = yield* Effect.flip(sessions.create({ sessionId: id }))
       assert.strictEqual(twice._tag, "JournalFailed")
     })
   )
 
-  it.effect("S7 close settles the running turn and releases the journal, and opening again resumes", () =>
+  it.effect("S7 close settles what runs and releases the journal, and opening again resumes", () =>
     Effect.gen(function* () {
-      const { context, journal, model, sessions } = yield* program((_, index) =>
+      const { journal, model, sessions } = yield* program((_, index) =>
         index === 0 ? [...pieces("begun"), gate("never")] : [text("back")]
       )
-      const session = yield* Effect.provideContext(sessions.create(agent), context)
+      const session = yield* sessions.create()
       yield* session.submit(Op.userInput("hi"))
       yield* model.reached("never")
       assert.isTrue(yield* sessions.close(session.sessionId))
@@ -89,7 +88,7 @@ describe("Sessions", () => {
       const closed = yield* session.submit(Op.userInput("more"))
       assert.strictEqual(closed._tag === "Rejected" && closed.reason._tag, "SessionClosed")
 
-      const again = yield* Effect.provideContext(sessions.open(agent, session.sessionId), context)
+      const again = yield* sessions.open(session.sessionId)
       assert.notStrictEqual(again, session)
       yield* again.submit(Op.userInput("more"))
       yield* again.awaitIdle
@@ -103,8 +102,8 @@ describe("Sessions", () => {
 
   it.effect("S7 closing the scope closes every session", () =>
     Effect.gen(function* () {
-      const { context, journal, model, scope, sessions } = yield* program(() => [...pieces("begun"), gate("never")])
-      const all = yield* Effect.forEach([1, 2, 3], () => Effect.provideContext(sessions.create(agent), context))
+      const { journal, model, scope, sessions } = yield* program(() => [...pieces("begun"), gate("never")])
+      const all = yield* Effect.forEach([1, 2, 3], () => sessions.create())
       for (const session of all) yield* session.submit(Op.userInput("hi"))
       yield* model.reached("never")
       yield* TestClock.adjust(0)
@@ -119,27 +118,27 @@ describe("Sessions", () => {
     })
   )
 
-  it.effect("list names every journal, open or closed, latest first", () =>
+  it.effect("list contains every journal, open or not, the latest first", () =>
     Effect.gen(function* () {
-      const { context, sessions } = yield* program()
+      const { sessions } = yield* program()
       const ids: Array<SessionId> = []
       for (let index = 0; index < 3; index++) {
         yield* TestClock.adjust("1 second")
-        ids.unshift((yield* Effect.provideContext(sessions.create(agent), context)).sessionId)
+        ids.unshift((yield* sessions.create()).sessionId)
       }
       yield* sessions.close(ids[1]!)
       assert.deepStrictEqual(
-        (yield* sessions.list).map((entry) => entry.sessionId),
+        (yield* sessions.list()).entries.map((entry) => entry.sessionId),
         ids
       )
     })
   )
   it.effect(
-    "J2 an archived session is closed, listed separately and refused, until it is unarchived with everything it had",
+    "J2 an archived session is closed, listed separately and refused, until it is unarchived with all its records",
     () =>
       Effect.gen(function* () {
-        const { context, journal, model, sessions } = yield* program(() => [...pieces("begun"), gate("never")])
-        const session = yield* Effect.provideContext(sessions.create(agent), context)
+        const { journal, model, sessions } = yield* program(() => [...pieces("begun"), gate("never")])
+        const session = yield* sessions.create()
         yield* session.submit(Op.userInput("hi"))
         yield* model.reached("never")
         yield* TestClock.adjust(0)
@@ -148,17 +147,17 @@ describe("Sessions", () => {
         yield* TestClock.adjust("1 second")
         yield* Fiber.join(archiving)
         assert.strictEqual((yield* recordsOf(journal, sessionId)).at(-1)?._tag, "TurnAborted")
-        assert.deepStrictEqual(yield* sessions.list, [])
+        assert.deepStrictEqual(yield* sessions.list(), { entries: [] })
         assert.deepStrictEqual(
-          (yield* sessions.archived).map((entry) => entry.sessionId),
+          (yield* sessions.list({ archived: true })).entries.map((entry) => entry.sessionId),
           [sessionId]
         )
-        const refused = yield* Effect.flip(Effect.provideContext(sessions.open(agent, sessionId), context))
+        const refused = yield* Effect.flip(sessions.open(sessionId))
         assert.strictEqual(refused.message, `session ${sessionId} is archived; unarchive it to go on with it`)
-        const fork = yield* Effect.provideContext(sessions.fork(agent, sessionId), context)
+        const fork = yield* sessions.fork(sessionId)
         assert.notStrictEqual(fork.sessionId, sessionId)
         yield* sessions.unarchive(sessionId)
-        const again = yield* Effect.provideContext(sessions.open(agent, sessionId), context)
+        const again = yield* sessions.open(sessionId)
         assert.strictEqual(again.sessionId, sessionId)
         const busy = yield* Effect.flip(journal.archive(sessionId))
         assert.strictEqual(busy._tag, "SessionBusy")
@@ -169,7 +168,7 @@ describe("Sessions", () => {
 describe("fork", () => {
   const twoTurns = Effect.gen(function* () {
     const made = yield* program()
-    const session = yield* Effect.provideContext(made.sessions.create(agent, { meta: { cwd: "/here" } }), made.context)
+    const session = yield* made.sessions.create({ meta: { cwd: "/here" } })
     for (const words of ["one", "two"]) {
       yield* session.submit(Op.userInput(words))
       yield* session.awaitIdle
@@ -180,11 +179,11 @@ describe("fork", () => {
     return { ...made, session, turns }
   })
 
-  it.effect("J4 copies a session up to the end of a turn, names its source, and does not change the source", () =>
+  it.effect("J4 copies a session up to the end of a turn, names its source, and does not touch the source", () =>
     Effect.gen(function* () {
-      const { context, journal, model, session, sessions, turns } = yield* twoTurns
+      const { journal, model, session, sessions, turns } = yield* twoTurns
       const before = yield* recordsOf(journal, session.sessionId)
-      const fork = yield* Effect.provideContext(sessions.fork(agent, session.sessionId, { until: turns[0]! }), context)
+      const fork = yield* sessions.fork(session.sessionId, { until: turns[0]! })
       assert.notStrictEqual(fork.sessionId, session.sessionId)
       const copied = yield* recordsOf(journal, fork.sessionId)
       const [first] = copied
@@ -212,32 +211,29 @@ describe("fork", () => {
     })
   )
 
-  it.effect("J4 without a turn copies everything, and both sessions continue independently", () =>
+  it.effect("J4 without a turn it copies everything, and both continue independently", () =>
     Effect.gen(function* () {
-      const { context, session, sessions } = yield* twoTurns
-      const fork = yield* Effect.provideContext(sessions.fork(agent, session.sessionId), context)
+      const { session, sessions } = yield* twoTurns
+      const fork = yield* sessions.fork(session.sessionId)
       assert.deepStrictEqual((yield* fork.snapshot).items, (yield* session.snapshot).items)
       yield* session.submit(Op.userInput("three"))
       yield* session.awaitIdle
       assert.strictEqual((yield* fork.snapshot).turnCount, 2)
-      assert.strictEqual(yield* Effect.provideContext(sessions.open(agent, fork.sessionId), context), fork)
+      assert.strictEqual(yield* sessions.open(fork.sessionId), fork)
     })
   )
 
-  it.effect("J4 during a turn contains the marker, and the turn of the source continues", () =>
+  it.effect("J4 a fork taken during a turn carries the marker, and the turn of the source keeps running", () =>
     Effect.gen(function* () {
-      const { context, journal, model, sessions } = yield* program((_, index) =>
+      const { journal, model, sessions } = yield* program((_, index) =>
         index === 0 ? [...text("so far"), gate("rest"), ...text("the rest")] : [text("fork")]
       )
-      const session = yield* Effect.provideContext(sessions.create(agent), context)
+      const session = yield* sessions.create()
       yield* session.submit(Op.userInput("hi"))
       yield* model.reached("rest")
       const turnId = (yield* session.snapshot).turnId!
       for (const until of [undefined, turnId]) {
-        const fork = yield* Effect.provideContext(
-          sessions.fork(agent, session.sessionId, until === undefined ? {} : { until }),
-          context
-        )
+        const fork = yield* sessions.fork(session.sessionId, until === undefined ? {} : { until })
         const end = (yield* recordsOf(journal, fork.sessionId)).findLast(isTerminal)
         assert.deepStrictEqual(end?._tag === "TurnAborted" && [end.turnId, end.reason], [turnId, "Interrupted"])
         const marker = (yield* fork.snapshot).items.at(-1)

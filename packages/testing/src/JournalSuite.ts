@@ -57,6 +57,8 @@ export const suite = <E>(name: string, layer: Layer.Layer<Journal.Journal, E>): 
     testAppending(test)
     testReading(test)
     testArchiving(test)
+    testPages(test)
+    testDeleting(test)
   })
 }
 
@@ -290,6 +292,70 @@ const testArchiving = (test: Test): void => {
       yield* close
       yield* journal.archive(sessionId)
       assert.deepStrictEqual((yield* load(sessionId)).records, records(sessionId, 2))
+    })
+  )
+}
+
+const testPages = (test: Test): void => {
+  test(
+    "J7 pages yield every journal once, in the order of the list, and none that is archived",
+    Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      const ids = ["a", "b/c", "c", "d", "e", "f", "g"].map((id) => id as SessionId)
+      for (const [index, id] of ids.entries()) yield* store(id, records(id, index + 1))
+      yield* journal.archive(ids[2]!)
+      yield* journal.archive(ids[3]!)
+      for (const archived of [false, true]) {
+        const all = yield* archived ? journal.archived : journal.list
+        for (const limit of [1, 2, 3, 5, 100]) {
+          let page = yield* journal.page({ archived, limit })
+          const entries = [...page.entries]
+          while (page.next !== undefined) {
+            assert.lengthOf(page.entries, limit)
+            page = yield* journal.page({ archived, limit, cursor: page.next })
+            entries.push(...page.entries)
+          }
+          assert.deepStrictEqual(entries, all, `${limit}`)
+        }
+        assert.deepStrictEqual(yield* journal.page({ archived }), { entries: all })
+      }
+      const malformed = yield* Effect.flip(journal.page({ cursor: "the second page" }))
+      assert.strictEqual(malformed.operation, "list")
+    })
+  )
+}
+
+const testDeleting = (test: Test): void => {
+  test(
+    "a journal that is deleted, archived or not, does not exist, and its id can be used again",
+    Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      const other = "another" as SessionId
+      for (const id of [sessionId, other]) yield* store(id, records(id, 3))
+      yield* journal.archive(sessionId)
+      yield* journal.delete(sessionId)
+      assert.deepStrictEqual(yield* journal.archived, [])
+      assert.strictEqual((yield* Effect.flip(journal.load(sessionId)))._tag, "SessionNotFound")
+      assert.strictEqual((yield* Effect.flip(journal.delete(sessionId)))._tag, "SessionNotFound")
+      assert.strictEqual((yield* load(other)).records.length, 3)
+      yield* journal.delete(other)
+      assert.deepStrictEqual(yield* journal.list, [])
+      for (const id of [sessionId, other]) yield* store(id, records(id, 2))
+      assert.strictEqual((yield* load(sessionId)).records.length, 2)
+      assert.deepStrictEqual(yield* journal.archived, [])
+    })
+  )
+
+  test(
+    "J2 a journal that is being written cannot be deleted",
+    Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      const { close, writer } = yield* openScoped(sessionId, "create")
+      assert.strictEqual((yield* Effect.flip(journal.delete(sessionId)))._tag, "SessionBusy")
+      yield* writer.append(records(sessionId, 2))
+      yield* close
+      assert.strictEqual((yield* load(sessionId)).records.length, 2)
+      yield* journal.delete(sessionId)
     })
   )
 }

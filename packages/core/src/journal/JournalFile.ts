@@ -10,6 +10,7 @@
  *   still alive is refused before it acknowledges another write. The lease (`JournalLease`) is a second, independent
  *   protection.
  * - *Archive*: an empty `<id>.jsonl.archived` next to a journal marks it as archived.
+ * - *Delete*: removes the journal and every file of it: cut bytes, fence, mark.
  * - *Durability*: an acknowledged record survives the death of the process. With `durability: "fsync"` it survives the
  *   loss of power too, at the cost of one sync of the disk for each batch. Network file systems guarantee less; see
  *   the README.
@@ -20,11 +21,13 @@ import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { PlatformError } from "effect/PlatformError"
-import type { JournalEntry } from "../protocol/JournalEntry.ts"
-import { Journal } from "../ports/Journal.ts"
+import type * as Scope from "effect/Scope"
+import type { JournalEntry, JournalPage } from "../protocol/JournalEntry.ts"
+import { Journal, type PageOptions } from "../ports/Journal.ts"
 import { JournalLease } from "../ports/JournalLease.ts"
 import type { SessionId } from "../protocol/Ids.ts"
 import { JournalFailed, SessionBusy, SessionNotFound } from "../protocol/SessionError.ts"
+import * as JournalPages from "../state/journalPages.ts"
 import { acquireAll } from "./acquireAll.ts"
 import * as Fence from "./fence.ts"
 import { asJournalFailed, type Files, isNotFound, openRegular } from "./files.ts"
@@ -69,19 +72,25 @@ const make = (files: Files, lease: JournalLease): Journal => {
       ),
       () => Effect.sync(() => void held.delete(sessionId))
     )
-  const mark = (change: (path: string) => Effect.Effect<void, PlatformError>) =>
+  const change = <E>(apply: (sessionId: SessionId, path: string) => Effect.Effect<void, E, Scope.Scope>) =>
     Effect.fnUntraced(
       function* (sessionId: SessionId) {
         yield* hold(sessionId)
         yield* lease.acquire(sessionId)
-        const path = yield* find(files, sessionId)
-        // repairs the journal, and refuses an earlier writer that is still alive
-        yield* takeOver(files, sessionId, path)
-        yield* change(Paths.archivedPath(path)).pipe(asJournalFailed("archive", sessionId))
+        yield* apply(sessionId, yield* find(files, sessionId))
       },
       Effect.scoped,
       Effect.uninterruptible
     )
+  const mark = (changeMark: (path: string) => Effect.Effect<void, PlatformError>) =>
+    change((sessionId, path) =>
+      Effect.andThen(
+        // repairs the journal, and refuses an earlier writer that is still alive
+        takeOver(files, sessionId, path),
+        changeMark(Paths.archivedPath(path)).pipe(asJournalFailed("archive", sessionId))
+      )
+    )
+  const listOf = (archived: boolean) => Effect.map(page(files, { archived }), ({ entries }) => entries)
   return {
     open: Effect.fnUntraced(function* (sessionId, mode) {
       yield* hold(sessionId)
@@ -96,10 +105,13 @@ const make = (files: Files, lease: JournalLease): Journal => {
       const path = yield* find(files, sessionId)
       return yield* load(files, sessionId, path)
     }),
-    list: list(files, "used"),
+    list: listOf(false),
     archive: mark((path) => fs.writeFile(path, new Uint8Array(), { mode: 0o600 })),
     unarchive: mark((path) => fs.remove(path, { force: true })),
-    archived: list(files, "archived")
+    archived: listOf(true),
+    page: (options) => page(files, options),
+    // an earlier writer that is still alive is refused at its next write, because its file is no longer there
+    delete: change((sessionId, path) => remove(files, sessionId, path))
   }
 }
 
@@ -152,36 +164,74 @@ const create = Effect.fnUntraced(function* (files: Files, sessionId: SessionId) 
   return yield* makeWriter({ files, sessionId, path, file, fence: Fence.none }, Sequence.empty, noCut)
 })
 
+const everySession = "*" as SessionId
+
 const noCut = { cutBytes: 0, cutFile: undefined }
 
-const list = (files: Files, wanted: "used" | "archived"): Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed> =>
-  Effect.gen(function* () {
-    const { directory, fs } = files
-    if (!(yield* fs.exists(directory))) return []
-    const paths = yield* fs.readDirectory(directory, { recursive: true })
-    const present = new Set(paths)
-    const isWanted = (path: string) => present.has(Paths.archivedPath(path)) === (wanted === "archived")
-    const entries: Array<JournalEntry> = []
-    for (const found of paths) {
-      const path = Paths.settledPath(found)
-      const sessionId = Paths.sessionOf(path)
-      if (sessionId === undefined || !isWanted(path) || (path !== found && present.has(path))) continue
-      const entry = yield* entryOf(files, sessionId, `${directory}/${found}`)
-      if (entry !== undefined) entries.push(entry)
-    }
-    return entries.sort((a, b) => b.updatedAt - a.updatedAt)
-  }).pipe(asJournalFailed("list", "*" as SessionId))
+const page = (files: Files, options: PageOptions): Effect.Effect<JournalPage, JournalFailed> => {
+  const start = JournalPages.startOf(options.cursor)
+  return start === undefined
+    ? Effect.fail(JournalPages.malformed(options.cursor))
+    : asJournalFailed("list", everySession)(pageFrom(files, start, options))
+}
 
-/** The entry of a file; undefined if it is not a journal, or cannot be read and so cannot be known to be one. */
-const entryOf = ({ fs }: Files, sessionId: SessionId, path: string) =>
-  Effect.gen(function* () {
-    if ((yield* headOf(fs, path, sessionId)) !== "journal") return undefined
-    const info = yield* fs.stat(path)
+const pageFrom = Effect.fnUntraced(function* (
+  files: Files,
+  start: JournalPages.Place,
+  { archived = false, limit }: PageOptions
+) {
+  const candidates = yield* candidatesOf(files, archived)
+  const entries: Array<JournalEntry> = []
+  for (const { path, ...entry } of JournalPages.sortFrom(start, candidates)) {
+    // one more than the page, which shows that another page follows
+    if (entries.length > (limit ?? Infinity)) break
+    if (yield* isJournal(files, entry.sessionId, path)) entries.push(entry)
+  }
+  return JournalPages.pageOf(entries, limit)
+})
+
+/** The files that have the name of a journal, as entries. */
+const candidatesOf = Effect.fnUntraced(function* ({ directory, fs }: Files, archived: boolean) {
+  if (!(yield* fs.exists(directory))) return []
+  const paths = yield* fs.readDirectory(directory, { recursive: true })
+  const present = new Set(paths)
+  const candidates: Array<JournalEntry & { readonly path: string }> = []
+  for (const found of paths) {
+    const settled = Paths.settledPath(found)
+    const sessionId = Paths.sessionOf(settled)
+    if (sessionId === undefined || present.has(Paths.archivedPath(settled)) !== archived) continue
+    if (settled !== found && present.has(settled)) continue
+    const path = `${directory}/${found}`
+    const info = yield* undefinedIfUnreadable(fs.stat(path))
+    if (info === undefined) continue
     const updatedAt = Option.match(info.mtime, { onNone: () => 0, onSome: (time) => time.getTime() })
-    return { sessionId, updatedAt, sizeBytes: Number(info.size) }
-  }).pipe(
-    Effect.catchIf(
-      (error) => isNotFound(error) || error.reason._tag === "PermissionDenied",
-      () => Effect.undefined
-    )
+    candidates.push({ sessionId, updatedAt, sizeBytes: Number(info.size), path })
+  }
+  return candidates
+})
+
+/** Whether a file is the journal of a session. One that cannot be read cannot be known to be one. */
+const isJournal = ({ fs }: Files, sessionId: SessionId, path: string) =>
+  Effect.map(undefinedIfUnreadable(headOf(fs, path, sessionId)), (head) => head === "journal")
+
+const undefinedIfUnreadable = <A, R>(reading: Effect.Effect<A, PlatformError, R>) =>
+  Effect.catchIf(
+    reading,
+    (error) => isNotFound(error) || error.reason._tag === "PermissionDenied",
+    () => Effect.undefined
   )
+
+/** Removes the files of a journal, itself last: one that is left half deleted can be deleted again. */
+const remove = Effect.fnUntraced(function* (files: Files, sessionId: SessionId, path: string) {
+  const { fs } = files
+  const deleting = asJournalFailed("delete", sessionId)
+  for (const file of [path, Paths.takenPath(path)]) {
+    if (yield* fs.exists(file).pipe(deleting)) yield* refuseForeign(files, sessionId, file)
+  }
+  const folder = path.slice(0, path.lastIndexOf("/"))
+  const names = (yield* fs.readDirectory(folder).pipe(deleting)).filter((name) => Paths.belongsTo(name, sessionId))
+  // the name of the journal itself is the shortest
+  for (const name of names.sort((a, b) => b.length - a.length)) {
+    yield* fs.remove(`${folder}/${name}`, { force: true }).pipe(deleting)
+  }
+})

@@ -48,6 +48,12 @@ export const takenPath = (path: string): string => path + takenSuffix
 /** @see {@link takenPath} */
 export const copyPath = (path: string): string => `${path}.new`
 
+/** Whether a file name is that of the journal of a session, or of a file that is kept for it. */
+export const belongsTo = (name: string, sessionId: SessionId): boolean => {
+  const journal = fileName(sessionId)
+  return name.startsWith(journal) && /^(\.(archived|fence|taken|new|cut-\d+-\d+))?$/.test(name.slice(journal.length))
+}
+
 /** The path of a journal, given its path or the one that an earlier version gave it while it copied it. */
 export const settledPath = (path: string): string =>
   path.endsWith(suffix + takenSuffix) ? path.slice(0, -takenSuffix.length) : path

@@ -10,11 +10,12 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { SessionId } from "../protocol/Ids.ts"
-import type { JournalEntry } from "../protocol/JournalEntry.ts"
+import type { JournalEntry, JournalPage } from "../protocol/JournalEntry.ts"
 import { JournalFailed, SessionBusy, SessionNotFound } from "../protocol/SessionError.ts"
 import type { JournalRecord } from "../protocol/SessionEvent.ts"
+import * as JournalPages from "../state/journalPages.ts"
 
-export type { JournalEntry } from "../protocol/JournalEntry.ts"
+export type { JournalEntry, JournalPage } from "../protocol/JournalEntry.ts"
 
 /** The content of a journal. `cutBytes` at its end are not readable; opening for writing moves them to `cutFile`. */
 export interface Opened {
@@ -52,6 +53,16 @@ export interface JournalWriter {
   readonly read: (from: number, limit: number) => Effect.Effect<ReadonlyArray<JournalRecord>, JournalFailed>
 }
 
+/** Selects a part of the journals. */
+export interface PageOptions {
+  /** Selects the archived journals instead of the others. Default false. */
+  readonly archived?: boolean | undefined
+  /** The most entries of a page. Default: all. */
+  readonly limit?: number | undefined
+  /** The `next` of the page before this one. */
+  readonly cursor?: string | undefined
+}
+
 /** Journals, by session. */
 export interface Journal {
   /**
@@ -80,6 +91,16 @@ export interface Journal {
   readonly unarchive: (sessionId: SessionId) => Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed>
   /** The journals that are archived, the latest first. */
   readonly archived: Effect.Effect<ReadonlyArray<JournalEntry>, JournalFailed>
+  /**
+   * One page of `list`, or of `archived`. Following the cursors yields each journal that does not change meanwhile exactly
+   * once. **Errors**: `JournalFailed`, including for a cursor that no page returned.
+   */
+  readonly page: (options: PageOptions) => Effect.Effect<JournalPage, JournalFailed>
+  /**
+   * Deletes a journal, archived or not, with all that was cut off it. **Interruption**: not interruptible; if the process
+   * dies, the journal is gone or can be deleted again. **Errors**: as `archive`.
+   */
+  readonly delete: (sessionId: SessionId) => Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed>
 }
 
 /** The service key of {@link Journal}. */
@@ -122,21 +143,24 @@ const makeMemory = (retainCount: number, retainClosed: boolean): Journal => {
       }),
     read: (from, limit) => Effect.sync(() => since(journal, from, limit))
   })
-  const setArchived = (sessionId: SessionId, archived: boolean) =>
+  const change = (sessionId: SessionId, apply: (journal: MemoryJournal) => void) =>
     Effect.suspend((): Effect.Effect<void, SessionNotFound | SessionBusy> => {
       const journal = journals.get(sessionId)
       if (journal === undefined) return Effect.fail(new SessionNotFound({ sessionId }))
       if (journal.held) return Effect.fail(new SessionBusy({ sessionId }))
-      journal.archived = archived
+      apply(journal)
       return Effect.void
     })
-  const listOf = (archived: boolean) =>
-    Effect.sync(() =>
-      Array.from(journals)
+  const page = ({ archived = false, cursor, limit }: PageOptions): Effect.Effect<JournalPage, JournalFailed> =>
+    Effect.suspend(() => {
+      const start = JournalPages.startOf(cursor)
+      if (start === undefined) return Effect.fail(JournalPages.malformed(cursor))
+      const entries = Array.from(journals)
         .filter(([, journal]) => journal.archived === archived)
         .map(([sessionId, { updatedAt }]) => ({ sessionId, updatedAt, sizeBytes: 0 }))
-        .sort((a, b) => b.updatedAt - a.updatedAt)
-    )
+      return Effect.succeed(JournalPages.pageOf(JournalPages.sortFrom(start, entries), limit))
+    })
+  const listOf = (archived: boolean) => Effect.map(page({ archived }), ({ entries }) => entries)
   return {
     open: (sessionId, mode) =>
       Effect.acquireRelease(
@@ -168,8 +192,10 @@ const makeMemory = (retainCount: number, retainClosed: boolean): Journal => {
           : Effect.succeed({ records: journal.records.slice(), cutBytes: 0, cutFile: undefined })
       }),
     list: listOf(false),
-    archive: (sessionId) => setArchived(sessionId, true),
-    unarchive: (sessionId) => setArchived(sessionId, false),
-    archived: listOf(true)
+    archive: (sessionId) => change(sessionId, (journal) => void (journal.archived = true)),
+    unarchive: (sessionId) => change(sessionId, (journal) => void (journal.archived = false)),
+    archived: listOf(true),
+    page,
+    delete: (sessionId) => change(sessionId, () => void journals.delete(sessionId))
   }
 }

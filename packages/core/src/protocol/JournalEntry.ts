@@ -8,3 +8,10 @@ export class JournalEntry extends Schema.Opaque<JournalEntry>()(
     identifier: "JournalEntry"
   })
 ) {}
+
+/** A part of a list of sessions, the latest first. `next` is the cursor of the part after it; absent after the last. */
+export class JournalPage extends Schema.Opaque<JournalPage>()(
+  Schema.Struct({ entries: Schema.Array(JournalEntry), next: Schema.optionalKey(Schema.String) }).annotate({
+    identifier: "JournalPage"
+  })
+) {}

@@ -40,7 +40,7 @@ export class SessionBusy extends Schema.TaggedError<SessionBusy>()("SessionBusy"
 /** The journal could not be read or written (contract J5). The session refuses further work. */
 export class JournalFailed extends Schema.TaggedError<JournalFailed>()("JournalFailed", {
   sessionId: SessionId,
-  operation: Schema.Literals(["open", "read", "append", "flush", "list", "archive", "lease", "fence"]),
+  operation: Schema.Literals(["open", "read", "append", "flush", "list", "archive", "delete", "lease", "fence"]),
   detail: Schema.optionalKey(Schema.String),
   cause: Schema.optionalKey(Schema.Defect())
 }) {
@@ -48,6 +48,27 @@ export class JournalFailed extends Schema.TaggedError<JournalFailed>()("JournalF
     return `the journal of session ${this.sessionId} failed to ${this.operation}${
       this.detail === undefined ? "" : `: ${this.detail}`
     }`
+  }
+}
+
+/** The host has no agent with this name, with which the session was created or should be. */
+export class AgentNotFound extends Schema.TaggedError<AgentNotFound>()("AgentNotFound", {
+  sessionId: SessionId,
+  agent: Schema.String
+}) {
+  override get message() {
+    return `session ${this.sessionId} needs the agent ${this.agent}, which is not hosted here`
+  }
+}
+
+/** The session runs another agent than the caller asked for. */
+export class AgentMismatch extends Schema.TaggedError<AgentMismatch>()("AgentMismatch", {
+  sessionId: SessionId,
+  requested: Schema.String,
+  actual: Schema.String
+}) {
+  override get message() {
+    return `session ${this.sessionId} runs the agent ${this.actual}, not ${this.requested}`
   }
 }
 

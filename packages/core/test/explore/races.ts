@@ -440,12 +440,12 @@ const openedTwice: Exploration = {
     Effect.gen(function* () {
       const journal = Layer.succeed(Journal, yield* slowJournal(1))
       const services = yield* Layer.build(
-        Layer.merge(Layer.provideMerge(Sessions.layer, journal), ScriptedModel.make([]).layer)
+        Layer.provide(Sessions.layer(agent), Layer.merge(journal, ScriptedModel.make([]).layer))
       )
       const sessions = Context.get(services, Sessions.Sessions)
-      const { sessionId } = yield* Effect.provideContext(sessions.create(agent), services)
+      const { sessionId } = yield* sessions.create()
       yield* sessions.close(sessionId)
-      const open = Effect.exit(Effect.provideContext(sessions.open(agent, sessionId), services))
+      const open = Effect.exit(sessions.open(sessionId))
       let other: Effect.Success<typeof open> | undefined
       yield* stage.arm({ open: Effect.map(open, (exit) => void (other = exit)) })
       const one = yield* open

@@ -392,3 +392,52 @@ describe("archive", () => {
     }).pipe(Effect.scoped)
   )
 })
+
+describe("delete", () => {
+  it.live("J2 removes every file of the journal and no other, and refuses an earlier writer", () =>
+    Effect.gen(function* () {
+      const { directory, journal } = yield* JournalFiles.make()
+      const other = yield* JournalFiles.make({ directory })
+      const first = yield* openScoped(journal, "create")
+      yield* first.writer.append(journalOf(2))
+      appendFileSync(JournalFiles.pathOf(directory), "torn")
+      yield* other.journal.archive(sessionId)
+      const foreign = `${JournalFiles.pathOf(directory)}.notes`
+      writeFileSync(foreign, "of a person")
+      assert.lengthOf(JournalFiles.namesIn(directory), 5)
+      // there is no lease between these two, as on a host that gives none
+      yield* other.journal.delete(sessionId)
+      assert.deepStrictEqual(JournalFiles.namesIn(directory), [`${sessionId}.jsonl.notes`])
+      const late = yield* Effect.flip(first.writer.append(recordsFrom(2, 1)))
+      assert.strictEqual(late.operation, "fence")
+      yield* first.close
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("J2 refuses a creator whose journal was deleted under it", () =>
+    Effect.gen(function* () {
+      const { directory, journal } = yield* JournalFiles.make()
+      const other = yield* JournalFiles.make({ directory })
+      const creator = yield* openScoped(journal, "create")
+      yield* creator.writer.append(journalOf(2))
+      yield* other.journal.delete(sessionId)
+      const late = yield* Effect.flip(creator.writer.append(recordsFrom(2, 1)))
+      assert.strictEqual(late.operation, "fence")
+      assert.deepStrictEqual(JournalFiles.namesIn(directory), [])
+      yield* creator.close
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("J7 a file that is not the journal of the session stays", () =>
+    Effect.gen(function* () {
+      const made = yield* JournalFiles.make()
+      const { close, writer } = yield* openScoped(made.journal, "create")
+      yield* Effect.andThen(writer.append(journalOf(2)), close)
+      const path = JournalFiles.pathOf(made.directory)
+      writeFileSync(path, "of a person\n")
+      const failed = yield* Effect.flip(made.journal.delete(sessionId))
+      assert.strictEqual(failed._tag, "JournalFailed")
+      assert.strictEqual(readFileSync(path, "utf8"), "of a person\n")
+    }).pipe(Effect.scoped)
+  )
+})

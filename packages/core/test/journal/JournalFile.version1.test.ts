@@ -39,7 +39,7 @@ const open = Effect.fnUntraced(function* (name: Name) {
   writeFileSync(path, fixture(name))
   const model = ScriptedModel.make(() => [ScriptedModel.text("fine")])
   const context = yield* Layer.build(
-    Layer.merge(Layer.provide(Sessions.layer, Layer.succeed(Journal, journal)), model.layer)
+    Layer.provide(Sessions.layer(Agent.make({})), Layer.merge(Layer.succeed(Journal, journal), model.layer))
   )
   const textOf = (id: SessionId) => {
     const file = readdirSync(directory, { recursive: true, encoding: "utf8" }).find((one) =>
@@ -48,14 +48,13 @@ const open = Effect.fnUntraced(function* (name: Name) {
     return readFileSync(join(directory, file!), "utf8")
   }
   const sessions = Context.get(context, Sessions.Sessions)
-  const agent = Agent.make({})
   return {
     journal,
     model,
     textOf,
     close: sessions.close(sessionId),
-    resume: Effect.provideContext(sessions.open(agent, sessionId), context),
-    fork: Effect.provideContext(sessions.fork(agent, sessionId), context)
+    resume: sessions.open(sessionId),
+    fork: sessions.fork(sessionId)
   }
 })
 

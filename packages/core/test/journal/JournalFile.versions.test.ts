@@ -15,8 +15,6 @@ import * as Records from "../fixtures/records.ts"
 import { assertTurns, markersOf } from "../fixtures/turns.ts"
 
 const { accepted, completed, recorded, started, turnStarted, user } = Records
-const agent = Agent.make({})
-
 /** Lines of later versions: an unknown tag, with odd contents, and a known tag in another version. */
 const later = [
   '{"v":2,"_tag":"Dreamed","of":["sheep",{"__proto__":null,"é":1.5e300}],"seq":SEQ,"at":7}',
@@ -40,7 +38,7 @@ const withLines = Effect.fnUntraced(function* (lines: ReadonlyArray<string>) {
   writeFileSync(path, lines.map((line) => `${line}\n`).join(""))
   const model = ScriptedModel.make(() => [ScriptedModel.text("fine")])
   const context = yield* Layer.build(
-    Layer.merge(Layer.provide(Sessions.layer, Layer.succeed(Journal, journal)), model.layer)
+    Layer.provide(Sessions.layer(Agent.make({})), Layer.merge(Layer.succeed(Journal, journal), model.layer))
   )
   const linesOf = (sessionId: SessionId) => {
     const name = readdirSync(directory, { recursive: true, encoding: "utf8" }).find((one) =>
@@ -48,7 +46,7 @@ const withLines = Effect.fnUntraced(function* (lines: ReadonlyArray<string>) {
     )!
     return readFileSync(join(directory, name), "utf8").split("\n").slice(0, -1)
   }
-  return { context, journal, model, sessions: Context.get(context, Sessions.Sessions), linesOf }
+  return { journal, model, sessions: Context.get(context, Sessions.Sessions), linesOf }
 })
 
 /** The content of the lines after the first one, whatever the order of their fields. */
@@ -63,9 +61,9 @@ describe("records of later versions", () => {
     () =>
       Effect.gen(function* () {
         const lines = mixed(whole)
-        const { context, journal, linesOf, model, sessions } = yield* withLines(lines)
+        const { journal, linesOf, model, sessions } = yield* withLines(lines)
         for (const round of [1, 2]) {
-          const session = yield* Effect.provideContext(sessions.open(agent, Records.sessionId), context)
+          const session = yield* sessions.open(Records.sessionId)
           assert.deepStrictEqual((yield* session.snapshot).items.slice(0, 1), [user("one", "one")])
           yield* session.submit(Op.userInput(`round ${round}`))
           yield* session.awaitIdle
@@ -83,7 +81,7 @@ describe("records of later versions", () => {
         const source = linesOf(Records.sessionId)
         for (const until of [undefined, Records.turn("t1")]) {
           const options = until === undefined ? {} : { until }
-          const fork = yield* Effect.provideContext(sessions.fork(agent, Records.sessionId, options), context)
+          const fork = yield* sessions.fork(Records.sessionId, options)
           // up to the end of the turn, without the lines after it
           const count = until === undefined ? source.length : lines.length - 1
           assert.deepStrictEqual(valuesOf(linesOf(fork.sessionId), count), valuesOf(source, count))
@@ -117,9 +115,9 @@ describe("a session that a crash interrupted", () => {
   it.effect("J6 is marked as interrupted when it is resumed, once, with records of later versions in the turn", () =>
     Effect.gen(function* () {
       const lines = mixed(whole.slice(0, 4))
-      const { context, journal, linesOf, sessions } = yield* withLines(lines)
+      const { journal, linesOf, sessions } = yield* withLines(lines)
       for (let round = 0; round < 2; round++) {
-        const session = yield* Effect.provideContext(sessions.open(agent, Records.sessionId), context)
+        const session = yield* sessions.open(Records.sessionId)
         const { records } = yield* journal.load(Records.sessionId)
         const [end, ...more] = records.filter(isTerminal)
         assert.lengthOf(more, 0)

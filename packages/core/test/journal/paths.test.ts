@@ -27,6 +27,18 @@ describe("paths", () => {
     assert.strictEqual(Paths.dayAt(Date.UTC(1999, 11, 31, 23, 59)), "1999/12/31")
   })
 
+  it("the files of a journal belong to its session and to no other", () => {
+    const id = "a.jsonl" as SessionId
+    for (const suffix of ["", ".archived", ".fence", ".taken", ".new", ".cut-4-1700000000000"]) {
+      const name = Paths.fileName(id) + suffix
+      assert.isTrue(Paths.belongsTo(name, id), name)
+      assert.isFalse(Paths.belongsTo(name, "a" as SessionId), name)
+    }
+    for (const suffix of [".notes", ".cut-4", ".fence.jsonl", "x"]) {
+      assert.isFalse(Paths.belongsTo(Paths.fileName(id) + suffix, id), suffix)
+    }
+  })
+
   it("the files next to a journal have names that no journal has", () => {
     const path = Paths.journalPath("/sessions", "2024/06/14", drawn)
     assert.strictEqual(path, `/sessions/2024/06/14/${drawn}.jsonl`)

@@ -86,15 +86,17 @@ describe("a history that was replaced", () => {
     Effect.gen(function* () {
       const { journal, records, session } = yield* Effect.scoped(compacted)
       const context = yield* Layer.build(
-        Layer.merge(Layer.provide(Sessions.layer, Layer.succeed(Journal, journal)), ScriptedModel.make(script).layer)
+        Layer.provide(
+          Sessions.layer(Agent.make({})),
+          Layer.merge(Layer.succeed(Journal, journal), ScriptedModel.make(script).layer)
+        )
       )
       const sessions = Context.get(context, Sessions.Sessions)
       const turns = records().flatMap((record) => (record._tag === "TurnStarted" ? [record.turnId] : []))
       const itemsOf = (until: number | undefined) =>
-        sessions.fork(Agent.make({}), session.sessionId, until === undefined ? {} : { until: turns[until]! }).pipe(
+        sessions.fork(session.sessionId, until === undefined ? {} : { until: turns[until]! }).pipe(
           Effect.flatMap((fork) => fork.snapshot),
-          Effect.map(({ items }) => textsOf(items)),
-          Effect.provideContext(context)
+          Effect.map(({ items }) => textsOf(items))
         )
       assert.deepStrictEqual(yield* itemsOf(undefined), after)
       assert.deepStrictEqual(yield* itemsOf(2), ["one", "two", "a summary"])

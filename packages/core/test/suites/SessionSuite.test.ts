@@ -6,8 +6,8 @@ import { Context, Effect, Layer } from "effect"
 SessionSuite.suite("Session.make", Session.make)
 
 SessionSuite.suite("Sessions", (agent, { resume }) =>
-  Effect.flatMap(Layer.build(Sessions.layer), (context) => {
+  Effect.flatMap(Layer.build(Sessions.layer(agent)), (context) => {
     const sessions = Context.get(context, Sessions.Sessions)
-    return resume === undefined ? sessions.create(agent) : sessions.open(agent, resume)
+    return resume === undefined ? sessions.create() : sessions.open(resume)
   })
 )

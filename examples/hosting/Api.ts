@@ -1,0 +1,54 @@
+// The HTTP interface: what clients may ask, in schemas. `/openapi.json` describes it.
+import { JournalEntry, Op, SessionError, SessionEvent } from "@spindle/core"
+import { Schema } from "effect"
+import { HttpApi, HttpApiEndpoint, HttpApiError, HttpApiGroup } from "effect/http-api"
+import { HttpApiMiddleware, HttpApiSchema, HttpApiSecurity } from "effect/http-api"
+
+/** Every request carries the token of a user. */
+export class Authorization extends HttpApiMiddleware.Service<Authorization>()("hosting/Authorization", {
+  error: HttpApiError.Unauthorized,
+  security: { bearer: HttpApiSecurity.bearer }
+}) {}
+
+// users name their sessions; the server keeps the names of different users apart
+const params = { name: Schema.String.check(Schema.isPattern(/^[\w-]{1,64}$/)) }
+
+// a record has its number as id, so that a client that reconnects continues after it; deltas have none
+const Event = Schema.Struct({
+  id: Schema.optional(Schema.String),
+  event: Schema.String,
+  data: Schema.fromJsonString(SessionEvent.SessionEvent)
+})
+
+const notFound = SessionError.SessionNotFound.pipe(HttpApiSchema.status(404))
+const taken = [
+  SessionError.SessionBusy.pipe(HttpApiSchema.status(409)),
+  HttpApiError.Conflict,
+  SessionError.JournalFailed.pipe(HttpApiSchema.status(503))
+] as const
+
+export const Api = HttpApi.make("hosting").add(
+  HttpApiGroup.make("sessions")
+    .add(
+      HttpApiEndpoint.get("list", "/sessions", {
+        query: { limit: Schema.optional(Schema.FiniteFromString), cursor: Schema.optional(Schema.String) },
+        success: JournalEntry.JournalPage,
+        error: taken[2]
+      }),
+      HttpApiEndpoint.put("create", "/sessions/:name", { params, success: HttpApiSchema.Created, error: taken }),
+      HttpApiEndpoint.post("submit", "/sessions/:name/input", {
+        params,
+        payload: Schema.Struct({ text: Schema.String }),
+        success: Op.Receipt,
+        error: [notFound, ...taken]
+      }),
+      HttpApiEndpoint.get("events", "/sessions/:name/events", {
+        params,
+        headers: { "last-event-id": Schema.optional(Schema.FiniteFromString) },
+        success: HttpApiSchema.StreamSse({ events: Event }),
+        error: [notFound, ...taken]
+      }),
+      HttpApiEndpoint.delete("delete", "/sessions/:name", { params, error: [notFound, ...taken] })
+    )
+    .middleware(Authorization)
+)

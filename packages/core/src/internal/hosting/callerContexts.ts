@@ -1,0 +1,108 @@
+/**
+ * The part of a caller's context that a hosted session passes on to the turn that a submission starts (contract S9): its
+ * log annotations, and the references that the host names.
+ *
+ * It is found again by the input of the turn, which is the very array that was submitted. So nothing is kept for input
+ * that never starts a turn, and the turns of a resumed session have no caller.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as References from "effect/References"
+import * as Stream from "effect/Stream"
+import * as Agent from "../../Agent.ts"
+import * as Hooks from "../../ports/Hooks.ts"
+import type { Model } from "../../ports/Model.ts"
+import type { Input } from "../../protocol/Input.ts"
+import type { Op } from "../../protocol/Op.ts"
+import { Turn } from "../../Turn.ts"
+
+/** The contexts of the callers of one host. */
+export class CallerContexts {
+  private readonly ofInputs = new WeakMap<Input, Context.Context<never>>()
+  private readonly references: ReadonlyArray<Context.Reference<any>>
+  constructor(references: ReadonlyArray<Context.Reference<any>>) {
+    this.references = [References.CurrentLogAnnotations, ...references]
+  }
+
+  /** Returns the operation with what its caller passes on. */
+  remember(op: Op, caller: Context.Context<never>): Op {
+    if (!("input" in op)) return op
+    const passed = this.references.filter(({ key }) => caller.mapUnsafe.has(key))
+    if (passed.length === 0) return op
+    // a new array, because callers may submit the same one
+    const input = op.input.slice()
+    this.ofInputs.set(input, Context.pick(...passed)(caller) as Context.Context<never>)
+    return { ...op, input }
+  }
+
+  /** Runs an effect of a turn with what the caller of the turn passed on. */
+  readonly provide = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.contextWith((context: Context.Context<never>) => {
+      const passed = this.passedTo(context)
+      return passed === undefined ? effect : Effect.provideContext(effect, passed)
+    })
+
+  private passedTo(context: Context.Context<never>): Context.Context<never> | undefined {
+    const turn = context.mapUnsafe.get(Turn.key) as Turn | undefined
+    const passed = turn === undefined ? undefined : this.ofInputs.get(turn.input)
+    if (passed === undefined) return undefined
+    const annotations = {
+      ...Context.get(context, References.CurrentLogAnnotations),
+      ...Context.get(passed, References.CurrentLogAnnotations)
+    }
+    return Context.add(passed, References.CurrentLogAnnotations, annotations)
+  }
+
+  /** A model whose requests run with what the caller passed on. */
+  toModel(model: Model): Model {
+    return {
+      get provider() {
+        return model.provider
+      },
+      get model() {
+        return model.model
+      },
+      get contextWindow() {
+        return model.contextWindow
+      },
+      stream: (request) =>
+        Stream.unwrap(
+          Effect.contextWith((context: Context.Context<never>) => {
+            const passed = this.passedTo(context)
+            const stream = model.stream(request)
+            return Effect.succeed(passed === undefined ? stream : Stream.provideContext(stream, passed))
+          })
+        )
+    }
+  }
+
+  /** An agent whose tools and sources run with what the caller passed on. */
+  toAgent<R>(agent: Agent.Agent<R>): Agent.Agent<R> {
+    const { provide } = this
+    const sources = agent.sources.map((source) => ({
+      ...source,
+      table: () => {
+        const table = source.table()
+        return Effect.isEffect(table) ? provide(table) : table
+      }
+    }))
+    return Agent.mapTools({ ...agent, sources }, ({ asks, ...tool }) => ({
+      ...tool,
+      run: (params, callId) => provide(tool.run(params, callId)),
+      asks: asks === undefined ? undefined : (params, callId, items) => provide(asks(params, callId, items))
+    }))
+  }
+
+  /** Hooks that run with what the caller passed on. */
+  toHooks<E>(hooks: Hooks.Hooks<E>): Hooks.Hooks<E> {
+    const { provide } = this
+    if (hooks === Hooks.none) return hooks
+    return {
+      sessionStart: (...args) => provide(hooks.sessionStart(...args)),
+      userPromptSubmit: (...args) => provide(hooks.userPromptSubmit(...args)),
+      preToolUse: (...args) => provide(hooks.preToolUse(...args)),
+      postToolUse: (...args) => provide(hooks.postToolUse(...args)),
+      stop: (...args) => provide(hooks.stop(...args))
+    }
+  }
+}

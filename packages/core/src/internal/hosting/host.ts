@@ -1,0 +1,334 @@
+/**
+ * The host of sessions: opens each once, and closes it on request, after a failure, or when it has been idle for too long.
+ *
+ * ```
+ *   open, create, fork ──► lock of the id ──► open ──┬─ close, archive, delete ─┐
+ *         ▲                                          ├─ the session has failed ──┼─► leaving ──► lock of the id ──► closed
+ *         └── an open session is returned at once    └─ idle for too long ───────┘
+ * ```
+ *
+ * 1. Only what opens or closes one id waits for its lock. Returning an open session takes no lock.
+ * 2. A session that is leaving is never returned. The next opening waits until it is closed, and then reads its journal.
+ * 3. What closes a session runs in a fiber of the host: the caller that asked for it may be interrupted.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberSet from "effect/FiberSet"
+import * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
+import type { Agent } from "../../Agent.ts"
+import { Hooks } from "../../ports/Hooks.ts"
+import { Journal } from "../../ports/Journal.ts"
+import { Model } from "../../ports/Model.ts"
+import { IdGenerator, type SessionId, type TurnId } from "../../protocol/Ids.ts"
+import {
+  AgentMismatch,
+  AgentNotFound,
+  type JournalFailed,
+  type SessionBusy,
+  type SessionNotFound,
+  TurnNotFound
+} from "../../protocol/SessionError.ts"
+import { isTerminal, type JournalRecord } from "../../protocol/SessionEvent.ts"
+import * as Session from "../../Session.ts"
+import { CallerContexts } from "./callerContexts.ts"
+import { HostedSession } from "./hostedSession.ts"
+import { KeyedLock } from "./keyedLock.ts"
+
+/** What a host is made from. */
+export interface HostOptions {
+  readonly agents: ReadonlyArray<Agent<any>>
+  readonly references: ReadonlyArray<Context.Reference<any>>
+  readonly idleTimeToLive: Duration.Input | undefined
+}
+
+/** Why a session cannot be opened. */
+export type OpenError = SessionNotFound | SessionBusy | JournalFailed | AgentNotFound | AgentMismatch
+
+/** How a session starts. `agent` is the name of its agent. */
+type Start = Omit<Session.SessionOptions, "resume" | "sessionId"> & {
+  readonly mode: "create" | "existing"
+  readonly agent?: string | undefined
+}
+
+/** Makes a host in the current scope. All that its sessions need is captured here. */
+export const make = Effect.fnUntraced(function* ({ agents, idleTimeToLive, references }: HostOptions) {
+  const captured = yield* Effect.context<Model | Journal>()
+  const callers = new CallerContexts(references)
+  // sessions are not part of the trace in which the host was made
+  const context = Context.omit(Tracer.ParentSpan)(captured).pipe(
+    Context.add(Model, callers.toModel(Context.get(captured, Model))),
+    Context.add(Hooks, callers.toHooks(Context.get(captured, Hooks)))
+  ) as Context.Context<any>
+  const sessionScopes = yield* Effect.acquireRelease(Scope.make("parallel"), (scope, exit) => Scope.close(scope, exit))
+  const host = new Host({
+    context,
+    callers,
+    clock: yield* Clock.Clock,
+    journal: yield* Journal,
+    ids: yield* IdGenerator,
+    agents: new Map(agents.map((agent) => [agent.name, callers.toAgent(agent)])),
+    agent: agents[0]?.name,
+    idleMillis: idleTimeToLive === undefined ? undefined : Duration.toMillis(Duration.fromInputUnsafe(idleTimeToLive)),
+    sessionScopes,
+    run: yield* FiberSet.makeRuntime<never, unknown, unknown>()
+  })
+  yield* Effect.addFinalizer(() => Effect.sync(() => void (host.isClosed = true)))
+  return host
+})
+
+interface HostParts {
+  /** What the sessions run in. */
+  readonly context: Context.Context<any>
+  readonly callers: CallerContexts
+  readonly clock: Clock.Clock
+  readonly journal: Journal
+  readonly ids: { readonly next: (nowMillis: number) => string }
+  readonly agents: ReadonlyMap<string | undefined, Agent<any>>
+  /** The name of the agent of sessions that name none. */
+  readonly agent: string | undefined
+  readonly idleMillis: number | undefined
+  /** The parent of the scopes of all sessions. */
+  readonly sessionScopes: Scope.Scope
+  /** Runs what closes sessions. */
+  readonly run: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+}
+
+/** A host of sessions. */
+export class Host {
+  isClosed = false
+  readonly parts: HostParts
+  private readonly sessions = new Map<SessionId, HostedSession>()
+  private readonly locks = new KeyedLock<SessionId>()
+  constructor(parts: HostParts) {
+    this.parts = parts
+  }
+
+  /** Returns a new id. */
+  nextId(): SessionId {
+    return this.parts.ids.next(this.parts.clock.currentTimeMillisUnsafe()) as SessionId
+  }
+
+  create(sessionId: SessionId, options: Omit<Start, "mode">): Effect.Effect<Session.Session, OpenError> {
+    return this.locks.withLock(sessionId, this.start(sessionId, { ...options, mode: "create" }))
+  }
+
+  open(sessionId: SessionId, agent: string | undefined): Effect.Effect<Session.Session, OpenError> {
+    return Effect.suspend(() => this.lookup(sessionId, agent) ?? this.resume(sessionId, agent))
+  }
+
+  /** Returns the session if it is open. */
+  private lookup(
+    sessionId: SessionId,
+    agent: string | undefined
+  ): Effect.Effect<Session.Session, AgentMismatch> | undefined {
+    const hosted = this.sessions.get(sessionId)
+    if (hosted === undefined || hosted.isLeaving) return undefined
+    const { agent: actual } = hosted.options
+    if (agent !== undefined && agent !== actual) {
+      return Effect.fail(new AgentMismatch({ sessionId, requested: agent, actual: actual ?? "" }))
+    }
+    return Effect.succeed(hosted.session)
+  }
+
+  private resume(sessionId: SessionId, agent: string | undefined): Effect.Effect<Session.Session, OpenError> {
+    const opening = Effect.suspend(() => {
+      // another caller may have opened it in the meantime
+      const found = this.lookup(sessionId, agent)
+      if (found !== undefined) return found
+      return Effect.andThen(this.closeNow(sessionId), this.start(sessionId, { mode: "existing", agent }))
+    })
+    return this.locks.withLock(sessionId, opening)
+  }
+
+  /** Makes a session, or nothing. Runs with the lock of its id. */
+  private start(sessionId: SessionId, options: Start): Effect.Effect<Session.Session, OpenError> {
+    const { context, sessionScopes } = this.parts
+    if (this.isClosed) return Effect.interrupt
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(Scope.fork(sessionScopes, "sequential"), (scope) => {
+        const making = restore(makeSession(this, { ...options, sessionId, scope }))
+        // nothing of the caller's context reaches the session (contract S9)
+        const inHost = Effect.updateContext(making, () => Context.add(context, Scope.Scope, scope))
+        return (inHost as Effect.Effect<HostedSession, OpenError>).pipe(
+          Effect.map((hosted) => this.register(hosted)),
+          Effect.onError(() => Scope.close(scope, Exit.void))
+        )
+      })
+    )
+  }
+
+  private register(hosted: HostedSession): Session.Session {
+    this.sessions.set(hosted.sessionId, hosted)
+    return hosted.session
+  }
+
+  /** Forgets a session whose scope closes. */
+  forget(hosted: HostedSession): void {
+    hosted.isLeaving = true
+    if (this.sessions.get(hosted.sessionId) === hosted) this.sessions.delete(hosted.sessionId)
+  }
+
+  /** Takes a session out of use, and closes it in the background. */
+  readonly leave = (hosted: HostedSession): void => {
+    hosted.isLeaving = true
+    // in the next step: this may run in the middle of a step of the session
+    this.parts.run(Effect.andThen(Effect.yieldNow, this.locked(hosted.sessionId, closeScope(hosted))))
+  }
+
+  /** Closes the session of an id, and returns whether it was open. Runs with the lock of the id. */
+  private closeNow(sessionId: SessionId): Effect.Effect<boolean> {
+    return Effect.suspend(() => {
+      const hosted = this.sessions.get(sessionId)
+      if (hosted === undefined) return Effect.succeed(false)
+      hosted.isLeaving = true
+      return Effect.as(closeScope(hosted), true)
+    })
+  }
+
+  /** Runs an effect with the lock of an id. Once it has the lock it is not interruptible. */
+  private locked<A, E>(sessionId: SessionId, effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return this.locks.withLock(sessionId, Effect.uninterruptible(effect))
+  }
+
+  close(sessionId: SessionId): Effect.Effect<boolean> {
+    return Effect.suspend(() => (this.isClosed ? Effect.succeed(false) : this.afterClose(sessionId, Effect.succeed)))
+  }
+
+  /** Closes a session if it is open, then does something with its journal. **Interruption** stops only the wait. */
+  afterClose<A, E>(sessionId: SessionId, next: (wasOpen: boolean) => Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.suspend(() =>
+      Fiber.join(this.parts.run(this.locked(sessionId, Effect.flatMap(this.closeNow(sessionId), next))))
+    )
+  }
+
+  /** Does something with the journal of a session unless it is open. **Interruption** stops only the wait. */
+  unlessOpen<E>(sessionId: SessionId, next: Effect.Effect<void, E>): Effect.Effect<void, E> {
+    const guarded = Effect.suspend(() => (this.lookup(sessionId, undefined) === undefined ? next : Effect.void))
+    return Effect.suspend(() => Fiber.join(this.parts.run(this.locked(sessionId, guarded))))
+  }
+
+  fork(source: SessionId, until: TurnId | undefined): Effect.Effect<Session.Session, OpenError | TurnNotFound> {
+    return Effect.suspend(() => {
+      const sessionId = this.nextId()
+      const copying = copy(this.parts.journal, { source, sessionId, until })
+      return this.locks.withLock(sessionId, Effect.andThen(copying, this.start(sessionId, { mode: "existing" })))
+    })
+  }
+}
+
+const closeScope = (hosted: HostedSession): Effect.Effect<void> => Scope.close(hosted.options.scope, Exit.void)
+
+const makeSession = Effect.fnUntraced(function* (
+  host: Host,
+  {
+    agent: requested,
+    mode,
+    onEvent,
+    scope,
+    sessionId,
+    ...options
+  }: Start & { readonly sessionId: SessionId; readonly scope: Scope.Closeable }
+) {
+  const { callers, clock, idleMillis, journal } = host.parts
+  // a journal is not created for an agent that does not exist
+  if (mode === "create") yield* agentFor(host, { sessionId, requested, recorded: undefined })
+  const writer = yield* journal.open(sessionId, mode)
+  const agent = yield* agentFor(host, { sessionId, requested, recorded: agentNameOf(writer.opened.records) })
+  const hosted: HostedSession = new HostedSession(sessionId, {
+    agent: agent.name,
+    scope,
+    callers,
+    nowMillis: () => clock.currentTimeMillisUnsafe(),
+    onFailure: host.leave
+  })
+  const session = yield* Session.make(agent, {
+    ...options,
+    ...(mode === "create" ? { sessionId } : { resume: sessionId }),
+    meta: agent.name === undefined ? { ...options.meta } : { ...options.meta, [agentKey]: agent.name },
+    onEvent: (event) => {
+      hosted.onEvent(event)
+      onEvent?.(event)
+    }
+  }).pipe(Effect.provideService(Journal, { ...journal, open: () => Effect.succeed(writer) }))
+  hosted.settle(session)
+  yield* Scope.addFinalizer(
+    scope,
+    Effect.sync(() => host.forget(hosted))
+  )
+  if (idleMillis !== undefined) yield* Effect.forkIn(unload(host, hosted, idleMillis), scope)
+  return hosted
+})
+
+/** The agent of a session: the one that its first record names, else the requested one, else the first of the host. */
+const agentFor = (
+  { parts }: Host,
+  {
+    recorded,
+    requested,
+    sessionId
+  }: {
+    readonly sessionId: SessionId
+    readonly requested: string | undefined
+    readonly recorded: string | undefined
+  }
+): Effect.Effect<Agent<any>, AgentNotFound | AgentMismatch> => {
+  if (recorded !== undefined && requested !== undefined && recorded !== requested) {
+    return Effect.fail(new AgentMismatch({ sessionId, requested, actual: recorded }))
+  }
+  const name = recorded ?? requested ?? parts.agent
+  const agent = parts.agents.get(name)
+  return agent === undefined ? Effect.fail(new AgentNotFound({ sessionId, agent: name ?? "" })) : Effect.succeed(agent)
+}
+
+/** The key of the agent's name in the first record of a session. */
+const agentKey = "agent"
+
+const agentNameOf = ([first]: ReadonlyArray<JournalRecord>): string | undefined =>
+  first?._tag === "SessionStarted" ? first.meta[agentKey] : undefined
+
+/** Waits until a session has been idle for this long, and takes it out of use. */
+const unload = Effect.fnUntraced(function* (host: Host, hosted: HostedSession, idleMillis: number) {
+  const leftMillis = () => hosted.usedAt + idleMillis - host.parts.clock.currentTimeMillisUnsafe()
+  for (;;) {
+    yield* Effect.sleep(Math.max(leftMillis(), 1))
+    if (leftMillis() > 0) continue
+    const isBusy = yield* hosted.isBusy
+    // it may have been used while it was asked
+    if (!isBusy && leftMillis() <= 0) return host.leave(hosted)
+    hosted.usedAt = host.parts.clock.currentTimeMillisUnsafe()
+  }
+})
+
+/** Writes the journal of a fork. */
+const copy = Effect.fnUntraced(function* (
+  journal: Journal,
+  {
+    sessionId,
+    source,
+    until
+  }: { readonly source: SessionId; readonly sessionId: SessionId; readonly until: TurnId | undefined }
+) {
+  const { records } = yield* journal.load(source)
+  if (until !== undefined && !records.some((record) => record._tag === "TurnStarted" && record.turnId === until)) {
+    return yield* new TurnNotFound({ sessionId: source, turnId: until })
+  }
+  const writer = yield* journal.open(sessionId, "create")
+  yield* writer.append(copyOf(recordsUntil(records, until), { source, sessionId }))
+}, Effect.scoped)
+
+const recordsUntil = (records: ReadonlyArray<JournalRecord>, until: TurnId | undefined) => {
+  const end = until === undefined ? -1 : records.findIndex((record) => isTerminal(record) && record.turnId === until)
+  return end < 0 ? records : records.slice(0, end + 1)
+}
+
+/** The records of a fork: the first one names the fork and its source. */
+const copyOf = (
+  records: ReadonlyArray<JournalRecord>,
+  { sessionId, source }: { readonly source: SessionId; readonly sessionId: SessionId }
+): ReadonlyArray<JournalRecord> =>
+  records.map((record) => (record._tag === "SessionStarted" ? { ...record, sessionId, forkedFrom: source } : record))

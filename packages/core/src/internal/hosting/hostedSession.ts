@@ -1,0 +1,100 @@
+/** A session of a host: the session that clients get, and what decides when it is unloaded. */
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { SessionId } from "../../protocol/Ids.ts"
+import type { SessionEvent } from "../../protocol/SessionEvent.ts"
+import type { Session } from "../../Session.ts"
+import type { CallerContexts } from "./callerContexts.ts"
+
+/** What a hosted session works with. */
+export interface HostedOptions {
+  /** The name of its agent. */
+  readonly agent: string | undefined
+  /** Closing it closes the session. */
+  readonly scope: Scope.Closeable
+  readonly callers: CallerContexts
+  readonly nowMillis: () => number
+  /** Called when the session has failed. */
+  readonly onFailure: (hosted: HostedSession) => void
+}
+
+/** A session of a host. */
+export class HostedSession {
+  readonly sessionId: SessionId
+  readonly options: HostedOptions
+  /** Whether it is closed or about to be. Then the host no longer returns it. */
+  isLeaving = false
+  /** When it was last opened, used or active. */
+  usedAt: number
+  private subscriberCount = 0
+  /** Child sessions that are open. Made when there is one, so that an idle session is small. */
+  private delegates: Set<SessionId> | undefined
+  private inner: Session | undefined
+  private shown: Session | undefined
+
+  constructor(sessionId: SessionId, options: HostedOptions) {
+    this.sessionId = sessionId
+    this.options = options
+    this.usedAt = options.nowMillis()
+  }
+
+  /** The session, as clients get it. */
+  get session(): Session {
+    this.usedAt = this.options.nowMillis()
+    return this.shown!
+  }
+
+  /** Takes the session that was made. */
+  settle(inner: Session): void {
+    this.inner = inner
+    this.shown = toShown(this, inner)
+  }
+
+  /** Called with each event of the session. */
+  readonly onEvent = (event: SessionEvent): void => {
+    this.usedAt = this.options.nowMillis()
+    if (event._tag === "DelegateStarted") (this.delegates ??= new Set()).add(event.delegateId)
+    else if (event._tag === "DelegateEnded") this.delegates?.delete(event.delegateId)
+    else if (event._tag === "SessionFailed") this.options.onFailure(this)
+  }
+
+  /** Whether a turn, a process, a child session or a subscriber needs the session to stay. */
+  get isBusy(): Effect.Effect<boolean> {
+    const { processes, snapshot } = this.inner!
+    return Effect.zipWith(
+      snapshot,
+      processes,
+      ({ status }, running) =>
+        status !== "idle" || running.length > 0 || this.subscriberCount > 0 || (this.delegates?.size ?? 0) > 0
+    )
+  }
+
+  /** Counts a subscriber until the scope closes. */
+  get subscribe(): Effect.Effect<void, never, Scope.Scope> {
+    return Effect.acquireRelease(
+      Effect.sync(() => void this.subscriberCount++),
+      () =>
+        Effect.sync(() => {
+          this.subscriberCount--
+          this.usedAt = this.options.nowMillis()
+        })
+    )
+  }
+}
+
+const toShown = (hosted: HostedSession, inner: Session): Session => ({
+  ...inner,
+  submit: (op, options) =>
+    Effect.contextWith((caller: Context.Context<never>) => {
+      hosted.usedAt = hosted.options.nowMillis()
+      return inner.submit(hosted.options.callers.remember(op, caller), options)
+    }),
+  start: (task, input) =>
+    Effect.suspend(() => {
+      hosted.usedAt = hosted.options.nowMillis()
+      return inner.start(task, input)
+    }),
+  events: (options) => Stream.unwrap(Effect.suspend(() => Effect.as(hosted.subscribe, inner.events(options))))
+})

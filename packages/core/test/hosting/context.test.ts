@@ -1,0 +1,167 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Agent from "@spindle/core/Agent"
+import { Hooks, none } from "@spindle/core/Hooks"
+import type { SessionId } from "@spindle/core/Ids"
+import * as Journal from "@spindle/core/Journal"
+import { Model } from "@spindle/core/Model"
+import * as Op from "@spindle/core/Op"
+import * as Sessions from "@spindle/core/Sessions"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import { Context, Effect, Layer, References, Schema, Stream } from "effect"
+import { Tool, Toolkit } from "effect/ai"
+
+/** Passed on by the hosts of these tests. */
+class User extends Context.Reference<string>("test/User", { defaultValue: () => "nobody" }) {}
+
+/** Not passed on. */
+class Secret extends Context.Reference<string>("test/Secret", { defaultValue: () => "none" }) {}
+
+/** What the tool needs. */
+class Shop extends Context.Service<Shop, string>()("test/Shop") {}
+
+interface Seen {
+  readonly place: "hook" | "model" | "tool"
+  readonly shop: string | undefined
+  readonly user: string
+  readonly secret: string
+  readonly annotations: { readonly [key: string]: unknown }
+}
+
+const toolkit = Toolkit.make(Tool.make("look", { success: Schema.String }))
+const agent = Agent.make({ toolkit, approvals: { look: { approval: "allow" } } })
+
+/** Each turn calls the tool once, and ends. Lists what each part of a turn saw. */
+const host = Effect.fnUntraced(function* () {
+  const seen: Array<Seen> = []
+  const look = (place: Seen["place"]) =>
+    Effect.contextWith((context: Context.Context<never>) =>
+      Effect.sync(() => {
+        seen.push({
+          place,
+          shop: context.mapUnsafe.get(Shop.key) as string | undefined,
+          user: Context.get(context, User),
+          secret: Context.get(context, Secret),
+          annotations: Context.get(context, References.CurrentLogAnnotations)
+        })
+      })
+    )
+  const scripted = ScriptedModel.make(({ items }) =>
+    items.at(-1)?._tag === "ToolResult"
+      ? [ScriptedModel.text("done")]
+      : [ScriptedModel.call("look", {}, `call-${items.length}`)]
+  )
+  const handlers = toolkit.toLayer({
+    look: () => Effect.as(look("tool"), "looked")
+  })
+  const model = Layer.effect(
+    Model,
+    Effect.map(Model, (inner) => ({
+      ...inner,
+      stream: (request) => Stream.unwrap(Effect.as(look("model"), inner.stream(request)))
+    }))
+  ).pipe(Layer.provide(scripted.layer))
+  const hooks = Layer.succeed(Hooks, {
+    ...none,
+    userPromptSubmit: () => Effect.as(look("hook"), { block: false, contexts: [] })
+  })
+  const context = yield* Layer.build(
+    Sessions.layer(agent, { context: [User] }).pipe(
+      Layer.provide(Layer.mergeAll(handlers, model, hooks, Layer.succeed(Shop, "the host's"), Journal.layerMemory()))
+    )
+  ).pipe(Effect.annotateLogs({ host: "h1" }), Effect.provideService(Secret, "the host's"))
+  return { seen, sessions: Context.get(context, Sessions.Sessions) }
+})
+
+/** What a caller of the host has around it. */
+const as =
+  (user: string) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    effect.pipe(
+      Effect.annotateLogs({ tenant: user }),
+      Effect.provideService(User, user),
+      Effect.provideService(Secret, `the secret of ${user}`),
+      Effect.provideService(Shop, `the shop of ${user}`)
+    )
+
+const turnSeenBy = (user: string | undefined): ReadonlyArray<Seen> =>
+  (["hook", "model", "tool", "model"] as const).map((place) => ({
+    place,
+    shop: "the host's",
+    secret: "the host's",
+    user: user ?? "nobody",
+    annotations: user === undefined ? { host: "h1" } : { host: "h1", tenant: user }
+  }))
+
+describe("the context of a turn", () => {
+  it.effect("S9 is that of the host, with the annotations and named references of the caller that submitted", () =>
+    Effect.gen(function* () {
+      const { seen, sessions } = yield* host()
+      // the caller that opens the session leaves nothing in it
+      const session = yield* as("the opener")(sessions.create())
+      for (const user of ["alice", "bob", undefined]) {
+        const submitting = session.submit(Op.userInput("look"))
+        yield* user === undefined ? submitting : as(user)(submitting)
+        yield* session.awaitIdle
+        assert.deepStrictEqual(seen.splice(0), turnSeenBy(user))
+      }
+    })
+  )
+
+  it.effect("S9 is that of each caller, for input that waits for its turn", () =>
+    Effect.gen(function* () {
+      const { seen, sessions } = yield* host()
+      const session = yield* sessions.create()
+      const op: Op.Op = { _tag: "UserInput", input: [{ _tag: "Text", text: "look" }], delivery: "queue" }
+      // the callers submit the very same operation
+      for (const user of ["alice", "bob", "carol"]) yield* as(user)(session.submit(op))
+      yield* session.awaitIdle
+      assert.deepStrictEqual(seen, ["alice", "bob", "carol"].flatMap(turnSeenBy))
+    })
+  )
+
+  it.effect("S9 has no caller when a resumed session starts input that an earlier process accepted", () =>
+    Effect.gen(function* () {
+      const { seen, sessions } = yield* host()
+      const { sessionId, submit } = yield* sessions.create()
+      const later: Op.Op = { _tag: "UserInput", input: [{ _tag: "Text", text: "later" }], delivery: "wait" }
+      yield* as("alice")(submit(later))
+      yield* sessions.close(sessionId)
+      const session = yield* sessions.open(sessionId)
+      yield* as("bob")(session.submit(Op.userInput("look")))
+      yield* session.awaitIdle
+      assert.deepStrictEqual(
+        seen.filter(({ place }) => place === "tool").map(({ user }) => user),
+        ["bob"]
+      )
+      assert.isFalse(seen.some(({ user }) => user === "alice"))
+    })
+  )
+
+  const Tenants = Schema.Array(Schema.Literals(["alice", "bob"])).check(Schema.isMaxLength(12))
+  it.effect.prop(
+    "S9 two tenants whose sessions run at the same time never see each other's context",
+    [Tenants],
+    ([order]) =>
+      Effect.gen(function* () {
+        const look: Op.Op = { _tag: "UserInput", input: [{ _tag: "Text", text: "look" }], delivery: "queue" }
+        const { seen, sessions } = yield* host()
+        const ids = { alice: "alice" as SessionId, bob: "bob" as SessionId }
+        yield* as("bob")(sessions.create({ sessionId: ids.alice }))
+        yield* as("alice")(sessions.create({ sessionId: ids.bob }))
+        const requests = order.map((tenant) =>
+          Effect.flatMap(sessions.open(ids[tenant]), (session) =>
+            Effect.andThen(session.submit(look), session.awaitIdle)
+          ).pipe(as(tenant))
+        )
+        yield* Effect.all(requests, { concurrency: "unbounded", discard: true })
+        for (const tenant of ["alice", "bob"] as const) {
+          assert.deepStrictEqual(
+            seen.filter(({ user }) => user === tenant),
+            order.filter((one) => one === tenant).flatMap(() => turnSeenBy(tenant))
+          )
+        }
+        assert.lengthOf(seen, order.length * 4)
+      }).pipe(Effect.scoped),
+    { arbitrary: { runs: 50 } }
+  )
+})
