@@ -18,6 +18,7 @@ const steps = [
   { name: "format", run: [node, tool("oxfmt/bin/oxfmt"), "--check"] },
   { name: "sizes", run: script("sizes.mjs") },
   { name: "levels", run: script("levels.mjs") },
+  { name: "language", run: script("language.mjs") },
   { name: "contract", run: [...script("contract.mjs"), "--check"] },
   { name: "types, type tests", run: [node, tool("typescript/bin/tsc"), "-b"], isBuild: true },
   { name: "Effect diagnostics", run: script("effect-lint.mjs"), needsBuild: true, isLong: true },

@@ -22,7 +22,7 @@ const phrases = [
   ["of (?:its|one's|our|their|his) own", "its own, separate, custom"],
   ["side by side", "concurrently"],
   ["(?:stands?|stood|standing) (?:for|in)", "means, is in"],
-  ["(?:is|are|was|were|be|been|being) told", "receives, is called with"],
+  ["(?:is|are|was|were|be|been|being) told(?! apart)", "receives, is called with"],
   ["(?:tells?|told) of", "reports, emits"],
   ["what is late", "whatever has not finished in time"],
   ["whoever", "the caller, the subscriber, the owner"]

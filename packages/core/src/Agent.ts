@@ -46,7 +46,7 @@ export interface Agent<out R = never> {
   readonly tools: () => ToolTable
   /** Sources of further tools; see {@link ToolSource}. */
   readonly sources: ReadonlyArray<ToolSource<any>>
-  /** The policy of tools that have none of their own. */
+  /** The policy of tools that have none. */
   readonly defaultPolicy: ToolPolicy<any>
   readonly Requirements: Types.Covariant<R>
 }
@@ -148,7 +148,7 @@ const covariant = (none: never): never => none
  */
 export const authorityOf = <R>(agent: Agent<R>): ToolAuthority => Tools.authorityOf(agent.tools, agent.defaultPolicy)
 
-/** Returns the agent with at most this authority: each policy is the meet of its own and of `most` (contract A4). */
+/** Returns the agent with at most this authority: each policy is the meet of its present one and of `most` (contract A4). */
 export const narrow: {
   (most: ToolAuthority): <R>(self: Agent<R>) => Agent<R>
   <R>(self: Agent<R>, most: ToolAuthority): Agent<R>

@@ -88,7 +88,7 @@ export const route = (child: Child, approvals: Approvals): Effect.Effect<Child, 
     return {
       ...child,
       events: Stream.tap(child.events, onEvent),
-      // the child gets the answers before it is told to stop
+      // the child gets the answers before it has to stop
       interrupt: (reason) => Effect.andThen(withdrawAll, child.interrupt(reason))
     }
   })
@@ -101,7 +101,7 @@ interface OpenQuestion {
 /** How long a child may take to accept the answer to a withdrawn question. */
 const replyLimit = "500 millis"
 
-/** Returns what a child is told about a question that was withdrawn: nothing is granted (A2). */
+/** Returns the answer that a child gets to a question that was withdrawn: nothing is granted (A2). */
 const withdrawn = (kind: Question["kind"]): Op.Decision => {
   switch (kind) {
     case "question":

@@ -81,7 +81,7 @@ describe("limits of a tree", () => {
   )
 
   it.effect(
-    "D6 P6 a submission that comes again, or is refused, keeps no slot, also when nobody waits for its receipt",
+    "D6 P6 a submission that comes again, or is refused, keeps no slot, even if nobody waits for its receipt",
     () =>
       Effect.gen(function* () {
         const family = yield* Family.make()

@@ -167,31 +167,29 @@ describe("the tests of the reference with a guardian", () => {
 const emptyGrant: Op.Decision = { _tag: "Approved", scope: "turn", permissions: {} }
 
 describe("route", () => {
-  it.effect(
-    "A2 D2 when the bridge ends, the child gets an answer to each open question before it is told to stop",
-    () =>
-      Effect.gen(function* () {
-        const { bridge, fake } = yield* bridged({ decide: () => Effect.never })
-        const kinds = ["command", "patch", "permissions", "question", "elicitation"]
-        yield* fake.emit(...kinds.map((kind) => ({ ...FakeChild.question(kind), kind }) as SessionEvent))
-        yield* settle
-        yield* bridge.end("Parent")
-        const expected: ReadonlyArray<Op.Decision> = [
-          { _tag: "Abort" },
-          { _tag: "Abort" },
-          emptyGrant,
-          { _tag: "Answered", answers: {} },
-          { _tag: "Denied", reason: "the session that was asked has stopped" }
-        ]
-        assert.deepStrictEqual(
-          submissionsOf(fake),
-          expected.map((decision, index) => Op.answer(kinds[index] as QuestionId, decision))
-        )
-        assert.deepStrictEqual(fake.received.slice(kinds.length), [
-          { _tag: "Interrupt", reason: "Parent" },
-          { _tag: "Shutdown" }
-        ])
-      })
+  it.effect("A2 D2 when the bridge ends, the child gets an answer to each open question before it has to stop", () =>
+    Effect.gen(function* () {
+      const { bridge, fake } = yield* bridged({ decide: () => Effect.never })
+      const kinds = ["command", "patch", "permissions", "question", "elicitation"]
+      yield* fake.emit(...kinds.map((kind) => ({ ...FakeChild.question(kind), kind }) as SessionEvent))
+      yield* settle
+      yield* bridge.end("Parent")
+      const expected: ReadonlyArray<Op.Decision> = [
+        { _tag: "Abort" },
+        { _tag: "Abort" },
+        emptyGrant,
+        { _tag: "Answered", answers: {} },
+        { _tag: "Denied", reason: "the session that was asked has stopped" }
+      ]
+      assert.deepStrictEqual(
+        submissionsOf(fake),
+        expected.map((decision, index) => Op.answer(kinds[index] as QuestionId, decision))
+      )
+      assert.deepStrictEqual(fake.received.slice(kinds.length), [
+        { _tag: "Interrupt", reason: "Parent" },
+        { _tag: "Shutdown" }
+      ])
+    })
   )
 
   it.effect("A3 decides questions concurrently, and forwards everything else meanwhile", () =>

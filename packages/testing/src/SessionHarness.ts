@@ -1,8 +1,8 @@
 /**
  * A session under test, with a scripted model, a journal in memory, tools of one line each, and a list of its events.
  *
- * The observer of the session takes the events synchronously and in order, so a test sees them without a fiber of its
- * own and without waiting for a scheduler.
+ * The observer of the session takes the events synchronously and in order, so a test sees them without its own fiber
+ * and without waiting for a scheduler.
  */
 import * as Agent from "@spindle/core/Agent"
 import { Approvals } from "@spindle/core/Approvals"

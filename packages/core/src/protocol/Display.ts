@@ -99,7 +99,7 @@ export class PlanDisplay extends Schema.Opaque<PlanDisplay>()(
 export class ImageDisplay extends Schema.Opaque<ImageDisplay>()(
   Schema.TaggedStruct("Image", { path: Schema.String }).annotate({ identifier: "ImageDisplay" })
 ) {}
-/** Has no shape of its own; views show its name and arguments. */
+/** Any other call; views show its name and arguments. */
 export class OtherDisplay extends Schema.Opaque<OtherDisplay>()(
   Schema.TaggedStruct("Other", { title: Schema.optionalKey(Schema.String) }).annotate({ identifier: "OtherDisplay" })
 ) {}

@@ -22,8 +22,8 @@ export const Input = Schema.Array(InputPart).annotate({ identifier: "Input" })
 export type Input = typeof Input.Type
 
 /**
- * How input reaches a session: `steer` joins the running turn if that turn can be steered and otherwise waits for a turn
- * of its own, `queue` always waits for one. `wait` starts no turn: it joins the running turn if that can be steered, and
+ * How input reaches a session: `steer` joins the running turn if that turn can be steered and otherwise waits for its
+ * own turn, `queue` always waits for one. `wait` starts no turn: it joins the running turn if that can be steered, and
  * otherwise the next one that starts for another reason.
  */
 export const Delivery = Schema.Literals(["steer", "queue", "wait"]).annotate({ identifier: "Delivery" })

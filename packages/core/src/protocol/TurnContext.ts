@@ -19,7 +19,7 @@ export class TurnContext extends Schema.Opaque<TurnContext>()(
 ) {}
 
 /**
- * Returns the context of a turn that starts now. Called once for each turn, in the step that starts it, so it must not
+ * Returns the context of a turn that starts now. Called once for each turn, atomically with its start, so it must not
  * block. If it throws, or returns what JSON cannot represent, the turn runs and a `Warning` reports it. By default
  * nothing is recorded.
  */

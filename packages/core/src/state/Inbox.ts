@@ -9,7 +9,7 @@ import type { SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Input } from "../protocol/Input.ts"
 
 /**
- * One accepted input. `turnId` names the turn that it steers; without one it waits for a turn of its own. A `fragment`
+ * One accepted input. `turnId` names the turn that it steers; without one it waits for its own turn. A `fragment`
  * marks a notice of a program: not the user's words.
  */
 export interface Entry {
@@ -45,7 +45,7 @@ export const forTurn = (self: Inbox, turnId: TurnId, startedWith: SubmissionId |
   return own.length === 0 ? steering : [...own, ...steering]
 }
 
-/** Returns the entries that wait for a turn of their own, in order. */
+/** Returns the entries that wait for their own turn, in order. */
 export const queued = (self: Inbox): ReadonlyArray<Entry> =>
   self.filter((entry) => entry.turnId === undefined && entry.waits !== true)
 

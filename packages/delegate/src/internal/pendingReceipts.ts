@@ -35,7 +35,7 @@ export class PendingReceipts {
     })
   }
 
-  /** Marks a submission as the one that the child has. Returns false if the child must not get it any more. */
+  /** Marks a submission as the one that the child has. Returns false if the child must no longer get it. */
   start(id: SubmissionId): boolean {
     if (this.isRefusing) return false
     this.current = id

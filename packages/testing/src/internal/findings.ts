@@ -78,8 +78,8 @@ const stalled = (result: RunResult<unknown, unknown>): Finding => {
 }
 
 /**
- * Adds which fibers wait for what, if there was a probe. A wait for something outside the simulation is a finding of
- * its own.
+ * Adds which fibers wait for what, if there was a probe. A wait for something outside the simulation is a
+ * separate finding.
  */
 const explained = ({ probe }: RunResult<unknown, unknown>, kind: FindingKind, law: string): Finding => {
   if (probe === undefined) return { kind, law }
