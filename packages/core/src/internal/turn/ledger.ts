@@ -30,6 +30,8 @@ export interface TurnOrigin {
   readonly steerable: boolean
   readonly submissionId: SubmissionId | undefined
   readonly input: Input
+  /** Whether the input is the task's own and not in the inbox. */
+  readonly ownsInput: boolean
   readonly trace: TraceContext | undefined
   /** The turn's span; undefined when no tracer listens. */
   readonly span: Tracer.Span | undefined
@@ -71,7 +73,7 @@ export class Ledger implements ItemWriter {
     this.response = new Response(origin.turnId, recorder, this)
     this.isGateOpen = origin.steerable
     this.spans = origin.span === undefined ? undefined : new Set()
-    this.pendingInput = origin.submissionId === undefined && origin.input.length > 0 ? origin.input : undefined
+    this.pendingInput = origin.ownsInput && origin.input.length > 0 ? origin.input : undefined
   }
 
   /** Whether the turn starts nothing more: it was asked to stop, or counts as ended (contract I2). */
@@ -91,7 +93,7 @@ export class Ledger implements ItemWriter {
     this.isGateOpen = false
   }
 
-  /** The input that the task was started with in code, until it is carried. */
+  /** The input that the task was started with and that is not in the inbox, until it is recorded. */
   get ownInput(): Input | undefined {
     return this.pendingInput
   }

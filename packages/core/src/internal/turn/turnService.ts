@@ -148,7 +148,7 @@ const takeInput = Effect.fnUntraced(function* (
   }
 })
 
-/** Carries the input that a task was started with in code; no submission waits for its fate. */
+/** Records the input of a task, which is not in the inbox: it was started in code, or its start carried the submission. */
 const carryOwn = (
   { recorder, session }: TurnParts,
   ledger: Ledger,

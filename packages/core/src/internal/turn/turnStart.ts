@@ -40,6 +40,8 @@ export interface RunningTurn<A, E> {
 export interface TurnStart {
   readonly input: Input
   readonly submissionId?: SubmissionId | undefined
+  /** Whether the start takes the submission from the inbox, because it is a task. */
+  readonly carried?: true | undefined
   readonly parent: TraceParent | undefined
 }
 
@@ -111,7 +113,7 @@ export class Turns {
   private open(
     task: { readonly kind: string; readonly spanName: string; readonly steerable: boolean },
     context: Context.Context<never>,
-    { input, parent, slot, submissionId, turnId }: TurnStart & { readonly turnId: TurnId; readonly slot: Slot }
+    { carried, input, parent, slot, submissionId, turnId }: TurnStart & { readonly turnId: TurnId; readonly slot: Slot }
   ): Ledger {
     const { onStart, recorder, session } = this.options
     const { resumedSpan } = this
@@ -122,6 +124,7 @@ export class Turns {
       turnId,
       kind: task.kind,
       ...(submissionId === undefined ? {} : { submissionId }),
+      ...(carried === undefined ? {} : { carried }),
       ...(parent === undefined ? {} : { trace: parent.trace }),
       ...(span === undefined ? {} : { span: fromSpan(span) })
     })
@@ -133,6 +136,7 @@ export class Turns {
       steerable: task.steerable,
       submissionId,
       input,
+      ownsInput: submissionId === undefined || carried === true,
       trace: parent?.trace,
       span
     }

@@ -162,7 +162,7 @@ describe("a child session of a turn that owns it", () => {
           turn.delegate({ delegateId: name as SessionId, name, linked, end: end(name), drain: "1 second" })
         yield* start("detached", false)
         const ended = yield* start("linked", true)
-        ended("completed")
+        ended({ status: "completed" })
         yield* Effect.never
       })
       yield* harness.session.start(Task.make("parent", task))
