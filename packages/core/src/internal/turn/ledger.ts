@@ -53,6 +53,10 @@ export class Ledger implements ItemWriter {
   readonly response: Response
   /** The spans that began in the turn and have not ended. They are ended with the turn (contract O1). */
   readonly spans: Set<Tracer.Span> | undefined
+  /** How many model requests and tool calls the turn has made; see `bounds`. */
+  requestsCount = 0
+  toolCallsCount = 0
+  private bound: string | undefined
   private isGateOpen: boolean
   private pendingInput: Input | undefined
   private message: string | undefined
@@ -111,6 +115,16 @@ export class Ledger implements ItemWriter {
   /** The task has returned a value that contains this last message. */
   project(message: string | undefined): void {
     this.message = message
+  }
+
+  /** The bound that stopped the turn, for people; undefined if none did. */
+  get stoppedAt(): string | undefined {
+    return this.bound
+  }
+
+  /** A bound is about to stop the turn. */
+  stopAt(bound: string): void {
+    this.bound = bound
   }
 
   /** Whether the owner writes the last records of the turn, or has written them. */

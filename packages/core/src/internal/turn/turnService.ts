@@ -7,6 +7,7 @@ import * as Inbox from "../../state/Inbox.ts"
 import type { Entry } from "../../state/Inbox.ts"
 import type { DelegateEnd, Turn, TurnDelegate } from "../../Turn.ts"
 import { flush as flushJournal } from "../log/flush.ts"
+import { takeRequest } from "./bounds.ts"
 import type { Ledger } from "./ledger.ts"
 import * as Processes from "./processes.ts"
 import { sample } from "./sampling.ts"
@@ -60,7 +61,12 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
       ledger.closeGate()
       return true
     }),
-    sample: (request, attempt, onCall) => unlessClosing(sample(parts, ledger, request, attempt, onCall, flush)),
+    sample: (request, attempt, onCall) =>
+      unlessClosing(
+        Effect.suspend(() =>
+          takeRequest(parts, ledger) ? sample(parts, ledger, request, attempt, onCall, flush) : Effect.interrupt
+        )
+      ),
     retrying: ({ attempt, delayMillis, error, maxAttempts }) =>
       sync(() => {
         const requestId = ledger.response.lastRequest
