@@ -236,6 +236,18 @@ const terminalOf = (state: SessionState, turn: OpenTurn, end: TurnEnd): NewRecor
   }
 }
 
+/**
+ * Returns the terminal record with the input that waits now, and any other record unchanged. An observer may submit input
+ * while the records before the terminal one are published, and that input must be named too (P2).
+ */
+export const nameInput = (record: NewRecord, state: SessionState, end: TurnEnd): NewRecord => {
+  const { inbox, turn } = state
+  if (record._tag === "TurnFailed") return { ...record, kept: idsOf(inbox) }
+  return record._tag === "TurnAborted" && end._tag === "Aborted" && turn !== undefined
+    ? { ...record, ...inputOf(state, turn, end) }
+    : record
+}
+
 const idsOf = (inbox: Inbox.Inbox) => inbox.map(({ submissionId }) => submissionId)
 
 /**

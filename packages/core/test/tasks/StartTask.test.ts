@@ -348,6 +348,28 @@ describe("a task that replaces the running turn", () => {
   )
 })
 
+describe("input that an observer submits while a turn settles", () => {
+  it.effect("P2 is named by the terminal record, although it came after the marker", () =>
+    Effect.gen(function* () {
+      let submit: Effect.Effect<unknown, unknown> | undefined
+      const harness = yield* Harness.make({
+        tasks,
+        onEvent: (event) => {
+          if (event._tag !== "ItemRecorded" || event.item._tag !== "UserMessage" || submit === undefined) return
+          Effect.runFork(submit)
+          submit = undefined
+        }
+      })
+      yield* harness.session.submit(Op.startTask("never"))
+      submit = start(harness, "ada")
+      yield* harness.session.abort()
+      yield* harness.session.awaitIdle
+      assert.deepStrictEqual(abortedOf(harness.events).kept, [id("ada")])
+      yield* assertLaws(harness, [])
+    })
+  )
+})
+
 describe("the kinds of an agent", () => {
   it("have different names", () => {
     assert.throws(() => Agent.make({ tasks: [greet, greet] }), "the agent has two task kinds of the name greet")

@@ -28,8 +28,9 @@ export const settle = Effect.fnUntraced(function* <A, E>(parts: TurnParts, ledge
   //   drop
   questions.cancelAll(origin.turnId, ended._tag === "Aborted" ? "abort" : "end")
   response.cut("aborted")
-  const last = TurnEnd.records(recorder.state, endOf(parts, ledger, ended))
-  for (const record of last) recorder.append(record)
+  const end = endOf(parts, ledger, ended)
+  const last = TurnEnd.records(recorder.state, end)
+  for (const record of last) recorder.append(TurnEnd.nameInput(record, recorder.state, end))
   resources.leave(origin.turnId)
   // a journal that fails here has made the turn a failed one (S2); the error is in the recorder
   // mutant durable-before-the-slot-is-free (S2: the terminal record is durable before the next turn may start): drop
