@@ -1,5 +1,6 @@
 /**
- * Agents: what a session runs with. An agent has instructions, tools with a policy each, and a form of output.
+ * Agents: what a session runs with. An agent has instructions, tools with a policy each, a form of output, and the kinds
+ * of tasks that a client may start by name.
  *
  * The model is not part of an agent. It is a service (`Model`), given as a layer or left in the requirements.
  */
@@ -13,8 +14,9 @@ import * as Tools from "./internal/tools.ts"
 import type { OutputFormat } from "./ports/Model.ts"
 import type { ToolAuthority } from "./ports/ToolAuthority.ts"
 import type { ToolEntry, ToolPolicy, ToolSource, ToolTable } from "./ports/ToolSource.ts"
-import { ToolInvalid } from "./protocol/AgentError.ts"
+import { DuplicateTask, ToolInvalid } from "./protocol/AgentError.ts"
 import * as Authority from "./state/Authority.ts"
+import type { TaskKind } from "./TaskKind.ts"
 import type { Turn } from "./Turn.ts"
 
 export type { ToolPolicy, ToolSource } from "./ports/ToolSource.ts"
@@ -36,6 +38,9 @@ export type ToolRequirements<Tools extends Record<string, Tool.Any>> = Exclude<
 export type SourceRequirements<Source extends ToolSource<any>> =
   Source extends ToolSource<infer R> ? Exclude<R, Turn> : never
 
+/** What the tasks of kinds need, without the turn. */
+export type TaskRequirements<Kind extends TaskKind<any>> = Kind extends TaskKind<infer R> ? R : never
+
 /** What a session runs with. The types of its tools are erased into `R`, so that agents fit into one record of roles. */
 export interface Agent<out R = never> {
   /** The name in errors and for people. */
@@ -46,19 +51,23 @@ export interface Agent<out R = never> {
   readonly tools: () => ToolTable
   /** Sources of further tools; see {@link ToolSource}. */
   readonly sources: ReadonlyArray<ToolSource<any>>
+  /** The kinds of tasks that a client may start, by name. */
+  readonly tasks: ReadonlyMap<string, TaskKind<any>>
   /** The policy of tools that have none. */
   readonly defaultPolicy: ToolPolicy<any>
   readonly Requirements: Types.Covariant<R>
 }
 
 /** The parts of an agent without a toolkit. */
-export interface AgentOptions<Source extends ToolSource<any> = never> {
+export interface AgentOptions<Source extends ToolSource<any> = never, Kind extends TaskKind<any> = never> {
   readonly name?: string | undefined
   readonly instructions?: string | undefined
   /** The form of the output: a schema, or a JSON Schema with a name. */
   readonly output?: OutputFormat | Schema.Top | undefined
   /** Sources of tools that come and go. The tools of the toolkit come first, then those of the sources, in order. */
   readonly sources?: ReadonlyArray<Source> | undefined
+  /** The kinds of tasks that a client may start by name, with `Op.startTask`. */
+  readonly tasks?: ReadonlyArray<Kind> | undefined
   /**
    * The policy of tools without one: tools of sources, and tools of a toolkit whose names are known only at run time. The
    * default for tools of sources asks, and runs one call at a time.
@@ -69,30 +78,32 @@ export interface AgentOptions<Source extends ToolSource<any> = never> {
 /** The parts of an agent with a toolkit. */
 export interface ToolkitOptions<
   Tools extends Record<string, Tool.Any>,
-  Source extends ToolSource<any> = never
-> extends AgentOptions<Source> {
+  Source extends ToolSource<any> = never,
+  Kind extends TaskKind<any> = never
+> extends AgentOptions<Source, Kind> {
   readonly toolkit: Toolkit.Toolkit<Tools>
   readonly approvals: Policies<Tools>
 }
 
 /**
  * Makes an agent. A tool without a policy does not compile, nor does one that its provider runs. **Errors**: throws
- * `ToolInvalid` for such a tool if the types could not tell, which names it.
+ * `ToolInvalid` for such a tool if the types could not tell, which names it, and `DuplicateTask` for two task kinds of one
+ * name.
  */
 export const make: {
-  <Source extends ToolSource<any> = never>(
-    options: AgentOptions<Source> & { readonly toolkit?: undefined; readonly approvals?: undefined }
-  ): Agent<SourceRequirements<Source>>
-  <Tools extends Record<string, Tool.Any>, Source extends ToolSource<any> = never>(
-    options: ToolkitOptions<Tools, Source>
-  ): Agent<ToolRequirements<Tools> | SourceRequirements<Source>>
+  <Source extends ToolSource<any> = never, Kind extends TaskKind<any> = never>(
+    options: AgentOptions<Source, Kind> & { readonly toolkit?: undefined; readonly approvals?: undefined }
+  ): Agent<SourceRequirements<Source> | TaskRequirements<Kind>>
+  <Tools extends Record<string, Tool.Any>, Source extends ToolSource<any> = never, Kind extends TaskKind<any> = never>(
+    options: ToolkitOptions<Tools, Source, Kind>
+  ): Agent<ToolRequirements<Tools> | SourceRequirements<Source> | TaskRequirements<Kind>>
 } = (
-  options: AgentOptions<ToolSource<any>> & {
+  options: AgentOptions<ToolSource<any>, TaskKind<any>> & {
     readonly toolkit?: Toolkit.Any | undefined
     readonly approvals?: { readonly [name: string]: ToolPolicy<any> } | undefined
   }
 ): any => {
-  const { approvals = {}, defaultPolicy, instructions, name, output, sources = [], toolkit } = options
+  const { approvals = {}, defaultPolicy, instructions, name, output, sources = [], tasks = [], toolkit } = options
   const tools = Object.values((toolkit?.tools ?? {}) as Record<string, Tool.Any>)
   const policyOf = (tool: Tool.Any) => (Object.hasOwn(approvals, tool.name) ? approvals[tool.name] : defaultPolicy)
   for (const tool of tools) {
@@ -107,6 +118,7 @@ export const make: {
       Tools.makeTable(tools.map((tool) => ({ tool, policy: policyOf(tool), run: Tools.runInContext(tool, name) })))
     ),
     sources,
+    tasks: byName(tasks),
     defaultPolicy: defaultPolicy ?? Tools.defaultPolicy,
     Requirements: covariant
   }
@@ -117,11 +129,11 @@ export const make: {
  * time.
  */
 export const makeEffect: {
-  <Tools extends Record<string, Tool.Any>, Source extends ToolSource<any> = never>(
-    options: Omit<ToolkitOptions<Tools, Source>, "approvals"> & {
+  <Tools extends Record<string, Tool.Any>, Source extends ToolSource<any> = never, Kind extends TaskKind<any> = never>(
+    options: Omit<ToolkitOptions<Tools, Source, Kind>, "approvals"> & {
       readonly approvals?: { readonly [name: string]: ToolPolicy<any> } | undefined
     }
-  ): Effect.Effect<Agent<ToolRequirements<Tools> | SourceRequirements<Source>>, ToolInvalid>
+  ): Effect.Effect<Agent<ToolRequirements<Tools> | SourceRequirements<Source> | TaskRequirements<Kind>>, ToolInvalid>
 } = (options): any =>
   Effect.suspend(() => {
     try {
@@ -130,6 +142,15 @@ export const makeEffect: {
       return error instanceof ToolInvalid ? Effect.fail(error) : Effect.die(error)
     }
   })
+
+const byName = (tasks: ReadonlyArray<TaskKind<any>>): ReadonlyMap<string, TaskKind<any>> => {
+  const kinds = new Map<string, TaskKind<any>>()
+  for (const kind of tasks) {
+    if (kinds.has(kind.name)) throw new DuplicateTask({ kind: kind.name })
+    kinds.set(kind.name, kind)
+  }
+  return kinds
+}
 
 const once = <A>(evaluate: () => A): (() => A) => {
   let made: { readonly value: A } | undefined

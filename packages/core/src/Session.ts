@@ -25,6 +25,7 @@ import { millis, type SessionContext } from "./internal/session/sessionContext.t
 import { StartContexts } from "./internal/session/startContexts.ts"
 import { Submissions } from "./internal/session/submissions.ts"
 import { currentParent } from "./internal/session/submissionSpan.ts"
+import * as TaskKinds from "./internal/session/taskKinds.ts"
 import { Questions } from "./internal/turn/questions.ts"
 import { replace } from "./internal/turn/replacement.ts"
 import { Resources } from "./internal/turn/resources.ts"
@@ -251,7 +252,15 @@ const makeParts = <R>(
     supervisor,
     isOpen: () => lifetime.isOpen,
     stateOf: () => recorder.state,
-    start: ({ input, submissionId }, parent) => turns.start(regular, services, { input, submissionId, parent })?.turnId
+    start: ({ input, submissionId, task }, parent) => {
+      if (task === undefined) return turns.start(regular, services, { input, submissionId, parent })?.turnId
+      const found = TaskKinds.find(agent.tasks, task)
+      if (TaskKinds.isMissing(found)) {
+        recorder.append({ _tag: "InputBlocked", submissionId, reason: TaskKinds.textOf(found) })
+        return "blocked"
+      }
+      return turns.start(found, services, { input, submissionId, carried: true, parent })?.turnId
+    }
   })
   const parts: TurnParts = { session, recorder, supervisor, questions, resources, startContexts, ownerSession }
   const turns = new Turns({
@@ -261,7 +270,7 @@ const makeParts = <R>(
     onFree: queue.onTurnEnd
   })
   const submissions = new Submissions(
-    { session, lifetime, recorder, supervisor, questions, startContexts, turns, queue },
+    { session, lifetime, recorder, supervisor, questions, startContexts, turns, queue, taskKinds: agent.tasks },
     Receipts.ofRecords(records)
   )
   return { ...parts, ownerSession, lifetime, subscribers, turns, queue, submissions }

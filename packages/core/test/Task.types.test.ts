@@ -13,6 +13,7 @@ import type {
 import * as Session from "@spindle/core/Session"
 import * as RegularTask from "@spindle/core/RegularTask"
 import * as Task from "@spindle/core/Task"
+import * as TaskKind from "@spindle/core/TaskKind"
 import type { ToolSource } from "@spindle/core/ToolSource"
 import { Turn } from "@spindle/core/Turn"
 import { Context, Effect, Schema, type Scope } from "effect"
@@ -198,6 +199,30 @@ describe("Agent", () => {
     // agents with different tools fit into one record
     const roles = (): { readonly [role: string]: Agent.Agent<Needed> } => ({ worker: agent(), speaker: plain() })
     expectTypeOf(roles).toBeFunction()
+  })
+
+  it("a task that a client may start makes the session require its layer, without the turn and its scope", () => {
+    const kind = TaskKind.make("typed", {
+      params: Schema.Struct({ loud: Schema.Boolean }),
+      task: (params) => {
+        expectTypeOf(params).toEqualTypeOf<{ readonly loud: boolean }>()
+        return task
+      }
+    })
+    expectTypeOf(kind).toEqualTypeOf<TaskKind.TaskKind<Clippy>>()
+    const plain = TaskKind.make("plain", { params: Schema.Struct({}), task: () => Task.make("plain", Effect.void) })
+    const agent = Agent.make({ tasks: [kind, plain] })
+    expectTypeOf(agent).toEqualTypeOf<Agent.Agent<Clippy>>()
+    const both = Agent.make({ toolkit, approvals: { read: { approval: "allow" } }, tasks: [kind] })
+    expectTypeOf<Agent.Agent<Clippy>>().toExtend<typeof both>()
+    const made = () => Session.make(agent)
+    expectTypeOf<NeedsOf<ReturnType<typeof made>>>().toEqualTypeOf<Clippy | Model | Journal | Scope.Scope>()
+    // @ts-expect-error a kind of tasks that need more is not one of tasks that need nothing
+    const narrower: TaskKind.TaskKind = kind
+    const wider: TaskKind.TaskKind<Clippy> = plain
+    expectTypeOf([narrower, wider]).toBeArray()
+    // @ts-expect-error it needs at least one mode
+    TaskKind.make("none", { params: Schema.Struct({}), task: () => task, modes: [] })
   })
 
   it("a session requires what its agent needs, a model and a journal", () => {

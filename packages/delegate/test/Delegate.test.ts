@@ -1,10 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Agent from "@spindle/core/Agent"
 import * as Op from "@spindle/core/Op"
 import * as Input from "@spindle/core/Input"
+import * as Task from "@spindle/core/Task"
+import * as TaskKind from "@spindle/core/TaskKind"
+import { Turn } from "@spindle/core/Turn"
 import * as Delegate from "@spindle/delegate/Delegate"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Family from "./fixtures/family.ts"
@@ -49,6 +54,28 @@ describe("start", () => {
         "ItemRecorded",
         "TurnCompleted"
       ])
+    })
+  )
+})
+
+describe("a task that is started in a delegate", () => {
+  it.effect("D6 is work: the delegate settles when its turn has ended", () =>
+    Effect.gen(function* () {
+      const says = Task.make(
+        "says",
+        Effect.flatMap(Turn, (turn) => Effect.andThen(Effect.yieldNow, Effect.as(turn.say("done"), "done")))
+      )
+      const kind = TaskKind.make("says", { params: Schema.Struct({}), task: () => says })
+      const family = yield* Family.make()
+      const status = yield* family.run(
+        Effect.gen(function* () {
+          const child = yield* Delegate.start({ ...Family.endless, agent: Agent.make({ tasks: [kind] }) })
+          const receipt = yield* child.submit(Op.startTask("says"))
+          assert.strictEqual(receipt._tag, "Started")
+          return yield* child.settled
+        })
+      )
+      assert.deepStrictEqual(status, { _tag: "Completed", message: "done" })
     })
   )
 })

@@ -4,12 +4,13 @@ import * as Tracing from "@spindle/core/Tracing"
 import * as Input from "@spindle/core/Input"
 import * as Op from "@spindle/core/Op"
 import * as Task from "@spindle/core/Task"
+import * as TaskKind from "@spindle/core/TaskKind"
 import { Turn } from "@spindle/core/Turn"
 import type { SpanData } from "@spindle/telemetry"
 import * as SpanTree from "@spindle/telemetry/SpanTree"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
-import { Deferred, Effect, Logger, Option, Tracer } from "effect"
+import { Deferred, Effect, Logger, Option, Schema, Tracer } from "effect"
 import { TestClock } from "effect/testing"
 import { assertDescends, caller, callerId, processes, traced, traceId } from "./traced.ts"
 
@@ -47,6 +48,26 @@ describe("the spans of a turn", () => {
         [turn.spanId, turn.spanId]
       )
       assert.deepStrictEqual(yield* h.spans.open, [])
+    })
+  )
+
+  it.effect("O1 a task that a client starts descends from its submission, even if it had to wait", () =>
+    Effect.gen(function* () {
+      const task = () => Task.make("counting", Effect.yieldNow)
+      const h = yield* traced({ tasks: [TaskKind.make("counting", { params: Schema.Struct({}), task })] })
+      for (let index = 0; index < 2; index++) yield* h.session.submit(Op.startTask("counting"), { trace: caller })
+      yield* h.session.awaitIdle
+      const spans = yield* h.spans.finished
+      const dispatches = spans.filter(({ name }) => name === "op.dispatch.start_task")
+      const turns = spans.filter(({ name }) => name === "session_task.counting")
+      assert.deepStrictEqual(
+        dispatches.map(({ parentSpanId }) => parentSpanId),
+        [callerId, callerId]
+      )
+      assert.deepStrictEqual(
+        turns.map(({ parentSpanId }) => parentSpanId),
+        dispatches.map(({ spanId }) => spanId)
+      )
     })
   )
 

@@ -25,8 +25,8 @@ import type { TestTool } from "./SessionHarness.ts"
 export interface Replay {
   /** The model, for `SessionHarness`. It has no gates. */
   readonly model: ScriptedModel
-  /** The submissions of input, in order. */
-  readonly inputs: ReadonlyArray<Extract<Op, { readonly _tag: "UserInput" | "Notice" }>>
+  /** The submissions of input and of tasks, in order. */
+  readonly inputs: ReadonlyArray<Extract<Op, { readonly _tag: "UserInput" | "Notice" | "StartTask" }>>
   /**
    * The tools that were called, for `SessionHarness`. A call that was aborted, or during which the host died, never
    * ends.
@@ -135,8 +135,10 @@ export const make = (records: ReadonlyArray<JournalRecord>): Replay => {
   }
 }
 
-const inputOf = ({ delivery, fragment, input }: InputAccepted): Replay["inputs"][number] =>
-  fragment === undefined ? { _tag: "UserInput", input, delivery } : { _tag: "Notice", fragment, input, delivery }
+const inputOf = ({ delivery, fragment, input, task }: InputAccepted): Replay["inputs"][number] => {
+  if (task !== undefined) return { _tag: "StartTask", ...task, input }
+  return fragment === undefined ? { _tag: "UserInput", input, delivery } : { _tag: "Notice", fragment, input, delivery }
+}
 
 /** The requests of a journal. The items of a response are between the records of its request and of its end. */
 const requestsOf = (records: ReadonlyArray<JournalRecord>): ReadonlyArray<Recorded> => {

@@ -17,6 +17,7 @@ import { SessionPolicy } from "@spindle/core/SessionPolicy"
 import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/SessionError"
 import * as SessionEvent from "@spindle/core/SessionEvent"
 import * as Session from "@spindle/core/Session"
+import type { TaskKind } from "@spindle/core/TaskKind"
 import { Turn } from "@spindle/core/Turn"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -55,6 +56,8 @@ export interface HarnessOptions {
   readonly model?: ScriptedModel.ScriptedModel | undefined
   readonly tools?: { readonly [name: string]: TestTool } | undefined
   readonly instructions?: string | undefined
+  /** The kinds of tasks that `Op.startTask` may start. */
+  readonly tasks?: ReadonlyArray<TaskKind> | undefined
   readonly config?: Partial<SessionConfig> | undefined
   readonly policy?: SessionPolicy | undefined
   readonly hooks?: Partial<Hooks> | undefined
@@ -108,7 +111,7 @@ export const make = Effect.fnUntraced(function* (options: HarnessOptions = {}) {
   const model = options.model ?? ScriptedModel.make(options.script ?? [])
   const journal = options.journal ?? (yield* memoryJournal)
   const log = eventLog()
-  const { agent, handlers } = agentOf(options.tools ?? {}, options.instructions)
+  const { agent, handlers } = agentOf(options.tools ?? {}, options)
   const services = yield* Layer.build(Layer.mergeAll(model.layer, handlers))
   const session = yield* (options.factory ?? defaultFactory(options))(
     agent,
@@ -193,7 +196,10 @@ const eventLog = () => {
 }
 
 /** Makes an agent with tools of one line each, and the layer of their handlers. */
-export const agentOf = (tools: { readonly [name: string]: TestTool }, instructions?: string) => {
+export const agentOf = (
+  tools: { readonly [name: string]: TestTool },
+  { instructions, tasks }: Pick<HarnessOptions, "instructions" | "tasks"> = {}
+) => {
   const definitions = Object.entries(tools).map(([name, { needsApproval, parameters }]) =>
     Tool.make(name, {
       description: name,
@@ -224,6 +230,7 @@ export const agentOf = (tools: { readonly [name: string]: TestTool }, instructio
   const agent = Agent.make({
     toolkit,
     approvals: policies as never,
+    tasks,
     ...(instructions === undefined ? {} : { instructions })
   }) as Agent.Agent
   return { agent, handlers }

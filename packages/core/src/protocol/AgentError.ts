@@ -20,6 +20,13 @@ export class ToolInvalid extends Schema.TaggedError<ToolInvalid>()("ToolInvalid"
   }
 }
 
+/** Two task kinds of one agent have the same name. `Agent.make` throws it. */
+export class DuplicateTask extends Schema.TaggedError<DuplicateTask>()("DuplicateTask", { kind: Schema.String }) {
+  override get message() {
+    return `the agent has two task kinds of the name ${this.kind}`
+  }
+}
+
 /** A tool was called, and the context of its session has no handler for it. The turn dies with it. */
 export class ToolHandlerMissing extends Schema.TaggedError<ToolHandlerMissing>()("ToolHandlerMissing", {
   tool: Schema.String,

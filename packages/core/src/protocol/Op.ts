@@ -82,8 +82,41 @@ export class Rollback extends Schema.Opaque<Rollback>()(
   Schema.TaggedStruct("Rollback", { turns: Schema.Finite }).annotate({ identifier: "Rollback" })
 ) {}
 
+/**
+ * How a task that a client starts gets its turn: `queue` waits like queued input, `replace` aborts the running turn as
+ * `Replaced` and starts ahead of the queue (contract S4).
+ */
+export const TaskMode = Schema.Literals(["queue", "replace"]).annotate({ identifier: "TaskMode" })
+/** @see {@link TaskMode} */
+export type TaskMode = typeof TaskMode.Type
+
+/** The parameters of a task, by name. Each is a JSON value. */
+export const TaskParams = Schema.Record(Schema.String, Schema.Unknown).annotate({ identifier: "TaskParams" })
+/** @see {@link TaskParams} */
+export type TaskParams = typeof TaskParams.Type
+
+/**
+ * Starts a task of a kind that the agent has (`Agent.make({ tasks })`), with parameters for the schema of the kind. The
+ * input is that of the turn (`Turn.input`). Without a mode the default of the kind applies.
+ */
+export class StartTask extends Schema.Opaque<StartTask>()(
+  Schema.TaggedStruct("StartTask", {
+    kind: Schema.String,
+    params: TaskParams,
+    input: Schema.optionalKey(Input.Input),
+    mode: Schema.optionalKey(TaskMode)
+  }).annotate({ identifier: "StartTask" })
+) {}
+
+/** A task that was accepted, as its record keeps it until it starts. */
+export class AcceptedTask extends Schema.Opaque<AcceptedTask>()(
+  Schema.Struct({ kind: Schema.String, params: TaskParams, mode: TaskMode }).annotate({ identifier: "AcceptedTask" })
+) {}
+
 /** Operations of a session. */
-export const Op = Schema.Union([UserInput, Notice, Interrupt, Answer, Rollback]).annotate({ identifier: "Op" })
+export const Op = Schema.Union([UserInput, Notice, StartTask, Interrupt, Answer, Rollback]).annotate({
+  identifier: "Op"
+})
 /** @see {@link Op} */
 export type Op = typeof Op.Type
 
@@ -141,6 +174,27 @@ export class TurnRunning extends Schema.Opaque<TurnRunning>()(
   Schema.TaggedStruct("TurnRunning", { turnId: TurnId }).annotate({ identifier: "TurnRunning" })
 ) {}
 
+/** The agent has no task of this kind. */
+export class UnknownTask extends Schema.Opaque<UnknownTask>()(
+  Schema.TaggedStruct("UnknownTask", { kind: Schema.String, known: Schema.Array(Schema.String) }).annotate({
+    identifier: "UnknownTask"
+  })
+) {}
+/** Parameters that the schema of the kind does not take, or for which the kind could not make a task. */
+export class InvalidParams extends Schema.Opaque<InvalidParams>()(
+  Schema.TaggedStruct("InvalidParams", { kind: Schema.String, message: Schema.String }).annotate({
+    identifier: "InvalidParams"
+  })
+) {}
+/** Tasks of this kind do not start in this mode. */
+export class TaskModeNotAllowed extends Schema.Opaque<TaskModeNotAllowed>()(
+  Schema.TaggedStruct("TaskModeNotAllowed", {
+    kind: Schema.String,
+    mode: TaskMode,
+    allowed: Schema.Array(TaskMode)
+  }).annotate({ identifier: "TaskModeNotAllowed" })
+) {}
+
 /** Why a submission was not accepted. */
 export const Rejection = Schema.Union([
   SessionClosed,
@@ -152,12 +206,15 @@ export const Rejection = Schema.Union([
   UnknownQuestion,
   InvalidAnswer,
   InvalidTurnCount,
-  TurnRunning
+  TurnRunning,
+  UnknownTask,
+  InvalidParams,
+  TaskModeNotAllowed
 ]).annotate({ identifier: "Rejection" })
 /** @see {@link Rejection} */
 export type Rejection = typeof Rejection.Type
 
-/** The input started a turn. */
+/** The input or the task started a turn. */
 export class Started extends Schema.Opaque<Started>()(
   Schema.TaggedStruct("Started", { submissionId: SubmissionId, turnId: TurnId }).annotate({ identifier: "Started" })
 ) {}
@@ -165,7 +222,7 @@ export class Started extends Schema.Opaque<Started>()(
 export class Steered extends Schema.Opaque<Steered>()(
   Schema.TaggedStruct("Steered", { submissionId: SubmissionId, turnId: TurnId }).annotate({ identifier: "Steered" })
 ) {}
-/** The input waits. `position` counts from 0 at the head of the queue. */
+/** The input or the task waits. `position` counts from 0 at the head of the queue. */
 export class Queued extends Schema.Opaque<Queued>()(
   Schema.TaggedStruct("Queued", { submissionId: SubmissionId, position: Schema.Finite }).annotate({
     identifier: "Queued"
@@ -204,6 +261,19 @@ export const notice = (
   fragment,
   input: Input.text(text),
   ...(options?.delivery === undefined ? {} : { delivery: options.delivery })
+})
+
+/** Starts a task of the agent by the name of its kind; see {@link Op}. */
+export const startTask = (
+  kind: string,
+  params: TaskParams = {},
+  options?: { readonly input?: Input.Input | undefined; readonly mode?: TaskMode | undefined }
+): Op => ({
+  _tag: "StartTask",
+  kind,
+  params,
+  ...(options?.input === undefined ? {} : { input: options.input }),
+  ...(options?.mode === undefined ? {} : { mode: options.mode })
 })
 
 /** Aborts the running turn. */

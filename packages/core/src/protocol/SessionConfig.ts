@@ -39,6 +39,19 @@ export interface SessionConfig {
   readonly toolConcurrency: number
   /** How often Stop hooks may continue one turn. Default 8. */
   readonly stopContinuations: number
+  /** How many model requests one turn may send, retries included (contract S10). Default 1,000; `Infinity` is no bound. */
+  readonly turnModelRequests: number
+  /** How many tool calls one turn may make (contract S10). Default 5,000; `Infinity` is no bound. */
+  readonly turnToolCalls: number
+  /** After how many tokens a turn sends no more model requests (contract S10). Default `Infinity`: no bound. */
+  readonly turnTokens: number
+  /** How long a turn may take (contract S10). Default none. */
+  readonly turnDuration: Duration.Input | undefined
+  /**
+   * How often a tool call may fail with the same arguments, with no call completed in between, until it is no longer run in
+   * its turn (contract S10). Default 5; `Infinity` is no bound.
+   */
+  readonly identicalFailures: number
   /** How long a question waits for its answer (contract A2). Default none: an interactive root waits. */
   readonly questionDeadline: Duration.Input | undefined
 }
@@ -59,6 +72,11 @@ export const defaults: SessionConfig = {
   retryDelay: "200 millis",
   toolConcurrency: 16,
   stopContinuations: 8,
+  turnModelRequests: 1_000,
+  turnToolCalls: 5_000,
+  turnTokens: Infinity,
+  turnDuration: undefined,
+  identicalFailures: 5,
   questionDeadline: undefined
 }
 

@@ -10,7 +10,7 @@ import { AgentStatus } from "./Display.ts"
 import { CallId, ItemId, ModelRequestId, ProcessId, QuestionId, SessionId, SubmissionId, TurnId } from "./Ids.ts"
 import { Delivery, Input } from "./Input.ts"
 import { Item, JsonValue } from "./Item.ts"
-import { Decision } from "./Op.ts"
+import { AcceptedTask, Decision } from "./Op.ts"
 import { AbortReason } from "./Outcome.ts"
 import { QuestionKind } from "./Question.ts"
 import { ModelFailureKind } from "./SessionError.ts"
@@ -49,7 +49,8 @@ export class SessionResumed extends Schema.Opaque<SessionResumed>()(
 ) {}
 /**
  * Input was accepted. With a `turnId` it steers that turn, otherwise it waits in the queue: at a `position`, or as its
- * head, which starts at once. With a `fragment` it is a notice of a program and not the user's words.
+ * head, which starts at once. With a `fragment` it is a notice of a program and not the user's words. With a `task` its
+ * turn runs that task instead of the regular one.
  */
 export class InputAccepted extends Schema.Opaque<InputAccepted>()(
   record("InputAccepted", {
@@ -58,23 +59,31 @@ export class InputAccepted extends Schema.Opaque<InputAccepted>()(
     delivery: Delivery,
     turnId: Schema.optionalKey(TurnId),
     position: Schema.optionalKey(Schema.Finite),
-    fragment: Schema.optionalKey(Schema.String)
+    fragment: Schema.optionalKey(Schema.String),
+    task: Schema.optionalKey(AcceptedTask)
   })
 ) {}
-/** A hook blocked this input; the model never sees it. */
+/**
+ * A hook blocked this input; the model never sees it. Without a turn it is a task that can no longer start: its agent no
+ * longer has its kind, or its parameters no longer fit.
+ */
 export class InputBlocked extends Schema.Opaque<InputBlocked>()(
   record("InputBlocked", {
-    turnId: TurnId,
+    turnId: Schema.optionalKey(TurnId),
     submissionId: SubmissionId,
     reason: Schema.optionalKey(Schema.String)
   })
 ) {}
-/** A turn started. `trace` is that of its caller, `span` the turn's own span, if it was traced. */
+/**
+ * A turn started. `trace` is that of its caller, `span` the turn's own span, if it was traced. With `carried` the
+ * submission is a task: this record takes it from the inbox, input included (contract P2).
+ */
 export class TurnStarted extends Schema.Opaque<TurnStarted>()(
   record("TurnStarted", {
     turnId: TurnId,
     kind: Schema.String,
     submissionId: Schema.optionalKey(SubmissionId),
+    carried: Schema.optionalKey(Schema.Literal(true)),
     trace: Schema.optionalKey(TraceContext),
     span: Schema.optionalKey(TraceContext)
   })

@@ -2,15 +2,16 @@
  * Accepted input that no turn has carried, in order of acceptance (contract P2, P3).
  *
  * The inbox is a value inside {@link SessionState}: input enters it with the record that accepts it and leaves it with
- * the record that carries, blocks, returns or drops it. So *taking* an input and *carrying* it are one step, and input
+ * the record that carries, blocks, returns or drops it; a task leaves it with the record that starts its turn. So *taking* an input and *carrying* it are one step, and input
  * that is not carried never leaves the inbox. An entry is bound to the turn that it steers, or waits in the queue.
  */
 import type { SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Input } from "../protocol/Input.ts"
+import type { AcceptedTask } from "../protocol/Op.ts"
 
 /**
  * One accepted input. `turnId` names the turn that it steers; without one it waits for its own turn. A `fragment`
- * marks a notice of a program: not the user's words.
+ * marks a notice of a program: not the user's words. A `task` is what its turn runs instead of the regular task.
  */
 export interface Entry {
   readonly submissionId: SubmissionId
@@ -19,6 +20,7 @@ export interface Entry {
   /** Whether it starts no turn, and joins the next one that starts. */
   readonly waits?: true
   readonly fragment?: string | undefined
+  readonly task?: AcceptedTask | undefined
 }
 
 /** Entries in order of acceptance. */

@@ -142,7 +142,8 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
         input: record.input,
         turnId: record.turnId,
         ...(record.delivery === "wait" ? { waits: true as const } : {}),
-        ...(record.fragment === undefined ? {} : { fragment: record.fragment })
+        ...(record.fragment === undefined ? {} : { fragment: record.fragment }),
+        ...(record.task === undefined ? {} : { task: record.task })
       })
       return state
     case "InputBlocked":
@@ -210,8 +211,12 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
 
 const none: ReadonlyArray<never> = []
 
-const startTurn = (state: Mutable<SessionState>, { kind, seq, submissionId, turnId }: TurnStarted): SessionState => {
+const startTurn = (
+  state: Mutable<SessionState>,
+  { carried, kind, seq, submissionId, turnId }: TurnStarted
+): SessionState => {
   state.turnCount++
+  if (carried === true && submissionId !== undefined) state.inbox = Inbox.remove(state.inbox, [submissionId])
   state.inbox = Inbox.join(state.inbox, turnId)
   state.turn = {
     turnId,
@@ -326,7 +331,9 @@ export const violation = (self: SessionState, record: JournalRecord): string | u
   if (record._tag === "Unknown") return undefined
   const turn = self.turn
   if (record._tag === "TurnStarted") {
-    return turn === undefined ? undefined : `2: turn ${record.turnId} starts inside ${turn.turnId}`
+    if (turn !== undefined) return `2: turn ${record.turnId} starts inside ${turn.turnId}`
+    const { carried, submissionId } = record
+    return carried === true && submissionId !== undefined ? inputViolation(self, [submissionId]) : undefined
   }
   if (belongsToTurn(record) && record.turnId !== turn?.turnId) {
     return `3: ${record._tag} of turn ${record.turnId} while ${turn?.turnId ?? "no turn"} is open`

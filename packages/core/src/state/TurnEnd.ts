@@ -3,11 +3,11 @@
  * appends them when the turn settles. A resume appends them for a turn that was cut off when the program was killed.
  *
  * ```
- *   QuestionSettled*  ModelResponded?  ToolResult*  marker?  TurnCompleted | TurnFailed | TurnAborted
+ *   QuestionSettled*  ModelResponded?  ToolResult*  hand-back?  marker?  TurnCompleted | TurnFailed | TurnAborted
  * ```
  *
- * They close everything that the turn left open (contract A1, I6, I7), inform the model of an abort (I5) and name every
- * input that was not carried (P2).
+ * They close everything that the turn left open (contract A1, I6, I7), say which bound stopped the turn (S10), inform the
+ * model of an abort (I5) and name every input that was not carried (P2).
  */
 import type { CallDetail } from "../protocol/Display.ts"
 import type { CallId, ItemId, ProcessId } from "../protocol/Ids.ts"
@@ -56,6 +56,8 @@ type Settled = { readonly live: LiveTurn } & (
       readonly requestedAt: number
       readonly stragglers: ReadonlyArray<Straggler>
       readonly keptProcesses: ReadonlyArray<KeptProcess>
+      /** The bound of the turn that caused the abort. */
+      readonly bound?: string | undefined
       readonly policy: Pick<SessionPolicy, "marker" | "steeredOnInterrupt">
     }
 )
@@ -74,14 +76,16 @@ export const records = (state: SessionState, end: TurnEnd): ReadonlyArray<NewRec
   if (turn === undefined) return []
   const open = usageOf(state, end)
   const usage = turn.modelRequest === undefined ? turn.usage : TokenUsage.add(turn.usage, open.usage)
+  const lastMessage = handBackOf(turn, end) ?? turn.lastMessage
   return [
     ...cancelQuestions(turn, end),
     // mutant owner-ends-the-request (I3: the owner ends the request of a task that hangs): drop
     ...endRequest(turn, end, open),
     // mutant owner-closes-the-calls (I6: the owner settles the open calls): drop
     ...turn.openCalls.map((call) => itemOf(turn, resultOf(call, end))),
+    ...recordHandBack(turn, end),
     ...markerOf(state, turn, end),
-    terminalOf(state, { ...turn, usage }, end)
+    terminalOf(state, { ...turn, usage, lastMessage }, end)
   ]
 }
 
@@ -136,6 +140,24 @@ const resultOf = (call: ToolCall, end: TurnEnd): ToolResult => {
   const afterMillis = now - (live?.startedAt ?? now)
   const output = History.abortedOutput(reason, afterMillis)
   return { ...unknown, status: "aborted", output, ...detail, aborted: { reason, afterMillis } }
+}
+
+/** The most characters of the last message that a hand-back repeats. */
+const handBackLimit = 2_000
+
+/** The last message of a turn that a bound stopped: the bound, and the beginning of what the turn said last (S10). */
+const handBackOf = ({ lastMessage }: OpenTurn, end: TurnEnd): string | undefined => {
+  if (end._tag !== "Aborted" || end.bound === undefined) return undefined
+  const text = `This turn was stopped at its bound of ${end.bound}. What it did is kept; new input continues from here.`
+  if (lastMessage === undefined) return text
+  const isLong = lastMessage.length > handBackLimit
+  return `${text}\n\nIts last message: ${isLong ? `${lastMessage.slice(0, handBackLimit)} …` : lastMessage}`
+}
+
+const recordHandBack = (turn: OpenTurn, end: TurnEnd): ReadonlyArray<NewRecord> => {
+  const text = handBackOf(turn, end)
+  if (text === undefined) return []
+  return [itemOf(turn, { _tag: "AssistantMessage", id: `${turn.startSeq}.${turn.itemCount}b` as ItemId, text })]
 }
 
 /** The item that informs the model of the abort (I5). */

@@ -65,7 +65,8 @@ const run = <R>(agent: Agent<R>, turn: Turn, tools: ToolTables.TurnTables) =>
     const parent = yield* Effect.contextWith((context: Context.Context<never>) =>
       Effect.succeed(Tracing.currentSpan(context))
     )
-    const calls = ToolCalls.make({ turn, tools, hooks, concurrency: config.toolConcurrency, parent })
+    const { identicalFailures, toolConcurrency: concurrency } = config
+    const calls = ToolCalls.make({ turn, tools, hooks, concurrency, identicalFailures, parent })
     const requests = requestsOf(agent)
     let continuations = 0
     let said: string | undefined

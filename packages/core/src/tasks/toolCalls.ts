@@ -15,6 +15,7 @@ import { jsonOfUnsafe, type ToolCall } from "../protocol/Item.ts"
 import * as Authority from "../state/Authority.ts"
 import * as Tracing from "../Tracing.ts"
 import type { Answer, Turn } from "../Turn.ts"
+import { RepeatedFailures } from "./repeatedFailures.ts"
 
 /** The calls of one turn. Their fibers are children of the loop's fiber: they end with it. */
 export interface ToolCalls {
@@ -31,6 +32,8 @@ export interface CallOptions {
   readonly hooks: Hooks
   /** How many calls run at once. */
   readonly concurrency: number
+  /** How often a call may fail with the same arguments. */
+  readonly identicalFailures: number
   /** The span of the turn, the parent of the spans of its calls. */
   readonly parent: Tracer.AnySpan | undefined
 }
@@ -42,6 +45,7 @@ export const make = (options: CallOptions): ToolCalls => {
   let exclusive: Array<Fiber.Fiber<void>> = []
   let parallel: Array<Fiber.Fiber<void>> = []
   const permits = Semaphore.makeUnsafe(options.concurrency)
+  const failures = new RepeatedFailures(options.identicalFailures)
   return {
     start: (call) =>
       Effect.suspend(() => {
@@ -57,8 +61,11 @@ export const make = (options: CallOptions): ToolCalls => {
           }
         }
         const work = Tracing.span(spanOf(options, call, entry !== undefined), (span) => {
-          const turn = span === undefined ? options.turn : noteEnd(options.turn, span)
+          const counted = noteFailures(options.turn, failures)
+          const turn = span === undefined ? counted : noteEnd(counted, span)
           const { hooks, tools } = options
+          const notice = failures.noticeFor(call)
+          if (notice !== undefined) return turn.finish(call, "failed", notice)
           return entry === undefined
             ? turn.finish(call, "failed", unknownTool(call.name, tools))
             : process({ turn, hooks, entry, policy: entry.policy ?? defaultPolicy, call, order })
@@ -105,6 +112,15 @@ const spanOf = ({ parent, turn }: CallOptions, call: ToolCall, isKnown: boolean)
     }
   }
 }
+
+/** The turn, with the failures of its calls counted. */
+const noteFailures = (turn: Turn, failures: RepeatedFailures): Turn => ({
+  ...turn,
+  finish: (call, status, output) => {
+    failures.note(call, status)
+    return turn.finish(call, status, output)
+  }
+})
 
 /** The turn, with the end of the call noted on its span: a call whose result is a failure has failed. */
 const noteEnd = (turn: Turn, span: Tracer.Span): Turn => ({

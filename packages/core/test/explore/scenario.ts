@@ -5,14 +5,17 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import type { Journal } from "@spindle/core/Journal"
 import { Model, type ModelRequest } from "@spindle/core/Model"
 import { IdGenerator, sequential, type SubmissionId } from "@spindle/core/Ids"
+import * as Input from "@spindle/core/Input"
 import * as Op from "@spindle/core/Op"
 import { isTerminal } from "@spindle/core/SessionEvent"
 import * as Task from "@spindle/core/Task"
-import type { Turn } from "@spindle/core/Turn"
+import * as TaskKind from "@spindle/core/TaskKind"
+import { Turn } from "@spindle/core/Turn"
 import * as Interrupts from "@spindle/testing/Interrupts"
 import * as Laws from "@spindle/testing/Laws"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
@@ -82,6 +85,8 @@ export const session = (options: ScenarioOptions): Interrupts.Exploration<Laws.H
         deny: answer({ _tag: "Denied" }),
         abortByAnswer: answer({ _tag: "Abort" }),
         replace: Effect.asVoid(harness.session.start(Task.make("other", Effect.as(Effect.sleep(2), "other")))),
+        startTask: submit(Op.startTask("pausing", {}, { input: Input.text("task") })),
+        replaceByTask: submit(Op.startTask("pausing", {}, { mode: "replace" })),
         repeat: submit(Op.userInput("repeat"), { id: "repeated" as SubmissionId }),
         rollback: submit(Op.rollback(1)),
         close: closing
@@ -136,9 +141,20 @@ export const threeRounds = (request: ModelRequest, index: number): ScriptedModel
   return [ScriptedModel.text("It is ", "done")]
 }
 
+/** A kind of tasks that a client may start: it takes its input and pauses. */
+const pausing = TaskKind.make("pausing", {
+  params: Schema.Struct({}),
+  task: () =>
+    Task.make(
+      "pausing",
+      Effect.flatMap(Turn, (turn) => Effect.andThen(turn.takeInput, Effect.sleep(3)))
+    )
+})
+
 /** The parts of the conversation that most explorations share. */
 export const conversation = (counts: Counts): SessionHarness.HarnessOptions => ({
   script: threeRounds,
+  tasks: [pausing],
   tools: { hold: holding(counts, 3), guarded: { ...holding(counts, 1), policy: { approval: "ask" } } },
   approvals: { decide: () => Effect.as(Effect.sleep(3), { _tag: "Approved", scope: "once" } as const) },
   hooks: {

@@ -23,6 +23,28 @@ const explored = (options: ScenarioOptions): void =>
     maxRuns: 4
   })
 
+describe("a task that a client starts", () => {
+  it("I10 P2 P6 S4 keeps every law, queued or instead of the running turn", () =>
+    holds({
+      ...session({ harness: conversation }),
+      actions: [
+        ["startTask"],
+        ["replaceByTask"],
+        ["startTask", "abort"],
+        ["abort", "startTask"],
+        ["abort", "replaceByTask"],
+        ["replaceByTask", "abort"],
+        ["replaceByTask", "queue"],
+        ["queue", "replaceByTask"],
+        ["replaceByTask", "replace"],
+        ["replaceByTask", "replaceByTask"],
+        ["replaceByTask", "close"]
+      ],
+      seeds: [0, 1],
+      maxRuns: 8
+    }))
+})
+
 describe("custom tasks", () => {
   for (const [name, task] of Object.entries(kinds)) {
     it(`I10 keeps every law for ${name}`, () => explored({ begin: starting(() => task), law: textsAreApart }))

@@ -197,7 +197,7 @@ export class Handle implements Member {
    */
   deliver(session: Session, { id, op, trace }: Submission): Effect.Effect<Receipt, DelegateRefused | JournalFailed> {
     return Effect.suspend((): Effect.Effect<Receipt, DelegateRefused | JournalFailed> => {
-      const isInput = op._tag === "UserInput" || op._tag === "Notice"
+      const isInput = op._tag === "UserInput" || op._tag === "Notice" || op._tag === "StartTask"
       // mutant slot-to-continue (D6: a delegate that has settled needs a slot to continue): false
       const refused = isInput ? this.tracking.acquire(id) : undefined
       if (refused !== undefined) return Effect.fail(refused)

@@ -112,7 +112,10 @@ export class Tracking {
       this.hasWorked = true
       if (event.submissionId === this.pending) this.pending = undefined
     } else if (event._tag === "InputBlocked") this.waiting.delete(event.submissionId)
-    else if (event._tag === "ItemRecorded" && event.item._tag === "UserMessage") {
+    else if (event._tag === "TurnStarted") {
+      // the start of a task takes it from the inbox
+      if (event.carried === true && event.submissionId !== undefined) this.waiting.delete(event.submissionId)
+    } else if (event._tag === "ItemRecorded" && event.item._tag === "UserMessage") {
       if (event.item.submissionId !== undefined) this.waiting.delete(event.item.submissionId)
     } else if (event._tag === "TurnAborted") {
       for (const { submissionId } of event.returned) this.waiting.delete(submissionId)

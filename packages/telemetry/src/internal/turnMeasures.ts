@@ -34,7 +34,7 @@ const referenceTasks: { readonly [kind: string]: readonly [MetricId, Attributes]
   user_shell: ["codexTaskUserShell", none]
 }
 
-export const startTurn = (state: State, { at, kind }: RecordOf<"TurnStarted">): Step => {
+export const startTurn = (state: State, { at, carried, kind, submissionId }: RecordOf<"TurnStarted">): Step => {
   const turn: TurnState = {
     kind,
     at,
@@ -47,7 +47,11 @@ export const startTurn = (state: State, { at, kind }: RecordOf<"TurnStarted">): 
   const measured = [point("turnStarted", 1, ofKind(kind)), point("turnActive", 1, ofKind(kind))]
   const task = referenceTasks[kind]
   if (task !== undefined) measured.push(point(task[0], 1, task[1]))
-  return [{ ...state, turn, turnsCount: state.turnsCount + 1 }, measured]
+  const started = { ...state, turn, turnsCount: state.turnsCount + 1 }
+  // the start of a task takes it from the inbox
+  if (carried !== true || submissionId === undefined) return [started, measured]
+  const [next, ofInput] = removeInput(started, [submissionId], "carried")
+  return [next, [...measured, ...ofInput]]
 }
 
 export const recordItem = (state: State, { at, item }: RecordOf<"ItemRecorded">): Step => {

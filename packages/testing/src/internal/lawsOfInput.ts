@@ -10,9 +10,11 @@ import { isFailed, recordsOf, tagged } from "./lawsOfRecords.ts"
 const acceptedReceipts = ({ receipts }: History): ReadonlyArray<Receipt> =>
   (receipts ?? []).filter(({ _tag }) => _tag === "Started" || _tag === "Steered" || _tag === "Queued")
 
-/** The submission that a record carries into the history. */
-const carriedBy = (record: SessionEvent.JournalRecord): SubmissionId | undefined =>
-  record._tag === "ItemRecorded" && record.item._tag === "UserMessage" ? record.item.submissionId : undefined
+/** The submission that a record carries: input into the history, a task into its turn. */
+const carriedBy = (record: SessionEvent.JournalRecord): SubmissionId | undefined => {
+  if (record._tag === "TurnStarted") return record.carried === true ? record.submissionId : undefined
+  return record._tag === "ItemRecorded" && record.item._tag === "UserMessage" ? record.item.submissionId : undefined
+}
 
 export const P1: Law = ({ receipts }) => {
   const seen = new Map<SubmissionId, string>()
@@ -85,7 +87,10 @@ const unnamedInput = (history: History): string | undefined => {
 }
 
 export const P3: Law = (history) => {
-  const queued = tagged(history, "InputAccepted").filter(({ turnId }) => turnId === undefined)
+  // a task that replaces the running turn starts ahead of the queue
+  const queued = tagged(history, "InputAccepted").filter(
+    ({ task, turnId }) => turnId === undefined && task?.mode !== "replace"
+  )
   const order = new Map(queued.map(({ submissionId }, index) => [submissionId, index]))
   let latest = -1
   for (const record of recordsOf(history)) {

@@ -1,5 +1,6 @@
 /**
- * What starts next: the input of users that waits in the inbox, the head of the queue first, one turn at a time.
+ * What starts next: the input and the tasks of clients that wait in the inbox, the head of the queue first, one turn at a
+ * time.
  *
  * Three events may start the head. Each asks the rule `startable`, and nothing else starts it.
  *
@@ -20,7 +21,9 @@
  * 3. After a turn that completed the queue continues. After one that failed or was aborted, what its record names as
  *    kept is not started (P2).
  * 4. A session is idle when no turn is in the slot, no replacement is under way and no start is scheduled (S4, P2).
- * 5. Replacements run one at a time, in order of arrival (S4).
+ * 5. Replacements run one at a time, in order of arrival (S4). A task that a client starts instead of the running turn
+ *    waits in the inbox like any other until its replacement starts it ahead of the queue. After a crash it is queued.
+ * 6. A task that can no longer start leaves the queue with `InputBlocked`, and the next one is the head.
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -61,8 +64,8 @@ export interface QueueOptions {
   readonly supervisor: Pick<TaskSupervisor, "state" | "awaitIdle">
   readonly isOpen: () => boolean
   readonly stateOf: () => SessionState
-  /** Starts a turn with an input; undefined if the slot is taken. */
-  readonly start: (head: Inbox.Entry, parent: TraceParent | undefined) => TurnId | undefined
+  /** Starts a turn with an input; undefined if the slot is taken. A task that cannot start was `blocked`. */
+  readonly start: (head: Inbox.Entry, parent: TraceParent | undefined) => TurnId | "blocked" | undefined
 }
 
 /** The queue of one session. Its entries are in the inbox; it holds what decides when they start. */
@@ -102,13 +105,35 @@ export class Queue {
 
   /** Starts the head of the queue if the rule allows it, and returns its turn. */
   startNext(): TurnId | undefined {
-    const head = Inbox.queued(this.options.stateOf().inbox)[0]
-    const verdict = this.verdict(head === undefined)
-    this.isDue = verdict === "later"
-    if (head === undefined || verdict !== "now") return undefined
-    const turnId = this.options.start(head, this.parents.get(head.submissionId))
-    if (turnId !== undefined) this.parents.delete(head.submissionId)
-    return turnId
+    for (;;) {
+      const head = Inbox.queued(this.options.stateOf().inbox)[0]
+      const verdict = this.verdict(head === undefined)
+      this.isDue = verdict === "later"
+      if (head === undefined || verdict !== "now") return undefined
+      const started = this.start(head)
+      if (started !== "blocked") return started
+    }
+  }
+
+  /** Whether a task would start at once, ahead of the queue. */
+  get isFree(): boolean {
+    return this.replacing === 0 && this.options.supervisor.state()._tag === "Idle"
+  }
+
+  /**
+   * Starts this submission in a free slot, ahead of the queue; undefined if the slot is taken. It is `gone` if it no longer
+   * waits: an abort dropped it.
+   */
+  startAhead(submissionId: SubmissionId): TurnId | "blocked" | "gone" | undefined {
+    const entry = this.options.stateOf().inbox.find((one) => one.submissionId === submissionId)
+    if (entry === undefined) return "gone"
+    return this.start(entry)
+  }
+
+  private start(entry: Inbox.Entry): TurnId | "blocked" | undefined {
+    const started = this.options.start(entry, this.parents.get(entry.submissionId))
+    if (started !== undefined) this.parents.delete(entry.submissionId)
+    return started
   }
 
   /** Called when the record of a turn's start was written. */

@@ -44,6 +44,7 @@ export const parentOf = (
 const names: { readonly [tag in Op["_tag"]]: string } = {
   UserInput: "user_input",
   Notice: "notice",
+  StartTask: "start_task",
   Interrupt: "interrupt",
   Answer: "answer",
   Rollback: "rollback"

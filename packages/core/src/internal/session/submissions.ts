@@ -3,15 +3,26 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { SubmissionId, TurnId } from "../../protocol/Ids.ts"
 import * as Input from "../../protocol/Input.ts"
-import { type Decision, jsonOfDecisionUnsafe, type Op, type Receipt, type Rejection } from "../../protocol/Op.ts"
+import { jsonOfUnsafe } from "../../protocol/Item.ts"
+import {
+  type AcceptedTask,
+  type Decision,
+  jsonOfDecisionUnsafe,
+  type Op,
+  type Receipt,
+  type Rejection,
+  type TaskParams
+} from "../../protocol/Op.ts"
 import type { JournalFailed } from "../../protocol/SessionError.ts"
 import type { TraceContext } from "../../protocol/TraceContext.ts"
 import * as SessionState from "../../state/SessionState.ts"
 import type { TaskSupervisor } from "../../TaskSupervisor.ts"
+import { forkDetached } from "../detached.ts"
 import { textOf } from "../foreign.ts"
 import { flush } from "../log/flush.ts"
 import type { Recorder } from "../log/recorder.ts"
 import type { Questions } from "../turn/questions.ts"
+import { replace } from "../turn/replacement.ts"
 import type { Turns } from "../turn/turnStart.ts"
 import type { Lifetime } from "./lifetime.ts"
 import type { Queue } from "./queue.ts"
@@ -19,9 +30,12 @@ import * as Receipts from "./receipts.ts"
 import type { SessionContext } from "./sessionContext.ts"
 import type { StartContexts } from "./startContexts.ts"
 import * as SubmissionSpan from "./submissionSpan.ts"
+import * as TaskKinds from "./taskKinds.ts"
 
 /** Operations that put input into the inbox. */
 type InputOp = Extract<Op, { readonly _tag: "UserInput" | "Notice" }>
+
+type StartTask = Extract<Op, { readonly _tag: "StartTask" }>
 
 /** What submissions work with. */
 export interface SubmissionsOptions {
@@ -33,6 +47,8 @@ export interface SubmissionsOptions {
   readonly startContexts: StartContexts
   readonly turns: Turns
   readonly queue: Queue
+  /** The kinds of tasks that a client may start. */
+  readonly taskKinds: TaskKinds.TaskKinds
 }
 
 /** The part of a session that takes submissions. */
@@ -123,6 +139,14 @@ export class Submissions {
         if (rejection._tag === "InboxFull" && expectedTurnOf(op) === undefined) queue.startNext()
         return reject(submissionId, rejection)
       }
+      case "StartTask": {
+        const task = this.taskOf(op)
+        if ("rejection" in task) {
+          if (task.rejection._tag === "InboxFull") queue.startNext()
+          return reject(submissionId, task.rejection)
+        }
+        return this.startTask(task, { input: op.input ?? [], submissionId, parent })
+      }
     }
   }
 
@@ -148,6 +172,58 @@ export class Submissions {
       : { _tag: "Started", submissionId, turnId }
   }
 
+  /** Returns the task as its record keeps it, or why it is rejected. */
+  private taskOf(op: StartTask): AcceptedTask | { readonly rejection: Rejection } {
+    const { taskKinds } = this.options
+    const { kind } = op
+    const params = paramsOf(op)
+    if ("rejection" in params) return params
+    const found = TaskKinds.find(taskKinds, { kind, params: params.json })
+    if (TaskKinds.isMissing(found)) return { rejection: found }
+    const allowed = taskKinds.get(kind)!.modes
+    const mode = op.mode ?? allowed[0]!
+    if (!allowed.includes(mode)) return { rejection: { _tag: "TaskModeNotAllowed", kind, mode, allowed } }
+    const rejection = this.limitOf(op.input ?? [])
+    return rejection === undefined ? { kind, params: params.json, mode } : { rejection }
+  }
+
+  private startTask(
+    task: AcceptedTask,
+    {
+      input,
+      parent,
+      submissionId
+    }: {
+      readonly input: Input.Input
+      readonly submissionId: SubmissionId
+      readonly parent: SubmissionSpan.TraceParent | undefined
+    }
+  ): Receipt {
+    const { queue, recorder } = this.options
+    const position = task.mode === "queue" ? queue.nextPosition : queue.isFree ? undefined : 0
+    const recorded = position === undefined ? {} : { position }
+    recorder.append({ _tag: "InputAccepted", submissionId, input, delivery: "queue", ...recorded, task })
+    if (parent !== undefined) queue.remember(submissionId, parent)
+    const turnId = task.mode === "queue" ? queue.startNext() : this.startAhead(submissionId)
+    return position !== undefined || turnId === undefined
+      ? { _tag: "Queued", submissionId, position: position ?? 0 }
+      : { _tag: "Started", submissionId, turnId }
+  }
+
+  /** Starts a task in a free slot, or else instead of the turn that runs, whose end it does not wait for. */
+  private startAhead(submissionId: SubmissionId): TurnId | undefined {
+    const { lifetime, queue, session, supervisor } = this.options
+    const start = () => queue.startAhead(submissionId)
+    if (queue.isFree) {
+      const started = start()
+      return started === "blocked" || started === "gone" ? undefined : started
+    }
+    const { context, sessionId } = session
+    // a session that closes keeps the task in its journal
+    forkDetached(context, Effect.ignore(replace({ sessionId, lifetime, queue, supervisor, start })))
+    return undefined
+  }
+
   private rollBack(turns: number, submissionId: SubmissionId): Receipt {
     const { recorder, startContexts } = this.options
     const { state } = recorder
@@ -164,19 +240,33 @@ export class Submissions {
   private rejectionOf(op: InputOp): Rejection | undefined {
     const { input } = op
     const expectedTurnId = expectedTurnOf(op)
-    const { recorder, session, turns } = this.options
-    const { inboxCapacity, inputLimit } = session.config
     if (Input.isEmpty(input)) return { _tag: "EmptyInput" }
-    const size = Input.textOf(input).length
-    if (size > inputLimit) return { _tag: "InputTooLarge", sizeCharacters: size, limitCharacters: inputLimit }
-    if (recorder.state.inbox.length >= inboxCapacity) return { _tag: "InboxFull", capacityCount: inboxCapacity }
-    if (expectedTurnId === undefined) return undefined
-    const { running } = turns
+    const rejection = this.limitOf(input)
+    if (rejection !== undefined || expectedTurnId === undefined) return rejection
+    const { running } = this.options.turns
     const actual = running?.origin.turnId
     if (running === undefined || actual !== expectedTurnId) {
       return { _tag: "TurnMismatch", expected: expectedTurnId, ...(actual === undefined ? {} : { actual }) }
     }
     return running.isSteerable ? undefined : { _tag: "NotSteerable", turnId: expectedTurnId }
+  }
+
+  private limitOf(input: Input.Input): Rejection | undefined {
+    const { recorder, session } = this.options
+    const { inboxCapacity, inputLimit } = session.config
+    const size = Input.textOf(input).length
+    if (size > inputLimit) return { _tag: "InputTooLarge", sizeCharacters: size, limitCharacters: inputLimit }
+    return recorder.state.inbox.length >= inboxCapacity
+      ? { _tag: "InboxFull", capacityCount: inboxCapacity }
+      : undefined
+  }
+}
+
+const paramsOf = ({ kind, params }: StartTask): { readonly json: TaskParams } | { readonly rejection: Rejection } => {
+  try {
+    return { json: jsonOfUnsafe(params) as TaskParams }
+  } catch (error) {
+    return { rejection: { _tag: "InvalidParams", kind, message: textOf(error) } }
   }
 }
 

@@ -30,6 +30,8 @@ export interface TurnOrigin {
   readonly steerable: boolean
   readonly submissionId: SubmissionId | undefined
   readonly input: Input
+  /** Whether the input is the task's own and not in the inbox. */
+  readonly ownsInput: boolean
   readonly trace: TraceContext | undefined
   /** The turn's span; undefined when no tracer listens. */
   readonly span: Tracer.Span | undefined
@@ -51,6 +53,10 @@ export class Ledger implements ItemWriter {
   readonly response: Response
   /** The spans that began in the turn and have not ended. They are ended with the turn (contract O1). */
   readonly spans: Set<Tracer.Span> | undefined
+  /** How many model requests and tool calls the turn has made; see `bounds`. */
+  requestsCount = 0
+  toolCallsCount = 0
+  private bound: string | undefined
   private isGateOpen: boolean
   private pendingInput: Input | undefined
   private message: string | undefined
@@ -71,7 +77,7 @@ export class Ledger implements ItemWriter {
     this.response = new Response(origin.turnId, recorder, this)
     this.isGateOpen = origin.steerable
     this.spans = origin.span === undefined ? undefined : new Set()
-    this.pendingInput = origin.submissionId === undefined && origin.input.length > 0 ? origin.input : undefined
+    this.pendingInput = origin.ownsInput && origin.input.length > 0 ? origin.input : undefined
   }
 
   /** Whether the turn starts nothing more: it was asked to stop, or counts as ended (contract I2). */
@@ -91,7 +97,7 @@ export class Ledger implements ItemWriter {
     this.isGateOpen = false
   }
 
-  /** The input that the task was started with in code, until it is carried. */
+  /** The input that the task was started with and that is not in the inbox, until it is recorded. */
   get ownInput(): Input | undefined {
     return this.pendingInput
   }
@@ -109,6 +115,16 @@ export class Ledger implements ItemWriter {
   /** The task has returned a value that contains this last message. */
   project(message: string | undefined): void {
     this.message = message
+  }
+
+  /** The bound that stopped the turn, for people; undefined if none did. */
+  get stoppedAt(): string | undefined {
+    return this.bound
+  }
+
+  /** A bound is about to stop the turn. */
+  stopAt(bound: string): void {
+    this.bound = bound
   }
 
   /** Whether the owner writes the last records of the turn, or has written them. */

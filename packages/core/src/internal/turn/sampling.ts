@@ -13,6 +13,7 @@ import * as History from "../../state/History.ts"
 import type { SampleRequest, Sampled } from "../../Turn.ts"
 import type { Recorder } from "../log/recorder.ts"
 import type { SessionContext } from "../session/sessionContext.ts"
+import { takeCall } from "./bounds.ts"
 import type { Ledger } from "./ledger.ts"
 import type { TurnParts } from "./turnParts.ts"
 
@@ -120,7 +121,9 @@ const exchange = Effect.fnUntraced(function* (
         if (part.usage !== undefined) response.report(part.usage)
       } else {
         const call = takePart(recorder, ledger, part, request.display)
-        if (call !== undefined) (calls ??= []).push(call)
+        if (call === undefined) continue
+        takeCall(session, ledger)
+        ;(calls ??= []).push(call)
       }
     }
     if (calls === undefined) return Effect.void

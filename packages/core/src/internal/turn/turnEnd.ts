@@ -47,7 +47,7 @@ export const settle = Effect.fnUntraced(function* <A, E>(parts: TurnParts, ledge
 
 const endOf = <A, E>(
   { resources, session }: TurnParts,
-  { live, origin, projected }: Ledger,
+  { live, origin, projected, stoppedAt }: Ledger,
   ended: Ended<A, E>
 ): TurnEnd.TurnEnd => {
   switch (ended._tag) {
@@ -59,7 +59,7 @@ const endOf = <A, E>(
     }
     case "Aborted": {
       const { policy } = session
-      return { ...ended, keptProcesses: resources.keptProcesses(origin.turnId), policy, live }
+      return { ...ended, keptProcesses: resources.keptProcesses(origin.turnId), policy, bound: stoppedAt, live }
     }
   }
 }

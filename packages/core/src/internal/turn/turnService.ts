@@ -7,6 +7,7 @@ import * as Inbox from "../../state/Inbox.ts"
 import type { Entry } from "../../state/Inbox.ts"
 import type { DelegateEnd, Turn, TurnDelegate } from "../../Turn.ts"
 import { flush as flushJournal } from "../log/flush.ts"
+import { takeRequest } from "./bounds.ts"
 import type { Ledger } from "./ledger.ts"
 import * as Processes from "./processes.ts"
 import { sample } from "./sampling.ts"
@@ -60,7 +61,12 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
       ledger.closeGate()
       return true
     }),
-    sample: (request, attempt, onCall) => unlessClosing(sample(parts, ledger, request, attempt, onCall, flush)),
+    sample: (request, attempt, onCall) =>
+      unlessClosing(
+        Effect.suspend(() =>
+          takeRequest(parts, ledger) ? sample(parts, ledger, request, attempt, onCall, flush) : Effect.interrupt
+        )
+      ),
     retrying: ({ attempt, delayMillis, error, maxAttempts }) =>
       sync(() => {
         const requestId = ledger.response.lastRequest
@@ -148,7 +154,7 @@ const takeInput = Effect.fnUntraced(function* (
   }
 })
 
-/** Carries the input that a task was started with in code; no submission waits for its fate. */
+/** Records the input of a task, which is not in the inbox: it was started in code, or its start carried the submission. */
 const carryOwn = (
   { recorder, session }: TurnParts,
   ledger: Ledger,

@@ -4,6 +4,7 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
+import type * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
@@ -20,6 +21,7 @@ import { Turn } from "../../Turn.ts"
 import { textOf } from "../foreign.ts"
 import type { Recorder } from "../log/recorder.ts"
 import type { TraceParent } from "../session/submissionSpan.ts"
+import { startTimer } from "./bounds.ts"
 import { Ledger } from "./ledger.ts"
 import { settle } from "./turnEnd.ts"
 import type { TurnParts } from "./turnParts.ts"
@@ -40,6 +42,8 @@ export interface RunningTurn<A, E> {
 export interface TurnStart {
   readonly input: Input
   readonly submissionId?: SubmissionId | undefined
+  /** Whether the start takes the submission from the inbox, because it is a task. */
+  readonly carried?: true | undefined
   readonly parent: TraceParent | undefined
 }
 
@@ -79,10 +83,12 @@ export class Turns {
     const outcome = Deferred.makeUnsafe<Outcome<A, E | JournalFailed>>()
     const { abortHook } = task
     let ledger!: Ledger
+    let timer: Fiber.Fiber<void> | undefined
     const isStarted = supervisor.start<A, E, Outcome<A, E | JournalFailed>>({
       name: task.kind,
       run: (slot) => {
         ledger = this.open(task, context as Context.Context<never>, { ...start, turnId, slot })
+        timer = startTimer(session, ledger)
         return runTask(this.options, ledger, task, { context, parent: ledger.origin.span ?? start.parent?.span })
       },
       onAbort: task.onAbort,
@@ -97,6 +103,7 @@ export class Turns {
             },
       settle: (ended) => settle(this.options, ledger, ended),
       onFree: (settled) => {
+        timer?.interruptUnsafe()
         this.ledger = undefined
         onFree(settled)
         Deferred.doneUnsafe(outcome, Effect.succeed(settled))
@@ -111,7 +118,7 @@ export class Turns {
   private open(
     task: { readonly kind: string; readonly spanName: string; readonly steerable: boolean },
     context: Context.Context<never>,
-    { input, parent, slot, submissionId, turnId }: TurnStart & { readonly turnId: TurnId; readonly slot: Slot }
+    { carried, input, parent, slot, submissionId, turnId }: TurnStart & { readonly turnId: TurnId; readonly slot: Slot }
   ): Ledger {
     const { onStart, recorder, session } = this.options
     const { resumedSpan } = this
@@ -122,6 +129,7 @@ export class Turns {
       turnId,
       kind: task.kind,
       ...(submissionId === undefined ? {} : { submissionId }),
+      ...(carried === undefined ? {} : { carried }),
       ...(parent === undefined ? {} : { trace: parent.trace }),
       ...(span === undefined ? {} : { span: fromSpan(span) })
     })
@@ -133,6 +141,7 @@ export class Turns {
       steerable: task.steerable,
       submissionId,
       input,
+      ownsInput: submissionId === undefined || carried === true,
       trace: parent?.trace,
       span
     }

@@ -51,6 +51,10 @@ const make = Effect.fnUntraced(function* (...ids: ReadonlyArray<string>) {
     isOpen: () => true,
     stateOf: () => ({ ...SessionState.empty, inbox }),
     start: ({ submissionId }, parent) => {
+      if (submissionId.startsWith("blocked")) {
+        inbox = Inbox.remove(inbox, [submissionId])
+        return "blocked"
+      }
       started.push(submissionId)
       if (parent !== undefined) parents.push(parent.trace.traceparent)
       inbox = Inbox.remove(inbox, [submissionId])
@@ -103,6 +107,23 @@ describe("a queue", () => {
       const { queue, started } = yield* make("a", "b")
       assert.strictEqual(queue.startNext(), "a" as TurnId)
       assert.deepStrictEqual(started, ["a"])
+    })
+  )
+
+  it.effect("P2 goes past a task that can no longer start", () =>
+    Effect.gen(function* () {
+      const { queue, started } = yield* make("blocked a", "blocked b", "c")
+      assert.strictEqual(queue.startNext(), "c" as TurnId)
+      assert.deepStrictEqual(started, ["c"])
+    })
+  )
+
+  it.effect("P6 starts a submission ahead of the queue only while it waits", () =>
+    Effect.gen(function* () {
+      const { queue, started } = yield* make("a", "b")
+      assert.strictEqual(queue.startAhead("b" as SubmissionId), "b" as TurnId)
+      assert.strictEqual(queue.startAhead("b" as SubmissionId), "gone")
+      assert.deepStrictEqual(started, ["b"])
     })
   )
 

@@ -1,0 +1,26 @@
+/** Finds the task that a client asks for among the kinds of the agent. */
+import type { AcceptedTask, InvalidParams, UnknownTask } from "../../protocol/Op.ts"
+import type { Task } from "../../Task.ts"
+import type { TaskKind } from "../../TaskKind.ts"
+
+/** The kinds of an agent, by name. */
+export type TaskKinds = ReadonlyMap<string, TaskKind<any>>
+
+/** Why there is no task. */
+export type NoTask = UnknownTask | InvalidParams
+
+/** Returns the task of a kind with parameters, or why there is none. */
+export const find = (
+  kinds: TaskKinds,
+  { kind, params }: Pick<AcceptedTask, "kind" | "params">
+): Task<unknown, unknown, any> | NoTask =>
+  kinds.get(kind)?.taskOf(params) ?? { _tag: "UnknownTask", kind, known: Array.from(kinds.keys()) }
+
+/** Whether there is no task. */
+export const isMissing = (found: Task<unknown, unknown, any> | NoTask): found is NoTask => "_tag" in found
+
+/** Describes for a person why there is no task. */
+export const textOf = (reason: NoTask): string =>
+  reason._tag === "UnknownTask"
+    ? `the agent has no task of the kind ${reason.kind}`
+    : `the parameters of the task ${reason.kind} are not valid: ${reason.message}`

@@ -1,0 +1,50 @@
+/** The bounds of a turn: model requests, tool calls, tokens and time (contract S10). */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type { AbortReason } from "../../protocol/Outcome.ts"
+import { forkDetached } from "../detached.ts"
+import type { SessionContext } from "../session/sessionContext.ts"
+import type { Ledger } from "./ledger.ts"
+import type { TurnParts } from "./turnParts.ts"
+
+const stop = (ledger: Ledger, reason: AbortReason, bound: string): void => {
+  if (ledger.isClosing()) return
+  // before the abort: its owner may settle the turn at once
+  ledger.stopAt(bound)
+  ledger.slot.abort(reason)
+}
+
+const count = (value: number): string => value.toLocaleString("en-US")
+
+/** Counts one more model request; stops the turn and returns false if it has none left, or no tokens. */
+export const takeRequest = ({ recorder, session }: TurnParts, ledger: Ledger): boolean => {
+  const { turnModelRequests, turnTokens } = session.config
+  if ((recorder.state.turn?.usage.total ?? 0) >= turnTokens) stop(ledger, "Budget", `${count(turnTokens)} tokens`)
+  else if (ledger.requestsCount >= turnModelRequests) {
+    stop(ledger, "Budget", `${count(turnModelRequests)} model requests`)
+  }
+  if (ledger.isClosing()) return false
+  ledger.requestsCount++
+  return true
+}
+
+/** Counts one more tool call; stops the turn if it is one too many. */
+export const takeCall = ({ config }: SessionContext, ledger: Ledger): void => {
+  ledger.toolCallsCount++
+  if (ledger.toolCallsCount > config.turnToolCalls) stop(ledger, "Budget", `${count(config.turnToolCalls)} tool calls`)
+}
+
+/** Stops the turn at its deadline, if it has one. The fiber is interrupted when the turn has ended. */
+export const startTimer = ({ config, context }: SessionContext, ledger: Ledger): Fiber.Fiber<void> | undefined => {
+  const { turnDuration } = config
+  if (turnDuration === undefined) return undefined
+  const duration = Duration.fromInputUnsafe(turnDuration)
+  return forkDetached(
+    context,
+    Effect.andThen(
+      Effect.sleep(duration),
+      Effect.sync(() => stop(ledger, "Deadline", Duration.format(duration)))
+    )
+  )
+}
