@@ -89,6 +89,8 @@ describe("parse", () => {
         addedDirectories: ["/a", "/b"],
         telemetry: false,
         trace: false,
+        verbose: false,
+        strictConfig: false,
         threadSource: "sdk"
       }
     })
@@ -97,7 +99,7 @@ describe("parse", () => {
   it("takes flags before the command's words", () => {
     const command = exec("-m", "x", "exec", "--json", "resume", "--last", "go on")
     assert.strictEqual(command.options.model, "x")
-    assert.deepStrictEqual(command.resume, { _tag: "Last" })
+    assert.deepStrictEqual(command.resume, { _tag: "Last", all: false })
     assert.deepStrictEqual(command.prompt, { _tag: "Text", text: "go on" })
   })
 

@@ -1,0 +1,46 @@
+/** Failures as one plain sentence: what was attempted, on which path, and why it did not work. */
+import { JournalFailed } from "@spindle/core/SessionError"
+
+const systemErrors: { readonly [code: string]: string } = {
+  ENOENT: "no such file or directory",
+  EACCES: "permission denied",
+  EPERM: "not permitted",
+  EISDIR: "it is a directory",
+  ENOTDIR: "a part of its path is not a directory",
+  ENOSPC: "no space left on the disk",
+  EDQUOT: "the quota of the disk is used up",
+  EROFS: "the file system is read-only",
+  EMFILE: "too many open files",
+  EIO: "the disk failed",
+  EFBIG: "the file is too large"
+}
+
+/** Returns in words why a file could not be read or written. */
+export const reasonOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error)
+  const code = (error as NodeJS.ErrnoException).code ?? ""
+  return systemErrors[code] ?? error.message
+}
+
+/** `ENOSPC: no space left on device, open '/home/x'`, or with the path at the end: `... (/home/x)`. */
+const systemMessage = /^([A-Z]\w+): ([^,]+), \w+(?: '(.*)'(?: -> '.*')?| \((.*)\))?$/
+
+const attempts: { readonly [operation in JournalFailed["operation"]]: string } = {
+  open: "cannot open the session",
+  read: "cannot read the session",
+  append: "cannot save the session",
+  flush: "cannot save the session",
+  list: "cannot list the sessions",
+  archive: "cannot move the session",
+  lease: "cannot reserve the session for writing",
+  fence: "cannot save the session"
+}
+
+/** Returns what an error says to a person. */
+export const textOf = (error: { readonly message: string }): string => {
+  if (!(error instanceof JournalFailed) || error.detail === undefined) return error.message
+  const [, code = "", words = "", path, bracketed] = systemMessage.exec(error.detail) ?? []
+  const place = path ?? bracketed
+  const reason = words === "" ? error.detail : (systemErrors[code] ?? words)
+  return `${attempts[error.operation]}${place === undefined ? "" : ` at ${place}`}: ${reason}`
+}
