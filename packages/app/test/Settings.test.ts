@@ -113,11 +113,11 @@ describe("load", () => {
     })
   )
 
-  it.effect("takes the home from SPINDLE_HOME, else CODEX_HOME, else ~/.spindle", () =>
+  it.effect("takes the home from SPINDLE_HOME, else ~/.spindle, and never from CODEX_HOME", () =>
     Effect.sync(() => {
       const at = (env: { [name: string]: string }) => Settings.home({ env, homeDirectory: "/h" })
       assert.strictEqual(at({ SPINDLE_HOME: "/s", CODEX_HOME: "/c" }), "/s")
-      assert.strictEqual(at({ SPINDLE_HOME: "", CODEX_HOME: "/c" }), "/c")
+      assert.strictEqual(at({ SPINDLE_HOME: "", CODEX_HOME: "/c" }), "/h/.spindle")
       assert.strictEqual(at({}), "/h/.spindle")
     })
   )

@@ -58,8 +58,8 @@ const pages: { readonly [topic in Topic]: Page } = {
     more: ["Put `--` before a prompt that begins with a dash or is a command's name."],
     examples: [
       ['spindle exec --trace "explain this repository"', "the tree of spans at the end"],
-      ['git diff | spindle exec "review this" > review.md', "only the answer is in the file"],
-      ["spindle exec --json - < prompt.md", "one JSON event a line"],
+      ['git diff | spindle exec "review this"', "stdin is added to the prompt"],
+      ["git diff | spindle exec --json -", "one JSON event a line"],
       ['spindle exec -C ../api -m gpt-5 "update the changelog"', ""],
       ['spindle exec -c model_providers.local.base_url=http://127.0.0.1:8080/v1 -c model_provider=local "hello"', ""]
     ]

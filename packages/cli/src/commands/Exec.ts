@@ -21,7 +21,7 @@ import * as Help from "../args/Help.ts"
 import { version } from "../args/Version.ts"
 import type { Signal } from "../Interrupts.ts"
 import * as Ansi from "../output/Ansi.ts"
-import { reasonOf } from "../output/failures.ts"
+import { reasonOf, textOf } from "../output/failures.ts"
 import * as JsonLines from "../output/JsonLines.ts"
 import * as Log from "../output/Log.ts"
 import { rejectedByUser } from "../output/reasons.ts"
@@ -75,8 +75,8 @@ export const run = (
     const person = options.json ? undefined : Person.find()
     const policy = Settings.approval(settings)
     const isAttended = person !== undefined && policy !== "deny"
-    if (!isAttended && policy !== "allow") warn([what.notice])
-    return yield* execute({ ...what, input, output, trace, person, isAttended }).pipe(
+    const notice = isAttended || policy === "allow" ? undefined : what.notice
+    return yield* execute({ ...what, input, output, trace, person, notice }).pipe(
       Effect.scoped,
       Effect.provide(
         App.layer({
@@ -90,16 +90,21 @@ export const run = (
     )
   }).pipe(Effect.provide(Platform.layer(what.settings)))
 
-interface Execution extends ExecOptions, Pick<Exec.Options<never>, "input" | "output" | "trace"> {
+interface Execution extends Omit<ExecOptions, "notice">, Pick<Exec.Options<never>, "input" | "output" | "trace"> {
   readonly person: Person.Person | undefined
-  /** Whether a person decides what runs. */
-  readonly isAttended: boolean
+  /** What happens to what needs approval; undefined if a person decides it, or if nothing needs it. */
+  readonly notice: string | undefined
 }
 
 const execute = Effect.fnUntraced(function* (what: Execution) {
   const { json, lastMessageFile, threadSource } = what.options
   const resume = yield* resumeOf(what)
   const decided = { refused: 0, others: 0 }
+  let { notice } = what
+  const sayOnce = () => {
+    if (notice !== undefined) warn([notice])
+    notice = undefined
+  }
   const shown = yield* Deferred.make<void>()
   const onOpen = (face: Face, { killTargets, session }: App.Opened) => {
     const finish = (signal: Signal, stopped: boolean) =>
@@ -121,21 +126,26 @@ const execute = Effect.fnUntraced(function* (what: Execution) {
         ...face,
         show: (event) => {
           if (event._tag === "QuestionSettled") decided[isRefusal(event.decision) ? "refused" : "others"]++
+          // programs that read the lines expect nothing else, unless something is refused
+          if (json && decided.refused === 1) sayOnce()
           return face.show(event)
         },
         onOpen: (opened) =>
           Effect.andThen(
             face.onOpen(opened),
-            Effect.sync(() => onOpen(face, opened))
+            Effect.sync(() => {
+              if (!json) sayOnce()
+              onOpen(face, opened)
+            })
           )
       }))
   })
   if (lastMessageFile !== undefined) yield* writeLast(lastMessageFile, end.lastMessage)
   yield* Deferred.succeed(shown, undefined)
-  if (json && end.failure !== undefined) warn([end.failure])
+  if (json && end.failure !== undefined) warn([textOf(end.failure)])
   if (!json && end.lastMessage !== undefined) writeAnswer(end.lastMessage)
   if (!end.isCompleted) return Help.exitCodes.failed
-  const isAllRefused = !what.isAttended && decided.refused > 0 && decided.others === 0
+  const isAllRefused = what.notice !== undefined && decided.refused > 0 && decided.others === 0
   return isAllRefused ? Help.exitCodes.refused : Help.exitCodes.ok
 })
 
@@ -167,7 +177,7 @@ interface Face extends Exec.Face {
 const faceOf = (what: Execution, sessionId: SessionId): Effect.Effect<Face, never, Scope.Scope> =>
   what.options.json ? Effect.sync(() => jsonLines(what, sessionId)) : transcript(what, sessionId)
 
-const jsonLines = ({ cwd, unattended }: ExecOptions, sessionId: SessionId): Face => ({
+const jsonLines = ({ cwd, unattended }: Execution, sessionId: SessionId): Face => ({
   ...JsonLines.make({ sessionId, cwd, write: (line) => void process.stdout.write(`${line}\n`) }),
   approvals: unattended,
   stopped: () => sayHowToContinue(sessionId),

@@ -43,7 +43,7 @@ export const list = (options: {
         onFailure: (error) => {
           // it was moved since the list was read
           if (error._tag === "SessionNotFound") return undefined
-          Log.say(Failures.textOf(error))
+          Log.say(Failures.textOf(error.message))
           listed++
           code = Help.exitCodes.failed
           return undefined

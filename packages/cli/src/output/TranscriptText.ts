@@ -13,6 +13,7 @@ import type { Decision } from "@spindle/core/Op"
 import type { SessionEvent, Terminal } from "@spindle/core/SessionEvent"
 import * as Ansi from "./Ansi.ts"
 import * as CallText from "./callText.ts"
+import * as Failures from "./failures.ts"
 import * as QuestionText from "./question.ts"
 import { becauseOf } from "./reasons.ts"
 import * as Wrapping from "./wrapping.ts"
@@ -117,7 +118,7 @@ const render = (state: TranscriptState, change: Thread.Change): Step => {
     case "Noted":
       return warn(state, change.message)
     case "Failed":
-      return lines(state, [palette.red(`✗ ${Ansi.visible(change.message)}`)])
+      return lines(state, [palette.red(`✗ ${Ansi.visible(Failures.textOf(change.message))}`)])
     case "TurnEnded":
       return endTurn(state, change.end, change.millis)
   }

@@ -1,5 +1,4 @@
 /** Failures as one plain sentence: what was attempted, on which path, and why it did not work. */
-import { JournalFailed } from "@spindle/core/SessionError"
 
 const systemErrors: { readonly [code: string]: string } = {
   ENOENT: "no such file or directory",
@@ -25,7 +24,7 @@ export const reasonOf = (error: unknown): string => {
 /** `ENOSPC: no space left on device, open '/home/x'`, or with the path at the end: `... (/home/x)`. */
 const systemMessage = /^([A-Z]\w+): ([^,]+), \w+(?: '(.*)'(?: -> '.*')?| \((.*)\))?$/
 
-const attempts: { readonly [operation in JournalFailed["operation"]]: string } = {
+const attempts: { readonly [operation: string]: string } = {
   open: "cannot open the session",
   read: "cannot read the session",
   append: "cannot save the session",
@@ -36,11 +35,16 @@ const attempts: { readonly [operation in JournalFailed["operation"]]: string } =
   fence: "cannot save the session"
 }
 
-/** Returns what an error says to a person. */
-export const textOf = (error: { readonly message: string }): string => {
-  if (!(error instanceof JournalFailed) || error.detail === undefined) return error.message
-  const [, code = "", words = "", path, bracketed] = systemMessage.exec(error.detail) ?? []
+/** The message of a `JournalFailed`. */
+const journalMessage = /^the journal of session \S* failed to (\w+): (.*)$/s
+
+/** Returns what the message of an error says to a person. */
+export const textOf = (message: string): string => {
+  const [, operation = "", detail = ""] = journalMessage.exec(message) ?? []
+  const attempt = attempts[operation]
+  if (attempt === undefined) return message
+  const [, code = "", words = "", path, bracketed] = systemMessage.exec(detail) ?? []
   const place = path ?? bracketed
-  const reason = words === "" ? error.detail : (systemErrors[code] ?? words)
-  return `${attempts[error.operation]}${place === undefined ? "" : ` at ${place}`}: ${reason}`
+  const reason = words === "" ? detail : (systemErrors[code] ?? words)
+  return `${attempt}${place === undefined ? "" : ` at ${place}`}: ${reason}`
 }

@@ -136,7 +136,8 @@ describe("parse", () => {
       _tag: "SessionsShow",
       id: "abc",
       json: false,
-      color: "auto"
+      color: "auto",
+      verbose: false
     })
     assert.strictEqual(ok("demo")._tag, "Demo")
   })

@@ -82,7 +82,8 @@ describe("signals", () => {
       const ended = yield* killed(program, "SIGINT")
       assert.strictEqual(ended.code, 130)
       const [, text, id] =
-        /^((?:so )+)\n\n■ stopped · .*\nresume: spindle exec resume (\S+)\n$/.exec(ended.stdout) ?? []
+        /\n((?:so )+)\n\n■ stopped · .*\nresume: spindle exec resume (\S+)\n$/.exec(ended.stderr) ?? []
+      assert.strictEqual(ended.stdout, "")
       assert.strictEqual(yield* at.server.awaitStreamEnd(1), "closed early")
       const input = yield* resumedInput(at, id!)
       const shown = input.find((item) => item.role === "assistant").content[0].text as string
@@ -159,9 +160,10 @@ describe("signals", () => {
 
   it.live("stops in order when the reader of its output has gone", () =>
     Effect.gen(function* () {
-      const at = yield* world({ turns: [{ events: [{ endless: "line\n", everyMs: 2 }] }] })
-      const program = yield* start(at, ["exec", "go"])
-      yield* program.says("line")
+      const many = Array.from({ length: 1_000 }, () => [{ text: "line" }, { delayMs: 5 }]).flat()
+      const at = yield* world({ turns: [{ events: many }] })
+      const program = yield* start(at, ["exec", "--json", "go"])
+      yield* program.says("agent_message")
       yield* program.closeStdout
       const ended = yield* program.ended
       assert.strictEqual(ended.code, 141)
