@@ -10,7 +10,7 @@ import { Keyboard } from "../fixtures/keyboard.ts"
 /** Asks at a terminal and presses these keys, piece by piece. Returns the decision and the written text. */
 const asked = Effect.fnUntraced(function* (
   request: Pick<Question, "kind" | "payload"> & { readonly tool?: string },
-  keys: ReadonlyArray<string>
+  keys: ReadonlyArray<string | Uint8Array>
 ) {
   const keyboard = new Keyboard(true)
   const written: Array<string> = []
@@ -96,6 +96,41 @@ describe("a question of a tool", () => {
       assert.deepStrictEqual(decision, { _tag: "Answered", answers: { key: { answers: ["abc"] } } })
       assert.include(text, "key: •••")
       assert.notInclude(text, "abc")
+    })
+  )
+})
+
+describe("keys that come in pieces", () => {
+  const question = { kind: "question", payload: { questions: [{ id: "why", question: "Why?" }] } } as const
+  const answer = (text: string) => ({ _tag: "Answered", answers: { why: { answers: [text] } } })
+  const cut = (text: string, ...at: ReadonlyArray<number>) => {
+    const bytes = Buffer.from(text)
+    const ends = [...at, bytes.length]
+    return ends.map((end, index) => bytes.subarray(ends[index - 1] ?? 0, end))
+  }
+
+  it.effect.each([
+    ["cut after one byte", cut("日本語", 1), "日本語"],
+    ["cut after two bytes", cut("日本語", 2), "日本語"],
+    ["an emoji, byte by byte", cut("ok 👍", 4, 5, 6), "ok 👍"],
+    ["an accent", cut("café", 4), "café"],
+    ["a text and an arrow key in one piece", ["ab\x1b[Dc"], "abc"],
+    ["an arrow key in two pieces", ["ab", "\x1b", "[D", "c"], "abc"]
+  ] as const)("are one text: %s", ([, pieces, text]) =>
+    Effect.gen(function* () {
+      const { decision } = yield* asked(question, [...pieces, "\r"])
+      assert.deepStrictEqual(decision, answer(text))
+    })
+  )
+
+  it.effect("Escape refuses what a key decides, and a sequence does not", () =>
+    Effect.gen(function* () {
+      const command = { kind: "command", payload: { command: "ls" } } as const
+      const denied = { _tag: "Denied", reason: "rejected by user" }
+      assert.deepStrictEqual((yield* asked(command, ["\x1b"])).decision, denied)
+      assert.deepStrictEqual((yield* asked(command, ["\x1b\x1b"])).decision, denied)
+      const arrow = yield* asked(command, ["\x1b[A", "\x1b", "[B", "y"])
+      assert.deepStrictEqual(arrow.decision, { _tag: "Approved", scope: "once" })
     })
   )
 })
