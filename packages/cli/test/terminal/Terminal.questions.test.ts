@@ -102,7 +102,7 @@ describe("a question of a tool", () => {
 
 describe("keys that come in pieces", () => {
   const question = { kind: "question", payload: { questions: [{ id: "why", question: "Why?" }] } } as const
-  const answer = (text: string) => ({ _tag: "Answered", answers: { why: { answers: [text] } } })
+  const answer = (text: string) => ({ _tag: "Answered" as const, answers: { why: { answers: [text] } } })
   const cut = (text: string, ...at: ReadonlyArray<number>) => {
     const bytes = Buffer.from(text)
     const ends = [...at, bytes.length]
@@ -126,7 +126,7 @@ describe("keys that come in pieces", () => {
   it.effect("Escape refuses what a key decides, and a sequence does not", () =>
     Effect.gen(function* () {
       const command = { kind: "command", payload: { command: "ls" } } as const
-      const denied = { _tag: "Denied", reason: "rejected by user" }
+      const denied = { _tag: "Denied", reason: "rejected by user" } as const
       assert.deepStrictEqual((yield* asked(command, ["\x1b"])).decision, denied)
       assert.deepStrictEqual((yield* asked(command, ["\x1b\x1b"])).decision, denied)
       const arrow = yield* asked(command, ["\x1b[A", "\x1b", "[B", "y"])
