@@ -37,7 +37,7 @@ const program: Effect.Effect<number> = Effect.suspend(() => {
   }
   return Effect.catch(execute(parsed.success), (error) =>
     Effect.sync(() => {
-      Log.say(Failures.textOf(error.message))
+      Log.say(Failures.textOf(error.message, Settings.home(places)))
       if (error._tag === "CliError") return error.exitCode
       return error._tag === "SettingsInvalid" ? Help.exitCodes.configuration : Help.exitCodes.failed
     })

@@ -155,7 +155,7 @@ const placeOf = (
 }
 
 // strings of several lines, strings, comments, brackets, line breaks
-const tokens = /"""[^]*?(?<!\\)(?:\\\\)*"{3,5}|\'\'\'[^]*?'{3,5}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|#[^\n]*|[[{]|[\]}]|\n/g
+const tokens = /"""[^]*?(?<!\\)(?:\\\\)*"{3,5}|'''[^]*?'{3,5}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|#[^\n]*|[[{]|[\]}]|\n/g
 
 /** Returns where the statements of a valid document begin: at the lines that do not continue a value. */
 const statements = (text: string): ReadonlyArray<number> => {

@@ -3,6 +3,7 @@
  * standard output, or every line of JSON does; everything else goes to standard error.
  */
 import * as Fs from "node:fs"
+import * as Path from "node:path"
 import * as App from "@spindle/app/App"
 import * as Exec from "@spindle/app/Exec"
 import * as Settings from "@spindle/app/Settings"
@@ -69,6 +70,7 @@ export const run = (
     const { cwd, options, settings } = what
     const input = yield* TurnInput.inputOf(what)
     yield* TurnInput.checkWritable(options.lastMessageFile)
+    yield* makeDirectory(Path.join(settings.home, "sessions"))
     const output = yield* TurnInput.outputFormat(options.outputSchemaFile)
     const { trace, warning } = callerOf(process.env)
     warn([...settings.warnings, ...(settings.telemetry?.warnings ?? []), ...(warning === undefined ? [] : [warning])])
@@ -142,7 +144,7 @@ const execute = Effect.fnUntraced(function* (what: Execution) {
   })
   if (lastMessageFile !== undefined) yield* writeLast(lastMessageFile, end.lastMessage)
   yield* Deferred.succeed(shown, undefined)
-  if (json && end.failure !== undefined) warn([textOf(end.failure)])
+  if (json && end.failure !== undefined) warn([textOf(end.failure, what.settings.home)])
   if (!json && end.lastMessage !== undefined) writeAnswer(end.lastMessage)
   if (!end.isCompleted) return Help.exitCodes.failed
   const isAllRefused = what.notice !== undefined && decided.refused > 0 && decided.others === 0
@@ -219,6 +221,29 @@ const writeLast = (file: string, lastMessage: string | undefined) =>
     try: () => Fs.writeFileSync(file, lastMessage ?? ""),
     catch: (error) => failed(`cannot write ${file}: ${reasonOf(error)}`)
   })
+
+/**
+ * Makes a directory and those above it. **Errors**: `CliError`. The recursive `mkdir` of Node never returns where the
+ * file system says that a parent does not exist although it does, as `/proc` says.
+ */
+const makeDirectory = (path: string) =>
+  Effect.try({
+    try: () => {
+      const missing: Array<string> = []
+      for (let at = path; !Fs.existsSync(at) && at !== Path.dirname(at); at = Path.dirname(at)) missing.unshift(at)
+      for (const one of missing) makeOne(one)
+    },
+    catch: (error) => failed(`cannot make the directory ${path}: ${reasonOf(error)}`)
+  })
+
+const makeOne = (path: string): void => {
+  try {
+    Fs.mkdirSync(path, { mode: 0o700 })
+  } catch (error) {
+    // another process has made it in the meantime
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error
+  }
+}
 
 const failed = (detail: string) => new CliError({ detail, exitCode: Help.exitCodes.failed })
 

@@ -38,13 +38,14 @@ const attempts: { readonly [operation: string]: string } = {
 /** The message of a `JournalFailed`. */
 const journalMessage = /^the journal of session \S* failed to (\w+): (.*)$/s
 
-/** Returns what the message of an error says to a person. */
-export const textOf = (message: string): string => {
+/** Returns what the message of an error says to a person. `home` is named if the message does not say where. */
+export const textOf = (message: string, home?: string): string => {
   const [, operation = "", detail = ""] = journalMessage.exec(message) ?? []
   const attempt = attempts[operation]
   if (attempt === undefined) return message
   const [, code = "", words = "", path, bracketed] = systemMessage.exec(detail) ?? []
   const place = path ?? bracketed
+  const where = place !== undefined ? ` at ${place}` : home !== undefined ? ` in ${home}` : ""
   const reason = words === "" ? detail : (systemErrors[code] ?? words)
-  return `${attempt}${place === undefined ? "" : ` at ${place}`}: ${reason}`
+  return `${attempt}${where}: ${reason}`
 }

@@ -104,6 +104,7 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
     const isTerminal = output.isTTY === true && !isDumb
     const screen = output.isTTY === true ? output : options.screen
     const isAttended = screen?.isTTY === true && keyboard.isTTY === true && keyboard.setRawMode !== undefined
+    const prompt = makePrompt(screen, isDumb)
     const columns = () => (output.isTTY === true ? output.columns || 80 : 120)
     const useColor = Ansi.usesColor(color, output.isTTY === true, env)
     let state = Transcript.initial({
@@ -116,7 +117,6 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
     })
     let drawn = false
     let asking = false
-    let prompted: string | undefined
     // events during a question are shown after its answer: at most the rest of one model response, and one result for each
     // running tool
     const held: Array<() => void> = []
@@ -124,9 +124,8 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
 
     const erase = () => {
       if (drawn) output.write(eraseLine)
-      if (prompted !== undefined) screen?.write(isDumb ? "\n" : eraseLine)
+      prompt.erase()
       drawn = false
-      prompted = undefined
     }
     const write = ([next, text]: readonly [Transcript.TranscriptState, string]) => {
       state = next
@@ -174,20 +173,6 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
     }
 
     const oneByOne = yield* Semaphore.make(1)
-    const prompt = (line: string) => {
-      screen?.write(redrawn(line))
-      prompted = line
-    }
-    const redrawn = (line: string) => {
-      if (prompted === undefined) return line
-      if (!isDumb) return eraseLine + line
-      // a line cannot be erased there
-      return line.startsWith(prompted) ? line.slice(prompted.length) : `\n${line}`
-    }
-    const entered = () => {
-      screen?.write("\n")
-      prompted = undefined
-    }
     const screenColumns = () => screen?.columns || 80
     const ask = (request: Question) => {
       const fields = Fields.fieldsOf(request)
@@ -202,8 +187,12 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
           Effect.sleep(typedAheadMillis).pipe(
             Effect.andThen(
               fields.length === 0
-                ? byKey(heard, screenColumns, prompt)
-                : byFields({ heard, columns: screenColumns, prompt, entered }, request.kind, fields)
+                ? byKey(heard, screenColumns, prompt.draw)
+                : byFields(
+                    { heard, columns: screenColumns, prompt: prompt.draw, entered: prompt.entered },
+                    request.kind,
+                    fields
+                  )
             )
           ),
         (heard, exit) =>
@@ -232,6 +221,29 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
       approvals: isAttended ? { decide: (request) => oneByOne.withPermits(1)(ask(request)) } : undefined
     }
   })
+
+/** The line below a question, which is drawn again and again. */
+const makePrompt = (screen: Output | undefined, isDumb: boolean) => {
+  let shown: string | undefined
+  const redrawn = (line: string) => {
+    if (shown === undefined) return line
+    if (!isDumb) return eraseLine + line
+    // a line cannot be erased there
+    return line.startsWith(shown) ? line.slice(shown.length) : `\n${line}`
+  }
+  const end = (text: string) => {
+    if (shown !== undefined) screen?.write(text)
+    shown = undefined
+  }
+  return {
+    draw: (line: string) => {
+      screen?.write(redrawn(line))
+      shown = line
+    },
+    entered: () => end("\n"),
+    erase: () => end(isDumb ? "\n" : eraseLine)
+  }
+}
 
 /** Asks a person to confirm something with y or n. Escape is n, Ctrl-C interrupts the program. */
 export const confirm = (

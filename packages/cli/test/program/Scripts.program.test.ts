@@ -137,6 +137,17 @@ describe("sessions of another program or directory", () => {
     })
   )
 
+  it.live("a home where nothing can be made: one sentence with path and reason", () =>
+    Effect.gen(function* () {
+      const at = yield* world()
+      const home = "/proc/self/home"
+      const flags = ["-c", "model_provider=mock", "-c", `model_providers.mock.base_url=${at.server.baseUrl}`]
+      const { code, stderr, stdout } = yield* run(at, ["exec", ...flags, "go"], { env: { SPINDLE_HOME: home } })
+      assert.deepStrictEqual([code, stdout], [1, ""])
+      assert.strictEqual(stderr, `spindle: cannot make the directory ${home}/sessions: no such file or directory\n`)
+    })
+  )
+
   it.live("a prompt that is refused leaves no session", () =>
     Effect.gen(function* () {
       const at = yield* world()
