@@ -47,7 +47,7 @@ const program: Effect.Effect<number> = Effect.suspend(() => {
 const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
   switch (command._tag) {
     case "Help":
-      process.stdout.write(Help.text(command.topic))
+      process.stdout.write(Help.text(command.topic, process.stdout.isTTY === true ? process.stdout.columns || 80 : 80))
       return Help.exitCodes.ok
     case "Version":
       process.stdout.write(`spindle ${version}\n`)

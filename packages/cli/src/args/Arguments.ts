@@ -150,6 +150,11 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
       return refuse("sessions", unknown(`command "sessions ${second}"`, Flags.nearest(second, Flags.sessionsCommands)))
     }
   }
+  if (first === "resume") return refuse("", unknown(`command "${first}"`, "spindle exec resume"))
+  if (Flags.sessionsCommands.some((name) => name === first)) {
+    return refuse("", unknown(`command "${first}"`, `spindle sessions ${first}`))
+  }
+  if (/\s/.test(first)) return refuse("", 'this is not a command; to run it as a prompt: spindle exec "PROMPT"')
   return refuse("", unknown(`command "${first}"`, Flags.nearest(first, ["exec", "sessions", "trace", "demo", "help"])))
 }
 
@@ -168,7 +173,7 @@ const collect = ({ topic }: Found, values: Map<string, Array<string>>, token: Op
   const shown = token.rawName
   if (flag === undefined) {
     const names = Flags.flags.filter((one) => one.commands.includes(topic)).map((one) => one.name)
-    const near = Flags.nearest(token.name, names)
+    const near = token.name === "v" ? "verbose or --version" : Flags.nearest(token.name, names)
     return refuse(topic, unknown(`flag ${shown}`, near === undefined ? undefined : `--${near}`))
   }
   if (flag.name !== "help" && flag.name !== "version" && !belongs(flag, topic)) {

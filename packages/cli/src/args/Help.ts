@@ -2,6 +2,7 @@
  * The texts of `--help`, written from the table of flags.
  */
 import type { Flag, Topic } from "./Flags.ts"
+import * as Wrapping from "../output/wrapping.ts"
 import { flags } from "./Flags.ts"
 
 /** The exit codes of the program, in addition to 128 + the number of the signal that ended it. */
@@ -129,27 +130,30 @@ const pages: { readonly [topic in Topic]: Page } = {
   }
 }
 
-const exits = [
-  "0    done",
-  "1    the turn failed, or an error occurred while running",
-  "2    the command line is wrong",
-  "3    the turn completed, but everything it asked for was refused, because nobody could be asked",
-  "78   the configuration is wrong or incomplete, or Node.js is too old",
-  "130  stopped by Ctrl-C (129 by HUP, 143 by TERM); a second Ctrl-C ends at once"
+const exits: ReadonlyArray<readonly [string, string]> = [
+  ["0", "done"],
+  ["1", "the turn failed, or an error occurred while running"],
+  ["2", "the command line is wrong"],
+  ["3", "the turn completed, but everything it asked for was refused, because nobody could be asked"],
+  ["78", "the configuration is wrong or incomplete, or Node.js is too old"],
+  ["130", "stopped by Ctrl-C (129 by HUP, 143 by TERM); a second Ctrl-C ends at once"]
 ]
 
-/** Returns the help of a topic; it ends with a line break. */
-export const text = (topic: Topic): string => {
+/** Returns the help of a topic, in lines of at most so many columns, except examples. It ends with a line break. */
+export const text = (topic: Topic, columns = Infinity): string => {
   const page = pages[topic]
   const own = flags.filter((flag) => flag.commands.includes(topic))
   const sections = [
     page.usage.map((line, index) => `${index === 0 ? "Usage: " : "       "}${line}`).join("\n"),
-    page.about,
-    ...(page.commands === undefined ? [] : [`Commands:\n${table(page.commands)}`]),
-    `Flags:\n${table(own.map((flag) => [left(flag), right(flag)]))}`,
-    ...(page.more === undefined ? [] : [page.more.join("\n")]),
+    Wrapping.all(page.about, columns),
+    ...(page.commands === undefined ? [] : [`Commands:\n${table(page.commands, columns)}`]),
+    `Flags:\n${table(
+      own.map((flag) => [left(flag), right(flag)]),
+      columns
+    )}`,
+    ...(page.more === undefined ? [] : [Wrapping.all(page.more.join("\n"), columns)]),
     `Examples:\n${page.examples.map(([line, what]) => `  ${line}${what === "" ? "" : `   # ${what}`}`).join("\n")}`,
-    `Exit codes:\n${exits.map((line) => `  ${line}`).join("\n")}`
+    `Exit codes:\n${table(exits, columns)}`
   ]
   return `${sections.join("\n\n")}\n`
 }
@@ -164,11 +168,15 @@ const right = (flag: Flag): string => {
   return `${flag.summary}${flag.choices === undefined ? "" : `: ${flag.choices.join(", ")}`}${aliases}`
 }
 
-const table = (rows: ReadonlyArray<readonly [string, string]>): string => {
-  const width = Math.min(32, Math.max(...rows.map(([name]) => name.length)))
+const table = (rows: ReadonlyArray<readonly [string, string]>, columns: number): string => {
+  const longest = Math.min(32, Math.max(...rows.map(([name]) => name.length)))
+  // below the name where there is no room next to it
+  const width = columns < longest + 34 ? 4 : longest
+  const indent = " ".repeat(width + 4)
   return rows
-    .map(([name, summary]) =>
-      name.length > width ? `  ${name}\n  ${" ".repeat(width)}  ${summary}` : `  ${name.padEnd(width)}  ${summary}`
-    )
+    .map(([name, summary]) => {
+      const right = Wrapping.all(summary, Math.max(10, columns - indent.length)).replaceAll("\n", `\n${indent}`)
+      return name.length > width ? `  ${name}\n${indent}${right}` : `  ${name.padEnd(width)}  ${right}`
+    })
     .join("\n")
 }

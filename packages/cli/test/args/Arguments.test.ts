@@ -216,3 +216,26 @@ describe("Help", () => {
     }
   })
 })
+
+describe("suggestions", () => {
+  it.each([
+    [["resume"], 'unknown command "resume"; did you mean spindle exec resume?'],
+    [["list"], 'unknown command "list"; did you mean spindle sessions list?'],
+    [["fix the test"], 'this is not a command; to run it as a prompt: spindle exec "PROMPT"'],
+    [["exec", "-v", "hi"], "unknown flag -v; did you mean --verbose or --version?"]
+  ] as const)("%j", (argv, detail) => {
+    const parsed = parse(argv)
+    assert.isTrue(Result.isFailure(parsed) && parsed.failure.detail === detail)
+  })
+})
+
+describe("help", () => {
+  it.each([40, 80, 120])("fits in %i columns, except examples and usage", (columns) => {
+    for (const topic of topics) {
+      const lines = Help.text(topic, columns).split("\n")
+      for (const line of lines.filter((one) => !one.includes("spindle") && !one.trim().startsWith("-"))) {
+        assert.isAtMost(line.length, columns, line)
+      }
+    }
+  })
+})

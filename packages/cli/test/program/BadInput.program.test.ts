@@ -165,6 +165,19 @@ const cases: ReadonlyArray<Case> = [
     says: "cannot read none.png: no such file or directory"
   },
   {
+    name: "an image that is empty",
+    args: ["exec", "--image", "empty.png", "hi"],
+    code: 2,
+    prepare: file("empty.png", ""),
+    says: "cannot send empty.png: the file is empty"
+  },
+  {
+    name: "a configuration with a key that nothing reads, if it is strict",
+    args: ["exec", "--strict-config", "-c", "modell=x", "hi"],
+    code: 78,
+    says: "these keys of the configuration have no effect: modell"
+  },
+  {
     name: "an image that is none",
     args: ["exec", "--image", "a.txt", "hi"],
     code: 2,

@@ -199,7 +199,7 @@ describe("exec", () => {
     Effect.gen(function* () {
       const at = yield* world()
       Fs.writeFileSync(Path.join(at.cwd, "dot.png"), "not really")
-      Fs.writeFileSync(Path.join(at.cwd, "schema.json"), '{"type":"object"}')
+      Fs.writeFileSync(Path.join(at.cwd, "schema.json"), '\ufeff{"type":"object"}')
       const { code } = yield* run(at, ["exec", "--output-schema", "schema.json", "--image", "dot.png", "look"])
       assert.strictEqual(code, 0)
       const { body } = at.server.requests[0]!

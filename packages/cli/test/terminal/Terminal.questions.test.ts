@@ -200,3 +200,66 @@ describe("a form of a server", () => {
     })
   )
 })
+
+describe("a question at another terminal", () => {
+  /** Decides a command with y; returns what was written to the transcript and to the screen. */
+  const approved = Effect.fnUntraced(function* (options: {
+    readonly columns?: number
+    readonly env?: { readonly [name: string]: string }
+    readonly isPiped?: boolean
+  }) {
+    const keyboard = new Keyboard(true)
+    const [output, screen] = [[] as Array<string>, [] as Array<string>]
+    const terminal = yield* Terminal.make({
+      sessionId: Events.sessionId,
+      cwd: "/w",
+      output: { isTTY: options.isPiped !== true, columns: options.columns ?? 80, write: (text) => output.push(text) },
+      screen: { isTTY: true, columns: options.columns ?? 80, write: (text) => screen.push(text) },
+      keyboard,
+      color: "never",
+      env: options.env ?? {},
+      onCtrlC: () => undefined
+    })
+    const question: Question = {
+      sessionId: Events.sessionId,
+      turnId: Events.turnId,
+      questionId: Events.questionId,
+      callId: undefined,
+      tool: undefined,
+      path: [Events.sessionId],
+      kind: "command",
+      payload: { command: "ls" }
+    }
+    const deciding = yield* Effect.forkChild(terminal.approvals!.decide(question), { startImmediately: true })
+    yield* TestClock.adjust("100 millis")
+    keyboard.press("y")
+    assert.deepStrictEqual(yield* Fiber.join(deciding), { _tag: "Approved", scope: "once" })
+    return { output: output.join(""), screen: screen.join("") }
+  })
+
+  it.effect("is asked there if the transcript goes elsewhere, and both have it", () =>
+    Effect.gen(function* () {
+      const { output, screen } = yield* approved({ isPiped: true })
+      assert.strictEqual(output, "? Run this command?\n  $ ls\n  → allowed once\n")
+      assert.include(screen, "? Run this command?\n  $ ls\n  [y] once")
+      assert.isTrue(screen.endsWith("\r\x1b[2K  → allowed once\n"), JSON.stringify(screen))
+    })
+  )
+
+  it.effect("is asked in lines that fit into 20 columns", () =>
+    Effect.gen(function* () {
+      const { output, screen } = yield* approved({ columns: 20 })
+      assert.strictEqual(screen, "")
+      for (const line of output.replaceAll("\r\x1b[2K", "\n").split("\n")) assert.isAtMost(line.length, 20)
+      assert.include(output, "  q stop\n  y/a/n/q ")
+    })
+  )
+
+  it.effect("is asked on a dumb terminal without a control sequence", () =>
+    Effect.gen(function* () {
+      const { output } = yield* approved({ env: { TERM: "dumb" } })
+      assert.notInclude(output, "\x1b")
+      assert.match(output, /\[q\] no, and stop \n {2}→ allowed once\n$/)
+    })
+  )
+})
