@@ -158,6 +158,18 @@ describe("signals", () => {
       })
   )
 
+  it.live("X2 SIGHUP does not stop what nohup has started", () =>
+    Effect.gen(function* () {
+      const at = yield* world({ turns: [{ events: [{ text: "here" }, { gate: "go" }] }] })
+      const program = yield* start(at, ["exec", "--json", "go"], { env: { _: "/usr/bin/nohup" } })
+      yield* program.says("agent_message")
+      yield* program.kill("SIGHUP")
+      yield* at.server.openGate("go")
+      const ended = yield* program.ended
+      assert.deepStrictEqual([ended.code, events(ended).at(-1).type], [0, "turn.completed"])
+    })
+  )
+
   it.live("stops in order when the reader of its output has gone", () =>
     Effect.gen(function* () {
       const many = Array.from({ length: 1_000 }, () => [{ text: "line" }, { delayMs: 5 }]).flat()
