@@ -6,10 +6,11 @@
  */
 import type { Approvals } from "@spindle/core/Approvals"
 import { type SessionId, SubmissionId, uuidV7 } from "@spindle/core/Ids"
-import type { Input } from "@spindle/core/Input"
+import { type Input, isEmpty, textOf } from "@spindle/core/Input"
 import { Rejection } from "@spindle/core/Op"
 import type { OutputFormat } from "@spindle/core/Model"
 import type { Session } from "@spindle/core/Session"
+import { defaults } from "@spindle/core/SessionConfig"
 import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/SessionError"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { SessionObserver } from "@spindle/core/SessionObserver"
@@ -84,6 +85,7 @@ export const run = Effect.fnUntraced(function* <R>(
   App.Services | Scope.Scope | R
 > {
   const { input, resume, trace } = options
+  yield* check(input)
   const now = yield* Clock.currentTimeMillis
   const sessionId = resume ?? (uuidV7(now) as SessionId)
   const face = yield* options.face(sessionId)
@@ -106,6 +108,15 @@ export const run = Effect.fnUntraced(function* <R>(
   const end = yield* Fiber.join(following)
   yield* session.awaitIdle
   return end
+})
+
+/** Rejects a prompt that no session accepts, before there is a session for it. */
+const check = Effect.fnUntraced(function* (input: Input): Effect.fn.Return<void, PromptRejected> {
+  if (isEmpty(input)) return yield* new PromptRejected({ reason: { _tag: "EmptyInput" } })
+  const [sizeCharacters, limitCharacters] = [textOf(input).length, defaults.inputLimit]
+  if (sizeCharacters > limitCharacters) {
+    return yield* new PromptRejected({ reason: { _tag: "InputTooLarge", sizeCharacters, limitCharacters } })
+  }
 })
 
 /** Shows the events of a session until it is known how the submission ended. */

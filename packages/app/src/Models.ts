@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as HttpClient from "effect/http/HttpClient"
+import * as Accounts from "./Accounts.ts"
 import type { ResponsesProvider, Settings } from "./Settings.ts"
 
 /** Makes a model of the provider by name. Without an effort it has the configured one, or that of the provider. */
@@ -54,7 +55,12 @@ const optionsOf = (settings: Settings, provider: ResponsesProvider): OpenAiModel
   headers: Object.fromEntries(provider.headers.map(([name, value]) => [name, Redacted.value(value)])),
   queryParams: Object.fromEntries(provider.query),
   idleTimeout: provider.idleTimeoutMillis,
-  ...(provider.key === undefined ? {} : { apiKey: provider.key as Redacted.Redacted<string> }),
+  ...apiKeyOf(provider),
   ...(settings.reasoningEffort === undefined ? {} : { reasoningEffort: settings.reasoningEffort }),
   ...(settings.reasoningSummary === undefined ? {} : { reasoningSummary: settings.reasoningSummary })
 })
+
+const apiKeyOf = ({ key, keyCommand }: ResponsesProvider): Pick<OpenAiModel.Options, "apiKey"> => {
+  if (key !== undefined) return { apiKey: key as Redacted.Redacted<string> }
+  return keyCommand === undefined ? {} : { apiKey: Accounts.keyFrom(keyCommand) }
+}

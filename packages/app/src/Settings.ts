@@ -1,9 +1,9 @@
 /**
  * The configuration: `config.toml`, the overrides of the command line, and the environment.
  *
- * Keys have the names of the reference's `config.toml`, so that its users can keep theirs. Unknown keys are ignored. A
- * key is looked up in the flags, then in `--config`, then in the file. Anything wrong is one `SettingsInvalid` with a
- * message of one line.
+ * Keys have the names of the reference's `config.toml`, so that its users can keep theirs. Keys and values that this
+ * program does not know or use are named in `warnings`, or refused with `isStrict`. A key is looked up in the flags, then
+ * in `--config`, then in the file. Anything wrong is one `SettingsInvalid` with a message of one line.
  */
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
@@ -16,6 +16,7 @@ import * as Accounts from "./Accounts.ts"
 import * as AgentSettings from "./settings/agents.ts"
 import * as Table from "./settings/table.ts"
 import * as TelemetrySettings from "./settings/telemetry.ts"
+import * as UnusedKeys from "./settings/unused.ts"
 
 /** When a person has to agree before something runs. */
 export const approvalPolicies = ["untrusted", "on-failure", "on-request", "never"] as const
@@ -43,6 +44,7 @@ export const Reason = Schema.Union([
   Schema.TaggedStruct("MissingBaseUrl", { provider: Schema.String }),
   Schema.TaggedStruct("MissingKey", { provider: Schema.String, variables: Schema.Array(Schema.String) }),
   Schema.TaggedStruct("WireApiNotSupported", { provider: Schema.String, wireApi: Schema.String }),
+  Schema.TaggedStruct("UnusedKeys", { keys: Schema.Array(Schema.String) }),
   Schema.TaggedStruct("NothingConfigured", { configFile: Schema.String })
 ])
 /** @see {@link Reason} */
@@ -71,6 +73,8 @@ const describe = (reason: Reason): string => {
       return `no key for model provider "${reason.provider}": set ${reason.variables.join(" or ")}`
     case "WireApiNotSupported":
       return `model provider "${reason.provider}": wire_api "${reason.wireApi}" is not supported, only "responses" is`
+    case "UnusedKeys":
+      return `these keys of the configuration have no effect: ${reason.keys.join(", ")}`
     case "NothingConfigured":
       return (
         `No model is configured. Set OPENAI_API_KEY, or model_provider in ${reason.configFile}. ` +
@@ -87,6 +91,8 @@ export interface ResponsesProvider {
   readonly baseUrl: string
   /** Without a key, requests carry no authorization. */
   readonly key: Redacted.Redacted | undefined
+  /** Prints the key, in place of `key`. */
+  readonly keyCommand: Accounts.KeyCommand | undefined
   readonly headers: ReadonlyArray<readonly [name: string, value: Redacted.Redacted]>
   readonly query: ReadonlyArray<readonly [name: string, value: string]>
   readonly requestRetries: number
@@ -99,7 +105,7 @@ export type Provider = ResponsesProvider | { readonly _tag: "Scripted" }
 
 /** The configuration in force. */
 export interface Settings {
-  /** The directory of configuration and journals; absolute. */
+  /** The directory of the journals; absolute. */
   readonly home: string
   readonly model: string
   readonly provider: Provider
@@ -111,6 +117,8 @@ export interface Settings {
   readonly instructions: string | undefined
   /** Undefined if the model may not start agents. */
   readonly agents: AgentSettings.AgentSettings | undefined
+  /** What the configuration says and this program does not do. */
+  readonly warnings: ReadonlyArray<string>
   /** Where traces and metrics go; undefined if they go nowhere. */
   readonly telemetry: TelemetrySettings.TelemetrySettings | undefined
 }
@@ -120,6 +128,8 @@ export interface Sources {
   readonly command: "exec" | "demo"
   readonly env: Accounts.Environment
   readonly homeDirectory: string
+  /** Whether keys without an effect are refused. */
+  readonly isStrict?: boolean
   readonly config: ReadonlyArray<readonly [key: string, value: string]>
   readonly flags: {
     readonly model?: string | undefined
@@ -133,11 +143,15 @@ export interface Sources {
 export const defaultModel = "gpt-5"
 
 /**
- * Returns the directory of configuration and journals: `$SPINDLE_HOME`, else `$CODEX_HOME`, else `~/.spindle`. It may
- * not exist yet.
+ * Returns the directory of the journals: `$SPINDLE_HOME`, else `~/.spindle`. It may not exist yet. It is never
+ * `$CODEX_HOME`, whose sessions belong to another program.
  */
 export const home = (sources: Pick<Sources, "env" | "homeDirectory">): string =>
-  Path.resolve(sources.env["SPINDLE_HOME"] || sources.env["CODEX_HOME"] || Path.join(sources.homeDirectory, ".spindle"))
+  Path.resolve(sources.env["SPINDLE_HOME"] || Path.join(sources.homeDirectory, ".spindle"))
+
+/** Returns the directory of `config.toml`, which is only read: `$SPINDLE_HOME`, else `$CODEX_HOME`, else `~/.spindle`. */
+const configDirectory = (sources: Pick<Sources, "env" | "homeDirectory">): string =>
+  Path.resolve(sources.env["SPINDLE_HOME"] || sources.env["CODEX_HOME"] || home(sources))
 
 /**
  * Decides what happens before a command or patch runs. There is no sandbox yet, so each one needs approval, unless full
@@ -167,20 +181,27 @@ const wrongType = (source: string, key: string, expected: string) =>
   refuse({ _tag: "WrongType", source, key, expected })
 
 const read = (sources: Sources): Settings => {
-  const directory = home(sources)
+  const directory = configDirectory(sources)
   const file = Path.join(directory, "config.toml")
-  const table = Table.make(
-    [flagLayer(sources.flags), { source: "--config", table: Table.overrides(sources.config) }, fileLayer(file)],
-    wrongType
-  )
+  const written = [{ source: "--config", table: Table.overrides(sources.config) }, fileLayer(file)]
+  const layers = [written[0]!, ...profileLayer(written, file), written[1]!]
+  const table = Table.make([flagLayer(sources.flags), ...layers], wrongType)
   const provider = readProvider(sources, table, file)
   const model = provider._tag === "Scripted" ? "scripted" : (table.text("model") ?? defaultModel)
   const hasAgents = table.flag("features.multi_agent") === true
+  const telemetry = TelemetrySettings.read({ table, env: sources.env, isAsked: sources.flags.telemetry === true })
+  const isGranular = table.isTable("approval_policy") && table.variant("approval_policy", ["granular"]) !== undefined
+  const unused = UnusedKeys.of(written)
+  if (sources.isStrict === true && unused.length > 0) refuse({ _tag: "UnusedKeys", keys: unused })
+  const warnings = [
+    ...(unused.length === 0 ? [] : [`these keys of the configuration have no effect: ${unused.join(", ")}`]),
+    ...(isGranular ? ['approval_policy = "granular" has no effect: on-request is used'] : [])
+  ]
   return {
-    home: directory,
+    home: home(sources),
     provider,
     model,
-    approvalPolicy: table.choice("approval_policy", approvalPolicies) ?? "on-request",
+    approvalPolicy: isGranular ? "on-request" : (table.choice("approval_policy", approvalPolicies) ?? "on-request"),
     sandboxMode: table.choice("sandbox_mode", sandboxModes) ?? "read-only",
     reasoningEffort: table.text("model_reasoning_effort"),
     reasoningSummary: table.text("model_reasoning_summary"),
@@ -192,7 +213,8 @@ const read = (sources: Sources): Settings => {
           model: provider._tag === "Scripted" ? undefined : model
         })
       : undefined,
-    telemetry: TelemetrySettings.read({ table, env: sources.env, isAsked: sources.flags.telemetry === true })
+    warnings,
+    telemetry
   }
 }
 
@@ -210,6 +232,16 @@ const flagLayer = (flags: Sources["flags"]): Table.Layer => ({
 const fileLayer = (file: string): Table.Layer => {
   const text = readText(file)
   return text === undefined ? { source: file, table: {} } : layerOf(file, text)
+}
+
+/** The table that `profile` names, which is stronger than the rest of the file. */
+const profileLayer = (written: ReadonlyArray<Table.Layer>, file: string): ReadonlyArray<Table.Layer> => {
+  const table = Table.make(written, wrongType)
+  const name = table.text("profile")
+  if (name === undefined) return []
+  if (!table.keys("profiles").includes(name)) wrongType(file, "profile", "the name of a table in profiles")
+  const values = table.keys([`profiles.${name}`]).map((key) => [key, table.value([`profiles.${name}`, key])])
+  return [{ source: `${file}, profile ${name}`, table: Object.fromEntries(values) as Table.Tree }]
 }
 
 const layerOf = (file: string, text: string): Table.Layer => {
@@ -287,6 +319,7 @@ const readProvider = (sources: Sources, table: Table.Settings, file: string): Pr
     name: "OpenAI",
     baseUrl: baseUrl ?? "https://api.openai.com/v1",
     key,
+    keyCommand: undefined,
     headers: [],
     query: [],
     ...limits(table, `model_providers.${id}`)
@@ -298,8 +331,13 @@ const ownProvider = (sources: Sources, table: Table.Settings, id: string): Respo
   const wireApi = table.text([at, "wire_api"])
   if (wireApi !== undefined && wireApi !== "responses") refuse({ _tag: "WireApiNotSupported", provider: id, wireApi })
   const variable = table.text([at, "env_key"])
-  const key = variable === undefined ? undefined : Accounts.keyOf(sources.env, [variable])
-  if (variable !== undefined && key === undefined) refuse({ _tag: "MissingKey", provider: id, variables: [variable] })
+  const token = table.text([at, "experimental_bearer_token"])
+  const keyCommand = keyCommandOf(table, at, configDirectory(sources))
+  const fromVariable = variable === undefined ? undefined : Accounts.keyOf(sources.env, [variable])
+  const key = fromVariable ?? (token === undefined ? undefined : Redacted.make(token))
+  if (variable !== undefined && key === undefined && keyCommand === undefined) {
+    refuse({ _tag: "MissingKey", provider: id, variables: [variable] })
+  }
   const fromEnv = table.texts([at, "env_http_headers"]).flatMap(([name, from]): typeof headers => {
     const value = Accounts.keyOf(sources.env, [from])
     return value === undefined ? [] : [[name, value]]
@@ -311,9 +349,21 @@ const ownProvider = (sources: Sources, table: Table.Settings, id: string): Respo
     name: table.text([at, "name"]) ?? id,
     baseUrl: table.url([at, "base_url"]) ?? refuse({ _tag: "MissingBaseUrl", provider: id }),
     key,
+    keyCommand: key === undefined ? keyCommand : undefined,
     headers: [...headers, ...fromEnv],
     query: table.texts([at, "query_params"]),
     ...limits(table, at)
+  }
+}
+
+const keyCommandOf = (table: Table.Settings, at: string, directory: string): Accounts.KeyCommand | undefined => {
+  const command = table.text([at, "auth", "command"])
+  if (command === undefined) return undefined
+  return {
+    command,
+    args: table.list([at, "auth", "args"]) ?? [],
+    cwd: Path.resolve(directory, table.text([at, "auth", "cwd"]) ?? "."),
+    timeoutMillis: Math.max(1, table.count([at, "auth", "timeout_ms"]) ?? 5_000)
   }
 }
 

@@ -1,12 +1,14 @@
 /**
  * The sessions that have a journal, as a person looks for them. Reading a journal here never opens it for writing.
  */
+import * as FileSystem from "node:fs"
 import { Journal, type JournalEntry } from "@spindle/core/Journal"
 import type { SessionId } from "@spindle/core/Ids"
 import { textOf } from "@spindle/core/Input"
 import type { JournalFailed } from "@spindle/core/SessionError"
 import type { JournalRecord } from "@spindle/core/SessionEvent"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 
 /** The session that started this one, and the name of this one there; undefined for a session without a parent. */
 export const parentOf = (
@@ -17,20 +19,67 @@ export const parentOf = (
   return { id: first.meta["parent"], name: first.meta["name"] }
 }
 
+/** The directory that a session works in, if its journal says so. */
+export const directoryOf = (records: ReadonlyArray<JournalRecord>): string | undefined =>
+  records[0]?._tag === "SessionStarted" ? records[0].meta["cwd"] : undefined
+
+/** Whether two paths name the same directory, through links as well. */
+export const isSameDirectory = (one: string, other: string): boolean => realPath(one) === realPath(other)
+
+const realPath = (path: string): string => {
+  try {
+    return FileSystem.realpathSync(path)
+  } catch {
+    // it no longer exists
+    return path
+  }
+}
+
 /**
- * The session that was written last and has no parent; undefined if there is none. It reads each journal that it skips.
- * A journal that cannot be read is not skipped: opening it then reports why.
+ * Finds the session that was written last, has a turn and has no parent; undefined if there is none. With `cwd`, only a
+ * session of that directory counts. It reads each journal that it skips, and logs a warning for one that cannot be read.
  */
-export const latest: Effect.Effect<SessionId | undefined, JournalFailed, Journal> = Effect.gen(function* () {
+export const latest = Effect.fnUntraced(function* (options: {
+  readonly cwd?: string
+}): Effect.fn.Return<SessionId | undefined, JournalFailed, Journal> {
+  const { cwd } = options
   const journal = yield* Journal
   for (const { sessionId } of yield* journal.list) {
-    const isFound = yield* Effect.matchEager(journal.load(sessionId), {
-      onSuccess: ({ records }) => parentOf(records) === undefined,
-      onFailure: (error) => error._tag !== "SessionNotFound"
-    })
-    if (isFound) return sessionId
+    const records = yield* Effect.catch(
+      Effect.map(journal.load(sessionId), (opened) => opened.records),
+      (error) => Effect.as(Effect.logWarning(`${error.message}; it was skipped`), [])
+    )
+    const directory = directoryOf(records)
+    const isHere = cwd === undefined || (directory !== undefined && isSameDirectory(directory, cwd))
+    if (isHere && parentOf(records) === undefined && records.some(({ _tag }) => _tag === "TurnStarted")) {
+      return sessionId
+    }
   }
   return undefined
+})
+
+/** More than one session has an id that begins like this. */
+export class SessionAmbiguous extends Schema.TaggedError<SessionAmbiguous>()("SessionAmbiguous", {
+  prefix: Schema.String,
+  count: Schema.Finite
+}) {
+  override get message() {
+    return `${this.count} sessions have an id that begins with ${this.prefix}; give more of it`
+  }
+}
+
+/**
+ * Returns the id that begins with `prefix`, archived sessions included; the prefix itself if there is none. **Errors**:
+ * `SessionAmbiguous` if there are several.
+ */
+export const find = Effect.fnUntraced(function* (
+  prefix: string
+): Effect.fn.Return<SessionId, JournalFailed | SessionAmbiguous, Journal> {
+  const journal = yield* Journal
+  const ids = [...(yield* journal.list), ...(yield* journal.archived)].map(({ sessionId }) => sessionId)
+  const found = ids.filter((id) => id.startsWith(prefix))
+  if (found.length === 0 || ids.some((id) => id === prefix)) return prefix as SessionId
+  return found.length === 1 ? found[0]! : yield* new SessionAmbiguous({ prefix, count: found.length })
 })
 
 /** One session in a list. `parent` and `name` are set for an agent that another session started. */
@@ -46,14 +95,13 @@ export interface Summary {
 
 /** Summarizes a session from its records. */
 export const summaryOf = (entry: JournalEntry, records: ReadonlyArray<JournalRecord>): Summary => {
-  const started = records[0]?._tag === "SessionStarted" ? records[0] : undefined
   const first = records.find((record) => record._tag === "InputAccepted")
   const parent = parentOf(records)
   return {
     id: entry.sessionId,
     updated: new Date(entry.updatedAt).toISOString(),
     turns: records.filter((record) => record._tag === "TurnStarted").length,
-    cwd: started?.meta["cwd"],
+    cwd: directoryOf(records),
     firstInput: first?._tag === "InputAccepted" ? textOf(first.input) : undefined,
     ...(parent === undefined ? {} : { parent: parent.id, ...(parent.name === undefined ? {} : { name: parent.name }) })
   }

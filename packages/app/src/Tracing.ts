@@ -27,7 +27,7 @@ export const layer = (
   settings: TelemetrySettings | undefined,
   options: Options
 ): Layer.Layer<never, never, HttpClient.HttpClient> => {
-  const isShown = options.isShown || settings?.traces === "console"
+  const isShown = options.isShown || settings?.traces === "console" || settings?.isShown === true
   const isSent = settings?.traces === "otlp" || settings?.metrics === "otlp"
   if (!isSent && !isShown) return Layer.empty
   return Layer.unwrap(

@@ -4,6 +4,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Accounts from "../src/Accounts.ts"
 import * as Settings from "../src/Settings.ts"
 
 const scratch = Effect.acquireRelease(
@@ -17,6 +18,7 @@ interface Options {
   readonly config?: ReadonlyArray<readonly [string, string]>
   readonly flags?: Settings.Sources["flags"]
   readonly command?: "exec" | "demo"
+  readonly isStrict?: boolean
 }
 
 const load = Effect.fnUntraced(function* (options: Options) {
@@ -27,7 +29,8 @@ const load = Effect.fnUntraced(function* (options: Options) {
     env: { SPINDLE_HOME: home, ...options.env },
     homeDirectory: "/nowhere",
     config: options.config ?? [],
-    flags: options.flags ?? {}
+    flags: options.flags ?? {},
+    isStrict: options.isStrict ?? false
   }).pipe(Effect.mapError((error) => error.message.replaceAll(home, "HOME")))
 })
 
@@ -113,11 +116,11 @@ describe("load", () => {
     })
   )
 
-  it.effect("takes the home from SPINDLE_HOME, else CODEX_HOME, else ~/.spindle", () =>
+  it.effect("takes the home from SPINDLE_HOME, else ~/.spindle, and never from CODEX_HOME", () =>
     Effect.sync(() => {
       const at = (env: { [name: string]: string }) => Settings.home({ env, homeDirectory: "/h" })
       assert.strictEqual(at({ SPINDLE_HOME: "/s", CODEX_HOME: "/c" }), "/s")
-      assert.strictEqual(at({ SPINDLE_HOME: "", CODEX_HOME: "/c" }), "/c")
+      assert.strictEqual(at({ SPINDLE_HOME: "", CODEX_HOME: "/c" }), "/h/.spindle")
       assert.strictEqual(at({}), "/h/.spindle")
     })
   )
@@ -272,4 +275,102 @@ describe("approval", () => {
     assert.strictEqual(of("on-request", "danger-full-access"), "allow")
     assert.strictEqual(of("untrusted", "danger-full-access"), "ask")
   })
+})
+
+describe("keys without an effect", () => {
+  it.effect("are named once, and refused if the configuration is strict", () =>
+    Effect.gen(function* () {
+      const toml = `${mock}`.replace('env_key = "MOCK_KEY"', "")
+      const { warnings } = yield* load({ toml })
+      assert.deepStrictEqual(warnings, [
+        "these keys of the configuration have no effect: " +
+          "web_search, analytics, model_providers.mock.requires_openai_auth, projects"
+      ])
+      const strict = yield* Effect.flip(load({ toml, isStrict: true }))
+      assert.match(strict, /^these keys of the configuration have no effect: web_search, /)
+      assert.deepStrictEqual((yield* load({ env: { OPENAI_API_KEY: "k" }, isStrict: true })).warnings, [])
+    })
+  )
+
+  it.effect("do not stop the program if the reference knows their value", () =>
+    Effect.gen(function* () {
+      const toml = "openai_base_url = 'http://x'\napproval_policy = { granular = { rules = true } }"
+      const settings = yield* load({ toml })
+      assert.strictEqual(settings.approvalPolicy, "on-request")
+      assert.deepStrictEqual(settings.warnings, ['approval_policy = "granular" has no effect: on-request is used'])
+    })
+  )
+})
+
+describe("a profile", () => {
+  const toml = "model = 'a'\nopenai_base_url = 'http://x'\nprofile = 'p'\n[profiles.p]\nmodel = 'b'"
+  it.effect("is stronger than the file, and weaker than --config", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* load({ toml })).model, "b")
+      assert.strictEqual((yield* load({ toml, config: [["model", "c"]] })).model, "c")
+      const missing = yield* Effect.flip(load({ toml, config: [["profile", "q"]] }))
+      assert.match(missing, /: profile must be the name of a table in profiles$/)
+    })
+  )
+})
+
+describe("the configuration of the reference", () => {
+  it.effect("is read from CODEX_HOME, and nothing is stored there", () =>
+    Effect.gen(function* () {
+      const codex = yield* scratch
+      writeFileSync(join(codex, "config.toml"), "model = 'm'\nopenai_base_url = 'http://x'")
+      const sources = { command: "exec", homeDirectory: "/nowhere", config: [], flags: {} } as const
+      const { home, model } = yield* Settings.load({ ...sources, env: { CODEX_HOME: codex } })
+      assert.deepStrictEqual([home, model], ["/nowhere/.spindle", "m"])
+    })
+  )
+})
+
+describe("the credentials of a provider", () => {
+  const provider = "model_provider = 'p'\n[model_providers.p]\nbase_url = 'http://x'\n"
+  const keyed = (toml: string, env = {}) =>
+    Effect.map(load({ toml: provider + toml, env }), (settings) => responses(settings.provider))
+
+  it.effect("are a token in the table, if no variable has one", () =>
+    Effect.gen(function* () {
+      const token = "experimental_bearer_token = 'tok'\nenv_key = 'KEY'\n"
+      assert.strictEqual(Redacted.value((yield* keyed(token)).key!), "tok")
+      assert.strictEqual(Redacted.value((yield* keyed(token, { KEY: "k" })).key!), "k")
+    })
+  )
+
+  it.effect("are what a command prints", () =>
+    Effect.gen(function* () {
+      const auth = "[model_providers.p.auth]\ncommand = 'printf'\nargs = ['tok\\n']\ncwd = '/'\n"
+      const { key, keyCommand } = yield* keyed(auth.replaceAll("'", '"'))
+      assert.isUndefined(key)
+      assert.strictEqual(Redacted.value(yield* Accounts.keyFrom(keyCommand!)), "tok")
+    })
+  )
+
+  it.live.each([
+    [{ command: "/nowhere/tool" }, /^the command \S+ cannot run \(ENOENT\)$/],
+    [{ args: ["-c", "echo secret; exit 3"] }, /^the command sh exited with 3$/],
+    [{ args: ["-c", "true"] }, /^the command sh printed no key$/],
+    [{ args: ["-c", "exec sleep 60"], timeoutMillis: 10 }, /^the command sh did not end within 10 ms$/]
+  ] as const)("fail with a reason that does not repeat what was printed: %j", ([changed, message]) =>
+    Effect.gen(function* () {
+      const command = { command: "sh", args: [], cwd: "/", timeoutMillis: 5_000, ...changed }
+      assert.match((yield* Effect.flip(Accounts.keyFrom(command))).message, message)
+    })
+  )
+})
+
+describe("a wrong type in a large file", () => {
+  it.effect("is found at once, with its line and column", () =>
+    Effect.gen(function* () {
+      const many = Array.from({ length: 4_000 }, (_, index) => `[projects."/w${index}"]\ntrust_level = """\n["\n"""`)
+      const toml = `${many.join("\n")}\n[model_providers.p]\n  base_url = [\n  1 ]\n`
+      const begin = performance.now()
+      const error = yield* Effect.flip(load({ toml, config: [["model_provider", "p"]] }))
+      assert.match(error, /^HOME\/config\.toml:16002:3: model_providers\.p\.base_url must be a URL/)
+      // trying every line takes minutes
+      assert.isBelow(performance.now() - begin, 3_000)
+    })
+  )
 })

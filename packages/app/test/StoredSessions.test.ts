@@ -15,6 +15,14 @@ const started = (meta: { readonly [name: string]: string }): JournalRecord => ({
   meta
 })
 
+const write = (id: SessionId, records: ReadonlyArray<JournalRecord>) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const writer = yield* (yield* Journal).open(id, "create")
+      yield* writer.append([...records])
+    })
+  )
+
 describe("parentOf", () => {
   it("names the session that started an agent, and nothing for a session that a person started", () => {
     assert.deepStrictEqual(StoredSessions.parentOf([started({ parent: "root", name: "Ada" })]), {
@@ -27,16 +35,15 @@ describe("parentOf", () => {
 })
 
 describe("latest", () => {
-  const withJournal = (meta: { readonly [name: string]: string }) =>
+  const turnStarted: JournalRecord = { _tag: "TurnStarted", seq: 1, at: 0, turnId: TurnId.make("t"), kind: "regular" }
+  const withJournal = (
+    meta: { readonly [name: string]: string },
+    options: { cwd?: string } = {},
+    rest = [turnStarted]
+  ) =>
     Effect.gen(function* () {
-      const journal = yield* Journal
-      yield* Effect.scoped(
-        Effect.gen(function* () {
-          const writer = yield* journal.open(sessionId, "create")
-          yield* writer.append([started(meta)])
-        })
-      )
-      return yield* StoredSessions.latest
+      yield* write(sessionId, [started(meta), ...rest])
+      return yield* StoredSessions.latest(options)
     }).pipe(Effect.provide(layerMemory()))
 
   it.effect("is the session that was written last, unless it is an agent", () =>
@@ -44,6 +51,29 @@ describe("latest", () => {
       assert.strictEqual(yield* withJournal({ cwd: "/w" }), sessionId)
       assert.isUndefined(yield* withJournal({ parent: "root" }))
     })
+  )
+
+  it.effect("is a session of the directory, and has a turn", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* withJournal({ cwd: "/w" }, { cwd: "/w" }), sessionId)
+      assert.isUndefined(yield* withJournal({ cwd: "/w" }, { cwd: "/elsewhere" }))
+      assert.isUndefined(yield* withJournal({}, { cwd: "/elsewhere" }))
+      assert.isUndefined(yield* withJournal({ cwd: "/w" }, {}, []))
+    })
+  )
+})
+
+describe("find", () => {
+  it.effect("returns the session whose id begins like this, unless there are several", () =>
+    Effect.gen(function* () {
+      for (const id of ["aa1", "aa2", "aa22"]) yield* write(SessionId.make(id), [started({})])
+      assert.strictEqual(yield* StoredSessions.find("aa1"), "aa1")
+      assert.strictEqual(yield* StoredSessions.find("aa2"), "aa2")
+      assert.strictEqual(yield* StoredSessions.find("aa22"), "aa22")
+      assert.strictEqual(yield* StoredSessions.find("b"), "b")
+      const error = yield* Effect.flip(StoredSessions.find("aa"))
+      assert.strictEqual(error.message, "3 sessions have an id that begins with aa; give more of it")
+    }).pipe(Effect.provide(layerMemory()))
   )
 })
 

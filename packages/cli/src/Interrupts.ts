@@ -8,6 +8,7 @@
  *     running --signal--> stopping (onInterrupt, then interrupt the program) --program ended--> exit 128 + signal
  *        |                    |
  *        |                    +--SIGINT--> killNow(), exit 130 at once
+ *        +--stdout full--> stopping, exit 1
  *        +--program ended--> exit with its code
  *        +--thrown outside of it--> killNow(), exit 1 at once
  */
@@ -36,6 +37,10 @@ export interface Options {
    * an exception outside of any effect.
    */
   readonly killNow: () => void
+  /** Reports why standard output cannot be written. The exit code is then 1. A reader that has gone is a SIGPIPE. */
+  readonly onOutputFailed: (error: Error) => void
+  /** The signals that stop nothing. */
+  readonly ignored?: ReadonlyArray<Signal>
   /** Reports a defect of the program or of `onInterrupt`; this module prints nothing. The exit code is then 1. */
   readonly onDefect: (cause: Cause.Cause<never>) => void
   /**
@@ -54,11 +59,11 @@ export const run = (program: Effect.Effect<number>, options: Options): void => {
   const alive = setInterval(() => {}, 0x7fffffff)
   // assigned before a signal can arrive: signals are delivered between turns of the event loop
   let main: Fiber.Fiber<number> | undefined
-  let stopping: { readonly signal: Signal; readonly at: number } | undefined
+  let stopping: { readonly signal: Signal; readonly code: number; readonly at: number } | undefined
 
-  const onSignal = (signal: Signal): void => {
+  const onSignal = (signal: Signal, code: number = exitCodes[signal]): void => {
     if (stopping === undefined) {
-      stopping = { signal, at: performance.now() }
+      stopping = { signal, code, at: performance.now() }
       const handled = Effect.catchCause(options.onInterrupt(signal), (cause) =>
         Effect.sync(() => options.onDefect(cause))
       )
@@ -75,8 +80,14 @@ export const run = (program: Effect.Effect<number>, options: Options): void => {
     options.killNow()
     process.exit(exitCodes.SIGINT)
   }
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal)
-  process.stdout.on("error", () => onSignal("SIGPIPE"))
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, options.ignored?.includes(signal) === true ? () => undefined : () => onSignal(signal))
+  }
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE" || error.code === "ERR_STREAM_DESTROYED") return onSignal("SIGPIPE")
+    if (stopping === undefined) options.onOutputFailed(error)
+    onSignal("SIGPIPE", 1)
+  })
   // thrown outside any fiber, so no finalizer can run: kill the process groups and exit
   process.on("uncaughtException", (error) => {
     options.onDefect(Cause.die(error))
@@ -91,8 +102,9 @@ export const run = (program: Effect.Effect<number>, options: Options): void => {
   main.addObserver((exit) => {
     clearInterval(alive)
     if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) options.onDefect(exit.cause)
-    const code = stopping !== undefined ? exitCodes[stopping.signal] : Exit.isSuccess(exit) ? exit.value : 1
-    drain(process.stdout, () => drain(process.stderr, () => process.exit(code)))
+    // the failure of the last write is reported after it
+    const code = () => stopping?.code ?? (Exit.isSuccess(exit) ? exit.value : 1)
+    setImmediate(() => drain(process.stdout, () => drain(process.stderr, () => process.exit(code()))))
   })
 }
 

@@ -17,26 +17,27 @@ import { version } from "./args/Version.ts"
 import { CliError } from "./commands/CliError.ts"
 import * as Demo from "./commands/Demo.ts"
 import * as Exec from "./commands/Exec.ts"
-import { noTerminal } from "./output/reasons.ts"
 import * as Sessions from "./commands/Sessions.ts"
+import * as Stdin from "./commands/stdin.ts"
 import * as Trace from "./commands/Trace.ts"
 import * as Interrupts from "./Interrupts.ts"
+import * as Failures from "./output/failures.ts"
+import * as Log from "./output/Log.ts"
+import { noTerminal, refusalOf } from "./output/reasons.ts"
 
 /** What a signal acts on; undefined before a session exists. */
 let running: Exec.Running | undefined
 const onRunning = (now: Exec.Running) => void (running = now)
 
-const complain = (message: string): void => void process.stderr.write(`spindle: ${message}\n`)
-
 const program: Effect.Effect<number> = Effect.suspend(() => {
   const parsed = Arguments.parse(process.argv.slice(2))
   if (Result.isFailure(parsed)) {
-    complain(parsed.failure.message)
+    Log.say(parsed.failure.message)
     return Effect.succeed(Help.exitCodes.usage)
   }
   return Effect.catch(execute(parsed.success), (error) =>
     Effect.sync(() => {
-      complain(error.message)
+      Log.say(Failures.textOf(error.message, Settings.home(places)))
       if (error._tag === "CliError") return error.exitCode
       return error._tag === "SettingsInvalid" ? Help.exitCodes.configuration : Help.exitCodes.failed
     })
@@ -46,7 +47,7 @@ const program: Effect.Effect<number> = Effect.suspend(() => {
 const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
   switch (command._tag) {
     case "Help":
-      process.stdout.write(Help.text(command.topic))
+      process.stdout.write(Help.text(command.topic, process.stdout.isTTY === true ? process.stdout.columns || 80 : 80))
       return Help.exitCodes.ok
     case "Version":
       process.stdout.write(`spindle ${version}\n`)
@@ -60,7 +61,7 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
     case "SessionsUnarchive":
       return yield* Sessions.move({ home: Settings.home(places), id: command.id, to: "list" })
     case "Trace":
-      return yield* Trace.run({ home: Settings.home(places), ...command })
+      return yield* Trace.run({ home: Settings.home(places), cwd: process.cwd(), ...command })
     case "Demo": {
       const settings = yield* settingsOf("demo", command.options)
       return yield* Exec.run(Demo.prepare({ options: command.options, settings, example, onRunning }))
@@ -68,9 +69,10 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
     case "Exec": {
       const cwd = yield* directory(command.options.cwd)
       const settings = yield* settingsOf("exec", command.options)
-      const prompt = yield* promptOf(command.prompt, command.options.images.length > 0)
+      const prompt = yield* Stdin.promptOf(command.prompt, command.options.images.length > 0)
       const unattended = denyAll(noTerminal)
-      return yield* Exec.run({ ...command, settings, cwd, prompt, unattended, onRunning })
+      const notice = refusalOf(settings)
+      return yield* Exec.run({ ...command, settings, cwd, prompt, unattended, notice, onRunning })
     }
   }
 })
@@ -85,6 +87,7 @@ const settingsOf = (command: "exec" | "demo", options: Arguments.TurnOptions) =>
     ...places,
     command,
     config: options.config,
+    isStrict: options.strictConfig,
     flags: {
       model: options.model,
       approvalPolicy: options.approvalPolicy,
@@ -102,29 +105,12 @@ const directory = (named: string | undefined): Effect.Effect<string, CliError> =
     return Effect.fail(new CliError({ detail, exitCode: Help.exitCodes.usage }))
   })
 
-const noPrompt = () =>
-  new CliError({
-    detail: "give a prompt as an argument or on stdin (see spindle exec --help)",
-    exitCode: Help.exitCodes.usage
-  })
+/** `nohup` ignores HUP, but Node resets that before it runs a program. The shell leaves the name of the command. */
+const isNohup = Path.basename(process.env["_"] ?? "") === "nohup"
 
-const promptOf = (prompt: Arguments.Prompt, hasImages: boolean): Effect.Effect<string, CliError> => {
-  if (prompt._tag === "Text") {
-    return prompt.text.trim() === "" && !hasImages ? Effect.fail(noPrompt()) : Effect.succeed(prompt.text)
-  }
-  if (process.stdin.isTTY === true && !prompt.dash) return Effect.fail(noPrompt())
-  const stdin = Effect.tryPromise({
-    try: async () => {
-      const chunks: Array<Uint8Array> = []
-      for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array)
-      return Buffer.concat(chunks).toString("utf8").trimEnd()
-    },
-    catch: (error) => new CliError({ detail: `cannot read stdin: ${String(error)}`, exitCode: Help.exitCodes.failed })
-  })
-  return Effect.filterOrFail(stdin, (text) => text.trim() !== "" || hasImages, noPrompt)
-}
-
-Interrupts.run(program, {
+Log.moveConsole()
+Interrupts.run(Log.toStderr(program), {
+  ignored: isNohup ? ["SIGHUP"] : [],
   onInterrupt: (signal) =>
     Effect.suspend(() => {
       if (running === undefined) return Effect.void
@@ -132,7 +118,7 @@ Interrupts.run(program, {
       return Effect.flatMap(session.abort("Interrupted"), (stopped) =>
         Effect.andThen(session.awaitIdle, finish(signal, stopped))
       )
-    }),
+    }).pipe(Log.toStderr),
   killNow: () => {
     running?.restore()
     for (const target of running?.killTargets() ?? []) {
@@ -143,5 +129,6 @@ Interrupts.run(program, {
       }
     }
   },
-  onDefect: (cause) => complain(`unexpected: ${Cause.pretty(cause)}`)
+  onOutputFailed: (error) => Log.say(`cannot write to standard output: ${Failures.reasonOf(error)}`),
+  onDefect: (cause) => Log.say(`unexpected: ${Cause.pretty(cause)}`)
 })

@@ -28,6 +28,8 @@ export interface Settings {
   readonly flag: (key: Key) => boolean | undefined
   /** One of some names, alone or as the only key of a table with more settings. */
   readonly variant: <const A extends string>(key: Key, choices: ReadonlyArray<A>) => A | undefined
+  /** The value as it is. */
+  readonly value: (key: Key) => unknown
   /** Whether the value is a table. */
   readonly isTable: (key: Key) => boolean
   /** A table of texts, merged from all layers. */
@@ -86,6 +88,7 @@ export const make = (
       )
       return named(found)
     },
+    value: (key) => find(key, "anything", isAnything),
     isTable: (key) => isTree(find(key, "anything", isAnything)),
     texts: (key) =>
       Array.from(entries(key), ([name, [layer, value]]) => [
@@ -130,22 +133,40 @@ const at = (
 }
 
 /**
- * Finds where the value at a path begins: after the longest run of leading lines that is a document without that value.
- * Lines that end inside a value are not a document, so a value of several lines is found at its first.
+ * Finds where the value at a path begins: at the statement without which the document before it has no such value. No
+ * statement changes a value that exists, so half of the statements can be left out at each step.
  */
 const placeOf = (
   text: string,
   path: ReadonlyArray<string>
 ): { readonly line: number; readonly column: number } | undefined => {
-  const lines = text.split("\n")
-  let before = 0
-  for (let count = 1; count <= lines.length; count++) {
-    const parsed = parse(lines.slice(0, count).join("\n"))
-    if (!("table" in parsed)) continue
-    if (at(parsed.table, path) === undefined) before = count
-    else return { line: before + 1, column: 1 + Math.max(0, lines[before]!.search(/\S/)) }
+  const starts = statements(text)
+  let [before, after] = [0, starts.length]
+  while (before < after) {
+    const middle = Math.floor((before + after) / 2)
+    const parsed = parse(text.slice(0, starts[middle + 1] ?? text.length))
+    if ("table" in parsed && at(parsed.table, path) === undefined) before = middle + 1
+    else after = middle
   }
-  return undefined
+  const start = starts[before]
+  if (start === undefined) return undefined
+  const line = text.slice(start, text.indexOf("\n", start) + 1 || text.length)
+  return { line: text.slice(0, start).split("\n").length, column: 1 + Math.max(0, line.search(/\S/)) }
+}
+
+// strings of several lines, strings, comments, brackets, line breaks
+const tokens = /"""[^]*?(?<!\\)(?:\\\\)*"{3,5}|'''[^]*?'{3,5}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|#[^\n]*|[[{]|[\]}]|\n/g
+
+/** Returns where the statements of a valid document begin: at the lines that do not continue a value. */
+const statements = (text: string): ReadonlyArray<number> => {
+  const starts = [0]
+  let depth = 0
+  for (const { 0: token, index } of text.matchAll(tokens)) {
+    if (token === "[" || token === "{") depth++
+    else if (token === "]" || token === "}") depth--
+    else if (token === "\n" && depth === 0) starts.push(index + 1)
+  }
+  return starts
 }
 
 /** Parses a TOML document, or returns where and why it is not one. */

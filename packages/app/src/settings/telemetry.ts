@@ -31,6 +31,8 @@ export interface TelemetrySettings {
   readonly metricsIntervalMillis: number | undefined
   readonly queueCapacity: number | undefined
   readonly batchSize: number | undefined
+  /** Set if the tree of spans is shown in addition to being sent. */
+  readonly isShown?: true
   /** The variables that were not understood. */
   readonly warnings: ReadonlyArray<string>
 }
@@ -48,7 +50,10 @@ export interface Sources {
 /** Where a collector listens by default. */
 const defaultEndpoint = "http://localhost:4318"
 
-const exporters = ["none", "otlp-http"] as const
+const exporters = ["none", "otlp-http", "otlp-grpc", "statsig"] as const
+
+/** Exporters of the reference that this program does not have. */
+const otherExporters: ReadonlyArray<string | undefined> = ["otlp-grpc", "statsig"]
 
 /**
  * Reads the settings; undefined if nothing is sent. If nothing is sent because a variable was not understood, the
@@ -82,12 +87,14 @@ export const read = ({ env, isAsked, table }: Sources): TelemetrySettings | unde
     metricsIntervalMillis: found.count("OTEL_METRIC_EXPORT_INTERVAL"),
     queueCapacity: found.count("OTEL_BSP_MAX_QUEUE_SIZE"),
     batchSize: found.count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
+    ...(traces.to === "otlp" && traces.isShown ? { isShown: true } : {}),
     warnings: found.warnings
   }
 }
 
 interface Signal {
   readonly to: Destination
+  readonly isShown: boolean
   readonly endpoint: string
   readonly protocol: TelemetrySettings["protocol"]
   readonly headers: { readonly [name: string]: string }
@@ -108,21 +115,26 @@ const signal = ({
   const own = name === "traces" ? "otel.trace_exporter" : "otel.metrics_exporter"
   const key = table.variant(own, exporters) === undefined && name === "traces" ? "otel.exporter" : own
   const configured = table.variant(key, exporters)
+  if (otherExporters.includes(configured)) {
+    const warning = `${key} = "${configured}" has no effect: this program has only otlp-http`
+    if (!found.warnings.includes(warning)) found.warnings.push(warning)
+  }
   const isTable = configured === "otlp-http" && table.isTable(key)
   const at = (field: string) => (isTable ? table.text([key, "otlp-http", field]) : undefined)
   const base = found.url("OTEL_EXPORTER_OTLP_ENDPOINT")
   const fromVariables =
     found.url(`OTEL_EXPORTER_OTLP_${upper}_ENDPOINT`) ??
     (base === undefined ? undefined : `${trimmed(base)}/v1/${name}`)
-  const wanted = found.choice(
+  const listed = found.choices(
     `OTEL_${upper}_EXPORTER`,
     name === "traces" ? ["otlp", "console", "none"] : ["otlp", "none"]
   )
+  const wanted = listed.find((one) => one === "otlp") ?? listed[0]
   const to: Destination =
     configured !== undefined
-      ? configured === "none"
-        ? "none"
-        : "otlp"
+      ? configured === "otlp-http"
+        ? "otlp"
+        : "none"
       : (wanted ?? (isAsked || fromVariables !== undefined ? "otlp" : "none"))
   const binary = isTable ? table.choice([key, "otlp-http", "protocol"], ["binary", "json"]) : undefined
   const protocol =
@@ -131,6 +143,7 @@ const signal = ({
     "http/protobuf"
   return {
     to,
+    isShown: listed.includes("console"),
     // the endpoint of the reference's `exporter` is that of logs
     endpoint: at("endpoint")?.replace(/\/v1\/logs$/, `/v1/${name}`) ?? fromVariables ?? `${defaultEndpoint}/v1/${name}`,
     protocol: binary === undefined ? protocol : binary === "json" ? "http/json" : "http/protobuf",
@@ -165,6 +178,8 @@ interface Variables {
   readonly count: (name: string) => number | undefined
   readonly ratio: (name: string) => number | undefined
   readonly choice: <const A extends string>(name: string, choices: ReadonlyArray<A>) => A | undefined
+  /** The entries of a list that are known. The others are named in a warning. */
+  readonly choices: <const A extends string>(name: string, choices: ReadonlyArray<A>) => ReadonlyArray<A>
   /** `key=value,key=value`, percent-encoded. */
   readonly pairs: (name: string) => { readonly [key: string]: string }
 }
@@ -183,21 +198,37 @@ const variables = (env: Environment): Variables => {
     if (result === undefined && !warnings.includes(warning)) warnings.push(warning)
     return result
   }
-  const number = (value: string) => (/^\d+(\.\d+)?$/.test(value) ? Number(value) : undefined)
+  const number = (value: string) => (/^(\d+\.?\d*|\.\d+)$/.test(value) ? Number(value) : undefined)
   return {
     warnings,
     text,
     flag: (name) =>
       parsed(name, "true or false", (value) => (/^(true|false)$/i.test(value) ? /^t/i.test(value) : undefined)),
     url: (name) => parsed(name, "a URL that begins with http:// or https://", urlOf),
-    count: (name) => parsed(name, "a whole number", (value) => (/^\d+$/.test(value) ? Number(value) : undefined)),
+    count: (name) =>
+      parsed(name, `a whole number from 1 to ${greatest}`, (value) => {
+        const count = /^\d+$/.test(value) ? Number(value) : 0
+        return count >= 1 && count <= greatest ? count : undefined
+      }),
     ratio: (name) =>
       parsed(name, "a number from 0 to 1", (value) => ((number(value) ?? 2) <= 1 ? number(value) : undefined)),
     choice: (name, choices) =>
       parsed(name, `one of ${choices.join(", ")}`, (value) => choices.find((one) => one === value)),
+    choices: (name, choices) => {
+      const entries = (text(name) ?? "").split(",").flatMap((entry) => entry.trim() || [])
+      const known = choices.filter((choice) => entries.includes(choice))
+      if (known.length < new Set(entries).size) {
+        const warning = `${name} is ignored${known.length === 0 ? "" : " in part"}: it must be one of ${choices.join(", ")}`
+        if (!warnings.includes(warning)) warnings.push(warning)
+      }
+      return known
+    },
     pairs: (name) => parsed(name, "key=value, separated by commas", pairsOf) ?? {}
   }
 }
+
+/** The longest time of a timer, in milliseconds. A longer one would fire at once. */
+const greatest = 0x7fffffff
 
 const urlOf = (value: string): string | undefined =>
   URL.canParse(value) && /^https?:$/.test(new URL(value).protocol) ? value : undefined

@@ -124,8 +124,8 @@ headers = { "x-otlp-api-key" = "key" }
 
   it.each([
     [
-      '[otel]\ntrace_exporter = "otlp-grpc"',
-      "config.toml: otel.trace_exporter must be none or otlp-http, or a table of that name"
+      '[otel]\ntrace_exporter = "otlp-udp"',
+      "config.toml: otel.trace_exporter must be none or otlp-http or otlp-grpc or statsig, or a table of that name"
     ],
     [
       '[otel]\nlog_user_prompt = "yes"\nexporter = "otlp-http"',
@@ -137,6 +137,51 @@ headers = { "x-otlp-api-key" = "key" }
     ]
   ])("refuses a wrong key of the table: %s", (toml, message) => {
     assert.throws(() => read(toml), message)
+  })
+})
+
+describe("what the reference knows and this program does not", () => {
+  it.each([
+    '[otel]\nexporter = "otlp-grpc"',
+    '[otel.exporter.otlp-grpc]\nendpoint = "http://x"',
+    '[otel]\nexporter = "statsig"'
+  ])("is named, and sends nothing: %s", (toml) => {
+    const settings = read(toml)!
+    assert.deepStrictEqual([settings.traces, settings.metrics], ["none", "none"])
+    assert.match(settings.warnings.join(), /^otel\.exporter = "\S+" has no effect: this program has only otlp-http$/)
+  })
+})
+
+describe("numbers and lists of the environment", () => {
+  const numbers = [
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+    "OTEL_BSP_MAX_QUEUE_SIZE",
+    "OTEL_BSP_SCHEDULE_DELAY",
+    "OTEL_METRIC_EXPORT_INTERVAL",
+    "OTEL_EXPORTER_OTLP_TIMEOUT"
+  ]
+  it.each(numbers)("%s is a whole number from 1, or ignored with a warning", (name) => {
+    for (const value of ["0", "-1", "1.5", "many", "2147483648"]) {
+      const { batchSize, intervalMillis, metricsIntervalMillis, queueCapacity, timeoutMillis, warnings } = read(
+        "",
+        { [name]: value },
+        true
+      )!
+      const values = [batchSize, intervalMillis, metricsIntervalMillis, queueCapacity, timeoutMillis]
+      assert.isTrue(values.every((one) => one === undefined))
+      assert.deepStrictEqual(warnings, [`${name} is ignored: it must be a whole number from 1 to 2147483647`])
+    }
+    assert.deepStrictEqual(read("", { [name]: "1" }, true)!.warnings, [])
+  })
+
+  it("a ratio may begin with a point, and of a list the known entries are used", () => {
+    const ratio = { OTEL_TRACES_SAMPLER: "traceidratio", OTEL_TRACES_SAMPLER_ARG: ".5" }
+    assert.strictEqual(read("", ratio, true)!.sampleRatio, 0.5)
+    const both = read("", { OTEL_TRACES_EXPORTER: "otlp,console" })!
+    assert.deepStrictEqual([both.traces, both.isShown, both.warnings], ["otlp", true, []])
+    const one = read("", { OTEL_TRACES_EXPORTER: "zipkin, otlp" })!
+    assert.deepStrictEqual([one.traces, one.isShown], ["otlp", undefined])
+    assert.match(one.warnings.join(), /^OTEL_TRACES_EXPORTER is ignored in part: /)
   })
 })
 

@@ -40,10 +40,14 @@ export interface TurnOptions {
   readonly telemetry: boolean
   /** Whether to show the tree of spans at the end. */
   readonly trace: boolean
+  /** Whether to show everything in full at a terminal, too. */
+  readonly verbose: boolean
+  /** Whether to refuse keys of the configuration that have no effect. */
+  readonly strictConfig: boolean
 }
 
-/** The session that `exec resume` continues. */
-export type Resume = { readonly _tag: "Id"; readonly id: string } | { readonly _tag: "Last" }
+/** The session that `exec resume` continues: by the beginning of its id, or the last one of this or `all` directories. */
+export type Resume = { readonly _tag: "Id"; readonly id: string } | { readonly _tag: "Last"; readonly all: boolean }
 
 /** Where the prompt comes from: the command line, or stdin (`-`, or no prompt at all). */
 export type Prompt =
@@ -66,7 +70,13 @@ export type Command =
       readonly json: boolean
       readonly color: ColorMode
     }
-  | { readonly _tag: "SessionsShow"; readonly id: string; readonly json: boolean; readonly color: ColorMode }
+  | {
+      readonly _tag: "SessionsShow"
+      readonly id: string
+      readonly json: boolean
+      readonly color: ColorMode
+      readonly verbose: boolean
+    }
   | { readonly _tag: "SessionsArchive" | "SessionsUnarchive"; readonly id: string }
   | { readonly _tag: "Trace"; readonly session: Resume; readonly outputFile: string | undefined }
   | { readonly _tag: "Help"; readonly topic: Topic }
@@ -140,6 +150,11 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
       return refuse("sessions", unknown(`command "sessions ${second}"`, Flags.nearest(second, Flags.sessionsCommands)))
     }
   }
+  if (first === "resume") return refuse("", unknown(`command "${first}"`, "spindle exec resume"))
+  if (Flags.sessionsCommands.some((name) => name === first)) {
+    return refuse("", unknown(`command "${first}"`, `spindle sessions ${first}`))
+  }
+  if (/\s/.test(first)) return refuse("", 'this is not a command; to run it as a prompt: spindle exec "PROMPT"')
   return refuse("", unknown(`command "${first}"`, Flags.nearest(first, ["exec", "sessions", "trace", "demo", "help"])))
 }
 
@@ -158,7 +173,7 @@ const collect = ({ topic }: Found, values: Map<string, Array<string>>, token: Op
   const shown = token.rawName
   if (flag === undefined) {
     const names = Flags.flags.filter((one) => one.commands.includes(topic)).map((one) => one.name)
-    const near = Flags.nearest(token.name, names)
+    const near = token.name === "v" ? "verbose or --version" : Flags.nearest(token.name, names)
     return refuse(topic, unknown(`flag ${shown}`, near === undefined ? undefined : `--${near}`))
   }
   if (flag.name !== "help" && flag.name !== "version" && !belongs(flag, topic)) {
@@ -205,6 +220,11 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
   }
   const only = (count: number, ask: string) =>
     rest.length > count ? refuse(topic, `unexpected "${rest[count]}"; ${ask}`) : undefined
+  const resumeOf = (): Resume => {
+    if (values.has("last")) return { _tag: "Last", all: values.has("all") }
+    if (values.has("all")) return refuse(topic, "--all needs --last")
+    return { _tag: "Id", id: rest[0] || refuse(topic, "give a session id, or --last") }
+  }
   switch (topic) {
     case "":
       return refuse("", "a command is missing: exec, sessions, trace or demo")
@@ -214,7 +234,7 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       only(0, "sessions list takes flags only")
       return { _tag: "SessionsList", archived: values.has("archived"), json, all: json || values.has("all"), color }
     case "sessions show":
-      return { _tag: "SessionsShow", id: sessionId(), json, color }
+      return { _tag: "SessionsShow", id: sessionId(), json, color, verbose: values.has("verbose") }
     case "sessions archive":
       return { _tag: "SessionsArchive", id: sessionId() }
     case "sessions unarchive":
@@ -222,10 +242,7 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
     case "trace": {
       const last = values.has("last")
       only(last ? 0 : 1, "give one session id, or --last")
-      const session: Resume = last
-        ? { _tag: "Last" }
-        : { _tag: "Id", id: rest[0] || refuse(topic, "give a session id, or --last") }
-      return { _tag: "Trace", session, outputFile: values.get("output")?.[0] }
+      return { _tag: "Trace", session: resumeOf(), outputFile: values.get("output")?.[0] }
     }
     case "demo":
       only(0, "demo takes no prompt")
@@ -236,9 +253,7 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
     case "exec resume": {
       const last = values.has("last")
       only(last ? 1 : 2, "put the prompt in quotes")
-      const resume: Resume = last
-        ? { _tag: "Last" }
-        : { _tag: "Id", id: rest[0] || refuse(topic, "give a session id, or --last") }
+      const resume = resumeOf()
       return { _tag: "Exec", prompt: prompt(topic, rest[last ? 0 : 1]), resume, options: turnOptions(topic, values) }
     }
   }
@@ -284,6 +299,8 @@ const turnOptions = (topic: Topic, values: Values): TurnOptions => {
     addedDirectories: many("add-dir"),
     threadSource: one("thread-source"),
     telemetry: values.has("otel"),
-    trace: values.has("trace")
+    trace: values.has("trace"),
+    verbose: values.has("verbose"),
+    strictConfig: values.has("strict-config")
   }
 }

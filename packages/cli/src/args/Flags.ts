@@ -121,13 +121,23 @@ export const flags: ReadonlyArray<Flag> = [
   },
   {
     name: "all",
-    commands: ["sessions list"],
-    summary: "list every session, sub-agents included (--json does so too); without it the latest 50"
+    commands: ["sessions list", "exec resume", "trace"],
+    summary: "list every session, sub-agents too (as --json does), not the latest 50; with --last: of any directory"
   },
   {
     name: "last",
     commands: ["exec resume", "trace"],
-    summary: "the most recent session (never a sub-agent)"
+    summary: "the most recent session of this directory (never a sub-agent)"
+  },
+  {
+    name: "verbose",
+    commands: [...turns, "sessions show"],
+    summary: "show output and long lines in full; without it they are folded at a terminal"
+  },
+  {
+    name: "strict-config",
+    commands: turns,
+    summary: "refuse keys of the configuration that are unknown or ignored, instead of naming them"
   },
   { name: "archived", commands: ["sessions list"], summary: "list the archived sessions instead" },
   {
@@ -137,7 +147,13 @@ export const flags: ReadonlyArray<Flag> = [
       "send traces and metrics over OTLP, to the endpoint in [otel] or OTEL_EXPORTER_OTLP_ENDPOINT, or to localhost:4318"
   },
   { name: "trace", commands: turns, summary: "write the tree of spans to stderr at the end" },
-  { name: "output", takes: "FILE", commands: ["trace"], summary: "write the page to this file; - is stdout" },
+  {
+    name: "output",
+    aliases: ["out"],
+    takes: "FILE",
+    commands: ["trace"],
+    summary: "write the page to this file, not below the home; - is stdout"
+  },
   { name: "thread-source", takes: "NAME", commands: exec, summary: "what started the session, for its record" },
   { name: "cyber-access-program", commands: exec, summary: "accepted and without effect" },
   {

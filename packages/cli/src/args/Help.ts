@@ -2,6 +2,7 @@
  * The texts of `--help`, written from the table of flags.
  */
 import type { Flag, Topic } from "./Flags.ts"
+import * as Wrapping from "../output/wrapping.ts"
 import { flags } from "./Flags.ts"
 
 /** The exit codes of the program, in addition to 128 + the number of the signal that ended it. */
@@ -12,6 +13,8 @@ export const exitCodes = {
   failed: 1,
   /** The command line is wrong. */
   usage: 2,
+  /** The turn completed, but everything that it asked for was refused, because nobody could be asked. */
+  refused: 3,
   /** The configuration is wrong or incomplete, or this Node.js is too old (EX_CONFIG of sysexits). */
   configuration: 78
 } as const
@@ -30,16 +33,16 @@ const pages: { readonly [topic in Topic]: Page } = {
     about: "Runs supervised agent sessions.",
     commands: [
       ["exec [PROMPT | -]", "run one prompt and exit"],
-      ["exec resume ID [PROMPT]", "continue a session (--last: the most recent)"],
+      ["exec resume ID [PROMPT]", "continue a session (--last: the most recent one of this directory)"],
       ["sessions list", "list the sessions of this machine"],
       ["sessions show ID", "show one session"],
       ["sessions archive ID", "hide a session from the list (undo: unarchive ID)"],
-      ["trace ID", "write a session as an HTML page (--last: the most recent)"],
+      ["trace ID", "write a session as an HTML page (--last: as above)"],
       ["demo", "watch a scripted model repair a small project; needs no key and no network"]
     ],
     more: [
-      "Configuration: config.toml in $SPINDLE_HOME, else in $CODEX_HOME, else in ~/.spindle.",
-      "Sessions are stored in the same directory."
+      "Configuration: config.toml in $SPINDLE_HOME, else in $CODEX_HOME (only read), else in ~/.spindle.",
+      "Sessions are stored in $SPINDLE_HOME, else in ~/.spindle. The beginning of an id is enough if it is unique."
     ],
     examples: [
       ["spindle demo", "no key needed"],
@@ -49,10 +52,14 @@ const pages: { readonly [topic in Topic]: Page } = {
   },
   exec: {
     usage: ["spindle exec [FLAGS] [PROMPT | -]", "spindle exec [FLAGS] resume ID | --last [PROMPT | -]"],
-    about: "Runs one prompt and exits. Without a prompt, or with -, the prompt is read from stdin.",
+    about:
+      "Runs one prompt and exits. Without a prompt, or with -, the prompt is read from stdin.\n" +
+      "With a prompt, a pipe or file on stdin is added to it.\n" +
+      "The final answer is written to stdout, everything else to stderr. If both are one terminal, it is written once.",
     more: ["Put `--` before a prompt that begins with a dash or is a command's name."],
     examples: [
       ['spindle exec --trace "explain this repository"', "the tree of spans at the end"],
+      ['git diff | spindle exec "review this"', "stdin is added to the prompt"],
       ["git diff | spindle exec --json -", "one JSON event a line"],
       ['spindle exec -C ../api -m gpt-5 "update the changelog"', ""],
       ['spindle exec -c model_providers.local.base_url=http://127.0.0.1:8080/v1 -c model_provider=local "hello"', ""]
@@ -107,7 +114,7 @@ const pages: { readonly [topic in Topic]: Page } = {
       "Writes one session as one HTML file: its turns, model requests, tool calls, processes and questions on a time line.",
     more: ["The page contains prompts, answers and output. To send spans to a collector, see --otel of spindle exec."],
     examples: [
-      ["spindle trace --last", "writes spindle-ID.html here and prints its path"],
+      ["spindle trace --last", "writes traces/ID.html below the home and prints its path"],
       ["spindle trace 0199a213-81c0-7800-8aa1-bbab2a035a53 --output turn.html", ""]
     ]
   },
@@ -123,26 +130,30 @@ const pages: { readonly [topic in Topic]: Page } = {
   }
 }
 
-const exits = [
-  "0    done",
-  "1    the turn failed, or an error occurred while running",
-  "2    the command line is wrong",
-  "78   the configuration is wrong or incomplete, or Node.js is too old",
-  "130  stopped by Ctrl-C (129 by HUP, 143 by TERM); a second Ctrl-C ends at once"
+const exits: ReadonlyArray<readonly [string, string]> = [
+  ["0", "done"],
+  ["1", "the turn failed, or an error occurred while running"],
+  ["2", "the command line is wrong"],
+  ["3", "the turn completed, but everything it asked for was refused, because nobody could be asked"],
+  ["78", "the configuration is wrong or incomplete, or Node.js is too old"],
+  ["130", "stopped by Ctrl-C (129 by HUP, 143 by TERM); a second Ctrl-C ends at once"]
 ]
 
-/** Returns the help of a topic; it ends with a line break. */
-export const text = (topic: Topic): string => {
+/** Returns the help of a topic, in lines of at most so many columns, except examples. It ends with a line break. */
+export const text = (topic: Topic, columns = Infinity): string => {
   const page = pages[topic]
   const own = flags.filter((flag) => flag.commands.includes(topic))
   const sections = [
     page.usage.map((line, index) => `${index === 0 ? "Usage: " : "       "}${line}`).join("\n"),
-    page.about,
-    ...(page.commands === undefined ? [] : [`Commands:\n${table(page.commands)}`]),
-    `Flags:\n${table(own.map((flag) => [left(flag), right(flag)]))}`,
-    ...(page.more === undefined ? [] : [page.more.join("\n")]),
+    Wrapping.all(page.about, columns),
+    ...(page.commands === undefined ? [] : [`Commands:\n${table(page.commands, columns)}`]),
+    `Flags:\n${table(
+      own.map((flag) => [left(flag), right(flag)]),
+      columns
+    )}`,
+    ...(page.more === undefined ? [] : [Wrapping.all(page.more.join("\n"), columns)]),
     `Examples:\n${page.examples.map(([line, what]) => `  ${line}${what === "" ? "" : `   # ${what}`}`).join("\n")}`,
-    `Exit codes:\n${exits.map((line) => `  ${line}`).join("\n")}`
+    `Exit codes:\n${table(exits, columns)}`
   ]
   return `${sections.join("\n\n")}\n`
 }
@@ -157,11 +168,15 @@ const right = (flag: Flag): string => {
   return `${flag.summary}${flag.choices === undefined ? "" : `: ${flag.choices.join(", ")}`}${aliases}`
 }
 
-const table = (rows: ReadonlyArray<readonly [string, string]>): string => {
-  const width = Math.min(32, Math.max(...rows.map(([name]) => name.length)))
+const table = (rows: ReadonlyArray<readonly [string, string]>, columns: number): string => {
+  const longest = Math.min(32, Math.max(...rows.map(([name]) => name.length)))
+  // below the name where there is no room next to it
+  const width = columns < longest + 34 ? 4 : longest
+  const indent = " ".repeat(width + 4)
   return rows
-    .map(([name, summary]) =>
-      name.length > width ? `  ${name}\n  ${" ".repeat(width)}  ${summary}` : `  ${name.padEnd(width)}  ${summary}`
-    )
+    .map(([name, summary]) => {
+      const right = Wrapping.all(summary, Math.max(10, columns - indent.length)).replaceAll("\n", `\n${indent}`)
+      return name.length > width ? `  ${name}\n${indent}${right}` : `  ${name.padEnd(width)}  ${right}`
+    })
     .join("\n")
 }

@@ -4,9 +4,9 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Help from "../args/Help.ts"
+import { reasonOf } from "../output/failures.ts"
 import { CliError } from "./CliError.ts"
 import * as DemoScript from "./DemoScript.ts"
-import { reasonOf } from "./TurnInput.ts"
 
 /**
  * Serves the script until the scope closes, and returns its base URL. The server is loaded only here. `paced`: the model

@@ -1,15 +1,19 @@
 /**
- * `spindle exec`: runs one prompt in a new or resumed session and shows it as text or as JSON lines.
+ * `spindle exec`: runs one prompt in a new or resumed session and shows it as text or as JSON lines. The answer goes to
+ * standard output, or every line of JSON does; everything else goes to standard error.
  */
 import * as Fs from "node:fs"
+import * as Path from "node:path"
 import * as App from "@spindle/app/App"
 import * as Exec from "@spindle/app/Exec"
-import type * as Settings from "@spindle/app/Settings"
+import * as Settings from "@spindle/app/Settings"
 import * as StoredSessions from "@spindle/app/StoredSessions"
 import { callerOf } from "@spindle/app/TelemetrySettings"
 import type { Approvals } from "@spindle/core/Approvals"
 import type { SessionId } from "@spindle/core/Ids"
+import { Journal } from "@spindle/core/Journal"
 import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/SessionError"
+import type { QuestionSettled } from "@spindle/core/SessionEvent"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -17,7 +21,12 @@ import type { Resume, TurnOptions } from "../args/Arguments.ts"
 import * as Help from "../args/Help.ts"
 import { version } from "../args/Version.ts"
 import type { Signal } from "../Interrupts.ts"
+import * as Ansi from "../output/Ansi.ts"
+import { reasonOf, textOf } from "../output/failures.ts"
 import * as JsonLines from "../output/JsonLines.ts"
+import * as Log from "../output/Log.ts"
+import { rejectedByUser } from "../output/reasons.ts"
+import * as Person from "../terminal/Person.ts"
 import * as Terminal from "../terminal/Terminal.ts"
 import { CliError } from "./CliError.ts"
 import * as DemoModel from "./DemoModel.ts"
@@ -41,6 +50,8 @@ export interface ExecOptions {
   readonly resume: Resume | undefined
   /** Answers questions if there is no terminal to ask at. */
   readonly unattended: Approvals
+  /** Says before the turn what happens without a terminal. */
+  readonly notice: string
   /**
    * Called once the session exists. The handle stays valid afterwards, because processes can outlive the turn and the
    * session.
@@ -51,33 +62,51 @@ export interface ExecOptions {
 /** Runs the prompt and returns the exit code. **Interruption** closes the session, which stops and settles the turn. */
 export const run = (
   what: ExecOptions
-): Effect.Effect<number, CliError | Exec.PromptRejected | SessionNotFound | SessionBusy | JournalFailed> =>
+): Effect.Effect<
+  number,
+  CliError | Exec.PromptRejected | SessionNotFound | SessionBusy | JournalFailed | StoredSessions.SessionAmbiguous
+> =>
   Effect.gen(function* () {
     const { cwd, options, settings } = what
     const input = yield* TurnInput.inputOf(what)
     yield* TurnInput.checkWritable(options.lastMessageFile)
+    yield* makeDirectory(Path.join(settings.home, "sessions"))
     const output = yield* TurnInput.outputFormat(options.outputSchemaFile)
     const { trace, warning } = callerOf(process.env)
-    warn([...(settings.telemetry?.warnings ?? []), ...(warning === undefined ? [] : [warning])])
-    return yield* execute({ ...what, input, output, trace }).pipe(
+    warn([...settings.warnings, ...(settings.telemetry?.warnings ?? []), ...(warning === undefined ? [] : [warning])])
+    const person = options.json ? undefined : Person.find()
+    const policy = Settings.approval(settings)
+    const isAttended = person !== undefined && policy !== "deny"
+    const notice = isAttended || policy === "allow" ? undefined : what.notice
+    return yield* execute({ ...what, input, output, trace, person, notice }).pipe(
       Effect.scoped,
       Effect.provide(
         App.layer({
           cwd,
           settings,
           output,
-          serveScripted: DemoModel.serve({ paced: process.stdout.isTTY === true && !options.json }),
+          serveScripted: DemoModel.serve({ paced: process.stderr.isTTY === true && !options.json }),
           tracing: { isShown: options.trace, version, write: (text) => void process.stderr.write(text) }
         })
       )
     )
   }).pipe(Effect.provide(Platform.layer(what.settings)))
 
-type Execution = ExecOptions & Pick<Exec.Options<never>, "input" | "output" | "trace">
+interface Execution extends Omit<ExecOptions, "notice">, Pick<Exec.Options<never>, "input" | "output" | "trace"> {
+  readonly person: Person.Person | undefined
+  /** What happens to what needs approval; undefined if a person decides it, or if nothing needs it. */
+  readonly notice: string | undefined
+}
 
 const execute = Effect.fnUntraced(function* (what: Execution) {
-  const { lastMessageFile, threadSource } = what.options
-  const resume = yield* resumeOf(what.resume)
+  const { json, lastMessageFile, threadSource } = what.options
+  const resume = yield* resumeOf(what)
+  const decided = { refused: 0, others: 0 }
+  let { notice } = what
+  const sayOnce = () => {
+    if (notice !== undefined) warn([notice])
+    notice = undefined
+  }
   const shown = yield* Deferred.make<void>()
   const onOpen = (face: Face, { killTargets, session }: App.Opened) => {
     const finish = (signal: Signal, stopped: boolean) =>
@@ -97,25 +126,47 @@ const execute = Effect.fnUntraced(function* (what: Execution) {
     face: (sessionId) =>
       Effect.map(faceOf(what, sessionId), (face) => ({
         ...face,
+        show: (event) => {
+          if (event._tag === "QuestionSettled") decided[isRefusal(event.decision) ? "refused" : "others"]++
+          // programs that read the lines expect nothing else, unless something is refused
+          if (json && decided.refused === 1) sayOnce()
+          return face.show(event)
+        },
         onOpen: (opened) =>
           Effect.andThen(
             face.onOpen(opened),
-            Effect.sync(() => onOpen(face, opened))
+            Effect.sync(() => {
+              if (!json) sayOnce()
+              onOpen(face, opened)
+            })
           )
       }))
   })
   if (lastMessageFile !== undefined) yield* writeLast(lastMessageFile, end.lastMessage)
   yield* Deferred.succeed(shown, undefined)
-  const isWatched = !what.options.json && process.stdout.isTTY === true
-  if (end.failure !== undefined && !isWatched) warn([end.failure])
-  return end.isCompleted ? Help.exitCodes.ok : Help.exitCodes.failed
+  if (json && end.failure !== undefined) warn([textOf(end.failure, what.settings.home)])
+  if (!json && end.lastMessage !== undefined) writeAnswer(end.lastMessage)
+  if (!end.isCompleted) return Help.exitCodes.failed
+  const isAllRefused = what.notice !== undefined && decided.refused > 0 && decided.others === 0
+  return isAllRefused ? Help.exitCodes.refused : Help.exitCodes.ok
 })
+
+const isRefusal = (decision: (typeof QuestionSettled.Type)["decision"]): boolean =>
+  decision._tag === "Denied" && decision.reason !== rejectedByUser
+
+/** Writes the answer to standard output, unless it has just been shown at the same terminal. */
+const writeAnswer = (text: string) => {
+  const { stderr, stdout } = process
+  if (stdout.isTTY === true && stderr.isTTY === true) return
+  const shown = stdout.isTTY === true ? Ansi.visible(text) : Ansi.harmless(text)
+  stdout.write(shown.endsWith("\n") ? shown : `${shown}\n`)
+}
 
 /** How long a signal waits for the end of the turn to be shown. */
 const showLimit = "1 second"
 
 const warn = (messages: ReadonlyArray<string>) => {
-  for (const message of messages) process.stderr.write(`spindle: ${message}\n`)
+  for (const message of messages) Log.say(message)
 }
 
 /** What shows the session, with what a signal needs of it. */
@@ -125,10 +176,10 @@ interface Face extends Exec.Face {
   readonly restore: () => void
 }
 
-const faceOf = (what: ExecOptions, sessionId: SessionId): Effect.Effect<Face, never, Scope.Scope> =>
+const faceOf = (what: Execution, sessionId: SessionId): Effect.Effect<Face, never, Scope.Scope> =>
   what.options.json ? Effect.sync(() => jsonLines(what, sessionId)) : transcript(what, sessionId)
 
-const jsonLines = ({ cwd, unattended }: ExecOptions, sessionId: SessionId): Face => ({
+const jsonLines = ({ cwd, unattended }: Execution, sessionId: SessionId): Face => ({
   ...JsonLines.make({ sessionId, cwd, write: (line) => void process.stdout.write(`${line}\n`) }),
   approvals: unattended,
   stopped: () => sayHowToContinue(sessionId),
@@ -136,16 +187,18 @@ const jsonLines = ({ cwd, unattended }: ExecOptions, sessionId: SessionId): Face
 })
 
 const transcript = (
-  { cwd, options, unattended }: ExecOptions,
+  { cwd, options, person, unattended }: Execution,
   sessionId: SessionId
 ): Effect.Effect<Face, never, Scope.Scope> =>
   Effect.map(
     Terminal.make({
       sessionId,
       cwd,
-      output: process.stdout,
-      keyboard: process.stdin,
+      output: process.stderr,
+      keyboard: person?.keyboard ?? process.stdin,
+      screen: person?.screen,
       color: options.color,
+      verbose: options.verbose,
       env: process.env,
       onCtrlC: () => process.kill(process.pid, "SIGINT")
     }),
@@ -154,8 +207,8 @@ const transcript = (
       show: terminal.show,
       observer: { onEvent: terminal.showAgent },
       approvals: terminal.approvals ?? unattended,
-      // the transcript ends with it, unless its reader has gone
-      stopped: (signal) => (signal === "SIGPIPE" ? sayHowToContinue(sessionId) : Effect.void),
+      // the transcript ends with it
+      stopped: () => Effect.void,
       restore: terminal.restore
     })
   )
@@ -166,13 +219,65 @@ const sayHowToContinue = (sessionId: SessionId) =>
 const writeLast = (file: string, lastMessage: string | undefined) =>
   Effect.try({
     try: () => Fs.writeFileSync(file, lastMessage ?? ""),
-    catch: (error) => failed(`cannot write ${file}: ${TurnInput.reasonOf(error)}`)
+    catch: (error) => failed(`cannot write ${file}: ${reasonOf(error)}`)
   })
+
+/**
+ * Makes a directory and those above it. **Errors**: `CliError`. The recursive `mkdir` of Node never returns where the
+ * file system says that a parent does not exist although it does, as `/proc` says.
+ */
+const makeDirectory = (path: string) =>
+  Effect.try({
+    try: () => {
+      const missing: Array<string> = []
+      for (let at = path; !Fs.existsSync(at) && at !== Path.dirname(at); at = Path.dirname(at)) missing.unshift(at)
+      for (const one of missing) makeOne(one)
+    },
+    catch: (error) => failed(`cannot make the directory ${path}: ${reasonOf(error)}`)
+  })
+
+const makeOne = (path: string): void => {
+  try {
+    Fs.mkdirSync(path, { mode: 0o700 })
+  } catch (error) {
+    // another process has made it in the meantime
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error
+  }
+}
 
 const failed = (detail: string) => new CliError({ detail, exitCode: Help.exitCodes.failed })
 
-const resumeOf = Effect.fnUntraced(function* (resume: Resume | undefined) {
+const resumeOf = Effect.fnUntraced(function* ({ cwd, person, resume }: Execution) {
   if (resume === undefined) return undefined
-  if (resume._tag === "Id") return resume.id as SessionId
-  return (yield* StoredSessions.latest) ?? (yield* failed("there is no session to resume"))
+  if (resume._tag === "Id") {
+    const sessionId = yield* StoredSessions.find(resume.id)
+    yield* checkDirectory(sessionId, cwd, person)
+    return sessionId
+  }
+  const latest = yield* StoredSessions.latest(resume.all ? {} : { cwd })
+  if (latest === undefined) {
+    return yield* failed(
+      resume.all
+        ? "there is no session to resume"
+        : `there is no session of ${cwd} to resume (--all: the last one of any directory)`
+    )
+  }
+  if (resume.all) yield* checkDirectory(latest, cwd, person)
+  return latest
+})
+
+/** Says that a session worked in another directory, and asks whether it shall continue in this one if a person is there. */
+const checkDirectory = Effect.fnUntraced(function* (
+  sessionId: SessionId,
+  cwd: string,
+  person: Person.Person | undefined
+) {
+  const journal = yield* Journal
+  const { records } = yield* journal.load(sessionId)
+  const directory = StoredSessions.directoryOf(records)
+  if (directory === undefined || StoredSessions.isSameDirectory(directory, cwd)) return
+  Log.say(`this session worked in ${directory}; it continues in ${cwd}`)
+  if (person === undefined) return
+  const isWanted = yield* Terminal.confirm(person, "Continue here?")
+  if (!isWanted) return yield* failed(`the session was not resumed; to continue it there: --cd ${directory}`)
 })

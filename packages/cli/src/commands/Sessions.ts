@@ -12,6 +12,8 @@ import * as Effect from "effect/Effect"
 import type { ColorMode } from "../args/Flags.ts"
 import * as Help from "../args/Help.ts"
 import * as Ansi from "../output/Ansi.ts"
+import * as Failures from "../output/failures.ts"
+import * as Log from "../output/Log.ts"
 import * as Transcript from "../output/TranscriptText.ts"
 import { warnOfDamage } from "./damage.ts"
 import * as Platform from "./Platform.ts"
@@ -41,7 +43,7 @@ export const list = (options: {
         onFailure: (error) => {
           // it was moved since the list was read
           if (error._tag === "SessionNotFound") return undefined
-          process.stderr.write(`spindle: ${error.message}\n`)
+          Log.say(Failures.textOf(error.message))
           listed++
           code = Help.exitCodes.failed
           return undefined
@@ -65,7 +67,8 @@ const lineOf = ({ cwd, firstInput, id, name, parent, turns, updated }: StoredSes
   const when = localTime(new Date(updated))
   const where = cwd ?? (parent === undefined ? "-" : `agent ${name ?? "of another session"}`)
   const count = turns === 1 ? " 1 turn " : `${String(turns).padStart(2)} turns`
-  const about = Ansi.fit(Ansi.visible((firstInput ?? "").replace(/\s+/g, " ")), 60)
+  const input = Ansi.visible((firstInput ?? "").replace(/\s+/g, " "))
+  const about = process.stdout.isTTY === true ? Ansi.fit(input, 60) : input
   return `${id}  ${when}  ${count}  ${Ansi.visible(where)}  ${about}`
 }
 
@@ -82,15 +85,16 @@ export const show = (options: {
   readonly id: string
   readonly json: boolean
   readonly color: ColorMode
-}): Effect.Effect<number, SessionNotFound | JournalFailed> =>
+  readonly verbose: boolean
+}): Effect.Effect<number, SessionNotFound | JournalFailed | StoredSessions.SessionAmbiguous> =>
   Effect.gen(function* () {
     const journal = yield* Journal
-    const sessionId = options.id as SessionId
+    const sessionId = yield* StoredSessions.find(options.id)
     const opened = yield* journal.load(sessionId)
     warnOfDamage(opened)
     const { records } = opened
     if (options.json) for (const record of records) process.stdout.write(`${RecordCodec.encode(record)}\n`)
-    else process.stdout.write(transcriptOf(sessionId, records, options.color))
+    else process.stdout.write(transcriptOf(sessionId, records, options))
     return Help.exitCodes.ok
   }).pipe(Effect.provide(Platform.journals(options.home)))
 
@@ -99,24 +103,30 @@ export const move = (options: {
   readonly home: string
   readonly id: string
   readonly to: "archive" | "list"
-}): Effect.Effect<number, SessionNotFound | SessionBusy | JournalFailed> =>
+}): Effect.Effect<number, SessionNotFound | SessionBusy | JournalFailed | StoredSessions.SessionAmbiguous> =>
   Effect.gen(function* () {
     const journal = yield* Journal
-    const sessionId = options.id as SessionId
+    const sessionId = yield* StoredSessions.find(options.id)
     yield* options.to === "archive" ? journal.archive(sessionId) : journal.unarchive(sessionId)
     process.stdout.write(`${options.to === "archive" ? "archived" : "unarchived"} ${Ansi.visible(sessionId)}\n`)
     return Help.exitCodes.ok
   }).pipe(Effect.provide(Platform.journals(options.home)))
 
-const transcriptOf = (sessionId: SessionId, records: ReadonlyArray<JournalRecord>, color: ColorMode): string => {
+const transcriptOf = (
+  sessionId: SessionId,
+  records: ReadonlyArray<JournalRecord>,
+  { color, verbose }: { readonly color: ColorMode; readonly verbose: boolean }
+): string => {
+  const isTerminal = process.stdout.isTTY === true
   const started = records[0]?._tag === "SessionStarted" ? records[0] : undefined
   let state = Transcript.initial({
     sessionId,
     cwd: started?.meta["cwd"] ?? "/",
-    color: Ansi.usesColor(color, process.stdout.isTTY === true, process.env),
+    color: Ansi.usesColor(color, isTerminal, process.env),
     columns: process.stdout.columns || 120,
-    wraps: process.stdout.isTTY === true,
-    showsInput: true
+    wraps: isTerminal,
+    showsInput: true,
+    isComplete: !isTerminal || verbose
   })
   let text = ""
   for (const record of records) {

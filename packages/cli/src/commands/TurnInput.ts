@@ -8,6 +8,7 @@ import type { Input } from "@spindle/core/Input"
 import * as Effect from "effect/Effect"
 import type { TurnOptions } from "../args/Arguments.ts"
 import * as Help from "../args/Help.ts"
+import { reasonOf } from "../output/failures.ts"
 import { CliError } from "./CliError.ts"
 
 /**
@@ -39,7 +40,11 @@ const wrong = (detail: string) => new CliError({ detail, exitCode: Help.exitCode
 const imageUrl = (path: string, name: string) => {
   const type = mediaTypes[Path.extname(path).toLowerCase()]
   if (type === undefined) return Effect.fail(wrong(`${name} is not an image (png, jpeg, gif, webp)`))
-  return Effect.map(read(path, name), (bytes) => `data:${type};base64,${bytes.toString("base64")}`)
+  return Effect.flatMap(read(path, name), (bytes) =>
+    bytes.length === 0
+      ? Effect.fail(wrong(`cannot send ${name}: the file is empty`))
+      : Effect.succeed(`data:${type};base64,${bytes.toString("base64")}`)
+  )
 }
 
 const read = (path: string, name: string) =>
@@ -53,7 +58,8 @@ export const outputFormat = Effect.fnUntraced(function* (file: string | undefine
   if (file === undefined) return undefined
   const bytes = yield* read(Path.resolve(file), file)
   const schema = yield* Effect.try({
-    try: (): unknown => JSON.parse(bytes.toString("utf8")),
+    // the decoder drops a byte order mark
+    try: (): unknown => JSON.parse(new TextDecoder().decode(bytes)),
     catch: (error) => wrong(`${file} is not valid JSON: ${reasonOf(error)}`)
   })
   if (typeof schema !== "object" || schema === null || Array.isArray(schema)) {
@@ -71,17 +77,3 @@ export const checkWritable = (file: string | undefined): Effect.Effect<void, Cli
     const isDirectory = Fs.statSync(file, { throwIfNoEntry: false })?.isDirectory() === true
     return isDirectory ? Effect.fail(wrong(`cannot write ${file}: it is a directory`)) : Effect.void
   })
-
-/** Returns in words why a file could not be read or written. */
-export const reasonOf = (error: unknown): string => {
-  if (!(error instanceof Error)) return String(error)
-  const code = (error as NodeJS.ErrnoException).code ?? ""
-  return systemErrors[code] ?? error.message
-}
-
-const systemErrors: { readonly [code: string]: string } = {
-  ENOENT: "no such file or directory",
-  EACCES: "permission denied",
-  EISDIR: "it is a directory",
-  ENOTDIR: "a part of its path is not a directory"
-}

@@ -13,8 +13,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Help from "../args/Help.ts"
+import { reasonOf } from "../output/failures.ts"
 import { CliError } from "./CliError.ts"
-import * as TurnInput from "./TurnInput.ts"
 
 /** The variables of an environment. */
 export type Env = { readonly [name: string]: string | undefined }
@@ -97,7 +97,7 @@ const certificatesOf = (env: Env): Effect.Effect<string | undefined, CliError> =
   const found = named(env, "CODEX_CA_CERTIFICATE", "SSL_CERT_FILE")
   if (found === undefined) return Effect.undefined
   const [name, file] = found
-  return Effect.catch(Effect.try({ try: () => readFileSync(file, "utf8"), catch: TurnInput.reasonOf }), (reason) =>
+  return Effect.catch(Effect.try({ try: () => readFileSync(file, "utf8"), catch: reasonOf }), (reason) =>
     refuse(`cannot read the certificates in ${file}, which ${name} names: ${reason}`)
   )
 }

@@ -40,21 +40,40 @@ export const usesColor = (
   return isTerminal && !env["NO_COLOR"] && env["TERM"] !== "dumb"
 }
 
-// C0 without tab and line feed, DEL, C1; line separators; marks that reorder or hide what is read
-// oxlint-disable-next-line no-control-regex
-const unsafe = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g
+// control characters without tab and line feed; characters that reorder what is read, or that show nothing: formats,
+// separators of lines, whatever Unicode lets a font ignore, and the empty braille pattern
+const hidden = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/u.source
+const unsafe = new RegExp(`(?![\\t\\n])${hidden}`, "gu")
+// what makes an emoji of several characters is not hidden
+const joined = /(?<=\p{Extended_Pictographic}|\p{Emoji_Modifier}|\ufe0f)\u200d(?=\p{Extended_Pictographic})/u.source
+const styled = /(?<=\p{Extended_Pictographic})[\ufe0e\ufe0f]|(?<=[#*0-9])\ufe0f(?=\u20e3)/u.source
+const unsafeOutsideEmoji = new RegExp(`(?!${joined}|${styled})${unsafe.source}`, "gu")
+// spaces that are not the space, and halves of characters
+const unequal = new RegExp(`${unsafe.source}|(?! )\\p{Zs}|\\p{Cs}`, "gu")
+const controls = /(?![\t\n\r])\p{Cc}/gu
+
+const shownBy = (pattern: RegExp, text: string): string =>
+  text.replace(pattern, (character) => {
+    const code = character.codePointAt(0)!
+    if (code < 0x20) return String.fromCharCode(0x2400 + code)
+    return code === 0x7f ? "\u2421" : `\\u{${code.toString(16)}}`
+  })
 
 /**
  * Makes every character visible that could control a terminal or hide a part of a text. Tabs and line feeds stay. It can
  * be used piece by piece, because it passes no control character in any context. A carriage return before a line feed is
  * dropped.
  */
-export const visible = (text: string): string =>
-  text.replaceAll("\r\n", "\n").replace(unsafe, (character) => {
-    const code = character.charCodeAt(0)
-    if (code < 0x20) return String.fromCharCode(0x2400 + code)
-    return code === 0x7f ? "\u2421" : `\\u{${code.toString(16)}}`
-  })
+export const visible = (text: string): string => shownBy(unsafeOutsideEmoji, text.replaceAll("\r\n", "\n"))
+
+/**
+ * As {@link visible}, for what a person decides about: no two different texts look the same because of a character that
+ * shows nothing or looks like a space.
+ */
+export const exact = (text: string): string => shownBy(unequal, text.replaceAll("\r\n", "\n"))
+
+/** Makes control characters visible and leaves everything else as it is, for a text that a program reads. */
+export const harmless = (text: string): string => shownBy(controls, text)
 
 /** Returns a line of a command's output as a terminal would show it after carriage returns, without colours. */
 export const outputLine = (line: string): string => {
@@ -104,6 +123,14 @@ export const fit = (text: string, columns: number): string => {
     used += next
   }
   return `${kept}…`
+}
+
+/** Keeps as much of the end of a text as a number of columns holds. */
+export const fitEnd = (text: string, columns: number): string => {
+  const characters = Array.from(text)
+  let used = 0
+  const from = characters.findLastIndex((character) => (used += widthOf(character)) > columns)
+  return characters.slice(from + 1).join("")
 }
 
 /** Formats a time in milliseconds for people. */

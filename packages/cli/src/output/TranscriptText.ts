@@ -13,13 +13,15 @@ import type { Decision } from "@spindle/core/Op"
 import type { SessionEvent, Terminal } from "@spindle/core/SessionEvent"
 import * as Ansi from "./Ansi.ts"
 import * as CallText from "./callText.ts"
+import * as Failures from "./failures.ts"
 import * as QuestionText from "./question.ts"
 import { becauseOf } from "./reasons.ts"
 import * as Wrapping from "./wrapping.ts"
 
 /**
  * How to show a session. `columns` is the width of the terminal. `wraps`: text is broken between words; without it, text
- * is written as it came, for a pipe. `showsInput`: what the user said is shown, too.
+ * is written as it came, for a pipe. `showsInput`: what the user said is shown, too. `isComplete`: no line is cut and no
+ * output is folded.
  */
 export interface TranscriptOptions {
   readonly sessionId: SessionId
@@ -28,6 +30,7 @@ export interface TranscriptOptions {
   readonly columns: number
   readonly wraps: boolean
   readonly showsInput?: boolean
+  readonly isComplete?: boolean
 }
 
 /** A text whose last line is open. */
@@ -115,7 +118,7 @@ const render = (state: TranscriptState, change: Thread.Change): Step => {
     case "Noted":
       return warn(state, change.message)
     case "Failed":
-      return lines(state, [palette.red(`✗ ${Ansi.visible(change.message)}`)])
+      return lines(state, [palette.red(`✗ ${Ansi.visible(Failures.textOf(change.message))}`)])
     case "TurnEnded":
       return endTurn(state, change.end, change.millis)
   }
@@ -128,7 +131,7 @@ const warn = (state: TranscriptState, message: string): Step =>
 
 /** Adds a line that is not about a change of the thread. */
 export const note = (state: TranscriptState, line: string): Step =>
-  lines(state, [paletteOf(state).dim(Ansi.fit(line, state.options.columns))])
+  lines(state, [paletteOf(state).dim(state.options.isComplete === true ? line : Ansi.fit(line, state.options.columns))])
 
 /** Prints a question in full, once, before the prompt. `from` is the name of the agent that asks. */
 export const question = (state: TranscriptState, asked: QuestionText.Asked, from?: string): Step => {
@@ -191,7 +194,7 @@ export const status = (state: TranscriptState, nowMillis: number, agents?: strin
       ...(agents === undefined ? [] : [agents]),
       "Ctrl-C stops"
     ].join(" · "),
-    Math.max(10, state.options.columns - 1)
+    Math.max(1, state.options.columns - 1)
   )
 }
 
@@ -268,9 +271,9 @@ const introduce = (state: TranscriptState, callId: string | undefined): Transcri
 /** Says what a call is, unless the transcript ends with it. A call that was shown in full before is only named. */
 const callHead = (state: TranscriptState, item: CallItem): Step => {
   if (state.lastCall === item.id) return [state, ""]
-  const { columns, cwd } = state.options
+  const { columns, cwd, isComplete = false } = state.options
   const palette = paletteOf(state)
-  const all = CallText.headOf(item, { palette, columns, cwd, agents: state.thread.agents })
+  const all = CallText.headOf(item, { palette, columns, cwd, agents: state.thread.agents, isComplete })
   const shown = state.introduced.has(item.id) && all.length > 1 ? [`${all[0]}${palette.dim(" …")}`] : all
   const [next, text] = lines(state, [...(state.last === "text" ? [""] : []), ...shown])
   return [introduce(next, item.id), text]
@@ -278,7 +281,8 @@ const callHead = (state: TranscriptState, item: CallItem): Step => {
 
 const completeCall = (state: TranscriptState, item: CallItem, end: Thread.CallEnd): Step => {
   const [before, head] = callHead(state, item)
-  const added = CallText.endOf(item, end, { palette: paletteOf(state), columns: state.options.columns })
+  const { columns, isComplete = false } = state.options
+  const added = CallText.endOf(item, end, { palette: paletteOf(state), columns, isComplete })
   const [next, text] = lines(before, added)
   const introduced = new Set(next.introduced)
   introduced.delete(item.id)

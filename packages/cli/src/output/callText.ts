@@ -12,17 +12,19 @@ export interface Style {
   readonly columns: number
   readonly cwd: string
   readonly agents: ReadonlyMap<SessionId, string>
+  /** Whether everything is shown. Otherwise lines are cut to the columns, and long outputs are folded. */
+  readonly isComplete: boolean
 }
 
 /** Returns the lines that say what a call is. The command line and the diff of a patch are complete. */
 export const headOf = (item: CallItem, style: Style): ReadonlyArray<string> => {
-  const { columns, palette } = style
+  const { columns, isComplete, palette } = style
   const line = (text: string) => [
-    `${palette.cyan("•")} ${Ansi.fit(Ansi.visible(text.replaceAll(/\s+/g, " ").trim()), columns - 2)}`
+    `${palette.cyan("•")} ${Ansi.fit(Ansi.visible(text.replaceAll(/\s+/g, " ").trim()), isComplete ? Infinity : columns - 2)}`
   ]
   switch (item.type) {
     case "commandExecution": {
-      const [first = "", ...more] = Ansi.visible(item.command).split("\n")
+      const [first = "", ...more] = Ansi.exact(item.command).split("\n")
       return [`${palette.cyan("$")} ${palette.bold(first)}`, ...more.map((one) => `  ${palette.bold(one)}`)]
     }
     case "fileChange":
@@ -67,20 +69,25 @@ export const titleOf = (item: CallItem): string => {
 }
 
 /** Returns the lines that say what came of a call: its output as far as it is shown, and how it ended. */
-export const endOf = (item: CallItem, end: CallEnd, { columns, palette }: Pick<Style, "palette" | "columns">) => {
+export const endOf = (
+  item: CallItem,
+  end: CallEnd,
+  { columns, isComplete, palette }: Pick<Style, "palette" | "columns" | "isComplete">
+) => {
   const { dim, green, red } = palette
-  const indent = (line: string) => `  ${Ansi.fit(line, Math.max(10, columns - 2))}`.trimEnd()
+  const fold = isComplete ? outputLines : foldedLines
+  const indent = (line: string) => `  ${isComplete ? line : Ansi.fit(line, Math.max(10, columns - 2))}`.trimEnd()
   const isCommand = item.type === "commandExecution"
   const took = Ansi.duration(isCommand ? (item.durationMs ?? end.millis) : end.millis)
-  const output = isCommand ? foldedLines(item.aggregatedOutput ?? "").map((line) => dim(indent(line))) : []
+  const output = isCommand ? fold(item.aggregatedOutput ?? "").map((line) => dim(indent(line))) : []
   // a tool can report an error in a call that has completed
   const isError = end.status === "completed" && !isCommand && item.status === "failed"
   switch (isError ? "failed" : end.status) {
     case "completed":
       if (isCommand) return [...output, commandEnd(item, took, palette)]
-      return [...shownOf(item, end).map((line) => dim(indent(line))), green(`  ✓ done · ${took}`)]
+      return [...shownOf(item, end, isComplete).map((line) => dim(indent(line))), green(`  ✓ done · ${took}`)]
     case "failed":
-      return [...output, ...foldedLines(end.text).map((line) => red(indent(line))), red(`  ✗ failed · ${took}`)]
+      return [...output, ...fold(end.text).map((line) => red(indent(line))), red(`  ✗ failed · ${took}`)]
     case "denied":
       return [red("  ✗ not run")]
     case "aborted":
@@ -98,13 +105,13 @@ const commandEnd = (item: CommandExecution, took: string, { green, red }: Ansi.P
 }
 
 /** The part of a completed call that is not shown elsewhere. */
-const shownOf = (item: CallItem, { text }: CallEnd): ReadonlyArray<string> => {
+const shownOf = (item: CallItem, { text }: CallEnd, isComplete: boolean): ReadonlyArray<string> => {
   switch (item.type) {
     case "collabAgentToolCall":
       return agentLines(item)
     case "mcpToolCall":
     case "dynamicToolCall":
-      return foldedLines(text).slice(0, 3)
+      return isComplete ? outputLines(text) : foldedLines(text).slice(0, 3)
     default:
       return []
   }
@@ -172,7 +179,7 @@ const relative = (path: string, cwd: string): string => {
 const changeLines = ({ diff, kind, path }: Change, { cwd, palette }: Style): ReadonlyArray<string> => {
   const to = kind.type === "update" && kind.move_path !== null ? ` to ${relative(kind.move_path, cwd)}` : ""
   const verb = to === "" ? kind.type : "move"
-  const title = palette.bold(Ansi.visible(`${verb} ${relative(path, cwd)}${to}`))
+  const title = palette.bold(Ansi.exact(`${verb} ${relative(path, cwd)}${to}`))
   return [title, ...diffLines(diff === "" ? [] : diff.split("\n"), palette)]
 }
 
@@ -195,11 +202,11 @@ const tailCount = 6
 
 /** Returns the lines of an output that are shown, fit to be written. */
 export const foldedLines = (text: string): ReadonlyArray<string> => {
-  const lines = (text.endsWith("\n") ? text.slice(0, -1) : text).split("\n")
-  if (text === "") return []
-  const shown =
-    lines.length <= shownLimit
-      ? lines
-      : [...lines.slice(0, headCount), `… ${lines.length - headCount - tailCount} lines`, ...lines.slice(-tailCount)]
-  return shown.map(Ansi.outputLine)
+  const lines = outputLines(text)
+  if (lines.length <= shownLimit) return lines
+  const left = lines.length - headCount - tailCount
+  return [...lines.slice(0, headCount), `… ${left} lines`, ...lines.slice(-tailCount)]
 }
+
+const outputLines = (text: string): ReadonlyArray<string> =>
+  text === "" ? [] : (text.endsWith("\n") ? text.slice(0, -1) : text).split("\n").map(Ansi.outputLine)

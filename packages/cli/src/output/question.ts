@@ -33,7 +33,7 @@ const body = (asked: Asked, palette: Ansi.Palette): ReadonlyArray<string> => {
     case "command": {
       const command = commandOf(payload)
       if (command === undefined) break
-      const [first = "", ...more] = Ansi.visible(command).split("\n")
+      const [first = "", ...more] = Ansi.exact(command).split("\n")
       return [
         `${palette.cyan("$")} ${palette.bold(first)}`,
         ...more.map((line) => `  ${palette.bold(line)}`),
@@ -54,7 +54,7 @@ const body = (asked: Asked, palette: Ansi.Palette): ReadonlyArray<string> => {
     case "permissions":
       break
   }
-  return Ansi.visible(`${tool ?? "tool"} ${textOf(payload, 2)}`).split("\n")
+  return Ansi.exact(`${tool ?? "tool"} ${textOf(payload, 2)}`).split("\n")
 }
 
 /** The questions of a payload, with the answers to choose from. */
@@ -95,7 +95,7 @@ const commandOf = (payload: unknown): string | undefined => {
 const others = (payload: unknown, shown: string, palette: Ansi.Palette): ReadonlyArray<string> =>
   Object.entries(payload as object)
     .filter(([name, value]) => name !== shown && value !== undefined)
-    .flatMap(([name, value]) => Ansi.visible(`${name}: ${textOf(value)}`).split("\n"))
+    .flatMap(([name, value]) => Ansi.exact(`${name}: ${textOf(value)}`).split("\n"))
     .map((line) => palette.dim(`  ${line}`))
 
 interface Change {
@@ -117,7 +117,7 @@ const isChange = (value: unknown): value is Change =>
 
 const changeLines = ({ diff, kind, movePath, path }: Change, palette: Ansi.Palette): ReadonlyArray<string> => {
   const to = movePath === undefined ? "" : ` to ${movePath}`
-  return [palette.bold(Ansi.visible(`${kind} ${path}${to}`)), ...diffLines(diff.map(String), palette)]
+  return [palette.bold(Ansi.exact(`${kind} ${path}${to}`)), ...diffLines(diff.map(String), palette)]
 }
 
 /** Returns the line below a question that says how it was decided. */
@@ -142,8 +142,7 @@ export const answerLine = (decision: (typeof QuestionSettled.Type)["decision"], 
 /** Returns the line in which a field is filled in: its title, and the end of what was typed so far. */
 export const prompt = ({ choices, isSecret, title }: Fields.Field, typed: string, columns: number): string => {
   const chosen = choices.length === 0 ? "" : ` (${choices.map((choice, index) => `${index + 1} ${choice}`).join(", ")})`
-  const head = Ansi.fit(Ansi.visible(`  ${title}${chosen}`), Math.max(10, Math.floor(columns / 2)))
+  const head = Ansi.fit(Ansi.visible(`  ${title}${chosen}`), Math.max(4, Math.floor(columns / 2)))
   const text = isSecret ? "•".repeat(typed.length) : Ansi.visible(typed)
-  const room = Math.max(1, columns - head.length - 4)
-  return `${head}: ${text.length > room ? text.slice(-room) : text}`
+  return `${head}: ${Ansi.fitEnd(text, Math.max(1, columns - Ansi.width(head) - 4))}`
 }

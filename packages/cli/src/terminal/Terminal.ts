@@ -2,7 +2,7 @@
  * The driver of a transcript: writes it to a stream, draws the status line, and asks for approvals with a key press.
  *
  * It owns the timer of the status line and, while it asks, the keyboard. A stream that is not a terminal gets plain text
- * without a status line, and no questions.
+ * without a status line. Questions are then asked at another screen, if there is one.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -41,13 +41,18 @@ export interface Keyboard {
   readonly pause: () => unknown
 }
 
-/** What a terminal is made from. `onCtrlC` replaces SIGINT, which a terminal does not send while a key is awaited. */
+/**
+ * What a terminal is made from. `screen` shows the questions if `output` is not a terminal. `verbose`: nothing is cut or
+ * folded. `onCtrlC` replaces SIGINT, which a terminal does not send while a key is awaited.
+ */
 export interface Options {
   readonly sessionId: SessionId
   readonly cwd: string
   readonly output: Output
   readonly keyboard: Keyboard
+  readonly screen?: Output | undefined
   readonly color: ColorMode
+  readonly verbose?: boolean
   readonly env: { readonly [name: string]: string | undefined }
   readonly onCtrlC: () => void
 }
@@ -64,9 +69,9 @@ export interface Terminal {
   /** Takes an event of the session or of an agent below it. Shows which agents start and end. */
   readonly showAgent: (sessionId: SessionId, event: SessionEvent) => void
   /**
-   * Asks the person, one question at a time: y once, a for the session, n no, q no and stop the turn. A question or a form
-   * takes one line for each field, and Escape declines it. Keys that were typed before the question was shown do not
-   * answer it. Undefined if input or output is not a terminal. **Interruption**: releases the keyboard.
+   * Asks the person, one question at a time: y once, a for the session, n or Escape no, q no and stop the turn. A question
+   * or a form takes one line for each field, and Escape declines it. Keys that were typed before the question was shown do
+   * not answer it. Undefined if there is no keyboard or no screen. **Interruption**: releases the keyboard.
    */
   readonly approvals: Approvals | undefined
   /** Erases the status line and releases the keyboard at once, for a program that cannot wait for the scope. */
@@ -87,13 +92,19 @@ const keys: { readonly [key: string]: Decision } = {
 const choices = "  [y] once  [a] for this session  [n] no  [q] no, and stop "
 /** The same for a narrow terminal, because only one line can be erased. */
 const shortChoices = "  y once, a session, n no, q stop "
+/** The same for a terminal that is too narrow for one line. */
+const choiceLines = "  y once\n  a session\n  n no\n  q stop\n"
+const shortestChoices = "  y/a/n/q "
 
 /** Makes a terminal. When the scope closes, the status line is erased. */
 export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { color, cwd, env, keyboard, output, sessionId } = options
-    const isTerminal = output.isTTY === true && env["TERM"] !== "dumb"
-    const isAttended = isTerminal && keyboard.isTTY === true && keyboard.setRawMode !== undefined
+    const isDumb = env["TERM"] === "dumb"
+    const isTerminal = output.isTTY === true && !isDumb
+    const screen = output.isTTY === true ? output : options.screen
+    const isAttended = screen?.isTTY === true && keyboard.isTTY === true && keyboard.setRawMode !== undefined
+    const prompt = makePrompt(screen, isDumb)
     const columns = () => (output.isTTY === true ? output.columns || 80 : 120)
     const useColor = Ansi.usesColor(color, output.isTTY === true, env)
     let state = Transcript.initial({
@@ -101,18 +112,19 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
       cwd,
       color: useColor,
       columns: columns(),
-      wraps: output.isTTY === true
+      wraps: output.isTTY === true,
+      isComplete: output.isTTY !== true || options.verbose === true
     })
     let drawn = false
     let asking = false
-    let prompted = false
     // events during a question are shown after its answer: at most the rest of one model response, and one result for each
     // running tool
     const held: Array<() => void> = []
     let tree = Tree.initial(sessionId)
 
     const erase = () => {
-      if (drawn || prompted) output.write(eraseLine)
+      if (drawn) output.write(eraseLine)
+      prompt.erase()
       drawn = false
     }
     const write = ([next, text]: readonly [Transcript.TranscriptState, string]) => {
@@ -120,6 +132,13 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
       if (text === "") return
       erase()
       output.write(text)
+    }
+    /** Writes what belongs to a question, also to the screen where it is asked. */
+    const writeAsked = (step: (from: Transcript.TranscriptState) => ReturnType<typeof Transcript.question>) => {
+      const screenColor = Ansi.usesColor(color, true, env)
+      const shown = step({ ...state, options: { ...state.options, color: screenColor } })[1]
+      write(step(state))
+      if (screen !== output) screen?.write(shown)
     }
     const show = (event: SessionEvent) => {
       const step = () => write(Transcript.step(state, event))
@@ -154,40 +173,39 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
     }
 
     const oneByOne = yield* Semaphore.make(1)
-    const prompt = (line: string) => {
-      output.write(prompted ? eraseLine + line : line)
-      prompted = true
-    }
-    const entered = () => {
-      output.write("\n")
-      prompted = false
-    }
+    const screenColumns = () => screen?.columns || 80
     const ask = (request: Question) => {
       const fields = Fields.fieldsOf(request)
       return Effect.acquireUseRelease(
         Effect.sync(() => {
           asking = true
           erase()
-          write(Transcript.question(state, request, AgentText.askerOf(tree, request.path)))
+          writeAsked((from) => Transcript.question(from, request, AgentText.askerOf(tree, request.path)))
           return listen(keyboard, options.onCtrlC)
         }),
         (heard) =>
           Effect.sleep(typedAheadMillis).pipe(
             Effect.andThen(
               fields.length === 0
-                ? byKey(heard, columns, prompt)
-                : byFields({ heard, columns, prompt, entered }, request.kind, fields)
+                ? byKey(heard, screenColumns, prompt.draw)
+                : byFields(
+                    { heard, columns: screenColumns, prompt: prompt.draw, entered: prompt.entered },
+                    request.kind,
+                    fields
+                  )
             )
           ),
         (heard, exit) =>
           Effect.sync(() => {
             heard.stop()
             erase()
-            prompted = false
             asking = false
             const { questionId } = request
-            if (Exit.isSuccess(exit)) write(Transcript.answered(state, questionId, exit.value))
-            else write(Transcript.withdrawn(state, questionId))
+            writeAsked((from) =>
+              Exit.isSuccess(exit)
+                ? Transcript.answered(from, questionId, exit.value)
+                : Transcript.withdrawn(from, questionId)
+            )
             for (const step of held.splice(0)) step()
           })
       )
@@ -204,12 +222,55 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
     }
   })
 
+/** The line below a question, which is drawn again and again. */
+const makePrompt = (screen: Output | undefined, isDumb: boolean) => {
+  let shown: string | undefined
+  const redrawn = (line: string) => {
+    if (shown === undefined) return line
+    if (!isDumb) return eraseLine + line
+    // a line cannot be erased there
+    return line.startsWith(shown) ? line.slice(shown.length) : `\n${line}`
+  }
+  const end = (text: string) => {
+    if (shown !== undefined) screen?.write(text)
+    shown = undefined
+  }
+  return {
+    draw: (line: string) => {
+      screen?.write(redrawn(line))
+      shown = line
+    },
+    entered: () => end("\n"),
+    erase: () => end(isDumb ? "\n" : eraseLine)
+  }
+}
+
+/** Asks a person to confirm something with y or n. Escape is n, Ctrl-C interrupts the program. */
+export const confirm = (
+  { keyboard, screen }: { readonly keyboard: Keyboard; readonly screen: Output },
+  title: string
+) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => {
+      screen.write(`? ${title}  [y] yes  [n] no `)
+      return listen(keyboard, () => process.kill(process.pid, "SIGINT"))
+    }),
+    ({ key }) => {
+      const answer: Effect.Effect<boolean> = Effect.flatMap(key, (pressed) =>
+        pressed === "a" ? answer : Effect.succeed(pressed === "y")
+      )
+      return Effect.andThen(Effect.sleep(typedAheadMillis), answer)
+    },
+    ({ stop }) =>
+      Effect.sync(() => {
+        stop()
+        screen.write("\n")
+      })
+  )
+
 /** Whether an event adds no text by itself, so that it need not be held back. Output of commands can be large. */
 const isSilent = (event: SessionEvent): boolean =>
   event._tag === "ToolOutput" || (event._tag === "ItemRecorded" && event.item._tag === "ToolCall")
-
-// oxlint-disable-next-line no-control-regex
-const unfinishedEscape = /^\x1b(?:O|\[[0-?]*[ -/]*)?$/
 
 /** The decision of a person who leaves a question: no answer to a question, and no to a form. */
 const leftOf = (kind: Question["kind"]): Decision =>
@@ -218,7 +279,8 @@ const leftOf = (kind: Question["kind"]): Decision =>
 /** Waits for a key that decides. */
 const byKey = (heard: Heard, columns: () => number, prompt: (line: string) => void): Effect.Effect<Decision> =>
   Effect.suspend(() => {
-    prompt(choices.length < columns() ? choices : shortChoices)
+    const line = [choices, shortChoices].find((one) => one.length < columns())
+    prompt(line ?? choiceLines + shortestChoices)
     return Effect.map(heard.key, (key) => keys[key]!)
   })
 
@@ -260,21 +322,37 @@ interface Heard {
   readonly stop: () => void
 }
 
+/** How many milliseconds after its first character the rest of a key's sequence must have come; else it is Escape. */
+const escapeMillis = 50
+
 /**
  * Takes the keyboard. `key` waits for the next known key. A key press arrives as a separate piece, so letters inside an
- * escape sequence (an arrow key is `ESC [ A`) or a paste do not answer.
+ * escape sequence (an arrow key is `ESC [ A`) or a paste do not answer. Characters and sequences may come in pieces.
  */
 const listen = (keyboard: Keyboard, onCtrlC: () => void): Heard => {
   let heard: ((key: string) => void) | undefined
   let typing: ((piece: string) => void) | undefined
   let unfinished = ""
+  let timer: NodeJS.Timeout | undefined
+  const decoder = new TextDecoder()
+  const take = (tokens: ReadonlyArray<string>) => {
+    if (tokens.some((token) => token.includes("\x03"))) return onCtrlC()
+    if (typing !== undefined) return tokens.forEach((token) => typing?.(token))
+    if (tokens.includes(Keys.escape)) return heard?.("n")
+    const key = tokens.length === 1 ? tokens[0]!.trim().toLowerCase() : ""
+    if (Object.hasOwn(keys, key)) heard?.(key)
+  }
   const onData = (bytes: Uint8Array | string) => {
-    const text = unfinished + (typeof bytes === "string" ? bytes : new TextDecoder().decode(bytes))
-    unfinished = unfinishedEscape.test(text) ? text : ""
-    const key = text.trim().toLowerCase()
-    if (text.includes("\x03")) onCtrlC()
-    else if (typing !== undefined) typing(text)
-    else if (Object.hasOwn(keys, key)) heard?.(key)
+    clearTimeout(timer)
+    const piece = typeof bytes === "string" ? bytes : decoder.decode(bytes, { stream: true })
+    const { rest, tokens } = Keys.split(unfinished + piece)
+    unfinished = rest
+    if (tokens.length > 0) take(tokens)
+    if (rest !== "") timer = setTimeout(onEscape, escapeMillis)
+  }
+  const onEscape = () => {
+    unfinished = ""
+    take([Keys.escape])
   }
   keyboard.setRawMode?.(true)
   keyboard.on("data", onData)
@@ -296,6 +374,7 @@ const listen = (keyboard: Keyboard, onCtrlC: () => void): Heard => {
         }
       }),
     stop: () => {
+      clearTimeout(timer)
       keyboard.off("data", onData)
       keyboard.setRawMode?.(false)
       keyboard.pause()

@@ -89,6 +89,8 @@ describe("parse", () => {
         addedDirectories: ["/a", "/b"],
         telemetry: false,
         trace: false,
+        verbose: false,
+        strictConfig: false,
         threadSource: "sdk"
       }
     })
@@ -97,7 +99,7 @@ describe("parse", () => {
   it("takes flags before the command's words", () => {
     const command = exec("-m", "x", "exec", "--json", "resume", "--last", "go on")
     assert.strictEqual(command.options.model, "x")
-    assert.deepStrictEqual(command.resume, { _tag: "Last" })
+    assert.deepStrictEqual(command.resume, { _tag: "Last", all: false })
     assert.deepStrictEqual(command.prompt, { _tag: "Text", text: "go on" })
   })
 
@@ -134,7 +136,8 @@ describe("parse", () => {
       _tag: "SessionsShow",
       id: "abc",
       json: false,
-      color: "auto"
+      color: "auto",
+      verbose: false
     })
     assert.strictEqual(ok("demo")._tag, "Demo")
   })
@@ -209,6 +212,29 @@ describe("Help", () => {
       for (const line of examples) {
         const words = line.replace(/ {3}#.*/, "").match(/"[^"]*"|\S+/g)!
         ok(...words.slice(words.indexOf("spindle") + 1).map((word) => word.replaceAll('"', "")))
+      }
+    }
+  })
+})
+
+describe("suggestions", () => {
+  it.each([
+    [["resume"], 'unknown command "resume"; did you mean spindle exec resume?'],
+    [["list"], 'unknown command "list"; did you mean spindle sessions list?'],
+    [["fix the test"], 'this is not a command; to run it as a prompt: spindle exec "PROMPT"'],
+    [["exec", "-v", "hi"], "unknown flag -v; did you mean --verbose or --version?"]
+  ] as const)("%j", (argv, detail) => {
+    const parsed = parse(argv)
+    assert.isTrue(Result.isFailure(parsed) && parsed.failure.detail === detail)
+  })
+})
+
+describe("help", () => {
+  it.each([40, 80, 120])("fits in %i columns, except examples and usage", (columns) => {
+    for (const topic of topics) {
+      const lines = Help.text(topic, columns).split("\n")
+      for (const line of lines.filter((one) => !one.includes("spindle") && !one.trim().startsWith("-"))) {
+        assert.isAtMost(line.length, columns, line)
       }
     }
   })

@@ -42,3 +42,45 @@ describe("usesColor", () => {
     assert.isFalse(Ansi.usesColor("never", true, {}))
   })
 })
+
+describe("characters that show nothing", () => {
+  const hidden = {
+    tag: 0xe0041,
+    "cancel tag": 0xe007f,
+    "soft hyphen": 0xad,
+    "hangul filler": 0x3164,
+    "choseong filler": 0x115f,
+    "jungseong filler": 0x1160,
+    "halfwidth filler": 0xffa0,
+    "grapheme joiner": 0x34f,
+    "braille blank": 0x2800,
+    "vowel separator": 0x180e,
+    "variation selector": 0xfe0f,
+    "variation selector 17": 0xe0100,
+    "interlinear anchor": 0xfff9,
+    "inherent vowel": 0x17b4,
+    "zero width space": 0x200b,
+    "zero width joiner": 0x200d,
+    "word joiner": 0x2060,
+    "right-to-left override": 0x202e,
+    "byte order mark": 0xfeff
+  }
+  it.each(Object.entries(hidden))("are shown by number: %s", (_, code) => {
+    const text = `x${String.fromCodePoint(code)}y`
+    const shown = `x\\u{${code.toString(16)}}y`
+    assert.deepStrictEqual([Ansi.visible(text), Ansi.exact(text)], [shown, shown])
+  })
+
+  it("are left alone inside an emoji, except in what a person decides about", () => {
+    for (const text of ["⚠\ufe0f", "👩\u200d💻", "1\ufe0f\u20e3", "naïve", "日本語", "e\u0301", "grüße 👍"]) {
+      assert.strictEqual(Ansi.visible(text), text)
+    }
+    assert.strictEqual(Ansi.exact("⚠\ufe0f"), "⚠\\u{fe0f}")
+    assert.strictEqual(Ansi.exact("a\u00a0b\ud83dc"), "a\\u{a0}b\\u{d83d}c")
+    assert.strictEqual(Ansi.exact("naïve 日本語 👍\n\t"), "naïve 日本語 👍\n\t")
+  })
+
+  it("stay in the text for a program, without control characters", () => {
+    assert.strictEqual(Ansi.harmless("a\u200fb\x1b[2J\x9b\r\n\t"), "a\u200fb\u241b[2J\\u{9b}\r\n\t")
+  })
+})

@@ -83,16 +83,16 @@ describe("exec with agents of agents", () => {
           { events: [{ text: "all done" }] }
         ]
       })
-      const { code, stdout } = yield* run(at, ["exec", ...agents, "go"])
-      assert.strictEqual(code, 0)
+      const { code, stderr } = yield* run(at, ["exec", ...agents, "go"])
+      assert.strictEqual(code, 3)
       // there is no terminal: the question is refused at the root, and nothing else is
       assert.deepStrictEqual(Fs.readdirSync(at.cwd), [])
       assert.include(outputs(at), "no terminal to ask at")
-      assert.match(stdout, /↳ Ada starts\n/)
-      assert.match(stdout, /\n {2}↳ Alan starts\n/)
-      assert.match(stdout, /\n {2}✓ Alan is done after .*: grandchild done\n/)
-      assert.match(stdout, /\n✓ Ada is done after .*: child done\n/)
-      assert.include(stdout, "? Run this command? (asked by ")
+      assert.match(stderr, /↳ Ada starts\n/)
+      assert.match(stderr, /\n {2}↳ Alan starts\n/)
+      assert.match(stderr, /\n {2}✓ Alan is done after .*: grandchild done\n/)
+      assert.match(stderr, /\n✓ Ada is done after .*: child done\n/)
+      assert.include(stderr, "? Run this command? (asked by ")
       // an agent at the last level has no tools to start others
       const offered = (input: string) =>
         at.server.requests.flatMap(({ body }) =>
@@ -220,7 +220,7 @@ describe("the models of agents", () => {
         ]
       })
       Fs.appendFileSync(Path.join(at.home, "config.toml"), `\n${settings.join("\n")}\n`)
-      const { code, stdout } = yield* run(at, ["exec", "go"])
+      const { code, stderr } = yield* run(at, ["exec", "go"])
       assert.strictEqual(code, 0)
       const sent = (text: string) => {
         const body = at.server.requests.find((one) => JSON.stringify(one.body.input).includes(text))?.body
@@ -241,7 +241,7 @@ describe("the models of agents", () => {
         outputs(at),
         "model gpt-test has no reasoning effort mad; it has: minimal, low, medium, high, xhigh"
       )
-      assert.include(stdout, "↳ Rex starts\n")
+      assert.include(stderr, "↳ Rex starts\n")
       const tools = JSON.stringify(at.server.requests[0]!.body.tools)
       assert.include(tools, "- scout: Looks around.")
       assert.include(tools, "- gpt-small, with the reasoning efforts")

@@ -132,7 +132,12 @@ const cases: ReadonlyArray<Case> = [
     says: "session ../x does not exist"
   },
   { name: "an unknown session to show", args: ["sessions", "show", id], code: 1, says: `session ${id} does not exist` },
-  { name: "no last session", args: ["exec", "resume", "--last", "hi"], code: 1, says: "there is no session to resume" },
+  {
+    name: "no last session",
+    args: ["exec", "resume", "--last", "hi"],
+    code: 1,
+    says: "there is no session of WORK to resume (--all: the last one of any directory)"
+  },
   {
     name: "a schema that is not JSON",
     args: ["exec", "--output-schema", "schema.json", "hi"],
@@ -158,6 +163,19 @@ const cases: ReadonlyArray<Case> = [
     args: ["exec", "--image", "none.png", "hi"],
     code: 2,
     says: "cannot read none.png: no such file or directory"
+  },
+  {
+    name: "an image that is empty",
+    args: ["exec", "--image", "empty.png", "hi"],
+    code: 2,
+    prepare: file("empty.png", ""),
+    says: "cannot send empty.png: the file is empty"
+  },
+  {
+    name: "a configuration with a key that nothing reads, if it is strict",
+    args: ["exec", "--strict-config", "-c", "modell=x", "hi"],
+    code: 78,
+    says: "these keys of the configuration have no effect: modell"
   },
   {
     name: "an image that is none",
@@ -191,8 +209,9 @@ describe("bad input", () => {
       const elsewhere = ["-c", "model_providers.mock.base_url=http://127.0.0.1:9/v1"]
       const { code, stderr, stdout } = yield* run(at, ["exec", ...elsewhere, "hi"])
       assert.strictEqual(code, 1)
-      assert.match(stderr, /^spindle: [^\n]*127\.0\.0\.1:9[^\n]*\n$/)
-      assert.include(stdout, "trying again in")
+      assert.strictEqual(stdout, "")
+      assert.match(stderr, /\n✗ [^\n]*127\.0\.0\.1:9[^\n]*\n/)
+      assert.include(stderr, "trying again in")
       assert.strictEqual((yield* run(at, ["exec", "resume", "--last", "again"])).code, 0)
     })
   )
@@ -203,7 +222,7 @@ describe("bad input", () => {
       const at = yield* world({ turns: [refusal] }, 0)
       const { code, stderr } = yield* run(at, ["exec", "hi"])
       assert.strictEqual(code, 1)
-      assert.match(stderr, /^spindle: [^\n]*Incorrect API key provided[^\n]*\n$/)
+      assert.match(stderr, /\n✗ [^\n]*Incorrect API key provided[^\n]*\n/)
     })
   )
 
@@ -213,7 +232,7 @@ describe("bad input", () => {
       Fs.writeFileSync(Path.join(at.home, "sessions"), "in the way")
       const { code, stderr, stdout } = yield* run(at, ["exec", "hi"])
       assert.deepStrictEqual([code, stdout], [1, ""])
-      assert.match(stderr, /^spindle: the journal of session \S+ failed to open: [^\n]+\n$/)
+      assert.match(stderr, /^spindle: cannot open the session at \S+: a part of its path is not a directory\n$/)
     })
   )
 
@@ -233,7 +252,8 @@ describe("bad input", () => {
       const at = yield* world({ turns: [{ events: [command("rmdir sub")] }, { events: [{ text: "done" }] }] })
       Fs.mkdirSync(Path.join(at.cwd, "sub"))
       const { code, stderr } = yield* run(at, ["exec", ...allowed, "-o", "sub/last.txt", "hi"])
-      assert.deepStrictEqual([code, stderr], [1, "spindle: cannot write sub/last.txt: no such file or directory\n"])
+      assert.strictEqual(code, 1)
+      assert.match(stderr, /\nspindle: cannot write sub\/last\.txt: no such file or directory\n$/)
       assert.lengthOf(journals(at.home), 1)
     })
   )

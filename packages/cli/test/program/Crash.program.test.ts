@@ -137,7 +137,7 @@ describe("a damaged journal", () => {
       const { again, file, shown } = yield* damageAndResume((bytes) => Buffer.concat([bytes, Buffer.from(torn)]))
       assert.match(shown.stderr, /^spindle: the last \d+ bytes of the journal cannot be read; they are not shown\n$/)
       const [, cutBytes, cut = ""] =
-        /^! the journal was damaged: its last (\d+) bytes are kept in (\S+)$/m.exec(again.stdout) ?? []
+        /^! the journal was damaged: its last (\d+) bytes are kept in (\S+)$/m.exec(again.stderr) ?? []
       assert.deepStrictEqual([Fs.readFileSync(cut, "utf8"), Number(cutBytes)], [torn, torn.length])
       const records = recordsOf(file)
       assert.deepStrictEqual(
@@ -156,7 +156,7 @@ describe("a damaged journal", () => {
       })
       const damage = `the journal is damaged: ${garbage.length} bytes between its records are not readable`
       assert.strictEqual(shown.stderr, `spindle: ${damage}\n`)
-      assert.include(again.stdout, `! ${damage}\n`)
+      assert.include(again.stderr, `! ${damage}\n`)
       for (const text of ["first prompt", "kept", "second prompt"]) assert.include(input, text)
       assert.deepStrictEqual(Fs.readFileSync(file).subarray(0, bytes.length), bytes)
     })
@@ -193,7 +193,7 @@ describe("two processes", () => {
       yield* at.server.openGate("go")
       const ended = yield* program.ended
       assert.strictEqual(ended.code, 1)
-      assert.match(ended.stderr, /^spindle: the journal of session \S+ failed to fence: .*\n$/)
+      assert.match(ended.stderr, /^spindle: cannot save the session: .*\n$/)
       assert.deepStrictEqual(
         events(ended)
           .slice(-2)

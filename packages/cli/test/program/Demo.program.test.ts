@@ -11,22 +11,23 @@ const bare = Effect.map(world(), (at) => {
   return at
 })
 
-const copyOf = (stdout: string): string => /^A scratch copy of the example project: (\S+)$/m.exec(stdout)![1]!
+const copyOf = (stderr: string): string => /^A scratch copy of the example project: (\S+)$/m.exec(stderr)![1]!
 
 describe("demo", () => {
   it.live("repairs the example without a key, a network, a terminal or a person, and says who approved", () =>
     Effect.gen(function* () {
       const at = yield* bare
       const { code, stderr, stdout } = yield* run(at, ["demo"], scripted)
-      assert.deepStrictEqual([code, stderr], [0, ""])
-      assert.include(stdout, "a scripted model (no key, no network)")
-      assert.include(stdout, "No terminal: the demo approves its own commands.")
-      assert.match(stdout, /✗ exit 1 .*[^]*✓ done .*[^]*ℹ fail 0[^]*✓ exit 0 .*[^]*The tests pass now[^]*✓ done · /)
-      assert.include(stdout, "HTTP, processes, files and the journal are real")
-      const copy = copyOf(stdout)
+      assert.strictEqual(code, 0)
+      assert.match(stdout, /^The tests pass now.*\n$/)
+      assert.include(stderr, "a scripted model (no key, no network)")
+      assert.include(stderr, "no terminal: the demo approves its own commands\n")
+      assert.match(stderr, /✗ exit 1 .*[^]*✓ done .*[^]*ℹ fail 0[^]*✓ exit 0 .*[^]*The tests pass now[^]*✓ done · /)
+      assert.include(stderr, "HTTP, processes, files and the journal are real")
+      const copy = copyOf(stderr)
       assert.include(Fs.readFileSync(`${copy}/src/discount.js`, "utf8"), "Math.round")
       Fs.rmSync(copy, { recursive: true })
-      const id = /session (\S+)\n$/.exec(stdout)![1]!
+      const id = /session (\S+)\n$/.exec(stderr)![1]!
       assert.lengthOf(journals(at.home), 1)
       const show = yield* run(at, ["sessions", "show", id])
       assert.include(show.stdout, "The tests pass now")
@@ -46,12 +47,10 @@ describe("demo", () => {
         }`
       const preload = `--import=data:text/javascript,${encodeURIComponent(refusing)}`
       const { code, stderr, stdout } = yield* run(at, ["demo"], { env: { ...scripted.env, NODE_OPTIONS: preload } })
-      assert.deepStrictEqual(
-        [code, stderr],
-        [1, "spindle: the scripted model cannot listen on 127.0.0.1: listen EPERM\n"]
-      )
+      assert.deepStrictEqual([code, stdout], [1, ""])
+      assert.match(stderr, /\nspindle: the scripted model cannot listen on 127\.0\.0\.1: listen EPERM\n$/)
       assert.lengthOf(journals(at.home), 0)
-      Fs.rmSync(copyOf(stdout), { recursive: true })
+      Fs.rmSync(copyOf(stderr), { recursive: true })
     })
   )
 
@@ -60,11 +59,14 @@ describe("demo", () => {
       const at = yield* world({
         turns: [{ events: [command("touch invented")] }, { events: [{ text: "Then I cannot." }] }]
       })
-      const { code, stdout } = yield* run(at, ["demo"], scripted)
-      const copy = copyOf(stdout)
-      assert.strictEqual(code, 0)
-      assert.include(stdout, "No terminal: commands and patches that need approval are refused.")
-      assert.notInclude(stdout, "approves")
+      const { code, stderr } = yield* run(at, ["demo"], scripted)
+      const copy = copyOf(stderr)
+      assert.strictEqual(code, 3)
+      assert.include(
+        stderr,
+        "no terminal to ask at: commands and patches are refused (--sandbox danger-full-access runs"
+      )
+      assert.notInclude(stderr, "approves")
       assert.isFalse(Fs.existsSync(`${copy}/invented`))
       const [, second] = at.server.requests
       const { output } = second!.body.input.find((one: any) => one.type === "function_call_output")
@@ -76,12 +78,11 @@ describe("demo", () => {
   it.live("leaves its model to the configuration when there is one", () =>
     Effect.gen(function* () {
       const at = yield* world({ turns: [{ events: [{ text: "I looked at it." }] }] })
-      const { code, stdout } = yield* run(at, ["demo"], scripted)
-      assert.strictEqual(code, 0)
-      assert.include(stdout, "the model gpt-test")
-      assert.include(stdout, "I looked at it.")
+      const { code, stderr, stdout } = yield* run(at, ["demo"], scripted)
+      assert.deepStrictEqual([code, stdout], [0, "I looked at it.\n"])
+      assert.include(stderr, "the model gpt-test")
       assert.lengthOf(at.server.requests, 1)
-      Fs.rmSync(copyOf(stdout), { recursive: true })
+      Fs.rmSync(copyOf(stderr), { recursive: true })
     })
   )
 
@@ -93,9 +94,9 @@ describe("demo", () => {
       yield* program.kill("SIGINT")
       const ended = yield* program.ended
       assert.strictEqual(ended.code, 130)
-      const copy = copyOf(ended.stdout)
+      const copy = copyOf(ended.stderr)
       assert.isTrue(yield* eventually(() => processesOf("--test-reporter=spec").length === 0))
-      const id = /resume: spindle exec resume (\S+)/.exec(ended.stdout)![1]!
+      const id = /resume: spindle exec resume (\S+)/.exec(ended.stderr)![1]!
       const again = yield* run(
         at,
         [

@@ -22,12 +22,15 @@ const outputsTo = ({ server }: World, request: number): ReadonlyArray<any> =>
 const outputTo = (at: World, request: number): string => String(outputsTo(at, request)[0]?.output)
 
 describe("exec", () => {
-  it.live("streams text and reasoning as plain text, and prints the tokens at the end", () =>
+  it.live("writes the answer to stdout, and text, reasoning and tokens to stderr", () =>
     Effect.gen(function* () {
       const at = yield* world({ turns: [{ events: [{ reasoning: "hm" }, { text: "Hello there", chunks: 3 }] }] })
       const { code, stderr, stdout } = yield* run(at, ["exec", "hi"])
-      assert.deepStrictEqual([code, stderr], [0, ""])
-      assert.match(stdout, /^hm\nHello there\n\n✓ done · \d\.\d s · 110 tokens \(in 100, out 10\) · session \S{36}\n$/)
+      assert.deepStrictEqual([code, stdout], [0, "Hello there\n"])
+      assert.match(
+        stderr,
+        /^spindle: .*\nhm\nHello there\n\n✓ done · \d\.\d s · 110 tokens \(in 100, out 10\) · session \S{36}\n$/
+      )
       const { body } = at.server.requests[0]!
       assert.strictEqual(body.model, "gpt-test")
       assert.deepStrictEqual(
@@ -105,13 +108,15 @@ describe("exec", () => {
         turns: [{ events: [command("touch made"), { custom: "apply_patch", input: patch, callId: "c2" }] }]
       })
       Fs.writeFileSync(`${at.cwd}/a.txt`, "old\n")
-      const { code, stdout } = yield* run(at, ["exec", "go"])
-      assert.strictEqual(code, 0)
+      const { code, stderr, stdout } = yield* run(at, ["exec", "go"])
+      assert.deepStrictEqual([code, stdout], [3, "ok\n"])
+      const notice = "no terminal to ask at: commands and patches are refused (--sandbox danger-full-access runs them)"
+      assert.isTrue(stderr.startsWith(`spindle: ${notice}\n`), stderr)
       assert.deepStrictEqual(Fs.readdirSync(at.cwd), ["a.txt"])
       assert.strictEqual(Fs.readFileSync(`${at.cwd}/a.txt`, "utf8"), "old\n")
       assert.include(outputTo(at, 1), "no terminal to ask at")
-      assert.include(stdout, "? Run this command?\n  $ touch made\n")
-      assert.strictEqual(stdout.split("→ refused: no terminal to ask at").length, 3)
+      assert.include(stderr, "? Run this command?\n  $ touch made\n")
+      assert.strictEqual(stderr.split("→ refused: no terminal to ask at").length, 3)
     })
   )
 
@@ -162,10 +167,10 @@ describe("exec", () => {
       const text = yield* run(at, ["exec", "hi"])
       assert.strictEqual(text.code, 1)
       const message = "out of order (HTTP status 500)"
-      const [tries, last] = text.stdout.split("\n\n")
-      assert.match(tries!.replace(message, "MESSAGE"), /^! MESSAGE; trying again in \d\.\d s \(1\/1\)$/)
+      const [tries, last] = text.stderr.split("\n\n")
+      assert.match(tries!.replace(message, "MESSAGE"), /\n! MESSAGE; trying again in \d\.\d s \(1\/1\)$/)
       assert.match(last!.replace(message, "MESSAGE"), /^✗ MESSAGE\n✗ failed · /)
-      assert.strictEqual(text.stderr, `spindle: ${message}\n`)
+      assert.strictEqual(text.stdout, "")
       const json = yield* run(at, ["exec", "--json", "hi"])
       assert.strictEqual(json.code, 1)
       assert.deepStrictEqual(events(json).slice(-2), [
@@ -194,7 +199,7 @@ describe("exec", () => {
     Effect.gen(function* () {
       const at = yield* world()
       Fs.writeFileSync(Path.join(at.cwd, "dot.png"), "not really")
-      Fs.writeFileSync(Path.join(at.cwd, "schema.json"), '{"type":"object"}')
+      Fs.writeFileSync(Path.join(at.cwd, "schema.json"), '\ufeff{"type":"object"}')
       const { code } = yield* run(at, ["exec", "--output-schema", "schema.json", "--image", "dot.png", "look"])
       assert.strictEqual(code, 0)
       const { body } = at.server.requests[0]!

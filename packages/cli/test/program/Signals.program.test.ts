@@ -82,7 +82,8 @@ describe("signals", () => {
       const ended = yield* killed(program, "SIGINT")
       assert.strictEqual(ended.code, 130)
       const [, text, id] =
-        /^((?:so )+)\n\n■ stopped · .*\nresume: spindle exec resume (\S+)\n$/.exec(ended.stdout) ?? []
+        /\n((?:so )+)\n\n■ stopped · .*\nresume: spindle exec resume (\S+)\n$/.exec(ended.stderr) ?? []
+      assert.strictEqual(ended.stdout, "")
       assert.strictEqual(yield* at.server.awaitStreamEnd(1), "closed early")
       const input = yield* resumedInput(at, id!)
       const shown = input.find((item) => item.role === "assistant").content[0].text as string
@@ -157,11 +158,24 @@ describe("signals", () => {
       })
   )
 
+  it.live("X2 SIGHUP does not stop what nohup has started", () =>
+    Effect.gen(function* () {
+      const at = yield* world({ turns: [{ events: [{ text: "here" }, { gate: "go" }] }] })
+      const program = yield* start(at, ["exec", "--json", "go"], { env: { _: "/usr/bin/nohup" } })
+      yield* program.says("agent_message")
+      yield* program.kill("SIGHUP")
+      yield* at.server.openGate("go")
+      const ended = yield* program.ended
+      assert.deepStrictEqual([ended.code, events(ended).at(-1).type], [0, "turn.completed"])
+    })
+  )
+
   it.live("stops in order when the reader of its output has gone", () =>
     Effect.gen(function* () {
-      const at = yield* world({ turns: [{ events: [{ endless: "line\n", everyMs: 2 }] }] })
-      const program = yield* start(at, ["exec", "go"])
-      yield* program.says("line")
+      const many = Array.from({ length: 1_000 }, () => [{ text: "line" }, { delayMs: 5 }]).flat()
+      const at = yield* world({ turns: [{ events: many }] })
+      const program = yield* start(at, ["exec", "--json", "go"])
+      yield* program.says("agent_message")
       yield* program.closeStdout
       const ended = yield* program.ended
       assert.strictEqual(ended.code, 141)

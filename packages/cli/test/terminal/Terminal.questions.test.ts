@@ -10,7 +10,7 @@ import { Keyboard } from "../fixtures/keyboard.ts"
 /** Asks at a terminal and presses these keys, piece by piece. Returns the decision and the written text. */
 const asked = Effect.fnUntraced(function* (
   request: Pick<Question, "kind" | "payload"> & { readonly tool?: string },
-  keys: ReadonlyArray<string>
+  keys: ReadonlyArray<string | Uint8Array>
 ) {
   const keyboard = new Keyboard(true)
   const written: Array<string> = []
@@ -100,6 +100,41 @@ describe("a question of a tool", () => {
   )
 })
 
+describe("keys that come in pieces", () => {
+  const question = { kind: "question", payload: { questions: [{ id: "why", question: "Why?" }] } } as const
+  const answer = (text: string) => ({ _tag: "Answered" as const, answers: { why: { answers: [text] } } })
+  const cut = (text: string, ...at: ReadonlyArray<number>) => {
+    const bytes = Buffer.from(text)
+    const ends = [...at, bytes.length]
+    return ends.map((end, index) => bytes.subarray(ends[index - 1] ?? 0, end))
+  }
+
+  it.effect.each([
+    ["cut after one byte", cut("日本語", 1), "日本語"],
+    ["cut after two bytes", cut("日本語", 2), "日本語"],
+    ["an emoji, byte by byte", cut("ok 👍", 4, 5, 6), "ok 👍"],
+    ["an accent", cut("café", 4), "café"],
+    ["a text and an arrow key in one piece", ["ab\x1b[Dc"], "abc"],
+    ["an arrow key in two pieces", ["ab", "\x1b", "[D", "c"], "abc"]
+  ] as const)("are one text: %s", ([, pieces, text]) =>
+    Effect.gen(function* () {
+      const { decision } = yield* asked(question, [...pieces, "\r"])
+      assert.deepStrictEqual(decision, answer(text))
+    })
+  )
+
+  it.effect("Escape refuses what a key decides, and a sequence does not", () =>
+    Effect.gen(function* () {
+      const command = { kind: "command", payload: { command: "ls" } } as const
+      const denied = { _tag: "Denied", reason: "rejected by user" } as const
+      assert.deepStrictEqual((yield* asked(command, ["\x1b"])).decision, denied)
+      assert.deepStrictEqual((yield* asked(command, ["\x1b\x1b"])).decision, denied)
+      const arrow = yield* asked(command, ["\x1b[A", "\x1b", "[B", "y"])
+      assert.deepStrictEqual(arrow.decision, { _tag: "Approved", scope: "once" })
+    })
+  )
+})
+
 describe("a form of a server", () => {
   it.effect("A3 is accepted with its values: texts, numbers, yes or no, one of some, defaults", () =>
     Effect.gen(function* () {
@@ -162,6 +197,69 @@ describe("a form of a server", () => {
       assert.notInclude(text.replaceAll("\r\x1b[2K", ""), "\x1b")
       const last = text.split("\r\x1b[2K").findLast((line) => line.includes("xend"))!
       assert.isBelow(last.split("\n")[0]!.length, 80)
+    })
+  )
+})
+
+describe("a question at another terminal", () => {
+  /** Decides a command with y; returns what was written to the transcript and to the screen. */
+  const approved = Effect.fnUntraced(function* (options: {
+    readonly columns?: number
+    readonly env?: { readonly [name: string]: string }
+    readonly isPiped?: boolean
+  }) {
+    const keyboard = new Keyboard(true)
+    const [output, screen] = [[] as Array<string>, [] as Array<string>]
+    const terminal = yield* Terminal.make({
+      sessionId: Events.sessionId,
+      cwd: "/w",
+      output: { isTTY: options.isPiped !== true, columns: options.columns ?? 80, write: (text) => output.push(text) },
+      screen: { isTTY: true, columns: options.columns ?? 80, write: (text) => screen.push(text) },
+      keyboard,
+      color: "never",
+      env: options.env ?? {},
+      onCtrlC: () => undefined
+    })
+    const question: Question = {
+      sessionId: Events.sessionId,
+      turnId: Events.turnId,
+      questionId: Events.questionId,
+      callId: undefined,
+      tool: undefined,
+      path: [Events.sessionId],
+      kind: "command",
+      payload: { command: "ls" }
+    }
+    const deciding = yield* Effect.forkChild(terminal.approvals!.decide(question), { startImmediately: true })
+    yield* TestClock.adjust("100 millis")
+    keyboard.press("y")
+    assert.deepStrictEqual(yield* Fiber.join(deciding), { _tag: "Approved", scope: "once" })
+    return { output: output.join(""), screen: screen.join("") }
+  })
+
+  it.effect("is asked there if the transcript goes elsewhere, and both have it", () =>
+    Effect.gen(function* () {
+      const { output, screen } = yield* approved({ isPiped: true })
+      assert.strictEqual(output, "? Run this command?\n  $ ls\n  → allowed once\n")
+      assert.include(screen, "? Run this command?\n  $ ls\n  [y] once")
+      assert.isTrue(screen.endsWith("\r\x1b[2K  → allowed once\n"), JSON.stringify(screen))
+    })
+  )
+
+  it.effect("is asked in lines that fit into 20 columns", () =>
+    Effect.gen(function* () {
+      const { output, screen } = yield* approved({ columns: 20 })
+      assert.strictEqual(screen, "")
+      for (const line of output.replaceAll("\r\x1b[2K", "\n").split("\n")) assert.isAtMost(line.length, 20)
+      assert.include(output, "  q stop\n  y/a/n/q ")
+    })
+  )
+
+  it.effect("is asked on a dumb terminal without a control sequence", () =>
+    Effect.gen(function* () {
+      const { output } = yield* approved({ env: { TERM: "dumb" } })
+      assert.notInclude(output, "\x1b")
+      assert.match(output, /\[q\] no, and stop \n {2}→ allowed once\n$/)
     })
   )
 })

@@ -1,0 +1,72 @@
+/**
+ * The keys of a configuration that have no effect here. Some belong to the reference, others are mistyped; naming them is
+ * better than leaving a person to wonder.
+ */
+import type { Layer, Tree } from "./table.ts"
+
+/** What is read below a key: everything, or some names. `*` is any name. */
+type Known = true | { readonly [name: string]: Known }
+
+const names = (...known: ReadonlyArray<string>): { readonly [name: string]: true } =>
+  Object.fromEntries(known.map((name) => [name, true]))
+
+const profile: Known = {
+  ...names(
+    "model",
+    "model_provider",
+    "openai_base_url",
+    "approval_policy",
+    "sandbox_mode",
+    "model_reasoning_effort",
+    "model_reasoning_summary",
+    "model_instructions_file",
+    "model_catalog_json"
+  ),
+  features: names("multi_agent"),
+  otel: names("environment", "log_user_prompt", "exporter", "trace_exporter", "metrics_exporter"),
+  agents: {
+    ...names("max_threads", "max_depth", "job_max_runtime_seconds"),
+    "*": names(
+      "description",
+      "config_file",
+      "instructions_file",
+      "developer_instructions",
+      "model",
+      "model_reasoning_effort",
+      "nickname_candidates"
+    )
+  },
+  model_providers: {
+    "*": {
+      ...names(
+        "name",
+        "base_url",
+        "wire_api",
+        "env_key",
+        "experimental_bearer_token",
+        "http_headers",
+        "env_http_headers",
+        "query_params",
+        "request_max_retries",
+        "stream_max_retries",
+        "stream_idle_timeout_ms"
+      ),
+      auth: names("command", "args", "cwd", "timeout_ms")
+    }
+  }
+}
+
+const root: Known = { ...profile, profile: true, profiles: { "*": profile } }
+
+/** Returns the keys of the layers that nothing reads, each once, as dotted names. */
+export const of = (layers: ReadonlyArray<Pick<Layer, "table">>): ReadonlyArray<string> => [
+  ...new Set(layers.flatMap(({ table }) => below(table, root, "")))
+]
+
+const below = (table: Tree, known: Exclude<Known, true>, at: string): ReadonlyArray<string> =>
+  Object.entries(table).flatMap(([name, value]) => {
+    const inner = Object.hasOwn(known, name) ? known[name] : known["*"]
+    if (inner === undefined) return [`${at}${name}`]
+    if (inner === true || typeof value !== "object" || value === null || Array.isArray(value)) return []
+    return below(value as Tree, inner, `${at}${name}.`)
+  })
