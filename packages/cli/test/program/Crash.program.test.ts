@@ -193,7 +193,7 @@ describe("two processes", () => {
       yield* at.server.openGate("go")
       const ended = yield* program.ended
       assert.strictEqual(ended.code, 1)
-      assert.match(ended.stderr, /^spindle: cannot save the session: .*\n$/)
+      assert.match(ended.stderr, /^spindle: cannot save the session in .+: .+\n$/)
       assert.deepStrictEqual(
         events(ended)
           .slice(-2)
