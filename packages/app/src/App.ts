@@ -15,6 +15,7 @@ import { defaults, SessionConfig } from "@spindle/core/SessionConfig"
 import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/SessionError"
 import { isRecord, type SessionEvent } from "@spindle/core/SessionEvent"
 import { both, SessionObserver } from "@spindle/core/SessionObserver"
+import { CurrentTurnContext, type TurnContext } from "@spindle/core/TurnContext"
 import * as CodingTools from "@spindle/tools/CodingTools"
 import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
@@ -127,10 +128,21 @@ export const open = (
       ),
       Effect.provideService(SessionObserver, both(yield* SessionObserver, opening.observer)),
       CodingAgent.withLimits(settings),
+      Effect.provideService(CurrentTurnContext, () => turnContext(settings, cwd)),
       Effect.provideService(SessionConfig, { ...defaults, ...retriesOf(settings) })
     )
     return { session, from, killTargets }
   })
+
+/** What the journal says about the circumstances of each turn, written when they change. */
+const turnContext = (settings: Settings.Settings, cwd: string): TurnContext => ({
+  model: settings.model,
+  ...(settings.reasoningEffort !== undefined && { effort: settings.reasoningEffort }),
+  ...(settings.reasoningSummary !== undefined && { summary: settings.reasoningSummary }),
+  approvalPolicy: settings.approvalPolicy,
+  sandbox: settings.sandboxMode,
+  cwd
+})
 
 const retriesOf = ({ provider }: Settings.Settings) => {
   const { requestRetries, streamRetries } = provider._tag === "Responses" ? provider : defaults

@@ -58,6 +58,10 @@ describe("run", () => {
       const [first] = events
       assert.deepInclude(first, { _tag: "SessionStarted", sessionId: made[0]! })
       assert.deepInclude((first as Extract<SessionEvent, { _tag: "SessionStarted" }>).meta, { program: "test", cwd })
+      assert.deepStrictEqual(
+        events.flatMap((event) => (event._tag === "TurnContextChanged" ? [event.context] : [])),
+        [{ model: settings.model, approvalPolicy: "on-request", sandbox: "read-only", cwd }]
+      )
       assert.strictEqual(events.at(-1)!._tag, "TurnCompleted")
       assert.deepStrictEqual([...new Set(observed)], made)
     }).pipe(Effect.scoped, Effect.provide(platform))
