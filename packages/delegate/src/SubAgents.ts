@@ -10,7 +10,9 @@ import * as Input from "@spindle/core/Input"
 import type { Journal } from "@spindle/core/Journal"
 import { Model } from "@spindle/core/Model"
 import { Turn, type TurnSession } from "@spindle/core/Turn"
+import { CurrentTurnContext, type TurnContext } from "@spindle/core/TurnContext"
 import * as Effect from "effect/Effect"
+import * as Struct from "effect/Struct"
 import type * as Delegate from "./Delegate.ts"
 import { DelegateClosed, DelegateNotFound } from "./DelegateError.ts"
 import * as Choosing from "./internal/choosing.ts"
@@ -252,8 +254,22 @@ const startAs = <R>(
   // mutant hands-over-in-its-region (D6):
   //   replace: const started = Effect.uninterruptibleMask((restore) => launch(wanted, restore))
   const started = launch(wanted, restore)
-  return model === undefined ? started : Effect.provideService(started, Model, model)
+  return model === undefined ? started : withModel(started, model)
 }
+
+/** Provides the model of an agent, and a turn context that names it. The effort of the session is not that of this model. */
+const withModel = <A, E, R>(effect: Effect.Effect<A, E, R>, model: Model) =>
+  Effect.flatMap(CurrentTurnContext, (current) =>
+    effect.pipe(
+      Effect.provideService(Model, model),
+      Effect.provideService(CurrentTurnContext, current && (() => contextOf(current(), model)))
+    )
+  )
+
+const contextOf = (context: TurnContext, { model }: Model): TurnContext => ({
+  ...Struct.omit(context, ["effort"]),
+  model
+})
 
 interface StartAs<out R> extends Pick<Delegate.DelegateOptions<R>, "name" | "meta" | "begin" | "detached" | "wake"> {
   readonly model: Model | undefined

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { CurrentTurnContext } from "@spindle/core/TurnContext"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
 import * as Effect from "effect/Effect"
@@ -28,6 +29,30 @@ describe("the model of an agent", () => {
         const [{ agent_id }, { status }] = outputs()
         assert.deepStrictEqual(status[agent_id], { completed: "echo work" })
         assert.deepStrictEqual(asked, [expected])
+      })
+    )
+  }
+
+  for (const [params, expected] of [
+    [{}, { model: "scripted", effort: "medium", cwd: "/w" }],
+    [
+      { model: "swift", reasoning_effort: "high" },
+      { model: "swift", cwd: "/w" }
+    ]
+  ] as const) {
+    it.effect(`is the one that the context of its turns names: ${JSON.stringify(params)}`, () =>
+      Effect.gen(function* () {
+        const { journal, outputs, run } = yield* Effect.provideService(
+          play({ calls: [spawn(params), wait], models }),
+          CurrentTurnContext,
+          () => ({ model: "scripted", effort: "medium", cwd: "/w" })
+        )
+        yield* run("root")
+        const { records } = yield* journal.load(outputs()[0].agent_id)
+        assert.deepStrictEqual(
+          records.flatMap((record) => (record._tag === "TurnContextChanged" ? [record.context] : [])),
+          [expected]
+        )
       })
     )
   }

@@ -22,6 +22,9 @@ export class TurnContext extends Schema.Opaque<TurnContext>()(
  * Returns the context of a turn that starts now. Called once for each turn, atomically with its start, so it must not
  * block. If it throws, or returns what JSON cannot represent, the turn runs and a `Warning` reports it. By default
  * nothing is recorded.
+ *
+ * Delegates inherit it. Provide another one together with another `Model`, as `SubAgents` does for an agent with its own
+ * model.
  */
 export const CurrentTurnContext: Context.Reference<(() => TurnContext) | undefined> = Context.Reference<
   (() => TurnContext) | undefined
