@@ -86,7 +86,7 @@ describe("run", () => {
   it.live("a command that exceeds its limit is ended with its children, and its output until then is returned", () =>
     Effect.gen(function* () {
       const { started, text } = yield* run({
-        cmd: "echo begun; setsid sleep 30 & sleep 30",
+        cmd: "echo begun; setsid sleep 30 & exec sleep 30",
         login: false,
         timeout_ms: 2_000
       })
