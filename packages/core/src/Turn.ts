@@ -46,7 +46,7 @@ export interface TurnDelegate {
   readonly name: string
   readonly linked: boolean
   readonly callId?: CallId
-  /** Ends it. With this the turn owns the child; without it a clean-up of `onAbort` ends a linked child. See `own`. */
+  /** Ends it. With this the turn owns the child; without it something else has to end it. See `own`. */
   readonly end?: OwnedResource["end"] | undefined
   readonly drain?: OwnedResource["drain"]
 }
