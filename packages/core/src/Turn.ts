@@ -13,6 +13,7 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { NoteKind } from "./NoteKind.ts"
 import type { Model, ModelPart, ModelRequest } from "./ports/Model.ts"
 import type { Process, ProcessFailed, Processes, ProcessSpec } from "./ports/Processes.ts"
 import type { AgentStatus, CallDetail, CallDisplay } from "./protocol/Display.ts"
@@ -188,6 +189,11 @@ export interface Turn {
    * call that is not open. What JSON cannot represent is a defect of the caller.
    */
   readonly detail: (callId: CallId, detail: CallDetail) => Effect.Effect<void>
+  /**
+   * Records a note of this kind for clients, which is no part of the history. Data that does not fit the schema of its kind
+   * is a defect of the caller. **Interruption**: as `record`.
+   */
+  readonly note: <A>(kind: NoteKind<A>, data: A) => Effect.Effect<void>
   /** Records a warning that a person should see. */
   readonly warn: (message: string) => Effect.Effect<void>
   /** Waits until everything recorded so far is durable. **Interruption** stops only the wait. */

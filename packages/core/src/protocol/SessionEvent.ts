@@ -208,6 +208,18 @@ export class DelegateEnded extends Schema.Opaque<DelegateEnded>()(
     message: Schema.optionalKey(Schema.String)
   })
 ) {}
+/**
+ * A task reports something to clients. It is no part of the history, and a rollback does not take it back. `name` is that
+ * of its `NoteKind`, which reads `data`; `message` is for people.
+ */
+export class TaskNote extends Schema.Opaque<TaskNote>()(
+  record("TaskNote", {
+    turnId: TurnId,
+    name: Schema.String,
+    data: JsonValue,
+    message: Schema.optionalKey(Schema.String)
+  })
+) {}
 /** Terminal: the task returned. `usage` counts the turn. */
 export class TurnCompleted extends Schema.Opaque<TurnCompleted>()(
   record("TurnCompleted", {
@@ -293,6 +305,7 @@ export const KnownRecord = Schema.Union([
   ProcessEnded,
   DelegateStarted,
   DelegateEnded,
+  TaskNote,
   TurnCompleted,
   TurnFailed,
   TurnAborted,

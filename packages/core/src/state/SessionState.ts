@@ -204,6 +204,7 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
       return state
     case "ModelRetrying":
     case "StragglerEnded":
+    case "TaskNote":
     case "Warning":
       return state
   }

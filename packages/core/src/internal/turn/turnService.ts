@@ -52,6 +52,7 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
     say: (text) => sync(() => void ledger.record({ _tag: "AssistantMessage", text })),
     output: (callId, text) => sync(() => ledger.output(callId, text)),
     detail: (callId, detail) => sync(() => ledger.detail(callId, detail)),
+    note: (kind, data) => sync(() => ledger.note(kind, data)),
     warn: (message) => sync(() => void recorder.append({ _tag: "Warning", message })),
     flush: unlessFenced(flush),
     takeInput: unlessClosing(takeInput(parts, ledger, waiting, isFenced)),
