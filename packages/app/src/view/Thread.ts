@@ -204,6 +204,7 @@ export const step = (before: Thread, event: SessionEvent): Step => {
     case "InputAccepted":
     case "ModelRequested":
     case "DelegateEnded":
+    case "OperationAccepted":
     case "Unknown":
       return [thread, []]
   }

@@ -283,6 +283,13 @@ export class StragglerEnded extends Schema.Opaque<StragglerEnded>()(
 export class RolledBack extends Schema.Opaque<RolledBack>()(
   record("RolledBack", { submissionId: SubmissionId, turns: Schema.Finite })
 ) {}
+/**
+ * An operation whose id a client chose was accepted, and no other record names that id. It is remembered, so that the
+ * client may send it again after a restart (contract P6).
+ */
+export class OperationAccepted extends Schema.Opaque<OperationAccepted>()(
+  record("OperationAccepted", { submissionId: SubmissionId, op: Schema.Literals(["Interrupt", "Answer"]) })
+) {}
 /** Something a person should know. */
 export class Warning extends Schema.Opaque<Warning>()(record("Warning", { message: Schema.String })) {}
 
@@ -311,6 +318,7 @@ export const KnownRecord = Schema.Union([
   TurnAborted,
   StragglerEnded,
   RolledBack,
+  OperationAccepted,
   Warning
 ]).annotate({ identifier: "KnownRecord" })
 /** @see {@link KnownRecord} */

@@ -205,6 +205,7 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
     case "ModelRetrying":
     case "StragglerEnded":
     case "TaskNote":
+    case "OperationAccepted":
     case "Warning":
       return state
   }
