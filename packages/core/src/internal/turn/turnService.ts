@@ -167,7 +167,10 @@ const takeInput = Effect.fnUntraced(function* (
 })
 
 /** What to record ahead of the input. A function of the application that throws or dies costs its fragments only. */
-const fragmentsOf = (make: Fragments.MakeFragments, history: History.ItemLog): Effect.Effect<Fragments.FragmentUpdate> =>
+const fragmentsOf = (
+  make: Fragments.MakeFragments,
+  history: History.ItemLog
+): Effect.Effect<Fragments.FragmentUpdate> =>
   Effect.catchCause(
     Effect.suspend(() => make(History.fragmentsOf(History.toArray(history)))),
     (cause) =>
