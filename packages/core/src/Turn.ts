@@ -119,6 +119,11 @@ export interface TurnProcessSpec extends Omit<ProcessSpec, "processId"> {
 
 /** What a model request carries in addition to the history of its session. */
 export interface SampleRequest extends Pick<ModelRequest, "instructions" | "tools" | "output"> {
+  /**
+   * Items that the request carries instead of the history. It is then *aside*: its response enters neither the history nor
+   * the events, only its usage is recorded, and calls in it are ignored. `Sampled.text` has the text.
+   */
+  readonly items?: ReadonlyArray<Item> | undefined
   /** Describes a call as it is recorded; undefined for a call that it knows nothing about. Must not throw. */
   readonly display?: ((call: Pick<ToolCall, "name" | "params">) => CallDisplay | undefined) | undefined
 }
@@ -172,6 +177,11 @@ export interface Turn {
 
   /** The history as the next model request would carry it: calls and results paired, in order (I6). */
   readonly history: Effect.Effect<ReadonlyArray<Item>>
+  /**
+   * How many tokens the next model request costs with this history: as reported by the provider for the part that it has
+   * seen, and for the rest an estimate that is scaled as the last report requires.
+   */
+  readonly contextTokens: Effect.Effect<number>
   /** Adds an item to history, journal and events. **Interruption**: not interruptible; does not wait for the disk. */
   readonly record: (item: NewItem) => Effect.Effect<Item>
   /**

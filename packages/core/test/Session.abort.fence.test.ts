@@ -36,6 +36,7 @@ const members = (turn: Turn): { readonly [member: string]: Effect.Effect<unknown
   own: turn.own({ kind: "process", id: "late", name: "late", end: () => Effect.die("must not run") }),
   keep: turn.keep("late"),
   history: turn.history,
+  contextTokens: turn.contextTokens,
   record: turn.record({ _tag: "AssistantMessage", text: "late record" }),
   note: turn.note(NoteKind.make("late", { data: Schema.String }), "late"),
   replaceHistory: turn.replaceHistory([{ _tag: "AssistantMessage", text: "late history" }]),

@@ -103,14 +103,18 @@ export class ItemRecorded extends Schema.Opaque<ItemRecorded>()(
 export class HistoryReplaced extends Schema.Opaque<HistoryReplaced>()(
   record("HistoryReplaced", { turnId: TurnId, items: Schema.Array(Item) })
 ) {}
-/** A request is about to be sent to the model. `attempt` counts from 1. */
+/**
+ * A request is about to be sent to the model. `attempt` counts from 1. One that is `aside` carries other items than the
+ * history, and its response is not recorded.
+ */
 export class ModelRequested extends Schema.Opaque<ModelRequested>()(
   record("ModelRequested", {
     turnId: TurnId,
     requestId: ModelRequestId,
     attempt: Schema.Finite,
     provider: Schema.String,
-    model: Schema.String
+    model: Schema.String,
+    aside: Schema.optionalKey(Schema.Literal(true))
   })
 ) {}
 /** A request ended. `estimated` usage was not reported but computed from the text (contract I7). */

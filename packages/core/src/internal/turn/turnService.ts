@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import type * as Fragments from "../../ports/Fragments.ts"
 import * as Input from "../../protocol/Input.ts"
 import { toFinite } from "../../protocol/Item.ts"
+import * as ContextTokens from "../../state/ContextTokens.ts"
 import * as History from "../../state/History.ts"
 import * as Inbox from "../../state/Inbox.ts"
 import type { Entry } from "../../state/Inbox.ts"
@@ -50,6 +51,7 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
     own: (resource) => sync(() => Effect.sync(resources.own(ledger, resource))),
     keep: (id) => sync(() => slot.reason() === undefined && resources.keep(id)),
     history: sync(() => History.repair(History.toArray(recorder.state.history))),
+    contextTokens: sync(() => ContextTokens.of(recorder.state)),
     record: (item) => sync(() => ledger.record(item)),
     replaceHistory: (items) => sync(() => ledger.replaceHistory(items)),
     say: (text) => sync(() => void ledger.record({ _tag: "AssistantMessage", text })),
