@@ -10,17 +10,21 @@ import { Fragments } from "@spindle/core/Fragments"
 import type { SessionId } from "@spindle/core/Ids"
 import type { Journal } from "@spindle/core/Journal"
 import * as JournalFile from "@spindle/core/JournalFile"
+import * as Op from "@spindle/core/Op"
 import type { Processes } from "@spindle/core/Processes"
 import * as Session from "@spindle/core/Session"
 import { defaults, SessionConfig } from "@spindle/core/SessionConfig"
 import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/SessionError"
 import { isRecord, type SessionEvent } from "@spindle/core/SessionEvent"
 import { both, SessionObserver } from "@spindle/core/SessionObserver"
+import { MutationGate } from "@spindle/core/MutationGate"
 import { CurrentTurnContext, type TurnContext } from "@spindle/core/TurnContext"
 import * as CodingTools from "@spindle/tools/CodingTools"
 import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
+import * as Git from "@spindle/tools/Git"
 import * as ExecCommand from "@spindle/tools/ExecCommand"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
+import * as Snapshots from "@spindle/tools/Snapshots"
 import * as Signals from "@spindle/tools/Signals"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
@@ -35,13 +39,15 @@ import * as Instructions from "./Instructions.ts"
 import * as Models from "./Models.ts"
 import * as SessionLease from "./SessionLease.ts"
 import * as Settings from "./Settings.ts"
+import * as Undo from "./tasks/UndoTask.ts"
 import * as Tracing from "./Tracing.ts"
+import * as TurnSnapshots from "./TurnSnapshots.ts"
 
 /** What a face provides. */
 export type Platform = FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner | HttpClient.HttpClient
 
 /** What sessions of this application run with. */
-export type Services = CodingAgent.Services | Processes | ProcessGroups.ProcessGroups
+export type Services = CodingAgent.Services | Processes | ProcessGroups.ProcessGroups | Snapshots.Snapshots | Git.Git
 
 /** What the layer is made from. */
 export interface Options<E> extends CodingAgent.Options {
@@ -57,7 +63,8 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E, Platform
         Models.layer(options.settings, options.serveScripted),
         CodingTools.layer(options).pipe(Layer.provideMerge(processesFor(options.settings, process.env))),
         journals(options.settings.home),
-        fragments(options)
+        fragments(options),
+        snapshots(options.settings.home)
       )
     ),
     Layer.provideMerge(Tracing.layer(options.settings.telemetry, options.tracing))
@@ -104,6 +111,15 @@ export const processesFor = ({ provider }: Settings.Settings, env: CommandEnviro
 export const journals = (home: string): Layer.Layer<Journal, never, FileSystem.FileSystem | EffectPath.Path> =>
   JournalFile.layer({ directory: Path.join(home, "sessions") }).pipe(Layer.provide(SessionLease.layer(home)))
 
+/** The snapshots of sessions below a home, and git. */
+export const snapshots = (
+  home: string
+): Layer.Layer<
+  Snapshots.Snapshots | Git.Git,
+  never,
+  FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner
+> => Snapshots.layer({ directory: Path.join(home, "snapshots") }).pipe(Layer.provideMerge(Git.layer))
+
 /** Which session to open, and for whom. */
 export interface Opening extends CodingAgent.Options {
   readonly sessionId: SessionId
@@ -136,6 +152,8 @@ export const open = (
   Effect.gen(function* () {
     const { cwd, sessionId, settings } = opening
     const { killTargets } = yield* ProcessGroups.ProcessGroups
+    const turns = settings.snapshots ? yield* TurnSnapshots.make(cwd) : undefined
+    const recovered = opening.isResumed ? yield* TurnSnapshots.recover(sessionId) : undefined
     let from = 0
     const onEvent = (event: SessionEvent) => {
       if (from === 0 && isRecord(event)) from = event.seq
@@ -148,11 +166,13 @@ export const open = (
         Approvals,
         Settings.approval(settings) === "deny" ? denyAll("the approval policy is never") : opening.approvals
       ),
-      Effect.provideService(SessionObserver, both(yield* SessionObserver, opening.observer)),
+      Effect.provideService(SessionObserver, both(both(yield* SessionObserver, turns?.observer), opening.observer)),
+      Effect.provideService(MutationGate, turns?.gate),
       CodingAgent.withLimits(settings),
       Effect.provideService(CurrentTurnContext, () => turnContext(settings, cwd)),
       Effect.provideService(SessionConfig, { ...defaults, ...retriesOf(settings) })
     )
+    if (recovered !== undefined) yield* session.submit(Op.notice(Undo.fragment, recovered, { delivery: "wait" }))
     return { session, from, killTargets }
   })
 

@@ -7,12 +7,14 @@ import type { Model, OutputFormat } from "@spindle/core/Model"
 import * as Limits from "@spindle/delegate/Limits"
 import type * as SubAgents from "@spindle/delegate/SubAgents"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
+import type { Snapshots } from "@spindle/tools/Snapshots"
 import * as CodingTools from "@spindle/tools/CodingTools"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import { type MakeModel, NamedModels } from "./Models.ts"
+import * as UndoTask from "./tasks/UndoTask.ts"
 import type { AgentRole, AgentSettings } from "./settings/agents.ts"
 import * as Settings from "./Settings.ts"
 
@@ -26,7 +28,12 @@ export interface Options {
 type Handlers = Tool.HandlersFor<CodingTools.Tools & SubAgentTools.Tools>
 
 /** What a session of this agent runs with. */
-export type Services = Handlers | Model | Journal
+export type Services = Handlers | Model | Journal | TaskServices
+
+type TaskServices = Snapshots
+
+/** The kinds of tasks that a client may start. */
+const tasks = [UndoTask.kind]
 
 /** The instructions, unless the configuration names others. */
 const instructions = (cwd: string): string =>
@@ -71,8 +78,8 @@ const agentOf = (options: Options): Agent.Agent<Handlers> =>
   options.settings.agents === undefined ? alone(common(options)) : leading(common(options))
 
 /** The agent of the session. */
-export const make = (options: Options): Agent.Agent<Handlers> => {
-  const agent = agentOf(options)
+export const make = (options: Options): Agent.Agent<Handlers | TaskServices> => {
+  const agent = Agent.withTasks(agentOf(options), tasks)
   return options.output === undefined ? agent : Agent.withOutput(agent, options.output)
 }
 

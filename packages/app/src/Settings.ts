@@ -122,6 +122,8 @@ export interface Settings {
   readonly instructions: string | undefined
   /** Undefined if the model may not start agents. */
   readonly agents: AgentSettings.AgentSettings | undefined
+  /** Whether turns take snapshots of the files, so that they can be undone. */
+  readonly snapshots: boolean
   /** What the configuration says and this program does not do. */
   readonly warnings: ReadonlyArray<string>
   /** Where traces and metrics go; undefined if they go nowhere. */
@@ -224,6 +226,7 @@ const read = (sources: Sources): Settings => {
           model: provider._tag === "Scripted" ? undefined : model
         })
       : undefined,
+    snapshots: table.flag("features.undo") ?? true,
     warnings,
     telemetry
   }

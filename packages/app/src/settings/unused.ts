@@ -25,7 +25,7 @@ const profile: Known = {
     "project_doc_fallback_filenames",
     "project_root_markers"
   ),
-  features: names("multi_agent"),
+  features: names("multi_agent", "undo"),
   otel: names("environment", "log_user_prompt", "exporter", "trace_exporter", "metrics_exporter"),
   agents: {
     ...names("max_threads", "max_depth", "job_max_runtime_seconds"),
