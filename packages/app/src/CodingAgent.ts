@@ -7,6 +7,7 @@ import type { Model, OutputFormat } from "@spindle/core/Model"
 import * as Limits from "@spindle/delegate/Limits"
 import type * as SubAgents from "@spindle/delegate/SubAgents"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
+import type { Git } from "@spindle/tools/Git"
 import type { Snapshots } from "@spindle/tools/Snapshots"
 import * as CodingTools from "@spindle/tools/CodingTools"
 import * as Effect from "effect/Effect"
@@ -14,6 +15,7 @@ import * as Layer from "effect/Layer"
 import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import { type MakeModel, NamedModels } from "./Models.ts"
+import * as ReviewTask from "./tasks/ReviewTask.ts"
 import * as UndoTask from "./tasks/UndoTask.ts"
 import type { AgentRole, AgentSettings } from "./settings/agents.ts"
 import * as Settings from "./Settings.ts"
@@ -30,10 +32,10 @@ type Handlers = Tool.HandlersFor<CodingTools.Tools & SubAgentTools.Tools>
 /** What a session of this agent runs with. */
 export type Services = Handlers | Model | Journal | TaskServices
 
-type TaskServices = Snapshots
+type TaskServices = Snapshots | Git | Model | Journal
 
 /** The kinds of tasks that a client may start. */
-const tasks = [UndoTask.kind]
+const tasks = (options: Options) => [UndoTask.kind, ReviewTask.kind(options)]
 
 /** The instructions, unless the configuration names others. */
 const instructions = (cwd: string): string =>
@@ -79,7 +81,7 @@ const agentOf = (options: Options): Agent.Agent<Handlers> =>
 
 /** The agent of the session. */
 export const make = (options: Options): Agent.Agent<Handlers | TaskServices> => {
-  const agent = Agent.withTasks(agentOf(options), tasks)
+  const agent = Agent.withTasks(agentOf(options), tasks(options))
   return options.output === undefined ? agent : Agent.withOutput(agent, options.output)
 }
 

@@ -7,7 +7,7 @@
 import type { Approvals } from "@spindle/core/Approvals"
 import { type SessionId, SubmissionId, uuidV7 } from "@spindle/core/Ids"
 import { type Input, isEmpty, textOf } from "@spindle/core/Input"
-import { Rejection } from "@spindle/core/Op"
+import { type Op, Rejection } from "@spindle/core/Op"
 import type { OutputFormat } from "@spindle/core/Model"
 import type { Session } from "@spindle/core/Session"
 import { defaults } from "@spindle/core/SessionConfig"
@@ -62,6 +62,8 @@ export interface Options<R> {
   readonly settings: Settings
   readonly cwd: string
   readonly input: Input
+  /** The operation to submit in place of the input, such as the start of a task. */
+  readonly op?: Op | undefined
   /** The form that the answer must have. */
   readonly output?: OutputFormat | undefined
   /** The session to continue; a new one if there is none. */
@@ -85,7 +87,7 @@ export const run = Effect.fnUntraced(function* <R>(
   App.Services | Scope.Scope | R
 > {
   const { input, resume, trace } = options
-  yield* check(input)
+  if (options.op === undefined) yield* check(input)
   const now = yield* Clock.currentTimeMillis
   const sessionId = resume ?? (uuidV7(now) as SessionId)
   const face = yield* options.face(sessionId)
@@ -101,7 +103,7 @@ export const run = Effect.fnUntraced(function* <R>(
   const id = SubmissionId.make(uuidV7(now))
   const following = yield* Effect.forkChild(follow(session, { from, id }, face.show), { startImmediately: true })
   const receipt = yield* session.submit(
-    { _tag: "UserInput", input, delivery: "queue" },
+    options.op ?? { _tag: "UserInput", input, delivery: "queue" },
     { id, ...(trace === undefined ? {} : { trace }) }
   )
   if (receipt._tag === "Rejected") return yield* new PromptRejected({ reason: receipt.reason })

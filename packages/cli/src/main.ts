@@ -19,6 +19,7 @@ import * as Demo from "./commands/Demo.ts"
 import * as Exec from "./commands/Exec.ts"
 import * as Sessions from "./commands/Sessions.ts"
 import * as Stdin from "./commands/stdin.ts"
+import * as Tasks from "./commands/Tasks.ts"
 import * as Trace from "./commands/Trace.ts"
 import * as Interrupts from "./Interrupts.ts"
 import * as Failures from "./output/failures.ts"
@@ -66,16 +67,28 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       const settings = yield* settingsOf("demo", command.options)
       return yield* Exec.run(Demo.prepare({ options: command.options, settings, example, onRunning }))
     }
+    case "Undo": {
+      const cwd = yield* directory(command.options.cwd)
+      // an undo asks no model, so none has to be configured
+      const settings = yield* settingsOf("demo", command.options)
+      return yield* Exec.run(Tasks.undo({ ...command, ...unattended(settings), settings, cwd, onRunning }))
+    }
+    case "Review": {
+      const cwd = yield* directory(command.options.cwd)
+      const settings = yield* settingsOf("exec", command.options)
+      return yield* Exec.run(Tasks.review({ ...command, ...unattended(settings), settings, cwd, onRunning }))
+    }
     case "Exec": {
       const cwd = yield* directory(command.options.cwd)
       const settings = yield* settingsOf("exec", command.options)
       const prompt = yield* Stdin.promptOf(command.prompt, command.options.images.length > 0)
-      const unattended = denyAll(noTerminal)
-      const notice = refusalOf(settings)
-      return yield* Exec.run({ ...command, settings, cwd, prompt, unattended, notice, onRunning })
+      return yield* Exec.run({ ...command, ...unattended(settings), settings, cwd, prompt, onRunning })
     }
   }
 })
+
+/** What happens to questions without a terminal. */
+const unattended = (settings: Settings.Settings) => ({ unattended: denyAll(noTerminal), notice: refusalOf(settings) })
 
 /** The project of the demo. It is in the package, next to the folder of this module and of the bundle. */
 const example = fileURLToPath(new URL("../example", import.meta.url))

@@ -54,6 +54,21 @@ export type Prompt =
   | { readonly _tag: "Text"; readonly text: string }
   | { readonly _tag: "Stdin"; readonly dash: boolean }
 
+/** What `undo` takes back, and how. */
+export interface Undo {
+  readonly turns: number
+  readonly redo: boolean
+  readonly dryRun: boolean
+  readonly force: boolean
+}
+
+/** What `review` looks at. */
+export type ReviewTarget =
+  | { readonly type: "uncommitted" }
+  | { readonly type: "base"; readonly branch: string }
+  | { readonly type: "commit"; readonly sha: string }
+  | { readonly type: "custom"; readonly instructions: string }
+
 /** What to do. */
 export type Command =
   | {
@@ -63,6 +78,14 @@ export type Command =
       readonly options: TurnOptions
     }
   | { readonly _tag: "Demo"; readonly options: TurnOptions }
+  | { readonly _tag: "Undo"; readonly session: Resume; readonly undo: Undo; readonly options: TurnOptions }
+  | {
+      readonly _tag: "Review"
+      readonly target: ReviewTarget
+      /** The least urgent priority that makes the program fail. */
+      readonly failOn: number | undefined
+      readonly options: TurnOptions
+    }
   | {
       readonly _tag: "SessionsList"
       readonly archived: boolean
@@ -141,6 +164,8 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
       return second === "resume" ? found("exec resume", 2) : found("exec", 1)
     case "demo":
     case "trace":
+    case "undo":
+    case "review":
       return found(first, 1)
     case "sessions": {
       const known = Flags.sessionsCommands.find((name) => name === second)
@@ -155,7 +180,7 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
     return refuse("", unknown(`command "${first}"`, `spindle sessions ${first}`))
   }
   if (/\s/.test(first)) return refuse("", 'this is not a command; to run it as a prompt: spindle exec "PROMPT"')
-  return refuse("", unknown(`command "${first}"`, Flags.nearest(first, ["exec", "sessions", "trace", "demo", "help"])))
+  return refuse("", unknown(`command "${first}"`, Flags.nearest(first, ["exec", "sessions", "trace", "undo", "review", "demo", "help"])))
 }
 
 const unknown = (what: string, near: string | undefined): string =>
@@ -227,7 +252,7 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
   }
   switch (topic) {
     case "":
-      return refuse("", "a command is missing: exec, sessions, trace or demo")
+      return refuse("", "a command is missing: exec, sessions, trace, undo, review or demo")
     case "sessions":
       return refuse("sessions", `a command is missing: ${Flags.sessionsCommands.join(", ")}`)
     case "sessions list":
@@ -244,6 +269,21 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       only(last ? 0 : 1, "give one session id, or --last")
       return { _tag: "Trace", session: resumeOf(), outputFile: values.get("output")?.[0] }
     }
+    case "undo": {
+      only(1, "give one session id, or none for the last session of this directory")
+      const session: Resume = rest[0] === undefined ? { _tag: "Last", all: false } : { _tag: "Id", id: rest[0] }
+      return { _tag: "Undo", session, undo: undoOf(values), options: turnOptions(topic, values) }
+    }
+    case "review": {
+      only(1, "put the instructions in quotes")
+      const failOn = values.get("fail-on")?.[0]
+      return {
+        _tag: "Review",
+        target: targetOf(rest[0], values),
+        failOn: failOn === undefined ? undefined : Number(failOn),
+        options: turnOptions(topic, values)
+      }
+    }
     case "demo":
       only(0, "demo takes no prompt")
       return { _tag: "Demo", options: turnOptions(topic, values) }
@@ -257,6 +297,29 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       return { _tag: "Exec", prompt: prompt(topic, rest[last ? 0 : 1]), resume, options: turnOptions(topic, values) }
     }
   }
+}
+
+const undoOf = (values: Values): Undo => {
+  const turns = values.get("turns")?.[0] ?? "1"
+  if (!/^[1-9]\d{0,8}$/.test(turns)) refuse("undo", `--turns needs a whole number, at least 1, not "${turns}"`)
+  const redo = values.has("redo")
+  if (redo && values.has("turns")) refuse("undo", "--redo cannot be used together with --turns")
+  return { turns: Number(turns), redo, dryRun: values.has("dry-run"), force: values.has("force") }
+}
+
+const targetOf = (text: string | undefined, values: Values): ReviewTarget => {
+  const [branch, sha] = [values.get("base")?.[0], values.get("commit")?.[0]]
+  const given = [
+    ...(text === undefined ? [] : ["instructions"]),
+    ...["uncommitted", "base", "commit"].filter((name) => values.has(name)).map((name) => `--${name}`)
+  ]
+  if (given.length > 1) return refuse("review", `${given.join(" and ")} cannot be used together`)
+  if (branch !== undefined) return { type: "base", branch }
+  if (sha !== undefined) return { type: "commit", sha }
+  if (text === undefined) return { type: "uncommitted" }
+  return text.trim() === ""
+    ? refuse("review", "the instructions are empty")
+    : { type: "custom", instructions: text }
 }
 
 const prompt = (topic: Topic, text: string | undefined): Prompt => {
