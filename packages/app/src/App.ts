@@ -114,11 +114,8 @@ export const journals = (home: string): Layer.Layer<Journal, never, FileSystem.F
 /** The snapshots of sessions below a home, and git. */
 export const snapshots = (
   home: string
-): Layer.Layer<
-  Snapshots.Snapshots | Git.Git,
-  never,
-  FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner
-> => Snapshots.layer({ directory: Path.join(home, "snapshots") }).pipe(Layer.provideMerge(Git.layer))
+): Layer.Layer<Snapshots.Snapshots | Git.Git, never, FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner> =>
+  Snapshots.layer({ directory: Path.join(home, "snapshots") }).pipe(Layer.provideMerge(Git.layer))
 
 /** Which session to open, and for whom. */
 export interface Opening extends CodingAgent.Options {

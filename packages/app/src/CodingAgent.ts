@@ -124,7 +124,8 @@ const roleOf = Effect.fnUntraced(function* (
   return { ...role, model: yield* named({ name: model ?? settings.model, effort: reasoningEffort }) }
 })
 
-const noAgents: AgentSettings = { threads: 0, depth: 0, runtimeSeconds: 0, roles: [], models: [] }
+// a review needs one
+const noAgents: AgentSettings = { threads: 1, depth: 1, runtimeSeconds: 0, roles: [], models: [] }
 
 /** Runs a session with the limits of the tree of agents below it. */
 export const withLimits = (settings: Settings.Settings) => {

@@ -102,10 +102,10 @@ export const run = Effect.fnUntraced(function* <R>(
   const { from, session } = opened
   const id = SubmissionId.make(uuidV7(now))
   const following = yield* Effect.forkChild(follow(session, { from, id }, face.show), { startImmediately: true })
-  const receipt = yield* session.submit(
-    options.op ?? { _tag: "UserInput", input, delivery: "queue" },
-    { id, ...(trace === undefined ? {} : { trace }) }
-  )
+  const receipt = yield* session.submit(options.op ?? { _tag: "UserInput", input, delivery: "queue" }, {
+    id,
+    ...(trace === undefined ? {} : { trace })
+  })
   if (receipt._tag === "Rejected") return yield* new PromptRejected({ reason: receipt.reason })
   const end = yield* Fiber.join(following)
   yield* session.awaitIdle

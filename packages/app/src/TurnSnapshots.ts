@@ -28,7 +28,7 @@ export const SnapshotTaken = NoteKind.make("snapshot.taken", {
   data: Schema.Struct({ snapshotId: Schema.String, leftOut: Schema.Finite })
 })
 
-/** How long a snapshot takes before the person is told. */
+/** How long a snapshot takes before a warning says so. */
 const warnAfter = "240 seconds"
 
 /** How long the end of a session waits for the snapshots of its last turns. */
@@ -113,7 +113,10 @@ class TurnGate implements MutationGate {
   /** Takes the snapshot, in a fiber that no call can interrupt. */
   private readonly take = Effect.gen({ self: this }, function* () {
     const { shared, turn } = this
-    const slow = Effect.andThen(Effect.sleep(warnAfter), turn.warn("the snapshot before the first change takes long; tools wait for it"))
+    const slow = Effect.andThen(
+      Effect.sleep(warnAfter),
+      turn.warn("the snapshot before the first change takes long; tools wait for it")
+    )
     yield* Effect.forkScoped(slow)
     const change = yield* shared.snapshots.begin(turn.sessionId, shared.cwd)
     shared.run(shared.collect)

@@ -22,7 +22,15 @@ type Tools = NonNullable<Harness.HarnessOptions["tools"]>
 /** A session whose turns take snapshots, and the log of these and of the calls. */
 const session = Effect.fnUntraced(function* (
   script: ScriptedModel.Script,
-  { fake = Fake.make(), more, service = fake.service }: { readonly fake?: ReturnType<typeof Fake.make>; readonly service?: Snapshots["Service"]; readonly more?: (log: Array<string>) => Tools } = {}
+  {
+    fake = Fake.make(),
+    more,
+    service = fake.service
+  }: {
+    readonly fake?: ReturnType<typeof Fake.make>
+    readonly service?: Snapshots["Service"]
+    readonly more?: (log: Array<string>) => Tools
+  } = {}
 ) {
   const { log } = fake
   const journal = yield* Harness.memoryJournal
@@ -41,7 +49,7 @@ const session = Effect.fnUntraced(function* (
   }).pipe(Effect.provideService(MutationGate, turns.gate), Effect.provideService(SessionObserver, turns.observer))
   const run = Effect.fnUntraced(function* (text: string) {
     const end = yield* harness.run(text)
-    // the snapshot after the turn is taken in a fiber of its own
+    // the snapshot after the turn is taken in another fiber
     yield* TestClock.adjust("1 second")
     return end
   })
@@ -62,14 +70,10 @@ describe("a turn", () => {
         ScriptedModel.text("done")
       ])
       yield* run("go")
-      assert.deepStrictEqual(shown().filter((line) => line !== "collect"), [
-        "read",
-        "begin session",
-        "write",
-        "write",
-        "write",
-        "complete session 1"
-      ])
+      assert.deepStrictEqual(
+        shown().filter((line) => line !== "collect"),
+        ["read", "begin session", "write", "write", "write", "complete session 1"]
+      )
       const notes = harness.records().flatMap((one) => (one._tag === "TaskNote" ? [one.data] : []))
       assert.deepStrictEqual(notes, [{ snapshotId: "1", leftOut: 0 }])
     })
@@ -149,15 +153,16 @@ describe("a turn", () => {
             Effect.provide(handlers),
             Effect.provide(Layer.succeed(Model, child.model))
           )
-          return { delegate: { run: () => start as Effect.Effect<unknown, unknown, never>, policy: { mutates: false } } }
+          return {
+            delegate: { run: () => start as Effect.Effect<unknown, unknown, never>, policy: { mutates: false } }
+          }
         }
       })
       yield* run("go")
-      assert.deepStrictEqual(shown().filter((line) => line !== "collect"), [
-        "begin session",
-        "write",
-        "complete session 1"
-      ])
+      assert.deepStrictEqual(
+        shown().filter((line) => line !== "collect"),
+        ["begin session", "write", "complete session 1"]
+      )
     })
   )
 })

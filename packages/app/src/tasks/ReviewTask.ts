@@ -15,6 +15,7 @@
  * A message of the delegate is held back until the next one: the last one is the result, and is not shown as it is. The
  * turn has no last message; `outputOf` reads what was found from its notes.
  */
+import { Fragments } from "@spindle/core/Fragments"
 import type { TurnId } from "@spindle/core/Ids"
 import * as Input from "@spindle/core/Input"
 import type { Journal } from "@spindle/core/Journal"
@@ -106,7 +107,11 @@ const run = Effect.fnUntraced(function* (cwd: string, target: ReviewTarget, open
     // it starts no agents
     limits: { depth: 0 },
     onEvent: heldBack.onEvent
-  }).pipe(Effect.tapError(() => exit(turn, open, undefined)))
+  }).pipe(
+    // the instructions of the project are for those who change it
+    Effect.provideService(Fragments, undefined),
+    Effect.tapError(() => exit(turn, open, undefined))
+  )
   yield* Effect.forEach(yield* Queue.clear(heldBack.superseded), report, { discard: true })
   const output = parse(answer ?? "")
   yield* exit(turn, open, output)

@@ -85,7 +85,7 @@ export const agentOf = (top: string): Effect.Effect<Agent.Agent, never, Git.Git>
         Effect.map((output) => bounded(new TextDecoder().decode(output)) || none),
         // grep exits with 1 and says nothing if nothing matches
         Effect.catch((error) =>
-          / exited with code 1$/.test(error.detail)
+          error.detail.endsWith(" exited with code 1")
             ? Effect.succeed(none)
             : Effect.fail(new ToolFailure({ detail: error.message }))
         )
@@ -104,7 +104,17 @@ export const agentOf = (top: string): Effect.Effect<Agent.Agent, never, Git.Git>
         policy: reading,
         run: (params: typeof searchFiles.parametersSchema.Type) =>
           run(
-            ["grep", "--line-number", "-I", "--untracked", "--no-color", "-E", "-e", params.pattern, ...at(params.path)],
+            [
+              "grep",
+              "--line-number",
+              "-I",
+              "--untracked",
+              "--no-color",
+              "-E",
+              "-e",
+              params.pattern,
+              ...at(params.path)
+            ],
             "nothing matches"
           )
       }
@@ -129,7 +139,7 @@ const read = (
         throw new Error("it is not a file of the repository")
       }
       if (!(await Fs.stat(real)).isFile()) throw new Error("it is not a regular file")
-      const lines = (await Fs.readFile(real, "utf8")).split("\n")
+      const lines = (await Fs.readFile(real, "utf8")).replace(/\n$/, "").split("\n")
       const start = Math.max(1, params.start_line ?? 1)
       const wanted = lines.slice(start - 1, start - 1 + Math.max(1, params.line_count ?? 400))
       return bounded(wanted.map((line, index) => `${start + index}\t${line}`).join("\n")) || "no such line"

@@ -61,7 +61,8 @@ const fromJson = (text: string): ReviewOutput | undefined => {
   if (fields === undefined) return undefined
   const { findings } = fields
   const explanation = textIn(fields, "overall_explanation", "explanation", "summary")
-  const isOutput = Array.isArray(findings) && (findings.length === 0 || findings.some((one) => fieldsOf(one) !== undefined))
+  const isOutput =
+    Array.isArray(findings) && (findings.length === 0 || findings.some((one) => fieldsOf(one) !== undefined))
   if (!isOutput && explanation === undefined) return undefined
   return outputOf({
     findings: (Array.isArray(findings) ? findings : []).flatMap(findingOf),
@@ -96,7 +97,9 @@ const findingOf = (value: unknown): ReadonlyArray<Finding> => {
       title: oneLine(plain ?? (title === "" ? body.split("\n")[0]! : title)),
       body,
       confidence_score: share(numberIn(fields, "confidence_score", "confidence")),
-      priority: priorityOf(numberIn(fields, "priority", "severity") ?? (tagged === undefined ? undefined : Number(tagged))),
+      priority: priorityOf(
+        numberIn(fields, "priority", "severity") ?? (tagged === undefined ? undefined : Number(tagged))
+      ),
       ...(location === undefined ? {} : { code_location: location })
     }
   ]
@@ -108,7 +111,10 @@ const locationOf = (fields: Fields): Finding["code_location"] => {
   if (path === undefined) return undefined
   const range = fieldsOf(place["line_range"]) ?? fieldsOf(place["lines"]) ?? place
   const start = numberIn(range, "start", "start_line", "line") ?? 1
-  return { path: oneLine(path), line_range: { start, end: Math.max(start, numberIn(range, "end", "end_line") ?? start) } }
+  return {
+    path: oneLine(path),
+    line_range: { start, end: Math.max(start, numberIn(range, "end", "end_line") ?? start) }
+  }
 }
 
 const textIn = (fields: Fields, ...names: ReadonlyArray<string>): string | undefined =>
@@ -161,7 +167,9 @@ const fromProse = (text: string): ReviewOutput => {
       priority: Number(priority),
       ...(place === null
         ? {}
-        : { code_location: { path: place[2]!, line_range: { start, end: Math.max(start, Number(place[4] ?? start)) } } })
+        : {
+            code_location: { path: place[2]!, line_range: { start, end: Math.max(start, Number(place[4] ?? start)) } }
+          })
     })
   }
   if (body !== undefined) close()
@@ -169,7 +177,11 @@ const fromProse = (text: string): ReviewOutput => {
 }
 
 /** Writes the output for people, the most urgent finding first. */
-export const render = ({ findings, overall_correctness: verdict, overall_explanation: explanation }: ReviewOutput): string =>
+export const render = ({
+  findings,
+  overall_correctness: verdict,
+  overall_explanation: explanation
+}: ReviewOutput): string =>
   [
     ...(explanation === "" ? [] : [explanation]),
     ...(verdict === "" ? [] : [`Verdict: ${verdict}`]),

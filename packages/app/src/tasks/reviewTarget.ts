@@ -90,7 +90,8 @@ const changesSince = Effect.fnUntraced(function* (top: string, commit: string | 
   if (diff === "" && untracked.length === 0) return undefined
   const named = untracked.slice(0, 200).map((path) => `- ${path}`)
   const more = untracked.length > named.length ? [`- and ${untracked.length - named.length} more`] : []
-  const files = named.length === 0 ? [] : ["New files, which git does not track yet. Read them with read_file:", ...named, ...more]
+  const files =
+    named.length === 0 ? [] : ["New files, which git does not track yet. Read them with read_file:", ...named, ...more]
   return [...files, ...(diff === "" ? [] : ["The differences:", cut(diff)])].join("\n")
 })
 

@@ -149,10 +149,14 @@ describe("a review", () => {
       yield* harness.session.awaitIdle
       const found = words(harness)
       assert.strictEqual(found.at(-1), "TurnAborted")
-      assert.deepStrictEqual(
-        found.filter((word) => !["DelegateEnded", "Warning"].includes(word)).slice(0, 6),
-        ["TurnStarted", "review.entered", "DelegateStarted", "UserMessage", "review.exited", "AssistantMessage"]
-      )
+      assert.deepStrictEqual(found.filter((word) => !["DelegateEnded", "Warning"].includes(word)).slice(0, 6), [
+        "TurnStarted",
+        "review.entered",
+        "DelegateStarted",
+        "UserMessage",
+        "review.exited",
+        "AssistantMessage"
+      ])
     })
   )
 
@@ -166,11 +170,36 @@ describe("a review", () => {
         assert.deepStrictEqual(harness.requests, [])
       })
     )
-  refused("an unknown base", { git: { "rev-parse --quiet": undefined } }, { type: "base", branch: "nope" }, 'git knows no revision "HEAD"')
-  refused("an unknown commit", { git: { "rev-parse --quiet": undefined } }, { type: "commit", sha: "nope" }, 'git knows no revision "nope"')
-  refused("unrelated branches", { git: { "merge-base": undefined } }, { type: "base", branch: "other" }, "HEAD and other have no commit in common")
-  refused("no changes", { git: { diff: "" } }, { type: "uncommitted" }, "there is nothing to review: every change is committed")
-  refused("no difference from the base", { git: { diff: "" } }, { type: "base", branch: "main" }, "there is nothing to review: nothing differs from main")
+  refused(
+    "an unknown base",
+    { git: { "rev-parse --quiet": undefined } },
+    { type: "base", branch: "nope" },
+    'git knows no revision "HEAD"'
+  )
+  refused(
+    "an unknown commit",
+    { git: { "rev-parse --quiet": undefined } },
+    { type: "commit", sha: "nope" },
+    'git knows no revision "nope"'
+  )
+  refused(
+    "unrelated branches",
+    { git: { "merge-base": undefined } },
+    { type: "base", branch: "other" },
+    "HEAD and other have no commit in common"
+  )
+  refused(
+    "no changes",
+    { git: { diff: "" } },
+    { type: "uncommitted" },
+    "there is nothing to review: every change is committed"
+  )
+  refused(
+    "no difference from the base",
+    { git: { diff: "" } },
+    { type: "base", branch: "main" },
+    "there is nothing to review: nothing differs from main"
+  )
 
   it.effect("looks at what the person writes, or at one commit", () =>
     Effect.gen(function* () {
@@ -184,7 +213,7 @@ describe("a review", () => {
   it("I10 keeps every law wherever an action comes in between, and leaves what it entered", () =>
     explore({
       op: start(),
-      // the delegate has a model of its own: the laws count the requests of the session
+      // the delegate has another model: the laws count the requests of the session
       make: (journal) =>
         Effect.provide(
           Harness.make({ tasks: [withModel(ScriptedModel.make(() => [ScriptedModel.text(result)]))], journal }),

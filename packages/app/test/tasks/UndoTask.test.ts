@@ -130,7 +130,12 @@ describe("an undo", () => {
       const found = yield* aborted((reached, open) => ({
         move: Effect.andThen(Deferred.succeed(reached, undefined), Deferred.await(open))
       }))
-      assert.deepStrictEqual(found.slice(0, 4), ["TurnStarted", "UndoStarted", "UndoCompleted(restored)", "UserMessage"])
+      assert.deepStrictEqual(found.slice(0, 4), [
+        "TurnStarted",
+        "UndoStarted",
+        "UndoCompleted(restored)",
+        "UserMessage"
+      ])
       assert.strictEqual(found.at(-1), "TurnAborted")
     })
   )
@@ -149,7 +154,9 @@ describe("an undo", () => {
         )
       },
       law: (records) => {
-        for (const { turnId } of records.filter((one) => one._tag === "TurnStarted" && one.kind === "undo") as ReadonlyArray<{ readonly turnId: string }>) {
+        for (const { turnId } of records.filter(
+          (one) => one._tag === "TurnStarted" && one.kind === "undo"
+        ) as ReadonlyArray<{ readonly turnId: string }>) {
           const own = records.filter((one) => "turnId" in one && one.turnId === turnId).map(wordOf)
           const [started, completed] = ["UndoStarted", "UndoCompleted"].map(
             (word) => own.filter((one) => one.startsWith(word)).length

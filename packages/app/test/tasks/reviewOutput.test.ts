@@ -29,7 +29,11 @@ describe("the output of a review", () => {
   it("is read from a list of findings, and from names and values of other forms", () => {
     const text = JSON.stringify([
       { title: "[P0] Broken", description: "why", confidence: 90, file: "a.ts", line: 7 },
-      { title: "Odd", priority: "P3", code_location: { absolute_file_path: "/r/a.ts", line_range: { start: 1, end: 0 } } },
+      {
+        title: "Odd",
+        priority: "P3",
+        code_location: { absolute_file_path: "/r/a.ts", line_range: { start: 1, end: 0 } }
+      },
       { unrelated: true },
       "nothing"
     ])

@@ -180,7 +180,10 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
     return refuse("", unknown(`command "${first}"`, `spindle sessions ${first}`))
   }
   if (/\s/.test(first)) return refuse("", 'this is not a command; to run it as a prompt: spindle exec "PROMPT"')
-  return refuse("", unknown(`command "${first}"`, Flags.nearest(first, ["exec", "sessions", "trace", "undo", "review", "demo", "help"])))
+  return refuse(
+    "",
+    unknown(`command "${first}"`, Flags.nearest(first, ["exec", "sessions", "trace", "undo", "review", "demo", "help"]))
+  )
 }
 
 const unknown = (what: string, near: string | undefined): string =>
@@ -317,9 +320,7 @@ const targetOf = (text: string | undefined, values: Values): ReviewTarget => {
   if (branch !== undefined) return { type: "base", branch }
   if (sha !== undefined) return { type: "commit", sha }
   if (text === undefined) return { type: "uncommitted" }
-  return text.trim() === ""
-    ? refuse("review", "the instructions are empty")
-    : { type: "custom", instructions: text }
+  return text.trim() === "" ? refuse("review", "the instructions are empty") : { type: "custom", instructions: text }
 }
 
 const prompt = (topic: Topic, text: string | undefined): Prompt => {

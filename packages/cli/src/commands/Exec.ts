@@ -155,7 +155,7 @@ const execute = Effect.fnUntraced(function* (what: Execution) {
       }))
   })
   const result = what.task?.resultOf?.(notes)
-  const answer = result?.answer ?? end.lastMessage
+  const answer = what.task === undefined || end.isCompleted ? (result?.answer ?? end.lastMessage) : undefined
   if (lastMessageFile !== undefined) yield* writeLast(lastMessageFile, answer)
   yield* Deferred.succeed(shown, undefined)
   if (json && end.failure !== undefined) warn([textOf(end.failure, what.settings.home)])

@@ -73,7 +73,15 @@ const run = <R>(agent: Agent<R>, turn: Turn, tools: ToolTables.TurnTables) =>
       Effect.succeed(Tracing.currentSpan(context))
     )
     const { identicalFailures, toolConcurrency: concurrency } = config
-    const calls = ToolCalls.make({ turn, tools, hooks, concurrency, identicalFailures, parent, gate: yield* MutationGate })
+    const calls = ToolCalls.make({
+      turn,
+      tools,
+      hooks,
+      concurrency,
+      identicalFailures,
+      parent,
+      gate: yield* MutationGate
+    })
     const requests = requestsOf(agent)
     let continuations = 0
     let said: string | undefined

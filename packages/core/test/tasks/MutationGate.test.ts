@@ -24,12 +24,21 @@ const gated = Effect.fnUntraced(function* (
   const gate: MutationGate = {
     forTurn: (turn) => {
       turns.push(turn.turnId)
-      return { ...gate, pass: Effect.andThen(Effect.sync(() => void ran.push("gate")), pass) }
+      return {
+        ...gate,
+        pass: Effect.andThen(
+          Effect.sync(() => void ran.push("gate")),
+          pass
+        )
+      }
     },
     pass: Effect.die("only the gate of a turn is passed")
   }
   const harness = yield* Effect.provideService(
-    Harness.make({ script, tools: { write: tool("write"), read: tool("read", false), decide: tool("decide", decide) } }),
+    Harness.make({
+      script,
+      tools: { write: tool("write"), read: tool("read", false), decide: tool("decide", decide) }
+    }),
     MutationGate,
     gate
   )
@@ -146,7 +155,9 @@ describe("the abort hook of a task", () => {
       )
       yield* TestClock.adjust("6 seconds")
       const harness = yield* Fiber.join(closing)
-      assert.isTrue(harness.records().some((one) => one._tag === "ItemRecorded" && one.item._tag === "AssistantMessage"))
+      assert.isTrue(
+        harness.records().some((one) => one._tag === "ItemRecorded" && one.item._tag === "AssistantMessage")
+      )
       assertTurns(harness.events)
     })
   )
