@@ -14,6 +14,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Accounts from "./Accounts.ts"
 import * as AgentSettings from "./settings/agents.ts"
+import * as CommandSettings from "./settings/commands.ts"
 import * as Table from "./settings/table.ts"
 import * as TelemetrySettings from "./settings/telemetry.ts"
 import * as UnusedKeys from "./settings/unused.ts"
@@ -117,6 +118,7 @@ export interface Settings {
   readonly instructions: string | undefined
   /** Undefined if the model may not start agents. */
   readonly agents: AgentSettings.AgentSettings | undefined
+  readonly commands: CommandSettings.CommandSettings
   /** What the configuration says and this program does not do. */
   readonly warnings: ReadonlyArray<string>
   /** Where traces and metrics go; undefined if they go nowhere. */
@@ -213,6 +215,7 @@ const read = (sources: Sources): Settings => {
           model: provider._tag === "Scripted" ? undefined : model
         })
       : undefined,
+    commands: CommandSettings.read(table),
     warnings,
     telemetry
   }

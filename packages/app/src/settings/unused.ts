@@ -20,8 +20,13 @@ const profile: Known = {
     "model_reasoning_effort",
     "model_reasoning_summary",
     "model_instructions_file",
-    "model_catalog_json"
+    "model_catalog_json",
+    "allow_login_shell"
   ),
+  shell_environment_policy: {
+    ...names("inherit", "ignore_default_excludes", "exclude", "include_only"),
+    set: true
+  },
   features: names("multi_agent"),
   otel: names("environment", "log_user_prompt", "exporter", "trace_exporter", "metrics_exporter"),
   agents: {
