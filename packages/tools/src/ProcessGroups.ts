@@ -51,6 +51,8 @@ export interface ProcessGroups {
    * and the processes that were found outside their group.
    */
   readonly killTargets: () => ReadonlyArray<number>
+  /** Returns whether a process or one of its descendants lives, even if another program has started it. */
+  readonly isAlive: (processId: ProcessId) => Effect.Effect<boolean>
 }
 
 /** The service key of {@link ProcessGroups}. */
@@ -79,6 +81,10 @@ export const layer: Layer.Layer<
         end: (processId, grace) => end(host, processId, grace)
       }),
       Context.add(ProcessGroups, {
+        isAlive: (processId) => {
+          const wanted = { groupId: undefined, sessionId: undefined, marker: processId, claims: () => false }
+          return Effect.map(host.table.finder()(wanted, nothing), isAlive)
+        },
         killTargets: () =>
           Array.from(host.groups.values()).flatMap(({ groupId, others }) => [
             ...(groupId === undefined ? [] : [-groupId]),
