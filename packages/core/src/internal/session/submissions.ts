@@ -120,7 +120,7 @@ export class Submissions {
   private applyOp(op: Op, submissionId: SubmissionId, parent: SubmissionSpan.TraceParent | undefined): Receipt {
     const { lifetime, questions, queue, supervisor } = this.options
     // mutant closed-accepts-nothing (S7: a session that is closed or has failed accepts no operation): drop
-    if (!lifetime.isOpen) return reject(submissionId, { _tag: "SessionClosed" })
+    if (!lifetime.isOpen) return reject(submissionId, { _tag: "SessionClosed", ...lifetime.closedBy })
     switch (op._tag) {
       case "Interrupt":
         supervisor.abort("Interrupted")
