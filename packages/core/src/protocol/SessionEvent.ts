@@ -292,7 +292,10 @@ export class RolledBack extends Schema.Opaque<RolledBack>()(
  * client may send it again after a restart (contract P6).
  */
 export class OperationAccepted extends Schema.Opaque<OperationAccepted>()(
-  record("OperationAccepted", { submissionId: SubmissionId, op: Schema.Literals(["Interrupt", "Answer"]) })
+  record("OperationAccepted", {
+    submissionId: SubmissionId,
+    op: Schema.Literals(["Interrupt", "Answer", "EndProcess"])
+  })
 ) {}
 /** Something a person should know. */
 export class Warning extends Schema.Opaque<Warning>()(record("Warning", { message: Schema.String })) {}

@@ -112,7 +112,7 @@ export class Submissions {
     const receipt = this.applyOp(op, id, parent)
     if (receipt._tag === "Rejected") return receipt
     this.receipts = Receipts.remember(this.receipts, receipt)
-    if (op._tag === "Interrupt" || op._tag === "Answer") {
+    if (op._tag === "Interrupt" || op._tag === "Answer" || op._tag === "EndProcess") {
       this.options.recorder.append({ _tag: "OperationAccepted", submissionId: id, op: op._tag })
     }
     return receipt
