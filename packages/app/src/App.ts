@@ -55,7 +55,9 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E, Platform
     Layer.provideMerge(
       Layer.mergeAll(
         Models.layer(options.settings, options.serveScripted),
-        CodingTools.layer(options).pipe(Layer.provideMerge(processesFor(options.settings, process.env))),
+        CodingTools.layer({ cwd: options.cwd, login: options.settings.commands.allowsLoginShell }).pipe(
+          Layer.provideMerge(processesFor(options.settings, process.env))
+        ),
         journals(options.settings.home),
         fragments(options)
       )
@@ -89,14 +91,15 @@ export const processes: Layer.Layer<
 > = Layer.provide(ProcessGroups.layer, Signals.layerKill(process.kill))
 
 /**
- * As {@link processes}, for the commands of a session: they inherit neither what looks like a secret nor any variable that
- * holds the key or a header of the provider, whatever its name.
+ * As {@link processes}, for the commands of a session: they get the environment of the configuration, without any variable
+ * that holds the key or a header of the provider, whatever its name.
  */
-export const processesFor = ({ provider }: Settings.Settings, env: CommandEnvironment.Variables) => {
+export const processesFor = ({ commands, provider }: Settings.Settings, env: CommandEnvironment.Variables) => {
   const secrets = provider._tag === "Scripted" ? [] : [provider.key, ...provider.headers.map(([, value]) => value)]
   const values = secrets.flatMap((secret) => (secret === undefined ? [] : [Redacted.value(secret)]))
   const names = Object.entries(env).flatMap(([name, value]) => (values.includes(value ?? "") ? [name] : []))
-  const policy: CommandEnvironment.Policy = { inherit: "all", exclude: [...CommandEnvironment.secretNames, ...names] }
+  const { environment } = commands
+  const policy: CommandEnvironment.Policy = { ...environment, exclude: [...(environment.exclude ?? []), ...names] }
   return Layer.provide(processes, Layer.succeed(CommandEnvironment.CommandEnvironment, policy))
 }
 

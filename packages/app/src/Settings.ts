@@ -15,6 +15,7 @@ import * as Schema from "effect/Schema"
 import * as Accounts from "./Accounts.ts"
 import type { Places } from "./Instructions.ts"
 import * as AgentSettings from "./settings/agents.ts"
+import * as CommandSettings from "./settings/commands.ts"
 import * as Table from "./settings/table.ts"
 import * as TelemetrySettings from "./settings/telemetry.ts"
 import * as UnusedKeys from "./settings/unused.ts"
@@ -122,6 +123,7 @@ export interface Settings {
   readonly instructions: string | undefined
   /** Undefined if the model may not start agents. */
   readonly agents: AgentSettings.AgentSettings | undefined
+  readonly commands: CommandSettings.CommandSettings
   /** What the configuration says and this program does not do. */
   readonly warnings: ReadonlyArray<string>
   /** Where traces and metrics go; undefined if they go nowhere. */
@@ -224,6 +226,7 @@ const read = (sources: Sources): Settings => {
           model: provider._tag === "Scripted" ? undefined : model
         })
       : undefined,
+    commands: CommandSettings.read(table),
     warnings,
     telemetry
   }

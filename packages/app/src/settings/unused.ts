@@ -23,8 +23,13 @@ const profile: Known = {
     "model_catalog_json",
     "project_doc_max_bytes",
     "project_doc_fallback_filenames",
-    "project_root_markers"
+    "project_root_markers",
+    "allow_login_shell"
   ),
+  shell_environment_policy: {
+    ...names("inherit", "ignore_default_excludes", "exclude", "include_only"),
+    set: true
+  },
   features: names("multi_agent"),
   otel: names("environment", "log_user_prompt", "exporter", "trace_exporter", "metrics_exporter"),
   agents: {
