@@ -40,7 +40,7 @@ export const route = (child: Child, approvals: Approvals): Effect.Effect<Child, 
         ? Effect.asVoid(forkDetached(Effect.timeoutOption(reply(questionId, withdrawn(kind)), replyLimit)))
         : Effect.void
     const decide = (question: Question) =>
-      Effect.flatMap(approvals.decide(question), (decided) => {
+      Effect.flatMap(approvals.decide(question), ({ source: _, ...decided }) => {
         if (!open.delete(question.questionId) || decided._tag === "Cancelled") return Effect.void
         return reply(question.questionId, decided)
       }).pipe(
@@ -124,6 +124,7 @@ const questionOf = ({ path }: Child, event: typeof QuestionOpened.Type): Questio
   kind: event.kind,
   tool: event.tool,
   payload: event.payload,
+  keys: event.keys,
   // the path of a child that does not know its ancestors begins with the child
   path: event.path[0] === path[0] ? event.path : [...path.slice(0, -1), ...event.path]
 })

@@ -188,6 +188,7 @@ export const step = (before: Thread, event: SessionEvent): Step => {
       return noted(thread, `${straggler.name} has stopped after ${(afterMillis / 1_000).toFixed(1)} s`)
     }
     case "SessionStarted":
+    case "CallDecided":
     case "TurnContextChanged":
     case "HistoryReplaced":
     case "InputAccepted":
