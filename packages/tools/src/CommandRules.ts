@@ -227,6 +227,16 @@ export const ruleFor = (rules: ReadonlyArray<Rule>, command: Command): Rule | un
   return found
 }
 
+/**
+ * Returns a rule that may restrict a line of which the words are not known: the line mentions its program. Quotes and
+ * escapes can hide a program.
+ */
+export const restrictionIn = (rules: ReadonlyArray<Rule>, line: string): Rule | undefined =>
+  rules.find(
+    ({ decision, pattern: [programs] }) =>
+      decision !== "allow" && (programs === undefined || programs.some((program) => line.includes(program)))
+  )
+
 /** Writes the rule that allows the commands that begin with these words, as one line of a rule file. */
 export const allowLine = (words: Command): string =>
   `prefix_rule(pattern = [${words.map((word) => JSON.stringify(word)).join(", ")}], decision = "allow")`

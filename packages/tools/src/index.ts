@@ -1,7 +1,9 @@
 /** The parts that a coding agent needs: commands in their own process groups, and patches. Start with the README. */
 export * as ApplyPatch from "./ApplyPatch.ts"
+export * as ApprovalPolicy from "./ApprovalPolicy.ts"
 export * as BoundedOutput from "./BoundedOutput.ts"
 export * as CodingTools from "./CodingTools.ts"
+export * as CommandApproval from "./CommandApproval.ts"
 export * as CommandEnvironment from "./CommandEnvironment.ts"
 export * as CommandRules from "./CommandRules.ts"
 export * as ExecCommand from "./ExecCommand.ts"
