@@ -15,13 +15,15 @@ const profile: Known = {
     "model",
     "model_provider",
     "openai_base_url",
-    "approval_policy",
     "sandbox_mode",
     "model_reasoning_effort",
     "model_reasoning_summary",
     "model_instructions_file",
     "model_catalog_json"
   ),
+  approval_policy: {
+    granular: names("sandbox_approval", "rules", "mcp_elicitations", "request_permissions")
+  },
   features: names("multi_agent"),
   otel: names("environment", "log_user_prompt", "exporter", "trace_exporter", "metrics_exporter"),
   agents: {
