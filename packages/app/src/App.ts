@@ -17,7 +17,9 @@ import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/
 import { isRecord, type SessionEvent } from "@spindle/core/SessionEvent"
 import { both, SessionObserver } from "@spindle/core/SessionObserver"
 import { CurrentTurnContext, type TurnContext } from "@spindle/core/TurnContext"
+import { nameOf } from "@spindle/tools/ApprovalPolicy"
 import * as CodingTools from "@spindle/tools/CodingTools"
+import * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
 import * as ExecCommand from "@spindle/tools/ExecCommand"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
@@ -33,6 +35,7 @@ import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as CodingAgent from "./CodingAgent.ts"
 import * as Instructions from "./Instructions.ts"
 import * as Models from "./Models.ts"
+import * as RuleFiles from "./RuleFiles.ts"
 import * as SessionLease from "./SessionLease.ts"
 import * as Settings from "./Settings.ts"
 import * as Tracing from "./Tracing.ts"
@@ -74,7 +77,7 @@ const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, n
         places: { home: settings.configDirectory, cwd, ...settings.projectDoc },
         environment: (now) => [
           ["cwd", cwd],
-          ["approval_policy", settings.approvalPolicy],
+          ["approval_policy", nameOf(settings.approvalPolicy)],
           ["sandbox_mode", settings.sandboxMode],
           ["shell", Path.basename(shell)],
           ...Instructions.dateOf(now)
@@ -147,11 +150,11 @@ export const open = (
       ...(opening.isResumed ? { resume: sessionId, onEvent } : { sessionId }),
       meta: { cwd, model: settings.model, ...opening.meta }
     }).pipe(
+      Effect.provideService(Approvals, approvalsOf(opening)),
       Effect.provideService(
-        Approvals,
-        Settings.approval(settings) === "deny" ? denyAll("the approval policy is never") : opening.approvals
+        SessionObserver,
+        both(both(yield* SessionObserver, opening.observer), yield* amendments(settings.home))
       ),
-      Effect.provideService(SessionObserver, both(yield* SessionObserver, opening.observer)),
       CodingAgent.withLimits(settings),
       Effect.provideService(CurrentTurnContext, () => turnContext(settings, cwd)),
       Effect.provideService(SessionConfig, { ...defaults, ...retriesOf(settings) })
@@ -159,12 +162,43 @@ export const open = (
     return { session, from, killTargets }
   })
 
+/** Nobody is asked what the approval policy says that nobody is asked. */
+const approvalsOf = ({ approvals, settings }: Opening): Approvals => {
+  const { approvalPolicy } = settings
+  if (Settings.approval(settings) === "deny") return denyAll("the approval policy is never")
+  if (typeof approvalPolicy === "string") return approvals
+  const refused = denyAll("the approval policy is granular and does not allow this question")
+  return {
+    decide: (question) => {
+      const isRefused =
+        (question.kind === "elicitation" && !approvalPolicy.elicitations) ||
+        (question.kind === "permissions" && !approvalPolicy.permissions)
+      return (isRefused ? refused : approvals).decide(question)
+    }
+  }
+}
+
+/** Writes the rules that an answer allows to the home. A failure is logged: the answer itself holds. */
+const amendments = (home: string): Effect.Effect<SessionObserver> =>
+  Effect.map(Effect.context<never>(), (context) => ({
+    onEvent: (_, event) => {
+      if (event._tag !== "QuestionSettled" || event.decision._tag !== "Approved") return
+      const commands = CommandApproval.amendmentOf(event.decision.amendment)
+      if (commands === undefined) return
+      try {
+        RuleFiles.allowUnsafe(home, commands)
+      } catch (error) {
+        Effect.runForkWith(context)(Effect.logWarning(`cannot write the rule: ${(error as Error).message}`))
+      }
+    }
+  }))
+
 /** What the journal says about the circumstances of each turn, written when they change. */
 const turnContext = (settings: Settings.Settings, cwd: string): TurnContext => ({
   model: settings.model,
   ...(settings.reasoningEffort !== undefined && { effort: settings.reasoningEffort }),
   ...(settings.reasoningSummary !== undefined && { summary: settings.reasoningSummary }),
-  approvalPolicy: settings.approvalPolicy,
+  approvalPolicy: nameOf(settings.approvalPolicy),
   sandbox: settings.sandboxMode,
   cwd
 })

@@ -10,7 +10,9 @@ import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import type { Policies } from "@spindle/core/Agent"
 import type { Processes } from "@spindle/core/Processes"
+import * as ApprovalPolicy from "./ApprovalPolicy.ts"
 import * as ApplyPatch from "./ApplyPatch.ts"
+import * as CommandApproval from "./CommandApproval.ts"
 import * as Commands from "./Commands.ts"
 import * as ExecCommand from "./ExecCommand.ts"
 import * as WriteStdin from "./WriteStdin.ts"
@@ -21,38 +23,44 @@ export const toolkit = Toolkit.make(ExecCommand.tool, WriteStdin.tool, ApplyPatc
 /** The tools of {@link toolkit}, by name. */
 export type Tools = (typeof toolkit)["tools"]
 
-/** Whether a person is asked about each call, or each call is allowed. */
-export type ApprovalMode = "ask" | "allow"
+/** Whether a person is asked about each call, each call is allowed, or a policy and rules decide. */
+export type ApprovalMode = "ask" | "allow" | CommandApproval.Options
 
 /**
  * The policies of the tools. Commands run concurrently, a patch runs alone. To wait for a command or to interrupt it needs no
  * approval, what is written to it does: to a shell it is a command. The question about a command has `{ command,
- * cwd, shell?, justification? }` (`shell`: the program that runs it, if the model wants another than the default), that about
- * input has `{ sessionId, input }`, and the question about a patch has `{ changes }`, see `Patch.Change`. A patch that does not apply fails without a question.
+ * cwd, shell?, justification? }` (`shell`: the program that runs it, if the model wants another than the default) and, if a
+ * policy decides, a `CommandApproval.Explanation`; that about input has `{ sessionId, input }`, and the question about a
+ * patch has `{ changes }`, see `Patch.Change`. A patch that does not apply fails without a question.
  * `cwd` is that of {@link layer}.
  */
 export const policies = (options: { readonly approval: ApprovalMode; readonly cwd: string }): Policies<Tools> => ({
   exec_command: {
-    approval: options.approval,
+    ...commandPolicy(options),
     concurrency: "parallel",
     kind: "command",
     display: (params) => ExecCommand.display(params, options.cwd),
-    payload: (params) => ({
-      command: params.cmd,
-      cwd: ExecCommand.workingDirectory(options.cwd, params.workdir),
-      ...(params.shell === undefined || params.shell === "" ? {} : { shell: params.shell }),
-      ...(params.justification === undefined ? {} : { justification: params.justification })
-    })
+    payload: (params) => {
+      const { cwd, line, shell } = commandLine(params, options.cwd)
+      const { approval } = options
+      return {
+        command: line,
+        cwd,
+        ...(shell === undefined ? {} : { shell }),
+        ...(params.justification === undefined ? {} : { justification: params.justification }),
+        ...(typeof approval === "string" ? {} : CommandApproval.explain(approval, commandLine(params, options.cwd)))
+      }
+    }
   },
   write_stdin: {
-    approval: (params) => (WriteStdin.isHarmless(params) ? "allow" : options.approval),
+    approval: (params) => (WriteStdin.isHarmless(params) ? "allow" : unconfined(options.approval)),
     concurrency: "parallel",
     kind: "command",
     display: WriteStdin.display,
     payload: ({ chars = "", session_id }) => ({ sessionId: session_id, input: chars })
   },
   apply_patch: {
-    approval: options.approval,
+    approval: () => unconfined(options.approval),
     concurrency: "exclusive",
     kind: "patch",
     display: ({ input }) => ApplyPatch.display(input),
@@ -61,6 +69,29 @@ export const policies = (options: { readonly approval: ApprovalMode; readonly cw
     freeform: ApplyPatch.freeform
   }
 })
+
+const commandLine = (params: ExecCommand.Parameters, cwd: string): CommandApproval.CommandLine => ({
+  line: params.cmd,
+  cwd: ExecCommand.workingDirectory(cwd, params.workdir),
+  shell: params.shell || undefined,
+  isEscalated: params.sandbox_permissions === "require_escalated"
+})
+
+const commandPolicy = ({ approval, cwd }: { readonly approval: ApprovalMode; readonly cwd: string }) => ({
+  approval:
+    typeof approval === "string"
+      ? approval
+      : (params: ExecCommand.Parameters) => CommandApproval.ruling(approval, commandLine(params, cwd)),
+  keys: (params: ExecCommand.Parameters) => CommandApproval.keys(commandLine(params, cwd))
+})
+
+/** Decides about a patch, which is checked but runs in no sandbox, and about input of a command. */
+const unconfined = (approval: ApprovalMode) => {
+  if (typeof approval === "string") return approval
+  const { containment, policy } = approval
+  const contained = containment === "full-access" ? containment : "missing"
+  return ApprovalPolicy.decide({ policy, containment: contained, annotation: "ask" })
+}
 
 /**
  * Where the tools work. `cwd` is the absolute working directory, which patches cannot leave and commands can. `shell` is

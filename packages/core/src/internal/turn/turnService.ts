@@ -89,6 +89,16 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
         })
       }),
     finish: (call, status, output) => sync(() => ledger.finish(call.callId, status, output)),
+    recordDecision: ({ reason, ...decision }) =>
+      sync(
+        () =>
+          void recorder.append({
+            _tag: "CallDecided",
+            turnId: origin.turnId,
+            ...decision,
+            ...(reason === undefined ? {} : { reason })
+          })
+      ),
     ask: (question) => unlessClosing(questions.ask(ledger, question)),
     process: (spec) => unlessClosing(Processes.start(parts, ledger, spec, flush)),
     endProcess: (processId) => unlessFenced(Effect.suspend(() => resources.end(processId))),
