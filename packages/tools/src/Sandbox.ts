@@ -63,15 +63,12 @@ const closeLimit = "2 seconds"
 
 /**
  * Provides this service, and `Processes` that confine what they start. A command that cannot be confined fails with
- * `ProcessFailed` and does not run. Closing the layer ends the confined commands.
+ * `ProcessFailed` and does not run. A confined command is gone when what was made for it is removed, too. Closing the layer
+ * ends the confined commands.
  */
 export const layer = (
   options: Options
-): Layer.Layer<
-  Sandbox | Processes,
-  never,
-  Processes | ChildProcessSpawner | FileSystem.FileSystem | Path.Path
-> =>
+): Layer.Layer<Sandbox | Processes, never, Processes | ChildProcessSpawner | FileSystem.FileSystem | Path.Path> =>
   Layer.effectContext(
     Effect.gen(function* () {
       const processes = yield* Processes
@@ -88,22 +85,26 @@ export const layer = (
               // after an interruption it may run until it is ended
               FiberSet.run(fibers, Effect.andThen(processes.end(spec.processId, closeGraceMillis), release))
             )
-            const ended = Effect.andThen(process.gone, release)
             const forget = Effect.sync(() => void confined.delete(spec.processId))
-            confined.set(spec.processId, yield* FiberSet.run(fibers, Effect.andThen(ended, forget)))
-            return process
+            const cleaned = yield* FiberSet.run(fibers, Effect.andThen(Effect.andThen(process.gone, release), forget))
+            confined.set(spec.processId, cleaned)
+            return { ...process, gone: Effect.asVoid(Fiber.await(cleaned)) }
           })
         )
       })
+      const end: Processes["end"] = Effect.fnUntraced(function* (processId, grace) {
+        const cleaned = confined.get(processId)
+        yield* processes.end(processId, grace)
+        if (cleaned !== undefined) yield* Fiber.await(cleaned)
+      })
       yield* Effect.addFinalizer(() =>
-        Effect.forEach(
-          Array.from(confined),
-          ([processId, ended]) => Effect.andThen(processes.end(processId, closeGraceMillis), Fiber.await(ended)),
-          { concurrency: "unbounded", discard: true }
-        ).pipe(Effect.interruptible, Effect.timeoutOption(closeLimit))
+        Effect.forEach(Array.from(confined.keys()), (processId) => end(processId, closeGraceMillis), {
+          concurrency: "unbounded",
+          discard: true
+        }).pipe(Effect.interruptible, Effect.timeoutOption(closeLimit))
       )
       return Context.empty().pipe(
-        Context.add(Processes, { ...processes, start }),
+        Context.add(Processes, { start, end }),
         Context.add(Sandbox, { available: Effect.asVoid(confine.available) })
       )
     })

@@ -34,11 +34,7 @@ export const make = (policy: typeof WorkspaceWrite.Type, holder: Holder) =>
     return Effect.onError(makeInto(made, policy, holder), () => holder.placeholders.release(made))
   })
 
-const makeInto = Effect.fnUntraced(function* (
-  made: Array<string>,
-  policy: typeof WorkspaceWrite.Type,
-  holder: Holder
-) {
+const makeInto = Effect.fnUntraced(function* (made: Array<string>, policy: typeof WorkspaceWrite.Type, holder: Holder) {
   const fileSystem = yield* FileSystem.FileSystem
   const real = (paths: ReadonlyArray<string>) =>
     Effect.map(

@@ -67,9 +67,12 @@ export const make = Effect.gen(function* () {
       const made = fileSystem.makeDirectory(held, { recursive: true, mode: placeholderMode })
       return (yield* Effect.isSuccess(made)) ? [held, path] : undefined
     }),
-    release: (paths) => Effect.flatMap(Effect.filter(paths, exists), (left) => (left.length === 0 ? Effect.void : removeEmpty(left))),
+    release: (paths) =>
+      Effect.flatMap(Effect.filter(paths, exists), (left) => (left.length === 0 ? Effect.void : removeEmpty(left))),
     releaseLine: (paths) =>
-      paths.length === 0 ? ":" : `${remover} -- ${paths.map((path) => `'${path.replaceAll("'", "'\\''")}'`).join(" ")} 2>/dev/null`
+      paths.length === 0
+        ? ":"
+        : `${remover} -- ${paths.map((path) => `'${path.replaceAll("'", "'\\''")}'`).join(" ")} 2>/dev/null`
   }
   return placeholders
 })

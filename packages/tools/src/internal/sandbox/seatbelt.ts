@@ -14,10 +14,7 @@ export const wrap = (
 export const profile = (policy: Exclude<SandboxPolicy, { readonly _tag: "FullAccess" }>): string => {
   const writable = policy._tag === "ReadOnly" ? [] : [...policy.roots, ...policy.scratch]
   const roots = policy._tag === "ReadOnly" ? [] : policy.roots
-  const protectedPaths = [
-    ...roots.flatMap(protectedIn),
-    ...(policy._tag === "ReadOnly" ? [] : policy.protectedPaths)
-  ]
+  const protectedPaths = [...roots.flatMap(protectedIn), ...(policy._tag === "ReadOnly" ? [] : policy.protectedPaths)]
   return [
     "(version 1)",
     "(deny default)",
@@ -27,11 +24,11 @@ export const profile = (policy: Exclude<SandboxPolicy, { readonly _tag: "FullAcc
     "(allow signal (target same-sandbox))",
     "(allow sysctl-read)",
     "(allow file-read*)",
-    "(allow file-ioctl (literal \"/dev/tty\"))",
-    "(allow file-write-data (literal \"/dev/null\") (literal \"/dev/zero\") (literal \"/dev/tty\"))",
+    '(allow file-ioctl (literal "/dev/tty"))',
+    '(allow file-write-data (literal "/dev/null") (literal "/dev/zero") (literal "/dev/tty"))',
     "(allow ipc-posix-sem)",
     "(allow ipc-posix-shm)",
-    "(allow mach-lookup (global-name \"com.apple.system.opendirectoryd.libinfo\"))",
+    '(allow mach-lookup (global-name "com.apple.system.opendirectoryd.libinfo"))',
     "(allow pseudo-tty)",
     ...writable.map((path) => `(allow file-write* (subpath ${quoted(path)}))`),
     ...protectedPaths.map((path) => `(deny file-write* (subpath ${quoted(path)}))`),
@@ -46,7 +43,7 @@ const network = [
   "(allow network-inbound (local ip))",
   "(allow network-bind (local ip))",
   "(allow system-socket)",
-  "(allow mach-lookup (global-name \"com.apple.SystemConfiguration.configd\") (global-name \"com.apple.trustd.agent\"))"
+  '(allow mach-lookup (global-name "com.apple.SystemConfiguration.configd") (global-name "com.apple.trustd.agent"))'
 ]
 
 /** A string of the profile. */

@@ -121,7 +121,10 @@ const inspected: ReadonlyArray<readonly [call: Call, body: ReadonlyArray<Instruc
   [[41, 198], socketBody],
   [[53, 199], socketPairBody],
   // ioctl
-  [[16, 29], [argument(1), jumpEqual(terminalInput, 1, 0), jumpEqual(terminalLinux, 0, 1), refuse]],
+  [
+    [16, 29],
+    [argument(1), jumpEqual(terminalInput, 1, 0), jumpEqual(terminalLinux, 0, 1), refuse]
+  ],
   // unshare, clone
   [[272, 97], refuseBits(0, namespaceFlags)],
   [[56, 220], refuseBits(0, namespaceFlags)],
