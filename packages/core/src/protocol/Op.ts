@@ -127,9 +127,11 @@ export class Submission extends Schema.Opaque<Submission>()(
   })
 ) {}
 
-/** The session is closed or has failed. */
+/** The session is closed or has failed. `failure` says why it failed. */
 export class SessionClosed extends Schema.Opaque<SessionClosed>()(
-  Schema.TaggedStruct("SessionClosed", {}).annotate({ identifier: "SessionClosed" })
+  Schema.TaggedStruct("SessionClosed", { failure: Schema.optionalKey(Schema.String) }).annotate({
+    identifier: "SessionClosed"
+  })
 ) {}
 /** Input without content. */
 export class EmptyInput extends Schema.Opaque<EmptyInput>()(
