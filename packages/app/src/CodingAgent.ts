@@ -2,11 +2,13 @@
  * The agent of this application: a coding agent. With `features.multi_agent` it can start other agents.
  */
 import * as Agent from "@spindle/core/Agent"
+import type { Permission } from "@spindle/core/Authority"
 import type { Journal } from "@spindle/core/Journal"
 import type { Model, OutputFormat } from "@spindle/core/Model"
 import * as Limits from "@spindle/delegate/Limits"
 import type * as SubAgents from "@spindle/delegate/SubAgents"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
+import { Sandbox, type SandboxUnavailable } from "@spindle/tools/Sandbox"
 import * as CodingTools from "@spindle/tools/CodingTools"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -22,6 +24,17 @@ export interface Options {
   readonly settings: Settings.Settings
   readonly output?: OutputFormat | undefined
 }
+
+/**
+ * Looks whether the sandbox that the settings want is available here: succeeds with true if commands run in it, and with
+ * false if full access was chosen. **Errors**: `SandboxUnavailable`; then each command needs approval.
+ */
+export const isSandboxed = ({
+  sandboxMode
+}: Pick<Settings.Settings, "sandboxMode">): Effect.Effect<boolean, SandboxUnavailable, Sandbox> =>
+  Effect.flatMap(Sandbox, ({ available }) =>
+    sandboxMode === "danger-full-access" ? Effect.succeed(false) : Effect.as(available, true)
+  )
 
 type Handlers = Tool.HandlersFor<CodingTools.Tools & SubAgentTools.Tools>
 
@@ -43,10 +56,16 @@ interface Common {
   readonly agents: AgentSettings
 }
 
-const common = ({ cwd, settings }: Options): Common => ({
-  instructions: settings.instructions ?? instructions(cwd),
-  agents: settings.agents ?? noAgents,
-  policies: CodingTools.policies({ approval: Settings.approval(settings) === "allow" ? "allow" : "ask", cwd })
+const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
+  const isConfined = yield* Effect.orElseSucceed(isSandboxed(settings), () => false)
+  const { commands, patches } = Settings.permissionsOf(settings, isConfined)
+  const modeOf = (permission: Permission) => (permission === "allow" ? "allow" : "ask")
+  const parts: Common = {
+    instructions: settings.instructions ?? instructions(cwd),
+    agents: settings.agents ?? noAgents,
+    policies: CodingTools.policies({ approval: modeOf(commands), patchApproval: modeOf(patches), cwd })
+  }
+  return parts
 })
 
 const alone = ({ instructions, policies }: Common): Agent.Agent<Handlers> =>
@@ -67,24 +86,26 @@ const choicesOf = ({ models, roles }: AgentSettings) => ({
   models: Object.fromEntries(models.map(({ efforts, name }) => [name, { efforts }]))
 })
 
-const agentOf = (options: Options): Agent.Agent<Handlers> =>
-  options.settings.agents === undefined ? alone(common(options)) : leading(common(options))
+const agentOf = (options: Options): Effect.Effect<Agent.Agent<Handlers>, never, Sandbox> =>
+  Effect.map(common(options), options.settings.agents === undefined ? alone : leading)
 
 /** The agent of the session. */
-export const make = (options: Options): Agent.Agent<Handlers> => {
-  const agent = agentOf(options)
-  return options.output === undefined ? agent : Agent.withOutput(agent, options.output)
-}
+export const make = ({ output, ...options }: Options): Effect.Effect<Agent.Agent<Handlers>, never, Sandbox> =>
+  Effect.map(agentOf(options), (agent) => (output === undefined ? agent : Agent.withOutput(agent, output)))
 
 /** The handlers of the tools that start agents. They are unused while the feature is off. */
 export const layer = (
   options: Options
-): Layer.Layer<Tool.HandlersFor<SubAgentTools.Tools>, never, Model | Journal | Tool.HandlersFor<CodingTools.Tools>> =>
+): Layer.Layer<
+  Tool.HandlersFor<SubAgentTools.Tools>,
+  never,
+  Model | Journal | Sandbox | Tool.HandlersFor<CodingTools.Tools>
+> =>
   Layer.unwrap(
     Effect.gen(function* () {
-      const { agents } = common(options)
+      const agents = options.settings.agents ?? noAgents
       const named = yield* NamedModels
-      const agent = agentOf(options)
+      const agent = yield* agentOf(options)
       const roles: { [name: string]: SubAgents.Role<Handlers> } = {}
       for (const role of agents.roles) roles[role.name] = yield* roleOf(options.settings, agent, role)
       return SubAgentTools.layer<Handlers>({

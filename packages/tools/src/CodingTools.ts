@@ -12,6 +12,7 @@ import type { Policies } from "@spindle/core/Agent"
 import type { Processes } from "@spindle/core/Processes"
 import * as ApplyPatch from "./ApplyPatch.ts"
 import * as ExecCommand from "./ExecCommand.ts"
+import * as SandboxPolicy from "./SandboxPolicy.ts"
 
 /** Both tools. */
 export const toolkit = Toolkit.make(ExecCommand.tool, ApplyPatch.tool)
@@ -28,7 +29,12 @@ export type ApprovalMode = "ask" | "allow"
  * question about a patch has `{ changes }`, see `Patch.Change`. A patch that does not apply fails without a question.
  * `cwd` is that of {@link layer}.
  */
-export const policies = (options: { readonly approval: ApprovalMode; readonly cwd: string }): Policies<Tools> => ({
+export const policies = (options: {
+  readonly approval: ApprovalMode
+  /** That of patches, if it is another. */
+  readonly patchApproval?: ApprovalMode | undefined
+  readonly cwd: string
+}): Policies<Tools> => ({
   exec_command: {
     approval: options.approval,
     concurrency: "parallel",
@@ -42,7 +48,7 @@ export const policies = (options: { readonly approval: ApprovalMode; readonly cw
     })
   },
   apply_patch: {
-    approval: options.approval,
+    approval: options.patchApproval ?? options.approval,
     concurrency: "exclusive",
     kind: "patch",
     display: ({ input }) => ApplyPatch.display(input),
@@ -54,11 +60,13 @@ export const policies = (options: { readonly approval: ApprovalMode; readonly cw
 
 /**
  * Where the tools work. `cwd` is the absolute working directory, which patches cannot leave and commands can. `shell` is
- * a program that takes `-c`; the default is `/bin/bash`, or `/bin/sh` if that does not exist.
+ * a program that takes `-c`; the default is `/bin/bash`, or `/bin/sh` if that does not exist. `sandbox` is what commands
+ * and patches may touch at most; the default is full access. Commands are confined by the `Processes` of `Sandbox.layer`.
  */
 export interface Options {
   readonly cwd: string
   readonly shell?: string
+  readonly sandbox?: { readonly commands: SandboxPolicy.SandboxPolicy; readonly patches: SandboxPolicy.SandboxPolicy }
 }
 
 /** The handlers of both tools, and the check of patches before anybody is asked. */
@@ -71,12 +79,16 @@ const handlers = (options: Options) =>
   toolkit.toLayer(
     Effect.gen(function* () {
       const context = yield* Effect.context<FileSystem.FileSystem | Path.Path | Processes>()
+      const withinPatches = SandboxPolicy.within(options.sandbox?.patches ?? SandboxPolicy.fullAccess)
       const shell = options.shell ?? (yield* ExecCommand.defaultShell)
       return toolkit.of({
         exec_command: (params, { toolCallId }) =>
-          Effect.provideContext(ExecCommand.run(params, toolCallId, { cwd: options.cwd, shell }), context),
+          ExecCommand.run(params, toolCallId, { cwd: options.cwd, shell }).pipe(
+            SandboxPolicy.within(options.sandbox?.commands ?? SandboxPolicy.fullAccess),
+            Effect.provideContext(context)
+          ),
         apply_patch: ({ input }, { toolCallId }) =>
-          Effect.provideContext(ApplyPatch.run(input, toolCallId, options), context)
+          Effect.provideContext(withinPatches(ApplyPatch.run(input, toolCallId, options)), context)
       })
     })
   )
@@ -86,6 +98,10 @@ const checks = (options: Options) =>
     ApplyPatch.Check,
     Effect.map(
       Effect.context<FileSystem.FileSystem | Path.Path>(),
-      (context) => (input) => Effect.provideContext(ApplyPatch.check(input, options), context)
+      (context) => (input) =>
+        ApplyPatch.check(input, options).pipe(
+          SandboxPolicy.within(options.sandbox?.patches ?? SandboxPolicy.fullAccess),
+          Effect.provideContext(context)
+        )
     )
   )
