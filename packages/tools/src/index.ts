@@ -1,4 +1,4 @@
-/** The parts that a coding agent needs: commands in their own process groups, and patches. Start with the README. */
+/** The parts that a coding agent needs: commands in their own process groups, patches, and a sandbox. Start with the README. */
 export * as ApplyPatch from "./ApplyPatch.ts"
 export * as ApprovalPolicy from "./ApprovalPolicy.ts"
 export * as BoundedOutput from "./BoundedOutput.ts"
@@ -12,6 +12,9 @@ export * as Patch from "./Patch.ts"
 export * as ProcessGroups from "./ProcessGroups.ts"
 export * as SafeCommands from "./SafeCommands.ts"
 export * as ShellWords from "./ShellWords.ts"
+export * as Sandbox from "./Sandbox.ts"
+export * as SandboxEscapes from "./SandboxEscapes.ts"
+export * as SandboxPolicy from "./SandboxPolicy.ts"
 export * as Signals from "./Signals.ts"
 export { ToolFailure } from "./ToolFailure.ts"
 export * as Utf8 from "./Utf8.ts"

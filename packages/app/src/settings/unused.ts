@@ -33,6 +33,7 @@ const profile: Known = {
     granular: names("sandbox_approval", "rules", "mcp_elicitations", "request_permissions")
   },
   features: names("multi_agent"),
+  sandbox_workspace_write: names("writable_roots", "network_access", "exclude_slash_tmp", "exclude_tmpdir_env_var"),
   otel: names("environment", "log_user_prompt", "exporter", "trace_exporter", "metrics_exporter"),
   agents: {
     ...names("max_threads", "max_depth", "job_max_runtime_seconds"),

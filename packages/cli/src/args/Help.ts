@@ -39,7 +39,9 @@ const pages: { readonly [topic in Topic]: Page } = {
       ["sessions archive ID", "hide a session from the list (undo: unarchive ID)"],
       ["sessions processes ID", "list the running processes of a session (--end: end them)"],
       ["trace ID", "write a session as an HTML page (--last: as above)"],
-      ["demo", "watch a scripted model repair a small project; needs no key and no network"]
+      ["demo", "watch a scripted model repair a small project; needs no key and no network"],
+      ["sandbox -- COMMAND", "run a command in the sandbox, to see what it may do"],
+      ["doctor --sandbox", "try every way out of the sandbox of this machine"]
     ],
     more: [
       "Configuration: config.toml in $SPINDLE_HOME, else in $CODEX_HOME (only read), else in ~/.spindle.",
@@ -142,6 +144,24 @@ const pages: { readonly [topic in Topic]: Page } = {
       ["spindle demo", ""],
       ["spindle demo --json", "the events of the turn"]
     ]
+  },
+  sandbox: {
+    usage: ["spindle sandbox [FLAGS] -- COMMAND [ARGUMENTS]"],
+    about:
+      "Runs a command as an agent would run it, and exits with its code. Both output streams are written to stdout.\n" +
+      "Standard input is empty. Without --sandbox, the mode is that of the configuration, else read-only.",
+    examples: [
+      ["spindle sandbox -- touch file", "fails: read-only"],
+      ["spindle sandbox -s workspace-write -- npm test", "may write in this directory, but not in .git"],
+      ["spindle sandbox -s workspace-write -c sandbox_workspace_write.network_access=true -- npm ci", ""]
+    ]
+  },
+  doctor: {
+    usage: ["spindle doctor --sandbox"],
+    about:
+      "Tries to leave the sandbox of this machine in every known way, in a scratch directory, and prints what happened.\n" +
+      "Exits with 1 if one of them works. Most attempts are written in Perl, which must be installed.",
+    examples: [["spindle doctor --sandbox", ""]]
   }
 }
 
