@@ -14,6 +14,8 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Accounts from "./Accounts.ts"
 import * as AgentSettings from "./settings/agents.ts"
+import * as Catalog from "./settings/catalog.ts"
+import type { Files } from "./settings/files.ts"
 import * as Table from "./settings/table.ts"
 import * as TelemetrySettings from "./settings/telemetry.ts"
 import * as UnusedKeys from "./settings/unused.ts"
@@ -113,6 +115,8 @@ export interface Settings {
   readonly sandboxMode: SandboxMode
   readonly reasoningEffort: string | undefined
   readonly reasoningSummary: string | undefined
+  /** How much models can read, by name. */
+  readonly modelSizes: ReadonlyMap<string, Catalog.ModelSize>
   /** The content of `model_instructions_file`. */
   readonly instructions: string | undefined
   /** Undefined if the model may not start agents. */
@@ -205,6 +209,7 @@ const read = (sources: Sources): Settings => {
     sandboxMode: table.choice("sandbox_mode", sandboxModes) ?? "read-only",
     reasoningEffort: table.text("model_reasoning_effort"),
     reasoningSummary: table.text("model_reasoning_summary"),
+    modelSizes: Catalog.sizes(table, filesOf(directory), model),
     instructions: filesOf(directory).text(table, "model_instructions_file"),
     agents: hasAgents
       ? AgentSettings.read({
@@ -268,7 +273,7 @@ const systemErrors: { readonly [code: string]: string } = {
 }
 
 /** Reads the files that keys name, relative to the directory of the configuration. */
-const filesOf = (directory: string): AgentSettings.Files => {
+const filesOf = (directory: string): Files => {
   const named = (table: Table.Settings, key: Table.Key) => {
     const name = table.text(key)
     if (name === undefined) return undefined

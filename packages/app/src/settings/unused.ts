@@ -20,7 +20,9 @@ const profile: Known = {
     "model_reasoning_effort",
     "model_reasoning_summary",
     "model_instructions_file",
-    "model_catalog_json"
+    "model_catalog_json",
+    "model_context_window",
+    "model_auto_compact_token_limit"
   ),
   features: names("multi_agent"),
   otel: names("environment", "log_user_prompt", "exporter", "trace_exporter", "metrics_exporter"),

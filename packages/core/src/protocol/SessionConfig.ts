@@ -46,8 +46,8 @@ export interface SessionConfig {
   /** After how many tokens a turn sends no more model requests (contract S10). Default `Infinity`: no bound. */
   readonly turnTokens: number
   /**
-   * From how many tokens of context a turn compacts the history before its next model request. Default: 90 % of the
-   * model's context window, if it is known; `Infinity` is never.
+   * From how many tokens of context a turn compacts the history before its next model request; at most the model's context
+   * window, if it is known. Default: 90 % of that window.
    */
   readonly compactFromTokens: number | undefined
   /** How many tokens of the user's newest messages a compaction keeps word for word. Default 20,000. */

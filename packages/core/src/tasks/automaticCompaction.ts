@@ -40,7 +40,9 @@ export const make = (turn: Turn, config: SessionConfig): AutomaticCompaction => 
   return {
     beforeRequest: Effect.gen(function* () {
       const { contextWindow } = yield* Model
-      const limit = config.compactFromTokens ?? (contextWindow === undefined ? Infinity : defaultShare * contextWindow)
+      const window = contextWindow ?? Infinity
+      // a session may have a smaller model than the one that the limit was configured for
+      const limit = Math.min(window, config.compactFromTokens ?? defaultShare * window)
       const inputTokens = isInputTaken ? 0 : History.estimateInput(turn.input)
       isInputTaken = true
       if (left < 1 || limit === Infinity || inputTokens + (yield* turn.contextTokens) < limit) return
