@@ -19,7 +19,10 @@ const profile: Known = {
     "model_reasoning_effort",
     "model_reasoning_summary",
     "model_instructions_file",
-    "model_catalog_json"
+    "model_catalog_json",
+    "project_doc_max_bytes",
+    "project_doc_fallback_filenames",
+    "project_root_markers"
   ),
   approval_policy: {
     granular: names("sandbox_approval", "rules", "mcp_elicitations", "request_permissions")
