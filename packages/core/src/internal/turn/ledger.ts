@@ -5,6 +5,7 @@
 import type * as Clock from "effect/Clock"
 import * as Schema from "effect/Schema"
 import type * as Tracer from "effect/Tracer"
+import type { NoteKind } from "../../NoteKind.ts"
 import { CallDetail } from "../../protocol/Display.ts"
 import type { CallId, ItemId, ModelRequestId, SubmissionId, TurnId } from "../../protocol/Ids.ts"
 import type { Input } from "../../protocol/Input.ts"
@@ -161,6 +162,18 @@ export class Ledger implements ItemWriter {
     this.areFragmentsDue = true
     this.recorder.append({ _tag: "HistoryReplaced", turnId: this.origin.turnId, items: named })
     return named
+  }
+
+  /** Records a note. Throws for data that does not fit its kind. */
+  note<A>(kind: NoteKind<A>, data: A): void {
+    const message = kind.message(data)
+    this.recorder.append({
+      _tag: "TaskNote",
+      turnId: this.origin.turnId,
+      name: kind.name,
+      data: kind.encode(data),
+      ...(message === undefined ? {} : { message })
+    })
   }
 
   recordAs(id: ItemId, item: NewItem): Item {

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import type * as Fragments from "../../ports/Fragments.ts"
 import * as Input from "../../protocol/Input.ts"
 import { toFinite } from "../../protocol/Item.ts"
+import * as ContextTokens from "../../state/ContextTokens.ts"
 import * as History from "../../state/History.ts"
 import * as Inbox from "../../state/Inbox.ts"
 import type { Entry } from "../../state/Inbox.ts"
@@ -51,11 +52,13 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
     own: (resource) => sync(() => Effect.sync(resources.own(ledger, resource))),
     keep: (id) => sync(() => slot.reason() === undefined && resources.keep(id)),
     history: sync(() => History.repair(History.toArray(recorder.state.history))),
+    contextTokens: sync(() => ContextTokens.of(recorder.state)),
     record: (item) => sync(() => ledger.record(item)),
     replaceHistory: (items) => sync(() => ledger.replaceHistory(items)),
     say: (text) => sync(() => void ledger.record({ _tag: "AssistantMessage", text })),
     output: (callId, text) => sync(() => ledger.output(callId, text)),
     detail: (callId, detail) => sync(() => ledger.detail(callId, detail)),
+    note: (kind, data) => sync(() => ledger.note(kind, data)),
     warn: (message) => sync(() => void recorder.append({ _tag: "Warning", message })),
     flush: unlessFenced(flush),
     takeInput: unlessClosing(Effect.suspend(() => takeInput({ ...parts, ledger, turn, isFenced }, waiting))),
