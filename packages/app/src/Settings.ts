@@ -118,6 +118,8 @@ export interface Settings {
   readonly configDirectory: string
   /** Which files of a project are instructions; see `Instructions.Places`. */
   readonly projectDoc: Pick<Places, "fallbackNames" | "maxBytes" | "rootMarkers">
+  /** The table `[hooks]` and the file that has it; see `HookSettings`. */
+  readonly hooks: { readonly source: string; readonly table: unknown } | undefined
   /** The content of `model_instructions_file`. */
   readonly instructions: string | undefined
   /** Undefined if the model may not start agents. */
@@ -216,6 +218,7 @@ const read = (sources: Sources): Settings => {
       fallbackNames: table.list("project_doc_fallback_filenames") ?? [],
       rootMarkers: table.list("project_root_markers") ?? [".git"]
     },
+    hooks: table.value("hooks") === undefined ? undefined : { source: file, table: table.value("hooks") },
     instructions: filesOf(directory).text(table, "model_instructions_file"),
     agents: hasAgents
       ? AgentSettings.read({

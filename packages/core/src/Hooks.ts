@@ -42,7 +42,7 @@ export interface ToolVerdict {
   readonly reason?: string | undefined
 }
 
-/** What a hook decides when approval is needed: `ask` leaves the decision to whoever approves. */
+/** What a hook decides when approval is needed: `ask` leaves the decision to the approvals of the session. */
 export interface PermissionVerdict {
   readonly decision: "allow" | "deny" | "ask"
   /** Why it is denied. */

@@ -78,6 +78,7 @@ export type Command =
       readonly verbose: boolean
     }
   | { readonly _tag: "SessionsArchive" | "SessionsUnarchive"; readonly id: string }
+  | { readonly _tag: "HooksList" | "HooksTrust" }
   | { readonly _tag: "Trace"; readonly session: Resume; readonly outputFile: string | undefined }
   | { readonly _tag: "Help"; readonly topic: Topic }
   | { readonly _tag: "Version" }
@@ -150,12 +151,21 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
       return refuse("sessions", unknown(`command "sessions ${second}"`, Flags.nearest(second, Flags.sessionsCommands)))
     }
   }
+  if (first === "hooks") {
+    const known = Flags.hooksCommands.find((name) => name === second)
+    if (known !== undefined) return found(`hooks ${known}`, 2)
+    if (second === undefined || asksHelp) return found("hooks", words.length)
+    return refuse("hooks", unknown(`command "hooks ${second}"`, Flags.nearest(second, Flags.hooksCommands)))
+  }
   if (first === "resume") return refuse("", unknown(`command "${first}"`, "spindle exec resume"))
   if (Flags.sessionsCommands.some((name) => name === first)) {
     return refuse("", unknown(`command "${first}"`, `spindle sessions ${first}`))
   }
   if (/\s/.test(first)) return refuse("", 'this is not a command; to run it as a prompt: spindle exec "PROMPT"')
-  return refuse("", unknown(`command "${first}"`, Flags.nearest(first, ["exec", "sessions", "trace", "demo", "help"])))
+  return refuse(
+    "",
+    unknown(`command "${first}"`, Flags.nearest(first, ["exec", "sessions", "hooks", "trace", "demo", "help"]))
+  )
 }
 
 const unknown = (what: string, near: string | undefined): string =>
@@ -227,7 +237,7 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
   }
   switch (topic) {
     case "":
-      return refuse("", "a command is missing: exec, sessions, trace or demo")
+      return refuse("", "a command is missing: exec, sessions, hooks, trace or demo")
     case "sessions":
       return refuse("sessions", `a command is missing: ${Flags.sessionsCommands.join(", ")}`)
     case "sessions list":
@@ -239,6 +249,14 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       return { _tag: "SessionsArchive", id: sessionId() }
     case "sessions unarchive":
       return { _tag: "SessionsUnarchive", id: sessionId() }
+    case "hooks":
+      return refuse("hooks", `a command is missing: ${Flags.hooksCommands.join(", ")}`)
+    case "hooks list":
+      only(0, "hooks list takes nothing else")
+      return { _tag: "HooksList" }
+    case "hooks trust":
+      only(0, "hooks trust takes nothing else")
+      return { _tag: "HooksTrust" }
     case "trace": {
       const last = values.has("last")
       only(last ? 0 : 1, "give one session id, or --last")

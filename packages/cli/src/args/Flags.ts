@@ -8,6 +8,9 @@ import { approvalPolicies, sandboxModes } from "@spindle/app/Settings"
 /** The commands below `sessions`. */
 export const sessionsCommands = ["list", "show", "archive", "unarchive"] as const
 
+/** The commands below `hooks`. */
+export const hooksCommands = ["list", "trust"] as const
+
 /** The commands, as the words that name them. */
 export const topics = [
   "",
@@ -18,6 +21,9 @@ export const topics = [
   "sessions show",
   "sessions archive",
   "sessions unarchive",
+  "hooks",
+  "hooks list",
+  "hooks trust",
   "trace",
   "demo"
 ] as const

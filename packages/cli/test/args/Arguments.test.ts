@@ -191,7 +191,10 @@ describe("parse", () => {
     assert.include(refused("sessions", "archive"), "give a session id")
     assert.include(refused("sessions", "unarchive", "a", "b"), "give one session id")
     assert.include(refused("sessions"), "a command is missing: list, show, archive, unarchive")
-    assert.include(refused(), "a command is missing: exec, sessions, trace or demo")
+    assert.include(refused("hooks"), "a command is missing: list, trust")
+    assert.include(refused("hooks", "list", "x"), "hooks list takes nothing else")
+    assert.include(refused("hooks", "trust", "--json"), "spindle hooks trust has no flag --json")
+    assert.include(refused(), "a command is missing: exec, sessions, hooks, trace or demo")
   })
 })
 

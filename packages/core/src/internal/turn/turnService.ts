@@ -141,7 +141,7 @@ const askHooksAbout =
   (text) =>
     Effect.provideService(session.hooks.userPromptSubmit(ledger.origin.turnId, text), Turn, turn)
 
-/** Asks the hooks for permission, and then whoever approves. A question of a child was put to the hooks of the child. */
+/** Asks the hooks for permission, and then the approvals of the session. A question of a child was put to the hooks of the child. */
 const askHooks = (
   { ledger, session, turn }: Intake,
   question: NewQuestion,
