@@ -18,7 +18,9 @@ import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/
 import { isRecord, type SessionEvent } from "@spindle/core/SessionEvent"
 import { both, SessionObserver } from "@spindle/core/SessionObserver"
 import { CurrentTurnContext, type TurnContext } from "@spindle/core/TurnContext"
+import { nameOf } from "@spindle/tools/ApprovalPolicy"
 import * as CodingTools from "@spindle/tools/CodingTools"
+import * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
 import * as ExecCommand from "@spindle/tools/ExecCommand"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
@@ -36,6 +38,7 @@ import * as HookCommands from "./HookCommands.ts"
 import * as HookSettings from "./hooks/HookSettings.ts"
 import * as Instructions from "./Instructions.ts"
 import * as Models from "./Models.ts"
+import * as RuleFiles from "./RuleFiles.ts"
 import * as SessionLease from "./SessionLease.ts"
 import * as Settings from "./Settings.ts"
 import * as Tracing from "./Tracing.ts"
@@ -58,7 +61,9 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E, Platform
     Layer.provideMerge(
       Layer.mergeAll(
         Models.layer(options.settings, options.serveScripted),
-        CodingTools.layer(options).pipe(Layer.provideMerge(processesFor(options.settings, process.env))),
+        CodingTools.layer({ cwd: options.cwd, login: options.settings.commands.allowsLoginShell }).pipe(
+          Layer.provideMerge(processesFor(options.settings, process.env))
+        ),
         journals(options.settings.home),
         fragments(options)
       )
@@ -75,7 +80,7 @@ const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, n
         places: { home: settings.configDirectory, cwd, ...settings.projectDoc },
         environment: (now) => [
           ["cwd", cwd],
-          ["approval_policy", settings.approvalPolicy],
+          ["approval_policy", nameOf(settings.approvalPolicy)],
           ["sandbox_mode", settings.sandboxMode],
           ["shell", Path.basename(shell)],
           ...Instructions.dateOf(now)
@@ -89,7 +94,8 @@ const hooks = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never
   Layer.unwrap(
     Effect.gen(function* () {
       const found = yield* HookSettings.load(settings, cwd)
-      const { approvalPolicy, home, model } = settings
+      const { home, model } = settings
+      const approvalPolicy = nameOf(settings.approvalPolicy)
       const shell = yield* ExecCommand.defaultShell
       if (found.handlers.length === 0 && found.problems.length === 0) return Layer.empty
       return Hooks.layer(HookCommands.make({ settings: found, cwd, home, shell, model, approvalPolicy }))
@@ -104,14 +110,15 @@ export const processes: Layer.Layer<
 > = Layer.provide(ProcessGroups.layer, Signals.layerKill(process.kill))
 
 /**
- * As {@link processes}, for the commands of a session: they inherit neither what looks like a secret nor any variable that
- * holds the key or a header of the provider, whatever its name.
+ * As {@link processes}, for the commands of a session: they get the environment of the configuration, without any variable
+ * that holds the key or a header of the provider, whatever its name.
  */
-export const processesFor = ({ provider }: Settings.Settings, env: CommandEnvironment.Variables) => {
+export const processesFor = ({ commands, provider }: Settings.Settings, env: CommandEnvironment.Variables) => {
   const secrets = provider._tag === "Scripted" ? [] : [provider.key, ...provider.headers.map(([, value]) => value)]
   const values = secrets.flatMap((secret) => (secret === undefined ? [] : [Redacted.value(secret)]))
   const names = Object.entries(env).flatMap(([name, value]) => (values.includes(value ?? "") ? [name] : []))
-  const policy: CommandEnvironment.Policy = { inherit: "all", exclude: [...CommandEnvironment.secretNames, ...names] }
+  const { environment } = commands
+  const policy: CommandEnvironment.Policy = { ...environment, exclude: [...(environment.exclude ?? []), ...names] }
   return Layer.provide(processes, Layer.succeed(CommandEnvironment.CommandEnvironment, policy))
 }
 
@@ -159,11 +166,11 @@ export const open = (
       ...(opening.isResumed ? { resume: sessionId, onEvent } : { sessionId }),
       meta: { cwd, model: settings.model, ...opening.meta }
     }).pipe(
+      Effect.provideService(Approvals, approvalsOf(opening)),
       Effect.provideService(
-        Approvals,
-        Settings.approval(settings) === "deny" ? denyAll("the approval policy is never") : opening.approvals
+        SessionObserver,
+        both(both(yield* SessionObserver, opening.observer), yield* amendments(settings.home))
       ),
-      Effect.provideService(SessionObserver, both(yield* SessionObserver, opening.observer)),
       CodingAgent.withLimits(settings),
       Effect.provideService(CurrentTurnContext, () => turnContext(settings, cwd)),
       Effect.provideService(SessionConfig, { ...defaults, ...retriesOf(settings) })
@@ -171,12 +178,43 @@ export const open = (
     return { session, from, killTargets }
   })
 
+/** Nobody is asked what the approval policy says that nobody is asked. */
+const approvalsOf = ({ approvals, settings }: Opening): Approvals => {
+  const { approvalPolicy } = settings
+  if (Settings.approval(settings) === "deny") return denyAll("the approval policy is never")
+  if (typeof approvalPolicy === "string") return approvals
+  const refused = denyAll("the approval policy is granular and does not allow this question")
+  return {
+    decide: (question) => {
+      const isRefused =
+        (question.kind === "elicitation" && !approvalPolicy.elicitations) ||
+        (question.kind === "permissions" && !approvalPolicy.permissions)
+      return (isRefused ? refused : approvals).decide(question)
+    }
+  }
+}
+
+/** Writes the rules that an answer allows to the home. A failure is logged: the answer itself holds. */
+const amendments = (home: string): Effect.Effect<SessionObserver> =>
+  Effect.map(Effect.context<never>(), (context) => ({
+    onEvent: (_, event) => {
+      if (event._tag !== "QuestionSettled" || event.decision._tag !== "Approved") return
+      const commands = CommandApproval.amendmentOf(event.decision.amendment)
+      if (commands === undefined) return
+      try {
+        RuleFiles.allowUnsafe(home, commands)
+      } catch (error) {
+        Effect.runForkWith(context)(Effect.logWarning(`cannot write the rule: ${(error as Error).message}`))
+      }
+    }
+  }))
+
 /** What the journal says about the circumstances of each turn, written when they change. */
 const turnContext = (settings: Settings.Settings, cwd: string): TurnContext => ({
   model: settings.model,
   ...(settings.reasoningEffort !== undefined && { effort: settings.reasoningEffort }),
   ...(settings.reasoningSummary !== undefined && { summary: settings.reasoningSummary }),
-  approvalPolicy: settings.approvalPolicy,
+  approvalPolicy: nameOf(settings.approvalPolicy),
   sandbox: settings.sandboxMode,
   cwd
 })

@@ -8,12 +8,14 @@ import * as Limits from "@spindle/delegate/Limits"
 import type * as SubAgents from "@spindle/delegate/SubAgents"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
 import * as CodingTools from "@spindle/tools/CodingTools"
+import type * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import { type MakeModel, NamedModels } from "./Models.ts"
 import type { AgentRole, AgentSettings } from "./settings/agents.ts"
+import * as RuleFiles from "./RuleFiles.ts"
 import * as Settings from "./Settings.ts"
 
 /** What the agent is made from. `output` is the form of its answer. */
@@ -46,7 +48,18 @@ interface Common {
 const common = ({ cwd, settings }: Options): Common => ({
   instructions: settings.instructions ?? instructions(cwd),
   agents: settings.agents ?? noAgents,
-  policies: CodingTools.policies({ approval: Settings.approval(settings) === "allow" ? "allow" : "ask", cwd })
+  policies: CodingTools.policies({ approval: approvalOf(cwd, settings), cwd })
+})
+
+/** No host has a sandbox yet. */
+const approvalOf = (
+  cwd: string,
+  { approvalPolicy, home, sandboxMode }: Settings.Settings
+): CommandApproval.Options => ({
+  policy: approvalPolicy,
+  containment: sandboxMode === "danger-full-access" ? "full-access" : "missing",
+  sandbox: sandboxMode === "danger-full-access" ? undefined : "there is none: the command can do what you can",
+  rules: () => RuleFiles.read({ home, cwd }).rules
 })
 
 const alone = ({ instructions, policies }: Common): Agent.Agent<Handlers> =>

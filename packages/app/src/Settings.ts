@@ -15,14 +15,24 @@ import * as Schema from "effect/Schema"
 import * as Accounts from "./Accounts.ts"
 import type { Places } from "./Instructions.ts"
 import * as AgentSettings from "./settings/agents.ts"
+import * as CommandSettings from "./settings/commands.ts"
 import * as Table from "./settings/table.ts"
 import * as TelemetrySettings from "./settings/telemetry.ts"
 import * as UnusedKeys from "./settings/unused.ts"
+import type * as ApprovalPolicies from "@spindle/tools/ApprovalPolicy"
 
 /** When a person has to agree before something runs. */
 export const approvalPolicies = ["untrusted", "on-failure", "on-request", "never"] as const
 /** @see {@link approvalPolicies} */
 export type ApprovalPolicy = (typeof approvalPolicies)[number]
+
+/** For which reasons a person may be asked. What may not be asked for is refused. */
+export interface Granular extends ApprovalPolicies.Granular {
+  /** To answer a form of a tool server. */
+  readonly elicitations: boolean
+  /** To give permissions that the model asks for. */
+  readonly permissions: boolean
+}
 
 /** What a command may touch. */
 export const sandboxModes = ["read-only", "workspace-write", "danger-full-access"] as const
@@ -110,7 +120,7 @@ export interface Settings {
   readonly home: string
   readonly model: string
   readonly provider: Provider
-  readonly approvalPolicy: ApprovalPolicy
+  readonly approvalPolicy: ApprovalPolicy | Granular
   readonly sandboxMode: SandboxMode
   readonly reasoningEffort: string | undefined
   readonly reasoningSummary: string | undefined
@@ -124,6 +134,7 @@ export interface Settings {
   readonly instructions: string | undefined
   /** Undefined if the model may not start agents. */
   readonly agents: AgentSettings.AgentSettings | undefined
+  readonly commands: CommandSettings.CommandSettings
   /** What the configuration says and this program does not do. */
   readonly warnings: ReadonlyArray<string>
   /** Where traces and metrics go; undefined if they go nowhere. */
@@ -161,8 +172,8 @@ const configDirectory = (sources: Pick<Sources, "env" | "homeDirectory">): strin
   Path.resolve(sources.env["SPINDLE_HOME"] || sources.env["CODEX_HOME"] || home(sources))
 
 /**
- * Decides what happens before a command or patch runs. There is no sandbox yet, so each one needs approval, unless full
- * access was chosen. If nothing may be asked for, it is denied.
+ * Returns what happens before a patch, or a command that no rule covers and that does more than read. There is no sandbox
+ * yet, so each one needs approval, unless full access was chosen. If nothing may be asked for, it is denied.
  */
 export const approval = (settings: Pick<Settings, "approvalPolicy" | "sandboxMode">): "allow" | "ask" | "deny" => {
   if (settings.approvalPolicy === "untrusted") return "ask"
@@ -197,18 +208,14 @@ const read = (sources: Sources): Settings => {
   const model = provider._tag === "Scripted" ? "scripted" : (table.text("model") ?? defaultModel)
   const hasAgents = table.flag("features.multi_agent") === true
   const telemetry = TelemetrySettings.read({ table, env: sources.env, isAsked: sources.flags.telemetry === true })
-  const isGranular = table.isTable("approval_policy") && table.variant("approval_policy", ["granular"]) !== undefined
   const unused = UnusedKeys.of(written)
   if (sources.isStrict === true && unused.length > 0) refuse({ _tag: "UnusedKeys", keys: unused })
-  const warnings = [
-    ...(unused.length === 0 ? [] : [`these keys of the configuration have no effect: ${unused.join(", ")}`]),
-    ...(isGranular ? ['approval_policy = "granular" has no effect: on-request is used'] : [])
-  ]
+  const warnings = unused.length === 0 ? [] : [`these keys of the configuration have no effect: ${unused.join(", ")}`]
   return {
     home: home(sources),
     provider,
     model,
-    approvalPolicy: isGranular ? "on-request" : (table.choice("approval_policy", approvalPolicies) ?? "on-request"),
+    approvalPolicy: approvalPolicyOf(table),
     sandboxMode: table.choice("sandbox_mode", sandboxModes) ?? "read-only",
     reasoningEffort: table.text("model_reasoning_effort"),
     reasoningSummary: table.text("model_reasoning_summary"),
@@ -227,8 +234,22 @@ const read = (sources: Sources): Settings => {
           model: provider._tag === "Scripted" ? undefined : model
         })
       : undefined,
+    commands: CommandSettings.read(table),
     warnings,
     telemetry
+  }
+}
+
+/** A policy by its name, or `{ granular = { ... } }`, in which what is left out may be asked for. */
+const approvalPolicyOf = (table: Table.Settings): Settings["approvalPolicy"] => {
+  const isGranular = table.isTable("approval_policy") && table.variant("approval_policy", ["granular"]) !== undefined
+  if (!isGranular) return table.choice("approval_policy", approvalPolicies) ?? "on-request"
+  const may = (name: string) => table.flag(["approval_policy", "granular", name]) ?? true
+  return {
+    sandboxApproval: may("sandbox_approval"),
+    rules: may("rules"),
+    elicitations: may("mcp_elicitations"),
+    permissions: may("request_permissions")
   }
 }
 

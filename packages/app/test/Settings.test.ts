@@ -305,13 +305,38 @@ describe("keys without an effect", () => {
       assert.deepStrictEqual((yield* load({ env: { OPENAI_API_KEY: "k" }, isStrict: true })).warnings, [])
     })
   )
+})
 
-  it.effect("do not stop the program if the reference knows their value", () =>
+describe("approval_policy", () => {
+  const of = (policy: string) => load({ toml: `openai_base_url = 'http://x'\napproval_policy = ${policy}` })
+
+  it.effect("may be granular, and allows every question that is not excluded", () =>
     Effect.gen(function* () {
-      const toml = "openai_base_url = 'http://x'\napproval_policy = { granular = { rules = true } }"
-      const settings = yield* load({ toml })
-      assert.strictEqual(settings.approvalPolicy, "on-request")
-      assert.deepStrictEqual(settings.warnings, ['approval_policy = "granular" has no effect: on-request is used'])
+      const { approvalPolicy, warnings } = yield* of("{ granular = { rules = false, mcp_elicitations = false } }")
+      assert.deepStrictEqual(approvalPolicy, {
+        sandboxApproval: true,
+        rules: false,
+        elicitations: false,
+        permissions: true
+      })
+      assert.deepStrictEqual(warnings, [])
+    })
+  )
+
+  it.effect("names the key and the file of a value that it does not know", () =>
+    Effect.gen(function* () {
+      const wrong = {
+        "'sometimes'": "config.toml:2:1: approval_policy must be one of untrusted, on-failure, on-request, never",
+        "'granular'": "config.toml:2:1: approval_policy must be one of untrusted, on-failure, on-request, never",
+        "{ other = 1 }": "config.toml:2:1: approval_policy must be granular, or a table of that name",
+        "{ granular = { rules = 'no' } }": "config.toml:2:1: approval_policy.granular.rules must be true or false"
+      }
+      for (const [policy, message] of Object.entries(wrong)) {
+        assert.include(yield* Effect.flip(of(policy)), message)
+      }
+      assert.deepStrictEqual((yield* of("{ granular = { rule = true } }")).warnings, [
+        "these keys of the configuration have no effect: approval_policy.granular.rule"
+      ])
     })
   )
 })

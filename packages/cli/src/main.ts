@@ -18,6 +18,7 @@ import { CliError } from "./commands/CliError.ts"
 import * as Demo from "./commands/Demo.ts"
 import * as Exec from "./commands/Exec.ts"
 import * as Hooks from "./commands/Hooks.ts"
+import * as SessionProcesses from "./commands/SessionProcesses.ts"
 import * as Sessions from "./commands/Sessions.ts"
 import * as Stdin from "./commands/stdin.ts"
 import * as Trace from "./commands/Trace.ts"
@@ -65,6 +66,8 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       return yield* Hooks.list(yield* hooksOf)
     case "HooksTrust":
       return yield* Hooks.trust(yield* hooksOf)
+    case "SessionsProcesses":
+      return yield* SessionProcesses.run({ home: Settings.home(places), ...command })
     case "Trace":
       return yield* Trace.run({ home: Settings.home(places), cwd: process.cwd(), ...command })
     case "Demo": {

@@ -272,7 +272,18 @@ const makeParts = <R>(
     onFree: queue.onTurnEnd
   })
   const submissions = new Submissions(
-    { session, lifetime, recorder, supervisor, questions, startContexts, turns, queue, taskKinds: agent.tasks },
+    {
+      session,
+      lifetime,
+      recorder,
+      supervisor,
+      questions,
+      resources,
+      startContexts,
+      turns,
+      queue,
+      taskKinds: agent.tasks
+    },
     Receipts.ofRecords(records)
   )
   return { ...parts, ownerSession, lifetime, subscribers, turns, queue, submissions }

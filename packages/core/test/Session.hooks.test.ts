@@ -133,9 +133,44 @@ describe("permission hooks", () => {
           harness.records().filter((record) => record._tag === "QuestionOpened"),
           questions
         )
+        const decided = harness.records().flatMap((record) => (record._tag === "CallDecided" ? [record] : []))
+        assert.deepStrictEqual(
+          decided.map(({ permission, source }) => [permission, source]),
+          verdict.decision === "ask" ? [] : [[verdict.decision, "hook"]]
+        )
       })
     )
   }
+
+  it.effect("I3 record nothing when they return after their turn has ended", () =>
+    Effect.gen(function* () {
+      const [entered, release, left] = [
+        yield* Deferred.make<void>(),
+        yield* Deferred.make<void>(),
+        yield* Deferred.make<void>()
+      ]
+      const harness = yield* SessionHarness.make({
+        hooks: {
+          permissionRequest: () =>
+            Effect.uninterruptible(
+              Effect.as(Effect.andThen(Deferred.succeed(entered, undefined), Deferred.await(release)), {
+                decision: "allow" as const
+              })
+            )
+        }
+      })
+      const asking = Effect.flatMap(Turn, (turn) => turn.ask({ kind: "command", payload: {} }))
+      const task = Task.make("asking", Effect.ensuring(asking, Deferred.succeed(left, undefined)))
+      yield* harness.session.start(task)
+      yield* Deferred.await(entered)
+      yield* harness.session.abort()
+      yield* TestClock.adjust("1 second")
+      yield* harness.session.awaitIdle
+      yield* Deferred.succeed(release, undefined)
+      yield* Deferred.await(left)
+      assert.notInclude(harness.tags(), "CallDecided")
+    })
+  )
 
   it.effect("are not asked about a question for words, nor about that of a child", () =>
     Effect.gen(function* () {

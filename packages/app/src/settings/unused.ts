@@ -15,7 +15,6 @@ const profile: Known = {
     "model",
     "model_provider",
     "openai_base_url",
-    "approval_policy",
     "sandbox_mode",
     "model_reasoning_effort",
     "model_reasoning_summary",
@@ -23,8 +22,16 @@ const profile: Known = {
     "model_catalog_json",
     "project_doc_max_bytes",
     "project_doc_fallback_filenames",
-    "project_root_markers"
+    "project_root_markers",
+    "allow_login_shell"
   ),
+  shell_environment_policy: {
+    ...names("inherit", "ignore_default_excludes", "exclude", "include_only"),
+    set: true
+  },
+  approval_policy: {
+    granular: names("sandbox_approval", "rules", "mcp_elicitations", "request_permissions")
+  },
   features: names("multi_agent"),
   otel: names("environment", "log_user_prompt", "exporter", "trace_exporter", "metrics_exporter"),
   agents: {

@@ -78,6 +78,13 @@ export type Command =
       readonly verbose: boolean
     }
   | { readonly _tag: "SessionsArchive" | "SessionsUnarchive"; readonly id: string }
+  | {
+      readonly _tag: "SessionsProcesses"
+      readonly id: string
+      readonly json: boolean
+      readonly tail: string | undefined
+      readonly end: string | undefined
+    }
   | { readonly _tag: "HooksList" | "HooksTrust" }
   | { readonly _tag: "Trace"; readonly session: Resume; readonly outputFile: string | undefined }
   | { readonly _tag: "Help"; readonly topic: Topic }
@@ -249,6 +256,11 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       return { _tag: "SessionsArchive", id: sessionId() }
     case "sessions unarchive":
       return { _tag: "SessionsUnarchive", id: sessionId() }
+    case "sessions processes": {
+      const [tail, end] = [values.get("tail")?.[0], values.get("end")?.[0]]
+      if (tail !== undefined && end !== undefined) return refuse(topic, "--tail cannot be used together with --end")
+      return { _tag: "SessionsProcesses", id: sessionId(), json, tail, end }
+    }
     case "hooks":
       return refuse("hooks", `a command is missing: ${Flags.hooksCommands.join(", ")}`)
     case "hooks list":

@@ -6,7 +6,7 @@
 import { approvalPolicies, sandboxModes } from "@spindle/app/Settings"
 
 /** The commands below `sessions`. */
-export const sessionsCommands = ["list", "show", "archive", "unarchive"] as const
+export const sessionsCommands = ["list", "show", "archive", "unarchive", "processes"] as const
 
 /** The commands below `hooks`. */
 export const hooksCommands = ["list", "trust"] as const
@@ -21,6 +21,7 @@ export const topics = [
   "sessions show",
   "sessions archive",
   "sessions unarchive",
+  "sessions processes",
   "hooks",
   "hooks list",
   "hooks trust",
@@ -58,7 +59,7 @@ export const flags: ReadonlyArray<Flag> = [
   {
     name: "json",
     aliases: ["experimental-json"],
-    commands: [...turns, "sessions list", "sessions show"],
+    commands: [...turns, "sessions list", "sessions show", "sessions processes"],
     summary: "write one JSON object a line to stdout"
   },
   { name: "cd", short: "C", takes: "DIR", commands: exec, summary: "work in this directory" },
@@ -146,6 +147,18 @@ export const flags: ReadonlyArray<Flag> = [
     summary: "refuse keys of the configuration that are unknown or ignored, instead of naming them"
   },
   { name: "archived", commands: ["sessions list"], summary: "list the archived sessions instead" },
+  {
+    name: "tail",
+    takes: "PROCESS",
+    commands: ["sessions processes"],
+    summary: "print what the agent has read of the output of a process"
+  },
+  {
+    name: "end",
+    takes: "PROCESS",
+    commands: ["sessions processes"],
+    summary: "end a process with everything that it started, or all of the session with `all`"
+  },
   {
     name: "otel",
     commands: turns,

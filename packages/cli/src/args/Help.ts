@@ -37,6 +37,7 @@ const pages: { readonly [topic in Topic]: Page } = {
       ["sessions list", "list the sessions of this machine"],
       ["sessions show ID", "show one session"],
       ["sessions archive ID", "hide a session from the list (undo: unarchive ID)"],
+      ["sessions processes ID", "list the running processes of a session (--end: end them)"],
       ["hooks list", "list the commands that run as hooks here"],
       ["trace ID", "write a session as an HTML page (--last: as above)"],
       ["demo", "watch a scripted model repair a small project; needs no key and no network"]
@@ -79,9 +80,10 @@ const pages: { readonly [topic in Topic]: Page } = {
       "spindle sessions list [FLAGS]",
       "spindle sessions show ID [FLAGS]",
       "spindle sessions archive ID",
-      "spindle sessions unarchive ID"
+      "spindle sessions unarchive ID",
+      "spindle sessions processes ID [FLAGS]"
     ],
-    about: "Lists, shows and archives sessions.",
+    about: "Lists, shows and archives sessions, and ends their processes.",
     examples: [["spindle sessions list --help", "flags and examples of a command"]]
   },
   "sessions list": {
@@ -103,6 +105,19 @@ const pages: { readonly [topic in Topic]: Page } = {
     usage: ["spindle sessions unarchive ID"],
     about: "Puts an archived session back into the list.",
     examples: [["spindle sessions unarchive 0199a213-81c0-7800-8aa1-bbab2a035a53", ""]]
+  },
+  "sessions processes": {
+    usage: [
+      "spindle sessions processes ID [--json]",
+      "spindle sessions processes ID --tail PROCESS",
+      "spindle sessions processes ID --end PROCESS | all"
+    ],
+    about:
+      "Lists the processes of a session that run, also while another spindle runs the session. PROCESS is the id of one, or the beginning of it.",
+    examples: [
+      ["spindle sessions processes 0199a213", ""],
+      ["spindle sessions processes 0199a213 --end all", ""]
+    ]
   },
   "sessions show": {
     usage: ["spindle sessions show ID [FLAGS]"],

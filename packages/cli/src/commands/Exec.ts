@@ -6,6 +6,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as App from "@spindle/app/App"
 import * as Exec from "@spindle/app/Exec"
+import * as RuleFiles from "@spindle/app/RuleFiles"
 import * as Settings from "@spindle/app/Settings"
 import * as StoredSessions from "@spindle/app/StoredSessions"
 import { callerOf } from "@spindle/app/TelemetrySettings"
@@ -73,7 +74,12 @@ export const run = (
     yield* makeDirectory(Path.join(settings.home, "sessions"))
     const output = yield* TurnInput.outputFormat(options.outputSchemaFile)
     const { trace, warning } = callerOf(process.env)
-    warn([...settings.warnings, ...(settings.telemetry?.warnings ?? []), ...(warning === undefined ? [] : [warning])])
+    warn([
+      ...settings.warnings,
+      ...ruleWarnings(what),
+      ...(settings.telemetry?.warnings ?? []),
+      ...(warning === undefined ? [] : [warning])
+    ])
     const person = options.json ? undefined : Person.find()
     const policy = Settings.approval(settings)
     const isAttended = person !== undefined && policy !== "deny"
@@ -128,6 +134,7 @@ const execute = Effect.fnUntraced(function* (what: Execution) {
         ...face,
         show: (event) => {
           if (event._tag === "QuestionSettled") decided[isRefusal(event.decision) ? "refused" : "others"]++
+          if (event._tag === "CallDecided" && event.permission === "deny" && event.source !== "hook") decided.refused++
           // programs that read the lines expect nothing else, unless something is refused
           if (json && decided.refused === 1) sayOnce()
           return face.show(event)
@@ -150,6 +157,9 @@ const execute = Effect.fnUntraced(function* (what: Execution) {
   const isAllRefused = what.notice !== undefined && decided.refused > 0 && decided.others === 0
   return isAllRefused ? Help.exitCodes.refused : Help.exitCodes.ok
 })
+
+const ruleWarnings = ({ cwd, settings: { home } }: ExecOptions) =>
+  RuleFiles.warningsOf(home, RuleFiles.read({ home, cwd }))
 
 const isRefusal = (decision: (typeof QuestionSettled.Type)["decision"]): boolean =>
   decision._tag === "Denied" && decision.reason !== rejectedByUser

@@ -132,6 +132,13 @@ describe("parse", () => {
     assert.deepInclude(ok("sessions", "list", "--archived"), { archived: true })
     assert.deepStrictEqual(ok("sessions", "archive", "abc"), { _tag: "SessionsArchive", id: "abc" })
     assert.deepStrictEqual(ok("sessions", "unarchive", "abc"), { _tag: "SessionsUnarchive", id: "abc" })
+    assert.deepStrictEqual(ok("sessions", "processes", "abc", "--end", "all"), {
+      _tag: "SessionsProcesses",
+      id: "abc",
+      json: false,
+      tail: undefined,
+      end: "all"
+    })
     assert.deepStrictEqual(ok("sessions", "show", "abc"), {
       _tag: "SessionsShow",
       id: "abc",
@@ -190,11 +197,13 @@ describe("parse", () => {
     assert.include(refused("sessions", "show"), "give a session id")
     assert.include(refused("sessions", "archive"), "give a session id")
     assert.include(refused("sessions", "unarchive", "a", "b"), "give one session id")
-    assert.include(refused("sessions"), "a command is missing: list, show, archive, unarchive")
     assert.include(refused("hooks"), "a command is missing: list, trust")
     assert.include(refused("hooks", "list", "x"), "hooks list takes nothing else")
     assert.include(refused("hooks", "trust", "--json"), "spindle hooks trust has no flag --json")
     assert.include(refused(), "a command is missing: exec, sessions, hooks, trace or demo")
+    assert.include(refused("sessions", "processes"), "give a session id")
+    assert.include(refused("sessions", "processes", "a", "--tail", "p", "--end", "p"), "--tail cannot be used together")
+    assert.include(refused("sessions"), "a command is missing: list, show, archive, unarchive, processes")
   })
 })
 

@@ -90,6 +90,16 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
         })
       }),
     finish: (call, status, output) => sync(() => ledger.finish(call.callId, status, output)),
+    recordDecision: ({ reason, ...decision }) =>
+      sync(
+        () =>
+          void recorder.append({
+            _tag: "CallDecided",
+            turnId: origin.turnId,
+            ...decision,
+            ...(reason === undefined ? {} : { reason })
+          })
+      ),
     ask: (question) =>
       unlessClosing(
         Effect.suspend(() => askHooks({ ...parts, ledger, turn, isFenced }, question, questions.ask(ledger, question)))
@@ -143,17 +153,29 @@ const askHooksAbout =
 
 /** Asks the hooks for permission, and then the approvals of the session. A question of a child was put to the hooks of the child. */
 const askHooks = (
-  { ledger, session, turn }: Intake,
+  { isFenced, ledger, recorder, session, turn }: Intake,
   question: NewQuestion,
   ask: Effect.Effect<Answer>
 ): Effect.Effect<Answer> => {
   if (question.asker !== undefined || question.kind === "question" || question.kind === "elicitation") return ask
   const verdict = session.hooks.permissionRequest(ledger.origin.turnId, question)
   return Effect.flatMap(Effect.provideService(verdict, Turn, turn), ({ decision, reason }) => {
-    if (decision === "allow") return Effect.succeed<Answer>({ _tag: "Approved", scope: "once" })
-    if (decision === "deny")
-      return Effect.succeed<Answer>({ _tag: "Denied", ...(reason === undefined ? {} : { reason }) })
-    return ask
+    if (isFenced()) return Effect.interrupt
+    if (decision === "ask") return ask
+    recorder.append({
+      _tag: "CallDecided",
+      turnId: ledger.origin.turnId,
+      ...(question.callId === undefined ? {} : { callId: question.callId }),
+      ...(question.tool === undefined ? {} : { tool: question.tool }),
+      permission: decision,
+      source: "hook",
+      ...(reason === undefined ? {} : { reason })
+    })
+    return Effect.succeed<Answer>(
+      decision === "allow"
+        ? { _tag: "Approved", scope: "once" }
+        : { _tag: "Denied", ...(reason === undefined ? {} : { reason }) }
+    )
   })
 }
 
