@@ -7,6 +7,7 @@
 import * as Path from "node:path"
 import { Approvals, denyAll } from "@spindle/core/Approvals"
 import { Fragments } from "@spindle/core/Fragments"
+import * as Hooks from "@spindle/core/Hooks"
 import type { SessionId } from "@spindle/core/Ids"
 import type { Journal } from "@spindle/core/Journal"
 import * as JournalFile from "@spindle/core/JournalFile"
@@ -35,6 +36,8 @@ import type * as Scope from "effect/Scope"
 import type * as HttpClient from "effect/http/HttpClient"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as CodingAgent from "./CodingAgent.ts"
+import * as HookCommands from "./HookCommands.ts"
+import * as HookSettings from "./hooks/HookSettings.ts"
 import * as Instructions from "./Instructions.ts"
 import * as Models from "./Models.ts"
 import * as RuleFiles from "./RuleFiles.ts"
@@ -57,7 +60,7 @@ export interface Options<E> extends CodingAgent.Options {
 
 /** Everything that sessions in the working directory `cwd` need. */
 export const layer = <E>(options: Options<E>): Layer.Layer<Services, E, Platform> =>
-  CodingAgent.layer(options).pipe(
+  Layer.merge(CodingAgent.layer(options), hooks(options)).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
         Models.layer(options.settings, options.serveScripted),
@@ -105,6 +108,19 @@ const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, n
         ]
       })
     )
+  )
+
+/** The commands that the configuration names as hooks. */
+const hooks = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem | Processes> =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const found = yield* HookSettings.load(settings, cwd)
+      const { home, model } = settings
+      const approvalPolicy = nameOf(settings.approvalPolicy)
+      const shell = yield* ExecCommand.defaultShell
+      if (found.handlers.length === 0 && found.problems.length === 0) return Layer.empty
+      return Hooks.layer(HookCommands.make({ settings: found, cwd, home, shell, model, approvalPolicy }))
+    })
   )
 
 /** Commands in process groups of this machine (contract X1). */

@@ -133,6 +133,8 @@ export interface Settings {
   readonly projectDoc: Pick<Places, "fallbackNames" | "maxBytes" | "rootMarkers">
   /** How much models can read, by name. */
   readonly modelSizes: ReadonlyMap<string, Catalog.ModelSize>
+  /** The table `[hooks]` and the file that has it; see `HookSettings`. */
+  readonly hooks: { readonly source: string; readonly table: unknown } | undefined
   /** The content of `model_instructions_file`. */
   readonly instructions: string | undefined
   /** Undefined if the model may not start agents. */
@@ -253,6 +255,7 @@ const read = (sources: Sources): Settings => {
       rootMarkers: table.list("project_root_markers") ?? [".git"]
     },
     modelSizes: Catalog.sizes(table, filesOf(directory), model),
+    hooks: table.value("hooks") === undefined ? undefined : { source: file, table: table.value("hooks") },
     instructions: filesOf(directory).text(table, "model_instructions_file"),
     agents: hasAgents
       ? AgentSettings.read({

@@ -69,7 +69,7 @@ const profile: Known = {
   }
 }
 
-const root: Known = { ...profile, profile: true, profiles: { "*": profile } }
+const root: Known = { ...profile, hooks: true, profile: true, profiles: { "*": profile } }
 
 /** Returns the keys of the layers that nothing reads, each once, as dotted names. */
 export const of = (layers: ReadonlyArray<Pick<Layer, "table">>): ReadonlyArray<string> => [

@@ -85,6 +85,7 @@ export type Command =
       readonly tail: string | undefined
       readonly end: string | undefined
     }
+  | { readonly _tag: "HooksList" | "HooksTrust" }
   | { readonly _tag: "Trace"; readonly session: Resume; readonly outputFile: string | undefined }
   | {
       readonly _tag: "Sandbox"
@@ -171,6 +172,12 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
       return refuse("sessions", unknown(`command "sessions ${second}"`, Flags.nearest(second, Flags.sessionsCommands)))
     }
   }
+  if (first === "hooks") {
+    const known = Flags.hooksCommands.find((name) => name === second)
+    if (known !== undefined) return found(`hooks ${known}`, 2)
+    if (second === undefined || asksHelp) return found("hooks", words.length)
+    return refuse("hooks", unknown(`command "hooks ${second}"`, Flags.nearest(second, Flags.hooksCommands)))
+  }
   if (first === "resume") return refuse("", unknown(`command "${first}"`, "spindle exec resume"))
   if (Flags.sessionsCommands.some((name) => name === first)) {
     return refuse("", unknown(`command "${first}"`, `spindle sessions ${first}`))
@@ -180,7 +187,7 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
     "",
     unknown(
       `command "${first}"`,
-      Flags.nearest(first, ["exec", "sessions", "trace", "demo", "sandbox", "doctor", "help"])
+      Flags.nearest(first, ["exec", "sessions", "hooks", "trace", "demo", "sandbox", "doctor", "help"])
     )
   )
 }
@@ -254,7 +261,7 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
   }
   switch (topic) {
     case "":
-      return refuse("", "a command is missing: exec, sessions, trace or demo")
+      return refuse("", "a command is missing: exec, sessions, hooks, trace or demo")
     case "sessions":
       return refuse("sessions", `a command is missing: ${Flags.sessionsCommands.join(", ")}`)
     case "sessions list":
@@ -271,6 +278,14 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       if (tail !== undefined && end !== undefined) return refuse(topic, "--tail cannot be used together with --end")
       return { _tag: "SessionsProcesses", id: sessionId(), json, tail, end }
     }
+    case "hooks":
+      return refuse("hooks", `a command is missing: ${Flags.hooksCommands.join(", ")}`)
+    case "hooks list":
+      only(0, "hooks list takes nothing else")
+      return { _tag: "HooksList" }
+    case "hooks trust":
+      only(0, "hooks trust takes nothing else")
+      return { _tag: "HooksTrust" }
     case "trace": {
       const last = values.has("last")
       only(last ? 0 : 1, "give one session id, or --last")

@@ -8,6 +8,9 @@ import { approvalPolicies, sandboxModes } from "@spindle/app/Settings"
 /** The commands below `sessions`. */
 export const sessionsCommands = ["list", "show", "archive", "unarchive", "processes"] as const
 
+/** The commands below `hooks`. */
+export const hooksCommands = ["list", "trust"] as const
+
 /** The commands, as the words that name them. */
 export const topics = [
   "",
@@ -19,6 +22,9 @@ export const topics = [
   "sessions archive",
   "sessions unarchive",
   "sessions processes",
+  "hooks",
+  "hooks list",
+  "hooks trust",
   "trace",
   "demo",
   "sandbox",

@@ -38,6 +38,7 @@ const pages: { readonly [topic in Topic]: Page } = {
       ["sessions show ID", "show one session"],
       ["sessions archive ID", "hide a session from the list (undo: unarchive ID)"],
       ["sessions processes ID", "list the running processes of a session (--end: end them)"],
+      ["hooks list", "list the commands that run as hooks here"],
       ["trace ID", "write a session as an HTML page (--last: as above)"],
       ["demo", "watch a scripted model repair a small project; needs no key and no network"],
       ["sandbox -- COMMAND", "run a command in the sandbox, to see what it may do"],
@@ -127,6 +128,21 @@ const pages: { readonly [topic in Topic]: Page } = {
     usage: ["spindle sessions show ID [FLAGS]"],
     about: "Prints the transcript of a session.",
     examples: [["spindle sessions show 0199a213-81c0-7800-8aa1-bbab2a035a53", ""]]
+  },
+  hooks: {
+    usage: ["spindle hooks list", "spindle hooks trust"],
+    about: "Lists the commands that run as hooks here, and trusts those of the project.",
+    examples: [["spindle hooks list --help", "what a command prints"]]
+  },
+  "hooks list": {
+    usage: ["spindle hooks list"],
+    about: "Lists hooks, one a line: event, matcher, whether it runs, command, file.",
+    examples: [["spindle hooks list", ""]]
+  },
+  "hooks trust": {
+    usage: ["spindle hooks trust"],
+    about: "Lets the hooks in .spindle/hooks.json of the project run, until that file changes. Read it first.",
+    examples: [["spindle hooks trust", ""]]
   },
   trace: {
     usage: ["spindle trace ID | --last [FLAGS]"],
