@@ -26,6 +26,7 @@ import { StartContexts } from "./internal/session/startContexts.ts"
 import { Submissions } from "./internal/session/submissions.ts"
 import { currentParent } from "./internal/session/submissionSpan.ts"
 import * as TaskKinds from "./internal/session/taskKinds.ts"
+import { guard, Hooks } from "./Hooks.ts"
 import { Questions } from "./internal/turn/questions.ts"
 import { replace } from "./internal/turn/replacement.ts"
 import { Resources } from "./internal/turn/resources.ts"
@@ -33,7 +34,7 @@ import type { TurnParts } from "./internal/turn/turnParts.ts"
 import { type RunningTurn, Turns } from "./internal/turn/turnStart.ts"
 import { acquireAll } from "./journal/acquireAll.ts"
 import { Approvals, nameDefects } from "./ports/Approvals.ts"
-import { guard, Hooks } from "./ports/Hooks.ts"
+import { Fragments } from "./ports/Fragments.ts"
 import { Journal, type JournalWriter } from "./ports/Journal.ts"
 import type { Model } from "./ports/Model.ts"
 import { SessionObserver } from "./ports/SessionObserver.ts"
@@ -173,6 +174,7 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
     config: yield* SessionConfig,
     policy: yield* SessionPolicy,
     hooks: guard(yield* Hooks, (message) => Effect.sync(() => parts.recorder.append({ _tag: "Warning", message }))),
+    fragments: yield* Fragments,
     approvals: nameDefects(yield* Approvals),
     newId
   }

@@ -13,6 +13,7 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { NoteKind } from "./NoteKind.ts"
 import type { Model, ModelPart, ModelRequest } from "./ports/Model.ts"
 import type { Process, ProcessFailed, Processes, ProcessSpec } from "./ports/Processes.ts"
 import type { AgentStatus, CallDetail, CallDisplay } from "./protocol/Display.ts"
@@ -22,7 +23,7 @@ import type { Item, NewItem, ToolCall, ToolStatus } from "./protocol/Item.ts"
 import type { Decision, Op, Receipt } from "./protocol/Op.ts"
 import type { AbortReason } from "./protocol/Outcome.ts"
 import type { Straggler } from "./protocol/SessionEvent.ts"
-import type { QuestionKind } from "./protocol/Question.ts"
+import type { DecisionSource, QuestionKind } from "./protocol/Question.ts"
 import type { JournalFailed, ModelFailed } from "./protocol/SessionError.ts"
 import type { TraceContext } from "./protocol/TraceContext.ts"
 import type { Cleanup } from "./TaskSupervisor.ts"
@@ -36,7 +37,18 @@ export interface NewQuestion {
   readonly callId?: CallId
   readonly tool?: string
   readonly payload: unknown
+  /** What a grant is remembered by. The default is one key, of the tool and the payload; see `ToolPolicy.keys`. */
+  readonly keys?: ReadonlyArray<string>
   readonly asker?: { readonly questionId?: QuestionId; readonly path: ReadonlyArray<SessionId> }
+}
+
+/** A call that was allowed or denied without a question. */
+export interface CallDecision {
+  readonly callId: CallId
+  readonly tool: string
+  readonly permission: "allow" | "deny"
+  readonly source: DecisionSource
+  readonly reason?: string | undefined
 }
 
 /** A child session that a turn starts. A linked one ends with its turn; any other keeps running (contract D1, D7). */
@@ -46,7 +58,7 @@ export interface TurnDelegate {
   readonly name: string
   readonly linked: boolean
   readonly callId?: CallId
-  /** Ends it. With this the turn owns the child; without it a clean-up of `onAbort` ends a linked child. See `own`. */
+  /** Ends it. With this the turn owns the child; without it something else has to end it. See `own`. */
   readonly end?: OwnedResource["end"] | undefined
   readonly drain?: OwnedResource["drain"]
 }
@@ -118,6 +130,11 @@ export interface TurnProcessSpec extends Omit<ProcessSpec, "processId"> {
 
 /** What a model request carries in addition to the history of its session. */
 export interface SampleRequest extends Pick<ModelRequest, "instructions" | "tools" | "output"> {
+  /**
+   * Items that the request carries instead of the history. It is then *aside*: its response enters neither the history nor
+   * the events, only its usage is recorded, and calls in it are ignored. `Sampled.text` has the text.
+   */
+  readonly items?: ReadonlyArray<Item> | undefined
   /** Describes a call as it is recorded; undefined for a call that it knows nothing about. Must not throw. */
   readonly display?: ((call: Pick<ToolCall, "name" | "params">) => CallDisplay | undefined) | undefined
 }
@@ -171,14 +188,21 @@ export interface Turn {
 
   /** The history as the next model request would carry it: calls and results paired, in order (I6). */
   readonly history: Effect.Effect<ReadonlyArray<Item>>
+  /**
+   * How many tokens the next model request costs with this history: as reported by the provider for the part that it has
+   * seen, and for the rest an estimate that is scaled as the last report requires.
+   */
+  readonly contextTokens: Effect.Effect<number>
   /** Adds an item to history, journal and events. **Interruption**: not interruptible; does not wait for the disk. */
   readonly record: (item: NewItem) => Effect.Effect<Item>
   /**
-   * Replaces the history by these items, in journal and events too: the next model request carries them instead. An item
-   * that has an id keeps it, another one gets a new id. A rollback to before this point restores what was. Allowed
+   * Replaces the history by these items, or by what a function makes of it in one step, in journal and events too: the next
+   * model request carries them instead. An item that has an id keeps it, another one gets a new id. A rollback to before this point restores what was. Allowed
    * between model requests, while no call is open; at another time the caller dies. **Interruption**: as `record`.
    */
-  readonly replaceHistory: (items: ReadonlyArray<Item | NewItem>) => Effect.Effect<ReadonlyArray<Item>>
+  readonly replaceHistory: (
+    items: ReadonlyArray<Item | NewItem> | ((history: ReadonlyArray<Item>) => ReadonlyArray<Item | NewItem>)
+  ) => Effect.Effect<ReadonlyArray<Item>>
   /** Adds an assistant message. */
   readonly say: (text: string) => Effect.Effect<void>
   /** Publishes more output of a running call. */
@@ -188,6 +212,11 @@ export interface Turn {
    * call that is not open. What JSON cannot represent is a defect of the caller.
    */
   readonly detail: (callId: CallId, detail: CallDetail) => Effect.Effect<void>
+  /**
+   * Records a note of this kind for clients, which is no part of the history. Data that does not fit the schema of its kind
+   * is a defect of the caller. **Interruption**: as `record`.
+   */
+  readonly note: <A>(kind: NoteKind<A>, data: A) => Effect.Effect<void>
   /** Records a warning that a person should see. */
   readonly warn: (message: string) => Effect.Effect<void>
   /** Waits until everything recorded so far is durable. **Interruption** stops only the wait. */
@@ -229,6 +258,8 @@ export interface Turn {
    * the session is answered at once, without asking. **Interruption** cancels the question.
    */
   readonly ask: (question: NewQuestion) => Effect.Effect<Answer>
+  /** Records that a call was allowed or denied without a question. */
+  readonly recordDecision: (decision: CallDecision) => Effect.Effect<void>
   /**
    * Starts a process that this turn owns, once its record is durable. **Interruption** before it returns ends the process.
    */

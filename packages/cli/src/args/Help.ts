@@ -38,8 +38,11 @@ const pages: { readonly [topic in Topic]: Page } = {
       ["sessions show ID", "show one session"],
       ["sessions archive ID", "hide a session from the list (undo: unarchive ID)"],
       ["sessions processes ID", "list the running processes of a session (--end: end them)"],
+      ["hooks list", "list the commands that run as hooks here"],
       ["trace ID", "write a session as an HTML page (--last: as above)"],
-      ["demo", "watch a scripted model repair a small project; needs no key and no network"]
+      ["demo", "watch a scripted model repair a small project; needs no key and no network"],
+      ["sandbox -- COMMAND", "run a command in the sandbox, to see what it may do"],
+      ["doctor --sandbox", "try every way out of the sandbox of this machine"]
     ],
     more: [
       "Configuration: config.toml in $SPINDLE_HOME, else in $CODEX_HOME (only read), else in ~/.spindle.",
@@ -68,9 +71,12 @@ const pages: { readonly [topic in Topic]: Page } = {
   },
   "exec resume": {
     usage: ["spindle exec [FLAGS] resume ID [PROMPT | -]", "spindle exec [FLAGS] resume --last [PROMPT | -]"],
-    about: "Continues a session, even if it was interrupted or killed.",
+    about:
+      "Continues a session, even if it was interrupted or killed.\n" +
+      "The prompt /compact shortens its conversation to your newest messages and a summary.",
     examples: [
       ['spindle exec resume --last "now add a test"', ""],
+      ["spindle exec resume --last /compact", "shorten the conversation"],
       ['spindle exec resume 0199a213-81c0-7800-8aa1-bbab2a035a53 "continue"', ""]
     ]
   },
@@ -123,6 +129,21 @@ const pages: { readonly [topic in Topic]: Page } = {
     about: "Prints the transcript of a session.",
     examples: [["spindle sessions show 0199a213-81c0-7800-8aa1-bbab2a035a53", ""]]
   },
+  hooks: {
+    usage: ["spindle hooks list", "spindle hooks trust"],
+    about: "Lists the commands that run as hooks here, and trusts those of the project.",
+    examples: [["spindle hooks list --help", "what a command prints"]]
+  },
+  "hooks list": {
+    usage: ["spindle hooks list"],
+    about: "Lists hooks, one a line: event, matcher, whether it runs, command, file.",
+    examples: [["spindle hooks list", ""]]
+  },
+  "hooks trust": {
+    usage: ["spindle hooks trust"],
+    about: "Lets the hooks in .spindle/hooks.json of the project run, until that file changes. Read it first.",
+    examples: [["spindle hooks trust", ""]]
+  },
   trace: {
     usage: ["spindle trace ID | --last [FLAGS]"],
     about:
@@ -142,6 +163,24 @@ const pages: { readonly [topic in Topic]: Page } = {
       ["spindle demo", ""],
       ["spindle demo --json", "the events of the turn"]
     ]
+  },
+  sandbox: {
+    usage: ["spindle sandbox [FLAGS] -- COMMAND [ARGUMENTS]"],
+    about:
+      "Runs a command as an agent would run it, and exits with its code. Both output streams are written to stdout.\n" +
+      "Standard input is empty. Without --sandbox, the mode is that of the configuration, else read-only.",
+    examples: [
+      ["spindle sandbox -- touch file", "fails: read-only"],
+      ["spindle sandbox -s workspace-write -- npm test", "may write in this directory, but not in .git"],
+      ["spindle sandbox -s workspace-write -c sandbox_workspace_write.network_access=true -- npm ci", ""]
+    ]
+  },
+  doctor: {
+    usage: ["spindle doctor --sandbox"],
+    about:
+      "Tries to leave the sandbox of this machine in every known way, in a scratch directory, and prints what happened.\n" +
+      "Exits with 1 if one of them works. Most attempts are written in Perl, which must be installed.",
+    examples: [["spindle doctor --sandbox", ""]]
   }
 }
 

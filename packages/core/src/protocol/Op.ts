@@ -10,12 +10,14 @@ import { TraceContext } from "./TraceContext.ts"
 /**
  * The asker may do what it asked for: once, until its turn ends, or until the session ends. With `permissions`, a JSON
  * value, the asker has these permissions and no others, which may be fewer than it asked for. The asker applies such a
- * grant itself: a tool call runs only if all that it asked for was granted, and a later question is asked again.
+ * grant itself: a tool call runs only if all that it asked for was granted, and a later question is asked again. With an
+ * `amendment`, a JSON value, the rules of the user change too: the application that asked says what it may be.
  */
 export class Approved extends Schema.Opaque<Approved>()(
   Schema.TaggedStruct("Approved", {
     scope: Schema.Literals(["once", "turn", "session"]),
-    permissions: Schema.optionalKey(Schema.Unknown)
+    permissions: Schema.optionalKey(Schema.Unknown),
+    amendment: Schema.optionalKey(Schema.Unknown)
   }).annotate({ identifier: "Approved" })
 ) {}
 /** The asker may not. Its other calls are spared (contract A5). */
@@ -39,8 +41,13 @@ export type Decision = typeof Decision.Type
 /** Converts a decision to what is read back from its JSON. Throws an error for what JSON cannot represent. */
 export const jsonOfDecisionUnsafe = (decision: Decision): Decision => {
   if (decision._tag === "Answered") return decodeAnswered({ ...decision, answers: jsonOfUnsafe(decision.answers) })
-  if (decision._tag !== "Approved" || decision.permissions === undefined) return decision
-  return { ...decision, permissions: jsonOfUnsafe(decision.permissions) }
+  if (decision._tag !== "Approved") return decision
+  const { amendment, permissions } = decision
+  return {
+    ...decision,
+    ...(permissions === undefined ? {} : { permissions: jsonOfUnsafe(permissions) }),
+    ...(amendment === undefined ? {} : { amendment: jsonOfUnsafe(amendment) })
+  }
 }
 
 const decodeAnswered = Schema.decodeUnknownSync(Answered)
@@ -134,9 +141,11 @@ export class Submission extends Schema.Opaque<Submission>()(
   })
 ) {}
 
-/** The session is closed or has failed. */
+/** The session is closed or has failed. `failure` says why it failed. */
 export class SessionClosed extends Schema.Opaque<SessionClosed>()(
-  Schema.TaggedStruct("SessionClosed", {}).annotate({ identifier: "SessionClosed" })
+  Schema.TaggedStruct("SessionClosed", { failure: Schema.optionalKey(Schema.String) }).annotate({
+    identifier: "SessionClosed"
+  })
 ) {}
 /** Input without content. */
 export class EmptyInput extends Schema.Opaque<EmptyInput>()(

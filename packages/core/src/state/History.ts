@@ -5,7 +5,7 @@
  */
 import type { CallId, ItemId } from "../protocol/Ids.ts"
 import { type Input, textOf } from "../protocol/Input.ts"
-import type { Item, ToolCall, ToolResult } from "../protocol/Item.ts"
+import type { Item, NewItem, ToolCall, ToolResult } from "../protocol/Item.ts"
 import type { AbortReason } from "../protocol/Outcome.ts"
 import type { TokenUsage } from "../protocol/TokenUsage.ts"
 
@@ -122,6 +122,16 @@ const reasonTexts: { readonly [R in AbortReason]: string } = {
 export const abortedOutput = (reason: AbortReason, afterMillis: number): string =>
   `Wall time: ${Math.max(0.1, afterMillis / 1000).toFixed(1)} seconds\n${reasonTexts[reason]}`
 
+/** Returns the fragments among items, in order. */
+export const fragmentsOf = (
+  items: ReadonlyArray<Item>
+): ReadonlyArray<{ readonly name: string; readonly text: string }> =>
+  items.flatMap((item) =>
+    item._tag === "UserMessage" && item.fragment !== undefined
+      ? [{ name: item.fragment, text: textOf(item.content) }]
+      : []
+  )
+
 /** The name of the marker's fragment. */
 export const markerFragment = "turn_aborted"
 
@@ -161,7 +171,7 @@ export const estimateInput = (input: Input): number =>
   estimateText(textOf(input)) + 1_000 * input.filter((part) => part._tag === "Image").length
 
 /** Estimates the tokens of an item. */
-export const estimate = (item: Item): number => {
+export const estimate = (item: Item | NewItem): number => {
   switch (item._tag) {
     case "UserMessage":
       return estimateInput(item.content)
@@ -178,7 +188,8 @@ export const estimate = (item: Item): number => {
 }
 
 /** Estimates the tokens of many items. */
-export const estimateAll = (items: ReadonlyArray<Item>): number => items.reduce((sum, item) => sum + estimate(item), 0)
+export const estimateAll = (items: ReadonlyArray<Item | NewItem>): number =>
+  items.reduce((sum, item) => sum + estimate(item), 0)
 
 /** Estimates the usage of a request that reported none, from its items and the text of its response. */
 export const estimateUsage = (items: ReadonlyArray<Item>, response: string): TokenUsage => {

@@ -86,10 +86,10 @@ export class Submissions {
     const from = signals.isMeasuring ? signals.nowNanos() : 0n
     const span = SubmissionSpan.open(session, op, parent)
     const receipt = this.receiptFor(op, id, SubmissionSpan.childParent(span, parent))
-    // an interrupt records nothing itself, and is acknowledged at once
+    // an interrupt without an id records nothing itself, and is acknowledged at once
     // mutant receipt-when-durable (P2: a receipt waits until its input is durable): true
     const durable =
-      receipt._tag === "Rejected" || op._tag === "Interrupt"
+      receipt._tag === "Rejected" || (op._tag === "Interrupt" && id === undefined)
         ? Effect.succeed(receipt)
         : Effect.as(flush(recorder, span), receipt)
     if (span === undefined && !signals.isMeasuring) return durable
@@ -110,7 +110,11 @@ export class Submissions {
     // mutant receipts (P6: a submission that is repeated gets its first receipt, and runs once): drop
     if (known !== undefined) return known
     const receipt = this.applyOp(op, id, parent)
-    if (receipt._tag !== "Rejected") this.receipts = Receipts.remember(this.receipts, receipt)
+    if (receipt._tag === "Rejected") return receipt
+    this.receipts = Receipts.remember(this.receipts, receipt)
+    if (op._tag === "Interrupt" || op._tag === "Answer" || op._tag === "EndProcess") {
+      this.options.recorder.append({ _tag: "OperationAccepted", submissionId: id, op: op._tag })
+    }
     return receipt
   }
 
@@ -118,7 +122,7 @@ export class Submissions {
   private applyOp(op: Op, submissionId: SubmissionId, parent: SubmissionSpan.TraceParent | undefined): Receipt {
     const { lifetime, questions, queue, supervisor } = this.options
     // mutant closed-accepts-nothing (S7: a session that is closed or has failed accepts no operation): drop
-    if (!lifetime.isOpen) return reject(submissionId, { _tag: "SessionClosed" })
+    if (!lifetime.isOpen) return reject(submissionId, { _tag: "SessionClosed", ...lifetime.closedBy })
     switch (op._tag) {
       case "Interrupt":
         supervisor.abort("Interrupted")
