@@ -4,10 +4,10 @@ import { runInNewContext } from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Stream } from "effect"
 import { Processes } from "@spindle/core/Processes"
-import { BoundedOutput, Commands } from "../src/index.ts"
-import { carriersOf, newId } from "./host.ts"
-import { until } from "./output.ts"
-import { host } from "./turn.ts"
+import { BoundedOutput, Commands } from "../../src/index.ts"
+import { carriersOf, newId } from "../host.ts"
+import { until } from "../output.ts"
+import { host } from "../turn.ts"
 
 const shell = Effect.fnUntraced(function* (script: string) {
   return yield* (yield* Processes).start({ processId: newId(), command: ["bash", "-c", script], cwd: tmpdir() })
