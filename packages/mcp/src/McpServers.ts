@@ -1,0 +1,81 @@
+/**
+ * Connections to MCP servers, shared by all sessions: two users of one configuration have one connection, which is closed
+ * after the last of them has left.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as RcMap from "effect/RcMap"
+import type * as Scope from "effect/Scope"
+import type * as McpSchema from "effect/ai/McpSchema"
+import type * as HttpClient from "effect/http/HttpClient"
+import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import * as Connection from "./internal/connection.ts"
+import type { McpFailed } from "./McpFailed.ts"
+import type { ServerConfig, Variables } from "./ServerConfig.ts"
+
+/** One server. It starts when it is first asked for, and is started again, with growing pauses, after it has ended. */
+export interface McpServer {
+  readonly config: ServerConfig
+  /** Waits until the server has started, or has failed to. **Interruption** stops only the wait. */
+  readonly started: Effect.Effect<void, McpFailed>
+  /**
+   * The tools that it offers, in its order; another array after they have changed. Those of a server that is being started
+   * again are the last known ones, and a server that has failed has none.
+   */
+  readonly tools: () => ReadonlyArray<McpSchema.Tool>
+  /** Why it has failed for good, or undefined. */
+  readonly failure: () => McpFailed | undefined
+  /**
+   * Calls a tool. In a turn, `CurrentCall` says which call it is. **Interruption** sends the server one
+   * `notifications/cancelled` and does not wait for it (contract M2). A session that the server has ended is started
+   * again, and the call is then repeated once.
+   */
+  readonly callTool: (
+    tool: McpSchema.Tool,
+    params: { readonly [name: string]: unknown }
+  ) => Effect.Effect<McpSchema.CallToolResult, McpFailed>
+  readonly listResources: Effect.Effect<ReadonlyArray<McpSchema.Resource>, McpFailed>
+  readonly readResource: (uri: string) => Effect.Effect<McpSchema.ReadResourceResult, McpFailed>
+  readonly listPrompts: Effect.Effect<ReadonlyArray<McpSchema.Prompt>, McpFailed>
+  readonly getPrompt: (
+    prompt: McpSchema.Prompt,
+    params: { readonly [name: string]: string }
+  ) => Effect.Effect<McpSchema.GetPromptResult, McpFailed>
+}
+
+/** The connections of this program. */
+export interface McpServers {
+  /**
+   * Returns the server of a configuration, which starts in the background. It is released with the scope; the last release
+   * closes the connection, and ends the process of the server, within three seconds.
+   */
+  readonly get: (config: ServerConfig) => Effect.Effect<McpServer, never, Scope.Scope>
+  /** Returns the processes that run, for a program that must end at once. */
+  readonly pids: () => ReadonlyArray<number>
+}
+
+/** The service key of {@link McpServers}. */
+export const McpServers: Context.Service<McpServers, McpServers> = Context.Service("@spindle/mcp/McpServers")
+
+/** What connections are made from: the environment, and how the program introduces itself to servers. */
+export interface Options {
+  readonly variables: Variables
+  readonly program: { readonly name: string; readonly version: string }
+}
+
+/** Provides connections. Closing the layer closes them all. */
+export const layer = (options: Options): Layer.Layer<McpServers, never, ChildProcessSpawner | HttpClient.HttpClient> =>
+  Layer.effect(McpServers)(
+    Effect.gen(function* () {
+      const pids = new Set<number>()
+      const onStart = (pid: number) => {
+        pids.add(pid)
+        return () => void pids.delete(pid)
+      }
+      const servers = yield* RcMap.make({
+        lookup: (config: ServerConfig) => Connection.make({ ...options, config, onStart })
+      })
+      return { get: (config) => RcMap.get(servers, config), pids: () => [...pids] }
+    })
+  )
