@@ -7,42 +7,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as RcMap from "effect/RcMap"
 import type * as Scope from "effect/Scope"
-import type * as McpSchema from "effect/ai/McpSchema"
 import type * as HttpClient from "effect/http/HttpClient"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as Connection from "./internal/connection.ts"
-import type { McpFailed } from "./McpFailed.ts"
+import type { McpServer } from "./McpServer.ts"
 import type { ServerConfig, Variables } from "./ServerConfig.ts"
-
-/** One server. It starts when it is first asked for, and is started again, with growing pauses, after it has ended. */
-export interface McpServer {
-  readonly config: ServerConfig
-  /** Waits until the server has started, or has failed to. **Interruption** stops only the wait. */
-  readonly started: Effect.Effect<void, McpFailed>
-  /**
-   * The tools that it offers, in its order; another array after they have changed. Those of a server that is being started
-   * again are the last known ones, and a server that has failed has none.
-   */
-  readonly tools: () => ReadonlyArray<McpSchema.Tool>
-  /** Why it has failed for good, or undefined. */
-  readonly failure: () => McpFailed | undefined
-  /**
-   * Calls a tool. In a turn, `CurrentCall` says which call it is. **Interruption** sends the server one
-   * `notifications/cancelled` and does not wait for it (contract M2). A session that the server has ended is started
-   * again, and the call is then repeated once.
-   */
-  readonly callTool: (
-    tool: McpSchema.Tool,
-    params: { readonly [name: string]: unknown }
-  ) => Effect.Effect<McpSchema.CallToolResult, McpFailed>
-  readonly listResources: Effect.Effect<ReadonlyArray<McpSchema.Resource>, McpFailed>
-  readonly readResource: (uri: string) => Effect.Effect<McpSchema.ReadResourceResult, McpFailed>
-  readonly listPrompts: Effect.Effect<ReadonlyArray<McpSchema.Prompt>, McpFailed>
-  readonly getPrompt: (
-    prompt: McpSchema.Prompt,
-    params: { readonly [name: string]: string }
-  ) => Effect.Effect<McpSchema.GetPromptResult, McpFailed>
-}
 
 /** The connections of this program. */
 export interface McpServers {

@@ -20,7 +20,8 @@ import { CurrentCall } from "./internal/currentCall.ts"
 import * as Results from "./internal/results.ts"
 import * as ToolNames from "./internal/toolNames.ts"
 import type { McpFailed } from "./McpFailed.ts"
-import { type McpServer, McpServers } from "./McpServers.ts"
+import type { McpServer } from "./McpServer.ts"
+import { McpServers } from "./McpServers.ts"
 import type { ServerConfig } from "./ServerConfig.ts"
 
 /** A tool says that it failed. The message is what the model reads. */
@@ -114,7 +115,7 @@ const makeTable = Effect.fnUntraced(function* (servers: ReadonlyArray<McpServer>
   for (const server of servers) {
     for (const tool of server.tools()) {
       const name = yield* ToolNames.of(server.config.name, tool.name)
-      const entry = entryOf(server, tool, name, options)
+      const entry = entryOf(server, { tool, name }, options)
       const where = `the tool ${tool.name} of the MCP server ${server.config.name} is not used`
       if (typeof entry === "string") problems.push(`${where}: ${entry}`)
       else if (byName.has(name)) problems.push(`${where}: there is another tool named ${name}`)
@@ -125,7 +126,11 @@ const makeTable = Effect.fnUntraced(function* (servers: ReadonlyArray<McpServer>
 })
 
 /** Makes the tool, or returns why no session can run it. */
-const entryOf = (server: McpServer, tool: McpSchema.Tool, name: string, options: Options): ToolEntry | string => {
+const entryOf = (
+  server: McpServer,
+  { name, tool }: { readonly name: string; readonly tool: McpSchema.Tool },
+  options: Options
+): ToolEntry | string => {
   const described = Tool.dynamic(name, {
     parameters: tool.inputSchema,
     description: tool.description ?? tool.title,

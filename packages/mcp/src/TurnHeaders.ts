@@ -18,10 +18,9 @@ export interface Headers {
  * Returns the headers of a turn as they are now. It runs for each call, so that a value that is found while the turn runs
  * is in the calls that follow. **Interruption**: it is interrupted with the call. By default there are none.
  */
-export const TurnHeaders: Context.Reference<(turn: Turn) => Effect.Effect<Headers>> = Context.Reference(
-  "@spindle/mcp/TurnHeaders",
-  { defaultValue: () => (_: Turn) => Effect.succeed<Headers>({}) }
-)
+export const TurnHeaders: Context.Reference<(turn: Turn) => Effect.Effect<Headers>> = Context.Reference<
+  (turn: Turn) => Effect.Effect<Headers>
+>("@spindle/mcp/TurnHeaders", { defaultValue: () => () => Effect.succeed({}) })
 
 /** Returns the headers that HTTP allows: names that are tokens, values of visible ASCII text with spaces inside. */
 export const legal = (headers: Headers): Headers =>

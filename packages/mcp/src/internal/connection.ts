@@ -9,7 +9,7 @@ import type { McpClientError } from "effect/ai/McpClientError"
 import * as McpProtocol from "effect/ai/McpProtocol"
 import type * as McpSchema from "effect/ai/McpSchema"
 import { McpFailed } from "../McpFailed.ts"
-import type { McpServer, Options as ServersOptions } from "../McpServers.ts"
+import type { McpServer } from "../McpServer.ts"
 import { headersOf, isOffered, type ServerConfig } from "../ServerConfig.ts"
 import { CurrentCall, type OpenQuestions } from "./currentCall.ts"
 import { failedOf } from "./failures.ts"
@@ -21,8 +21,9 @@ import * as Stdio from "./stdio.ts"
 import type * as Wire from "./wire.ts"
 
 /** What a connection is made from. */
-export interface Options extends ServersOptions, Pick<Stdio.Options, "onStart"> {
+export interface Options extends Pick<Stdio.Options, "onStart" | "variables"> {
   readonly config: ServerConfig
+  readonly program: { readonly name: string; readonly version: string }
 }
 
 /** How often in a row a server that has ended is started again, and the pause before the first time; it doubles. */
@@ -48,18 +49,18 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       Effect.mapError(run(running.client), (error) => failedOf(placeOf(config, false, running.transport), error))
   const withServer = <A>(run: (client: McpClient.McpClient) => Effect.Effect<A, McpClientError>) => {
     const once = use(run)
-    return Effect.flatMap(state.running(), (running) =>
+    return Effect.flatMap(state.running, (running) =>
       Effect.catchIf(
         once(running),
         ({ reason }) => reason._tag === "SessionEnded",
         // the server has refused the request, so it can be sent again in the next session
-        () => Effect.flatMap(state.running(running), once)
+        () => Effect.flatMap(state.running, once)
       )
     )
   }
   const server: McpServer = {
     config,
-    started: Effect.asVoid(state.running()),
+    started: Effect.asVoid(state.running),
     tools: () => state.tools,
     failure: () => state.failure,
     callTool: (tool, params) =>
@@ -107,7 +108,7 @@ const runOnce = (options: Options, state: ServerState, onStarted: () => void) =>
         Scope.provide(scope),
         Effect.catch((error) => Effect.succeed(error))
       ),
-    // a server that does not end must not hold up the one that closes the connection
+    // a server that does not end must not block the fiber that closes the connection
     (scope, exit) =>
       Effect.flatMap(Effect.forkDetach(Scope.close(scope, exit)), (closing) =>
         Effect.timeoutOption(Fiber.await(closing), closeMillis)

@@ -33,6 +33,7 @@ export const make = Effect.fnUntraced(function* ({ headers, protocol, url }: Opt
       return yield* Effect.provideService(inner.request(message, tool), CallHeaders, ofCall)
     }),
     ended: Effect.never,
+    isEnded: () => false,
     stderr: () => ""
   }
   return transport

@@ -7,7 +7,7 @@ import type * as McpSchema from "effect/ai/McpSchema"
 export interface Result {
   /** The structured content, or the text of all other content. */
   readonly output: unknown
-  /** The images, which follow the result in a message of their own. */
+  /** The images, which follow the result in a separate message. */
   readonly images: Input
   readonly isError: boolean
 }

@@ -45,13 +45,13 @@ export class ServerState {
     this.become({ _tag: "Failed", error })
   }
 
-  /** Waits until the server runs: another time than `except`, which has ended. */
-  running(except?: Running): Effect.Effect<Running, McpFailed> {
+  /** Waits until the server runs. */
+  get running(): Effect.Effect<Running, McpFailed> {
     return Effect.suspend(() => {
       const { changed, current } = this
       if (current._tag === "Failed") return Effect.fail(current.error)
-      if (current._tag === "Running" && current.running !== except) return Effect.succeed(current.running)
-      return Effect.andThen(Deferred.await(changed), this.running(except))
+      if (current._tag === "Running" && !current.running.transport.isEnded()) return Effect.succeed(current.running)
+      return Effect.andThen(Deferred.await(changed), this.running)
     })
   }
 

@@ -3,6 +3,7 @@ import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
@@ -26,6 +27,9 @@ export interface Options extends Wire.TransportOptions {
 /** How long a process has to end by itself, and again after SIGTERM. */
 const graceMillis = 500
 
+/** How long the output of a process that has exited is waited for. */
+const drainMillis = 2_000
+
 /** How much of the standard error is kept, in characters. */
 const stderrLimit = 2_000
 
@@ -45,7 +49,7 @@ export const make = Effect.fnUntraced(function* ({ incoming, onStart, protocol, 
   const scope = yield* Scope.Scope
   const spawner = yield* ChildProcessSpawner
   const child = yield* Effect.mapError(spawner.spawn(commandOf(server, variables)), (cause) =>
-    Wire.failure(new McpClientError.TransportError({ description: cause.message, cause }))
+    Wire.lost(cause.message, cause)
   )
   const onEnd = onStart(child.pid)
   yield* Effect.addFinalizer(() => Effect.sync(onEnd))
@@ -75,13 +79,7 @@ export const make = Effect.fnUntraced(function* ({ incoming, onStart, protocol, 
     return incoming.onNotification(message, pending.get(Wire.progressOf(message) as McpSchema.RequestId)?.call)
   }
 
-  yield* Stream.fromQueue(input).pipe(
-    Stream.encodeText,
-    Stream.run(child.stdin),
-    Effect.catch((cause) => end(lost("its standard input is closed", cause))),
-    Effect.forkScoped
-  )
-  yield* child.stderr.pipe(
+  const printing = yield* child.stderr.pipe(
     Stream.decodeText(),
     Stream.runForEach((text) => Effect.sync(() => void (stderr = (stderr + text).slice(-stderrLimit)))),
     Effect.ignore,
@@ -90,19 +88,27 @@ export const make = Effect.fnUntraced(function* ({ incoming, onStart, protocol, 
   const exited = Effect.map(Effect.exit(child.exitCode), (exit) =>
     Exit.isSuccess(exit) ? `its process exited with code ${exit.value}` : "its process was killed"
   )
-  // what it printed before it exited is read first
+  // a stream that closes is most often the first sign of an exit, which says more
+  const closed = (what: string) =>
+    Effect.andThen(Fiber.await(printing), exited).pipe(
+      Effect.timeoutOption(drainMillis),
+      Effect.flatMap((how) => end(Wire.lost(Option.getOrElse(how, () => what))))
+    )
+  yield* Stream.fromQueue(input).pipe(
+    Stream.encodeText,
+    Stream.run(child.stdin),
+    Effect.catch(() => closed("it closed its standard input")),
+    Effect.forkScoped
+  )
+  // what it wrote before it exited is read first
   yield* readLines(child.stdout, receive).pipe(
-    Effect.andThen(Effect.timeoutOption(exited, graceMillis)),
-    Effect.matchEffect({
-      onFailure: end,
-      onSuccess: (how) => end(lost(Option.getOrElse(how, () => "it closed its standard output")))
-    }),
+    Effect.matchEffect({ onFailure: end, onSuccess: () => closed("it closed its standard output") }),
     Effect.forkScoped
   )
   // a descendant may keep the output open
   yield* exited.pipe(
-    Effect.tap(() => Effect.sleep(graceMillis)),
-    Effect.flatMap((how) => end(lost(how))),
+    Effect.tap(() => Effect.sleep(drainMillis)),
+    Effect.flatMap((how) => end(Wire.lost(how))),
     Effect.forkScoped
   )
   yield* Effect.addFinalizer(() =>
@@ -120,11 +126,15 @@ export const make = Effect.fnUntraced(function* ({ incoming, onStart, protocol, 
     return yield* write(Wire.complete(message, meta)).pipe(
       Effect.andThen(Deferred.await(response)),
       Effect.raceFirst(Effect.flatMap(Deferred.await(ended), Effect.fail)),
-      // in its own fiber: a server that does not read must not hold up an abort
+      // in its own fiber: a server that does not read must not block an abort
       Effect.onInterrupt(() =>
         message.method === "initialize" || Deferred.isDoneUnsafe(response)
           ? Effect.void
-          : Effect.asVoid(Effect.forkIn(Effect.interruptible(Effect.ignore(write(Wire.cancelled(message.id)))), scope))
+          : Effect.asVoid(
+              Effect.forkIn(Effect.interruptible(Effect.ignore(write(Wire.cancelled(message.id)))), scope, {
+                startImmediately: true
+              })
+            )
       )
     )
   })
@@ -142,13 +152,11 @@ export const make = Effect.fnUntraced(function* ({ incoming, onStart, protocol, 
         )
       ),
     ended: Deferred.await(ended),
+    isEnded: () => Deferred.isDoneUnsafe(ended),
     stderr: () => stderr
   }
   return transport
 })
-
-const lost = (description: string, cause?: unknown) =>
-  Wire.failure(new McpClientError.TransportError({ description, cause }))
 
 const commandOf = (server: StdioServer, variables: Variables) =>
   ChildProcess.make(server.command, server.args ?? [], {
@@ -165,7 +173,7 @@ const readLines = Effect.fnUntraced(function* <E>(
 ) {
   let buffer = ""
   yield* output.pipe(
-    Stream.mapError((cause) => lost("its standard output cannot be read", cause)),
+    Stream.mapError((cause) => Wire.lost("its standard output cannot be read", cause)),
     Stream.decodeText(),
     Stream.runForEach(
       Effect.fnUntraced(function* (text) {

@@ -29,6 +29,7 @@ export interface Incoming {
 export interface ServerTransport extends McpClient.Transport {
   /** Waits until the server can no longer be reached, and returns why. */
   readonly ended: Effect.Effect<McpClientError.McpClientError>
+  readonly isEnded: () => boolean
   /** The end of what the process has printed to its standard error. */
   readonly stderr: () => string
 }
@@ -42,6 +43,10 @@ export interface TransportOptions {
 /** Makes an error of the client. */
 export const failure = (reason: McpClientError.McpClientErrorReason): McpClientError.McpClientError =>
   new McpClientError.McpClientError({ reason })
+
+/** The error of a connection that broke. */
+export const lost = (description: string, cause?: unknown): McpClientError.McpClientError =>
+  failure(new McpClientError.TransportError({ description, cause }))
 
 /** The error of a message that is too large. */
 export const tooLarge = (): McpClientError.McpClientError =>
