@@ -6,6 +6,7 @@
  */
 import * as Path from "node:path"
 import { Approvals, denyAll } from "@spindle/core/Approvals"
+import { Fragments } from "@spindle/core/Fragments"
 import type { SessionId } from "@spindle/core/Ids"
 import type { Journal } from "@spindle/core/Journal"
 import * as JournalFile from "@spindle/core/JournalFile"
@@ -18,6 +19,7 @@ import { both, SessionObserver } from "@spindle/core/SessionObserver"
 import { CurrentTurnContext, type TurnContext } from "@spindle/core/TurnContext"
 import * as CodingTools from "@spindle/tools/CodingTools"
 import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
+import * as ExecCommand from "@spindle/tools/ExecCommand"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
 import * as Signals from "@spindle/tools/Signals"
 import * as Effect from "effect/Effect"
@@ -29,6 +31,7 @@ import type * as Scope from "effect/Scope"
 import type * as HttpClient from "effect/http/HttpClient"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as CodingAgent from "./CodingAgent.ts"
+import * as Instructions from "./Instructions.ts"
 import * as Models from "./Models.ts"
 import * as SessionLease from "./SessionLease.ts"
 import * as Settings from "./Settings.ts"
@@ -53,10 +56,29 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E, Platform
       Layer.mergeAll(
         Models.layer(options.settings, options.serveScripted),
         CodingTools.layer(options).pipe(Layer.provideMerge(processesFor(options.settings, process.env))),
-        journals(options.settings.home)
+        journals(options.settings.home),
+        fragments(options)
       )
     ),
     Layer.provideMerge(Tracing.layer(options.settings.telemetry, options.tracing))
+  )
+
+/** The instructions and the environment of the model. */
+const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem> =>
+  Layer.effect(
+    Fragments,
+    Effect.map(ExecCommand.defaultShell, (shell) =>
+      Instructions.make({
+        places: { home: settings.configDirectory, cwd, ...settings.projectDoc },
+        environment: (now) => [
+          ["cwd", cwd],
+          ["approval_policy", settings.approvalPolicy],
+          ["sandbox_mode", settings.sandboxMode],
+          ["shell", Path.basename(shell)],
+          ...Instructions.dateOf(now)
+        ]
+      })
+    )
   )
 
 /** Commands in process groups of this machine (contract X1). */

@@ -13,6 +13,7 @@ import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Accounts from "./Accounts.ts"
+import type { Places } from "./Instructions.ts"
 import * as AgentSettings from "./settings/agents.ts"
 import * as Table from "./settings/table.ts"
 import * as TelemetrySettings from "./settings/telemetry.ts"
@@ -113,6 +114,10 @@ export interface Settings {
   readonly sandboxMode: SandboxMode
   readonly reasoningEffort: string | undefined
   readonly reasoningSummary: string | undefined
+  /** The directory of `config.toml` and of the person's own instructions, prompts and skills; absolute. */
+  readonly configDirectory: string
+  /** Which files of a project are instructions; see `Instructions.Places`. */
+  readonly projectDoc: Pick<Places, "fallbackNames" | "maxBytes" | "rootMarkers">
   /** The content of `model_instructions_file`. */
   readonly instructions: string | undefined
   /** Undefined if the model may not start agents. */
@@ -205,6 +210,12 @@ const read = (sources: Sources): Settings => {
     sandboxMode: table.choice("sandbox_mode", sandboxModes) ?? "read-only",
     reasoningEffort: table.text("model_reasoning_effort"),
     reasoningSummary: table.text("model_reasoning_summary"),
+    configDirectory: directory,
+    projectDoc: {
+      maxBytes: table.count("project_doc_max_bytes") ?? 32_768,
+      fallbackNames: table.list("project_doc_fallback_filenames") ?? [],
+      rootMarkers: table.list("project_root_markers") ?? [".git"]
+    },
     instructions: filesOf(directory).text(table, "model_instructions_file"),
     agents: hasAgents
       ? AgentSettings.read({

@@ -251,6 +251,20 @@ describe("load", () => {
     })
   )
 
+  it.effect("says which files of a project are instructions", () =>
+    Effect.gen(function* () {
+      const projectDoc = (toml: string) =>
+        Effect.map(load({ toml, env: { OPENAI_API_KEY: "key" }, isStrict: true }), (settings) => settings.projectDoc)
+      assert.deepStrictEqual(yield* projectDoc(""), { maxBytes: 32_768, fallbackNames: [], rootMarkers: [".git"] })
+      assert.deepStrictEqual(
+        yield* projectDoc(
+          'project_doc_max_bytes = 0\nproject_doc_fallback_filenames = ["TEAM.md"]\nproject_root_markers = [".hg"]\n'
+        ),
+        { maxBytes: 0, fallbackNames: ["TEAM.md"], rootMarkers: [".hg"] }
+      )
+    })
+  )
+
   it.effect("reads the instructions file, relative to the home", () =>
     Effect.gen(function* () {
       const home = yield* scratch

@@ -13,6 +13,7 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { NoteKind } from "./NoteKind.ts"
 import type { Model, ModelPart, ModelRequest } from "./ports/Model.ts"
 import type { Process, ProcessFailed, Processes, ProcessSpec } from "./ports/Processes.ts"
 import type { AgentStatus, CallDetail, CallDisplay } from "./protocol/Display.ts"
@@ -46,7 +47,7 @@ export interface TurnDelegate {
   readonly name: string
   readonly linked: boolean
   readonly callId?: CallId
-  /** Ends it. With this the turn owns the child; without it a clean-up of `onAbort` ends a linked child. See `own`. */
+  /** Ends it. With this the turn owns the child; without it something else has to end it. See `own`. */
   readonly end?: OwnedResource["end"] | undefined
   readonly drain?: OwnedResource["drain"]
 }
@@ -118,6 +119,11 @@ export interface TurnProcessSpec extends Omit<ProcessSpec, "processId"> {
 
 /** What a model request carries in addition to the history of its session. */
 export interface SampleRequest extends Pick<ModelRequest, "instructions" | "tools" | "output"> {
+  /**
+   * Items that the request carries instead of the history. It is then *aside*: its response enters neither the history nor
+   * the events, only its usage is recorded, and calls in it are ignored. `Sampled.text` has the text.
+   */
+  readonly items?: ReadonlyArray<Item> | undefined
   /** Describes a call as it is recorded; undefined for a call that it knows nothing about. Must not throw. */
   readonly display?: ((call: Pick<ToolCall, "name" | "params">) => CallDisplay | undefined) | undefined
 }
@@ -171,6 +177,11 @@ export interface Turn {
 
   /** The history as the next model request would carry it: calls and results paired, in order (I6). */
   readonly history: Effect.Effect<ReadonlyArray<Item>>
+  /**
+   * How many tokens the next model request costs with this history: as reported by the provider for the part that it has
+   * seen, and for the rest an estimate that is scaled as the last report requires.
+   */
+  readonly contextTokens: Effect.Effect<number>
   /** Adds an item to history, journal and events. **Interruption**: not interruptible; does not wait for the disk. */
   readonly record: (item: NewItem) => Effect.Effect<Item>
   /**
@@ -188,6 +199,11 @@ export interface Turn {
    * call that is not open. What JSON cannot represent is a defect of the caller.
    */
   readonly detail: (callId: CallId, detail: CallDetail) => Effect.Effect<void>
+  /**
+   * Records a note of this kind for clients, which is no part of the history. Data that does not fit the schema of its kind
+   * is a defect of the caller. **Interruption**: as `record`.
+   */
+  readonly note: <A>(kind: NoteKind<A>, data: A) => Effect.Effect<void>
   /** Records a warning that a person should see. */
   readonly warn: (message: string) => Effect.Effect<void>
   /** Waits until everything recorded so far is durable. **Interruption** stops only the wait. */

@@ -7,6 +7,7 @@ import { CallId, ItemId, type ProcessId, type SessionId } from "@spindle/core/Id
 import type { ToolCall } from "@spindle/core/Item"
 import { ModelFailed } from "@spindle/core/SessionError"
 import type { JournalRecord } from "@spindle/core/SessionEvent"
+import * as NoteKind from "@spindle/core/NoteKind"
 import * as RegularTask from "@spindle/core/RegularTask"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
@@ -35,7 +36,9 @@ const members = (turn: Turn): { readonly [member: string]: Effect.Effect<unknown
   own: turn.own({ kind: "process", id: "late", name: "late", end: () => Effect.die("must not run") }),
   keep: turn.keep("late"),
   history: turn.history,
+  contextTokens: turn.contextTokens,
   record: turn.record({ _tag: "AssistantMessage", text: "late record" }),
+  note: turn.note(NoteKind.make("late", { data: Schema.String }), "late"),
   replaceHistory: turn.replaceHistory([{ _tag: "AssistantMessage", text: "late history" }]),
   say: turn.say("late words"),
   output: turn.output(CallId.make("c"), "late output"),

@@ -80,6 +80,8 @@ export const step = (state: State, event: SessionEvent, now: number): Step => {
     case "TurnContextChanged":
     case "HistoryReplaced":
     case "RolledBack":
+    case "TaskNote":
+    case "OperationAccepted":
     case "Warning":
     case "Unknown":
       return [state, nothing]

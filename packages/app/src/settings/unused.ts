@@ -20,7 +20,10 @@ const profile: Known = {
     "model_reasoning_effort",
     "model_reasoning_summary",
     "model_instructions_file",
-    "model_catalog_json"
+    "model_catalog_json",
+    "project_doc_max_bytes",
+    "project_doc_fallback_filenames",
+    "project_root_markers"
   ),
   features: names("multi_agent"),
   otel: names("environment", "log_user_prompt", "exporter", "trace_exporter", "metrics_exporter"),

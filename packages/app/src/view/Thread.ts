@@ -7,7 +7,14 @@
 import type { CallId, ItemId, ProcessId, QuestionId, SessionId } from "@spindle/core/Ids"
 import type { Item, ToolCall, ToolResult, ToolStatus } from "@spindle/core/Item"
 import type { Snapshot } from "@spindle/core/Session"
-import type { ModelRetrying, QuestionOpened, QuestionSettled, SessionEvent, Terminal } from "@spindle/core/SessionEvent"
+import type {
+  ModelRetrying,
+  QuestionOpened,
+  QuestionSettled,
+  SessionEvent,
+  TaskNote,
+  Terminal
+} from "@spindle/core/SessionEvent"
 import * as TokenUsage from "@spindle/core/TokenUsage"
 import * as Call from "./Call.ts"
 import { openedText } from "./Damage.ts"
@@ -90,6 +97,8 @@ export type Change =
       readonly settled: typeof QuestionSettled.Type
     }
   | { readonly _tag: "Retrying"; readonly retry: typeof ModelRetrying.Type }
+  /** A task has reported something to clients. */
+  | { readonly _tag: "TaskNoted"; readonly note: typeof TaskNote.Type }
   /** Something that is worth a line to a person, and no item. */
   | { readonly _tag: "Noted"; readonly message: string }
   /** `millis` is undefined for a turn that started before a resume. */
@@ -187,12 +196,15 @@ export const step = (before: Thread, event: SessionEvent): Step => {
       const { afterMillis, straggler } = event
       return noted(thread, `${straggler.name} has stopped after ${(afterMillis / 1_000).toFixed(1)} s`)
     }
+    case "TaskNote":
+      return [thread, [{ _tag: "TaskNoted", note: event }]]
     case "SessionStarted":
     case "TurnContextChanged":
     case "HistoryReplaced":
     case "InputAccepted":
     case "ModelRequested":
     case "DelegateEnded":
+    case "OperationAccepted":
     case "Unknown":
       return [thread, []]
   }

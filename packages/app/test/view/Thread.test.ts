@@ -251,6 +251,19 @@ describe("turns", () => {
   })
 })
 
+describe("a note of a task", () => {
+  it("is a change, and no item", () => {
+    const note = { name: "review.entered", data: { target: "main" }, message: "reviewing main" }
+    assert.deepInclude(
+      changesOf(Events.started, Events.record({ _tag: "TaskNote", turnId: Events.turnId, ...note }))[1],
+      {
+        _tag: "TaskNoted",
+        note: { seq: 0, at: 0, _tag: "TaskNote", turnId: Events.turnId, ...note }
+      }
+    )
+  })
+})
+
 describe("a call that was running when the program was killed", () => {
   const lost = (before: Thread.Thread) =>
     play([Events.result("unknown")], before).changes.map((change) =>

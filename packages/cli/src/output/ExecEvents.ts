@@ -2,7 +2,7 @@
  * The lines of `exec --json`: a pure projection of what changes in a thread.
  *
  * The names and shapes are the reference's. Where its lines say less than the thread they stay as they are, with these
- * exceptions: a call that was running when its turn was stopped is completed as `failed`, a command or patch that was
+ * exceptions: a note of a task is a line `task.note`, a call that was running when its turn was stopped is completed as `failed`, a command or patch that was
  * refused is shown (as `declined`, `failed`), and a turn that was stopped for another reason than an interrupt ends with
  * a `turn.failed` that gives the reason. An interrupted turn just ends, as in the reference.
  */
@@ -82,6 +82,7 @@ export type ExecLine =
   | { readonly type: "item.started" | "item.updated" | "item.completed"; readonly item: ExecItem }
   | { readonly type: "turn.completed"; readonly usage: ExecUsage }
   | { readonly type: "turn.failed"; readonly error: { readonly message: string; readonly reason?: AbortReason } }
+  | { readonly type: "task.note"; readonly name: string; readonly data: unknown }
   | { readonly type: "error"; readonly message: string }
 
 /** The state of the projection. Not changed by {@link step}. */
@@ -133,6 +134,10 @@ const project = (state: ExecState, change: Thread.Change): Step => {
       const { attempt, detail, maxAttempts } = change.retry
       const limit = maxAttempts === undefined ? "" : `/${maxAttempts}`
       return [state, [{ type: "error", message: `Reconnecting... ${attempt}${limit} (${detail})` }]]
+    }
+    case "TaskNoted": {
+      const { data, name } = change.note
+      return [state, [{ type: "task.note", name, data }]]
     }
     case "TurnEnded":
       return [{ ...state, ids: new Map() }, endLines(state, change.end)]

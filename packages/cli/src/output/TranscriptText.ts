@@ -115,6 +115,10 @@ const render = (state: TranscriptState, change: Thread.Change): Step => {
       const again = `trying again in ${Ansi.duration(delayMillis)} (${attempt}${limit})`
       return warn(state, `${detail}; ${again}`)
     }
+    case "TaskNoted": {
+      const { message } = change.note
+      return message === undefined ? [state, ""] : lines(state, [palette.dim(`· ${Ansi.visible(message)}`)])
+    }
     case "Noted":
       return warn(state, change.message)
     case "Failed":

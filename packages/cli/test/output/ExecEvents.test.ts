@@ -30,6 +30,16 @@ const lines = (events: ReadonlyArray<SessionEvent>, before: Partial<Parameters<t
 const thread = `{"type":"thread.started","thread_id":"${sessionId}"}`
 const turn = `{"type":"turn.started"}`
 
+describe("a note of a task", () => {
+  it("is a line with its name and its data", () => {
+    const note = record({ _tag: "TaskNote", turnId, name: "review.entered", data: { target: "main" }, message: "hm" })
+    assert.deepStrictEqual(lines([note]), [
+      thread,
+      `{"type":"task.note","name":"review.entered","data":{"target":"main"}}`
+    ])
+  })
+})
+
 describe("the reference's lines", () => {
   it("are the same for text and reasoning (s01)", () => {
     assert.deepStrictEqual(

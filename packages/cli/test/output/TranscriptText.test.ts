@@ -24,6 +24,12 @@ const play = (events: ReadonlyArray<SessionEvent>, options: Partial<Transcript.T
 const show = (...events: ReadonlyArray<SessionEvent>) => play(events).text
 
 describe("step", () => {
+  it("shows the message of a note, if it has one", () => {
+    const note = { _tag: "TaskNote", turnId: Events.turnId, name: "review.entered", data: {} } as const
+    assert.strictEqual(show(Events.record({ ...note, message: "reviewing main" })), "· reviewing main\n")
+    assert.strictEqual(show(Events.record(note)), "")
+  })
+
   it("streams text once, whatever pieces come again", () => {
     const message = Events.item({ _tag: "AssistantMessage", text: "Hello, world" })
     assert.strictEqual(

@@ -103,14 +103,18 @@ export class ItemRecorded extends Schema.Opaque<ItemRecorded>()(
 export class HistoryReplaced extends Schema.Opaque<HistoryReplaced>()(
   record("HistoryReplaced", { turnId: TurnId, items: Schema.Array(Item) })
 ) {}
-/** A request is about to be sent to the model. `attempt` counts from 1. */
+/**
+ * A request is about to be sent to the model. `attempt` counts from 1. One that is `aside` carries other items than the
+ * history, and its response is not recorded.
+ */
 export class ModelRequested extends Schema.Opaque<ModelRequested>()(
   record("ModelRequested", {
     turnId: TurnId,
     requestId: ModelRequestId,
     attempt: Schema.Finite,
     provider: Schema.String,
-    model: Schema.String
+    model: Schema.String,
+    aside: Schema.optionalKey(Schema.Literal(true))
   })
 ) {}
 /** A request ended. `estimated` usage was not reported but computed from the text (contract I7). */
@@ -208,6 +212,18 @@ export class DelegateEnded extends Schema.Opaque<DelegateEnded>()(
     message: Schema.optionalKey(Schema.String)
   })
 ) {}
+/**
+ * A task reports something to clients. It is no part of the history, and a rollback does not take it back. `name` is that
+ * of its `NoteKind`, which reads `data`; `message` is for people.
+ */
+export class TaskNote extends Schema.Opaque<TaskNote>()(
+  record("TaskNote", {
+    turnId: TurnId,
+    name: Schema.String,
+    data: JsonValue,
+    message: Schema.optionalKey(Schema.String)
+  })
+) {}
 /** Terminal: the task returned. `usage` counts the turn. */
 export class TurnCompleted extends Schema.Opaque<TurnCompleted>()(
   record("TurnCompleted", {
@@ -271,6 +287,13 @@ export class StragglerEnded extends Schema.Opaque<StragglerEnded>()(
 export class RolledBack extends Schema.Opaque<RolledBack>()(
   record("RolledBack", { submissionId: SubmissionId, turns: Schema.Finite })
 ) {}
+/**
+ * An operation whose id a client chose was accepted, and no other record names that id. It is remembered, so that the
+ * client may send it again after a restart (contract P6).
+ */
+export class OperationAccepted extends Schema.Opaque<OperationAccepted>()(
+  record("OperationAccepted", { submissionId: SubmissionId, op: Schema.Literals(["Interrupt", "Answer"]) })
+) {}
 /** Something a person should know. */
 export class Warning extends Schema.Opaque<Warning>()(record("Warning", { message: Schema.String })) {}
 
@@ -293,11 +316,13 @@ export const KnownRecord = Schema.Union([
   ProcessEnded,
   DelegateStarted,
   DelegateEnded,
+  TaskNote,
   TurnCompleted,
   TurnFailed,
   TurnAborted,
   StragglerEnded,
   RolledBack,
+  OperationAccepted,
   Warning
 ]).annotate({ identifier: "KnownRecord" })
 /** @see {@link KnownRecord} */

@@ -54,6 +54,8 @@ export interface OpenTurn {
   readonly questions: ReadonlyArray<OpenQuestion>
   /** The model request that has not ended. */
   readonly modelRequest: ModelRequestId | undefined
+  /** Whether that request carries other items than the history. */
+  readonly isAside: boolean
   /** Whether the model has produced anything. */
   readonly produced: boolean
   readonly usage: TokenUsage.TokenUsage
@@ -77,12 +79,19 @@ export interface OpenDelegate {
   readonly linked: boolean
 }
 
+/** The usage of the last request with the history that reported one, and the history at the end of its response. */
+export interface MeasuredContext {
+  readonly usage: TokenUsage.TokenUsage
+  readonly history: History.ItemLog
+}
+
 /** The state of a session. `questions` are those of the session itself, outside turns. */
 export interface SessionState {
   readonly sessionId: SessionId | undefined
   /** The number of the next record. */
   readonly seq: number
   readonly history: History.ItemLog
+  readonly measured: MeasuredContext | undefined
   /** The last turn in the history that carried user input: the first that a rollback takes. */
   readonly userTurn: UserTurn | undefined
   /** The circumstances of the last turn that recorded them. */
@@ -104,6 +113,7 @@ export const empty: SessionState = {
   sessionId: undefined,
   seq: 0,
   history: History.empty,
+  measured: undefined,
   userTurn: undefined,
   turnContext: undefined,
   inbox: Inbox.empty,
@@ -168,14 +178,12 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
       }
       return state
     case "ModelRequested":
-      if (state.turn !== undefined) state.turn = { ...state.turn, modelRequest: record.requestId }
-      return state
-    case "ModelResponded":
-      state.usage = TokenUsage.add(state.usage, record.usage)
       if (state.turn !== undefined) {
-        state.turn = { ...state.turn, modelRequest: undefined, usage: TokenUsage.add(state.turn.usage, record.usage) }
+        state.turn = { ...state.turn, modelRequest: record.requestId, isAside: record.aside === true }
       }
       return state
+    case "ModelResponded":
+      return endRequest(state, record)
     case "QuestionOpened":
       return openQuestion(state, record)
     case "QuestionSettled":
@@ -204,6 +212,8 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
       return state
     case "ModelRetrying":
     case "StragglerEnded":
+    case "TaskNote":
+    case "OperationAccepted":
     case "Warning":
       return state
   }
@@ -229,6 +239,7 @@ const startTurn = (
     openCalls: none,
     questions: none,
     modelRequest: undefined,
+    isAside: false,
     produced: false,
     usage: TokenUsage.zero
   }
@@ -272,6 +283,17 @@ const withItem = (turn: OpenTurn, item: Item): OpenTurn => ({
         ? turn.openCalls.filter((call) => call.callId !== item.callId)
         : turn.openCalls
 })
+
+const endRequest = (
+  state: Mutable<SessionState>,
+  { estimated, usage }: Extract<KnownRecord, { readonly _tag: "ModelResponded" }>
+): SessionState => {
+  const { history, turn } = state
+  if (estimated !== true && usage.total > 0 && turn?.isAside === false) state.measured = { usage, history }
+  state.usage = TokenUsage.add(state.usage, usage)
+  if (turn !== undefined) state.turn = { ...turn, modelRequest: undefined, usage: TokenUsage.add(turn.usage, usage) }
+  return state
+}
 
 /** A question of a turn or, without a `turnId`, of the session. */
 interface QuestionOwner {

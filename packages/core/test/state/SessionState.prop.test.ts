@@ -4,6 +4,7 @@ import * as Op from "@spindle/core/Op"
 import type { JournalRecord } from "@spindle/core/SessionEvent"
 import * as Compaction from "@spindle/core/Compaction"
 import * as History from "@spindle/core/History"
+import * as NoteKind from "@spindle/core/NoteKind"
 import * as SessionState from "@spindle/core/SessionState"
 import type { Snapshot } from "@spindle/core/Snapshot"
 import * as Task from "@spindle/core/Task"
@@ -96,11 +97,14 @@ const tools: { readonly [name: string]: SessionHarness.TestTool } = {
   failing: { run: () => Effect.fail("no") }
 }
 
+const Spoken = NoteKind.make("spoken", { data: Schema.Struct({ times: Schema.Finite }) })
+
 const sayTwice = Task.make(
   "twice",
   Effect.gen(function* () {
     const turn = yield* Turn
     yield* turn.say("once")
+    yield* turn.note(Spoken, { times: 1 })
     yield* Effect.sleep("1 second")
     yield* turn.say("twice")
   })

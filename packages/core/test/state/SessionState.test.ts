@@ -75,8 +75,10 @@ const legal: ReadonlyArray<NewRecord> = [
   aborted("t3", { returned: ["s5"], dropped: ["s6"] }),
   { _tag: "SessionResumed", cutBytes: 0 },
   rolledBack(1),
+  { _tag: "OperationAccepted", submissionId: Records.submission("stop"), op: "Interrupt" },
   turnStarted("t4"),
   { _tag: "TurnContextChanged", turnId: Records.turn("t4"), context: { model: "m", cwd: "/" } },
+  { _tag: "TaskNote", turnId: Records.turn("t4"), name: "progress", data: { done: 1 } },
   replaced("t4", [user("hello"), said("a summary")]),
   completed("t4"),
   { _tag: "Warning", message: "careful" }
@@ -119,6 +121,7 @@ describe("violation", () => {
       blocked("t1", "s1"),
       replaced("t1", []),
       { _tag: "TurnContextChanged", turnId: Records.turn("t1"), context: {} },
+      { _tag: "TaskNote", turnId: Records.turn("t1"), name: "progress", data: {} },
       {
         _tag: "ModelRequested",
         turnId: Records.turn("t1"),

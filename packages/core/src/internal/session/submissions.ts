@@ -84,10 +84,10 @@ export class Submissions {
     const from = signals.isMeasuring ? signals.nowNanos() : 0n
     const span = SubmissionSpan.open(session, op, parent)
     const receipt = this.receiptFor(op, id, SubmissionSpan.childParent(span, parent))
-    // an interrupt records nothing itself, and is acknowledged at once
+    // an interrupt without an id records nothing itself, and is acknowledged at once
     // mutant receipt-when-durable (P2: a receipt waits until its input is durable): true
     const durable =
-      receipt._tag === "Rejected" || op._tag === "Interrupt"
+      receipt._tag === "Rejected" || (op._tag === "Interrupt" && id === undefined)
         ? Effect.succeed(receipt)
         : Effect.as(flush(recorder, span), receipt)
     if (span === undefined && !signals.isMeasuring) return durable
@@ -108,7 +108,11 @@ export class Submissions {
     // mutant receipts (P6: a submission that is repeated gets its first receipt, and runs once): drop
     if (known !== undefined) return known
     const receipt = this.applyOp(op, id, parent)
-    if (receipt._tag !== "Rejected") this.receipts = Receipts.remember(this.receipts, receipt)
+    if (receipt._tag === "Rejected") return receipt
+    this.receipts = Receipts.remember(this.receipts, receipt)
+    if (op._tag === "Interrupt" || op._tag === "Answer") {
+      this.options.recorder.append({ _tag: "OperationAccepted", submissionId: id, op: op._tag })
+    }
     return receipt
   }
 

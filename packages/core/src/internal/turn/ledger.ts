@@ -5,6 +5,7 @@
 import type * as Clock from "effect/Clock"
 import * as Schema from "effect/Schema"
 import type * as Tracer from "effect/Tracer"
+import type { NoteKind } from "../../NoteKind.ts"
 import { CallDetail } from "../../protocol/Display.ts"
 import type { CallId, ItemId, ModelRequestId, SubmissionId, TurnId } from "../../protocol/Ids.ts"
 import type { Input } from "../../protocol/Input.ts"
@@ -56,6 +57,8 @@ export class Ledger implements ItemWriter {
   /** How many model requests and tool calls the turn has made; see `bounds`. */
   requestsCount = 0
   toolCallsCount = 0
+  /** Whether the fragments of the turn are not in the history yet. */
+  areFragmentsDue = true
   private bound: string | undefined
   private isGateOpen: boolean
   private pendingInput: Input | undefined
@@ -156,8 +159,21 @@ export class Ledger implements ItemWriter {
       throw new Error("a turn replaces its history between model requests, while no call is open")
     }
     const named = items.map((item) => ({ ...toRecorded(item), id: "id" in item ? item.id : this.newItemId() }) as Item)
+    this.areFragmentsDue = true
     this.recorder.append({ _tag: "HistoryReplaced", turnId: this.origin.turnId, items: named })
     return named
+  }
+
+  /** Records a note. Throws for data that does not fit its kind. */
+  note<A>(kind: NoteKind<A>, data: A): void {
+    const message = kind.message(data)
+    this.recorder.append({
+      _tag: "TaskNote",
+      turnId: this.origin.turnId,
+      name: kind.name,
+      data: kind.encode(data),
+      ...(message === undefined ? {} : { message })
+    })
   }
 
   recordAs(id: ItemId, item: NewItem): Item {

@@ -75,7 +75,7 @@ export class Response {
    */
   open(
     requestId: ModelRequestId,
-    details: { readonly attempt: number; readonly provider: string; readonly model: string }
+    details: { readonly attempt: number; readonly provider: string; readonly model: string; readonly aside?: true }
   ): void {
     if (this.openRequest !== undefined) {
       throw new Error(`a turn samples one request at a time: ${this.openRequest} has not ended`)
@@ -111,6 +111,11 @@ export class Response {
     open.text += text
     this.answered += text
     this.recorder.publishDelta(this.delta(open, offset, text))
+  }
+
+  /** Counts text that is not recorded, for the estimate of the usage. */
+  count(text: string): void {
+    this.answered += text
   }
 
   private delta(open: OpenText, offset: number, text: string): Delta {

@@ -96,7 +96,8 @@ const exchange = Effect.fnUntraced(function* (
   //   request):
   //   drop
   if (ledger.isClosing()) return yield* Effect.interrupt
-  response.open(requestId, { attempt, provider, model: name })
+  const isAside = request.items !== undefined
+  response.open(requestId, { attempt, provider, model: name, ...(isAside && { aside: true as const }) })
   // mutant record-before-sending (J8: a request is durable before it is sent): drop
   yield* flush
   // the turn may have begun to close, or been settled, while the record was written (I2, I3)
@@ -104,7 +105,8 @@ const exchange = Effect.fnUntraced(function* (
   //   durable):
   //   drop
   if (ledger.isClosing()) return yield* Effect.interrupt
-  const items = History.repair(History.toArray(recorder.state.history))
+  const items = History.repair(request.items ?? History.toArray(recorder.state.history))
+  const sink = isAside ? aside(recorder, ledger) : toLedger(recorder, ledger, request.display)
   response.send(items)
   if (span !== undefined) addContent(session, span, "gen_ai.input.messages", items)
   let finish: Finish | undefined
@@ -120,7 +122,7 @@ const exchange = Effect.fnUntraced(function* (
         finish = part
         if (part.usage !== undefined) response.report(part.usage)
       } else {
-        const call = takePart(recorder, ledger, part, request.display)
+        const call = sink.take(part)
         if (call === undefined) continue
         takeCall(session, ledger)
         ;(calls ??= []).push(call)
@@ -159,9 +161,9 @@ const exchange = Effect.fnUntraced(function* (
     span.attribute("gen_ai.usage.input_tokens", counted.input)
     span.attribute("gen_ai.usage.cache_read.input_tokens", counted.cachedInput)
     span.attribute("gen_ai.usage.output_tokens", counted.output)
-    addContent(session, span, "gen_ai.output.messages", response.lastText ?? "")
+    addContent(session, span, "gen_ai.output.messages", sink.text() ?? "")
   }
-  return { requestId, finish: reason, text: response.lastText }
+  return { requestId, finish: reason, text: sink.text() }
 })
 
 /** Failures of requests that a provider had begun to work on. */
@@ -173,37 +175,61 @@ const addContent = ({ context }: SessionContext, span: Tracer.Span, key: string,
   if (content !== undefined) span.attribute(key, content)
 }
 
-/** Moves one part into the ledger, and returns the call that it completes. */
-const takePart = (
-  recorder: Recorder,
-  ledger: Ledger,
-  part: Exclude<ModelPart, Finish>,
-  displayOf: SampleRequest["display"]
-): ToolCall | undefined => {
-  switch (part._tag) {
-    case "TextStart":
-    case "ReasoningStart":
-      return undefined
-    case "TextDelta":
-      return void ledger.response.addText(part.id, "AssistantMessage", part.delta)
-    case "ReasoningDelta":
-      return void ledger.response.addText(part.id, "Reasoning", part.delta)
-    case "TextEnd":
-      return void ledger.response.endText(part.id, "AssistantMessage", providerOf(part))
-    case "ReasoningEnd":
-      return void ledger.response.endText(part.id, "Reasoning", {
-        ...providerOf(part),
-        ...(part.encrypted === undefined ? {} : { encrypted: part.encrypted }),
-        ...(part.sealedBy === undefined ? {} : { sealedBy: part.sealedBy })
-      })
-    case "Warning":
-      return void recorder.append({ _tag: "Warning", message: part.message })
-    case "ToolCall": {
-      const { _tag, ...call } = part
-      const display = displayOf?.(call)
-      const shown = display === undefined ? {} : { display }
-      return ledger.record({ _tag, ...call, ...shown, callId: ledger.freeCallId(call.callId) }) as Item & ToolCall
+/** Where the parts of a response go. */
+interface Sink {
+  /** Takes one part, and returns the call that it completes. */
+  readonly take: (part: Exclude<ModelPart, Finish>) => ToolCall | undefined
+  /** The last message of the response, if nothing followed it. */
+  readonly text: () => string | undefined
+}
+
+/** Records the response. */
+const toLedger = (recorder: Recorder, ledger: Ledger, displayOf: SampleRequest["display"]): Sink => ({
+  take: (part) => {
+    const { response } = ledger
+    switch (part._tag) {
+      case "TextStart":
+      case "ReasoningStart":
+        return undefined
+      case "TextDelta":
+        return void response.addText(part.id, "AssistantMessage", part.delta)
+      case "ReasoningDelta":
+        return void response.addText(part.id, "Reasoning", part.delta)
+      case "TextEnd":
+        return void response.endText(part.id, "AssistantMessage", providerOf(part))
+      case "ReasoningEnd":
+        return void response.endText(part.id, "Reasoning", {
+          ...providerOf(part),
+          ...(part.encrypted === undefined ? {} : { encrypted: part.encrypted }),
+          ...(part.sealedBy === undefined ? {} : { sealedBy: part.sealedBy })
+        })
+      case "Warning":
+        return void recorder.append({ _tag: "Warning", message: part.message })
+      case "ToolCall": {
+        const { _tag, ...call } = part
+        const display = displayOf?.(call)
+        const shown = display === undefined ? {} : { display }
+        return ledger.record({ _tag, ...call, ...shown, callId: ledger.freeCallId(call.callId) }) as Item & ToolCall
+      }
     }
+  },
+  text: () => ledger.response.lastText
+})
+
+/** Keeps the last message of the response, and records nothing of it. */
+const aside = (recorder: Recorder, { response }: Ledger): Sink => {
+  let last: { readonly id: string; text: string } | undefined
+  return {
+    take: (part) => {
+      if (part._tag === "Warning") recorder.append({ _tag: "Warning", message: part.message })
+      if (part._tag !== "TextDelta" && part._tag !== "ReasoningDelta") return undefined
+      response.count(part.delta)
+      if (part._tag === "ReasoningDelta") return undefined
+      if (last?.id !== part.id) last = { id: part.id, text: "" }
+      last.text += part.delta
+      return undefined
+    },
+    text: () => last?.text
   }
 }
 

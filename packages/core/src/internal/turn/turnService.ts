@@ -1,11 +1,15 @@
 /** The implementation of `Turn`: the ledger of a turn and the parts of its session, guarded by the fence (contract I3). */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import type * as Fragments from "../../ports/Fragments.ts"
 import * as Input from "../../protocol/Input.ts"
 import { toFinite } from "../../protocol/Item.ts"
+import * as ContextTokens from "../../state/ContextTokens.ts"
 import * as History from "../../state/History.ts"
 import * as Inbox from "../../state/Inbox.ts"
 import type { Entry } from "../../state/Inbox.ts"
 import type { DelegateEnd, Turn, TurnDelegate } from "../../Turn.ts"
+import { textOf } from "../foreign.ts"
 import { flush as flushJournal } from "../log/flush.ts"
 import { takeRequest } from "./bounds.ts"
 import type { Ledger } from "./ledger.ts"
@@ -47,11 +51,13 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
     own: (resource) => sync(() => Effect.sync(resources.own(ledger, resource))),
     keep: (id) => sync(() => slot.reason() === undefined && resources.keep(id)),
     history: sync(() => History.repair(History.toArray(recorder.state.history))),
+    contextTokens: sync(() => ContextTokens.of(recorder.state)),
     record: (item) => sync(() => ledger.record(item)),
     replaceHistory: (items) => sync(() => ledger.replaceHistory(items)),
     say: (text) => sync(() => void ledger.record({ _tag: "AssistantMessage", text })),
     output: (callId, text) => sync(() => ledger.output(callId, text)),
     detail: (callId, detail) => sync(() => ledger.detail(callId, detail)),
+    note: (kind, data) => sync(() => ledger.note(kind, data)),
     warn: (message) => sync(() => void recorder.append({ _tag: "Warning", message })),
     flush: unlessFenced(flush),
     takeInput: unlessClosing(takeInput(parts, ledger, waiting, isFenced)),
@@ -127,7 +133,7 @@ const startDelegate = (
 }
 
 /**
- * Looks at the first input, asks the hooks, then carries it: an input leaves the inbox with the record that carries it, or
+ * Records the fragments that the model does not know. Then looks at the first input, asks the hooks, then carries it: an input leaves the inbox with the record that carries it, or
  * stays (contract P2, P5).
  */
 const takeInput = Effect.fnUntraced(function* (
@@ -138,6 +144,15 @@ const takeInput = Effect.fnUntraced(function* (
 ) {
   const { recorder, session, startContexts } = parts
   let carried = 0
+  if (ledger.areFragmentsDue && session.fragments !== undefined) {
+    const update = yield* fragmentsOf(session.fragments, recorder.state.history)
+    if (isFenced()) return yield* Effect.interrupt
+    ledger.areFragmentsDue = false
+    for (const { name, text } of update.fragments) {
+      ledger.record({ _tag: "UserMessage", content: Input.text(text), fragment: name })
+    }
+    for (const message of update.warnings) recorder.append({ _tag: "Warning", message })
+  }
   if (startContexts.isDue) {
     const contexts = yield* session.hooks.sessionStart(session.sessionId, session.source)
     if (isFenced()) return yield* Effect.interrupt
@@ -153,6 +168,22 @@ const takeInput = Effect.fnUntraced(function* (
     if (yield* carry(parts, ledger, entry, isFenced)) carried++
   }
 })
+
+/** What to record ahead of the input. A function of the application that throws or dies costs its fragments only. */
+const fragmentsOf = (
+  make: Fragments.MakeFragments,
+  history: History.ItemLog
+): Effect.Effect<Fragments.FragmentUpdate> =>
+  Effect.catchCause(
+    Effect.suspend(() => make(History.fragmentsOf(History.toArray(history)))),
+    (cause) =>
+      Cause.hasInterrupts(cause)
+        ? Effect.failCause(cause)
+        : Effect.succeed({
+            fragments: [],
+            warnings: [`the instructions of this turn could not be made: ${textOf(Cause.squash(cause))}`]
+          })
+  )
 
 /** Records the input of a task, which is not in the inbox: it was started in code, or its start carried the submission. */
 const carryOwn = (
