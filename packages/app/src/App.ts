@@ -17,6 +17,11 @@ import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/
 import { isRecord, type SessionEvent } from "@spindle/core/SessionEvent"
 import { both, SessionObserver } from "@spindle/core/SessionObserver"
 import { CurrentTurnContext, type TurnContext } from "@spindle/core/TurnContext"
+import type { McpFailed } from "@spindle/mcp/McpFailed"
+import * as McpServers from "@spindle/mcp/McpServers"
+import * as McpTools from "@spindle/mcp/McpTools"
+import { variablesOf } from "@spindle/mcp/ServerConfig"
+import { TurnHeaders } from "@spindle/mcp/TurnHeaders"
 import * as CodingTools from "@spindle/tools/CodingTools"
 import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
 import * as ExecCommand from "@spindle/tools/ExecCommand"
@@ -36,12 +41,15 @@ import * as Models from "./Models.ts"
 import * as SessionLease from "./SessionLease.ts"
 import * as Settings from "./Settings.ts"
 import * as Tracing from "./Tracing.ts"
+import * as TurnMetadata from "./TurnMetadata.ts"
+
+export type { McpFailed } from "@spindle/mcp/McpFailed"
 
 /** What a face provides. */
 export type Platform = FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner | HttpClient.HttpClient
 
 /** What sessions of this application run with. */
-export type Services = CodingAgent.Services | Processes | ProcessGroups.ProcessGroups
+export type Services = CodingAgent.Services | Processes | ProcessGroups.ProcessGroups | McpServers.McpServers
 
 /** What the layer is made from. */
 export interface Options<E> extends CodingAgent.Options {
@@ -49,18 +57,34 @@ export interface Options<E> extends CodingAgent.Options {
   readonly tracing: Tracing.Options
 }
 
-/** Everything that sessions in the working directory `cwd` need. */
-export const layer = <E>(options: Options<E>): Layer.Layer<Services, E, Platform> =>
+/**
+ * Everything that sessions in the working directory `cwd` need. **Errors**: `McpFailed` if an MCP server that is required
+ * does not start.
+ */
+export const layer = <E>(options: Options<E>): Layer.Layer<Services, E | McpFailed, Platform> =>
   CodingAgent.layer(options).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
         Models.layer(options.settings, options.serveScripted),
         CodingTools.layer(options).pipe(Layer.provideMerge(processesFor(options.settings, process.env))),
         journals(options.settings.home),
-        fragments(options)
+        fragments(options),
+        mcp(options)
       )
     ),
     Layer.provideMerge(Tracing.layer(options.settings.telemetry, options.tracing))
+  )
+
+/** The MCP servers of the settings. They start in the background. */
+const mcp = ({ cwd, settings, tracing }: Pick<Options<never>, "cwd" | "settings" | "tracing">) =>
+  McpTools.layer({
+    servers: settings.mcpServers,
+    approval: Settings.approval(settings) === "allow" ? "allow" : "ask"
+  }).pipe(
+    Layer.provideMerge(
+      McpServers.layer({ variables: process.env, program: { name: "spindle", version: tracing.version } })
+    ),
+    Layer.merge(Layer.effect(TurnHeaders)(TurnMetadata.make({ cwd, sandbox: settings.sandboxMode })))
   )
 
 /** The instructions and the environment of the model. */
@@ -90,12 +114,18 @@ export const processes: Layer.Layer<
 
 /**
  * As {@link processes}, for the commands of a session: they inherit neither what looks like a secret nor any variable that
- * holds the key or a header of the provider, whatever its name.
+ * holds the key or a header of the provider or of an MCP server, whatever its name.
  */
-export const processesFor = ({ provider }: Settings.Settings, env: CommandEnvironment.Variables) => {
+export const processesFor = (
+  { mcpServers, provider }: Pick<Settings.Settings, "mcpServers" | "provider">,
+  env: CommandEnvironment.Variables
+) => {
   const secrets = provider._tag === "Scripted" ? [] : [provider.key, ...provider.headers.map(([, value]) => value)]
   const values = secrets.flatMap((secret) => (secret === undefined ? [] : [Redacted.value(secret)]))
-  const names = Object.entries(env).flatMap(([name, value]) => (values.includes(value ?? "") ? [name] : []))
+  const names = [
+    ...Object.entries(env).flatMap(([name, value]) => (values.includes(value ?? "") ? [name] : [])),
+    ...mcpServers.flatMap(variablesOf)
+  ]
   const policy: CommandEnvironment.Policy = { inherit: "all", exclude: [...CommandEnvironment.secretNames, ...names] }
   return Layer.provide(processes, Layer.succeed(CommandEnvironment.CommandEnvironment, policy))
 }
@@ -135,7 +165,9 @@ export const open = (
 ): Effect.Effect<Opened, SessionNotFound | SessionBusy | JournalFailed, Services | Scope.Scope> =>
   Effect.gen(function* () {
     const { cwd, sessionId, settings } = opening
-    const { killTargets } = yield* ProcessGroups.ProcessGroups
+    const groups = yield* ProcessGroups.ProcessGroups
+    const servers = yield* McpServers.McpServers
+    const killTargets = () => [...groups.killTargets(), ...servers.pids().map((pid) => -pid)]
     let from = 0
     const onEvent = (event: SessionEvent) => {
       if (from === 0 && isRecord(event)) from = event.seq

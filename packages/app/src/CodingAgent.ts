@@ -7,6 +7,7 @@ import type { Model, OutputFormat } from "@spindle/core/Model"
 import * as Limits from "@spindle/delegate/Limits"
 import type * as SubAgents from "@spindle/delegate/SubAgents"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
+import * as McpTools from "@spindle/mcp/McpTools"
 import * as CodingTools from "@spindle/tools/CodingTools"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -23,7 +24,7 @@ export interface Options {
   readonly output?: OutputFormat | undefined
 }
 
-type Handlers = Tool.HandlersFor<CodingTools.Tools & SubAgentTools.Tools>
+type Handlers = Tool.HandlersFor<CodingTools.Tools & SubAgentTools.Tools> | McpTools.McpTools
 
 /** What a session of this agent runs with. */
 export type Services = Handlers | Model | Journal
@@ -41,20 +42,22 @@ interface Common {
   readonly instructions: string
   readonly policies: ReturnType<typeof CodingTools.policies>
   readonly agents: AgentSettings
+  readonly sources: ReadonlyArray<typeof McpTools.source>
 }
 
 const common = ({ cwd, settings }: Options): Common => ({
   instructions: settings.instructions ?? instructions(cwd),
   agents: settings.agents ?? noAgents,
+  sources: settings.mcpServers.length === 0 ? [] : [McpTools.source],
   policies: CodingTools.policies({ approval: Settings.approval(settings) === "allow" ? "allow" : "ask", cwd })
 })
 
-const alone = ({ instructions, policies }: Common): Agent.Agent<Handlers> =>
-  Agent.make({ toolkit: CodingTools.toolkit, approvals: policies, instructions })
+const alone = ({ instructions, policies, sources }: Common): Agent.Agent<Handlers> =>
+  Agent.make({ toolkit: CodingTools.toolkit, approvals: policies, instructions, sources })
 
-const leading = ({ agents, instructions, policies }: Common): Agent.Agent<Handlers> => {
+const leading = ({ agents, instructions, policies, sources }: Common): Agent.Agent<Handlers> => {
   const toolkit = Toolkit.merge(CodingTools.toolkit, SubAgentTools.toolkitFor(choicesOf(agents)))
-  return Agent.make({ toolkit, approvals: { ...policies, ...SubAgentTools.policies }, instructions })
+  return Agent.make({ toolkit, approvals: { ...policies, ...SubAgentTools.policies }, instructions, sources })
 }
 
 const anyTask = "Any task."
@@ -79,7 +82,11 @@ export const make = (options: Options): Agent.Agent<Handlers> => {
 /** The handlers of the tools that start agents. They are unused while the feature is off. */
 export const layer = (
   options: Options
-): Layer.Layer<Tool.HandlersFor<SubAgentTools.Tools>, never, Model | Journal | Tool.HandlersFor<CodingTools.Tools>> =>
+): Layer.Layer<
+  Tool.HandlersFor<SubAgentTools.Tools>,
+  never,
+  Model | Journal | Tool.HandlersFor<CodingTools.Tools> | McpTools.McpTools
+> =>
   Layer.unwrap(
     Effect.gen(function* () {
       const { agents } = common(options)

@@ -7,6 +7,7 @@
  */
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
+import type { ServerConfig } from "@spindle/mcp/ServerConfig"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -15,6 +16,7 @@ import * as Schema from "effect/Schema"
 import * as Accounts from "./Accounts.ts"
 import type { Places } from "./Instructions.ts"
 import * as AgentSettings from "./settings/agents.ts"
+import * as McpSettings from "./settings/mcp.ts"
 import * as Table from "./settings/table.ts"
 import * as TelemetrySettings from "./settings/telemetry.ts"
 import * as UnusedKeys from "./settings/unused.ts"
@@ -122,6 +124,8 @@ export interface Settings {
   readonly instructions: string | undefined
   /** Undefined if the model may not start agents. */
   readonly agents: AgentSettings.AgentSettings | undefined
+  /** The MCP servers that are enabled. */
+  readonly mcpServers: ReadonlyArray<ServerConfig>
   /** What the configuration says and this program does not do. */
   readonly warnings: ReadonlyArray<string>
   /** Where traces and metrics go; undefined if they go nowhere. */
@@ -224,6 +228,7 @@ const read = (sources: Sources): Settings => {
           model: provider._tag === "Scripted" ? undefined : model
         })
       : undefined,
+    mcpServers: McpSettings.read(table, (key, expected) => wrongType(file, key, expected)),
     warnings,
     telemetry
   }

@@ -9,7 +9,6 @@ import * as RcMap from "effect/RcMap"
 import type * as Scope from "effect/Scope"
 import type * as HttpClient from "effect/http/HttpClient"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
-import * as Connection from "./internal/connection.ts"
 import type { McpServer } from "./McpServer.ts"
 import type { ServerConfig, Variables } from "./ServerConfig.ts"
 
@@ -43,7 +42,12 @@ export const layer = (options: Options): Layer.Layer<McpServers, never, ChildPro
         return () => void pids.delete(pid)
       }
       const servers = yield* RcMap.make({
-        lookup: (config: ServerConfig) => Connection.make({ ...options, config, onStart })
+        // loaded with the first server: a program without servers does not pay for the client
+        lookup: (config: ServerConfig) =>
+          Effect.flatMap(
+            Effect.promise(() => import("./internal/connection.ts")),
+            ({ make }) => make({ ...options, config, onStart })
+          )
       })
       return { get: (config) => RcMap.get(servers, config), pids: () => [...pids] }
     })

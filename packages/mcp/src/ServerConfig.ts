@@ -103,6 +103,15 @@ export const headersOf = (
   return token ? { headers: { ...headers, authorization: `Bearer ${token}` } } : { missing: bearerTokenVariable }
 }
 
+/** Returns the names of the variables that hold secrets of a server. */
+export const variablesOf = (server: ServerConfig): ReadonlyArray<string> =>
+  server._tag === "Stdio"
+    ? (server.inherit ?? [])
+    : [
+        ...(server.bearerTokenVariable === undefined ? [] : [server.bearerTokenVariable]),
+        ...Object.values(server.headerVariables ?? {})
+      ]
+
 /** Whether a server's tool is offered. */
 export const isOffered = ({ disabledTools, enabledTools }: ServerConfig, tool: string): boolean =>
   (enabledTools === undefined || enabledTools.includes(tool)) && disabledTools?.includes(tool) !== true
