@@ -173,13 +173,38 @@ export const approval = (settings: Pick<Settings, "approvalPolicy" | "sandboxMod
 }
 
 /** Reads the configuration. **Interruption**: leaves nothing behind. **Errors**: `SettingsInvalid`. */
-export const load = (sources: Sources): Effect.Effect<Settings, SettingsInvalid> =>
+export const load = (sources: Sources): Effect.Effect<Settings, SettingsInvalid> => attempt(() => read(sources))
+
+const attempt = <A>(evaluate: () => A): Effect.Effect<A, SettingsInvalid> =>
   Effect.suspend(() => {
     try {
-      return Effect.succeed(read(sources))
+      return Effect.succeed(evaluate())
     } catch (error) {
       return error instanceof SettingsInvalid ? Effect.fail(error) : Effect.die(error)
     }
+  })
+
+/** The MCP servers of the configuration, for a program that shows and changes them. */
+export interface McpServers {
+  /** The configuration file, which may not exist. */
+  readonly file: string
+  /** The text of the file. */
+  readonly text: string
+  /** Whether the file belongs to another program, and is only read. */
+  readonly isForeign: boolean
+  readonly servers: ReadonlyArray<McpSettings.Configured>
+}
+
+/** Reads the MCP servers of the configuration file. No model has to be configured. **Errors**: `SettingsInvalid`. */
+export const mcpServers = (
+  sources: Pick<Sources, "env" | "homeDirectory">
+): Effect.Effect<McpServers, SettingsInvalid> =>
+  attempt(() => {
+    const directory = configDirectory(sources)
+    const file = Path.join(directory, "config.toml")
+    const layer = fileLayer(file)
+    const isForeign = !sources.env["SPINDLE_HOME"] && directory !== home(sources)
+    return { file, text: layer.text ?? "", isForeign, servers: readMcp(Table.make([layer], wrongType), file) }
   })
 
 const refuse = (reason: Reason): never => {
@@ -228,11 +253,14 @@ const read = (sources: Sources): Settings => {
           model: provider._tag === "Scripted" ? undefined : model
         })
       : undefined,
-    mcpServers: McpSettings.read(table, (key, expected) => wrongType(file, key, expected)),
+    mcpServers: readMcp(table, file).flatMap(({ isEnabled, server }) => (isEnabled ? [server] : [])),
     warnings,
     telemetry
   }
 }
+
+const readMcp = (table: Table.Settings, file: string) =>
+  McpSettings.read(table, (key, expected) => wrongType(file, key, expected))
 
 const flagLayer = (flags: Sources["flags"]): Table.Layer => ({
   source: "the command line",

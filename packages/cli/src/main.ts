@@ -17,6 +17,7 @@ import { version } from "./args/Version.ts"
 import { CliError } from "./commands/CliError.ts"
 import * as Demo from "./commands/Demo.ts"
 import * as Exec from "./commands/Exec.ts"
+import * as Mcp from "./commands/Mcp.ts"
 import * as Sessions from "./commands/Sessions.ts"
 import * as Stdin from "./commands/stdin.ts"
 import * as Trace from "./commands/Trace.ts"
@@ -60,6 +61,12 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       return yield* Sessions.move({ home: Settings.home(places), id: command.id, to: "archive" })
     case "SessionsUnarchive":
       return yield* Sessions.move({ home: Settings.home(places), id: command.id, to: "list" })
+    case "McpList":
+      return yield* Mcp.list(places, command)
+    case "McpAdd":
+      return yield* Mcp.add(places, command.server)
+    case "McpRemove":
+      return yield* Mcp.remove(places, command.name)
     case "Trace":
       return yield* Trace.run({ home: Settings.home(places), cwd: process.cwd(), ...command })
     case "Demo": {

@@ -2,15 +2,21 @@
 import type { ServerConfig } from "@spindle/mcp/ServerConfig"
 import type * as Table from "./table.ts"
 
-/** Reads the servers that are enabled. `wrong` is called with a table that describes no server, and must throw. */
+/** A server of the configuration. */
+export interface Configured {
+  readonly server: ServerConfig
+  readonly isEnabled: boolean
+}
+
+/** Reads the servers. `wrong` is called with a table that describes no server, and must throw. */
 export const read = (
   table: Table.Settings,
   wrong: (key: string, expected: string) => never
-): ReadonlyArray<ServerConfig> =>
-  table
-    .keys("mcp_servers")
-    .filter((name) => table.flag([`mcp_servers.${name}`, "enabled"]) !== false)
-    .map((name) => serverOf(table, name, wrong))
+): ReadonlyArray<Configured> =>
+  table.keys("mcp_servers").map((name) => ({
+    server: serverOf(table, name, wrong),
+    isEnabled: table.flag([`mcp_servers.${name}`, "enabled"]) !== false
+  }))
 
 const protocols = ["2025-11-25", "2026-07-28"] as const
 

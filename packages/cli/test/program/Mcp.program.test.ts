@@ -73,3 +73,59 @@ describe("exec with MCP servers", () => {
     })
   )
 })
+
+describe("mcp", () => {
+  it.live("adds, lists and removes servers", () =>
+    Effect.gen(function* () {
+      const at = yield* world()
+      const file = Path.join(at.home, "config.toml")
+      const before = Fs.readFileSync(file, "utf8")
+      const outputOf = (args: ReadonlyArray<string>) =>
+        Effect.map(run(at, ["mcp", ...args]), ({ code, stderr, stdout }) => [code, stdout, stderr] as const)
+      assert.deepStrictEqual(yield* outputOf(["list"]), [0, "no MCP servers\n", ""])
+
+      const add = ["add", "files", "--env", "LEVEL=1", "--", "npx", "-y", "server"]
+      assert.deepStrictEqual(yield* outputOf(add), [0, `added the MCP server files to ${file}\n`, ""])
+      const again = "spindle: there is an MCP server named files already; to replace it, remove it first\n"
+      assert.deepStrictEqual(yield* outputOf(add), [1, "", again])
+      yield* outputOf(["add", "docs", "--url", "https://example.org/mcp"])
+      assert.deepStrictEqual(yield* outputOf(["list"]), [
+        0,
+        "files  stdio  npx -y server\ndocs  http  https://example.org/mcp\n",
+        ""
+      ])
+      const [, lines] = yield* outputOf(["list", "--json"])
+      assert.deepStrictEqual(JSON.parse(lines.split("\n")[0]!), {
+        name: "files",
+        enabled: true,
+        transport: "stdio",
+        command: "npx",
+        args: ["-y", "server"],
+        env: { LEVEL: "1" }
+      })
+
+      yield* outputOf(["remove", "docs"])
+      assert.deepStrictEqual(yield* outputOf(["remove", "files"]), [
+        0,
+        `removed the MCP server files from ${file}\n`,
+        ""
+      ])
+      assert.strictEqual(Fs.readFileSync(file, "utf8").trim(), before.trim())
+      const missing = `spindle: there is no MCP server named files in ${file}\n`
+      assert.deepStrictEqual(yield* outputOf(["remove", "files"]), [1, "", missing])
+    })
+  )
+
+  it.live("does not change the configuration of another program", () =>
+    Effect.gen(function* () {
+      const at = yield* world()
+      const env = { PATH: at.env["PATH"]!, HOME: at.env["HOME"]!, CODEX_HOME: at.home }
+      const { code, stderr } = yield* run({ ...at, env }, ["mcp", "add", "a", "--", "b"])
+      const file = Path.join(at.home, "config.toml")
+      assert.deepStrictEqual(
+        [code, stderr],
+        [1, `spindle: ${file} belongs to another program and is only read; set SPINDLE_HOME\n`]
+      )
+    })
+  )
+})
