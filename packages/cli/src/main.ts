@@ -19,6 +19,7 @@ import * as Exec from "./commands/Exec.ts"
 import * as Sandbox from "./commands/Sandbox.ts"
 import * as Hooks from "./commands/Hooks.ts"
 import * as SessionProcesses from "./commands/SessionProcesses.ts"
+import * as Mcp from "./commands/Mcp.ts"
 import * as Sessions from "./commands/Sessions.ts"
 import * as Stdin from "./commands/stdin.ts"
 import * as Trace from "./commands/Trace.ts"
@@ -68,6 +69,12 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       return yield* Hooks.trust(yield* hooksOf)
     case "SessionsProcesses":
       return yield* SessionProcesses.run({ home: Settings.home(places), ...command })
+    case "McpList":
+      return yield* Mcp.list(places, command)
+    case "McpAdd":
+      return yield* Mcp.add(places, command.server)
+    case "McpRemove":
+      return yield* Mcp.remove(places, command.name)
     case "Trace":
       return yield* Trace.run({ home: Settings.home(places), cwd: process.cwd(), ...command })
     case "Demo": {
