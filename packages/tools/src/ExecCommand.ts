@@ -169,7 +169,7 @@ export const run: (
     )
     const command = yield* commands.start(process, { command: params.cmd, cwd, timeoutMillis: timeoutOf(params) })
     const waitMillis = CommandCall.clampMillis(params.yield_time_ms, yieldMillis)
-    const read = yield* CommandCall.read(command, { callId, waitMillis, maxOutputTokens })
+    const read = yield* CommandCall.read(command, { callId, waitMillis, isContinued: false })
     const notes =
       isTerminal && process.input?.isTerminal !== true
         ? ["This host has no pseudo terminals (the package @lydell/node-pty is missing): the command runs on pipes."]

@@ -30,6 +30,7 @@ import {
 import * as CommandEnvironment from "./CommandEnvironment.ts"
 import * as ControlGroups from "./internal/controlGroups.ts"
 import * as InputPipe from "./internal/inputPipe.ts"
+import * as LeftProcesses from "./internal/leftProcesses.ts"
 import * as OutputPipe from "./internal/outputPipe.ts"
 import * as ProcessTable from "./internal/processTable.ts"
 import type { Spawned } from "./internal/spawned.ts"
@@ -50,6 +51,8 @@ export interface ProcessGroups {
    * and the processes that were found outside their group.
    */
   readonly killTargets: () => ReadonlyArray<number>
+  /** Returns whether a process or one of its descendants lives, even if another program has started it. */
+  readonly isAlive: (processId: ProcessId) => Effect.Effect<boolean>
 }
 
 /** The service key of {@link ProcessGroups}. */
@@ -60,7 +63,8 @@ export const ProcessGroups: Context.Service<ProcessGroups, ProcessGroups> =
  * Provides core's `Processes` and this service. Output that is not read slows its process. When a command exits with a
  * code other than 0, the spawner of Node sends TERM to the rest of its group. **Interruption** of a start ends the
  * process. Closing the layer ends every process with 500 ms of grace, waits for at most 2 s, and logs the processes that
- * have not ended; from then on nothing starts.
+ * have not ended; from then on nothing starts. Building the layer ends, in the background, what hosts that were killed have
+ * left (contract X3).
  */
 export const layer: Layer.Layer<
   ProcessGroups | Processes,
@@ -70,12 +74,17 @@ export const layer: Layer.Layer<
   Effect.gen(function* () {
     const host = yield* makeHost
     yield* Effect.addFinalizer(() => close(host))
+    yield* FiberSet.run(host.fibers, endLeft(host))
     return Context.empty().pipe(
       Context.add(Processes, {
         start: (spec) => start(host, spec),
         end: (processId, grace) => end(host, processId, grace)
       }),
       Context.add(ProcessGroups, {
+        isAlive: (processId) => {
+          const wanted = { groupId: undefined, sessionId: undefined, marker: processId, claims: () => false }
+          return Effect.map(host.table.finder()(wanted, nothing), isAlive)
+        },
         killTargets: () =>
           Array.from(host.groups.values()).flatMap(({ groupId, others }) => [
             ...(groupId === undefined ? [] : [-groupId]),
@@ -121,6 +130,9 @@ interface Host {
   readonly environment: () => { readonly [name: string]: string }
   readonly groups: Map<ProcessId, Group>
   readonly fibers: FiberSet.FiberSet
+  readonly left: LeftProcesses.LeftProcesses
+  /** Whether the processes are found that hosts which were killed have left. */
+  readonly hasFoundLeft: Deferred.Deferred<void>
   isClosed: boolean
 }
 
@@ -139,6 +151,8 @@ const makeHost = Effect.gen(function* () {
     environment: () => CommandEnvironment.select(variables(), policy),
     groups: new Map(),
     fibers: yield* FiberSet.make(),
+    left: yield* LeftProcesses.make(fileSystem),
+    hasFoundLeft: yield* Deferred.make<void>(),
     isClosed: false
   }
   return host
@@ -163,7 +177,7 @@ const start = (host: Host, spec: ProcessSpec): Effect.Effect<Process, ProcessFai
       if (host.isClosed) return yield* failed(spec, "this host is closing")
       const scope = yield* Scope.make()
       const startTicks = yield* host.table.now
-      const env = { ...host.environment(), ...spec.env, [ProcessTable.markerName]: spec.processId }
+      const env = { ...host.environment(), ...spec.env, ...marksOf(host, spec.processId) }
       const canEnter = yield* hasProgram(host, spec, env)
       const control = canEnter ? yield* host.openControl(spec.processId, false) : undefined
       const spawned = yield* spawn(host, spec, { env, control, hasProgram: canEnter }).pipe(
@@ -196,6 +210,11 @@ const start = (host: Host, spec: ProcessSpec): Effect.Effect<Process, ProcessFai
       }
     })
   )
+
+const marksOf = ({ left: { mark } }: Host, processId: ProcessId): Environment => ({
+  [ProcessTable.markerName]: processId,
+  ...(mark === undefined ? {} : { [LeftProcesses.hostName]: mark })
+})
 
 type Environment = { readonly [name: string]: string }
 
@@ -409,25 +428,37 @@ const release = Effect.fnUntraced(function* (group: Group, isRemoved: boolean) {
 })
 
 const end = Effect.fnUntraced(function* (host: Host, processId: ProcessId, grace: number) {
-  let group = host.groups.get(processId)
-  if (group === undefined) {
-    if (host.isClosed) return
-    // a process of an earlier host may still carry the marker (contract X3)
-    const control = yield* host.openControl(processId, true)
-    const scope = yield* Scope.make()
-    group = makeGroup({
-      processId,
-      scope,
-      spawned: undefined,
-      startTicks: undefined,
-      control,
-      find: host.table.finder()
-    })
-    Deferred.doneUnsafe(group.exit, Effect.succeed({ exitCode: null }))
-    host.groups.set(processId, group)
-  }
+  if (host.isClosed && !host.groups.has(processId)) return
+  const group = host.groups.get(processId) ?? (yield* adopt(host, processId))
   yield* Effect.uninterruptible(beginEnd(host, group, grace))
   yield* Deferred.await(group.gone)
+})
+
+/** Makes the group of a process of an earlier host, of which only the marker is known (contract X3). */
+const adopt = Effect.fnUntraced(function* (host: Host, processId: ProcessId) {
+  const control = yield* host.openControl(processId, true)
+  const scope = yield* Scope.make()
+  const group = makeGroup({
+    processId,
+    scope,
+    spawned: undefined,
+    startTicks: undefined,
+    control,
+    find: host.table.finder()
+  })
+  Deferred.doneUnsafe(group.exit, Effect.succeed({ exitCode: null }))
+  host.groups.set(processId, group)
+  return group
+})
+
+/** Begins to end what hosts that were killed have left. */
+const endLeft = Effect.fnUntraced(function* (host: Host) {
+  for (const processId of yield* host.left.find) {
+    yield* Effect.logInfo(`ending process ${processId}, which a program that was killed has left`)
+    const group = host.groups.get(processId) ?? (yield* adopt(host, processId))
+    yield* beginEnd(host, group, unattendedGraceMillis)
+  }
+  Deferred.doneUnsafe(host.hasFoundLeft, Effect.void)
 })
 
 // a clock that is set back must not put the kill off
@@ -497,6 +528,8 @@ const kill = Effect.fnUntraced(function* (host: Host, group: Group) {
 })
 
 const close = Effect.fnUntraced(function* (host: Host) {
+  // a program that ends soon after its start ends them too
+  yield* Effect.timeoutOption(Effect.interruptible(Deferred.await(host.hasFoundLeft)), closeLimitMillis)
   host.isClosed = true
   const groups = Array.from(host.groups.values())
   yield* Effect.forEach(groups, (group) => beginEnd(host, group, unattendedGraceMillis), { discard: true })

@@ -84,7 +84,7 @@ export const run: (
   // the end of a command can still be read
   if (chars !== "" && command.ending() === undefined) yield* write(command, chars)
   const waitMillis = CommandCall.clampMillis(params.yield_time_ms, chars === "" ? pollMillis : writeMillis)
-  const read = yield* CommandCall.read(command, { callId, waitMillis, maxOutputTokens })
+  const read = yield* CommandCall.read(command, { callId, waitMillis, isContinued: true })
   if (read.ending !== undefined) yield* commands.remove(turn.sessionId, number)
   return CommandCall.textOf(read, { maxOutputTokens, state: `Process running with session ID ${number}` })
 })

@@ -2,7 +2,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { CallId } from "@spindle/core/Ids"
+import { CallId, type ProcessId } from "@spindle/core/Ids"
 import { Turn } from "@spindle/core/Turn"
 import * as BoundedOutput from "../BoundedOutput.ts"
 import type * as Commands from "../Commands.ts"
@@ -21,7 +21,8 @@ const bytesPerToken = 4
 export interface Call {
   readonly callId: string | undefined
   readonly waitMillis: number
-  readonly maxOutputTokens: number | undefined
+  /** Whether the call continues a command that runs in the background. */
+  readonly isContinued: boolean
 }
 
 /** What a call has read: how the command ended, if it did, and its output since the last call. */
@@ -41,12 +42,17 @@ export const clampMillis = (
  * Waits for the end of a command, and publishes its output meanwhile. It reports to the turn what is known about the
  * command at first, at the end, and when the handler is interrupted, which stops only the wait.
  */
-export const read = Effect.fnUntraced(function* (command: Commands.Command, { callId, waitMillis }: Call) {
+export const read = Effect.fnUntraced(function* (command: Commands.Command, { callId, isContinued, waitMillis }: Call) {
   const turn = yield* Turn
   const call = callId === undefined ? undefined : CallId.make(callId)
   const start = yield* Clock.monotonicTimeNanos
   const elapsed = Effect.map(Clock.monotonicTimeNanos, (now) => Number(now - start) / 1_000_000)
-  const report = (ending: Commands.Ending | undefined, output: BoundedOutput.BoundedOutput) =>
+  const processId = isContinued ? { processId: command.process.processId } : {}
+  const report = (
+    ending: Commands.Ending | undefined,
+    output: BoundedOutput.BoundedOutput,
+    background: { readonly processId?: ProcessId } = processId
+  ) =>
     call === undefined
       ? Effect.void
       : Effect.flatMap(elapsed, (millis) =>
@@ -56,7 +62,8 @@ export const read = Effect.fnUntraced(function* (command: Commands.Command, { ca
             ...(ending?.exit.signal === undefined ? {} : { signal: ending.exit.signal }),
             ...(ending?.timeoutMillis === undefined ? {} : { timedOut: true }),
             durationMillis: Math.round(millis),
-            output: BoundedOutput.toText(output.kept(detailBytes))
+            output: BoundedOutput.toText(output.kept(detailBytes)),
+            ...background
           })
         )
   const publish = (text: string) =>
@@ -70,7 +77,7 @@ export const read = Effect.fnUntraced(function* (command: Commands.Command, { ca
   )
   const ending = Option.getOrUndefined(ended)
   const output = command.take()
-  yield* report(ending, output)
+  yield* report(ending, output, ending === undefined ? { processId: command.process.processId } : processId)
   const result: Read = { ending, elapsedMillis: yield* elapsed, output }
   return result
 })
