@@ -180,7 +180,11 @@ export const open = (
       ),
       CodingAgent.withLimits(settings),
       Effect.provideService(CurrentTurnContext, () => turnContext(settings, cwd)),
-      Effect.provideService(SessionConfig, { ...defaults, ...retriesOf(settings) })
+      Effect.provideService(SessionConfig, {
+        ...defaults,
+        ...retriesOf(settings),
+        compactFromTokens: settings.modelSizes.get(settings.model)?.compactFromTokens
+      })
     )
     return { session, from, killTargets }
   })

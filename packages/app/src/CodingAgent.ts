@@ -2,6 +2,7 @@
  * The agent of this application: a coding agent. With `features.multi_agent` it can start other agents.
  */
 import * as Agent from "@spindle/core/Agent"
+import * as CompactTask from "@spindle/core/CompactTask"
 import type { Journal } from "@spindle/core/Journal"
 import type { Model, OutputFormat } from "@spindle/core/Model"
 import * as Limits from "@spindle/delegate/Limits"
@@ -84,12 +85,15 @@ const allowedBy = (mode: Settings.SandboxMode, isConfined: boolean): string | un
   return mode === "read-only" ? "it lets commands read" : "it lets commands read, and write in the project"
 }
 
-const alone = ({ instructions, policies }: Common): Agent.Agent<Handlers> =>
-  Agent.make({ toolkit: CodingTools.toolkit, approvals: policies, instructions })
+/** The tasks that a client may start by name. */
+const tasks = [CompactTask.kind]
 
-const leading = ({ agents, instructions, policies }: Common): Agent.Agent<Handlers> => {
+const alone = ({ instructions, policies }: Common): Agent.Agent<Handlers | Model> =>
+  Agent.make({ toolkit: CodingTools.toolkit, approvals: policies, instructions, tasks })
+
+const leading = ({ agents, instructions, policies }: Common): Agent.Agent<Handlers | Model> => {
   const toolkit = Toolkit.merge(CodingTools.toolkit, SubAgentTools.toolkitFor(choicesOf(agents)))
-  return Agent.make({ toolkit, approvals: { ...policies, ...SubAgentTools.policies }, instructions })
+  return Agent.make({ toolkit, approvals: { ...policies, ...SubAgentTools.policies }, instructions, tasks })
 }
 
 const anyTask = "Any task."
@@ -102,11 +106,11 @@ const choicesOf = ({ models, roles }: AgentSettings) => ({
   models: Object.fromEntries(models.map(({ efforts, name }) => [name, { efforts }]))
 })
 
-const agentOf = (options: Options): Effect.Effect<Agent.Agent<Handlers>, never, Sandbox> =>
+const agentOf = (options: Options): Effect.Effect<Agent.Agent<Handlers | Model>, never, Sandbox> =>
   Effect.map(common(options), options.settings.agents === undefined ? alone : leading)
 
 /** The agent of the session. */
-export const make = ({ output, ...options }: Options): Effect.Effect<Agent.Agent<Handlers>, never, Sandbox> =>
+export const make = ({ output, ...options }: Options): Effect.Effect<Agent.Agent<Handlers | Model>, never, Sandbox> =>
   Effect.map(agentOf(options), (agent) => (output === undefined ? agent : Agent.withOutput(agent, output)))
 
 /** The handlers of the tools that start agents. They are unused while the feature is off. */
@@ -122,9 +126,9 @@ export const layer = (
       const agents = options.settings.agents ?? noAgents
       const named = yield* NamedModels
       const agent = yield* agentOf(options)
-      const roles: { [name: string]: SubAgents.Role<Handlers> } = {}
+      const roles: { [name: string]: SubAgents.Role<Handlers | Model> } = {}
       for (const role of agents.roles) roles[role.name] = yield* roleOf(options.settings, agent, role)
-      return SubAgentTools.layer<Handlers>({
+      return SubAgentTools.layer<Handlers | Model>({
         roles: { default: { description: anyTask, agent }, ...roles },
         ...(named === undefined ? {} : { models: modelsOf(agents, named) }),
         deadline: `${agents.runtimeSeconds} seconds`
@@ -137,13 +141,13 @@ const modelsOf = ({ models }: AgentSettings, make: MakeModel): { [name: string]:
 
 const roleOf = Effect.fnUntraced(function* (
   settings: Settings.Settings,
-  agent: Agent.Agent<Handlers>,
+  agent: Agent.Agent<Handlers | Model>,
   { addition, description, instructions, model, nicknames, reasoningEffort }: AgentRole
 ) {
   const named = yield* NamedModels
   const hasOwn = model !== undefined || reasoningEffort !== undefined
   const parts = [instructions ?? agent.instructions, addition].filter((one) => one !== undefined)
-  const role: SubAgents.Role<Handlers> = {
+  const role: SubAgents.Role<Handlers | Model> = {
     description,
     agent: Agent.withInstructions(agent, parts.join("\n\n")),
     ...(nicknames === undefined ? {} : { nicknames })

@@ -16,9 +16,11 @@ import * as Schema from "effect/Schema"
 import * as Accounts from "./Accounts.ts"
 import type { Places } from "./Instructions.ts"
 import * as AgentSettings from "./settings/agents.ts"
+import * as Catalog from "./settings/catalog.ts"
 import * as CommandSettings from "./settings/commands.ts"
 import * as SandboxSettings from "./settings/sandbox.ts"
 import { type SandboxMode, sandboxModes } from "./settings/sandbox.ts"
+import type { Files } from "./settings/files.ts"
 import * as Table from "./settings/table.ts"
 import * as TelemetrySettings from "./settings/telemetry.ts"
 import * as UnusedKeys from "./settings/unused.ts"
@@ -129,6 +131,8 @@ export interface Settings {
   readonly configDirectory: string
   /** Which files of a project are instructions; see `Instructions.Places`. */
   readonly projectDoc: Pick<Places, "fallbackNames" | "maxBytes" | "rootMarkers">
+  /** How much models can read, by name. */
+  readonly modelSizes: ReadonlyMap<string, Catalog.ModelSize>
   /** The content of `model_instructions_file`. */
   readonly instructions: string | undefined
   /** Undefined if the model may not start agents. */
@@ -248,6 +252,7 @@ const read = (sources: Sources): Settings => {
       fallbackNames: table.list("project_doc_fallback_filenames") ?? [],
       rootMarkers: table.list("project_root_markers") ?? [".git"]
     },
+    modelSizes: Catalog.sizes(table, filesOf(directory), model),
     instructions: filesOf(directory).text(table, "model_instructions_file"),
     agents: hasAgents
       ? AgentSettings.read({
@@ -337,7 +342,7 @@ const systemErrors: { readonly [code: string]: string } = {
 }
 
 /** Reads the files that keys name, relative to the directory of the configuration. */
-const filesOf = (directory: string): AgentSettings.Files => {
+const filesOf = (directory: string): Files => {
   const named = (table: Table.Settings, key: Table.Key) => {
     const name = table.text(key)
     if (name === undefined) return undefined

@@ -469,3 +469,44 @@ describe("a wrong type in a large file", () => {
     })
   )
 })
+
+describe("the size of a model", () => {
+  const catalog = JSON.stringify({
+    models: [
+      { slug: "main", context_window: 200_000, auto_compact_token_limit: 150_000 },
+      { slug: "small", context_window: 8_000, auto_compact_token_limit: null }
+    ]
+  })
+  const sizes = Effect.fnUntraced(function* (toml: string) {
+    const home = yield* scratch
+    writeFileSync(join(home, "catalog.json"), catalog)
+    const { modelSizes } = yield* load({
+      toml: `model = "main"\nmodel_catalog_json = "${home}/catalog.json"\n${toml}${mock.replace(/model = .*\n/, "")}`,
+      env: { MOCK_KEY: "k" }
+    })
+    return modelSizes
+  })
+
+  it.effect("is that of the catalog", () =>
+    Effect.gen(function* () {
+      const all = yield* sizes("")
+      assert.deepStrictEqual(all.get("main"), { contextWindow: 200_000, compactFromTokens: 150_000 })
+      assert.deepStrictEqual(all.get("small"), { contextWindow: 8_000, compactFromTokens: undefined })
+    })
+  )
+
+  it.effect("is the configured one for the configured model", () =>
+    Effect.gen(function* () {
+      const all = yield* sizes("model_context_window = 100000\nmodel_auto_compact_token_limit = 60000\n")
+      assert.deepStrictEqual(all.get("main"), { contextWindow: 100_000, compactFromTokens: 60_000 })
+      assert.strictEqual(all.get("small")?.contextWindow, 8_000)
+    })
+  )
+
+  it.effect("is unknown without either", () =>
+    Effect.gen(function* () {
+      const { model, modelSizes } = yield* load({ toml: mock, env: { MOCK_KEY: "k" } })
+      assert.deepStrictEqual(modelSizes.get(model), { contextWindow: undefined, compactFromTokens: undefined })
+    })
+  )
+})

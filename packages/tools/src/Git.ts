@@ -130,10 +130,9 @@ const run = Effect.fnUntraced(function* (
   const handle = yield* Effect.mapError(spawner.spawn(command), (error) =>
     missing(error.reason._tag === "NotFound" ? "there is no program git, or no such directory" : error.message)
   )
-  const [output, errors, code] = yield* Effect.all(
-    [collect(handle.stdout), collect(handle.stderr), handle.exitCode],
-    { concurrency: "unbounded" }
-  ).pipe(Effect.mapError((error) => new GitFailed({ problem: "Failed", subject: cwd, detail: error.message })))
+  const [output, errors, code] = yield* Effect.all([collect(handle.stdout), collect(handle.stderr), handle.exitCode], {
+    concurrency: "unbounded"
+  }).pipe(Effect.mapError((error) => new GitFailed({ problem: "Failed", subject: cwd, detail: error.message })))
   if (code !== 0) return yield* failureOf(cwd, args, Utf8.decode(errors), code)
   return output
 })
@@ -151,7 +150,8 @@ const collect = <E>(stream: Stream.Stream<Uint8Array, E>): Effect.Effect<Uint8Ar
 
 const failureOf = (cwd: string, args: ReadonlyArray<string>, errors: string, code: number): GitFailed => {
   const [first = ""] = errors.split("\n")
-  if (/not a git repository/.test(errors)) return new GitFailed({ problem: "NotARepository", subject: cwd, detail: first })
+  if (/not a git repository/.test(errors))
+    return new GitFailed({ problem: "NotARepository", subject: cwd, detail: first })
   if (/must be run in a work tree/.test(errors)) return new GitFailed({ problem: "Bare", subject: cwd, detail: first })
   const detail = first === "" ? `${args[0]} exited with code ${code}` : first.replace(/^(fatal|error): /, "")
   return new GitFailed({ problem: "Failed", subject: cwd, detail })
@@ -165,9 +165,7 @@ export const text = (command: GitCommand): Effect.Effect<string, GitFailed, Git>
 export const parts = (output: string): ReadonlyArray<string> => output.split("\0").slice(0, -1)
 
 /** Finds the repository of a directory. **Errors**: `GitFailed` if there is none, or it has no working tree. */
-export const repositoryOf = Effect.fnUntraced(function* (
-  cwd: string
-): Effect.fn.Return<Repository, GitFailed, Git> {
+export const repositoryOf = Effect.fnUntraced(function* (cwd: string): Effect.fn.Return<Repository, GitFailed, Git> {
   const args = ["--show-toplevel", "--absolute-git-dir", "--git-common-dir", "--git-path", "index"]
   const found = yield* text({ cwd, args: ["rev-parse", "--path-format=absolute", ...args, "--show-object-format"] })
   const [top = "", gitDir = "", commonDir = "", index = "", objectFormat = ""] = found.split("\n")

@@ -319,7 +319,10 @@ const plan = Effect.fnUntraced(function* (place: Place, wanted: { readonly count
     conflicts:
       unknown.length === 0
         ? planned.conflicts
-        : planned.steps.map(({ path }) => ({ path, detail: "may have been changed since: the program died in the turn" }))
+        : planned.steps.map(({ path }) => ({
+            path,
+            detail: "may have been changed since: the program died in the turn"
+          }))
   }
   return result
 })

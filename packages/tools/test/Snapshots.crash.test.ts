@@ -30,7 +30,10 @@ const faulty = (fault: Fault) => {
   const layer = Layer.effect(
     FileSystem.FileSystem,
     Effect.map(FileSystem.FileSystem, (real) => {
-      const wrapped = { ...real } as unknown as Record<string, (...args: ReadonlyArray<unknown>) => Effect.Effect<unknown>>
+      const wrapped = { ...real } as unknown as Record<
+        string,
+        (...args: ReadonlyArray<unknown>) => Effect.Effect<unknown>
+      >
       for (const name of writes) {
         const operation = (real as unknown as typeof wrapped)[name]!
         wrapped[name] = (...args) => before(operation(...args)) as Effect.Effect<unknown>

@@ -42,7 +42,7 @@ const edit = (top: string) => {
   writeFileSync(join(top, "data.bin"), new Uint8Array([1, 2, 3]))
   chmodSync(join(top, "kept.txt"), 0o755)
   write(top, "new/in/here.txt", "new\n")
-  write(top, "unusual \"name\"\n\t\u00e9.txt", "unusual\n")
+  write(top, 'unusual "name"\n\t\u00e9.txt', "unusual\n")
   symlinkSync("kept.txt", join(top, "link"))
 }
 
@@ -245,10 +245,7 @@ describe("a snapshot", () => {
         for (const name of ["a", "b", "c"]) write(top, name, name)
       })
       assert.deepStrictEqual(before.leftOut, [{ path: "big.bin", reason: "large" }])
-      assert.strictEqual(
-        Snapshots.describeLeftOut(before),
-        "an undo of this turn will not restore big.bin (too large)"
-      )
+      assert.strictEqual(Snapshots.describeLeftOut(before), "an undo of this turn will not restore big.bin (too large)")
       yield* undo()
       assert.strictEqual(readFileSync(join(top, "big.bin"), "utf8"), "small now\n")
     }).pipe(Effect.provide(snapshots({ fileBytes: 1_000 })), Effect.scoped)

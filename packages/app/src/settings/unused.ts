@@ -23,7 +23,9 @@ const profile: Known = {
     "project_doc_max_bytes",
     "project_doc_fallback_filenames",
     "project_root_markers",
-    "allow_login_shell"
+    "allow_login_shell",
+    "model_context_window",
+    "model_auto_compact_token_limit"
   ),
   shell_environment_policy: {
     ...names("inherit", "ignore_default_excludes", "exclude", "include_only"),

@@ -70,9 +70,12 @@ const pages: { readonly [topic in Topic]: Page } = {
   },
   "exec resume": {
     usage: ["spindle exec [FLAGS] resume ID [PROMPT | -]", "spindle exec [FLAGS] resume --last [PROMPT | -]"],
-    about: "Continues a session, even if it was interrupted or killed.",
+    about:
+      "Continues a session, even if it was interrupted or killed.\n" +
+      "The prompt /compact shortens its conversation to your newest messages and a summary.",
     examples: [
       ['spindle exec resume --last "now add a test"', ""],
+      ["spindle exec resume --last /compact", "shorten the conversation"],
       ['spindle exec resume 0199a213-81c0-7800-8aa1-bbab2a035a53 "continue"', ""]
     ]
   },

@@ -39,7 +39,10 @@ const isSame = (one: TreeEntry | undefined, two: TreeEntry | undefined): boolean
  */
 export const plan = ({ changes, leftOut, since }: PlanInput): Planned => {
   const present = new Map(since.map((one) => [one.path, one]))
-  const paths = new Map<string, { readonly now: TreeEntry | undefined; to: TreeEntry | undefined; isForeign: boolean }>()
+  const paths = new Map<
+    string,
+    { readonly now: TreeEntry | undefined; to: TreeEntry | undefined; isForeign: boolean }
+  >()
   for (const differences of changes) {
     for (const { from, path, to } of differences) {
       const earlier = paths.get(path)
