@@ -58,7 +58,8 @@ interface Common {
   readonly agents: AgentSettings
 }
 
-const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
+/** How commands are approved, and what contains patches. */
+export const approvalsOf = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
   const isConfined = yield* Effect.orElseSucceed(isSandboxed(settings), () => false)
   const { sandboxMode } = settings
   const contained = (isConfinedHere: boolean) =>
@@ -69,7 +70,11 @@ const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
     sandbox: allowedBy(sandboxMode, isConfined),
     rules: () => RuleFiles.read({ home: settings.home, cwd }).rules
   }
-  const patches = contained(isConfined && sandboxMode === "workspace-write")
+  return { approval, patches: contained(isConfined && sandboxMode === "workspace-write") } as const
+})
+
+const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
+  const { approval, patches } = yield* approvalsOf({ cwd, settings })
   const parts: Common = {
     instructions: settings.instructions ?? instructions(cwd),
     agents: settings.agents ?? noAgents,
