@@ -8,6 +8,7 @@ import type { Model, OutputFormat } from "@spindle/core/Model"
 import * as Limits from "@spindle/delegate/Limits"
 import type * as SubAgents from "@spindle/delegate/SubAgents"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
+import * as McpTools from "@spindle/mcp/McpTools"
 import { Sandbox, type SandboxUnavailable } from "@spindle/tools/Sandbox"
 import * as CodingTools from "@spindle/tools/CodingTools"
 import type * as CommandApproval from "@spindle/tools/CommandApproval"
@@ -38,7 +39,7 @@ export const isSandboxed = ({
     sandboxMode === "danger-full-access" ? Effect.succeed(false) : Effect.as(available, true)
   )
 
-type Handlers = Tool.HandlersFor<CodingTools.Tools & SubAgentTools.Tools>
+type Handlers = Tool.HandlersFor<CodingTools.Tools & SubAgentTools.Tools> | McpTools.McpTools
 
 /** What a session of this agent runs with. */
 export type Services = Handlers | Model | Journal
@@ -56,6 +57,7 @@ interface Common {
   readonly instructions: string
   readonly policies: ReturnType<typeof CodingTools.policies>
   readonly agents: AgentSettings
+  readonly sources: ReadonlyArray<typeof McpTools.source>
 }
 
 /** How commands are approved, and what contains patches. */
@@ -78,6 +80,7 @@ const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
   const parts: Common = {
     instructions: settings.instructions ?? instructions(cwd),
     agents: settings.agents ?? noAgents,
+    sources: settings.mcpServers.length === 0 ? [] : [McpTools.source],
     policies: CodingTools.policies({ approval, patches, cwd })
   }
   return parts
@@ -93,12 +96,12 @@ const allowedBy = (mode: Settings.SandboxMode, isConfined: boolean): string | un
 /** The tasks that a client may start by name. */
 const tasks = [CompactTask.kind]
 
-const alone = ({ instructions, policies }: Common): Agent.Agent<Handlers | Model> =>
-  Agent.make({ toolkit: CodingTools.toolkit, approvals: policies, instructions, tasks })
+const alone = ({ instructions, policies, sources }: Common): Agent.Agent<Handlers | Model> =>
+  Agent.make({ toolkit: CodingTools.toolkit, approvals: policies, instructions, sources, tasks })
 
-const leading = ({ agents, instructions, policies }: Common): Agent.Agent<Handlers | Model> => {
+const leading = ({ agents, instructions, policies, sources }: Common): Agent.Agent<Handlers | Model> => {
   const toolkit = Toolkit.merge(CodingTools.toolkit, SubAgentTools.toolkitFor(choicesOf(agents)))
-  return Agent.make({ toolkit, approvals: { ...policies, ...SubAgentTools.policies }, instructions, tasks })
+  return Agent.make({ toolkit, approvals: { ...policies, ...SubAgentTools.policies }, instructions, sources, tasks })
 }
 
 const anyTask = "Any task."
@@ -124,7 +127,7 @@ export const layer = (
 ): Layer.Layer<
   Tool.HandlersFor<SubAgentTools.Tools>,
   never,
-  Model | Journal | Sandbox | Tool.HandlersFor<CodingTools.Tools>
+  Model | Journal | Sandbox | Tool.HandlersFor<CodingTools.Tools> | McpTools.McpTools
 > =>
   Layer.unwrap(
     Effect.gen(function* () {

@@ -11,6 +11,7 @@ import * as RuleFiles from "@spindle/app/RuleFiles"
 import * as Settings from "@spindle/app/Settings"
 import * as StoredSessions from "@spindle/app/StoredSessions"
 import { callerOf } from "@spindle/app/TelemetrySettings"
+import type { McpFailed } from "@spindle/app/App"
 import type { Approvals } from "@spindle/core/Approvals"
 import type { SessionId } from "@spindle/core/Ids"
 import { Journal } from "@spindle/core/Journal"
@@ -65,7 +66,13 @@ export const run = (
   what: ExecOptions
 ): Effect.Effect<
   number,
-  CliError | Exec.PromptRejected | SessionNotFound | SessionBusy | JournalFailed | StoredSessions.SessionAmbiguous
+  | CliError
+  | McpFailed
+  | Exec.PromptRejected
+  | SessionNotFound
+  | SessionBusy
+  | JournalFailed
+  | StoredSessions.SessionAmbiguous
 > =>
   Effect.gen(function* () {
     const { cwd, options, settings } = what
