@@ -101,8 +101,10 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
     Effect.gen(function* () {
       const isSandboxed = yield* Effect.orElseSucceed(CodingAgent.isSandboxed(settings), () => false)
       const { commands, patches } = policiesOf(settings.sandboxMode, settings.sandbox, cwd)
+      const { approval } = yield* CodingAgent.approvalsOf({ cwd, settings })
       return CodingTools.layer({
         cwd,
+        approval,
         login: settings.commands.allowsLoginShell,
         sandbox: { commands: isSandboxed ? commands : fullAccess, patches }
       })

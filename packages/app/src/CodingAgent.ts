@@ -19,7 +19,7 @@ import * as Toolkit from "effect/ai/Toolkit"
 import { type MakeModel, NamedModels } from "./Models.ts"
 import type { AgentRole, AgentSettings } from "./settings/agents.ts"
 import * as RuleFiles from "./RuleFiles.ts"
-import * as Settings from "./Settings.ts"
+import type * as Settings from "./Settings.ts"
 
 /** What the agent is made from. `output` is the form of its answer. */
 export interface Options {
@@ -60,7 +60,8 @@ interface Common {
   readonly sources: ReadonlyArray<typeof McpTools.source>
 }
 
-const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
+/** How commands are approved, and what contains patches. */
+export const approvalsOf = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
   const isConfined = yield* Effect.orElseSucceed(isSandboxed(settings), () => false)
   const { sandboxMode } = settings
   const contained = (isConfinedHere: boolean) =>
@@ -71,7 +72,11 @@ const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
     sandbox: allowedBy(sandboxMode, isConfined),
     rules: () => RuleFiles.read({ home: settings.home, cwd }).rules
   }
-  const patches = contained(isConfined && sandboxMode === "workspace-write")
+  return { approval, patches: contained(isConfined && sandboxMode === "workspace-write") } as const
+})
+
+const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
+  const { approval, patches } = yield* approvalsOf({ cwd, settings })
   const parts: Common = {
     instructions: settings.instructions ?? instructions(cwd),
     agents: settings.agents ?? noAgents,
