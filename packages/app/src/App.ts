@@ -41,6 +41,7 @@ import * as Models from "./Models.ts"
 import * as RuleFiles from "./RuleFiles.ts"
 import * as SessionLease from "./SessionLease.ts"
 import * as Settings from "./Settings.ts"
+import * as Skills from "./Skills.ts"
 import * as Tracing from "./Tracing.ts"
 
 /** What a face provides. */
@@ -71,13 +72,20 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E, Platform
     Layer.provideMerge(Tracing.layer(options.settings.telemetry, options.tracing))
   )
 
-/** The instructions and the environment of the model. */
+const placesOf = (settings: Settings.Settings, cwd: string): Instructions.Places => ({
+  home: settings.configDirectory,
+  cwd,
+  ...settings.projectDoc
+})
+
+/** The instructions, the environment and the skills of the model. */
 const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem> =>
   Layer.effect(
     Fragments,
     Effect.map(ExecCommand.defaultShell, (shell) =>
       Instructions.make({
-        places: { home: settings.configDirectory, cwd, ...settings.projectDoc },
+        places: placesOf(settings, cwd),
+        further: Effect.map(Skills.read(placesOf(settings, cwd)), Skills.fragmentsOf),
         environment: (now) => [
           ["cwd", cwd],
           ["approval_policy", nameOf(settings.approvalPolicy)],
@@ -89,7 +97,7 @@ const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, n
     )
   )
 
-/** The commands that the configuration names as hooks. */
+/** The skills that a prompt names, and the commands that the configuration names as hooks. */
 const hooks = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem | Processes> =>
   Layer.unwrap(
     Effect.gen(function* () {
@@ -97,8 +105,10 @@ const hooks = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never
       const { home, model } = settings
       const approvalPolicy = nameOf(settings.approvalPolicy)
       const shell = yield* ExecCommand.defaultShell
-      if (found.handlers.length === 0 && found.problems.length === 0) return Layer.empty
-      return Hooks.layer(HookCommands.make({ settings: found, cwd, home, shell, model, approvalPolicy }))
+      const skills = Skills.hooks(placesOf(settings, cwd))
+      if (found.handlers.length === 0 && found.problems.length === 0) return Hooks.layer(skills)
+      const commands = HookCommands.make({ settings: found, cwd, home, shell, model, approvalPolicy })
+      return Hooks.layer(Hooks.combine(skills, commands))
     })
   )
 

@@ -5,6 +5,7 @@
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as App from "@spindle/app/App"
+import type { PromptUnusable } from "@spindle/app/CustomPrompts"
 import * as Exec from "@spindle/app/Exec"
 import * as RuleFiles from "@spindle/app/RuleFiles"
 import * as Settings from "@spindle/app/Settings"
@@ -65,7 +66,13 @@ export const run = (
   what: ExecOptions
 ): Effect.Effect<
   number,
-  CliError | Exec.PromptRejected | SessionNotFound | SessionBusy | JournalFailed | StoredSessions.SessionAmbiguous
+  | CliError
+  | Exec.PromptRejected
+  | PromptUnusable
+  | SessionNotFound
+  | SessionBusy
+  | JournalFailed
+  | StoredSessions.SessionAmbiguous
 > =>
   Effect.gen(function* () {
     const { cwd, options, settings } = what
