@@ -19,11 +19,18 @@ import { isRecord, type SessionEvent } from "@spindle/core/SessionEvent"
 import { both, SessionObserver } from "@spindle/core/SessionObserver"
 import { CurrentTurnContext, type TurnContext } from "@spindle/core/TurnContext"
 import { nameOf } from "@spindle/tools/ApprovalPolicy"
+import type { McpFailed } from "@spindle/mcp/McpFailed"
+import * as McpServers from "@spindle/mcp/McpServers"
+import * as McpTools from "@spindle/mcp/McpTools"
+import { variablesOf } from "@spindle/mcp/ServerConfig"
+import { TurnHeaders } from "@spindle/mcp/TurnHeaders"
 import * as CodingTools from "@spindle/tools/CodingTools"
 import * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
 import * as ExecCommand from "@spindle/tools/ExecCommand"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
+import * as Sandbox from "@spindle/tools/Sandbox"
+import { fullAccess } from "@spindle/tools/SandboxPolicy"
 import * as Signals from "@spindle/tools/Signals"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
@@ -41,14 +48,23 @@ import * as Models from "./Models.ts"
 import * as RuleFiles from "./RuleFiles.ts"
 import * as SessionLease from "./SessionLease.ts"
 import * as Settings from "./Settings.ts"
+import { policiesOf } from "./settings/sandbox.ts"
 import * as Skills from "./Skills.ts"
 import * as Tracing from "./Tracing.ts"
+import * as TurnMetadata from "./TurnMetadata.ts"
+
+export type { McpFailed } from "@spindle/mcp/McpFailed"
 
 /** What a face provides. */
 export type Platform = FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner | HttpClient.HttpClient
 
 /** What sessions of this application run with. */
-export type Services = CodingAgent.Services | Processes | ProcessGroups.ProcessGroups
+export type Services =
+  | CodingAgent.Services
+  | Processes
+  | ProcessGroups.ProcessGroups
+  | Sandbox.Sandbox
+  | McpServers.McpServers
 
 /** What the layer is made from. */
 export interface Options<E> extends CodingAgent.Options {
@@ -56,20 +72,54 @@ export interface Options<E> extends CodingAgent.Options {
   readonly tracing: Tracing.Options
 }
 
-/** Everything that sessions in the working directory `cwd` need. */
-export const layer = <E>(options: Options<E>): Layer.Layer<Services, E, Platform> =>
+/**
+ * Everything that sessions in the working directory `cwd` need. **Errors**: `McpFailed` if an MCP server that is required
+ * does not start.
+ */
+export const layer = <E>(options: Options<E>): Layer.Layer<Services, E | McpFailed, Platform> =>
   Layer.merge(CodingAgent.layer(options), hooks(options)).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
         Models.layer(options.settings, options.serveScripted),
-        CodingTools.layer({ cwd: options.cwd, login: options.settings.commands.allowsLoginShell }).pipe(
+        tools(options).pipe(
+          Layer.provideMerge(sandbox),
           Layer.provideMerge(processesFor(options.settings, process.env))
         ),
         journals(options.settings.home),
-        fragments(options)
+        fragments(options),
+        mcp(options)
       )
     ),
     Layer.provideMerge(Tracing.layer(options.settings.telemetry, options.tracing))
+  )
+
+/** The sandbox of this machine. */
+export const sandbox = Sandbox.layer({ platform: process.platform, architecture: process.arch })
+
+/** The tools, under the policies of the settings. Where there is no sandbox, each command was approved before it runs. */
+const tools = ({ cwd, settings }: CodingAgent.Options) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const isSandboxed = yield* Effect.orElseSucceed(CodingAgent.isSandboxed(settings), () => false)
+      const { commands, patches } = policiesOf(settings.sandboxMode, settings.sandbox, cwd)
+      return CodingTools.layer({
+        cwd,
+        login: settings.commands.allowsLoginShell,
+        sandbox: { commands: isSandboxed ? commands : fullAccess, patches }
+      })
+    })
+  )
+
+/** The MCP servers of the settings. They start in the background. */
+const mcp = ({ cwd, settings, tracing }: Pick<Options<never>, "cwd" | "settings" | "tracing">) =>
+  McpTools.layer({
+    servers: settings.mcpServers,
+    approval: settings.sandboxMode === "danger-full-access" && settings.approvalPolicy !== "untrusted" ? "allow" : "ask"
+  }).pipe(
+    Layer.provideMerge(
+      McpServers.layer({ variables: process.env, program: { name: "spindle", version: tracing.version } })
+    ),
+    Layer.merge(Layer.effect(TurnHeaders)(TurnMetadata.make({ cwd, sandbox: settings.sandboxMode })))
   )
 
 const placesOf = (settings: Settings.Settings, cwd: string): Instructions.Places => ({
@@ -90,12 +140,16 @@ const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, n
           ["cwd", cwd],
           ["approval_policy", nameOf(settings.approvalPolicy)],
           ["sandbox_mode", settings.sandboxMode],
+          ["network_access", hasNetwork(settings) ? "enabled" : "restricted"],
           ["shell", Path.basename(shell)],
           ...Instructions.dateOf(now)
         ]
       })
     )
   )
+
+const hasNetwork = ({ sandbox, sandboxMode }: Settings.Settings): boolean =>
+  sandboxMode === "danger-full-access" || (sandboxMode === "workspace-write" && sandbox.network)
 
 /** The skills that a prompt names, and the commands that the configuration names as hooks. */
 const hooks = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem | Processes> =>
@@ -121,12 +175,18 @@ export const processes: Layer.Layer<
 
 /**
  * As {@link processes}, for the commands of a session: they get the environment of the configuration, without any variable
- * that holds the key or a header of the provider, whatever its name.
+ * that holds the key or a header of the provider or of an MCP server, whatever its name.
  */
-export const processesFor = ({ commands, provider }: Settings.Settings, env: CommandEnvironment.Variables) => {
+export const processesFor = (
+  { commands, mcpServers, provider }: Pick<Settings.Settings, "commands" | "mcpServers" | "provider">,
+  env: CommandEnvironment.Variables
+) => {
   const secrets = provider._tag === "Scripted" ? [] : [provider.key, ...provider.headers.map(([, value]) => value)]
   const values = secrets.flatMap((secret) => (secret === undefined ? [] : [Redacted.value(secret)]))
-  const names = Object.entries(env).flatMap(([name, value]) => (values.includes(value ?? "") ? [name] : []))
+  const names = [
+    ...Object.entries(env).flatMap(([name, value]) => (values.includes(value ?? "") ? [name] : [])),
+    ...mcpServers.flatMap(variablesOf)
+  ]
   const { environment } = commands
   const policy: CommandEnvironment.Policy = { ...environment, exclude: [...(environment.exclude ?? []), ...names] }
   return Layer.provide(processes, Layer.succeed(CommandEnvironment.CommandEnvironment, policy))
@@ -167,12 +227,14 @@ export const open = (
 ): Effect.Effect<Opened, SessionNotFound | SessionBusy | JournalFailed, Services | Scope.Scope> =>
   Effect.gen(function* () {
     const { cwd, sessionId, settings } = opening
-    const { killTargets } = yield* ProcessGroups.ProcessGroups
+    const groups = yield* ProcessGroups.ProcessGroups
+    const servers = yield* McpServers.McpServers
+    const killTargets = () => [...groups.killTargets(), ...servers.pids().map((pid) => -pid)]
     let from = 0
     const onEvent = (event: SessionEvent) => {
       if (from === 0 && isRecord(event)) from = event.seq
     }
-    const session = yield* Session.make(CodingAgent.make(opening), {
+    const session = yield* Session.make(yield* CodingAgent.make(opening), {
       ...(opening.isResumed ? { resume: sessionId, onEvent } : { sessionId }),
       meta: { cwd, model: settings.model, ...opening.meta }
     }).pipe(
@@ -183,7 +245,11 @@ export const open = (
       ),
       CodingAgent.withLimits(settings),
       Effect.provideService(CurrentTurnContext, () => turnContext(settings, cwd)),
-      Effect.provideService(SessionConfig, { ...defaults, ...retriesOf(settings) })
+      Effect.provideService(SessionConfig, {
+        ...defaults,
+        ...retriesOf(settings),
+        compactFromTokens: settings.modelSizes.get(settings.model)?.compactFromTokens
+      })
     )
     return { session, from, killTargets }
   })
@@ -191,7 +257,7 @@ export const open = (
 /** Nobody is asked what the approval policy says that nobody is asked. */
 const approvalsOf = ({ approvals, settings }: Opening): Approvals => {
   const { approvalPolicy } = settings
-  if (Settings.approval(settings) === "deny") return denyAll("the approval policy is never")
+  if (approvalPolicy === "never") return denyAll("the approval policy is never")
   if (typeof approvalPolicy === "string") return approvals
   const refused = denyAll("the approval policy is granular and does not allow this question")
   return {

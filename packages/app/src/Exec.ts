@@ -7,7 +7,7 @@
 import type { Approvals } from "@spindle/core/Approvals"
 import { type SessionId, SubmissionId, uuidV7 } from "@spindle/core/Ids"
 import { type Input, isEmpty, textOf } from "@spindle/core/Input"
-import { Rejection } from "@spindle/core/Op"
+import * as Op from "@spindle/core/Op"
 import type { OutputFormat } from "@spindle/core/Model"
 import type { Session } from "@spindle/core/Session"
 import { defaults } from "@spindle/core/SessionConfig"
@@ -27,7 +27,7 @@ import type { Settings } from "./Settings.ts"
 import * as Submission from "./Submission.ts"
 
 /** The session did not accept the prompt. */
-export class PromptRejected extends Schema.TaggedError<PromptRejected>()("PromptRejected", { reason: Rejection }) {
+export class PromptRejected extends Schema.TaggedError<PromptRejected>()("PromptRejected", { reason: Op.Rejection }) {
   override get message() {
     const { reason } = this
     switch (reason._tag) {
@@ -102,10 +102,7 @@ export const run = Effect.fnUntraced(function* <R>(
   const { from, session } = opened
   const id = SubmissionId.make(uuidV7(now))
   const following = yield* Effect.forkChild(follow(session, { from, id }, face.show), { startImmediately: true })
-  const receipt = yield* session.submit(
-    { _tag: "UserInput", input, delivery: "queue" },
-    { id, ...(trace === undefined ? {} : { trace }) }
-  )
+  const receipt = yield* session.submit(operationOf(input), { id, ...(trace === undefined ? {} : { trace }) })
   if (receipt._tag === "Rejected") return yield* new PromptRejected({ reason: receipt.reason })
   const end = yield* Fiber.join(following)
   yield* session.awaitIdle
@@ -120,6 +117,12 @@ const expand = ({ input, settings }: Pick<Options<never>, "input" | "settings">)
     text === first.text ? input : [{ ...first, text }, ...rest]
   )
 }
+
+/** The prompt that compacts the conversation, instead of being sent to the model. */
+export const compactPrompt = "/compact"
+
+const operationOf = (input: Input): Op.Op =>
+  textOf(input).trim() === compactPrompt ? Op.startTask("compact") : { _tag: "UserInput", input, delivery: "queue" }
 
 /** Rejects a prompt that no session accepts, before there is a session for it. */
 const check = Effect.fnUntraced(function* (input: Input): Effect.fn.Return<void, PromptRejected> {

@@ -90,6 +90,46 @@ describe("run", () => {
     }).pipe(Effect.scoped, Effect.provide(platform))
   )
 
+  it.live("compacts the conversation for the prompt /compact, and before a prompt that reaches the limit", () =>
+    Effect.gen(function* () {
+      const long = "x".repeat(4_000)
+      const { cwd, layer, server, settings } = yield* world(
+        {
+          turns: [long, "a summary", long, long, "another summary", "done"].map((text) => ({
+            events: [{ text }],
+            usage: { input: 100, output: text.length / 4 }
+          }))
+        },
+        [["model_auto_compact_token_limit", "900"]]
+      )
+      const run = (text: string, resume: SessionId | undefined) => {
+        const seen = witness()
+        return Effect.map(
+          Effect.scoped(Exec.run({ settings, cwd, input: Input.text(text), resume, meta: {}, face: seen.face })).pipe(
+            Effect.provide(layer)
+          ),
+          (end) => ({ ...seen, end })
+        )
+      }
+      const first = yield* run("one", undefined)
+      const [id] = first.made
+      const compacted = yield* run(" /compact\n", id)
+      assert.isTrue(compacted.end.isCompleted)
+      assert.include(tags(compacted.events), "HistoryReplaced")
+      const again = yield* run("/compact", id)
+      assert.match(again.end.failure ?? "", /^cannot compact the conversation: /)
+      yield* run("two", id)
+      const last = yield* run("three", id)
+      assert.include(tags(last.events), "HistoryReplaced")
+      assert.strictEqual(last.end.lastMessage, "done")
+      const sent = JSON.stringify(server.requests.at(-1)!.body)
+      assert.deepStrictEqual(
+        ["one", "two", "three", "another summary", long].map((text) => sent.includes(text)),
+        [true, true, true, true, false]
+      )
+    }).pipe(Effect.scoped, Effect.provide(platform))
+  )
+
   it.live("asks no question if the approval policy is never", () =>
     Effect.gen(function* () {
       const { cwd, layer, server, settings } = yield* world(

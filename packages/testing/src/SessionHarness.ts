@@ -57,7 +57,7 @@ export interface HarnessOptions {
   readonly tools?: { readonly [name: string]: TestTool } | undefined
   readonly instructions?: string | undefined
   /** The kinds of tasks that `Op.startTask` may start. */
-  readonly tasks?: ReadonlyArray<TaskKind> | undefined
+  readonly tasks?: ReadonlyArray<TaskKind<Model>> | undefined
   readonly config?: Partial<SessionConfig> | undefined
   readonly policy?: SessionPolicy | undefined
   readonly hooks?: Partial<Hooks<HookFailed, Turn>> | undefined

@@ -15,6 +15,7 @@ import * as ApplyPatch from "./ApplyPatch.ts"
 import * as CommandApproval from "./CommandApproval.ts"
 import * as Commands from "./Commands.ts"
 import * as ExecCommand from "./ExecCommand.ts"
+import * as SandboxPolicy from "./SandboxPolicy.ts"
 import * as WriteStdin from "./WriteStdin.ts"
 
 /** The tools. */
@@ -34,7 +35,12 @@ export type ApprovalMode = "ask" | "allow" | CommandApproval.Options
  * patch has `{ changes }`, see `Patch.Change`. A patch that does not apply fails without a question.
  * `cwd` is that of {@link layer}.
  */
-export const policies = (options: { readonly approval: ApprovalMode; readonly cwd: string }): Policies<Tools> => ({
+export const policies = (options: {
+  readonly approval: ApprovalMode
+  /** What contains patches. By default nothing does, unless commands have full access. */
+  readonly patches?: ApprovalPolicy.Containment | undefined
+  readonly cwd: string
+}): Policies<Tools> => ({
   exec_command: {
     ...commandPolicy(options),
     concurrency: "parallel",
@@ -53,14 +59,14 @@ export const policies = (options: { readonly approval: ApprovalMode; readonly cw
     }
   },
   write_stdin: {
-    approval: (params) => (WriteStdin.isHarmless(params) ? "allow" : unconfined(options.approval)),
+    approval: (params) => (WriteStdin.isHarmless(params) ? "allow" : byPolicy(options.approval)),
     concurrency: "parallel",
     kind: "command",
     display: WriteStdin.display,
     payload: ({ chars = "", session_id }) => ({ sessionId: session_id, input: chars })
   },
   apply_patch: {
-    approval: () => unconfined(options.approval),
+    approval: () => byPolicy(options.approval, options.patches ?? unlessFullAccess(options.approval)),
     concurrency: "exclusive",
     kind: "patch",
     display: ({ input }) => ApplyPatch.display(input),
@@ -74,34 +80,44 @@ const commandLine = (params: ExecCommand.Parameters, cwd: string): CommandApprov
   line: params.cmd,
   cwd: ExecCommand.workingDirectory(cwd, params.workdir),
   shell: params.shell || undefined,
-  isEscalated: params.sandbox_permissions === "require_escalated"
+  isEscalated: isEscalated(params)
 })
+
+const isEscalated = (params: ExecCommand.Parameters): boolean => params.sandbox_permissions === "require_escalated"
 
 const commandPolicy = ({ approval, cwd }: { readonly approval: ApprovalMode; readonly cwd: string }) => ({
   approval:
     typeof approval === "string"
-      ? approval
+      ? // a way out of the sandbox is never implied
+        (params: ExecCommand.Parameters) => (isEscalated(params) ? "ask" : approval)
       : (params: ExecCommand.Parameters) => CommandApproval.ruling(approval, commandLine(params, cwd)),
   keys: (params: ExecCommand.Parameters) => CommandApproval.keys(commandLine(params, cwd))
 })
 
-/** Decides about a patch, which is checked but runs in no sandbox, and about input of a command. */
-const unconfined = (approval: ApprovalMode) => {
+const unlessFullAccess = (approval: ApprovalMode): ApprovalPolicy.Containment =>
+  typeof approval !== "string" && approval.containment === "full-access" ? "full-access" : "missing"
+
+/** Decides about what no rule names: patches, and the input of commands. */
+const byPolicy = (approval: ApprovalMode, contained?: ApprovalPolicy.Containment) => {
   if (typeof approval === "string") return approval
   const { containment, policy } = approval
-  const contained = containment === "full-access" ? containment : "missing"
-  return ApprovalPolicy.decide({ policy, containment: contained, annotation: "ask" })
+  return ApprovalPolicy.decide({ policy, containment: contained ?? containment, annotation: "ask" })
 }
 
 /**
  * Where the tools work. `cwd` is the absolute working directory, which patches cannot leave and commands can. `shell` is
  * a program that takes `-c`; see {@link ExecCommand.defaultShell} for the default. `login` is whether it reads the profile of
- * the user, unless the model asks for the opposite (default true).
+ * the user, unless the model asks for the opposite (default true). `sandbox` is what commands and patches may touch at most;
+ * the default is full access. Commands are confined by the `Processes` of `Sandbox.layer`, unless their call was approved to
+ * run outside.
  */
 export interface Options {
   readonly cwd: string
   readonly shell?: string | undefined
   readonly login?: boolean | undefined
+  readonly sandbox?:
+    | { readonly commands: SandboxPolicy.SandboxPolicy; readonly patches: SandboxPolicy.SandboxPolicy }
+    | undefined
 }
 
 /** The handlers of the tools, the commands that they run, and the check of patches before anybody is asked. */
@@ -110,17 +126,23 @@ export const layer = (
 ): Layer.Layer<Tool.HandlersFor<Tools> | Commands.Commands, never, FileSystem.FileSystem | Path.Path | Processes> =>
   Layer.provideMerge(Layer.merge(handlers(options), checks(options)), Commands.layer)
 
+const noSandbox = { commands: SandboxPolicy.fullAccess, patches: SandboxPolicy.fullAccess }
+
 const handlers = (options: Options) =>
   toolkit.toLayer(
     Effect.gen(function* () {
       const context = yield* Effect.context<FileSystem.FileSystem | Path.Path | Processes | Commands.Commands>()
+      const { commands, patches } = options.sandbox ?? noSandbox
       const shell = options.shell ?? (yield* ExecCommand.defaultShell)
       return toolkit.of({
         exec_command: (params, { toolCallId }) =>
-          Effect.provideContext(ExecCommand.run(params, toolCallId, { ...options, shell }), context),
+          ExecCommand.run(params, toolCallId, { ...options, shell }).pipe(
+            SandboxPolicy.within(isEscalated(params) ? SandboxPolicy.fullAccess : commands),
+            Effect.provideContext(context)
+          ),
         write_stdin: (params, { toolCallId }) => Effect.provideContext(WriteStdin.run(params, toolCallId), context),
         apply_patch: ({ input }, { toolCallId }) =>
-          Effect.provideContext(ApplyPatch.run(input, toolCallId, options), context)
+          ApplyPatch.run(input, toolCallId, options).pipe(SandboxPolicy.within(patches), Effect.provideContext(context))
       })
     })
   )
@@ -130,6 +152,10 @@ const checks = (options: Options) =>
     ApplyPatch.Check,
     Effect.map(
       Effect.context<FileSystem.FileSystem | Path.Path>(),
-      (context) => (input) => Effect.provideContext(ApplyPatch.check(input, options), context)
+      (context) => (input) =>
+        ApplyPatch.check(input, options).pipe(
+          SandboxPolicy.within((options.sandbox ?? noSandbox).patches),
+          Effect.provideContext(context)
+        )
     )
   )

@@ -22,6 +22,7 @@ import { ChildProcessSpawner } from "effect/process"
 import { Processes } from "@spindle/core/Processes"
 import { ProcessGroups } from "../src/index.ts"
 import { carriersOf, directory, groupOf, host, newId, signals } from "./host.ts"
+import { until } from "./output.ts"
 
 const cwd = tmpdir()
 
@@ -30,19 +31,6 @@ const shell = Effect.fnUntraced(function* (script: string, processId = newId()) 
 })
 
 const textOf = (output: Stream.Stream<Uint8Array>) => Stream.mkString(Stream.decodeText(output))
-
-/** Reads until this word has come, and leaves the rest to a fiber that drops it. */
-const until = Effect.fnUntraced(function* (output: Stream.Stream<Uint8Array>, word: string) {
-  const seen = yield* Deferred.make<string>()
-  let all = ""
-  yield* Effect.forkScoped(
-    Stream.runForEach(Stream.decodeText(output), (piece) => {
-      all += piece
-      return all.includes(word) ? Deferred.succeed(seen, all) : Effect.void
-    })
-  )
-  return yield* Deferred.await(seen)
-})
 
 /** How many milliseconds this takes. */
 const millisOf = Effect.fnUntraced(function* <A, E, R>(effect: Effect.Effect<A, E, R>) {

@@ -23,7 +23,9 @@ const profile: Known = {
     "project_doc_max_bytes",
     "project_doc_fallback_filenames",
     "project_root_markers",
-    "allow_login_shell"
+    "allow_login_shell",
+    "model_context_window",
+    "model_auto_compact_token_limit"
   ),
   shell_environment_policy: {
     ...names("inherit", "ignore_default_excludes", "exclude", "include_only"),
@@ -33,6 +35,7 @@ const profile: Known = {
     granular: names("sandbox_approval", "rules", "mcp_elicitations", "request_permissions")
   },
   features: names("multi_agent"),
+  sandbox_workspace_write: names("writable_roots", "network_access", "exclude_slash_tmp", "exclude_tmpdir_env_var"),
   otel: names("environment", "log_user_prompt", "exporter", "trace_exporter", "metrics_exporter"),
   agents: {
     ...names("max_threads", "max_depth", "job_max_runtime_seconds"),
@@ -45,6 +48,30 @@ const profile: Known = {
       "model_reasoning_effort",
       "nickname_candidates"
     )
+  },
+  mcp_servers: {
+    "*": {
+      ...names(
+        "command",
+        "args",
+        "cwd",
+        "env",
+        "env_vars",
+        "url",
+        "bearer_token_env_var",
+        "http_headers",
+        "env_http_headers",
+        "enabled",
+        "required",
+        "startup_timeout_sec",
+        "tool_timeout_sec",
+        "enabled_tools",
+        "disabled_tools",
+        "supports_parallel_tool_calls",
+        "turn_headers",
+        "protocol_version"
+      )
+    }
   },
   model_providers: {
     "*": {

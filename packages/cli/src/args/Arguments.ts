@@ -5,6 +5,7 @@
  * programs that drive the reference write them. Anything wrong is one `UsageError` with a message of one line.
  */
 import { parseArgs } from "node:util"
+import type { NewServer } from "@spindle/app/McpFile"
 import type { ApprovalPolicy, SandboxMode } from "@spindle/app/Settings"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -86,7 +87,19 @@ export type Command =
       readonly end: string | undefined
     }
   | { readonly _tag: "HooksList" | "HooksTrust" }
+  | { readonly _tag: "McpList"; readonly json: boolean }
+  | { readonly _tag: "McpAdd"; readonly server: NewServer }
+  | { readonly _tag: "McpRemove"; readonly name: string }
   | { readonly _tag: "Trace"; readonly session: Resume; readonly outputFile: string | undefined }
+  | {
+      readonly _tag: "Sandbox"
+      readonly words: ReadonlyArray<string>
+      readonly cwd: string | undefined
+      readonly config: ReadonlyArray<readonly [key: string, value: string]>
+      readonly sandboxMode: SandboxMode | undefined
+      readonly addedDirectories: ReadonlyArray<string>
+    }
+  | { readonly _tag: "Doctor" }
   | { readonly _tag: "Help"; readonly topic: Topic }
   | { readonly _tag: "Version" }
 
@@ -107,6 +120,7 @@ const refuse = (topic: Topic, detail: string): never => {
 }
 
 const command = (argv: ReadonlyArray<string>): Command => {
+  const options = optionsOf(argv[0])
   const { tokens } = parseArgs({ args: [...argv], strict: false, allowPositionals: true, tokens: true, options })
   const terminator = tokens.find((token) => token.kind === "option-terminator")?.index ?? Infinity
   const positionals = tokens.filter((token) => token.kind === "positional")
@@ -122,13 +136,15 @@ const command = (argv: ReadonlyArray<string>): Command => {
   return build(topic.topic, rest.slice(topic.wordsCount), values)
 }
 
-const options = Object.fromEntries(
-  Flags.flags.flatMap((flag) => {
-    const option = { type: flag.takes === undefined ? ("boolean" as const) : ("string" as const), multiple: true }
-    const names: Array<[string, object]> = (flag.aliases ?? []).map((alias) => [alias, option])
-    return [[flag.name, flag.short === undefined ? option : { ...option, short: flag.short }], ...names]
-  })
-) as { [name: string]: { type: "boolean" | "string" } }
+const optionsOf = (command: string | undefined) =>
+  Object.fromEntries(
+    Flags.flags.flatMap((flag) => {
+      const isSwitch = flag.takes === undefined || flag.switchOf === command
+      const option = { type: isSwitch ? ("boolean" as const) : ("string" as const), multiple: true }
+      const names: Array<[string, object]> = (flag.aliases ?? []).map((alias) => [alias, option])
+      return [[flag.name, flag.short === undefined ? option : { ...option, short: flag.short }], ...names]
+    })
+  ) as { [name: string]: { type: "boolean" | "string" } }
 
 interface Found {
   readonly topic: Topic
@@ -148,21 +164,19 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
     case "e":
       return second === "resume" ? found("exec resume", 2) : found("exec", 1)
     case "demo":
+    case "doctor":
+    case "sandbox":
     case "trace":
       return found(first, 1)
-    case "sessions": {
-      const known = Flags.sessionsCommands.find((name) => name === second)
-      if (known !== undefined) return found(`sessions ${known}`, 2)
-      if (second === undefined) return found("sessions", 1)
-      if (asksHelp) return found("sessions", words.length)
-      return refuse("sessions", unknown(`command "sessions ${second}"`, Flags.nearest(second, Flags.sessionsCommands)))
+    case "sessions":
+    case "hooks":
+    case "mcp": {
+      const known = below(first, second)
+      if (known !== undefined) return found(known, 2)
+      if (second === undefined) return found(first, 1)
+      if (asksHelp) return found(first, words.length)
+      return refuse(first, unknown(`command "${first} ${second}"`, Flags.nearest(second, commandsBelow[first])))
     }
-  }
-  if (first === "hooks") {
-    const known = Flags.hooksCommands.find((name) => name === second)
-    if (known !== undefined) return found(`hooks ${known}`, 2)
-    if (second === undefined || asksHelp) return found("hooks", words.length)
-    return refuse("hooks", unknown(`command "hooks ${second}"`, Flags.nearest(second, Flags.hooksCommands)))
   }
   if (first === "resume") return refuse("", unknown(`command "${first}"`, "spindle exec resume"))
   if (Flags.sessionsCommands.some((name) => name === first)) {
@@ -171,8 +185,18 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
   if (/\s/.test(first)) return refuse("", 'this is not a command; to run it as a prompt: spindle exec "PROMPT"')
   return refuse(
     "",
-    unknown(`command "${first}"`, Flags.nearest(first, ["exec", "sessions", "hooks", "trace", "demo", "help"]))
+    unknown(
+      `command "${first}"`,
+      Flags.nearest(first, ["exec", "sessions", "hooks", "mcp", "trace", "demo", "sandbox", "doctor", "help"])
+    )
   )
+}
+
+const commandsBelow = { sessions: Flags.sessionsCommands, mcp: Flags.mcpCommands, hooks: Flags.hooksCommands }
+
+const below = (first: keyof typeof commandsBelow, second: string | undefined): Topic | undefined => {
+  const topic = `${first} ${second}`
+  return commandsBelow[first].some((name) => name === second) ? (topic as Topic) : undefined
 }
 
 const unknown = (what: string, near: string | undefined): string =>
@@ -197,7 +221,7 @@ const collect = ({ topic }: Found, values: Map<string, Array<string>>, token: Op
     refuse(topic, `spindle${topic === "" ? " without a command" : ` ${topic}`} has no flag ${shown}`)
   }
   const before = values.get(flag.name)
-  if (flag.takes === undefined) {
+  if (flag.takes === undefined || flag.switchOf === topic) {
     if (token.value !== undefined) refuse(topic, `${shown} takes no value`)
     values.set(flag.name, [])
     return
@@ -206,8 +230,9 @@ const collect = ({ topic }: Found, values: Map<string, Array<string>>, token: Op
   values.set(flag.name, [...(before ?? []), valueOf(flag, topic, token)])
 }
 
-// `sessions` and the program without a command accept every flag, to show help
-const belongs = (flag: Flag, topic: Topic) => topic === "" || topic === "sessions" || flag.commands.includes(topic)
+// the program without a command, and a command with others below it, accept every flag, to show help
+const belongs = (flag: Flag, topic: Topic) =>
+  topic === "" || topic === "sessions" || topic === "mcp" || flag.commands.includes(topic)
 
 const valueOf = (flag: Flag, topic: Topic, token: OptionToken): string => {
   const shown = token.rawName
@@ -244,7 +269,7 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
   }
   switch (topic) {
     case "":
-      return refuse("", "a command is missing: exec, sessions, hooks, trace or demo")
+      return refuse("", "a command is missing: exec, sessions, hooks, mcp, trace, demo, sandbox or doctor")
     case "sessions":
       return refuse("sessions", `a command is missing: ${Flags.sessionsCommands.join(", ")}`)
     case "sessions list":
@@ -269,6 +294,16 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
     case "hooks trust":
       only(0, "hooks trust takes nothing else")
       return { _tag: "HooksTrust" }
+    case "mcp":
+      return refuse("mcp", `a command is missing: ${Flags.mcpCommands.join(", ")}`)
+    case "mcp list":
+      only(0, "mcp list takes flags only")
+      return { _tag: "McpList", json }
+    case "mcp add":
+      return { _tag: "McpAdd", server: newServer(topic, rest, values) }
+    case "mcp remove":
+      only(1, "give one name")
+      return { _tag: "McpRemove", name: rest[0] || refuse(topic, "give the name of a server") }
     case "trace": {
       const last = values.has("last")
       only(last ? 0 : 1, "give one session id, or --last")
@@ -277,6 +312,14 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
     case "demo":
       only(0, "demo takes no prompt")
       return { _tag: "Demo", options: turnOptions(topic, values) }
+    case "sandbox": {
+      if (rest.length === 0) refuse(topic, "give a command, after --")
+      const { addedDirectories, config, cwd, sandboxMode } = turnOptions(topic, values)
+      return { _tag: "Sandbox", words: rest, cwd, config, sandboxMode, addedDirectories }
+    }
+    case "doctor":
+      only(0, "doctor takes flags only")
+      return values.has("sandbox") ? { _tag: "Doctor" } : refuse(topic, "say what to look at: --sandbox")
     case "exec":
       only(1, "put the prompt in quotes")
       return { _tag: "Exec", prompt: prompt(topic, rest[0]), resume: undefined, options: turnOptions(topic, values) }
@@ -288,6 +331,34 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
     }
   }
 }
+
+const newServer = (topic: Topic, [name, command, ...args]: ReadonlyArray<string>, values: Values): NewServer => {
+  if (name === undefined || !/^[\w-]+$/.test(name)) {
+    return refuse(topic, "give a name of letters, digits, - and _")
+  }
+  const url = values.get("url")?.[0]
+  const bearerTokenVariable = values.get("bearer-token-env-var")?.[0]
+  const env = pairs(topic, "env", values)
+  if (url !== undefined) {
+    if (command !== undefined || env.length > 0) return refuse(topic, "give either --url or a command")
+    if (!/^https?:$/.test(URL.parse(url)?.protocol ?? "")) {
+      return refuse(topic, `--url needs a URL that begins with http:// or https://, not "${url}"`)
+    }
+    return { _tag: "Http", name, url, ...(bearerTokenVariable === undefined ? {} : { bearerTokenVariable }) }
+  }
+  if (command === undefined) return refuse(topic, "give --url, or -- and a command")
+  if (bearerTokenVariable !== undefined) return refuse(topic, "--bearer-token-env-var needs --url")
+  return { _tag: "Stdio", name, command, args, env: Object.fromEntries(env) }
+}
+
+/** The values `KEY=VALUE` of a flag. */
+const pairs = (topic: Topic, flag: string, values: Values): ReadonlyArray<readonly [key: string, value: string]> =>
+  (values.get(flag) ?? []).map((pair) => {
+    const at = pair.indexOf("=")
+    return at > 0
+      ? [pair.slice(0, at).trim(), pair.slice(at + 1)]
+      : refuse(topic, `--${flag} needs KEY=VALUE, not "${pair}"`)
+  })
 
 const prompt = (topic: Topic, text: string | undefined): Prompt => {
   if (text === undefined || text === "-") return { _tag: "Stdin", dash: text === "-" }
@@ -315,12 +386,7 @@ const turnOptions = (topic: Topic, values: Values): TurnOptions => {
     color: (one("color") ?? "auto") as ColorMode,
     cwd: one("cd"),
     model: one("model"),
-    config: many("config").map((pair) => {
-      const at = pair.indexOf("=")
-      return at > 0
-        ? [pair.slice(0, at).trim(), pair.slice(at + 1)]
-        : refuse(topic, `--config needs KEY=VALUE, not "${pair}"`)
-    }),
+    config: pairs(topic, "config", values),
     approvalPolicy,
     sandboxMode,
     outputSchemaFile: one("output-schema"),

@@ -50,6 +50,17 @@ export interface SessionConfig {
   readonly turnToolCalls: number
   /** After how many tokens a turn sends no more model requests (contract S10). Default `Infinity`: no bound. */
   readonly turnTokens: number
+  /**
+   * From how many tokens of context a turn compacts the history before its next model request; at most the model's context
+   * window, if it is known. Default: 90 % of that window.
+   */
+  readonly compactFromTokens: number | undefined
+  /** How many tokens of the user's newest messages a compaction keeps word for word. Default 20,000. */
+  readonly compactKeepTokens: number
+  /** The share of the history's tokens that a compaction must free, or else it fails. Default 0.3. */
+  readonly compactMinimumGain: number
+  /** How many compactions one turn may make by itself. Default 3; 0 means none. */
+  readonly turnCompactions: number
   /** How long a turn may take (contract S10). Default none. */
   readonly turnDuration: Duration.Input | undefined
   /**
@@ -81,6 +92,10 @@ export const defaults: SessionConfig = {
   turnModelRequests: 1_000,
   turnToolCalls: 5_000,
   turnTokens: Infinity,
+  compactFromTokens: undefined,
+  compactKeepTokens: 20_000,
+  compactMinimumGain: 0.3,
+  turnCompactions: 3,
   turnDuration: undefined,
   identicalFailures: 5,
   questionDeadline: undefined

@@ -35,6 +35,7 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
     Effect.suspend(() => (isFenced() ? Effect.interrupt : Effect.succeed(evaluate())))
   // a task that waits for a journal that has failed is interrupted: its turn ends through its owner
   const flush = Effect.catch(flushJournal(recorder), () => Effect.interrupt)
+  const history = () => History.repair(History.toArray(recorder.state.history))
   const waiting = (): ReadonlyArray<Entry> => Inbox.forTurn(recorder.state.inbox, origin.turnId, origin.submissionId)
 
   const turn: Turn = {
@@ -51,10 +52,11 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
       sync(() => Effect.sync(resources.own(ledger, { kind, id: `clean-up ${name}`, name, end: run, drain }))),
     own: (resource) => sync(() => Effect.sync(resources.own(ledger, resource))),
     keep: (id) => sync(() => slot.reason() === undefined && resources.keep(id)),
-    history: sync(() => History.repair(History.toArray(recorder.state.history))),
+    history: sync(history),
     contextTokens: sync(() => ContextTokens.of(recorder.state)),
     record: (item) => sync(() => ledger.record(item)),
-    replaceHistory: (items) => sync(() => ledger.replaceHistory(items)),
+    replaceHistory: (items) =>
+      sync(() => ledger.replaceHistory(typeof items === "function" ? items(history()) : items)),
     say: (text) => sync(() => void ledger.record({ _tag: "AssistantMessage", text })),
     output: (callId, text) => sync(() => ledger.output(callId, text)),
     detail: (callId, detail) => sync(() => ledger.detail(callId, detail)),
