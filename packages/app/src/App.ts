@@ -6,6 +6,7 @@
  */
 import * as Path from "node:path"
 import { Approvals, denyAll } from "@spindle/core/Approvals"
+import { Fragments } from "@spindle/core/Fragments"
 import type { SessionId } from "@spindle/core/Ids"
 import type { Journal } from "@spindle/core/Journal"
 import * as JournalFile from "@spindle/core/JournalFile"
@@ -16,9 +17,14 @@ import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/
 import { isRecord, type SessionEvent } from "@spindle/core/SessionEvent"
 import { both, SessionObserver } from "@spindle/core/SessionObserver"
 import { CurrentTurnContext, type TurnContext } from "@spindle/core/TurnContext"
+import { nameOf } from "@spindle/tools/ApprovalPolicy"
 import * as CodingTools from "@spindle/tools/CodingTools"
+import * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
+import * as ExecCommand from "@spindle/tools/ExecCommand"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
+import * as Sandbox from "@spindle/tools/Sandbox"
+import { fullAccess } from "@spindle/tools/SandboxPolicy"
 import * as Signals from "@spindle/tools/Signals"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
@@ -29,16 +35,19 @@ import type * as Scope from "effect/Scope"
 import type * as HttpClient from "effect/http/HttpClient"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as CodingAgent from "./CodingAgent.ts"
+import * as Instructions from "./Instructions.ts"
 import * as Models from "./Models.ts"
+import * as RuleFiles from "./RuleFiles.ts"
 import * as SessionLease from "./SessionLease.ts"
 import * as Settings from "./Settings.ts"
+import { policiesOf } from "./settings/sandbox.ts"
 import * as Tracing from "./Tracing.ts"
 
 /** What a face provides. */
 export type Platform = FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner | HttpClient.HttpClient
 
 /** What sessions of this application run with. */
-export type Services = CodingAgent.Services | Processes | ProcessGroups.ProcessGroups
+export type Services = CodingAgent.Services | Processes | ProcessGroups.ProcessGroups | Sandbox.Sandbox
 
 /** What the layer is made from. */
 export interface Options<E> extends CodingAgent.Options {
@@ -52,11 +61,50 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E, Platform
     Layer.provideMerge(
       Layer.mergeAll(
         Models.layer(options.settings, options.serveScripted),
-        CodingTools.layer(options).pipe(Layer.provideMerge(processesFor(options.settings, process.env))),
-        journals(options.settings.home)
+        tools(options).pipe(
+          Layer.provideMerge(sandbox),
+          Layer.provideMerge(processesFor(options.settings, process.env))
+        ),
+        journals(options.settings.home),
+        fragments(options)
       )
     ),
     Layer.provideMerge(Tracing.layer(options.settings.telemetry, options.tracing))
+  )
+
+/** The sandbox of this machine. */
+export const sandbox = Sandbox.layer({ platform: process.platform, architecture: process.arch })
+
+/** The tools, under the policies of the settings. Where there is no sandbox, each command was approved before it runs. */
+const tools = ({ cwd, settings }: CodingAgent.Options) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const isSandboxed = yield* Effect.orElseSucceed(CodingAgent.isSandboxed(settings), () => false)
+      const { commands, patches } = policiesOf(settings.sandboxMode, settings.sandbox, cwd)
+      return CodingTools.layer({
+        cwd,
+        login: settings.commands.allowsLoginShell,
+        sandbox: { commands: isSandboxed ? commands : fullAccess, patches }
+      })
+    })
+  )
+
+/** The instructions and the environment of the model. */
+const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem> =>
+  Layer.effect(
+    Fragments,
+    Effect.map(ExecCommand.defaultShell, (shell) =>
+      Instructions.make({
+        places: { home: settings.configDirectory, cwd, ...settings.projectDoc },
+        environment: (now) => [
+          ["cwd", cwd],
+          ["approval_policy", nameOf(settings.approvalPolicy)],
+          ["sandbox_mode", settings.sandboxMode],
+          ["shell", Path.basename(shell)],
+          ...Instructions.dateOf(now)
+        ]
+      })
+    )
   )
 
 /** Commands in process groups of this machine (contract X1). */
@@ -67,14 +115,15 @@ export const processes: Layer.Layer<
 > = Layer.provide(ProcessGroups.layer, Signals.layerKill(process.kill))
 
 /**
- * As {@link processes}, for the commands of a session: they inherit neither what looks like a secret nor any variable that
- * holds the key or a header of the provider, whatever its name.
+ * As {@link processes}, for the commands of a session: they get the environment of the configuration, without any variable
+ * that holds the key or a header of the provider, whatever its name.
  */
-export const processesFor = ({ provider }: Settings.Settings, env: CommandEnvironment.Variables) => {
+export const processesFor = ({ commands, provider }: Settings.Settings, env: CommandEnvironment.Variables) => {
   const secrets = provider._tag === "Scripted" ? [] : [provider.key, ...provider.headers.map(([, value]) => value)]
   const values = secrets.flatMap((secret) => (secret === undefined ? [] : [Redacted.value(secret)]))
   const names = Object.entries(env).flatMap(([name, value]) => (values.includes(value ?? "") ? [name] : []))
-  const policy: CommandEnvironment.Policy = { inherit: "all", exclude: [...CommandEnvironment.secretNames, ...names] }
+  const { environment } = commands
+  const policy: CommandEnvironment.Policy = { ...environment, exclude: [...(environment.exclude ?? []), ...names] }
   return Layer.provide(processes, Layer.succeed(CommandEnvironment.CommandEnvironment, policy))
 }
 
@@ -118,15 +167,17 @@ export const open = (
     const onEvent = (event: SessionEvent) => {
       if (from === 0 && isRecord(event)) from = event.seq
     }
-    const session = yield* Session.make(CodingAgent.make(opening), {
+    const isSandboxed = yield* Effect.orElseSucceed(CodingAgent.isSandboxed(settings), () => false)
+    const permissions = Object.values(Settings.permissionsOf(settings, isSandboxed))
+    const session = yield* Session.make(yield* CodingAgent.make(opening), {
       ...(opening.isResumed ? { resume: sessionId, onEvent } : { sessionId }),
       meta: { cwd, model: settings.model, ...opening.meta }
     }).pipe(
+      Effect.provideService(Approvals, approvalsOf(opening, permissions.includes("deny"))),
       Effect.provideService(
-        Approvals,
-        Settings.approval(settings) === "deny" ? denyAll("the approval policy is never") : opening.approvals
+        SessionObserver,
+        both(both(yield* SessionObserver, opening.observer), yield* amendments(settings.home))
       ),
-      Effect.provideService(SessionObserver, both(yield* SessionObserver, opening.observer)),
       CodingAgent.withLimits(settings),
       Effect.provideService(CurrentTurnContext, () => turnContext(settings, cwd)),
       Effect.provideService(SessionConfig, {
@@ -138,12 +189,43 @@ export const open = (
     return { session, from, killTargets }
   })
 
+/** Nobody is asked what the approval policy says that nobody is asked. */
+const approvalsOf = ({ approvals, settings }: Opening, isNever: boolean): Approvals => {
+  const { approvalPolicy } = settings
+  if (isNever) return denyAll("the approval policy is never")
+  if (typeof approvalPolicy === "string") return approvals
+  const refused = denyAll("the approval policy is granular and does not allow this question")
+  return {
+    decide: (question) => {
+      const isRefused =
+        (question.kind === "elicitation" && !approvalPolicy.elicitations) ||
+        (question.kind === "permissions" && !approvalPolicy.permissions)
+      return (isRefused ? refused : approvals).decide(question)
+    }
+  }
+}
+
+/** Writes the rules that an answer allows to the home. A failure is logged: the answer itself holds. */
+const amendments = (home: string): Effect.Effect<SessionObserver> =>
+  Effect.map(Effect.context<never>(), (context) => ({
+    onEvent: (_, event) => {
+      if (event._tag !== "QuestionSettled" || event.decision._tag !== "Approved") return
+      const commands = CommandApproval.amendmentOf(event.decision.amendment)
+      if (commands === undefined) return
+      try {
+        RuleFiles.allowUnsafe(home, commands)
+      } catch (error) {
+        Effect.runForkWith(context)(Effect.logWarning(`cannot write the rule: ${(error as Error).message}`))
+      }
+    }
+  }))
+
 /** What the journal says about the circumstances of each turn, written when they change. */
 const turnContext = (settings: Settings.Settings, cwd: string): TurnContext => ({
   model: settings.model,
   ...(settings.reasoningEffort !== undefined && { effort: settings.reasoningEffort }),
   ...(settings.reasoningSummary !== undefined && { summary: settings.reasoningSummary }),
-  approvalPolicy: settings.approvalPolicy,
+  approvalPolicy: nameOf(settings.approvalPolicy),
   sandbox: settings.sandboxMode,
   cwd
 })

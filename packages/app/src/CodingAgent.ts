@@ -8,13 +8,16 @@ import type { Model, OutputFormat } from "@spindle/core/Model"
 import * as Limits from "@spindle/delegate/Limits"
 import type * as SubAgents from "@spindle/delegate/SubAgents"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
+import { Sandbox, type SandboxUnavailable } from "@spindle/tools/Sandbox"
 import * as CodingTools from "@spindle/tools/CodingTools"
+import type * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import { type MakeModel, NamedModels } from "./Models.ts"
 import type { AgentRole, AgentSettings } from "./settings/agents.ts"
+import * as RuleFiles from "./RuleFiles.ts"
 import * as Settings from "./Settings.ts"
 
 /** What the agent is made from. `output` is the form of its answer. */
@@ -23,6 +26,17 @@ export interface Options {
   readonly settings: Settings.Settings
   readonly output?: OutputFormat | undefined
 }
+
+/**
+ * Looks whether the sandbox that the settings want is available here: succeeds with true if commands run in it, and with
+ * false if full access was chosen. **Errors**: `SandboxUnavailable`; then each command needs approval.
+ */
+export const isSandboxed = ({
+  sandboxMode
+}: Pick<Settings.Settings, "sandboxMode">): Effect.Effect<boolean, SandboxUnavailable, Sandbox> =>
+  Effect.flatMap(Sandbox, ({ available }) =>
+    sandboxMode === "danger-full-access" ? Effect.succeed(false) : Effect.as(available, true)
+  )
 
 type Handlers = Tool.HandlersFor<CodingTools.Tools & SubAgentTools.Tools>
 
@@ -44,11 +58,32 @@ interface Common {
   readonly agents: AgentSettings
 }
 
-const common = ({ cwd, settings }: Options): Common => ({
-  instructions: settings.instructions ?? instructions(cwd),
-  agents: settings.agents ?? noAgents,
-  policies: CodingTools.policies({ approval: Settings.approval(settings) === "allow" ? "allow" : "ask", cwd })
+const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
+  const isConfined = yield* Effect.orElseSucceed(isSandboxed(settings), () => false)
+  const { sandboxMode } = settings
+  const contained = (isConfinedHere: boolean) =>
+    sandboxMode === "danger-full-access" ? "full-access" : isConfinedHere ? "sandbox" : "missing"
+  const approval: CommandApproval.Options = {
+    policy: settings.approvalPolicy,
+    containment: contained(isConfined),
+    sandbox: allowedBy(sandboxMode, isConfined),
+    rules: () => RuleFiles.read({ home: settings.home, cwd }).rules
+  }
+  const patches = contained(isConfined && sandboxMode === "workspace-write")
+  const parts: Common = {
+    instructions: settings.instructions ?? instructions(cwd),
+    agents: settings.agents ?? noAgents,
+    policies: CodingTools.policies({ approval, patches, cwd })
+  }
+  return parts
 })
+
+/** What the sandbox allows, in words for the person who is asked. */
+const allowedBy = (mode: Settings.SandboxMode, isConfined: boolean): string | undefined => {
+  if (mode === "danger-full-access") return undefined
+  if (!isConfined) return "there is none: the command can do what you can"
+  return mode === "read-only" ? "it lets commands read" : "it lets commands read, and write in the project"
+}
 
 /** The tasks that a client may start by name. */
 const tasks = [CompactTask.kind]
@@ -71,24 +106,26 @@ const choicesOf = ({ models, roles }: AgentSettings) => ({
   models: Object.fromEntries(models.map(({ efforts, name }) => [name, { efforts }]))
 })
 
-const agentOf = (options: Options): Agent.Agent<Handlers | Model> =>
-  options.settings.agents === undefined ? alone(common(options)) : leading(common(options))
+const agentOf = (options: Options): Effect.Effect<Agent.Agent<Handlers | Model>, never, Sandbox> =>
+  Effect.map(common(options), options.settings.agents === undefined ? alone : leading)
 
 /** The agent of the session. */
-export const make = (options: Options): Agent.Agent<Handlers | Model> => {
-  const agent = agentOf(options)
-  return options.output === undefined ? agent : Agent.withOutput(agent, options.output)
-}
+export const make = ({ output, ...options }: Options): Effect.Effect<Agent.Agent<Handlers | Model>, never, Sandbox> =>
+  Effect.map(agentOf(options), (agent) => (output === undefined ? agent : Agent.withOutput(agent, output)))
 
 /** The handlers of the tools that start agents. They are unused while the feature is off. */
 export const layer = (
   options: Options
-): Layer.Layer<Tool.HandlersFor<SubAgentTools.Tools>, never, Model | Journal | Tool.HandlersFor<CodingTools.Tools>> =>
+): Layer.Layer<
+  Tool.HandlersFor<SubAgentTools.Tools>,
+  never,
+  Model | Journal | Sandbox | Tool.HandlersFor<CodingTools.Tools>
+> =>
   Layer.unwrap(
     Effect.gen(function* () {
-      const { agents } = common(options)
+      const agents = options.settings.agents ?? noAgents
       const named = yield* NamedModels
-      const agent = agentOf(options)
+      const agent = yield* agentOf(options)
       const roles: { [name: string]: SubAgents.Role<Handlers | Model> } = {}
       for (const role of agents.roles) roles[role.name] = yield* roleOf(options.settings, agent, role)
       return SubAgentTools.layer<Handlers | Model>({

@@ -37,7 +37,7 @@ export class PromptRejected extends Schema.TaggedError<PromptRejected>()("Prompt
       case "InboxFull":
         return `${count(reason.capacityCount)} prompts are waiting already; this one was not added`
       case "SessionClosed":
-        return "the session is closed"
+        return reason.failure === undefined ? "the session is closed" : `the session has failed: ${reason.failure}`
       default:
         return `the prompt was rejected (${reason._tag})`
     }

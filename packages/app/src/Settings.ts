@@ -7,28 +7,39 @@
  */
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
+import type { Permission } from "@spindle/core/Authority"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Accounts from "./Accounts.ts"
+import type { Places } from "./Instructions.ts"
 import * as AgentSettings from "./settings/agents.ts"
 import * as Catalog from "./settings/catalog.ts"
+import * as CommandSettings from "./settings/commands.ts"
+import * as SandboxSettings from "./settings/sandbox.ts"
+import { type SandboxMode, sandboxModes } from "./settings/sandbox.ts"
 import type { Files } from "./settings/files.ts"
 import * as Table from "./settings/table.ts"
 import * as TelemetrySettings from "./settings/telemetry.ts"
 import * as UnusedKeys from "./settings/unused.ts"
+import type * as ApprovalPolicies from "@spindle/tools/ApprovalPolicy"
 
 /** When a person has to agree before something runs. */
 export const approvalPolicies = ["untrusted", "on-failure", "on-request", "never"] as const
 /** @see {@link approvalPolicies} */
 export type ApprovalPolicy = (typeof approvalPolicies)[number]
 
-/** What a command may touch. */
-export const sandboxModes = ["read-only", "workspace-write", "danger-full-access"] as const
-/** @see {@link sandboxModes} */
-export type SandboxMode = (typeof sandboxModes)[number]
+/** For which reasons a person may be asked. What may not be asked for is refused. */
+export interface Granular extends ApprovalPolicies.Granular {
+  /** To answer a form of a tool server. */
+  readonly elicitations: boolean
+  /** To give permissions that the model asks for. */
+  readonly permissions: boolean
+}
+
+export { type SandboxMode, sandboxModes } from "./settings/sandbox.ts"
 
 /**
  * What is wrong with a configuration. `source` is the file or flag at fault. For a wrong type in a file it ends in
@@ -111,16 +122,22 @@ export interface Settings {
   readonly home: string
   readonly model: string
   readonly provider: Provider
-  readonly approvalPolicy: ApprovalPolicy
+  readonly approvalPolicy: ApprovalPolicy | Granular
   readonly sandboxMode: SandboxMode
+  readonly sandbox: SandboxSettings.SandboxSettings
   readonly reasoningEffort: string | undefined
   readonly reasoningSummary: string | undefined
+  /** The directory of `config.toml` and of the person's own instructions, prompts and skills; absolute. */
+  readonly configDirectory: string
+  /** Which files of a project are instructions; see `Instructions.Places`. */
+  readonly projectDoc: Pick<Places, "fallbackNames" | "maxBytes" | "rootMarkers">
   /** How much models can read, by name. */
   readonly modelSizes: ReadonlyMap<string, Catalog.ModelSize>
   /** The content of `model_instructions_file`. */
   readonly instructions: string | undefined
   /** Undefined if the model may not start agents. */
   readonly agents: AgentSettings.AgentSettings | undefined
+  readonly commands: CommandSettings.CommandSettings
   /** What the configuration says and this program does not do. */
   readonly warnings: ReadonlyArray<string>
   /** Where traces and metrics go; undefined if they go nowhere. */
@@ -129,7 +146,7 @@ export interface Settings {
 
 /** Where the settings come from. `flags` win over `config`, and `config` wins over the file. */
 export interface Sources {
-  readonly command: "exec" | "demo"
+  readonly command: "exec" | "demo" | "sandbox"
   readonly env: Accounts.Environment
   readonly homeDirectory: string
   /** Whether keys without an effect are refused. */
@@ -139,6 +156,8 @@ export interface Sources {
     readonly model?: string | undefined
     readonly approvalPolicy?: ApprovalPolicy | undefined
     readonly sandboxMode?: SandboxMode | undefined
+    /** Absolute directories that commands may write, too. */
+    readonly addedDirectories?: ReadonlyArray<string> | undefined
     readonly telemetry?: boolean | undefined
   }
 }
@@ -157,14 +176,28 @@ export const home = (sources: Pick<Sources, "env" | "homeDirectory">): string =>
 const configDirectory = (sources: Pick<Sources, "env" | "homeDirectory">): string =>
   Path.resolve(sources.env["SPINDLE_HOME"] || sources.env["CODEX_HOME"] || home(sources))
 
+/** What happens before commands and patches run. */
+export interface Permissions {
+  readonly commands: Permission
+  readonly patches: Permission
+}
+
 /**
- * Decides what happens before a command or patch runs. There is no sandbox yet, so each one needs approval, unless full
- * access was chosen. If nothing may be asked for, it is denied.
+ * Decides what happens before a patch, or a command that no rule covers and that does more than read. Where commands are
+ * sandboxed, the sandbox decides about them, and in read-only mode only patches need approval. Otherwise both need it, unless
+ * full access was chosen. If nothing may be asked for, what needs approval is denied.
  */
-export const approval = (settings: Pick<Settings, "approvalPolicy" | "sandboxMode">): "allow" | "ask" | "deny" => {
-  if (settings.approvalPolicy === "untrusted") return "ask"
-  if (settings.sandboxMode === "danger-full-access") return "allow"
-  return settings.approvalPolicy === "never" ? "deny" : "ask"
+export const permissionsOf = (
+  { approvalPolicy, sandboxMode }: Pick<Settings, "approvalPolicy" | "sandboxMode">,
+  isSandboxed: boolean
+): Permissions => {
+  const of = (isSafe: boolean): Permission =>
+    approvalPolicy === "untrusted" ? "ask" : isSafe ? "allow" : approvalPolicy === "never" ? "deny" : "ask"
+  const hasFullAccess = sandboxMode === "danger-full-access"
+  return {
+    commands: of(hasFullAccess || isSandboxed),
+    patches: of(hasFullAccess || (isSandboxed && sandboxMode === "workspace-write"))
+  }
 }
 
 /** Reads the configuration. **Interruption**: leaves nothing behind. **Errors**: `SettingsInvalid`. */
@@ -194,21 +227,31 @@ const read = (sources: Sources): Settings => {
   const model = provider._tag === "Scripted" ? "scripted" : (table.text("model") ?? defaultModel)
   const hasAgents = table.flag("features.multi_agent") === true
   const telemetry = TelemetrySettings.read({ table, env: sources.env, isAsked: sources.flags.telemetry === true })
-  const isGranular = table.isTable("approval_policy") && table.variant("approval_policy", ["granular"]) !== undefined
+  const standard = standardOf(sources.command, provider)
   const unused = UnusedKeys.of(written)
   if (sources.isStrict === true && unused.length > 0) refuse({ _tag: "UnusedKeys", keys: unused })
-  const warnings = [
-    ...(unused.length === 0 ? [] : [`these keys of the configuration have no effect: ${unused.join(", ")}`]),
-    ...(isGranular ? ['approval_policy = "granular" has no effect: on-request is used'] : [])
-  ]
+  const warnings = unused.length === 0 ? [] : [`these keys of the configuration have no effect: ${unused.join(", ")}`]
   return {
     home: home(sources),
     provider,
     model,
-    approvalPolicy: isGranular ? "on-request" : (table.choice("approval_policy", approvalPolicies) ?? "on-request"),
-    sandboxMode: table.choice("sandbox_mode", sandboxModes) ?? "read-only",
+    approvalPolicy: approvalPolicyOf(table) ?? standard.approval,
+    sandboxMode: table.choice("sandbox_mode", sandboxModes) ?? standard.sandbox,
+    sandbox: SandboxSettings.read({
+      table,
+      env: sources.env,
+      directory,
+      protectedPaths: [home(sources), directory],
+      added: sources.flags.addedDirectories ?? []
+    }),
     reasoningEffort: table.text("model_reasoning_effort"),
     reasoningSummary: table.text("model_reasoning_summary"),
+    configDirectory: directory,
+    projectDoc: {
+      maxBytes: table.count("project_doc_max_bytes") ?? 32_768,
+      fallbackNames: table.list("project_doc_fallback_filenames") ?? [],
+      rootMarkers: table.list("project_root_markers") ?? [".git"]
+    },
     modelSizes: Catalog.sizes(table, filesOf(directory), model),
     instructions: filesOf(directory).text(table, "model_instructions_file"),
     agents: hasAgents
@@ -218,10 +261,36 @@ const read = (sources: Sources): Settings => {
           model: provider._tag === "Scripted" ? undefined : model
         })
       : undefined,
+    commands: CommandSettings.read(table),
     warnings,
     telemetry
   }
 }
+
+/** A policy by its name, or `{ granular = { ... } }`, in which what is left out may be asked for. */
+const approvalPolicyOf = (table: Table.Settings): Settings["approvalPolicy"] | undefined => {
+  const isGranular = table.isTable("approval_policy") && table.variant("approval_policy", ["granular"]) !== undefined
+  if (!isGranular) return table.choice("approval_policy", approvalPolicies)
+  const may = (name: string) => table.flag(["approval_policy", "granular", name]) ?? true
+  return {
+    sandboxApproval: may("sandbox_approval"),
+    rules: may("rules"),
+    elicitations: may("mcp_elicitations"),
+    permissions: may("request_permissions")
+  }
+}
+
+/**
+ * What holds if nothing is configured. The demo shows what a person is asked, on a machine with a sandbox and on one
+ * without; its script runs three commands that are known.
+ */
+const standardOf = (
+  command: Sources["command"],
+  provider: Provider
+): { readonly approval: ApprovalPolicy; readonly sandbox: SandboxMode } => ({
+  approval: command === "demo" ? "untrusted" : "on-request",
+  sandbox: command === "demo" && provider._tag === "Scripted" ? "danger-full-access" : "read-only"
+})
 
 const flagLayer = (flags: Sources["flags"]): Table.Layer => ({
   source: "the command line",
@@ -302,6 +371,8 @@ const filesOf = (directory: string): Files => {
 }
 
 const readProvider = (sources: Sources, table: Table.Settings, file: string): Provider => {
+  // no model is asked
+  if (sources.command === "sandbox") return { _tag: "Scripted" }
   const ownNames = table.keys("model_providers")
   const chosen = table.text("model_provider")
   const variables = Accounts.openAiVariables

@@ -3,6 +3,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import type { Question } from "@spindle/core/Approvals"
 import type { SessionId } from "@spindle/core/Ids"
+import type * as Op from "@spindle/core/Op"
 import * as Input from "@spindle/core/Input"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import { Effect } from "effect"
@@ -142,6 +143,47 @@ describe("run", () => {
       assert.deepStrictEqual(questions, [])
       assert.isFalse(existsSync(join(cwd, "made")))
       assert.include(JSON.stringify(server.requests.at(-1)!.body), "the approval policy is never")
+    }).pipe(Effect.scoped, Effect.provide(platform))
+  )
+
+  it.live("writes the rule that an answer allows, and asks about such a command no more", () =>
+    Effect.gen(function* () {
+      const again = { call: "exec_command", args: { cmd: "touch made again", login: false } }
+      const { cwd, layer, settings } = yield* world({
+        turns: [{ events: [touch] }, { events: [again] }, { events: [{ text: "done" }] }]
+      })
+      const { events, face, questions } = witness()
+      const amending = (sessionId: SessionId) =>
+        Effect.map(face(sessionId), (made): Exec.Face => ({
+          ...made,
+          approvals: {
+            decide: (question) =>
+              Effect.map(made.approvals.decide(question), (decision) => {
+                const { amendment } = question.payload as { readonly amendment: unknown }
+                return { ...decision, scope: "once", amendment } as Op.Approved
+              })
+          }
+        }))
+      yield* Effect.scoped(
+        Exec.run({ settings, cwd, input: Input.text("go"), resume: undefined, meta: {}, face: amending })
+      ).pipe(Effect.provide(layer))
+      assert.deepStrictEqual(
+        questions.map(({ payload }) => payload),
+        [
+          {
+            command: "touch made",
+            cwd,
+            reason: "there is no sandbox to contain it",
+            sandbox: "there is none: the command can do what you can",
+            amendment: [["touch", "made"]]
+          }
+        ]
+      )
+      assert.isTrue(existsSync(join(cwd, "again")))
+      const sources = events.flatMap((event) =>
+        event._tag === "QuestionSettled" || event._tag === "CallDecided" ? [event.source] : []
+      )
+      assert.deepStrictEqual(sources, ["user", "rule"])
     }).pipe(Effect.scoped, Effect.provide(platform))
   )
 

@@ -6,7 +6,6 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Settings from "@spindle/app/Settings"
-import { denyAll } from "@spindle/core/Approvals"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -17,13 +16,15 @@ import { version } from "./args/Version.ts"
 import { CliError } from "./commands/CliError.ts"
 import * as Demo from "./commands/Demo.ts"
 import * as Exec from "./commands/Exec.ts"
+import * as Sandbox from "./commands/Sandbox.ts"
+import * as SessionProcesses from "./commands/SessionProcesses.ts"
 import * as Sessions from "./commands/Sessions.ts"
 import * as Stdin from "./commands/stdin.ts"
 import * as Trace from "./commands/Trace.ts"
 import * as Interrupts from "./Interrupts.ts"
 import * as Failures from "./output/failures.ts"
 import * as Log from "./output/Log.ts"
-import { noTerminal, refusalOf } from "./output/reasons.ts"
+import { refusing } from "./output/reasons.ts"
 
 /** What a signal acts on; undefined before a session exists. */
 let running: Exec.Running | undefined
@@ -60,6 +61,8 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       return yield* Sessions.move({ home: Settings.home(places), id: command.id, to: "archive" })
     case "SessionsUnarchive":
       return yield* Sessions.move({ home: Settings.home(places), id: command.id, to: "list" })
+    case "SessionsProcesses":
+      return yield* SessionProcesses.run({ home: Settings.home(places), ...command })
     case "Trace":
       return yield* Trace.run({ home: Settings.home(places), cwd: process.cwd(), ...command })
     case "Demo": {
@@ -70,10 +73,16 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       const cwd = yield* directory(command.options.cwd)
       const settings = yield* settingsOf("exec", command.options)
       const prompt = yield* Stdin.promptOf(command.prompt, command.options.images.length > 0)
-      const unattended = denyAll(noTerminal)
-      const notice = refusalOf(settings)
-      return yield* Exec.run({ ...command, settings, cwd, prompt, unattended, notice, onRunning })
+      const unattended = (isSandboxed: boolean) => refusing(settings, isSandboxed)
+      return yield* Exec.run({ ...command, settings, cwd, prompt, unattended, onRunning })
     }
+    case "Sandbox": {
+      const cwd = yield* directory(command.cwd)
+      const settings = yield* Settings.load({ ...places, ...command, command: "sandbox", flags: command })
+      return yield* Sandbox.run({ settings, cwd, command: command.words })
+    }
+    case "Doctor":
+      return yield* Sandbox.check
   }
 })
 
@@ -92,6 +101,7 @@ const settingsOf = (command: "exec" | "demo", options: Arguments.TurnOptions) =>
       model: options.model,
       approvalPolicy: options.approvalPolicy,
       sandboxMode: options.sandboxMode,
+      addedDirectories: options.addedDirectories.map((one) => Path.resolve(one)),
       telemetry: options.telemetry
     }
   })

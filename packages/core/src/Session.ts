@@ -33,6 +33,7 @@ import type { TurnParts } from "./internal/turn/turnParts.ts"
 import { type RunningTurn, Turns } from "./internal/turn/turnStart.ts"
 import { acquireAll } from "./journal/acquireAll.ts"
 import { Approvals, nameDefects } from "./ports/Approvals.ts"
+import { Fragments } from "./ports/Fragments.ts"
 import { guard, Hooks } from "./ports/Hooks.ts"
 import { Journal, type JournalWriter } from "./ports/Journal.ts"
 import type { Model } from "./ports/Model.ts"
@@ -173,6 +174,7 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
     config: yield* SessionConfig,
     policy: yield* SessionPolicy,
     hooks: guard(yield* Hooks, (message) => Effect.sync(() => parts.recorder.append({ _tag: "Warning", message }))),
+    fragments: yield* Fragments,
     approvals: nameDefects(yield* Approvals),
     newId
   }
@@ -270,7 +272,18 @@ const makeParts = <R>(
     onFree: queue.onTurnEnd
   })
   const submissions = new Submissions(
-    { session, lifetime, recorder, supervisor, questions, startContexts, turns, queue, taskKinds: agent.tasks },
+    {
+      session,
+      lifetime,
+      recorder,
+      supervisor,
+      questions,
+      resources,
+      startContexts,
+      turns,
+      queue,
+      taskKinds: agent.tasks
+    },
     Receipts.ofRecords(records)
   )
   return { ...parts, ownerSession, lifetime, subscribers, turns, queue, submissions }

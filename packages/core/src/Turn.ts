@@ -23,7 +23,7 @@ import type { Item, NewItem, ToolCall, ToolStatus } from "./protocol/Item.ts"
 import type { Decision, Op, Receipt } from "./protocol/Op.ts"
 import type { AbortReason } from "./protocol/Outcome.ts"
 import type { Straggler } from "./protocol/SessionEvent.ts"
-import type { QuestionKind } from "./protocol/Question.ts"
+import type { DecisionSource, QuestionKind } from "./protocol/Question.ts"
 import type { JournalFailed, ModelFailed } from "./protocol/SessionError.ts"
 import type { TraceContext } from "./protocol/TraceContext.ts"
 import type { Cleanup } from "./TaskSupervisor.ts"
@@ -37,7 +37,18 @@ export interface NewQuestion {
   readonly callId?: CallId
   readonly tool?: string
   readonly payload: unknown
+  /** What a grant is remembered by. The default is one key, of the tool and the payload; see `ToolPolicy.keys`. */
+  readonly keys?: ReadonlyArray<string>
   readonly asker?: { readonly questionId?: QuestionId; readonly path: ReadonlyArray<SessionId> }
+}
+
+/** A call that was allowed or denied without a question. */
+export interface CallDecision {
+  readonly callId: CallId
+  readonly tool: string
+  readonly permission: "allow" | "deny"
+  readonly source: DecisionSource
+  readonly reason?: string | undefined
 }
 
 /** A child session that a turn starts. A linked one ends with its turn; any other keeps running (contract D1, D7). */
@@ -47,7 +58,7 @@ export interface TurnDelegate {
   readonly name: string
   readonly linked: boolean
   readonly callId?: CallId
-  /** Ends it. With this the turn owns the child; without it a clean-up of `onAbort` ends a linked child. See `own`. */
+  /** Ends it. With this the turn owns the child; without it something else has to end it. See `own`. */
   readonly end?: OwnedResource["end"] | undefined
   readonly drain?: OwnedResource["drain"]
 }
@@ -247,6 +258,8 @@ export interface Turn {
    * the session is answered at once, without asking. **Interruption** cancels the question.
    */
   readonly ask: (question: NewQuestion) => Effect.Effect<Answer>
+  /** Records that a call was allowed or denied without a question. */
+  readonly recordDecision: (decision: CallDecision) => Effect.Effect<void>
   /**
    * Starts a process that this turn owns, once its record is durable. **Interruption** before it returns ends the process.
    */

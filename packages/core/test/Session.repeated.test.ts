@@ -122,6 +122,53 @@ describe("a repeated submission", () => {
     })
   )
 
+  it.effect("P6 an interrupt that is repeated after a resume stops no other turn", () =>
+    Effect.gen(function* () {
+      const journal = yield* SessionHarness.memoryJournal
+      const script = () => [ScriptedModel.hang]
+      const stopped = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const { session } = yield* SessionHarness.make({ journal, script })
+          yield* session.submit(Op.userInput("first"))
+          const receipt = yield* session.submit(Op.interrupt, named("stop"))
+          yield* session.awaitIdle
+          return { receipt, sessionId: session.sessionId }
+        })
+      )
+      const { session } = yield* SessionHarness.make({ journal, script, resume: stopped.sessionId })
+      yield* session.submit(Op.userInput("second"))
+      assert.deepStrictEqual(yield* session.submit(Op.interrupt, named("stop")), stopped.receipt)
+      assert.strictEqual((yield* session.snapshot).status, "running")
+      yield* session.submit(Op.interrupt, named("another"))
+      yield* session.awaitIdle
+    })
+  )
+
+  it.effect("P6 an answer with an id gets the same receipt after a resume", () =>
+    Effect.gen(function* () {
+      const journal = yield* SessionHarness.memoryJournal
+      const asking = Effect.flatMap(Turn, (turn) => turn.ask({ kind: "question", payload: {} }))
+      const { answered, sessionId } = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const harness = yield* SessionHarness.make({ journal })
+          yield* harness.session.start(Task.make("custom", asking))
+          const { questionId } = yield* harness.awaitEvent(SessionHarness.tagged("QuestionOpened"))
+          const answered = Op.answer(questionId, { _tag: "Denied" })
+          const receipt = yield* harness.session.submit(answered, named("no"))
+          assert.strictEqual(receipt._tag, "Accepted")
+          yield* harness.session.awaitIdle
+          return { answered, sessionId: harness.session.sessionId }
+        })
+      )
+      const { session } = yield* SessionHarness.make({ journal, resume: sessionId })
+      const again = [yield* session.submit(answered, named("no")), yield* session.submit(answered)]
+      assert.deepStrictEqual(
+        again.map((receipt) => receipt._tag),
+        ["Accepted", "Rejected"]
+      )
+    })
+  )
+
   it.effect("P6 is remembered for 1,024 submissions, and never if it was rejected", () =>
     Effect.gen(function* () {
       const harness = yield* SessionHarness.make({

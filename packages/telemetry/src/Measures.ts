@@ -77,10 +77,12 @@ export const step = (state: State, event: SessionEvent, now: number): Step => {
     case "DelegateEnded":
       return Delegates.endDelegate(state, event)
     case "ToolOutput":
+    case "CallDecided":
     case "TurnContextChanged":
     case "HistoryReplaced":
     case "RolledBack":
     case "TaskNote":
+    case "OperationAccepted":
     case "Warning":
     case "Unknown":
       return [state, nothing]

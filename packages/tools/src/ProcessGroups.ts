@@ -16,14 +16,25 @@ import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type { PlatformError } from "effect/PlatformError"
 import * as ChildProcess from "effect/process/ChildProcess"
-import { type ChildProcessHandle, ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as Scope from "effect/Scope"
 import type { ProcessId } from "@spindle/core/Ids"
-import { type Process, Processes, type ProcessExit, ProcessFailed, type ProcessSpec } from "@spindle/core/Processes"
+import {
+  type Process,
+  Processes,
+  type ProcessExit,
+  ProcessFailed,
+  type ProcessSpec,
+  type TerminalSize
+} from "@spindle/core/Processes"
 import * as CommandEnvironment from "./CommandEnvironment.ts"
 import * as ControlGroups from "./internal/controlGroups.ts"
+import * as InputPipe from "./internal/inputPipe.ts"
+import * as LeftProcesses from "./internal/leftProcesses.ts"
 import * as OutputPipe from "./internal/outputPipe.ts"
 import * as ProcessTable from "./internal/processTable.ts"
+import type { Spawned } from "./internal/spawned.ts"
+import * as Terminal from "./internal/terminal.ts"
 import { Signals } from "./Signals.ts"
 import * as Utf8 from "./Utf8.ts"
 
@@ -40,6 +51,8 @@ export interface ProcessGroups {
    * and the processes that were found outside their group.
    */
   readonly killTargets: () => ReadonlyArray<number>
+  /** Returns whether a process or one of its descendants lives, even if another program has started it. */
+  readonly isAlive: (processId: ProcessId) => Effect.Effect<boolean>
 }
 
 /** The service key of {@link ProcessGroups}. */
@@ -50,7 +63,8 @@ export const ProcessGroups: Context.Service<ProcessGroups, ProcessGroups> =
  * Provides core's `Processes` and this service. Output that is not read slows its process. When a command exits with a
  * code other than 0, the spawner of Node sends TERM to the rest of its group. **Interruption** of a start ends the
  * process. Closing the layer ends every process with 500 ms of grace, waits for at most 2 s, and logs the processes that
- * have not ended; from then on nothing starts.
+ * have not ended; from then on nothing starts. Building the layer ends, in the background, what hosts that were killed have
+ * left (contract X3).
  */
 export const layer: Layer.Layer<
   ProcessGroups | Processes,
@@ -60,12 +74,17 @@ export const layer: Layer.Layer<
   Effect.gen(function* () {
     const host = yield* makeHost
     yield* Effect.addFinalizer(() => close(host))
+    yield* FiberSet.run(host.fibers, endLeft(host))
     return Context.empty().pipe(
       Context.add(Processes, {
         start: (spec) => start(host, spec),
         end: (processId, grace) => end(host, processId, grace)
       }),
       Context.add(ProcessGroups, {
+        isAlive: (processId) => {
+          const wanted = { groupId: undefined, sessionId: undefined, marker: processId, claims: () => false }
+          return Effect.map(host.table.finder()(wanted, nothing), isAlive)
+        },
         killTargets: () =>
           Array.from(host.groups.values()).flatMap(({ groupId, others }) => [
             ...(groupId === undefined ? [] : [-groupId]),
@@ -81,8 +100,8 @@ interface Group {
   readonly processId: ProcessId
   /** The id of the group while it may have a living member. Later, another group may get the number. */
   groupId: number | undefined
-  /** The spawner's handle; none for a process of an earlier host. */
-  readonly handle: ChildProcessHandle | undefined
+  /** None for a process of an earlier host. */
+  readonly spawned: Spawned | undefined
   /** Holds the spawner's handle. It is closed when no process lives, so that closing it neither signals nor waits. */
   readonly scope: Scope.Closeable
   readonly exit: Deferred.Deferred<ProcessExit>
@@ -104,11 +123,16 @@ interface Host {
   readonly signals: Signals
   readonly table: ProcessTable.ProcessTable
   readonly openControl: ControlGroups.Open
+  /** Loads the terminals of this host, once; undefined if it has none. */
+  readonly terminals: Effect.Effect<Terminal.Terminals | undefined>
   readonly fileSystem: FileSystem.FileSystem
   /** Returns the environment that commands inherit. */
   readonly environment: () => { readonly [name: string]: string }
   readonly groups: Map<ProcessId, Group>
   readonly fibers: FiberSet.FiberSet
+  readonly left: LeftProcesses.LeftProcesses
+  /** Whether the processes are found that hosts which were killed have left. */
+  readonly hasFoundLeft: Deferred.Deferred<void>
   isClosed: boolean
 }
 
@@ -122,21 +146,24 @@ const makeHost = Effect.gen(function* () {
     signals,
     table: yield* ProcessTable.make(fileSystem, signals),
     openControl: yield* ControlGroups.make(fileSystem),
+    terminals: yield* Effect.cached(Terminal.load),
     fileSystem,
     environment: () => CommandEnvironment.select(variables(), policy),
     groups: new Map(),
     fibers: yield* FiberSet.make(),
+    left: yield* LeftProcesses.make(fileSystem),
+    hasFoundLeft: yield* Deferred.make<void>(),
     isClosed: false
   }
   return host
 })
 
-type NewGroup = Pick<Group, "processId" | "scope" | "handle" | "startTicks" | "control" | "find">
+type NewGroup = Pick<Group, "processId" | "scope" | "spawned" | "startTicks" | "control" | "find">
 
 const makeGroup = (group: NewGroup): Group => ({
   ...group,
-  groupId: group.handle?.pid,
-  sessionId: group.handle?.pid,
+  groupId: group.spawned?.pid,
+  sessionId: group.spawned?.pid,
   exit: Deferred.makeUnsafe(),
   gone: Deferred.makeUnsafe(),
   killAt: undefined,
@@ -150,39 +177,44 @@ const start = (host: Host, spec: ProcessSpec): Effect.Effect<Process, ProcessFai
       if (host.isClosed) return yield* failed(spec, "this host is closing")
       const scope = yield* Scope.make()
       const startTicks = yield* host.table.now
-      const env = { ...host.environment(), ...spec.env, [ProcessTable.markerName]: spec.processId }
+      const env = { ...host.environment(), ...spec.env, ...marksOf(host, spec.processId) }
       const canEnter = yield* hasProgram(host, spec, env)
       const control = canEnter ? yield* host.openControl(spec.processId, false) : undefined
-      const handle = yield* host.spawner.spawn(makeCommand(spec, env, control)).pipe(
+      const spawned = yield* spawn(host, spec, { env, control, hasProgram: canEnter }).pipe(
         Scope.provide(scope),
-        Effect.mapError((error) => failed(spec, reasonOf(error.reason), error)),
         Effect.catchDefect((defect) => thrown(spec, defect)),
         Effect.onError(() => Effect.andThen(control?.remove ?? Effect.void, Scope.close(scope, Exit.void)))
       )
       const group = makeGroup({
         processId: spec.processId,
         scope,
-        handle,
+        spawned,
         startTicks,
         control,
         find: host.table.finder()
       })
       host.groups.set(spec.processId, group)
-      const pipe = yield* OutputPipe.make(handle.all)
+      const pipe = yield* OutputPipe.make(spawned.output)
       yield* FiberSet.run(host.fibers, pipe.pump)
-      yield* FiberSet.run(host.fibers, watch(host, group, { handle, pipe }))
+      yield* FiberSet.run(host.fibers, watch(host, group, { spawned, pipe }))
       if (host.isClosed) yield* beginEnd(host, group, unattendedGraceMillis)
       // a caller that was interrupted meanwhile does not get this process
       yield* Effect.onInterrupt(restore(Effect.void), () => beginEnd(host, group, unattendedGraceMillis))
       return {
         processId: spec.processId,
-        pid: handle.pid,
+        pid: spawned.pid,
+        ...(spawned.input === undefined ? {} : { input: spawned.input }),
         output: pipe.output,
         exit: Deferred.await(group.exit),
         gone: Deferred.await(group.gone)
       }
     })
   )
+
+const marksOf = ({ left: { mark } }: Host, processId: ProcessId): Environment => ({
+  [ProcessTable.markerName]: processId,
+  ...(mark === undefined ? {} : { [LeftProcesses.hostName]: mark })
+})
 
 type Environment = { readonly [name: string]: string }
 
@@ -204,22 +236,63 @@ const hasProgram = Effect.fnUntraced(function* (
   return false
 })
 
-const makeCommand = (
+/** Starts the program of a command in its control group, on a terminal if one is wanted and exists, or else on pipes. */
+const spawn = Effect.fnUntraced(function* (
+  host: Host,
   spec: ProcessSpec,
-  env: Environment,
-  control: ControlGroups.ControlGroup | undefined
-): ChildProcess.Command => {
-  const [program, ...args] = control === undefined ? spec.command : control.entering(spec.command)
-  return ChildProcess.make(program!, args, {
-    cwd: spec.cwd,
+  {
+    control,
     env,
-    extendEnv: false,
-    detached: true,
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe"
+    hasProgram
+  }: {
+    readonly env: Environment
+    readonly control: ControlGroups.ControlGroup | undefined
+    readonly hasProgram: boolean
+  }
+) {
+  const { cwd, input = "none" } = spec
+  const command = control === undefined ? spec.command : control.entering(spec.command)
+  const terminals = typeof input === "string" ? undefined : yield* host.terminals
+  // a terminal does not report that the program or the directory of its command does not exist: the spawner does
+  if (terminals !== undefined && hasProgram && (yield* Effect.isSuccess(host.fileSystem.access(cwd)))) {
+    return yield* Terminal.spawn(terminals, { ...spec, command }, { env, size: input as TerminalSize })
+  }
+  return yield* spawnOnPipes(host, spec, { command, env })
+})
+
+const spawnOnPipes = Effect.fnUntraced(function* (
+  host: Host,
+  spec: ProcessSpec,
+  { command, env }: { readonly command: ReadonlyArray<string>; readonly env: Environment }
+) {
+  const [program, ...args] = command
+  const pipe = (spec.input ?? "none") === "none" ? undefined : yield* InputPipe.make(spec.processId)
+  const handle = yield* host.spawner
+    .spawn(
+      ChildProcess.make(program!, args, {
+        cwd: spec.cwd,
+        env,
+        extendEnv: false,
+        detached: true,
+        stdin: pipe === undefined ? "ignore" : pipe.source,
+        stdout: "pipe",
+        stderr: "pipe"
+      })
+    )
+    .pipe(Effect.mapError((error) => failed(spec, reasonOf(error.reason), error)))
+  const exit = Effect.matchEager(handle.exitCode, {
+    onSuccess: (exitCode): ProcessExit => ({ exitCode }),
+    onFailure: signalled
   })
-}
+  const spawned: Spawned = {
+    pid: handle.pid,
+    input: pipe?.input,
+    output: handle.all,
+    exit: pipe === undefined ? exit : Effect.tap(exit, () => Effect.sync(pipe.ended)),
+    unref: Effect.ignore(handle.unref)
+  }
+  return spawned
+})
 
 const failed = (spec: ProcessSpec, detail: string, cause?: unknown): ProcessFailed =>
   new ProcessFailed({ command: spec.command, cwd: spec.cwd, detail, ...(cause === undefined ? {} : { cause }) })
@@ -259,12 +332,9 @@ const thrown = (spec: ProcessSpec, defect: unknown): Effect.Effect<never, Proces
 const watch = Effect.fnUntraced(function* (
   host: Host,
   group: Group,
-  from: { readonly handle: ChildProcessHandle; readonly pipe: OutputPipe.OutputPipe }
+  from: { readonly spawned: Spawned; readonly pipe: OutputPipe.OutputPipe }
 ) {
-  const exit = yield* Effect.matchEager(from.handle.exitCode, {
-    onSuccess: (exitCode): ProcessExit => ({ exitCode }),
-    onFailure: signalled
-  })
+  const exit = yield* from.spawned.exit
   Deferred.doneUnsafe(group.exit, Effect.succeed(exit))
   yield* FiberSet.run(host.fibers, from.pipe.ended)
   // rarely, because descendants may live for days; `end` looks itself
@@ -349,7 +419,7 @@ const forget = Effect.fnUntraced(function* (host: Host, group: Group) {
 
 /** Releases what a group held. After unref, closing the scope neither signals nor waits for zombies that nothing reaps. */
 const release = Effect.fnUntraced(function* (group: Group, isRemoved: boolean) {
-  if (group.handle !== undefined) yield* Effect.ignore(group.handle.unref)
+  if (group.spawned !== undefined) yield* group.spawned.unref
   yield* Scope.close(group.scope, Exit.void)
   for (let count = 0; group.control !== undefined && !isRemoved && count < removeCount; count++) {
     yield* Effect.sleep(100)
@@ -358,25 +428,37 @@ const release = Effect.fnUntraced(function* (group: Group, isRemoved: boolean) {
 })
 
 const end = Effect.fnUntraced(function* (host: Host, processId: ProcessId, grace: number) {
-  let group = host.groups.get(processId)
-  if (group === undefined) {
-    if (host.isClosed) return
-    // a process of an earlier host may still carry the marker (contract X3)
-    const control = yield* host.openControl(processId, true)
-    const scope = yield* Scope.make()
-    group = makeGroup({
-      processId,
-      scope,
-      handle: undefined,
-      startTicks: undefined,
-      control,
-      find: host.table.finder()
-    })
-    Deferred.doneUnsafe(group.exit, Effect.succeed({ exitCode: null }))
-    host.groups.set(processId, group)
-  }
+  if (host.isClosed && !host.groups.has(processId)) return
+  const group = host.groups.get(processId) ?? (yield* adopt(host, processId))
   yield* Effect.uninterruptible(beginEnd(host, group, grace))
   yield* Deferred.await(group.gone)
+})
+
+/** Makes the group of a process of an earlier host, of which only the marker is known (contract X3). */
+const adopt = Effect.fnUntraced(function* (host: Host, processId: ProcessId) {
+  const control = yield* host.openControl(processId, true)
+  const scope = yield* Scope.make()
+  const group = makeGroup({
+    processId,
+    scope,
+    spawned: undefined,
+    startTicks: undefined,
+    control,
+    find: host.table.finder()
+  })
+  Deferred.doneUnsafe(group.exit, Effect.succeed({ exitCode: null }))
+  host.groups.set(processId, group)
+  return group
+})
+
+/** Begins to end what hosts that were killed have left. */
+const endLeft = Effect.fnUntraced(function* (host: Host) {
+  for (const processId of yield* host.left.find) {
+    yield* Effect.logInfo(`ending process ${processId}, which a program that was killed has left`)
+    const group = host.groups.get(processId) ?? (yield* adopt(host, processId))
+    yield* beginEnd(host, group, unattendedGraceMillis)
+  }
+  Deferred.doneUnsafe(host.hasFoundLeft, Effect.void)
 })
 
 // a clock that is set back must not put the kill off
@@ -446,6 +528,8 @@ const kill = Effect.fnUntraced(function* (host: Host, group: Group) {
 })
 
 const close = Effect.fnUntraced(function* (host: Host) {
+  // a program that ends soon after its start ends them too
+  yield* Effect.timeoutOption(Effect.interruptible(Deferred.await(host.hasFoundLeft)), closeLimitMillis)
   host.isClosed = true
   const groups = Array.from(host.groups.values())
   yield* Effect.forEach(groups, (group) => beginEnd(host, group, unattendedGraceMillis), { discard: true })

@@ -15,16 +15,27 @@ const profile: Known = {
     "model",
     "model_provider",
     "openai_base_url",
-    "approval_policy",
     "sandbox_mode",
     "model_reasoning_effort",
     "model_reasoning_summary",
     "model_instructions_file",
     "model_catalog_json",
+    "project_doc_max_bytes",
+    "project_doc_fallback_filenames",
+    "project_root_markers",
+    "allow_login_shell",
     "model_context_window",
     "model_auto_compact_token_limit"
   ),
+  shell_environment_policy: {
+    ...names("inherit", "ignore_default_excludes", "exclude", "include_only"),
+    set: true
+  },
+  approval_policy: {
+    granular: names("sandbox_approval", "rules", "mcp_elicitations", "request_permissions")
+  },
   features: names("multi_agent"),
+  sandbox_workspace_write: names("writable_roots", "network_access", "exclude_slash_tmp", "exclude_tmpdir_env_var"),
   otel: names("environment", "log_user_prompt", "exporter", "trace_exporter", "metrics_exporter"),
   agents: {
     ...names("max_threads", "max_depth", "job_max_runtime_seconds"),

@@ -199,11 +199,13 @@ export const step = (before: Thread, event: SessionEvent): Step => {
     case "TaskNote":
       return [thread, [{ _tag: "TaskNoted", note: event }]]
     case "SessionStarted":
+    case "CallDecided":
     case "TurnContextChanged":
     case "HistoryReplaced":
     case "InputAccepted":
     case "ModelRequested":
     case "DelegateEnded":
+    case "OperationAccepted":
     case "Unknown":
       return [thread, []]
   }

@@ -78,7 +78,23 @@ export type Command =
       readonly verbose: boolean
     }
   | { readonly _tag: "SessionsArchive" | "SessionsUnarchive"; readonly id: string }
+  | {
+      readonly _tag: "SessionsProcesses"
+      readonly id: string
+      readonly json: boolean
+      readonly tail: string | undefined
+      readonly end: string | undefined
+    }
   | { readonly _tag: "Trace"; readonly session: Resume; readonly outputFile: string | undefined }
+  | {
+      readonly _tag: "Sandbox"
+      readonly words: ReadonlyArray<string>
+      readonly cwd: string | undefined
+      readonly config: ReadonlyArray<readonly [key: string, value: string]>
+      readonly sandboxMode: SandboxMode | undefined
+      readonly addedDirectories: ReadonlyArray<string>
+    }
+  | { readonly _tag: "Doctor" }
   | { readonly _tag: "Help"; readonly topic: Topic }
   | { readonly _tag: "Version" }
 
@@ -99,6 +115,7 @@ const refuse = (topic: Topic, detail: string): never => {
 }
 
 const command = (argv: ReadonlyArray<string>): Command => {
+  const options = optionsOf(argv[0])
   const { tokens } = parseArgs({ args: [...argv], strict: false, allowPositionals: true, tokens: true, options })
   const terminator = tokens.find((token) => token.kind === "option-terminator")?.index ?? Infinity
   const positionals = tokens.filter((token) => token.kind === "positional")
@@ -114,13 +131,15 @@ const command = (argv: ReadonlyArray<string>): Command => {
   return build(topic.topic, rest.slice(topic.wordsCount), values)
 }
 
-const options = Object.fromEntries(
-  Flags.flags.flatMap((flag) => {
-    const option = { type: flag.takes === undefined ? ("boolean" as const) : ("string" as const), multiple: true }
-    const names: Array<[string, object]> = (flag.aliases ?? []).map((alias) => [alias, option])
-    return [[flag.name, flag.short === undefined ? option : { ...option, short: flag.short }], ...names]
-  })
-) as { [name: string]: { type: "boolean" | "string" } }
+const optionsOf = (command: string | undefined) =>
+  Object.fromEntries(
+    Flags.flags.flatMap((flag) => {
+      const isSwitch = flag.takes === undefined || flag.switchOf === command
+      const option = { type: isSwitch ? ("boolean" as const) : ("string" as const), multiple: true }
+      const names: Array<[string, object]> = (flag.aliases ?? []).map((alias) => [alias, option])
+      return [[flag.name, flag.short === undefined ? option : { ...option, short: flag.short }], ...names]
+    })
+  ) as { [name: string]: { type: "boolean" | "string" } }
 
 interface Found {
   readonly topic: Topic
@@ -140,6 +159,8 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
     case "e":
       return second === "resume" ? found("exec resume", 2) : found("exec", 1)
     case "demo":
+    case "doctor":
+    case "sandbox":
     case "trace":
       return found(first, 1)
     case "sessions": {
@@ -155,7 +176,13 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
     return refuse("", unknown(`command "${first}"`, `spindle sessions ${first}`))
   }
   if (/\s/.test(first)) return refuse("", 'this is not a command; to run it as a prompt: spindle exec "PROMPT"')
-  return refuse("", unknown(`command "${first}"`, Flags.nearest(first, ["exec", "sessions", "trace", "demo", "help"])))
+  return refuse(
+    "",
+    unknown(
+      `command "${first}"`,
+      Flags.nearest(first, ["exec", "sessions", "trace", "demo", "sandbox", "doctor", "help"])
+    )
+  )
 }
 
 const unknown = (what: string, near: string | undefined): string =>
@@ -180,7 +207,7 @@ const collect = ({ topic }: Found, values: Map<string, Array<string>>, token: Op
     refuse(topic, `spindle${topic === "" ? " without a command" : ` ${topic}`} has no flag ${shown}`)
   }
   const before = values.get(flag.name)
-  if (flag.takes === undefined) {
+  if (flag.takes === undefined || flag.switchOf === topic) {
     if (token.value !== undefined) refuse(topic, `${shown} takes no value`)
     values.set(flag.name, [])
     return
@@ -239,6 +266,11 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       return { _tag: "SessionsArchive", id: sessionId() }
     case "sessions unarchive":
       return { _tag: "SessionsUnarchive", id: sessionId() }
+    case "sessions processes": {
+      const [tail, end] = [values.get("tail")?.[0], values.get("end")?.[0]]
+      if (tail !== undefined && end !== undefined) return refuse(topic, "--tail cannot be used together with --end")
+      return { _tag: "SessionsProcesses", id: sessionId(), json, tail, end }
+    }
     case "trace": {
       const last = values.has("last")
       only(last ? 0 : 1, "give one session id, or --last")
@@ -247,6 +279,14 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
     case "demo":
       only(0, "demo takes no prompt")
       return { _tag: "Demo", options: turnOptions(topic, values) }
+    case "sandbox": {
+      if (rest.length === 0) refuse(topic, "give a command, after --")
+      const { addedDirectories, config, cwd, sandboxMode } = turnOptions(topic, values)
+      return { _tag: "Sandbox", words: rest, cwd, config, sandboxMode, addedDirectories }
+    }
+    case "doctor":
+      only(0, "doctor takes flags only")
+      return values.has("sandbox") ? { _tag: "Doctor" } : refuse(topic, "say what to look at: --sandbox")
     case "exec":
       only(1, "put the prompt in quotes")
       return { _tag: "Exec", prompt: prompt(topic, rest[0]), resume: undefined, options: turnOptions(topic, values) }

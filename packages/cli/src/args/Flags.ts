@@ -6,7 +6,7 @@
 import { approvalPolicies, sandboxModes } from "@spindle/app/Settings"
 
 /** The commands below `sessions`. */
-export const sessionsCommands = ["list", "show", "archive", "unarchive"] as const
+export const sessionsCommands = ["list", "show", "archive", "unarchive", "processes"] as const
 
 /** The commands, as the words that name them. */
 export const topics = [
@@ -18,15 +18,19 @@ export const topics = [
   "sessions show",
   "sessions archive",
   "sessions unarchive",
+  "sessions processes",
   "trace",
-  "demo"
+  "demo",
+  "sandbox",
+  "doctor"
 ] as const
 /** @see {@link topics} */
 export type Topic = (typeof topics)[number]
 
 /**
  * One flag. `takes` names its value in the help; a flag without it is a switch. `choices` lists the allowed values,
- * `repeats` allows the flag more than once, and `aliases` are other long names.
+ * `repeats` allows the flag more than once, and `aliases` are other long names. For a command in `switchOf` the flag takes
+ * no value.
  */
 export interface Flag {
   readonly name: string
@@ -35,6 +39,7 @@ export interface Flag {
   readonly takes?: string
   readonly choices?: ReadonlyArray<string>
   readonly repeats?: true
+  readonly switchOf?: Topic
   readonly commands: ReadonlyArray<Topic>
   readonly summary: string
 }
@@ -52,17 +57,17 @@ export const flags: ReadonlyArray<Flag> = [
   {
     name: "json",
     aliases: ["experimental-json"],
-    commands: [...turns, "sessions list", "sessions show"],
+    commands: [...turns, "sessions list", "sessions show", "sessions processes"],
     summary: "write one JSON object a line to stdout"
   },
-  { name: "cd", short: "C", takes: "DIR", commands: exec, summary: "work in this directory" },
+  { name: "cd", short: "C", takes: "DIR", commands: [...exec, "sandbox"], summary: "work in this directory" },
   { name: "model", short: "m", takes: "MODEL", commands: turns, summary: "the model to ask" },
   {
     name: "config",
     short: "c",
     takes: "KEY=VALUE",
     repeats: true,
-    commands: turns,
+    commands: [...turns, "sandbox"],
     summary: "override a key of config.toml; dotted keys, TOML values"
   },
   {
@@ -78,13 +83,14 @@ export const flags: ReadonlyArray<Flag> = [
     short: "s",
     takes: "MODE",
     choices: sandboxModes,
-    commands: turns,
-    summary: "no sandbox yet: every mode except danger-full-access asks before each command"
+    commands: [...turns, "sandbox", "doctor"],
+    switchOf: "doctor",
+    summary: "what commands may touch (doctor: try every way out of the sandbox)"
   },
   {
     name: "full-auto",
     commands: turns,
-    summary: "short for -s workspace-write -a on-request; still asks"
+    summary: "short for -s workspace-write -a on-request"
   },
   {
     name: "dangerously-bypass-approvals-and-sandbox",
@@ -116,8 +122,8 @@ export const flags: ReadonlyArray<Flag> = [
     name: "add-dir",
     takes: "DIR",
     repeats: true,
-    commands: exec,
-    summary: "accepted and without effect: patches stay in the working directory"
+    commands: [...exec, "sandbox"],
+    summary: "let commands write in this directory, too, with -s workspace-write"
   },
   {
     name: "all",
@@ -140,6 +146,18 @@ export const flags: ReadonlyArray<Flag> = [
     summary: "refuse keys of the configuration that are unknown or ignored, instead of naming them"
   },
   { name: "archived", commands: ["sessions list"], summary: "list the archived sessions instead" },
+  {
+    name: "tail",
+    takes: "PROCESS",
+    commands: ["sessions processes"],
+    summary: "print what the agent has read of the output of a process"
+  },
+  {
+    name: "end",
+    takes: "PROCESS",
+    commands: ["sessions processes"],
+    summary: "end a process with everything that it started, or all of the session with `all`"
+  },
   {
     name: "otel",
     commands: turns,

@@ -37,8 +37,11 @@ const pages: { readonly [topic in Topic]: Page } = {
       ["sessions list", "list the sessions of this machine"],
       ["sessions show ID", "show one session"],
       ["sessions archive ID", "hide a session from the list (undo: unarchive ID)"],
+      ["sessions processes ID", "list the running processes of a session (--end: end them)"],
       ["trace ID", "write a session as an HTML page (--last: as above)"],
-      ["demo", "watch a scripted model repair a small project; needs no key and no network"]
+      ["demo", "watch a scripted model repair a small project; needs no key and no network"],
+      ["sandbox -- COMMAND", "run a command in the sandbox, to see what it may do"],
+      ["doctor --sandbox", "try every way out of the sandbox of this machine"]
     ],
     more: [
       "Configuration: config.toml in $SPINDLE_HOME, else in $CODEX_HOME (only read), else in ~/.spindle.",
@@ -81,9 +84,10 @@ const pages: { readonly [topic in Topic]: Page } = {
       "spindle sessions list [FLAGS]",
       "spindle sessions show ID [FLAGS]",
       "spindle sessions archive ID",
-      "spindle sessions unarchive ID"
+      "spindle sessions unarchive ID",
+      "spindle sessions processes ID [FLAGS]"
     ],
-    about: "Lists, shows and archives sessions.",
+    about: "Lists, shows and archives sessions, and ends their processes.",
     examples: [["spindle sessions list --help", "flags and examples of a command"]]
   },
   "sessions list": {
@@ -105,6 +109,19 @@ const pages: { readonly [topic in Topic]: Page } = {
     usage: ["spindle sessions unarchive ID"],
     about: "Puts an archived session back into the list.",
     examples: [["spindle sessions unarchive 0199a213-81c0-7800-8aa1-bbab2a035a53", ""]]
+  },
+  "sessions processes": {
+    usage: [
+      "spindle sessions processes ID [--json]",
+      "spindle sessions processes ID --tail PROCESS",
+      "spindle sessions processes ID --end PROCESS | all"
+    ],
+    about:
+      "Lists the processes of a session that run, also while another spindle runs the session. PROCESS is the id of one, or the beginning of it.",
+    examples: [
+      ["spindle sessions processes 0199a213", ""],
+      ["spindle sessions processes 0199a213 --end all", ""]
+    ]
   },
   "sessions show": {
     usage: ["spindle sessions show ID [FLAGS]"],
@@ -130,6 +147,24 @@ const pages: { readonly [topic in Topic]: Page } = {
       ["spindle demo", ""],
       ["spindle demo --json", "the events of the turn"]
     ]
+  },
+  sandbox: {
+    usage: ["spindle sandbox [FLAGS] -- COMMAND [ARGUMENTS]"],
+    about:
+      "Runs a command as an agent would run it, and exits with its code. Both output streams are written to stdout.\n" +
+      "Standard input is empty. Without --sandbox, the mode is that of the configuration, else read-only.",
+    examples: [
+      ["spindle sandbox -- touch file", "fails: read-only"],
+      ["spindle sandbox -s workspace-write -- npm test", "may write in this directory, but not in .git"],
+      ["spindle sandbox -s workspace-write -c sandbox_workspace_write.network_access=true -- npm ci", ""]
+    ]
+  },
+  doctor: {
+    usage: ["spindle doctor --sandbox"],
+    about:
+      "Tries to leave the sandbox of this machine in every known way, in a scratch directory, and prints what happened.\n" +
+      "Exits with 1 if one of them works. Most attempts are written in Perl, which must be installed.",
+    examples: [["spindle doctor --sandbox", ""]]
   }
 }
 

@@ -132,6 +132,13 @@ describe("parse", () => {
     assert.deepInclude(ok("sessions", "list", "--archived"), { archived: true })
     assert.deepStrictEqual(ok("sessions", "archive", "abc"), { _tag: "SessionsArchive", id: "abc" })
     assert.deepStrictEqual(ok("sessions", "unarchive", "abc"), { _tag: "SessionsUnarchive", id: "abc" })
+    assert.deepStrictEqual(ok("sessions", "processes", "abc", "--end", "all"), {
+      _tag: "SessionsProcesses",
+      id: "abc",
+      json: false,
+      tail: undefined,
+      end: "all"
+    })
     assert.deepStrictEqual(ok("sessions", "show", "abc"), {
       _tag: "SessionsShow",
       id: "abc",
@@ -190,7 +197,9 @@ describe("parse", () => {
     assert.include(refused("sessions", "show"), "give a session id")
     assert.include(refused("sessions", "archive"), "give a session id")
     assert.include(refused("sessions", "unarchive", "a", "b"), "give one session id")
-    assert.include(refused("sessions"), "a command is missing: list, show, archive, unarchive")
+    assert.include(refused("sessions", "processes"), "give a session id")
+    assert.include(refused("sessions", "processes", "a", "--tail", "p", "--end", "p"), "--tail cannot be used together")
+    assert.include(refused("sessions"), "a command is missing: list, show, archive, unarchive, processes")
     assert.include(refused(), "a command is missing: exec, sessions, trace or demo")
   })
 })

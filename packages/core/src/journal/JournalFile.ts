@@ -161,7 +161,7 @@ const create = Effect.fnUntraced(function* (files: Files, sessionId: SessionId) 
     ),
     opening
   )
-  return yield* makeWriter({ files, sessionId, path, file, fence: Fence.none }, Sequence.empty, noCut)
+  return yield* makeWriter({ files, sessionId, path, file, fence: Fence.none, isNew: true }, Sequence.empty, noCut)
 })
 
 const everySession = "*" as SessionId

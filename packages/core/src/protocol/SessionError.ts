@@ -72,10 +72,14 @@ export class AgentMismatch extends Schema.TaggedError<AgentMismatch>()("AgentMis
   }
 }
 
-/** The session has ended or failed and takes no more submissions. */
-export class SessionClosed extends Schema.TaggedError<SessionClosed>()("SessionClosed", { sessionId: SessionId }) {
+/** The session has ended or failed and takes no more submissions. `failure` says why it failed. */
+export class SessionClosed extends Schema.TaggedError<SessionClosed>()("SessionClosed", {
+  sessionId: SessionId,
+  failure: Schema.optionalKey(Schema.String)
+}) {
   override get message() {
-    return `session ${this.sessionId} is closed`
+    const { failure, sessionId } = this
+    return `session ${sessionId} ${failure === undefined ? "is closed" : `has failed: ${failure}`}`
   }
 }
 

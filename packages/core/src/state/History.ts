@@ -122,6 +122,16 @@ const reasonTexts: { readonly [R in AbortReason]: string } = {
 export const abortedOutput = (reason: AbortReason, afterMillis: number): string =>
   `Wall time: ${Math.max(0.1, afterMillis / 1000).toFixed(1)} seconds\n${reasonTexts[reason]}`
 
+/** Returns the fragments among items, in order. */
+export const fragmentsOf = (
+  items: ReadonlyArray<Item>
+): ReadonlyArray<{ readonly name: string; readonly text: string }> =>
+  items.flatMap((item) =>
+    item._tag === "UserMessage" && item.fragment !== undefined
+      ? [{ name: item.fragment, text: textOf(item.content) }]
+      : []
+  )
+
 /** The name of the marker's fragment. */
 export const markerFragment = "turn_aborted"
 

@@ -6,7 +6,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import type * as Tracer from "effect/Tracer"
-import { defaultPolicy, permissionOf } from "../internal/tools.ts"
+import { defaultPolicy, rulingOf } from "../internal/tools.ts"
 import type { TurnTables } from "../internal/toolTables.ts"
 import type { Hooks } from "../ports/Hooks.ts"
 import type { ToolEntry, ToolPolicy } from "../ports/ToolSource.ts"
@@ -197,21 +197,36 @@ const denied = (reason: string): Refusal => ({ status: "denied", reason })
 const refusalOf = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
   const { call, hooks, policy, turn } = known
   const verdict = yield* hooks.preToolUse(turn.turnId, call.name, params)
-  if (verdict.deny) return denied(`denied: ${verdict.reason ?? "a hook refused this call"}`)
-  const permission = yield* permissionFor(known, params)
-  if (permission === "allow") return undefined
-  if (permission === "deny") return denied(`denied: the policy forbids ${call.name}`)
+  const decision = { callId: call.callId, tool: call.name }
+  if (verdict.deny) {
+    yield* turn.recordDecision({ ...decision, permission: "deny", source: "hook", reason: verdict.reason })
+    return denied(`denied: ${verdict.reason ?? "a hook refused this call"}`)
+  }
+  const ruling = yield* rulingFor(known, params)
+  const permission = Authority.permissionOf(ruling)
+  const { reason: why, source } = typeof ruling === "string" ? byPolicy : ruling
+  if (permission !== "ask") {
+    // what a policy always allows is no decision about this call
+    if (ruling !== "allow") yield* turn.recordDecision({ ...decision, permission, source, reason: why })
+    return permission === "allow" ? undefined : denied(`denied: ${why ?? `the policy forbids ${call.name}`}`)
+  }
   const failure = yield* checkCall(known, params)
   if (failure !== undefined) return { status: "failed", reason: failure } satisfies Refusal
   const payload =
     policy.payload === undefined
       ? call.params
       : yield* callApplication(`the payload function of the tool ${call.name}`, () => policy.payload!(params))
+  const { keys: keysOf } = policy
+  const keys =
+    keysOf === undefined
+      ? undefined
+      : yield* callApplication(`the keys function of the tool ${call.name}`, () => keysOf(params))
   const answer = yield* turn.ask({
     kind: policy.kind ?? "permissions",
     callId: call.callId,
     tool: call.name,
-    payload
+    payload,
+    ...(keys === undefined ? {} : { keys })
   })
   const reason = yield* refusalIn(answer, payload)
   return reason === undefined ? undefined : denied(reason)
@@ -230,13 +245,15 @@ const checkCall = ({ call, order, policy }: KnownCall, params: unknown) => {
   )
 }
 
+const byPolicy: Pick<Authority.Ruling, "source" | "reason"> = { source: "policy" }
+
 /** What the policy of a tool, and the tool itself, say about a call. */
-const permissionFor = Effect.fnUntraced(function* ({ call, entry, policy, turn }: KnownCall, params: unknown) {
-  const permission =
+const rulingFor = Effect.fnUntraced(function* ({ call, entry, policy, turn }: KnownCall, params: unknown) {
+  const ruling =
     typeof policy.approval === "function"
-      ? yield* callApplication(`the approval function of the tool ${call.name}`, () => permissionOf(policy, params))
+      ? yield* callApplication(`the approval function of the tool ${call.name}`, () => rulingOf(policy, params))
       : policy.approval
-  if (permission !== "allow" || entry.asks === undefined) return permission
+  if (Authority.permissionOf(ruling) !== "allow" || entry.asks === undefined) return ruling
   const asks = entry.asks(params, call.callId, yield* turn.history)
   const needsApproval = yield* Effect.catchCause(asks, (cause) =>
     Cause.hasInterrupts(cause)
@@ -248,7 +265,7 @@ const permissionFor = Effect.fnUntraced(function* ({ call, entry, policy, turn }
           })
         )
   )
-  return needsApproval ? ("ask" as const) : permission
+  return needsApproval ? ("ask" as const) : ruling
 })
 
 /** Calls a function of the application. */

@@ -75,6 +75,7 @@ const legal: ReadonlyArray<NewRecord> = [
   aborted("t3", { returned: ["s5"], dropped: ["s6"] }),
   { _tag: "SessionResumed", cutBytes: 0 },
   rolledBack(1),
+  { _tag: "OperationAccepted", submissionId: Records.submission("stop"), op: "Interrupt" },
   turnStarted("t4"),
   { _tag: "TurnContextChanged", turnId: Records.turn("t4"), context: { model: "m", cwd: "/" } },
   { _tag: "TaskNote", turnId: Records.turn("t4"), name: "progress", data: { done: 1 } },

@@ -14,7 +14,7 @@ import type { AbortReason } from "@spindle/core/Outcome"
 import type { Session } from "@spindle/core/Session"
 import type { SessionConfig } from "@spindle/core/SessionConfig"
 import type { JournalFailed } from "@spindle/core/SessionError"
-import type { DelegateEnd, Turn } from "@spindle/core/Turn"
+import type { DelegateEnd, Turn, TurnDelegate } from "@spindle/core/Turn"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -49,7 +49,6 @@ export class Handle implements Member {
   private readonly tracking: Tracking
   private readonly newId: () => string
   private readonly over = Deferred.makeUnsafe<void>()
-  private unregister: Effect.Effect<void> = Effect.void
   private recordEnd: (end: DelegateEnd) => void = () => undefined
   private timer: Fiber.Fiber<void> | undefined
 
@@ -78,34 +77,29 @@ export class Handle implements Member {
   readonly onEvent: Tracking["onEvent"] = (event) => this.tracking.onEvent(event)
 
   /**
-   * Makes its turn end it, then announces it, both before its session exists, so that no abort misses it (D6). In this
-   * order, so that a turn ends and names every delegate that was announced, wherever an abort comes in between (I3).
+   * Announces it, owned by its turn unless it is detached, before its session exists, so that no abort misses it (D6). The
+   * turn ends and names every delegate that was announced, wherever an abort comes in between (I3).
    */
   readonly register = Effect.suspend(() => {
-    const { delegateId, isDetached, name, turn } = this
+    const { delegateId, isDetached, name } = this
     this.parent.children.set(delegateId, this)
-    const announced = Effect.map(turn.delegate({ delegateId, name, linked: !isDetached }), (record) => {
-      this.recordEnd = record
-    })
-    // mutant linked (D1: a delegate ends with the turn that started it): true
-    // mutant detached (D7: a detached delegate keeps running when its turn ends): drop
-    if (isDetached) return announced
-    const cleanup = {
-      kind: "delegate",
-      name,
+    const owned = {
       // mutant waits-for-its-delegates (D1: a turn that returns waits for its delegates): replace: drain: 0
       drain: this.config.delegateDeadline,
-      run: () => this.end("Parent")
-    } as const
-    // mutant registers-before-it-announces (I3: a delegate is registered before it is announced, so that the end of its
-    //   turn names it):
-    //   replace: return Effect.andThen(announced, Effect.map(turn.onAbort(cleanup), (remove) => void (this.unregister =
-    //   remove)))
-    return Effect.flatMap(turn.onAbort(cleanup), (remove) => {
-      this.unregister = remove
-      return announced
-    })
+      end: () => this.end("Parent")
+    }
+    const child = { delegateId, name, linked: !isDetached }
+    // mutant linked (D1: a delegate ends with the turn that started it): true
+    // mutant detached (D7: a detached delegate keeps running when its turn ends): replace: `(isDetached)` => `(false)`
+    if (isDetached) return this.announce(child)
+    return this.announce({ ...child, ...owned })
   })
+
+  private announce(child: TurnDelegate): Effect.Effect<void> {
+    return Effect.map(this.turn.delegate(child), (record) => {
+      this.recordEnd = record
+    })
+  }
 
   /** Makes it open: its session exists from now on. */
   open(opened: Opened): void {
@@ -256,8 +250,8 @@ export class Handle implements Member {
     this.recordEnd(Status.toEnd(this.tracking.status))
     this.span.end(this.tracking.status)
     Deferred.doneUnsafe(this.over, Effect.void)
-    // mutant closes-its-scope (D1: the end of a delegate closes its scope): replace: return this.unregister
-    return Effect.andThen(this.unregister, Scope.close(this.scope, Exit.void))
+    // mutant closes-its-scope (D1: the end of a delegate closes its scope): replace: return Effect.void
+    return Scope.close(this.scope, Exit.void)
   })
 
   /**

@@ -142,22 +142,11 @@ const stoppedWhileStarting = (slow: Parameters<typeof startUnder>[0]) =>
     }
   })
 
-/** A start that is delayed after its announcement until its turn has ended (I3). */
-const announcingSlowly: Case = shows(
-  Effect.gen(function* () {
-    const { aborted } = yield* stoppedWhileStarting((turn) => ({
-      delegate: (child) => Effect.tap(turn.delegate(child), () => Effect.sleep(200))
-    }))
-    const isNamed = aborted.stragglers.some(({ kind }) => kind === "delegate")
-    return found(!isNamed, "I3 a delegate that was announced is not named by its turn")
-  })
-)
-
 /** A start that is delayed before its announcement (I2). */
 const registeringSlowly: Case = shows(
   Effect.gen(function* () {
     const { aborted, started } = yield* stoppedWhileStarting((turn) => ({
-      onAbort: (cleanup) => Effect.tap(turn.onAbort(cleanup), () => Effect.sleep(50))
+      delegate: (child) => Effect.delay(turn.delegate(child), 50)
     }))
     const isLate = started !== undefined && started.at > aborted.requestedAt
     return found(isLate, "I2 a delegate is announced after the abort")
@@ -174,8 +163,7 @@ const askingAParentThatStops: Case = shows(
         Effect.tap(
           startUnder(
             (turn) => ({
-              onAbort: (cleanup) =>
-                turn.onAbort({ ...cleanup, run: (reason) => Effect.andThen(Effect.sleep(50), cleanup.run(reason)) })
+              delegate: (child) => turn.delegate({ ...child, end: (reason) => Effect.delay(child.end!(reason), 50) })
             }),
             { agent: asking.agent }
           ),
@@ -623,7 +611,6 @@ const askingBetweenTurns: Case = {
 
 export const casesOfDelegates = {
   startingDeaf,
-  announcingSlowly,
   registeringSlowly,
   startingLate,
   askingAParentThatStops,

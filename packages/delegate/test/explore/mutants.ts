@@ -33,7 +33,6 @@ export const mutants = {
   "makes-none-when-refused": { by: "startingDeaf", breaks: /^D1/ },
   "ends-what-was-opened-meanwhile": { by: "startingDeaf", breaks: /^D1/ },
   "leaves-the-end-to-its-opener": { by: "startingDeaf", breaks: /^D1/ },
-  "registers-before-it-announces": { by: "announcingSlowly", breaks: /^I3/ },
   "refuses-by-name": { by: "startingLate", breaks: /^D6/ },
   "gives-back-a-failed-start": { by: "failingStart", breaks: /^D6/ },
   "closes-its-scope": { by: "failingStart", breaks: /^D6 a start that failed holds its journal/ },

@@ -22,7 +22,7 @@ export const remember = (receipts: Receipts, receipt: Receipt): Receipts => [
   receipt
 ]
 
-/** Returns the receipts of the inputs and rollbacks in a journal, as they were first returned. */
+/** Returns the receipts of the submissions in a journal, as they were first returned. */
 export const ofRecords = (records: ReadonlyArray<JournalRecord>): Receipts => {
   const started = new Map<SubmissionId, TurnId>()
   for (const record of records) {
@@ -31,7 +31,9 @@ export const ofRecords = (records: ReadonlyArray<JournalRecord>): Receipts => {
     }
   }
   const receipts = records.flatMap((record): ReadonlyArray<Receipt> => {
-    if (record._tag === "RolledBack") return [{ _tag: "Accepted", submissionId: record.submissionId }]
+    if (record._tag === "RolledBack" || record._tag === "OperationAccepted") {
+      return [{ _tag: "Accepted", submissionId: record.submissionId }]
+    }
     return record._tag === "InputAccepted" ? [receiptOf(record, started)] : []
   })
   return receipts.slice(-capacityCount)

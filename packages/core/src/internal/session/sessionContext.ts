@@ -3,6 +3,7 @@ import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import type { Approvals } from "../../ports/Approvals.ts"
+import type { MakeFragments } from "../../ports/Fragments.ts"
 import type { Hooks } from "../../ports/Hooks.ts"
 import type { SessionId } from "../../protocol/Ids.ts"
 import type { SessionConfig } from "../../protocol/SessionConfig.ts"
@@ -22,6 +23,7 @@ export interface SessionContext {
   readonly config: SessionConfig
   readonly policy: SessionPolicy
   readonly hooks: Hooks
+  readonly fragments: MakeFragments | undefined
   readonly approvals: Approvals
   readonly newId: () => string
 }

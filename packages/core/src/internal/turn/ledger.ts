@@ -57,6 +57,8 @@ export class Ledger implements ItemWriter {
   /** How many model requests and tool calls the turn has made; see `bounds`. */
   requestsCount = 0
   toolCallsCount = 0
+  /** Whether the fragments of the turn are not in the history yet. */
+  areFragmentsDue = true
   private bound: string | undefined
   private isGateOpen: boolean
   private pendingInput: Input | undefined
@@ -157,6 +159,7 @@ export class Ledger implements ItemWriter {
       throw new Error("a turn replaces its history between model requests, while no call is open")
     }
     const named = items.map((item) => ({ ...toRecorded(item), id: "id" in item ? item.id : this.newItemId() }) as Item)
+    this.areFragmentsDue = true
     this.recorder.append({ _tag: "HistoryReplaced", turnId: this.origin.turnId, items: named })
     return named
   }

@@ -1,5 +1,7 @@
 /** The implementation of `Turn`: the ledger of a turn and the parts of its session, guarded by the fence (contract I3). */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import type * as Fragments from "../../ports/Fragments.ts"
 import * as Input from "../../protocol/Input.ts"
 import { toFinite } from "../../protocol/Item.ts"
 import * as ContextTokens from "../../state/ContextTokens.ts"
@@ -7,6 +9,7 @@ import * as History from "../../state/History.ts"
 import * as Inbox from "../../state/Inbox.ts"
 import type { Entry } from "../../state/Inbox.ts"
 import type { DelegateEnd, Turn, TurnDelegate } from "../../Turn.ts"
+import { textOf } from "../foreign.ts"
 import { flush as flushJournal } from "../log/flush.ts"
 import { takeRequest } from "./bounds.ts"
 import type { Ledger } from "./ledger.ts"
@@ -88,6 +91,16 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
         })
       }),
     finish: (call, status, output) => sync(() => ledger.finish(call.callId, status, output)),
+    recordDecision: ({ reason, ...decision }) =>
+      sync(
+        () =>
+          void recorder.append({
+            _tag: "CallDecided",
+            turnId: origin.turnId,
+            ...decision,
+            ...(reason === undefined ? {} : { reason })
+          })
+      ),
     ask: (question) => unlessClosing(questions.ask(ledger, question)),
     process: (spec) => unlessClosing(Processes.start(parts, ledger, spec, flush)),
     endProcess: (processId) => unlessFenced(Effect.suspend(() => resources.end(processId))),
@@ -132,7 +145,7 @@ const startDelegate = (
 }
 
 /**
- * Looks at the first input, asks the hooks, then carries it: an input leaves the inbox with the record that carries it, or
+ * Records the fragments that the model does not know. Then looks at the first input, asks the hooks, then carries it: an input leaves the inbox with the record that carries it, or
  * stays (contract P2, P5).
  */
 const takeInput = Effect.fnUntraced(function* (
@@ -143,6 +156,15 @@ const takeInput = Effect.fnUntraced(function* (
 ) {
   const { recorder, session, startContexts } = parts
   let carried = 0
+  if (ledger.areFragmentsDue && session.fragments !== undefined) {
+    const update = yield* fragmentsOf(session.fragments, recorder.state.history)
+    if (isFenced()) return yield* Effect.interrupt
+    ledger.areFragmentsDue = false
+    for (const { name, text } of update.fragments) {
+      ledger.record({ _tag: "UserMessage", content: Input.text(text), fragment: name })
+    }
+    for (const message of update.warnings) recorder.append({ _tag: "Warning", message })
+  }
   if (startContexts.isDue) {
     const contexts = yield* session.hooks.sessionStart(session.sessionId, session.source)
     if (isFenced()) return yield* Effect.interrupt
@@ -158,6 +180,22 @@ const takeInput = Effect.fnUntraced(function* (
     if (yield* carry(parts, ledger, entry, isFenced)) carried++
   }
 })
+
+/** What to record ahead of the input. A function of the application that throws or dies costs its fragments only. */
+const fragmentsOf = (
+  make: Fragments.MakeFragments,
+  history: History.ItemLog
+): Effect.Effect<Fragments.FragmentUpdate> =>
+  Effect.catchCause(
+    Effect.suspend(() => make(History.fragmentsOf(History.toArray(history)))),
+    (cause) =>
+      Cause.hasInterrupts(cause)
+        ? Effect.failCause(cause)
+        : Effect.succeed({
+            fragments: [],
+            warnings: [`the instructions of this turn could not be made: ${textOf(Cause.squash(cause))}`]
+          })
+  )
 
 /** Records the input of a task, which is not in the inbox: it was started in code, or its start carried the submission. */
 const carryOwn = (

@@ -1,0 +1,274 @@
+/**
+ * What the model learns about its surroundings: the instructions of the person and the project (`AGENTS.md`), and the
+ * environment. Both are fragments of the history, recorded when the model does not know them and when they have changed.
+ *
+ * ```
+ * <home>/AGENTS.md            of the person, for every project
+ * <root>/AGENTS.md            of the project: one file for each directory from the root down to the working directory;
+ * <root>/<directory>/AGENTS.md  later ones are more specific
+ * ```
+ *
+ * In each directory the first of these files that is not blank counts: `AGENTS.override.md`, `AGENTS.md`, then the names
+ * of `project_doc_fallback_filenames`.
+ */
+import * as Fs from "node:fs/promises"
+import * as Path from "node:path"
+import { type Fragment, type FragmentUpdate, type MakeFragments, none } from "@spindle/core/Fragments"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+
+/** Why a file is left out, or not used completely. */
+export const Problem = Schema.Union([
+  Schema.TaggedStruct("NotUtf8", { path: Schema.String }),
+  Schema.TaggedStruct("TooLarge", { path: Schema.String, limitBytes: Schema.Finite }),
+  Schema.TaggedStruct("Unreadable", { path: Schema.String, detail: Schema.String })
+])
+/** @see {@link Problem} */
+export type Problem = typeof Problem.Type
+
+/** Describes a problem in one line. */
+export const describe = (problem: Problem): string => {
+  switch (problem._tag) {
+    case "NotUtf8":
+      return `${problem.path} is not used: it is not UTF-8 text`
+    case "TooLarge":
+      return `${problem.path} is cut off: instructions may have ${problem.limitBytes} bytes (project_doc_max_bytes)`
+    case "Unreadable":
+      return `${problem.path} is not used: ${problem.detail}`
+  }
+}
+
+/** Where instructions are read from. */
+export interface Places {
+  /** The directory of the person's own file. */
+  readonly home: string
+  readonly cwd: string
+  /** The names of files that count where there is no `AGENTS.md`. */
+  readonly fallbackNames: ReadonlyArray<string>
+  /**
+   * How many bytes the files of a project may have together, at most 1 MiB; 0 reads none. The file of the person has the
+   * same limit.
+   */
+  readonly maxBytes: number
+  /** The names of files or directories that mark the root of a project. */
+  readonly rootMarkers: ReadonlyArray<string>
+}
+
+/** Instructions that were read. `text` is empty if there are none. */
+export interface Instructions {
+  readonly text: string
+  readonly problems: ReadonlyArray<Problem>
+}
+
+// files are read into memory at each turn
+const mostBytes = 1 << 20
+
+/**
+ * Reads the instructions. Files that cannot be used are left out, with a problem for each. **Interruption** stops the
+ * wait for the disk.
+ */
+export const read = (places: Places): Effect.Effect<Instructions> => Effect.promise(() => readAll(places))
+
+const readAll = async (places: Places): Promise<Instructions> => {
+  const problems: Array<Problem> = []
+  const limit = Math.min(places.maxBytes, mostBytes)
+  const own = await firstOf({ directory: places.home, names: names([]), limitBytes: limit }, problems)
+  const project: Array<string> = []
+  let left = limit
+  for (const directory of await directoriesOf(places)) {
+    if (left <= 0) break
+    const found = await firstOf({ directory, names: names(places.fallbackNames), limitBytes: left }, problems)
+    if (found === undefined) continue
+    left -= found.sizeBytes
+    project.push(found.text)
+  }
+  const parts = [own?.text, project.length === 0 ? undefined : project.join("\n\n")]
+  return { text: parts.filter((part) => part !== undefined).join(projectHeading), problems }
+}
+
+const projectHeading = "\n\n--- project-doc ---\n\n"
+
+const names = (fallbackNames: ReadonlyArray<string>) => ["AGENTS.override.md", "AGENTS.md", ...fallbackNames]
+
+/** The directories from the root of the project down to the working directory; only that one if there is no root. */
+export const directoriesOf = async ({
+  cwd,
+  rootMarkers
+}: Pick<Places, "cwd" | "rootMarkers">): Promise<ReadonlyArray<string>> => {
+  const directories: Array<string> = []
+  for (let directory = Path.resolve(cwd); ; directory = Path.dirname(directory)) {
+    directories.unshift(directory)
+    const marks = await Promise.all(rootMarkers.map((marker) => exists(Path.join(directory, marker))))
+    if (marks.includes(true)) return directories
+    if (directory === Path.dirname(directory)) return directories.slice(-1)
+  }
+}
+
+const exists = (path: string): Promise<boolean> =>
+  Fs.stat(path).then(
+    () => true,
+    () => false
+  )
+
+interface Found {
+  readonly text: string
+  readonly sizeBytes: number
+}
+
+interface Candidates {
+  readonly directory: string
+  readonly names: ReadonlyArray<string>
+  readonly limitBytes: number
+}
+
+/** The first file of these names that has text. One that cannot be used does not hide the next. */
+const firstOf = async (
+  { directory, limitBytes, names }: Candidates,
+  problems: Array<Problem>
+): Promise<Found | undefined> => {
+  if (limitBytes <= 0) return undefined
+  for (const name of names) {
+    const path = Path.join(directory, name)
+    const file = await readFile(path, limitBytes)
+    if (file === undefined) continue
+    if (file._tag !== "File") {
+      problems.push(file)
+      continue
+    }
+    if (file.text.trim() === "") continue
+    if (file.isCut) problems.push({ _tag: "TooLarge", path, limitBytes })
+    return file
+  }
+  return undefined
+}
+
+/** Reads the beginning of a file, if it is one: a directory, a pipe or a device is no file. */
+export const readFile = async (
+  path: string,
+  limitBytes: number
+): Promise<(Found & { readonly _tag: "File"; readonly isCut: boolean }) | Problem | undefined> => {
+  try {
+    if (!(await Fs.stat(path)).isFile()) return undefined
+    const bytes = await readStart(path, limitBytes + 1)
+    const sizeBytes = bytes.length
+    const isCut = sizeBytes > limitBytes
+    const text = decode(bytes.subarray(0, Math.min(sizeBytes, limitBytes)), isCut)
+    return text === undefined ? { _tag: "NotUtf8", path } : { _tag: "File", text, sizeBytes, isCut }
+  } catch (error) {
+    const { code = String(error) } = error as NodeJS.ErrnoException
+    return code === "ENOENT" || code === "ENOTDIR" ? undefined : { _tag: "Unreadable", path, detail: code }
+  }
+}
+
+/** The first bytes of a file, at most `limitBytes`. */
+const readStart = async (path: string, limitBytes: number): Promise<Uint8Array> => {
+  const file = await Fs.open(path)
+  try {
+    const bytes = Buffer.alloc(limitBytes)
+    let sizeBytes = 0
+    for (;;) {
+      const { bytesRead } = await file.read(bytes, sizeBytes, limitBytes - sizeBytes)
+      if (bytesRead === 0) return bytes.subarray(0, sizeBytes)
+      sizeBytes += bytesRead
+    }
+  } finally {
+    await file.close()
+  }
+}
+
+/** The text of UTF-8 bytes. A character that the limit has cut is left out. */
+const decode = (bytes: Uint8Array, isCut: boolean): string | undefined => {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes, { stream: isCut })
+  } catch {
+    return undefined
+  }
+}
+
+/** Returns the fragment with the instructions of a directory. */
+export const instructionsFragment = (cwd: string, { problems, text }: Instructions): Fragment => ({
+  name: instructionsName,
+  text: [
+    `# AGENTS.md instructions for ${cwd}`,
+    "",
+    "<INSTRUCTIONS>",
+    ...(text === "" ? [] : [text]),
+    ...problems.map((problem) => `[${describe(problem)}]`),
+    "</INSTRUCTIONS>"
+  ].join("\n")
+})
+
+/** The name of the fragment with the instructions. */
+export const instructionsName = "agents_md"
+
+/** The name of the fragment with the environment. */
+export const environmentName = "environment_context"
+
+/** The environment of a turn: names and values, in order. A name consists of letters and underscores. */
+export type Environment = ReadonlyArray<readonly [name: string, value: string]>
+
+/**
+ * Returns the fragment with what has changed in the environment since these fragments, undefined if nothing has. Without
+ * an earlier one it has everything.
+ */
+export const environmentFragment = (current: Environment, known: ReadonlyArray<Fragment>): Fragment | undefined => {
+  const before = new Map<string, string>()
+  for (const { name, text } of known) {
+    if (name !== environmentName) continue
+    for (const [, field, value] of text.matchAll(fieldLine)) before.set(field!, value!)
+  }
+  const changed = current.filter(([name, value]) => before.get(name) !== escape(value))
+  if (changed.length === 0) return undefined
+  const lines = changed.map(([name, value]) => `  <${name}>${escape(value)}</${name}>`)
+  return { name: environmentName, text: ["<environment_context>", ...lines, "</environment_context>"].join("\n") }
+}
+
+const fieldLine = /^ {2}<([a-z_]+)>(.*)<\/\1>$/gm
+
+const escape = (value: string): string =>
+  value
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replaceAll(/[\r\n]+/g, " ")
+
+/** What fragments are made from. */
+export interface Options {
+  readonly places: Places
+  /** The environment at a time, in milliseconds. */
+  readonly environment: (now: number) => Environment
+  /** Further fragments, each with another name: recorded if the model knows no such fragment, or one of another text. */
+  readonly further?: Effect.Effect<FragmentUpdate> | undefined
+}
+
+/** Makes the fragments of a turn: instructions, environment, then the further ones. */
+export const make =
+  ({ environment, further = Effect.succeed(none), places }: Options): MakeFragments =>
+  (known) =>
+    Effect.gen(function* () {
+      const instructions = yield* read(places)
+      const more = yield* further
+      const now = yield* Clock.currentTimeMillis
+      const isKnown = ({ name, text }: Fragment) => known.findLast((one) => one.name === name)?.text === text
+      const own = instructionsFragment(places.cwd, instructions)
+      const wasKnown = known.some(({ name }) => name === instructionsName)
+      const isEmpty = instructions.text === "" && instructions.problems.length === 0
+      const isDue = isEmpty ? wasKnown && !isKnown(own) : !isKnown(own)
+      const surroundings = environmentFragment(environment(now), known)
+      const changed = more.fragments.filter((one) => !isKnown(one))
+      return {
+        fragments: [...(isDue ? [own] : []), ...(surroundings === undefined ? [] : [surroundings]), ...changed],
+        warnings: [...(isDue ? instructions.problems.map(describe) : []), ...(changed.length > 0 ? more.warnings : [])]
+      }
+    })
+
+/** Returns the day and the time zone of a time, as the environment names them. */
+export const dateOf = (now: number): Environment => {
+  const { timeZone } = Intl.DateTimeFormat().resolvedOptions()
+  // this locale writes dates as ISO 8601 does
+  return [
+    ["current_date", new Intl.DateTimeFormat("sv-SE", { timeZone }).format(now)],
+    ["timezone", timeZone]
+  ]
+}
