@@ -47,7 +47,7 @@ import * as Tracing from "./Tracing.ts"
 export type Platform = FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner | HttpClient.HttpClient
 
 /** What sessions of this application run with. */
-export type Services = CodingAgent.Services | Processes | ProcessGroups.ProcessGroups | Sandbox.Sandbox
+export type Services = CodingAgent.Services | ProcessGroups.ProcessGroups | Sandbox.Sandbox
 
 /** What the layer is made from. */
 export interface Options<E> extends CodingAgent.Options {
