@@ -59,12 +59,7 @@ export type { McpFailed } from "@spindle/mcp/McpFailed"
 export type Platform = FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner | HttpClient.HttpClient
 
 /** What sessions of this application run with. */
-export type Services =
-  | CodingAgent.Services
-  | Processes
-  | ProcessGroups.ProcessGroups
-  | Sandbox.Sandbox
-  | McpServers.McpServers
+export type Services = CodingAgent.Services | ProcessGroups.ProcessGroups | Sandbox.Sandbox | McpServers.McpServers
 
 /** What the layer is made from. */
 export interface Options<E> extends CodingAgent.Options {
