@@ -11,12 +11,14 @@ import * as Hooks from "@spindle/core/Hooks"
 import type { SessionId } from "@spindle/core/Ids"
 import type { Journal } from "@spindle/core/Journal"
 import * as JournalFile from "@spindle/core/JournalFile"
+import * as Op from "@spindle/core/Op"
 import type { Processes } from "@spindle/core/Processes"
 import * as Session from "@spindle/core/Session"
 import { defaults, SessionConfig } from "@spindle/core/SessionConfig"
 import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/SessionError"
 import { isRecord, type SessionEvent } from "@spindle/core/SessionEvent"
 import { both, SessionObserver } from "@spindle/core/SessionObserver"
+import { MutationGate } from "@spindle/core/MutationGate"
 import { CurrentTurnContext, type TurnContext } from "@spindle/core/TurnContext"
 import { nameOf } from "@spindle/tools/ApprovalPolicy"
 import type { McpFailed } from "@spindle/mcp/McpFailed"
@@ -27,10 +29,12 @@ import { TurnHeaders } from "@spindle/mcp/TurnHeaders"
 import * as CodingTools from "@spindle/tools/CodingTools"
 import * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
+import * as Git from "@spindle/tools/Git"
 import * as ExecCommand from "@spindle/tools/ExecCommand"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
 import * as Sandbox from "@spindle/tools/Sandbox"
 import { fullAccess } from "@spindle/tools/SandboxPolicy"
+import * as Snapshots from "@spindle/tools/Snapshots"
 import * as Signals from "@spindle/tools/Signals"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
@@ -49,8 +53,11 @@ import * as RuleFiles from "./RuleFiles.ts"
 import * as SessionLease from "./SessionLease.ts"
 import * as Settings from "./Settings.ts"
 import { policiesOf } from "./settings/sandbox.ts"
+import * as Skills from "./Skills.ts"
+import * as Undo from "./tasks/UndoTask.ts"
 import * as Tracing from "./Tracing.ts"
 import * as TurnMetadata from "./TurnMetadata.ts"
+import * as TurnSnapshots from "./TurnSnapshots.ts"
 
 export type { McpFailed } from "@spindle/mcp/McpFailed"
 
@@ -60,10 +67,10 @@ export type Platform = FileSystem.FileSystem | EffectPath.Path | ChildProcessSpa
 /** What sessions of this application run with. */
 export type Services =
   | CodingAgent.Services
-  | Processes
   | ProcessGroups.ProcessGroups
   | Sandbox.Sandbox
   | McpServers.McpServers
+  | Git.Git
 
 /** What the layer is made from. */
 export interface Options<E> extends CodingAgent.Options {
@@ -86,7 +93,8 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E | McpFail
         ),
         journals(options.settings.home),
         fragments(options),
-        mcp(options)
+        mcp(options),
+        snapshots(options.settings.home)
       )
     ),
     Layer.provideMerge(Tracing.layer(options.settings.telemetry, options.tracing))
@@ -101,8 +109,10 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
     Effect.gen(function* () {
       const isSandboxed = yield* Effect.orElseSucceed(CodingAgent.isSandboxed(settings), () => false)
       const { commands, patches } = policiesOf(settings.sandboxMode, settings.sandbox, cwd)
+      const { approval } = yield* CodingAgent.approvalsOf({ cwd, settings })
       return CodingTools.layer({
         cwd,
+        approval,
         login: settings.commands.allowsLoginShell,
         sandbox: { commands: isSandboxed ? commands : fullAccess, patches }
       })
@@ -121,17 +131,25 @@ const mcp = ({ cwd, settings, tracing }: Pick<Options<never>, "cwd" | "settings"
     Layer.merge(Layer.effect(TurnHeaders)(TurnMetadata.make({ cwd, sandbox: settings.sandboxMode })))
   )
 
-/** The instructions and the environment of the model. */
+const placesOf = (settings: Settings.Settings, cwd: string): Instructions.Places => ({
+  home: settings.configDirectory,
+  cwd,
+  ...settings.projectDoc
+})
+
+/** The instructions, the environment and the skills of the model. */
 const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem> =>
   Layer.effect(
     Fragments,
     Effect.map(ExecCommand.defaultShell, (shell) =>
       Instructions.make({
-        places: { home: settings.configDirectory, cwd, ...settings.projectDoc },
+        places: placesOf(settings, cwd),
+        further: Effect.map(Skills.read(placesOf(settings, cwd)), Skills.fragmentsOf),
         environment: (now) => [
           ["cwd", cwd],
           ["approval_policy", nameOf(settings.approvalPolicy)],
           ["sandbox_mode", settings.sandboxMode],
+          ["network_access", hasNetwork(settings) ? "enabled" : "restricted"],
           ["shell", Path.basename(shell)],
           ...Instructions.dateOf(now)
         ]
@@ -139,7 +157,10 @@ const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, n
     )
   )
 
-/** The commands that the configuration names as hooks. */
+const hasNetwork = ({ sandbox, sandboxMode }: Settings.Settings): boolean =>
+  sandboxMode === "danger-full-access" || (sandboxMode === "workspace-write" && sandbox.network)
+
+/** The skills that a prompt names, and the commands that the configuration names as hooks. */
 const hooks = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem | Processes> =>
   Layer.unwrap(
     Effect.gen(function* () {
@@ -147,8 +168,10 @@ const hooks = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never
       const { home, model } = settings
       const approvalPolicy = nameOf(settings.approvalPolicy)
       const shell = yield* ExecCommand.defaultShell
-      if (found.handlers.length === 0 && found.problems.length === 0) return Layer.empty
-      return Hooks.layer(HookCommands.make({ settings: found, cwd, home, shell, model, approvalPolicy }))
+      const skills = Skills.hooks(placesOf(settings, cwd))
+      if (found.handlers.length === 0 && found.problems.length === 0) return Hooks.layer(skills)
+      const commands = HookCommands.make({ settings: found, cwd, home, shell, model, approvalPolicy })
+      return Hooks.layer(Hooks.combine(skills, commands))
     })
   )
 
@@ -181,6 +204,12 @@ export const processesFor = (
 /** The journals below a home, each leased by one process of this machine (contract J2). */
 export const journals = (home: string): Layer.Layer<Journal, never, FileSystem.FileSystem | EffectPath.Path> =>
   JournalFile.layer({ directory: Path.join(home, "sessions") }).pipe(Layer.provide(SessionLease.layer(home)))
+
+/** The snapshots of sessions below a home, and git. */
+export const snapshots = (
+  home: string
+): Layer.Layer<Snapshots.Snapshots | Git.Git, never, FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner> =>
+  Snapshots.layer({ directory: Path.join(home, "snapshots") }).pipe(Layer.provideMerge(Git.layer))
 
 /** Which session to open, and for whom. */
 export interface Opening extends CodingAgent.Options {
@@ -216,6 +245,8 @@ export const open = (
     const groups = yield* ProcessGroups.ProcessGroups
     const servers = yield* McpServers.McpServers
     const killTargets = () => [...groups.killTargets(), ...servers.pids().map((pid) => -pid)]
+    const turns = settings.snapshots ? yield* TurnSnapshots.make(cwd) : undefined
+    const recovered = opening.isResumed ? yield* TurnSnapshots.recover(sessionId) : undefined
     let from = 0
     const onEvent = (event: SessionEvent) => {
       if (from === 0 && isRecord(event)) from = event.seq
@@ -227,8 +258,9 @@ export const open = (
       Effect.provideService(Approvals, approvalsOf(opening)),
       Effect.provideService(
         SessionObserver,
-        both(both(yield* SessionObserver, opening.observer), yield* amendments(settings.home))
+        both(both(both(yield* SessionObserver, turns?.observer), opening.observer), yield* amendments(settings.home))
       ),
+      Effect.provideService(MutationGate, turns?.gate),
       CodingAgent.withLimits(settings),
       Effect.provideService(CurrentTurnContext, () => turnContext(settings, cwd)),
       Effect.provideService(SessionConfig, {
@@ -237,6 +269,7 @@ export const open = (
         compactFromTokens: settings.modelSizes.get(settings.model)?.compactFromTokens
       })
     )
+    if (recovered !== undefined) yield* session.submit(Op.notice(Undo.fragment, recovered, { delivery: "wait" }))
     return { session, from, killTargets }
   })
 
