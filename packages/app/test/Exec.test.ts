@@ -3,6 +3,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import type { Question } from "@spindle/core/Approvals"
 import type { SessionId } from "@spindle/core/Ids"
+import type * as Op from "@spindle/core/Op"
 import * as Input from "@spindle/core/Input"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import { Effect } from "effect"
@@ -99,6 +100,46 @@ describe("run", () => {
     }).pipe(Effect.scoped, Effect.provide(platform))
   )
 
+  it.live("compacts the conversation for the prompt /compact, and before a prompt that reaches the limit", () =>
+    Effect.gen(function* () {
+      const long = "x".repeat(4_000)
+      const { cwd, layer, server, settings } = yield* world(
+        {
+          turns: [long, "a summary", long, long, "another summary", "done"].map((text) => ({
+            events: [{ text }],
+            usage: { input: 100, output: text.length / 4 }
+          }))
+        },
+        [["model_auto_compact_token_limit", "900"]]
+      )
+      const run = (text: string, resume: SessionId | undefined) => {
+        const seen = witness()
+        return Effect.map(
+          Effect.scoped(Exec.run({ settings, cwd, input: Input.text(text), resume, meta: {}, face: seen.face })).pipe(
+            Effect.provide(layer)
+          ),
+          (end) => ({ ...seen, end })
+        )
+      }
+      const first = yield* run("one", undefined)
+      const [id] = first.made
+      const compacted = yield* run(" /compact\n", id)
+      assert.isTrue(compacted.end.isCompleted)
+      assert.include(tags(compacted.events), "HistoryReplaced")
+      const again = yield* run("/compact", id)
+      assert.match(again.end.failure ?? "", /^cannot compact the conversation: /)
+      yield* run("two", id)
+      const last = yield* run("three", id)
+      assert.include(tags(last.events), "HistoryReplaced")
+      assert.strictEqual(last.end.lastMessage, "done")
+      const sent = JSON.stringify(server.requests.at(-1)!.body)
+      assert.deepStrictEqual(
+        ["one", "two", "three", "another summary", long].map((text) => sent.includes(text)),
+        [true, true, true, true, false]
+      )
+    }).pipe(Effect.scoped, Effect.provide(platform))
+  )
+
   it.live("asks no question if the approval policy is never", () =>
     Effect.gen(function* () {
       const { cwd, layer, server, settings } = yield* world(
@@ -112,6 +153,47 @@ describe("run", () => {
       assert.deepStrictEqual(questions, [])
       assert.isFalse(existsSync(join(cwd, "made")))
       assert.include(JSON.stringify(server.requests.at(-1)!.body), "the approval policy is never")
+    }).pipe(Effect.scoped, Effect.provide(platform))
+  )
+
+  it.live("writes the rule that an answer allows, and asks about such a command no more", () =>
+    Effect.gen(function* () {
+      const again = { call: "exec_command", args: { cmd: "touch made again", login: false } }
+      const { cwd, layer, settings } = yield* world({
+        turns: [{ events: [touch] }, { events: [again] }, { events: [{ text: "done" }] }]
+      })
+      const { events, face, questions } = witness()
+      const amending = (sessionId: SessionId) =>
+        Effect.map(face(sessionId), (made): Exec.Face => ({
+          ...made,
+          approvals: {
+            decide: (question) =>
+              Effect.map(made.approvals.decide(question), (decision) => {
+                const { amendment } = question.payload as { readonly amendment: unknown }
+                return { ...decision, scope: "once", amendment } as Op.Approved
+              })
+          }
+        }))
+      yield* Effect.scoped(
+        Exec.run({ settings, cwd, input: Input.text("go"), resume: undefined, meta: {}, face: amending })
+      ).pipe(Effect.provide(layer))
+      assert.deepStrictEqual(
+        questions.map(({ payload }) => payload),
+        [
+          {
+            command: "touch made",
+            cwd,
+            reason: "there is no sandbox to contain it",
+            sandbox: "there is none: the command can do what you can",
+            amendment: [["touch", "made"]]
+          }
+        ]
+      )
+      assert.isTrue(existsSync(join(cwd, "again")))
+      const sources = events.flatMap((event) =>
+        event._tag === "QuestionSettled" || event._tag === "CallDecided" ? [event.source] : []
+      )
+      assert.deepStrictEqual(sources, ["user", "rule"])
     }).pipe(Effect.scoped, Effect.provide(platform))
   )
 

@@ -177,7 +177,7 @@ export const narrow: {
   const narrowed = (entry: ToolEntry): ToolEntry => {
     const policy = entry.policy ?? self.defaultPolicy
     const approval = (params: unknown) =>
-      Authority.meet(Tools.permissionOf(policy, params), most(entry.spec, params) ?? "allow")
+      Authority.atMost(Tools.rulingOf(policy, params), most(entry.spec, params) ?? "allow")
     return { ...entry, policy: { ...policy, approval } }
   }
   return mapTools(self, narrowed)
@@ -201,6 +201,15 @@ export const withoutTools: {
 } = dual(2, <R>(self: Agent<R>, names: ReadonlyArray<string>) =>
   mapTables(self, ({ byName }) => Tools.tableOf(new Map(Array.from(byName).filter(([name]) => !names.includes(name)))))
 )
+
+/** Returns the agent with these kinds of tasks in addition to its own. Throws `DuplicateTask` for two of one name. */
+export const withTasks: {
+  <Kind extends TaskKind<any>>(kinds: ReadonlyArray<Kind>): <R>(self: Agent<R>) => Agent<R | TaskRequirements<Kind>>
+  <R, Kind extends TaskKind<any>>(self: Agent<R>, kinds: ReadonlyArray<Kind>): Agent<R | TaskRequirements<Kind>>
+} = dual(2, <R>(self: Agent<R>, kinds: ReadonlyArray<TaskKind<any>>) => ({
+  ...self,
+  tasks: byName([...self.tasks.values(), ...kinds])
+}))
 
 /** Returns the agent with another form of output. */
 export const withOutput: {

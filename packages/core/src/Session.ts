@@ -26,6 +26,7 @@ import { StartContexts } from "./internal/session/startContexts.ts"
 import { Submissions } from "./internal/session/submissions.ts"
 import { currentParent } from "./internal/session/submissionSpan.ts"
 import * as TaskKinds from "./internal/session/taskKinds.ts"
+import { guard, Hooks } from "./Hooks.ts"
 import { Questions } from "./internal/turn/questions.ts"
 import { replace } from "./internal/turn/replacement.ts"
 import { Resources } from "./internal/turn/resources.ts"
@@ -34,7 +35,6 @@ import { type RunningTurn, Turns } from "./internal/turn/turnStart.ts"
 import { acquireAll } from "./journal/acquireAll.ts"
 import { Approvals, nameDefects } from "./ports/Approvals.ts"
 import { Fragments } from "./ports/Fragments.ts"
-import { guard, Hooks } from "./ports/Hooks.ts"
 import { Journal, type JournalWriter } from "./ports/Journal.ts"
 import type { Model } from "./ports/Model.ts"
 import { SessionObserver } from "./ports/SessionObserver.ts"
@@ -272,15 +272,26 @@ const makeParts = <R>(
     onFree: queue.onTurnEnd
   })
   const submissions = new Submissions(
-    { session, lifetime, recorder, supervisor, questions, startContexts, turns, queue, taskKinds: agent.tasks },
+    {
+      session,
+      lifetime,
+      recorder,
+      supervisor,
+      questions,
+      resources,
+      startContexts,
+      turns,
+      queue,
+      taskKinds: agent.tasks
+    },
     Receipts.ofRecords(records)
   )
   return { ...parts, ownerSession, lifetime, subscribers, turns, queue, submissions }
 }
 
-/** How long the turn in the slot may take to end when its session closes: what the configuration allows each part. */
-const closeLimit = ({ abortHookLimit, grace, journalDeadline }: SessionConfig): number =>
-  millis(grace) + millis(abortHookLimit) + 2 * millis(journalDeadline)
+/** How long the turn in the slot may take to end when its session closes: what each part is allowed. */
+const closeLimit = ({ grace, journalDeadline }: SessionConfig, { abortHookMillis }: Turns): number =>
+  millis(grace) + abortHookMillis + 2 * millis(journalDeadline)
 
 /** Stops what runs, settles it, ends delegates and processes, and ends the streams; bounded in time (S7). */
 const close = Effect.fnUntraced(function* ({
@@ -291,12 +302,13 @@ const close = Effect.fnUntraced(function* ({
   resources,
   session: { config, context },
   subscribers,
-  supervisor
+  supervisor,
+  turns
 }: Parts) {
   lifetime.close()
   questions.cancelAll(undefined, "end")
   supervisor.abort("Shutdown")
-  const idle = Effect.timeoutOption(supervisor.awaitIdle, closeLimit(config))
+  const idle = Effect.timeoutOption(supervisor.awaitIdle, closeLimit(config, turns))
   const children = Effect.timeoutOption(runDetached(context, ownerSession.closeChildren), config.delegateDeadline)
   // mutant evicts (S7: a session that closes ends its delegates): replace: yield* idle
   yield* Effect.all([idle, children], { concurrency: "unbounded" })

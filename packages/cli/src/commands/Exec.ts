@@ -5,11 +5,14 @@
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as App from "@spindle/app/App"
+import type { PromptUnusable } from "@spindle/app/CustomPrompts"
 import * as CodingAgent from "@spindle/app/CodingAgent"
 import * as Exec from "@spindle/app/Exec"
+import * as RuleFiles from "@spindle/app/RuleFiles"
 import * as Settings from "@spindle/app/Settings"
 import * as StoredSessions from "@spindle/app/StoredSessions"
 import { callerOf } from "@spindle/app/TelemetrySettings"
+import type { McpFailed } from "@spindle/app/App"
 import type { Approvals } from "@spindle/core/Approvals"
 import type { SessionId } from "@spindle/core/Ids"
 import { Journal } from "@spindle/core/Journal"
@@ -64,7 +67,15 @@ export const run = (
   what: ExecOptions
 ): Effect.Effect<
   number,
-  CliError | Exec.PromptRejected | SessionNotFound | SessionBusy | JournalFailed | StoredSessions.SessionAmbiguous
+  | CliError
+  | Exec.PromptRejected
+  | PromptUnusable
+  | McpFailed
+  | Exec.PromptRejected
+  | SessionNotFound
+  | SessionBusy
+  | JournalFailed
+  | StoredSessions.SessionAmbiguous
 > =>
   Effect.gen(function* () {
     const { cwd, options, settings } = what
@@ -73,7 +84,12 @@ export const run = (
     yield* makeDirectory(Path.join(settings.home, "sessions"))
     const output = yield* TurnInput.outputFormat(options.outputSchemaFile)
     const { trace, warning } = callerOf(process.env)
-    warn([...settings.warnings, ...(settings.telemetry?.warnings ?? []), ...(warning === undefined ? [] : [warning])])
+    warn([
+      ...settings.warnings,
+      ...ruleWarnings(what),
+      ...(settings.telemetry?.warnings ?? []),
+      ...(warning === undefined ? [] : [warning])
+    ])
     const person = options.json ? undefined : Person.find()
     const executed = Effect.gen(function* () {
       const { unattended, ...said } = yield* consequences(what, person)
@@ -159,6 +175,7 @@ const execute = Effect.fnUntraced(function* (what: Execution) {
         ...face,
         show: (event) => {
           if (event._tag === "QuestionSettled") decided[isRefusal(event.decision) ? "refused" : "others"]++
+          if (event._tag === "CallDecided" && event.permission === "deny" && event.source !== "hook") decided.refused++
           // programs that read the lines expect nothing else, unless something is refused
           if (json && decided.refused === 1) sayOnce()
           return face.show(event)
@@ -181,6 +198,9 @@ const execute = Effect.fnUntraced(function* (what: Execution) {
   const isAllRefused = what.isUnattended && decided.refused > 0 && decided.others === 0
   return isAllRefused ? Help.exitCodes.refused : Help.exitCodes.ok
 })
+
+const ruleWarnings = ({ cwd, settings: { home } }: ExecOptions) =>
+  RuleFiles.warningsOf(home, RuleFiles.read({ home, cwd }))
 
 const isRefusal = (decision: (typeof QuestionSettled.Type)["decision"]): boolean =>
   decision._tag === "Denied" && decision.reason !== rejectedByUser

@@ -83,6 +83,23 @@ export class SessionClosed extends Schema.TaggedError<SessionClosed>()("SessionC
   }
 }
 
+const compactionProblems = {
+  GainTooSmall: "it would free too little",
+  EmptySummary: "the model wrote no summary",
+  DoesNotFit: "not even a part of it fits into the model's context window"
+} as const
+
+/** A history was not compacted; it is as it was. Trying again helps only after the conversation has grown. */
+export class CompactionFailed extends Schema.TaggedError<CompactionFailed>()("CompactionFailed", {
+  sessionId: SessionId,
+  turnId: TurnId,
+  reason: Schema.Literals(["GainTooSmall", "EmptySummary", "DoesNotFit"])
+}) {
+  override get message() {
+    return `cannot compact the conversation: ${compactionProblems[this.reason]}`
+  }
+}
+
 /**
  * Why a model request failed. `Disconnected`, `IdleTimeout`, `ServerError`, `RateLimited` and `Connection` may pass by
  * themselves; the others last until a person changes something.

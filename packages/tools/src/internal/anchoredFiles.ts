@@ -202,6 +202,22 @@ export const create = Effect.fnUntraced(function* (target: string, content: Uint
   })
 })
 
+/** Creates a symbolic link where there is no file. */
+export const createLink = Effect.fnUntraced(function* (target: string, content: string) {
+  const path = yield* Path.Path
+  return yield* within(path.dirname(target), (fileSystem, at) => fileSystem.symlink(content, at(path.basename(target))))
+})
+
+/** Renames a file or symbolic link, and replaces the file or symbolic link that has the new name. */
+export const replace = Effect.fnUntraced(function* (from: string, to: string) {
+  const path = yield* Path.Path
+  return yield* within(path.dirname(from), (_, source) =>
+    within(path.dirname(to), (fileSystem, target) =>
+      fileSystem.rename(source(path.basename(from)), target(path.basename(to)))
+    )
+  )
+})
+
 /** Renames a file or symbolic link. The new name is created first, so that no file of that name is replaced. */
 export const rename = Effect.fnUntraced(function* (from: string, to: string) {
   const path = yield* Path.Path
@@ -230,4 +246,12 @@ export const remove = Effect.fnUntraced(function* (target: string) {
 export const makeDirectory = Effect.fnUntraced(function* (target: string) {
   const path = yield* Path.Path
   return yield* within(path.dirname(target), (fileSystem, at) => fileSystem.makeDirectory(at(path.basename(target))))
+})
+
+/** Removes an empty directory. */
+export const removeDirectory = Effect.fnUntraced(function* (target: string) {
+  const path = yield* Path.Path
+  return yield* within(path.dirname(target), (fileSystem, at) =>
+    fileSystem.remove(at(path.basename(target)), { recursive: true })
+  )
 })

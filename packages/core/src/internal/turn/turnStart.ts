@@ -20,12 +20,13 @@ import * as Tracing from "../../Tracing.ts"
 import { Turn } from "../../Turn.ts"
 import { textOf } from "../foreign.ts"
 import type { Recorder } from "../log/recorder.ts"
+import { millis } from "../session/sessionContext.ts"
 import type { TraceParent } from "../session/submissionSpan.ts"
 import { startTimer } from "./bounds.ts"
 import { Ledger } from "./ledger.ts"
 import { settle } from "./turnEnd.ts"
 import type { TurnParts } from "./turnParts.ts"
-import { make as makeTurn } from "./turnService.ts"
+import { make as makeTurn, recordLeftover } from "./turnService.ts"
 import * as TurnSpan from "./turnSpan.ts"
 
 /** A turn that was started. */
@@ -59,6 +60,8 @@ export interface TurnsOptions extends TurnParts {
 export class Turns {
   /** The ledger of the turn in the slot. */
   private ledger: Ledger | undefined
+  /** How long the abort hook of the turn in the slot may take. */
+  abortHookMillis = 0
   private resumedSpan: Tracer.AnySpan | undefined
   private readonly options: TurnsOptions
   constructor(options: TurnsOptions) {
@@ -81,19 +84,20 @@ export class Turns {
     const { onFree, recorder, session, supervisor } = this.options
     const turnId = session.newId() as TurnId
     const outcome = Deferred.makeUnsafe<Outcome<A, E | JournalFailed>>()
-    const { abortHook } = task
+    const { abortHook, abortHookLimit = session.config.abortHookLimit } = task
     let ledger!: Ledger
     let timer: Fiber.Fiber<void> | undefined
     const isStarted = supervisor.start<A, E, Outcome<A, E | JournalFailed>>({
       name: task.kind,
       run: (slot) => {
+        this.abortHookMillis = millis(abortHookLimit)
         ledger = this.open(task, context as Context.Context<never>, { ...start, turnId, slot })
         timer = startTimer(session, ledger)
         return runTask(this.options, ledger, task, { context, parent: ledger.origin.span ?? start.parent?.span })
       },
       onAbort: task.onAbort,
       grace: session.config.grace,
-      abortHookLimit: session.config.abortHookLimit,
+      abortHookLimit,
       abortHook:
         abortHook === undefined
           ? undefined
@@ -161,10 +165,11 @@ const runTask = <A, E, R>(
   const withSpans = Context.add(context, Tracing.OpenSpans, ledger.spans)
   const withTurn = Context.add(withSpans, Turn, turn) as Context.Context<any>
   const provided = parent === undefined ? withTurn : Context.add(withTurn, Tracer.ParentSpan, parent)
-  const run = Effect.map(Effect.scoped(task.effect), (value) => {
+  const run = Effect.flatMap(Effect.scoped(task.effect), (value) => {
     // in the task's fiber, so that a projection that throws is a defect of the task
     ledger.project(task.lastMessage(value))
-    return value
+    if (parts.session.policy.leftoverInput === "request") return Effect.succeed(value)
+    return Effect.as(recordLeftover(parts, ledger, turn), value)
   })
   return Effect.provideContext(run, provided) as Effect.Effect<A, E>
 }

@@ -1,0 +1,273 @@
+/**
+ * Puts files of a working tree back, all of them or none, even if the program dies in between.
+ *
+ * ```
+ * write the journal ─► write every new file next to its place ─► check, mark the journal ─► move into place ─► done
+ * └────────── a crash here is rolled back ──────────┘             └── a crash here is finished ──┘
+ * ```
+ *
+ * Everything that needs space on the disk is done before the first file changes. The contents of both sides are in the
+ * object store, so the journal names them only.
+ */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import type { PlatformError } from "effect/PlatformError"
+import * as Schema from "effect/Schema"
+import type { Git, GitFailed } from "../Git.ts"
+import * as Utf8 from "../Utf8.ts"
+import * as Files from "./anchoredFiles.ts"
+import * as Shadow from "./shadowRepository.ts"
+import type * as Path from "effect/Path"
+
+/** What a restoration does to one path. */
+export const Step = Schema.Struct({
+  path: Schema.String,
+  from: Schema.optionalKey(Shadow.TreeEntry),
+  to: Schema.optionalKey(Shadow.TreeEntry),
+  /** The path of the new file until it is moved into place. */
+  staged: Schema.optionalKey(Schema.String)
+})
+/** @see {@link Step} */
+export type Step = typeof Step.Type
+
+/** A restoration as its journal has it. */
+export const Journal = Schema.Struct({
+  phase: Schema.Literals(["staging", "moving"]),
+  steps: Schema.Array(Step)
+})
+/** @see {@link Journal} */
+export type Journal = typeof Journal.Type
+
+type Services = FileSystem.FileSystem | Path.Path | Git
+type Failure = Files.FileRefused | PlatformError | GitFailed
+
+/** A path that cannot be restored as planned. */
+export class PathRefused extends Schema.TaggedError<PathRefused>()("PathRefused", {
+  path: Schema.String,
+  detail: Schema.String,
+  /** Whether some files have their new content and others could not be moved back. */
+  isHalfDone: Schema.Boolean
+}) {
+  override get message() {
+    return `${this.path} ${this.detail}`
+  }
+}
+
+const refuse = (path: string, detail: string) => new PathRefused({ path, detail, isHalfDone: false })
+
+/** How many contents are read at once. */
+const chunkFiles = 64
+
+const dirname = (path: string): string => path.slice(0, Math.max(path.lastIndexOf("/"), 0))
+
+const at = ({ repository: { top } }: Shadow.Shadow, path: string): string => (path === "" ? top : `${top}/${path}`)
+
+/** Returns the steps with the paths at which their new files are staged: in the nearest directory that exists. */
+export const planStaging = Effect.fnUntraced(function* (shadow: Shadow.Shadow, id: string, steps: ReadonlyArray<Step>) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const typeOf = (path: string) =>
+    Effect.map(
+      Effect.orElseSucceed(fileSystem.lstat(at(shadow, path)), () => undefined),
+      (info) => info?.type
+    )
+  return yield* Effect.forEach(
+    steps,
+    Effect.fnUntraced(function* (step, index) {
+      if (step.to === undefined) return step
+      let directory = dirname(step.path)
+      while (directory !== "" && (yield* typeOf(directory)) !== "Directory") directory = dirname(directory)
+      const name = `.spindle-${id}-${index}~`
+      return { ...step, staged: directory === "" ? name : `${directory}/${name}` }
+    })
+  )
+})
+
+/** Writes every new file next to its place. Changes no file of the tree. */
+export const stage = Effect.fnUntraced(function* (
+  shadow: Shadow.Shadow,
+  steps: ReadonlyArray<Step>
+): Effect.fn.Return<void, Failure | PathRefused, Services> {
+  const puts = steps.filter((step) => step.to !== undefined)
+  for (let start = 0; start < puts.length; start += chunkFiles) {
+    const chunk = puts.slice(start, start + chunkFiles)
+    const contents = yield* Shadow.contents(
+      shadow,
+      chunk.map((step) => step.to!.oid)
+    )
+    yield* Effect.forEach(chunk, (step, index) => Effect.mapError(write(shadow, step, contents[index]!), refused(step)))
+  }
+})
+
+const refused =
+  ({ path }: Step) =>
+  (error: Failure): Failure | PathRefused =>
+    error._tag === "FileRefused" ? refuse(path, error.detail) : error
+
+const write = Effect.fnUntraced(function* (shadow: Shadow.Shadow, step: Step, content: Uint8Array) {
+  const target = at(shadow, step.staged!)
+  if (step.to!.mode === "120000") return yield* Files.createLink(target, Utf8.decode(content))
+  const mode = yield* modeOf(at(shadow, step.path), step.to!.mode === "100755")
+  yield* Files.create(target, content, mode)
+})
+
+/** Returns the mode of a file that is replaced, with or without the right to execute it; undefined for the default. */
+const modeOf = Effect.fnUntraced(function* (path: string, isExecutable: boolean) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const info = yield* Effect.orElseSucceed(fileSystem.lstat(path), () => undefined)
+  if (info?.type !== "File") return isExecutable ? 0o755 : undefined
+  const mode = info.mode & 0o777
+  // whoever may read an executable file may execute it
+  return isExecutable ? mode | ((mode & 0o444) >> 2) : mode & ~0o111
+})
+
+/** Removes what was staged. */
+export const discard = (shadow: Shadow.Shadow, steps: ReadonlyArray<Step>): Effect.Effect<void, Failure, Services> =>
+  Effect.forEach(steps, ({ staged }) => (staged === undefined ? Effect.void : remove(at(shadow, staged))), {
+    discard: true
+  })
+
+const remove = (path: string): Effect.Effect<void, Files.FileRefused | PlatformError, Services> =>
+  Effect.catchReason(Files.remove(path), "PlatformError", "NotFound", () => Effect.void)
+
+/** Moves every file into place. If that fails, everything is moved back. **Errors**: `PathRefused` for the first path. */
+export const move = Effect.fnUntraced(function* (shadow: Shadow.Shadow, steps: ReadonlyArray<Step>) {
+  const done: Array<Step> = []
+  for (const step of inOrder(steps)) {
+    done.push(step)
+    const moved = yield* Effect.result(apply(shadow, step))
+    if (moved._tag === "Success") continue
+    const left: Array<string> = []
+    for (const one of inOrder(done.map(({ from, path, to }) => reverse({ path, from, to })))) {
+      if ((yield* Effect.result(recreate(shadow, one)))._tag === "Failure") left.push(one.path)
+    }
+    const rest = left.length === 0 ? "every file is as it was" : `not put back: ${left.join(", ")}`
+    const detail = `could not be restored: ${reasonOf(moved.failure)}; ${rest}`
+    return yield* new PathRefused({ path: step.path, detail, isHalfDone: left.length > 0 })
+  }
+})
+
+const reverse = ({ from, path, to }: { readonly [K in keyof Step]: Step[K] | undefined }): Step => ({
+  path: path!,
+  ...(to === undefined ? {} : { from: to }),
+  ...(from === undefined ? {} : { to: from })
+})
+
+/** Removals first, the deepest ones before those above: a file may take the place of a directory, and the reverse. */
+const inOrder = (steps: ReadonlyArray<Step>): ReadonlyArray<Step> => [
+  ...steps.filter((step) => step.to === undefined).toReversed(),
+  ...steps.filter((step) => step.to !== undefined)
+]
+
+const apply = Effect.fnUntraced(function* (shadow: Shadow.Shadow, step: Step) {
+  const target = at(shadow, step.path)
+  if (step.staged === undefined) {
+    yield* remove(target)
+    return yield* removeEmptyParents(shadow, step.path)
+  }
+  yield* makeParents(shadow, step.path)
+  yield* Files.replace(at(shadow, step.staged), target)
+})
+
+/** Brings a path to the content that a step has, from the object store. */
+const recreate = Effect.fnUntraced(function* (shadow: Shadow.Shadow, step: Step) {
+  if (step.to === undefined) return yield* apply(shadow, step)
+  if (yield* has(shadow, step.path, step.to)) return
+  const staged = { ...step, staged: `${step.path}.spindle~` }
+  const [content] = yield* Shadow.contents(shadow, [step.to.oid])
+  yield* makeParents(shadow, step.path)
+  yield* remove(at(shadow, staged.staged))
+  yield* write(shadow, staged, content!)
+  yield* apply(shadow, staged)
+})
+
+const makeParents = Effect.fnUntraced(function* (shadow: Shadow.Shadow, path: string) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const missing: Array<string> = []
+  for (let one = dirname(path); one !== "" && !(yield* fileSystem.exists(at(shadow, one))); one = dirname(one)) {
+    missing.unshift(one)
+  }
+  yield* Effect.forEach(missing, (one) => Files.makeDirectory(at(shadow, one)), { discard: true })
+})
+
+/** Removes the directories above a removed file that are empty now. */
+const removeEmptyParents = Effect.fnUntraced(function* (shadow: Shadow.Shadow, path: string) {
+  const fileSystem = yield* FileSystem.FileSystem
+  for (let one = dirname(path); one !== ""; one = dirname(one)) {
+    const names = yield* Effect.orElseSucceed(fileSystem.readDirectory(at(shadow, one)), () => [one])
+    if (names.length > 0) return
+    yield* Files.removeDirectory(at(shadow, one))
+  }
+})
+
+/** Whether a path has exactly this content on disk. */
+const has = Effect.fnUntraced(function* (shadow: Shadow.Shadow, path: string, entry: Shadow.TreeEntry | undefined) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const info = yield* Effect.orElseSucceed(fileSystem.lstat(at(shadow, path)), () => undefined)
+  if (entry === undefined || info === undefined) return entry === undefined && info === undefined
+  const [content] = yield* Shadow.contents(shadow, [entry.oid])
+  if (entry.mode === "120000") {
+    return info.type === "SymbolicLink" && (yield* fileSystem.readLink(at(shadow, path))) === Utf8.decode(content!)
+  }
+  if (info.type !== "File" || ((info.mode & 0o100) !== 0) !== (entry.mode === "100755")) return false
+  return isEqual(yield* fileSystem.readFile(at(shadow, path)), content!)
+})
+
+const isEqual = (one: Uint8Array, two: Uint8Array): boolean =>
+  one.length === two.length && one.every((byte, index) => byte === two[index])
+
+/**
+ * Finishes a restoration whose program died while it moved files. A file that has neither the old nor the new content was
+ * changed since, and is left alone. Returns the paths of these.
+ */
+export const finish = Effect.fnUntraced(function* (shadow: Shadow.Shadow, steps: ReadonlyArray<Step>) {
+  const left: Array<string> = []
+  for (const step of inOrder(steps)) {
+    if (yield* has(shadow, step.path, step.to)) continue
+    if (yield* has(shadow, step.path, step.from)) yield* recreate(shadow, step)
+    else left.push(step.path)
+  }
+  yield* discard(shadow, steps)
+  return left
+})
+
+/**
+ * Makes sure that nothing has changed since the tree was captured from which a restoration starts. **Errors**:
+ * `PathRefused` for a path that has.
+ */
+export const check = Effect.fnUntraced(function* (shadow: Shadow.Shadow, steps: ReadonlyArray<Step>) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const changed = new Set(yield* Shadow.changedSince(shadow))
+  const removed = new Set(steps.flatMap((step) => (step.from === undefined ? [] : [step.path])))
+  for (const { from, path } of steps) {
+    if (changed.has(path)) return yield* refuse(path, "changed while it was about to be restored")
+    if (from !== undefined) continue
+    const info = yield* Effect.orElseSucceed(fileSystem.lstat(at(shadow, path)), () => undefined)
+    if (info !== undefined && !(info.type === "Directory" && (yield* isGoing(shadow, path, removed)))) {
+      return yield* refuse(path, "exists, and is ignored or was left out of the snapshot")
+    }
+  }
+})
+
+/** Whether a directory has only files that the restoration removes. */
+const isGoing = (
+  shadow: Shadow.Shadow,
+  directory: string,
+  removed: ReadonlySet<string>
+): Effect.Effect<boolean, PlatformError, FileSystem.FileSystem> =>
+  Effect.gen(function* () {
+    const fileSystem = yield* FileSystem.FileSystem
+    for (const name of yield* fileSystem.readDirectory(at(shadow, directory))) {
+      const path = `${directory}/${name}`
+      const { type } = yield* fileSystem.lstat(at(shadow, path))
+      const goes = type === "Directory" ? yield* isGoing(shadow, path, removed) : removed.has(path)
+      if (!goes) return false
+    }
+    return true
+  })
+
+const reasonOf = (error: Failure): string => {
+  if (error._tag === "FileRefused") return error.detail
+  if (error._tag === "GitFailed") return error.message
+  const { code } = (error.reason.cause ?? {}) as { readonly code?: unknown }
+  return typeof code === "string" ? code : error.reason._tag
+}
