@@ -259,9 +259,19 @@ describe("CodingTools", () => {
     assert.deepStrictEqual(apply_patch.payload!({ input: "*** Begin Patch\n*** Add File: a\n+x\n*** End Patch" }), {
       changes: [{ path: "a", kind: "add", diff: ["+x"] }]
     })
-    assert.deepStrictEqual([exec_command.approval, exec_command.concurrency], ["ask", "parallel"])
-    assert.deepStrictEqual([apply_patch.approval, apply_patch.concurrency], ["ask", "exclusive"])
-    assert.deepStrictEqual(CodingTools.policies({ approval: "allow", cwd: "/" }).exec_command.approval, "allow")
+    assert.deepStrictEqual([exec_command.concurrency, apply_patch.concurrency], ["parallel", "exclusive"])
+  })
+
+  it("asks about calls or allows them, and always asks before one leaves the sandbox", () => {
+    const escalated = { cmd: "ls", sandbox_permissions: "require_escalated" }
+    for (const approval of ["ask", "allow"] as const) {
+      const { apply_patch, exec_command } = CodingTools.policies({ approval, cwd: "/work" })
+      const ofCommand = (params: ExecCommand.Parameters) =>
+        typeof exec_command.approval === "function" ? exec_command.approval(params) : exec_command.approval
+      const ofPatch =
+        typeof apply_patch.approval === "function" ? apply_patch.approval({ input: "" }) : apply_patch.approval
+      assert.deepStrictEqual([ofCommand({ cmd: "ls" }), ofPatch, ofCommand(escalated)], [approval, approval, "ask"])
+    }
   })
 
   it.effect("the arguments of a command are those that models know", () =>

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
-import { commandsOf, isShell, maxLength, unwrapped } from "../src/ShellWords.ts"
+import { commandsOf, isShell, maxLength, unwrapped } from "../../src/ShellWords.ts"
 import * as Fuzz from "./shellFuzz.ts"
 
 /** Lines by the commands that they run. Words are separated by `·`, commands by ` / `. */
