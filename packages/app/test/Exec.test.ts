@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs"
+import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import type { Question } from "@spindle/core/Approvals"
@@ -38,13 +38,14 @@ const witness = () => {
   return { ...seen, face }
 }
 const tags = (events: ReadonlyArray<SessionEvent>) => events.map(({ _tag }) => _tag)
-const touch = { call: "exec_command", args: { cmd: "touch made", login: false } }
-
-/** Asks about a command whether this host has a sandbox or not, and lets it write in either case. */
+/** Asks about everything, on a machine with a sandbox and on one without. */
 const asking = [
   ["approval_policy", "untrusted"],
-  ["sandbox_mode", "workspace-write"]
+  ["sandbox_mode", "danger-full-access"]
 ] as const
+const input = "*** Begin Patch\n*** Add File: made\n+made\n*** End Patch\n"
+const patch = { custom: "apply_patch", input, callId: "c1" }
+const touch = { call: "exec_command", args: { cmd: "touch made", login: false } }
 
 describe("run", () => {
   it.live("makes the face with the id, then the session with the face, and returns how the prompt ended", () =>
@@ -70,7 +71,7 @@ describe("run", () => {
       assert.deepInclude((first as Extract<SessionEvent, { _tag: "SessionStarted" }>).meta, { program: "test", cwd })
       assert.deepStrictEqual(
         events.flatMap((event) => (event._tag === "TurnContextChanged" ? [event.context] : [])),
-        [{ model: settings.model, approvalPolicy: "untrusted", sandbox: "workspace-write", cwd }]
+        [{ model: settings.model, approvalPolicy: "untrusted", sandbox: "danger-full-access", cwd }]
       )
       assert.strictEqual(events.at(-1)!._tag, "TurnCompleted")
       assert.deepStrictEqual([...new Set(observed)], made)
@@ -142,14 +143,8 @@ describe("run", () => {
   it.live("asks no question if the approval policy is never", () =>
     Effect.gen(function* () {
       const { cwd, layer, server, settings } = yield* world(
-        { turns: [{ events: [touch] }, { events: [{ text: "done" }] }] },
+        { turns: [{ events: [patch] }, { events: [{ text: "done" }] }] },
         [["approval_policy", "never"]]
-      )
-      // whether there is a sandbox or not
-      mkdirSync(join(settings.home, "rules"), { recursive: true })
-      writeFileSync(
-        join(settings.home, "rules", "a.rules"),
-        'prefix_rule(pattern = ["touch"], decision = "prompt", justification = "it is slow")'
       )
       const { face, questions } = witness()
       yield* Effect.scoped(
@@ -164,12 +159,9 @@ describe("run", () => {
   it.live("writes the rule that an answer allows, and asks about such a command no more", () =>
     Effect.gen(function* () {
       const again = { call: "exec_command", args: { cmd: "touch made again", login: false } }
-      const { cwd, layer, settings } = yield* world(
-        {
-          turns: [{ events: [touch] }, { events: [again] }, { events: [{ text: "done" }] }]
-        },
-        asking
-      )
+      const { cwd, layer, settings } = yield* world({
+        turns: [{ events: [touch] }, { events: [again] }, { events: [{ text: "done" }] }]
+      })
       const { events, face, questions } = witness()
       const amending = (sessionId: SessionId) =>
         Effect.map(face(sessionId), (made): Exec.Face => ({
@@ -185,13 +177,18 @@ describe("run", () => {
       yield* Effect.scoped(
         Exec.run({ settings, cwd, input: Input.text("go"), resume: undefined, meta: {}, face: amending })
       ).pipe(Effect.provide(layer))
-      assert.lengthOf(questions, 1)
-      assert.deepInclude(questions[0]!.payload, {
-        command: "touch made",
-        cwd,
-        reason: "it may do more than read",
-        amendment: [["touch", "made"]]
-      })
+      assert.deepStrictEqual(
+        questions.map(({ payload }) => payload),
+        [
+          {
+            command: "touch made",
+            cwd,
+            reason: "there is no sandbox to contain it",
+            sandbox: "there is none: the command can do what you can",
+            amendment: [["touch", "made"]]
+          }
+        ]
+      )
       assert.isTrue(existsSync(join(cwd, "again")))
       const sources = events.flatMap((event) =>
         event._tag === "QuestionSettled" || event._tag === "CallDecided" ? [event.source] : []

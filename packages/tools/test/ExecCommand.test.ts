@@ -3,6 +3,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schema, Stream } from "effect"
 import { Agent, Turn } from "@spindle/core"
+import type { ToolPolicy } from "@spindle/core/Agent"
 import type { CallDetail } from "@spindle/core/Display"
 import { CodingTools, ExecCommand } from "../src/index.ts"
 import { carriersOf, directory } from "./host.ts"
@@ -262,15 +263,16 @@ describe("CodingTools", () => {
     assert.deepStrictEqual([exec_command.concurrency, apply_patch.concurrency], ["parallel", "exclusive"])
   })
 
-  it("asks about calls or allows them, and always asks before one leaves the sandbox", () => {
-    const escalated = { cmd: "ls", sandbox_permissions: "require_escalated" }
+  it("a command, its input and a patch are decided alike", () => {
     for (const approval of ["ask", "allow"] as const) {
-      const { apply_patch, exec_command } = CodingTools.policies({ approval, cwd: "/work" })
-      const ofCommand = (params: ExecCommand.Parameters) =>
-        typeof exec_command.approval === "function" ? exec_command.approval(params) : exec_command.approval
-      const ofPatch =
-        typeof apply_patch.approval === "function" ? apply_patch.approval({ input: "" }) : apply_patch.approval
-      assert.deepStrictEqual([ofCommand({ cmd: "ls" }), ofPatch, ofCommand(escalated)], [approval, approval, "ask"])
+      const { apply_patch, exec_command, write_stdin } = CodingTools.policies({ approval, cwd: "/work" })
+      const decide = (policy: ToolPolicy<any>, params: unknown) =>
+        typeof policy.approval === "function" ? policy.approval(params) : policy.approval
+      assert.strictEqual(decide(exec_command, { cmd: "ls" }), approval)
+      assert.strictEqual(decide(write_stdin, { session_id: 1, chars: "ls\n" }), approval)
+      assert.strictEqual(decide(apply_patch, { input: "" }), approval)
+      // a way out of the sandbox is always asked about
+      assert.strictEqual(decide(exec_command, { cmd: "ls", sandbox_permissions: "require_escalated" }), "ask")
     }
   })
 
