@@ -7,6 +7,7 @@
 import * as Path from "node:path"
 import { Approvals, denyAll } from "@spindle/core/Approvals"
 import { Fragments } from "@spindle/core/Fragments"
+import * as Hooks from "@spindle/core/Hooks"
 import type { SessionId } from "@spindle/core/Ids"
 import type { Journal } from "@spindle/core/Journal"
 import * as JournalFile from "@spindle/core/JournalFile"
@@ -18,6 +19,11 @@ import { isRecord, type SessionEvent } from "@spindle/core/SessionEvent"
 import { both, SessionObserver } from "@spindle/core/SessionObserver"
 import { CurrentTurnContext, type TurnContext } from "@spindle/core/TurnContext"
 import { nameOf } from "@spindle/tools/ApprovalPolicy"
+import type { McpFailed } from "@spindle/mcp/McpFailed"
+import * as McpServers from "@spindle/mcp/McpServers"
+import * as McpTools from "@spindle/mcp/McpTools"
+import { variablesOf } from "@spindle/mcp/ServerConfig"
+import { TurnHeaders } from "@spindle/mcp/TurnHeaders"
 import * as CodingTools from "@spindle/tools/CodingTools"
 import * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
@@ -35,19 +41,25 @@ import type * as Scope from "effect/Scope"
 import type * as HttpClient from "effect/http/HttpClient"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as CodingAgent from "./CodingAgent.ts"
+import * as HookCommands from "./HookCommands.ts"
+import * as HookSettings from "./hooks/HookSettings.ts"
 import * as Instructions from "./Instructions.ts"
 import * as Models from "./Models.ts"
 import * as RuleFiles from "./RuleFiles.ts"
 import * as SessionLease from "./SessionLease.ts"
 import * as Settings from "./Settings.ts"
 import { policiesOf } from "./settings/sandbox.ts"
+import * as Skills from "./Skills.ts"
 import * as Tracing from "./Tracing.ts"
+import * as TurnMetadata from "./TurnMetadata.ts"
+
+export type { McpFailed } from "@spindle/mcp/McpFailed"
 
 /** What a face provides. */
 export type Platform = FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner | HttpClient.HttpClient
 
 /** What sessions of this application run with. */
-export type Services = CodingAgent.Services | ProcessGroups.ProcessGroups | Sandbox.Sandbox
+export type Services = CodingAgent.Services | ProcessGroups.ProcessGroups | Sandbox.Sandbox | McpServers.McpServers
 
 /** What the layer is made from. */
 export interface Options<E> extends CodingAgent.Options {
@@ -55,9 +67,12 @@ export interface Options<E> extends CodingAgent.Options {
   readonly tracing: Tracing.Options
 }
 
-/** Everything that sessions in the working directory `cwd` need. */
-export const layer = <E>(options: Options<E>): Layer.Layer<Services, E, Platform> =>
-  CodingAgent.layer(options).pipe(
+/**
+ * Everything that sessions in the working directory `cwd` need. **Errors**: `McpFailed` if an MCP server that is required
+ * does not start.
+ */
+export const layer = <E>(options: Options<E>): Layer.Layer<Services, E | McpFailed, Platform> =>
+  Layer.merge(CodingAgent.layer(options), hooks(options)).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
         Models.layer(options.settings, options.serveScripted),
@@ -66,7 +81,8 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E, Platform
           Layer.provideMerge(processesFor(options.settings, process.env))
         ),
         journals(options.settings.home),
-        fragments(options)
+        fragments(options),
+        mcp(options)
       )
     ),
     Layer.provideMerge(Tracing.layer(options.settings.telemetry, options.tracing))
@@ -81,30 +97,70 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
     Effect.gen(function* () {
       const isSandboxed = yield* Effect.orElseSucceed(CodingAgent.isSandboxed(settings), () => false)
       const { commands, patches } = policiesOf(settings.sandboxMode, settings.sandbox, cwd)
+      const { approval } = yield* CodingAgent.approvalsOf({ cwd, settings })
       return CodingTools.layer({
         cwd,
+        approval,
         login: settings.commands.allowsLoginShell,
         sandbox: { commands: isSandboxed ? commands : fullAccess, patches }
       })
     })
   )
 
-/** The instructions and the environment of the model. */
+/** The MCP servers of the settings. They start in the background. */
+const mcp = ({ cwd, settings, tracing }: Pick<Options<never>, "cwd" | "settings" | "tracing">) =>
+  McpTools.layer({
+    servers: settings.mcpServers,
+    approval: settings.sandboxMode === "danger-full-access" && settings.approvalPolicy !== "untrusted" ? "allow" : "ask"
+  }).pipe(
+    Layer.provideMerge(
+      McpServers.layer({ variables: process.env, program: { name: "spindle", version: tracing.version } })
+    ),
+    Layer.merge(Layer.effect(TurnHeaders)(TurnMetadata.make({ cwd, sandbox: settings.sandboxMode })))
+  )
+
+const placesOf = (settings: Settings.Settings, cwd: string): Instructions.Places => ({
+  home: settings.configDirectory,
+  cwd,
+  ...settings.projectDoc
+})
+
+/** The instructions, the environment and the skills of the model. */
 const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem> =>
   Layer.effect(
     Fragments,
     Effect.map(ExecCommand.defaultShell, (shell) =>
       Instructions.make({
-        places: { home: settings.configDirectory, cwd, ...settings.projectDoc },
+        places: placesOf(settings, cwd),
+        further: Effect.map(Skills.read(placesOf(settings, cwd)), Skills.fragmentsOf),
         environment: (now) => [
           ["cwd", cwd],
           ["approval_policy", nameOf(settings.approvalPolicy)],
           ["sandbox_mode", settings.sandboxMode],
+          ["network_access", hasNetwork(settings) ? "enabled" : "restricted"],
           ["shell", Path.basename(shell)],
           ...Instructions.dateOf(now)
         ]
       })
     )
+  )
+
+const hasNetwork = ({ sandbox, sandboxMode }: Settings.Settings): boolean =>
+  sandboxMode === "danger-full-access" || (sandboxMode === "workspace-write" && sandbox.network)
+
+/** The skills that a prompt names, and the commands that the configuration names as hooks. */
+const hooks = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem | Processes> =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const found = yield* HookSettings.load(settings, cwd)
+      const { home, model } = settings
+      const approvalPolicy = nameOf(settings.approvalPolicy)
+      const shell = yield* ExecCommand.defaultShell
+      const skills = Skills.hooks(placesOf(settings, cwd))
+      if (found.handlers.length === 0 && found.problems.length === 0) return Hooks.layer(skills)
+      const commands = HookCommands.make({ settings: found, cwd, home, shell, model, approvalPolicy })
+      return Hooks.layer(Hooks.combine(skills, commands))
+    })
   )
 
 /** Commands in process groups of this machine (contract X1). */
@@ -116,12 +172,18 @@ export const processes: Layer.Layer<
 
 /**
  * As {@link processes}, for the commands of a session: they get the environment of the configuration, without any variable
- * that holds the key or a header of the provider, whatever its name.
+ * that holds the key or a header of the provider or of an MCP server, whatever its name.
  */
-export const processesFor = ({ commands, provider }: Settings.Settings, env: CommandEnvironment.Variables) => {
+export const processesFor = (
+  { commands, mcpServers, provider }: Pick<Settings.Settings, "commands" | "mcpServers" | "provider">,
+  env: CommandEnvironment.Variables
+) => {
   const secrets = provider._tag === "Scripted" ? [] : [provider.key, ...provider.headers.map(([, value]) => value)]
   const values = secrets.flatMap((secret) => (secret === undefined ? [] : [Redacted.value(secret)]))
-  const names = Object.entries(env).flatMap(([name, value]) => (values.includes(value ?? "") ? [name] : []))
+  const names = [
+    ...Object.entries(env).flatMap(([name, value]) => (values.includes(value ?? "") ? [name] : [])),
+    ...mcpServers.flatMap(variablesOf)
+  ]
   const { environment } = commands
   const policy: CommandEnvironment.Policy = { ...environment, exclude: [...(environment.exclude ?? []), ...names] }
   return Layer.provide(processes, Layer.succeed(CommandEnvironment.CommandEnvironment, policy))
@@ -162,18 +224,18 @@ export const open = (
 ): Effect.Effect<Opened, SessionNotFound | SessionBusy | JournalFailed, Services | Scope.Scope> =>
   Effect.gen(function* () {
     const { cwd, sessionId, settings } = opening
-    const { killTargets } = yield* ProcessGroups.ProcessGroups
+    const groups = yield* ProcessGroups.ProcessGroups
+    const servers = yield* McpServers.McpServers
+    const killTargets = () => [...groups.killTargets(), ...servers.pids().map((pid) => -pid)]
     let from = 0
     const onEvent = (event: SessionEvent) => {
       if (from === 0 && isRecord(event)) from = event.seq
     }
-    const isSandboxed = yield* Effect.orElseSucceed(CodingAgent.isSandboxed(settings), () => false)
-    const permissions = Object.values(Settings.permissionsOf(settings, isSandboxed))
     const session = yield* Session.make(yield* CodingAgent.make(opening), {
       ...(opening.isResumed ? { resume: sessionId, onEvent } : { sessionId }),
       meta: { cwd, model: settings.model, ...opening.meta }
     }).pipe(
-      Effect.provideService(Approvals, approvalsOf(opening, permissions.includes("deny"))),
+      Effect.provideService(Approvals, approvalsOf(opening)),
       Effect.provideService(
         SessionObserver,
         both(both(yield* SessionObserver, opening.observer), yield* amendments(settings.home))
@@ -190,9 +252,9 @@ export const open = (
   })
 
 /** Nobody is asked what the approval policy says that nobody is asked. */
-const approvalsOf = ({ approvals, settings }: Opening, isNever: boolean): Approvals => {
+const approvalsOf = ({ approvals, settings }: Opening): Approvals => {
   const { approvalPolicy } = settings
-  if (isNever) return denyAll("the approval policy is never")
+  if (approvalPolicy === "never") return denyAll("the approval policy is never")
   if (typeof approvalPolicy === "string") return approvals
   const refused = denyAll("the approval policy is granular and does not allow this question")
   return {

@@ -9,6 +9,7 @@ import type { Processes } from "@spindle/core/Processes"
 import * as Limits from "@spindle/delegate/Limits"
 import type * as SubAgents from "@spindle/delegate/SubAgents"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
+import * as McpTools from "@spindle/mcp/McpTools"
 import { Sandbox, type SandboxUnavailable } from "@spindle/tools/Sandbox"
 import * as CodingTools from "@spindle/tools/CodingTools"
 import type * as CommandApproval from "@spindle/tools/CommandApproval"
@@ -19,7 +20,7 @@ import * as Toolkit from "effect/ai/Toolkit"
 import { type MakeModel, NamedModels } from "./Models.ts"
 import type { AgentRole, AgentSettings } from "./settings/agents.ts"
 import * as RuleFiles from "./RuleFiles.ts"
-import * as Settings from "./Settings.ts"
+import type * as Settings from "./Settings.ts"
 import * as UserShellTask from "./tasks/UserShellTask.ts"
 
 /** What the agent is made from. `output` is the form of its answer. */
@@ -40,7 +41,7 @@ export const isSandboxed = ({
     sandboxMode === "danger-full-access" ? Effect.succeed(false) : Effect.as(available, true)
   )
 
-type Handlers = Tool.HandlersFor<CodingTools.Tools & SubAgentTools.Tools>
+type Handlers = Tool.HandlersFor<CodingTools.Tools & SubAgentTools.Tools> | McpTools.McpTools
 
 /** What a session of this agent runs with, besides its journal. */
 type Needs = Handlers | Model | Processes
@@ -62,9 +63,11 @@ interface Common {
   readonly policies: ReturnType<typeof CodingTools.policies>
   readonly agents: AgentSettings
   readonly tasks: ReturnType<typeof tasksIn>
+  readonly sources: ReadonlyArray<typeof McpTools.source>
 }
 
-const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
+/** How commands are approved, and what contains patches. */
+export const approvalsOf = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
   const isConfined = yield* Effect.orElseSucceed(isSandboxed(settings), () => false)
   const { sandboxMode } = settings
   const contained = (isConfinedHere: boolean) =>
@@ -75,11 +78,16 @@ const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
     sandbox: allowedBy(sandboxMode, isConfined),
     rules: () => RuleFiles.read({ home: settings.home, cwd }).rules
   }
-  const patches = contained(isConfined && sandboxMode === "workspace-write")
+  return { approval, patches: contained(isConfined && sandboxMode === "workspace-write") } as const
+})
+
+const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
+  const { approval, patches } = yield* approvalsOf({ cwd, settings })
   const parts: Common = {
     instructions: settings.instructions ?? instructions(cwd),
     agents: settings.agents ?? noAgents,
     tasks: tasksIn(cwd),
+    sources: settings.mcpServers.length === 0 ? [] : [McpTools.source],
     policies: CodingTools.policies({ approval, patches, cwd })
   }
   return parts
@@ -98,12 +106,12 @@ const tasksIn = (cwd: string) => [
   UserShellTask.kind({ cwd, shell: process.env["SHELL"] || "/bin/sh" })
 ]
 
-const alone = ({ instructions, policies, tasks }: Common): Agent.Agent<Needs> =>
-  Agent.make({ toolkit: CodingTools.toolkit, approvals: policies, instructions, tasks })
+const alone = ({ instructions, policies, sources, tasks }: Common): Agent.Agent<Needs> =>
+  Agent.make({ toolkit: CodingTools.toolkit, approvals: policies, instructions, sources, tasks })
 
-const leading = ({ agents, instructions, policies, tasks }: Common): Agent.Agent<Needs> => {
+const leading = ({ agents, instructions, policies, sources, tasks }: Common): Agent.Agent<Needs> => {
   const toolkit = Toolkit.merge(CodingTools.toolkit, SubAgentTools.toolkitFor(choicesOf(agents)))
-  return Agent.make({ toolkit, approvals: { ...policies, ...SubAgentTools.policies }, instructions, tasks })
+  return Agent.make({ toolkit, approvals: { ...policies, ...SubAgentTools.policies }, instructions, sources, tasks })
 }
 
 const anyTask = "Any task."
@@ -129,7 +137,7 @@ export const layer = (
 ): Layer.Layer<
   Tool.HandlersFor<SubAgentTools.Tools>,
   never,
-  Model | Journal | Processes | Sandbox | Tool.HandlersFor<CodingTools.Tools>
+  Model | Journal | Processes | Sandbox | Tool.HandlersFor<CodingTools.Tools> | McpTools.McpTools
 > =>
   Layer.unwrap(
     Effect.gen(function* () {

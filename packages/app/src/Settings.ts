@@ -8,6 +8,7 @@
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
 import type { Permission } from "@spindle/core/Authority"
+import type { ServerConfig } from "@spindle/mcp/ServerConfig"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -21,6 +22,7 @@ import * as CommandSettings from "./settings/commands.ts"
 import * as SandboxSettings from "./settings/sandbox.ts"
 import { type SandboxMode, sandboxModes } from "./settings/sandbox.ts"
 import type { Files } from "./settings/files.ts"
+import * as McpSettings from "./settings/mcp.ts"
 import * as Table from "./settings/table.ts"
 import * as TelemetrySettings from "./settings/telemetry.ts"
 import * as UnusedKeys from "./settings/unused.ts"
@@ -133,11 +135,15 @@ export interface Settings {
   readonly projectDoc: Pick<Places, "fallbackNames" | "maxBytes" | "rootMarkers">
   /** How much models can read, by name. */
   readonly modelSizes: ReadonlyMap<string, Catalog.ModelSize>
+  /** The table `[hooks]` and the file that has it; see `HookSettings`. */
+  readonly hooks: { readonly source: string; readonly table: unknown } | undefined
   /** The content of `model_instructions_file`. */
   readonly instructions: string | undefined
   /** Undefined if the model may not start agents. */
   readonly agents: AgentSettings.AgentSettings | undefined
   readonly commands: CommandSettings.CommandSettings
+  /** The MCP servers that are enabled. */
+  readonly mcpServers: ReadonlyArray<ServerConfig>
   /** What the configuration says and this program does not do. */
   readonly warnings: ReadonlyArray<string>
   /** Where traces and metrics go; undefined if they go nowhere. */
@@ -201,13 +207,38 @@ export const permissionsOf = (
 }
 
 /** Reads the configuration. **Interruption**: leaves nothing behind. **Errors**: `SettingsInvalid`. */
-export const load = (sources: Sources): Effect.Effect<Settings, SettingsInvalid> =>
+export const load = (sources: Sources): Effect.Effect<Settings, SettingsInvalid> => attempt(() => read(sources))
+
+const attempt = <A>(evaluate: () => A): Effect.Effect<A, SettingsInvalid> =>
   Effect.suspend(() => {
     try {
-      return Effect.succeed(read(sources))
+      return Effect.succeed(evaluate())
     } catch (error) {
       return error instanceof SettingsInvalid ? Effect.fail(error) : Effect.die(error)
     }
+  })
+
+/** The MCP servers of the configuration, for a program that shows and changes them. */
+export interface McpServers {
+  /** The configuration file, which may not exist. */
+  readonly file: string
+  /** The text of the file. */
+  readonly text: string
+  /** Whether the file belongs to another program, and is only read. */
+  readonly isForeign: boolean
+  readonly servers: ReadonlyArray<McpSettings.Configured>
+}
+
+/** Reads the MCP servers of the configuration file. No model has to be configured. **Errors**: `SettingsInvalid`. */
+export const mcpServers = (
+  sources: Pick<Sources, "env" | "homeDirectory">
+): Effect.Effect<McpServers, SettingsInvalid> =>
+  attempt(() => {
+    const directory = configDirectory(sources)
+    const file = Path.join(directory, "config.toml")
+    const layer = fileLayer(file)
+    const isForeign = !sources.env["SPINDLE_HOME"] && directory !== home(sources)
+    return { file, text: layer.text ?? "", isForeign, servers: readMcp(Table.make([layer], wrongType), file) }
   })
 
 const refuse = (reason: Reason): never => {
@@ -253,6 +284,7 @@ const read = (sources: Sources): Settings => {
       rootMarkers: table.list("project_root_markers") ?? [".git"]
     },
     modelSizes: Catalog.sizes(table, filesOf(directory), model),
+    hooks: table.value("hooks") === undefined ? undefined : { source: file, table: table.value("hooks") },
     instructions: filesOf(directory).text(table, "model_instructions_file"),
     agents: hasAgents
       ? AgentSettings.read({
@@ -262,6 +294,7 @@ const read = (sources: Sources): Settings => {
         })
       : undefined,
     commands: CommandSettings.read(table),
+    mcpServers: readMcp(table, file).flatMap(({ isEnabled, server }) => (isEnabled ? [server] : [])),
     warnings,
     telemetry
   }
@@ -291,6 +324,9 @@ const standardOf = (
   approval: command === "demo" ? "untrusted" : "on-request",
   sandbox: command === "demo" && provider._tag === "Scripted" ? "danger-full-access" : "read-only"
 })
+
+const readMcp = (table: Table.Settings, file: string) =>
+  McpSettings.read(table, (key, expected) => wrongType(file, key, expected))
 
 const flagLayer = (flags: Sources["flags"]): Table.Layer => ({
   source: "the command line",

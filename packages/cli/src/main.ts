@@ -17,7 +17,9 @@ import { CliError } from "./commands/CliError.ts"
 import * as Demo from "./commands/Demo.ts"
 import * as Exec from "./commands/Exec.ts"
 import * as Sandbox from "./commands/Sandbox.ts"
+import * as Hooks from "./commands/Hooks.ts"
 import * as SessionProcesses from "./commands/SessionProcesses.ts"
+import * as Mcp from "./commands/Mcp.ts"
 import * as Sessions from "./commands/Sessions.ts"
 import * as Stdin from "./commands/stdin.ts"
 import * as Trace from "./commands/Trace.ts"
@@ -61,8 +63,18 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       return yield* Sessions.move({ home: Settings.home(places), id: command.id, to: "archive" })
     case "SessionsUnarchive":
       return yield* Sessions.move({ home: Settings.home(places), id: command.id, to: "list" })
+    case "HooksList":
+      return yield* Hooks.list(yield* hooksOf)
+    case "HooksTrust":
+      return yield* Hooks.trust(yield* hooksOf)
     case "SessionsProcesses":
       return yield* SessionProcesses.run({ home: Settings.home(places), ...command })
+    case "McpList":
+      return yield* Mcp.list(places, command)
+    case "McpAdd":
+      return yield* Mcp.add(places, command.server)
+    case "McpRemove":
+      return yield* Mcp.remove(places, command.name)
     case "Trace":
       return yield* Trace.run({ home: Settings.home(places), cwd: process.cwd(), ...command })
     case "Demo": {
@@ -105,6 +117,12 @@ const settingsOf = (command: "exec" | "demo", options: Arguments.TurnOptions) =>
       telemetry: options.telemetry
     }
   })
+
+/** The settings without a model: hooks can be listed before there is one. */
+const hooksOf = Effect.map(Settings.load({ ...places, command: "demo", config: [], flags: {} }), (settings) => ({
+  settings,
+  cwd: process.cwd()
+}))
 
 const directory = (named: string | undefined): Effect.Effect<string, CliError> =>
   Effect.suspend(() => {

@@ -1,7 +1,7 @@
 /**
  * The words of a shell command line that says exactly what it runs.
  *
- * A line is *plain* if bash, dash and every other POSIX shell run nothing but the commands whose words it spells out. Plain
+ * A line is *plain* if bash, dash and zsh run nothing but the commands whose words it spells out. Plain
  * lines can be judged by rules; any other line is for a person to judge. So the scanner accepts only what it knows: words of
  * harmless characters, quoted text in which nothing is expanded, and `&&`, `||`, `;` and `|` between commands. Everything
  * else makes a line not plain: other operators, substitutions, redirections, globs, assignments, keywords, comments,
@@ -24,7 +24,9 @@ const ascii = /^[\x20-\x7e]+$/
 
 /** The first words that a shell does not run, but reads as syntax, if they are not quoted. */
 const keywords: ReadonlySet<string> = new Set(
-  "case coproc do done elif else esac fi for function if in namespace select then time until while".split(" ")
+  "- case coproc do done elif else end esac fi for foreach function if in namespace nocorrect noglob repeat select then time until while".split(
+    " "
+  )
 )
 
 interface Word {
@@ -57,6 +59,8 @@ export const commandsOf = (line: string): ReadonlyArray<Command> | undefined => 
     const [found, blank, between, single, double, text = ""] = token.exec(line) ?? []
     if (found === undefined) return undefined
     if (blank === undefined && between === undefined) {
+      // zsh replaces such a word by the path of a program
+      if (word === undefined && text.startsWith("=")) return undefined
       word = {
         text: (word?.text ?? "") + (single ?? double ?? text),
         isQuoted: word?.isQuoted === true || text === "",
@@ -76,7 +80,7 @@ export const commandsOf = (line: string): ReadonlyArray<Command> | undefined => 
   return operator === ";" ? commands : undefined
 }
 
-const shells = /^(?:\/(?:usr\/)?bin\/)?(?:bash|dash|sh)$/
+const shells = /^(?:\/(?:usr\/)?bin\/)?(?:bash|dash|sh|zsh)$/
 
 /** Whether a program is a shell that reads lines as this module does. */
 export const isShell = (program: string): boolean => shells.test(program)

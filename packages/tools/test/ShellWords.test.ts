@@ -77,10 +77,13 @@ const otherLines: { readonly [kind: string]: ReadonlyArray<string> } = {
     "time rm x",
     "ls | time rm x",
     "coproc rm x",
+    "repeat 3 rm x",
+    "noglob rm x",
+    "- rm x",
     "ls; then rm"
   ],
   assignments: ["PATH=/evil ls", "a+=1 ls", "a[0]=1 ls", "ls && A=1", "A='b' ls", "'A'=b ls"],
-  globs: ["ls *.js", "ls a?", "ls [ab]", "ls {a,b}", "ls ~", "ls ~/x", "ls a~", "ls a=~"],
+  globs: ["ls *.js", "ls a?", "ls [ab]", "ls {a,b}", "ls ~", "ls ~/x", "ls a~", "ls a=~", "ls =rm", "=rm x"],
   "control characters": ["ls\rrm x", "ls \0rm", "ls\vrm", "ls\frm", "ls '\x1b[2J'", "ls '\x7f'", "ls \u0085"],
   "blanks that are none": ["ls\u00a0rm", "ls '\u00a0'", "ls\u2028rm x", "ls \u2003rm", "ls '\u3000'"],
   "invisible characters": [
@@ -136,8 +139,8 @@ describe("unwrapped", () => {
   })
 
   it("knows the shells that read lines like this", () => {
-    assert.deepStrictEqual(["bash", "/bin/sh", "/usr/bin/dash"].map(isShell), [true, true, true])
-    assert.deepStrictEqual(["zsh", "fish", "./bash", "/tmp/bash", "python3"].map(isShell), [
+    assert.deepStrictEqual(["bash", "/bin/sh", "/usr/bin/dash", "/bin/zsh"].map(isShell), [true, true, true, true])
+    assert.deepStrictEqual(["ksh", "fish", "./bash", "/tmp/bash", "python3"].map(isShell), [
       false,
       false,
       false,
@@ -155,7 +158,9 @@ describe.skipIf(!existsSync("/bin/bash") || !existsSync("/bin/dash"))("bash and 
   })
 
   it("are seen to read more than a scanner that splits at blanks", () => {
-    const { wrong } = Fuzz.run(300, 1, (line) => (/[\n\0]/.test(line) ? undefined : [line.split(/\s+/)]))
+    const { wrong } = Fuzz.run(300, 1, {
+      claim: (line) => (/[\n\0]/.test(line) ? undefined : [line.split(/\s+/)])
+    })
     assert.isNotEmpty(wrong)
   })
 })

@@ -33,7 +33,7 @@ const odd = [
     " "
   ),
   ..."done time in for case esac while until select function coproc {a,b} [[ ]] |& &> <( >( $' $\" a[0]=1".split(" "),
-  ..."x+=1 x='1' 'x'=1 x\"=1\" - =x ~root !! %1 ~+ a=~ i'f' 'if' t\"i\"me \\ls ls\\ '\\'' \"\\\"\" ｌs !( ?( @( +( $(( )) ^ :".split(
+  ..."=ls noglob nocorrect repeat foreach end - x+=1 x='1' 'x'=1 x\"=1\" - =x ~root !! %1 ~+ a=~ i'f' 'if' t\"i\"me \\ls ls\\ '\\'' \"\\\"\" ｌs !( ?( @( +( $(( )) ^ :".split(
     " "
   ),
   "\n",
@@ -78,27 +78,44 @@ const linesOf = (seed: number): (() => string) => {
   }
 }
 
-// between words, commands and lines; a plain line has none of them
-const [endOfWord, endOfCommand, endOfLine] = ["\x1f", "\x1e", "\x1d"]
+// after each word and each command; a plain line has neither
+const [endOfWord, endOfCommand] = ["\x1f", "\x1e"]
 
-const functions = programs.map((name) => `${name}() { printf '%s\\037' ${name} "$@" '\x1e' >&3; }`).join("\n")
+const log = (words: string) => `printf '%s\\037' "$n" ${words} '${endOfCommand}' >&3`
+const functions = programs.map((name) => `${name}() { ${log(`${name} "$@"`)}; }`).join("\n")
 
-/** Reads lines from its input and runs each in a subshell. What has no function is not found. */
+/**
+ * Reads lines from its input and runs each in a subshell. What has no function is not found. Each command is logged with the
+ * number of its line, because a shell may not wait for all commands of a pipeline. At the end, the number of lines is logged.
+ */
 const script = `exec 3>&1 1>/dev/null 2>/dev/null
-command_not_found_handle() { printf '%s\\037' "$@" '\x1e' >&3; }
+command_not_found_handle() { ${log('"$@"')}; }
+command_not_found_handler() { ${log('"$@"')}; }
 ${functions}
-while IFS= read -r line; do (eval "$line") </dev/null; printf '\\035' >&3; done`
+n=0
+while IFS= read -r line; do (eval "$line") </dev/null; n=$((n+1)); done
+${log("")}`
 
-const readers: ReadonlyArray<readonly [shell: string, args: ReadonlyArray<string>]> = [
-  ["/bin/bash", ["--norc", "-c", script]],
-  ["/bin/dash", ["-c", script]]
+/** A shell, and the arguments with which it reads the script and no profile. */
+export type Reader = readonly [shell: string, ...args: ReadonlyArray<string>]
+
+/** The shells that read every line. */
+export const readers: ReadonlyArray<Reader> = [
+  ["/bin/bash", "--norc", "-c"],
+  ["/bin/dash", "-c"]
 ]
 
+/** What a run can change: the scanner, and the shells. */
+export interface Options {
+  readonly claim?: typeof commandsOf
+  readonly readers?: ReadonlyArray<Reader>
+}
+
 /** Returns for each line the commands that a shell ran, as JSON, and the files that it left. */
-const read = ([shell, args]: (typeof readers)[number], lines: ReadonlyArray<string>) => {
+const read = ([shell, ...args]: Reader, lines: ReadonlyArray<string>) => {
   const directory = mkdtempSync(join(tmpdir(), "spindle-shell-"))
   try {
-    const { error, stdout } = spawnSync(shell, args, {
+    const { error, stdout } = spawnSync(shell, [...args, script], {
       cwd: directory,
       env: { PATH: directory, LC_ALL: "C.UTF-8" },
       input: `${lines.join("\n")}\n`,
@@ -106,12 +123,14 @@ const read = ([shell, args]: (typeof readers)[number], lines: ReadonlyArray<stri
       maxBuffer: 2 ** 28
     })
     if (error !== undefined) throw error
-    const ran = stdout.split(endOfLine).map((logged) =>
-      logged
-        .split(endOfCommand + endOfWord)
-        .slice(0, -1)
-        .map((command) => JSON.stringify(command.split(endOfWord).slice(0, -1)))
-    )
+    const ran = lines.map((): Array<string> => [])
+    let count = 0
+    for (const logged of stdout.split(endOfCommand + endOfWord).slice(0, -1)) {
+      const [index, ...words] = logged.split(endOfWord).slice(0, -1)
+      if (words.length === 0) count = Number(index)
+      else ran[Number(index)]!.push(JSON.stringify(words))
+    }
+    if (count !== lines.length) throw new Error(`${shell} read ${count} lines of ${lines.length}`)
     return { ran, files: readdirSync(directory) }
   } finally {
     rmSync(directory, { recursive: true, force: true })
@@ -128,8 +147,9 @@ const isAnnounced = (ran: ReadonlyArray<string>, commands: ReadonlyArray<Readonl
   })
 }
 
-/** Lets both shells read the plain ones of so many lines, or finds nothing wrong if `claim` never claims anything. */
-export const run = (lineCount: number, seed: number, claim: typeof commandsOf = commandsOf): Result => {
+/** Lets each shell read the plain ones of so many lines. */
+export const run = (lineCount: number, seed: number, options: Options = {}): Result => {
+  const claim = options.claim ?? commandsOf
   const nextLine = linesOf(seed)
   const wrong: Array<string> = []
   let plainCount = 0
@@ -139,16 +159,14 @@ export const run = (lineCount: number, seed: number, claim: typeof commandsOf = 
       return commands === undefined ? [] : [{ line, commands }]
     })
     plainCount += claims.length
-    for (const reader of readers) {
+    for (const reader of options.readers ?? readers) {
       const { files, ran } = read(
         reader,
         claims.map(({ line }) => line)
       )
       if (files.length > 0) wrong.push(`${reader[0]} left ${files.join(", ")}`)
-      if (ran.length !== claims.length + 1) wrong.push(`${reader[0]} read ${ran.length - 1} lines of ${claims.length}`)
       claims.forEach(({ commands, line }, index) => {
-        if (!isAnnounced(ran[index] ?? [], commands))
-          wrong.push(`${reader[0]} ${JSON.stringify(line)} ran ${ran[index]}`)
+        if (!isAnnounced(ran[index]!, commands)) wrong.push(`${reader[0]} ${JSON.stringify(line)} ran ${ran[index]}`)
       })
     }
   }

@@ -49,6 +49,30 @@ const profile: Known = {
       "nickname_candidates"
     )
   },
+  mcp_servers: {
+    "*": {
+      ...names(
+        "command",
+        "args",
+        "cwd",
+        "env",
+        "env_vars",
+        "url",
+        "bearer_token_env_var",
+        "http_headers",
+        "env_http_headers",
+        "enabled",
+        "required",
+        "startup_timeout_sec",
+        "tool_timeout_sec",
+        "enabled_tools",
+        "disabled_tools",
+        "supports_parallel_tool_calls",
+        "turn_headers",
+        "protocol_version"
+      )
+    }
+  },
   model_providers: {
     "*": {
       ...names(
@@ -69,7 +93,7 @@ const profile: Known = {
   }
 }
 
-const root: Known = { ...profile, profile: true, profiles: { "*": profile } }
+const root: Known = { ...profile, hooks: true, profile: true, profiles: { "*": profile } }
 
 /** Returns the keys of the layers that nothing reads, each once, as dotted names. */
 export const of = (layers: ReadonlyArray<Pick<Layer, "table">>): ReadonlyArray<string> => [

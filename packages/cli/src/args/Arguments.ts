@@ -5,6 +5,7 @@
  * programs that drive the reference write them. Anything wrong is one `UsageError` with a message of one line.
  */
 import { parseArgs } from "node:util"
+import type { NewServer } from "@spindle/app/McpFile"
 import type { ApprovalPolicy, SandboxMode } from "@spindle/app/Settings"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -85,6 +86,10 @@ export type Command =
       readonly tail: string | undefined
       readonly end: string | undefined
     }
+  | { readonly _tag: "HooksList" | "HooksTrust" }
+  | { readonly _tag: "McpList"; readonly json: boolean }
+  | { readonly _tag: "McpAdd"; readonly server: NewServer }
+  | { readonly _tag: "McpRemove"; readonly name: string }
   | { readonly _tag: "Trace"; readonly session: Resume; readonly outputFile: string | undefined }
   | {
       readonly _tag: "Sandbox"
@@ -163,12 +168,14 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
     case "sandbox":
     case "trace":
       return found(first, 1)
-    case "sessions": {
-      const known = Flags.sessionsCommands.find((name) => name === second)
-      if (known !== undefined) return found(`sessions ${known}`, 2)
-      if (second === undefined) return found("sessions", 1)
-      if (asksHelp) return found("sessions", words.length)
-      return refuse("sessions", unknown(`command "sessions ${second}"`, Flags.nearest(second, Flags.sessionsCommands)))
+    case "sessions":
+    case "hooks":
+    case "mcp": {
+      const known = below(first, second)
+      if (known !== undefined) return found(known, 2)
+      if (second === undefined) return found(first, 1)
+      if (asksHelp) return found(first, words.length)
+      return refuse(first, unknown(`command "${first} ${second}"`, Flags.nearest(second, commandsBelow[first])))
     }
   }
   if (first === "resume") return refuse("", unknown(`command "${first}"`, "spindle exec resume"))
@@ -180,9 +187,16 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
     "",
     unknown(
       `command "${first}"`,
-      Flags.nearest(first, ["exec", "sessions", "trace", "demo", "sandbox", "doctor", "help"])
+      Flags.nearest(first, ["exec", "sessions", "hooks", "mcp", "trace", "demo", "sandbox", "doctor", "help"])
     )
   )
+}
+
+const commandsBelow = { sessions: Flags.sessionsCommands, mcp: Flags.mcpCommands, hooks: Flags.hooksCommands }
+
+const below = (first: keyof typeof commandsBelow, second: string | undefined): Topic | undefined => {
+  const topic = `${first} ${second}`
+  return commandsBelow[first].some((name) => name === second) ? (topic as Topic) : undefined
 }
 
 const unknown = (what: string, near: string | undefined): string =>
@@ -216,8 +230,9 @@ const collect = ({ topic }: Found, values: Map<string, Array<string>>, token: Op
   values.set(flag.name, [...(before ?? []), valueOf(flag, topic, token)])
 }
 
-// `sessions` and the program without a command accept every flag, to show help
-const belongs = (flag: Flag, topic: Topic) => topic === "" || topic === "sessions" || flag.commands.includes(topic)
+// the program without a command, and a command with others below it, accept every flag, to show help
+const belongs = (flag: Flag, topic: Topic) =>
+  topic === "" || topic === "sessions" || topic === "mcp" || flag.commands.includes(topic)
 
 const valueOf = (flag: Flag, topic: Topic, token: OptionToken): string => {
   const shown = token.rawName
@@ -254,7 +269,7 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
   }
   switch (topic) {
     case "":
-      return refuse("", "a command is missing: exec, sessions, trace or demo")
+      return refuse("", "a command is missing: exec, sessions, hooks, mcp, trace, demo, sandbox or doctor")
     case "sessions":
       return refuse("sessions", `a command is missing: ${Flags.sessionsCommands.join(", ")}`)
     case "sessions list":
@@ -271,6 +286,24 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       if (tail !== undefined && end !== undefined) return refuse(topic, "--tail cannot be used together with --end")
       return { _tag: "SessionsProcesses", id: sessionId(), json, tail, end }
     }
+    case "hooks":
+      return refuse("hooks", `a command is missing: ${Flags.hooksCommands.join(", ")}`)
+    case "hooks list":
+      only(0, "hooks list takes nothing else")
+      return { _tag: "HooksList" }
+    case "hooks trust":
+      only(0, "hooks trust takes nothing else")
+      return { _tag: "HooksTrust" }
+    case "mcp":
+      return refuse("mcp", `a command is missing: ${Flags.mcpCommands.join(", ")}`)
+    case "mcp list":
+      only(0, "mcp list takes flags only")
+      return { _tag: "McpList", json }
+    case "mcp add":
+      return { _tag: "McpAdd", server: newServer(topic, rest, values) }
+    case "mcp remove":
+      only(1, "give one name")
+      return { _tag: "McpRemove", name: rest[0] || refuse(topic, "give the name of a server") }
     case "trace": {
       const last = values.has("last")
       only(last ? 0 : 1, "give one session id, or --last")
@@ -299,6 +332,34 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
   }
 }
 
+const newServer = (topic: Topic, [name, command, ...args]: ReadonlyArray<string>, values: Values): NewServer => {
+  if (name === undefined || !/^[\w-]+$/.test(name)) {
+    return refuse(topic, "give a name of letters, digits, - and _")
+  }
+  const url = values.get("url")?.[0]
+  const bearerTokenVariable = values.get("bearer-token-env-var")?.[0]
+  const env = pairs(topic, "env", values)
+  if (url !== undefined) {
+    if (command !== undefined || env.length > 0) return refuse(topic, "give either --url or a command")
+    if (!/^https?:$/.test(URL.parse(url)?.protocol ?? "")) {
+      return refuse(topic, `--url needs a URL that begins with http:// or https://, not "${url}"`)
+    }
+    return { _tag: "Http", name, url, ...(bearerTokenVariable === undefined ? {} : { bearerTokenVariable }) }
+  }
+  if (command === undefined) return refuse(topic, "give --url, or -- and a command")
+  if (bearerTokenVariable !== undefined) return refuse(topic, "--bearer-token-env-var needs --url")
+  return { _tag: "Stdio", name, command, args, env: Object.fromEntries(env) }
+}
+
+/** The values `KEY=VALUE` of a flag. */
+const pairs = (topic: Topic, flag: string, values: Values): ReadonlyArray<readonly [key: string, value: string]> =>
+  (values.get(flag) ?? []).map((pair) => {
+    const at = pair.indexOf("=")
+    return at > 0
+      ? [pair.slice(0, at).trim(), pair.slice(at + 1)]
+      : refuse(topic, `--${flag} needs KEY=VALUE, not "${pair}"`)
+  })
+
 const prompt = (topic: Topic, text: string | undefined): Prompt => {
   if (text === undefined || text === "-") return { _tag: "Stdin", dash: text === "-" }
   return text.trim() === "" ? refuse(topic, "the prompt is empty") : { _tag: "Text", text }
@@ -325,12 +386,7 @@ const turnOptions = (topic: Topic, values: Values): TurnOptions => {
     color: (one("color") ?? "auto") as ColorMode,
     cwd: one("cd"),
     model: one("model"),
-    config: many("config").map((pair) => {
-      const at = pair.indexOf("=")
-      return at > 0
-        ? [pair.slice(0, at).trim(), pair.slice(at + 1)]
-        : refuse(topic, `--config needs KEY=VALUE, not "${pair}"`)
-    }),
+    config: pairs(topic, "config", values),
     approvalPolicy,
     sandboxMode,
     outputSchemaFile: one("output-schema"),

@@ -8,6 +8,12 @@ import { approvalPolicies, sandboxModes } from "@spindle/app/Settings"
 /** The commands below `sessions`. */
 export const sessionsCommands = ["list", "show", "archive", "unarchive", "processes"] as const
 
+/** The commands below `hooks`. */
+export const hooksCommands = ["list", "trust"] as const
+
+/** The commands below `mcp`. */
+export const mcpCommands = ["list", "add", "remove"] as const
+
 /** The commands, as the words that name them. */
 export const topics = [
   "",
@@ -19,6 +25,13 @@ export const topics = [
   "sessions archive",
   "sessions unarchive",
   "sessions processes",
+  "hooks",
+  "hooks list",
+  "hooks trust",
+  "mcp",
+  "mcp list",
+  "mcp add",
+  "mcp remove",
   "trace",
   "demo",
   "sandbox",
@@ -57,7 +70,7 @@ export const flags: ReadonlyArray<Flag> = [
   {
     name: "json",
     aliases: ["experimental-json"],
-    commands: [...turns, "sessions list", "sessions show", "sessions processes"],
+    commands: [...turns, "sessions list", "sessions show", "sessions processes", "mcp list"],
     summary: "write one JSON object a line to stdout"
   },
   { name: "cd", short: "C", takes: "DIR", commands: [...exec, "sandbox"], summary: "work in this directory" },
@@ -171,6 +184,20 @@ export const flags: ReadonlyArray<Flag> = [
     takes: "FILE",
     commands: ["trace"],
     summary: "write the page to this file, not below the home; - is stdout"
+  },
+  { name: "url", takes: "URL", commands: ["mcp add"], summary: "the address of a server over HTTP" },
+  {
+    name: "bearer-token-env-var",
+    takes: "NAME",
+    commands: ["mcp add"],
+    summary: "the variable that holds the token for --url"
+  },
+  {
+    name: "env",
+    takes: "KEY=VALUE",
+    repeats: true,
+    commands: ["mcp add"],
+    summary: "a variable for the command of the server"
   },
   { name: "thread-source", takes: "NAME", commands: exec, summary: "what started the session, for its record" },
   { name: "cyber-access-program", commands: exec, summary: "accepted and without effect" },

@@ -38,6 +38,8 @@ const pages: { readonly [topic in Topic]: Page } = {
       ["sessions show ID", "show one session"],
       ["sessions archive ID", "hide a session from the list (undo: unarchive ID)"],
       ["sessions processes ID", "list the running processes of a session (--end: end them)"],
+      ["hooks list", "list the commands that run as hooks here"],
+      ["mcp list", "list the MCP servers (mcp add, mcp remove)"],
       ["trace ID", "write a session as an HTML page (--last: as above)"],
       ["demo", "watch a scripted model repair a small project; needs no key and no network"],
       ["sandbox -- COMMAND", "run a command in the sandbox, to see what it may do"],
@@ -127,6 +129,44 @@ const pages: { readonly [topic in Topic]: Page } = {
     usage: ["spindle sessions show ID [FLAGS]"],
     about: "Prints the transcript of a session.",
     examples: [["spindle sessions show 0199a213-81c0-7800-8aa1-bbab2a035a53", ""]]
+  },
+  hooks: {
+    usage: ["spindle hooks list", "spindle hooks trust"],
+    about: "Lists the commands that run as hooks here, and trusts those of the project.",
+    examples: [["spindle hooks list --help", "what a command prints"]]
+  },
+  "hooks list": {
+    usage: ["spindle hooks list"],
+    about: "Lists hooks, one a line: event, matcher, whether it runs, command, file.",
+    examples: [["spindle hooks list", ""]]
+  },
+  "hooks trust": {
+    usage: ["spindle hooks trust"],
+    about: "Lets the hooks in .spindle/hooks.json of the project run, until that file changes. Read it first.",
+    examples: [["spindle hooks trust", ""]]
+  },
+  mcp: {
+    usage: ["spindle mcp list [--json]", "spindle mcp add NAME ...", "spindle mcp remove NAME"],
+    about: "Lists, adds and removes the MCP servers of config.toml. Their tools are named mcp__NAME__TOOL.",
+    examples: [["spindle mcp add --help", "flags and examples of a command"]]
+  },
+  "mcp list": {
+    usage: ["spindle mcp list [--json]"],
+    about: "Lists the MCP servers of config.toml.",
+    examples: [["spindle mcp list --json", "one JSON object a line"]]
+  },
+  "mcp add": {
+    usage: ["spindle mcp add NAME [--env KEY=VALUE] -- COMMAND [ARGS]", "spindle mcp add NAME --url URL [FLAGS]"],
+    about: "Adds an MCP server to config.toml: a command that speaks over its standard streams, or an address.",
+    examples: [
+      ["spindle mcp add files -- npx -y @modelcontextprotocol/server-filesystem .", ""],
+      ["spindle mcp add docs --url https://example.org/mcp --bearer-token-env-var DOCS_TOKEN", ""]
+    ]
+  },
+  "mcp remove": {
+    usage: ["spindle mcp remove NAME"],
+    about: "Removes an MCP server from config.toml.",
+    examples: [["spindle mcp remove docs", ""]]
   },
   trace: {
     usage: ["spindle trace ID | --last [FLAGS]"],

@@ -5,12 +5,14 @@
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as App from "@spindle/app/App"
+import type { PromptUnusable } from "@spindle/app/CustomPrompts"
 import * as CodingAgent from "@spindle/app/CodingAgent"
 import * as Exec from "@spindle/app/Exec"
 import * as RuleFiles from "@spindle/app/RuleFiles"
 import * as Settings from "@spindle/app/Settings"
 import * as StoredSessions from "@spindle/app/StoredSessions"
 import { callerOf } from "@spindle/app/TelemetrySettings"
+import type { McpFailed } from "@spindle/app/App"
 import type { Approvals } from "@spindle/core/Approvals"
 import type { SessionId } from "@spindle/core/Ids"
 import { Journal } from "@spindle/core/Journal"
@@ -65,7 +67,15 @@ export const run = (
   what: ExecOptions
 ): Effect.Effect<
   number,
-  CliError | Exec.PromptRejected | SessionNotFound | SessionBusy | JournalFailed | StoredSessions.SessionAmbiguous
+  | CliError
+  | Exec.PromptRejected
+  | PromptUnusable
+  | McpFailed
+  | Exec.PromptRejected
+  | SessionNotFound
+  | SessionBusy
+  | JournalFailed
+  | StoredSessions.SessionAmbiguous
 > =>
   Effect.gen(function* () {
     const { cwd, options, settings } = what

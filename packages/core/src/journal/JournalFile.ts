@@ -52,6 +52,15 @@ export const layer = (options: JournalFileOptions): Layer.Layer<Journal, never, 
     })
   )
 
+/**
+ * Returns the path of the journal of a session that this program has made; undefined for an id that does not contain the
+ * time at which it was drawn.
+ */
+export const pathOf = (directory: string, sessionId: SessionId): string | undefined => {
+  const day = Paths.dayOf(sessionId)
+  return day === undefined ? undefined : Paths.journalPath(directory, day, sessionId)
+}
+
 /** Where journals are kept and how safe they are. */
 export interface JournalFileOptions {
   readonly directory: string

@@ -37,6 +37,11 @@ export interface SessionConfig {
   readonly retryDelay: Duration.Input
   /** How many tools of one turn may run at once. Default 16. */
   readonly toolConcurrency: number
+  /**
+   * How long the hooks may take for one input that is recorded at the end of a turn (`leftoverInput: "record"`); after that
+   * the input is kept. Default 10 s.
+   */
+  readonly hookLimit: Duration.Input
   /** How often Stop hooks may continue one turn. Default 8. */
   readonly stopContinuations: number
   /** How many model requests one turn may send, retries included (contract S10). Default 1,000; `Infinity` is no bound. */
@@ -82,6 +87,7 @@ export const defaults: SessionConfig = {
   streamRetries: 5,
   retryDelay: "200 millis",
   toolConcurrency: 16,
+  hookLimit: "10 seconds",
   stopContinuations: 8,
   turnModelRequests: 1_000,
   turnToolCalls: 5_000,

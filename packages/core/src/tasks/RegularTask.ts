@@ -10,11 +10,11 @@
  *
  * Everything that the loop does goes through its {@link Turn}, so the turn can be settled without it.
  */
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { Agent } from "../Agent.ts"
 import * as ToolTables from "../internal/toolTables.ts"
-import { guard, Hooks } from "../ports/Hooks.ts"
+import { guard, Hooks, provide } from "../Hooks.ts"
 import type { Model } from "../ports/Model.ts"
 import { ToolAuthority } from "../ports/ToolAuthority.ts"
 import type { ToolTable } from "../ports/ToolSource.ts"
@@ -60,7 +60,7 @@ const effectOf = <R>(agent: Agent<R>) => {
 /** Runs the loop; returns the last text of the model. */
 const run = <R>(agent: Agent<R>, turn: Turn, tools: ToolTables.TurnTables) =>
   Effect.gen(function* () {
-    const hooks = guard(yield* Hooks, turn.warn)
+    const hooks = provide(guard(yield* Hooks, turn.warn), Context.make(Turn, turn))
     const config = yield* SessionConfig
     const parent = yield* Effect.contextWith((context: Context.Context<never>) =>
       Effect.succeed(Tracing.currentSpan(context))
@@ -84,6 +84,7 @@ const run = <R>(agent: Agent<R>, turn: Turn, tools: ToolTables.TurnTables) =>
         said = yield* sample({ turn, calls, request, config, compaction })
         for (const warning of requests.takeWarnings()) yield* turn.warn(warning)
         const called = yield* calls.awaitAll
+        for (const text of calls.takeContexts()) yield* turn.record({ _tag: "DeveloperMessage", text })
         carried = called + (yield* turn.takeInput)
       }
       if (!(yield* turn.closeGate)) {
@@ -91,7 +92,7 @@ const run = <R>(agent: Agent<R>, turn: Turn, tools: ToolTables.TurnTables) =>
         continue
       }
       if (continuations >= config.stopContinuations) return said
-      const verdict = yield* hooks.stop(turn.turnId, said)
+      const verdict = yield* hooks.stop(turn.turnId, { lastMessage: said, continuations })
       if (verdict.continueWith === undefined) return said
       continuations++
       yield* turn.record({ _tag: "DeveloperMessage", text: verdict.continueWith })

@@ -8,7 +8,7 @@ import * as Semaphore from "effect/Semaphore"
 import type * as Tracer from "effect/Tracer"
 import { defaultPolicy, rulingOf } from "../internal/tools.ts"
 import type { TurnTables } from "../internal/toolTables.ts"
-import type { Hooks } from "../ports/Hooks.ts"
+import type { Hooks } from "../Hooks.ts"
 import type { ToolEntry, ToolPolicy } from "../ports/ToolSource.ts"
 import { CallbackFailed } from "../protocol/AgentError.ts"
 import { jsonOfUnsafe, type ToolCall } from "../protocol/Item.ts"
@@ -23,6 +23,8 @@ export interface ToolCalls {
   readonly start: (call: ToolCall) => Effect.Effect<void>
   /** Waits for all calls, and returns how many there were since the last time. A call that dies fails the turn. */
   readonly awaitAll: Effect.Effect<number>
+  /** The texts that hooks added after calls, in the order of the calls; each is returned once. */
+  readonly takeContexts: () => ReadonlyArray<string>
 }
 
 /** What the calls of a turn share. */
@@ -41,6 +43,7 @@ export interface CallOptions {
 /** Makes the calls of one turn. */
 export const make = (options: CallOptions): ToolCalls => {
   let running: Array<Fiber.Fiber<void>> = []
+  let contexts: Array<ReadonlyArray<string>> = []
   // in order of arrival, an exclusive call waits for all calls before it, a parallel one for the last exclusive one
   let exclusive: Array<Fiber.Fiber<void>> = []
   let parallel: Array<Fiber.Fiber<void>> = []
@@ -50,6 +53,8 @@ export const make = (options: CallOptions): ToolCalls => {
     start: (call) =>
       Effect.suspend(() => {
         const entry = options.tools.current.byName.get(call.name)
+        const place = contexts.push([]) - 1
+        const addContexts = (texts: ReadonlyArray<string>) => void (contexts[place] = texts)
         const isExclusive = entry !== undefined && entry.policy?.concurrency !== "parallel"
         const before = isExclusive ? [...exclusive, ...parallel] : exclusive
         const order: Order = {
@@ -68,7 +73,7 @@ export const make = (options: CallOptions): ToolCalls => {
           if (notice !== undefined) return turn.finish(call, "failed", notice)
           return entry === undefined
             ? turn.finish(call, "failed", unknownTool(call.name, tools))
-            : process({ turn, hooks, entry, policy: entry.policy ?? defaultPolicy, call, order })
+            : process({ turn, hooks, entry, policy: entry.policy ?? defaultPolicy, call, order, addContexts })
         })
         return Effect.map(Effect.forkChild(work, { startImmediately: true }), (fiber) => {
           running.push(fiber)
@@ -86,7 +91,12 @@ export const make = (options: CallOptions): ToolCalls => {
       // concurrently, so that a call that dies ends the turn although an earlier one still runs
       const joined = fibers.length === 1 ? Fiber.join(fibers[0]!) : Effect.forEach(fibers, Fiber.join, together)
       return Effect.as(joined, fibers.length)
-    })
+    }),
+    takeContexts: () => {
+      const taken = contexts.flat()
+      contexts = []
+      return taken
+    }
   }
 }
 
@@ -147,6 +157,8 @@ interface KnownCall {
   readonly policy: ToolPolicy<any>
   readonly call: ToolCall
   readonly order: Order
+  /** Notes what the hooks add after the call. */
+  readonly addContexts: (texts: ReadonlyArray<string>) => void
 }
 
 /** The place of a call among those of its turn. */
@@ -296,7 +308,7 @@ const refusalIn = (answer: Answer, asked: unknown): Effect.Effect<string | undef
   }
 }
 
-const run = Effect.fnUntraced(function* ({ call, entry, hooks, turn }: KnownCall, params: unknown) {
+const run = Effect.fnUntraced(function* ({ addContexts, call, entry, hooks, turn }: KnownCall, params: unknown) {
   // the record of the call is durable before its handler starts (J8); a closing turn starts no handler (I2)
   // mutant record-before-running (J8: a call is durable before its handler starts): drop
   yield* turn.flush
@@ -312,7 +324,7 @@ const run = Effect.fnUntraced(function* ({ call, entry, hooks, turn }: KnownCall
   const output = jsonOf(encoded)
   if (output._tag === "None") return yield* turn.finish(call, "failed", `the result of ${call.name} is no JSON value`)
   yield* turn.finish(call, "completed", output.value)
-  yield* hooks.postToolUse(turn.turnId, call.name, output.value)
+  addContexts(yield* hooks.postToolUse(turn.turnId, call.name, output.value))
 })
 
 const jsonOf = (value: unknown): Option.Option<unknown> => {

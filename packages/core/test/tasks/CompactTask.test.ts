@@ -61,7 +61,7 @@ describe("the compact task", () => {
       const harness = yield* make({
         instructions,
         tools: { work: { run: () => Effect.succeed("") } },
-        hooks: { sessionStart: () => Effect.succeed(["Use tabs."]) }
+        hooks: { sessionStart: () => Effect.succeed({ contexts: ["Use tabs."] }) }
       })
       yield* harness.run("one")
       yield* compact(harness)
