@@ -49,6 +49,7 @@ import * as RuleFiles from "./RuleFiles.ts"
 import * as SessionLease from "./SessionLease.ts"
 import * as Settings from "./Settings.ts"
 import { policiesOf } from "./settings/sandbox.ts"
+import * as Skills from "./Skills.ts"
 import * as Tracing from "./Tracing.ts"
 import * as TurnMetadata from "./TurnMetadata.ts"
 
@@ -58,12 +59,7 @@ export type { McpFailed } from "@spindle/mcp/McpFailed"
 export type Platform = FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner | HttpClient.HttpClient
 
 /** What sessions of this application run with. */
-export type Services =
-  | CodingAgent.Services
-  | Processes
-  | ProcessGroups.ProcessGroups
-  | Sandbox.Sandbox
-  | McpServers.McpServers
+export type Services = CodingAgent.Services | ProcessGroups.ProcessGroups | Sandbox.Sandbox | McpServers.McpServers
 
 /** What the layer is made from. */
 export interface Options<E> extends CodingAgent.Options {
@@ -101,8 +97,10 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
     Effect.gen(function* () {
       const isSandboxed = yield* Effect.orElseSucceed(CodingAgent.isSandboxed(settings), () => false)
       const { commands, patches } = policiesOf(settings.sandboxMode, settings.sandbox, cwd)
+      const { approval } = yield* CodingAgent.approvalsOf({ cwd, settings })
       return CodingTools.layer({
         cwd,
+        approval,
         login: settings.commands.allowsLoginShell,
         sandbox: { commands: isSandboxed ? commands : fullAccess, patches }
       })
@@ -121,17 +119,25 @@ const mcp = ({ cwd, settings, tracing }: Pick<Options<never>, "cwd" | "settings"
     Layer.merge(Layer.effect(TurnHeaders)(TurnMetadata.make({ cwd, sandbox: settings.sandboxMode })))
   )
 
-/** The instructions and the environment of the model. */
+const placesOf = (settings: Settings.Settings, cwd: string): Instructions.Places => ({
+  home: settings.configDirectory,
+  cwd,
+  ...settings.projectDoc
+})
+
+/** The instructions, the environment and the skills of the model. */
 const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem> =>
   Layer.effect(
     Fragments,
     Effect.map(ExecCommand.defaultShell, (shell) =>
       Instructions.make({
-        places: { home: settings.configDirectory, cwd, ...settings.projectDoc },
+        places: placesOf(settings, cwd),
+        further: Effect.map(Skills.read(placesOf(settings, cwd)), Skills.fragmentsOf),
         environment: (now) => [
           ["cwd", cwd],
           ["approval_policy", nameOf(settings.approvalPolicy)],
           ["sandbox_mode", settings.sandboxMode],
+          ["network_access", hasNetwork(settings) ? "enabled" : "restricted"],
           ["shell", Path.basename(shell)],
           ...Instructions.dateOf(now)
         ]
@@ -139,7 +145,10 @@ const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, n
     )
   )
 
-/** The commands that the configuration names as hooks. */
+const hasNetwork = ({ sandbox, sandboxMode }: Settings.Settings): boolean =>
+  sandboxMode === "danger-full-access" || (sandboxMode === "workspace-write" && sandbox.network)
+
+/** The skills that a prompt names, and the commands that the configuration names as hooks. */
 const hooks = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem | Processes> =>
   Layer.unwrap(
     Effect.gen(function* () {
@@ -147,8 +156,10 @@ const hooks = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never
       const { home, model } = settings
       const approvalPolicy = nameOf(settings.approvalPolicy)
       const shell = yield* ExecCommand.defaultShell
-      if (found.handlers.length === 0 && found.problems.length === 0) return Layer.empty
-      return Hooks.layer(HookCommands.make({ settings: found, cwd, home, shell, model, approvalPolicy }))
+      const skills = Skills.hooks(placesOf(settings, cwd))
+      if (found.handlers.length === 0 && found.problems.length === 0) return Hooks.layer(skills)
+      const commands = HookCommands.make({ settings: found, cwd, home, shell, model, approvalPolicy })
+      return Hooks.layer(Hooks.combine(skills, commands))
     })
   )
 

@@ -22,6 +22,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as App from "./App.ts"
+import * as CustomPrompts from "./CustomPrompts.ts"
 import type { Settings } from "./Settings.ts"
 import * as Submission from "./Submission.ts"
 
@@ -75,16 +76,17 @@ export interface Options<R> {
 /**
  * Runs the prompt in the current scope, until its turn has ended and nothing else runs. The session stays open until
  * the scope closes. **Interruption**: closing the scope aborts and settles the turn. **Errors**: those of `App.open`;
- * `PromptRejected`.
+ * `PromptRejected`; `PromptUnusable`.
  */
 export const run = Effect.fnUntraced(function* <R>(
   options: Options<R>
 ): Effect.fn.Return<
   Submission.End,
-  PromptRejected | SessionNotFound | SessionBusy | JournalFailed,
+  PromptRejected | CustomPrompts.PromptUnusable | SessionNotFound | SessionBusy | JournalFailed,
   App.Services | Scope.Scope | R
 > {
-  const { input, resume, trace } = options
+  const { resume, trace } = options
+  const input = yield* expand(options)
   yield* check(input)
   const now = yield* Clock.currentTimeMillis
   const sessionId = resume ?? (uuidV7(now) as SessionId)
@@ -106,6 +108,15 @@ export const run = Effect.fnUntraced(function* <R>(
   yield* session.awaitIdle
   return end
 })
+
+/** Returns the input with the text of a prompt that its first text names. */
+const expand = ({ input, settings }: Pick<Options<never>, "input" | "settings">) => {
+  const [first, ...rest] = input
+  if (first?._tag !== "Text") return Effect.succeed(input)
+  return Effect.map(CustomPrompts.expand(settings.configDirectory, first.text), (text): Input =>
+    text === first.text ? input : [{ ...first, text }, ...rest]
+  )
+}
 
 /** The prompt that compacts the conversation, instead of being sent to the model. */
 export const compactPrompt = "/compact"

@@ -5,6 +5,7 @@
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as App from "@spindle/app/App"
+import type { PromptUnusable } from "@spindle/app/CustomPrompts"
 import * as CodingAgent from "@spindle/app/CodingAgent"
 import * as Exec from "@spindle/app/Exec"
 import * as RuleFiles from "@spindle/app/RuleFiles"
@@ -67,6 +68,8 @@ export const run = (
 ): Effect.Effect<
   number,
   | CliError
+  | Exec.PromptRejected
+  | PromptUnusable
   | McpFailed
   | Exec.PromptRejected
   | SessionNotFound
