@@ -39,13 +39,21 @@ export const checkStatus = (
       })
 
 /** Reads a body that is one message. */
-export const readMessage = (response: HttpClientResponse) =>
-  bytesOf(response).pipe(
-    Stream.limitBytes(Wire.limitBytes, () => Stream.fail(Wire.tooLarge())),
-    Stream.decodeText(),
-    Stream.mkString,
-    Effect.flatMap(Wire.decode)
-  )
+export const readMessage = (response: HttpClientResponse) => Effect.flatMap(textOf(response), Wire.decode)
+
+/** Reads a body of a known length at once, and any other one in pieces, up to the limit. */
+const textOf = (response: HttpClientResponse): Effect.Effect<string, McpClientError.McpClientError> => {
+  const { "content-encoding": encoding, "content-length": length } = response.headers
+  return encoding === undefined && Number(length) <= Wire.limitBytes
+    ? Effect.mapError(response.text, broken)
+    : bytesOf(response).pipe(
+        Stream.limitBytes(Wire.limitBytes, () => Stream.fail(Wire.tooLarge())),
+        Stream.decodeText(),
+        Stream.mkString
+      )
+}
+
+const broken = (cause: unknown) => Wire.lost("the response broke off", cause)
 
 /** Calls `receive` with the message of each event, until it returns false or the stream ends. Updates the position. */
 export const readEvents = <R>(
@@ -80,5 +88,4 @@ export const readEvents = <R>(
     )
   })
 
-const bytesOf = (response: HttpClientResponse) =>
-  Stream.mapError(response.stream, (cause) => Wire.lost("the response broke off", cause))
+const bytesOf = (response: HttpClientResponse) => Stream.mapError(response.stream, broken)
