@@ -5,11 +5,13 @@ import * as Agent from "@spindle/core/Agent"
 import * as CompactTask from "@spindle/core/CompactTask"
 import type { Journal } from "@spindle/core/Journal"
 import type { Model, OutputFormat } from "@spindle/core/Model"
+import type { Processes } from "@spindle/core/Processes"
 import * as Limits from "@spindle/delegate/Limits"
 import type * as SubAgents from "@spindle/delegate/SubAgents"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
 import * as McpTools from "@spindle/mcp/McpTools"
 import { Sandbox, type SandboxUnavailable } from "@spindle/tools/Sandbox"
+import type { Snapshots } from "@spindle/tools/Snapshots"
 import * as CodingTools from "@spindle/tools/CodingTools"
 import type * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as Effect from "effect/Effect"
@@ -17,9 +19,11 @@ import * as Layer from "effect/Layer"
 import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import { type MakeModel, NamedModels } from "./Models.ts"
+import * as UndoTask from "./tasks/UndoTask.ts"
 import type { AgentRole, AgentSettings } from "./settings/agents.ts"
 import * as RuleFiles from "./RuleFiles.ts"
-import * as Settings from "./Settings.ts"
+import type * as Settings from "./Settings.ts"
+import * as UserShellTask from "./tasks/UserShellTask.ts"
 
 /** What the agent is made from. `output` is the form of its answer. */
 export interface Options {
@@ -41,8 +45,11 @@ export const isSandboxed = ({
 
 type Handlers = Tool.HandlersFor<CodingTools.Tools & SubAgentTools.Tools> | McpTools.McpTools
 
+/** What a session of this agent runs with, besides its journal. */
+type Needs = Handlers | Model | Processes | Snapshots
+
 /** What a session of this agent runs with. */
-export type Services = Handlers | Model | Journal
+export type Services = Needs | Journal
 
 /** The instructions, unless the configuration names others. */
 const instructions = (cwd: string): string =>
@@ -58,9 +65,11 @@ interface Common {
   readonly policies: ReturnType<typeof CodingTools.policies>
   readonly agents: AgentSettings
   readonly sources: ReadonlyArray<typeof McpTools.source>
+  readonly tasks: ReturnType<typeof tasksIn>
 }
 
-const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
+/** How commands are approved, and what contains patches. */
+export const approvalsOf = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
   const isConfined = yield* Effect.orElseSucceed(isSandboxed(settings), () => false)
   const { sandboxMode } = settings
   const contained = (isConfinedHere: boolean) =>
@@ -71,11 +80,16 @@ const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
     sandbox: allowedBy(sandboxMode, isConfined),
     rules: () => RuleFiles.read({ home: settings.home, cwd }).rules
   }
-  const patches = contained(isConfined && sandboxMode === "workspace-write")
+  return { approval, patches: contained(isConfined && sandboxMode === "workspace-write") } as const
+})
+
+const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
+  const { approval, patches } = yield* approvalsOf({ cwd, settings })
   const parts: Common = {
     instructions: settings.instructions ?? instructions(cwd),
     agents: settings.agents ?? noAgents,
     sources: settings.mcpServers.length === 0 ? [] : [McpTools.source],
+    tasks: tasksIn(cwd),
     policies: CodingTools.policies({ approval, patches, cwd })
   }
   return parts
@@ -89,12 +103,16 @@ const allowedBy = (mode: Settings.SandboxMode, isConfined: boolean): string | un
 }
 
 /** The tasks that a client may start by name. */
-const tasks = [CompactTask.kind]
+const tasksIn = (cwd: string) => [
+  CompactTask.kind,
+  UndoTask.kind,
+  UserShellTask.kind({ cwd, shell: process.env["SHELL"] || "/bin/sh" })
+]
 
-const alone = ({ instructions, policies, sources }: Common): Agent.Agent<Handlers | Model> =>
+const alone = ({ instructions, policies, sources, tasks }: Common): Agent.Agent<Needs> =>
   Agent.make({ toolkit: CodingTools.toolkit, approvals: policies, instructions, sources, tasks })
 
-const leading = ({ agents, instructions, policies, sources }: Common): Agent.Agent<Handlers | Model> => {
+const leading = ({ agents, instructions, policies, sources, tasks }: Common): Agent.Agent<Needs> => {
   const toolkit = Toolkit.merge(CodingTools.toolkit, SubAgentTools.toolkitFor(choicesOf(agents)))
   return Agent.make({ toolkit, approvals: { ...policies, ...SubAgentTools.policies }, instructions, sources, tasks })
 }
@@ -109,11 +127,11 @@ const choicesOf = ({ models, roles }: AgentSettings) => ({
   models: Object.fromEntries(models.map(({ efforts, name }) => [name, { efforts }]))
 })
 
-const agentOf = (options: Options): Effect.Effect<Agent.Agent<Handlers | Model>, never, Sandbox> =>
+const agentOf = (options: Options): Effect.Effect<Agent.Agent<Needs>, never, Sandbox> =>
   Effect.map(common(options), options.settings.agents === undefined ? alone : leading)
 
 /** The agent of the session. */
-export const make = ({ output, ...options }: Options): Effect.Effect<Agent.Agent<Handlers | Model>, never, Sandbox> =>
+export const make = ({ output, ...options }: Options): Effect.Effect<Agent.Agent<Needs>, never, Sandbox> =>
   Effect.map(agentOf(options), (agent) => (output === undefined ? agent : Agent.withOutput(agent, output)))
 
 /** The handlers of the tools that start agents. They are unused while the feature is off. */
@@ -122,16 +140,16 @@ export const layer = (
 ): Layer.Layer<
   Tool.HandlersFor<SubAgentTools.Tools>,
   never,
-  Model | Journal | Sandbox | Tool.HandlersFor<CodingTools.Tools> | McpTools.McpTools
+  Model | Journal | Processes | Sandbox | Snapshots | Tool.HandlersFor<CodingTools.Tools> | McpTools.McpTools
 > =>
   Layer.unwrap(
     Effect.gen(function* () {
       const agents = options.settings.agents ?? noAgents
       const named = yield* NamedModels
       const agent = yield* agentOf(options)
-      const roles: { [name: string]: SubAgents.Role<Handlers | Model> } = {}
+      const roles: { [name: string]: SubAgents.Role<Needs> } = {}
       for (const role of agents.roles) roles[role.name] = yield* roleOf(options.settings, agent, role)
-      return SubAgentTools.layer<Handlers | Model>({
+      return SubAgentTools.layer<Needs>({
         roles: { default: { description: anyTask, agent }, ...roles },
         ...(named === undefined ? {} : { models: modelsOf(agents, named) }),
         deadline: `${agents.runtimeSeconds} seconds`
@@ -144,13 +162,13 @@ const modelsOf = ({ models }: AgentSettings, make: MakeModel): { [name: string]:
 
 const roleOf = Effect.fnUntraced(function* (
   settings: Settings.Settings,
-  agent: Agent.Agent<Handlers | Model>,
+  agent: Agent.Agent<Needs>,
   { addition, description, instructions, model, nicknames, reasoningEffort }: AgentRole
 ) {
   const named = yield* NamedModels
   const hasOwn = model !== undefined || reasoningEffort !== undefined
   const parts = [instructions ?? agent.instructions, addition].filter((one) => one !== undefined)
-  const role: SubAgents.Role<Handlers | Model> = {
+  const role: SubAgents.Role<Needs> = {
     description,
     agent: Agent.withInstructions(agent, parts.join("\n\n")),
     ...(nicknames === undefined ? {} : { nicknames })

@@ -1,9 +1,11 @@
 /**
- * The processes of a session as its journal shows them, for a program that does not run the session. A process that the
- * journal does not record as ended may have ended with its host: ask `ProcessGroups.isAlive`.
+ * The processes of a session as its journal shows them, for a program that does not run the session.
  */
-import type { ProcessId } from "@spindle/core/Ids"
+import type { ProcessId, SessionId } from "@spindle/core/Ids"
+import { Journal } from "@spindle/core/Journal"
 import type { JournalRecord } from "@spindle/core/SessionEvent"
+import * as ProcessGroups from "@spindle/tools/ProcessGroups"
+import * as Effect from "effect/Effect"
 
 /** A process that is not recorded as ended. */
 export interface StoredProcess {
@@ -16,7 +18,15 @@ export interface StoredProcess {
   readonly output: string
 }
 
-/** Returns the processes of a journal, the oldest first. */
+/** Returns the processes of a session that live, the oldest first. **Errors**: those of `Journal.load`. */
+export const living = Effect.fnUntraced(function* (sessionId: SessionId) {
+  const journal = yield* Journal
+  const groups = yield* ProcessGroups.ProcessGroups
+  const { records } = yield* journal.load(sessionId)
+  return yield* Effect.filter(of(records), ({ processId }) => groups.isAlive(processId))
+})
+
+/** Returns the processes that a journal does not record as ended, the oldest first. They may have ended with their host. */
 export const of = (records: ReadonlyArray<JournalRecord>): ReadonlyArray<StoredProcess> => {
   const running = new Map<ProcessId, StoredProcess>()
   for (const record of records) {

@@ -38,12 +38,22 @@ const witness = () => {
   return { ...seen, face }
 }
 const tags = (events: ReadonlyArray<SessionEvent>) => events.map(({ _tag }) => _tag)
+/** Asks about everything, on a machine with a sandbox and on one without. */
+const asking = [
+  ["approval_policy", "untrusted"],
+  ["sandbox_mode", "danger-full-access"]
+] as const
+const input = "*** Begin Patch\n*** Add File: made\n+made\n*** End Patch\n"
+const patch = { custom: "apply_patch", input, callId: "c1" }
 const touch = { call: "exec_command", args: { cmd: "touch made", login: false } }
 
 describe("run", () => {
   it.live("makes the face with the id, then the session with the face, and returns how the prompt ended", () =>
     Effect.gen(function* () {
-      const { cwd, layer, settings } = yield* world({ turns: [{ events: [touch] }, { events: [{ text: "done" }] }] })
+      const { cwd, layer, settings } = yield* world(
+        { turns: [{ events: [touch] }, { events: [{ text: "done" }] }] },
+        asking
+      )
       const { events, face, made, observed, opened, questions } = witness()
       const end = yield* Effect.scoped(
         Exec.run({ settings, cwd, input: Input.text("go"), resume: undefined, meta: { program: "test" }, face })
@@ -61,7 +71,7 @@ describe("run", () => {
       assert.deepInclude((first as Extract<SessionEvent, { _tag: "SessionStarted" }>).meta, { program: "test", cwd })
       assert.deepStrictEqual(
         events.flatMap((event) => (event._tag === "TurnContextChanged" ? [event.context] : [])),
-        [{ model: settings.model, approvalPolicy: "on-request", sandbox: "read-only", cwd }]
+        [{ model: settings.model, approvalPolicy: "untrusted", sandbox: "danger-full-access", cwd }]
       )
       assert.strictEqual(events.at(-1)!._tag, "TurnCompleted")
       assert.deepStrictEqual([...new Set(observed)], made)
@@ -133,7 +143,7 @@ describe("run", () => {
   it.live("asks no question if the approval policy is never", () =>
     Effect.gen(function* () {
       const { cwd, layer, server, settings } = yield* world(
-        { turns: [{ events: [touch] }, { events: [{ text: "done" }] }] },
+        { turns: [{ events: [patch] }, { events: [{ text: "done" }] }] },
         [["approval_policy", "never"]]
       )
       const { face, questions } = witness()

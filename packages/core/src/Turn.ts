@@ -205,7 +205,7 @@ export interface Turn {
   ) => Effect.Effect<ReadonlyArray<Item>>
   /** Adds an assistant message. */
   readonly say: (text: string) => Effect.Effect<void>
-  /** Publishes more output of a running call. */
+  /** Publishes more output of a call, or of a command that the task names itself; see `ToolOutput`. */
   readonly output: (callId: CallId, text: string) => Effect.Effect<void>
   /**
    * Reports what came of a running call, as data; the last report is recorded with the result of the call. Ignored for a

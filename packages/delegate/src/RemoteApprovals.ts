@@ -42,8 +42,8 @@ export const route = (child: Child, approvals: Approvals): Effect.Effect<Child, 
     const decide = (question: Question) =>
       Effect.flatMap(approvals.decide(question), (answer) => {
         if (!open.delete(question.questionId) || answer._tag === "Cancelled") return Effect.void
-        // the child records that its client decided
-        const { source, ...decision } = answer
+        // for the child, its client decided
+        const { source: _source, ...decision } = answer
         return reply(question.questionId, decision)
       }).pipe(
         Effect.onError((cause) =>

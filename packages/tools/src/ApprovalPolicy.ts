@@ -106,7 +106,8 @@ const causeOf = ({ containment, isEscalated, isSafe, policy, wasBlocked }: Circu
   return containment === "missing" ? "missing" : undefined
 }
 
-const mayEscalate = (policy: ApprovalPolicy): boolean => typeof policy !== "string" || policy === "on-request"
+/** Whether the model may ask to run something outside the sandbox. */
+export const mayEscalate = (policy: ApprovalPolicy): boolean => typeof policy !== "string" || policy === "on-request"
 
 const mayAsk = (policy: ApprovalPolicy, cause: Cause | "rule"): boolean => {
   if (typeof policy !== "string") return cause === "rule" ? policy.rules : policy.sandboxApproval

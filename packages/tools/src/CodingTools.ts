@@ -15,6 +15,7 @@ import * as ApplyPatch from "./ApplyPatch.ts"
 import * as CommandApproval from "./CommandApproval.ts"
 import * as Commands from "./Commands.ts"
 import * as ExecCommand from "./ExecCommand.ts"
+import { escalate } from "./internal/escalation.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
 import * as WriteStdin from "./WriteStdin.ts"
 
@@ -59,7 +60,8 @@ export const policies = (options: {
     }
   },
   write_stdin: {
-    approval: (params) => (WriteStdin.isHarmless(params) ? "allow" : byPolicy(options.approval)),
+    approval: (params) =>
+      WriteStdin.isHarmless(params) ? "allow" : byPolicy(options.approval, inputContainment(options.approval)),
     concurrency: "parallel",
     kind: "command",
     display: WriteStdin.display,
@@ -97,6 +99,10 @@ const commandPolicy = ({ approval, cwd }: { readonly approval: ApprovalMode; rea
 const unlessFullAccess = (approval: ApprovalMode): ApprovalPolicy.Containment =>
   typeof approval !== "string" && approval.containment === "full-access" ? "full-access" : "missing"
 
+/** A person may have let the command run outside the sandbox, and input can be anything. */
+const inputContainment = (approval: ApprovalMode): ApprovalPolicy.Containment | undefined =>
+  typeof approval !== "string" && ApprovalPolicy.mayEscalate(approval.policy) ? unlessFullAccess(approval) : undefined
+
 /** Decides about what no rule names: patches, and the input of commands. */
 const byPolicy = (approval: ApprovalMode, contained?: ApprovalPolicy.Containment) => {
   if (typeof approval === "string") return approval
@@ -115,6 +121,8 @@ export interface Options {
   readonly cwd: string
   readonly shell?: string | undefined
   readonly login?: boolean | undefined
+  /** Decides about a command that the sandbox has blocked: what {@link policies} got. By default nobody is asked. */
+  readonly approval?: CommandApproval.Options | undefined
   readonly sandbox?:
     | { readonly commands: SandboxPolicy.SandboxPolicy; readonly patches: SandboxPolicy.SandboxPolicy }
     | undefined
@@ -126,6 +134,11 @@ export const layer = (
 ): Layer.Layer<Tool.HandlersFor<Tools> | Commands.Commands, never, FileSystem.FileSystem | Path.Path | Processes> =>
   Layer.provideMerge(Layer.merge(handlers(options), checks(options)), Commands.layer)
 
+const onBlocked = ({ approval, cwd }: Options): ExecCommand.Options["onBlocked"] =>
+  approval === undefined
+    ? undefined
+    : (params, callId) => escalate(approval, commandLine(params, cwd), { callId, tool: ExecCommand.tool.name })
+
 const noSandbox = { commands: SandboxPolicy.fullAccess, patches: SandboxPolicy.fullAccess }
 
 const handlers = (options: Options) =>
@@ -136,10 +149,12 @@ const handlers = (options: Options) =>
       const shell = options.shell ?? (yield* ExecCommand.defaultShell)
       return toolkit.of({
         exec_command: (params, { toolCallId }) =>
-          ExecCommand.run(params, toolCallId, { ...options, shell }).pipe(
-            SandboxPolicy.within(isEscalated(params) ? SandboxPolicy.fullAccess : commands),
-            Effect.provideContext(context)
-          ),
+          ExecCommand.run(params, toolCallId, {
+            ...options,
+            shell,
+            sandbox: isEscalated(params) ? SandboxPolicy.fullAccess : commands,
+            onBlocked: onBlocked(options)
+          }).pipe(Effect.provideContext(context)),
         write_stdin: (params, { toolCallId }) => Effect.provideContext(WriteStdin.run(params, toolCallId), context),
         apply_patch: ({ input }, { toolCallId }) =>
           ApplyPatch.run(input, toolCallId, options).pipe(SandboxPolicy.within(patches), Effect.provideContext(context))

@@ -18,7 +18,11 @@ import type { Processes } from "@spindle/core/Processes"
 import { Turn } from "@spindle/core/Turn"
 import { type Command, Commands, maxCount, warningCount } from "./Commands.ts"
 import { HostVariables } from "./CommandEnvironment.ts"
+import * as BoundedOutput from "./BoundedOutput.ts"
 import * as CommandCall from "./internal/commandCall.ts"
+import type { Escalation } from "./internal/escalation.ts"
+import { deniedBySandbox } from "./Sandbox.ts"
+import * as SandboxPolicy from "./SandboxPolicy.ts"
 import { ToolFailure } from "./ToolFailure.ts"
 
 export { defaultOutputTokens, detailBytes, pieceBytes } from "./internal/commandCall.ts"
@@ -44,7 +48,7 @@ export const environment = {
   GH_PAGER: "cat"
 } as const
 
-/** The arguments of the tool. `sandbox_permissions` is ignored. */
+/** The arguments of the tool. */
 export const Parameters = Schema.Struct({
   cmd: Schema.String.annotate({ description: "The shell command." }),
   workdir: Schema.optionalKey(
@@ -77,7 +81,12 @@ export const Parameters = Schema.Struct({
       description: "Whether the command gets a terminal, which write_stdin writes to. Default: false."
     })
   ),
-  sandbox_permissions: Schema.optionalKey(Schema.String.annotate({ description: "Ignored: there is no sandbox." })),
+  sandbox_permissions: Schema.optionalKey(
+    Schema.String.annotate({
+      description:
+        'Set it to "require_escalated", with a justification, to run the command outside the sandbox. The user must approve that.'
+    })
+  ),
   justification: Schema.optionalKey(
     Schema.String.annotate({
       description: "Why the command is needed, in one sentence for the user who must approve it."
@@ -104,7 +113,14 @@ export interface Options {
   readonly shell: string
   /** Whether the shell reads the profile of the user, unless the model asks for the opposite. Default: true. */
   readonly login?: boolean | undefined
+  /** What the command may touch at most. Default: full access. */
+  readonly sandbox?: SandboxPolicy.SandboxPolicy | undefined
+  /** Decides what happens after the sandbox has blocked a command. By default the model only reads its output. */
+  readonly onBlocked?: ((params: Parameters, callId: string) => Effect.Effect<Escalation, never, Turn>) | undefined
 }
+
+const blockedAdvice =
+  'The sandbox may have blocked this command. If it is needed, call exec_command again with sandbox_permissions "require_escalated" and a justification.'
 
 /** The shells that take `-lc`, by the name of their program. */
 const shells = ["bash", "zsh", "sh", "dash", "ksh"]
@@ -145,38 +161,70 @@ export const workingDirectory = (cwd: string, workdir: string | undefined): stri
  * Starts a command in the turn of the call and returns the text for the model: its end and its output, or its session ID
  * and its output so far if it still runs when the call returns. It reports to the turn what is known about the command when
  * it starts, when the call returns, and when the handler is interrupted. **Interruption** stops the wait; the turn ends the
- * process. **Errors**: `ToolFailure` when the directory or the shell does not exist.
+ * process. A command that the sandbox has blocked may run once more, without it. **Errors**: `ToolFailure` when the
+ * directory or the shell does not exist.
  */
 export const run: (
   params: Parameters,
   callId: string | undefined,
   options: Options
-) => Effect.Effect<string, ToolFailure, Turn | Commands | Processes | FileSystem.FileSystem | Path.Path> =
-  Effect.fnUntraced(function* (params, callId, options) {
-    const { max_output_tokens: maxOutputTokens, tty: isTerminal = false } = params
-    const turn = yield* Turn
-    const commands = yield* Commands
-    const cwd = yield* directory(params.workdir, options.cwd)
-    const process = yield* Effect.mapError(
-      turn.process({
+) => Effect.Effect<string, ToolFailure, Services> = Effect.fnUntraced(function* (params, callId, options) {
+  const { isBlocked, text } = yield* attempt(params, callId, options)
+  const { onBlocked } = options
+  if (!isBlocked || onBlocked === undefined || callId === undefined) return text
+  const escalation = yield* onBlocked(params, callId)
+  if (escalation === "advise") return `${blockedAdvice}\n${text}`
+  if (escalation === "report") return text
+  return (yield* attempt(params, callId, { ...options, sandbox: SandboxPolicy.fullAccess })).text
+})
+
+type Services = Turn | Commands | Processes | FileSystem.FileSystem | Path.Path
+
+/** The text for the model, and whether the sandbox seems to have blocked the command. */
+interface Attempt {
+  readonly text: string
+  readonly isBlocked: boolean
+}
+
+const attempt: (
+  params: Parameters,
+  callId: string | undefined,
+  options: Options
+) => Effect.Effect<Attempt, ToolFailure, Services> = Effect.fnUntraced(function* (params, callId, options) {
+  const { sandbox = SandboxPolicy.fullAccess } = options
+  const { max_output_tokens: maxOutputTokens, tty: isTerminal = false } = params
+  const turn = yield* Turn
+  const commands = yield* Commands
+  const cwd = yield* directory(params.workdir, options.cwd)
+  const process = yield* Effect.mapError(
+    turn
+      .process({
         ...(callId === undefined ? {} : { callId: CallId.make(callId) }),
         command: commandOf(params, options),
         cwd,
         env: environment,
         ...(isTerminal ? { input: terminalSize } : {})
-      }),
-      (error) => new ToolFailure({ detail: error.message })
-    )
-    const command = yield* commands.start(process, { command: params.cmd, cwd, timeoutMillis: timeoutOf(params) })
-    const waitMillis = CommandCall.clampMillis(params.yield_time_ms, yieldMillis)
-    const read = yield* CommandCall.read(command, { callId, waitMillis, isContinued: false })
-    const notes =
-      isTerminal && process.input?.isTerminal !== true
-        ? ["This host has no pseudo terminals (the package @lydell/node-pty is missing): the command runs on pipes."]
-        : []
-    if (read.ending !== undefined) return CommandCall.textOf(read, { maxOutputTokens, notes, state: "" })
-    return CommandCall.textOf(read, { maxOutputTokens, ...(yield* keep(command, notes)) })
-  })
+      })
+      .pipe(SandboxPolicy.within(sandbox)),
+    (error) => new ToolFailure({ detail: error.message })
+  )
+  const command = yield* commands.start(process, { command: params.cmd, cwd, timeoutMillis: timeoutOf(params) })
+  const waitMillis = CommandCall.clampMillis(params.yield_time_ms, yieldMillis)
+  const read = yield* CommandCall.read(command, { callId, waitMillis, isContinued: false })
+  const notes =
+    isTerminal && process.input?.isTerminal !== true
+      ? ["This host has no pseudo terminals (the package @lydell/node-pty is missing): the command runs on pipes."]
+      : []
+  if (read.ending === undefined) {
+    return { text: CommandCall.textOf(read, { maxOutputTokens, ...(yield* keep(command, notes)) }), isBlocked: false }
+  }
+  const { exit } = read.ending
+  const isBlocked =
+    sandbox._tag !== "FullAccess" &&
+    exit !== undefined &&
+    deniedBySandbox(exit, BoundedOutput.toText(read.output.kept(CommandCall.detailBytes)))
+  return { text: CommandCall.textOf(read, { maxOutputTokens, notes, state: "" }), isBlocked }
+})
 
 /** Keeps a command that still runs when its turn ends, and puts it into the background of the session. */
 const keep = (command: Command, notes: ReadonlyArray<string>) =>

@@ -14,8 +14,6 @@ import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
-import type { PlatformError } from "effect/PlatformError"
-import * as ChildProcess from "effect/process/ChildProcess"
 import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as Scope from "effect/Scope"
 import type { ProcessId } from "@spindle/core/Ids"
@@ -23,20 +21,18 @@ import {
   type Process,
   Processes,
   type ProcessExit,
-  ProcessFailed,
-  type ProcessSpec,
-  type TerminalSize
+  type ProcessFailed,
+  type ProcessSpec
 } from "@spindle/core/Processes"
 import * as CommandEnvironment from "./CommandEnvironment.ts"
 import * as ControlGroups from "./internal/controlGroups.ts"
-import * as InputPipe from "./internal/inputPipe.ts"
 import * as LeftProcesses from "./internal/leftProcesses.ts"
 import * as OutputPipe from "./internal/outputPipe.ts"
 import * as ProcessTable from "./internal/processTable.ts"
+import * as Spawn from "./internal/spawn.ts"
 import type { Spawned } from "./internal/spawned.ts"
 import * as Terminal from "./internal/terminal.ts"
 import { Signals } from "./Signals.ts"
-import * as Utf8 from "./Utf8.ts"
 
 /** The grace of a process that no caller waits for: its start was interrupted, or the layer closes. */
 const unattendedGraceMillis = 500
@@ -118,14 +114,10 @@ interface Group {
   others: ReadonlySet<number>
 }
 
-interface Host {
-  readonly spawner: ChildProcessSpawner["Service"]
+interface Host extends Spawn.Platform {
   readonly signals: Signals
   readonly table: ProcessTable.ProcessTable
   readonly openControl: ControlGroups.Open
-  /** Loads the terminals of this host, once; undefined if it has none. */
-  readonly terminals: Effect.Effect<Terminal.Terminals | undefined>
-  readonly fileSystem: FileSystem.FileSystem
   /** Returns the environment that commands inherit. */
   readonly environment: () => { readonly [name: string]: string }
   readonly groups: Map<ProcessId, Group>
@@ -173,16 +165,15 @@ const makeGroup = (group: NewGroup): Group => ({
 const start = (host: Host, spec: ProcessSpec): Effect.Effect<Process, ProcessFailed> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
-      if (spec.command.length === 0) return yield* failed(spec, "there is no command")
-      if (host.isClosed) return yield* failed(spec, "this host is closing")
+      if (spec.command.length === 0) return yield* Spawn.failed(spec, "there is no command")
+      if (host.isClosed) return yield* Spawn.failed(spec, "this host is closing")
       const scope = yield* Scope.make()
       const startTicks = yield* host.table.now
       const env = { ...host.environment(), ...spec.env, ...marksOf(host, spec.processId) }
-      const canEnter = yield* hasProgram(host, spec, env)
+      const canEnter = yield* Spawn.hasProgram(host, spec, env)
       const control = canEnter ? yield* host.openControl(spec.processId, false) : undefined
-      const spawned = yield* spawn(host, spec, { env, control, hasProgram: canEnter }).pipe(
+      const spawned = yield* Spawn.spawn(host, spec, { env, control, hasProgram: canEnter }).pipe(
         Scope.provide(scope),
-        Effect.catchDefect((defect) => thrown(spec, defect)),
         Effect.onError(() => Effect.andThen(control?.remove ?? Effect.void, Scope.close(scope, Exit.void)))
       )
       const group = makeGroup({
@@ -211,122 +202,10 @@ const start = (host: Host, spec: ProcessSpec): Effect.Effect<Process, ProcessFai
     })
   )
 
-const marksOf = ({ left: { mark } }: Host, processId: ProcessId): Environment => ({
+const marksOf = ({ left: { mark } }: Host, processId: ProcessId): Spawn.Environment => ({
   [ProcessTable.markerName]: processId,
   ...(mark === undefined ? {} : { [LeftProcesses.hostName]: mark })
 })
-
-type Environment = { readonly [name: string]: string }
-
-/** Whether the program of a command exists: without it, the spawner says what is wrong, and not a shell. */
-const hasProgram = Effect.fnUntraced(function* (
-  { fileSystem }: Host,
-  { command: [program = ""], cwd }: ProcessSpec,
-  env: Environment
-) {
-  const searched = program.includes("/") ? [cwd] : (env["PATH"] ?? "").split(":")
-  const folders = program.startsWith("/") ? [""] : searched.map((folder) => `${folder}/`)
-  for (const folder of folders) {
-    const isProgram = yield* Effect.match(fileSystem.stat(`${folder}${program}`), {
-      onFailure: () => false,
-      onSuccess: ({ mode, type }) => type === "File" && (mode & 0o111) !== 0
-    })
-    if (isProgram) return true
-  }
-  return false
-})
-
-/** Starts the program of a command in its control group, on a terminal if one is wanted and exists, or else on pipes. */
-const spawn = Effect.fnUntraced(function* (
-  host: Host,
-  spec: ProcessSpec,
-  {
-    control,
-    env,
-    hasProgram
-  }: {
-    readonly env: Environment
-    readonly control: ControlGroups.ControlGroup | undefined
-    readonly hasProgram: boolean
-  }
-) {
-  const { cwd, input = "none" } = spec
-  const command = control === undefined ? spec.command : control.entering(spec.command)
-  const terminals = typeof input === "string" ? undefined : yield* host.terminals
-  // a terminal does not report that the program or the directory of its command does not exist: the spawner does
-  if (terminals !== undefined && hasProgram && (yield* Effect.isSuccess(host.fileSystem.access(cwd)))) {
-    return yield* Terminal.spawn(terminals, { ...spec, command }, { env, size: input as TerminalSize })
-  }
-  return yield* spawnOnPipes(host, spec, { command, env })
-})
-
-const spawnOnPipes = Effect.fnUntraced(function* (
-  host: Host,
-  spec: ProcessSpec,
-  { command, env }: { readonly command: ReadonlyArray<string>; readonly env: Environment }
-) {
-  const [program, ...args] = command
-  const pipe = (spec.input ?? "none") === "none" ? undefined : yield* InputPipe.make(spec.processId)
-  const handle = yield* host.spawner
-    .spawn(
-      ChildProcess.make(program!, args, {
-        cwd: spec.cwd,
-        env,
-        extendEnv: false,
-        detached: true,
-        stdin: pipe === undefined ? "ignore" : pipe.source,
-        stdout: "pipe",
-        stderr: "pipe"
-      })
-    )
-    .pipe(Effect.mapError((error) => failed(spec, reasonOf(error.reason), error)))
-  const exit = Effect.matchEager(handle.exitCode, {
-    onSuccess: (exitCode): ProcessExit => ({ exitCode }),
-    onFailure: signalled
-  })
-  const spawned: Spawned = {
-    pid: handle.pid,
-    input: pipe?.input,
-    output: handle.all,
-    exit: pipe === undefined ? exit : Effect.tap(exit, () => Effect.sync(pipe.ended)),
-    unref: Effect.ignore(handle.unref)
-  }
-  return spawned
-})
-
-const failed = (spec: ProcessSpec, detail: string, cause?: unknown): ProcessFailed =>
-  new ProcessFailed({ command: spec.command, cwd: spec.cwd, detail, ...(cause === undefined ? {} : { cause }) })
-
-const codeOf = (error: unknown): string | undefined => {
-  const code = (error as { readonly code?: unknown } | undefined)?.code
-  return typeof code === "string" ? code : undefined
-}
-
-const reasonOf = (reason: PlatformError["reason"]): string => {
-  const what = reason.module === "FileSystem" ? "directory" : "program"
-  switch (reason._tag) {
-    case "NotFound":
-      return `there is no such ${what}`
-    case "PermissionDenied":
-      return `no permission for this ${what}`
-    case "BadArgument":
-      return reason.description ?? "the command cannot be passed to the host"
-    default:
-      return `the host refused: ${codeOf(reason.cause) ?? reason._tag}`
-  }
-}
-
-/** Node reports most errors of a spawn later and throws the others (`ENOTDIR`, `E2BIG`), which the spawner does not catch. */
-const thrown = (spec: ProcessSpec, defect: unknown): Effect.Effect<never, ProcessFailed> => {
-  const code = codeOf(defect)
-  if (code === undefined) return Effect.die(defect)
-  const sizeBytes = spec.command.reduce((sum, word) => sum + Utf8.encode(word).length, 0)
-  const detail =
-    code === "E2BIG"
-      ? `the command of ${sizeBytes} bytes is longer than the host allows; put it into a file and run the file`
-      : `the host refused: ${code}`
-  return Effect.fail(failed(spec, detail, defect))
-}
 
 /** Publishes the exit of a process and the end of its output, and then waits until its last descendant has ended. */
 const watch = Effect.fnUntraced(function* (
@@ -342,12 +221,6 @@ const watch = Effect.fnUntraced(function* (
     yield* Effect.timeoutOption(Deferred.await(group.gone), delay)
   }
 })
-
-/** The spawner reports death by a signal as an error, and only its text names the signal. */
-const signalled = (error: PlatformError): ProcessExit => {
-  const signal = /SIG[A-Z0-9]+/.exec(String(error.reason.cause))?.[0]
-  return signal === undefined ? { exitCode: null } : { exitCode: null, signal }
-}
 
 /** How long a host is looked at, at most, on which processes end all the time. */
 const calmMillis = 200

@@ -84,10 +84,12 @@ export const refusalOf = (policy: SandboxPolicy, path: string): string | undefin
   if (policy._tag === "ReadOnly") return "cannot be written: the sandbox is read-only"
   const inside = [...policy.roots, ...policy.scratch].some((root) => isWithin(path, root))
   if (!inside) return "cannot be written: it is outside the directories that the sandbox allows to write"
+  // some file systems do not distinguish case
+  const lower = path.toLowerCase()
   const isProtected =
-    policy.protectedPaths.some((one) => isWithin(path, one)) ||
-    policy.roots.some((root) => protectedIn(root).some((one) => isWithin(path, one))) ||
-    path.split("/").includes(".git")
+    [...policy.protectedPaths, ...policy.roots.flatMap(protectedIn)].some((one) =>
+      isWithin(lower, one.toLowerCase())
+    ) || lower.split("/").includes(".git")
   return isProtected ? "cannot be written: the sandbox protects it" : undefined
 }
 

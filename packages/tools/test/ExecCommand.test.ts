@@ -3,6 +3,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schema, Stream } from "effect"
 import { Agent, Turn } from "@spindle/core"
+import type { ToolPolicy } from "@spindle/core/Agent"
 import type { CallDetail } from "@spindle/core/Display"
 import { CodingTools, ExecCommand } from "../src/index.ts"
 import { carriersOf, directory } from "./host.ts"
@@ -259,9 +260,18 @@ describe("CodingTools", () => {
     assert.deepStrictEqual(apply_patch.payload!({ input: "*** Begin Patch\n*** Add File: a\n+x\n*** End Patch" }), {
       changes: [{ path: "a", kind: "add", diff: ["+x"] }]
     })
-    assert.deepStrictEqual([exec_command.approval, exec_command.concurrency], ["ask", "parallel"])
-    assert.deepStrictEqual([apply_patch.approval, apply_patch.concurrency], ["ask", "exclusive"])
-    assert.deepStrictEqual(CodingTools.policies({ approval: "allow", cwd: "/" }).exec_command.approval, "allow")
+    assert.deepStrictEqual([exec_command.concurrency, apply_patch.concurrency], ["parallel", "exclusive"])
+  })
+
+  it("a command, its input and a patch are decided alike", () => {
+    for (const approval of ["ask", "allow"] as const) {
+      const { apply_patch, exec_command, write_stdin } = CodingTools.policies({ approval, cwd: "/work" })
+      const decide = (policy: ToolPolicy<any>, params: unknown) =>
+        typeof policy.approval === "function" ? policy.approval(params) : policy.approval
+      assert.strictEqual(decide(exec_command, { cmd: "ls" }), approval)
+      assert.strictEqual(decide(write_stdin, { session_id: 1, chars: "ls\n" }), approval)
+      assert.strictEqual(decide(apply_patch, { input: "" }), approval)
+    }
   })
 
   it.effect("the arguments of a command are those that models know", () =>

@@ -84,6 +84,7 @@ describe("refusalOf", () => {
     ["/w/.git/hooks/x", "protects"],
     ["/w/sub/.git/config", "protects"],
     ["/tmp/repository/.git/config", "protects"],
+    ["/w/.GIT/hooks/x", "protects"],
     ["/w/.gitignore", undefined],
     ["/w/.codex/config.toml", "protects"],
     ["/w/sub/.codex/config.toml", undefined],

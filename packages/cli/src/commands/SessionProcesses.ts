@@ -5,10 +5,8 @@
 import * as App from "@spindle/app/App"
 import * as StoredProcesses from "@spindle/app/StoredProcesses"
 import * as StoredSessions from "@spindle/app/StoredSessions"
-import { Journal } from "@spindle/core/Journal"
 import { Processes } from "@spindle/core/Processes"
 import type { JournalFailed, SessionNotFound } from "@spindle/core/SessionError"
-import * as ProcessGroups from "@spindle/tools/ProcessGroups"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Help from "../args/Help.ts"
@@ -35,11 +33,7 @@ export const run = (
   options: Options
 ): Effect.Effect<number, CliError | SessionNotFound | JournalFailed | StoredSessions.SessionAmbiguous> =>
   Effect.gen(function* () {
-    const journal = yield* Journal
-    const groups = yield* ProcessGroups.ProcessGroups
-    const sessionId = yield* StoredSessions.find(options.id)
-    const { records } = yield* journal.load(sessionId)
-    const living = yield* Effect.filter(StoredProcesses.of(records), ({ processId }) => groups.isAlive(processId))
+    const living = yield* StoredProcesses.living(yield* StoredSessions.find(options.id))
     if (options.end !== undefined) {
       const ending = options.end === "all" ? living : [yield* findIn(living, options.end)]
       const { end } = yield* Processes

@@ -253,6 +253,30 @@ describe("Help", () => {
   })
 })
 
+describe("sandbox and doctor", () => {
+  it("takes everything after -- as the command", () => {
+    assert.deepStrictEqual(
+      ok("sandbox", "-s", "workspace-write", "-C", "/w", "--add-dir", "/a", "-c", "a.b=1", "--", "ls", "-l", "--json"),
+      {
+        _tag: "Sandbox",
+        words: ["ls", "-l", "--json"],
+        cwd: "/w",
+        config: [["a.b", "1"]],
+        sandboxMode: "workspace-write",
+        addedDirectories: ["/a"]
+      }
+    )
+    assert.include(refused("sandbox", "-s", "read-only"), "give a command, after --")
+  })
+
+  it("takes --sandbox of doctor as a switch", () => {
+    assert.deepStrictEqual(ok("doctor", "--sandbox"), { _tag: "Doctor" })
+    assert.include(refused("doctor"), "say what to look at: --sandbox")
+    assert.include(refused("doctor", "--sandbox=read-only"), "--sandbox takes no value")
+    assert.include(refused("doctor", "--sandbox", "read-only"), 'unexpected "read-only"')
+  })
+})
+
 describe("suggestions", () => {
   it.each([
     [["resume"], 'unknown command "resume"; did you mean spindle exec resume?'],

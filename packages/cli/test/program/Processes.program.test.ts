@@ -1,3 +1,4 @@
+import * as Fs from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import {
@@ -45,6 +46,21 @@ describe("spindle sessions processes", () => {
       const isRecorded = () => recordsOf(file).some(({ _tag }) => _tag === "ProcessEnded")
       assert.isTrue(yield* eventually(isRecorded))
       assert.strictEqual((yield* run(at, ["sessions", "processes", id])).stdout, "no processes\n")
+    })
+  )
+
+  it.live("the program gives a command a terminal, or says that there is none", () =>
+    Effect.gen(function* () {
+      const args = { cmd: "test -t 1 && stty size", login: false, tty: true }
+      const at = yield* world({
+        turns: [{ events: [{ call: "exec_command", args, callId: "c1" }] }, { events: [{ text: "done" }] }]
+      })
+      const ended = yield* run(at, ["exec", "--json", ...allowed, "run it"])
+      assert.strictEqual(ended.code, 0, ended.stderr)
+      const [call] = at.server.requests[1]!.body.input.filter((item: any) => item.type === "function_call_output")
+      const isInstalled = Fs.existsSync(new URL("../../../../node_modules/@lydell/node-pty", import.meta.url))
+      if (isInstalled) assert.match(call.output, /Output:\n24 80\r\n$/)
+      else assert.match(call.output, /^This host has no pseudo terminals /)
     })
   )
 

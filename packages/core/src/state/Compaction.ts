@@ -47,7 +47,8 @@ export interface Plan {
 /** Plans the compaction of a history. Fragments are never kept: an earlier summary goes into the next one. */
 export const plan = (items: ReadonlyArray<Item>, limits: Limits = defaults): Plan => {
   const context = contextOf(items)
-  const rest = items.slice(context.length)
+  const isContext = new Set<Item>(context)
+  const rest = items.filter((item) => !isContext.has(item))
   return {
     context,
     kept: keptOf(rest, limits),
@@ -59,8 +60,9 @@ export const plan = (items: ReadonlyArray<Item>, limits: Limits = defaults): Pla
 const contextOf = (items: ReadonlyArray<Item>): ReadonlyArray<DeveloperMessage> => {
   const context: Array<DeveloperMessage> = []
   for (const item of items) {
-    if (item._tag !== "DeveloperMessage") break
-    context.push(item)
+    if (item._tag === "DeveloperMessage") context.push(item)
+    // commands of the user and notices may come before the first input
+    else if (item._tag !== "UserMessage" || item.fragment === undefined) break
   }
   return context
 }

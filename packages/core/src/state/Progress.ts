@@ -6,9 +6,10 @@
  */
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import type { PatchDetail, PlanDisplay } from "../protocol/Display.ts"
 import type { CallId } from "../protocol/Ids.ts"
 import { textOf } from "../protocol/Input.ts"
-import type { Item, NewItem, ToolCall, ToolResult } from "../protocol/Item.ts"
+import type { Item, NewItem, ToolCall } from "../protocol/Item.ts"
 
 /** What was done, oldest first. */
 export const Progress = Schema.Struct({
@@ -31,30 +32,34 @@ export const progressFragment = "progress"
 /** Returns the ledger of a history: that of the last compaction, and what was done since. */
 export const of = (items: ReadonlyArray<Item>): Progress => {
   const calls = new Map<CallId, ToolCall>()
-  let progress = none
+  let last = none
+  let changed: Array<string> = []
+  let commands: Array<string> = []
   for (const item of items) {
-    if (item._tag === "UserMessage" && item.fragment === progressFragment) progress = read(textOf(item.content))
-    else if (item._tag === "ToolCall") calls.set(item.callId, item)
-    else if (item._tag === "ToolResult") progress = add(progress, calls.get(item.callId), item)
+    if (item._tag === "UserMessage" && item.fragment === progressFragment) {
+      last = read(textOf(item.content))
+      changed = [...last.changed]
+      commands = [...last.commands]
+    } else if (item._tag === "ToolCall") calls.set(item.callId, item)
+    else if (item._tag === "ToolResult") {
+      const display = calls.get(item.callId)?.display
+      if (item.detail?._tag === "Patch") changed.push(...pathsOf(item.detail))
+      else if (display?._tag === "Command") commands.push(shorten(display.command))
+      else if (display?._tag === "Plan" && item.status === "completed") last = { ...last, ...stepsOf(display) }
+    }
   }
-  return progress
+  return { ...last, changed: newest(changed, limits.changed), commands: newest(commands, limits.commands) }
 }
 
-/** Adds a call that has ended. */
-const add = (progress: Progress, call: ToolCall | undefined, { detail, status }: ToolResult): Progress => {
-  if (detail?._tag === "Patch") {
-    const changed = detail.changes.flatMap(({ movePath, path }) => (movePath === undefined ? [path] : [path, movePath]))
-    return { ...progress, changed: newest([...progress.changed, ...changed], limits.changed) }
-  }
-  const display = call?.display
-  if (display?._tag === "Command") {
-    const command = display.command.slice(0, limits.commandCharacters).toWellFormed()
-    return { ...progress, commands: newest([...progress.commands, command], limits.commands) }
-  }
-  if (display?._tag !== "Plan" || status !== "completed") return progress
-  const steps = (isDone: boolean) =>
-    display.steps.filter((step) => (step.status === "completed") === isDone).map(({ step }) => step)
-  return { ...progress, done: steps(true), next: steps(false) }
+const pathsOf = ({ changes }: typeof PatchDetail.Type): ReadonlyArray<string> =>
+  changes.flatMap(({ movePath, path }) => (movePath === undefined ? [path] : [path, movePath]))
+
+const shorten = (command: string): string => command.slice(0, limits.commandCharacters).toWellFormed()
+
+const stepsOf = ({ steps }: typeof PlanDisplay.Type): Pick<Progress, "done" | "next"> => {
+  const named = (isDone: boolean) =>
+    steps.filter(({ status }) => (status === "completed") === isDone).map(({ step }) => step)
+  return { done: named(true), next: named(false) }
 }
 
 /** Returns the last entries, each once, in the order of their last occurrence. */

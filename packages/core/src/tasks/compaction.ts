@@ -17,20 +17,20 @@ export const Trigger = Schema.Literals(["manual", "limit", "overflow"])
 /** @see {@link Trigger} */
 export type Trigger = typeof Trigger.Type
 
-const count = (value: number): string => value.toLocaleString("en-US")
+const short = (tokens: number): string => (tokens < 10_000 ? `${tokens}` : `${Math.round(tokens / 1_000)}k`)
 
 /** A compaction has started. `tokens` are those of the context, as `Turn.contextTokens` counts them. */
 export const CompactionStarted = NoteKind.make("compaction.started", {
   data: Schema.Struct({ trigger: Trigger, tokens: Schema.Finite }),
-  message: ({ tokens }) => `compacting the conversation (about ${count(tokens)} tokens)`
+  message: ({ tokens }) => `compacting the conversation (about ${short(tokens)} tokens)`
 })
 
 /** A compaction has replaced the history. `droppedItems` were left out of the summary, because they did not fit. */
 export const CompactionCompleted = NoteKind.make("compaction.completed", {
   data: Schema.Struct({ tokensBefore: Schema.Finite, tokensAfter: Schema.Finite, droppedItems: Schema.Finite }),
   message: ({ droppedItems, tokensAfter, tokensBefore }) => {
-    const dropped = droppedItems === 0 ? "" : `; the ${count(droppedItems)} oldest items did not fit into the summary`
-    return `compacted the conversation from about ${count(tokensBefore)} to ${count(tokensAfter)} tokens${dropped}`
+    const dropped = droppedItems === 0 ? "" : `; the ${droppedItems} oldest items did not fit into the summary`
+    return `compacted the conversation from about ${short(tokensBefore)} to ${short(tokensAfter)} tokens${dropped}`
   }
 })
 

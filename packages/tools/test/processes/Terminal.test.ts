@@ -2,9 +2,9 @@ import { tmpdir } from "node:os"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import { Processes, type ProcessSpec } from "@spindle/core/Processes"
-import * as Terminal from "../src/internal/terminal.ts"
-import { carriersOf, host, newId } from "./host.ts"
-import { readUntil, until } from "./output.ts"
+import * as Terminal from "../../src/internal/terminal.ts"
+import { carriersOf, host, newId } from "../host.ts"
+import { readUntil, until } from "../output.ts"
 
 const size = { columns: 90, rows: 30 }
 

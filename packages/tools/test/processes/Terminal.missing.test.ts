@@ -4,9 +4,9 @@ import { vi } from "vitest"
 import { Effect, Stream } from "effect"
 import { Turn } from "@spindle/core"
 import { Processes } from "@spindle/core/Processes"
-import { ExecCommand } from "../src/index.ts"
-import { directory, host as machine, newId } from "./host.ts"
-import { host, makeTurn } from "./turn.ts"
+import { ExecCommand } from "../../src/index.ts"
+import { directory, host as machine, newId } from "../host.ts"
+import { host, makeTurn } from "../turn.ts"
 
 vi.mock("@lydell/node-pty", () => {
   throw new Error("not installed")
