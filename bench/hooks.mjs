@@ -1,4 +1,4 @@
-// npm exec -- node bench/hooks.mjs [--turns 2000] [--commands 4] [--reps 3]     what hooks cost a turn, in process and as commands
+// npm exec -- node bench/hooks.mjs [--turns 300] [--commands 3] [--reps 3]     what hooks cost a turn, in process and as commands
 // Each turn is one text of the model, in one session with a journal in memory. Hooks run at the prompt and at the stop of each turn. Blocks of turns
 // of all variants alternate, so that other work of the machine affects each. A command is `true`. Needs the build.
 import { tmpdir } from "node:os"
@@ -16,8 +16,8 @@ import { Effect, Layer } from "effect"
 
 const { values: options } = parseArgs({
   options: {
-    turns: { type: "string", default: "2000" },
-    commands: { type: "string", default: "4" },
+    turns: { type: "string", default: "300" },
+    commands: { type: "string", default: "3" },
     reps: { type: "string", default: "3" }
   }
 })
