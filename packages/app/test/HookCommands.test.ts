@@ -27,6 +27,8 @@ const touch = { call: "exec_command", args: { cmd: "touch made", login: false } 
 const withHooks = Effect.fnUntraced(function* (declared: ReadonlyArray<Declared>, script: Script) {
   const at = yield* world(script, [
     ["approval_policy", "untrusted"],
+    // what the tests look for is written with or without a sandbox on this machine
+    ["sandbox_mode", "danger-full-access"],
     ["features.multi_agent", "true"]
   ])
   const hooks: { [event: string]: Array<object> } = {}
