@@ -159,9 +159,10 @@ describe("run", () => {
   it.live("writes the rule that an answer allows, and asks about such a command no more", () =>
     Effect.gen(function* () {
       const again = { call: "exec_command", args: { cmd: "touch made again", login: false } }
-      const { cwd, layer, settings } = yield* world({
-        turns: [{ events: [touch] }, { events: [again] }, { events: [{ text: "done" }] }]
-      })
+      const { cwd, layer, settings } = yield* world(
+        { turns: [{ events: [touch] }, { events: [again] }, { events: [{ text: "done" }] }] },
+        asking
+      )
       const { events, face, questions } = witness()
       const amending = (sessionId: SessionId) =>
         Effect.map(face(sessionId), (made): Exec.Face => ({
@@ -183,8 +184,7 @@ describe("run", () => {
           {
             command: "touch made",
             cwd,
-            reason: "there is no sandbox to contain it",
-            sandbox: "there is none: the command can do what you can",
+            reason: "it may do more than read",
             amendment: [["touch", "made"]]
           }
         ]
