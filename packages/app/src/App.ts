@@ -11,12 +11,14 @@ import * as Hooks from "@spindle/core/Hooks"
 import type { SessionId } from "@spindle/core/Ids"
 import type { Journal } from "@spindle/core/Journal"
 import * as JournalFile from "@spindle/core/JournalFile"
+import * as Op from "@spindle/core/Op"
 import type { Processes } from "@spindle/core/Processes"
 import * as Session from "@spindle/core/Session"
 import { defaults, SessionConfig } from "@spindle/core/SessionConfig"
 import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/SessionError"
 import { isRecord, type SessionEvent } from "@spindle/core/SessionEvent"
 import { both, SessionObserver } from "@spindle/core/SessionObserver"
+import { MutationGate } from "@spindle/core/MutationGate"
 import { CurrentTurnContext, type TurnContext } from "@spindle/core/TurnContext"
 import { nameOf } from "@spindle/tools/ApprovalPolicy"
 import type { McpFailed } from "@spindle/mcp/McpFailed"
@@ -27,10 +29,12 @@ import { TurnHeaders } from "@spindle/mcp/TurnHeaders"
 import * as CodingTools from "@spindle/tools/CodingTools"
 import * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
+import * as Git from "@spindle/tools/Git"
 import * as ExecCommand from "@spindle/tools/ExecCommand"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
 import * as Sandbox from "@spindle/tools/Sandbox"
 import { fullAccess } from "@spindle/tools/SandboxPolicy"
+import * as Snapshots from "@spindle/tools/Snapshots"
 import * as Signals from "@spindle/tools/Signals"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
@@ -50,8 +54,10 @@ import * as SessionLease from "./SessionLease.ts"
 import type * as Settings from "./Settings.ts"
 import { policiesOf } from "./settings/sandbox.ts"
 import * as Skills from "./Skills.ts"
+import * as Undo from "./tasks/UndoTask.ts"
 import * as Tracing from "./Tracing.ts"
 import * as TurnMetadata from "./TurnMetadata.ts"
+import * as TurnSnapshots from "./TurnSnapshots.ts"
 
 export type { McpFailed } from "@spindle/mcp/McpFailed"
 
@@ -59,7 +65,12 @@ export type { McpFailed } from "@spindle/mcp/McpFailed"
 export type Platform = FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner | HttpClient.HttpClient
 
 /** What sessions of this application run with. */
-export type Services = CodingAgent.Services | ProcessGroups.ProcessGroups | Sandbox.Sandbox | McpServers.McpServers
+export type Services =
+  | CodingAgent.Services
+  | ProcessGroups.ProcessGroups
+  | Sandbox.Sandbox
+  | McpServers.McpServers
+  | Git.Git
 
 /** What the layer is made from. */
 export interface Options<E> extends CodingAgent.Options {
@@ -82,7 +93,8 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E | McpFail
         ),
         journals(options.settings.home),
         fragments(options),
-        mcp(options)
+        mcp(options),
+        snapshots(options.settings.home)
       )
     ),
     Layer.provideMerge(Tracing.layer(options.settings.telemetry, options.tracing))
@@ -193,6 +205,12 @@ export const processesFor = (
 export const journals = (home: string): Layer.Layer<Journal, never, FileSystem.FileSystem | EffectPath.Path> =>
   JournalFile.layer({ directory: Path.join(home, "sessions") }).pipe(Layer.provide(SessionLease.layer(home)))
 
+/** The snapshots of sessions below a home, and git. */
+export const snapshots = (
+  home: string
+): Layer.Layer<Snapshots.Snapshots | Git.Git, never, FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner> =>
+  Snapshots.layer({ directory: Path.join(home, "snapshots") }).pipe(Layer.provideMerge(Git.layer))
+
 /** Which session to open, and for whom. */
 export interface Opening extends CodingAgent.Options {
   readonly sessionId: SessionId
@@ -227,6 +245,8 @@ export const open = (
     const groups = yield* ProcessGroups.ProcessGroups
     const servers = yield* McpServers.McpServers
     const killTargets = () => [...groups.killTargets(), ...servers.pids().map((pid) => -pid)]
+    const turns = settings.snapshots ? yield* TurnSnapshots.make(cwd) : undefined
+    const recovered = opening.isResumed ? yield* TurnSnapshots.recover(sessionId) : undefined
     let from = 0
     const onEvent = (event: SessionEvent) => {
       if (from === 0 && isRecord(event)) from = event.seq
@@ -238,8 +258,9 @@ export const open = (
       Effect.provideService(Approvals, approvalsOf(opening)),
       Effect.provideService(
         SessionObserver,
-        both(both(yield* SessionObserver, opening.observer), yield* amendments(settings.home))
+        both(both(both(yield* SessionObserver, turns?.observer), opening.observer), yield* amendments(settings.home))
       ),
+      Effect.provideService(MutationGate, turns?.gate),
       CodingAgent.withLimits(settings),
       Effect.provideService(CurrentTurnContext, () => turnContext(settings, cwd)),
       Effect.provideService(SessionConfig, {
@@ -248,6 +269,7 @@ export const open = (
         compactFromTokens: settings.modelSizes.get(settings.model)?.compactFromTokens
       })
     )
+    if (recovered !== undefined) yield* session.submit(Op.notice(Undo.fragment, recovered, { delivery: "wait" }))
     return { session, from, killTargets }
   })
 

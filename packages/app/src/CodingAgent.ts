@@ -11,6 +11,7 @@ import type * as SubAgents from "@spindle/delegate/SubAgents"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
 import * as McpTools from "@spindle/mcp/McpTools"
 import { Sandbox, type SandboxUnavailable } from "@spindle/tools/Sandbox"
+import type { Snapshots } from "@spindle/tools/Snapshots"
 import * as CodingTools from "@spindle/tools/CodingTools"
 import type * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as Effect from "effect/Effect"
@@ -18,6 +19,7 @@ import * as Layer from "effect/Layer"
 import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import { type MakeModel, NamedModels } from "./Models.ts"
+import * as UndoTask from "./tasks/UndoTask.ts"
 import type { AgentRole, AgentSettings } from "./settings/agents.ts"
 import * as RuleFiles from "./RuleFiles.ts"
 import type * as Settings from "./Settings.ts"
@@ -44,7 +46,7 @@ export const isSandboxed = ({
 type Handlers = Tool.HandlersFor<CodingTools.Tools & SubAgentTools.Tools> | McpTools.McpTools
 
 /** What a session of this agent runs with, besides its journal. */
-type Needs = Handlers | Model | Processes
+type Needs = Handlers | Model | Processes | Snapshots
 
 /** What a session of this agent runs with. */
 export type Services = Needs | Journal
@@ -103,6 +105,7 @@ const allowedBy = (mode: Settings.SandboxMode, isConfined: boolean): string | un
 /** The tasks that a client may start by name. */
 const tasksIn = (cwd: string) => [
   CompactTask.kind,
+  UndoTask.kind,
   UserShellTask.kind({ cwd, shell: process.env["SHELL"] || "/bin/sh" })
 ]
 
@@ -137,7 +140,7 @@ export const layer = (
 ): Layer.Layer<
   Tool.HandlersFor<SubAgentTools.Tools>,
   never,
-  Model | Journal | Processes | Sandbox | Tool.HandlersFor<CodingTools.Tools> | McpTools.McpTools
+  Model | Journal | Processes | Sandbox | Snapshots | Tool.HandlersFor<CodingTools.Tools> | McpTools.McpTools
 > =>
   Layer.unwrap(
     Effect.gen(function* () {

@@ -144,6 +144,8 @@ export interface Settings {
   readonly commands: CommandSettings.CommandSettings
   /** The MCP servers that are enabled. */
   readonly mcpServers: ReadonlyArray<ServerConfig>
+  /** Whether turns take snapshots of the files, so that they can be undone. */
+  readonly snapshots: boolean
   /** What the configuration says and this program does not do. */
   readonly warnings: ReadonlyArray<string>
   /** Where traces and metrics go; undefined if they go nowhere. */
@@ -295,6 +297,7 @@ const read = (sources: Sources): Settings => {
       : undefined,
     commands: CommandSettings.read(table),
     mcpServers: readMcp(table, file).flatMap(({ isEnabled, server }) => (isEnabled ? [server] : [])),
+    snapshots: table.flag("features.undo") ?? true,
     warnings,
     telemetry
   }

@@ -289,9 +289,9 @@ const makeParts = <R>(
   return { ...parts, ownerSession, lifetime, subscribers, turns, queue, submissions }
 }
 
-/** How long the turn in the slot may take to end when its session closes: what the configuration allows each part. */
-const closeLimit = ({ abortHookLimit, grace, journalDeadline }: SessionConfig): number =>
-  millis(grace) + millis(abortHookLimit) + 2 * millis(journalDeadline)
+/** How long the turn in the slot may take to end when its session closes: what each part is allowed. */
+const closeLimit = ({ grace, journalDeadline }: SessionConfig, { abortHookMillis }: Turns): number =>
+  millis(grace) + abortHookMillis + 2 * millis(journalDeadline)
 
 /** Stops what runs, settles it, ends delegates and processes, and ends the streams; bounded in time (S7). */
 const close = Effect.fnUntraced(function* ({
@@ -302,12 +302,13 @@ const close = Effect.fnUntraced(function* ({
   resources,
   session: { config, context },
   subscribers,
-  supervisor
+  supervisor,
+  turns
 }: Parts) {
   lifetime.close()
   questions.cancelAll(undefined, "end")
   supervisor.abort("Shutdown")
-  const idle = Effect.timeoutOption(supervisor.awaitIdle, closeLimit(config))
+  const idle = Effect.timeoutOption(supervisor.awaitIdle, closeLimit(config, turns))
   const children = Effect.timeoutOption(runDetached(context, ownerSession.closeChildren), config.delegateDeadline)
   // mutant evicts (S7: a session that closes ends its delegates): replace: yield* idle
   yield* Effect.all([idle, children], { concurrency: "unbounded" })

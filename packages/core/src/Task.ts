@@ -4,6 +4,7 @@
  * A task never settles its own turn: it returns, and the supervisor settles. Its requirements are in its type; the turn
  * provides `Turn` and `Scope`.
  */
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import { CallbackFailed } from "./protocol/AgentError.ts"
 import type { AbortReason } from "./protocol/Outcome.ts"
@@ -27,9 +28,11 @@ export interface Task<out A, out E = never, out R = never> {
   readonly steerable: boolean
   /**
    * Runs after an abort, once the task has ended or been fenced. It gets its own `Turn`, which is not fenced, for at most
-   * `SessionConfig.abortHookLimit`.
+   * `abortHookLimit`.
    */
   readonly abortHook: ((turn: Turn, reason: AbortReason) => Effect.Effect<void, never, R>) | undefined
+  /** How long `abortHook` may take; undefined for `SessionConfig.abortHookLimit`. */
+  readonly abortHookLimit: Duration.Input | undefined
 }
 
 /**
@@ -44,6 +47,7 @@ export const make = <A, E, R>(
     readonly onAbort?: "interrupt" | "signal"
     readonly steerable?: boolean
     readonly abortHook?: (turn: Turn, reason: AbortReason) => Effect.Effect<void, never, R>
+    readonly abortHookLimit?: Duration.Input
   }
 ): Task<A, E, R> => ({
   kind,
@@ -52,7 +56,8 @@ export const make = <A, E, R>(
   lastMessage: options?.lastMessage === undefined ? textOf : nameThrow(kind, options.lastMessage),
   onAbort: options?.onAbort ?? "interrupt",
   steerable: options?.steerable ?? false,
-  abortHook: options?.abortHook
+  abortHook: options?.abortHook,
+  abortHookLimit: options?.abortHookLimit
 })
 
 const textOf = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined)

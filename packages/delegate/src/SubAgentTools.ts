@@ -141,7 +141,7 @@ export const toolkitFor = (choices: Choices): typeof toolkit => toolkitOf(choice
 /** The tools of {@link toolkit}, by name. */
 export type Tools = (typeof toolkit)["tools"]
 
-const allowed = { approval: "allow", concurrency: "parallel" } as const
+const allowed = { approval: "allow", concurrency: "parallel", mutates: false } as const
 
 /** The policies: nobody is asked whether an agent may be started; what it does is asked about as its own policies say. */
 export const policies: Agent.Policies<Tools> = {

@@ -11,11 +11,11 @@ import * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
-import * as Path from "effect/Path"
+import type * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
-import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import type { ProcessId } from "@spindle/core/Ids"
-import { type ProcessExit, Processes, ProcessFailed, type ProcessSpec } from "@spindle/core/Processes"
+import { type Process, type ProcessExit, Processes, ProcessFailed, type ProcessSpec } from "@spindle/core/Processes"
 import * as Bubblewrap from "./internal/sandbox/bubblewrap.ts"
 import * as Mounts from "./internal/sandbox/mounts.ts"
 import * as Placeholders from "./internal/sandbox/placeholders.ts"
@@ -71,44 +71,65 @@ export const layer = (
 ): Layer.Layer<Sandbox | Processes, never, Processes | ChildProcessSpawner | FileSystem.FileSystem | Path.Path> =>
   Layer.effectContext(
     Effect.gen(function* () {
-      const processes = yield* Processes
-      const confine = yield* makeConfine(options)
-      const fibers = yield* FiberSet.make()
-      const confined = new Map<ProcessId, Fiber.Fiber<void>>()
-      const start: Processes["start"] = Effect.fnUntraced(function* (spec) {
-        const policy = yield* SandboxPolicy.Current
-        if (policy._tag === "FullAccess") return yield* processes.start(spec)
-        return yield* Effect.uninterruptibleMask((restore) =>
-          Effect.gen(function* () {
-            const { command, release } = yield* restore(confine.prepare(policy, spec))
-            const process = yield* Effect.onError(restore(processes.start({ ...spec, command })), () =>
-              // after an interruption it may run until it is ended
-              FiberSet.run(fibers, Effect.andThen(processes.end(spec.processId, closeGraceMillis), release))
-            )
-            const forget = Effect.sync(() => void confined.delete(spec.processId))
-            const cleaned = yield* FiberSet.run(fibers, Effect.andThen(Effect.andThen(process.gone, release), forget))
-            confined.set(spec.processId, cleaned)
-            return { ...process, gone: Effect.asVoid(Fiber.await(cleaned)) }
-          })
-        )
-      })
-      const end: Processes["end"] = Effect.fnUntraced(function* (processId, grace) {
-        const cleaned = confined.get(processId)
-        yield* processes.end(processId, grace)
-        if (cleaned !== undefined) yield* Fiber.await(cleaned)
-      })
-      yield* Effect.addFinalizer(() =>
-        Effect.forEach(Array.from(confined.keys()), (processId) => end(processId, closeGraceMillis), {
-          concurrency: "unbounded",
-          discard: true
-        }).pipe(Effect.interruptible, Effect.timeoutOption(closeLimit))
-      )
+      const host: Host = {
+        processes: yield* Processes,
+        confine: yield* makeConfine(options),
+        fibers: yield* FiberSet.make(),
+        cleaning: new Map()
+      }
+      yield* Effect.addFinalizer(() => close(host))
       return Context.empty().pipe(
-        Context.add(Processes, { start, end }),
-        Context.add(Sandbox, { available: Effect.asVoid(confine.available) })
+        Context.add(Processes, {
+          start: (spec) =>
+            Effect.flatMap(SandboxPolicy.Current, (policy) =>
+              policy._tag === "FullAccess" ? host.processes.start(spec) : start(host, policy, spec)
+            ),
+          end: (processId, grace) => end(host, processId, grace)
+        }),
+        Context.add(Sandbox, { available: Effect.asVoid(host.confine.available) })
       )
     })
   )
+
+interface Host {
+  /** Starts and ends processes without a sandbox. */
+  readonly processes: Processes
+  readonly confine: Confine
+  readonly fibers: FiberSet.FiberSet
+  /** For each confined command the fiber that waits for its end, and removes what was made for it. */
+  readonly cleaning: Map<ProcessId, Fiber.Fiber<void>>
+}
+
+const start = (host: Host, policy: Confining, spec: ProcessSpec): Effect.Effect<Process, ProcessFailed> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      const { processId } = spec
+      const { command, release } = yield* host.confine.prepare(policy, spec)
+      const process = yield* Effect.onError(restore(host.processes.start({ ...spec, command })), () =>
+        // after an interruption it may run until it is ended
+        FiberSet.run(host.fibers, Effect.andThen(host.processes.end(processId, closeGraceMillis), release))
+      )
+      const clean = Effect.andThen(process.gone, release)
+      const forget = Effect.sync(() => void host.cleaning.delete(processId))
+      const cleaning = yield* FiberSet.run(host.fibers, Effect.andThen(clean, forget))
+      host.cleaning.set(processId, cleaning)
+      return { ...process, gone: Effect.asVoid(Fiber.await(cleaning)) }
+    })
+  )
+
+const end = Effect.fnUntraced(function* (host: Host, processId: ProcessId, grace: number) {
+  const cleaning = host.cleaning.get(processId)
+  yield* host.processes.end(processId, grace)
+  if (cleaning !== undefined) yield* Fiber.await(cleaning)
+})
+
+const close = (host: Host): Effect.Effect<unknown> =>
+  Effect.forEach(Array.from(host.cleaning.keys()), (processId) => end(host, processId, closeGraceMillis), {
+    concurrency: "unbounded",
+    discard: true
+  }).pipe(Effect.interruptible, Effect.timeoutOption(closeLimit))
+
+type Confining = Exclude<SandboxPolicy.SandboxPolicy, { readonly _tag: "FullAccess" }>
 
 /** How a command is confined. */
 interface Prepared {
@@ -119,10 +140,7 @@ interface Prepared {
 
 interface Confine {
   readonly available: Effect.Effect<unknown, SandboxUnavailable>
-  readonly prepare: (
-    policy: Exclude<SandboxPolicy.SandboxPolicy, { readonly _tag: "FullAccess" }>,
-    spec: ProcessSpec
-  ) => Effect.Effect<Prepared, ProcessFailed>
+  readonly prepare: (policy: Confining, spec: ProcessSpec) => Effect.Effect<Prepared, ProcessFailed>
 }
 
 type Services = ChildProcessSpawner | FileSystem.FileSystem | Path.Path

@@ -134,7 +134,8 @@ export class Snapshots extends Context.Service<
     ) => Effect.Effect<Plan, Failure | NothingToUndo>
     /**
      * Restores the files of a plan, all of them or none. With `force` it restores those in conflict as well.
-     * **Interruption** before the first file is moved leaves every file as it was; then it is not interruptible.
+     * **Interruption** before the first file is moved leaves every file as it was, even in an uninterruptible region; then
+     * it is not interruptible.
      */
     readonly restore: (
       owner: string,
@@ -360,9 +361,9 @@ const restore = Effect.fnUntraced(function* (place: Place, { changes, conflicts,
     takesBack: changes.map((one) => one.id),
     steps: yield* Restoration.planStaging(shadow, id, steps)
   }
-  return yield* Effect.uninterruptibleMask((interruptible) =>
+  return yield* Effect.uninterruptible(
     Effect.gen(function* () {
-      yield* interruptible(
+      yield* Effect.interruptible(
         Effect.gen(function* () {
           yield* writeJournal(place, journal)
           yield* Restoration.stage(shadow, journal.steps)

@@ -21,8 +21,8 @@ const writes = ["makeDirectory", "remove", "rename", "symlink", "writeFileString
 const faulty = (fault: Fault) => {
   let count = 0
   const full = PlatformError.systemError({ _tag: "WriteZero", module: "FileSystem", method: "write" })
-  const before = <A, E, R>(operation: Effect.Effect<A, E, R>): Effect.Effect<A, E | PlatformError.PlatformError, R> =>
-    Effect.suspend(() => {
+  const before = <A, E, R>(operation: Effect.Effect<A, E, R>) =>
+    Effect.suspend((): Effect.Effect<A, E | PlatformError.PlatformError, R> => {
       const index = count++
       if (fault.kind === "death" && index >= fault.at) return Effect.die("the program died")
       return fault.kind === "full" && index === fault.at ? Effect.fail(full) : operation

@@ -70,8 +70,8 @@ describe("an undo", () => {
       assert.deepStrictEqual(tree(top), {
         ...before.files,
         // what git ignores is not restored and not removed
-        "build/more.js": after["build/more.js"],
-        "noise.log": after["noise.log"]
+        "build/more.js": after["build/more.js"]!,
+        "noise.log": after["noise.log"]!
       })
       assert.deepStrictEqual(gitState(top), before.git)
       yield* undo({ redo: true })

@@ -117,7 +117,9 @@ const render = (state: TranscriptState, change: Thread.Change): Step => {
     }
     case "TaskNoted": {
       const { message } = change.note
-      return message === undefined ? [state, ""] : lines(state, [palette.dim(`· ${Ansi.visible(message)}`)])
+      if (message === undefined) return [state, ""]
+      const [first, ...more] = message.split("\n").map(Ansi.visible)
+      return lines(state, [`· ${first}`, ...more.map((line) => `  ${line}`)].map(palette.dim))
     }
     case "Noted":
       return warn(state, change.message)

@@ -26,6 +26,11 @@ export interface ToolPolicy<Params = unknown> {
   readonly approval: Permission | ((params: Params) => Permission | Ruling)
   /** Whether calls run next to others or alone. The default is `exclusive`. */
   readonly concurrency?: "parallel" | "exclusive" | undefined
+  /**
+   * Whether a call may change something outside its session, such as files; a function decides by the decoded arguments.
+   * The default is true. Such a call waits for the `MutationGate` of its turn.
+   */
+  readonly mutates?: boolean | ((params: Params) => boolean) | undefined
   /** The kind of question that the person sees. The default is `permissions`. */
   readonly kind?: "command" | "patch" | "permissions" | undefined
   /** What the person sees of the call. The default is its arguments. */

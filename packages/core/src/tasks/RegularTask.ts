@@ -15,6 +15,7 @@ import * as Effect from "effect/Effect"
 import type { Agent } from "../Agent.ts"
 import * as ToolTables from "../internal/toolTables.ts"
 import { guard, Hooks, provide } from "../Hooks.ts"
+import { MutationGate } from "../MutationGate.ts"
 import type { Model } from "../ports/Model.ts"
 import { ToolAuthority } from "../ports/ToolAuthority.ts"
 import type { ToolTable } from "../ports/ToolSource.ts"
@@ -52,10 +53,16 @@ const effectOf = <R>(agent: Agent<R>) => {
   return Effect.flatMap(Turn, (turn) => {
     const tables = tablesOf(turn.session)
     const tools = tables.forTurn(turn.warn)
-    const loop = Effect.provideService(run(agent, turn, tools), ToolAuthority, tables.authority)
+    const loop = Effect.provideService(withGate(turn, run(agent, turn, tools)), ToolAuthority, tables.authority)
     return agent.sources.length === 0 ? loop : Effect.ensuring(loop, Effect.sync(tools.release))
   })
 }
+
+/** Runs the loop with the gate of its turn, if there is one. */
+const withGate = <A, E, R>(turn: Turn, loop: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(MutationGate, (gate) =>
+    gate === undefined ? loop : Effect.provideService(loop, MutationGate, gate.forTurn(turn))
+  )
 
 /** Runs the loop; returns the last text of the model. */
 const run = <R>(agent: Agent<R>, turn: Turn, tools: ToolTables.TurnTables) =>
@@ -66,7 +73,15 @@ const run = <R>(agent: Agent<R>, turn: Turn, tools: ToolTables.TurnTables) =>
       Effect.succeed(Tracing.currentSpan(context))
     )
     const { identicalFailures, toolConcurrency: concurrency } = config
-    const calls = ToolCalls.make({ turn, tools, hooks, concurrency, identicalFailures, parent })
+    const calls = ToolCalls.make({
+      turn,
+      tools,
+      hooks,
+      concurrency,
+      identicalFailures,
+      parent,
+      gate: yield* MutationGate
+    })
     const requests = requestsOf(agent)
     let continuations = 0
     let said: string | undefined

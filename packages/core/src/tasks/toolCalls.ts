@@ -9,6 +9,7 @@ import type * as Tracer from "effect/Tracer"
 import { defaultPolicy, rulingOf } from "../internal/tools.ts"
 import type { TurnTables } from "../internal/toolTables.ts"
 import type { Hooks } from "../Hooks.ts"
+import type { MutationGate } from "../MutationGate.ts"
 import type { ToolEntry, ToolPolicy } from "../ports/ToolSource.ts"
 import { CallbackFailed } from "../protocol/AgentError.ts"
 import { jsonOfUnsafe, type ToolCall } from "../protocol/Item.ts"
@@ -32,6 +33,8 @@ export interface CallOptions {
   readonly turn: Turn
   readonly tools: TurnTables
   readonly hooks: Hooks
+  /** What calls that may change something wait for. */
+  readonly gate: MutationGate | undefined
   /** How many calls run at once. */
   readonly concurrency: number
   /** How often a call may fail with the same arguments. */
@@ -68,12 +71,12 @@ export const make = (options: CallOptions): ToolCalls => {
         const work = Tracing.span(spanOf(options, call, entry !== undefined), (span) => {
           const counted = noteFailures(options.turn, failures)
           const turn = span === undefined ? counted : noteEnd(counted, span)
-          const { hooks, tools } = options
+          const { gate, hooks, tools } = options
           const notice = failures.noticeFor(call)
           if (notice !== undefined) return turn.finish(call, "failed", notice)
           return entry === undefined
             ? turn.finish(call, "failed", unknownTool(call.name, tools))
-            : process({ turn, hooks, entry, policy: entry.policy ?? defaultPolicy, call, order, addContexts })
+            : process({ turn, hooks, gate, entry, policy: entry.policy ?? defaultPolicy, call, order, addContexts })
         })
         return Effect.map(Effect.forkChild(work, { startImmediately: true }), (fiber) => {
           running.push(fiber)
@@ -153,6 +156,7 @@ const together = { concurrency: "unbounded", discard: true } as const
 interface KnownCall {
   readonly turn: Turn
   readonly hooks: Hooks
+  readonly gate: MutationGate | undefined
   readonly entry: ToolEntry
   readonly policy: ToolPolicy<any>
   readonly call: ToolCall
@@ -191,7 +195,28 @@ const process = Effect.fnUntraced(function* (known: KnownCall) {
     return yield* turn.finish(call, "failed", refusal.message)
   }
   if (refusal !== undefined) return yield* turn.finish(call, refusal.status, refusal.reason)
+  const closed = yield* Effect.matchEager(passGate(known, decoded.params), {
+    onFailure: (error) => error,
+    onSuccess: () => undefined
+  })
+  if (closed !== undefined) return yield* turn.finish(call, "failed", closed.message)
   yield* order.run(run(known, decoded.params))
+})
+
+/** Waits for the gate if the call may change something. A call that waits for it takes no place among those that run. */
+const passGate = Effect.fnUntraced(function* ({ call, gate, policy, turn }: KnownCall, params: unknown) {
+  if (gate === undefined) return
+  const { mutates = true } = policy
+  const waits =
+    typeof mutates === "function"
+      ? yield* callApplication(`the mutates function of the tool ${call.name}`, () => mutates(params))
+      : mutates
+  if (!waits) return
+  yield* Effect.catchCause(gate.pass, (cause) =>
+    Cause.hasInterrupts(cause)
+      ? Effect.failCause(cause)
+      : turn.warn(new CallbackFailed({ callback: "the gate of mutating calls", cause: Cause.squash(cause) }).message)
+  )
 })
 
 /** Why a call does not run. It has `failed` if its tool knows, before a person is asked, that it cannot succeed. */

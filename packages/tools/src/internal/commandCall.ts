@@ -82,7 +82,7 @@ export const read = Effect.fnUntraced(function* (command: Commands.Command, { ca
   return result
 })
 
-/** Returns the text for the model. `state` says how the command goes on if it has not ended. */
+/** Returns the text for the model. `state` says what the command does if it has not ended. */
 export const textOf = (
   { elapsedMillis, ending, output }: Read,
   {

@@ -20,6 +20,7 @@ import * as Tracing from "../../Tracing.ts"
 import { Turn } from "../../Turn.ts"
 import { textOf } from "../foreign.ts"
 import type { Recorder } from "../log/recorder.ts"
+import { millis } from "../session/sessionContext.ts"
 import type { TraceParent } from "../session/submissionSpan.ts"
 import { startTimer } from "./bounds.ts"
 import { Ledger } from "./ledger.ts"
@@ -59,6 +60,8 @@ export interface TurnsOptions extends TurnParts {
 export class Turns {
   /** The ledger of the turn in the slot. */
   private ledger: Ledger | undefined
+  /** How long the abort hook of the turn in the slot may take. */
+  abortHookMillis = 0
   private resumedSpan: Tracer.AnySpan | undefined
   private readonly options: TurnsOptions
   constructor(options: TurnsOptions) {
@@ -81,19 +84,20 @@ export class Turns {
     const { onFree, recorder, session, supervisor } = this.options
     const turnId = session.newId() as TurnId
     const outcome = Deferred.makeUnsafe<Outcome<A, E | JournalFailed>>()
-    const { abortHook } = task
+    const { abortHook, abortHookLimit = session.config.abortHookLimit } = task
     let ledger!: Ledger
     let timer: Fiber.Fiber<void> | undefined
     const isStarted = supervisor.start<A, E, Outcome<A, E | JournalFailed>>({
       name: task.kind,
       run: (slot) => {
+        this.abortHookMillis = millis(abortHookLimit)
         ledger = this.open(task, context as Context.Context<never>, { ...start, turnId, slot })
         timer = startTimer(session, ledger)
         return runTask(this.options, ledger, task, { context, parent: ledger.origin.span ?? start.parent?.span })
       },
       onAbort: task.onAbort,
       grace: session.config.grace,
-      abortHookLimit: session.config.abortHookLimit,
+      abortHookLimit,
       abortHook:
         abortHook === undefined
           ? undefined

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { SandboxPolicy } from "../src/index.ts"
+import { SandboxPolicy } from "../../src/index.ts"
 
 const { fullAccess, meet, readOnly, refusalOf, within } = SandboxPolicy
 

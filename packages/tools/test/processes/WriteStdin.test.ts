@@ -3,9 +3,9 @@ import { Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { type Ids, Turn } from "@spindle/core"
 import { type Process, Processes } from "@spindle/core/Processes"
 import { TestClock } from "effect/testing"
-import { CodingTools, Commands, ExecCommand, type ToolFailure, WriteStdin } from "../src/index.ts"
-import { carriersOf, directory } from "./host.ts"
-import { host, makeTurn, sessionId } from "./turn.ts"
+import { CodingTools, Commands, ExecCommand, type ToolFailure, WriteStdin } from "../../src/index.ts"
+import { carriersOf, directory } from "../host.ts"
+import { host, makeTurn, sessionId } from "../turn.ts"
 
 /** The tools in one turn of one session. */
 const makeTools = Effect.gen(function* () {

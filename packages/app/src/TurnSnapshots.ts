@@ -1,0 +1,183 @@
+/**
+ * Snapshots of the files around the turns of a session: one before the first tool call of a turn that may change
+ * something, and one after the turn. With both, the undo task takes back what the turn has changed.
+ *
+ * ```
+ * TurnStarted ─► reading calls ─► first mutating call waits ─► SnapshotTaken ─► calls run ─► TurnCompleted ─► after
+ * ```
+ *
+ * A turn without such a call takes none. A snapshot that fails costs the turn its undo, and nothing else. A delegate uses
+ * the snapshot of the turn that started it, and takes its own once that turn has ended.
+ */
+import type { SessionId, TurnId } from "@spindle/core/Ids"
+import { Journal } from "@spindle/core/Journal"
+import type { MutationGate } from "@spindle/core/MutationGate"
+import * as NoteKind from "@spindle/core/NoteKind"
+import type { SessionObserver } from "@spindle/core/SessionObserver"
+import type { Turn } from "@spindle/core/Turn"
+import type { GitFailed } from "@spindle/tools/Git"
+import { type Change, describeLeftOut, type SnapshotFailed, Snapshots } from "@spindle/tools/Snapshots"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as FiberSet from "effect/FiberSet"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+
+/** A snapshot was taken before the first mutating call of a turn. */
+export const SnapshotTaken = NoteKind.make("snapshot.taken", {
+  data: Schema.Struct({ snapshotId: Schema.String, leftOut: Schema.Finite })
+})
+
+/** How long a snapshot takes before the person is told. */
+const warnAfter = "240 seconds"
+
+/** How long the end of a session waits for the snapshots of its last turns. */
+const endLimit = "60 seconds"
+
+/** What a session needs so that its turns take snapshots. */
+export interface TurnSnapshots {
+  readonly gate: MutationGate
+  readonly observer: SessionObserver
+}
+
+/** What the gates of one session share. */
+interface Shared {
+  readonly cwd: string
+  readonly snapshots: Snapshots["Service"]
+  /** The gates of the turns that run. */
+  readonly gates: Map<TurnId, TurnGate>
+  /** Runs what outlives a turn. */
+  readonly run: (effect: Effect.Effect<unknown>) => void
+  /** Removes the snapshots of sessions that no longer exist, once. */
+  readonly collect: Effect.Effect<void>
+  /** The last warning about files that are left out, and whether it was said why there are no snapshots. */
+  warned: string | undefined
+}
+
+/** Makes the snapshots of the turns of a session. Closing the scope waits for the last ones. */
+export const make = Effect.fnUntraced(function* (
+  cwd: string
+): Effect.fn.Return<TurnSnapshots, never, Snapshots | Journal | Scope.Scope> {
+  const journal = yield* Journal
+  const snapshots = yield* Snapshots
+  const fibers = yield* FiberSet.make()
+  const run = yield* FiberSet.runtime(fibers)()
+  const shared: Shared = {
+    cwd,
+    snapshots,
+    gates: new Map(),
+    run: (effect) => void run(effect),
+    collect: yield* Effect.cached(collect(journal, snapshots)),
+    warned: undefined
+  }
+  yield* Effect.addFinalizer(() => Effect.timeoutOption(FiberSet.awaitEmpty(fibers), endLimit))
+  return {
+    gate: { forTurn: (turn) => new TurnGate(shared, turn, undefined), pass: Effect.void },
+    observer: {
+      onEvent: (_, event) => {
+        if (event._tag !== "TurnCompleted" && event._tag !== "TurnFailed" && event._tag !== "TurnAborted") return
+        shared.gates.get(event.turnId)?.end()
+      }
+    }
+  }
+})
+
+class TurnGate implements MutationGate {
+  private taking: Fiber.Fiber<Change | undefined> | undefined
+  private hasEnded = false
+  private readonly shared: Shared
+  private readonly turn: Turn
+  private readonly above: TurnGate | undefined
+  constructor(shared: Shared, turn: Turn, above: TurnGate | undefined) {
+    this.shared = shared
+    this.turn = turn
+    this.above = above
+    shared.gates.set(turn.turnId, this)
+  }
+
+  readonly forTurn = (turn: Turn): MutationGate => new TurnGate(this.shared, turn, this)
+
+  readonly pass: Effect.Effect<void> = Effect.suspend(() => {
+    const { above } = this
+    return above === undefined || above.hasEnded ? this.passOwn : above.pass
+  })
+
+  private readonly passOwn = Effect.suspend(() => {
+    if (this.taking !== undefined) return Effect.asVoid(Fiber.await(this.taking))
+    return Effect.gen({ self: this }, function* () {
+      this.taking = yield* Effect.forkIn(this.take, yield* this.turn.session.scope)
+      yield* Fiber.await(this.taking)
+    })
+  })
+
+  /** Takes the snapshot, in a fiber that no call can interrupt. */
+  private readonly take = Effect.gen({ self: this }, function* () {
+    const { shared, turn } = this
+    const slow = Effect.andThen(
+      Effect.sleep(warnAfter),
+      turn.warn("the snapshot before the first change takes long; tools wait for it")
+    )
+    yield* Effect.forkScoped(slow)
+    const change = yield* shared.snapshots.begin(turn.sessionId, shared.cwd)
+    shared.run(shared.collect)
+    const leftOut = describeLeftOut(change.before)
+    if (leftOut !== undefined && leftOut !== shared.warned) yield* turn.warn(leftOut)
+    shared.warned = leftOut
+    yield* turn.note(SnapshotTaken, { snapshotId: change.id, leftOut: change.before.leftOut.length })
+    return change
+  }).pipe(
+    Effect.scoped,
+    Effect.catch((error) => Effect.as(this.report(error), undefined))
+  )
+
+  private report(error: GitFailed | SnapshotFailed): Effect.Effect<void> {
+    if (error._tag === "GitFailed" && error.problem !== "Failed") {
+      return Effect.logDebug(`no snapshots are taken: ${error.message}`)
+    }
+    const message = `this turn cannot be undone: ${error.message}`
+    if (this.shared.warned === message) return Effect.void
+    this.shared.warned = message
+    return this.turn.warn(message)
+  }
+
+  /** The turn has ended: takes the snapshot after it. */
+  end(): void {
+    this.hasEnded = true
+    const { shared, taking, turn } = this
+    shared.gates.delete(turn.turnId)
+    if (taking === undefined) return
+    // a snapshot that is not complete now would not show what was before the turn
+    taking.interruptUnsafe()
+    shared.run(
+      Effect.flatMap(Fiber.await(taking), (exit) => {
+        if (exit._tag === "Failure" || exit.value === undefined) return Effect.void
+        return Effect.catch(shared.snapshots.complete(turn.sessionId, exit.value.id), (error) =>
+          Effect.logWarning(`what the turn ${turn.turnId} changed is not known for an undo: ${error.message}`)
+        )
+      })
+    )
+  }
+}
+
+const collect = (journal: Journal, snapshots: Snapshots["Service"]): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const entries = [...(yield* journal.list), ...(yield* journal.archived)]
+    const known = new Set<string>(entries.map(({ sessionId }) => sessionId))
+    yield* snapshots.collect((owner) => known.has(owner))
+  }).pipe(Effect.catch((error) => Effect.logWarning(`old snapshots could not be removed: ${error.message}`)))
+
+/** Finishes or takes back an undo that a crash has cut, and returns what to tell the model about it. */
+export const recover = (sessionId: SessionId): Effect.Effect<string | undefined, never, Snapshots> =>
+  Effect.gen(function* () {
+    const snapshots = yield* Snapshots
+    const recovered = yield* snapshots.recover(sessionId)
+    if (recovered === undefined) return undefined
+    const left = recovered.untouched.length === 0 ? "" : ` Left as they are: ${recovered.untouched.join(", ")}.`
+    return recovered.result === "rolledBack"
+      ? undefined
+      : `An undo that was cut by a crash has been finished. Restored: ${recovered.paths.join(", ")}.${left}`
+  }).pipe(
+    Effect.catch((error) =>
+      Effect.as(Effect.logWarning(`an undo that a crash has cut could not be finished: ${error.message}`), undefined)
+    )
+  )

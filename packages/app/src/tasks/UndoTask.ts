@@ -1,0 +1,214 @@
+/**
+ * The undo task: takes back what the last turns changed in the files, and tells the model.
+ *
+ * ```
+ * restored   TurnStarted  UndoStarted  UndoCompleted(restored)   UserMessage  TurnCompleted
+ * dry run    TurnStarted  UndoStarted  UndoCompleted(dryRun)                  TurnCompleted
+ * conflict   TurnStarted  UndoStarted  UndoCompleted(refused)                 TurnFailed
+ * no plan    TurnStarted               UndoCompleted(failed)                  TurnFailed
+ * aborted    TurnStarted  UndoStarted  UndoCompleted(cancelled)               TurnAborted
+ * too late   TurnStarted  UndoStarted  UndoCompleted(restored)   UserMessage  TurnAborted
+ * crashed    TurnStarted  UndoStarted                                         TurnAborted, by the next start
+ * ```
+ *
+ * An abort before the first file is moved leaves every file as it was. After that it comes too late: the abort hook waits
+ * for the end and reports it. After a crash, `TurnSnapshots.recover` finishes what had begun.
+ */
+import type { TurnId } from "@spindle/core/Ids"
+import * as Input from "@spindle/core/Input"
+import * as NoteKind from "@spindle/core/NoteKind"
+import * as Task from "@spindle/core/Task"
+import * as TaskKind from "@spindle/core/TaskKind"
+import { Turn } from "@spindle/core/Turn"
+import type { GitFailed } from "@spindle/tools/Git"
+import {
+  type Change,
+  NothingToUndo,
+  type Plan,
+  SnapshotFailed,
+  Snapshots,
+  type UndoConflict
+} from "@spindle/tools/Snapshots"
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+
+/** The parameters of an undo. */
+export const Params = Schema.Struct({
+  /** How many turns to take back. Default: 1. */
+  turns: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThan(0))),
+  /** Takes the last undo back instead. */
+  redo: Schema.optionalKey(Schema.Boolean),
+  /** Reports what an undo would change, and changes nothing. */
+  dryRun: Schema.optionalKey(Schema.Boolean),
+  /** Restores files even if they were changed since. */
+  force: Schema.optionalKey(Schema.Boolean)
+})
+/** @see {@link Params} */
+export type Params = typeof Params.Type
+
+const PathProblem = Schema.Struct({ path: Schema.String, detail: Schema.String })
+
+/** What an undo is about to do. */
+export const UndoStarted = NoteKind.make("undo.started", {
+  data: Schema.Struct({
+    dryRun: Schema.Boolean,
+    paths: Schema.Array(
+      Schema.Struct({ path: Schema.String, kind: Schema.Literals(["replaced", "removed", "created"]) })
+    ),
+    conflicts: Schema.Array(PathProblem),
+    untouched: Schema.Array(PathProblem)
+  }),
+  message: ({ conflicts, dryRun, paths, untouched }) =>
+    [
+      `${dryRun ? "an undo would change" : "undo"} ${countOf(paths.length)}`,
+      ...paths.map(({ kind, path }) => `  ${signs[kind]} ${nameOf(path)}`),
+      ...conflicts.map(({ detail, path }) => `  conflict: ${nameOf(path)} ${detail}`),
+      ...untouched.map(({ detail, path }) => `  not restored: ${nameOf(path)} ${detail}`)
+    ].join("\n")
+})
+
+/** A name with a line break is quoted, so that it cannot pass for two. */
+const nameOf = (path: string): string => (/[\r\n]/.test(path) ? JSON.stringify(path) : path)
+
+const signs = { replaced: "M", removed: "D", created: "A" } as const
+
+const countOf = (count: number): string => (count === 1 ? "1 file" : `${count} files`)
+
+/** How an undo ended. */
+export const UndoCompleted = NoteKind.make("undo.completed", {
+  data: Schema.Struct({
+    result: Schema.Literals(["restored", "dryRun", "refused", "failed", "cancelled"]),
+    message: Schema.String,
+    /** The change that the undo made; taking it back is the redo. */
+    snapshotId: Schema.optionalKey(Schema.String)
+  }),
+  message: ({ message }) => message
+})
+
+/** The name of the fragment that tells the model about an undo. */
+export const fragment = "undo"
+
+/** Why an undo failed. */
+export type UndoFailed = GitFailed | SnapshotFailed | NothingToUndo | UndoConflict
+
+/** The longest that an abort waits for files that are being moved. */
+const abortLimit = "30 seconds"
+
+/** An undo between its two notes. */
+interface Running {
+  readonly plan: Plan
+  /** How the restoration ended; undefined until it has begun. */
+  exit: Effect.Effect<Exit.Exit<Change, UndoFailed>> | undefined
+}
+
+/** The kind of undo tasks. They take the last changes of their session back. */
+export const kind: TaskKind.TaskKind<Snapshots> = TaskKind.make("undo", {
+  params: Params,
+  task: (params) => {
+    const running = new Map<TurnId, Running>()
+    return Task.make("undo", run(params, running), {
+      abortHookLimit: abortLimit,
+      abortHook: (turn) =>
+        Effect.gen(function* () {
+          const found = running.get(turn.turnId)
+          if (found === undefined) return
+          yield* report(turn, found.plan, found.exit === undefined ? cancelled : yield* found.exit)
+        })
+    })
+  }
+})
+
+const cancelled: Exit.Exit<Change, UndoFailed> = Exit.interrupt()
+
+const run = Effect.fnUntraced(function* (params: Params, running: Map<TurnId, Running>) {
+  const { dryRun = false, force = false, redo = false, turns = 1 } = params
+  const turn = yield* Turn
+  const snapshots = yield* Snapshots
+  const planned = snapshots.plan(turn.sessionId, redo ? { redo: true } : { count: turns })
+  const plan = yield* Effect.tapError(planned, (error) =>
+    turn.note(UndoCompleted, { result: "failed", message: `nothing was undone: ${error.message}` })
+  )
+  const { conflicts, paths, untouched } = plan
+  const state: Running = { plan, exit: undefined }
+  // whatever interrupts the task between the two notes, the abort hook writes the second one
+  yield* Effect.uninterruptible(
+    Effect.suspend(() => {
+      running.set(turn.turnId, state)
+      return turn.note(UndoStarted, { dryRun, paths, conflicts, untouched })
+    })
+  )
+  const conclude = <A>(effect: Effect.Effect<A>) =>
+    Effect.uninterruptible(
+      Effect.suspend(() => {
+        running.delete(turn.turnId)
+        return effect
+      })
+    )
+  if (dryRun) {
+    const message = "nothing was changed"
+    yield* conclude(turn.note(UndoCompleted, { result: "dryRun", message }))
+    return message
+  }
+  yield* turn.flush
+  // in the session: an abort that comes too late must not cut it
+  const scope = yield* turn.session.scope
+  const ended = Deferred.makeUnsafe<Exit.Exit<Change, UndoFailed>>()
+  const restore = Effect.exit(snapshots.restore(turn.sessionId, plan, { force }))
+  const fiber = yield* Effect.uninterruptible(
+    Effect.suspend(() => {
+      state.exit = Deferred.await(ended)
+      // it begins at once, so that an interruption finds it in its uninterruptible region
+      return Effect.forkIn(
+        Effect.uninterruptible(Effect.flatMap(restore, (exit) => Deferred.succeed(ended, exit))),
+        scope,
+        { startImmediately: true }
+      )
+    })
+  )
+  const exit = yield* Effect.onInterrupt(Deferred.await(ended), () => Effect.sync(() => fiber.interruptUnsafe()))
+  const message = yield* conclude(report(turn, plan, exit))
+  return exit._tag === "Failure" ? yield* Effect.failCause(exit.cause) : message
+})
+
+/** Records how the undo ended, and tells the model if files have changed. */
+const report = Effect.fnUntraced(function* (turn: Turn, plan: Plan, exit: Exit.Exit<Change, UndoFailed>) {
+  if (exit._tag === "Failure") {
+    const message = Cause.hasInterruptsOnly(exit.cause)
+      ? "the undo was cancelled; no file was changed"
+      : (Cause.squash(exit.cause) as Error).message
+    const result = Cause.hasInterruptsOnly(exit.cause) ? "cancelled" : refusalOf(exit.cause)
+    yield* turn.note(UndoCompleted, { result, message })
+    return message
+  }
+  const isRedo = plan.changes.some((change) => change.takesBack.length > 0)
+  const message = `${isRedo ? "took the undo back" : "undid the last changes"}: ${countOf(plan.paths.length)}`
+  yield* turn.note(UndoCompleted, { result: "restored", message, snapshotId: exit.value.id })
+  yield* turn.record({ _tag: "UserMessage", fragment, content: Input.text(tellModel(plan, isRedo)) })
+  return message
+})
+
+const refusalOf = (cause: Cause.Cause<UndoFailed>): "refused" | "failed" => {
+  const error = Cause.squash(cause) as { readonly _tag?: string }
+  return error._tag === "UndoConflict" ? "refused" : "failed"
+}
+
+/** How many paths the model is told. */
+const toldPaths = 50
+
+const tellModel = ({ changes, paths }: Plan, isRedo: boolean): string => {
+  const what = isRedo
+    ? "The user took back an undo. The files are again as your changes left them."
+    : `The user undid the file changes of your last ${changes.length === 1 ? "turn" : `${changes.length} turns`}.`
+  const list = paths.slice(0, toldPaths).map(({ kind, path }) => `${signs[kind]} ${nameOf(path)}`)
+  const more = paths.length > toldPaths ? [`and ${paths.length - toldPaths} more`] : []
+  return [
+    `<${fragment}>`,
+    `${what} Read a file again before you rely on what it contains. (M: content restored, A: exists again, D: removed)`,
+    ...list,
+    ...more,
+    `</${fragment}>`
+  ].join("\n")
+}

@@ -1,0 +1,24 @@
+/**
+ * A gate in front of the tool calls of a turn that may change something, for what has to happen before the first of them,
+ * such as a snapshot of the files. Calls of tools with `ToolPolicy.mutates: false` do not wait for it.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { Turn } from "./Turn.ts"
+
+/** A gate: of all turns, or of one turn. */
+export interface MutationGate {
+  /** Returns the gate of a turn. The delegates that the turn starts make the gates of their turns from it. */
+  readonly forTurn: (turn: Turn) => MutationGate
+  /**
+   * Waits until a call may run. Called in the fiber of each call. **Interruption** stops only the wait. If it dies, a
+   * `Warning` reports that, and the call runs.
+   */
+  readonly pass: Effect.Effect<void>
+}
+
+/** The gate of the regular tasks that run in this context. By default there is none. */
+export const MutationGate: Context.Reference<MutationGate | undefined> = Context.Reference<MutationGate | undefined>(
+  "@spindle/core/MutationGate",
+  { defaultValue: () => undefined }
+)
