@@ -2,7 +2,7 @@
 // `-- --lines N --seed N --zsh PATH`.
 import { existsSync } from "node:fs"
 import { parseArgs } from "node:util"
-import { readers, run } from "../packages/tools/test/shellFuzz.ts"
+import { readers, run } from "../packages/tools/test/approvals/shellFuzz.ts"
 
 const { values } = parseArgs({
   options: {

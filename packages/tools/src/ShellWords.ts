@@ -24,10 +24,13 @@ const ascii = /^[\x20-\x7e]+$/
 
 /** The first words that a shell does not run, but reads as syntax, if they are not quoted. */
 const keywords: ReadonlySet<string> = new Set(
-  "- case coproc do done elif else end esac fi for foreach function if in namespace nocorrect noglob repeat select then time until while".split(
+  "case coproc do done elif else end esac fi for foreach function if in namespace repeat select then time until while".split(
     " "
   )
 )
+
+/** The first words that change how zsh runs the next ones, even if they are quoted. */
+const modifiers: ReadonlySet<string> = new Set(["-", "nocorrect", "noglob"])
 
 interface Word {
   readonly text: string
@@ -39,7 +42,7 @@ interface Word {
 
 /** Whether a shell runs a command whose first word this is. Any `=` may be that of an assignment. */
 const isName = ({ hasEquals, isQuoted, text }: Word): boolean =>
-  ascii.test(text) && !hasEquals && (isQuoted || !keywords.has(text))
+  ascii.test(text) && !hasEquals && !modifiers.has(text) && (isQuoted || !keywords.has(text))
 
 /** Returns the commands of a plain line, in order; undefined if the line is not plain. */
 export const commandsOf = (line: string): ReadonlyArray<Command> | undefined => {

@@ -271,6 +271,8 @@ describe("CodingTools", () => {
       assert.strictEqual(decide(exec_command, { cmd: "ls" }), approval)
       assert.strictEqual(decide(write_stdin, { session_id: 1, chars: "ls\n" }), approval)
       assert.strictEqual(decide(apply_patch, { input: "" }), approval)
+      // a way out of the sandbox is always asked about
+      assert.strictEqual(decide(exec_command, { cmd: "ls", sandbox_permissions: "require_escalated" }), "ask")
     }
   })
 

@@ -91,7 +91,8 @@ const run = <R>(agent: Agent<R>, turn: Turn, tools: ToolTables.TurnTables) =>
     let carried = yield* turn.takeInput
     for (let isFirst = true; ;) {
       while (carried > 0) {
-        if (!isFirst) yield* compaction.beforeRequest
+        // what the program tells the model is recorded again, and input that came meanwhile
+        if (!isFirst && (yield* compaction.beforeRequest)) yield* turn.takeInput
         isFirst = false
         const next = tools.next()
         const request = requests.of(Effect.isEffect(next) ? yield* next : next)
@@ -169,7 +170,9 @@ const sample = ({
   const attempts = Attempts.sample({ turn, config, request, onCall: calls.start, afterFailure: calls.awaitAll })
   const sampled = Effect.catchTag(attempts, "ModelFailed", (error) =>
     error.kind === "ContextWindowExceeded"
-      ? Effect.flatMap(compaction.afterOverflow, (isCompacted) => (isCompacted ? attempts : Effect.fail(error)))
+      ? Effect.flatMap(compaction.afterOverflow, (isCompacted) =>
+          isCompacted ? Effect.andThen(turn.takeInput, attempts) : Effect.fail(error)
+        )
       : Effect.fail(error)
   )
   return Effect.flatMap(sampled, ({ finish, text }) =>

@@ -12,10 +12,10 @@ const defaultShare = 0.9
 /** The compactions of one turn. */
 export interface AutomaticCompaction {
   /**
-   * Compacts if the context has reached its limit. Before the turn takes its input, this counts the input too. A
-   * compaction that fails is a warning, and the turn continues with the history as it was.
+   * Compacts if the context has reached its limit, and returns whether it did. Before the turn takes its input, this counts
+   * the input too. A compaction that fails is a warning, and the turn continues with the history as it was.
    */
-  readonly beforeRequest: Effect.Effect<void, never, Model>
+  readonly beforeRequest: Effect.Effect<boolean, never, Model>
   /** Compacts because the model refused the context; returns whether the request can be sent again. */
   readonly afterOverflow: Effect.Effect<boolean, never, Model>
 }
@@ -45,8 +45,8 @@ export const make = (turn: Turn, config: SessionConfig): AutomaticCompaction => 
       const limit = Math.min(window, config.compactFromTokens ?? defaultShare * window)
       const inputTokens = isInputTaken ? 0 : History.estimateInput(turn.input)
       isInputTaken = true
-      if (left < 1 || limit === Infinity || inputTokens + (yield* turn.contextTokens) < limit) return
-      yield* attempt("limit")
+      if (left < 1 || limit === Infinity || inputTokens + (yield* turn.contextTokens) < limit) return false
+      return yield* attempt("limit")
     }),
     afterOverflow: attempt("overflow")
   }

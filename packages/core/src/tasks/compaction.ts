@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as NoteKind from "../NoteKind.ts"
+import { Fragments, none } from "../ports/Fragments.ts"
 import type { Model } from "../ports/Model.ts"
 import type { ItemId } from "../protocol/Ids.ts"
 import type { Item } from "../protocol/Item.ts"
@@ -73,7 +74,9 @@ export const compact = ({
     const { sessionId, turnId } = turn
     const fail = (reason: CompactionFailed["reason"]) => new CompactionFailed({ sessionId, turnId, reason })
     const limits = { keepTokens: config.compactKeepTokens, minimumGain: config.compactMinimumGain }
-    const before = yield* turn.history
+    const history = yield* turn.history
+    const restored = yield* restoredFragments
+    const before = history.filter((item) => item._tag !== "UserMessage" || !restored.has(item.fragment ?? ""))
     const plan = Compaction.plan(before, limits)
     if (!Compaction.isEnough(before, Compaction.withoutSummary(plan), limits)) return yield* fail("GainTooSmall")
     yield* turn.note(CompactionStarted, { trigger, tokens: yield* turn.contextTokens })
@@ -91,7 +94,7 @@ export const compact = ({
     // mutant compaction-must-gain (S11: a compaction that frees too little does not replace the history): drop
     if (!Compaction.isEnough(before, after, limits)) return yield* fail("GainTooSmall")
     const tokensBefore = yield* turn.contextTokens
-    const known = new Set(before.map(({ id }) => id))
+    const known = new Set(history.map(({ id }) => id))
     // mutant compaction-keeps-late-items (S11: a compaction keeps what was recorded while it ran):
     //   replace: yield* turn.replaceHistory(after)
     yield* turn.replaceHistory((now) => [...after, ...now.filter(({ id }) => !known.has(id))])
@@ -101,6 +104,21 @@ export const compact = ({
       droppedItems: plan.material.length - material.length
     })
   })
+
+/**
+ * The names of the fragments that the program records again in a history without them. A compaction neither keeps nor
+ * summarizes them, so that the model sees each once.
+ */
+const restoredFragments: Effect.Effect<ReadonlySet<string>> = Effect.flatMap(Fragments, (make) =>
+  // one that dies is reported when the turn takes its input
+  Effect.map(
+    Effect.catchDefect(
+      Effect.suspend(() => make?.([]) ?? Effect.succeed(none)),
+      () => Effect.succeed(none)
+    ),
+    ({ fragments }) => new Set(fragments.map(({ name }) => name))
+  )
+)
 
 /** Asks for a summary; undefined if the material does not fit into the model's context window. */
 const summarize = (

@@ -61,6 +61,13 @@ describe("plan", () => {
     assert.notInclude(JSON.stringify(again.material), "the rules")
   })
 
+  it("finds them after a fragment: a command of the user may be the first thing in a session", () => {
+    const items = [ask("ls", { fragment: "command" }), developer("the rules"), ask("do it"), developer("a hook")]
+    const { context, material } = Compaction.plan(items)
+    assert.deepStrictEqual<ReadonlyArray<Item>>(context, [items[1]!])
+    assert.deepStrictEqual(material, [items[0], items[2], items[3]])
+  })
+
   it("keeps an image only where it fits", () => {
     const { kept } = Compaction.plan([ask("what is this?", { image: true })], { keepTokens: 500, minimumGain: 0 })
     assert.deepStrictEqual(kept[0]?.content, [{ _tag: "Text", text: "what is this?" }])

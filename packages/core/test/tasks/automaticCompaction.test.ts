@@ -1,6 +1,7 @@
 /** Compactions that a turn makes by itself (contract S11, P2, P4, I6). */
 import { assert, describe, it } from "@effect/vitest"
 import * as CompactTask from "@spindle/core/CompactTask"
+import { Fragments } from "@spindle/core/Fragments"
 import * as History from "@spindle/core/History"
 import type { Item } from "@spindle/core/Item"
 import { Model as ModelService } from "@spindle/core/Model"
@@ -158,7 +159,26 @@ describe("a turn that reaches the limit of its context", () => {
       assert.strictEqual((yield* harness.submit("and this"))._tag, "Steered")
       yield* harness.model.open("g")
       yield* harness.session.awaitIdle
-      assert.deepStrictEqual(textsOf(yield* itemsOf(harness)), ["read", summary, "done", "and this", "done"])
+      assert.deepStrictEqual(textsOf(yield* itemsOf(harness)), ["read", summary, "and this", "done"])
+      assertTurns(harness.events)
+    })
+  )
+})
+
+describe("fragments of the program", () => {
+  it.effect("S11 are recorded again after a compaction in the middle of a turn, once, and are part of no summary", () =>
+    Effect.gen(function* () {
+      const rules = { name: "rules", text: `Use tabs. ${"z".repeat(200)}` }
+      const harness = yield* Effect.provideService(
+        make({ tools: reading, script: callsThenSays(3) }),
+        Fragments,
+        (known) =>
+          Effect.succeed({ fragments: known.some(({ name }) => name === rules.name) ? [] : [rules], warnings: [] })
+      )
+      yield* harness.run("read it all")
+      const [asked] = harness.requests.filter(({ items }) => isAside(items))
+      assert.notInclude(JSON.stringify(asked), "Use tabs.")
+      assert.deepStrictEqual(textsOf(harness.requests.at(-1)!.items), ["read it all", summary, rules.text])
       assertTurns(harness.events)
     })
   )

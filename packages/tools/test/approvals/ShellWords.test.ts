@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
-import { commandsOf, isShell, maxLength, unwrapped } from "../src/ShellWords.ts"
+import { commandsOf, isShell, maxLength, unwrapped } from "../../src/ShellWords.ts"
 import * as Fuzz from "./shellFuzz.ts"
 
 /** Lines by the commands that they run. Words are separated by `·`, commands by ` / `. */
@@ -80,6 +80,8 @@ const otherLines: { readonly [kind: string]: ReadonlyArray<string> } = {
     "repeat 3 rm x",
     "noglob rm x",
     "- rm x",
+    "''- rm x",
+    "'noglob' rm x",
     "ls; then rm"
   ],
   assignments: ["PATH=/evil ls", "a+=1 ls", "a[0]=1 ls", "ls && A=1", "A='b' ls", "'A'=b ls"],

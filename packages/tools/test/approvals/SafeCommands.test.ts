@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { areSafe } from "../src/SafeCommands.ts"
-import { commandsOf } from "../src/ShellWords.ts"
+import { areSafe } from "../../src/SafeCommands.ts"
+import { commandsOf } from "../../src/ShellWords.ts"
 
 const isSafe = (line: string): boolean => areSafe(commandsOf(line) ?? [["?"]])
 

@@ -6,8 +6,8 @@ import { Processes } from "@spindle/core/Processes"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Layer, Stream } from "effect"
-import { CodingTools, CommandRules, SandboxPolicy } from "../src/index.ts"
-import type * as CommandApproval from "../src/CommandApproval.ts"
+import { CodingTools, CommandRules, SandboxPolicy } from "../../src/index.ts"
+import type * as CommandApproval from "../../src/CommandApproval.ts"
 
 /** A host whose commands fail in a sandbox. `ran` says for each whether it was confined. */
 const host = () => {

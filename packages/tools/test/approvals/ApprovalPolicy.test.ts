@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type ApprovalPolicy, type Circumstances, decide, nameOf } from "../src/ApprovalPolicy.ts"
+import { type ApprovalPolicy, type Circumstances, decide, nameOf } from "../../src/ApprovalPolicy.ts"
 
 const granular = (sandboxApproval: boolean, rules: boolean): ApprovalPolicy => ({ sandboxApproval, rules })
 

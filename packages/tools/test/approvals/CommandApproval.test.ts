@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as CodingTools from "../src/CodingTools.ts"
-import * as CommandApproval from "../src/CommandApproval.ts"
-import * as CommandRules from "../src/CommandRules.ts"
+import * as CodingTools from "../../src/CodingTools.ts"
+import * as CommandApproval from "../../src/CommandApproval.ts"
+import * as CommandRules from "../../src/CommandRules.ts"
 
 const { problems, rules } = CommandRules.parse(
   "/rules",

@@ -7,7 +7,7 @@ import * as SessionState from "@spindle/core/SessionState"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Schema } from "effect"
-import * as Records from "./fixtures/records.ts"
+import * as Records from "../fixtures/records.ts"
 
 /** A tool that runs `commands`, each of which is a key. */
 const tool = (policy: Partial<NonNullable<Harness.TestTool["policy"]>> = {}): Harness.TestTool => ({

@@ -8,7 +8,7 @@ import { spawnSync } from "node:child_process"
 import { mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { commandsOf } from "../src/ShellWords.ts"
+import { commandsOf } from "../../src/ShellWords.ts"
 
 /** What came of a number of lines. */
 export interface Result {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Rules from "../src/CommandRules.ts"
+import * as Rules from "../../src/CommandRules.ts"
 
 const file = "/home/x/rules/default.rules"
 const decisionOf = (text: string, command: string) =>
