@@ -65,7 +65,7 @@ describe("plan", () => {
     const items = [ask("ls", { fragment: "command" }), developer("the rules"), ask("do it"), developer("a hook")]
     const { context, material } = Compaction.plan(items)
     assert.deepStrictEqual<ReadonlyArray<Item>>(context, [items[1]!])
-    assert.deepStrictEqual(material, [items[0], items[2], items[3]])
+    assert.deepStrictEqual<ReadonlyArray<Item>>(material, [items[0]!, items[2]!, items[3]!])
   })
 
   it("keeps an image only where it fits", () => {
