@@ -12,7 +12,7 @@ export default defineConfig({
   test: {
     // the default leaves a core free, which on two cores is half of them
     maxWorkers: "100%",
-    projects: ["core", "delegate", "tools", "testing", "telemetry", "openai", "app", "cli"].map((name) => ({
+    projects: ["core", "delegate", "tools", "testing", "telemetry", "openai", "mcp", "app", "cli"].map((name) => ({
       root: `./packages/${name}`,
       plugins: [mutantPlugin(provide.mutants)],
       resolve: { conditions },

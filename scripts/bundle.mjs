@@ -26,8 +26,8 @@ await build({
   conditions: ["spindle-source"],
   define: { __SPINDLE_VERSION__: JSON.stringify(version), "import.meta.url": "__moduleUrl" },
   banner: { js: 'const __moduleUrl = require("node:url").pathToFileURL(__filename).href;' },
-  // imported lazily, by code that no layer of the program runs
-  external: ["undici"],
+  // imported lazily: by code that no layer of the program runs, and if it is installed
+  external: ["undici", "@lydell/node-pty"],
   logLevel: "warning"
 })
 const codeCache = fileURLToPath(new URL("codeCache.mjs", import.meta.url))

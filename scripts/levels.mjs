@@ -14,11 +14,11 @@ const levels = [
   ["", "internal", "internal/hosting", "internal/log", "internal/session", "internal/turn", "tasks"]
 ]
 // what a package may import, itself excepted: effect <- core <- siblings <- app <- cli
-const siblings = ["delegate", "tools", "openai", "telemetry", "testing"]
+const siblings = ["delegate", "tools", "openai", "mcp", "telemetry", "testing"]
 const mayImport = {
   core: [],
   ...Object.fromEntries(siblings.map((name) => [name, ["core"]])),
-  app: ["core", "delegate", "tools", "openai", "telemetry"],
+  app: ["core", "delegate", "tools", "openai", "mcp", "telemetry"],
   cli: ["core", "telemetry", "testing", "app"]
 }
 const problems = []

@@ -44,9 +44,16 @@ const pack = ({ name, manifest }) => {
   if (out === undefined) return
   const [packed] = JSON.parse(out.slice(out.indexOf("[")))
   const paths = packed.files.map((file) => file.path)
-  for (const wanted of ["package.json", ...exportedFiles(manifest), ...Object.values(manifest.bin ?? {})].map(bare)) {
+  for (const wanted of [
+    "package.json",
+    "README.md",
+    "LICENSE",
+    ...exportedFiles(manifest),
+    ...Object.values(manifest.bin ?? {})
+  ].map(bare)) {
     if (!paths.includes(wanted)) problems.push(`${manifest.name}: the package lacks ${wanted}`)
   }
+  if ((manifest.keywords ?? []).length === 0) problems.push(`${manifest.name}: there are no keywords`)
   // the example of the demo is a project with tests
   const own = paths.filter((path) => !path.startsWith("example/"))
   for (const path of own.filter((one) => /(^|\/)\.|\.test\.|^test\//.test(one))) {

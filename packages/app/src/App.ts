@@ -7,6 +7,7 @@
 import * as Path from "node:path"
 import { Approvals, denyAll } from "@spindle/core/Approvals"
 import { Fragments } from "@spindle/core/Fragments"
+import * as Hooks from "@spindle/core/Hooks"
 import type { SessionId } from "@spindle/core/Ids"
 import type { Journal } from "@spindle/core/Journal"
 import * as JournalFile from "@spindle/core/JournalFile"
@@ -19,11 +20,20 @@ import { isRecord, type SessionEvent } from "@spindle/core/SessionEvent"
 import { both, SessionObserver } from "@spindle/core/SessionObserver"
 import { MutationGate } from "@spindle/core/MutationGate"
 import { CurrentTurnContext, type TurnContext } from "@spindle/core/TurnContext"
+import { nameOf } from "@spindle/tools/ApprovalPolicy"
+import type { McpFailed } from "@spindle/mcp/McpFailed"
+import * as McpServers from "@spindle/mcp/McpServers"
+import * as McpTools from "@spindle/mcp/McpTools"
+import { variablesOf } from "@spindle/mcp/ServerConfig"
+import { TurnHeaders } from "@spindle/mcp/TurnHeaders"
 import * as CodingTools from "@spindle/tools/CodingTools"
+import * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
 import * as Git from "@spindle/tools/Git"
 import * as ExecCommand from "@spindle/tools/ExecCommand"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
+import * as Sandbox from "@spindle/tools/Sandbox"
+import { fullAccess } from "@spindle/tools/SandboxPolicy"
 import * as Snapshots from "@spindle/tools/Snapshots"
 import * as Signals from "@spindle/tools/Signals"
 import * as Effect from "effect/Effect"
@@ -35,19 +45,32 @@ import type * as Scope from "effect/Scope"
 import type * as HttpClient from "effect/http/HttpClient"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as CodingAgent from "./CodingAgent.ts"
+import * as HookCommands from "./HookCommands.ts"
+import * as HookSettings from "./hooks/HookSettings.ts"
 import * as Instructions from "./Instructions.ts"
 import * as Models from "./Models.ts"
+import * as RuleFiles from "./RuleFiles.ts"
 import * as SessionLease from "./SessionLease.ts"
-import * as Settings from "./Settings.ts"
+import type * as Settings from "./Settings.ts"
+import { policiesOf } from "./settings/sandbox.ts"
+import * as Skills from "./Skills.ts"
 import * as Undo from "./tasks/UndoTask.ts"
 import * as Tracing from "./Tracing.ts"
+import * as TurnMetadata from "./TurnMetadata.ts"
 import * as TurnSnapshots from "./TurnSnapshots.ts"
+
+export type { McpFailed } from "@spindle/mcp/McpFailed"
 
 /** What a face provides. */
 export type Platform = FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner | HttpClient.HttpClient
 
 /** What sessions of this application run with. */
-export type Services = CodingAgent.Services | Processes | ProcessGroups.ProcessGroups | Snapshots.Snapshots | Git.Git
+export type Services =
+  | CodingAgent.Services
+  | ProcessGroups.ProcessGroups
+  | Sandbox.Sandbox
+  | McpServers.McpServers
+  | Git.Git
 
 /** What the layer is made from. */
 export interface Options<E> extends CodingAgent.Options {
@@ -55,37 +78,101 @@ export interface Options<E> extends CodingAgent.Options {
   readonly tracing: Tracing.Options
 }
 
-/** Everything that sessions in the working directory `cwd` need. */
-export const layer = <E>(options: Options<E>): Layer.Layer<Services, E, Platform> =>
-  CodingAgent.layer(options).pipe(
+/**
+ * Everything that sessions in the working directory `cwd` need. **Errors**: `McpFailed` if an MCP server that is required
+ * does not start.
+ */
+export const layer = <E>(options: Options<E>): Layer.Layer<Services, E | McpFailed, Platform> =>
+  Layer.merge(CodingAgent.layer(options), hooks(options)).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
         Models.layer(options.settings, options.serveScripted),
-        CodingTools.layer(options).pipe(Layer.provideMerge(processesFor(options.settings, process.env))),
+        tools(options).pipe(
+          Layer.provideMerge(sandbox),
+          Layer.provideMerge(processesFor(options.settings, process.env))
+        ),
         journals(options.settings.home),
         fragments(options),
+        mcp(options),
         snapshots(options.settings.home)
       )
     ),
     Layer.provideMerge(Tracing.layer(options.settings.telemetry, options.tracing))
   )
 
-/** The instructions and the environment of the model. */
+/** The sandbox of this machine. */
+export const sandbox = Sandbox.layer({ platform: process.platform, architecture: process.arch })
+
+/** The tools, under the policies of the settings. Where there is no sandbox, each command was approved before it runs. */
+const tools = ({ cwd, settings }: CodingAgent.Options) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const isSandboxed = yield* Effect.orElseSucceed(CodingAgent.isSandboxed(settings), () => false)
+      const { commands, patches } = policiesOf(settings.sandboxMode, settings.sandbox, cwd)
+      const { approval } = yield* CodingAgent.approvalsOf({ cwd, settings })
+      return CodingTools.layer({
+        cwd,
+        approval,
+        login: settings.commands.allowsLoginShell,
+        sandbox: { commands: isSandboxed ? commands : fullAccess, patches }
+      })
+    })
+  )
+
+/** The MCP servers of the settings. They start in the background. */
+const mcp = ({ cwd, settings, tracing }: Pick<Options<never>, "cwd" | "settings" | "tracing">) =>
+  McpTools.layer({
+    servers: settings.mcpServers,
+    approval: settings.sandboxMode === "danger-full-access" && settings.approvalPolicy !== "untrusted" ? "allow" : "ask"
+  }).pipe(
+    Layer.provideMerge(
+      McpServers.layer({ variables: process.env, program: { name: "spindle", version: tracing.version } })
+    ),
+    Layer.merge(Layer.effect(TurnHeaders)(TurnMetadata.make({ cwd, sandbox: settings.sandboxMode })))
+  )
+
+const placesOf = (settings: Settings.Settings, cwd: string): Instructions.Places => ({
+  home: settings.configDirectory,
+  cwd,
+  ...settings.projectDoc
+})
+
+/** The instructions, the environment and the skills of the model. */
 const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem> =>
   Layer.effect(
     Fragments,
     Effect.map(ExecCommand.defaultShell, (shell) =>
       Instructions.make({
-        places: { home: settings.configDirectory, cwd, ...settings.projectDoc },
+        places: placesOf(settings, cwd),
+        further: Effect.map(Skills.read(placesOf(settings, cwd)), Skills.fragmentsOf),
         environment: (now) => [
           ["cwd", cwd],
-          ["approval_policy", settings.approvalPolicy],
+          ["approval_policy", nameOf(settings.approvalPolicy)],
           ["sandbox_mode", settings.sandboxMode],
+          ["network_access", hasNetwork(settings) ? "enabled" : "restricted"],
           ["shell", Path.basename(shell)],
           ...Instructions.dateOf(now)
         ]
       })
     )
+  )
+
+const hasNetwork = ({ sandbox, sandboxMode }: Settings.Settings): boolean =>
+  sandboxMode === "danger-full-access" || (sandboxMode === "workspace-write" && sandbox.network)
+
+/** The skills that a prompt names, and the commands that the configuration names as hooks. */
+const hooks = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem | Processes> =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const found = yield* HookSettings.load(settings, cwd)
+      const { home, model } = settings
+      const approvalPolicy = nameOf(settings.approvalPolicy)
+      const shell = yield* ExecCommand.defaultShell
+      const skills = Skills.hooks(placesOf(settings, cwd))
+      if (found.handlers.length === 0 && found.problems.length === 0) return Hooks.layer(skills)
+      const commands = HookCommands.make({ settings: found, cwd, home, shell, model, approvalPolicy })
+      return Hooks.layer(Hooks.combine(skills, commands))
+    })
   )
 
 /** Commands in process groups of this machine (contract X1). */
@@ -96,14 +183,21 @@ export const processes: Layer.Layer<
 > = Layer.provide(ProcessGroups.layer, Signals.layerKill(process.kill))
 
 /**
- * As {@link processes}, for the commands of a session: they inherit neither what looks like a secret nor any variable that
- * holds the key or a header of the provider, whatever its name.
+ * As {@link processes}, for the commands of a session: they get the environment of the configuration, without any variable
+ * that holds the key or a header of the provider or of an MCP server, whatever its name.
  */
-export const processesFor = ({ provider }: Settings.Settings, env: CommandEnvironment.Variables) => {
+export const processesFor = (
+  { commands, mcpServers, provider }: Pick<Settings.Settings, "commands" | "mcpServers" | "provider">,
+  env: CommandEnvironment.Variables
+) => {
   const secrets = provider._tag === "Scripted" ? [] : [provider.key, ...provider.headers.map(([, value]) => value)]
   const values = secrets.flatMap((secret) => (secret === undefined ? [] : [Redacted.value(secret)]))
-  const names = Object.entries(env).flatMap(([name, value]) => (values.includes(value ?? "") ? [name] : []))
-  const policy: CommandEnvironment.Policy = { inherit: "all", exclude: [...CommandEnvironment.secretNames, ...names] }
+  const names = [
+    ...Object.entries(env).flatMap(([name, value]) => (values.includes(value ?? "") ? [name] : [])),
+    ...mcpServers.flatMap(variablesOf)
+  ]
+  const { environment } = commands
+  const policy: CommandEnvironment.Policy = { ...environment, exclude: [...(environment.exclude ?? []), ...names] }
   return Layer.provide(processes, Layer.succeed(CommandEnvironment.CommandEnvironment, policy))
 }
 
@@ -148,37 +242,74 @@ export const open = (
 ): Effect.Effect<Opened, SessionNotFound | SessionBusy | JournalFailed, Services | Scope.Scope> =>
   Effect.gen(function* () {
     const { cwd, sessionId, settings } = opening
-    const { killTargets } = yield* ProcessGroups.ProcessGroups
+    const groups = yield* ProcessGroups.ProcessGroups
+    const servers = yield* McpServers.McpServers
+    const killTargets = () => [...groups.killTargets(), ...servers.pids().map((pid) => -pid)]
     const turns = settings.snapshots ? yield* TurnSnapshots.make(cwd) : undefined
     const recovered = opening.isResumed ? yield* TurnSnapshots.recover(sessionId) : undefined
     let from = 0
     const onEvent = (event: SessionEvent) => {
       if (from === 0 && isRecord(event)) from = event.seq
     }
-    const session = yield* Session.make(CodingAgent.make(opening), {
+    const session = yield* Session.make(yield* CodingAgent.make(opening), {
       ...(opening.isResumed ? { resume: sessionId, onEvent } : { sessionId }),
       meta: { cwd, model: settings.model, ...opening.meta }
     }).pipe(
+      Effect.provideService(Approvals, approvalsOf(opening)),
       Effect.provideService(
-        Approvals,
-        Settings.approval(settings) === "deny" ? denyAll("the approval policy is never") : opening.approvals
+        SessionObserver,
+        both(both(both(yield* SessionObserver, turns?.observer), opening.observer), yield* amendments(settings.home))
       ),
-      Effect.provideService(SessionObserver, both(both(yield* SessionObserver, turns?.observer), opening.observer)),
       Effect.provideService(MutationGate, turns?.gate),
       CodingAgent.withLimits(settings),
       Effect.provideService(CurrentTurnContext, () => turnContext(settings, cwd)),
-      Effect.provideService(SessionConfig, { ...defaults, ...retriesOf(settings) })
+      Effect.provideService(SessionConfig, {
+        ...defaults,
+        ...retriesOf(settings),
+        compactFromTokens: settings.modelSizes.get(settings.model)?.compactFromTokens
+      })
     )
     if (recovered !== undefined) yield* session.submit(Op.notice(Undo.fragment, recovered, { delivery: "wait" }))
     return { session, from, killTargets }
   })
+
+/** Nobody is asked what the approval policy says that nobody is asked. */
+const approvalsOf = ({ approvals, settings }: Opening): Approvals => {
+  const { approvalPolicy } = settings
+  if (approvalPolicy === "never") return denyAll("the approval policy is never")
+  if (typeof approvalPolicy === "string") return approvals
+  const refused = denyAll("the approval policy is granular and does not allow this question")
+  return {
+    decide: (question) => {
+      const isRefused =
+        (question.kind === "elicitation" && !approvalPolicy.elicitations) ||
+        (question.kind === "permissions" && !approvalPolicy.permissions)
+      return (isRefused ? refused : approvals).decide(question)
+    }
+  }
+}
+
+/** Writes the rules that an answer allows to the home. A failure is logged: the answer itself holds. */
+const amendments = (home: string): Effect.Effect<SessionObserver> =>
+  Effect.map(Effect.context<never>(), (context) => ({
+    onEvent: (_, event) => {
+      if (event._tag !== "QuestionSettled" || event.decision._tag !== "Approved") return
+      const commands = CommandApproval.amendmentOf(event.decision.amendment)
+      if (commands === undefined) return
+      try {
+        RuleFiles.allowUnsafe(home, commands)
+      } catch (error) {
+        Effect.runForkWith(context)(Effect.logWarning(`cannot write the rule: ${(error as Error).message}`))
+      }
+    }
+  }))
 
 /** What the journal says about the circumstances of each turn, written when they change. */
 const turnContext = (settings: Settings.Settings, cwd: string): TurnContext => ({
   model: settings.model,
   ...(settings.reasoningEffort !== undefined && { effort: settings.reasoningEffort }),
   ...(settings.reasoningSummary !== undefined && { summary: settings.reasoningSummary }),
-  approvalPolicy: settings.approvalPolicy,
+  approvalPolicy: nameOf(settings.approvalPolicy),
   sandbox: settings.sandboxMode,
   cwd
 })

@@ -2,14 +2,19 @@
  * The agent of this application: a coding agent. With `features.multi_agent` it can start other agents.
  */
 import * as Agent from "@spindle/core/Agent"
+import * as CompactTask from "@spindle/core/CompactTask"
 import type { Journal } from "@spindle/core/Journal"
 import type { Model, OutputFormat } from "@spindle/core/Model"
+import type { Processes } from "@spindle/core/Processes"
 import * as Limits from "@spindle/delegate/Limits"
 import type * as SubAgents from "@spindle/delegate/SubAgents"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
 import type { Git } from "@spindle/tools/Git"
+import * as McpTools from "@spindle/mcp/McpTools"
+import { Sandbox, type SandboxUnavailable } from "@spindle/tools/Sandbox"
 import type { Snapshots } from "@spindle/tools/Snapshots"
 import * as CodingTools from "@spindle/tools/CodingTools"
+import type * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Tool from "effect/ai/Tool"
@@ -18,7 +23,9 @@ import { type MakeModel, NamedModels } from "./Models.ts"
 import * as ReviewTask from "./tasks/ReviewTask.ts"
 import * as UndoTask from "./tasks/UndoTask.ts"
 import type { AgentRole, AgentSettings } from "./settings/agents.ts"
-import * as Settings from "./Settings.ts"
+import * as RuleFiles from "./RuleFiles.ts"
+import type * as Settings from "./Settings.ts"
+import * as UserShellTask from "./tasks/UserShellTask.ts"
 
 /** What the agent is made from. `output` is the form of its answer. */
 export interface Options {
@@ -27,15 +34,23 @@ export interface Options {
   readonly output?: OutputFormat | undefined
 }
 
-type Handlers = Tool.HandlersFor<CodingTools.Tools & SubAgentTools.Tools>
+/**
+ * Looks whether the sandbox that the settings want is available here: succeeds with true if commands run in it, and with
+ * false if full access was chosen. **Errors**: `SandboxUnavailable`; then each command needs approval.
+ */
+export const isSandboxed = ({
+  sandboxMode
+}: Pick<Settings.Settings, "sandboxMode">): Effect.Effect<boolean, SandboxUnavailable, Sandbox> =>
+  Effect.flatMap(Sandbox, ({ available }) =>
+    sandboxMode === "danger-full-access" ? Effect.succeed(false) : Effect.as(available, true)
+  )
+
+type Handlers = Tool.HandlersFor<CodingTools.Tools & SubAgentTools.Tools> | McpTools.McpTools
+
+type Needs = Handlers | Model | Journal | Processes | Snapshots | Git
 
 /** What a session of this agent runs with. */
-export type Services = Handlers | Model | Journal | TaskServices
-
-type TaskServices = Snapshots | Git | Model | Journal
-
-/** The kinds of tasks that a client may start. */
-const tasks = (options: Options) => [UndoTask.kind, ReviewTask.kind(options)]
+export type Services = Needs
 
 /** The instructions, unless the configuration names others. */
 const instructions = (cwd: string): string =>
@@ -50,20 +65,58 @@ interface Common {
   readonly instructions: string
   readonly policies: ReturnType<typeof CodingTools.policies>
   readonly agents: AgentSettings
+  readonly sources: ReadonlyArray<typeof McpTools.source>
+  readonly tasks: ReturnType<typeof tasksIn>
 }
 
-const common = ({ cwd, settings }: Options): Common => ({
-  instructions: settings.instructions ?? instructions(cwd),
-  agents: settings.agents ?? noAgents,
-  policies: CodingTools.policies({ approval: Settings.approval(settings) === "allow" ? "allow" : "ask", cwd })
+/** How commands are approved, and what contains patches. */
+export const approvalsOf = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
+  const isConfined = yield* Effect.orElseSucceed(isSandboxed(settings), () => false)
+  const { sandboxMode } = settings
+  const contained = (isConfinedHere: boolean) =>
+    sandboxMode === "danger-full-access" ? "full-access" : isConfinedHere ? "sandbox" : "missing"
+  const approval: CommandApproval.Options = {
+    policy: settings.approvalPolicy,
+    containment: contained(isConfined),
+    sandbox: allowedBy(sandboxMode, isConfined),
+    rules: () => RuleFiles.read({ home: settings.home, cwd }).rules
+  }
+  return { approval, patches: contained(isConfined && sandboxMode === "workspace-write") } as const
 })
 
-const alone = ({ instructions, policies }: Common): Agent.Agent<Handlers> =>
-  Agent.make({ toolkit: CodingTools.toolkit, approvals: policies, instructions })
+const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
+  const { approval, patches } = yield* approvalsOf({ cwd, settings })
+  const parts: Common = {
+    instructions: settings.instructions ?? instructions(cwd),
+    agents: settings.agents ?? noAgents,
+    sources: settings.mcpServers.length === 0 ? [] : [McpTools.source],
+    tasks: tasksIn(cwd),
+    policies: CodingTools.policies({ approval, patches, cwd })
+  }
+  return parts
+})
 
-const leading = ({ agents, instructions, policies }: Common): Agent.Agent<Handlers> => {
+/** What the sandbox allows, in words for the person who is asked. */
+const allowedBy = (mode: Settings.SandboxMode, isConfined: boolean): string | undefined => {
+  if (mode === "danger-full-access") return undefined
+  if (!isConfined) return "there is none: the command can do what you can"
+  return mode === "read-only" ? "it lets commands read" : "it lets commands read, and write in the project"
+}
+
+/** The tasks that a client may start by name. */
+const tasksIn = (cwd: string) => [
+  CompactTask.kind,
+  UndoTask.kind,
+  ReviewTask.kind({ cwd }),
+  UserShellTask.kind({ cwd, shell: process.env["SHELL"] || "/bin/sh" })
+]
+
+const alone = ({ instructions, policies, sources, tasks }: Common): Agent.Agent<Needs> =>
+  Agent.make({ toolkit: CodingTools.toolkit, approvals: policies, instructions, sources, tasks })
+
+const leading = ({ agents, instructions, policies, sources, tasks }: Common): Agent.Agent<Needs> => {
   const toolkit = Toolkit.merge(CodingTools.toolkit, SubAgentTools.toolkitFor(choicesOf(agents)))
-  return Agent.make({ toolkit, approvals: { ...policies, ...SubAgentTools.policies }, instructions })
+  return Agent.make({ toolkit, approvals: { ...policies, ...SubAgentTools.policies }, instructions, sources, tasks })
 }
 
 const anyTask = "Any task."
@@ -76,27 +129,29 @@ const choicesOf = ({ models, roles }: AgentSettings) => ({
   models: Object.fromEntries(models.map(({ efforts, name }) => [name, { efforts }]))
 })
 
-const agentOf = (options: Options): Agent.Agent<Handlers> =>
-  options.settings.agents === undefined ? alone(common(options)) : leading(common(options))
+const agentOf = (options: Options): Effect.Effect<Agent.Agent<Needs>, never, Sandbox> =>
+  Effect.map(common(options), options.settings.agents === undefined ? alone : leading)
 
 /** The agent of the session. */
-export const make = (options: Options): Agent.Agent<Handlers | TaskServices> => {
-  const agent = Agent.withTasks(agentOf(options), tasks(options))
-  return options.output === undefined ? agent : Agent.withOutput(agent, options.output)
-}
+export const make = ({ output, ...options }: Options): Effect.Effect<Agent.Agent<Needs>, never, Sandbox> =>
+  Effect.map(agentOf(options), (agent) => (output === undefined ? agent : Agent.withOutput(agent, output)))
 
 /** The handlers of the tools that start agents. They are unused while the feature is off. */
 export const layer = (
   options: Options
-): Layer.Layer<Tool.HandlersFor<SubAgentTools.Tools>, never, Model | Journal | Tool.HandlersFor<CodingTools.Tools>> =>
+): Layer.Layer<
+  Tool.HandlersFor<SubAgentTools.Tools>,
+  never,
+  Model | Journal | Processes | Sandbox | Snapshots | Git | Tool.HandlersFor<CodingTools.Tools> | McpTools.McpTools
+> =>
   Layer.unwrap(
     Effect.gen(function* () {
-      const { agents } = common(options)
+      const agents = options.settings.agents ?? noAgents
       const named = yield* NamedModels
-      const agent = agentOf(options)
-      const roles: { [name: string]: SubAgents.Role<Handlers> } = {}
+      const agent = yield* agentOf(options)
+      const roles: { [name: string]: SubAgents.Role<Needs> } = {}
       for (const role of agents.roles) roles[role.name] = yield* roleOf(options.settings, agent, role)
-      return SubAgentTools.layer<Handlers>({
+      return SubAgentTools.layer<Needs>({
         roles: { default: { description: anyTask, agent }, ...roles },
         ...(named === undefined ? {} : { models: modelsOf(agents, named) }),
         deadline: `${agents.runtimeSeconds} seconds`
@@ -109,13 +164,13 @@ const modelsOf = ({ models }: AgentSettings, make: MakeModel): { [name: string]:
 
 const roleOf = Effect.fnUntraced(function* (
   settings: Settings.Settings,
-  agent: Agent.Agent<Handlers>,
+  agent: Agent.Agent<Needs>,
   { addition, description, instructions, model, nicknames, reasoningEffort }: AgentRole
 ) {
   const named = yield* NamedModels
   const hasOwn = model !== undefined || reasoningEffort !== undefined
   const parts = [instructions ?? agent.instructions, addition].filter((one) => one !== undefined)
-  const role: SubAgents.Role<Handlers> = {
+  const role: SubAgents.Role<Needs> = {
     description,
     agent: Agent.withInstructions(agent, parts.join("\n\n")),
     ...(nicknames === undefined ? {} : { nicknames })

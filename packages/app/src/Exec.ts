@@ -7,7 +7,7 @@
 import type { Approvals } from "@spindle/core/Approvals"
 import { type SessionId, SubmissionId, uuidV7 } from "@spindle/core/Ids"
 import { type Input, isEmpty, textOf } from "@spindle/core/Input"
-import { type Op, Rejection } from "@spindle/core/Op"
+import * as Op from "@spindle/core/Op"
 import type { OutputFormat } from "@spindle/core/Model"
 import type { Session } from "@spindle/core/Session"
 import { defaults } from "@spindle/core/SessionConfig"
@@ -22,11 +22,12 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as App from "./App.ts"
+import * as CustomPrompts from "./CustomPrompts.ts"
 import type { Settings } from "./Settings.ts"
 import * as Submission from "./Submission.ts"
 
 /** The session did not accept the prompt. */
-export class PromptRejected extends Schema.TaggedError<PromptRejected>()("PromptRejected", { reason: Rejection }) {
+export class PromptRejected extends Schema.TaggedError<PromptRejected>()("PromptRejected", { reason: Op.Rejection }) {
   override get message() {
     const { reason } = this
     switch (reason._tag) {
@@ -37,7 +38,7 @@ export class PromptRejected extends Schema.TaggedError<PromptRejected>()("Prompt
       case "InboxFull":
         return `${count(reason.capacityCount)} prompts are waiting already; this one was not added`
       case "SessionClosed":
-        return "the session is closed"
+        return reason.failure === undefined ? "the session is closed" : `the session has failed: ${reason.failure}`
       default:
         return `the prompt was rejected (${reason._tag})`
     }
@@ -63,7 +64,7 @@ export interface Options<R> {
   readonly cwd: string
   readonly input: Input
   /** The operation to submit in place of the input, such as the start of a task. */
-  readonly op?: Op | undefined
+  readonly op?: Op.Op | undefined
   /** The form that the answer must have. */
   readonly output?: OutputFormat | undefined
   /** The session to continue; a new one if there is none. */
@@ -77,16 +78,17 @@ export interface Options<R> {
 /**
  * Runs the prompt in the current scope, until its turn has ended and nothing else runs. The session stays open until
  * the scope closes. **Interruption**: closing the scope aborts and settles the turn. **Errors**: those of `App.open`;
- * `PromptRejected`.
+ * `PromptRejected`; `PromptUnusable`.
  */
 export const run = Effect.fnUntraced(function* <R>(
   options: Options<R>
 ): Effect.fn.Return<
   Submission.End,
-  PromptRejected | SessionNotFound | SessionBusy | JournalFailed,
+  PromptRejected | CustomPrompts.PromptUnusable | SessionNotFound | SessionBusy | JournalFailed,
   App.Services | Scope.Scope | R
 > {
-  const { input, resume, trace } = options
+  const { resume, trace } = options
+  const input = yield* expand(options)
   if (options.op === undefined) yield* check(input)
   const now = yield* Clock.currentTimeMillis
   const sessionId = resume ?? (uuidV7(now) as SessionId)
@@ -102,15 +104,28 @@ export const run = Effect.fnUntraced(function* <R>(
   const { from, session } = opened
   const id = SubmissionId.make(uuidV7(now))
   const following = yield* Effect.forkChild(follow(session, { from, id }, face.show), { startImmediately: true })
-  const receipt = yield* session.submit(options.op ?? { _tag: "UserInput", input, delivery: "queue" }, {
-    id,
-    ...(trace === undefined ? {} : { trace })
-  })
+  const op = options.op ?? operationOf(input)
+  const receipt = yield* session.submit(op, { id, ...(trace === undefined ? {} : { trace }) })
   if (receipt._tag === "Rejected") return yield* new PromptRejected({ reason: receipt.reason })
   const end = yield* Fiber.join(following)
   yield* session.awaitIdle
   return end
 })
+
+/** Returns the input with the text of a prompt that its first text names. */
+const expand = ({ input, settings }: Pick<Options<never>, "input" | "settings">) => {
+  const [first, ...rest] = input
+  if (first?._tag !== "Text") return Effect.succeed(input)
+  return Effect.map(CustomPrompts.expand(settings.configDirectory, first.text), (text): Input =>
+    text === first.text ? input : [{ ...first, text }, ...rest]
+  )
+}
+
+/** The prompt that compacts the conversation, instead of being sent to the model. */
+export const compactPrompt = "/compact"
+
+const operationOf = (input: Input): Op.Op =>
+  textOf(input).trim() === compactPrompt ? Op.startTask("compact") : { _tag: "UserInput", input, delivery: "queue" }
 
 /** Rejects a prompt that no session accepts, before there is a session for it. */
 const check = Effect.fnUntraced(function* (input: Input): Effect.fn.Return<void, PromptRejected> {

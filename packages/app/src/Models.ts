@@ -40,9 +40,14 @@ const responses = (settings: Settings, provider: ResponsesProvider) => {
   const own = optionsOf(settings, provider)
   const named = Effect.map(HttpClient.HttpClient, (client): MakeModel => ({ effort: wanted, name: model }) => {
     // the configured effort applies to the configured model only
-    const { reasoningEffort: configured, ...rest } = own
+    const { contextWindow: _, reasoningEffort: configured, ...rest } = own
     const effort = wanted ?? (model === settings.model ? configured : undefined)
-    const options = { ...rest, model, ...(effort === undefined ? {} : { reasoningEffort: effort }) }
+    const options = {
+      ...rest,
+      model,
+      ...windowOf(settings, model),
+      ...(effort === undefined ? {} : { reasoningEffort: effort })
+    }
     return Effect.provideService(OpenAiModel.make(options), HttpClient.HttpClient, client)
   })
   return Layer.merge(OpenAiModel.layer(own), Layer.effect(NamedModels, named))
@@ -55,10 +60,16 @@ const optionsOf = (settings: Settings, provider: ResponsesProvider): OpenAiModel
   headers: Object.fromEntries(provider.headers.map(([name, value]) => [name, Redacted.value(value)])),
   queryParams: Object.fromEntries(provider.query),
   idleTimeout: provider.idleTimeoutMillis,
+  ...windowOf(settings, settings.model),
   ...apiKeyOf(provider),
   ...(settings.reasoningEffort === undefined ? {} : { reasoningEffort: settings.reasoningEffort }),
   ...(settings.reasoningSummary === undefined ? {} : { reasoningSummary: settings.reasoningSummary })
 })
+
+const windowOf = ({ modelSizes }: Settings, model: string): Pick<OpenAiModel.Options, "contextWindow"> => {
+  const contextWindow = modelSizes.get(model)?.contextWindow
+  return contextWindow === undefined ? {} : { contextWindow }
+}
 
 const apiKeyOf = ({ key, keyCommand }: ResponsesProvider): Pick<OpenAiModel.Options, "apiKey"> => {
   if (key !== undefined) return { apiKey: key as Redacted.Redacted<string> }

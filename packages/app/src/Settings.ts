@@ -7,6 +7,8 @@
  */
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
+import type { Permission } from "@spindle/core/Authority"
+import type { ServerConfig } from "@spindle/mcp/ServerConfig"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -15,19 +17,31 @@ import * as Schema from "effect/Schema"
 import * as Accounts from "./Accounts.ts"
 import type { Places } from "./Instructions.ts"
 import * as AgentSettings from "./settings/agents.ts"
+import * as Catalog from "./settings/catalog.ts"
+import * as CommandSettings from "./settings/commands.ts"
+import * as SandboxSettings from "./settings/sandbox.ts"
+import { type SandboxMode, sandboxModes } from "./settings/sandbox.ts"
+import type { Files } from "./settings/files.ts"
+import * as McpSettings from "./settings/mcp.ts"
 import * as Table from "./settings/table.ts"
 import * as TelemetrySettings from "./settings/telemetry.ts"
 import * as UnusedKeys from "./settings/unused.ts"
+import type * as ApprovalPolicies from "@spindle/tools/ApprovalPolicy"
 
 /** When a person has to agree before something runs. */
 export const approvalPolicies = ["untrusted", "on-failure", "on-request", "never"] as const
 /** @see {@link approvalPolicies} */
 export type ApprovalPolicy = (typeof approvalPolicies)[number]
 
-/** What a command may touch. */
-export const sandboxModes = ["read-only", "workspace-write", "danger-full-access"] as const
-/** @see {@link sandboxModes} */
-export type SandboxMode = (typeof sandboxModes)[number]
+/** For which reasons a person may be asked. What may not be asked for is refused. */
+export interface Granular extends ApprovalPolicies.Granular {
+  /** To answer a form of a tool server. */
+  readonly elicitations: boolean
+  /** To give permissions that the model asks for. */
+  readonly permissions: boolean
+}
+
+export { type SandboxMode, sandboxModes } from "./settings/sandbox.ts"
 
 /**
  * What is wrong with a configuration. `source` is the file or flag at fault. For a wrong type in a file it ends in
@@ -110,18 +124,26 @@ export interface Settings {
   readonly home: string
   readonly model: string
   readonly provider: Provider
-  readonly approvalPolicy: ApprovalPolicy
+  readonly approvalPolicy: ApprovalPolicy | Granular
   readonly sandboxMode: SandboxMode
+  readonly sandbox: SandboxSettings.SandboxSettings
   readonly reasoningEffort: string | undefined
   readonly reasoningSummary: string | undefined
   /** The directory of `config.toml` and of the person's own instructions, prompts and skills; absolute. */
   readonly configDirectory: string
   /** Which files of a project are instructions; see `Instructions.Places`. */
   readonly projectDoc: Pick<Places, "fallbackNames" | "maxBytes" | "rootMarkers">
+  /** How much models can read, by name. */
+  readonly modelSizes: ReadonlyMap<string, Catalog.ModelSize>
+  /** The table `[hooks]` and the file that has it; see `HookSettings`. */
+  readonly hooks: { readonly source: string; readonly table: unknown } | undefined
   /** The content of `model_instructions_file`. */
   readonly instructions: string | undefined
   /** Undefined if the model may not start agents. */
   readonly agents: AgentSettings.AgentSettings | undefined
+  readonly commands: CommandSettings.CommandSettings
+  /** The MCP servers that are enabled. */
+  readonly mcpServers: ReadonlyArray<ServerConfig>
   /** Whether turns take snapshots of the files, so that they can be undone. */
   readonly snapshots: boolean
   /** What the configuration says and this program does not do. */
@@ -132,7 +154,7 @@ export interface Settings {
 
 /** Where the settings come from. `flags` win over `config`, and `config` wins over the file. */
 export interface Sources {
-  readonly command: "exec" | "demo"
+  readonly command: "exec" | "demo" | "sandbox"
   readonly env: Accounts.Environment
   readonly homeDirectory: string
   /** Whether keys without an effect are refused. */
@@ -142,6 +164,8 @@ export interface Sources {
     readonly model?: string | undefined
     readonly approvalPolicy?: ApprovalPolicy | undefined
     readonly sandboxMode?: SandboxMode | undefined
+    /** Absolute directories that commands may write, too. */
+    readonly addedDirectories?: ReadonlyArray<string> | undefined
     readonly telemetry?: boolean | undefined
   }
 }
@@ -160,24 +184,63 @@ export const home = (sources: Pick<Sources, "env" | "homeDirectory">): string =>
 const configDirectory = (sources: Pick<Sources, "env" | "homeDirectory">): string =>
   Path.resolve(sources.env["SPINDLE_HOME"] || sources.env["CODEX_HOME"] || home(sources))
 
+/** What happens before commands and patches run. */
+export interface Permissions {
+  readonly commands: Permission
+  readonly patches: Permission
+}
+
 /**
- * Decides what happens before a command or patch runs. There is no sandbox yet, so each one needs approval, unless full
- * access was chosen. If nothing may be asked for, it is denied.
+ * Decides what happens before a patch, or a command that no rule covers and that does more than read. Where commands are
+ * sandboxed, the sandbox decides about them, and in read-only mode only patches need approval. Otherwise both need it, unless
+ * full access was chosen. If nothing may be asked for, what needs approval is denied.
  */
-export const approval = (settings: Pick<Settings, "approvalPolicy" | "sandboxMode">): "allow" | "ask" | "deny" => {
-  if (settings.approvalPolicy === "untrusted") return "ask"
-  if (settings.sandboxMode === "danger-full-access") return "allow"
-  return settings.approvalPolicy === "never" ? "deny" : "ask"
+export const permissionsOf = (
+  { approvalPolicy, sandboxMode }: Pick<Settings, "approvalPolicy" | "sandboxMode">,
+  isSandboxed: boolean
+): Permissions => {
+  const of = (isSafe: boolean): Permission =>
+    approvalPolicy === "untrusted" ? "ask" : isSafe ? "allow" : approvalPolicy === "never" ? "deny" : "ask"
+  const hasFullAccess = sandboxMode === "danger-full-access"
+  return {
+    commands: of(hasFullAccess || isSandboxed),
+    patches: of(hasFullAccess || (isSandboxed && sandboxMode === "workspace-write"))
+  }
 }
 
 /** Reads the configuration. **Interruption**: leaves nothing behind. **Errors**: `SettingsInvalid`. */
-export const load = (sources: Sources): Effect.Effect<Settings, SettingsInvalid> =>
+export const load = (sources: Sources): Effect.Effect<Settings, SettingsInvalid> => attempt(() => read(sources))
+
+const attempt = <A>(evaluate: () => A): Effect.Effect<A, SettingsInvalid> =>
   Effect.suspend(() => {
     try {
-      return Effect.succeed(read(sources))
+      return Effect.succeed(evaluate())
     } catch (error) {
       return error instanceof SettingsInvalid ? Effect.fail(error) : Effect.die(error)
     }
+  })
+
+/** The MCP servers of the configuration, for a program that shows and changes them. */
+export interface McpServers {
+  /** The configuration file, which may not exist. */
+  readonly file: string
+  /** The text of the file. */
+  readonly text: string
+  /** Whether the file belongs to another program, and is only read. */
+  readonly isForeign: boolean
+  readonly servers: ReadonlyArray<McpSettings.Configured>
+}
+
+/** Reads the MCP servers of the configuration file. No model has to be configured. **Errors**: `SettingsInvalid`. */
+export const mcpServers = (
+  sources: Pick<Sources, "env" | "homeDirectory">
+): Effect.Effect<McpServers, SettingsInvalid> =>
+  attempt(() => {
+    const directory = configDirectory(sources)
+    const file = Path.join(directory, "config.toml")
+    const layer = fileLayer(file)
+    const isForeign = !sources.env["SPINDLE_HOME"] && directory !== home(sources)
+    return { file, text: layer.text ?? "", isForeign, servers: readMcp(Table.make([layer], wrongType), file) }
   })
 
 const refuse = (reason: Reason): never => {
@@ -197,19 +260,23 @@ const read = (sources: Sources): Settings => {
   const model = provider._tag === "Scripted" ? "scripted" : (table.text("model") ?? defaultModel)
   const hasAgents = table.flag("features.multi_agent") === true
   const telemetry = TelemetrySettings.read({ table, env: sources.env, isAsked: sources.flags.telemetry === true })
-  const isGranular = table.isTable("approval_policy") && table.variant("approval_policy", ["granular"]) !== undefined
+  const standard = standardOf(sources.command, provider)
   const unused = UnusedKeys.of(written)
   if (sources.isStrict === true && unused.length > 0) refuse({ _tag: "UnusedKeys", keys: unused })
-  const warnings = [
-    ...(unused.length === 0 ? [] : [`these keys of the configuration have no effect: ${unused.join(", ")}`]),
-    ...(isGranular ? ['approval_policy = "granular" has no effect: on-request is used'] : [])
-  ]
+  const warnings = unused.length === 0 ? [] : [`these keys of the configuration have no effect: ${unused.join(", ")}`]
   return {
     home: home(sources),
     provider,
     model,
-    approvalPolicy: isGranular ? "on-request" : (table.choice("approval_policy", approvalPolicies) ?? "on-request"),
-    sandboxMode: table.choice("sandbox_mode", sandboxModes) ?? "read-only",
+    approvalPolicy: approvalPolicyOf(table) ?? standard.approval,
+    sandboxMode: table.choice("sandbox_mode", sandboxModes) ?? standard.sandbox,
+    sandbox: SandboxSettings.read({
+      table,
+      env: sources.env,
+      directory,
+      protectedPaths: [home(sources), directory],
+      added: sources.flags.addedDirectories ?? []
+    }),
     reasoningEffort: table.text("model_reasoning_effort"),
     reasoningSummary: table.text("model_reasoning_summary"),
     configDirectory: directory,
@@ -218,6 +285,8 @@ const read = (sources: Sources): Settings => {
       fallbackNames: table.list("project_doc_fallback_filenames") ?? [],
       rootMarkers: table.list("project_root_markers") ?? [".git"]
     },
+    modelSizes: Catalog.sizes(table, filesOf(directory), model),
+    hooks: table.value("hooks") === undefined ? undefined : { source: file, table: table.value("hooks") },
     instructions: filesOf(directory).text(table, "model_instructions_file"),
     agents: hasAgents
       ? AgentSettings.read({
@@ -226,11 +295,41 @@ const read = (sources: Sources): Settings => {
           model: provider._tag === "Scripted" ? undefined : model
         })
       : undefined,
+    commands: CommandSettings.read(table),
+    mcpServers: readMcp(table, file).flatMap(({ isEnabled, server }) => (isEnabled ? [server] : [])),
     snapshots: table.flag("features.undo") ?? true,
     warnings,
     telemetry
   }
 }
+
+/** A policy by its name, or `{ granular = { ... } }`, in which what is left out may be asked for. */
+const approvalPolicyOf = (table: Table.Settings): Settings["approvalPolicy"] | undefined => {
+  const isGranular = table.isTable("approval_policy") && table.variant("approval_policy", ["granular"]) !== undefined
+  if (!isGranular) return table.choice("approval_policy", approvalPolicies)
+  const may = (name: string) => table.flag(["approval_policy", "granular", name]) ?? true
+  return {
+    sandboxApproval: may("sandbox_approval"),
+    rules: may("rules"),
+    elicitations: may("mcp_elicitations"),
+    permissions: may("request_permissions")
+  }
+}
+
+/**
+ * What holds if nothing is configured. The demo shows what a person is asked, on a machine with a sandbox and on one
+ * without; its script runs three commands that are known.
+ */
+const standardOf = (
+  command: Sources["command"],
+  provider: Provider
+): { readonly approval: ApprovalPolicy; readonly sandbox: SandboxMode } => ({
+  approval: command === "demo" ? "untrusted" : "on-request",
+  sandbox: command === "demo" && provider._tag === "Scripted" ? "danger-full-access" : "read-only"
+})
+
+const readMcp = (table: Table.Settings, file: string) =>
+  McpSettings.read(table, (key, expected) => wrongType(file, key, expected))
 
 const flagLayer = (flags: Sources["flags"]): Table.Layer => ({
   source: "the command line",
@@ -282,7 +381,7 @@ const systemErrors: { readonly [code: string]: string } = {
 }
 
 /** Reads the files that keys name, relative to the directory of the configuration. */
-const filesOf = (directory: string): AgentSettings.Files => {
+const filesOf = (directory: string): Files => {
   const named = (table: Table.Settings, key: Table.Key) => {
     const name = table.text(key)
     if (name === undefined) return undefined
@@ -311,6 +410,8 @@ const filesOf = (directory: string): AgentSettings.Files => {
 }
 
 const readProvider = (sources: Sources, table: Table.Settings, file: string): Provider => {
+  // no model is asked
+  if (sources.command === "sandbox") return { _tag: "Scripted" }
   const ownNames = table.keys("model_providers")
   const chosen = table.text("model_provider")
   const variables = Accounts.openAiVariables

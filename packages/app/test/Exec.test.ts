@@ -3,6 +3,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import type { Question } from "@spindle/core/Approvals"
 import type { SessionId } from "@spindle/core/Ids"
+import type * as Op from "@spindle/core/Op"
 import * as Input from "@spindle/core/Input"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import { Effect } from "effect"
@@ -37,12 +38,22 @@ const witness = () => {
   return { ...seen, face }
 }
 const tags = (events: ReadonlyArray<SessionEvent>) => events.map(({ _tag }) => _tag)
+/** Asks about everything, on a machine with a sandbox and on one without. */
+const asking = [
+  ["approval_policy", "untrusted"],
+  ["sandbox_mode", "danger-full-access"]
+] as const
+const input = "*** Begin Patch\n*** Add File: made\n+made\n*** End Patch\n"
+const patch = { custom: "apply_patch", input, callId: "c1" }
 const touch = { call: "exec_command", args: { cmd: "touch made", login: false } }
 
 describe("run", () => {
   it.live("makes the face with the id, then the session with the face, and returns how the prompt ended", () =>
     Effect.gen(function* () {
-      const { cwd, layer, settings } = yield* world({ turns: [{ events: [touch] }, { events: [{ text: "done" }] }] })
+      const { cwd, layer, settings } = yield* world(
+        { turns: [{ events: [touch] }, { events: [{ text: "done" }] }] },
+        asking
+      )
       const { events, face, made, observed, opened, questions } = witness()
       const end = yield* Effect.scoped(
         Exec.run({ settings, cwd, input: Input.text("go"), resume: undefined, meta: { program: "test" }, face })
@@ -60,7 +71,7 @@ describe("run", () => {
       assert.deepInclude((first as Extract<SessionEvent, { _tag: "SessionStarted" }>).meta, { program: "test", cwd })
       assert.deepStrictEqual(
         events.flatMap((event) => (event._tag === "TurnContextChanged" ? [event.context] : [])),
-        [{ model: settings.model, approvalPolicy: "on-request", sandbox: "read-only", cwd }]
+        [{ model: settings.model, approvalPolicy: "untrusted", sandbox: "danger-full-access", cwd }]
       )
       assert.strictEqual(events.at(-1)!._tag, "TurnCompleted")
       assert.deepStrictEqual([...new Set(observed)], made)
@@ -89,10 +100,50 @@ describe("run", () => {
     }).pipe(Effect.scoped, Effect.provide(platform))
   )
 
+  it.live("compacts the conversation for the prompt /compact, and before a prompt that reaches the limit", () =>
+    Effect.gen(function* () {
+      const long = "x".repeat(4_000)
+      const { cwd, layer, server, settings } = yield* world(
+        {
+          turns: [long, "a summary", long, long, "another summary", "done"].map((text) => ({
+            events: [{ text }],
+            usage: { input: 100, output: text.length / 4 }
+          }))
+        },
+        [["model_auto_compact_token_limit", "900"]]
+      )
+      const run = (text: string, resume: SessionId | undefined) => {
+        const seen = witness()
+        return Effect.map(
+          Effect.scoped(Exec.run({ settings, cwd, input: Input.text(text), resume, meta: {}, face: seen.face })).pipe(
+            Effect.provide(layer)
+          ),
+          (end) => ({ ...seen, end })
+        )
+      }
+      const first = yield* run("one", undefined)
+      const [id] = first.made
+      const compacted = yield* run(" /compact\n", id)
+      assert.isTrue(compacted.end.isCompleted)
+      assert.include(tags(compacted.events), "HistoryReplaced")
+      const again = yield* run("/compact", id)
+      assert.match(again.end.failure ?? "", /^cannot compact the conversation: /)
+      yield* run("two", id)
+      const last = yield* run("three", id)
+      assert.include(tags(last.events), "HistoryReplaced")
+      assert.strictEqual(last.end.lastMessage, "done")
+      const sent = JSON.stringify(server.requests.at(-1)!.body)
+      assert.deepStrictEqual(
+        ["one", "two", "three", "another summary", long].map((text) => sent.includes(text)),
+        [true, true, true, true, false]
+      )
+    }).pipe(Effect.scoped, Effect.provide(platform))
+  )
+
   it.live("asks no question if the approval policy is never", () =>
     Effect.gen(function* () {
       const { cwd, layer, server, settings } = yield* world(
-        { turns: [{ events: [touch] }, { events: [{ text: "done" }] }] },
+        { turns: [{ events: [patch] }, { events: [{ text: "done" }] }] },
         [["approval_policy", "never"]]
       )
       const { face, questions } = witness()
@@ -102,6 +153,47 @@ describe("run", () => {
       assert.deepStrictEqual(questions, [])
       assert.isFalse(existsSync(join(cwd, "made")))
       assert.include(JSON.stringify(server.requests.at(-1)!.body), "the approval policy is never")
+    }).pipe(Effect.scoped, Effect.provide(platform))
+  )
+
+  it.live("writes the rule that an answer allows, and asks about such a command no more", () =>
+    Effect.gen(function* () {
+      const again = { call: "exec_command", args: { cmd: "touch made again", login: false } }
+      const { cwd, layer, settings } = yield* world(
+        { turns: [{ events: [touch] }, { events: [again] }, { events: [{ text: "done" }] }] },
+        asking
+      )
+      const { events, face, questions } = witness()
+      const amending = (sessionId: SessionId) =>
+        Effect.map(face(sessionId), (made): Exec.Face => ({
+          ...made,
+          approvals: {
+            decide: (question) =>
+              Effect.map(made.approvals.decide(question), (decision) => {
+                const { amendment } = question.payload as { readonly amendment: unknown }
+                return { ...decision, scope: "once", amendment } as Op.Approved
+              })
+          }
+        }))
+      yield* Effect.scoped(
+        Exec.run({ settings, cwd, input: Input.text("go"), resume: undefined, meta: {}, face: amending })
+      ).pipe(Effect.provide(layer))
+      assert.deepStrictEqual(
+        questions.map(({ payload }) => payload),
+        [
+          {
+            command: "touch made",
+            cwd,
+            reason: "it may do more than read",
+            amendment: [["touch", "made"]]
+          }
+        ]
+      )
+      assert.isTrue(existsSync(join(cwd, "again")))
+      const sources = events.flatMap((event) =>
+        event._tag === "QuestionSettled" || event._tag === "CallDecided" ? [event.source] : []
+      )
+      assert.deepStrictEqual(sources, ["user", "rule"])
     }).pipe(Effect.scoped, Effect.provide(platform))
   )
 

@@ -188,6 +188,7 @@ describe("a session", () => {
       assert.include(texts(first!.body), "# AGENTS.md instructions for")
       assert.include(texts(first!.body), "Use tabs.")
       assert.include(texts(first!.body), `<cwd>${cwd}</cwd>`)
+      assert.include(texts(first!.body), "<network_access>restricted</network_access>")
       assert.deepStrictEqual(warnings, [])
       writeFileSync(join(cwd, "AGENTS.md"), new Uint8Array([0xff]))
       yield* run()

@@ -1,11 +1,12 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Accounts from "../src/Accounts.ts"
 import * as Settings from "../src/Settings.ts"
+import { policiesOf } from "../src/settings/sandbox.ts"
 
 const scratch = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "spindle-settings-"))),
@@ -278,17 +279,72 @@ describe("load", () => {
   )
 })
 
-describe("approval", () => {
-  it("asks for everything unless full access is chosen, and denies what may not be asked for", () => {
-    const of = (approvalPolicy: Settings.Settings["approvalPolicy"], sandboxMode: Settings.Settings["sandboxMode"]) =>
-      Settings.approval({ approvalPolicy, sandboxMode })
-    assert.strictEqual(of("on-request", "workspace-write"), "ask")
-    assert.strictEqual(of("on-failure", "read-only"), "ask")
-    assert.strictEqual(of("never", "workspace-write"), "deny")
-    assert.strictEqual(of("never", "danger-full-access"), "allow")
-    assert.strictEqual(of("on-request", "danger-full-access"), "allow")
-    assert.strictEqual(of("untrusted", "danger-full-access"), "ask")
-  })
+describe("permissionsOf", () => {
+  type Row = readonly [
+    approvalPolicy: Settings.Settings["approvalPolicy"],
+    sandboxMode: Settings.Settings["sandboxMode"],
+    isSandboxed: boolean,
+    commands: string,
+    patches: string
+  ]
+  const rows: ReadonlyArray<Row> = [
+    ["on-request", "read-only", true, "allow", "ask"],
+    ["on-request", "workspace-write", true, "allow", "allow"],
+    ["on-failure", "read-only", true, "allow", "ask"],
+    ["never", "read-only", true, "allow", "deny"],
+    ["never", "workspace-write", true, "allow", "allow"],
+    ["untrusted", "workspace-write", true, "ask", "ask"],
+    ["on-request", "workspace-write", false, "ask", "ask"],
+    ["on-failure", "read-only", false, "ask", "ask"],
+    ["never", "workspace-write", false, "deny", "deny"],
+    ["never", "danger-full-access", false, "allow", "allow"],
+    ["on-request", "danger-full-access", false, "allow", "allow"],
+    ["untrusted", "danger-full-access", false, "ask", "ask"]
+  ]
+  for (const [approvalPolicy, sandboxMode, isSandboxed, commands, patches] of rows) {
+    it(`${approvalPolicy} and ${sandboxMode} ${isSandboxed ? "in" : "without"} a sandbox: commands ${commands}, patches ${patches}`, () =>
+      assert.deepStrictEqual(Settings.permissionsOf({ approvalPolicy, sandboxMode }, isSandboxed), {
+        commands,
+        patches
+      }))
+  }
+})
+
+describe("sandbox_workspace_write", () => {
+  it.effect("names what commands may write in addition to the working directory", () =>
+    Effect.gen(function* () {
+      const { sandbox } = yield* load({
+        toml: '[sandbox_workspace_write]\nwritable_roots = ["/x", "y"]\nnetwork_access = true\nexclude_slash_tmp = true',
+        env: { OPENAI_API_KEY: "k", TMPDIR: "/var/scratch" },
+        flags: { addedDirectories: ["/added"] }
+      })
+      assert.deepStrictEqual([sandbox.network, sandbox.scratch], [true, ["/var/scratch"]])
+      assert.deepStrictEqual(
+        sandbox.writableRoots.map((path) => basename(path)),
+        ["x", "y", "added"]
+      )
+      const policies = policiesOf("workspace-write", sandbox, "/nowhere/w")
+      assert.deepStrictEqual(policies.commands, policies.patches)
+      assert.deepStrictEqual(policiesOf("danger-full-access", sandbox, "/nowhere/w").commands, { _tag: "FullAccess" })
+      assert.deepStrictEqual(policiesOf("read-only", sandbox, "/nowhere/w").commands, {
+        _tag: "ReadOnly",
+        network: false
+      })
+      if (policies.commands._tag !== "WorkspaceWrite") throw new Error(policies.commands._tag)
+      assert.deepStrictEqual(policies.commands.roots.slice(0, 2), ["/nowhere/w", "/x"])
+      assert.lengthOf(policies.commands.protectedPaths, 2)
+    })
+  )
+
+  it.effect("has no network and writes temporary files unless the configuration says otherwise", () =>
+    Effect.gen(function* () {
+      const { sandbox, sandboxMode } = yield* load({ toml: "", env: { OPENAI_API_KEY: "k" } })
+      assert.deepStrictEqual(
+        [sandboxMode, sandbox.network, sandbox.scratch, sandbox.writableRoots],
+        ["read-only", false, ["/tmp"], []]
+      )
+    })
+  )
 })
 
 describe("keys without an effect", () => {
@@ -305,13 +361,38 @@ describe("keys without an effect", () => {
       assert.deepStrictEqual((yield* load({ env: { OPENAI_API_KEY: "k" }, isStrict: true })).warnings, [])
     })
   )
+})
 
-  it.effect("do not stop the program if the reference knows their value", () =>
+describe("approval_policy", () => {
+  const of = (policy: string) => load({ toml: `openai_base_url = 'http://x'\napproval_policy = ${policy}` })
+
+  it.effect("may be granular, and allows every question that is not excluded", () =>
     Effect.gen(function* () {
-      const toml = "openai_base_url = 'http://x'\napproval_policy = { granular = { rules = true } }"
-      const settings = yield* load({ toml })
-      assert.strictEqual(settings.approvalPolicy, "on-request")
-      assert.deepStrictEqual(settings.warnings, ['approval_policy = "granular" has no effect: on-request is used'])
+      const { approvalPolicy, warnings } = yield* of("{ granular = { rules = false, mcp_elicitations = false } }")
+      assert.deepStrictEqual(approvalPolicy, {
+        sandboxApproval: true,
+        rules: false,
+        elicitations: false,
+        permissions: true
+      })
+      assert.deepStrictEqual(warnings, [])
+    })
+  )
+
+  it.effect("names the key and the file of a value that it does not know", () =>
+    Effect.gen(function* () {
+      const wrong = {
+        "'sometimes'": "config.toml:2:1: approval_policy must be one of untrusted, on-failure, on-request, never",
+        "'granular'": "config.toml:2:1: approval_policy must be one of untrusted, on-failure, on-request, never",
+        "{ other = 1 }": "config.toml:2:1: approval_policy must be granular, or a table of that name",
+        "{ granular = { rules = 'no' } }": "config.toml:2:1: approval_policy.granular.rules must be true or false"
+      }
+      for (const [policy, message] of Object.entries(wrong)) {
+        assert.include(yield* Effect.flip(of(policy)), message)
+      }
+      assert.deepStrictEqual((yield* of("{ granular = { rule = true } }")).warnings, [
+        "these keys of the configuration have no effect: approval_policy.granular.rule"
+      ])
     })
   )
 })
@@ -385,6 +466,47 @@ describe("a wrong type in a large file", () => {
       assert.match(error, /^HOME\/config\.toml:16002:3: model_providers\.p\.base_url must be a URL/)
       // trying every line takes minutes
       assert.isBelow(performance.now() - begin, 3_000)
+    })
+  )
+})
+
+describe("the size of a model", () => {
+  const catalog = JSON.stringify({
+    models: [
+      { slug: "main", context_window: 200_000, auto_compact_token_limit: 150_000 },
+      { slug: "small", context_window: 8_000, auto_compact_token_limit: null }
+    ]
+  })
+  const sizes = Effect.fnUntraced(function* (toml: string) {
+    const home = yield* scratch
+    writeFileSync(join(home, "catalog.json"), catalog)
+    const { modelSizes } = yield* load({
+      toml: `model = "main"\nmodel_catalog_json = "${home}/catalog.json"\n${toml}${mock.replace(/model = .*\n/, "")}`,
+      env: { MOCK_KEY: "k" }
+    })
+    return modelSizes
+  })
+
+  it.effect("is that of the catalog", () =>
+    Effect.gen(function* () {
+      const all = yield* sizes("")
+      assert.deepStrictEqual(all.get("main"), { contextWindow: 200_000, compactFromTokens: 150_000 })
+      assert.deepStrictEqual(all.get("small"), { contextWindow: 8_000, compactFromTokens: undefined })
+    })
+  )
+
+  it.effect("is the configured one for the configured model", () =>
+    Effect.gen(function* () {
+      const all = yield* sizes("model_context_window = 100000\nmodel_auto_compact_token_limit = 60000\n")
+      assert.deepStrictEqual(all.get("main"), { contextWindow: 100_000, compactFromTokens: 60_000 })
+      assert.strictEqual(all.get("small")?.contextWindow, 8_000)
+    })
+  )
+
+  it.effect("is unknown without either", () =>
+    Effect.gen(function* () {
+      const { model, modelSizes } = yield* load({ toml: mock, env: { MOCK_KEY: "k" } })
+      assert.deepStrictEqual(modelSizes.get(model), { contextWindow: undefined, compactFromTokens: undefined })
     })
   )
 })

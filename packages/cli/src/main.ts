@@ -6,7 +6,6 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Settings from "@spindle/app/Settings"
-import { denyAll } from "@spindle/core/Approvals"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -17,6 +16,10 @@ import { version } from "./args/Version.ts"
 import { CliError } from "./commands/CliError.ts"
 import * as Demo from "./commands/Demo.ts"
 import * as Exec from "./commands/Exec.ts"
+import * as Sandbox from "./commands/Sandbox.ts"
+import * as Hooks from "./commands/Hooks.ts"
+import * as SessionProcesses from "./commands/SessionProcesses.ts"
+import * as Mcp from "./commands/Mcp.ts"
 import * as Sessions from "./commands/Sessions.ts"
 import * as Stdin from "./commands/stdin.ts"
 import * as Tasks from "./commands/Tasks.ts"
@@ -24,7 +27,7 @@ import * as Trace from "./commands/Trace.ts"
 import * as Interrupts from "./Interrupts.ts"
 import * as Failures from "./output/failures.ts"
 import * as Log from "./output/Log.ts"
-import { noTerminal, refusalOf } from "./output/reasons.ts"
+import { refusing } from "./output/reasons.ts"
 
 /** What a signal acts on; undefined before a session exists. */
 let running: Exec.Running | undefined
@@ -61,6 +64,18 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       return yield* Sessions.move({ home: Settings.home(places), id: command.id, to: "archive" })
     case "SessionsUnarchive":
       return yield* Sessions.move({ home: Settings.home(places), id: command.id, to: "list" })
+    case "HooksList":
+      return yield* Hooks.list(yield* hooksOf)
+    case "HooksTrust":
+      return yield* Hooks.trust(yield* hooksOf)
+    case "SessionsProcesses":
+      return yield* SessionProcesses.run({ home: Settings.home(places), ...command })
+    case "McpList":
+      return yield* Mcp.list(places, command)
+    case "McpAdd":
+      return yield* Mcp.add(places, command.server)
+    case "McpRemove":
+      return yield* Mcp.remove(places, command.name)
     case "Trace":
       return yield* Trace.run({ home: Settings.home(places), cwd: process.cwd(), ...command })
     case "Demo": {
@@ -71,24 +86,31 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       const cwd = yield* directory(command.options.cwd)
       // an undo asks no model, so none has to be configured
       const settings = yield* settingsOf("demo", command.options)
-      return yield* Exec.run(Tasks.undo({ ...command, ...unattended(settings), settings, cwd, onRunning }))
+      return yield* Exec.run(Tasks.undo({ ...command, settings, cwd, unattended: refusingIn(settings), onRunning }))
     }
     case "Review": {
       const cwd = yield* directory(command.options.cwd)
       const settings = yield* settingsOf("exec", command.options)
-      return yield* Exec.run(Tasks.review({ ...command, ...unattended(settings), settings, cwd, onRunning }))
+      return yield* Exec.run(Tasks.review({ ...command, settings, cwd, unattended: refusingIn(settings), onRunning }))
     }
     case "Exec": {
       const cwd = yield* directory(command.options.cwd)
       const settings = yield* settingsOf("exec", command.options)
       const prompt = yield* Stdin.promptOf(command.prompt, command.options.images.length > 0)
-      return yield* Exec.run({ ...command, ...unattended(settings), settings, cwd, prompt, onRunning })
+      return yield* Exec.run({ ...command, settings, cwd, prompt, unattended: refusingIn(settings), onRunning })
     }
+    case "Sandbox": {
+      const cwd = yield* directory(command.cwd)
+      const settings = yield* Settings.load({ ...places, ...command, command: "sandbox", flags: command })
+      return yield* Sandbox.run({ settings, cwd, command: command.words })
+    }
+    case "Doctor":
+      return yield* Sandbox.check
   }
 })
 
-/** What happens to questions without a terminal. */
-const unattended = (settings: Settings.Settings) => ({ unattended: denyAll(noTerminal), notice: refusalOf(settings) })
+/** What happens to questions without a terminal, with a sandbox or without one. */
+const refusingIn = (settings: Settings.Settings) => (isSandboxed: boolean) => refusing(settings, isSandboxed)
 
 /** The project of the demo. It is in the package, next to the folder of this module and of the bundle. */
 const example = fileURLToPath(new URL("../example", import.meta.url))
@@ -105,9 +127,16 @@ const settingsOf = (command: "exec" | "demo", options: Arguments.TurnOptions) =>
       model: options.model,
       approvalPolicy: options.approvalPolicy,
       sandboxMode: options.sandboxMode,
+      addedDirectories: options.addedDirectories.map((one) => Path.resolve(one)),
       telemetry: options.telemetry
     }
   })
+
+/** The settings without a model: hooks can be listed before there is one. */
+const hooksOf = Effect.map(Settings.load({ ...places, command: "demo", config: [], flags: {} }), (settings) => ({
+  settings,
+  cwd: process.cwd()
+}))
 
 const directory = (named: string | undefined): Effect.Effect<string, CliError> =>
   Effect.suspend(() => {

@@ -177,7 +177,7 @@ export const narrow: {
   const narrowed = (entry: ToolEntry): ToolEntry => {
     const policy = entry.policy ?? self.defaultPolicy
     const approval = (params: unknown) =>
-      Authority.meet(Tools.permissionOf(policy, params), most(entry.spec, params) ?? "allow")
+      Authority.atMost(Tools.rulingOf(policy, params), most(entry.spec, params) ?? "allow")
     return { ...entry, policy: { ...policy, approval } }
   }
   return mapTools(self, narrowed)

@@ -26,6 +26,7 @@ import { StartContexts } from "./internal/session/startContexts.ts"
 import { Submissions } from "./internal/session/submissions.ts"
 import { currentParent } from "./internal/session/submissionSpan.ts"
 import * as TaskKinds from "./internal/session/taskKinds.ts"
+import { guard, Hooks } from "./Hooks.ts"
 import { Questions } from "./internal/turn/questions.ts"
 import { replace } from "./internal/turn/replacement.ts"
 import { Resources } from "./internal/turn/resources.ts"
@@ -34,7 +35,6 @@ import { type RunningTurn, Turns } from "./internal/turn/turnStart.ts"
 import { acquireAll } from "./journal/acquireAll.ts"
 import { Approvals, nameDefects } from "./ports/Approvals.ts"
 import { Fragments } from "./ports/Fragments.ts"
-import { guard, Hooks } from "./ports/Hooks.ts"
 import { Journal, type JournalWriter } from "./ports/Journal.ts"
 import type { Model } from "./ports/Model.ts"
 import { SessionObserver } from "./ports/SessionObserver.ts"
@@ -272,7 +272,18 @@ const makeParts = <R>(
     onFree: queue.onTurnEnd
   })
   const submissions = new Submissions(
-    { session, lifetime, recorder, supervisor, questions, startContexts, turns, queue, taskKinds: agent.tasks },
+    {
+      session,
+      lifetime,
+      recorder,
+      supervisor,
+      questions,
+      resources,
+      startContexts,
+      turns,
+      queue,
+      taskKinds: agent.tasks
+    },
     Receipts.ofRecords(records)
   )
   return { ...parts, ownerSession, lifetime, subscribers, turns, queue, submissions }

@@ -23,7 +23,7 @@ import type { Item, NewItem, ToolCall, ToolStatus } from "./protocol/Item.ts"
 import type { Decision, Op, Receipt } from "./protocol/Op.ts"
 import type { AbortReason } from "./protocol/Outcome.ts"
 import type { Straggler } from "./protocol/SessionEvent.ts"
-import type { QuestionKind } from "./protocol/Question.ts"
+import type { DecisionSource, QuestionKind } from "./protocol/Question.ts"
 import type { JournalFailed, ModelFailed } from "./protocol/SessionError.ts"
 import type { TraceContext } from "./protocol/TraceContext.ts"
 import type { Cleanup } from "./TaskSupervisor.ts"
@@ -37,7 +37,18 @@ export interface NewQuestion {
   readonly callId?: CallId
   readonly tool?: string
   readonly payload: unknown
+  /** What a grant is remembered by. The default is one key, of the tool and the payload; see `ToolPolicy.keys`. */
+  readonly keys?: ReadonlyArray<string>
   readonly asker?: { readonly questionId?: QuestionId; readonly path: ReadonlyArray<SessionId> }
+}
+
+/** A call that was allowed or denied without a question. */
+export interface CallDecision {
+  readonly callId: CallId
+  readonly tool: string
+  readonly permission: "allow" | "deny"
+  readonly source: DecisionSource
+  readonly reason?: string | undefined
 }
 
 /** A child session that a turn starts. A linked one ends with its turn; any other keeps running (contract D1, D7). */
@@ -185,14 +196,16 @@ export interface Turn {
   /** Adds an item to history, journal and events. **Interruption**: not interruptible; does not wait for the disk. */
   readonly record: (item: NewItem) => Effect.Effect<Item>
   /**
-   * Replaces the history by these items, in journal and events too: the next model request carries them instead. An item
-   * that has an id keeps it, another one gets a new id. A rollback to before this point restores what was. Allowed
+   * Replaces the history by these items, or by what a function makes of it in one step, in journal and events too: the next
+   * model request carries them instead. An item that has an id keeps it, another one gets a new id. A rollback to before this point restores what was. Allowed
    * between model requests, while no call is open; at another time the caller dies. **Interruption**: as `record`.
    */
-  readonly replaceHistory: (items: ReadonlyArray<Item | NewItem>) => Effect.Effect<ReadonlyArray<Item>>
+  readonly replaceHistory: (
+    items: ReadonlyArray<Item | NewItem> | ((history: ReadonlyArray<Item>) => ReadonlyArray<Item | NewItem>)
+  ) => Effect.Effect<ReadonlyArray<Item>>
   /** Adds an assistant message. */
   readonly say: (text: string) => Effect.Effect<void>
-  /** Publishes more output of a running call. */
+  /** Publishes more output of a call, or of a command that the task names itself; see `ToolOutput`. */
   readonly output: (callId: CallId, text: string) => Effect.Effect<void>
   /**
    * Reports what came of a running call, as data; the last report is recorded with the result of the call. Ignored for a
@@ -245,6 +258,8 @@ export interface Turn {
    * the session is answered at once, without asking. **Interruption** cancels the question.
    */
   readonly ask: (question: NewQuestion) => Effect.Effect<Answer>
+  /** Records that a call was allowed or denied without a question. */
+  readonly recordDecision: (decision: CallDecision) => Effect.Effect<void>
   /**
    * Starts a process that this turn owns, once its record is durable. **Interruption** before it returns ends the process.
    */

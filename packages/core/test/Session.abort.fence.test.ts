@@ -55,6 +55,7 @@ const members = (turn: Turn): { readonly [member: string]: Effect.Effect<unknown
     error: new ModelFailed({ kind: "Connection", provider: "p", model: "m" })
   }),
   finish: turn.finish(lateCall, "completed", "late"),
+  recordDecision: turn.recordDecision({ callId: CallId.make("c"), tool: "t", permission: "deny", source: "hook" }),
   ask: turn.ask({ kind: "question", payload: "late?" }),
   process: turn.process({ command: ["late"], cwd: "/" }),
   endProcess: turn.endProcess("p" as ProcessId),

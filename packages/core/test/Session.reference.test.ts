@@ -302,7 +302,7 @@ describe("the choices of the reference", () => {
       })
     )
 
-    it.effect("record: a hook that hangs does not delay the end of the turn, and its input is kept", () =>
+    it.effect("record: a hook that hangs delays the end of the turn up to its limit, and its input is kept", () =>
       Effect.gen(function* () {
         const harness = yield* withChoice("leftoverInput", { hooks: { userPromptSubmit: () => Effect.never } })
         const end = yield* Deferred.make<void>()
@@ -310,7 +310,9 @@ describe("the choices of the reference", () => {
         yield* send(harness.session, "b")
         yield* Deferred.succeed(end, undefined)
         const waiting = yield* Effect.forkChild(outcome, { startImmediately: true })
-        yield* TestClock.adjust("1 second")
+        yield* TestClock.adjust("9999 millis")
+        assert.isUndefined(waiting.pollUnsafe())
+        yield* TestClock.adjust("1 milli")
         assert.strictEqual(waiting.pollUnsafe()?._tag, "Success")
         assert.deepStrictEqual((yield* harness.session.snapshot).waiting, [id("b")])
         assert.strictEqual(harness.events.find(isTerminal)?._tag, "TurnCompleted")

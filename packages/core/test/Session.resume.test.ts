@@ -318,7 +318,7 @@ describe("resume after a crash", () => {
     Effect.gen(function* () {
       const sources: Array<string> = []
       const { harness } = yield* resumed(Records.numbered([started]), {
-        hooks: { sessionStart: (_, source) => Effect.sync(() => (sources.push(source), [])) }
+        hooks: { sessionStart: (_, source) => Effect.sync(() => (sources.push(source), { contexts: [] })) }
       })
       yield* harness.run("next")
       assert.deepStrictEqual(sources, ["resumed"])

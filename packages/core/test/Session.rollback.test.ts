@@ -152,7 +152,7 @@ describe("rollback", () => {
   it.effect("J4 runs the session start hooks again if their contexts were removed, and only then", () =>
     Effect.gen(function* () {
       let count = 0
-      const hooks = { sessionStart: () => Effect.sync(() => [`context ${++count}`]) }
+      const hooks = { sessionStart: () => Effect.sync(() => ({ contexts: [`context ${++count}`] })) }
       const harness = yield* after(["a", "b"], { hooks })
       yield* harness.session.submit(Op.rollback(1))
       yield* harness.run("c")

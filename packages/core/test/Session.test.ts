@@ -384,7 +384,12 @@ describe("a journal that fails", () => {
           "TurnCompleted"
         )
         const receipt = yield* h.submit("more")
-        assert.deepStrictEqual(receipt._tag === "Rejected" && receipt.reason, { _tag: "SessionClosed" })
+        assert.deepStrictEqual(receipt._tag === "Rejected" && receipt.reason, {
+          _tag: "SessionClosed",
+          failure: disk.message
+        })
+        const late = yield* Effect.flip(h.session.start(Task.make("late", Effect.void)))
+        assert.strictEqual(late.message, `session ${h.session.sessionId} has failed: ${disk.message}`)
         assert.strictEqual((yield* h.session.snapshot).status, "failed")
         yield* h.session.awaitIdle
       })

@@ -40,9 +40,11 @@ export const route = (child: Child, approvals: Approvals): Effect.Effect<Child, 
         ? Effect.asVoid(forkDetached(Effect.timeoutOption(reply(questionId, withdrawn(kind)), replyLimit)))
         : Effect.void
     const decide = (question: Question) =>
-      Effect.flatMap(approvals.decide(question), (decided) => {
-        if (!open.delete(question.questionId) || decided._tag === "Cancelled") return Effect.void
-        return reply(question.questionId, decided)
+      Effect.flatMap(approvals.decide(question), (answer) => {
+        if (!open.delete(question.questionId) || answer._tag === "Cancelled") return Effect.void
+        // for the child, its client decided
+        const { source: _source, ...decision } = answer
+        return reply(question.questionId, decision)
       }).pipe(
         Effect.onError((cause) =>
           Effect.andThen(
@@ -124,6 +126,7 @@ const questionOf = ({ path }: Child, event: typeof QuestionOpened.Type): Questio
   kind: event.kind,
   tool: event.tool,
   payload: event.payload,
+  keys: event.keys,
   // the path of a child that does not know its ancestors begins with the child
   path: event.path[0] === path[0] ? event.path : [...path.slice(0, -1), ...event.path]
 })

@@ -41,8 +41,8 @@ export const byAgent = <R>(options: {
         ? Effect.undefined
         : Delegate.runOnce({ ...options, source: "review", input: inputOf(question), output: Verdict }).pipe(
             Effect.map(({ decision, reason }) => {
-              if (decision === "approve") return { _tag: "Approved", scope: "once" } as const
-              return decision === "deny" ? ({ _tag: "Denied", reason } as const) : undefined
+              if (decision === "approve") return { _tag: "Approved", scope: "once", source: "reviewer" } as const
+              return decision === "deny" ? ({ _tag: "Denied", reason, source: "reviewer" } as const) : undefined
             }),
             Effect.catch((error) => Effect.as(Effect.logWarning(`a review failed: ${error.message}`), undefined)),
             Effect.provideContext(context)

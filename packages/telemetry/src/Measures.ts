@@ -77,6 +77,7 @@ export const step = (state: State, event: SessionEvent, now: number): Step => {
     case "DelegateEnded":
       return Delegates.endDelegate(state, event)
     case "ToolOutput":
+    case "CallDecided":
     case "TurnContextChanged":
     case "HistoryReplaced":
     case "RolledBack":

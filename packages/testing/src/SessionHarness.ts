@@ -6,7 +6,7 @@
  */
 import * as Agent from "@spindle/core/Agent"
 import { Approvals } from "@spindle/core/Approvals"
-import { Hooks, none } from "@spindle/core/Hooks"
+import { type HookFailed, Hooks, none } from "@spindle/core/Hooks"
 import * as Journal from "@spindle/core/Journal"
 import type { Model } from "@spindle/core/Model"
 import { both, SessionObserver } from "@spindle/core/SessionObserver"
@@ -57,10 +57,10 @@ export interface HarnessOptions {
   readonly tools?: { readonly [name: string]: TestTool } | undefined
   readonly instructions?: string | undefined
   /** The kinds of tasks that `Op.startTask` may start. */
-  readonly tasks?: ReadonlyArray<TaskKind> | undefined
+  readonly tasks?: ReadonlyArray<TaskKind<Model>> | undefined
   readonly config?: Partial<SessionConfig> | undefined
   readonly policy?: SessionPolicy | undefined
-  readonly hooks?: Partial<Hooks> | undefined
+  readonly hooks?: Partial<Hooks<HookFailed, Turn>> | undefined
   readonly approvals?: Approvals | undefined
   /** Called with every event of the session, and of the sessions that its tasks make. */
   readonly observer?: ((sessionId: SessionId, event: SessionEvent.SessionEvent) => void) | undefined

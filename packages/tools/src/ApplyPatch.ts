@@ -1,7 +1,8 @@
 /**
  * The tool `apply_patch`: changes files by a {@link Patch}, all of them or none.
  *
- * Every path must be inside the working directory after symbolic links are resolved. Nothing is written before the
+ * Every path must be inside the working directory after symbolic links are resolved, and `SandboxPolicy.Current` must allow
+ * to write it. Nothing is written before the
  * complete patch is known to apply. Then files are written in place, so that they keep their other names, owner, mode
  * and attributes, and a failure restores what was there.
  */
@@ -17,6 +18,7 @@ import * as Files from "./internal/anchoredFiles.ts"
 import * as FileTransaction from "./internal/fileTransaction.ts"
 import * as Workspace from "./internal/workspace.ts"
 import * as Patch from "./Patch.ts"
+import * as SandboxPolicy from "./SandboxPolicy.ts"
 import type { CallDisplay, FileChange } from "@spindle/core/Display"
 import { CallId } from "@spindle/core/Ids"
 import { Turn } from "@spindle/core/Turn"
@@ -136,6 +138,11 @@ const commit = Effect.fnUntraced(function* (
 const prepare = Effect.fnUntraced(function* (input: string, { cwd }: Options) {
   const patch = yield* Effect.fromResult(Patch.parse(input))
   const targets = yield* resolve(patch, cwd)
+  const policy = yield* SandboxPolicy.Current
+  for (const [path, target] of targets) {
+    const detail = SandboxPolicy.refusalOf(policy, target)
+    if (detail !== undefined) return yield* new Patch.PatchError({ path, detail })
+  }
   const seen = new Map<string, Files.Seen>()
   const plan = yield* Patch.plan(patch, {
     keyOf: (path) => targets.get(path)!,

@@ -1,5 +1,5 @@
 /**
- * The tools of a coding agent, `exec_command` and `apply_patch`, ready for `Agent.make`: the toolkit, the policies and
+ * The tools of a coding agent, `exec_command`, `write_stdin` and `apply_patch`, ready for `Agent.make`: the toolkit, the policies and
  * the handlers.
  */
 import * as Effect from "effect/Effect"
@@ -10,39 +10,65 @@ import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import type { Policies } from "@spindle/core/Agent"
 import type { Processes } from "@spindle/core/Processes"
+import * as ApprovalPolicy from "./ApprovalPolicy.ts"
 import * as ApplyPatch from "./ApplyPatch.ts"
+import * as CommandApproval from "./CommandApproval.ts"
+import * as Commands from "./Commands.ts"
 import * as ExecCommand from "./ExecCommand.ts"
+import { escalate } from "./internal/escalation.ts"
+import * as SandboxPolicy from "./SandboxPolicy.ts"
+import * as WriteStdin from "./WriteStdin.ts"
 
-/** Both tools. */
-export const toolkit = Toolkit.make(ExecCommand.tool, ApplyPatch.tool)
+/** The tools. */
+export const toolkit = Toolkit.make(ExecCommand.tool, WriteStdin.tool, ApplyPatch.tool)
 
 /** The tools of {@link toolkit}, by name. */
 export type Tools = (typeof toolkit)["tools"]
 
-/** Whether a person is asked about each call, or each call is allowed. */
-export type ApprovalMode = "ask" | "allow"
+/** Whether a person is asked about each call, each call is allowed, or a policy and rules decide. */
+export type ApprovalMode = "ask" | "allow" | CommandApproval.Options
 
 /**
- * The policies of both tools. Commands run concurrently, a patch runs alone. The question about a command has `{ command,
- * cwd, shell?, justification? }` (`shell`: the program that runs it, if the model wants another than the default), and the
- * question about a patch has `{ changes }`, see `Patch.Change`. A patch that does not apply fails without a question.
+ * The policies of the tools. Commands run concurrently, a patch runs alone. To wait for a command or to interrupt it needs no
+ * approval, what is written to it does: to a shell it is a command. The question about a command has `{ command,
+ * cwd, shell?, justification? }` (`shell`: the program that runs it, if the model wants another than the default) and, if a
+ * policy decides, a `CommandApproval.Explanation`; that about input has `{ sessionId, input }`, and the question about a
+ * patch has `{ changes }`, see `Patch.Change`. A patch that does not apply fails without a question.
  * `cwd` is that of {@link layer}.
  */
-export const policies = (options: { readonly approval: ApprovalMode; readonly cwd: string }): Policies<Tools> => ({
+export const policies = (options: {
+  readonly approval: ApprovalMode
+  /** What contains patches. By default nothing does, unless commands have full access. */
+  readonly patches?: ApprovalPolicy.Containment | undefined
+  readonly cwd: string
+}): Policies<Tools> => ({
   exec_command: {
-    approval: options.approval,
+    ...commandPolicy(options),
     concurrency: "parallel",
     kind: "command",
     display: (params) => ExecCommand.display(params, options.cwd),
-    payload: (params) => ({
-      command: params.cmd,
-      cwd: ExecCommand.workingDirectory(options.cwd, params.workdir),
-      ...(params.shell === undefined || params.shell === "" ? {} : { shell: params.shell }),
-      ...(params.justification === undefined ? {} : { justification: params.justification })
-    })
+    payload: (params) => {
+      const { cwd, line, shell } = commandLine(params, options.cwd)
+      const { approval } = options
+      return {
+        command: line,
+        cwd,
+        ...(shell === undefined ? {} : { shell }),
+        ...(params.justification === undefined ? {} : { justification: params.justification }),
+        ...(typeof approval === "string" ? {} : CommandApproval.explain(approval, commandLine(params, options.cwd)))
+      }
+    }
+  },
+  write_stdin: {
+    approval: (params) =>
+      WriteStdin.isHarmless(params) ? "allow" : byPolicy(options.approval, inputContainment(options.approval)),
+    concurrency: "parallel",
+    kind: "command",
+    display: WriteStdin.display,
+    payload: ({ chars = "", session_id }) => ({ sessionId: session_id, input: chars })
   },
   apply_patch: {
-    approval: options.approval,
+    approval: () => byPolicy(options.approval, options.patches ?? unlessFullAccess(options.approval)),
     concurrency: "exclusive",
     kind: "patch",
     display: ({ input }) => ApplyPatch.display(input),
@@ -52,31 +78,86 @@ export const policies = (options: { readonly approval: ApprovalMode; readonly cw
   }
 })
 
+const commandLine = (params: ExecCommand.Parameters, cwd: string): CommandApproval.CommandLine => ({
+  line: params.cmd,
+  cwd: ExecCommand.workingDirectory(cwd, params.workdir),
+  shell: params.shell || undefined,
+  isEscalated: isEscalated(params)
+})
+
+const isEscalated = (params: ExecCommand.Parameters): boolean => params.sandbox_permissions === "require_escalated"
+
+const commandPolicy = ({ approval, cwd }: { readonly approval: ApprovalMode; readonly cwd: string }) => ({
+  approval:
+    typeof approval === "string"
+      ? // a way out of the sandbox is never implied
+        (params: ExecCommand.Parameters) => (isEscalated(params) ? "ask" : approval)
+      : (params: ExecCommand.Parameters) => CommandApproval.ruling(approval, commandLine(params, cwd)),
+  keys: (params: ExecCommand.Parameters) => CommandApproval.keys(commandLine(params, cwd))
+})
+
+const unlessFullAccess = (approval: ApprovalMode): ApprovalPolicy.Containment =>
+  typeof approval !== "string" && approval.containment === "full-access" ? "full-access" : "missing"
+
+/** A person may have let the command run outside the sandbox, and input can be anything. */
+const inputContainment = (approval: ApprovalMode): ApprovalPolicy.Containment | undefined =>
+  typeof approval !== "string" && ApprovalPolicy.mayEscalate(approval.policy) ? unlessFullAccess(approval) : undefined
+
+/** Decides about what no rule names: patches, and the input of commands. */
+const byPolicy = (approval: ApprovalMode, contained?: ApprovalPolicy.Containment) => {
+  if (typeof approval === "string") return approval
+  const { containment, policy } = approval
+  return ApprovalPolicy.decide({ policy, containment: contained ?? containment, annotation: "ask" })
+}
+
 /**
  * Where the tools work. `cwd` is the absolute working directory, which patches cannot leave and commands can. `shell` is
- * a program that takes `-c`; the default is `/bin/bash`, or `/bin/sh` if that does not exist.
+ * a program that takes `-c`; see {@link ExecCommand.defaultShell} for the default. `login` is whether it reads the profile of
+ * the user, unless the model asks for the opposite (default true). `sandbox` is what commands and patches may touch at most;
+ * the default is full access. Commands are confined by the `Processes` of `Sandbox.layer`, unless their call was approved to
+ * run outside.
  */
 export interface Options {
   readonly cwd: string
-  readonly shell?: string
+  readonly shell?: string | undefined
+  readonly login?: boolean | undefined
+  /** Decides about a command that the sandbox has blocked: what {@link policies} got. By default nobody is asked. */
+  readonly approval?: CommandApproval.Options | undefined
+  readonly sandbox?:
+    | { readonly commands: SandboxPolicy.SandboxPolicy; readonly patches: SandboxPolicy.SandboxPolicy }
+    | undefined
 }
 
-/** The handlers of both tools, and the check of patches before anybody is asked. */
+/** The handlers of the tools, the commands that they run, and the check of patches before anybody is asked. */
 export const layer = (
   options: Options
-): Layer.Layer<Tool.HandlersFor<Tools>, never, FileSystem.FileSystem | Path.Path | Processes> =>
-  Layer.merge(handlers(options), checks(options))
+): Layer.Layer<Tool.HandlersFor<Tools> | Commands.Commands, never, FileSystem.FileSystem | Path.Path | Processes> =>
+  Layer.provideMerge(Layer.merge(handlers(options), checks(options)), Commands.layer)
+
+const onBlocked = ({ approval, cwd }: Options): ExecCommand.Options["onBlocked"] =>
+  approval === undefined
+    ? undefined
+    : (params, callId) => escalate(approval, commandLine(params, cwd), { callId, tool: ExecCommand.tool.name })
+
+const noSandbox = { commands: SandboxPolicy.fullAccess, patches: SandboxPolicy.fullAccess }
 
 const handlers = (options: Options) =>
   toolkit.toLayer(
     Effect.gen(function* () {
-      const context = yield* Effect.context<FileSystem.FileSystem | Path.Path | Processes>()
+      const context = yield* Effect.context<FileSystem.FileSystem | Path.Path | Processes | Commands.Commands>()
+      const { commands, patches } = options.sandbox ?? noSandbox
       const shell = options.shell ?? (yield* ExecCommand.defaultShell)
       return toolkit.of({
         exec_command: (params, { toolCallId }) =>
-          Effect.provideContext(ExecCommand.run(params, toolCallId, { cwd: options.cwd, shell }), context),
+          ExecCommand.run(params, toolCallId, {
+            ...options,
+            shell,
+            sandbox: isEscalated(params) ? SandboxPolicy.fullAccess : commands,
+            onBlocked: onBlocked(options)
+          }).pipe(Effect.provideContext(context)),
+        write_stdin: (params, { toolCallId }) => Effect.provideContext(WriteStdin.run(params, toolCallId), context),
         apply_patch: ({ input }, { toolCallId }) =>
-          Effect.provideContext(ApplyPatch.run(input, toolCallId, options), context)
+          ApplyPatch.run(input, toolCallId, options).pipe(SandboxPolicy.within(patches), Effect.provideContext(context))
       })
     })
   )
@@ -86,6 +167,10 @@ const checks = (options: Options) =>
     ApplyPatch.Check,
     Effect.map(
       Effect.context<FileSystem.FileSystem | Path.Path>(),
-      (context) => (input) => Effect.provideContext(ApplyPatch.check(input, options), context)
+      (context) => (input) =>
+        ApplyPatch.check(input, options).pipe(
+          SandboxPolicy.within((options.sandbox ?? noSandbox).patches),
+          Effect.provideContext(context)
+        )
     )
   )

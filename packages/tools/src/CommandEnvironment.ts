@@ -11,7 +11,8 @@ export interface Variables {
 
 /**
  * What commands inherit. Patterns are names in any case, in which `*` is any text. A variable is inherited if `inherit`
- * covers it and no pattern of `exclude` matches, or if a pattern of `include` matches.
+ * covers it and no pattern of `exclude` matches, or if a pattern of `include` matches. Then `set` is added, and at last only
+ * what a pattern of `only` matches is kept.
  */
 export interface Policy {
   /** All variables, those that programs need to find their way ({@link coreNames}), or none. */
@@ -20,6 +21,10 @@ export interface Policy {
   readonly exclude?: ReadonlyArray<string>
   /** Default: none. */
   readonly include?: ReadonlyArray<string>
+  /** Variables with values, in place of those that are inherited. Default: none. */
+  readonly set?: { readonly [name: string]: string }
+  /** Default: all. */
+  readonly only?: ReadonlyArray<string>
 }
 
 /** The names of variables that hold secrets, by custom: keys, tokens, secrets, passwords and credentials. */
@@ -48,7 +53,7 @@ export const coreNames: ReadonlyArray<string> = [
   "USER"
 ]
 
-/** Returns the variables that a policy lets through. */
+/** Returns the variables of commands. */
 export const select = (variables: Variables, policy: Policy): { readonly [name: string]: string } => {
   const isCovered = matcher(policy.inherit === "all" ? ["*"] : policy.inherit === "core" ? coreNames : [])
   const isExcluded = matcher(policy.exclude ?? secretNames)
@@ -58,7 +63,10 @@ export const select = (variables: Variables, policy: Policy): { readonly [name: 
     if (value === undefined) continue
     if (isIncluded(name) || (isCovered(name) && !isExcluded(name))) selected[name] = value
   }
-  return selected
+  Object.assign(selected, policy.set)
+  if (policy.only === undefined) return selected
+  const isKept = matcher(policy.only)
+  return Object.fromEntries(Object.entries(selected).filter(([name]) => isKept(name)))
 }
 
 const matcher = (patterns: ReadonlyArray<string>): ((name: string) => boolean) => {

@@ -1,42 +1,39 @@
 /**
- * The tool `exec_command`: runs a shell command to its end and returns its output.
+ * The tool `exec_command`: runs a shell command and returns its output, or the output so far and a number by which the tool
+ * `write_stdin` continues the command, if it still runs when the call returns.
  *
  * The process belongs to the turn (contract X1): when the handler is interrupted, it only stops waiting, and the turn
- * ends the process with everything that it started. Subscribers get the output as it arrives, and the model gets its
- * head and tail at the end (contract X4).
+ * ends the process with everything that it started. A command whose call has returned is kept: it ends with its session.
+ * Subscribers get the output as it arrives, and the model gets its head and tail (contract X4).
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
 import * as Tool from "effect/ai/Tool"
 import type { CallDisplay } from "@spindle/core/Display"
 import { CallId } from "@spindle/core/Ids"
 import type { Processes } from "@spindle/core/Processes"
-import { type Process, type ProcessExit } from "@spindle/core/Processes"
 import { Turn } from "@spindle/core/Turn"
+import { type Command, Commands, maxCount, warningCount } from "./Commands.ts"
+import { HostVariables } from "./CommandEnvironment.ts"
 import * as BoundedOutput from "./BoundedOutput.ts"
+import * as CommandCall from "./internal/commandCall.ts"
+import type { Escalation } from "./internal/escalation.ts"
+import { deniedBySandbox } from "./Sandbox.ts"
+import * as SandboxPolicy from "./SandboxPolicy.ts"
 import { ToolFailure } from "./ToolFailure.ts"
-import * as Utf8 from "./Utf8.ts"
 
-/** How long a command may run by default: 10 minutes. */
-export const defaultTimeoutMillis = 600_000
-/** How much of the output a model gets by default, in tokens of four bytes. */
-export const defaultOutputTokens = 10_000
-/** How much of the output is recorded for people, in bytes. */
-export const detailBytes = 40_000
-/** The most bytes of one piece of output for subscribers. */
-export const pieceBytes = 8_192
+export { defaultOutputTokens, detailBytes, pieceBytes } from "./internal/commandCall.ts"
 
-const bytesPerToken = 4
+/** How long a call waits for the end of its command. */
+export const yieldMillis = { min: 250, max: 30_000, otherwise: 10_000 }
+
 /** The longest a timer can wait: 24 days. */
 const maxTimeoutMillis = 2_147_483_647
-/** How long to wait for the rest of the output after a process was ended. */
-const restMillis = 1_000
+/** The size of the terminals of commands. */
+const terminalSize = { columns: 80, rows: 24 }
 
 /** Variables that make programs print plain text in one language, without waiting for a key. */
 export const environment = {
@@ -51,7 +48,7 @@ export const environment = {
   GH_PAGER: "cat"
 } as const
 
-/** The arguments of the tool. Those that have no meaning for a command that runs to its end are ignored. */
+/** The arguments of the tool. */
 export const Parameters = Schema.Struct({
   cmd: Schema.String.annotate({ description: "The shell command." }),
   workdir: Schema.optionalKey(
@@ -64,16 +61,32 @@ export const Parameters = Schema.Struct({
     Schema.Boolean.annotate({ description: "Whether the shell reads the profile of the user first. Default: true." })
   ),
   timeout_ms: Schema.optionalKey(
-    Schema.Finite.annotate({ description: "The time limit in milliseconds; 0 means none. Default: 600000." })
+    Schema.Finite.annotate({
+      description: "The time after which the command is ended, in milliseconds; 0 means never. Default: 0."
+    })
   ),
   max_output_tokens: Schema.optionalKey(
     Schema.Finite.annotate({
       description: "The most tokens of output to return; the middle of a longer one is left out. Default: 10000."
     })
   ),
-  yield_time_ms: Schema.optionalKey(Schema.Finite.annotate({ description: "Ignored: a command runs to its end." })),
-  tty: Schema.optionalKey(Schema.Boolean.annotate({ description: "Ignored: there is no terminal." })),
-  sandbox_permissions: Schema.optionalKey(Schema.String.annotate({ description: "Ignored: there is no sandbox." })),
+  yield_time_ms: Schema.optionalKey(
+    Schema.Finite.annotate({
+      description:
+        "How long to wait for the end of the command, in milliseconds: 250 to 30000. A command that runs longer continues in the background. Default: 10000."
+    })
+  ),
+  tty: Schema.optionalKey(
+    Schema.Boolean.annotate({
+      description: "Whether the command gets a terminal, which write_stdin writes to. Default: false."
+    })
+  ),
+  sandbox_permissions: Schema.optionalKey(
+    Schema.String.annotate({
+      description:
+        'Set it to "require_escalated", with a justification, to run the command outside the sandbox. The user must approve that.'
+    })
+  ),
   justification: Schema.optionalKey(
     Schema.String.annotate({
       description: "Why the command is needed, in one sentence for the user who must approve it."
@@ -86,7 +99,7 @@ export type Parameters = typeof Parameters.Type
 /** The tool. A command that ran is a success, whatever its exit code. The text says how it ended. */
 export const tool = Tool.make("exec_command", {
   description:
-    "Runs a shell command to its end and returns its exit code and its output, including standard error. Standard input is empty. To change files, call the tool apply_patch; it is not a shell command.",
+    "Runs a shell command and returns its exit code and its output, including standard error. If it still runs after yield_time_ms, returns a session ID, with which write_stdin continues it. Standard input is empty without tty. To change files, call the tool apply_patch; it is not a shell command.",
   parameters: Parameters,
   success: Schema.String,
   failure: ToolFailure.asText,
@@ -98,18 +111,38 @@ export const tool = Tool.make("exec_command", {
 export interface Options {
   readonly cwd: string
   readonly shell: string
+  /** Whether the shell reads the profile of the user, unless the model asks for the opposite. Default: true. */
+  readonly login?: boolean | undefined
+  /** What the command may touch at most. Default: full access. */
+  readonly sandbox?: SandboxPolicy.SandboxPolicy | undefined
+  /** Decides what happens after the sandbox has blocked a command. By default the model only reads its output. */
+  readonly onBlocked?: ((params: Parameters, callId: string) => Effect.Effect<Escalation, never, Turn>) | undefined
 }
 
-/** Returns the default shell of this host: `/bin/bash`, or `/bin/sh` if that does not exist. */
+const blockedAdvice =
+  'The sandbox may have blocked this command. If it is needed, call exec_command again with sandbox_permissions "require_escalated" and a justification.'
+
+/** The shells that take `-lc`, by the name of their program. */
+const shells = ["bash", "zsh", "sh", "dash", "ksh"]
+
+/**
+ * Returns the default shell of this host: that of the user (`$SHELL`) if it is a POSIX shell that exists, or else
+ * `/bin/bash`, or `/bin/sh` if that does not exist.
+ */
 export const defaultShell: Effect.Effect<string, never, FileSystem.FileSystem> = Effect.gen(function* () {
   const fileSystem = yield* FileSystem.FileSystem
-  return (yield* Effect.isSuccess(fileSystem.access("/bin/bash"))) ? "/bin/bash" : "/bin/sh"
+  const own = (yield* HostVariables)()["SHELL"] ?? ""
+  const isKnown = own.startsWith("/") && shells.includes(own.slice(own.lastIndexOf("/") + 1))
+  for (const shell of [...(isKnown ? [own] : []), "/bin/bash"]) {
+    if (yield* Effect.isSuccess(fileSystem.access(shell))) return shell
+  }
+  return "/bin/sh"
 })
 
 /** Returns the words of the command for these arguments. */
-export const commandOf = (params: Parameters, shell: string): ReadonlyArray<string> => [
+export const commandOf = (params: Parameters, { login = true, shell }: Omit<Options, "cwd">): ReadonlyArray<string> => [
   params.shell || shell,
-  params.login === false ? "-c" : "-lc",
+  (params.login ?? login) ? "-lc" : "-c",
   params.cmd
 ]
 
@@ -125,35 +158,89 @@ export const workingDirectory = (cwd: string, workdir: string | undefined): stri
   workdir === undefined ? cwd : workdir.startsWith("/") ? workdir : `${cwd}/${workdir}`
 
 /**
- * Runs a command in the turn of the call and returns the text for the model. It reports to the turn what is known about
- * the command when it starts, when it ends, and when the handler is interrupted. **Interruption** stops the wait; the
- * turn ends the process. **Errors**: `ToolFailure` when the directory or the shell does not exist.
+ * Starts a command in the turn of the call and returns the text for the model: its end and its output, or its session ID
+ * and its output so far if it still runs when the call returns. It reports to the turn what is known about the command when
+ * it starts, when the call returns, and when the handler is interrupted. **Interruption** stops the wait; the turn ends the
+ * process. A command that the sandbox has blocked may run once more, without it. **Errors**: `ToolFailure` when the
+ * directory or the shell does not exist.
  */
 export const run: (
   params: Parameters,
   callId: string | undefined,
   options: Options
-) => Effect.Effect<string, ToolFailure, Turn | Processes | FileSystem.FileSystem | Path.Path> = Effect.fnUntraced(
-  function* (params, callId, options) {
-    const turn = yield* Turn
-    const cwd = yield* directory(params.workdir, options.cwd)
-    const call = callId === undefined ? undefined : CallId.make(callId)
-    const process = yield* Effect.mapError(
-      turn.process({
-        ...(call === undefined ? {} : { callId: call }),
-        command: commandOf(params, options.shell),
+) => Effect.Effect<string, ToolFailure, Services> = Effect.fnUntraced(function* (params, callId, options) {
+  const { isBlocked, text } = yield* attempt(params, callId, options)
+  const { onBlocked } = options
+  if (!isBlocked || onBlocked === undefined || callId === undefined) return text
+  const escalation = yield* onBlocked(params, callId)
+  if (escalation === "advise") return `${blockedAdvice}\n${text}`
+  if (escalation === "report") return text
+  return (yield* attempt(params, callId, { ...options, sandbox: SandboxPolicy.fullAccess })).text
+})
+
+type Services = Turn | Commands | Processes | FileSystem.FileSystem | Path.Path
+
+/** The text for the model, and whether the sandbox seems to have blocked the command. */
+interface Attempt {
+  readonly text: string
+  readonly isBlocked: boolean
+}
+
+const attempt: (
+  params: Parameters,
+  callId: string | undefined,
+  options: Options
+) => Effect.Effect<Attempt, ToolFailure, Services> = Effect.fnUntraced(function* (params, callId, options) {
+  const { sandbox = SandboxPolicy.fullAccess } = options
+  const { max_output_tokens: maxOutputTokens, tty: isTerminal = false } = params
+  const turn = yield* Turn
+  const commands = yield* Commands
+  const cwd = yield* directory(params.workdir, options.cwd)
+  const process = yield* Effect.mapError(
+    turn
+      .process({
+        ...(callId === undefined ? {} : { callId: CallId.make(callId) }),
+        command: commandOf(params, options),
         cwd,
-        env: environment
-      }),
-      (error) => new ToolFailure({ detail: error.message })
-    )
-    const running = yield* makeRunning(call)
-    yield* running.report({})
-    const ending = yield* Effect.onInterrupt(awaitEnd(process, running, timeoutOf(params)), () => running.report({}))
-    yield* running.report(ending)
-    return yield* textOf(running, ending, limitBytes(params))
+        env: environment,
+        ...(isTerminal ? { input: terminalSize } : {})
+      })
+      .pipe(SandboxPolicy.within(sandbox)),
+    (error) => new ToolFailure({ detail: error.message })
+  )
+  const command = yield* commands.start(process, { command: params.cmd, cwd, timeoutMillis: timeoutOf(params) })
+  const waitMillis = CommandCall.clampMillis(params.yield_time_ms, yieldMillis)
+  const read = yield* CommandCall.read(command, { callId, waitMillis, isContinued: false })
+  const notes =
+    isTerminal && process.input?.isTerminal !== true
+      ? ["This host has no pseudo terminals (the package @lydell/node-pty is missing): the command runs on pipes."]
+      : []
+  if (read.ending === undefined) {
+    return { text: CommandCall.textOf(read, { maxOutputTokens, ...(yield* keep(command, notes)) }), isBlocked: false }
   }
-)
+  const { exit } = read.ending
+  const isBlocked =
+    sandbox._tag !== "FullAccess" &&
+    exit !== undefined &&
+    deniedBySandbox(exit, BoundedOutput.toText(read.output.kept(CommandCall.detailBytes)))
+  return { text: CommandCall.textOf(read, { maxOutputTokens, notes, state: "" }), isBlocked }
+})
+
+/** Keeps a command that still runs when its turn ends, and puts it into the background of the session. */
+const keep = (command: Command, notes: ReadonlyArray<string>) =>
+  Effect.uninterruptible(
+    Effect.gen(function* () {
+      const turn = yield* Turn
+      // it has ended in this moment, or its turn is stopping and ends it
+      if (!(yield* turn.keep(command.process.processId))) return { notes, state: "Process is ending" }
+      const { count, number } = yield* (yield* Commands).add(turn.session, command)
+      const warning = `Warning: ${count} of at most ${maxCount} commands run in the background. Interrupt those that are not needed.`
+      return {
+        notes: count < warningCount ? notes : [...notes, warning],
+        state: `Process running with session ID ${number}`
+      }
+    })
+  )
 
 const directory = Effect.fnUntraced(function* (workdir: string | undefined, cwd: string) {
   const fileSystem = yield* FileSystem.FileSystem
@@ -164,107 +251,6 @@ const directory = Effect.fnUntraced(function* (workdir: string | undefined, cwd:
   return yield* new ToolFailure({ detail: `The command was not run: there is no directory ${resolved}` })
 })
 
-/** How a command ended; without a member while it runs. */
-interface Ending {
-  readonly exit?: ProcessExit
-  /** The limit that it exceeded. */
-  readonly timeoutMillis?: number
-}
-
-/** A command that was started. */
-interface Running {
-  readonly callId: CallId | undefined
-  readonly output: BoundedOutput.BoundedOutput
-  readonly elapsedMillis: Effect.Effect<number>
-  /** Reports to the turn how the command ended, and its output so far. */
-  readonly report: (ending: Ending) => Effect.Effect<void>
-}
-
-const makeRunning = Effect.fnUntraced(function* (callId: CallId | undefined) {
-  const turn = yield* Turn
-  const output = BoundedOutput.make()
-  const start = yield* Clock.monotonicTimeNanos
-  const elapsedMillis = Effect.map(Clock.monotonicTimeNanos, (now) => Number(now - start) / 1_000_000)
-  const running: Running = {
-    callId,
-    output,
-    elapsedMillis,
-    report: ({ exit, timeoutMillis }) =>
-      callId === undefined
-        ? Effect.void
-        : Effect.flatMap(elapsedMillis, (millis) =>
-            turn.detail(callId, {
-              _tag: "Command",
-              exitCode: exit?.exitCode ?? null,
-              ...(exit?.signal === undefined ? {} : { signal: exit.signal }),
-              ...(timeoutMillis === undefined ? {} : { timedOut: true }),
-              durationMillis: Math.round(millis),
-              output: BoundedOutput.toText(output.kept(detailBytes))
-            })
-          )
-  }
-  return running
-})
-
-/** Reads the output until the process ends, or ends the process when it exceeds its limit. */
-const awaitEnd = Effect.fnUntraced(function* (process: Process, running: Running, timeoutMillis: number | undefined) {
-  const turn = yield* Turn
-  const reading = yield* Effect.forkChild(read(process, running))
-  const exit = yield* timeoutMillis === undefined
-    ? Effect.asSome(process.exit)
-    : Effect.timeoutOption(process.exit, timeoutMillis)
-  if (Option.isSome(exit) || timeoutMillis === undefined) {
-    yield* Fiber.join(reading)
-    return Option.isSome(exit) ? { exit: exit.value } : {}
-  }
-  yield* turn.endProcess(process.processId)
-  yield* Effect.timeoutOption(Fiber.await(reading), restMillis)
-  const ended = yield* Effect.timeoutOption(process.exit, restMillis)
-  return { timeoutMillis, ...(Option.isSome(ended) ? { exit: ended.value } : {}) }
-})
-
-/** Keeps the output and publishes it in pieces, until it ends. */
-const read = Effect.fnUntraced(function* (process: Process, { callId, output }: Running) {
-  const turn = yield* Turn
-  const decoder = Utf8.makeDecoder()
-  const publish = (text: string) =>
-    callId === undefined
-      ? Effect.void
-      : Effect.forEach(Utf8.split(text, pieceBytes), (piece) => turn.output(callId, piece), { discard: true })
-  yield* Stream.runForEach(process.output, (chunk) =>
-    Effect.suspend(() => {
-      output.append(chunk)
-      return publish(decoder.push(chunk))
-    })
-  )
-  yield* publish(decoder.end())
-})
-
 /** Zero, and everything that is longer than a timer can wait, is no limit. */
-const timeoutOf = ({ timeout_ms: millis = defaultTimeoutMillis }: Parameters): number | undefined =>
+const timeoutOf = ({ timeout_ms: millis = 0 }: Parameters): number | undefined =>
   millis <= 0 || millis > maxTimeoutMillis ? undefined : millis
-
-/** The limit that the model asked for, and never more than the output that is kept. */
-const limitBytes = (params: Parameters): number => {
-  const tokens = Math.max(0, Math.floor(params.max_output_tokens ?? defaultOutputTokens))
-  return Math.min(BoundedOutput.defaultLimitBytes, bytesPerToken * tokens)
-}
-
-const sentenceOf = ({ exit, timeoutMillis }: Ending): string => {
-  if (timeoutMillis !== undefined)
-    return `Process was ended because it ran longer than its limit of ${timeoutMillis} ms`
-  return typeof exit?.exitCode === "number"
-    ? `Process exited with code ${exit.exitCode}`
-    : `Process ended by signal ${exit?.signal ?? "of unknown name"}`
-}
-
-const textOf = (running: Running, ending: Ending, limit: number): Effect.Effect<string> =>
-  Effect.map(running.elapsedMillis, (millis) =>
-    [
-      `Wall time: ${(millis / 1_000).toFixed(4)} seconds`,
-      sentenceOf(ending),
-      `Original token count: ${Math.ceil(running.output.totalBytes() / bytesPerToken)}`,
-      "Output:",
-      BoundedOutput.toText(running.output.kept(limit))
-    ].join("\n")
-  )

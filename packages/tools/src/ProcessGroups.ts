@@ -14,18 +14,25 @@ import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
-import type { PlatformError } from "effect/PlatformError"
-import * as ChildProcess from "effect/process/ChildProcess"
-import { type ChildProcessHandle, ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as Scope from "effect/Scope"
 import type { ProcessId } from "@spindle/core/Ids"
-import { type Process, Processes, type ProcessExit, ProcessFailed, type ProcessSpec } from "@spindle/core/Processes"
+import {
+  type Process,
+  Processes,
+  type ProcessExit,
+  type ProcessFailed,
+  type ProcessSpec
+} from "@spindle/core/Processes"
 import * as CommandEnvironment from "./CommandEnvironment.ts"
 import * as ControlGroups from "./internal/controlGroups.ts"
+import * as LeftProcesses from "./internal/leftProcesses.ts"
 import * as OutputPipe from "./internal/outputPipe.ts"
 import * as ProcessTable from "./internal/processTable.ts"
+import * as Spawn from "./internal/spawn.ts"
+import type { Spawned } from "./internal/spawned.ts"
+import * as Terminal from "./internal/terminal.ts"
 import { Signals } from "./Signals.ts"
-import * as Utf8 from "./Utf8.ts"
 
 /** The grace of a process that no caller waits for: its start was interrupted, or the layer closes. */
 const unattendedGraceMillis = 500
@@ -40,6 +47,8 @@ export interface ProcessGroups {
    * and the processes that were found outside their group.
    */
   readonly killTargets: () => ReadonlyArray<number>
+  /** Returns whether a process or one of its descendants lives, even if another program has started it. */
+  readonly isAlive: (processId: ProcessId) => Effect.Effect<boolean>
 }
 
 /** The service key of {@link ProcessGroups}. */
@@ -50,7 +59,8 @@ export const ProcessGroups: Context.Service<ProcessGroups, ProcessGroups> =
  * Provides core's `Processes` and this service. Output that is not read slows its process. When a command exits with a
  * code other than 0, the spawner of Node sends TERM to the rest of its group. **Interruption** of a start ends the
  * process. Closing the layer ends every process with 500 ms of grace, waits for at most 2 s, and logs the processes that
- * have not ended; from then on nothing starts.
+ * have not ended; from then on nothing starts. Building the layer ends, in the background, what hosts that were killed have
+ * left (contract X3).
  */
 export const layer: Layer.Layer<
   ProcessGroups | Processes,
@@ -60,12 +70,17 @@ export const layer: Layer.Layer<
   Effect.gen(function* () {
     const host = yield* makeHost
     yield* Effect.addFinalizer(() => close(host))
+    yield* FiberSet.run(host.fibers, endLeft(host))
     return Context.empty().pipe(
       Context.add(Processes, {
         start: (spec) => start(host, spec),
         end: (processId, grace) => end(host, processId, grace)
       }),
       Context.add(ProcessGroups, {
+        isAlive: (processId) => {
+          const wanted = { groupId: undefined, sessionId: undefined, marker: processId, claims: () => false }
+          return Effect.map(host.table.finder()(wanted, nothing), isAlive)
+        },
         killTargets: () =>
           Array.from(host.groups.values()).flatMap(({ groupId, others }) => [
             ...(groupId === undefined ? [] : [-groupId]),
@@ -81,8 +96,8 @@ interface Group {
   readonly processId: ProcessId
   /** The id of the group while it may have a living member. Later, another group may get the number. */
   groupId: number | undefined
-  /** The spawner's handle; none for a process of an earlier host. */
-  readonly handle: ChildProcessHandle | undefined
+  /** None for a process of an earlier host. */
+  readonly spawned: Spawned | undefined
   /** Holds the spawner's handle. It is closed when no process lives, so that closing it neither signals nor waits. */
   readonly scope: Scope.Closeable
   readonly exit: Deferred.Deferred<ProcessExit>
@@ -99,16 +114,17 @@ interface Group {
   others: ReadonlySet<number>
 }
 
-interface Host {
-  readonly spawner: ChildProcessSpawner["Service"]
+interface Host extends Spawn.Platform {
   readonly signals: Signals
   readonly table: ProcessTable.ProcessTable
   readonly openControl: ControlGroups.Open
-  readonly fileSystem: FileSystem.FileSystem
   /** Returns the environment that commands inherit. */
   readonly environment: () => { readonly [name: string]: string }
   readonly groups: Map<ProcessId, Group>
   readonly fibers: FiberSet.FiberSet
+  readonly left: LeftProcesses.LeftProcesses
+  /** Whether the processes are found that hosts which were killed have left. */
+  readonly hasFoundLeft: Deferred.Deferred<void>
   isClosed: boolean
 }
 
@@ -122,21 +138,24 @@ const makeHost = Effect.gen(function* () {
     signals,
     table: yield* ProcessTable.make(fileSystem, signals),
     openControl: yield* ControlGroups.make(fileSystem),
+    terminals: yield* Effect.cached(Terminal.load),
     fileSystem,
     environment: () => CommandEnvironment.select(variables(), policy),
     groups: new Map(),
     fibers: yield* FiberSet.make(),
+    left: yield* LeftProcesses.make(fileSystem),
+    hasFoundLeft: yield* Deferred.make<void>(),
     isClosed: false
   }
   return host
 })
 
-type NewGroup = Pick<Group, "processId" | "scope" | "handle" | "startTicks" | "control" | "find">
+type NewGroup = Pick<Group, "processId" | "scope" | "spawned" | "startTicks" | "control" | "find">
 
 const makeGroup = (group: NewGroup): Group => ({
   ...group,
-  groupId: group.handle?.pid,
-  sessionId: group.handle?.pid,
+  groupId: group.spawned?.pid,
+  sessionId: group.spawned?.pid,
   exit: Deferred.makeUnsafe(),
   gone: Deferred.makeUnsafe(),
   killAt: undefined,
@@ -146,37 +165,36 @@ const makeGroup = (group: NewGroup): Group => ({
 const start = (host: Host, spec: ProcessSpec): Effect.Effect<Process, ProcessFailed> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
-      if (spec.command.length === 0) return yield* failed(spec, "there is no command")
-      if (host.isClosed) return yield* failed(spec, "this host is closing")
+      if (spec.command.length === 0) return yield* Spawn.failed(spec, "there is no command")
+      if (host.isClosed) return yield* Spawn.failed(spec, "this host is closing")
       const scope = yield* Scope.make()
       const startTicks = yield* host.table.now
-      const env = { ...host.environment(), ...spec.env, [ProcessTable.markerName]: spec.processId }
-      const canEnter = yield* hasProgram(host, spec, env)
+      const env = { ...host.environment(), ...spec.env, ...marksOf(host, spec.processId) }
+      const canEnter = yield* Spawn.hasProgram(host, spec, env)
       const control = canEnter ? yield* host.openControl(spec.processId, false) : undefined
-      const handle = yield* host.spawner.spawn(makeCommand(spec, env, control)).pipe(
+      const spawned = yield* Spawn.spawn(host, spec, { env, control, hasProgram: canEnter }).pipe(
         Scope.provide(scope),
-        Effect.mapError((error) => failed(spec, reasonOf(error.reason), error)),
-        Effect.catchDefect((defect) => thrown(spec, defect)),
         Effect.onError(() => Effect.andThen(control?.remove ?? Effect.void, Scope.close(scope, Exit.void)))
       )
       const group = makeGroup({
         processId: spec.processId,
         scope,
-        handle,
+        spawned,
         startTicks,
         control,
         find: host.table.finder()
       })
       host.groups.set(spec.processId, group)
-      const pipe = yield* OutputPipe.make(handle.all)
+      const pipe = yield* OutputPipe.make(spawned.output)
       yield* FiberSet.run(host.fibers, pipe.pump)
-      yield* FiberSet.run(host.fibers, watch(host, group, { handle, pipe }))
+      yield* FiberSet.run(host.fibers, watch(host, group, { spawned, pipe }))
       if (host.isClosed) yield* beginEnd(host, group, unattendedGraceMillis)
       // a caller that was interrupted meanwhile does not get this process
       yield* Effect.onInterrupt(restore(Effect.void), () => beginEnd(host, group, unattendedGraceMillis))
       return {
         processId: spec.processId,
-        pid: handle.pid,
+        pid: spawned.pid,
+        ...(spawned.input === undefined ? {} : { input: spawned.input }),
         output: pipe.output,
         exit: Deferred.await(group.exit),
         gone: Deferred.await(group.gone)
@@ -184,87 +202,18 @@ const start = (host: Host, spec: ProcessSpec): Effect.Effect<Process, ProcessFai
     })
   )
 
-type Environment = { readonly [name: string]: string }
-
-/** Whether the program of a command exists: without it, the spawner says what is wrong, and not a shell. */
-const hasProgram = Effect.fnUntraced(function* (
-  { fileSystem }: Host,
-  { command: [program = ""], cwd }: ProcessSpec,
-  env: Environment
-) {
-  const searched = program.includes("/") ? [cwd] : (env["PATH"] ?? "").split(":")
-  const folders = program.startsWith("/") ? [""] : searched.map((folder) => `${folder}/`)
-  for (const folder of folders) {
-    const isProgram = yield* Effect.match(fileSystem.stat(`${folder}${program}`), {
-      onFailure: () => false,
-      onSuccess: ({ mode, type }) => type === "File" && (mode & 0o111) !== 0
-    })
-    if (isProgram) return true
-  }
-  return false
+const marksOf = ({ left: { mark } }: Host, processId: ProcessId): Spawn.Environment => ({
+  [ProcessTable.markerName]: processId,
+  ...(mark === undefined ? {} : { [LeftProcesses.hostName]: mark })
 })
-
-const makeCommand = (
-  spec: ProcessSpec,
-  env: Environment,
-  control: ControlGroups.ControlGroup | undefined
-): ChildProcess.Command => {
-  const [program, ...args] = control === undefined ? spec.command : control.entering(spec.command)
-  return ChildProcess.make(program!, args, {
-    cwd: spec.cwd,
-    env,
-    extendEnv: false,
-    detached: true,
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe"
-  })
-}
-
-const failed = (spec: ProcessSpec, detail: string, cause?: unknown): ProcessFailed =>
-  new ProcessFailed({ command: spec.command, cwd: spec.cwd, detail, ...(cause === undefined ? {} : { cause }) })
-
-const codeOf = (error: unknown): string | undefined => {
-  const code = (error as { readonly code?: unknown } | undefined)?.code
-  return typeof code === "string" ? code : undefined
-}
-
-const reasonOf = (reason: PlatformError["reason"]): string => {
-  const what = reason.module === "FileSystem" ? "directory" : "program"
-  switch (reason._tag) {
-    case "NotFound":
-      return `there is no such ${what}`
-    case "PermissionDenied":
-      return `no permission for this ${what}`
-    case "BadArgument":
-      return reason.description ?? "the command cannot be passed to the host"
-    default:
-      return `the host refused: ${codeOf(reason.cause) ?? reason._tag}`
-  }
-}
-
-/** Node reports most errors of a spawn later and throws the others (`ENOTDIR`, `E2BIG`), which the spawner does not catch. */
-const thrown = (spec: ProcessSpec, defect: unknown): Effect.Effect<never, ProcessFailed> => {
-  const code = codeOf(defect)
-  if (code === undefined) return Effect.die(defect)
-  const sizeBytes = spec.command.reduce((sum, word) => sum + Utf8.encode(word).length, 0)
-  const detail =
-    code === "E2BIG"
-      ? `the command of ${sizeBytes} bytes is longer than the host allows; put it into a file and run the file`
-      : `the host refused: ${code}`
-  return Effect.fail(failed(spec, detail, defect))
-}
 
 /** Publishes the exit of a process and the end of its output, and then waits until its last descendant has ended. */
 const watch = Effect.fnUntraced(function* (
   host: Host,
   group: Group,
-  from: { readonly handle: ChildProcessHandle; readonly pipe: OutputPipe.OutputPipe }
+  from: { readonly spawned: Spawned; readonly pipe: OutputPipe.OutputPipe }
 ) {
-  const exit = yield* Effect.matchEager(from.handle.exitCode, {
-    onSuccess: (exitCode): ProcessExit => ({ exitCode }),
-    onFailure: signalled
-  })
+  const exit = yield* from.spawned.exit
   Deferred.doneUnsafe(group.exit, Effect.succeed(exit))
   yield* FiberSet.run(host.fibers, from.pipe.ended)
   // rarely, because descendants may live for days; `end` looks itself
@@ -272,12 +221,6 @@ const watch = Effect.fnUntraced(function* (
     yield* Effect.timeoutOption(Deferred.await(group.gone), delay)
   }
 })
-
-/** The spawner reports death by a signal as an error, and only its text names the signal. */
-const signalled = (error: PlatformError): ProcessExit => {
-  const signal = /SIG[A-Z0-9]+/.exec(String(error.reason.cause))?.[0]
-  return signal === undefined ? { exitCode: null } : { exitCode: null, signal }
-}
 
 /** How long a host is looked at, at most, on which processes end all the time. */
 const calmMillis = 200
@@ -349,7 +292,7 @@ const forget = Effect.fnUntraced(function* (host: Host, group: Group) {
 
 /** Releases what a group held. After unref, closing the scope neither signals nor waits for zombies that nothing reaps. */
 const release = Effect.fnUntraced(function* (group: Group, isRemoved: boolean) {
-  if (group.handle !== undefined) yield* Effect.ignore(group.handle.unref)
+  if (group.spawned !== undefined) yield* group.spawned.unref
   yield* Scope.close(group.scope, Exit.void)
   for (let count = 0; group.control !== undefined && !isRemoved && count < removeCount; count++) {
     yield* Effect.sleep(100)
@@ -358,25 +301,37 @@ const release = Effect.fnUntraced(function* (group: Group, isRemoved: boolean) {
 })
 
 const end = Effect.fnUntraced(function* (host: Host, processId: ProcessId, grace: number) {
-  let group = host.groups.get(processId)
-  if (group === undefined) {
-    if (host.isClosed) return
-    // a process of an earlier host may still carry the marker (contract X3)
-    const control = yield* host.openControl(processId, true)
-    const scope = yield* Scope.make()
-    group = makeGroup({
-      processId,
-      scope,
-      handle: undefined,
-      startTicks: undefined,
-      control,
-      find: host.table.finder()
-    })
-    Deferred.doneUnsafe(group.exit, Effect.succeed({ exitCode: null }))
-    host.groups.set(processId, group)
-  }
+  if (host.isClosed && !host.groups.has(processId)) return
+  const group = host.groups.get(processId) ?? (yield* adopt(host, processId))
   yield* Effect.uninterruptible(beginEnd(host, group, grace))
   yield* Deferred.await(group.gone)
+})
+
+/** Makes the group of a process of an earlier host, of which only the marker is known (contract X3). */
+const adopt = Effect.fnUntraced(function* (host: Host, processId: ProcessId) {
+  const control = yield* host.openControl(processId, true)
+  const scope = yield* Scope.make()
+  const group = makeGroup({
+    processId,
+    scope,
+    spawned: undefined,
+    startTicks: undefined,
+    control,
+    find: host.table.finder()
+  })
+  Deferred.doneUnsafe(group.exit, Effect.succeed({ exitCode: null }))
+  host.groups.set(processId, group)
+  return group
+})
+
+/** Begins to end what hosts that were killed have left. */
+const endLeft = Effect.fnUntraced(function* (host: Host) {
+  for (const processId of yield* host.left.find) {
+    yield* Effect.logInfo(`ending process ${processId}, which a program that was killed has left`)
+    const group = host.groups.get(processId) ?? (yield* adopt(host, processId))
+    yield* beginEnd(host, group, unattendedGraceMillis)
+  }
+  Deferred.doneUnsafe(host.hasFoundLeft, Effect.void)
 })
 
 // a clock that is set back must not put the kill off
@@ -446,6 +401,8 @@ const kill = Effect.fnUntraced(function* (host: Host, group: Group) {
 })
 
 const close = Effect.fnUntraced(function* (host: Host) {
+  // a program that ends soon after its start ends them too
+  yield* Effect.timeoutOption(Effect.interruptible(Deferred.await(host.hasFoundLeft)), closeLimitMillis)
   host.isClosed = true
   const groups = Array.from(host.groups.values())
   yield* Effect.forEach(groups, (group) => beginEnd(host, group, unattendedGraceMillis), { discard: true })

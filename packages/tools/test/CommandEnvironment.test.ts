@@ -40,6 +40,14 @@ describe("select", () => {
     assert.strictEqual(names({ inherit: "core", exclude: ["A.B"] }), "PATH HOME LC_ALL")
     assert.include(names({ inherit: "all", exclude: [] }), "OPENAI_API_KEY")
   })
+
+  it("adds what is set, and keeps only what a pattern allows", () => {
+    const set = { HOME: "/other", MORE_TOKEN: "given" }
+    const selected = CommandEnvironment.select(variables, { inherit: "core", set })
+    assert.deepStrictEqual(selected, { PATH: "/usr/bin:/bin", HOME: "/other", LC_ALL: "C", MORE_TOKEN: "given" })
+    assert.strictEqual(names({ inherit: "all", set, only: ["home", "MORE_*", "EDITOR"] }), "HOME EDITOR MORE_TOKEN")
+    assert.strictEqual(names({ inherit: "all", only: [] }), "")
+  })
 })
 
 describe("commands", () => {

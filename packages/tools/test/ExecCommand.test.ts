@@ -1,38 +1,13 @@
 import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Schema, Stream } from "effect"
-import { Agent, type Ids, Turn } from "@spindle/core"
+import { Effect, Fiber, Schema, Stream } from "effect"
+import { Agent, Turn } from "@spindle/core"
+import type { ToolPolicy } from "@spindle/core/Agent"
 import type { CallDetail } from "@spindle/core/Display"
-import { Processes } from "@spindle/core/Processes"
 import { CodingTools, ExecCommand } from "../src/index.ts"
-import { carriersOf, directory, host, newId } from "./host.ts"
-
-/** A turn that starts processes, collects output, and ends its processes when its scope closes. */
-const makeTurn = Effect.gen(function* () {
-  const pieces: Array<string> = []
-  const details: Array<CallDetail> = []
-  const started: Array<Ids.ProcessId> = []
-  const published = yield* Deferred.make<string>()
-  const processes = yield* Processes
-  const end = (processId: Ids.ProcessId) => processes.end(processId, 200)
-  yield* Effect.addFinalizer(() => Effect.forEach(started, end, { discard: true }))
-  const members: Partial<Turn.Turn> = {
-    process: ({ command, cwd, env }) =>
-      Effect.suspend(() => {
-        const processId = newId()
-        started.push(processId)
-        return processes.start({ processId, command, cwd, ...(env === undefined ? {} : { env }) })
-      }),
-    endProcess: end,
-    detail: (_, detail) => Effect.sync(() => void details.push(detail)),
-    output: (_, text) => {
-      pieces.push(text)
-      return Effect.asVoid(Deferred.succeed(published, text))
-    }
-  }
-  return { turn: members as Turn.Turn, details, pieces, started, firstOutput: Deferred.await(published) }
-})
+import { carriersOf, directory } from "./host.ts"
+import { host, makeTurn } from "./turn.ts"
 
 const run = Effect.fnUntraced(function* (params: ExecCommand.Parameters, where?: string) {
   const cwd = where ?? (yield* directory)
@@ -226,8 +201,8 @@ describe("what people see of a command", () => {
 
 describe("commandOf", () => {
   it("takes the shell and the profile as asked", () => {
-    assert.deepStrictEqual(ExecCommand.commandOf({ cmd: "ls" }, "/bin/bash"), ["/bin/bash", "-lc", "ls"])
-    assert.deepStrictEqual(ExecCommand.commandOf({ cmd: "ls", shell: "zsh", login: false }, "/bin/bash"), [
+    assert.deepStrictEqual(ExecCommand.commandOf({ cmd: "ls" }, { shell: "/bin/bash" }), ["/bin/bash", "-lc", "ls"])
+    assert.deepStrictEqual(ExecCommand.commandOf({ cmd: "ls", shell: "zsh", login: false }, { shell: "/bin/bash" }), [
       "zsh",
       "-c",
       "ls"
@@ -285,9 +260,20 @@ describe("CodingTools", () => {
     assert.deepStrictEqual(apply_patch.payload!({ input: "*** Begin Patch\n*** Add File: a\n+x\n*** End Patch" }), {
       changes: [{ path: "a", kind: "add", diff: ["+x"] }]
     })
-    assert.deepStrictEqual([exec_command.approval, exec_command.concurrency], ["ask", "parallel"])
-    assert.deepStrictEqual([apply_patch.approval, apply_patch.concurrency], ["ask", "exclusive"])
-    assert.deepStrictEqual(CodingTools.policies({ approval: "allow", cwd: "/" }).exec_command.approval, "allow")
+    assert.deepStrictEqual([exec_command.concurrency, apply_patch.concurrency], ["parallel", "exclusive"])
+  })
+
+  it("a command, its input and a patch are decided alike", () => {
+    for (const approval of ["ask", "allow"] as const) {
+      const { apply_patch, exec_command, write_stdin } = CodingTools.policies({ approval, cwd: "/work" })
+      const decide = (policy: ToolPolicy<any>, params: unknown) =>
+        typeof policy.approval === "function" ? policy.approval(params) : policy.approval
+      assert.strictEqual(decide(exec_command, { cmd: "ls" }), approval)
+      assert.strictEqual(decide(write_stdin, { session_id: 1, chars: "ls\n" }), approval)
+      assert.strictEqual(decide(apply_patch, { input: "" }), approval)
+      // a way out of the sandbox is always asked about
+      assert.strictEqual(decide(exec_command, { cmd: "ls", sandbox_permissions: "require_escalated" }), "ask")
+    }
   })
 
   it.effect("the arguments of a command are those that models know", () =>

@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -21,6 +22,7 @@ import { ChildProcessSpawner } from "effect/process"
 import { Processes } from "@spindle/core/Processes"
 import { ProcessGroups } from "../src/index.ts"
 import { carriersOf, directory, groupOf, host, newId, signals } from "./host.ts"
+import { until } from "./output.ts"
 
 const cwd = tmpdir()
 
@@ -29,19 +31,6 @@ const shell = Effect.fnUntraced(function* (script: string, processId = newId()) 
 })
 
 const textOf = (output: Stream.Stream<Uint8Array>) => Stream.mkString(Stream.decodeText(output))
-
-/** Reads until this word has come, and leaves the rest to a fiber that drops it. */
-const until = Effect.fnUntraced(function* (output: Stream.Stream<Uint8Array>, word: string) {
-  const seen = yield* Deferred.make<string>()
-  let all = ""
-  yield* Effect.forkScoped(
-    Stream.runForEach(Stream.decodeText(output), (piece) => {
-      all += piece
-      return all.includes(word) ? Deferred.succeed(seen, all) : Effect.void
-    })
-  )
-  return yield* Deferred.await(seen)
-})
 
 /** How many milliseconds this takes. */
 const millisOf = Effect.fnUntraced(function* <A, E, R>(effect: Effect.Effect<A, E, R>) {
@@ -197,7 +186,9 @@ describe("exit and output", () => {
 
   it.live("a daemon that writes without end does not keep the output open", () =>
     Effect.gen(function* () {
-      const child = yield* shell("setsid yes & sleep 0.05")
+      const begun = join(yield* directory, "begun")
+      const daemon = `echo begun; : > ${begun}; exec yes`
+      const child = yield* shell(`setsid sh -c '${daemon}' & until [ -e ${begun} ]; do sleep 0.01; done`)
       const sizeBytes = yield* Stream.runFold(
         child.output,
         () => 0,
@@ -206,7 +197,7 @@ describe("exit and output", () => {
       assert.isAbove(sizeBytes, 0)
       yield* end(child.processId, 0)
       assert.deepStrictEqual(carriersOf(child.processId), [])
-    }).pipe(Effect.provide(host))
+    }).pipe(Effect.scoped, Effect.provide(host))
   )
 
   it.live("X4 a process whose output is not read waits, and continues when it is read", () =>
@@ -327,6 +318,40 @@ describe("end", () => {
       assert.isAbove(carriersOf(processId).length, 0)
       yield* end(processId, 500)
       assert.deepStrictEqual(carriersOf(processId), [])
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("X3 a start ends what a host that was killed has left, and nothing else", () =>
+    Effect.gen(function* () {
+      const child = yield* shell("sleep 300 & echo $SPINDLE_HOST; sleep 300")
+      const [boot, namespace, pid, ticks] = (yield* until(child.output, "\n")).trim().split("/")
+      assert.strictEqual(pid, String(process.pid))
+      const left = [boot, namespace, pid, Number(ticks) - 1].join("/")
+      const others = {
+        "a host that lives": [boot, namespace, pid, ticks].join("/"),
+        "another boot": left.replace(boot!, "boot"),
+        "another process namespace": left.replace(namespace!, "pid:[1]")
+      }
+      const start = (mark: string) => {
+        const processId = newId()
+        const env = { ...process.env, SPINDLE_PROCESS: processId, SPINDLE_HOST: mark }
+        const sleeping = spawn("sleep", ["300"], { detached: true, stdio: "ignore", env })
+        return Effect.as(
+          Effect.addFinalizer(() => Effect.sync(() => void sleeping.kill("SIGKILL"))),
+          { processId, sleeping }
+        )
+      }
+      const kept = yield* Effect.forEach(Object.values(others), start)
+      const { processId, sleeping } = yield* start(left)
+      const gone = new Promise((resolve) => sleeping.once("exit", (_, signal) => resolve(signal)))
+      yield* Effect.scoped(Layer.build(Layer.fresh(host)))
+      assert.strictEqual(yield* Effect.promise(() => gone), "SIGTERM")
+      assert.deepStrictEqual(carriersOf(processId), [])
+      assert.deepStrictEqual(
+        kept.map((one) => carriersOf(one.processId).length),
+        [1, 1, 1]
+      )
+      assert.isAbove(carriersOf(child.processId).length, 1)
     }).pipe(Effect.scoped, Effect.provide(host))
   )
 

@@ -2,7 +2,8 @@
  * The settings of agents that the model may start: the limits in the table `agents`, its roles, and the models to choose
  * from. The keys are the reference's, except `instructions_file` of a role.
  */
-import * as Schema from "effect/Schema"
+import * as Catalog from "./catalog.ts"
+import type { Files } from "./files.ts"
 import type * as Table from "./table.ts"
 
 /** A role of an agent. A field that is undefined has the value of the session. */
@@ -35,14 +36,6 @@ export interface AgentSettings {
   readonly models: ReadonlyArray<AgentModel>
 }
 
-/** Reads the files that keys name. Throws `SettingsInvalid` for a file that cannot be used. */
-export interface Files {
-  readonly text: (table: Table.Settings, key: Table.Key) => string | undefined
-  /** A TOML document; an empty one if the key is not set. */
-  readonly table: (table: Table.Settings, key: Table.Key) => Table.Settings
-  readonly json: <A>(table: Table.Settings, key: Table.Key, schema: Schema.Codec<A, unknown>) => A | undefined
-}
-
 /** Where to read from. `model` is that of the session; undefined if the provider has no other. */
 export interface Sources {
   readonly table: Table.Settings
@@ -52,15 +45,6 @@ export interface Sources {
 
 /** The efforts of a model that is not in a catalog. */
 const defaultEfforts: ReadonlyArray<string> = ["minimal", "low", "medium", "high", "xhigh"]
-
-const Catalog = Schema.Struct({
-  models: Schema.Array(
-    Schema.Struct({
-      slug: Schema.String,
-      supported_reasoning_levels: Schema.optionalKey(Schema.Array(Schema.Struct({ effort: Schema.String })))
-    })
-  )
-})
 
 /** Reads the settings. */
 export const read = (sources: Sources): AgentSettings => {
@@ -100,8 +84,7 @@ const modelsOf = ({ files, model, table }: Sources, roles: ReadonlyArray<AgentRo
   const efforts = new Map<string, ReadonlyArray<string>>()
   for (const name of [model, ...roles.map((role) => role.model)])
     if (name !== undefined) efforts.set(name, defaultEfforts)
-  const catalog = files.json(table, "model_catalog_json", Catalog)
-  for (const { slug, supported_reasoning_levels } of catalog?.models ?? []) {
+  for (const { slug, supported_reasoning_levels } of Catalog.read(table, files)) {
     efforts.set(slug, supported_reasoning_levels?.map(({ effort }) => effort) ?? defaultEfforts)
   }
   return Array.from(efforts, ([name, supported]) => ({ name, efforts: supported }))

@@ -15,7 +15,6 @@ const profile: Known = {
     "model",
     "model_provider",
     "openai_base_url",
-    "approval_policy",
     "sandbox_mode",
     "model_reasoning_effort",
     "model_reasoning_summary",
@@ -23,9 +22,20 @@ const profile: Known = {
     "model_catalog_json",
     "project_doc_max_bytes",
     "project_doc_fallback_filenames",
-    "project_root_markers"
+    "project_root_markers",
+    "allow_login_shell",
+    "model_context_window",
+    "model_auto_compact_token_limit"
   ),
+  shell_environment_policy: {
+    ...names("inherit", "ignore_default_excludes", "exclude", "include_only"),
+    set: true
+  },
+  approval_policy: {
+    granular: names("sandbox_approval", "rules", "mcp_elicitations", "request_permissions")
+  },
   features: names("multi_agent", "undo"),
+  sandbox_workspace_write: names("writable_roots", "network_access", "exclude_slash_tmp", "exclude_tmpdir_env_var"),
   otel: names("environment", "log_user_prompt", "exporter", "trace_exporter", "metrics_exporter"),
   agents: {
     ...names("max_threads", "max_depth", "job_max_runtime_seconds"),
@@ -38,6 +48,30 @@ const profile: Known = {
       "model_reasoning_effort",
       "nickname_candidates"
     )
+  },
+  mcp_servers: {
+    "*": {
+      ...names(
+        "command",
+        "args",
+        "cwd",
+        "env",
+        "env_vars",
+        "url",
+        "bearer_token_env_var",
+        "http_headers",
+        "env_http_headers",
+        "enabled",
+        "required",
+        "startup_timeout_sec",
+        "tool_timeout_sec",
+        "enabled_tools",
+        "disabled_tools",
+        "supports_parallel_tool_calls",
+        "turn_headers",
+        "protocol_version"
+      )
+    }
   },
   model_providers: {
     "*": {
@@ -59,7 +93,7 @@ const profile: Known = {
   }
 }
 
-const root: Known = { ...profile, profile: true, profiles: { "*": profile } }
+const root: Known = { ...profile, hooks: true, profile: true, profiles: { "*": profile } }
 
 /** Returns the keys of the layers that nothing reads, each once, as dotted names. */
 export const of = (layers: ReadonlyArray<Pick<Layer, "table">>): ReadonlyArray<string> => [

@@ -135,6 +135,7 @@ export const completed = (item: CallItem, result: ToolResult, end: End): CallIte
     case "mcpToolCall": {
       const text = textOf(result)
       const isError = status !== "completed" || detailOf(result, "Mcp")?.isError === true
+      const structuredContent = typeof result.output === "object" ? result.output : null
       const duration = { durationMs: detailOf(result, "Mcp")?.durationMillis ?? durationMs }
       return isError
         ? {
@@ -144,7 +145,7 @@ export const completed = (item: CallItem, result: ToolResult, end: End): CallIte
             status: status === "completed" ? "failed" : status,
             error: { message: text }
           }
-        : { ...item, ...common, ...duration, result: { content: [{ type: "text", text }], structuredContent: null } }
+        : { ...item, ...common, ...duration, result: { content: [{ type: "text", text }], structuredContent } }
     }
     case "webSearch":
     case "plan":

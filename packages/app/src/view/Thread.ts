@@ -199,6 +199,7 @@ export const step = (before: Thread, event: SessionEvent): Step => {
     case "TaskNote":
       return [thread, [{ _tag: "TaskNoted", note: event }]]
     case "SessionStarted":
+    case "CallDecided":
     case "TurnContextChanged":
     case "HistoryReplaced":
     case "InputAccepted":

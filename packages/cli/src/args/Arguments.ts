@@ -5,11 +5,13 @@
  * programs that drive the reference write them. Anything wrong is one `UsageError` with a message of one line.
  */
 import { parseArgs } from "node:util"
+import type { NewServer } from "@spindle/app/McpFile"
 import type { ApprovalPolicy, SandboxMode } from "@spindle/app/Settings"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Flags from "./Flags.ts"
 import type { ColorMode, Flag, Topic } from "./Flags.ts"
+import * as TaskArguments from "./taskArguments.ts"
 
 /** The command line is wrong. `hint` is a command that explains it. */
 export class UsageError extends Schema.TaggedError<UsageError>()("UsageError", {
@@ -54,21 +56,6 @@ export type Prompt =
   | { readonly _tag: "Text"; readonly text: string }
   | { readonly _tag: "Stdin"; readonly dash: boolean }
 
-/** What `undo` takes back, and how. */
-export interface Undo {
-  readonly turns: number
-  readonly redo: boolean
-  readonly dryRun: boolean
-  readonly force: boolean
-}
-
-/** What `review` looks at. */
-export type ReviewTarget =
-  | { readonly type: "uncommitted" }
-  | { readonly type: "base"; readonly branch: string }
-  | { readonly type: "commit"; readonly sha: string }
-  | { readonly type: "custom"; readonly instructions: string }
-
 /** What to do. */
 export type Command =
   | {
@@ -78,10 +65,15 @@ export type Command =
       readonly options: TurnOptions
     }
   | { readonly _tag: "Demo"; readonly options: TurnOptions }
-  | { readonly _tag: "Undo"; readonly session: Resume; readonly undo: Undo; readonly options: TurnOptions }
+  | {
+      readonly _tag: "Undo"
+      readonly session: Resume
+      readonly undo: TaskArguments.Undo
+      readonly options: TurnOptions
+    }
   | {
       readonly _tag: "Review"
-      readonly target: ReviewTarget
+      readonly target: TaskArguments.ReviewTarget
       /** The least urgent priority that makes the program fail. */
       readonly failOn: number | undefined
       readonly options: TurnOptions
@@ -101,7 +93,27 @@ export type Command =
       readonly verbose: boolean
     }
   | { readonly _tag: "SessionsArchive" | "SessionsUnarchive"; readonly id: string }
+  | {
+      readonly _tag: "SessionsProcesses"
+      readonly id: string
+      readonly json: boolean
+      readonly tail: string | undefined
+      readonly end: string | undefined
+    }
+  | { readonly _tag: "HooksList" | "HooksTrust" }
+  | { readonly _tag: "McpList"; readonly json: boolean }
+  | { readonly _tag: "McpAdd"; readonly server: NewServer }
+  | { readonly _tag: "McpRemove"; readonly name: string }
   | { readonly _tag: "Trace"; readonly session: Resume; readonly outputFile: string | undefined }
+  | {
+      readonly _tag: "Sandbox"
+      readonly words: ReadonlyArray<string>
+      readonly cwd: string | undefined
+      readonly config: ReadonlyArray<readonly [key: string, value: string]>
+      readonly sandboxMode: SandboxMode | undefined
+      readonly addedDirectories: ReadonlyArray<string>
+    }
+  | { readonly _tag: "Doctor" }
   | { readonly _tag: "Help"; readonly topic: Topic }
   | { readonly _tag: "Version" }
 
@@ -122,6 +134,7 @@ const refuse = (topic: Topic, detail: string): never => {
 }
 
 const command = (argv: ReadonlyArray<string>): Command => {
+  const options = optionsOf(argv[0])
   const { tokens } = parseArgs({ args: [...argv], strict: false, allowPositionals: true, tokens: true, options })
   const terminator = tokens.find((token) => token.kind === "option-terminator")?.index ?? Infinity
   const positionals = tokens.filter((token) => token.kind === "positional")
@@ -137,13 +150,15 @@ const command = (argv: ReadonlyArray<string>): Command => {
   return build(topic.topic, rest.slice(topic.wordsCount), values)
 }
 
-const options = Object.fromEntries(
-  Flags.flags.flatMap((flag) => {
-    const option = { type: flag.takes === undefined ? ("boolean" as const) : ("string" as const), multiple: true }
-    const names: Array<[string, object]> = (flag.aliases ?? []).map((alias) => [alias, option])
-    return [[flag.name, flag.short === undefined ? option : { ...option, short: flag.short }], ...names]
-  })
-) as { [name: string]: { type: "boolean" | "string" } }
+const optionsOf = (command: string | undefined) =>
+  Object.fromEntries(
+    Flags.flags.flatMap((flag) => {
+      const isSwitch = flag.takes === undefined || flag.switchOf === command
+      const option = { type: isSwitch ? ("boolean" as const) : ("string" as const), multiple: true }
+      const names: Array<[string, object]> = (flag.aliases ?? []).map((alias) => [alias, option])
+      return [[flag.name, flag.short === undefined ? option : { ...option, short: flag.short }], ...names]
+    })
+  ) as { [name: string]: { type: "boolean" | "string" } }
 
 interface Found {
   readonly topic: Topic
@@ -163,16 +178,20 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
     case "e":
       return second === "resume" ? found("exec resume", 2) : found("exec", 1)
     case "demo":
+    case "doctor":
+    case "sandbox":
     case "trace":
     case "undo":
     case "review":
       return found(first, 1)
-    case "sessions": {
-      const known = Flags.sessionsCommands.find((name) => name === second)
-      if (known !== undefined) return found(`sessions ${known}`, 2)
-      if (second === undefined) return found("sessions", 1)
-      if (asksHelp) return found("sessions", words.length)
-      return refuse("sessions", unknown(`command "sessions ${second}"`, Flags.nearest(second, Flags.sessionsCommands)))
+    case "sessions":
+    case "hooks":
+    case "mcp": {
+      const known = below(first, second)
+      if (known !== undefined) return found(known, 2)
+      if (second === undefined) return found(first, 1)
+      if (asksHelp) return found(first, words.length)
+      return refuse(first, unknown(`command "${first} ${second}"`, Flags.nearest(second, commandsBelow[first])))
     }
   }
   if (first === "resume") return refuse("", unknown(`command "${first}"`, "spindle exec resume"))
@@ -180,10 +199,16 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
     return refuse("", unknown(`command "${first}"`, `spindle sessions ${first}`))
   }
   if (/\s/.test(first)) return refuse("", 'this is not a command; to run it as a prompt: spindle exec "PROMPT"')
-  return refuse(
-    "",
-    unknown(`command "${first}"`, Flags.nearest(first, ["exec", "sessions", "trace", "undo", "review", "demo", "help"]))
-  )
+  return refuse("", unknown(`command "${first}"`, Flags.nearest(first, [...commandNames, "help"])))
+}
+
+const commandNames = ["exec", "sessions", "hooks", "mcp", "trace", "undo", "review", "demo", "sandbox", "doctor"]
+
+const commandsBelow = { sessions: Flags.sessionsCommands, mcp: Flags.mcpCommands, hooks: Flags.hooksCommands }
+
+const below = (first: keyof typeof commandsBelow, second: string | undefined): Topic | undefined => {
+  const topic = `${first} ${second}`
+  return commandsBelow[first].some((name) => name === second) ? (topic as Topic) : undefined
 }
 
 const unknown = (what: string, near: string | undefined): string =>
@@ -208,7 +233,7 @@ const collect = ({ topic }: Found, values: Map<string, Array<string>>, token: Op
     refuse(topic, `spindle${topic === "" ? " without a command" : ` ${topic}`} has no flag ${shown}`)
   }
   const before = values.get(flag.name)
-  if (flag.takes === undefined) {
+  if (flag.takes === undefined || flag.switchOf === topic) {
     if (token.value !== undefined) refuse(topic, `${shown} takes no value`)
     values.set(flag.name, [])
     return
@@ -217,8 +242,9 @@ const collect = ({ topic }: Found, values: Map<string, Array<string>>, token: Op
   values.set(flag.name, [...(before ?? []), valueOf(flag, topic, token)])
 }
 
-// `sessions` and the program without a command accept every flag, to show help
-const belongs = (flag: Flag, topic: Topic) => topic === "" || topic === "sessions" || flag.commands.includes(topic)
+// the program without a command, and a command with others below it, accept every flag, to show help
+const belongs = (flag: Flag, topic: Topic) =>
+  topic === "" || topic === "sessions" || topic === "mcp" || flag.commands.includes(topic)
 
 const valueOf = (flag: Flag, topic: Topic, token: OptionToken): string => {
   const shown = token.rawName
@@ -255,9 +281,11 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
   }
   switch (topic) {
     case "":
-      return refuse("", "a command is missing: exec, sessions, trace, undo, review or demo")
+      return refuse(topic, `a command is missing: ${commandNames.slice(0, -1).join(", ")} or ${commandNames.at(-1)}`)
     case "sessions":
-      return refuse("sessions", `a command is missing: ${Flags.sessionsCommands.join(", ")}`)
+    case "hooks":
+    case "mcp":
+      return refuse(topic, `a command is missing: ${commandsBelow[topic].join(", ")}`)
     case "sessions list":
       only(0, "sessions list takes flags only")
       return { _tag: "SessionsList", archived: values.has("archived"), json, all: json || values.has("all"), color }
@@ -267,29 +295,45 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       return { _tag: "SessionsArchive", id: sessionId() }
     case "sessions unarchive":
       return { _tag: "SessionsUnarchive", id: sessionId() }
+    case "sessions processes": {
+      const [tail, end] = [values.get("tail")?.[0], values.get("end")?.[0]]
+      if (tail !== undefined && end !== undefined) return refuse(topic, "--tail cannot be used together with --end")
+      return { _tag: "SessionsProcesses", id: sessionId(), json, tail, end }
+    }
+    case "hooks list":
+    case "hooks trust":
+      only(0, `${topic} takes nothing else`)
+      return topic === "hooks list" ? { _tag: "HooksList" } : { _tag: "HooksTrust" }
+    case "mcp list":
+      only(0, "mcp list takes flags only")
+      return { _tag: "McpList", json }
+    case "mcp add":
+      return { _tag: "McpAdd", server: newServer(topic, rest, values) }
+    case "mcp remove":
+      only(1, "give one name")
+      return { _tag: "McpRemove", name: rest[0] || refuse(topic, "give the name of a server") }
     case "trace": {
       const last = values.has("last")
       only(last ? 0 : 1, "give one session id, or --last")
       return { _tag: "Trace", session: resumeOf(), outputFile: values.get("output")?.[0] }
     }
-    case "undo": {
+    case "undo":
       only(1, "give one session id, or none for the last session of this directory")
-      const session: Resume = rest[0] === undefined ? { _tag: "Last", all: false } : { _tag: "Id", id: rest[0] }
-      return { _tag: "Undo", session, undo: undoOf(values), options: turnOptions(topic, values) }
-    }
-    case "review": {
+      return undo(rest[0], values)
+    case "review":
       only(1, "put the instructions in quotes")
-      const failOn = values.get("fail-on")?.[0]
-      return {
-        _tag: "Review",
-        target: targetOf(rest[0], values),
-        failOn: failOn === undefined ? undefined : Number(failOn),
-        options: turnOptions(topic, values)
-      }
-    }
+      return review(rest[0], values)
     case "demo":
       only(0, "demo takes no prompt")
       return { _tag: "Demo", options: turnOptions(topic, values) }
+    case "sandbox": {
+      if (rest.length === 0) refuse(topic, "give a command, after --")
+      const { addedDirectories, config, cwd, sandboxMode } = turnOptions(topic, values)
+      return { _tag: "Sandbox", words: rest, cwd, config, sandboxMode, addedDirectories }
+    }
+    case "doctor":
+      only(0, "doctor takes flags only")
+      return values.has("sandbox") ? { _tag: "Doctor" } : refuse(topic, "say what to look at: --sandbox")
     case "exec":
       only(1, "put the prompt in quotes")
       return { _tag: "Exec", prompt: prompt(topic, rest[0]), resume: undefined, options: turnOptions(topic, values) }
@@ -302,26 +346,46 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
   }
 }
 
-const undoOf = (values: Values): Undo => {
-  const turns = values.get("turns")?.[0] ?? "1"
-  if (!/^[1-9]\d{0,8}$/.test(turns)) refuse("undo", `--turns needs a whole number, at least 1, not "${turns}"`)
-  const redo = values.has("redo")
-  if (redo && values.has("turns")) refuse("undo", "--redo cannot be used together with --turns")
-  return { turns: Number(turns), redo, dryRun: values.has("dry-run"), force: values.has("force") }
+const newServer = (topic: Topic, [name, command, ...args]: ReadonlyArray<string>, values: Values): NewServer => {
+  if (name === undefined || !/^[\w-]+$/.test(name)) {
+    return refuse(topic, "give a name of letters, digits, - and _")
+  }
+  const url = values.get("url")?.[0]
+  const bearerTokenVariable = values.get("bearer-token-env-var")?.[0]
+  const env = pairs(topic, "env", values)
+  if (url !== undefined) {
+    if (command !== undefined || env.length > 0) return refuse(topic, "give either --url or a command")
+    if (!/^https?:$/.test(URL.parse(url)?.protocol ?? "")) {
+      return refuse(topic, `--url needs a URL that begins with http:// or https://, not "${url}"`)
+    }
+    return { _tag: "Http", name, url, ...(bearerTokenVariable === undefined ? {} : { bearerTokenVariable }) }
+  }
+  if (command === undefined) return refuse(topic, "give --url, or -- and a command")
+  if (bearerTokenVariable !== undefined) return refuse(topic, "--bearer-token-env-var needs --url")
+  return { _tag: "Stdio", name, command, args, env: Object.fromEntries(env) }
 }
 
-const targetOf = (text: string | undefined, values: Values): ReviewTarget => {
-  const [branch, sha] = [values.get("base")?.[0], values.get("commit")?.[0]]
-  const given = [
-    ...(text === undefined ? [] : ["instructions"]),
-    ...["uncommitted", "base", "commit"].filter((name) => values.has(name)).map((name) => `--${name}`)
-  ]
-  if (given.length > 1) return refuse("review", `${given.join(" and ")} cannot be used together`)
-  if (branch !== undefined) return { type: "base", branch }
-  if (sha !== undefined) return { type: "commit", sha }
-  if (text === undefined) return { type: "uncommitted" }
-  return text.trim() === "" ? refuse("review", "the instructions are empty") : { type: "custom", instructions: text }
-}
+/** The values `KEY=VALUE` of a flag. */
+const pairs = (topic: Topic, flag: string, values: Values): ReadonlyArray<readonly [key: string, value: string]> =>
+  (values.get(flag) ?? []).map((pair) => {
+    const at = pair.indexOf("=")
+    return at > 0
+      ? [pair.slice(0, at).trim(), pair.slice(at + 1)]
+      : refuse(topic, `--${flag} needs KEY=VALUE, not "${pair}"`)
+  })
+
+const undo = (id: string | undefined, values: Values): Command => ({
+  _tag: "Undo",
+  session: id === undefined ? { _tag: "Last", all: false } : { _tag: "Id", id },
+  undo: TaskArguments.undoOf(values, (detail) => refuse("undo", detail)),
+  options: turnOptions("undo", values)
+})
+
+const review = (text: string | undefined, values: Values): Command => ({
+  _tag: "Review",
+  ...TaskArguments.reviewOf(text, values, (detail) => refuse("review", detail)),
+  options: turnOptions("review", values)
+})
 
 const prompt = (topic: Topic, text: string | undefined): Prompt => {
   if (text === undefined || text === "-") return { _tag: "Stdin", dash: text === "-" }
@@ -349,12 +413,7 @@ const turnOptions = (topic: Topic, values: Values): TurnOptions => {
     color: (one("color") ?? "auto") as ColorMode,
     cwd: one("cd"),
     model: one("model"),
-    config: many("config").map((pair) => {
-      const at = pair.indexOf("=")
-      return at > 0
-        ? [pair.slice(0, at).trim(), pair.slice(at + 1)]
-        : refuse(topic, `--config needs KEY=VALUE, not "${pair}"`)
-    }),
+    config: pairs(topic, "config", values),
     approvalPolicy,
     sandboxMode,
     outputSchemaFile: one("output-schema"),

@@ -6,7 +6,13 @@
 import { approvalPolicies, sandboxModes } from "@spindle/app/Settings"
 
 /** The commands below `sessions`. */
-export const sessionsCommands = ["list", "show", "archive", "unarchive"] as const
+export const sessionsCommands = ["list", "show", "archive", "unarchive", "processes"] as const
+
+/** The commands below `hooks`. */
+export const hooksCommands = ["list", "trust"] as const
+
+/** The commands below `mcp`. */
+export const mcpCommands = ["list", "add", "remove"] as const
 
 /** The commands, as the words that name them. */
 export const topics = [
@@ -18,17 +24,28 @@ export const topics = [
   "sessions show",
   "sessions archive",
   "sessions unarchive",
+  "sessions processes",
+  "hooks",
+  "hooks list",
+  "hooks trust",
+  "mcp",
+  "mcp list",
+  "mcp add",
+  "mcp remove",
   "trace",
   "undo",
   "review",
-  "demo"
+  "demo",
+  "sandbox",
+  "doctor"
 ] as const
 /** @see {@link topics} */
 export type Topic = (typeof topics)[number]
 
 /**
  * One flag. `takes` names its value in the help; a flag without it is a switch. `choices` lists the allowed values,
- * `repeats` allows the flag more than once, and `aliases` are other long names.
+ * `repeats` allows the flag more than once, and `aliases` are other long names. For a command in `switchOf` the flag takes
+ * no value.
  */
 export interface Flag {
   readonly name: string
@@ -37,6 +54,7 @@ export interface Flag {
   readonly takes?: string
   readonly choices?: ReadonlyArray<string>
   readonly repeats?: true
+  readonly switchOf?: Topic
   readonly commands: ReadonlyArray<Topic>
   readonly summary: string
 }
@@ -55,17 +73,17 @@ export const flags: ReadonlyArray<Flag> = [
   {
     name: "json",
     aliases: ["experimental-json"],
-    commands: [...turns, ...tasks, "sessions list", "sessions show"],
+    commands: [...turns, ...tasks, "sessions list", "sessions show", "sessions processes", "mcp list"],
     summary: "write one JSON object a line to stdout"
   },
-  { name: "cd", short: "C", takes: "DIR", commands: [...exec, ...tasks], summary: "work in this directory" },
+  { name: "cd", short: "C", takes: "DIR", commands: [...exec, ...tasks, "sandbox"], summary: "work in this directory" },
   { name: "model", short: "m", takes: "MODEL", commands: [...turns, "review"], summary: "the model to ask" },
   {
     name: "config",
     short: "c",
     takes: "KEY=VALUE",
     repeats: true,
-    commands: [...turns, ...tasks],
+    commands: [...turns, ...tasks, "sandbox"],
     summary: "override a key of config.toml; dotted keys, TOML values"
   },
   {
@@ -81,13 +99,14 @@ export const flags: ReadonlyArray<Flag> = [
     short: "s",
     takes: "MODE",
     choices: sandboxModes,
-    commands: turns,
-    summary: "no sandbox yet: every mode except danger-full-access asks before each command"
+    commands: [...turns, "sandbox", "doctor"],
+    switchOf: "doctor",
+    summary: "what commands may touch (doctor: try every way out of the sandbox)"
   },
   {
     name: "full-auto",
     commands: turns,
-    summary: "short for -s workspace-write -a on-request; still asks"
+    summary: "short for -s workspace-write -a on-request"
   },
   {
     name: "dangerously-bypass-approvals-and-sandbox",
@@ -119,8 +138,8 @@ export const flags: ReadonlyArray<Flag> = [
     name: "add-dir",
     takes: "DIR",
     repeats: true,
-    commands: exec,
-    summary: "accepted and without effect: patches stay in the working directory"
+    commands: [...exec, "sandbox"],
+    summary: "let commands write in this directory, too, with -s workspace-write"
   },
   {
     name: "all",
@@ -158,6 +177,18 @@ export const flags: ReadonlyArray<Flag> = [
     summary: "exit with 4 for a finding of this priority or a more urgent one; 0 is the most urgent"
   },
   {
+    name: "tail",
+    takes: "PROCESS",
+    commands: ["sessions processes"],
+    summary: "print what the agent has read of the output of a process"
+  },
+  {
+    name: "end",
+    takes: "PROCESS",
+    commands: ["sessions processes"],
+    summary: "end a process with everything that it started, or all of the session with `all`"
+  },
+  {
     name: "otel",
     commands: [...turns, "review"],
     summary:
@@ -170,6 +201,20 @@ export const flags: ReadonlyArray<Flag> = [
     takes: "FILE",
     commands: ["trace"],
     summary: "write the page to this file, not below the home; - is stdout"
+  },
+  { name: "url", takes: "URL", commands: ["mcp add"], summary: "the address of a server over HTTP" },
+  {
+    name: "bearer-token-env-var",
+    takes: "NAME",
+    commands: ["mcp add"],
+    summary: "the variable that holds the token for --url"
+  },
+  {
+    name: "env",
+    takes: "KEY=VALUE",
+    repeats: true,
+    commands: ["mcp add"],
+    summary: "a variable for the command of the server"
   },
   { name: "thread-source", takes: "NAME", commands: exec, summary: "what started the session, for its record" },
   { name: "cyber-access-program", commands: exec, summary: "accepted and without effect" },

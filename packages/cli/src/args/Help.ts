@@ -39,10 +39,15 @@ const pages: { readonly [topic in Topic]: Page } = {
       ["sessions list", "list the sessions of this machine"],
       ["sessions show ID", "show one session"],
       ["sessions archive ID", "hide a session from the list (undo: unarchive ID)"],
+      ["sessions processes ID", "list the running processes of a session (--end: end them)"],
+      ["hooks list", "list the commands that run as hooks here"],
+      ["mcp list", "list the MCP servers (mcp add, mcp remove)"],
       ["trace ID", "write a session as an HTML page (--last: as above)"],
       ["undo [ID]", "take back what the last turn changed in the files"],
       ["review [TEXT]", "review changes, and list what is wrong with them"],
-      ["demo", "watch a scripted model repair a small project; needs no key and no network"]
+      ["demo", "watch a scripted model repair a small project; needs no key and no network"],
+      ["sandbox -- COMMAND", "run a command in the sandbox, to see what it may do"],
+      ["doctor --sandbox", "try every way out of the sandbox of this machine"]
     ],
     more: [
       "Configuration: config.toml in $SPINDLE_HOME, else in $CODEX_HOME (only read), else in ~/.spindle.",
@@ -71,9 +76,12 @@ const pages: { readonly [topic in Topic]: Page } = {
   },
   "exec resume": {
     usage: ["spindle exec [FLAGS] resume ID [PROMPT | -]", "spindle exec [FLAGS] resume --last [PROMPT | -]"],
-    about: "Continues a session, even if it was interrupted or killed.",
+    about:
+      "Continues a session, even if it was interrupted or killed.\n" +
+      "The prompt /compact shortens its conversation to your newest messages and a summary.",
     examples: [
       ['spindle exec resume --last "now add a test"', ""],
+      ["spindle exec resume --last /compact", "shorten the conversation"],
       ['spindle exec resume 0199a213-81c0-7800-8aa1-bbab2a035a53 "continue"', ""]
     ]
   },
@@ -82,9 +90,10 @@ const pages: { readonly [topic in Topic]: Page } = {
       "spindle sessions list [FLAGS]",
       "spindle sessions show ID [FLAGS]",
       "spindle sessions archive ID",
-      "spindle sessions unarchive ID"
+      "spindle sessions unarchive ID",
+      "spindle sessions processes ID [FLAGS]"
     ],
-    about: "Lists, shows and archives sessions.",
+    about: "Lists, shows and archives sessions, and ends their processes.",
     examples: [["spindle sessions list --help", "flags and examples of a command"]]
   },
   "sessions list": {
@@ -107,10 +116,61 @@ const pages: { readonly [topic in Topic]: Page } = {
     about: "Puts an archived session back into the list.",
     examples: [["spindle sessions unarchive 0199a213-81c0-7800-8aa1-bbab2a035a53", ""]]
   },
+  "sessions processes": {
+    usage: [
+      "spindle sessions processes ID [--json]",
+      "spindle sessions processes ID --tail PROCESS",
+      "spindle sessions processes ID --end PROCESS | all"
+    ],
+    about:
+      "Lists the processes of a session that run, also while another spindle runs the session. PROCESS is the id of one, or the beginning of it.",
+    examples: [
+      ["spindle sessions processes 0199a213", ""],
+      ["spindle sessions processes 0199a213 --end all", ""]
+    ]
+  },
   "sessions show": {
     usage: ["spindle sessions show ID [FLAGS]"],
     about: "Prints the transcript of a session.",
     examples: [["spindle sessions show 0199a213-81c0-7800-8aa1-bbab2a035a53", ""]]
+  },
+  hooks: {
+    usage: ["spindle hooks list", "spindle hooks trust"],
+    about: "Lists the commands that run as hooks here, and trusts those of the project.",
+    examples: [["spindle hooks list --help", "what a command prints"]]
+  },
+  "hooks list": {
+    usage: ["spindle hooks list"],
+    about: "Lists hooks, one a line: event, matcher, whether it runs, command, file.",
+    examples: [["spindle hooks list", ""]]
+  },
+  "hooks trust": {
+    usage: ["spindle hooks trust"],
+    about: "Lets the hooks in .spindle/hooks.json of the project run, until that file changes. Read it first.",
+    examples: [["spindle hooks trust", ""]]
+  },
+  mcp: {
+    usage: ["spindle mcp list [--json]", "spindle mcp add NAME ...", "spindle mcp remove NAME"],
+    about: "Lists, adds and removes the MCP servers of config.toml. Their tools are named mcp__NAME__TOOL.",
+    examples: [["spindle mcp add --help", "flags and examples of a command"]]
+  },
+  "mcp list": {
+    usage: ["spindle mcp list [--json]"],
+    about: "Lists the MCP servers of config.toml.",
+    examples: [["spindle mcp list --json", "one JSON object a line"]]
+  },
+  "mcp add": {
+    usage: ["spindle mcp add NAME [--env KEY=VALUE] -- COMMAND [ARGS]", "spindle mcp add NAME --url URL [FLAGS]"],
+    about: "Adds an MCP server to config.toml: a command that speaks over its standard streams, or an address.",
+    examples: [
+      ["spindle mcp add files -- npx -y @modelcontextprotocol/server-filesystem .", ""],
+      ["spindle mcp add docs --url https://example.org/mcp --bearer-token-env-var DOCS_TOKEN", ""]
+    ]
+  },
+  "mcp remove": {
+    usage: ["spindle mcp remove NAME"],
+    about: "Removes an MCP server from config.toml.",
+    examples: [["spindle mcp remove docs", ""]]
   },
   trace: {
     usage: ["spindle trace ID | --last [FLAGS]"],
@@ -153,6 +213,24 @@ const pages: { readonly [topic in Topic]: Page } = {
       ["spindle demo", ""],
       ["spindle demo --json", "the events of the turn"]
     ]
+  },
+  sandbox: {
+    usage: ["spindle sandbox [FLAGS] -- COMMAND [ARGUMENTS]"],
+    about:
+      "Runs a command as an agent would run it, and exits with its code. Both output streams are written to stdout.\n" +
+      "Standard input is empty. Without --sandbox, the mode is that of the configuration, else read-only.",
+    examples: [
+      ["spindle sandbox -- touch file", "fails: read-only"],
+      ["spindle sandbox -s workspace-write -- npm test", "may write in this directory, but not in .git"],
+      ["spindle sandbox -s workspace-write -c sandbox_workspace_write.network_access=true -- npm ci", ""]
+    ]
+  },
+  doctor: {
+    usage: ["spindle doctor --sandbox"],
+    about:
+      "Tries to leave the sandbox of this machine in every known way, in a scratch directory, and prints what happened.\n" +
+      "Exits with 1 if one of them works. Most attempts are written in Perl, which must be installed.",
+    examples: [["spindle doctor --sandbox", ""]]
   }
 }
 

@@ -6,11 +6,11 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import type { Settings } from "@spindle/app/Settings"
-import { approveAll, type Approvals, denyAll } from "@spindle/core/Approvals"
+import { approveAll } from "@spindle/core/Approvals"
 import * as Wrapping from "../output/wrapping.ts"
 import * as DemoScript from "./DemoScript.ts"
 import type * as Exec from "./Exec.ts"
-import { noTerminal, refusalOf } from "../output/reasons.ts"
+import { refusing } from "../output/reasons.ts"
 
 /** What the demo is made from. `example` is the project to repair. */
 export interface Options extends Pick<Exec.ExecOptions, "options" | "settings" | "onRunning"> {
@@ -25,33 +25,28 @@ export const prepare = ({ example, options, ...rest }: Options): Exec.ExecOption
   const { settings } = rest
   const cwd = Fs.mkdtempSync(Path.join(Os.tmpdir(), "spindle-demo-"))
   Fs.cpSync(example, cwd, { recursive: true })
-  const { unattended, unattendedNote, who } = settings.provider._tag === "Scripted" ? script : configured(settings)
+  const { unattended, who } = settings.provider._tag === "Scripted" ? script : configured(settings)
   if (!options.json) {
     say(`A scratch copy of the example project: ${cwd}\n`)
     say(`At work: ${who}; HTTP, processes, files and the journal are real.\n`)
     say(`\n> ${DemoScript.prompt}\n\n`)
   }
-  return { ...rest, options, cwd, prompt: DemoScript.prompt, resume: undefined, unattended, notice: unattendedNote }
+  return { ...rest, options, cwd, prompt: DemoScript.prompt, resume: undefined, unattended }
 }
 
 /** The model of the demo, and how its questions are answered without a terminal. */
-interface Worker {
+interface Worker extends Pick<Exec.ExecOptions, "unattended"> {
   readonly who: string
-  readonly unattended: Approvals
-  /** What `unattended` does, in words. */
-  readonly unattendedNote: string
 }
 
 const script: Worker = {
   who: "a scripted model (no key, no network)",
-  unattended: approveAll,
-  unattendedNote: "no terminal: the demo approves its own commands"
+  unattended: () => ({ approvals: approveAll, notice: "no terminal: the demo approves its own commands" })
 }
 
 const configured = (settings: Settings): Worker => ({
   who: `the model ${settings.model}`,
-  unattended: denyAll(noTerminal),
-  unattendedNote: refusalOf(settings)
+  unattended: (isSandboxed) => refusing(settings, isSandboxed)
 })
 
 const say = (text: string) => {

@@ -5,10 +5,14 @@
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as App from "@spindle/app/App"
+import type { PromptUnusable } from "@spindle/app/CustomPrompts"
+import * as CodingAgent from "@spindle/app/CodingAgent"
 import * as Exec from "@spindle/app/Exec"
+import * as RuleFiles from "@spindle/app/RuleFiles"
 import * as Settings from "@spindle/app/Settings"
 import * as StoredSessions from "@spindle/app/StoredSessions"
 import { callerOf } from "@spindle/app/TelemetrySettings"
+import type { McpFailed } from "@spindle/app/App"
 import type { Approvals } from "@spindle/core/Approvals"
 import type { SessionId } from "@spindle/core/Ids"
 import { Journal } from "@spindle/core/Journal"
@@ -17,6 +21,7 @@ import type { Op } from "@spindle/core/Op"
 import type { QuestionSettled, TaskNote } from "@spindle/core/SessionEvent"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { Resume, TurnOptions } from "../args/Arguments.ts"
 import * as Help from "../args/Help.ts"
@@ -26,7 +31,7 @@ import * as Ansi from "../output/Ansi.ts"
 import { reasonOf, textOf } from "../output/failures.ts"
 import * as JsonLines from "../output/JsonLines.ts"
 import * as Log from "../output/Log.ts"
-import { rejectedByUser } from "../output/reasons.ts"
+import { rejectedByUser, type Unattended } from "../output/reasons.ts"
 import * as Person from "../terminal/Person.ts"
 import * as Terminal from "../terminal/Terminal.ts"
 import { CliError } from "./CliError.ts"
@@ -57,10 +62,8 @@ export interface ExecOptions {
   /** A task to run in place of the prompt. */
   readonly task?: TaskRun | undefined
   readonly resume: Resume | undefined
-  /** Answers questions if there is no terminal to ask at. */
-  readonly unattended: Approvals
-  /** Says before the turn what happens without a terminal. */
-  readonly notice: string
+  /** What happens if there is no terminal to ask at. */
+  readonly unattended: (isSandboxed: boolean) => Unattended
   /**
    * Called once the session exists. The handle stays valid afterwards, because processes can outlive the turn and the
    * session.
@@ -73,7 +76,15 @@ export const run = (
   what: ExecOptions
 ): Effect.Effect<
   number,
-  CliError | Exec.PromptRejected | SessionNotFound | SessionBusy | JournalFailed | StoredSessions.SessionAmbiguous
+  | CliError
+  | Exec.PromptRejected
+  | PromptUnusable
+  | McpFailed
+  | Exec.PromptRejected
+  | SessionNotFound
+  | SessionBusy
+  | JournalFailed
+  | StoredSessions.SessionAmbiguous
 > =>
   Effect.gen(function* () {
     const { cwd, options, settings } = what
@@ -82,12 +93,18 @@ export const run = (
     yield* makeDirectory(Path.join(settings.home, "sessions"))
     const output = yield* TurnInput.outputFormat(options.outputSchemaFile)
     const { trace, warning } = callerOf(process.env)
-    warn([...settings.warnings, ...(settings.telemetry?.warnings ?? []), ...(warning === undefined ? [] : [warning])])
+    warn([
+      ...settings.warnings,
+      ...ruleWarnings(what),
+      ...(settings.telemetry?.warnings ?? []),
+      ...(warning === undefined ? [] : [warning])
+    ])
     const person = options.json ? undefined : Person.find()
-    const policy = Settings.approval(settings)
-    const isAttended = person !== undefined && policy !== "deny"
-    const notice = isAttended || policy === "allow" ? undefined : what.notice
-    return yield* execute({ ...what, input, output, trace, person, notice }).pipe(
+    const executed = Effect.gen(function* () {
+      const { unattended, ...said } = yield* consequences(what, person)
+      return yield* execute({ ...what, ...said, input, output, trace, person, unattended })
+    })
+    return yield* executed.pipe(
       Effect.scoped,
       Effect.provide(
         App.layer({
@@ -101,10 +118,44 @@ export const run = (
     )
   }).pipe(Effect.provide(Platform.layer(what.settings)))
 
-interface Execution extends Omit<ExecOptions, "notice">, Pick<Exec.Options<never>, "input" | "output" | "trace"> {
+/** What follows from the settings on this machine. */
+interface Consequences {
+  /** Answers questions if there is no terminal to ask at. */
+  readonly unattended: Approvals
+  /** Whether what needs approval is refused, or approved by the demo, without asking a person. */
+  readonly isUnattended: boolean
+  /** What a person should know before the turn: that there is no sandbox, and what happens to what needs approval. */
+  readonly notices: ReadonlyArray<string>
+}
+
+const consequences = Effect.fnUntraced(function* (what: ExecOptions, person: Person.Person | undefined) {
+  const { settings } = what
+  const sandbox = yield* Effect.result(CodingAgent.isSandboxed(settings))
+  const isSandboxed = Result.getOrElse(sandbox, () => false)
+  const permissions = Object.values(Settings.permissionsOf(settings, isSandboxed))
+  const { approvals, notice } = what.unattended(isSandboxed)
+  const isAttended = person !== undefined && !permissions.includes("deny")
+  const isUnattended = !isAttended && permissions.some((permission) => permission !== "allow")
+  const result: Consequences = {
+    unattended: approvals,
+    isUnattended,
+    // a task runs no command
+    notices:
+      what.task === undefined
+        ? [
+            ...(Result.isFailure(sandbox)
+              ? [`${sandbox.failure.message}. Commands run without it once they are approved.`]
+              : []),
+            ...(isUnattended ? [notice] : [])
+          ]
+        : []
+  }
+  return result
+})
+
+interface Execution
+  extends Omit<ExecOptions, "unattended">, Consequences, Pick<Exec.Options<never>, "input" | "output" | "trace"> {
   readonly person: Person.Person | undefined
-  /** What happens to what needs approval; undefined if a person decides it, or if nothing needs it. */
-  readonly notice: string | undefined
 }
 
 const execute = Effect.fnUntraced(function* (what: Execution) {
@@ -112,10 +163,10 @@ const execute = Effect.fnUntraced(function* (what: Execution) {
   const resume = yield* resumeOf(what)
   const decided = { refused: 0, others: 0 }
   const notes: Array<TaskNote> = []
-  let { notice } = what
+  let { notices } = what
   const sayOnce = () => {
-    if (notice !== undefined) warn([notice])
-    notice = undefined
+    warn(notices)
+    notices = []
   }
   const shown = yield* Deferred.make<void>()
   const onOpen = (face: Face, { killTargets, session }: App.Opened) => {
@@ -140,6 +191,7 @@ const execute = Effect.fnUntraced(function* (what: Execution) {
         show: (event) => {
           if (event._tag === "TaskNote") notes.push(event)
           if (event._tag === "QuestionSettled") decided[isRefusal(event.decision) ? "refused" : "others"]++
+          if (event._tag === "CallDecided" && event.permission === "deny" && event.source !== "hook") decided.refused++
           // programs that read the lines expect nothing else, unless something is refused
           if (json && decided.refused === 1) sayOnce()
           return face.show(event)
@@ -162,9 +214,12 @@ const execute = Effect.fnUntraced(function* (what: Execution) {
   if (!json && answer !== undefined) writeAnswer(answer)
   if (!end.isCompleted) return Help.exitCodes.failed
   if (result !== undefined) return result.code
-  const isAllRefused = what.notice !== undefined && decided.refused > 0 && decided.others === 0
+  const isAllRefused = what.isUnattended && decided.refused > 0 && decided.others === 0
   return isAllRefused ? Help.exitCodes.refused : Help.exitCodes.ok
 })
+
+const ruleWarnings = ({ cwd, settings: { home } }: ExecOptions) =>
+  RuleFiles.warningsOf(home, RuleFiles.read({ home, cwd }))
 
 const isRefusal = (decision: (typeof QuestionSettled.Type)["decision"]): boolean =>
   decision._tag === "Denied" && decision.reason !== rejectedByUser

@@ -5,7 +5,7 @@ import type { Command } from "../args/Arguments.ts"
 import * as Help from "../args/Help.ts"
 import type { ExecOptions } from "./Exec.ts"
 
-type Rest = Pick<ExecOptions, "settings" | "cwd" | "unattended" | "notice" | "onRunning">
+type Rest = Pick<ExecOptions, "settings" | "cwd" | "unattended" | "onRunning">
 
 /** Takes back what the last turns of a session changed. */
 export const undo = ({

@@ -1,6 +1,7 @@
 /** A question to a person as text, and the answer to it. */
 import type { Question } from "@spindle/core/Approvals"
 import type { QuestionOpened, QuestionSettled } from "@spindle/core/SessionEvent"
+import * as RuleFiles from "@spindle/app/RuleFiles"
 import * as Fields from "./fields.ts"
 import * as Ansi from "./Ansi.ts"
 import { diffLines } from "./diff.ts"
@@ -33,7 +34,8 @@ const body = (asked: Asked, palette: Ansi.Palette): ReadonlyArray<string> => {
     case "command": {
       const command = commandOf(payload)
       if (command === undefined) break
-      const [first = "", ...more] = Ansi.exact(command).split("\n")
+      // a carriage return is a part of a line to a shell, and so it is shown
+      const [first = "", ...more] = command.split("\n").map(Ansi.exact)
       return [
         `${palette.cyan("$")} ${palette.bold(first)}`,
         ...more.map((line) => `  ${palette.bold(line)}`),
@@ -91,11 +93,22 @@ const commandOf = (payload: unknown): string | undefined => {
   return Array.isArray(words) ? words.map((word) => JSON.stringify(word)).join(" ") : textIn(payload, "command")
 }
 
-/** The other fields of a payload: nothing that needs approval is hidden. */
+/** Returns the amendment of a question about a command: what an answer may allow always. */
+export const amendmentIn = (payload: unknown): unknown => {
+  const { amendment } = (payload ?? {}) as { readonly amendment?: unknown }
+  return RuleFiles.linesOf(amendment).length === 0 ? undefined : amendment
+}
+
+/** The other fields of a payload: nothing that needs approval is hidden. An amendment is shown as the rules that it adds. */
 const others = (payload: unknown, shown: string, palette: Ansi.Palette): ReadonlyArray<string> =>
   Object.entries(payload as object)
     .filter(([name, value]) => name !== shown && value !== undefined)
-    .flatMap(([name, value]) => Ansi.exact(`${name}: ${textOf(value)}`).split("\n"))
+    .flatMap(([name, value]) =>
+      name === "amendment" && amendmentIn(payload) !== undefined
+        ? RuleFiles.linesOf(value).map((line) => `always adds: ${line}`)
+        : [`${name}: ${textOf(value)}`]
+    )
+    .flatMap((text) => Ansi.exact(text).split("\n"))
     .map((line) => palette.dim(`  ${line}`))
 
 interface Change {
@@ -125,6 +138,7 @@ export const answerLine = (decision: (typeof QuestionSettled.Type)["decision"], 
   const { dim, green, red } = palette
   switch (decision._tag) {
     case "Approved":
+      if (decision.amendment !== undefined) return green("  → allowed, from now on by a rule")
       return green(`  → allowed ${decision.scope === "once" ? "once" : `for this ${decision.scope}`}`)
     case "Denied": {
       const hasReason = decision.reason !== undefined && decision.reason !== rejectedByUser

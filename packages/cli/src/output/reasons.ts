@@ -1,24 +1,34 @@
 /** Why something was stopped or refused, in words. */
 import * as Settings from "@spindle/app/Settings"
+import { type Approvals, denyAll } from "@spindle/core/Approvals"
 import type { AbortReason } from "@spindle/core/Outcome"
 
 /** The reason that a person gives for refusing, as the model reads it. It is not shown to that person. */
 export const rejectedByUser = "rejected by user"
 
-/** Why a question is refused if there is no terminal. */
-export const noTerminal = "no terminal to ask at (--sandbox danger-full-access runs it)"
+/** What happens without a terminal. */
+export interface Unattended {
+  readonly approvals: Approvals
+  /** The same in words, for the person who reads the output. */
+  readonly notice: string
+}
 
-/** What happens to everything that needs approval if nobody can be asked, and the flag that changes it. */
-export const refusalOf = (settings: Settings.Settings): string => {
+/** Refuses everything that needs approval, and names the flag that changes it. */
+export const refusing = (settings: Settings.Settings, isSandboxed: boolean): Unattended => {
+  const { commands, patches } = Settings.permissionsOf(settings, isSandboxed)
   const flag =
     settings.approvalPolicy === "untrusted"
       ? "--dangerously-bypass-approvals-and-sandbox"
-      : "--sandbox danger-full-access"
+      : `--sandbox ${isSandboxed ? "workspace-write" : "danger-full-access"}`
   const why =
-    Settings.approval(settings) === "deny"
-      ? "approval_policy is never, and there is no sandbox"
+    patches === "deny"
+      ? `approval_policy is never${isSandboxed ? "" : ", and there is no sandbox"}`
       : "no terminal to ask at"
-  return `${why}: commands and patches are refused (${flag} runs them)`
+  const what = commands === "allow" ? "patches" : "commands and patches"
+  return {
+    approvals: denyAll(`no terminal to ask at (${flag} runs it)`),
+    notice: `${why}: ${what} are refused (${flag} runs them)`
+  }
 }
 
 /** Continues "stopped" with the reason; empty for an interrupt, which a person knows about. */

@@ -69,8 +69,8 @@ export interface Terminal {
   /** Takes an event of the session or of an agent below it. Shows which agents start and end. */
   readonly showAgent: (sessionId: SessionId, event: SessionEvent) => void
   /**
-   * Asks the person, one question at a time: y once, a for the session, n or Escape no, q no and stop the turn. A question
-   * or a form takes one line for each field, and Escape declines it. Keys that were typed before the question was shown do
+   * Asks the person, one question at a time: y once, t for the turn, a for the session, p always, by a rule, n or Escape
+   * no, q no and stop the turn. A question or a form takes one line for each field, and Escape declines it. Keys that were typed before the question was shown do
    * not answer it. Undefined if there is no keyboard or no screen. **Interruption**: releases the keyboard.
    */
   readonly approvals: Approvals | undefined
@@ -83,18 +83,42 @@ const typedAheadMillis = 100
 const frameMillis = 100
 const eraseLine = "\r\x1b[2K"
 
-const keys: { readonly [key: string]: Decision } = {
-  y: { _tag: "Approved", scope: "once" },
-  a: { _tag: "Approved", scope: "session" },
-  n: { _tag: "Denied", reason: rejectedByUser },
-  q: { _tag: "Abort" }
+/** A key that decides, and what it says. */
+interface Choice {
+  readonly key: string
+  readonly label: string
+  /** For a narrow terminal. */
+  readonly short: string
+  readonly decision: Decision
 }
-const choices = "  [y] once  [a] for this session  [n] no  [q] no, and stop "
-/** The same for a narrow terminal, because only one line can be erased. */
-const shortChoices = "  y once, a session, n no, q stop "
-/** The same for a terminal that is too narrow for one line. */
-const choiceLines = "  y once\n  a session\n  n no\n  q stop\n"
-const shortestChoices = "  y/a/n/q "
+
+/** Returns the choices for a question. One of no turn cannot be allowed for a turn. */
+const choicesOf = ({ payload, turnId }: Question): ReadonlyArray<Choice> => {
+  const amendment = QuestionText.amendmentIn(payload)
+  const turn: Decision = { _tag: "Approved", scope: "turn" }
+  const always: Decision = { _tag: "Approved", scope: "session", amendment }
+  return [
+    { key: "y", label: "once", short: "once", decision: { _tag: "Approved", scope: "once" } },
+    ...(turnId === undefined ? [] : [{ key: "t", label: "for this turn", short: "turn", decision: turn }]),
+    { key: "a", label: "for this session", short: "session", decision: { _tag: "Approved", scope: "session" } },
+    ...(amendment === undefined ? [] : [{ key: "p", label: "always", short: "always", decision: always }]),
+    { key: "n", label: "no", short: "no", decision: { _tag: "Denied", reason: rejectedByUser } },
+    { key: "q", label: "no, and stop", short: "stop", decision: { _tag: "Abort" } }
+  ]
+}
+
+/** Returns the prompt with the choices. Only one line can be erased: on a narrow terminal the last one is short. */
+const choicePrompt = (choices: ReadonlyArray<Choice>, columns: number): string => {
+  const lines = [
+    `  ${choices.map(({ key, label }) => `[${key}] ${label}`).join("  ")} `,
+    `  ${choices.map(({ key, short }) => `${key} ${short}`).join(", ")} `
+  ]
+  const shortest = `  ${choices.map(({ key }) => key).join("/")} `
+  return (
+    lines.find((line) => line.length < columns) ??
+    [...choices.map(({ key, short }) => `  ${key} ${short}`), shortest].join("\n")
+  )
+}
 
 /** Makes a terminal. When the scope closes, the status line is erased. */
 export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Scope> =>
@@ -187,7 +211,7 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
           Effect.sleep(typedAheadMillis).pipe(
             Effect.andThen(
               fields.length === 0
-                ? byKey(heard, screenColumns, prompt.draw)
+                ? byKey(heard, choicesOf(request), (choices) => prompt.draw(choicePrompt(choices, screenColumns())))
                 : byFields(
                     { heard, columns: screenColumns, prompt: prompt.draw, entered: prompt.entered },
                     request.kind,
@@ -255,12 +279,11 @@ export const confirm = (
       screen.write(`? ${title}  [y] yes  [n] no `)
       return listen(keyboard, () => process.kill(process.pid, "SIGINT"))
     }),
-    ({ key }) => {
-      const answer: Effect.Effect<boolean> = Effect.flatMap(key, (pressed) =>
-        pressed === "a" ? answer : Effect.succeed(pressed === "y")
-      )
-      return Effect.andThen(Effect.sleep(typedAheadMillis), answer)
-    },
+    ({ keyOf }) =>
+      Effect.andThen(
+        Effect.sleep(typedAheadMillis),
+        Effect.map(keyOf(["y", "n", "q"]), (pressed) => pressed === "y")
+      ),
     ({ stop }) =>
       Effect.sync(() => {
         stop()
@@ -277,11 +300,15 @@ const leftOf = (kind: Question["kind"]): Decision =>
   kind === "question" ? { _tag: "Answered", answers: {} } : { _tag: "Denied", reason: rejectedByUser }
 
 /** Waits for a key that decides. */
-const byKey = (heard: Heard, columns: () => number, prompt: (line: string) => void): Effect.Effect<Decision> =>
+const byKey = (
+  heard: Heard,
+  choices: ReadonlyArray<Choice>,
+  prompt: (choices: ReadonlyArray<Choice>) => void
+): Effect.Effect<Decision> =>
   Effect.suspend(() => {
-    const line = [choices, shortChoices].find((one) => one.length < columns())
-    prompt(line ?? choiceLines + shortestChoices)
-    return Effect.map(heard.key, (key) => keys[key]!)
+    prompt(choices)
+    const decisions = new Map(choices.map(({ decision, key }) => [key, decision]))
+    return Effect.map(heard.keyOf([...decisions.keys()]), (key) => decisions.get(key)!)
   })
 
 /** Where lines are typed and drawn. */
@@ -315,8 +342,8 @@ const byFields = Effect.fnUntraced(function* (
 
 /** The keyboard, while a question is open. */
 interface Heard {
-  /** Waits for the next of the known keys. */
-  readonly key: Effect.Effect<string>
+  /** Waits for one of these keys. Escape is `n`. */
+  readonly keyOf: (known: ReadonlyArray<string>) => Effect.Effect<string>
   /** Waits for a line, which `draw` shows as it is typed; undefined if the person left it. */
   readonly line: (draw: (typed: string) => void) => Effect.Effect<string | undefined>
   readonly stop: () => void
@@ -326,7 +353,7 @@ interface Heard {
 const escapeMillis = 50
 
 /**
- * Takes the keyboard. `key` waits for the next known key. A key press arrives as a separate piece, so letters inside an
+ * Takes the keyboard. A key press arrives as a separate piece, so letters inside an
  * escape sequence (an arrow key is `ESC [ A`) or a paste do not answer. Characters and sequences may come in pieces.
  */
 const listen = (keyboard: Keyboard, onCtrlC: () => void): Heard => {
@@ -340,7 +367,7 @@ const listen = (keyboard: Keyboard, onCtrlC: () => void): Heard => {
     if (typing !== undefined) return tokens.forEach((token) => typing?.(token))
     if (tokens.includes(Keys.escape)) return heard?.("n")
     const key = tokens.length === 1 ? tokens[0]!.trim().toLowerCase() : ""
-    if (Object.hasOwn(keys, key)) heard?.(key)
+    heard?.(key)
   }
   const onData = (bytes: Uint8Array | string) => {
     clearTimeout(timer)
@@ -358,9 +385,12 @@ const listen = (keyboard: Keyboard, onCtrlC: () => void): Heard => {
   keyboard.on("data", onData)
   keyboard.resume()
   return {
-    key: Effect.callback<string>((resume) => {
-      heard = (key) => resume(Effect.succeed(key))
-    }),
+    keyOf: (known) =>
+      Effect.callback<string>((resume) => {
+        heard = (key) => {
+          if (known.includes(key)) resume(Effect.succeed(key))
+        }
+      }),
     line: (draw) =>
       Effect.callback<string | undefined>((resume) => {
         let typed = Keys.empty

@@ -124,6 +124,30 @@ describe("parse", () => {
     )
   })
 
+  it("reads the commands for MCP servers", () => {
+    assert.deepStrictEqual(ok("mcp", "list", "--json"), { _tag: "McpList", json: true })
+    assert.deepStrictEqual(ok("mcp", "remove", "a"), { _tag: "McpRemove", name: "a" })
+    assert.deepStrictEqual(ok("mcp", "add", "a", "--env", "A=1", "--env", "B=x=y", "--", "npx", "-y", "--json"), {
+      _tag: "McpAdd",
+      server: { _tag: "Stdio", name: "a", command: "npx", args: ["-y", "--json"], env: { A: "1", B: "x=y" } }
+    })
+    assert.deepStrictEqual(ok("mcp", "add", "a", "--url", "http://b", "--bearer-token-env-var", "T"), {
+      _tag: "McpAdd",
+      server: { _tag: "Http", name: "a", url: "http://b", bearerTokenVariable: "T" }
+    })
+    assert.include(refused("mcp"), "a command is missing: list, add, remove")
+    assert.include(refused("mcp", "lsit"), "did you mean list?")
+    assert.include(refused("mcp", "add"), "give a name of letters, digits, - and _")
+    assert.include(refused("mcp", "add", "a.b", "c"), "give a name of letters, digits, - and _")
+    assert.include(refused("mcp", "add", "a"), "give --url, or -- and a command")
+    assert.include(refused("mcp", "add", "a", "b", "--url", "http://b"), "give either --url or a command")
+    assert.include(refused("mcp", "add", "a", "--url", "b"), "--url needs a URL")
+    assert.include(refused("mcp", "add", "a", "b", "--bearer-token-env-var", "T"), "needs --url")
+    assert.include(refused("mcp", "add", "a", "b", "--env", "A"), '--env needs KEY=VALUE, not "A"')
+    assert.include(refused("mcp", "remove"), "give the name of a server")
+    assert.include(refused("mcp", "remove", "a", "--url", "b"), "spindle mcp remove has no flag --url")
+  })
+
   it("reads sessions and demo", () => {
     const listed = { _tag: "SessionsList", archived: false, color: "auto" } as const
     assert.deepStrictEqual(ok("sessions", "list"), { ...listed, json: false, all: false })
@@ -132,6 +156,13 @@ describe("parse", () => {
     assert.deepInclude(ok("sessions", "list", "--archived"), { archived: true })
     assert.deepStrictEqual(ok("sessions", "archive", "abc"), { _tag: "SessionsArchive", id: "abc" })
     assert.deepStrictEqual(ok("sessions", "unarchive", "abc"), { _tag: "SessionsUnarchive", id: "abc" })
+    assert.deepStrictEqual(ok("sessions", "processes", "abc", "--end", "all"), {
+      _tag: "SessionsProcesses",
+      id: "abc",
+      json: false,
+      tail: undefined,
+      end: "all"
+    })
     assert.deepStrictEqual(ok("sessions", "show", "abc"), {
       _tag: "SessionsShow",
       id: "abc",
@@ -225,8 +256,16 @@ describe("parse", () => {
     assert.include(refused("sessions", "show"), "give a session id")
     assert.include(refused("sessions", "archive"), "give a session id")
     assert.include(refused("sessions", "unarchive", "a", "b"), "give one session id")
-    assert.include(refused("sessions"), "a command is missing: list, show, archive, unarchive")
-    assert.include(refused(), "a command is missing: exec, sessions, trace, undo, review or demo")
+    assert.include(refused("hooks"), "a command is missing: list, trust")
+    assert.include(refused("hooks", "list", "x"), "hooks list takes nothing else")
+    assert.include(refused("hooks", "trust", "--json"), "spindle hooks trust has no flag --json")
+    assert.include(
+      refused(),
+      "a command is missing: exec, sessions, hooks, mcp, trace, undo, review, demo, sandbox or doctor"
+    )
+    assert.include(refused("sessions", "processes"), "give a session id")
+    assert.include(refused("sessions", "processes", "a", "--tail", "p", "--end", "p"), "--tail cannot be used together")
+    assert.include(refused("sessions"), "a command is missing: list, show, archive, unarchive, processes")
   })
 })
 
@@ -249,6 +288,30 @@ describe("Help", () => {
         ok(...words.slice(words.indexOf("spindle") + 1).map((word) => word.replaceAll('"', "")))
       }
     }
+  })
+})
+
+describe("sandbox and doctor", () => {
+  it("takes everything after -- as the command", () => {
+    assert.deepStrictEqual(
+      ok("sandbox", "-s", "workspace-write", "-C", "/w", "--add-dir", "/a", "-c", "a.b=1", "--", "ls", "-l", "--json"),
+      {
+        _tag: "Sandbox",
+        words: ["ls", "-l", "--json"],
+        cwd: "/w",
+        config: [["a.b", "1"]],
+        sandboxMode: "workspace-write",
+        addedDirectories: ["/a"]
+      }
+    )
+    assert.include(refused("sandbox", "-s", "read-only"), "give a command, after --")
+  })
+
+  it("takes --sandbox of doctor as a switch", () => {
+    assert.deepStrictEqual(ok("doctor", "--sandbox"), { _tag: "Doctor" })
+    assert.include(refused("doctor"), "say what to look at: --sandbox")
+    assert.include(refused("doctor", "--sandbox=read-only"), "--sandbox takes no value")
+    assert.include(refused("doctor", "--sandbox", "read-only"), 'unexpected "read-only"')
   })
 })
 

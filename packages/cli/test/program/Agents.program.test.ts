@@ -2,7 +2,18 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { allowed, command, events, journals, recordsOf, run, start, type World, world } from "../fixtures/program.ts"
+import {
+  allowed,
+  asking,
+  command,
+  events,
+  journals,
+  recordsOf,
+  run,
+  start,
+  type World,
+  world
+} from "../fixtures/program.ts"
 
 const id = '${output:"agent_id":\\s*"([^"]+)"}'
 const spawn = (message: string, more: object = {}) => ({ call: "spawn_agent", args: { message, ...more } })
@@ -83,7 +94,7 @@ describe("exec with agents of agents", () => {
           { events: [{ text: "all done" }] }
         ]
       })
-      const { code, stderr } = yield* run(at, ["exec", ...agents, "go"])
+      const { code, stderr } = yield* run(at, ["exec", ...agents, ...asking, "go"])
       assert.strictEqual(code, 3)
       // there is no terminal: the question is refused at the root, and nothing else is
       assert.deepStrictEqual(Fs.readdirSync(at.cwd), [])

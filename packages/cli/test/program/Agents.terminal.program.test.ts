@@ -3,12 +3,12 @@ import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Attended from "../fixtures/attended.ts"
-import { command, journals, recordsOf, world } from "../fixtures/program.ts"
+import { asking, command, journals, recordsOf, world } from "../fixtures/program.ts"
 
 const id = '${output:"agent_id":\\s*"([^"]+)"}'
 const spawn = (message: string, more: object = {}) => ({ call: "spawn_agent", args: { message, ...more } })
 const wait = { call: "wait_agent", args: { targets: [id], timeout_ms: 60_000 } }
-const args = ["exec", "-c", "features.multi_agent=true", "-c", "agents.max_depth=3", "go"]
+const args = ["exec", ...asking, "-c", "features.multi_agent=true", "-c", "agents.max_depth=3", "go"]
 
 const turns = (grandchild: ReturnType<typeof command>) => ({
   turns: [

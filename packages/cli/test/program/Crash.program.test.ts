@@ -88,6 +88,47 @@ describe("after SIGKILL", () => {
     })
   )
 
+  it.live("X3 the next start of the program, in any directory, ends the processes that were left", () =>
+    Effect.gen(function* () {
+      const seconds = `${process.pid}.26`
+      const script = `setsid sleep ${seconds} & trap '' TERM; sleep ${seconds}`
+      const at = yield* world({ turns: [{ events: [command(script)] }] })
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          for (const pid of processesOf(seconds)) process.kill(pid, "SIGKILL")
+        })
+      )
+      const program = yield* start(at, ["exec", "--json", ...allowed, "run it"])
+      assert.isTrue(yield* eventually(() => processesOf(seconds).length === 2))
+      const other = yield* world()
+      yield* run(other, ["exec", "--json", "hello"])
+      assert.lengthOf(processesOf(seconds), 2, "the host lives, and so do its processes")
+      yield* program.kill("SIGKILL")
+      yield* program.ended
+      assert.lengthOf(processesOf(seconds), 2)
+      yield* run(other, ["exec", "--json", "hello again"])
+      assert.lengthOf(processesOf(seconds), 0)
+    })
+  )
+
+  it.live("X3 a resume records that the processes which were left have ended", () =>
+    Effect.gen(function* () {
+      const seconds = `${process.pid}.27`
+      const at = yield* world({ turns: [{ events: [command(`exec sleep ${seconds}`)] }] })
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          for (const pid of processesOf(seconds)) process.kill(pid, "SIGKILL")
+        })
+      )
+      const { after, before } = yield* killAndResume(at, () => processesOf(seconds).length > 0)
+      const tagsOf = (lines: ReadonlyArray<string>) => lines.map((line) => JSON.parse(line)._tag)
+      assert.include(tagsOf(before), "ProcessStarted")
+      assert.notInclude(tagsOf(before), "ProcessEnded")
+      assert.include(tagsOf(after), "ProcessEnded")
+      assert.lengthOf(processesOf(seconds), 0)
+    })
+  )
+
   it.live("J1 a prompt that was acknowledged and not started is carried by the next resume", () =>
     Effect.gen(function* () {
       const at = yield* world()

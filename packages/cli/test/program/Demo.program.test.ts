@@ -64,13 +64,13 @@ describe("demo", () => {
       assert.strictEqual(code, 3)
       assert.include(
         stderr,
-        "no terminal to ask at: commands and patches are refused (--sandbox danger-full-access runs"
+        "no terminal to ask at: commands and patches are refused (--dangerously-bypass-approvals-and-sandbox runs"
       )
       assert.notInclude(stderr, "approves")
       assert.isFalse(Fs.existsSync(`${copy}/invented`))
       const [, second] = at.server.requests
       const { output } = second!.body.input.find((one: any) => one.type === "function_call_output")
-      assert.strictEqual(output, "rejected: no terminal to ask at (--sandbox danger-full-access runs it)")
+      assert.strictEqual(output, "rejected: no terminal to ask at (--dangerously-bypass-approvals-and-sandbox runs it)")
       Fs.rmSync(copy, { recursive: true })
     })
   )

@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import {
   allowed,
+  asking,
   command,
   type Ended,
   events,
@@ -108,9 +109,10 @@ describe("exec", () => {
         turns: [{ events: [command("touch made"), { custom: "apply_patch", input: patch, callId: "c2" }] }]
       })
       Fs.writeFileSync(`${at.cwd}/a.txt`, "old\n")
-      const { code, stderr, stdout } = yield* run(at, ["exec", "go"])
+      const { code, stderr, stdout } = yield* run(at, ["exec", ...asking, "go"])
       assert.deepStrictEqual([code, stdout], [3, "ok\n"])
-      const notice = "no terminal to ask at: commands and patches are refused (--sandbox danger-full-access runs them)"
+      const flag = "--dangerously-bypass-approvals-and-sandbox"
+      const notice = `no terminal to ask at: commands and patches are refused (${flag} runs them)`
       assert.isTrue(stderr.startsWith(`spindle: ${notice}\n`), stderr)
       assert.deepStrictEqual(Fs.readdirSync(at.cwd), ["a.txt"])
       assert.strictEqual(Fs.readFileSync(`${at.cwd}/a.txt`, "utf8"), "old\n")

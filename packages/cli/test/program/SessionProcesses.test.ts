@@ -169,7 +169,8 @@ const settings = {
     _tag: "Responses",
     key: Redacted.make("sk-secret"),
     headers: [["x-org", Redacted.make("org-secret")]]
-  }
+  },
+  commands: { environment: { inherit: "all", exclude: CommandEnvironment.secretNames }, allowsLoginShell: true }
 } as unknown as Settings.Settings
 
 const env = {

@@ -9,7 +9,7 @@ import { Keyboard } from "../fixtures/keyboard.ts"
 
 /** Asks at a terminal and presses these keys, piece by piece. Returns the decision and the written text. */
 const asked = Effect.fnUntraced(function* (
-  request: Pick<Question, "kind" | "payload"> & { readonly tool?: string },
+  request: Pick<Question, "kind" | "payload"> & Partial<Pick<Question, "tool" | "turnId">>,
   keys: ReadonlyArray<string | Uint8Array>
 ) {
   const keyboard = new Keyboard(true)
@@ -201,6 +201,59 @@ describe("a form of a server", () => {
   )
 })
 
+describe("a question about a command", () => {
+  const command = (line: string, more: object = {}) => ({
+    kind: "command" as const,
+    payload: { command: line, cwd: "/w", ...more }
+  })
+  const amendment = [
+    ["make", "a"],
+    ["make", 'b "c"']
+  ]
+
+  it.effect("A4 is decided for the turn with t, and always with p if there is a rule to add", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual((yield* asked(command("make a"), ["t"])).decision, { _tag: "Approved", scope: "turn" })
+      const { decision, text } = yield* asked(command("make a", { amendment }), ["p"])
+      assert.deepStrictEqual(decision, { _tag: "Approved", scope: "session", amendment })
+      assert.include(text, '    always adds: prefix_rule(pattern = ["make", "a"], decision = "allow")\n')
+      assert.include(text, '    always adds: prefix_rule(pattern = ["make", "b \\"c\\""], decision = "allow")\n')
+      assert.include(text, "  y once, t turn, a session, p always, n no, q stop ")
+      assert.include(text, "→ allowed, from now on by a rule")
+    })
+  )
+
+  it.effect("cannot be allowed always without a rule, nor for a turn without one", () =>
+    Effect.gen(function* () {
+      for (const payload of [{}, { amendment: [] }, { amendment: [[]] }, { amendment: "make" }]) {
+        const { decision, text } = yield* asked(command("make a", payload), ["p", "y"])
+        assert.deepStrictEqual(decision, { _tag: "Approved", scope: "once" })
+        assert.notInclude(text, "[p]")
+      }
+      const { decision, text } = yield* asked({ ...command("make a"), turnId: undefined }, ["t", "a"])
+      assert.deepStrictEqual(decision, { _tag: "Approved", scope: "session" })
+      assert.notInclude(text, "[t]")
+    })
+  )
+
+  it.effect("shows the exact command, its directory, both reasons and what the sandbox allows", () =>
+    Effect.gen(function* () {
+      const more = { justification: "to build", reason: "it may do more than read", sandbox: "it writes nothing" }
+      const { text } = yield* asked(command("make \u202ea\u200b\r\nrm\u00a0x\x1b[2J", more), ["n"])
+      const lines = [
+        "? Run this command?",
+        "  $ make \\u{202e}a\\u{200b}␍",
+        "    rm\\u{a0}x␛[2J",
+        "    cwd: /w",
+        "    justification: to build",
+        "    reason: it may do more than read",
+        "    sandbox: it writes nothing"
+      ]
+      assert.include(text, `${lines.join("\n")}\n`)
+    })
+  )
+})
+
 describe("a question at another terminal", () => {
   /** Decides a command with y; returns what was written to the transcript and to the screen. */
   const approved = Effect.fnUntraced(function* (options: {
@@ -251,7 +304,7 @@ describe("a question at another terminal", () => {
       const { output, screen } = yield* approved({ columns: 20 })
       assert.strictEqual(screen, "")
       for (const line of output.replaceAll("\r\x1b[2K", "\n").split("\n")) assert.isAtMost(line.length, 20)
-      assert.include(output, "  q stop\n  y/a/n/q ")
+      assert.include(output, "  q stop\n  y/t/a/n/q ")
     })
   )
 

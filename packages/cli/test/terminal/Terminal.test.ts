@@ -80,7 +80,9 @@ describe("approvals", () => {
         keyboard.press("y")
         yield* TestClock.adjust("100 millis")
         assert.isTrue(
-          text().endsWith("? Run this command?\n  $ rm x\n  [y] once  [a] for this session  [n] no  [q] no, and stop ")
+          text().endsWith(
+            "? Run this command?\n  $ rm x\n  [y] once  [t] for this turn  [a] for this session  [n] no  [q] no, and stop "
+          )
         )
         keyboard.press("x\r")
         keyboard.press(key)
@@ -128,10 +130,10 @@ describe("approvals", () => {
 
   it.effect("uses shorter choices on a narrow terminal", () =>
     Effect.gen(function* () {
-      const { terminal, text } = yield* make(true, 40)
+      const { terminal, text } = yield* make(true, 44)
       yield* Effect.forkChild(terminal.approvals!.decide(request), { startImmediately: true })
       yield* TestClock.adjust("100 millis")
-      assert.isTrue(text().endsWith("\n  y once, a session, n no, q stop "))
+      assert.isTrue(text().endsWith("\n  y once, t turn, a session, n no, q stop "))
     })
   )
 
@@ -166,7 +168,9 @@ describe("approvals", () => {
       const second = yield* Effect.forkChild(terminal.approvals!.decide(other), { startImmediately: true })
       yield* TestClock.adjust("100 millis")
       yield* terminal.show(Events.record({ _tag: "Warning", message: "meanwhile" }))
-      assert.isTrue(text().endsWith("  $ rm x\n  [y] once  [a] for this session  [n] no  [q] no, and stop "))
+      assert.isTrue(
+        text().endsWith("  $ rm x\n  [y] once  [t] for this turn  [a] for this session  [n] no  [q] no, and stop ")
+      )
       assert.notInclude(text(), "$ ls")
       keyboard.press("n")
       yield* Fiber.join(first)

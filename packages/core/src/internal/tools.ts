@@ -8,7 +8,7 @@ import type { ToolAuthority } from "../ports/ToolAuthority.ts"
 import type { ToolEntry, ToolPolicy, ToolTable } from "../ports/ToolSource.ts"
 import type { CallDisplay } from "../protocol/Display.ts"
 import { messageOf, ToolHandlerMissing, ToolInvalid } from "../protocol/AgentError.ts"
-import type * as Authority from "../state/Authority.ts"
+import * as Authority from "../state/Authority.ts"
 import * as ToolArguments from "./toolArguments.ts"
 
 /** A tool with its policy and, if it does not come from the context, its handler. */
@@ -119,7 +119,7 @@ export const withDefault = (entry: ToolEntry, policy: ToolPolicy<any>): ToolEntr
   entry.policy === undefined ? { ...entry, policy } : entry
 
 /** What a policy says about a call. */
-export const permissionOf = ({ approval }: ToolPolicy<any>, params: unknown): Authority.Permission =>
+export const rulingOf = ({ approval }: ToolPolicy<any>, params: unknown): Authority.Permission | Authority.Ruling =>
   typeof approval === "function" ? approval(params) : approval
 
 /** The authority of whatever has these tools; see `Agent.authorityOf`. */
@@ -130,5 +130,5 @@ export const authorityOf =
     if (entry === undefined) return undefined
     const { approval } = entry.policy ?? policy
     if (typeof approval !== "function") return approval
-    return entry.spec.source === tool.source ? approval(params) : "ask"
+    return entry.spec.source === tool.source ? Authority.permissionOf(approval(params)) : "ask"
   }

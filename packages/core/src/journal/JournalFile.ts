@@ -52,6 +52,15 @@ export const layer = (options: JournalFileOptions): Layer.Layer<Journal, never, 
     })
   )
 
+/**
+ * Returns the path of the journal of a session that this program has made; undefined for an id that does not contain the
+ * time at which it was drawn.
+ */
+export const pathOf = (directory: string, sessionId: SessionId): string | undefined => {
+  const day = Paths.dayOf(sessionId)
+  return day === undefined ? undefined : Paths.journalPath(directory, day, sessionId)
+}
+
 /** Where journals are kept and how safe they are. */
 export interface JournalFileOptions {
   readonly directory: string
@@ -161,7 +170,7 @@ const create = Effect.fnUntraced(function* (files: Files, sessionId: SessionId) 
     ),
     opening
   )
-  return yield* makeWriter({ files, sessionId, path, file, fence: Fence.none }, Sequence.empty, noCut)
+  return yield* makeWriter({ files, sessionId, path, file, fence: Fence.none, isNew: true }, Sequence.empty, noCut)
 })
 
 const everySession = "*" as SessionId

@@ -31,7 +31,7 @@ export const takeOver = Effect.fnUntraced(function* (files: Files, sessionId: Se
   const fence = yield* Fence.make(files.fs, path).pipe(opening)
   const file = yield* files.fs.open(path, { flag: "a+", mode: 0o600 }).pipe(opening)
   const found = yield* readAll(file).pipe(opening)
-  const place = { files, sessionId, path, file, fence }
+  const place = { files, sessionId, path, file, fence, isNew: false }
   const cut = yield* cutEnd(place, found)
   const sequence = yield* endLine(file, found.sequence).pipe(opening)
   // with fsync, nothing is written after records that could still be lost

@@ -90,6 +90,8 @@ export interface Place {
   readonly path: string
   readonly file: FileSystem.File
   readonly fence: Fence.Fence
+  /** Whether this writer made the file. */
+  readonly isNew: boolean
 }
 
 /** Fails if another writer has opened the journal. */
@@ -115,11 +117,11 @@ const refuseChanged = Effect.fnUntraced(function* (
 })
 
 /**
- * Removes what a failed write left, so that nothing of it can be read. Leaves the file alone if another writer or
- * program may have changed it. If this fails, the next opening finds what was left.
+ * Removes what a failed write left, so that nothing of it can be read: a new file without a record altogether. Leaves the
+ * file alone if another writer or program may have changed it. If this fails, the next opening finds what was left.
  */
 const restore = (
-  { fence, file, files, path }: Place,
+  { fence, file, files, isNew, path }: Place,
   { operation }: JournalFailed,
   { maxBytes, sizeBytes }: { readonly sizeBytes: number; readonly maxBytes: number }
 ): Effect.Effect<void> =>
@@ -128,7 +130,7 @@ const restore = (
     : Effect.gen(function* () {
         const { size } = yield* file.stat
         if (Number(size) > maxBytes || !(yield* Fence.isHeld(files.fs, path, fence))) return
-        yield* file.truncate(sizeBytes)
+        yield* isNew && sizeBytes === 0 ? files.fs.remove(path) : file.truncate(sizeBytes)
       }).pipe(Effect.ignore)
 
 const readPages = (

@@ -10,12 +10,17 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { CallbackFailed } from "../protocol/AgentError.ts"
 import type { Decision } from "../protocol/Op.ts"
-import type { Question } from "../protocol/Question.ts"
+import type { DecisionSource, Question } from "../protocol/Question.ts"
 
 export type { Question } from "../protocol/Question.ts"
 
-/** A decision, or `Cancelled` if none came before the deadline, which neither grants nor refuses (A2). */
-export type Decided = Decision | { readonly _tag: "Cancelled"; readonly by: "deadline" }
+/**
+ * A decision, or `Cancelled` if none came before the deadline, which neither grants nor refuses (A2). The default of its
+ * `source`, which is recorded, is `user`.
+ */
+export type Decided = (Decision | { readonly _tag: "Cancelled"; readonly by: "deadline" }) & {
+  readonly source?: DecisionSource
+}
 
 /** The decider of a session. */
 export interface Approvals {
@@ -30,10 +35,14 @@ export interface Approvals {
 export const askClient: Approvals = { decide: () => Effect.never }
 
 /** Denies everything; for a session that no one attends. */
-export const denyAll = (reason: string): Approvals => ({ decide: () => Effect.succeed({ _tag: "Denied", reason }) })
+export const denyAll = (reason: string): Approvals => ({
+  decide: () => Effect.succeed({ _tag: "Denied", reason, source: "policy" })
+})
 
 /** Approves everything, once each. */
-export const approveAll: Approvals = { decide: () => Effect.succeed({ _tag: "Approved", scope: "once" }) }
+export const approveAll: Approvals = {
+  decide: () => Effect.succeed({ _tag: "Approved", scope: "once", source: "policy" })
+}
 
 /** The decider of the sessions that are made in this context. The default is {@link askClient}. */
 export const Approvals: Context.Reference<Approvals> = Context.Reference<Approvals>("@spindle/core/Approvals", {

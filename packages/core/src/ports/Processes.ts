@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
-import type { ProcessId } from "../protocol/Ids.ts"
+import { ProcessId } from "../protocol/Ids.ts"
 
 /** A process could not be started: no such program, no such directory, no permission, no support. */
 export class ProcessFailed extends Schema.TaggedError<ProcessFailed>()("ProcessFailed", {
@@ -21,6 +21,12 @@ export class ProcessFailed extends Schema.TaggedError<ProcessFailed>()("ProcessF
   }
 }
 
+/** The size of a terminal, in characters. */
+export interface TerminalSize {
+  readonly columns: number
+  readonly rows: number
+}
+
 /**
  * What to start. `command[0]` is searched in `PATH`. `env` is added to the part of this program's environment that
  * the implementation lets a process inherit.
@@ -30,6 +36,36 @@ export interface ProcessSpec {
   readonly command: ReadonlyArray<string>
   readonly cwd: string
   readonly env?: { readonly [name: string]: string }
+  /**
+   * Where the process reads its input: nowhere (the default: the end of the input at once), a pipe, or a pseudo terminal,
+   * which its output goes to as well. A host without terminals uses a pipe.
+   */
+  readonly input?: "none" | "pipe" | TerminalSize
+}
+
+/** The input of a process could not be written. */
+export class InputClosed extends Schema.TaggedError<InputClosed>()("InputClosed", {
+  processId: ProcessId,
+  detail: Schema.String
+}) {
+  override get message() {
+    return `cannot write to process ${this.processId}: ${this.detail}`
+  }
+}
+
+/** The input of a process. */
+export interface ProcessInput {
+  /** Whether it is a terminal. If not, it is a pipe, and no control character has a meaning. */
+  readonly isTerminal: boolean
+  /**
+   * Writes bytes, and returns when they wait for the process to read them. **Errors**: `InputClosed` when the process no
+   * longer reads: it has ended, its input was closed, or 1 MiB of input waits already.
+   */
+  readonly write: (bytes: Uint8Array) => Effect.Effect<void, InputClosed>
+  /** Ends the input once everything that was written is read. A terminal gets the end-of-file character instead. */
+  readonly close: Effect.Effect<void>
+  /** Changes the size of a terminal, which its foreground processes are notified of. Does nothing for a pipe. */
+  readonly resize: (size: TerminalSize) => Effect.Effect<void>
 }
 
 /** How a process ended: an exit code (0 to 255), or null and the signal. */
@@ -42,6 +78,8 @@ export interface ProcessExit {
 export interface Process {
   readonly processId: ProcessId
   readonly pid: number
+  /** Its input; undefined if `ProcessSpec.input` is `none`. */
+  readonly input?: ProcessInput | undefined
   /** Both output streams, interleaved as they arrive. It has one reader; a slow one slows the process (contract X4). */
   readonly output: Stream.Stream<Uint8Array>
   /** Waits for the end of the process. Its descendants may live longer, see `gone`. **Interruption** stops only the wait. */

@@ -13,7 +13,7 @@ import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type { CallDisplay } from "../protocol/Display.ts"
 import type { Item } from "../protocol/Item.ts"
-import type { Permission } from "../state/Authority.ts"
+import type { Permission, Ruling } from "../state/Authority.ts"
 import type { ToolSpec } from "./Model.ts"
 
 /** What one tool may do, and how its calls run and look. */
@@ -21,9 +21,9 @@ export interface ToolPolicy<Params = unknown> {
   /**
    * Whether a call runs (`allow`), is put to a person (`ask`) or is refused (`deny`); a function decides by the decoded
    * arguments. A tool of `effect/ai` with `needsApproval` asks even if its policy allows the call. A function that throws
-   * fails the call.
+   * fails the call. A function that returns a ruling has its decision recorded with a source and a reason.
    */
-  readonly approval: Permission | ((params: Params) => Permission)
+  readonly approval: Permission | ((params: Params) => Permission | Ruling)
   /** Whether calls run next to others or alone. The default is `exclusive`. */
   readonly concurrency?: "parallel" | "exclusive" | undefined
   /**
@@ -35,6 +35,11 @@ export interface ToolPolicy<Params = unknown> {
   readonly kind?: "command" | "patch" | "permissions" | undefined
   /** What the person sees of the call. The default is its arguments. */
   readonly payload?: ((params: Params) => unknown) | undefined
+  /**
+   * What a grant of this call for the turn or the session is remembered by. A later call is granted if all of its keys are.
+   * The default is one key, of the tool and the payload. A call without keys is asked about each time.
+   */
+  readonly keys?: ((params: Params) => ReadonlyArray<string>) | undefined
   /**
    * Returns why a call cannot succeed, in words for the model, or undefined. It runs before a person is asked, and again
    * when earlier calls have ended if it refused while they ran. A call that it refuses has failed, and no one is asked.

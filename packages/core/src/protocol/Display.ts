@@ -6,7 +6,7 @@
  * parses text that was written for the model, and no view compares tool names.
  */
 import * as Schema from "effect/Schema"
-import { SessionId } from "./Ids.ts"
+import { ProcessId, SessionId } from "./Ids.ts"
 
 /** One file that a patch changes. Paths are as the patch names them; `diff` is unified, without a file header. */
 export class FileChange extends Schema.Opaque<FileChange>()(
@@ -120,7 +120,8 @@ export type CallDisplay = typeof CallDisplay.Type
 
 /**
  * How a command ended: an exit code, or null and the signal, or neither when it still runs or never started.
- * `output` is what it printed, cut to its head and tail.
+ * `output` is what it printed, since the last call if it is one that continues a command, cut to its head and tail.
+ * `processId` is set for a command that runs in the background, or did so until this call.
  */
 export class CommandDetail extends Schema.Opaque<CommandDetail>()(
   Schema.TaggedStruct("Command", {
@@ -128,7 +129,8 @@ export class CommandDetail extends Schema.Opaque<CommandDetail>()(
     signal: Schema.optionalKey(Schema.String),
     timedOut: Schema.optionalKey(Schema.Literal(true)),
     durationMillis: Schema.Finite,
-    output: Schema.String
+    output: Schema.String,
+    processId: Schema.optionalKey(ProcessId)
   }).annotate({ identifier: "CommandDetail" })
 ) {}
 /** The changes that were made; none when the patch was refused. */

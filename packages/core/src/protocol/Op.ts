@@ -2,7 +2,7 @@
  * What a client sends to a session, and the one receipt that it gets for it (contract P1).
  */
 import * as Schema from "effect/Schema"
-import { QuestionId, SubmissionId, TurnId } from "./Ids.ts"
+import { ProcessId, QuestionId, SubmissionId, TurnId } from "./Ids.ts"
 import * as Input from "./Input.ts"
 import { jsonOfUnsafe } from "./Item.ts"
 import { TraceContext } from "./TraceContext.ts"
@@ -10,12 +10,14 @@ import { TraceContext } from "./TraceContext.ts"
 /**
  * The asker may do what it asked for: once, until its turn ends, or until the session ends. With `permissions`, a JSON
  * value, the asker has these permissions and no others, which may be fewer than it asked for. The asker applies such a
- * grant itself: a tool call runs only if all that it asked for was granted, and a later question is asked again.
+ * grant itself: a tool call runs only if all that it asked for was granted, and a later question is asked again. With an
+ * `amendment`, a JSON value, the rules of the user change too: the application that asked says what it may be.
  */
 export class Approved extends Schema.Opaque<Approved>()(
   Schema.TaggedStruct("Approved", {
     scope: Schema.Literals(["once", "turn", "session"]),
-    permissions: Schema.optionalKey(Schema.Unknown)
+    permissions: Schema.optionalKey(Schema.Unknown),
+    amendment: Schema.optionalKey(Schema.Unknown)
   }).annotate({ identifier: "Approved" })
 ) {}
 /** The asker may not. Its other calls are spared (contract A5). */
@@ -39,8 +41,13 @@ export type Decision = typeof Decision.Type
 /** Converts a decision to what is read back from its JSON. Throws an error for what JSON cannot represent. */
 export const jsonOfDecisionUnsafe = (decision: Decision): Decision => {
   if (decision._tag === "Answered") return decodeAnswered({ ...decision, answers: jsonOfUnsafe(decision.answers) })
-  if (decision._tag !== "Approved" || decision.permissions === undefined) return decision
-  return { ...decision, permissions: jsonOfUnsafe(decision.permissions) }
+  if (decision._tag !== "Approved") return decision
+  const { amendment, permissions } = decision
+  return {
+    ...decision,
+    ...(permissions === undefined ? {} : { permissions: jsonOfUnsafe(permissions) }),
+    ...(amendment === undefined ? {} : { amendment: jsonOfUnsafe(amendment) })
+  }
 }
 
 const decodeAnswered = Schema.decodeUnknownSync(Answered)
@@ -81,6 +88,13 @@ export class Answer extends Schema.Opaque<Answer>()(
 export class Rollback extends Schema.Opaque<Rollback>()(
   Schema.TaggedStruct("Rollback", { turns: Schema.Finite }).annotate({ identifier: "Rollback" })
 ) {}
+/**
+ * Ends a process of the session with its descendants; without an id, every process that outlives its turn. Accepted at
+ * once: `ProcessEnded` follows when it has ended.
+ */
+export class EndProcess extends Schema.Opaque<EndProcess>()(
+  Schema.TaggedStruct("EndProcess", { processId: Schema.optionalKey(ProcessId) }).annotate({ identifier: "EndProcess" })
+) {}
 
 /**
  * How a task that a client starts gets its turn: `queue` waits like queued input, `replace` aborts the running turn as
@@ -114,7 +128,7 @@ export class AcceptedTask extends Schema.Opaque<AcceptedTask>()(
 ) {}
 
 /** Operations of a session. */
-export const Op = Schema.Union([UserInput, Notice, StartTask, Interrupt, Answer, Rollback]).annotate({
+export const Op = Schema.Union([UserInput, Notice, StartTask, Interrupt, Answer, Rollback, EndProcess]).annotate({
   identifier: "Op"
 })
 /** @see {@link Op} */
@@ -127,9 +141,11 @@ export class Submission extends Schema.Opaque<Submission>()(
   })
 ) {}
 
-/** The session is closed or has failed. */
+/** The session is closed or has failed. `failure` says why it failed. */
 export class SessionClosed extends Schema.Opaque<SessionClosed>()(
-  Schema.TaggedStruct("SessionClosed", {}).annotate({ identifier: "SessionClosed" })
+  Schema.TaggedStruct("SessionClosed", { failure: Schema.optionalKey(Schema.String) }).annotate({
+    identifier: "SessionClosed"
+  })
 ) {}
 /** Input without content. */
 export class EmptyInput extends Schema.Opaque<EmptyInput>()(
@@ -158,6 +174,10 @@ export class NotSteerable extends Schema.Opaque<NotSteerable>()(
 /** No open question has this id. */
 export class UnknownQuestion extends Schema.Opaque<UnknownQuestion>()(
   Schema.TaggedStruct("UnknownQuestion", { questionId: QuestionId }).annotate({ identifier: "UnknownQuestion" })
+) {}
+/** No running process of the session has this id. */
+export class UnknownProcess extends Schema.Opaque<UnknownProcess>()(
+  Schema.TaggedStruct("UnknownProcess", { processId: ProcessId }).annotate({ identifier: "UnknownProcess" })
 ) {}
 /** An answer that JSON cannot represent. The question stays open. */
 export class InvalidAnswer extends Schema.Opaque<InvalidAnswer>()(
@@ -204,6 +224,7 @@ export const Rejection = Schema.Union([
   TurnMismatch,
   NotSteerable,
   UnknownQuestion,
+  UnknownProcess,
   InvalidAnswer,
   InvalidTurnCount,
   TurnRunning,
@@ -281,6 +302,12 @@ export const interrupt: Op = { _tag: "Interrupt" }
 
 /** Takes the last turns out of the history; see {@link Op}. */
 export const rollback = (turns: number): Op => ({ _tag: "Rollback", turns })
+
+/** Ends a process, or all that outlive their turns; see {@link Op}. */
+export const endProcess = (processId?: ProcessId): Op => ({
+  _tag: "EndProcess",
+  ...(processId === undefined ? {} : { processId })
+})
 
 /** Settles a question. */
 export const answer = (questionId: QuestionId, decision: Decision): Op => ({ _tag: "Answer", questionId, decision })

@@ -37,6 +37,11 @@ export interface SessionConfig {
   readonly retryDelay: Duration.Input
   /** How many tools of one turn may run at once. Default 16. */
   readonly toolConcurrency: number
+  /**
+   * How long the hooks may take for one input that is recorded at the end of a turn (`leftoverInput: "record"`); after that
+   * the input is kept. Default 10 s.
+   */
+  readonly hookLimit: Duration.Input
   /** How often Stop hooks may continue one turn. Default 8. */
   readonly stopContinuations: number
   /** How many model requests one turn may send, retries included (contract S10). Default 1,000; `Infinity` is no bound. */
@@ -45,6 +50,17 @@ export interface SessionConfig {
   readonly turnToolCalls: number
   /** After how many tokens a turn sends no more model requests (contract S10). Default `Infinity`: no bound. */
   readonly turnTokens: number
+  /**
+   * From how many tokens of context a turn compacts the history before its next model request; at most the model's context
+   * window, if it is known. Default: 90 % of that window.
+   */
+  readonly compactFromTokens: number | undefined
+  /** How many tokens of the user's newest messages a compaction keeps word for word. Default 20,000. */
+  readonly compactKeepTokens: number
+  /** The share of the history's tokens that a compaction must free, or else it fails. Default 0.3. */
+  readonly compactMinimumGain: number
+  /** How many compactions one turn may make by itself. Default 3; 0 means none. */
+  readonly turnCompactions: number
   /** How long a turn may take (contract S10). Default none. */
   readonly turnDuration: Duration.Input | undefined
   /**
@@ -71,10 +87,15 @@ export const defaults: SessionConfig = {
   streamRetries: 5,
   retryDelay: "200 millis",
   toolConcurrency: 16,
+  hookLimit: "10 seconds",
   stopContinuations: 8,
   turnModelRequests: 1_000,
   turnToolCalls: 5_000,
   turnTokens: Infinity,
+  compactFromTokens: undefined,
+  compactKeepTokens: 20_000,
+  compactMinimumGain: 0.3,
+  turnCompactions: 3,
   turnDuration: undefined,
   identicalFailures: 5,
   questionDeadline: undefined

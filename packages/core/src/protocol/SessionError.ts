@@ -72,10 +72,31 @@ export class AgentMismatch extends Schema.TaggedError<AgentMismatch>()("AgentMis
   }
 }
 
-/** The session has ended or failed and takes no more submissions. */
-export class SessionClosed extends Schema.TaggedError<SessionClosed>()("SessionClosed", { sessionId: SessionId }) {
+/** The session has ended or failed and takes no more submissions. `failure` says why it failed. */
+export class SessionClosed extends Schema.TaggedError<SessionClosed>()("SessionClosed", {
+  sessionId: SessionId,
+  failure: Schema.optionalKey(Schema.String)
+}) {
   override get message() {
-    return `session ${this.sessionId} is closed`
+    const { failure, sessionId } = this
+    return `session ${sessionId} ${failure === undefined ? "is closed" : `has failed: ${failure}`}`
+  }
+}
+
+const compactionProblems = {
+  GainTooSmall: "it would free too little",
+  EmptySummary: "the model wrote no summary",
+  DoesNotFit: "not even a part of it fits into the model's context window"
+} as const
+
+/** A history was not compacted; it is as it was. Trying again helps only after the conversation has grown. */
+export class CompactionFailed extends Schema.TaggedError<CompactionFailed>()("CompactionFailed", {
+  sessionId: SessionId,
+  turnId: TurnId,
+  reason: Schema.Literals(["GainTooSmall", "EmptySummary", "DoesNotFit"])
+}) {
+  override get message() {
+    return `cannot compact the conversation: ${compactionProblems[this.reason]}`
   }
 }
 

@@ -12,7 +12,7 @@ import { Delivery, Input } from "./Input.ts"
 import { Item, JsonValue } from "./Item.ts"
 import { AcceptedTask, Decision } from "./Op.ts"
 import { AbortReason } from "./Outcome.ts"
-import { QuestionKind } from "./Question.ts"
+import { DecisionSource, QuestionKind } from "./Question.ts"
 import { ModelFailureKind } from "./SessionError.ts"
 import { TokenUsage } from "./TokenUsage.ts"
 import { TraceContext } from "./TraceContext.ts"
@@ -154,10 +154,14 @@ export class QuestionOpened extends Schema.Opaque<QuestionOpened>()(
     kind: QuestionKind,
     tool: Schema.optionalKey(Schema.String),
     payload: JsonValue,
+    keys: Schema.optionalKey(Schema.Array(Schema.String)),
     path: Schema.Array(SessionId)
   })
 ) {}
-/** A question was settled: decided, or cancelled together with its turn or its asker, or at its deadline. */
+/**
+ * A question was settled: decided, or cancelled together with its turn or its asker, or at its deadline. A decision has a
+ * `source`, except in journals of before there was one.
+ */
 export class QuestionSettled extends Schema.Opaque<QuestionSettled>()(
   record("QuestionSettled", {
     turnId: Schema.optionalKey(TurnId),
@@ -165,7 +169,19 @@ export class QuestionSettled extends Schema.Opaque<QuestionSettled>()(
     decision: Schema.Union([
       Decision,
       Schema.TaggedStruct("Cancelled", { by: Schema.Literals(["abort", "deadline", "end"]) })
-    ])
+    ]),
+    source: Schema.optionalKey(DecisionSource)
+  })
+) {}
+/** A tool call, or something else that would have been a question, was allowed or denied without one. */
+export class CallDecided extends Schema.Opaque<CallDecided>()(
+  record("CallDecided", {
+    turnId: Schema.optionalKey(TurnId),
+    callId: Schema.optionalKey(CallId),
+    tool: Schema.optionalKey(Schema.String),
+    permission: Schema.Literals(["allow", "deny"]),
+    source: DecisionSource,
+    reason: Schema.optionalKey(Schema.String)
   })
 ) {}
 /** A process is about to be started (contract X3). A kept one may outlive its turn. */
@@ -292,7 +308,10 @@ export class RolledBack extends Schema.Opaque<RolledBack>()(
  * client may send it again after a restart (contract P6).
  */
 export class OperationAccepted extends Schema.Opaque<OperationAccepted>()(
-  record("OperationAccepted", { submissionId: SubmissionId, op: Schema.Literals(["Interrupt", "Answer"]) })
+  record("OperationAccepted", {
+    submissionId: SubmissionId,
+    op: Schema.Literals(["Interrupt", "Answer", "EndProcess"])
+  })
 ) {}
 /** Something a person should know. */
 export class Warning extends Schema.Opaque<Warning>()(record("Warning", { message: Schema.String })) {}
@@ -312,6 +331,7 @@ export const KnownRecord = Schema.Union([
   ModelRetrying,
   QuestionOpened,
   QuestionSettled,
+  CallDecided,
   ProcessStarted,
   ProcessEnded,
   DelegateStarted,

@@ -22,9 +22,9 @@ const canonical = (value: unknown): string =>
       : part
   ) ?? "null"
 
-/** Whether something was granted before. */
-export const isGranted = (grants: ReadonlyArray<Grant>, key: string): boolean =>
-  grants.some((grant) => grant.key === key)
+/** Whether all of these keys were granted before. Nothing is granted without a key. */
+export const isGranted = (grants: ReadonlyArray<Grant>, keys: ReadonlyArray<string>): boolean =>
+  keys.length > 0 && keys.every((key) => grants.some((grant) => grant.key === key))
 
 /** Adds a grant, once. */
 export const grant = (grants: ReadonlyArray<Grant>, added: Grant): ReadonlyArray<Grant> =>
@@ -36,6 +36,26 @@ export const endTurn = (grants: ReadonlyArray<Grant>): ReadonlyArray<Grant> =>
 
 /** What a tool may do without a question. */
 export type Permission = "allow" | "ask" | "deny"
+
+/**
+ * What a policy says about a call, and why. `source` is what a record of the decision says; `reason` is for the model, after
+ * `denied: `.
+ */
+export interface Ruling {
+  readonly permission: Permission
+  readonly source: "policy" | "rule"
+  readonly reason?: string | undefined
+}
+
+/** Returns a ruling with at most a permission. */
+export const atMost = (self: Permission | Ruling, most: Permission): Permission | Ruling => {
+  const permission = permissionOf(self)
+  return meet(permission, most) === permission ? self : most
+}
+
+/** Returns the permission of a ruling. */
+export const permissionOf = (self: Permission | Ruling): Permission =>
+  typeof self === "string" ? self : self.permission
 
 const rank: { readonly [P in Permission]: number } = { allow: 2, ask: 1, deny: 0 }
 

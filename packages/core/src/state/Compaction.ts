@@ -3,42 +3,73 @@
  * must reach.
  *
  * ```
- *   items ──plan──► kept (the newest words of the user) + material (everything, for the summary)
- *                     │                                     │ while it does not fit: withoutOldest
- *                     ▼                                     ▼
- *   compacted: kept, then the summary ◄──────────────── a model's summary
+ *   items ──plan──► context + kept (the newest words of the user) + progress     material, for the summary
+ *                     │                                                             │ while it does not fit:
+ *                     ▼                                                             ▼ withoutOldest
+ *   compacted: context, kept, progress, then the summary ◄──────────────────── a model's summary
  * ```
  *
- * A caller checks `isEnough` twice: for `kept` alone before it asks the model, since a summary only adds to it, and for
+ * A caller checks `isEnough` twice: without a summary before it asks the model, since a summary only adds to it, and for
  * the result, so that a compaction which frees too little fails instead of being tried again and again. All functions are
  * total; counts are the estimates of {@link History.estimate}, in tokens.
  */
-import type { ItemId } from "../protocol/Ids.ts"
 import type { Input, InputPart } from "../protocol/Input.ts"
-import type { Item, UserMessage } from "../protocol/Item.ts"
+import type { DeveloperMessage, Item, NewItem, UserMessage } from "../protocol/Item.ts"
 import * as History from "./History.ts"
+import * as Progress from "./Progress.ts"
 
 /** How much a compaction keeps, and how much it must free. */
 export interface Limits {
   /** Tokens of user messages that are kept word for word. Default 20,000. */
   readonly keepTokens: number
-  /** The share of the history's tokens that must be free afterwards, 0 to 1. Default 0.2. */
+  /** The share of the history's tokens that must be free afterwards, 0 to 1. Default 0.3. */
   readonly minimumGain: number
 }
 
 /** The defaults. */
-export const defaults: Limits = { keepTokens: 20_000, minimumGain: 0.2 }
+export const defaults: Limits = { keepTokens: 20_000, minimumGain: 0.3 }
 
 /** The plan of a compaction. */
 export interface Plan {
+  /** The messages that began the history before any input: what the session was started with. */
+  readonly context: ReadonlyArray<DeveloperMessage>
   /** The newest messages of the user, oldest first. The first of them may be cut at its end. */
   readonly kept: ReadonlyArray<UserMessage>
-  /** What the summary is made of: the entire history, as a model accepts it. Earlier summaries are part of it. */
+  /** The ledger of progress, if anything was done. */
+  readonly progress: ReadonlyArray<NewItem>
+  /**
+   * What the summary is made of: the history as a model accepts it, with earlier summaries and without what the next
+   * history has anyway, its context and the ledger.
+   */
   readonly material: ReadonlyArray<Item>
 }
 
 /** Plans the compaction of a history. Fragments are never kept: an earlier summary goes into the next one. */
 export const plan = (items: ReadonlyArray<Item>, limits: Limits = defaults): Plan => {
+  const context = contextOf(items)
+  const isContext = new Set<Item>(context)
+  const rest = items.filter((item) => !isContext.has(item))
+  return {
+    context,
+    kept: keptOf(rest, limits),
+    progress: Progress.toItems(Progress.of(rest)),
+    material: History.repair(rest.filter((item) => !isLedger(item)))
+  }
+}
+
+const contextOf = (items: ReadonlyArray<Item>): ReadonlyArray<DeveloperMessage> => {
+  const context: Array<DeveloperMessage> = []
+  for (const item of items) {
+    if (item._tag === "DeveloperMessage") context.push(item)
+    // commands of the user and notices may come before the first input
+    else if (item._tag !== "UserMessage" || item.fragment === undefined) break
+  }
+  return context
+}
+
+const isLedger = (item: Item): boolean => item._tag === "UserMessage" && item.fragment === Progress.progressFragment
+
+const keptOf = (items: ReadonlyArray<Item>, limits: Limits): ReadonlyArray<UserMessage> => {
   const kept: Array<UserMessage> = []
   let left = limits.keepTokens
   for (let index = items.length - 1; index >= 0 && left > 0; index--) {
@@ -46,10 +77,10 @@ export const plan = (items: ReadonlyArray<Item>, limits: Limits = defaults): Pla
     if (item._tag !== "UserMessage" || !History.isUserInput(item)) continue
     const tokens = History.estimate(item)
     const fitting = tokens <= left ? item : { ...item, content: truncate(item.content, left) }
-    if (fitting.content.length > 0) kept.unshift(fitting)
+    if (fitting.content.length > 0) kept.push(fitting)
     left -= tokens
   }
-  return { kept, material: History.repair(items) }
+  return kept.reverse()
 }
 
 /** Returns the longest prefix of an input that costs at most this many tokens. */
@@ -73,34 +104,50 @@ const truncate = (content: Input, tokens: number): Input => {
 const wellFormed = (text: string): string => (/[\uD800-\uDBFF]$/.test(text) ? text.slice(0, -1) : text)
 
 /**
- * Removes the oldest item of the material, with its result if it is a call: for a request for a summary that exceeds
- * the model's context window. Empty once nothing is left.
+ * Removes the oldest items of the material, at least one and as many tokens as this, with the results of removed calls: for
+ * a request for a summary that exceeds the model's context window. Empty once nothing is left.
  */
-export const withoutOldest = (material: ReadonlyArray<Item>): ReadonlyArray<Item> => History.repair(material.slice(1))
+export const withoutOldest = (material: ReadonlyArray<Item>, tokens = 0): ReadonlyArray<Item> => {
+  let count = 0
+  for (let left = tokens; count < material.length && (count === 0 || left > 0); count++) {
+    left -= History.estimate(material[count]!)
+  }
+  return History.repair(material.slice(count))
+}
 
 /** The name of the summary's fragment. */
 export const summaryFragment = "summary"
 
-/** The text of the summary when the model gave none. */
-export const noSummary = "(no summary available)"
+/** What a summary begins with in the history. */
+export const summaryHeading =
+  "The conversation before this point was replaced by this summary. Your earlier messages and tool results are gone; the user's newest messages are above."
+
+/** Makes the history after a compaction, without the summary: what every compaction of this history keeps. */
+export const withoutSummary = ({ context, kept, progress }: Plan): ReadonlyArray<Item | NewItem> => [
+  ...context,
+  ...kept,
+  ...progress
+]
 
 /** Makes the history after a compaction: what was kept, then the summary. */
-export const compacted = (self: Plan, id: ItemId, summary: string): ReadonlyArray<Item> => [
-  ...self.kept,
+export const compacted = (self: Plan, summary: string): ReadonlyArray<Item | NewItem> => [
+  ...withoutSummary(self),
   {
     _tag: "UserMessage",
-    id,
-    content: [{ _tag: "Text", text: summary.trim() === "" ? noSummary : summary }],
+    content: [{ _tag: "Text", text: `${summaryHeading}\n\n${summary.trim()}` }],
     fragment: summaryFragment
   }
 ]
 
 /** Returns the share of a history's tokens that its replacement frees: 1 is all, 0 nothing; below 0 it costs more. */
-export const gain = (before: ReadonlyArray<Item>, after: ReadonlyArray<Item>): number => {
+export const gain = (before: ReadonlyArray<Item>, after: ReadonlyArray<Item | NewItem>): number => {
   const tokens = History.estimateAll(before)
   return tokens === 0 ? 0 : 1 - History.estimateAll(after) / tokens
 }
 
 /** Whether a compaction frees as much as it must. */
-export const isEnough = (before: ReadonlyArray<Item>, after: ReadonlyArray<Item>, limits: Limits = defaults): boolean =>
-  gain(before, after) >= limits.minimumGain
+export const isEnough = (
+  before: ReadonlyArray<Item>,
+  after: ReadonlyArray<Item | NewItem>,
+  limits: Limits = defaults
+): boolean => gain(before, after) >= limits.minimumGain

@@ -1,6 +1,6 @@
 /**
  * How many tokens the next model request costs: as reported by the provider for the part of the history that it has seen,
- * and for the rest an estimate, scaled by how far the last report was from the estimate of its own request.
+ * and for the rest an estimate, scaled by how far the last report was from the estimate of its request.
  *
  * The reported input includes what no history holds, such as instructions and descriptions of tools. So the scale is
  * kept within {@link scaleLimits}.

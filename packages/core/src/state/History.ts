@@ -5,7 +5,7 @@
  */
 import type { CallId, ItemId } from "../protocol/Ids.ts"
 import { type Input, textOf } from "../protocol/Input.ts"
-import type { Item, ToolCall, ToolResult } from "../protocol/Item.ts"
+import type { Item, NewItem, ToolCall, ToolResult } from "../protocol/Item.ts"
 import type { AbortReason } from "../protocol/Outcome.ts"
 import type { TokenUsage } from "../protocol/TokenUsage.ts"
 
@@ -171,7 +171,7 @@ export const estimateInput = (input: Input): number =>
   estimateText(textOf(input)) + 1_000 * input.filter((part) => part._tag === "Image").length
 
 /** Estimates the tokens of an item. */
-export const estimate = (item: Item): number => {
+export const estimate = (item: Item | NewItem): number => {
   switch (item._tag) {
     case "UserMessage":
       return estimateInput(item.content)
@@ -188,7 +188,8 @@ export const estimate = (item: Item): number => {
 }
 
 /** Estimates the tokens of many items. */
-export const estimateAll = (items: ReadonlyArray<Item>): number => items.reduce((sum, item) => sum + estimate(item), 0)
+export const estimateAll = (items: ReadonlyArray<Item | NewItem>): number =>
+  items.reduce((sum, item) => sum + estimate(item), 0)
 
 /** Estimates the usage of a request that reported none, from its items and the text of its response. */
 export const estimateUsage = (items: ReadonlyArray<Item>, response: string): TokenUsage => {

@@ -35,7 +35,7 @@ import * as Inbox from "./Inbox.ts"
 /** A question that waits for its answer. */
 export interface OpenQuestion {
   readonly questionId: QuestionId
-  readonly grantKey: string
+  readonly grantKeys: ReadonlyArray<string>
 }
 
 /** The turn that is open. */
@@ -210,6 +210,7 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
       // they ran in the process that has ended
       state.delegates = none
       return state
+    case "CallDecided":
     case "ModelRetrying":
     case "StragglerEnded":
     case "TaskNote":
@@ -314,7 +315,10 @@ const withQuestions = (
 }
 
 const openQuestion = (state: Mutable<SessionState>, record: QuestionOpened): SessionState => {
-  const opened = { questionId: record.questionId, grantKey: Authority.keyOf(record.tool, record.payload) }
+  const opened = {
+    questionId: record.questionId,
+    grantKeys: record.keys ?? [Authority.keyOf(record.tool, record.payload)]
+  }
   return withQuestions(state, record, [...questionsOf(state, record), opened])
 }
 
@@ -325,9 +329,9 @@ const settleQuestion = (state: Mutable<SessionState>, record: QuestionSettled): 
   const { decision } = record
   // a grant for the turn belongs to the turn that asked; a question of the session has none
   // a grant that names its permissions may be less than what was asked, so it answers no later question
-  const isKept = decision._tag === "Approved" && decision.scope !== "once" && decision.permissions === undefined
-  if (isKept && (decision.scope === "session" || record.turnId !== undefined)) {
-    state.grants = Authority.grant(state.grants, { scope: decision.scope, key: opened.grantKey })
+  const scope = decision._tag === "Approved" && decision.permissions === undefined ? decision.scope : "once"
+  if (scope === "session" || (scope === "turn" && record.turnId !== undefined)) {
+    for (const key of opened.grantKeys) state.grants = Authority.grant(state.grants, { scope, key })
   }
   return withQuestions(
     state,

@@ -10,23 +10,23 @@
  *
  * Everything that the loop does goes through its {@link Turn}, so the turn can be settled without it.
  */
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Random from "effect/Random"
 import type { Agent } from "../Agent.ts"
-import { millis } from "../internal/session/sessionContext.ts"
 import * as ToolTables from "../internal/toolTables.ts"
+import { guard, Hooks, provide } from "../Hooks.ts"
 import { MutationGate } from "../MutationGate.ts"
-import { guard, Hooks } from "../ports/Hooks.ts"
 import type { Model } from "../ports/Model.ts"
 import { ToolAuthority } from "../ports/ToolAuthority.ts"
 import type { ToolTable } from "../ports/ToolSource.ts"
 import { CallbackFailed } from "../protocol/AgentError.ts"
 import { SessionConfig } from "../protocol/SessionConfig.ts"
-import { ModelFailed } from "../protocol/SessionError.ts"
+import type { ModelFailed } from "../protocol/SessionError.ts"
 import * as Task from "../Task.ts"
 import * as Tracing from "../Tracing.ts"
 import { type SampleRequest, Turn } from "../Turn.ts"
+import * as Attempts from "./attempts.ts"
+import * as AutomaticCompaction from "./automaticCompaction.ts"
 import * as ToolCalls from "./toolCalls.ts"
 
 /**
@@ -67,7 +67,7 @@ const withGate = <A, E, R>(turn: Turn, loop: Effect.Effect<A, E, R>): Effect.Eff
 /** Runs the loop; returns the last text of the model. */
 const run = <R>(agent: Agent<R>, turn: Turn, tools: ToolTables.TurnTables) =>
   Effect.gen(function* () {
-    const hooks = guard(yield* Hooks, turn.warn)
+    const hooks = provide(guard(yield* Hooks, turn.warn), Context.make(Turn, turn))
     const config = yield* SessionConfig
     const parent = yield* Effect.contextWith((context: Context.Context<never>) =>
       Effect.succeed(Tracing.currentSpan(context))
@@ -85,14 +85,21 @@ const run = <R>(agent: Agent<R>, turn: Turn, tools: ToolTables.TurnTables) =>
     const requests = requestsOf(agent)
     let continuations = 0
     let said: string | undefined
+    const compaction = AutomaticCompaction.make(turn, config)
+    // before the input leaves the inbox, so that no failure loses it
+    yield* compaction.beforeRequest
     let carried = yield* turn.takeInput
-    for (;;) {
+    for (let isFirst = true; ;) {
       while (carried > 0) {
+        // what the program tells the model is recorded again, and input that came meanwhile
+        if (!isFirst && (yield* compaction.beforeRequest)) yield* turn.takeInput
+        isFirst = false
         const next = tools.next()
         const request = requests.of(Effect.isEffect(next) ? yield* next : next)
-        said = yield* attempt({ turn, calls, request, config })
+        said = yield* sample({ turn, calls, request, config, compaction })
         for (const warning of requests.takeWarnings()) yield* turn.warn(warning)
         const called = yield* calls.awaitAll
+        for (const text of calls.takeContexts()) yield* turn.record({ _tag: "DeveloperMessage", text })
         carried = called + (yield* turn.takeInput)
       }
       if (!(yield* turn.closeGate)) {
@@ -100,7 +107,7 @@ const run = <R>(agent: Agent<R>, turn: Turn, tools: ToolTables.TurnTables) =>
         continue
       }
       if (continuations >= config.stopContinuations) return said
-      const verdict = yield* hooks.stop(turn.turnId, said)
+      const verdict = yield* hooks.stop(turn.turnId, { lastMessage: said, continuations })
       if (verdict.continueWith === undefined) return said
       continuations++
       yield* turn.record({ _tag: "DeveloperMessage", text: verdict.continueWith })
@@ -144,44 +151,36 @@ const requestsOf = <R>({ instructions, output }: Agent<R>) => {
 }
 
 /** One request of the loop. */
-interface Attempt {
+interface LoopRequest {
   readonly turn: Turn
   readonly calls: ToolCalls.ToolCalls
   readonly request: SampleRequest
   readonly config: SessionConfig
+  readonly compaction: AutomaticCompaction.AutomaticCompaction
 }
 
-/** Sends one request with its retries, and returns what the model said. No other code tries a model again. */
-const attempt = Effect.fnUntraced(function* ({ calls, config, request, turn }: Attempt) {
-  let requestRetries = 0
-  let streamRetries = 0
-  for (let count = 1; ; count++) {
-    const sampled = yield* Effect.matchEager(turn.sample(request, count, calls.start), {
-      onFailure: (error: ModelFailed) => error,
-      onSuccess: (ended) => ended
-    })
-    if (!(sampled instanceof ModelFailed)) {
-      if (cut[sampled.finish] !== undefined) yield* turn.warn(cut[sampled.finish]!)
-      return sampled.text
-    }
-    // the calls of the broken response get their results first, so that the next request pairs up
-    yield* calls.awaitAll
-    const hadStarted = sampled.kind === "Disconnected" || sampled.kind === "IdleTimeout"
-    const [done, most] = hadStarted
-      ? [++streamRetries, config.streamRetries]
-      : [++requestRetries, config.requestRetries]
-    if (!sampled.isRetryable || done > most) return yield* sampled
-    const delayMillis = sampled.retryAfterMillis ?? (yield* backOff(config, done))
-    yield* turn.retrying({ attempt: done, maxAttempts: most, delayMillis, error: sampled })
-    yield* Effect.sleep(delayMillis)
-  }
-})
+/** Sends one request, and returns what the model said. If its model refuses the context, it is compacted first. */
+const sample = ({
+  calls,
+  compaction,
+  config,
+  request,
+  turn
+}: LoopRequest): Effect.Effect<string | undefined, ModelFailed, Model> => {
+  const attempts = Attempts.sample({ turn, config, request, onCall: calls.start, afterFailure: calls.awaitAll })
+  const sampled = Effect.catchTag(attempts, "ModelFailed", (error) =>
+    error.kind === "ContextWindowExceeded"
+      ? Effect.flatMap(compaction.afterOverflow, (isCompacted) =>
+          isCompacted ? Effect.andThen(turn.takeInput, attempts) : Effect.fail(error)
+        )
+      : Effect.fail(error)
+  )
+  return Effect.flatMap(sampled, ({ finish, text }) =>
+    cut[finish] === undefined ? Effect.succeed(text) : Effect.as(turn.warn(cut[finish]), text)
+  )
+}
 
 const cut: { readonly [finish: string]: string | undefined } = {
   length: "the model's answer was cut off at its output limit",
   "content-filter": "the model's answer was cut off by the provider's content filter"
 }
-
-/** The delay before a retry: it doubles each time and varies by 10 % each way. */
-const backOff = (config: SessionConfig, attempt: number): Effect.Effect<number> =>
-  Effect.map(Random.next, (random) => Math.round(millis(config.retryDelay) * 2 ** (attempt - 1) * (0.9 + 0.2 * random)))

@@ -6,10 +6,10 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import type * as Tracer from "effect/Tracer"
-import { defaultPolicy, permissionOf } from "../internal/tools.ts"
+import { defaultPolicy, rulingOf } from "../internal/tools.ts"
 import type { TurnTables } from "../internal/toolTables.ts"
+import type { Hooks } from "../Hooks.ts"
 import type { MutationGate } from "../MutationGate.ts"
-import type { Hooks } from "../ports/Hooks.ts"
 import type { ToolEntry, ToolPolicy } from "../ports/ToolSource.ts"
 import { CallbackFailed } from "../protocol/AgentError.ts"
 import { jsonOfUnsafe, type ToolCall } from "../protocol/Item.ts"
@@ -24,6 +24,8 @@ export interface ToolCalls {
   readonly start: (call: ToolCall) => Effect.Effect<void>
   /** Waits for all calls, and returns how many there were since the last time. A call that dies fails the turn. */
   readonly awaitAll: Effect.Effect<number>
+  /** The texts that hooks added after calls, in the order of the calls; each is returned once. */
+  readonly takeContexts: () => ReadonlyArray<string>
 }
 
 /** What the calls of a turn share. */
@@ -44,6 +46,7 @@ export interface CallOptions {
 /** Makes the calls of one turn. */
 export const make = (options: CallOptions): ToolCalls => {
   let running: Array<Fiber.Fiber<void>> = []
+  let contexts: Array<ReadonlyArray<string>> = []
   // in order of arrival, an exclusive call waits for all calls before it, a parallel one for the last exclusive one
   let exclusive: Array<Fiber.Fiber<void>> = []
   let parallel: Array<Fiber.Fiber<void>> = []
@@ -53,6 +56,8 @@ export const make = (options: CallOptions): ToolCalls => {
     start: (call) =>
       Effect.suspend(() => {
         const entry = options.tools.current.byName.get(call.name)
+        const place = contexts.push([]) - 1
+        const addContexts = (texts: ReadonlyArray<string>) => void (contexts[place] = texts)
         const isExclusive = entry !== undefined && entry.policy?.concurrency !== "parallel"
         const before = isExclusive ? [...exclusive, ...parallel] : exclusive
         const order: Order = {
@@ -71,7 +76,7 @@ export const make = (options: CallOptions): ToolCalls => {
           if (notice !== undefined) return turn.finish(call, "failed", notice)
           return entry === undefined
             ? turn.finish(call, "failed", unknownTool(call.name, tools))
-            : process({ turn, hooks, gate, entry, policy: entry.policy ?? defaultPolicy, call, order })
+            : process({ turn, hooks, gate, entry, policy: entry.policy ?? defaultPolicy, call, order, addContexts })
         })
         return Effect.map(Effect.forkChild(work, { startImmediately: true }), (fiber) => {
           running.push(fiber)
@@ -89,7 +94,12 @@ export const make = (options: CallOptions): ToolCalls => {
       // concurrently, so that a call that dies ends the turn although an earlier one still runs
       const joined = fibers.length === 1 ? Fiber.join(fibers[0]!) : Effect.forEach(fibers, Fiber.join, together)
       return Effect.as(joined, fibers.length)
-    })
+    }),
+    takeContexts: () => {
+      const taken = contexts.flat()
+      contexts = []
+      return taken
+    }
   }
 }
 
@@ -151,6 +161,8 @@ interface KnownCall {
   readonly policy: ToolPolicy<any>
   readonly call: ToolCall
   readonly order: Order
+  /** Notes what the hooks add after the call. */
+  readonly addContexts: (texts: ReadonlyArray<string>) => void
 }
 
 /** The place of a call among those of its turn. */
@@ -222,21 +234,36 @@ const denied = (reason: string): Refusal => ({ status: "denied", reason })
 const refusalOf = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
   const { call, hooks, policy, turn } = known
   const verdict = yield* hooks.preToolUse(turn.turnId, call.name, params)
-  if (verdict.deny) return denied(`denied: ${verdict.reason ?? "a hook refused this call"}`)
-  const permission = yield* permissionFor(known, params)
-  if (permission === "allow") return undefined
-  if (permission === "deny") return denied(`denied: the policy forbids ${call.name}`)
+  const decision = { callId: call.callId, tool: call.name }
+  if (verdict.deny) {
+    yield* turn.recordDecision({ ...decision, permission: "deny", source: "hook", reason: verdict.reason })
+    return denied(`denied: ${verdict.reason ?? "a hook refused this call"}`)
+  }
+  const ruling = yield* rulingFor(known, params)
+  const permission = Authority.permissionOf(ruling)
+  const { reason: why, source } = typeof ruling === "string" ? byPolicy : ruling
+  if (permission !== "ask") {
+    // what a policy always allows is no decision about this call
+    if (ruling !== "allow") yield* turn.recordDecision({ ...decision, permission, source, reason: why })
+    return permission === "allow" ? undefined : denied(`denied: ${why ?? `the policy forbids ${call.name}`}`)
+  }
   const failure = yield* checkCall(known, params)
   if (failure !== undefined) return { status: "failed", reason: failure } satisfies Refusal
   const payload =
     policy.payload === undefined
       ? call.params
       : yield* callApplication(`the payload function of the tool ${call.name}`, () => policy.payload!(params))
+  const { keys: keysOf } = policy
+  const keys =
+    keysOf === undefined
+      ? undefined
+      : yield* callApplication(`the keys function of the tool ${call.name}`, () => keysOf(params))
   const answer = yield* turn.ask({
     kind: policy.kind ?? "permissions",
     callId: call.callId,
     tool: call.name,
-    payload
+    payload,
+    ...(keys === undefined ? {} : { keys })
   })
   const reason = yield* refusalIn(answer, payload)
   return reason === undefined ? undefined : denied(reason)
@@ -255,13 +282,15 @@ const checkCall = ({ call, order, policy }: KnownCall, params: unknown) => {
   )
 }
 
+const byPolicy: Pick<Authority.Ruling, "source" | "reason"> = { source: "policy" }
+
 /** What the policy of a tool, and the tool itself, say about a call. */
-const permissionFor = Effect.fnUntraced(function* ({ call, entry, policy, turn }: KnownCall, params: unknown) {
-  const permission =
+const rulingFor = Effect.fnUntraced(function* ({ call, entry, policy, turn }: KnownCall, params: unknown) {
+  const ruling =
     typeof policy.approval === "function"
-      ? yield* callApplication(`the approval function of the tool ${call.name}`, () => permissionOf(policy, params))
+      ? yield* callApplication(`the approval function of the tool ${call.name}`, () => rulingOf(policy, params))
       : policy.approval
-  if (permission !== "allow" || entry.asks === undefined) return permission
+  if (Authority.permissionOf(ruling) !== "allow" || entry.asks === undefined) return ruling
   const asks = entry.asks(params, call.callId, yield* turn.history)
   const needsApproval = yield* Effect.catchCause(asks, (cause) =>
     Cause.hasInterrupts(cause)
@@ -273,7 +302,7 @@ const permissionFor = Effect.fnUntraced(function* ({ call, entry, policy, turn }
           })
         )
   )
-  return needsApproval ? ("ask" as const) : permission
+  return needsApproval ? ("ask" as const) : ruling
 })
 
 /** Calls a function of the application. */
@@ -304,7 +333,7 @@ const refusalIn = (answer: Answer, asked: unknown): Effect.Effect<string | undef
   }
 }
 
-const run = Effect.fnUntraced(function* ({ call, entry, hooks, turn }: KnownCall, params: unknown) {
+const run = Effect.fnUntraced(function* ({ addContexts, call, entry, hooks, turn }: KnownCall, params: unknown) {
   // the record of the call is durable before its handler starts (J8); a closing turn starts no handler (I2)
   // mutant record-before-running (J8: a call is durable before its handler starts): drop
   yield* turn.flush
@@ -320,7 +349,7 @@ const run = Effect.fnUntraced(function* ({ call, entry, hooks, turn }: KnownCall
   const output = jsonOf(encoded)
   if (output._tag === "None") return yield* turn.finish(call, "failed", `the result of ${call.name} is no JSON value`)
   yield* turn.finish(call, "completed", output.value)
-  yield* hooks.postToolUse(turn.turnId, call.name, output.value)
+  addContexts(yield* hooks.postToolUse(turn.turnId, call.name, output.value))
 })
 
 const jsonOf = (value: unknown): Option.Option<unknown> => {

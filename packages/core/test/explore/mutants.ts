@@ -36,6 +36,8 @@ export const mutants = {
   "late-input-starts": { by: "program", breaks: /^P2/ },
   "ends-in-one-step": { by: "program", breaks: /^P2/ },
   "full-queue-starts": { by: "program", breaks: /I8 the next turn|P2 input waits/ },
+  "compaction-keeps-late-items": { by: "recordingMeanwhile", breaks: /^S11 a compaction lost "late"/ },
+  "compaction-must-gain": { by: "gainingTooLittle", breaks: /^S11 a compaction freed too little/ },
   "rollback-between-turns": { by: "rollingBack", breaks: /^(J3|J4|I6)/ },
   "closed-accepts-nothing": { by: "program", breaks: /S2 a session that has|^(P2|S2|J1)/ },
   "closed-replaces-nothing": { by: "program", breaks: /^(J8|S2)/ },

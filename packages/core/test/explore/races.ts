@@ -30,6 +30,7 @@ import { Queue } from "../../src/internal/session/queue.ts"
 import { journalOf, numbered, sessionId, warning } from "../fixtures/records.ts"
 import * as VirtualFiles from "../fixtures/virtualFiles.ts"
 import { request } from "./kinds.ts"
+import { gainingTooLittle, recordingMeanwhile } from "./racesOfCompactions.ts"
 import { endings } from "./racesOfEnds.ts"
 import {
   conversation,
@@ -612,5 +613,7 @@ export const races = named({
   waitingForTheSlot,
   slowHook,
   queuedDuringAReplacement,
+  recordingMeanwhile: { ...session(recordingMeanwhile), actions: [[]], maxRuns: 4 },
+  gainingTooLittle: { ...session(gainingTooLittle), actions: [[]], maxRuns: 4 },
   dying
 })

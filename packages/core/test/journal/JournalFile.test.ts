@@ -163,6 +163,21 @@ describe("append", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("J1 a new journal whose first record cannot be written leaves no file", () =>
+    Effect.gen(function* () {
+      const faults: JournalFiles.Faults = { write: () => 3 }
+      const { directory, journal } = yield* JournalFiles.make({ faults })
+      const { close, writer } = yield* openScoped(journal, "create")
+      const error = yield* Effect.flip(writer.append(journalOf(1)))
+      assert.include(error.message, "ENOSPC")
+      yield* close
+      assert.deepStrictEqual(JournalFiles.namesIn(directory), [])
+      delete faults.write
+      const again = yield* openScoped(journal, "create")
+      yield* again.writer.append(journalOf(1))
+    }).pipe(Effect.scoped)
+  )
+
   it.live("J1 when the short write cannot even be truncated, the next opening cuts it", () =>
     Effect.gen(function* () {
       const faults: JournalFiles.Faults = { truncate: true }

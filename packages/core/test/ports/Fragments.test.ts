@@ -43,7 +43,7 @@ describe("fragments", () => {
   it.effect("come before the contexts of hooks and the input, and again when they have changed", () =>
     Effect.gen(function* () {
       let place = "home"
-      const hooks = { sessionStart: () => Effect.succeed(["context"]) }
+      const hooks = { sessionStart: () => Effect.succeed({ contexts: ["context"] }) }
       const harness = yield* make(
         placeOf(() => place),
         { hooks }

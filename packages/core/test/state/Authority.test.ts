@@ -31,7 +31,7 @@ describe("grants", () => {
     const grants = granted(added)
     assert.strictEqual(new Set(grants.map((one) => `${one.scope} ${one.key}`)).size, grants.length)
     assert.strictEqual(
-      Authority.isGranted(grants, key),
+      Authority.isGranted(grants, [key]),
       added.some((one) => one.key === key)
     )
     for (const one of added) assert.strictEqual(Authority.grant(grants, one), grants)
@@ -40,7 +40,7 @@ describe("grants", () => {
   it.prop("A4 of a turn end with it; those of the session stay", [Grants], ([added]) => {
     const left = Authority.endTurn(granted(added))
     assert.isFalse(left.some((one) => one.scope === "turn"))
-    for (const one of added) assert.strictEqual(Authority.isGranted(left, one.key), sessionWide(added, one.key))
+    for (const one of added) assert.strictEqual(Authority.isGranted(left, [one.key]), sessionWide(added, one.key))
     assert.strictEqual(Authority.endTurn(left), left)
   })
 })

@@ -7,7 +7,6 @@ import * as History from "@spindle/core/History"
 import { Schema } from "effect"
 import { call, developer, result, said } from "../fixtures/records.ts"
 
-const summaryId = "summary" as ItemId
 const ask = (text: string, options: { readonly fragment?: string; readonly image?: true } = {}): UserMessage => ({
   _tag: "UserMessage",
   id: `u-${text.slice(0, 8)}` as ItemId,
@@ -15,6 +14,12 @@ const ask = (text: string, options: { readonly fragment?: string; readonly image
   ...(options.fragment === undefined ? {} : { fragment: options.fragment })
 })
 const textsOf = (items: ReadonlyArray<UserMessage>) => items.map((item) => textOf(item.content))
+
+const fragmentsOf = (items: ReadonlyArray<Item>) =>
+  items.flatMap((item) => (item._tag === "UserMessage" && item.fragment !== undefined ? [item.fragment] : []))
+/** The history after a compaction, with ids. */
+const compacted = (plan: Compaction.Plan, summary: string): ReadonlyArray<Item> =>
+  Compaction.compacted(plan, summary).map((item, index) => ({ id: `n${index}` as ItemId, ...item }) as Item)
 
 describe("plan", () => {
   it("keeps the newest messages of the user that fit, oldest first, and the beginning of the one before", () => {
@@ -40,7 +45,27 @@ describe("plan", () => {
     ]
     const { kept, material } = Compaction.plan(items)
     assert.deepStrictEqual(textsOf(kept), ["go on"])
-    assert.deepStrictEqual(material, items)
+    assert.deepStrictEqual(
+      material,
+      items.filter(({ _tag }) => _tag !== "DeveloperMessage")
+    )
+  })
+
+  it("keeps the messages that began the history, word for word and once, whatever follows", () => {
+    const items = [developer("the rules"), ask("do it"), developer("a hook"), said("done")]
+    const plan = Compaction.plan(items)
+    assert.deepStrictEqual<ReadonlyArray<Item>>(plan.context, items.slice(0, 1))
+    assert.deepStrictEqual(plan.material, items.slice(1))
+    const again = Compaction.plan(compacted(plan, "what happened"))
+    assert.deepStrictEqual(again.context, plan.context)
+    assert.notInclude(JSON.stringify(again.material), "the rules")
+  })
+
+  it("finds them after a fragment: a command of the user may be the first thing in a session", () => {
+    const items = [ask("ls", { fragment: "command" }), developer("the rules"), ask("do it"), developer("a hook")]
+    const { context, material } = Compaction.plan(items)
+    assert.deepStrictEqual<ReadonlyArray<Item>>(context, [items[1]!])
+    assert.deepStrictEqual<ReadonlyArray<Item>>(material, [items[0]!, items[2]!, items[3]!])
   })
 
   it("keeps an image only where it fits", () => {
@@ -123,16 +148,14 @@ describe("any history", () => {
     ([steps, keepTokens]) => {
       const limits = { keepTokens, minimumGain: 0 }
       const first = Compaction.plan(steps.map(itemOf), limits)
-      const once = Compaction.compacted(first, summaryId, "what happened")
+      const once = compacted(first, "what happened")
       assert.isUndefined(History.defect(once))
-      assert.deepStrictEqual(
-        once.filter((item) => item._tag === "UserMessage" && item.fragment !== undefined).map((item) => item.id),
-        [summaryId]
-      )
-      assert.strictEqual(once.at(-1)?.id, summaryId)
+      assert.deepStrictEqual(fragmentsOf(once), [Compaction.summaryFragment])
+      assert.strictEqual(once.at(-1)?.id, once.find((item) => fragmentsOf([item]).length > 0)?.id)
       const again = Compaction.plan(once, limits)
       assert.deepStrictEqual(again.kept, first.kept)
-      assert.lengthOf(Compaction.compacted(again, summaryId, " "), once.length)
+      assert.deepStrictEqual(again.context, first.context)
+      assert.lengthOf(compacted(again, "again"), once.length)
     },
     { arbitrary: { runs: 500 } }
   )
@@ -146,23 +169,28 @@ describe("any history", () => {
       material = less
     }
   })
+
+  it.prop("loses its oldest items until they cost so many tokens", [Steps, Tokens], ([steps, tokens]) => {
+    const { material } = Compaction.plan(steps.map(itemOf))
+    const less = Compaction.withoutOldest(material, tokens)
+    assert.isUndefined(History.defect(less))
+    if (less.length > 0) assert.isAtMost(History.estimateAll(less), Math.max(0, History.estimateAll(material) - tokens))
+    assert.isAtMost(less.length, Math.max(0, material.length - 1))
+  })
 })
 
 describe("gain", () => {
   const long = [ask("hi"), said("x".repeat(4_000)), call("1"), result("1")]
 
   it("is the share of tokens that is freed", () => {
-    const after = Compaction.compacted(Compaction.plan(long), summaryId, "y".repeat(400))
-    assert.closeTo(Compaction.gain(long, after), 0.9, 0.01)
+    const after = Compaction.compacted(Compaction.plan(long), "y".repeat(400))
+    assert.closeTo(Compaction.gain(long, after), 0.86, 0.01)
     assert.isTrue(Compaction.isEnough(long, after))
     assert.isFalse(Compaction.isEnough(long, after, { ...Compaction.defaults, minimumGain: 0.95 }))
   })
 
   it("is negative when the summary is longer than what it replaces, and 0 for an empty history", () => {
-    assert.isBelow(
-      Compaction.gain([ask("hi")], Compaction.compacted(Compaction.plan([ask("hi")]), summaryId, "more")),
-      0
-    )
+    assert.isBelow(Compaction.gain([ask("hi")], Compaction.compacted(Compaction.plan([ask("hi")]), "more")), 0)
     assert.strictEqual(Compaction.gain([], []), 0)
     assert.isFalse(Compaction.isEnough([], []))
   })
@@ -170,10 +198,5 @@ describe("gain", () => {
   it("can be too small before a model is asked, when the kept messages are already too long", () => {
     const items = [ask("a".repeat(4_000)), said("short")]
     assert.isFalse(Compaction.isEnough(items, Compaction.plan(items).kept))
-  })
-
-  it("has a placeholder for an empty summary", () => {
-    const [only] = Compaction.compacted({ kept: [], material: [] }, summaryId, "\n")
-    assert.strictEqual(only?._tag === "UserMessage" && textOf(only.content), Compaction.noSummary)
   })
 })

@@ -146,7 +146,7 @@ describe("a history that was replaced", () => {
         journal,
         resume: session.sessionId,
         hooks: {
-          sessionStart: () => Effect.sync(() => [`start ${++starts}`])
+          sessionStart: () => Effect.sync(() => ({ contexts: [`start ${++starts}`] }))
         }
       })
       yield* again.run("four")

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { Stopping } from "@spindle/core/Hooks"
 import type { ModelFailureKind } from "@spindle/core/SessionError"
 import { isDelta, type JournalRecord } from "@spindle/core/SessionEvent"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
@@ -388,16 +389,20 @@ describe("retries", () => {
 describe("stop hooks", () => {
   it.effect("the turn continues with the text of the hook, and the hook gets the last message", () =>
     Effect.gen(function* () {
-      const seen: Array<string | undefined> = []
+      const seen: Array<Stopping> = []
       const harness = yield* SessionHarness.make({
         script: [[text("one")], [text("two")]],
         hooks: {
-          stop: (_, last) => Effect.sync(() => (seen.push(last) === 1 ? { continueWith: "and the tests?" } : {}))
+          stop: (_, stopping) =>
+            Effect.sync(() => (seen.push(stopping) === 1 ? { continueWith: "and the tests?" } : {}))
         }
       })
       const end = yield* harness.run("hi")
       assert.strictEqual(end._tag === "TurnCompleted" && end.lastMessage, "two")
-      assert.deepStrictEqual(seen, ["one", "two"])
+      assert.deepStrictEqual(seen, [
+        { lastMessage: "one", continuations: 0 },
+        { lastMessage: "two", continuations: 1 }
+      ])
       const last = harness.requests[1]?.items.at(-1)
       assert.strictEqual(last?._tag === "DeveloperMessage" && last.text, "and the tests?")
       assert.strictEqual(of(harness, "TurnStarted").length, 1)

@@ -361,7 +361,7 @@ describe("calls that cannot run", () => {
       const harness = yield* SessionHarness.make({
         script: [[call("good", {}, "a")], [text("done")]],
         tools: { good: { run: () => Effect.succeed({ ok: 1 }) } },
-        hooks: { postToolUse: (_, tool, output) => Effect.sync(() => void seen.push([tool, output])) }
+        hooks: { postToolUse: (_, tool, output) => Effect.sync(() => (seen.push([tool, output]), [])) }
       })
       yield* harness.run("hi")
       assert.deepStrictEqual(seen, [["good", { ok: 1 }]])

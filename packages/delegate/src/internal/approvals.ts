@@ -10,12 +10,13 @@ import * as Fiber from "effect/Fiber"
 export type Review = (question: Question) => Effect.Effect<Decided | undefined>
 
 /** Makes the question that the parent asks: with the same id, call and path, so that it is one question wherever it is shown. */
-export const questionOf = ({ callId, kind, path, payload, questionId, tool }: Question): NewQuestion => ({
+export const questionOf = ({ callId, keys, kind, path, payload, questionId, tool }: Question): NewQuestion => ({
   kind,
   payload,
   // mutant call-id-goes-up (A3: a question names its call in every session that shows it): drop
   ...(callId === undefined ? {} : { callId }),
   ...(tool === undefined ? {} : { tool }),
+  ...(keys === undefined ? {} : { keys }),
   asker: { questionId, path }
 })
 
@@ -44,7 +45,7 @@ const parentsAnswer = (asked: Effect.Effect<Answer>): Effect.Effect<Decided> =>
       return yield* Cause.hasInterruptsOnly(exit.cause) ? Effect.never : Effect.failCause(exit.cause)
     }
     const answer = exit.value
-    if (answer._tag !== "Cancelled") return answer
+    if (answer._tag !== "Cancelled") return { ...answer, source: "parent" } as const
     // mutant abort-is-no-denial (A2: the end of a parent is not a denial):
     //   replace: `yield* Effect.never` => `({ _tag: "Denied" } as const)`
     return answer.by === "deadline" ? ({ _tag: "Cancelled", by: "deadline" } as const) : yield* Effect.never

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import type { PlatformError } from "effect/PlatformError"
 import type { Signals } from "../Signals.ts"
+import * as TableReads from "./tableReads.ts"
 
 /** The environment variable that marks a process and everything it starts. */
 export const markerName = "SPINDLE_PROCESS"
@@ -68,8 +69,9 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
   const self = yield* Effect.option(fileSystem.readFileString("/proc/self/stat"))
   if (self._tag === "None" || !(yield* isReadable(fileSystem, "/proc/self/environ"))) return blind
   const host = yield* hostOf(fileSystem)
+  const withReads = TableReads.make(fileSystem)
   const table: ProcessTable = {
-    finder: () => byTable(fileSystem, { blindly: byGroup(signals), host }),
+    finder: () => byTable(withReads, { blindly: byGroup(signals), host }),
     now: Effect.match(fileSystem.readFileString("/proc/uptime"), {
       onSuccess: (text) => Math.floor(Number(text.split(" ")[0]) * ticksPerSecond),
       onFailure: () => undefined
@@ -154,13 +156,17 @@ const entryOf = (pid: number, stat: string): Entry => {
 
 /** Finds in the table, and with `blindly` what the table does not show. */
 const byTable = (
-  fileSystem: FileSystem.FileSystem,
+  withReads: TableReads.WithReads,
   { blindly, host }: { readonly blindly: Find; readonly host: HostProcess }
 ): Find => {
   let empty = new Map<number, number>()
   /** Until when a process is known not to be wanted, in milliseconds of the monotonic clock. */
   let foreign = new Map<number, number>()
-  return Effect.fnUntraced(function* (wanted, act) {
+  const look = Effect.fnUntraced(function* (
+    reads: TableReads.Reads,
+    wanted: Wanted,
+    act: (pid: number) => Effect.Effect<void>
+  ) {
     const mark = `\0${markerName}=${wanted.marker}\0`
     const members: Array<number> = []
     const others: Array<number> = []
@@ -171,7 +177,7 @@ const byTable = (
     let isComplete = true
     let hasVanished = false
     const read = (path: string) =>
-      Effect.match(fileSystem.readFileString(path), {
+      Effect.match(reads.file(path), {
         onSuccess: (text) => text,
         onFailure: ({ reason }) => {
           if (reason._tag === "PermissionDenied") return null
@@ -185,7 +191,7 @@ const byTable = (
       list.push(pid)
       return act(pid)
     }
-    const look = Effect.fnUntraced(function* (pid: number) {
+    const lookAt = Effect.fnUntraced(function* (pid: number) {
       const environment = yield* read(`/proc/${pid}/environ`)
       // at once: it may live no longer than it takes to read more about it
       if (environment != null && `\0${environment}`.includes(mark)) yield* act(pid)
@@ -199,7 +205,7 @@ const byTable = (
       if (environment === "" && (entry.flags & kernelThread) === 0) nowEmpty.set(pid, (empty.get(pid) ?? 0) + 1)
       else nowForeign.set(pid, millis + foreignMillis)
     })
-    const names = yield* Effect.orElseSucceed(fileSystem.readDirectory("/proc"), (): Array<string> => {
+    const names = yield* Effect.orElseSucceed(reads.directory, (): ReadonlyArray<string> => {
       isComplete = false
       return []
     })
@@ -212,7 +218,7 @@ const byTable = (
     // the youngest first: they are the ones that may start others
     yield* Effect.forEach(
       pids.sort((one, two) => two - one),
-      look,
+      lookAt,
       { concurrency: width, discard: true }
     )
     for (const entry of hidden) {
@@ -227,6 +233,7 @@ const byTable = (
     const inGroup = members.length > 0 || (!isComplete && (yield* blindly(wanted, act)).inGroup)
     return { inGroup, members, others, isSure, hasVanished }
   })
+  return (wanted, act) => withReads((reads) => look(reads, wanted, act))
 }
 
 /** Whether a process that hides its environment is in the session, or has a parent that was found. */

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as References from "effect/References"
 import * as Stream from "effect/Stream"
 import * as Agent from "../../Agent.ts"
-import * as Hooks from "../../ports/Hooks.ts"
+import * as Hooks from "../../Hooks.ts"
 import type { Model } from "../../ports/Model.ts"
 import type { Input } from "../../protocol/Input.ts"
 import type { Op } from "../../protocol/Op.ts"
@@ -94,7 +94,7 @@ export class CallerContexts {
   }
 
   /** Hooks that run with what the caller passed on. */
-  toHooks<E>(hooks: Hooks.Hooks<E>): Hooks.Hooks<E> {
+  toHooks<E, R>(hooks: Hooks.Hooks<E, R>): Hooks.Hooks<E, R> {
     const { provide } = this
     if (hooks === Hooks.none) return hooks
     return {
@@ -102,6 +102,7 @@ export class CallerContexts {
       userPromptSubmit: (...args) => provide(hooks.userPromptSubmit(...args)),
       preToolUse: (...args) => provide(hooks.preToolUse(...args)),
       postToolUse: (...args) => provide(hooks.postToolUse(...args)),
+      permissionRequest: (...args) => provide(hooks.permissionRequest(...args)),
       stop: (...args) => provide(hooks.stop(...args))
     }
   }

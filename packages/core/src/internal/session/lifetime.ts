@@ -19,6 +19,12 @@ export class Lifetime {
     return this.closed
   }
 
+  /** Why it takes no submissions; no `failure` if its scope has closed it. */
+  get closedBy(): { readonly failure?: string } {
+    const { failure } = this.recorder
+    return failure === undefined ? {} : { failure: failure.message }
+  }
+
   close(): void {
     this.closed = true
   }

@@ -2,12 +2,13 @@
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
+import type { Hooks } from "../../Hooks.ts"
 import type { Approvals } from "../../ports/Approvals.ts"
 import type { MakeFragments } from "../../ports/Fragments.ts"
-import type { Hooks } from "../../ports/Hooks.ts"
 import type { SessionId } from "../../protocol/Ids.ts"
 import type { SessionConfig } from "../../protocol/SessionConfig.ts"
 import type { SessionPolicy } from "../../protocol/SessionPolicy.ts"
+import type { Turn } from "../../Turn.ts"
 
 /** The identity of a session, its settings and the services that it was made with. */
 export interface SessionContext {
@@ -22,7 +23,7 @@ export interface SessionContext {
   readonly clock: Clock.Clock
   readonly config: SessionConfig
   readonly policy: SessionPolicy
-  readonly hooks: Hooks
+  readonly hooks: Hooks<never, Turn>
   readonly fragments: MakeFragments | undefined
   readonly approvals: Approvals
   readonly newId: () => string

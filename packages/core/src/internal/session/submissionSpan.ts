@@ -47,7 +47,8 @@ const names: { readonly [tag in Op["_tag"]]: string } = {
   StartTask: "start_task",
   Interrupt: "interrupt",
   Answer: "answer",
-  Rollback: "rollback"
+  Rollback: "rollback",
+  EndProcess: "end_process"
 }
 
 /** Opens the span of a submission; undefined if no tracer listens. */

@@ -1,7 +1,7 @@
 /** Submissions of a session: one receipt each, input durable before it is acknowledged (contract P1, P2, P4, P7, J4). */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type { SubmissionId, TurnId } from "../../protocol/Ids.ts"
+import type { ProcessId, SubmissionId, TurnId } from "../../protocol/Ids.ts"
 import * as Input from "../../protocol/Input.ts"
 import { jsonOfUnsafe } from "../../protocol/Item.ts"
 import {
@@ -23,6 +23,7 @@ import { flush } from "../log/flush.ts"
 import type { Recorder } from "../log/recorder.ts"
 import type { Questions } from "../turn/questions.ts"
 import { replace } from "../turn/replacement.ts"
+import type { Resources } from "../turn/resources.ts"
 import type { Turns } from "../turn/turnStart.ts"
 import type { Lifetime } from "./lifetime.ts"
 import type { Queue } from "./queue.ts"
@@ -44,6 +45,7 @@ export interface SubmissionsOptions {
   readonly recorder: Recorder
   readonly supervisor: TaskSupervisor
   readonly questions: Questions
+  readonly resources: Resources
   readonly startContexts: StartContexts
   readonly turns: Turns
   readonly queue: Queue
@@ -110,7 +112,7 @@ export class Submissions {
     const receipt = this.applyOp(op, id, parent)
     if (receipt._tag === "Rejected") return receipt
     this.receipts = Receipts.remember(this.receipts, receipt)
-    if (op._tag === "Interrupt" || op._tag === "Answer") {
+    if (op._tag === "Interrupt" || op._tag === "Answer" || op._tag === "EndProcess") {
       this.options.recorder.append({ _tag: "OperationAccepted", submissionId: id, op: op._tag })
     }
     return receipt
@@ -120,7 +122,7 @@ export class Submissions {
   private applyOp(op: Op, submissionId: SubmissionId, parent: SubmissionSpan.TraceParent | undefined): Receipt {
     const { lifetime, questions, queue, supervisor } = this.options
     // mutant closed-accepts-nothing (S7: a session that is closed or has failed accepts no operation): drop
-    if (!lifetime.isOpen) return reject(submissionId, { _tag: "SessionClosed" })
+    if (!lifetime.isOpen) return reject(submissionId, { _tag: "SessionClosed", ...lifetime.closedBy })
     switch (op._tag) {
       case "Interrupt":
         supervisor.abort("Interrupted")
@@ -132,6 +134,8 @@ export class Submissions {
           ? { _tag: "Accepted", submissionId }
           : reject(submissionId, { _tag: "UnknownQuestion", questionId: op.questionId })
       }
+      case "EndProcess":
+        return this.endProcess(op.processId, submissionId)
       case "Rollback":
         return this.rollBack(op.turns, submissionId)
       case "UserInput":
@@ -226,6 +230,15 @@ export class Submissions {
     // a session that closes keeps the task in its journal
     forkDetached(context, Effect.ignore(replace({ sessionId, lifetime, queue, supervisor, start })))
     return undefined
+  }
+
+  private endProcess(processId: ProcessId | undefined, submissionId: SubmissionId): Receipt {
+    const { resources, session } = this.options
+    if (processId !== undefined && !resources.processes.some((one) => one.processId === processId)) {
+      return reject(submissionId, { _tag: "UnknownProcess", processId })
+    }
+    forkDetached(session.context, processId === undefined ? resources.endKeptProcesses : resources.end(processId))
+    return { _tag: "Accepted", submissionId }
   }
 
   private rollBack(turns: number, submissionId: SubmissionId): Receipt {

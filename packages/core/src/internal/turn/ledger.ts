@@ -19,7 +19,6 @@ import { type ItemWriter, Response, type ResponseEnd } from "./response.ts"
 
 interface Call extends LiveCall {
   readonly call: ToolCall
-  outputLength: number
   detail: CallDetail | undefined
   result: LiveCall["result"]
 }
@@ -66,6 +65,8 @@ export class Ledger implements ItemWriter {
   private isOver = false
   /** Calls in the order in which the model made them. */
   private calls: Array<Call> = []
+  /** How much output was published, by the call or command that it belongs to. */
+  private readonly outputLengths = new Map<CallId, number>()
   private itemsStarted = 0
   private readonly recorder: Recorder
   private readonly clock: Clock.Clock
@@ -182,9 +183,11 @@ export class Ledger implements ItemWriter {
     this.response.followedBy(named)
     if (named._tag === "ToolCall") {
       const startedAt = this.clock.currentTimeMillisUnsafe()
-      this.calls.push({ call: named, startedAt, outputLength: 0, detail: undefined, result: undefined })
+      this.calls.push({ call: named, startedAt, detail: undefined, result: undefined })
     } else if (named._tag === "ToolResult") {
       this.calls = this.calls.filter(({ call }) => call.callId !== named.callId)
+      // a later call may have the same id
+      this.outputLengths.delete(named.callId)
     }
     return named
   }
@@ -207,11 +210,11 @@ export class Ledger implements ItemWriter {
     return this.calls.find(({ call }) => call.callId === callId)
   }
 
-  /** Publishes output of a running call. */
+  /** Publishes output of a call, or of a command that the task itself runs. */
   output(callId: CallId, text: string): void {
-    const open = this.callOf(callId)
-    const offset = open?.outputLength ?? 0
-    if (open !== undefined) open.outputLength += text.length
+    if (text === "") return
+    const offset = this.outputLengths.get(callId) ?? 0
+    this.outputLengths.set(callId, offset + text.length)
     this.recorder.publishDelta({ _tag: "ToolOutput", turnId: this.origin.turnId, callId, offset, text })
   }
 

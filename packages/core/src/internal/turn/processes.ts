@@ -42,10 +42,8 @@ export const start = (
       const span = Tracing.open(context, spanOf(context, { ...spec, processId }))
       if (span !== undefined && !keep) ledger.spans?.add(span)
       const ended = (exit: ProcessExit) => {
-        if (span !== undefined) {
-          ledger.spans?.delete(span)
-          endSpan(context, span, exit)
-        }
+        // that of a process that was kept later has ended with its turn
+        if (span !== undefined && (keep || ledger.spans?.delete(span) === true)) endSpan(context, span, exit)
         const exitCode = exit.exitCode === null ? null : toFinite(exit.exitCode)
         recorder.append({ _tag: "ProcessEnded", processId, ...exit, exitCode })
       }

@@ -18,6 +18,7 @@ import type { Decided, Question } from "../../ports/Approvals.ts"
 import type { QuestionId, TurnId } from "../../protocol/Ids.ts"
 import { jsonOfUnsafe } from "../../protocol/Item.ts"
 import { type Decision, jsonOfDecisionUnsafe } from "../../protocol/Op.ts"
+import type { DecisionSource } from "../../protocol/Question.ts"
 import * as Authority from "../../state/Authority.ts"
 import * as Tracing from "../../Tracing.ts"
 import type { Answer, NewQuestion } from "../../Turn.ts"
@@ -30,8 +31,19 @@ import type { Ledger } from "./ledger.ts"
 /** A question that waits for its answer. One of the session itself has no turn. */
 interface Pending {
   readonly turnId: TurnId | undefined
-  readonly settle: (answer: Answer) => void
+  readonly settle: Settle
 }
+
+/** Settles a question, once. The default of the source of a decision is `user`. */
+type Settle = (answer: Answer, source?: DecisionSource) => void
+
+/** An answer, and the source of a decision. */
+interface Sourced {
+  readonly decided: Answer
+  readonly source: DecisionSource | undefined
+}
+
+const sourced = (decided: Answer, source?: DecisionSource): Sourced => ({ decided, source })
 
 /** The questions of one session that wait, by id. */
 export class Questions {
@@ -52,15 +64,28 @@ export class Questions {
    */
   ask(ledger: Ledger | undefined, question: NewQuestion): Effect.Effect<Answer> {
     return Effect.suspend(() => {
-      const key = Authority.keyOf(question.tool, question.payload)
+      const keys = question.keys ?? [Authority.keyOf(question.tool, question.payload)]
       const { grants } = this.recorder.state
       // what was granted for a turn answers the questions of that turn only (A4)
-      return Authority.isGranted(ledger === undefined ? Authority.endTurn(grants) : grants, key)
-        ? Effect.succeed<Answer>({ _tag: "Approved", scope: "once" })
+      return Authority.isGranted(ledger === undefined ? Authority.endTurn(grants) : grants, keys)
+        ? this.answerFromCache(ledger, question)
         : Tracing.span(spanOf(this.session, question), (span) =>
             Effect.tap(this.askAll(ledger, question), (answer) => Effect.sync(() => describe(span, answer)))
           )
     })
+  }
+
+  private answerFromCache(ledger: Ledger | undefined, { callId, tool }: NewQuestion): Effect.Effect<Answer> {
+    if (this.isClosing(ledger)) return Effect.interrupt
+    this.recorder.append({
+      _tag: "CallDecided",
+      ...(ledger === undefined ? {} : { turnId: ledger.origin.turnId }),
+      ...(callId === undefined ? {} : { callId }),
+      ...(tool === undefined ? {} : { tool }),
+      permission: "allow",
+      source: "cache"
+    })
+    return Effect.succeed({ _tag: "Approved", scope: "once" })
   }
 
   private askAll(ledger: Ledger | undefined, question: NewQuestion): Effect.Effect<Answer> {
@@ -90,13 +115,13 @@ export class Questions {
           // mutant abort-wins-over-waiting (A2: a task that waits for an answer learns of an abort at once): true
           ledger === undefined
             ? Effect.never
-            : Effect.as(ledger.slot.aborting, { _tag: "Cancelled", by: "abort" } as const)
+            : Effect.as(ledger.slot.aborting, sourced({ _tag: "Cancelled", by: "abort" }))
         )
         return restore(
           Effect.raceFirst(
             answer,
-            Effect.flatMap(first, (given) => {
-              settle(given)
+            Effect.flatMap(first, ({ decided, source }) => {
+              settle(decided, source)
               return answer
             })
           )
@@ -118,7 +143,7 @@ export class Questions {
   }
 
   /** Registers a question and announces it. Returns how to settle it, once, and how to wait for the answer. */
-  private open(ledger: Ledger | undefined, { asker, callId, kind, payload: given, tool }: NewQuestion) {
+  private open(ledger: Ledger | undefined, { asker, callId, keys, kind, payload: given, tool }: NewQuestion) {
     const { recorder, session } = this
     const payload = jsonOfUnsafe(given)
     // a question keeps the id that its asker gave it, in every session that shows it
@@ -132,14 +157,15 @@ export class Questions {
     const turn = turnId === undefined ? {} : { turnId }
     const path = asker?.path ?? session.path
     const answered = Deferred.makeUnsafe<Answer>()
-    const settle = (first: Answer): void => {
+    const settle: Settle = (first, by) => {
       // mutant settle-once (A1: the first answer settles a question, and later ones are rejected):
       //   replace: this.pending.delete(questionId)
       if (!this.pending.delete(questionId)) return
       // a turn that has returned, and waits for its delegates, can no longer be stopped (I1): the question ends with it
       const isOver = ledger?.slot.isSettling() === true
       const answer: Answer = first._tag === "Abort" && isOver ? { _tag: "Cancelled", by: "end" } : first
-      recorder.append({ _tag: "QuestionSettled", ...turn, questionId, decision: answer })
+      const source = answer._tag === "Cancelled" ? {} : { source: by ?? "user" }
+      recorder.append({ _tag: "QuestionSettled", ...turn, questionId, decision: answer, ...source })
       // before the asker continues: it and its siblings then find a turn that is closing, and for what reason
       // (an observer of the answer may have ended this turn already: the abort must not reach the next one)
       if (answer._tag === "Abort") ledger?.slot.abort("Interrupted")
@@ -158,10 +184,11 @@ export class Questions {
       payload,
       path,
       ...(callId === undefined ? {} : { callId }),
-      ...(tool === undefined ? {} : { tool })
+      ...(tool === undefined ? {} : { tool }),
+      ...(keys === undefined ? {} : { keys })
     })
     const { sessionId } = session
-    const asked: Question = { sessionId, turnId, questionId, callId, kind, tool, payload, path }
+    const asked: Question = { sessionId, turnId, questionId, callId, kind, tool, payload, keys, path }
     return { answer: Deferred.await(answered), asked, settle }
   }
 
@@ -210,18 +237,20 @@ const decideInTime = (
   { config }: SessionContext,
   question: NewQuestion,
   decision: Effect.Effect<Decided>
-): Effect.Effect<Answer> => {
+): Effect.Effect<Sourced> => {
   const { questionDeadline } = config
   // an answer that JSON cannot represent is a defect of the decider, before it reaches a record
-  const answer = Effect.map(decision, (decided) =>
-    decided._tag === "Cancelled" ? decided : jsonOfDecisionUnsafe(decided)
+  const answer = Effect.map(decision, ({ source, ...decided }) =>
+    sourced(decided._tag === "Cancelled" ? decided : jsonOfDecisionUnsafe(decided), source)
   )
   if (questionDeadline === undefined) return answer
   return Effect.timeoutOrElse(answer, {
     duration: millis(questionDeadline),
     orElse: () =>
-      Effect.succeed<Answer>(
-        question.kind === "question" ? { _tag: "Answered", answers: {} } : { _tag: "Cancelled", by: "deadline" }
+      Effect.succeed(
+        question.kind === "question"
+          ? sourced({ _tag: "Answered", answers: {} }, "policy")
+          : sourced({ _tag: "Cancelled", by: "deadline" })
       )
   })
 }

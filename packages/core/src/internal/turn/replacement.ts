@@ -28,7 +28,7 @@ export const replace = <A>({
 }: Replacement<A>): Effect.Effect<A, SessionClosed> => {
   const attempt: Effect.Effect<A, SessionClosed> = Effect.suspend(() => {
     // mutant closed-replaces-nothing (S2: a session that is closed or has failed starts no task): false
-    if (!lifetime.isOpen) return Effect.fail(new SessionClosed({ sessionId }))
+    if (!lifetime.isOpen) return Effect.fail(new SessionClosed({ sessionId, ...lifetime.closedBy }))
     const started = start()
     if (started !== undefined) return Effect.succeed(started)
     supervisor.abort("Replaced")

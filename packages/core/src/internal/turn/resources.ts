@@ -98,6 +98,17 @@ export class Resources {
     )
   }
 
+  /** Ends the processes that outlive their turns, concurrently. */
+  get endKeptProcesses(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const kept = Array.from(this.owned).filter(({ isKept, resource }) => isKept && resource.kind === "process")
+      return Effect.forEach(kept, (owned) => this.endOwned(owned, "Interrupted"), {
+        concurrency: "unbounded",
+        discard: true
+      })
+    })
+  }
+
   /** Whether nothing is left to end. */
   get isEmpty(): boolean {
     return this.owned.size === 0

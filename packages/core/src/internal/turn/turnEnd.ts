@@ -1,29 +1,21 @@
 /** Settles turns: writes their last records, once, and waits until they are durable (contract S2, I3, I5 to I7, P2). */
 import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import type { Outcome } from "../../protocol/Outcome.ts"
 import type { JournalFailed } from "../../protocol/SessionError.ts"
-import * as Inbox from "../../state/Inbox.ts"
 import * as TurnEnd from "../../state/TurnEnd.ts"
 import type { Ended } from "../../TaskSupervisor.ts"
-import { runDetached } from "../detached.ts"
 import { tagOf, textOf } from "../foreign.ts"
 import { flush } from "../log/flush.ts"
 import type { Ledger } from "./ledger.ts"
 import type { TurnParts } from "./turnParts.ts"
-import { carry } from "./turnService.ts"
 import * as TurnSpan from "./turnSpan.ts"
 
 /** Writes how a turn ended. The records of one outcome are one batch, and durable when this returns (S2, I5). */
-export const settle = Effect.fnUntraced(function* <A, E>(parts: TurnParts, ledger: Ledger, returned: Ended<A, E>) {
+export const settle = Effect.fnUntraced(function* <A, E>(parts: TurnParts, ledger: Ledger, ended: Ended<A, E>) {
   const { questions, recorder, resources, session } = parts
   const { origin, response } = ledger
   ledger.settle()
-  const records = returned._tag === "Completed" && session.policy.leftoverInput === "record"
-  const cause = records ? yield* recordLeftover(parts, ledger) : undefined
-  const ended: Ended<A, E> = cause === undefined ? returned : { _tag: "Failed", cause }
   // mutant questions-end-with-their-turn (A1: the open questions of a turn are settled before its terminal record):
   //   drop
   questions.cancelAll(origin.turnId, ended._tag === "Aborted" ? "abort" : "end")
@@ -68,23 +60,3 @@ const outcomeOf = <A, E>(ended: Ended<A, E>): Outcome<A, E> =>
   ended._tag === "Aborted"
     ? { _tag: "Aborted", reason: ended.reason, stragglers: ended.stragglers.map((one) => `${one.kind} ${one.name}`) }
     : ended
-
-/**
- * Records the input that is left, within the grace period. A hook that dies fails its turn, and its cause is returned.
- * The input of a hook that hangs is kept.
- */
-const recordLeftover = (parts: TurnParts, ledger: Ledger): Effect.Effect<Cause.Cause<never> | undefined> => {
-  const { recorder, session } = parts
-  const left = Inbox.forTurn(recorder.state.inbox, ledger.origin.turnId, ledger.origin.submissionId)
-  let isOver = false
-  const carried = Effect.forEach(left, (entry) => carry(parts, ledger, entry, () => isOver), { discard: true })
-  const stop = Deferred.makeUnsafe<void>()
-  const bounded = runDetached(session.context, Effect.raceFirst(carried, Deferred.await(stop)))
-  return Effect.map(Effect.timeoutOption(Effect.exit(bounded), session.config.grace), (exit) => {
-    isOver = true
-    // a hook that hangs is interrupted, and not waited for
-    Deferred.doneUnsafe(stop, Effect.void)
-    if (Option.isNone(exit) || exit.value._tag === "Success") return undefined
-    return Cause.hasInterruptsOnly(exit.value.cause) ? undefined : exit.value.cause
-  })
-}

@@ -8,7 +8,8 @@ import * as ContextTokens from "../../state/ContextTokens.ts"
 import * as History from "../../state/History.ts"
 import * as Inbox from "../../state/Inbox.ts"
 import type { Entry } from "../../state/Inbox.ts"
-import type { DelegateEnd, Turn, TurnDelegate } from "../../Turn.ts"
+import type { PromptVerdict } from "../../Hooks.ts"
+import { type Answer, type DelegateEnd, type NewQuestion, Turn, type TurnDelegate } from "../../Turn.ts"
 import { textOf } from "../foreign.ts"
 import { flush as flushJournal } from "../log/flush.ts"
 import { takeRequest } from "./bounds.ts"
@@ -34,9 +35,10 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
     Effect.suspend(() => (isFenced() ? Effect.interrupt : Effect.succeed(evaluate())))
   // a task that waits for a journal that has failed is interrupted: its turn ends through its owner
   const flush = Effect.catch(flushJournal(recorder), () => Effect.interrupt)
+  const history = () => History.repair(History.toArray(recorder.state.history))
   const waiting = (): ReadonlyArray<Entry> => Inbox.forTurn(recorder.state.inbox, origin.turnId, origin.submissionId)
 
-  return {
+  const turn: Turn = {
     sessionId: session.sessionId,
     turnId: origin.turnId,
     trace: origin.trace,
@@ -50,17 +52,18 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
       sync(() => Effect.sync(resources.own(ledger, { kind, id: `clean-up ${name}`, name, end: run, drain }))),
     own: (resource) => sync(() => Effect.sync(resources.own(ledger, resource))),
     keep: (id) => sync(() => slot.reason() === undefined && resources.keep(id)),
-    history: sync(() => History.repair(History.toArray(recorder.state.history))),
+    history: sync(history),
     contextTokens: sync(() => ContextTokens.of(recorder.state)),
     record: (item) => sync(() => ledger.record(item)),
-    replaceHistory: (items) => sync(() => ledger.replaceHistory(items)),
+    replaceHistory: (items) =>
+      sync(() => ledger.replaceHistory(typeof items === "function" ? items(history()) : items)),
     say: (text) => sync(() => void ledger.record({ _tag: "AssistantMessage", text })),
     output: (callId, text) => sync(() => ledger.output(callId, text)),
     detail: (callId, detail) => sync(() => ledger.detail(callId, detail)),
     note: (kind, data) => sync(() => ledger.note(kind, data)),
     warn: (message) => sync(() => void recorder.append({ _tag: "Warning", message })),
     flush: unlessFenced(flush),
-    takeInput: unlessClosing(takeInput(parts, ledger, waiting, isFenced)),
+    takeInput: unlessClosing(Effect.suspend(() => takeInput({ ...parts, ledger, turn, isFenced }, waiting))),
     closeGate: sync(() => {
       // mutant gate-closes-with-last-check (P4: the gate closes atomically with the last check of the inbox): drop
       if (waiting().length > 0 && session.policy.leftoverInput === "request") return false
@@ -89,7 +92,20 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
         })
       }),
     finish: (call, status, output) => sync(() => ledger.finish(call.callId, status, output)),
-    ask: (question) => unlessClosing(questions.ask(ledger, question)),
+    recordDecision: ({ reason, ...decision }) =>
+      sync(
+        () =>
+          void recorder.append({
+            _tag: "CallDecided",
+            turnId: origin.turnId,
+            ...decision,
+            ...(reason === undefined ? {} : { reason })
+          })
+      ),
+    ask: (question) =>
+      unlessClosing(
+        Effect.suspend(() => askHooks({ ...parts, ledger, turn, isFenced }, question, questions.ask(ledger, question)))
+      ),
     process: (spec) => unlessClosing(Processes.start(parts, ledger, spec, flush)),
     endProcess: (processId) => unlessFenced(Effect.suspend(() => resources.end(processId))),
     delegate: (child) =>
@@ -102,6 +118,67 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
         return Effect.succeed(startDelegate(parts, ledger, child))
       })
   }
+  return turn
+}
+
+/**
+ * Records the input that waits for a turn whose task has returned, without a request. No more input joins the turn. Input
+ * whose hooks take longer than `SessionConfig.hookLimit` is kept.
+ */
+export const recordLeftover = (parts: TurnParts, ledger: Ledger, turn: Turn): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const { recorder, session } = parts
+    ledger.closeGate()
+    const left = Inbox.forTurn(recorder.state.inbox, ledger.origin.turnId, ledger.origin.submissionId)
+    const intake = { ...parts, ledger, turn, isFenced: ledger.slot.isFenced }
+    const ask = askHooksAbout(intake)
+    return Effect.forEach(left, (entry) => Effect.timeoutOption(carry(intake, entry, ask), session.config.hookLimit), {
+      discard: true
+    })
+  })
+
+/** What the input of a turn passes through. */
+interface Intake extends TurnParts {
+  readonly ledger: Ledger
+  /** The turn that the hooks get. */
+  readonly turn: Turn
+  readonly isFenced: () => boolean
+}
+
+/** Asks whether a text may become input. */
+type AskPrompt = (text: string) => Effect.Effect<PromptVerdict>
+
+const askHooksAbout =
+  ({ ledger, session, turn }: Intake): AskPrompt =>
+  (text) =>
+    Effect.provideService(session.hooks.userPromptSubmit(ledger.origin.turnId, text), Turn, turn)
+
+/** Asks the hooks for permission, and then the approvals of the session. A question of a child was put to the hooks of the child. */
+const askHooks = (
+  { isFenced, ledger, recorder, session, turn }: Intake,
+  question: NewQuestion,
+  ask: Effect.Effect<Answer>
+): Effect.Effect<Answer> => {
+  if (question.asker !== undefined || question.kind === "question" || question.kind === "elicitation") return ask
+  const verdict = session.hooks.permissionRequest(ledger.origin.turnId, question)
+  return Effect.flatMap(Effect.provideService(verdict, Turn, turn), ({ decision, reason }) => {
+    if (isFenced()) return Effect.interrupt
+    if (decision === "ask") return ask
+    recorder.append({
+      _tag: "CallDecided",
+      turnId: ledger.origin.turnId,
+      ...(question.callId === undefined ? {} : { callId: question.callId }),
+      ...(question.tool === undefined ? {} : { tool: question.tool }),
+      permission: decision,
+      source: "hook",
+      ...(reason === undefined ? {} : { reason })
+    })
+    return Effect.succeed<Answer>(
+      decision === "allow"
+        ? { _tag: "Approved", scope: "once" }
+        : { _tag: "Denied", ...(reason === undefined ? {} : { reason }) }
+    )
+  })
 }
 
 /** Records the start of a child session, and returns how to record its end, once. */
@@ -136,13 +213,8 @@ const startDelegate = (
  * Records the fragments that the model does not know. Then looks at the first input, asks the hooks, then carries it: an input leaves the inbox with the record that carries it, or
  * stays (contract P2, P5).
  */
-const takeInput = Effect.fnUntraced(function* (
-  parts: TurnParts,
-  ledger: Ledger,
-  waiting: () => ReadonlyArray<Entry>,
-  isFenced: () => boolean
-) {
-  const { recorder, session, startContexts } = parts
+const takeInput = Effect.fnUntraced(function* (intake: Intake, waiting: () => ReadonlyArray<Entry>) {
+  const { isFenced, ledger, recorder, session, startContexts, turn } = intake
   let carried = 0
   if (ledger.areFragmentsDue && session.fragments !== undefined) {
     const update = yield* fragmentsOf(session.fragments, recorder.state.history)
@@ -153,19 +225,22 @@ const takeInput = Effect.fnUntraced(function* (
     }
     for (const message of update.warnings) recorder.append({ _tag: "Warning", message })
   }
+  let ask = askHooksAbout(intake)
   if (startContexts.isDue) {
-    const contexts = yield* session.hooks.sessionStart(session.sessionId, session.source)
+    const starting = session.hooks.sessionStart(session.sessionId, session.source)
+    const { contexts, stop } = yield* Effect.provideService(starting, Turn, turn)
     if (isFenced()) return yield* Effect.interrupt
     startContexts.recordedAt(recorder.state.seq, contexts.length)
     for (const text of contexts) ledger.record({ _tag: "DeveloperMessage", text })
+    if (stop !== undefined) ask = () => Effect.succeed({ block: true, reason: stop, contexts: [] })
   }
   const { ownInput } = ledger
-  if (ownInput !== undefined && (yield* carryOwn(parts, ledger, ownInput, isFenced))) carried++
+  if (ownInput !== undefined && (yield* carryOwn(intake, ownInput, ask))) carried++
   for (;;) {
     const entry = waiting()[0]
     // a turn that was asked to stop takes no more; what waits is returned (I2, P2)
     if (entry === undefined || ledger.slot.reason() !== undefined) return carried
-    if (yield* carry(parts, ledger, entry, isFenced)) carried++
+    if (yield* carry(intake, entry, ask)) carried++
   }
 })
 
@@ -186,13 +261,8 @@ const fragmentsOf = (
   )
 
 /** Records the input of a task, which is not in the inbox: it was started in code, or its start carried the submission. */
-const carryOwn = (
-  { recorder, session }: TurnParts,
-  ledger: Ledger,
-  input: Input.Input,
-  isFenced: () => boolean
-): Effect.Effect<boolean> =>
-  Effect.flatMap(session.hooks.userPromptSubmit(ledger.origin.turnId, Input.textOf(input)), (verdict) => {
+const carryOwn = ({ isFenced, ledger, recorder }: Intake, input: Input.Input, ask: AskPrompt): Effect.Effect<boolean> =>
+  Effect.flatMap(ask(Input.textOf(input)), (verdict) => {
     if (isFenced()) return Effect.interrupt
     ledger.carriedOwnInput()
     if (verdict.block) {
@@ -207,32 +277,18 @@ const carryOwn = (
  * Carries one input, or records that a hook blocked it; the contexts of the hooks follow in both cases. Returns whether it
  * was carried. A notice is not the user's words: no hook sees it.
  */
-export const carry = (
-  parts: TurnParts,
-  ledger: Ledger,
-  entry: Entry,
-  isFenced: () => boolean
-): Effect.Effect<boolean> =>
-  entry.fragment === undefined ? carryInput(parts, ledger, entry, isFenced) : carryNotice(ledger, entry, isFenced)
+const carry = (intake: Intake, entry: Entry, ask: AskPrompt): Effect.Effect<boolean> =>
+  entry.fragment === undefined ? carryInput(intake, entry, ask) : carryNotice(intake, entry)
 
-const carryNotice = (
-  ledger: Ledger,
-  { fragment, input, submissionId }: Entry,
-  isFenced: () => boolean
-): Effect.Effect<boolean> =>
+const carryNotice = ({ isFenced, ledger }: Intake, { fragment, input, submissionId }: Entry): Effect.Effect<boolean> =>
   Effect.suspend(() => {
     if (isFenced()) return Effect.interrupt
     ledger.record({ _tag: "UserMessage", content: input, submissionId, fragment: fragment! })
     return Effect.succeed(true)
   })
 
-const carryInput = (
-  { recorder, session }: TurnParts,
-  ledger: Ledger,
-  entry: Entry,
-  isFenced: () => boolean
-): Effect.Effect<boolean> =>
-  Effect.flatMap(session.hooks.userPromptSubmit(ledger.origin.turnId, Input.textOf(entry.input)), (verdict) => {
+const carryInput = ({ isFenced, ledger, recorder }: Intake, entry: Entry, ask: AskPrompt): Effect.Effect<boolean> =>
+  Effect.flatMap(ask(Input.textOf(entry.input)), (verdict) => {
     // mutant fence-after-a-hook (I3: a straggler that resumes after a prompt hook adds no input to its turn): drop
     if (isFenced()) return Effect.interrupt
     // an abort may have returned the input while the hook ran

@@ -26,7 +26,7 @@ import { startTimer } from "./bounds.ts"
 import { Ledger } from "./ledger.ts"
 import { settle } from "./turnEnd.ts"
 import type { TurnParts } from "./turnParts.ts"
-import { make as makeTurn } from "./turnService.ts"
+import { make as makeTurn, recordLeftover } from "./turnService.ts"
 import * as TurnSpan from "./turnSpan.ts"
 
 /** A turn that was started. */
@@ -165,10 +165,11 @@ const runTask = <A, E, R>(
   const withSpans = Context.add(context, Tracing.OpenSpans, ledger.spans)
   const withTurn = Context.add(withSpans, Turn, turn) as Context.Context<any>
   const provided = parent === undefined ? withTurn : Context.add(withTurn, Tracer.ParentSpan, parent)
-  const run = Effect.map(Effect.scoped(task.effect), (value) => {
+  const run = Effect.flatMap(Effect.scoped(task.effect), (value) => {
     // in the task's fiber, so that a projection that throws is a defect of the task
     ledger.project(task.lastMessage(value))
-    return value
+    if (parts.session.policy.leftoverInput === "request") return Effect.succeed(value)
+    return Effect.as(recordLeftover(parts, ledger, turn), value)
   })
   return Effect.provideContext(run, provided) as Effect.Effect<A, E>
 }

@@ -1,10 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { ProcessId, SessionId } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
 import { Processes } from "@spindle/core/Processes"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Fiber, Scheduler, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import { numbered, startedAs } from "../../fixtures/records.ts"
+import { abortedOf } from "../../fixtures/turns.ts"
 
 /** A host whose processes live until they are ended. `before` runs before each start. */
 const makeHost = (before: Effect.Effect<void>) => {
@@ -99,6 +104,148 @@ describe("an abort that comes while a process starts", () => {
           }).pipe(Effect.scoped, Effect.provideService(Scheduler.MaxOpsBeforeYield, operations))
         }
       }
+    })
+  )
+})
+
+const endedOf = (events: ReadonlyArray<SessionEvent>) =>
+  events.flatMap((event) => (event._tag === "ProcessEnded" ? [event.processId] : []))
+
+describe("ending processes of a session", () => {
+  /** A session whose turn has started two processes, the first of which is kept, and hangs. */
+  const makeTwo = Effect.gen(function* () {
+    const { processes, running } = makeHost(Effect.void)
+    const h = yield* SessionHarness.make({})
+    const ids: Array<ProcessId> = []
+    const started = yield* Deferred.make<void>()
+    const task = Task.make(
+      "starts",
+      Effect.gen(function* () {
+        for (const keep of [true, false]) ids.push((yield* startProcess(keep)).processId)
+        yield* Deferred.succeed(started, undefined)
+        return yield* Effect.never
+      })
+    )
+    yield* Effect.provideService(h.session.start(task), Processes, processes)
+    yield* Deferred.await(started)
+    return { h, ids, running }
+  })
+  it.effect("X1 an operation ends one process, and another those that outlive their turn", () =>
+    Effect.gen(function* () {
+      const { h, ids, running } = yield* makeTwo
+      assert.strictEqual((yield* h.session.submit(Op.endProcess(ids[1])))._tag, "Accepted")
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(endedOf(h.events), [ids[1]])
+      assert.deepStrictEqual([...running.keys()], [ids[0]])
+      assert.strictEqual((yield* h.session.submit(Op.endProcess()))._tag, "Accepted")
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(endedOf(h.events), [ids[1], ids[0]])
+      assert.deepStrictEqual(yield* h.session.processes, [])
+    })
+  )
+
+  it.effect("X1 a process that its turn ends is spared when those that outlive it are ended", () =>
+    Effect.gen(function* () {
+      const { h, ids, running } = yield* makeTwo
+      yield* h.session.submit(Op.endProcess())
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual([...running.keys()], [ids[1]])
+    })
+  )
+
+  it.effect("an operation for a process that is unknown or has ended is rejected", () =>
+    Effect.gen(function* () {
+      const { h, ids } = yield* makeTwo
+      yield* h.session.submit(Op.endProcess(ids[0]))
+      yield* TestClock.adjust("1 millis")
+      for (const processId of [ids[0]!, "other" as ProcessId]) {
+        const receipt = yield* h.session.submit(Op.endProcess(processId))
+        assert.deepStrictEqual(receipt._tag === "Rejected" && receipt.reason, { _tag: "UnknownProcess", processId })
+      }
+    })
+  )
+
+  it.effect("I5 X1 an abort names a process that was kept later, only while it lives", () =>
+    Effect.gen(function* () {
+      for (const lives of [true, false]) {
+        const { processes } = makeHost(Effect.void)
+        const h = yield* SessionHarness.make({})
+        const started = yield* Deferred.make<ProcessId>()
+        const task = Task.make(
+          "keeps",
+          Effect.gen(function* () {
+            const turn = yield* Turn
+            const { processId } = yield* startProcess(false)
+            assert.isTrue(yield* turn.keep(processId))
+            yield* Deferred.succeed(started, processId)
+            return yield* Effect.never
+          })
+        )
+        yield* Effect.provideService(h.session.start(task), Processes, processes)
+        const processId = yield* Deferred.await(started)
+        if (!lives) {
+          yield* processes.end(processId, 0)
+          yield* TestClock.adjust("1 millis")
+        }
+        yield* h.session.abort()
+        yield* h.session.awaitIdle
+        const aborted = abortedOf(h.events)
+        assert.deepStrictEqual(aborted.keptProcesses, lives ? [processId] : [])
+        const marker = h.events.flatMap((event) =>
+          event._tag === "ItemRecorded" && event.item._tag === "UserMessage" && event.item.fragment !== undefined
+            ? [JSON.stringify(event.item.content)]
+            : []
+        )
+        assert.strictEqual(
+          marker.some((text) => text.includes("sleep 9")),
+          lives
+        )
+      }
+    })
+  )
+})
+
+describe("a session that is resumed after its host was killed", () => {
+  it.effect("X3 ends the processes that the journal does not record as ended, and records that", () =>
+    Effect.gen(function* () {
+      const journal = yield* SessionHarness.memoryJournal
+      const ended: Array<string> = []
+      const processes: Processes = {
+        start: () => Effect.die("nothing starts"),
+        end: (processId) => (processId === "stubborn" ? Effect.never : Effect.sync(() => void ended.push(processId)))
+      }
+      const started = (processId: string) =>
+        ({
+          _tag: "ProcessStarted",
+          processId: processId as ProcessId,
+          command: ["sleep", "9"],
+          cwd: "/",
+          keep: true
+        }) as const
+      yield* Effect.scoped(
+        Effect.flatMap(journal.open("left" as SessionId, "create"), (writer) =>
+          writer.append(
+            numbered([
+              startedAs("left" as SessionId),
+              started("one"),
+              started("two"),
+              started("stubborn"),
+              { _tag: "ProcessEnded", processId: "one" as ProcessId, exitCode: 0 }
+            ])
+          )
+        )
+      )
+      const opening = yield* SessionHarness.make({ journal, resume: "left" as SessionId }).pipe(
+        Effect.provideService(Processes, processes),
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust("2 seconds")
+      const h = yield* Fiber.join(opening)
+      assert.deepStrictEqual(ended, ["two"])
+      const { records } = yield* journal.load("left" as SessionId)
+      assert.deepStrictEqual(endedOf(records), ["one", "two"])
+      assert.isTrue(records.some((record) => record._tag === "Warning" && record.message.includes("stubborn")))
+      assert.strictEqual((yield* h.session.snapshot).status, "idle")
     })
   )
 })

@@ -16,7 +16,9 @@ const Decisions = Schema.Struct({
   block: Schema.UndefinedOr(Text),
   deny: Schema.UndefinedOr(Text),
   continueWith: Schema.UndefinedOr(Text),
-  fails: Schema.UndefinedOr(Schema.Literals(["sessionStart", "userPromptSubmit", "preToolUse", "postToolUse", "stop"]))
+  fails: Schema.UndefinedOr(
+    Schema.Literals(["sessionStart", "userPromptSubmit", "preToolUse", "permissionRequest", "postToolUse", "stop"])
+  )
 })
 
 /** Hooks that decide like that, and log under a name that they were called. */
@@ -30,14 +32,19 @@ const hooksOf = (decisions: typeof Decisions.Type, name: string, log: Array<stri
     })
   const { block, contexts, continueWith, deny } = decisions
   return {
-    sessionStart: () => decide("sessionStart", contexts),
+    sessionStart: () => decide("sessionStart", { contexts }),
     userPromptSubmit: () =>
       decide(
         "userPromptSubmit",
         block === undefined ? { block: false, contexts } : { block: true, reason: block, contexts }
       ),
     preToolUse: () => decide("preToolUse", deny === undefined ? { deny: false } : { deny: true, reason: deny }),
-    postToolUse: () => decide("postToolUse", undefined),
+    permissionRequest: () =>
+      decide(
+        "permissionRequest",
+        deny === undefined ? { decision: "ask" as const } : { decision: "deny" as const, reason: deny }
+      ),
+    postToolUse: () => decide("postToolUse", contexts),
     stop: () => decide("stop", continueWith === undefined ? {} : { continueWith })
   }
 }
@@ -59,7 +66,8 @@ const observe = (
     result(hooks.userPromptSubmit(turnId, "hello")),
     result(hooks.preToolUse(turnId, "tool", {})),
     result(hooks.postToolUse(turnId, "tool", {})),
-    result(hooks.stop(turnId, "last"))
+    result(hooks.stop(turnId, { lastMessage: "last", continuations: 0 })),
+    result(hooks.permissionRequest(turnId, { kind: "command", payload: {} }))
   ]
   return { verdicts, log }
 }
@@ -86,10 +94,11 @@ describe("Hooks.combine", () => {
 
   it.prop("decides as its hooks in order", [Decisions, Decisions], ([a, b]) => {
     const plain = { ...a, fails: undefined }
-    const [start, prompt, tool, , stop] = observe((of) =>
+    const [start, prompt, tool, post, stop, permission] = observe((of) =>
       Hooks.combine(of(plain, "a"), of({ ...b, fails: undefined }, "b"))
     ).verdicts
-    assert.deepStrictEqual(start, { value: [...a.contexts, ...b.contexts] })
+    assert.deepStrictEqual(start, { value: { contexts: [...a.contexts, ...b.contexts] } })
+    assert.deepStrictEqual(post, { value: [...a.contexts, ...b.contexts] })
     const reason = a.block ?? b.block
     const contexts = a.block === undefined ? [...a.contexts, ...b.contexts] : a.contexts
     assert.deepStrictEqual(prompt, {
@@ -97,6 +106,9 @@ describe("Hooks.combine", () => {
     })
     const denial = a.deny ?? b.deny
     assert.deepStrictEqual(tool, { value: denial === undefined ? { deny: false } : { deny: true, reason: denial } })
+    assert.deepStrictEqual(permission, {
+      value: denial === undefined ? { decision: "ask" } : { decision: "deny", reason: denial }
+    })
     const continueWith = a.continueWith ?? b.continueWith
     assert.deepStrictEqual(stop, { value: continueWith === undefined ? {} : { continueWith } })
   })
@@ -112,6 +124,7 @@ describe("a hook that does not return in time, or fails", () => {
     sessionStart: () => Effect.never,
     userPromptSubmit: () => Effect.never,
     preToolUse: () => Effect.never,
+    permissionRequest: () => Effect.never,
     postToolUse: () => Effect.never,
     stop: () => Effect.never
   }
@@ -120,7 +133,8 @@ describe("a hook that does not return in time, or fails", () => {
     ["userPromptSubmit", hooks.userPromptSubmit(turnId, "hello")],
     ["preToolUse", hooks.preToolUse(turnId, "tool", {})],
     ["postToolUse", hooks.postToolUse(turnId, "tool", {})],
-    ["stop", hooks.stop(turnId, undefined)]
+    ["stop", hooks.stop(turnId, { lastMessage: undefined, continuations: 0 })],
+    ["permissionRequest", hooks.permissionRequest(turnId, { kind: "command", payload: {} })]
   ]
 
   it.effect("fails at the deadline, by name", () =>
@@ -145,7 +159,14 @@ describe("a hook that does not return in time, or fails", () => {
         yield* TestClock.adjust("5 seconds")
         verdicts.push(yield* Fiber.join(fiber))
       }
-      assert.deepStrictEqual(verdicts, [[], { block: false, contexts: [] }, { deny: false }, undefined, {}])
+      assert.deepStrictEqual(verdicts, [
+        { contexts: [] },
+        { block: false, contexts: [] },
+        { deny: false },
+        [],
+        {},
+        { decision: "ask" }
+      ])
     })
   )
 
@@ -235,9 +256,9 @@ describe("a session whose hook dies", () => {
 
   const script = [[call("tool", {}, "c1")], [text("done")], [text("again")]]
   const cases: { readonly [hook: string]: readonly [Partial<Hooks.Hooks>, "completed" | "denied"] } = {
-    sessionStart: [{ sessionStart: once([]) }, "completed"],
+    sessionStart: [{ sessionStart: once({ contexts: [] }) }, "completed"],
     preToolUse: [{ preToolUse: once({ deny: false }) }, "denied"],
-    postToolUse: [{ postToolUse: once(undefined) }, "completed"],
+    postToolUse: [{ postToolUse: once([]) }, "completed"],
     stop: [{ stop: once({}) }, "completed"]
   }
   it.effect.each(Object.entries(cases))(

@@ -1,0 +1,270 @@
+/**
+ * Commands as hooks: programs that get JSON on standard input and decide by their exit code and output.
+ *
+ * ```
+ * event ─► matching handlers ─► HookStarted for each ─► all run, concurrently ─► HookCompleted for each ─► one verdict
+ *                                                       (each within its limit)    (in the order of declaration)
+ * ```
+ *
+ * A command is a process of its turn: an abort ends it, and whatever it leaves running ends with it. In a session that an
+ * agent started, `SubagentStart` and `SubagentStop` take the place of `SessionStart` and `Stop`.
+ */
+import * as Fs from "node:fs/promises"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import type * as Hooks from "@spindle/core/Hooks"
+import * as JournalFile from "@spindle/core/JournalFile"
+import * as NoteKind from "@spindle/core/NoteKind"
+import type { Processes } from "@spindle/core/Processes"
+import { Turn } from "@spindle/core/Turn"
+import { CurrentTurnContext } from "@spindle/core/TurnContext"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { type HookEnd, type HookResult, read } from "./hooks/hookOutput.ts"
+import { type Handler, type HookEvent, type HookSettings, select } from "./hooks/HookSettings.ts"
+
+const Run = { event: Schema.String, order: Schema.Finite, command: Schema.String, source: Schema.String }
+
+/** A handler is about to run. `order` identifies it among all handlers. */
+export const HookStarted = NoteKind.make("hook.started", {
+  data: Schema.Struct({ ...Run, statusMessage: Schema.optionalKey(Schema.String) }),
+  message: ({ statusMessage }) => statusMessage
+})
+
+/** A handler has ended. `reason` says why it stopped, blocked or failed. */
+export const HookCompleted = NoteKind.make("hook.completed", {
+  data: Schema.Struct({
+    ...Run,
+    status: Schema.Literals(["completed", "stopped", "blocked", "failed"]),
+    reason: Schema.optionalKey(Schema.String),
+    context: Schema.optionalKey(Schema.String),
+    warning: Schema.optionalKey(Schema.String),
+    durationMillis: Schema.Finite
+  }),
+  message: ({ command, event, reason, status, warning }) => {
+    const ending = status === "completed" ? [] : [`${event} hook ${status}: ${reason ?? ""} (${command})`]
+    const lines = [...ending, ...(warning === undefined ? [] : [warning])]
+    return lines.length === 0 ? undefined : lines.join("\n")
+  }
+})
+
+/** What hooks are made from. */
+export interface Options {
+  readonly settings: HookSettings
+  readonly cwd: string
+  /** The home of the journals. */
+  readonly home: string
+  /** The program that runs the commands; it takes `-c`. */
+  readonly shell: string
+  /** What hooks learn of the session, unless its context says otherwise. */
+  readonly model: string
+  readonly approvalPolicy: string
+}
+
+type Needs = Turn | Processes
+
+/** What happened: the fields of an event, and what its matchers are compared with. */
+interface Happening {
+  readonly event: HookEvent
+  readonly subject?: string
+  readonly fields: { readonly [name: string]: unknown }
+}
+
+/** Makes the hooks of these settings. The problems of the settings are warnings of the first turn. */
+export const make = (options: Options): Hooks.Hooks<never, Needs> => {
+  const { handlers, problems } = options.settings
+  const decide = <A>(
+    happening: Happening,
+    verdict: (results: ReadonlyArray<Result>) => A
+  ): Effect.Effect<A, never, Needs> =>
+    Effect.map(runAll(options, select(handlers, happening.event, happening.subject), happening), verdict)
+  return {
+    sessionStart: (_, source) =>
+      Effect.gen(function* () {
+        const turn = yield* Turn
+        for (const problem of problems) yield* turn.warn(problem)
+        const subject = source === "new" ? "startup" : "resume"
+        const event = isChild(turn) ? "SubagentStart" : "SessionStart"
+        return yield* decide({ event, subject, fields: { source: subject } }, (results) => ({
+          contexts: contextsOf(results),
+          stop: reasonOf(results, ["stopped"])
+        }))
+      }),
+    userPromptSubmit: (_, prompt) =>
+      decide({ event: "UserPromptSubmit", fields: { prompt } }, (results) => {
+        const reason = reasonOf(results, ["stopped", "blocked"])
+        const contexts = contextsOf(results)
+        return reason === undefined ? { block: false, contexts } : { block: true, reason, contexts }
+      }),
+    preToolUse: (_, tool, params) =>
+      decide({ event: "PreToolUse", subject: tool, fields: { tool_name: tool, tool_input: params } }, (results) => {
+        const reason = reasonOf(results, ["stopped", "blocked"])
+        return reason === undefined ? { deny: false } : { deny: true, reason }
+      }),
+    permissionRequest: (_, { kind, payload, tool = kind }) =>
+      decide(
+        { event: "PermissionRequest", subject: tool, fields: { tool_name: tool, tool_input: payload } },
+        (results) => {
+          const reason = reasonOf(results, ["stopped", "blocked"])
+          if (reason !== undefined) return { decision: "deny", reason }
+          return { decision: results.some(({ result }) => result.allows === true) ? "allow" : "ask" }
+        }
+      ),
+    postToolUse: (_, tool, output) =>
+      decide({ event: "PostToolUse", subject: tool, fields: { tool_name: tool, tool_response: output } }, (results) =>
+        results.flatMap(({ result }) => [
+          ...(result.status === "blocked" || result.status === "stopped" ? [result.reason ?? ""] : []),
+          ...(result.context === undefined ? [] : [result.context])
+        ])
+      ),
+    stop: (_, { continuations, lastMessage }) =>
+      Effect.flatMap(Turn, (turn) =>
+        decide(
+          {
+            event: isChild(turn) ? "SubagentStop" : "Stop",
+            fields: { stop_hook_active: continuations > 0, last_assistant_message: lastMessage ?? null }
+          },
+          (results) => {
+            if (results.some(({ result }) => result.status === "stopped")) return {}
+            const reasons = results.flatMap(({ result }) => (result.status === "blocked" ? [result.reason ?? ""] : []))
+            return reasons.length === 0 ? {} : { continueWith: reasons.join("\n\n") }
+          }
+        )
+      )
+  }
+}
+
+const isChild = (turn: Turn): boolean => turn.session.path.length > 1
+
+/** How a handler ended. */
+interface Result {
+  readonly handler: Handler
+  readonly result: HookResult
+}
+
+const contextsOf = (results: ReadonlyArray<Result>): ReadonlyArray<string> =>
+  results.flatMap(({ result }) => (result.context === undefined ? [] : [result.context]))
+
+/** The first reason of these, or of a handler that failed and is closed. */
+const reasonOf = (
+  results: ReadonlyArray<Result>,
+  statuses: ReadonlyArray<HookResult["status"]>
+): string | undefined => {
+  const found = results.find(
+    ({ handler, result }) => statuses.includes(result.status) || (handler.isClosed && result.status === "failed")
+  )
+  return found === undefined ? undefined : (found.result.reason ?? "")
+}
+
+/** Runs handlers concurrently, and reports them in the order of their declaration. */
+const runAll = Effect.fnUntraced(function* (options: Options, handlers: ReadonlyArray<Handler>, happening: Happening) {
+  if (handlers.length === 0) return []
+  const turn = yield* Turn
+  const input = JSON.stringify(yield* inputOf(options, happening))
+  for (const handler of handlers) {
+    const { statusMessage } = handler
+    yield* turn.note(HookStarted, { ...aboutOf(handler), ...(statusMessage === undefined ? {} : { statusMessage }) })
+  }
+  const ended = yield* Effect.forEach(handlers, (handler) => runOne(options, handler, input), {
+    concurrency: "unbounded"
+  })
+  for (const { durationMillis, handler, result } of ended) {
+    const { allows: _, ...decided } = result
+    yield* turn.note(HookCompleted, { ...aboutOf(handler), ...decided, durationMillis })
+  }
+  return ended
+})
+
+const aboutOf = ({ command, event, order, source }: Handler) => ({ event, order, command, source })
+
+/** What a command reads from standard input. */
+const inputOf = Effect.fnUntraced(function* (options: Options, { event, fields }: Happening) {
+  const turn = yield* Turn
+  const current = yield* CurrentTurnContext
+  const context = current?.() ?? {}
+  const policy = context.approvalPolicy ?? options.approvalPolicy
+  return {
+    session_id: turn.sessionId,
+    turn_id: turn.turnId,
+    transcript_path: JournalFile.pathOf(Path.join(options.home, "sessions"), turn.sessionId) ?? null,
+    cwd: options.cwd,
+    hook_event_name: event,
+    model: context.model ?? options.model,
+    permission_mode: policy === "never" ? "bypassPermissions" : "default",
+    ...fields
+  }
+})
+
+/** Runs one handler within its limit. It ends, with what it has started, before this returns. */
+const runOne = Effect.fnUntraced(function* (options: Options, handler: Handler, input: string) {
+  const startedAt = yield* Clock.currentTimeMillis
+  const run = Effect.scoped(
+    Effect.gen(function* () {
+      const directory = yield* privateDirectory
+      yield* attempt(() => Fs.writeFile(Path.join(directory, "input"), input))
+      return read(handler.event, yield* runCommand(options, handler, directory))
+    })
+  )
+  const result = yield* Effect.catch(run, ({ message }) =>
+    Effect.succeed<HookResult>({ status: "failed", reason: message })
+  )
+  return { handler, result, durationMillis: (yield* Clock.currentTimeMillis) - startedAt }
+})
+
+/** The command could not run, or not to its end. */
+class CommandFailed extends Schema.TaggedError<CommandFailed>()("CommandFailed", { detail: Schema.String }) {
+  override get message() {
+    return this.detail
+  }
+}
+
+const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, CommandFailed> =>
+  Effect.tryPromise({ try: run, catch: (error) => new CommandFailed({ detail: String((error as Error).message) }) })
+
+/** A directory that only this user can read; removed with the scope. */
+const privateDirectory = Effect.acquireRelease(
+  attempt(() => Fs.mkdtemp(Path.join(Os.tmpdir(), "spindle-hook-"))),
+  (directory) => Effect.promise(() => Fs.rm(directory, { recursive: true, force: true }))
+)
+
+/** Runs the command. **Errors**: `CommandFailed` at its limit, and if it could not start or printed too much. */
+const runCommand = Effect.fnUntraced(function* (options: Options, handler: Handler, directory: string) {
+  const turn = yield* Turn
+  const process = yield* Effect.mapError(
+    turn.process({ command: wordsOf(options.shell, handler.command, directory), cwd: options.cwd }),
+    (error) => new CommandFailed({ detail: error.message })
+  )
+  const exit = yield* Effect.timeoutOption(process.exit, handler.timeoutMillis)
+  // the command at its limit, or what it has left running
+  yield* turn.endProcess(process.processId)
+  if (Option.isNone(exit)) {
+    return yield* new CommandFailed({ detail: `it did not end within ${handler.timeoutMillis} ms` })
+  }
+  const [stdout, stderr] = yield* Effect.all([textIn(directory, "output"), textIn(directory, "errors")])
+  return { exitCode: exit.value.exitCode, stdout, stderr } satisfies HookEnd
+})
+
+/**
+ * The words that run a command with its streams in files. What a process prints before it ends is then complete at its
+ * end, even if something that it started keeps the streams open.
+ */
+const wordsOf = (shell: string, command: string, directory: string): ReadonlyArray<string> => [
+  "/bin/sh",
+  "-c",
+  'exec "$1" -c "$2" <"$0/input" >"$0/output" 2>"$0/errors"',
+  directory,
+  shell,
+  command
+]
+
+const limitBytes = 1 << 20
+
+/** The text of a file that a command has written. */
+const textIn = (directory: string, name: string): Effect.Effect<string, CommandFailed> =>
+  attempt(async () => {
+    const path = Path.join(directory, name)
+    if ((await Fs.stat(path)).size > limitBytes) throw new Error(`it printed more than ${limitBytes} bytes`)
+    return Fs.readFile(path, "utf8")
+  })

@@ -1,0 +1,64 @@
+/**
+ * The sandbox of this machine for a person: runs one command in it, or tries every way out of it.
+ */
+import { constants } from "node:os"
+import { ProcessId, uuidV7 } from "@spindle/core/Ids"
+import { Processes, type ProcessFailed } from "@spindle/core/Processes"
+import type { SandboxUnavailable } from "@spindle/tools/Sandbox"
+import * as SandboxEscapes from "@spindle/tools/SandboxEscapes"
+import * as SandboxPolicy from "@spindle/tools/SandboxPolicy"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import type * as EffectPath from "effect/Path"
+import * as Stream from "effect/Stream"
+import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import * as App from "./App.ts"
+import * as CodingAgent from "./CodingAgent.ts"
+import type * as Settings from "./Settings.ts"
+import { policiesOf } from "./settings/sandbox.ts"
+
+type Platform = FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner
+
+/** What to run. `write` gets both output streams as they arrive. */
+export interface Options {
+  readonly settings: Settings.Settings
+  readonly cwd: string
+  readonly command: ReadonlyArray<string>
+  readonly write: (bytes: Uint8Array) => void
+}
+
+/**
+ * Runs a command under the policy of the settings. Returns its exit code, or 128 + the number of the signal that ended it.
+ * **Interruption** ends the command. **Errors**: `SandboxUnavailable`; `ProcessFailed`.
+ */
+export const run = ({
+  command,
+  cwd,
+  settings,
+  write
+}: Options): Effect.Effect<number, SandboxUnavailable | ProcessFailed, Platform> =>
+  Effect.gen(function* () {
+    yield* CodingAgent.isSandboxed(settings)
+    const { commands } = policiesOf(settings.sandboxMode, settings.sandbox, cwd)
+    const { start } = yield* Processes
+    const processId = ProcessId.make(uuidV7(yield* Clock.currentTimeMillis))
+    const process = yield* SandboxPolicy.within(start({ processId, command, cwd }), commands)
+    yield* Stream.runForEach(process.output, (bytes) => Effect.sync(() => write(bytes)))
+    const { exitCode, signal } = yield* process.exit
+    return exitCode ?? 128 + (constants.signals[signal as NodeJS.Signals] ?? 0)
+  }).pipe(Effect.scoped, Effect.provide(App.sandbox.pipe(Layer.provideMerge(App.processesFor(settings, process.env)))))
+
+/** What became of an attempt to leave the sandbox. */
+export type Escape = SandboxEscapes.Escape
+
+/** Tries every way out of the sandbox. **Errors**: those of `SandboxEscapes.run`. */
+export const tryEscapes: Effect.Effect<
+  ReadonlyArray<Escape>,
+  SandboxUnavailable | ProcessFailed,
+  Platform
+> = SandboxEscapes.run({ platform: process.platform, tag: `spindle-doctor-${process.pid}` }).pipe(
+  Effect.scoped,
+  Effect.provide(App.sandbox.pipe(Layer.provideMerge(App.processes)))
+)

@@ -1,0 +1,104 @@
+/**
+ * Skills: folders with a `SKILL.md`, instructions for one kind of task. The model gets their names and descriptions. The
+ * body of a skill follows a prompt that names it, as `$name`; the model may also read the file itself.
+ *
+ * Skills are in `skills` of the home, and in `.agents/skills` of the directories from the root of the project down to the
+ * working directory. Of two skills with one name the one closer to the working directory counts.
+ */
+import * as Fs from "node:fs/promises"
+import * as Path from "node:path"
+import type { Fragment, FragmentUpdate } from "@spindle/core/Fragments"
+import * as Hooks from "@spindle/core/Hooks"
+import * as Effect from "effect/Effect"
+import { describe, directoriesOf, type Places, readFile } from "./Instructions.ts"
+import { frontMatterOf } from "./settings/frontMatter.ts"
+
+/** One skill. */
+export interface Skill {
+  readonly name: string
+  readonly description: string
+  readonly path: string
+  readonly body: string
+}
+
+/** The skills that were found, in the order of their names. Each problem is one line. */
+export interface Skills {
+  readonly skills: ReadonlyArray<Skill>
+  readonly problems: ReadonlyArray<string>
+}
+
+const limitBytes = 256 * 1024
+const descriptionLimit = 1_024
+
+/** Reads the skills. Those that cannot be used are left out, with a problem for each. */
+export const read = (places: Places): Effect.Effect<Skills> =>
+  Effect.promise(async () => {
+    const directories = (await directoriesOf(places)).map((directory) => Path.join(directory, ".agents", "skills"))
+    const byName = new Map<string, Skill>()
+    const problems: Array<string> = []
+    for (const root of [Path.join(places.home, "skills"), ...directories]) {
+      for (const name of await foldersOf(root)) {
+        const found = await readSkill(Path.join(root, name, "SKILL.md"), name)
+        if (typeof found === "string") problems.push(found)
+        else if (found !== undefined) byName.set(found.name, found)
+      }
+    }
+    const skills = [...byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    return { skills, problems }
+  })
+
+const foldersOf = async (root: string): Promise<ReadonlyArray<string>> => {
+  try {
+    return (await Fs.readdir(root)).toSorted()
+  } catch {
+    // a root that does not exist has no skills
+    return []
+  }
+}
+
+/** Returns the skill of a file, why it cannot be used, or undefined if there is no such file. */
+const readSkill = async (path: string, folder: string): Promise<Skill | string | undefined> => {
+  const file = await readFile(path, limitBytes)
+  if (file === undefined) return undefined
+  if (file._tag !== "File") return describe(file)
+  if (file.isCut) return `${path} is not used: a skill may have ${limitBytes} bytes`
+  const { body, fields } = frontMatterOf(file.text)
+  const { description = "", name = folder } = fields
+  if (description === "") return `${path} is not used: it has no description`
+  if (!/^[\w:.-]{1,64}$/.test(name)) return `${path} is not used: ${name} is not a name of a skill`
+  return { name, description: description.slice(0, descriptionLimit), path, body }
+}
+
+/** Returns the fragment that lists the skills; none if there are none. */
+export const fragmentsOf = ({ problems, skills }: Skills): FragmentUpdate => ({
+  fragments: skills.length === 0 ? [] : [listOf(skills)],
+  warnings: problems
+})
+
+const listOf = (skills: ReadonlyArray<Skill>): Fragment => ({
+  name: "skills",
+  text: [
+    "<skills_instructions>",
+    "A skill is a file with instructions for one kind of task.",
+    "Use a skill when the user names it as $name, or when the task fits its description: read its file completely, then follow it.",
+    "Paths in a skill are relative to its folder. Do not carry a skill over to a later task unless it fits again.",
+    ...skills.map(({ description, name, path }) => `- ${name}: ${description.replaceAll(/\s+/g, " ")} (file: ${path})`),
+    "</skills_instructions>"
+  ].join("\n")
+})
+
+/** Hooks that add the body of each skill that a prompt names. */
+export const hooks = (places: Places): Hooks.Hooks => ({
+  ...Hooks.none,
+  userPromptSubmit: (turnId, text) => {
+    const names = new Set(Array.from(text.matchAll(/\$([\w:.-]*\w)/g), ([, name]) => name!))
+    if (names.size === 0) return Hooks.none.userPromptSubmit(turnId, text)
+    return Effect.map(read(places), ({ skills }) => ({
+      block: false,
+      contexts: skills.filter(({ name }) => names.has(name)).map(bodyOf)
+    }))
+  }
+})
+
+const bodyOf = ({ body, name, path }: Skill): string =>
+  `<skill>\n<name>${name}</name>\n<path>${path}</path>\n${body.trim()}\n</skill>`

@@ -1,0 +1,52 @@
+/**
+ * The processes of a session as its journal shows them, for a program that does not run the session.
+ */
+import type { ProcessId, SessionId } from "@spindle/core/Ids"
+import { Journal } from "@spindle/core/Journal"
+import type { JournalRecord } from "@spindle/core/SessionEvent"
+import * as ProcessGroups from "@spindle/tools/ProcessGroups"
+import * as Effect from "effect/Effect"
+
+/** A process that is not recorded as ended. */
+export interface StoredProcess {
+  readonly processId: ProcessId
+  readonly command: ReadonlyArray<string>
+  readonly cwd: string
+  /** When it was started, in milliseconds since 1970. */
+  readonly startedAt: number
+  /** What the calls of the agent have read of its output. */
+  readonly output: string
+}
+
+/** Returns the processes of a session that live, the oldest first. **Errors**: those of `Journal.load`. */
+export const living = Effect.fnUntraced(function* (sessionId: SessionId) {
+  const journal = yield* Journal
+  const groups = yield* ProcessGroups.ProcessGroups
+  const { records } = yield* journal.load(sessionId)
+  return yield* Effect.filter(of(records), ({ processId }) => groups.isAlive(processId))
+})
+
+/** Returns the processes that a journal does not record as ended, the oldest first. They may have ended with their host. */
+export const of = (records: ReadonlyArray<JournalRecord>): ReadonlyArray<StoredProcess> => {
+  const running = new Map<ProcessId, StoredProcess>()
+  for (const record of records) {
+    switch (record._tag) {
+      case "ProcessStarted": {
+        const { at, command, cwd, processId } = record
+        running.set(processId, { processId, command, cwd, startedAt: at, output: "" })
+        break
+      }
+      case "ProcessEnded":
+        running.delete(record.processId)
+        break
+      case "ItemRecorded": {
+        const detail = record.item._tag === "ToolResult" ? record.item.detail : undefined
+        if (detail?._tag !== "Command" || detail.processId === undefined) break
+        const process = running.get(detail.processId)
+        if (process !== undefined) running.set(detail.processId, { ...process, output: process.output + detail.output })
+        break
+      }
+    }
+  }
+  return Array.from(running.values())
+}

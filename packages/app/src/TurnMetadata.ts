@@ -1,0 +1,136 @@
+/**
+ * What an MCP server that is configured for it learns about a turn: the session, the turn, the sandbox and, once it is
+ * known, the state of the repository.
+ *
+ * The headers have the names that servers of the reference expect.
+ */
+import type { Turn } from "@spindle/core/Turn"
+import type { Headers } from "@spindle/mcp/TurnHeaders"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as ChildProcess from "effect/process/ChildProcess"
+import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+
+/** Where turns run. */
+export interface Options {
+  readonly cwd: string
+  readonly sandbox: string
+}
+
+/** The state of a repository. */
+export interface Repository {
+  readonly root: string
+  readonly commit: string | undefined
+  /** The addresses of its remotes by name, without user and password. */
+  readonly remotes: { readonly [name: string]: string }
+  readonly hasChanges: boolean
+}
+
+/** How long git may take. */
+const gitLimit = "10 seconds"
+
+/**
+ * Makes the function that returns the headers of a turn. With the first call of a turn git is asked in the background:
+ * the calls that follow say what it found. It ends with its turn.
+ */
+export const make = (
+  options: Options
+): Effect.Effect<(turn: Turn) => Effect.Effect<Headers>, never, ChildProcessSpawner> =>
+  Effect.map(ChildProcessSpawner, (spawner) => {
+    const repositories = new WeakMap<Turn["session"], Found>()
+    const look = Effect.provideService(repositoryOf(options.cwd), ChildProcessSpawner, spawner)
+    return (turn) =>
+      Effect.suspend(() => {
+        const known = repositories.get(turn.session)
+        if (known?.turnId === turn.turnId) return Effect.succeed(headersOf(options, turn, known.repository))
+        const found: Found = { turnId: turn.turnId, repository: undefined }
+        repositories.set(turn.session, found)
+        return Effect.as(lookFor(turn, found, look), headersOf(options, turn, undefined))
+      })
+  })
+
+interface Found {
+  readonly turnId: string
+  repository: Repository | undefined
+}
+
+/** Starts to look for the repository. The turn owns what runs. */
+const lookFor = (turn: Turn, found: Found, look: Effect.Effect<Repository | undefined>): Effect.Effect<void> =>
+  Effect.uninterruptible(
+    Effect.gen(function* () {
+      const looking = yield* Effect.forkDetach(
+        Effect.interruptible(Effect.map(look, (repository) => void (found.repository = repository)))
+      )
+      const release = yield* turn.own({
+        kind: "process",
+        id: `git ${turn.turnId}`,
+        name: "git",
+        end: () => Fiber.interrupt(looking),
+        drain: 0
+      })
+      yield* Effect.forkDetach(Effect.andThen(Fiber.await(looking), release))
+    })
+  )
+
+const headersOf = ({ sandbox }: Options, turn: Turn, repository: Repository | undefined): Headers => ({
+  session_id: turn.sessionId,
+  "x-client-request-id": turn.sessionId,
+  "x-codex-turn-metadata": ascii({
+    turn_id: turn.turnId,
+    sandbox,
+    ...(repository === undefined ? {} : { workspaces: workspacesOf(repository) })
+  })
+})
+
+const workspacesOf = ({ commit, hasChanges, remotes, root }: Repository): object => ({
+  [root]: {
+    ...(Object.keys(remotes).length === 0 ? {} : { associated_remote_urls: remotes }),
+    ...(commit === undefined ? {} : { latest_git_commit_hash: commit }),
+    has_changes: hasChanges
+  }
+})
+
+/** JSON of ASCII characters only: a path may have others, and a header may not. */
+const ascii = (value: object): string =>
+  JSON.stringify(value).replace(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
+
+/** Asks git about the repository of a directory; undefined if there is none, or no git, or no answer in time. */
+export const repositoryOf = Effect.fnUntraced(
+  function* (cwd: string) {
+    const { string } = yield* ChildProcessSpawner
+    const git = (...args: ReadonlyArray<string>) =>
+      Effect.map(string(ChildProcess.make("git", args, { cwd, forceKillAfter: 500 })), (text) => text.trim())
+    const root = yield* git("rev-parse", "--show-toplevel")
+    if (root === "") return undefined
+    const [commit, remotes, changes] = yield* Effect.all(
+      [
+        Effect.option(git("rev-parse", "--verify", "--quiet", "HEAD")),
+        git("remote", "-v"),
+        git("status", "--porcelain")
+      ],
+      { concurrency: "unbounded" }
+    )
+    const found: Repository = {
+      root,
+      commit: commit._tag === "Some" && commit.value !== "" ? commit.value : undefined,
+      remotes: remotesOf(remotes),
+      hasChanges: changes !== ""
+    }
+    return found
+  },
+  (effect) =>
+    effect.pipe(
+      Effect.timeoutOption(gitLimit),
+      Effect.map((found) => (found._tag === "Some" ? found.value : undefined)),
+      // no git, or no repository: there is nothing to say
+      Effect.catch(() => Effect.succeed(undefined))
+    )
+)
+
+const remotesOf = (text: string): { readonly [name: string]: string } =>
+  Object.fromEntries(
+    text.split("\n").flatMap((line) => {
+      const [name, url] = line.split(/\s+/)
+      return name && url ? [[name, url.replace(/^([a-z+]+:\/\/)[^/@]*@/i, "$1")]] : []
+    })
+  )

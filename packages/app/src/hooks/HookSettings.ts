@@ -1,0 +1,248 @@
+/**
+ * Which commands are hooks: `hooks.json` and the table `[hooks]` of the home, then `.spindle/hooks.json` of the project.
+ *
+ * ```json
+ * { "hooks": { "PreToolUse": [{ "matcher": "exec_command", "hooks": [{ "type": "command", "command": "./check" }] }] } }
+ * ```
+ *
+ * What is wrong with one handler is a problem with a place; the others hold. The hooks of a project run only if their file
+ * was trusted, by its hash.
+ */
+import { createHash } from "node:crypto"
+import * as Fs from "node:fs/promises"
+import * as Path from "node:path"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { directoriesOf, readFile } from "../Instructions.ts"
+import type { Settings } from "../Settings.ts"
+
+/** The events that run hooks. */
+export const events = [
+  "SessionStart",
+  "UserPromptSubmit",
+  "PreToolUse",
+  "PermissionRequest",
+  "PostToolUse",
+  "Stop",
+  "SubagentStart",
+  "SubagentStop"
+] as const
+/** @see {@link events} */
+export type HookEvent = (typeof events)[number]
+
+// the others have nothing to match
+const matched: ReadonlyArray<HookEvent> = ["SessionStart", "PreToolUse", "PermissionRequest", "PostToolUse"]
+
+/** One command. `order` is its place among all handlers. */
+export interface Handler {
+  readonly order: number
+  readonly event: HookEvent
+  /** Selects what the event is about: a tool, or how the session starts. Undefined if everything is selected. */
+  readonly matcher: RegExp | undefined
+  readonly command: string
+  readonly timeoutMillis: number
+  /** Whether a handler that fails blocks what it was asked about. */
+  readonly isClosed: boolean
+  readonly statusMessage: string | undefined
+  /** The file that declares it. */
+  readonly source: string
+}
+
+/** The hooks of a project, whether or not they may run. */
+export interface ProjectHooks {
+  readonly file: string
+  /** The SHA-256 of the file, in hexadecimal. */
+  readonly hash: string
+  readonly isTrusted: boolean
+  readonly handlers: ReadonlyArray<Handler>
+}
+
+/** The hooks that were found. `handlers` are those that may run. Each problem is one line that begins with its place. */
+export interface HookSettings {
+  readonly handlers: ReadonlyArray<Handler>
+  readonly project: ProjectHooks | undefined
+  readonly problems: ReadonlyArray<string>
+}
+
+/** The part of the settings that is needed. */
+export type Places = Pick<Settings, "home" | "configDirectory" | "hooks" | "projectDoc">
+
+/** Reads the hooks of the home and of the project of a directory. */
+export const load = (places: Places, cwd: string): Effect.Effect<HookSettings> =>
+  Effect.promise(async () => {
+    const problems: Array<string> = []
+    const handlers: Array<Handler> = []
+    const own = await layerOf(Path.join(places.configDirectory, "hooks.json"), problems)
+    if (own !== undefined) addHandlers(handlers, own, problems)
+    if (places.hooks !== undefined) {
+      addHandlers(handlers, { source: places.hooks.source, text: undefined, table: places.hooks.table }, problems)
+    }
+    const file = await projectFile(places, cwd)
+    const layer = await layerOf(file, problems)
+    if (layer?.text === undefined) return { handlers, project: undefined, problems }
+    const found: Array<Handler> = []
+    addHandlers(found, { ...layer, before: handlers.length }, problems)
+    const hash = hashOf(layer.text)
+    const isTrusted = (await trustedHashes(places.home))[file] === hash
+    if (!isTrusted && found.length > 0) {
+      problems.push(`${file}: these hooks run only after they were trusted: spindle hooks trust`)
+    }
+    return {
+      handlers: isTrusted ? [...handlers, ...found] : handlers,
+      project: { file, hash, isTrusted, handlers: found },
+      problems
+    }
+  })
+
+/** Returns the hooks file of the project of a directory. It may not exist. */
+const projectFile = async ({ projectDoc }: Places, cwd: string): Promise<string> => {
+  const [root = cwd] = await directoriesOf({ cwd, rootMarkers: projectDoc.rootMarkers })
+  return Path.join(root, ".spindle", "hooks.json")
+}
+
+/** Remembers that the hooks of a project may run as they are now. */
+export const trust = (places: Pick<Places, "home">, { file, hash }: ProjectHooks): Effect.Effect<void> =>
+  Effect.promise(async () => {
+    const path = trustFile(places.home)
+    const text = JSON.stringify({ ...(await trustedHashes(places.home)), [file]: hash }, undefined, 2)
+    await Fs.mkdir(places.home, { recursive: true, mode: 0o700 })
+    // a reader sees the old file or the new one
+    const written = `${path}.${process.pid}`
+    await Fs.writeFile(written, `${text}\n`, { mode: 0o600 })
+    await Fs.rename(written, path)
+  })
+
+const trustFile = (home: string): string => Path.join(home, "trusted-hooks.json")
+
+const Hashes = Schema.fromJsonString(Schema.Record(Schema.String, Schema.String))
+
+/** The hashes of the files that were trusted, by path. A file that cannot be read trusts nothing. */
+const trustedHashes = async (home: string): Promise<{ readonly [file: string]: string }> => {
+  const file = await readFile(trustFile(home), limitBytes)
+  if (file?._tag !== "File") return {}
+  const decoded = Schema.decodeUnknownExit(Hashes)(file.text)
+  return decoded._tag === "Success" ? decoded.value : {}
+}
+
+const hashOf = (text: string): string => createHash("sha256").update(text).digest("hex")
+
+const limitBytes = 1 << 20
+
+/** The hooks of one file. Without `text` they come from a table, where places are not known. */
+interface Layer {
+  readonly source: string
+  readonly text: string | undefined
+  readonly table: unknown
+  /** How many handlers are declared in earlier files. */
+  readonly before?: number
+}
+
+const layerOf = async (path: string, problems: Array<string>): Promise<Layer | undefined> => {
+  const file = await readFile(path, limitBytes)
+  if (file === undefined) return undefined
+  if (file._tag !== "File" || file.isCut) {
+    const why =
+      file._tag === "NotUtf8" ? "it is not UTF-8 text" : file._tag === "Unreadable" ? file.detail : "too large"
+    problems.push(`${path}: cannot read the hooks: ${why}`)
+    return undefined
+  }
+  try {
+    const parsed: unknown = JSON.parse(file.text)
+    const table = isTable(parsed) ? (parsed["hooks"] ?? {}) : parsed
+    return { source: path, text: file.text, table }
+  } catch (error) {
+    problems.push(`${path}: cannot read the hooks: ${String((error as Error).message).split("\n")[0]}`)
+    return undefined
+  }
+}
+
+interface Table {
+  readonly [key: string]: unknown
+}
+
+const isTable = (value: unknown): value is Table => typeof value === "object" && value !== null && !Array.isArray(value)
+
+const addHandlers = (all: Array<Handler>, layer: Layer, problems: Array<string>): void => {
+  const { before = 0, source, table } = layer
+  const wrong = (name: string, what: string) => problems.push(`${placeOf(layer, name)}: ${what}`)
+  if (!isTable(table)) return void problems.push(`${source}: hooks must be a table of events`)
+  for (const [name, groups] of Object.entries(table)) {
+    const event = events.find((one) => one === name)
+    if (event === undefined) {
+      wrong(name, `unknown hook event ${name}; there are: ${events.join(", ")}`)
+      continue
+    }
+    if (!Array.isArray(groups)) {
+      wrong(name, `${name} must be a list`)
+      continue
+    }
+    for (const group of groups as ReadonlyArray<unknown>) {
+      const decoded = Schema.decodeUnknownExit(Group)(group)
+      if (decoded._tag === "Failure") {
+        wrong(name, `each entry of ${name} needs hooks, a list of { type = "command", command, timeout }`)
+        continue
+      }
+      const matcher = matcherOf(event, decoded.value.matcher)
+      if (matcher === "invalid") {
+        wrong(name, `the matcher ${decoded.value.matcher} of ${name} is not a regular expression`)
+        continue
+      }
+      for (const { command, failure, statusMessage, timeout = 600, type } of decoded.value.hooks) {
+        if (type !== "command" || command === undefined || command.trim() === "") {
+          wrong(name, `${name} has a hook that is no command; only type "command" with a command runs`)
+          continue
+        }
+        all.push({
+          order: before + all.length,
+          event,
+          matcher,
+          command,
+          timeoutMillis: Math.max(1, timeout) * 1_000,
+          isClosed: failure === "closed",
+          statusMessage,
+          source
+        })
+      }
+    }
+  }
+}
+
+const Group = Schema.Struct({
+  matcher: Schema.optionalKey(Schema.String),
+  hooks: Schema.Array(
+    Schema.Struct({
+      type: Schema.String,
+      command: Schema.optionalKey(Schema.String),
+      timeout: Schema.optionalKey(Schema.Finite),
+      failure: Schema.optionalKey(Schema.Literals(["open", "closed"])),
+      statusMessage: Schema.optionalKey(Schema.String)
+    })
+  )
+})
+
+const matcherOf = (event: HookEvent, text: string | undefined): RegExp | undefined | "invalid" => {
+  if (text === undefined || text === "" || text === "*" || !matched.includes(event)) return undefined
+  try {
+    return new RegExp(text)
+  } catch {
+    return "invalid"
+  }
+}
+
+/** The file, with line and column of the first key of this name if its text is known. */
+const placeOf = ({ source, text }: Layer, name: string): string => {
+  const at = text?.indexOf(JSON.stringify(name)) ?? -1
+  if (text === undefined || at < 0) return source
+  const before = text.slice(0, at).split("\n")
+  return `${source}:${before.length}:${before.at(-1)!.length + 1}`
+}
+
+/** Returns the handlers of an event whose matcher selects the subject. */
+export const select = (
+  handlers: ReadonlyArray<Handler>,
+  event: HookEvent,
+  subject: string | undefined
+): ReadonlyArray<Handler> =>
+  handlers.filter(
+    (one) => one.event === event && (one.matcher === undefined || subject === undefined || one.matcher.test(subject))
+  )

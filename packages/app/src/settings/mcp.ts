@@ -1,0 +1,83 @@
+/** The settings of MCP servers: the tables `[mcp_servers.NAME]`. */
+import type { ServerConfig } from "@spindle/mcp/ServerConfig"
+import type * as Table from "./table.ts"
+
+/** A server of the configuration. */
+export interface Configured {
+  readonly server: ServerConfig
+  readonly isEnabled: boolean
+}
+
+/** Reads the servers. `wrong` is called with a table that describes no server, and must throw. */
+export const read = (
+  table: Table.Settings,
+  wrong: (key: string, expected: string) => never
+): ReadonlyArray<Configured> =>
+  table.keys("mcp_servers").map((name) => ({
+    server: serverOf(table, name, wrong),
+    isEnabled: table.flag([`mcp_servers.${name}`, "enabled"]) !== false
+  }))
+
+const protocols = ["2025-11-25", "2026-07-28"] as const
+
+const serverOf = (
+  table: Table.Settings,
+  name: string,
+  wrong: (key: string, expected: string) => never
+): ServerConfig => {
+  const at = `mcp_servers.${name}`
+  const common = {
+    name,
+    ...defined({
+      startupSeconds: table.count([at, "startup_timeout_sec"]),
+      callSeconds: table.count([at, "tool_timeout_sec"]),
+      required: table.flag([at, "required"]),
+      enabledTools: table.list([at, "enabled_tools"]),
+      disabledTools: table.list([at, "disabled_tools"]),
+      parallel: table.flag([at, "supports_parallel_tool_calls"]),
+      turnHeaders: table.flag([at, "turn_headers"]),
+      protocol: table.choice([at, "protocol_version"], protocols)
+    })
+  }
+  const command = table.text([at, "command"])
+  const url = table.url([at, "url"])
+  if (command !== undefined && url === undefined) {
+    const args = table.list([at, "args"])
+    const cwd = table.text([at, "cwd"])
+    const inherit = table.list([at, "env_vars"])
+    return {
+      _tag: "Stdio",
+      ...common,
+      command,
+      ...defined({ args, cwd, inherit }),
+      ...textsOf("env", table, [at, "env"])
+    }
+  }
+  if (url === undefined || command !== undefined) return wrong(at, "a table with either command or url")
+  const bearerTokenVariable = table.text([at, "bearer_token_env_var"])
+  return {
+    _tag: "Http",
+    ...common,
+    url,
+    ...defined({ bearerTokenVariable }),
+    ...textsOf("headers", table, [at, "http_headers"]),
+    ...textsOf("headerVariables", table, [at, "env_http_headers"])
+  }
+}
+
+type Defined<A> = { readonly [K in keyof A]?: Exclude<A[K], undefined> }
+
+/** Returns the fields that have a value. */
+const defined = <A extends object>(fields: A): Defined<A> =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Defined<A>
+
+const textsOf = <const Name extends string>(
+  name: Name,
+  table: Table.Settings,
+  key: Table.Key
+): { readonly [name in Name]?: { readonly [name: string]: string } } => {
+  const texts = table.texts(key)
+  return texts.length === 0
+    ? {}
+    : ({ [name]: Object.fromEntries(texts) } as { readonly [name in Name]: object } as never)
+}

@@ -1,0 +1,146 @@
+/**
+ * The task that runs a command of the user, as a client asks for it: `Op.startTask("user_shell", { command })`.
+ *
+ * ```
+ *   TurnStarted(user_shell) ─► UserShellStarted ─► ProcessStarted, output ─► UserShellEnded ─► fragment ─► TurnCompleted
+ *                                                     └ abort: fragment ─► UserShellEnded ─► TurnAborted
+ * ```
+ *
+ * The command runs in a login shell, without a sandbox and without approval: the user wrote it. No model sees it before the
+ * next turn, which finds the command and its output as a fragment of the history. While a turn runs, the task waits.
+ */
+import { CallId } from "@spindle/core/Ids"
+import * as NoteKind from "@spindle/core/NoteKind"
+import type { Process, ProcessExit, Processes } from "@spindle/core/Processes"
+import * as Task from "@spindle/core/Task"
+import * as TaskKind from "@spindle/core/TaskKind"
+import { Turn } from "@spindle/core/Turn"
+import * as BoundedOutput from "@spindle/tools/BoundedOutput"
+import * as Utf8 from "@spindle/tools/Utf8"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+
+/** Where commands run: an absolute directory, and a shell that takes `-lc`. */
+export interface Options {
+  readonly cwd: string
+  readonly shell: string
+}
+
+/** How long a command may run. */
+export const limit = "1 hour"
+
+/** The name of the fragment that has a command and its output. */
+export const userShellFragment = "user_shell_command"
+
+/** How much of the output the history and the note have, in bytes. */
+const keptBytes = 16_384
+
+/** A command is about to start. `callId` names its output among the deltas `ToolOutput`. */
+export const UserShellStarted = NoteKind.make("user_shell.started", {
+  data: Schema.Struct({ callId: CallId, command: Schema.String, cwd: Schema.String }),
+  message: ({ command }) => `$ ${command}`
+})
+
+/** How a command ended. `failure` is why it did not start. */
+const Ending = Schema.Struct({
+  exitCode: Schema.NullOr(Schema.Finite),
+  signal: Schema.optionalKey(Schema.String),
+  timedOut: Schema.optionalKey(Schema.Literal(true)),
+  aborted: Schema.optionalKey(Schema.Literal(true)),
+  failure: Schema.optionalKey(Schema.String)
+})
+type Ending = typeof Ending.Type
+
+/** A command has ended. `output` is its head and tail. */
+export const UserShellEnded = NoteKind.make("user_shell.ended", {
+  data: Schema.Struct({ callId: CallId, ending: Ending, durationMillis: Schema.Finite, output: Schema.String }),
+  message: ({ ending, output }) => `${output.trimEnd()}${output.trim() === "" ? "" : "\n"}${textOf(ending)}`
+})
+
+const textOf = ({ aborted, exitCode, failure, signal, timedOut }: Ending): string => {
+  if (failure !== undefined) return failure
+  if (aborted === true) return "command aborted by user"
+  if (timedOut === true) return `command stopped after ${limit}`
+  return exitCode === null ? `ended by ${signal ?? "a signal"}` : `exit code ${exitCode}`
+}
+
+/** Makes the kind of tasks by the name `user_shell`. */
+export const kind = (options: Options): TaskKind.TaskKind<Processes> =>
+  TaskKind.make("user_shell", {
+    params: Schema.Struct({ command: Schema.NonEmptyString }),
+    task: ({ command }) => Task.make("user_shell", run(options, command), { lastMessage: () => undefined }),
+    modes: ["queue"]
+  })
+
+const run = Effect.fnUntraced(function* ({ cwd, shell }: Options, command: string) {
+  const turn = yield* Turn
+  const callId = CallId.make(`user_shell-${turn.turnId}`)
+  const output = BoundedOutput.make()
+  const from = yield* Clock.currentTimeMillis
+  const record = (ending: Ending) =>
+    turn.record(fragmentOf(command, ending, BoundedOutput.toText(output.kept(keptBytes))))
+  const note = (ending: Ending) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      turn.note(UserShellEnded, {
+        callId,
+        ending,
+        durationMillis: now - from,
+        output: BoundedOutput.toText(output.kept(keptBytes))
+      })
+    )
+  yield* turn.note(UserShellStarted, { callId, command, cwd })
+  const awaitEnd = Effect.matchEffect(turn.process({ command: [shell, "-lc", command], cwd }), {
+    onFailure: (error) => Effect.succeed<Ending>({ exitCode: null, failure: error.message }),
+    onSuccess: (process) => awaitProcess(process, (text) => turn.output(callId, text), output)
+  })
+  const ending = yield* Effect.onInterrupt(awaitEnd, () => {
+    const aborted: Ending = { exitCode: null, aborted: true }
+    return Effect.andThen(record(aborted), note(aborted))
+  })
+  yield* note(ending)
+  yield* record(ending)
+})
+
+/** Publishes and keeps the output of a process until it ends, or ends it at its limit. */
+const awaitProcess = Effect.fnUntraced(function* (
+  process: Process,
+  publish: (text: string) => Effect.Effect<void>,
+  output: BoundedOutput.BoundedOutput
+) {
+  const turn = yield* Turn
+  const decoder = Utf8.makeDecoder()
+  const read = Stream.runForEach(process.output, (chunk) =>
+    Effect.suspend(() => {
+      output.append(chunk)
+      return publish(decoder.push(chunk))
+    })
+  )
+  const reading = yield* Effect.forkChild(
+    Effect.andThen(
+      read,
+      Effect.suspend(() => publish(decoder.end()))
+    )
+  )
+  const exit = yield* Effect.timeoutOption(process.exit, limit)
+  if (Option.isNone(exit)) yield* turn.endProcess(process.processId)
+  yield* Fiber.join(reading)
+  return endingOf(exit)
+})
+
+const endingOf = (exit: Option.Option<ProcessExit>): Ending =>
+  Option.match(exit, { onNone: (): Ending => ({ exitCode: null, timedOut: true }), onSome: (value) => value })
+
+const fragmentOf = (command: string, ending: Ending, output: string) => ({
+  _tag: "UserMessage" as const,
+  content: [
+    {
+      _tag: "Text" as const,
+      text: `<${userShellFragment}>\n<command>\n${command}\n</command>\n<result>\n${textOf(ending)}\n${output}\n</result>\n</${userShellFragment}>`
+    }
+  ],
+  fragment: userShellFragment
+})

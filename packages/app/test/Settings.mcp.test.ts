@@ -1,0 +1,111 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Settings from "../src/Settings.ts"
+
+/** Loads a configuration; the error has HOME for its directory. */
+const load = Effect.fnUntraced(function* (toml: string, isStrict = true) {
+  const home = yield* Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "spindle-mcp-"))),
+    (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
+  )
+  writeFileSync(join(home, "config.toml"), toml)
+  return yield* Settings.load({
+    command: "exec",
+    env: { SPINDLE_HOME: home, OPENAI_API_KEY: "k" },
+    homeDirectory: "/nowhere",
+    config: [],
+    isStrict,
+    flags: {}
+  }).pipe(
+    Effect.map(({ mcpServers }) => mcpServers),
+    Effect.mapError((error) => error.message.replaceAll(home, "HOME"))
+  )
+})
+
+describe("the settings of MCP servers", () => {
+  it.effect("are those of the reference, for a command", () =>
+    Effect.gen(function* () {
+      const servers = yield* load(`[mcp_servers."a.b"]
+command = "npx"
+args = ["-y", "server"]
+cwd = "/work"
+env_vars = ["TOKEN"]
+startup_timeout_sec = 20
+tool_timeout_sec = 30
+required = true
+enabled_tools = ["one"]
+disabled_tools = ["two"]
+supports_parallel_tool_calls = true
+[mcp_servers."a.b".env]
+LEVEL = "1"
+[mcp_servers.plain]
+command = "plain"
+[mcp_servers.off]
+command = "off"
+enabled = false
+`)
+      assert.deepStrictEqual(servers, [
+        {
+          _tag: "Stdio",
+          name: "a.b",
+          command: "npx",
+          args: ["-y", "server"],
+          cwd: "/work",
+          inherit: ["TOKEN"],
+          env: { LEVEL: "1" },
+          startupSeconds: 20,
+          callSeconds: 30,
+          required: true,
+          enabledTools: ["one"],
+          disabledTools: ["two"],
+          parallel: true
+        },
+        { _tag: "Stdio", name: "plain", command: "plain" }
+      ])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("are those of the reference, for an address, with the headers of the turn and the revision", () =>
+    Effect.gen(function* () {
+      const servers = yield* load(`[mcp_servers.docs]
+url = "https://example.org/mcp"
+bearer_token_env_var = "DOCS_TOKEN"
+http_headers = { "x-team" = "a" }
+env_http_headers = { "x-user" = "USER_ID" }
+turn_headers = true
+protocol_version = "2026-07-28"
+`)
+      assert.deepStrictEqual(servers, [
+        {
+          _tag: "Http",
+          name: "docs",
+          url: "https://example.org/mcp",
+          bearerTokenVariable: "DOCS_TOKEN",
+          headers: { "x-team": "a" },
+          headerVariables: { "x-user": "USER_ID" },
+          turnHeaders: true,
+          protocol: "2026-07-28"
+        }
+      ])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("that describe no server are refused, and so is a key that is not known", () =>
+    Effect.gen(function* () {
+      const neither = "HOME/config.toml: mcp_servers.a must be a table with either command or url"
+      assert.strictEqual(yield* Effect.flip(load("[mcp_servers.a]\nargs = []\n")), neither)
+      assert.strictEqual(yield* Effect.flip(load('[mcp_servers.a]\ncommand = "a"\nurl = "http://a"\n')), neither)
+      assert.strictEqual(
+        yield* Effect.flip(load('[mcp_servers.a]\nurl = "a"\n')),
+        "HOME/config.toml:2:1: mcp_servers.a.url must be a URL that begins with http:// or https://"
+      )
+      assert.strictEqual(
+        yield* Effect.flip(load('[mcp_servers.a]\ncommand = "a"\ncomand = "b"\n')),
+        "these keys of the configuration have no effect: mcp_servers.a.comand"
+      )
+    }).pipe(Effect.scoped)
+  )
+})

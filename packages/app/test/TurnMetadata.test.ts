@@ -1,0 +1,109 @@
+import { execFileSync } from "node:child_process"
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import type { OwnedResource, Turn } from "@spindle/core/Turn"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import * as TurnMetadata from "../src/TurnMetadata.ts"
+
+const directory = Effect.acquireRelease(
+  Effect.sync(() => realpathSync(mkdtempSync(join(tmpdir(), "spindle-git-")))),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+)
+
+const git = (cwd: string, ...args: ReadonlyArray<string>) =>
+  execFileSync("git", ["-c", "user.name=a", "-c", "user.email=a@b", ...args], { cwd, encoding: "utf8" }).trim()
+
+/** A turn of one session. `owned` is what it owns; `released`, what has ended by itself. */
+const turnOf = (turnId: string, session: object) => {
+  const owned: Array<OwnedResource> = []
+  const released = Deferred.makeUnsafe<void>()
+  const turn = {
+    sessionId: "session",
+    turnId,
+    session,
+    own: (resource: OwnedResource) =>
+      Effect.sync(() => {
+        owned.push(resource)
+        return Effect.asVoid(Deferred.succeed(released, undefined))
+      })
+  } as unknown as Turn
+  return { turn, owned, released: Deferred.await(released) }
+}
+
+const metadataOf = (headers: { readonly [name: string]: string }) => JSON.parse(headers["x-codex-turn-metadata"]!)
+
+describe("the metadata of a turn", () => {
+  it.live("says at once what is known, and what git found in the calls that follow", () =>
+    Effect.gen(function* () {
+      const root = join(yield* directory, "Ünï")
+      mkdirSync(root)
+      git(root, "init", "-q")
+      git(root, "remote", "add", "origin", "https://me:secret@example.org/a.git")
+      writeFileSync(join(root, "a"), "1")
+      git(root, "add", "a")
+      git(root, "commit", "-q", "-m", "first")
+      const commit = git(root, "rev-parse", "HEAD")
+      const headersOf = yield* TurnMetadata.make({ cwd: root, sandbox: "read-only" })
+
+      const session = {}
+      const { owned, released, turn } = turnOf("one", session)
+      const first = yield* headersOf(turn)
+      assert.deepInclude(first, { session_id: "session", "x-client-request-id": "session" })
+      assert.deepStrictEqual(metadataOf(first), { turn_id: "one", sandbox: "read-only" })
+      assert.strictEqual(owned.length, 1)
+      yield* released
+
+      const second = yield* headersOf(turn)
+      assert.match(second["x-codex-turn-metadata"]!, /^[ -~]+$/)
+      assert.deepStrictEqual(metadataOf(second).workspaces, {
+        [root]: {
+          associated_remote_urls: { origin: "https://example.org/a.git" },
+          latest_git_commit_hash: commit,
+          has_changes: false
+        }
+      })
+
+      // the next turn of the session looks again
+      writeFileSync(join(root, "a"), "2")
+      const next = turnOf("two", session)
+      assert.notProperty(metadataOf(yield* headersOf(next.turn)), "workspaces")
+      yield* next.released
+      assert.isTrue(metadataOf(yield* headersOf(next.turn)).workspaces[root].has_changes)
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+  )
+
+  it.live("says nothing of a directory that is no repository", () =>
+    Effect.gen(function* () {
+      assert.isUndefined(yield* TurnMetadata.repositoryOf(yield* directory))
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+  )
+
+  it.effect("stops looking when its turn ends", () =>
+    Effect.gen(function* () {
+      const [started, stopped] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const spawner = {
+        string: () =>
+          Effect.andThen(
+            Deferred.succeed(started, undefined),
+            Effect.onInterrupt(Effect.never, () => Deferred.succeed(stopped, undefined))
+          )
+      } as unknown as ChildProcessSpawner["Service"]
+      const headersOf = yield* Effect.provideService(
+        TurnMetadata.make({ cwd: "/", sandbox: "read-only" }),
+        ChildProcessSpawner,
+        spawner
+      )
+      const { owned, released, turn } = turnOf("one", {})
+      yield* headersOf(turn)
+      yield* Deferred.await(started)
+      yield* owned[0]!.end("Interrupted")
+      yield* Deferred.await(stopped)
+      yield* released
+    })
+  )
+})

@@ -1,0 +1,76 @@
+/** `spindle mcp`: lists, adds and removes the MCP servers of the configuration file. */
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import * as McpFile from "@spindle/app/McpFile"
+import * as Settings from "@spindle/app/Settings"
+import * as Effect from "effect/Effect"
+import * as Help from "../args/Help.ts"
+import * as Ansi from "../output/Ansi.ts"
+import { reasonOf } from "../output/failures.ts"
+import { CliError } from "./CliError.ts"
+
+/** Where the configuration is. */
+export type Places = Parameters<typeof Settings.mcpServers>[0]
+
+/** Lists the servers of the configuration. */
+export const list = Effect.fnUntraced(function* (places: Places, { json }: { readonly json: boolean }) {
+  const { servers } = yield* Settings.mcpServers(places)
+  for (const { isEnabled, server } of servers) {
+    const { name, _tag, ...rest } = server
+    const transport = _tag === "Stdio" ? "stdio" : "http"
+    const target = server._tag === "Stdio" ? [server.command, ...(server.args ?? [])].join(" ") : server.url
+    const line = json
+      ? JSON.stringify({ name, enabled: isEnabled, transport, ...rest })
+      : `${Ansi.visible(name)}  ${transport}  ${Ansi.visible(target)}${isEnabled ? "" : "  (disabled)"}`
+    process.stdout.write(`${line}\n`)
+  }
+  if (servers.length === 0 && !json) process.stdout.write("no MCP servers\n")
+  return Help.exitCodes.ok
+})
+
+/** Adds a server to the configuration file. */
+export const add = Effect.fnUntraced(function* (places: Places, server: McpFile.NewServer) {
+  const { file, servers, text } = yield* own(places)
+  if (servers.some((one) => one.server.name === server.name)) {
+    return yield* refuse(`there is an MCP server named ${server.name} already; to replace it, remove it first`)
+  }
+  yield* write(file, McpFile.add(text, server))
+  process.stdout.write(`added the MCP server ${server.name} to ${file}\n`)
+  return Help.exitCodes.ok
+})
+
+/** Removes a server from the configuration file. */
+export const remove = Effect.fnUntraced(function* (places: Places, name: string) {
+  const { file, servers, text } = yield* own(places)
+  if (!servers.some(({ server }) => server.name === name)) {
+    return yield* refuse(`there is no MCP server named ${name} in ${file}`)
+  }
+  const without = McpFile.remove(text, name)
+  if (without === undefined) return yield* refuse(`cannot remove ${name} from ${file}: edit the file by hand`)
+  yield* write(file, without)
+  process.stdout.write(`removed the MCP server ${name} from ${file}\n`)
+  return Help.exitCodes.ok
+})
+
+const refuse = (detail: string) => new CliError({ detail, exitCode: Help.exitCodes.failed })
+
+/** The servers of a file that this program may change. */
+const own = (places: Places) =>
+  Effect.flatMap(Settings.mcpServers(places), (found) =>
+    found.isForeign
+      ? Effect.fail(refuse(`${found.file} belongs to another program and is only read; set SPINDLE_HOME`))
+      : Effect.succeed(found)
+  )
+
+/** Replaces the file, or leaves it as it was. */
+const write = (file: string, text: string): Effect.Effect<void, CliError> =>
+  Effect.try({
+    try: () => {
+      Fs.mkdirSync(Path.dirname(file), { recursive: true })
+      const target = Fs.existsSync(file) ? Fs.realpathSync(file) : file
+      const mode = Fs.existsSync(target) ? Fs.statSync(target).mode : 0o600
+      Fs.writeFileSync(`${target}.new`, text, { mode })
+      Fs.renameSync(`${target}.new`, target)
+    },
+    catch: (error) => refuse(`cannot write ${file}: ${reasonOf(error)}`)
+  })

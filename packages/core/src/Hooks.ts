@@ -1,0 +1,282 @@
+/**
+ * Hooks: functions of the application that may veto or enrich what a session does (contract P5).
+ *
+ * Each hook runs in the fiber of its turn, with the `Turn` in its context: aborting the turn interrupts the hook, and the
+ * processes that the hook starts belong to the turn. Hooks compose with {@link combine}. A hook that fails or dies harms
+ * only what it was asked about: a prompt is blocked, a tool call is denied, and the session emits a `Warning`.
+ * {@link failOpen} makes it the other way round, and {@link withDeadline} bounds the time of each hook.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { dual } from "effect/Function"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import { messageOf } from "./protocol/AgentError.ts"
+import type { SessionId, TurnId } from "./protocol/Ids.ts"
+import type { NewQuestion, Turn } from "./Turn.ts"
+
+/**
+ * What a hook decides at the start of a session. The contexts become developer messages. With `stop`, a reason, the input
+ * of the turn is blocked.
+ */
+export interface StartVerdict {
+  readonly contexts: ReadonlyArray<string>
+  readonly stop?: string | undefined
+}
+
+/** What a prompt hook decides. The contexts become developer messages, even if the prompt is blocked. */
+export interface PromptVerdict {
+  readonly block: boolean
+  /** Why the prompt is blocked. */
+  readonly reason?: string | undefined
+  readonly contexts: ReadonlyArray<string>
+}
+
+/** What a hook decides before a tool call. */
+export interface ToolVerdict {
+  readonly deny: boolean
+  /** Why the call is denied. */
+  readonly reason?: string | undefined
+}
+
+/** What a hook decides when approval is needed: `ask` leaves the decision to the approvals of the session. */
+export interface PermissionVerdict {
+  readonly decision: "allow" | "deny" | "ask"
+  /** Why it is denied. */
+  readonly reason?: string | undefined
+}
+
+/** What a hook decides at the end of a turn: with a text, the turn continues with it as a developer message. */
+export interface StopVerdict {
+  readonly continueWith?: string | undefined
+}
+
+/** A turn that is about to stop. */
+export interface Stopping {
+  readonly lastMessage: string | undefined
+  /** How often hooks have continued this turn; see `SessionConfig.stopContinuations`. */
+  readonly continuations: number
+}
+
+/** A hook that failed: a command that could not run, or a deadline that passed. */
+export class HookFailed extends Schema.TaggedError<HookFailed>()("HookFailed", {
+  hook: Schema.String,
+  reason: Schema.String
+}) {
+  override get message() {
+    return this.reason
+  }
+}
+
+/** The hooks of a session. `E` is how they fail, `R` what they need. */
+export interface Hooks<out E = never, out R = never> {
+  /** Runs once, at the start of the first turn. */
+  readonly sessionStart: (sessionId: SessionId, source: "new" | "resumed") => Effect.Effect<StartVerdict, E, R>
+  /** Runs for each user input, before it is recorded. */
+  readonly userPromptSubmit: (turnId: TurnId, text: string) => Effect.Effect<PromptVerdict, E, R>
+  /** Runs for each tool call, before its approval. */
+  readonly preToolUse: (turnId: TurnId, tool: string, params: unknown) => Effect.Effect<ToolVerdict, E, R>
+  /**
+   * Runs when a task or a tool of this session needs permission, before the question is opened, even if it was granted
+   * before.
+   */
+  readonly permissionRequest: (turnId: TurnId, question: NewQuestion) => Effect.Effect<PermissionVerdict, E, R>
+  /**
+   * Runs for each tool call that completed, after its result was recorded. The texts that it returns become developer
+   * messages once all calls of the response have ended.
+   */
+  readonly postToolUse: (turnId: TurnId, tool: string, output: unknown) => Effect.Effect<ReadonlyArray<string>, E, R>
+  /** Runs when the model has nothing left to do. */
+  readonly stop: (turnId: TurnId, stopping: Stopping) => Effect.Effect<StopVerdict, E, R>
+}
+
+/** The verdicts of hooks that decide nothing. */
+const neutral = {
+  sessionStart: { contexts: [] },
+  userPromptSubmit: { block: false, contexts: [] },
+  preToolUse: { deny: false },
+  permissionRequest: { decision: "ask" },
+  postToolUse: [],
+  stop: {}
+} as const satisfies Verdicts
+
+type Verdicts = { readonly [Name in keyof Hooks]: Effect.Success<ReturnType<Hooks[Name]>> }
+
+/** No hooks. */
+export const none: Hooks = {
+  sessionStart: () => Effect.succeed(neutral.sessionStart),
+  userPromptSubmit: () => Effect.succeed(neutral.userPromptSubmit),
+  preToolUse: () => Effect.succeed(neutral.preToolUse),
+  permissionRequest: () => Effect.succeed(neutral.permissionRequest),
+  postToolUse: () => Effect.succeed(neutral.postToolUse),
+  stop: () => Effect.succeed(neutral.stop)
+}
+
+const isNone = (self: Hooks<unknown, unknown>): boolean => self === none
+
+/** The hooks of the sessions that are made in this context. The default is {@link none}. */
+export const Hooks: Context.Reference<Hooks<HookFailed, Turn>> = Context.Reference<Hooks<HookFailed, Turn>>(
+  "@spindle/core/Hooks",
+  {
+    defaultValue: () => none
+  }
+)
+
+/** Provides hooks to the sessions that are made with this layer. What they need besides the turn is captured here. */
+export const layer = <R>(hooks: Hooks<HookFailed, R>): Layer.Layer<never, never, Exclude<R, Turn>> =>
+  Layer.effect(
+    Hooks,
+    Effect.contextWith((context: Context.Context<Exclude<R, Turn>>) =>
+      // what is left to provide is the turn, if that is needed at all
+      Effect.succeed(provide(hooks, context) as Hooks<HookFailed, Turn>)
+    )
+  )
+
+/** Returns hooks with a part of what they need. */
+export const provide: {
+  <R2>(context: Context.Context<R2>): <E, R>(self: Hooks<E, R>) => Hooks<E, Exclude<R, R2>>
+  <E, R, R2>(self: Hooks<E, R>, context: Context.Context<R2>): Hooks<E, Exclude<R, R2>>
+} = dual(2, <E, R, R2>(self: Hooks<E, R>, context: Context.Context<R2>): Hooks<E, Exclude<R, R2>> =>
+  isNone(self) ? none : mapHooks<E, R, E, Exclude<R, R2>>(self, (_, effect) => Effect.provideContext(effect, context))
+)
+
+/**
+ * Combines two sets of hooks, in order. Associative, with {@link none} as its identity.
+ *
+ * - The contexts of both are used, the first ones first.
+ * - The first stop, block, denial or permission wins, and its reason is used. The second hook is then not asked.
+ * - The turn continues with the first text; the second hook is asked when the turn is about to stop again.
+ * - The second hook runs after the first. If the first fails, the second does not run.
+ */
+export const combine: {
+  <E2, R2>(second: Hooks<E2, R2>): <E, R>(first: Hooks<E, R>) => Hooks<E | E2, R | R2>
+  <E, R, E2, R2>(first: Hooks<E, R>, second: Hooks<E2, R2>): Hooks<E | E2, R | R2>
+} = dual(2, <E, R, E2, R2>(first: Hooks<E, R>, second: Hooks<E2, R2>): Hooks<E | E2, R | R2> => ({
+  sessionStart: (...args) =>
+    Effect.flatMap(first.sessionStart(...args), (before) =>
+      before.stop !== undefined
+        ? Effect.succeed(before)
+        : Effect.map(second.sessionStart(...args), (after) => withContexts(before.contexts, after))
+    ),
+  userPromptSubmit: (...args) =>
+    Effect.flatMap(first.userPromptSubmit(...args), (before) =>
+      before.block
+        ? Effect.succeed(before)
+        : Effect.map(second.userPromptSubmit(...args), (after) => withContexts(before.contexts, after))
+    ),
+  preToolUse: (...args) =>
+    Effect.flatMap(first.preToolUse(...args), (verdict) =>
+      verdict.deny ? Effect.succeed(verdict) : second.preToolUse(...args)
+    ),
+  permissionRequest: (...args) =>
+    Effect.flatMap(first.permissionRequest(...args), (verdict) =>
+      verdict.decision === "ask" ? second.permissionRequest(...args) : Effect.succeed(verdict)
+    ),
+  postToolUse: (...args) =>
+    Effect.flatMap(first.postToolUse(...args), (before) =>
+      Effect.map(second.postToolUse(...args), (after) => [...before, ...after])
+    ),
+  stop: (...args) =>
+    Effect.flatMap(first.stop(...args), (verdict) =>
+      verdict.continueWith === undefined ? second.stop(...args) : Effect.succeed(verdict)
+    )
+}))
+
+const withContexts = <A extends { readonly contexts: ReadonlyArray<string> }>(
+  before: ReadonlyArray<string>,
+  after: A
+): A => ({ ...after, contexts: [...before, ...after.contexts] })
+
+/** Bounds the time of each hook: one that takes longer is interrupted and fails with `HookFailed`. */
+export const withDeadline: {
+  (deadline: Duration.Input): <E, R>(self: Hooks<E, R>) => Hooks<E | HookFailed, R>
+  <E, R>(self: Hooks<E, R>, deadline: Duration.Input): Hooks<E | HookFailed, R>
+} = dual(2, <E, R>(self: Hooks<E, R>, deadline: Duration.Input): Hooks<E | HookFailed, R> => {
+  const reason = `it did not return within ${Duration.format(Duration.fromInputUnsafe(deadline))}`
+  return mapHooks<E, R, E | HookFailed, R>(self, (hook, effect) =>
+    Effect.timeoutOrElse(effect, {
+      duration: deadline,
+      orElse: () => Effect.fail(new HookFailed({ hook, reason }))
+    })
+  )
+})
+
+/**
+ * Lets the session continue as if a hook that fails or dies did not exist: the prompt is not blocked, the call is not
+ * denied, the turn stops. The failure is logged as a warning.
+ */
+export const failOpen = <E, R>(self: Hooks<E, R>): Hooks<never, R> =>
+  mapHooks<E, R, never, R>(self, (hook, effect) =>
+    recover(effect, (reason) => Effect.as(Effect.logWarning(failureOf(hook, reason)), verdictOf(neutral, hook)))
+  )
+
+/**
+ * Turns a hook that fails or dies into a verdict with a reason, and reports it with `warn`: a prompt is blocked, a call is
+ * denied, other hooks have no effect. A session runs all its hooks like this, so that no hook can harm later turns.
+ */
+export const guard = <E, R>(self: Hooks<E, R>, warn: (message: string) => Effect.Effect<void>): Hooks<never, R> =>
+  isNone(self)
+    ? none
+    : mapHooks<E, R, never, R>(self, (hook, effect) =>
+        recover(effect, (reason) => {
+          const message = failureOf(hook, reason)
+          return Effect.as(warn(message), verdictOf(closed(message), hook))
+        })
+      )
+
+const failureOf = (hook: keyof Hooks, reason: string): string => `the hook ${hook} failed: ${reason}`
+
+/** The verdicts in place of hooks that fail. */
+const closed = (reason: string): Verdicts => ({
+  ...neutral,
+  userPromptSubmit: { block: true, reason, contexts: [] },
+  preToolUse: { deny: true, reason }
+})
+
+/** The verdict of a hook by its name. */
+const verdictOf = <A>(verdicts: Verdicts, hook: keyof Hooks): A => verdicts[hook] as A
+
+type MapHook<E, R, E2, R2> = <A>(hook: keyof Hooks, effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E2, R2>
+
+const mapHooks = <E, R, E2, R2>(self: Hooks<E, R>, map: MapHook<E, R, E2, R2>): Hooks<E2, R2> => {
+  const mapped =
+    <Args extends ReadonlyArray<unknown>, A>(name: keyof Hooks, hook: (...args: Args) => Effect.Effect<A, E, R>) =>
+    (...args: Args) =>
+      map(
+        name,
+        call(() => hook(...args))
+      )
+  return {
+    sessionStart: mapped("sessionStart", self.sessionStart),
+    userPromptSubmit: mapped("userPromptSubmit", self.userPromptSubmit),
+    preToolUse: mapped("preToolUse", self.preToolUse),
+    permissionRequest: mapped("permissionRequest", self.permissionRequest),
+    postToolUse: mapped("postToolUse", self.postToolUse),
+    stop: mapped("stop", self.stop)
+  }
+}
+
+/** Calls a hook. A function that throws is an effect that dies. */
+const call = <A, E, R>(hook: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
+  try {
+    return hook()
+  } catch (error) {
+    return Effect.die(error)
+  }
+}
+
+/** Replaces a failure or a defect; an interruption stays one. */
+const recover = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  orElse: (reason: string) => Effect.Effect<A>
+): Effect.Effect<A, never, R> =>
+  Exit.isExit(effect) && effect._tag === "Success"
+    ? Effect.succeed(effect.value as A)
+    : Effect.catchCause(effect, (cause) =>
+        Cause.hasInterrupts(cause)
+          ? Effect.failCause(cause as Cause.Cause<never>)
+          : orElse(messageOf(Cause.squash(cause)))
+      )

@@ -1,0 +1,53 @@
+/** The compactions that a turn makes by itself: before its limit of tokens, and when its model refuses the context. */
+import * as Effect from "effect/Effect"
+import { Model } from "../ports/Model.ts"
+import type { SessionConfig } from "../protocol/SessionConfig.ts"
+import * as History from "../state/History.ts"
+import type { Turn } from "../Turn.ts"
+import { compact, type Trigger } from "./compaction.ts"
+
+/** The share of the context window from which a turn compacts, by default. */
+const defaultShare = 0.9
+
+/** The compactions of one turn. */
+export interface AutomaticCompaction {
+  /**
+   * Compacts if the context has reached its limit, and returns whether it did. Before the turn takes its input, this counts
+   * the input too. A compaction that fails is a warning, and the turn continues with the history as it was.
+   */
+  readonly beforeRequest: Effect.Effect<boolean, never, Model>
+  /** Compacts because the model refused the context; returns whether the request can be sent again. */
+  readonly afterOverflow: Effect.Effect<boolean, never, Model>
+}
+
+/** Makes the compactions of one turn. */
+export const make = (turn: Turn, config: SessionConfig): AutomaticCompaction => {
+  let left = config.turnCompactions
+  let isInputTaken = false
+  const attempt = (trigger: Trigger): Effect.Effect<boolean, never, Model> =>
+    Effect.suspend(() => {
+      if (left < 1) return Effect.succeed(false)
+      left--
+      return Effect.matchEffect(compact({ turn, config, trigger }), {
+        onSuccess: () => Effect.succeed(true),
+        onFailure: (error) => {
+          // what has failed fails again: the turn does not try it at each of its requests
+          left = 0
+          return Effect.as(turn.warn(`the conversation was not compacted: ${error.message}`), false)
+        }
+      })
+    })
+  return {
+    beforeRequest: Effect.gen(function* () {
+      const { contextWindow } = yield* Model
+      const window = contextWindow ?? Infinity
+      // a session may have a smaller model than the one that the limit was configured for
+      const limit = Math.min(window, config.compactFromTokens ?? defaultShare * window)
+      const inputTokens = isInputTaken ? 0 : History.estimateInput(turn.input)
+      isInputTaken = true
+      if (left < 1 || limit === Infinity || inputTokens + (yield* turn.contextTokens) < limit) return false
+      return yield* attempt("limit")
+    }),
+    afterOverflow: attempt("overflow")
+  }
+}

@@ -1,0 +1,142 @@
+/** Compacts the history of a turn: one request aside for a summary, then one record that replaces the history. */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as NoteKind from "../NoteKind.ts"
+import { Fragments, none } from "../ports/Fragments.ts"
+import type { Model } from "../ports/Model.ts"
+import type { ItemId } from "../protocol/Ids.ts"
+import type { Item } from "../protocol/Item.ts"
+import type { SessionConfig } from "../protocol/SessionConfig.ts"
+import { CompactionFailed, type ModelFailed } from "../protocol/SessionError.ts"
+import * as Compaction from "../state/Compaction.ts"
+import * as History from "../state/History.ts"
+import type { Turn } from "../Turn.ts"
+import * as Attempts from "./attempts.ts"
+
+/** Why a history is compacted: asked for, too long for the limit, or too long for the model. */
+export const Trigger = Schema.Literals(["manual", "limit", "overflow"])
+/** @see {@link Trigger} */
+export type Trigger = typeof Trigger.Type
+
+const short = (tokens: number): string => (tokens < 10_000 ? `${tokens}` : `${Math.round(tokens / 1_000)}k`)
+
+/** A compaction has started. `tokens` are those of the context, as `Turn.contextTokens` counts them. */
+export const CompactionStarted = NoteKind.make("compaction.started", {
+  data: Schema.Struct({ trigger: Trigger, tokens: Schema.Finite }),
+  message: ({ tokens }) => `compacting the conversation (about ${short(tokens)} tokens)`
+})
+
+/** A compaction has replaced the history. `droppedItems` were left out of the summary, because they did not fit. */
+export const CompactionCompleted = NoteKind.make("compaction.completed", {
+  data: Schema.Struct({ tokensBefore: Schema.Finite, tokensAfter: Schema.Finite, droppedItems: Schema.Finite }),
+  message: ({ droppedItems, tokensAfter, tokensBefore }) => {
+    const dropped = droppedItems === 0 ? "" : `; the ${droppedItems} oldest items did not fit into the summary`
+    return `compacted the conversation from about ${short(tokensBefore)} to ${short(tokensAfter)} tokens${dropped}`
+  }
+})
+
+/** The instructions of the request for a summary. Those of the agent are not part of it, and so of no summary. */
+const instructions = [
+  "You write the summary with which a coding agent continues a conversation that has become too long.",
+  "The agent keeps its instructions and the user's newest messages. It loses everything else, so the summary must contain it.",
+  "Do not continue the work, do not answer the user, and do not repeat instructions of the agent."
+].join("\n")
+
+const question = [
+  "Summarize the conversation above. Write for the agent that continues it. Use these headings:",
+  "Goal: what the user wants, with every constraint and preference that still holds.",
+  "Done: what was done, and what was found out. Name files, functions, commands and results exactly.",
+  "Files: which files were read or changed, and what matters in each of them.",
+  "Open: what is unfinished, what failed, and why.",
+  "Next: the next steps, in order."
+].join("\n")
+
+/** The share of the material that is left out when it does not fit, so that few requests find what fits. */
+const dropShare = 1 / 8
+
+/** What a compaction works with. */
+export interface Compacting {
+  readonly turn: Turn
+  readonly config: SessionConfig
+  readonly trigger: Trigger
+}
+
+/**
+ * Compacts the history. **Errors**: `CompactionFailed`, or `ModelFailed` after the retries; the history is then as it was.
+ * **Interruption**: as an error, until the one record of the new history is written.
+ */
+export const compact = ({
+  config,
+  trigger,
+  turn
+}: Compacting): Effect.Effect<void, CompactionFailed | ModelFailed, Model> =>
+  Effect.gen(function* () {
+    const { sessionId, turnId } = turn
+    const fail = (reason: CompactionFailed["reason"]) => new CompactionFailed({ sessionId, turnId, reason })
+    const limits = { keepTokens: config.compactKeepTokens, minimumGain: config.compactMinimumGain }
+    const history = yield* turn.history
+    const restored = yield* restoredFragments
+    const before = history.filter((item) => item._tag !== "UserMessage" || !restored.has(item.fragment ?? ""))
+    const plan = Compaction.plan(before, limits)
+    if (!Compaction.isEnough(before, Compaction.withoutSummary(plan), limits)) return yield* fail("GainTooSmall")
+    yield* turn.note(CompactionStarted, { trigger, tokens: yield* turn.contextTokens })
+    let { material } = plan
+    let summary: string | undefined
+    while (summary === undefined) {
+      if (material.length === 0) return yield* fail("DoesNotFit")
+      summary = yield* summarize({ config, trigger, turn }, material)
+      if (summary === undefined) {
+        material = Compaction.withoutOldest(material, dropShare * History.estimateAll(material))
+      }
+    }
+    if (summary.trim() === "") return yield* fail("EmptySummary")
+    const after = Compaction.compacted(plan, summary)
+    // mutant compaction-must-gain (S11: a compaction that frees too little does not replace the history): drop
+    if (!Compaction.isEnough(before, after, limits)) return yield* fail("GainTooSmall")
+    const tokensBefore = yield* turn.contextTokens
+    const known = new Set(history.map(({ id }) => id))
+    // mutant compaction-keeps-late-items (S11: a compaction keeps what was recorded while it ran):
+    //   replace: yield* turn.replaceHistory(after)
+    yield* turn.replaceHistory((now) => [...after, ...now.filter(({ id }) => !known.has(id))])
+    yield* turn.note(CompactionCompleted, {
+      tokensBefore,
+      tokensAfter: yield* turn.contextTokens,
+      droppedItems: plan.material.length - material.length
+    })
+  })
+
+/**
+ * The names of the fragments that the program records again in a history without them. A compaction neither keeps nor
+ * summarizes them, so that the model sees each once.
+ */
+const restoredFragments: Effect.Effect<ReadonlySet<string>> = Effect.flatMap(Fragments, (make) =>
+  // one that dies is reported when the turn takes its input
+  Effect.map(
+    Effect.catchDefect(
+      Effect.suspend(() => make?.([]) ?? Effect.succeed(none)),
+      () => Effect.succeed(none)
+    ),
+    ({ fragments }) => new Set(fragments.map(({ name }) => name))
+  )
+)
+
+/** Asks for a summary; undefined if the material does not fit into the model's context window. */
+const summarize = (
+  { config, turn }: Compacting,
+  material: ReadonlyArray<Item>
+): Effect.Effect<string | undefined, ModelFailed, Model> => {
+  const asked = { _tag: "Text", text: question } as const
+  const items: ReadonlyArray<Item> = [
+    ...material,
+    { _tag: "UserMessage", id: "compact" as ItemId, content: [asked], fragment: "compact" }
+  ]
+  const request = { instructions, tools: [], output: undefined, items }
+  return Effect.catchTag(
+    Effect.map(
+      Attempts.sample({ turn, config, request, onCall: () => Effect.void, afterFailure: Effect.void }),
+      ({ text }) => text ?? ""
+    ),
+    "ModelFailed",
+    (error) => (error.kind === "ContextWindowExceeded" ? Effect.succeed(undefined) : Effect.fail(error))
+  )
+}

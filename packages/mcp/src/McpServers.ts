@@ -1,0 +1,54 @@
+/**
+ * Connections to MCP servers, shared by all sessions: two users of one configuration have one connection, which is closed
+ * after the last of them has left.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as RcMap from "effect/RcMap"
+import type * as Scope from "effect/Scope"
+import type * as HttpClient from "effect/http/HttpClient"
+import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import type { McpServer } from "./McpServer.ts"
+import type { ServerConfig, Variables } from "./ServerConfig.ts"
+
+/** The connections of this program. */
+export interface McpServers {
+  /**
+   * Returns the server of a configuration, which starts in the background. It is released with the scope; the last release
+   * closes the connection, and ends the process of the server, within three seconds.
+   */
+  readonly get: (config: ServerConfig) => Effect.Effect<McpServer, never, Scope.Scope>
+  /** Returns the processes that run, for a program that must end at once. */
+  readonly pids: () => ReadonlyArray<number>
+}
+
+/** The service key of {@link McpServers}. */
+export const McpServers: Context.Service<McpServers, McpServers> = Context.Service("@spindle/mcp/McpServers")
+
+/** What connections are made from: the environment, and how the program introduces itself to servers. */
+export interface Options {
+  readonly variables: Variables
+  readonly program: { readonly name: string; readonly version: string }
+}
+
+/** Provides connections. Closing the layer closes them all. */
+export const layer = (options: Options): Layer.Layer<McpServers, never, ChildProcessSpawner | HttpClient.HttpClient> =>
+  Layer.effect(McpServers)(
+    Effect.gen(function* () {
+      const pids = new Set<number>()
+      const onStart = (pid: number) => {
+        pids.add(pid)
+        return () => void pids.delete(pid)
+      }
+      const servers = yield* RcMap.make({
+        // loaded with the first server: a program without servers does not pay for the client
+        lookup: (config: ServerConfig) =>
+          Effect.flatMap(
+            Effect.promise(() => import("./internal/connection.ts")),
+            ({ make }) => make({ ...options, config, onStart })
+          )
+      })
+      return { get: (config) => RcMap.get(servers, config), pids: () => [...pids] }
+    })
+  )

@@ -1,0 +1,195 @@
+/**
+ * The tools of MCP servers as a source of tools.
+ *
+ * The first request of a turn waits for the servers that are still starting. A server that has failed is reported once in
+ * each session, and its tools are missing; nothing else is affected. Tools that a server adds or takes away are there, or
+ * gone, at the next request.
+ */
+import type { CallId } from "@spindle/core/Ids"
+import * as Tools from "@spindle/core/Tools"
+import type { ToolEntry, ToolPolicy, ToolSource, ToolTable } from "@spindle/core/ToolSource"
+import { Turn, type TurnSession } from "@spindle/core/Turn"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import type * as McpSchema from "effect/ai/McpSchema"
+import * as Tool from "effect/ai/Tool"
+import { CurrentCall } from "./internal/currentCall.ts"
+import * as Results from "./internal/results.ts"
+import * as ToolNames from "./internal/toolNames.ts"
+import type { McpFailed } from "./McpFailed.ts"
+import type { McpServer } from "./McpServer.ts"
+import { McpServers } from "./McpServers.ts"
+import type { ServerConfig } from "./ServerConfig.ts"
+
+/** A tool says that it failed. The message is what the model reads. */
+export class ToolReportedFailure extends Schema.TaggedError<ToolReportedFailure>()("ToolReportedFailure", {
+  detail: Schema.String
+}) {
+  override get message() {
+    return this.detail
+  }
+}
+
+/** The tools of the servers of a program. */
+export interface McpTools {
+  readonly servers: ReadonlyArray<McpServer>
+  /** Waits for servers that start for the first time, and returns the tools of all. */
+  readonly table: Effect.Effect<ToolTable, never, Turn>
+}
+
+/** The service key of {@link McpTools}. */
+export const McpTools: Context.Service<McpTools, McpTools> = Context.Service("@spindle/mcp/McpTools")
+
+/** What the tools are made from. */
+export interface Options {
+  readonly servers: ReadonlyArray<ServerConfig>
+  /**
+   * What happens before a call that may change something: a call of a tool that is marked as read-only is always allowed.
+   */
+  readonly approval: "allow" | "ask"
+}
+
+/**
+ * Starts the servers, all at the same time, and provides their tools. The servers are released with the layer.
+ * **Errors**: `McpFailed` if a server that is required does not start; only such servers are waited for.
+ */
+export const layer = (options: Options): Layer.Layer<McpTools, McpFailed, McpServers> =>
+  Layer.effect(McpTools)(
+    Effect.gen(function* () {
+      const { get } = yield* McpServers
+      const servers = yield* Effect.forEach(options.servers, get)
+      const required = servers.filter(({ config }) => config.required === true)
+      yield* Effect.forEach(required, ({ started }) => started, { concurrency: "unbounded", discard: true })
+      return { servers, table: tableOf(servers, options) }
+    })
+  )
+
+/** The source, for `Agent.make`. */
+export const source: ToolSource<McpTools | Turn> = {
+  name: "the MCP servers",
+  table: () => Effect.flatMap(McpTools, ({ table }) => table),
+  // each server has its own limit
+  deadline: "1 hour"
+}
+
+/** The table, made again after the tools of a server have changed. */
+const tableOf = (servers: ReadonlyArray<McpServer>, options: Options): Effect.Effect<ToolTable, never, Turn> => {
+  const warned = new WeakMap<TurnSession, Set<string>>()
+  let lists: ReadonlyArray<ReadonlyArray<McpSchema.Tool>> = []
+  let made: Made = { table: Tools.empty, problems: [] }
+  const report = Effect.fnUntraced(function* (turn: Turn, problems: ReadonlyArray<string>) {
+    const known = warned.get(turn.session) ?? new Set()
+    warned.set(turn.session, known)
+    for (const problem of problems) {
+      if (known.has(problem)) continue
+      known.add(problem)
+      yield* turn.warn(problem)
+    }
+  })
+  return Effect.gen(function* () {
+    const turn = yield* Turn
+    yield* Effect.forEach(servers, ({ started }) => Effect.exit(started), { concurrency: "unbounded", discard: true })
+    const now = servers.map((server) => server.tools())
+    if (now.length !== lists.length || now.some((list, index) => list !== lists[index])) {
+      lists = now
+      made = yield* makeTable(servers, options)
+    }
+    const failures = servers.flatMap((server) => server.failure()?.message ?? [])
+    yield* report(turn, [...failures, ...made.problems])
+    return made.table
+  })
+}
+
+interface Made {
+  readonly table: ToolTable
+  /** Why tools are missing. */
+  readonly problems: ReadonlyArray<string>
+}
+
+const makeTable = Effect.fnUntraced(function* (servers: ReadonlyArray<McpServer>, options: Options) {
+  const byName = new Map<string, ToolEntry>()
+  const problems: Array<string> = []
+  for (const server of servers) {
+    for (const tool of server.tools()) {
+      const name = yield* ToolNames.of(server.config.name, tool.name)
+      const entry = entryOf(server, { tool, name }, options)
+      const where = `the tool ${tool.name} of the MCP server ${server.config.name} is not used`
+      if (typeof entry === "string") problems.push(`${where}: ${entry}`)
+      else if (byName.has(name)) problems.push(`${where}: there is another tool named ${name}`)
+      else byName.set(name, entry)
+    }
+  }
+  return { table: { byName, specs: Array.from(byName.values(), ({ spec }) => spec) }, problems } satisfies Made
+})
+
+/** Makes the tool, or returns why no session can run it. */
+const entryOf = (
+  server: McpServer,
+  { name, tool }: { readonly name: string; readonly tool: McpSchema.Tool },
+  options: Options
+): ToolEntry | string => {
+  const described = Tool.dynamic(name, {
+    parameters: tool.inputSchema,
+    description: tool.description ?? tool.title,
+    success: Schema.Unknown,
+    failure: Schema.Unknown
+  }).annotate(Tool.Strict, false)
+  try {
+    const policy = policyOf(server.config, tool, options)
+    const run = (params: unknown, callId: string) => runTool(server, tool, { name, params, callId: callId as CallId })
+    return Tools.make([{ tool: described, run: run as Tools.SourceTool["run"], policy }]).byName.get(name)!
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+const policyOf = (
+  { name: server, parallel }: ServerConfig,
+  { annotations, name: tool }: McpSchema.Tool,
+  { approval }: Options
+): ToolPolicy => {
+  const isReadOnly = annotations?.readOnlyHint === true
+  return {
+    approval: isReadOnly ? "allow" : approval,
+    concurrency: isReadOnly || parallel === true ? "parallel" : "exclusive",
+    display: () => ({ _tag: "Mcp", server, tool })
+  }
+}
+
+interface NamedCall {
+  readonly name: string
+  readonly params: unknown
+  readonly callId: CallId
+}
+
+/** Calls the tool. Images follow the result in a message to the model. */
+const runTool = Effect.fnUntraced(function* (server: McpServer, tool: McpSchema.Tool, call: NamedCall) {
+  const turn = yield* Turn
+  const { callId, name, params } = call
+  const since = yield* Clock.currentTimeMillis
+  const result = Results.of(
+    yield* Effect.provideService(server.callTool(tool, argumentsOf(params)), CurrentCall, {
+      turn,
+      callId,
+      tool: name,
+      sendsHeaders: server.config.turnHeaders === true,
+      questions: { count: 0, settledAt: Number.NEGATIVE_INFINITY }
+    })
+  )
+  const durationMillis = (yield* Clock.currentTimeMillis) - since
+  yield* turn.detail(callId, { _tag: "Mcp", isError: result.isError, durationMillis })
+  if (result.images.length > 0) {
+    const op = { _tag: "Notice", fragment: "tool_images", input: result.images, delivery: "wait" } as const
+    const receipt = yield* turn.session.submit(op)
+    if (receipt._tag === "Rejected") yield* turn.warn(`the images of ${name} were not accepted: ${receipt.reason._tag}`)
+  }
+  if (!result.isError) return result.output
+  const { output } = result
+  return yield* new ToolReportedFailure({ detail: typeof output === "string" ? output : JSON.stringify(output) })
+})
+
+const argumentsOf = (params: unknown): { readonly [name: string]: unknown } =>
+  typeof params === "object" && params !== null && !Array.isArray(params) ? { ...params } : {}

@@ -1,0 +1,117 @@
+/** Which MCP servers there are, and how they are used. */
+import * as Schema from "effect/Schema"
+
+/** What both kinds of servers have. A missing field has the default that its comment names. */
+const common = {
+  /** Names the server for people, and in the names of its tools. */
+  name: Schema.String,
+  /** How long the start may take, the list of tools included. Default 10. */
+  startupSeconds: Schema.optionalKey(Schema.Finite),
+  /** How long a call may take, the time in which a person answers a question not counted. Default 60. */
+  callSeconds: Schema.optionalKey(Schema.Finite),
+  /** Whether nothing runs without this server. Default false. */
+  required: Schema.optionalKey(Schema.Boolean),
+  /** The tools to offer, by the server's names. Default: all. */
+  enabledTools: Schema.optionalKey(Schema.Array(Schema.String)),
+  /** The tools not to offer. */
+  disabledTools: Schema.optionalKey(Schema.Array(Schema.String)),
+  /** Whether calls of one turn run alongside each other, even if their tools change something. Default false. */
+  parallel: Schema.optionalKey(Schema.Boolean),
+  /** Whether the server receives the headers of the turn (contract M1). Default false: they describe the project. */
+  turnHeaders: Schema.optionalKey(Schema.Boolean),
+  /** The revision of the protocol. Default `2025-11-25`, which includes the ones before. */
+  protocol: Schema.optionalKey(Schema.Literals(["2025-11-25", "2026-07-28"]))
+}
+
+/**
+ * A server that is a process and speaks over its standard streams. It inherits a few harmless variables, those that
+ * `inherit` names, and has those of `env`.
+ */
+export class StdioServer extends Schema.Opaque<StdioServer>()(
+  Schema.TaggedStruct("Stdio", {
+    ...common,
+    command: Schema.String,
+    args: Schema.optionalKey(Schema.Array(Schema.String)),
+    cwd: Schema.optionalKey(Schema.String),
+    env: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
+    inherit: Schema.optionalKey(Schema.Array(Schema.String))
+  }).annotate({ identifier: "StdioServer" })
+) {}
+
+/**
+ * A server that speaks streamable HTTP. `bearerTokenVariable` names the variable that holds a token, `headerVariables`
+ * the variables that hold the values of headers.
+ */
+export class HttpServer extends Schema.Opaque<HttpServer>()(
+  Schema.TaggedStruct("Http", {
+    ...common,
+    url: Schema.String,
+    bearerTokenVariable: Schema.optionalKey(Schema.String),
+    headers: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
+    headerVariables: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
+  }).annotate({ identifier: "HttpServer" })
+) {}
+
+/** An MCP server. Two equal ones are one connection. */
+export const ServerConfig = Schema.Union([StdioServer, HttpServer]).annotate({ identifier: "ServerConfig" })
+/** @see {@link ServerConfig} */
+export type ServerConfig = typeof ServerConfig.Type
+
+/** Variables of the environment, by name. */
+export interface Variables {
+  readonly [name: string]: string | undefined
+}
+
+/** The variables that every server inherits. None of them is a secret. */
+export const inherited: ReadonlyArray<string> = [
+  "HOME",
+  "LANG",
+  "LC_ALL",
+  "LOGNAME",
+  "PATH",
+  "SHELL",
+  "TERM",
+  "TMPDIR",
+  "TZ",
+  "USER"
+]
+
+/** Returns the environment of the process of a server. */
+export const environmentOf = (server: StdioServer, variables: Variables): { readonly [name: string]: string } => ({
+  ...Object.fromEntries(
+    [...inherited, ...(server.inherit ?? [])].flatMap((name) => {
+      const value = variables[name]
+      return value === undefined ? [] : [[name, value]]
+    })
+  ),
+  ...server.env
+})
+
+/** Returns the headers of all requests to a server, or the name of the variable that it needs and that is not set. */
+export const headersOf = (
+  server: HttpServer,
+  variables: Variables
+): { readonly headers: { readonly [name: string]: string } } | { readonly missing: string } => {
+  const headers: { [name: string]: string } = { ...server.headers }
+  for (const [name, variable] of Object.entries(server.headerVariables ?? {})) {
+    const value = variables[variable]
+    if (value) headers[name] = value
+  }
+  const { bearerTokenVariable } = server
+  if (bearerTokenVariable === undefined) return { headers }
+  const token = variables[bearerTokenVariable]
+  return token ? { headers: { ...headers, authorization: `Bearer ${token}` } } : { missing: bearerTokenVariable }
+}
+
+/** Returns the names of the variables that hold secrets of a server. */
+export const variablesOf = (server: ServerConfig): ReadonlyArray<string> =>
+  server._tag === "Stdio"
+    ? (server.inherit ?? [])
+    : [
+        ...(server.bearerTokenVariable === undefined ? [] : [server.bearerTokenVariable]),
+        ...Object.values(server.headerVariables ?? {})
+      ]
+
+/** Whether a server's tool is offered. */
+export const isOffered = ({ disabledTools, enabledTools }: ServerConfig, tool: string): boolean =>
+  (enabledTools === undefined || enabledTools.includes(tool)) && disabledTools?.includes(tool) !== true

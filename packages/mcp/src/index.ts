@@ -1,0 +1,9 @@
+/**
+ * MCP servers for sessions. Each module is a namespace; see the README for where to begin.
+ */
+export * as McpFailed from "./McpFailed.ts"
+export * as McpServer from "./McpServer.ts"
+export * as McpServers from "./McpServers.ts"
+export * as McpTools from "./McpTools.ts"
+export * as ServerConfig from "./ServerConfig.ts"
+export * as TurnHeaders from "./TurnHeaders.ts"

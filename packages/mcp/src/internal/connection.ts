@@ -1,0 +1,197 @@
+/** A supervised connection to one server: starts it, follows its tools, starts it again after it has ended. */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Queue from "effect/Queue"
+import * as Scope from "effect/Scope"
+import * as McpClient from "effect/ai/McpClient"
+import type { McpClientError } from "effect/ai/McpClientError"
+import * as McpProtocol from "effect/ai/McpProtocol"
+import type * as McpSchema from "effect/ai/McpSchema"
+import { McpFailed } from "../McpFailed.ts"
+import type { McpServer } from "../McpServer.ts"
+import { headersOf, isOffered, type ServerConfig } from "../ServerConfig.ts"
+import { CurrentCall, type OpenQuestions } from "./currentCall.ts"
+import { failedOf } from "./failures.ts"
+import * as Http from "./http.ts"
+import * as Incoming from "./incoming.ts"
+import * as ModernHttp from "./modernHttp.ts"
+import { type Running, ServerState } from "./serverState.ts"
+import * as Stdio from "./stdio.ts"
+import type * as Wire from "./wire.ts"
+
+/** What a connection is made from. */
+export interface Options extends Pick<Stdio.Options, "onStart" | "variables"> {
+  readonly config: ServerConfig
+  readonly program: { readonly name: string; readonly version: string }
+}
+
+/** How often in a row a server that has ended is started again, and the pause before the first time; it doubles. */
+const restarts = 5
+const firstPauseMillis = 500
+/** A server that ran for this long has not failed in a row. */
+const stableMillis = 60_000
+/** How long the end of a connection is waited for. */
+const closeMillis = 3_000
+
+const startupSecondsOf = (config: ServerConfig) => config.startupSeconds ?? 10
+const callSecondsOf = (config: ServerConfig) => config.callSeconds ?? 60
+
+/** Starts the server in the background. Closing the scope ends it. */
+export const make = Effect.fnUntraced(function* (options: Options) {
+  const { config } = options
+  const state = new ServerState()
+  yield* Effect.forkScoped(supervise(options, state))
+
+  const use =
+    <A>(run: (client: McpClient.McpClient) => Effect.Effect<A, McpClientError>) =>
+    (running: Running): Effect.Effect<A, McpFailed> =>
+      Effect.mapError(run(running.client), (error) => failedOf(placeOf(config, false, running.transport), error))
+  const withServer = <A>(run: (client: McpClient.McpClient) => Effect.Effect<A, McpClientError>) => {
+    const once = use(run)
+    return Effect.flatMap(state.running, (running) =>
+      Effect.catchIf(
+        once(running),
+        ({ reason }) => reason._tag === "SessionEnded",
+        // the server has refused the request, so it can be sent again in the next session
+        () => Effect.flatMap(state.running, once)
+      )
+    )
+  }
+  const server: McpServer = {
+    config,
+    started: Effect.asVoid(state.running),
+    tools: () => state.tools,
+    failure: () => state.failure,
+    callTool: (tool, params) =>
+      withDeadline(
+        config,
+        withServer((client) => client.callTool({ tool, arguments: params }))
+      ),
+    listResources: withServer((client) => client.listResources()),
+    readResource: (uri) => withServer((client) => client.readResource({ uri })),
+    listPrompts: withServer((client) => client.listPrompts()),
+    getPrompt: (prompt, params) => withServer((client) => client.getPrompt({ prompt, arguments: params }))
+  }
+  return server
+})
+
+/**
+ * Runs the server, and starts it again after it has ended. It has failed for good if its first start fails, or if it ends
+ * too often in a row. A session that has ended is renewed at once.
+ */
+const supervise = Effect.fnUntraced(function* (options: Options, state: ServerState) {
+  let hasStarted = false
+  let inRow = 0
+  for (;;) {
+    const since = yield* Clock.currentTimeMillis
+    const error = yield* runOnce(options, state, () => void (hasStarted = true))
+    if ((yield* Clock.currentTimeMillis) - since > stableMillis) inRow = 0
+    if (!hasStarted || inRow === restarts) return state.fail(error)
+    state.start()
+    if (inRow > 0 || error.reason._tag !== "SessionEnded") yield* Effect.sleep(firstPauseMillis * 2 ** inRow)
+    inRow++
+  }
+})
+
+/** Starts the server, waits until it has ended, and returns why. */
+const runOnce = (options: Options, state: ServerState, onStarted: () => void) =>
+  Effect.acquireUseRelease(
+    Scope.make(),
+    (scope) =>
+      Effect.gen(function* () {
+        const { running, toolsChanged } = yield* start(options, state)
+        onStarted()
+        yield* Effect.forkScoped(followTools(options.config, state, running, toolsChanged))
+        return failedOf(placeOf(options.config, false, running.transport), yield* running.transport.ended)
+      }).pipe(
+        Scope.provide(scope),
+        Effect.catch((error) => Effect.succeed(error))
+      ),
+    // a server that does not end must not block the fiber that closes the connection
+    (scope, exit) =>
+      Effect.flatMap(Effect.forkDetach(Scope.close(scope, exit)), (closing) =>
+        Effect.timeoutOption(Fiber.await(closing), closeMillis)
+      )
+  )
+
+const start = Effect.fnUntraced(function* (options: Options, state: ServerState) {
+  const { config, program } = options
+  const toolsChanged = yield* Queue.sliding<void>(1)
+  const incoming = Incoming.make(config.name, Effect.asVoid(Queue.offer(toolsChanged, undefined)))
+  let transport: Wire.ServerTransport | undefined
+  const seconds = startupSecondsOf(config)
+  const started = Effect.gen(function* () {
+    transport = yield* transportOf(options, incoming)
+    const client = yield* Effect.provideService(McpClient.make(program), McpClient.Transport, transport)
+    const running: Running = { client, transport }
+    state.run(running, offered(config, yield* client.listTools()))
+    return { running, toolsChanged }
+  })
+  return yield* started.pipe(
+    Effect.mapError((error) =>
+      error instanceof McpFailed ? error : failedOf(placeOf(config, true, transport), error)
+    ),
+    Effect.timeoutOrElse({
+      duration: `${seconds} seconds`,
+      orElse: () => Effect.fail(failed(config, { _tag: "StartTimedOut", seconds }))
+    })
+  )
+})
+
+const protocols = { "2025-11-25": McpProtocol.v2025_11_25, "2026-07-28": McpProtocol.v2026_07_28 }
+
+const transportOf = Effect.fnUntraced(function* (options: Options, incoming: Wire.Incoming) {
+  const { config, onStart, variables } = options
+  const protocol = protocols[config.protocol ?? "2025-11-25"]
+  if (config._tag === "Stdio") return yield* Stdio.make({ server: config, variables, onStart, protocol, incoming })
+  const found = headersOf(config, variables)
+  if ("missing" in found) return yield* failed(config, { _tag: "VariableMissing", variable: found.missing })
+  const make = config.protocol === "2026-07-28" ? ModernHttp.make : Http.make
+  return yield* make({ url: config.url, headers: found.headers, protocol, incoming })
+})
+
+/** Reads the tools again whenever the server says that they have changed. */
+const followTools = Effect.fnUntraced(function* (
+  config: ServerConfig,
+  state: ServerState,
+  { client }: Running,
+  toolsChanged: Queue.Dequeue<void>
+) {
+  for (;;) {
+    yield* Queue.take(toolsChanged)
+    yield* Effect.matchEffect(client.listTools(), {
+      onFailure: (error) => Effect.logWarning(`the tools of the MCP server ${config.name} could not be read`, error),
+      onSuccess: (tools) => Effect.sync(() => void (state.tools = offered(config, tools)))
+    })
+  }
+})
+
+const offered = (config: ServerConfig, tools: ReadonlyArray<McpSchema.Tool>) =>
+  tools.filter(({ name }) => isOffered(config, name))
+
+const failed = (config: ServerConfig, reason: McpFailed["reason"]) => new McpFailed({ server: config.name, reason })
+
+const placeOf = (config: ServerConfig, isStarting: boolean, transport: Wire.ServerTransport | undefined) => ({
+  server: config.name,
+  isStarting,
+  startupSeconds: startupSecondsOf(config),
+  stderr: transport?.stderr() ?? ""
+})
+
+/** Fails a call that takes too long. Its clock stands still while a person is asked. */
+const withDeadline = <A>(config: ServerConfig, call: Effect.Effect<A, McpFailed>): Effect.Effect<A, McpFailed> =>
+  Effect.flatMap(CurrentCall, (current) => Effect.raceFirst(call, deadline(config, current?.questions)))
+
+const deadline = Effect.fnUntraced(function* (config: ServerConfig, questions: OpenQuestions | undefined) {
+  const seconds = callSecondsOf(config)
+  const limitMillis = seconds * 1_000
+  let waitMillis = limitMillis
+  for (;;) {
+    yield* Effect.sleep(waitMillis)
+    const sinceMillis = (yield* Clock.currentTimeMillis) - (questions?.settledAt ?? Number.NEGATIVE_INFINITY)
+    const isAsking = questions !== undefined && questions.count > 0
+    if (!isAsking && sinceMillis >= limitMillis) return yield* failed(config, { _tag: "CallTimedOut", seconds })
+    waitMillis = isAsking ? limitMillis : limitMillis - sinceMillis
+  }
+})

@@ -1,0 +1,137 @@
+/** MCP over streamable HTTP, revision 2025-11-25 and the ones before. */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Scope from "effect/Scope"
+import * as McpClientError from "effect/ai/McpClientError"
+import type * as McpSchema from "effect/ai/McpSchema"
+import * as HttpClient from "effect/http/HttpClient"
+import type { HttpClientResponse } from "effect/http/HttpClientResponse"
+import * as TurnHeaders from "../TurnHeaders.ts"
+import { CurrentCall } from "./currentCall.ts"
+import * as HttpBody from "./httpBody.ts"
+import { type Address, HttpLink } from "./httpLink.ts"
+import * as Wire from "./wire.ts"
+
+/** What the transport is made from. */
+export interface Options extends Wire.TransportOptions, Address {}
+
+/** How long the end of a connection waits for what it still has to send. */
+const closeMillis = 1_000
+const firstRetryMillis = 1_000
+const longestRetryMillis = 30_000
+
+/** Connects to the server with its first request. Closing the scope ends the session at the server. */
+export const make = Effect.fnUntraced(function* (options: Options) {
+  const { incoming, protocol } = options
+  const scope = yield* Scope.Scope
+  const client = HttpClient.withScope(yield* HttpClient.HttpClient)
+  const link = new HttpLink(options, client, protocol.protocolVersion)
+  // messages that no fiber waits for; the end of the connection does
+  const sending = yield* FiberSet.make<void>()
+  const sendLater = (message: McpSchema.JsonRpcMessage) =>
+    Effect.asVoid(FiberSet.run(sending, Effect.interruptible(Effect.ignore(link.notify(message)))))
+
+  const receive = (
+    message: McpSchema.JsonRpcMessage,
+    call: CurrentCall | undefined
+  ): Effect.Effect<void, never, Scope.Scope> => {
+    if (Wire.isResponse(message)) return Effect.void
+    if (!Wire.isRequest(message)) return incoming.onNotification(message, call)
+    return Effect.asVoid(Effect.forkScoped(Effect.flatMap(incoming.onRequest(message, call), sendLater)))
+  }
+
+  const exchange = Effect.fnUntraced(function* (message: McpSchema.JsonRpcRequest) {
+    const call = message.method === "tools/call" ? yield* CurrentCall : undefined
+    // the method decides, not the fiber: a cancellation is sent from the same one (contract M1)
+    const headers = call?.sendsHeaders === true ? yield* TurnHeaders.read(call.turn) : {}
+    return yield* link.post(Wire.complete(message), headers).pipe(
+      Effect.flatMap((response) =>
+        readResponse(link, response, { id: message.id, receive: (one) => receive(one, call) })
+      ),
+      Effect.raceFirst(Effect.flatMap(Deferred.await(link.ended), Effect.fail)),
+      // in its own fiber: a server that does not respond must not block an abort (contract M2)
+      Effect.onInterrupt(() => (message.method === "initialize" ? Effect.void : sendLater(Wire.cancelled(message.id))))
+    )
+  })
+
+  yield* Effect.addFinalizer(() =>
+    Deferred.succeed(link.ended, Wire.failure(new McpClientError.ClosedError({}))).pipe(
+      Effect.andThen(FiberSet.awaitEmpty(sending)),
+      Effect.andThen(link.delete),
+      Effect.timeoutOption(closeMillis),
+      Effect.ignore
+    )
+  )
+
+  const listening = listen(link, (message) => receive(message, undefined))
+  const transport: Wire.ServerTransport = {
+    "~effect/ai/McpClient/Transport": "~effect/ai/McpClient/Transport",
+    protocol,
+    isCallable: () => true,
+    notify: (message) =>
+      message.method === "notifications/initialized"
+        ? Effect.tap(link.notify(message), () => Effect.forkIn(listening, scope))
+        : link.notify(message),
+    request: (message) =>
+      Effect.map(Effect.scoped(exchange(message)), (response) => {
+        if (message.method !== "initialize") return response
+        const chosen = Wire.negotiate(response, protocol)
+        link.version = chosen.version
+        return chosen.response
+      }),
+    ended: Deferred.await(link.ended),
+    isEnded: () => Deferred.isDoneUnsafe(link.ended),
+    stderr: () => ""
+  }
+  return transport
+})
+
+/** A request that waits for its response. `receive` gets all other messages that come with it. */
+interface Waiting {
+  readonly id: McpSchema.RequestId
+  readonly receive: (message: McpSchema.JsonRpcMessage) => Effect.Effect<void, never, Scope.Scope>
+}
+
+/** Reads the response to a request. A stream that ends before it is continued after its last event. */
+const readResponse = Effect.fnUntraced(function* (link: HttpLink, first: HttpClientResponse, { id, receive }: Waiting) {
+  if (HttpBody.isJson(first)) {
+    const message = yield* HttpBody.readMessage(first)
+    return Wire.isResponse(message) ? message : yield* unreadable("the response to a request is none of JSON-RPC")
+  }
+  const position: HttpBody.Position = { lastEventId: undefined, retryMillis: undefined }
+  let found: McpSchema.JsonRpcResponse | undefined
+  for (let response = first; ;) {
+    if (!HttpBody.isEvents(response)) return yield* unreadable("the response to a request has another content type")
+    yield* HttpBody.readEvents(response, position, (message) => {
+      if (Wire.isResponse(message) && (message.id === id || message.id == null)) found = message
+      return Effect.as(receive(message), found === undefined)
+    })
+    if (found !== undefined) return found
+    if (position.lastEventId === undefined) return yield* Wire.lost("it closed the response before its end")
+    yield* Effect.sleep(position.retryMillis ?? firstRetryMillis)
+    response = yield* Effect.flatMap(link.listen(position), HttpBody.checkStatus)
+  }
+})
+
+const unreadable = (description: string) => Wire.failure(new McpClientError.ProtocolError({ description }))
+
+/** Listens to what the server sends outside requests, for as long as the server allows it. */
+const listen = Effect.fnUntraced(function* (link: HttpLink, receive: Waiting["receive"]) {
+  const position: HttpBody.Position = { lastEventId: undefined, retryMillis: undefined }
+  let waitMillis = firstRetryMillis
+  const once = Effect.flatMap(link.listen(position), (response) => {
+    if (response.status !== 200 || !HttpBody.isEvents(response)) return Effect.succeed(false)
+    waitMillis = firstRetryMillis
+    return Effect.as(
+      HttpBody.readEvents(response, position, (message) => Effect.as(receive(message), true)),
+      true
+    )
+  })
+  // a connection that breaks is opened again; a server that refuses, or whose session has ended, is not asked again
+  const isOffered = Effect.catch(Effect.scoped(once), ({ reason }) => Effect.succeed(reason._tag === "TransportError"))
+  while (yield* isOffered) {
+    yield* Effect.sleep(Math.min(position.retryMillis ?? waitMillis, longestRetryMillis))
+    waitMillis = Math.min(waitMillis * 2, longestRetryMillis)
+  }
+})

@@ -1,0 +1,122 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { Question } from "@spindle/core/Approvals"
+import type { Decision } from "@spindle/core/Op"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as TestClock from "effect/testing/TestClock"
+import * as Harness from "./fixtures/harness.ts"
+import * as HttpServer from "./fixtures/httpServer.ts"
+
+const form = { message: "Who is it for?", requestedSchema: { type: "object", properties: { to: { type: "string" } } } }
+
+/** A call of a server that asks, with this answer to its question. Returns the question, and what the server got. */
+const asking = Effect.fnUntraced(function* (params: object, decision: Decision) {
+  const questions: Array<Question> = []
+  const harness = yield* Harness.session([["mcp__stdio__ask", params]], {
+    approvals: {
+      decide: (question) =>
+        Effect.sync(() => {
+          questions.push(question)
+          return decision
+        })
+    }
+  })
+  yield* harness.run("go")
+  return { question: questions[0]!, got: JSON.parse(String(Harness.results(harness)[0]![1])) }
+})
+
+describe("a question of a server", () => {
+  it.live("is put to the person, and the server gets the answers", () =>
+    Effect.gen(function* () {
+      const { got, question } = yield* asking(form, { _tag: "Answered", answers: { to: "Ada" } })
+      assert.strictEqual(question.kind, "elicitation")
+      assert.strictEqual(question.tool, "mcp__stdio__ask")
+      assert.deepStrictEqual(question.payload, { serverName: "stdio", ...form })
+      assert.deepStrictEqual(got, { action: "accept", content: { to: "Ada" } })
+    }).pipe(Harness.withTools([Harness.stdio()]), Effect.scoped)
+  )
+
+  it.live("can be declined", () =>
+    Effect.gen(function* () {
+      const { got } = yield* asking(form, { _tag: "Denied" })
+      assert.deepStrictEqual(got, { action: "decline" })
+    }).pipe(Harness.withTools([Harness.stdio()]), Effect.scoped)
+  )
+
+  it.live("can be an address to visit", () =>
+    Effect.gen(function* () {
+      const url = "https://example.org/login"
+      const { got, question } = yield* asking(
+        { mode: "url", message: "Log in", url },
+        { _tag: "Approved", scope: "once" }
+      )
+      assert.deepStrictEqual(question.payload, { serverName: "stdio", message: "Log in", url })
+      assert.deepStrictEqual(got, { action: "accept" })
+    }).pipe(Harness.withTools([Harness.stdio()]), Effect.scoped)
+  )
+
+  it.live("without a message is refused", () =>
+    Effect.gen(function* () {
+      const harness = yield* Harness.session([["mcp__stdio__ask", {}]])
+      yield* harness.run("go")
+      assert.include(String(Harness.results(harness)[0]![1]), "an elicitation needs a message")
+    }).pipe(Harness.withTools([Harness.stdio()]), Effect.scoped)
+  )
+
+  it.live("over HTTP is asked in the turn of its call", () =>
+    Effect.gen(function* () {
+      const answered = yield* Deferred.make<HttpServer.Message>()
+      const wire = yield* HttpServer.start({
+        onCall: (call) => {
+          call.send({ jsonrpc: "2.0", id: "question", method: "elicitation/create", params: form })
+          const wait = wire.awaitReceived(({ message }) => message.id === "question")
+          Effect.runFork(
+            Effect.flatMap(wait, ({ message }) => {
+              call.reply(HttpServer.text("thanks"))
+              return Deferred.succeed(answered, message)
+            })
+          )
+        }
+      })
+      yield* Effect.gen(function* () {
+        const harness = yield* Harness.session([["mcp__http__echo"]], {
+          approvals: { decide: () => Effect.succeed({ _tag: "Answered", answers: { to: "Ada" } }) }
+        })
+        yield* harness.run("go")
+        assert.deepStrictEqual(Harness.results(harness), [["completed", "thanks"]])
+        const { result } = yield* Deferred.await(answered)
+        assert.deepStrictEqual(result, { action: "accept", content: { to: "Ada" } })
+        const opened = harness.records().find((one) => one._tag === "QuestionOpened")
+        assert.isDefined(opened?.turnId)
+      }).pipe(Harness.withTools([Harness.http(wire.url)]))
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("stops the clock of its call", () =>
+    Effect.gen(function* () {
+      const answer = yield* Deferred.make<Decision>()
+      const asked = yield* Deferred.make<void>()
+      const harness = yield* Harness.session([["mcp__stdio__ask", form]], {
+        approvals: { decide: () => Effect.andThen(Deferred.succeed(asked, undefined), Deferred.await(answer)) }
+      })
+      yield* harness.submit("go")
+      yield* Deferred.await(asked)
+      yield* TestClock.adjust("10 minutes")
+      yield* Deferred.succeed(answer, { _tag: "Denied" })
+      yield* harness.session.awaitIdle
+      assert.deepStrictEqual(Harness.results(harness), [["completed", '{"action":"decline"}']])
+    }).pipe(Harness.withTools([Harness.stdio()]), Effect.scoped)
+  )
+
+  it.live("for the model of the user is refused", () =>
+    Effect.gen(function* () {
+      const harness = yield* Harness.session([["mcp__stdio__sample"]])
+      yield* harness.run("go")
+      const [[, output]] = Harness.results(harness) as [readonly [string, unknown]]
+      assert.deepStrictEqual(JSON.parse(String(output)), {
+        code: -32601,
+        message: "this client does not let servers use its model"
+      })
+    }).pipe(Harness.withTools([Harness.stdio()]), Effect.scoped)
+  )
+})

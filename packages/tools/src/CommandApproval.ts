@@ -1,0 +1,130 @@
+/**
+ * The approval of shell commands: combines rules, commands that only read and the approval policy into the policy of a tool
+ * that runs command lines.
+ */
+import type { Ruling } from "@spindle/core/Authority"
+import * as ApprovalPolicy from "./ApprovalPolicy.ts"
+import * as CommandRules from "./CommandRules.ts"
+import * as SafeCommands from "./SafeCommands.ts"
+import * as ShellWords from "./ShellWords.ts"
+
+/** How commands are approved. */
+export interface Options {
+  readonly policy: ApprovalPolicy.ApprovalPolicy
+  readonly containment: ApprovalPolicy.Containment
+  /** What a sandbox allows, in words for the person who is asked. */
+  readonly sandbox?: string | undefined
+  /** Returns the rules that hold now. Called for each command. */
+  readonly rules?: (() => ReadonlyArray<CommandRules.Rule>) | undefined
+}
+
+/** A command line that a model wants to run. */
+export interface CommandLine {
+  readonly line: string
+  /** The absolute directory. */
+  readonly cwd: string
+  /** The program that runs the line; undefined for the default shell, which is bash or sh. */
+  readonly shell?: string | undefined
+  readonly isEscalated?: boolean | undefined
+  /** Whether the sandbox has blocked it before. */
+  readonly wasBlocked?: boolean | undefined
+}
+
+/** What a person should know about a command line, as a part of the payload of the question. */
+export interface Explanation {
+  readonly reason?: string
+  readonly sandbox?: string
+  /** The commands that an answer may allow from now on; see {@link amendmentOf}. */
+  readonly amendment?: ReadonlyArray<ShellWords.Command>
+}
+
+// builtins after which a command of the same line means something else
+const stateful: ReadonlySet<string> = new Set(
+  ". alias builtin cd command declare enable eval exec export hash let local popd pushd readonly set shopt source trap typeset unalias unset".split(
+    " "
+  )
+)
+
+// programs whose arguments are a program: a rule about their first words would allow anything
+const interpreters =
+  /^(?:.*\/)?(?:ba|da|z|k|fi|c|tc)?sh$|^(?:.*\/)?(?:awk|busybox|bun|deno|doas|env|find|nice|node|nohup|npx|perl|php|python[\d.]*|ruby|ssh|sudo|time|timeout|xargs)$/
+
+const hasState = (commands: ReadonlyArray<ShellWords.Command>): boolean =>
+  commands.some(([name = ""]) => stateful.has(name))
+
+/** Returns the commands of a plain line, if its shell reads it like bash. */
+const commandsOf = ({ line, shell }: CommandLine): ReadonlyArray<ShellWords.Command> | undefined =>
+  shell === undefined || ShellWords.isShell(shell) ? ShellWords.unwrapped(line) : undefined
+
+type Found = Pick<ApprovalPolicy.Circumstances, "rule" | "isSafe">
+
+/**
+ * Judges a line. A rule allows it if each of its commands is allowed by one, or only reads. A line that is not plain is
+ * asked about if it mentions a program that a rule restricts.
+ */
+const judge = (command: CommandLine, rules: ReadonlyArray<CommandRules.Rule>): Found => {
+  const commands = commandsOf(command)
+  if (commands === undefined) {
+    const rule = CommandRules.restrictionIn(rules, command.line)
+    return rule === undefined ? {} : { rule: { decision: "prompt", justification: rule.justification } }
+  }
+  const isSafe = SafeCommands.areSafe(commands)
+  const found = commands.map((words) => CommandRules.ruleFor(rules, words))
+  for (const decision of ["forbid", "prompt"] as const) {
+    const rule = found.find((one) => one?.decision === decision)
+    if (rule !== undefined) return { rule, isSafe }
+  }
+  const rest = commands.filter((_, index) => found[index] === undefined)
+  const isAllowed = rest.length < commands.length && (rest.length === 0 || SafeCommands.areSafe(rest))
+  return isAllowed ? { rule: { decision: "allow" }, isSafe } : { isSafe }
+}
+
+/** Decides what happens before a command runs. */
+export const ruling = (options: Options, command: CommandLine): Ruling =>
+  ApprovalPolicy.decide({
+    ...judge(command, options.rules?.() ?? []),
+    policy: options.policy,
+    containment: options.containment,
+    annotation: "ask",
+    isEscalated: command.isEscalated,
+    wasBlocked: command.wasBlocked
+  })
+
+/**
+ * Returns what a grant of a line is remembered by: each of its commands with its directory, so that a later line is granted
+ * if all of its commands were. A line that is not plain, or whose commands depend on each other, is remembered as a whole.
+ */
+export const keys = (command: CommandLine): ReadonlyArray<string> => {
+  const { cwd, isEscalated = false, line, shell } = command
+  const commands = commandsOf(command)
+  const parts = commands === undefined || hasState(commands) ? [line] : commands
+  return [...new Set(parts.map((part) => `command:${JSON.stringify([part, cwd, shell ?? "", isEscalated])}`))]
+}
+
+/** Returns what the person should know who is asked about a command. */
+export const explain = (options: Options, command: CommandLine): Explanation => {
+  const { reason, source } = ruling(options, command)
+  const commands = source === "policy" ? commandsOf(command) : undefined
+  const amendment = commands === undefined || hasState(commands) ? [] : uncovered(commands, options.rules?.() ?? [])
+  return {
+    ...(reason === undefined ? {} : { reason }),
+    ...(options.sandbox === undefined ? {} : { sandbox: options.sandbox }),
+    ...(amendment.length === 0 ? {} : { amendment })
+  }
+}
+
+/** Returns the commands that need a rule; none if a rule for one of them would allow too much. */
+const uncovered = (
+  commands: ReadonlyArray<ShellWords.Command>,
+  rules: ReadonlyArray<CommandRules.Rule>
+): ReadonlyArray<ShellWords.Command> => {
+  const needed = commands.filter((words) => !SafeCommands.areSafe([words]) && !CommandRules.ruleFor(rules, words))
+  return needed.some(([name = ""]) => interpreters.test(name)) ? [] : needed
+}
+
+/** Reads the amendment of an answer: the commands to allow. Returns undefined if it is none. */
+export const amendmentOf = (value: unknown): ReadonlyArray<ShellWords.Command> | undefined =>
+  Array.isArray(value) && value.length > 0 && value.every(isCommand) ? value : undefined
+
+const isCommand = (value: unknown): value is ShellWords.Command =>
+  Array.isArray(value) && value.every((word) => typeof word === "string") && value[0] !== undefined && value[0] !== ""

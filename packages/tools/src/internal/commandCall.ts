@@ -1,0 +1,117 @@
+/** One call that waits for a command: `exec_command`, which has started it, or `write_stdin`, which continues it. */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { CallId, type ProcessId } from "@spindle/core/Ids"
+import { Turn } from "@spindle/core/Turn"
+import * as BoundedOutput from "../BoundedOutput.ts"
+import type * as Commands from "../Commands.ts"
+import * as Utf8 from "../Utf8.ts"
+
+/** How much of the output a model gets by default, in tokens of four bytes. */
+export const defaultOutputTokens = 10_000
+/** How much of the output is recorded for people, in bytes. */
+export const detailBytes = 40_000
+/** The most bytes of one piece of output for subscribers. */
+export const pieceBytes = 8_192
+
+const bytesPerToken = 4
+
+/** What a call knows. `waitMillis` is how long it waits for the end of the command. */
+export interface Call {
+  readonly callId: string | undefined
+  readonly waitMillis: number
+  /** Whether the call continues a command that runs in the background. */
+  readonly isContinued: boolean
+}
+
+/** What a call has read: how the command ended, if it did, and its output since the last call. */
+export interface Read {
+  readonly ending: Commands.Ending | undefined
+  readonly elapsedMillis: number
+  readonly output: BoundedOutput.BoundedOutput
+}
+
+/** Clamps a time that a model asked for. */
+export const clampMillis = (
+  millis: number | undefined,
+  { max, min, otherwise }: { readonly min: number; readonly max: number; readonly otherwise: number }
+): number => Math.min(Math.max(Number.isFinite(millis) ? millis! : otherwise, min), max)
+
+/**
+ * Waits for the end of a command, and publishes its output meanwhile. It reports to the turn what is known about the
+ * command at first, at the end, and when the handler is interrupted, which stops only the wait.
+ */
+export const read = Effect.fnUntraced(function* (command: Commands.Command, { callId, isContinued, waitMillis }: Call) {
+  const turn = yield* Turn
+  const call = callId === undefined ? undefined : CallId.make(callId)
+  const start = yield* Clock.monotonicTimeNanos
+  const elapsed = Effect.map(Clock.monotonicTimeNanos, (now) => Number(now - start) / 1_000_000)
+  const processId = isContinued ? { processId: command.process.processId } : {}
+  const report = (
+    ending: Commands.Ending | undefined,
+    output: BoundedOutput.BoundedOutput,
+    background: { readonly processId?: ProcessId } = processId
+  ) =>
+    call === undefined
+      ? Effect.void
+      : Effect.flatMap(elapsed, (millis) =>
+          turn.detail(call, {
+            _tag: "Command",
+            exitCode: ending?.exit.exitCode ?? null,
+            ...(ending?.exit.signal === undefined ? {} : { signal: ending.exit.signal }),
+            ...(ending?.timeoutMillis === undefined ? {} : { timedOut: true }),
+            durationMillis: Math.round(millis),
+            output: BoundedOutput.toText(output.kept(detailBytes)),
+            ...background
+          })
+        )
+  const publish = (text: string) =>
+    call === undefined
+      ? Effect.void
+      : Effect.forEach(Utf8.split(text, pieceBytes), (piece) => turn.output(call, piece), { discard: true })
+  yield* report(undefined, command.unread())
+  const waiting = Effect.timeoutOption(command.ended, waitMillis)
+  const ended = yield* Effect.onInterrupt(command.publishing(publish, waiting), () =>
+    Effect.suspend(() => report(undefined, command.unread()))
+  )
+  const ending = Option.getOrUndefined(ended)
+  const output = command.take()
+  yield* report(ending, output, ending === undefined ? { processId: command.process.processId } : processId)
+  const result: Read = { ending, elapsedMillis: yield* elapsed, output }
+  return result
+})
+
+/** Returns the text for the model. `state` says what the command does if it has not ended. */
+export const textOf = (
+  { elapsedMillis, ending, output }: Read,
+  {
+    maxOutputTokens,
+    notes = [],
+    state
+  }: {
+    readonly maxOutputTokens: number | undefined
+    readonly state: string
+    readonly notes?: ReadonlyArray<string>
+  }
+): string =>
+  [
+    ...notes,
+    `Wall time: ${(elapsedMillis / 1_000).toFixed(4)} seconds`,
+    ending === undefined ? state : sentenceOf(ending),
+    `Original token count: ${Math.ceil(output.totalBytes() / bytesPerToken)}`,
+    "Output:",
+    BoundedOutput.toText(output.kept(limitBytes(maxOutputTokens)))
+  ].join("\n")
+
+/** The limit that the model asked for, and never more than the output that is kept. */
+const limitBytes = (maxOutputTokens = defaultOutputTokens): number =>
+  Math.min(BoundedOutput.defaultLimitBytes, bytesPerToken * Math.max(0, Math.floor(maxOutputTokens)))
+
+const sentenceOf = ({ exit, timeoutMillis }: Commands.Ending): string => {
+  if (timeoutMillis !== undefined)
+    return `Process was ended because it ran longer than its limit of ${timeoutMillis} ms`
+  return typeof exit.exitCode === "number"
+    ? `Process exited with code ${exit.exitCode}`
+    : `Process ended by signal ${exit.signal ?? "of unknown name"}`
+}

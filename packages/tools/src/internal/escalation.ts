@@ -1,0 +1,56 @@
+/** What happens after the sandbox has blocked a command: the second decision about it. */
+import * as Effect from "effect/Effect"
+import { CallId } from "@spindle/core/Ids"
+import { type Answer, Turn } from "@spindle/core/Turn"
+import * as CommandApproval from "../CommandApproval.ts"
+
+/** The command runs again outside the sandbox, the model is told how to ask for that, or it only reads what happened. */
+export type Escalation = "retry" | "advise" | "report"
+
+/** Decides about a command that was blocked, and asks a person where the policy says so. */
+export const escalate = Effect.fnUntraced(function* (
+  options: CommandApproval.Options,
+  command: CommandApproval.CommandLine,
+  call: { readonly callId: string; readonly tool: string }
+) {
+  const turn = yield* Turn
+  const blocked = { ...command, wasBlocked: true }
+  const { permission, source } = CommandApproval.ruling(options, blocked)
+  const callId = CallId.make(call.callId)
+  if (permission === "allow") {
+    yield* turn.recordDecision({ callId, tool: call.tool, permission, source })
+    return "retry" satisfies Escalation as Escalation
+  }
+  if (permission === "deny") {
+    const outside = CommandApproval.ruling(options, { ...command, isEscalated: true })
+    return outside.permission === "deny" ? "report" : "advise"
+  }
+  const { cwd, line, shell } = command
+  const answer = yield* turn.ask({
+    kind: "command",
+    callId,
+    tool: call.tool,
+    payload: {
+      command: line,
+      cwd,
+      ...(shell === undefined ? {} : { shell }),
+      ...CommandApproval.explain(options, blocked)
+    },
+    keys: CommandApproval.keys({ ...command, isEscalated: true })
+  })
+  return yield* escalationOf(answer)
+})
+
+const escalationOf = (answer: Answer): Effect.Effect<Escalation> => {
+  switch (answer._tag) {
+    case "Approved":
+      return Effect.succeed(answer.permissions === undefined ? "retry" : "report")
+    case "Denied":
+    case "Answered":
+      return Effect.succeed("report")
+    case "Abort":
+      return Effect.interrupt
+    case "Cancelled":
+      return answer.by === "deadline" ? Effect.succeed("report") : Effect.interrupt
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * Finds the processes that a host has left which was killed (contract X3). Each process carries a mark of its host in its
+ * environment: the boot of the machine, the process namespace, and the pid and the start time of the host, so that a later
+ * process with the same pid is not taken for it.
+ */
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import type { ProcessId } from "@spindle/core/Ids"
+import { markerName } from "./processTable.ts"
+
+/** The environment variable with the mark of the host. */
+export const hostName = "SPINDLE_HOST"
+
+/** What hosts have left. */
+export interface LeftProcesses {
+  /** The mark of this host; undefined where hosts cannot be told apart. */
+  readonly mark: string | undefined
+  /** Returns the ids of the living processes whose host has ended. The process that this program belongs to is not one. */
+  readonly find: Effect.Effect<ReadonlySet<ProcessId>>
+}
+
+/** How many processes are read concurrently. */
+const width = 16
+
+/** Reads the identity of this host from `/proc`. */
+export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSystem) {
+  const read = (path: string) => Effect.orElseSucceed(fileSystem.readFileString(path), () => "")
+  const bootId = (yield* read("/proc/sys/kernel/random/boot_id")).trim()
+  const namespace = yield* Effect.orElseSucceed(fileSystem.readLink("/proc/self/ns/pid"), () => "")
+  const self = yield* read("/proc/self/stat")
+  const [pid = "", startTicks] = [self.split(" ")[0], startOf(self)]
+  const none: LeftProcesses = { mark: undefined, find: Effect.succeed(new Set()) }
+  if (bootId === "" || namespace === "" || startTicks === undefined) return none
+  const own = variablesOf(yield* read("/proc/self/environ"))
+  const isAlive = (host: string, startTicks: string) =>
+    Effect.map(read(`/proc/${host}/stat`), (stat) => startOf(stat) === startTicks)
+  const found: LeftProcesses = {
+    mark: [bootId, namespace, pid, startTicks].join("/"),
+    find: Effect.gen(function* () {
+      const left = new Map<ProcessId, string>()
+      const names = yield* Effect.orElseSucceed(fileSystem.readDirectory("/proc"), (): Array<string> => [])
+      const look = (name: string) =>
+        Effect.map(read(`/proc/${name}/environ`), (text) => {
+          const { host, processId } = variablesOf(text)
+          if (host === undefined || processId === undefined || processId === own.processId) return
+          if (host.startsWith(`${bootId}/${namespace}/`)) left.set(processId, host)
+        })
+      yield* Effect.forEach(
+        names.filter((name) => /^\d+$/.test(name)),
+        look,
+        { concurrency: width, discard: true }
+      )
+      const ids = new Set<ProcessId>()
+      for (const [processId, mark] of left) {
+        const [host = "", ticks = ""] = mark.split("/").slice(2)
+        if (!(yield* isAlive(host, ticks))) ids.add(processId)
+      }
+      return ids
+    })
+  }
+  return found
+})
+
+/** Returns when a process started, in ticks since the boot; undefined for one that has ended. */
+const startOf = (stat: string): string | undefined => {
+  // the second field is the name of the program in parentheses, and may contain anything
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+  return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19]
+}
+
+const variablesOf = (
+  environ: string
+): { readonly host: string | undefined; readonly processId: ProcessId | undefined } => {
+  const valueOf = (name: string) =>
+    environ
+      .split("\0")
+      .find((one) => one.startsWith(`${name}=`))
+      ?.slice(name.length + 1)
+  return { host: valueOf(hostName), processId: valueOf(markerName) as ProcessId | undefined }
+}

@@ -1,0 +1,121 @@
+/** The command line of `bwrap` for a command, as a pure function. */
+
+/** What is mounted over the read-only file system of the host. */
+export interface Mount {
+  readonly path: string
+  /** `placeholder` covers a folder that exists only for the time of the command: it is empty and read-only. */
+  readonly kind: (typeof kinds)[number]
+}
+
+/** What this host allows; see `probe`. */
+export interface Support {
+  /** The absolute path of the program. */
+  readonly program: string
+  /** Whether it makes a user namespace. A privileged program can do without. */
+  readonly userNamespace: boolean
+  /** Whether it can forbid further user namespaces. The filter forbids them, too. */
+  readonly disablesUserNamespaces: boolean
+  /**
+   * Whether it can mount a `/proc` for the new pid namespace. In a container whose `/proc` is masked it cannot, and
+   * commands see the command lines of the host.
+   */
+  readonly ownProc: boolean
+}
+
+/** What to confine. */
+export interface Confined {
+  readonly support: Support
+  readonly mounts: ReadonlyArray<Mount>
+  readonly network: boolean
+  readonly cwd: string
+  readonly command: ReadonlyArray<string>
+}
+
+/** The descriptor that `bwrap` reads the filter from. */
+const filterDescriptor = "3"
+
+/** The signals that end or stop a command from outside. */
+const signals = ["HUP", "INT", "QUIT", "TERM", "TSTP"] as const
+
+/**
+ * Passes the filter, which is its first argument as octal escapes, to `bwrap` in a pipe: a file would need a place that no
+ * command can write, and a terminal passes no descriptors. `bwrap` ignores the signals that end a group, because its death
+ * kills everything inside at once, and no command could clean up. Standard input goes through. This shell is not confined:
+ * it runs nothing that it would have to find in the path.
+ */
+const script = (last: string) =>
+  [
+    `trap "" ${signals.join(" ")}`,
+    `{ printf "$0" | { exec ${filterDescriptor}<&0 <&4 4<&-; exec "$@"; }; } 4<&0`,
+    "code=$?",
+    last,
+    "exit $code"
+  ].join("\n")
+
+const octal = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("")
+
+/** Returns the command that runs a confined one with this filter, and then a last line of the shell outside. */
+export const wrap = (confined: Confined, filter: Uint8Array, last = ":"): ReadonlyArray<string> => [
+  "/bin/sh",
+  "-c",
+  script(last),
+  octal(filter),
+  confined.support.program,
+  ...args(confined)
+]
+
+/** Returns the arguments of `bwrap`. */
+export const args = ({ command, cwd, mounts, network, support }: Confined): ReadonlyArray<string> => [
+  // as SIGKILL of this program ends `bwrap`, the init of the namespace ends with it, and everything in there
+  "--die-with-parent",
+  ...(support.userNamespace ? ["--unshare-user"] : []),
+  ...(support.disablesUserNamespaces ? ["--disable-userns"] : []),
+  "--unshare-pid",
+  "--unshare-ipc",
+  "--unshare-uts",
+  "--unshare-cgroup-try",
+  ...(network ? [] : ["--unshare-net"]),
+  "--cap-drop",
+  "ALL",
+  "--ro-bind",
+  "/",
+  "/",
+  "--dev",
+  "/dev",
+  // root may write /proc/sys without any capability: `core_pattern` would run a program on the host
+  ...(support.ownProc ? ["--proc", "/proc", "--remount-ro", "/proc"] : ["--ro-bind", "/proc", "/proc"]),
+  ...inOrder(mounts).flatMap(mountArgs),
+  "--chdir",
+  cwd,
+  "--seccomp",
+  filterDescriptor,
+  "--",
+  "/usr/bin/env",
+  `--default-signal=${signals.join(",")}`,
+  ...command
+]
+
+/** The narrowest last. */
+const kinds = ["writable", "readOnly", "placeholder"] as const
+
+/** Sorts directories before what is in them, and of several mounts of one path keeps the narrowest. */
+const inOrder = (mounts: ReadonlyArray<Mount>): ReadonlyArray<Mount> => {
+  const narrowest = new Map<string, Mount>()
+  for (const mount of mounts) {
+    const other = narrowest.get(mount.path)
+    if (other === undefined || kinds.indexOf(other.kind) < kinds.indexOf(mount.kind)) narrowest.set(mount.path, mount)
+  }
+  return Array.from(narrowest.values()).sort((one, two) => (one.path < two.path ? -1 : 1))
+}
+
+const mountArgs = ({ kind, path }: Mount): ReadonlyArray<string> => {
+  switch (kind) {
+    case "writable":
+      return ["--bind", path, path]
+    case "readOnly":
+      return ["--ro-bind", path, path]
+    case "placeholder":
+      return ["--perms", "0555", "--tmpfs", path, "--remount-ro", path]
+  }
+}

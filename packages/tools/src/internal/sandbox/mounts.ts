@@ -1,0 +1,89 @@
+/** Decides what is mounted for a command: what its policy lets it write, and what stays read-only inside. */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
+import { isWithin, protectedIn, type WorkspaceWrite } from "../../SandboxPolicy.ts"
+import type { Mount } from "./bubblewrap.ts"
+import type { Placeholders } from "./placeholders.ts"
+import * as Repositories from "./repositories.ts"
+
+/** A symbolic link with a protected name, which a command could replace: no mount covers a link. */
+export class LinkUnprotected extends Data.TaggedError("LinkUnprotected")<{ readonly path: string }> {}
+
+/** The mounts of a command, and the directories that were made for them. */
+export interface Mounts {
+  readonly mounts: ReadonlyArray<Mount>
+  readonly made: ReadonlyArray<string>
+}
+
+/** Where placeholders come from, and the name that they are held by. */
+export interface Holder {
+  readonly placeholders: Placeholders
+  readonly name: string
+}
+
+/** How deep repositories are looked for. Directories of temporary files hold few, and much else. */
+const depthOfRoot = 6
+const depthOfScratch = 2
+
+/** Makes the mounts of a policy. Directories that do not exist are left out, so that nothing can be written there. */
+export const make = (policy: typeof WorkspaceWrite.Type, holder: Holder) =>
+  Effect.suspend(() => {
+    const made: Array<string> = []
+    return Effect.onError(makeInto(made, policy, holder), () => holder.placeholders.release(made))
+  })
+
+const makeInto = Effect.fnUntraced(function* (made: Array<string>, policy: typeof WorkspaceWrite.Type, holder: Holder) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const real = (paths: ReadonlyArray<string>) =>
+    Effect.map(
+      Effect.forEach(paths, (path) => Effect.option(fileSystem.realPath(path))),
+      (found) => found.flatMap((path) => (path._tag === "Some" ? [path.value] : []))
+    )
+  const roots = yield* real(policy.roots)
+  const scratch = yield* real(policy.scratch)
+  const writable = [...roots, ...scratch]
+  const found = [
+    ...(yield* Effect.forEach(roots, (root) => Repositories.find(root, depthOfRoot))),
+    ...(yield* Effect.forEach(scratch, (path) => Repositories.find(path, depthOfScratch)))
+  ]
+  const repositories = yield* real(found.flat())
+  const configured = yield* real(policy.protectedPaths)
+  const mounts: Array<Mount> = writable.map((path) => ({ path, kind: "writable" }))
+  for (const path of roots.flatMap(protectedIn)) {
+    const mount = yield* protect(path, holder, made)
+    if (mount !== undefined) mounts.push(mount)
+  }
+  for (const path of [...repositories, ...configured]) {
+    const root = writable.find((one) => isWithin(path, one))
+    if (root !== undefined) mounts.push({ path, kind: "readOnly" }, ...(yield* fixed(path, root)))
+  }
+  const result: Mounts = { mounts, made }
+  return result
+})
+
+/** Covers a folder with a protected name; undefined where it can neither exist nor be made. */
+const protect = Effect.fnUntraced(function* (path: string, { name, placeholders }: Holder, made: Array<string>) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const info = yield* Effect.option(fileSystem.lstat(path))
+  const type = info._tag === "None" ? undefined : info.value.type
+  if (type === "SymbolicLink") return yield* new LinkUnprotected({ path })
+  const mount = (kind: Mount["kind"]): Mount => ({ path, kind })
+  if (type !== undefined && type !== "Directory") return mount("readOnly")
+  const held = yield* Effect.uninterruptible(
+    Effect.tap(placeholders.acquire(path, name), (paths) => Effect.sync(() => made.push(...(paths ?? []))))
+  )
+  if (held !== undefined) return mount("placeholder")
+  return type === undefined ? undefined : mount("readOnly")
+})
+
+/** Mounts the directories between a root and a protected path: a mounted directory cannot be moved away with it. */
+const fixed = Effect.fnUntraced(function* (path: string, root: string) {
+  const { dirname } = yield* Path.Path
+  const between: Array<Mount> = []
+  for (let one = dirname(path); one !== root && isWithin(one, root); one = dirname(one)) {
+    between.push({ path: one, kind: "writable" })
+  }
+  return between
+})

@@ -1,0 +1,99 @@
+/** Finds out whether this host can confine commands with `bwrap`, and how. */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Stream from "effect/Stream"
+import * as ChildProcess from "effect/process/ChildProcess"
+import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import * as Bubblewrap from "./bubblewrap.ts"
+
+/** Where `bwrap` is looked for. The path of the environment may name directories that a command can write. */
+export const programs = ["/usr/bin/bwrap", "/bin/bwrap", "/usr/local/bin/bwrap", "/run/current-system/sw/bin/bwrap"]
+
+/** What is missing, and the command that repairs it where one is known. */
+export interface Missing {
+  readonly reason: "NoProgram" | "Refused"
+  readonly detail: string
+  readonly repair: string | undefined
+}
+
+/** Runs the ways in which `bwrap` can be started, and returns the first that works. */
+export const probe = Effect.fnUntraced(function* (candidates: ReadonlyArray<string>, filter: Uint8Array) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const isProgram = (path: string) => Effect.isSuccess(fileSystem.access(path))
+  const program = yield* Effect.findFirst(candidates, isProgram)
+  if (program._tag === "None") return yield* Effect.fail(yield* noProgram)
+  let first: string | undefined
+  for (const ways of [
+    { userNamespace: true, disablesUserNamespaces: true, ownProc: true },
+    { userNamespace: true, disablesUserNamespaces: false, ownProc: true },
+    { userNamespace: false, disablesUserNamespaces: false, ownProc: true },
+    { userNamespace: true, disablesUserNamespaces: true, ownProc: false },
+    { userNamespace: true, disablesUserNamespaces: false, ownProc: false },
+    { userNamespace: false, disablesUserNamespaces: false, ownProc: false }
+  ]) {
+    const support: Bubblewrap.Support = { program: program.value, ...ways }
+    const failure = yield* attempt(support, filter)
+    if (failure === undefined) return support
+    first ??= failure
+  }
+  return yield* Effect.fail(yield* refused(first!))
+})
+
+/** Runs `true` in a sandbox. Returns what was printed if it fails. */
+const attempt = Effect.fnUntraced(function* (support: Bubblewrap.Support, filter: Uint8Array) {
+  const spawner = yield* ChildProcessSpawner
+  const [shell, ...args] = Bubblewrap.wrap({ support, mounts: [], network: false, cwd: "/", command: ["true"] }, filter)
+  const command = ChildProcess.make(shell!, args, { stdin: "ignore" })
+  const run = Effect.gen(function* () {
+    const handle = yield* spawner.spawn(command)
+    const output = yield* Stream.mkString(Stream.decodeText(handle.all))
+    return (yield* handle.exitCode) === 0 ? undefined : output.trim() || "bwrap failed without a reason"
+  })
+  return yield* Effect.catch(Effect.scoped(run), (error) => Effect.succeed(error.message))
+})
+
+const packageManagers: ReadonlyArray<readonly [program: string, command: string]> = [
+  ["/usr/bin/apt-get", "sudo apt-get install bubblewrap"],
+  ["/usr/bin/dnf", "sudo dnf install bubblewrap"],
+  ["/usr/bin/pacman", "sudo pacman -S bubblewrap"],
+  ["/usr/bin/zypper", "sudo zypper install bubblewrap"],
+  ["/sbin/apk", "sudo apk add bubblewrap coreutils"]
+]
+
+const noProgram = Effect.gen(function* () {
+  const fileSystem = yield* FileSystem.FileSystem
+  const manager = yield* Effect.findFirst(packageManagers, ([path]) => Effect.isSuccess(fileSystem.access(path)))
+  const missing: Missing = {
+    reason: "NoProgram",
+    detail: "bubblewrap (bwrap) is not installed",
+    repair: manager._tag === "None" ? undefined : manager.value[1]
+  }
+  return missing
+})
+
+/** Settings of the kernel that refuse user namespaces, the value that refuses, and the command that changes it. */
+const kernelSettings: ReadonlyArray<readonly [file: string, value: string, command: string]> = [
+  [
+    "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+    "1",
+    "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+  ],
+  ["/proc/sys/kernel/unprivileged_userns_clone", "0", "sudo sysctl kernel.unprivileged_userns_clone=1"],
+  ["/proc/sys/user/max_user_namespaces", "0", "sudo sysctl user.max_user_namespaces=10000"]
+]
+
+const refused = Effect.fnUntraced(function* (output: string) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const setting = yield* Effect.findFirst(kernelSettings, ([file, value]) =>
+    Effect.match(fileSystem.readFileString(file), {
+      onSuccess: (text) => text.trim() === value,
+      onFailure: () => false
+    })
+  )
+  const missing: Missing = {
+    reason: "Refused",
+    detail: `this host refuses a sandbox: ${output.split("\n")[0]}`,
+    repair: setting._tag === "None" ? undefined : setting.value[2]
+  }
+  return missing
+})

@@ -1,0 +1,50 @@
+/** The command line of `sandbox-exec` on macOS for a command, as a pure function. */
+import { protectedIn, type SandboxPolicy } from "../../SandboxPolicy.ts"
+
+/** The program of the system; another one of that name is not trusted. */
+export const program = "/usr/bin/sandbox-exec"
+
+/** Returns the command that runs a confined one; the paths of the policy are real. */
+export const wrap = (
+  policy: Exclude<SandboxPolicy, { readonly _tag: "FullAccess" }>,
+  command: ReadonlyArray<string>
+): ReadonlyArray<string> => [program, "-p", profile(policy), "--", ...command]
+
+/** Returns the profile of a policy. A later rule wins over an earlier one. */
+export const profile = (policy: Exclude<SandboxPolicy, { readonly _tag: "FullAccess" }>): string => {
+  const writable = policy._tag === "ReadOnly" ? [] : [...policy.roots, ...policy.scratch]
+  const roots = policy._tag === "ReadOnly" ? [] : policy.roots
+  const protectedPaths = [...roots.flatMap(protectedIn), ...(policy._tag === "ReadOnly" ? [] : policy.protectedPaths)]
+  return [
+    "(version 1)",
+    "(deny default)",
+    "(allow process-exec)",
+    "(allow process-fork)",
+    "(allow process-info* (target same-sandbox))",
+    "(allow signal (target same-sandbox))",
+    "(allow sysctl-read)",
+    "(allow file-read*)",
+    '(allow file-ioctl (literal "/dev/tty"))',
+    '(allow file-write-data (literal "/dev/null") (literal "/dev/zero") (literal "/dev/tty"))',
+    "(allow ipc-posix-sem)",
+    "(allow ipc-posix-shm)",
+    '(allow mach-lookup (global-name "com.apple.system.opendirectoryd.libinfo"))',
+    "(allow pseudo-tty)",
+    ...writable.map((path) => `(allow file-write* (subpath ${quoted(path)}))`),
+    ...protectedPaths.map((path) => `(deny file-write* (subpath ${quoted(path)}))`),
+    // repositories below the roots, which may be made while the command runs
+    ...(writable.length === 0 ? [] : ['(deny file-write* (regex #"/\\.git(/|$)"))']),
+    ...(policy.network ? network : [])
+  ].join("\n")
+}
+
+const network = [
+  "(allow network-outbound (remote ip))",
+  "(allow network-inbound (local ip))",
+  "(allow network-bind (local ip))",
+  "(allow system-socket)",
+  '(allow mach-lookup (global-name "com.apple.SystemConfiguration.configd") (global-name "com.apple.trustd.agent"))'
+]
+
+/** A string of the profile. */
+const quoted = (path: string): string => `"${path.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`

@@ -1,0 +1,85 @@
+/**
+ * Reads of the process table that concurrent looks share. Looks that begin together are one pass, in which each file is read
+ * once; those that come later wait for the next pass, so that none sees a file as it was before the look began. Without this,
+ * ending many processes at once reads the table once for each of them.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as FileSystem from "effect/FileSystem"
+import type { PlatformError } from "effect/PlatformError"
+
+/** The reads of one pass. */
+export interface Reads {
+  readonly directory: Effect.Effect<ReadonlyArray<string>, PlatformError>
+  readonly file: (path: string) => Effect.Effect<string, PlatformError>
+}
+
+interface Pass {
+  readonly reads: Reads
+  readonly started: Deferred.Deferred<void>
+  count: number
+}
+
+/** Runs a look with the reads of its pass. */
+export type WithReads = <A>(look: (reads: Reads) => Effect.Effect<A>) => Effect.Effect<A>
+
+/** Makes the passes over `/proc`. */
+export const make = (fileSystem: FileSystem.FileSystem): WithReads => {
+  let current: Pass | undefined
+  let next: Pass | undefined
+  const enter = Effect.suspend(() => {
+    next ??= makePass(fileSystem)
+    const pass = next
+    pass.count++
+    const isFirst = current === undefined
+    if (isFirst) current = pass
+    // those that begin at the same time join before it starts
+    const start = isFirst ? Effect.andThen(Effect.yieldNow, Effect.sync(begin)) : Effect.void
+    return Effect.as(Effect.andThen(start, Deferred.await(pass.started)), pass)
+  })
+  const begin = () => {
+    const pass = next!
+    next = undefined
+    current = pass
+    Deferred.doneUnsafe(pass.started, Effect.void)
+  }
+  const leave = (pass: Pass) =>
+    Effect.sync(() => {
+      pass.count--
+      if (pass.count > 0) return
+      current = undefined
+      if (next !== undefined) begin()
+    })
+  return (look) => Effect.acquireUseRelease(enter, ({ reads }) => look(reads), leave)
+}
+
+const makePass = (fileSystem: FileSystem.FileSystem): Pass => {
+  const files = new Map<string, Effect.Effect<string, PlatformError>>()
+  return {
+    reads: {
+      directory: once(fileSystem.readDirectory("/proc")),
+      file: (path) => {
+        let read = files.get(path)
+        if (read === undefined) files.set(path, (read = once(fileSystem.readFileString(path))))
+        return read
+      }
+    },
+    started: Deferred.makeUnsafe(),
+    count: 0
+  }
+}
+
+/** Runs an effect when the result is wanted first. It is not interruptible, because others wait for the result. */
+const once = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> => {
+  let result: Deferred.Deferred<A, E> | undefined
+  return Effect.suspend(() => {
+    if (result !== undefined) return Deferred.await(result)
+    const made = (result = Deferred.makeUnsafe<A, E>())
+    const run = Effect.flatMap(Effect.exit(effect), (exit: Exit.Exit<A, E>) => {
+      Deferred.doneUnsafe(made, exit)
+      return exit
+    })
+    return Effect.uninterruptible(run)
+  })
+}

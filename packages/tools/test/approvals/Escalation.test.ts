@@ -1,0 +1,157 @@
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import { Agent, Session } from "@spindle/core"
+import type { Approvals, Decided } from "@spindle/core/Approvals"
+import { Processes } from "@spindle/core/Processes"
+import * as Model from "@spindle/testing/ScriptedModel"
+import * as Harness from "@spindle/testing/SessionHarness"
+import { Effect, Layer, Stream } from "effect"
+import { CodingTools, CommandRules, SandboxPolicy } from "../../src/index.ts"
+import type * as CommandApproval from "../../src/CommandApproval.ts"
+
+/** A host whose commands fail in a sandbox. `ran` says for each whether it was confined. */
+const host = () => {
+  const ran: Array<"inside" | "outside"> = []
+  const layer = Layer.succeed(Processes, {
+    start: ({ processId }) =>
+      Effect.map(SandboxPolicy.Current, ({ _tag }) => {
+        const isOutside = _tag === "FullAccess"
+        ran.push(isOutside ? "outside" : "inside")
+        const text = isOutside ? "made\n" : "touch: cannot touch 'made': Read-only file system\n"
+        return {
+          processId,
+          pid: 1,
+          output: Stream.make(new TextEncoder().encode(text)),
+          exit: Effect.succeed({ exitCode: isOutside ? 0 : 1 }),
+          gone: Effect.void
+        }
+      }),
+    end: () => Effect.void
+  })
+  return { ran, layer }
+}
+
+interface Case {
+  readonly policy: CommandApproval.Options["policy"]
+  readonly decision?: Decided
+  readonly rules?: string
+  /** Which calls the model makes, one in each response. */
+  readonly calls?: ReadonlyArray<object>
+}
+
+/** Runs calls in a sandbox that blocks them. Returns what ran where, the questions, the decisions and the results. */
+const run = Effect.fnUntraced(function* ({ calls = [{}], decision, policy, rules = "" }: Case) {
+  const { layer, ran } = host()
+  const questions: Array<unknown> = []
+  const approval: CommandApproval.Options = {
+    policy,
+    containment: "sandbox",
+    sandbox: "it lets commands read",
+    rules: () => CommandRules.parse("/rules", rules).rules
+  }
+  const approvals: Approvals = {
+    decide: ({ payload }) => {
+      questions.push(payload)
+      return decision === undefined ? Effect.never : Effect.succeed(decision)
+    }
+  }
+  const agent = Agent.make({ toolkit: CodingTools.toolkit, approvals: CodingTools.policies({ approval, cwd: "/" }) })
+  const sandbox = { commands: SandboxPolicy.readOnly, patches: SandboxPolicy.readOnly }
+  const tools = CodingTools.layer({ cwd: "/", shell: "/bin/sh", approval, sandbox }).pipe(
+    Layer.provideMerge(layer),
+    Layer.provideMerge(NodeServices.layer)
+  )
+  const services = yield* Layer.build(tools)
+  const harness = yield* Harness.make({
+    script: [
+      ...calls.map((more, index) => [Model.call("exec_command", { cmd: "touch made", ...more }, `c${index}`)]),
+      [Model.text("done")]
+    ],
+    approvals,
+    factory: (_, options) => Effect.provideContext(Session.make(agent, options), services)
+  })
+  const end = yield* harness.run("go")
+  const records = harness.records()
+  return {
+    ran,
+    questions,
+    end: end._tag,
+    sources: records.flatMap((one) =>
+      one._tag === "QuestionSettled" || one._tag === "CallDecided" ? [one.source ?? "nobody"] : []
+    ),
+    results: records.flatMap((one) =>
+      one._tag === "ItemRecorded" && one.item._tag === "ToolResult" ? [String(one.item.output)] : []
+    )
+  }
+})
+
+const once: Decided = { _tag: "Approved", scope: "once" }
+
+describe("a command that the sandbox has blocked", () => {
+  for (const policy of ["on-failure", { sandboxApproval: true, rules: true }] as const) {
+    it.effect(`runs again outside if the person agrees, under ${JSON.stringify(policy)}`, () =>
+      Effect.gen(function* () {
+        const { questions, ran, results, sources } = yield* run({ policy, decision: once })
+        assert.deepStrictEqual(ran, ["inside", "outside"])
+        assert.deepStrictEqual(questions, [
+          {
+            command: "touch made",
+            cwd: "/",
+            reason: "the sandbox blocked it",
+            sandbox: "it lets commands read",
+            amendment: [["touch", "made"]]
+          }
+        ])
+        assert.deepStrictEqual(sources, ["policy", "user"])
+        assert.include(results[0], "Output:\nmade\n")
+      })
+    )
+  }
+
+  it.effect("does not run again if the person refuses, and stops the turn if the person does", () =>
+    Effect.gen(function* () {
+      const refused = yield* run({ policy: "on-failure", decision: { _tag: "Denied" } })
+      assert.deepStrictEqual([refused.ran, refused.end], [["inside"], "TurnCompleted"])
+      assert.include(refused.results[0], "Read-only file system")
+      const stopped = yield* run({ policy: "on-failure", decision: { _tag: "Abort" } })
+      assert.deepStrictEqual([stopped.ran, stopped.end], [["inside"], "TurnAborted"])
+    })
+  )
+
+  it.effect("is asked about once if it was allowed for the session", () =>
+    Effect.gen(function* () {
+      const decision = { _tag: "Approved", scope: "session" } as const
+      const { questions, ran, sources } = yield* run({ policy: "on-failure", decision, calls: [{}, {}] })
+      assert.lengthOf(questions, 1)
+      assert.deepStrictEqual(ran, ["inside", "outside", "inside", "outside"])
+      assert.deepStrictEqual(sources, ["policy", "user", "policy", "cache"])
+    })
+  )
+
+  it.effect("runs again without a question if a rule allows it", () =>
+    Effect.gen(function* () {
+      const rules = 'prefix_rule(pattern=["touch"])'
+      const { questions, ran, sources } = yield* run({ policy: "never", rules })
+      assert.deepStrictEqual([questions, ran, sources], [[], ["inside", "outside"], ["rule", "rule"]])
+    })
+  )
+
+  it.effect("is reported under never, and under on-request with the way to ask", () =>
+    Effect.gen(function* () {
+      const never = yield* run({ policy: "never" })
+      assert.deepStrictEqual([never.ran, never.questions], [["inside"], []])
+      assert.notInclude(never.results[0], "require_escalated")
+      const advised = yield* run({
+        policy: "on-request",
+        decision: once,
+        calls: [{}, { sandbox_permissions: "require_escalated", justification: "to make it" }]
+      })
+      assert.deepStrictEqual(advised.ran, ["inside", "outside"])
+      assert.include(advised.results[0], "The sandbox may have blocked this command.")
+      assert.deepInclude(advised.questions[0], {
+        justification: "to make it",
+        reason: "the model asks to run it outside the sandbox"
+      })
+    })
+  )
+})

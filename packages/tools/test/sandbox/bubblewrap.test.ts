@@ -1,0 +1,87 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Bubblewrap from "../../src/internal/sandbox/bubblewrap.ts"
+import type { Mount } from "../../src/internal/sandbox/bubblewrap.ts"
+
+const support: Bubblewrap.Support = {
+  program: "/usr/bin/bwrap",
+  userNamespace: true,
+  disablesUserNamespaces: true,
+  ownProc: true
+}
+
+const args = (part: Partial<Bubblewrap.Confined>): string =>
+  Bubblewrap.args({
+    support,
+    mounts: [],
+    network: false,
+    cwd: "/w",
+    command: ["/bin/sh", "-c", "echo a"],
+    ...part
+  }).join(" ")
+
+const mounted = (...mounts: ReadonlyArray<Mount>): string =>
+  /--remount-ro \/proc (.*)--chdir/.exec(args({ mounts }))![1]!
+
+const start = "--die-with-parent --unshare-user --disable-userns --unshare-pid --unshare-ipc --unshare-uts"
+const end = "--chdir /w --seccomp 3 -- /usr/bin/env --default-signal=HUP,INT,QUIT,TERM,TSTP /bin/sh -c echo a"
+
+describe("args", () => {
+  const root = "--cap-drop ALL --ro-bind / / --dev /dev"
+  const proc = "--proc /proc --remount-ro /proc"
+  const rows: ReadonlyArray<readonly [what: string, part: Partial<Bubblewrap.Confined>, args: string]> = [
+    [
+      "writes nothing without mounts, has no network, and cannot change /proc",
+      {},
+      `${start} --unshare-cgroup-try --unshare-net ${root} ${proc} ${end}`
+    ],
+    ["keeps the network of the host", { network: true }, `${start} --unshare-cgroup-try ${root} ${proc} ${end}`],
+    [
+      "makes no user namespace where a privileged program can do without",
+      { support: { ...support, userNamespace: false, disablesUserNamespaces: false } },
+      `--die-with-parent --unshare-pid --unshare-ipc --unshare-uts --unshare-cgroup-try --unshare-net ${root} ${proc} ${end}`
+    ],
+    [
+      "leaves further user namespaces to the filter where bwrap is old",
+      { support: { ...support, disablesUserNamespaces: false } },
+      `--die-with-parent --unshare-user --unshare-pid --unshare-ipc --unshare-uts --unshare-cgroup-try --unshare-net ${root} ${proc} ${end}`
+    ],
+    [
+      "shows the /proc of the host, read-only, where no other can be mounted",
+      { support: { ...support, ownProc: false } },
+      `${start} --unshare-cgroup-try --unshare-net ${root} --ro-bind /proc /proc ${end}`
+    ]
+  ]
+  for (const [what, part, expected] of rows) it(what, () => assert.strictEqual(args(part), expected))
+
+  it("mounts directories before what is in them", () => {
+    assert.strictEqual(
+      mounted(
+        { path: "/w/sub/.git", kind: "readOnly" },
+        { path: "/w/.codex", kind: "placeholder" },
+        { path: "/w/sub", kind: "writable" },
+        { path: "/w", kind: "writable" }
+      ),
+      "--bind /w /w --perms 0555 --tmpfs /w/.codex --remount-ro /w/.codex --bind /w/sub /w/sub --ro-bind /w/sub/.git /w/sub/.git "
+    )
+  })
+
+  it("mounts a path once, in the narrowest way", () => {
+    const [writable, readOnly, placeholder] = (["writable", "readOnly", "placeholder"] as const).map((kind): Mount => ({
+      path: "/w",
+      kind
+    }))
+    const tmpfs = "--perms 0555 --tmpfs /w --remount-ro /w "
+    assert.strictEqual(mounted(readOnly!, writable!), "--ro-bind /w /w ")
+    assert.strictEqual(mounted(writable!, readOnly!), "--ro-bind /w /w ")
+    assert.strictEqual(mounted(readOnly!, placeholder!, writable!), tmpfs)
+    assert.strictEqual(mounted(placeholder!, readOnly!), tmpfs)
+  })
+})
+
+describe("wrap", () => {
+  it("passes every byte of the filter as an octal escape, which no shell reads otherwise", () => {
+    const filter = new Uint8Array([0, 32, 37, 92, 255])
+    const words = Bubblewrap.wrap({ support, mounts: [], network: true, cwd: "/", command: ["true"] }, filter)
+    assert.deepStrictEqual(words.slice(3, 5), ["\\000\\040\\045\\134\\377", "/usr/bin/bwrap"])
+  })
+})

@@ -1,0 +1,43 @@
+/** The sandbox of this host, or why it has none. */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Effect, Layer, Stream } from "effect"
+import { Processes } from "@spindle/core/Processes"
+import { ProcessGroups, Sandbox } from "../../src/index.ts"
+import { newId, signals } from "../host.ts"
+
+const platform = { platform: process.platform, architecture: process.arch }
+
+/** A host whose commands are confined, with `bwrap` from one of these places. */
+export const hostWith = (programs?: ReadonlyArray<string>) =>
+  Sandbox.layer({ ...platform, programs }).pipe(
+    Layer.provideMerge(ProcessGroups.layer),
+    Layer.provideMerge(Layer.merge(NodeServices.layer, signals))
+  )
+
+export const confined = hostWith()
+
+/** Why the tests that need a sandbox are skipped; undefined where they run. */
+export const whySkipped: string | undefined = await Effect.runPromise(
+  Effect.flatMap(Sandbox.Sandbox, ({ available }) => available).pipe(
+    Effect.match({ onFailure: (error) => error.message, onSuccess: () => undefined }),
+    Effect.provide(confined),
+    Effect.scoped
+  )
+)
+
+/** The title of a group of tests that need a sandbox: it says why they are skipped. */
+export const titled = (title: string) => (whySkipped === undefined ? title : `${title} (skipped: ${whySkipped})`)
+
+/** Starts a shell command. */
+export const shell = Effect.fnUntraced(function* (script: string, cwd: string) {
+  return yield* (yield* Processes).start({ processId: newId(), command: ["/bin/sh", "-c", script], cwd })
+})
+
+/** Runs a shell command to its end. */
+export const run = Effect.fnUntraced(function* (script: string, cwd: string) {
+  const process = yield* shell(script, cwd)
+  const output = yield* Stream.mkString(Stream.decodeText(process.output))
+  const { exitCode } = yield* process.exit
+  yield* process.gone
+  return { exitCode, output: output.trim() }
+})

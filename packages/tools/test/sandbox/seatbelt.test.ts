@@ -1,0 +1,67 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Seatbelt from "../../src/internal/sandbox/seatbelt.ts"
+
+const readOnly = Seatbelt.profile({ _tag: "ReadOnly", network: false }).split("\n")
+
+/** The lines that a policy adds to those of the read-only one. */
+const added = (policy: Parameters<typeof Seatbelt.profile>[0]) =>
+  Seatbelt.profile(policy)
+    .split("\n")
+    .filter((line) => !readOnly.includes(line))
+
+describe("profile", () => {
+  it("denies by default, and allows reading, its own processes and no directory to write", () => {
+    assert.deepStrictEqual(readOnly.slice(0, 2), ["(version 1)", "(deny default)"])
+    assert.include(readOnly, "(allow file-read*)")
+    assert.include(readOnly, "(allow signal (target same-sandbox))")
+    assert.isFalse(readOnly.some((line) => line.includes("network") || line.includes("subpath")))
+  })
+
+  it("allows to write below the roots, and denies what is protected in them afterwards", () => {
+    const policy = {
+      _tag: "WorkspaceWrite",
+      roots: ["/w"],
+      scratch: ["/private/tmp"],
+      protectedPaths: ["/w/home"],
+      network: false
+    } as const
+    assert.deepStrictEqual(added(policy), [
+      '(allow file-write* (subpath "/w"))',
+      '(allow file-write* (subpath "/private/tmp"))',
+      '(deny file-write* (subpath "/w/.git"))',
+      '(deny file-write* (subpath "/w/.spindle"))',
+      '(deny file-write* (subpath "/w/.codex"))',
+      '(deny file-write* (subpath "/w/.agents"))',
+      '(deny file-write* (subpath "/w/home"))',
+      '(deny file-write* (regex #"/\\.git(/|$)"))'
+    ])
+  })
+
+  it("allows the network", () => {
+    assert.include(added({ _tag: "ReadOnly", network: true }), "(allow network-outbound (remote ip))")
+  })
+
+  it("keeps a path with quotes and backslashes one string", () => {
+    const policy = {
+      _tag: "WorkspaceWrite",
+      roots: ['/a"b\\c'],
+      scratch: [],
+      protectedPaths: [],
+      network: false
+    } as const
+    assert.strictEqual(added(policy)[0], '(allow file-write* (subpath "/a\\"b\\\\c"))')
+  })
+})
+
+describe("wrap", () => {
+  it("puts the profile before the command", () => {
+    const words = Seatbelt.wrap({ _tag: "ReadOnly", network: false }, ["/bin/sh", "-c", "true"])
+    assert.deepStrictEqual(
+      [words.slice(0, 2), words.slice(3)],
+      [
+        ["/usr/bin/sandbox-exec", "-p"],
+        ["--", "/bin/sh", "-c", "true"]
+      ]
+    )
+  })
+})

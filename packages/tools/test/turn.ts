@@ -1,0 +1,47 @@
+/** A turn for the handlers of tools, with real processes. */
+import { Deferred, Effect, Layer } from "effect"
+import type { Ids, Turn } from "@spindle/core"
+import type { CallDetail } from "@spindle/core/Display"
+import { Processes } from "@spindle/core/Processes"
+import { Commands } from "../src/index.ts"
+import { host as machine, newId } from "./host.ts"
+
+/** The commands of this host. */
+export const host = Layer.provideMerge(Commands.layer, machine)
+
+/** The session of the turns. */
+export const sessionId = "session" as Ids.SessionId
+
+/** A turn that starts processes, collects output, and ends its processes when its scope closes. */
+export const makeTurn = Effect.gen(function* () {
+  const scope = yield* Effect.scope
+  const kept: Array<string> = []
+  const pieces: Array<string> = []
+  const details: Array<CallDetail> = []
+  const started: Array<Ids.ProcessId> = []
+  const published = yield* Deferred.make<string>()
+  const processes = yield* Processes
+  const end = (processId: Ids.ProcessId) => processes.end(processId, 200)
+  yield* Effect.addFinalizer(() => Effect.forEach(started, end, { discard: true }))
+  const members: Partial<Turn.Turn> = {
+    sessionId,
+    session: { sessionId, scope: Effect.succeed(scope) } as Turn.TurnSession,
+    process: ({ command, cwd, env, input }) =>
+      Effect.suspend(() => {
+        const processId = newId()
+        started.push(processId)
+        const given = { ...(env === undefined ? {} : { env }), ...(input === undefined ? {} : { input }) }
+        return processes.start({ processId, command, cwd, ...given })
+      }),
+    keep: (id) => {
+      kept.push(id)
+      return Effect.succeed(true)
+    },
+    detail: (_, detail) => Effect.sync(() => void details.push(detail)),
+    output: (_, text) => {
+      pieces.push(text)
+      return Effect.asVoid(Deferred.succeed(published, text))
+    }
+  }
+  return { turn: members as Turn.Turn, details, kept, pieces, started, firstOutput: Deferred.await(published) }
+})
