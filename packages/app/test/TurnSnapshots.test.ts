@@ -49,7 +49,7 @@ const session = Effect.fnUntraced(function* (
   }).pipe(Effect.provideService(MutationGate, turns.gate), Effect.provideService(SessionObserver, turns.observer))
   const run = Effect.fnUntraced(function* (text: string) {
     const end = yield* harness.run(text)
-    // the snapshot after the turn is taken in a fiber of its own
+    // the snapshot after the turn is taken in another fiber
     yield* TestClock.adjust("1 second")
     return end
   })

@@ -4,7 +4,7 @@
  * A *change* has a snapshot from before and one from after. Taking it back restores every file that it changed, and keeps
  * what was changed by somebody else. Taking back is a change as well, so it can be taken back itself.
  *
- * Snapshots belong to an owner, such as a session, and are in a directory of their own: the repository of the user gets
+ * Snapshots belong to an owner, such as a session, and are in a separate directory: the repository of the user gets
  * no object, no ref and no lock. Files that git ignores are neither captured nor touched.
  */
 import * as Cause from "effect/Cause"
@@ -13,7 +13,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
-import * as Path from "effect/Path"
+import type * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
@@ -361,23 +361,24 @@ const restore = Effect.fnUntraced(function* (place: Place, { changes, conflicts,
     takesBack: changes.map((one) => one.id),
     steps: yield* Restoration.planStaging(shadow, id, steps)
   }
-  return yield* Effect.uninterruptible(
-    Effect.gen(function* () {
-      yield* Effect.interruptible(
-        Effect.gen(function* () {
-          yield* writeJournal(place, journal)
-          yield* Restoration.stage(shadow, journal.steps)
-          yield* Restoration.check(shadow, journal.steps)
-        })
-      )
-      yield* writeJournal(place, { ...journal, phase: "moving" })
-      yield* Restoration.move(shadow, journal.steps)
-    }).pipe(
-      Effect.onError((cause) => abandon(place, shadow, { journal, cause })),
-      // the journal outlives a failure here, so the next start concludes the restoration
-      Effect.andThen(() => conclude(place, shadow, journal))
-    )
+  return yield* Effect.interruptible(stage(place, shadow, journal)).pipe(
+    Effect.andThen(move(place, shadow, journal)),
+    Effect.onError((cause) => abandon(place, shadow, { journal, cause })),
+    // the journal outlives a failure here, so the next start concludes the restoration
+    Effect.andThen(conclude(place, shadow, journal)),
+    Effect.uninterruptible
   )
+})
+
+const stage = Effect.fnUntraced(function* (place: Place, shadow: Shadow.Shadow, journal: StoredJournal) {
+  yield* writeJournal(place, journal)
+  yield* Restoration.stage(shadow, journal.steps)
+  yield* Restoration.check(shadow, journal.steps)
+})
+
+const move = Effect.fnUntraced(function* (place: Place, shadow: Shadow.Shadow, journal: StoredJournal) {
+  yield* writeJournal(place, { ...journal, phase: "moving" })
+  yield* Restoration.move(shadow, journal.steps)
 })
 
 /** Removes what a restoration has staged, unless only the next start can finish it. */
