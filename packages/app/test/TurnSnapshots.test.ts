@@ -10,7 +10,7 @@ import * as Harness from "@spindle/testing/SessionHarness"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Git from "@spindle/tools/Git"
 import { SnapshotFailed, Snapshots } from "@spindle/tools/Snapshots"
-import { Effect, Layer } from "effect"
+import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import * as TurnSnapshots from "../src/TurnSnapshots.ts"
 import * as Fake from "./fixtures/snapshots.ts"
@@ -151,7 +151,7 @@ describe("a turn", () => {
           })
           const start = Delegate.runOnce({ agent, input: Input.text("go"), deadline: "1 minute" }).pipe(
             Effect.provide(handlers),
-            Effect.provide(Layer.succeed(Model, child.model))
+            Effect.provideService(Model, child.model)
           )
           return {
             delegate: { run: () => start as Effect.Effect<unknown, unknown, never>, policy: { mutates: false } }
