@@ -150,8 +150,7 @@ describe("a turn", () => {
             write: { run: () => Effect.sync(() => void log.push("write")), policy: { mutates: true } }
           })
           const start = Delegate.runOnce({ agent, input: Input.text("go"), deadline: "1 minute" }).pipe(
-            Effect.provide(handlers),
-            Effect.provide(Layer.succeed(Model, child.model))
+            Effect.provide(Layer.merge(handlers, Layer.succeed(Model, child.model)))
           )
           return {
             delegate: { run: () => start as Effect.Effect<unknown, unknown, never>, policy: { mutates: false } }
