@@ -63,6 +63,7 @@ export const policies = (options: {
     approval: (params) =>
       WriteStdin.isHarmless(params) ? "allow" : byPolicy(options.approval, inputContainment(options.approval)),
     concurrency: "parallel",
+    mutates: (params) => !WriteStdin.isHarmless(params),
     kind: "command",
     display: WriteStdin.display,
     payload: ({ chars = "", session_id }) => ({ sessionId: session_id, input: chars })

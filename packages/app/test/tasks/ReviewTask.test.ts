@@ -6,42 +6,15 @@ import type { JournalRecord } from "@spindle/core/SessionEvent"
 import type { TaskKind } from "@spindle/core/TaskKind"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
-import * as Git from "@spindle/tools/Git"
-import { Effect, Layer } from "effect"
+import { Effect } from "effect"
 import * as ReviewTask from "../../src/tasks/ReviewTask.ts"
 import { explore } from "../fixtures/exploring.ts"
+import { git } from "../fixtures/fakeGit.ts"
 
 const result = JSON.stringify({
   findings: [{ title: "Wrong", body: "It is.", priority: 1, confidence_score: 1 }],
   overall_explanation: "One bug."
 })
-
-/** Answers of git by the command, for a repository with one commit and one change. */
-const answers: { readonly [command: string]: string } = {
-  "rev-parse --path-format=absolute": "/r\n/r/.git\n/r/.git\n/r/.git/index\nsha1\n",
-  "rev-parse --quiet": "c0ffee\n",
-  diff: "diff --git a/a.ts b/a.ts\n-one\n+two\n",
-  show: "commit c0ffee\n",
-  "merge-base": "ba5e\n",
-  "ls-files": ""
-}
-
-/** Git with these answers in place of the others; undefined fails as git does for what it does not know. */
-const git = (own: { readonly [command: string]: string | undefined } = {}) =>
-  Layer.succeed(
-    Git.Git,
-    Git.Git.of({
-      run: ({ args, cwd }) => {
-        const line = args.join(" ").replaceAll(/-c \S+ /g, "")
-        const all: { readonly [command: string]: string | undefined } = { ...answers, ...own }
-        const name = Object.keys(all).find((command) => line.startsWith(command))
-        const answer = name === undefined ? undefined : all[name]
-        return answer === undefined
-          ? Effect.fail(new Git.GitFailed({ problem: "Failed", subject: cwd, detail: `${args[0]} exited with code 1` }))
-          : Effect.succeed(new TextEncoder().encode(answer))
-      }
-    })
-  )
 
 const start = (target: ReviewTask.ReviewTarget = { type: "uncommitted" }) => Op.startTask("review", { target })
 
