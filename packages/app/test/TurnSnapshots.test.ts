@@ -10,7 +10,7 @@ import * as Harness from "@spindle/testing/SessionHarness"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Git from "@spindle/tools/Git"
 import { SnapshotFailed, Snapshots } from "@spindle/tools/Snapshots"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import * as TurnSnapshots from "../src/TurnSnapshots.ts"
 import * as Fake from "./fixtures/snapshots.ts"
@@ -150,8 +150,7 @@ describe("a turn", () => {
             write: { run: () => Effect.sync(() => void log.push("write")), policy: { mutates: true } }
           })
           const start = Delegate.runOnce({ agent, input: Input.text("go"), deadline: "1 minute" }).pipe(
-            Effect.provide(handlers),
-            Effect.provideService(Model, child.model)
+            Effect.provide(Layer.merge(handlers, Layer.succeed(Model, child.model)))
           )
           return {
             delegate: { run: () => start as Effect.Effect<unknown, unknown, never>, policy: { mutates: false } }

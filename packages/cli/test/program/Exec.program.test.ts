@@ -38,6 +38,7 @@ describe("exec", () => {
         body.tools.map((tool: any) => [tool.type, tool.name]),
         [
           ["function", "exec_command"],
+          ["function", "write_stdin"],
           ["custom", "apply_patch"]
         ]
       )
