@@ -246,7 +246,6 @@ export const open = (
     const servers = yield* McpServers.McpServers
     const killTargets = () => [...groups.killTargets(), ...servers.pids().map((pid) => -pid)]
     const turns = settings.snapshots ? yield* TurnSnapshots.make(cwd) : undefined
-    const recovered = opening.isResumed ? yield* TurnSnapshots.recover(sessionId) : undefined
     let from = 0
     const onEvent = (event: SessionEvent) => {
       if (from === 0 && isRecord(event)) from = event.seq
@@ -269,6 +268,8 @@ export const open = (
         compactFromTokens: settings.modelSizes.get(settings.model)?.compactFromTokens
       })
     )
+    // the session is leased now: no other process works on its snapshots
+    const recovered = opening.isResumed ? yield* TurnSnapshots.recover(sessionId) : undefined
     if (recovered !== undefined) yield* session.submit(Op.notice(Undo.fragment, recovered, { delivery: "wait" }))
     return { session, from, killTargets }
   })
