@@ -13,6 +13,7 @@ import * as McpTools from "@spindle/mcp/McpTools"
 import { Sandbox, type SandboxUnavailable } from "@spindle/tools/Sandbox"
 import type { Snapshots } from "@spindle/tools/Snapshots"
 import * as CodingTools from "@spindle/tools/CodingTools"
+import * as ProjectTools from "@spindle/tools/ProjectTools"
 import type * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -43,7 +44,8 @@ export const isSandboxed = ({
     sandboxMode === "danger-full-access" ? Effect.succeed(false) : Effect.as(available, true)
   )
 
-type Handlers = Tool.HandlersFor<CodingTools.Tools & SubAgentTools.Tools> | McpTools.McpTools
+type OwnTools = CodingTools.Tools & ProjectTools.Tools
+type Handlers = Tool.HandlersFor<OwnTools & SubAgentTools.Tools> | McpTools.McpTools
 
 /** What a session of this agent runs with, besides its journal. */
 type Needs = Handlers | Model | Processes | Snapshots
@@ -62,7 +64,7 @@ const instructions = (cwd: string): string =>
 
 interface Common {
   readonly instructions: string
-  readonly policies: ReturnType<typeof CodingTools.policies>
+  readonly policies: Agent.Policies<OwnTools>
   readonly agents: AgentSettings
   readonly sources: ReadonlyArray<typeof McpTools.source>
   readonly tasks: ReturnType<typeof tasksIn>
@@ -90,7 +92,7 @@ const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
     agents: settings.agents ?? noAgents,
     sources: settings.mcpServers.length === 0 ? [] : [McpTools.source],
     tasks: tasksIn(cwd),
-    policies: CodingTools.policies({ approval, patches, cwd })
+    policies: { ...CodingTools.policies({ approval, patches, cwd }), ...ProjectTools.policies }
   }
   return parts
 })
@@ -109,11 +111,13 @@ const tasksIn = (cwd: string) => [
   UserShellTask.kind({ cwd, shell: process.env["SHELL"] || "/bin/sh" })
 ]
 
+const ownToolkit = Toolkit.merge(CodingTools.toolkit, ProjectTools.toolkit)
+
 const alone = ({ instructions, policies, sources, tasks }: Common): Agent.Agent<Needs> =>
-  Agent.make({ toolkit: CodingTools.toolkit, approvals: policies, instructions, sources, tasks })
+  Agent.make({ toolkit: ownToolkit, approvals: policies, instructions, sources, tasks })
 
 const leading = ({ agents, instructions, policies, sources, tasks }: Common): Agent.Agent<Needs> => {
-  const toolkit = Toolkit.merge(CodingTools.toolkit, SubAgentTools.toolkitFor(choicesOf(agents)))
+  const toolkit = Toolkit.merge(ownToolkit, SubAgentTools.toolkitFor(choicesOf(agents)))
   return Agent.make({ toolkit, approvals: { ...policies, ...SubAgentTools.policies }, instructions, sources, tasks })
 }
 
@@ -140,7 +144,7 @@ export const layer = (
 ): Layer.Layer<
   Tool.HandlersFor<SubAgentTools.Tools>,
   never,
-  Model | Journal | Processes | Sandbox | Snapshots | Tool.HandlersFor<CodingTools.Tools> | McpTools.McpTools
+  Model | Journal | Processes | Sandbox | Snapshots | Tool.HandlersFor<OwnTools> | McpTools.McpTools
 > =>
   Layer.unwrap(
     Effect.gen(function* () {
