@@ -31,6 +31,7 @@ import * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
 import * as Git from "@spindle/tools/Git"
 import * as ExecCommand from "@spindle/tools/ExecCommand"
+import * as ProjectTools from "@spindle/tools/ProjectTools"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
 import * as Sandbox from "@spindle/tools/Sandbox"
 import { fullAccess } from "@spindle/tools/SandboxPolicy"
@@ -110,12 +111,13 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
       const isSandboxed = yield* Effect.orElseSucceed(CodingAgent.isSandboxed(settings), () => false)
       const { commands, patches } = policiesOf(settings.sandboxMode, settings.sandbox, cwd)
       const { approval } = yield* CodingAgent.approvalsOf({ cwd, settings })
-      return CodingTools.layer({
+      const coding = CodingTools.layer({
         cwd,
         approval,
         login: settings.commands.allowsLoginShell,
         sandbox: { commands: isSandboxed ? commands : fullAccess, patches }
       })
+      return Layer.merge(coding, ProjectTools.layer({ cwd }))
     })
   )
 

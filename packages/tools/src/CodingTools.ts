@@ -16,7 +16,9 @@ import * as CommandApproval from "./CommandApproval.ts"
 import * as Commands from "./Commands.ts"
 import * as ExecCommand from "./ExecCommand.ts"
 import { escalate } from "./internal/escalation.ts"
+import * as PatchCommand from "./internal/patchCommand.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
+import * as ShellWords from "./ShellWords.ts"
 import * as WriteStdin from "./WriteStdin.ts"
 
 /** The tools. */
@@ -33,7 +35,8 @@ export type ApprovalMode = "ask" | "allow" | CommandApproval.Options
  * approval, what is written to it does: to a shell it is a command. The question about a command has `{ command,
  * cwd, shell?, justification? }` (`shell`: the program that runs it, if the model wants another than the default) and, if a
  * policy decides, a `CommandApproval.Explanation`; that about input has `{ sessionId, input }`, and the question about a
- * patch has `{ changes }`, see `Patch.Change`. A patch that does not apply fails without a question.
+ * patch has `{ changes }`, see `Patch.Change`. A patch that does not apply fails without a question. A command that only
+ * calls `apply_patch` is such a patch.
  * `cwd` is that of {@link layer}.
  */
 export const policies = (options: {
@@ -46,6 +49,7 @@ export const policies = (options: {
     ...commandPolicy(options),
     concurrency: "parallel",
     kind: "command",
+    redirect: patchCall,
     display: (params) => ExecCommand.display(params, options.cwd),
     payload: (params) => {
       const { cwd, line, shell } = commandLine(params, options.cwd)
@@ -78,6 +82,12 @@ export const policies = (options: {
     freeform: ApplyPatch.freeform
   }
 })
+
+/** A command that only applies a patch is a call of `apply_patch`. */
+const patchCall = ({ cmd, shell, workdir }: ExecCommand.Parameters) => {
+  const input = shell && !ShellWords.isShell(shell) ? undefined : PatchCommand.patchOf(cmd, workdir)
+  return input === undefined ? undefined : { name: ApplyPatch.tool.name, params: { input } }
+}
 
 const commandLine = (params: ExecCommand.Parameters, cwd: string): CommandApproval.CommandLine => ({
   line: params.cmd,
