@@ -114,6 +114,7 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
         cwd,
         approval,
         login: settings.commands.allowsLoginShell,
+        journals: Path.join(settings.home, "patches"),
         sandbox: { commands: isSandboxed ? commands : fullAccess, patches }
       })
     })
