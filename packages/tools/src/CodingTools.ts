@@ -132,6 +132,8 @@ export interface Options {
   readonly cwd: string
   readonly shell?: string | undefined
   readonly login?: boolean | undefined
+  /** A directory of programs that commands find before those of their path. */
+  readonly bin?: string | undefined
   /** Decides about a command that the sandbox has blocked: what {@link policies} got. By default nobody is asked. */
   readonly approval?: CommandApproval.Options | undefined
   /**

@@ -274,9 +274,11 @@ describe("apply", () => {
       )
       assert.deepStrictEqual(notes[1], {
         diff: [
-          ...["diff --git a/old b/old", "deleted file", "--- a/old", "+++ /dev/null", "@@ -1,2 +0,0 @@", "-x", "-y"],
-          ...["diff --git a/b b/b", "deleted file", "--- a/b", "+++ /dev/null", "@@ -1 +0,0 @@", "-z", ""]
-        ].join("\n")
+          ["diff --git a/old b/old", "deleted file", "--- a/old", "+++ /dev/null", "@@ -1,2 +0,0 @@", "-x", "-y"],
+          ["diff --git a/b b/b", "deleted file", "--- a/b", "+++ /dev/null", "@@ -1 +0,0 @@", "-z", ""]
+        ]
+          .flat()
+          .join("\n")
       })
       details.pop()
       assert.deepStrictEqual(details, [

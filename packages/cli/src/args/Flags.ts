@@ -35,7 +35,8 @@ export const topics = [
   "trace",
   "demo",
   "sandbox",
-  "doctor"
+  "doctor",
+  "apply-patch"
 ] as const
 /** @see {@link topics} */
 export type Topic = (typeof topics)[number]
