@@ -50,6 +50,7 @@ import * as HookCommands from "./HookCommands.ts"
 import * as HookSettings from "./hooks/HookSettings.ts"
 import * as Instructions from "./Instructions.ts"
 import * as Models from "./Models.ts"
+import * as PatchCommand from "./PatchCommand.ts"
 import * as RuleFiles from "./RuleFiles.ts"
 import * as SessionLease from "./SessionLease.ts"
 import type * as Settings from "./Settings.ts"
@@ -115,6 +116,8 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
         cwd,
         approval,
         login: settings.commands.allowsLoginShell,
+        journals: Path.join(settings.home, "patches"),
+        bin: PatchCommand.isInstalled(settings.home) ? PatchCommand.directoryOf(settings.home) : undefined,
         sandbox: { commands: isSandboxed ? commands : fullAccess, patches }
       })
       return Layer.merge(coding, ProjectTools.layer({ cwd }))
