@@ -117,7 +117,8 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
         login: settings.commands.allowsLoginShell,
         sandbox: { commands: isSandboxed ? commands : fullAccess, patches }
       })
-      return Layer.merge(coding, ProjectTools.layer({ cwd }))
+      const sandbox = isSandboxed ? commands : fullAccess
+      return Layer.merge(coding, ProjectTools.layer({ cwd, node: process.execPath, sandbox }))
     })
   )
 

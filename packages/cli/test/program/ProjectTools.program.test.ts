@@ -2,7 +2,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { events, run, type World, world } from "../fixtures/program.ts"
+import { asking, events, run, type World, world } from "../fixtures/program.ts"
 
 const inputOf = ({ server }: World, request: number): ReadonlyArray<any> => server.requests[request]!.body.input
 const outputsTo = (at: World, request: number): ReadonlyArray<string> =>
@@ -37,6 +37,37 @@ describe("the tools of a project", () => {
         ]
       )
       assert.include(outputsTo(at, 2).join(), "The plan was not updated: 2 steps are in_progress")
+    })
+  )
+
+  it.live("look at files without a question, where commands need one", () =>
+    Effect.gen(function* () {
+      const calls = [
+        { call: "read_file", args: { file_path: "a.txt" }, callId: "c1" },
+        { call: "list_dir", args: { dir_path: "." }, callId: "c2" },
+        { call: "grep_files", args: { pattern: "one" }, callId: "c3" },
+        { call: "grep_files", args: { pattern: "(" }, callId: "c4" }
+      ]
+      const at = yield* world({ turns: [{ events: calls }, { events: [{ text: "done" }] }] })
+      Fs.writeFileSync(Path.join(at.cwd, "a.txt"), "one\ntwo\n")
+      const ended = yield* run(at, ["exec", "--json", ...asking, "go"])
+      assert.strictEqual(ended.code, 0)
+      assert.deepStrictEqual(outputsTo(at, 1).slice(0, 3), [
+        "L1: one\nL2: two",
+        `${at.cwd}:\na.txt`,
+        Path.join(at.cwd, "a.txt")
+      ])
+      assert.deepStrictEqual(
+        events(ended).flatMap(({ item, type }) =>
+          type === "item.completed" && item.type === "mcp_tool_call" ? [[item.server, item.tool, item.status]] : []
+        ),
+        [
+          ["", "read_file", "completed"],
+          ["", "list_dir", "completed"],
+          ["", "grep_files", "completed"],
+          ["", "grep_files", "failed"]
+        ]
+      )
     })
   )
 

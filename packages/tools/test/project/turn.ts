@@ -1,6 +1,6 @@
 /** A turn for tools that only give input to their session and ask questions. */
 import { Effect } from "effect"
-import { Input, Op, Turn } from "@spindle/core"
+import type { Input, Op, Turn } from "@spindle/core"
 
 /** The turn, what its session received, and what was asked. `answer` settles every question. */
 export const makeTurn = (answer: Turn.Answer = { _tag: "Cancelled", by: "deadline" }) => {
