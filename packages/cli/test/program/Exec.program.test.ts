@@ -44,7 +44,9 @@ describe("exec", () => {
           ["function", "view_image"],
           ["function", "read_file"],
           ["function", "list_dir"],
-          ["function", "grep_files"]
+          ["function", "grep_files"],
+          ["function", "request_user_input"],
+          ["function", "request_permissions"]
         ]
       )
     })

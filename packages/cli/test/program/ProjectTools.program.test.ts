@@ -71,6 +71,22 @@ describe("the tools of a project", () => {
     })
   )
 
+  it.live("refuse questions in a pipe, with a text that says why", () =>
+    Effect.gen(function* () {
+      const options = [{ label: "Red", description: "warm" }]
+      const questions = [{ id: "colour", header: "Colour", question: "Which colour?", options }]
+      const calls = [
+        { call: "request_user_input", args: { questions }, callId: "c1" },
+        { call: "request_permissions", args: { permissions: { network: { enabled: true } } }, callId: "c2" }
+      ]
+      const at = yield* world({ turns: [{ events: calls }, { events: [{ text: "done" }] }] })
+      const { code, stderr } = yield* run(at, ["exec", "--ask-for-approval", "on-request", "go"])
+      assert.strictEqual(code, 3)
+      for (const output of outputsTo(at, 1)) assert.match(output, /^The request was refused: no terminal to ask at/)
+      assert.include(stderr, "? A question:\n  Which colour?\n    1 Red warm\n")
+    })
+  )
+
   it.live("show the model an image as the next message", () =>
     Effect.gen(function* () {
       const at = yield* world({

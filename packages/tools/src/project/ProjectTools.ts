@@ -14,11 +14,21 @@ import * as SandboxPolicy from "../SandboxPolicy.ts"
 import * as GrepFiles from "./GrepFiles.ts"
 import * as ListDirectory from "./ListDirectory.ts"
 import * as ReadFile from "./ReadFile.ts"
+import * as RequestPermissions from "./RequestPermissions.ts"
+import * as RequestUserInput from "./RequestUserInput.ts"
 import * as UpdatePlan from "./UpdatePlan.ts"
 import * as ViewImage from "./ViewImage.ts"
 
 /** The tools. */
-export const toolkit = Toolkit.make(UpdatePlan.tool, ViewImage.tool, ReadFile.tool, ListDirectory.tool, GrepFiles.tool)
+export const toolkit = Toolkit.make(
+  UpdatePlan.tool,
+  ViewImage.tool,
+  ReadFile.tool,
+  ListDirectory.tool,
+  GrepFiles.tool,
+  RequestUserInput.tool,
+  RequestPermissions.tool
+)
 
 /** The tools of {@link toolkit}, by name. */
 export type Tools = (typeof toolkit)["tools"]
@@ -31,7 +41,10 @@ export const policies: Policies<Tools> = {
   view_image: { ...harmless, display: ViewImage.display },
   read_file: { ...harmless, display: ReadFile.display },
   list_dir: { ...harmless, display: ListDirectory.display },
-  grep_files: { ...harmless, display: GrepFiles.display }
+  grep_files: { ...harmless, display: GrepFiles.display },
+  // their handlers ask
+  request_user_input: harmless,
+  request_permissions: harmless
 }
 
 /**
@@ -57,7 +70,10 @@ export const layer = (options: Options): Layer.Layer<Tool.HandlersFor<Tools>, ne
           GrepFiles.run(params, toolCallId, options).pipe(
             SandboxPolicy.within(options.sandbox ?? SandboxPolicy.fullAccess),
             Effect.provideContext(context)
-          )
+          ),
+        request_user_input: (params, { toolCallId }) => RequestUserInput.run(params, toolCallId),
+        request_permissions: (params, { toolCallId }) =>
+          Effect.provideContext(RequestPermissions.run(params, toolCallId, options), context)
       })
     )
   )
