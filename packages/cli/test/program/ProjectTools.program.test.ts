@@ -2,7 +2,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { asking, events, run, type World, world } from "../fixtures/program.ts"
+import { allowed, asking, events, run, type World, world } from "../fixtures/program.ts"
 
 const inputOf = ({ server }: World, request: number): ReadonlyArray<any> => server.requests[request]!.body.input
 const outputsTo = (at: World, request: number): ReadonlyArray<string> =>
@@ -84,6 +84,27 @@ describe("the tools of a project", () => {
       assert.strictEqual(code, 3)
       for (const output of outputsTo(at, 1)) assert.match(output, /^The request was refused: no terminal to ask at/)
       assert.include(stderr, "? A question:\n  Which colour?\n    1 Red warm\n")
+    })
+  )
+
+  it.live("run JavaScript if the feature is on, and end the kernel with the session", () =>
+    Effect.gen(function* () {
+      const cell = (code: string, callId: string) => ({ call: "js_repl", args: { code }, callId })
+      const at = yield* world({
+        turns: [
+          { events: [cell("let count = 1; require('node:process').pid", "c1")] },
+          { events: [cell("count += 1", "c2")] },
+          { events: [{ text: "done" }] }
+        ]
+      })
+      const flag = ["-c", "features.js_repl=true"]
+      const { code } = yield* run(at, ["exec", ...allowed, ...flag, "go"])
+      assert.strictEqual(code, 0)
+      const [pid = "", count] = outputsTo(at, 2)
+      assert.strictEqual(count, "2")
+      assert.isFalse(Fs.existsSync(`/proc/${Number(pid)}`))
+      const names = (request: number) => at.server.requests[request]!.body.tools.map((tool: any) => tool.name)
+      assert.includeMembers(names(0), ["js_repl", "js_repl_reset"])
     })
   )
 
