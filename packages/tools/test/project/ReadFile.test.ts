@@ -56,7 +56,7 @@ describe("read_file", () => {
     })
   )
 
-  it.effect("replaces what is not UTF-8, also where pieces meet, and refuses binary files", () =>
+  it.effect("replaces what is not UTF-8, even if pieces meet inside a character, and refuses binary files", () =>
     Effect.gen(function* () {
       assert.strictEqual(yield* read(Uint8Array.of(97, 0xff, 98)), "L1: a\ufffdb")
       assert.strictEqual(yield* read(`${"\n".repeat(65_535)}ä`, { offset: 65_536 }), "L65536: ä")
