@@ -1,0 +1,25 @@
+/** An API that a server speaks: how a request is written, and how its response is read. */
+import type { Item } from "@spindle/core/Item"
+import type { ModelRequest } from "@spindle/core/Model"
+import type { ProviderError } from "./failures.ts"
+import type { ReadingContext, ResponseReader } from "./reader.ts"
+
+/** What every API needs of a request. */
+export type WireRequest = Pick<ModelRequest, "instructions" | "items" | "tools" | "output">
+
+/** A request as it is sent. */
+export interface WrittenRequest {
+  readonly body: string
+  /** The items that an error of the server names, and without which it may accept the request. */
+  readonly refusedItems: (error: ProviderError) => ReadonlyArray<Item>
+}
+
+/** One API, for requests of type `R`. */
+export interface Wire<R extends WireRequest> {
+  /** What follows the base URL. */
+  readonly path: string
+  /** Writes a request with these items. `seal` is that of {@link ReadingContext}. Throws when JSON cannot represent it. */
+  readonly write: (request: R, items: ReadonlyArray<Item>, seal: string) => WrittenRequest
+  /** Makes the reader of a response to this request. */
+  readonly read: (request: R, context: ReadingContext) => ResponseReader
+}
