@@ -34,6 +34,8 @@ interface Call extends Items.StreamedItem {
   isComplete: boolean
 }
 
+const usageNames = { input: "input_tokens", output: "output_tokens" }
+
 /** Reads the events of one response of the Responses API. */
 export class EventReader extends ResponseReader {
   readonly api = "the Responses API"
@@ -276,7 +278,7 @@ export class EventReader extends ResponseReader {
   }
 
   private finish(response: Json, reason: Extract<ModelPart, { _tag: "Finish" }>["reason"]): boolean {
-    this.parts.push({ _tag: "Finish", reason, usage: usageOf(response["usage"]) })
+    this.parts.push({ _tag: "Finish", reason, usage: usageOf(response["usage"], usageNames) })
     this.isFinished = true
     return true
   }

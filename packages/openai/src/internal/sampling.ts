@@ -14,7 +14,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as ResponseStream from "./responseStream.ts"
 import * as ApiKey from "./apiKey.ts"
 import * as Failures from "./failures.ts"
-import { type ReadingContext, sealOf } from "./reader.ts"
+import type { ReadingContext } from "./reader.ts"
 import * as Redirects from "./redirects.ts"
 import * as Refusals from "./refusals.ts"
 import { changedNames } from "./toolNames.ts"
@@ -77,7 +77,7 @@ export const make = <R extends WireRequest>(
       wire,
       base: requestOf(wire.path, options),
       context,
-      seal: sealOf(provider, options.model),
+      seal: wire.sealOf(provider, options.model),
       idleTimeout: limitOf(options.idleTimeout ?? "300 seconds"),
       keys,
       refused: new WeakSet()

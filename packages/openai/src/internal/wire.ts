@@ -18,6 +18,8 @@ export interface WrittenRequest {
 export interface Wire<R extends WireRequest> {
   /** What follows the base URL. */
   readonly path: string
+  /** Names who can read the sealed reasoning of a model. */
+  readonly sealOf: (provider: string, model: string) => string
   /** Writes a request with these items. `seal` is that of {@link ReadingContext}. Throws when JSON cannot represent it. */
   readonly write: (request: R, items: ReadonlyArray<Item>, seal: string) => WrittenRequest
   /** Makes the reader of a response to this request. */
