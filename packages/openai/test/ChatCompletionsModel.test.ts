@@ -131,6 +131,28 @@ describe("a request", () => {
     })
   )
 
+  it.live("does not ask for the usage where the server refuses that, from then on without another refusal", () =>
+    Effect.gen(function* () {
+      const server = yield* serve((seen, response) => {
+        if (!seen.body.includes("stream_options")) response.end(hello + done)
+        else
+          response.writeHead(422).end(JSON.stringify({ detail: [{ loc: ["body", "stream_options"], msg: "extra" }] }))
+      })
+      const one = yield* model(server.baseUrl)
+      yield* Stream.runDrain(one.stream(request()))
+      yield* Stream.runDrain(one.stream(request()))
+      assert.lengthOf(server.requests, 3)
+    })
+  )
+
+  it.live("fails when the server refuses the field that was left out", () =>
+    Effect.gen(function* () {
+      const server = yield* serve((_, response) => response.writeHead(400).end("stream_options"))
+      assertFailure(yield* failureOf((yield* model(server.baseUrl)).stream(request())), { kind: "InvalidRequest" })
+      assert.lengthOf(server.requests, 2)
+    })
+  )
+
   it.live("is not sent again without the last input of the user", () =>
     Effect.gen(function* () {
       const server = yield* serve((_, response) =>

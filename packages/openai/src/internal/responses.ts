@@ -10,7 +10,8 @@ import type { Wire } from "./wire.ts"
 export const make = (options: BodyOptions): Wire<BodyRequest> => ({
   path: "/responses",
   sealOf,
-  write: (request, items, seal) => {
+  optionalFields: [],
+  write: (request, { items, seal }) => {
     const entries = inputOf(items, seal)
     return {
       body: bodyOf(options, request, entries),

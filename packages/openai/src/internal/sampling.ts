@@ -50,13 +50,16 @@ interface Connection<R extends WireRequest> {
   readonly keys: ApiKey.Keys
   /** Items that the provider refused, and without which it accepted a request. */
   readonly refused: WeakSet<Item>
+  /** Whether the provider accepted a request only without the optional fields. */
+  isPlain: boolean
 }
 
-/** The repairs of a request so far: which items are left out, and what a person should know about it. */
+/** The repairs of a request so far: what is left out, and what a person should know about it. */
 interface Repairs {
   readonly leftOut: ReadonlySet<Item>
   readonly warnings: ReadonlyArray<string>
   readonly isKeyRenewed: boolean
+  readonly isPlain: boolean
 }
 
 /** How often a request is sent again because the provider refused an item by name. */
@@ -80,9 +83,10 @@ export const make = <R extends WireRequest>(
       seal: wire.sealOf(provider, options.model),
       idleTimeout: limitOf(options.idleTimeout ?? "300 seconds"),
       keys,
-      refused: new WeakSet()
+      refused: new WeakSet(),
+      isPlain: false
     }
-    const repairs: Repairs = { leftOut: new Set(), warnings: [], isKeyRenewed: false }
+    const repairs: Repairs = { leftOut: new Set(), warnings: [], isKeyRenewed: false, isPlain: false }
     return { provider, stream: (request) => Stream.unwrap(sample(connection, request, repairs)) }
   })
 
@@ -109,7 +113,7 @@ const sample = Effect.fnUntraced(function* <R extends WireRequest>(
   const reading: ResponseStream.Reading = { context, idleTimeout }
   const items = request.items.filter((item) => !refused.has(item) && !repairs.leftOut.has(item))
   const written = yield* Effect.try({
-    try: () => wire.write(request, items, seal),
+    try: () => wire.write(request, { items, seal, isPlain: connection.isPlain || repairs.isPlain }),
     catch: (cause) =>
       Failures.failure(context, "InvalidRequest", { detail: "the request cannot be written as JSON", cause })
   })
@@ -118,6 +122,7 @@ const sample = Effect.fnUntraced(function* <R extends WireRequest>(
   const response = yield* Redirects.execute(client, context, ready).pipe(ResponseStream.failWhenIdle(reading))
   if (response.status >= 200 && response.status < 300) {
     for (const item of repairs.leftOut) refused.add(item)
+    if (repairs.isPlain) connection.isPlain = true
     const warnings = repairs.warnings.map((message): ModelPart => ({ _tag: "Warning", message }))
     const parts = ResponseStream.partsOf(reading, response, (own) => wire.read(request, own))
     return warnings.length === 0 ? parts : Stream.concat(Stream.fromArray(warnings), parts)
@@ -127,7 +132,11 @@ const sample = Effect.fnUntraced(function* <R extends WireRequest>(
   if (response.status === 401 && !repairs.isKeyRenewed && (yield* keys.renew)) {
     return yield* sample(connection, request, { ...repairs, isKeyRenewed: true })
   }
-  const next = failure.kind === "InvalidRequest" ? without(context, refusal, written, repairs) : undefined
+  if (failure.kind !== "InvalidRequest") return yield* failure
+  if (!connection.isPlain && !repairs.isPlain && wire.optionalFields.some((name) => refusal.body.includes(name))) {
+    return yield* sample(connection, request, { ...repairs, isPlain: true })
+  }
+  const next = without(context, refusal, written, repairs)
   return next === undefined ? yield* failure : yield* sample(connection, request, next)
 })
 

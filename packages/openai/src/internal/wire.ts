@@ -14,14 +14,26 @@ export interface WrittenRequest {
   readonly refusedItems: (error: ProviderError) => ReadonlyArray<Item>
 }
 
+/** How a request is written. */
+export interface Writing {
+  /** The items of the request, without those that the server refused. */
+  readonly items: ReadonlyArray<Item>
+  /** The seal of the {@link ReadingContext}. */
+  readonly seal: string
+  /** Whether the optional fields are left out. */
+  readonly isPlain: boolean
+}
+
 /** One API, for requests of type `R`. */
 export interface Wire<R extends WireRequest> {
   /** What follows the base URL. */
   readonly path: string
   /** Names who can read the sealed reasoning of a model. */
   readonly sealOf: (provider: string, model: string) => string
-  /** Writes a request with these items. `seal` is that of {@link ReadingContext}. Throws when JSON cannot represent it. */
-  readonly write: (request: R, items: ReadonlyArray<Item>, seal: string) => WrittenRequest
+  /** Fields of the body that a server may refuse, and that a request can do without. */
+  readonly optionalFields: ReadonlyArray<string>
+  /** Writes a request. Throws when JSON cannot represent it. */
+  readonly write: (request: R, writing: Writing) => WrittenRequest
   /** Makes the reader of a response to this request. */
   readonly read: (request: R, context: ReadingContext) => ResponseReader
 }

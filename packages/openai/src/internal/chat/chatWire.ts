@@ -12,9 +12,13 @@ export const make = (options: ChatOptions): Wire<WireRequest> => ({
   path: "/chat/completions",
   // reasoning of the same model in another API has another form
   sealOf: (provider, model) => `${sealOf(provider, model)} chat`,
-  write: (request, items, seal) => {
+  optionalFields: ["stream_options"],
+  write: (request, { isPlain, items, seal }) => {
     const entries = messagesOf(request.instructions, items, seal)
-    return { body: bodyOf(options, request, entries), refusedItems: (error) => refusedItems(error, entries) }
+    return {
+      body: bodyOf({ ...options, isPlain }, request, entries),
+      refusedItems: (error) => refusedItems(error, entries)
+    }
   },
   read: ({ tools }, context) => new ChunkReader(context, tools)
 })

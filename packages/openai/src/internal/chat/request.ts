@@ -10,6 +10,8 @@ export interface ChatOptions {
   readonly model: string
   readonly reasoningEffort?: string | undefined
   readonly parallelToolCalls?: boolean | undefined
+  /** Whether the server refuses to be asked for the usage. */
+  readonly isPlain?: boolean
 }
 
 /**
@@ -20,7 +22,7 @@ export const bodyOf = (options: ChatOptions, request: WireRequest, messages: Rea
   stringify({
     model: options.model,
     stream: true,
-    stream_options: { include_usage: true },
+    ...(options.isPlain === true ? {} : { stream_options: { include_usage: true } }),
     messages: messages.map(({ message }) => message),
     ...(request.tools.length === 0
       ? {}
