@@ -3,6 +3,7 @@
  * turn and is complete at every moment, so that the turn can be settled without its task (contract I3, I6, I7).
  */
 import type * as Clock from "effect/Clock"
+import type * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import type * as Tracer from "effect/Tracer"
 import type { NoteKind } from "../../NoteKind.ts"
@@ -53,6 +54,10 @@ export class Ledger implements ItemWriter {
   readonly response: Response
   /** The spans that began in the turn and have not ended. They are ended with the turn (contract O1). */
   readonly spans: Set<Tracer.Span> | undefined
+  /** The fibers of the tasks that run alongside the turn. */
+  readonly tasks = new Set<Fiber.Fiber<unknown>>()
+  /** Whether a task may still start alongside the turn. */
+  takesTasks = true
   /** How many model requests and tool calls the turn has made; see `bounds`. */
   requestsCount = 0
   toolCallsCount = 0
