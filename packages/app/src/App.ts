@@ -324,6 +324,6 @@ const turnContext = (settings: Settings.Settings, cwd: string): TurnContext => (
 })
 
 const retriesOf = ({ provider }: Settings.Settings) => {
-  const { requestRetries, streamRetries } = provider._tag === "Responses" ? provider : defaults
+  const { requestRetries, streamRetries } = provider._tag === "Scripted" ? defaults : provider
   return { requestRetries, streamRetries }
 }
