@@ -9,16 +9,19 @@ import type { Processes } from "@spindle/core/Processes"
 import * as Limits from "@spindle/delegate/Limits"
 import type * as SubAgents from "@spindle/delegate/SubAgents"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
+import type { Git } from "@spindle/tools/Git"
 import * as McpTools from "@spindle/mcp/McpTools"
 import { Sandbox, type SandboxUnavailable } from "@spindle/tools/Sandbox"
 import type { Snapshots } from "@spindle/tools/Snapshots"
 import * as CodingTools from "@spindle/tools/CodingTools"
+import * as ProjectTools from "@spindle/tools/ProjectTools"
 import type * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import { type MakeModel, NamedModels } from "./Models.ts"
+import * as ReviewTask from "./tasks/ReviewTask.ts"
 import * as UndoTask from "./tasks/UndoTask.ts"
 import type { AgentRole, AgentSettings } from "./settings/agents.ts"
 import * as RuleFiles from "./RuleFiles.ts"
@@ -43,13 +46,13 @@ export const isSandboxed = ({
     sandboxMode === "danger-full-access" ? Effect.succeed(false) : Effect.as(available, true)
   )
 
-type Handlers = Tool.HandlersFor<CodingTools.Tools & SubAgentTools.Tools> | McpTools.McpTools
+type OwnTools = CodingTools.Tools & ProjectTools.Tools
+type Handlers = Tool.HandlersFor<OwnTools & SubAgentTools.Tools> | McpTools.McpTools
 
-/** What a session of this agent runs with, besides its journal. */
-type Needs = Handlers | Model | Processes | Snapshots
+type Needs = Handlers | Model | Journal | Processes | Snapshots | Git
 
 /** What a session of this agent runs with. */
-export type Services = Needs | Journal
+export type Services = Needs
 
 /** The instructions, unless the configuration names others. */
 const instructions = (cwd: string): string =>
@@ -62,7 +65,7 @@ const instructions = (cwd: string): string =>
 
 interface Common {
   readonly instructions: string
-  readonly policies: ReturnType<typeof CodingTools.policies>
+  readonly policies: Agent.Policies<OwnTools>
   readonly agents: AgentSettings
   readonly sources: ReadonlyArray<typeof McpTools.source>
   readonly tasks: ReturnType<typeof tasksIn>
@@ -90,7 +93,7 @@ const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
     agents: settings.agents ?? noAgents,
     sources: settings.mcpServers.length === 0 ? [] : [McpTools.source],
     tasks: tasksIn(cwd),
-    policies: CodingTools.policies({ approval, patches, cwd })
+    policies: { ...CodingTools.policies({ approval, patches, cwd }), ...ProjectTools.policies }
   }
   return parts
 })
@@ -106,14 +109,17 @@ const allowedBy = (mode: Settings.SandboxMode, isConfined: boolean): string | un
 const tasksIn = (cwd: string) => [
   CompactTask.kind,
   UndoTask.kind,
+  ReviewTask.kind({ cwd }),
   UserShellTask.kind({ cwd, shell: process.env["SHELL"] || "/bin/sh" })
 ]
 
+const ownToolkit = Toolkit.merge(CodingTools.toolkit, ProjectTools.toolkit)
+
 const alone = ({ instructions, policies, sources, tasks }: Common): Agent.Agent<Needs> =>
-  Agent.make({ toolkit: CodingTools.toolkit, approvals: policies, instructions, sources, tasks })
+  Agent.make({ toolkit: ownToolkit, approvals: policies, instructions, sources, tasks })
 
 const leading = ({ agents, instructions, policies, sources, tasks }: Common): Agent.Agent<Needs> => {
-  const toolkit = Toolkit.merge(CodingTools.toolkit, SubAgentTools.toolkitFor(choicesOf(agents)))
+  const toolkit = Toolkit.merge(ownToolkit, SubAgentTools.toolkitFor(choicesOf(agents)))
   return Agent.make({ toolkit, approvals: { ...policies, ...SubAgentTools.policies }, instructions, sources, tasks })
 }
 
@@ -140,7 +146,7 @@ export const layer = (
 ): Layer.Layer<
   Tool.HandlersFor<SubAgentTools.Tools>,
   never,
-  Model | Journal | Processes | Sandbox | Snapshots | Tool.HandlersFor<CodingTools.Tools> | McpTools.McpTools
+  Model | Journal | Processes | Sandbox | Snapshots | Git | Tool.HandlersFor<OwnTools> | McpTools.McpTools
 > =>
   Layer.unwrap(
     Effect.gen(function* () {
@@ -177,7 +183,8 @@ const roleOf = Effect.fnUntraced(function* (
   return { ...role, model: yield* named({ name: model ?? settings.model, effort: reasoningEffort }) }
 })
 
-const noAgents: AgentSettings = { threads: 0, depth: 0, runtimeSeconds: 0, roles: [], models: [] }
+// a review needs one
+const noAgents: AgentSettings = { threads: 1, depth: 1, runtimeSeconds: 0, roles: [], models: [] }
 
 /** Runs a session with the limits of the tree of agents below it. */
 export const withLimits = (settings: Settings.Settings) => {

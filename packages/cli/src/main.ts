@@ -24,6 +24,7 @@ import * as SessionProcesses from "./commands/SessionProcesses.ts"
 import * as Mcp from "./commands/Mcp.ts"
 import * as Sessions from "./commands/Sessions.ts"
 import * as Stdin from "./commands/stdin.ts"
+import * as Tasks from "./commands/Tasks.ts"
 import * as Trace from "./commands/Trace.ts"
 import * as Interrupts from "./Interrupts.ts"
 import * as Failures from "./output/failures.ts"
@@ -83,13 +84,23 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       const settings = yield* settingsOf("demo", command.options)
       return yield* Exec.run(Demo.prepare({ options: command.options, settings, example, onRunning }))
     }
+    case "Undo": {
+      const cwd = yield* directory(command.options.cwd)
+      // an undo asks no model, so none has to be configured
+      const settings = yield* settingsOf("demo", command.options)
+      return yield* Exec.run(Tasks.undo({ ...command, settings, cwd, unattended: refusingIn(settings), onRunning }))
+    }
+    case "Review": {
+      const cwd = yield* directory(command.options.cwd)
+      const settings = yield* settingsOf("exec", command.options)
+      return yield* Exec.run(Tasks.review({ ...command, settings, cwd, unattended: refusingIn(settings), onRunning }))
+    }
     case "Exec": {
       const cwd = yield* directory(command.options.cwd)
       const settings = yield* settingsOf("exec", command.options)
       const prompt = yield* Stdin.promptOf(command.prompt, command.options.images.length > 0)
       yield* installPatchCommand(settings.home)
-      const unattended = (isSandboxed: boolean) => refusing(settings, isSandboxed)
-      return yield* Exec.run({ ...command, settings, cwd, prompt, unattended, onRunning })
+      return yield* Exec.run({ ...command, settings, cwd, prompt, unattended: refusingIn(settings), onRunning })
     }
     case "Sandbox": {
       const cwd = yield* directory(command.cwd)
@@ -112,6 +123,9 @@ const installPatchCommand = (home: string) =>
     }),
     (reason) => Effect.logWarning(`cannot install the command apply_patch: ${reason}`)
   )
+
+/** What happens to questions without a terminal, with a sandbox or without one. */
+const refusingIn = (settings: Settings.Settings) => (isSandboxed: boolean) => refusing(settings, isSandboxed)
 
 /** The project of the demo. It is in the package, next to the folder of this module and of the bundle. */
 const example = fileURLToPath(new URL("../example", import.meta.url))

@@ -16,8 +16,8 @@ import * as CommandApproval from "./CommandApproval.ts"
 import * as Commands from "./Commands.ts"
 import * as ExecCommand from "./ExecCommand.ts"
 import { escalate } from "./internal/escalation.ts"
-import * as PatchCommand from "./internal/patchCommand.ts"
-import * as PatchJournal from "./internal/patchJournal.ts"
+import * as PatchCommand from "./internal/patch/patchCommand.ts"
+import * as PatchJournal from "./internal/patch/patchJournal.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
 import * as ShellWords from "./ShellWords.ts"
 import * as WriteStdin from "./WriteStdin.ts"
@@ -68,6 +68,7 @@ export const policies = (options: {
     approval: (params) =>
       WriteStdin.isHarmless(params) ? "allow" : byPolicy(options.approval, inputContainment(options.approval)),
     concurrency: "parallel",
+    mutates: (params) => !WriteStdin.isHarmless(params),
     kind: "command",
     display: WriteStdin.display,
     payload: ({ chars = "", session_id }) => ({ sessionId: session_id, input: chars })

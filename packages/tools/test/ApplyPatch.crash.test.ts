@@ -13,7 +13,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, Exit, FileSystem, Layer } from "effect"
 import { ApplyPatch } from "../src/index.ts"
-import * as PatchJournal from "../src/internal/patchJournal.ts"
+import * as PatchJournal from "../src/internal/patch/patchJournal.ts"
 import { directory } from "./host.ts"
 
 /** Everything below a directory: the number of a file, its mode and its content; the target of a link. */

@@ -38,7 +38,10 @@ describe("exec", () => {
         body.tools.map((tool: any) => [tool.type, tool.name]),
         [
           ["function", "exec_command"],
-          ["custom", "apply_patch"]
+          ["function", "write_stdin"],
+          ["custom", "apply_patch"],
+          ["function", "update_plan"],
+          ["function", "view_image"]
         ]
       )
     })

@@ -48,7 +48,7 @@ export interface ToolPolicy<Params = unknown> {
   /** Describes a call, for people and for the wire. It is recorded with the call. Without it a call is `Other`. */
   readonly display?: ((params: Params) => CallDisplay) | undefined
   /**
-   * Returns the call of another tool that this call stands for, or undefined. That tool's policy and handler then apply, as
+   * Returns the call of another tool that this call means, or undefined. That tool's policy and handler then apply, as
    * if the model had called it; the call is recorded as the model made it, with that tool's display. Its own redirection is
    * not followed, and a name that no tool has is ignored.
    */
@@ -74,7 +74,7 @@ export interface ToolEntry {
   readonly run: (params: unknown, callId: string) => Effect.Effect<unknown, unknown>
   /** Describes a call from its arguments as the model wrote them. Throws what the display function of its policy throws. */
   readonly display: (params: unknown) => CallDisplay | undefined
-  /** Returns the call of another tool that these arguments stand for. Throws what the redirect function of its policy throws. */
+  /** Returns the call of another tool that these arguments mean. Throws what the redirect function of its policy throws. */
   readonly redirect: (params: unknown) => Redirection | undefined
   /** Returns whether the tool itself asks for approval of a call, whatever its policy allows. */
   readonly asks: ((params: unknown, callId: string, items: ReadonlyArray<Item>) => Effect.Effect<boolean>) | undefined

@@ -48,7 +48,7 @@ export interface KeptProcess {
 }
 
 type Settled = { readonly live: LiveTurn } & (
-  | { readonly _tag: "Completed"; readonly lastMessage: string | undefined }
+  | { readonly _tag: "Completed"; readonly lastMessage: string | null | undefined }
   | { readonly _tag: "Failed"; readonly error: { readonly tag: string; readonly message: string } }
   | {
       readonly _tag: "Aborted"
@@ -195,7 +195,8 @@ const keptDelegates = ({ delegates }: SessionState) => delegates.filter(({ linke
 
 const terminalOf = (state: SessionState, turn: OpenTurn, end: TurnEnd): NewRecord => {
   const { turnId, usage } = turn
-  const lastMessage = (end._tag === "Completed" ? end.lastMessage : undefined) ?? turn.lastMessage
+  const own = end._tag === "Completed" ? end.lastMessage : undefined
+  const lastMessage = own === undefined ? turn.lastMessage : (own ?? undefined)
   const message = lastMessage === undefined ? {} : { lastMessage }
   switch (end._tag) {
     case "Completed":

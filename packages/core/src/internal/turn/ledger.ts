@@ -61,7 +61,7 @@ export class Ledger implements ItemWriter {
   private bound: string | undefined
   private isGateOpen: boolean
   private pendingInput: Input | undefined
-  private message: string | undefined
+  private message: string | null | undefined
   private isOver = false
   /** Calls in the order in which the model made them. */
   private calls: Array<Call> = []
@@ -112,12 +112,12 @@ export class Ledger implements ItemWriter {
   }
 
   /** The last message according to the result of the task (contract S5). */
-  get projected(): string | undefined {
+  get projected(): string | null | undefined {
     return this.message
   }
 
   /** The task has returned a value that contains this last message. */
-  project(message: string | undefined): void {
+  project(message: string | null | undefined): void {
     this.message = message
   }
 

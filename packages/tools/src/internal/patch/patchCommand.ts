@@ -13,7 +13,7 @@
  * other commands, other operators and other redirections leave it a command.
  */
 import * as Result from "effect/Result"
-import * as ShellWords from "../ShellWords.ts"
+import * as ShellWords from "../../ShellWords.ts"
 import * as Parser from "./patchParser.ts"
 
 /** A patch whose paths are relative to `directory`, if the command changes to one. */
