@@ -51,6 +51,7 @@ export const policies = (options: {
     concurrency: "parallel",
     kind: "command",
     redirect: patchCall,
+    check: (params) => Effect.succeed(ExecCommand.refusalOf(params)),
     display: (params) => ExecCommand.display(params, options.cwd),
     payload: (params) => {
       const { cwd, line, shell } = commandLine(params, options.cwd)
