@@ -18,8 +18,8 @@ import * as Commands from "./Commands.ts"
 import * as ExecCommand from "./ExecCommand.ts"
 import * as Grants from "./internal/project/grants.ts"
 import { escalate } from "./internal/escalation.ts"
-import * as PatchCommand from "./internal/patchCommand.ts"
-import * as PatchJournal from "./internal/patchJournal.ts"
+import * as PatchCommand from "./internal/patch/patchCommand.ts"
+import * as PatchJournal from "./internal/patch/patchJournal.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
 import * as ShellWords from "./ShellWords.ts"
 import * as WriteStdin from "./WriteStdin.ts"
@@ -53,6 +53,7 @@ export const policies = (options: {
     concurrency: "parallel",
     kind: "command",
     redirect: patchCall,
+    check: (params) => Effect.succeed(ExecCommand.refusalOf(params)),
     display: (params) => ExecCommand.display(params, options.cwd),
     payload: (params) => {
       const { cwd, line, shell } = commandLine(params, options.cwd)
