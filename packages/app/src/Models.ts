@@ -63,6 +63,7 @@ const optionsOf = (settings: Settings, provider: ResponsesProvider): OpenAiModel
   ...windowOf(settings, settings.model),
   ...apiKeyOf(provider),
   ...(settings.reasoningEffort === undefined ? {} : { reasoningEffort: settings.reasoningEffort }),
+  ...(settings.webSearch === undefined ? {} : { webSearch: settings.webSearch }),
   ...(settings.reasoningSummary === undefined ? {} : { reasoningSummary: settings.reasoningSummary })
 })
 

@@ -58,6 +58,7 @@ const wireOf = (item: Exclude<Item, Reasoning>, calls: CallIds): Wire | undefine
       return callOf(item, calls.open(item))
     case "ToolResult": {
       const { call, wireId } = calls.close(item.callId)
+      if (call.byProvider) return undefined
       return {
         type: call.freeform ? "custom_tool_call_output" : "function_call_output",
         call_id: wireId,
@@ -101,6 +102,8 @@ const reasoningOf = (item: Reasoning, seal: string, used: Set<string>): Wire | u
 }
 
 const callOf = (call: ToolCall, wireId: string): Wire => {
+  // it has no id on the wire: the provider stores nothing that the id could name
+  if (call.byProvider) return { type: "web_search_call", status: "completed", action: call.params }
   const named = { status: "completed", call_id: wireId, name: wireName(call.name) }
   return call.freeform
     ? { type: "custom_tool_call", ...named, input: inputText(call.params) }
