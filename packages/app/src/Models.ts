@@ -65,6 +65,7 @@ const optionsOf = (settings: Settings, provider: ServerProvider): OpenAiModel.Op
   ...windowOf(settings, settings.model),
   ...apiKeyOf(provider),
   ...(settings.reasoningEffort === undefined ? {} : { reasoningEffort: settings.reasoningEffort }),
+  ...(settings.webSearch === undefined ? {} : { webSearch: settings.webSearch }),
   ...(settings.reasoningSummary === undefined ? {} : { reasoningSummary: settings.reasoningSummary })
 })
 

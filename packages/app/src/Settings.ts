@@ -132,6 +132,8 @@ export interface Settings {
   readonly sandbox: SandboxSettings.SandboxSettings
   readonly reasoningEffort: string | undefined
   readonly reasoningSummary: string | undefined
+  /** How the provider searches the web; undefined if it does not. */
+  readonly webSearch: "cached" | "live" | undefined
   /** The directory of `config.toml` and of the person's own instructions, prompts and skills; absolute. */
   readonly configDirectory: string
   /** Which files of a project are instructions; see `Instructions.Places`. */
@@ -284,6 +286,7 @@ const read = (sources: Sources): Settings => {
     }),
     reasoningEffort: table.text("model_reasoning_effort"),
     reasoningSummary: table.text("model_reasoning_summary"),
+    webSearch: webSearchOf(table),
     configDirectory: directory,
     projectDoc: {
       maxBytes: table.count("project_doc_max_bytes") ?? 32_768,
@@ -307,6 +310,11 @@ const read = (sources: Sources): Settings => {
     warnings,
     telemetry
   }
+}
+
+const webSearchOf = (table: Table.Settings): Settings["webSearch"] => {
+  const mode = table.choice("web_search", ["disabled", "cached", "live"])
+  return mode === "disabled" ? undefined : mode
 }
 
 /** A policy by its name, or `{ granular = { ... } }`, in which what is left out may be asked for. */

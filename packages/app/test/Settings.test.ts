@@ -367,10 +367,10 @@ describe("keys without an effect", () => {
       const { warnings } = yield* load({ toml })
       assert.deepStrictEqual(warnings, [
         "these keys of the configuration have no effect: " +
-          "web_search, analytics, model_providers.mock.requires_openai_auth, projects"
+          "analytics, model_providers.mock.requires_openai_auth, projects"
       ])
       const strict = yield* Effect.flip(load({ toml, isStrict: true }))
-      assert.match(strict, /^these keys of the configuration have no effect: web_search, /)
+      assert.match(strict, /^these keys of the configuration have no effect: analytics, /)
       assert.deepStrictEqual((yield* load({ env: { OPENAI_API_KEY: "k" }, isStrict: true })).warnings, [])
     })
   )

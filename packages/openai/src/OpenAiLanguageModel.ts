@@ -92,6 +92,8 @@ const partsOf = (
     }),
     Stream.tap((part) => (part._tag === "Warning" ? Effect.logWarning(part.message) : Effect.void)),
     Stream.filter((part) => part._tag !== "Warning"),
+    // what the provider runs by itself has no tool in the toolkit
+    Stream.filter((part) => part._tag !== "ToolCall" || part.executed === undefined),
     Stream.mapError(fail)
   )
 }

@@ -49,6 +49,11 @@ export interface Options {
   /** Whether the model may call several tools at once. Default true. */
   readonly parallelToolCalls?: boolean
   /**
+   * Whether the provider searches the web when the model asks for it: `live`, or only what it has in a cache. Sent with
+   * requests that have tools. Default: not at all.
+   */
+  readonly webSearch?: "cached" | "live"
+  /**
    * How long to wait for the response to begin and, in it, from one event to the next, before the request fails with
    * `IdleTimeout`. Default 300 seconds. Infinity, zero and less mean no limit.
    */

@@ -2,12 +2,24 @@ import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { NodeHttpClient } from "@effect/platform-node"
+import { ItemId } from "@spindle/core/Ids"
+import type { Item } from "@spindle/core/Item"
 import type { ModelPart } from "@spindle/core/Model"
 import * as ResponsesServer from "@spindle/testing/ResponsesServer"
 import { Deferred, Effect, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as OpenAiModel from "../src/OpenAiModel.ts"
-import { assertFailure, bodyOf, bytesOf, failureOf, over, overBytes, partsAndFailure, request } from "./fixture.ts"
+import {
+  assertFailure,
+  bodyOf,
+  bytesOf,
+  callId,
+  failureOf,
+  over,
+  overBytes,
+  partsAndFailure,
+  request
+} from "./fixture.ts"
 
 const clients = [
   ["undici", NodeHttpClient.layerUndici],
@@ -16,6 +28,63 @@ const clients = [
 ] as const
 
 const usage = { input: 100, cachedInput: 0, output: 10, reasoning: 0, total: 110 }
+
+describe("a search that the provider runs", () => {
+  const search = (action: object, id = "ws_1") => ({
+    raw: {
+      type: "response.output_item.done",
+      output_index: 7,
+      item: { type: "web_search_call", id, status: "completed", action }
+    }
+  })
+  const executed = (query: string) => ({
+    output: "The provider has run this search.",
+    display: { _tag: "Search", query }
+  })
+
+  it.live("is a call that was executed, and leaves the reason of the response", () =>
+    Effect.gen(function* () {
+      const opened = { type: "open_page", url: "https://example.com" }
+      const found = { type: "search", query: "spindle" }
+      const { model } = yield* over({ turns: [{ events: [search(found), search(opened, "ws_2"), { text: "a" }] }] })
+      const parts = yield* Stream.runCollect(model.stream(request()))
+      assert.deepStrictEqual(parts.slice(0, 2) as ReadonlyArray<unknown>, [
+        { _tag: "ToolCall", callId: "ws_1", name: "web_search", params: found, executed: executed("spindle") },
+        { _tag: "ToolCall", callId: "ws_2", name: "web_search", params: opened, executed: executed(opened.url) }
+      ])
+      assert.deepInclude(parts.at(-1), { _tag: "Finish", reason: "stop" })
+    })
+  )
+
+  it.live("is asked for with the tools of a request, and goes back as it came", () =>
+    Effect.gen(function* () {
+      const tools = [{ name: "shell", description: undefined, parameters: {}, source: undefined }]
+      const call = { id: ItemId.make("1.1"), callId: callId("ws_1"), name: "web_search" }
+      const action = { type: "search", query: "spindle" }
+      const items: ReadonlyArray<Item> = [
+        ...request().items,
+        { _tag: "ToolCall", ...call, params: action, byProvider: true },
+        { _tag: "ToolResult", ...call, id: ItemId.make("1.2"), status: "completed", output: "done" },
+        { _tag: "AssistantMessage", id: ItemId.make("1.3"), text: "found" }
+      ]
+      for (const webSearch of ["cached", "live"] as const) {
+        const { model, server } = yield* over({}, { webSearch })
+        yield* Stream.runDrain(model.stream(request({ tools, items })))
+        yield* Stream.runDrain(model.stream(request({ items })))
+        const [body, without] = server.requests.map((one) => one.body)
+        assert.deepStrictEqual(body?.["tools"].at(-1), {
+          type: "web_search",
+          external_web_access: webSearch === "live"
+        })
+        assert.isUndefined(without?.["tools"])
+        assert.deepStrictEqual(
+          body?.["input"].map((item: any) => item.action ?? item.role),
+          ["user", action, "assistant"]
+        )
+      }
+    })
+  )
+})
 
 describe("a stream", () => {
   for (const [name, layer] of clients) {

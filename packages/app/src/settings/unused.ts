@@ -18,6 +18,7 @@ const profile: Known = {
     "sandbox_mode",
     "model_reasoning_effort",
     "model_reasoning_summary",
+    "web_search",
     "model_instructions_file",
     "model_catalog_json",
     "project_doc_max_bytes",

@@ -108,6 +108,25 @@ describe("the tools of a project", () => {
     })
   )
 
+  it.live("show a search that the provider runs", () =>
+    Effect.gen(function* () {
+      const item = { type: "web_search_call", id: "ws_1", status: "completed", action: { type: "search", query: "q" } }
+      const raw = { type: "response.output_item.done", output_index: 3, item }
+      const at = yield* world({ turns: [{ events: [{ raw }, { text: "found" }] }] })
+      const ended = yield* run(at, ["exec", "--json", "-c", 'web_search="live"', "go"])
+      assert.strictEqual(ended.code, 0)
+      assert.deepStrictEqual(
+        events(ended).flatMap((line) => (line.item?.type === "web_search" ? [[line.type, line.item.query]] : [])),
+        [
+          ["item.started", "q"],
+          ["item.completed", "q"]
+        ]
+      )
+      assert.deepStrictEqual(at.server.requests.length, 1)
+      assert.deepInclude(at.server.requests[0]!.body.tools, { type: "web_search", external_web_access: true })
+    })
+  )
+
   it.live("show the model an image as the next message", () =>
     Effect.gen(function* () {
       const at = yield* world({

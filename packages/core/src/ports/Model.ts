@@ -8,6 +8,7 @@
  */
 import * as Context from "effect/Context"
 import type * as Stream from "effect/Stream"
+import type { CallDisplay } from "../protocol/Display.ts"
 import type { CallId, SessionId, TurnId } from "../protocol/Ids.ts"
 import type { Item } from "../protocol/Item.ts"
 import type { ModelFailed } from "../protocol/SessionError.ts"
@@ -69,6 +70,8 @@ export type ModelPart =
       readonly invalid?: string
       readonly freeform?: true
       readonly providerId?: string
+      /** Set for a call that the provider has run: what came of it, and what it is to people. The session runs nothing. */
+      readonly executed?: { readonly output: unknown; readonly display: CallDisplay }
     }
   /** A message for a person about the request. The session records it as a `Warning`. */
   | { readonly _tag: "Warning"; readonly message: string }

@@ -102,6 +102,8 @@ export class ToolCall extends Schema.Opaque<ToolCall>()(
     invalid: Schema.optionalKey(Schema.String),
     freeform: Schema.optionalKey(Schema.Literal(true)),
     display: Schema.optionalKey(CallDisplay),
+    /** The provider has run the call. */
+    byProvider: Schema.optionalKey(Schema.Literal(true)),
     providerId: Schema.optionalKey(Schema.String)
   }).annotate({ identifier: "ToolCall" })
 ) {}

@@ -24,6 +24,15 @@ export const typeOf = (item: Json): ItemType | undefined => {
 export const isCallType = (type: unknown): type is "function_call" | "custom_tool_call" =>
   type === "function_call" || type === "custom_tool_call"
 
+/** The name under which a search of the provider is recorded. */
+export const searchName = "web_search"
+
+/** What a search looked for: its query, or the page that it opened. */
+export const queryOf = ({ pattern, queries, query, url }: Json): string => {
+  const texts = [query, ...(Array.isArray(queries) ? queries : []), pattern, url]
+  return texts.find((text) => typeof text === "string" && text !== "") ?? ""
+}
+
 /** The complete text of a message or of reasoning. */
 export const contentOf = (item: Json): string =>
   [item["summary"], item["content"]]

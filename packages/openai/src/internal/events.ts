@@ -46,6 +46,7 @@ export class EventReader extends ResponseReader {
   /** The key of an item by its id, for events that name their item by its id alone. */
   private readonly keys = new Map<string, string>()
   private hasCalls = false
+  private searchCount = 0
 
   readResponse(body: string): void {
     const response = parse(body)
@@ -183,6 +184,7 @@ export class EventReader extends ResponseReader {
   }
 
   private done(key: string, item: Json): boolean {
+    if (item["type"] === "web_search_call") return this.search(item)
     const type = Items.typeOf(item)
     if (type === "message" || type === "reasoning") this.close(key, this.opened(type, key), item)
     else if (type !== undefined) {
@@ -190,6 +192,24 @@ export class EventReader extends ResponseReader {
       this.noteCall(call, item)
       this.call(key, call)
     }
+    return true
+  }
+
+  /** Takes a search that the provider has run. */
+  private search(item: Json): boolean {
+    const action = isObject(item["action"]) ? item["action"] : {}
+    const id = textOf(item["id"])
+    this.searchCount++
+    this.parts.push({
+      _tag: "ToolCall",
+      callId: CallId.make(id ?? `search_${this.searchCount}`),
+      name: Items.searchName,
+      params: action,
+      executed: {
+        output: "The provider has run this search.",
+        display: { _tag: "Search", query: Items.queryOf(action) }
+      }
+    })
     return true
   }
 

@@ -57,6 +57,7 @@ const wireOf = (item: Exclude<Item, Reasoning>, calls: Calls.CallIds): Wire | un
       return callOf(item, calls.open(item))
     case "ToolResult": {
       const { call, wireId } = calls.close(item.callId)
+      if (call.byProvider) return undefined
       return {
         type: call.freeform ? "custom_tool_call_output" : "function_call_output",
         call_id: wireId,
@@ -106,6 +107,8 @@ const reasoningOf = (item: Reasoning, seal: string, used: Set<string>): Wire | u
 }
 
 const callOf = (call: Calls.ToolCall, wireId: string): Wire => {
+  // it has no id on the wire: the provider stores nothing that the id could name
+  if (call.byProvider) return { type: "web_search_call", status: "completed", action: call.params }
   const named = { status: "completed", call_id: wireId, name: wireName(call.name) }
   return call.freeform
     ? { type: "custom_tool_call", ...named, input: Calls.inputText(call.params) }

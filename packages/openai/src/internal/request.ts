@@ -11,6 +11,8 @@ export interface BodyOptions {
   readonly reasoningSummary?: string | undefined
   readonly encryptedReasoning?: boolean | undefined
   readonly parallelToolCalls?: boolean | undefined
+  /** How the provider searches the web, if the model may ask for it. */
+  readonly webSearch?: "cached" | "live" | undefined
 }
 
 /**
@@ -35,7 +37,7 @@ const valueOf = (options: BodyOptions, request: BodyRequest, input: ReadonlyArra
   ...(request.tools.length === 0
     ? {}
     : {
-        tools: toolsOf(request.tools),
+        tools: [...toolsOf(request.tools), ...searchOf(options)],
         tool_choice: request.toolChoice,
         parallel_tool_calls: options.parallelToolCalls ?? true
       }),
@@ -44,6 +46,9 @@ const valueOf = (options: BodyOptions, request: BodyRequest, input: ReadonlyArra
   ...(request.output === undefined ? {} : { text: { format: formatOf(request.output) } }),
   ...(request.sessionId === undefined ? {} : { prompt_cache_key: request.sessionId })
 })
+
+const searchOf = ({ webSearch }: BodyOptions): ReadonlyArray<unknown> =>
+  webSearch === undefined ? [] : [{ type: "web_search", external_web_access: webSearch === "live" }]
 
 const reasoningOf = ({ reasoningEffort: effort, reasoningSummary: summary }: BodyOptions) =>
   effort === undefined && summary === undefined

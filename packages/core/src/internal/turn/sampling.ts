@@ -206,10 +206,15 @@ const toLedger = (recorder: Recorder, ledger: Ledger, displayOf: SampleRequest["
       case "Warning":
         return void recorder.append({ _tag: "Warning", message: part.message })
       case "ToolCall": {
-        const { _tag, ...call } = part
+        const { _tag, executed, ...call } = part
+        const callId = ledger.freeCallId(call.callId)
+        if (executed !== undefined) {
+          ledger.record({ _tag, ...call, callId, display: executed.display, byProvider: true })
+          return void ledger.finish(callId, "completed", executed.output)
+        }
         const display = displayOf?.(call)
         const shown = display === undefined ? {} : { display }
-        return ledger.record({ _tag, ...call, ...shown, callId: ledger.freeCallId(call.callId) }) as Item & ToolCall
+        return ledger.record({ _tag, ...call, ...shown, callId }) as Item & ToolCall
       }
     }
   },

@@ -53,7 +53,7 @@ export const messagesOf = (
   items: ReadonlyArray<Item>,
   seal: string
 ): ReadonlyArray<MessageEntry> => {
-  const history = History.repair(items)
+  const history = withoutProviderCalls(History.repair(items))
   const writer = new MessageWriter(resultsOf(history), seal)
   if (instructions !== undefined && !isBlank(instructions)) writer.system(instructions)
   for (const item of history) {
@@ -77,6 +77,18 @@ export const messagesOf = (
 
 type Said = Extract<Item, { _tag: "AssistantMessage" | "Reasoning" | "ToolCall" }>
 type ToolResult = Extract<Item, { _tag: "ToolResult" }>
+
+/** Leaves out what a provider ran itself, such as web searches: a server of this API has no such calls. */
+const withoutProviderCalls = (items: ReadonlyArray<Item>): ReadonlyArray<Item> => {
+  const theirs = new Set<string>()
+  return items.filter((item) => {
+    if (item._tag === "ToolResult") return !theirs.has(item.callId)
+    if (item._tag !== "ToolCall") return true
+    if (item.byProvider) theirs.add(item.callId)
+    else theirs.delete(item.callId)
+    return !item.byProvider
+  })
+}
 
 /** The result of each call of a repaired history. */
 const resultsOf = (items: ReadonlyArray<Item>): ReadonlyMap<Calls.ToolCall, ToolResult> => {
