@@ -31,6 +31,7 @@ import * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
 import * as Git from "@spindle/tools/Git"
 import * as ExecCommand from "@spindle/tools/ExecCommand"
+import * as JsRepl from "@spindle/tools/JsRepl"
 import * as ProjectTools from "@spindle/tools/ProjectTools"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
 import * as Sandbox from "@spindle/tools/Sandbox"
@@ -112,15 +113,17 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
       const isSandboxed = yield* Effect.orElseSucceed(CodingAgent.isSandboxed(settings), () => false)
       const { commands, patches } = policiesOf(settings.sandboxMode, settings.sandbox, cwd)
       const { approval } = yield* CodingAgent.approvalsOf({ cwd, settings })
+      const sandbox = isSandboxed ? commands : fullAccess
       const coding = CodingTools.layer({
         cwd,
         approval,
         login: settings.commands.allowsLoginShell,
         journals: Path.join(settings.home, "patches"),
         bin: PatchCommand.isInstalled(settings.home) ? PatchCommand.directoryOf(settings.home) : undefined,
-        sandbox: { commands: isSandboxed ? commands : fullAccess, patches }
+        sandbox: { commands: sandbox, patches }
       })
-      return Layer.merge(coding, ProjectTools.layer({ cwd }))
+      const looking = { cwd, node: process.execPath, sandbox }
+      return Layer.mergeAll(coding, ProjectTools.layer(looking), JsRepl.layer(looking))
     })
   )
 

@@ -14,6 +14,7 @@ import * as McpTools from "@spindle/mcp/McpTools"
 import { Sandbox, type SandboxUnavailable } from "@spindle/tools/Sandbox"
 import type { Snapshots } from "@spindle/tools/Snapshots"
 import * as CodingTools from "@spindle/tools/CodingTools"
+import * as JsRepl from "@spindle/tools/JsRepl"
 import * as ProjectTools from "@spindle/tools/ProjectTools"
 import type * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as Effect from "effect/Effect"
@@ -46,7 +47,7 @@ export const isSandboxed = ({
     sandboxMode === "danger-full-access" ? Effect.succeed(false) : Effect.as(available, true)
   )
 
-type OwnTools = CodingTools.Tools & ProjectTools.Tools
+type OwnTools = CodingTools.Tools & ProjectTools.Tools & JsRepl.Tools
 type Handlers = Tool.HandlersFor<OwnTools & SubAgentTools.Tools> | McpTools.McpTools
 
 type Needs = Handlers | Model | Journal | Processes | Snapshots | Git
@@ -93,7 +94,11 @@ const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
     agents: settings.agents ?? noAgents,
     sources: settings.mcpServers.length === 0 ? [] : [McpTools.source],
     tasks: tasksIn(cwd),
-    policies: { ...CodingTools.policies({ approval, patches, cwd }), ...ProjectTools.policies }
+    policies: {
+      ...CodingTools.policies({ approval, patches, cwd }),
+      ...ProjectTools.policies,
+      ...JsRepl.policies({ approval, cwd })
+    }
   }
   return parts
 })
@@ -113,7 +118,7 @@ const tasksIn = (cwd: string) => [
   UserShellTask.kind({ cwd, shell: process.env["SHELL"] || "/bin/sh" })
 ]
 
-const ownToolkit = Toolkit.merge(CodingTools.toolkit, ProjectTools.toolkit)
+const ownToolkit = Toolkit.merge(CodingTools.toolkit, ProjectTools.toolkit, JsRepl.toolkit)
 
 const alone = ({ instructions, policies, sources, tasks }: Common): Agent.Agent<Needs> =>
   Agent.make({ toolkit: ownToolkit, approvals: policies, instructions, sources, tasks })
@@ -134,7 +139,11 @@ const choicesOf = ({ models, roles }: AgentSettings) => ({
 })
 
 const agentOf = (options: Options): Effect.Effect<Agent.Agent<Needs>, never, Sandbox> =>
-  Effect.map(common(options), options.settings.agents === undefined ? alone : leading)
+  Effect.map(common(options), (parts) => {
+    const { agents, hasJsRepl } = options.settings
+    const agent = agents === undefined ? alone(parts) : leading(parts)
+    return hasJsRepl ? agent : Agent.withoutTools(agent, JsRepl.names)
+  })
 
 /** The agent of the session. */
 export const make = ({ output, ...options }: Options): Effect.Effect<Agent.Agent<Needs>, never, Sandbox> =>

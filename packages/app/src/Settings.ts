@@ -149,6 +149,8 @@ export interface Settings {
   readonly mcpServers: ReadonlyArray<ServerConfig>
   /** Whether turns take snapshots of the files, so that they can be undone. */
   readonly snapshots: boolean
+  /** Whether the model has a JavaScript kernel. */
+  readonly hasJsRepl: boolean
   /** What the configuration says and this program does not do. */
   readonly warnings: ReadonlyArray<string>
   /** Where traces and metrics go; undefined if they go nowhere. */
@@ -301,6 +303,7 @@ const read = (sources: Sources): Settings => {
     commands: CommandSettings.read(table),
     mcpServers: readMcp(table, file).flatMap(({ isEnabled, server }) => (isEnabled ? [server] : [])),
     snapshots: table.flag("features.undo") ?? true,
+    hasJsRepl: table.flag("features.js_repl") ?? false,
     warnings,
     telemetry
   }

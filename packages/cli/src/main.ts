@@ -114,9 +114,6 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
   }
 })
 
-/** What happens to questions without a terminal, with a sandbox or without one. */
-const refusingIn = (settings: Settings.Settings) => (isSandboxed: boolean) => refusing(settings, isSandboxed)
-
 /** Without `apply_patch` on their path, commands work, so a failure is only logged. */
 const installPatchCommand = (home: string) =>
   Effect.catch(
@@ -126,6 +123,9 @@ const installPatchCommand = (home: string) =>
     }),
     (reason) => Effect.logWarning(`cannot install the command apply_patch: ${reason}`)
   )
+
+/** What happens to questions without a terminal, with a sandbox or without one. */
+const refusingIn = (settings: Settings.Settings) => (isSandboxed: boolean) => refusing(settings, isSandboxed)
 
 /** The project of the demo. It is in the package, next to the folder of this module and of the bundle. */
 const example = fileURLToPath(new URL("../example", import.meta.url))

@@ -198,6 +198,7 @@ describe("tool calls in a timeline", () => {
     const nameOf = (display: CallDisplay) => barOf(display, undefined).name
     assert.strictEqual(nameOf({ _tag: "Mcp", server: "files", tool: "read" }), "files: read")
     assert.strictEqual(nameOf({ _tag: "Search", query: "spindle" }), "search spindle")
+    assert.strictEqual(nameOf({ _tag: "Read", path: "a.ts" }), "read a.ts")
     assert.strictEqual(nameOf({ _tag: "Image", path: "a.png" }), "image a.png")
     assert.strictEqual(nameOf({ _tag: "Other", title: "A title" }), "A title")
     const plan = barOf({ _tag: "Plan", steps: [{ step: "look", status: "completed" }] }, undefined)

@@ -10,14 +10,16 @@ import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import type { Policies } from "@spindle/core/Agent"
 import type { Processes } from "@spindle/core/Processes"
+import { Turn } from "@spindle/core/Turn"
 import * as ApprovalPolicy from "./ApprovalPolicy.ts"
 import * as ApplyPatch from "./ApplyPatch.ts"
 import * as CommandApproval from "./CommandApproval.ts"
 import * as Commands from "./Commands.ts"
 import * as ExecCommand from "./ExecCommand.ts"
+import * as Grants from "./internal/project/grants.ts"
 import { escalate } from "./internal/escalation.ts"
-import * as PatchCommand from "./internal/patchCommand.ts"
-import * as PatchJournal from "./internal/patchJournal.ts"
+import * as PatchCommand from "./internal/patch/patchCommand.ts"
+import * as PatchJournal from "./internal/patch/patchJournal.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
 import * as ShellWords from "./ShellWords.ts"
 import * as WriteStdin from "./WriteStdin.ts"
@@ -51,6 +53,7 @@ export const policies = (options: {
     concurrency: "parallel",
     kind: "command",
     redirect: patchCall,
+    check: (params) => Effect.succeed(ExecCommand.refusalOf(params)),
     display: (params) => ExecCommand.display(params, options.cwd),
     payload: (params) => {
       const { cwd, line, shell } = commandLine(params, options.cwd)
@@ -176,6 +179,10 @@ const onBlocked = ({ approval, cwd }: Options): ExecCommand.Options["onBlocked"]
     ? undefined
     : (params, callId) => escalate(approval, commandLine(params, cwd), { callId, tool: ExecCommand.tool.name })
 
+/** The policy of commands with what was granted to them. */
+const grantedIn = (turn: Turn, { commands, patches }: NonNullable<Options["sandbox"]>): SandboxPolicy.SandboxPolicy =>
+  Grants.widen(commands, Grants.of(turn), patches._tag === "WorkspaceWrite" ? patches.protectedPaths : [])
+
 const noSandbox = { commands: SandboxPolicy.fullAccess, patches: SandboxPolicy.fullAccess }
 
 const handlers = (options: Options) =>
@@ -186,12 +193,14 @@ const handlers = (options: Options) =>
       const shell = options.shell ?? (yield* ExecCommand.defaultShell)
       return toolkit.of({
         exec_command: (params, { toolCallId }) =>
-          ExecCommand.run(params, toolCallId, {
-            ...options,
-            shell,
-            sandbox: isEscalated(params) ? SandboxPolicy.fullAccess : commands,
-            onBlocked: onBlocked(options)
-          }).pipe(Effect.provideContext(context)),
+          Effect.flatMap(Turn, (turn) =>
+            ExecCommand.run(params, toolCallId, {
+              ...options,
+              shell,
+              sandbox: isEscalated(params) ? SandboxPolicy.fullAccess : grantedIn(turn, { commands, patches }),
+              onBlocked: onBlocked(options)
+            })
+          ).pipe(Effect.provideContext(context)),
         write_stdin: (params, { toolCallId }) => Effect.provideContext(WriteStdin.run(params, toolCallId), context),
         apply_patch: ({ input }, { toolCallId }) =>
           ApplyPatch.run(input, toolCallId, options).pipe(

@@ -21,6 +21,7 @@ import { HostVariables } from "./CommandEnvironment.ts"
 import * as BoundedOutput from "./BoundedOutput.ts"
 import * as CommandCall from "./internal/commandCall.ts"
 import type { Escalation } from "./internal/escalation.ts"
+import * as PatchCommand from "./internal/patch/patchCommand.ts"
 import { deniedBySandbox } from "./Sandbox.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
 import { ToolFailure } from "./ToolFailure.ts"
@@ -154,6 +155,10 @@ export const commandOf = (
   ]
 }
 
+/** Returns why a command is not run, in words for the model; undefined if it may run. */
+export const refusalOf = ({ cmd }: Parameters): string | undefined =>
+  PatchCommand.isPatch(cmd) ? "The command was not run: it is a patch. Call the tool apply_patch with it." : undefined
+
 /** Sets the path in the line itself, because the profile that a login shell reads may set it. */
 const pathBefore = (bin: string | undefined): string =>
   bin === undefined ? "" : `export PATH='${bin.replaceAll("'", "'\\''")}':"$PATH"; `
@@ -207,6 +212,8 @@ const attempt: (
 ) => Effect.Effect<Attempt, ToolFailure, Services> = Effect.fnUntraced(function* (params, callId, options) {
   const { sandbox = SandboxPolicy.fullAccess } = options
   const { max_output_tokens: maxOutputTokens, tty: isTerminal = false } = params
+  const refusal = refusalOf(params)
+  if (refusal !== undefined) return yield* new ToolFailure({ detail: refusal })
   const turn = yield* Turn
   const commands = yield* Commands
   const cwd = yield* directory(params.workdir, options.cwd)

@@ -76,8 +76,8 @@ export class Git extends Context.Service<
   }
 >()("@spindle/tools/Git") {}
 
-// each names a program, takes a lock or writes something that nobody asked for
-const safeOptions: ReadonlyArray<string> = [
+/** The options of git that switch off whatever runs a program, takes a lock or writes something that nobody asked for. */
+export const safeOptions: ReadonlyArray<string> = [
   "core.fsmonitor=false",
   "core.hooksPath=/dev/null",
   "core.untrackedCache=false",

@@ -11,10 +11,11 @@ import {
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Effect, Exit, FileSystem, Layer } from "effect"
-import { ApplyPatch } from "../src/index.ts"
-import * as PatchJournal from "../src/internal/patchJournal.ts"
+import { Effect, Exit, FileSystem, Layer, Logger } from "effect"
+import { ApplyPatch, CodingTools } from "../src/index.ts"
+import * as PatchJournal from "../src/internal/patch/patchJournal.ts"
 import { directory } from "./host.ts"
+import { host } from "./turn.ts"
 
 /** Everything below a directory: the number of a file, its mode and its content; the target of a link. */
 const snapshot = (root: string): { readonly [path: string]: string } =>
@@ -218,5 +219,22 @@ describe("a program that dies while it writes a patch", () => {
       assert.deepStrictEqual([a, b, d, e], ["644 mine\n", "644 2\n", "644 4\n", undefined])
       assert.include(long, "a long line that becomes short")
     })
+  )
+
+  it.live("is undone when the tools are made next, with a warning", () =>
+    Effect.gen(function* () {
+      const places = yield* tree
+      const before = snapshot(places.root)
+      const counting = dying(Infinity)
+      yield* Effect.provide(apply(yield* tree), counting.layer)
+      yield* Effect.exit(Effect.provide(apply(places), dying(Math.floor(counting.count() * 0.7)).layer))
+      endHost(places.journals)
+      const logged: Array<unknown> = []
+      const logger = Logger.make(({ message }) => void logged.push(message))
+      const tools = CodingTools.layer({ cwd: places.root, journals: places.journals })
+      yield* Layer.build(Layer.provide(tools, host)).pipe(Effect.provide(Logger.layer([logger])))
+      assert.deepStrictEqual(snapshot(places.root), before)
+      assert.match(String(logged[0]), /^a patch that was cut off was undone: .*\/a, /)
+    }).pipe(Effect.scoped)
   )
 })

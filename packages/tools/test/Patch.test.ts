@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
-import * as LineSearch from "../src/internal/lineSearch.ts"
+import * as LineSearch from "../src/internal/patch/lineSearch.ts"
 import { Patch } from "../src/index.ts"
 
 const lines = (...all: ReadonlyArray<string>) => all.join("\n")

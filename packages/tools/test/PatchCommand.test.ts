@@ -1,7 +1,9 @@
 import { spawnSync } from "node:child_process"
 import { assert, describe, it } from "@effect/vitest"
-import { CodingTools } from "../src/index.ts"
-import type * as ExecCommand from "../src/ExecCommand.ts"
+import { Effect } from "effect"
+import { Turn } from "@spindle/core"
+import { CodingTools, ExecCommand } from "../src/index.ts"
+import { host, makeTurn } from "./turn.ts"
 
 const { exec_command } = CodingTools.policies({ approval: "ask", cwd: "/work" })
 
@@ -95,6 +97,20 @@ describe("a command that applies a patch", () => {
     assert.isUndefined(inputOf(`apply_patch ${quoted(patch("a"))}`, { shell: "python3" }))
     assert.strictEqual(inputOf(`apply_patch ${quoted(patch("a"))}`, { shell: "/bin/bash" }), patch("a"))
   })
+
+  it.effect("that is only a patch is refused, before a person is asked", () =>
+    Effect.gen(function* () {
+      const detail = "The command was not run: it is a patch. Call the tool apply_patch with it."
+      assert.strictEqual(yield* exec_command.check!({ cmd: patch("a") }), detail)
+      assert.isUndefined(yield* exec_command.check!({ cmd: "ls" }))
+      const { turn } = yield* makeTurn
+      const failure = yield* ExecCommand.run({ cmd: patch("a") }, "call", { cwd: "/", shell: "/bin/sh" }).pipe(
+        Effect.provideService(Turn.Turn, turn),
+        Effect.flip
+      )
+      assert.strictEqual(failure.detail, detail)
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
 
   it("of a megabyte is read", () => {
     const large = `*** Begin Patch\n*** Add File: a\n${`+${"x".repeat(99)}\n`.repeat(10_000)}*** End Patch`

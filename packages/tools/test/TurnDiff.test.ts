@@ -18,7 +18,11 @@ const diffOf = (files: { readonly [path: string]: string }, ...patches: Readonly
   return tracker.diff()
 }
 
-const text = (...lines: ReadonlyArray<string>) => lines.map((line) => `${line}\n`).join("")
+const text = (...lines: ReadonlyArray<string | ReadonlyArray<string>>) =>
+  lines
+    .flat()
+    .map((line) => `${line}\n`)
+    .join("")
 
 describe("the diff of a turn", () => {
   it("has each kind of change, with the headers of git", () => {
@@ -30,34 +34,11 @@ describe("the diff of a turn", () => {
       ),
       {
         diff: text(
-          "diff --git a/a b/a",
-          "--- a/a",
-          "+++ b/a",
-          "@@ -1,2 +1,2 @@",
-          " 1",
-          "-2",
-          "+two",
-          "diff --git a/sub/new b/sub/new",
-          "new file",
-          "--- /dev/null",
-          "+++ b/sub/new",
-          "@@ -0,0 +1 @@",
-          "+n",
-          "diff --git a/old b/moved",
-          "rename from old",
-          "rename to moved",
-          "--- a/old",
-          "+++ b/moved",
-          "@@ -1,2 +1,2 @@",
-          " m",
-          "-n",
-          "+N",
-          "diff --git a/gone b/gone",
-          "deleted file",
-          "--- a/gone",
-          "+++ /dev/null",
-          "@@ -1 +0,0 @@",
-          "-x"
+          ["diff --git a/a b/a", "--- a/a", "+++ b/a", "@@ -1,2 +1,2 @@", " 1", "-2", "+two"],
+          ["diff --git a/sub/new b/sub/new", "new file", "--- /dev/null", "+++ b/sub/new", "@@ -0,0 +1 @@", "+n"],
+          ["diff --git a/old b/moved", "rename from old", "rename to moved", "--- a/old", "+++ b/moved"],
+          ["@@ -1,2 +1,2 @@", " m", "-n", "+N"],
+          ["diff --git a/gone b/gone", "deleted file", "--- a/gone", "+++ /dev/null", "@@ -1 +0,0 @@", "-x"]
         )
       }
     )
@@ -84,18 +65,8 @@ describe("the diff of a turn", () => {
     assert.strictEqual(
       diffOf({ a: "1\n" }, move("a", "b"), ["*** Add File: a", "+2"]).diff,
       text(
-        "diff --git a/b b/b",
-        "new file",
-        "--- /dev/null",
-        "+++ b/b",
-        "@@ -0,0 +1 @@",
-        "+1",
-        "diff --git a/a b/a",
-        "--- a/a",
-        "+++ b/a",
-        "@@ -1 +1 @@",
-        "-1",
-        "+2"
+        ["diff --git a/b b/b", "new file", "--- /dev/null", "+++ b/b", "@@ -0,0 +1 @@", "+1"],
+        ["diff --git a/a b/a", "--- a/a", "+++ b/a", "@@ -1 +1 @@", "-1", "+2"]
       )
     )
   })

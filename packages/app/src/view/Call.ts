@@ -56,18 +56,37 @@ export const started = (call: ToolCall, at: number, { cwd, sessionId }: Where): 
       }
     }
     case "Search":
-      return { type: "webSearch", ...common, query: display.query }
+      return display.path === undefined
+        ? { type: "webSearch", ...common, query: display.query }
+        : otherCall(common, call.name, { title: `search ${display.path}: ${display.query}`, arguments: args })
+    case "Read":
+      return otherCall(common, call.name, { title: `read ${display.path}`, arguments: args })
     case "Plan":
       return { type: "plan", ...common, text: display.explanation ?? "", steps: display.steps }
     case "Image":
       return { type: "imageView", ...common, path: display.path }
     case "Other": {
       const title = display.title === undefined ? {} : { title: display.title }
-      const open = { contentItems: null, success: null, durationMs: null }
-      return { type: "dynamicToolCall", ...common, tool: call.name, ...title, arguments: args, ...open }
+      return otherCall(common, call.name, { ...title, arguments: args })
     }
   }
 }
+
+type OtherToolCall = Extract<CallItem, { readonly type: "dynamicToolCall" }>
+
+const otherCall = (
+  common: Pick<OtherToolCall, "id" | "status" | "startedAtMs" | "completedAtMs">,
+  tool: string,
+  described: Pick<OtherToolCall, "title" | "arguments">
+): OtherToolCall => ({
+  type: "dynamicToolCall",
+  ...common,
+  tool,
+  ...described,
+  contentItems: null,
+  success: null,
+  durationMs: null
+})
 
 const collabTools: { readonly [operation in AgentOperation]: CollabTool } = {
   spawn: "spawnAgent",

@@ -154,6 +154,14 @@ describe("calls", () => {
       type: "webSearch",
       query: "q"
     })
+    assert.deepInclude(itemOf(Events.call({ _tag: "Search", query: "q", path: "src" }), Events.result("completed")), {
+      type: "dynamicToolCall",
+      title: "search src: q"
+    })
+    assert.deepInclude(itemOf(Events.call({ _tag: "Read", path: "a.ts" }), Events.result("completed")), {
+      type: "dynamicToolCall",
+      title: "read a.ts"
+    })
     assert.deepInclude(itemOf(Events.call({ _tag: "Image", path: "/a.png" }), Events.result("failed")), {
       type: "imageView",
       status: "failed"

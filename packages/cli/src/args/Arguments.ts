@@ -328,11 +328,8 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
     case "demo":
       only(0, "demo takes no prompt")
       return { _tag: "Demo", options: turnOptions(topic, values) }
-    case "sandbox": {
-      if (rest.length === 0) refuse(topic, "give a command, after --")
-      const { addedDirectories, config, cwd, sandboxMode } = turnOptions(topic, values)
-      return { _tag: "Sandbox", words: rest, cwd, config, sandboxMode, addedDirectories }
-    }
+    case "sandbox":
+      return sandbox(topic, rest, values)
     case "doctor":
       only(0, "doctor takes flags only")
       return values.has("sandbox") ? { _tag: "Doctor" } : refuse(topic, "say what to look at: --sandbox")
@@ -349,6 +346,12 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       return { _tag: "Exec", prompt: prompt(topic, rest[last ? 0 : 1]), resume, options: turnOptions(topic, values) }
     }
   }
+}
+
+const sandbox = (topic: Topic, words: ReadonlyArray<string>, values: Values): Command => {
+  if (words.length === 0) refuse(topic, "give a command, after --")
+  const { addedDirectories, config, cwd, sandboxMode } = turnOptions(topic, values)
+  return { _tag: "Sandbox", words, cwd, config, sandboxMode, addedDirectories }
 }
 
 const newServer = (topic: Topic, [name, command, ...args]: ReadonlyArray<string>, values: Values): NewServer => {

@@ -41,7 +41,12 @@ describe("exec", () => {
           ["function", "write_stdin"],
           ["custom", "apply_patch"],
           ["function", "update_plan"],
-          ["function", "view_image"]
+          ["function", "view_image"],
+          ["function", "read_file"],
+          ["function", "list_dir"],
+          ["function", "grep_files"],
+          ["function", "request_user_input"],
+          ["function", "request_permissions"]
         ]
       )
     })

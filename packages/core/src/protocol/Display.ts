@@ -84,9 +84,15 @@ export class AgentDisplay extends Schema.Opaque<AgentDisplay>()(
 export class McpDisplay extends Schema.Opaque<McpDisplay>()(
   Schema.TaggedStruct("Mcp", { server: Schema.String, tool: Schema.String }).annotate({ identifier: "McpDisplay" })
 ) {}
-/** Searches for a text. */
+/** Searches for a text: in files at `path`, or else in the web. */
 export class SearchDisplay extends Schema.Opaque<SearchDisplay>()(
-  Schema.TaggedStruct("Search", { query: Schema.String }).annotate({ identifier: "SearchDisplay" })
+  Schema.TaggedStruct("Search", { query: Schema.String, path: Schema.optionalKey(Schema.String) }).annotate({
+    identifier: "SearchDisplay"
+  })
+) {}
+/** Reads a file or a directory. */
+export class ReadDisplay extends Schema.Opaque<ReadDisplay>()(
+  Schema.TaggedStruct("Read", { path: Schema.String }).annotate({ identifier: "ReadDisplay" })
 ) {}
 /** Updates the plan. */
 export class PlanDisplay extends Schema.Opaque<PlanDisplay>()(
@@ -111,6 +117,7 @@ export const CallDisplay = Schema.Union([
   AgentDisplay,
   McpDisplay,
   SearchDisplay,
+  ReadDisplay,
   PlanDisplay,
   ImageDisplay,
   OtherDisplay

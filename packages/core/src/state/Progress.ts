@@ -1,9 +1,10 @@
 /**
- * The progress ledger of a compaction: which files were changed, which commands ran, and where the plan stands. It is made
- * from the calls themselves and not by a model, and each compaction carries it on word for word.
+ * The progress ledger of a compaction: which files were changed, which were read, which commands ran, and where the plan
+ * stands. It is made from the calls themselves and not by a model, and each compaction carries it on word for word.
  *
  * It is a fragment of the history, so that the next compaction, a resume and a fork find it there.
  */
+import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { PatchDetail, PlanDisplay } from "../protocol/Display.ts"
@@ -14,6 +15,8 @@ import type { Item, NewItem, ToolCall } from "../protocol/Item.ts"
 /** What was done, oldest first. */
 export const Progress = Schema.Struct({
   changed: Schema.Array(Schema.String),
+  /** Missing in the ledgers of earlier versions. */
+  read: Schema.Array(Schema.String).pipe(Schema.withDecodingDefaultKey(Effect.succeed([]))),
   commands: Schema.Array(Schema.String),
   done: Schema.Array(Schema.String),
   next: Schema.Array(Schema.String)
@@ -22,9 +25,9 @@ export const Progress = Schema.Struct({
 export type Progress = typeof Progress.Type
 
 /** How many entries of a list are kept, the newest, and how much of a command. */
-export const limits = { changed: 200, commands: 40, commandCharacters: 200 } as const
+export const limits = { changed: 200, read: 100, commands: 40, commandCharacters: 200 } as const
 
-const none: Progress = { changed: [], commands: [], done: [], next: [] }
+const none: Progress = { changed: [], read: [], commands: [], done: [], next: [] }
 
 /** The name of the ledger's fragment. */
 export const progressFragment = "progress"
@@ -34,21 +37,29 @@ export const of = (items: ReadonlyArray<Item>): Progress => {
   const calls = new Map<CallId, ToolCall>()
   let last = none
   let changed: Array<string> = []
+  let files: Array<string> = []
   let commands: Array<string> = []
   for (const item of items) {
     if (item._tag === "UserMessage" && item.fragment === progressFragment) {
       last = read(textOf(item.content))
       changed = [...last.changed]
+      files = [...last.read]
       commands = [...last.commands]
     } else if (item._tag === "ToolCall") calls.set(item.callId, item)
     else if (item._tag === "ToolResult") {
       const display = calls.get(item.callId)?.display
       if (item.detail?._tag === "Patch") changed.push(...pathsOf(item.detail))
       else if (display?._tag === "Command") commands.push(shorten(display.command))
+      else if (display?._tag === "Read" && item.status === "completed") files.push(display.path)
       else if (display?._tag === "Plan" && item.status === "completed") last = { ...last, ...stepsOf(display) }
     }
   }
-  return { ...last, changed: newest(changed, limits.changed), commands: newest(commands, limits.commands) }
+  return {
+    ...last,
+    changed: newest(changed, limits.changed),
+    read: newest(files, limits.read),
+    commands: newest(commands, limits.commands)
+  }
 }
 
 const pathsOf = ({ changes }: typeof PatchDetail.Type): ReadonlyArray<string> =>

@@ -36,18 +36,21 @@ const compacted = (items: ReadonlyArray<Item>) =>
   )
 
 describe("the ledger of progress", () => {
-  it("has the files that were changed, the commands that ran, and the last plan", () => {
+  it("has the files that were changed and read, the commands that ran, and the last plan", () => {
     const items = [
       ...patch("a.ts", "b.ts"),
       ...command("npm test"),
       ...plan("read", "write"),
       ...patch("a.ts"),
+      ...ran({ _tag: "Read", path: "c.ts" }),
+      ...ran({ _tag: "Read", path: "missing.ts" }, { status: "failed" }),
       ...command("git diff"),
       ...command("npm test"),
       ...plan("+read", "write")
     ]
     assert.deepStrictEqual(Progress.of(items), {
       changed: ["b.ts", "a.ts"],
+      read: ["c.ts"],
       commands: ["git diff", "npm test"],
       done: ["+read"],
       next: ["write"]
@@ -61,7 +64,7 @@ describe("the ledger of progress", () => {
       ...ran({ _tag: "Patch", changes: [] }, { detail: { _tag: "Patch", changes: [move] } }),
       ...ran(refused, { status: "denied" })
     ]
-    assert.deepStrictEqual(Progress.of(items), { changed: ["a", "b"], commands: [], done: [], next: [] })
+    assert.deepStrictEqual(Progress.of(items), { changed: ["a", "b"], read: [], commands: [], done: [], next: [] })
   })
 
   it("is no item while nothing was done, and is bounded", () => {
@@ -73,6 +76,13 @@ describe("the ledger of progress", () => {
     assert.deepStrictEqual([changed.length, changed.at(-1)], [Progress.limits.changed, "499"])
     assert.deepStrictEqual([commands.length, commands.at(-1)?.slice(0, 3)], [Progress.limits.commands, "99x"])
     assert.isTrue(commands.every((one) => one.length <= Progress.limits.commandCharacters && one.isWellFormed()))
+  })
+
+  it("reads the ledger of a version that knew no files that were read", () => {
+    const text = '<progress>\n{"changed":["a"],"commands":[],"done":[],"next":[]}\n</progress>'
+    const content = [{ _tag: "Text", text }] as const
+    const item: Item = { _tag: "UserMessage", id: "p" as ItemId, content, fragment: Progress.progressFragment }
+    assert.deepStrictEqual(Progress.of([item]), { changed: ["a"], read: [], commands: [], done: [], next: [] })
   })
 
   it("is empty for a fragment that is not one", () => {

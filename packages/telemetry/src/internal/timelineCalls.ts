@@ -29,7 +29,12 @@ export const describeCall = (call: ToolCall, names: Names): Pick<Bar, "name" | "
     case "Mcp":
       return { name: `${display.server}: ${display.tool}`, details: [tool, argumentsOf(call)] }
     case "Search":
-      return { name: `search ${display.query}`, details: [tool, detail("query", display.query)] }
+      return {
+        name: `search ${display.query}`,
+        details: [tool, detail("query", display.query), ...optional("path", display.path)]
+      }
+    case "Read":
+      return { name: `read ${display.path}`, details: [tool, detail("path", display.path)] }
     case "Plan":
       return {
         name: "plan",

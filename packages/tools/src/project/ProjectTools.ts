@@ -9,11 +9,26 @@ import type * as Path from "effect/Path"
 import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import type { Policies } from "@spindle/core/Agent"
+import type { Processes } from "@spindle/core/Processes"
+import * as SandboxPolicy from "../SandboxPolicy.ts"
+import * as GrepFiles from "./GrepFiles.ts"
+import * as ListDirectory from "./ListDirectory.ts"
+import * as ReadFile from "./ReadFile.ts"
+import * as RequestPermissions from "./RequestPermissions.ts"
+import * as RequestUserInput from "./RequestUserInput.ts"
 import * as UpdatePlan from "./UpdatePlan.ts"
 import * as ViewImage from "./ViewImage.ts"
 
 /** The tools. */
-export const toolkit = Toolkit.make(UpdatePlan.tool, ViewImage.tool)
+export const toolkit = Toolkit.make(
+  UpdatePlan.tool,
+  ViewImage.tool,
+  ReadFile.tool,
+  ListDirectory.tool,
+  GrepFiles.tool,
+  RequestUserInput.tool,
+  RequestPermissions.tool
+)
 
 /** The tools of {@link toolkit}, by name. */
 export type Tools = (typeof toolkit)["tools"]
@@ -23,23 +38,42 @@ const harmless = { approval: "allow", concurrency: "parallel", mutates: false } 
 /** The policies of the tools: no call needs approval, and all run concurrently. */
 export const policies: Policies<Tools> = {
   update_plan: { ...harmless, display: UpdatePlan.display },
-  view_image: { ...harmless, display: ViewImage.display }
+  view_image: { ...harmless, display: ViewImage.display },
+  read_file: { ...harmless, display: ReadFile.display },
+  list_dir: { ...harmless, display: ListDirectory.display },
+  grep_files: { ...harmless, display: GrepFiles.display },
+  // their handlers ask
+  request_user_input: harmless,
+  request_permissions: harmless
 }
 
-/** Where the tools look: `cwd` is the absolute working directory. */
-export interface Options {
-  readonly cwd: string
+/**
+ * Where the tools look. `cwd` is the absolute working directory, and `node` the program that runs JavaScript. `sandbox` is
+ * what the programs that search may touch at most; the default is full access.
+ */
+export interface Options extends GrepFiles.Options {
+  readonly sandbox?: SandboxPolicy.SandboxPolicy | undefined
 }
+
+type Services = FileSystem.FileSystem | Path.Path | Processes
 
 /** The handlers of the tools. */
-export const layer = (
-  options: Options
-): Layer.Layer<Tool.HandlersFor<Tools>, never, FileSystem.FileSystem | Path.Path> =>
+export const layer = (options: Options): Layer.Layer<Tool.HandlersFor<Tools>, never, Services> =>
   toolkit.toLayer(
-    Effect.map(Effect.context<FileSystem.FileSystem | Path.Path>(), (context) =>
+    Effect.map(Effect.context<Services>(), (context) =>
       toolkit.of({
         update_plan: UpdatePlan.run,
-        view_image: (params) => Effect.provideContext(ViewImage.run(params, options), context)
+        view_image: (params) => Effect.provideContext(ViewImage.run(params, options), context),
+        read_file: (params) => Effect.provideContext(ReadFile.run(params, options), context),
+        list_dir: (params) => Effect.provideContext(ListDirectory.run(params, options), context),
+        grep_files: (params, { toolCallId }) =>
+          GrepFiles.run(params, toolCallId, options).pipe(
+            SandboxPolicy.within(options.sandbox ?? SandboxPolicy.fullAccess),
+            Effect.provideContext(context)
+          ),
+        request_user_input: (params, { toolCallId }) => RequestUserInput.run(params, toolCallId),
+        request_permissions: (params, { toolCallId }) =>
+          Effect.provideContext(RequestPermissions.run(params, toolCallId, options), context)
       })
     )
   )

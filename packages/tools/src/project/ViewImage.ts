@@ -13,7 +13,7 @@ import * as Base64 from "effect/encoding/Base64"
 import type { CallDisplay } from "@spindle/core/Display"
 import type { Input } from "@spindle/core/Input"
 import { Turn } from "@spindle/core/Turn"
-import * as RegularFile from "../internal/regularFile.ts"
+import * as RegularFile from "../internal/project/regularFile.ts"
 import { ToolFailure } from "../ToolFailure.ts"
 
 /** The largest image that is sent, in bytes. */

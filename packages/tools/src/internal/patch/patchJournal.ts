@@ -18,8 +18,8 @@ import type * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
 import { uuidV7 } from "@spindle/core/Ids"
-import * as Files from "./anchoredFiles.ts"
-import * as LeftProcesses from "./leftProcesses.ts"
+import * as Files from "../anchoredFiles.ts"
+import * as LeftProcesses from "../leftProcesses.ts"
 
 /** The directory of the journals. Without one, a crash can leave a patch half done. */
 export class Directory extends Context.Reference<string | undefined>("@spindle/tools/PatchJournal/Directory", {

@@ -10,7 +10,7 @@ import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
 import { uuidV7 } from "@spindle/core/Ids"
-import * as Files from "./anchoredFiles.ts"
+import * as Files from "../anchoredFiles.ts"
 import * as PatchJournal from "./patchJournal.ts"
 
 /** The change of one path. */

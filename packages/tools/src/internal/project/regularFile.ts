@@ -36,3 +36,8 @@ export const readAll: (path: string, maxBytes: number) => Effect.Effect<Uint8Arr
     if (size > maxBytes) return yield* Effect.fail(`it has ${size} bytes, and the limit is ${maxBytes}`)
     return yield* Effect.mapError(fileSystem.readFile(path), reasonOf)
   })
+
+const sampleBytes = 8_192
+
+/** Whether the first bytes of a file are no text. */
+export const isBinary = (bytes: Uint8Array): boolean => bytes.subarray(0, sampleBytes).includes(0)

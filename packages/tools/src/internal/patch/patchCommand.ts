@@ -13,7 +13,7 @@
  * other commands, other operators and other redirections leave it a command.
  */
 import * as Result from "effect/Result"
-import * as ShellWords from "../ShellWords.ts"
+import * as ShellWords from "../../ShellWords.ts"
 import * as Parser from "./patchParser.ts"
 
 /** A patch whose paths are relative to `directory`, if the command changes to one. */
@@ -61,7 +61,8 @@ const readWord = (line: string, at: number): Word | undefined => {
 const names: ReadonlySet<string> = new Set(["apply_patch", "applypatch"])
 const options: ReadonlySet<string> = new Set(["-c", "-lc"])
 
-const isPatch = (text: string): boolean => text.trimStart().startsWith("*** Begin Patch")
+/** Whether a text begins as a patch does. As a command line it is a mistake: a shell would read its markers as globs. */
+export const isPatch = (text: string): boolean => text.trimStart().startsWith("*** Begin Patch")
 
 const isBlank = (line: string, from: number): boolean => line.slice(from).trim() === ""
 

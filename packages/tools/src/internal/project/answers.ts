@@ -1,0 +1,23 @@
+/** What a tool makes of the answer to its question. */
+import * as Effect from "effect/Effect"
+import type { Answer } from "@spindle/core/Turn"
+import { ToolFailure } from "../../ToolFailure.ts"
+
+type Given = Extract<Answer, { readonly _tag: "Approved" | "Answered" }>
+
+/** Returns the answer if somebody gave one. Otherwise the call fails, or ends with its turn (A2, A5). */
+export const given = (answer: Answer): Effect.Effect<Given, ToolFailure> => {
+  switch (answer._tag) {
+    case "Approved":
+    case "Answered":
+      return Effect.succeed(answer)
+    case "Denied":
+      return Effect.fail(new ToolFailure({ detail: `The request was refused: ${answer.reason ?? "rejected by user"}` }))
+    case "Abort":
+      return Effect.interrupt
+    case "Cancelled":
+      return answer.by === "deadline"
+        ? Effect.fail(new ToolFailure({ detail: "Nobody answered in time." }))
+        : Effect.interrupt
+  }
+}

@@ -1,0 +1,139 @@
+/** A kernel: a process of the session that runs cells of JavaScript and keeps their variables. */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import type { Process, ProcessFailed, Processes } from "@spindle/core/Processes"
+import { Turn } from "@spindle/core/Turn"
+import * as BoundedOutput from "../../BoundedOutput.ts"
+import { environment } from "../../ExecCommand.ts"
+import * as Utf8 from "../../Utf8.ts"
+import type { Cell } from "./cells.ts"
+import { kernelScript } from "./kernelScript.ts"
+
+/** What came of a cell. `error` is set if it threw, or if the kernel has ended. */
+export interface Outcome {
+  readonly output: string
+  readonly images: ReadonlyArray<string>
+  readonly value?: string | undefined
+  readonly error?: string | undefined
+}
+
+/** A kernel. It runs one cell at a time. */
+export interface Kernel {
+  readonly process: Process
+  readonly hasEnded: () => boolean
+  /** Runs a cell, and waits for its end. **Interruption** stops only the wait. */
+  readonly run: (cell: Cell) => Effect.Effect<Outcome>
+}
+
+/** Where a kernel runs. `node` is the program that runs JavaScript. */
+export interface Options {
+  readonly cwd: string
+  readonly node: string
+}
+
+/** How much output of a cell is kept, in bytes. */
+export const maxOutputBytes = 40_000
+/** How many images a cell shows. */
+export const maxImages = 10
+/** The longest line that is read, in characters. */
+const maxLine = 8_388_608
+
+const Message = Schema.fromJsonString(
+  Schema.Union([
+    Schema.Struct({ type: Schema.Literal("output"), text: Schema.String }),
+    Schema.Struct({ type: Schema.Literal("image"), data: Schema.String }),
+    Schema.Struct({ type: Schema.Literal("done"), cell: Schema.Finite, value: Schema.optionalKey(Schema.String) }),
+    Schema.Struct({ type: Schema.Literal("failed"), cell: Schema.Finite, error: Schema.String })
+  ])
+)
+const decode = Schema.decodeUnknownOption(Message)
+
+interface Running {
+  readonly number: number
+  readonly output: BoundedOutput.BoundedOutput
+  readonly images: Array<string>
+  readonly done: Deferred.Deferred<Outcome>
+}
+
+/** Starts a kernel, which ends with its session. `fibers` reads its output. */
+export const start: (
+  options: Options,
+  fibers: FiberSet.FiberSet
+) => Effect.Effect<Kernel, ProcessFailed, Turn | Processes> = Effect.fnUntraced(function* ({ cwd, node }, fibers) {
+  const turn = yield* Turn
+  const mark = `\u0001${yield* Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER)} `
+  const command = [node, "--disable-warning=ExperimentalWarning", "-e", kernelScript, "--", mark]
+  const process = yield* turn.process({ command, cwd, env: environment, input: "pipe", keep: true })
+  let running: Running | undefined
+  let count = 0
+  let isOver = false
+  const settle = (result: Pick<Outcome, "value" | "error">) => {
+    if (running === undefined) return
+    const { done, images, output } = running
+    running = undefined
+    Deferred.doneUnsafe(done, Effect.succeed({ output: BoundedOutput.toText(output.kept()), images, ...result }))
+  }
+  const print = (text: string) => running?.output.append(Utf8.encode(text))
+  const take = (line: string) => {
+    const message = line.startsWith(mark) ? Option.getOrUndefined(decode(line.slice(mark.length))) : undefined
+    if (message === undefined) return line === "" ? undefined : print(`${line}\n`)
+    if (message.type === "output") return print(message.text)
+    if (message.type === "image") {
+      return running !== undefined && running.images.length < maxImages ? running.images.push(message.data) : undefined
+    }
+    if (message.cell !== running?.number) return
+    settle(message.type === "done" ? { value: message.value } : { error: message.error })
+  }
+  const lines = makeLines(take)
+  const read = Stream.runForEach(process.output, (chunk) => Effect.sync(() => lines(chunk))).pipe(
+    Effect.andThen(
+      Effect.sync(() => {
+        isOver = true
+        settle({ error: "The kernel has ended. Its variables are gone." })
+      })
+    )
+  )
+  yield* FiberSet.run(fibers, read)
+  return {
+    process,
+    hasEnded: () => isOver,
+    run: Effect.fnUntraced(function* (cell) {
+      const done = yield* Deferred.make<Outcome>()
+      running = { number: ++count, output: BoundedOutput.make(maxOutputBytes), images: [], done }
+      const written = process.input!.write(Utf8.encode(`${JSON.stringify({ cell: count, ...cell })}\n`))
+      yield* Effect.catch(written, ({ message }) => Effect.sync(() => settle({ error: message })))
+      return yield* Deferred.await(done)
+    })
+  }
+})
+
+/** Splits chunks into lines. A line that is too long is taken in pieces. */
+const makeLines = (take: (line: string) => void) => {
+  const decoder = Utf8.makeDecoder()
+  let rest: Array<string> = []
+  let size = 0
+  const flush = () => {
+    const line = rest.join("")
+    rest = []
+    size = 0
+    take(line)
+  }
+  return (chunk: Uint8Array): void => {
+    const [first = "", ...more] = decoder.push(chunk).split("\n")
+    const add = (text: string) => {
+      rest.push(text)
+      size += text.length
+      if (size > maxLine) flush()
+    }
+    add(first)
+    for (const text of more) {
+      flush()
+      add(text)
+    }
+  }
+}

@@ -1,0 +1,192 @@
+/**
+ * The tools `js_repl` and `js_repl_reset`: a JavaScript kernel of the session, whose variables stay from call to call.
+ *
+ * The kernel is a child process in the sandbox of commands, and ends with its session. If the turn in which a cell runs is
+ * interrupted, or the cell takes too long, the kernel is ended, and the next cell starts a new one.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import * as Base64 from "effect/encoding/Base64"
+import * as Tool from "effect/ai/Tool"
+import * as Toolkit from "effect/ai/Toolkit"
+import type { Policies } from "@spindle/core/Agent"
+import type { SessionId } from "@spindle/core/Ids"
+import { Processes } from "@spindle/core/Processes"
+import { Turn } from "@spindle/core/Turn"
+import * as ApprovalPolicy from "../ApprovalPolicy.ts"
+import type { ApprovalMode } from "../CodingTools.ts"
+import * as Cells from "../internal/project/cells.ts"
+import * as Kernel from "../internal/project/kernel.ts"
+import * as SandboxPolicy from "../SandboxPolicy.ts"
+import { ToolFailure } from "../ToolFailure.ts"
+import * as ViewImage from "./ViewImage.ts"
+
+/** How long a cell may run, in milliseconds. */
+export const timeoutMillis = { otherwise: 30_000, max: 3_600_000 }
+/** The longest cell, in characters. */
+export const maxCodeCharacters = 200_000
+/** How long a kernel that is ended may clean up, in milliseconds. */
+const graceMillis = 100
+
+/** The arguments of `js_repl`. */
+export const Parameters = Schema.Struct({
+  code: Schema.String.annotate({ description: "The JavaScript to run." }),
+  timeout_ms: Schema.optionalKey(
+    Schema.Finite.annotate({
+      description: "The time after which the kernel is reset, in milliseconds. Default: 30000."
+    })
+  )
+})
+/** @see {@link Parameters} */
+export type Parameters = typeof Parameters.Type
+
+const common = { success: Schema.String, failure: ToolFailure.asText, failureMode: "return" as const }
+
+/** The tools. */
+export const toolkit = Toolkit.make(
+  Tool.make("js_repl", {
+    ...common,
+    description:
+      "Runs JavaScript in a Node.js kernel that keeps its variables from call to call, and returns what it printed and the value of its last expression. Top-level await and import work. image(path or bytes) shows you an image.",
+    parameters: Parameters,
+    dependencies: [Turn]
+  }),
+  Tool.make("js_repl_reset", {
+    ...common,
+    description: "Ends the JavaScript kernel with all its variables. The next js_repl starts a new one.",
+    dependencies: [Turn]
+  })
+)
+
+/** The tools of {@link toolkit}, by name. */
+export type Tools = (typeof toolkit)["tools"]
+
+/** The names of the tools. */
+export const names = ["js_repl", "js_repl_reset"] as const
+
+/** The policies of the tools. A cell can do what a command can, so it needs the approval of one that no rule names. */
+export const policies = ({
+  approval,
+  cwd
+}: {
+  readonly approval: ApprovalMode
+  readonly cwd: string
+}): Policies<Tools> => ({
+  js_repl: {
+    approval: () =>
+      typeof approval === "string" ? approval : ApprovalPolicy.decide({ ...approval, annotation: "ask" }),
+    concurrency: "exclusive",
+    kind: "command",
+    payload: ({ code }) => ({ command: code, cwd }),
+    display: () => ({ _tag: "Other", title: "run JavaScript" })
+  },
+  js_repl_reset: { approval: "allow", concurrency: "exclusive", mutates: false }
+})
+
+/** Where kernels run. `sandbox` is what they may touch at most; the default is full access. */
+export interface Options extends Kernel.Options {
+  readonly sandbox?: SandboxPolicy.SandboxPolicy | undefined
+}
+
+/** The kernels of sessions. */
+class Kernels extends Context.Service<
+  Kernels,
+  {
+    readonly run: (params: Parameters) => Effect.Effect<string, ToolFailure, Turn>
+    readonly reset: Effect.Effect<string, never, Turn>
+  }
+>()("@spindle/tools/Kernels") {}
+
+/** The handlers of the tools. A kernel starts with the first cell of its session. */
+export const layer = (options: Options): Layer.Layer<Tool.HandlersFor<Tools>, never, Processes> =>
+  toolkit
+    .toLayer(
+      Effect.map(Kernels, ({ reset, run }) =>
+        toolkit.of({ js_repl: (params) => run(params), js_repl_reset: () => reset })
+      )
+    )
+    .pipe(Layer.provide(Layer.effect(Kernels, makeKernels(options))))
+
+const makeKernels = Effect.fnUntraced(function* (options: Options) {
+  const processes = yield* Processes
+  const fibers = yield* FiberSet.make()
+  const kernels = new Map<SessionId, Kernel.Kernel>()
+  const end = (sessionId: SessionId) =>
+    Effect.suspend(() => {
+      const kernel = kernels.get(sessionId)
+      kernels.delete(sessionId)
+      return kernel === undefined ? Effect.void : processes.end(kernel.process.processId, graceMillis)
+    })
+  const started = Effect.fnUntraced(function* (turn: Turn) {
+    const { sessionId } = turn
+    const known = kernels.get(sessionId)
+    if (known !== undefined && !known.hasEnded()) return known
+    const kernel = yield* Kernel.start(options, fibers).pipe(
+      SandboxPolicy.within(options.sandbox ?? SandboxPolicy.fullAccess),
+      Effect.provideService(Processes, processes),
+      Effect.mapError((error) => new ToolFailure({ detail: error.message }))
+    )
+    if (known === undefined) {
+      const forget = Effect.sync(() => kernels.delete(sessionId))
+      yield* Scope.addFinalizer(yield* turn.session.scope, forget)
+    }
+    kernels.set(sessionId, kernel)
+    return kernel
+  })
+  return Kernels.of({
+    reset: Effect.flatMap(Turn, ({ sessionId }) => Effect.as(end(sessionId), "The kernel was reset.")),
+    run: Effect.fnUntraced(function* (params) {
+      const turn = yield* Turn
+      const cell = yield* cellOf(params)
+      const kernel = yield* started(turn)
+      const reset = Effect.catchCause(end(turn.sessionId), (cause) =>
+        Effect.logWarning("the JavaScript kernel of an interrupted turn could not be reset", cause)
+      )
+      const unregister = yield* turn.onAbort({ kind: "process", name: "js_repl", run: () => reset })
+      const outcome = yield* kernel.run(cell).pipe(
+        Effect.timeoutOrElse({
+          duration: Math.min(params.timeout_ms ?? timeoutMillis.otherwise, timeoutMillis.max),
+          orElse: () =>
+            Effect.andThen(
+              reset,
+              Effect.fail(
+                new ToolFailure({ detail: "The cell took too long. The kernel was reset; its variables are gone." })
+              )
+            )
+        }),
+        Effect.onInterrupt(() => reset),
+        Effect.ensuring(unregister)
+      )
+      return yield* resultOf(outcome)
+    })
+  })
+})
+
+const cellOf = ({ code, timeout_ms }: Parameters): Effect.Effect<Cells.Cell, ToolFailure> => {
+  const refuse = (detail: string) => Effect.fail(new ToolFailure({ detail: `The cell was not run: ${detail}` }))
+  if (code.length > maxCodeCharacters) return refuse(`it has more than ${maxCodeCharacters} characters`)
+  if (timeout_ms !== undefined && timeout_ms <= 0) return refuse("timeout_ms must be greater than 0")
+  try {
+    return Effect.succeed(Cells.rewriteUnsafe(code))
+  } catch (error) {
+    return refuse((error as Error).message)
+  }
+}
+
+/** The text of a cell that has ended, after its images were shown. */
+const resultOf = Effect.fnUntraced(function* ({ error, images, output, value }: Kernel.Outcome) {
+  const problems: Array<string> = []
+  for (const data of images) {
+    const bytes = Base64.decode(data)
+    const input = bytes._tag === "Success" ? ViewImage.toInput(bytes.success) : undefined
+    if (input === undefined) problems.push("An image was not shown: it is not a PNG, JPEG, GIF or WebP image.")
+    else yield* ViewImage.attach(input)
+  }
+  const text = [output.replace(/\n$/, ""), ...problems, error ?? value ?? ""].filter((one) => one !== "").join("\n")
+  if (error !== undefined) return yield* new ToolFailure({ detail: text })
+  return text === "" ? "The cell has no output." : text
+})

@@ -1,0 +1,120 @@
+/**
+ * The tool `request_permissions`: asks the user to let commands do more in their sandbox. The user may grant less than was
+ * asked for, for the turn or for the session.
+ */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
+import * as Schema from "effect/Schema"
+import * as Tool from "effect/ai/Tool"
+import { CallId } from "@spindle/core/Ids"
+import { Turn } from "@spindle/core/Turn"
+import * as Answers from "../internal/project/answers.ts"
+import * as Grants from "../internal/project/grants.ts"
+import * as RegularFile from "../internal/project/regularFile.ts"
+import { isWithin } from "../SandboxPolicy.ts"
+import { ToolFailure } from "../ToolFailure.ts"
+
+/** The permissions of a request and of a grant. */
+export const Permissions = Schema.Struct({
+  network: Schema.optionalKey(
+    Schema.Struct({ enabled: Schema.Boolean.annotate({ description: "Whether commands reach the network." }) })
+  ),
+  file_system: Schema.optionalKey(
+    Schema.Struct({
+      write: Schema.Array(Schema.String).annotate({
+        description: "Directories that commands write, relative to the working directory or absolute."
+      })
+    })
+  )
+})
+/** @see {@link Permissions} */
+export type Permissions = typeof Permissions.Type
+
+/** The arguments of the tool. */
+export const Parameters = Schema.Struct({
+  reason: Schema.optionalKey(
+    Schema.String.annotate({ description: "Why the permissions are needed, in one sentence for the user." })
+  ),
+  permissions: Permissions
+})
+/** @see {@link Parameters} */
+export type Parameters = typeof Parameters.Type
+
+/** The tool. It returns `{"permissions":{...},"scope":"turn"}` with what was granted. */
+export const tool = Tool.make("request_permissions", {
+  description:
+    "Asks the user to let your commands reach the network or write in other directories, for the rest of the turn or the session. The result says what was granted, which may be less.",
+  parameters: Parameters,
+  success: Schema.String,
+  failure: ToolFailure.asText,
+  failureMode: "return",
+  dependencies: [Turn]
+})
+
+const decodeGranted = Schema.decodeUnknownEffect(Permissions)
+
+/**
+ * Asks. **Interruption** withdraws the question. **Errors**: `ToolFailure` for a request without a meaning, a refusal, and
+ * if nobody can be asked.
+ */
+export const run: (
+  params: Parameters,
+  callId: string | undefined,
+  options: { readonly cwd: string }
+) => Effect.Effect<string, ToolFailure, Turn | FileSystem.FileSystem | Path.Path> = Effect.fnUntraced(function* (
+  { permissions, reason },
+  callId,
+  { cwd }
+) {
+  const turn = yield* Turn
+  const asked: Grants.Grant = {
+    network: permissions.network?.enabled ?? false,
+    write: yield* Effect.forEach(permissions.file_system?.write ?? [], (name) => realDirectory(name, cwd))
+  }
+  if (!asked.network && asked.write.length === 0) {
+    return yield* new ToolFailure({ detail: "The user was not asked: the request has no permission." })
+  }
+  const answer = yield* turn.ask({
+    kind: "permissions",
+    tool: tool.name,
+    ...(callId === undefined ? {} : { callId: CallId.make(callId) }),
+    payload: { ...(reason === undefined ? {} : { reason }), permissions: toPermissions(asked) },
+    // a grant is remembered by the sandbox
+    keys: []
+  })
+  const decision = yield* Answers.given(answer)
+  if (decision._tag === "Answered") return yield* new ToolFailure({ detail: "The user gave no decision." })
+  const grant = decision.permissions === undefined ? asked : yield* atMost(asked, decision.permissions)
+  const scope = decision.scope === "session" ? "session" : "turn"
+  Grants.add(turn, scope, grant)
+  return JSON.stringify({ permissions: toPermissions(grant), scope })
+})
+
+const toPermissions = ({ network, write }: Grants.Grant): Permissions => ({
+  ...(network ? { network: { enabled: true } } : {}),
+  ...(write.length === 0 ? {} : { file_system: { write } })
+})
+
+/** Returns what a decision grants of what was asked for. A decision in another form grants nothing. */
+const atMost = (asked: Grants.Grant, granted: unknown): Effect.Effect<Grants.Grant> =>
+  Effect.match(decodeGranted(granted), {
+    onFailure: () => ({ network: false, write: [] }),
+    onSuccess: ({ file_system, network }) => ({
+      network: asked.network && network?.enabled === true,
+      write: (file_system?.write ?? []).filter((path) => asked.write.some((one) => isWithin(path, one)))
+    })
+  })
+
+const realDirectory = Effect.fnUntraced(function* (name: string, cwd: string) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const refuse = (detail: string) =>
+    new ToolFailure({ detail: `The user was not asked: cannot use ${name}: ${detail}` })
+  if (name.includes("\0")) return yield* refuse("it is not a path")
+  const real = yield* Effect.mapError(fileSystem.realPath(path.resolve(cwd, name)), (error) =>
+    refuse(RegularFile.reasonOf(error))
+  )
+  const { type } = yield* Effect.mapError(fileSystem.stat(real), (error) => refuse(RegularFile.reasonOf(error)))
+  return type === "Directory" ? real : yield* refuse("it is not a directory")
+})

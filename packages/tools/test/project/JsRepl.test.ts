@@ -1,0 +1,186 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Fiber, Layer, Stream } from "effect"
+import { Agent, Turn } from "@spindle/core"
+import type { Input } from "@spindle/core/Input"
+import { type CodingTools, JsRepl } from "../../src/index.ts"
+import { carriersOf, directory } from "../host.ts"
+import { host, makeTurn } from "../turn.ts"
+
+/** The calls of a session with a kernel, and what its turn knows. */
+const makeSession = Effect.gen(function* () {
+  const cwd = yield* directory
+  const { started, turn } = yield* makeTurn
+  const cleanups = new Set<Parameters<Turn.Turn["onAbort"]>[0]>()
+  const images: Array<Input> = []
+  const isRunning = yield* Deferred.make<void>()
+  const members: Turn.Turn = {
+    ...turn,
+    session: {
+      ...turn.session,
+      submit: (op) => {
+        if (op._tag === "Notice") images.push(op.input)
+        return Effect.succeed({ _tag: "Queued" } as never)
+      }
+    },
+    process: (spec) =>
+      Effect.map(turn.process(spec), (process) => ({
+        ...process,
+        output: Stream.tap(process.output, () => Deferred.succeed(isRunning, undefined))
+      })),
+    onAbort: (cleanup) => {
+      cleanups.add(cleanup)
+      return Effect.succeed(Effect.sync(() => void cleanups.delete(cleanup)))
+    }
+  }
+  const tools = yield* Effect.provide(JsRepl.toolkit, yield* Layer.build(JsRepl.layer({ cwd, node: process.execPath })))
+  const call = (name: "js_repl" | "js_repl_reset", params: object) =>
+    Stream.runCollect(Stream.unwrap(tools.handle(name, params as never))).pipe(
+      Effect.map((results) => String(results.at(-1)?.encodedResult)),
+      Effect.provideService(Turn.Turn, members)
+    )
+  return {
+    images,
+    started,
+    run: (code: string, options: object = {}) => call("js_repl", { code, ...options }),
+    reset: call("js_repl_reset", {}),
+    /** What an abort of the turn runs. */
+    abort: Effect.suspend(() =>
+      Effect.forEach(cleanups, ({ run }) => run({ _tag: "Interrupted" } as never), { discard: true })
+    ),
+    hasOutput: Deferred.await(isRunning)
+  }
+})
+
+const withSession = <A, E>(
+  use: (session: Effect.Success<typeof makeSession>) => Effect.Effect<A, E>
+): Effect.Effect<A, E> => Effect.flatMap(makeSession, use).pipe(Effect.scoped, Effect.provide(host)) as never
+
+describe("js_repl", () => {
+  it.live("keeps variables from call to call, and returns output and the last value", () =>
+    withSession(({ run }) =>
+      Effect.gen(function* () {
+        assert.strictEqual(yield* run("const x = 1; let y = await Promise.resolve(2); x + y"), "3")
+        assert.strictEqual(yield* run("const x = 10; x + y"), "12")
+        assert.strictEqual(yield* run("function f() { return x * 2 }; f()"), "20")
+        assert.strictEqual(yield* run("x = 50; f()"), "100")
+        assert.strictEqual(yield* run("class A { #p = 7; get p() { return this.#p } }\nnew A().p"), "7")
+        assert.strictEqual(
+          yield* run("const { a, b: [c, ...d], e = 5 } = { a: 1, b: [2, 3] }; [a, c, d, e]"),
+          "[ 1, 2, [ 3 ], 5 ]"
+        )
+        assert.strictEqual(
+          yield* run("import fs, { readFileSync as r } from 'node:fs'; [typeof fs.statSync, typeof r]"),
+          "[ 'function', 'function' ]"
+        )
+        assert.strictEqual(yield* run("console.log('text', { a: 1 }); undefined"), "text { a: 1 }")
+        assert.strictEqual(yield* run("// only a comment"), "The cell has no output.")
+      })
+    )
+  )
+
+  it.live("reports what a cell throws, with its line, and what comes late", () =>
+    withSession(({ run }) =>
+      Effect.gen(function* () {
+        assert.match(yield* run("console.log('before')\n\nnull.x"), /^before\nTypeError: .*\n +at cell-1\.js:3:/)
+        assert.strictEqual(yield* run("let broken = ;"), "The cell was not run: Unexpected token (1:13)")
+        assert.strictEqual(
+          yield* run("1", { timeout_ms: 0 }),
+          "The cell was not run: timeout_ms must be greater than 0"
+        )
+        const rejected = "await new Promise((done) => { Promise.reject(new Error('late')); setImmediate(done) }); 1"
+        assert.match(yield* run(rejected), /^unhandled rejection: Error: late[^]*\n1$/)
+      })
+    )
+  )
+
+  it.live("gives the model images, and no other bytes", () =>
+    withSession(({ images, run }) =>
+      Effect.gen(function* () {
+        yield* run("image(Buffer.from('89504e470d0a1a0a', 'hex'))")
+        assert.deepStrictEqual(images, [[{ _tag: "Image", url: "data:image/png;base64,iVBORw0KGgo=" }]])
+        assert.include(yield* run("image(Buffer.from('text'))"), "An image was not shown: it is not a PNG")
+        assert.match(yield* run("image(Buffer.alloc(5000000))"), /RangeError: an image has at most 4194304 bytes/)
+        assert.strictEqual(images.length, 1)
+      })
+    )
+  )
+
+  it.live("ends a cell that takes too long with its kernel, and starts a new one", () =>
+    withSession(({ run, started }) =>
+      Effect.gen(function* () {
+        assert.strictEqual(
+          yield* run("var kept = 1; while (true) {}", { timeout_ms: 1 }),
+          "The cell took too long. The kernel was reset; its variables are gone."
+        )
+        assert.deepStrictEqual(carriersOf(started[0]!), [])
+        assert.strictEqual(yield* run("typeof kept"), "undefined")
+        assert.strictEqual(started.length, 2)
+      })
+    )
+  )
+
+  it.live("is reset when the turn in which it runs is interrupted, and only then", () =>
+    withSession(({ abort, hasOutput, run, started }) =>
+      Effect.gen(function* () {
+        const running = yield* Effect.forkChild(
+          run("console.log('on'); await new Promise(() => setTimeout(() => {}, 1e9))")
+        )
+        yield* hasOutput
+        yield* abort
+        assert.include(yield* Fiber.join(running), "The kernel has ended. Its variables are gone.")
+        assert.deepStrictEqual(carriersOf(started[0]!), [])
+        yield* run("var kept = 1")
+        // no cell runs in the turn that is aborted
+        yield* abort
+        assert.strictEqual(yield* run("kept"), "1")
+        assert.strictEqual(started.length, 2)
+      })
+    )
+  )
+
+  it.live("leaves nothing running when its call is interrupted or it is reset", () =>
+    withSession(({ hasOutput, reset, run, started }) =>
+      Effect.gen(function* () {
+        const running = yield* Effect.forkChild(run("console.log('on'); while (true) {}"))
+        yield* hasOutput
+        yield* Fiber.interrupt(running)
+        assert.deepStrictEqual(carriersOf(started[0]!), [])
+        yield* run("var kept = 1")
+        assert.strictEqual(yield* reset, "The kernel was reset.")
+        assert.deepStrictEqual(carriersOf(started[1]!), [])
+        assert.strictEqual(yield* run("typeof kept"), "undefined")
+      })
+    )
+  )
+
+  it.live("survives a cell that ends the kernel, and output that a child of it writes", () =>
+    withSession(({ run }) =>
+      Effect.gen(function* () {
+        const child = "require('node:child_process').execSync('echo from a child', { stdio: 'inherit' }); 1"
+        assert.strictEqual(yield* run(child), "from a child\n1")
+        const exit = "require('node:process').exit(3)"
+        assert.strictEqual(yield* run(exit), "The kernel has ended. Its variables are gone.")
+        assert.strictEqual(yield* run("1 + 1"), "2")
+      })
+    )
+  )
+
+  it("needs the approval of a command, with its code as the question", () => {
+    const params = { code: "1" }
+    const rulingOf = (approval: CodingTools.ApprovalMode) => {
+      const { approval: decide } = JsRepl.policies({ approval, cwd: "/w" }).js_repl
+      const ruling = typeof decide === "function" ? decide(params) : decide
+      return typeof ruling === "string" ? ruling : ruling.permission
+    }
+    const inSandbox = { policy: "on-request", containment: "sandbox" } as const
+    assert.strictEqual(rulingOf(inSandbox), "allow")
+    assert.strictEqual(rulingOf({ ...inSandbox, containment: "missing" }), "ask")
+    assert.strictEqual(rulingOf({ ...inSandbox, policy: "untrusted" }), "ask")
+    assert.strictEqual(rulingOf("ask"), "ask")
+    const policies = JsRepl.policies({ approval: "ask", cwd: "/w" })
+    const { display, payload } = policies.js_repl
+    assert.deepStrictEqual(payload?.(params), { command: "1", cwd: "/w" })
+    assert.deepStrictEqual(display?.(params), { _tag: "Other", title: "run JavaScript" })
+    Agent.make({ toolkit: JsRepl.toolkit, approvals: policies })
+  })
+})
