@@ -145,7 +145,7 @@ describe("js_repl", () => {
     )
   )
 
-  it.live("says in the log that an interrupted kernel could not be reset, and does not hold up the abort", () =>
+  it.live("says in the log that an interrupted kernel could not be reset, and lets the abort finish", () =>
     Effect.gen(function* () {
       const logged: Array<unknown> = []
       const logger = Logger.make(({ message }) => void logged.push(message))
