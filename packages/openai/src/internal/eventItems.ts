@@ -1,5 +1,7 @@
 /** The output items of a response: their text, their arguments, and which of them came before. */
-import { isObject, type Json, jsonText } from "./json.ts"
+import { CallId } from "@spindle/core/Ids"
+import type { ModelPart } from "@spindle/core/Model"
+import { isObject, type Json, jsonText, textOf } from "./json.ts"
 
 /** The kinds of items that become parts. All others are ignored. */
 export type ItemType = "message" | "reasoning" | "function_call" | "custom_tool_call"
@@ -24,11 +26,20 @@ export const typeOf = (item: Json): ItemType | undefined => {
 export const isCallType = (type: unknown): type is "function_call" | "custom_tool_call" =>
   type === "function_call" || type === "custom_tool_call"
 
-/** The name under which a search of the provider is recorded. */
-export const searchName = "web_search"
+/** A search that the provider has run, as a part. `count` names it if it has no id. */
+export const searchOf = (item: Json, count: number): ModelPart => {
+  const action = isObject(item["action"]) ? item["action"] : {}
+  return {
+    _tag: "ToolCall",
+    callId: CallId.make(textOf(item["id"]) ?? `search_${count}`),
+    name: "web_search",
+    params: action,
+    executed: { output: "The provider has run this search.", display: { _tag: "Search", query: queryOf(action) } }
+  }
+}
 
 /** What a search looked for: its query, or the page that it opened. */
-export const queryOf = ({ pattern, queries, query, url }: Json): string => {
+const queryOf = ({ pattern, queries, query, url }: Json): string => {
   const texts = [query, ...(Array.isArray(queries) ? queries : []), pattern, url]
   return texts.find((text) => typeof text === "string" && text !== "") ?? ""
 }

@@ -184,7 +184,7 @@ export class EventReader extends ResponseReader {
   }
 
   private done(key: string, item: Json): boolean {
-    if (item["type"] === "web_search_call") return this.search(item)
+    if (item["type"] === "web_search_call") return this.parts.push(Items.searchOf(item, ++this.searchCount)) > 0
     const type = Items.typeOf(item)
     if (type === "message" || type === "reasoning") this.close(key, this.opened(type, key), item)
     else if (type !== undefined) {
@@ -192,24 +192,6 @@ export class EventReader extends ResponseReader {
       this.noteCall(call, item)
       this.call(key, call)
     }
-    return true
-  }
-
-  /** Takes a search that the provider has run. */
-  private search(item: Json): boolean {
-    const action = isObject(item["action"]) ? item["action"] : {}
-    const id = textOf(item["id"])
-    this.searchCount++
-    this.parts.push({
-      _tag: "ToolCall",
-      callId: CallId.make(id ?? `search_${this.searchCount}`),
-      name: Items.searchName,
-      params: action,
-      executed: {
-        output: "The provider has run this search.",
-        display: { _tag: "Search", query: Items.queryOf(action) }
-      }
-    })
     return true
   }
 

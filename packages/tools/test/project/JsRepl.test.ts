@@ -1,13 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Stream } from "effect"
+import { Deferred, Effect, Fiber, Layer, Logger, Stream } from "effect"
 import { Agent, Turn } from "@spindle/core"
 import type { Input } from "@spindle/core/Input"
+import { Processes } from "@spindle/core/Processes"
 import { type CodingTools, JsRepl } from "../../src/index.ts"
 import { carriersOf, directory } from "../host.ts"
 import { host, makeTurn } from "../turn.ts"
 
-/** The calls of a session with a kernel, and what its turn knows. */
-const makeSession = Effect.gen(function* () {
+/** The calls of a session with a kernel, and what its turn knows. `change` changes what ends the kernel. */
+const makeSession = Effect.fnUntraced(function* (change: Partial<Processes> = {}) {
   const cwd = yield* directory
   const { started, turn } = yield* makeTurn
   const cleanups = new Set<Parameters<Turn.Turn["onAbort"]>[0]>()
@@ -32,7 +33,12 @@ const makeSession = Effect.gen(function* () {
       return Effect.succeed(Effect.sync(() => void cleanups.delete(cleanup)))
     }
   }
-  const tools = yield* Effect.provide(JsRepl.toolkit, yield* Layer.build(JsRepl.layer({ cwd, node: process.execPath })))
+  const processes = yield* Processes
+  const kernels = Layer.provide(
+    JsRepl.layer({ cwd, node: process.execPath }),
+    Layer.succeed(Processes, { ...processes, ...change })
+  )
+  const tools = yield* Effect.provide(JsRepl.toolkit, yield* Layer.build(kernels))
   const call = (name: "js_repl" | "js_repl_reset", params: object) =>
     Stream.runCollect(Stream.unwrap(tools.handle(name, params as never))).pipe(
       Effect.map((results) => String(results.at(-1)?.encodedResult)),
@@ -51,9 +57,10 @@ const makeSession = Effect.gen(function* () {
   }
 })
 
-const withSession = <A, E>(
-  use: (session: Effect.Success<typeof makeSession>) => Effect.Effect<A, E>
-): Effect.Effect<A, E> => Effect.flatMap(makeSession, use).pipe(Effect.scoped, Effect.provide(host)) as never
+type Session = Effect.Success<ReturnType<typeof makeSession>>
+
+const withSession = <A, E>(use: (session: Session) => Effect.Effect<A, E>) =>
+  Effect.flatMap(makeSession(), use).pipe(Effect.scoped, Effect.provide(host))
 
 describe("js_repl", () => {
   it.live("keeps variables from call to call, and returns output and the last value", () =>
@@ -136,6 +143,21 @@ describe("js_repl", () => {
         assert.strictEqual(started.length, 2)
       })
     )
+  )
+
+  it.live("says in the log that an interrupted kernel could not be reset, and lets the abort finish", () =>
+    Effect.gen(function* () {
+      const logged: Array<unknown> = []
+      const logger = Logger.make(({ message }) => void logged.push(message))
+      const { abort, hasOutput, run } = yield* makeSession({ end: () => Effect.die(new Error("no such group")) })
+      yield* Effect.gen(function* () {
+        const running = yield* Effect.forkChild(run("console.log('on'); await new Promise(() => {})"))
+        yield* hasOutput
+        yield* abort
+        assert.include(JSON.stringify(logged), "the JavaScript kernel of an interrupted turn could not be reset")
+        yield* Fiber.interrupt(running)
+      }).pipe(Effect.provide(Logger.layer([logger])))
+    }).pipe(Effect.scoped, Effect.provide(host))
   )
 
   it.live("leaves nothing running when its call is interrupted or it is reset", () =>
