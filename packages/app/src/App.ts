@@ -31,6 +31,7 @@ import * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
 import * as Git from "@spindle/tools/Git"
 import * as ExecCommand from "@spindle/tools/ExecCommand"
+import * as ProjectTools from "@spindle/tools/ProjectTools"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
 import * as Sandbox from "@spindle/tools/Sandbox"
 import { fullAccess } from "@spindle/tools/SandboxPolicy"
@@ -49,6 +50,7 @@ import * as HookCommands from "./HookCommands.ts"
 import * as HookSettings from "./hooks/HookSettings.ts"
 import * as Instructions from "./Instructions.ts"
 import * as Models from "./Models.ts"
+import * as PatchCommand from "./PatchCommand.ts"
 import * as RuleFiles from "./RuleFiles.ts"
 import * as SessionLease from "./SessionLease.ts"
 import type * as Settings from "./Settings.ts"
@@ -110,12 +112,15 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
       const isSandboxed = yield* Effect.orElseSucceed(CodingAgent.isSandboxed(settings), () => false)
       const { commands, patches } = policiesOf(settings.sandboxMode, settings.sandbox, cwd)
       const { approval } = yield* CodingAgent.approvalsOf({ cwd, settings })
-      return CodingTools.layer({
+      const coding = CodingTools.layer({
         cwd,
         approval,
         login: settings.commands.allowsLoginShell,
+        journals: Path.join(settings.home, "patches"),
+        bin: PatchCommand.isInstalled(settings.home) ? PatchCommand.directoryOf(settings.home) : undefined,
         sandbox: { commands: isSandboxed ? commands : fullAccess, patches }
       })
+      return Layer.merge(coding, ProjectTools.layer({ cwd }))
     })
   )
 
@@ -246,7 +251,6 @@ export const open = (
     const servers = yield* McpServers.McpServers
     const killTargets = () => [...groups.killTargets(), ...servers.pids().map((pid) => -pid)]
     const turns = settings.snapshots ? yield* TurnSnapshots.make(cwd) : undefined
-    const recovered = opening.isResumed ? yield* TurnSnapshots.recover(sessionId) : undefined
     let from = 0
     const onEvent = (event: SessionEvent) => {
       if (from === 0 && isRecord(event)) from = event.seq
@@ -269,6 +273,8 @@ export const open = (
         compactFromTokens: settings.modelSizes.get(settings.model)?.compactFromTokens
       })
     )
+    // the session is leased now: no other process works on its snapshots
+    const recovered = opening.isResumed ? yield* TurnSnapshots.recover(sessionId) : undefined
     if (recovered !== undefined) yield* session.submit(Op.notice(Undo.fragment, recovered, { delivery: "wait" }))
     return { session, from, killTargets }
   })

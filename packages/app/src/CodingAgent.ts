@@ -14,6 +14,7 @@ import * as McpTools from "@spindle/mcp/McpTools"
 import { Sandbox, type SandboxUnavailable } from "@spindle/tools/Sandbox"
 import type { Snapshots } from "@spindle/tools/Snapshots"
 import * as CodingTools from "@spindle/tools/CodingTools"
+import * as ProjectTools from "@spindle/tools/ProjectTools"
 import type * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -45,7 +46,8 @@ export const isSandboxed = ({
     sandboxMode === "danger-full-access" ? Effect.succeed(false) : Effect.as(available, true)
   )
 
-type Handlers = Tool.HandlersFor<CodingTools.Tools & SubAgentTools.Tools> | McpTools.McpTools
+type OwnTools = CodingTools.Tools & ProjectTools.Tools
+type Handlers = Tool.HandlersFor<OwnTools & SubAgentTools.Tools> | McpTools.McpTools
 
 type Needs = Handlers | Model | Journal | Processes | Snapshots | Git
 
@@ -63,7 +65,7 @@ const instructions = (cwd: string): string =>
 
 interface Common {
   readonly instructions: string
-  readonly policies: ReturnType<typeof CodingTools.policies>
+  readonly policies: Agent.Policies<OwnTools>
   readonly agents: AgentSettings
   readonly sources: ReadonlyArray<typeof McpTools.source>
   readonly tasks: ReturnType<typeof tasksIn>
@@ -91,7 +93,7 @@ const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
     agents: settings.agents ?? noAgents,
     sources: settings.mcpServers.length === 0 ? [] : [McpTools.source],
     tasks: tasksIn(cwd),
-    policies: CodingTools.policies({ approval, patches, cwd })
+    policies: { ...CodingTools.policies({ approval, patches, cwd }), ...ProjectTools.policies }
   }
   return parts
 })
@@ -111,11 +113,13 @@ const tasksIn = (cwd: string) => [
   UserShellTask.kind({ cwd, shell: process.env["SHELL"] || "/bin/sh" })
 ]
 
+const ownToolkit = Toolkit.merge(CodingTools.toolkit, ProjectTools.toolkit)
+
 const alone = ({ instructions, policies, sources, tasks }: Common): Agent.Agent<Needs> =>
-  Agent.make({ toolkit: CodingTools.toolkit, approvals: policies, instructions, sources, tasks })
+  Agent.make({ toolkit: ownToolkit, approvals: policies, instructions, sources, tasks })
 
 const leading = ({ agents, instructions, policies, sources, tasks }: Common): Agent.Agent<Needs> => {
-  const toolkit = Toolkit.merge(CodingTools.toolkit, SubAgentTools.toolkitFor(choicesOf(agents)))
+  const toolkit = Toolkit.merge(ownToolkit, SubAgentTools.toolkitFor(choicesOf(agents)))
   return Agent.make({ toolkit, approvals: { ...policies, ...SubAgentTools.policies }, instructions, sources, tasks })
 }
 
@@ -142,7 +146,7 @@ export const layer = (
 ): Layer.Layer<
   Tool.HandlersFor<SubAgentTools.Tools>,
   never,
-  Model | Journal | Processes | Sandbox | Snapshots | Git | Tool.HandlersFor<CodingTools.Tools> | McpTools.McpTools
+  Model | Journal | Processes | Sandbox | Snapshots | Git | Tool.HandlersFor<OwnTools> | McpTools.McpTools
 > =>
   Layer.unwrap(
     Effect.gen(function* () {

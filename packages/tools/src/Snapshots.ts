@@ -121,13 +121,16 @@ type Failure = Git.GitFailed | SnapshotFailed
 export class Snapshots extends Context.Service<
   Snapshots,
   {
-    /** Takes the snapshot before a change. **Interruption** leaves nothing. */
+    /**
+     * Takes the snapshot before a change, after a restoration that a crash has cut is finished or taken back.
+     * **Interruption** leaves nothing.
+     */
     readonly begin: (owner: string, cwd: string) => Effect.Effect<Change, Failure>
     /** Takes the snapshot after a change. **Interruption** leaves the change without it. */
     readonly complete: (owner: string, id: string) => Effect.Effect<Change, Failure>
     /** Returns the changes of an owner, the earliest first. */
     readonly list: (owner: string) => Effect.Effect<ReadonlyArray<Change>, Failure>
-    /** Plans to take back the last changes of an owner, or with `redo` the last taking back. Changes no file. */
+    /** Plans to take back the last changes of an owner, or with `redo` the last taking back. Recovers as `begin` does. */
     readonly plan: (
       owner: string,
       wanted: { readonly count: number } | { readonly redo: true }
@@ -231,6 +234,7 @@ const capture = Effect.fnUntraced(function* (place: Place, shadow: Shadow.Shadow
 const megabytes = (bytes: number): string => `${Math.floor(bytes / 1_048_576)} MiB`
 
 const begin = Effect.fnUntraced(function* (place: Place, cwd: string) {
+  yield* recover(place)
   const repository = yield* Git.repositoryOf(cwd)
   const before = yield* capture(place, shadowOf(place, repository))
   const id = yield* nextId(place)
@@ -284,6 +288,7 @@ const readJson = Effect.fnUntraced(function* <A>(path: string, schema: Schema.Co
 })
 
 const plan = Effect.fnUntraced(function* (place: Place, wanted: { readonly count: number } | { readonly redo: true }) {
+  yield* recover(place)
   const all = (yield* list(place)).toReversed().filter((one) => one.takenBackBy === undefined)
   const changes =
     "redo" in wanted
@@ -415,7 +420,9 @@ const conclude = Effect.fnUntraced(function* (place: Place, shadow: Shadow.Shado
   return change
 })
 
-const recover = Effect.fnUntraced(function* (place: Place) {
+const recover = Effect.fnUntraced(function* (
+  place: Place
+): Effect.fn.Return<Recovered | undefined, Failure | PlatformError | FileRefused | Restoration.PathRefused, Services> {
   const fileSystem = yield* FileSystem.FileSystem
   if (!(yield* fileSystem.exists(journalOf(place)))) return undefined
   const journal = yield* readJson(journalOf(place), journalJson)

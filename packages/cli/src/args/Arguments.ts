@@ -114,6 +114,7 @@ export type Command =
       readonly addedDirectories: ReadonlyArray<string>
     }
   | { readonly _tag: "Doctor" }
+  | { readonly _tag: "ApplyPatch"; readonly patch: string | undefined }
   | { readonly _tag: "Help"; readonly topic: Topic }
   | { readonly _tag: "Version" }
 
@@ -177,6 +178,7 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
     case "exec":
     case "e":
       return second === "resume" ? found("exec resume", 2) : found("exec", 1)
+    case "apply-patch":
     case "demo":
     case "doctor":
     case "sandbox":
@@ -334,6 +336,9 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
     case "doctor":
       only(0, "doctor takes flags only")
       return values.has("sandbox") ? { _tag: "Doctor" } : refuse(topic, "say what to look at: --sandbox")
+    case "apply-patch":
+      only(1, "put the patch in quotes")
+      return { _tag: "ApplyPatch", patch: rest[0] }
     case "exec":
       only(1, "put the prompt in quotes")
       return { _tag: "Exec", prompt: prompt(topic, rest[0]), resume: undefined, options: turnOptions(topic, values) }

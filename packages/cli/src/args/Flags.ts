@@ -37,7 +37,8 @@ export const topics = [
   "review",
   "demo",
   "sandbox",
-  "doctor"
+  "doctor",
+  "apply-patch"
 ] as const
 /** @see {@link topics} */
 export type Topic = (typeof topics)[number]

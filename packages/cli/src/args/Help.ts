@@ -47,7 +47,8 @@ const pages: { readonly [topic in Topic]: Page } = {
       ["review [TEXT]", "review changes, and list what is wrong with them"],
       ["demo", "watch a scripted model repair a small project; needs no key and no network"],
       ["sandbox -- COMMAND", "run a command in the sandbox, to see what it may do"],
-      ["doctor --sandbox", "try every way out of the sandbox of this machine"]
+      ["doctor --sandbox", "try every way out of the sandbox of this machine"],
+      ["apply-patch [PATCH]", "apply a patch of an agent to the files below this directory"]
     ],
     more: [
       "Configuration: config.toml in $SPINDLE_HOME, else in $CODEX_HOME (only read), else in ~/.spindle.",
@@ -231,6 +232,13 @@ const pages: { readonly [topic in Topic]: Page } = {
       "Tries to leave the sandbox of this machine in every known way, in a scratch directory, and prints what happened.\n" +
       "Exits with 1 if one of them works. Most attempts are written in Perl, which must be installed.",
     examples: [["spindle doctor --sandbox", ""]]
+  },
+  "apply-patch": {
+    usage: ["spindle apply-patch [PATCH]"],
+    about:
+      "Applies a patch, in the format of the tool apply_patch, to the files below this directory: completely, or not at all.\n" +
+      "Without PATCH it is read from stdin. Commands of an agent find this program as apply_patch.",
+    examples: [["cat changes.patch | spindle apply-patch", ""]]
   }
 }
 

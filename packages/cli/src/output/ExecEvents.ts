@@ -91,6 +91,8 @@ export interface ExecState {
   readonly itemCount: number
   /** The ids of calls in progress. */
   readonly ids: ReadonlyMap<string, string>
+  /** The plan of the turn, if it has one. */
+  readonly plan: (ExecItem & { readonly type: "todo_list" }) | undefined
 }
 
 /** A state, and the lines to write. */
@@ -100,7 +102,8 @@ export type Step = readonly [ExecState, ReadonlyArray<ExecLine>]
 export const initial = (options: { readonly sessionId: SessionId; readonly cwd: string }): ExecState => ({
   thread: Thread.initial(options),
   itemCount: 0,
-  ids: new Map()
+  ids: new Map(),
+  plan: undefined
 })
 
 /** The first line, and what came before in a resumed session. */
@@ -139,8 +142,11 @@ const project = (state: ExecState, change: Thread.Change): Step => {
       const { data, name } = change.note
       return [state, [{ type: "task.note", name, data }]]
     }
-    case "TurnEnded":
-      return [{ ...state, ids: new Map() }, endLines(state, change.end)]
+    case "TurnEnded": {
+      const { plan } = state
+      const planned: ReadonlyArray<ExecLine> = plan === undefined ? [] : [{ type: "item.completed", item: plan }]
+      return [{ ...state, ids: new Map(), plan: undefined }, [...planned, ...endLines(state, change.end)]]
+    }
     case "Failed":
       return [state, change.isInTurn ? failed(change.message) : [{ type: "error", message: change.message }]]
     case "TextAdded":
@@ -180,9 +186,11 @@ const usageOf = (usage: TokenUsage.TokenUsage): ExecUsage => ({
   reasoning_output_tokens: usage.reasoning
 })
 
+/** Messages and thoughts are written when they are complete, a plan when it was accepted. */
+const startsLate: ReadonlyArray<ThreadItem["type"]> = ["agentMessage", "reasoning", "plan"]
+
 const startItem = (state: ExecState, item: ThreadItem): Step => {
-  // messages and thoughts are written when they are complete
-  const body = item.type === "agentMessage" || item.type === "reasoning" ? undefined : bodyOf(item)
+  const body = startsLate.includes(item.type) ? undefined : bodyOf(item)
   if (body === undefined) return [state, []]
   const id = `item_${state.itemCount}`
   const ids = new Map(state.ids).set(item.id, id)
@@ -196,6 +204,7 @@ const completeItem = (
   const body = bodyOf(item)
   // a text that was cut off stays without a line, as in the reference; the journal has it
   if (body === undefined || isPartial !== undefined) return [state, []]
+  if (item.type === "plan" && body.type === "todo_list") return updatePlan(state, body, item.status)
   const id = state.ids.get(item.id)
   if (id !== undefined) {
     const ids = new Map(state.ids)
@@ -204,6 +213,21 @@ const completeItem = (
   }
   const line: ExecLine = { type: "item.completed", item: { id: `item_${state.itemCount}`, ...body } }
   return [{ ...state, itemCount: state.itemCount + 1 }, [line]]
+}
+
+/** A turn has one plan, which its calls update and its end completes. */
+const updatePlan = (
+  state: ExecState,
+  body: Extract<ItemBody, { readonly type: "todo_list" }>,
+  status: CallStatus
+): Step => {
+  if (status !== "completed") return [state, []]
+  if (state.plan !== undefined) {
+    const plan = { ...state.plan, ...body }
+    return [{ ...state, plan }, [{ type: "item.updated", item: plan }]]
+  }
+  const plan = { id: `item_${state.itemCount}`, ...body }
+  return [{ ...state, plan, itemCount: state.itemCount + 1 }, [{ type: "item.started", item: plan }]]
 }
 
 /** An item in the words of the lines; undefined if it has no line. */

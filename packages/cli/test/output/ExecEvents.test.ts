@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ItemId, SubmissionId } from "@spindle/core/Ids"
+import { CallId, ItemId, SubmissionId } from "@spindle/core/Ids"
 import type { Item } from "@spindle/core/Item"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { TokenUsage } from "@spindle/core/TokenUsage"
@@ -37,6 +37,35 @@ describe("a note of a task", () => {
       thread,
       `{"type":"task.note","name":"review.entered","data":{"target":"main"}}`
     ])
+  })
+})
+
+describe("a plan", () => {
+  const plan = (id: string, status: "pending" | "completed") =>
+    call({ _tag: "Plan", steps: [{ step: "look", status }] }, { id: CallId.make(id) })
+  const ended = (id: string, status: "completed" | "failed") => result(status, { id: CallId.make(id) })
+  const line = (type: string, isCompleted: boolean) =>
+    `{"type":"item.${type}","item":{"id":"item_0","type":"todo_list","items":[{"text":"look","completed":${isCompleted}}]}}`
+
+  it("is one item of its turn, which later calls update and the end of the turn completes", () => {
+    assert.deepStrictEqual(
+      lines([
+        started,
+        plan("a", "pending"),
+        ended("a", "completed"),
+        plan("b", "completed"),
+        ended("b", "completed"),
+        completed(usage(1, 1))
+      ]).slice(2, -1),
+      [line("started", false), line("updated", true), line("completed", true)]
+    )
+  })
+
+  it("has no line if it was refused", () => {
+    assert.deepStrictEqual(
+      lines([started, plan("a", "pending"), ended("a", "failed"), completed(usage(1, 1))]).slice(2, -1),
+      []
+    )
   })
 })
 

@@ -39,7 +39,9 @@ describe("exec", () => {
         [
           ["function", "exec_command"],
           ["function", "write_stdin"],
-          ["custom", "apply_patch"]
+          ["custom", "apply_patch"],
+          ["function", "update_plan"],
+          ["function", "view_image"]
         ]
       )
     })

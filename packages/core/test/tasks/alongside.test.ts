@@ -96,16 +96,20 @@ describe("a task alongside a turn", () => {
   it.effect("P2 P4 is awaited by a turn that takes no more input, and the next turn gets the result", () =>
     Effect.gen(function* () {
       const { end, tasks } = reporting()
-      const harness = yield* running({ tasks })
+      const harness = yield* Harness.make({ tasks, script: () => Model.text("fine") })
+      const over = yield* Deferred.make<string | undefined>()
+      yield* harness.session.start(staying(over))
       const receipts = [yield* start(harness, "ada")]
-      yield* harness.model.open("held")
-      yield* harness.awaitEvent((event) => event._tag === "ItemRecorded" && event.item._tag === "AssistantMessage")
-      // the task of the turn has returned, and the turn takes no more input
+      yield* Deferred.succeed(over, "done")
       receipts.push(yield* send(harness.session, "later"))
       assert.strictEqual(receipts[1]!._tag, "Queued")
-      assert.lengthOf(terminals(harness.events), 0)
       yield* end("seen")
       yield* harness.session.awaitIdle
+      const ends = harness.records().filter(({ _tag }) => _tag === "TaskReported" || _tag === "TurnCompleted")
+      assert.deepStrictEqual(
+        ends.map(({ _tag }) => _tag),
+        ["TaskReported", "TurnCompleted", "TurnCompleted"]
+      )
       assert.deepStrictEqual(fates(harness.records())["ada"], ["carried by 2"])
       assert.deepStrictEqual(fragmentsIn(harness.requests.at(-1)), ["seen"])
       yield* assertLaws(harness, receipts)

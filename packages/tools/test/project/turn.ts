@@ -1,0 +1,22 @@
+/** A turn for tools that only give input to their session and ask questions. */
+import { Effect } from "effect"
+import type { Input, Op, Turn } from "@spindle/core"
+
+/** The turn, what its session received, and what was asked. `answer` settles every question. */
+export const makeTurn = (answer: Turn.Answer = { _tag: "Cancelled", by: "deadline" }) => {
+  const received: Array<Input.Input> = []
+  const asked: Array<Turn.NewQuestion> = []
+  const members: Partial<Turn.Turn> = {
+    session: {
+      submit: (op: Op.Op) => {
+        if (op._tag === "Notice") received.push(op.input)
+        return Effect.succeed({ _tag: "Queued" } as unknown as Op.Receipt)
+      }
+    } as unknown as Turn.TurnSession,
+    ask: (question) => {
+      asked.push(question)
+      return Effect.succeed(answer)
+    }
+  }
+  return { turn: members as Turn.Turn, received, asked }
+}
