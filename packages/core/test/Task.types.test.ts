@@ -1,5 +1,6 @@
 import { describe, expect, expectTypeOf, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
+import { Alongside } from "@spindle/core/Alongside"
 import type { Journal } from "@spindle/core/Journal"
 import type { Model } from "@spindle/core/Model"
 import type { Outcome } from "@spindle/core/Outcome"
@@ -223,6 +224,24 @@ describe("Agent", () => {
     expectTypeOf([narrower, wider]).toBeArray()
     // @ts-expect-error it needs at least one mode
     TaskKind.make("none", { params: Schema.Struct({}), task: () => task, modes: [] })
+    // @ts-expect-error a task that needs its own turn does not run alongside another
+    TaskKind.make("none", { params: Schema.Struct({}), task: () => task, modes: ["alongside"] })
+  })
+
+  it("a kind of tasks alongside a turn requires what they need besides that turn, which is not theirs", () => {
+    const params = Schema.Struct({ loud: Schema.Boolean })
+    const run = Effect.gen(function* () {
+      const { hint } = yield* Clippy
+      yield* Effect.addFinalizer(() => Effect.void)
+      yield* (yield* Alongside).report({ name: "hint", text: hint })
+    })
+    const kind = TaskKind.makeAlongside("hint", { params, run: () => run })
+    expectTypeOf(kind).toEqualTypeOf<TaskKind.TaskKind<Clippy>>()
+    const taking = TaskKind.makeAlongside("taking", {
+      params,
+      run: () => Effect.flatMap(Turn, (turn) => turn.takeInput)
+    })
+    expectTypeOf(taking).toEqualTypeOf<TaskKind.TaskKind<Turn>>()
   })
 
   it("a session requires what its agent needs, a model and a journal", () => {

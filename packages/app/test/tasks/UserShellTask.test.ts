@@ -7,6 +7,7 @@ import type { Item } from "@spindle/core/Item"
 import * as Op from "@spindle/core/Op"
 import { type Process, type ProcessExit, ProcessFailed, Processes } from "@spindle/core/Processes"
 import * as Session from "@spindle/core/Session"
+import type { TaskReported } from "@spindle/core/SessionEvent"
 import * as Laws from "@spindle/testing/Laws"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
@@ -229,9 +230,12 @@ describe("a command of the user", () => {
       yield* harness.model.reached("g")
       yield* start(harness, "x", { id: "x" as SubmissionId })
       yield* start(harness, "y", { id: "y" as SubmissionId })
-      const ended = (event: SessionEvent): event is SessionEvent =>
-        harness.records().filter(({ _tag }) => _tag === "TaskReported").length === 2
-      yield* harness.awaitEvent(ended)
+      yield* harness.awaitEvent(
+        (event): event is TaskReported => event._tag === "TaskReported" && event.submissionId === "x"
+      )
+      yield* harness.awaitEvent(
+        (event): event is TaskReported => event._tag === "TaskReported" && event.submissionId === "y"
+      )
       const pieces = harness.events.flatMap((event) =>
         event._tag === "ToolOutput" ? [`${event.callId} ${event.offset} ${event.text}`] : []
       )

@@ -32,6 +32,7 @@ import * as VirtualFiles from "../fixtures/virtualFiles.ts"
 import { request } from "./kinds.ts"
 import { gainingTooLittle, recordingMeanwhile } from "./racesOfCompactions.ts"
 import { endings } from "./racesOfEnds.ts"
+import { alongside } from "./racesOfTasks.ts"
 import {
   conversation,
   type Exploration,
@@ -605,6 +606,7 @@ export const races = named({
   leavingAQuestion,
   waitingForAnAnswer,
   ...endings,
+  ...alongside,
   replacements,
   lookingForIdle,
   openedTwice,

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import { Alongside } from "@spindle/core/Alongside"
 import type { Journal } from "@spindle/core/Journal"
 import { Model, type ModelRequest } from "@spindle/core/Model"
 import { IdGenerator, sequential, type SubmissionId } from "@spindle/core/Ids"
@@ -86,6 +87,7 @@ export const session = (options: ScenarioOptions): Interrupts.Exploration<Laws.H
         abortByAnswer: answer({ _tag: "Abort" }),
         replace: Effect.asVoid(harness.session.start(Task.make("other", Effect.as(Effect.sleep(2), "other")))),
         startTask: submit(Op.startTask("pausing", {}, { input: Input.text("task") })),
+        alongside: submit(Op.startTask("beside", {}, { input: Input.text("task") })),
         replaceByTask: submit(Op.startTask("pausing", {}, { mode: "replace" })),
         repeat: submit(Op.userInput("repeat"), { id: "repeated" as SubmissionId }),
         rollback: submit(Op.rollback(1)),
@@ -151,10 +153,26 @@ const pausing = TaskKind.make("pausing", {
     )
 })
 
+/** A kind of tasks that run alongside a turn: it holds a resource for some time, and then reports. */
+export const beside = (counts: Counts, millis: number): TaskKind.TaskKind =>
+  TaskKind.makeAlongside("beside", {
+    params: Schema.Struct({}),
+    run: () =>
+      Effect.gen(function* () {
+        const task = yield* Alongside
+        yield* Effect.acquireUseRelease(
+          Effect.sync(() => void counts.opened++),
+          () => Effect.sleep(millis),
+          () => Effect.sync(() => void counts.closed++)
+        )
+        yield* task.report({ name: "beside", text: "reported" })
+      })
+  })
+
 /** The parts of the conversation that most explorations share. */
 export const conversation = (counts: Counts): SessionHarness.HarnessOptions => ({
   script: threeRounds,
-  tasks: [pausing],
+  tasks: [pausing, beside(counts, 3)],
   tools: { hold: holding(counts, 3), guarded: { ...holding(counts, 1), policy: { approval: "ask" } } },
   approvals: { decide: () => Effect.as(Effect.sleep(3), { _tag: "Approved", scope: "once" } as const) },
   hooks: {

@@ -45,6 +45,31 @@ describe("a task that a client starts", () => {
     }))
 })
 
+describe("a task alongside a turn", () => {
+  const alongside = [
+    ["alongside"],
+    ["alongside", "abort"],
+    ["abort", "alongside"],
+    ["alongside", "steer"],
+    ["steer", "alongside"],
+    ["alongside", "queue"],
+    ["alongside", "replace"],
+    ["alongside", "close"],
+    ["alongside", "alongside"]
+  ]
+
+  it("I10 P2 P4 P6 S4 keeps every law, next to the regular task", () =>
+    holds({ ...session({ harness: conversation }), actions: alongside, seeds: [0, 1], maxRuns: 4 }))
+
+  it("I10 P2 P4 P6 S4 keeps every law, next to a task that takes no input", () =>
+    holds({
+      ...session({ harness: conversation, begin: starting(() => Task.make("custom", Effect.sleep(3))) }),
+      actions: alongside,
+      seeds: [0, 1],
+      maxRuns: 4
+    }))
+})
+
 describe("custom tasks", () => {
   for (const [name, task] of Object.entries(kinds)) {
     it(`I10 keeps every law for ${name}`, () => explored({ begin: starting(() => task), law: textsAreApart }))

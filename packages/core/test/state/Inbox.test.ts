@@ -18,6 +18,21 @@ const randomly = (places: typeof Entries.Type) =>
   inboxOf(...places.map((place, index) => entry(`${index}`, place === "queue" ? undefined : place)))
 
 describe("Inbox", () => {
+  it("P2 a task that runs alongside a turn is no input of the turn until it has reported its result", () => {
+    const task = { kind: "watch", params: {}, mode: "alongside" } as const
+    const running = { ...entry("task", "t"), waits: true, task } as const
+    const inbox = inboxOf(running, entry("s1", "t"), { ...entry("queued"), task })
+    assert.deepStrictEqual(ids(Inbox.forTurn(inbox, turn("t"), undefined)), ["s1"])
+    assert.deepStrictEqual(ids(Inbox.runningTasks(inbox, turn("t"))), ["task"])
+    const result = { submissionId: submission("task"), fragment: "watched", input: Input.text("seen") }
+    const reported = Inbox.report(inbox, result)
+    assert.deepStrictEqual(Inbox.runningTasks(reported, turn("t")), [])
+    assert.deepInclude(Inbox.forTurn(reported, turn("t"), undefined)[0], result)
+    const left = Inbox.release(reported, turn("t"))
+    assert.deepStrictEqual(ids(Inbox.queued(left)), ["s1", "queued"])
+    assert.deepStrictEqual(ids(Inbox.forTurn(Inbox.join(left, turn("u")), turn("u"), undefined)), ["task"])
+  })
+
   it("P3 keeps the order of acceptance, and leaves the older value as it was", () => {
     const two = inboxOf(entry("1"), entry("2"))
     const three = Inbox.accept(two, entry("3"))

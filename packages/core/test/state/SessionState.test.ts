@@ -177,6 +177,30 @@ describe("violation", () => {
   })
 })
 
+describe("violation of tasks alongside turns", () => {
+  const task = { kind: "watch", params: {}, mode: "alongside" } as const
+  const accept = { ...accepted("s1", "t1"), delivery: "wait", task } as NewRecord
+  const reported: NewRecord = {
+    _tag: "TaskReported",
+    turnId: Records.turn("t1"),
+    submissionId: Records.submission("s1"),
+    fragment: "watched",
+    input: []
+  }
+
+  it("10: a task alongside a turn reports its result once, before the end of the turn (P2)", () => {
+    const running = [turnStarted("t1"), accept]
+    const missing = "10: task s1 does not run alongside turn t1"
+    assert.strictEqual(breaks(turnStarted("t1"), reported), missing)
+    assert.strictEqual(breaks(turnStarted("t1"), accepted("s1", "t1"), reported), missing)
+    assert.strictEqual(breaks(...running, reported, reported), missing)
+    for (const end of [completed("t1"), failed("t1"), aborted("t1")]) {
+      assert.strictEqual(breaks(...running, end), "10: task s1 has not reported its result")
+      assert.isUndefined(breaks(...running, reported, end))
+    }
+  })
+})
+
 describe("violation of model requests and rollbacks", () => {
   const requested = (id: string): NewRecord => ({
     _tag: "ModelRequested",

@@ -15,7 +15,7 @@ import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Exit, Scope, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { fates, id, reasonOf, running, send } from "../fixtures/submissions.ts"
+import { fates, id, reasonOf, running, send, staying } from "../fixtures/submissions.ts"
 import { abortedOf, assertTurns, terminals } from "../fixtures/turns.ts"
 
 const params = Schema.Struct({ name: Schema.String })
@@ -32,7 +32,10 @@ const reporting = () => {
   const kind = watching(() =>
     Effect.flatMap(Alongside, ({ taskId }) => {
       started.push(taskId)
-      return Effect.andThen(Deferred.succeed(begun, undefined), Effect.flatMap(Deferred.await(end), report))
+      return Effect.andThen(
+        Deferred.succeed(begun, undefined),
+        Effect.flatMap(Deferred.await(end), (text) => Effect.andThen(report(text), report("again")))
+      )
     })
   )
   return { begun: Deferred.await(begun), end: (text: string) => Deferred.succeed(end, text), started, tasks: [kind] }
@@ -93,16 +96,20 @@ describe("a task alongside a turn", () => {
   it.effect("P2 P4 is awaited by a turn that takes no more input, and the next turn gets the result", () =>
     Effect.gen(function* () {
       const { end, tasks } = reporting()
-      const harness = yield* running({ tasks })
+      const harness = yield* Harness.make({ tasks, script: () => Model.text("fine") })
+      const over = yield* Deferred.make<string | undefined>()
+      yield* harness.session.start(staying(over))
       const receipts = [yield* start(harness, "ada")]
-      yield* harness.model.open("held")
-      yield* harness.awaitEvent((event): event is typeof event => event._tag === "ItemRecorded" && event.item._tag === "AssistantMessage")
-      // the task of the turn has returned, and the turn takes no more input
+      yield* Deferred.succeed(over, "done")
       receipts.push(yield* send(harness.session, "later"))
       assert.strictEqual(receipts[1]!._tag, "Queued")
-      assert.lengthOf(terminals(harness.events), 0)
       yield* end("seen")
       yield* harness.session.awaitIdle
+      const ends = harness.records().filter(({ _tag }) => _tag === "TaskReported" || _tag === "TurnCompleted")
+      assert.deepStrictEqual(
+        ends.map(({ _tag }) => _tag),
+        ["TaskReported", "TurnCompleted", "TurnCompleted"]
+      )
       assert.deepStrictEqual(fates(harness.records())["ada"], ["carried by 2"])
       assert.deepStrictEqual(fragmentsIn(harness.requests.at(-1)), ["seen"])
       yield* assertLaws(harness, receipts)
@@ -198,7 +205,7 @@ describe("a task alongside a turn", () => {
         yield* harness.session.awaitIdle
         const { items } = yield* harness.session.snapshot
         const texts = reports ? textsOf(items) : textsOf(items, "watch")
-        assert.deepStrictEqual(texts, [reports ? "half" : `${about("was cut off")}words`])
+        assert.deepStrictEqual(texts, [reports ? "half" : `${about("was cut off")}\n\nwords`])
         yield* assertLaws(harness, receipts)
       }
     })
@@ -242,6 +249,23 @@ describe("a task alongside a turn", () => {
         assert.strictEqual(terminals(harness.events)[0]?._tag, "TurnCompleted")
         assert.deepStrictEqual(fragmentsIn(harness.requests[1], "watch"), [about(how)])
       }
+    })
+  )
+
+  it.effect("S6 is awaited by a turn that an observer of its record ends", () =>
+    Effect.gen(function* () {
+      const end = yield* Deferred.make<string | undefined>()
+      const harness = yield* Harness.make({
+        tasks: [watching(report)],
+        onEvent: ({ _tag }) => void (_tag === "InputAccepted" && Deferred.doneUnsafe(end, Effect.succeed("done")))
+      })
+      yield* harness.session.start(staying(end))
+      yield* Effect.yieldNow
+      yield* start(harness, "ada")
+      yield* harness.session.awaitIdle
+      yield* harness.run("next")
+      const { items } = yield* harness.session.snapshot
+      assert.deepStrictEqual(textsOf(items), ["ada"])
     })
   )
 

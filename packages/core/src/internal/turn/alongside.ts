@@ -1,8 +1,9 @@
 /** Tasks that run alongside a turn: started by a client, owned by the turn, reported to the model once (contract S4, P2). */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Tracer from "effect/Tracer"
 import { Alongside, make as makeAlongside } from "../../Alongside.ts"
@@ -27,8 +28,8 @@ export interface Submitted {
 }
 
 /**
- * Starts a task alongside a running turn and records that it was accepted. The turn owns it before it is announced and
- * before it runs (S6). The context of the session has what the task needs.
+ * Records that a task was accepted and starts it alongside a running turn, which waits for it from before the record
+ * onwards (S6). The context of the session has what the task needs.
  */
 export const start = (
   parts: TurnParts,
@@ -37,15 +38,27 @@ export const start = (
   submitted: Submitted
 ): void => {
   const { recorder, resources, session } = parts
-  const { submissionId, task, input } = submitted
-  const { turnId } = ledger.origin
-  const work = Tracing.span({ name: `session_task.${task.kind}`, attributes: { "submission.id": submissionId } }, () =>
-    Effect.scoped(run)
-  )
+  const { input, submissionId, task } = submitted
+  const ended = Deferred.makeUnsafe<void>()
+  ledger.tasks.add(ended)
+  recorder.append({
+    _tag: "InputAccepted",
+    submissionId,
+    input,
+    delivery: "wait",
+    turnId: ledger.origin.turnId,
+    task
+  })
+  const leave = () => {
+    ledger.tasks.delete(ended)
+    Deferred.doneUnsafe(ended, Effect.void)
+  }
+  // an observer of the record may have stopped the turn, whose owner then reports the task (I2)
+  if (ledger.isClosing()) return leave()
+  const span = { name: `session_task.${task.kind}`, attributes: { "submission.id": submissionId } }
+  const work = Tracing.span(span, () => Effect.scoped(run))
   const provided = Effect.provideContext(work, contextOf(parts, ledger, submitted))
-  const reported = Effect.onExit(Effect.andThen(Effect.yieldNow, provided), (exit) =>
-    Effect.sync(() => reportEnd(parts, ledger, submissionId, exit))
-  )
+  const reported = Effect.onExit(provided, (exit) => Effect.sync(() => reportEnd(parts, ledger, submissionId, exit)))
   const fiber = forkDetached(session.context, Effect.exit(reported))
   // mutant turn-owns-its-tasks (I2: an abort ends the tasks that run alongside its turn):
   //   replace: const release = () => {}
@@ -56,12 +69,10 @@ export const start = (
     end: () => Effect.asVoid(Fiber.interrupt(fiber)),
     drain: session.config.grace
   })
-  ledger.tasks.add(fiber)
   fiber.addObserver(() => {
-    ledger.tasks.delete(fiber)
+    leave()
     release()
   })
-  recorder.append({ _tag: "InputAccepted", submissionId, input, delivery: "wait", turnId, task })
 }
 
 /**
@@ -71,7 +82,7 @@ export const start = (
 export const awaitAll = (ledger: Ledger): Effect.Effect<void> =>
   Effect.suspend(() => {
     ledger.closeGate()
-    for (const fiber of ledger.tasks) return Effect.andThen(Fiber.await(fiber), awaitAll(ledger))
+    for (const ended of ledger.tasks) return Effect.andThen(Deferred.await(ended), awaitAll(ledger))
     // mutant no-task-joins-an-ended-turn (P2: a task does not join a turn whose last look at its tasks is over): drop
     ledger.takesTasks = false
     return Effect.void
@@ -105,8 +116,7 @@ const reportEnd = (
   exit: Exit.Exit<unknown, unknown>
 ): void => {
   const task = runningTask(parts, ledger, submissionId)
-  if (task === undefined || ledger.slot.isFenced()) return
-  parts.recorder.append(TaskReport.of(task, ledger.origin.turnId, endText(exit)))
+  if (task !== undefined) parts.recorder.append(TaskReport.of(task, ledger.origin.turnId, endText(exit)))
 }
 
 const endText = (exit: Exit.Exit<unknown, unknown>): string => {

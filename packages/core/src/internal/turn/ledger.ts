@@ -3,7 +3,7 @@
  * turn and is complete at every moment, so that the turn can be settled without its task (contract I3, I6, I7).
  */
 import type * as Clock from "effect/Clock"
-import type * as Fiber from "effect/Fiber"
+import type * as Deferred from "effect/Deferred"
 import * as Schema from "effect/Schema"
 import type * as Tracer from "effect/Tracer"
 import type { NoteKind } from "../../NoteKind.ts"
@@ -54,8 +54,8 @@ export class Ledger implements ItemWriter {
   readonly response: Response
   /** The spans that began in the turn and have not ended. They are ended with the turn (contract O1). */
   readonly spans: Set<Tracer.Span> | undefined
-  /** The fibers of the tasks that run alongside the turn. */
-  readonly tasks = new Set<Fiber.Fiber<unknown>>()
+  /** The tasks that run alongside the turn: each is done when its task has ended. */
+  readonly tasks = new Set<Deferred.Deferred<void>>()
   /** Whether a task may still start alongside the turn. */
   takesTasks = true
   /** How many model requests and tool calls the turn has made; see `bounds`. */
