@@ -51,6 +51,7 @@ import * as HookCommands from "./HookCommands.ts"
 import * as HookSettings from "./hooks/HookSettings.ts"
 import * as Instructions from "./Instructions.ts"
 import * as Models from "./Models.ts"
+import * as PatchCommand from "./PatchCommand.ts"
 import * as RuleFiles from "./RuleFiles.ts"
 import * as SessionLease from "./SessionLease.ts"
 import type * as Settings from "./Settings.ts"
@@ -117,6 +118,8 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
         cwd,
         approval,
         login: settings.commands.allowsLoginShell,
+        journals: Path.join(settings.home, "patches"),
+        bin: PatchCommand.isInstalled(settings.home) ? PatchCommand.directoryOf(settings.home) : undefined,
         sandbox: { commands: sandbox, patches }
       })
       const looking = { cwd, node: process.execPath, sandbox }
@@ -251,7 +254,6 @@ export const open = (
     const servers = yield* McpServers.McpServers
     const killTargets = () => [...groups.killTargets(), ...servers.pids().map((pid) => -pid)]
     const turns = settings.snapshots ? yield* TurnSnapshots.make(cwd) : undefined
-    const recovered = opening.isResumed ? yield* TurnSnapshots.recover(sessionId) : undefined
     let from = 0
     const onEvent = (event: SessionEvent) => {
       if (from === 0 && isRecord(event)) from = event.seq
@@ -274,6 +276,8 @@ export const open = (
         compactFromTokens: settings.modelSizes.get(settings.model)?.compactFromTokens
       })
     )
+    // the session is leased now: no other process works on its snapshots
+    const recovered = opening.isResumed ? yield* TurnSnapshots.recover(sessionId) : undefined
     if (recovered !== undefined) yield* session.submit(Op.notice(Undo.fragment, recovered, { delivery: "wait" }))
     return { session, from, killTargets }
   })
@@ -320,6 +324,6 @@ const turnContext = (settings: Settings.Settings, cwd: string): TurnContext => (
 })
 
 const retriesOf = ({ provider }: Settings.Settings) => {
-  const { requestRetries, streamRetries } = provider._tag === "Responses" ? provider : defaults
+  const { requestRetries, streamRetries } = provider._tag === "Scripted" ? defaults : provider
   return { requestRetries, streamRetries }
 }

@@ -9,6 +9,7 @@ import type { Processes } from "@spindle/core/Processes"
 import * as Limits from "@spindle/delegate/Limits"
 import type * as SubAgents from "@spindle/delegate/SubAgents"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
+import type { Git } from "@spindle/tools/Git"
 import * as McpTools from "@spindle/mcp/McpTools"
 import { Sandbox, type SandboxUnavailable } from "@spindle/tools/Sandbox"
 import type { Snapshots } from "@spindle/tools/Snapshots"
@@ -21,6 +22,7 @@ import * as Layer from "effect/Layer"
 import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import { type MakeModel, NamedModels } from "./Models.ts"
+import * as ReviewTask from "./tasks/ReviewTask.ts"
 import * as UndoTask from "./tasks/UndoTask.ts"
 import type { AgentRole, AgentSettings } from "./settings/agents.ts"
 import * as RuleFiles from "./RuleFiles.ts"
@@ -48,11 +50,10 @@ export const isSandboxed = ({
 type OwnTools = CodingTools.Tools & ProjectTools.Tools & JsRepl.Tools
 type Handlers = Tool.HandlersFor<OwnTools & SubAgentTools.Tools> | McpTools.McpTools
 
-/** What a session of this agent runs with, besides its journal. */
-type Needs = Handlers | Model | Processes | Snapshots
+type Needs = Handlers | Model | Journal | Processes | Snapshots | Git
 
 /** What a session of this agent runs with. */
-export type Services = Needs | Journal
+export type Services = Needs
 
 /** The instructions, unless the configuration names others. */
 const instructions = (cwd: string): string =>
@@ -113,6 +114,7 @@ const allowedBy = (mode: Settings.SandboxMode, isConfined: boolean): string | un
 const tasksIn = (cwd: string) => [
   CompactTask.kind,
   UndoTask.kind,
+  ReviewTask.kind({ cwd }),
   UserShellTask.kind({ cwd, shell: process.env["SHELL"] || "/bin/sh" })
 ]
 
@@ -153,7 +155,7 @@ export const layer = (
 ): Layer.Layer<
   Tool.HandlersFor<SubAgentTools.Tools>,
   never,
-  Model | Journal | Processes | Sandbox | Snapshots | Tool.HandlersFor<OwnTools> | McpTools.McpTools
+  Model | Journal | Processes | Sandbox | Snapshots | Git | Tool.HandlersFor<OwnTools> | McpTools.McpTools
 > =>
   Layer.unwrap(
     Effect.gen(function* () {
@@ -190,7 +192,8 @@ const roleOf = Effect.fnUntraced(function* (
   return { ...role, model: yield* named({ name: model ?? settings.model, effort: reasoningEffort }) }
 })
 
-const noAgents: AgentSettings = { threads: 0, depth: 0, runtimeSeconds: 0, roles: [], models: [] }
+// a review needs one
+const noAgents: AgentSettings = { threads: 1, depth: 1, runtimeSeconds: 0, roles: [], models: [] }
 
 /** Runs a session with the limits of the tree of agents below it. */
 export const withLimits = (settings: Settings.Settings) => {

@@ -63,6 +63,8 @@ export interface Options<R> {
   readonly settings: Settings
   readonly cwd: string
   readonly input: Input
+  /** The operation to submit in place of the input, such as the start of a task. */
+  readonly op?: Op.Op | undefined
   /** The form that the answer must have. */
   readonly output?: OutputFormat | undefined
   /** The session to continue; a new one if there is none. */
@@ -87,7 +89,7 @@ export const run = Effect.fnUntraced(function* <R>(
 > {
   const { resume, trace } = options
   const input = yield* expand(options)
-  yield* check(input)
+  if (options.op === undefined) yield* check(input)
   const now = yield* Clock.currentTimeMillis
   const sessionId = resume ?? (uuidV7(now) as SessionId)
   const face = yield* options.face(sessionId)
@@ -102,7 +104,8 @@ export const run = Effect.fnUntraced(function* <R>(
   const { from, session } = opened
   const id = SubmissionId.make(uuidV7(now))
   const following = yield* Effect.forkChild(follow(session, { from, id }, face.show), { startImmediately: true })
-  const receipt = yield* session.submit(operationOf(input), { id, ...(trace === undefined ? {} : { trace }) })
+  const op = options.op ?? operationOf(input)
+  const receipt = yield* session.submit(op, { id, ...(trace === undefined ? {} : { trace }) })
   if (receipt._tag === "Rejected") return yield* new PromptRejected({ reason: receipt.reason })
   const end = yield* Fiber.join(following)
   yield* session.awaitIdle

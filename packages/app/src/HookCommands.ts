@@ -119,6 +119,13 @@ export const make = (options: Options): Hooks.Hooks<never, Needs> => {
           ...(result.context === undefined ? [] : [result.context])
         ])
       ),
+    preCompact: (_, trigger) =>
+      decide({ event: "PreCompact", subject: trigger, fields: { trigger } }, (results) => {
+        const reason = reasonOf(results, ["stopped", "blocked"])
+        return reason === undefined ? { deny: false } : { deny: true, reason }
+      }),
+    postCompact: (_, trigger) =>
+      decide({ event: "PostCompact", subject: trigger, fields: { trigger } }, () => undefined),
     stop: (_, { continuations, lastMessage }) =>
       Effect.flatMap(Turn, (turn) =>
         decide(

@@ -2,6 +2,7 @@
  * The model of a session, and the other models of its provider that an agent may ask for.
  */
 import type { Model } from "@spindle/core/Model"
+import * as ChatCompletionsModel from "@spindle/openai/ChatCompletionsModel"
 import * as OpenAiModel from "@spindle/openai/OpenAiModel"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -10,7 +11,7 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Accounts from "./Accounts.ts"
-import type { ResponsesProvider, Settings } from "./Settings.ts"
+import type { ServerProvider, Settings } from "./Settings.ts"
 
 /** Makes a model of the provider by name. Without an effort it has the configured one, or that of the provider. */
 export type MakeModel = (wanted: { readonly name: string; readonly effort: string | undefined }) => Effect.Effect<Model>
@@ -34,10 +35,11 @@ export const layer = <E>(
           OpenAiModel.layer({ model: settings.model, provider: "scripted", baseUrl })
         )
       )
-    : responses(settings, settings.provider)
+    : server(settings, settings.provider)
 
-const responses = (settings: Settings, provider: ResponsesProvider) => {
+const server = (settings: Settings, provider: ServerProvider) => {
   const own = optionsOf(settings, provider)
+  const { layer, make } = provider._tag === "Responses" ? OpenAiModel : ChatCompletionsModel
   const named = Effect.map(HttpClient.HttpClient, (client): MakeModel => ({ effort: wanted, name: model }) => {
     // the configured effort applies to the configured model only
     const { contextWindow: _, reasoningEffort: configured, ...rest } = own
@@ -48,12 +50,12 @@ const responses = (settings: Settings, provider: ResponsesProvider) => {
       ...windowOf(settings, model),
       ...(effort === undefined ? {} : { reasoningEffort: effort })
     }
-    return Effect.provideService(OpenAiModel.make(options), HttpClient.HttpClient, client)
+    return Effect.provideService(make(options), HttpClient.HttpClient, client)
   })
-  return Layer.merge(OpenAiModel.layer(own), Layer.effect(NamedModels, named))
+  return Layer.merge(layer(own), Layer.effect(NamedModels, named))
 }
 
-const optionsOf = (settings: Settings, provider: ResponsesProvider): OpenAiModel.Options => ({
+const optionsOf = (settings: Settings, provider: ServerProvider): OpenAiModel.Options => ({
   model: settings.model,
   provider: provider.id,
   baseUrl: provider.baseUrl,
@@ -72,7 +74,7 @@ const windowOf = ({ modelSizes }: Settings, model: string): Pick<OpenAiModel.Opt
   return contextWindow === undefined ? {} : { contextWindow }
 }
 
-const apiKeyOf = ({ key, keyCommand }: ResponsesProvider): Pick<OpenAiModel.Options, "apiKey"> => {
+const apiKeyOf = ({ key, keyCommand }: ServerProvider): Pick<OpenAiModel.Options, "apiKey"> => {
   if (key !== undefined) return { apiKey: key as Redacted.Redacted<string> }
   return keyCommand === undefined ? {} : { apiKey: Accounts.keyFrom(keyCommand) }
 }

@@ -87,7 +87,7 @@ const describe = (reason: Reason): string => {
     case "MissingKey":
       return `no key for model provider "${reason.provider}": set ${reason.variables.join(" or ")}`
     case "WireApiNotSupported":
-      return `model provider "${reason.provider}": wire_api "${reason.wireApi}" is not supported, only "responses" is`
+      return `model provider "${reason.provider}": wire_api "${reason.wireApi}" is not supported, only "responses" and "chat" are`
     case "UnusedKeys":
       return `these keys of the configuration have no effect: ${reason.keys.join(", ")}`
     case "NothingConfigured":
@@ -98,9 +98,12 @@ const describe = (reason: Reason): string => {
   }
 }
 
-/** A server that speaks the Responses API. `requestRetries` and `streamRetries` count how often a request is repeated. */
-export interface ResponsesProvider {
-  readonly _tag: "Responses"
+/**
+ * A server that speaks the Responses API or the chat completions API. `requestRetries` and `streamRetries` count how
+ * often a request is repeated.
+ */
+export interface ServerProvider {
+  readonly _tag: "Responses" | "ChatCompletions"
   readonly id: string
   readonly name: string
   readonly baseUrl: string
@@ -116,7 +119,7 @@ export interface ResponsesProvider {
 }
 
 /** What answers model requests: a server, or a script. */
-export type Provider = ResponsesProvider | { readonly _tag: "Scripted" }
+export type Provider = ServerProvider | { readonly _tag: "Scripted" }
 
 /** The configuration in force. */
 export interface Settings {
@@ -283,7 +286,7 @@ const read = (sources: Sources): Settings => {
     }),
     reasoningEffort: table.text("model_reasoning_effort"),
     reasoningSummary: table.text("model_reasoning_summary"),
-    webSearch: webSearchOf(table),
+    webSearch: webSearchOf(table.choice("web_search", ["disabled", "cached", "live"])),
     configDirectory: directory,
     projectDoc: {
       maxBytes: table.count("project_doc_max_bytes") ?? 32_768,
@@ -309,10 +312,7 @@ const read = (sources: Sources): Settings => {
   }
 }
 
-const webSearchOf = (table: Table.Settings): Settings["webSearch"] => {
-  const mode = table.choice("web_search", ["disabled", "cached", "live"])
-  return mode === "disabled" ? undefined : mode
-}
+const webSearchOf = (mode: "disabled" | Settings["webSearch"]) => (mode === "disabled" ? undefined : mode)
 
 /** A policy by its name, or `{ granular = { ... } }`, in which what is left out may be asked for. */
 const approvalPolicyOf = (table: Table.Settings): Settings["approvalPolicy"] | undefined => {
@@ -452,10 +452,15 @@ const readProvider = (sources: Sources, table: Table.Settings, file: string): Pr
   }
 }
 
-const ownProvider = (sources: Sources, table: Table.Settings, id: string): ResponsesProvider => {
+const wireApis: ReadonlyMap<string, ServerProvider["_tag"]> = new Map([
+  ["responses", "Responses"],
+  ["chat", "ChatCompletions"]
+])
+
+const ownProvider = (sources: Sources, table: Table.Settings, id: string): ServerProvider => {
   const at = `model_providers.${id}`
-  const wireApi = table.text([at, "wire_api"])
-  if (wireApi !== undefined && wireApi !== "responses") refuse({ _tag: "WireApiNotSupported", provider: id, wireApi })
+  const wireApi = table.text([at, "wire_api"]) ?? "responses"
+  const api = wireApis.get(wireApi) ?? refuse({ _tag: "WireApiNotSupported", provider: id, wireApi })
   const variable = table.text([at, "env_key"])
   const token = table.text([at, "experimental_bearer_token"])
   const keyCommand = keyCommandOf(table, at, configDirectory(sources))
@@ -470,7 +475,7 @@ const ownProvider = (sources: Sources, table: Table.Settings, id: string): Respo
   })
   const headers = table.texts([at, "http_headers"]).map(([name, value]) => [name, Redacted.make(value)] as const)
   return {
-    _tag: "Responses",
+    _tag: api,
     id,
     name: table.text([at, "name"]) ?? id,
     baseUrl: table.url([at, "base_url"]) ?? refuse({ _tag: "MissingBaseUrl", provider: id }),

@@ -28,7 +28,7 @@ export const SnapshotTaken = NoteKind.make("snapshot.taken", {
   data: Schema.Struct({ snapshotId: Schema.String, leftOut: Schema.Finite })
 })
 
-/** How long a snapshot takes before the person is told. */
+/** How long a snapshot takes before a warning says so. */
 const warnAfter = "240 seconds"
 
 /** How long the end of a session waits for the snapshots of its last turns. */

@@ -35,8 +35,8 @@ const load = Effect.fnUntraced(function* (options: Options) {
   }).pipe(Effect.mapError((error) => error.message.replaceAll(home, "HOME")))
 })
 
-const responses = (provider: Settings.Provider): Settings.ResponsesProvider => {
-  if (provider._tag !== "Responses") throw new Error("scripted")
+const server = (provider: Settings.Provider): Settings.ServerProvider => {
+  if (provider._tag === "Scripted") throw new Error("scripted")
   return provider
 }
 
@@ -68,7 +68,7 @@ describe("load", () => {
   it.effect("reads the reference's keys and ignores those it does not know", () =>
     Effect.gen(function* () {
       const settings = yield* load({ toml: mock, env: { MOCK_KEY: "secret", TWO: "2" } })
-      const provider = responses(settings.provider)
+      const provider = server(settings.provider)
       assert.deepStrictEqual(
         [settings.model, settings.approvalPolicy, settings.sandboxMode],
         ["mock-model", "never", "danger-full-access"]
@@ -106,7 +106,7 @@ describe("load", () => {
         ],
         flags: { model: "from-flag" }
       })
-      const provider = responses(settings.provider)
+      const provider = server(settings.provider)
       assert.deepStrictEqual(
         [settings.model, settings.sandboxMode, settings.reasoningEffort],
         ["from-flag", "read-only", "low"]
@@ -128,10 +128,10 @@ describe("load", () => {
 
   it.effect("uses OpenAI with a key, with CODEX_API_KEY first, and any base URL without one", () =>
     Effect.gen(function* () {
-      const keyed = responses((yield* load({ env: { OPENAI_API_KEY: "a", CODEX_API_KEY: "b" } })).provider)
+      const keyed = server((yield* load({ env: { OPENAI_API_KEY: "a", CODEX_API_KEY: "b" } })).provider)
       assert.strictEqual(keyed.baseUrl, "https://api.openai.com/v1")
       assert.strictEqual(Redacted.value(keyed.key!), "b")
-      const local = responses((yield* load({ config: [["openai_base_url", '"http://127.0.0.1:9/v1"']] })).provider)
+      const local = server((yield* load({ config: [["openai_base_url", '"http://127.0.0.1:9/v1"']] })).provider)
       assert.strictEqual(local.baseUrl, "http://127.0.0.1:9/v1")
       assert.strictEqual(local.key, undefined)
     })
@@ -225,18 +225,31 @@ describe("load", () => {
         'model provider "a" has no base_url'
       )
       assert.include(
-        yield* Effect.flip(load({ toml: mock, config: [["model_providers.mock.wire_api", "chat"]] })),
-        'wire_api "chat" is not supported'
+        yield* Effect.flip(load({ toml: mock, config: [["model_providers.mock.wire_api", "grpc"]] })),
+        'wire_api "grpc" is not supported, only "responses" and "chat" are'
       )
+    })
+  )
+
+  it.effect("takes a server by its wire api, without a key", () =>
+    Effect.gen(function* () {
+      const tagWith = (line: string) =>
+        Effect.map(
+          load({ toml: `model_provider = "a"\n[model_providers.a]\nbase_url = "http://x"\n${line}`, isStrict: true }),
+          ({ provider }) => [provider._tag, server(provider).key]
+        )
+      assert.deepStrictEqual(yield* tagWith('wire_api = "chat"'), ["ChatCompletions", undefined])
+      assert.deepStrictEqual(yield* tagWith('wire_api = "responses"'), ["Responses", undefined])
+      assert.deepStrictEqual(yield* tagWith(""), ["Responses", undefined])
     })
   )
 
   it.effect("sets the limits of the built-in provider", () =>
     Effect.gen(function* () {
       const toml = "[model_providers.openai]\nrequest_max_retries = 1"
-      const tuned = responses((yield* load({ toml, env: { OPENAI_API_KEY: "k" } })).provider)
+      const tuned = server((yield* load({ toml, env: { OPENAI_API_KEY: "k" } })).provider)
       assert.deepStrictEqual([tuned.baseUrl, tuned.requestRetries], ["https://api.openai.com/v1", 1])
-      const own = responses(
+      const own = server(
         (yield* load({ toml: `${toml}\nbase_url = "http://x"`, env: { OPENAI_API_KEY: "k" } })).provider
       )
       assert.deepStrictEqual([own.baseUrl, own.requestRetries], ["http://x", 1])
@@ -245,7 +258,7 @@ describe("load", () => {
 
   it.effect("finds a provider whose name has dots", () =>
     Effect.gen(function* () {
-      const provider = responses(
+      const provider = server(
         (yield* load({ toml: 'model_provider = "a.b"\n[model_providers."a.b"]\nbase_url = "http://x"' })).provider
       )
       assert.strictEqual(provider.baseUrl, "http://x")
@@ -424,7 +437,7 @@ describe("the configuration of the reference", () => {
 describe("the credentials of a provider", () => {
   const provider = "model_provider = 'p'\n[model_providers.p]\nbase_url = 'http://x'\n"
   const keyed = (toml: string, env = {}) =>
-    Effect.map(load({ toml: provider + toml, env }), (settings) => responses(settings.provider))
+    Effect.map(load({ toml: provider + toml, env }), (settings) => server(settings.provider))
 
   it.effect("are a token in the table, if no variable has one", () =>
     Effect.gen(function* () {

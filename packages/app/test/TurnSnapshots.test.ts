@@ -49,7 +49,7 @@ const session = Effect.fnUntraced(function* (
   }).pipe(Effect.provideService(MutationGate, turns.gate), Effect.provideService(SessionObserver, turns.observer))
   const run = Effect.fnUntraced(function* (text: string) {
     const end = yield* harness.run(text)
-    // the snapshot after the turn is taken in a fiber of its own
+    // the snapshot after the turn is taken in another fiber
     yield* TestClock.adjust("1 second")
     return end
   })
@@ -150,8 +150,7 @@ describe("a turn", () => {
             write: { run: () => Effect.sync(() => void log.push("write")), policy: { mutates: true } }
           })
           const start = Delegate.runOnce({ agent, input: Input.text("go"), deadline: "1 minute" }).pipe(
-            Effect.provide(handlers),
-            Effect.provide(Layer.succeed(Model, child.model))
+            Effect.provide(Layer.merge(handlers, Layer.succeed(Model, child.model)))
           )
           return {
             delegate: { run: () => start as Effect.Effect<unknown, unknown, never>, policy: { mutates: false } }

@@ -5,6 +5,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
+import * as PatchCommand from "@spindle/app/PatchCommand"
 import * as Settings from "@spindle/app/Settings"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -14,6 +15,7 @@ import * as Arguments from "./args/Arguments.ts"
 import * as Help from "./args/Help.ts"
 import { version } from "./args/Version.ts"
 import { CliError } from "./commands/CliError.ts"
+import * as ApplyPatch from "./commands/ApplyPatch.ts"
 import * as Demo from "./commands/Demo.ts"
 import * as Exec from "./commands/Exec.ts"
 import * as Sandbox from "./commands/Sandbox.ts"
@@ -22,6 +24,7 @@ import * as SessionProcesses from "./commands/SessionProcesses.ts"
 import * as Mcp from "./commands/Mcp.ts"
 import * as Sessions from "./commands/Sessions.ts"
 import * as Stdin from "./commands/stdin.ts"
+import * as Tasks from "./commands/Tasks.ts"
 import * as Trace from "./commands/Trace.ts"
 import * as Interrupts from "./Interrupts.ts"
 import * as Failures from "./output/failures.ts"
@@ -81,22 +84,48 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       const settings = yield* settingsOf("demo", command.options)
       return yield* Exec.run(Demo.prepare({ options: command.options, settings, example, onRunning }))
     }
+    case "Undo": {
+      const cwd = yield* directory(command.options.cwd)
+      // an undo asks no model, so none has to be configured
+      const settings = yield* settingsOf("demo", command.options)
+      return yield* Exec.run(Tasks.undo({ ...command, settings, cwd, unattended: refusingIn(settings), onRunning }))
+    }
+    case "Review": {
+      const cwd = yield* directory(command.options.cwd)
+      const settings = yield* settingsOf("exec", command.options)
+      return yield* Exec.run(Tasks.review({ ...command, settings, cwd, unattended: refusingIn(settings), onRunning }))
+    }
     case "Exec": {
       const cwd = yield* directory(command.options.cwd)
       const settings = yield* settingsOf("exec", command.options)
       const prompt = yield* Stdin.promptOf(command.prompt, command.options.images.length > 0)
-      const unattended = (isSandboxed: boolean) => refusing(settings, isSandboxed)
-      return yield* Exec.run({ ...command, settings, cwd, prompt, unattended, onRunning })
+      yield* installPatchCommand(settings.home)
+      return yield* Exec.run({ ...command, settings, cwd, prompt, unattended: refusingIn(settings), onRunning })
     }
     case "Sandbox": {
       const cwd = yield* directory(command.cwd)
       const settings = yield* Settings.load({ ...places, ...command, command: "sandbox", flags: command })
       return yield* Sandbox.run({ settings, cwd, command: command.words })
     }
+    case "ApplyPatch":
+      return yield* ApplyPatch.run(command)
     case "Doctor":
       return yield* Sandbox.check
   }
 })
+
+/** Without `apply_patch` on their path, commands work, so a failure is only logged. */
+const installPatchCommand = (home: string) =>
+  Effect.catch(
+    Effect.try({
+      try: () => PatchCommand.installUnsafe(home, [process.execPath, Path.resolve(process.argv[1]!)]),
+      catch: (error) => Failures.reasonOf(error)
+    }),
+    (reason) => Effect.logWarning(`cannot install the command apply_patch: ${reason}`)
+  )
+
+/** What happens to questions without a terminal, with a sandbox or without one. */
+const refusingIn = (settings: Settings.Settings) => (isSandboxed: boolean) => refusing(settings, isSandboxed)
 
 /** The project of the demo. It is in the package, next to the folder of this module and of the bundle. */
 const example = fileURLToPath(new URL("../example", import.meta.url))

@@ -42,6 +42,16 @@ export interface ToolVerdict {
   readonly reason?: string | undefined
 }
 
+/** Why a history is compacted: somebody asked for it, or the turn does it by itself. */
+export type CompactTrigger = "manual" | "auto"
+
+/** What a hook decides before a compaction. One that is denied fails, and the history stays as it is. */
+export interface CompactVerdict {
+  readonly deny: boolean
+  /** Why the compaction is denied. */
+  readonly reason?: string | undefined
+}
+
 /** What a hook decides when approval is needed: `ask` leaves the decision to the approvals of the session. */
 export interface PermissionVerdict {
   readonly decision: "allow" | "deny" | "ask"
@@ -89,6 +99,10 @@ export interface Hooks<out E = never, out R = never> {
    * messages once all calls of the response have ended.
    */
   readonly postToolUse: (turnId: TurnId, tool: string, output: unknown) => Effect.Effect<ReadonlyArray<string>, E, R>
+  /** Runs before the history is compacted. */
+  readonly preCompact: (turnId: TurnId, trigger: CompactTrigger) => Effect.Effect<CompactVerdict, E, R>
+  /** Runs after the history was compacted. */
+  readonly postCompact: (turnId: TurnId, trigger: CompactTrigger) => Effect.Effect<void, E, R>
   /** Runs when the model has nothing left to do. */
   readonly stop: (turnId: TurnId, stopping: Stopping) => Effect.Effect<StopVerdict, E, R>
 }
@@ -100,6 +114,8 @@ const neutral = {
   preToolUse: { deny: false },
   permissionRequest: { decision: "ask" },
   postToolUse: [],
+  preCompact: { deny: false },
+  postCompact: undefined,
   stop: {}
 } as const satisfies Verdicts
 
@@ -112,6 +128,8 @@ export const none: Hooks = {
   preToolUse: () => Effect.succeed(neutral.preToolUse),
   permissionRequest: () => Effect.succeed(neutral.permissionRequest),
   postToolUse: () => Effect.succeed(neutral.postToolUse),
+  preCompact: () => Effect.succeed(neutral.preCompact),
+  postCompact: () => Effect.void,
   stop: () => Effect.succeed(neutral.stop)
 }
 
@@ -179,6 +197,11 @@ export const combine: {
     Effect.flatMap(first.postToolUse(...args), (before) =>
       Effect.map(second.postToolUse(...args), (after) => [...before, ...after])
     ),
+  preCompact: (...args) =>
+    Effect.flatMap(first.preCompact(...args), (verdict) =>
+      verdict.deny ? Effect.succeed(verdict) : second.preCompact(...args)
+    ),
+  postCompact: (...args) => Effect.andThen(first.postCompact(...args), second.postCompact(...args)),
   stop: (...args) =>
     Effect.flatMap(first.stop(...args), (verdict) =>
       verdict.continueWith === undefined ? second.stop(...args) : Effect.succeed(verdict)
@@ -214,8 +237,8 @@ export const failOpen = <E, R>(self: Hooks<E, R>): Hooks<never, R> =>
   )
 
 /**
- * Turns a hook that fails or dies into a verdict with a reason, and reports it with `warn`: a prompt is blocked, a call is
- * denied, other hooks have no effect. A session runs all its hooks like this, so that no hook can harm later turns.
+ * Turns a hook that fails or dies into a verdict with a reason, and reports it with `warn`: a prompt is blocked, a call or a
+ * compaction is denied, other hooks have no effect. A session runs all its hooks like this, so that no hook can harm later turns.
  */
 export const guard = <E, R>(self: Hooks<E, R>, warn: (message: string) => Effect.Effect<void>): Hooks<never, R> =>
   isNone(self)
@@ -233,7 +256,8 @@ const failureOf = (hook: keyof Hooks, reason: string): string => `the hook ${hoo
 const closed = (reason: string): Verdicts => ({
   ...neutral,
   userPromptSubmit: { block: true, reason, contexts: [] },
-  preToolUse: { deny: true, reason }
+  preToolUse: { deny: true, reason },
+  preCompact: { deny: true, reason }
 })
 
 /** The verdict of a hook by its name. */
@@ -255,6 +279,8 @@ const mapHooks = <E, R, E2, R2>(self: Hooks<E, R>, map: MapHook<E, R, E2, R2>): 
     preToolUse: mapped("preToolUse", self.preToolUse),
     permissionRequest: mapped("permissionRequest", self.permissionRequest),
     postToolUse: mapped("postToolUse", self.postToolUse),
+    preCompact: mapped("preCompact", self.preCompact),
+    postCompact: mapped("postCompact", self.postCompact),
     stop: mapped("stop", self.stop)
   }
 }

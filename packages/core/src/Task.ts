@@ -17,8 +17,11 @@ export interface Task<out A, out E = never, out R = never> {
   /** The name of the turn's span. */
   readonly spanName: string
   readonly effect: Effect.Effect<A, E, R>
-  /** The last agent message in the value that the task returned; undefined takes it from the history (contract S5). */
-  lastMessage(value: A): string | undefined
+  /**
+   * The last agent message in the value that the task returned. Undefined takes it from the history (contract S5), null
+   * means that there is none.
+   */
+  lastMessage(value: A): string | null | undefined
   /**
    * Whether an abort interrupts the task at once, or signals it by `turn.aborting` and interrupts it at the end of the
    * grace period (I2).
@@ -43,7 +46,7 @@ export const make = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   options?: {
     readonly spanName?: string
-    readonly lastMessage?: (value: A) => string | undefined
+    readonly lastMessage?: (value: A) => string | null | undefined
     readonly onAbort?: "interrupt" | "signal"
     readonly steerable?: boolean
     readonly abortHook?: (turn: Turn, reason: AbortReason) => Effect.Effect<void, never, R>
@@ -64,8 +67,8 @@ const textOf = (value: unknown): string | undefined => (typeof value === "string
 
 /** The projection of a task. If it throws, the turn dies with `CallbackFailed`. */
 const nameThrow =
-  <A>(kind: string, lastMessage: (value: A) => string | undefined) =>
-  (value: A): string | undefined => {
+  <A>(kind: string, lastMessage: (value: A) => string | null | undefined) =>
+  (value: A): string | null | undefined => {
     try {
       return lastMessage(value)
     } catch (cause) {

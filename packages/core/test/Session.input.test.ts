@@ -48,9 +48,17 @@ describe("receipts", () => {
         tools: { tool: { run: () => Effect.succeed("ok"), policy: { approval: "ask" } } }
       })
       const before = records().length
+      assert.strictEqual((yield* session.submit(Op.interrupt))._tag, "Accepted")
+      assert.strictEqual(records().length, before)
       const interrupted = yield* session.submit(Op.interrupt, { id: id("nothing runs") })
       assert.deepStrictEqual(interrupted, { _tag: "Accepted", submissionId: id("nothing runs") })
-      assert.strictEqual(records().length, before)
+      // its id is remembered
+      assert.deepStrictEqual(
+        records()
+          .slice(before)
+          .map((record) => record._tag),
+        ["OperationAccepted"]
+      )
       yield* send(session, "a")
       const { questionId } = yield* awaitEvent(Harness.tagged("QuestionOpened"))
       const answered = yield* session.submit(Op.answer(questionId, { _tag: "Approved", scope: "once" }), {

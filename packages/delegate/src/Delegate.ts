@@ -13,6 +13,7 @@ import * as Agent from "@spindle/core/Agent"
 import type { Input } from "@spindle/core/Input"
 import type { Journal } from "@spindle/core/Journal"
 import type { Model } from "@spindle/core/Model"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { Turn } from "@spindle/core/Turn"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -44,6 +45,8 @@ export interface OneShotOptions<out R, out A = string | undefined> extends Omit<
   "detached" | "forward" | "wake"
 > {
   readonly input: Input
+  /** Called with every event of its session, in order, as it is published. */
+  readonly onEvent?: ((event: SessionEvent) => void) | undefined
   /** The schema of its answer. Default: the answer is the text of its last message. */
   readonly output?: Schema.Codec<A, unknown> | undefined
 }

@@ -155,6 +155,7 @@ const policyOf = (
   return {
     approval: isReadOnly ? "allow" : approval,
     concurrency: isReadOnly || parallel === true ? "parallel" : "exclusive",
+    mutates: !isReadOnly,
     display: () => ({ _tag: "Mcp", server, tool })
   }
 }

@@ -19,6 +19,7 @@ import type * as HttpClient from "effect/http/HttpClient"
 import { fromPrompt } from "./internal/prompt.ts"
 import type { BodyRequest } from "./internal/request.ts"
 import * as Parts from "./internal/responseParts.ts"
+import * as Responses from "./internal/responses.ts"
 import * as Sampling from "./internal/sampling.ts"
 import { wireName } from "./internal/toolNames.ts"
 import type * as OpenAiModel from "./OpenAiModel.ts"
@@ -34,7 +35,7 @@ import type * as OpenAiModel from "./OpenAiModel.ts"
 export const make = (
   options: OpenAiModel.Options
 ): Effect.Effect<LanguageModel.LanguageModel, never, HttpClient.HttpClient> =>
-  Effect.flatMap(Sampling.make(options), (sampling) => {
+  Effect.flatMap(Sampling.make(Responses.make(options), options), (sampling) => {
     const source: Source = { sampling, options }
     return LanguageModel.make({
       codecTransformer: toCodecOpenAI,
@@ -51,7 +52,7 @@ export const layer = (
   Layer.effect(LanguageModel.LanguageModel, make(options))
 
 interface Source {
-  readonly sampling: Sampling.Sampling
+  readonly sampling: Sampling.Sampling<BodyRequest>
   readonly options: OpenAiModel.Options
 }
 

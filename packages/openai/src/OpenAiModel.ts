@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as HttpClient from "effect/http/HttpClient"
 import type { ApiKey } from "./internal/apiKey.ts"
+import * as Responses from "./internal/responses.ts"
 import * as Sampling from "./internal/sampling.ts"
 
 export type { ApiKey } from "./internal/apiKey.ts"
@@ -69,7 +70,7 @@ export interface Options {
  * which response becomes which kind.
  */
 export const make = (options: Options): Effect.Effect<Model, never, HttpClient.HttpClient> =>
-  Effect.map(Sampling.make(options), ({ provider, stream }) => ({
+  Effect.map(Sampling.make(Responses.make(options), options), ({ provider, stream }) => ({
     provider,
     model: options.model,
     contextWindow: options.contextWindow,

@@ -1,4 +1,5 @@
 /** What `api.openai.com` and strict gateways refuse in a request, as far as it is known from public reports. */
+import { isName, isWellFormed } from "./wellFormed.ts"
 
 interface Wire {
   readonly [key: string]: any
@@ -91,12 +92,4 @@ const callRefusal = (item: Wire, { calls, open }: Seen): string | undefined => {
   } catch {
     return "the arguments are not JSON"
   }
-}
-
-const isName = (name: unknown): boolean => typeof name === "string" && /^[\w-]{1,64}$/.test(name)
-
-const isWellFormed = (value: unknown): boolean => {
-  if (typeof value === "string") return value.isWellFormed()
-  if (typeof value !== "object" || value === null) return true
-  return Object.entries(value).every(([key, one]) => key.isWellFormed() && isWellFormed(one))
 }

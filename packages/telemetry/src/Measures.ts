@@ -82,6 +82,7 @@ export const step = (state: State, event: SessionEvent, now: number): Step => {
     case "HistoryReplaced":
     case "RolledBack":
     case "TaskNote":
+    case "TaskReported":
     case "OperationAccepted":
     case "Warning":
     case "Unknown":

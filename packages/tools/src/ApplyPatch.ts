@@ -15,7 +15,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
 import * as Files from "./internal/anchoredFiles.ts"
-import * as FileTransaction from "./internal/fileTransaction.ts"
+import * as FileTransaction from "./internal/patch/fileTransaction.ts"
 import * as Workspace from "./internal/workspace.ts"
 import * as Patch from "./Patch.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
@@ -23,6 +23,7 @@ import type { CallDisplay, FileChange } from "@spindle/core/Display"
 import { CallId } from "@spindle/core/Ids"
 import { Turn } from "@spindle/core/Turn"
 import { ToolFailure } from "./ToolFailure.ts"
+import * as TurnDiff from "./TurnDiff.ts"
 import * as Utf8 from "./Utf8.ts"
 
 const description = `Changes files by a patch. Either the complete patch applies, or no file is changed. The format:
@@ -85,9 +86,12 @@ type Services = FileSystem.FileSystem | Path.Path
  * unless its text says which one could not be restored.
  */
 export const apply = (input: string, options: Options): Effect.Effect<string, ToolFailure, Services> =>
-  Effect.map(commit(input, options), summary)
+  Effect.map(commit(input, options), ({ plan }) => summary(plan))
 
-/** Applies a patch as {@link apply} does, and reports the changes that were made to the turn of the call. */
+/**
+ * Applies a patch as {@link apply} does, and reports the changes that were made to the turn of the call, and the diff of all
+ * patches of the turn.
+ */
 export const run: (
   input: string,
   callId: string | undefined,
@@ -99,8 +103,11 @@ export const run: (
       ? Effect.void
       : turn.detail(CallId.make(callId), { _tag: "Patch", changes: changes.map(fileChange) })
   // reported in the region that writes: an abort in between would lose what was done
-  const plan = yield* Effect.uninterruptibleMask((restore) =>
-    Effect.onExit(commit(input, options, restore), (exit) => report(exit._tag === "Success" ? exit.value.changes : []))
+  const { plan } = yield* Effect.uninterruptibleMask((restore) =>
+    commit(input, options, restore).pipe(
+      Effect.onExit((exit) => report(exit._tag === "Success" ? exit.value.plan.changes : [])),
+      Effect.tap(({ files }) => TurnDiff.record(turn, files))
+    )
   )
   return summary(plan)
 })
@@ -126,18 +133,22 @@ const commit = Effect.fnUntraced(function* (
   options: Options,
   restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = identity
 ) {
-  const { plan, writes } = yield* Effect.mapError(
+  const { files, plan, writes } = yield* Effect.mapError(
     restore(prepare(input, options)),
     (error) => new ToolFailure({ detail: refusal(error) })
   )
   yield* Effect.mapError(FileTransaction.commit(writes), ({ message }) => new ToolFailure({ detail: message }))
-  return plan
+  return { plan, files }
 })
 
-/** Computes what a patch writes, and makes sure that it can be written. Changes nothing. */
+/**
+ * Computes what a patch writes, and makes sure that it can be written. Changes nothing. `files` has the results by their
+ * paths in the working directory, so that one file has one name in all patches.
+ */
 const prepare = Effect.fnUntraced(function* (input: string, { cwd }: Options) {
   const patch = yield* Effect.fromResult(Patch.parse(input))
-  const targets = yield* resolve(patch, cwd)
+  const workspace = yield* Workspace.make(cwd)
+  const targets = yield* resolve(patch, workspace)
   const policy = yield* SandboxPolicy.Current
   for (const [path, target] of targets) {
     const detail = SandboxPolicy.refusalOf(policy, target)
@@ -150,12 +161,18 @@ const prepare = Effect.fnUntraced(function* (input: string, { cwd }: Options) {
   })
   const writes = writesOf(plan, targets, seen)
   yield* Effect.forEach(plan.files, (file) => checkDirectory(file.path, targets.get(file.path)!), { discard: true })
-  return { plan, writes }
+  const path = yield* Path.Path
+  const { root } = workspace
+  const files = plan.files.map((file) => ({
+    ...file,
+    path: path.relative(root, targets.get(file.path)!),
+    movedFrom: file.movedFrom === undefined ? undefined : path.relative(root, targets.get(file.movedFrom)!)
+  }))
+  return { plan, writes, files }
 })
 
 /** Returns the real path for each path that the patch names. */
-const resolve = Effect.fnUntraced(function* (patch: Patch.Patch, cwd: string) {
-  const workspace = yield* Workspace.make(cwd)
+const resolve = Effect.fnUntraced(function* (patch: Patch.Patch, workspace: Workspace.Workspace) {
   const targets = new Map<string, string>()
   for (const file of patch.files) {
     if (file._tag === "Delete") targets.set(file.path, yield* workspace.resolve(file.path, true))

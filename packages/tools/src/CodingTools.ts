@@ -18,7 +18,10 @@ import * as Commands from "./Commands.ts"
 import * as ExecCommand from "./ExecCommand.ts"
 import * as Grants from "./internal/project/grants.ts"
 import { escalate } from "./internal/escalation.ts"
+import * as PatchCommand from "./internal/patch/patchCommand.ts"
+import * as PatchJournal from "./internal/patch/patchJournal.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
+import * as ShellWords from "./ShellWords.ts"
 import * as WriteStdin from "./WriteStdin.ts"
 
 /** The tools. */
@@ -35,7 +38,8 @@ export type ApprovalMode = "ask" | "allow" | CommandApproval.Options
  * approval, what is written to it does: to a shell it is a command. The question about a command has `{ command,
  * cwd, shell?, justification? }` (`shell`: the program that runs it, if the model wants another than the default) and, if a
  * policy decides, a `CommandApproval.Explanation`; that about input has `{ sessionId, input }`, and the question about a
- * patch has `{ changes }`, see `Patch.Change`. A patch that does not apply fails without a question.
+ * patch has `{ changes }`, see `Patch.Change`. A patch that does not apply fails without a question. A command that only
+ * calls `apply_patch` is such a patch.
  * `cwd` is that of {@link layer}.
  */
 export const policies = (options: {
@@ -48,6 +52,8 @@ export const policies = (options: {
     ...commandPolicy(options),
     concurrency: "parallel",
     kind: "command",
+    redirect: patchCall,
+    check: (params) => Effect.succeed(ExecCommand.refusalOf(params)),
     display: (params) => ExecCommand.display(params, options.cwd),
     payload: (params) => {
       const { cwd, line, shell } = commandLine(params, options.cwd)
@@ -65,6 +71,7 @@ export const policies = (options: {
     approval: (params) =>
       WriteStdin.isHarmless(params) ? "allow" : byPolicy(options.approval, inputContainment(options.approval)),
     concurrency: "parallel",
+    mutates: (params) => !WriteStdin.isHarmless(params),
     kind: "command",
     display: WriteStdin.display,
     payload: ({ chars = "", session_id }) => ({ sessionId: session_id, input: chars })
@@ -79,6 +86,12 @@ export const policies = (options: {
     freeform: ApplyPatch.freeform
   }
 })
+
+/** A command that only applies a patch is a call of `apply_patch`. */
+const patchCall = ({ cmd, shell, workdir }: ExecCommand.Parameters) => {
+  const input = shell && !ShellWords.isShell(shell) ? undefined : PatchCommand.patchOf(cmd, workdir)
+  return input === undefined ? undefined : { name: ApplyPatch.tool.name, params: { input } }
+}
 
 const commandLine = (params: ExecCommand.Parameters, cwd: string): CommandApproval.CommandLine => ({
   line: params.cmd,
@@ -123,8 +136,15 @@ export interface Options {
   readonly cwd: string
   readonly shell?: string | undefined
   readonly login?: boolean | undefined
+  /** A directory of programs that commands find before those of their path. */
+  readonly bin?: string | undefined
   /** Decides about a command that the sandbox has blocked: what {@link policies} got. By default nobody is asked. */
   readonly approval?: CommandApproval.Options | undefined
+  /**
+   * Where the journals of patches are kept, so that a patch that a crash cuts is rolled back when {@link layer} is built
+   * next. Without it such a patch stays half done.
+   */
+  readonly journals?: string | undefined
   readonly sandbox?:
     | { readonly commands: SandboxPolicy.SandboxPolicy; readonly patches: SandboxPolicy.SandboxPolicy }
     | undefined
@@ -134,7 +154,25 @@ export interface Options {
 export const layer = (
   options: Options
 ): Layer.Layer<Tool.HandlersFor<Tools> | Commands.Commands, never, FileSystem.FileSystem | Path.Path | Processes> =>
-  Layer.provideMerge(Layer.merge(handlers(options), checks(options)), Commands.layer)
+  Layer.provideMerge(Layer.mergeAll(handlers(options), checks(options), recovery(options)), Commands.layer)
+
+const recovery = ({ journals }: Options) =>
+  Layer.effectDiscard(
+    journals === undefined
+      ? Effect.void
+      : Effect.matchEffect(PatchJournal.recover(journals), {
+          onSuccess: (recovered) =>
+            Effect.forEach(recovered, (one) => Effect.logWarning(describe(one)), { discard: true }),
+          onFailure: (error) => Effect.logWarning(`cannot undo a patch that was cut off: ${error.message}`)
+        })
+  )
+
+const describe = ({ paths, result, untouched }: PatchJournal.Recovered): string => {
+  const done = result === "finished" ? "was finished" : "was undone"
+  const left =
+    untouched.length === 0 ? "" : `; left as they are, because they have changed since: ${untouched.join(", ")}`
+  return `a patch that was cut off ${done}: ${paths.join(", ")}${left}`
+}
 
 const onBlocked = ({ approval, cwd }: Options): ExecCommand.Options["onBlocked"] =>
   approval === undefined
@@ -165,7 +203,11 @@ const handlers = (options: Options) =>
           ).pipe(Effect.provideContext(context)),
         write_stdin: (params, { toolCallId }) => Effect.provideContext(WriteStdin.run(params, toolCallId), context),
         apply_patch: ({ input }, { toolCallId }) =>
-          ApplyPatch.run(input, toolCallId, options).pipe(SandboxPolicy.within(patches), Effect.provideContext(context))
+          ApplyPatch.run(input, toolCallId, options).pipe(
+            SandboxPolicy.within(patches),
+            Effect.provideService(PatchJournal.Directory, options.journals),
+            Effect.provideContext(context)
+          )
       })
     })
   )

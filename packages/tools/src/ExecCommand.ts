@@ -21,6 +21,7 @@ import { HostVariables } from "./CommandEnvironment.ts"
 import * as BoundedOutput from "./BoundedOutput.ts"
 import * as CommandCall from "./internal/commandCall.ts"
 import type { Escalation } from "./internal/escalation.ts"
+import * as PatchCommand from "./internal/patch/patchCommand.ts"
 import { deniedBySandbox } from "./Sandbox.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
 import { ToolFailure } from "./ToolFailure.ts"
@@ -99,7 +100,7 @@ export type Parameters = typeof Parameters.Type
 /** The tool. A command that ran is a success, whatever its exit code. The text says how it ended. */
 export const tool = Tool.make("exec_command", {
   description:
-    "Runs a shell command and returns its exit code and its output, including standard error. If it still runs after yield_time_ms, returns a session ID, with which write_stdin continues it. Standard input is empty without tty. To change files, call the tool apply_patch; it is not a shell command.",
+    "Runs a shell command and returns its exit code and its output, including standard error. If it still runs after yield_time_ms, returns a session ID, with which write_stdin continues it. Standard input is empty without tty. To change files, call the tool apply_patch.",
   parameters: Parameters,
   success: Schema.String,
   failure: ToolFailure.asText,
@@ -113,6 +114,8 @@ export interface Options {
   readonly shell: string
   /** Whether the shell reads the profile of the user, unless the model asks for the opposite. Default: true. */
   readonly login?: boolean | undefined
+  /** A directory of programs that the command finds before those of its path, if its shell is a POSIX shell. */
+  readonly bin?: string | undefined
   /** What the command may touch at most. Default: full access. */
   readonly sandbox?: SandboxPolicy.SandboxPolicy | undefined
   /** Decides what happens after the sandbox has blocked a command. By default the model only reads its output. */
@@ -132,7 +135,7 @@ const shells = ["bash", "zsh", "sh", "dash", "ksh"]
 export const defaultShell: Effect.Effect<string, never, FileSystem.FileSystem> = Effect.gen(function* () {
   const fileSystem = yield* FileSystem.FileSystem
   const own = (yield* HostVariables)()["SHELL"] ?? ""
-  const isKnown = own.startsWith("/") && shells.includes(own.slice(own.lastIndexOf("/") + 1))
+  const isKnown = own.startsWith("/") && isPosixShell(own)
   for (const shell of [...(isKnown ? [own] : []), "/bin/bash"]) {
     if (yield* Effect.isSuccess(fileSystem.access(shell))) return shell
   }
@@ -140,11 +143,27 @@ export const defaultShell: Effect.Effect<string, never, FileSystem.FileSystem> =
 })
 
 /** Returns the words of the command for these arguments. */
-export const commandOf = (params: Parameters, { login = true, shell }: Omit<Options, "cwd">): ReadonlyArray<string> => [
-  params.shell || shell,
-  (params.login ?? login) ? "-lc" : "-c",
-  params.cmd
-]
+export const commandOf = (
+  params: Parameters,
+  { bin, login = true, shell }: Omit<Options, "cwd">
+): ReadonlyArray<string> => {
+  const program = params.shell || shell
+  return [
+    program,
+    (params.login ?? login) ? "-lc" : "-c",
+    `${isPosixShell(program) ? pathBefore(bin) : ""}${params.cmd}`
+  ]
+}
+
+/** Returns why a command is not run, in words for the model; undefined if it may run. */
+export const refusalOf = ({ cmd }: Parameters): string | undefined =>
+  PatchCommand.isPatch(cmd) ? "The command was not run: it is a patch. Call the tool apply_patch with it." : undefined
+
+/** Sets the path in the line itself, because the profile that a login shell reads may set it. */
+const pathBefore = (bin: string | undefined): string =>
+  bin === undefined ? "" : `export PATH='${bin.replaceAll("'", "'\\''")}':"$PATH"; `
+
+const isPosixShell = (program: string): boolean => shells.includes(program.slice(program.lastIndexOf("/") + 1))
 
 /** Describes a call for people: the command line, and the absolute directory it runs in. */
 export const display = (params: Parameters, cwd: string): CallDisplay => ({
@@ -193,6 +212,8 @@ const attempt: (
 ) => Effect.Effect<Attempt, ToolFailure, Services> = Effect.fnUntraced(function* (params, callId, options) {
   const { sandbox = SandboxPolicy.fullAccess } = options
   const { max_output_tokens: maxOutputTokens, tty: isTerminal = false } = params
+  const refusal = refusalOf(params)
+  if (refusal !== undefined) return yield* new ToolFailure({ detail: refusal })
   const turn = yield* Turn
   const commands = yield* Commands
   const cwd = yield* directory(params.workdir, options.cwd)

@@ -133,7 +133,7 @@ const run = Effect.fnUntraced(function* (
   const [output, errors, code] = yield* Effect.all([collect(handle.stdout), collect(handle.stderr), handle.exitCode], {
     concurrency: "unbounded"
   }).pipe(Effect.mapError((error) => new GitFailed({ problem: "Failed", subject: cwd, detail: error.message })))
-  if (code !== 0) return yield* failureOf(cwd, args, Utf8.decode(errors), code)
+  if (code !== 0) return yield* failureOf(cwd, Utf8.decode(errors), `${args[0]} exited with code ${code}`)
   return output
 })
 
@@ -148,13 +148,15 @@ const collect = <E>(stream: Stream.Stream<Uint8Array, E>): Effect.Effect<Uint8Ar
     return all
   })
 
-const failureOf = (cwd: string, args: ReadonlyArray<string>, errors: string, code: number): GitFailed => {
-  const [first = ""] = errors.split("\n")
-  if (/not a git repository/.test(errors))
-    return new GitFailed({ problem: "NotARepository", subject: cwd, detail: first })
-  if (/must be run in a work tree/.test(errors)) return new GitFailed({ problem: "Bare", subject: cwd, detail: first })
-  const detail = first === "" ? `${args[0]} exited with code ${code}` : first.replace(/^(fatal|error): /, "")
-  return new GitFailed({ problem: "Failed", subject: cwd, detail })
+/** `otherwise` describes a failure about which git says nothing. */
+const failureOf = (cwd: string, errors: string, otherwise: string): GitFailed => {
+  const said = /^(?:fatal|error): (.*)$/m.exec(errors)?.[1] ?? errors.split("\n")[0]!
+  const problem = /not a git repository/.test(errors)
+    ? "NotARepository"
+    : /must be run in a work tree/.test(errors)
+      ? "Bare"
+      : "Failed"
+  return new GitFailed({ problem, subject: cwd, detail: said === "" ? otherwise : said })
 }
 
 /** Runs a command and returns its output as text. */
@@ -212,19 +214,29 @@ export const config = (cwd: string, pattern: string): Effect.Effect<ReadonlyMap<
     )
   )
 
-/**
- * Returns the paths of a working tree that differ from HEAD, or are untracked and not ignored, below the top. Filters are
- * switched off, so a file that only its filter makes equal counts as changed.
- */
-export const changedPaths = Effect.fnUntraced(function* (cwd: string) {
+/** Returns the options that switch the filters of a repository off. */
+const withoutFilters = Effect.fnUntraced(function* (cwd: string) {
   const filters = yield* config(cwd, "^filter\\.")
-  const off = Array.from(filters.keys(), (name) => [
-    "-c",
-    name.endsWith(".required") ? `${name}=false` : `${name}=`
-  ]).flat()
-  const status = yield* text({
-    cwd,
-    args: [...off, "status", "--porcelain=1", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=all"]
-  })
-  return parts(status).map((line) => line.slice(3))
+  return Array.from(filters.keys()).flatMap((name) => ["-c", `${name}=${name.endsWith(".required") ? "false" : ""}`])
 })
+
+/**
+ * Returns differences as text, as `git diff` writes them with these arguments. Filters are switched off, so a file that
+ * only its filter makes equal counts as changed.
+ */
+export const diff = Effect.fnUntraced(function* (cwd: string, args: ReadonlyArray<string>) {
+  const off = yield* withoutFilters(cwd)
+  const plain = ["--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=all"]
+  return yield* text({ cwd, args: [...off, "diff", ...plain, ...args] })
+})
+
+/** Returns a commit with its message and its differences from its first parent, as text. */
+export const show = (cwd: string, commit: string): Effect.Effect<string, GitFailed, Git> =>
+  text({
+    cwd,
+    args: ["show", "--first-parent", "-m", "--no-ext-diff", "--no-textconv", "--no-color", "--no-notes", commit]
+  })
+
+/** Returns the untracked paths of a working tree that are not ignored. */
+export const untracked = (cwd: string): Effect.Effect<ReadonlyArray<string>, GitFailed, Git> =>
+  Effect.map(text({ cwd, args: ["ls-files", "-z", "--others", "--exclude-standard"] }), parts)

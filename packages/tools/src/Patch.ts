@@ -9,11 +9,11 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as Hunks from "./internal/patchHunks.ts"
-import type { FilePatch } from "./internal/patchModel.ts"
-import * as Parser from "./internal/patchParser.ts"
+import * as Hunks from "./internal/patch/patchHunks.ts"
+import type { FilePatch } from "./internal/patch/patchModel.ts"
+import * as Parser from "./internal/patch/patchParser.ts"
 
-export type { FilePatch, Hunk, HunkLine } from "./internal/patchModel.ts"
+export type { FilePatch, Hunk, HunkLine } from "./internal/patch/patchModel.ts"
 
 /**
  * A patch cannot be read, or does not apply. `line` is the line of the patch at fault, counted from 1, and `path` is the

@@ -4,7 +4,7 @@
  * A *change* has a snapshot from before and one from after. Taking it back restores every file that it changed, and keeps
  * what was changed by somebody else. Taking back is a change as well, so it can be taken back itself.
  *
- * Snapshots belong to an owner, such as a session, and are in a directory of their own: the repository of the user gets
+ * Snapshots belong to an owner, such as a session, and are in a separate directory: the repository of the user gets
  * no object, no ref and no lock. Files that git ignores are neither captured nor touched.
  */
 import * as Cause from "effect/Cause"
@@ -13,7 +13,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
-import * as Path from "effect/Path"
+import type * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
@@ -121,13 +121,16 @@ type Failure = Git.GitFailed | SnapshotFailed
 export class Snapshots extends Context.Service<
   Snapshots,
   {
-    /** Takes the snapshot before a change. **Interruption** leaves nothing. */
+    /**
+     * Takes the snapshot before a change, after a restoration that a crash has cut is finished or taken back.
+     * **Interruption** leaves nothing.
+     */
     readonly begin: (owner: string, cwd: string) => Effect.Effect<Change, Failure>
     /** Takes the snapshot after a change. **Interruption** leaves the change without it. */
     readonly complete: (owner: string, id: string) => Effect.Effect<Change, Failure>
     /** Returns the changes of an owner, the earliest first. */
     readonly list: (owner: string) => Effect.Effect<ReadonlyArray<Change>, Failure>
-    /** Plans to take back the last changes of an owner, or with `redo` the last taking back. Changes no file. */
+    /** Plans to take back the last changes of an owner, or with `redo` the last taking back. Recovers as `begin` does. */
     readonly plan: (
       owner: string,
       wanted: { readonly count: number } | { readonly redo: true }
@@ -231,6 +234,7 @@ const capture = Effect.fnUntraced(function* (place: Place, shadow: Shadow.Shadow
 const megabytes = (bytes: number): string => `${Math.floor(bytes / 1_048_576)} MiB`
 
 const begin = Effect.fnUntraced(function* (place: Place, cwd: string) {
+  yield* recover(place)
   const repository = yield* Git.repositoryOf(cwd)
   const before = yield* capture(place, shadowOf(place, repository))
   const id = yield* nextId(place)
@@ -284,6 +288,7 @@ const readJson = Effect.fnUntraced(function* <A>(path: string, schema: Schema.Co
 })
 
 const plan = Effect.fnUntraced(function* (place: Place, wanted: { readonly count: number } | { readonly redo: true }) {
+  yield* recover(place)
   const all = (yield* list(place)).toReversed().filter((one) => one.takenBackBy === undefined)
   const changes =
     "redo" in wanted
@@ -361,23 +366,24 @@ const restore = Effect.fnUntraced(function* (place: Place, { changes, conflicts,
     takesBack: changes.map((one) => one.id),
     steps: yield* Restoration.planStaging(shadow, id, steps)
   }
-  return yield* Effect.uninterruptible(
-    Effect.gen(function* () {
-      yield* Effect.interruptible(
-        Effect.gen(function* () {
-          yield* writeJournal(place, journal)
-          yield* Restoration.stage(shadow, journal.steps)
-          yield* Restoration.check(shadow, journal.steps)
-        })
-      )
-      yield* writeJournal(place, { ...journal, phase: "moving" })
-      yield* Restoration.move(shadow, journal.steps)
-    }).pipe(
-      Effect.onError((cause) => abandon(place, shadow, { journal, cause })),
-      // the journal outlives a failure here, so the next start concludes the restoration
-      Effect.andThen(() => conclude(place, shadow, journal))
-    )
+  return yield* Effect.interruptible(stage(place, shadow, journal)).pipe(
+    Effect.andThen(move(place, shadow, journal)),
+    Effect.onError((cause) => abandon(place, shadow, { journal, cause })),
+    // the journal outlives a failure here, so the next start concludes the restoration
+    Effect.andThen(conclude(place, shadow, journal)),
+    Effect.uninterruptible
   )
+})
+
+const stage = Effect.fnUntraced(function* (place: Place, shadow: Shadow.Shadow, journal: StoredJournal) {
+  yield* writeJournal(place, journal)
+  yield* Restoration.stage(shadow, journal.steps)
+  yield* Restoration.check(shadow, journal.steps)
+})
+
+const move = Effect.fnUntraced(function* (place: Place, shadow: Shadow.Shadow, journal: StoredJournal) {
+  yield* writeJournal(place, { ...journal, phase: "moving" })
+  yield* Restoration.move(shadow, journal.steps)
 })
 
 /** Removes what a restoration has staged, unless only the next start can finish it. */
@@ -414,7 +420,9 @@ const conclude = Effect.fnUntraced(function* (place: Place, shadow: Shadow.Shado
   return change
 })
 
-const recover = Effect.fnUntraced(function* (place: Place) {
+const recover = Effect.fnUntraced(function* (
+  place: Place
+): Effect.fn.Return<Recovered | undefined, Failure | PlatformError | FileRefused | Restoration.PathRefused, Services> {
   const fileSystem = yield* FileSystem.FileSystem
   if (!(yield* fileSystem.exists(journalOf(place)))) return undefined
   const journal = yield* readJson(journalOf(place), journalJson)

@@ -238,7 +238,13 @@ describe("apply", () => {
     Effect.gen(function* () {
       const root = yield* tree({ a: "one\ntwo\n", old: "x\ny\n", b: "z\n" })
       const details: Array<CallDetail> = []
-      const turn = { detail: (_: string, detail: CallDetail) => Effect.sync(() => void details.push(detail)) }
+      const notes: Array<unknown> = []
+      const turn = {
+        session: {},
+        turnId: "turn",
+        detail: (_: string, detail: CallDetail) => Effect.sync(() => void details.push(detail)),
+        note: (_: unknown, note: unknown) => Effect.sync(() => void notes.push(note))
+      }
       const run = (...lines: ReadonlyArray<string>) =>
         ApplyPatch.run(patch(...lines), "call", { cwd: root }).pipe(
           Effect.provideService(Turn.Turn, turn as unknown as Turn.Turn)
@@ -256,6 +262,25 @@ describe("apply", () => {
       ]
       yield* run(...all)
       yield* Effect.flip(run("*** Update File: a", "@@", "-two"))
+      assert.strictEqual(notes.length, 1)
+      // another name of the same file
+      yield* run(
+        `*** Update File: ${join(root, "a")}`,
+        "@@",
+        "-2",
+        "+two",
+        "*** Delete File: ./new",
+        "*** Delete File: c"
+      )
+      assert.deepStrictEqual(notes[1], {
+        diff: [
+          ["diff --git a/old b/old", "deleted file", "--- a/old", "+++ /dev/null", "@@ -1,2 +0,0 @@", "-x", "-y"],
+          ["diff --git a/b b/b", "deleted file", "--- a/b", "+++ /dev/null", "@@ -1 +0,0 @@", "-z", ""]
+        ]
+          .flat()
+          .join("\n")
+      })
+      details.pop()
       assert.deepStrictEqual(details, [
         {
           _tag: "Patch",

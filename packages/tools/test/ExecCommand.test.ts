@@ -201,6 +201,16 @@ describe("what people see of a command", () => {
 
 describe("commandOf", () => {
   it("takes the shell and the profile as asked", () => {
+    assert.deepStrictEqual(ExecCommand.commandOf({ cmd: "ls" }, { shell: "/bin/bash", bin: "/it's/bin" }), [
+      "/bin/bash",
+      "-lc",
+      `export PATH='/it'\\''s/bin':"$PATH"; ls`
+    ])
+    assert.deepStrictEqual(ExecCommand.commandOf({ cmd: "ls", shell: "fish" }, { shell: "/bin/bash", bin: "/bin" }), [
+      "fish",
+      "-lc",
+      "ls"
+    ])
     assert.deepStrictEqual(ExecCommand.commandOf({ cmd: "ls" }, { shell: "/bin/bash" }), ["/bin/bash", "-lc", "ls"])
     assert.deepStrictEqual(ExecCommand.commandOf({ cmd: "ls", shell: "zsh", login: false }, { shell: "/bin/bash" }), [
       "zsh",

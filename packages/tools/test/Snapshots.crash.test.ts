@@ -107,6 +107,24 @@ describe("an undo", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("that a crash cuts is recovered before the next snapshot", () =>
+    Effect.gen(function* () {
+      const { home, top } = yield* prepare
+      const snapshotAfter = (fault: Fault) =>
+        Effect.gen(function* () {
+          yield* Effect.exit(Effect.provide(undo, store(home, faulty(fault).layer)))
+          yield* Effect.gen(function* () {
+            const snapshots = yield* Snapshots.Snapshots
+            const { before } = yield* snapshots.begin(owner, top)
+            assert.strictEqual(yield* snapshots.recover(owner), undefined)
+            assert.deepStrictEqual(before.leftOut, [])
+          }).pipe(Effect.provide(store(home)))
+          assert.deepStrictEqual(leftovers(top), [])
+        })
+      for (const at of [4, 8, 12]) yield* snapshotAfter({ at, kind: "death" })
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("for which the disk is full changes no file", () =>
     Effect.gen(function* () {
       const { after, before, home, top } = yield* prepare

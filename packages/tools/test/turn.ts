@@ -25,6 +25,8 @@ export const makeTurn = Effect.gen(function* () {
   yield* Effect.addFinalizer(() => Effect.forEach(started, end, { discard: true }))
   const members: Partial<Turn.Turn> = {
     sessionId,
+    turnId: "turn" as Ids.TurnId,
+    note: () => Effect.void,
     session: { sessionId, scope: Effect.succeed(scope) } as Turn.TurnSession,
     process: ({ command, cwd, env, input }) =>
       Effect.suspend(() => {

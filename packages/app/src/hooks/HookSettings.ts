@@ -23,6 +23,8 @@ export const events = [
   "PreToolUse",
   "PermissionRequest",
   "PostToolUse",
+  "PreCompact",
+  "PostCompact",
   "Stop",
   "SubagentStart",
   "SubagentStop"
@@ -31,13 +33,20 @@ export const events = [
 export type HookEvent = (typeof events)[number]
 
 // the others have nothing to match
-const matched: ReadonlyArray<HookEvent> = ["SessionStart", "PreToolUse", "PermissionRequest", "PostToolUse"]
+const matched: ReadonlyArray<HookEvent> = [
+  "SessionStart",
+  "PreToolUse",
+  "PermissionRequest",
+  "PostToolUse",
+  "PreCompact",
+  "PostCompact"
+]
 
 /** One command. `order` is its place among all handlers. */
 export interface Handler {
   readonly order: number
   readonly event: HookEvent
-  /** Selects what the event is about: a tool, or how the session starts. Undefined if everything is selected. */
+  /** Selects what the event is about: a tool, how the session starts, or why it compacts. Undefined if everything is selected. */
   readonly matcher: RegExp | undefined
   readonly command: string
   readonly timeoutMillis: number

@@ -23,9 +23,9 @@ import { Turn } from "@spindle/core/Turn"
 import type { GitFailed } from "@spindle/tools/Git"
 import {
   type Change,
-  NothingToUndo,
+  type NothingToUndo,
   type Plan,
-  SnapshotFailed,
+  type SnapshotFailed,
   Snapshots,
   type UndoConflict
 } from "@spindle/tools/Snapshots"
@@ -195,7 +195,7 @@ const refusalOf = (cause: Cause.Cause<UndoFailed>): "refused" | "failed" => {
   return error._tag === "UndoConflict" ? "refused" : "failed"
 }
 
-/** How many paths the model is told. */
+/** How many paths the text for the model names. */
 const toldPaths = 50
 
 const tellModel = ({ changes, paths }: Plan, isRedo: boolean): string => {

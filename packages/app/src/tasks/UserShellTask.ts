@@ -7,14 +7,22 @@
  * ```
  *
  * The command runs in a login shell, without a sandbox and without approval: the user wrote it. No model sees it before the
- * next turn, which finds the command and its output as a fragment of the history. While a turn runs, the task waits.
+ * next turn, which finds the command and its output as a fragment of the history.
+ *
+ * While a turn runs, the command runs alongside it, unless the client asks that it wait:
+ *
+ * ```
+ *   InputAccepted(turn) ─► UserShellStarted ─► ProcessStarted, output ─► UserShellEnded ─► TaskReported ─► fragment
+ *                                                  └ abort of the turn: TaskReported ─► UserShellEnded ─► TurnAborted
+ * ```
+ *
+ * The turn takes the fragment as input if it takes more input, and the next turn does otherwise.
  */
+import { Alongside } from "@spindle/core/Alongside"
 import { CallId } from "@spindle/core/Ids"
 import * as NoteKind from "@spindle/core/NoteKind"
 import type { Process, ProcessExit, Processes } from "@spindle/core/Processes"
-import * as Task from "@spindle/core/Task"
 import * as TaskKind from "@spindle/core/TaskKind"
-import { Turn } from "@spindle/core/Turn"
 import * as BoundedOutput from "@spindle/tools/BoundedOutput"
 import * as Utf8 from "@spindle/tools/Utf8"
 import * as Clock from "effect/Clock"
@@ -70,32 +78,31 @@ const textOf = ({ aborted, exitCode, failure, signal, timedOut }: Ending): strin
 
 /** Makes the kind of tasks by the name `user_shell`. */
 export const kind = (options: Options): TaskKind.TaskKind<Processes> =>
-  TaskKind.make("user_shell", {
+  TaskKind.makeAlongside("user_shell", {
     params: Schema.Struct({ command: Schema.NonEmptyString }),
-    task: ({ command }) => Task.make("user_shell", run(options, command), { lastMessage: () => undefined }),
-    modes: ["queue"]
+    run: ({ command }) => run(options, command)
   })
 
 const run = Effect.fnUntraced(function* ({ cwd, shell }: Options, command: string) {
-  const turn = yield* Turn
-  const callId = CallId.make(`user_shell-${turn.turnId}`)
+  const task = yield* Alongside
+  const callId = CallId.make(`user_shell-${task.taskId}`)
   const output = BoundedOutput.make()
   const from = yield* Clock.currentTimeMillis
   const record = (ending: Ending) =>
-    turn.record(fragmentOf(command, ending, BoundedOutput.toText(output.kept(keptBytes))))
+    task.report(fragmentOf(command, ending, BoundedOutput.toText(output.kept(keptBytes))))
   const note = (ending: Ending) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      turn.note(UserShellEnded, {
+      task.note(UserShellEnded, {
         callId,
         ending,
         durationMillis: now - from,
         output: BoundedOutput.toText(output.kept(keptBytes))
       })
     )
-  yield* turn.note(UserShellStarted, { callId, command, cwd })
-  const awaitEnd = Effect.matchEffect(turn.process({ command: [shell, "-lc", command], cwd }), {
+  yield* task.note(UserShellStarted, { callId, command, cwd })
+  const awaitEnd = Effect.matchEffect(task.process({ command: [shell, "-lc", command], cwd }), {
     onFailure: (error) => Effect.succeed<Ending>({ exitCode: null, failure: error.message }),
-    onSuccess: (process) => awaitProcess(process, (text) => turn.output(callId, text), output)
+    onSuccess: (process) => awaitProcess(process, (text) => task.output(callId, text), output)
   })
   const ending = yield* Effect.onInterrupt(awaitEnd, () => {
     const aborted: Ending = { exitCode: null, aborted: true }
@@ -111,7 +118,7 @@ const awaitProcess = Effect.fnUntraced(function* (
   publish: (text: string) => Effect.Effect<void>,
   output: BoundedOutput.BoundedOutput
 ) {
-  const turn = yield* Turn
+  const task = yield* Alongside
   const decoder = Utf8.makeDecoder()
   const read = Stream.runForEach(process.output, (chunk) =>
     Effect.suspend(() => {
@@ -126,7 +133,7 @@ const awaitProcess = Effect.fnUntraced(function* (
     )
   )
   const exit = yield* Effect.timeoutOption(process.exit, limit)
-  if (Option.isNone(exit)) yield* turn.endProcess(process.processId)
+  if (Option.isNone(exit)) yield* task.endProcess(process.processId)
   yield* Fiber.join(reading)
   return endingOf(exit)
 })
@@ -135,12 +142,6 @@ const endingOf = (exit: Option.Option<ProcessExit>): Ending =>
   Option.match(exit, { onNone: (): Ending => ({ exitCode: null, timedOut: true }), onSome: (value) => value })
 
 const fragmentOf = (command: string, ending: Ending, output: string) => ({
-  _tag: "UserMessage" as const,
-  content: [
-    {
-      _tag: "Text" as const,
-      text: `<${userShellFragment}>\n<command>\n${command}\n</command>\n<result>\n${textOf(ending)}\n${output}\n</result>\n</${userShellFragment}>`
-    }
-  ],
-  fragment: userShellFragment
+  name: userShellFragment,
+  text: `<${userShellFragment}>\n<command>\n${command}\n</command>\n<result>\n${textOf(ending)}\n${output}\n</result>\n</${userShellFragment}>`
 })

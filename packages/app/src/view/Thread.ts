@@ -203,6 +203,7 @@ export const step = (before: Thread, event: SessionEvent): Step => {
     case "TurnContextChanged":
     case "HistoryReplaced":
     case "InputAccepted":
+    case "TaskReported":
     case "ModelRequested":
     case "DelegateEnded":
     case "OperationAccepted":

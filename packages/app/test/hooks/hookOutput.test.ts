@@ -75,6 +75,7 @@ const cases: ReadonlyArray<Case> = [
     end({ hookSpecificOutput: { permissionDecision: "deny", permissionDecisionReason: "no" } }),
     { status: "blocked", reason: "no" }
   ],
+  ["denial of a compaction", "PreCompact", end("", { exitCode: 2, stderr: "no" }), { status: "blocked", reason: "no" }],
   [
     "permission",
     "PermissionRequest",

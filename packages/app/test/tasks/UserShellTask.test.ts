@@ -1,7 +1,7 @@
 /** Commands of the user (contract S3, I2, I5, J3, P3, X1). */
 import { assert, describe, it } from "@effect/vitest"
 import { denyAll } from "@spindle/core/Approvals"
-import type { SessionId } from "@spindle/core/Ids"
+import type { SessionId, SubmissionId } from "@spindle/core/Ids"
 import * as Input from "@spindle/core/Input"
 import type { Item } from "@spindle/core/Item"
 import * as Op from "@spindle/core/Op"
@@ -48,8 +48,15 @@ const make = (service: Processes, options: Harness.HarnessOptions = {}) =>
     factory: (agent, opened) => Effect.provideService(Session.make(agent, opened), Processes, service),
     ...options
   })
-const start = ({ session }: Harness.SessionHarness, command: string) =>
-  session.submit(Op.startTask("user_shell", { command }))
+const start = (
+  { session }: Harness.SessionHarness,
+  command: string,
+  options?: { readonly mode?: Op.TaskMode; readonly id?: SubmissionId }
+) =>
+  session.submit(
+    Op.startTask("user_shell", { command }, { mode: options?.mode }),
+    options?.id === undefined ? {} : { id: options.id }
+  )
 const textsOf = (items: ReadonlyArray<Item>) =>
   items.flatMap((item) => (item._tag === "UserMessage" ? [Input.textOf(item.content)] : []))
 const endingOf = ({ records }: Harness.SessionHarness) =>
@@ -173,13 +180,13 @@ describe("a command of the user", () => {
     })
   )
 
-  it.effect("P3 waits while a turn runs, and an empty one is rejected", () =>
+  it.effect("P3 waits for the turn if the client asks for it, and an empty one is rejected", () =>
     Effect.gen(function* () {
       const { service } = host(["ok"], { exitCode: 0 })
       const harness = yield* make(service, { script: () => [Model.gate("g"), Model.text("done")] })
       yield* harness.submit("one")
       yield* harness.model.reached("g")
-      assert.strictEqual((yield* start(harness, "ls"))._tag, "Queued")
+      assert.strictEqual((yield* start(harness, "ls", { mode: "queue" }))._tag, "Queued")
       const rejected = yield* start(harness, "")
       assert.strictEqual(rejected._tag === "Rejected" && rejected.reason._tag, "InvalidParams")
       yield* harness.model.open("g")
@@ -189,5 +196,76 @@ describe("a command of the user", () => {
         fragment("ls", "exit code 0\nok")
       ])
     })
+  )
+
+  it.effect("S4 X1 runs alongside a turn, whose next request has the command and its output", () =>
+    Effect.gen(function* () {
+      const { commands, service } = host(["one\n", "two\n"], { exitCode: 3 })
+      const harness = yield* make(service, {
+        script: (_, index) => (index === 0 ? [Model.gate("g"), Model.text("done")] : [Model.text("seen")])
+      })
+      const receipts = [yield* harness.submit("one")]
+      yield* harness.model.reached("g")
+      receipts.push(yield* start(harness, "ls -l"))
+      yield* harness.awaitEvent(Harness.tagged("TaskReported"))
+      yield* harness.model.open("g")
+      yield* harness.session.awaitIdle
+      assert.deepStrictEqual(commands, [["/bin/shell", "-lc", "ls -l"]])
+      const turns = harness.records().flatMap((record) => (record._tag === "TurnStarted" ? [record.turnId] : []))
+      assert.lengthOf(turns, 1)
+      const started = harness.records().find((record) => record._tag === "ProcessStarted")
+      assert.strictEqual(started?.turnId, turns[0])
+      const shown = fragment("ls -l", "exit code 3\none\ntwo\n")
+      assert.deepStrictEqual(textsOf(harness.requests[1]!.items), ["one", shown])
+      yield* assertLaws(harness, receipts)
+    })
+  )
+
+  it.effect("I7 publishes the output of two commands of one turn with the offsets of each", () =>
+    Effect.gen(function* () {
+      const { service } = host(["a", "b"], { exitCode: 0 })
+      const harness = yield* make(service, { script: () => [Model.gate("g"), Model.text("done")] })
+      yield* harness.submit("one")
+      yield* harness.model.reached("g")
+      yield* start(harness, "x", { id: "x" as SubmissionId })
+      yield* start(harness, "y", { id: "y" as SubmissionId })
+      const ended = () => harness.records().filter(({ _tag }) => _tag === "TaskReported").length === 2
+      yield* harness.awaitEvent(ended)
+      const pieces = harness.events.flatMap((event) =>
+        event._tag === "ToolOutput" ? [`${event.callId} ${event.offset} ${event.text}`] : []
+      )
+      assert.deepStrictEqual(pieces.toSorted(), [
+        "user_shell-x 0 a",
+        "user_shell-x 1 b",
+        "user_shell-y 0 a",
+        "user_shell-y 1 b"
+      ])
+    })
+  )
+
+  it.effect(
+    "I2 X1 is ended by an abort of the turn that it runs alongside, and the next turn reads what it printed",
+    () =>
+      Effect.gen(function* () {
+        const { service } = host(["half"], undefined)
+        const harness = yield* make(service, {
+          script: (_, index) => (index === 0 ? [Model.gate("g")] : [Model.text("seen")])
+        })
+        const receipts = [yield* harness.submit("one")]
+        yield* harness.model.reached("g")
+        receipts.push(yield* start(harness, "sleep 9"))
+        yield* harness.awaitEvent(Harness.tagged("ToolOutput"))
+        yield* harness.session.abort()
+        yield* harness.session.awaitIdle
+        assert.deepInclude(endingOf(harness)?.ending, { aborted: true })
+        assert.deepStrictEqual(yield* harness.session.processes, [])
+        receipts.push(yield* harness.submit("two"))
+        yield* harness.session.awaitIdle
+        assert.include(
+          textsOf((yield* harness.session.snapshot).items),
+          fragment("sleep 9", "command aborted by user\nhalf")
+        )
+        yield* assertLaws(harness, receipts)
+      })
   )
 })

@@ -11,6 +11,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Flags from "./Flags.ts"
 import type { ColorMode, Flag, Topic } from "./Flags.ts"
+import * as TaskArguments from "./taskArguments.ts"
 
 /** The command line is wrong. `hint` is a command that explains it. */
 export class UsageError extends Schema.TaggedError<UsageError>()("UsageError", {
@@ -65,6 +66,19 @@ export type Command =
     }
   | { readonly _tag: "Demo"; readonly options: TurnOptions }
   | {
+      readonly _tag: "Undo"
+      readonly session: Resume
+      readonly undo: TaskArguments.Undo
+      readonly options: TurnOptions
+    }
+  | {
+      readonly _tag: "Review"
+      readonly target: TaskArguments.ReviewTarget
+      /** The least urgent priority that makes the program fail. */
+      readonly failOn: number | undefined
+      readonly options: TurnOptions
+    }
+  | {
       readonly _tag: "SessionsList"
       readonly archived: boolean
       readonly all: boolean
@@ -100,6 +114,7 @@ export type Command =
       readonly addedDirectories: ReadonlyArray<string>
     }
   | { readonly _tag: "Doctor" }
+  | { readonly _tag: "ApplyPatch"; readonly patch: string | undefined }
   | { readonly _tag: "Help"; readonly topic: Topic }
   | { readonly _tag: "Version" }
 
@@ -163,10 +178,13 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
     case "exec":
     case "e":
       return second === "resume" ? found("exec resume", 2) : found("exec", 1)
+    case "apply-patch":
     case "demo":
     case "doctor":
     case "sandbox":
     case "trace":
+    case "undo":
+    case "review":
       return found(first, 1)
     case "sessions":
     case "hooks":
@@ -183,14 +201,10 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
     return refuse("", unknown(`command "${first}"`, `spindle sessions ${first}`))
   }
   if (/\s/.test(first)) return refuse("", 'this is not a command; to run it as a prompt: spindle exec "PROMPT"')
-  return refuse(
-    "",
-    unknown(
-      `command "${first}"`,
-      Flags.nearest(first, ["exec", "sessions", "hooks", "mcp", "trace", "demo", "sandbox", "doctor", "help"])
-    )
-  )
+  return refuse("", unknown(`command "${first}"`, Flags.nearest(first, [...commandNames, "help"])))
 }
+
+const commandNames = ["exec", "sessions", "hooks", "mcp", "trace", "undo", "review", "demo", "sandbox", "doctor"]
 
 const commandsBelow = { sessions: Flags.sessionsCommands, mcp: Flags.mcpCommands, hooks: Flags.hooksCommands }
 
@@ -269,9 +283,11 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
   }
   switch (topic) {
     case "":
-      return refuse("", "a command is missing: exec, sessions, hooks, mcp, trace, demo, sandbox or doctor")
+      return refuse(topic, `a command is missing: ${commandNames.slice(0, -1).join(", ")} or ${commandNames.at(-1)}`)
     case "sessions":
-      return refuse("sessions", `a command is missing: ${Flags.sessionsCommands.join(", ")}`)
+    case "hooks":
+    case "mcp":
+      return refuse(topic, `a command is missing: ${commandsBelow[topic].join(", ")}`)
     case "sessions list":
       only(0, "sessions list takes flags only")
       return { _tag: "SessionsList", archived: values.has("archived"), json, all: json || values.has("all"), color }
@@ -286,16 +302,10 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       if (tail !== undefined && end !== undefined) return refuse(topic, "--tail cannot be used together with --end")
       return { _tag: "SessionsProcesses", id: sessionId(), json, tail, end }
     }
-    case "hooks":
-      return refuse("hooks", `a command is missing: ${Flags.hooksCommands.join(", ")}`)
     case "hooks list":
-      only(0, "hooks list takes nothing else")
-      return { _tag: "HooksList" }
     case "hooks trust":
-      only(0, "hooks trust takes nothing else")
-      return { _tag: "HooksTrust" }
-    case "mcp":
-      return refuse("mcp", `a command is missing: ${Flags.mcpCommands.join(", ")}`)
+      only(0, `${topic} takes nothing else`)
+      return topic === "hooks list" ? { _tag: "HooksList" } : { _tag: "HooksTrust" }
     case "mcp list":
       only(0, "mcp list takes flags only")
       return { _tag: "McpList", json }
@@ -309,17 +319,23 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       only(last ? 0 : 1, "give one session id, or --last")
       return { _tag: "Trace", session: resumeOf(), outputFile: values.get("output")?.[0] }
     }
+    case "undo":
+      only(1, "give one session id, or none for the last session of this directory")
+      return undo(rest[0], values)
+    case "review":
+      only(1, "put the instructions in quotes")
+      return review(rest[0], values)
     case "demo":
       only(0, "demo takes no prompt")
       return { _tag: "Demo", options: turnOptions(topic, values) }
-    case "sandbox": {
-      if (rest.length === 0) refuse(topic, "give a command, after --")
-      const { addedDirectories, config, cwd, sandboxMode } = turnOptions(topic, values)
-      return { _tag: "Sandbox", words: rest, cwd, config, sandboxMode, addedDirectories }
-    }
+    case "sandbox":
+      return sandbox(topic, rest, values)
     case "doctor":
       only(0, "doctor takes flags only")
       return values.has("sandbox") ? { _tag: "Doctor" } : refuse(topic, "say what to look at: --sandbox")
+    case "apply-patch":
+      only(1, "put the patch in quotes")
+      return { _tag: "ApplyPatch", patch: rest[0] }
     case "exec":
       only(1, "put the prompt in quotes")
       return { _tag: "Exec", prompt: prompt(topic, rest[0]), resume: undefined, options: turnOptions(topic, values) }
@@ -330,6 +346,12 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       return { _tag: "Exec", prompt: prompt(topic, rest[last ? 0 : 1]), resume, options: turnOptions(topic, values) }
     }
   }
+}
+
+const sandbox = (topic: Topic, words: ReadonlyArray<string>, values: Values): Command => {
+  if (words.length === 0) refuse(topic, "give a command, after --")
+  const { addedDirectories, config, cwd, sandboxMode } = turnOptions(topic, values)
+  return { _tag: "Sandbox", words, cwd, config, sandboxMode, addedDirectories }
 }
 
 const newServer = (topic: Topic, [name, command, ...args]: ReadonlyArray<string>, values: Values): NewServer => {
@@ -359,6 +381,19 @@ const pairs = (topic: Topic, flag: string, values: Values): ReadonlyArray<readon
       ? [pair.slice(0, at).trim(), pair.slice(at + 1)]
       : refuse(topic, `--${flag} needs KEY=VALUE, not "${pair}"`)
   })
+
+const undo = (id: string | undefined, values: Values): Command => ({
+  _tag: "Undo",
+  session: id === undefined ? { _tag: "Last", all: false } : { _tag: "Id", id },
+  undo: TaskArguments.undoOf(values, (detail) => refuse("undo", detail)),
+  options: turnOptions("undo", values)
+})
+
+const review = (text: string | undefined, values: Values): Command => ({
+  _tag: "Review",
+  ...TaskArguments.reviewOf(text, values, (detail) => refuse("review", detail)),
+  options: turnOptions("review", values)
+})
 
 const prompt = (topic: Topic, text: string | undefined): Prompt => {
   if (text === undefined || text === "-") return { _tag: "Stdin", dash: text === "-" }

@@ -33,9 +33,12 @@ export const topics = [
   "mcp add",
   "mcp remove",
   "trace",
+  "undo",
+  "review",
   "demo",
   "sandbox",
-  "doctor"
+  "doctor",
+  "apply-patch"
 ] as const
 /** @see {@link topics} */
 export type Topic = (typeof topics)[number]
@@ -64,23 +67,24 @@ export type ColorMode = (typeof colorModes)[number]
 
 const turns: ReadonlyArray<Topic> = ["exec", "exec resume", "demo"]
 const exec: ReadonlyArray<Topic> = ["exec", "exec resume"]
+const tasks: ReadonlyArray<Topic> = ["undo", "review"]
 
 /** Every flag, in the order of the help. */
 export const flags: ReadonlyArray<Flag> = [
   {
     name: "json",
     aliases: ["experimental-json"],
-    commands: [...turns, "sessions list", "sessions show", "sessions processes", "mcp list"],
+    commands: [...turns, ...tasks, "sessions list", "sessions show", "sessions processes", "mcp list"],
     summary: "write one JSON object a line to stdout"
   },
-  { name: "cd", short: "C", takes: "DIR", commands: [...exec, "sandbox"], summary: "work in this directory" },
-  { name: "model", short: "m", takes: "MODEL", commands: turns, summary: "the model to ask" },
+  { name: "cd", short: "C", takes: "DIR", commands: [...exec, ...tasks, "sandbox"], summary: "work in this directory" },
+  { name: "model", short: "m", takes: "MODEL", commands: [...turns, "review"], summary: "the model to ask" },
   {
     name: "config",
     short: "c",
     takes: "KEY=VALUE",
     repeats: true,
-    commands: [...turns, "sandbox"],
+    commands: [...turns, ...tasks, "sandbox"],
     summary: "override a key of config.toml; dotted keys, TOML values"
   },
   {
@@ -120,7 +124,7 @@ export const flags: ReadonlyArray<Flag> = [
     name: "output-last-message",
     short: "o",
     takes: "FILE",
-    commands: turns,
+    commands: [...turns, "review"],
     summary: "write the final answer to this file"
   },
   {
@@ -150,15 +154,29 @@ export const flags: ReadonlyArray<Flag> = [
   },
   {
     name: "verbose",
-    commands: [...turns, "sessions show"],
+    commands: [...turns, ...tasks, "sessions show"],
     summary: "show output and long lines in full; without it they are folded at a terminal"
   },
   {
     name: "strict-config",
-    commands: turns,
+    commands: [...turns, ...tasks],
     summary: "refuse keys of the configuration that are unknown or ignored, instead of naming them"
   },
   { name: "archived", commands: ["sessions list"], summary: "list the archived sessions instead" },
+  { name: "turns", takes: "N", commands: ["undo"], summary: "undo the last N turns that changed files; default 1" },
+  { name: "dry-run", commands: ["undo"], summary: "show what an undo would change, and change nothing" },
+  { name: "force", commands: ["undo"], summary: "restore files even if they were changed since" },
+  { name: "redo", commands: ["undo"], summary: "take the last undo back" },
+  { name: "uncommitted", commands: ["review"], summary: "review what is not committed; the default" },
+  { name: "base", takes: "BRANCH", commands: ["review"], summary: "review what differs from this branch" },
+  { name: "commit", takes: "SHA", commands: ["review"], summary: "review one commit" },
+  {
+    name: "fail-on",
+    takes: "PRIORITY",
+    choices: ["0", "1", "2", "3"],
+    commands: ["review"],
+    summary: "exit with 4 for a finding of this priority or a more urgent one; 0 is the most urgent"
+  },
   {
     name: "tail",
     takes: "PROCESS",
@@ -173,11 +191,11 @@ export const flags: ReadonlyArray<Flag> = [
   },
   {
     name: "otel",
-    commands: turns,
+    commands: [...turns, "review"],
     summary:
       "send traces and metrics over OTLP, to the endpoint in [otel] or OTEL_EXPORTER_OTLP_ENDPOINT, or to localhost:4318"
   },
-  { name: "trace", commands: turns, summary: "write the tree of spans to stderr at the end" },
+  { name: "trace", commands: [...turns, "review"], summary: "write the tree of spans to stderr at the end" },
   {
     name: "output",
     aliases: ["out"],
@@ -205,7 +223,7 @@ export const flags: ReadonlyArray<Flag> = [
     name: "color",
     takes: "WHEN",
     choices: colorModes,
-    commands: [...turns, "sessions list", "sessions show"],
+    commands: [...turns, ...tasks, "sessions list", "sessions show"],
     summary: "colours; auto means on a terminal and without NO_COLOR"
   },
   { name: "help", short: "h", commands: topics, summary: "show this help" },

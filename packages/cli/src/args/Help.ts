@@ -15,6 +15,8 @@ export const exitCodes = {
   usage: 2,
   /** The turn completed, but everything that it asked for was refused, because nobody could be asked. */
   refused: 3,
+  /** A review found something as urgent as `--fail-on` says. */
+  findings: 4,
   /** The configuration is wrong or incomplete, or this Node.js is too old (EX_CONFIG of sysexits). */
   configuration: 78
 } as const
@@ -41,9 +43,12 @@ const pages: { readonly [topic in Topic]: Page } = {
       ["hooks list", "list the commands that run as hooks here"],
       ["mcp list", "list the MCP servers (mcp add, mcp remove)"],
       ["trace ID", "write a session as an HTML page (--last: as above)"],
+      ["undo [ID]", "take back what the last turn changed in the files"],
+      ["review [TEXT]", "review changes, and list what is wrong with them"],
       ["demo", "watch a scripted model repair a small project; needs no key and no network"],
       ["sandbox -- COMMAND", "run a command in the sandbox, to see what it may do"],
-      ["doctor --sandbox", "try every way out of the sandbox of this machine"]
+      ["doctor --sandbox", "try every way out of the sandbox of this machine"],
+      ["apply-patch [PATCH]", "apply a patch of an agent to the files below this directory"]
     ],
     more: [
       "Configuration: config.toml in $SPINDLE_HOME, else in $CODEX_HOME (only read), else in ~/.spindle.",
@@ -178,6 +183,28 @@ const pages: { readonly [topic in Topic]: Page } = {
       ["spindle trace 0199a213-81c0-7800-8aa1-bbab2a035a53 --output turn.html", ""]
     ]
   },
+  undo: {
+    usage: ["spindle undo [ID] [FLAGS]"],
+    about:
+      "Takes back what the last turn of a session changed in the files of a git repository, and tells the model.\n" +
+      "Without an id, it is the last session of this directory. Files that were changed since are kept or named.",
+    examples: [
+      ["spindle undo --dry-run", "what would change"],
+      ["spindle undo --turns 2", ""],
+      ["spindle undo --redo", "take the undo back"]
+    ]
+  },
+  review: {
+    usage: ["spindle review [FLAGS] [TEXT]"],
+    about:
+      "Reviews changes in a git repository and lists what is wrong with them. It changes nothing.\n" +
+      "The findings are written to stdout, everything else to stderr.",
+    examples: [
+      ["spindle review", "what is not committed"],
+      ["spindle review --base main --fail-on 1", "for CI"],
+      ['spindle review "is the parser safe for untrusted input?"', ""]
+    ]
+  },
   demo: {
     usage: ["spindle demo [FLAGS]"],
     about:
@@ -205,6 +232,13 @@ const pages: { readonly [topic in Topic]: Page } = {
       "Tries to leave the sandbox of this machine in every known way, in a scratch directory, and prints what happened.\n" +
       "Exits with 1 if one of them works. Most attempts are written in Perl, which must be installed.",
     examples: [["spindle doctor --sandbox", ""]]
+  },
+  "apply-patch": {
+    usage: ["spindle apply-patch [PATCH]"],
+    about:
+      "Applies a patch, in the format of the tool apply_patch, to the files below this directory: completely, or not at all.\n" +
+      "Without PATCH it is read from stdin. Commands of an agent find this program as apply_patch.",
+    examples: [["cat changes.patch | spindle apply-patch", ""]]
   }
 }
 
@@ -213,6 +247,7 @@ const exits: ReadonlyArray<readonly [string, string]> = [
   ["1", "the turn failed, or an error occurred while running"],
   ["2", "the command line is wrong"],
   ["3", "the turn completed, but everything it asked for was refused, because nobody could be asked"],
+  ["4", "a review found something as urgent as --fail-on says"],
   ["78", "the configuration is wrong or incomplete, or Node.js is too old"],
   ["130", "stopped by Ctrl-C (129 by HUP, 143 by TERM); a second Ctrl-C ends at once"]
 ]

@@ -17,7 +17,8 @@ import type { Approvals } from "@spindle/core/Approvals"
 import type { SessionId } from "@spindle/core/Ids"
 import { Journal } from "@spindle/core/Journal"
 import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/SessionError"
-import type { QuestionSettled } from "@spindle/core/SessionEvent"
+import type { Op } from "@spindle/core/Op"
+import type { QuestionSettled, TaskNote } from "@spindle/core/SessionEvent"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -46,12 +47,20 @@ export interface Running extends Pick<App.Opened, "session" | "killTargets"> {
   readonly restore: () => void
 }
 
+/** A task of a session. `resultOf` returns its answer and exit code from its notes; by default they are those of its turn. */
+export interface TaskRun {
+  readonly op: Op
+  readonly resultOf?: (notes: ReadonlyArray<TaskNote>) => { readonly answer: string; readonly code: number } | undefined
+}
+
 /** What to run. */
 export interface ExecOptions {
   readonly options: TurnOptions
   readonly settings: Settings.Settings
   readonly cwd: string
   readonly prompt: string
+  /** A task to run in place of the prompt. */
+  readonly task?: TaskRun | undefined
   readonly resume: Resume | undefined
   /** What happens if there is no terminal to ask at. */
   readonly unattended: (isSandboxed: boolean) => Unattended
@@ -79,7 +88,7 @@ export const run = (
 > =>
   Effect.gen(function* () {
     const { cwd, options, settings } = what
-    const input = yield* TurnInput.inputOf(what)
+    const input = what.task === undefined ? yield* TurnInput.inputOf(what) : []
     yield* TurnInput.checkWritable(options.lastMessageFile)
     yield* makeDirectory(Path.join(settings.home, "sessions"))
     const output = yield* TurnInput.outputFormat(options.outputSchemaFile)
@@ -130,12 +139,16 @@ const consequences = Effect.fnUntraced(function* (what: ExecOptions, person: Per
   const result: Consequences = {
     unattended: approvals,
     isUnattended,
-    notices: [
-      ...(Result.isFailure(sandbox)
-        ? [`${sandbox.failure.message}. Commands run without it once they are approved.`]
-        : []),
-      ...(isUnattended ? [notice] : [])
-    ]
+    // a task runs no command
+    notices:
+      what.task === undefined
+        ? [
+            ...(Result.isFailure(sandbox)
+              ? [`${sandbox.failure.message}. Commands run without it once they are approved.`]
+              : []),
+            ...(isUnattended ? [notice] : [])
+          ]
+        : []
   }
   return result
 })
@@ -149,6 +162,7 @@ const execute = Effect.fnUntraced(function* (what: Execution) {
   const { json, lastMessageFile, threadSource } = what.options
   const resume = yield* resumeOf(what)
   const decided = { refused: 0, others: 0 }
+  const notes: Array<TaskNote> = []
   let { notices } = what
   const sayOnce = () => {
     warn(notices)
@@ -165,6 +179,7 @@ const execute = Effect.fnUntraced(function* (what: Execution) {
   }
   const end = yield* Exec.run({
     ...what,
+    op: what.task?.op,
     resume,
     meta: {
       program: `spindle ${version}`,
@@ -174,6 +189,7 @@ const execute = Effect.fnUntraced(function* (what: Execution) {
       Effect.map(faceOf(what, sessionId), (face) => ({
         ...face,
         show: (event) => {
+          if (event._tag === "TaskNote") notes.push(event)
           if (event._tag === "QuestionSettled") decided[isRefusal(event.decision) ? "refused" : "others"]++
           if (event._tag === "CallDecided" && event.permission === "deny" && event.source !== "hook") decided.refused++
           // programs that read the lines expect nothing else, unless something is refused
@@ -190,11 +206,14 @@ const execute = Effect.fnUntraced(function* (what: Execution) {
           )
       }))
   })
-  if (lastMessageFile !== undefined) yield* writeLast(lastMessageFile, end.lastMessage)
+  const result = what.task?.resultOf?.(notes)
+  const answer = what.task === undefined || end.isCompleted ? (result?.answer ?? end.lastMessage) : undefined
+  if (lastMessageFile !== undefined) yield* writeLast(lastMessageFile, answer)
   yield* Deferred.succeed(shown, undefined)
   if (json && end.failure !== undefined) warn([textOf(end.failure, what.settings.home)])
-  if (!json && end.lastMessage !== undefined) writeAnswer(end.lastMessage)
+  if (!json && answer !== undefined) writeAnswer(answer)
   if (!end.isCompleted) return Help.exitCodes.failed
+  if (result !== undefined) return result.code
   const isAllRefused = what.isUnattended && decided.refused > 0 && decided.others === 0
   return isAllRefused ? Help.exitCodes.refused : Help.exitCodes.ok
 })

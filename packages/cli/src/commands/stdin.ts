@@ -27,6 +27,11 @@ export const promptOf = (prompt: Prompt, hasImages: boolean): Effect.Effect<stri
     return Effect.filterOrFail(read, (text) => text.trim() !== "" || hasImages, noPrompt)
   })
 
+/** Returns the patch on standard input. **Errors**: `CliError` if it cannot be read. */
+export const patch: Effect.Effect<string, CliError> = Effect.suspend(() =>
+  process.stdin.isTTY === true ? Effect.fail(wrong("give a patch as an argument or on stdin")) : read
+)
+
 const addition = Effect.gen(function* () {
   if (!isPiped()) return ""
   const waiting = yield* Effect.forkChild(
@@ -70,6 +75,6 @@ const read = Effect.flatMap(
   }),
   (text) =>
     text === undefined
-      ? Effect.fail(wrong("standard input is too large for a prompt: it has more than 16 MiB"))
+      ? Effect.fail(wrong("standard input is too large: it has more than 16 MiB"))
       : Effect.succeed(text)
 )

@@ -214,6 +214,41 @@ describe("parse", () => {
     assert.include(refused("exec", "--last", "p"), "spindle exec has no flag --last")
   })
 
+  it("reads what to undo", () => {
+    const undo = (...argv: ReadonlyArray<string>) => {
+      const command = ok("undo", ...argv)
+      return command._tag === "Undo" ? [command.session, command.undo] : command._tag
+    }
+    const nothing = { turns: 1, redo: false, dryRun: false, force: false }
+    assert.deepStrictEqual(undo(), [{ _tag: "Last", all: false }, nothing])
+    assert.deepStrictEqual(undo("0199", "--turns", "3", "--force"), [
+      { _tag: "Id", id: "0199" },
+      { ...nothing, turns: 3, force: true }
+    ])
+    assert.deepStrictEqual(undo("--redo", "--dry-run"), [
+      { _tag: "Last", all: false },
+      { ...nothing, redo: true, dryRun: true }
+    ])
+    for (const turns of ["0", "1.5", "x"])
+      assert.include(refused("undo", "--turns", turns), "a whole number, at least 1")
+    assert.include(refused("undo", "--redo", "--turns", "2"), "cannot be used together")
+  })
+
+  it("reads what to review", () => {
+    const review = (...argv: ReadonlyArray<string>) => {
+      const command = ok("review", ...argv)
+      return command._tag === "Review" ? [command.target, command.failOn] : command._tag
+    }
+    assert.deepStrictEqual(review(), [{ type: "uncommitted" }, undefined])
+    assert.deepStrictEqual(review("--uncommitted"), [{ type: "uncommitted" }, undefined])
+    assert.deepStrictEqual(review("--base", "main", "--fail-on", "1"), [{ type: "base", branch: "main" }, 1])
+    assert.deepStrictEqual(review("--commit=c0ffee"), [{ type: "commit", sha: "c0ffee" }, undefined])
+    assert.deepStrictEqual(review("is it safe?"), [{ type: "custom", instructions: "is it safe?" }, undefined])
+    assert.include(refused("review", "--base", "main", "--commit", "a"), "--base and --commit cannot be used together")
+    assert.include(refused("review", " "), "the instructions are empty")
+    assert.include(refused("review", "--fail-on", "4"), "takes one of 0, 1, 2, 3")
+  })
+
   it("refuses words that are too many or too few", () => {
     assert.include(refused("exec", "fix", "the", "test"), 'unexpected "the"; put the prompt in quotes')
     assert.include(refused("exec", " "), "the prompt is empty")
@@ -224,7 +259,10 @@ describe("parse", () => {
     assert.include(refused("hooks"), "a command is missing: list, trust")
     assert.include(refused("hooks", "list", "x"), "hooks list takes nothing else")
     assert.include(refused("hooks", "trust", "--json"), "spindle hooks trust has no flag --json")
-    assert.include(refused(), "a command is missing: exec, sessions, hooks, mcp, trace, demo, sandbox or doctor")
+    assert.include(
+      refused(),
+      "a command is missing: exec, sessions, hooks, mcp, trace, undo, review, demo, sandbox or doctor"
+    )
     assert.include(refused("sessions", "processes"), "give a session id")
     assert.include(refused("sessions", "processes", "a", "--tail", "p", "--end", "p"), "--tail cannot be used together")
     assert.include(refused("sessions"), "a command is missing: list, show, archive, unarchive, processes")

@@ -170,6 +170,7 @@ const settings = {
     key: Redacted.make("sk-secret"),
     headers: [["x-org", Redacted.make("org-secret")]]
   },
+  mcpServers: [],
   commands: { environment: { inherit: "all", exclude: CommandEnvironment.secretNames }, allowsLoginShell: true }
 } as unknown as Settings.Settings
 

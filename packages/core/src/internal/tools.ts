@@ -6,8 +6,8 @@ import * as Tool from "effect/ai/Tool"
 import { promptOf } from "../models/effectAi.ts"
 import type { ToolAuthority } from "../ports/ToolAuthority.ts"
 import type { ToolEntry, ToolPolicy, ToolTable } from "../ports/ToolSource.ts"
-import type { CallDisplay } from "../protocol/Display.ts"
-import { messageOf, ToolHandlerMissing, ToolInvalid } from "../protocol/AgentError.ts"
+import { CallbackFailed, messageOf, ToolHandlerMissing, ToolInvalid } from "../protocol/AgentError.ts"
+import type { ToolCall } from "../protocol/Item.ts"
 import * as Authority from "../state/Authority.ts"
 import * as ToolArguments from "./toolArguments.ts"
 
@@ -67,7 +67,8 @@ const makeEntry = ({ policy, run, tool }: ToolDefinition): ToolEntry => {
     return {
       policy,
       run,
-      display: displayOf(policy, decode),
+      display: ofDecoded(policy?.display, decode),
+      redirect: ofDecoded(policy?.redirect, decode),
       spec: {
         name: tool.name,
         description: Tool.getDescription(tool),
@@ -85,13 +86,36 @@ const makeEntry = ({ policy, run, tool }: ToolDefinition): ToolEntry => {
   }
 }
 
-/** The display of a policy, for arguments as the model wrote them. Arguments that do not decode have none. */
-const displayOf = (policy: ToolPolicy<any> | undefined, decode: ToolEntry["decode"]) => {
-  const display = policy?.display
-  if (display === undefined) return () => undefined
-  return (params: unknown): CallDisplay | undefined => {
+/** Calls a function of a policy with arguments as the model wrote them. For arguments that do not decode it is undefined. */
+const ofDecoded = <A>(of: ((params: any) => A | undefined) | undefined, decode: ToolEntry["decode"]) => {
+  if (of === undefined) return () => undefined
+  return (params: unknown): A | undefined => {
     const decoded = Effect.runSyncExit(decode(params))
-    return decoded._tag === "Failure" ? undefined : display(decoded.value)
+    return decoded._tag === "Failure" ? undefined : of(decoded.value)
+  }
+}
+
+/** A call as the tool gets it that it reaches. `entry` is undefined if there is no such tool, or with a `failure`. */
+export interface Reached<Call> {
+  readonly entry: ToolEntry | undefined
+  readonly call: Call
+  /** The redirect function threw. */
+  readonly failure?: CallbackFailed
+}
+
+/** Follows the redirection of a call. */
+export const reach = <Call extends Pick<ToolCall, "name" | "params">>(
+  { byName }: ToolTable,
+  call: Call
+): Reached<Call> => {
+  const entry = byName.get(call.name)
+  try {
+    const redirection = entry?.redirect(call.params)
+    const target = redirection === undefined ? undefined : byName.get(redirection.name)
+    return target === undefined ? { entry, call } : { entry: target, call: { ...call, ...redirection } }
+  } catch (cause) {
+    const callback = `the redirect function of the tool ${call.name}`
+    return { entry: undefined, call, failure: new CallbackFailed({ callback, cause }) }
   }
 }
 

@@ -47,8 +47,20 @@ export interface ToolPolicy<Params = unknown> {
   readonly check?: ((params: Params) => Effect.Effect<string | undefined>) | undefined
   /** Describes a call, for people and for the wire. It is recorded with the call. Without it a call is `Other`. */
   readonly display?: ((params: Params) => CallDisplay) | undefined
+  /**
+   * Returns the call of another tool that this call means, or undefined. That tool's policy and handler then apply, as
+   * if the model had called it; the call is recorded as the model made it, with that tool's display. Its own redirection is
+   * not followed, and a name that no tool has is ignored.
+   */
+  readonly redirect?: ((params: Params) => Redirection | undefined) | undefined
   /** For a tool that takes plain text in a grammar; its handler gets `{ input }`. */
   readonly freeform?: ToolSpec["freeform"] | undefined
+}
+
+/** The call of another tool: its name and its arguments as a model would write them. */
+export interface Redirection {
+  readonly name: string
+  readonly params: unknown
 }
 
 /** A tool that can be called. */
@@ -62,6 +74,8 @@ export interface ToolEntry {
   readonly run: (params: unknown, callId: string) => Effect.Effect<unknown, unknown>
   /** Describes a call from its arguments as the model wrote them. Throws what the display function of its policy throws. */
   readonly display: (params: unknown) => CallDisplay | undefined
+  /** Returns the call of another tool that these arguments mean. Throws what the redirect function of its policy throws. */
+  readonly redirect: (params: unknown) => Redirection | undefined
   /** Returns whether the tool itself asks for approval of a call, whatever its policy allows. */
   readonly asks: ((params: unknown, callId: string, items: ReadonlyArray<Item>) => Effect.Effect<boolean>) | undefined
   readonly encodeSuccess: (value: unknown) => Effect.Effect<unknown, Schema.SchemaError>

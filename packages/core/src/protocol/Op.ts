@@ -98,9 +98,10 @@ export class EndProcess extends Schema.Opaque<EndProcess>()(
 
 /**
  * How a task that a client starts gets its turn: `queue` waits like queued input, `replace` aborts the running turn as
- * `Replaced` and starts ahead of the queue (contract S4).
+ * `Replaced` and starts ahead of the queue, and `alongside` runs next to the running turn and has no turn; without a
+ * running turn it is as `queue` (contract S4).
  */
-export const TaskMode = Schema.Literals(["queue", "replace"]).annotate({ identifier: "TaskMode" })
+export const TaskMode = Schema.Literals(["queue", "replace", "alongside"]).annotate({ identifier: "TaskMode" })
 /** @see {@link TaskMode} */
 export type TaskMode = typeof TaskMode.Type
 
@@ -239,7 +240,7 @@ export type Rejection = typeof Rejection.Type
 export class Started extends Schema.Opaque<Started>()(
   Schema.TaggedStruct("Started", { submissionId: SubmissionId, turnId: TurnId }).annotate({ identifier: "Started" })
 ) {}
-/** The input joined the running turn. */
+/** The input joined the running turn, or the task runs alongside it. */
 export class Steered extends Schema.Opaque<Steered>()(
   Schema.TaggedStruct("Steered", { submissionId: SubmissionId, turnId: TurnId }).annotate({ identifier: "Steered" })
 ) {}

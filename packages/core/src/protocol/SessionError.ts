@@ -86,17 +86,23 @@ export class SessionClosed extends Schema.TaggedError<SessionClosed>()("SessionC
 const compactionProblems = {
   GainTooSmall: "it would free too little",
   EmptySummary: "the model wrote no summary",
-  DoesNotFit: "not even a part of it fits into the model's context window"
+  DoesNotFit: "not even a part of it fits into the model's context window",
+  Denied: "a hook denied it"
 } as const
 
-/** A history was not compacted; it is as it was. Trying again helps only after the conversation has grown. */
+/**
+ * A history was not compacted; it is as it was. Trying again helps only after the conversation has grown. `detail` is what
+ * the hook said that denied it.
+ */
 export class CompactionFailed extends Schema.TaggedError<CompactionFailed>()("CompactionFailed", {
   sessionId: SessionId,
   turnId: TurnId,
-  reason: Schema.Literals(["GainTooSmall", "EmptySummary", "DoesNotFit"])
+  reason: Schema.Literals(["GainTooSmall", "EmptySummary", "DoesNotFit", "Denied"]),
+  detail: Schema.optionalKey(Schema.String)
 }) {
   override get message() {
-    return `cannot compact the conversation: ${compactionProblems[this.reason]}`
+    const detail = this.detail === undefined ? "" : `: ${this.detail}`
+    return `cannot compact the conversation: ${compactionProblems[this.reason]}${detail}`
   }
 }
 

@@ -50,7 +50,7 @@ export class SessionResumed extends Schema.Opaque<SessionResumed>()(
 /**
  * Input was accepted. With a `turnId` it steers that turn, otherwise it waits in the queue: at a `position`, or as its
  * head, which starts at once. With a `fragment` it is a notice of a program and not the user's words. With a `task` its
- * turn runs that task instead of the regular one.
+ * turn runs that task instead of the regular one; with both a `task` and a `turnId` the task runs alongside that turn.
  */
 export class InputAccepted extends Schema.Opaque<InputAccepted>()(
   record("InputAccepted", {
@@ -240,6 +240,14 @@ export class TaskNote extends Schema.Opaque<TaskNote>()(
     message: Schema.optionalKey(Schema.String)
   })
 ) {}
+/**
+ * A task that runs alongside the turn reports its result. The result takes the place of the task among the input that
+ * waits: as a notice for this turn, or for the next one if this one takes no more input. A task that was cut off reports
+ * that.
+ */
+export class TaskReported extends Schema.Opaque<TaskReported>()(
+  record("TaskReported", { turnId: TurnId, submissionId: SubmissionId, fragment: Schema.String, input: Input })
+) {}
 /** Terminal: the task returned. `usage` counts the turn. */
 export class TurnCompleted extends Schema.Opaque<TurnCompleted>()(
   record("TurnCompleted", {
@@ -337,6 +345,7 @@ export const KnownRecord = Schema.Union([
   DelegateStarted,
   DelegateEnded,
   TaskNote,
+  TaskReported,
   TurnCompleted,
   TurnFailed,
   TurnAborted,

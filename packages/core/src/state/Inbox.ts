@@ -2,16 +2,20 @@
  * Accepted input that no turn has carried, in order of acceptance (contract P2, P3).
  *
  * The inbox is a value inside {@link SessionState}: input enters it with the record that accepts it and leaves it with
- * the record that carries, blocks, returns or drops it; a task leaves it with the record that starts its turn. So *taking* an input and *carrying* it are one step, and input
- * that is not carried never leaves the inbox. An entry is bound to the turn that it steers, or waits in the queue.
+ * the record that carries, blocks, returns or drops it; a task leaves it with the record that starts its turn. So *taking*
+ * an input and *carrying* it are one step, and input that is not carried never leaves the inbox. An entry is bound to the
+ * turn that it steers, or waits in the queue. A task that runs alongside a turn is bound to it, and becomes a notice with
+ * the record of its result.
  */
 import type { SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Input } from "../protocol/Input.ts"
 import type { AcceptedTask } from "../protocol/Op.ts"
+import type { TaskReported } from "../protocol/SessionEvent.ts"
 
 /**
  * One accepted input. `turnId` names the turn that it steers; without one it waits for its own turn. A `fragment`
- * marks a notice of a program: not the user's words. A `task` is what its turn runs instead of the regular task.
+ * marks a notice of a program: not the user's words. A `task` is what its turn runs instead of the regular task, or what
+ * runs alongside the turn that `turnId` names.
  */
 export interface Entry {
   readonly submissionId: SubmissionId
@@ -39,11 +43,27 @@ export const remove = (self: Inbox, submissionIds: Iterable<SubmissionId>): Inbo
   return gone.size === 0 ? self : self.filter((entry) => !gone.has(entry.submissionId))
 }
 
+/** Replaces a task that runs alongside its turn by its result; see `TaskReported`. */
+export const report = (
+  self: Inbox,
+  { fragment, input, submissionId }: Pick<TaskReported, "fragment" | "input" | "submissionId">
+): Inbox =>
+  self.map((entry) => (entry.submissionId === submissionId ? { ...entry, fragment, input, task: undefined } : entry))
+
+/** A task that has not reported its result. */
+export type RunningTask = Entry & { readonly task: AcceptedTask }
+
+/** Returns the tasks that run alongside a turn and have not reported their results. */
+export const runningTasks = (self: Inbox, turnId: TurnId): ReadonlyArray<RunningTask> =>
+  self.filter((entry): entry is RunningTask => entry.task !== undefined && entry.turnId === turnId)
+
 /** Returns the entries of a turn: the input that it was started with, then what steers it, in order. */
 export const forTurn = (self: Inbox, turnId: TurnId, startedWith: SubmissionId | undefined): ReadonlyArray<Entry> => {
   if (self.length === 0) return self
   const own = self.filter((entry) => entry.submissionId === startedWith)
-  const steering = self.filter((entry) => entry.turnId === turnId && entry.submissionId !== startedWith)
+  const steering = self.filter(
+    (entry) => entry.turnId === turnId && entry.submissionId !== startedWith && entry.task === undefined
+  )
   return own.length === 0 ? steering : [...own, ...steering]
 }
 

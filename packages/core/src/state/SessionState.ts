@@ -15,6 +15,7 @@
  * 7. A turn has one model request at a time; each ends once, and none is open at a terminal record (I7).
  * 8. A rollback comes between turns and takes no more turns than there are (J4).
  * 9. The history is replaced between model requests, while no call is open (I6).
+ * 10. A task that runs alongside a turn reports its result once, before the terminal record of that turn (P2).
  */
 import type { CallId, ProcessId, ModelRequestId, QuestionId, SessionId, SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Item, ToolCall } from "../protocol/Item.ts"
@@ -158,6 +159,9 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
       return state
     case "InputBlocked":
       state.inbox = Inbox.remove(state.inbox, [record.submissionId])
+      return state
+    case "TaskReported":
+      state.inbox = Inbox.report(state.inbox, record)
       return state
     case "TurnStarted":
       return startTurn(state, record)
@@ -374,10 +378,17 @@ export const violation = (self: SessionState, record: JournalRecord): string | u
   if (record._tag === "ModelRequested" || record._tag === "ModelResponded") return modelViolation(turn!, record)
   if (record._tag === "RolledBack") return rollbackViolation(self, record.turns)
   if (record._tag === "InputBlocked") return inputViolation(self, [record.submissionId])
+  if (record._tag === "TaskReported") {
+    return Inbox.runningTasks(self.inbox, record.turnId).some((one) => one.submissionId === record.submissionId)
+      ? undefined
+      : `10: task ${record.submissionId} does not run alongside turn ${record.turnId}`
+  }
   if (record._tag === "TurnCompleted" || record._tag === "TurnFailed" || record._tag === "TurnAborted") {
     if (turn!.openCalls.length > 0) return `4: calls ${callIdsOf(turn!)} are open`
     if (turn!.questions.length > 0) return `5: ${turn!.questions.length} questions are open`
     if (turn!.modelRequest !== undefined) return `7: model request ${turn!.modelRequest} is open`
+    const [task] = Inbox.runningTasks(self.inbox, turn!.turnId)
+    if (task !== undefined) return `10: task ${task.submissionId} has not reported its result`
   }
   return record._tag === "TurnAborted"
     ? inputViolation(self, [...record.returned.map((one) => one.submissionId), ...record.dropped])

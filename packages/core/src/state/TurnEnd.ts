@@ -3,7 +3,7 @@
  * appends them when the turn settles. A resume appends them for a turn that was cut off when the program was killed.
  *
  * ```
- *   QuestionSettled*  ModelResponded?  ToolResult*  hand-back?  marker?  TurnCompleted | TurnFailed | TurnAborted
+ *   QuestionSettled*  ModelResponded?  ToolResult*  TaskReported*  hand-back?  marker?  TurnCompleted | TurnFailed | TurnAborted
  * ```
  *
  * They close everything that the turn left open (contract A1, I6, I7), say which bound stopped the turn (S10), inform the
@@ -19,6 +19,7 @@ import * as TokenUsage from "../protocol/TokenUsage.ts"
 import * as History from "./History.ts"
 import * as Inbox from "./Inbox.ts"
 import type { OpenTurn, SessionState } from "./SessionState.ts"
+import * as TaskReport from "./TaskReport.ts"
 
 /** A call that has no recorded result yet. `result` is what its handler returned. */
 export interface LiveCall {
@@ -48,7 +49,7 @@ export interface KeptProcess {
 }
 
 type Settled = { readonly live: LiveTurn } & (
-  | { readonly _tag: "Completed"; readonly lastMessage: string | undefined }
+  | { readonly _tag: "Completed"; readonly lastMessage: string | null | undefined }
   | { readonly _tag: "Failed"; readonly error: { readonly tag: string; readonly message: string } }
   | {
       readonly _tag: "Aborted"
@@ -83,6 +84,9 @@ export const records = (state: SessionState, end: TurnEnd): ReadonlyArray<NewRec
     ...endRequest(turn, end, open),
     // mutant owner-closes-the-calls (I6: the owner settles the open calls): drop
     ...turn.openCalls.map((call) => itemOf(turn, resultOf(call, end))),
+    // mutant owner-reports-for-tasks (P2: a task alongside a turn that reports no result in time is reported as cut off):
+    //   drop
+    ...Inbox.runningTasks(state.inbox, turn.turnId).map((task) => TaskReport.of(task, turn.turnId, "was cut off")),
     ...recordHandBack(turn, end),
     ...markerOf(state, turn, end),
     terminalOf(state, { ...turn, usage, lastMessage }, end)
@@ -195,7 +199,8 @@ const keptDelegates = ({ delegates }: SessionState) => delegates.filter(({ linke
 
 const terminalOf = (state: SessionState, turn: OpenTurn, end: TurnEnd): NewRecord => {
   const { turnId, usage } = turn
-  const lastMessage = (end._tag === "Completed" ? end.lastMessage : undefined) ?? turn.lastMessage
+  const own = end._tag === "Completed" ? end.lastMessage : undefined
+  const lastMessage = own === undefined ? turn.lastMessage : (own ?? undefined)
   const message = lastMessage === undefined ? {} : { lastMessage }
   switch (end._tag) {
     case "Completed":

@@ -13,6 +13,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { Agent } from "../Agent.ts"
+import { reach } from "../internal/tools.ts"
 import * as ToolTables from "../internal/toolTables.ts"
 import { guard, Hooks, provide } from "../Hooks.ts"
 import { MutationGate } from "../MutationGate.ts"
@@ -121,10 +122,12 @@ const requestsOf = <R>({ instructions, output }: Agent<R>) => {
   let warnings: Array<string> = []
   const warned = new Set<string>()
   const display =
-    ({ byName }: ToolTable): SampleRequest["display"] =>
-    ({ name, params }) => {
+    (table: ToolTable): SampleRequest["display"] =>
+    (made) => {
+      const { name } = made
       try {
-        return byName.get(name)?.display(params)
+        const { call, entry } = reach(table, made)
+        return entry?.display(call.params)
       } catch (cause) {
         if (!warned.has(name)) {
           warned.add(name)

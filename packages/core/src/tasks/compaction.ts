@@ -1,6 +1,8 @@
 /** Compacts the history of a turn: one request aside for a summary, then one record that replaces the history. */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { guard, Hooks, provide } from "../Hooks.ts"
 import * as NoteKind from "../NoteKind.ts"
 import { Fragments, none } from "../ports/Fragments.ts"
 import type { Model } from "../ports/Model.ts"
@@ -10,7 +12,7 @@ import type { SessionConfig } from "../protocol/SessionConfig.ts"
 import { CompactionFailed, type ModelFailed } from "../protocol/SessionError.ts"
 import * as Compaction from "../state/Compaction.ts"
 import * as History from "../state/History.ts"
-import type { Turn } from "../Turn.ts"
+import { Turn } from "../Turn.ts"
 import * as Attempts from "./attempts.ts"
 
 /** Why a history is compacted: asked for, too long for the limit, or too long for the model. */
@@ -79,6 +81,13 @@ export const compact = ({
     const before = history.filter((item) => item._tag !== "UserMessage" || !restored.has(item.fragment ?? ""))
     const plan = Compaction.plan(before, limits)
     if (!Compaction.isEnough(before, Compaction.withoutSummary(plan), limits)) return yield* fail("GainTooSmall")
+    const hooks = provide(guard(yield* Hooks, turn.warn), Context.make(Turn, turn))
+    const asked = trigger === "manual" ? "manual" : "auto"
+    const { deny, reason: detail } = yield* hooks.preCompact(turnId, asked)
+    if (deny) {
+      const why = detail === undefined ? {} : { detail }
+      return yield* new CompactionFailed({ sessionId, turnId, reason: "Denied", ...why })
+    }
     yield* turn.note(CompactionStarted, { trigger, tokens: yield* turn.contextTokens })
     let { material } = plan
     let summary: string | undefined
@@ -103,6 +112,7 @@ export const compact = ({
       tokensAfter: yield* turn.contextTokens,
       droppedItems: plan.material.length - material.length
     })
+    yield* hooks.postCompact(turnId, asked)
   })
 
 /**

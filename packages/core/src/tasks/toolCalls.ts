@@ -6,7 +6,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import type * as Tracer from "effect/Tracer"
-import { defaultPolicy, rulingOf } from "../internal/tools.ts"
+import { defaultPolicy, reach, rulingOf } from "../internal/tools.ts"
 import type { TurnTables } from "../internal/toolTables.ts"
 import type { Hooks } from "../Hooks.ts"
 import type { MutationGate } from "../MutationGate.ts"
@@ -53,9 +53,9 @@ export const make = (options: CallOptions): ToolCalls => {
   const permits = Semaphore.makeUnsafe(options.concurrency)
   const failures = new RepeatedFailures(options.identicalFailures)
   return {
-    start: (call) =>
+    start: (made) =>
       Effect.suspend(() => {
-        const entry = options.tools.current.byName.get(call.name)
+        const { call, entry, failure } = reach(options.tools.current, made)
         const place = contexts.push([]) - 1
         const addContexts = (texts: ReadonlyArray<string>) => void (contexts[place] = texts)
         const isExclusive = entry !== undefined && entry.policy?.concurrency !== "parallel"
@@ -74,6 +74,9 @@ export const make = (options: CallOptions): ToolCalls => {
           const { gate, hooks, tools } = options
           const notice = failures.noticeFor(call)
           if (notice !== undefined) return turn.finish(call, "failed", notice)
+          if (failure !== undefined) {
+            return Effect.andThen(turn.warn(failure.message), turn.finish(call, "failed", failure.message))
+          }
           return entry === undefined
             ? turn.finish(call, "failed", unknownTool(call.name, tools))
             : process({ turn, hooks, gate, entry, policy: entry.policy ?? defaultPolicy, call, order, addContexts })

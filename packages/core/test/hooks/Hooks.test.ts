@@ -17,7 +17,16 @@ const Decisions = Schema.Struct({
   deny: Schema.UndefinedOr(Text),
   continueWith: Schema.UndefinedOr(Text),
   fails: Schema.UndefinedOr(
-    Schema.Literals(["sessionStart", "userPromptSubmit", "preToolUse", "permissionRequest", "postToolUse", "stop"])
+    Schema.Literals([
+      "sessionStart",
+      "userPromptSubmit",
+      "preToolUse",
+      "permissionRequest",
+      "postToolUse",
+      "preCompact",
+      "postCompact",
+      "stop"
+    ])
   )
 })
 
@@ -45,6 +54,8 @@ const hooksOf = (decisions: typeof Decisions.Type, name: string, log: Array<stri
         deny === undefined ? { decision: "ask" as const } : { decision: "deny" as const, reason: deny }
       ),
     postToolUse: () => decide("postToolUse", contexts),
+    preCompact: () => decide("preCompact", deny === undefined ? { deny: false } : { deny: true, reason: deny }),
+    postCompact: () => decide("postCompact", undefined),
     stop: () => decide("stop", continueWith === undefined ? {} : { continueWith })
   }
 }
@@ -67,7 +78,9 @@ const observe = (
     result(hooks.preToolUse(turnId, "tool", {})),
     result(hooks.postToolUse(turnId, "tool", {})),
     result(hooks.stop(turnId, { lastMessage: "last", continuations: 0 })),
-    result(hooks.permissionRequest(turnId, { kind: "command", payload: {} }))
+    result(hooks.permissionRequest(turnId, { kind: "command", payload: {} })),
+    result(hooks.preCompact(turnId, "auto")),
+    result(hooks.postCompact(turnId, "auto"))
   ]
   return { verdicts, log }
 }
@@ -94,7 +107,7 @@ describe("Hooks.combine", () => {
 
   it.prop("decides as its hooks in order", [Decisions, Decisions], ([a, b]) => {
     const plain = { ...a, fails: undefined }
-    const [start, prompt, tool, post, stop, permission] = observe((of) =>
+    const [start, prompt, tool, post, stop, permission, compaction] = observe((of) =>
       Hooks.combine(of(plain, "a"), of({ ...b, fails: undefined }, "b"))
     ).verdicts
     assert.deepStrictEqual(start, { value: { contexts: [...a.contexts, ...b.contexts] } })
@@ -106,6 +119,7 @@ describe("Hooks.combine", () => {
     })
     const denial = a.deny ?? b.deny
     assert.deepStrictEqual(tool, { value: denial === undefined ? { deny: false } : { deny: true, reason: denial } })
+    assert.deepStrictEqual(compaction, tool)
     assert.deepStrictEqual(permission, {
       value: denial === undefined ? { decision: "ask" } : { decision: "deny", reason: denial }
     })
@@ -126,6 +140,8 @@ describe("a hook that does not return in time, or fails", () => {
     preToolUse: () => Effect.never,
     permissionRequest: () => Effect.never,
     postToolUse: () => Effect.never,
+    preCompact: () => Effect.never,
+    postCompact: () => Effect.never,
     stop: () => Effect.never
   }
   const calls = <E>(hooks: Hooks.Hooks<E>): ReadonlyArray<readonly [string, Effect.Effect<unknown, E>]> => [
@@ -134,7 +150,9 @@ describe("a hook that does not return in time, or fails", () => {
     ["preToolUse", hooks.preToolUse(turnId, "tool", {})],
     ["postToolUse", hooks.postToolUse(turnId, "tool", {})],
     ["stop", hooks.stop(turnId, { lastMessage: undefined, continuations: 0 })],
-    ["permissionRequest", hooks.permissionRequest(turnId, { kind: "command", payload: {} })]
+    ["permissionRequest", hooks.permissionRequest(turnId, { kind: "command", payload: {} })],
+    ["preCompact", hooks.preCompact(turnId, "manual")],
+    ["postCompact", hooks.postCompact(turnId, "manual")]
   ]
 
   it.effect("fails at the deadline, by name", () =>
@@ -165,7 +183,9 @@ describe("a hook that does not return in time, or fails", () => {
         { deny: false },
         [],
         {},
-        { decision: "ask" }
+        { decision: "ask" },
+        { deny: false },
+        undefined
       ])
     })
   )

@@ -286,7 +286,9 @@ describe("input that is left at the end of a turn", () => {
 
 describe("an abort", () => {
   const script = [[call("tool", {}, "c1")], [text("done")], [text("again")], [text("again")]]
-  const verdicts: { readonly [Name in keyof Hooks.Hooks]: Effect.Success<ReturnType<Hooks.Hooks[Name]>> } = {
+  // those of a compaction are in CompactTask.test.ts
+  type Name = Exclude<keyof Hooks.Hooks, "preCompact" | "postCompact">
+  const verdicts: { readonly [One in Name]: Effect.Success<ReturnType<Hooks.Hooks[One]>> } = {
     sessionStart: { contexts: [] },
     userPromptSubmit: { block: false, contexts: [] },
     preToolUse: { deny: false },
@@ -295,7 +297,7 @@ describe("an abort", () => {
     stop: {}
   }
 
-  for (const hook of Object.keys(verdicts) as ReadonlyArray<keyof Hooks.Hooks>) {
+  for (const hook of Object.keys(verdicts) as ReadonlyArray<Name>) {
     for (const [how, hang] of [
       ["hangs", Effect.never],
       ["ignores interruptions", Effect.uninterruptible(Effect.never)],

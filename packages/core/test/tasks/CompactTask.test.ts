@@ -7,7 +7,7 @@ import * as Op from "@spindle/core/Op"
 import * as SessionState from "@spindle/core/SessionState"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
-import { Effect, Option } from "effect"
+import { Deferred, Effect, Option } from "effect"
 import { answers, long, summarizing, summary, textsOf } from "../fixtures/compactions.ts"
 import { assertTurns, terminals } from "../fixtures/turns.ts"
 
@@ -127,6 +127,47 @@ describe("the compact task", () => {
       assert.include(failureOf(yield* compact(never))?.message, "context window")
     })
   )
+
+  it.effect("S11 runs the hooks before and after it, and one of them can deny it", () =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const harness = yield* make({
+        hooks: {
+          preCompact: (_, trigger) => Effect.sync(() => ({ deny: log.push(trigger) === 1, reason: "not now" })),
+          postCompact: (_, trigger) => Effect.sync(() => void log.push(`after ${trigger}`))
+        }
+      })
+      yield* harness.run("one")
+      yield* harness.run("two")
+      const before = yield* historyOf(harness)
+      const reason = "cannot compact the conversation: a hook denied it: not now"
+      assert.strictEqual(failureOf(yield* compact(harness))?.message, reason)
+      assert.deepStrictEqual([yield* historyOf(harness), harness.requests.length], [before, 2])
+      assert.strictEqual((yield* compact(harness))._tag, "TurnCompleted")
+      assert.deepStrictEqual(log, ["manual", "manual", "after manual"])
+    })
+  )
+
+  for (const hook of ["preCompact", "postCompact"] as const) {
+    it.effect(`S11 I3 is aborted while ${hook} hangs, and the session continues`, () =>
+      Effect.gen(function* () {
+        const entered = yield* Deferred.make<void>()
+        const hang = () => Effect.andThen(Deferred.succeed(entered, undefined), Effect.never)
+        const harness = yield* make({ hooks: { [hook]: hang } })
+        yield* harness.run("one")
+        yield* harness.run("two")
+        yield* harness.session.submit(Op.startTask("compact"))
+        yield* Deferred.await(entered)
+        yield* harness.session.abort()
+        yield* harness.session.awaitIdle
+        assert.strictEqual(terminals(harness.events).at(-1)?._tag, "TurnAborted")
+        const texts = textsOf(yield* historyOf(harness))
+        assert.strictEqual(texts.includes(summary), hook === "postCompact")
+        assert.strictEqual((yield* harness.run("three"))._tag, "TurnCompleted")
+        assertTurns(harness.events)
+      })
+    )
+  }
 
   it.effect("P1 S11 waits while another compaction runs, and then has nothing left to free", () =>
     Effect.gen(function* () {

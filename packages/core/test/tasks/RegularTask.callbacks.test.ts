@@ -29,6 +29,7 @@ describe("a function of a tool that throws", () => {
   const approving: Approvals.Approvals = { decide: () => Effect.succeed({ _tag: "Approved", scope: "once" }) }
   const failing: { readonly [name: string]: SessionHarness.TestTool } = {
     "the approval function of the tool tool": { ...ran, policy: { approval: throws } },
+    "the redirect function of the tool tool": { ...ran, policy: { redirect: throws } },
     "the payload function of the tool tool": { ...ran, policy: { approval: "ask", payload: throws } },
     "the needsApproval function of the tool tool": { ...ran, needsApproval: throws }
   }

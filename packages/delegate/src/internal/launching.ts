@@ -7,6 +7,7 @@ import type { Model } from "@spindle/core/Model"
 import * as Session from "@spindle/core/Session"
 import { SessionConfig } from "@spindle/core/SessionConfig"
 import { SessionBusy } from "@spindle/core/SessionError"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
 import { ToolAuthority } from "@spindle/core/ToolAuthority"
 import { Turn } from "@spindle/core/Turn"
 import * as Clock from "effect/Clock"
@@ -134,7 +135,7 @@ const open = Effect.fnUntraced(function* <R>(handle: Handle, options: LaunchOpti
     ...(begin._tag === "New" ? { sessionId: delegateId } : { resume: delegateId }),
     meta,
     ancestors: turn.session.path,
-    onEvent: handle.onEvent
+    onEvent: observing(handle, options.onEvent)
   }).pipe(
     Effect.provideService(Scope.Scope, own),
     Effect.provideService(
@@ -188,4 +189,16 @@ const narrowings = new WeakMap<ToolAuthority, WeakMap<Agent.Agent<any>, Agent.Ag
 /** Makes a part of a region interruptible again. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-type LaunchOptions<R> = DelegateOptions<R> & { readonly isOneShot: boolean }
+/** Reports events to the delegate and to the caller that runs it. */
+const observing = ({ onEvent: own }: Handle, other: LaunchOptions<never>["onEvent"]): Handle["onEvent"] =>
+  other === undefined
+    ? own
+    : (event) => {
+        own(event)
+        other(event)
+      }
+
+type LaunchOptions<R> = DelegateOptions<R> & {
+  readonly isOneShot: boolean
+  readonly onEvent?: ((event: SessionEvent) => void) | undefined
+}

@@ -78,8 +78,8 @@ const continuingWhileAwaited: Case = {
     })
   ),
   actions: [["more"]],
-  // a schedule that delays the waiter after the agent has settled
-  seeds: [1],
+  // schedules that delay the waiter after the agent has settled
+  seeds: [2, 3],
   preemption: 0.3,
   maxRuns: 150
 }

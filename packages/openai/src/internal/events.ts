@@ -1,30 +1,16 @@
 /**
  * The events of a response as parts: a small state machine over their JSON.
  *
- * It narrows by hand, since it runs once per delta. It fails only when the server says that the response failed. A frame
- * that makes no sense is skipped and counted: gateways put keep-alives, `null`, chunks of other APIs and broken JSON
- * between the events. Items are distinguished by their place in the output, because some servers change an item's id
- * between its events.
+ * It narrows by hand, since it runs once per delta. Items are distinguished by their place in the output, because some
+ * servers change an item's id between its events.
  */
 import type { ModelPart } from "@spindle/core/Model"
 import { CallId } from "@spindle/core/Ids"
-import type { ModelFailed } from "@spindle/core/SessionError"
 import * as Items from "./eventItems.ts"
 import * as Failures from "./failures.ts"
-import { isObject, type Json, jsonText, parse, shorten, textOf } from "./json.ts"
+import { isObject, type Json, jsonText, parse, textOf } from "./json.ts"
+import { ResponseReader } from "./reader.ts"
 import { usageOf } from "./usage.ts"
-
-/** The request of a response, as far as its reader needs it. */
-export interface ReadingContext extends Failures.FailureContext {
-  /** Is recorded with sealed reasoning; see {@link sealOf}. */
-  readonly seal: string
-  /** The name of a tool by its name on the wire, where the two differ. */
-  readonly toolNames: ReadonlyMap<string, string>
-}
-
-/** Names the maker of sealed reasoning: the provider and the model, whatever the date of its snapshot. */
-export const sealOf = (provider: string, model: string): string =>
-  `${provider} ${model.replace(/-(\d{4}-\d{2}-\d{2}|\d{8}|latest)$/, "")}`
 
 type Channel = "Text" | "Reasoning"
 type TextType = "message" | "reasoning"
@@ -48,20 +34,11 @@ interface Call extends Items.StreamedItem {
   isComplete: boolean
 }
 
-const longestSample = 200
+const usageNames = { input: "input_tokens", output: "output_tokens" }
 
-/** Reads the events of one response. After the first failure, or after `Finish`, it takes nothing more. */
-export class EventReader {
-  readonly context: ReadingContext
-  /** Why the response failed, once it has. */
-  failure: ModelFailed | undefined = undefined
-  /** Whether `Finish` was read. */
-  isFinished = false
-  /** How many frames made sense. */
-  understood = 0
-  /** How many frames made no sense, and the beginning of the first of them. */
-  skipped: { readonly count: number; readonly first: string } = { count: 0, first: "" }
-  private parts: Array<ModelPart> = []
+/** Reads the events of one response of the Responses API. */
+export class EventReader extends ResponseReader {
+  readonly api = "the Responses API"
   private readonly openTexts = new Map<string, Text>()
   private readonly openCalls = new Map<string, Call>()
   private readonly streamed: Array<Items.StreamedItem> = []
@@ -71,37 +48,16 @@ export class EventReader {
   private hasCalls = false
   private searchCount = 0
 
-  constructor(context: ReadingContext) {
-    this.context = context
-  }
-
-  /** Returns the parts that were read since the last call, and forgets them. */
-  take(): Array<ModelPart> {
-    const parts = this.parts
-    if (parts.length > 0) this.parts = []
-    return parts
-  }
-
-  /** Reads the data of one server-sent event. `name` is its event name, which counts when the data has no type. */
-  read(data: string, name = ""): void {
-    if (this.failure !== undefined || this.isFinished || data === "[DONE]") return
-    const event = parse(data)
-    if (isObject(event) && this.step(kindOf(event, name), event)) this.understood++
-    else if (name === "error" && textOf(data) !== undefined) this.failed(data)
-    else {
-      const { count, first } = this.skipped
-      this.skipped = { count: count + 1, first: count === 0 ? shorten(data, longestSample) : first }
-    }
-  }
-
-  /** Reads a body that is no stream: a complete response in JSON. Any other body leaves the reader as it is. */
   readResponse(body: string): void {
     const response = parse(body)
-    if (isObject(response) && kindOf(response, "") === "response") this.step("response", response)
+    if (isObject(response) && kindOf(response, "") === "response") this.step(response, "")
   }
 
-  /** Takes one event; false means that it makes no sense. */
-  private step(kind: string | undefined, event: Json): boolean {
+  /** Does nothing: the last event has finished a complete response already. */
+  end(): void {}
+
+  protected step(event: Json, name: string): boolean {
+    const kind = kindOf(event, name)
     switch (kind) {
       case "response.output_text.delta":
       case "response.refusal.delta":
@@ -324,15 +280,8 @@ export class EventReader {
   }
 
   private finish(response: Json, reason: Extract<ModelPart, { _tag: "Finish" }>["reason"]): boolean {
-    this.parts.push({ _tag: "Finish", reason, usage: usageOf(response["usage"]) })
+    this.parts.push({ _tag: "Finish", reason, usage: usageOf(response["usage"], usageNames) })
     this.isFinished = true
-    return true
-  }
-
-  private failed(error: unknown): boolean {
-    const { code, message, type } = Failures.providerErrorOf(error)
-    // the type of an `error` event is its own name
-    this.failure = Failures.fromEvent(this.context, { code, message, type: type === "error" ? undefined : type })
     return true
   }
 }

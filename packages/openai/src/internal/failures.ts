@@ -187,6 +187,7 @@ export const providerErrorOf = (body: unknown): ProviderError => {
 
 const kinds: ReadonlyMap<string, ModelFailureKind> = new Map([
   ["context_length_exceeded", "ContextWindowExceeded"],
+  ["exceed_context_size_error", "ContextWindowExceeded"],
   ["insufficient_quota", "QuotaExceeded"],
   ["usage_limit_reached", "QuotaExceeded"],
   ["usage_not_included", "QuotaExceeded"],
@@ -205,11 +206,16 @@ const kinds: ReadonlyMap<string, ModelFailureKind> = new Map([
   ["model_not_found", "InvalidRequest"]
 ])
 
+/** How servers without a code say that a request is too long. */
+const tooLong =
+  /\bmaximum context length\b|\bexceed(s|ed|ing)?\b.{0,60}\bcontext (length|size|window)\b|\bcontext (length|size|window) exceeded\b/i
+
 const kindOfCode = ({ code, message, type }: ProviderError): ModelFailureKind | undefined => {
-  for (const name of [code, type]) {
-    if (name === undefined) continue
-    const known = kinds.get(name)
-    if (known !== undefined) return known
+  const names = [code, type].filter((name) => name !== undefined)
+  const known = names.map((name) => kinds.get(name)).find((kind) => kind !== undefined)
+  if (known !== undefined) return known
+  if (message !== undefined && tooLong.test(message)) return "ContextWindowExceeded"
+  for (const name of names) {
     // some gateways send an HTTP status as the code
     if (/^[45]\d\d$/.test(name)) return kindOfStatus(Number(name), { message, code: undefined, type: undefined })
     if (/^(invalid|unsupported|image|empty_image|failed_to_download|unknown_parameter|missing)/.test(name)) {

@@ -11,7 +11,7 @@
 import * as History from "@spindle/core/History"
 import type { InputPart } from "@spindle/core/Input"
 import type { Item } from "@spindle/core/Item"
-import { isObject, jsonText, shorten, stringify } from "./json.ts"
+import * as Calls from "./calls.ts"
 import { wireName } from "./toolNames.ts"
 
 /** An element of the input, and the item that it was made from. */
@@ -21,12 +21,11 @@ export interface InputEntry {
 }
 
 type Wire = InputEntry["wire"]
-type ToolCall = Extract<Item, { _tag: "ToolCall" }>
 type Reasoning = Extract<Item, { _tag: "Reasoning" }>
 
 /** Makes the input. `seal` names the provider and the model that it is for; see `sealOf`. */
 export const inputOf = (items: ReadonlyArray<Item>, seal: string): ReadonlyArray<InputEntry> => {
-  const calls = new CallIds()
+  const calls = new Calls.CallIds(Calls.plainId)
   const sealIds = new Set<string>()
   const entries: Array<InputEntry> = []
   // reasoning waits for the text or the call that it belongs to
@@ -46,7 +45,7 @@ export const inputOf = (items: ReadonlyArray<Item>, seal: string): ReadonlyArray
   return entries
 }
 
-const wireOf = (item: Exclude<Item, Reasoning>, calls: CallIds): Wire | undefined => {
+const wireOf = (item: Exclude<Item, Reasoning>, calls: Calls.CallIds): Wire | undefined => {
   switch (item._tag) {
     case "UserMessage":
       return messageOf("user", item.content.flatMap(partOf))
@@ -62,7 +61,7 @@ const wireOf = (item: Exclude<Item, Reasoning>, calls: CallIds): Wire | undefine
       return {
         type: call.freeform ? "custom_tool_call_output" : "function_call_output",
         call_id: wireId,
-        output: jsonText(item.output) + brokenArguments(call)
+        output: Calls.resultText(item, call)
       }
     }
   }
@@ -73,14 +72,20 @@ const messageOf = (role: string, content: ReadonlyArray<Wire>): Wire | undefined
 
 const textPart = (type: string, text: string): ReadonlyArray<Wire> => (text === "" ? [] : [{ type, text }])
 
+/** Whether servers take an image from this address. */
+export const isImageAddress = (url: string): boolean => /^(https?:\/\/.|data:image\/[^,]*,.)/i.test(url)
+
+/** Takes the place of an image that cannot be sent. */
+export const missingImage = "(an image without an address that can be sent)"
+
 const partOf = (part: InputPart): ReadonlyArray<Wire> => {
   switch (part._tag) {
     case "Text":
       return textPart("input_text", part.text)
     case "Image":
-      return /^(https?:\/\/.|data:image\/[^,]*,.)/i.test(part.url)
+      return isImageAddress(part.url)
         ? [{ type: "input_image", image_url: part.url }]
-        : textPart("input_text", "(an image without an address that can be sent)")
+        : textPart("input_text", missingImage)
   }
 }
 
@@ -101,51 +106,11 @@ const reasoningOf = (item: Reasoning, seal: string, used: Set<string>): Wire | u
   }
 }
 
-const callOf = (call: ToolCall, wireId: string): Wire => {
+const callOf = (call: Calls.ToolCall, wireId: string): Wire => {
   // it has no id on the wire: the provider stores nothing that the id could name
   if (call.byProvider) return { type: "web_search_call", status: "completed", action: call.params }
   const named = { status: "completed", call_id: wireId, name: wireName(call.name) }
   return call.freeform
-    ? { type: "custom_tool_call", ...named, input: inputText(call.params) }
-    : { type: "function_call", ...named, arguments: stringify(isObject(call.params) ? call.params : {}) }
-}
-
-const inputText = (params: unknown): string =>
-  jsonText((isObject(params) && "input" in params ? params["input"] : params) ?? "")
-
-const mostArgumentCharacters = 4_000
-
-/** Tells the model which arguments it sent, when they were not a JSON object and `{}` takes their place. */
-const brokenArguments = ({ freeform, invalid, params }: ToolCall): string => {
-  if (freeform || isObject(params) || (invalid === undefined && (params ?? undefined) === undefined)) return ""
-  const text = shorten(invalid ?? stringify(params), mostArgumentCharacters)
-  return `\n\nThe arguments of this call were not a JSON object. They were:\n${text}`
-}
-
-/** The ids of calls on the wire: those of the model, unless one is used already or has a form that servers refuse. */
-class CallIds {
-  private readonly used = new Set<string>()
-  private readonly opened = new Map<string, { readonly call: ToolCall; readonly wireId: string }>()
-
-  open(call: ToolCall): string {
-    const wireId = this.freeId(call.callId)
-    this.used.add(wireId)
-    this.opened.set(call.callId, { call, wireId })
-    return wireId
-  }
-
-  /** The call that a result belongs to. There is one, because the history was repaired. */
-  close(callId: string) {
-    return this.opened.get(callId)!
-  }
-
-  private freeId(callId: string): string {
-    const plain = callId.replace(/[^\w-]/g, "_").slice(0, 64) || "call"
-    let id = plain
-    for (let count = 2; this.used.has(id); count++) {
-      const suffix = `_${count}`
-      id = plain.slice(0, 64 - suffix.length) + suffix
-    }
-    return id
-  }
+    ? { type: "custom_tool_call", ...named, input: Calls.inputText(call.params) }
+    : { type: "function_call", ...named, arguments: Calls.argumentsText(call) }
 }

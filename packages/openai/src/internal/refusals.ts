@@ -33,8 +33,8 @@ const namedEntries = (error: ProviderError, entries: ReadonlyArray<InputEntry>):
 const longestReason = 200
 
 /** The warning for a person about items that are left out because the provider refused them. */
-export const warningOf = (provider: string, refused: ReadonlyArray<InputEntry>, error: ProviderError): string => {
-  const names = Array.from(new Set(refused.map(({ item }) => describe(item))))
+export const warningOf = (provider: string, refused: ReadonlyArray<Item>, error: ProviderError): string => {
+  const names = Array.from(new Set(refused.map(describe)))
   const reason = error.message === undefined ? "" : `: ${shorten(error.message, longestReason)}`
   return `${provider} refused ${names.join(" and ")} of this session, which the model no longer sees${reason}`
 }

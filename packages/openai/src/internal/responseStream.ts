@@ -11,8 +11,8 @@ import * as Stream from "effect/Stream"
 import * as Sse from "effect/encoding/Sse"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Decoding from "./decoding.ts"
-import { EventReader, type ReadingContext } from "./events.ts"
 import * as Failures from "./failures.ts"
+import type { ReadingContext, ResponseReader } from "./reader.ts"
 
 /** How to read a response. An infinite `idleTimeout` means no limit. */
 export interface Reading {
@@ -59,11 +59,18 @@ export const failedResponseOf = (
 /** Reads a successful response. It is read as events first, whatever its content type says. */
 export const partsOf = (
   reading: Reading,
-  response: HttpClientResponse.HttpClientResponse
+  response: HttpClientResponse.HttpClientResponse,
+  makeReader: (context: ReadingContext) => ResponseReader
 ): Stream.Stream<ModelPart, ModelFailed> =>
   Stream.transformPull(Decoding.textOf(reading.context, response), (upstream) =>
-    Effect.sync(() => pullParts(reading, response, upstream))
+    Effect.sync(() => pullParts({ reading, response, reader: makeReader(reading.context) }, upstream))
   )
+
+interface Source {
+  readonly reading: Reading
+  readonly response: HttpClientResponse.HttpClientResponse
+  readonly reader: ResponseReader
+}
 
 type Texts = readonly [string, ...Array<string>]
 type Parts = readonly [ModelPart, ...Array<ModelPart>]
@@ -73,12 +80,10 @@ type Parts = readonly [ModelPart, ...Array<ModelPart>]
  * that comments which only keep a connection open do not count.
  */
 const pullParts = (
-  reading: Reading,
-  response: HttpClientResponse.HttpClientResponse,
+  { reader, reading, response }: Source,
   upstream: Pull.Pull<Texts, ModelFailed>
 ): Pull.Pull<Parts, ModelFailed> => {
   const { context } = reading
-  const reader = new EventReader(context)
   let events = 0
   // kept until the first event: a body without events is something else than a stream
   let body = ""
@@ -100,8 +105,11 @@ const pullParts = (
     }
   }
   const ended = Effect.suspend((): Effect.Effect<Texts, ModelFailed> => {
+    // some servers leave out the empty line after the last event
+    feed(["\n\n"])
     if (reader.understood === 0 && reader.skipped.count === 0) reader.readResponse(body)
-    if (reader.isFinished || reader.failure !== undefined) return Effect.succeed([""])
+    if (!reader.isOver) reader.end(false)
+    if (reader.isOver) return Effect.succeed([""])
     return Effect.map(Clock.currentTimeMillis, (nowMillis): Texts => {
       reader.failure = endedEarly(reader, { status: response.status, headers: response.headers, body, nowMillis })
       return [""]
@@ -110,11 +118,18 @@ const pullParts = (
   const nextEvent: Effect.Effect<void, ModelFailed> = Effect.suspend(() => {
     const before = events
     return Effect.whileLoop({
-      while: () => events === before && reader.failure === undefined && !reader.isFinished,
+      while: () => events === before && !reader.isOver,
       body: () => Pull.catchDone(upstream, () => ended),
       step: feed
     })
-  }).pipe(failWhenIdle(reading))
+  }).pipe(
+    failWhenIdle(reading),
+    // a response that is complete does not fail with its connection
+    Effect.catch((error) => {
+      reader.end(false)
+      return reader.isOver ? Effect.void : Effect.fail(error)
+    })
+  )
   const drained = Effect.forever(upstream).pipe(Effect.ignore, Effect.timeoutOption(drainTimeout))
   return Effect.suspend(function next(): Pull.Pull<Parts, ModelFailed> {
     const parts = reader.take()
@@ -126,15 +141,15 @@ const pullParts = (
 }
 
 /** Makes the failure of a stream that ended without its last event. */
-const endedEarly = (reader: EventReader, response: Failures.FailedResponse): ModelFailed => {
-  const { context, skipped, understood } = reader
+const endedEarly = (reader: ResponseReader, response: Failures.FailedResponse): ModelFailed => {
+  const { api, context, skipped, understood } = reader
   if (understood > 0) {
     const frames = skipped.count === 0 ? "" : `; frames that made no sense: ${skipped.count}`
     const detail = `the stream ended before the response was complete${frames}`
     return Failures.failure(context, "Disconnected", { detail })
   }
   if (skipped.count > 0) {
-    const detail = `no frame of the stream is an event of the Responses API; the first of ${skipped.count} is ${skipped.first}`
+    const detail = `no frame of the stream is an event of ${api}; the first of ${skipped.count} is ${skipped.first}`
     return Failures.failure(context, "InvalidResponse", { detail, status: response.status })
   }
   if (response.body.trim() !== "") return Failures.fromResponse(context, response)
@@ -142,5 +157,5 @@ const endedEarly = (reader: EventReader, response: Failures.FailedResponse): Mod
 }
 
 /** Notes on the span how many frames made no sense. */
-const noteSkipped = ({ skipped }: EventReader): Effect.Effect<void> =>
+const noteSkipped = ({ skipped }: ResponseReader): Effect.Effect<void> =>
   skipped.count === 0 ? Effect.void : Effect.annotateCurrentSpan("spindle.response.skipped_frames", skipped.count)

@@ -1,4 +1,4 @@
-/** One request to `/responses`, the repairs that it may need, and the stream of its response. */
+/** One request to a model, the repairs that it may need, and the stream of its response. */
 import type { ModelPart } from "@spindle/core/Model"
 import type { Item } from "@spindle/core/Item"
 import type { ModelFailed } from "@spindle/core/SessionError"
@@ -13,16 +13,16 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as ResponseStream from "./responseStream.ts"
 import * as ApiKey from "./apiKey.ts"
-import { type ReadingContext, sealOf } from "./events.ts"
 import * as Failures from "./failures.ts"
-import { type InputEntry, inputOf } from "./history.ts"
+import type { ReadingContext } from "./reader.ts"
 import * as Redirects from "./redirects.ts"
 import * as Refusals from "./refusals.ts"
-import { bodyOf, type BodyOptions, type BodyRequest } from "./request.ts"
 import { changedNames } from "./toolNames.ts"
+import type { Wire, WireRequest, WrittenRequest } from "./wire.ts"
 
 /** How to reach a model. */
-export interface SamplingOptions extends BodyOptions {
+export interface SamplingOptions {
+  readonly model: string
   readonly provider?: string | undefined
   readonly baseUrl?: string | undefined
   readonly apiKey?: ApiKey.ApiKey | undefined
@@ -34,15 +34,15 @@ export interface SamplingOptions extends BodyOptions {
 }
 
 /** Sends requests to one model. */
-export interface Sampling {
+export interface Sampling<R extends WireRequest> {
   readonly provider: string
-  readonly stream: (request: BodyRequest) => Stream.Stream<ModelPart, ModelFailed>
+  readonly stream: (request: R) => Stream.Stream<ModelPart, ModelFailed>
 }
 
 /** A model, as far as its requests need it. */
-interface Connection {
+interface Connection<R extends WireRequest> {
   readonly client: HttpClient.HttpClient
-  readonly options: SamplingOptions
+  readonly wire: Wire<R>
   readonly base: HttpClientRequest.HttpClientRequest
   readonly context: Failures.FailureContext
   readonly seal: string
@@ -50,36 +50,43 @@ interface Connection {
   readonly keys: ApiKey.Keys
   /** Items that the provider refused, and without which it accepted a request. */
   readonly refused: WeakSet<Item>
+  /** Whether the provider accepted a request only without the optional fields. */
+  isPlain: boolean
 }
 
-/** The repairs of a request so far: which items are left out, and what a person should know about it. */
+/** The repairs of a request so far: what is left out, and what a person should know about it. */
 interface Repairs {
   readonly leftOut: ReadonlySet<Item>
   readonly warnings: ReadonlyArray<string>
   readonly isKeyRenewed: boolean
+  readonly isPlain: boolean
 }
 
 /** How often a request is sent again because the provider refused an item by name. */
 const mostRefusals = 3
 
-/** Makes the sampling of one model. */
-export const make = (options: SamplingOptions): Effect.Effect<Sampling, never, HttpClient.HttpClient> =>
+/** Makes the sampling of one model over one API. */
+export const make = <R extends WireRequest>(
+  wire: Wire<R>,
+  options: SamplingOptions
+): Effect.Effect<Sampling<R>, never, HttpClient.HttpClient> =>
   Effect.gen(function* () {
     const client = yield* HttpClient.HttpClient
     const provider = options.provider ?? "openai"
     const context = { provider, model: options.model, secrets: secretsOf(options) }
     const keys = yield* ApiKey.make(context, options.apiKey)
-    const connection: Connection = {
+    const connection: Connection<R> = {
       client,
-      options,
-      base: requestOf(options),
+      wire,
+      base: requestOf(wire.path, options),
       context,
-      seal: sealOf(provider, options.model),
+      seal: wire.sealOf(provider, options.model),
       idleTimeout: limitOf(options.idleTimeout ?? "300 seconds"),
       keys,
-      refused: new WeakSet()
+      refused: new WeakSet(),
+      isPlain: false
     }
-    const repairs: Repairs = { leftOut: new Set(), warnings: [], isKeyRenewed: false }
+    const repairs: Repairs = { leftOut: new Set(), warnings: [], isKeyRenewed: false, isPlain: false }
     return { provider, stream: (request) => Stream.unwrap(sample(connection, request, repairs)) }
   })
 
@@ -90,12 +97,12 @@ const limitOf = (input: Duration.Input): Duration.Duration => {
 }
 
 /** Sends a request until it is accepted or fails for good; see {@link Repairs}. */
-const sample = Effect.fnUntraced(function* (
-  connection: Connection,
-  request: BodyRequest,
+const sample = Effect.fnUntraced(function* <R extends WireRequest>(
+  connection: Connection<R>,
+  request: R,
   repairs: Repairs
 ): Effect.fn.Return<Stream.Stream<ModelPart, ModelFailed>, ModelFailed> {
-  const { base, client, idleTimeout, keys, options, refused, seal } = connection
+  const { base, client, idleTimeout, keys, refused, seal, wire } = connection
   const key = yield* keys.get
   const context: ReadingContext = {
     ...connection.context,
@@ -105,21 +112,19 @@ const sample = Effect.fnUntraced(function* (
   }
   const reading: ResponseStream.Reading = { context, idleTimeout }
   const items = request.items.filter((item) => !refused.has(item) && !repairs.leftOut.has(item))
-  const { body, entries } = yield* Effect.try({
-    try: () => {
-      const entries = inputOf(items, seal)
-      return { entries, body: bodyOf(options, request, entries) }
-    },
+  const written = yield* Effect.try({
+    try: () => wire.write(request, { items, seal, isPlain: connection.isPlain || repairs.isPlain }),
     catch: (cause) =>
       Failures.failure(context, "InvalidRequest", { detail: "the request cannot be written as JSON", cause })
   })
-  const withBody = HttpClientRequest.bodyText(base, body, "application/json")
+  const withBody = HttpClientRequest.bodyText(base, written.body, "application/json")
   const ready = yield* withTraceState(key === undefined ? withBody : HttpClientRequest.bearerToken(withBody, key))
   const response = yield* Redirects.execute(client, context, ready).pipe(ResponseStream.failWhenIdle(reading))
   if (response.status >= 200 && response.status < 300) {
     for (const item of repairs.leftOut) refused.add(item)
+    if (repairs.isPlain) connection.isPlain = true
     const warnings = repairs.warnings.map((message): ModelPart => ({ _tag: "Warning", message }))
-    const parts = ResponseStream.partsOf(reading, response)
+    const parts = ResponseStream.partsOf(reading, response, (own) => wire.read(request, own))
     return warnings.length === 0 ? parts : Stream.concat(Stream.fromArray(warnings), parts)
   }
   const refusal = yield* ResponseStream.failedResponseOf(reading, response)
@@ -127,7 +132,11 @@ const sample = Effect.fnUntraced(function* (
   if (response.status === 401 && !repairs.isKeyRenewed && (yield* keys.renew)) {
     return yield* sample(connection, request, { ...repairs, isKeyRenewed: true })
   }
-  const next = failure.kind === "InvalidRequest" ? without(context, refusal, entries, repairs) : undefined
+  if (failure.kind !== "InvalidRequest") return yield* failure
+  if (!connection.isPlain && !repairs.isPlain && wire.optionalFields.some((name) => refusal.body.includes(name))) {
+    return yield* sample(connection, request, { ...repairs, isPlain: true })
+  }
+  const next = without(context, refusal, written, repairs)
   return next === undefined ? yield* failure : yield* sample(connection, request, next)
 })
 
@@ -135,16 +144,16 @@ const sample = Effect.fnUntraced(function* (
 const without = (
   context: Failures.FailureContext,
   refusal: Failures.FailedResponse,
-  entries: ReadonlyArray<InputEntry>,
+  written: WrittenRequest,
   repairs: Repairs
 ): Repairs | undefined => {
   const error = Failures.errorOf(refusal.body)
-  const named = Refusals.refusedEntries(error, entries)
+  const named = written.refusedItems(error)
   if (named.length === 0 || repairs.warnings.length === mostRefusals) return undefined
   const warning = Failures.plain(Failures.scrub(context, Refusals.warningOf(context.provider, named, error)))
   return {
     ...repairs,
-    leftOut: new Set([...repairs.leftOut, ...named.map(({ item }) => item)]),
+    leftOut: new Set([...repairs.leftOut, ...named]),
     warnings: [...repairs.warnings, warning]
   }
 }
@@ -178,9 +187,9 @@ const decoded = (text: string): string => {
   }
 }
 
-const requestOf = (options: SamplingOptions): HttpClientRequest.HttpClientRequest => {
+const requestOf = (path: string, options: SamplingOptions): HttpClientRequest.HttpClientRequest => {
   const { address, query } = partsOfUrl(options.baseUrl)
-  return HttpClientRequest.post(`${address}/responses${query}`).pipe(
+  return HttpClientRequest.post(`${address}${path}${query}`).pipe(
     HttpClientRequest.setHeaders({
       accept: "text/event-stream",
       ...(options.organization === undefined ? {} : { "openai-organization": options.organization }),

@@ -14,8 +14,8 @@ export const wireName = (name: string): string => {
 export const changedNames = (tools: ReadonlyArray<{ readonly name: string }>): ReadonlyMap<string, string> =>
   new Map(tools.flatMap(({ name }) => (wireName(name) === name ? [] : [[wireName(name), name] as const])))
 
-/** 32 bits of FNV-1a in hexadecimal digits. */
-const hashOf = (text: string): string => {
+/** 32 bits of FNV-1a in eight hexadecimal digits. */
+export const hashOf = (text: string): string => {
   let hash = 0x811c9dc5
   for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
   return (hash >>> 0).toString(16).padStart(hashLength, "0")

@@ -2,16 +2,22 @@
 import type { TokenUsage } from "@spindle/core/TokenUsage"
 import { isObject } from "./json.ts"
 
+/** The names of the counts in one API. */
+export interface UsageNames {
+  readonly input: string
+  readonly output: string
+}
+
 /** Token counts; unknown when the server sent none, or none that can be true. */
-export const usageOf = (usage: unknown): TokenUsage | undefined => {
+export const usageOf = (usage: unknown, names: UsageNames): TokenUsage | undefined => {
   if (!isObject(usage)) return undefined
-  const { input_tokens: input, output_tokens: output, total_tokens: total } = usage
+  const { [names.input]: input, [names.output]: output, total_tokens: total } = usage
   if (!isCount(input) || !isCount(output)) return undefined
   return {
     input,
-    cachedInput: countOf(usage["input_tokens_details"], "cached_tokens"),
+    cachedInput: countOf(usage[`${names.input}_details`], "cached_tokens"),
     output,
-    reasoning: countOf(usage["output_tokens_details"], "reasoning_tokens"),
+    reasoning: countOf(usage[`${names.output}_details`], "reasoning_tokens"),
     total: isCount(total) ? total : input + output
   }
 }

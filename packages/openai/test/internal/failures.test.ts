@@ -54,6 +54,25 @@ describe("fromResponse", () => {
     assert.strictEqual(responseOf(502, page).message, "502 Bad Gateway Sorry & thanks")
   })
 
+  for (const error of [
+    {
+      code: 400,
+      type: "exceed_context_size_error",
+      message: "the request exceeds the available context size, try increasing it"
+    },
+    {
+      code: 400,
+      type: "BadRequestError",
+      message: "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens"
+    },
+    { code: "invalid_request_error", message: "Input tokens exceed the context window of this model" },
+    { message: "Context length exceeded" }
+  ]) {
+    it(`finds that a request is too long: ${error.message}`, () => {
+      assert.strictEqual(responseOf(400, JSON.stringify({ error })).kind, "ContextWindowExceeded")
+    })
+  }
+
   it("reads a status in the place of a code", () => {
     assert.strictEqual(responseOf(200, '{"error":{"code":429,"message":"Slow"}}').kind, "RateLimited")
     assert.strictEqual(responseOf(200, '{"error":{"code":502,"message":"Away"}}').kind, "ServerError")

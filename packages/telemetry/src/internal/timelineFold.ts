@@ -71,7 +71,7 @@ export const step = (state: State, record: JournalRecord): void => {
     case "InputAccepted":
       return record.turnId === undefined
         ? undefined
-        : addMark(state, { at: record.at, kind: "steer", text: textOf(record.input) })
+        : addMark(state, { at: record.at, kind: "steer", text: record.task?.kind ?? textOf(record.input) })
     case "RolledBack":
       return addNote(state, record.at, `${record.turns} turns were rolled back`)
     case "Warning":

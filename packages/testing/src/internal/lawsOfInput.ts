@@ -73,7 +73,8 @@ const wrongFate = (history: History): string | undefined => {
 }
 
 /**
- * Input that waits while nothing runs must be named by the turn before. A closed session keeps its input for a resume.
+ * Input that waits while nothing runs must be named by the turn before, unless it waits for the next turn whatever comes.
+ * A closed session keeps its input for a resume.
  */
 const unnamedInput = (history: History): string | undefined => {
   const { idle } = history
@@ -82,7 +83,9 @@ const unnamedInput = (history: History): string | undefined => {
     .filter(({ seq }) => seq < idle.seq)
     .findLast(SessionEvent.isTerminal)
   const named = last === undefined || last._tag === "TurnCompleted" ? [] : last.kept
-  const unnamed = idle.waiting.filter((id) => !named.includes(id))
+  const joining = tagged(history, "InputAccepted").filter(({ delivery }) => delivery === "wait")
+  const known = new Set([...named, ...joining.map(({ submissionId }) => submissionId)])
+  const unnamed = idle.waiting.filter((id) => !known.has(id))
   return unnamed.length === 0 ? undefined : `P2 ${unnamed.join(", ")} waits, but the turn before did not name it`
 }
 
@@ -104,8 +107,10 @@ export const P3: Law = (history) => {
 }
 
 export const P4: Law = (history) => {
+  // a task alongside the turn may report its result when the turn takes no more input
+  const tasks = new Set(tagged(history, "InputAccepted").flatMap((one) => (one.task ? [one.submissionId] : [])))
   for (const receipt of acceptedReceipts(history)) {
-    if (receipt._tag !== "Steered") continue
+    if (receipt._tag !== "Steered" || tasks.has(receipt.submissionId)) continue
     const { submissionId, turnId } = receipt
     const records = recordsOf(history).filter((record) => "turnId" in record && record.turnId === turnId)
     const isTaken = records.some(

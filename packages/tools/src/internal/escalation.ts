@@ -4,7 +4,7 @@ import { CallId } from "@spindle/core/Ids"
 import { type Answer, Turn } from "@spindle/core/Turn"
 import * as CommandApproval from "../CommandApproval.ts"
 
-/** The command runs again outside the sandbox, the model is told how to ask for that, or it only reads what happened. */
+/** The command runs again outside the sandbox, the model reads how to ask for that, or it only reads what happened. */
 export type Escalation = "retry" | "advise" | "report"
 
 /** Decides about a command that was blocked, and asks a person where the policy says so. */

@@ -15,6 +15,8 @@ export const hostName = "SPINDLE_HOST"
 export interface LeftProcesses {
   /** The mark of this host; undefined where hosts cannot be told apart. */
   readonly mark: string | undefined
+  /** Returns whether the host with a mark has ended; undefined if that cannot be known here. */
+  readonly hasEnded: (mark: string) => Effect.Effect<boolean | undefined>
   /** Returns the ids of the living processes whose host has ended. The process that this program belongs to is not one. */
   readonly find: Effect.Effect<ReadonlySet<ProcessId>>
 }
@@ -29,13 +31,22 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
   const namespace = yield* Effect.orElseSucceed(fileSystem.readLink("/proc/self/ns/pid"), () => "")
   const self = yield* read("/proc/self/stat")
   const [pid = "", startTicks] = [self.split(" ")[0], startOf(self)]
-  const none: LeftProcesses = { mark: undefined, find: Effect.succeed(new Set()) }
+  const none: LeftProcesses = {
+    mark: undefined,
+    hasEnded: () => Effect.undefined,
+    find: Effect.succeed(new Set())
+  }
   if (bootId === "" || namespace === "" || startTicks === undefined) return none
   const own = variablesOf(yield* read("/proc/self/environ"))
-  const isAlive = (host: string, startTicks: string) =>
-    Effect.map(read(`/proc/${host}/stat`), (stat) => startOf(stat) === startTicks)
+  const hasEnded = (mark: string): Effect.Effect<boolean | undefined> => {
+    const [boot, space, host = "", startTicks = ""] = mark.split("/")
+    if (boot !== bootId) return Effect.succeed(true)
+    if (space !== namespace) return Effect.undefined
+    return Effect.map(read(`/proc/${host}/stat`), (stat) => startOf(stat) !== startTicks)
+  }
   const found: LeftProcesses = {
     mark: [bootId, namespace, pid, startTicks].join("/"),
+    hasEnded,
     find: Effect.gen(function* () {
       const left = new Map<ProcessId, string>()
       const names = yield* Effect.orElseSucceed(fileSystem.readDirectory("/proc"), (): Array<string> => [])
@@ -52,8 +63,7 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
       )
       const ids = new Set<ProcessId>()
       for (const [processId, mark] of left) {
-        const [host = "", ticks = ""] = mark.split("/").slice(2)
-        if (!(yield* isAlive(host, ticks))) ids.add(processId)
+        if (yield* hasEnded(mark)) ids.add(processId)
       }
       return ids
     })

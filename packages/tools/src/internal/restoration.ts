@@ -116,7 +116,7 @@ const modeOf = Effect.fnUntraced(function* (path: string, isExecutable: boolean)
   const info = yield* Effect.orElseSucceed(fileSystem.lstat(path), () => undefined)
   if (info?.type !== "File") return isExecutable ? 0o755 : undefined
   const mode = info.mode & 0o777
-  // whoever may read an executable file may execute it
+  // those who may read an executable file may execute it
   return isExecutable ? mode | ((mode & 0o444) >> 2) : mode & ~0o111
 })
 

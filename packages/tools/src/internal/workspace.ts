@@ -7,6 +7,8 @@ import { PatchError } from "../Patch.ts"
 
 /** Resolves the paths of a patch to files inside a directory. */
 export interface Workspace {
+  /** The real path of the directory. */
+  readonly root: string
   /**
    * Returns the real path of a file that may or may not exist; of a symbolic link the path of the link itself if
    * `keepsLink`. Fails if it is outside the directory, or not the path of a file.
@@ -51,6 +53,7 @@ export const make = Effect.fnUntraced(function* (cwd: string) {
     )
 
   const workspace: Workspace = {
+    root,
     resolve: Effect.fnUntraced(function* (name, keepsLink) {
       const target = path.resolve(cwd, name)
       const outside = new PatchError({ path: name, detail: `is outside the working directory ${cwd}` })

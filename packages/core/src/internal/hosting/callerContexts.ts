@@ -103,6 +103,8 @@ export class CallerContexts {
       preToolUse: (...args) => provide(hooks.preToolUse(...args)),
       postToolUse: (...args) => provide(hooks.postToolUse(...args)),
       permissionRequest: (...args) => provide(hooks.permissionRequest(...args)),
+      preCompact: (...args) => provide(hooks.preCompact(...args)),
+      postCompact: (...args) => provide(hooks.postCompact(...args)),
       stop: (...args) => provide(hooks.stop(...args))
     }
   }

@@ -16,6 +16,7 @@ import {
 import type { JournalFailed } from "../../protocol/SessionError.ts"
 import type { TraceContext } from "../../protocol/TraceContext.ts"
 import * as SessionState from "../../state/SessionState.ts"
+import type { StartableTask } from "../../TaskKind.ts"
 import type { TaskSupervisor } from "../../TaskSupervisor.ts"
 import { forkDetached } from "../detached.ts"
 import { textOf } from "../foreign.ts"
@@ -180,8 +181,8 @@ export class Submissions {
       : { _tag: "Started", submissionId, turnId }
   }
 
-  /** Returns the task as its record keeps it, or why it is rejected. */
-  private taskOf(op: StartTask): AcceptedTask | { readonly rejection: Rejection } {
+  /** Returns the task, and how its record keeps it, or why it is rejected. */
+  private taskOf(op: StartTask): FoundTask | { readonly rejection: Rejection } {
     const { taskKinds } = this.options
     const { kind } = op
     const params = paramsOf(op)
@@ -192,27 +193,21 @@ export class Submissions {
     const mode = op.mode ?? allowed[0]!
     if (!allowed.includes(mode)) return { rejection: { _tag: "TaskModeNotAllowed", kind, mode, allowed } }
     const rejection = this.limitOf(op.input ?? [])
-    return rejection === undefined ? { kind, params: params.json, mode } : { rejection }
+    return rejection === undefined ? { task: { kind, params: params.json, mode }, found } : { rejection }
   }
 
-  private startTask(
-    task: AcceptedTask,
-    {
-      input,
-      parent,
-      submissionId
-    }: {
-      readonly input: Input.Input
-      readonly submissionId: SubmissionId
-      readonly parent: SubmissionSpan.TraceParent | undefined
+  private startTask({ found, task }: FoundTask, { input, parent, submissionId }: TaskStart): Receipt {
+    const { queue, recorder, turns } = this.options
+    if (task.mode === "alongside") {
+      const turnId = turns.startAlongside(found, { input, submissionId, task }, parent)
+      if (turnId !== undefined) return { _tag: "Steered", submissionId, turnId }
     }
-  ): Receipt {
-    const { queue, recorder } = this.options
-    const position = task.mode === "queue" ? queue.nextPosition : queue.isFree ? undefined : 0
+    const replaces = task.mode === "replace"
+    const position = !replaces ? queue.nextPosition : queue.isFree ? undefined : 0
     const recorded = position === undefined ? {} : { position }
     recorder.append({ _tag: "InputAccepted", submissionId, input, delivery: "queue", ...recorded, task })
     if (parent !== undefined) queue.remember(submissionId, parent)
-    const turnId = task.mode === "queue" ? queue.startNext() : this.startAhead(submissionId)
+    const turnId = replaces ? this.startAhead(submissionId) : queue.startNext()
     return position !== undefined || turnId === undefined
       ? { _tag: "Queued", submissionId, position: position ?? 0 }
       : { _tag: "Started", submissionId, turnId }
@@ -277,6 +272,19 @@ export class Submissions {
       ? { _tag: "InboxFull", capacityCount: inboxCapacity }
       : undefined
   }
+}
+
+/** A task of the agent, and how its record keeps it. */
+interface FoundTask {
+  readonly task: AcceptedTask
+  readonly found: StartableTask
+}
+
+/** What a task is started with. */
+interface TaskStart {
+  readonly input: Input.Input
+  readonly submissionId: SubmissionId
+  readonly parent: SubmissionSpan.TraceParent | undefined
 }
 
 const paramsOf = ({ kind, params }: StartTask): { readonly json: TaskParams } | { readonly rejection: Rejection } => {

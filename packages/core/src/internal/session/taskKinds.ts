@@ -1,7 +1,6 @@
 /** Finds the task that a client asks for among the kinds of the agent. */
 import type { AcceptedTask, InvalidParams, UnknownTask } from "../../protocol/Op.ts"
-import type { Task } from "../../Task.ts"
-import type { TaskKind } from "../../TaskKind.ts"
+import type { StartableTask, TaskKind } from "../../TaskKind.ts"
 
 /** The kinds of an agent, by name. */
 export type TaskKinds = ReadonlyMap<string, TaskKind<any>>
@@ -13,11 +12,11 @@ export type NoTask = UnknownTask | InvalidParams
 export const find = (
   kinds: TaskKinds,
   { kind, params }: Pick<AcceptedTask, "kind" | "params">
-): Task<unknown, unknown, any> | NoTask =>
+): StartableTask | NoTask =>
   kinds.get(kind)?.taskOf(params) ?? { _tag: "UnknownTask", kind, known: Array.from(kinds.keys()) }
 
 /** Whether there is no task. */
-export const isMissing = (found: Task<unknown, unknown, any> | NoTask): found is NoTask => "_tag" in found
+export const isMissing = (found: StartableTask | NoTask): found is NoTask => "_tag" in found
 
 /** Describes for a person why there is no task. */
 export const textOf = (reason: NoTask): string =>

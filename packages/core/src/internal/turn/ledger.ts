@@ -3,6 +3,7 @@
  * turn and is complete at every moment, so that the turn can be settled without its task (contract I3, I6, I7).
  */
 import type * as Clock from "effect/Clock"
+import type * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import type * as Tracer from "effect/Tracer"
 import type { NoteKind } from "../../NoteKind.ts"
@@ -53,6 +54,10 @@ export class Ledger implements ItemWriter {
   readonly response: Response
   /** The spans that began in the turn and have not ended. They are ended with the turn (contract O1). */
   readonly spans: Set<Tracer.Span> | undefined
+  /** The fibers of the tasks that run alongside the turn. */
+  readonly tasks = new Set<Fiber.Fiber<unknown>>()
+  /** Whether a task may still start alongside the turn. */
+  takesTasks = true
   /** How many model requests and tool calls the turn has made; see `bounds`. */
   requestsCount = 0
   toolCallsCount = 0
@@ -61,7 +66,7 @@ export class Ledger implements ItemWriter {
   private bound: string | undefined
   private isGateOpen: boolean
   private pendingInput: Input | undefined
-  private message: string | undefined
+  private message: string | null | undefined
   private isOver = false
   /** Calls in the order in which the model made them. */
   private calls: Array<Call> = []
@@ -112,12 +117,12 @@ export class Ledger implements ItemWriter {
   }
 
   /** The last message according to the result of the task (contract S5). */
-  get projected(): string | undefined {
+  get projected(): string | null | undefined {
     return this.message
   }
 
   /** The task has returned a value that contains this last message. */
-  project(message: string | undefined): void {
+  project(message: string | null | undefined): void {
     this.message = message
   }
 

@@ -15,13 +15,15 @@ import type { JournalFailed } from "../../protocol/SessionError.ts"
 import { fromSpan } from "../../protocol/TraceContext.ts"
 import { CurrentTurnContext, TurnContext } from "../../protocol/TurnContext.ts"
 import type { Task } from "../../Task.ts"
+import type { StartableTask } from "../../TaskKind.ts"
 import type { Slot } from "../../TaskSupervisor.ts"
 import * as Tracing from "../../Tracing.ts"
 import { Turn } from "../../Turn.ts"
 import { textOf } from "../foreign.ts"
 import type { Recorder } from "../log/recorder.ts"
 import { millis } from "../session/sessionContext.ts"
-import type { TraceParent } from "../session/submissionSpan.ts"
+import { link, type TraceParent } from "../session/submissionSpan.ts"
+import * as Alongside from "./alongside.ts"
 import { startTimer } from "./bounds.ts"
 import { Ledger } from "./ledger.ts"
 import { settle } from "./turnEnd.ts"
@@ -118,6 +120,20 @@ export class Turns {
     return isStarted ? { turnId, outcome: Deferred.await(outcome) } : undefined
   }
 
+  /** Starts a task alongside the running turn, and returns that turn; undefined if no turn runs that takes the task. */
+  startAlongside(
+    { alongside }: StartableTask,
+    submitted: Alongside.Submitted,
+    parent: TraceParent | undefined
+  ): TurnId | undefined {
+    const { running } = this
+    if (alongside === undefined || running?.takesTasks !== true) return undefined
+    const { span, turnId } = running.origin
+    Alongside.start(this.options, running, alongside, submitted)
+    if (parent !== undefined) link(span, parent)
+    return turnId
+  }
+
   /** Records the start of a turn and opens its ledger. */
   private open(
     task: { readonly kind: string; readonly spanName: string; readonly steerable: boolean },
@@ -165,11 +181,19 @@ const runTask = <A, E, R>(
   const withSpans = Context.add(context, Tracing.OpenSpans, ledger.spans)
   const withTurn = Context.add(withSpans, Turn, turn) as Context.Context<any>
   const provided = parent === undefined ? withTurn : Context.add(withTurn, Tracer.ParentSpan, parent)
-  const run = Effect.flatMap(Effect.scoped(task.effect), (value) => {
-    // in the task's fiber, so that a projection that throws is a defect of the task
-    ledger.project(task.lastMessage(value))
-    if (parts.session.policy.leftoverInput === "request") return Effect.succeed(value)
-    return Effect.as(recordLeftover(parts, ledger, turn), value)
+  const run = Effect.matchCauseEffect(Effect.scoped(task.effect), {
+    // a task that interrupted itself is aborted, and so are those alongside it (S5)
+    onFailure: (cause) =>
+      Cause.hasInterruptsOnly(cause)
+        ? Effect.failCause(cause)
+        : Effect.andThen(Alongside.awaitAll(ledger), Effect.failCause(cause)),
+    onSuccess: (value) => {
+      // in the task's fiber, so that a projection that throws is a defect of the task
+      ledger.project(task.lastMessage(value))
+      const isOver = Effect.as(Alongside.awaitAll(ledger), value)
+      if (parts.session.policy.leftoverInput === "request") return isOver
+      return Effect.tap(isOver, recordLeftover(parts, ledger, turn))
+    }
   })
   return Effect.provideContext(run, provided) as Effect.Effect<A, E>
 }

@@ -1,12 +1,17 @@
-/** Writes, moves, adds and deletes files together: all of them, or none. */
+/**
+ * Writes, moves, adds and deletes files together: all of them, or none. With a directory for journals that holds even if the
+ * program dies in between: `patchJournal.recover` then restores the files.
+ */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
 import { uuidV7 } from "@spindle/core/Ids"
-import * as Files from "./anchoredFiles.ts"
+import * as Files from "../anchoredFiles.ts"
+import * as PatchJournal from "./patchJournal.ts"
 
 /** The change of one path. */
 export interface FileWrite {
@@ -47,10 +52,8 @@ type Failure = Files.FileRefused | PlatformError
 interface Transaction {
   /** What was done, in order, and how to undo it. `name` says what is left if that fails. */
   readonly undos: Array<{ readonly name: string; readonly run: Effect.Effect<void, Failure, Services> }>
-  /** The new names of files that are removed or moved, by path. */
-  readonly aside: Map<string, string>
-  /** The copies of old contents, by the path where the content is overwritten. */
-  readonly copies: Map<string, string>
+  /** The names of what each path needs in addition, by path. */
+  readonly steps: ReadonlyMap<string, PatchJournal.Step>
   /** Copies of old contents, and files that were removed: deleted when everything is done. */
   readonly leftovers: Set<string>
   /** The path in work, for the message of a failure. */
@@ -63,24 +66,58 @@ interface Transaction {
  * **Errors**: `CommitFailed`.
  */
 export const commit = (writes: ReadonlyArray<FileWrite>): Effect.Effect<void, CommitFailed, Services> =>
-  Effect.suspend(() => {
-    const transaction: Transaction = {
-      undos: [],
-      aside: new Map(),
-      copies: new Map(),
-      leftovers: new Set(),
-      current: ""
-    }
-    return Effect.gen(function* () {
-      yield* forEach(transaction, writes, prepare)
-      yield* forEach(transaction, writes.filter(goesAside), setAside)
-      yield* forEach(transaction, writes, put)
-    }).pipe(
-      Effect.catch((cause) => rollback(transaction, cause)),
-      Effect.andThen(Effect.suspend(() => removeLeftovers(transaction))),
-      Effect.uninterruptible
-    )
-  })
+  Effect.uninterruptible(
+    Effect.gen(function* () {
+      const steps = yield* Effect.forEach(writes, stepOf)
+      const transaction: Transaction = {
+        undos: [],
+        steps: new Map(steps.map((step) => [step.path, step])),
+        leftovers: new Set(),
+        current: writes[0]?.path ?? ""
+      }
+      const directories = yield* missingParents(writes)
+      const journal = yield* Effect.mapError(PatchJournal.begin({ steps, directories }), (cause) => {
+        const detail = `was not written: cannot write the journal of the patch: ${reasonOf(cause)}`
+        return new CommitFailed({ path: transaction.current, detail, left: [], cause })
+      })
+      yield* Effect.gen(function* () {
+        yield* Effect.forEach(directories, (directory) => makeDirectory(transaction, directory), { discard: true })
+        yield* forEach(transaction, writes, prepare)
+        yield* forEach(transaction, writes.filter(goesAside), setAside)
+        yield* forEach(transaction, writes, put)
+        yield* journal.markDone
+      }).pipe(
+        Effect.catch((cause) =>
+          Effect.andThen(rollback(transaction, cause), (failure) =>
+            Effect.andThen(failure.left.length === 0 ? closeJournal(journal) : Effect.void, Effect.fail(failure))
+          )
+        )
+      )
+      yield* removeLeftovers(transaction)
+      yield* closeJournal(journal)
+    })
+  )
+
+/** A journal that stays is concluded by the next start, which finds nothing to do. */
+const closeJournal = ({ remove }: PatchJournal.Entry) =>
+  Effect.catch(remove, (error) => Effect.logWarning("the journal of a patch could not be removed", error))
+
+/** Names what a write needs in addition to its path. */
+const stepOf = Effect.fnUntraced(function* (write: FileWrite): Effect.fn.Return<PatchJournal.Step, never, Path.Path> {
+  const { content, path, seen, source } = write
+  const old = source?.seen ?? (goesAside(write) ? undefined : seen)
+  const isCopied = content !== undefined && old !== undefined && !isEqual(content, old.content)
+  const inode = seen === undefined ? undefined : Option.getOrUndefined(seen.info.ino)
+  return {
+    path,
+    ...(seen === undefined ? {} : { before: seen.content }),
+    ...(content === undefined ? {} : { after: content }),
+    ...(inode === undefined ? {} : { inode }),
+    ...(source === undefined ? {} : { movedFrom: source.path }),
+    ...(goesAside(write) ? { aside: yield* temporaryPath(path) } : {}),
+    ...(isCopied ? { copy: yield* temporaryPath(path) } : {})
+  }
+})
 
 const forEach = (
   transaction: Transaction,
@@ -107,30 +144,38 @@ const temporaryPath = Effect.fnUntraced(function* (file: string) {
 })
 
 /** Makes sure that nothing has changed since the patch was checked, and does what needs space first. */
-const prepare = Effect.fnUntraced(function* (transaction: Transaction, write: FileWrite) {
-  const { content, path, seen } = write
+const prepare = Effect.fnUntraced(function* ({ leftovers, steps }: Transaction, { path, seen, source }: FileWrite) {
   if (seen !== undefined) yield* Files.checkUnchangedAt(path, seen)
-  if (content !== undefined && seen === undefined) yield* makeParents(transaction, path)
-  const old = write.source?.seen ?? (goesAside(write) ? undefined : seen)
-  if (content === undefined || old === undefined || isEqual(content, old.content)) return
-  const copy = yield* temporaryPath(path)
-  transaction.leftovers.add(copy)
-  transaction.copies.set(path, copy)
+  const { copy } = steps.get(path)!
+  const old = source?.seen ?? seen
+  if (copy === undefined || old === undefined) return
+  leftovers.add(copy)
   yield* Files.create(copy, old.content, old.info.mode)
 })
 
 const isEqual = (one: Uint8Array, two: Uint8Array): boolean =>
   one.length === two.length && one.every((byte, index) => byte === two[index])
 
-const makeParents = Effect.fnUntraced(function* ({ undos }: Transaction, file: string) {
+/** Returns the directories that new files need, the upper ones first. */
+const missingParents = Effect.fnUntraced(function* (writes: ReadonlyArray<FileWrite>) {
   const fileSystem = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const missing: Array<string> = []
-  for (let one = path.dirname(file); !(yield* fileSystem.exists(one)); one = path.dirname(one)) missing.unshift(one)
-  for (const one of missing) {
-    yield* Files.makeDirectory(one)
-    undos.push({ name: one, run: removeEmpty(one) })
+  const missing = new Set<string>()
+  const exists = (directory: string) => Effect.orElseSucceed(fileSystem.exists(directory), () => false)
+  for (const write of writes) {
+    if (write.content === undefined || write.seen !== undefined) continue
+    const own: Array<string> = []
+    let one = path.dirname(write.path)
+    for (; !missing.has(one) && !(yield* exists(one)); one = path.dirname(one)) own.unshift(one)
+    for (const directory of own) missing.add(directory)
   }
+  return [...missing]
+})
+
+const makeDirectory = Effect.fnUntraced(function* (transaction: Transaction, directory: string) {
+  transaction.current = directory
+  yield* Files.makeDirectory(directory)
+  transaction.undos.push({ name: directory, run: removeEmpty(directory) })
 })
 
 /** Removes a directory that was made, unless another program has put something into it since. */
@@ -140,11 +185,10 @@ const removeEmpty = Effect.fnUntraced(function* (directory: string) {
   if (names.length === 0) yield* fileSystem.remove(directory, { recursive: true })
 })
 
-const setAside = Effect.fnUntraced(function* ({ aside, leftovers, undos }: Transaction, { path }: FileWrite) {
-  const name = yield* temporaryPath(path)
+const setAside = Effect.fnUntraced(function* ({ leftovers, steps, undos }: Transaction, { path }: FileWrite) {
+  const name = steps.get(path)!.aside!
   yield* Files.rename(path, name)
   undos.push({ name: `${path} (kept as ${name})`, run: Files.rename(name, path) })
-  aside.set(path, name)
   leftovers.add(name)
 })
 
@@ -158,11 +202,11 @@ const put = Effect.fnUntraced(function* (transaction: Transaction, write: FileWr
 })
 
 const overwrite = Effect.fnUntraced(function* (
-  { copies, undos }: Transaction,
+  { steps, undos }: Transaction,
   path: string,
   { content, seen }: { readonly seen: Files.Seen; readonly content: Uint8Array }
 ) {
-  const copy = copies.get(path)
+  const { copy } = steps.get(path)!
   if (copy === undefined) return
   const undo = { name: `${path} (kept as ${copy})`, run: Files.restore(path, seen) }
   // a write that fails may have written a part
@@ -174,7 +218,7 @@ const move = Effect.fnUntraced(function* (
   { content, path }: FileWrite,
   { path: from, seen }: NonNullable<FileWrite["source"]>
 ) {
-  const name = transaction.aside.get(from)!
+  const name = transaction.steps.get(from)!.aside!
   const isRenamed = yield* Files.rename(name, path).pipe(
     Effect.as(true),
     // the new path is on another file system: the file is copied, and the original is removed with the leftovers
@@ -196,13 +240,13 @@ const rollback = Effect.fnUntraced(function* (transaction: Transaction, cause: F
   }
   // when something could not be restored, the copies of the old contents stay
   if (left.length === 0) yield* removeLeftovers(transaction)
-  return yield* new CommitFailed({ path: transaction.current, detail: reasonOf(cause), left, cause })
+  const detail = cause._tag === "FileRefused" ? cause.detail : `could not be written: ${reasonOf(cause)}`
+  return new CommitFailed({ path: transaction.current, detail, left, cause })
 })
 
-const reasonOf = (error: Failure): string => {
-  if (error._tag === "FileRefused") return error.detail
-  const { code } = (error.reason.cause ?? {}) as { readonly code?: unknown }
-  return `could not be written: ${typeof code === "string" ? code : error.reason._tag}`
+const reasonOf = ({ reason }: PlatformError): string => {
+  const { code } = (reason.cause ?? {}) as { readonly code?: unknown }
+  return typeof code === "string" ? code : reason._tag
 }
 
 const removeLeftovers = ({ leftovers }: Transaction) =>

@@ -1,4 +1,5 @@
 /** Finds lines in a file, in time that is linear in the file and the searched lines. */
+import { identity } from "effect/Function"
 
 /** A search in the lines of one file. */
 export interface LineSearch {
@@ -14,17 +15,22 @@ export interface LineSearch {
 /** How many wanted lines are compared to find the nearest place. */
 const nearestCount = 100
 
-const withoutTypography = (text: string): string =>
-  text
-    .trim()
-    .replace(/[\u2010-\u2015\u2212]/g, "-")
-    .replace(/[\u2018-\u201b]/g, "'")
-    .replace(/[\u201c-\u201f]/g, '"')
-    .replace(/[\u00a0\u2002-\u200a\u202f\u205f\u3000]/g, " ")
+const ascii = /^[\0-\x7f]*$/
+
+const withoutTypography = (text: string): string => {
+  const trimmed = text.trim()
+  return ascii.test(trimmed)
+    ? trimmed
+    : trimmed
+        .replace(/[\u2010-\u2015\u2212]/g, "-")
+        .replace(/[\u2018-\u201b]/g, "'")
+        .replace(/[\u201c-\u201f]/g, '"')
+        .replace(/[\u00a0\u2002-\u200a\u202f\u205f\u3000]/g, " ")
+}
 
 /** How lines are compared, the strictest way first. */
 const comparisons: ReadonlyArray<(text: string) => string> = [
-  (text) => text,
+  identity,
   (text) => text.trimEnd(),
   (text) => text.trim(),
   withoutTypography
@@ -37,22 +43,38 @@ interface Numbered {
   readonly numberOf: (text: string) => number
 }
 
-const number = (texts: ReadonlyArray<string>, normal: (text: string) => string): Numbered => {
+/** Numbers the lines of a file. A line that is its own normal form has the number that it has in `exact`. */
+const number = (
+  texts: ReadonlyArray<string>,
+  normal: (text: string) => string,
+  exact: Numbered | undefined
+): Numbered => {
   const numbers = new Map<string, number>()
-  const lines = Int32Array.from(texts, (text) => {
+  const first = exact === undefined ? 0 : texts.length
+  const known = (key: string): number => {
+    const found = exact?.numberOf(key) ?? -1
+    return found === -1 ? (numbers.get(key) ?? -1) : found
+  }
+  const lines = new Int32Array(texts.length)
+  for (let index = 0; index < texts.length; index++) {
+    const text = texts[index]!
     const key = normal(text)
-    const known = numbers.get(key)
-    if (known !== undefined) return known
-    numbers.set(key, numbers.size)
-    return numbers.size - 1
-  })
-  return { lines, numberOf: (text) => numbers.get(normal(text)) ?? -1 }
+    if (exact !== undefined && key === text) {
+      lines[index] = exact.lines[index]!
+      continue
+    }
+    const found = known(key)
+    if (found === -1) numbers.set(key, first + numbers.size)
+    lines[index] = found === -1 ? first + numbers.size - 1 : found
+  }
+  return { lines, numberOf: (text) => known(normal(text)) }
 }
 
 /** Prepares the lines of a file. Each comparison is prepared at its first use. */
 export const make = (texts: ReadonlyArray<string>): LineSearch => {
-  const prepared: Array<Numbered | undefined> = comparisons.map(() => undefined)
-  const numbered = (index: number) => (prepared[index] ??= number(texts, comparisons[index]!))
+  const exact = number(texts, identity, undefined)
+  const prepared: Array<Numbered | undefined> = [exact]
+  const numbered = (index: number) => (prepared[index] ??= number(texts, comparisons[index]!, exact))
   return {
     seek: (wanted, from, isAtEnd) => {
       const start = isAtEnd ? Math.max(from, texts.length - wanted.length) : from

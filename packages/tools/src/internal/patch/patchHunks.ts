@@ -2,7 +2,7 @@
 import * as Result from "effect/Result"
 import * as LineSearch from "./lineSearch.ts"
 import type { Failure, Hunk, HunkLine } from "./patchModel.ts"
-import * as TextLines from "./textLines.ts"
+import * as TextLines from "../textLines.ts"
 
 /** A content after its hunks, and the change in the unified format. */
 export interface Applied {

@@ -1,0 +1,45 @@
+/**
+ * `apply_patch` as a program: scripts that an agent runs can call it, with a patch as its argument or on standard input.
+ *
+ * It is a shell script below the home that starts `spindle apply-patch`. Commands find it on their path, and what it writes
+ * is confined as everything that the command writes.
+ */
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import * as ApplyPatch from "@spindle/tools/ApplyPatch"
+import type { ToolFailure } from "@spindle/tools/ToolFailure"
+import type * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import type * as EffectPath from "effect/Path"
+
+/** The directory of the script. */
+export const directoryOf = (home: string): string => Path.join(home, "bin")
+
+/** Whether the script was written. */
+export const isInstalled = (home: string): boolean => Fs.existsSync(Path.join(directoryOf(home), "apply_patch"))
+
+const quote = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`
+
+/**
+ * Writes the script, unless it is there already. `program` are the words that start this program. Throws an error of the
+ * file system.
+ */
+export const installUnsafe = (home: string, program: ReadonlyArray<string>): void => {
+  const path = Path.join(directoryOf(home), "apply_patch")
+  const script = `#!/bin/sh\nexec ${program.map(quote).join(" ")} apply-patch -- "$@"\n`
+  if (Fs.existsSync(path) && Fs.readFileSync(path, "utf8") === script) return
+  Fs.mkdirSync(directoryOf(home), { recursive: true, mode: 0o700 })
+  // another program may run the old script at this moment
+  Fs.writeFileSync(`${path}~`, script, { mode: 0o755 })
+  Fs.renameSync(`${path}~`, path)
+}
+
+/**
+ * Applies a patch to the files below a directory, and returns the list of files that were changed. **Interruption** and
+ * **errors**: those of `ApplyPatch.apply`.
+ */
+export const run: (
+  input: string,
+  cwd: string
+) => Effect.Effect<string, ToolFailure, FileSystem.FileSystem | EffectPath.Path> = (input, cwd) =>
+  ApplyPatch.apply(input, { cwd })

@@ -1,0 +1,162 @@
+/**
+ * The review task: a one-shot delegate looks at changes, and what it found is recorded.
+ *
+ * ```
+ * found      TurnStarted  ReviewEntered  DelegateStarted  [ReviewProgress]  DelegateEnded
+ *                         UserMessage  ReviewExited(output)  AssistantMessage  TurnCompleted
+ * failed     TurnStarted  ReviewEntered  DelegateStarted  DelegateEnded
+ *                         UserMessage  ReviewExited  AssistantMessage  TurnFailed
+ * no target  TurnStarted  TurnFailed
+ * aborted    TurnStarted  ReviewEntered  DelegateStarted  DelegateEnded
+ *                         UserMessage  ReviewExited  AssistantMessage  TurnAborted
+ * crashed    TurnStarted  ReviewEntered  DelegateStarted  TurnAborted, by the next start
+ * ```
+ *
+ * A message of the delegate is held back until the next one: the last one is the result, and is not shown as it is. The
+ * turn has no last message; `outputOf` reads what was found from its notes.
+ */
+import { Fragments } from "@spindle/core/Fragments"
+import type { TurnId } from "@spindle/core/Ids"
+import * as Input from "@spindle/core/Input"
+import type { Journal } from "@spindle/core/Journal"
+import type { Model } from "@spindle/core/Model"
+import * as NoteKind from "@spindle/core/NoteKind"
+import type { SessionEvent, TaskNote } from "@spindle/core/SessionEvent"
+import * as Task from "@spindle/core/Task"
+import * as TaskKind from "@spindle/core/TaskKind"
+import { Turn } from "@spindle/core/Turn"
+import * as Delegate from "@spindle/delegate/Delegate"
+import * as Git from "@spindle/tools/Git"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Schema from "effect/Schema"
+import { agentOf } from "./reviewAgent.ts"
+import { parse, render, ReviewOutput } from "./reviewOutput.ts"
+import { hintOf, promptOf, ReviewTarget } from "./reviewTarget.ts"
+
+export { Finding, parse, render, ReviewOutput } from "./reviewOutput.ts"
+export { NoCommonCommit, NothingToReview, ReviewTarget } from "./reviewTarget.ts"
+
+/** The parameters of a review. */
+export const Params = Schema.Struct({ target: ReviewTarget })
+
+/** A review has begun. `hint` describes its target to a person. */
+export const ReviewEntered = NoteKind.make("review.entered", {
+  data: Schema.Struct({ target: ReviewTarget, hint: Schema.String }),
+  message: ({ hint }) => `reviewing ${hint}`
+})
+
+/** The delegate of a review said something that is not its result. */
+export const ReviewProgress = NoteKind.make("review.progress", {
+  data: Schema.Struct({ message: Schema.String }),
+  message: ({ message }) => message
+})
+
+/** A review has ended. Without an output it failed or was interrupted. */
+export const ReviewExited = NoteKind.make("review.exited", {
+  data: Schema.Struct({ output: Schema.optionalKey(ReviewOutput) })
+})
+
+/** The name of the fragment that tells the model what a review found. */
+export const fragment = "review"
+
+/** How long a review may take. */
+const deadline = "30 minutes"
+
+/** The longest that an abort waits until the exit is recorded. */
+const abortLimit = "5 seconds"
+
+/** Where reviews look. */
+export interface Options {
+  readonly cwd: string
+}
+
+/** Makes the kind of review tasks for a working directory. */
+export const kind = ({ cwd }: Options): TaskKind.TaskKind<Git.Git | Model | Journal> =>
+  TaskKind.make("review", {
+    params: Params,
+    task: ({ target }) => {
+      const open = new Set<TurnId>()
+      return Task.make("review", run(cwd, target, open), {
+        lastMessage: () => null,
+        abortHookLimit: abortLimit,
+        abortHook: (turn) => exit(turn, open, undefined)
+      })
+    }
+  })
+
+const run = Effect.fnUntraced(function* (cwd: string, target: ReviewTarget, open: Set<TurnId>) {
+  const turn = yield* Turn
+  const prompt = yield* promptOf(cwd, target)
+  const agent = yield* agentOf((yield* Git.repositoryOf(cwd)).top)
+  yield* Effect.uninterruptible(
+    Effect.suspend(() => {
+      open.add(turn.turnId)
+      return turn.note(ReviewEntered, { target, hint: hintOf(target) })
+    })
+  )
+  const heldBack = new HeldBack(yield* Queue.unbounded<string>())
+  const report = (message: string) => turn.note(ReviewProgress, { message })
+  yield* Effect.forkScoped(Effect.forever(Effect.flatMap(Queue.take(heldBack.superseded), report)))
+  const answer = yield* Delegate.runOnce({
+    agent,
+    deadline,
+    source: "review",
+    input: Input.text(prompt),
+    // it starts no agents
+    limits: { depth: 0 },
+    onEvent: heldBack.onEvent
+  }).pipe(
+    // the instructions of the project are for those who change it
+    Effect.provideService(Fragments, undefined),
+    Effect.tapError(() => exit(turn, open, undefined))
+  )
+  yield* Effect.forEach(yield* Queue.clear(heldBack.superseded), report, { discard: true })
+  const output = parse(answer ?? "")
+  yield* exit(turn, open, output)
+  return output
+})
+
+/** The messages of the delegate: each is released when the next one has come. */
+class HeldBack {
+  private last: string | undefined
+  readonly superseded: Queue.Queue<string>
+  constructor(superseded: Queue.Queue<string>) {
+    this.superseded = superseded
+  }
+
+  readonly onEvent = (event: SessionEvent): void => {
+    if (event._tag !== "ItemRecorded" || event.item._tag !== "AssistantMessage") return
+    if (this.last !== undefined) Queue.offerUnsafe(this.superseded, this.last)
+    this.last = event.item.text
+  }
+}
+
+/** Records the end of a review, once. */
+const exit = (turn: Turn, open: Set<TurnId>, output: ReviewOutput | undefined): Effect.Effect<void> =>
+  Effect.uninterruptible(
+    Effect.suspend(() => {
+      if (!open.delete(turn.turnId)) return Effect.void
+      return Effect.gen(function* () {
+        const text = output === undefined ? undefined : render(output)
+        yield* turn.record({ _tag: "UserMessage", fragment, content: Input.text(tellModel(text)) })
+        yield* turn.note(ReviewExited, output === undefined ? {} : { output })
+        yield* turn.say(text ?? "The review did not come to an end.")
+      })
+    })
+  )
+
+const tellModel = (text: string | undefined): string =>
+  text === undefined
+    ? `<${fragment}>\nThe user started a review, which did not come to an end. Ask before you start it again.\n</${fragment}>`
+    : `<${fragment}>\nThe user had changes reviewed. The reviewer found:\n\n${text}\n</${fragment}>`
+
+/** Returns what a review found, from the notes of its turn; undefined if it did not come to an end. */
+export const outputOf = (notes: ReadonlyArray<TaskNote>): ReviewOutput | undefined => {
+  for (const note of notes.toReversed()) {
+    const exited = ReviewExited.decode(note)
+    if (Option.isSome(exited)) return exited.value.output
+  }
+  return undefined
+}

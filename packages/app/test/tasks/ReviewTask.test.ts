@@ -1,0 +1,207 @@
+/** The records of a review in each of its outcomes, and that it keeps every law wherever an action comes in between. */
+import { assert, describe, it } from "@effect/vitest"
+import { Model } from "@spindle/core/Model"
+import * as Op from "@spindle/core/Op"
+import type { JournalRecord } from "@spindle/core/SessionEvent"
+import type { TaskKind } from "@spindle/core/TaskKind"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import * as Harness from "@spindle/testing/SessionHarness"
+import { Effect } from "effect"
+import * as ReviewTask from "../../src/tasks/ReviewTask.ts"
+import { explore } from "../fixtures/exploring.ts"
+import { git } from "../fixtures/fakeGit.ts"
+
+const result = JSON.stringify({
+  findings: [{ title: "Wrong", body: "It is.", priority: 1, confidence_score: 1 }],
+  overall_explanation: "One bug."
+})
+
+const start = (target: ReviewTask.ReviewTarget = { type: "uncommitted" }) => Op.startTask("review", { target })
+
+/** The kind of review tasks with another model than that of the session. */
+const withModel = ({ model }: ScriptedModel.ScriptedModel): TaskKind => {
+  const kind = ReviewTask.kind({ cwd: "/r" })
+  return {
+    ...(kind as TaskKind),
+    taskOf: (params) => {
+      const task = kind.taskOf(params)
+      return "effect" in task ? { ...task, effect: Effect.provideService(task.effect, Model, model) } : task
+    }
+  }
+}
+
+interface Options {
+  readonly script?: ScriptedModel.Script
+  readonly git?: Parameters<typeof git>[0]
+  readonly journal?: Harness.HarnessOptions["journal"]
+}
+
+const session = ({ git: own, journal, script = [ScriptedModel.text(result)] }: Options = {}) =>
+  Effect.provide(
+    Harness.make({ tasks: [ReviewTask.kind({ cwd: "/r" }) as TaskKind], script, ...(journal && { journal }) }),
+    git(own)
+  )
+
+/** A record in one word: its tag, or the tag of its item, or the name of its note. */
+const wordOf = (record: JournalRecord): string => {
+  if (record._tag === "ItemRecorded") return record.item._tag
+  if (record._tag !== "TaskNote") return record._tag
+  if (record.name !== ReviewTask.ReviewExited.name) return record.name
+  return ReviewTask.outputOf([record]) === undefined ? "review.exited" : "review.exited(output)"
+}
+
+const words = ({ records }: Pick<Harness.SessionHarness, "records">): ReadonlyArray<string> => {
+  const all = records()
+  return all.slice(all.findIndex((one) => one._tag === "TurnStarted")).map(wordOf)
+}
+
+const review = Effect.fnUntraced(function* (options: Options, target?: ReviewTask.ReviewTarget) {
+  const harness = yield* session(options)
+  yield* harness.session.submit(start(target))
+  yield* harness.session.awaitIdle
+  return harness
+})
+
+describe("a review", () => {
+  it.effect("records what the delegate found, and holds its last message back", () =>
+    Effect.gen(function* () {
+      const harness = yield* review({
+        script: [[ScriptedModel.text("I look."), ScriptedModel.call("unknown", {}, "1")], ScriptedModel.text(result)]
+      })
+      assert.deepStrictEqual(words(harness), [
+        "TurnStarted",
+        "review.entered",
+        "DelegateStarted",
+        "DelegateEnded",
+        "review.progress",
+        "UserMessage",
+        "review.exited(output)",
+        "AssistantMessage",
+        "TurnCompleted"
+      ])
+      const notes = harness.records().flatMap((one) => (one._tag === "TaskNote" ? [one] : []))
+      assert.strictEqual(ReviewTask.outputOf(notes)?.findings[0]?.title, "Wrong")
+      assert.deepStrictEqual(
+        notes.map(({ message }) => message),
+        ["reviewing changes that are not committed", "I look.", undefined]
+      )
+      const last = harness.records().at(-1)!
+      assert.isUndefined(last._tag === "TurnCompleted" ? last.lastMessage : "another end")
+      // it sees the change, and tools that only read
+      const [request] = harness.requests
+      assert.deepStrictEqual(
+        request?.tools.map(({ name }) => name),
+        ["read_file", "list_files", "search_files"]
+      )
+      assert.include(JSON.stringify(request?.items), "+two")
+    })
+  )
+
+  it.effect("whose delegate fails has left review mode before the end of its turn", () =>
+    Effect.gen(function* () {
+      const harness = yield* review({ script: [[{ _tag: "Fail", kind: "InvalidRequest" }]] })
+      assert.deepStrictEqual(words(harness), [
+        "TurnStarted",
+        "review.entered",
+        "DelegateStarted",
+        "DelegateEnded",
+        "UserMessage",
+        "review.exited",
+        "AssistantMessage",
+        "TurnFailed"
+      ])
+    })
+  )
+
+  it.effect("that is aborted has left review mode before the end of its turn", () =>
+    Effect.gen(function* () {
+      const harness = yield* session({ script: [[ScriptedModel.hang]] })
+      yield* harness.session.submit(start())
+      yield* harness.awaitEvent(Harness.tagged("DelegateStarted"))
+      yield* harness.session.abort()
+      yield* harness.session.awaitIdle
+      const found = words(harness)
+      assert.strictEqual(found.at(-1), "TurnAborted")
+      assert.deepStrictEqual(found.filter((word) => !["DelegateEnded", "Warning"].includes(word)).slice(0, 6), [
+        "TurnStarted",
+        "review.entered",
+        "DelegateStarted",
+        "UserMessage",
+        "review.exited",
+        "AssistantMessage"
+      ])
+    })
+  )
+
+  const refused = (name: string, options: Options, target: ReviewTask.ReviewTarget, message: string) =>
+    it.effect(`fails by name for ${name}`, () =>
+      Effect.gen(function* () {
+        const harness = yield* review(options, target)
+        assert.deepStrictEqual(words(harness), ["TurnStarted", "TurnFailed"])
+        const last = harness.records().at(-1)!
+        assert.strictEqual(last._tag === "TurnFailed" ? last.error.message : undefined, message)
+        assert.deepStrictEqual(harness.requests, [])
+      })
+    )
+  refused(
+    "an unknown base",
+    { git: { "rev-parse --quiet": undefined } },
+    { type: "base", branch: "nope" },
+    'git knows no revision "HEAD"'
+  )
+  refused(
+    "an unknown commit",
+    { git: { "rev-parse --quiet": undefined } },
+    { type: "commit", sha: "nope" },
+    'git knows no revision "nope"'
+  )
+  refused(
+    "unrelated branches",
+    { git: { "merge-base": undefined } },
+    { type: "base", branch: "other" },
+    "HEAD and other have no commit in common"
+  )
+  refused(
+    "no changes",
+    { git: { diff: "" } },
+    { type: "uncommitted" },
+    "there is nothing to review: every change is committed"
+  )
+  refused(
+    "no difference from the base",
+    { git: { diff: "" } },
+    { type: "base", branch: "main" },
+    "there is nothing to review: nothing differs from main"
+  )
+
+  it.effect("looks at what the person writes, or at one commit", () =>
+    Effect.gen(function* () {
+      const custom = yield* review({}, { type: "custom", instructions: "is the parser safe?" })
+      assert.include(JSON.stringify(custom.requests[0]?.items), "is the parser safe?")
+      const commit = yield* review({}, { type: "commit", sha: "c0ffee" })
+      assert.include(JSON.stringify(commit.requests[0]?.items), "commit c0ffee")
+    })
+  )
+
+  it("I10 keeps every law wherever an action comes in between, and leaves what it entered", () =>
+    explore({
+      op: start(),
+      // the delegate has another model: the laws count the requests of the session
+      make: (journal) =>
+        Effect.provide(
+          Harness.make({ tasks: [withModel(ScriptedModel.make(() => [ScriptedModel.text(result)]))], journal }),
+          git()
+        ),
+      law: (records) => {
+        for (const record of records) {
+          if (record._tag !== "TurnStarted" || record.kind !== "review") continue
+          const own = records.filter((one) => "turnId" in one && one.turnId === record.turnId).map(wordOf)
+          const [entered, exited] = ["review.entered", "review.exited"].map(
+            (word) => own.filter((one) => one.startsWith(word)).length
+          )
+          if (entered !== exited) return `entered ${entered} times and left ${exited}: ${own.join(" ")}`
+        }
+        return undefined
+      }
+    }))
+})

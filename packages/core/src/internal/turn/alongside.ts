@@ -1,0 +1,115 @@
+/** Tasks that run alongside a turn: started by a client, owned by the turn, reported to the model once (contract S4, P2). */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Tracer from "effect/Tracer"
+import { Alongside, make as makeAlongside } from "../../Alongside.ts"
+import type { Fragment } from "../../ports/Fragments.ts"
+import type { SubmissionId } from "../../protocol/Ids.ts"
+import * as Input from "../../protocol/Input.ts"
+import type { AcceptedTask } from "../../protocol/Op.ts"
+import * as Inbox from "../../state/Inbox.ts"
+import * as TaskReport from "../../state/TaskReport.ts"
+import * as Tracing from "../../Tracing.ts"
+import { forkDetached } from "../detached.ts"
+import { textOf } from "../foreign.ts"
+import type { Ledger } from "./ledger.ts"
+import type { TurnParts } from "./turnParts.ts"
+import { make as makeTurn } from "./turnService.ts"
+
+/** A task as a client submitted it. */
+export interface Submitted {
+  readonly submissionId: SubmissionId
+  readonly task: AcceptedTask
+  readonly input: Input.Input
+}
+
+/**
+ * Starts a task alongside a running turn and records that it was accepted. The turn owns it before it is announced and
+ * before it runs (S6). The context of the session has what the task needs.
+ */
+export const start = (
+  parts: TurnParts,
+  ledger: Ledger,
+  run: Effect.Effect<unknown, unknown, any>,
+  submitted: Submitted
+): void => {
+  const { recorder, resources, session } = parts
+  const { submissionId, task, input } = submitted
+  const { turnId } = ledger.origin
+  const work = Tracing.span({ name: `session_task.${task.kind}`, attributes: { "submission.id": submissionId } }, () =>
+    Effect.scoped(run)
+  )
+  const provided = Effect.provideContext(work, contextOf(parts, ledger, submitted))
+  const reported = Effect.onExit(Effect.andThen(Effect.yieldNow, provided), (exit) =>
+    Effect.sync(() => reportEnd(parts, ledger, submissionId, exit))
+  )
+  const fiber = forkDetached(session.context, Effect.exit(reported))
+  // mutant turn-owns-its-tasks (I2: an abort ends the tasks that run alongside its turn):
+  //   replace: const release = () => {}
+  const release = resources.own(ledger, {
+    kind: "task",
+    id: submissionId,
+    name: task.kind,
+    end: () => Effect.asVoid(Fiber.interrupt(fiber)),
+    drain: session.config.grace
+  })
+  ledger.tasks.add(fiber)
+  fiber.addObserver(() => {
+    ledger.tasks.delete(fiber)
+    release()
+  })
+  recorder.append({ _tag: "InputAccepted", submissionId, input, delivery: "wait", turnId, task })
+}
+
+/**
+ * Waits for the tasks alongside a turn whose own task has ended. Then no other one joins the turn: that is one step with the
+ * last look.
+ */
+export const awaitAll = (ledger: Ledger): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    ledger.closeGate()
+    for (const fiber of ledger.tasks) return Effect.andThen(Fiber.await(fiber), awaitAll(ledger))
+    // mutant no-task-joins-an-ended-turn (P2: a task does not join a turn whose last look at its tasks is over): drop
+    ledger.takesTasks = false
+    return Effect.void
+  })
+
+const contextOf = (parts: TurnParts, ledger: Ledger, { input, submissionId }: Submitted): Context.Context<any> => {
+  const { recorder, session } = parts
+  const { origin, slot, spans } = ledger
+  const report = ({ name, text }: Fragment) =>
+    Effect.suspend(() => {
+      if (slot.isFenced()) return Effect.interrupt
+      if (runningTask(parts, ledger, submissionId) !== undefined) {
+        const { turnId } = origin
+        recorder.append({ _tag: "TaskReported", turnId, submissionId, fragment: name, input: Input.text(text) })
+      }
+      return Effect.void
+    })
+  const view = makeAlongside(makeTurn(parts, ledger, slot.isFenced), { input, taskId: submissionId, report })
+  const context = Context.add(Context.add(session.context, Tracing.OpenSpans, spans), Alongside, view)
+  return origin.span === undefined ? context : Context.add(context, Tracer.ParentSpan, origin.span)
+}
+
+const runningTask = ({ recorder }: TurnParts, { origin }: Ledger, submissionId: SubmissionId) =>
+  Inbox.runningTasks(recorder.state.inbox, origin.turnId).find((one) => one.submissionId === submissionId)
+
+/** Reports a task that has ended without a report, unless the owner of the turn has done so. */
+const reportEnd = (
+  parts: TurnParts,
+  ledger: Ledger,
+  submissionId: SubmissionId,
+  exit: Exit.Exit<unknown, unknown>
+): void => {
+  const task = runningTask(parts, ledger, submissionId)
+  if (task === undefined || ledger.slot.isFenced()) return
+  parts.recorder.append(TaskReport.of(task, ledger.origin.turnId, endText(exit)))
+}
+
+const endText = (exit: Exit.Exit<unknown, unknown>): string => {
+  if (exit._tag === "Success") return "has ended"
+  return Cause.hasInterruptsOnly(exit.cause) ? "was cut off" : `failed: ${textOf(Cause.squash(exit.cause))}`
+}

@@ -1,0 +1,70 @@
+/** A request of core as the body of `POST /chat/completions`. */
+import type { ModelRequest, ToolSpec } from "@spindle/core/Model"
+import { stringify } from "../json.ts"
+import { wireName } from "../toolNames.ts"
+import type { WireRequest } from "../wire.ts"
+import { freeformParameter, type MessageEntry } from "./messages.ts"
+
+/** What a body says in addition to the request. */
+export interface ChatOptions {
+  readonly model: string
+  readonly reasoningEffort?: string | undefined
+  readonly parallelToolCalls?: boolean | undefined
+  /** Whether the server refuses to be asked for the usage. */
+  readonly isPlain?: boolean
+}
+
+/**
+ * Writes the body. It has only fields without which something would be lost, because strict servers refuse fields that
+ * they do not know. Throws when JSON cannot represent it.
+ */
+export const bodyOf = (options: ChatOptions, request: WireRequest, messages: ReadonlyArray<MessageEntry>): string =>
+  stringify({
+    model: options.model,
+    stream: true,
+    ...(options.isPlain === true ? {} : { stream_options: { include_usage: true } }),
+    messages: messages.map(({ message }) => message),
+    ...(request.tools.length === 0
+      ? {}
+      : {
+          tools: toolsOf(request.tools),
+          ...(options.parallelToolCalls === false ? { parallel_tool_calls: false } : {})
+        }),
+    ...(options.reasoningEffort === undefined ? {} : { reasoning_effort: options.reasoningEffort }),
+    ...(request.output === undefined ? {} : { response_format: formatOf(request.output) })
+  })
+
+const formatOf = ({ name, schema }: NonNullable<ModelRequest["output"]>) => ({
+  type: "json_schema",
+  json_schema: { name, schema, strict: true }
+})
+
+const cachedTools = new WeakMap<ReadonlyArray<ToolSpec>, ReadonlyArray<unknown>>()
+
+const toolsOf = (tools: ReadonlyArray<ToolSpec>): ReadonlyArray<unknown> => {
+  let wire = cachedTools.get(tools)
+  if (wire === undefined) {
+    wire = tools.map(toolOf)
+    cachedTools.set(tools, wire)
+  }
+  return wire
+}
+
+const toolOf = ({ description, freeform, name, parameters }: ToolSpec) => ({
+  type: "function",
+  function: {
+    name: wireName(name),
+    ...(description === undefined ? {} : { description }),
+    parameters: freeform === undefined ? parameters : freeformParameters(freeform)
+  }
+})
+
+/** A tool that takes a text is a function with this text as its only parameter. */
+const freeformParameters = ({ definition, syntax }: NonNullable<ToolSpec["freeform"]>) => ({
+  type: "object",
+  properties: {
+    [freeformParameter]: { type: "string", description: `A text in this grammar (${syntax}):\n${definition}` }
+  },
+  required: [freeformParameter],
+  additionalProperties: false
+})

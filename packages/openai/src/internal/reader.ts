@@ -1,0 +1,92 @@
+/** What the readers of all APIs share: they turn the events of one response into parts. */
+import type { ModelPart } from "@spindle/core/Model"
+import type { ModelFailed } from "@spindle/core/SessionError"
+import * as Failures from "./failures.ts"
+import { isObject, type Json, parse, shorten, textOf } from "./json.ts"
+
+/** The request of a response, as far as its reader needs it. */
+export interface ReadingContext extends Failures.FailureContext {
+  /** Is recorded with sealed reasoning; see {@link sealOf}. */
+  readonly seal: string
+  /** The name of a tool by its name on the wire, where the two differ. */
+  readonly toolNames: ReadonlyMap<string, string>
+}
+
+/** Names the maker of sealed reasoning: the provider and the model, whatever the date of its snapshot. */
+export const sealOf = (provider: string, model: string): string =>
+  `${provider} ${model.replace(/-(\d{4}-\d{2}-\d{2}|\d{8}|latest)$/, "")}`
+
+const longestSample = 200
+
+/**
+ * Reads the events of one response. After the first failure, or after `Finish`, it takes nothing more.
+ *
+ * It fails only when the server says that the response failed. A frame that makes no sense is skipped and counted:
+ * gateways put keep-alives, `null`, chunks of other APIs and broken JSON between the events.
+ */
+export abstract class ResponseReader {
+  /** The name of the API, for failures. */
+  abstract readonly api: string
+  readonly context: ReadingContext
+  /** Why the response failed, once it has. */
+  failure: ModelFailed | undefined = undefined
+  /** Whether `Finish` was read. */
+  isFinished = false
+  /** How many frames made sense. */
+  understood = 0
+  /** How many frames made no sense, and the beginning of the first of them. */
+  skipped: { readonly count: number; readonly first: string } = { count: 0, first: "" }
+  protected parts: Array<ModelPart> = []
+
+  constructor(context: ReadingContext) {
+    this.context = context
+  }
+
+  /** Whether nothing more is taken. */
+  get isOver(): boolean {
+    return this.failure !== undefined || this.isFinished
+  }
+
+  /** Returns the parts that were read since the last call, and forgets them. */
+  take(): Array<ModelPart> {
+    const parts = this.parts
+    if (parts.length > 0) this.parts = []
+    return parts
+  }
+
+  /** Reads the data of one server-sent event. `name` is its event name, which counts when the data has no type. */
+  read(data: string, name = ""): void {
+    if (this.isOver) return
+    if (data.trim() === "[DONE]") {
+      this.end(true)
+      return
+    }
+    const event = parse(data)
+    if (isObject(event) && this.step(event, name)) this.understood++
+    else if (name === "error" && textOf(data) !== undefined) this.failed(data)
+    else {
+      const { count, first } = this.skipped
+      this.skipped = { count: count + 1, first: count === 0 ? shorten(data, longestSample) : first }
+    }
+  }
+
+  /** Reads a body that is no stream: a complete response in JSON. Any other body leaves the reader as it is. */
+  abstract readResponse(body: string): void
+
+  /**
+   * Finishes a response that is complete, and leaves any other as it is. Called at the mark `[DONE]`, and when nothing
+   * more can come.
+   */
+  abstract end(isMarked: boolean): void
+
+  /** Takes one event; false means that it makes no sense. */
+  protected abstract step(event: Json, name: string): boolean
+
+  /** Fails with an error in the words of the provider. Returns true. */
+  protected failed(error: unknown): boolean {
+    const { code, message, type } = Failures.providerErrorOf(error)
+    // the type of an `error` event is its own name
+    this.failure = Failures.fromEvent(this.context, { code, message, type: type === "error" ? undefined : type })
+    return true
+  }
+}

@@ -1,0 +1,39 @@
+/** An API that a server speaks: how a request is written, and how its response is read. */
+import type { Item } from "@spindle/core/Item"
+import type { ModelRequest } from "@spindle/core/Model"
+import type { ProviderError } from "./failures.ts"
+import type { ReadingContext, ResponseReader } from "./reader.ts"
+
+/** What every API needs of a request. */
+export type WireRequest = Pick<ModelRequest, "instructions" | "items" | "tools" | "output">
+
+/** A request as it is sent. */
+export interface WrittenRequest {
+  readonly body: string
+  /** The items that an error of the server names, and without which it may accept the request. */
+  readonly refusedItems: (error: ProviderError) => ReadonlyArray<Item>
+}
+
+/** How a request is written. */
+export interface Writing {
+  /** The items of the request, without those that the server refused. */
+  readonly items: ReadonlyArray<Item>
+  /** The seal of the {@link ReadingContext}. */
+  readonly seal: string
+  /** Whether the optional fields are left out. */
+  readonly isPlain: boolean
+}
+
+/** One API, for requests of type `R`. */
+export interface Wire<R extends WireRequest> {
+  /** What follows the base URL. */
+  readonly path: string
+  /** Names who can read the sealed reasoning of a model. */
+  readonly sealOf: (provider: string, model: string) => string
+  /** Fields of the body that a server may refuse, and that a request can do without. */
+  readonly optionalFields: ReadonlyArray<string>
+  /** Writes a request. Throws when JSON cannot represent it. */
+  readonly write: (request: R, writing: Writing) => WrittenRequest
+  /** Makes the reader of a response to this request. */
+  readonly read: (request: R, context: ReadingContext) => ResponseReader
+}

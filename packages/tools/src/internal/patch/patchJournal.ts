@@ -1,0 +1,246 @@
+/**
+ * The journal of the patches that are being written, so that a crash of the program leaves none of them half done.
+ *
+ * ```
+ * write the journal ─► change the files ─► mark the journal ─► remove copies ─► remove the journal
+ *                      └ a crash here is rolled back          └ a crash here is finished
+ * ```
+ *
+ * A patch is written in place, and {@link recover} looks at each file to see how far that came. A file that has anything else
+ * than a mixture of its old and its new content was changed since, and is left alone.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import type * as Path from "effect/Path"
+import type { PlatformError } from "effect/PlatformError"
+import * as Schema from "effect/Schema"
+import { uuidV7 } from "@spindle/core/Ids"
+import * as Files from "../anchoredFiles.ts"
+import * as LeftProcesses from "../leftProcesses.ts"
+
+/** The directory of the journals. Without one, a crash can leave a patch half done. */
+export class Directory extends Context.Reference<string | undefined>("@spindle/tools/PatchJournal/Directory", {
+  defaultValue: () => undefined
+}) {}
+
+/** What a patch does to one path. */
+export const Step = Schema.Struct({
+  path: Schema.String,
+  before: Schema.optionalKey(Schema.Uint8ArrayFromBase64),
+  after: Schema.optionalKey(Schema.Uint8ArrayFromBase64),
+  /** The number of the file that was there before. */
+  inode: Schema.optionalKey(Schema.BigIntFromString),
+  /** The path of the file that is moved here. */
+  movedFrom: Schema.optionalKey(Schema.String),
+  /** The name that the file before gets while another file takes its path. */
+  aside: Schema.optionalKey(Schema.String),
+  /** The copy of the old content of a file that is overwritten at this path. */
+  copy: Schema.optionalKey(Schema.String)
+})
+/** @see {@link Step} */
+export type Step = typeof Step.Type
+
+const Journal = Schema.Struct({
+  phase: Schema.Literals(["writing", "done"]),
+  /** The mark of the program that writes the patch, if this host has such marks. */
+  host: Schema.optionalKey(Schema.String),
+  startedAt: Schema.Finite,
+  steps: Schema.Array(Step),
+  /** The directories that are made, the upper ones first. */
+  directories: Schema.Array(Schema.String)
+})
+type Journal = typeof Journal.Type
+
+const journalJson = Schema.fromJsonString(Journal)
+
+type Services = FileSystem.FileSystem | Path.Path
+type Failure = Files.FileRefused | PlatformError
+
+/** How a patch ended that a crash had cut. */
+export interface Recovered {
+  readonly result: "finished" | "rolledBack"
+  readonly paths: ReadonlyArray<string>
+  /** The paths that were changed after the crash, and are left as they are. */
+  readonly untouched: ReadonlyArray<string>
+}
+
+/** The journal of one patch. */
+export interface Entry {
+  /** Marks that every file is written. */
+  readonly markDone: Effect.Effect<void, PlatformError, FileSystem.FileSystem>
+  readonly remove: Effect.Effect<void, PlatformError, FileSystem.FileSystem>
+}
+
+const none: Entry = { markDone: Effect.void, remove: Effect.void }
+
+/** Writes the journal of a patch before its first change. Does nothing without a {@link Directory}. */
+export const begin = Effect.fnUntraced(function* (
+  changes: Pick<Journal, "steps" | "directories">
+): Effect.fn.Return<Entry, PlatformError, FileSystem.FileSystem> {
+  const directory = yield* Directory
+  if (directory === undefined) return none
+  const fileSystem = yield* FileSystem.FileSystem
+  const startedAt = yield* Clock.currentTimeMillis
+  const { mark } = yield* LeftProcesses.make(fileSystem)
+  const path = `${directory}/${uuidV7(startedAt)}.json`
+  const journal: Journal = { phase: "writing", ...(mark === undefined ? {} : { host: mark }), startedAt, ...changes }
+  yield* fileSystem.makeDirectory(directory, { recursive: true, mode: 0o700 })
+  yield* write(path, journal)
+  return { markDone: write(path, { ...journal, phase: "done" }), remove: fileSystem.remove(path) }
+})
+
+/** Writes a journal so that it has either its old or its new content. */
+const write = Effect.fnUntraced(function* (path: string, journal: Journal) {
+  const fileSystem = yield* FileSystem.FileSystem
+  yield* fileSystem.writeFileString(`${path}~`, yield* Effect.orDie(Schema.encodeEffect(journalJson)(journal)))
+  yield* fileSystem.rename(`${path}~`, path)
+})
+
+/** How long a patch counts as one that is still being written if it cannot be known whether its host has ended. */
+const freshMillis = 60_000
+
+/**
+ * Finishes or rolls back the patches of programs that died while they wrote them. It may run again after a crash.
+ * **Interruption**: not interruptible. **Errors**: those of the file system; the journal stays for the next start.
+ */
+export const recover = Effect.fnUntraced(function* (
+  directory: string
+): Effect.fn.Return<ReadonlyArray<Recovered>, Failure | Schema.SchemaError, Services> {
+  const fileSystem = yield* FileSystem.FileSystem
+  if (!(yield* fileSystem.exists(directory))) return []
+  const { hasEnded } = yield* LeftProcesses.make(fileSystem)
+  const now = yield* Clock.currentTimeMillis
+  const recovered: Array<Recovered> = []
+  for (const name of (yield* fileSystem.readDirectory(directory)).filter((one) => one.endsWith(".json")).toSorted()) {
+    const path = `${directory}/${name}`
+    const journal = yield* Schema.decodeEffect(journalJson)(yield* fileSystem.readFileString(path))
+    const ended = journal.host === undefined ? undefined : yield* hasEnded(journal.host)
+    if (!(ended ?? now - journal.startedAt > freshMillis)) continue
+    recovered.push(yield* Effect.uninterruptible(conclude(journal)))
+    yield* fileSystem.remove(path)
+  }
+  return recovered
+})
+
+const conclude = Effect.fnUntraced(function* ({ directories, phase, steps }: Journal) {
+  const paths = steps.map(({ path }) => path)
+  if (phase === "done") {
+    yield* removeCopies(steps)
+    // the file that was there before a removal or a replacement
+    yield* Effect.forEach(steps, ({ aside }) => (aside === undefined ? Effect.void : removeFile(aside)), {
+      discard: true
+    })
+    return { result: "finished", paths, untouched: [] } satisfies Recovered
+  }
+  const untouched: Array<string> = []
+  for (const step of steps.toReversed()) {
+    if (!(yield* undoPut(step, steps))) untouched.push(step.path)
+  }
+  for (const step of steps.toReversed()) {
+    if (!(yield* undoAside(step)) && !untouched.includes(step.path)) untouched.push(step.path)
+  }
+  yield* removeCopies(steps)
+  for (const directory of directories.toReversed()) yield* removeEmpty(directory)
+  return { result: "rolledBack", paths, untouched } satisfies Recovered
+})
+
+/** A file or symbolic link as it is now. */
+interface Present {
+  readonly inode: bigint | undefined
+  readonly seen: Files.Seen
+}
+
+/** Returns what is at a path; `Other` for what a patch cannot have written, such as a directory. */
+const look = (path: string): Effect.Effect<Present | "Other" | undefined, PlatformError, Services> =>
+  Effect.matchEffect(Files.look(path), {
+    onSuccess: (seen) => Effect.succeed(seen && { inode: Option.getOrUndefined(seen.info.ino), seen }),
+    onFailure: (error) =>
+      error._tag === "FileRefused"
+        ? Effect.succeed("Other" as const)
+        : error.reason._tag === "NotFound"
+          ? Effect.undefined
+          : Effect.fail(error)
+  })
+
+/** Whether a content is what a crash leaves of writing one content over the other. */
+const isMixture = (content: Uint8Array, before: Uint8Array, after: Uint8Array): boolean =>
+  content.length <= Math.max(before.length, after.length) &&
+  content.every((byte, index) => byte === before[index] || byte === after[index])
+
+const nothing = new Uint8Array()
+
+/** Takes back what was written at a path. Returns false if something else is there, which stays. */
+const undoPut = Effect.fnUntraced(function* (
+  { after, aside, before, inode, movedFrom, path }: Step,
+  steps: ReadonlyArray<Step>
+) {
+  if (after === undefined) return true
+  const now = yield* look(path)
+  if (now === undefined) return before === undefined || aside !== undefined
+  if (now === "Other") return false
+  const { content } = now.seen
+  const source = steps.find((step) => step.path === movedFrom)
+  if (source?.aside !== undefined && now.inode === source.inode) {
+    if (!isMixture(content, source.before!, after)) return false
+    yield* restore(path, now, source.before!)
+    yield* moveTo(path, source.aside)
+    return true
+  }
+  if (before !== undefined && now.inode === inode) {
+    // the file itself: it was not moved aside, or not yet
+    if (aside !== undefined) return true
+    if (!isMixture(content, before, after)) return false
+    yield* restore(path, now, before)
+    return true
+  }
+  if ((before !== undefined && aside === undefined) || !isMixture(content, nothing, after)) return false
+  yield* Files.remove(path)
+  return true
+})
+
+const restore = (path: string, { seen }: Present, content: Uint8Array): Effect.Effect<void, Failure, Services> =>
+  isMixture(seen.content, content, content) && seen.content.length === content.length
+    ? Effect.void
+    : Files.restore(path, { ...seen, content })
+
+/** Renames a file, and removes the empty file that an earlier attempt has left at the new name. */
+const moveTo = Effect.fnUntraced(function* (from: string, to: string) {
+  const there = yield* look(to)
+  if (there !== undefined && there !== "Other" && there.seen.content.length === 0) yield* Files.remove(to)
+  yield* Files.rename(from, to)
+})
+
+/** Moves a file back that was moved aside. Returns false if something else is at its path, which stays. */
+const undoAside = Effect.fnUntraced(function* ({ aside, inode, path }: Step) {
+  const there = aside === undefined ? undefined : yield* look(aside)
+  if (aside === undefined || there === undefined || there === "Other") return true
+  if (there.inode !== inode) {
+    yield* Files.remove(aside)
+    return true
+  }
+  const now = yield* look(path)
+  if (now === "Other" || (now !== undefined && now.seen.content.length > 0)) return false
+  yield* moveTo(aside, path)
+  return true
+})
+
+const removeCopies = (steps: ReadonlyArray<Step>) =>
+  Effect.forEach(steps, ({ copy }) => (copy === undefined ? Effect.void : removeFile(copy)), { discard: true })
+
+/** Removes a file if it and its directory exist. */
+const removeFile = (path: string): Effect.Effect<void, Failure, Services> =>
+  Effect.catchReason(Files.remove(path), "PlatformError", "NotFound", () => Effect.void)
+
+const removeEmpty = Effect.fnUntraced(function* (directory: string) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const names = yield* Effect.catchReason(
+    fileSystem.readDirectory(directory),
+    "PlatformError",
+    "NotFound",
+    () => Effect.undefined
+  )
+  if (names?.length === 0) yield* Files.removeDirectory(directory)
+})
