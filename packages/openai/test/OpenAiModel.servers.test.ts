@@ -159,7 +159,8 @@ describe("a successful response of another kind", () => {
   for (const type of ["application/json", "text/html", "text/plain", "application/octet-stream"]) {
     it.live(`is read as events when it is a stream although it says ${type}`, () =>
       Effect.gen(function* () {
-        const made = yield* overBytes(bodyOf([bytesOf(eventsOf("hi"))]), {}, type)
+        // some servers leave out the empty line after the last event
+        const made = yield* overBytes(bodyOf([bytesOf(eventsOf("hi").trimEnd())]), {}, type)
         assert.strictEqual(yield* textOf(made.stream(request())), "hi")
       })
     )

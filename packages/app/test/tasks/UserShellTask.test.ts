@@ -229,7 +229,8 @@ describe("a command of the user", () => {
       yield* harness.model.reached("g")
       yield* start(harness, "x", { id: "x" as SubmissionId })
       yield* start(harness, "y", { id: "y" as SubmissionId })
-      const ended = () => harness.records().filter(({ _tag }) => _tag === "TaskReported").length === 2
+      const ended = (event: SessionEvent): event is SessionEvent =>
+        harness.records().filter(({ _tag }) => _tag === "TaskReported").length === 2
       yield* harness.awaitEvent(ended)
       const pieces = harness.events.flatMap((event) =>
         event._tag === "ToolOutput" ? [`${event.callId} ${event.offset} ${event.text}`] : []

@@ -52,10 +52,8 @@ describe("a chat server", () => {
       assert.include(lines.at(-1).usage, { input_tokens: 300, output_tokens: 30 })
       const [first, second, third] = at.chat.requests
       assert.deepStrictEqual([first!.url, first!.key], ["/v1/chat/completions", undefined])
-      assert.deepStrictEqual(
-        first!.body.tools.map((tool: any) => tool.function.name),
-        ["exec_command", "write_stdin", "apply_patch"]
-      )
+      const tool = first!.body.tools.find((one: any) => one.function.name === "apply_patch")
+      assert.deepStrictEqual([tool.type, tool.function.parameters.required], ["function", ["input"]])
       assert.deepStrictEqual(rolesOf(second!.body), ["system", "user", "assistant", "tool", "tool"])
       assert.strictEqual(second!.body.messages[2].reasoning_content, "I look")
       assert.include(second!.body.messages[3].content, "old")

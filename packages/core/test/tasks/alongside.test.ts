@@ -96,7 +96,9 @@ describe("a task alongside a turn", () => {
       const harness = yield* running({ tasks })
       const receipts = [yield* start(harness, "ada")]
       yield* harness.model.open("held")
-      yield* harness.awaitEvent((event) => event._tag === "ItemRecorded" && event.item._tag === "AssistantMessage")
+      yield* harness.awaitEvent(
+        (event): event is typeof event => event._tag === "ItemRecorded" && event.item._tag === "AssistantMessage"
+      )
       // the task of the turn has returned, and the turn takes no more input
       receipts.push(yield* send(harness.session, "later"))
       assert.strictEqual(receipts[1]!._tag, "Queued")

@@ -211,18 +211,20 @@ const tooLong =
   /\bmaximum context length\b|\bexceed(s|ed|ing)?\b.{0,60}\bcontext (length|size|window)\b|\bcontext (length|size|window) exceeded\b/i
 
 const kindOfCode = ({ code, message, type }: ProviderError): ModelFailureKind | undefined => {
-  const names = [code, type].filter((name) => name !== undefined)
-  const known = names.map((name) => kinds.get(name)).find((kind) => kind !== undefined)
-  if (known !== undefined) return known
-  if (message !== undefined && tooLong.test(message)) return "ContextWindowExceeded"
-  for (const name of names) {
-    // some gateways send an HTTP status as the code
-    if (/^[45]\d\d$/.test(name)) return kindOfStatus(Number(name), { message, code: undefined, type: undefined })
+  const byMessage = message !== undefined && tooLong.test(message) ? "ContextWindowExceeded" : undefined
+  for (const name of [code, type]) {
+    if (name === undefined) continue
+    const known = kinds.get(name) ?? byMessage
+    if (known !== undefined) return known
+    // some servers send an HTTP status as the code
+    if (/^[45]\d\d$/.test(name)) {
+      return kinds.get(type ?? "") ?? kindOfStatus(Number(name), { message, code: undefined, type: undefined })
+    }
     if (/^(invalid|unsupported|image|empty_image|failed_to_download|unknown_parameter|missing)/.test(name)) {
       return "InvalidRequest"
     }
   }
-  return undefined
+  return byMessage
 }
 
 const kindOfStatus = (status: number, error: ProviderError): ModelFailureKind => {

@@ -58,7 +58,7 @@ describe("fromResponse", () => {
     {
       code: 400,
       type: "exceed_context_size_error",
-      message: "the request exceeds the available context size, try increasing it"
+      message: "too many tokens"
     },
     {
       code: 400,
@@ -66,6 +66,7 @@ describe("fromResponse", () => {
       message: "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens"
     },
     { code: "invalid_request_error", message: "Input tokens exceed the context window of this model" },
+    { message: "the request exceeds the available context size, try increasing it" },
     { message: "Context length exceeded" }
   ]) {
     it(`finds that a request is too long: ${error.message}`, () => {

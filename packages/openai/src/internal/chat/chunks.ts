@@ -45,7 +45,7 @@ export class ChunkReader extends ResponseReader {
     if (this.isOver || this.understood === 0 || (!isMarked && this.stopped === undefined)) return
     this.close()
     const isCut = reasonOf(this.stopped) !== undefined
-    // a call that was cut off says something else than the model wanted to
+    // a call that was cut off is not the call that the model wanted to make
     const calls = this.calls.list.filter((call) => !isCut || (call.name !== undefined && isComplete(call)))
     for (const [index, call] of calls.entries()) this.call(call, index)
     const reason = reasonOf(this.stopped) ?? (calls.length > 0 ? "tool-calls" : "stop")
@@ -60,7 +60,7 @@ export class ChunkReader extends ResponseReader {
     }
     if (isObject(chunk["usage"])) this.usage = chunk["usage"]
     if (!Array.isArray(choices)) return isObject(chunk["usage"])
-    // one choice is asked for; each list entry counts only if it is the first choice
+    // only one choice is asked for
     return choices.every((choice) => isObject(choice) && ((choice["index"] ?? 0) !== 0 || this.choice(choice)))
   }
 
@@ -118,6 +118,7 @@ export class ChunkReader extends ResponseReader {
       this.parts.push({ _tag: "TextEnd", id })
       return
     }
+    // the text goes back in the field that it came in, so the name of the field is all that has to be kept
     const field = this.reasoningField
     this.parts.push({
       _tag: "ReasoningEnd",

@@ -1,8 +1,8 @@
 /**
  * A history as the messages of a chat that a strict server accepts, whatever the journal contains.
  *
- * What the model said in a row is one message, and the results of its calls follow directly, in the order of the calls;
- * so does what the user said. A user message never follows a result. Messages of the program are messages of the user,
+ * Consecutive texts and calls of the model are one message, and the results of the calls follow directly, in their order.
+ * Consecutive inputs of the user are one message, which never follows a result. Messages of the program are messages of the user,
  * because many models take a system message only at the beginning. Nothing is empty.
  *
  * The same history always gives the same messages, and a longer history begins with the messages of a shorter one, the
@@ -53,7 +53,7 @@ export const messagesOf = (
   items: ReadonlyArray<Item>,
   seal: string
 ): ReadonlyArray<MessageEntry> => {
-  const history = History.repair(items)
+  const history = withoutProviderCalls(History.repair(items))
   const writer = new MessageWriter(resultsOf(history), seal)
   if (instructions !== undefined && !isBlank(instructions)) writer.system(instructions)
   for (const item of history) {
@@ -78,6 +78,18 @@ export const messagesOf = (
 type Said = Extract<Item, { _tag: "AssistantMessage" | "Reasoning" | "ToolCall" }>
 type ToolResult = Extract<Item, { _tag: "ToolResult" }>
 
+/** Leaves out what a provider ran itself, such as web searches: a server of this API has no such calls. */
+const withoutProviderCalls = (items: ReadonlyArray<Item>): ReadonlyArray<Item> => {
+  const theirs = new Set<string>()
+  return items.filter((item) => {
+    if (item._tag === "ToolResult") return !theirs.has(item.callId)
+    if (item._tag !== "ToolCall") return true
+    if (item.byProvider) theirs.add(item.callId)
+    else theirs.delete(item.callId)
+    return !item.byProvider
+  })
+}
+
 /** The result of each call of a repaired history. */
 const resultsOf = (items: ReadonlyArray<Item>): ReadonlyMap<Calls.ToolCall, ToolResult> => {
   const open = new Map<string, Calls.ToolCall>()
@@ -89,9 +101,10 @@ const resultsOf = (items: ReadonlyArray<Item>): ReadonlyMap<Calls.ToolCall, Tool
   return results
 }
 
-/** Is sent as the words of the model between a result and a message of the user, where some servers want one. */
+/** The message of the model that is sent between a result and a message of the user, where some servers require one. */
 const acknowledgement = "Understood."
 
+/** Collects the items of one side until the other side speaks, and then writes them as one message. */
 class MessageWriter {
   readonly entries: Array<MessageEntry> = []
   private readonly results: ReadonlyMap<Calls.ToolCall, ToolResult>
@@ -99,7 +112,7 @@ class MessageWriter {
   private readonly ids = new Calls.CallIds(Calls.shortId)
   /** What the model said since the last message of another role. */
   private run: Array<Said> = []
-  /** What the user said since then. */
+  /** What the user said since the last message of another role. */
   private input: { readonly items: Array<Item>; readonly parts: Array<ContentPart> } = { items: [], parts: [] }
 
   constructor(results: ReadonlyMap<Calls.ToolCall, ToolResult>, seal: string) {
@@ -115,14 +128,14 @@ class MessageWriter {
     if (parts.length === 0) return
     this.flushRun()
     this.input.items.push(item)
-    this.input.parts.push(...parts)
+    for (const part of parts) this.input.parts.push(part)
   }
 
   say(item: Said): void {
     this.run.push(item)
   }
 
-  /** The results of earlier calls were written with the calls. */
+  /** Writes the calls that wait for this result. Results of calls that were written before were written with them. */
   result(item: ToolResult): void {
     if (this.run.some((one) => one._tag === "ToolCall" && this.results.get(one) === item)) this.flushRun()
   }
@@ -165,7 +178,7 @@ class MessageWriter {
     }
   }
 
-  /** Models that think between calls want their reasoning back with the calls, in the field that it came in. */
+  /** The field that gives reasoning back to the model that made it. Some models need it with the calls that followed. */
   private reasoningOf(items: ReadonlyArray<Said>): { readonly [field in ReasoningField]?: string } {
     const own = items.flatMap((item) =>
       item._tag === "Reasoning" && item.sealedBy === this.seal && !isBlank(item.text) ? [item] : []

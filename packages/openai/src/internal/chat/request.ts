@@ -10,7 +10,7 @@ export interface ChatOptions {
   readonly model: string
   readonly reasoningEffort?: string | undefined
   readonly parallelToolCalls?: boolean | undefined
-  /** Whether the server refuses to be asked for the usage. */
+  /** Whether optional fields are left out, because the server refuses them. */
   readonly isPlain?: boolean
 }
 

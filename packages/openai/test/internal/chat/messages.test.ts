@@ -47,6 +47,15 @@ describe("any history", () => {
     assert.isUndefined(chatRefusalOf(bodyFor(items)))
   })
 
+  it("is sent without what another provider ran itself", () => {
+    const search = called("a", { name: "web_search", byProvider: true })
+    const own = [called("a"), returned("a"), said("done")]
+    assert.deepStrictEqual(
+      messages([user("go"), search, returned("a", "found"), ...own]),
+      messages([user("go"), ...own])
+    )
+  })
+
   it.prop(
     "becomes messages that begin with those of each history before it, the last excepted",
     [Steps, Step],
