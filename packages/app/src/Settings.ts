@@ -20,7 +20,6 @@ import * as AgentSettings from "./settings/agents.ts"
 import * as Catalog from "./settings/catalog.ts"
 import * as CommandSettings from "./settings/commands.ts"
 import * as SandboxSettings from "./settings/sandbox.ts"
-import { type SandboxMode, sandboxModes } from "./settings/sandbox.ts"
 import type { Files } from "./settings/files.ts"
 import * as McpSettings from "./settings/mcp.ts"
 import * as Table from "./settings/table.ts"
@@ -128,7 +127,7 @@ export interface Settings {
   readonly model: string
   readonly provider: Provider
   readonly approvalPolicy: ApprovalPolicy | Granular
-  readonly sandboxMode: SandboxMode
+  readonly sandboxMode: SandboxSettings.SandboxMode
   readonly sandbox: SandboxSettings.SandboxSettings
   readonly reasoningEffort: string | undefined
   readonly reasoningSummary: string | undefined
@@ -170,7 +169,7 @@ export interface Sources {
   readonly flags: {
     readonly model?: string | undefined
     readonly approvalPolicy?: ApprovalPolicy | undefined
-    readonly sandboxMode?: SandboxMode | undefined
+    readonly sandboxMode?: SandboxSettings.SandboxMode | undefined
     /** Absolute directories that commands may write, too. */
     readonly addedDirectories?: ReadonlyArray<string> | undefined
     readonly telemetry?: boolean | undefined
@@ -276,7 +275,7 @@ const read = (sources: Sources): Settings => {
     provider,
     model,
     approvalPolicy: approvalPolicyOf(table) ?? standard.approval,
-    sandboxMode: table.choice("sandbox_mode", sandboxModes) ?? standard.sandbox,
+    sandboxMode: table.choice("sandbox_mode", SandboxSettings.sandboxModes) ?? standard.sandbox,
     sandbox: SandboxSettings.read({
       table,
       env: sources.env,
@@ -286,7 +285,7 @@ const read = (sources: Sources): Settings => {
     }),
     reasoningEffort: table.text("model_reasoning_effort"),
     reasoningSummary: table.text("model_reasoning_summary"),
-    webSearch: webSearchOf(table),
+    webSearch: webSearchOf(table.choice("web_search", ["disabled", "cached", "live"])),
     configDirectory: directory,
     projectDoc: {
       maxBytes: table.count("project_doc_max_bytes") ?? 32_768,
@@ -312,10 +311,7 @@ const read = (sources: Sources): Settings => {
   }
 }
 
-const webSearchOf = (table: Table.Settings): Settings["webSearch"] => {
-  const mode = table.choice("web_search", ["disabled", "cached", "live"])
-  return mode === "disabled" ? undefined : mode
-}
+const webSearchOf = (mode: "disabled" | Settings["webSearch"]) => (mode === "disabled" ? undefined : mode)
 
 /** A policy by its name, or `{ granular = { ... } }`, in which what is left out may be asked for. */
 const approvalPolicyOf = (table: Table.Settings): Settings["approvalPolicy"] | undefined => {
@@ -337,7 +333,7 @@ const approvalPolicyOf = (table: Table.Settings): Settings["approvalPolicy"] | u
 const standardOf = (
   command: Sources["command"],
   provider: Provider
-): { readonly approval: ApprovalPolicy; readonly sandbox: SandboxMode } => ({
+): { readonly approval: ApprovalPolicy; readonly sandbox: SandboxSettings.SandboxMode } => ({
   approval: command === "demo" ? "untrusted" : "on-request",
   sandbox: command === "demo" && provider._tag === "Scripted" ? "danger-full-access" : "read-only"
 })

@@ -6,7 +6,7 @@
  * interrupts it, and a turn whose own task has returned waits for it. It sends no model request and does not see the
  * history. Its result is one fragment, which becomes input of the turn, or of the next turn if this one takes no more.
  *
- * While no turn runs, the same effect is the task of its own turn (see `TaskKind.makeAlongside`).
+ * While no turn runs, the same effect is the task of a turn (see `TaskKind.makeAlongside`).
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -43,7 +43,7 @@ export const make = (turn: Turn, own: Pick<Alongside, "input" | "taskId" | "repo
   ...own
 })
 
-/** Makes the view that the task of a turn has of its own turn: its report is an item of the history. */
+/** Makes the view that the task of a turn has of that turn: its report is an item of the history. */
 export const ofTurn = (turn: Turn): Alongside => {
   let isReported = false
   const report = ({ name, text }: Fragment) =>

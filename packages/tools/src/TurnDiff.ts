@@ -14,8 +14,8 @@ import type { Turn, TurnSession } from "@spindle/core/Turn"
 import type { FileResult } from "./Patch.ts"
 
 /**
- * The patches of a turn have changed files: the unified diff of the turn so far, with the headers of git; empty if nothing is
- * changed any more. It is cut at {@link maxLength}.
+ * The patches of a turn have changed files: the unified diff of the turn so far, with the headers of git; empty if
+ * nothing is changed in the end. It is cut at {@link maxLength}.
  */
 export const TurnDiffUpdated = NoteKind.make("turn.diff", {
   data: Schema.Struct({ diff: Schema.String, isCut: Schema.optionalKey(Schema.Literal(true)) })

@@ -211,7 +211,7 @@ describe("a task alongside a turn", () => {
     })
   )
 
-  it.effect("I3 is named as a straggler if it does not end, and reports nothing any more", () =>
+  it.effect("I3 is named as a straggler if it does not end, and reports nothing any longer", () =>
     Effect.gen(function* () {
       const [begun, gate] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
       const run = Effect.uninterruptible(
