@@ -13,7 +13,7 @@ import * as TaskKind from "@spindle/core/TaskKind"
 import * as Laws from "@spindle/testing/Laws"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
-import { Deferred, Effect, Exit, Scope, Schema } from "effect"
+import { Data, Deferred, Effect, Exit, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { fates, id, reasonOf, running, send, staying } from "../fixtures/submissions.ts"
 import { abortedOf, assertTurns, terminals } from "../fixtures/turns.ts"
@@ -233,10 +233,12 @@ describe("a task alongside a turn", () => {
     })
   )
 
+  class NoDisk extends Data.TaggedError("NoDisk")<{ readonly message: string }> {}
+
   it.effect("S5 P2 is reported if it fails, dies or reports nothing, and its turn does not notice", () =>
     Effect.gen(function* () {
       const runs: ReadonlyArray<readonly [string, Run]> = [
-        ["failed: no disk", () => Effect.fail(new Error("no disk"))],
+        ["failed: no disk", () => Effect.fail(new NoDisk({ message: "no disk" }))],
         ["failed: a bug", () => Effect.die("a bug")],
         ["has ended", () => Effect.void]
       ]
