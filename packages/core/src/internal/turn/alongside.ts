@@ -81,8 +81,10 @@ export const start = (
  */
 export const awaitAll = (ledger: Ledger): Effect.Effect<void> =>
   Effect.suspend(() => {
-    ledger.closeGate()
-    for (const ended of ledger.tasks) return Effect.andThen(Deferred.await(ended), awaitAll(ledger))
+    for (const ended of ledger.tasks) {
+      ledger.closeGate()
+      return Effect.andThen(Deferred.await(ended), awaitAll(ledger))
+    }
     // mutant no-task-joins-an-ended-turn (P2: a task does not join a turn whose last look at its tasks is over): drop
     ledger.takesTasks = false
     return Effect.void
