@@ -30,9 +30,9 @@ import {
   type UndoConflict
 } from "@spindle/tools/Snapshots"
 import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 
 /** The parameters of an undo. */
@@ -155,20 +155,20 @@ const run = Effect.fnUntraced(function* (params: Params, running: Map<TurnId, Ru
   yield* turn.flush
   // in the session: an abort that comes too late must not cut it
   const scope = yield* turn.session.scope
-  const ended = Deferred.makeUnsafe<Exit.Exit<Change, UndoFailed>>()
-  const restore = Effect.exit(snapshots.restore(turn.sessionId, plan, { force }))
+  // the exit of the fiber says only that it was interrupted, even if it ended its work
+  let restored: Exit.Exit<Change, UndoFailed> = cancelled
+  const restore = Effect.map(Effect.exit(snapshots.restore(turn.sessionId, plan, { force })), (ended) => {
+    restored = ended
+  })
   const fiber = yield* Effect.uninterruptible(
-    Effect.suspend(() => {
-      state.exit = Deferred.await(ended)
-      // it begins at once, so that an interruption finds it in its uninterruptible region
-      return Effect.forkIn(
-        Effect.uninterruptible(Effect.flatMap(restore, (exit) => Deferred.succeed(ended, exit))),
-        scope,
-        { startImmediately: true }
-      )
+    // it begins at once, so that an interruption finds it in its uninterruptible region; in a session that has closed it
+    // does not begin at all
+    Effect.map(Effect.forkIn(Effect.uninterruptible(restore), scope, { startImmediately: true }), (restoring) => {
+      state.exit = Effect.map(Fiber.await(restoring), () => restored)
+      return restoring
     })
   )
-  const exit = yield* Effect.onInterrupt(Deferred.await(ended), () => Effect.sync(() => fiber.interruptUnsafe()))
+  const exit = yield* Effect.onInterrupt(state.exit!, () => Effect.sync(() => fiber.interruptUnsafe()))
   const message = yield* conclude(report(turn, plan, exit))
   return exit._tag === "Failure" ? yield* Effect.failCause(exit.cause) : message
 })
