@@ -21,6 +21,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
 import type * as Scope from "effect/Scope"
 
 /** A snapshot was taken before the first mutating call of a turn. */
@@ -102,13 +103,25 @@ class TurnGate implements MutationGate {
     return above === undefined || above.hasEnded ? this.passOwn : above.pass
   })
 
-  private readonly passOwn = Effect.suspend(() => {
-    if (this.taking !== undefined) return Effect.asVoid(Fiber.await(this.taking))
-    return Effect.gen({ self: this }, function* () {
-      this.taking = yield* Effect.forkIn(this.take, yield* this.turn.session.scope)
-      yield* Fiber.await(this.taking)
-    })
-  })
+  // concurrent calls begin it once
+  private readonly begin = Semaphore.makeUnsafe(1).withPermits(1)(
+    Effect.suspend(() =>
+      this.taking !== undefined
+        ? Effect.void
+        : Effect.flatMap(this.turn.session.scope, (scope) =>
+            Effect.uninterruptible(
+              Effect.map(Effect.forkIn(this.take, scope), (fiber) => {
+                this.taking = fiber
+              })
+            )
+          )
+    )
+  )
+
+  private readonly passOwn = Effect.andThen(
+    this.begin,
+    Effect.suspend(() => Effect.asVoid(Fiber.await(this.taking!)))
+  )
 
   /** Takes the snapshot, in a fiber that no call can interrupt. */
   private readonly take = Effect.gen({ self: this }, function* () {
