@@ -1,7 +1,7 @@
 /**
  * The processes of a session as its journal shows them, for a program that does not run the session.
  */
-import type { ProcessId, SessionId } from "@spindle/core/Ids"
+import type { CallId, ProcessId, SessionId } from "@spindle/core/Ids"
 import { Journal } from "@spindle/core/Journal"
 import type { JournalRecord } from "@spindle/core/SessionEvent"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
@@ -11,6 +11,8 @@ import * as Effect from "effect/Effect"
 export interface StoredProcess {
   readonly processId: ProcessId
   readonly command: ReadonlyArray<string>
+  /** The command line of the call that started it, else its words. */
+  readonly title: string
   readonly cwd: string
   /** When it was started, in milliseconds since 1970. */
   readonly startedAt: number
@@ -29,18 +31,22 @@ export const living = Effect.fnUntraced(function* (sessionId: SessionId) {
 /** Returns the processes that a journal does not record as ended, the oldest first. They may have ended with their host. */
 export const of = (records: ReadonlyArray<JournalRecord>): ReadonlyArray<StoredProcess> => {
   const running = new Map<ProcessId, StoredProcess>()
+  const lines = new Map<CallId, string>()
   for (const record of records) {
     switch (record._tag) {
       case "ProcessStarted": {
-        const { at, command, cwd, processId } = record
-        running.set(processId, { processId, command, cwd, startedAt: at, output: "" })
+        const { at, callId, command, cwd, processId } = record
+        const title = (callId === undefined ? undefined : lines.get(callId)) ?? command.join(" ")
+        running.set(processId, { processId, command, title, cwd, startedAt: at, output: "" })
         break
       }
       case "ProcessEnded":
         running.delete(record.processId)
         break
       case "ItemRecorded": {
-        const detail = record.item._tag === "ToolResult" ? record.item.detail : undefined
+        const { item } = record
+        if (item._tag === "ToolCall" && item.display?._tag === "Command") lines.set(item.callId, item.display.command)
+        const detail = item._tag === "ToolResult" ? item.detail : undefined
         if (detail?._tag !== "Command" || detail.processId === undefined) break
         const process = running.get(detail.processId)
         if (process !== undefined) running.set(detail.processId, { ...process, output: process.output + detail.output })

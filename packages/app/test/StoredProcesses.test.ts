@@ -31,7 +31,22 @@ describe("StoredProcesses", () => {
       { _tag: "ProcessEnded", processId: "two", exitCode: 0 }
     ])
     assert.deepStrictEqual(StoredProcesses.of(records), [
-      { processId: "one" as never, command: ["make"], cwd: "/w", startedAt: 0, output: "ab" }
+      { processId: "one" as never, command: ["make"], title: "make", cwd: "/w", startedAt: 0, output: "ab" }
     ])
+  })
+
+  it("have the command line of their call as their title", () => {
+    const display = { _tag: "Command", command: "make", cwd: "/w" }
+    const records = numbered([
+      {
+        _tag: "ItemRecorded",
+        item: { _tag: "ToolCall", id: "i", callId: "c", name: "exec_command", params: {}, display }
+      },
+      { ...started("one"), command: ["bash", "-c", "export PATH; make"], callId: "c" }
+    ])
+    assert.deepStrictEqual(
+      StoredProcesses.of(records).map(({ title }) => title),
+      ["make"]
+    )
   })
 })

@@ -62,7 +62,7 @@ const findIn = (
   return Effect.fail(new CliError({ detail, exitCode: Help.exitCodes.failed }))
 }
 
-const lineOf = ({ command, cwd, processId, startedAt }: StoredProcesses.StoredProcess): string => {
+const lineOf = ({ cwd, processId, startedAt, title }: StoredProcesses.StoredProcess): string => {
   const when = new Date(startedAt).toISOString()
-  return `${Ansi.visible(processId)}  ${when}  ${Ansi.visible(cwd)}  ${Ansi.visible(command.join(" "))}\n`
+  return `${Ansi.visible(processId)}  ${when}  ${Ansi.visible(cwd)}  ${Ansi.visible(title)}\n`
 }

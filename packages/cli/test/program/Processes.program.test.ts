@@ -30,7 +30,7 @@ describe("spindle sessions processes", () => {
       const [file = ""] = journals(at.home)
       const listed = yield* run(at, ["sessions", "processes", id, "--json"])
       const [only] = events(listed)
-      assert.strictEqual(only.command.at(-1), cmd)
+      assert.strictEqual(only.title, cmd)
       assert.strictEqual(only.cwd, at.cwd)
       const line = yield* run(at, ["sessions", "processes", id])
       assert.include(line.stdout, `${only.processId}  `)
