@@ -11,6 +11,7 @@ import type { ToolFailure } from "@spindle/tools/ToolFailure"
 import type * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import type * as EffectPath from "effect/Path"
+import * as Directories from "./Directories.ts"
 
 /** The directory of the script. */
 export const directoryOf = (home: string): string => Path.join(home, "bin")
@@ -28,7 +29,7 @@ export const installUnsafe = (home: string, program: ReadonlyArray<string>): voi
   const path = Path.join(directoryOf(home), "apply_patch")
   const script = `#!/bin/sh\nexec ${program.map(quote).join(" ")} apply-patch -- "$@"\n`
   if (Fs.existsSync(path) && Fs.readFileSync(path, "utf8") === script) return
-  Fs.mkdirSync(directoryOf(home), { recursive: true, mode: 0o700 })
+  Directories.makeUnsafe(directoryOf(home))
   // another program may run the old script at this moment
   Fs.writeFileSync(`${path}~`, script, { mode: 0o755 })
   Fs.renameSync(`${path}~`, path)

@@ -11,6 +11,7 @@ import * as Path from "node:path"
 import * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as CommandRules from "@spindle/tools/CommandRules"
 import type { Command } from "@spindle/tools/ShellWords"
+import * as Directories from "./Directories.ts"
 
 /** Where rules come from. */
 export interface Places {
@@ -64,7 +65,7 @@ export const allowUnsafe = (home: string, commands: ReadonlyArray<Command>): voi
   const present = new Set(text.split("\n"))
   const lines = [...new Set(commands.map(CommandRules.allowLine))].filter((line) => !present.has(line))
   if (lines.length === 0) return
-  FileSystem.mkdirSync(Path.dirname(file), { recursive: true })
+  Directories.makeUnsafe(Path.dirname(file))
   FileSystem.appendFileSync(file, `${text === "" || text.endsWith("\n") ? "" : "\n"}${lines.join("\n")}\n`)
 }
 

@@ -22,6 +22,7 @@ import type * as Scope from "effect/Scope"
 import { JournalLease } from "@spindle/core/JournalLease"
 import type { SessionId } from "@spindle/core/Ids"
 import { JournalFailed, SessionBusy } from "@spindle/core/SessionError"
+import * as Directories from "./Directories.ts"
 
 /**
  * Leases for the journals of a directory; provide it to `JournalFile.layer`. All processes that write there must give
@@ -84,7 +85,7 @@ const takeName = Effect.fnUntraced(function* (sessionId: SessionId, path: string
 
 /** Takes over a file. A stale one is removed by name, which could remove a fresh one, so only one process does it at a time. */
 const takeFile = Effect.fnUntraced(function* (sessionId: SessionId, path: string) {
-  FileSystem.mkdirSync(Path.dirname(path), { recursive: true })
+  Directories.makeUnsafe(Path.dirname(path))
   yield* Effect.catch(exclusive(path), (error) => fail(sessionId, error))
   const holder = yield* holderOf(path)
   if (holder._tag === "Process") return yield* busy(sessionId, holder)

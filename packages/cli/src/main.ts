@@ -5,7 +5,6 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
-import * as PatchCommand from "@spindle/app/PatchCommand"
 import * as Settings from "@spindle/app/Settings"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -99,7 +98,6 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       const cwd = yield* directory(command.options.cwd)
       const settings = yield* settingsOf("exec", command.options)
       const prompt = yield* Stdin.promptOf(command.prompt, command.options.images.length > 0)
-      yield* installPatchCommand(settings.home)
       return yield* Exec.run({ ...command, settings, cwd, prompt, unattended: refusingIn(settings), onRunning })
     }
     case "Sandbox": {
@@ -113,16 +111,6 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       return yield* Sandbox.check
   }
 })
-
-/** Without `apply_patch` on their path, commands work, so a failure is only logged. */
-const installPatchCommand = (home: string) =>
-  Effect.catch(
-    Effect.try({
-      try: () => PatchCommand.installUnsafe(home, [process.execPath, Path.resolve(process.argv[1]!)]),
-      catch: (error) => Failures.reasonOf(error)
-    }),
-    (reason) => Effect.logWarning(`cannot install the command apply_patch: ${reason}`)
-  )
 
 /** What happens to questions without a terminal, with a sandbox or without one. */
 const refusingIn = (settings: Settings.Settings) => (isSandboxed: boolean) => refusing(settings, isSandboxed)

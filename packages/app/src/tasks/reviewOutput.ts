@@ -136,8 +136,8 @@ const priorityOf = (value = 2): number => Math.min(3, Math.max(0, Math.round(val
 
 const oneLine = (text: string): string => text.replace(/\s+/g, " ").trim()
 
-const headPattern = /^\s*(?:[-*•]\s+|\d+[.)]\s+)?\*{0,2}\[P([0-3])\]\*{0,2}\s*(.+?)\s*$/
-const placePattern = /^(.*?)\s+(?:—|–|-|\()\s*`?([^\s`:]+):(\d+)(?:-(\d+))?`?\)?$/
+const headPattern = /^\s*(?:[-*\u2022]\s+|\d+[.)]\s+)?\*{0,2}\[P([0-3])\]\*{0,2}\s*(.+?)\s*$/
+const placePattern = /^(.*?)\s+(?:\u2014|\u2013|-|\()\s*`?([^\s`:]+):(\d+)(?:-(\d+))?`?\)?$/
 
 /** Reads findings from lines as {@link render} writes them; the lines below one are its body. */
 const fromProse = (text: string): ReviewOutput => {

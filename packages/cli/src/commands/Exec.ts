@@ -7,8 +7,10 @@ import * as Path from "node:path"
 import * as App from "@spindle/app/App"
 import type { PromptUnusable } from "@spindle/app/CustomPrompts"
 import * as CodingAgent from "@spindle/app/CodingAgent"
+import * as Directories from "@spindle/app/Directories"
 import * as Exec from "@spindle/app/Exec"
 import * as RuleFiles from "@spindle/app/RuleFiles"
+import * as PatchCommand from "@spindle/app/PatchCommand"
 import * as Settings from "@spindle/app/Settings"
 import * as StoredSessions from "@spindle/app/StoredSessions"
 import { callerOf } from "@spindle/app/TelemetrySettings"
@@ -91,6 +93,7 @@ export const run = (
     const input = what.task === undefined ? yield* TurnInput.inputOf(what) : []
     yield* TurnInput.checkWritable(options.lastMessageFile)
     yield* makeDirectory(Path.join(settings.home, "sessions"))
+    yield* installPatchCommand(settings.home)
     const output = yield* TurnInput.outputFormat(options.outputSchemaFile)
     const { trace, warning } = callerOf(process.env)
     warn([
@@ -292,28 +295,21 @@ const writeLast = (file: string, lastMessage: string | undefined) =>
     catch: (error) => failed(`cannot write ${file}: ${reasonOf(error)}`)
   })
 
-/**
- * Makes a directory and those above it. **Errors**: `CliError`. The recursive `mkdir` of Node never returns where the
- * file system says that a parent does not exist although it does, as `/proc` says.
- */
+/** Without `apply_patch` on their path, commands work, so a failure is only logged. */
+const installPatchCommand = (home: string) =>
+  Effect.catch(
+    Effect.try({
+      try: () => PatchCommand.installUnsafe(home, [process.execPath, Path.resolve(process.argv[1]!)]),
+      catch: (error) => reasonOf(error)
+    }),
+    (reason) => Effect.logWarning(`cannot install the command apply_patch: ${reason}`)
+  )
+
 const makeDirectory = (path: string) =>
   Effect.try({
-    try: () => {
-      const missing: Array<string> = []
-      for (let at = path; !Fs.existsSync(at) && at !== Path.dirname(at); at = Path.dirname(at)) missing.unshift(at)
-      for (const one of missing) makeOne(one)
-    },
+    try: () => Directories.makeUnsafe(path),
     catch: (error) => failed(`cannot make the directory ${path}: ${reasonOf(error)}`)
   })
-
-const makeOne = (path: string): void => {
-  try {
-    Fs.mkdirSync(path, { mode: 0o700 })
-  } catch (error) {
-    // another process has made it in the meantime
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error
-  }
-}
 
 const failed = (detail: string) => new CliError({ detail, exitCode: Help.exitCodes.failed })
 

@@ -8,6 +8,7 @@ import * as Help from "../args/Help.ts"
 import * as Ansi from "../output/Ansi.ts"
 import { reasonOf } from "../output/failures.ts"
 import { CliError } from "./CliError.ts"
+import * as Directories from "@spindle/app/Directories"
 
 /** Where the configuration is. */
 export type Places = Parameters<typeof Settings.mcpServers>[0]
@@ -66,7 +67,7 @@ const own = (places: Places) =>
 const write = (file: string, text: string): Effect.Effect<void, CliError> =>
   Effect.try({
     try: () => {
-      Fs.mkdirSync(Path.dirname(file), { recursive: true })
+      Directories.makeUnsafe(Path.dirname(file))
       const target = Fs.existsSync(file) ? Fs.realpathSync(file) : file
       const mode = Fs.existsSync(target) ? Fs.statSync(target).mode : 0o600
       Fs.writeFileSync(`${target}.new`, text, { mode })

@@ -13,6 +13,7 @@ import { reasonOf } from "../output/failures.ts"
 import { CliError } from "./CliError.ts"
 import { warnOfDamage } from "./damage.ts"
 import * as Platform from "./Platform.ts"
+import * as Directories from "@spindle/app/Directories"
 
 /** Writes the page to a file, by default `ID.html` below the home; `-` is stdout. Only its owner can read the file. */
 export const run = (options: {
@@ -36,7 +37,7 @@ export const run = (options: {
     const file = Path.resolve(options.outputFile ?? Path.join(options.home, "traces", `${sessionId}.html`))
     yield* Effect.try({
       try: () => {
-        if (options.outputFile === undefined) Fs.mkdirSync(Path.dirname(file), { recursive: true, mode: 0o700 })
+        if (options.outputFile === undefined) Directories.makeUnsafe(Path.dirname(file))
         writePrivate(file, page)
       },
       catch: (error) =>
