@@ -46,6 +46,8 @@ const itemRefusal = (item: Wire, next: Wire | undefined, seen: Seen): string | u
       if (item["type"] !== `${seen.calls.get(item["call_id"])}_output`) return "no such call"
       if (!seen.open.delete(item["call_id"])) return "a second output"
       return typeof item["output"] === "string" ? undefined : "the output is not a text"
+    case "web_search_call":
+      return typeof item["action"]?.type === "string" ? undefined : "a search without an action"
     default:
       return `the type ${item["type"]} is not known`
   }
@@ -72,7 +74,7 @@ const reasoningRefusal = (item: Wire, next: Wire | undefined, { seal }: Seen): s
   if (id !== undefined && !/^rs_[\w-]{1,61}$/.test(id)) return "not an id of reasoning"
   const isFollowed =
     next !== undefined &&
-    (/^(reasoning|function_call|custom_tool_call)$/.test(next["type"]) || next["role"] === "assistant")
+    (/^(reasoning|function_call|custom_tool_call|web_search_call)$/.test(next["type"]) || next["role"] === "assistant")
   return isFollowed ? undefined : "reasoning without its required following item"
 }
 

@@ -12,6 +12,7 @@ import * as History from "@spindle/core/History"
 import type { InputPart } from "@spindle/core/Input"
 import type { Item } from "@spindle/core/Item"
 import * as Calls from "./calls.ts"
+import { isObject } from "./json.ts"
 import { wireName } from "./toolNames.ts"
 
 /** An element of the input, and the item that it was made from. */
@@ -106,9 +107,13 @@ const reasoningOf = (item: Reasoning, seal: string, used: Set<string>): Wire | u
   }
 }
 
-const callOf = (call: Calls.ToolCall, wireId: string): Wire => {
+const callOf = (call: Calls.ToolCall, wireId: string): Wire | undefined => {
   // it has no id on the wire: the provider stores nothing that the id could name
-  if (call.byProvider) return { type: "web_search_call", status: "completed", action: call.params }
+  if (call.byProvider) {
+    const { params: action } = call
+    const isAction = isObject(action) && typeof action["type"] === "string"
+    return isAction ? { type: "web_search_call", status: "completed", action } : undefined
+  }
   const named = { status: "completed", call_id: wireId, name: wireName(call.name) }
   return call.freeform
     ? { type: "custom_tool_call", ...named, input: Calls.inputText(call.params) }

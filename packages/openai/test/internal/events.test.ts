@@ -104,8 +104,8 @@ describe("EventReader", () => {
       { type: "response.new_thing", delta: 1 },
       { type: "response.function_call_arguments.delta", delta: "{" },
       { type: "response.custom_tool_call_input.delta", delta: "x" },
-      added({ type: "web_search_call" }),
-      done({ type: "web_search_call" })
+      added({ type: "new_call" }),
+      done({ type: "new_call" })
     )
     assert.deepStrictEqual(parts, [])
     assert.isUndefined(failure)
