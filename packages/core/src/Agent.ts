@@ -202,15 +202,6 @@ export const withoutTools: {
   mapTables(self, ({ byName }) => Tools.tableOf(new Map(Array.from(byName).filter(([name]) => !names.includes(name)))))
 )
 
-/** Returns the agent with these kinds of tasks in addition to its own. Throws `DuplicateTask` for two of one name. */
-export const withTasks: {
-  <Kind extends TaskKind<any>>(kinds: ReadonlyArray<Kind>): <R>(self: Agent<R>) => Agent<R | TaskRequirements<Kind>>
-  <R, Kind extends TaskKind<any>>(self: Agent<R>, kinds: ReadonlyArray<Kind>): Agent<R | TaskRequirements<Kind>>
-} = dual(2, <R>(self: Agent<R>, kinds: ReadonlyArray<TaskKind<any>>) => ({
-  ...self,
-  tasks: byName([...self.tasks.values(), ...kinds])
-}))
-
 /** Returns the agent with another form of output. */
 export const withOutput: {
   (output: OutputFormat | Schema.Top): <R>(self: Agent<R>) => Agent<R>
