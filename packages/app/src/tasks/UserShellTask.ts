@@ -41,6 +41,12 @@ export interface Options {
 /** How long a command may run. */
 export const limit = "1 hour"
 
+/**
+ * How long the rest of the output is waited for once a command has ended: what it left running may hold its output open. It
+ * ends with the turn.
+ */
+const drainLimit = "2 seconds"
+
 /** The name of the fragment that has a command and its output. */
 export const userShellFragment = "user_shell_command"
 
@@ -112,7 +118,7 @@ const run = Effect.fnUntraced(function* ({ cwd, shell }: Options, command: strin
   yield* record(ending)
 })
 
-/** Publishes and keeps the output of a process until it ends, or ends it at its limit. */
+/** Publishes and keeps the output of a process until it ends, or ends it at its limit. The fiber that reads ends with this one. */
 const awaitProcess = Effect.fnUntraced(function* (
   process: Process,
   publish: (text: string) => Effect.Effect<void>,
@@ -134,7 +140,7 @@ const awaitProcess = Effect.fnUntraced(function* (
   )
   const exit = yield* Effect.timeoutOption(process.exit, limit)
   if (Option.isNone(exit)) yield* task.endProcess(process.processId)
-  yield* Fiber.join(reading)
+  yield* Effect.timeoutOption(Fiber.join(reading), drainLimit)
   return endingOf(exit)
 })
 

@@ -74,6 +74,27 @@ const assertLaws = Effect.fnUntraced(function* (
 })
 
 describe("a command of the user", () => {
+  it.effect("X1 ends with its shell, even if what it left running holds its output open", () =>
+    Effect.gen(function* () {
+      const { service } = host([], { exitCode: 0 })
+      const held: Processes = {
+        ...service,
+        start: (spec) =>
+          Effect.map(service.start(spec), (process) => ({
+            ...process,
+            output: Stream.concat(Stream.make(new TextEncoder().encode("ready\n")), Stream.never)
+          }))
+      }
+      const harness = yield* make(held)
+      yield* start(harness, "server &")
+      yield* harness.awaitEvent(Harness.tagged("ToolOutput"))
+      yield* TestClock.adjust("2 seconds")
+      yield* harness.session.awaitIdle
+      const ended = endingOf(harness)
+      assert.deepStrictEqual([ended?.ending, ended?.output], [{ exitCode: 0 }, "ready\n"])
+    })
+  )
+
   it.live("X1 runs in the shell of the user and in the directory of the session", () =>
     Effect.gen(function* () {
       const { cwd, layer, settings } = yield* world({})
