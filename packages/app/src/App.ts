@@ -136,7 +136,9 @@ const mcp = ({ cwd, settings, tracing }: Pick<Options<never>, "cwd" | "settings"
     Layer.provideMerge(
       McpServers.layer({ variables: process.env, program: { name: "spindle", version: tracing.version } })
     ),
-    Layer.merge(Layer.effect(TurnHeaders)(TurnMetadata.make({ cwd, sandbox: settings.sandboxMode })))
+    Layer.merge(
+      Layer.provide(Layer.effect(TurnHeaders)(TurnMetadata.make({ cwd, sandbox: settings.sandboxMode })), Git.layer)
+    )
   )
 
 const placesOf = (settings: Settings.Settings, cwd: string): Instructions.Places => ({

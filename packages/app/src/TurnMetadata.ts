@@ -6,10 +6,9 @@
  */
 import type { Turn } from "@spindle/core/Turn"
 import type { Headers } from "@spindle/mcp/TurnHeaders"
+import * as Git from "@spindle/tools/Git"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as ChildProcess from "effect/process/ChildProcess"
-import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 
 /** Where turns run. */
 export interface Options {
@@ -33,12 +32,10 @@ const gitLimit = "10 seconds"
  * Makes the function that returns the headers of a turn. With the first call of a turn git is asked in the background:
  * the calls that follow say what it found. It ends with its turn.
  */
-export const make = (
-  options: Options
-): Effect.Effect<(turn: Turn) => Effect.Effect<Headers>, never, ChildProcessSpawner> =>
-  Effect.map(ChildProcessSpawner, (spawner) => {
+export const make = (options: Options): Effect.Effect<(turn: Turn) => Effect.Effect<Headers>, never, Git.Git> =>
+  Effect.map(Git.Git, (git) => {
     const repositories = new WeakMap<Turn["session"], Found>()
-    const look = Effect.provideService(repositoryOf(options.cwd), ChildProcessSpawner, spawner)
+    const look = Effect.provideService(repositoryOf(options.cwd), Git.Git, git)
     return (turn) =>
       Effect.suspend(() => {
         const known = repositories.get(turn.session)
@@ -94,27 +91,19 @@ const workspacesOf = ({ commit, hasChanges, remotes, root }: Repository): object
 const ascii = (value: object): string =>
   JSON.stringify(value).replace(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
 
-/** Asks git about the repository of a directory; undefined if there is none, or no git, or no answer in time. */
+/** Asks git about the repository of a directory; undefined if there is none, or no git, or no result in time. */
 export const repositoryOf = Effect.fnUntraced(
   function* (cwd: string) {
-    const { string } = yield* ChildProcessSpawner
-    const git = (...args: ReadonlyArray<string>) =>
-      Effect.map(string(ChildProcess.make("git", args, { cwd, forceKillAfter: 500 })), (text) => text.trim())
-    const root = yield* git("rev-parse", "--show-toplevel")
-    if (root === "") return undefined
-    const [commit, remotes, changes] = yield* Effect.all(
-      [
-        Effect.option(git("rev-parse", "--verify", "--quiet", "HEAD")),
-        git("remote", "-v"),
-        git("status", "--porcelain")
-      ],
+    const { top: root } = yield* Git.repositoryOf(cwd)
+    const [commit, addresses, hasChanges] = yield* Effect.all(
+      [Effect.option(Git.commitOf(cwd, "HEAD")), Git.config(cwd, "^remote\\..*\\.url$"), Git.hasChanges(cwd)],
       { concurrency: "unbounded" }
     )
     const found: Repository = {
       root,
-      commit: commit._tag === "Some" && commit.value !== "" ? commit.value : undefined,
-      remotes: remotesOf(remotes),
-      hasChanges: changes !== ""
+      commit: commit._tag === "Some" ? commit.value : undefined,
+      remotes: remotesOf(addresses),
+      hasChanges
     }
     return found
   },
@@ -123,14 +112,14 @@ export const repositoryOf = Effect.fnUntraced(
       Effect.timeoutOption(gitLimit),
       Effect.map((found) => (found._tag === "Some" ? found.value : undefined)),
       // no git, or no repository: there is nothing to say
-      Effect.catch(() => Effect.succeed(undefined))
+      Effect.catchTag("GitFailed", () => Effect.undefined)
     )
 )
 
-const remotesOf = (text: string): { readonly [name: string]: string } =>
+const remotesOf = (addresses: ReadonlyMap<string, string>): { readonly [name: string]: string } =>
   Object.fromEntries(
-    text.split("\n").flatMap((line) => {
-      const [name, url] = line.split(/\s+/)
-      return name && url ? [[name, url.replace(/^([a-z+]+:\/\/)[^/@]*@/i, "$1")]] : []
-    })
+    Array.from(addresses, ([key, url]) => [
+      key.slice("remote.".length, -".url".length),
+      url.replace(/^([a-z+]+:\/\/)[^/@]*@/i, "$1")
+    ])
   )

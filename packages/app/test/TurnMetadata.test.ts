@@ -1,19 +1,22 @@
 import { execFileSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import type { OwnedResource, Turn } from "@spindle/core/Turn"
+import * as Git from "@spindle/tools/Git"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import * as Layer from "effect/Layer"
 import * as TurnMetadata from "../src/TurnMetadata.ts"
 
 const directory = Effect.acquireRelease(
   Effect.sync(() => realpathSync(mkdtempSync(join(tmpdir(), "spindle-git-")))),
   (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
 )
+
+const host = Layer.provide(Git.layer, NodeServices.layer)
 
 const git = (cwd: string, ...args: ReadonlyArray<string>) =>
   execFileSync("git", ["-c", "user.name=a", "-c", "user.email=a@b", ...args], { cwd, encoding: "utf8" }).trim()
@@ -74,29 +77,46 @@ describe("the metadata of a turn", () => {
       assert.notProperty(metadataOf(yield* headersOf(next.turn)), "workspaces")
       yield* next.released
       assert.isTrue(metadataOf(yield* headersOf(next.turn)).workspaces[root].has_changes)
-    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("runs no program that the repository names", () =>
+    Effect.gen(function* () {
+      const root = yield* directory
+      const mark = join(root, "ran")
+      git(root, "init", "-q")
+      writeFileSync(join(root, ".gitattributes"), "* filter=own\n")
+      writeFileSync(join(root, "a"), "1")
+      git(root, "add", ".")
+      git(root, "commit", "-q", "-m", "first")
+      git(root, "config", "core.fsmonitor", `touch '${mark}';`)
+      git(root, "config", "filter.own.clean", `touch '${mark}'; cat`)
+      writeFileSync(join(root, "a"), "2")
+      const found = yield* TurnMetadata.repositoryOf(root)
+      assert.deepStrictEqual([found?.hasChanges, existsSync(mark)], [true, false])
+    }).pipe(Effect.scoped, Effect.provide(host))
   )
 
   it.live("says nothing of a directory that is no repository", () =>
     Effect.gen(function* () {
       assert.isUndefined(yield* TurnMetadata.repositoryOf(yield* directory))
-    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+    }).pipe(Effect.scoped, Effect.provide(host))
   )
 
   it.effect("stops looking when its turn ends", () =>
     Effect.gen(function* () {
       const [started, stopped] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
-      const spawner = {
-        string: () =>
+      const waiting = Git.Git.of({
+        run: () =>
           Effect.andThen(
             Deferred.succeed(started, undefined),
             Effect.onInterrupt(Effect.never, () => Deferred.succeed(stopped, undefined))
           )
-      } as unknown as ChildProcessSpawner["Service"]
+      })
       const headersOf = yield* Effect.provideService(
         TurnMetadata.make({ cwd: "/", sandbox: "read-only" }),
-        ChildProcessSpawner,
-        spawner
+        Git.Git,
+        waiting
       )
       const { owned, released, turn } = turnOf("one", {})
       yield* headersOf(turn)

@@ -230,6 +230,15 @@ export const diff = Effect.fnUntraced(function* (cwd: string, args: ReadonlyArra
   return yield* text({ cwd, args: [...off, "diff", ...plain, ...args] })
 })
 
+/**
+ * Whether a working tree differs from its commit, untracked files included. Filters are switched off, so a file that only
+ * its filter makes equal counts as changed.
+ */
+export const hasChanges = Effect.fnUntraced(function* (cwd: string) {
+  const off = yield* withoutFilters(cwd)
+  return (yield* text({ cwd, args: [...off, "status", "--porcelain", "--ignore-submodules=all"] })) !== ""
+})
+
 /** Returns a commit with its message and its differences from its first parent, as text. */
 export const show = (cwd: string, commit: string): Effect.Effect<string, GitFailed, Git> =>
   text({
