@@ -39,6 +39,9 @@ export const probe = Effect.fnUntraced(function* (candidates: ReadonlyArray<stri
   return yield* Effect.fail(yield* refused(first!))
 })
 
+/** How long a way may take. A host that takes longer has no sandbox. */
+const limit = "5 seconds"
+
 /** Runs `true` in a sandbox. Returns what was printed if it fails. */
 const attempt = Effect.fnUntraced(function* (support: Bubblewrap.Support, filter: Uint8Array) {
   const spawner = yield* ChildProcessSpawner
@@ -49,7 +52,10 @@ const attempt = Effect.fnUntraced(function* (support: Bubblewrap.Support, filter
     const output = yield* Stream.mkString(Stream.decodeText(handle.all))
     return (yield* handle.exitCode) === 0 ? undefined : output.trim() || "bwrap failed without a reason"
   })
-  return yield* Effect.catch(Effect.scoped(run), (error) => Effect.succeed(error.message))
+  return yield* Effect.scoped(run).pipe(
+    Effect.timeoutOrElse({ duration: limit, orElse: () => Effect.succeed(`bwrap did not end within ${limit}`) }),
+    Effect.catch((error) => Effect.succeed(error.message))
+  )
 })
 
 const packageManagers: ReadonlyArray<readonly [program: string, command: string]> = [
