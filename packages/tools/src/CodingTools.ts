@@ -163,7 +163,7 @@ const recovery = ({ journals }: Options) =>
       : Effect.matchEffect(PatchJournal.recover(journals), {
           onSuccess: (recovered) =>
             Effect.forEach(recovered, (one) => Effect.logWarning(describe(one)), { discard: true }),
-          onFailure: (error) => Effect.logWarning(`cannot undo a patch that was cut off: ${error.message}`)
+          onFailure: (error) => Effect.logWarning(`cannot look for patches that were cut off: ${error.message}`)
         })
   )
 

@@ -1,4 +1,5 @@
 import {
+  existsSync,
   linkSync,
   mkdirSync,
   readdirSync,
@@ -218,6 +219,29 @@ describe("a program that dies while it writes a patch", () => {
       const { a, b, d, e, long } = contents(root)
       assert.deepStrictEqual([a, b, d, e], ["644 mine\n", "644 2\n", "644 4\n", undefined])
       assert.include(long, "a long line that becomes short")
+    })
+  )
+
+  it.live("a damaged journal is reported, stays, and does not keep the others from being undone", () =>
+    Effect.gen(function* () {
+      const places = yield* tree
+      const before = snapshot(places.root)
+      const counting = dying(Infinity)
+      yield* Effect.provide(apply(yield* tree), counting.layer)
+      yield* Effect.exit(Effect.provide(apply(places), dying(Math.floor(counting.count() * 0.7)).layer))
+      endHost(places.journals)
+      // in the order of names it comes first
+      const damaged = join(places.journals, "0.json")
+      writeFileSync(damaged, '{"phase":"wri')
+      const logged: Array<string> = []
+      const logger = Logger.make(({ message }) => void logged.push(String(message)))
+      const recovered = yield* PatchJournal.recover(places.journals).pipe(
+        Effect.provide(Layer.merge(NodeServices.layer, Logger.layer([logger])))
+      )
+      assert.strictEqual(recovered.length, 1)
+      assert.deepStrictEqual(snapshot(places.root), before)
+      assert.deepStrictEqual([logged.length, existsSync(damaged)], [1, true])
+      assert.include(logged[0], damaged)
     })
   )
 

@@ -103,12 +103,13 @@ const write = Effect.fnUntraced(function* (path: string, journal: Journal) {
 const freshMillis = 60_000
 
 /**
- * Finishes or rolls back the patches of programs that died while they wrote them. It may run again after a crash.
- * **Interruption**: not interruptible. **Errors**: those of the file system; the journal stays for the next start.
+ * Finishes or rolls back the patches of programs that died while they wrote them. It may run again after a crash. A patch
+ * that cannot be recovered, such as one with a damaged journal, is a warning in the log, and its journal stays for the next
+ * start. **Interruption**: not interruptible in a patch. **Errors**: those of the file system.
  */
 export const recover = Effect.fnUntraced(function* (
   directory: string
-): Effect.fn.Return<ReadonlyArray<Recovered>, Failure | Schema.SchemaError, Services> {
+): Effect.fn.Return<ReadonlyArray<Recovered>, PlatformError, Services> {
   const fileSystem = yield* FileSystem.FileSystem
   if (!(yield* fileSystem.exists(directory))) return []
   const { hasEnded } = yield* LeftProcesses.make(fileSystem)
@@ -116,11 +117,16 @@ export const recover = Effect.fnUntraced(function* (
   const recovered: Array<Recovered> = []
   for (const name of (yield* fileSystem.readDirectory(directory)).filter((one) => one.endsWith(".json")).toSorted()) {
     const path = `${directory}/${name}`
-    const journal = yield* Schema.decodeEffect(journalJson)(yield* fileSystem.readFileString(path))
-    const ended = journal.host === undefined ? undefined : yield* hasEnded(journal.host)
-    if (!(ended ?? now - journal.startedAt > freshMillis)) continue
-    recovered.push(yield* Effect.uninterruptible(conclude(journal)))
-    yield* fileSystem.remove(path)
+    const one = Effect.gen(function* () {
+      const journal = yield* Schema.decodeEffect(journalJson)(yield* fileSystem.readFileString(path))
+      const ended = journal.host === undefined ? undefined : yield* hasEnded(journal.host)
+      if (!(ended ?? now - journal.startedAt > freshMillis)) return
+      recovered.push(yield* Effect.uninterruptible(conclude(journal)))
+      yield* fileSystem.remove(path)
+    })
+    yield* Effect.catch(one, ({ message }) =>
+      Effect.logWarning(`cannot finish or undo the patch of ${path}, which a crash has cut: ${message}`)
+    )
   }
   return recovered
 })
