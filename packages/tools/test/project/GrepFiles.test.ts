@@ -1,7 +1,8 @@
 import { execFileSync } from "node:child_process"
-import { chmodSync, mkdirSync, utimesSync, writeFileSync } from "node:fs"
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Stream } from "effect"
 import { Turn } from "@spindle/core"
 import { Processes } from "@spindle/core/Processes"
@@ -10,21 +11,27 @@ import * as GrepFiles from "../../src/project/GrepFiles.ts"
 import { carriersOf, directory } from "../host.ts"
 import { host, makeTurn } from "../turn.ts"
 
-const hasRipgrep = process.env["PATH"]!.split(":").some((folder) => {
-  try {
-    execFileSync(join(folder, "rg"), ["--version"])
-    return true
-  } catch {
-    return false
-  }
-})
+const programOf = (name: string): string | undefined =>
+  process.env["PATH"]!.split(":")
+    .map((folder) => join(folder, name))
+    .find((path) => existsSync(path))
+
+const hasRipgrep = programOf("rg") !== undefined
+
+/** A directory in which git is the only program: a host may have rg next to it. */
+const onlyGit = mkdtempSync(join(tmpdir(), "spindle-git-"))
+symlinkSync(programOf("git")!, join(onlyGit, "git"))
+afterAll(() => rmSync(onlyGit, { recursive: true }))
 
 /** The programs that are found: the directories of `PATH`. */
 const engines: { readonly [name: string]: { readonly path: string; readonly isRepository: boolean } } = {
-  "git grep": { path: "/usr/bin:/bin", isRepository: true },
-  "a walk": { path: "/usr/bin:/bin", isRepository: false },
+  "git grep": { path: onlyGit, isRepository: true },
+  "a walk": { path: onlyGit, isRepository: false },
   "a walk without git": { path: "/no/such/directory", isRepository: true },
-  ...(hasRipgrep ? { rg: { path: process.env["PATH"]!, isRepository: true } } : {})
+  ...(hasRipgrep && {
+    rg: { path: process.env["PATH"]!, isRepository: true },
+    "rg outside a repository": { path: process.env["PATH"]!, isRepository: false }
+  })
 }
 
 const search = (cwd: string, path: string, params: GrepFiles.Parameters) =>

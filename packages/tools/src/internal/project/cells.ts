@@ -110,7 +110,7 @@ const importText = ({ source, specifiers }: Import): string => {
   return `;${named[0] ?? `${module};`}`
 }
 
-/** Applies edits from the end. Of two at one place the later one stands after the earlier one. */
+/** Applies edits from the end. Of two at one place the later one comes after the earlier one. */
 const applied = (source: string, edits: ReadonlyArray<Edit>): string =>
   edits
     .map((edit, index) => ({ ...edit, index }))

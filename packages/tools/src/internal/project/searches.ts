@@ -61,7 +61,9 @@ const programPath = Effect.fnUntraced(function* (name: string) {
 })
 
 const byRipgrep = Effect.fnUntraced(function* (program: string, search: Search) {
-  const options = ["--no-config", "--color=never", "--no-messages", "--hidden", "--glob=!.git"]
+  // ignore files count outside a repository too, as they do for the walk
+  const scope = ["--hidden", "--glob=!.git", "--no-require-git"]
+  const options = ["--no-config", "--color=never", "--no-messages", ...scope]
   // without a path, rg would search its standard input
   const place = `./${search.file ?? ""}`
   const command = [program, ...options, "--files-with-matches", "--null", `--regexp=${search.pattern}`, "--", place]
