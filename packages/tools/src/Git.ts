@@ -130,23 +130,15 @@ const run = Effect.fnUntraced(function* (
   const handle = yield* Effect.mapError(spawner.spawn(command), (error) =>
     missing(error.reason._tag === "NotFound" ? "there is no program git, or no such directory" : error.message)
   )
-  const [output, errors, code] = yield* Effect.all([collect(handle.stdout), collect(handle.stderr), handle.exitCode], {
-    concurrency: "unbounded"
-  }).pipe(Effect.mapError((error) => new GitFailed({ problem: "Failed", subject: cwd, detail: error.message })))
+  const [output, errors, code] = yield* Effect.all(
+    [Stream.mkUint8Array(handle.stdout), Stream.mkUint8Array(handle.stderr), handle.exitCode],
+    {
+      concurrency: "unbounded"
+    }
+  ).pipe(Effect.mapError((error) => new GitFailed({ problem: "Failed", subject: cwd, detail: error.message })))
   if (code !== 0) return yield* failureOf(cwd, Utf8.decode(errors), `${args[0]} exited with code ${code}`)
   return output
 })
-
-const collect = <E>(stream: Stream.Stream<Uint8Array, E>): Effect.Effect<Uint8Array, E> =>
-  Effect.map(Stream.runCollect(stream), (chunks) => {
-    const all = new Uint8Array(chunks.reduce((size, chunk) => size + chunk.length, 0))
-    let at = 0
-    for (const chunk of chunks) {
-      all.set(chunk, at)
-      at += chunk.length
-    }
-    return all
-  })
 
 /** `otherwise` describes a failure about which git says nothing. */
 const failureOf = (cwd: string, errors: string, otherwise: string): GitFailed => {

@@ -3,6 +3,7 @@ import type { ModelRequest, ToolSpec } from "@spindle/core/Model"
 import type { InputEntry } from "./history.ts"
 import { stringify } from "./json.ts"
 import { wireName } from "./toolNames.ts"
+import { mapOnce } from "./wireTools.ts"
 
 /** What a body says in addition to the request. */
 export interface BodyOptions {
@@ -64,17 +65,6 @@ const formatOf = ({ name, schema }: NonNullable<ModelRequest["output"]>) => ({
   strict: true
 })
 
-const cachedTools = new WeakMap<ReadonlyArray<ToolSpec>, ReadonlyArray<unknown>>()
-
-const toolsOf = (tools: ReadonlyArray<ToolSpec>): ReadonlyArray<unknown> => {
-  let wire = cachedTools.get(tools)
-  if (wire === undefined) {
-    wire = tools.map(toolOf)
-    cachedTools.set(tools, wire)
-  }
-  return wire
-}
-
 const toolOf = ({ description, freeform, name, parameters }: ToolSpec) => {
   const named = { name: wireName(name), ...(description === undefined ? {} : { description }) }
   return freeform === undefined
@@ -85,3 +75,5 @@ const toolOf = ({ description, freeform, name, parameters }: ToolSpec) => {
         format: { type: "grammar", syntax: freeform.syntax, definition: freeform.definition }
       }
 }
+
+const toolsOf = mapOnce(toolOf)

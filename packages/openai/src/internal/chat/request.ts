@@ -4,6 +4,7 @@ import { stringify } from "../json.ts"
 import { wireName } from "../toolNames.ts"
 import type { WireRequest } from "../wire.ts"
 import { freeformParameter, type MessageEntry } from "./messages.ts"
+import { mapOnce } from "../wireTools.ts"
 
 /** What a body says in addition to the request. */
 export interface ChatOptions {
@@ -39,17 +40,6 @@ const formatOf = ({ name, schema }: NonNullable<ModelRequest["output"]>) => ({
   json_schema: { name, schema, strict: true }
 })
 
-const cachedTools = new WeakMap<ReadonlyArray<ToolSpec>, ReadonlyArray<unknown>>()
-
-const toolsOf = (tools: ReadonlyArray<ToolSpec>): ReadonlyArray<unknown> => {
-  let wire = cachedTools.get(tools)
-  if (wire === undefined) {
-    wire = tools.map(toolOf)
-    cachedTools.set(tools, wire)
-  }
-  return wire
-}
-
 const toolOf = ({ description, freeform, name, parameters }: ToolSpec) => ({
   type: "function",
   function: {
@@ -58,6 +48,8 @@ const toolOf = ({ description, freeform, name, parameters }: ToolSpec) => ({
     parameters: freeform === undefined ? parameters : freeformParameters(freeform)
   }
 })
+
+const toolsOf = mapOnce(toolOf)
 
 /** A tool that takes a text is a function with this text as its only parameter. */
 const freeformParameters = ({ definition, syntax }: NonNullable<ToolSpec["freeform"]>) => ({
