@@ -197,8 +197,9 @@ export interface Turn {
   readonly record: (item: NewItem) => Effect.Effect<Item>
   /**
    * Replaces the history by these items, or by what a function makes of it in one step, in journal and events too: the next
-   * model request carries them instead. An item that has an id keeps it, another one gets a new id. A rollback to before this point restores what was. Allowed
-   * between model requests, while no call is open; at another time the caller dies. **Interruption**: as `record`.
+   * model request carries them instead. An item that has an id keeps it, another one gets a new id. A rollback to before
+   * this point restores what was. Allowed between model requests, while no call is open; at another time the caller dies.
+   * **Interruption**: as `record`.
    */
   readonly replaceHistory: (
     items: ReadonlyArray<Item | NewItem> | ((history: ReadonlyArray<Item>) => ReadonlyArray<Item | NewItem>)

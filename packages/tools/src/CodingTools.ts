@@ -1,6 +1,6 @@
 /**
- * The tools of a coding agent, `exec_command`, `write_stdin` and `apply_patch`, ready for `Agent.make`: the toolkit, the policies and
- * the handlers.
+ * The tools of a coding agent, `exec_command`, `write_stdin` and `apply_patch`, ready for `Agent.make`: the toolkit, the
+ * policies and the handlers.
  */
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"

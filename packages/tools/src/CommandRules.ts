@@ -62,8 +62,8 @@ export const concat = (all: ReadonlyArray<Rules>): Rules => ({
  * Reads a rule file. An error makes nothing more permissive, and the other rules hold.
  *
  * - A rule whose pattern can be read forbids if it may have been meant to, and asks otherwise.
- * - A rule whose pattern cannot be read, or does not fit its examples, is about the commands whose program its text mentions. It forbids them if it mentions
- *   `forbid`, and asks otherwise.
+ * - A rule whose pattern cannot be read, or does not fit its examples, is about the commands whose program its text
+ *   mentions. It forbids them if it mentions `forbid`, and asks otherwise.
  */
 export const parse = (file: string, text: string): Rules => {
   const rules: Array<Rule> = []

@@ -96,6 +96,7 @@ const run = Effect.fnUntraced(function* (cwd: string, target: ReviewTarget, open
       return turn.note(ReviewEntered, { target, hint: hintOf(target) })
     })
   )
+  // bounded by the messages of one delegate; its observer cannot wait
   const heldBack = new HeldBack(yield* Queue.unbounded<string>())
   const report = (message: string) => turn.note(ReviewProgress, { message })
   yield* Effect.forkScoped(Effect.forever(Effect.flatMap(Queue.take(heldBack.superseded), report)))

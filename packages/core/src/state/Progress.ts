@@ -1,6 +1,6 @@
 /**
  * The progress ledger of a compaction: which files were changed, which were read, which commands ran, and where the plan
- * stands. It is made from the calls themselves and not by a model, and each compaction carries it on word for word.
+ * is. It is made from the calls themselves and not by a model, and each compaction carries it on word for word.
  *
  * It is a fragment of the history, so that the next compaction, a resume and a fork find it there.
  */

@@ -179,7 +179,7 @@ const placeOf = (config: ServerConfig, isStarting: boolean, transport: Wire.Serv
   stderr: transport?.stderr() ?? ""
 })
 
-/** Fails a call that takes too long. Its clock stands still while a person is asked. */
+/** Fails a call that takes too long. Its time does not count while a person is asked. */
 const withDeadline = <A>(config: ServerConfig, call: Effect.Effect<A, McpFailed>): Effect.Effect<A, McpFailed> =>
   Effect.flatMap(CurrentCall, (current) => Effect.raceFirst(call, deadline(config, current?.questions)))
 

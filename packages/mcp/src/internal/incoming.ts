@@ -60,7 +60,7 @@ const elicit = Effect.fnUntraced(function* (
   return respond(resultOf(answer, mode === "url"))
 })
 
-/** Asks. The deadline of the call stands still until the answer. */
+/** Asks. The deadline of the call is suspended until the answer. */
 const ask = ({ callId, questions, tool, turn }: CurrentCall, payload: unknown): Effect.Effect<Answer> =>
   Effect.suspend(() => {
     questions.count++

@@ -1,4 +1,4 @@
-/** JSON-RPC messages of MCP: written, read within a limit, and told apart. */
+/** JSON-RPC messages of MCP: written, read within a limit, and distinguished. */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as McpClientError from "effect/ai/McpClientError"

@@ -11,7 +11,7 @@ export interface Conflict {
   readonly detail: string
 }
 
-/** What has to be done, and what stands against it. `untouched` has the paths that are not restored. */
+/** What has to be done, and the conflicts that forbid it. `untouched` has the paths that are not restored. */
 export interface Planned {
   readonly steps: ReadonlyArray<Step>
   readonly conflicts: ReadonlyArray<Conflict>

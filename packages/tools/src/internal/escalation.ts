@@ -12,14 +12,14 @@ export const escalate = Effect.fnUntraced(function* (
   options: CommandApproval.Options,
   command: CommandApproval.CommandLine,
   call: { readonly callId: string; readonly tool: string }
-) {
+): Effect.fn.Return<Escalation, never, Turn> {
   const turn = yield* Turn
   const blocked = { ...command, wasBlocked: true }
   const { permission, source } = CommandApproval.ruling(options, blocked)
   const callId = CallId.make(call.callId)
   if (permission === "allow") {
     yield* turn.recordDecision({ callId, tool: call.tool, permission, source })
-    return "retry" satisfies Escalation as Escalation
+    return "retry"
   }
   if (permission === "deny") {
     const outside = CommandApproval.ruling(options, { ...command, isEscalated: true })

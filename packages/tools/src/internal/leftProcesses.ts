@@ -13,7 +13,7 @@ export const hostName = "SPINDLE_HOST"
 
 /** What hosts have left. */
 export interface LeftProcesses {
-  /** The mark of this host; undefined where hosts cannot be told apart. */
+  /** The mark of this host; undefined where hosts cannot be distinguished. */
   readonly mark: string | undefined
   /** Returns whether the host with a mark has ended; undefined if that cannot be known here. */
   readonly hasEnded: (mark: string) => Effect.Effect<boolean | undefined>

@@ -59,6 +59,7 @@ export const spawn = (
   Effect.gen(function* () {
     const exit = yield* Deferred.make<ProcessExit>()
     const pty = terminals.spawn(program, args, { cols: size.columns, rows: size.rows, cwd, env, encoding: null })
+    // bounded by pausing the terminal
     const queue = yield* Queue.unbounded<Uint8Array, Cause.Done>()
     let waitingBytes = 0
     let isOpen = true

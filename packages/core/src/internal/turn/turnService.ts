@@ -153,7 +153,10 @@ const askHooksAbout =
   (text) =>
     Effect.provideService(session.hooks.userPromptSubmit(ledger.origin.turnId, text), Turn, turn)
 
-/** Asks the hooks for permission, and then the approvals of the session. A question of a child was put to the hooks of the child. */
+/**
+ * Asks the hooks for permission, and then the approvals of the session. The hooks of a child have decided about its
+ * questions already.
+ */
 const askHooks = (
   { isFenced, ledger, recorder, session, turn }: Intake,
   question: NewQuestion,
@@ -210,8 +213,8 @@ const startDelegate = (
 }
 
 /**
- * Records the fragments that the model does not know. Then looks at the first input, asks the hooks, then carries it: an input leaves the inbox with the record that carries it, or
- * stays (contract P2, P5).
+ * Records the fragments that the model does not know. Then looks at the first input, asks the hooks, and carries it: an
+ * input leaves the inbox with the record that carries it, or stays (contract P2, P5).
  */
 const takeInput = Effect.fnUntraced(function* (intake: Intake, waiting: () => ReadonlyArray<Entry>) {
   const { isFenced, ledger, recorder, session, startContexts, turn } = intake
