@@ -1,5 +1,5 @@
 /**
- * An abort at any step of the scheduler of Effect. The explorer has a scheduler of its own, where each operation is a
+ * An abort at any step of the scheduler of Effect. The explorer has its own scheduler, where each operation is a
  * step. Here several operations run between two steps, so an abort meets a turn at other places.
  */
 import { assert, describe, it } from "@effect/vitest"
