@@ -6,7 +6,7 @@ import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { caller, processes } from "./traced.ts"
+import { processes, submission } from "./traced.ts"
 
 /**
  * The journal of a session with three turns: one with a question and a process, one that fails, and one that is steered
@@ -35,7 +35,7 @@ export const session = Effect.gen(function* () {
       }
     }
   })
-  yield* h.session.submit(Op.userInput("go"), { trace: caller })
+  yield* h.session.submit(submission(Op.userInput("go")))
   const first = yield* h.awaitEvent(Harness.tagged("QuestionOpened"))
   yield* TestClock.adjust("2 seconds")
   yield* h.session.submit(Op.answer(first.questionId, { _tag: "Approved", scope: "once" }))
