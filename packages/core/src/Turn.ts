@@ -17,10 +17,10 @@ import type { NoteKind } from "./NoteKind.ts"
 import type { Model, ModelPart, ModelRequest } from "./ports/Model.ts"
 import type { Process, ProcessFailed, Processes, ProcessSpec } from "./ports/Processes.ts"
 import type { AgentStatus, CallDetail, CallDisplay } from "./protocol/Display.ts"
-import type { CallId, ModelRequestId, ProcessId, QuestionId, SessionId, SubmissionId, TurnId } from "./protocol/Ids.ts"
+import type { CallId, ModelRequestId, ProcessId, QuestionId, SessionId, TurnId } from "./protocol/Ids.ts"
 import type { Input } from "./protocol/Input.ts"
 import type { Item, NewItem, ToolCall, ToolStatus } from "./protocol/Item.ts"
-import type { Decision, Op, Receipt } from "./protocol/Op.ts"
+import type { Decision, Op, Receipt, Submission } from "./protocol/Op.ts"
 import type { AbortReason } from "./protocol/Outcome.ts"
 import type { Straggler } from "./protocol/SessionEvent.ts"
 import type { DecisionSource, QuestionKind } from "./protocol/Question.ts"
@@ -75,10 +75,7 @@ export interface TurnSession {
   /** The sessions from the root to this one. */
   readonly path: ReadonlyArray<SessionId>
   /** As `Session.submit`. */
-  readonly submit: (
-    op: Op,
-    options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }
-  ) => Effect.Effect<Receipt, JournalFailed>
+  readonly submit: (submission: Op | Submission) => Effect.Effect<Receipt, JournalFailed>
   /**
    * Asks a question that belongs to no turn, but to the session. It waits while the session is idle, and when a turn ends,
    * until it is answered, the deadline passes, or the session closes or fails. What was granted for the session is answered
