@@ -190,6 +190,8 @@ export const step = (before: Thread, event: SessionEvent): Step => {
     }
     case "InputBlocked":
       return noted(thread, `the input was not accepted${event.reason === undefined ? "" : `: ${event.reason}`}`)
+    case "InputWithdrawn":
+      return noted(thread, "input was withdrawn")
     case "RolledBack":
       return noted(thread, `the last ${event.turns === 1 ? "turn was" : `${event.turns} turns were`} taken back`)
     case "StragglerEnded": {

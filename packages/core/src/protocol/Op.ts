@@ -89,6 +89,13 @@ export class Rollback extends Schema.Opaque<Rollback>()(
   Schema.TaggedStruct("Rollback", { turns: Schema.Finite }).annotate({ identifier: "Rollback" })
 ) {}
 /**
+ * Takes back input that no turn has carried, or a task that has not started (contract P8). Rejected with `NotWaiting` for
+ * any other.
+ */
+export class Withdraw extends Schema.Opaque<Withdraw>()(
+  Schema.TaggedStruct("Withdraw", { submissionId: SubmissionId }).annotate({ identifier: "Withdraw" })
+) {}
+/**
  * Ends a process of the session with its descendants; without an id, every process that outlives its turn. Accepted at
  * once: `ProcessEnded` follows when it has ended.
  */
@@ -129,7 +136,16 @@ export class AcceptedTask extends Schema.Opaque<AcceptedTask>()(
 ) {}
 
 /** Operations of a session. */
-export const Op = Schema.Union([UserInput, Notice, StartTask, Interrupt, Answer, Rollback, EndProcess]).annotate({
+export const Op = Schema.Union([
+  UserInput,
+  Notice,
+  StartTask,
+  Withdraw,
+  Interrupt,
+  Answer,
+  Rollback,
+  EndProcess
+]).annotate({
   identifier: "Op"
 })
 /** @see {@link Op} */
@@ -185,6 +201,10 @@ export class NotSteerable extends Schema.Opaque<NotSteerable>()(
 export class UnknownQuestion extends Schema.Opaque<UnknownQuestion>()(
   Schema.TaggedStruct("UnknownQuestion", { questionId: QuestionId }).annotate({ identifier: "UnknownQuestion" })
 ) {}
+/** No input of this id waits: it was never accepted, a turn has carried it, or it has another fate (contract P2). */
+export class NotWaiting extends Schema.Opaque<NotWaiting>()(
+  Schema.TaggedStruct("NotWaiting", { submissionId: SubmissionId }).annotate({ identifier: "NotWaiting" })
+) {}
 /** No running process of the session has this id. */
 export class UnknownProcess extends Schema.Opaque<UnknownProcess>()(
   Schema.TaggedStruct("UnknownProcess", { processId: ProcessId }).annotate({ identifier: "UnknownProcess" })
@@ -233,6 +253,7 @@ export const Rejection = Schema.Union([
   InboxFull,
   TurnMismatch,
   NotSteerable,
+  NotWaiting,
   UnknownQuestion,
   UnknownProcess,
   InvalidAnswer,
@@ -309,6 +330,9 @@ export const startTask = (
 
 /** Aborts the running turn. */
 export const interrupt: Op = { _tag: "Interrupt" }
+
+/** Takes back input that no turn has carried; see {@link Op}. */
+export const withdraw = (submissionId: SubmissionId): Op => ({ _tag: "Withdraw", submissionId })
 
 /** Takes the last turns out of the history; see {@link Op}. */
 export const rollback = (turns: number): Op => ({ _tag: "Rollback", turns })

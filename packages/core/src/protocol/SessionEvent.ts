@@ -74,6 +74,10 @@ export class InputBlocked extends Schema.Opaque<InputBlocked>()(
     reason: Schema.optionalKey(Schema.String)
   })
 ) {}
+/** A client took back this input, which no turn has carried (contract P8). `by` is the submission that did. */
+export class InputWithdrawn extends Schema.Opaque<InputWithdrawn>()(
+  record("InputWithdrawn", { submissionId: SubmissionId, by: SubmissionId })
+) {}
 /**
  * A turn started. `trace` is that of its caller, `span` the turn's own span, if it was traced. With `carried` the
  * submission is a task: this record takes it from the inbox, input included (contract P2).
@@ -330,6 +334,7 @@ export const KnownRecord = Schema.Union([
   SessionResumed,
   InputAccepted,
   InputBlocked,
+  InputWithdrawn,
   TurnStarted,
   TurnContextChanged,
   ItemRecorded,

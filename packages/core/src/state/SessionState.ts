@@ -20,6 +20,7 @@
 import type { CallId, ProcessId, ModelRequestId, QuestionId, SessionId, SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Item, ToolCall } from "../protocol/Item.ts"
 import type {
+  InputAccepted,
   JournalRecord,
   KnownRecord,
   QuestionOpened,
@@ -140,6 +141,15 @@ export const fold = (records: Iterable<JournalRecord>): SessionState => {
   return state
 }
 
+const entryOf = ({ delivery, fragment, input, submissionId, task, turnId }: InputAccepted): Inbox.Entry => ({
+  submissionId,
+  input,
+  turnId,
+  ...(delivery === "wait" ? { waits: true as const } : {}),
+  ...(fragment === undefined ? {} : { fragment }),
+  ...(task === undefined ? {} : { task })
+})
+
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
 const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionState => {
@@ -148,16 +158,10 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
       state.sessionId = record.sessionId
       return state
     case "InputAccepted":
-      state.inbox = Inbox.accept(state.inbox, {
-        submissionId: record.submissionId,
-        input: record.input,
-        turnId: record.turnId,
-        ...(record.delivery === "wait" ? { waits: true as const } : {}),
-        ...(record.fragment === undefined ? {} : { fragment: record.fragment }),
-        ...(record.task === undefined ? {} : { task: record.task })
-      })
+      state.inbox = Inbox.accept(state.inbox, entryOf(record))
       return state
     case "InputBlocked":
+    case "InputWithdrawn":
       state.inbox = Inbox.remove(state.inbox, [record.submissionId])
       return state
     case "TaskReported":
@@ -377,7 +381,8 @@ export const violation = (self: SessionState, record: JournalRecord): string | u
   }
   if (record._tag === "ModelRequested" || record._tag === "ModelResponded") return modelViolation(turn!, record)
   if (record._tag === "RolledBack") return rollbackViolation(self, record.turns)
-  if (record._tag === "InputBlocked") return inputViolation(self, [record.submissionId])
+  if (record._tag === "InputBlocked" || record._tag === "InputWithdrawn")
+    return inputViolation(self, [record.submissionId])
   if (record._tag === "TaskReported") {
     return Inbox.runningTasks(self.inbox, record.turnId).some((one) => one.submissionId === record.submissionId)
       ? undefined

@@ -34,6 +34,7 @@ export const ofRecords = (records: ReadonlyArray<JournalRecord>): Receipts => {
     if (record._tag === "RolledBack" || record._tag === "OperationAccepted") {
       return [{ _tag: "Accepted", submissionId: record.submissionId }]
     }
+    if (record._tag === "InputWithdrawn") return [{ _tag: "Accepted", submissionId: record.by }]
     return record._tag === "InputAccepted" ? [receiptOf(record, started)] : []
   })
   return receipts.slice(-capacityCount)

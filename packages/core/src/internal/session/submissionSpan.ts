@@ -45,6 +45,7 @@ const names: { readonly [tag in Op["_tag"]]: string } = {
   UserInput: "user_input",
   Notice: "notice",
   StartTask: "start_task",
+  Withdraw: "withdraw",
   Interrupt: "interrupt",
   Answer: "answer",
   Rollback: "rollback",
