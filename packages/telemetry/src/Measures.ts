@@ -83,6 +83,7 @@ export const step = (state: State, event: SessionEvent, now: number): Step => {
     case "TurnContextChanged":
     case "HistoryReplaced":
     case "RolledBack":
+    case "SessionRenamed":
     case "TaskNote":
     case "TaskReported":
     case "OperationAccepted":

@@ -96,6 +96,13 @@ export class Withdraw extends Schema.Opaque<Withdraw>()(
   Schema.TaggedStruct("Withdraw", { submissionId: SubmissionId }).annotate({ identifier: "Withdraw" })
 ) {}
 /**
+ * Gives the session a title for lists of sessions, or takes it away with an empty one. White space is collapsed, and what
+ * is longer than 200 characters is cut.
+ */
+export class Rename extends Schema.Opaque<Rename>()(
+  Schema.TaggedStruct("Rename", { title: Schema.String }).annotate({ identifier: "Rename" })
+) {}
+/**
  * Ends a process of the session with its descendants; without an id, every process that outlives its turn. Accepted at
  * once: `ProcessEnded` follows when it has ended.
  */
@@ -144,6 +151,7 @@ export const Op = Schema.Union([
   Interrupt,
   Answer,
   Rollback,
+  Rename,
   EndProcess
 ]).annotate({
   identifier: "Op"
@@ -336,6 +344,12 @@ export const withdraw = (submissionId: SubmissionId): Op => ({ _tag: "Withdraw",
 
 /** Takes the last turns out of the history; see {@link Op}. */
 export const rollback = (turns: number): Op => ({ _tag: "Rollback", turns })
+
+/** Gives the session a title; see {@link Op}. */
+export const rename = (title: string): Op => ({ _tag: "Rename", title })
+
+/** Returns a title as it is recorded. */
+export const titleOf = (title: string): string => title.trim().replace(/\s+/g, " ").slice(0, 200)
 
 /** Ends a process, or all that outlive their turns; see {@link Op}. */
 export const endProcess = (processId?: ProcessId): Op => ({

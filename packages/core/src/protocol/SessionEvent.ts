@@ -315,6 +315,10 @@ export class StragglerEnded extends Schema.Opaque<StragglerEnded>()(
 export class RolledBack extends Schema.Opaque<RolledBack>()(
   record("RolledBack", { submissionId: SubmissionId, turns: Schema.Finite })
 ) {}
+/** The session has a new title, or none if it is empty. `submissionId` is the operation that gave it, if one did. */
+export class SessionRenamed extends Schema.Opaque<SessionRenamed>()(
+  record("SessionRenamed", { title: Schema.String, submissionId: Schema.optionalKey(SubmissionId) })
+) {}
 /**
  * An operation whose id a client chose was accepted, and no other record names that id. It is remembered, so that the
  * client may send it again after a restart (contract P6).
@@ -356,6 +360,7 @@ export const KnownRecord = Schema.Union([
   TurnAborted,
   StragglerEnded,
   RolledBack,
+  SessionRenamed,
   OperationAccepted,
   Warning
 ]).annotate({ identifier: "KnownRecord" })

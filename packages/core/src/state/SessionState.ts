@@ -25,6 +25,7 @@ import type {
   KnownRecord,
   QuestionOpened,
   QuestionSettled,
+  SessionRenamed,
   Terminal,
   TurnStarted
 } from "../protocol/SessionEvent.ts"
@@ -90,6 +91,8 @@ export interface MeasuredContext {
 /** The state of a session. `questions` are those of the session itself, outside turns. */
 export interface SessionState {
   readonly sessionId: SessionId | undefined
+  /** Its last title, if it has one. */
+  readonly title: string | undefined
   /** The number of the next record. */
   readonly seq: number
   readonly history: History.ItemLog
@@ -113,6 +116,7 @@ export interface SessionState {
 /** A session before its first record. */
 export const empty: SessionState = {
   sessionId: undefined,
+  title: undefined,
   seq: 0,
   history: History.empty,
   measured: undefined,
@@ -141,6 +145,15 @@ export const fold = (records: Iterable<JournalRecord>): SessionState => {
   return state
 }
 
+/** Returns the title that a record gives. */
+export const titleIn = ({ title }: SessionRenamed): string | undefined => (title === "" ? undefined : title)
+
+/** Returns the title that these records give last; `before` if none of them gives one. */
+export const lastTitle = (records: ReadonlyArray<JournalRecord>, before?: string): string | undefined => {
+  const last = records.findLast((record) => record._tag === "SessionRenamed")
+  return last?._tag === "SessionRenamed" ? titleIn(last) : before
+}
+
 const entryOf = ({ delivery, fragment, input, submissionId, task, turnId }: InputAccepted): Inbox.Entry => ({
   submissionId,
   input,
@@ -156,6 +169,9 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
   switch (record._tag) {
     case "SessionStarted":
       state.sessionId = record.sessionId
+      return state
+    case "SessionRenamed":
+      state.title = titleIn(record)
       return state
     case "InputAccepted":
       state.inbox = Inbox.accept(state.inbox, entryOf(record))

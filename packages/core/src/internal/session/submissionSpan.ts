@@ -49,6 +49,7 @@ const names: { readonly [tag in Op["_tag"]]: string } = {
   Interrupt: "interrupt",
   Answer: "answer",
   Rollback: "rollback",
+  Rename: "rename",
   EndProcess: "end_process"
 }
 

@@ -13,7 +13,8 @@ import {
   type Receipt,
   type Rejection,
   type Submission,
-  type TaskParams
+  type TaskParams,
+  titleOf
 } from "../../protocol/Op.ts"
 import type { JournalFailed } from "../../protocol/SessionError.ts"
 import * as Inbox from "../../state/Inbox.ts"
@@ -139,6 +140,9 @@ export class Submissions {
         return this.endProcess(op.processId, submissionId)
       case "Withdraw":
         return this.withdraw(op.submissionId, submissionId)
+      case "Rename":
+        this.options.recorder.append({ _tag: "SessionRenamed", title: titleOf(op.title), submissionId })
+        return { _tag: "Accepted", submissionId }
       case "Rollback":
         return this.rollBack(op.turns, submissionId)
       case "UserInput":
