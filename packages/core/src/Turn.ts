@@ -168,6 +168,11 @@ export interface Turn {
   readonly aborting: Effect.Effect<AbortReason>
   /** The reason why this turn is stopping, or undefined while it is not. */
   readonly abortReason: Effect.Effect<AbortReason | undefined>
+  /**
+   * Runs an effect that starts something, unless this turn is stopping. An abort that interrupts the task interrupts the
+   * effect in the same step, while a look at `abortReason` before it leaves a step in which an abort starts it (I2).
+   */
+  readonly unlessStopping: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** Aborts this turn; returns at once whether it was running (I1). The caller is interrupted soon. */
   readonly abort: (reason: AbortReason) => Effect.Effect<boolean>
   /** Registers a clean-up that an abort runs alongside the task. Returns an effect that removes it; see `own`. */
