@@ -340,6 +340,7 @@ const makeService = (parts: Parts, writer: JournalWriter): Session => {
     awaitIdle: queue.awaitIdle,
     snapshot: Effect.sync(() => ({
       sessionId,
+      title: recorder.state.title,
       seq: recorder.state.seq,
       status: statusOf(parts),
       turnId: recorder.state.turn?.turnId,

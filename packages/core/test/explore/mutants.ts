@@ -41,6 +41,7 @@ export const mutants = {
   "no-task-joins-an-ended-turn": { by: "startingAtTheEnd", breaks: /^P2 a turn that completed/ },
   "turn-owns-its-tasks": { by: "abortedWithATask", breaks: /^(I4|S7)/ },
   "owner-reports-for-tasks": { by: "stayingWithAnAbort", breaks: /P2 input waits|^J3/ },
+  "withdraws-what-waits": { by: "withdrawing", breaks: /^P2/ },
   "rollback-between-turns": { by: "rollingBack", breaks: /^(J3|J4|I6)/ },
   "closed-accepts-nothing": { by: "program", breaks: /S2 a session that has|^(P2|S2|J1)/ },
   "closed-replaces-nothing": { by: "program", breaks: /^(J8|S2)/ },

@@ -32,6 +32,7 @@ import * as VirtualFiles from "../fixtures/virtualFiles.ts"
 import { request } from "./kinds.ts"
 import { gainingTooLittle, recordingMeanwhile } from "./racesOfCompactions.ts"
 import { endings } from "./racesOfEnds.ts"
+import { input } from "./racesOfInput.ts"
 import { alongside } from "./racesOfTasks.ts"
 import {
   conversation,
@@ -607,6 +608,7 @@ export const races = named({
   waitingForAnAnswer,
   ...endings,
   ...alongside,
+  ...input,
   replacements,
   lookingForIdle,
   openedTwice,
