@@ -145,7 +145,7 @@ describe("parse", () => {
     assert.include(refused("mcp", "add", "a", "b", "--bearer-token-env-var", "T"), "needs --url")
     assert.include(refused("mcp", "add", "a", "b", "--env", "A"), '--env needs KEY=VALUE, not "A"')
     assert.include(refused("mcp", "remove"), "give the name of a server")
-    const login = { _tag: "McpLogin", name: "a", opensBrowser: true, scopes: undefined }
+    const login = { _tag: "McpLogin", name: "a", opensBrowser: true, scopes: undefined } as const
     assert.deepStrictEqual(ok("mcp", "login", "a"), login)
     assert.deepStrictEqual(ok("mcp", "login", "--no-browser", "a", "--scopes", "read, write"), {
       ...login,
