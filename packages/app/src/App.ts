@@ -50,6 +50,7 @@ import * as CodingAgent from "./CodingAgent.ts"
 import * as HookCommands from "./HookCommands.ts"
 import * as HookSettings from "./hooks/HookSettings.ts"
 import * as Instructions from "./Instructions.ts"
+import * as McpLogins from "./mcp/McpLogins.ts"
 import * as Models from "./Models.ts"
 import * as PatchCommand from "./PatchCommand.ts"
 import * as RuleFiles from "./RuleFiles.ts"
@@ -134,7 +135,11 @@ const mcp = ({ cwd, settings, tracing }: Pick<Options<never>, "cwd" | "settings"
     approval: settings.sandboxMode === "danger-full-access" && settings.approvalPolicy !== "untrusted" ? "allow" : "ask"
   }).pipe(
     Layer.provideMerge(
-      McpServers.layer({ variables: process.env, program: { name: "spindle", version: tracing.version } })
+      McpServers.layer({
+        variables: process.env,
+        program: { name: "spindle", version: tracing.version },
+        grants: McpLogins.grants(settings.home)
+      })
     ),
     Layer.merge(
       Layer.provide(Layer.effect(TurnHeaders)(TurnMetadata.make({ cwd, sandbox: settings.sandboxMode })), Git.layer)

@@ -77,6 +77,10 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       return yield* Mcp.add(places, command.server)
     case "McpRemove":
       return yield* Mcp.remove(places, command.name)
+    case "McpLogin":
+      return yield* Mcp.login(places, command)
+    case "McpLogout":
+      return yield* Mcp.logout(places, command.name)
     case "Trace":
       return yield* Trace.run({ home: Settings.home(places), cwd: process.cwd(), ...command })
     case "Demo": {

@@ -5,12 +5,12 @@
  * programs that drive the reference write them. Anything wrong is one `UsageError` with a message of one line.
  */
 import { parseArgs } from "node:util"
-import type { NewServer } from "@spindle/app/McpFile"
 import type { ApprovalPolicy, SandboxMode } from "@spindle/app/Settings"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Flags from "./Flags.ts"
 import type { ColorMode, Flag, Topic } from "./Flags.ts"
+import * as McpArguments from "./mcpArguments.ts"
 import * as TaskArguments from "./taskArguments.ts"
 
 /** The command line is wrong. `hint` is a command that explains it. */
@@ -101,9 +101,7 @@ export type Command =
       readonly end: string | undefined
     }
   | { readonly _tag: "HooksList" | "HooksTrust" }
-  | { readonly _tag: "McpList"; readonly json: boolean }
-  | { readonly _tag: "McpAdd"; readonly server: NewServer }
-  | { readonly _tag: "McpRemove"; readonly name: string }
+  | McpArguments.McpCommand
   | { readonly _tag: "Trace"; readonly session: Resume; readonly outputFile: string | undefined }
   | {
       readonly _tag: "Sandbox"
@@ -307,13 +305,13 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       only(0, `${topic} takes nothing else`)
       return topic === "hooks list" ? { _tag: "HooksList" } : { _tag: "HooksTrust" }
     case "mcp list":
-      only(0, "mcp list takes flags only")
-      return { _tag: "McpList", json }
     case "mcp add":
-      return { _tag: "McpAdd", server: newServer(topic, rest, values) }
     case "mcp remove":
-      only(1, "give one name")
-      return { _tag: "McpRemove", name: rest[0] || refuse(topic, "give the name of a server") }
+    case "mcp login":
+    case "mcp logout": {
+      const name = topic.slice("mcp ".length) as (typeof Flags.mcpCommands)[number]
+      return McpArguments.commandOf(name, { rest, values, refuse: (detail) => refuse(topic, detail) })
+    }
     case "trace": {
       const last = values.has("last")
       only(last ? 0 : 1, "give one session id, or --last")
@@ -354,34 +352,6 @@ const sandbox = (topic: Topic, words: ReadonlyArray<string>, values: Values): Co
   return { _tag: "Sandbox", words, cwd, config, sandboxMode, addedDirectories }
 }
 
-const newServer = (topic: Topic, [name, command, ...args]: ReadonlyArray<string>, values: Values): NewServer => {
-  if (name === undefined || !/^[\w-]+$/.test(name)) {
-    return refuse(topic, "give a name of letters, digits, - and _")
-  }
-  const url = values.get("url")?.[0]
-  const bearerTokenVariable = values.get("bearer-token-env-var")?.[0]
-  const env = pairs(topic, "env", values)
-  if (url !== undefined) {
-    if (command !== undefined || env.length > 0) return refuse(topic, "give either --url or a command")
-    if (!/^https?:$/.test(URL.parse(url)?.protocol ?? "")) {
-      return refuse(topic, `--url needs a URL that begins with http:// or https://, not "${url}"`)
-    }
-    return { _tag: "Http", name, url, ...(bearerTokenVariable === undefined ? {} : { bearerTokenVariable }) }
-  }
-  if (command === undefined) return refuse(topic, "give --url, or -- and a command")
-  if (bearerTokenVariable !== undefined) return refuse(topic, "--bearer-token-env-var needs --url")
-  return { _tag: "Stdio", name, command, args, env: Object.fromEntries(env) }
-}
-
-/** The values `KEY=VALUE` of a flag. */
-const pairs = (topic: Topic, flag: string, values: Values): ReadonlyArray<readonly [key: string, value: string]> =>
-  (values.get(flag) ?? []).map((pair) => {
-    const at = pair.indexOf("=")
-    return at > 0
-      ? [pair.slice(0, at).trim(), pair.slice(at + 1)]
-      : refuse(topic, `--${flag} needs KEY=VALUE, not "${pair}"`)
-  })
-
 const undo = (id: string | undefined, values: Values): Command => ({
   _tag: "Undo",
   session: id === undefined ? { _tag: "Last", all: false } : { _tag: "Id", id },
@@ -421,7 +391,7 @@ const turnOptions = (topic: Topic, values: Values): TurnOptions => {
     color: (one("color") ?? "auto") as ColorMode,
     cwd: one("cd"),
     model: one("model"),
-    config: pairs(topic, "config", values),
+    config: McpArguments.pairsOf("config", { values, refuse: (detail) => refuse(topic, detail) }),
     approvalPolicy,
     sandboxMode,
     outputSchemaFile: one("output-schema"),

@@ -12,7 +12,7 @@ export const sessionsCommands = ["list", "show", "archive", "unarchive", "proces
 export const hooksCommands = ["list", "trust"] as const
 
 /** The commands below `mcp`. */
-export const mcpCommands = ["list", "add", "remove"] as const
+export const mcpCommands = ["list", "add", "remove", "login", "logout"] as const
 
 /** The commands, as the words that name them. */
 export const topics = [
@@ -32,6 +32,8 @@ export const topics = [
   "mcp list",
   "mcp add",
   "mcp remove",
+  "mcp login",
+  "mcp logout",
   "trace",
   "undo",
   "review",
@@ -216,6 +218,13 @@ export const flags: ReadonlyArray<Flag> = [
     repeats: true,
     commands: ["mcp add"],
     summary: "a variable for the command of the server"
+  },
+  { name: "no-browser", commands: ["mcp login"], summary: "print the address of the login and open no browser" },
+  {
+    name: "scopes",
+    takes: "LIST",
+    commands: ["mcp login"],
+    summary: "the permissions to ask for, separated by commas or spaces; default: those that the server names"
   },
   { name: "thread-source", takes: "NAME", commands: exec, summary: "what started the session, for its record" },
   { name: "cyber-access-program", commands: exec, summary: "accepted and without effect" },
