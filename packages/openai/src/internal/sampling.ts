@@ -47,7 +47,7 @@ interface Connection<R extends WireRequest> {
   readonly context: Failures.FailureContext
   readonly seal: string
   readonly idleTimeout: Duration.Duration
-  readonly keys: ApiKey.Keys
+  readonly apiKey: ApiKey.Key
   /** Items that the provider refused, and without which it accepted a request. */
   readonly refused: WeakSet<Item>
   /** Whether the provider accepted a request only without the optional fields. */
@@ -74,7 +74,7 @@ export const make = <R extends WireRequest>(
     const client = yield* HttpClient.HttpClient
     const provider = options.provider ?? "openai"
     const context = { provider, model: options.model, secrets: secretsOf(options) }
-    const keys = yield* ApiKey.make(context, options.apiKey)
+    const apiKey = yield* ApiKey.make(context, options.apiKey)
     const connection: Connection<R> = {
       client,
       wire,
@@ -82,7 +82,7 @@ export const make = <R extends WireRequest>(
       context,
       seal: wire.sealOf(provider, options.model),
       idleTimeout: limitOf(options.idleTimeout ?? "300 seconds"),
-      keys,
+      apiKey,
       refused: new WeakSet(),
       isPlain: false
     }
@@ -102,8 +102,8 @@ const sample = Effect.fnUntraced(function* <R extends WireRequest>(
   request: R,
   repairs: Repairs
 ): Effect.fn.Return<Stream.Stream<ModelPart, ModelFailed>, ModelFailed> {
-  const { base, client, idleTimeout, keys, refused, seal, wire } = connection
-  const key = yield* keys.get
+  const { apiKey, base, client, idleTimeout, refused, seal, wire } = connection
+  const key = yield* apiKey.get
   const context: ReadingContext = {
     ...connection.context,
     secrets: [...connection.context.secrets, ...(key === undefined ? [] : [Redacted.value(key)])],
@@ -129,7 +129,7 @@ const sample = Effect.fnUntraced(function* <R extends WireRequest>(
   }
   const refusal = yield* ResponseStream.failedResponseOf(reading, response)
   const failure = Failures.fromResponse(context, refusal)
-  if (response.status === 401 && !repairs.isKeyRenewed && (yield* keys.renew)) {
+  if (response.status === 401 && !repairs.isKeyRenewed && (yield* apiKey.refuse(key))) {
     return yield* sample(connection, request, { ...repairs, isKeyRenewed: true })
   }
   if (failure.kind !== "InvalidRequest") return yield* failure
