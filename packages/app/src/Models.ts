@@ -28,17 +28,20 @@ export type ServeScripted<E> = Effect.Effect<string, E, Scope.Scope>
 export const layer = <E>(
   settings: Settings,
   serveScripted: ServeScripted<E>
-): Layer.Layer<Model, E, HttpClient.HttpClient> =>
-  settings.provider._tag === "Scripted"
-    ? Layer.unwrap(
-        Effect.map(serveScripted, (baseUrl) =>
-          OpenAiModel.layer({ model: settings.model, provider: "scripted", baseUrl })
-        )
+): Layer.Layer<Model, E, HttpClient.HttpClient> => {
+  const { provider } = settings
+  if (provider._tag === "Scripted") {
+    return Layer.unwrap(
+      Effect.map(serveScripted, (baseUrl) =>
+        OpenAiModel.layer({ model: settings.model, provider: "scripted", baseUrl })
       )
-    : server(settings, settings.provider)
+    )
+  }
+  return Layer.unwrap(Effect.map(apiKeyOf(settings, provider), (apiKey) => server(settings, provider, apiKey)))
+}
 
-const server = (settings: Settings, provider: ServerProvider) => {
-  const own = optionsOf(settings, provider)
+const server = (settings: Settings, provider: ServerProvider, apiKey: OpenAiModel.ApiKey | undefined) => {
+  const own = { ...optionsOf(settings, provider), ...(apiKey === undefined ? {} : { apiKey }) }
   const { layer, make } = provider._tag === "Responses" ? OpenAiModel : ChatCompletionsModel
   const named = Effect.map(HttpClient.HttpClient, (client): MakeModel => ({ effort: wanted, name: model }) => {
     // the configured effort applies to the configured model only
@@ -63,7 +66,6 @@ const optionsOf = (settings: Settings, provider: ServerProvider): OpenAiModel.Op
   queryParams: Object.fromEntries(provider.query),
   idleTimeout: provider.idleTimeoutMillis,
   ...windowOf(settings, settings.model),
-  ...apiKeyOf(provider),
   ...(settings.reasoningEffort === undefined ? {} : { reasoningEffort: settings.reasoningEffort }),
   ...(settings.webSearch === undefined ? {} : { webSearch: settings.webSearch }),
   ...(settings.reasoningSummary === undefined ? {} : { reasoningSummary: settings.reasoningSummary })
@@ -74,7 +76,13 @@ const windowOf = ({ modelSizes }: Settings, model: string): Pick<OpenAiModel.Opt
   return contextWindow === undefined ? {} : { contextWindow }
 }
 
-const apiKeyOf = ({ key, keyCommand }: ServerProvider): Pick<OpenAiModel.Options, "apiKey"> => {
-  if (key !== undefined) return { apiKey: key as Redacted.Redacted<string> }
-  return keyCommand === undefined ? {} : { apiKey: Accounts.keyFrom(keyCommand) }
+/** The key that all models of the provider share; undefined for a provider without one. */
+const apiKeyOf = (
+  { home }: Settings,
+  { id, key, keyCommand, keyStore }: ServerProvider
+): Effect.Effect<OpenAiModel.ApiKey | undefined, never, Scope.Scope> => {
+  if (key !== undefined) return Effect.succeed(key as Redacted.Redacted<string>)
+  if (keyCommand !== undefined) return Accounts.shared(Accounts.keyFrom(keyCommand), keyCommand.refreshMillis)
+  if (keyStore === undefined) return Effect.undefined
+  return Accounts.shared(Accounts.storedKey(Accounts.storeOf(keyStore, home), id), 0)
 }

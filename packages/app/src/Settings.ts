@@ -12,13 +12,15 @@ import type { ServerConfig } from "@spindle/mcp/ServerConfig"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import * as Accounts from "./Accounts.ts"
+import type * as Accounts from "./Accounts.ts"
 import type { Places } from "./Instructions.ts"
 import * as AgentSettings from "./settings/agents.ts"
 import * as Catalog from "./settings/catalog.ts"
 import * as CommandSettings from "./settings/commands.ts"
+import * as Providers from "./settings/providers.ts"
+import type { Account, Provider } from "./settings/providers.ts"
+import { refuse, SettingsInvalid } from "./settings/reason.ts"
 import * as SandboxSettings from "./settings/sandbox.ts"
 import type { Files } from "./settings/files.ts"
 import * as McpSettings from "./settings/mcp.ts"
@@ -40,85 +42,9 @@ export interface Granular extends ApprovalPolicies.Granular {
   readonly permissions: boolean
 }
 
+export type { Account, Provider, ServerProvider } from "./settings/providers.ts"
+export { Reason, SettingsInvalid } from "./settings/reason.ts"
 export { type SandboxMode, sandboxModes } from "./settings/sandbox.ts"
-
-/**
- * What is wrong with a configuration. `source` is the file or flag at fault. For a wrong type in a file it ends in
- * `:line:column`; both count from 1.
- */
-export const Reason = Schema.Union([
-  Schema.TaggedStruct("Unreadable", {
-    source: Schema.String,
-    line: Schema.optionalKey(Schema.Finite),
-    column: Schema.optionalKey(Schema.Finite),
-    detail: Schema.String
-  }),
-  Schema.TaggedStruct("WrongType", { source: Schema.String, key: Schema.String, expected: Schema.String }),
-  Schema.TaggedStruct("UnknownProvider", { name: Schema.String, known: Schema.Array(Schema.String) }),
-  Schema.TaggedStruct("MissingBaseUrl", { provider: Schema.String }),
-  Schema.TaggedStruct("MissingKey", { provider: Schema.String, variables: Schema.Array(Schema.String) }),
-  Schema.TaggedStruct("WireApiNotSupported", { provider: Schema.String, wireApi: Schema.String }),
-  Schema.TaggedStruct("UnusedKeys", { keys: Schema.Array(Schema.String) }),
-  Schema.TaggedStruct("NothingConfigured", { configFile: Schema.String })
-])
-/** @see {@link Reason} */
-export type Reason = typeof Reason.Type
-
-/** The configuration cannot be used. Trying again helps only after it was changed. */
-export class SettingsInvalid extends Schema.TaggedError<SettingsInvalid>()("SettingsInvalid", { reason: Reason }) {
-  override get message() {
-    return describe(this.reason)
-  }
-}
-
-const describe = (reason: Reason): string => {
-  switch (reason._tag) {
-    case "Unreadable": {
-      const place = reason.line === undefined ? "" : `:${reason.line}:${reason.column}`
-      return `cannot read the configuration ${reason.source}${place}: ${reason.detail}`
-    }
-    case "WrongType":
-      return `${reason.source}: ${reason.key} must be ${reason.expected}`
-    case "UnknownProvider":
-      return `unknown model provider "${reason.name}"; known providers: ${reason.known.join(", ")}`
-    case "MissingBaseUrl":
-      return `model provider "${reason.provider}" has no base_url (set model_providers.${reason.provider}.base_url)`
-    case "MissingKey":
-      return `no key for model provider "${reason.provider}": set ${reason.variables.join(" or ")}`
-    case "WireApiNotSupported":
-      return `model provider "${reason.provider}": wire_api "${reason.wireApi}" is not supported, only "responses" and "chat" are`
-    case "UnusedKeys":
-      return `these keys of the configuration have no effect: ${reason.keys.join(", ")}`
-    case "NothingConfigured":
-      return (
-        `No model is configured. Set OPENAI_API_KEY, or model_provider in ${reason.configFile}. ` +
-        "To try it without one: spindle demo"
-      )
-  }
-}
-
-/**
- * A server that speaks the Responses API or the chat completions API. `requestRetries` and `streamRetries` count how
- * often a request is repeated.
- */
-export interface ServerProvider {
-  readonly _tag: "Responses" | "ChatCompletions"
-  readonly id: string
-  readonly name: string
-  readonly baseUrl: string
-  /** Without a key, requests carry no authorization. */
-  readonly key: Redacted.Redacted | undefined
-  /** Prints the key, in place of `key`. */
-  readonly keyCommand: Accounts.KeyCommand | undefined
-  readonly headers: ReadonlyArray<readonly [name: string, value: Redacted.Redacted]>
-  readonly query: ReadonlyArray<readonly [name: string, value: string]>
-  readonly requestRetries: number
-  readonly streamRetries: number
-  readonly idleTimeoutMillis: number
-}
-
-/** What answers model requests: a server, or a script. */
-export type Provider = ServerProvider | { readonly _tag: "Scripted" }
 
 /** The configuration in force. */
 export interface Settings {
@@ -249,20 +175,37 @@ export const mcpServers = (
     return { file, text: layer.text ?? "", isForeign, servers: readMcp(Table.make([layer], wrongType), file) }
   })
 
-const refuse = (reason: Reason): never => {
-  throw new SettingsInvalid({ reason })
-}
+/**
+ * Reads the account of `provider`, by default that of the configuration. No model has to be configured. **Errors**:
+ * `SettingsInvalid`.
+ */
+export const account = (
+  sources: Pick<Sources, "config" | "env" | "homeDirectory"> & { readonly provider: string | undefined }
+): Effect.Effect<Account, SettingsInvalid> =>
+  attempt(() => {
+    const { file, table } = writtenOf({ ...sources, flags: {} })
+    return Providers.accountOf({ env: sources.env, table, file, home: home(sources) }, sources.provider)
+  })
 
 const wrongType = (source: string, key: string, expected: string) =>
   refuse({ _tag: "WrongType", source, key, expected })
 
-const read = (sources: Sources): Settings => {
+/** The tables of the command line and of the file, one by one and as one. */
+const writtenOf = (sources: Pick<Sources, "config" | "env" | "flags" | "homeDirectory">) => {
   const directory = configDirectory(sources)
   const file = Path.join(directory, "config.toml")
   const written = [{ source: "--config", table: Table.overrides(sources.config) }, fileLayer(file)]
   const layers = [written[0]!, ...profileLayer(written, file), written[1]!]
-  const table = Table.make([flagLayer(sources.flags), ...layers], wrongType)
-  const provider = readProvider(sources, table, file)
+  return { directory, file, written, table: Table.make([flagLayer(sources.flags), ...layers], wrongType) }
+}
+
+const read = (sources: Sources): Settings => {
+  const { directory, file, table, written } = writtenOf(sources)
+  const provider: Provider =
+    // no model is asked
+    sources.command === "sandbox"
+      ? { _tag: "Scripted" }
+      : Providers.read({ env: sources.env, isDemo: sources.command === "demo", table, file, home: home(sources) })
   const model = provider._tag === "Scripted" ? "scripted" : (table.text("model") ?? defaultModel)
   const hasAgents = table.flag("features.multi_agent") === true
   const telemetry = TelemetrySettings.read({ table, env: sources.env, isAsked: sources.flags.telemetry === true })
@@ -418,87 +361,3 @@ const filesOf = (directory: string): Files => {
     }
   }
 }
-
-const readProvider = (sources: Sources, table: Table.Settings, file: string): Provider => {
-  // no model is asked
-  if (sources.command === "sandbox") return { _tag: "Scripted" }
-  const ownNames = table.keys("model_providers")
-  const chosen = table.text("model_provider")
-  const variables = Accounts.openAiVariables
-  const key = Accounts.keyOf(sources.env, variables)
-  const baseUrl = table.url("openai_base_url")
-  if (chosen === undefined && key === undefined && baseUrl === undefined) {
-    return sources.command === "demo" ? { _tag: "Scripted" } : refuse({ _tag: "NothingConfigured", configFile: file })
-  }
-  const id = chosen ?? "openai"
-  // a table without a base URL only sets the limits of the built-in provider
-  if (ownNames.includes(id) && (id !== "openai" || table.url(["model_providers.openai", "base_url"]) !== undefined)) {
-    return ownProvider(sources, table, id)
-  }
-  if (id === "scripted") return { _tag: "Scripted" }
-  if (id !== "openai") return refuse({ _tag: "UnknownProvider", name: id, known: ["openai", "scripted", ...ownNames] })
-  if (key === undefined && baseUrl === undefined) return refuse({ _tag: "MissingKey", provider: id, variables })
-  return {
-    _tag: "Responses",
-    id,
-    name: "OpenAI",
-    baseUrl: baseUrl ?? "https://api.openai.com/v1",
-    key,
-    keyCommand: undefined,
-    headers: [],
-    query: [],
-    ...limits(table, `model_providers.${id}`)
-  }
-}
-
-const wireApis: ReadonlyMap<string, ServerProvider["_tag"]> = new Map([
-  ["responses", "Responses"],
-  ["chat", "ChatCompletions"]
-])
-
-const ownProvider = (sources: Sources, table: Table.Settings, id: string): ServerProvider => {
-  const at = `model_providers.${id}`
-  const wireApi = table.text([at, "wire_api"]) ?? "responses"
-  const api = wireApis.get(wireApi) ?? refuse({ _tag: "WireApiNotSupported", provider: id, wireApi })
-  const variable = table.text([at, "env_key"])
-  const token = table.text([at, "experimental_bearer_token"])
-  const keyCommand = keyCommandOf(table, at, configDirectory(sources))
-  const fromVariable = variable === undefined ? undefined : Accounts.keyOf(sources.env, [variable])
-  const key = fromVariable ?? (token === undefined ? undefined : Redacted.make(token))
-  if (variable !== undefined && key === undefined && keyCommand === undefined) {
-    refuse({ _tag: "MissingKey", provider: id, variables: [variable] })
-  }
-  const fromEnv = table.texts([at, "env_http_headers"]).flatMap(([name, from]): typeof headers => {
-    const value = Accounts.keyOf(sources.env, [from])
-    return value === undefined ? [] : [[name, value]]
-  })
-  const headers = table.texts([at, "http_headers"]).map(([name, value]) => [name, Redacted.make(value)] as const)
-  return {
-    _tag: api,
-    id,
-    name: table.text([at, "name"]) ?? id,
-    baseUrl: table.url([at, "base_url"]) ?? refuse({ _tag: "MissingBaseUrl", provider: id }),
-    key,
-    keyCommand: key === undefined ? keyCommand : undefined,
-    headers: [...headers, ...fromEnv],
-    query: table.texts([at, "query_params"]),
-    ...limits(table, at)
-  }
-}
-
-const keyCommandOf = (table: Table.Settings, at: string, directory: string): Accounts.KeyCommand | undefined => {
-  const command = table.text([at, "auth", "command"])
-  if (command === undefined) return undefined
-  return {
-    command,
-    args: table.list([at, "auth", "args"]) ?? [],
-    cwd: Path.resolve(directory, table.text([at, "auth", "cwd"]) ?? "."),
-    timeoutMillis: Math.max(1, table.count([at, "auth", "timeout_ms"]) ?? 5_000)
-  }
-}
-
-const limits = (table: Table.Settings, at: string) => ({
-  requestRetries: table.count([at, "request_max_retries"]) ?? 4,
-  streamRetries: table.count([at, "stream_max_retries"]) ?? 5,
-  idleTimeoutMillis: table.count([at, "stream_idle_timeout_ms"]) ?? 300_000
-})

@@ -21,6 +21,7 @@ import * as Sandbox from "./commands/Sandbox.ts"
 import * as Hooks from "./commands/Hooks.ts"
 import * as SessionProcesses from "./commands/SessionProcesses.ts"
 import * as Mcp from "./commands/Mcp.ts"
+import * as Login from "./commands/Login.ts"
 import * as Sessions from "./commands/Sessions.ts"
 import * as Stdin from "./commands/stdin.ts"
 import * as Tasks from "./commands/Tasks.ts"
@@ -77,6 +78,12 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       return yield* Mcp.add(places, command.server)
     case "McpRemove":
       return yield* Mcp.remove(places, command.name)
+    case "Login":
+      return yield* Login.withApiKey({ ...places, ...command })
+    case "LoginStatus":
+      return yield* Login.status({ ...places, ...command })
+    case "Logout":
+      return yield* Login.logout({ ...places, ...command })
     case "Trace":
       return yield* Trace.run({ home: Settings.home(places), cwd: process.cwd(), ...command })
     case "Demo": {

@@ -15,6 +15,7 @@ const profile: Known = {
     "model",
     "model_provider",
     "openai_base_url",
+    "cli_auth_credentials_store",
     "sandbox_mode",
     "model_reasoning_effort",
     "model_reasoning_summary",
@@ -89,7 +90,7 @@ const profile: Known = {
         "stream_max_retries",
         "stream_idle_timeout_ms"
       ),
-      auth: names("command", "args", "cwd", "timeout_ms")
+      auth: names("command", "args", "cwd", "timeout_ms", "refresh_interval_ms")
     }
   }
 }

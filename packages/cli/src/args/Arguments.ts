@@ -11,6 +11,8 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Flags from "./Flags.ts"
 import type { ColorMode, Flag, Topic } from "./Flags.ts"
+import * as AccountArguments from "./accountArguments.ts"
+import * as SessionArguments from "./sessionArguments.ts"
 import * as TaskArguments from "./taskArguments.ts"
 
 /** The command line is wrong. `hint` is a command that explains it. */
@@ -78,32 +80,12 @@ export type Command =
       readonly failOn: number | undefined
       readonly options: TurnOptions
     }
-  | {
-      readonly _tag: "SessionsList"
-      readonly archived: boolean
-      readonly all: boolean
-      readonly json: boolean
-      readonly color: ColorMode
-    }
-  | {
-      readonly _tag: "SessionsShow"
-      readonly id: string
-      readonly json: boolean
-      readonly color: ColorMode
-      readonly verbose: boolean
-    }
-  | { readonly _tag: "SessionsArchive" | "SessionsUnarchive"; readonly id: string }
-  | {
-      readonly _tag: "SessionsProcesses"
-      readonly id: string
-      readonly json: boolean
-      readonly tail: string | undefined
-      readonly end: string | undefined
-    }
+  | SessionArguments.Sessions
   | { readonly _tag: "HooksList" | "HooksTrust" }
   | { readonly _tag: "McpList"; readonly json: boolean }
   | { readonly _tag: "McpAdd"; readonly server: NewServer }
   | { readonly _tag: "McpRemove"; readonly name: string }
+  | AccountArguments.Account
   | { readonly _tag: "Trace"; readonly session: Resume; readonly outputFile: string | undefined }
   | {
       readonly _tag: "Sandbox"
@@ -178,9 +160,12 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
     case "exec":
     case "e":
       return second === "resume" ? found("exec resume", 2) : found("exec", 1)
+    case "login":
+      return second === "status" ? found("login status", 2) : found("login", 1)
     case "apply-patch":
     case "demo":
     case "doctor":
+    case "logout":
     case "sandbox":
     case "trace":
     case "undo":
@@ -204,7 +189,7 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
   return refuse("", unknown(`command "${first}"`, Flags.nearest(first, [...commandNames, "help"])))
 }
 
-const commandNames = ["exec", "sessions", "hooks", "mcp", "trace", "undo", "review", "demo", "sandbox", "doctor"]
+const commandNames = "exec, sessions, hooks, mcp, login, logout, trace, undo, review, demo, sandbox, doctor".split(", ")
 
 const commandsBelow = { sessions: Flags.sessionsCommands, mcp: Flags.mcpCommands, hooks: Flags.hooksCommands }
 
@@ -268,12 +253,6 @@ const valueOf = (flag: Flag, topic: Topic, token: OptionToken): string => {
 }
 
 const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Command => {
-  const json = values.has("json")
-  const color = (values.get("color")?.[0] ?? "auto") as ColorMode
-  const sessionId = () => {
-    only(1, "give one session id")
-    return rest[0] ?? refuse(topic, "give a session id")
-  }
   const only = (count: number, ask: string) =>
     rest.length > count ? refuse(topic, `unexpected "${rest[count]}"; ${ask}`) : undefined
   const resumeOf = (): Resume => {
@@ -289,31 +268,32 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
     case "mcp":
       return refuse(topic, `a command is missing: ${commandsBelow[topic].join(", ")}`)
     case "sessions list":
-      only(0, "sessions list takes flags only")
-      return { _tag: "SessionsList", archived: values.has("archived"), json, all: json || values.has("all"), color }
     case "sessions show":
-      return { _tag: "SessionsShow", id: sessionId(), json, color, verbose: values.has("verbose") }
     case "sessions archive":
-      return { _tag: "SessionsArchive", id: sessionId() }
     case "sessions unarchive":
-      return { _tag: "SessionsUnarchive", id: sessionId() }
-    case "sessions processes": {
-      const [tail, end] = [values.get("tail")?.[0], values.get("end")?.[0]]
-      if (tail !== undefined && end !== undefined) return refuse(topic, "--tail cannot be used together with --end")
-      return { _tag: "SessionsProcesses", id: sessionId(), json, tail, end }
-    }
+    case "sessions processes":
+      return SessionArguments.sessionsOf(topic, { rest, values, refuse: (detail) => refuse(topic, detail) })
     case "hooks list":
     case "hooks trust":
       only(0, `${topic} takes nothing else`)
       return topic === "hooks list" ? { _tag: "HooksList" } : { _tag: "HooksTrust" }
     case "mcp list":
       only(0, "mcp list takes flags only")
-      return { _tag: "McpList", json }
+      return { _tag: "McpList", json: values.has("json") }
     case "mcp add":
       return { _tag: "McpAdd", server: newServer(topic, rest, values) }
     case "mcp remove":
       only(1, "give one name")
       return { _tag: "McpRemove", name: rest[0] || refuse(topic, "give the name of a server") }
+    case "login":
+    case "login status":
+    case "logout":
+      return AccountArguments.accountOf(topic, {
+        rest,
+        values,
+        config: pairs(topic, "config", values),
+        refuse: (detail) => refuse(topic, detail)
+      })
     case "trace": {
       const last = values.has("last")
       only(last ? 0 : 1, "give one session id, or --last")

@@ -32,6 +32,9 @@ export const topics = [
   "mcp list",
   "mcp add",
   "mcp remove",
+  "login",
+  "login status",
+  "logout",
   "trace",
   "undo",
   "review",
@@ -68,6 +71,7 @@ export type ColorMode = (typeof colorModes)[number]
 const turns: ReadonlyArray<Topic> = ["exec", "exec resume", "demo"]
 const exec: ReadonlyArray<Topic> = ["exec", "exec resume"]
 const tasks: ReadonlyArray<Topic> = ["undo", "review"]
+const accounts: ReadonlyArray<Topic> = ["login", "login status", "logout"]
 
 /** Every flag, in the order of the help. */
 export const flags: ReadonlyArray<Flag> = [
@@ -84,7 +88,7 @@ export const flags: ReadonlyArray<Flag> = [
     short: "c",
     takes: "KEY=VALUE",
     repeats: true,
-    commands: [...turns, ...tasks, "sandbox"],
+    commands: [...turns, ...tasks, ...accounts, "sandbox"],
     summary: "override a key of config.toml; dotted keys, TOML values"
   },
   {
@@ -216,6 +220,13 @@ export const flags: ReadonlyArray<Flag> = [
     repeats: true,
     commands: ["mcp add"],
     summary: "a variable for the command of the server"
+  },
+  { name: "with-api-key", commands: ["login"], summary: "read the key from stdin" },
+  {
+    name: "provider",
+    takes: "NAME",
+    commands: accounts,
+    summary: "a provider of config.toml, or openai; default: model_provider"
   },
   { name: "thread-source", takes: "NAME", commands: exec, summary: "what started the session, for its record" },
   { name: "cyber-access-program", commands: exec, summary: "accepted and without effect" },

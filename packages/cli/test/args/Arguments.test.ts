@@ -148,6 +148,25 @@ describe("parse", () => {
     assert.include(refused("mcp", "remove", "a", "--url", "b"), "spindle mcp remove has no flag --url")
   })
 
+  it("reads accounts, and takes no key as an argument", () => {
+    const account = { provider: undefined, config: [] }
+    assert.deepStrictEqual(ok("login", "--with-api-key"), { _tag: "Login", ...account })
+    assert.deepStrictEqual(ok("login", "status", "--provider", "p"), {
+      _tag: "LoginStatus",
+      provider: "p",
+      config: []
+    })
+    assert.deepStrictEqual(ok("logout", "-c", "model_provider=p"), {
+      _tag: "Logout",
+      provider: undefined,
+      config: [["model_provider", "p"]]
+    })
+    assert.include(refused("login"), "say how to sign in: --with-api-key reads a key from stdin")
+    assert.include(refused("login", "--with-api-key", "sk-1"), "a key is read from stdin")
+    assert.include(refused("login", "--with-api-key=sk-1"), "--with-api-key takes no value")
+    assert.include(refused("logout", "--with-api-key"), "spindle logout has no flag --with-api-key")
+  })
+
   it("reads sessions and demo", () => {
     const listed = { _tag: "SessionsList", archived: false, color: "auto" } as const
     assert.deepStrictEqual(ok("sessions", "list"), { ...listed, json: false, all: false })
@@ -261,7 +280,7 @@ describe("parse", () => {
     assert.include(refused("hooks", "trust", "--json"), "spindle hooks trust has no flag --json")
     assert.include(
       refused(),
-      "a command is missing: exec, sessions, hooks, mcp, trace, undo, review, demo, sandbox or doctor"
+      "a command is missing: exec, sessions, hooks, mcp, login, logout, trace, undo, review, demo, sandbox or doctor"
     )
     assert.include(refused("sessions", "processes"), "give a session id")
     assert.include(refused("sessions", "processes", "a", "--tail", "p", "--end", "p"), "--tail cannot be used together")
