@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type * as Accounts from "./Accounts.ts"
+import * as Features from "./Features.ts"
 import type { Places } from "./Instructions.ts"
 import * as AgentSettings from "./settings/agents.ts"
 import * as Catalog from "./settings/catalog.ts"
@@ -74,10 +75,7 @@ export interface Settings {
   readonly commands: CommandSettings.CommandSettings
   /** The MCP servers that are enabled. */
   readonly mcpServers: ReadonlyArray<ServerConfig>
-  /** Whether turns take snapshots of the files, so that they can be undone. */
-  readonly snapshots: boolean
-  /** Whether the model has a JavaScript kernel. */
-  readonly hasJsRepl: boolean
+  readonly features: Features.Features
   /** What the configuration says and this program does not do. */
   readonly warnings: ReadonlyArray<string>
   /** Where traces and metrics go; undefined if they go nowhere. */
@@ -99,6 +97,8 @@ export interface Sources {
     /** Absolute directories that commands may write, too. */
     readonly addedDirectories?: ReadonlyArray<string> | undefined
     readonly telemetry?: boolean | undefined
+    /** Features to switch on or off, by name. */
+    readonly features?: { readonly [name: string]: boolean } | undefined
   }
 }
 
@@ -187,6 +187,11 @@ export const account = (
     return Providers.accountOf({ env: sources.env, table, file, home: home(sources) }, sources.provider)
   })
 
+/** Reads the features. No model has to be configured. **Errors**: `SettingsInvalid`. */
+export const features = (
+  sources: Pick<Sources, "config" | "env" | "flags" | "homeDirectory">
+): Effect.Effect<Features.Features, SettingsInvalid> => attempt(() => Features.read(writtenOf(sources).table))
+
 const wrongType = (source: string, key: string, expected: string) =>
   refuse({ _tag: "WrongType", source, key, expected })
 
@@ -207,12 +212,19 @@ const read = (sources: Sources): Settings => {
       ? { _tag: "Scripted" }
       : Providers.read({ env: sources.env, isDemo: sources.command === "demo", table, file, home: home(sources) })
   const model = provider._tag === "Scripted" ? "scripted" : (table.text("model") ?? defaultModel)
-  const hasAgents = table.flag("features.multi_agent") === true
+  const features = Features.read(table)
   const telemetry = TelemetrySettings.read({ table, env: sources.env, isAsked: sources.flags.telemetry === true })
   const standard = standardOf(sources.command, provider)
   const unused = UnusedKeys.of(written)
-  if (sources.isStrict === true && unused.length > 0) refuse({ _tag: "UnusedKeys", keys: unused })
-  const warnings = unused.length === 0 ? [] : [`these keys of the configuration have no effect: ${unused.join(", ")}`]
+  const unknown = [...unused, ...features.unknown.map((name) => `features.${name}`)]
+  if (sources.isStrict === true && unknown.length > 0) refuse({ _tag: "UnusedKeys", keys: unknown })
+  const warnings = [
+    ...(unused.length === 0 ? [] : [`these keys of the configuration have no effect: ${unused.join(", ")}`]),
+    ...(features.unknown.length === 0
+      ? []
+      : [`unknown features: ${features.unknown.join(", ")} (see spindle features list)`]),
+    ...features.warnings
+  ]
   return {
     home: home(sources),
     provider,
@@ -238,7 +250,7 @@ const read = (sources: Sources): Settings => {
     modelSizes: Catalog.sizes(table, filesOf(directory), model),
     hooks: table.value("hooks") === undefined ? undefined : { source: file, table: table.value("hooks") },
     instructions: filesOf(directory).text(table, "model_instructions_file"),
-    agents: hasAgents
+    agents: features.isEnabled("multi_agent")
       ? AgentSettings.read({
           table,
           files: filesOf(directory),
@@ -247,8 +259,7 @@ const read = (sources: Sources): Settings => {
       : undefined,
     commands: CommandSettings.read(table),
     mcpServers: readMcp(table, file).flatMap(({ isEnabled, server }) => (isEnabled ? [server] : [])),
-    snapshots: table.flag("features.undo") ?? true,
-    hasJsRepl: table.flag("features.js_repl") ?? false,
+    features,
     warnings,
     telemetry
   }
@@ -290,7 +301,8 @@ const flagLayer = (flags: Sources["flags"]): Table.Layer => ({
     Object.entries({
       model: flags.model,
       approval_policy: flags.approvalPolicy,
-      sandbox_mode: flags.sandboxMode
+      sandbox_mode: flags.sandboxMode,
+      features: flags.features
     }).filter(([, value]) => value !== undefined)
   )
 })

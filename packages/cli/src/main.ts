@@ -15,6 +15,7 @@ import * as Help from "./args/Help.ts"
 import { version } from "./args/Version.ts"
 import { CliError } from "./commands/CliError.ts"
 import * as ApplyPatch from "./commands/ApplyPatch.ts"
+import * as Features from "./commands/Features.ts"
 import * as Demo from "./commands/Demo.ts"
 import * as Exec from "./commands/Exec.ts"
 import * as Sandbox from "./commands/Sandbox.ts"
@@ -78,6 +79,8 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       return yield* Mcp.add(places, command.server)
     case "McpRemove":
       return yield* Mcp.remove(places, command.name)
+    case "FeaturesList":
+      return yield* Features.list({ ...places, ...command.options, flags: command.options })
     case "Login":
       return yield* Login.withApiKey({ ...places, ...command })
     case "LoginStatus":
@@ -138,7 +141,8 @@ const settingsOf = (command: "exec" | "demo", options: Arguments.TurnOptions) =>
       approvalPolicy: options.approvalPolicy,
       sandboxMode: options.sandboxMode,
       addedDirectories: options.addedDirectories.map((one) => Path.resolve(one)),
-      telemetry: options.telemetry
+      telemetry: options.telemetry,
+      features: options.features
     }
   })
 

@@ -12,6 +12,7 @@ import * as Schema from "effect/Schema"
 import * as Flags from "./Flags.ts"
 import type { ColorMode, Flag, Topic } from "./Flags.ts"
 import * as AccountArguments from "./accountArguments.ts"
+import * as FeatureArguments from "./featureArguments.ts"
 import * as SessionArguments from "./sessionArguments.ts"
 import * as TaskArguments from "./taskArguments.ts"
 
@@ -48,6 +49,8 @@ export interface TurnOptions {
   readonly verbose: boolean
   /** Whether to refuse keys of the configuration that have no effect. */
   readonly strictConfig: boolean
+  /** The features of `--enable` and `--disable`. */
+  readonly features: { readonly [name: string]: boolean }
 }
 
 /** The session that `exec resume` continues: by the beginning of its id, or the last one of this or `all` directories. */
@@ -85,6 +88,7 @@ export type Command =
   | { readonly _tag: "McpList"; readonly json: boolean }
   | { readonly _tag: "McpAdd"; readonly server: NewServer }
   | { readonly _tag: "McpRemove"; readonly name: string }
+  | { readonly _tag: "FeaturesList"; readonly options: TurnOptions }
   | AccountArguments.Account
   | { readonly _tag: "Trace"; readonly session: Resume; readonly outputFile: string | undefined }
   | {
@@ -173,6 +177,7 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
       return found(first, 1)
     case "sessions":
     case "hooks":
+    case "features":
     case "mcp": {
       const known = below(first, second)
       if (known !== undefined) return found(known, 2)
@@ -189,9 +194,15 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
   return refuse("", unknown(`command "${first}"`, Flags.nearest(first, [...commandNames, "help"])))
 }
 
-const commandNames = "exec, sessions, hooks, mcp, login, logout, trace, undo, review, demo, sandbox, doctor".split(", ")
+const commandNames =
+  "exec, sessions, hooks, mcp, features, login, logout, trace, undo, review, demo, sandbox, doctor".split(", ")
 
-const commandsBelow = { sessions: Flags.sessionsCommands, mcp: Flags.mcpCommands, hooks: Flags.hooksCommands }
+const commandsBelow = {
+  sessions: Flags.sessionsCommands,
+  mcp: Flags.mcpCommands,
+  hooks: Flags.hooksCommands,
+  features: Flags.featuresCommands
+}
 
 const below = (first: keyof typeof commandsBelow, second: string | undefined): Topic | undefined => {
   const topic = `${first} ${second}`
@@ -265,6 +276,7 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       return refuse(topic, `a command is missing: ${commandNames.slice(0, -1).join(", ")} or ${commandNames.at(-1)}`)
     case "sessions":
     case "hooks":
+    case "features":
     case "mcp":
       return refuse(topic, `a command is missing: ${commandsBelow[topic].join(", ")}`)
     case "sessions list":
@@ -285,6 +297,9 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
     case "mcp remove":
       only(1, "give one name")
       return { _tag: "McpRemove", name: rest[0] || refuse(topic, "give the name of a server") }
+    case "features list":
+      only(0, "features list takes flags only")
+      return { _tag: "FeaturesList", options: turnOptions(topic, values) }
     case "login":
     case "login status":
     case "logout":
@@ -412,6 +427,7 @@ const turnOptions = (topic: Topic, values: Values): TurnOptions => {
     telemetry: values.has("otel"),
     trace: values.has("trace"),
     verbose: values.has("verbose"),
-    strictConfig: values.has("strict-config")
+    strictConfig: values.has("strict-config"),
+    features: FeatureArguments.featuresOf(many("enable"), many("disable"), (detail) => refuse(topic, detail))
   }
 }

@@ -14,6 +14,9 @@ export const hooksCommands = ["list", "trust"] as const
 /** The commands below `mcp`. */
 export const mcpCommands = ["list", "add", "remove"] as const
 
+/** The commands below `features`. */
+export const featuresCommands = ["list"] as const
+
 /** The commands, as the words that name them. */
 export const topics = [
   "",
@@ -32,6 +35,8 @@ export const topics = [
   "mcp list",
   "mcp add",
   "mcp remove",
+  "features",
+  "features list",
   "login",
   "login status",
   "logout",
@@ -78,7 +83,7 @@ export const flags: ReadonlyArray<Flag> = [
   {
     name: "json",
     aliases: ["experimental-json"],
-    commands: [...turns, ...tasks, "sessions list", "sessions show", "sessions processes", "mcp list"],
+    commands: [...turns, ...tasks, "sessions list", "sessions show", "sessions processes", "mcp list", "features list"],
     summary: "write one JSON object a line to stdout"
   },
   { name: "cd", short: "C", takes: "DIR", commands: [...exec, ...tasks, "sandbox"], summary: "work in this directory" },
@@ -88,8 +93,22 @@ export const flags: ReadonlyArray<Flag> = [
     short: "c",
     takes: "KEY=VALUE",
     repeats: true,
-    commands: [...turns, ...tasks, ...accounts, "sandbox"],
+    commands: [...turns, ...tasks, ...accounts, "features list", "sandbox"],
     summary: "override a key of config.toml; dotted keys, TOML values"
+  },
+  {
+    name: "enable",
+    takes: "FEATURE",
+    repeats: true,
+    commands: [...turns, ...tasks, "features list"],
+    summary: "switch a feature on (see spindle features list)"
+  },
+  {
+    name: "disable",
+    takes: "FEATURE",
+    repeats: true,
+    commands: [...turns, ...tasks, "features list"],
+    summary: "switch a feature off"
   },
   {
     name: "ask-for-approval",

@@ -42,6 +42,7 @@ const pages: { readonly [topic in Topic]: Page } = {
       ["sessions processes ID", "list the running processes of a session (--end: end them)"],
       ["hooks list", "list the commands that run as hooks here"],
       ["mcp list", "list the MCP servers (mcp add, mcp remove)"],
+      ["features list", "list what can be switched on and off"],
       ["login", "store the key of a model provider (login status, logout)"],
       ["trace ID", "write a session as an HTML page (--last: as above)"],
       ["undo [ID]", "take back what the last turn changed in the files"],
@@ -173,6 +174,21 @@ const pages: { readonly [topic in Topic]: Page } = {
     usage: ["spindle mcp remove NAME"],
     about: "Removes an MCP server from config.toml.",
     examples: [["spindle mcp remove docs", ""]]
+  },
+  features: {
+    usage: ["spindle features list [FLAGS]"],
+    about: "Lists the features that can be switched on and off.",
+    examples: [["spindle features list --help", "flags and examples of a command"]]
+  },
+  "features list": {
+    usage: ["spindle features list [FLAGS]"],
+    about:
+      "Lists features: name, stage, whether it is on, and what it does.\n" +
+      "To switch one: --enable and --disable of a command, or the table [features] of config.toml.",
+    examples: [
+      ["spindle features list", ""],
+      ["spindle features list --enable js_repl --json", "one JSON object a line"]
+    ]
   },
   login: {
     usage: ["spindle login --with-api-key [FLAGS]", "spindle login status [FLAGS]"],

@@ -91,6 +91,7 @@ describe("parse", () => {
         trace: false,
         verbose: false,
         strictConfig: false,
+        features: {},
         threadSource: "sdk"
       }
     })
@@ -146,6 +147,23 @@ describe("parse", () => {
     assert.include(refused("mcp", "add", "a", "b", "--env", "A"), '--env needs KEY=VALUE, not "A"')
     assert.include(refused("mcp", "remove"), "give the name of a server")
     assert.include(refused("mcp", "remove", "a", "--url", "b"), "spindle mcp remove has no flag --url")
+  })
+
+  it("reads the features that are switched", () => {
+    const features = (...argv: ReadonlyArray<string>) => {
+      const command = ok(...argv)
+      return command._tag === "Exec" || command._tag === "FeaturesList" ? command.options.features : undefined
+    }
+    assert.deepStrictEqual(features("exec", "--enable", "a", "--disable", "b", "--enable", "c", "hi"), {
+      a: true,
+      c: true,
+      b: false
+    })
+    assert.deepStrictEqual(features("features", "list", "--enable", "a"), { a: true })
+    assert.include(refused("exec", "--enable", "a", "--disable", "a", "hi"), "cannot both name a")
+    assert.include(refused("features"), "a command is missing: list")
+    assert.include(refused("features", "list", "x"), "features list takes flags only")
+    assert.include(refused("mcp", "list", "--enable", "a"), "spindle mcp list has no flag --enable")
   })
 
   it("reads accounts, and takes no key as an argument", () => {
@@ -280,7 +298,7 @@ describe("parse", () => {
     assert.include(refused("hooks", "trust", "--json"), "spindle hooks trust has no flag --json")
     assert.include(
       refused(),
-      "a command is missing: exec, sessions, hooks, mcp, login, logout, trace, undo, review, demo, sandbox or doctor"
+      "a command is missing: exec, sessions, hooks, mcp, features, login, logout, trace, undo, review, demo, sandbox or doctor"
     )
     assert.include(refused("sessions", "processes"), "give a session id")
     assert.include(refused("sessions", "processes", "a", "--tail", "p", "--end", "p"), "--tail cannot be used together")

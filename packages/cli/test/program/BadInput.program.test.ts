@@ -34,7 +34,7 @@ const cases: ReadonlyArray<Case> = [
     name: "no command",
     args: [],
     code: 2,
-    says: "a command is missing: exec, sessions, hooks, mcp, login, logout, trace, undo, review, demo, sandbox or doctor (see spindle --help)"
+    says: "a command is missing: exec, sessions, hooks, mcp, features, login, logout, trace, undo, review, demo, sandbox or doctor (see spindle --help)"
   },
   {
     name: "no prompt",
