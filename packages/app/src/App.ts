@@ -255,6 +255,7 @@ export const open = (
     const groups = yield* ProcessGroups.ProcessGroups
     const servers = yield* McpServers.McpServers
     const killTargets = () => [...groups.killTargets(), ...servers.pids().map((pid) => -pid)]
+    const known = yield* Models.KnownModels
     const turns = settings.features.isEnabled("undo") ? yield* TurnSnapshots.make(cwd) : undefined
     let from = 0
     const onEvent = (event: SessionEvent) => {
@@ -275,7 +276,7 @@ export const open = (
       Effect.provideService(SessionConfig, {
         ...defaults,
         ...retriesOf(settings),
-        compactFromTokens: settings.modelSizes.get(settings.model)?.compactFromTokens
+        compactFromTokens: known(settings.model)?.compactFromTokens
       })
     )
     // the session is leased now: no other process works on its snapshots

@@ -36,6 +36,11 @@ const known = {
     isDefault: false,
     summary: "the metrics that are sent include those of the reference, by its names"
   },
+  remote_models: {
+    stage: "beta",
+    isDefault: false,
+    summary: "the list of models is fetched from the provider, to know how much each of them can read"
+  },
   undo: { stage: "stable", isDefault: true, summary: "turns take snapshots of the files, so that they can be undone" },
   collab: { stage: "deprecated", isDefault: false, summary: "use multi_agent" },
   steer: { stage: "removed", isDefault: true, summary: "input always reaches the running turn" },

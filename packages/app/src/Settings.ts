@@ -64,8 +64,8 @@ export interface Settings {
   readonly configDirectory: string
   /** Which files of a project are instructions; see `Instructions.Places`. */
   readonly projectDoc: Pick<Places, "fallbackNames" | "maxBytes" | "rootMarkers">
-  /** How much models can read, by name. */
-  readonly modelSizes: ReadonlyMap<string, Catalog.ModelSize>
+  /** What is known about models. */
+  readonly catalog: Catalog.Catalog
   /** The table `[hooks]` and the file that has it; see `HookSettings`. */
   readonly hooks: { readonly source: string; readonly table: unknown } | undefined
   /** The content of `model_instructions_file`. */
@@ -215,6 +215,13 @@ const read = (sources: Sources): Settings => {
   const features = Features.read(table)
   const telemetry = TelemetrySettings.read({ table, env: sources.env, isAsked: sources.flags.telemetry === true })
   const standard = standardOf(sources.command, provider)
+  const catalog = Catalog.make({
+    table,
+    files: filesOf(directory),
+    model,
+    provider: provider._tag === "Scripted" || !provider.isBuiltIn ? undefined : provider.id
+  })
+  const effort = Catalog.effortWarning(catalog, model, table.text("model_reasoning_effort"))
   const unused = UnusedKeys.of(written)
   const unknown = [...unused, ...features.unknown.map((name) => `features.${name}`)]
   if (sources.isStrict === true && unknown.length > 0) refuse({ _tag: "UnusedKeys", keys: unknown })
@@ -223,7 +230,8 @@ const read = (sources: Sources): Settings => {
     ...(features.unknown.length === 0
       ? []
       : [`unknown features: ${features.unknown.join(", ")} (see spindle features list)`]),
-    ...features.warnings
+    ...features.warnings,
+    ...(effort === undefined ? [] : [effort])
   ]
   return {
     home: home(sources),
@@ -247,7 +255,7 @@ const read = (sources: Sources): Settings => {
       fallbackNames: table.list("project_doc_fallback_filenames") ?? [],
       rootMarkers: table.list("project_root_markers") ?? [".git"]
     },
-    modelSizes: Catalog.sizes(table, filesOf(directory), model),
+    catalog,
     hooks: table.value("hooks") === undefined ? undefined : { source: file, table: table.value("hooks") },
     instructions: filesOf(directory).text(table, "model_instructions_file"),
     agents: features.isEnabled("multi_agent")

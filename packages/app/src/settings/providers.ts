@@ -15,6 +15,8 @@ import type * as Table from "./table.ts"
 export interface ServerProvider {
   readonly _tag: "Responses" | "ChatCompletions"
   readonly id: string
+  /** Whether it is the one that this program knows by this id, and no other server with its name. */
+  readonly isBuiltIn: boolean
   readonly name: string
   readonly baseUrl: string
   /** Without a key, requests carry no authorization. */
@@ -68,6 +70,7 @@ export const read = (sources: Sources): Provider => {
   return {
     _tag: "Responses",
     id,
+    isBuiltIn: baseUrl === undefined,
     name: "OpenAI",
     baseUrl: baseUrl ?? "https://api.openai.com/v1",
     key,
@@ -156,6 +159,7 @@ const ownProvider = (sources: Sources, id: string): ServerProvider => {
   return {
     _tag: api,
     id,
+    isBuiltIn: false,
     name: table.text([at, "name"]) ?? id,
     baseUrl: table.url([at, "base_url"]) ?? refuse({ _tag: "MissingBaseUrl", provider: id }),
     key,

@@ -50,6 +50,8 @@ interface Connection<R extends WireRequest> {
   readonly apiKey: ApiKey.Key
   /** Items that the provider refused, and without which it accepted a request. */
   readonly refused: WeakSet<Item>
+  /** The models that the provider has named. */
+  readonly served: Set<string>
   /** Whether the provider accepted a request only without the optional fields. */
   isPlain: boolean
 }
@@ -84,6 +86,7 @@ export const make = <R extends WireRequest>(
       idleTimeout: limitOf(options.idleTimeout ?? "300 seconds"),
       apiKey,
       refused: new WeakSet(),
+      served: new Set(),
       isPlain: false
     }
     const repairs: Repairs = { leftOut: new Set(), warnings: [], isKeyRenewed: false, isPlain: false }
@@ -108,7 +111,8 @@ const sample = Effect.fnUntraced(function* <R extends WireRequest>(
     ...connection.context,
     secrets: [...connection.context.secrets, ...(key === undefined ? [] : [Redacted.value(key)])],
     seal,
-    toolNames: changedNames(request.tools)
+    toolNames: changedNames(request.tools),
+    served: connection.served
   }
   const reading: ResponseStream.Reading = { context, idleTimeout }
   const items = request.items.filter((item) => !refused.has(item) && !repairs.leftOut.has(item))
