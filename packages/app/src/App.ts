@@ -101,7 +101,7 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E | McpFail
         snapshots(options.settings.home)
       )
     ),
-    Layer.provideMerge(Tracing.layer(options.settings.telemetry, options.tracing))
+    Layer.provideMerge(Tracing.layer(options.settings, options.tracing))
   )
 
 /** The sandbox of this machine. */
@@ -260,7 +260,8 @@ export const open = (
     const groups = yield* ProcessGroups.ProcessGroups
     const servers = yield* McpServers.McpServers
     const killTargets = () => [...groups.killTargets(), ...servers.pids().map((pid) => -pid)]
-    const turns = settings.snapshots ? yield* TurnSnapshots.make(cwd) : undefined
+    const known = yield* Models.KnownModels
+    const turns = settings.features.isEnabled("undo") ? yield* TurnSnapshots.make(cwd) : undefined
     let from = 0
     const onEvent = (event: SessionEvent) => {
       if (from === 0 && isRecord(event)) from = event.seq
@@ -280,7 +281,7 @@ export const open = (
       Effect.provideService(SessionConfig, {
         ...defaults,
         ...retriesOf(settings),
-        compactFromTokens: settings.modelSizes.get(settings.model)?.compactFromTokens
+        compactFromTokens: known(settings.model)?.compactFromTokens
       })
     )
     // the session is leased now: no other process works on its snapshots
