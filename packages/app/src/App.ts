@@ -181,7 +181,11 @@ const hooks = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never
       const skills = Skills.hooks(placesOf(settings, cwd))
       if (found.handlers.length === 0 && found.problems.length === 0) return Hooks.layer(skills)
       const commands = HookCommands.make({ settings: found, cwd, home, shell, model, approvalPolicy })
-      return Hooks.layer(Hooks.combine(skills, commands))
+      const interruptHookLimit = HookSettings.interruptLimitMillis(found)
+      return Layer.merge(
+        Hooks.layer(Hooks.combine(skills, commands)),
+        Layer.succeed(SessionConfig, { ...defaults, interruptHookLimit })
+      )
     })
   )
 
@@ -273,7 +277,7 @@ export const open = (
       CodingAgent.withLimits(settings),
       Effect.provideService(CurrentTurnContext, () => turnContext(settings, cwd)),
       Effect.provideService(SessionConfig, {
-        ...defaults,
+        ...(yield* SessionConfig),
         ...retriesOf(settings),
         compactFromTokens: settings.modelSizes.get(settings.model)?.compactFromTokens
       })

@@ -525,8 +525,7 @@ const waitingForTheSlot: Exploration = {
         run: () => Deferred.await(ended),
         onAbort: "interrupt",
         grace: 10,
-        abortHook: undefined,
-        abortHookLimit: 10,
+        abortHooks: [],
         settle: () => Effect.void,
         onFree: () => {},
         onStragglerEnd: () => {}

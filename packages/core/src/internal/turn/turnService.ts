@@ -8,21 +8,27 @@ import * as ContextTokens from "../../state/ContextTokens.ts"
 import * as History from "../../state/History.ts"
 import * as Inbox from "../../state/Inbox.ts"
 import type { Entry } from "../../state/Inbox.ts"
-import type { PromptVerdict } from "../../Hooks.ts"
+import { isNone, type PromptVerdict } from "../../Hooks.ts"
 import { type Answer, type DelegateEnd, type NewQuestion, Turn, type TurnDelegate } from "../../Turn.ts"
 import { textOf } from "../foreign.ts"
 import { flush as flushJournal } from "../log/flush.ts"
 import { takeRequest } from "./bounds.ts"
 import type { Ledger } from "./ledger.ts"
+import { whileWaiting } from "./notifications.ts"
 import * as Processes from "./processes.ts"
 import { sample } from "./sampling.ts"
 import type { TurnParts } from "./turnParts.ts"
 
 /**
  * Makes the view of a turn. A view that `isFenced` refuses every call: that of a task once the turn counts as ended, that
- * of an abort hook once the turn is being settled.
+ * of an abort hook once the turn is being settled. Its processes belong to the turn, unless there is another owner.
  */
-export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean): Turn => {
+export const make = (
+  parts: TurnParts,
+  ledger: Ledger,
+  isFenced: () => boolean,
+  processOwner?: Processes.ProcessOwner
+): Turn => {
   const { origin, slot } = ledger
   const { ownerSession, questions, recorder, resources, session } = parts
   /** What records: refused when fenced. */
@@ -36,6 +42,10 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
   // a task that waits for a journal that has failed is interrupted: its turn ends through its owner
   const flush = Effect.catch(flushJournal(recorder), () => Effect.interrupt)
   const history = () => History.repair(History.toArray(recorder.state.history))
+  const owner = processOwner ?? {
+    isClosing: () => ledger.isClosing(),
+    own: (resource) => resources.own(ledger, resource)
+  }
   const waiting = (): ReadonlyArray<Entry> => Inbox.forTurn(recorder.state.inbox, origin.turnId, origin.submissionId)
 
   const turn: Turn = {
@@ -104,9 +114,18 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
       ),
     ask: (question) =>
       unlessClosing(
-        Effect.suspend(() => askHooks({ ...parts, ledger, turn, isFenced }, question, questions.ask(ledger, question)))
+        Effect.suspend(() =>
+          askHooks(
+            { ...parts, ledger, turn, isFenced },
+            question,
+            questions.ask(ledger, question, notificationsOf(parts, ledger, turn, question))
+          )
+        )
       ),
-    process: (spec) => unlessClosing(Processes.start(parts, ledger, spec, flush)),
+    process: (spec) =>
+      Effect.suspend(() =>
+        owner.isClosing() ? Effect.interrupt : Processes.start(parts, { ledger, owner }, spec, flush)
+      ),
     endProcess: (processId) => unlessFenced(Effect.suspend(() => resources.end(processId))),
     delegate: (child) =>
       Effect.suspend(() => {
@@ -152,6 +171,10 @@ const askHooksAbout =
   ({ ledger, session, turn }: Intake): AskPrompt =>
   (text) =>
     Effect.provideService(session.hooks.userPromptSubmit(ledger.origin.turnId, text), Turn, turn)
+
+/** What runs while a question waits. That of a child notifies in the session of the child. */
+const notificationsOf = (parts: TurnParts, ledger: Ledger, turn: Turn, { asker }: NewQuestion) =>
+  asker !== undefined || isNone(parts.session.hooks) ? undefined : whileWaiting(parts, ledger, turn)
 
 /**
  * Asks the hooks for permission, and then the approvals of the session. The hooks of a child have decided about its
