@@ -32,6 +32,7 @@ import * as VirtualFiles from "../fixtures/virtualFiles.ts"
 import { request } from "./kinds.ts"
 import { gainingTooLittle, recordingMeanwhile } from "./racesOfCompactions.ts"
 import { endings } from "./racesOfEnds.ts"
+import { ofHooks } from "./racesOfHooks.ts"
 import { alongside } from "./racesOfTasks.ts"
 import {
   conversation,
@@ -606,6 +607,7 @@ export const races = named({
   waitingForAnAnswer,
   ...endings,
   ...alongside,
+  ...ofHooks,
   replacements,
   lookingForIdle,
   openedTwice,

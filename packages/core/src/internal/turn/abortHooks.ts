@@ -37,8 +37,10 @@ const none: ReadonlyArray<never> = []
 /** The turn of a hook on an abort: it records until the turn is settled, and starts nothing but processes. */
 const turnOfHook = (parts: TurnParts, ledger: Ledger): Turn => {
   const { resources, session } = parts
-  return makeTurn(parts, ledger, () => ledger.isSettled(), {
-    isClosing: () => ledger.isSettled(),
+  // mutant fence-of-interrupt-hooks (I3: a hook on an abort that exceeds its limit records nothing): false
+  const isFenced = () => ledger.isSettled()
+  return makeTurn(parts, ledger, isFenced, {
+    isClosing: isFenced,
     own: (resource) => {
       const release = resources.ownLate(ledger.origin.turnId, resource)
       // the turn may have been settled while the process started

@@ -38,6 +38,7 @@ export const beforeCompletion = (
 ): Effect.Effect<void> | undefined => {
   if (isNone(session.hooks) || session.ancestors.length > 0) return undefined
   return Effect.suspend(() => {
+    // mutant gate-closes-before-notifying (P4: input does not join a turn that only notifies): drop
     ledger.closeGate()
     const { projected } = ledger
     const lastMessage = projected === undefined ? recorder.state.turn?.lastMessage : (projected ?? undefined)

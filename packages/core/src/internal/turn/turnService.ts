@@ -188,6 +188,7 @@ const askHooks = (
   if (question.asker !== undefined || question.kind === "question" || question.kind === "elicitation") return ask
   const verdict = session.hooks.permissionRequest(ledger.origin.turnId, question)
   return Effect.flatMap(Effect.provideService(verdict, Turn, turn), ({ decision, reason }) => {
+    // mutant fence-after-permission-hooks (I3: a straggler that resumes after a permission hook records no decision): drop
     if (isFenced()) return Effect.interrupt
     if (decision === "ask") return ask
     recorder.append({
@@ -244,6 +245,7 @@ const takeInput = Effect.fnUntraced(function* (intake: Intake, waiting: () => Re
   let carried = 0
   if (ledger.areFragmentsDue && session.fragments !== undefined) {
     const update = yield* fragmentsOf(session.fragments, recorder.state.history)
+    // mutant fence-after-fragments (I3: a straggler that resumes after the fragments were made records none): drop
     if (isFenced()) return yield* Effect.interrupt
     ledger.areFragmentsDue = false
     for (const { name, text } of update.fragments) {
@@ -255,6 +257,7 @@ const takeInput = Effect.fnUntraced(function* (intake: Intake, waiting: () => Re
   if (startContexts.isDue) {
     const starting = session.hooks.sessionStart(session.sessionId, session.source)
     const { contexts, stop } = yield* Effect.provideService(starting, Turn, turn)
+    // mutant fence-after-start-hooks (I3: a straggler that resumes after a start hook records no contexts): drop
     if (isFenced()) return yield* Effect.interrupt
     startContexts.recordedAt(recorder.state.seq, contexts.length)
     for (const text of contexts) ledger.record({ _tag: "DeveloperMessage", text })
@@ -289,6 +292,9 @@ const fragmentsOf = (
 /** Records the input of a task, which is not in the inbox: it was started in code, or its start carried the submission. */
 const carryOwn = ({ isFenced, ledger, recorder }: Intake, input: Input.Input, ask: AskPrompt): Effect.Effect<boolean> =>
   Effect.flatMap(ask(Input.textOf(input)), (verdict) => {
+    // mutant fence-after-the-hooks-of-own-input (I3: a straggler that resumes after a prompt hook does not record the input
+    //   of its task):
+    //   drop
     if (isFenced()) return Effect.interrupt
     ledger.carriedOwnInput()
     if (verdict.block) {
