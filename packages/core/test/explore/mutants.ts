@@ -55,6 +55,7 @@ export const mutants = {
   "fence-after-permission-hooks": { by: "permittingLate", breaks: /^S2/ },
   "fence-after-fragments": { by: "makingFragmentsLate", breaks: /^S2/ },
   "fence-of-interrupt-hooks": { by: "interruptingLate", breaks: /^S2/ },
+  "selection-of-the-turn": { by: "selectingAndEnding", breaks: /^M3 a turn offers one/ },
   "notification-ends-with-its-question": { by: "notifyingForTooLong", breaks: /^A1/ },
   "turn-owns-its-notifications": { by: "notifyingAfterTheAbort", breaks: /^I3/ },
   "gate-closes-before-notifying": { by: "notifyingAtTheEnd", breaks: /^P4/ },

@@ -33,6 +33,7 @@ import { request } from "./kinds.ts"
 import { gainingTooLittle, recordingMeanwhile } from "./racesOfCompactions.ts"
 import { endings } from "./racesOfEnds.ts"
 import { ofHooks } from "./racesOfHooks.ts"
+import { ofSelections } from "./racesOfSelections.ts"
 import { alongside } from "./racesOfTasks.ts"
 import {
   conversation,
@@ -608,6 +609,7 @@ export const races = named({
   ...endings,
   ...alongside,
   ...ofHooks,
+  ...ofSelections,
   replacements,
   lookingForIdle,
   openedTwice,

@@ -64,6 +64,7 @@ export const make = (
     own: (resource) => sync(() => Effect.sync(resources.own(ledger, resource))),
     keep: (id) => sync(() => slot.reason() === undefined && resources.keep(id)),
     history: sync(history),
+    items: sync(() => History.toArray(recorder.state.history).filter((item) => ledger.hasRecorded(item))),
     contextTokens: sync(() => ContextTokens.of(recorder.state)),
     record: (item) => sync(() => ledger.record(item)),
     replaceHistory: (items) =>
