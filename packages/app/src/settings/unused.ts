@@ -75,6 +75,7 @@ const profile: Known = {
         "disabled_tools",
         "supports_parallel_tool_calls",
         "turn_headers",
+        "apps",
         "protocol_version"
       )
     }

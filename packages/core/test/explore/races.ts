@@ -33,6 +33,8 @@ import { request } from "./kinds.ts"
 import { gainingTooLittle, recordingMeanwhile } from "./racesOfCompactions.ts"
 import { endings } from "./racesOfEnds.ts"
 import { input } from "./racesOfInput.ts"
+import { ofHooks } from "./racesOfHooks.ts"
+import { ofSelections } from "./racesOfSelections.ts"
 import { alongside } from "./racesOfTasks.ts"
 import {
   conversation,
@@ -526,8 +528,7 @@ const waitingForTheSlot: Exploration = {
         run: () => Deferred.await(ended),
         onAbort: "interrupt",
         grace: 10,
-        abortHook: undefined,
-        abortHookLimit: 10,
+        abortHooks: [],
         settle: () => Effect.void,
         onFree: () => {},
         onStragglerEnd: () => {}
@@ -609,6 +610,8 @@ export const races = named({
   ...endings,
   ...alongside,
   ...input,
+  ...ofHooks,
+  ...ofSelections,
   replacements,
   lookingForIdle,
   openedTwice,
