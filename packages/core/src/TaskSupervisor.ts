@@ -92,7 +92,7 @@ export type Ended<A, E> =
       readonly stragglers: ReadonlyArray<Straggler>
     }
 
-/** What an abort runs concurrently with the interruption of the task, within the same grace period. */
+/** What an abort runs: by default concurrently with the interruption of the task, within the same grace period. */
 export interface Cleanup {
   readonly kind: Straggler["kind"]
   readonly name: string
@@ -102,6 +102,11 @@ export interface Cleanup {
    * has lost its parent. By default only an abort runs it.
    */
   readonly drain?: Duration.Input | undefined
+  /**
+   * Whether an abort runs it only when the task has been fenced and the abort hook has ended, within the rest of
+   * `abortHookLimit`. Default false.
+   */
+  readonly afterHook?: boolean | undefined
 }
 
 /** A task and what its owner does around it. All effects run in the context that the supervisor was made in. */
@@ -183,6 +188,19 @@ class Cleanups {
     }
     this.waiting.add(cleanup)
     return () => void this.waiting.delete(cleanup)
+  }
+
+  /** Starts those that wait for no hook. */
+  startFirst(start: (cleanup: Cleanup) => void): void {
+    this.start = (cleanup) => (cleanup.afterHook === true ? void this.waiting.add(cleanup) : start(cleanup))
+    const all = [...this.waiting]
+    this.waiting.clear()
+    for (const cleanup of all) this.start(cleanup)
+  }
+
+  /** Whether some wait for the hook. */
+  get hasLate(): boolean {
+    return this.waiting.size > 0
   }
 
   startAll(start: (cleanup: Cleanup) => void): void {
@@ -426,7 +444,7 @@ interface Open {
 
 /**
  * The timed race of an abort (I2, I3): the task and the clean-ups, concurrently, against the grace period; then the
- * hook. Returns everything that took part.
+ * hook and the clean-ups that wait for it, against its limit. Returns everything that took part.
  */
 const stop = Effect.fnUntraced(function* <A, E, S>(
   context: Context.Context<never>,
@@ -435,29 +453,38 @@ const stop = Effect.fnUntraced(function* <A, E, S>(
   const reason = running.abortedFor!
   const open: Array<Open> = [{ straggler: { kind: "task", name: job.name }, fiber: task }]
   if (job.onAbort === "interrupt") task.interruptUnsafe()
-  running.cleanups.startAll(({ kind, name, run }) => {
-    const fiber = forkDetached(
-      context,
-      Effect.suspend(() => run(reason))
-    )
-    open.push({ straggler: { kind, name }, fiber })
-  })
+  const startIn =
+    (list: Array<Open>) =>
+    ({ kind, name, run }: Cleanup): void => {
+      const fiber = forkDetached(
+        context,
+        Effect.suspend(() => run(reason))
+      )
+      list.push({ straggler: { kind, name }, fiber })
+    }
+  running.cleanups.startFirst(startIn(open))
   if (open.some(({ fiber }) => fiber.pollUnsafe() === undefined)) {
     yield* Effect.timeoutOption(allEnded(open), job.grace)
     if (task.pollUnsafe() === undefined) task.interruptUnsafe()
   }
   running.fenced = true
-  if (job.abortHook !== undefined) {
-    const { abortHook } = job
-    const hook = forkDetached(
-      context,
-      Effect.suspend(() => abortHook(reason))
-    )
-    yield* Effect.timeoutOption(Fiber.await(hook), job.abortHookLimit)
-    open.push({ straggler: { kind: "hook", name: `${job.name} abort hook` }, fiber: hook })
-    hook.interruptUnsafe()
+  const { abortHook } = job
+  if (abortHook === undefined && !running.cleanups.hasLate) {
+    running.cleanups.startAll(startIn(open))
+    return open
   }
-  return open
+  const hook = forkDetached(context, abortHook === undefined ? Effect.void : Effect.suspend(() => abortHook(reason)))
+  const late: Array<Open> = []
+  const end = Effect.suspend(() => {
+    running.cleanups.startAll(startIn(late))
+    return allEnded(late)
+  })
+  yield* Effect.timeoutOption(Effect.andThen(Fiber.await(hook), end), job.abortHookLimit)
+  hook.interruptUnsafe()
+  // the hook may have taken all the time
+  running.cleanups.startAll(startIn(late))
+  if (abortHook !== undefined) open.push({ straggler: { kind: "hook", name: `${job.name} abort hook` }, fiber: hook })
+  return [...open, ...late]
 })
 
 /**
