@@ -4,7 +4,7 @@
 export * as Accounts from "./Accounts.ts"
 export * as App from "./App.ts"
 export * as CodingAgent from "./CodingAgent.ts"
-export * as Connectors from "./Connectors.ts"
+export * as Connectors from "./connectors/Connectors.ts"
 export * as CustomPrompts from "./CustomPrompts.ts"
 export * as Directories from "./Directories.ts"
 export * as Exec from "./Exec.ts"
