@@ -1,11 +1,13 @@
 // Checks what npm would publish. Each package is packed, checked by publint and attw, installed into an empty folder with only its declared dependencies,
-// and imported there; its programs are started there. Needs the build and the bundle.
+// and imported there; its programs are started there. The links of its documents must lead to its own files, and its modules are bundled for browsers,
+// except those that need Node. Needs the build and the bundle.
 import { spawnSync } from "node:child_process"
 import {
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   realpathSync,
   rmSync,
   symlinkSync,
@@ -134,20 +136,65 @@ const checkPrograms = ({ manifest }, project) => {
   }
 }
 
-/** Bundles core for browsers, where it must not need Node. Returns the size of the bundle. */
-const browserBytes = async (project) => {
+/** Adds a problem for each relative link of a document that leads out of the package, or to no file or heading of it. */
+const checkLinks = ({ manifest, unpacked }) => {
+  for (const path of readdirSync(unpacked, { recursive: true }).filter((one) => one.endsWith(".md"))) {
+    const text = readFileSync(join(unpacked, path), "utf8")
+    for (const [, link] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(link)) continue
+      const [file, anchor] = link.split("#")
+      const target = file === "" ? join(unpacked, path) : join(unpacked, dirname(path), file)
+      const isInside = target.startsWith(unpacked) && existsSync(target)
+      if (!isInside) problems.push(`${manifest.name}: ${path} links to ${link}, which is not in the package`)
+      else if (anchor !== undefined && !headings(readFileSync(target, "utf8")).includes(anchor))
+        problems.push(`${manifest.name}: ${path} links to ${link}, which has no such heading`)
+    }
+  }
+}
+
+const headings = (text) =>
+  Array.from(text.matchAll(/^#+ (.*)$/gm), ([, title]) =>
+    title
+      .toLowerCase()
+      .replace(/[^\w\- ]/g, "")
+      .replaceAll(" ", "-")
+  )
+
+/** Adds a problem if the address of the repository is missing, or differs from that of the workspace. */
+const checkRepository = ({ name, manifest }) => {
+  const { url } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")).repository
+  const { repository } = manifest
+  if (repository?.url !== url || repository.directory !== `packages/${name}`)
+    problems.push(`${manifest.name}: repository must be ${url}, with the directory packages/${name}`)
+}
+
+/** Modules that need Node, by package; `true`: all. All other modules must bundle for browsers. */
+const nodeModules = { app: true, cli: true, telemetry: ["OpenTelemetry"], testing: ["ResponsesServer"], tools: true }
+
+/** Bundles all modules of a package for browsers, except those that need Node. Returns the size of the bundle. */
+const browserBytes = async ({ name, manifest, modules }, project) => {
+  const needsNode = nodeModules[name] ?? []
+  if (needsNode === true) return 0
+  const imports = modules
+    .map((path) => (path === "dist/index.js" ? manifest.name : `${manifest.name}/${path.slice(5, -3)}`))
+    .filter((path) => !needsNode.some((one) => path.endsWith(`/${one}`)))
   const result = await build({
-    stdin: { contents: `export * from "@spindle/core"`, resolveDir: project },
+    stdin: {
+      contents: imports.map((path, index) => `export * as m${index} from "${path}"`).join("\n"),
+      resolveDir: project
+    },
     bundle: true,
     platform: "browser",
     format: "esm",
     write: false,
     minify: true,
-    logLevel: "silent"
+    logLevel: "silent",
+    // the test runner provides itself
+    external: ["vitest"]
   }).catch((error) => ({ errors: error.errors }))
   if (result.outputFiles !== undefined) return result.outputFiles[0].contents.length
   for (const { text, location } of result.errors)
-    problems.push(`@spindle/core in a browser: ${location?.file}: ${text}`)
+    problems.push(`${manifest.name} in a browser: ${location?.file}: ${text}`)
   return 0
 }
 
@@ -156,17 +203,17 @@ const packed = packages
   .map(pack)
   .filter((one) => one !== undefined)
 let modules = 0
-let bytes = 0
+const sizes = []
 for (const one of packed) {
   run(`${one.manifest.name}: publint`, [bin("publint"), "run", one.tarball, "--strict"])
   run(`${one.manifest.name}: attw`, [bin("attw"), one.tarball, "--profile", "esm-only", "--no-emoji"])
+  checkRepository(one)
+  checkLinks(one)
   const project = install(one, packed)
   modules += checkImports(one, project)
   checkPrograms(one, project)
-  if (one.name === "core") bytes = await browserBytes(project)
+  const bytes = await browserBytes(one, project)
+  if (bytes > 0) sizes.push(`${one.name} ${Math.round(bytes / 1000)} kB`)
 }
 rmSync(temporary, { recursive: true, force: true })
-report(
-  problems,
-  `${packed.length} packages with ${modules} public modules; core for browsers: ${Math.round(bytes / 1000)} kB minified`
-)
+report(problems, `${packed.length} packages with ${modules} public modules; minified for browsers: ${sizes.join(", ")}`)
