@@ -1,8 +1,9 @@
 // Checks what npm would publish. Each package is packed, checked by publint and attw, installed into an empty folder with only its declared dependencies,
 // and imported there; its programs are started there. The links of its documents must lead to its own files, and its modules are bundled for browsers,
 // except those that need Node. Needs the build and the bundle.
-import { spawnSync } from "node:child_process"
+import { spawn } from "node:child_process"
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -13,20 +14,42 @@ import {
   symlinkSync,
   writeFileSync
 } from "node:fs"
-import { tmpdir } from "node:os"
+import { availableParallelism, tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { build } from "esbuild"
 import { packages, report, root } from "./workspace.mjs"
 
 const problems = []
 const bin = (name) => join(root, "node_modules/.bin", process.platform === "win32" ? `${name}.cmd` : name)
+/** Where the packed packages are left, for `tools/consumer/check.mjs`. */
+const tarballs = join(root, "build/packed")
 const temporary = mkdtempSync(join(realpathSync(tmpdir()), "spindle-packed-"))
 
 /** Runs a program. Returns its output, or undefined after it has added a problem. */
-const run = (what, [command, ...args], cwd = root) => {
-  const result = spawnSync(command, args, { cwd, encoding: "utf8", shell: process.platform === "win32" })
-  if (result.status === 0) return result.stdout
-  problems.push(`${what}\n${result.error ?? ""}${result.stdout}${result.stderr}`)
+const run = (what, [command, ...args], cwd = root) =>
+  new Promise((resolve) => {
+    const child = spawn(command, args, { cwd, shell: process.platform === "win32" })
+    let output = ""
+    let errors = ""
+    child.stdout.on("data", (data) => (output += data))
+    child.stderr.on("data", (data) => (errors += data))
+    const fail = (error) => {
+      problems.push(`${what}\n${error}${output}${errors}`)
+      resolve(undefined)
+    }
+    child.on("error", fail)
+    child.on("close", (code) => (code === 0 ? resolve(output) : fail("")))
+  })
+
+/** Does something for each package, for as many at a time as there are cores. Keeps the order of the results. */
+const forEachPackage = async (all, work) => {
+  const results = []
+  const waiting = all.entries()
+  const worker = async () => {
+    for (const [index, one] of waiting) results[index] = await work(one)
+  }
+  await Promise.all(Array.from({ length: availableParallelism() }, worker))
+  return results
 }
 
 const bare = (path) => path.replace(/^\.\//, "")
@@ -37,10 +60,10 @@ const exportedFiles = ({ exports }) =>
     .filter(([name]) => name !== "./package.json" && !name.includes("*"))
     .flatMap(([, targets]) => Object.values(targets))
 
-const pack = ({ name, manifest }) => {
-  const out = run(
+const pack = async ({ name, manifest }) => {
+  const out = await run(
     `${manifest.name}: npm pack`,
-    ["npm", "pack", "--json", "--ignore-scripts", "--pack-destination", temporary],
+    ["npm", "pack", "--json", "--ignore-scripts", "--pack-destination", tarballs],
     join(root, "packages", name)
   )
   if (out === undefined) return
@@ -61,11 +84,11 @@ const pack = ({ name, manifest }) => {
   for (const path of own.filter((one) => /(^|\/)\.|\.test\.|^test\//.test(one))) {
     problems.push(`${manifest.name}: the package holds ${path}`)
   }
-  const tarball = join(temporary, packed.filename)
+  const tarball = join(tarballs, packed.filename)
   const unpacked = join(temporary, name)
   mkdirSync(unpacked)
-  if (run(`${manifest.name}: tar`, ["tar", "-xzf", tarball, "-C", unpacked, "--strip-components=1"]) === undefined)
-    return
+  const tar = ["tar", "-xzf", tarball, "-C", unpacked, "--strip-components=1"]
+  if ((await run(`${manifest.name}: tar`, tar)) === undefined) return
   const isModule = (path) => /^dist\/[^/]+\.js$/.test(path)
   const all = manifest.exports["./*"] !== undefined
   const modules = all ? paths.filter(isModule) : exportedFiles(manifest).map(bare).filter(isModule)
@@ -89,7 +112,7 @@ const install = (one, all) => {
     if (existsSync(target)) return
     mkdirSync(dirname(target), { recursive: true })
     // a copy, not a link: Node resolves the imports of a package from the real place of its files
-    run(`copy ${manifest.name}`, ["cp", "-R", unpacked, target])
+    cpSync(unpacked, target, { recursive: true })
     for (const name of Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })) {
       const sibling = all.find((other) => other.manifest.name === name)
       if (sibling !== undefined) link(sibling, modules)
@@ -103,7 +126,7 @@ const install = (one, all) => {
   return project
 }
 
-const checkImports = (one, project) => {
+const checkImports = async (one, project) => {
   const name = one.manifest.name
   const publics = one.modules.map((path) => (path === "dist/index.js" ? name : `${name}/${path.slice(5, -3)}`))
   const internal = join(one.unpacked, "dist/internal")
@@ -122,15 +145,19 @@ for (const name of ${JSON.stringify(privates)}) await import(name).then(
 if (failed.length > 0) { console.log(failed.join("\\n")); process.exit(1) }
 `
   )
-  run(`${name}: imports of its users`, [process.execPath, join(project, "main.js")], project)
+  await run(`${name}: imports of its users`, [process.execPath, join(project, "main.js")], project)
   return publics.length
 }
 
 /** Checks that the programs of a package start where only the package is installed. */
-const checkPrograms = ({ manifest }, project) => {
+const checkPrograms = async ({ manifest }, project) => {
   for (const [program, path] of Object.entries(manifest.bin ?? {})) {
     const installed = join(project, "node_modules", manifest.name, path)
-    const said = run(`${manifest.name}: ${program} --version`, [process.execPath, installed, "--version"], project)
+    const said = await run(
+      `${manifest.name}: ${program} --version`,
+      [process.execPath, installed, "--version"],
+      project
+    )
     if (said !== undefined && said.trim() !== `${program} ${manifest.version}`)
       problems.push(`${manifest.name}: ${program} --version says ${said}`)
   }
@@ -198,22 +225,25 @@ const browserBytes = async ({ name, manifest, modules }, project) => {
   return 0
 }
 
-const packed = packages
-  .filter(({ isPublished }) => isPublished)
-  .map(pack)
-  .filter((one) => one !== undefined)
-let modules = 0
-const sizes = []
-for (const one of packed) {
-  run(`${one.manifest.name}: publint`, [bin("publint"), "run", one.tarball, "--strict"])
-  run(`${one.manifest.name}: attw`, [bin("attw"), one.tarball, "--profile", "esm-only", "--no-emoji"])
+rmSync(tarballs, { recursive: true, force: true })
+mkdirSync(tarballs, { recursive: true })
+const packed = (
+  await forEachPackage(
+    packages.filter(({ isPublished }) => isPublished),
+    pack
+  )
+).filter((one) => one !== undefined)
+const checked = await forEachPackage(packed, async (one) => {
+  await run(`${one.manifest.name}: publint`, [bin("publint"), "run", one.tarball, "--strict"])
+  await run(`${one.manifest.name}: attw`, [bin("attw"), one.tarball, "--profile", "esm-only", "--no-emoji"])
   checkRepository(one)
   checkLinks(one)
   const project = install(one, packed)
-  modules += checkImports(one, project)
-  checkPrograms(one, project)
-  const bytes = await browserBytes(one, project)
-  if (bytes > 0) sizes.push(`${one.name} ${Math.round(bytes / 1000)} kB`)
-}
+  const modules = await checkImports(one, project)
+  await checkPrograms(one, project)
+  return { name: one.name, modules, bytes: await browserBytes(one, project) }
+})
 rmSync(temporary, { recursive: true, force: true })
+const modules = checked.reduce((sum, one) => sum + one.modules, 0)
+const sizes = checked.flatMap(({ bytes, name }) => (bytes === 0 ? [] : [`${name} ${Math.round(bytes / 1000)} kB`]))
 report(problems, `${packed.length} packages with ${modules} public modules; minified for browsers: ${sizes.join(", ")}`)
