@@ -1,5 +1,5 @@
 // The handlers: each opens its session by name. Opening an open session takes a microsecond.
-import { Ids, Op, SessionEvent, Sessions } from "@spindle/core"
+import { Ids, SessionEvent, Sessions } from "@spindle/core"
 import { Effect, Layer, Redacted, Stream } from "effect"
 import { HttpApiBuilder, HttpApiError } from "effect/http-api"
 import { CurrentUser } from "./agent.ts"
@@ -29,10 +29,7 @@ export const handlers = HttpApiBuilder.group(
     const open = (name: string) => Effect.catchTag(opened(name), ["AgentMismatch", "AgentNotFound"], conflict)
     return group
       .handle("list", ({ query }) =>
-        Effect.zipWith(CurrentUser, sessions.list(query), (user, page) => ({
-          ...page,
-          entries: page.entries.filter(({ sessionId }) => sessionId.startsWith(`${user}.`))
-        }))
+        Effect.flatMap(CurrentUser, (user) => sessions.list({ ...query, prefix: `${user}.` }))
       )
       .handle("create", ({ params }) =>
         Effect.flatMap(idOf(params.name), (sessionId) => sessions.create({ sessionId })).pipe(
@@ -40,9 +37,7 @@ export const handlers = HttpApiBuilder.group(
           Effect.asVoid
         )
       )
-      .handle("submit", ({ params, payload }) =>
-        Effect.flatMap(open(params.name), ({ submit }) => submit(Op.userInput(payload.text)))
-      )
+      .handle("submit", ({ params, payload }) => Effect.flatMap(open(params.name), ({ submit }) => submit(payload)))
       .handle("events", ({ headers, params }) =>
         Effect.map(open(params.name), (session) =>
           session.events({ from: (headers["last-event-id"] ?? -1) + 1 }).pipe(
@@ -54,6 +49,9 @@ export const handlers = HttpApiBuilder.group(
             }))
           )
         )
+      )
+      .handle("rename", ({ params, payload }) =>
+        Effect.flatMap(idOf(params.name), (sessionId) => sessions.rename(sessionId, payload.title))
       )
       .handle("delete", ({ params }) => Effect.flatMap(idOf(params.name), sessions.delete))
   })

@@ -104,6 +104,13 @@ export interface Cleanup {
   readonly drain?: Duration.Input | undefined
 }
 
+/** What runs after an abort, for at most `limit`. It is then interrupted, and named as a straggler if it keeps running. */
+export interface AbortHook {
+  readonly name: string
+  readonly limit: Duration.Input
+  readonly run: (reason: AbortReason) => Effect.Effect<void>
+}
+
 /** A task and what its owner does around it. All effects run in the context that the supervisor was made in. */
 export interface Job<A, E, S = void> {
   readonly name: string
@@ -119,9 +126,8 @@ export interface Job<A, E, S = void> {
   readonly onAbort: "interrupt" | "signal"
   /** How long an abort waits for the task and the clean-ups; 0 means not at all. */
   readonly grace: Duration.Input
-  /** Runs after an abort, once the task has ended or been fenced, for at most `abortHookLimit`. */
-  readonly abortHook: ((reason: AbortReason) => Effect.Effect<void>) | undefined
-  readonly abortHookLimit: Duration.Input
+  /** Run one after the other after an abort, once the task has ended or been fenced. */
+  readonly abortHooks: ReadonlyArray<AbortHook>
   /**
    * Runs exactly once, uninterruptible, when the job has ended and before the slot is free. It must be bounded in time,
    * and must not die: the slot would stay taken.
@@ -145,6 +151,11 @@ export interface Slot {
   readonly abort: (reason: AbortReason) => boolean
   /** Waits for the request to stop. */
   readonly aborting: Effect.Effect<AbortReason>
+  /**
+   * Runs an effect unless the job is stopping. If the abort of the job interrupts its task, it interrupts this effect in
+   * the same step: a look at `reason` before the effect leaves a step between them (I2).
+   */
+  readonly unlessStopping: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /**
    * Adds a clean-up and returns a function that removes it. A clean-up that is added after the clean-ups have started is
    * started at once.
@@ -198,8 +209,12 @@ class RunningJob implements Slot {
   private owner: (() => void) | undefined
   private readonly requested = Deferred.makeUnsafe<AbortReason>()
   private readonly supervisor: Supervisor
-  constructor(supervisor: Supervisor) {
+  private readonly onAbortOf: Job<never, never, never>["onAbort"]
+  /** The fibers that an abort interrupts in its own step. */
+  private readonly atAbort = new Set<Fiber.Fiber<unknown, unknown>>()
+  constructor(supervisor: Supervisor, onAbort: Job<never, never, never>["onAbort"]) {
     this.supervisor = supervisor
+    this.onAbortOf = onAbort
   }
 
   // mutant fence (I3: the turn of a straggler rejects every call): false
@@ -227,6 +242,18 @@ class RunningJob implements Slot {
     return Deferred.await(this.requested)
   }
 
+  unlessStopping<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) => {
+      if (this.fenced || this.abortedFor !== undefined) return Effect.interrupt
+      if (this.onAbortOf === "signal" || this.atAbort.has(fiber)) return effect
+      this.atAbort.add(fiber)
+      return Effect.ensuring(
+        effect,
+        Effect.sync(() => void this.atAbort.delete(fiber))
+      )
+    })
+  }
+
   /** The job is no longer running: it returned, was asked to stop, or its owner failed. Its owner starts, once. */
   leave(): void {
     if (this.hasLeft) return
@@ -244,6 +271,7 @@ class RunningJob implements Slot {
     this.abortedFor = reason
     this.requestedAt = requestedAt
     Deferred.doneUnsafe(this.requested, Effect.succeed(reason))
+    for (const fiber of this.atAbort) fiber.interruptUnsafe()
   }
 }
 
@@ -283,7 +311,7 @@ class Supervisor implements TaskSupervisor {
 
   start<A, E, S>(job: Job<A, E, S>): boolean {
     if (!this.signal({ _tag: "Start" })) return false
-    const running = new RunningJob(this)
+    const running = new RunningJob(this, job.onAbort)
     // mutant register-before-run (S6: a task is in its slot before it runs): drop
     this.current = running
     const task = forkDetached(this.context, job.run(running))
@@ -302,7 +330,7 @@ class Supervisor implements TaskSupervisor {
     return true
   }
 
-  /** The owner, which alone settles. It is not interruptible, and bounded by the grace period, the hook and `settle`. */
+  /** The owner, which alone settles. It is not interruptible, and bounded by the grace period, the hooks and `settle`. */
   private own<A, E, S>(attempt: Attempt<A, E, S>): Effect.Effect<void> {
     const { job, running, task } = attempt
     const ended = Effect.suspend(() =>
@@ -404,7 +432,7 @@ interface Open {
 
 /**
  * The timed race of an abort (I2, I3): the task and the clean-ups, concurrently, against the grace period; then the
- * hook. Returns everything that took part.
+ * hooks. Returns everything that took part.
  */
 const stop = Effect.fnUntraced(function* <A, E, S>(
   context: Context.Context<never>,
@@ -425,14 +453,13 @@ const stop = Effect.fnUntraced(function* <A, E, S>(
     if (task.pollUnsafe() === undefined) task.interruptUnsafe()
   }
   running.fenced = true
-  if (job.abortHook !== undefined) {
-    const { abortHook } = job
+  for (const { limit, name, run } of job.abortHooks) {
     const hook = forkDetached(
       context,
-      Effect.suspend(() => abortHook(reason))
+      Effect.suspend(() => run(reason))
     )
-    yield* Effect.timeoutOption(Fiber.await(hook), job.abortHookLimit)
-    open.push({ straggler: { kind: "hook", name: `${job.name} abort hook` }, fiber: hook })
+    yield* Effect.timeoutOption(Fiber.await(hook), limit)
+    open.push({ straggler: { kind: "hook", name }, fiber: hook })
     hook.interruptUnsafe()
   }
   return open

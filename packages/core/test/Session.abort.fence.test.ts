@@ -31,6 +31,7 @@ const lateCall: ToolCall = {
 const members = (turn: Turn): { readonly [member: string]: Effect.Effect<unknown, unknown, Model | Processes> } => ({
   aborting: turn.aborting,
   abortReason: turn.abortReason,
+  unlessStopping: turn.unlessStopping(Effect.void),
   abort: turn.abort("Budget"),
   onAbort: turn.onAbort({ kind: "cleanup", name: "late", run: () => Effect.die("must not run") }),
   own: turn.own({ kind: "process", id: "late", name: "late", end: () => Effect.die("must not run") }),
@@ -39,6 +40,7 @@ const members = (turn: Turn): { readonly [member: string]: Effect.Effect<unknown
   contextTokens: turn.contextTokens,
   record: turn.record({ _tag: "AssistantMessage", text: "late record" }),
   note: turn.note(NoteKind.make("late", { data: Schema.String }), "late"),
+  items: turn.items,
   replaceHistory: turn.replaceHistory([{ _tag: "AssistantMessage", text: "late history" }]),
   say: turn.say("late words"),
   output: turn.output(CallId.make("c"), "late output"),
@@ -61,7 +63,7 @@ const members = (turn: Turn): { readonly [member: string]: Effect.Effect<unknown
   endProcess: turn.endProcess("p" as ProcessId),
   delegate: turn.delegate({ delegateId: "child" as SessionId, name: "late", linked: true })
 })
-const starting = ["takeInput", "sample", "ask", "process", "delegate"]
+const starting = ["unlessStopping", "takeInput", "sample", "ask", "process", "delegate"]
 const values = ["sessionId", "turnId", "trace", "session", "input", "inputText"]
 
 /** A `Processes` service that records what it is asked to start. */

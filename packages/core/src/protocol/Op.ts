@@ -89,6 +89,20 @@ export class Rollback extends Schema.Opaque<Rollback>()(
   Schema.TaggedStruct("Rollback", { turns: Schema.Finite }).annotate({ identifier: "Rollback" })
 ) {}
 /**
+ * Takes back input that no turn has carried, or a task that has not started (contract P8). Rejected with `NotWaiting` for
+ * any other.
+ */
+export class Withdraw extends Schema.Opaque<Withdraw>()(
+  Schema.TaggedStruct("Withdraw", { submissionId: SubmissionId }).annotate({ identifier: "Withdraw" })
+) {}
+/**
+ * Gives the session a title for lists of sessions, or takes it away with an empty one. White space is collapsed, and what
+ * is longer than 200 characters is cut.
+ */
+export class Rename extends Schema.Opaque<Rename>()(
+  Schema.TaggedStruct("Rename", { title: Schema.String }).annotate({ identifier: "Rename" })
+) {}
+/**
  * Ends a process of the session with its descendants; without an id, every process that outlives its turn. Accepted at
  * once: `ProcessEnded` follows when it has ended.
  */
@@ -129,18 +143,37 @@ export class AcceptedTask extends Schema.Opaque<AcceptedTask>()(
 ) {}
 
 /** Operations of a session. */
-export const Op = Schema.Union([UserInput, Notice, StartTask, Interrupt, Answer, Rollback, EndProcess]).annotate({
+export const Op = Schema.Union([
+  UserInput,
+  Notice,
+  StartTask,
+  Withdraw,
+  Interrupt,
+  Answer,
+  Rollback,
+  Rename,
+  EndProcess
+]).annotate({
   identifier: "Op"
 })
 /** @see {@link Op} */
 export type Op = typeof Op.Type
 
-/** An operation with its id and the trace of its caller. */
+/**
+ * An operation with an id that its sender chose, and the trace of its sender. A session takes it as it takes an operation
+ * alone, which gets an id and the trace of the calling fiber. One that is repeated with its id gets its first receipt (P6).
+ */
 export class Submission extends Schema.Opaque<Submission>()(
   Schema.Struct({ id: SubmissionId, op: Op, trace: Schema.optionalKey(TraceContext) }).annotate({
     identifier: "Submission"
   })
 ) {}
+
+/** Returns whether this is a submission, and not an operation alone. */
+export const isSubmission = (self: Op | Submission): self is Submission => "op" in self
+
+/** Returns the operation that is submitted. */
+export const opOf = (self: Op | Submission): Op => (isSubmission(self) ? self.op : self)
 
 /** The session is closed or has failed. `failure` says why it failed. */
 export class SessionClosed extends Schema.Opaque<SessionClosed>()(
@@ -175,6 +208,10 @@ export class NotSteerable extends Schema.Opaque<NotSteerable>()(
 /** No open question has this id. */
 export class UnknownQuestion extends Schema.Opaque<UnknownQuestion>()(
   Schema.TaggedStruct("UnknownQuestion", { questionId: QuestionId }).annotate({ identifier: "UnknownQuestion" })
+) {}
+/** No input of this id waits: it was never accepted, a turn has carried it, or it has another fate (contract P2). */
+export class NotWaiting extends Schema.Opaque<NotWaiting>()(
+  Schema.TaggedStruct("NotWaiting", { submissionId: SubmissionId }).annotate({ identifier: "NotWaiting" })
 ) {}
 /** No running process of the session has this id. */
 export class UnknownProcess extends Schema.Opaque<UnknownProcess>()(
@@ -224,6 +261,7 @@ export const Rejection = Schema.Union([
   InboxFull,
   TurnMismatch,
   NotSteerable,
+  NotWaiting,
   UnknownQuestion,
   UnknownProcess,
   InvalidAnswer,
@@ -301,8 +339,17 @@ export const startTask = (
 /** Aborts the running turn. */
 export const interrupt: Op = { _tag: "Interrupt" }
 
+/** Takes back input that no turn has carried; see {@link Op}. */
+export const withdraw = (submissionId: SubmissionId): Op => ({ _tag: "Withdraw", submissionId })
+
 /** Takes the last turns out of the history; see {@link Op}. */
 export const rollback = (turns: number): Op => ({ _tag: "Rollback", turns })
+
+/** Gives the session a title; see {@link Op}. */
+export const rename = (title: string): Op => ({ _tag: "Rename", title })
+
+/** Returns a title as it is recorded. */
+export const titleOf = (title: string): string => title.trim().replace(/\s+/g, " ").slice(0, 200)
 
 /** Ends a process, or all that outlive their turns; see {@link Op}. */
 export const endProcess = (processId?: ProcessId): Op => ({

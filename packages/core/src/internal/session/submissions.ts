@@ -7,14 +7,17 @@ import { jsonOfUnsafe } from "../../protocol/Item.ts"
 import {
   type AcceptedTask,
   type Decision,
+  isSubmission,
   jsonOfDecisionUnsafe,
   type Op,
   type Receipt,
   type Rejection,
-  type TaskParams
+  type Submission,
+  type TaskParams,
+  titleOf
 } from "../../protocol/Op.ts"
 import type { JournalFailed } from "../../protocol/SessionError.ts"
-import type { TraceContext } from "../../protocol/TraceContext.ts"
+import * as Inbox from "../../state/Inbox.ts"
 import * as SessionState from "../../state/SessionState.ts"
 import type { StartableTask } from "../../TaskKind.ts"
 import type { TaskSupervisor } from "../../TaskSupervisor.ts"
@@ -64,14 +67,12 @@ export class Submissions {
   }
 
   /** Takes one operation. It is not interruptible from its append onwards: its receipt says what is in the journal. */
-  submit(
-    op: Op,
-    options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }
-  ): Effect.Effect<Receipt, JournalFailed> {
+  submit(submission: Op | Submission): Effect.Effect<Receipt, JournalFailed> {
+    const { id, op, trace } = isSubmission(submission) ? submission : withoutId(submission)
     return Effect.uninterruptible(
       Effect.contextWith((context: Context.Context<never>) =>
-        Effect.flatMap(SubmissionSpan.parentOf(this.options.session, context, options?.trace), (parent) =>
-          this.dispatch(op, options?.id, parent)
+        Effect.flatMap(SubmissionSpan.parentOf(this.options.session, context, trace), (parent) =>
+          this.dispatch(op, id, parent)
         )
       )
     )
@@ -137,6 +138,11 @@ export class Submissions {
       }
       case "EndProcess":
         return this.endProcess(op.processId, submissionId)
+      case "Withdraw":
+        return this.withdraw(op.submissionId, submissionId)
+      case "Rename":
+        this.options.recorder.append({ _tag: "SessionRenamed", title: titleOf(op.title), submissionId })
+        return { _tag: "Accepted", submissionId }
       case "Rollback":
         return this.rollBack(op.turns, submissionId)
       case "UserInput":
@@ -236,6 +242,18 @@ export class Submissions {
     return { _tag: "Accepted", submissionId }
   }
 
+  /** Takes input from the inbox in the step of its record, so that no turn carries it (contract P8). */
+  private withdraw(withdrawn: SubmissionId, submissionId: SubmissionId): Receipt {
+    const { queue, recorder } = this.options
+    // mutant withdraws-what-waits (P8: only input that waits is withdrawn): drop
+    if (!Inbox.isWaiting(recorder.state.inbox, withdrawn)) {
+      return reject(submissionId, { _tag: "NotWaiting", submissionId: withdrawn })
+    }
+    recorder.append({ _tag: "InputWithdrawn", submissionId: withdrawn, by: submissionId })
+    queue.forget(withdrawn)
+    return { _tag: "Accepted", submissionId }
+  }
+
   private rollBack(turns: number, submissionId: SubmissionId): Receipt {
     const { recorder, startContexts } = this.options
     const { state } = recorder
@@ -294,6 +312,8 @@ const paramsOf = ({ kind, params }: StartTask): { readonly json: TaskParams } | 
     return { rejection: { _tag: "InvalidParams", kind, message: textOf(error) } }
   }
 }
+
+const withoutId = (op: Op) => ({ id: undefined, op, trace: undefined })
 
 const reject = (submissionId: SubmissionId, reason: Rejection): Receipt => ({
   _tag: "Rejected",
