@@ -14,6 +14,8 @@ export interface Options {
   readonly write: (text: string) => void
   /** The version of the program. */
   readonly version: string
+  /** Whether commands reach the network only through the proxy. */
+  readonly hasNetworkProxy: boolean
 }
 
 /** The most spans that are shown. */
@@ -49,7 +51,7 @@ type SpanData = Parameters<Modules["SpanTree"]["make"]>[0][number]
 const layerOf = (
   { SpanTree, Telemetry }: Modules,
   settings: TelemetrySettings | undefined,
-  { isShown, version, write }: Options
+  { hasNetworkProxy, isShown, version, write }: Options
 ): Layer.Layer<never, never, HttpClient.HttpClient> => {
   if (settings === undefined || (settings.traces !== "otlp" && settings.metrics === "none")) {
     return Telemetry.layerConsole({
@@ -82,7 +84,7 @@ const layerOf = (
     headers: settings.headers,
     protocol: settings.protocol,
     compression: settings.compression,
-    metrics: { tags: { "app.version": version } },
+    metrics: { tags: { "app.version": version }, networkProxy: Effect.succeed(hasNetworkProxy) },
     onDropped: (count) => void (lost += count),
     ...given("timeout", settings.timeoutMillis),
     ...given("interval", settings.intervalMillis),

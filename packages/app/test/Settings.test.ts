@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Accounts from "../src/Accounts.ts"
 import * as Settings from "../src/Settings.ts"
-import { policiesOf } from "../src/settings/sandbox.ts"
+import { networkIn, policiesOf } from "../src/settings/sandbox.ts"
 
 const scratch = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "spindle-settings-"))),
@@ -356,6 +356,62 @@ describe("sandbox_workspace_write", () => {
         [sandboxMode, sandbox.network, sandbox.scratch, sandbox.writableRoots],
         ["read-only", false, ["/tmp"], []]
       )
+    })
+  )
+})
+
+describe("the network of a permission profile", () => {
+  const of = (network: string) =>
+    Effect.map(
+      load({
+        toml: `default_permissions = "dev"\n[permissions.dev.network]\n${network}\n`,
+        env: { OPENAI_API_KEY: "k" },
+        config: [["sandbox_workspace_write.network_access", "true"]]
+      }),
+      ({ sandbox, warnings }) => {
+        assert.deepStrictEqual(warnings, [])
+        assert.deepStrictEqual(networkIn("workspace-write", sandbox), networkIn("read-only", sandbox))
+        return networkIn("read-only", sandbox)
+      }
+    )
+
+  it.effect("is off, on, or a list of hosts, and wins over network_access", () =>
+    Effect.gen(function* () {
+      assert.isFalse(yield* of("enabled = false"))
+      assert.isFalse(yield* of('domains = { "a.example" = "allow" }'))
+      assert.isTrue(yield* of("enabled = true"))
+      assert.deepStrictEqual(
+        yield* of(
+          'enabled = true\ndomains = { "a.example" = "allow", "**.b.example" = "allow", "*.c.example" = "deny" }'
+        ),
+        {
+          _tag: "Hosts",
+          allowed: ["a.example", "b.example", "*.b.example"],
+          denied: ["*.c.example"]
+        }
+      )
+    })
+  )
+
+  it.effect("is refused if it has no meaning, so that nothing is allowed by mistake", () =>
+    Effect.gen(function* () {
+      const messageOf = (network: string) => Effect.flip(of(network))
+      assert.include(yield* messageOf('enabled = true\ndomains = { "a.*" = "deny" }'), 'which "a.*" is not')
+      assert.include(yield* messageOf('enabled = true\ndomains = { a = "no" }'), "one of allow, deny")
+      const unknown = load({ toml: 'default_permissions = "dev"', env: { OPENAI_API_KEY: "k" } })
+      assert.include(yield* Effect.flip(unknown), "default_permissions must be the name of a table")
+    })
+  )
+
+  it.effect("says nothing without a chosen profile, or with one of the reference", () =>
+    Effect.gen(function* () {
+      const toml = "[permissions.dev.network]\nenabled = true\n"
+      for (const chosen of ["", 'default_permissions = ":workspace"\n']) {
+        const { sandbox } = yield* load({ toml: `${chosen}${toml}`, env: { OPENAI_API_KEY: "k" } })
+        assert.isFalse(networkIn("workspace-write", sandbox))
+      }
+      const { sandbox } = yield* load({ toml, env: { OPENAI_API_KEY: "k" } })
+      assert.isTrue(networkIn("danger-full-access", sandbox))
     })
   )
 })

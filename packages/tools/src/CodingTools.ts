@@ -17,9 +17,10 @@ import * as CommandApproval from "./CommandApproval.ts"
 import * as Commands from "./Commands.ts"
 import * as ExecCommand from "./ExecCommand.ts"
 import * as Grants from "./internal/project/grants.ts"
-import { escalate } from "./internal/escalation.ts"
+import { askForHosts, escalate } from "./internal/escalation.ts"
 import * as PatchCommand from "./internal/patch/patchCommand.ts"
 import * as PatchJournal from "./internal/patch/patchJournal.ts"
+import * as Permissions from "./sandbox/Permissions.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
 import * as ShellWords from "./ShellWords.ts"
 import * as WriteStdin from "./WriteStdin.ts"
@@ -179,9 +180,15 @@ const onBlocked = ({ approval, cwd }: Options): ExecCommand.Options["onBlocked"]
     ? undefined
     : (params, callId) => escalate(approval, commandLine(params, cwd), { callId, tool: ExecCommand.tool.name })
 
+const onDenied = ({ approval, cwd }: Options): ExecCommand.Options["onDenied"] =>
+  approval === undefined
+    ? undefined
+    : (params, callId, denials) =>
+        askForHosts(approval, commandLine(params, cwd), { callId, tool: ExecCommand.tool.name }, denials)
+
 /** The policy of commands with what was granted to them. */
 const grantedIn = (turn: Turn, { commands, patches }: NonNullable<Options["sandbox"]>): SandboxPolicy.SandboxPolicy =>
-  Grants.widen(commands, Grants.of(turn), patches._tag === "WorkspaceWrite" ? patches.protectedPaths : [])
+  Permissions.widen(commands, Grants.of(turn), patches._tag === "WorkspaceWrite" ? patches.protectedPaths : [])
 
 const noSandbox = { commands: SandboxPolicy.fullAccess, patches: SandboxPolicy.fullAccess }
 
@@ -198,7 +205,8 @@ const handlers = (options: Options) =>
               ...options,
               shell,
               sandbox: isEscalated(params) ? SandboxPolicy.fullAccess : grantedIn(turn, { commands, patches }),
-              onBlocked: onBlocked(options)
+              onBlocked: onBlocked(options),
+              onDenied: onDenied(options)
             })
           ).pipe(Effect.provideContext(context)),
         write_stdin: (params, { toolCallId }) => Effect.provideContext(WriteStdin.run(params, toolCallId), context),

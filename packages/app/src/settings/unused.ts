@@ -37,6 +37,8 @@ const profile: Known = {
   },
   features: names("js_repl", "multi_agent", "undo"),
   sandbox_workspace_write: names("writable_roots", "network_access", "exclude_slash_tmp", "exclude_tmpdir_env_var"),
+  default_permissions: true,
+  permissions: { "*": { network: { enabled: true, domains: true } } },
   otel: names("environment", "log_user_prompt", "exporter", "trace_exporter", "metrics_exporter"),
   agents: {
     ...names("max_threads", "max_depth", "job_max_runtime_seconds"),

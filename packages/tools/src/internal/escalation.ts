@@ -2,7 +2,11 @@
 import * as Effect from "effect/Effect"
 import { CallId } from "@spindle/core/Ids"
 import { type Answer, Turn } from "@spindle/core/Turn"
+import * as ApprovalPolicy from "../ApprovalPolicy.ts"
 import * as CommandApproval from "../CommandApproval.ts"
+import type * as NetworkPolicy from "../sandbox/NetworkPolicy.ts"
+import * as Permissions from "../sandbox/Permissions.ts"
+import * as Grants from "./project/grants.ts"
 
 /** The command runs again outside the sandbox, the model reads how to ask for that, or it only reads what happened. */
 export type Escalation = "retry" | "advise" | "report"
@@ -39,6 +43,40 @@ export const escalate = Effect.fnUntraced(function* (
     keys: CommandApproval.keys({ ...command, isEscalated: true })
   })
   return yield* escalationOf(answer)
+})
+
+/**
+ * Asks a person whether a command may reach the hosts that it was denied, where the policy allows the question. Returns those
+ * that it may reach. An answer for the turn or the session holds for later commands, too.
+ */
+export const askForHosts = Effect.fnUntraced(function* (
+  options: CommandApproval.Options,
+  { cwd, line, shell }: CommandApproval.CommandLine,
+  call: { readonly callId: string; readonly tool: string },
+  denials: ReadonlyArray<NetworkPolicy.Denial>
+): Effect.fn.Return<ReadonlyArray<string>, never, Turn> {
+  const unlisted = denials.filter(({ reason }) => reason === "NotListed")
+  if (unlisted.length === 0 || !ApprovalPolicy.mayAskForHosts(options.policy)) return []
+  const turn = yield* Turn
+  const asked = { ...Permissions.none, hosts: Array.from(new Set(unlisted.map(({ host }) => host))) }
+  const answer = yield* turn.ask({
+    kind: "command",
+    callId: CallId.make(call.callId),
+    tool: call.tool,
+    payload: {
+      command: line,
+      cwd,
+      ...(shell === undefined ? {} : { shell }),
+      reason: "it was denied hosts that are not in the list",
+      permissions: Permissions.of(asked)
+    },
+    // a grant is remembered by the sandbox
+    keys: []
+  })
+  if (answer._tag !== "Approved") return yield* Effect.as(escalationOf(answer), [])
+  const grant = answer.permissions === undefined ? asked : Permissions.meet(asked, answer.permissions)
+  if (answer.scope !== "once") Grants.add(turn, answer.scope, grant)
+  return grant.hosts
 })
 
 const escalationOf = (answer: Answer): Effect.Effect<Escalation> => {

@@ -6,7 +6,7 @@ import { Processes } from "@spindle/core/Processes"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Layer, Stream } from "effect"
-import { CodingTools, CommandRules, SandboxPolicy } from "../../src/index.ts"
+import { CodingTools, CommandRules, NetworkPolicy, Sandbox, SandboxPolicy } from "../../src/index.ts"
 import type * as CommandApproval from "../../src/CommandApproval.ts"
 
 /** A host whose commands fail in a sandbox. `ran` says for each whether it was confined. */
@@ -152,6 +152,154 @@ describe("a command that the sandbox has blocked", () => {
         justification: "to make it",
         reason: "the model asks to run it outside the sandbox"
       })
+    })
+  )
+})
+
+/** A host whose commands reach only listed hosts. They fail until both are allowed. `reached` has the list of each attempt. */
+const networked = (wanted: ReadonlyArray<string>) => {
+  const reached: Array<ReadonlyArray<string>> = []
+  const denials = new Map<string, ReadonlyArray<NetworkPolicy.Denial>>()
+  const processes = Layer.succeed(Processes, {
+    start: ({ processId }) =>
+      Effect.map(SandboxPolicy.Current, (policy) => {
+        const hosts = policy._tag === "FullAccess" || typeof policy.network === "boolean" ? undefined : policy.network
+        reached.push(hosts?.allowed ?? [])
+        const denied = wanted.flatMap((host) => {
+          const reason = hosts === undefined ? "NotListed" : NetworkPolicy.refusalOfHost(hosts, host)
+          return reason === undefined ? [] : [{ _tag: "Denial", host, port: 443, reason } as const]
+        })
+        denials.set(processId, denied)
+        return {
+          processId,
+          pid: 1,
+          output: Stream.empty,
+          exit: Effect.succeed({ exitCode: denied.length === 0 ? 0 : 56 }),
+          gone: Effect.void
+        }
+      }),
+    end: () => Effect.void
+  })
+  const sandbox = Layer.succeed(Sandbox.Sandbox, {
+    available: Effect.void,
+    takeDenials: (processId) => denials.get(processId) ?? []
+  })
+  return { reached, layer: Layer.merge(processes, sandbox) }
+}
+
+interface Networked {
+  readonly policy?: CommandApproval.Options["policy"]
+  readonly hosts: ReadonlyArray<string>
+  readonly decisions: ReadonlyArray<Decided>
+  readonly calls?: number
+}
+
+/** Runs commands that want hosts; the list has `listed.example`, and denies `denied.example`. */
+const runNetworked = Effect.fnUntraced(function* ({ calls = 1, decisions, hosts, policy = "on-request" }: Networked) {
+  const { layer, reached } = networked(hosts)
+  const questions: Array<unknown> = []
+  const approval: CommandApproval.Options = { policy, containment: "sandbox" }
+  const approvals: Approvals = {
+    decide: ({ payload }) => Effect.succeed(decisions[questions.push(payload) - 1]!)
+  }
+  const network = { _tag: "Hosts", allowed: ["listed.example"], denied: ["denied.example"] } as const
+  const commands: SandboxPolicy.SandboxPolicy = { _tag: "ReadOnly", network }
+  const agent = Agent.make({ toolkit: CodingTools.toolkit, approvals: CodingTools.policies({ approval, cwd: "/" }) })
+  const tools = CodingTools.layer({
+    cwd: "/",
+    shell: "/bin/sh",
+    approval,
+    sandbox: { commands, patches: SandboxPolicy.readOnly }
+  }).pipe(Layer.provideMerge(layer), Layer.provideMerge(NodeServices.layer))
+  const services = yield* Layer.build(tools)
+  const harness = yield* Harness.make({
+    script: [
+      ...Array.from({ length: calls }, (_, index) => [
+        Model.call("exec_command", { cmd: "curl", yield_time_ms: 30_000 }, `c${index}`)
+      ]),
+      [Model.text("done")]
+    ],
+    approvals,
+    factory: (_, options) => Effect.provideContext(Session.make(agent, options), services)
+  })
+  yield* harness.run("go")
+  const results = harness
+    .records()
+    .flatMap((one) => (one._tag === "ItemRecorded" && one.item._tag === "ToolResult" ? [String(one.item.output)] : []))
+  return { reached, questions, results }
+})
+
+describe("a command that was denied hosts", () => {
+  const listed = "listed.example"
+
+  it.effect("A4 runs again with the hosts that the person allows, for once", () =>
+    Effect.gen(function* () {
+      const { questions, reached, results } = yield* runNetworked({
+        hosts: ["a.example", "b.example"],
+        decisions: [once, once],
+        calls: 2
+      })
+      const allowed = ["a.example", "b.example", listed]
+      assert.deepStrictEqual(reached, [[listed], allowed, [listed], allowed])
+      assert.deepStrictEqual(questions[0], {
+        command: "curl",
+        cwd: "/",
+        reason: "it was denied hosts that are not in the list",
+        permissions: { network: { hosts: ["a.example", "b.example"] } }
+      })
+      assert.notInclude(results.join(), "was denied")
+    })
+  )
+
+  for (const scope of ["turn", "session"] as const) {
+    it.effect(`does not ask again about a host that is allowed for the ${scope}`, () =>
+      Effect.gen(function* () {
+        const { questions, reached } = yield* runNetworked({
+          hosts: ["a.example"],
+          decisions: [{ _tag: "Approved", scope }],
+          calls: 2
+        })
+        assert.deepStrictEqual(reached, [[listed], ["a.example", listed], ["a.example", listed]])
+        assert.lengthOf(questions, 1)
+      })
+    )
+  }
+
+  it.effect("A4 gets the part of the hosts that the person allows, and asks about the rest", () =>
+    Effect.gen(function* () {
+      const some = (hosts: ReadonlyArray<string>): Decided => ({
+        _tag: "Approved",
+        scope: "turn",
+        permissions: { network: { enabled: true, hosts } }
+      })
+      const { questions, reached, results } = yield* runNetworked({
+        hosts: ["a.example", "b.example"],
+        decisions: [some(["a.example", "more.example", "*"]), some([])]
+      })
+      assert.deepStrictEqual(reached, [[listed], ["a.example", listed]])
+      assert.deepInclude(questions[1], { permissions: { network: { hosts: ["b.example"] } } })
+      assert.include(results[0], "The network proxy: b.example:443 was denied: it is not in the list of allowed hosts.")
+    })
+  )
+
+  it.effect("ends if the person refuses, and the model reads which host was denied", () =>
+    Effect.gen(function* () {
+      const { reached, results } = yield* runNetworked({ hosts: ["a.example"], decisions: [{ _tag: "Denied" }] })
+      assert.deepStrictEqual(reached, [[listed]])
+      assert.include(results[0], "The network proxy: a.example:443 was denied: it is not in the list of allowed hosts.")
+    })
+  )
+
+  it.effect("asks nobody if the policy forbids it, or the list denies the host", () =>
+    Effect.gen(function* () {
+      for (const policy of ["never", { sandboxApproval: false, rules: true }] as const) {
+        const { questions, results } = yield* runNetworked({ policy, hosts: ["a.example"], decisions: [] })
+        assert.deepStrictEqual(questions, [])
+        assert.include(results[0], "a.example:443 was denied")
+      }
+      const { questions, results } = yield* runNetworked({ hosts: ["denied.example"], decisions: [] })
+      assert.deepStrictEqual(questions, [])
+      assert.include(results[0], "denied.example:443 was denied: the list of hosts denies it")
     })
   )
 })

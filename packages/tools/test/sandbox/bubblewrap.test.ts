@@ -85,3 +85,27 @@ describe("wrap", () => {
     assert.deepStrictEqual(words.slice(3, 5), ["\\000\\040\\045\\134\\377", "/usr/bin/bwrap"])
   })
 })
+
+describe("wrap with a network proxy", () => {
+  const network = { node: "/usr/bin/node", socket: "/home/proxy/1.sock", port: 43_128 }
+  const wordsOf = (part: Partial<Bubblewrap.Support>) =>
+    Bubblewrap.wrap(
+      { support: { ...support, ...part }, mounts: [], network, cwd: "/w", command: ["true"] },
+      new Uint8Array()
+    )
+
+  it("puts the sandbox into one whose only process passes connections on", () => {
+    const words = wordsOf({})
+    const inner = words.lastIndexOf("/usr/bin/bwrap")
+    assert.strictEqual(
+      words.slice(4, words.indexOf("-e")).join(" "),
+      "/usr/bin/bwrap --die-with-parent --unshare-user --unshare-net --dev-bind / / -- /usr/bin/node"
+    )
+    assert.deepStrictEqual(words.slice(words.indexOf("-e") + 2, inner - 4), ["/home/proxy/1.sock", "43128", "3"])
+    assert.notInclude(words.slice(inner), "--unshare-net")
+    assert.include(words.slice(inner), "--unshare-pid")
+  })
+
+  it("makes no user namespace where a privileged program can do without", () =>
+    assert.notInclude(wordsOf({ userNamespace: false, disablesUserNamespaces: false }), "--unshare-user"))
+})

@@ -1,4 +1,5 @@
 /** The command line of `bwrap` for a command, as a pure function. */
+import { bridge } from "./bridge.ts"
 
 /** What is mounted over the read-only file system of the host. */
 export interface Mount {
@@ -22,11 +23,19 @@ export interface Support {
   readonly ownProc: boolean
 }
 
+/** A command that reaches only a proxy: on a port of its own loopback address, from which Node passes it to a socket. */
+export interface Proxied {
+  readonly node: string
+  readonly socket: string
+  readonly port: number
+}
+
 /** What to confine. */
 export interface Confined {
   readonly support: Support
   readonly mounts: ReadonlyArray<Mount>
-  readonly network: boolean
+  /** Whether it reaches the network of the host, or what the proxy at a socket allows. */
+  readonly network: boolean | Proxied
   readonly cwd: string
   readonly command: ReadonlyArray<string>
 }
@@ -61,8 +70,36 @@ export const wrap = (confined: Confined, filter: Uint8Array, last = ":"): Readon
   "-c",
   script(last),
   octal(filter),
+  ...(typeof confined.network === "boolean" ? [] : bridged(confined.support, confined.network)),
   confined.support.program,
   ...args(confined)
+]
+
+/**
+ * Returns the words before the command of a sandbox that reaches only a proxy. An outer `bwrap` makes the network namespace.
+ * In it runs Node, which no filter keeps from unix sockets, and the sandbox is its child: in a pid namespace further in, so
+ * that no command reaches Node.
+ */
+const bridged = ({ program, userNamespace }: Support, { node, port, socket }: Proxied): ReadonlyArray<string> => [
+  program,
+  "--die-with-parent",
+  ...(userNamespace ? ["--unshare-user"] : []),
+  "--unshare-net",
+  "--dev-bind",
+  "/",
+  "/",
+  "--",
+  node,
+  "-e",
+  bridge,
+  socket,
+  String(port),
+  filterDescriptor,
+  // a child of Node ignores no signal
+  "/bin/sh",
+  "-c",
+  `trap "" ${signals.join(" ")}; exec "$@"`,
+  "sh"
 ]
 
 /** Returns the arguments of `bwrap`. */
@@ -75,7 +112,7 @@ export const args = ({ command, cwd, mounts, network, support }: Confined): Read
   "--unshare-ipc",
   "--unshare-uts",
   "--unshare-cgroup-try",
-  ...(network ? [] : ["--unshare-net"]),
+  ...(network === false ? ["--unshare-net"] : []),
   "--cap-drop",
   "ALL",
   "--ro-bind",
