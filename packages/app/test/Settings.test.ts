@@ -341,11 +341,29 @@ describe("sandbox_workspace_write", () => {
       assert.deepStrictEqual(policiesOf("danger-full-access", sandbox, "/nowhere/w").commands, { _tag: "FullAccess" })
       assert.deepStrictEqual(policiesOf("read-only", sandbox, "/nowhere/w").commands, {
         _tag: "ReadOnly",
-        network: false
+        network: false,
+        processes: 4_096
       })
       if (policies.commands._tag !== "WorkspaceWrite") throw new Error(policies.commands._tag)
       assert.deepStrictEqual(policies.commands.roots.slice(0, 2), ["/nowhere/w", "/x"])
       assert.lengthOf(policies.commands.protectedPaths, 2)
+    })
+  )
+
+  it.effect("limits the number of processes in both modes, unless it is 0", () =>
+    Effect.gen(function* () {
+      for (const [count, processes] of [
+        ["7", 7],
+        ["0", undefined]
+      ] as const) {
+        const config = [["sandbox_max_processes", count]] as const
+        const { sandbox, warnings } = yield* load({ toml: "", env: { OPENAI_API_KEY: "k" }, config })
+        assert.deepStrictEqual(warnings, [])
+        for (const mode of ["read-only", "workspace-write"] as const) {
+          const { commands } = policiesOf(mode, sandbox, "/w")
+          assert.strictEqual(commands._tag === "FullAccess" ? -1 : commands.processes, processes)
+        }
+      }
     })
   )
 

@@ -22,6 +22,7 @@ import * as Bubblewrap from "./internal/sandbox/bubblewrap.ts"
 import * as Mounts from "./internal/sandbox/mounts.ts"
 import * as Placeholders from "./internal/sandbox/placeholders.ts"
 import * as Probe from "./internal/sandbox/probe.ts"
+import * as ProcessLimit from "./internal/sandbox/processLimit.ts"
 import * as Seatbelt from "./internal/sandbox/seatbelt.ts"
 import * as Seccomp from "./internal/sandbox/seccomp.ts"
 import type { Denial } from "./sandbox/NetworkPolicy.ts"
@@ -241,6 +242,7 @@ interface Linux {
   readonly services: Context.Context<Services>
   readonly placeholders: Placeholders.Placeholders
   readonly filter: Uint8Array
+  readonly processLimit: ProcessLimit.ProcessLimit
   readonly proxy: Options["proxy"]
   readonly support: Effect.Effect<Bubblewrap.Support, SandboxUnavailable>
   /** Why no command can have a proxy; undefined if one can. */
@@ -268,7 +270,8 @@ const onLinux = (
         Effect.provideContext(services)
       )
     )
-    const linux: Linux = { services, placeholders, filter, proxy, support, proxyRefusal }
+    const processLimit = yield* ProcessLimit.make
+    const linux: Linux = { services, placeholders, filter, processLimit, proxy, support, proxyRefusal }
     return { available: support, prepare: (policy, spec) => prepareOnLinux(linux, policy, spec) }
   })
 
@@ -286,7 +289,7 @@ const prepareOnLinux = Effect.fnUntraced(function* (linux: Linux, policy: Confin
 })
 
 const confineOnLinux = Effect.fnUntraced(function* (
-  { filter, placeholders, proxy, proxyRefusal, services, support }: Linux,
+  { filter, placeholders, processLimit, proxy, proxyRefusal, services, support }: Linux,
   { network, policy }: { readonly policy: Confining; readonly network: Bubblewrap.Confined["network"] },
   spec: ProcessSpec
 ) {
@@ -302,10 +305,13 @@ const confineOnLinux = Effect.fnUntraced(function* (
           Effect.mapError(({ path }) => failed(spec, `${path} is a symbolic link, which a sandbox cannot protect`)),
           Effect.provideContext(services)
         )
-  const confined: Bubblewrap.Confined = { support: found, mounts, network, cwd, command }
+  const { processes } = policy
+  const limited = processes === undefined ? undefined : yield* processLimit.acquire(processId, processes)
+  const confined: Bubblewrap.Confined = { support: found, mounts, network, processes, cwd, command }
+  const lines = { first: limited?.line ?? ":", last: placeholders.releaseLine(made) }
   return {
-    command: Bubblewrap.wrap(confined, filter, placeholders.releaseLine(made)),
-    release: placeholders.release(made)
+    command: Bubblewrap.wrap(confined, filter, lines),
+    release: Effect.andThen(placeholders.release(made), limited?.release ?? Effect.void)
   }
 })
 

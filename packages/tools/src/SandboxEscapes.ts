@@ -124,6 +124,7 @@ const make = Effect.fnUntraced(function* (attempt: Attempt, places: Places, befo
       roots: [places.workspace, places.plain],
       scratch: [],
       protectedPaths: [],
+      ...(attempt.processes === undefined ? {} : { processes: attempt.processes }),
       network: attempt.isProxied === true ? { _tag: "Hosts", allowed: ["spindle.example"], denied: [] } : false
     })
   )

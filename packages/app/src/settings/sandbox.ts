@@ -1,6 +1,6 @@
 /**
  * The settings of the sandbox: the mode, the table `sandbox_workspace_write`, and the network of the permission profile that
- * `default_permissions` names. The keys are the reference's.
+ * `default_permissions` names. The keys are the reference's, except `sandbox_max_processes`.
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -22,6 +22,8 @@ export interface SandboxSettings {
   readonly network: NetworkPolicy.NetworkPolicy
   /** The same in read-only mode, which `sandbox_workspace_write` is not about. */
   readonly readOnlyNetwork: NetworkPolicy.NetworkPolicy
+  /** How many processes and threads a command may have at the same time; undefined for any number. */
+  readonly processes: number | undefined
   /** The directories of this program, which commands and patches never write. */
   readonly protectedPaths: ReadonlyArray<string>
 }
@@ -37,12 +39,16 @@ export interface Sources {
   readonly wrong: (key: string, expected: string) => never
 }
 
+/** Enough for the largest builds, and not for a fork bomb. */
+const maxProcesses = 4_096
+
 /** Reads the settings. Roots are relative to the directory of the configuration. */
 export const read = ({ added, directory, env, protectedPaths, table, wrong }: Sources): SandboxSettings => {
   const key = (name: string): Table.Key => `sandbox_workspace_write.${name}`
   const temporary = env["TMPDIR"]
   const hasTemporary = temporary !== undefined && Path.isAbsolute(temporary)
   const network = networkOf(table, wrong)
+  const processes = table.count("sandbox_max_processes") ?? maxProcesses
   return {
     writableRoots: [
       ...(table.list(key("writable_roots")) ?? []).map((root) => Path.resolve(directory, root)),
@@ -54,6 +60,7 @@ export const read = ({ added, directory, env, protectedPaths, table, wrong }: So
     ],
     network: network ?? table.flag(key("network_access")) ?? false,
     readOnlyNetwork: network ?? false,
+    processes: processes === 0 ? undefined : processes,
     protectedPaths
   }
 }
@@ -94,15 +101,20 @@ export interface Policies {
 /** Returns the policies of a working directory. */
 export const policiesOf = (mode: SandboxMode, settings: SandboxSettings, cwd: string): Policies => {
   if (mode === "danger-full-access") return { commands: fullAccess, patches: fullAccess }
-  const { network, protectedPaths, readOnlyNetwork, scratch, writableRoots } = settings
+  const { network, processes, protectedPaths, readOnlyNetwork, scratch, writableRoots } = settings
+  const limit = processes === undefined ? {} : { processes }
   const patches: SandboxPolicy = {
     _tag: "WorkspaceWrite",
     roots: [cwd, ...writableRoots].map(realPath),
     scratch: scratch.map(realPath),
     protectedPaths: protectedPaths.map(realPath),
-    network
+    network,
+    ...limit
   }
-  return { patches, commands: mode === "read-only" ? { _tag: "ReadOnly", network: readOnlyNetwork } : patches }
+  return {
+    patches,
+    commands: mode === "read-only" ? { _tag: "ReadOnly", network: readOnlyNetwork, ...limit } : patches
+  }
 }
 
 /** Returns what commands reach of the network in a mode. */

@@ -16,6 +16,7 @@ const profile: Known = {
     "model_provider",
     "openai_base_url",
     "sandbox_mode",
+    "sandbox_max_processes",
     "model_reasoning_effort",
     "model_reasoning_summary",
     "web_search",

@@ -94,7 +94,7 @@ export const widen = (
   const network = widenNetwork(policy.network, grant)
   if (policy._tag === "WorkspaceWrite") return { ...policy, network, roots: [...policy.roots, ...write] }
   if (write.length === 0) return { ...policy, network }
-  return { _tag: "WorkspaceWrite", roots: write, scratch: [], protectedPaths, network }
+  return { ...policy, _tag: "WorkspaceWrite", roots: write, scratch: [], protectedPaths, network }
 }
 
 const widenNetwork = (policy: NetworkPolicy.NetworkPolicy, { hosts, network }: Grant): NetworkPolicy.NetworkPolicy => {

@@ -17,9 +17,11 @@ const policies: ReadonlyArray<SandboxPolicy.SandboxPolicy> = [
   fullAccess,
   readOnly,
   { _tag: "ReadOnly", network: true },
+  { _tag: "ReadOnly", network: true, processes: 10 },
   { _tag: "ReadOnly", network: { _tag: "Hosts", allowed: ["a.example"], denied: [] } },
   write({ roots: ["/w"] }),
   write({ roots: ["/w"], network: true }),
+  write({ roots: ["/w"], processes: 20 }),
   write({ roots: ["/w"], network: { _tag: "Hosts", allowed: ["*.example"], denied: ["b.example"] } }),
   write({ roots: ["/w/a", "/x"], scratch: ["/tmp"] }),
   write({ roots: ["/w/.git/a"], network: true }),
@@ -49,6 +51,7 @@ const reaches = (policy: SandboxPolicy.SandboxPolicy, host: string): boolean => 
 
 const allows = (policy: SandboxPolicy.SandboxPolicy) => [
   ...paths.filter((path) => refusalOf(policy, path) === undefined),
+  ...[10, 15, 20, 30].filter((count) => policy._tag === "FullAccess" || count <= (policy.processes ?? Infinity)),
   ...["a.example", "b.example", "other"].filter((host) => reaches(policy, host))
 ]
 

@@ -26,6 +26,8 @@ export interface Attempt {
   readonly isLinux: boolean
   /** Whether the command runs until it is ended, which it is when it has printed `ready`. */
   readonly isEndless?: boolean
+  /** How many processes the command may have. */
+  readonly processes?: number
   /** Whether the command reaches the network through a proxy, which lets it reach no host that exists. */
   readonly isProxied?: boolean
 }
@@ -148,6 +150,14 @@ export const attempts: ReadonlyArray<Attempt> = [
     /read-only|permission denied|no such file/i
   ),
   kernel("type into the terminal", () => perl('my $c = "x"; ioctl(STDERR, 0x5412, $c) or die "$!\\n"')),
+  {
+    ...kernel(
+      "start more processes than the limit",
+      () => perl('for (1 .. 200) { defined(my $p = fork) or die "$!\\n"; $p or (sleep 10, exit) }'),
+      /resource temporarily unavailable/i
+    ),
+    processes: 100
+  },
   { ...kernel("leave a daemon behind", ({ tag }) => `${daemon(tag)}; sleep 0.1`), error: undefined },
   endless("leave a daemon behind when ended", ({ tag }) => `${daemon(tag)}; echo ready; exec sleep 1000`),
   endless("survive by many processes", ({ tag }) =>

@@ -36,8 +36,16 @@ export interface Confined {
   readonly mounts: ReadonlyArray<Mount>
   /** Whether it reaches the network of the host, or what the proxy at a socket allows. */
   readonly network: boolean | Proxied
+  /** How many processes there may be; undefined for any number. */
+  readonly processes?: number | undefined
   readonly cwd: string
   readonly command: ReadonlyArray<string>
+}
+
+/** Lines of the shell outside, before and after the command. */
+export interface Lines {
+  readonly first: string
+  readonly last: string
 }
 
 /** The descriptor that `bwrap` reads the filter from. */
@@ -52,9 +60,10 @@ const signals = ["HUP", "INT", "QUIT", "TERM", "TSTP"] as const
  * kills everything inside at once, and no command could clean up. Standard input goes through. This shell is not confined:
  * it runs nothing that it would have to find in the path.
  */
-const script = (last: string) =>
+const script = ({ first, last }: Lines) =>
   [
     `trap "" ${signals.join(" ")}`,
+    first,
     `{ printf "$0" | { exec ${filterDescriptor}<&0 <&4 4<&-; exec "$@"; }; } 4<&0`,
     "code=$?",
     last,
@@ -64,11 +73,13 @@ const script = (last: string) =>
 const octal = (bytes: Uint8Array): string =>
   Array.from(bytes, (byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("")
 
-/** Returns the command that runs a confined one with this filter, and then a last line of the shell outside. */
-export const wrap = (confined: Confined, filter: Uint8Array, last = ":"): ReadonlyArray<string> => [
+const noLines: Lines = { first: ":", last: ":" }
+
+/** Returns the command that runs a confined one with this filter. */
+export const wrap = (confined: Confined, filter: Uint8Array, lines = noLines): ReadonlyArray<string> => [
   "/bin/sh",
   "-c",
-  script(last),
+  script(lines),
   octal(filter),
   ...(typeof confined.network === "boolean" ? [] : bridged(confined.support, confined.network)),
   confined.support.program,
@@ -103,7 +114,7 @@ const bridged = ({ program, userNamespace }: Support, { node, port, socket }: Pr
 ]
 
 /** Returns the arguments of `bwrap`. */
-export const args = ({ command, cwd, mounts, network, support }: Confined): ReadonlyArray<string> => [
+export const args = ({ command, cwd, mounts, network, processes, support }: Confined): ReadonlyArray<string> => [
   // as SIGKILL of this program ends `bwrap`, the init of the namespace ends with it, and everything in there
   "--die-with-parent",
   ...(support.userNamespace ? ["--unshare-user"] : []),
@@ -128,9 +139,21 @@ export const args = ({ command, cwd, mounts, network, support }: Confined): Read
   "--seccomp",
   filterDescriptor,
   "--",
+  ...(processes === undefined || !support.userNamespace ? [] : limited(processes)),
   "/usr/bin/env",
   `--default-signal=${signals.join(",")}`,
   ...command
+]
+
+/**
+ * Sets the resource limit. The kernel counts the processes of a user namespace by themselves; without one it would count all
+ * of the user. Shells call the option by two names.
+ */
+const limited = (processes: number): ReadonlyArray<string> => [
+  "/bin/sh",
+  "-c",
+  '{ ulimit -u "$0" || ulimit -p "$0"; } 2>/dev/null || exit 126; exec "$@"',
+  String(processes)
 ]
 
 /** The narrowest last. */
