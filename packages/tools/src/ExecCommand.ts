@@ -120,6 +120,8 @@ export interface Options {
   readonly bin?: string | undefined
   /** What the command may touch at most. Default: full access. */
   readonly sandbox?: SandboxPolicy.SandboxPolicy | undefined
+  /** What commands never write, even if a person lets them write around it. */
+  readonly protectedPaths?: ReadonlyArray<string> | undefined
   /** Decides what happens after the sandbox has blocked a command. By default the model only reads its output. */
   readonly onBlocked?: ((params: Parameters, callId: string) => Effect.Effect<Escalation, never, Turn>) | undefined
   /** Returns which hosts a command may reach that failed without them. By default none. */
@@ -209,13 +211,19 @@ export const run: (
   const escalation = yield* onBlocked(params, callId)
   if (escalation === "advise") return `${blockedAdvice}\n${text}`
   if (escalation === "report") return text
-  return (yield* attempt(params, callId, { ...options, sandbox: SandboxPolicy.fullAccess })).text
+  const sandbox = escalation === "retry" ? SandboxPolicy.fullAccess : widen(options, escalation)
+  return (yield* attempt(params, callId, { ...options, sandbox })).text
 })
 
 const withHosts = (options: Options, hosts: ReadonlyArray<string>): Options => ({
   ...options,
-  sandbox: Permissions.widen(options.sandbox ?? SandboxPolicy.fullAccess, { ...Permissions.none, hosts }, [])
+  sandbox: widen(options, { ...Permissions.none, hosts })
 })
+
+const widen = (
+  { protectedPaths = [], sandbox = SandboxPolicy.fullAccess }: Options,
+  grant: Permissions.Grant
+): SandboxPolicy.SandboxPolicy => Permissions.widen(sandbox, grant, protectedPaths)
 
 type Services = Turn | Commands | Processes | FileSystem.FileSystem | Path.Path
 

@@ -64,19 +64,25 @@ export const run: (
   if (Permissions.isEmpty(asked)) {
     return yield* new ToolFailure({ detail: "The user was not asked: the request has no permission." })
   }
+  const less = Permissions.partsOf(asked)
+  const id = callId === undefined ? undefined : CallId.make(callId)
   const answer = yield* turn.ask({
     kind: "permissions",
     tool: tool.name,
-    ...(callId === undefined ? {} : { callId: CallId.make(callId) }),
-    payload: { ...(reason === undefined ? {} : { reason }), permissions: Permissions.of(asked) },
+    ...(id === undefined ? {} : { callId: id }),
+    payload: {
+      ...(reason === undefined ? {} : { reason }),
+      permissions: Permissions.of(asked),
+      ...(less.length === 0 ? {} : { less })
+    },
     // a grant is remembered by the sandbox
     keys: []
   })
   const decision = yield* Answers.given(answer)
   if (decision._tag === "Answered") return yield* new ToolFailure({ detail: "The user gave no decision." })
-  const grant = decision.permissions === undefined ? asked : Permissions.meet(asked, decision.permissions)
   const scope = decision.scope === "session" ? "session" : "turn"
-  Grants.add(turn, scope, grant)
+  const approved = { ...decision, scope } as const
+  const grant = yield* Grants.take(turn, { callId: id, tool: tool.name }, { asked, approved })
   return JSON.stringify({ permissions: Permissions.of(grant), scope })
 })
 

@@ -43,6 +43,9 @@ export interface Grant {
 /** Nothing. */
 export const none: Grant = { network: false, hosts: [], write: [] }
 
+/** As much as a policy without a sandbox permits. */
+export const everything: Grant = { network: true, hosts: ["*"], write: ["/"] }
+
 /** Whether a grant permits nothing. */
 export const isEmpty = ({ hosts, network, write }: Grant): boolean =>
   !network && hosts.length === 0 && write.length === 0
@@ -63,6 +66,25 @@ export const of = ({ hosts, network, write }: Grant): Permissions => ({
 })
 
 const decode = Schema.decodeUnknownOption(Permissions)
+
+/** Whether a value has the form of permissions. */
+export const isPermissions = Schema.is(Permissions)
+
+/** A part of what is asked for, which a person may grant alone: how it is called, and an answer's `permissions`. */
+export interface Less {
+  readonly label: string
+  readonly permissions: Permissions
+}
+
+/** Returns the parts of what is asked for, each by itself; none if there is only one. */
+export const partsOf = ({ hosts, network, write }: Grant): ReadonlyArray<Less> => {
+  const parts: ReadonlyArray<Less> = [
+    ...(network ? [{ label: "only the network", permissions: of({ ...none, network }) }] : []),
+    ...hosts.map((host) => ({ label: `only ${host}`, permissions: of({ ...none, hosts: [host] }) })),
+    ...write.map((path) => ({ label: `only to write ${path}`, permissions: of({ ...none, write: [path] }) }))
+  ]
+  return parts.length > 1 ? parts : []
+}
 
 /** Returns what an answer grants of what was asked. An answer in another form grants nothing. */
 export const meet = (asked: Grant, granted: unknown): Grant =>

@@ -99,6 +99,7 @@ describe("a command that the sandbox has blocked", () => {
             cwd: "/",
             reason: "the sandbox blocked it",
             sandbox: "it lets commands read",
+            less: [{ label: "in the sandbox, with the network", permissions: { network: { enabled: true } } }],
             amendment: [["touch", "made"]]
           }
         ])
@@ -245,7 +246,11 @@ describe("a command that was denied hosts", () => {
         command: "curl",
         cwd: "/",
         reason: "it was denied hosts that are not in the list",
-        permissions: { network: { hosts: ["a.example", "b.example"] } }
+        permissions: { network: { hosts: ["a.example", "b.example"] } },
+        less: [
+          { label: "only a.example", permissions: { network: { hosts: ["a.example"] } } },
+          { label: "only b.example", permissions: { network: { hosts: ["b.example"] } } }
+        ]
       })
       assert.notInclude(results.join(), "was denied")
     })
@@ -301,5 +306,132 @@ describe("a command that was denied hosts", () => {
       assert.deepStrictEqual(questions, [])
       assert.include(results[0], "denied.example:443 was denied: the list of hosts denies it")
     })
+  )
+})
+
+/** Runs an escalated command, or one that the sandbox blocks. Returns the policy of each attempt. */
+const runLess = Effect.fnUntraced(function* ({
+  decision,
+  isEscalated,
+  policy
+}: {
+  readonly decision: Decided
+  readonly isEscalated: boolean
+  readonly policy: CommandApproval.Options["policy"]
+}) {
+  const ran: Array<SandboxPolicy.SandboxPolicy> = []
+  const processes = Layer.succeed(Processes, {
+    start: ({ processId }) =>
+      Effect.map(SandboxPolicy.Current, (current) => {
+        ran.push(current)
+        return {
+          processId,
+          pid: 1,
+          output: Stream.make(new TextEncoder().encode("Read-only file system")),
+          exit: Effect.succeed({ exitCode: 1 }),
+          gone: Effect.void
+        }
+      }),
+    end: () => Effect.void
+  })
+  const approval: CommandApproval.Options = { policy, containment: "sandbox" }
+  const questions: Array<unknown> = []
+  const approvals: Approvals = {
+    decide: ({ payload }) => {
+      questions.push(payload)
+      return Effect.succeed(decision)
+    }
+  }
+  const patches: SandboxPolicy.SandboxPolicy = {
+    _tag: "WorkspaceWrite",
+    roots: [],
+    scratch: [],
+    protectedPaths: ["/out/home"],
+    network: false
+  }
+  const agent = Agent.make({ toolkit: CodingTools.toolkit, approvals: CodingTools.policies({ approval, cwd: "/" }) })
+  const tools = CodingTools.layer({
+    cwd: "/",
+    shell: "/bin/sh",
+    approval,
+    sandbox: { commands: SandboxPolicy.readOnly, patches }
+  }).pipe(Layer.provideMerge(processes), Layer.provideMerge(NodeServices.layer))
+  const services = yield* Layer.build(tools)
+  const harness = yield* Harness.make({
+    script: [
+      [Model.call("exec_command", { cmd: "make", ...(isEscalated ? outside : {}) }, "c1")],
+      [Model.text("done")]
+    ],
+    approvals,
+    factory: (_, options) => Effect.provideContext(Session.make(agent, options), services)
+  })
+  yield* harness.run("go")
+  const decided = harness
+    .records()
+    .flatMap((one) => (one._tag === "CallDecided" && one.permissions !== undefined ? [one.permissions] : []))
+  return { ran, questions, decided }
+})
+
+const outside = { sandbox_permissions: "require_escalated", justification: "to build" }
+
+describe("a command that is granted less than it asks for", () => {
+  const granted = (permissions: unknown): Decided => ({ _tag: "Approved", scope: "once", permissions })
+  const withOut = {
+    _tag: "WorkspaceWrite",
+    roots: ["/out"],
+    scratch: [],
+    protectedPaths: ["/out/home"],
+    network: false
+  } as const
+
+  const rows: ReadonlyArray<readonly [permissions: object, policy: SandboxPolicy.SandboxPolicy]> = [
+    [{}, SandboxPolicy.readOnly],
+    [{ network: { enabled: true } }, { _tag: "ReadOnly", network: true }],
+    [
+      { network: { hosts: ["a.example"] } },
+      { _tag: "ReadOnly", network: { _tag: "Hosts", allowed: ["a.example"], denied: [] } }
+    ],
+    [{ file_system: { write: ["/out"] } }, withOut]
+  ]
+  for (const [permissions, policy] of rows) {
+    it.effect(`A4 runs once, in the sandbox, with ${JSON.stringify(permissions)} and nothing else`, () =>
+      Effect.gen(function* () {
+        const { decided, questions, ran } = yield* runLess({
+          policy: "on-request",
+          isEscalated: true,
+          decision: granted(permissions)
+        })
+        assert.deepStrictEqual(ran, [policy])
+        assert.deepStrictEqual(decided, [permissions])
+        assert.deepInclude(questions[0], {
+          less: [
+            { label: "in the sandbox", permissions: {} },
+            { label: "in the sandbox, with the network", permissions: { network: { enabled: true } } }
+          ]
+        })
+      })
+    )
+  }
+
+  it.effect("A4 does not run on an answer in another form", () =>
+    Effect.gen(function* () {
+      const decision = granted({ network: "all" })
+      const { decided, ran } = yield* runLess({ policy: "on-request", isEscalated: true, decision })
+      assert.deepStrictEqual([ran, decided], [[], []])
+    })
+  )
+
+  it.effect(
+    "A4 runs again in the sandbox after it was blocked, with what was granted, and is not asked about again",
+    () =>
+      Effect.gen(function* () {
+        const decision = granted({ file_system: { write: ["/out"] } })
+        const { decided, questions, ran } = yield* runLess({ policy: "on-failure", isEscalated: false, decision })
+        assert.deepStrictEqual(ran, [SandboxPolicy.readOnly, withOut])
+        assert.deepStrictEqual(decided, [{ file_system: { write: ["/out"] } }])
+        assert.lengthOf(questions, 1)
+        const nothing = yield* runLess({ policy: "on-failure", isEscalated: false, decision: granted({}) })
+        assert.deepStrictEqual([nothing.ran, nothing.decided], [[SandboxPolicy.readOnly], [{}]])
+      })
   )
 })

@@ -101,9 +101,14 @@ describe("request_permissions", () => {
       const wanted = { network: { enabled: true }, file_system: { write: ["link"] } }
       const granted = { network: { enabled: true }, file_system: { write: [join(cwd, "out")] } }
       for (const scope of ["turn", "session"] as const) {
-        const { asked, result, turn } = askPermissions(cwd, wanted, { _tag: "Approved", scope })
+        const { asked, recorded, result, turn } = askPermissions(cwd, wanted, { _tag: "Approved", scope })
         assert.deepStrictEqual(JSON.parse(yield* result), { permissions: granted, scope })
-        assert.deepStrictEqual(asked[0]?.payload, { reason: "why", permissions: granted })
+        const less = [
+          { label: "only the network", permissions: { network: granted.network } },
+          { label: `only to write ${join(cwd, "out")}`, permissions: { file_system: granted.file_system } }
+        ]
+        assert.deepStrictEqual(asked[0]?.payload, { reason: "why", permissions: granted, less })
+        assert.deepStrictEqual(recorded, [])
         const later = { ...turn, turnId: turnId("t2") }
         const grant = { network: true, hosts: [], write: [join(cwd, "out")] }
         assert.deepStrictEqual(Grants.of(turn), grant)
@@ -137,7 +142,7 @@ describe("request_permissions", () => {
     Effect.gen(function* () {
       const wanted = { network: { hosts: ["*.a.example", "b.example"] } }
       const less = { network: { enabled: true, hosts: ["x.a.example", "c.example"] } }
-      const { asked, result, turn } = askPermissions("/", wanted, {
+      const { asked, recorded, result, turn } = askPermissions("/", wanted, {
         _tag: "Approved",
         scope: "session",
         permissions: less
@@ -146,7 +151,13 @@ describe("request_permissions", () => {
         permissions: { network: { hosts: ["x.a.example"] } },
         scope: "session"
       })
-      assert.deepStrictEqual(asked[0]?.payload, { reason: "why", permissions: wanted })
+      const part = (host: string) => ({ label: `only ${host}`, permissions: { network: { hosts: [host] } } })
+      const parts = [part("*.a.example"), part("b.example")]
+      assert.deepStrictEqual(asked[0]?.payload, { reason: "why", permissions: wanted, less: parts })
+      assert.deepStrictEqual(
+        recorded.map(({ permissions }) => permissions),
+        [{ network: { hosts: ["x.a.example"] } }]
+      )
       assert.deepStrictEqual(Grants.of(turn), { network: false, hosts: ["x.a.example"], write: [] })
     })
   )

@@ -1,7 +1,11 @@
 /** The permissions that a person has granted to the commands of a session, for one turn or until the session ends. */
-import type { TurnId } from "@spindle/core/Ids"
+import * as Effect from "effect/Effect"
+import type { CallId, TurnId } from "@spindle/core/Ids"
+import type { Approved } from "@spindle/core/Op"
 import type { Turn, TurnSession } from "@spindle/core/Turn"
-import { both, type Grant, none } from "../../sandbox/Permissions.ts"
+import * as Permissions from "../../sandbox/Permissions.ts"
+
+type Grant = Permissions.Grant
 
 interface Grants {
   session: Grant
@@ -14,8 +18,8 @@ const bySession = new WeakMap<TurnSession, Grants>()
 /** Returns what is granted in a turn. */
 export const of = ({ session, turnId }: Pick<Turn, "session" | "turnId">): Grant => {
   const grants = bySession.get(session)
-  if (grants === undefined) return none
-  return grants.turn?.turnId === turnId ? both(grants.session, grants.turn.grant) : grants.session
+  if (grants === undefined) return Permissions.none
+  return grants.turn?.turnId === turnId ? Permissions.both(grants.session, grants.turn.grant) : grants.session
 }
 
 /** Adds a grant. */
@@ -24,8 +28,36 @@ export const add = (
   scope: "turn" | "session",
   grant: Grant
 ): void => {
-  const grants = bySession.get(session) ?? { session: none, turn: undefined }
+  const grants = bySession.get(session) ?? { session: Permissions.none, turn: undefined }
   bySession.set(session, grants)
-  if (scope === "session") grants.session = both(grants.session, grant)
-  else grants.turn = { turnId, grant: grants.turn?.turnId === turnId ? both(grants.turn.grant, grant) : grant }
+  if (scope === "session") grants.session = Permissions.both(grants.session, grant)
+  else
+    grants.turn = { turnId, grant: grants.turn?.turnId === turnId ? Permissions.both(grants.turn.grant, grant) : grant }
 }
+
+/** Which call asked. */
+export interface Asker {
+  readonly callId: CallId | undefined
+  readonly tool: string
+}
+
+/** What a call asked for, and the answer. */
+export interface Answered {
+  readonly asked: Grant
+  readonly approved: Pick<Approved, "permissions" | "scope">
+}
+
+/**
+ * Returns what an answer grants of what a call asked for. It holds for the turn or the session if the answer says so, and
+ * less than was asked for is recorded.
+ */
+export const take = Effect.fnUntraced(function* (turn: Turn, { callId, tool }: Asker, { approved, asked }: Answered) {
+  const { permissions, scope } = approved
+  const grant = permissions === undefined ? asked : Permissions.meet(asked, permissions)
+  if (permissions !== undefined && callId !== undefined) {
+    const granted = Permissions.of(grant)
+    yield* turn.recordDecision({ callId, tool, permission: "allow", source: "policy", permissions: granted })
+  }
+  if (scope !== "once") add(turn, scope, grant)
+  return grant
+})
