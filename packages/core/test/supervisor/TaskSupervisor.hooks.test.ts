@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { abortedOf, bench, hook, hung } from "./fixtures/supervisor.ts"
+import { abortedOf, bench, hook, hung } from "../fixtures/supervisor.ts"
 
 describe("abort hook", () => {
   it.effect("runs after the task has ended, with the reason, and before the job is settled", () =>

@@ -3,7 +3,7 @@ import type { AbortReason } from "@spindle/core/Outcome"
 import * as TaskSupervisor from "@spindle/core/TaskSupervisor"
 import { Cause, Deferred, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { abortedOf, bench, hook, hung } from "./fixtures/supervisor.ts"
+import { abortedOf, bench, hook, hung } from "../fixtures/supervisor.ts"
 
 describe("start", () => {
   it.effect("S6 a job is registered before its task runs", () =>
