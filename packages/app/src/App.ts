@@ -47,9 +47,11 @@ import type * as Scope from "effect/Scope"
 import type * as HttpClient from "effect/http/HttpClient"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as CodingAgent from "./CodingAgent.ts"
+import * as Connectors from "./connectors/Connectors.ts"
 import * as HookCommands from "./HookCommands.ts"
 import * as HookSettings from "./hooks/HookSettings.ts"
 import * as Instructions from "./Instructions.ts"
+import * as McpLogins from "./mcp/McpLogins.ts"
 import * as Models from "./Models.ts"
 import * as PatchCommand from "./PatchCommand.ts"
 import * as RuleFiles from "./RuleFiles.ts"
@@ -79,7 +81,7 @@ export type Services =
 /** What the layer is made from. */
 export interface Options<E> extends CodingAgent.Options {
   readonly serveScripted: Models.ServeScripted<E>
-  readonly tracing: Omit<Tracing.Options, "hasNetworkProxy">
+  readonly tracing: Tracing.Options
 }
 
 /**
@@ -101,14 +103,8 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E | McpFail
         snapshots(options.settings.home)
       )
     ),
-    Layer.provideMerge(
-      Tracing.layer(options.settings.telemetry, { ...options.tracing, hasNetworkProxy: hasNetworkProxy(options) })
-    )
+    Layer.provideMerge(Tracing.layer(options.settings, options.tracing))
   )
-
-/** Whether the settings let commands reach the network only through the proxy. */
-const hasNetworkProxy = ({ settings }: CodingAgent.Options): boolean =>
-  typeof networkIn(settings.sandboxMode, settings.sandbox) !== "boolean"
 
 /** The sandbox of this machine, with a network proxy whose sockets are below a home. */
 export const sandboxFor = (home: string) =>
@@ -146,7 +142,11 @@ const mcp = ({ cwd, settings, tracing }: Pick<Options<never>, "cwd" | "settings"
     approval: settings.sandboxMode === "danger-full-access" && settings.approvalPolicy !== "untrusted" ? "allow" : "ask"
   }).pipe(
     Layer.provideMerge(
-      McpServers.layer({ variables: process.env, program: { name: "spindle", version: tracing.version } })
+      McpServers.layer({
+        variables: process.env,
+        program: { name: "spindle", version: tracing.version },
+        grants: McpLogins.grants(settings.home)
+      })
     ),
     Layer.merge(
       Layer.provide(Layer.effect(TurnHeaders)(TurnMetadata.make({ cwd, sandbox: settings.sandboxMode })), Git.layer)
@@ -190,18 +190,28 @@ const networkOf = ({ sandbox, sandboxMode }: Settings.Settings): ReadonlyArray<r
   ]
 }
 
-/** The skills that a prompt names, and the commands that the configuration names as hooks. */
-const hooks = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem | Processes> =>
+/** The skills and apps that a prompt names, and the commands that the configuration names as hooks. */
+const hooks = ({
+  cwd,
+  settings
+}: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem | Processes | McpTools.McpTools> =>
   Layer.unwrap(
     Effect.gen(function* () {
       const found = yield* HookSettings.load(settings, cwd)
       const { home, model } = settings
       const approvalPolicy = nameOf(settings.approvalPolicy)
       const shell = yield* ExecCommand.defaultShell
-      const skills = Skills.hooks(placesOf(settings, cwd))
-      if (found.handlers.length === 0 && found.problems.length === 0) return Hooks.layer(skills)
+      const places = placesOf(settings, cwd)
+      const hasApps = settings.mcpServers.some(({ apps }) => apps === true)
+      const skills = Skills.hooks(places)
+      const own = hasApps ? Hooks.combine(skills, Connectors.hooks(places)) : skills
+      if (found.handlers.length === 0 && found.problems.length === 0) return Hooks.layer(own)
       const commands = HookCommands.make({ settings: found, cwd, home, shell, model, approvalPolicy })
-      return Hooks.layer(Hooks.combine(skills, commands))
+      const interruptHookLimit = HookSettings.interruptLimitMillis(found)
+      return Layer.merge(
+        Hooks.layer(Hooks.combine(own, commands)),
+        Layer.succeed(SessionConfig, { ...defaults, interruptHookLimit })
+      )
     })
   )
 
@@ -275,7 +285,8 @@ export const open = (
     const groups = yield* ProcessGroups.ProcessGroups
     const servers = yield* McpServers.McpServers
     const killTargets = () => [...groups.killTargets(), ...servers.pids().map((pid) => -pid)]
-    const turns = settings.snapshots ? yield* TurnSnapshots.make(cwd) : undefined
+    const known = yield* Models.KnownModels
+    const turns = settings.features.isEnabled("undo") ? yield* TurnSnapshots.make(cwd) : undefined
     let from = 0
     const onEvent = (event: SessionEvent) => {
       if (from === 0 && isRecord(event)) from = event.seq
@@ -293,9 +304,9 @@ export const open = (
       CodingAgent.withLimits(settings),
       Effect.provideService(CurrentTurnContext, () => turnContext(settings, cwd)),
       Effect.provideService(SessionConfig, {
-        ...defaults,
+        ...(yield* SessionConfig),
         ...retriesOf(settings),
-        compactFromTokens: settings.modelSizes.get(settings.model)?.compactFromTokens
+        compactFromTokens: known(settings.model)?.compactFromTokens
       })
     )
     // the session is leased now: no other process works on its snapshots
