@@ -19,6 +19,11 @@ const common = {
   parallel: Schema.optionalKey(Schema.Boolean),
   /** Whether the server receives the headers of the turn (contract M1). Default false: they describe the project. */
   turnHeaders: Schema.optionalKey(Schema.Boolean),
+  /**
+   * Whether its tools are those of apps, which a program may offer by turn. The metadata of a tool names its app; a tool
+   * without it belongs to an app with the name of the server. Default false.
+   */
+  apps: Schema.optionalKey(Schema.Boolean),
   /** The revision of the protocol. Default `2025-11-25`, which includes the ones before. */
   protocol: Schema.optionalKey(Schema.Literals(["2025-11-25", "2026-07-28"]))
 }

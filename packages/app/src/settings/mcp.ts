@@ -36,6 +36,7 @@ const serverOf = (
       disabledTools: table.list([at, "disabled_tools"]),
       parallel: table.flag([at, "supports_parallel_tool_calls"]),
       turnHeaders: table.flag([at, "turn_headers"]),
+      apps: table.flag([at, "apps"]),
       protocol: table.choice([at, "protocol_version"], protocols)
     })
   }
