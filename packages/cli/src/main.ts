@@ -79,6 +79,10 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       return yield* Mcp.add(places, command.server)
     case "McpRemove":
       return yield* Mcp.remove(places, command.name)
+    case "McpLogin":
+      return yield* Mcp.login(places, command)
+    case "McpLogout":
+      return yield* Mcp.logout(places, command.name)
     case "FeaturesList":
       return yield* Features.list({ ...places, ...command.options, flags: command.options })
     case "Login":

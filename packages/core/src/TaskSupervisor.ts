@@ -104,6 +104,13 @@ export interface Cleanup {
   readonly drain?: Duration.Input | undefined
 }
 
+/** What runs after an abort, for at most `limit`. It is then interrupted, and named as a straggler if it keeps running. */
+export interface AbortHook {
+  readonly name: string
+  readonly limit: Duration.Input
+  readonly run: (reason: AbortReason) => Effect.Effect<void>
+}
+
 /** A task and what its owner does around it. All effects run in the context that the supervisor was made in. */
 export interface Job<A, E, S = void> {
   readonly name: string
@@ -119,9 +126,8 @@ export interface Job<A, E, S = void> {
   readonly onAbort: "interrupt" | "signal"
   /** How long an abort waits for the task and the clean-ups; 0 means not at all. */
   readonly grace: Duration.Input
-  /** Runs after an abort, once the task has ended or been fenced, for at most `abortHookLimit`. */
-  readonly abortHook: ((reason: AbortReason) => Effect.Effect<void>) | undefined
-  readonly abortHookLimit: Duration.Input
+  /** Run one after the other after an abort, once the task has ended or been fenced. */
+  readonly abortHooks: ReadonlyArray<AbortHook>
   /**
    * Runs exactly once, uninterruptible, when the job has ended and before the slot is free. It must be bounded in time,
    * and must not die: the slot would stay taken.
@@ -324,7 +330,7 @@ class Supervisor implements TaskSupervisor {
     return true
   }
 
-  /** The owner, which alone settles. It is not interruptible, and bounded by the grace period, the hook and `settle`. */
+  /** The owner, which alone settles. It is not interruptible, and bounded by the grace period, the hooks and `settle`. */
   private own<A, E, S>(attempt: Attempt<A, E, S>): Effect.Effect<void> {
     const { job, running, task } = attempt
     const ended = Effect.suspend(() =>
@@ -426,7 +432,7 @@ interface Open {
 
 /**
  * The timed race of an abort (I2, I3): the task and the clean-ups, concurrently, against the grace period; then the
- * hook. Returns everything that took part.
+ * hooks. Returns everything that took part.
  */
 const stop = Effect.fnUntraced(function* <A, E, S>(
   context: Context.Context<never>,
@@ -447,14 +453,13 @@ const stop = Effect.fnUntraced(function* <A, E, S>(
     if (task.pollUnsafe() === undefined) task.interruptUnsafe()
   }
   running.fenced = true
-  if (job.abortHook !== undefined) {
-    const { abortHook } = job
+  for (const { limit, name, run } of job.abortHooks) {
     const hook = forkDetached(
       context,
-      Effect.suspend(() => abortHook(reason))
+      Effect.suspend(() => run(reason))
     )
-    yield* Effect.timeoutOption(Fiber.await(hook), job.abortHookLimit)
-    open.push({ straggler: { kind: "hook", name: `${job.name} abort hook` }, fiber: hook })
+    yield* Effect.timeoutOption(Fiber.await(hook), limit)
+    open.push({ straggler: { kind: "hook", name }, fiber: hook })
     hook.interruptUnsafe()
   }
   return open

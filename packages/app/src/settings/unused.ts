@@ -65,6 +65,9 @@ const profile: Known = {
         "bearer_token_env_var",
         "http_headers",
         "env_http_headers",
+        "oauth_client_id",
+        "oauth_client_secret_env_var",
+        "scopes",
         "enabled",
         "required",
         "startup_timeout_sec",
@@ -73,6 +76,7 @@ const profile: Known = {
         "disabled_tools",
         "supports_parallel_tool_calls",
         "turn_headers",
+        "apps",
         "protocol_version"
       )
     }

@@ -5,12 +5,12 @@
  * programs that drive the reference write them. Anything wrong is one `UsageError` with a message of one line.
  */
 import { parseArgs } from "node:util"
-import type { NewServer } from "@spindle/app/McpFile"
 import type { ApprovalPolicy, SandboxMode } from "@spindle/app/Settings"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Flags from "./Flags.ts"
 import type { ColorMode, Flag, Topic } from "./Flags.ts"
+import * as McpArguments from "./mcpArguments.ts"
 import * as AccountArguments from "./accountArguments.ts"
 import * as FeatureArguments from "./featureArguments.ts"
 import * as SessionArguments from "./sessionArguments.ts"
@@ -85,9 +85,7 @@ export type Command =
     }
   | SessionArguments.Sessions
   | { readonly _tag: "HooksList" | "HooksTrust" }
-  | { readonly _tag: "McpList"; readonly json: boolean }
-  | { readonly _tag: "McpAdd"; readonly server: NewServer }
-  | { readonly _tag: "McpRemove"; readonly name: string }
+  | McpArguments.McpCommand
   | { readonly _tag: "FeaturesList"; readonly options: TurnOptions }
   | AccountArguments.Account
   | { readonly _tag: "Trace"; readonly session: Resume; readonly outputFile: string | undefined }
@@ -263,6 +261,9 @@ const valueOf = (flag: Flag, topic: Topic, token: OptionToken): string => {
   return value
 }
 
+const configOf = (topic: Topic, values: Values) =>
+  McpArguments.pairsOf("config", { values, refuse: (detail) => refuse(topic, detail) })
+
 const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Command => {
   const only = (count: number, ask: string) =>
     rest.length > count ? refuse(topic, `unexpected "${rest[count]}"; ${ask}`) : undefined
@@ -290,13 +291,13 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       only(0, `${topic} takes nothing else`)
       return topic === "hooks list" ? { _tag: "HooksList" } : { _tag: "HooksTrust" }
     case "mcp list":
-      only(0, "mcp list takes flags only")
-      return { _tag: "McpList", json: values.has("json") }
     case "mcp add":
-      return { _tag: "McpAdd", server: newServer(topic, rest, values) }
     case "mcp remove":
-      only(1, "give one name")
-      return { _tag: "McpRemove", name: rest[0] || refuse(topic, "give the name of a server") }
+    case "mcp login":
+    case "mcp logout": {
+      const name = topic.slice("mcp ".length) as (typeof Flags.mcpCommands)[number]
+      return McpArguments.commandOf(name, { rest, values, refuse: (detail) => refuse(topic, detail) })
+    }
     case "features list":
       only(0, "features list takes flags only")
       return { _tag: "FeaturesList", options: turnOptions(topic, values) }
@@ -306,7 +307,7 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       return AccountArguments.accountOf(topic, {
         rest,
         values,
-        config: pairs(topic, "config", values),
+        config: configOf(topic, values),
         refuse: (detail) => refuse(topic, detail)
       })
     case "trace": {
@@ -349,34 +350,6 @@ const sandbox = (topic: Topic, words: ReadonlyArray<string>, values: Values): Co
   return { _tag: "Sandbox", words, cwd, config, sandboxMode, addedDirectories }
 }
 
-const newServer = (topic: Topic, [name, command, ...args]: ReadonlyArray<string>, values: Values): NewServer => {
-  if (name === undefined || !/^[\w-]+$/.test(name)) {
-    return refuse(topic, "give a name of letters, digits, - and _")
-  }
-  const url = values.get("url")?.[0]
-  const bearerTokenVariable = values.get("bearer-token-env-var")?.[0]
-  const env = pairs(topic, "env", values)
-  if (url !== undefined) {
-    if (command !== undefined || env.length > 0) return refuse(topic, "give either --url or a command")
-    if (!/^https?:$/.test(URL.parse(url)?.protocol ?? "")) {
-      return refuse(topic, `--url needs a URL that begins with http:// or https://, not "${url}"`)
-    }
-    return { _tag: "Http", name, url, ...(bearerTokenVariable === undefined ? {} : { bearerTokenVariable }) }
-  }
-  if (command === undefined) return refuse(topic, "give --url, or -- and a command")
-  if (bearerTokenVariable !== undefined) return refuse(topic, "--bearer-token-env-var needs --url")
-  return { _tag: "Stdio", name, command, args, env: Object.fromEntries(env) }
-}
-
-/** The values `KEY=VALUE` of a flag. */
-const pairs = (topic: Topic, flag: string, values: Values): ReadonlyArray<readonly [key: string, value: string]> =>
-  (values.get(flag) ?? []).map((pair) => {
-    const at = pair.indexOf("=")
-    return at > 0
-      ? [pair.slice(0, at).trim(), pair.slice(at + 1)]
-      : refuse(topic, `--${flag} needs KEY=VALUE, not "${pair}"`)
-  })
-
 const undo = (id: string | undefined, values: Values): Command => ({
   _tag: "Undo",
   session: id === undefined ? { _tag: "Last", all: false } : { _tag: "Id", id },
@@ -416,7 +389,7 @@ const turnOptions = (topic: Topic, values: Values): TurnOptions => {
     color: (one("color") ?? "auto") as ColorMode,
     cwd: one("cd"),
     model: one("model"),
-    config: pairs(topic, "config", values),
+    config: configOf(topic, values),
     approvalPolicy,
     sandboxMode,
     outputSchemaFile: one("output-schema"),

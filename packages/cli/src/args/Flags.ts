@@ -12,7 +12,7 @@ export const sessionsCommands = ["list", "show", "archive", "unarchive", "proces
 export const hooksCommands = ["list", "trust"] as const
 
 /** The commands below `mcp`. */
-export const mcpCommands = ["list", "add", "remove"] as const
+export const mcpCommands = ["list", "add", "remove", "login", "logout"] as const
 
 /** The commands below `features`. */
 export const featuresCommands = ["list"] as const
@@ -35,6 +35,8 @@ export const topics = [
   "mcp list",
   "mcp add",
   "mcp remove",
+  "mcp login",
+  "mcp logout",
   "features",
   "features list",
   "login",
@@ -239,6 +241,13 @@ export const flags: ReadonlyArray<Flag> = [
     repeats: true,
     commands: ["mcp add"],
     summary: "a variable for the command of the server"
+  },
+  { name: "no-browser", commands: ["mcp login"], summary: "print the address of the login and open no browser" },
+  {
+    name: "scopes",
+    takes: "LIST",
+    commands: ["mcp login"],
+    summary: "the permissions to ask for, separated by commas or spaces; default: those that the server names"
   },
   { name: "with-api-key", commands: ["login"], summary: "read the key from stdin" },
   {

@@ -41,7 +41,7 @@ const pages: { readonly [topic in Topic]: Page } = {
       ["sessions archive ID", "hide a session from the list (undo: unarchive ID)"],
       ["sessions processes ID", "list the running processes of a session (--end: end them)"],
       ["hooks list", "list the commands that run as hooks here"],
-      ["mcp list", "list the MCP servers (mcp add, mcp remove)"],
+      ["mcp list", "list the MCP servers (mcp add, remove, login, logout)"],
       ["features list", "list what can be switched on and off"],
       ["login", "store the key of a model provider (login status, logout)"],
       ["trace ID", "write a session as an HTML page (--last: as above)"],
@@ -153,8 +153,15 @@ const pages: { readonly [topic in Topic]: Page } = {
     examples: [["spindle hooks trust", ""]]
   },
   mcp: {
-    usage: ["spindle mcp list [--json]", "spindle mcp add NAME ...", "spindle mcp remove NAME"],
-    about: "Lists, adds and removes the MCP servers of config.toml. Their tools are named mcp__NAME__TOOL.",
+    usage: [
+      "spindle mcp list [--json]",
+      "spindle mcp add NAME ...",
+      "spindle mcp remove NAME",
+      "spindle mcp login NAME [FLAGS]",
+      "spindle mcp logout NAME"
+    ],
+    about:
+      "Lists, adds and removes the MCP servers of config.toml, and logs in to them. Their tools are named mcp__NAME__TOOL.",
     examples: [["spindle mcp add --help", "flags and examples of a command"]]
   },
   "mcp list": {
@@ -172,8 +179,26 @@ const pages: { readonly [topic in Topic]: Page } = {
   },
   "mcp remove": {
     usage: ["spindle mcp remove NAME"],
-    about: "Removes an MCP server from config.toml.",
+    about: "Removes an MCP server from config.toml, and the login to it.",
     examples: [["spindle mcp remove docs", ""]]
+  },
+  "mcp login": {
+    usage: ["spindle mcp login NAME [FLAGS]"],
+    about:
+      "Logs in to an MCP server over HTTP with the browser. The token is stored in the home, for this user only, and renewed when needed.",
+    more: [
+      "The browser must run on this machine: it comes back to an address of it. The login ends after five minutes."
+    ],
+    examples: [
+      ["spindle mcp login docs", ""],
+      ["spindle mcp login docs --no-browser", "print the address only"],
+      ['spindle mcp login docs --scopes "read write"', "ask for other permissions"]
+    ]
+  },
+  "mcp logout": {
+    usage: ["spindle mcp logout NAME"],
+    about: "Removes the login to an MCP server from this machine.",
+    examples: [["spindle mcp logout docs", ""]]
   },
   features: {
     usage: ["spindle features list [FLAGS]"],

@@ -146,6 +146,17 @@ describe("parse", () => {
     assert.include(refused("mcp", "add", "a", "b", "--bearer-token-env-var", "T"), "needs --url")
     assert.include(refused("mcp", "add", "a", "b", "--env", "A"), '--env needs KEY=VALUE, not "A"')
     assert.include(refused("mcp", "remove"), "give the name of a server")
+    const login = { _tag: "McpLogin", name: "a", opensBrowser: true, scopes: undefined } as const
+    assert.deepStrictEqual(ok("mcp", "login", "a"), login)
+    assert.deepStrictEqual(ok("mcp", "login", "--no-browser", "a", "--scopes", "read, write"), {
+      ...login,
+      opensBrowser: false,
+      scopes: ["read", "write"]
+    })
+    assert.deepStrictEqual(ok("mcp", "logout", "a"), { _tag: "McpLogout", name: "a" })
+    assert.include(refused("mcp", "login", "a", "b"), 'unexpected "b"; give one name')
+    assert.include(refused("mcp", "login", "a", "--scopes", ","), "--scopes needs the name of a permission")
+    assert.include(refused("mcp", "logout"), "give the name of a server")
     assert.include(refused("mcp", "remove", "a", "--url", "b"), "spindle mcp remove has no flag --url")
   })
 

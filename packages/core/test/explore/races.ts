@@ -32,6 +32,9 @@ import * as VirtualFiles from "../fixtures/virtualFiles.ts"
 import { request } from "./kinds.ts"
 import { gainingTooLittle, recordingMeanwhile } from "./racesOfCompactions.ts"
 import { endings } from "./racesOfEnds.ts"
+import { input } from "./racesOfInput.ts"
+import { ofHooks } from "./racesOfHooks.ts"
+import { ofSelections } from "./racesOfSelections.ts"
 import { alongside } from "./racesOfTasks.ts"
 import {
   conversation,
@@ -525,8 +528,7 @@ const waitingForTheSlot: Exploration = {
         run: () => Deferred.await(ended),
         onAbort: "interrupt",
         grace: 10,
-        abortHook: undefined,
-        abortHookLimit: 10,
+        abortHooks: [],
         settle: () => Effect.void,
         onFree: () => {},
         onStragglerEnd: () => {}
@@ -607,6 +609,9 @@ export const races = named({
   waitingForAnAnswer,
   ...endings,
   ...alongside,
+  ...input,
+  ...ofHooks,
+  ...ofSelections,
   replacements,
   lookingForIdle,
   openedTwice,
