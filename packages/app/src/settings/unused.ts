@@ -28,7 +28,8 @@ const profile: Known = {
     "project_root_markers",
     "allow_login_shell",
     "model_context_window",
-    "model_auto_compact_token_limit"
+    "model_auto_compact_token_limit",
+    "model_max_output_tokens"
   ),
   shell_environment_policy: {
     ...names("inherit", "ignore_default_excludes", "exclude", "include_only"),
