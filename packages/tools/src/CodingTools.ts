@@ -3,7 +3,7 @@
  * policies and the handlers.
  */
 import * as Effect from "effect/Effect"
-import type * as FileSystem from "effect/FileSystem"
+import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
 import type * as Tool from "effect/ai/Tool"
@@ -22,6 +22,7 @@ import * as PatchCommand from "./internal/patch/patchCommand.ts"
 import * as PatchJournal from "./internal/patch/patchJournal.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
 import * as ShellWords from "./ShellWords.ts"
+import * as TurnDiff from "./TurnDiff.ts"
 import * as WriteStdin from "./WriteStdin.ts"
 
 /** The tools. */
@@ -145,6 +146,12 @@ export interface Options {
    * next. Without it such a patch stays half done.
    */
   readonly journals?: string | undefined
+  /**
+   * Where the journals of the patches are kept that commands apply with the program `apply_patch`, so that such a patch
+   * becomes part of the diff of its turn, and a cut one is finished or rolled back too. Commands must be allowed to write
+   * there, and other users must not. A journal of a command counts only for the files of `cwd` that a command may change.
+   */
+  readonly commandJournals?: string | undefined
   readonly sandbox?:
     | { readonly commands: SandboxPolicy.SandboxPolicy; readonly patches: SandboxPolicy.SandboxPolicy }
     | undefined
@@ -156,16 +163,40 @@ export const layer = (
 ): Layer.Layer<Tool.HandlersFor<Tools> | Commands.Commands, never, FileSystem.FileSystem | Path.Path | Processes> =>
   Layer.provideMerge(Layer.mergeAll(handlers(options), checks(options), recovery(options)), Commands.layer)
 
-const recovery = ({ journals }: Options) =>
+const recovery = (options: Options) =>
   Layer.effectDiscard(
-    journals === undefined
-      ? Effect.void
-      : Effect.matchEffect(PatchJournal.recover(journals), {
-          onSuccess: (recovered) =>
-            Effect.forEach(recovered, (one) => Effect.logWarning(describe(one)), { discard: true }),
-          onFailure: (error) => Effect.logWarning(`cannot look for patches that were cut off: ${error.message}`)
-        })
+    Effect.matchEffect(Effect.andThen(recoverOwn(options), recoverCommands(options)), {
+      onSuccess: () => Effect.void,
+      onFailure: (error) => Effect.logWarning(`cannot look for patches that were cut off: ${error.message}`)
+    })
   )
+
+const recoverIn = (directory: string) =>
+  Effect.flatMap(PatchJournal.recover(directory), (recovered) =>
+    Effect.forEach(recovered, (one) => Effect.logWarning(describe(one)), { discard: true })
+  )
+
+const recoverOwn = ({ journals }: Options) => (journals === undefined ? Effect.void : recoverIn(journals))
+
+/** The patches of commands are recovered within what a command may do. Each session has its directory. */
+const recoverCommands = Effect.fnUntraced(function* ({ commandJournals, cwd, sandbox = noSandbox }: Options) {
+  if (commandJournals === undefined) return
+  const fileSystem = yield* FileSystem.FileSystem
+  if (!(yield* fileSystem.exists(commandJournals))) return
+  const workspace: SandboxPolicy.SandboxPolicy = {
+    _tag: "WorkspaceWrite",
+    roots: [yield* Effect.orElseSucceed(fileSystem.realPath(cwd), () => cwd)],
+    scratch: [],
+    protectedPaths: [],
+    network: false
+  }
+  for (const session of yield* fileSystem.readDirectory(commandJournals)) {
+    yield* recoverIn(`${commandJournals}/${session}`).pipe(
+      SandboxPolicy.within(workspace),
+      SandboxPolicy.within(sandbox.commands)
+    )
+  }
+})
 
 const describe = ({ paths, result, untouched }: PatchJournal.Recovered): string => {
   const done = result === "finished" ? "was finished" : "was undone"
@@ -197,11 +228,13 @@ const handlers = (options: Options) =>
             ExecCommand.run(params, toolCallId, {
               ...options,
               shell,
+              variables: reportsOf(turn, options),
               sandbox: isEscalated(params) ? SandboxPolicy.fullAccess : grantedIn(turn, { commands, patches }),
               onBlocked: onBlocked(options)
             })
-          ).pipe(Effect.provideContext(context)),
-        write_stdin: (params, { toolCallId }) => Effect.provideContext(WriteStdin.run(params, toolCallId), context),
+          ).pipe(Effect.ensuring(collect(options)), Effect.provideContext(context)),
+        write_stdin: (params, { toolCallId }) =>
+          WriteStdin.run(params, toolCallId).pipe(Effect.ensuring(collect(options)), Effect.provideContext(context)),
         apply_patch: ({ input }, { toolCallId }) =>
           ApplyPatch.run(input, toolCallId, options).pipe(
             SandboxPolicy.within(patches),
@@ -211,6 +244,19 @@ const handlers = (options: Options) =>
       })
     })
   )
+
+/** The variable by which the patches of a command report to its session. */
+const reportsOf = ({ sessionId }: Turn, { commandJournals }: Options) =>
+  commandJournals === undefined ? undefined : { [ApplyPatch.reportsName]: `${commandJournals}/${sessionId}` }
+
+/** Adds the patches that commands of the session have applied to the diff of the turn. */
+const collect = (options: Options): Effect.Effect<void, never, Turn | FileSystem.FileSystem | Path.Path> =>
+  Effect.gen(function* () {
+    const turn = yield* Turn
+    const directory = reportsOf(turn, options)?.[ApplyPatch.reportsName]
+    if (directory === undefined) return
+    for (const files of yield* PatchJournal.collect(directory, options.cwd)) yield* TurnDiff.record(turn, files)
+  }).pipe(Effect.catch((error) => Effect.logWarning(`cannot read the patches of commands: ${error.message}`)))
 
 const checks = (options: Options) =>
   Layer.effect(
