@@ -137,6 +137,8 @@ export interface Options {
   readonly cwd: string
   readonly shell?: string | undefined
   readonly login?: boolean | undefined
+  /** See `WriteStdin.Options`. */
+  readonly maxPollMillis?: number | undefined
   /** A directory of programs that commands find before those of their path. */
   readonly bin?: string | undefined
   /** Decides about a command that the sandbox has blocked: what {@link policies} got. By default nobody is asked. */
@@ -234,7 +236,10 @@ const handlers = (options: Options) =>
             })
           ).pipe(Effect.ensuring(collect(options)), Effect.provideContext(context)),
         write_stdin: (params, { toolCallId }) =>
-          WriteStdin.run(params, toolCallId).pipe(Effect.ensuring(collect(options)), Effect.provideContext(context)),
+          WriteStdin.run(params, toolCallId, options).pipe(
+            Effect.ensuring(collect(options)),
+            Effect.provideContext(context)
+          ),
         apply_patch: ({ input }, { toolCallId }) =>
           ApplyPatch.run(input, toolCallId, options).pipe(
             SandboxPolicy.within(patches),
