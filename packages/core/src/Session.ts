@@ -287,8 +287,9 @@ const makeParts = <R>(
 }
 
 /** How long the turn in the slot may take to end when its session closes: what each part is allowed. */
-const closeLimit = ({ grace, journalDeadline }: SessionConfig, { abortHookMillis }: Turns): number =>
-  millis(grace) + abortHookMillis + 2 * millis(journalDeadline)
+const closeLimit = ({ grace, journalDeadline }: SessionConfig, { abortHooksMillis }: Turns): number =>
+  // the clean-ups that wait for the hooks have another grace period
+  2 * millis(grace) + abortHooksMillis + 2 * millis(journalDeadline)
 
 /** Stops what runs, settles it, ends delegates and processes, and ends the streams; bounded in time (S7). */
 const close = Effect.fnUntraced(function* ({
@@ -340,6 +341,7 @@ const makeService = (parts: Parts, writer: JournalWriter): Session => {
     awaitIdle: queue.awaitIdle,
     snapshot: Effect.sync(() => ({
       sessionId,
+      title: recorder.state.title,
       seq: recorder.state.seq,
       status: statusOf(parts),
       turnId: recorder.state.turn?.turnId,

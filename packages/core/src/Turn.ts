@@ -193,6 +193,8 @@ export interface Turn {
 
   /** The history as the next model request would carry it: calls and results paired, in order (I6). */
   readonly history: Effect.Effect<ReadonlyArray<Item>>
+  /** The items of the history that this turn has recorded, in order. */
+  readonly items: Effect.Effect<ReadonlyArray<Item>>
   /**
    * How many tokens the next model request costs with this history: as reported by the provider for the part that it has
    * seen, and for the rest an estimate that is scaled as the last report requires.

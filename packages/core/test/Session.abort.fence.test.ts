@@ -40,6 +40,7 @@ const members = (turn: Turn): { readonly [member: string]: Effect.Effect<unknown
   contextTokens: turn.contextTokens,
   record: turn.record({ _tag: "AssistantMessage", text: "late record" }),
   note: turn.note(NoteKind.make("late", { data: Schema.String }), "late"),
+  items: turn.items,
   replaceHistory: turn.replaceHistory([{ _tag: "AssistantMessage", text: "late history" }]),
   say: turn.say("late words"),
   output: turn.output(CallId.make("c"), "late output"),

@@ -30,10 +30,12 @@ import { Queue } from "../../src/internal/session/queue.ts"
 import { journalOf, numbered, sessionId, warning } from "../fixtures/records.ts"
 import * as VirtualFiles from "../fixtures/virtualFiles.ts"
 import { request } from "./kinds.ts"
-import { calls } from "./racesOfCalls.ts"
 import { gainingTooLittle, recordingMeanwhile } from "./racesOfCompactions.ts"
 import { endings } from "./racesOfEnds.ts"
-import { alongside } from "./racesOfTasks.ts"
+import { input } from "./racesOfInput.ts"
+import { ofHooks } from "./racesOfHooks.ts"
+import { ofSelections } from "./racesOfSelections.ts"
+import { alongside, calls } from "./racesOfTasks.ts"
 import {
   conversation,
   type Exploration,
@@ -526,8 +528,7 @@ const waitingForTheSlot: Exploration = {
         run: () => Deferred.await(ended),
         onAbort: "interrupt",
         grace: 10,
-        abortHook: undefined,
-        abortHookLimit: 10,
+        abortHooks: [],
         settle: () => Effect.void,
         onFree: () => {},
         onStragglerEnd: () => {}
@@ -609,6 +610,9 @@ export const races = named({
   ...endings,
   ...calls,
   ...alongside,
+  ...input,
+  ...ofHooks,
+  ...ofSelections,
   replacements,
   lookingForIdle,
   openedTwice,
