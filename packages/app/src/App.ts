@@ -122,10 +122,21 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
       const { commands, patches } = policiesOf(settings.sandboxMode, settings.sandbox, cwd)
       const { approval } = yield* CodingAgent.approvalsOf({ cwd, settings })
       const sandbox = isSandboxed ? commands : fullAccess
+      const scratch = sandbox._tag === "WorkspaceWrite" ? sandbox.scratch : []
+      const commandJournals = yield* Effect.try({
+        try: () => PatchCommand.journalsUnsafe(settings.home, scratch),
+        catch: (error) => error as Error
+      }).pipe(
+        Effect.catch(({ message }) =>
+          Effect.as(Effect.logWarning(`patches of scripts are not part of the diff of a turn: ${message}`), undefined)
+        )
+      )
       const coding = CodingTools.layer({
         cwd,
+        commandJournals,
         approval,
         login: settings.commands.allowsLoginShell,
+        maxPollMillis: settings.commands.maxPollMillis,
         journals: Path.join(settings.home, "patches"),
         bin: PatchCommand.isInstalled(settings.home) ? PatchCommand.directoryOf(settings.home) : undefined,
         sandbox: { commands: sandbox, patches }
