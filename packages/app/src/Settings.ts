@@ -244,7 +244,8 @@ const read = (sources: Sources): Settings => {
       env: sources.env,
       directory,
       protectedPaths: [home(sources), directory],
-      added: sources.flags.addedDirectories ?? []
+      added: sources.flags.addedDirectories ?? [],
+      wrong: (key, expected) => wrongType(file, key, expected)
     }),
     reasoningEffort: table.text("model_reasoning_effort"),
     reasoningSummary: table.text("model_reasoning_summary"),

@@ -15,6 +15,8 @@ export interface Options {
   readonly write: (text: string) => void
   /** The version of the program. */
   readonly version: string
+  /** Whether commands reach the network only through the proxy. */
+  readonly hasNetworkProxy: boolean
 }
 
 /** The most spans that are shown. */
@@ -50,7 +52,7 @@ type SpanData = Parameters<Modules["SpanTree"]["make"]>[0][number]
 const layerOf = (
   { SpanTree, Telemetry }: Modules,
   settings: TelemetrySettings | undefined,
-  { features, isShown, version, write }: Options & Pick<Settings, "features">
+  { features, hasNetworkProxy, isShown, version, write }: Options & Pick<Settings, "features">
 ): Layer.Layer<never, never, HttpClient.HttpClient> => {
   if (settings === undefined || (settings.traces !== "otlp" && settings.metrics === "none")) {
     return Telemetry.layerConsole({
@@ -86,7 +88,8 @@ const layerOf = (
     metrics: {
       tags: { "app.version": version },
       sets: ["spindle", "gen_ai", ...(features.isEnabled("reference_metrics") ? (["reference"] as const) : [])],
-      memoryEnabled: features.isEnabled("memories")
+      memoryEnabled: features.isEnabled("memories"),
+      networkProxy: Effect.succeed(hasNetworkProxy)
     },
     onDropped: (count) => void (lost += count),
     ...given("timeout", settings.timeoutMillis),

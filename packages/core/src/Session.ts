@@ -288,7 +288,7 @@ const makeParts = <R>(
 
 /** How long the turn in the slot may take to end when its session closes: what each part is allowed. */
 const closeLimit = ({ grace, journalDeadline }: SessionConfig, { abortHooksMillis }: Turns): number =>
-  millis(grace) + abortHooksMillis + 2 * millis(journalDeadline)
+  2 * millis(grace) + abortHooksMillis + 2 * millis(journalDeadline)
 
 /** Stops what runs, settles it, ends delegates and processes, and ends the streams; bounded in time (S7). */
 const close = Effect.fnUntraced(function* ({

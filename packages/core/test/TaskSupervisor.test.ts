@@ -565,6 +565,69 @@ describe("abort hook", () => {
     })
   )
 
+  it.effect(
+    "is followed by the clean-ups that wait for it, which are named if they take longer than another grace period",
+    () =>
+      Effect.gen(function* () {
+        const { ended, log, slots, start, supervisor } = yield* bench
+        const clean = (name: string, run: Effect.Effect<void> = Effect.void, afterHook = true) =>
+          slots.at(-1)!.onAbort({
+            kind: "cleanup",
+            name,
+            afterHook,
+            run: () =>
+              Effect.andThen(
+                run,
+                Effect.sync(() => void log.push(name))
+              )
+          })
+        const waiting = Effect.andThen(
+          Effect.sleep("10 millis"),
+          Effect.sync(() => {
+            log.push("hook")
+            clean("added by the hook")
+          })
+        )
+        start("job", Effect.never, { abortHooks: [hook(() => waiting)] })
+        clean("late")
+        clean("first", Effect.void, false)
+        clean("hung", hung)
+        supervisor.abort("Interrupted")
+        yield* TestClock.adjust("109 millis")
+        assert.deepStrictEqual(log.slice(1), ["first", "hook", "late", "added by the hook"])
+        assert.lengthOf(ended, 0)
+        yield* TestClock.adjust("1 millis")
+        yield* supervisor.awaitIdle
+        assert.deepStrictEqual(abortedOf(ended[0]).stragglers, [{ kind: "cleanup", name: "hung" }])
+      })
+  )
+
+  it.effect("does not keep clean-ups from running if it takes all of its limit, or does not exist", () =>
+    Effect.gen(function* () {
+      const { log, slots, start, supervisor } = yield* bench
+      const clean = (name: string) =>
+        slots
+          .at(-1)!
+          .onAbort({ kind: "cleanup", name, afterHook: true, run: () => Effect.sync(() => void log.push(name)) })
+      start("job", Effect.never, { abortHooks: [hook(() => Effect.never)] })
+      clean("after a hook that hangs")
+      supervisor.abort("Interrupted")
+      yield* TestClock.adjust("100 millis")
+      yield* supervisor.awaitIdle
+      start("other", Effect.never)
+      clean("without a hook")
+      supervisor.abort("Interrupted")
+      yield* supervisor.awaitIdle
+      start("third", Effect.void)
+      clean("of a job that returns")
+      yield* supervisor.awaitIdle
+      assert.deepStrictEqual(
+        log.filter((one) => /^(after|without|of) a/.test(one)),
+        ["after a hook that hangs", "without a hook"]
+      )
+    })
+  )
+
   it.effect("does not run if the task returns", () =>
     Effect.gen(function* () {
       const { log, start, supervisor } = yield* bench

@@ -17,6 +17,7 @@ const profile: Known = {
     "openai_base_url",
     "cli_auth_credentials_store",
     "sandbox_mode",
+    "sandbox_max_processes",
     "model_reasoning_effort",
     "model_reasoning_summary",
     "web_search",
@@ -39,6 +40,8 @@ const profile: Known = {
   // `Features` names the unknown ones
   features: true,
   sandbox_workspace_write: names("writable_roots", "network_access", "exclude_slash_tmp", "exclude_tmpdir_env_var"),
+  default_permissions: true,
+  permissions: { "*": { network: { enabled: true, domains: true } } },
   otel: names("environment", "log_user_prompt", "exporter", "trace_exporter", "metrics_exporter"),
   agents: {
     ...names("max_threads", "max_depth", "job_max_runtime_seconds"),

@@ -76,6 +76,8 @@ export const mutants = {
   "record-before-sending": { by: "program", breaks: /^J8/ },
   "record-before-running": { by: "lookingForItsCall", breaks: /^J8/ },
   "durable-before-the-slot-is-free": { by: "program", breaks: /I8 the next turn|^P2|^S2/ },
+  "closing-starts-no-nested-call": { by: "nestingAfterAbort", breaks: /^I2 TaskNote/ },
+  "nested-calls-end-with-their-call": { by: "nestingMeanwhile", breaks: /^I3 a call that has ended/ },
   "abort-checked-before-handler": { by: "callingSlowly", breaks: /^I2 a handler started/ },
   "carried-once": { by: "takingTwice", breaks: /^(P2|P6)/ },
   "fence-after-a-response": { by: "samplingLate", breaks: /^I3 a straggler got/ },

@@ -30,6 +30,7 @@ import { Queue } from "../../src/internal/session/queue.ts"
 import { journalOf, numbered, sessionId, warning } from "../fixtures/records.ts"
 import * as VirtualFiles from "../fixtures/virtualFiles.ts"
 import { request } from "./kinds.ts"
+import { calls } from "./racesOfCalls.ts"
 import { gainingTooLittle, recordingMeanwhile } from "./racesOfCompactions.ts"
 import { endings } from "./racesOfEnds.ts"
 import { input } from "./racesOfInput.ts"
@@ -608,6 +609,7 @@ export const races = named({
   leavingAQuestion,
   waitingForAnAnswer,
   ...endings,
+  ...calls,
   ...alongside,
   ...input,
   ...ofHooks,

@@ -20,10 +20,10 @@ import * as McpTools from "@spindle/mcp/McpTools"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
-import { type Connector, Found, mentioned, searchTool, selectionOf, slugOf } from "./connectors/mentions.ts"
-import { rank } from "./connectors/ranking.ts"
-import type { Places } from "./Instructions.ts"
-import * as Skills from "./Skills.ts"
+import { type Connector, Found, mentioned, searchTool, selectionOf, slugOf } from "./mentions.ts"
+import { rank } from "./ranking.ts"
+import type { Places } from "../Instructions.ts"
+import * as Skills from "../Skills.ts"
 
 /** From this number of tools of apps onwards, a request offers a selection of them. */
 export const directLimit = 100
