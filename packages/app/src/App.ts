@@ -57,7 +57,7 @@ import * as PatchCommand from "./PatchCommand.ts"
 import * as RuleFiles from "./RuleFiles.ts"
 import * as SessionLease from "./SessionLease.ts"
 import type * as Settings from "./Settings.ts"
-import * as NetworkProxy from "./NetworkProxy.ts"
+import * as NetworkProxy from "./sandbox/NetworkProxy.ts"
 import { networkIn, policiesOf } from "./settings/sandbox.ts"
 import * as Skills from "./Skills.ts"
 import * as Undo from "./tasks/UndoTask.ts"
@@ -81,7 +81,7 @@ export type Services =
 /** What the layer is made from. */
 export interface Options<E> extends CodingAgent.Options {
   readonly serveScripted: Models.ServeScripted<E>
-  readonly tracing: Omit<Tracing.Options, "hasNetworkProxy">
+  readonly tracing: Tracing.Options
 }
 
 /**
@@ -103,14 +103,8 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E | McpFail
         snapshots(options.settings.home)
       )
     ),
-    Layer.provideMerge(
-      Tracing.layer(options.settings, { ...options.tracing, hasNetworkProxy: hasNetworkProxy(options) })
-    )
+    Layer.provideMerge(Tracing.layer(options.settings, options.tracing))
   )
-
-/** Whether the settings let commands reach the network only through the proxy. */
-const hasNetworkProxy = ({ settings }: CodingAgent.Options): boolean =>
-  typeof networkIn(settings.sandboxMode, settings.sandbox) !== "boolean"
 
 /** The sandbox of this machine, with a network proxy whose sockets are below a home. */
 export const sandboxFor = (home: string) =>
