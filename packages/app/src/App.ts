@@ -47,9 +47,11 @@ import type * as Scope from "effect/Scope"
 import type * as HttpClient from "effect/http/HttpClient"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as CodingAgent from "./CodingAgent.ts"
+import * as Connectors from "./connectors/Connectors.ts"
 import * as HookCommands from "./HookCommands.ts"
 import * as HookSettings from "./hooks/HookSettings.ts"
 import * as Instructions from "./Instructions.ts"
+import * as McpLogins from "./mcp/McpLogins.ts"
 import * as Models from "./Models.ts"
 import * as PatchCommand from "./PatchCommand.ts"
 import * as RuleFiles from "./RuleFiles.ts"
@@ -100,7 +102,7 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E | McpFail
         snapshots(options.settings.home)
       )
     ),
-    Layer.provideMerge(Tracing.layer(options.settings.telemetry, options.tracing))
+    Layer.provideMerge(Tracing.layer(options.settings, options.tracing))
   )
 
 /** The sandbox of this machine. */
@@ -134,7 +136,11 @@ const mcp = ({ cwd, settings, tracing }: Pick<Options<never>, "cwd" | "settings"
     approval: settings.sandboxMode === "danger-full-access" && settings.approvalPolicy !== "untrusted" ? "allow" : "ask"
   }).pipe(
     Layer.provideMerge(
-      McpServers.layer({ variables: process.env, program: { name: "spindle", version: tracing.version } })
+      McpServers.layer({
+        variables: process.env,
+        program: { name: "spindle", version: tracing.version },
+        grants: McpLogins.grants(settings.home)
+      })
     ),
     Layer.merge(
       Layer.provide(Layer.effect(TurnHeaders)(TurnMetadata.make({ cwd, sandbox: settings.sandboxMode })), Git.layer)
@@ -170,18 +176,28 @@ const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, n
 const hasNetwork = ({ sandbox, sandboxMode }: Settings.Settings): boolean =>
   sandboxMode === "danger-full-access" || (sandboxMode === "workspace-write" && sandbox.network)
 
-/** The skills that a prompt names, and the commands that the configuration names as hooks. */
-const hooks = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem | Processes> =>
+/** The skills and apps that a prompt names, and the commands that the configuration names as hooks. */
+const hooks = ({
+  cwd,
+  settings
+}: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem | Processes | McpTools.McpTools> =>
   Layer.unwrap(
     Effect.gen(function* () {
       const found = yield* HookSettings.load(settings, cwd)
       const { home, model } = settings
       const approvalPolicy = nameOf(settings.approvalPolicy)
       const shell = yield* ExecCommand.defaultShell
-      const skills = Skills.hooks(placesOf(settings, cwd))
-      if (found.handlers.length === 0 && found.problems.length === 0) return Hooks.layer(skills)
+      const places = placesOf(settings, cwd)
+      const hasApps = settings.mcpServers.some(({ apps }) => apps === true)
+      const skills = Skills.hooks(places)
+      const own = hasApps ? Hooks.combine(skills, Connectors.hooks(places)) : skills
+      if (found.handlers.length === 0 && found.problems.length === 0) return Hooks.layer(own)
       const commands = HookCommands.make({ settings: found, cwd, home, shell, model, approvalPolicy })
-      return Hooks.layer(Hooks.combine(skills, commands))
+      const interruptHookLimit = HookSettings.interruptLimitMillis(found)
+      return Layer.merge(
+        Hooks.layer(Hooks.combine(own, commands)),
+        Layer.succeed(SessionConfig, { ...defaults, interruptHookLimit })
+      )
     })
   )
 
@@ -255,7 +271,8 @@ export const open = (
     const groups = yield* ProcessGroups.ProcessGroups
     const servers = yield* McpServers.McpServers
     const killTargets = () => [...groups.killTargets(), ...servers.pids().map((pid) => -pid)]
-    const turns = settings.snapshots ? yield* TurnSnapshots.make(cwd) : undefined
+    const known = yield* Models.KnownModels
+    const turns = settings.features.isEnabled("undo") ? yield* TurnSnapshots.make(cwd) : undefined
     let from = 0
     const onEvent = (event: SessionEvent) => {
       if (from === 0 && isRecord(event)) from = event.seq
@@ -273,9 +290,9 @@ export const open = (
       CodingAgent.withLimits(settings),
       Effect.provideService(CurrentTurnContext, () => turnContext(settings, cwd)),
       Effect.provideService(SessionConfig, {
-        ...defaults,
+        ...(yield* SessionConfig),
         ...retriesOf(settings),
-        compactFromTokens: settings.modelSizes.get(settings.model)?.compactFromTokens
+        compactFromTokens: known(settings.model)?.compactFromTokens
       })
     )
     // the session is leased now: no other process works on its snapshots

@@ -1,5 +1,5 @@
 /**
- * The agent of this application: a coding agent. With `features.multi_agent` it can start other agents.
+ * The agent of this application: a coding agent. With the feature `multi_agent` it can start other agents.
  */
 import * as Agent from "@spindle/core/Agent"
 import * as CompactTask from "@spindle/core/CompactTask"
@@ -10,7 +10,7 @@ import * as Limits from "@spindle/delegate/Limits"
 import type * as SubAgents from "@spindle/delegate/SubAgents"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
 import type { Git } from "@spindle/tools/Git"
-import * as McpTools from "@spindle/mcp/McpTools"
+import type * as McpTools from "@spindle/mcp/McpTools"
 import { Sandbox, type SandboxUnavailable } from "@spindle/tools/Sandbox"
 import type { Snapshots } from "@spindle/tools/Snapshots"
 import * as CodingTools from "@spindle/tools/CodingTools"
@@ -21,6 +21,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
+import * as Connectors from "./connectors/Connectors.ts"
 import { type MakeModel, NamedModels } from "./Models.ts"
 import * as ReviewTask from "./tasks/ReviewTask.ts"
 import * as UndoTask from "./tasks/UndoTask.ts"
@@ -68,7 +69,7 @@ interface Common {
   readonly instructions: string
   readonly policies: Agent.Policies<OwnTools>
   readonly agents: AgentSettings
-  readonly sources: ReadonlyArray<typeof McpTools.source>
+  readonly sources: ReadonlyArray<typeof Connectors.source>
   readonly tasks: ReturnType<typeof tasksIn>
 }
 
@@ -92,7 +93,7 @@ const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
   const parts: Common = {
     instructions: settings.instructions ?? instructions(cwd),
     agents: settings.agents ?? noAgents,
-    sources: settings.mcpServers.length === 0 ? [] : [McpTools.source],
+    sources: settings.mcpServers.length === 0 ? [] : [Connectors.source],
     tasks: tasksIn(cwd),
     policies: {
       ...CodingTools.policies({ approval, patches, cwd }),
@@ -140,9 +141,9 @@ const choicesOf = ({ models, roles }: AgentSettings) => ({
 
 const agentOf = (options: Options): Effect.Effect<Agent.Agent<Needs>, never, Sandbox> =>
   Effect.map(common(options), (parts) => {
-    const { agents, hasJsRepl } = options.settings
+    const { agents, features } = options.settings
     const agent = agents === undefined ? alone(parts) : leading(parts)
-    return hasJsRepl ? agent : Agent.withoutTools(agent, JsRepl.names)
+    return features.isEnabled("js_repl") ? agent : Agent.withoutTools(agent, JsRepl.names)
   })
 
 /** The agent of the session. */

@@ -144,7 +144,7 @@ export const make = <R>(
 ): Effect.Effect<Session, SessionNotFound | SessionBusy | JournalFailed, R | Model | Journal | Scope.Scope> =>
   makeSession(agent, options)
 
-/** A session as a layer; see {@link Session.make}. */
+/** A session as a layer; see {@link make}. */
 export const layer = <R>(
   agent: Agent<R>,
   options: SessionOptions = {}
@@ -288,8 +288,8 @@ const makeParts = <R>(
 }
 
 /** How long the turn in the slot may take to end when its session closes: what each part is allowed. */
-const closeLimit = ({ grace, journalDeadline }: SessionConfig, { abortHookMillis }: Turns): number =>
-  millis(grace) + abortHookMillis + 2 * millis(journalDeadline)
+const closeLimit = ({ grace, journalDeadline }: SessionConfig, { abortHooksMillis }: Turns): number =>
+  2 * millis(grace) + abortHooksMillis + 2 * millis(journalDeadline)
 
 /** Stops what runs, settles it, ends delegates and processes, and ends the streams; bounded in time (S7). */
 const close = Effect.fnUntraced(function* ({

@@ -125,8 +125,7 @@ const job = (command: Extract<Command, { readonly _tag: "Start" }>, ran: Ran): T
   },
   onAbort: command.onAbort,
   grace: "100 millis",
-  abortHook: undefined,
-  abortHookLimit: "100 millis",
+  abortHooks: [],
   settle: (how) =>
     Effect.andThen(
       Effect.sync(() => void ran.settled.push(how)),

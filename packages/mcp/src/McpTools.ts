@@ -6,6 +6,7 @@
  * gone, at the next request.
  */
 import type { CallId } from "@spindle/core/Ids"
+import type { ToolSpec } from "@spindle/core/Model"
 import * as Tools from "@spindle/core/Tools"
 import type { ToolEntry, ToolPolicy, ToolSource, ToolTable } from "@spindle/core/ToolSource"
 import { Turn, type TurnSession } from "@spindle/core/Turn"
@@ -13,6 +14,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as McpSchema from "effect/ai/McpSchema"
 import * as Tool from "effect/ai/Tool"
@@ -32,6 +34,20 @@ export class ToolReportedFailure extends Schema.TaggedError<ToolReportedFailure>
     return this.detail
   }
 }
+
+/** Where a tool comes from. Each tool of a server is annotated with it. */
+export interface Origin {
+  readonly server: ServerConfig
+  readonly tool: McpSchema.Tool
+}
+
+const Origin: Context.Service<Origin, Origin> = Context.Service("@spindle/mcp/McpTools/Origin")
+
+/** Returns where a tool comes from; undefined for a tool of no server. */
+export const originOf = ({ source }: Pick<ToolSpec, "source">): Origin | undefined =>
+  Tool.isUserDefined(source) || Tool.isDynamic(source)
+    ? Option.getOrUndefined(Context.getOption(source.annotations, Origin))
+    : undefined
 
 /** The tools of the servers of a program. */
 export interface McpTools {
@@ -136,7 +152,9 @@ const entryOf = (
     description: tool.description ?? tool.title,
     success: Schema.Unknown,
     failure: Schema.Unknown
-  }).annotate(Tool.Strict, false)
+  })
+    .annotate(Tool.Strict, false)
+    .annotate(Origin, { server: server.config, tool })
   try {
     const policy = policyOf(server.config, tool, options)
     const run = (params: unknown, callId: string) => runTool(server, tool, { name, params, callId: callId as CallId })

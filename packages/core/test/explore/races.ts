@@ -30,9 +30,12 @@ import { Queue } from "../../src/internal/session/queue.ts"
 import { journalOf, numbered, sessionId, warning } from "../fixtures/records.ts"
 import * as VirtualFiles from "../fixtures/virtualFiles.ts"
 import { request } from "./kinds.ts"
+import { calls } from "./racesOfCalls.ts"
 import { gainingTooLittle, recordingMeanwhile } from "./racesOfCompactions.ts"
 import { endings } from "./racesOfEnds.ts"
 import { input } from "./racesOfInput.ts"
+import { ofHooks } from "./racesOfHooks.ts"
+import { ofSelections } from "./racesOfSelections.ts"
 import { alongside } from "./racesOfTasks.ts"
 import {
   conversation,
@@ -526,8 +529,7 @@ const waitingForTheSlot: Exploration = {
         run: () => Deferred.await(ended),
         onAbort: "interrupt",
         grace: 10,
-        abortHook: undefined,
-        abortHookLimit: 10,
+        abortHooks: [],
         settle: () => Effect.void,
         onFree: () => {},
         onStragglerEnd: () => {}
@@ -607,8 +609,11 @@ export const races = named({
   leavingAQuestion,
   waitingForAnAnswer,
   ...endings,
+  ...calls,
   ...alongside,
   ...input,
+  ...ofHooks,
+  ...ofSelections,
   replacements,
   lookingForIdle,
   openedTwice,
