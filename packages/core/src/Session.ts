@@ -243,6 +243,7 @@ const makeParts = <R>(
     session,
     lifetime,
     questions,
+    stateOf: () => recorder.state,
     submit: (submission) => submissions.submit(submission)
   })
   const regular = RegularTask.make(agent)
