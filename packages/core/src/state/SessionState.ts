@@ -97,6 +97,8 @@ export interface SessionState {
   readonly userTurn: UserTurn | undefined
   /** The circumstances of the last turn that recorded them. */
   readonly turnContext: TurnContext | undefined
+  /** What inputs have changed in the circumstances of turns. */
+  readonly changedContext: TurnContext
   readonly inbox: Inbox.Inbox
   readonly turn: OpenTurn | undefined
   readonly turnCount: number
@@ -117,6 +119,7 @@ export const empty: SessionState = {
   measured: undefined,
   userTurn: undefined,
   turnContext: undefined,
+  changedContext: {},
   inbox: Inbox.empty,
   turn: undefined,
   turnCount: 0,
@@ -154,8 +157,13 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
         turnId: record.turnId,
         ...(record.delivery === "wait" ? { waits: true as const } : {}),
         ...(record.fragment === undefined ? {} : { fragment: record.fragment }),
-        ...(record.task === undefined ? {} : { task: record.task })
+        ...(record.task === undefined ? {} : { task: record.task }),
+        // what steers a turn changes the next one
+        ...(record.context === undefined || record.turnId !== undefined ? {} : { context: record.context })
       })
+      if (record.turnId !== undefined && record.context !== undefined) {
+        state.changedContext = { ...state.changedContext, ...record.context }
+      }
       return state
     case "InputBlocked":
       state.inbox = Inbox.remove(state.inbox, [record.submissionId])
@@ -231,6 +239,9 @@ const startTurn = (
   { carried, kind, seq, submissionId, turnId }: TurnStarted
 ): SessionState => {
   state.turnCount++
+  const { contexts, inbox } = Inbox.takeContexts(state.inbox, submissionId)
+  state.inbox = inbox
+  for (const context of contexts) state.changedContext = { ...state.changedContext, ...context }
   if (carried === true && submissionId !== undefined) state.inbox = Inbox.remove(state.inbox, [submissionId])
   state.inbox = Inbox.join(state.inbox, turnId)
   state.turn = {
