@@ -31,7 +31,11 @@ export const Api = HttpApi.make("hosting").add(
   HttpApiGroup.make("sessions")
     .add(
       HttpApiEndpoint.get("list", "/sessions", {
-        query: { limit: Schema.optional(Schema.FiniteFromString), cursor: Schema.optional(Schema.String) },
+        query: {
+          limit: Schema.optional(Schema.FiniteFromString),
+          cursor: Schema.optional(Schema.String),
+          title: Schema.optional(Schema.String)
+        },
         success: JournalEntry.JournalPage,
         error: taken[2]
       }),
@@ -47,6 +51,11 @@ export const Api = HttpApi.make("hosting").add(
         headers: { "last-event-id": Schema.optional(Schema.FiniteFromString) },
         success: HttpApiSchema.StreamSse({ events: Event }),
         error: [notFound, ...taken]
+      }),
+      HttpApiEndpoint.put("rename", "/sessions/:name/title", {
+        params,
+        payload: Schema.Struct({ title: Schema.String }),
+        error: [notFound, taken[0], taken[2]]
       }),
       HttpApiEndpoint.delete("delete", "/sessions/:name", { params, error: [notFound, ...taken] })
     )

@@ -49,10 +49,11 @@ import type * as Scope from "effect/Scope"
 import type * as HttpClient from "effect/http/HttpClient"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as CodingAgent from "./CodingAgent.ts"
-import * as Connectors from "./Connectors.ts"
+import * as Connectors from "./connectors/Connectors.ts"
 import * as HookCommands from "./HookCommands.ts"
 import * as HookSettings from "./hooks/HookSettings.ts"
 import * as Instructions from "./Instructions.ts"
+import * as McpLogins from "./mcp/McpLogins.ts"
 import * as Models from "./Models.ts"
 import * as PatchCommand from "./PatchCommand.ts"
 import * as RuleFiles from "./RuleFiles.ts"
@@ -62,7 +63,7 @@ import { policiesOf } from "./settings/sandbox.ts"
 import * as Skills from "./Skills.ts"
 import * as Undo from "./tasks/UndoTask.ts"
 import * as Tracing from "./Tracing.ts"
-import * as TurnContexts from "./TurnContexts.ts"
+import * as TurnContexts from "./settings/TurnContexts.ts"
 import * as TurnMetadata from "./TurnMetadata.ts"
 import * as TurnSnapshots from "./TurnSnapshots.ts"
 
@@ -104,7 +105,7 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E | McpFail
         snapshots(options.settings.home)
       )
     ),
-    Layer.provideMerge(Tracing.layer(options.settings.telemetry, options.tracing))
+    Layer.provideMerge(Tracing.layer(options.settings, options.tracing))
   )
 
 /** The sandbox of this machine. */
@@ -138,7 +139,11 @@ const mcp = ({ cwd, settings, tracing }: Pick<Options<never>, "cwd" | "settings"
     approval: settings.sandboxMode === "danger-full-access" && settings.approvalPolicy !== "untrusted" ? "allow" : "ask"
   }).pipe(
     Layer.provideMerge(
-      McpServers.layer({ variables: process.env, program: { name: "spindle", version: tracing.version } })
+      McpServers.layer({
+        variables: process.env,
+        program: { name: "spindle", version: tracing.version },
+        grants: McpLogins.grants(settings.home)
+      })
     ),
     Layer.merge(
       Layer.provide(Layer.effect(TurnHeaders)(TurnMetadata.make({ cwd, sandbox: settings.sandboxMode })), Git.layer)
@@ -271,7 +276,8 @@ export const open = (
     const clock = yield* Clock.Clock
     const models = yield* Models.NamedModels
     const killTargets = () => [...groups.killTargets(), ...servers.pids().map((pid) => -pid)]
-    const turns = settings.snapshots ? yield* TurnSnapshots.make(cwd) : undefined
+    const known = yield* Models.KnownModels
+    const turns = settings.features.isEnabled("undo") ? yield* TurnSnapshots.make(cwd) : undefined
     let from = 0
     const onEvent = (event: SessionEvent) => {
       if (from === 0 && isRecord(event)) from = event.seq
@@ -293,7 +299,7 @@ export const open = (
       Effect.provideService(SessionConfig, {
         ...(yield* SessionConfig),
         ...retriesOf(settings),
-        compactFromTokens: settings.modelSizes.get(settings.model)?.compactFromTokens
+        compactFromTokens: known(settings.model)?.compactFromTokens
       })
     )
     // the session is leased now: no other process works on its snapshots

@@ -1,5 +1,5 @@
 /**
- * The agent of this application: a coding agent. With `features.multi_agent` it can start other agents.
+ * The agent of this application: a coding agent. With the feature `multi_agent` it can start other agents.
  */
 import * as Agent from "@spindle/core/Agent"
 import * as CompactTask from "@spindle/core/CompactTask"
@@ -21,7 +21,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
-import * as Connectors from "./Connectors.ts"
+import * as Connectors from "./connectors/Connectors.ts"
 import { type MakeModel, NamedModels } from "./Models.ts"
 import * as ReviewTask from "./tasks/ReviewTask.ts"
 import * as UndoTask from "./tasks/UndoTask.ts"
@@ -141,9 +141,9 @@ const choicesOf = ({ models, roles }: AgentSettings) => ({
 
 const agentOf = (options: Options): Effect.Effect<Agent.Agent<Needs>, never, Sandbox> =>
   Effect.map(common(options), (parts) => {
-    const { agents, hasJsRepl } = options.settings
+    const { agents, features } = options.settings
     const agent = agents === undefined ? alone(parts) : leading(parts)
-    return hasJsRepl ? agent : Agent.withoutTools(agent, JsRepl.names)
+    return features.isEnabled("js_repl") ? agent : Agent.withoutTools(agent, JsRepl.names)
   })
 
 /** The agent of the session. */

@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as HttpClient from "effect/http/HttpClient"
+import type { Settings } from "./Settings.ts"
 import type { TelemetrySettings } from "./settings/telemetry.ts"
 
 /** What a face wants of traces, in addition to the settings. */
@@ -24,14 +25,14 @@ const shownCapacity = 10_000
  * is left, for at most three seconds, reports how many spans could not be sent, and writes the tree.
  */
 export const layer = (
-  settings: TelemetrySettings | undefined,
+  { features, telemetry: settings }: Pick<Settings, "features" | "telemetry">,
   options: Options
 ): Layer.Layer<never, never, HttpClient.HttpClient> => {
   const isShown = options.isShown || settings?.traces === "console" || settings?.isShown === true
   const isSent = settings?.traces === "otlp" || settings?.metrics === "otlp"
   if (!isSent && !isShown) return Layer.empty
   return Layer.unwrap(
-    Effect.map(Effect.promise(load), (modules) => layerOf(modules, settings, { ...options, isShown }))
+    Effect.map(Effect.promise(load), (modules) => layerOf(modules, settings, { ...options, features, isShown }))
   )
 }
 
@@ -49,7 +50,7 @@ type SpanData = Parameters<Modules["SpanTree"]["make"]>[0][number]
 const layerOf = (
   { SpanTree, Telemetry }: Modules,
   settings: TelemetrySettings | undefined,
-  { isShown, version, write }: Options
+  { features, isShown, version, write }: Options & Pick<Settings, "features">
 ): Layer.Layer<never, never, HttpClient.HttpClient> => {
   if (settings === undefined || (settings.traces !== "otlp" && settings.metrics === "none")) {
     return Telemetry.layerConsole({
@@ -82,7 +83,11 @@ const layerOf = (
     headers: settings.headers,
     protocol: settings.protocol,
     compression: settings.compression,
-    metrics: { tags: { "app.version": version } },
+    metrics: {
+      tags: { "app.version": version },
+      sets: ["spindle", "gen_ai", ...(features.isEnabled("reference_metrics") ? (["reference"] as const) : [])],
+      memoryEnabled: features.isEnabled("memories")
+    },
     onDropped: (count) => void (lost += count),
     ...given("timeout", settings.timeoutMillis),
     ...given("interval", settings.intervalMillis),

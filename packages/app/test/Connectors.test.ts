@@ -7,7 +7,7 @@ import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { Script } from "@spindle/testing/ResponsesScript"
 import { Effect, Option } from "effect"
 import * as App from "../src/App.ts"
-import * as Connectors from "../src/Connectors.ts"
+import * as Connectors from "../src/connectors/Connectors.ts"
 import { platform, world } from "./fixtures/world.ts"
 
 const said = (text: string) => ({ events: [{ text }] })
@@ -51,7 +51,7 @@ const range = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, index) => `mcp__apps__tool_${from + index}`)
 
 describe("tools of apps", () => {
-  it.live("M3 are all offered as long as there are fewer than 100", () =>
+  it.live("M4 are all offered as long as there are fewer than 100", () =>
     scoped(
       Effect.gen(function* () {
         const { requests } = yield* runAll(99, { turns: [said("done")] }, ["go"])
@@ -60,7 +60,7 @@ describe("tools of apps", () => {
     )
   )
 
-  it.live("M3 are offered by turn from 100 onwards: those of an app that it mentions, and those that it finds", () =>
+  it.live("M4 are offered by turn from 100 onwards: those of an app that it mentions, and those that it finds", () =>
     scoped(
       Effect.gen(function* () {
         const search = { call: "tool_search", args: { query: "move an appointment", limit: 1 } }

@@ -145,7 +145,7 @@ export const make = <R>(
 ): Effect.Effect<Session, SessionNotFound | SessionBusy | JournalFailed, R | Model | Journal | Scope.Scope> =>
   makeSession(agent, options)
 
-/** A session as a layer; see {@link Session.make}. */
+/** A session as a layer; see {@link make}. */
 export const layer = <R>(
   agent: Agent<R>,
   options: SessionOptions = {}
@@ -290,7 +290,7 @@ const makeParts = <R>(
 
 /** How long the turn in the slot may take to end when its session closes: what each part is allowed. */
 const closeLimit = ({ grace, journalDeadline }: SessionConfig, { abortHooksMillis }: Turns): number =>
-  millis(grace) + abortHooksMillis + 2 * millis(journalDeadline)
+  2 * millis(grace) + abortHooksMillis + 2 * millis(journalDeadline)
 
 /** Stops what runs, settles it, ends delegates and processes, and ends the streams; bounded in time (S7). */
 const close = Effect.fnUntraced(function* ({
@@ -342,6 +342,7 @@ const makeService = (parts: Parts, writer: JournalWriter): Session => {
     awaitIdle: queue.awaitIdle,
     snapshot: Effect.sync(() => ({
       sessionId,
+      title: recorder.state.title,
       seq: recorder.state.seq,
       status: statusOf(parts),
       turnId: recorder.state.turn?.turnId,

@@ -92,7 +92,7 @@ export type Ended<A, E> =
       readonly stragglers: ReadonlyArray<Straggler>
     }
 
-/** What an abort runs concurrently with the interruption of the task, within the same grace period. */
+/** What an abort runs: by default concurrently with the interruption of the task, within the same grace period. */
 export interface Cleanup {
   readonly kind: Straggler["kind"]
   readonly name: string
@@ -102,6 +102,11 @@ export interface Cleanup {
    * has lost its parent. By default only an abort runs it.
    */
   readonly drain?: Duration.Input | undefined
+  /**
+   * Whether an abort runs it only when the task has been fenced and the abort hooks have ended, within another grace
+   * period. Default false.
+   */
+  readonly afterHook?: boolean | undefined
 }
 
 /** What runs after an abort, for at most `limit`. It is then interrupted, and named as a straggler if it keeps running. */
@@ -189,6 +194,19 @@ class Cleanups {
     }
     this.waiting.add(cleanup)
     return () => void this.waiting.delete(cleanup)
+  }
+
+  /** Starts those that wait for no hook. */
+  startFirst(start: (cleanup: Cleanup) => void): void {
+    this.start = (cleanup) => (cleanup.afterHook === true ? void this.waiting.add(cleanup) : start(cleanup))
+    const all = [...this.waiting]
+    this.waiting.clear()
+    for (const cleanup of all) this.start(cleanup)
+  }
+
+  /** Whether some wait for the hook. */
+  get hasLate(): boolean {
+    return this.waiting.size > 0
   }
 
   startAll(start: (cleanup: Cleanup) => void): void {
@@ -432,7 +450,8 @@ interface Open {
 
 /**
  * The timed race of an abort (I2, I3): the task and the clean-ups, concurrently, against the grace period; then the
- * hooks. Returns everything that took part.
+ * hooks, each against its limit; then the clean-ups that wait for the hooks, for another grace period. Returns everything
+ * that took part.
  */
 const stop = Effect.fnUntraced(function* <A, E, S>(
   context: Context.Context<never>,
@@ -441,13 +460,16 @@ const stop = Effect.fnUntraced(function* <A, E, S>(
   const reason = running.abortedFor!
   const open: Array<Open> = [{ straggler: { kind: "task", name: job.name }, fiber: task }]
   if (job.onAbort === "interrupt") task.interruptUnsafe()
-  running.cleanups.startAll(({ kind, name, run }) => {
-    const fiber = forkDetached(
-      context,
-      Effect.suspend(() => run(reason))
-    )
-    open.push({ straggler: { kind, name }, fiber })
-  })
+  const startIn =
+    (list: Array<Open>) =>
+    ({ kind, name, run }: Cleanup): void => {
+      const fiber = forkDetached(
+        context,
+        Effect.suspend(() => run(reason))
+      )
+      list.push({ straggler: { kind, name }, fiber })
+    }
+  running.cleanups.startFirst(startIn(open))
   if (open.some(({ fiber }) => fiber.pollUnsafe() === undefined)) {
     yield* Effect.timeoutOption(allEnded(open), job.grace)
     if (task.pollUnsafe() === undefined) task.interruptUnsafe()
@@ -462,7 +484,11 @@ const stop = Effect.fnUntraced(function* <A, E, S>(
     open.push({ straggler: { kind: "hook", name }, fiber: hook })
     hook.interruptUnsafe()
   }
-  return open
+  const late: Array<Open> = []
+  running.cleanups.startAll(startIn(late))
+  if (late.length === 0) return open
+  yield* Effect.timeoutOption(allEnded(late), job.grace)
+  return [...open, ...late]
 })
 
 /**

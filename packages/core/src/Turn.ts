@@ -4,8 +4,8 @@
  * Everything that a task records or starts goes through its turn and is kept in the turn's ledger, which belongs to the
  * owner of the turn. So a turn can be settled correctly even if its task hangs, and what a straggler does afterwards has
  * no effect: once the turn is settled each call is an interruption (contract I3). From the abort until then the turn is
- * *closing*: members that start something (`takeInput`, `sample`, `ask`, `process`, `delegate`) interrupt their caller,
- * but what is open may finish and finalizers may record.
+ * *closing*: members that start something (`takeInput`, `sample`, `nestedCall`, `ask`, `process`, `delegate`) interrupt
+ * their caller, but what is open may finish and finalizers may record.
  *
  * Members cannot fail. A journal that cannot be written ends the turn through its owner; the caller is interrupted.
  */
@@ -13,6 +13,7 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { NestedCall, NestedResult } from "./NestedCalls.ts"
 import type { NoteKind } from "./NoteKind.ts"
 import type { Model, ModelPart, ModelRequest } from "./ports/Model.ts"
 import type { Process, ProcessFailed, Processes, ProcessSpec } from "./ports/Processes.ts"
@@ -114,6 +115,8 @@ export interface OwnedResource {
    * does not end it, and only an abort does.
    */
   readonly drain?: Duration.Input | undefined
+  /** Whether an abort ends it only after the abort hook of the task; see `Cleanup`. Default false. */
+  readonly afterHook?: boolean | undefined
 }
 
 /** The answer to a question: a decision, or that it was cancelled, which is not a refusal (contract A2). */
@@ -175,7 +178,7 @@ export interface Turn {
   readonly unlessStopping: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** Aborts this turn; returns at once whether it was running (I1). The caller is interrupted soon. */
   readonly abort: (reason: AbortReason) => Effect.Effect<boolean>
-  /** Registers a clean-up that an abort runs alongside the task. Returns an effect that removes it; see `own`. */
+  /** Registers a clean-up for an abort. Returns an effect that removes it; see `own`. */
   readonly onAbort: (cleanup: Cleanup) => Effect.Effect<Effect.Effect<void>>
   /**
    * Makes the turn the owner of a resource, which ends with it unless it is kept (contract X1, D1). If the turn is already
@@ -256,7 +259,12 @@ export interface Turn {
    * Reports the result of a call. Results are recorded in the order of their calls, once the response that made them has
    * ended. A second result is ignored.
    */
-  readonly finish: (call: ToolCall, status: ToolStatus, output: unknown) => Effect.Effect<void>
+  readonly finish: (call: Pick<ToolCall, "callId">, status: ToolStatus, output: unknown) => Effect.Effect<void>
+  /**
+   * Records that a running call calls a tool, and counts that as a tool call (S10). Returns a function that records the
+   * result. `NestedCalls` runs such calls.
+   */
+  readonly nestedCall: (call: NestedCall) => Effect.Effect<(result: NestedResult) => Effect.Effect<void>>
 
   /**
    * Asks, and waits for the answer, for the abort of the turn or for the deadline. What was granted before for the turn or

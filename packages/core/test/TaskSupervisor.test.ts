@@ -1,57 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { AbortReason } from "@spindle/core/Outcome"
-import type { Straggler } from "@spindle/core/SessionEvent"
 import * as TaskSupervisor from "@spindle/core/TaskSupervisor"
 import { Cause, Deferred, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-
-type Ended = TaskSupervisor.Ended<unknown, unknown>
-type Job = TaskSupervisor.Job<unknown, unknown>
-
-/** A supervisor whose jobs log what happens to them. */
-const bench = Effect.map(Effect.andThen(TestClock.adjust(0), TaskSupervisor.make), (supervisor) => {
-  const ended: Array<Ended> = []
-  const log: Array<string> = []
-  const late: Array<{ readonly straggler: Straggler; readonly afterMillis: number }> = []
-  const slots: Array<TaskSupervisor.Slot> = []
-  const start = (name: string, run: Effect.Effect<unknown, unknown>, options: Partial<Job> = {}): boolean => {
-    return supervisor.start({
-      name,
-      run: (slot) => {
-        slots.push(slot)
-        log.push(`${name} registered`)
-        return run
-      },
-      onAbort: "interrupt",
-      grace: "100 millis",
-      abortHooks: [],
-      settle: (how) =>
-        Effect.sync(() => {
-          ended.push(how)
-          log.push(`${name} ${how._tag}`)
-        }),
-      onFree: () => void log.push(`${name} freed`),
-      onStragglerEnd: (straggler, afterMillis) => void late.push({ straggler, afterMillis }),
-      ...options
-    })
-  }
-  const cleanup = (slot: TaskSupervisor.Slot, name: string, run: TaskSupervisor.Cleanup["run"]) =>
-    slot.onAbort({ kind: "cleanup", name, run })
-  return { supervisor, start, cleanup, ended, log, late, slots }
-})
-
-const abortedOf = (ended: Ended | undefined) => {
-  assert.strictEqual(ended?._tag, "Aborted")
-  return ended as Extract<Ended, { readonly _tag: "Aborted" }>
-}
-
-const hung = Effect.uninterruptible(Effect.never)
-
-const hook = (run: TaskSupervisor.AbortHook["run"], name = "hook"): TaskSupervisor.AbortHook => ({
-  name,
-  limit: "30 millis",
-  run
-})
+import { abortedOf, bench, hook, hung } from "./fixtures/supervisors.ts"
 
 describe("start", () => {
   it.effect("S6 a job is registered before its task runs", () =>
@@ -482,95 +434,6 @@ describe("clean-ups", () => {
       supervisor.abort("Interrupted")
       yield* supervisor.awaitIdle
       assert.deepStrictEqual(abortedOf(ended[0]).stragglers, [])
-    })
-  )
-})
-
-describe("abort hook", () => {
-  it.effect("runs after the task has ended, with the reason, and before the job is settled", () =>
-    Effect.gen(function* () {
-      const { log, start, supervisor } = yield* bench
-      start(
-        "job",
-        Effect.onInterrupt(Effect.never, () => Effect.sync(() => void log.push("task ends"))),
-        {
-          abortHooks: [hook((reason) => Effect.sync(() => void log.push(`hook ${reason}`)))]
-        }
-      )
-      supervisor.abort("Parent")
-      yield* supervisor.awaitIdle
-      assert.deepStrictEqual(log.slice(1), ["task ends", "hook Parent", "job Aborted", "job freed"])
-    })
-  )
-
-  it.effect("runs after a task that does not end has been fenced", () =>
-    Effect.gen(function* () {
-      const { slots, start, supervisor } = yield* bench
-      const fenced: Array<boolean> = []
-      start("job", hung, { abortHooks: [hook(() => Effect.sync(() => void fenced.push(slots[0]!.isFenced())))] })
-      supervisor.abort("Interrupted")
-      yield* TestClock.adjust("100 millis")
-      yield* supervisor.awaitIdle
-      assert.deepStrictEqual(fenced, [true])
-    })
-  )
-
-  it.effect("is waited for up to its limit, then interrupted, and named if it keeps running", () =>
-    Effect.gen(function* () {
-      const { ended, start, supervisor } = yield* bench
-      let interrupted = false
-      start("polite", Effect.never, {
-        abortHooks: [hook(() => Effect.onInterrupt(Effect.never, () => Effect.sync(() => void (interrupted = true))))]
-      })
-      supervisor.abort("Interrupted")
-      yield* TestClock.adjust("29 millis")
-      assert.lengthOf(ended, 0)
-      yield* TestClock.adjust("1 millis")
-      yield* supervisor.awaitIdle
-      assert.isTrue(interrupted)
-      start("rude", Effect.never, { abortHooks: [hook(() => hung)] })
-      supervisor.abort("Interrupted")
-      yield* TestClock.adjust("30 millis")
-      yield* supervisor.awaitIdle
-      assert.deepStrictEqual(
-        ended.map(abortedOf).map((one) => one.stragglers),
-        [[], [{ kind: "hook", name: "hook" }]]
-      )
-    })
-  )
-
-  it.effect("runs after the hooks before it, each within its own limit", () =>
-    Effect.gen(function* () {
-      const { ended, log, start, supervisor } = yield* bench
-      const logs = (name: string) => Effect.sync(() => void log.push(name))
-      start("job", Effect.never, {
-        abortHooks: [
-          hook(() => Effect.andThen(logs("first"), hung), "first"),
-          { ...hook(() => Effect.andThen(logs("second"), hung), "second"), limit: "50 millis" },
-          hook(() => logs("third"), "third")
-        ]
-      })
-      supervisor.abort("Interrupted")
-      yield* TestClock.adjust("29 millis")
-      assert.deepStrictEqual(log.slice(1), ["first"])
-      yield* TestClock.adjust("1 millis")
-      assert.deepStrictEqual(log.slice(1), ["first", "second"])
-      yield* TestClock.adjust("50 millis")
-      yield* supervisor.awaitIdle
-      assert.deepStrictEqual(log.slice(1), ["first", "second", "third", "job Aborted", "job freed"])
-      assert.deepStrictEqual(
-        abortedOf(ended[0]).stragglers.map(({ name }) => name),
-        ["first", "second"]
-      )
-    })
-  )
-
-  it.effect("does not run if the task returns", () =>
-    Effect.gen(function* () {
-      const { log, start, supervisor } = yield* bench
-      start("job", Effect.void, { abortHooks: [hook(() => Effect.die("must not run"))] })
-      yield* supervisor.awaitIdle
-      assert.deepStrictEqual(log, ["job registered", "job Completed", "job freed"])
     })
   )
 })

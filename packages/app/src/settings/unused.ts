@@ -15,6 +15,7 @@ const profile: Known = {
     "model",
     "model_provider",
     "openai_base_url",
+    "cli_auth_credentials_store",
     "sandbox_mode",
     "model_reasoning_effort",
     "model_reasoning_summary",
@@ -35,7 +36,8 @@ const profile: Known = {
   approval_policy: {
     granular: names("sandbox_approval", "rules", "mcp_elicitations", "request_permissions")
   },
-  features: names("js_repl", "multi_agent", "undo"),
+  // `Features` names the unknown ones
+  features: true,
   sandbox_workspace_write: names("writable_roots", "network_access", "exclude_slash_tmp", "exclude_tmpdir_env_var"),
   otel: names("environment", "log_user_prompt", "exporter", "trace_exporter", "metrics_exporter"),
   agents: {
@@ -62,6 +64,9 @@ const profile: Known = {
         "bearer_token_env_var",
         "http_headers",
         "env_http_headers",
+        "oauth_client_id",
+        "oauth_client_secret_env_var",
+        "scopes",
         "enabled",
         "required",
         "startup_timeout_sec",
@@ -90,7 +95,7 @@ const profile: Known = {
         "stream_max_retries",
         "stream_idle_timeout_ms"
       ),
-      auth: names("command", "args", "cwd", "timeout_ms")
+      auth: names("command", "args", "cwd", "timeout_ms", "refresh_interval_ms")
     }
   }
 }

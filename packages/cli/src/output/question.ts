@@ -154,7 +154,11 @@ export const answerLine = (decision: (typeof QuestionSettled.Type)["decision"], 
 }
 
 /** Returns the line in which a field is filled in: its title, and the end of what was typed so far. */
-export const prompt = ({ choices, isSecret, title }: Fields.Field, typed: string, columns: number): string => {
+export const prompt = (
+  { choices, isSecret, title }: Pick<Fields.Field, "title" | "choices" | "isSecret">,
+  typed: string,
+  columns: number
+): string => {
   const chosen = choices.length === 0 ? "" : ` (${choices.map((choice, index) => `${index + 1} ${choice}`).join(", ")})`
   const head = Ansi.fit(Ansi.visible(`  ${title}${chosen}`), Math.max(4, Math.floor(columns / 2)))
   const text = isSecret ? "•".repeat(typed.length) : Ansi.visible(typed)

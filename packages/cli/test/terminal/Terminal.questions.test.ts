@@ -218,8 +218,24 @@ describe("a question about a command", () => {
       assert.deepStrictEqual(decision, { _tag: "Approved", scope: "session", amendment })
       assert.include(text, '    always adds: prefix_rule(pattern = ["make", "a"], decision = "allow")\n')
       assert.include(text, '    always adds: prefix_rule(pattern = ["make", "b \\"c\\""], decision = "allow")\n')
-      assert.include(text, "  y once, t turn, a session, p always, n no, q stop ")
+      assert.include(text, "  y once, t turn, a session, p always, n no, d instead, q stop ")
       assert.include(text, "→ allowed, from now on by a rule")
+    })
+  )
+
+  it.effect("A3 is refused with d and the line that says what to do instead", () =>
+    Effect.gen(function* () {
+      const { decision, text } = yield* asked(command("make a"), ["d", "use", " make b", "\r"])
+      assert.deepStrictEqual(decision, { _tag: "Denied", reason: "use make b" })
+      assert.include(text, "  Do this instead: use make b\n")
+      assert.isTrue(text.endsWith("  → refused: use make b\n"), text)
+    })
+  )
+
+  it.effect("A2 is still open if the person leaves that line, or enters nothing", () =>
+    Effect.gen(function* () {
+      const { decision } = yield* asked(command("make a"), ["d", "x", "\x1b", "d", "\r", "y"])
+      assert.deepStrictEqual(decision, { _tag: "Approved", scope: "once" })
     })
   )
 
@@ -304,7 +320,7 @@ describe("a question at another terminal", () => {
       const { output, screen } = yield* approved({ columns: 20 })
       assert.strictEqual(screen, "")
       for (const line of output.replaceAll("\r\x1b[2K", "\n").split("\n")) assert.isAtMost(line.length, 20)
-      assert.include(output, "  q stop\n  y/t/a/n/q ")
+      assert.include(output, "  q stop\n  y/t/a/n/d/q ")
     })
   )
 
@@ -312,7 +328,7 @@ describe("a question at another terminal", () => {
     Effect.gen(function* () {
       const { output } = yield* approved({ env: { TERM: "dumb" } })
       assert.notInclude(output, "\x1b")
-      assert.match(output, /\[q\] no, and stop \n {2}→ allowed once\n$/)
+      assert.match(output, /\[q\] no, stop \n {2}→ allowed once\n$/)
     })
   )
 })

@@ -104,7 +104,7 @@ export interface ToolSource<out R = never> {
   /**
    * Returns the names of the tools of its table that the next request offers, or undefined for all of them, which is the
    * default. It depends on nothing but its arguments, the second of which are the items of the turn (`Turn.items`), so
-   * what one turn has selected is never offered by another (contract M3). A tool that is not offered still runs if it is
+   * what one turn has selected is never offered by another (contract M4). A tool that is not offered still runs if it is
    * called. If it throws, all tools are offered, and the session emits one `Warning` until it works again.
    */
   readonly offer?: ((table: ToolTable, items: ReadonlyArray<Item>) => ReadonlySet<string> | undefined) | undefined

@@ -75,6 +75,10 @@ export class InputBlocked extends Schema.Opaque<InputBlocked>()(
     reason: Schema.optionalKey(Schema.String)
   })
 ) {}
+/** A client took back this input, which no turn has carried (contract P8). `by` is the submission that did. */
+export class InputWithdrawn extends Schema.Opaque<InputWithdrawn>()(
+  record("InputWithdrawn", { submissionId: SubmissionId, by: SubmissionId })
+) {}
 /**
  * A turn started. `trace` is that of its caller, `span` the turn's own span, if it was traced. With `carried` the
  * submission is a task: this record takes it from the inbox, input included (contract P2).
@@ -312,6 +316,10 @@ export class StragglerEnded extends Schema.Opaque<StragglerEnded>()(
 export class RolledBack extends Schema.Opaque<RolledBack>()(
   record("RolledBack", { submissionId: SubmissionId, turns: Schema.Finite })
 ) {}
+/** The session has a new title, or none if it is empty. `submissionId` is the operation that gave it, if one did. */
+export class SessionRenamed extends Schema.Opaque<SessionRenamed>()(
+  record("SessionRenamed", { title: Schema.String, submissionId: Schema.optionalKey(SubmissionId) })
+) {}
 /**
  * An operation whose id a client chose was accepted, and no other record names that id. It is remembered, so that the
  * client may send it again after a restart (contract P6).
@@ -331,6 +339,7 @@ export const KnownRecord = Schema.Union([
   SessionResumed,
   InputAccepted,
   InputBlocked,
+  InputWithdrawn,
   TurnStarted,
   TurnContextChanged,
   ItemRecorded,
@@ -352,6 +361,7 @@ export const KnownRecord = Schema.Union([
   TurnAborted,
   StragglerEnded,
   RolledBack,
+  SessionRenamed,
   OperationAccepted,
   Warning
 ]).annotate({ identifier: "KnownRecord" })

@@ -20,10 +20,12 @@
 import type { CallId, ProcessId, ModelRequestId, QuestionId, SessionId, SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Item, ToolCall } from "../protocol/Item.ts"
 import type {
+  InputAccepted,
   JournalRecord,
   KnownRecord,
   QuestionOpened,
   QuestionSettled,
+  SessionRenamed,
   Terminal,
   TurnStarted
 } from "../protocol/SessionEvent.ts"
@@ -89,6 +91,8 @@ export interface MeasuredContext {
 /** The state of a session. `questions` are those of the session itself, outside turns. */
 export interface SessionState {
   readonly sessionId: SessionId | undefined
+  /** Its last title, if it has one. */
+  readonly title: string | undefined
   /** The number of the next record. */
   readonly seq: number
   readonly history: History.ItemLog
@@ -114,6 +118,7 @@ export interface SessionState {
 /** A session before its first record. */
 export const empty: SessionState = {
   sessionId: undefined,
+  title: undefined,
   seq: 0,
   history: History.empty,
   measured: undefined,
@@ -143,6 +148,26 @@ export const fold = (records: Iterable<JournalRecord>): SessionState => {
   return state
 }
 
+/** Returns the title that a record gives. */
+export const titleIn = ({ title }: SessionRenamed): string | undefined => (title === "" ? undefined : title)
+
+/** Returns the title that these records give last; `before` if none of them gives one. */
+export const lastTitle = (records: ReadonlyArray<JournalRecord>, before?: string): string | undefined => {
+  const last = records.findLast((record) => record._tag === "SessionRenamed")
+  return last?._tag === "SessionRenamed" ? titleIn(last) : before
+}
+
+const entryOf = ({ context, delivery, fragment, input, submissionId, task, turnId }: InputAccepted): Inbox.Entry => ({
+  submissionId,
+  input,
+  turnId,
+  ...(delivery === "wait" ? { waits: true as const } : {}),
+  ...(fragment === undefined ? {} : { fragment }),
+  ...(task === undefined ? {} : { task }),
+  // what steers a turn changes the next one
+  ...(context === undefined || turnId !== undefined ? {} : { context })
+})
+
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
 const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionState => {
@@ -150,22 +175,17 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
     case "SessionStarted":
       state.sessionId = record.sessionId
       return state
+    case "SessionRenamed":
+      state.title = titleIn(record)
+      return state
     case "InputAccepted":
-      state.inbox = Inbox.accept(state.inbox, {
-        submissionId: record.submissionId,
-        input: record.input,
-        turnId: record.turnId,
-        ...(record.delivery === "wait" ? { waits: true as const } : {}),
-        ...(record.fragment === undefined ? {} : { fragment: record.fragment }),
-        ...(record.task === undefined ? {} : { task: record.task }),
-        // what steers a turn changes the next one
-        ...(record.context === undefined || record.turnId !== undefined ? {} : { context: record.context })
-      })
+      state.inbox = Inbox.accept(state.inbox, entryOf(record))
       if (record.turnId !== undefined && record.context !== undefined) {
         state.changedContext = { ...state.changedContext, ...record.context }
       }
       return state
     case "InputBlocked":
+    case "InputWithdrawn":
       state.inbox = Inbox.remove(state.inbox, [record.submissionId])
       return state
     case "TaskReported":
@@ -388,7 +408,8 @@ export const violation = (self: SessionState, record: JournalRecord): string | u
   }
   if (record._tag === "ModelRequested" || record._tag === "ModelResponded") return modelViolation(turn!, record)
   if (record._tag === "RolledBack") return rollbackViolation(self, record.turns)
-  if (record._tag === "InputBlocked") return inputViolation(self, [record.submissionId])
+  if (record._tag === "InputBlocked" || record._tag === "InputWithdrawn")
+    return inputViolation(self, [record.submissionId])
   if (record._tag === "TaskReported") {
     return Inbox.runningTasks(self.inbox, record.turnId).some((one) => one.submissionId === record.submissionId)
       ? undefined

@@ -30,9 +30,11 @@ import { Queue } from "../../src/internal/session/queue.ts"
 import { journalOf, numbered, sessionId, warning } from "../fixtures/records.ts"
 import * as VirtualFiles from "../fixtures/virtualFiles.ts"
 import { request } from "./kinds.ts"
+import { calls } from "./racesOfCalls.ts"
 import { gainingTooLittle, recordingMeanwhile } from "./racesOfCompactions.ts"
 import { endings } from "./racesOfEnds.ts"
-import { ofHooks } from "./racesOfHooks.ts"
+import { input } from "./racesOfInput.ts"
+import { ofHooks } from "./hooks/racesOfHooks.ts"
 import { ofSelections } from "./racesOfSelections.ts"
 import { alongside } from "./racesOfTasks.ts"
 import {
@@ -607,7 +609,9 @@ export const races = named({
   leavingAQuestion,
   waitingForAnAnswer,
   ...endings,
+  ...calls,
   ...alongside,
+  ...input,
   ...ofHooks,
   ...ofSelections,
   replacements,

@@ -1,4 +1,4 @@
-/** Turns that select tools by their input, and are replaced or aborted at any step (contract M3). */
+/** Turns that select tools by their input, and are replaced or aborted at any step (contract M4). */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
@@ -47,8 +47,8 @@ const selectingAndEnding = (): Exploration => {
           script: (request, index) => {
             const offered = request.tools.map(({ name }) => name).filter((name) => table.byName.has(name))
             const [last] = wordsOf(request.items).slice(-1)
-            if (last === "after" && offered.length > 0) leaks.push(`M3 a turn offers ${offered.join()} of another turn`)
-            if (last === "select $one" && offered.join() !== "one") leaks.push("M3 a turn does not offer its selection")
+            if (last === "after" && offered.length > 0) leaks.push(`M4 a turn offers ${offered.join()} of another turn`)
+            if (last === "select $one" && offered.join() !== "one") leaks.push("M4 a turn does not offer its selection")
             return threeRounds(request, index)
           }
         }

@@ -307,7 +307,7 @@ describe("a source that offers a choice of its tools", () => {
     }
   }
 
-  it.effect("M3 offers what the items of the turn select, and the next turn starts without", () =>
+  it.effect("M4 offers what the items of the turn select, and the next turn starts without", () =>
     Effect.gen(function* () {
       const finding = Tools.make(
         ["one", "two", "find"].map((name) => ({
@@ -328,7 +328,7 @@ describe("a source that offers a choice of its tools", () => {
     })
   )
 
-  it.effect("M3 offers what steers the turn", () =>
+  it.effect("M4 offers what steers the turn", () =>
     Effect.gen(function* () {
       const [called, release] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
       const waiting = tableOf(["one", "two", "find"], {

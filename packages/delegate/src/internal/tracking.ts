@@ -111,7 +111,7 @@ export class Tracking {
       this.waiting.add(event.submissionId)
       this.hasWorked = true
       if (event.submissionId === this.pending) this.pending = undefined
-    } else if (event._tag === "InputBlocked") this.waiting.delete(event.submissionId)
+    } else if (event._tag === "InputBlocked" || event._tag === "InputWithdrawn") this.waiting.delete(event.submissionId)
     else if (event._tag === "TurnStarted") {
       // the start of a task takes it from the inbox
       if (event.carried === true && event.submissionId !== undefined) this.waiting.delete(event.submissionId)

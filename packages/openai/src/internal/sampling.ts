@@ -47,9 +47,11 @@ interface Connection<R extends WireRequest> {
   readonly context: Failures.FailureContext
   readonly seal: string
   readonly idleTimeout: Duration.Duration
-  readonly keys: ApiKey.Keys
+  readonly apiKey: ApiKey.Key
   /** Items that the provider refused, and without which it accepted a request. */
   readonly refused: WeakSet<Item>
+  /** The models that the provider has named. */
+  readonly served: Set<string>
   /** Whether the provider accepted a request only without the optional fields. */
   isPlain: boolean
 }
@@ -74,7 +76,7 @@ export const make = <R extends WireRequest>(
     const client = yield* HttpClient.HttpClient
     const provider = options.provider ?? "openai"
     const context = { provider, model: options.model, secrets: secretsOf(options) }
-    const keys = yield* ApiKey.make(context, options.apiKey)
+    const apiKey = yield* ApiKey.make(context, options.apiKey)
     const connection: Connection<R> = {
       client,
       wire,
@@ -82,8 +84,9 @@ export const make = <R extends WireRequest>(
       context,
       seal: wire.sealOf(provider, options.model),
       idleTimeout: limitOf(options.idleTimeout ?? "300 seconds"),
-      keys,
+      apiKey,
       refused: new WeakSet(),
+      served: new Set(),
       isPlain: false
     }
     const repairs: Repairs = { leftOut: new Set(), warnings: [], isKeyRenewed: false, isPlain: false }
@@ -102,13 +105,14 @@ const sample = Effect.fnUntraced(function* <R extends WireRequest>(
   request: R,
   repairs: Repairs
 ): Effect.fn.Return<Stream.Stream<ModelPart, ModelFailed>, ModelFailed> {
-  const { base, client, idleTimeout, keys, refused, seal, wire } = connection
-  const key = yield* keys.get
+  const { apiKey, base, client, idleTimeout, refused, seal, wire } = connection
+  const key = yield* apiKey.get
   const context: ReadingContext = {
     ...connection.context,
     secrets: [...connection.context.secrets, ...(key === undefined ? [] : [Redacted.value(key)])],
     seal,
-    toolNames: changedNames(request.tools)
+    toolNames: changedNames(request.tools),
+    served: connection.served
   }
   const reading: ResponseStream.Reading = { context, idleTimeout }
   const items = request.items.filter((item) => !refused.has(item) && !repairs.leftOut.has(item))
@@ -129,7 +133,7 @@ const sample = Effect.fnUntraced(function* <R extends WireRequest>(
   }
   const refusal = yield* ResponseStream.failedResponseOf(reading, response)
   const failure = Failures.fromResponse(context, refusal)
-  if (response.status === 401 && !repairs.isKeyRenewed && (yield* keys.renew)) {
+  if (response.status === 401 && !repairs.isKeyRenewed && (yield* apiKey.refuse(key))) {
     return yield* sample(connection, request, { ...repairs, isKeyRenewed: true })
   }
   if (failure.kind !== "InvalidRequest") return yield* failure

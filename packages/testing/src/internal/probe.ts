@@ -30,10 +30,14 @@ export interface Outside {
 
 /** The part of `node:async_hooks` that is used here. */
 interface AsyncHooks {
-  readonly createHook: (hooks: { readonly init: (id: number, type: string) => void }) => {
+  readonly createHook: (hooks: {
+    readonly init: (id: number, type: string, triggerId: number) => void
+    readonly promiseResolve: (id: number) => void
+  }) => {
     readonly enable: () => void
     readonly disable: () => void
   }
+  readonly executionAsyncId: () => number
 }
 
 const asyncHooks = (): AsyncHooks | undefined =>
@@ -49,10 +53,12 @@ const traceLimit = 20
 
 /** A probe of one run. */
 export class Probe {
-  /** For each fiber whose last step started something outside: what it waits for. */
-  readonly outside = new Map<AnyFiber, Outside>()
-  /** Everything that was started outside. */
-  readonly started: Array<Outside> = []
+  /** For each fiber: what it started outside since its last step, by id, in order. */
+  private readonly outside = new Map<AnyFiber, Map<number, Outside>>()
+  /** The fibers on whose behalf the resources outside were started, by id. */
+  private readonly owners = new Map<number, AnyFiber>()
+  /** Everything that was started outside, by id, without the promises that were settled. */
+  private readonly pending = new Map<number, Outside>()
   private readonly traced: Array<readonly [fiber: AnyFiber, operation: string]> = []
   private isTracing = true
   private readonly fibers: { readonly keys: () => Iterable<AnyFiber> }
@@ -101,24 +107,44 @@ export class Probe {
     return Array.from(this.fibers.keys()).indexOf(fiber)
   }
 
-  /** Runs a function, and records what its fibers start outside. */
-  watch<A>(run: () => A): A {
-    const hook = asyncHooks()?.createHook({
-      init: (_, type) => {
-        const fiber = Fiber.getCurrent()
-        // a step waits for what it starts first; everything else follows from that
-        if (fiber === undefined || internalTypes.has(type) || this.outside.has(fiber)) return
+  /** Everything that was started outside, without the promises that were settled. */
+  get started(): ReadonlyArray<Outside> {
+    return Array.from(this.pending.values())
+  }
+
+  /**
+   * What a fiber waits for outside the simulation. Anything but a promise explains a wait better than a promise, and the
+   * first promise was made by the program.
+   */
+  waitOf(fiber: AnyFiber): Outside | undefined {
+    const started = this.outside.get(fiber) ?? new Map<number, Outside>()
+    const pending = Array.from(started).flatMap(([id, one]) => (this.pending.has(id) ? [one] : []))
+    if (pending.length === 0) return undefined
+    return pending.find(({ type }) => type !== "PROMISE") ?? started.values().next().value
+  }
+
+  /**
+   * Records what fibers start outside, until the returned function is called. What a promise continuation starts
+   * belongs to the fiber that started the promise.
+   */
+  watch(): () => void {
+    const hooks = asyncHooks()
+    const hook = hooks?.createHook({
+      init: (id, type, triggerId) => {
+        if (internalTypes.has(type)) return
+        const fiber = Fiber.getCurrent() ?? this.owners.get(hooks.executionAsyncId()) ?? this.owners.get(triggerId)
+        if (fiber === undefined) return
+        this.owners.set(id, fiber)
         const outside = { type, place: placeOf() }
-        this.started.push(outside)
-        this.outside.set(fiber, outside)
-      }
+        this.pending.set(id, outside)
+        const all = this.outside.get(fiber)
+        if (all === undefined) this.outside.set(fiber, new Map([[id, outside]]))
+        else all.set(id, outside)
+      },
+      promiseResolve: (id) => void this.pending.delete(id)
     })
     hook?.enable()
-    try {
-      return run()
-    } finally {
-      hook?.disable()
-    }
+    return () => hook?.disable()
   }
 }
 
@@ -138,7 +164,7 @@ const placeOf = (): string => {
   const lines = new Error().stack?.split("\n").slice(1) ?? []
   Error.stackTraceLimit = limit
   const isForeign = (line: string) =>
-    /node:|<anonymous>\)?$|[\\/]node_modules[\\/]effect[\\/]|[\\/]internal[\\/](probe|scheduler|actions|reporting|virtualClock)\./.test(
+    /node:|<anonymous>\)?$|[\\/]node_modules[\\/]effect[\\/]|[\\/]internal[\\/](probe|scheduler|actions|running|microtasks|virtualClock)\./.test(
       line
     )
   return lines.find((line) => !isForeign(line))?.trim() ?? "an unknown place"

@@ -158,7 +158,7 @@ export class Ledger implements ItemWriter {
 
   /** Whether this turn has recorded an item. An item that a replacement of the history keeps has its old id. */
   hasRecorded({ id }: Item): boolean {
-    // mutant selection-of-the-turn (M3: a turn offers what its own items select, and not what earlier turns selected): true
+    // mutant selection-of-the-turn (M4: a turn offers what its own items select, and not what earlier turns selected): true
     return id.startsWith(`${this.startSeq}.`)
   }
 

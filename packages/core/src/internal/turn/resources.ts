@@ -28,7 +28,7 @@ export class Resources {
 
   /** Registers a resource of a turn; see `Turn.own`. Returns how to report that it has ended. */
   own({ origin, slot }: Ledger, resource: OwnedResource): () => void {
-    const { drain, keep = false, kind, name } = resource
+    const { afterHook, drain, keep = false, kind, name } = resource
     let unregister = () => {}
     const owned: Owned = {
       resource,
@@ -46,7 +46,7 @@ export class Resources {
         owned.isKept = this.survives(owned, slot.reason())
         return owned.isKept ? Effect.void : this.endOwned(owned, reason)
       })
-    unregister = slot.onAbort({ kind, name, drain, run })
+    unregister = slot.onAbort({ kind, name, drain, afterHook, run })
     return owned.release
   }
 

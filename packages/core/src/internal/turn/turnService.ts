@@ -9,10 +9,11 @@ import * as History from "../../state/History.ts"
 import * as Inbox from "../../state/Inbox.ts"
 import type { Entry } from "../../state/Inbox.ts"
 import { isNone, type PromptVerdict } from "../../Hooks.ts"
+import { NestedCallEnded, NestedCallStarted } from "../../NestedCalls.ts"
 import { type Answer, type DelegateEnd, type NewQuestion, Turn, type TurnDelegate } from "../../Turn.ts"
 import { textOf } from "../foreign.ts"
 import { flush as flushJournal } from "../log/flush.ts"
-import { takeRequest } from "./bounds.ts"
+import { takeCall, takeRequest } from "./bounds.ts"
 import type { Ledger } from "./ledger.ts"
 import { whileWaiting } from "./notifications.ts"
 import * as Processes from "./processes.ts"
@@ -59,8 +60,8 @@ export const make = (
     abortReason: sync(() => slot.reason()),
     unlessStopping: (effect) => unlessFenced(slot.unlessStopping(effect)),
     abort: (reason) => sync(() => slot.abort(reason)),
-    onAbort: ({ drain, kind, name, run }) =>
-      sync(() => Effect.sync(resources.own(ledger, { kind, id: `clean-up ${name}`, name, end: run, drain }))),
+    onAbort: ({ run, ...cleanup }) =>
+      sync(() => Effect.sync(resources.own(ledger, { ...cleanup, id: `clean-up ${cleanup.name}`, end: run }))),
     own: (resource) => sync(() => Effect.sync(resources.own(ledger, resource))),
     keep: (id) => sync(() => slot.reason() === undefined && resources.keep(id)),
     history: sync(history),
@@ -104,6 +105,18 @@ export const make = (
         })
       }),
     finish: (call, status, output) => sync(() => ledger.finish(call.callId, status, output)),
+    nestedCall: (call) =>
+      Effect.suspend(() => {
+        // a call beyond the bound closes the turn, and is not made
+        takeCall(session, ledger)
+        // atomically with the record: a straggler may have been delayed since its call was accepted (I3)
+        // mutant closing-starts-no-nested-call (I2: the turn is checked for an abort atomically with the record of a
+        //   nested call):
+        //   drop
+        if (ledger.isClosing()) return Effect.interrupt
+        ledger.note(NestedCallStarted, call)
+        return Effect.succeed((result) => sync(() => ledger.note(NestedCallEnded, { ...result, callId: call.callId })))
+      }),
     recordDecision: ({ reason, ...decision }) =>
       sync(
         () =>

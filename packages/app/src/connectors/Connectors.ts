@@ -7,7 +7,7 @@
  * ```
  *
  * A turn mentions an app as `$name`, or by its id as `[$name](app://id)`: in its input, in what steers it, or by a link in
- * a skill that it uses. There is no selection outside the items of the turn (contract M3): nothing is set or cleared.
+ * a skill that it uses. There is no selection outside the items of the turn (contract M4): nothing is set or cleared.
  */
 import * as Hooks from "@spindle/core/Hooks"
 import type { Item } from "@spindle/core/Item"
@@ -20,10 +20,10 @@ import * as McpTools from "@spindle/mcp/McpTools"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
-import { type Connector, Found, mentioned, searchTool, selectionOf, slugOf } from "./connectors/mentions.ts"
-import { rank } from "./connectors/ranking.ts"
-import type { Places } from "./Instructions.ts"
-import * as Skills from "./Skills.ts"
+import { type Connector, Found, mentioned, searchTool, selectionOf, slugOf } from "./mentions.ts"
+import { rank } from "./ranking.ts"
+import type { Places } from "../Instructions.ts"
+import * as Skills from "../Skills.ts"
 
 /** From this number of tools of apps onwards, a request offers a selection of them. */
 export const directLimit = 100

@@ -10,10 +10,10 @@ import { nameOf } from "@spindle/tools/ApprovalPolicy"
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { Options } from "./CodingAgent.ts"
-import * as Instructions from "./Instructions.ts"
-import type { MakeModel } from "./Models.ts"
-import type { Settings } from "./Settings.ts"
+import type { Options } from "../CodingAgent.ts"
+import * as Instructions from "../Instructions.ts"
+import type { MakeModel } from "../Models.ts"
+import type { Settings } from "../Settings.ts"
 
 /** Returns the circumstances of a turn that starts at a time, in milliseconds. */
 export const make = ({ cwd, output, settings }: Options, now: number): TurnContext => ({
@@ -44,7 +44,7 @@ export const modelOf = (settings: Settings, models: MakeModel | undefined) => {
     const key = JSON.stringify([model, effort])
     const known = made.get(key)
     if (known !== undefined) return known
-    const { contextWindow } = settings.modelSizes.get(model) ?? {}
+    const { contextWindow } = settings.catalog.models.get(model) ?? {}
     const other = onDemand(models({ name: model, effort }), { provider: own.provider, model, contextWindow })
     made.set(key, other)
     return other
@@ -57,5 +57,11 @@ const onDemand = (make: Effect.Effect<Model>, about: Omit<Model, "stream">): Mod
   const model = Effect.suspend(() =>
     made === undefined ? Effect.map(make, (one) => (made = one)) : Effect.succeed(made)
   )
-  return { ...about, stream: (request) => Stream.unwrap(Effect.map(model, (one) => one.stream(request))) }
+  return {
+    ...about,
+    get contextWindow() {
+      return made === undefined ? about.contextWindow : made.contextWindow
+    },
+    stream: (request) => Stream.unwrap(Effect.map(model, (one) => one.stream(request)))
+  }
 }

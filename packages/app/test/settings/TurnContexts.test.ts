@@ -4,10 +4,10 @@ import type { SessionId } from "@spindle/core/Ids"
 import * as Op from "@spindle/core/Op"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import { Effect } from "effect"
-import * as App from "../src/App.ts"
-import * as Instructions from "../src/Instructions.ts"
-import * as TurnContexts from "../src/TurnContexts.ts"
-import { platform, world } from "./fixtures/world.ts"
+import * as App from "../../src/App.ts"
+import * as Instructions from "../../src/Instructions.ts"
+import * as TurnContexts from "../../src/settings/TurnContexts.ts"
+import { platform, world } from "../fixtures/world.ts"
 
 const scoped = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.scoped(effect).pipe(Effect.provide(platform))
 const said = (text: string) => ({ events: [{ text }] })

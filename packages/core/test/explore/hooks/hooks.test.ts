@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Hooks from "@spindle/core/Hooks"
 import { everyHook, visited } from "./racesOfHooks.ts"
-import { holds } from "./scenario.ts"
+import { holds } from "../scenario.ts"
 
 const pairs = [
   ["abort", "steer"],
