@@ -47,6 +47,7 @@ import type { JournalFailed, SessionBusy, SessionClosed, SessionNotFound } from 
 import type { SessionEvent } from "./protocol/SessionEvent.ts"
 import { SessionPolicy } from "./protocol/SessionPolicy.ts"
 import type { Snapshot } from "./protocol/Snapshot.ts"
+import { TurnContextRule } from "./protocol/TurnContext.ts"
 import * as History from "./state/History.ts"
 import * as SessionState from "./state/SessionState.ts"
 import type { Task } from "./Task.ts"
@@ -173,6 +174,7 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
     hooks: guard(yield* Hooks, (message) => Effect.sync(() => parts.recorder.append({ _tag: "Warning", message }))),
     fragments: yield* Fragments,
     approvals: nameDefects(yield* Approvals),
+    contextRule: yield* TurnContextRule,
     newId
   }
   const parts = makeParts(session, writer, { observers: observersOf(options, yield* SessionObserver), agent, services })

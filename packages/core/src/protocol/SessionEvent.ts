@@ -60,7 +60,8 @@ export class InputAccepted extends Schema.Opaque<InputAccepted>()(
     turnId: Schema.optionalKey(TurnId),
     position: Schema.optionalKey(Schema.Finite),
     fragment: Schema.optionalKey(Schema.String),
-    task: Schema.optionalKey(AcceptedTask)
+    task: Schema.optionalKey(AcceptedTask),
+    context: Schema.optionalKey(TurnContext)
   })
 ) {}
 /**

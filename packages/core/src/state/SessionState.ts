@@ -105,6 +105,8 @@ export interface SessionState {
   readonly userTurn: UserTurn | undefined
   /** The circumstances of the last turn that recorded them. */
   readonly turnContext: TurnContext | undefined
+  /** What inputs have changed in the circumstances of turns. */
+  readonly changedContext: TurnContext
   readonly inbox: Inbox.Inbox
   readonly turn: OpenTurn | undefined
   readonly turnCount: number
@@ -127,6 +129,7 @@ export const empty: SessionState = {
   measured: undefined,
   userTurn: undefined,
   turnContext: undefined,
+  changedContext: {},
   inbox: Inbox.empty,
   turn: undefined,
   turnCount: 0,
@@ -184,13 +187,15 @@ export const lastTitle = (records: ReadonlyArray<JournalRecord>, before?: string
   return last?._tag === "SessionRenamed" ? titleIn(last) : before
 }
 
-const entryOf = ({ delivery, fragment, input, submissionId, task, turnId }: InputAccepted): Inbox.Entry => ({
+const entryOf = ({ context, delivery, fragment, input, submissionId, task, turnId }: InputAccepted): Inbox.Entry => ({
   submissionId,
   input,
   turnId,
   ...(delivery === "wait" ? { waits: true as const } : {}),
   ...(fragment === undefined ? {} : { fragment }),
-  ...(task === undefined ? {} : { task })
+  ...(task === undefined ? {} : { task }),
+  // what steers a turn changes the next one
+  ...(context === undefined || turnId !== undefined ? {} : { context })
 })
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
@@ -205,6 +210,9 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
       return state
     case "InputAccepted":
       state.inbox = Inbox.accept(state.inbox, entryOf(record))
+      if (record.turnId !== undefined && record.context !== undefined) {
+        state.changedContext = { ...state.changedContext, ...record.context }
+      }
       return state
     case "InputBlocked":
     case "InputWithdrawn":
@@ -275,6 +283,9 @@ const startTurn = (
   { carried, kind, seq, submissionId, turnId }: TurnStarted
 ): SessionState => {
   state.turnCount++
+  const { contexts, inbox } = Inbox.takeContexts(state.inbox, submissionId)
+  state.inbox = inbox
+  for (const context of contexts) state.changedContext = { ...state.changedContext, ...context }
   if (carried === true && submissionId !== undefined) state.inbox = Inbox.remove(state.inbox, [submissionId])
   state.inbox = Inbox.join(state.inbox, turnId)
   state.turn = {
