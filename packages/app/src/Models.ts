@@ -62,6 +62,7 @@ const optionsOf = (settings: Settings, provider: ServerProvider): OpenAiModel.Op
   headers: Object.fromEntries(provider.headers.map(([name, value]) => [name, Redacted.value(value)])),
   queryParams: Object.fromEntries(provider.query),
   idleTimeout: provider.idleTimeoutMillis,
+  compactEndpoint: settings.hasCompactEndpoint,
   ...windowOf(settings, settings.model),
   ...apiKeyOf(provider),
   ...(settings.reasoningEffort === undefined ? {} : { reasoningEffort: settings.reasoningEffort }),

@@ -150,6 +150,8 @@ export interface Settings {
   readonly mcpServers: ReadonlyArray<ServerConfig>
   /** Whether turns take snapshots of the files, so that they can be undone. */
   readonly snapshots: boolean
+  /** Whether the provider compacts conversations at its endpoint for that. */
+  readonly hasCompactEndpoint: boolean
   /** Whether the model has a JavaScript kernel. */
   readonly hasJsRepl: boolean
   /** What the configuration says and this program does not do. */
@@ -305,11 +307,14 @@ const read = (sources: Sources): Settings => {
     commands: CommandSettings.read(table),
     mcpServers: readMcp(table, file).flatMap(({ isEnabled, server }) => (isEnabled ? [server] : [])),
     snapshots: table.flag("features.undo") ?? true,
+    hasCompactEndpoint: table.flag("features.remote_compaction") ?? isOpenAi(provider),
     hasJsRepl: table.flag("features.js_repl") ?? false,
     warnings,
     telemetry
   }
 }
+
+const isOpenAi = (provider: Provider): boolean => provider._tag === "Responses" && provider.id === "openai"
 
 const webSearchOf = (mode: "disabled" | Settings["webSearch"]) => (mode === "disabled" ? undefined : mode)
 

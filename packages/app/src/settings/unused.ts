@@ -35,7 +35,7 @@ const profile: Known = {
   approval_policy: {
     granular: names("sandbox_approval", "rules", "mcp_elicitations", "request_permissions")
   },
-  features: names("js_repl", "multi_agent", "undo"),
+  features: names("js_repl", "multi_agent", "remote_compaction", "undo"),
   sandbox_workspace_write: names("writable_roots", "network_access", "exclude_slash_tmp", "exclude_tmpdir_env_var"),
   otel: names("environment", "log_user_prompt", "exporter", "trace_exporter", "metrics_exporter"),
   agents: {

@@ -37,6 +37,7 @@ export const mutants = {
   "ends-in-one-step": { by: "program", breaks: /^P2/ },
   "full-queue-starts": { by: "program", breaks: /I8 the next turn|P2 input waits/ },
   "compaction-keeps-late-items": { by: "recordingMeanwhile", breaks: /^S11 a compaction lost "late"/ },
+  "remote-compaction-must-gain": { by: "remotelyGainingTooLittle", breaks: /^S11 a compaction freed too little/ },
   "compaction-must-gain": { by: "gainingTooLittle", breaks: /^S11 a compaction freed too little/ },
   "no-task-joins-an-ended-turn": { by: "startingAtTheEnd", breaks: /^P2 a turn that completed/ },
   "turn-owns-its-tasks": { by: "abortedWithATask", breaks: /^(I4|S7)/ },

@@ -30,7 +30,7 @@ import { Queue } from "../../src/internal/session/queue.ts"
 import { journalOf, numbered, sessionId, warning } from "../fixtures/records.ts"
 import * as VirtualFiles from "../fixtures/virtualFiles.ts"
 import { request } from "./kinds.ts"
-import { gainingTooLittle, recordingMeanwhile } from "./racesOfCompactions.ts"
+import { gainingTooLittle, recordingMeanwhile, remotelyGainingTooLittle } from "./racesOfCompactions.ts"
 import { endings } from "./racesOfEnds.ts"
 import { alongside } from "./racesOfTasks.ts"
 import {
@@ -617,5 +617,6 @@ export const races = named({
   queuedDuringAReplacement,
   recordingMeanwhile: { ...session(recordingMeanwhile), actions: [[]], maxRuns: 4 },
   gainingTooLittle: { ...session(gainingTooLittle), actions: [[]], maxRuns: 4 },
+  remotelyGainingTooLittle: { ...session(remotelyGainingTooLittle), actions: [[]], maxRuns: 4 },
   dying
 })
