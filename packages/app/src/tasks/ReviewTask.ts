@@ -81,6 +81,7 @@ export const kind = ({ cwd }: Options): TaskKind.TaskKind<Git.Git | Model | Jour
       return Task.make("review", run(cwd, target, open), {
         lastMessage: () => null,
         abortHookLimit: abortLimit,
+        // mutant review-left-by-its-hook (S12: a review that an abort stops has left before the end of its turn): drop
         abortHook: (turn) => exit(turn, open, undefined)
       })
     }
@@ -138,6 +139,7 @@ class HeldBack {
 const exit = (turn: Turn, open: Set<TurnId>, output: ReviewOutput | undefined): Effect.Effect<void> =>
   Effect.uninterruptible(
     Effect.suspend(() => {
+      // mutant review-left-once (S12: a review is left once, and only if it was entered): drop
       if (!open.delete(turn.turnId)) return Effect.void
       return Effect.gen(function* () {
         const text = output === undefined ? undefined : render(output)
