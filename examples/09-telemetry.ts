@@ -1,5 +1,5 @@
 // Spans of a turn, below the trace that its submission carries. `npx node examples/09-telemetry.ts`
-import { Agent, Journal, Op, Session } from "@spindle/core"
+import { Agent, Ids, Journal, Op, Session } from "@spindle/core"
 import { SpanTree, Telemetry } from "@spindle/telemetry"
 import { ScriptedModel } from "@spindle/testing"
 import { Effect, Layer, Schema } from "effect"
@@ -12,9 +12,10 @@ const model = ScriptedModel.make([[ScriptedModel.call("clock", {}, "1")], [Scrip
 
 const program = Effect.gen(function* () {
   const session = yield* Session.make(agent)
-  // what came in as `traceparent`
+  // what came in with a request of a client: the id that it repeats when it tries again, and its `traceparent`
+  const id = Ids.SubmissionId.make("request-1")
   const trace = { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" }
-  yield* session.submit(Op.userInput("What time is it?"), { trace })
+  yield* session.submit({ id, op: Op.userInput("What time is it?"), trace })
   yield* session.awaitIdle
 
   const { finished } = yield* Telemetry.SpanStore

@@ -36,9 +36,9 @@ export const Api = HttpApi.make("hosting").add(
         error: taken[2]
       }),
       HttpApiEndpoint.put("create", "/sessions/:name", { params, success: HttpApiSchema.Created, error: taken }),
-      HttpApiEndpoint.post("submit", "/sessions/:name/input", {
+      HttpApiEndpoint.post("submit", "/sessions/:name/submissions", {
         params,
-        payload: Schema.Struct({ text: Schema.String }),
+        payload: Op.Submission,
         success: Op.Receipt,
         error: [notFound, ...taken]
       }),

@@ -1,5 +1,5 @@
 // The handlers: each opens its session by name. Opening an open session takes a microsecond.
-import { Ids, Op, SessionEvent, Sessions } from "@spindle/core"
+import { Ids, SessionEvent, Sessions } from "@spindle/core"
 import { Effect, Layer, Redacted, Stream } from "effect"
 import { HttpApiBuilder, HttpApiError } from "effect/http-api"
 import { CurrentUser } from "./agent.ts"
@@ -40,9 +40,7 @@ export const handlers = HttpApiBuilder.group(
           Effect.asVoid
         )
       )
-      .handle("submit", ({ params, payload }) =>
-        Effect.flatMap(open(params.name), ({ submit }) => submit(Op.userInput(payload.text)))
-      )
+      .handle("submit", ({ params, payload }) => Effect.flatMap(open(params.name), ({ submit }) => submit(payload)))
       .handle("events", ({ headers, params }) =>
         Effect.map(open(params.name), (session) =>
           session.events({ from: (headers["last-event-id"] ?? -1) + 1 }).pipe(

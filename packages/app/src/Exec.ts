@@ -105,7 +105,7 @@ export const run = Effect.fnUntraced(function* <R>(
   const id = SubmissionId.make(uuidV7(now))
   const following = yield* Effect.forkChild(follow(session, { from, id }, face.show), { startImmediately: true })
   const op = options.op ?? operationOf(input)
-  const receipt = yield* session.submit(op, { id, ...(trace === undefined ? {} : { trace }) })
+  const receipt = yield* session.submit({ id, op, ...(trace === undefined ? {} : { trace }) })
   if (receipt._tag === "Rejected") return yield* new PromptRejected({ reason: receipt.reason })
   const end = yield* Fiber.join(following)
   yield* session.awaitIdle

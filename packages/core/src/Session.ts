@@ -38,16 +38,15 @@ import { Fragments } from "./ports/Fragments.ts"
 import { Journal, type JournalWriter } from "./ports/Journal.ts"
 import type { Model } from "./ports/Model.ts"
 import { SessionObserver } from "./ports/SessionObserver.ts"
-import { IdGenerator, type ProcessId, type SessionId, type SubmissionId, type TurnId } from "./protocol/Ids.ts"
+import { IdGenerator, type ProcessId, type SessionId, type TurnId } from "./protocol/Ids.ts"
 import type * as Input from "./protocol/Input.ts"
-import type { Op, Receipt } from "./protocol/Op.ts"
+import type { Op, Receipt, Submission } from "./protocol/Op.ts"
 import type { AbortReason } from "./protocol/Outcome.ts"
 import { SessionConfig } from "./protocol/SessionConfig.ts"
 import type { JournalFailed, SessionBusy, SessionClosed, SessionNotFound } from "./protocol/SessionError.ts"
 import type { SessionEvent } from "./protocol/SessionEvent.ts"
 import { SessionPolicy } from "./protocol/SessionPolicy.ts"
 import type { Snapshot } from "./protocol/Snapshot.ts"
-import type { TraceContext } from "./protocol/TraceContext.ts"
 import * as History from "./state/History.ts"
 import * as SessionState from "./state/SessionState.ts"
 import type { Task } from "./Task.ts"
@@ -93,15 +92,13 @@ export interface SessionOptions {
 export interface Session {
   readonly sessionId: SessionId
   /**
-   * Takes one operation and returns its one receipt (contract P1). Input is durable before it is acknowledged (P2).
+   * Takes an operation, or a submission that gives it an id and a trace, and returns its one receipt (contract P1). Input
+   * is durable before it is acknowledged (P2).
    * **Interruption**: before the append nothing has happened; from the append onwards the call is not interruptible, and
    * bounded by the deadline of the journal. **Errors**: `JournalFailed` if the operation could not be written; it is then
    * not accepted, and the session has failed.
    */
-  readonly submit: (
-    op: Op,
-    options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }
-  ) => Effect.Effect<Receipt, JournalFailed>
+  readonly submit: (submission: Op | Submission) => Effect.Effect<Receipt, JournalFailed>
   /**
    * Runs a task in a new turn. A turn that runs is aborted as `Replaced` (S4). The turn provides `Turn` and `Scope`.
    * **Interruption** stops only the wait: the turn starts anyway. **Errors**: `SessionClosed`.
@@ -246,7 +243,7 @@ const makeParts = <R>(
     session,
     lifetime,
     questions,
-    submit: (op, options) => submissions.submit(op, options)
+    submit: (submission) => submissions.submit(submission)
   })
   const regular = RegularTask.make(agent)
   const queue: Queue = new Queue({
@@ -327,7 +324,7 @@ const close = Effect.fnUntraced(function* ({
 const makeService = (parts: Parts, writer: JournalWriter): Session => {
   const { lifetime, queue, recorder, resources, session, submissions, subscribers, supervisor, turns } = parts
   const { context, sessionId } = session
-  const submit: Session["submit"] = (op, options) => submissions.submit(op, options)
+  const submit: Session["submit"] = (submission) => submissions.submit(submission)
   return {
     sessionId,
     submit,

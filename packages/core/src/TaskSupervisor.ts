@@ -146,6 +146,11 @@ export interface Slot {
   /** Waits for the request to stop. */
   readonly aborting: Effect.Effect<AbortReason>
   /**
+   * Runs an effect unless the job is stopping. If the abort of the job interrupts its task, it interrupts this effect in
+   * the same step: a look at `reason` before the effect leaves a step between them (I2).
+   */
+  readonly unlessStopping: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /**
    * Adds a clean-up and returns a function that removes it. A clean-up that is added after the clean-ups have started is
    * started at once.
    */
@@ -198,8 +203,12 @@ class RunningJob implements Slot {
   private owner: (() => void) | undefined
   private readonly requested = Deferred.makeUnsafe<AbortReason>()
   private readonly supervisor: Supervisor
-  constructor(supervisor: Supervisor) {
+  private readonly onAbortOf: Job<never, never, never>["onAbort"]
+  /** The fibers that an abort interrupts in its own step. */
+  private readonly atAbort = new Set<Fiber.Fiber<unknown, unknown>>()
+  constructor(supervisor: Supervisor, onAbort: Job<never, never, never>["onAbort"]) {
     this.supervisor = supervisor
+    this.onAbortOf = onAbort
   }
 
   // mutant fence (I3: the turn of a straggler rejects every call): false
@@ -227,6 +236,18 @@ class RunningJob implements Slot {
     return Deferred.await(this.requested)
   }
 
+  unlessStopping<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) => {
+      if (this.fenced || this.abortedFor !== undefined) return Effect.interrupt
+      if (this.onAbortOf === "signal" || this.atAbort.has(fiber)) return effect
+      this.atAbort.add(fiber)
+      return Effect.ensuring(
+        effect,
+        Effect.sync(() => void this.atAbort.delete(fiber))
+      )
+    })
+  }
+
   /** The job is no longer running: it returned, was asked to stop, or its owner failed. Its owner starts, once. */
   leave(): void {
     if (this.hasLeft) return
@@ -244,6 +265,7 @@ class RunningJob implements Slot {
     this.abortedFor = reason
     this.requestedAt = requestedAt
     Deferred.doneUnsafe(this.requested, Effect.succeed(reason))
+    for (const fiber of this.atAbort) fiber.interruptUnsafe()
   }
 }
 
@@ -283,7 +305,7 @@ class Supervisor implements TaskSupervisor {
 
   start<A, E, S>(job: Job<A, E, S>): boolean {
     if (!this.signal({ _tag: "Start" })) return false
-    const running = new RunningJob(this)
+    const running = new RunningJob(this, job.onAbort)
     // mutant register-before-run (S6: a task is in its slot before it runs): drop
     this.current = running
     const task = forkDetached(this.context, job.run(running))

@@ -17,10 +17,10 @@ import type { NoteKind } from "./NoteKind.ts"
 import type { Model, ModelPart, ModelRequest } from "./ports/Model.ts"
 import type { Process, ProcessFailed, Processes, ProcessSpec } from "./ports/Processes.ts"
 import type { AgentStatus, CallDetail, CallDisplay } from "./protocol/Display.ts"
-import type { CallId, ModelRequestId, ProcessId, QuestionId, SessionId, SubmissionId, TurnId } from "./protocol/Ids.ts"
+import type { CallId, ModelRequestId, ProcessId, QuestionId, SessionId, TurnId } from "./protocol/Ids.ts"
 import type { Input } from "./protocol/Input.ts"
 import type { Item, NewItem, SealedSummary, ToolCall, ToolStatus } from "./protocol/Item.ts"
-import type { Decision, Op, Receipt } from "./protocol/Op.ts"
+import type { Decision, Op, Receipt, Submission } from "./protocol/Op.ts"
 import type { AbortReason } from "./protocol/Outcome.ts"
 import type { Straggler } from "./protocol/SessionEvent.ts"
 import type { DecisionSource, QuestionKind } from "./protocol/Question.ts"
@@ -75,10 +75,7 @@ export interface TurnSession {
   /** The sessions from the root to this one. */
   readonly path: ReadonlyArray<SessionId>
   /** As `Session.submit`. */
-  readonly submit: (
-    op: Op,
-    options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }
-  ) => Effect.Effect<Receipt, JournalFailed>
+  readonly submit: (submission: Op | Submission) => Effect.Effect<Receipt, JournalFailed>
   /**
    * Asks a question that belongs to no turn, but to the session. It waits while the session is idle, and when a turn ends,
    * until it is answered, the deadline passes, or the session closes or fails. What was granted for the session is answered
@@ -175,6 +172,11 @@ export interface Turn {
   readonly aborting: Effect.Effect<AbortReason>
   /** The reason why this turn is stopping, or undefined while it is not. */
   readonly abortReason: Effect.Effect<AbortReason | undefined>
+  /**
+   * Runs an effect that starts something, unless this turn is stopping. An abort that interrupts the task interrupts the
+   * effect in the same step, while a look at `abortReason` before it leaves a step in which an abort starts it (I2).
+   */
+  readonly unlessStopping: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** Aborts this turn; returns at once whether it was running (I1). The caller is interrupted soon. */
   readonly abort: (reason: AbortReason) => Effect.Effect<boolean>
   /** Registers a clean-up that an abort runs alongside the task. Returns an effect that removes it; see `own`. */

@@ -31,6 +31,7 @@ const lateCall: ToolCall = {
 const members = (turn: Turn): { readonly [member: string]: Effect.Effect<unknown, unknown, Model | Processes> } => ({
   aborting: turn.aborting,
   abortReason: turn.abortReason,
+  unlessStopping: turn.unlessStopping(Effect.void),
   abort: turn.abort("Budget"),
   onAbort: turn.onAbort({ kind: "cleanup", name: "late", run: () => Effect.die("must not run") }),
   own: turn.own({ kind: "process", id: "late", name: "late", end: () => Effect.die("must not run") }),
@@ -61,7 +62,7 @@ const members = (turn: Turn): { readonly [member: string]: Effect.Effect<unknown
   endProcess: turn.endProcess("p" as ProcessId),
   delegate: turn.delegate({ delegateId: "child" as SessionId, name: "late", linked: true })
 })
-const starting = ["takeInput", "sample", "ask", "process", "delegate"]
+const starting = ["unlessStopping", "takeInput", "sample", "ask", "process", "delegate"]
 const values = ["sessionId", "turnId", "trace", "session", "input", "inputText"]
 
 /** A `Processes` service that records what it is asked to start. */

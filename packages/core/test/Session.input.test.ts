@@ -8,7 +8,7 @@ import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
-import { Deferred, Effect, Fiber } from "effect"
+import { Deferred, Effect, Fiber, Schema } from "effect"
 import { heldAt } from "./fixtures/journals.ts"
 import { fates, id, reasonOf, running, send, staying, userTexts } from "./fixtures/submissions.ts"
 
@@ -41,6 +41,23 @@ describe("receipts", () => {
     })
   )
 
+  it.effect("P1 a submission is taken as its schema decodes it, with its id and its trace", () =>
+    Effect.gen(function* () {
+      const { records, session } = yield* Harness.make({ script: () => [Model.text("hello")] })
+      const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+      const sent = {
+        id: "one",
+        op: { _tag: "UserInput", input: [{ _tag: "Text", text: "hi" }] },
+        trace: { traceparent }
+      }
+      const receipt = yield* session.submit(yield* Schema.decodeUnknownEffect(Op.Submission)(sent))
+      yield* session.awaitIdle
+      assert.include(receipt, { _tag: "Started", submissionId: id("one") })
+      const started = records().find((record) => record._tag === "TurnStarted")
+      assert.deepInclude(started, { submissionId: id("one"), trace: { traceparent } })
+    })
+  )
+
   it.effect("P1 operations without input are accepted, even if no turn runs", () =>
     Effect.gen(function* () {
       const { awaitEvent, session, records } = yield* Harness.make({
@@ -50,7 +67,7 @@ describe("receipts", () => {
       const before = records().length
       assert.strictEqual((yield* session.submit(Op.interrupt))._tag, "Accepted")
       assert.strictEqual(records().length, before)
-      const interrupted = yield* session.submit(Op.interrupt, { id: id("nothing runs") })
+      const interrupted = yield* session.submit({ id: id("nothing runs"), op: Op.interrupt })
       assert.deepStrictEqual(interrupted, { _tag: "Accepted", submissionId: id("nothing runs") })
       // its id is remembered
       assert.deepStrictEqual(
@@ -61,8 +78,9 @@ describe("receipts", () => {
       )
       yield* send(session, "a")
       const { questionId } = yield* awaitEvent(Harness.tagged("QuestionOpened"))
-      const answered = yield* session.submit(Op.answer(questionId, { _tag: "Approved", scope: "once" }), {
-        id: id("answer")
+      const answered = yield* session.submit({
+        id: id("answer"),
+        op: Op.answer(questionId, { _tag: "Approved", scope: "once" })
       })
       assert.deepStrictEqual(answered, { _tag: "Accepted", submissionId: id("answer") })
       yield* session.awaitIdle

@@ -10,7 +10,7 @@ import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Stream } from "effect"
 
-const named = (id: string) => ({ id: id as SubmissionId })
+const named = (id: string, op: Op.Op): Op.Submission => ({ id: id as SubmissionId, op })
 
 describe("a repeated submission", () => {
   it.effect("P6 gets the same receipt and runs once: started, steered, queued", () =>
@@ -19,7 +19,7 @@ describe("a repeated submission", () => {
         script: () => [ScriptedModel.gate("held"), ...ScriptedModel.text("done")]
       })
       const send = (id: string, delivery: Input.Delivery) =>
-        harness.session.submit(Op.userInput(id, { delivery }), named(id))
+        harness.session.submit(named(id, Op.userInput(id, { delivery })))
       const first = [
         yield* send("a", "steer"),
         yield* send("b", "steer"),
@@ -54,13 +54,13 @@ describe("a repeated submission", () => {
           const harness = yield* SessionHarness.make({ journal, script: () => [ScriptedModel.hang] })
           const receipts = []
           for (const id of ["a", "b", "c"])
-            receipts.push(yield* harness.session.submit(Op.userInput(id, { delivery: "queue" }), named(id)))
+            receipts.push(yield* harness.session.submit(named(id, Op.userInput(id, { delivery: "queue" }))))
           return { first: receipts, sessionId: harness.session.sessionId }
         })
       )
       const harness = yield* SessionHarness.make({ journal, script, resume: sessionId })
       const again = []
-      for (const id of ["a", "b", "c"]) again.push(yield* harness.session.submit(Op.userInput(id), named(id)))
+      for (const id of ["a", "b", "c"]) again.push(yield* harness.session.submit(named(id, Op.userInput(id))))
       assert.deepStrictEqual(again, first)
       assert.strictEqual(harness.requests.length, 0)
     })
@@ -74,7 +74,7 @@ describe("a repeated submission", () => {
         Effect.gen(function* () {
           const harness = yield* SessionHarness.make({ journal, script })
           const receipts = yield* Deferred.make<ReadonlyArray<Op.Receipt>>()
-          const send = (id: string) => harness.session.submit(Op.userInput(id, { delivery: "queue" }), named(id))
+          const send = (id: string) => harness.session.submit(named(id, Op.userInput(id, { delivery: "queue" })))
           // a client that submits as soon as it sees the end of a turn: the slot is not free yet
           const client = harness.session.events().pipe(
             Stream.filter((event) => event._tag === "TurnCompleted"),
@@ -91,7 +91,7 @@ describe("a repeated submission", () => {
         })
       )
       const harness = yield* SessionHarness.make({ journal, script, resume: sessionId })
-      const again = yield* Effect.forEach(["a", "b", "c"], (id) => harness.session.submit(Op.userInput(id), named(id)))
+      const again = yield* Effect.forEach(["a", "b", "c"], (id) => harness.session.submit(named(id, Op.userInput(id))))
       assert.deepStrictEqual(again, first)
     })
   )
@@ -101,7 +101,7 @@ describe("a repeated submission", () => {
       const journal = yield* SessionHarness.memoryJournal
       const script = () => [ScriptedModel.hang]
       const send = (harness: SessionHarness.SessionHarness, ids: ReadonlyArray<string>, delivery: Input.Delivery) =>
-        Effect.forEach(ids, (id) => harness.session.submit(Op.userInput(id, { delivery }), named(id)))
+        Effect.forEach(ids, (id) => harness.session.submit(named(id, Op.userInput(id, { delivery }))))
       const { first, sessionId } = yield* Effect.scoped(
         Effect.gen(function* () {
           const harness = yield* SessionHarness.make({ journal, script })
@@ -130,16 +130,16 @@ describe("a repeated submission", () => {
         Effect.gen(function* () {
           const { session } = yield* SessionHarness.make({ journal, script })
           yield* session.submit(Op.userInput("first"))
-          const receipt = yield* session.submit(Op.interrupt, named("stop"))
+          const receipt = yield* session.submit(named("stop", Op.interrupt))
           yield* session.awaitIdle
           return { receipt, sessionId: session.sessionId }
         })
       )
       const { session } = yield* SessionHarness.make({ journal, script, resume: stopped.sessionId })
       yield* session.submit(Op.userInput("second"))
-      assert.deepStrictEqual(yield* session.submit(Op.interrupt, named("stop")), stopped.receipt)
+      assert.deepStrictEqual(yield* session.submit(named("stop", Op.interrupt)), stopped.receipt)
       assert.strictEqual((yield* session.snapshot).status, "running")
-      yield* session.submit(Op.interrupt, named("another"))
+      yield* session.submit(named("another", Op.interrupt))
       yield* session.awaitIdle
     })
   )
@@ -154,14 +154,14 @@ describe("a repeated submission", () => {
           yield* harness.session.start(Task.make("custom", asking))
           const { questionId } = yield* harness.awaitEvent(SessionHarness.tagged("QuestionOpened"))
           const answered = Op.answer(questionId, { _tag: "Denied" })
-          const receipt = yield* harness.session.submit(answered, named("no"))
+          const receipt = yield* harness.session.submit(named("no", answered))
           assert.strictEqual(receipt._tag, "Accepted")
           yield* harness.session.awaitIdle
           return { answered, sessionId: harness.session.sessionId }
         })
       )
       const { session } = yield* SessionHarness.make({ journal, resume: sessionId })
-      const again = [yield* session.submit(answered, named("no")), yield* session.submit(answered)]
+      const again = [yield* session.submit(named("no", answered)), yield* session.submit(answered)]
       assert.deepStrictEqual(
         again.map((receipt) => receipt._tag),
         ["Accepted", "Rejected"]
@@ -175,14 +175,14 @@ describe("a repeated submission", () => {
         script: () => [ScriptedModel.hang],
         config: { inboxCapacity: 2_000 }
       })
-      const rejected = yield* harness.session.submit(Op.userInput("  "), named("a"))
+      const rejected = yield* harness.session.submit(named("a", Op.userInput("  ")))
       assert.strictEqual(rejected._tag, "Rejected")
-      const started = yield* harness.session.submit(Op.userInput("now"), named("a"))
+      const started = yield* harness.session.submit(named("a", Op.userInput("now")))
       assert.strictEqual(started._tag, "Started")
-      for (let index = 0; index < 1_023; index++) yield* harness.session.submit(Op.userInput("x"), named(`n${index}`))
-      assert.deepStrictEqual(yield* harness.session.submit(Op.userInput("now"), named("a")), started)
-      yield* harness.session.submit(Op.userInput("x"), named("one more"))
-      assert.strictEqual((yield* harness.session.submit(Op.userInput("now"), named("a")))._tag, "Steered")
+      for (let index = 0; index < 1_023; index++) yield* harness.session.submit(named(`n${index}`, Op.userInput("x")))
+      assert.deepStrictEqual(yield* harness.session.submit(named("a", Op.userInput("now"))), started)
+      yield* harness.session.submit(named("one more", Op.userInput("x")))
+      assert.strictEqual((yield* harness.session.submit(named("a", Op.userInput("now"))))._tag, "Steered")
     })
   )
 })

@@ -124,13 +124,13 @@ describe("rollback", () => {
       const journal = yield* Harness.memoryJournal
       const scope = yield* Scope.make()
       const harness = yield* after(["a", "b", "c"], { journal }, scope)
-      const once = { id: id("back") }
-      const receipt = yield* harness.session.submit(Op.rollback(1), once)
-      assert.deepStrictEqual(yield* harness.session.submit(Op.rollback(1), once), receipt)
+      const once = { id: id("back"), op: Op.rollback(1) }
+      const receipt = yield* harness.session.submit(once)
+      assert.deepStrictEqual(yield* harness.session.submit(once), receipt)
       assert.deepStrictEqual(yield* textsOf(harness), ["a", "answer 1", "b", "answer 2"])
       yield* Scope.close(scope, Exit.void)
       const resumed = yield* after([], { journal, resume: harness.session.sessionId })
-      assert.deepStrictEqual(yield* resumed.session.submit(Op.rollback(1), once), receipt)
+      assert.deepStrictEqual(yield* resumed.session.submit(once), receipt)
       assert.deepStrictEqual(yield* textsOf(resumed), ["a", "answer 1", "b", "answer 2"])
     })
   )

@@ -89,13 +89,13 @@ describe("limits of a tree", () => {
         yield* family.run(
           Effect.gen(function* () {
             const child = yield* Delegate.start(Family.endless)
-            const receipt = yield* child.submit(Op.userInput("one"), { id })
+            const receipt = yield* child.submit({ id, op: Op.userInput("one") })
             yield* child.settled
-            for (const again of [child.submit(Op.userInput("one"), { id }), child.submit(Op.userInput(""))]) {
+            for (const again of [child.submit({ id, op: Op.userInput("one") }), child.submit(Op.userInput(""))]) {
               yield* Effect.raceFirst(again, Effect.yieldNow)
               yield* child.settled
             }
-            assert.deepStrictEqual(yield* child.submit(Op.userInput("one"), { id }), receipt)
+            assert.deepStrictEqual(yield* child.submit({ id, op: Op.userInput("one") }), receipt)
             yield* child.settled
             yield* Delegate.start(Family.endless)
           }).pipe(within({ concurrent: 1 }))

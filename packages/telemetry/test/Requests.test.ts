@@ -5,7 +5,7 @@ import * as Op from "@spindle/core/Op"
 import * as OpenAiModel from "@spindle/openai/OpenAiModel"
 import * as ResponsesServer from "@spindle/testing/ResponsesServer"
 import { Context, Effect, Layer } from "effect"
-import { assertDescends, caller, traced, traceId } from "./traced.ts"
+import { assertDescends, caller, submission, traceId, traced } from "./traced.ts"
 
 describe("requests to a model", () => {
   it.live("O1 carry the trace below the span of the sampling request, with the caller's trace state", () =>
@@ -30,7 +30,7 @@ describe("requests to a model", () => {
           reached: () => Effect.void
         }
       })
-      yield* h.session.submit(Op.userInput("hi"), { trace: caller })
+      yield* h.session.submit(submission(Op.userInput("hi")))
       yield* h.session.awaitIdle
       const headers = server.requests[0]!.headers
       const spans = yield* h.spans.finished

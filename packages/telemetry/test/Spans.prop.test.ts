@@ -14,7 +14,7 @@ import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Schema, type Scope, Stream, Tracer } from "effect"
 import { TestClock } from "effect/testing"
-import { assertDescends, caller, callerId, processes, traced, traceId } from "./traced.ts"
+import { assertDescends, callerId, processes, submission, traceId, traced } from "./traced.ts"
 
 /**
  * What a tool or a task does in its turn, a tree. A part of the project that starts its own work adds a kind here, and
@@ -156,7 +156,7 @@ const run = Effect.fnUntraced(function* (plan: typeof Plan.Type) {
     current = turn.requests
     asked = 0
     mayHang = turn.abortAfter !== undefined
-    if (turn.by === "model") yield* h.session.submit(Op.userInput("go"), { trace: caller })
+    if (turn.by === "model") yield* h.session.submit(submission(Op.userInput("go")))
     else {
       const work = Effect.flatMap(Turn, (own) =>
         Effect.forEach(turn.requests.flat(), (one) => perform(one, { turn: own, scope, mayHang }), { discard: true })

@@ -12,7 +12,7 @@ import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Logger, Option, Schema, Tracer } from "effect"
 import { TestClock } from "effect/testing"
-import { assertDescends, caller, callerId, processes, traced, traceId } from "./traced.ts"
+import { assertDescends, caller, callerId, processes, submission, traceId, traced } from "./traced.ts"
 
 const named = (spans: ReadonlyArray<SpanData>, name: string): SpanData => {
   const found = spans.filter((span) => span.name === name)
@@ -32,7 +32,7 @@ describe("the spans of a turn", () => {
         script: [[Model.call("add", {}, "call-1")], [Model.text("three")]],
         tools: { add: tool(() => Effect.succeed(3)) }
       })
-      yield* h.session.submit(Op.userInput("1 + 2"), { trace: caller })
+      yield* h.session.submit(submission(Op.userInput("1 + 2")))
       yield* h.session.awaitIdle
       const spans = yield* h.spans.finished
       assertDescends(spans)
@@ -55,7 +55,7 @@ describe("the spans of a turn", () => {
     Effect.gen(function* () {
       const task = () => Task.make("counting", Effect.yieldNow)
       const h = yield* traced({ tasks: [TaskKind.make("counting", { params: Schema.Struct({}), task })] })
-      for (let index = 0; index < 2; index++) yield* h.session.submit(Op.startTask("counting"), { trace: caller })
+      for (let index = 0; index < 2; index++) yield* h.session.submit(submission(Op.startTask("counting")))
       yield* h.session.awaitIdle
       const spans = yield* h.spans.finished
       const dispatches = spans.filter(({ name }) => name === "op.dispatch.start_task")
@@ -74,7 +74,7 @@ describe("the spans of a turn", () => {
   it.effect("O1 a short turn has fewer than 15 spans", () =>
     Effect.gen(function* () {
       const h = yield* traced({ script: [Array.from({ length: 20 }, (_, index) => Model.text(`${index} `))] })
-      yield* h.session.submit(Op.userInput("hello"), { trace: caller })
+      yield* h.session.submit(submission(Op.userInput("hello")))
       yield* h.session.awaitIdle
       assert.isBelow((yield* h.spans.finished).length, 15)
     })
@@ -85,7 +85,7 @@ describe("the spans of a turn", () => {
     () =>
       Effect.gen(function* () {
         const h = yield* traced({ script: [[Model.text("hello")]] })
-        yield* h.session.submit(Op.userInput("hi"), { trace: caller })
+        yield* h.session.submit(submission(Op.userInput("hi")))
         yield* h.session.awaitIdle
         const { attributes, kind, name, status } = named(yield* h.spans.finished, "session_task.turn")
         const started = h.records().find((record) => record._tag === "TurnStarted")!
@@ -111,7 +111,7 @@ describe("the spans of a turn", () => {
         script: [[Model.call("search", { query: "my secret plan" }, "call-1")], [Model.text("a secret answer")]],
         tools: { search: tool(() => Effect.succeed("a secret result")) }
       })
-      yield* h.session.submit(Op.userInput("a secret question"), { trace: caller })
+      yield* h.session.submit(submission(Op.userInput("a secret question")))
       yield* h.session.awaitIdle
       const spans = yield* h.spans.finished
       const search = named(spans, "execute_tool search")
@@ -135,7 +135,7 @@ describe("the spans of a turn", () => {
         },
         { metrics: false, content: true }
       )
-      yield* h.session.submit(Op.userInput("a question"), { trace: caller })
+      yield* h.session.submit(submission(Op.userInput("a question")))
       yield* h.session.awaitIdle
       const spans = yield* h.spans.finished
       const search = named(spans, "execute_tool search")
@@ -150,7 +150,7 @@ describe("the spans of a turn", () => {
   it.effect("O1 the name of a tool that a model invented is not included", () =>
     Effect.gen(function* () {
       const h = yield* traced({ script: [[Model.call("invented", {}, "call-1")], [Model.text("sorry")]] })
-      yield* h.session.submit(Op.userInput("go"), { trace: caller })
+      yield* h.session.submit(submission(Op.userInput("go")))
       yield* h.session.awaitIdle
       const call = named(yield* h.spans.finished, "execute_tool unknown")
       assert.deepStrictEqual([call.status, call.attributes["error.type"]], ["error", "tool_error"])
@@ -160,7 +160,7 @@ describe("the spans of a turn", () => {
   it.effect("O1 a failed request and a failed turn have the error's type and not its text", () =>
     Effect.gen(function* () {
       const h = yield* traced({ script: [[Model.fail("Unauthorized")]] })
-      yield* h.session.submit(Op.userInput("go"), { trace: caller })
+      yield* h.session.submit(submission(Op.userInput("go")))
       yield* h.session.awaitIdle
       const spans = yield* h.spans.finished
       const chat = named(spans, "chat scripted")
@@ -182,7 +182,7 @@ describe("the spans of a turn", () => {
         script: [[Model.call("run", {}, "call-1")], [Model.text("done")]],
         tools: { run: tool(() => Effect.succeed("ran"), { approval: "ask", kind: "command" }) }
       })
-      yield* h.session.submit(Op.userInput("go"), { trace: caller })
+      yield* h.session.submit(submission(Op.userInput("go")))
       const opened = yield* h.awaitEvent(Harness.tagged("QuestionOpened"))
       yield* TestClock.adjust("3 seconds")
       yield* h.session.submit(Op.answer(opened.questionId, { _tag: "Approved", scope: "once" }))
@@ -206,7 +206,7 @@ describe("the spans of a turn", () => {
           )
         }
       })
-      yield* h.session.submit(Op.userInput("go"), { trace: caller })
+      yield* h.session.submit(submission(Op.userInput("go")))
       const span = Option.getOrThrow(yield* Deferred.await(seen))
       assert.deepStrictEqual([span._tag, span.traceId, span.spanId], ["ExternalSpan", traceId, callerId])
       yield* h.session.awaitIdle
@@ -224,9 +224,9 @@ describe("an aborted turn", () => {
         script: [[Model.call("wait", {}, "call-1"), Model.gate("open")]],
         tools: { wait: tool(() => Effect.andThen(Deferred.succeed(reached, undefined), Effect.never)) }
       })
-      yield* h.session.submit(Op.userInput("go"), { trace: caller })
+      yield* h.session.submit(submission(Op.userInput("go")))
       yield* Deferred.await(reached)
-      yield* h.session.submit(Op.interrupt, { trace: caller })
+      yield* h.session.submit(submission(Op.interrupt))
       yield* h.session.awaitIdle
       const spans = yield* h.spans.finished
       assertDescends(spans)
@@ -252,7 +252,7 @@ describe("an aborted turn", () => {
         script: [[Model.call("deaf", {}, "call-1")]],
         tools: { deaf: tool(() => deaf) }
       })
-      yield* h.session.submit(Op.userInput("go"), { trace: caller })
+      yield* h.session.submit(submission(Op.userInput("go")))
       yield* Deferred.await(reached)
       yield* h.session.abort()
       yield* TestClock.adjust("1 second")
@@ -279,7 +279,7 @@ describe("a trace that comes in", () => {
       const logger = Logger.make(({ message }) => void logged.push(message))
       const h = yield* traced({ script: [[Model.text("hello")]] })
       yield* h.session
-        .submit(Op.userInput("hi"), { trace: { traceparent: "00-nonsense-01" } })
+        .submit(submission(Op.userInput("hi"), { traceparent: "00-nonsense-01" }))
         .pipe(
           Effect.withParentSpan(Tracer.externalSpan({ traceId, spanId: callerId })),
           Effect.provide(Logger.layer([logger]))
@@ -294,7 +294,7 @@ describe("a trace that comes in", () => {
     Effect.gen(function* () {
       const h = yield* traced({ script: [[Model.text("hello")]] })
       const other = Tracer.externalSpan({ traceId: "1".repeat(32), spanId: "2".repeat(16) })
-      yield* Effect.withParentSpan(h.session.submit(Op.userInput("hi"), { trace: caller }), other)
+      yield* Effect.withParentSpan(h.session.submit(submission(Op.userInput("hi"))), other)
       yield* h.session.awaitIdle
       assertDescends(yield* h.spans.finished)
     })
@@ -341,7 +341,7 @@ describe("a trace that comes in", () => {
   it.effect("10.6 given a turn with a remote trace, a span with codex.op=user_input descends from the caller's", () =>
     Effect.gen(function* () {
       const h = yield* traced({ script: [[Model.text("hello")]] }, reference)
-      yield* h.session.submit(Op.userInput("hi"), { trace: caller })
+      yield* h.session.submit(submission(Op.userInput("hi")))
       yield* h.session.awaitIdle
       const found = SpanTree.find(yield* h.spans.tree, (span) => span.attributes["codex.op"] === "user_input")
       assert.strictEqual(found?.span.parentSpanId, callerId)
@@ -353,10 +353,10 @@ describe("a trace that comes in", () => {
   it.effect("O1 input that steers a running turn links the turn to its caller", () =>
     Effect.gen(function* () {
       const h = yield* traced({ script: [[Model.gate("open"), Model.text("one")], [Model.text("two")]] })
-      yield* h.session.submit(Op.userInput("go"), { trace: caller })
+      yield* h.session.submit(submission(Op.userInput("go")))
       yield* h.model.reached("open")
       const other = { traceparent: `00-${"3".repeat(32)}-${"4".repeat(16)}-01` }
-      const receipt = yield* h.session.submit(Op.userInput("faster"), { trace: other })
+      const receipt = yield* h.session.submit(submission(Op.userInput("faster"), other))
       assert.strictEqual(receipt._tag, "Steered")
       yield* h.model.open("open")
       yield* h.session.awaitIdle
@@ -374,7 +374,7 @@ describe("a trace that comes in", () => {
       const first = yield* Effect.scoped(
         Effect.gen(function* () {
           const h = yield* traced({ script: [[Model.text("one")]], journal })
-          yield* h.session.submit(Op.userInput("go"), { trace: caller })
+          yield* h.session.submit(submission(Op.userInput("go")))
           yield* h.session.awaitIdle
           return { id: h.session.sessionId, turn: named(yield* h.spans.finished, "session_task.turn") }
         })
@@ -460,7 +460,7 @@ describe("a trace that goes out", () => {
           )
         }
       })
-      yield* h.session.submit(Op.userInput("go"), { trace: caller })
+      yield* h.session.submit(submission(Op.userInput("go")))
       yield* h.session.awaitIdle
       yield* h.session.submit(Op.userInput("again"))
       yield* h.session.awaitIdle

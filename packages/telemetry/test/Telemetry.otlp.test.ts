@@ -9,7 +9,7 @@ import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Layer, Metric } from "effect"
 import * as Collector from "./collector.ts"
 import { byName, expected, recordAll, rowOf } from "./everyMetric.ts"
-import { assertDescends, caller } from "./traced.ts"
+import { assertDescends, submission } from "./traced.ts"
 
 /** Runs turns that complete, fail and are aborted, with tools, under a layer. Returns when the layer is closed. */
 const turns = (layer: Layer.Layer<never>) =>
@@ -24,11 +24,11 @@ const turns = (layer: Layer.Layer<never>) =>
       tools: { add: { run: () => Effect.succeed(3) } }
     })
     for (const input of ["completes", "fails"]) {
-      yield* h.session.submit(Op.userInput(input), { trace: caller })
+      yield* h.session.submit(submission(Op.userInput(input)))
       yield* h.session.awaitIdle
     }
-    yield* h.session.submit(Op.userInput("is aborted"), { trace: caller })
-    yield* h.session.submit(Op.interrupt, { trace: caller })
+    yield* h.session.submit(submission(Op.userInput("is aborted")))
+    yield* h.session.submit(submission(Op.interrupt))
     yield* h.session.awaitIdle
     return h.events.filter((event) => event._tag === "TurnCompleted").length
   }).pipe(

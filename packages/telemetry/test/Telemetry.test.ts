@@ -24,7 +24,7 @@ import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Layer, Metric } from "effect"
 import { HttpClient, HttpRouter } from "effect/http"
 import { byName, expected, recordAll, rowOf } from "./everyMetric.ts"
-import { assertDescends, caller, traced } from "./traced.ts"
+import { assertDescends, caller, submission, traced } from "./traced.ts"
 
 /** One turn with a tool that completes, and one that is aborted. */
 const turns = Effect.gen(function* () {
@@ -32,10 +32,10 @@ const turns = Effect.gen(function* () {
     script: [[Model.call("add", { a: "sk-abcdefgh12345678" }, "call-1")], [Model.text("three")], [Model.hang]],
     tools: { add: { run: () => Effect.as(Effect.annotateCurrentSpan("url.full", "http://x/?api_key=abcdef"), 3) } }
   })
-  yield* h.session.submit(Op.userInput("completes"), { trace: caller })
+  yield* h.session.submit(submission(Op.userInput("completes")))
   yield* h.session.awaitIdle
-  yield* h.session.submit(Op.userInput("is aborted"), { trace: caller })
-  yield* h.session.submit(Op.interrupt, { trace: caller })
+  yield* h.session.submit(submission(Op.userInput("is aborted")))
+  yield* h.session.submit(submission(Op.interrupt))
   yield* h.session.awaitIdle
 }).pipe(Effect.scoped)
 
@@ -57,12 +57,12 @@ describe("layerMemory", () => {
       const h = yield* traced({ script: () => [Model.text("hello")] }, { sampleRatio: 0, metrics: false })
       yield* h.run("of nobody")
       assert.lengthOf(yield* h.spans.finished, 0)
-      yield* h.session.submit(Op.userInput("of a caller"), { trace: caller })
+      yield* h.session.submit(submission(Op.userInput("of a caller")))
       yield* h.session.awaitIdle
       assert.lengthOf(yield* h.spans.finished, 3)
-      yield* h.session.submit(Op.userInput("not sampled"), {
-        trace: { traceparent: caller.traceparent.replace(/01$/, "00") }
-      })
+      yield* h.session.submit(
+        submission(Op.userInput("not sampled"), { traceparent: caller.traceparent.replace(/01$/, "00") })
+      )
       yield* h.session.awaitIdle
       assert.lengthOf(yield* h.spans.finished, 3)
     })

@@ -1,5 +1,7 @@
 /** Helpers for tests of spans: a session with a tracer in memory, and checks of its trees. */
 import { assert } from "@effect/vitest"
+import { SubmissionId } from "@spindle/core/Ids"
+import type { Op, Submission } from "@spindle/core/Op"
 import { type Process, type Processes, type ProcessSpec } from "@spindle/core/Processes"
 import type { TraceContext } from "@spindle/core/TraceContext"
 import type { SpanData } from "@spindle/telemetry"
@@ -12,6 +14,15 @@ import { Context, Deferred, Effect, Layer, Stream } from "effect"
 export const traceId = "0af7651916cd43dd8448eb211c80319c"
 export const callerId = "b7ad6b7169203331"
 export const caller: TraceContext = { traceparent: `00-${traceId}-${callerId}-01`, tracestate: "vendor=1" }
+
+let count = 0
+
+/** A submission that carries a trace; by default that of the caller. */
+export const submission = (op: Op, trace: TraceContext = caller): Submission => ({
+  id: SubmissionId.make(`submission ${++count}`),
+  op,
+  trace
+})
 
 /** A session with its spans. */
 export const traced = Effect.fnUntraced(function* (

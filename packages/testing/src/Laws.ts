@@ -6,9 +6,9 @@
  * observe} records the history of a session of `SessionHarness`. Explorations (`Interrupts`, `Simulation`) and the
  * suites use them, and so can any other test that drives sessions.
  */
-import type { SubmissionId, TurnId } from "@spindle/core/Ids"
+import type { TurnId } from "@spindle/core/Ids"
 import type { Journal } from "@spindle/core/Journal"
-import type { Op, Receipt } from "@spindle/core/Op"
+import type { Op, Receipt, Submission } from "@spindle/core/Op"
 import type { Snapshot } from "@spindle/core/Session"
 import type { JournalFailed, SessionNotFound } from "@spindle/core/SessionError"
 import type * as SessionEvent from "@spindle/core/SessionEvent"
@@ -128,7 +128,7 @@ export const session: Law = (history) => broken(history)[0]
 /** The observation of a session. Submit and abort through it, so that receipts and aborts are counted. */
 export interface Observation {
   /** Submits, and keeps the receipt. **Interruption**, **Errors**: as `Session.submit`. */
-  readonly submit: (op: Op, options?: { readonly id?: SubmissionId }) => Effect.Effect<Receipt, JournalFailed>
+  readonly submit: (submission: Op | Submission) => Effect.Effect<Receipt, JournalFailed>
   /** Aborts, and counts an abort that returned true. **Interruption**: none. */
   readonly abort: Effect.Effect<boolean>
   /** Records the state of the session. Call it while the session is idle. */
@@ -153,8 +153,8 @@ export const observe = (harness: SessionHarness, journal: Journal): Effect.Effec
     const closing: Array<{ readonly turnId: TurnId; readonly seq: number }> = []
     let idle: Snapshot | undefined
     return {
-      submit: (op, options) =>
-        Effect.tap(observed.submit(op, options), (receipt) => Effect.sync(() => receipts.push(receipt))),
+      submit: (submission) =>
+        Effect.tap(observed.submit(submission), (receipt) => Effect.sync(() => receipts.push(receipt))),
       abort: Effect.gen(function* () {
         const { turnId } = yield* observed.snapshot
         const hasAborted = yield* Effect.map(observed.abort(), (result) => {

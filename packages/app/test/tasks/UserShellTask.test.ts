@@ -30,12 +30,11 @@ const make = (service: Processes, options: Harness.HarnessOptions = {}) =>
 const start = (
   { session }: Harness.SessionHarness,
   command: string,
-  options?: { readonly mode?: Op.TaskMode; readonly id?: SubmissionId }
-) =>
-  session.submit(
-    Op.startTask("user_shell", { command }, { mode: options?.mode }),
-    options?.id === undefined ? {} : { id: options.id }
-  )
+  { id, mode }: { readonly mode?: Op.TaskMode; readonly id?: SubmissionId } = {}
+) => {
+  const op = Op.startTask("user_shell", { command }, { mode })
+  return session.submit(id === undefined ? op : { id, op })
+}
 const textsOf = (items: ReadonlyArray<Item>) =>
   items.flatMap((item) => (item._tag === "UserMessage" ? [Input.textOf(item.content)] : []))
 const endingOf = ({ records }: Harness.SessionHarness) =>

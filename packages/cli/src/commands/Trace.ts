@@ -55,8 +55,8 @@ const writePrivate = (file: string, text: string): void => {
 
 const load = async () => {
   const [Timeline, TimelinePage] = await Promise.all([
-    import("@spindle/telemetry/Timeline"),
-    import("@spindle/telemetry/TimelinePage")
+    import("@spindle/app/Timeline"),
+    import("@spindle/app/TimelinePage")
   ])
   return { Timeline, TimelinePage }
 }

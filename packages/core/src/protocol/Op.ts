@@ -135,12 +135,21 @@ export const Op = Schema.Union([UserInput, Notice, StartTask, Interrupt, Answer,
 /** @see {@link Op} */
 export type Op = typeof Op.Type
 
-/** An operation with its id and the trace of its caller. */
+/**
+ * An operation with an id that its sender chose, and the trace of its sender. A session takes it as it takes an operation
+ * alone, which gets an id and the trace of the calling fiber. One that is repeated with its id gets its first receipt (P6).
+ */
 export class Submission extends Schema.Opaque<Submission>()(
   Schema.Struct({ id: SubmissionId, op: Op, trace: Schema.optionalKey(TraceContext) }).annotate({
     identifier: "Submission"
   })
 ) {}
+
+/** Returns whether this is a submission, and not an operation alone. */
+export const isSubmission = (self: Op | Submission): self is Submission => "op" in self
+
+/** Returns the operation that is submitted. */
+export const opOf = (self: Op | Submission): Op => (isSubmission(self) ? self.op : self)
 
 /** The session is closed or has failed. `failure` says why it failed. */
 export class SessionClosed extends Schema.Opaque<SessionClosed>()(

@@ -341,9 +341,8 @@ const run = Effect.fnUntraced(function* ({ addContexts, call, entry, hooks, turn
   // mutant record-before-running (J8: a call is durable before its handler starts): drop
   yield* turn.flush
   // mutant abort-checked-before-handler (I2: the turn is checked for an abort once the record of a call is durable):
-  //   drop
-  if ((yield* turn.abortReason) !== undefined) return yield* Effect.interrupt
-  const result = yield* Effect.matchCauseEager(entry.run(params, call.callId), {
+  //   replace: `turn.unlessStopping(entry.run(params, call.callId))` => `entry.run(params, call.callId)`
+  const result = yield* Effect.matchCauseEager(turn.unlessStopping(entry.run(params, call.callId)), {
     onFailure: (cause) => ({ ok: false as const, cause }),
     onSuccess: (value) => ({ ok: true as const, value })
   })

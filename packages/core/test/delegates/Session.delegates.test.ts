@@ -321,11 +321,11 @@ describe("notices that wait", () => {
       const id = "notice-1" as never
       const first = yield* Effect.scoped(
         Effect.flatMap(SessionHarness.make({ journal }), (h) =>
-          Effect.map(h.session.submit(notice, { id }), (receipt) => ({ receipt, sessionId: h.session.sessionId }))
+          Effect.map(h.session.submit({ id, op: notice }), (receipt) => ({ receipt, sessionId: h.session.sessionId }))
         )
       )
       const h = yield* SessionHarness.make({ journal, resume: first.sessionId })
-      assert.deepStrictEqual(yield* h.session.submit(notice, { id }), first.receipt)
+      assert.deepStrictEqual(yield* h.session.submit({ id, op: notice }), first.receipt)
     })
   )
 })

@@ -89,7 +89,7 @@ export const session = (options: ScenarioOptions): Interrupts.Exploration<Laws.H
         startTask: submit(Op.startTask("pausing", {}, { input: Input.text("task") })),
         alongside: submit(Op.startTask("beside", {}, { input: Input.text("task") })),
         replaceByTask: submit(Op.startTask("pausing", {}, { mode: "replace" })),
-        repeat: submit(Op.userInput("repeat"), { id: "repeated" as SubmissionId }),
+        repeat: submit({ id: "repeated" as SubmissionId, op: Op.userInput("repeat") }),
         rollback: submit(Op.rollback(1)),
         close: closing
       })

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
 import { Hooks, none } from "@spindle/core/Hooks"
-import type { SessionId } from "@spindle/core/Ids"
+import { type SessionId, SubmissionId } from "@spindle/core/Ids"
 import * as Journal from "@spindle/core/Journal"
 import { Model } from "@spindle/core/Model"
 import * as Op from "@spindle/core/Op"
@@ -99,7 +99,8 @@ describe("the context of a turn", () => {
       // the caller that opens the session leaves nothing in it
       const session = yield* as("the opener")(sessions.create())
       for (const user of ["alice", "bob", undefined]) {
-        const submitting = session.submit(Op.userInput("look"))
+        const op = Op.userInput("look")
+        const submitting = session.submit(user === "bob" ? { id: SubmissionId.make("bob's"), op } : op)
         yield* user === undefined ? submitting : as(user)(submitting)
         yield* session.awaitIdle
         assert.deepStrictEqual(seen.splice(0), turnSeenBy(user))

@@ -56,7 +56,12 @@ const call = ({ url }: Server, path: string, { body, method = "GET", user = "ali
     })
   )
 
-const say = (server: Server, text: string) => call(server, "/sessions/one/input", { method: "POST", body: { text } })
+/** Submits a text, with the text as its id. */
+const say = (server: Server, text: string) =>
+  call(server, "/sessions/one/submissions", {
+    method: "POST",
+    body: { id: text, op: { _tag: "UserInput", input: [{ _tag: "Text", text }] } }
+  })
 
 interface Event {
   readonly id: string | undefined
@@ -107,10 +112,11 @@ describe("examples/hosting", () => {
         assert.strictEqual(yield* statusOf("/sessions/one", { method: "PUT" }), 201)
         assert.strictEqual(yield* statusOf("/sessions/one", { method: "PUT" }), 409)
         assert.strictEqual(yield* statusOf("/sessions/one/events", { user: "bob" }), 404)
-        const receipt = yield* Effect.flatMap(say(first, "go slowly"), (response) =>
-          Effect.promise(() => response.json())
-        )
-        assert.include(receipt, { _tag: "Started" })
+        const receiptOf = (server: Server, text: string) =>
+          Effect.flatMap(say(server, text), (response) => Effect.promise(() => response.json()))
+        const receipt = yield* receiptOf(first, "go slowly")
+        assert.include(receipt, { _tag: "Started", submissionId: "go slowly" })
+        assert.deepStrictEqual(yield* receiptOf(first, "go slowly"), receipt)
         const before = yield* read(first, undefined, ({ event }) => event === "TextDelta")
         yield* end(first.child, "SIGKILL")
 

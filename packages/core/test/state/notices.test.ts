@@ -27,7 +27,7 @@ describe("a notice", () => {
             Effect.sync(() => void seen.push(text)).pipe(Effect.as({ block: true, contexts: ["no"] }))
         }
       })
-      const receipt = yield* harness.session.submit(notice("the build is green"), { id: id("n") })
+      const receipt = yield* harness.session.submit({ id: id("n"), op: notice("the build is green") })
       assert.strictEqual(receipt._tag, "Started")
       yield* harness.session.awaitIdle
       assert.deepStrictEqual(seen, [])
@@ -45,7 +45,7 @@ describe("a notice", () => {
   it.effect("P1 P2 that waits starts no turn and is carried by the next one, after the words that started it", () =>
     Effect.gen(function* () {
       const harness = yield* SessionHarness.make({ script: () => [ScriptedModel.text("fine")] })
-      const receipt = yield* harness.session.submit(notice("later", "wait"), { id: id("n") })
+      const receipt = yield* harness.session.submit({ id: id("n"), op: notice("later", "wait") })
       assert.deepStrictEqual(receipt, { _tag: "Queued", submissionId: id("n"), position: 0 })
       assert.strictEqual((yield* harness.session.snapshot).status, "idle")
       yield* harness.run("hello")
@@ -57,8 +57,8 @@ describe("a notice", () => {
   it.effect("P2 that steers a turn is kept by an abort, not returned with the user's words", () =>
     Effect.gen(function* () {
       const { events, session } = yield* running()
-      yield* session.submit(notice("aside"), { id: id("n") })
-      yield* session.submit(Op.userInput("words"), { id: id("w") })
+      yield* session.submit({ id: id("n"), op: notice("aside") })
+      yield* session.submit({ id: id("w"), op: Op.userInput("words") })
       yield* session.abort()
       yield* session.awaitIdle
       const { kept, returned } = abortedOf(events)
@@ -94,8 +94,8 @@ describe("a notice", () => {
         Effect.map(session.submit(op), (receipt) => (receipt._tag === "Rejected" ? receipt.reason._tag : receipt._tag))
       assert.strictEqual(yield* reason(notice(" ")), "EmptyInput")
       assert.strictEqual(yield* reason(notice("a long notice")), "InputTooLarge")
-      const first = yield* session.submit(notice("short", "wait"), { id: id("n") })
-      assert.deepStrictEqual(yield* session.submit(notice("short", "wait"), { id: id("n") }), first)
+      const first = yield* session.submit({ id: id("n"), op: notice("short", "wait") })
+      assert.deepStrictEqual(yield* session.submit({ id: id("n"), op: notice("short", "wait") }), first)
       assert.strictEqual(yield* reason(notice("more", "wait")), "InboxFull")
       assert.isFalse(History.isUserInput({ _tag: "UserMessage", id: "0" as never, content: [], fragment: "tests" }))
     })

@@ -49,7 +49,7 @@ const start = (
   { session }: Pick<Harness.SessionHarness, "session">,
   name: string,
   options?: Parameters<typeof Op.startTask>[2]
-) => session.submit(Op.startTask("greet", { name }, options), { id: id(name) })
+) => session.submit({ id: id(name), op: Op.startTask("greet", { name }, options) })
 
 const messages = (harness: Pick<Harness.SessionHarness, "events">) =>
   terminals(harness.events).map((end) => (end._tag === "TurnCompleted" ? end.lastMessage : end._tag))
@@ -168,7 +168,7 @@ describe("a task that a client starts", () => {
         const sessionId = yield* Effect.scoped(
           Effect.gen(function* () {
             const harness = yield* Harness.make({ journal, tasks })
-            yield* harness.session.submit(Op.startTask("never"), { id: id("ran") })
+            yield* harness.session.submit({ id: id("ran"), op: Op.startTask("never") })
             yield* start(harness, "ada")
             return harness.session.sessionId
           })
@@ -188,7 +188,7 @@ describe("a task that a client starts", () => {
           const harness = yield* Harness.make({ journal, tasks })
           yield* harness.session.submit(Op.startTask("never"))
           yield* start(harness, "ada")
-          yield* harness.session.submit(Op.startTask("carrying"), { id: id("gone") })
+          yield* harness.session.submit({ id: id("gone"), op: Op.startTask("carrying") })
           return harness.session.sessionId
         })
       )

@@ -45,7 +45,7 @@ const start = (
   { session }: Pick<Harness.SessionHarness, "session">,
   name: string,
   options?: Parameters<typeof Op.startTask>[2]
-) => session.submit(Op.startTask("watch", { name }, options), { id: id(name) })
+) => session.submit({ id: id(name), op: Op.startTask("watch", { name }, options) })
 
 const isFragment = (name: string) => (item: Item) => item._tag === "UserMessage" && item.fragment === name
 const textsOf = (items: ReadonlyArray<Item>, fragment = "watched") =>
@@ -320,7 +320,7 @@ describe("a task alongside a turn", () => {
         Effect.gen(function* () {
           const harness = yield* running({ tasks: options.tasks })
           yield* start(harness, "ada")
-          yield* harness.session.submit(Op.startTask("quick", { name: "bob" }), { id: id("bob") })
+          yield* harness.session.submit({ id: id("bob"), op: Op.startTask("quick", { name: "bob" }) })
           yield* harness.awaitEvent(Harness.tagged("TaskReported"))
           yield* harness.model.open("held")
           yield* end("seen")

@@ -1,13 +1,12 @@
 /** What a delegate is to its owner, and how it is started. `Delegate` re-exports these types. */
 import type { Agent } from "@spindle/core/Agent"
-import type { SessionId, SubmissionId, TurnId } from "@spindle/core/Ids"
+import type { SessionId, TurnId } from "@spindle/core/Ids"
 import type { Op, Receipt, Submission } from "@spindle/core/Op"
 import type { AbortReason } from "@spindle/core/Outcome"
 import type { Snapshot } from "@spindle/core/Session"
 import type { SessionConfig } from "@spindle/core/SessionConfig"
 import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/SessionError"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
-import type { TraceContext } from "@spindle/core/TraceContext"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Queue from "effect/Queue"
@@ -86,14 +85,11 @@ export interface Interactive extends Delegate {
   /** Its queue of submissions; see `Bridge`. Input for which no slot of the tree is free is refused. */
   readonly submissions: Queue.Enqueue<Submission>
   /**
-   * Hands it an operation and waits for the receipt. The trace is that of the caller unless another one is given.
+   * Hands it an operation, or a submission, and waits for the receipt. Without a trace it continues that of the delegate.
    * **Interruption** stops only the wait. **Errors**: `DelegateClosed`; `DelegateRefused` when it had settled and no slot
    * of the tree is free.
    */
-  readonly submit: (
-    op: Op,
-    options?: { readonly id?: SubmissionId | undefined; readonly trace?: TraceContext | undefined }
-  ) => Effect.Effect<Receipt, DelegateClosed | DelegateRefused>
+  readonly submit: (submission: Op | Submission) => Effect.Effect<Receipt, DelegateClosed | DelegateRefused>
   /** Its events, for one reader at a time; see `Bridge`. */
   readonly events: Stream.Stream<SessionEvent, BridgeInUse>
 }

@@ -9,7 +9,7 @@
  * A delegate that is ended while it is opening is ended by the fiber that opens it.
  */
 import type { SessionId, SubmissionId, TurnId } from "@spindle/core/Ids"
-import type { Receipt, Submission } from "@spindle/core/Op"
+import { isSubmission, type Op, type Receipt, type Submission } from "@spindle/core/Op"
 import type { AbortReason } from "@spindle/core/Outcome"
 import type { Session } from "@spindle/core/Session"
 import type { SessionConfig } from "@spindle/core/SessionConfig"
@@ -25,7 +25,6 @@ import { DelegateClosed, type DelegateRefused } from "../DelegateError.ts"
 import type { Limits } from "../Limits.ts"
 import * as Status from "../Status.ts"
 import type { DelegateSpan } from "./delegateSpan.ts"
-import type { Interactive } from "./delegateTypes.ts"
 import { forkDetached } from "./detached.ts"
 import * as Notices from "./notices.ts"
 import { Tracking } from "./tracking.ts"
@@ -169,15 +168,11 @@ export class Handle implements Member {
     return this.bridge.events
   }
 
-  submit(...[op, options]: Parameters<Interactive["submit"]>) {
+  submit(submitted: Op | Submission) {
     return Effect.suspend((): Effect.Effect<Receipt, DelegateClosed | DelegateRefused> => {
       const { state } = this
       if (state._tag !== "Open") return this.closed
-      const id = options?.id ?? (this.newId() as SubmissionId)
-      // mutant trace (O1: the spans of a delegate descend from the operation that started it):
-      //   replace: const trace = options?.trace
-      const trace = options?.trace ?? this.span.trace
-      const submission: Submission = { id, op, ...(trace === undefined ? {} : { trace }) }
+      const submission = this.toSubmission(submitted)
       const { bridge, session } = state.opened
       return bridge === undefined
         ? Effect.catchTag(this.deliver(session, submission), "JournalFailed", () => this.closed)
@@ -185,17 +180,26 @@ export class Handle implements Member {
     })
   }
 
+  /** Returns the submission with an id and a trace. */
+  private toSubmission(submitted: Op | Submission): Submission {
+    const submission = isSubmission(submitted) ? submitted : { id: this.newId() as SubmissionId, op: submitted }
+    const { trace } = this.span
+    // mutant trace (O1: the spans of a delegate descend from the operation that started it): replace: return submission
+    return trace === undefined ? submission : { trace, ...submission }
+  }
+
   /**
    * Hands a submission to the session, and input only with a slot (D6). The slot is taken here, because a submission that
    * still waits for room in the bridge, and may be withdrawn, needs none.
    */
-  deliver(session: Session, { id, op, trace }: Submission): Effect.Effect<Receipt, DelegateRefused | JournalFailed> {
+  deliver(session: Session, submission: Submission): Effect.Effect<Receipt, DelegateRefused | JournalFailed> {
     return Effect.suspend((): Effect.Effect<Receipt, DelegateRefused | JournalFailed> => {
+      const { id, op } = submission
       const isInput = op._tag === "UserInput" || op._tag === "Notice" || op._tag === "StartTask"
       // mutant slot-to-continue (D6: a delegate that has settled needs a slot to continue): false
       const refused = isInput ? this.tracking.acquire(id) : undefined
       if (refused !== undefined) return Effect.fail(refused)
-      return Effect.onExit(session.submit(op, { id, ...(trace === undefined ? {} : { trace }) }), () =>
+      return Effect.onExit(session.submit(submission), () =>
         // mutant slot-of-refused-input (D6: input that is rejected has no slot): replace: Effect.void
         Effect.sync(() => this.tracking.onReceipt(id))
       )

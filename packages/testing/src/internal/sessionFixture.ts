@@ -57,7 +57,7 @@ export interface SessionFixture {
     <R extends SessionEvent.JournalRecord>(is: (record: SessionEvent.JournalRecord) => record is R): Effect.Effect<R>
     (is: (record: SessionEvent.JournalRecord) => boolean): Effect.Effect<SessionEvent.JournalRecord>
   }
-  readonly send: (op: Op.Op, options?: { readonly id?: SubmissionId }) => Effect.Effect<Op.Receipt, unknown>
+  readonly send: (submission: Op.Op | Op.Submission) => Effect.Effect<Op.Receipt, unknown>
   readonly submit: (
     text: string,
     options?: { readonly id?: SubmissionId; readonly delivery?: Delivery }
@@ -96,10 +96,12 @@ export const make = Effect.fnUntraced(function* (
   const all = yield* subscriber(session)
   const receipts: Array<Op.Receipt> = []
   let abortCount = 0
-  const send: SessionFixture["send"] = (op, one) =>
-    Effect.tap(session.submit(op, one), (receipt) => Effect.sync(() => receipts.push(receipt)))
-  const submit: SessionFixture["submit"] = (text, one = {}) =>
-    send(Op.userInput(text, one.delivery === undefined ? {} : { delivery: one.delivery }), one)
+  const send: SessionFixture["send"] = (submission) =>
+    Effect.tap(session.submit(submission), (receipt) => Effect.sync(() => receipts.push(receipt)))
+  const submit: SessionFixture["submit"] = (text, { delivery, id } = {}) => {
+    const op = Op.userInput(text, { delivery })
+    return send(id === undefined ? op : { id, op })
+  }
   const history = Effect.gen(function* () {
     yield* all.ended
     const loaded = yield* journal.load(session.sessionId)

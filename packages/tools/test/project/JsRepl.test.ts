@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Logger, Stream } from "effect"
-import { Agent, Turn } from "@spindle/core"
+import { Agent, Op, Turn } from "@spindle/core"
 import type { Input } from "@spindle/core/Input"
 import { Processes } from "@spindle/core/Processes"
 import { type CodingTools, JsRepl } from "../../src/index.ts"
@@ -18,7 +18,8 @@ const makeSession = Effect.fnUntraced(function* (change: Partial<Processes> = {}
     ...turn,
     session: {
       ...turn.session,
-      submit: (op) => {
+      submit: (submission) => {
+        const op = Op.opOf(submission)
         if (op._tag === "Notice") images.push(op.input)
         return Effect.succeed({ _tag: "Queued" } as never)
       }

@@ -13,7 +13,7 @@ import * as Agent from "../../Agent.ts"
 import * as Hooks from "../../Hooks.ts"
 import type { Model } from "../../ports/Model.ts"
 import type { Input } from "../../protocol/Input.ts"
-import type { Op } from "../../protocol/Op.ts"
+import { isSubmission, type Op, opOf, type Submission } from "../../protocol/Op.ts"
 import { Turn } from "../../Turn.ts"
 
 /** The contexts of the callers of one host. */
@@ -24,15 +24,16 @@ export class CallerContexts {
     this.references = [References.CurrentLogAnnotations, ...references]
   }
 
-  /** Returns the operation with what its caller passes on. */
-  remember(op: Op, caller: Context.Context<never>): Op {
-    if (!("input" in op)) return op
+  /** Returns the submission with what its caller passes on. */
+  remember(submission: Op | Submission, caller: Context.Context<never>): Op | Submission {
+    const op = opOf(submission)
+    if (!("input" in op)) return submission
     const passed = this.references.filter(({ key }) => caller.mapUnsafe.has(key))
-    if (passed.length === 0) return op
+    if (passed.length === 0) return submission
     // a new array, because callers may submit the same one
     const input = op.input.slice()
     this.ofInputs.set(input, Context.pick(...passed)(caller) as Context.Context<never>)
-    return { ...op, input }
+    return isSubmission(submission) ? { ...submission, op: { ...op, input } } : { ...op, input }
   }
 
   /** Runs an effect of a turn with what the caller of the turn passed on. */

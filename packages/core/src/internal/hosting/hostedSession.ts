@@ -86,10 +86,10 @@ export class HostedSession {
 
 const toShown = (hosted: HostedSession, inner: Session): Session => ({
   ...inner,
-  submit: (op, options) =>
+  submit: (submission) =>
     Effect.contextWith((caller: Context.Context<never>) => {
       hosted.usedAt = hosted.options.nowMillis()
-      return inner.submit(hosted.options.callers.remember(op, caller), options)
+      return inner.submit(hosted.options.callers.remember(submission, caller))
     }),
   start: (task, input) =>
     Effect.suspend(() => {

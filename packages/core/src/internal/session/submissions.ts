@@ -7,14 +7,15 @@ import { jsonOfUnsafe } from "../../protocol/Item.ts"
 import {
   type AcceptedTask,
   type Decision,
+  isSubmission,
   jsonOfDecisionUnsafe,
   type Op,
   type Receipt,
   type Rejection,
+  type Submission,
   type TaskParams
 } from "../../protocol/Op.ts"
 import type { JournalFailed } from "../../protocol/SessionError.ts"
-import type { TraceContext } from "../../protocol/TraceContext.ts"
 import * as SessionState from "../../state/SessionState.ts"
 import type { StartableTask } from "../../TaskKind.ts"
 import type { TaskSupervisor } from "../../TaskSupervisor.ts"
@@ -64,14 +65,12 @@ export class Submissions {
   }
 
   /** Takes one operation. It is not interruptible from its append onwards: its receipt says what is in the journal. */
-  submit(
-    op: Op,
-    options?: { readonly id?: SubmissionId; readonly trace?: TraceContext }
-  ): Effect.Effect<Receipt, JournalFailed> {
+  submit(submission: Op | Submission): Effect.Effect<Receipt, JournalFailed> {
+    const { id, op, trace } = isSubmission(submission) ? submission : withoutId(submission)
     return Effect.uninterruptible(
       Effect.contextWith((context: Context.Context<never>) =>
-        Effect.flatMap(SubmissionSpan.parentOf(this.options.session, context, options?.trace), (parent) =>
-          this.dispatch(op, options?.id, parent)
+        Effect.flatMap(SubmissionSpan.parentOf(this.options.session, context, trace), (parent) =>
+          this.dispatch(op, id, parent)
         )
       )
     )
@@ -294,6 +293,8 @@ const paramsOf = ({ kind, params }: StartTask): { readonly json: TaskParams } | 
     return { rejection: { _tag: "InvalidParams", kind, message: textOf(error) } }
   }
 }
+
+const withoutId = (op: Op) => ({ id: undefined, op, trace: undefined })
 
 const reject = (submissionId: SubmissionId, reason: Rejection): Receipt => ({
   _tag: "Rejected",

@@ -47,6 +47,7 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
     inputText: Input.textOf(origin.input),
     aborting: unlessFenced(slot.aborting),
     abortReason: sync(() => slot.reason()),
+    unlessStopping: (effect) => unlessFenced(slot.unlessStopping(effect)),
     abort: (reason) => sync(() => slot.abort(reason)),
     onAbort: ({ drain, kind, name, run }) =>
       sync(() => Effect.sync(resources.own(ledger, { kind, id: `clean-up ${name}`, name, end: run, drain }))),

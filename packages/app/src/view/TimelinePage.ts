@@ -4,10 +4,10 @@
  * Everything from the journal is escaped, characters that cannot be seen are shown by their number, and the policy of
  * the page forbids scripts and requests.
  */
-import { duration } from "./internal/durations.ts"
-import * as Html from "./internal/html.ts"
-import type { Bar, Detail, Message, Note, Timeline, TurnLane } from "./internal/timelineModel.ts"
-import { style } from "./internal/timelineStyle.ts"
+import { duration } from "./timeline/durations.ts"
+import * as Html from "./timeline/html.ts"
+import type { Bar, Detail, Message, Note, Timeline, TurnLane } from "./timeline/model.ts"
+import { style } from "./timeline/style.ts"
 import { nested } from "./Timeline.ts"
 
 const { tag, text } = Html

@@ -2,11 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { CallId, ItemId, ModelRequestId, ProcessId, QuestionId, SessionId, TurnId } from "@spindle/core/Ids"
 import * as Input from "@spindle/core/Input"
 import type { KnownRecord, NewRecord } from "@spindle/core/SessionEvent"
-import * as Timeline from "@spindle/telemetry/Timeline"
-import * as TimelinePage from "@spindle/telemetry/TimelinePage"
+import * as Timeline from "@spindle/app/Timeline"
+import * as TimelinePage from "@spindle/app/TimelinePage"
 import { Effect } from "effect"
-import { style } from "../src/internal/timelineStyle.ts"
-import { session } from "./timelineSession.ts"
+import { style } from "../../src/view/timeline/style.ts"
+import { session } from "../fixtures/timelineSession.ts"
 
 const turnId = TurnId.make("turn")
 const id = ItemId.make("item")

@@ -1,11 +1,17 @@
-/** The fold of `Timeline`: one pass over the records, which changes its own state. */
+/**
+ * The fold of `Timeline`: one pass over the records, which changes its own state. Calls and messages are those of the
+ * thread of the session.
+ */
 import type { SessionId } from "@spindle/core/Ids"
 import { textOf } from "@spindle/core/Input"
 import type { Item } from "@spindle/core/Item"
 import type { JournalRecord, KnownRecord, Terminal } from "@spindle/core/SessionEvent"
 import * as TokenUsage from "@spindle/core/TokenUsage"
-import { describeCall, describeResult, detail } from "./timelineCalls.ts"
-import type { Bar, Detail, Mark, Message, Note, TurnLane } from "./timelineModel.ts"
+import * as Thread from "../Thread.ts"
+import type { CallItem, ThreadItem } from "../ThreadItem.ts"
+import * as Calls from "./calls.ts"
+import { detail } from "./calls.ts"
+import type { Bar, Detail, Mark, Message, Note, TurnLane } from "./model.ts"
 
 /** The state of the fold. */
 export interface State {
@@ -15,7 +21,9 @@ export interface State {
   readonly notes: Array<Note>
   /** The bars that have not ended, by their id. */
   readonly open: Map<string, BarDraft>
-  readonly agentNames: Map<SessionId, string>
+  /** The names of the tools of the open calls. */
+  readonly tools: Map<string, string>
+  thread: Thread.Thread
 }
 
 interface TurnDraft extends Omit<Draft<TurnLane>, "bars" | "marks" | "messages"> {
@@ -28,20 +36,24 @@ type BarDraft = Draft<Bar>
 type Draft<A> = { -readonly [K in keyof A]: A[K] }
 
 /** The state before the first record. */
-export const initial = (): State => ({
+export const initial = (sessionId: SessionId): State => ({
   title: undefined,
   meta: {},
   turns: [],
   notes: [],
   open: new Map(),
-  agentNames: new Map()
+  tools: new Map(),
+  thread: Thread.initial({ sessionId, cwd: "/" })
 })
 
 /** Applies a record. */
 export const step = (state: State, record: JournalRecord): void => {
+  const [thread, changes] = Thread.step(state.thread, record)
+  state.thread = thread
   switch (record._tag) {
     case "SessionStarted":
       state.meta = record.meta
+      state.thread = { ...thread, cwd: record.meta["cwd"] ?? thread.cwd }
       if (record.forkedFrom !== undefined) addNote(state, record.at, `forked from ${record.forkedFrom}`)
       return
     case "SessionResumed":
@@ -57,7 +69,7 @@ export const step = (state: State, record: JournalRecord): void => {
     case "TurnStarted":
       return startTurn(state, record)
     case "ItemRecorded":
-      return recordItem(state, record.item, record.at)
+      return recordItem(state, record, changes)
     case "TurnCompleted":
     case "TurnFailed":
     case "TurnAborted":
@@ -138,31 +150,73 @@ const endTurn = (state: State, record: Terminal): void => {
   }
 }
 
-const recordItem = (state: State, item: Item, at: number): void => {
-  const messages = state.turns.at(-1)?.messages
-  switch (item._tag) {
-    case "UserMessage": {
-      const text = textOf(item.content)
-      if (item.fragment !== undefined) return void messages?.push({ at, by: "developer", text })
-      state.title ??= titleOf(text)
-      return void messages?.push({ at, by: "user", text })
-    }
-    case "DeveloperMessage":
-      return void messages?.push({ at, by: "developer", text: item.text })
-    case "AssistantMessage":
-      return void messages?.push({ at, by: "assistant", text: item.text })
-    case "Reasoning":
-      return item.text === "" ? undefined : void messages?.push({ at, by: "reasoning", text: item.text })
-    case "ToolCall":
-      return startBar(state, {
-        id: item.callId,
-        kind: "tool",
-        parent: undefined,
+const recordItem = (
+  state: State,
+  { at, item }: Extract<KnownRecord, { readonly _tag: "ItemRecorded" }>,
+  changes: ReadonlyArray<Thread.Change>
+): void => {
+  // what is in the history and in no thread
+  const text = scaffoldingOf(item)
+  if (text !== undefined) return addMessage(state, { at, by: "developer", text })
+  if (item._tag === "ToolCall") state.tools.set(item.callId, item.name)
+  for (const change of changes) {
+    if (change._tag === "ItemStarted" && isCall(change.item)) startCall(state, change.item)
+    if (change._tag !== "ItemCompleted") continue
+    if (change.end !== undefined) endCall(state, change.item as CallItem, change.end)
+    else addMessage(state, messageOf(change.item, at))
+  }
+}
+
+/** The text of an item that the session has written for the model. */
+const scaffoldingOf = (item: Item): string | undefined => {
+  if (item._tag === "DeveloperMessage") return item.text
+  return item._tag === "UserMessage" && item.fragment !== undefined ? textOf(item.content) : undefined
+}
+
+const isCall = (item: ThreadItem): item is CallItem => "status" in item
+
+const contextOf = ({ thread: { agents, cwd }, tools }: State, { id }: CallItem): Calls.Context => ({
+  names: agents,
+  cwd,
+  tool: tools.get(id) ?? ""
+})
+
+const startCall = (state: State, item: CallItem): void =>
+  startBar(state, {
+    id: item.id,
+    kind: "tool",
+    parent: undefined,
+    at: item.startedAtMs,
+    ...Calls.describe(item, contextOf(state, item))
+  })
+
+const endCall = (state: State, item: CallItem, end: Thread.CallEnd): void => {
+  const { details } = Calls.describe(item, contextOf(state, item), end)
+  // the bar keeps its name: that of a patch is what was proposed
+  endBar(state, item.id, () => ({ details, endedAt: item.completedAtMs ?? undefined, ...Calls.endOf(item, end) }))
+  state.tools.delete(item.id)
+}
+
+const addMessage = (state: State, message: Message | undefined): void => {
+  if (message === undefined) return
+  if (message.by === "user") state.title ??= titleOf(message.text)
+  state.turns.at(-1)?.messages.push(message)
+}
+
+const messageOf = (item: ThreadItem, at: number): Message | undefined => {
+  switch (item.type) {
+    case "userMessage":
+      return {
         at,
-        ...describeCall(item, state.agentNames)
-      })
-    case "ToolResult":
-      return endBar(state, item.callId, (bar) => ({ endedAt: at, ...describeResult(item, bar) }))
+        by: "user",
+        text: item.content.map((part) => (part.type === "text" ? part.text : "[image]")).join("\n\n")
+      }
+    case "agentMessage":
+      return { at, by: "assistant", text: item.text }
+    case "reasoning":
+      return item.summary.length === 0 ? undefined : { at, by: "reasoning", text: item.summary.join("\n") }
+    default:
+      return undefined
   }
 }
 
@@ -251,7 +305,6 @@ const recordChild = (state: State, record: Exclude<JournalRecord, Terminal>): vo
       return endBar(state, record.processId, () => ({ endedAt: at, status, mood }))
     }
     case "DelegateStarted":
-      state.agentNames.set(record.delegateId, record.name)
       return startBar(state, {
         id: record.delegateId,
         kind: "delegate",

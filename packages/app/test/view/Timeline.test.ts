@@ -3,11 +3,10 @@ import type { CallDetail, CallDisplay } from "@spindle/core/Display"
 import { CallId, ItemId, QuestionId, SessionId, TurnId } from "@spindle/core/Ids"
 import type { ToolStatus } from "@spindle/core/Item"
 import type { KnownRecord, NewRecord } from "@spindle/core/SessionEvent"
-import * as Timeline from "@spindle/telemetry/Timeline"
-import * as TimelinePage from "@spindle/telemetry/TimelinePage"
+import * as Timeline from "@spindle/app/Timeline"
+import * as TimelinePage from "@spindle/app/TimelinePage"
 import { Effect } from "effect"
-import { session } from "./timelineSession.ts"
-import { traceId } from "./traced.ts"
+import { session, traceId } from "../fixtures/timelineSession.ts"
 
 const root = SessionId.make("root")
 const child = SessionId.make("child")

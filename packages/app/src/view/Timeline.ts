@@ -2,20 +2,20 @@
  * Reads the journal of a session as a timeline: its turns, and in each turn the model requests, tool calls, questions,
  * processes and delegates, with their start and their end.
  *
- * This module is pure. What has no end in the journal has no `endedAt`. Tool calls are read from the `display` and
- * `detail` of their records, never from the text for the model.
+ * This module is pure. What has no end in the journal has no `endedAt`. Calls and messages are the items of the thread
+ * (`Thread`), as every other view shows them.
  */
 import type { SessionId } from "@spindle/core/Ids"
 import type { JournalRecord } from "@spindle/core/SessionEvent"
 import * as TokenUsage from "@spindle/core/TokenUsage"
-import * as Fold from "./internal/timelineFold.ts"
-import type { Bar, Timeline } from "./internal/timelineModel.ts"
+import * as Fold from "./timeline/fold.ts"
+import type { Bar, Timeline } from "./timeline/model.ts"
 
-export type { Bar, Detail, Mark, Message, Note, Timeline, TurnLane } from "./internal/timelineModel.ts"
+export type { Bar, Detail, Mark, Message, Note, Timeline, TurnLane } from "./timeline/model.ts"
 
 /** Makes the timeline of a journal. */
 export const make = (sessionId: SessionId, records: ReadonlyArray<JournalRecord>): Timeline => {
-  const state = Fold.initial()
+  const state = Fold.initial(sessionId)
   for (const record of records) Fold.step(state, record)
   return {
     sessionId,
