@@ -32,7 +32,7 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import { agentOf } from "./reviewAgent.ts"
-import { parse, render, ReviewOutput } from "./reviewOutput.ts"
+import { parse, render, reviewer, ReviewOutput } from "./reviewOutput.ts"
 import { hintOf, promptOf, ReviewTarget } from "./reviewTarget.ts"
 
 export { Finding, parse, render, ReviewOutput } from "./reviewOutput.ts"
@@ -104,7 +104,7 @@ const run = Effect.fnUntraced(function* (cwd: string, target: ReviewTarget, open
   const answer = yield* Delegate.runOnce({
     agent,
     deadline,
-    source: "review",
+    source: reviewer,
     input: Input.text(prompt),
     // it starts no agents
     limits: { depth: 0 },
