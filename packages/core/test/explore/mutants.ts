@@ -13,6 +13,7 @@ interface RowOfCore extends Row {
 /** The rows by the name of their mutant. */
 export const mutants = {
   "register-before-run": { by: "program", breaks: /^deadlock/ },
+  "notices-keep-no-input-out": { by: "program", breaks: /I8 the next turn/ },
   "own-exit": { by: "program", breaks: /I8 the next turn/ },
   "defect-frees-the-slot": { by: "dying", breaks: /^S5|^deadlock|^unbounded wait/ },
   "abort-once": { by: "program", breaks: /^I1|the program failed/ },

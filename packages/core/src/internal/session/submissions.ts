@@ -16,6 +16,7 @@ import {
   type TaskParams
 } from "../../protocol/Op.ts"
 import type { JournalFailed } from "../../protocol/SessionError.ts"
+import * as Inbox from "../../state/Inbox.ts"
 import * as SessionState from "../../state/SessionState.ts"
 import type { StartableTask } from "../../TaskKind.ts"
 import type { TaskSupervisor } from "../../TaskSupervisor.ts"
@@ -191,7 +192,7 @@ export class Submissions {
     const allowed = taskKinds.get(kind)!.modes
     const mode = op.mode ?? allowed[0]!
     if (!allowed.includes(mode)) return { rejection: { _tag: "TaskModeNotAllowed", kind, mode, allowed } }
-    const rejection = this.limitOf(op.input ?? [])
+    const rejection = this.limitOf(op.input ?? [], mode !== "alongside")
     return rejection === undefined ? { task: { kind, params: params.json, mode }, found } : { rejection }
   }
 
@@ -252,7 +253,7 @@ export class Submissions {
     const { input } = op
     const expectedTurnId = expectedTurnOf(op)
     if (Input.isEmpty(input)) return { _tag: "EmptyInput" }
-    const rejection = this.limitOf(input)
+    const rejection = this.limitOf(input, op.delivery !== "wait")
     if (rejection !== undefined || expectedTurnId === undefined) return rejection
     const { running } = this.options.turns
     const actual = running?.origin.turnId
@@ -262,12 +263,12 @@ export class Submissions {
     return running.isSteerable ? undefined : { _tag: "NotSteerable", turnId: expectedTurnId }
   }
 
-  private limitOf(input: Input.Input): Rejection | undefined {
+  private limitOf(input: Input.Input, startsTurn: boolean): Rejection | undefined {
     const { recorder, session } = this.options
     const { inboxCapacity, inputLimit } = session.config
     const size = Input.textOf(input).length
     if (size > inputLimit) return { _tag: "InputTooLarge", sizeCharacters: size, limitCharacters: inputLimit }
-    return recorder.state.inbox.length >= inboxCapacity
+    return Inbox.isFull(recorder.state.inbox, inboxCapacity, startsTurn)
       ? { _tag: "InboxFull", capacityCount: inboxCapacity }
       : undefined
   }
