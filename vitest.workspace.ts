@@ -2,12 +2,13 @@ import { defaultServerConditions } from "vite"
 import { defineConfig } from "vitest/config"
 import { mutantPlugin, provideMutants } from "./packages/core/test/explore/mutantPlugin.ts"
 import { mutants as ofCore } from "./packages/core/test/explore/mutants.ts"
+import { mutants as ofApp } from "./packages/app/test/explore/mutants.ts"
 import { mutants as ofDelegates } from "./packages/delegate/test/explore/mutants.ts"
 import { mutants as ofMcp } from "./packages/mcp/test/explore/mutants.ts"
 
 // without `module`: what is behind it is for bundlers, and Node cannot load that of @opentelemetry/api
 const conditions = ["spindle-source", ...defaultServerConditions.filter((name) => name !== "module")]
-const provide = provideMutants(ofCore, ofDelegates, ofMcp)
+const provide = provideMutants(ofCore, ofDelegates, ofMcp, ofApp)
 
 export default defineConfig({
   test: {

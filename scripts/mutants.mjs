@@ -1,6 +1,7 @@
 // Prints the mutants of the sources as Markdown tables: the text of each marker, and the test that finds it (decisions 20 and 23).
 import { mutantsOf, sourcesOfWorkspace } from "../packages/core/test/explore/mutantMarkers.ts"
 import { mutants as ofCore } from "../packages/core/test/explore/mutants.ts"
+import { mutants as ofApp } from "../packages/app/test/explore/mutants.ts"
 import { mutants as ofDelegates } from "../packages/delegate/test/explore/mutants.ts"
 import { mutants as ofMcp } from "../packages/mcp/test/explore/mutants.ts"
 
@@ -25,3 +26,4 @@ const print = (title, table) => {
 print("Mutants of core", ofCore)
 print("Mutants that delegates need", ofDelegates)
 print("Mutants of MCP servers", ofMcp)
+print("Mutants that the tasks of the application need", ofApp)

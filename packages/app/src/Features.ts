@@ -41,6 +41,11 @@ const known = {
     isDefault: false,
     summary: "the list of models is fetched from the provider, to know how much each of them can read"
   },
+  remote_compaction: {
+    stage: "stable",
+    isDefault: true,
+    summary: "a provider that has an endpoint for that compacts conversations"
+  },
   undo: { stage: "stable", isDefault: true, summary: "turns take snapshots of the files, so that they can be undone" },
   collab: { stage: "deprecated", isDefault: false, summary: "use multi_agent" },
   steer: { stage: "removed", isDefault: true, summary: "input always reaches the running turn" },

@@ -91,6 +91,7 @@ const optionsOf = (settings: Settings, provider: ServerProvider) => ({
   headers: Object.fromEntries(provider.headers.map(([name, value]) => [name, Redacted.value(value)])),
   queryParams: Object.fromEntries(provider.query),
   idleTimeout: provider.idleTimeoutMillis,
+  compactEndpoint: settings.hasCompactEndpoint,
   ...(settings.maxOutputTokens === undefined ? {} : { maxOutputTokens: settings.maxOutputTokens }),
   ...(settings.reasoningEffort === undefined ? {} : { reasoningEffort: settings.reasoningEffort }),
   ...(settings.webSearch === undefined ? {} : { webSearch: settings.webSearch }),

@@ -88,6 +88,7 @@ export interface Summary {
   readonly updated: string
   readonly turns: number
   readonly cwd: string | undefined
+  /** The first input, or what the first task says of itself if that came before. */
   readonly firstInput: string | undefined
   readonly parent?: string
   readonly name?: string
@@ -95,14 +96,18 @@ export interface Summary {
 
 /** Summarizes a session from its records. */
 export const summaryOf = (entry: JournalEntry, records: ReadonlyArray<JournalRecord>): Summary => {
-  const first = records.find((record) => record._tag === "InputAccepted")
   const parent = parentOf(records)
   return {
     id: entry.sessionId,
     updated: new Date(entry.updatedAt).toISOString(),
     turns: records.filter((record) => record._tag === "TurnStarted").length,
     cwd: directoryOf(records),
-    firstInput: first?._tag === "InputAccepted" ? textOf(first.input) : undefined,
+    firstInput: records.map(textOfBeginning).find((text) => text !== undefined && text.trim() !== ""),
     ...(parent === undefined ? {} : { parent: parent.id, ...(parent.name === undefined ? {} : { name: parent.name }) })
   }
+}
+
+const textOfBeginning = (record: JournalRecord): string | undefined => {
+  if (record._tag === "InputAccepted") return textOf(record.input)
+  return record._tag === "TaskNote" ? record.message : undefined
 }

@@ -106,6 +106,7 @@ class TurnGate implements MutationGate {
   // concurrent calls begin it once
   private readonly begin = Semaphore.makeUnsafe(1).withPermits(1)(
     Effect.suspend(() =>
+      // mutant one-snapshot-a-turn (S12: concurrent calls of a turn take one snapshot): false
       this.taking !== undefined
         ? Effect.void
         : Effect.flatMap(this.turn.session.scope, (scope) =>
@@ -118,6 +119,8 @@ class TurnGate implements MutationGate {
     )
   )
 
+  // mutant calls-wait-for-the-snapshot (S12: a call that changes something waits for the snapshot of its turn):
+  //   replace: private readonly passOwn = this.begin
   private readonly passOwn = Effect.andThen(
     this.begin,
     Effect.suspend(() => Effect.asVoid(Fiber.await(this.taking!)))
@@ -160,6 +163,7 @@ class TurnGate implements MutationGate {
     shared.gates.delete(turn.turnId)
     if (taking === undefined) return
     // a snapshot that is not complete now would not show what was before the turn
+    // mutant no-snapshot-after-its-turn (S12: a snapshot that its turn does not wait for is not taken): drop
     taking.interruptUnsafe()
     shared.run(
       Effect.flatMap(Fiber.await(taking), (exit) => {

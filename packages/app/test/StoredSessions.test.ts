@@ -94,4 +94,20 @@ describe("summaryOf", () => {
       firstInput: "fix it"
     })
   })
+
+  it("describes a session that began with a task, which has no input", () => {
+    const turnId = TurnId.make("turn")
+    const task = { kind: "review", params: {}, mode: "queue" as const }
+    const note = { turnId, name: "review.entered", data: {}, message: "reviewing changes that are not committed" }
+    const accepted = { submissionId: SubmissionId.make("s"), input: [], delivery: "queue" as const, task }
+    const records: ReadonlyArray<JournalRecord> = [
+      started({ cwd: "/w" }),
+      { _tag: "InputAccepted", seq: 1, at: 0, ...accepted },
+      { _tag: "TurnStarted", seq: 2, at: 0, turnId, kind: "review" },
+      { _tag: "TaskNote", seq: 3, at: 0, ...note },
+      { _tag: "InputAccepted", seq: 4, at: 0, ...accepted, input: Input.text("and now"), task: undefined } as never
+    ]
+    const { firstInput } = StoredSessions.summaryOf({ sessionId, updatedAt: 0, sizeBytes: 0 } as never, records)
+    assert.strictEqual(firstInput, note.message)
+  })
 })

@@ -20,7 +20,7 @@ import type { Process, ProcessFailed, Processes, ProcessSpec } from "./ports/Pro
 import type { AgentStatus, CallDetail, CallDisplay } from "./protocol/Display.ts"
 import type { CallId, ModelRequestId, ProcessId, QuestionId, SessionId, TurnId } from "./protocol/Ids.ts"
 import type { Input } from "./protocol/Input.ts"
-import type { Item, NewItem, ToolCall, ToolStatus } from "./protocol/Item.ts"
+import type { Item, NewItem, SealedSummary, ToolCall, ToolStatus } from "./protocol/Item.ts"
 import type { Decision, Op, Receipt, Submission } from "./protocol/Op.ts"
 import type { AbortReason } from "./protocol/Outcome.ts"
 import type { DelegateSpending, Straggler } from "./protocol/SessionEvent.ts"
@@ -145,10 +145,14 @@ export interface SampleRequest extends Pick<ModelRequest, "instructions" | "tool
   readonly display?: ((call: Pick<ToolCall, "name" | "params">) => CallDisplay | undefined) | undefined
 }
 
-/** How a sampling request ended. `text` is the last message of the response, if nothing followed it. */
+/**
+ * How a sampling request ended. `text` is the last message of the response, if nothing followed it; `sealed` is the
+ * summary in a request aside to `Model.compact`.
+ */
 export interface Sampled {
   readonly requestId: ModelRequestId
   readonly text: string | undefined
+  readonly sealed?: SealedSummary | undefined
   readonly finish: Extract<ModelPart, { readonly _tag: "Finish" }>["reason"]
 }
 

@@ -15,6 +15,29 @@ const forAnother: Op.Op = {
   expectedTurnId: "another" as TurnId
 }
 
+describe("an inbox that is full of notices", () => {
+  it.effect("P2 takes input that starts a turn, which carries them, and no further notice", () =>
+    Effect.gen(function* () {
+      const { session, submit, requests } = yield* Harness.make({
+        config: { inboxCapacity: 1 },
+        script: [[Model.text("seen")]]
+      })
+      const notice = (text: string): Op.Op => ({
+        _tag: "Notice",
+        input: Input.text(text),
+        fragment: "notice",
+        delivery: "wait"
+      })
+      assert.strictEqual((yield* session.submit(notice("one")))._tag, "Queued")
+      assert.strictEqual((yield* session.submit(notice("two")))._tag, "Rejected")
+      assert.strictEqual((yield* submit("begin"))._tag, "Started")
+      yield* session.awaitIdle
+      assert.include(JSON.stringify(requests[0]!.items), "one")
+      assert.lengthOf((yield* session.snapshot).waiting, 0)
+    })
+  )
+})
+
 describe("an inbox that is full of kept input", () => {
   const aborted = Effect.gen(function* () {
     const harness = yield* Harness.make({

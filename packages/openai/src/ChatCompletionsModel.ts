@@ -17,7 +17,10 @@ import type * as OpenAiModel from "./OpenAiModel.ts"
 export type { ApiKey } from "./internal/apiKey.ts"
 
 /** Which model, and how to reach it. A local server needs no key. */
-export interface Options extends Omit<OpenAiModel.Options, "reasoningSummary" | "encryptedReasoning"> {}
+export interface Options extends Omit<
+  OpenAiModel.Options,
+  "reasoningSummary" | "encryptedReasoning" | "compactEndpoint"
+> {}
 
 /**
  * Makes a model.
@@ -27,11 +30,11 @@ export interface Options extends Omit<OpenAiModel.Options, "reasoningSummary" | 
  * **Interruption** of a stream closes its connection. **Errors** of a stream: `ModelFailed`, as from `OpenAiModel`.
  */
 export const make = (options: Options): Effect.Effect<Model, never, HttpClient.HttpClient> =>
-  Effect.map(Sampling.make(ChatWire.make(options), options), ({ provider, stream }) => ({
+  Effect.map(Sampling.make(options), ({ over, provider }) => ({
     provider,
     model: options.model,
     contextWindow: options.contextWindow,
-    stream
+    stream: over(ChatWire.make(options))
   }))
 
 /** The model as a layer. See {@link make}. */

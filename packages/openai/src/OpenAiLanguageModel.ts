@@ -35,8 +35,8 @@ import type * as OpenAiModel from "./OpenAiModel.ts"
 export const make = (
   options: OpenAiModel.Options
 ): Effect.Effect<LanguageModel.LanguageModel, never, HttpClient.HttpClient> =>
-  Effect.flatMap(Sampling.make(Responses.make(options), options), (sampling) => {
-    const source: Source = { sampling, options }
+  Effect.flatMap(Sampling.make(options), ({ over, provider }) => {
+    const source: Source = { send: over(Responses.make(options)), provider, options }
     return LanguageModel.make({
       codecTransformer: toCodecOpenAI,
       generateText: (request) =>
@@ -52,19 +52,20 @@ export const layer = (
   Layer.effect(LanguageModel.LanguageModel, make(options))
 
 interface Source {
-  readonly sampling: Sampling.Sampling<BodyRequest>
+  readonly send: Sampling.Send<BodyRequest>
+  readonly provider: string
   readonly options: OpenAiModel.Options
 }
 
 const partsOf = (
-  { options, sampling }: Source,
+  { options, provider, send }: Source,
   method: string,
   request: LanguageModel.ProviderOptions
 ): Stream.Stream<Parts.ContentPart, AiError.AiError> => {
   const fail = (reason: AiError.AiErrorReason) => AiError.make({ module: "OpenAiLanguageModel", method, reason })
   const annotate = (usage?: Telemetry.UsageAttributes) =>
     Telemetry.addGenAIAnnotations(request.span, {
-      provider: { name: sampling.provider },
+      provider: { name: provider },
       operation: { name: "chat" },
       request: { model: options.model },
       usage
@@ -76,7 +77,7 @@ const partsOf = (
   return Stream.unwrap(
     Effect.map(bodyRequestOf(request), (body) => {
       annotate()
-      return Stream.mapError(sampling.stream(body), (error: ModelFailed) =>
+      return Stream.mapError(send(body), (error: ModelFailed) =>
         Parts.fromFailure(error, `${options.baseUrl ?? "https://api.openai.com/v1"}/responses`)
       )
     })
@@ -91,7 +92,7 @@ const partsOf = (
       return Effect.succeed(parts)
     }),
     Stream.tap((part) => (part._tag === "Warning" ? Effect.logWarning(part.message) : Effect.void)),
-    Stream.filter((part) => part._tag !== "Warning"),
+    Stream.filter((part) => part._tag !== "Warning" && part._tag !== "SealedSummary"),
     // what the provider runs by itself has no tool in the toolkit
     Stream.filter((part) => part._tag !== "ToolCall" || part.executed === undefined),
     Stream.mapError(fail)

@@ -54,6 +54,11 @@ export interface Options {
    */
   readonly webSearch?: "cached" | "live"
   /**
+   * Whether the provider compacts conversations at `POST {baseUrl}/responses/compact`. Its summaries may be sealed: models
+   * of other providers cannot read them. Default false.
+   */
+  readonly compactEndpoint?: boolean
+  /**
    * How long to wait for the response to begin and, in it, from one event to the next, before the request fails with
    * `IdleTimeout`. Default 300 seconds. Infinity, zero and less mean no limit.
    */
@@ -70,12 +75,16 @@ export interface Options {
  * which response becomes which kind.
  */
 export const make = (options: Options): Effect.Effect<Model, never, HttpClient.HttpClient> =>
-  Effect.map(Sampling.make(Responses.make(options), options), ({ provider, stream }) => ({
-    provider,
-    model: options.model,
-    contextWindow: options.contextWindow,
-    stream: (request) => stream({ ...request, toolChoice: "auto" })
-  }))
+  Effect.map(Sampling.make(options), ({ over, provider }) => {
+    const send = over(Responses.make(options))
+    return {
+      provider,
+      model: options.model,
+      contextWindow: options.contextWindow,
+      stream: (request) => send({ ...request, toolChoice: "auto" }),
+      ...(options.compactEndpoint === true ? { compact: over(Responses.makeCompaction(options)) } : {})
+    }
+  })
 
 /** The model as a layer. See {@link make}. */
 export const layer = (options: Options): Layer.Layer<Model, never, HttpClient.HttpClient> =>

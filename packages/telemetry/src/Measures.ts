@@ -48,6 +48,8 @@ export const step = (state: State, event: SessionEvent, now: number): Step => {
       return Turns.startTurn(state, event)
     case "ItemRecorded":
       return Turns.recordItem(state, event)
+    case "TaskNote":
+      return Turns.recordNote(state, event)
     case "ModelRequested":
       return ModelRequests.startRequest(state, event)
     case "ModelResponded":
@@ -84,7 +86,6 @@ export const step = (state: State, event: SessionEvent, now: number): Step => {
     case "HistoryReplaced":
     case "RolledBack":
     case "SessionRenamed":
-    case "TaskNote":
     case "TaskReported":
     case "OperationAccepted":
     case "Warning":

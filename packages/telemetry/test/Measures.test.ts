@@ -154,15 +154,47 @@ describe("turns", () => {
 
   it("10.4 tasks of the reference's kinds are counted at their start, a thread at its own, its turns at its end", () => {
     const start = at(0, { _tag: "SessionStarted", sessionId: "x" as SessionId, meta: {} })
-    const events = ["compact", "review", "undo", "user_shell", "regular"].map((kind) => started(0, kind))
+    const events = ["review", "undo", "user_shell", "regular"].map((kind) => started(0, kind))
     assert.deepStrictEqual(measure([start, ...events, { _tag: "Closed" }], { isGit: true }, "codex."), [
       "codex.thread.started{is_git=true} 1",
-      "codex.task.compact{type=local} 1",
       "codex.task.review{} 1",
       "codex.task.undo{} 1",
       "codex.task.user_shell{} 1",
-      "codex.conversation.turn.count{} 5"
+      "codex.conversation.turn.count{} 4"
     ])
+  })
+
+  it("10.4 a task alongside a turn is counted when it is accepted, and a queued one when its turn starts", () => {
+    const accepted = (more: object) =>
+      at(0, {
+        _tag: "InputAccepted",
+        submissionId,
+        input: [],
+        delivery: "wait",
+        task: { kind: "user_shell", params: {}, mode: "alongside" },
+        ...more
+      })
+    const count = "codex.task.user_shell{} 1"
+    assert.deepStrictEqual(measure([started(0), accepted({ turnId })], {}, "codex.task"), [count])
+    assert.deepStrictEqual(measure([accepted({}), started(0, "user_shell")], {}, "codex.task"), [count])
+  })
+
+  it("10.4 a compaction is counted once, with who is asked for the summary, if it is a task", () => {
+    const note = (trigger: "manual" | "limit", remote?: true) =>
+      at(0, {
+        _tag: "TaskNote",
+        turnId,
+        name: "compaction.started",
+        data: { trigger, tokens: 1, ...(remote && { remote }) }
+      })
+    const points = (...events: ReadonlyArray<SessionEvent>) => measure(events, {}, "codex.task")
+    const local = "codex.task.compact{type=local} 1"
+    assert.deepStrictEqual(points(started(0, "compact"), note("manual"), failed(1)), [local])
+    assert.deepStrictEqual(points(started(0, "compact"), note("manual", true), completed(1)), [
+      "codex.task.compact{type=remote} 1"
+    ])
+    assert.deepStrictEqual(points(started(0, "compact"), failed(1)), [local])
+    assert.deepStrictEqual(points(started(0), note("limit"), completed(1)), [])
   })
 })
 

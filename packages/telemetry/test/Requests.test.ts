@@ -24,6 +24,7 @@ describe("requests to a model", () => {
           model,
           layer: Layer.succeed(Model, model),
           requests: [],
+          compactions: [],
           openCount: () => 0,
           open: () => Effect.void,
           reached: () => Effect.void

@@ -123,6 +123,7 @@ export const make = (records: ReadonlyArray<JournalRecord>): Replay => {
       model,
       layer: Layer.succeed(Model, model),
       requests,
+      compactions: [],
       openCount: () => openCount,
       open: () => Effect.void,
       reached: () => Effect.never

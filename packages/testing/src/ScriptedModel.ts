@@ -62,6 +62,10 @@ export const call = (name: string, params: unknown, callId: string): Step =>
 export const invalidCall = (name: string, invalid: string, callId: string): Step =>
   part({ _tag: "ToolCall", callId: callId as CallId, name, params: undefined, invalid })
 
+/** A summary that only the provider can read. */
+export const sealedSummary = (encrypted: string, sealedBy = "scripted"): Step =>
+  part({ _tag: "SealedSummary", summary: { encrypted, sealedBy } })
+
 /** The end of the response with its usage; undefined for a provider that reports none. */
 export const finish = (
   usage?: Partial<TokenUsage>,
@@ -94,6 +98,8 @@ export interface ScriptedModel {
   readonly layer: Layer.Layer<Model>
   /** All requests until now, in order. */
   readonly requests: ReadonlyArray<ModelRequest>
+  /** All requests to `Model.compact` until now, in order. */
+  readonly compactions: ReadonlyArray<ModelRequest>
   /** How many responses are being streamed; 0 after an interruption. */
   readonly openCount: () => number
   /** Opens a gate. It stays open. */
@@ -102,9 +108,13 @@ export interface ScriptedModel {
   readonly reached: (name: string) => Effect.Effect<void>
 }
 
-/** Makes a model that responds by a script. A request beyond the script fails as `InvalidRequest`. */
-export const make = (script: Script): ScriptedModel => {
+/**
+ * Makes a model that responds by a script. A request beyond the script fails as `InvalidRequest`. With `compact` the model
+ * has `Model.compact`, which responds by that script.
+ */
+export const make = (script: Script, options: { readonly compact?: Script | undefined } = {}): ScriptedModel => {
   const requests: Array<ModelRequest> = []
+  const compactions: Array<ModelRequest> = []
   const gates = new Map<
     string,
     { readonly reached: Deferred.Deferred<void>; readonly opened: Deferred.Deferred<void> }
@@ -144,34 +154,39 @@ export const make = (script: Script): ScriptedModel => {
         return Stream.empty
     }
   }
-  const model: Model = {
-    provider: "scripted",
-    model: "scripted",
-    contextWindow: undefined,
-    stream: (request) =>
+  const respond =
+    (answers: Script, log: Array<ModelRequest>): Model["stream"] =>
+    (request) =>
       Stream.unwrap(
         // counted in a scope, so that an interruption before the first step undoes the count
         Effect.map(
           Effect.acquireRelease(
             Effect.sync(() => {
               openCount++
-              return requests.push(request) - 1
+              return log.push(request) - 1
             }),
             () => Effect.sync(() => void openCount--)
           ),
           (index) => {
-            const answer = typeof script === "function" ? script(request, index) : script[index]
+            const answer = typeof answers === "function" ? answers(request, index) : answers[index]
             return answer === undefined
               ? Stream.fail(failure("InvalidRequest"))
               : Stream.flatMap(Stream.fromIterable(stepsOf(answer)), play)
           }
         )
       )
+  const model: Model = {
+    provider: "scripted",
+    model: "scripted",
+    contextWindow: undefined,
+    stream: respond(script, requests),
+    ...(options.compact === undefined ? {} : { compact: respond(options.compact, compactions) })
   }
   return {
     model,
     layer: Layer.succeed(Model, model),
     requests,
+    compactions,
     openCount: () => openCount,
     open: (name) => Effect.asVoid(Deferred.succeed(gateOf(name).opened, undefined)),
     reached: (name) => Deferred.await(gateOf(name).reached)

@@ -8,6 +8,7 @@
 import * as Journal from "@spindle/core/Journal"
 import { Model } from "@spindle/core/Model"
 import { IdGenerator, sequential } from "@spindle/core/Ids"
+import * as Input from "@spindle/core/Input"
 import * as Op from "@spindle/core/Op"
 import { isTerminal } from "@spindle/core/SessionEvent"
 import * as Task from "@spindle/core/Task"
@@ -33,7 +34,10 @@ export const TaskShape = Schema.Literals(Shapes.names)
 /** @see {@link TaskShape} */
 export type TaskShape = typeof TaskShape.Type
 
-/** An operation on the session: an abort, input, another task, an answer to the open question, or closing. */
+/**
+ * An operation on the session: an abort, input, another task in the place of the turn or alongside it, an answer to the open
+ * question, or closing.
+ */
 export const Operation = Schema.Literals([
   "abort",
   "steer",
@@ -42,7 +46,8 @@ export const Operation = Schema.Literals([
   "approve",
   "deny",
   "abortByAnswer",
-  "close"
+  "close",
+  "alongside"
 ])
 /** @see {@link Operation} */
 export type Operation = typeof Operation.Type
@@ -243,6 +248,7 @@ const start = Effect.fnUntraced(function* (
   const harness = yield* SessionHarness.make({
     ...shape,
     tools,
+    tasks: [Shapes.alongside(counts)],
     journal,
     model: { ...scripted, model, layer: Layer.succeed(Model, model) },
     config: { inboxCapacity: program.inboxCapacity },
@@ -276,7 +282,8 @@ const operationsOf = ({
     approve: answer({ _tag: "Approved", scope: "once" }),
     deny: answer({ _tag: "Denied" }),
     abortByAnswer: answer({ _tag: "Abort" }),
-    close: closing
+    close: closing,
+    alongside: submit(Op.startTask(Shapes.alongsideKind, {}, { input: Input.text("alongside") }))
   }
 }
 

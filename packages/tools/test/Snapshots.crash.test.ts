@@ -1,10 +1,12 @@
 /** An undo whose program dies, or whose disk is full, at every write: nothing is left half restored. */
+import { spawnSync } from "node:child_process"
 import { chmodSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, FileSystem, Layer, Option, PlatformError } from "effect"
+import { build } from "esbuild"
 import { Git, Snapshots } from "../src/index.ts"
 import { directory } from "./host.ts"
 import { repository, tree, write } from "./repositories.ts"
@@ -77,7 +79,55 @@ const prepare = Effect.gen(function* () {
 const leftovers = (top: string) =>
   readdirSync(top, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith("~"))
 
+/** The program that undoes and dies, as one file, so that it starts quickly. */
+const child = Effect.gen(function* () {
+  const outfile = join(yield* directory, "child.mjs")
+  yield* Effect.promise(() =>
+    build({
+      entryPoints: [join(import.meta.dirname, "undoChild.ts")],
+      outfile,
+      bundle: true,
+      platform: "node",
+      format: "esm",
+      conditions: ["spindle-source"],
+      banner: { js: 'import { createRequire } from "node:module";const require = createRequire(import.meta.url);' },
+      logLevel: "silent"
+    })
+  )
+  return outfile
+})
+
 describe("an undo", () => {
+  // each process takes its time: the test below stops at every write, in this one
+  it.live(
+    "J1 S12 whose process gets SIGKILL at each third write is finished or rolled back at the next start",
+    () =>
+      Effect.gen(function* () {
+        const program = yield* child
+        const { after, before, home, top } = yield* prepare
+        const results = new Set<string | undefined>()
+        for (let at = 0; ; at += 3) {
+          const { signal, status, stderr } = spawnSync(process.execPath, [program, home, owner, String(at)], {
+            encoding: "utf8"
+          })
+          assert.isTrue(signal === "SIGKILL" || status === 0, stderr)
+          yield* Effect.gen(function* () {
+            const snapshots = yield* Snapshots.Snapshots
+            const recovered = yield* snapshots.recover(owner)
+            results.add(recovered?.result)
+            assert.deepStrictEqual(leftovers(top), [], `killed at write ${at}`)
+            const isUndone = status === 0 || recovered?.result === "finished"
+            assert.deepStrictEqual(tree(top), isUndone ? before : after, `killed at write ${at}`)
+            if (!isUndone) return
+            yield* snapshots.restore(owner, yield* snapshots.plan(owner, { redo: true }), { force: false })
+          }).pipe(Effect.provide(store(home)))
+          if (status === 0) break
+        }
+        assert.deepStrictEqual(results, new Set([undefined, "rolledBack", "finished"]))
+      }).pipe(Effect.scoped),
+    { timeout: 600_000 }
+  )
+
   it.effect("that a crash cuts is finished or rolled back at the next start", () =>
     Effect.gen(function* () {
       const { after, before, home, top } = yield* prepare

@@ -13,6 +13,7 @@ export const authorize: NonNullable<HttpModel.Wire<HttpModel.WireRequest>["autho
 
 /** Makes the wire of one model. */
 export const make = (options: BodyOptions): HttpModel.Wire<HttpModel.WireRequest> => ({
+  accept: "text/event-stream",
   path: "/messages",
   sealOf: (provider, model) => `${HttpModel.sealOf(provider, model)} messages`,
   // without it, the form of the output is asked for in words

@@ -32,7 +32,7 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import { agentOf } from "./reviewAgent.ts"
-import { parse, render, ReviewOutput } from "./reviewOutput.ts"
+import { parse, render, reviewer, ReviewOutput } from "./reviewOutput.ts"
 import { hintOf, promptOf, ReviewTarget } from "./reviewTarget.ts"
 
 export { Finding, parse, render, ReviewOutput } from "./reviewOutput.ts"
@@ -81,6 +81,7 @@ export const kind = ({ cwd }: Options): TaskKind.TaskKind<Git.Git | Model | Jour
       return Task.make("review", run(cwd, target, open), {
         lastMessage: () => null,
         abortHookLimit: abortLimit,
+        // mutant review-left-by-its-hook (S12: a review that an abort stops has left before the end of its turn): drop
         abortHook: (turn) => exit(turn, open, undefined)
       })
     }
@@ -103,7 +104,7 @@ const run = Effect.fnUntraced(function* (cwd: string, target: ReviewTarget, open
   const answer = yield* Delegate.runOnce({
     agent,
     deadline,
-    source: "review",
+    source: reviewer,
     input: Input.text(prompt),
     // it starts no agents
     limits: { depth: 0 },
@@ -138,6 +139,7 @@ class HeldBack {
 const exit = (turn: Turn, open: Set<TurnId>, output: ReviewOutput | undefined): Effect.Effect<void> =>
   Effect.uninterruptible(
     Effect.suspend(() => {
+      // mutant review-left-once (S12: a review is left once, and only if it was entered): drop
       if (!open.delete(turn.turnId)) return Effect.void
       return Effect.gen(function* () {
         const text = output === undefined ? undefined : render(output)

@@ -111,10 +111,13 @@ export const kind: TaskKind.TaskKind<Snapshots> = TaskKind.make("undo", {
     const running = new Map<TurnId, Running>()
     return Task.make("undo", run(params, running), {
       abortHookLimit: abortLimit,
+      // mutant undo-ended-by-its-hook (S12: an undo that an abort stops reports its end): drop
       abortHook: (turn) =>
         Effect.gen(function* () {
           const found = running.get(turn.turnId)
           if (found === undefined) return
+          // mutant undo-waits-for-its-end (S12: an abort that comes too late waits for the end of the undo):
+          //   replace: yield* report(turn, found.plan, cancelled)
           yield* report(turn, found.plan, found.exit === undefined ? cancelled : yield* found.exit)
         })
     })
@@ -143,6 +146,7 @@ const run = Effect.fnUntraced(function* (params: Params, running: Map<TurnId, Ru
   const conclude = <A>(effect: Effect.Effect<A>) =>
     Effect.uninterruptible(
       Effect.suspend(() => {
+        // mutant undo-ended-once (S12: an undo reports its end once): drop
         running.delete(turn.turnId)
         return effect
       })
@@ -160,6 +164,8 @@ const run = Effect.fnUntraced(function* (params: Params, running: Map<TurnId, Ru
   const restore = Effect.map(Effect.exit(snapshots.restore(turn.sessionId, plan, { force })), (ended) => {
     restored = ended
   })
+  // mutant undo-outlives-its-task (S12: files that are being moved are moved to the end, whatever cuts the task):
+  //   replace: `Effect.forkIn(Effect.uninterruptible(restore), scope,` => `Effect.forkChild(Effect.interruptible(restore),`
   const fiber = yield* Effect.uninterruptible(
     // it begins at once, so that an interruption finds it in its uninterruptible region; in a session that has closed it
     // does not begin at all

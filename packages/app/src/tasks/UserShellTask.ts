@@ -25,8 +25,10 @@ import type { Process, ProcessExit, Processes } from "@spindle/core/Processes"
 import * as TaskKind from "@spindle/core/TaskKind"
 import * as BoundedOutput from "@spindle/tools/BoundedOutput"
 import * as Utf8 from "@spindle/tools/Utf8"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -105,17 +107,30 @@ const run = Effect.fnUntraced(function* ({ cwd, shell }: Options, command: strin
         output: BoundedOutput.toText(output.kept(keptBytes))
       })
     )
-  yield* task.note(UserShellStarted, { callId, command, cwd })
   const awaitEnd = Effect.matchEffect(task.process({ command: [shell, "-lc", command], cwd }), {
     onFailure: (error) => Effect.succeed<Ending>({ exitCode: null, failure: error.message }),
     onSuccess: (process) => awaitProcess(process, (text) => task.output(callId, text), output)
   })
-  const ending = yield* Effect.onInterrupt(awaitEnd, () => {
-    const aborted: Ending = { exitCode: null, aborted: true }
-    return Effect.andThen(record(aborted), note(aborted))
-  })
-  yield* note(ending)
-  yield* record(ending)
+  // an interruption reaches the command only: a command that has started is reported, wherever it comes
+  // mutant command-in-its-region (S12: an abort between a command and its report does not lose the report):
+  //   replace: `Effect.uninterruptibleMask(` => `((f: any) => f((effect: any) => effect))(`
+  yield* Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      yield* task.note(UserShellStarted, { callId, command, cwd })
+      const exit = yield* Effect.exit(restore(awaitEnd))
+      if (Exit.isSuccess(exit)) {
+        yield* note(exit.value)
+        return yield* record(exit.value)
+      }
+      if (Cause.hasInterrupts(exit.cause)) {
+        const aborted: Ending = { exitCode: null, aborted: true }
+        // mutant aborted-command-is-reported (S12: a command that an abort ends is reported): drop
+        yield* record(aborted)
+        yield* note(aborted)
+      }
+      return yield* exit
+    })
+  )
 })
 
 /** Publishes and keeps the output of a process until it ends, or ends it at its limit. The fiber that reads ends with this one. */

@@ -176,6 +176,9 @@ const fromProse = (text: string): ReviewOutput => {
   return outputOf({ findings, explanation: explanation.join("\n") })
 }
 
+/** The source, and so the name, of the delegate of a review. */
+export const reviewer = "review"
+
 /** Writes the output for people, the most urgent finding first. */
 export const render = ({
   findings,

@@ -5,6 +5,7 @@ import type { CallId, SessionId } from "@spindle/core/Ids"
 import type { Item } from "@spindle/core/Item"
 import type { AbortReason } from "@spindle/core/Outcome"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
+import { parse, render, reviewer } from "../tasks/reviewOutput.ts"
 
 /** One agent, or the session at the root, which has no name. */
 export interface Agent {
@@ -94,13 +95,17 @@ const endOf = (agent: Agent, event: TerminalEvent): Change => {
   const millis = Math.max(0, event.at - agent.startedAt)
   switch (event._tag) {
     case "TurnCompleted":
-      return { _tag: "Completed", agent, millis, lastMessage: event.lastMessage }
+      return { _tag: "Completed", agent, millis, lastMessage: resultOf(agent, event.lastMessage) }
     case "TurnFailed":
       return { _tag: "Failed", agent, message: event.error.message }
     case "TurnAborted":
       return { _tag: "Stopped", agent, millis, reason: event.reason }
   }
 }
+
+/** The result of an agent for people: that of a reviewer is JSON. */
+const resultOf = ({ name }: Agent, lastMessage: string | undefined): string | undefined =>
+  name === reviewer && lastMessage !== undefined ? render(parse(lastMessage)) : lastMessage
 
 const withAgent = (tree: Tree, id: SessionId, agent: Agent): Tree => ({
   ...tree,

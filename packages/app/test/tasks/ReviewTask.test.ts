@@ -1,15 +1,13 @@
-/** The records of a review in each of its outcomes, and that it keeps every law wherever an action comes in between. */
+/** The records of a review in each of its outcomes. */
 import { assert, describe, it } from "@effect/vitest"
-import { Model } from "@spindle/core/Model"
 import * as Op from "@spindle/core/Op"
-import type { JournalRecord } from "@spindle/core/SessionEvent"
 import type { TaskKind } from "@spindle/core/TaskKind"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect } from "effect"
 import * as ReviewTask from "../../src/tasks/ReviewTask.ts"
-import { explore } from "../fixtures/exploring.ts"
 import { git } from "../fixtures/fakeGit.ts"
+import { wordsOf } from "../fixtures/words.ts"
 
 const result = JSON.stringify({
   findings: [{ title: "Wrong", body: "It is.", priority: 1, confidence_score: 1 }],
@@ -17,18 +15,6 @@ const result = JSON.stringify({
 })
 
 const start = (target: ReviewTask.ReviewTarget = { type: "uncommitted" }) => Op.startTask("review", { target })
-
-/** The kind of review tasks with another model than that of the session. */
-const withModel = ({ model }: ScriptedModel.ScriptedModel): TaskKind => {
-  const kind = ReviewTask.kind({ cwd: "/r" })
-  return {
-    ...(kind as TaskKind),
-    taskOf: (params) => {
-      const task = kind.taskOf(params)
-      return "effect" in task ? { ...task, effect: Effect.provideService(task.effect, Model, model) } : task
-    }
-  }
-}
 
 interface Options {
   readonly script?: ScriptedModel.Script
@@ -42,18 +28,7 @@ const session = ({ git: own, journal, script = [ScriptedModel.text(result)] }: O
     git(own)
   )
 
-/** A record in one word: its tag, or the tag of its item, or the name of its note. */
-const wordOf = (record: JournalRecord): string => {
-  if (record._tag === "ItemRecorded") return record.item._tag
-  if (record._tag !== "TaskNote") return record._tag
-  if (record.name !== ReviewTask.ReviewExited.name) return record.name
-  return ReviewTask.outputOf([record]) === undefined ? "review.exited" : "review.exited(output)"
-}
-
-const words = ({ records }: Pick<Harness.SessionHarness, "records">): ReadonlyArray<string> => {
-  const all = records()
-  return all.slice(all.findIndex((one) => one._tag === "TurnStarted")).map(wordOf)
-}
+const words = ({ records }: Pick<Harness.SessionHarness, "records">) => wordsOf(records())
 
 const review = Effect.fnUntraced(function* (options: Options, target?: ReviewTask.ReviewTarget) {
   const harness = yield* session(options)
@@ -182,26 +157,4 @@ describe("a review", () => {
       assert.include(JSON.stringify(commit.requests[0]?.items), "commit c0ffee")
     })
   )
-
-  it("I10 keeps every law wherever an action comes in between, and leaves what it entered", () =>
-    explore({
-      op: start(),
-      // the delegate has another model: the laws count the requests of the session
-      make: (journal) =>
-        Effect.provide(
-          Harness.make({ tasks: [withModel(ScriptedModel.make(() => [ScriptedModel.text(result)]))], journal }),
-          git()
-        ),
-      law: (records) => {
-        for (const record of records) {
-          if (record._tag !== "TurnStarted" || record.kind !== "review") continue
-          const own = records.filter((one) => "turnId" in one && one.turnId === record.turnId).map(wordOf)
-          const [entered, exited] = ["review.entered", "review.exited"].map(
-            (word) => own.filter((one) => one.startsWith(word)).length
-          )
-          if (entered !== exited) return `entered ${entered} times and left ${exited}: ${own.join(" ")}`
-        }
-        return undefined
-      }
-    }))
 })

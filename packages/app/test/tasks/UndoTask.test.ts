@@ -1,14 +1,13 @@
-/** The records of an undo in each of its outcomes, and that it keeps every law wherever an action comes in between. */
+/** The records of an undo in each of its outcomes. */
 import { assert, describe, it } from "@effect/vitest"
-import type { JournalRecord } from "@spindle/core/SessionEvent"
 import * as Op from "@spindle/core/Op"
 import type { TaskKind } from "@spindle/core/TaskKind"
 import * as Harness from "@spindle/testing/SessionHarness"
-import { Deferred, Effect, Fiber, Option } from "effect"
+import { Deferred, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import * as UndoTask from "../../src/tasks/UndoTask.ts"
-import { explore } from "../fixtures/exploring.ts"
 import * as Fake from "../fixtures/snapshots.ts"
+import { wordsOf } from "../fixtures/words.ts"
 
 const undo = (params: UndoTask.Params = {}) => Op.startTask("undo", { ...params })
 
@@ -20,18 +19,7 @@ const started = Effect.fnUntraced(function* (behaviour: Fake.Behaviour = {}, isC
   return { harness, snapshots }
 })
 
-/** A record in one word: its tag, or for a note its name and result. */
-const wordOf = (record: JournalRecord): string => {
-  if (record._tag === "ItemRecorded") return record.item._tag
-  if (record._tag !== "TaskNote") return record._tag
-  const completed = UndoTask.UndoCompleted.decode(record)
-  return Option.isSome(completed) ? `UndoCompleted(${completed.value.result})` : "UndoStarted"
-}
-
-const words = ({ records }: Pick<Harness.SessionHarness, "records">): ReadonlyArray<string> => {
-  const all = records()
-  return all.slice(all.findIndex((one) => one._tag === "TurnStarted")).map(wordOf)
-}
+const words = ({ records }: Pick<Harness.SessionHarness, "records">) => wordsOf(records())
 
 /** Starts an undo, aborts it when its turn has got so far, and returns the words of its records. */
 const aborted = (behaviour: (reached: Deferred.Deferred<void>, open: Deferred.Deferred<void>) => Fake.Behaviour) =>
@@ -57,8 +45,8 @@ describe("an undo", () => {
       yield* harness.session.awaitIdle
       assert.deepStrictEqual(words(harness), [
         "TurnStarted",
-        "UndoStarted",
-        "UndoCompleted(restored)",
+        "undo.started",
+        "undo.completed(restored)",
         "UserMessage",
         "TurnCompleted"
       ])
@@ -82,7 +70,7 @@ describe("an undo", () => {
       const { harness, snapshots } = yield* started()
       yield* harness.session.submit(undo({ dryRun: true }))
       yield* harness.session.awaitIdle
-      assert.deepStrictEqual(words(harness), ["TurnStarted", "UndoStarted", "UndoCompleted(dryRun)", "TurnCompleted"])
+      assert.deepStrictEqual(words(harness), ["TurnStarted", "undo.started", "undo.completed(dryRun)", "TurnCompleted"])
       assert.notInclude(snapshots.log, "restore")
       const notes = harness.records().flatMap((one) => (one._tag === "TaskNote" ? [one.message] : []))
       assert.deepStrictEqual(notes, ["an undo would change 1 file\n  M a.txt", "nothing was changed"])
@@ -94,7 +82,7 @@ describe("an undo", () => {
       const { harness } = yield* started({ conflicts: [{ path: "a.txt", detail: "was changed since" }] })
       yield* harness.session.submit(undo())
       yield* harness.session.awaitIdle
-      assert.deepStrictEqual(words(harness), ["TurnStarted", "UndoStarted", "UndoCompleted(refused)", "TurnFailed"])
+      assert.deepStrictEqual(words(harness), ["TurnStarted", "undo.started", "undo.completed(refused)", "TurnFailed"])
       const last = harness.records().at(-1)!
       assert.deepStrictEqual(last._tag === "TurnFailed" ? last.error : undefined, {
         tag: "UndoConflict",
@@ -111,7 +99,7 @@ describe("an undo", () => {
       const { harness } = yield* started({}, false)
       yield* harness.session.submit(undo())
       yield* harness.session.awaitIdle
-      assert.deepStrictEqual(words(harness), ["TurnStarted", "UndoCompleted(failed)", "TurnFailed"])
+      assert.deepStrictEqual(words(harness), ["TurnStarted", "undo.completed(failed)", "TurnFailed"])
     })
   )
 
@@ -120,7 +108,7 @@ describe("an undo", () => {
       const found = yield* aborted((reached) => ({
         stage: Effect.andThen(Deferred.succeed(reached, undefined), Effect.never)
       }))
-      assert.deepStrictEqual(found.slice(0, 3), ["TurnStarted", "UndoStarted", "UndoCompleted(cancelled)"])
+      assert.deepStrictEqual(found.slice(0, 3), ["TurnStarted", "undo.started", "undo.completed(cancelled)"])
       assert.strictEqual(found.at(-1), "TurnAborted")
     })
   )
@@ -132,40 +120,11 @@ describe("an undo", () => {
       }))
       assert.deepStrictEqual(found.slice(0, 4), [
         "TurnStarted",
-        "UndoStarted",
-        "UndoCompleted(restored)",
+        "undo.started",
+        "undo.completed(restored)",
         "UserMessage"
       ])
       assert.strictEqual(found.at(-1), "TurnAborted")
     })
   )
-
-  it("I10 keeps every law wherever an action comes in between, and reports its end once", () =>
-    explore({
-      op: undo(),
-      make: (journal) => {
-        const snapshots = Fake.make({ stage: Effect.sleep(2), move: Effect.sleep(2) })
-        return Effect.andThen(
-          snapshots.service.begin("session", "/"),
-          Effect.provide(
-            Harness.make({ tasks: [UndoTask.kind as TaskKind], script: () => [], ...(journal && { journal }) }),
-            snapshots.layer
-          )
-        )
-      },
-      law: (records) => {
-        for (const { turnId } of records.filter(
-          (one) => one._tag === "TurnStarted" && one.kind === "undo"
-        ) as ReadonlyArray<{ readonly turnId: string }>) {
-          const own = records.filter((one) => "turnId" in one && one.turnId === turnId).map(wordOf)
-          const [started, completed] = ["UndoStarted", "UndoCompleted"].map(
-            (word) => own.filter((one) => one.startsWith(word)).length
-          )
-          if (started !== completed && own.at(-1) !== undefined && !own.includes("UndoCompleted(failed)")) {
-            return `${started} starts and ${completed} ends: ${own.join(" ")}`
-          }
-        }
-        return undefined
-      }
-    }))
 })

@@ -5,42 +5,20 @@ import type { SessionId, SubmissionId } from "@spindle/core/Ids"
 import * as Input from "@spindle/core/Input"
 import type { Item } from "@spindle/core/Item"
 import * as Op from "@spindle/core/Op"
-import { type Process, type ProcessExit, ProcessFailed, Processes } from "@spindle/core/Processes"
+import { Processes } from "@spindle/core/Processes"
 import * as Session from "@spindle/core/Session"
 import type { TaskReported } from "@spindle/core/SessionEvent"
 import * as Laws from "@spindle/testing/Laws"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
-import { Deferred, Effect, Option, Stream } from "effect"
+import { Effect, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as App from "../../src/App.ts"
 import * as UserShellTask from "../../src/tasks/UserShellTask.ts"
+import { host } from "../fixtures/shellHost.ts"
 import { platform, world } from "../fixtures/world.ts"
 
 const kind = UserShellTask.kind({ cwd: "/w", shell: "/bin/shell" })
-
-/** Processes that print some pieces, and end when `end` is called or with an exit. */
-const host = (pieces: ReadonlyArray<string | Uint8Array>, exit: ProcessExit | undefined) => {
-  const commands: Array<ReadonlyArray<string>> = []
-  const ended = Deferred.makeUnsafe<ProcessExit>()
-  const service: Processes = {
-    start: ({ command, cwd, processId }) =>
-      Effect.suspend(() => {
-        commands.push(command)
-        if (command[2] === "missing") return Effect.fail(new ProcessFailed({ command, cwd, detail: "no such shell" }))
-        const chunks = pieces.map((piece) => (typeof piece === "string" ? new TextEncoder().encode(piece) : piece))
-        const waiting = exit === undefined ? Deferred.await(ended) : Effect.succeed(exit)
-        const process = { processId, pid: 1, exit: waiting, gone: Effect.asVoid(waiting), input: undefined }
-        const output =
-          exit === undefined
-            ? Stream.concat(Stream.fromIterable(chunks), Stream.fromEffectDrain(waiting))
-            : Stream.fromIterable(chunks)
-        return Effect.succeed({ ...process, output } as unknown as Process)
-      }),
-    end: () => Effect.asVoid(Deferred.succeed(ended, { exitCode: null, signal: "SIGTERM" }))
-  }
-  return { commands, service }
-}
 
 const make = (service: Processes, options: Harness.HarnessOptions = {}) =>
   Harness.make({

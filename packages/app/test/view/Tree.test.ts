@@ -96,6 +96,15 @@ describe("step", () => {
     assert.deepStrictEqual(activities(tree), [["Ada", 0]])
   })
 
+  it("shows what a reviewer found, not the JSON of its answer", () => {
+    const usage = { input: 0, cachedInput: 0, output: 0, reasoning: 0, total: 0 }
+    const lastMessage = JSON.stringify({ findings: [{ title: "Wrong", body: "", priority: 1 }] })
+    const done = record({ _tag: "TurnCompleted", turnId, lastMessage, usage }, 1_600)
+    const resultOf = (name: string) => play(["root", started("a", name)], ["a", turn], ["a", done]).changes[1]
+    assert.include(resultOf("review"), { lastMessage: "[P1] Wrong" })
+    assert.include(resultOf("Ada"), { lastMessage })
+  })
+
   it("ignores sessions of other trees", () => {
     const tree = Tree.initial(id("root"))
     assert.deepStrictEqual(Tree.step(tree, id("other"), started("a", "Ada")), [tree, undefined])

@@ -313,7 +313,7 @@ const makeDirectory = (path: string) =>
 
 const failed = (detail: string) => new CliError({ detail, exitCode: Help.exitCodes.failed })
 
-const resumeOf = Effect.fnUntraced(function* ({ cwd, person, resume }: Execution) {
+const resumeOf = Effect.fnUntraced(function* ({ cwd, person, resume, task }: Execution) {
   if (resume === undefined) return undefined
   if (resume._tag === "Id") {
     const sessionId = yield* StoredSessions.find(resume.id)
@@ -322,10 +322,11 @@ const resumeOf = Effect.fnUntraced(function* ({ cwd, person, resume }: Execution
   }
   const latest = yield* StoredSessions.latest(resume.all ? {} : { cwd })
   if (latest === undefined) {
+    const wanted = task === undefined ? "to resume" : "with a change to undo"
     return yield* failed(
       resume.all
-        ? "there is no session to resume"
-        : `there is no session of ${cwd} to resume (--all: the last one of any directory)`
+        ? `there is no session ${wanted}`
+        : `there is no session of ${cwd} ${wanted} (--all: the last one of any directory)`
     )
   }
   if (resume.all) yield* checkDirectory(latest, cwd, person)

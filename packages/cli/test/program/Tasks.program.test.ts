@@ -76,6 +76,8 @@ describe("spindle undo", () => {
   it.live("outside a repository says that nothing can be undone", () =>
     Effect.gen(function* () {
       const at = yield* world({ turns: [{ events: [command("echo one > a.txt")] }, { events: [{ text: "done" }] }] })
+      const none = yield* run(at, ["undo", "--dry-run"])
+      assert.include(none.stderr, `there is no session of ${at.cwd} with a change to undo`)
       const first = yield* run(at, ["exec", ...allowed, "change it"])
       assert.deepStrictEqual([first.code, first.stdout], [0, "done\n"])
       const { code, stderr } = yield* run(at, ["undo"])
@@ -118,6 +120,10 @@ describe("spindle review", () => {
       const [first, second] = at.server.requests.map(({ body }) => JSON.stringify(body.input))
       assert.include(first, "+two")
       assert.include(second, "1\\ttwo")
+
+      assert.include((yield* run(at, ["sessions", "list"])).stdout, "reviewing changes that are not committed")
+      assert.include(text.stderr, "✓ review is done")
+      assert.notInclude(text.stderr, '"findings"')
 
       const strict = yield* run(at, ["review", "--fail-on", "1", "--json"])
       assert.strictEqual(strict.code, 4)

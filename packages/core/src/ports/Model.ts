@@ -10,7 +10,7 @@ import * as Context from "effect/Context"
 import type * as Stream from "effect/Stream"
 import type { CallDisplay } from "../protocol/Display.ts"
 import type { CallId, SessionId, TurnId } from "../protocol/Ids.ts"
-import type { Item } from "../protocol/Item.ts"
+import type { Item, SealedSummary } from "../protocol/Item.ts"
 import type { ModelFailed } from "../protocol/SessionError.ts"
 import type { TokenUsage } from "../protocol/TokenUsage.ts"
 import type { TurnContext } from "../protocol/TurnContext.ts"
@@ -74,6 +74,8 @@ export type ModelPart =
       /** Set for a call that the provider has run: what came of it, and what it is to people. The session runs nothing. */
       readonly executed?: { readonly output: unknown; readonly display: CallDisplay }
     }
+  /** A summary of the request's items that only the provider can read. Only `compact` emits it. */
+  | { readonly _tag: "SealedSummary"; readonly summary: SealedSummary }
   /** A message for a person about the request. The session records it as a `Warning`. */
   | { readonly _tag: "Warning"; readonly message: string }
   | {
@@ -95,6 +97,11 @@ export interface Model {
    * kind says whether the request may be retried.
    */
   readonly stream: (request: ModelRequest) => Stream.Stream<ModelPart, ModelFailed>
+  /**
+   * Asks the provider to compact the items of a request, if it can: emits their summary as text, as a `SealedSummary`, or
+   * both. Messages of the user that the response repeats are no part of it. **Interruption** and **errors** as of `stream`.
+   */
+  readonly compact?: ((request: ModelRequest) => Stream.Stream<ModelPart, ModelFailed>) | undefined
 }
 
 /** The service key of {@link Model}. */

@@ -40,16 +40,25 @@ export const jsonOfUnsafe = (value: unknown): unknown => {
 export const toFinite = (value: number): number =>
   Number.isNaN(value) ? 0 : Math.min(Math.max(value, -Number.MAX_VALUE), Number.MAX_VALUE)
 
+/** A summary in a form that only its provider can read. `sealedBy` names the provider, in the words of its `Model`. */
+export const SealedSummary = Schema.Struct({ encrypted: Schema.String, sealedBy: Schema.String }).annotate({
+  identifier: "SealedSummary"
+})
+/** @see {@link SealedSummary} */
+export type SealedSummary = typeof SealedSummary.Type
+
 /**
  * Input of the user, or a *fragment*: scaffolding that a program wrote in the user's place, such as the abort marker,
- * a summary or a notice of a child. `submissionId` names the input that this item carries (contract P2).
+ * a summary or a notice of a child. `submissionId` names the input that this item carries (contract P2). The provider
+ * that made `sealed` gets it in place of `content`.
  */
 export class UserMessage extends Schema.Opaque<UserMessage>()(
   Schema.TaggedStruct("UserMessage", {
     id: ItemId,
     content: Input,
     submissionId: Schema.optionalKey(SubmissionId),
-    fragment: Schema.optionalKey(Schema.String)
+    fragment: Schema.optionalKey(Schema.String),
+    sealed: Schema.optionalKey(SealedSummary)
   }).annotate({ identifier: "UserMessage" })
 ) {}
 

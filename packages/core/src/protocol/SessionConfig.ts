@@ -25,7 +25,7 @@ export interface SessionConfig {
   readonly delegateDeadline: Duration.Input
   /** How long a write of the journal may take (contract S2). Default 10 s. */
   readonly journalDeadline: Duration.Input
-  /** How many accepted inputs may wait. Default 512. */
+  /** How many accepted inputs may wait; one more if all others are notices, which start no turn. Default 512. */
   readonly inboxCapacity: number
   /** How many characters of text one input may have. Default 1,048,576. */
   readonly inputLimit: number

@@ -14,7 +14,7 @@
  * total; counts are the estimates of {@link History.estimate}, in tokens.
  */
 import type { Input, InputPart } from "../protocol/Input.ts"
-import type { DeveloperMessage, Item, NewItem, UserMessage } from "../protocol/Item.ts"
+import type { DeveloperMessage, Item, NewItem, SealedSummary, UserMessage } from "../protocol/Item.ts"
 import * as History from "./History.ts"
 import * as Progress from "./Progress.ts"
 
@@ -129,13 +129,27 @@ export const withoutSummary = ({ context, kept, progress }: Plan): ReadonlyArray
   ...progress
 ]
 
+/** What a model reads in place of a summary that only another provider can read. */
+export const unreadableSummary =
+  "It is in a form that only another provider can read. Look at the current state, and ask the user for what you cannot find out."
+
+/** What summarizes the material: a text, a form that only its provider can read, or both. */
+export interface Summary {
+  readonly text?: string | undefined
+  readonly sealed?: SealedSummary | undefined
+}
+
+/** Whether a summary says nothing. */
+export const isEmpty = ({ sealed, text = "" }: Summary): boolean => sealed === undefined && text.trim() === ""
+
 /** Makes the history after a compaction: what was kept, then the summary. */
-export const compacted = (self: Plan, summary: string): ReadonlyArray<Item | NewItem> => [
+export const compacted = (self: Plan, { sealed, text = "" }: Summary): ReadonlyArray<Item | NewItem> => [
   ...withoutSummary(self),
   {
     _tag: "UserMessage",
-    content: [{ _tag: "Text", text: `${summaryHeading}\n\n${summary.trim()}` }],
-    fragment: summaryFragment
+    content: [{ _tag: "Text", text: `${summaryHeading}\n\n${text.trim() === "" ? unreadableSummary : text.trim()}` }],
+    fragment: summaryFragment,
+    ...(sealed === undefined ? {} : { sealed })
   }
 ]
 

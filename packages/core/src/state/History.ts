@@ -174,7 +174,7 @@ export const estimateInput = (input: Input): number =>
 export const estimate = (item: Item | NewItem): number => {
   switch (item._tag) {
     case "UserMessage":
-      return estimateInput(item.content)
+      return item.sealed === undefined ? estimateInput(item.content) : estimateText(item.sealed.encrypted)
     case "DeveloperMessage":
     case "AssistantMessage":
       return estimateText(item.text)

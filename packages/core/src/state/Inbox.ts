@@ -36,6 +36,16 @@ export type Inbox = ReadonlyArray<Entry>
 /** An empty inbox. */
 export const empty: Inbox = []
 
+/**
+ * Whether an inbox takes no further entry. One that is full of notices still takes an entry that starts a turn: no other
+ * could ever start a turn that takes them.
+ */
+export const isFull = (self: Inbox, capacity: number, startsTurn: boolean): boolean => {
+  if (self.length < capacity) return false
+  // mutant notices-keep-no-input-out (P2: an inbox that is full of notices takes input that starts a turn): true
+  return !startsTurn || self.some(({ waits }) => waits !== true)
+}
+
 /** Adds an entry at the end. The caller has checked the capacity. */
 export const accept = (self: Inbox, entry: Entry): Inbox => [...self, entry]
 

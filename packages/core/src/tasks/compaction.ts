@@ -1,11 +1,19 @@
-/** Compacts the history of a turn: one request aside for a summary, then one record that replaces the history. */
+/**
+ * Compacts the history of a turn: one request aside for a summary, then one record that replaces the history.
+ *
+ * ```
+ *   model.compact ──a summary that frees enough────────────────────┐
+ *     │ not offered, fails, or frees too little                     ▼
+ *     └─► model.stream, without the oldest items that do not fit ─► HistoryReplaced
+ * ```
+ */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { guard, Hooks, provide } from "../Hooks.ts"
 import * as NoteKind from "../NoteKind.ts"
 import { Fragments, none } from "../ports/Fragments.ts"
-import type { Model } from "../ports/Model.ts"
+import { Model } from "../ports/Model.ts"
 import type { ItemId } from "../protocol/Ids.ts"
 import type { Item } from "../protocol/Item.ts"
 import type { SessionConfig } from "../protocol/SessionConfig.ts"
@@ -22,15 +30,26 @@ export type Trigger = typeof Trigger.Type
 
 const short = (tokens: number): string => (tokens < 10_000 ? `${tokens}` : `${Math.round(tokens / 1_000)}k`)
 
-/** A compaction has started. `tokens` are those of the context, as `Turn.contextTokens` counts them. */
+/**
+ * A compaction has started. `tokens` are those of the context, as `Turn.contextTokens` counts them. `remote`: the provider
+ * is asked first, at its endpoint.
+ */
 export const CompactionStarted = NoteKind.make("compaction.started", {
-  data: Schema.Struct({ trigger: Trigger, tokens: Schema.Finite }),
+  data: Schema.Struct({ trigger: Trigger, tokens: Schema.Finite, remote: Schema.optionalKey(Schema.Literal(true)) }),
   message: ({ tokens }) => `compacting the conversation (about ${short(tokens)} tokens)`
 })
 
-/** A compaction has replaced the history. `droppedItems` were left out of the summary, because they did not fit. */
+/**
+ * A compaction has replaced the history. `droppedItems` were left out of the summary, because they did not fit. `remote`:
+ * the provider made the summary at its endpoint for that.
+ */
 export const CompactionCompleted = NoteKind.make("compaction.completed", {
-  data: Schema.Struct({ tokensBefore: Schema.Finite, tokensAfter: Schema.Finite, droppedItems: Schema.Finite }),
+  data: Schema.Struct({
+    tokensBefore: Schema.Finite,
+    tokensAfter: Schema.Finite,
+    droppedItems: Schema.Finite,
+    remote: Schema.optionalKey(Schema.Literal(true))
+  }),
   message: ({ droppedItems, tokensAfter, tokensBefore }) => {
     const dropped = droppedItems === 0 ? "" : `; the ${droppedItems} oldest items did not fit into the summary`
     return `compacted the conversation from about ${short(tokensBefore)} to ${short(tokensAfter)} tokens${dropped}`
@@ -88,29 +107,42 @@ export const compact = ({
       const why = detail === undefined ? {} : { detail }
       return yield* new CompactionFailed({ sessionId, turnId, reason: "Denied", ...why })
     }
-    yield* turn.note(CompactionStarted, { trigger, tokens: yield* turn.contextTokens })
+    const isRemote = (yield* Model).compact !== undefined
+    yield* turn.note(CompactionStarted, {
+      trigger,
+      tokens: yield* turn.contextTokens,
+      ...(isRemote && { remote: true as const })
+    })
     let { material } = plan
-    let summary: string | undefined
-    while (summary === undefined) {
+    const remote = yield* fromEndpoint(turn, material, (summary) => {
+      const items = Compaction.compacted(plan, summary)
+      // mutant remote-compaction-must-gain (S11: a summary of the endpoint that frees too little is not used): true
+      return Compaction.isEnough(before, items, limits) ? items : undefined
+    })
+    let after = remote
+    while (after === undefined) {
       if (material.length === 0) return yield* fail("DoesNotFit")
-      summary = yield* summarize({ config, trigger, turn }, material)
+      const summary = yield* summarize({ config, trigger, turn }, material)
       if (summary === undefined) {
         material = Compaction.withoutOldest(material, dropShare * History.estimateAll(material))
+        continue
       }
+      if (Compaction.isEmpty(summary)) return yield* fail("EmptySummary")
+      after = Compaction.compacted(plan, summary)
+      // mutant compaction-must-gain (S11: a compaction that frees too little does not replace the history): drop
+      if (!Compaction.isEnough(before, after, limits)) return yield* fail("GainTooSmall")
     }
-    if (summary.trim() === "") return yield* fail("EmptySummary")
-    const after = Compaction.compacted(plan, summary)
-    // mutant compaction-must-gain (S11: a compaction that frees too little does not replace the history): drop
-    if (!Compaction.isEnough(before, after, limits)) return yield* fail("GainTooSmall")
     const tokensBefore = yield* turn.contextTokens
     const known = new Set(history.map(({ id }) => id))
     // mutant compaction-keeps-late-items (S11: a compaction keeps what was recorded while it ran):
     //   replace: yield* turn.replaceHistory(after)
-    yield* turn.replaceHistory((now) => [...after, ...now.filter(({ id }) => !known.has(id))])
+    const replacement = after
+    yield* turn.replaceHistory((now) => [...replacement, ...now.filter(({ id }) => !known.has(id))])
     yield* turn.note(CompactionCompleted, {
       tokensBefore,
       tokensAfter: yield* turn.contextTokens,
-      droppedItems: plan.material.length - material.length
+      droppedItems: plan.material.length - material.length,
+      ...(remote !== undefined && { remote: true as const })
     })
     yield* hooks.postCompact(turnId, asked)
   })
@@ -130,11 +162,44 @@ const restoredFragments: Effect.Effect<ReadonlySet<string>> = Effect.flatMap(Fra
   )
 )
 
+/**
+ * Asks the endpoint of the provider for a summary, once, and returns what `use` makes of it; undefined if the model has no
+ * such endpoint, or if the model has to be asked instead.
+ */
+const fromEndpoint = <A>(
+  turn: Turn,
+  material: ReadonlyArray<Item>,
+  use: (summary: Compaction.Summary) => A | undefined
+): Effect.Effect<A | undefined, never, Model> =>
+  Effect.gen(function* () {
+    const model = yield* Model
+    if (model.compact === undefined) return undefined
+    // the turn sends, records, fences and counts it like any other request aside
+    const endpoint: Model = {
+      provider: model.provider,
+      model: model.model,
+      contextWindow: model.contextWindow,
+      stream: (asked) => model.compact!(asked)
+    }
+    const request = { instructions: undefined, tools: [], output: undefined, items: material }
+    const asked = turn.sample(request, 1, () => Effect.void).pipe(Effect.provideService(Model, endpoint))
+    const without = (why: string) => Effect.as(turn.warn(`${why}; the model is asked for a summary instead`), undefined)
+    return yield* Effect.matchEffect(asked, {
+      onFailure: (error) => without(`${model.provider} did not compact the conversation: ${error.message}`),
+      onSuccess: (summary) => {
+        const used = Compaction.isEmpty(summary) ? undefined : use(summary)
+        return used === undefined
+          ? without(`the summary of ${model.provider} frees too little of the conversation`)
+          : Effect.succeed(used)
+      }
+    })
+  })
+
 /** Asks for a summary; undefined if the material does not fit into the model's context window. */
 const summarize = (
   { config, turn }: Compacting,
   material: ReadonlyArray<Item>
-): Effect.Effect<string | undefined, ModelFailed, Model> => {
+): Effect.Effect<Compaction.Summary | undefined, ModelFailed, Model> => {
   const asked = { _tag: "Text", text: question } as const
   const items: ReadonlyArray<Item> = [
     ...material,
@@ -142,10 +207,7 @@ const summarize = (
   ]
   const request = { instructions, tools: [], output: undefined, items }
   return Effect.catchTag(
-    Effect.map(
-      Attempts.sample({ turn, config, request, onCall: () => Effect.void, afterFailure: Effect.void }),
-      ({ text }) => text ?? ""
-    ),
+    Attempts.sample({ turn, config, request, onCall: () => Effect.void, afterFailure: Effect.void }),
     "ModelFailed",
     (error) => (error.kind === "ContextWindowExceeded" ? Effect.succeed(undefined) : Effect.fail(error))
   )

@@ -1,5 +1,12 @@
 import { describe, it } from "@effect/vitest"
-import { askedFor, byItself, compacts, recordingMeanwhile } from "./races/compactions.ts"
+import {
+  askedFor,
+  askedForRemotely,
+  brokenEndpoint,
+  byItself,
+  compacts,
+  recordingMeanwhile
+} from "./races/compactions.ts"
 import { holds, session } from "./scenario.ts"
 
 const actions = [
@@ -16,13 +23,19 @@ const actions = [
 
 describe("a compaction", () => {
   it("S11 is reached by each of these conversations", () => {
-    for (const options of [askedFor, byItself, recordingMeanwhile]) {
+    for (const options of [askedFor, askedForRemotely, brokenEndpoint, byItself, recordingMeanwhile]) {
       holds({ ...session({ ...options, law: compacts }), actions: [[]] })
     }
   })
 
   it("I10 S11 keeps every law at each step, when a client asks for it", () =>
     holds({ ...session(askedFor), actions, seeds: [0, 1], maxRuns: 2 }))
+
+  it("I10 S11 keeps every law at each step, at the endpoint of a provider", () =>
+    holds({ ...session(askedForRemotely), actions, seeds: [0, 1], maxRuns: 2 }))
+
+  it("I10 S11 keeps every law at each step, at an endpoint that breaks off", () =>
+    holds({ ...session(brokenEndpoint), actions, seeds: [0, 1], maxRuns: 2 }))
 
   it("I10 S11 keeps every law at each step, when a turn makes it by itself", () =>
     holds({ ...session(byItself), actions, seeds: [0, 1], maxRuns: 3 }))

@@ -13,6 +13,7 @@ interface RowOfCore extends Row {
 /** The rows by the name of their mutant. */
 export const mutants = {
   "register-before-run": { by: "program", breaks: /^deadlock/ },
+  "notices-keep-no-input-out": { by: "program", breaks: /I8 the next turn/ },
   "own-exit": { by: "program", breaks: /I8 the next turn/ },
   "defect-frees-the-slot": { by: "dying", breaks: /^S5|^deadlock|^unbounded wait/ },
   "abort-once": { by: "program", breaks: /^I1|the program failed/ },
@@ -37,6 +38,7 @@ export const mutants = {
   "ends-in-one-step": { by: "program", breaks: /^P2/ },
   "full-queue-starts": { by: "program", breaks: /I8 the next turn|P2 input waits/ },
   "compaction-keeps-late-items": { by: "recordingMeanwhile", breaks: /^S11 a compaction lost "late"/ },
+  "remote-compaction-must-gain": { by: "remotelyGainingTooLittle", breaks: /^S11 a compaction freed too little/ },
   "compaction-must-gain": { by: "gainingTooLittle", breaks: /^S11 a compaction freed too little/ },
   "no-task-joins-an-ended-turn": { by: "startingAtTheEnd", breaks: /^P2 a turn that completed/ },
   "turn-owns-its-tasks": { by: "abortedWithATask", breaks: /^(I4|S7)/ },

@@ -15,6 +15,15 @@ export const programs = {
     mode: "during",
     seed: 1
   },
+  "notices-keep-no-input-out": {
+    task: "tools",
+    operations: [{ operation: "alongside", step: 150 }],
+    faults: [],
+    journalMillis: 1,
+    inboxCapacity: 1,
+    mode: "before",
+    seed: 0
+  },
   "own-exit": {
     task: "straggler",
     operations: [],

@@ -30,7 +30,7 @@ import { Queue } from "../../src/internal/session/queue.ts"
 import { journalOf, numbered, sessionId, warning } from "../fixtures/records.ts"
 import * as VirtualFiles from "../fixtures/virtualFiles.ts"
 import { request } from "./kinds.ts"
-import { gainingTooLittle, recordingMeanwhile } from "./races/compactions.ts"
+import { gainingTooLittle, recordingMeanwhile, remotelyGainingTooLittle } from "./races/compactions.ts"
 import { endings } from "./races/ends.ts"
 import { input } from "./races/input.ts"
 import { ofHooks } from "./races/hooks.ts"
@@ -623,5 +623,6 @@ export const races = named({
   queuedDuringAReplacement,
   recordingMeanwhile: { ...session(recordingMeanwhile), actions: [[]], maxRuns: 4 },
   gainingTooLittle: { ...session(gainingTooLittle), actions: [[]], maxRuns: 4 },
+  remotelyGainingTooLittle: { ...session(remotelyGainingTooLittle), actions: [[]], maxRuns: 4 },
   dying
 })

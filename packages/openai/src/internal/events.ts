@@ -10,7 +10,7 @@ import * as Items from "./eventItems.ts"
 import * as Failures from "./failures.ts"
 import { isObject, type Json, jsonText, parse, textOf } from "./json.ts"
 import { ResponseReader } from "./reader.ts"
-import { usageOf } from "./usage.ts"
+import { responsesUsage, usageOf } from "./usage.ts"
 
 type Channel = "Text" | "Reasoning"
 type TextType = "message" | "reasoning"
@@ -33,8 +33,6 @@ interface Call extends Items.StreamedItem {
   /** Whether that input is complete. */
   isComplete: boolean
 }
-
-const usageNames = { input: "input_tokens", output: "output_tokens" }
 
 /** Reads the events of one response of the Responses API. */
 export class EventReader extends ResponseReader {
@@ -282,7 +280,7 @@ export class EventReader extends ResponseReader {
   }
 
   private finish(response: Json, reason: Extract<ModelPart, { _tag: "Finish" }>["reason"]): boolean {
-    this.parts.push({ _tag: "Finish", reason, usage: usageOf(response["usage"], usageNames) })
+    this.parts.push({ _tag: "Finish", reason, usage: usageOf(response["usage"], responsesUsage) })
     this.isFinished = true
     return true
   }

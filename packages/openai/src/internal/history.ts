@@ -24,8 +24,11 @@ export interface InputEntry {
 type Wire = InputEntry["wire"]
 type Reasoning = Extract<Item, { _tag: "Reasoning" }>
 
-/** Makes the input. `seal` names the provider and the model that it is for; see `sealOf`. */
-export const inputOf = (items: ReadonlyArray<Item>, seal: string): ReadonlyArray<InputEntry> => {
+/**
+ * Makes the input. `seal` names the provider and the model that it is for; see `sealOf`. All models of `provider` can
+ * read its sealed summaries.
+ */
+export const inputOf = (items: ReadonlyArray<Item>, seal: string, provider: string): ReadonlyArray<InputEntry> => {
   const calls = new Calls.CallIds(Calls.plainId)
   const sealIds = new Set<string>()
   const entries: Array<InputEntry> = []
@@ -37,7 +40,7 @@ export const inputOf = (items: ReadonlyArray<Item>, seal: string): ReadonlyArray
       if (wire !== undefined) waiting.push({ item, wire })
       continue
     }
-    const wire = wireOf(item, calls)
+    const wire = sealedSummaryOf(item, provider) ?? wireOf(item, calls)
     if (wire === undefined) continue
     if (item._tag === "AssistantMessage" || item._tag === "ToolCall") entries.push(...waiting)
     waiting = []
@@ -45,6 +48,11 @@ export const inputOf = (items: ReadonlyArray<Item>, seal: string): ReadonlyArray
   }
   return entries
 }
+
+const sealedSummaryOf = (item: Item, provider: string): Wire | undefined =>
+  item._tag === "UserMessage" && item.sealed?.sealedBy === provider
+    ? { type: "compaction", encrypted_content: item.sealed.encrypted }
+    : undefined
 
 const wireOf = (item: Exclude<Item, Reasoning>, calls: Calls.CallIds): Wire | undefined => {
   switch (item._tag) {

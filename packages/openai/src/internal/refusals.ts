@@ -5,7 +5,7 @@ import type { InputEntry } from "./history.ts"
 import { shorten } from "./json.ts"
 
 /**
- * The entries that an error names: by `input[3]`, by an id in quotes, or all sealed reasoning when a seal cannot be read.
+ * The entries that an error names: by `input[3]`, by an id in quotes, or all sealed items when a seal cannot be read.
  * A call and its output go together. The last input of the user is never among them: a request without it would be
  * another request.
  */
@@ -24,7 +24,7 @@ const namedEntries = (error: ProviderError, entries: ReadonlyArray<InputEntry>):
   const byPlace = entries.filter((_, index) => places.has(index))
   if (byPlace.length > 0) return byPlace
   if (error.code === "invalid_encrypted_content" || /encrypted[ _]content/i.test(text)) {
-    return entries.filter(({ wire }) => wire.type === "reasoning")
+    return entries.filter(({ wire }) => wire.type === "reasoning" || wire.type === "compaction")
   }
   const quoted = new Set(Array.from(text.matchAll(/['"`]([\w-]{2,64})['"`]|\b(call_[\w-]+)/g), ([, a, b]) => a ?? b))
   return entries.filter(({ wire }) => quoted.has(wire["id"] as string) || quoted.has(wire["call_id"] as string))
@@ -42,7 +42,7 @@ export const warningOf = (provider: string, refused: ReadonlyArray<Item>, error:
 const describe = (item: Item): string => {
   switch (item._tag) {
     case "UserMessage":
-      return "an earlier message of the user"
+      return item.sealed === undefined ? "an earlier message of the user" : "its own summary"
     case "DeveloperMessage":
       return "a message of the program"
     case "AssistantMessage":

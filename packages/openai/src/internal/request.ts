@@ -29,6 +29,19 @@ export interface BodyRequest extends Pick<ModelRequest, "instructions" | "items"
 export const bodyOf = (options: BodyOptions, request: BodyRequest, input: ReadonlyArray<InputEntry>): string =>
   stringify(valueOf(options, request, input))
 
+/** Writes the body of a compaction. It has only the fields that the endpoint needs. */
+export const compactionBodyOf = (
+  { model }: BodyOptions,
+  { instructions, sessionId }: Pick<ModelRequest, "instructions" | "sessionId">,
+  input: ReadonlyArray<InputEntry>
+): string =>
+  stringify({
+    model,
+    ...(instructions === undefined ? {} : { instructions }),
+    input: input.map(({ wire }) => wire),
+    prompt_cache_key: sessionId
+  })
+
 const valueOf = (options: BodyOptions, request: BodyRequest, input: ReadonlyArray<InputEntry>) => ({
   model: options.model,
   stream: true,

@@ -33,10 +33,14 @@ export interface SamplingOptions {
   readonly idleTimeout?: Duration.Input | undefined
 }
 
+/** Sends requests of one kind to a model. */
+export type Send<R extends WireRequest> = (request: R) => Stream.Stream<ModelPart, ModelFailed>
+
 /** Sends requests to one model. */
-export interface Sampling<R extends WireRequest> {
+export interface Sampling {
   readonly provider: string
-  readonly stream: (request: R) => Stream.Stream<ModelPart, ModelFailed>
+  /** Returns the function that sends over an API. All share the key, and what the provider has refused. */
+  readonly over: <R extends WireRequest>(wire: Wire<R>) => Send<R>
 }
 
 /** A model, as far as its requests need it. */
@@ -67,30 +71,33 @@ interface Repairs {
 /** How often a request is sent again because the provider refused an item by name. */
 const mostRefusals = 3
 
-/** Makes the sampling of one model over one API. */
-export const make = <R extends WireRequest>(
-  wire: Wire<R>,
-  options: SamplingOptions
-): Effect.Effect<Sampling<R>, never, HttpClient.HttpClient> =>
+/** Makes the sampling of one model. */
+export const make = (options: SamplingOptions): Effect.Effect<Sampling, never, HttpClient.HttpClient> =>
   Effect.gen(function* () {
     const client = yield* HttpClient.HttpClient
     const provider = options.provider ?? "openai"
     const context = { provider, model: options.model, secrets: secretsOf(options) }
     const apiKey = yield* ApiKey.make(context, options.apiKey)
-    const connection: Connection<R> = {
-      client,
-      wire,
-      base: requestOf(wire.path, options),
-      context,
-      seal: wire.sealOf(provider, options.model),
-      idleTimeout: limitOf(options.idleTimeout ?? "300 seconds"),
-      apiKey,
-      refused: new WeakSet(),
-      served: new Set(),
-      isPlain: false
-    }
+    const idleTimeout = limitOf(options.idleTimeout ?? "300 seconds")
+    const refused = new WeakSet<Item>()
+    const served = new Set<string>()
     const repairs: Repairs = { leftOut: new Set(), warnings: [], isKeyRenewed: false, isPlain: false }
-    return { provider, stream: (request) => Stream.unwrap(sample(connection, request, repairs)) }
+    const over = <R extends WireRequest>(wire: Wire<R>): Send<R> => {
+      const connection: Connection<R> = {
+        client,
+        wire,
+        base: requestOf(wire, options),
+        context,
+        seal: wire.sealOf(provider, options.model),
+        idleTimeout,
+        apiKey,
+        refused,
+        served,
+        isPlain: false
+      }
+      return (request) => Stream.unwrap(sample(connection, request, repairs))
+    }
+    return { provider, over }
   })
 
 /** Reads a limit of time. Zero and less mean no limit, as infinity does. */
@@ -117,7 +124,8 @@ const sample = Effect.fnUntraced(function* <R extends WireRequest>(
   const reading: ResponseStream.Reading = { context, idleTimeout }
   const items = request.items.filter((item) => !refused.has(item) && !repairs.leftOut.has(item))
   const written = yield* Effect.try({
-    try: () => wire.write(request, { items, seal, isPlain: connection.isPlain || repairs.isPlain }),
+    try: () =>
+      wire.write(request, { items, seal, provider: context.provider, isPlain: connection.isPlain || repairs.isPlain }),
     catch: (cause) =>
       Failures.failure(context, "InvalidRequest", { detail: "the request cannot be written as JSON", cause })
   })
@@ -192,11 +200,14 @@ const decoded = (text: string): string => {
   }
 }
 
-const requestOf = (path: string, options: SamplingOptions): HttpClientRequest.HttpClientRequest => {
+const requestOf = (
+  { accept, path }: Pick<Wire<never>, "accept" | "path">,
+  options: SamplingOptions
+): HttpClientRequest.HttpClientRequest => {
   const { address, query } = partsOfUrl(options.baseUrl)
   return HttpClientRequest.post(`${address}${path}${query}`).pipe(
     HttpClientRequest.setHeaders({
-      accept: "text/event-stream",
+      accept,
       ...(options.organization === undefined ? {} : { "openai-organization": options.organization }),
       ...(options.project === undefined ? {} : { "openai-project": options.project }),
       ...options.headers

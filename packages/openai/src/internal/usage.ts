@@ -8,6 +8,9 @@ export interface UsageNames {
   readonly output: string
 }
 
+/** The names of the counts in the Responses API. */
+export const responsesUsage: UsageNames = { input: "input_tokens", output: "output_tokens" }
+
 /** Token counts; unknown when the server sent none, or none that can be true. */
 export const usageOf = (usage: unknown, names: UsageNames): TokenUsage | undefined => {
   if (!isObject(usage)) return undefined

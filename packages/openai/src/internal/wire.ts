@@ -22,6 +22,8 @@ export interface Writing {
   readonly items: ReadonlyArray<Item>
   /** The seal of the {@link ReadingContext}. */
   readonly seal: string
+  /** The provider, which can read sealed summaries of all its models. */
+  readonly provider: string
   /** Whether the optional fields are left out. */
   readonly isPlain: boolean
 }
@@ -30,6 +32,8 @@ export interface Writing {
 export interface Wire<R extends WireRequest> {
   /** What follows the base URL. */
   readonly path: string
+  /** The type of content that a response should have. */
+  readonly accept: string
   /** Names who can read the sealed reasoning of a model. */
   readonly sealOf: (provider: string, model: string) => string
   /** Fields of the body that a server may refuse, and that a request can do without. */

@@ -12,7 +12,7 @@ const textOf = (items: ReadonlyArray<Item>) =>
   bodyOf(
     { model: "m" },
     { sessionId: "s", instructions: half, items, tools, output: undefined, toolChoice: "auto" },
-    inputOf(items, "openai m")
+    inputOf(items, "openai m", "openai")
   )
 
 describe("any history", () => {
@@ -44,7 +44,7 @@ describe("any history", () => {
   )
 })
 
-const wires = (items: ReadonlyArray<Item>) => inputOf(items, "openai m").map(({ wire }) => wire)
+const wires = (items: ReadonlyArray<Item>) => inputOf(items, "openai m", "openai").map(({ wire }) => wire)
 
 describe("inputOf", () => {
   const id = ItemId.make("1.0")

@@ -1,7 +1,7 @@
 /** Measures submissions and the input that they carry. */
 import type { SubmissionId } from "@spindle/core/Ids"
 import type { SessionSignal } from "@spindle/core/SessionObserver"
-import type { Measurement } from "../Metrics.ts"
+import type { Measurement, MetricId } from "../Metrics.ts"
 import type { RecordOf, State, Step } from "./model.ts"
 import { nothing, point, shape } from "./points.ts"
 
@@ -10,6 +10,18 @@ const ofRejection = shape("op", "receipt", "error.type")
 const ofPhase = shape("phase", "abort.reason")
 const ofDelivery = shape("delivery")
 const ofFate = shape("fate")
+
+const referenceTasks: { readonly [kind: string]: MetricId | undefined } = {
+  review: "codexTaskReview",
+  undo: "codexTaskUndo",
+  user_shell: "codexTaskUserShell"
+}
+
+/** Counts the start of a task under the name that the reference has for its kind. Compactions are counted by `countCompaction`. */
+export const measureTask = (kind: string): ReadonlyArray<Measurement> => {
+  const metric = referenceTasks[kind]
+  return metric === undefined ? nothing : [point(metric, 1)]
+}
 
 export const measureSubmission = ({
   millis,
@@ -24,9 +36,14 @@ export const measureSubmission = ({
     : [duration]
 }
 
-export const acceptInput = (state: State, { submissionId, turnId }: RecordOf<"InputAccepted">): Step => [
+/** Measures input that was accepted. A task with a turn starts alongside it, and has no `TurnStarted`. */
+export const acceptInput = (state: State, { submissionId, task, turnId }: RecordOf<"InputAccepted">): Step => [
   { ...state, waiting: [...state.waiting, submissionId] },
-  [point("inputAccepted", 1, ofDelivery(turnId === undefined ? "queued" : "steered")), point("inboxWaiting", 1)]
+  [
+    point("inputAccepted", 1, ofDelivery(turnId === undefined ? "queued" : "steered")),
+    point("inboxWaiting", 1),
+    ...(task === undefined || turnId === undefined ? [] : measureTask(task.kind))
+  ]
 ]
 
 /** Removes input that no longer waits. Input that arrived before this program started was never counted as waiting. */

@@ -35,6 +35,8 @@ export interface State {
 export interface TurnState {
   readonly kind: string
   readonly at: number
+  /** Whether this is a compaction that is not counted yet: what it asks first is recorded after its start. */
+  readonly isUncounted: boolean
   readonly hasOutput: boolean
   readonly hasMessage: boolean
   readonly toolCallsCount: number

@@ -1,11 +1,13 @@
 /** Measures turns, and the items and tool calls in them. */
+import { CompactionStarted } from "@spindle/core/CompactTask"
 import type { Terminal } from "@spindle/core/SessionEvent"
 import * as TokenUsage from "@spindle/core/TokenUsage"
-import type { Attributes, Measurement, MetricId } from "../Metrics.ts"
-import { removeInput } from "./inputMeasures.ts"
+import * as Option from "effect/Option"
+import type { Attributes, Measurement } from "../Metrics.ts"
+import { measureTask, removeInput } from "./inputMeasures.ts"
 import type { Options, RecordOf, State, Step, TurnState } from "./model.ts"
 import { recordOutput } from "./modelRequestMeasures.ts"
-import { none, nothing, point, seconds, shape } from "./points.ts"
+import { nothing, point, seconds, shape } from "./points.ts"
 
 const ofSource = shape("source")
 const ofGit = shape("is_git")
@@ -27,26 +29,30 @@ export const measureSessionStart = (state: State, event: RecordOf<"SessionStarte
   point("codexThreadStarted", 1, ofGit(String(state.options.isGit)))
 ]
 
-const referenceTasks: { readonly [kind: string]: readonly [MetricId, Attributes] | undefined } = {
-  compact: ["codexTaskCompact", ofCompaction("local")],
-  review: ["codexTaskReview", none],
-  undo: ["codexTaskUndo", none],
-  user_shell: ["codexTaskUserShell", none]
-}
+/** Counts a compaction that is a task, once: by its note, or at its end if it asked for no summary. */
+const countCompaction = (state: State, type: "local" | "remote"): Step =>
+  state.turn?.isUncounted === true
+    ? [{ ...state, turn: { ...state.turn, isUncounted: false } }, [point("codexTaskCompact", 1, ofCompaction(type))]]
+    : [state, nothing]
+
+export const recordNote = (state: State, note: RecordOf<"TaskNote">): Step =>
+  Option.match(CompactionStarted.decode(note), {
+    onNone: () => [state, nothing],
+    onSome: ({ remote }) => countCompaction(state, remote === true ? "remote" : "local")
+  })
 
 export const startTurn = (state: State, { at, carried, kind, submissionId }: RecordOf<"TurnStarted">): Step => {
   const turn: TurnState = {
     kind,
     at,
+    isUncounted: kind === "compact",
     hasOutput: false,
     hasMessage: false,
     toolCallsCount: 0,
     request: undefined,
     calls: []
   }
-  const measured = [point("turnStarted", 1, ofKind(kind)), point("turnActive", 1, ofKind(kind))]
-  const task = referenceTasks[kind]
-  if (task !== undefined) measured.push(point(task[0], 1, task[1]))
+  const measured = [point("turnStarted", 1, ofKind(kind)), point("turnActive", 1, ofKind(kind)), ...measureTask(kind)]
   const started = { ...state, turn, turnsCount: state.turnsCount + 1 }
   // the start of a task takes it from the inbox
   if (carried !== true || submissionId === undefined) return [started, measured]
@@ -107,7 +113,7 @@ const outcomes = { TurnCompleted: "completed", TurnFailed: "failed", TurnAborted
  */
 export const endTurn = (state: State, event: Terminal): Step => {
   const { options, turn } = state
-  const measured: Array<Measurement> = []
+  const measured = [...countCompaction(state, "local")[1]]
   if (turn !== undefined) {
     const outcome = outcomes[event._tag]
     measured.push(
@@ -126,7 +132,7 @@ export const endTurn = (state: State, event: Terminal): Step => {
 
 /** Measures the running turn as failed: a session whose journal cannot be written emits no terminal record. */
 export const failSession = (state: State, at: number): Step => {
-  const measured = [point("sessionFailed", 1)]
+  const measured = [point("sessionFailed", 1), ...countCompaction(state, "local")[1]]
   const { options, turn } = state
   if (turn === undefined) return [state, measured]
   measured.push(

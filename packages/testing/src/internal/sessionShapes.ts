@@ -1,9 +1,12 @@
 /** Shapes of the first turn of a session, for generated programs: tools, scripts, deciders and tasks. */
+import { Alongside } from "@spindle/core/Alongside"
 import type { Approvals } from "@spindle/core/Approvals"
 import type { Model, ModelRequest } from "@spindle/core/Model"
 import * as Task from "@spindle/core/Task"
+import * as TaskKind from "@spindle/core/TaskKind"
 import { Turn } from "@spindle/core/Turn"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as ScriptedModel from "../ScriptedModel.ts"
 import type { HarnessOptions, TestTool } from "../SessionHarness.ts"
 
@@ -34,19 +37,34 @@ export const make = (name: (typeof names)[number], counts: Counts): Shape => ({
   task: tasks[name]
 })
 
+/** The name of the kind of tasks that run alongside a turn. */
+export const alongsideKind = "alongside"
+
+/** The kind of tasks that run alongside a turn: they hold a resource for some time, and then report. */
+export const alongside = (counts: Counts): TaskKind.TaskKind =>
+  TaskKind.makeAlongside(alongsideKind, {
+    params: Schema.Struct({}),
+    run: () =>
+      Effect.gen(function* () {
+        const task = yield* Alongside
+        yield* hold(counts, 3)
+        yield* task.report({ name: alongsideKind, text: "reported" })
+      })
+  })
+
 const approvals: Approvals = {
   decide: () => Effect.as(Effect.sleep(3), { _tag: "Approved", scope: "once" } as const)
 }
 
 /** A tool that holds a resource while it waits. */
-const makeHolder = (counts: Counts, millis: number): TestTool => ({
-  run: () =>
-    Effect.acquireUseRelease(
-      Effect.sync(() => void counts.opened++),
-      () => Effect.as(Effect.sleep(millis), "done"),
-      () => Effect.sync(() => void counts.closed++)
-    )
-})
+const makeHolder = (counts: Counts, millis: number): TestTool => ({ run: () => hold(counts, millis) })
+
+const hold = (counts: Counts, millis: number): Effect.Effect<string> =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => void counts.opened++),
+    () => Effect.as(Effect.sleep(millis), "done"),
+    () => Effect.sync(() => void counts.closed++)
+  )
 
 /** The calls of the model in a turn, round by round. After them it responds with text. */
 const roundsOf = (

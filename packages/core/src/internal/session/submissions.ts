@@ -201,7 +201,7 @@ export class Submissions {
     const allowed = taskKinds.get(kind)!.modes
     const mode = op.mode ?? allowed[0]!
     if (!allowed.includes(mode)) return { rejection: { _tag: "TaskModeNotAllowed", kind, mode, allowed } }
-    const rejection = this.limitOf(op.input ?? [])
+    const rejection = this.limitOf(op.input ?? [], mode !== "alongside")
     return rejection === undefined ? { task: { kind, params: params.json, mode }, found } : { rejection }
   }
 
@@ -274,7 +274,7 @@ export class Submissions {
     const { input } = op
     const expectedTurnId = expectedTurnOf(op)
     if (Input.isEmpty(input)) return { _tag: "EmptyInput" }
-    const rejection = this.contextRejectionOf(op) ?? this.limitOf(input)
+    const rejection = this.contextRejectionOf(op) ?? this.limitOf(input, op.delivery !== "wait")
     if (rejection !== undefined || expectedTurnId === undefined) return rejection
     const { running } = this.options.turns
     const actual = running?.origin.turnId
@@ -292,12 +292,12 @@ export class Submissions {
     return message === undefined ? undefined : { _tag: "InvalidContext", message }
   }
 
-  private limitOf(input: Input.Input): Rejection | undefined {
+  private limitOf(input: Input.Input, startsTurn: boolean): Rejection | undefined {
     const { recorder, session } = this.options
     const { inboxCapacity, inputLimit } = session.config
     const size = Input.textOf(input).length
     if (size > inputLimit) return { _tag: "InputTooLarge", sizeCharacters: size, limitCharacters: inputLimit }
-    return recorder.state.inbox.length >= inboxCapacity
+    return Inbox.isFull(recorder.state.inbox, inboxCapacity, startsTurn)
       ? { _tag: "InboxFull", capacityCount: inboxCapacity }
       : undefined
   }

@@ -59,7 +59,10 @@ export const start = (
   const work = Tracing.span(span, () => Effect.scoped(run))
   const provided = Effect.provideContext(work, contextOf(parts, ledger, submitted))
   const reported = Effect.onExit(provided, (exit) => Effect.sync(() => reportEnd(parts, ledger, submissionId, exit)))
-  const fiber = forkDetached(session.context, Effect.exit(reported))
+  // registered below before its first step: what it records there may stop the turn
+  // mutant task-registered-before-it-runs (S6: a task alongside a turn is registered before it runs):
+  //   replace: const fiber = forkDetached(session.context, Effect.exit(reported))
+  const fiber = forkDetached(session.context, Effect.andThen(Effect.yieldNow, Effect.exit(reported)))
   // mutant turn-owns-its-tasks (I2: an abort ends the tasks that run alongside its turn):
   //   replace: const release = () => {}
   const release = resources.own(ledger, {

@@ -6,7 +6,7 @@ import type * as Tracer from "effect/Tracer"
 import { Model, type ModelPart } from "../../ports/Model.ts"
 import * as Tracing from "../../Tracing.ts"
 import type { ModelRequestId } from "../../protocol/Ids.ts"
-import type { Item, ToolCall } from "../../protocol/Item.ts"
+import type { Item, SealedSummary, ToolCall } from "../../protocol/Item.ts"
 import { ModelFailed, type ModelFailureKind } from "../../protocol/SessionError.ts"
 import * as TokenUsage from "../../protocol/TokenUsage.ts"
 import * as History from "../../state/History.ts"
@@ -163,7 +163,7 @@ const exchange = Effect.fnUntraced(function* (
     span.attribute("gen_ai.usage.output_tokens", counted.output)
     addContent(session, span, "gen_ai.output.messages", sink.text() ?? "")
   }
-  return { requestId, finish: reason, text: sink.text() }
+  return { requestId, finish: reason, text: sink.text(), sealed: sink.sealed?.() }
 })
 
 /** Failures of requests that a provider had begun to work on. */
@@ -181,6 +181,8 @@ interface Sink {
   readonly take: (part: Exclude<ModelPart, Finish>) => ToolCall | undefined
   /** The last message of the response, if nothing followed it. */
   readonly text: () => string | undefined
+  /** The sealed summary of the response, if this keeps one. */
+  readonly sealed?: () => SealedSummary | undefined
 }
 
 /** Records the response. */
@@ -190,6 +192,7 @@ const toLedger = (recorder: Recorder, ledger: Ledger, displayOf: SampleRequest["
     switch (part._tag) {
       case "TextStart":
       case "ReasoningStart":
+      case "SealedSummary":
         return undefined
       case "TextDelta":
         return void response.addText(part.id, "AssistantMessage", part.delta)
@@ -221,11 +224,16 @@ const toLedger = (recorder: Recorder, ledger: Ledger, displayOf: SampleRequest["
   text: () => ledger.response.lastText
 })
 
-/** Keeps the last message of the response, and records nothing of it. */
+/** Keeps the last message of the response and its sealed summary, and records nothing of it. */
 const aside = (recorder: Recorder, { response }: Ledger): Sink => {
   let last: { readonly id: string; text: string } | undefined
+  let sealed: SealedSummary | undefined
   return {
     take: (part) => {
+      if (part._tag === "SealedSummary") {
+        response.count(part.summary.encrypted)
+        sealed = part.summary
+      }
       if (part._tag === "Warning") recorder.append({ _tag: "Warning", message: part.message })
       if (part._tag !== "TextDelta" && part._tag !== "ReasoningDelta") return undefined
       response.count(part.delta)
@@ -234,7 +242,8 @@ const aside = (recorder: Recorder, { response }: Ledger): Sink => {
       last.text += part.delta
       return undefined
     },
-    text: () => last?.text
+    text: () => last?.text,
+    sealed: () => sealed
   }
 }
 

@@ -89,6 +89,35 @@ export const gainingTooLittle: ScenarioOptions = {
   law: freesEnough
 }
 
+/** The same conversation, with a model whose provider compacts with these responses. */
+const byEndpoint =
+  (...responses: ReadonlyArray<ScriptedModel.Answer>) =>
+  (counts: Counts): SessionHarness.HarnessOptions => {
+    const { script = [], ...options } = short(counts)
+    return { ...options, model: ScriptedModel.make(script, { compact: responses }) }
+  }
+
+/** A compaction that a client asks for, at the endpoint of the provider. */
+export const askedForRemotely: ScenarioOptions = {
+  harness: byEndpoint([ScriptedModel.sealedSummary("sealed")]),
+  begin: turnThenCompaction,
+  law: losesNothing
+}
+
+/** The same, at an endpoint that breaks off. The model is then asked for a summary. */
+export const brokenEndpoint: ScenarioOptions = {
+  harness: byEndpoint([...ScriptedModel.pieces("half"), ScriptedModel.fail("Disconnected")]),
+  begin: turnThenCompaction,
+  law: losesNothing
+}
+
+/** The same, at an endpoint whose summary is as long as what it replaces. */
+export const remotelyGainingTooLittle: ScenarioOptions = {
+  harness: byEndpoint([ScriptedModel.sealedSummary(long.repeat(4))]),
+  begin: turnThenCompaction,
+  law: freesEnough
+}
+
 /** A turn that compacts between its requests. */
 export const byItself: ScenarioOptions = {
   harness: (counts) => ({ ...short(counts), config: { compactFromTokens: 1_000 } }),

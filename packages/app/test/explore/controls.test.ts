@@ -1,0 +1,36 @@
+/** Negative controls: each mutant of a task of the application is found. `tasks.test.ts` finds nothing in the unchanged sources. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Interrupts from "@spindle/testing/Interrupts"
+import { inject } from "vitest"
+import type { Case } from "./exploring.ts"
+import { mutants } from "./mutants.ts"
+import type * as World from "./world.ts"
+
+/** Loads everything that explores the tasks, with a mutant of the sources. */
+const loadMutant = (name: string): Promise<typeof World> => import(/* @vite-ignore */ `./world.ts?mutant=${name}`)
+
+const titleOf = (name: string): string => {
+  const { clause, reason } = inject("mutants")[name] ?? { clause: "no marker", reason: "" }
+  return `${clause} ${reason}: ${name}`
+}
+
+/** Aborts at the steps of a sample, and of larger ones until the law is broken. */
+const find = (one: Case, breaks: RegExp): string | undefined => {
+  for (const maxRuns of [12, 120, 1_200]) {
+    const exploration = { ...one, actions: [["abort"]], seeds: [0], maxRuns, maxShrinks: 0 }
+    const found = Interrupts.explore(exploration).violations.find(({ law }) => breaks.test(law))
+    if (found === undefined) continue
+    assert.match(Interrupts.replay(one, found.decisions)!, breaks)
+    return found.law
+  }
+  return undefined
+}
+
+describe("S12 a mutant is found", () => {
+  for (const [name, { breaks, by }] of Object.entries(mutants)) {
+    it(titleOf(name), async () => {
+      const one: Case = (await loadMutant(name)).cases[by]
+      assert.isDefined(find(one, breaks), "the mutant was not found")
+    })
+  }
+})
