@@ -5,7 +5,7 @@ import { NestedCalls, NestedCallStarted } from "@spindle/core/NestedCalls"
 import type * as Laws from "@spindle/testing/Laws"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import type * as SessionHarness from "@spindle/testing/SessionHarness"
-import { type Exploration, session } from "./scenario.ts"
+import { type Exploration, session } from "../scenario.ts"
 
 type Call = (name: string) => Effect.Effect<unknown>
 

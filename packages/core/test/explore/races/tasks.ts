@@ -4,7 +4,7 @@ import * as Input from "@spindle/core/Input"
 import * as SessionPolicy from "@spindle/core/SessionPolicy"
 import * as Task from "@spindle/core/Task"
 import type * as Laws from "@spindle/testing/Laws"
-import { beside, conversation, type Counts, type Exploration, session, starting } from "./scenario.ts"
+import { beside, conversation, type Counts, type Exploration, session, starting } from "../scenario.ts"
 
 /** A turn that completed has not cut off a task that ran alongside it. */
 const cutsOffNothing: Laws.Law = ({ events }) => {
