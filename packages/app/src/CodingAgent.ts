@@ -12,6 +12,7 @@ import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
 import type { Git } from "@spindle/tools/Git"
 import type * as McpTools from "@spindle/mcp/McpTools"
 import { Sandbox, type SandboxUnavailable } from "@spindle/tools/Sandbox"
+import * as SandboxPolicy from "@spindle/tools/SandboxPolicy"
 import type { Snapshots } from "@spindle/tools/Snapshots"
 import * as CodingTools from "@spindle/tools/CodingTools"
 import * as JsRepl from "@spindle/tools/JsRepl"
@@ -27,7 +28,7 @@ import * as ReviewTask from "./tasks/ReviewTask.ts"
 import * as UndoTask from "./tasks/UndoTask.ts"
 import type { AgentRole, AgentSettings } from "./settings/agents.ts"
 import * as RuleFiles from "./RuleFiles.ts"
-import { networkIn } from "./settings/sandbox.ts"
+import { narrowest, networkIn, policiesOf } from "./settings/sandbox.ts"
 import type * as Settings from "./Settings.ts"
 import * as UserShellTask from "./tasks/UserShellTask.ts"
 
@@ -36,6 +37,8 @@ export interface Options {
   readonly cwd: string
   readonly settings: Settings.Settings
   readonly output?: OutputFormat | undefined
+  /** Whether nothing lets its commands out of the sandbox. */
+  readonly isBound?: boolean | undefined
 }
 
 /**
@@ -75,7 +78,7 @@ interface Common {
 }
 
 /** How commands are approved, and what contains patches. */
-export const approvalsOf = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
+export const approvalsOf = Effect.fnUntraced(function* ({ cwd, isBound = false, settings }: Options) {
   const isConfined = yield* Effect.orElseSucceed(isSandboxed(settings), () => false)
   const { sandboxMode } = settings
   const contained = (isConfinedHere: boolean) =>
@@ -83,14 +86,16 @@ export const approvalsOf = Effect.fnUntraced(function* ({ cwd, settings }: Optio
   const approval: CommandApproval.Options = {
     policy: settings.approvalPolicy,
     containment: contained(isConfined),
+    isBound,
     sandbox: allowedBy(settings, isConfined),
     rules: () => RuleFiles.read({ home: settings.home, cwd }).rules
   }
   return { approval, patches: contained(isConfined && sandboxMode === "workspace-write") } as const
 })
 
-const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
-  const { approval, patches } = yield* approvalsOf({ cwd, settings })
+const common = Effect.fnUntraced(function* (options: Options) {
+  const { cwd, settings } = options
+  const { approval, patches } = yield* approvalsOf(options)
   const parts: Common = {
     instructions: settings.instructions ?? instructions(cwd),
     agents: settings.agents ?? noAgents,
@@ -169,7 +174,7 @@ export const layer = (
       const named = yield* NamedModels
       const agent = yield* agentOf(options)
       const roles: { [name: string]: SubAgents.Role<Needs> } = {}
-      for (const role of agents.roles) roles[role.name] = yield* roleOf(options.settings, agent, role)
+      for (const role of agents.roles) roles[role.name] = yield* roleOf(options, agent, role)
       return SubAgentTools.layer<Needs>({
         roles: { default: { description: anyTask, agent }, ...roles },
         ...(named === undefined ? {} : { models: modelsOf(agents, named) }),
@@ -181,22 +186,34 @@ export const layer = (
 const modelsOf = ({ models }: AgentSettings, make: MakeModel): { [name: string]: SubAgents.NamedModel } =>
   Object.fromEntries(models.map(({ efforts, name }) => [name, { efforts, make: (effort) => make({ name, effort }) }]))
 
-const roleOf = Effect.fnUntraced(function* (
-  settings: Settings.Settings,
-  agent: Agent.Agent<Needs>,
-  { addition, description, instructions, model, nicknames, reasoningEffort }: AgentRole
-) {
+const roleOf = Effect.fnUntraced(function* (options: Options, common: Agent.Agent<Needs>, own: AgentRole) {
+  const { settings } = options
+  const { addition, description, instructions, model, nicknames, reasoningEffort } = own
   const named = yield* NamedModels
   const hasOwn = model !== undefined || reasoningEffort !== undefined
-  const parts = [instructions ?? agent.instructions, addition].filter((one) => one !== undefined)
+  const bounds = own.sandboxMode === undefined ? undefined : boundsOf(options, own.sandboxMode)
+  const agent = bounds === undefined ? common : yield* agentOf(bounds.options)
+  const parts = [instructions ?? agent.instructions, addition, bounds?.notice].filter((one) => one !== undefined)
   const role: SubAgents.Role<Needs> = {
     description,
     agent: Agent.withInstructions(agent, parts.join("\n\n")),
+    ...(bounds === undefined ? {} : { narrow: bounds.narrow }),
     ...(nicknames === undefined ? {} : { nicknames })
   }
   if (named === undefined || !hasOwn) return role
   return { ...role, model: yield* named({ name: model ?? settings.model, effort: reasoningEffort }) }
 })
+
+/** How a role with its own sandbox mode is bounded. A mode that is wider than that of the session changes nothing. */
+const boundsOf = ({ cwd, settings }: Options, wanted: Settings.SandboxMode) => {
+  const sandboxMode = narrowest(settings.sandboxMode, wanted)
+  if (sandboxMode === "danger-full-access") return undefined
+  return {
+    options: { cwd, settings: { ...settings, sandboxMode }, isBound: true },
+    narrow: SandboxPolicy.within(policiesOf(sandboxMode, settings.sandbox, cwd).commands),
+    notice: `Your sandbox mode is ${sandboxMode}, whatever the environment says, and nothing lets you out of it.`
+  }
+}
 
 // a review needs one
 const noAgents: AgentSettings = { threads: 1, depth: 1, runtimeSeconds: 0, roles: [], models: [] }

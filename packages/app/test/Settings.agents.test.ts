@@ -31,7 +31,8 @@ const plain = {
   addition: undefined,
   model: undefined,
   reasoningEffort: undefined,
-  nicknames: undefined
+  nicknames: undefined,
+  sandboxMode: undefined
 }
 
 describe("the settings of agents", () => {
@@ -61,6 +62,7 @@ model = "small"
 model_reasoning_effort = "low"
 instructions_file = "review.md"
 nickname_candidates = ["Rex", "Roy"]
+sandbox_mode = "read-only"
 [agents."a.b"]
 `,
         { "review.md": "You review." }
@@ -77,7 +79,8 @@ nickname_candidates = ["Rex", "Roy"]
             addition: undefined,
             model: "small",
             reasoningEffort: "low",
-            nicknames: ["Rex", "Roy"]
+            nicknames: ["Rex", "Roy"],
+            sandboxMode: "read-only"
           },
           { ...plain, name: "a.b", description: "a.b" }
         ],
@@ -95,7 +98,7 @@ nickname_candidates = ["Rex", "Roy"]
         '[agents.scout]\ndescription = "Looks."\nmodel = "small"\nconfig_file = "scout.toml"\n',
         {
           "scout.toml":
-            'model = "large"\nmodel_reasoning_effort = "high"\ndeveloper_instructions = "Only look."\nmodel_instructions_file = "scout.md"\n',
+            'model = "large"\nmodel_reasoning_effort = "high"\ndeveloper_instructions = "Only look."\nsandbox_mode = "workspace-write"\nmodel_instructions_file = "scout.md"\n',
           "scout.md": "You scout."
         }
       )
@@ -107,9 +110,12 @@ nickname_candidates = ["Rex", "Roy"]
           instructions: "You scout.",
           addition: "Only look.",
           model: "small",
-          reasoningEffort: "high"
+          reasoningEffort: "high",
+          sandboxMode: "workspace-write"
         }
       ])
+      const wrong = yield* Effect.flip(load('[agents.scout]\nsandbox_mode = "none"\n'))
+      assert.include(wrong, "agents.scout.sandbox_mode must be one of read-only")
     })
   )
 

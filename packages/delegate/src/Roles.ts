@@ -12,6 +12,11 @@ export interface Role<out R = never> {
   readonly agent: Agent<R>
   /** Its model, unless the caller asks for another one. Default: the model of the session that starts it. */
   readonly model?: Model | undefined
+  /**
+   * Narrows what its sessions may do, such as the sandbox of their commands: wraps the start of a session, which keeps the
+   * context that it is started in. The agents that such a session starts are in that context, too (contract A4).
+   */
+  readonly narrow?: (<A, E, R>(start: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>) | undefined
   /** Its nicknames. Default: those of the settings. */
   readonly nicknames?: ReadonlyArray<string> | undefined
 }

@@ -247,14 +247,15 @@ const statusOf = (delegate: Delegate.Delegate): Effect.Effect<Status.Status> =>
 /** Starts a delegate like `Delegate.start`, in the uninterruptible region of its caller. */
 const startAs = <R>(
   { deadline, limits }: Settings<R>,
-  { agent }: Role<R>,
+  { agent, narrow }: Role<R>,
   { model, restore, ...options }: StartAs<R>
 ): Effect.Effect<Delegate.Interactive, Delegate.StartError, Turn | Model | Journal | R> => {
   const wanted = { ...options, agent, deadline, limits, isOneShot: false }
   // mutant hands-over-in-its-region (D6):
   //   replace: const started = Effect.uninterruptibleMask((restore) => launch(wanted, restore))
   const started = launch(wanted, restore)
-  return model === undefined ? started : withModel(started, model)
+  const narrowed = narrow === undefined ? started : narrow(started)
+  return model === undefined ? narrowed : withModel(narrowed, model)
 }
 
 /** Provides the model of an agent, and a turn context that names it. The effort of the session is not that of this model. */

@@ -43,3 +43,27 @@ describe("an agent that is resumed", () => {
     )
   }
 })
+
+describe("a role that narrows", () => {
+  it.effect("A4 wraps the start of its agents, the first time and when they are resumed", () =>
+    Effect.gen(function* () {
+      const family = yield* Family.make({ script: Family.echo })
+      const wrapped: Array<string> = []
+      const narrow = <A, E, R>(start: Effect.Effect<A, E, R>) =>
+        Effect.tap(start, () => Effect.sync(() => void wrapped.push("started")))
+      const roles = { ...settings.roles, bound: { ...settings.roles.default, narrow } }
+      yield* family.run(
+        Effect.gen(function* () {
+          const bound = { ...settings, roles }
+          yield* SubAgents.spawn(bound, { input: Input.text("free") })
+          assert.deepStrictEqual(wrapped, [])
+          const { agentId } = yield* SubAgents.spawn(bound, { input: Input.text("one"), role: "bound" })
+          yield* SubAgents.wait([agentId])
+          yield* SubAgents.close(agentId)
+          yield* SubAgents.resume(bound, agentId)
+        })
+      )
+      assert.deepStrictEqual(wrapped, ["started", "started"])
+    })
+  )
+})

@@ -256,8 +256,8 @@ const handlers = (options: Options) =>
       return toolkit.of({
         exec_command: (params, { toolCallId }) =>
           Effect.gen(function* () {
-            // a person who has granted less is not asked for more
-            const isSettled = (yield* Granted) !== undefined
+            // a person who has granted less is not asked for more, and a context that is narrower stays so
+            const isSettled = (yield* Granted) !== undefined || (yield* SandboxPolicy.Current)._tag !== "FullAccess"
             return yield* ExecCommand.run(params, toolCallId, {
               ...options,
               shell,

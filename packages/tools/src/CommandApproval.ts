@@ -13,6 +13,8 @@ import * as ShellWords from "./ShellWords.ts"
 export interface Options {
   readonly policy: ApprovalPolicy.ApprovalPolicy
   readonly containment: ApprovalPolicy.Containment
+  /** Whether nothing lets a command out of its sandbox. A call that asks for it is refused. */
+  readonly isBound?: boolean | undefined
   /** What a sandbox allows, in words for the person who is asked. */
   readonly sandbox?: string | undefined
   /** Returns the rules that hold now. Called for each command. */
@@ -84,6 +86,15 @@ const judge = (command: CommandLine, rules: ReadonlyArray<CommandRules.Rule>): F
 
 /** Decides what happens before a command runs. */
 export const ruling = (options: Options, command: CommandLine): Ruling =>
+  options.isBound === true && command.isEscalated === true ? bound : decide(options, command)
+
+const bound: Ruling = {
+  permission: "deny",
+  source: "policy",
+  reason: "this agent may not leave its sandbox: run the command without sandbox_permissions"
+}
+
+const decide = (options: Options, command: CommandLine): Ruling =>
   ApprovalPolicy.decide({
     ...judge(command, options.rules?.() ?? []),
     policy: options.policy,

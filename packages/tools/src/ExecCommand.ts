@@ -22,7 +22,7 @@ import * as BoundedOutput from "./BoundedOutput.ts"
 import * as CommandCall from "./internal/commandCall.ts"
 import type { Escalation } from "./internal/escalation.ts"
 import * as PatchCommand from "./internal/patch/patchCommand.ts"
-import type * as NetworkPolicy from "./sandbox/NetworkPolicy.ts"
+import * as NetworkPolicy from "./sandbox/NetworkPolicy.ts"
 import * as Permissions from "./sandbox/Permissions.ts"
 import { deniedBySandbox } from "./Sandbox.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
@@ -206,7 +206,9 @@ export const run: (
   const { denials, isBlocked, text } = yield* attempt(params, callId, options)
   const { onBlocked, onDenied } = options
   if (denials.length > 0) {
-    const hosts = onDenied === undefined || callId === undefined ? [] : yield* onDenied(params, callId, denials)
+    // a host that this policy allows is denied by one around it, which no answer widens
+    const open = denials.filter(({ host }) => !reaches(options.sandbox, host))
+    const hosts = onDenied === undefined || callId === undefined ? [] : yield* onDenied(params, callId, open)
     return hosts.length === 0 ? text : yield* run(params, callId, withHosts(options, hosts))
   }
   if (!isBlocked || onBlocked === undefined || callId === undefined) return text
@@ -221,6 +223,11 @@ const withHosts = (options: Options, hosts: ReadonlyArray<string>): Options => (
   ...options,
   sandbox: widen(options, { ...Permissions.none, hosts })
 })
+
+const reaches = (policy: SandboxPolicy.SandboxPolicy | undefined, host: string): boolean => {
+  if (policy === undefined || policy._tag === "FullAccess" || typeof policy.network === "boolean") return false
+  return NetworkPolicy.refusalOfHost(policy.network, host) === undefined
+}
 
 const widen = (
   { protectedPaths = [], sandbox = SandboxPolicy.fullAccess }: Options,

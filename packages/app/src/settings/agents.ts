@@ -4,6 +4,7 @@
  */
 import * as Catalog from "./catalog.ts"
 import type { Files } from "./files.ts"
+import { type SandboxMode, sandboxModes } from "./sandbox.ts"
 import type * as Table from "./table.ts"
 
 /** A role of an agent. A field that is undefined has the value of the session. */
@@ -17,6 +18,8 @@ export interface AgentRole {
   readonly model: string | undefined
   readonly reasoningEffort: string | undefined
   readonly nicknames: ReadonlyArray<string> | undefined
+  /** The sandbox that bounds its commands and patches. It is never wider than that of the session. */
+  readonly sandboxMode: SandboxMode | undefined
 }
 
 /** A model to choose from, with the reasoning efforts that it supports. */
@@ -73,6 +76,7 @@ const roleOf = ({ files, table }: Sources, name: string): AgentRole => {
     description: text("description") ?? name,
     instructions: files.text(table, [at, "instructions_file"]) ?? files.text(file, "model_instructions_file"),
     addition: text("developer_instructions"),
+    sandboxMode: table.choice([at, "sandbox_mode"], sandboxModes) ?? file.choice("sandbox_mode", sandboxModes),
     model: text("model"),
     reasoningEffort: text("model_reasoning_effort"),
     nicknames: table.list([at, "nickname_candidates"]) ?? file.list("nickname_candidates")

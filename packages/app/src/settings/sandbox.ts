@@ -8,7 +8,7 @@ import * as NetworkPolicy from "@spindle/tools/NetworkPolicy"
 import { fullAccess, type SandboxPolicy } from "@spindle/tools/SandboxPolicy"
 import type * as Table from "./table.ts"
 
-/** What a command may touch. */
+/** What a command may touch, the narrowest first. */
 export const sandboxModes = ["read-only", "workspace-write", "danger-full-access"] as const
 /** @see {@link sandboxModes} */
 export type SandboxMode = (typeof sandboxModes)[number]
@@ -120,6 +120,10 @@ export const policiesOf = (mode: SandboxMode, settings: SandboxSettings, cwd: st
 /** Returns what commands reach of the network in a mode. */
 export const networkIn = (mode: SandboxMode, settings: SandboxSettings): NetworkPolicy.NetworkPolicy =>
   mode === "danger-full-access" || (mode === "read-only" ? settings.readOnlyNetwork : settings.network)
+
+/** Returns the narrower of two modes. */
+export const narrowest = (one: SandboxMode, other: SandboxMode): SandboxMode =>
+  sandboxModes.indexOf(one) <= sandboxModes.indexOf(other) ? one : other
 
 /** The real path of a directory; the path itself if there is none. */
 const realPath = (path: string): string => {

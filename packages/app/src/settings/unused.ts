@@ -54,6 +54,7 @@ const profile: Known = {
       "developer_instructions",
       "model",
       "model_reasoning_effort",
+      "sandbox_mode",
       "nickname_candidates"
     )
   },

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -5,6 +6,7 @@ import { Effect } from "effect"
 import {
   allowed,
   asking,
+  bin,
   command,
   events,
   journals,
@@ -25,6 +27,49 @@ const collab = (lines: ReadonlyArray<any>) =>
 
 const outputs = ({ server }: World): string =>
   JSON.stringify(server.requests.flatMap(({ body }) => body.input.filter((item: any) => item.type.endsWith("_output"))))
+
+const sandbox = spawnSync(process.execPath, [bin, "sandbox", "--", "true"], { encoding: "utf8" })
+const title = "an agent whose role has a sandbox mode"
+
+describe.skipIf(sandbox.status !== 0)(
+  sandbox.status === 0 ? title : `${title} (skipped: ${sandbox.stderr.trim()})`,
+  () => {
+    it.live("A4 is bounded by it, by commands, patches and requests, while its parent is not", () =>
+      Effect.gen(function* () {
+        const outside = { cmd: "echo x > outside", login: false, sandbox_permissions: "require_escalated" }
+        const patch = "*** Begin Patch\n*** Add File: patched\n+x\n*** End Patch\n"
+        const child = { match: { lastUser: "child task" } }
+        const at = yield* world({
+          turns: [
+            {
+              ...child,
+              events: [
+                command("echo x > child", "c1"),
+                { call: "exec_command", args: outside, callId: "c2" },
+                { custom: "apply_patch", input: patch, callId: "c3" },
+                { call: "request_permissions", args: { permissions: { network: { enabled: true } } }, callId: "c4" }
+              ]
+            },
+            { ...child, events: [{ text: "child answer" }] },
+            { events: [spawn("child task", { agent_type: "reader" })] },
+            { events: [wait] },
+            { events: [command("echo x > parent", "p1")] },
+            { events: [{ text: "parent answer" }] }
+          ]
+        })
+        const role = ["-c", 'agents.reader={ description = "Reads.", sandbox_mode = "read-only" }']
+        const { code, stderr } = yield* run(at, ["exec", "-s", "workspace-write", ...agents, ...role, "go"])
+        assert.strictEqual(code, 0, stderr)
+        assert.deepStrictEqual(Fs.readdirSync(at.cwd), ["parent"])
+        const all = outputs(at)
+        assert.include(all, "Read-only file system")
+        assert.include(all, "denied: this agent may not leave its sandbox")
+        assert.include(all, "cannot be written: the sandbox is read-only")
+        assert.include(all, "The user was not asked: this agent may not leave its sandbox.")
+      })
+    )
+  }
+)
 
 describe("exec with agents of agents", () => {
   it.live("D1 spawns, waits and responds; the JSON lines are those that clients of the reference read", () =>

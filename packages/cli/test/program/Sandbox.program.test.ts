@@ -33,9 +33,9 @@ const listed = [
   ["-c", 'permissions.dev.network={ enabled = true, domains = { "a.example" = "allow", "c.example" = "deny" } }']
 ].flat()
 
-/** A request through the proxy of the environment. */
+/** A request through the proxy that the environment names, which exits with 9 if it is denied. */
 const request = (host: string) =>
-  `${process.execPath} -e 'fetch("http://${host}/").then((r) => console.log(r.status), () => process.exit(9))'`
+  `NODE_USE_ENV_PROXY= ${process.execPath} -e 'const { hostname, port } = new URL(process.env.HTTP_PROXY); require("node:http").get({ hostname, port, path: "http://${host}/" }, (r) => process.exit(r.statusCode === 403 ? 9 : 0))'`
 
 describe.skipIf(probe.status !== 0)(title("spindle with a list of hosts"), () => {
   it.live("says which hosts a command was denied", () =>

@@ -14,6 +14,7 @@ import * as Grants from "../internal/project/grants.ts"
 import * as RegularFile from "../internal/project/regularFile.ts"
 import * as NetworkPolicy from "../sandbox/NetworkPolicy.ts"
 import * as Permissions from "../sandbox/Permissions.ts"
+import * as SandboxPolicy from "../SandboxPolicy.ts"
 import { ToolFailure } from "../ToolFailure.ts"
 
 /** The arguments of the tool. */
@@ -60,6 +61,9 @@ export const run: (
     network: permissions.network?.enabled ?? false,
     hosts,
     write: yield* Effect.forEach(permissions.file_system?.write ?? [], (name) => realDirectory(name, cwd))
+  }
+  if ((yield* SandboxPolicy.Current)._tag !== "FullAccess") {
+    return yield* new ToolFailure({ detail: "The user was not asked: this agent may not leave its sandbox." })
   }
   if (Permissions.isEmpty(asked)) {
     return yield* new ToolFailure({ detail: "The user was not asked: the request has no permission." })

@@ -35,6 +35,15 @@ describe("ruling", () => {
     assert.strictEqual(decided("ls -la"), "allow policy")
   })
 
+  it("A4 lets nothing out of a sandbox that bounds the agent, whatever the policy and the rules say", () => {
+    for (const policy of ["on-request", "on-failure", "untrusted", "never"] as const) {
+      const bound = { ...options, policy, isBound: true }
+      const escalated = CommandApproval.ruling(bound, { line: "npm test", cwd, isEscalated: true })
+      assert.strictEqual(escalated.permission, "deny")
+      assert.strictEqual(CommandApproval.ruling(bound, { line: "npm test", cwd }).permission, "allow")
+    }
+  })
+
   it("allows a line only if each of its commands is allowed or only reads", () => {
     assert.strictEqual(decided("npm test; npm publish"), "ask policy")
     assert.strictEqual(decided("npm test && cd /x && git status"), "ask policy")

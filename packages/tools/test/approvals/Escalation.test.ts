@@ -193,10 +193,18 @@ interface Networked {
   readonly hosts: ReadonlyArray<string>
   readonly decisions: ReadonlyArray<Decided>
   readonly calls?: number
+  /** What is around the session. */
+  readonly within?: SandboxPolicy.SandboxPolicy
 }
 
 /** Runs commands that want hosts; the list has `listed.example`, and denies `denied.example`. */
-const runNetworked = Effect.fnUntraced(function* ({ calls = 1, decisions, hosts, policy = "on-request" }: Networked) {
+const runNetworked = Effect.fnUntraced(function* ({
+  calls = 1,
+  decisions,
+  hosts,
+  policy = "on-request",
+  within = SandboxPolicy.fullAccess
+}: Networked) {
   const { layer, reached } = networked(hosts)
   const questions: Array<unknown> = []
   const approval: CommandApproval.Options = { policy, containment: "sandbox" }
@@ -221,7 +229,7 @@ const runNetworked = Effect.fnUntraced(function* ({ calls = 1, decisions, hosts,
       [Model.text("done")]
     ],
     approvals,
-    factory: (_, options) => Effect.provideContext(Session.make(agent, options), services)
+    factory: (_, options) => SandboxPolicy.within(Effect.provideContext(Session.make(agent, options), services), within)
   })
   yield* harness.run("go")
   const results = harness
@@ -292,6 +300,18 @@ describe("a command that was denied hosts", () => {
       const { reached, results } = yield* runNetworked({ hosts: ["a.example"], decisions: [{ _tag: "Denied" }] })
       assert.deepStrictEqual(reached, [[listed]])
       assert.include(results[0], "The network proxy: a.example:443 was denied: it is not in the list of allowed hosts.")
+    })
+  )
+
+  it.effect("A4 asks nobody if the context of the session is narrower, and stays in it", () =>
+    Effect.gen(function* () {
+      const { questions, reached, results } = yield* runNetworked({
+        hosts: ["a.example"],
+        decisions: [],
+        within: { _tag: "ReadOnly", network: { _tag: "Hosts", allowed: ["b.example"], denied: [] } }
+      })
+      assert.deepStrictEqual([questions, reached], [[], [[]]])
+      assert.include(results[0], "a.example:443 was denied")
     })
   )
 

@@ -183,6 +183,15 @@ describe("request_permissions", () => {
     })
   )
 
+  it.effect("A4 does not ask for what the context of the agent does not allow", () =>
+    Effect.gen(function* () {
+      const { asked, result, turn } = askPermissions("/", { network: { enabled: true } }, { _tag: "Denied" })
+      const failed = yield* Effect.flip(SandboxPolicy.within(result, SandboxPolicy.readOnly))
+      assert.strictEqual(failed.message, "The user was not asked: this agent may not leave its sandbox.")
+      assert.deepStrictEqual([asked, Grants.of(turn)], [[], Permissions.none])
+    })
+  )
+
   it.effect("fails if it is refused", () =>
     Effect.gen(function* () {
       const { result, turn } = askPermissions("/", { network: { enabled: true } }, { _tag: "Denied" })
