@@ -51,7 +51,7 @@ export const make = (limitBytes = defaultLimitBytes): BoundedOutput => {
   let value = empty(limitBytes)
   return {
     append: (chunk) => {
-      // no one else has the value before
+      // nothing else has the earlier value
       value = added(value, chunk, true)
     },
     totalBytes: () => value.totalBytes,
