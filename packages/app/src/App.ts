@@ -47,7 +47,7 @@ import type * as Scope from "effect/Scope"
 import type * as HttpClient from "effect/http/HttpClient"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as CodingAgent from "./CodingAgent.ts"
-import * as Connectors from "./Connectors.ts"
+import * as Connectors from "./connectors/Connectors.ts"
 import * as HookCommands from "./HookCommands.ts"
 import * as HookSettings from "./hooks/HookSettings.ts"
 import * as Instructions from "./Instructions.ts"
@@ -57,7 +57,8 @@ import * as PatchCommand from "./PatchCommand.ts"
 import * as RuleFiles from "./RuleFiles.ts"
 import * as SessionLease from "./SessionLease.ts"
 import type * as Settings from "./Settings.ts"
-import { policiesOf } from "./settings/sandbox.ts"
+import * as NetworkProxy from "./sandbox/NetworkProxy.ts"
+import { networkIn, policiesOf } from "./settings/sandbox.ts"
 import * as Skills from "./Skills.ts"
 import * as Undo from "./tasks/UndoTask.ts"
 import * as Tracing from "./Tracing.ts"
@@ -93,7 +94,7 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E | McpFail
       Layer.mergeAll(
         Models.layer(options.settings, options.serveScripted),
         tools(options).pipe(
-          Layer.provideMerge(sandbox),
+          Layer.provideMerge(sandboxFor(options.settings.home)),
           Layer.provideMerge(processesFor(options.settings, process.env))
         ),
         journals(options.settings.home),
@@ -105,8 +106,13 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E | McpFail
     Layer.provideMerge(Tracing.layer(options.settings, options.tracing))
   )
 
-/** The sandbox of this machine. */
-export const sandbox = Sandbox.layer({ platform: process.platform, architecture: process.arch })
+/** The sandbox of this machine, with a network proxy whose sockets are below a home. */
+export const sandboxFor = (home: string) =>
+  Sandbox.layer({
+    platform: process.platform,
+    architecture: process.arch,
+    proxy: NetworkProxy.make({ directory: home, node: process.execPath })
+  })
 
 /** The tools, under the policies of the settings. Where there is no sandbox, each command was approved before it runs. */
 const tools = ({ cwd, settings }: CodingAgent.Options) =>
@@ -176,7 +182,7 @@ const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, n
           ["cwd", cwd],
           ["approval_policy", nameOf(settings.approvalPolicy)],
           ["sandbox_mode", settings.sandboxMode],
-          ["network_access", hasNetwork(settings) ? "enabled" : "restricted"],
+          ...networkOf(settings),
           ["shell", Path.basename(shell)],
           ...Instructions.dateOf(now)
         ]
@@ -184,8 +190,16 @@ const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, n
     )
   )
 
-const hasNetwork = ({ sandbox, sandboxMode }: Settings.Settings): boolean =>
-  sandboxMode === "danger-full-access" || (sandboxMode === "workspace-write" && sandbox.network)
+const networkOf = ({ sandbox, sandboxMode }: Settings.Settings): ReadonlyArray<readonly [string, string]> => {
+  const network = networkIn(sandboxMode, sandbox)
+  if (typeof network === "boolean") return [["network_access", network ? "enabled" : "restricted"]]
+  const { allowed, denied } = network
+  return [
+    ["network_access", "restricted"],
+    ["allowed_hosts", allowed.join(" ")],
+    ...(denied.length === 0 ? [] : [["denied_hosts", denied.join(" ")] as const])
+  ]
+}
 
 /** The skills and apps that a prompt names, and the commands that the configuration names as hooks. */
 const hooks = ({

@@ -7,7 +7,7 @@ import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { Script } from "@spindle/testing/ResponsesScript"
 import { Effect, Option } from "effect"
 import * as App from "../src/App.ts"
-import * as Connectors from "../src/Connectors.ts"
+import * as Connectors from "../src/connectors/Connectors.ts"
 import { platform, world } from "./fixtures/world.ts"
 
 const said = (text: string) => ({ events: [{ text }] })

@@ -144,7 +144,7 @@ export const make = <R>(
 ): Effect.Effect<Session, SessionNotFound | SessionBusy | JournalFailed, R | Model | Journal | Scope.Scope> =>
   makeSession(agent, options)
 
-/** A session as a layer; see {@link Session.make}. */
+/** A session as a layer; see {@link make}. */
 export const layer = <R>(
   agent: Agent<R>,
   options: SessionOptions = {}
@@ -243,6 +243,7 @@ const makeParts = <R>(
     session,
     lifetime,
     questions,
+    stateOf: () => recorder.state,
     submit: (submission) => submissions.submit(submission)
   })
   const regular = RegularTask.make(agent)

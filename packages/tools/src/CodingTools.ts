@@ -10,6 +10,7 @@ import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import type { Policies } from "@spindle/core/Agent"
 import type { Processes } from "@spindle/core/Processes"
+import { Granted } from "@spindle/core/Granted"
 import { Turn } from "@spindle/core/Turn"
 import * as ApprovalPolicy from "./ApprovalPolicy.ts"
 import * as ApplyPatch from "./ApplyPatch.ts"
@@ -17,9 +18,10 @@ import * as CommandApproval from "./CommandApproval.ts"
 import * as Commands from "./Commands.ts"
 import * as ExecCommand from "./ExecCommand.ts"
 import * as Grants from "./internal/project/grants.ts"
-import { escalate } from "./internal/escalation.ts"
+import { askForHosts, escalate } from "./internal/escalation.ts"
 import * as PatchCommand from "./internal/patch/patchCommand.ts"
 import * as PatchJournal from "./internal/patch/patchJournal.ts"
+import * as Permissions from "./sandbox/Permissions.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
 import * as ShellWords from "./ShellWords.ts"
 import * as TurnDiff from "./TurnDiff.ts"
@@ -55,6 +57,7 @@ export const policies = (options: {
     kind: "command",
     redirect: patchCall,
     check: (params) => Effect.succeed(ExecCommand.refusalOf(params)),
+    mayRunWith: (_, permissions) => isContained(options.approval) && Permissions.isPermissions(permissions),
     display: (params) => ExecCommand.display(params, options.cwd),
     payload: (params) => {
       const { cwd, line, shell } = commandLine(params, options.cwd)
@@ -111,6 +114,10 @@ const commandPolicy = ({ approval, cwd }: { readonly approval: ApprovalMode; rea
       : (params: ExecCommand.Parameters) => CommandApproval.ruling(approval, commandLine(params, cwd)),
   keys: (params: ExecCommand.Parameters) => CommandApproval.keys(commandLine(params, cwd))
 })
+
+/** Whether a sandbox can enforce less than a command asks for. */
+const isContained = (approval: ApprovalMode): boolean =>
+  typeof approval !== "string" && approval.containment === "sandbox"
 
 const unlessFullAccess = (approval: ApprovalMode): ApprovalPolicy.Containment =>
   typeof approval !== "string" && approval.containment === "full-access" ? "full-access" : "missing"
@@ -212,9 +219,31 @@ const onBlocked = ({ approval, cwd }: Options): ExecCommand.Options["onBlocked"]
     ? undefined
     : (params, callId) => escalate(approval, commandLine(params, cwd), { callId, tool: ExecCommand.tool.name })
 
-/** The policy of commands with what was granted to them. */
-const grantedIn = (turn: Turn, { commands, patches }: NonNullable<Options["sandbox"]>): SandboxPolicy.SandboxPolicy =>
-  Grants.widen(commands, Grants.of(turn), patches._tag === "WorkspaceWrite" ? patches.protectedPaths : [])
+const onDenied = ({ approval, cwd }: Options): ExecCommand.Options["onDenied"] =>
+  approval === undefined
+    ? undefined
+    : (params, callId, denials) =>
+        askForHosts(approval, commandLine(params, cwd), { callId, tool: ExecCommand.tool.name }, denials)
+
+/** The paths that commands never write, whatever was granted. */
+const protectedBy = ({ patches }: NonNullable<Options["sandbox"]>): ReadonlyArray<string> =>
+  patches._tag === "WorkspaceWrite" ? patches.protectedPaths : []
+
+/** The policy of a command: with what was granted before, or, if less was granted than it asks for, with exactly that. */
+const policyOf = Effect.fnUntraced(function* (
+  params: ExecCommand.Parameters,
+  sandbox: NonNullable<Options["sandbox"]>
+) {
+  const turn = yield* Turn
+  const less = yield* Granted
+  if (less === undefined && isEscalated(params)) return SandboxPolicy.fullAccess
+  const granted = Permissions.widen(sandbox.commands, Grants.of(turn), protectedBy(sandbox))
+  if (less === undefined) return granted
+  const asked = isEscalated(params) ? Permissions.everything : Permissions.none
+  const grant = Permissions.meet(asked, less.permissions)
+  if (less.scope !== "once") Grants.add(turn, less.scope, grant)
+  return Permissions.widen(granted, grant, protectedBy(sandbox))
+})
 
 const noSandbox = { commands: SandboxPolicy.fullAccess, patches: SandboxPolicy.fullAccess }
 
@@ -222,19 +251,23 @@ const handlers = (options: Options) =>
   toolkit.toLayer(
     Effect.gen(function* () {
       const context = yield* Effect.context<FileSystem.FileSystem | Path.Path | Processes | Commands.Commands>()
-      const { commands, patches } = options.sandbox ?? noSandbox
+      const sandbox = options.sandbox ?? noSandbox
       const shell = options.shell ?? (yield* ExecCommand.defaultShell)
       return toolkit.of({
         exec_command: (params, { toolCallId }) =>
-          Effect.flatMap(Turn, (turn) =>
-            ExecCommand.run(params, toolCallId, {
+          Effect.gen(function* () {
+            // a person who has granted less is not asked for more
+            const isSettled = (yield* Granted) !== undefined
+            return yield* ExecCommand.run(params, toolCallId, {
               ...options,
               shell,
-              variables: reportsOf(turn, options),
-              sandbox: isEscalated(params) ? SandboxPolicy.fullAccess : grantedIn(turn, { commands, patches }),
-              onBlocked: onBlocked(options)
+              variables: reportsOf(yield* Turn, options),
+              sandbox: yield* policyOf(params, sandbox),
+              protectedPaths: protectedBy(sandbox),
+              onBlocked: isSettled ? undefined : onBlocked(options),
+              onDenied: isSettled ? undefined : onDenied(options)
             })
-          ).pipe(Effect.ensuring(collect(options)), Effect.provideContext(context)),
+          }).pipe(Effect.ensuring(collect(options)), Effect.provideContext(context)),
         write_stdin: (params, { toolCallId }) =>
           WriteStdin.run(params, toolCallId, options).pipe(
             Effect.ensuring(collect(options)),
@@ -242,7 +275,7 @@ const handlers = (options: Options) =>
           ),
         apply_patch: ({ input }, { toolCallId }) =>
           ApplyPatch.run(input, toolCallId, options).pipe(
-            SandboxPolicy.within(patches),
+            SandboxPolicy.within(sandbox.patches),
             Effect.provideService(PatchJournal.Directory, options.journals),
             Effect.provideContext(context)
           )

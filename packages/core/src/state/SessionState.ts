@@ -20,12 +20,15 @@
 import type { CallId, ProcessId, ModelRequestId, QuestionId, SessionId, SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Item, ToolCall } from "../protocol/Item.ts"
 import type {
+  DelegateEnded,
+  DelegateStarted,
   InputAccepted,
   JournalRecord,
   KnownRecord,
   QuestionOpened,
   QuestionSettled,
   SessionRenamed,
+  SessionResumed,
   Terminal,
   TurnStarted
 } from "../protocol/SessionEvent.ts"
@@ -34,6 +37,7 @@ import type { TurnContext } from "../protocol/TurnContext.ts"
 import * as Authority from "./Authority.ts"
 import * as History from "./History.ts"
 import * as Inbox from "./Inbox.ts"
+import * as Spending from "./Spending.ts"
 
 /** A question that waits for its answer. */
 export interface OpenQuestion {
@@ -111,6 +115,7 @@ export interface SessionState {
   readonly processes: ReadonlyArray<ProcessId>
   /** Child sessions that were started and have not ended. A resume ends them all. */
   readonly delegates: ReadonlyArray<OpenDelegate>
+  readonly spending: Spending.Spending
 }
 
 /** A session before its first record. */
@@ -129,7 +134,8 @@ export const empty: SessionState = {
   questions: [],
   grants: [],
   processes: [],
-  delegates: []
+  delegates: [],
+  spending: Spending.none
 }
 
 /** Returns the state after one more record. Total: a record that breaks an invariant changes as little as it can. */
@@ -143,6 +149,30 @@ export const fold = (records: Iterable<JournalRecord>): SessionState => {
   let state = empty
   for (const record of records) state = apply(state, record)
   return state
+}
+
+const applyDelegates = (
+  state: Mutable<SessionState>,
+  record: DelegateStarted | DelegateEnded | SessionResumed
+): SessionState => {
+  switch (record._tag) {
+    case "DelegateStarted":
+      state.delegates = [...state.delegates, record]
+      state.spending = Spending.start(state.spending, record)
+      return state
+    case "DelegateEnded":
+      state.delegates = state.delegates.filter((one) => one.delegateId !== record.delegateId)
+      state.spending = Spending.end(state.spending, record)
+      return state
+    case "SessionResumed":
+      // they ran in the process that has ended
+      state.spending = Spending.leave(
+        state.spending,
+        state.delegates.map(({ delegateId }) => delegateId)
+      )
+      state.delegates = none
+      return state
+  }
 }
 
 /** Returns the title that a record gives. */
@@ -219,21 +249,15 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
       state.processes = state.processes.filter((one) => one !== record.processId)
       return state
     case "DelegateStarted":
-      state.delegates = [...state.delegates, record]
-      return state
     case "DelegateEnded":
-      state.delegates = state.delegates.filter((one) => one.delegateId !== record.delegateId)
-      return state
+    case "SessionResumed":
+      return applyDelegates(state, record)
     case "TurnCompleted":
     case "TurnFailed":
     case "TurnAborted":
       return endTurn(state, record)
     case "RolledBack":
       return rollBack(state, record.turns)
-    case "SessionResumed":
-      // they ran in the process that has ended
-      state.delegates = none
-      return state
     case "CallDecided":
     case "ModelRetrying":
     case "StragglerEnded":
