@@ -1,8 +1,9 @@
 /**
- * A buffer that keeps the head and the tail of an output and counts the bytes between them (contract X4).
+ * The head and the tail of an output, and the number of bytes between them (contract X4).
  *
  * The reader of an output appends each chunk and asks for the text at any time. Synchronous, no Effect. It uses at most
- * one and a half times the limit in memory, however the output is cut into chunks.
+ * one and a half times the limit in memory, however the output is cut into chunks. There are two forms: a buffer
+ * ({@link make}), and a value ({@link empty}) for a fold.
  */
 import * as Utf8 from "./Utf8.ts"
 
@@ -31,37 +32,87 @@ export interface BoundedOutput {
   readonly kept: (limitBytes?: number) => Kept
 }
 
+/** The head and the tail of an output as a value, which never changes. */
+export interface BoundedValue {
+  readonly limitBytes: number
+  readonly head: Grown
+  readonly tail: Grown
+  readonly totalBytes: number
+}
+
+/** Bytes that grow at their end. Values of the same bytes share an array, each with its size. */
+interface Grown {
+  readonly shared: { readonly array: Uint8Array; used: number }
+  readonly size: number
+}
+
 /** Makes an empty buffer that keeps `limitBytes` (default 1 MiB; 0 keeps nothing): half of them for each end. */
 export const make = (limitBytes = defaultLimitBytes): BoundedOutput => {
-  const head = makeHead(Math.ceil(limitBytes / 2))
-  const tail = makeTail(Math.floor(limitBytes / 2))
-  let total = 0
+  let value = empty(limitBytes)
   return {
     append: (chunk) => {
-      total += chunk.length
-      const taken = head.append(chunk)
-      if (taken < chunk.length) tail.append(chunk.subarray(taken))
+      // nothing else has the earlier value
+      value = added(value, chunk, true)
     },
-    totalBytes: () => total,
-    kept: (keptBytes = limitBytes) => {
-      const isComplete = head.bytes().length + tail.bytes().length === total
-      if (isComplete && total <= keptBytes) {
-        return { head: Utf8.decode(concat(head.bytes(), tail.bytes())), tail: "", omittedBytes: 0 }
-      }
-      const limit = Math.min(limitBytes, keptBytes)
-      // a complete output may be shorter than the two halves of the buffer, and all of it is then in the head
-      const all = isComplete ? concat(head.bytes(), tail.bytes()) : undefined
-      const first = (all ?? head.bytes()).subarray(0, Math.ceil(limit / 2))
-      const end = all ?? tail.bytes()
-      const last = end.subarray(Math.max(0, end.length - Math.floor(limit / 2)))
-      const cut = unfinished(first)
-      const from = continuations(last)
-      return {
-        head: Utf8.decode(first.subarray(0, cut)),
-        tail: Utf8.decode(last.subarray(from)),
-        omittedBytes: total - cut - (last.length - from)
-      }
-    }
+    totalBytes: () => value.totalBytes,
+    kept: (keptBytes) => kept(value, keptBytes)
+  }
+}
+
+const nothing = (): Grown => ({ shared: { array: new Uint8Array(0), used: 0 }, size: 0 })
+
+/** Returns the value of no output; see {@link make}. */
+export const empty = (limitBytes = defaultLimitBytes): BoundedValue => ({
+  limitBytes,
+  head: nothing(),
+  tail: nothing(),
+  totalBytes: 0
+})
+
+/** Returns the value with a copy of these bytes. */
+export const add = (self: BoundedValue, chunk: Uint8Array): BoundedValue => added(self, chunk, false)
+
+/** Returns the value with bytes that were lost: only their number is known. */
+export const skip = (self: BoundedValue, bytesCount: number): BoundedValue => ({
+  ...self,
+  totalBytes: self.totalBytes + bytesCount
+})
+
+/** `isOnly` allows to change the arrays: the value is not used any longer. */
+const added = (self: BoundedValue, chunk: Uint8Array, isOnly: boolean): BoundedValue => {
+  const { head, limitBytes, tail, totalBytes } = self
+  // the head is complete once anything was not in it
+  const room = totalBytes > head.size ? 0 : Math.ceil(limitBytes / 2) - head.size
+  const taken = Math.min(chunk.length, room)
+  return {
+    limitBytes,
+    head: taken === 0 ? head : grow(head, chunk.subarray(0, taken), Math.ceil(limitBytes / 2)),
+    tail:
+      taken === chunk.length
+        ? tail
+        : growTail(tail, chunk.subarray(taken), { limitBytes: Math.floor(limitBytes / 2), isOnly }),
+    totalBytes: totalBytes + chunk.length
+  }
+}
+
+/** Returns the kept output of a value; see {@link BoundedOutput}. */
+export const kept = (self: BoundedValue, keptBytes = self.limitBytes): Kept => {
+  const { limitBytes, totalBytes: total } = self
+  const head = bytesOf(self.head)
+  const tail = lastOf(bytesOf(self.tail), Math.floor(limitBytes / 2))
+  const isComplete = head.length + tail.length === total
+  if (isComplete && total <= keptBytes) return { head: Utf8.decode(concat(head, tail)), tail: "", omittedBytes: 0 }
+  const limit = Math.min(limitBytes, keptBytes)
+  // a complete output may be shorter than the two halves of the buffer, and all of it is then in the head
+  const all = isComplete ? concat(head, tail) : undefined
+  const first = (all ?? head).subarray(0, Math.ceil(limit / 2))
+  const last = lastOf(all ?? tail, Math.floor(limit / 2))
+  const cut = unfinished(first)
+  const from = continuations(last)
+  return {
+    head: Utf8.decode(first.subarray(0, cut)),
+    tail: Utf8.decode(last.subarray(from)),
+    omittedBytes: total - cut - (last.length - from)
   }
 }
 
@@ -94,48 +145,35 @@ const continuations = (bytes: Uint8Array): number => {
   return count
 }
 
-const grown = (buffer: Uint8Array, neededBytes: number, limitBytes: number): Uint8Array => {
-  const larger = new Uint8Array(Math.min(limitBytes, Math.max(neededBytes, buffer.length * 2, 4_096)))
-  larger.set(buffer)
-  return larger
+const bytesOf = ({ shared, size }: Grown): Uint8Array => shared.array.subarray(0, size)
+
+const lastOf = (bytes: Uint8Array, count: number): Uint8Array => bytes.subarray(Math.max(0, bytes.length - count))
+
+/** Appends bytes: in place if no other value continues the array, and there is room. */
+const grow = ({ shared, size }: Grown, bytes: Uint8Array, limitBytes: number): Grown => {
+  const needed = size + bytes.length
+  let own = shared
+  if (shared.used !== size || needed > shared.array.length) {
+    const array = new Uint8Array(Math.min(limitBytes, Math.max(needed, shared.array.length * 2, 4_096)))
+    array.set(shared.array.subarray(0, size))
+    own = { array, used: size }
+  }
+  own.array.set(bytes, size)
+  own.used = needed
+  return { shared: own, size: needed }
 }
 
-const makeHead = (limitBytes: number) => {
-  let buffer = new Uint8Array(0)
-  let size = 0
-  return {
-    append: (chunk: Uint8Array): number => {
-      const taken = Math.min(chunk.length, limitBytes - size)
-      if (size + taken > buffer.length) buffer = grown(buffer, size + taken, limitBytes) as typeof buffer
-      buffer.set(chunk.subarray(0, taken), size)
-      size += taken
-      return taken
-    },
-    bytes: () => buffer.subarray(0, size)
-  }
-}
-
-/**
- * Keeps the last bytes in a buffer of twice their size, so that moving them to its front is constant time for each
- * byte.
- */
-const makeTail = (limitBytes: number) => {
-  let buffer = new Uint8Array(0)
-  let size = 0
-  return {
-    append: (chunk: Uint8Array): void => {
-      const added = chunk.subarray(Math.max(0, chunk.length - limitBytes))
-      if (size + added.length > 2 * limitBytes) {
-        const keep = limitBytes - added.length
-        buffer.copyWithin(0, size - keep, size)
-        size = keep
-      }
-      if (size + added.length > buffer.length) {
-        buffer = grown(buffer, size + added.length, 2 * limitBytes) as typeof buffer
-      }
-      buffer.set(added, size)
-      size += added.length
-    },
-    bytes: () => buffer.subarray(Math.max(0, size - limitBytes), size)
-  }
+/** Keeps the last bytes in an array of twice their size, so that moving them to its front is constant time for each byte. */
+const growTail = (
+  tail: Grown,
+  chunk: Uint8Array,
+  { isOnly, limitBytes }: { readonly limitBytes: number; readonly isOnly: boolean }
+): Grown => {
+  const bytes = lastOf(chunk, limitBytes)
+  if (tail.size + bytes.length <= 2 * limitBytes) return grow(tail, bytes, 2 * limitBytes)
+  const rest = lastOf(bytesOf(tail), limitBytes - bytes.length)
+  if (!isOnly) return grow(grow(nothing(), rest, 2 * limitBytes), bytes, 2 * limitBytes)
+  tail.shared.array.copyWithin(0, tail.size - rest.length, tail.size)
+  tail.shared.used = rest.length
+  return grow({ shared: tail.shared, size: rest.length }, bytes, 2 * limitBytes)
 }

@@ -67,6 +67,35 @@ describe("BoundedOutput", () => {
       })
   )
 
+  it.effect.prop(
+    "a value keeps what a buffer keeps, and values that were made from the same one do not change each other",
+    [Bytes, Bytes, Limit, Cuts],
+    ([bytes, others, limitBytes, cuts]) =>
+      Effect.sync(() => {
+        const addAll = (value: BoundedOutput.BoundedValue, all: ReadonlyArray<number>) =>
+          chunksOf(Uint8Array.from(all), cuts).reduce(BoundedOutput.add, value)
+        const value = addAll(BoundedOutput.empty(limitBytes), bytes)
+        const expected = keptOf(Uint8Array.from(bytes), limitBytes, [])
+        assert.deepStrictEqual(BoundedOutput.kept(value), expected)
+        const [one, other] = [addAll(value, others), addAll(value, others.toReversed())]
+        assert.deepStrictEqual(BoundedOutput.kept(value), expected)
+        assert.deepStrictEqual(BoundedOutput.kept(one), keptOf(Uint8Array.from([...bytes, ...others]), limitBytes, []))
+        assert.deepStrictEqual(
+          BoundedOutput.kept(other),
+          keptOf(Uint8Array.from([...bytes, ...others.toReversed()]), limitBytes, [])
+        )
+      })
+  )
+
+  it("counts bytes that were lost, and keeps what comes after them in the tail", () => {
+    const value = BoundedOutput.add(
+      BoundedOutput.skip(BoundedOutput.add(BoundedOutput.empty(8), Utf8.encode("ab")), 3),
+      Utf8.encode("cd")
+    )
+    assert.deepStrictEqual(BoundedOutput.kept(value), { head: "ab", tail: "cd", omittedBytes: 3 })
+    assert.strictEqual(value.totalBytes, 7)
+  })
+
   it("keeps the first and the last half of a large output", () => {
     const buffer = BoundedOutput.make()
     for (let index = 0; index < 40; index++) buffer.append(new Uint8Array(65_536).fill(97 + (index % 26)))

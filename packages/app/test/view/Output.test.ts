@@ -10,7 +10,7 @@ describe("add", () => {
   })
 
   it("counts text that was lost between two pieces", () => {
-    assert.strictEqual(Output.textOf(all([0, "ab"], [5, "f"])), "ab\n[... 3 characters left out ...]\nf")
+    assert.strictEqual(Output.textOf(all([0, "ab"], [5, "f"])), "ab\n[3 bytes of the output are left out here]\nf")
   })
 
   it("keeps the head and the tail of a long text, however it is cut into pieces", () => {

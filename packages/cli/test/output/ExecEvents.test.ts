@@ -220,7 +220,7 @@ describe("step", () => {
     const block = "x".repeat(1 << 20)
     const item = make(...[0, 1, 2, 3].map((n) => output(n << 20, block)), ran())
     assert.isBelow(item.aggregated_output.length, (1 << 20) + 100)
-    assert.include(item.aggregated_output, `[... ${3 << 20} characters left out ...]`)
+    assert.include(item.aggregated_output, `[${3 << 20} bytes of the output are left out here]`)
   })
 
   it("quotes commands for the shell", () => {

@@ -289,12 +289,13 @@ describe("js_repl", () => {
     withSession(({ runWith }) =>
       Effect.gen(function* () {
         let interrupted = 0
-        const hangs: NestedCalls["call"] = () =>
-          Effect.onInterrupt(Effect.never, () => Effect.sync(() => void interrupted++))
-        assert.strictEqual(
-          yield* runWith(hangs, `codex.tool("x"); require("node:process").exit(0)`),
-          "The kernel has ended. Its variables are gone."
-        )
+        const calls: NestedCalls["call"] = (name) =>
+          name === "returns"
+            ? Effect.succeed({ status: "completed" })
+            : Effect.onInterrupt(Effect.never, () => Effect.sync(() => void interrupted++))
+        // the first call runs when the second one has returned
+        const code = `codex.tool("hangs"); await codex.tool("returns"); require("node:process").exit(0)`
+        assert.strictEqual(yield* runWith(calls, code), "The kernel has ended. Its variables are gone.")
         assert.strictEqual(interrupted, 1)
       })
     )
