@@ -151,6 +151,20 @@ describe("a login", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("uses the secret that comes with a registration, even if it does not say when the secret expires", () =>
+    Effect.gen(function* () {
+      const at = yield* browser()
+      const { wire } = yield* world({
+        clients: { registered: "client-secret" },
+        registration: [{ client_id: "registered", client_secret: "client-secret" }, 200],
+        metadata: { token_endpoint_auth_methods_supported: ["client_secret_post"] }
+      })
+      const grant = yield* login(wire.url, at)
+      assert.strictEqual(grant.clientAuthentication, "client_secret_post")
+      assert.strictEqual(Redacted.value(grant.clientSecret!), "client-secret")
+    }).pipe(Effect.scoped)
+  )
+
   it.live("works with a server of revision 2025-03-26, which names no authorization server", () =>
     Effect.gen(function* () {
       for (const isSilent of [false, true]) {
@@ -231,6 +245,12 @@ describe("a login that fails", () => {
   it.live.each<readonly [string, World, string]>([
     ["the server names no authorization server", { challenge: "Basic", resourceMetadata: undefined }, "NotOffered"],
     ["no client can be registered", { metadata: { registration_endpoint: undefined } }, "ClientMissing"],
+    [
+      "the registration is refused",
+      { registration: [{ error: "invalid_redirect_uri", error_description: "not\u001b here" }, 400] },
+      "/register registered no client: invalid_redirect_uri: not  here"
+    ],
+    ["the registration is unreadable", { registration: [{ id: 1 }, 201] }, "registered no client: HTTP 201"],
     ["there is no PKCE", { metadata: { code_challenge_methods_supported: undefined } }, "does not support PKCE"],
     ["there is no page to log in", { metadata: { authorization_endpoint: undefined } }, "offers no login"],
     [

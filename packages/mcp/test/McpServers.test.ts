@@ -143,6 +143,26 @@ describe("a server that fails in a call", () => {
     }).pipe(Effect.scoped, Effect.provide(Harness.servers))
   )
 
+  it.live("repeats an id, or uses one of no request: the first response counts, and later calls get theirs", () =>
+    Effect.gen(function* () {
+      const wire = yield* HttpServer.start({
+        onCall: (call) => {
+          const { id, params } = call.message
+          if (params?.["arguments"]?.again !== undefined) return call.reply(HttpServer.text("own"))
+          call.send({ jsonrpc: "2.0", id: "unknown", result: HttpServer.text("of no request") })
+          call.send({ jsonrpc: "2.0", id, result: HttpServer.text("first") })
+          call.reply(HttpServer.text("second"))
+        }
+      })
+      const http = yield* started(Harness.http(wire.url))
+      assert.strictEqual(textOf(yield* http.callTool(toolOf(http, "echo"), {})), "first")
+      assert.strictEqual(textOf(yield* http.callTool(toolOf(http, "echo"), { again: true })), "own")
+      const stdio = yield* started(Harness.stdio())
+      assert.strictEqual(textOf(yield* stdio.callTool(toolOf(stdio, "twice"), {})), "first")
+      assert.strictEqual(textOf(yield* stdio.callTool(toolOf(stdio, "echo"), { own: 1 })), '{"own":1}')
+    }).pipe(Effect.scoped, Effect.provide(Harness.servers))
+  )
+
   it.live("breaks the connection, or refuses: only the call fails", () =>
     Effect.gen(function* () {
       let count = 0

@@ -36,6 +36,30 @@ describe("a question of a server", () => {
     }).pipe(Harness.withTools([Harness.stdio()]), Effect.scoped)
   )
 
+  it.live("is put to the person in the call that is open, if it comes over HTTP outside of any response", () =>
+    Effect.gen(function* () {
+      const listening = yield* Deferred.make<(message: object) => void>()
+      const called = yield* Deferred.make<HttpServer.Call>()
+      const wire = yield* HttpServer.start({
+        onListen: (send) => Deferred.doneUnsafe(listening, Effect.succeed(send)),
+        onCall: (call) => Deferred.doneUnsafe(called, Effect.succeed(call))
+      })
+      yield* Effect.gen(function* () {
+        const harness = yield* Harness.session([["mcp__http__echo"]], {
+          approvals: { decide: () => Effect.succeed({ _tag: "Answered", answers: { to: "Ada" } }) }
+        })
+        yield* harness.submit("go")
+        const call = yield* Deferred.await(called)
+        const send = yield* Deferred.await(listening)
+        send({ jsonrpc: "2.0", id: "question", method: "elicitation/create", params: form })
+        const { message } = yield* wire.awaitReceived(({ message }) => message.id === "question")
+        assert.deepStrictEqual(message.result, { action: "accept", content: { to: "Ada" } })
+        call.reply(HttpServer.text("done"))
+        yield* harness.session.awaitIdle
+      }).pipe(Harness.withTools([Harness.http(wire.url)]))
+    }).pipe(Effect.scoped)
+  )
+
   it.live("can be declined", () =>
     Effect.gen(function* () {
       const { got } = yield* asking(form, { _tag: "Denied" })

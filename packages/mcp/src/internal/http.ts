@@ -41,8 +41,18 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     return Effect.asVoid(Effect.forkScoped(Effect.flatMap(incoming.onRequest(message, call), sendLater)))
   }
 
+  const calls = new Map<McpSchema.RequestId, { readonly call: CurrentCall; readonly scope: Scope.Scope }>()
+  /** A request outside of any response names no call: the last one that is open, as over standard streams. */
+  const receiveAlone = (message: McpSchema.JsonRpcMessage) => {
+    const last = Wire.isRequest(message) ? Array.from(calls.values()).at(-1) : undefined
+    return last === undefined
+      ? receive(message, undefined)
+      : Effect.provideService(receive(message, last.call), Scope.Scope, last.scope)
+  }
+
   const exchange = Effect.fnUntraced(function* (message: McpSchema.JsonRpcRequest) {
     const call = message.method === "tools/call" ? yield* CurrentCall : undefined
+    if (call !== undefined) calls.set(message.id, { call, scope: yield* Scope.Scope })
     // the method decides, not the fiber: a cancellation is sent from the same one (contract M1)
     // mutant headers-of-the-call (M1: turns that share a client have no cell in common):
     //   replace: `yield* TurnHeaders.read(call.turn)` => `((link as any).cell ??= yield* TurnHeaders.read(call.turn))`
@@ -57,6 +67,8 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     )
   })
 
+  const forget = ({ id }: McpSchema.JsonRpcRequest) => Effect.sync(() => void calls.delete(id))
+
   yield* Effect.addFinalizer(() =>
     Deferred.succeed(link.ended, Wire.failure(new McpClientError.ClosedError({}))).pipe(
       Effect.andThen(FiberSet.awaitEmpty(sending)),
@@ -66,7 +78,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     )
   )
 
-  const listening = listen(link, (message) => receive(message, undefined))
+  const listening = listen(link, receiveAlone)
   const transport: Wire.ServerTransport = {
     "~effect/ai/McpClient/Transport": "~effect/ai/McpClient/Transport",
     protocol,
@@ -76,7 +88,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
         ? Effect.tap(link.notify(message), () => Effect.forkIn(listening, scope))
         : link.notify(message),
     request: (message) =>
-      Effect.map(Effect.scoped(exchange(message)), (response) => {
+      Effect.map(Effect.ensuring(Effect.scoped(exchange(message)), forget(message)), (response) => {
         if (message.method !== "initialize") return response
         const chosen = Wire.negotiate(response, protocol)
         link.version = chosen.version

@@ -1,6 +1,8 @@
 /** The steps of a login. */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import * as Protocol from "oauth4webapi"
 import type { ClientAuthentication } from "../Grants.ts"
 import { type Arrival, LoginFailed, type Options, type Reason } from "../Login.ts"
@@ -60,31 +62,39 @@ const clientOf = Effect.fnUntraced(function* (
     const authentication = clientSecret === undefined ? "none" : confidential(authorizationServer)
     return { id: server.clientId, secret: clientSecret, authentication } satisfies Client as Client
   }
-  if (authorizationServer.registration_endpoint === undefined) return undefined
-  const registered = yield* OAuth.run([], async (options) =>
-    Protocol.processDynamicClientRegistrationResponse(
-      await Protocol.dynamicClientRegistrationRequest(
-        authorizationServer,
-        {
-          client_name: program,
-          redirect_uris: [redirect.uri],
-          grant_types: ["authorization_code", "refresh_token"],
-          response_types: ["code"],
-          application_type: "native",
-          token_endpoint_auth_method: preferred(authorizationServer),
-          ...(scope !== undefined && { scope })
-        },
-        options
-      )
-    )
-  )
-  const { client_id, client_secret, token_endpoint_auth_method: method } = registered
-  const secret = typeof client_secret === "string" ? Redacted.make(client_secret) : undefined
+  const { registration_endpoint: address } = authorizationServer
+  if (address === undefined) return undefined
+  const registration = {
+    client_name: program,
+    redirect_uris: [redirect.uri],
+    grant_types: ["authorization_code", "refresh_token"],
+    response_types: ["code"],
+    application_type: "native",
+    token_endpoint_auth_method: preferred(authorizationServer),
+    ...(scope !== undefined && { scope })
+  }
+  const received = yield* OAuth.send(address, {
+    method: "POST",
+    headers: { accept: "application/json", "content-type": "application/json" },
+    body: JSON.stringify(registration)
+  })
+  const registered = received.status >= 300 ? Option.none() : decodeRegistration(received.text)
+  if (Option.isNone(registered)) return yield* OAuth.refusalOf(received, `${address} registered no client`)
+  const { client_id, client_secret, token_endpoint_auth_method: method } = registered.value
+  const secret = client_secret === undefined ? undefined : Redacted.make(client_secret)
   const authentication = secret === undefined ? "none" : (known(method) ?? confidential(authorizationServer))
   return { id: client_id, secret, authentication } satisfies Client as Client
 })
 
-const known = (method: unknown): ClientAuthentication | undefined =>
+/** A registration, as servers return it: the library wants fields that many of them leave out. */
+const Registration = Schema.Struct({
+  client_id: Schema.String,
+  client_secret: Schema.optionalKey(Schema.String),
+  token_endpoint_auth_method: Schema.optionalKey(Schema.String)
+})
+const decodeRegistration = Schema.decodeUnknownOption(Schema.fromJsonString(Registration))
+
+const known = (method: string | undefined): ClientAuthentication | undefined =>
   method === "none" || method === "client_secret_basic" || method === "client_secret_post" ? method : undefined
 
 type Methods = Pick<Protocol.AuthorizationServer, "token_endpoint_auth_methods_supported">

@@ -1,6 +1,7 @@
 /** Requests to authorization servers: `oauth4webapi`, over the HTTP client of the program. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -127,6 +128,20 @@ export const failedOf = (error: unknown, secrets: ReadonlyArray<string>): OAuthF
     return new OAuthFailed({ code, isAnswer, detail: readable(detail, secrets) })
   }
   return new OAuthFailed({ detail: readable(error instanceof Error ? error.message : String(error), secrets) })
+}
+
+const decodeError = Schema.decodeUnknownOption(
+  Schema.fromJsonString(Schema.Struct({ error: Schema.String, error_description: Schema.optionalKey(Schema.String) }))
+)
+
+/** The error of a response that is none of success: `what`, and what the server says about it. */
+export const refusalOf = ({ status, text }: Received, what: string): OAuthFailed => {
+  const said = Option.match(decodeError(text), {
+    onNone: () => `HTTP ${status}`,
+    onSome: ({ error, error_description: description }) =>
+      description === undefined ? error : `${error}: ${description}`
+  })
+  return new OAuthFailed({ detail: `${what}: ${readable(said, [])}` })
 }
 
 /** A text of a server for a person: one line of bounded length, without secrets. */
