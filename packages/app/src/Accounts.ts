@@ -57,7 +57,7 @@ const mostBytes = 65_536
 
 /**
  * Runs a command and returns the key that it prints. **Interruption** ends the command with everything that it has
- * started. **Errors**: `AccountFailed`; also when it takes too long or prints more than 64 KiB.
+ * started. **Errors**: `AccountFailed`, for instance if it takes too long or prints more than 64 KiB.
  */
 export const keyFrom = ({
   args,
@@ -302,7 +302,7 @@ const fallingBack = (first: Store, second: Store): Store => ({
     )
 })
 
-/** Returns the stored key of a provider. **Errors**: `AccountFailed`; also when there is none. */
+/** Returns the stored key of a provider. **Errors**: `AccountFailed`, even if there is just none. */
 export const storedKey = (store: Store, provider: string): Effect.Effect<Redacted.Redacted<string>, AccountFailed> =>
   Effect.flatMap(store.get(provider), (key) =>
     key === undefined
