@@ -201,7 +201,7 @@ const readKeys = (file: string): Keys => {
       throw new Error(`other users may read it (mode ${(mode & 0o777).toString(8)}); run: chmod 600 ${file}`)
     }
     if (size > mostBytes) throw new Error(`it has more than ${mostBytes} bytes`)
-    const decoded = Schema.decodeUnknownExit(KeyFile)(Fs.readFileSync(descriptor, "utf8"))
+    const decoded = Schema.decodeExit(KeyFile)(Fs.readFileSync(descriptor, "utf8"))
     // the error of the schema repeats the content
     if (Exit.isFailure(decoded)) throw new Error('it is not JSON of the form { "keys": { "PROVIDER": "KEY" } }')
     return decoded.value.keys
@@ -297,7 +297,7 @@ const fallingBack = (first: Store, second: Store): Store => ({
   set: (provider, key) => Effect.catch(first.set(provider, key), () => second.set(provider, key)),
   remove: (provider) =>
     Effect.map(
-      Effect.all([Effect.catch(first.remove(provider), () => Effect.succeed(false)), second.remove(provider)]),
+      Effect.all([Effect.orElseSucceed(first.remove(provider), () => false), second.remove(provider)]),
       ([one, other]) => one || other
     )
 })
