@@ -27,6 +27,7 @@ const profile: Known = {
     "project_doc_fallback_filenames",
     "project_root_markers",
     "allow_login_shell",
+    "background_terminal_max_timeout",
     "model_context_window",
     "model_auto_compact_token_limit",
     "model_max_output_tokens"

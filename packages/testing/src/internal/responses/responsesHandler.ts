@@ -1,7 +1,7 @@
 /** Answers the requests that a server of scripted responses gets. */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import * as zlib from "node:zlib"
-import type { Script, ScriptEvent, ScriptTurn } from "../ResponsesScript.ts"
+import type { Script, ScriptEvent, ScriptTurn } from "../../ResponsesScript.ts"
 import type { ResponsesLog } from "./responsesLog.ts"
 import * as Turns from "./responsesTurns.ts"
 import { pause, ResponsesWriter } from "./responsesWriter.ts"

@@ -15,7 +15,7 @@ import * as SandboxEscapes from "@spindle/tools/SandboxEscapes"
 import * as SandboxPolicy from "@spindle/tools/SandboxPolicy"
 import * as Signals from "@spindle/tools/Signals"
 import { Effect, Layer, Stream } from "effect"
-import * as NetworkProxy from "../src/NetworkProxy.ts"
+import * as NetworkProxy from "../../src/sandbox/NetworkProxy.ts"
 
 const directory = Effect.acquireRelease(
   Effect.sync(() => realpathSync(mkdtempSync(join(tmpdir(), "spindle-")))),

@@ -1,11 +1,71 @@
-/** More of the `races`: calls that a running call makes. */
+/**
+ * Turns that run more than their task, at any step of them (contract S4, I2, I3, P2): a task of a client alongside, and calls
+ * that a call makes.
+ */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Input from "@spindle/core/Input"
 import { NestedCalls, NestedCallStarted } from "@spindle/core/NestedCalls"
+import * as SessionPolicy from "@spindle/core/SessionPolicy"
+import * as Task from "@spindle/core/Task"
 import type * as Laws from "@spindle/testing/Laws"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import type * as SessionHarness from "@spindle/testing/SessionHarness"
-import { type Exploration, session } from "./scenario.ts"
+import { beside, conversation, type Counts, type Exploration, session, starting } from "../scenario.ts"
+
+/** A turn that completed has not cut off a task that ran alongside it. */
+const cutsOffNothing: Laws.Law = ({ events }) => {
+  let cutOff = false
+  for (const event of events) {
+    if (event._tag === "TaskReported" && Input.textOf(event.input) !== "reported") cutOff = true
+    if (event._tag === "TurnAborted") cutOff = false
+    if (event._tag === "TurnCompleted" && cutOff) return "P2 a turn that completed has cut off a task"
+  }
+  return undefined
+}
+
+const withTask =
+  (millis: number, uninterruptible: boolean) =>
+  (counts: Counts): ReturnType<typeof conversation> => {
+    const kind = beside(counts, millis)
+    const taskOf: typeof kind.taskOf = (params) => {
+      const found = kind.taskOf(params)
+      return "alongside" in found && found.alongside !== undefined && uninterruptible
+        ? { ...found, alongside: Effect.uninterruptible(found.alongside) }
+        : found
+    }
+    return { ...conversation(counts), tasks: [{ ...kind, taskOf }] }
+  }
+
+const short = starting(() => Task.make("custom", Effect.sleep(3)))
+
+/** A task that starts while its turn ends: the turn waits for it, or it gets its own turn. */
+const startingAtTheEnd: Exploration = {
+  ...session({
+    harness: (counts) => ({ ...conversation(counts), policy: SessionPolicy.reference }),
+    begin: short,
+    law: cutsOffNothing
+  }),
+  actions: [["alongside"], ["steer", "alongside"]],
+  maxRuns: 40
+}
+
+/** A task that takes long, and whose turn is aborted at any step: it ends with the turn. */
+const abortedWithATask: Exploration = {
+  ...session({ harness: withTask(10_000, false), begin: short }),
+  actions: [["alongside", "abort"]],
+  maxRuns: 60
+}
+
+/** A task that does not end when its turn is aborted: the turn reports it. */
+const stayingWithAnAbort: Exploration = {
+  ...session({ harness: withTask(300, true), begin: short }),
+  actions: [["alongside", "abort"]],
+  maxRuns: 60
+}
+
+/** The explorations of tasks by name. */
+export const alongside = { startingAtTheEnd, abortedWithATask, stayingWithAnAbort }
 
 type Call = (name: string) => Effect.Effect<unknown>
 
@@ -74,5 +134,5 @@ const nestingMeanwhile: Exploration = {
   maxRuns: 40
 }
 
-/** The explorations by name. */
+/** The explorations of calls by name. */
 export const calls = { nesting, nestingAfterAbort, nestingMeanwhile }

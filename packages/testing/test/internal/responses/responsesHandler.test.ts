@@ -2,10 +2,10 @@ import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect } from "effect"
-import type { Script } from "../../src/ResponsesScript.ts"
-import { handle, type ServerState } from "../../src/internal/responsesHandler.ts"
-import { ResponsesLog } from "../../src/internal/responsesLog.ts"
-import * as Turns from "../../src/internal/responsesTurns.ts"
+import type { Script } from "../../../src/ResponsesScript.ts"
+import { handle, type ServerState } from "../../../src/internal/responses/responsesHandler.ts"
+import { ResponsesLog } from "../../../src/internal/responses/responsesLog.ts"
+import * as Turns from "../../../src/internal/responses/responsesTurns.ts"
 
 const stateOf = (script: Script): ServerState => ({
   script,

@@ -1,5 +1,5 @@
 /** Which turn of a script answers a request. */
-import type { CallEvent, Script, ScriptMatch, ScriptTurn } from "../ResponsesScript.ts"
+import type { CallEvent, Script, ScriptMatch, ScriptTurn } from "../../ResponsesScript.ts"
 
 /** A request as it was read. `body` is the parsed JSON, or the text when it is not JSON. */
 export interface ReadRequest {

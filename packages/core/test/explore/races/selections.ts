@@ -8,7 +8,7 @@ import * as Op from "@spindle/core/Op"
 import * as Session from "@spindle/core/Session"
 import type { ToolSource } from "@spindle/core/ToolSource"
 import * as Tools from "@spindle/core/Tools"
-import { conversation, type Exploration, session, threeRounds } from "./scenario.ts"
+import { conversation, type Exploration, session, threeRounds } from "../scenario.ts"
 
 const table = Tools.make(
   ["one", "two"].map((name) => ({

@@ -9,7 +9,7 @@ import type {
   ScriptPace,
   ScriptUsage,
   TextEvent
-} from "../ResponsesScript.ts"
+} from "../../ResponsesScript.ts"
 
 const nowMicros = () => Math.round((performance.timeOrigin + performance.now()) * 1000)
 

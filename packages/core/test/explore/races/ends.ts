@@ -10,8 +10,8 @@ import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
-import { request } from "./kinds.ts"
-import { conversation, type Exploration, logged, provideModel, session, slowJournal, starting } from "./scenario.ts"
+import { request } from "../kinds.ts"
+import { conversation, type Exploration, logged, provideModel, session, slowJournal, starting } from "../scenario.ts"
 
 /**
  * A call whose turn is aborted while the record of the call is being written, and whose loop ends slowly: the response

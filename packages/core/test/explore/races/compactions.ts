@@ -13,8 +13,8 @@ import { Turn } from "@spindle/core/Turn"
 import type * as Laws from "@spindle/testing/Laws"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import type * as SessionHarness from "@spindle/testing/SessionHarness"
-import { isAside, long, reporting } from "../fixtures/compactions.ts"
-import { conversation, type Counts, type ScenarioOptions, starting, threeRounds } from "./scenario.ts"
+import { isAside, long, reporting } from "../../fixtures/compactions.ts"
+import { conversation, type Counts, type ScenarioOptions, starting, threeRounds } from "../scenario.ts"
 
 const textOf = (item: Item): string | undefined =>
   item._tag === "UserMessage" && item.fragment === undefined ? Input.textOf(item.content) : undefined

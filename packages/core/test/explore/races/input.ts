@@ -1,5 +1,5 @@
 /** Input that is withdrawn at any step of the turn that may carry it (contract P8). */
-import { conversation, type Exploration, session, starting } from "./scenario.ts"
+import { conversation, type Exploration, session, starting } from "../scenario.ts"
 import * as Effect from "effect/Effect"
 import * as Task from "@spindle/core/Task"
 

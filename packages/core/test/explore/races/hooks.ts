@@ -15,8 +15,8 @@ import type * as Laws from "@spindle/testing/Laws"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Schema from "effect/Schema"
-import { isAside, long, reporting } from "../fixtures/compactions.ts"
-import { conversation, type Counts, type Exploration, logged, session, starting, threeRounds } from "./scenario.ts"
+import { isAside, long, reporting } from "../../fixtures/compactions.ts"
+import { conversation, type Counts, type Exploration, logged, session, starting, threeRounds } from "../scenario.ts"
 
 type OwnHooks = Partial<Hooks.Hooks<Hooks.HookFailed, Turn>>
 
