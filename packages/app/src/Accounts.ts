@@ -57,7 +57,7 @@ const mostBytes = 65_536
 
 /**
  * Runs a command and returns the key that it prints. **Interruption** ends the command with everything that it has
- * started. **Errors**: `AccountFailed`; also when it takes too long or prints more than 64 KiB.
+ * started. **Errors**: `AccountFailed`, for instance if it takes too long or prints more than 64 KiB.
  */
 export const keyFrom = ({
   args,
@@ -201,7 +201,7 @@ const readKeys = (file: string): Keys => {
       throw new Error(`other users may read it (mode ${(mode & 0o777).toString(8)}); run: chmod 600 ${file}`)
     }
     if (size > mostBytes) throw new Error(`it has more than ${mostBytes} bytes`)
-    const decoded = Schema.decodeUnknownExit(KeyFile)(Fs.readFileSync(descriptor, "utf8"))
+    const decoded = Schema.decodeExit(KeyFile)(Fs.readFileSync(descriptor, "utf8"))
     // the error of the schema repeats the content
     if (Exit.isFailure(decoded)) throw new Error('it is not JSON of the form { "keys": { "PROVIDER": "KEY" } }')
     return decoded.value.keys
@@ -297,12 +297,12 @@ const fallingBack = (first: Store, second: Store): Store => ({
   set: (provider, key) => Effect.catch(first.set(provider, key), () => second.set(provider, key)),
   remove: (provider) =>
     Effect.map(
-      Effect.all([Effect.catch(first.remove(provider), () => Effect.succeed(false)), second.remove(provider)]),
+      Effect.all([Effect.orElseSucceed(first.remove(provider), () => false), second.remove(provider)]),
       ([one, other]) => one || other
     )
 })
 
-/** Returns the stored key of a provider. **Errors**: `AccountFailed`; also when there is none. */
+/** Returns the stored key of a provider. **Errors**: `AccountFailed`, even if there is just none. */
 export const storedKey = (store: Store, provider: string): Effect.Effect<Redacted.Redacted<string>, AccountFailed> =>
   Effect.flatMap(store.get(provider), (key) =>
     key === undefined

@@ -58,7 +58,7 @@ export interface Settings {
   readonly sandbox: SandboxSettings.SandboxSettings
   readonly reasoningEffort: string | undefined
   readonly reasoningSummary: string | undefined
-  /** How many tokens a response may have, for providers that want to be told. */
+  /** How many tokens a response may have, for providers that need a limit. */
   readonly maxOutputTokens: number | undefined
   /** How the provider searches the web; undefined if it does not. */
   readonly webSearch: "cached" | "live" | undefined

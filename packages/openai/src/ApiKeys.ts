@@ -37,9 +37,9 @@ export const make = (
     const lifetime = (exit: Exit.Exit<unknown, unknown>) => (Exit.isSuccess(exit) ? maxAge : Duration.zero)
     const [cached, forget] = yield* Effect.cachedInvalidateWithTTL(asked, lifetime)
     return {
-      // the cache stops asking when nothing waits any more; a detached fiber waits for each caller
+      // the cache stops asking when nothing waits; a detached fiber waits for each caller
       get: Effect.flatMap(Effect.forkDetach(cached), Fiber.join),
-      // an interruption between the two steps would keep a key that no request can refuse any more
+      // an interruption between the two steps would keep a key that no request can refuse again
       refuse: (key) =>
         Effect.uninterruptible(
           Effect.suspend(() => {

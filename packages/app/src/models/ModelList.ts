@@ -73,7 +73,10 @@ export const make = (source: Source): Effect.Effect<ModelList, never, HttpClient
       const fetched = yield* fetch(source, cached)
       cached = { ...fetched, fetchedAt: now }
       models = mapOf(cached)
-      yield* Effect.try({ try: () => writeUnsafe(file, cached!), catch: (error) => error as Error })
+      yield* Effect.try({
+        try: () => writeUnsafe(file, cached!),
+        catch: (error): Failure => ({ message: String(error) })
+      })
     })
     yield* refresh.pipe(
       Effect.catch(({ message }) => Effect.logDebug(`cannot list the models of ${source.provider}: ${message}`)),
