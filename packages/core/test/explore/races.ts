@@ -33,10 +33,9 @@ import { request } from "./kinds.ts"
 import { calls } from "./racesOfCalls.ts"
 import { gainingTooLittle, recordingMeanwhile } from "./racesOfCompactions.ts"
 import { endings } from "./racesOfEnds.ts"
-import { input } from "./racesOfInput.ts"
 import { ofHooks } from "./racesOfHooks.ts"
 import { ofSelections } from "./racesOfSelections.ts"
-import { alongside } from "./racesOfTasks.ts"
+import { alongside, input } from "./racesOfTasks.ts"
 import {
   conversation,
   type Exploration,

@@ -1,4 +1,7 @@
-/** Turns that a task of a client runs alongside, at any step of them (contract S4, I2, I3, P2). */
+/**
+ * Turns that a task of a client runs alongside, and input that a client withdraws, at any step of them (contract S4, I2,
+ * I3, P2, P8).
+ */
 import * as Effect from "effect/Effect"
 import * as Input from "@spindle/core/Input"
 import * as SessionPolicy from "@spindle/core/SessionPolicy"
@@ -57,5 +60,22 @@ const stayingWithAnAbort: Exploration = {
   maxRuns: 60
 }
 
+/** Input that steers a turn or waits for its own, withdrawn before, while or after a turn carries it. */
+const withdrawing: Exploration = {
+  ...session({ harness: conversation }),
+  actions: [["repeat", "withdraw"]],
+  maxRuns: 60
+}
+
+/** Input that a task leaves in the queue. */
+const withdrawingFromTheQueue: Exploration = {
+  ...session({ harness: conversation, begin: starting(() => Task.make("custom", Effect.sleep(3))) }),
+  actions: [["repeat", "withdraw"]],
+  maxRuns: 60
+}
+
 /** The explorations by name. */
 export const alongside = { startingAtTheEnd, abortedWithATask, stayingWithAnAbort }
+
+/** The explorations of input by name. */
+export const input = { withdrawing, withdrawingFromTheQueue }
