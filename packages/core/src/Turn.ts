@@ -51,6 +51,8 @@ export interface CallDecision {
   readonly permission: "allow" | "deny"
   readonly source: DecisionSource
   readonly reason?: string | undefined
+  /** What the call may do, a JSON value, if it is less than it asked for. */
+  readonly permissions?: unknown
 }
 
 /** A child session that a turn starts. A linked one ends with its turn; any other keeps running (contract D1, D7). */

@@ -177,7 +177,10 @@ export class QuestionSettled extends Schema.Opaque<QuestionSettled>()(
     source: Schema.optionalKey(DecisionSource)
   })
 ) {}
-/** A tool call, or something else that would have been a question, was allowed or denied without one. */
+/**
+ * A tool call, or something else that would have been a question, was allowed or denied without one. With `permissions`, a
+ * call that was granted less than it asked for runs with these and no others (contract A4).
+ */
 export class CallDecided extends Schema.Opaque<CallDecided>()(
   record("CallDecided", {
     turnId: Schema.optionalKey(TurnId),
@@ -185,7 +188,8 @@ export class CallDecided extends Schema.Opaque<CallDecided>()(
     tool: Schema.optionalKey(Schema.String),
     permission: Schema.Literals(["allow", "deny"]),
     source: DecisionSource,
-    reason: Schema.optionalKey(Schema.String)
+    reason: Schema.optionalKey(Schema.String),
+    permissions: Schema.optionalKey(JsonValue)
   })
 ) {}
 /** A process is about to be started (contract X3). A kept one may outlive its turn. */

@@ -1,7 +1,7 @@
 /** A session with hooks at every point, under every action at any step (contract I10, P5). */
 import { assert, describe, it } from "@effect/vitest"
 import * as Hooks from "@spindle/core/Hooks"
-import { everyHook, visited } from "./racesOfHooks.ts"
+import { everyHook, visited } from "./races/hooks.ts"
 import { holds } from "./scenario.ts"
 
 const pairs = [

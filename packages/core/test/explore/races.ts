@@ -30,12 +30,12 @@ import { Queue } from "../../src/internal/session/queue.ts"
 import { journalOf, numbered, sessionId, warning } from "../fixtures/records.ts"
 import * as VirtualFiles from "../fixtures/virtualFiles.ts"
 import { request } from "./kinds.ts"
-import { calls } from "./racesOfCalls.ts"
-import { gainingTooLittle, recordingMeanwhile } from "./racesOfCompactions.ts"
-import { endings } from "./racesOfEnds.ts"
-import { ofHooks } from "./racesOfHooks.ts"
-import { ofSelections } from "./racesOfSelections.ts"
-import { alongside, input } from "./racesOfTasks.ts"
+import { gainingTooLittle, recordingMeanwhile } from "./races/compactions.ts"
+import { endings } from "./races/ends.ts"
+import { input } from "./races/input.ts"
+import { ofHooks } from "./races/hooks.ts"
+import { ofSelections } from "./races/selections.ts"
+import { alongside, calls } from "./races/tasks.ts"
 import {
   conversation,
   type Exploration,
