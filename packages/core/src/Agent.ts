@@ -11,6 +11,7 @@ import type * as Types from "effect/Types"
 import * as Tool from "effect/ai/Tool"
 import type * as Toolkit from "effect/ai/Toolkit"
 import * as Tools from "./internal/tools.ts"
+import type { Decider } from "./ports/Approvals.ts"
 import type { OutputFormat } from "./ports/Model.ts"
 import type { ToolAuthority } from "./ports/ToolAuthority.ts"
 import type { ToolEntry, ToolPolicy, ToolSource, ToolTable } from "./ports/ToolSource.ts"
@@ -162,6 +163,12 @@ const formatOf = (output: OutputFormat | Schema.Top): OutputFormat =>
 
 // the requirements exist in the type only
 const covariant = (none: never): never => none
+
+/**
+ * Returns the agent with a decider in its requirements: a session of it does not compile without `Approvals.layer`, so no
+ * question waits for an answer that never comes.
+ */
+export const requireDecider = <R>(self: Agent<R>): Agent<R | Decider> => self as Agent<R | Decider>
 
 /**
  * Returns the authority of an agent: the permission that its policy gives a call of a tool of its toolkit. A tool of

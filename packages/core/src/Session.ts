@@ -33,7 +33,7 @@ import { Resources } from "./internal/turn/resources.ts"
 import type { TurnParts } from "./internal/turn/turnParts.ts"
 import { type RunningTurn, Turns } from "./internal/turn/turnStart.ts"
 import { acquireAll } from "./journal/acquireAll.ts"
-import { Approvals, nameDefects } from "./ports/Approvals.ts"
+import { Approvals, nameDefects, type Question, reportUnanswered as reporting } from "./ports/Approvals.ts"
 import { Fragments } from "./ports/Fragments.ts"
 import { Journal, type JournalWriter } from "./ports/Journal.ts"
 import type { Model } from "./ports/Model.ts"
@@ -162,6 +162,7 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
   const sessionId = options.resume ?? options.sessionId ?? (newId() as SessionId)
   const writer = yield* journal.open(sessionId, options.resume === undefined ? "create" : "existing")
   const ancestors = options.ancestors ?? none
+  const config = yield* SessionConfig
   const session: SessionContext = {
     sessionId,
     ancestors,
@@ -169,11 +170,11 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
     source: options.resume === undefined ? "new" : "resumed",
     context: services as Context.Context<never>,
     clock,
-    config: yield* SessionConfig,
+    config,
     policy: yield* SessionPolicy,
     hooks: guard(yield* Hooks, (message) => Effect.sync(() => parts.recorder.append({ _tag: "Warning", message }))),
     fragments: yield* Fragments,
-    approvals: nameDefects(yield* Approvals),
+    approvals: approvalsOf(config, yield* Approvals, (question) => reportUnanswered(parts, question)),
     contextRule: yield* TurnContextRule,
     newId
   }
@@ -182,6 +183,27 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
   yield* Recovery.open(session, parts.recorder, writer.opened, options.meta)
   return makeService(parts, writer)
 }, acquireAll)
+
+/** The decider of a session. It reports questions that wait for a client without a deadline. */
+const approvalsOf = (
+  { questionDeadline, unansweredLimit: after }: SessionConfig,
+  approvals: Approvals,
+  report: (question: Question) => Effect.Effect<void>
+): Approvals => {
+  const named = nameDefects(approvals)
+  return questionDeadline === undefined ? reporting(named, { after, report }) : named
+}
+
+const reportUnanswered = (
+  { recorder, subscribers }: Parts,
+  { kind, questionId, tool }: Question
+): Effect.Effect<void> =>
+  Effect.sync(() => {
+    if (!subscribers.isEmpty) return
+    const about = tool === undefined ? kind : `${kind} of ${tool}`
+    const message = `no one answers the question ${questionId} (${about}): the session has no decider, no deadline and no client`
+    recorder.append({ _tag: "Warning", message })
+  })
 
 // one for all sessions that have none
 const none: ReadonlyArray<never> = []

@@ -7,7 +7,9 @@
  * its close). Later ones are too late.
  */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { CallbackFailed } from "../protocol/AgentError.ts"
 import type { Decision } from "../protocol/Op.ts"
 import type { DecisionSource, Question } from "../protocol/Question.ts"
@@ -48,6 +50,37 @@ export const approveAll: Approvals = {
 export const Approvals: Context.Reference<Approvals> = Context.Reference<Approvals>("@spindle/core/Approvals", {
   defaultValue: () => askClient
 })
+
+/**
+ * Shows in the type that a session has a decider: {@link layer} is the only way to provide it. `Agent.requireDecider`
+ * makes an agent that needs it.
+ */
+export interface Decider {
+  readonly [DeciderTypeId]: typeof DeciderTypeId
+}
+
+const DeciderTypeId = "~@spindle/core/Approvals/Decider"
+
+/** The service key of {@link Decider}. */
+export const Decider: Context.Service<Decider, Decider> = Context.Service("@spindle/core/Approvals/Decider")
+
+/** Provides the decider of the sessions that are made with this layer. */
+export const layer = (self: Approvals): Layer.Layer<Decider> =>
+  Layer.succeedContext(Context.make(Decider, { [DeciderTypeId]: DeciderTypeId }).pipe(Context.add(Approvals, self)))
+
+/**
+ * Reports a question that no one seems to answer: it waits for a client, has no deadline, and is still open after some
+ * time. Each question is reported at most once.
+ */
+export const reportUnanswered = (
+  self: Approvals,
+  { after, report }: { readonly after: Duration.Input; readonly report: (question: Question) => Effect.Effect<void> }
+): Approvals =>
+  self === askClient
+    ? {
+        decide: (question) => Effect.andThen(Effect.sleep(after), Effect.andThen(report(question), Effect.never))
+      }
+    : self
 
 /** Names the defects of a decider: it dies with `CallbackFailed`. */
 export const nameDefects = (self: Approvals): Approvals =>

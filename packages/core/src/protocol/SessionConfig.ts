@@ -72,6 +72,11 @@ export interface SessionConfig {
   readonly identicalFailures: number
   /** How long a question waits for its answer (contract A2). Default none: an interactive root waits. */
   readonly questionDeadline: Duration.Input | undefined
+  /**
+   * After how long a question is reported with a warning that has no deadline and no decider, while no client reads the
+   * events of the session. Default 1 minute.
+   */
+  readonly unansweredLimit: Duration.Input
 }
 
 /** The defaults. */
@@ -101,7 +106,8 @@ export const defaults: SessionConfig = {
   turnCompactions: 3,
   turnDuration: undefined,
   identicalFailures: 5,
-  questionDeadline: undefined
+  questionDeadline: undefined,
+  unansweredLimit: "1 minute"
 }
 
 /** The limits and delays in force, with {@link defaults} as default. */

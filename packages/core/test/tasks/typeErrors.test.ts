@@ -7,7 +7,7 @@ const root = join(import.meta.dirname, "../../../..")
 const folder = join(root, "build/type-errors")
 
 const prelude = `
-import { Agent, Session } from "@spindle/core"
+import { Agent, Approvals, Session } from "@spindle/core"
 import { Context, Effect, Schema, type Scope } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import type { Journal } from "@spindle/core/Journal"
@@ -33,11 +33,19 @@ const programs: { readonly [forgotten: string]: readonly [code: string, lastLine
   service: [
     "export const made: Effect.Effect<unknown, unknown, Given> = Session.make(agent).pipe(Effect.provide(handlers))",
     `Type 'Files' is not assignable to type 'Given'.`
+  ],
+  journal: [
+    "export const made: Effect.Effect<unknown, unknown, Model | Scope.Scope> = Session.make(Agent.make({}))",
+    `Type 'Journal' is not assignable to type 'Model | Scope'.`
+  ],
+  decider: [
+    "export const made: Effect.Effect<unknown, unknown, Given> = Session.make(Agent.requireDecider(Agent.make({})))",
+    `Type 'Decider' is not assignable to type 'Given'.`
   ]
 }
 
 describe("the compiler", () => {
-  it("names what was forgotten in the last line of its error: a policy, a handler, a service", () => {
+  it("names what was forgotten in the last line of its error: a policy, a handler, a service, a journal, a decider", () => {
     mkdirSync(folder, { recursive: true })
     for (const [name, [code]] of Object.entries(programs)) writeFileSync(join(folder, `${name}.ts`), prelude + code)
     const compilerOptions = {

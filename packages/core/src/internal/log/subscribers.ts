@@ -114,6 +114,11 @@ export class Subscribers {
     this.published = published
   }
 
+  /** Whether no one reads the events. */
+  get isEmpty(): boolean {
+    return this.all.size === 0
+  }
+
   private count(): void {
     if (this.onWaiting === undefined || this.closed) return
     let waiting = 0
