@@ -102,7 +102,20 @@ export interface ScriptedModel {
   readonly reached: (name: string) => Effect.Effect<void>
 }
 
-/** Makes a model that responds by a script. A request beyond the script fails as `InvalidRequest`. */
+/**
+ * Makes a model that responds by a script. A request beyond the script fails as `InvalidRequest`.
+ *
+ * @example
+ * ```ts
+ * import { ScriptedModel } from "@spindle/testing"
+ *
+ * // the first response calls a tool, the second one is the last message of the turn
+ * export const model = ScriptedModel.make([
+ *   [ScriptedModel.call("find", { id: "o-1" }, "call-1")],
+ *   [ScriptedModel.text("It cost 20 euros.")]
+ * ])
+ * ```
+ */
 export const make = (script: Script): ScriptedModel => {
   const requests: Array<ModelRequest> = []
   const gates = new Map<
