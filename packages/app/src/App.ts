@@ -11,6 +11,7 @@ import * as Hooks from "@spindle/core/Hooks"
 import type { SessionId } from "@spindle/core/Ids"
 import type { Journal } from "@spindle/core/Journal"
 import * as JournalFile from "@spindle/core/JournalFile"
+import { ModelOfTurn } from "@spindle/core/Model"
 import * as Op from "@spindle/core/Op"
 import type { Processes } from "@spindle/core/Processes"
 import * as Session from "@spindle/core/Session"
@@ -19,7 +20,7 @@ import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/
 import { isRecord, type SessionEvent } from "@spindle/core/SessionEvent"
 import { both, SessionObserver } from "@spindle/core/SessionObserver"
 import { MutationGate } from "@spindle/core/MutationGate"
-import { CurrentTurnContext, type TurnContext } from "@spindle/core/TurnContext"
+import { CurrentTurnContext, TurnContextRule } from "@spindle/core/TurnContext"
 import { nameOf } from "@spindle/tools/ApprovalPolicy"
 import type { McpFailed } from "@spindle/mcp/McpFailed"
 import * as McpServers from "@spindle/mcp/McpServers"
@@ -38,6 +39,7 @@ import * as Sandbox from "@spindle/tools/Sandbox"
 import { fullAccess } from "@spindle/tools/SandboxPolicy"
 import * as Snapshots from "@spindle/tools/Snapshots"
 import * as Signals from "@spindle/tools/Signals"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
@@ -62,6 +64,7 @@ import { networkIn, policiesOf } from "./settings/sandbox.ts"
 import * as Skills from "./Skills.ts"
 import * as Undo from "./tasks/UndoTask.ts"
 import * as Tracing from "./Tracing.ts"
+import * as TurnContexts from "./settings/TurnContexts.ts"
 import * as TurnMetadata from "./TurnMetadata.ts"
 import * as TurnSnapshots from "./TurnSnapshots.ts"
 
@@ -122,10 +125,21 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
       const { commands, patches } = policiesOf(settings.sandboxMode, settings.sandbox, cwd)
       const { approval } = yield* CodingAgent.approvalsOf({ cwd, settings })
       const sandbox = isSandboxed ? commands : fullAccess
+      const scratch = sandbox._tag === "WorkspaceWrite" ? sandbox.scratch : []
+      const commandJournals = yield* Effect.try({
+        try: () => PatchCommand.journalsUnsafe(settings.home, scratch),
+        catch: (error) => error as Error
+      }).pipe(
+        Effect.catch(({ message }) =>
+          Effect.as(Effect.logWarning(`patches of scripts are not part of the diff of a turn: ${message}`), undefined)
+        )
+      )
       const coding = CodingTools.layer({
         cwd,
+        commandJournals,
         approval,
         login: settings.commands.allowsLoginShell,
+        maxPollMillis: settings.commands.maxPollMillis,
         journals: Path.join(settings.home, "patches"),
         bin: PatchCommand.isInstalled(settings.home) ? PatchCommand.directoryOf(settings.home) : undefined,
         sandbox: { commands: sandbox, patches }
@@ -284,6 +298,8 @@ export const open = (
     const { cwd, sessionId, settings } = opening
     const groups = yield* ProcessGroups.ProcessGroups
     const servers = yield* McpServers.McpServers
+    const clock = yield* Clock.Clock
+    const models = yield* Models.NamedModels
     const killTargets = () => [...groups.killTargets(), ...servers.pids().map((pid) => -pid)]
     const known = yield* Models.KnownModels
     const turns = settings.features.isEnabled("undo") ? yield* TurnSnapshots.make(cwd) : undefined
@@ -302,7 +318,9 @@ export const open = (
       ),
       Effect.provideService(MutationGate, turns?.gate),
       CodingAgent.withLimits(settings),
-      Effect.provideService(CurrentTurnContext, () => turnContext(settings, cwd)),
+      Effect.provideService(CurrentTurnContext, () => TurnContexts.make(opening, clock.currentTimeMillisUnsafe())),
+      Effect.provideService(TurnContextRule, TurnContexts.ruleOf(models)),
+      Effect.provideService(ModelOfTurn, TurnContexts.modelOf(settings, models)),
       Effect.provideService(SessionConfig, {
         ...(yield* SessionConfig),
         ...retriesOf(settings),
@@ -345,16 +363,6 @@ const amendments = (home: string): Effect.Effect<SessionObserver> =>
       }
     }
   }))
-
-/** What the journal says about the circumstances of each turn, written when they change. */
-const turnContext = (settings: Settings.Settings, cwd: string): TurnContext => ({
-  model: settings.model,
-  ...(settings.reasoningEffort !== undefined && { effort: settings.reasoningEffort }),
-  ...(settings.reasoningSummary !== undefined && { summary: settings.reasoningSummary }),
-  approvalPolicy: nameOf(settings.approvalPolicy),
-  sandbox: settings.sandboxMode,
-  cwd
-})
 
 const retriesOf = ({ provider }: Settings.Settings) => {
   const { requestRetries, streamRetries } = provider._tag === "Scripted" ? defaults : provider

@@ -264,11 +264,14 @@ export const make =
     })
 
 /** Returns the day and the time zone of a time, as the environment names them. */
-export const dateOf = (now: number): Environment => {
-  const { timeZone } = Intl.DateTimeFormat().resolvedOptions()
+export const dateOf = (now: number): Environment => [
+  ["current_date", dayOf(now)],
+  ["timezone", timeZoneOf()]
+]
+
+/** Returns the day of a time here, as ISO 8601 writes it. */
+export const dayOf = (now: number): string =>
   // this locale writes dates as ISO 8601 does
-  return [
-    ["current_date", new Intl.DateTimeFormat("sv-SE", { timeZone }).format(now)],
-    ["timezone", timeZone]
-  ]
-}
+  new Intl.DateTimeFormat("sv-SE", { timeZone: timeZoneOf() }).format(now)
+
+const timeZoneOf = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone

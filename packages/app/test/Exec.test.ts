@@ -69,10 +69,18 @@ describe("run", () => {
       const [first] = events
       assert.deepInclude(first, { _tag: "SessionStarted", sessionId: made[0]! })
       assert.deepInclude((first as Extract<SessionEvent, { _tag: "SessionStarted" }>).meta, { program: "test", cwd })
-      assert.deepStrictEqual(
-        events.flatMap((event) => (event._tag === "TurnContextChanged" ? [event.context] : [])),
-        [{ model: settings.model, approvalPolicy: "untrusted", sandbox: "danger-full-access", cwd }]
+      const [context, ...others] = events.flatMap((event) =>
+        event._tag === "TurnContextChanged" ? [event.context] : []
       )
+      const { date, ...circumstances } = context!
+      assert.match(date!, /^\d{4}-\d{2}-\d{2}$/)
+      assert.deepStrictEqual(circumstances, {
+        model: settings.model,
+        approvalPolicy: "untrusted",
+        sandbox: "danger-full-access",
+        cwd
+      })
+      assert.deepStrictEqual(others, [])
       assert.strictEqual(events.at(-1)!._tag, "TurnCompleted")
       assert.deepStrictEqual([...new Set(observed)], made)
     }).pipe(Effect.scoped, Effect.provide(platform))

@@ -213,7 +213,7 @@ describe("load", () => {
     Effect.gen(function* () {
       assert.strictEqual(
         yield* Effect.flip(load({ toml: mock, config: [["model_provider", "mok"]] })),
-        'unknown model provider "mok"; known providers: openai, scripted, mock'
+        'unknown model provider "mok"; known providers: openai, anthropic, scripted, mock'
       )
       assert.strictEqual(
         yield* Effect.flip(load({ toml: mock })),
@@ -229,7 +229,7 @@ describe("load", () => {
       )
       assert.include(
         yield* Effect.flip(load({ toml: mock, config: [["model_providers.mock.wire_api", "grpc"]] })),
-        'wire_api "grpc" is not supported, only "responses" and "chat" are'
+        'wire_api "grpc" is not supported, only "responses", "chat" and "anthropic" are'
       )
     })
   )
@@ -615,7 +615,7 @@ describe("the account of a provider", () => {
   it.effect("is refused for a provider that is not known", () =>
     Effect.gen(function* () {
       const failure = yield* Effect.flip(of("", {}, "q"))
-      assert.strictEqual(failure.message, 'unknown model provider "q"; known providers: openai')
+      assert.strictEqual(failure.message, 'unknown model provider "q"; known providers: openai, anthropic')
     })
   )
 })

@@ -47,6 +47,7 @@ import type { JournalFailed, SessionBusy, SessionClosed, SessionNotFound } from 
 import type { SessionEvent } from "./protocol/SessionEvent.ts"
 import { SessionPolicy } from "./protocol/SessionPolicy.ts"
 import type { Snapshot } from "./protocol/Snapshot.ts"
+import { TurnContextRule } from "./protocol/TurnContext.ts"
 import * as History from "./state/History.ts"
 import * as SessionState from "./state/SessionState.ts"
 import type { Task } from "./Task.ts"
@@ -191,6 +192,7 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
     hooks: guard(yield* Hooks, (message) => Effect.sync(() => parts.recorder.append({ _tag: "Warning", message }))),
     fragments: yield* Fragments,
     approvals: nameDefects(yield* Approvals),
+    contextRule: yield* TurnContextRule,
     newId
   }
   const parts = makeParts(session, writer, { observers: observersOf(options, yield* SessionObserver), agent, services })
@@ -261,6 +263,7 @@ const makeParts = <R>(
     session,
     lifetime,
     questions,
+    stateOf: () => recorder.state,
     submit: (submission) => submissions.submit(submission)
   })
   const regular = RegularTask.make(agent)
@@ -306,6 +309,7 @@ const makeParts = <R>(
 
 /** How long the turn in the slot may take to end when its session closes: what each part is allowed. */
 const closeLimit = ({ grace, journalDeadline }: SessionConfig, { abortHooksMillis }: Turns): number =>
+  // the clean-ups that wait for the hooks have another grace period
   2 * millis(grace) + abortHooksMillis + 2 * millis(journalDeadline)
 
 /** Stops what runs, settles it, ends delegates and processes, and ends the streams; bounded in time (S7). */

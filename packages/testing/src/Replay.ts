@@ -135,9 +135,10 @@ export const make = (records: ReadonlyArray<JournalRecord>): Replay => {
   }
 }
 
-const inputOf = ({ delivery, fragment, input, task }: InputAccepted): Replay["inputs"][number] => {
+const inputOf = ({ context, delivery, fragment, input, task }: InputAccepted): Replay["inputs"][number] => {
   if (task !== undefined) return { _tag: "StartTask", ...task, input }
-  return fragment === undefined ? { _tag: "UserInput", input, delivery } : { _tag: "Notice", fragment, input, delivery }
+  if (fragment !== undefined) return { _tag: "Notice", fragment, input, delivery }
+  return { _tag: "UserInput", input, delivery, ...(context === undefined ? {} : { context }) }
 }
 
 /** The requests of a journal. The items of a response are between the records of its request and of its end. */

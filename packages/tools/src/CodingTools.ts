@@ -3,7 +3,7 @@
  * policies and the handlers.
  */
 import * as Effect from "effect/Effect"
-import type * as FileSystem from "effect/FileSystem"
+import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
 import type * as Tool from "effect/ai/Tool"
@@ -24,6 +24,7 @@ import * as PatchJournal from "./internal/patch/patchJournal.ts"
 import * as Permissions from "./sandbox/Permissions.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
 import * as ShellWords from "./ShellWords.ts"
+import * as TurnDiff from "./TurnDiff.ts"
 import * as WriteStdin from "./WriteStdin.ts"
 
 /** The tools. */
@@ -143,6 +144,8 @@ export interface Options {
   readonly cwd: string
   readonly shell?: string | undefined
   readonly login?: boolean | undefined
+  /** See `WriteStdin.Options`. */
+  readonly maxPollMillis?: number | undefined
   /** A directory of programs that commands find before those of their path. */
   readonly bin?: string | undefined
   /** Decides about a command that the sandbox has blocked: what {@link policies} got. By default nobody is asked. */
@@ -152,6 +155,12 @@ export interface Options {
    * next. Without it such a patch stays half done.
    */
   readonly journals?: string | undefined
+  /**
+   * Where the journals of the patches are kept that commands apply with the program `apply_patch`, so that such a patch
+   * becomes part of the diff of its turn, and a cut one is finished or rolled back too. Commands must be allowed to write
+   * there, and other users must not. A journal of a command counts only for the files of `cwd` that a command may change.
+   */
+  readonly commandJournals?: string | undefined
   readonly sandbox?:
     | { readonly commands: SandboxPolicy.SandboxPolicy; readonly patches: SandboxPolicy.SandboxPolicy }
     | undefined
@@ -163,16 +172,40 @@ export const layer = (
 ): Layer.Layer<Tool.HandlersFor<Tools> | Commands.Commands, never, FileSystem.FileSystem | Path.Path | Processes> =>
   Layer.provideMerge(Layer.mergeAll(handlers(options), checks(options), recovery(options)), Commands.layer)
 
-const recovery = ({ journals }: Options) =>
+const recovery = (options: Options) =>
   Layer.effectDiscard(
-    journals === undefined
-      ? Effect.void
-      : Effect.matchEffect(PatchJournal.recover(journals), {
-          onSuccess: (recovered) =>
-            Effect.forEach(recovered, (one) => Effect.logWarning(describe(one)), { discard: true }),
-          onFailure: (error) => Effect.logWarning(`cannot look for patches that were cut off: ${error.message}`)
-        })
+    Effect.matchEffect(Effect.andThen(recoverOwn(options), recoverCommands(options)), {
+      onSuccess: () => Effect.void,
+      onFailure: (error) => Effect.logWarning(`cannot look for patches that were cut off: ${error.message}`)
+    })
   )
+
+const recoverIn = (directory: string) =>
+  Effect.flatMap(PatchJournal.recover(directory), (recovered) =>
+    Effect.forEach(recovered, (one) => Effect.logWarning(describe(one)), { discard: true })
+  )
+
+const recoverOwn = ({ journals }: Options) => (journals === undefined ? Effect.void : recoverIn(journals))
+
+/** The patches of commands are recovered within what a command may do. Each session has its directory. */
+const recoverCommands = Effect.fnUntraced(function* ({ commandJournals, cwd, sandbox = noSandbox }: Options) {
+  if (commandJournals === undefined) return
+  const fileSystem = yield* FileSystem.FileSystem
+  if (!(yield* fileSystem.exists(commandJournals))) return
+  const workspace: SandboxPolicy.SandboxPolicy = {
+    _tag: "WorkspaceWrite",
+    roots: [yield* Effect.orElseSucceed(fileSystem.realPath(cwd), () => cwd)],
+    scratch: [],
+    protectedPaths: [],
+    network: false
+  }
+  for (const session of yield* fileSystem.readDirectory(commandJournals)) {
+    yield* recoverIn(`${commandJournals}/${session}`).pipe(
+      SandboxPolicy.within(workspace),
+      SandboxPolicy.within(sandbox.commands)
+    )
+  }
+})
 
 const describe = ({ paths, result, untouched }: PatchJournal.Recovered): string => {
   const done = result === "finished" ? "was finished" : "was undone"
@@ -228,13 +261,18 @@ const handlers = (options: Options) =>
             return yield* ExecCommand.run(params, toolCallId, {
               ...options,
               shell,
+              variables: reportsOf(yield* Turn, options),
               sandbox: yield* policyOf(params, sandbox),
               protectedPaths: protectedBy(sandbox),
               onBlocked: isSettled ? undefined : onBlocked(options),
               onDenied: isSettled ? undefined : onDenied(options)
             })
-          }).pipe(Effect.provideContext(context)),
-        write_stdin: (params, { toolCallId }) => Effect.provideContext(WriteStdin.run(params, toolCallId), context),
+          }).pipe(Effect.ensuring(collect(options)), Effect.provideContext(context)),
+        write_stdin: (params, { toolCallId }) =>
+          WriteStdin.run(params, toolCallId, options).pipe(
+            Effect.ensuring(collect(options)),
+            Effect.provideContext(context)
+          ),
         apply_patch: ({ input }, { toolCallId }) =>
           ApplyPatch.run(input, toolCallId, options).pipe(
             SandboxPolicy.within(sandbox.patches),
@@ -244,6 +282,19 @@ const handlers = (options: Options) =>
       })
     })
   )
+
+/** The variable by which the patches of a command report to its session. */
+const reportsOf = ({ sessionId }: Turn, { commandJournals }: Options) =>
+  commandJournals === undefined ? undefined : { [ApplyPatch.reportsName]: `${commandJournals}/${sessionId}` }
+
+/** Adds the patches that commands of the session have applied to the diff of the turn. */
+const collect = (options: Options): Effect.Effect<void, never, Turn | FileSystem.FileSystem | Path.Path> =>
+  Effect.gen(function* () {
+    const turn = yield* Turn
+    const directory = reportsOf(turn, options)?.[ApplyPatch.reportsName]
+    if (directory === undefined) return
+    for (const files of yield* PatchJournal.collect(directory, options.cwd)) yield* TurnDiff.record(turn, files)
+  }).pipe(Effect.catch((error) => Effect.logWarning(`cannot read the patches of commands: ${error.message}`)))
 
 const checks = (options: Options) =>
   Layer.effect(

@@ -118,6 +118,8 @@ export interface Options {
   readonly login?: boolean | undefined
   /** A directory of programs that the command finds before those of its path, if its shell is a POSIX shell. */
   readonly bin?: string | undefined
+  /** More variables of the command, in addition to {@link environment}. */
+  readonly variables?: { readonly [name: string]: string } | undefined
   /** What the command may touch at most. Default: full access. */
   readonly sandbox?: SandboxPolicy.SandboxPolicy | undefined
   /** What commands never write, even if a person lets them write around it. */
@@ -252,7 +254,7 @@ const attempt: (
         ...(callId === undefined ? {} : { callId: CallId.make(callId) }),
         command: commandOf(params, options),
         cwd,
-        env: environment,
+        env: { ...environment, ...options.variables },
         ...(isTerminal ? { input: terminalSize } : {})
       })
       .pipe(SandboxPolicy.within(sandbox)),

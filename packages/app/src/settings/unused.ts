@@ -27,8 +27,10 @@ const profile: Known = {
     "project_doc_fallback_filenames",
     "project_root_markers",
     "allow_login_shell",
+    "background_terminal_max_timeout",
     "model_context_window",
-    "model_auto_compact_token_limit"
+    "model_auto_compact_token_limit",
+    "model_max_output_tokens"
   ),
   shell_environment_policy: {
     ...names("inherit", "ignore_default_excludes", "exclude", "include_only"),

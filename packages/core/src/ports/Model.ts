@@ -13,6 +13,7 @@ import type { CallId, SessionId, TurnId } from "../protocol/Ids.ts"
 import type { Item } from "../protocol/Item.ts"
 import type { ModelFailed } from "../protocol/SessionError.ts"
 import type { TokenUsage } from "../protocol/TokenUsage.ts"
+import type { TurnContext } from "../protocol/TurnContext.ts"
 
 /** The description of a tool that a model gets. */
 export interface ToolSpec {
@@ -98,3 +99,11 @@ export interface Model {
 
 /** The service key of {@link Model}. */
 export const Model: Context.Service<Model, Model> = Context.Service("@spindle/core/Model")
+
+/**
+ * Returns the model of a turn whose context inputs have changed; `own` is that of its session. Called when the turn starts,
+ * so it must not block. By default it is that of the session.
+ */
+export const ModelOfTurn: Context.Reference<(context: TurnContext, own: Model) => Model> = Context.Reference<
+  (context: TurnContext, own: Model) => Model
+>("@spindle/core/ModelOfTurn", { defaultValue: () => (_, own) => own })

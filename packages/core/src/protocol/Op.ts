@@ -6,6 +6,7 @@ import { ProcessId, QuestionId, SubmissionId, TurnId } from "./Ids.ts"
 import * as Input from "./Input.ts"
 import { jsonOfUnsafe } from "./Item.ts"
 import { TraceContext } from "./TraceContext.ts"
+import { TurnContext } from "./TurnContext.ts"
 
 /**
  * The asker may do what it asked for: once, until its turn ends, or until the session ends. With `permissions`, a JSON
@@ -58,7 +59,12 @@ export class UserInput extends Schema.Opaque<UserInput>()(
     input: Input.Input,
     delivery: Schema.optionalKey(Input.Delivery),
     /** Rejects the input unless this turn is running. */
-    expectedTurnId: Schema.optionalKey(TurnId)
+    expectedTurnId: Schema.optionalKey(TurnId),
+    /**
+     * Changes the fields that it has, from the turn onwards that this input starts or joins while it waits, and from the
+     * next turn onwards if it steers one. The changes are part of the session: a resume keeps them.
+     */
+    context: Schema.optionalKey(TurnContext)
   }).annotate({ identifier: "UserInput" })
 ) {}
 /**
@@ -195,6 +201,10 @@ export class InputTooLarge extends Schema.Opaque<InputTooLarge>()(
 export class InboxFull extends Schema.Opaque<InboxFull>()(
   Schema.TaggedStruct("InboxFull", { capacityCount: Schema.Finite }).annotate({ identifier: "InboxFull" })
 ) {}
+/** Input that changes the context of turns as the application does not allow, or to what JSON cannot represent. */
+export class InvalidContext extends Schema.Opaque<InvalidContext>()(
+  Schema.TaggedStruct("InvalidContext", { message: Schema.String }).annotate({ identifier: "InvalidContext" })
+) {}
 /** Another turn than the expected one is running, or none. */
 export class TurnMismatch extends Schema.Opaque<TurnMismatch>()(
   Schema.TaggedStruct("TurnMismatch", { expected: TurnId, actual: Schema.optionalKey(TurnId) }).annotate({
@@ -259,6 +269,7 @@ export const Rejection = Schema.Union([
   EmptyInput,
   InputTooLarge,
   InboxFull,
+  InvalidContext,
   TurnMismatch,
   NotSteerable,
   NotWaiting,
@@ -317,10 +328,14 @@ export type Receipt = typeof Receipt.Type
  *   Effect.map(session.submit(Op.userInput("And now the tests.", { delivery: "queue" })), (receipt) => receipt._tag)
  * ```
  */
-export const userInput = (text: string, options?: { readonly delivery?: Input.Delivery | undefined }): Op => ({
+export const userInput = (
+  text: string,
+  options?: { readonly delivery?: Input.Delivery | undefined; readonly context?: TurnContext | undefined }
+): Op => ({
   _tag: "UserInput",
   input: Input.text(text),
-  ...(options?.delivery === undefined ? {} : { delivery: options.delivery })
+  ...(options?.delivery === undefined ? {} : { delivery: options.delivery }),
+  ...(options?.context === undefined ? {} : { context: options.context })
 })
 
 /** Makes a notice of one text; see {@link Op}. */

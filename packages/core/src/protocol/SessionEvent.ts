@@ -60,7 +60,8 @@ export class InputAccepted extends Schema.Opaque<InputAccepted>()(
     turnId: Schema.optionalKey(TurnId),
     position: Schema.optionalKey(Schema.Finite),
     fragment: Schema.optionalKey(Schema.String),
-    task: Schema.optionalKey(AcceptedTask)
+    task: Schema.optionalKey(AcceptedTask),
+    context: Schema.optionalKey(TurnContext)
   })
 ) {}
 /**
@@ -225,6 +226,10 @@ export class DelegateStarted extends Schema.Opaque<DelegateStarted>()(
     callId: Schema.optionalKey(CallId)
   })
 ) {}
+/** What a child session and all sessions below it have used since it was started: tokens, and sessions that were started. */
+export class DelegateSpending extends Schema.Opaque<DelegateSpending>()(
+  Schema.Struct({ tokens: Schema.Finite, started: Schema.Finite }).annotate({ identifier: "DelegateSpending" })
+) {}
 /**
  * A child session has ended, or could not be made. `message` is its last message, or that of its error. An event of the
  * session: it may come after the turn's end.
@@ -233,7 +238,8 @@ export class DelegateEnded extends Schema.Opaque<DelegateEnded>()(
   record("DelegateEnded", {
     delegateId: SessionId,
     status: AgentStatus,
-    message: Schema.optionalKey(Schema.String)
+    message: Schema.optionalKey(Schema.String),
+    spent: Schema.optionalKey(DelegateSpending)
   })
 ) {}
 /**

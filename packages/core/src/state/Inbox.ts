@@ -11,6 +11,7 @@ import type { SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Input } from "../protocol/Input.ts"
 import type { AcceptedTask } from "../protocol/Op.ts"
 import type { TaskReported } from "../protocol/SessionEvent.ts"
+import type { TurnContext } from "../protocol/TurnContext.ts"
 
 /**
  * One accepted input. `turnId` names the turn that it steers; without one it waits for its own turn. A `fragment`
@@ -25,6 +26,8 @@ export interface Entry {
   readonly waits?: true
   readonly fragment?: string | undefined
   readonly task?: AcceptedTask | undefined
+  /** How it changes the context of turns, until that is done. */
+  readonly context?: TurnContext | undefined
 }
 
 /** Entries in order of acceptance. */
@@ -87,6 +90,21 @@ export const join = (self: Inbox, turnId: TurnId): Inbox =>
   self.some((entry) => entry.waits === true && entry.turnId === undefined)
     ? self.map((entry) => (entry.waits === true && entry.turnId === undefined ? { ...entry, turnId } : entry))
     : self
+
+/** Takes, in order, the changes of the context with which a turn starts: of its own input, and of what joins it. */
+export const takeContexts = (
+  self: Inbox,
+  startedWith: SubmissionId | undefined
+): { readonly inbox: Inbox; readonly contexts: ReadonlyArray<TurnContext> } => {
+  const isDue = ({ context, submissionId, turnId, waits }: Entry) =>
+    context !== undefined && (submissionId === startedWith || (waits === true && turnId === undefined))
+  const due = self.filter(isDue)
+  if (due.length === 0) return { inbox: self, contexts: [] }
+  return {
+    inbox: self.map((entry) => (isDue(entry) ? { ...entry, context: undefined } : entry)),
+    contexts: due.flatMap(({ context }) => (context === undefined ? [] : [context]))
+  }
+}
 
 /** Unbinds the entries that steered a turn that has ended. They keep their place, ahead of everything newer. */
 export const release = (self: Inbox, turnId: TurnId): Inbox =>

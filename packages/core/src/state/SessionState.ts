@@ -20,12 +20,15 @@
 import type { CallId, ProcessId, ModelRequestId, QuestionId, SessionId, SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Item, ToolCall } from "../protocol/Item.ts"
 import type {
+  DelegateEnded,
+  DelegateStarted,
   InputAccepted,
   JournalRecord,
   KnownRecord,
   QuestionOpened,
   QuestionSettled,
   SessionRenamed,
+  SessionResumed,
   Terminal,
   TurnStarted
 } from "../protocol/SessionEvent.ts"
@@ -34,6 +37,7 @@ import type { TurnContext } from "../protocol/TurnContext.ts"
 import * as Authority from "./Authority.ts"
 import * as History from "./History.ts"
 import * as Inbox from "./Inbox.ts"
+import * as Spending from "./Spending.ts"
 
 /** A question that waits for its answer. */
 export interface OpenQuestion {
@@ -101,6 +105,8 @@ export interface SessionState {
   readonly userTurn: UserTurn | undefined
   /** The circumstances of the last turn that recorded them. */
   readonly turnContext: TurnContext | undefined
+  /** What inputs have changed in the circumstances of turns. */
+  readonly changedContext: TurnContext
   readonly inbox: Inbox.Inbox
   readonly turn: OpenTurn | undefined
   readonly turnCount: number
@@ -111,6 +117,7 @@ export interface SessionState {
   readonly processes: ReadonlyArray<ProcessId>
   /** Child sessions that were started and have not ended. A resume ends them all. */
   readonly delegates: ReadonlyArray<OpenDelegate>
+  readonly spending: Spending.Spending
 }
 
 /** A session before its first record. */
@@ -122,6 +129,7 @@ export const empty: SessionState = {
   measured: undefined,
   userTurn: undefined,
   turnContext: undefined,
+  changedContext: {},
   inbox: Inbox.empty,
   turn: undefined,
   turnCount: 0,
@@ -129,7 +137,8 @@ export const empty: SessionState = {
   questions: [],
   grants: [],
   processes: [],
-  delegates: []
+  delegates: [],
+  spending: Spending.none
 }
 
 /** Returns the state after one more record. Total: a record that breaks an invariant changes as little as it can. */
@@ -145,6 +154,30 @@ export const fold = (records: Iterable<JournalRecord>): SessionState => {
   return state
 }
 
+const applyDelegates = (
+  state: Mutable<SessionState>,
+  record: DelegateStarted | DelegateEnded | SessionResumed
+): SessionState => {
+  switch (record._tag) {
+    case "DelegateStarted":
+      state.delegates = [...state.delegates, record]
+      state.spending = Spending.start(state.spending, record)
+      return state
+    case "DelegateEnded":
+      state.delegates = state.delegates.filter((one) => one.delegateId !== record.delegateId)
+      state.spending = Spending.end(state.spending, record)
+      return state
+    case "SessionResumed":
+      // they ran in the process that has ended
+      state.spending = Spending.leave(
+        state.spending,
+        state.delegates.map(({ delegateId }) => delegateId)
+      )
+      state.delegates = none
+      return state
+  }
+}
+
 /** Returns the title that a record gives. */
 export const titleIn = ({ title }: SessionRenamed): string | undefined => (title === "" ? undefined : title)
 
@@ -154,13 +187,15 @@ export const lastTitle = (records: ReadonlyArray<JournalRecord>, before?: string
   return last?._tag === "SessionRenamed" ? titleIn(last) : before
 }
 
-const entryOf = ({ delivery, fragment, input, submissionId, task, turnId }: InputAccepted): Inbox.Entry => ({
+const entryOf = ({ context, delivery, fragment, input, submissionId, task, turnId }: InputAccepted): Inbox.Entry => ({
   submissionId,
   input,
   turnId,
   ...(delivery === "wait" ? { waits: true as const } : {}),
   ...(fragment === undefined ? {} : { fragment }),
-  ...(task === undefined ? {} : { task })
+  ...(task === undefined ? {} : { task }),
+  // what steers a turn changes the next one
+  ...(context === undefined || turnId !== undefined ? {} : { context })
 })
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
@@ -175,6 +210,9 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
       return state
     case "InputAccepted":
       state.inbox = Inbox.accept(state.inbox, entryOf(record))
+      if (record.turnId !== undefined && record.context !== undefined) {
+        state.changedContext = { ...state.changedContext, ...record.context }
+      }
       return state
     case "InputBlocked":
     case "InputWithdrawn":
@@ -219,21 +257,15 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
       state.processes = state.processes.filter((one) => one !== record.processId)
       return state
     case "DelegateStarted":
-      state.delegates = [...state.delegates, record]
-      return state
     case "DelegateEnded":
-      state.delegates = state.delegates.filter((one) => one.delegateId !== record.delegateId)
-      return state
+    case "SessionResumed":
+      return applyDelegates(state, record)
     case "TurnCompleted":
     case "TurnFailed":
     case "TurnAborted":
       return endTurn(state, record)
     case "RolledBack":
       return rollBack(state, record.turns)
-    case "SessionResumed":
-      // they ran in the process that has ended
-      state.delegates = none
-      return state
     case "CallDecided":
     case "ModelRetrying":
     case "StragglerEnded":
@@ -251,6 +283,9 @@ const startTurn = (
   { carried, kind, seq, submissionId, turnId }: TurnStarted
 ): SessionState => {
   state.turnCount++
+  const { contexts, inbox } = Inbox.takeContexts(state.inbox, submissionId)
+  state.inbox = inbox
+  for (const context of contexts) state.changedContext = { ...state.changedContext, ...context }
   if (carried === true && submissionId !== undefined) state.inbox = Inbox.remove(state.inbox, [submissionId])
   state.inbox = Inbox.join(state.inbox, turnId)
   state.turn = {

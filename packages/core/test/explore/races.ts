@@ -30,13 +30,12 @@ import { Queue } from "../../src/internal/session/queue.ts"
 import { journalOf, numbered, sessionId, warning } from "../fixtures/records.ts"
 import * as VirtualFiles from "../fixtures/virtualFiles.ts"
 import { request } from "./kinds.ts"
-import { calls } from "./races/calls.ts"
 import { gainingTooLittle, recordingMeanwhile } from "./races/compactions.ts"
 import { endings } from "./races/ends.ts"
 import { input } from "./races/input.ts"
 import { ofHooks } from "./races/hooks.ts"
 import { ofSelections } from "./races/selections.ts"
-import { alongside } from "./races/tasks.ts"
+import { alongside, calls } from "./races/tasks.ts"
 import {
   conversation,
   type Exploration,

@@ -1,10 +1,13 @@
 /** The circumstances of turns, recorded when they change. */
 import { assert, describe, it } from "@effect/vitest"
+import { ModelOfTurn } from "@spindle/core/Model"
+import * as Op from "@spindle/core/Op"
 import * as SessionState from "@spindle/core/SessionState"
-import { CurrentTurnContext, type TurnContext } from "@spindle/core/TurnContext"
+import * as Task from "@spindle/core/Task"
+import { CurrentTurnContext, type TurnContext, TurnContextRule } from "@spindle/core/TurnContext"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
-import { Effect } from "effect"
+import { Deferred, Effect } from "effect"
 
 const script: ScriptedModel.Script = () => [ScriptedModel.text("fine")]
 const contextsOf = (harness: SessionHarness.SessionHarness) =>
@@ -73,4 +76,138 @@ describe("the context of a turn", () => {
       })
     )
   }
+})
+
+describe("input that changes the context of turns", () => {
+  /** A session whose application takes changes of the model and the effort. `seen` is what a task finds in its context. */
+  const make = (options: SessionHarness.HarnessOptions = {}) => {
+    const seen: Array<TurnContext | undefined> = []
+    const models: Array<string> = []
+    const rule = (change: TurnContext) => (change.cwd === undefined ? undefined : "cwd cannot change")
+    const harness = SessionHarness.make({
+      script,
+      ...options,
+      hooks: {
+        userPromptSubmit: () =>
+          Effect.map(CurrentTurnContext, (current) => {
+            seen.push(current?.())
+            return { block: false, contexts: [] }
+          })
+      }
+    }).pipe(
+      Effect.provideService(CurrentTurnContext, () => ({ model: "small", cwd: "/work" })),
+      Effect.provideService(TurnContextRule, rule),
+      Effect.provideService(ModelOfTurn, ({ model = "" }, own) => {
+        models.push(model)
+        return { ...own, model }
+      })
+    )
+    return { harness, models, seen }
+  }
+  const submit = ({ session }: SessionHarness.SessionHarness, text: string, context: TurnContext) =>
+    session.submit(Op.userInput(text, { context }))
+  const modelsOf = (harness: SessionHarness.SessionHarness) =>
+    harness.records().flatMap((record) => (record._tag === "ModelRequested" ? [record.model] : []))
+
+  it.effect("changes the turn that it starts and those after it, and the model", () =>
+    Effect.gen(function* () {
+      const { harness: making, seen } = make()
+      const harness = yield* making
+      yield* harness.run("one")
+      yield* submit(harness, "two", { model: "large" })
+      yield* harness.session.awaitIdle
+      yield* submit(harness, "three", { effort: "high" })
+      yield* harness.session.awaitIdle
+      const contexts = [
+        { model: "small", cwd: "/work" },
+        { model: "large", cwd: "/work" },
+        { model: "large", cwd: "/work", effort: "high" }
+      ]
+      assert.deepStrictEqual(contextsOf(harness), contexts)
+      assert.deepStrictEqual(seen, contexts)
+      assert.deepStrictEqual(modelsOf(harness).slice(1), ["large", "large"])
+    })
+  )
+
+  it.effect("changes nothing before its own turn starts", () =>
+    Effect.gen(function* () {
+      const end = yield* Deferred.make<void>()
+      const { harness: making } = make()
+      const harness = yield* making
+      const first = Effect.andThen(Deferred.await(end), Effect.void)
+      yield* harness.session.start(Task.make("custom", first))
+      yield* submit(harness, "queued", { model: "a" })
+      yield* submit(harness, "queued too", { model: "b" })
+      assert.deepStrictEqual(SessionState.fold(harness.records()).changedContext, {})
+      yield* Deferred.succeed(end, undefined)
+      yield* harness.session.awaitIdle
+      assert.deepStrictEqual(
+        contextsOf(harness).map(({ model }) => model),
+        ["small", "a", "b"]
+      )
+    })
+  )
+
+  it.effect("that steers a turn changes the next one", () =>
+    Effect.gen(function* () {
+      const [end, called] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const { harness: making } = make({
+        script: [[ScriptedModel.call("tool", {}, "c1")], [ScriptedModel.text("done")], [ScriptedModel.text("next")]],
+        tools: {
+          tool: {
+            run: () => Effect.as(Effect.andThen(Deferred.succeed(called, undefined), Deferred.await(end)), "ran")
+          }
+        }
+      })
+      const harness = yield* making
+      yield* harness.submit("one")
+      yield* Deferred.await(called)
+      assert.strictEqual((yield* submit(harness, "two", { model: "large" }))._tag, "Steered")
+      yield* Deferred.succeed(end, undefined)
+      yield* harness.session.awaitIdle
+      yield* harness.run("three")
+      assert.deepStrictEqual(
+        contextsOf(harness).map(({ model }) => model),
+        ["small", "large"]
+      )
+      assert.deepStrictEqual(modelsOf(harness).slice(-1), ["large"])
+    })
+  )
+
+  it.effect("J3 is kept by a resume", () =>
+    Effect.gen(function* () {
+      const journal = yield* SessionHarness.memoryJournal
+      const first = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const harness = yield* make({ journal }).harness
+          yield* submit(harness, "one", { model: "large" })
+          yield* harness.session.awaitIdle
+          return harness
+        })
+      )
+      const { harness: making, seen } = make({ journal, resume: first.session.sessionId })
+      const second = yield* making
+      yield* second.run("two")
+      assert.deepStrictEqual(seen, [{ model: "large", cwd: "/work" }])
+      assert.deepStrictEqual(contextsOf(second), [])
+      assert.deepStrictEqual(modelsOf(second), ["large"])
+    })
+  )
+
+  it.effect("P1 is rejected if the application does not allow it, or if it is no JSON", () =>
+    Effect.gen(function* () {
+      const harness = yield* make().harness
+      const reasonOf = (context: TurnContext) =>
+        Effect.map(submit(harness, "one", context), (receipt) => receipt._tag === "Rejected" && receipt.reason)
+      assert.deepStrictEqual(yield* reasonOf({ cwd: "/" }), { _tag: "InvalidContext", message: "cwd cannot change" })
+      const broken = { _tag: "InvalidContext", message: "it is not a context in JSON" } as const
+      assert.deepStrictEqual(yield* reasonOf({ sandbox: 10n as never }), broken)
+      const plain = yield* SessionHarness.make({ script })
+      const receipt = yield* submit(plain, "one", { model: "large" })
+      assert.deepInclude(receipt, {
+        _tag: "Rejected",
+        reason: { _tag: "InvalidContext", message: "this application does not change the context of turns" }
+      })
+    })
+  )
 })

@@ -8,6 +8,7 @@ import type { MakeFragments } from "../../ports/Fragments.ts"
 import type { SessionId } from "../../protocol/Ids.ts"
 import type { SessionConfig } from "../../protocol/SessionConfig.ts"
 import type { SessionPolicy } from "../../protocol/SessionPolicy.ts"
+import type { TurnContext } from "../../protocol/TurnContext.ts"
 import type { Turn } from "../../Turn.ts"
 
 /** The identity of a session, its settings and the services that it was made with. */
@@ -26,6 +27,8 @@ export interface SessionContext {
   readonly hooks: Hooks<never, Turn>
   readonly fragments: MakeFragments | undefined
   readonly approvals: Approvals
+  /** See `TurnContextRule`. */
+  readonly contextRule: (change: TurnContext) => string | undefined
   readonly newId: () => string
 }
 

@@ -1,6 +1,7 @@
 /** Submissions of a session: one receipt each, input durable before it is acknowledged (contract P1, P2, P4, P7, J4). */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import type { ProcessId, SubmissionId, TurnId } from "../../protocol/Ids.ts"
 import * as Input from "../../protocol/Input.ts"
 import { jsonOfUnsafe } from "../../protocol/Item.ts"
@@ -17,6 +18,7 @@ import {
   titleOf
 } from "../../protocol/Op.ts"
 import type { JournalFailed } from "../../protocol/SessionError.ts"
+import { TurnContext } from "../../protocol/TurnContext.ts"
 import * as Inbox from "../../state/Inbox.ts"
 import * as SessionState from "../../state/SessionState.ts"
 import type { StartableTask } from "../../TaskKind.ts"
@@ -168,7 +170,8 @@ export class Submissions {
   private accept(op: InputOp, submissionId: SubmissionId, parent: SubmissionSpan.TraceParent | undefined): Receipt {
     const { delivery = "steer", input } = op
     const { queue, recorder, turns } = this.options
-    const notice = op._tag === "Notice" ? { fragment: op.fragment } : {}
+    const changed = op._tag === "UserInput" && op.context !== undefined ? { context: op.context } : {}
+    const notice = op._tag === "Notice" ? { fragment: op.fragment } : changed
     const { running } = turns
     if (delivery !== "queue" && running?.isSteerable === true) {
       const { span, turnId } = running.origin
@@ -271,7 +274,7 @@ export class Submissions {
     const { input } = op
     const expectedTurnId = expectedTurnOf(op)
     if (Input.isEmpty(input)) return { _tag: "EmptyInput" }
-    const rejection = this.limitOf(input)
+    const rejection = this.contextRejectionOf(op) ?? this.limitOf(input)
     if (rejection !== undefined || expectedTurnId === undefined) return rejection
     const { running } = this.options.turns
     const actual = running?.origin.turnId
@@ -279,6 +282,14 @@ export class Submissions {
       return { _tag: "TurnMismatch", expected: expectedTurnId, ...(actual === undefined ? {} : { actual }) }
     }
     return running.isSteerable ? undefined : { _tag: "NotSteerable", turnId: expectedTurnId }
+  }
+
+  private contextRejectionOf(op: InputOp): Rejection | undefined {
+    if (op._tag === "Notice" || op.context === undefined) return undefined
+    const decoded = decodeContext(op.context)
+    if (decoded._tag === "Failure") return { _tag: "InvalidContext", message: "it is not a context in JSON" }
+    const message = this.options.session.contextRule(decoded.value)
+    return message === undefined ? undefined : { _tag: "InvalidContext", message }
   }
 
   private limitOf(input: Input.Input): Rejection | undefined {
@@ -291,6 +302,8 @@ export class Submissions {
       : undefined
   }
 }
+
+const decodeContext = Schema.decodeUnknownExit(TurnContext)
 
 /** A task of the agent, and how its record keeps it. */
 interface FoundTask {

@@ -12,6 +12,7 @@ import type { CallId, ItemId, ModelRequestId, SubmissionId, TurnId } from "../..
 import type { Input } from "../../protocol/Input.ts"
 import { type Item, jsonOfUnsafe, type NewItem, toFinite, type ToolCall, type ToolStatus } from "../../protocol/Item.ts"
 import type { TokenUsage } from "../../protocol/TokenUsage.ts"
+import type { TurnContext } from "../../protocol/TurnContext.ts"
 import type { TraceContext } from "../../protocol/TraceContext.ts"
 import type { LiveCall, LiveTurn } from "../../state/TurnEnd.ts"
 import type { Slot } from "../../TaskSupervisor.ts"
@@ -45,12 +46,15 @@ export interface LedgerOptions {
   readonly origin: TurnOrigin
   readonly slot: Slot
   readonly startSeq: number
+  readonly turnContext: TurnContext | undefined
 }
 
 /** The ledger of one turn. */
 export class Ledger implements ItemWriter {
   readonly origin: TurnOrigin
   readonly slot: Slot
+  /** The circumstances of the turn; undefined if the application names none. */
+  readonly turnContext: TurnContext | undefined
   readonly response: Response
   /** The spans that began in the turn and have not ended. They are ended with the turn (contract O1). */
   readonly spans: Set<Tracer.Span> | undefined
@@ -77,11 +81,12 @@ export class Ledger implements ItemWriter {
   private readonly clock: Clock.Clock
   private readonly startSeq: number
 
-  constructor({ clock, origin, recorder, slot, startSeq }: LedgerOptions) {
+  constructor({ clock, origin, recorder, slot, startSeq, turnContext }: LedgerOptions) {
     this.recorder = recorder
     this.clock = clock
     this.origin = origin
     this.slot = slot
+    this.turnContext = turnContext
     this.startSeq = startSeq
     this.response = new Response(origin.turnId, recorder, this)
     this.isGateOpen = origin.steerable

@@ -8,6 +8,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
+import { Model, ModelOfTurn } from "../../ports/Model.ts"
 import type { SubmissionId, TurnId } from "../../protocol/Ids.ts"
 import type { Input } from "../../protocol/Input.ts"
 import type { Outcome } from "../../protocol/Outcome.ts"
@@ -158,7 +159,7 @@ export class Turns {
       ...(parent === undefined ? {} : { trace: parent.trace }),
       ...(span === undefined ? {} : { span: fromSpan(span) })
     })
-    recordContext(recorder, turnId, context)
+    const turnContext = recordContext(recorder, turnId, context)
     onStart()
     const origin = {
       turnId,
@@ -170,7 +171,7 @@ export class Turns {
       trace: parent?.trace,
       span
     }
-    this.ledger = new Ledger({ recorder, clock: session.clock, origin, slot, startSeq: record.seq })
+    this.ledger = new Ledger({ recorder, clock: session.clock, origin, slot, startSeq: record.seq, turnContext })
     return this.ledger
   }
 }
@@ -183,7 +184,8 @@ const runTask = <A, E, R>(
   { context, parent }: { readonly context: Context.Context<any>; readonly parent: Tracer.AnySpan | undefined }
 ): Effect.Effect<A, E> => {
   const turn = makeTurn(parts, ledger, ledger.slot.isFenced)
-  const withSpans = Context.add(context, Tracing.OpenSpans, ledger.spans)
+  const services = withContext(parts, context, ledger.turnContext)
+  const withSpans = Context.add(services, Tracing.OpenSpans, ledger.spans)
   const withTurn = Context.add(withSpans, Turn, turn) as Context.Context<any>
   const provided = parent === undefined ? withTurn : Context.add(withTurn, Tracer.ParentSpan, parent)
   const run = Effect.matchCauseEffect(Effect.scoped(task.effect), {
@@ -205,17 +207,38 @@ const runTask = <A, E, R>(
   return Effect.provideContext(run, provided) as Effect.Effect<A, E>
 }
 
-/** Records the circumstances of a turn that has just started, if they differ from the last ones. */
-const recordContext = (recorder: Recorder, turnId: TurnId, services: Context.Context<never>): void => {
+/** Records the circumstances of a turn that has just started, if they differ from the last ones, and returns them. */
+const recordContext = (
+  recorder: Recorder,
+  turnId: TurnId,
+  services: Context.Context<never>
+): TurnContext | undefined => {
   const current = Context.get(services, CurrentTurnContext)
-  if (current === undefined) return
-  const read = Effect.runSyncExit(Effect.suspend(() => decodeContext(current())))
+  const { changedContext } = recorder.state
+  if (current === undefined && Object.keys(changedContext).length === 0) return undefined
+  const read = Effect.runSyncExit(Effect.suspend(() => decodeContext({ ...current?.(), ...changedContext })))
   if (read._tag === "Failure") {
     const why = textOf(Cause.squash(read.cause))
     recorder.append({ _tag: "Warning", message: `the context of turn ${turnId} is not recorded: ${why}` })
-  } else if (!Equal.equals(read.value, recorder.state.turnContext)) {
+    return undefined
+  }
+  if (!Equal.equals(read.value, recorder.state.turnContext)) {
     recorder.append({ _tag: "TurnContextChanged", turnId, context: read.value })
   }
+  return read.value
+}
+
+/** The services of a turn: those of its task, with the context of the turn, and its model if inputs have changed it. */
+const withContext = (
+  { recorder }: TurnParts,
+  services: Context.Context<never>,
+  context: TurnContext | undefined
+): Context.Context<never> => {
+  if (context === undefined) return services
+  const known = Context.add(services, CurrentTurnContext, () => context)
+  const own = Context.getOption(services, Model as never)
+  if (own._tag === "None" || Object.keys(recorder.state.changedContext).length === 0) return known
+  return Context.add(known, Model, Context.get(services, ModelOfTurn)(context, own.value as Model)) as never
 }
 
 const decodeContext = Schema.decodeUnknownEffect(TurnContext)

@@ -3,9 +3,9 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Redacted } from "effect"
-import { HttpClient, HttpClientResponse } from "effect/http"
+import { HttpClient, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
-import * as ModelList from "../src/ModelList.ts"
+import * as ModelList from "../../src/models/ModelList.ts"
 
 const scratch = Effect.acquireRelease(
   Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "spindle-models-"))),
@@ -38,7 +38,9 @@ const provider = (replies: ReadonlyArray<Reply>) =>
       provider: "p",
       baseUrl: "http://provider/v1/",
       query: [["version", "2"]],
-      authorize: ModelList.bearer(Effect.succeed(Redacted.make("secret")), [["x-one", Redacted.make("1")]])
+      headers: [["x-one", Redacted.make("1")]],
+      key: Effect.succeed(Redacted.make("secret")),
+      authorize: HttpClientRequest.bearerToken
     } as const
     const list = Effect.provideService(ModelList.make(source), HttpClient.HttpClient, client)
     const cache = () => JSON.parse(Fs.readFileSync(ModelList.fileOf(source), "utf8"))

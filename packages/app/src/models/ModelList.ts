@@ -17,8 +17,8 @@ import * as Stream from "effect/Stream"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
-import * as Directories from "./Directories.ts"
-import * as Catalog from "./settings/catalog.ts"
+import * as Directories from "../Directories.ts"
+import * as Catalog from "../settings/catalog.ts"
 
 /** A list of models. */
 export interface ModelList {
@@ -34,10 +34,13 @@ export interface Source {
   readonly provider: string
   readonly baseUrl: string
   readonly query: ReadonlyArray<readonly [name: string, value: string]>
-  /** Adds what the provider wants to see of the person, such as the key. */
+  readonly headers: ReadonlyArray<readonly [name: string, value: Redacted.Redacted]>
+  readonly key: Effect.Effect<Redacted.Redacted<string> | undefined, { readonly message: string }>
+  /** Puts the key on a request. */
   readonly authorize: (
-    request: HttpClientRequest.HttpClientRequest
-  ) => Effect.Effect<HttpClientRequest.HttpClientRequest, { readonly message: string }>
+    request: HttpClientRequest.HttpClientRequest,
+    key: Redacted.Redacted<string>
+  ) => HttpClientRequest.HttpClientRequest
 }
 
 /** How old a list may become before it is fetched again, in milliseconds. */
@@ -115,9 +118,13 @@ const fetch = (
     const client = yield* HttpClient.HttpClient
     const request = HttpClientRequest.get(`${source.baseUrl.replace(/\/+$/, "")}/models`).pipe(
       HttpClientRequest.appendUrlParams(Object.fromEntries(source.query)),
-      HttpClientRequest.setHeaders(cached?.etag === undefined ? {} : { "if-none-match": cached.etag })
+      HttpClientRequest.setHeaders(cached?.etag === undefined ? {} : { "if-none-match": cached.etag }),
+      HttpClientRequest.setHeaders(
+        Object.fromEntries(source.headers.map(([name, value]) => [name, Redacted.value(value) as string]))
+      )
     )
-    const response = yield* client.execute(yield* source.authorize(request))
+    const key = yield* source.key
+    const response = yield* client.execute(key === undefined ? request : source.authorize(request, key))
     if (response.status === 304 && cached !== undefined) return cached
     if (response.status !== 200) return yield* Effect.fail({ message: `HTTP status ${response.status}` })
     const etag = response.headers["etag"]
@@ -163,18 +170,3 @@ const namedOf = (entry: unknown): unknown => {
   const size = windowKeys.map((key) => rest[key]).find((value) => typeof value === "number")
   return { slug: id, ...(size === undefined ? {} : { context_window: size }) }
 }
-
-/** Puts a key and headers on a request, as servers of the OpenAI API want them. */
-export const bearer =
-  (
-    key: Effect.Effect<Redacted.Redacted<string> | undefined, { readonly message: string }>,
-    headers: ReadonlyArray<readonly [name: string, value: Redacted.Redacted]>
-  ): Source["authorize"] =>
-  (request) =>
-    Effect.map(key, (found) => {
-      const withHeaders = HttpClientRequest.setHeaders(
-        request,
-        Object.fromEntries(headers.map(([name, value]) => [name, Redacted.value(value) as string]))
-      )
-      return found === undefined ? withHeaders : HttpClientRequest.bearerToken(withHeaders, found)
-    })
