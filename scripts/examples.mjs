@@ -34,7 +34,7 @@ const exampleText = (source) => {
       if (/^\s*\/\*\*/.test(line)) inComment = true
       const body = /^\s*\*( ?)(.*)$/.exec(line)?.[2] ?? ""
       if (inComment && /^@\w/.test(body)) inExample = body.startsWith("@example")
-      const kept = inComment && inExample && !body.startsWith("/") ? body : ""
+      const kept = inComment && inExample && body !== "/" ? body : ""
       if (line.includes("*/")) inComment = inExample = false
       return kept
     })

@@ -1,9 +1,9 @@
 // `npm run docs:api`: writes the documentation of the API into build/api with typedoc, for every public module of every library. Fails if an export has no
-// doc comment, or if a link leads nowhere.
+// doc comment, if a link leads nowhere, or if one of the exports that a user meets first has no example.
 import { spawn } from "node:child_process"
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { files, packages, root } from "../../scripts/workspace.mjs"
+import { files, packages, read, report, root } from "../../scripts/workspace.mjs"
 
 const source = (target) => target["spindle-source"]
 
@@ -18,6 +18,43 @@ const entryPoints = ({ name, manifest: { exports } }) => {
     (path) => !path.endsWith("/index.ts")
   )
 }
+
+/** The exports that a user meets first, by the source of their module. */
+const first = {
+  "core/src/Agent": ["make"],
+  "core/src/Session": ["Session", "make"],
+  "core/src/Sessions": ["layer"],
+  "core/src/Task": ["make"],
+  "core/src/TaskKind": ["make"],
+  "core/src/Tools": ["make"],
+  "core/src/models/EffectAiModel": ["layer"],
+  "core/src/ports/Approvals": ["Approvals"],
+  "core/src/ports/Journal": ["layerMemory"],
+  "core/src/protocol/Op": ["answer", "userInput"],
+  "delegate/src/Delegate": ["runOnce"],
+  "openai/src/OpenAiModel": ["layer"],
+  "testing/src/Faults": ["at"],
+  "testing/src/Interrupts": ["explore"],
+  "testing/src/ScriptedModel": ["make"],
+  "testing/src/SessionHarness": ["make"],
+  "testing/src/Simulation": ["run"],
+  "testing/src/Vitest": ["extend"]
+}
+
+/** Whether a doc comment with an example is directly before an export of this name. */
+const hasExample = (text, name) => {
+  const parts = text.split(new RegExp(`^export (?:const|class|interface) ${name}\\b`, "m"))
+  return parts.slice(0, -1).some((before) => {
+    const comment = before.slice(before.lastIndexOf("/**"))
+    return comment.endsWith("*/\n") && comment.includes("@example")
+  })
+}
+
+const missing = Object.entries(first).flatMap(([path, names]) => {
+  const text = read(`packages/${path}.ts`)
+  return names.flatMap((name) => (hasExample(text, name) ? [] : [`packages/${path}.ts: ${name} has no @example`]))
+})
+if (missing.length > 0) report(missing)
 
 const folder = join(root, "build/docs")
 mkdirSync(folder, { recursive: true })

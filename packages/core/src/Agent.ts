@@ -90,6 +90,23 @@ export interface ToolkitOptions<
  * Makes an agent. A tool without a policy does not compile, nor does one that its provider runs. **Errors**: throws
  * `ToolInvalid` for such a tool if the types could not tell, which names it, and `DuplicateTask` for two task kinds of one
  * name.
+ *
+ * @example
+ * ```ts
+ * import { Agent } from "@spindle/core"
+ * import { Schema } from "effect"
+ * import { Tool, Toolkit } from "effect/ai"
+ *
+ * const toolkit = Toolkit.make(
+ *   Tool.make("refund", { parameters: Schema.Struct({ euros: Schema.Finite }), success: Schema.String })
+ * )
+ * export const agent = Agent.make({
+ *   instructions: "You look after refunds.",
+ *   toolkit,
+ *   // each tool has a policy; without it the agent does not compile
+ *   approvals: { refund: { approval: ({ euros }) => (euros <= 10 ? "allow" : "ask") } }
+ * })
+ * ```
  */
 export const make: {
   <Source extends ToolSource<any> = never, Kind extends TaskKind<any> = never>(

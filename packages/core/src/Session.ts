@@ -138,6 +138,24 @@ export const Session: Context.Service<Session, Session> = Context.Service("@spin
  *
  * **Interruption** before it is made closes what was opened, as an error does. **Errors**: `SessionNotFound` and
  * `SessionBusy` from the journal; `JournalFailed` if it cannot be read or written.
+ *
+ * @example
+ * ```ts
+ * import { Agent, Journal, Op, Session } from "@spindle/core"
+ * import { ScriptedModel } from "@spindle/testing"
+ * import { Effect, Layer } from "effect"
+ *
+ * const model = ScriptedModel.make([[ScriptedModel.text("Hello, Ada.")]])
+ * const program = Effect.gen(function* () {
+ *   const session = yield* Session.make(Agent.make({ instructions: "Greet people." }))
+ *   yield* session.submit(Op.userInput("I am Ada."))
+ *   yield* session.awaitIdle
+ *   return (yield* session.snapshot).items.at(-1)
+ * }).pipe(Effect.scoped, Effect.provide(Layer.merge(model.layer, Journal.layerMemory())))
+ * const item = await Effect.runPromise(program)
+ * console.log(item?._tag === "AssistantMessage" ? item.text : item)
+ * // prints: Hello, Ada.
+ * ```
  */
 export const make = <R>(
   agent: Agent<R>,

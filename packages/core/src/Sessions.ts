@@ -112,6 +112,23 @@ export type RequirementsOf<A> = A extends Agent<infer R> ? Exclude<R, Scope.Scop
 /**
  * The sessions of one agent, or of several that differ by name. Captures what the agents need, once. Closing the scope
  * closes all sessions concurrently (S7). Throws if two agents have the same name.
+ *
+ * @example
+ * ```ts
+ * import { Agent, Ids, Op, Sessions } from "@spindle/core"
+ * import { Effect } from "effect"
+ *
+ * const assistant = Agent.make({ name: "assistant", instructions: "Answer in one sentence." })
+ *
+ * // provide the layer once, where the application is composed; it needs a Model and a Journal
+ * export const layer = Sessions.layer(assistant)
+ *
+ * export const ask = Effect.fn("ask")(function* (user: string, question: string) {
+ *   const sessions = yield* Sessions.Sessions
+ *   const session = yield* sessions.open(Ids.SessionId.make(user))
+ *   return yield* session.submit(Op.userInput(question))
+ * })
+ * ```
  */
 export const layer = <A extends Agent<any>>(
   agents: A | ReadonlyArray<A>,

@@ -40,6 +40,21 @@ export interface Task<out A, out E = never, out R = never> {
 
 /**
  * Makes a task. By default an abort interrupts it, it cannot be steered, and a string that it returns is the last message.
+ *
+ * @example
+ * ```ts
+ * import { Task, Turn } from "@spindle/core"
+ * import { Effect } from "effect"
+ *
+ * export const count = Task.make(
+ *   "count",
+ *   Effect.gen(function* () {
+ *     const turn = yield* Turn.Turn
+ *     yield* turn.say(`${turn.inputText.length} characters`)
+ *     return turn.inputText.length
+ *   })
+ * )
+ * ```
  */
 export const make = <A, E, R>(
   kind: string,

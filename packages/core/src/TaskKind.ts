@@ -35,6 +35,21 @@ export interface StartableTask extends Task.Task<unknown, unknown, any> {
 /**
  * Makes a kind of tasks. `task` is called with the decoded parameters, once when the task is submitted and again if it
  * had to wait. By default a task waits for its turn, unless the client asks that it replace the one that runs.
+ *
+ * @example
+ * ```ts
+ * import { Agent, Op, Task, TaskKind } from "@spindle/core"
+ * import { Effect, Schema } from "effect"
+ *
+ * const wait = TaskKind.make("wait", {
+ *   params: Schema.Struct({ millis: Schema.Finite }),
+ *   task: ({ millis }) => Task.make("wait", Effect.sleep(millis))
+ * })
+ * export const agent = Agent.make({ tasks: [wait] })
+ *
+ * // a client starts it by name
+ * export const operation = Op.startTask("wait", { millis: 10 })
+ * ```
  */
 export const make = <Params extends Schema.ConstraintDecoder<unknown>, A, E, R>(
   name: string,

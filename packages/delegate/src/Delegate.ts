@@ -57,6 +57,28 @@ export interface OneShotOptions<out R, out A = string | undefined> extends Omit<
  *
  * **Interruption** ends it, within the drain deadline. **Errors**: `DelegateFailed` when its input was rejected, when its
  * turn was stopped or failed, or when its answer cannot be decoded; else as `start`.
+ *
+ * @example
+ * ```ts
+ * import { Agent, Input, Task, Turn } from "@spindle/core"
+ * import { Delegate } from "@spindle/delegate"
+ * import { Effect, Schema } from "effect"
+ *
+ * const reviewer = Agent.make({ instructions: "Review the change that you are given." })
+ *
+ * export const review = Task.make(
+ *   "review",
+ *   Effect.gen(function* () {
+ *     const turn = yield* Turn.Turn
+ *     return yield* Delegate.runOnce({
+ *       agent: reviewer,
+ *       input: Input.text(turn.inputText),
+ *       output: Schema.Struct({ verdict: Schema.Literals(["good", "bad"]) }),
+ *       deadline: "5 minutes"
+ *     })
+ *   })
+ * )
+ * ```
  */
 export const runOnce: {
   <R>(

@@ -86,6 +86,21 @@ export const make = (options: Options): Effect.Effect<Model, never, HttpClient.H
     }
   })
 
-/** The model as a layer. See {@link make}. */
+/**
+ * The model as a layer. See {@link make}.
+ *
+ * @example
+ * ```ts
+ * import { NodeHttpClient } from "@effect/platform-node"
+ * import { OpenAiModel } from "@spindle/openai"
+ * import { Layer, Redacted } from "effect"
+ *
+ * export const model = OpenAiModel.layer({
+ *   model: "gpt-test",
+ *   apiKey: Redacted.make("sk-test"),
+ *   contextWindow: 200_000
+ * }).pipe(Layer.provide(NodeHttpClient.layerUndici))
+ * ```
+ */
 export const layer = (options: Options): Layer.Layer<Model, never, HttpClient.HttpClient> =>
   Layer.effect(Model, make(options))

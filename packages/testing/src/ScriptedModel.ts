@@ -111,6 +111,17 @@ export interface ScriptedModel {
 /**
  * Makes a model that responds by a script. A request beyond the script fails as `InvalidRequest`. With `compact` the model
  * has `Model.compact`, which responds by that script.
+ *
+ * @example
+ * ```ts
+ * import { ScriptedModel } from "@spindle/testing"
+ *
+ * // the first response calls a tool, the second one is the last message of the turn
+ * export const model = ScriptedModel.make([
+ *   [ScriptedModel.call("find", { id: "o-1" }, "call-1")],
+ *   [ScriptedModel.text("It cost 20 euros.")]
+ * ])
+ * ```
  */
 export const make = (script: Script, options: { readonly compact?: Script | undefined } = {}): ScriptedModel => {
   const requests: Array<ModelRequest> = []

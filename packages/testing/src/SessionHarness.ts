@@ -106,7 +106,26 @@ export const memoryJournal: Effect.Effect<Journal.Journal, never, Scope.Scope> =
   (context) => Context.get(context, Journal.Journal)
 )
 
-/** Makes a session under test in the current scope. Closing the scope closes it. */
+/**
+ * Makes a session under test in the current scope. Closing the scope closes it.
+ *
+ * @example
+ * ```ts no-run
+ * import { assert, it } from "@effect/vitest"
+ * import { Op } from "@spindle/core"
+ * import { ScriptedModel, SessionHarness } from "@spindle/testing"
+ * import { Effect } from "effect"
+ *
+ * it.effect("greets", () =>
+ *   Effect.gen(function* () {
+ *     const { session } = yield* SessionHarness.make({ script: [[ScriptedModel.text("Hello.")]] })
+ *     yield* session.submit(Op.userInput("I am Ada."))
+ *     yield* session.awaitIdle
+ *     assert.strictEqual((yield* session.snapshot).items.length, 2)
+ *   }).pipe(Effect.scoped)
+ * )
+ * ```
+ */
 export const make = Effect.fnUntraced(function* (options: HarnessOptions = {}) {
   const model = options.model ?? ScriptedModel.make(options.script ?? [])
   const journal = options.journal ?? (yield* memoryJournal)

@@ -30,6 +30,17 @@ export interface EffectAiModelOptions {
  * - Reasoning is sent back as text. What only its provider can read is lost.
  * - The form of the output is asked for in the instructions, and not enforced.
  * - Tools that a provider runs itself fail the request.
+ *
+ * @example
+ * ```ts
+ * import { EffectAiModel } from "@spindle/core"
+ * import { Layer } from "effect"
+ * import type { LanguageModel } from "effect/ai"
+ *
+ * // any provider of `effect/ai` as the model of a session
+ * export const model = (languageModel: Layer.Layer<LanguageModel.LanguageModel>) =>
+ *   EffectAiModel.layer({ provider: "example", model: "example-1" }).pipe(Layer.provide(languageModel))
+ * ```
  */
 export const layer: {
   (

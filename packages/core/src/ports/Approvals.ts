@@ -46,7 +46,22 @@ export const approveAll: Approvals = {
   decide: () => Effect.succeed({ _tag: "Approved", scope: "once", source: "policy" })
 }
 
-/** The decider of the sessions that are made in this context. The default is {@link askClient}. */
+/**
+ * The decider of the sessions that are made in this context. The default is {@link askClient}.
+ *
+ * @example
+ * ```ts
+ * import { Approvals } from "@spindle/core"
+ * import { Effect, Layer } from "effect"
+ *
+ * export const cautious = Layer.succeed(Approvals.Approvals, {
+ *   decide: ({ tool }) =>
+ *     Effect.succeed(
+ *       tool === "read" ? { _tag: "Approved", scope: "once", source: "policy" } : { _tag: "Denied", reason: "read only" }
+ *     )
+ * })
+ * ```
+ */
 export const Approvals: Context.Reference<Approvals> = Context.Reference<Approvals>("@spindle/core/Approvals", {
   defaultValue: () => askClient
 })

@@ -111,6 +111,15 @@ export const Journal: Context.Service<Journal, Journal> = Context.Service("@spin
  * Journals in memory. `retainCount` bounds how many records of each session are kept for late subscribers (default:
  * all); the state of a session does not need them, but a session whose records are gone cannot be opened again.
  * `retainClosed: false` forgets a journal when its writer closes.
+ *
+ * @example
+ * ```ts
+ * import { Agent, Journal, Session } from "@spindle/core"
+ * import { Layer } from "effect"
+ *
+ * // for tests, and for sessions that need not outlive the process
+ * export const session = Session.layer(Agent.make({})).pipe(Layer.provide(Journal.layerMemory()))
+ * ```
  */
 export const layerMemory = (options?: {
   readonly retainCount?: number

@@ -315,7 +315,19 @@ export const Receipt = Schema.Union([Started, Steered, Queued, Accepted, Rejecte
 /** @see {@link Receipt} */
 export type Receipt = typeof Receipt.Type
 
-/** Makes input of one text. */
+/**
+ * Makes input of one text.
+ *
+ * @example
+ * ```ts
+ * import { Op, type Session } from "@spindle/core"
+ * import { Effect } from "effect"
+ *
+ * // steers the running turn if it can be steered; `queue` always waits for a separate turn
+ * export const later = (session: Session.Session) =>
+ *   Effect.map(session.submit(Op.userInput("And now the tests.", { delivery: "queue" })), (receipt) => receipt._tag)
+ * ```
+ */
 export const userInput = (
   text: string,
   options?: { readonly delivery?: Input.Delivery | undefined; readonly context?: TurnContext | undefined }
@@ -372,5 +384,20 @@ export const endProcess = (processId?: ProcessId): Op => ({
   ...(processId === undefined ? {} : { processId })
 })
 
-/** Settles a question. */
+/**
+ * Settles a question.
+ *
+ * @example
+ * ```ts
+ * import { Op, type Session } from "@spindle/core"
+ * import { Stream } from "effect"
+ *
+ * // a client that approves each question once
+ * export const approving = (session: Session.Session) =>
+ *   session.events().pipe(
+ *     Stream.filter((event) => event._tag === "QuestionOpened"),
+ *     Stream.runForEach(({ questionId }) => session.submit(Op.answer(questionId, { _tag: "Approved", scope: "once" })))
+ *   )
+ * ```
+ */
 export const answer = (questionId: QuestionId, decision: Decision): Op => ({ _tag: "Answer", questionId, decision })
