@@ -4,30 +4,33 @@ import { mutantPlugin, provideMutants } from "./packages/core/test/explore/mutan
 import { mutants as ofCore } from "./packages/core/test/explore/mutants.ts"
 import { mutants as ofApp } from "./packages/app/test/explore/mutants.ts"
 import { mutants as ofDelegates } from "./packages/delegate/test/explore/mutants.ts"
+import { mutants as ofMcp } from "./packages/mcp/test/explore/mutants.ts"
 
 // without `module`: what is behind it is for bundlers, and Node cannot load that of @opentelemetry/api
 const conditions = ["spindle-source", ...defaultServerConditions.filter((name) => name !== "module")]
-const provide = provideMutants(ofCore, ofDelegates, ofApp)
+const provide = provideMutants(ofCore, ofDelegates, ofApp, ofMcp)
 
 export default defineConfig({
   test: {
     // the default leaves a core free, which on two cores is half of them
     maxWorkers: "100%",
-    projects: ["core", "delegate", "tools", "testing", "telemetry", "openai", "mcp", "app", "cli"].map((name) => ({
-      root: `./packages/${name}`,
-      plugins: [mutantPlugin(provide.mutants)],
-      resolve: { conditions },
-      ssr: { resolve: { conditions, externalConditions: conditions } },
-      test: {
-        name,
-        include: ["test/**/*.test.ts"],
-        // an exploration of a few seconds takes a minute on busy cores
-        testTimeout: 120_000,
-        provide,
-        // the tests of the program start its bundle
-        ...(name === "cli" ? { globalSetup: ["./test/globalSetup.ts"] } : {})
-      }
-    })),
+    projects: ["core", "delegate", "tools", "testing", "telemetry", "openai", "anthropic", "mcp", "app", "cli"].map(
+      (name) => ({
+        root: `./packages/${name}`,
+        plugins: [mutantPlugin(provide.mutants)],
+        resolve: { conditions },
+        ssr: { resolve: { conditions, externalConditions: conditions } },
+        test: {
+          name,
+          include: ["test/**/*.test.ts"],
+          // an exploration of a few seconds takes a minute on busy cores
+          testTimeout: 120_000,
+          provide,
+          // the tests of the program start its bundle
+          ...(name === "cli" ? { globalSetup: ["./test/globalSetup.ts"] } : {})
+        }
+      })
+    ),
     coverage: { provider: "v8" as const, include: ["packages/*/src/**/*.ts"], reporter: ["text", "json-summary"] }
   }
 })

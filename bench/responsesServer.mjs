@@ -1,6 +1,6 @@
 // A scripted Responses API server as a separate process. Prints its address as one line, and ends with its standard input.
 import * as Effect from "effect/Effect"
-import { ResponsesServer } from "@spindle/testing"
+import * as ResponsesServer from "@spindle/testing/ResponsesServer"
 
 const script = JSON.parse(process.argv[2])
 const serve = Effect.gen(function* () {

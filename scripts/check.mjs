@@ -1,9 +1,10 @@
-// `npm test`: runs all checks of the repository, one after the other. Each step prints its name and time, and its output if it fails. The last line is
-// `N passed, N failed`, which counts steps and tests together.
+// `npm test`: runs all checks of the repository. Each step prints its name and time, and its output if it fails. The last line is `N passed, N failed`, which
+// counts steps and tests together. Steps up to the build run one after the other; those that need it run one for each core.
 // `npm run check` (`--changed`) is quick: lint, types, and the tests that the uncommitted changes can reach, without the explorations and the tests that
 // start the program.
 import { spawn } from "node:child_process"
 import { mkdirSync, readFileSync, rmSync } from "node:fs"
+import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { root } from "./workspace.mjs"
 
@@ -12,7 +13,8 @@ const node = process.execPath
 const tool = (...path) => join(root, "node_modules", ...path)
 const script = (name) => [node, join(root, "scripts", name)]
 
-// `needsBuild`: reads what `tsc -b` wrote; `isLong`: left out with --changed
+// `after`: waits for another step, the build or one that needs the build itself; `isLong`: left out with --changed
+const build = "types, type tests"
 const steps = [
   { name: "lint, imports in circles", run: [node, tool("oxlint/bin/oxlint"), "--deny-warnings"] },
   { name: "format", run: [node, tool("oxfmt/bin/oxfmt"), "--check"] },
@@ -20,11 +22,18 @@ const steps = [
   { name: "levels", run: script("levels.mjs") },
   { name: "language", run: script("language.mjs") },
   { name: "contract", run: [...script("contract.mjs"), "--check"] },
-  { name: "types, type tests", run: [node, tool("typescript/bin/tsc"), "-b"], isBuild: true },
-  { name: "Effect diagnostics", run: script("effect-lint.mjs"), needsBuild: true, isLong: true },
-  { name: "bundle", run: script("bundle.mjs"), needsBuild: true, isLong: true },
-  { name: "examples", run: script("examples.mjs"), needsBuild: true, isLong: true },
-  { name: "packed packages", run: script("packed.mjs"), needsBuild: true, isLong: true }
+  { name: build, run: [node, tool("typescript/bin/tsc"), "-b"] },
+  { name: "bundle", run: script("bundle.mjs"), after: build, isLong: true },
+  { name: "Effect diagnostics", run: script("effect-lint.mjs"), after: build, isLong: true },
+  { name: "packed packages", run: script("packed.mjs"), after: "bundle", isLong: true },
+  { name: "examples", run: script("examples.mjs"), after: build, isLong: true },
+  { name: "API documentation", run: [node, join(root, "tools/docs/write.mjs")], after: build, isLong: true },
+  {
+    name: "packages of a consumer",
+    run: [node, join(root, "tools/consumer/check.mjs")],
+    after: "packed packages",
+    isLong: true
+  }
 ].filter(({ isLong }) => !(isShort && isLong))
 
 /** Runs a program. Collects its output, or shows it as it comes. */
@@ -49,27 +58,51 @@ const fitsOneLine = (output) => output.length < 200 && output.split("\n").length
 const started = performance.now()
 let passed = 0
 let failed = 0
-let isBuilt = true
-for (const { name, run, isBuild, needsBuild } of steps) {
+/** Whether a step passed, by name, once it has ended. */
+const results = new Map()
+
+const runStep = async ({ after, name, run }) => {
   const from = performance.now()
-  if (needsBuild && !isBuilt) {
+  if (after !== undefined && (await results.get(after)) !== true) {
     failed++
-    console.log(`FAILED ${name.padEnd(26)} not run, needs the build`)
-    continue
+    console.log(`FAILED ${name.padEnd(26)} not run, needs: ${after}`)
+    return false
   }
   const { code, output } = await execute(run)
   const text = output.trim()
   if (code === 0) passed++
   else failed++
-  if (isBuild) isBuilt = code === 0
   const note = fitsOneLine(text) ? text : ""
   console.log(`${code === 0 ? "ok    " : "FAILED"} ${name.padEnd(26)} ${seconds(from)}  ${note}`)
   if (code !== 0 && note === "") console.log(`${text.replace(/^/gm, "    ")}\n`)
+  return code === 0
 }
 
-const results = join(root, "build/tests.json")
+/** Runs steps in order, several at a time. A step comes later in the list than the one that it waits for. */
+const runSteps = async (all, atATime) => {
+  const waiting = all.values()
+  const worker = async () => {
+    for (const step of waiting) {
+      const result = runStep(step)
+      results.set(step.name, result)
+      await result
+    }
+  }
+  await Promise.all(Array.from({ length: atATime }, worker))
+}
+
+await runSteps(
+  steps.filter(({ after }) => after === undefined),
+  1
+)
+await runSteps(
+  steps.filter(({ after }) => after !== undefined),
+  availableParallelism()
+)
+
+const testResults = join(root, "build/tests.json")
 mkdirSync(join(root, "build"), { recursive: true })
-rmSync(results, { force: true })
+rmSync(testResults, { force: true })
 const vitest = [
   tool("vitest/vitest.mjs"),
   "run",
@@ -88,10 +121,10 @@ const vitest = [
       ]
     : [])
 ]
-const { code } = await execute([node, ...vitest, `--outputFile.json=${results}`], { isShown: true })
+const { code } = await execute([node, ...vitest, `--outputFile.json=${testResults}`], { isShown: true })
 let tests = { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, numTodoTests: 0, testResults: [] }
 try {
-  tests = JSON.parse(readFileSync(results, "utf8"))
+  tests = JSON.parse(readFileSync(testResults, "utf8"))
 } catch (error) {
   console.log(`the tests left no results: ${error.message}`)
 }

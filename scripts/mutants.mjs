@@ -3,6 +3,7 @@ import { mutantsOf, sourcesOfWorkspace } from "../packages/core/test/explore/mut
 import { mutants as ofCore } from "../packages/core/test/explore/mutants.ts"
 import { mutants as ofApp } from "../packages/app/test/explore/mutants.ts"
 import { mutants as ofDelegates } from "../packages/delegate/test/explore/mutants.ts"
+import { mutants as ofMcp } from "../packages/mcp/test/explore/mutants.ts"
 
 const mutants = mutantsOf(sourcesOfWorkspace())
 const shown = { program: "a drawn program", trees: "random trees" }
@@ -25,3 +26,4 @@ const print = (title, table) => {
 print("Mutants of core", ofCore)
 print("Mutants that delegates need", ofDelegates)
 print("Mutants that the tasks of the application need", ofApp)
+print("Mutants of MCP servers", ofMcp)

@@ -1,30 +1,55 @@
 // Checks what npm would publish. Each package is packed, checked by publint and attw, installed into an empty folder with only its declared dependencies,
-// and imported there; its programs are started there. Needs the build and the bundle.
-import { spawnSync } from "node:child_process"
+// and imported there; its programs are started there. The links of its documents must lead to its own files, and its modules are bundled for browsers,
+// except those that need Node. Needs the build and the bundle.
+import { spawn } from "node:child_process"
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   realpathSync,
   rmSync,
   symlinkSync,
   writeFileSync
 } from "node:fs"
-import { tmpdir } from "node:os"
+import { availableParallelism, tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { build } from "esbuild"
 import { packages, report, root } from "./workspace.mjs"
 
 const problems = []
 const bin = (name) => join(root, "node_modules/.bin", process.platform === "win32" ? `${name}.cmd` : name)
+/** Where the packed packages are left, for `tools/consumer/check.mjs`. */
+const tarballs = join(root, "build/packed")
 const temporary = mkdtempSync(join(realpathSync(tmpdir()), "spindle-packed-"))
 
 /** Runs a program. Returns its output, or undefined after it has added a problem. */
-const run = (what, [command, ...args], cwd = root) => {
-  const result = spawnSync(command, args, { cwd, encoding: "utf8", shell: process.platform === "win32" })
-  if (result.status === 0) return result.stdout
-  problems.push(`${what}\n${result.error ?? ""}${result.stdout}${result.stderr}`)
+const run = (what, [command, ...args], cwd = root) =>
+  new Promise((resolve) => {
+    const child = spawn(command, args, { cwd, shell: process.platform === "win32" })
+    let output = ""
+    let errors = ""
+    child.stdout.on("data", (data) => (output += data))
+    child.stderr.on("data", (data) => (errors += data))
+    const fail = (error) => {
+      problems.push(`${what}\n${error}${output}${errors}`)
+      resolve(undefined)
+    }
+    child.on("error", fail)
+    child.on("close", (code) => (code === 0 ? resolve(output) : fail("")))
+  })
+
+/** Does something for each package, for as many at a time as there are cores. Keeps the order of the results. */
+const forEachPackage = async (all, work) => {
+  const results = []
+  const waiting = all.entries()
+  const worker = async () => {
+    for (const [index, one] of waiting) results[index] = await work(one)
+  }
+  await Promise.all(Array.from({ length: availableParallelism() }, worker))
+  return results
 }
 
 const bare = (path) => path.replace(/^\.\//, "")
@@ -35,10 +60,10 @@ const exportedFiles = ({ exports }) =>
     .filter(([name]) => name !== "./package.json" && !name.includes("*"))
     .flatMap(([, targets]) => Object.values(targets))
 
-const pack = ({ name, manifest }) => {
-  const out = run(
+const pack = async ({ name, manifest }) => {
+  const out = await run(
     `${manifest.name}: npm pack`,
-    ["npm", "pack", "--json", "--ignore-scripts", "--pack-destination", temporary],
+    ["npm", "pack", "--json", "--ignore-scripts", "--pack-destination", tarballs],
     join(root, "packages", name)
   )
   if (out === undefined) return
@@ -59,11 +84,11 @@ const pack = ({ name, manifest }) => {
   for (const path of own.filter((one) => /(^|\/)\.|\.test\.|^test\//.test(one))) {
     problems.push(`${manifest.name}: the package holds ${path}`)
   }
-  const tarball = join(temporary, packed.filename)
+  const tarball = join(tarballs, packed.filename)
   const unpacked = join(temporary, name)
   mkdirSync(unpacked)
-  if (run(`${manifest.name}: tar`, ["tar", "-xzf", tarball, "-C", unpacked, "--strip-components=1"]) === undefined)
-    return
+  const tar = ["tar", "-xzf", tarball, "-C", unpacked, "--strip-components=1"]
+  if ((await run(`${manifest.name}: tar`, tar)) === undefined) return
   const isModule = (path) => /^dist\/[^/]+\.js$/.test(path)
   const all = manifest.exports["./*"] !== undefined
   const modules = all ? paths.filter(isModule) : exportedFiles(manifest).map(bare).filter(isModule)
@@ -87,7 +112,7 @@ const install = (one, all) => {
     if (existsSync(target)) return
     mkdirSync(dirname(target), { recursive: true })
     // a copy, not a link: Node resolves the imports of a package from the real place of its files
-    run(`copy ${manifest.name}`, ["cp", "-R", unpacked, target])
+    cpSync(unpacked, target, { recursive: true })
     for (const name of Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })) {
       const sibling = all.find((other) => other.manifest.name === name)
       if (sibling !== undefined) link(sibling, modules)
@@ -101,7 +126,7 @@ const install = (one, all) => {
   return project
 }
 
-const checkImports = (one, project) => {
+const checkImports = async (one, project) => {
   const name = one.manifest.name
   const publics = one.modules.map((path) => (path === "dist/index.js" ? name : `${name}/${path.slice(5, -3)}`))
   const internal = join(one.unpacked, "dist/internal")
@@ -120,53 +145,105 @@ for (const name of ${JSON.stringify(privates)}) await import(name).then(
 if (failed.length > 0) { console.log(failed.join("\\n")); process.exit(1) }
 `
   )
-  run(`${name}: imports of its users`, [process.execPath, join(project, "main.js")], project)
+  await run(`${name}: imports of its users`, [process.execPath, join(project, "main.js")], project)
   return publics.length
 }
 
 /** Checks that the programs of a package start where only the package is installed. */
-const checkPrograms = ({ manifest }, project) => {
+const checkPrograms = async ({ manifest }, project) => {
   for (const [program, path] of Object.entries(manifest.bin ?? {})) {
     const installed = join(project, "node_modules", manifest.name, path)
-    const said = run(`${manifest.name}: ${program} --version`, [process.execPath, installed, "--version"], project)
+    const said = await run(
+      `${manifest.name}: ${program} --version`,
+      [process.execPath, installed, "--version"],
+      project
+    )
     if (said !== undefined && said.trim() !== `${program} ${manifest.version}`)
       problems.push(`${manifest.name}: ${program} --version says ${said}`)
   }
 }
 
-/** Bundles core for browsers, where it must not need Node. Returns the size of the bundle. */
-const browserBytes = async (project) => {
+/** Adds a problem for each relative link of a document that leads out of the package, or to no file or heading of it. */
+const checkLinks = ({ manifest, unpacked }) => {
+  for (const path of readdirSync(unpacked, { recursive: true }).filter((one) => one.endsWith(".md"))) {
+    const text = readFileSync(join(unpacked, path), "utf8")
+    for (const [, link] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(link)) continue
+      const [file, anchor] = link.split("#")
+      const target = file === "" ? join(unpacked, path) : join(unpacked, dirname(path), file)
+      const isInside = target.startsWith(unpacked) && existsSync(target)
+      if (!isInside) problems.push(`${manifest.name}: ${path} links to ${link}, which is not in the package`)
+      else if (anchor !== undefined && !headings(readFileSync(target, "utf8")).includes(anchor))
+        problems.push(`${manifest.name}: ${path} links to ${link}, which has no such heading`)
+    }
+  }
+}
+
+const headings = (text) =>
+  Array.from(text.matchAll(/^#+ (.*)$/gm), ([, title]) =>
+    title
+      .toLowerCase()
+      .replace(/[^\w\- ]/g, "")
+      .replaceAll(" ", "-")
+  )
+
+/** Adds a problem if the address of the repository is missing, or differs from that of the workspace. */
+const checkRepository = ({ name, manifest }) => {
+  const { url } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")).repository
+  const { repository } = manifest
+  if (repository?.url !== url || repository.directory !== `packages/${name}`)
+    problems.push(`${manifest.name}: repository must be ${url}, with the directory packages/${name}`)
+}
+
+/** Modules that need Node, by package; `true`: all. All other modules must bundle for browsers. */
+const nodeModules = { app: true, cli: true, telemetry: ["OpenTelemetry"], testing: ["ResponsesServer"], tools: true }
+
+/** Bundles all modules of a package for browsers, except those that need Node. Returns the size of the bundle. */
+const browserBytes = async ({ name, manifest, modules }, project) => {
+  const needsNode = nodeModules[name] ?? []
+  if (needsNode === true) return 0
+  const imports = modules
+    .map((path) => (path === "dist/index.js" ? manifest.name : `${manifest.name}/${path.slice(5, -3)}`))
+    .filter((path) => !needsNode.some((one) => path.endsWith(`/${one}`)))
   const result = await build({
-    stdin: { contents: `export * from "@spindle/core"`, resolveDir: project },
+    stdin: {
+      contents: imports.map((path, index) => `export * as m${index} from "${path}"`).join("\n"),
+      resolveDir: project
+    },
     bundle: true,
     platform: "browser",
     format: "esm",
     write: false,
     minify: true,
-    logLevel: "silent"
+    logLevel: "silent",
+    // the test runner provides itself
+    external: ["vitest"]
   }).catch((error) => ({ errors: error.errors }))
   if (result.outputFiles !== undefined) return result.outputFiles[0].contents.length
   for (const { text, location } of result.errors)
-    problems.push(`@spindle/core in a browser: ${location?.file}: ${text}`)
+    problems.push(`${manifest.name} in a browser: ${location?.file}: ${text}`)
   return 0
 }
 
-const packed = packages
-  .filter(({ isPublished }) => isPublished)
-  .map(pack)
-  .filter((one) => one !== undefined)
-let modules = 0
-let bytes = 0
-for (const one of packed) {
-  run(`${one.manifest.name}: publint`, [bin("publint"), "run", one.tarball, "--strict"])
-  run(`${one.manifest.name}: attw`, [bin("attw"), one.tarball, "--profile", "esm-only", "--no-emoji"])
+rmSync(tarballs, { recursive: true, force: true })
+mkdirSync(tarballs, { recursive: true })
+const packed = (
+  await forEachPackage(
+    packages.filter(({ isPublished }) => isPublished),
+    pack
+  )
+).filter((one) => one !== undefined)
+const checked = await forEachPackage(packed, async (one) => {
+  await run(`${one.manifest.name}: publint`, [bin("publint"), "run", one.tarball, "--strict"])
+  await run(`${one.manifest.name}: attw`, [bin("attw"), one.tarball, "--profile", "esm-only", "--no-emoji"])
+  checkRepository(one)
+  checkLinks(one)
   const project = install(one, packed)
-  modules += checkImports(one, project)
-  checkPrograms(one, project)
-  if (one.name === "core") bytes = await browserBytes(project)
-}
+  const modules = await checkImports(one, project)
+  await checkPrograms(one, project)
+  return { name: one.name, modules, bytes: await browserBytes(one, project) }
+})
 rmSync(temporary, { recursive: true, force: true })
-report(
-  problems,
-  `${packed.length} packages with ${modules} public modules; core for browsers: ${Math.round(bytes / 1000)} kB minified`
-)
+const modules = checked.reduce((sum, one) => sum + one.modules, 0)
+const sizes = checked.flatMap(({ bytes, name }) => (bytes === 0 ? [] : [`${name} ${Math.round(bytes / 1000)} kB`]))
+report(problems, `${packed.length} packages with ${modules} public modules; minified for browsers: ${sizes.join(", ")}`)

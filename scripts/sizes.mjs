@@ -72,6 +72,7 @@ const checked = [
     ["src", "test", "bin"].flatMap((part) => files(`packages/${name}/${part}`, isSource))
   ),
   ...files("scripts", isSource),
+  ...files("tools", isSource),
   ...files("bench", isSource)
 ]
 for (const path of checked) {

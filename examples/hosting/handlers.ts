@@ -29,10 +29,7 @@ export const handlers = HttpApiBuilder.group(
     const open = (name: string) => Effect.catchTag(opened(name), ["AgentMismatch", "AgentNotFound"], conflict)
     return group
       .handle("list", ({ query }) =>
-        Effect.zipWith(CurrentUser, sessions.list(query), (user, page) => ({
-          ...page,
-          entries: page.entries.filter(({ sessionId }) => sessionId.startsWith(`${user}.`))
-        }))
+        Effect.flatMap(CurrentUser, (user) => sessions.list({ ...query, prefix: `${user}.` }))
       )
       .handle("create", ({ params }) =>
         Effect.flatMap(idOf(params.name), (sessionId) => sessions.create({ sessionId })).pipe(
@@ -52,6 +49,9 @@ export const handlers = HttpApiBuilder.group(
             }))
           )
         )
+      )
+      .handle("rename", ({ params, payload }) =>
+        Effect.flatMap(idOf(params.name), (sessionId) => sessions.rename(sessionId, payload.title))
       )
       .handle("delete", ({ params }) => Effect.flatMap(idOf(params.name), sessions.delete))
   })

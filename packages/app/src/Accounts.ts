@@ -1,14 +1,21 @@
 /**
- * Where the key of a model provider comes from: the environment variables that a provider names, or a command that prints
- * it.
+ * Where the key of a model provider comes from: an environment variable, a command that prints it, or the place where
+ * `spindle login` has stored it.
  *
- * `Settings` reads the variables once for each provider. The command runs when the first request needs the key, and again
- * after the provider has refused it.
+ * `Settings` decides which of them a provider has. No key is in an error, a log or a journal: keys are `Redacted`, and no
+ * message repeats what a command has printed or a file contains.
  */
-import { execFile } from "node:child_process"
+import { spawn } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import * as ApiKeys from "@spindle/openai/ApiKeys"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as Deferred from "effect/Deferred"
+import type * as Scope from "effect/Scope"
+import * as Directories from "./Directories.ts"
 
 /** Environment variables, as in `process.env`. */
 export interface Environment {
@@ -18,13 +25,21 @@ export interface Environment {
 /** The variables that can hold the key of OpenAI, the first one that is set wins. */
 export const openAiVariables: ReadonlyArray<string> = ["CODEX_API_KEY", "OPENAI_API_KEY"]
 
+/** Returns the name of the first of these variables that is set and not blank. */
+export const variableOf = (env: Environment, variables: ReadonlyArray<string>): string | undefined =>
+  variables.find((name) => (env[name]?.trim() ?? "") !== "")
+
 /** Returns the value of the first of these variables that is set and not blank. */
 export const keyOf = (env: Environment, variables: ReadonlyArray<string>): Redacted.Redacted | undefined => {
-  for (const name of variables) {
-    const value = env[name]?.trim()
-    if (value !== undefined && value !== "") return Redacted.make(value)
+  const name = variableOf(env, variables)
+  return name === undefined ? undefined : Redacted.make(env[name]!.trim())
+}
+
+/** A key cannot be had, stored or removed. The message names what was attempted, and never the key. */
+export class AccountFailed extends Schema.TaggedError<AccountFailed>()("AccountFailed", { detail: Schema.String }) {
+  override get message() {
+    return this.detail
   }
-  return undefined
 }
 
 /** A program that prints a key. */
@@ -33,32 +48,281 @@ export interface KeyCommand {
   readonly args: ReadonlyArray<string>
   readonly cwd: string
   readonly timeoutMillis: number
+  /** How old its key may become before the command runs again; 0 means until the provider refuses the key. */
+  readonly refreshMillis: number
 }
 
-/** The command that prints the key failed, or printed nothing. */
-export class NoKey extends Schema.TaggedError<NoKey>()("NoKey", { detail: Schema.String }) {
-  override get message() {
-    return this.detail
-  }
-}
+/** No key is longer than this. */
+const mostBytes = 65_536
 
-/** Runs a command and returns the key that it prints. **Interruption** ends the command. **Errors**: `NoKey`. */
+/**
+ * Runs a command and returns the key that it prints. **Interruption** ends the command with everything that it has
+ * started. **Errors**: `AccountFailed`; also when it takes too long or prints more than 64 KiB.
+ */
 export const keyFrom = ({
   args,
   command,
   cwd,
   timeoutMillis
-}: KeyCommand): Effect.Effect<Redacted.Redacted<string>, NoKey> =>
-  Effect.callback((resume) => {
-    const fail = (why: string) => resume(Effect.fail(new NoKey({ detail: `the command ${command} ${why}` })))
-    const options = { cwd, timeout: timeoutMillis, encoding: "utf8" } as const
-    const child = execFile(command, [...args], options, (error, stdout) => {
-      const key = stdout.trim()
-      if (error === null) return key === "" ? fail("printed no key") : resume(Effect.succeed(Redacted.make(key)))
-      if (error.killed === true) return fail(`did not end within ${timeoutMillis} ms`)
-      // the message of the error repeats what the command has printed
-      fail(typeof error.code === "number" ? `exited with ${error.code}` : `cannot run (${error.code ?? error.signal})`)
+}: Omit<KeyCommand, "refreshMillis">): Effect.Effect<Redacted.Redacted<string>, AccountFailed> =>
+  Effect.callback<string, AccountFailed>((resume) => {
+    const isGrouped = process.platform !== "win32"
+    const child = spawn(command, [...args], { cwd, stdio: ["ignore", "pipe", "ignore"], detached: isGrouped })
+    const fail = (why: string) => resume(Effect.fail(new AccountFailed({ detail: `the command ${command} ${why}` })))
+    const chunks: Array<Buffer> = []
+    let size = 0
+    const kill = () => {
+      child.stdout.destroy()
+      try {
+        if (child.pid !== undefined) process.kill(isGrouped ? -child.pid : child.pid, "SIGKILL")
+      } catch {
+        // it has ended already
+      }
+    }
+    const timer = setTimeout(() => {
+      fail(`did not end within ${timeoutMillis} ms`)
+      kill()
+    }, timeoutMillis)
+    child.stdout.on("data", (chunk: Buffer) => {
+      size += chunk.length
+      chunks.push(chunk)
+      if (size <= mostBytes) return
+      fail(`printed more than ${mostBytes} bytes`)
+      kill()
     })
-    child.stdin?.end()
-    return Effect.sync(() => void child.kill("SIGKILL"))
+    child.on("error", (error: NodeJS.ErrnoException) => {
+      clearTimeout(timer)
+      fail(`cannot run (${error.code ?? error.name})`)
+    })
+    child.on("close", (code, signal) => {
+      clearTimeout(timer)
+      if (code === 0) return resume(Effect.succeed(Buffer.concat(chunks).toString("utf8")))
+      fail(code === null ? `was ended by ${signal}` : `exited with ${code}`)
+    })
+    return Effect.sync(() => {
+      clearTimeout(timer)
+      kill()
+    })
+  }).pipe(
+    Effect.flatMap((printed) => {
+      const key = printed.trim()
+      if (isKey(key)) return Effect.succeed(Redacted.make(key))
+      const what = key === "" ? "printed no key" : "printed something that is not a key: it contains white space"
+      return Effect.fail(new AccountFailed({ detail: `the command ${command} ${what}` }))
+    })
+  )
+
+/** Whether a text can be sent as a key: printable ASCII without white space, as an HTTP header needs it. */
+export const isKey = (text: string): boolean => /^[\x21-\x7e]+$/.test(text)
+
+/** A place for the keys of people who have signed in, by provider. */
+export interface Store {
+  /** What it is, for people. */
+  readonly name: string
+  /** Returns the key, or undefined if there is none. */
+  readonly get: (provider: string) => Effect.Effect<Redacted.Redacted<string> | undefined, AccountFailed>
+  /** Returns the name of the store that has the key now. */
+  readonly set: (provider: string, key: Redacted.Redacted<string>) => Effect.Effect<string, AccountFailed>
+  /** Returns whether there was a key. */
+  readonly remove: (provider: string) => Effect.Effect<boolean, AccountFailed>
+}
+
+/** Which store: a file in the home, the keyring of the system, or the keyring where there is one, else the file. */
+export const storeKinds = ["file", "keyring", "auto"] as const
+/** @see {@link storeKinds} */
+export type StoreKind = (typeof storeKinds)[number]
+
+/** Returns the store of a home. */
+export const storeOf = (kind: StoreKind, home: string, load: LoadKeyring = loadKeyring): Store => {
+  const file = fileStore(home)
+  if (kind === "file") return file
+  const keyring = keyringStore(home, load)
+  return kind === "keyring" ? keyring : fallingBack(keyring, file)
+}
+
+/** The file of {@link fileStore}. */
+export const fileOf = (home: string): string => Path.join(home, "auth.json")
+
+/**
+ * Keys in `auth.json` of the home, which only its owner may read (mode 0600). It is not used while others may read it.
+ */
+export const fileStore = (home: string): Store => {
+  const file = fileOf(home)
+  const name = `the file ${file}`
+  return {
+    name,
+    get: (provider) => attempt(`cannot read the keys in ${file}`, () => fileKeyUnsafe(home, provider)),
+    set: (provider, key) =>
+      attempt(`cannot store the key in ${file}`, () => {
+        writeKeys(file, { ...readKeys(file), [provider]: Redacted.value(key) })
+        return name
+      }),
+    remove: (provider) =>
+      attempt(`cannot remove the key from ${file}`, () => {
+        const { [provider]: removed, ...rest } = readKeys(file)
+        if (removed === undefined) return false
+        if (Object.keys(rest).length > 0) writeKeys(file, rest)
+        else Fs.rmSync(file)
+        return true
+      })
+  }
+}
+
+/** Returns the key of a provider in the file. Throws an `Error` for a file that cannot be used. */
+export const fileKeyUnsafe = (home: string, provider: string): Redacted.Redacted<string> | undefined => {
+  const key = readKeys(fileOf(home))[provider]
+  return key === undefined ? undefined : Redacted.make(key)
+}
+
+const attempt = <A>(what: string, evaluate: () => A): Effect.Effect<A, AccountFailed> =>
+  Effect.try({
+    try: evaluate,
+    catch: (error) => new AccountFailed({ detail: `${what}: ${(error as Error).message}` })
+  })
+
+const KeyFile = Schema.fromJsonString(
+  Schema.Struct({ keys: Schema.Record(Schema.String, Schema.String.check(Schema.isPattern(/^[\x21-\x7e]+$/))) })
+)
+
+type Keys = { readonly [provider: string]: string }
+
+/** The keys of a file; none if it does not exist. */
+const readKeys = (file: string): Keys => {
+  let descriptor: number
+  try {
+    descriptor = Fs.openSync(file, "r")
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return {}
+    throw error
+  }
+  try {
+    const { mode, size } = Fs.fstatSync(descriptor)
+    if (process.platform !== "win32" && (mode & 0o077) !== 0) {
+      throw new Error(`other users may read it (mode ${(mode & 0o777).toString(8)}); run: chmod 600 ${file}`)
+    }
+    if (size > mostBytes) throw new Error(`it has more than ${mostBytes} bytes`)
+    const decoded = Schema.decodeUnknownExit(KeyFile)(Fs.readFileSync(descriptor, "utf8"))
+    // the error of the schema repeats the content
+    if (Exit.isFailure(decoded)) throw new Error('it is not JSON of the form { "keys": { "PROVIDER": "KEY" } }')
+    return decoded.value.keys
+  } finally {
+    Fs.closeSync(descriptor)
+  }
+}
+
+/** Replaces the file, or leaves it as it was. */
+const writeKeys = (file: string, keys: Keys): void => {
+  Directories.makeUnsafe(Path.dirname(file))
+  const next = `${file}.${process.pid}.new`
+  Fs.rmSync(next, { force: true })
+  Fs.writeFileSync(next, `${JSON.stringify({ keys }, undefined, 2)}\n`, { mode: 0o600, flag: "wx", flush: true })
+  Fs.renameSync(next, file)
+}
+
+/** What this module uses of `@napi-rs/keyring`. */
+export interface Keyring {
+  readonly AsyncEntry: new (
+    service: string,
+    account: string
+  ) => {
+    readonly getPassword: () => Promise<string | null>
+    readonly setPassword: (password: string) => Promise<void>
+    readonly deletePassword: () => Promise<boolean>
+  }
+}
+
+/** Loads the optional library. */
+export type LoadKeyring = () => Promise<Keyring>
+
+/** A name that the bundler does not resolve: the library need not be installed. */
+const keyringModule: string = "@napi-rs/keyring"
+
+const loadKeyring: LoadKeyring = () => import(keyringModule) as Promise<Keyring>
+
+/** How long a keyring may take; it may ask a person to unlock it. */
+const keyringLimit = "60 seconds"
+
+/**
+ * Keys in the keyring of the system, through the optional library `@napi-rs/keyring`, which is loaded when the first key is
+ * needed. Each home has its own keys.
+ */
+export const keyringStore = (home: string, load: LoadKeyring = loadKeyring): Store => {
+  const use = <A>(provider: string, of: (entry: InstanceType<Keyring["AsyncEntry"]>) => Promise<A>) =>
+    Effect.tryPromise({
+      try: load,
+      catch: () =>
+        new AccountFailed({
+          detail:
+            `the keyring needs the library ${keyringModule}, which is not installed: ` +
+            `npm install -g ${keyringModule}, or set cli_auth_credentials_store = "file"`
+        })
+    }).pipe(
+      Effect.flatMap(({ AsyncEntry }) =>
+        Effect.tryPromise({
+          try: async () => of(new AsyncEntry("spindle", `${provider} ${home}`)),
+          catch: (error) =>
+            new AccountFailed({ detail: `the keyring of this system cannot be used: ${(error as Error).message}` })
+        })
+      ),
+      Effect.timeoutOrElse({
+        duration: keyringLimit,
+        orElse: () => Effect.fail(new AccountFailed({ detail: `the keyring did not reply within ${keyringLimit}` }))
+      })
+    )
+  const name = "the keyring of this system"
+  return {
+    name,
+    get: (provider) =>
+      Effect.map(
+        use(provider, (entry) => entry.getPassword()),
+        (key) => (key === null ? undefined : Redacted.make(key))
+      ),
+    set: (provider, key) =>
+      Effect.as(
+        use(provider, (entry) => entry.setPassword(Redacted.value(key))),
+        name
+      ),
+    remove: (provider) => use(provider, (entry) => entry.deletePassword())
+  }
+}
+
+/** The first store where it can be used, else the second. A key in either is found, and removed from both. */
+const fallingBack = (first: Store, second: Store): Store => ({
+  name: `${first.name} or ${second.name}`,
+  get: (provider) =>
+    Effect.flatMap(
+      Effect.catch(first.get(provider), () => Effect.undefined),
+      (key) => (key === undefined ? second.get(provider) : Effect.succeed(key))
+    ),
+  set: (provider, key) => Effect.catch(first.set(provider, key), () => second.set(provider, key)),
+  remove: (provider) =>
+    Effect.map(
+      Effect.all([Effect.catch(first.remove(provider), () => Effect.succeed(false)), second.remove(provider)]),
+      ([one, other]) => one || other
+    )
+})
+
+/** Returns the stored key of a provider. **Errors**: `AccountFailed`; also when there is none. */
+export const storedKey = (store: Store, provider: string): Effect.Effect<Redacted.Redacted<string>, AccountFailed> =>
+  Effect.flatMap(store.get(provider), (key) =>
+    key === undefined
+      ? Effect.fail(new AccountFailed({ detail: `${store.name} has none; to sign in, run: spindle login --help` }))
+      : Effect.succeed(key)
+  )
+
+/**
+ * A key that all models of a provider share. What asks for it, such as a command, ends with the scope.
+ */
+export const shared = (
+  ask: Effect.Effect<Redacted.Redacted<string>, AccountFailed>,
+  refreshMillis: number
+): Effect.Effect<ApiKeys.ApiKeys, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const closed = yield* Effect.acquireRelease(Deferred.make<never, AccountFailed>(), (deferred) =>
+      Deferred.fail(deferred, new AccountFailed({ detail: "the program ends" }))
+    )
+    return yield* ApiKeys.make(
+      Effect.raceFirst(ask, Deferred.await(closed)),
+      refreshMillis === 0 ? {} : { maxAge: refreshMillis }
+    )
   })

@@ -47,15 +47,18 @@ import type * as Scope from "effect/Scope"
 import type * as HttpClient from "effect/http/HttpClient"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as CodingAgent from "./CodingAgent.ts"
+import * as Connectors from "./connectors/Connectors.ts"
 import * as HookCommands from "./HookCommands.ts"
 import * as HookSettings from "./hooks/HookSettings.ts"
 import * as Instructions from "./Instructions.ts"
+import * as McpLogins from "./mcp/McpLogins.ts"
 import * as Models from "./Models.ts"
 import * as PatchCommand from "./PatchCommand.ts"
 import * as RuleFiles from "./RuleFiles.ts"
 import * as SessionLease from "./SessionLease.ts"
 import type * as Settings from "./Settings.ts"
-import { policiesOf } from "./settings/sandbox.ts"
+import * as NetworkProxy from "./sandbox/NetworkProxy.ts"
+import { networkIn, policiesOf } from "./settings/sandbox.ts"
 import * as Skills from "./Skills.ts"
 import * as Undo from "./tasks/UndoTask.ts"
 import * as Tracing from "./Tracing.ts"
@@ -91,7 +94,7 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E | McpFail
       Layer.mergeAll(
         Models.layer(options.settings, options.serveScripted),
         tools(options).pipe(
-          Layer.provideMerge(sandbox),
+          Layer.provideMerge(sandboxFor(options.settings.home)),
           Layer.provideMerge(processesFor(options.settings, process.env))
         ),
         journals(options.settings.home),
@@ -100,11 +103,16 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E | McpFail
         snapshots(options.settings.home)
       )
     ),
-    Layer.provideMerge(Tracing.layer(options.settings.telemetry, options.tracing))
+    Layer.provideMerge(Tracing.layer(options.settings, options.tracing))
   )
 
-/** The sandbox of this machine. */
-export const sandbox = Sandbox.layer({ platform: process.platform, architecture: process.arch })
+/** The sandbox of this machine, with a network proxy whose sockets are below a home. */
+export const sandboxFor = (home: string) =>
+  Sandbox.layer({
+    platform: process.platform,
+    architecture: process.arch,
+    proxy: NetworkProxy.make({ directory: home, node: process.execPath })
+  })
 
 /** The tools, under the policies of the settings. Where there is no sandbox, each command was approved before it runs. */
 const tools = ({ cwd, settings }: CodingAgent.Options) =>
@@ -114,10 +122,21 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
       const { commands, patches } = policiesOf(settings.sandboxMode, settings.sandbox, cwd)
       const { approval } = yield* CodingAgent.approvalsOf({ cwd, settings })
       const sandbox = isSandboxed ? commands : fullAccess
+      const scratch = sandbox._tag === "WorkspaceWrite" ? sandbox.scratch : []
+      const commandJournals = yield* Effect.try({
+        try: () => PatchCommand.journalsUnsafe(settings.home, scratch),
+        catch: (error) => error as Error
+      }).pipe(
+        Effect.catch(({ message }) =>
+          Effect.as(Effect.logWarning(`patches of scripts are not part of the diff of a turn: ${message}`), undefined)
+        )
+      )
       const coding = CodingTools.layer({
         cwd,
+        commandJournals,
         approval,
         login: settings.commands.allowsLoginShell,
+        maxPollMillis: settings.commands.maxPollMillis,
         journals: Path.join(settings.home, "patches"),
         bin: PatchCommand.isInstalled(settings.home) ? PatchCommand.directoryOf(settings.home) : undefined,
         sandbox: { commands: sandbox, patches }
@@ -134,7 +153,11 @@ const mcp = ({ cwd, settings, tracing }: Pick<Options<never>, "cwd" | "settings"
     approval: settings.sandboxMode === "danger-full-access" && settings.approvalPolicy !== "untrusted" ? "allow" : "ask"
   }).pipe(
     Layer.provideMerge(
-      McpServers.layer({ variables: process.env, program: { name: "spindle", version: tracing.version } })
+      McpServers.layer({
+        variables: process.env,
+        program: { name: "spindle", version: tracing.version },
+        grants: McpLogins.grants(settings.home)
+      })
     ),
     Layer.merge(
       Layer.provide(Layer.effect(TurnHeaders)(TurnMetadata.make({ cwd, sandbox: settings.sandboxMode })), Git.layer)
@@ -159,7 +182,7 @@ const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, n
           ["cwd", cwd],
           ["approval_policy", nameOf(settings.approvalPolicy)],
           ["sandbox_mode", settings.sandboxMode],
-          ["network_access", hasNetwork(settings) ? "enabled" : "restricted"],
+          ...networkOf(settings),
           ["shell", Path.basename(shell)],
           ...Instructions.dateOf(now)
         ]
@@ -167,21 +190,39 @@ const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, n
     )
   )
 
-const hasNetwork = ({ sandbox, sandboxMode }: Settings.Settings): boolean =>
-  sandboxMode === "danger-full-access" || (sandboxMode === "workspace-write" && sandbox.network)
+const networkOf = ({ sandbox, sandboxMode }: Settings.Settings): ReadonlyArray<readonly [string, string]> => {
+  const network = networkIn(sandboxMode, sandbox)
+  if (typeof network === "boolean") return [["network_access", network ? "enabled" : "restricted"]]
+  const { allowed, denied } = network
+  return [
+    ["network_access", "restricted"],
+    ["allowed_hosts", allowed.join(" ")],
+    ...(denied.length === 0 ? [] : [["denied_hosts", denied.join(" ")] as const])
+  ]
+}
 
-/** The skills that a prompt names, and the commands that the configuration names as hooks. */
-const hooks = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem | Processes> =>
+/** The skills and apps that a prompt names, and the commands that the configuration names as hooks. */
+const hooks = ({
+  cwd,
+  settings
+}: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem | Processes | McpTools.McpTools> =>
   Layer.unwrap(
     Effect.gen(function* () {
       const found = yield* HookSettings.load(settings, cwd)
       const { home, model } = settings
       const approvalPolicy = nameOf(settings.approvalPolicy)
       const shell = yield* ExecCommand.defaultShell
-      const skills = Skills.hooks(placesOf(settings, cwd))
-      if (found.handlers.length === 0 && found.problems.length === 0) return Hooks.layer(skills)
+      const places = placesOf(settings, cwd)
+      const hasApps = settings.mcpServers.some(({ apps }) => apps === true)
+      const skills = Skills.hooks(places)
+      const own = hasApps ? Hooks.combine(skills, Connectors.hooks(places)) : skills
+      if (found.handlers.length === 0 && found.problems.length === 0) return Hooks.layer(own)
       const commands = HookCommands.make({ settings: found, cwd, home, shell, model, approvalPolicy })
-      return Hooks.layer(Hooks.combine(skills, commands))
+      const interruptHookLimit = HookSettings.interruptLimitMillis(found)
+      return Layer.merge(
+        Hooks.layer(Hooks.combine(own, commands)),
+        Layer.succeed(SessionConfig, { ...defaults, interruptHookLimit })
+      )
     })
   )
 
@@ -255,7 +296,8 @@ export const open = (
     const groups = yield* ProcessGroups.ProcessGroups
     const servers = yield* McpServers.McpServers
     const killTargets = () => [...groups.killTargets(), ...servers.pids().map((pid) => -pid)]
-    const turns = settings.snapshots ? yield* TurnSnapshots.make(cwd) : undefined
+    const known = yield* Models.KnownModels
+    const turns = settings.features.isEnabled("undo") ? yield* TurnSnapshots.make(cwd) : undefined
     let from = 0
     const onEvent = (event: SessionEvent) => {
       if (from === 0 && isRecord(event)) from = event.seq
@@ -273,9 +315,9 @@ export const open = (
       CodingAgent.withLimits(settings),
       Effect.provideService(CurrentTurnContext, () => turnContext(settings, cwd)),
       Effect.provideService(SessionConfig, {
-        ...defaults,
+        ...(yield* SessionConfig),
         ...retriesOf(settings),
-        compactFromTokens: settings.modelSizes.get(settings.model)?.compactFromTokens
+        compactFromTokens: known(settings.model)?.compactFromTokens
       })
     )
     // the session is leased now: no other process works on its snapshots

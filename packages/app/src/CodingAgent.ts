@@ -1,5 +1,5 @@
 /**
- * The agent of this application: a coding agent. With `features.multi_agent` it can start other agents.
+ * The agent of this application: a coding agent. With the feature `multi_agent` it can start other agents.
  */
 import * as Agent from "@spindle/core/Agent"
 import * as CompactTask from "@spindle/core/CompactTask"
@@ -10,7 +10,7 @@ import * as Limits from "@spindle/delegate/Limits"
 import type * as SubAgents from "@spindle/delegate/SubAgents"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
 import type { Git } from "@spindle/tools/Git"
-import * as McpTools from "@spindle/mcp/McpTools"
+import type * as McpTools from "@spindle/mcp/McpTools"
 import { Sandbox, type SandboxUnavailable } from "@spindle/tools/Sandbox"
 import type { Snapshots } from "@spindle/tools/Snapshots"
 import * as CodingTools from "@spindle/tools/CodingTools"
@@ -21,11 +21,13 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
+import * as Connectors from "./connectors/Connectors.ts"
 import { type MakeModel, NamedModels } from "./Models.ts"
 import * as ReviewTask from "./tasks/ReviewTask.ts"
 import * as UndoTask from "./tasks/UndoTask.ts"
 import type { AgentRole, AgentSettings } from "./settings/agents.ts"
 import * as RuleFiles from "./RuleFiles.ts"
+import { networkIn } from "./settings/sandbox.ts"
 import type * as Settings from "./Settings.ts"
 import * as UserShellTask from "./tasks/UserShellTask.ts"
 
@@ -68,7 +70,7 @@ interface Common {
   readonly instructions: string
   readonly policies: Agent.Policies<OwnTools>
   readonly agents: AgentSettings
-  readonly sources: ReadonlyArray<typeof McpTools.source>
+  readonly sources: ReadonlyArray<typeof Connectors.source>
   readonly tasks: ReturnType<typeof tasksIn>
 }
 
@@ -81,7 +83,7 @@ export const approvalsOf = Effect.fnUntraced(function* ({ cwd, settings }: Optio
   const approval: CommandApproval.Options = {
     policy: settings.approvalPolicy,
     containment: contained(isConfined),
-    sandbox: allowedBy(sandboxMode, isConfined),
+    sandbox: allowedBy(settings, isConfined),
     rules: () => RuleFiles.read({ home: settings.home, cwd }).rules
   }
   return { approval, patches: contained(isConfined && sandboxMode === "workspace-write") } as const
@@ -92,7 +94,7 @@ const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
   const parts: Common = {
     instructions: settings.instructions ?? instructions(cwd),
     agents: settings.agents ?? noAgents,
-    sources: settings.mcpServers.length === 0 ? [] : [McpTools.source],
+    sources: settings.mcpServers.length === 0 ? [] : [Connectors.source],
     tasks: tasksIn(cwd),
     policies: {
       ...CodingTools.policies({ approval, patches, cwd }),
@@ -104,10 +106,14 @@ const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
 })
 
 /** What the sandbox allows, in words for the person who is asked. */
-const allowedBy = (mode: Settings.SandboxMode, isConfined: boolean): string | undefined => {
-  if (mode === "danger-full-access") return undefined
+const allowedBy = ({ sandbox, sandboxMode }: Settings.Settings, isConfined: boolean): string | undefined => {
+  if (sandboxMode === "danger-full-access") return undefined
   if (!isConfined) return "there is none: the command can do what you can"
-  return mode === "read-only" ? "it lets commands read" : "it lets commands read, and write in the project"
+  const network = networkIn(sandboxMode, sandbox)
+  const hosts =
+    typeof network === "boolean" || network.allowed.length === 0 ? [] : [`reach ${network.allowed.join(", ")}`]
+  const write = sandboxMode === "read-only" ? [] : ["write in the project"]
+  return ["it lets commands read", ...write, ...hosts].join(", and ")
 }
 
 /** The tasks that a client may start by name. */
@@ -140,9 +146,9 @@ const choicesOf = ({ models, roles }: AgentSettings) => ({
 
 const agentOf = (options: Options): Effect.Effect<Agent.Agent<Needs>, never, Sandbox> =>
   Effect.map(common(options), (parts) => {
-    const { agents, hasJsRepl } = options.settings
+    const { agents, features } = options.settings
     const agent = agents === undefined ? alone(parts) : leading(parts)
-    return hasJsRepl ? agent : Agent.withoutTools(agent, JsRepl.names)
+    return features.isEnabled("js_repl") ? agent : Agent.withoutTools(agent, JsRepl.names)
   })
 
 /** The agent of the session. */

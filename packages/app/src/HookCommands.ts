@@ -6,8 +6,9 @@
  *                                                       (each within its limit)    (in the order of declaration)
  * ```
  *
- * A command is a process of its turn: an abort ends it, and whatever it leaves running ends with it. In a session that an
- * agent started, `SubagentStart` and `SubagentStop` take the place of `SessionStart` and `Stop`.
+ * A command is a process of its turn: an abort ends it, and whatever it leaves running ends with it. One of `Interrupt`
+ * runs after the abort. In a session that an agent started, `SubagentStart` and `SubagentStop` take the place of
+ * `SessionStart` and `Stop`.
  */
 import * as Fs from "node:fs/promises"
 import * as Os from "node:os"
@@ -139,8 +140,29 @@ export const make = (options: Options): Hooks.Hooks<never, Needs> => {
             return reasons.length === 0 ? {} : { continueWith: reasons.join("\n\n") }
           }
         )
-      )
+      ),
+    interrupt: (_, reason) => decide({ event: "Interrupt", subject: reason, fields: { reason } }, () => undefined),
+    notification: (_, notification) => {
+      const { message, more, type } = readNotification(notification)
+      const fields = { notification_type: type, message, ...more }
+      return decide({ event: "Notification", subject: type, fields }, () => undefined)
+    }
   }
+}
+
+/** The type of a notification, in the words of the reference, a line for people, and the fields that only this type has. */
+const readNotification = (
+  notification: Hooks.Notification
+): { readonly type: string; readonly message: string; readonly more: object } => {
+  if (notification._tag === "TurnCompletes") {
+    const more = { last_assistant_message: notification.lastMessage ?? null }
+    return { type: "agent-turn-complete", message: "the turn is complete", more }
+  }
+  const { kind, payload, tool } = notification.question
+  const more = { tool_name: tool ?? kind, tool_input: payload }
+  return kind === "question" || kind === "elicitation"
+    ? { type: "user-input-requested", message: "the agent waits for an answer", more }
+    : { type: "approval-requested", message: `the agent waits for approval: ${tool ?? kind}`, more }
 }
 
 const isChild = (turn: Turn): boolean => turn.session.path.length > 1

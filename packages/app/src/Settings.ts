@@ -12,13 +12,16 @@ import type { ServerConfig } from "@spindle/mcp/ServerConfig"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import * as Accounts from "./Accounts.ts"
+import type * as Accounts from "./Accounts.ts"
+import * as Features from "./Features.ts"
 import type { Places } from "./Instructions.ts"
 import * as AgentSettings from "./settings/agents.ts"
 import * as Catalog from "./settings/catalog.ts"
 import * as CommandSettings from "./settings/commands.ts"
+import * as Providers from "./settings/providers.ts"
+import type { Account, Provider, ServerProvider } from "./settings/providers.ts"
+import { refuse, SettingsInvalid } from "./settings/reason.ts"
 import * as SandboxSettings from "./settings/sandbox.ts"
 import type { Files } from "./settings/files.ts"
 import * as McpSettings from "./settings/mcp.ts"
@@ -40,85 +43,9 @@ export interface Granular extends ApprovalPolicies.Granular {
   readonly permissions: boolean
 }
 
+export type { Account, Provider, ServerProvider } from "./settings/providers.ts"
+export { Reason, SettingsInvalid } from "./settings/reason.ts"
 export { type SandboxMode, sandboxModes } from "./settings/sandbox.ts"
-
-/**
- * What is wrong with a configuration. `source` is the file or flag at fault. For a wrong type in a file it ends in
- * `:line:column`; both count from 1.
- */
-export const Reason = Schema.Union([
-  Schema.TaggedStruct("Unreadable", {
-    source: Schema.String,
-    line: Schema.optionalKey(Schema.Finite),
-    column: Schema.optionalKey(Schema.Finite),
-    detail: Schema.String
-  }),
-  Schema.TaggedStruct("WrongType", { source: Schema.String, key: Schema.String, expected: Schema.String }),
-  Schema.TaggedStruct("UnknownProvider", { name: Schema.String, known: Schema.Array(Schema.String) }),
-  Schema.TaggedStruct("MissingBaseUrl", { provider: Schema.String }),
-  Schema.TaggedStruct("MissingKey", { provider: Schema.String, variables: Schema.Array(Schema.String) }),
-  Schema.TaggedStruct("WireApiNotSupported", { provider: Schema.String, wireApi: Schema.String }),
-  Schema.TaggedStruct("UnusedKeys", { keys: Schema.Array(Schema.String) }),
-  Schema.TaggedStruct("NothingConfigured", { configFile: Schema.String })
-])
-/** @see {@link Reason} */
-export type Reason = typeof Reason.Type
-
-/** The configuration cannot be used. Trying again helps only after it was changed. */
-export class SettingsInvalid extends Schema.TaggedError<SettingsInvalid>()("SettingsInvalid", { reason: Reason }) {
-  override get message() {
-    return describe(this.reason)
-  }
-}
-
-const describe = (reason: Reason): string => {
-  switch (reason._tag) {
-    case "Unreadable": {
-      const place = reason.line === undefined ? "" : `:${reason.line}:${reason.column}`
-      return `cannot read the configuration ${reason.source}${place}: ${reason.detail}`
-    }
-    case "WrongType":
-      return `${reason.source}: ${reason.key} must be ${reason.expected}`
-    case "UnknownProvider":
-      return `unknown model provider "${reason.name}"; known providers: ${reason.known.join(", ")}`
-    case "MissingBaseUrl":
-      return `model provider "${reason.provider}" has no base_url (set model_providers.${reason.provider}.base_url)`
-    case "MissingKey":
-      return `no key for model provider "${reason.provider}": set ${reason.variables.join(" or ")}`
-    case "WireApiNotSupported":
-      return `model provider "${reason.provider}": wire_api "${reason.wireApi}" is not supported, only "responses" and "chat" are`
-    case "UnusedKeys":
-      return `these keys of the configuration have no effect: ${reason.keys.join(", ")}`
-    case "NothingConfigured":
-      return (
-        `No model is configured. Set OPENAI_API_KEY, or model_provider in ${reason.configFile}. ` +
-        "To try it without one: spindle demo"
-      )
-  }
-}
-
-/**
- * A server that speaks the Responses API or the chat completions API. `requestRetries` and `streamRetries` count how
- * often a request is repeated.
- */
-export interface ServerProvider {
-  readonly _tag: "Responses" | "ChatCompletions"
-  readonly id: string
-  readonly name: string
-  readonly baseUrl: string
-  /** Without a key, requests carry no authorization. */
-  readonly key: Redacted.Redacted | undefined
-  /** Prints the key, in place of `key`. */
-  readonly keyCommand: Accounts.KeyCommand | undefined
-  readonly headers: ReadonlyArray<readonly [name: string, value: Redacted.Redacted]>
-  readonly query: ReadonlyArray<readonly [name: string, value: string]>
-  readonly requestRetries: number
-  readonly streamRetries: number
-  readonly idleTimeoutMillis: number
-}
-
-/** What answers model requests: a server, or a script. */
-export type Provider = ServerProvider | { readonly _tag: "Scripted" }
 
 /** The configuration in force. */
 export interface Settings {
@@ -131,14 +58,16 @@ export interface Settings {
   readonly sandbox: SandboxSettings.SandboxSettings
   readonly reasoningEffort: string | undefined
   readonly reasoningSummary: string | undefined
+  /** How many tokens a response may have, for providers that want to be told. */
+  readonly maxOutputTokens: number | undefined
   /** How the provider searches the web; undefined if it does not. */
   readonly webSearch: "cached" | "live" | undefined
   /** The directory of `config.toml` and of the person's own instructions, prompts and skills; absolute. */
   readonly configDirectory: string
   /** Which files of a project are instructions; see `Instructions.Places`. */
   readonly projectDoc: Pick<Places, "fallbackNames" | "maxBytes" | "rootMarkers">
-  /** How much models can read, by name. */
-  readonly modelSizes: ReadonlyMap<string, Catalog.ModelSize>
+  /** What is known about models. */
+  readonly catalog: Catalog.Catalog
   /** The table `[hooks]` and the file that has it; see `HookSettings`. */
   readonly hooks: { readonly source: string; readonly table: unknown } | undefined
   /** The content of `model_instructions_file`. */
@@ -148,12 +77,7 @@ export interface Settings {
   readonly commands: CommandSettings.CommandSettings
   /** The MCP servers that are enabled. */
   readonly mcpServers: ReadonlyArray<ServerConfig>
-  /** Whether turns take snapshots of the files, so that they can be undone. */
-  readonly snapshots: boolean
-  /** Whether the provider compacts conversations at its endpoint for that. */
-  readonly hasCompactEndpoint: boolean
-  /** Whether the model has a JavaScript kernel. */
-  readonly hasJsRepl: boolean
+  readonly features: Features.Features
   /** What the configuration says and this program does not do. */
   readonly warnings: ReadonlyArray<string>
   /** Where traces and metrics go; undefined if they go nowhere. */
@@ -175,11 +99,13 @@ export interface Sources {
     /** Absolute directories that commands may write, too. */
     readonly addedDirectories?: ReadonlyArray<string> | undefined
     readonly telemetry?: boolean | undefined
+    /** Features to switch on or off, by name. */
+    readonly features?: { readonly [name: string]: boolean } | undefined
   }
 }
 
 /** The model to use if none is configured. */
-export const defaultModel = "gpt-5"
+const defaultModelOf = ({ _tag }: ServerProvider): string => (_tag === "Messages" ? "claude-sonnet-4-5" : "gpt-5")
 
 /**
  * Returns the directory of the journals: `$SPINDLE_HOME`, else `~/.spindle`. It may not exist yet. It is never
@@ -251,27 +177,64 @@ export const mcpServers = (
     return { file, text: layer.text ?? "", isForeign, servers: readMcp(Table.make([layer], wrongType), file) }
   })
 
-const refuse = (reason: Reason): never => {
-  throw new SettingsInvalid({ reason })
-}
+/**
+ * Reads the account of `provider`, by default that of the configuration. No model has to be configured. **Errors**:
+ * `SettingsInvalid`.
+ */
+export const account = (
+  sources: Pick<Sources, "config" | "env" | "homeDirectory"> & { readonly provider: string | undefined }
+): Effect.Effect<Account, SettingsInvalid> =>
+  attempt(() => {
+    const { file, table } = writtenOf({ ...sources, flags: {} })
+    return Providers.accountOf({ env: sources.env, table, file, home: home(sources) }, sources.provider)
+  })
+
+/** Reads the features. No model has to be configured. **Errors**: `SettingsInvalid`. */
+export const features = (
+  sources: Pick<Sources, "config" | "env" | "flags" | "homeDirectory">
+): Effect.Effect<Features.Features, SettingsInvalid> => attempt(() => Features.read(writtenOf(sources).table))
 
 const wrongType = (source: string, key: string, expected: string) =>
   refuse({ _tag: "WrongType", source, key, expected })
 
-const read = (sources: Sources): Settings => {
+/** The tables of the command line and of the file, one by one and as one. */
+const writtenOf = (sources: Pick<Sources, "config" | "env" | "flags" | "homeDirectory">) => {
   const directory = configDirectory(sources)
   const file = Path.join(directory, "config.toml")
   const written = [{ source: "--config", table: Table.overrides(sources.config) }, fileLayer(file)]
   const layers = [written[0]!, ...profileLayer(written, file), written[1]!]
-  const table = Table.make([flagLayer(sources.flags), ...layers], wrongType)
-  const provider = readProvider(sources, table, file)
-  const model = provider._tag === "Scripted" ? "scripted" : (table.text("model") ?? defaultModel)
-  const hasAgents = table.flag("features.multi_agent") === true
+  return { directory, file, written, table: Table.make([flagLayer(sources.flags), ...layers], wrongType) }
+}
+
+const read = (sources: Sources): Settings => {
+  const { directory, file, table, written } = writtenOf(sources)
+  const provider: Provider =
+    // no model is asked
+    sources.command === "sandbox"
+      ? { _tag: "Scripted" }
+      : Providers.read({ env: sources.env, isDemo: sources.command === "demo", table, file, home: home(sources) })
+  const model = provider._tag === "Scripted" ? "scripted" : (table.text("model") ?? defaultModelOf(provider))
+  const features = Features.read(table)
   const telemetry = TelemetrySettings.read({ table, env: sources.env, isAsked: sources.flags.telemetry === true })
   const standard = standardOf(sources.command, provider)
+  const catalog = Catalog.make({
+    table,
+    files: filesOf(directory),
+    model,
+    provider: provider._tag === "Scripted" || !provider.isBuiltIn ? undefined : provider.id
+  })
+  const effort = Catalog.effortWarning(catalog, model, table.text("model_reasoning_effort"))
   const unused = UnusedKeys.of(written)
-  if (sources.isStrict === true && unused.length > 0) refuse({ _tag: "UnusedKeys", keys: unused })
-  const warnings = unused.length === 0 ? [] : [`these keys of the configuration have no effect: ${unused.join(", ")}`]
+  const unknown = [...unused, ...features.unknown.map((name) => `features.${name}`)]
+  if (sources.isStrict === true && unknown.length > 0) refuse({ _tag: "UnusedKeys", keys: unknown })
+  const warnings = [
+    ...(unused.length === 0 ? [] : [`these keys of the configuration have no effect: ${unused.join(", ")}`]),
+    ...(features.unknown.length === 0
+      ? []
+      : [`unknown features: ${features.unknown.join(", ")} (see spindle features list)`]),
+    ...features.warnings,
+    ...(effort === undefined ? [] : [effort])
+  ]
   return {
     home: home(sources),
     provider,
@@ -283,10 +246,12 @@ const read = (sources: Sources): Settings => {
       env: sources.env,
       directory,
       protectedPaths: [home(sources), directory],
-      added: sources.flags.addedDirectories ?? []
+      added: sources.flags.addedDirectories ?? [],
+      wrong: (key, expected) => wrongType(file, key, expected)
     }),
     reasoningEffort: table.text("model_reasoning_effort"),
     reasoningSummary: table.text("model_reasoning_summary"),
+    maxOutputTokens: table.count("model_max_output_tokens"),
     webSearch: webSearchOf(table.choice("web_search", ["disabled", "cached", "live"])),
     configDirectory: directory,
     projectDoc: {
@@ -294,10 +259,10 @@ const read = (sources: Sources): Settings => {
       fallbackNames: table.list("project_doc_fallback_filenames") ?? [],
       rootMarkers: table.list("project_root_markers") ?? [".git"]
     },
-    modelSizes: Catalog.sizes(table, filesOf(directory), model),
+    catalog,
     hooks: table.value("hooks") === undefined ? undefined : { source: file, table: table.value("hooks") },
     instructions: filesOf(directory).text(table, "model_instructions_file"),
-    agents: hasAgents
+    agents: features.isEnabled("multi_agent")
       ? AgentSettings.read({
           table,
           files: filesOf(directory),
@@ -306,15 +271,11 @@ const read = (sources: Sources): Settings => {
       : undefined,
     commands: CommandSettings.read(table),
     mcpServers: readMcp(table, file).flatMap(({ isEnabled, server }) => (isEnabled ? [server] : [])),
-    snapshots: table.flag("features.undo") ?? true,
-    hasCompactEndpoint: table.flag("features.remote_compaction") ?? isOpenAi(provider),
-    hasJsRepl: table.flag("features.js_repl") ?? false,
+    features,
     warnings,
     telemetry
   }
 }
-
-const isOpenAi = (provider: Provider): boolean => provider._tag === "Responses" && provider.id === "openai"
 
 const webSearchOf = (mode: "disabled" | Settings["webSearch"]) => (mode === "disabled" ? undefined : mode)
 
@@ -352,7 +313,8 @@ const flagLayer = (flags: Sources["flags"]): Table.Layer => ({
     Object.entries({
       model: flags.model,
       approval_policy: flags.approvalPolicy,
-      sandbox_mode: flags.sandboxMode
+      sandbox_mode: flags.sandboxMode,
+      features: flags.features
     }).filter(([, value]) => value !== undefined)
   )
 })
@@ -423,87 +385,3 @@ const filesOf = (directory: string): Files => {
     }
   }
 }
-
-const readProvider = (sources: Sources, table: Table.Settings, file: string): Provider => {
-  // no model is asked
-  if (sources.command === "sandbox") return { _tag: "Scripted" }
-  const ownNames = table.keys("model_providers")
-  const chosen = table.text("model_provider")
-  const variables = Accounts.openAiVariables
-  const key = Accounts.keyOf(sources.env, variables)
-  const baseUrl = table.url("openai_base_url")
-  if (chosen === undefined && key === undefined && baseUrl === undefined) {
-    return sources.command === "demo" ? { _tag: "Scripted" } : refuse({ _tag: "NothingConfigured", configFile: file })
-  }
-  const id = chosen ?? "openai"
-  // a table without a base URL only sets the limits of the built-in provider
-  if (ownNames.includes(id) && (id !== "openai" || table.url(["model_providers.openai", "base_url"]) !== undefined)) {
-    return ownProvider(sources, table, id)
-  }
-  if (id === "scripted") return { _tag: "Scripted" }
-  if (id !== "openai") return refuse({ _tag: "UnknownProvider", name: id, known: ["openai", "scripted", ...ownNames] })
-  if (key === undefined && baseUrl === undefined) return refuse({ _tag: "MissingKey", provider: id, variables })
-  return {
-    _tag: "Responses",
-    id,
-    name: "OpenAI",
-    baseUrl: baseUrl ?? "https://api.openai.com/v1",
-    key,
-    keyCommand: undefined,
-    headers: [],
-    query: [],
-    ...limits(table, `model_providers.${id}`)
-  }
-}
-
-const wireApis: ReadonlyMap<string, ServerProvider["_tag"]> = new Map([
-  ["responses", "Responses"],
-  ["chat", "ChatCompletions"]
-])
-
-const ownProvider = (sources: Sources, table: Table.Settings, id: string): ServerProvider => {
-  const at = `model_providers.${id}`
-  const wireApi = table.text([at, "wire_api"]) ?? "responses"
-  const api = wireApis.get(wireApi) ?? refuse({ _tag: "WireApiNotSupported", provider: id, wireApi })
-  const variable = table.text([at, "env_key"])
-  const token = table.text([at, "experimental_bearer_token"])
-  const keyCommand = keyCommandOf(table, at, configDirectory(sources))
-  const fromVariable = variable === undefined ? undefined : Accounts.keyOf(sources.env, [variable])
-  const key = fromVariable ?? (token === undefined ? undefined : Redacted.make(token))
-  if (variable !== undefined && key === undefined && keyCommand === undefined) {
-    refuse({ _tag: "MissingKey", provider: id, variables: [variable] })
-  }
-  const fromEnv = table.texts([at, "env_http_headers"]).flatMap(([name, from]): typeof headers => {
-    const value = Accounts.keyOf(sources.env, [from])
-    return value === undefined ? [] : [[name, value]]
-  })
-  const headers = table.texts([at, "http_headers"]).map(([name, value]) => [name, Redacted.make(value)] as const)
-  return {
-    _tag: api,
-    id,
-    name: table.text([at, "name"]) ?? id,
-    baseUrl: table.url([at, "base_url"]) ?? refuse({ _tag: "MissingBaseUrl", provider: id }),
-    key,
-    keyCommand: key === undefined ? keyCommand : undefined,
-    headers: [...headers, ...fromEnv],
-    query: table.texts([at, "query_params"]),
-    ...limits(table, at)
-  }
-}
-
-const keyCommandOf = (table: Table.Settings, at: string, directory: string): Accounts.KeyCommand | undefined => {
-  const command = table.text([at, "auth", "command"])
-  if (command === undefined) return undefined
-  return {
-    command,
-    args: table.list([at, "auth", "args"]) ?? [],
-    cwd: Path.resolve(directory, table.text([at, "auth", "cwd"]) ?? "."),
-    timeoutMillis: Math.max(1, table.count([at, "auth", "timeout_ms"]) ?? 5_000)
-  }
-}
-
-const limits = (table: Table.Settings, at: string) => ({
-  requestRetries: table.count([at, "request_max_retries"]) ?? 4,
-  streamRetries: table.count([at, "stream_max_retries"]) ?? 5,
-  idleTimeoutMillis: table.count([at, "stream_idle_timeout_ms"]) ?? 300_000
-})

@@ -27,11 +27,15 @@ export const initial = (id: SubmissionId): SubmissionState => ({ id, turnId: und
 /** The end of a submission whose session ended first. */
 export const lost: End = { isCompleted: false, lastMessage: undefined, failure: "the session ended before the turn" }
 
+const withdrawn: End = { isCompleted: false, lastMessage: undefined, failure: "the input was withdrawn" }
+
 /** The state after an event. */
 export const step = (state: SubmissionState, event: SessionEvent): SubmissionState => {
   switch (event._tag) {
     case "TurnStarted":
       return event.submissionId === state.id ? { ...state, turnId: event.turnId } : state
+    case "InputWithdrawn":
+      return event.submissionId === state.id && state.turnId === undefined ? { ...state, end: withdrawn } : state
     case "SessionFailed":
       return { ...state, end: { isCompleted: false, lastMessage: undefined, failure: event.message } }
     case "TurnCompleted":

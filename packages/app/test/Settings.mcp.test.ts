@@ -77,6 +77,9 @@ http_headers = { "x-team" = "a" }
 env_http_headers = { "x-user" = "USER_ID" }
 turn_headers = true
 protocol_version = "2026-07-28"
+oauth_client_id = "client"
+oauth_client_secret_env_var = "DOCS_SECRET"
+scopes = ["read"]
 `)
       assert.deepStrictEqual(servers, [
         {
@@ -87,7 +90,10 @@ protocol_version = "2026-07-28"
           headers: { "x-team": "a" },
           headerVariables: { "x-user": "USER_ID" },
           turnHeaders: true,
-          protocol: "2026-07-28"
+          protocol: "2026-07-28",
+          clientId: "client",
+          clientSecretVariable: "DOCS_SECRET",
+          scopes: ["read"]
         }
       ])
     }).pipe(Effect.scoped)

@@ -15,12 +15,14 @@ import * as Help from "./args/Help.ts"
 import { version } from "./args/Version.ts"
 import { CliError } from "./commands/CliError.ts"
 import * as ApplyPatch from "./commands/ApplyPatch.ts"
+import * as Features from "./commands/Features.ts"
 import * as Demo from "./commands/Demo.ts"
 import * as Exec from "./commands/Exec.ts"
 import * as Sandbox from "./commands/Sandbox.ts"
 import * as Hooks from "./commands/Hooks.ts"
 import * as SessionProcesses from "./commands/SessionProcesses.ts"
 import * as Mcp from "./commands/Mcp.ts"
+import * as Login from "./commands/Login.ts"
 import * as Sessions from "./commands/Sessions.ts"
 import * as Stdin from "./commands/stdin.ts"
 import * as Tasks from "./commands/Tasks.ts"
@@ -77,6 +79,18 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       return yield* Mcp.add(places, command.server)
     case "McpRemove":
       return yield* Mcp.remove(places, command.name)
+    case "McpLogin":
+      return yield* Mcp.login(places, command)
+    case "McpLogout":
+      return yield* Mcp.logout(places, command.name)
+    case "FeaturesList":
+      return yield* Features.list({ ...places, ...command.options, flags: command.options })
+    case "Login":
+      return yield* Login.withApiKey({ ...places, ...command })
+    case "LoginStatus":
+      return yield* Login.status({ ...places, ...command })
+    case "Logout":
+      return yield* Login.logout({ ...places, ...command })
     case "Trace":
       return yield* Trace.run({ home: Settings.home(places), cwd: process.cwd(), ...command })
     case "Demo": {
@@ -108,7 +122,7 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
     case "ApplyPatch":
       return yield* ApplyPatch.run(command)
     case "Doctor":
-      return yield* Sandbox.check
+      return yield* Sandbox.check(Settings.home(places))
   }
 })
 
@@ -131,7 +145,8 @@ const settingsOf = (command: "exec" | "demo", options: Arguments.TurnOptions) =>
       approvalPolicy: options.approvalPolicy,
       sandboxMode: options.sandboxMode,
       addedDirectories: options.addedDirectories.map((one) => Path.resolve(one)),
-      telemetry: options.telemetry
+      telemetry: options.telemetry,
+      features: options.features
     }
   })
 

@@ -16,6 +16,8 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { messageOf } from "./protocol/AgentError.ts"
 import type { SessionId, TurnId } from "./protocol/Ids.ts"
+import type { AbortReason } from "./protocol/Outcome.ts"
+import type { Question } from "./protocol/Question.ts"
 import type { NewQuestion, Turn } from "./Turn.ts"
 
 /**
@@ -71,6 +73,14 @@ export interface Stopping {
   readonly continuations: number
 }
 
+/**
+ * What a person may want to know: a question waits for an answer, or a turn of a root session is about to complete with
+ * this last message.
+ */
+export type Notification =
+  | { readonly _tag: "QuestionWaits"; readonly question: Question }
+  | { readonly _tag: "TurnCompletes"; readonly lastMessage: string | undefined }
+
 /** A hook that failed: a command that could not run, or a deadline that passed. */
 export class HookFailed extends Schema.TaggedError<HookFailed>()("HookFailed", {
   hook: Schema.String,
@@ -105,6 +115,17 @@ export interface Hooks<out E = never, out R = never> {
   readonly postCompact: (turnId: TurnId, trigger: CompactTrigger) => Effect.Effect<void, E, R>
   /** Runs when the model has nothing left to do. */
   readonly stop: (turnId: TurnId, stopping: Stopping) => Effect.Effect<StopVerdict, E, R>
+  /**
+   * Runs when a turn was aborted, once its task has ended or is fenced, for at most `SessionConfig.interruptHookLimit`. Its
+   * `Turn` still records, and starts nothing but processes, which end with the hook (contract I2).
+   */
+  readonly interrupt: (turnId: TurnId, reason: AbortReason) => Effect.Effect<void, E, R>
+  /**
+   * Runs in the session that asks while a question waits, alongside the wait: the answer interrupts it. A question that is
+   * answered at once does not notify, and neither does one of a session without a turn. Runs also at the end of each turn
+   * of a root session that completes, before its terminal record.
+   */
+  readonly notification: (turnId: TurnId, notification: Notification) => Effect.Effect<void, E, R>
 }
 
 /** The verdicts of hooks that decide nothing. */
@@ -116,7 +137,9 @@ const neutral = {
   postToolUse: [],
   preCompact: { deny: false },
   postCompact: undefined,
-  stop: {}
+  stop: {},
+  interrupt: undefined,
+  notification: undefined
 } as const satisfies Verdicts
 
 type Verdicts = { readonly [Name in keyof Hooks]: Effect.Success<ReturnType<Hooks[Name]>> }
@@ -130,10 +153,13 @@ export const none: Hooks = {
   postToolUse: () => Effect.succeed(neutral.postToolUse),
   preCompact: () => Effect.succeed(neutral.preCompact),
   postCompact: () => Effect.void,
-  stop: () => Effect.succeed(neutral.stop)
+  stop: () => Effect.succeed(neutral.stop),
+  interrupt: () => Effect.void,
+  notification: () => Effect.void
 }
 
-const isNone = (self: Hooks<unknown, unknown>): boolean => self === none
+/** Returns whether these are {@link none}: a session then runs as if hooks did not exist. */
+export const isNone = (self: Hooks<unknown, unknown>): boolean => self === none
 
 /** The hooks of the sessions that are made in this context. The default is {@link none}. */
 export const Hooks: Context.Reference<Hooks<HookFailed, Turn>> = Context.Reference<Hooks<HookFailed, Turn>>(
@@ -205,7 +231,9 @@ export const combine: {
   stop: (...args) =>
     Effect.flatMap(first.stop(...args), (verdict) =>
       verdict.continueWith === undefined ? second.stop(...args) : Effect.succeed(verdict)
-    )
+    ),
+  interrupt: (...args) => Effect.andThen(first.interrupt(...args), second.interrupt(...args)),
+  notification: (...args) => Effect.andThen(first.notification(...args), second.notification(...args))
 }))
 
 const withContexts = <A extends { readonly contexts: ReadonlyArray<string> }>(
@@ -281,7 +309,9 @@ const mapHooks = <E, R, E2, R2>(self: Hooks<E, R>, map: MapHook<E, R, E2, R2>): 
     postToolUse: mapped("postToolUse", self.postToolUse),
     preCompact: mapped("preCompact", self.preCompact),
     postCompact: mapped("postCompact", self.postCompact),
-    stop: mapped("stop", self.stop)
+    stop: mapped("stop", self.stop),
+    interrupt: mapped("interrupt", self.interrupt),
+    notification: mapped("notification", self.notification)
   }
 }
 

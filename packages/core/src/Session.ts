@@ -144,7 +144,7 @@ export const make = <R>(
 ): Effect.Effect<Session, SessionNotFound | SessionBusy | JournalFailed, R | Model | Journal | Scope.Scope> =>
   makeSession(agent, options)
 
-/** A session as a layer; see {@link Session.make}. */
+/** A session as a layer; see {@link make}. */
 export const layer = <R>(
   agent: Agent<R>,
   options: SessionOptions = {}
@@ -243,6 +243,7 @@ const makeParts = <R>(
     session,
     lifetime,
     questions,
+    stateOf: () => recorder.state,
     submit: (submission) => submissions.submit(submission)
   })
   const regular = RegularTask.make(agent)
@@ -287,8 +288,9 @@ const makeParts = <R>(
 }
 
 /** How long the turn in the slot may take to end when its session closes: what each part is allowed. */
-const closeLimit = ({ grace, journalDeadline }: SessionConfig, { abortHookMillis }: Turns): number =>
-  millis(grace) + abortHookMillis + 2 * millis(journalDeadline)
+const closeLimit = ({ grace, journalDeadline }: SessionConfig, { abortHooksMillis }: Turns): number =>
+  // the clean-ups that wait for the hooks have another grace period
+  2 * millis(grace) + abortHooksMillis + 2 * millis(journalDeadline)
 
 /** Stops what runs, settles it, ends delegates and processes, and ends the streams; bounded in time (S7). */
 const close = Effect.fnUntraced(function* ({
@@ -340,6 +342,7 @@ const makeService = (parts: Parts, writer: JournalWriter): Session => {
     awaitIdle: queue.awaitIdle,
     snapshot: Effect.sync(() => ({
       sessionId,
+      title: recorder.state.title,
       seq: recorder.state.seq,
       status: statusOf(parts),
       turnId: recorder.state.turn?.turnId,

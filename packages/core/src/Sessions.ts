@@ -56,10 +56,22 @@ export interface Sessions {
     options?: { readonly until?: TurnId | undefined }
   ) => Effect.Effect<Session.Session, OpenError | TurnNotFound>
   /**
-   * Returns a page of the sessions that have a journal, open or not, the latest first; without a limit all of them.
+   * Returns a page of the sessions that have a journal, open or not, the latest first; without a limit all of them. Only
+   * those that pass the filters count: archived or not, the beginning of their id, their title, the time of their last
+   * record.
    * **Errors**: `JournalFailed`, including for a cursor that no page returned.
    */
   readonly list: (options?: PageOptions) => Effect.Effect<JournalPage, JournalFailed>
+  /**
+   * Gives a session a title, open or not, which `list` and its snapshot show; an empty one takes it away. White space is
+   * collapsed, and what is longer than 200 characters is cut. An open session records it as it does `Op.rename`.
+   * **Interruption** stops only the wait. **Errors**: `SessionNotFound`, including for one that is archived;
+   * `SessionBusy` while another process has it open; `JournalFailed`.
+   */
+  readonly rename: (
+    sessionId: SessionId,
+    title: string
+  ) => Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed>
   /**
    * Closes a session if it is open here, and archives its journal: it is listed as archived, can be forked, and `open`
    * refuses it until `unarchive`. Does nothing for one that is archived. **Interruption** stops only the wait.
@@ -125,6 +137,7 @@ const makeService = (host: Host.Host): Sessions => {
     open: (sessionId, options) => host.open(sessionId, options?.agent),
     fork: (source, options) => host.fork(source, options?.until),
     list: (options = {}) => journal.page(options),
+    rename: (sessionId, title) => host.rename(sessionId, title),
     archive: (sessionId) => host.afterClose(sessionId, () => journal.archive(sessionId)),
     unarchive: (sessionId) => host.unlessOpen(sessionId, journal.unarchive(sessionId)),
     delete: (sessionId) => host.afterClose(sessionId, () => journal.delete(sessionId)),

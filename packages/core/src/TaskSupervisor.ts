@@ -92,7 +92,7 @@ export type Ended<A, E> =
       readonly stragglers: ReadonlyArray<Straggler>
     }
 
-/** What an abort runs concurrently with the interruption of the task, within the same grace period. */
+/** What an abort runs: by default concurrently with the interruption of the task, within the same grace period. */
 export interface Cleanup {
   readonly kind: Straggler["kind"]
   readonly name: string
@@ -102,6 +102,18 @@ export interface Cleanup {
    * has lost its parent. By default only an abort runs it.
    */
   readonly drain?: Duration.Input | undefined
+  /**
+   * Whether an abort runs it only when the task has been fenced and the abort hooks have ended, within another grace
+   * period. Default false.
+   */
+  readonly afterHook?: boolean | undefined
+}
+
+/** What runs after an abort, for at most `limit`. It is then interrupted, and named as a straggler if it keeps running. */
+export interface AbortHook {
+  readonly name: string
+  readonly limit: Duration.Input
+  readonly run: (reason: AbortReason) => Effect.Effect<void>
 }
 
 /** A task and what its owner does around it. All effects run in the context that the supervisor was made in. */
@@ -119,9 +131,8 @@ export interface Job<A, E, S = void> {
   readonly onAbort: "interrupt" | "signal"
   /** How long an abort waits for the task and the clean-ups; 0 means not at all. */
   readonly grace: Duration.Input
-  /** Runs after an abort, once the task has ended or been fenced, for at most `abortHookLimit`. */
-  readonly abortHook: ((reason: AbortReason) => Effect.Effect<void>) | undefined
-  readonly abortHookLimit: Duration.Input
+  /** Run one after the other after an abort, once the task has ended or been fenced. */
+  readonly abortHooks: ReadonlyArray<AbortHook>
   /**
    * Runs exactly once, uninterruptible, when the job has ended and before the slot is free. It must be bounded in time,
    * and must not die: the slot would stay taken.
@@ -194,6 +205,8 @@ class Cleanups {
 
 class RunningJob implements Slot {
   readonly cleanups = new Cleanups()
+  /** The clean-ups that wait for the abort hooks. */
+  readonly lateCleanups = new Cleanups()
   abortedFor: AbortReason | undefined
   requestedAt = 0
   fenced = false
@@ -229,7 +242,7 @@ class RunningJob implements Slot {
   }
 
   onAbort(cleanup: Cleanup): () => void {
-    return this.cleanups.add(cleanup)
+    return (cleanup.afterHook === true ? this.lateCleanups : this.cleanups).add(cleanup)
   }
 
   get aborting(): Effect.Effect<AbortReason> {
@@ -324,7 +337,7 @@ class Supervisor implements TaskSupervisor {
     return true
   }
 
-  /** The owner, which alone settles. It is not interruptible, and bounded by the grace period, the hook and `settle`. */
+  /** The owner, which alone settles. It is not interruptible, and bounded by the grace period, the hooks and `settle`. */
   private own<A, E, S>(attempt: Attempt<A, E, S>): Effect.Effect<void> {
     const { job, running, task } = attempt
     const ended = Effect.suspend(() =>
@@ -426,7 +439,7 @@ interface Open {
 
 /**
  * The timed race of an abort (I2, I3): the task and the clean-ups, concurrently, against the grace period; then the
- * hook. Returns everything that took part.
+ * hooks, and then the clean-ups that wait for these, within another grace period. Returns everything that took part.
  */
 const stop = Effect.fnUntraced(function* <A, E, S>(
   context: Context.Context<never>,
@@ -435,29 +448,34 @@ const stop = Effect.fnUntraced(function* <A, E, S>(
   const reason = running.abortedFor!
   const open: Array<Open> = [{ straggler: { kind: "task", name: job.name }, fiber: task }]
   if (job.onAbort === "interrupt") task.interruptUnsafe()
-  running.cleanups.startAll(({ kind, name, run }) => {
-    const fiber = forkDetached(
-      context,
-      Effect.suspend(() => run(reason))
-    )
-    open.push({ straggler: { kind, name }, fiber })
-  })
+  const startIn =
+    (list: Array<Open>) =>
+    ({ kind, name, run }: Cleanup): void => {
+      const fiber = forkDetached(
+        context,
+        Effect.suspend(() => run(reason))
+      )
+      list.push({ straggler: { kind, name }, fiber })
+    }
+  running.cleanups.startAll(startIn(open))
   if (open.some(({ fiber }) => fiber.pollUnsafe() === undefined)) {
     yield* Effect.timeoutOption(allEnded(open), job.grace)
     if (task.pollUnsafe() === undefined) task.interruptUnsafe()
   }
   running.fenced = true
-  if (job.abortHook !== undefined) {
-    const { abortHook } = job
+  for (const { limit, name, run } of job.abortHooks) {
     const hook = forkDetached(
       context,
-      Effect.suspend(() => abortHook(reason))
+      Effect.suspend(() => run(reason))
     )
-    yield* Effect.timeoutOption(Fiber.await(hook), job.abortHookLimit)
-    open.push({ straggler: { kind: "hook", name: `${job.name} abort hook` }, fiber: hook })
+    yield* Effect.timeoutOption(Fiber.await(hook), limit)
+    open.push({ straggler: { kind: "hook", name }, fiber: hook })
     hook.interruptUnsafe()
   }
-  return open
+  const late: Array<Open> = []
+  running.lateCleanups.startAll(startIn(late))
+  if (late.length > 0) yield* Effect.timeoutOption(allEnded(late), job.grace)
+  return [...open, ...late]
 })
 
 /**
@@ -467,7 +485,7 @@ const stop = Effect.fnUntraced(function* <A, E, S>(
 const drain = (context: Context.Context<never>, running: RunningJob): Effect.Effect<void> => {
   running.fenced = true
   const ending: Array<Effect.Effect<unknown>> = []
-  running.cleanups.startAll(({ drain: limit, run }) => {
+  const start = ({ drain: limit, run }: Cleanup): void => {
     if (limit === undefined) return
     // mutant drains-all-at-once (D1: a turn that returned asks all its delegates to end at once): drop
     const fiber = forkDetached(
@@ -476,7 +494,9 @@ const drain = (context: Context.Context<never>, running: RunningJob): Effect.Eff
     )
     // mutant drains-all-at-once (D1): replace: `Fiber.await(fiber)` => `Effect.suspend(() => run("Parent"))`
     ending.push(Effect.timeoutOption(Fiber.await(fiber), limit))
-  })
+  }
+  running.cleanups.startAll(start)
+  running.lateCleanups.startAll(start)
   if (ending.length === 0) return Effect.void
   // mutant drains-all-at-once (D1): replace: return Effect.all(ending, { discard: true })
   return Effect.all(ending, { concurrency: "unbounded", discard: true })

@@ -4,8 +4,8 @@
  * Everything that a task records or starts goes through its turn and is kept in the turn's ledger, which belongs to the
  * owner of the turn. So a turn can be settled correctly even if its task hangs, and what a straggler does afterwards has
  * no effect: once the turn is settled each call is an interruption (contract I3). From the abort until then the turn is
- * *closing*: members that start something (`takeInput`, `sample`, `ask`, `process`, `delegate`) interrupt their caller,
- * but what is open may finish and finalizers may record.
+ * *closing*: members that start something (`takeInput`, `sample`, `nestedCall`, `ask`, `process`, `delegate`) interrupt
+ * their caller, but what is open may finish and finalizers may record.
  *
  * Members cannot fail. A journal that cannot be written ends the turn through its owner; the caller is interrupted.
  */
@@ -13,6 +13,7 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { NestedCall, NestedResult } from "./NestedCalls.ts"
 import type { NoteKind } from "./NoteKind.ts"
 import type { Model, ModelPart, ModelRequest } from "./ports/Model.ts"
 import type { Process, ProcessFailed, Processes, ProcessSpec } from "./ports/Processes.ts"
@@ -22,11 +23,12 @@ import type { Input } from "./protocol/Input.ts"
 import type { Item, NewItem, SealedSummary, ToolCall, ToolStatus } from "./protocol/Item.ts"
 import type { Decision, Op, Receipt, Submission } from "./protocol/Op.ts"
 import type { AbortReason } from "./protocol/Outcome.ts"
-import type { Straggler } from "./protocol/SessionEvent.ts"
+import type { DelegateSpending, Straggler } from "./protocol/SessionEvent.ts"
 import type { DecisionSource, QuestionKind } from "./protocol/Question.ts"
 import type { JournalFailed, ModelFailed } from "./protocol/SessionError.ts"
 import type { TraceContext } from "./protocol/TraceContext.ts"
 import type { Cleanup } from "./TaskSupervisor.ts"
+import type { Spending } from "./state/Spending.ts"
 
 /**
  * A question: `payload`, in JSON, is for the person or program that answers. `asker` is set when the question of a delegate
@@ -49,6 +51,8 @@ export interface CallDecision {
   readonly permission: "allow" | "deny"
   readonly source: DecisionSource
   readonly reason?: string | undefined
+  /** What the call may do, a JSON value, if it is less than it asked for. */
+  readonly permissions?: unknown
 }
 
 /** A child session that a turn starts. A linked one ends with its turn; any other keeps running (contract D1, D7). */
@@ -63,10 +67,11 @@ export interface TurnDelegate {
   readonly drain?: OwnedResource["drain"]
 }
 
-/** How a child session ended. `message` is its last message, or that of its error. */
+/** How a child session ended. `message` is its last message, or that of its error; `spent` is what it has used. */
 export interface DelegateEnd {
   readonly status: AgentStatus
   readonly message?: string | undefined
+  readonly spent?: DelegateSpending | undefined
 }
 
 /** The session of a turn, for what outlives the turn, such as delegates. All turns of a session have the same. */
@@ -74,6 +79,8 @@ export interface TurnSession {
   readonly sessionId: SessionId
   /** The sessions from the root to this one. */
   readonly path: ReadonlyArray<SessionId>
+  /** What its child sessions have used until now, from its records: limits of a tree survive a resume (contract D6). */
+  readonly spending: Effect.Effect<Spending>
   /** As `Session.submit`. */
   readonly submit: (submission: Op | Submission) => Effect.Effect<Receipt, JournalFailed>
   /**
@@ -114,6 +121,8 @@ export interface OwnedResource {
    * does not end it, and only an abort does.
    */
   readonly drain?: Duration.Input | undefined
+  /** Whether an abort ends it only after the abort hook of the task; see `Cleanup`. Default false. */
+  readonly afterHook?: boolean | undefined
 }
 
 /** The answer to a question: a decision, or that it was cancelled, which is not a refusal (contract A2). */
@@ -179,7 +188,7 @@ export interface Turn {
   readonly unlessStopping: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** Aborts this turn; returns at once whether it was running (I1). The caller is interrupted soon. */
   readonly abort: (reason: AbortReason) => Effect.Effect<boolean>
-  /** Registers a clean-up that an abort runs alongside the task. Returns an effect that removes it; see `own`. */
+  /** Registers a clean-up for an abort. Returns an effect that removes it; see `own`. */
   readonly onAbort: (cleanup: Cleanup) => Effect.Effect<Effect.Effect<void>>
   /**
    * Makes the turn the owner of a resource, which ends with it unless it is kept (contract X1, D1). If the turn is already
@@ -194,6 +203,8 @@ export interface Turn {
 
   /** The history as the next model request would carry it: calls and results paired, in order (I6). */
   readonly history: Effect.Effect<ReadonlyArray<Item>>
+  /** The items of the history that this turn has recorded, in order. */
+  readonly items: Effect.Effect<ReadonlyArray<Item>>
   /**
    * How many tokens the next model request costs with this history: as reported by the provider for the part that it has
    * seen, and for the rest an estimate that is scaled as the last report requires.
@@ -258,7 +269,12 @@ export interface Turn {
    * Reports the result of a call. Results are recorded in the order of their calls, once the response that made them has
    * ended. A second result is ignored.
    */
-  readonly finish: (call: ToolCall, status: ToolStatus, output: unknown) => Effect.Effect<void>
+  readonly finish: (call: Pick<ToolCall, "callId">, status: ToolStatus, output: unknown) => Effect.Effect<void>
+  /**
+   * Records that a running call calls a tool, and counts that as a tool call (S10). Returns a function that records the
+   * result. `NestedCalls` runs such calls.
+   */
+  readonly nestedCall: (call: NestedCall) => Effect.Effect<(result: NestedResult) => Effect.Effect<void>>
 
   /**
    * Asks, and waits for the answer, for the abort of the turn or for the deadline. What was granted before for the turn or

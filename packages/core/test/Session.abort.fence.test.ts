@@ -40,6 +40,7 @@ const members = (turn: Turn): { readonly [member: string]: Effect.Effect<unknown
   contextTokens: turn.contextTokens,
   record: turn.record({ _tag: "AssistantMessage", text: "late record" }),
   note: turn.note(NoteKind.make("late", { data: Schema.String }), "late"),
+  items: turn.items,
   replaceHistory: turn.replaceHistory([{ _tag: "AssistantMessage", text: "late history" }]),
   say: turn.say("late words"),
   output: turn.output(CallId.make("c"), "late output"),
@@ -60,9 +61,10 @@ const members = (turn: Turn): { readonly [member: string]: Effect.Effect<unknown
   ask: turn.ask({ kind: "question", payload: "late?" }),
   process: turn.process({ command: ["late"], cwd: "/" }),
   endProcess: turn.endProcess("p" as ProcessId),
-  delegate: turn.delegate({ delegateId: "child" as SessionId, name: "late", linked: true })
+  delegate: turn.delegate({ delegateId: "child" as SessionId, name: "late", linked: true }),
+  nestedCall: turn.nestedCall({ callId: "c/1" as CallId, parentId: "c" as CallId, name: "late", params: {} })
 })
-const starting = ["unlessStopping", "takeInput", "sample", "ask", "process", "delegate"]
+const starting = ["unlessStopping", "takeInput", "sample", "ask", "process", "delegate", "nestedCall"]
 const values = ["sessionId", "turnId", "trace", "session", "input", "inputText"]
 
 /** A `Processes` service that records what it is asked to start. */

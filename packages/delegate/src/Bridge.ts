@@ -91,7 +91,7 @@ export interface Bridge {
 export const defaultCapacity = 512
 
 /**
- * Whether an event is forwarded to the reader of a child (D3). Token counts and the settings of the session are not;
+ * Whether an event is forwarded to the reader of a child (D3). Token counts, the settings and the title of the session are not;
  * questions go to the parent's approvals instead.
  */
 export const isForwarded = ({ _tag }: SessionEvent): boolean => !swallowed.has(_tag)
@@ -100,6 +100,7 @@ const swallowed: ReadonlySet<SessionEvent["_tag"]> = new Set([
   "ModelResponded",
   "SessionStarted",
   "SessionResumed",
+  "SessionRenamed",
   "QuestionOpened",
   "QuestionSettled"
 ])

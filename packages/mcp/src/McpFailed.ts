@@ -1,12 +1,24 @@
 /** What can go wrong with an MCP server. */
 import * as Schema from "effect/Schema"
 
+/** Why a person has to log in. `scope` lists the permissions that the login lacks, separated by spaces. */
+export const LoginReason = Schema.Union([
+  Schema.TaggedStruct("NoToken", {}),
+  Schema.TaggedStruct("Expired", {}),
+  Schema.TaggedStruct("Scope", { scope: Schema.String })
+])
+/** @see {@link LoginReason} */
+export type LoginReason = typeof LoginReason.Type
+
 /** What went wrong. `stderr` is the end of what the process printed. */
 export const Reason = Schema.Union([
   Schema.TaggedStruct("NotStarted", { detail: Schema.String, stderr: Schema.optionalKey(Schema.String) }),
   Schema.TaggedStruct("StartTimedOut", { seconds: Schema.Finite }),
   Schema.TaggedStruct("VariableMissing", { variable: Schema.String }),
   Schema.TaggedStruct("NotAuthorized", { status: Schema.Finite }),
+  Schema.TaggedStruct("LoginNeeded", { why: LoginReason }),
+  Schema.TaggedStruct("LoginUnreadable", { detail: Schema.String }),
+  Schema.TaggedStruct("TokenNotRenewed", { detail: Schema.String }),
   Schema.TaggedStruct("Ended", { detail: Schema.String, stderr: Schema.optionalKey(Schema.String) }),
   Schema.TaggedStruct("SessionEnded", {}),
   Schema.TaggedStruct("AnswerTooLarge", { limitBytes: Schema.Finite }),
@@ -23,11 +35,24 @@ export class McpFailed extends Schema.TaggedError<McpFailed>()("McpFailed", {
   reason: Reason
 }) {
   override get message() {
-    return describe(`the MCP server ${this.server}`, this.reason)
+    return this.reason._tag === "LoginNeeded"
+      ? `cannot use the MCP server ${this.server}: ${loginText(this.server, this.reason.why)}`
+      : describe(`the MCP server ${this.server}`, this.reason)
   }
 }
 
-const describe = (server: string, reason: Reason): string => {
+const loginText = (server: string, why: LoginReason): string => {
+  switch (why._tag) {
+    case "NoToken":
+      return `it needs a login; run: spindle mcp login ${server}`
+    case "Expired":
+      return `its login has expired; run: spindle mcp login ${server}`
+    case "Scope":
+      return `its login does not cover this; run: spindle mcp login ${server} --scopes ${JSON.stringify(why.scope)}`
+  }
+}
+
+const describe = (server: string, reason: Exclude<Reason, { readonly _tag: "LoginNeeded" }>): string => {
   switch (reason._tag) {
     case "NotStarted":
       return `cannot start ${server}: ${reason.detail}${printed(reason.stderr)}`
@@ -37,6 +62,10 @@ const describe = (server: string, reason: Reason): string => {
       return `cannot start ${server}: set the variable ${reason.variable}`
     case "NotAuthorized":
       return `cannot use ${server}: it refused the request with HTTP ${reason.status}; it needs a valid token`
+    case "LoginUnreadable":
+      return `cannot use the login of ${server}: ${reason.detail}`
+    case "TokenNotRenewed":
+      return `cannot renew the login of ${server}: ${reason.detail}`
     case "Ended":
       return `${server} has ended: ${reason.detail}${printed(reason.stderr)}`
     case "SessionEnded":

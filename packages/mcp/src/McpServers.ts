@@ -9,6 +9,7 @@ import * as RcMap from "effect/RcMap"
 import type * as Scope from "effect/Scope"
 import type * as HttpClient from "effect/http/HttpClient"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import { type Grants, memory } from "./Grants.ts"
 import type { McpServer } from "./McpServer.ts"
 import type { ServerConfig, Variables } from "./ServerConfig.ts"
 
@@ -26,10 +27,14 @@ export interface McpServers {
 /** The service key of {@link McpServers}. */
 export const McpServers: Context.Service<McpServers, McpServers> = Context.Service("@spindle/mcp/McpServers")
 
-/** What connections are made from: the environment, and how the program introduces itself to servers. */
+/**
+ * What connections are made from: the environment, how the program introduces itself to servers, and the logins of the
+ * person. Default: no logins.
+ */
 export interface Options {
   readonly variables: Variables
   readonly program: { readonly name: string; readonly version: string }
+  readonly grants?: Grants | undefined
 }
 
 /** Provides connections. Closing the layer closes them all. */
@@ -37,6 +42,7 @@ export const layer = (options: Options): Layer.Layer<McpServers, never, ChildPro
   Layer.effect(McpServers)(
     Effect.gen(function* () {
       const pids = new Set<number>()
+      const grants = options.grants ?? memory()
       const onStart = (pid: number) => {
         pids.add(pid)
         return () => void pids.delete(pid)
@@ -46,7 +52,7 @@ export const layer = (options: Options): Layer.Layer<McpServers, never, ChildPro
         lookup: (config: ServerConfig) =>
           Effect.flatMap(
             Effect.promise(() => import("./internal/connection.ts")),
-            ({ make }) => make({ ...options, config, onStart })
+            ({ make }) => make({ ...options, grants, config, onStart })
           )
       })
       return { get: (config) => RcMap.get(servers, config), pids: () => [...pids] }

@@ -6,6 +6,7 @@
  * gone, at the next request.
  */
 import type { CallId } from "@spindle/core/Ids"
+import type { ToolSpec } from "@spindle/core/Model"
 import * as Tools from "@spindle/core/Tools"
 import type { ToolEntry, ToolPolicy, ToolSource, ToolTable } from "@spindle/core/ToolSource"
 import { Turn, type TurnSession } from "@spindle/core/Turn"
@@ -13,6 +14,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as McpSchema from "effect/ai/McpSchema"
 import * as Tool from "effect/ai/Tool"
@@ -32,6 +34,20 @@ export class ToolReportedFailure extends Schema.TaggedError<ToolReportedFailure>
     return this.detail
   }
 }
+
+/** Where a tool comes from. Each tool of a server is annotated with it. */
+export interface Origin {
+  readonly server: ServerConfig
+  readonly tool: McpSchema.Tool
+}
+
+const Origin: Context.Service<Origin, Origin> = Context.Service("@spindle/mcp/McpTools/Origin")
+
+/** Returns where a tool comes from; undefined for a tool of no server. */
+export const originOf = ({ source }: Pick<ToolSpec, "source">): Origin | undefined =>
+  Tool.isUserDefined(source) || Tool.isDynamic(source)
+    ? Option.getOrUndefined(Context.getOption(source.annotations, Origin))
+    : undefined
 
 /** The tools of the servers of a program. */
 export interface McpTools {
@@ -78,8 +94,7 @@ export const source: ToolSource<McpTools | Turn> = {
 /** The table, made again after the tools of a server have changed. */
 const tableOf = (servers: ReadonlyArray<McpServer>, options: Options): Effect.Effect<ToolTable, never, Turn> => {
   const warned = new WeakMap<TurnSession, Set<string>>()
-  let lists: ReadonlyArray<ReadonlyArray<McpSchema.Tool>> = []
-  let made: Made = { table: Tools.empty, problems: [] }
+  let made: Made = { lists: [], table: Tools.empty, problems: [] }
   const report = Effect.fnUntraced(function* (turn: Turn, problems: ReadonlyArray<string>) {
     const known = warned.get(turn.session) ?? new Set()
     warned.set(turn.session, known)
@@ -93,27 +108,34 @@ const tableOf = (servers: ReadonlyArray<McpServer>, options: Options): Effect.Ef
     const turn = yield* Turn
     yield* Effect.forEach(servers, ({ started }) => Effect.exit(started), { concurrency: "unbounded", discard: true })
     const now = servers.map((server) => server.tools())
-    if (now.length !== lists.length || now.some((list, index) => list !== lists[index])) {
-      lists = now
-      made = yield* makeTable(servers, options)
+    let current = made
+    if (now.length !== made.lists.length || now.some((list, index) => list !== made.lists[index])) {
+      current = yield* makeTable(servers, now, options)
+      made = current
     }
     const failures = servers.flatMap((server) => server.failure()?.message ?? [])
-    yield* report(turn, [...failures, ...made.problems])
-    return made.table
+    yield* report(turn, [...failures, ...current.problems])
+    return current.table
   })
 }
 
+/** A table with what it was made from: another turn never sees one without the other. */
 interface Made {
+  readonly lists: ReadonlyArray<ReadonlyArray<McpSchema.Tool>>
   readonly table: ToolTable
   /** Why tools are missing. */
   readonly problems: ReadonlyArray<string>
 }
 
-const makeTable = Effect.fnUntraced(function* (servers: ReadonlyArray<McpServer>, options: Options) {
+const makeTable = Effect.fnUntraced(function* (
+  servers: ReadonlyArray<McpServer>,
+  lists: Made["lists"],
+  options: Options
+) {
   const byName = new Map<string, ToolEntry>()
   const problems: Array<string> = []
-  for (const server of servers) {
-    for (const tool of server.tools()) {
+  for (const [index, server] of servers.entries()) {
+    for (const tool of lists[index] ?? []) {
       const name = yield* ToolNames.of(server.config.name, tool.name)
       const entry = entryOf(server, { tool, name }, options)
       const where = `the tool ${tool.name} of the MCP server ${server.config.name} is not used`
@@ -122,7 +144,7 @@ const makeTable = Effect.fnUntraced(function* (servers: ReadonlyArray<McpServer>
       else byName.set(name, entry)
     }
   }
-  return { table: { byName, specs: Array.from(byName.values(), ({ spec }) => spec) }, problems } satisfies Made
+  return { lists, table: { byName, specs: Array.from(byName.values(), ({ spec }) => spec) }, problems } satisfies Made
 })
 
 /** Makes the tool, or returns why no session can run it. */
@@ -136,7 +158,9 @@ const entryOf = (
     description: tool.description ?? tool.title,
     success: Schema.Unknown,
     failure: Schema.Unknown
-  }).annotate(Tool.Strict, false)
+  })
+    .annotate(Tool.Strict, false)
+    .annotate(Origin, { server: server.config, tool })
   try {
     const policy = policyOf(server.config, tool, options)
     const run = (params: unknown, callId: string) => runTool(server, tool, { name, params, callId: callId as CallId })

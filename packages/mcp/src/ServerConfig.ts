@@ -19,6 +19,11 @@ const common = {
   parallel: Schema.optionalKey(Schema.Boolean),
   /** Whether the server receives the headers of the turn (contract M1). Default false: they describe the project. */
   turnHeaders: Schema.optionalKey(Schema.Boolean),
+  /**
+   * Whether its tools are those of apps, which a program may offer by turn. The metadata of a tool names its app; a tool
+   * without it belongs to an app with the name of the server. Default false.
+   */
+  apps: Schema.optionalKey(Schema.Boolean),
   /** The revision of the protocol. Default `2025-11-25`, which includes the ones before. */
   protocol: Schema.optionalKey(Schema.Literals(["2025-11-25", "2026-07-28"]))
 }
@@ -40,7 +45,9 @@ export class StdioServer extends Schema.Opaque<StdioServer>()(
 
 /**
  * A server that speaks streamable HTTP. `bearerTokenVariable` names the variable that holds a token, `headerVariables`
- * the variables that hold the values of headers.
+ * the variables that hold the values of headers. Without either, a person can log in (`Login`): `clientId` names the client
+ * at an authorization server that registers none by itself, `clientSecretVariable` the variable that holds its secret, and
+ * `scopes` the permissions to ask for in place of those that the server names.
  */
 export class HttpServer extends Schema.Opaque<HttpServer>()(
   Schema.TaggedStruct("Http", {
@@ -48,7 +55,10 @@ export class HttpServer extends Schema.Opaque<HttpServer>()(
     url: Schema.String,
     bearerTokenVariable: Schema.optionalKey(Schema.String),
     headers: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
-    headerVariables: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
+    headerVariables: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
+    clientId: Schema.optionalKey(Schema.String),
+    clientSecretVariable: Schema.optionalKey(Schema.String),
+    scopes: Schema.optionalKey(Schema.Array(Schema.String))
   }).annotate({ identifier: "HttpServer" })
 ) {}
 
@@ -103,12 +113,17 @@ export const headersOf = (
   return token ? { headers: { ...headers, authorization: `Bearer ${token}` } } : { missing: bearerTokenVariable }
 }
 
+/** Whether the configuration of a server says how its requests are authorized, so that no login is used. */
+export const isAuthorized = ({ bearerTokenVariable, headers, headerVariables }: HttpServer): boolean =>
+  bearerTokenVariable !== undefined ||
+  Object.keys({ ...headers, ...headerVariables }).some((name) => name.toLowerCase() === "authorization")
+
 /** Returns the names of the variables that hold secrets of a server. */
 export const variablesOf = (server: ServerConfig): ReadonlyArray<string> =>
   server._tag === "Stdio"
     ? (server.inherit ?? [])
     : [
-        ...(server.bearerTokenVariable === undefined ? [] : [server.bearerTokenVariable]),
+        ...[server.bearerTokenVariable, server.clientSecretVariable].flatMap((name) => name ?? []),
         ...Object.values(server.headerVariables ?? {})
       ]
 

@@ -28,8 +28,8 @@ export interface Options {
   readonly baseUrl?: string
   /**
    * Sent as a bearer token. Without it no `authorization` header is sent. An effect runs when the first request needs a
-   * key; its key is kept until the provider replies with 401, and then asked for once more. Its failure fails the request as
-   * `Unauthorized`.
+   * key; its key is kept until the provider replies with 401, and then asked for once more, for all requests together. Its
+   * failure fails the request as `Unauthorized`. Models share a key, and its refreshes, through `ApiKeys`.
    */
   readonly apiKey?: ApiKey
   /** Sent as `openai-organization`. */

@@ -4,6 +4,7 @@ import type { ServerResponse } from "node:http"
 import { brotliCompressSync, createGzip, deflateSync, gzipSync } from "node:zlib"
 import { Deferred, Effect, Fiber, Redacted, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import * as ApiKeys from "../src/ApiKeys.ts"
 import * as OpenAiModel from "../src/OpenAiModel.ts"
 import {
   assertFailure,
@@ -256,6 +257,40 @@ describe("a key that is an effect", () => {
       assert.deepStrictEqual(
         requests.map(({ headers }) => headers.authorization),
         ["Bearer key-1", "Bearer key-1", "Bearer key-1", "Bearer key-2", "Bearer key-2"]
+      )
+    }).pipe(Effect.provide(NodeHttpClient.layerUndici))
+  )
+
+  it.live("is asked for once more by 20 requests that are refused at the same time", () =>
+    Effect.gen(function* () {
+      const waiting: Array<() => void> = []
+      const { baseUrl } = yield* serve((seen, response) => {
+        if (seen.headers.authorization === "Bearer key-2") return void stream(response, eventsOf("hi"))
+        // no request is refused before all of them have the key that has expired
+        waiting.push(() => response.writeHead(401).end())
+        if (waiting.length === 20) for (const refuse of waiting) refuse()
+      })
+      let asked = 0
+      const made = yield* model(baseUrl, { apiKey: Effect.sync(() => Redacted.make(`key-${++asked}`)) })
+      const texts = yield* Effect.all(
+        Array.from({ length: 20 }, () => textOf(made.stream(request()))),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual([asked, texts.join("")], [2, "hi".repeat(20)])
+    }).pipe(Effect.provide(NodeHttpClient.layerUndici))
+  )
+
+  it.live("is shared by models that have the same", () =>
+    Effect.gen(function* () {
+      const { baseUrl, requests } = yield* serve((_, response) => stream(response, eventsOf("hi")))
+      let asked = 0
+      const apiKey = yield* ApiKeys.make(Effect.sync(() => Redacted.make(`key-${++asked}`)))
+      for (const name of ["one", "other"]) {
+        yield* Stream.runDrain((yield* model(baseUrl, { apiKey, model: name })).stream(request()))
+      }
+      assert.deepStrictEqual(
+        requests.map(({ headers }) => headers.authorization),
+        ["Bearer key-1", "Bearer key-1"]
       )
     }).pipe(Effect.provide(NodeHttpClient.layerUndici))
   )

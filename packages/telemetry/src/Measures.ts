@@ -66,6 +66,8 @@ export const step = (state: State, event: SessionEvent, now: number): Step => {
       return Input.acceptInput(state, event)
     case "InputBlocked":
       return Input.removeInput(state, [event.submissionId], "blocked")
+    case "InputWithdrawn":
+      return Input.removeInput(state, [event.submissionId], "withdrawn")
     case "QuestionOpened":
       return Questions.openQuestion(state, event)
     case "QuestionSettled":
@@ -83,6 +85,7 @@ export const step = (state: State, event: SessionEvent, now: number): Step => {
     case "TurnContextChanged":
     case "HistoryReplaced":
     case "RolledBack":
+    case "SessionRenamed":
     case "TaskReported":
     case "OperationAccepted":
     case "Warning":

@@ -113,7 +113,8 @@ export const definitions = {
     by: ["delivery"]
   }),
   inputFate: counter("spindle.input.fate", "{input}", {
-    description: "What became of inputs: carried, blocked, returned or dropped, or kept at the end of a turn.",
+    description:
+      "What became of inputs: carried, blocked, withdrawn, returned or dropped, or kept at the end of a turn.",
     by: ["fate"]
   }),
   inboxWaiting: updown("spindle.inbox.waiting", "{input}", { description: "Inputs that wait in the inbox." }),

@@ -7,6 +7,7 @@
  *
  * This module depends on `effect` alone. Time is virtual, so a run takes well under a millisecond. A program that waits
  * for a promise, a socket or a process leaves the simulation: the report names the wait, and it never counts as a pass.
+ * With `exploreAsync` it may wait for promises.
  * For random schedules and faults instead of actions see `Simulation`.
  */
 import * as Duration from "effect/Duration"
@@ -17,6 +18,7 @@ import type { ActionPlace as Place, Decisions as DecisionsOfRun, RunResult } fro
 import type { Finding, FindingKind as Kind, Laws as LawsOfProgram } from "./internal/findings.ts"
 import { plan, planOfFibers } from "./internal/planning.ts"
 import * as Reporting from "./internal/reporting.ts"
+import { judge, makeRuns, makeRunsAsync, type Runs, type Subject } from "./internal/running.ts"
 
 /** The decisions of one run: which actions at which steps, in which mode, and how its schedule is chosen. */
 export type Decisions = DecisionsOfRun
@@ -154,24 +156,61 @@ export const explore: {
   <A, E>(program: Program<A, E>, options: Options<A, E>): Report
   <A, E>(exploration: Exploration<A, E>): Report
 } = <A, E>(program: Program<A, E> | Exploration<A, E>, options?: Options<A, E>): Report =>
-  run(typeof program === "function" ? { ...options, program } : program)
+  makeRuns(run(typeof program === "function" ? { ...options, program } : program))
+
+/**
+ * Does the same for a program that may await promises and the timers of the platform's microtask queue
+ * (`queueMicrotask`, `process.nextTick`). The queue is drained between steps: before each task, and as a whole before
+ * virtual time passes. What leaves the queue, such as `setTimeout`, a socket or a file, never happens in a run. A program
+ * that waits for it is reported by name.
+ *
+ * The event loop gets turns between two runs. An interruption ends the exploration between two runs.
+ *
+ * @example
+ * ```ts
+ * import * as Interrupts from "@spindle/testing/Interrupts"
+ * import * as Effect from "effect/Effect"
+ *
+ * // counts a request even if it is interrupted while its promise is pending
+ * const program: Interrupts.Program<number, never> = (stage) =>
+ *   Effect.gen(function* () {
+ *     let pending = 0
+ *     const request = Effect.promise(async () => {
+ *       pending++
+ *       await Promise.resolve("response")
+ *     })
+ *     yield* stage.attack(Effect.andThen(request, Effect.sync(() => void pending--)))
+ *     return pending
+ *   })
+ * const report = await Effect.runPromise(Interrupts.exploreAsync(program, { invariant: (pending) => pending === 0 }))
+ * console.log(report.smallest[0]?.law)
+ * // prints: the invariant is broken: 1
+ * ```
+ */
+export const exploreAsync: {
+  <A, E>(program: Program<A, E>, options: Options<A, E>): Effect.Effect<Report>
+  <A, E>(exploration: Exploration<A, E>): Effect.Effect<Report>
+} = <A, E>(program: Program<A, E> | Exploration<A, E>, options?: Options<A, E>): Effect.Effect<Report> =>
+  Effect.promise((signal) =>
+    makeRunsAsync(run(typeof program === "function" ? { ...options, program } : program), signal)
+  )
 
 /** Repeats a run of a program with the decisions of a violation. Returns the law that it breaks. */
 export const replay: {
   <A, E>(program: Program<A, E>, options: Options<A, E>, decisions: Partial<Decisions>): string | undefined
   <A, E>(exploration: Exploration<A, E>, decisions: Partial<Decisions>): string | undefined
-} = <A, E>(
-  ...args:
-    | readonly [Program<A, E>, Options<A, E>, Partial<Decisions>]
-    | readonly [Exploration<A, E>, Partial<Decisions>]
-): string | undefined => {
-  const [exploration, decisions] = args.length === 3 ? [{ ...args[1], program: args[0] }, args[2]] : args
-  const { finding } = Reporting.judgeClosely(subjectOf(exploration), {
-    ...baseOf(exploration, decisions.seed ?? 0),
-    ...decisions
-  })
-  return finding?.law
-}
+} = <A, E>(...args: ReplayArguments<A, E>): string | undefined => makeRuns(repeated(...args))
+
+/** Does the same for a program of {@link exploreAsync}. */
+export const replayAsync: {
+  <A, E>(
+    program: Program<A, E>,
+    options: Options<A, E>,
+    decisions: Partial<Decisions>
+  ): Effect.Effect<string | undefined>
+  <A, E>(exploration: Exploration<A, E>, decisions: Partial<Decisions>): Effect.Effect<string | undefined>
+} = <A, E>(...args: ReplayArguments<A, E>): Effect.Effect<string | undefined> =>
+  Effect.promise((signal) => makeRunsAsync(repeated(...args), signal))
 
 /** How to format a report. */
 export interface FormatOptions {
@@ -207,6 +246,19 @@ export const interruptHere: Effect.Effect<Effect.Effect<void>> = Effect.map(
   (fiber: Fiber.Fiber<unknown, unknown>) => Effect.sync(() => fiber.interruptUnsafe())
 )
 
+type ReplayArguments<A, E> =
+  | readonly [Program<A, E>, Options<A, E>, Partial<Decisions>]
+  | readonly [Exploration<A, E>, Partial<Decisions>]
+
+const repeated = function* <A, E>(...args: ReplayArguments<A, E>): Runs<A, E, string | undefined> {
+  const [exploration, decisions] = args.length === 3 ? [{ ...args[1], program: args[0] }, args[2]] : args
+  const { finding } = yield* Reporting.judgeClosely(subjectOf(exploration), {
+    ...baseOf(exploration, decisions.seed ?? 0),
+    ...decisions
+  })
+  return finding?.law
+}
+
 const baseOf = <A, E>({ maxMillis, maxSteps, preemption }: Options<A, E>, seed: number): Decisions => ({
   mode: "before",
   at: [],
@@ -216,7 +268,7 @@ const baseOf = <A, E>({ maxMillis, maxSteps, preemption }: Options<A, E>, seed: 
   maxMillis
 })
 
-const subjectOf = <A, E>({ program, ...options }: Exploration<A, E>): Reporting.Subject<A, E> => ({
+const subjectOf = <A, E>({ program, ...options }: Exploration<A, E>): Subject<A, E> => ({
   laws: options,
   program: (stage) => {
     const arm: Stage["arm"] = (actions) => Effect.sync(() => stage.arm(actions))
@@ -239,9 +291,9 @@ const repeatEvery = 200
 class Explorer<A, E> {
   runs = 0
   readonly violations: Array<Violation> = []
-  readonly subject: Reporting.Subject<A, E>
+  readonly subject: Subject<A, E>
 
-  constructor(subject: Reporting.Subject<A, E>) {
+  constructor(subject: Subject<A, E>) {
     this.subject = subject
   }
 
@@ -249,14 +301,14 @@ class Explorer<A, E> {
     this.violations.push({ ...finding, decisions })
   }
 
-  visit(decisions: Decisions, isRepeated = ++this.runs % repeatEvery === 0): RunResult<A, E> {
+  *visit(decisions: Decisions, isRepeated = ++this.runs % repeatEvery === 0): Runs<A, E, RunResult<A, E>> {
     // a probe explains stalls while they are few
     const isClose = this.violations.length < 100
-    const { finding, result } = (isClose ? Reporting.judgeClosely : Reporting.judge)(this.subject, decisions)
+    const { finding, result } = yield* (isClose ? Reporting.judgeClosely : judge)(this.subject, decisions)
     if (finding !== undefined) this.addViolation(finding, decisions)
     if (!isRepeated) return result
     this.runs++
-    const other = Reporting.difference(this.subject, result, decisions)
+    const other = yield* Reporting.difference(this.subject, result, decisions)
     if (other !== undefined) this.addViolation(other, decisions)
     return result
   }
@@ -267,7 +319,7 @@ class Explorer<A, E> {
   }
 }
 
-const run = <A, E>(exploration: Exploration<A, E>): Report => {
+const run = function* <A, E>(exploration: Exploration<A, E>): Runs<A, E, Report> {
   const { actions, maxRuns = 2_000, maxShrinks, modes, seeds, timeLimit } = exploration
   const startedAt = performance.now()
   const endsAt = timeLimit === undefined ? Infinity : startedAt + Duration.toMillis(timeLimit)
@@ -279,7 +331,7 @@ const run = <A, E>(exploration: Exploration<A, E>): Report => {
   for (const seed of seeds ?? [0]) {
     const base = baseOf(exploration, seed)
     explorer.runs++
-    const calm = explorer.visit(base, true)
+    const calm = yield* explorer.visit(base, true)
     if (explorer.isHopeless) break
     steps = Math.max(steps, calm.points)
     for (const mode of modes ?? (["before", "during"] as const)) {
@@ -290,7 +342,8 @@ const run = <A, E>(exploration: Exploration<A, E>): Report => {
         for (const at of planned.runs) {
           isTimedOut ||= performance.now() > endsAt
           if (isTimedOut) break
-          if (explorer.visit({ ...base, mode, at }).actionsCount === at.length) points++
+          const { actionsCount } = yield* explorer.visit({ ...base, mode, at })
+          if (actionsCount === at.length) points++
           visited.add(at.map(([, step]) => step).join(" "))
         }
         leftOutCount += Math.max(0, planned.count - visited.size)
@@ -298,7 +351,7 @@ const run = <A, E>(exploration: Exploration<A, E>): Report => {
     }
   }
   const { runs, subject, violations } = explorer
-  const smallest = Reporting.smallestOf(subject, violations, maxShrinks ?? 500)
+  const smallest = yield* Reporting.smallestOf(subject, violations, maxShrinks ?? 500)
   const durationMillis = performance.now() - startedAt
   return { runs, points, leftOutCount, isTimedOut, steps, durationMillis, violations, smallest }
 }

@@ -58,6 +58,7 @@ export const suite = <E>(name: string, layer: Layer.Layer<Journal.Journal, E>): 
     testReading(test)
     testArchiving(test)
     testPages(test)
+    testTitles(test)
     testDeleting(test)
   })
 }
@@ -321,6 +322,56 @@ const testPages = (test: Test): void => {
       }
       const malformed = yield* Effect.flip(journal.page({ cursor: "the second page" }))
       assert.strictEqual(malformed.operation, "list")
+    })
+  )
+}
+
+const testTitles = (test: Test): void => {
+  const named = (title: string, seq: number): JournalRecord => ({ _tag: "SessionRenamed", seq, at: 1_000 + seq, title })
+
+  test(
+    "a list shows the last title of each journal, and selects by id, title and time",
+    Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      const ids = ["a.one", "a.two", "b.one"].map((id) => id as SessionId)
+      for (const id of ids) yield* store(id, records(id, 2))
+      const titlesOf = (options: Journal.PageOptions) =>
+        Effect.map(journal.page(options), ({ entries }) =>
+          Object.fromEntries(entries.map(({ sessionId: id, title }) => [id, title]))
+        )
+      assert.deepStrictEqual(yield* titlesOf({}), { "a.one": undefined, "a.two": undefined, "b.one": undefined })
+      for (const [id, title] of [
+        [ids[0]!, "Invoices"],
+        [ids[2]!, "Old"]
+      ] as const) {
+        const { close, writer } = yield* openScoped(id, "existing")
+        yield* writer.append([named("Before", 2), named(title, 3)])
+        assert.strictEqual((yield* titlesOf({}))[id], title)
+        yield* close
+      }
+      const { close, writer } = yield* openScoped(ids[2]!, "existing")
+      yield* writer.append([named("", 4)])
+      yield* close
+      assert.deepStrictEqual(yield* titlesOf({}), { "a.one": "Invoices", "a.two": undefined, "b.one": undefined })
+      assert.deepStrictEqual(yield* titlesOf({ title: "voice" }), { "a.one": "Invoices" })
+      assert.deepStrictEqual(Object.keys(yield* titlesOf({ prefix: "b." })), ["b.one"])
+      const { updatedAt } = (yield* journal.page({ title: "Invoices" })).entries[0]!
+      assert.include(yield* titlesOf({ updatedFrom: updatedAt }), { "a.one": "Invoices" })
+      assert.notProperty(yield* titlesOf({ updatedBefore: updatedAt }), "a.one")
+      assert.notProperty(yield* titlesOf({ updatedFrom: updatedAt + 1 }), "a.one")
+      // pages of a filter are as long as they can be
+      const first = yield* journal.page({ prefix: "a.", limit: 1 })
+      const second = yield* journal.page({ prefix: "a.", limit: 1, cursor: first.next })
+      assert.deepStrictEqual([...first.entries, ...second.entries].map((entry) => entry.sessionId).sort(), [
+        "a.one",
+        "a.two"
+      ])
+      assert.notProperty(second, "next")
+      yield* journal.archive(ids[0]!)
+      assert.deepStrictEqual(yield* titlesOf({ archived: true }), { "a.one": "Invoices" })
+      yield* journal.delete(ids[0]!)
+      yield* store(ids[0]!, records(ids[0]!, 1))
+      assert.deepStrictEqual(yield* titlesOf({ prefix: "a.one" }), { "a.one": undefined })
     })
   )
 }

@@ -119,7 +119,7 @@ export const make = Effect.fnUntraced(function* (options: HarnessOptions = {}) {
   ).pipe(
     Effect.provideService(Journal.Journal, journal),
     Effect.provideService(SessionConfig, { ...defaults, ...options.config }),
-    Effect.provideService(Hooks, { ...none, ...options.hooks }),
+    Effect.provideService(Hooks, options.hooks === undefined ? none : { ...none, ...options.hooks }),
     // the sessions that its tasks make have the same observer, and so has a parent that the factory makes
     Effect.provideService(
       SessionObserver,

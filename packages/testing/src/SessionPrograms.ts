@@ -22,6 +22,7 @@ import { Faults } from "./Faults.ts"
 import * as Shapes from "./internal/sessionShapes.ts"
 import type { Decisions, Program, Violation } from "./Interrupts.ts"
 import * as Reporting from "./internal/reporting.ts"
+import { makeRuns, type Subject } from "./internal/running.ts"
 import { randomOf } from "./internal/choices.ts"
 import * as Laws from "./Laws.ts"
 import * as ScriptedModel from "./ScriptedModel.ts"
@@ -104,7 +105,7 @@ export const check = (program: SessionProgram, options: CheckOptions = {}): Chec
   const { aborts } = options
   const subject = subjectOf(program, options)
   const base = { ...baseOf(program), at: [] }
-  const calm = Reporting.judgeClosely(subject, base)
+  const calm = makeRuns(Reporting.judgeClosely(subject, base))
   if (calm.finding !== undefined) return { runs: 1, points: 0, violation: { ...calm.finding, decisions: base } }
   const operations = program.operations
     .map(({ operation, step }) => [operation, 1 + ((step - 1) % Math.max(1, calm.result.points))] as const)
@@ -113,7 +114,7 @@ export const check = (program: SessionProgram, options: CheckOptions = {}): Chec
   let points = 0
   const visit = (at: Decisions["at"]): Violation | undefined => {
     const decisions = { ...base, at }
-    const { finding, result } = Reporting.judgeClosely(subject, decisions)
+    const { finding, result } = makeRuns(Reporting.judgeClosely(subject, decisions))
     runs++
     points += result.actionsCount
     return finding && { ...finding, decisions }
@@ -134,7 +135,7 @@ export const replay = (
   options: CheckOptions,
   decisions: Partial<Decisions>
 ): string | undefined =>
-  Reporting.judgeClosely(subjectOf(program, options), { ...baseOf(program), ...decisions }).finding?.law
+  makeRuns(Reporting.judgeClosely(subjectOf(program, options), { ...baseOf(program), ...decisions })).finding?.law
 
 /** Formats a violation: the law, the program, and the line that repeats the run. */
 export const format = (program: SessionProgram, { decisions, law }: Violation): string => {
@@ -155,7 +156,7 @@ const baseOf = ({ mode, seed }: SessionProgram): Decisions => ({
 const subjectOf = (
   program: SessionProgram,
   { factory, law = Laws.session }: CheckOptions
-): Reporting.Subject<Laws.History, unknown> => ({
+): Subject<Laws.History, unknown> => ({
   program: (stage) =>
     run(
       program,

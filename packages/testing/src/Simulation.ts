@@ -6,12 +6,13 @@
  * deadlock, a livelock, a leaked fiber, an unbounded wait and a wait for something outside the simulation are each
  * reported by name. This module depends on `effect` alone. For an action at every step see `Interrupts`.
  */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import { type Choice, type Choices, Search } from "./internal/choices.ts"
 import type { Decisions } from "./internal/decisions.ts"
 import type { Finding, FindingKind as Kind, Laws as LawsOfProgram } from "./internal/findings.ts"
 import * as Reporting from "./internal/reporting.ts"
+import { judge, type Judged, makeRuns, makeRunsAsync, type Runs, type Subject } from "./internal/running.ts"
 
 /** The laws that must hold after a run: a `law`, `laws` by name, an `invariant` of the result, or several of them. */
 export type Laws<A, E> = LawsOfProgram<A, E>
@@ -31,6 +32,19 @@ export interface Options<A, E> extends Laws<A, E> {
   readonly maxMillis?: number | undefined
   /** How many runs shrinking may take for each fault. Default 500; 0 turns it off. */
   readonly maxShrinks?: number | undefined
+}
+
+/** How to run random schedules. */
+export interface ExploreOptions<A, E> extends Options<A, E> {
+  readonly runs?: number | undefined
+  readonly firstSeed?: number | undefined
+}
+
+/** How to run all schedules. */
+export interface ExhaustiveOptions<A, E> extends Options<A, E> {
+  readonly maxRuns?: number | undefined
+  readonly preemptions?: number | undefined
+  readonly faults?: number | undefined
 }
 
 /** One run. The same seed and the same program give the same run. */
@@ -87,56 +101,52 @@ export interface Schedule {
  * ```
  */
 export const run = <A, E>(seed: number, program: Effect.Effect<A, E>, options: Options<A, E> = {}): Run<A, E> =>
-  once(program, options, decisionsOf(options, { seed }))
+  makeRuns(once(program, options, decisionsOf(options, { seed })))
 
 /** Repeats a run of a program in the schedule of a finding. */
 export const replay = <A, E>(program: Effect.Effect<A, E>, options: Options<A, E>, schedule: Schedule): Run<A, E> =>
-  once(program, options, decisionsOf(options, schedule))
+  makeRuns(once(program, options, decisionsOf(options, schedule)))
+
+/** Does the same for a program of {@link exploreAsync} or {@link exhaustiveAsync}. */
+export const replayAsync = <A, E>(
+  program: Effect.Effect<A, E>,
+  options: Options<A, E>,
+  schedule: Schedule
+): Effect.Effect<Run<A, E>> =>
+  Effect.promise((signal) => makeRunsAsync(once(program, options, decisionsOf(options, schedule)), signal))
 
 /**
  * Runs a program in the order of arrival, then with `firstSeed` (default 1) and the seeds after it, `runs` in total
  * (default 1,000). Findings are shrunk to few choices. Every 100th run is made twice: different steps with the same
  * seed are reported as not deterministic.
  */
-export const explore = <A, E>(
+export const explore = <A, E>(program: Effect.Effect<A, E>, options: ExploreOptions<A, E> = {}): Report =>
+  makeRuns(explored(program, options))
+
+/**
+ * Does the same for a program that may await promises and the timers of the platform's microtask queue; see
+ * `Interrupts.exploreAsync`.
+ */
+export const exploreAsync = <A, E>(
   program: Effect.Effect<A, E>,
-  options: Options<A, E> & { readonly runs?: number | undefined; readonly firstSeed?: number | undefined } = {}
-): Report => {
-  const simulator = new Simulator(program, options)
-  const first = options.firstSeed ?? 1
-  const seeds = Array.from({ length: (options.runs ?? 1_000) - 1 }, (_, index) => first + index)
-  for (const [index, seed] of [0, ...seeds].entries()) {
-    const decisions = decisionsOf(options, { seed })
-    const { result } = simulator.visit(decisions)
-    if (index % 100 === 0) simulator.repeat(result, decisions)
-    if (simulator.isHopeless) break
-  }
-  return simulator.report(false)
-}
+  options: ExploreOptions<A, E> = {}
+): Effect.Effect<Report> => Effect.promise((signal) => makeRunsAsync(explored(program, options), signal))
 
 /**
  * Runs a small program in all orders of its tasks, depth first, with up to `preemptions` and `faults` in one run
  * (default 0 each). Stops after `maxRuns` (default 20,000); `isComplete` says whether that sufficed.
  */
-export const exhaustive = <A, E>(
+export const exhaustive = <A, E>(program: Effect.Effect<A, E>, options: ExhaustiveOptions<A, E> = {}): Report =>
+  makeRuns(exhausted(program, options))
+
+/**
+ * Does the same for a program that may await promises and the timers of the platform's microtask queue; see
+ * `Interrupts.exploreAsync`. The order in which promises continue is that of the platform.
+ */
+export const exhaustiveAsync = <A, E>(
   program: Effect.Effect<A, E>,
-  options: Options<A, E> & {
-    readonly maxRuns?: number | undefined
-    readonly preemptions?: number | undefined
-    readonly faults?: number | undefined
-  } = {}
-): Report => {
-  const simulator = new Simulator(program, options)
-  const search = new Search(options.preemptions ?? 0, options.faults ?? 0)
-  const base = decisionsOf(options, { choices: [] })
-  const first = simulator.visit(base)
-  simulator.repeat(first.result, base)
-  for (let left = options.maxRuns ?? 20_000; left > 0 && !simulator.isHopeless; left--) {
-    simulator.visit(base, search.next())
-    if (!search.advance()) return simulator.report(true)
-  }
-  return simulator.report(false)
-}
+  options: ExhaustiveOptions<A, E> = {}
+): Effect.Effect<Report> => Effect.promise((signal) => makeRunsAsync(exhausted(program, options), signal))
 
 /** Formats a report: its figures, and for each fault its smallest case with the line that repeats it. */
 export const format = (report: Report): string => {
@@ -161,8 +171,38 @@ const decisionsOf = <A, E>(
   maxMillis
 })
 
-const once = <A, E>(program: Effect.Effect<A, E>, options: Options<A, E>, decisions: Decisions): Run<A, E> => {
-  const { finding, result } = Reporting.judgeClosely({ program: () => program, laws: options }, decisions)
+const explored = function* <A, E>(program: Effect.Effect<A, E>, options: ExploreOptions<A, E>): Runs<A, E, Report> {
+  const simulator = new Simulator(program, options)
+  const first = options.firstSeed ?? 1
+  const seeds = Array.from({ length: (options.runs ?? 1_000) - 1 }, (_, index) => first + index)
+  for (const [index, seed] of [0, ...seeds].entries()) {
+    const decisions = decisionsOf(options, { seed })
+    const { result } = yield* simulator.visit(decisions)
+    if (index % 100 === 0) yield* simulator.repeat(result, decisions)
+    if (simulator.isHopeless) break
+  }
+  return yield* simulator.report(false)
+}
+
+const exhausted = function* <A, E>(program: Effect.Effect<A, E>, options: ExhaustiveOptions<A, E>): Runs<A, E, Report> {
+  const simulator = new Simulator(program, options)
+  const search = new Search(options.preemptions ?? 0, options.faults ?? 0)
+  const base = decisionsOf(options, { choices: [] })
+  const first = yield* simulator.visit(base)
+  yield* simulator.repeat(first.result, base)
+  for (let left = options.maxRuns ?? 20_000; left > 0 && !simulator.isHopeless; left--) {
+    yield* simulator.visit(base, search.next())
+    if (!search.advance()) return yield* simulator.report(true)
+  }
+  return yield* simulator.report(false)
+}
+
+const once = function* <A, E>(
+  program: Effect.Effect<A, E>,
+  options: Options<A, E>,
+  decisions: Decisions
+): Runs<A, E, Run<A, E>> {
+  const { finding, result } = yield* Reporting.judgeClosely({ program: () => program, laws: options }, decisions)
   const { choices, faults, millis, steps } = result
   return { seed: decisions.seed, exit: result.exit, finding, steps, millis, faults, choices }
 }
@@ -170,7 +210,7 @@ const once = <A, E>(program: Effect.Effect<A, E>, options: Options<A, E>, decisi
 /** Makes and counts the runs of one simulation. */
 class Simulator<A, E> {
   private readonly startedAt = performance.now()
-  private readonly subject: Reporting.Subject<A, E>
+  private readonly subject: Subject<A, E>
   private readonly violations: Array<Reporting.Violation> = []
   private readonly maxShrinks: number
   private runs = 0
@@ -187,10 +227,14 @@ class Simulator<A, E> {
     return this.violations.some(({ kind }) => kind === "not deterministic" || kind === "left the simulation")
   }
 
-  visit(decisions: Decisions, choices?: Choices): Reporting.Judged<A, E> {
+  *visit(decisions: Decisions, choices?: Choices): Runs<A, E, Judged<A, E>> {
     // a probe explains stalls while they are few
-    const judge = this.violations.length < 100 ? Reporting.judgeClosely : Reporting.judge
-    const judged = judge(this.subject, decisions, choices === undefined ? undefined : { choices })
+    const isClose = this.violations.length < 100
+    const judged = yield* (isClose ? Reporting.judgeClosely : judge)(
+      this.subject,
+      decisions,
+      choices === undefined ? undefined : { choices }
+    )
     const { finding, result } = judged
     this.runs++
     this.steps += result.steps
@@ -205,15 +249,15 @@ class Simulator<A, E> {
   }
 
   /** Repeats a run, and adds a violation if the steps differ. */
-  repeat(result: Reporting.Judged<A, E>["result"], decisions: Decisions): void {
+  *repeat(result: Judged<A, E>["result"], decisions: Decisions): Runs<A, E, void> {
     this.runs++
-    const other = Reporting.difference(this.subject, result, decisions)
+    const other = yield* Reporting.difference(this.subject, result, decisions)
     if (other !== undefined) this.violations.push({ ...other, decisions })
   }
 
-  report(isComplete: boolean): Report {
+  *report(isComplete: boolean): Runs<A, E, Report> {
     const { faultCount, runs, steps, violations } = this
-    const smallest = Reporting.smallestOf(this.subject, violations, this.maxShrinks)
+    const smallest = yield* Reporting.smallestOf(this.subject, violations, this.maxShrinks)
     const durationMillis = performance.now() - this.startedAt
     return { runs, steps, faultCount, isComplete, durationMillis, violations, smallest }
   }

@@ -13,7 +13,7 @@ import * as Interrupts from "./Interrupts.ts"
 import * as Simulation from "./Simulation.ts"
 
 /** The part of `it` that registers a test. */
-export type Register = (name: string, run: () => void, timeout?: number) => unknown
+export type Register = (name: string, run: () => void | Promise<void>, timeout?: number) => unknown
 
 /** The part of `it` that is extended. Without `skip`, tests that are skipped are not registered. */
 export interface It extends Register {
@@ -28,6 +28,11 @@ export interface InterruptsOptions<A, E> extends Interrupts.Options<A, E> {
    * times the factor if that is above 1.
    */
   readonly timeout?: number | undefined
+  /**
+   * Whether the program may await promises and the timers of the microtask queue, as in `Interrupts.exploreAsync`.
+   * Default false.
+   */
+  readonly isAsync?: boolean | undefined
   /** Runs the program once, with these decisions, instead of exploring it: paste them from the report. */
   readonly replay?: Partial<Interrupts.Decisions> | undefined
 }
@@ -48,6 +53,11 @@ export interface SimulateOptions<A, E> extends Simulation.Options<A, E> {
   readonly faults?: number | undefined
   /** How long the test may take, in milliseconds. Default 20,000, times the factor if that is above 1. */
   readonly timeout?: number | undefined
+  /**
+   * Whether the program may await promises and the timers of the microtask queue, as in `Simulation.exploreAsync`.
+   * Default false.
+   */
+  readonly isAsync?: boolean | undefined
 }
 
 /** Registers a test that runs a program with each action at each of its steps. */
@@ -106,8 +116,21 @@ const drawnSeed = Math.floor(Math.random() * 2 ** 31)
 export const checkInterrupts = <A, E>(
   program: Interrupts.Program<A, E>,
   options: Interrupts.Options<A, E>
-): Interrupts.Report => {
-  const report = Interrupts.explore(program, { ...options, maxRuns: multiplied(options.maxRuns ?? 2_000) })
+): Interrupts.Report => concludeInterrupts(Interrupts.explore(program, multipliedRuns(options)))
+
+/** Does the same for a program that may await promises, in `Interrupts.exploreAsync`. The report is a defect. */
+export const checkInterruptsAsync = <A, E>(
+  program: Interrupts.Program<A, E>,
+  options: Interrupts.Options<A, E>
+): Effect.Effect<Interrupts.Report> =>
+  Effect.map(Interrupts.exploreAsync(program, multipliedRuns(options)), concludeInterrupts)
+
+const multipliedRuns = <A, E>(options: Interrupts.Options<A, E>): Interrupts.Options<A, E> => ({
+  ...options,
+  maxRuns: multiplied(options.maxRuns ?? 2_000)
+})
+
+const concludeInterrupts = (report: Interrupts.Report): Interrupts.Report => {
   const text = Interrupts.format(report, {
     trace: variable("EXPLORE_TRACE") === "1",
     repeat: (decisions) => [`or as an option of the test, replay: ${decisions}`]
@@ -125,8 +148,9 @@ export const checkReplay = <A, E>(
   program: Interrupts.Program<A, E>,
   options: Interrupts.Options<A, E>,
   decisions: Partial<Interrupts.Decisions>
-): void => {
-  const law = Interrupts.replay(program, options, decisions)
+): void => throwLaw(Interrupts.replay(program, options, decisions))
+
+const throwLaw = (law: string | undefined): void => {
   if (law !== undefined) throw new Error(law)
 }
 
@@ -134,14 +158,33 @@ export const checkReplay = <A, E>(
 export const checkSimulation = <A, E>(
   program: Effect.Effect<A, E>,
   options: SimulateOptions<A, E>
-): Simulation.Report => {
-  const report =
+): Simulation.Report =>
+  concludeSimulation(
     options.isExhaustive === true
       ? Simulation.exhaustive(program, { ...options, maxRuns: multiplied(options.maxRuns ?? 20_000) })
-      : Simulation.explore(program, { ...options, runs: multiplied(options.runs ?? 1_000) })
+      : Simulation.explore(program, { ...options, runs: multiplied(options.runs ?? 1_000) }),
+    options
+  )
+
+/** Does the same for a program that may await promises, in `Simulation.exploreAsync`. The report is a defect. */
+export const checkSimulationAsync = <A, E>(
+  program: Effect.Effect<A, E>,
+  options: SimulateOptions<A, E>
+): Effect.Effect<Simulation.Report> =>
+  Effect.map(
+    options.isExhaustive === true
+      ? Simulation.exhaustiveAsync(program, { ...options, maxRuns: multiplied(options.maxRuns ?? 20_000) })
+      : Simulation.exploreAsync(program, { ...options, runs: multiplied(options.runs ?? 1_000) }),
+    (report) => concludeSimulation(report, options)
+  )
+
+const concludeSimulation = (
+  report: Simulation.Report,
+  { isExhaustive }: { readonly isExhaustive?: boolean | undefined }
+): Simulation.Report => {
   const text = Simulation.format(report)
   conclude(text, report.violations.length === 0)
-  if (options.isExhaustive === true && !report.isComplete) throw new Error(`not all schedules were run\n${text}`)
+  if (isExhaustive === true && !report.isComplete) throw new Error(`not all schedules were run\n${text}`)
   return report
 }
 
@@ -172,17 +215,24 @@ export const checkSimulation = <A, E>(
 export const extend = <Own extends It>(it: Own): Own & Methods => {
   const interrupts =
     (register: Register): InterruptsTest =>
-    (name, program, { replay, timeout = defaultTimeout(), ...options }) => {
+    (name, program, { isAsync = false, replay, timeout = defaultTimeout(), ...options }) => {
+      const limited = { timeLimit: timeout, ...options }
       const check = () =>
-        replay === undefined
-          ? void checkInterrupts(program, { timeLimit: timeout, ...options })
-          : checkReplay(program, options, replay)
-      register(name, check, timeout)
+        replay === undefined ? void checkInterrupts(program, limited) : checkReplay(program, options, replay)
+      const checkAsync = () =>
+        Effect.runPromise(
+          replay === undefined
+            ? Effect.asVoid(checkInterruptsAsync(program, limited))
+            : Effect.map(Interrupts.replayAsync(program, options, replay), throwLaw)
+        )
+      register(name, isAsync ? checkAsync : check, timeout)
     }
   const simulate =
     (register: Register): SimulateTest =>
-    (name, program, { timeout = defaultTimeout(), ...options }) => {
-      register(name, () => void checkSimulation(program, options), timeout)
+    (name, program, { isAsync = false, timeout = defaultTimeout(), ...options }) => {
+      const check = () => void checkSimulation(program, options)
+      const checkAsync = () => Effect.runPromise(Effect.asVoid(checkSimulationAsync(program, options)))
+      register(name, isAsync ? checkAsync : check, timeout)
     }
   const methods: Methods = {
     interrupts: Object.assign(interrupts(it), {

@@ -96,7 +96,7 @@ describe("findings", () => {
     const outside = Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 1)))
     const { finding } = Simulation.run(0, outside)
     assert.strictEqual(finding?.kind, "left the simulation")
-    assert.match(finding!.law, /^left the simulation at PROMISE.*Simulation\.test\.ts:\d+:\d+.*fiber 0 waits/)
+    assert.match(finding!.law, /^left the simulation at Timeout.*Simulation\.test\.ts:\d+:\d+.*fiber 0 waits/)
     const report = Simulation.explore(outside, { runs: 100 })
     assert.strictEqual(report.runs, 2)
     assert.lengthOf(report.smallest, 1)

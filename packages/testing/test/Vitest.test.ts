@@ -95,6 +95,39 @@ describe("extend", () => {
     assert.strictEqual(runs, 1)
   })
 
+  it("explores programs that await promises with isAsync, and repeats one run", async () => {
+    const tests: Array<() => void | Promise<void>> = []
+    const fake = Vitest.extend((_: string, run: () => void | Promise<void>) => void tests.push(run))
+    const awaiting =
+      (isSafe: boolean): Interrupts.Program<number, never> =>
+      (stage) =>
+        Effect.andThen(
+          Effect.promise(() => Promise.resolve()),
+          lending(isSafe)(stage)
+        )
+    fake.interrupts("is safe", awaiting(true), { ...isBack, isAsync: true })
+    fake.interrupts("is not", awaiting(false), { ...isBack, isAsync: true })
+    await tests[0]!()
+    const error = await Promise.resolve(tests[1]!()).then(
+      () => undefined,
+      (reason: unknown) => String(reason)
+    )
+    const [, printed] = /replay: (\{.*\})$/m.exec(error!)!
+    fake.interrupts("again", awaiting(false), { ...isBack, isAsync: true, replay: JSON.parse(printed!) })
+    fake.simulate(
+      "ends",
+      Effect.promise(() => new Promise(() => {})),
+      { isAsync: true, runs: 10 }
+    )
+    for (const [index, message] of [
+      [2, /the invariant is broken: 0/],
+      [3, /left the simulation at PROMISE/]
+    ] as const) {
+      const failed = await Promise.resolve(tests[index]!()).catch(String)
+      assert.match(String(failed), message)
+    }
+  })
+
   it("fails when the time limit leaves steps out", () => {
     const fake = fakeIt()
     fake.it.interrupts("too long", lending(true), { ...isBack, timeout: 0 })

@@ -26,6 +26,8 @@ export const events = [
   "PreCompact",
   "PostCompact",
   "Stop",
+  "Interrupt",
+  "Notification",
   "SubagentStart",
   "SubagentStop"
 ] as const
@@ -39,14 +41,19 @@ const matched: ReadonlyArray<HookEvent> = [
   "PermissionRequest",
   "PostToolUse",
   "PreCompact",
-  "PostCompact"
+  "PostCompact",
+  "Interrupt",
+  "Notification"
 ]
 
 /** One command. `order` is its place among all handlers. */
 export interface Handler {
   readonly order: number
   readonly event: HookEvent
-  /** Selects what the event is about: a tool, how the session starts, or why it compacts. Undefined if everything is selected. */
+  /**
+   * Selects what the event is about: a tool, how the session starts, why it compacts or was aborted, the type of a
+   * notification. Undefined if everything is selected.
+   */
   readonly matcher: RegExp | undefined
   readonly command: string
   readonly timeoutMillis: number
@@ -196,7 +203,7 @@ const addHandlers = (all: Array<Handler>, layer: Layer, problems: Array<string>)
         wrong(name, `the matcher ${decoded.value.matcher} of ${name} is not a regular expression`)
         continue
       }
-      for (const { command, failure, statusMessage, timeout = 600, type } of decoded.value.hooks) {
+      for (const { command, failure, statusMessage, timeout = timeoutOf(event), type } of decoded.value.hooks) {
         if (type !== "command" || command === undefined || command.trim() === "") {
           wrong(name, `${name} has a hook that is no command; only type "command" with a command runs`)
           continue
@@ -228,6 +235,13 @@ const Group = Schema.Struct({
     })
   )
 })
+
+/** The default limit in seconds: the end of an aborted turn waits for its hooks. */
+const timeoutOf = (event: HookEvent): number => (event === "Interrupt" ? 1 : 600)
+
+/** How long an aborted turn waits for its hooks: as long as the slowest of them may take, and until it has ended. */
+export const interruptLimitMillis = ({ handlers }: Pick<HookSettings, "handlers">): number =>
+  Math.max(1_000, ...handlers.flatMap((one) => (one.event === "Interrupt" ? [one.timeoutMillis + 1_000] : [])))
 
 const matcherOf = (event: HookEvent, text: string | undefined): RegExp | undefined | "invalid" => {
   if (text === undefined || text === "" || text === "*" || !matched.includes(event)) return undefined

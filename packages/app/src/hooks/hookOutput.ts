@@ -46,7 +46,7 @@ const decode = Schema.decodeUnknownExit(Schema.fromJsonString(Output))
 // events whose plain output is a text for the model
 const plain: ReadonlyArray<HookEvent> = ["SessionStart", "SubagentStart", "UserPromptSubmit"]
 // events that nothing can block
-const starts: ReadonlyArray<HookEvent> = ["SessionStart", "SubagentStart"]
+const unblockable: ReadonlyArray<HookEvent> = ["SessionStart", "SubagentStart", "Interrupt", "Notification"]
 const stops: ReadonlyArray<HookEvent> = ["Stop", "SubagentStop"]
 
 const failed = (reason: string): HookResult => ({ status: "failed", reason })
@@ -61,7 +61,7 @@ const isBlank = (text: string | undefined): text is undefined => text === undefi
  * - Other output is a text for the model where an event takes one, a failure of a stop hook, and ignored elsewhere.
  */
 export const read = (event: HookEvent, { exitCode, stderr, stdout }: HookEnd): HookResult => {
-  if (exitCode === 2 && !starts.includes(event)) {
+  if (exitCode === 2 && !unblockable.includes(event)) {
     return isBlank(stderr)
       ? failed("it exited with code 2 without a reason on standard error")
       : { status: "blocked", reason: stderr.trim() }
@@ -101,7 +101,7 @@ const denialOf = (
   event: HookEvent,
   { decision, hookSpecificOutput: specific, reason }: typeof Output.Type
 ): { readonly reason: string | undefined } | undefined => {
-  if (starts.includes(event)) return undefined
+  if (unblockable.includes(event)) return undefined
   if (decision === "block") return { reason }
   if (event === "PreToolUse" && specific?.permissionDecision === "deny") {
     return { reason: specific.permissionDecisionReason }

@@ -84,8 +84,8 @@ const modelsOf = ({ files, model, table }: Sources, roles: ReadonlyArray<AgentRo
   const efforts = new Map<string, ReadonlyArray<string>>()
   for (const name of [model, ...roles.map((role) => role.model)])
     if (name !== undefined) efforts.set(name, defaultEfforts)
-  for (const { slug, supported_reasoning_levels } of Catalog.read(table, files)) {
-    efforts.set(slug, supported_reasoning_levels?.map(({ effort }) => effort) ?? defaultEfforts)
+  for (const { efforts: supported, name } of Catalog.read(table, files) ?? []) {
+    efforts.set(name, supported ?? defaultEfforts)
   }
   return Array.from(efforts, ([name, supported]) => ({ name, efforts: supported }))
 }

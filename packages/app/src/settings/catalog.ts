@@ -1,50 +1,145 @@
-/** The catalog of models, in the file that `model_catalog_json` names. */
+/** What is known about models: in the file that `model_catalog_json` names, and about those of OpenAI and Anthropic. */
 import * as Schema from "effect/Schema"
 import type { Files } from "./files.ts"
 import type * as Table from "./table.ts"
 
-const Count = Schema.Int.check(Schema.isGreaterThan(0))
-
-const CatalogModel = Schema.Struct({
-  slug: Schema.String,
-  supported_reasoning_levels: Schema.optionalKey(Schema.Array(Schema.Struct({ effort: Schema.String }))),
-  context_window: Schema.optionalKey(Schema.NullOr(Count)),
-  auto_compact_token_limit: Schema.optionalKey(Schema.NullOr(Count))
-})
-
-const Catalog = Schema.Struct({ models: Schema.Array(CatalogModel) })
-
-/** Returns the models of the catalog; none if no file is named. Throws `SettingsInvalid` for a file that is no catalog. */
-export const read = (table: Table.Settings, files: Pick<Files, "json">): ReadonlyArray<typeof CatalogModel.Type> =>
-  files.json(table, "model_catalog_json", Catalog)?.models ?? []
-
-/** How much a model can read. */
-export interface ModelSize {
+/** A model. What is undefined is not known. */
+export interface ModelInfo {
+  readonly name: string
   /** How many tokens fit. */
   readonly contextWindow: number | undefined
   /** From how many tokens a conversation is compacted. */
   readonly compactFromTokens: number | undefined
+  /** The reasoning efforts that it has. */
+  readonly efforts: ReadonlyArray<string> | undefined
+  /** Whether it may call several tools at once. */
+  readonly parallelToolCalls: boolean | undefined
+  /** Whether it gets tools with a grammar as such, or as functions with one text. */
+  readonly toolFlavour: "freeform" | "function" | undefined
+}
+
+const Count = Schema.Int.check(Schema.isGreaterThan(0))
+
+/** An entry of a catalog. Further keys are ignored. */
+export const CatalogModel = Schema.Struct({
+  slug: Schema.String,
+  supported_reasoning_levels: Schema.optionalKey(Schema.Array(Schema.Struct({ effort: Schema.String }))),
+  context_window: Schema.optionalKey(Schema.NullOr(Count)),
+  auto_compact_token_limit: Schema.optionalKey(Schema.NullOr(Count)),
+  supports_parallel_tool_calls: Schema.optionalKey(Schema.Boolean),
+  apply_patch_tool_type: Schema.optionalKey(Schema.NullOr(Schema.Literals(["freeform", "function"])))
+})
+
+const CatalogFile = Schema.Struct({ models: Schema.Array(CatalogModel) })
+
+/** Converts an entry of a catalog. */
+export const infoOf = (entry: typeof CatalogModel.Type): ModelInfo => ({
+  name: entry.slug,
+  contextWindow: entry.context_window ?? undefined,
+  compactFromTokens: entry.auto_compact_token_limit ?? undefined,
+  efforts: entry.supported_reasoning_levels?.map(({ effort }) => effort),
+  parallelToolCalls: entry.supports_parallel_tool_calls,
+  toolFlavour: entry.apply_patch_tool_type ?? undefined
+})
+
+/** Returns the models of the catalog; undefined if no file is named. Throws `SettingsInvalid` for a file that is no catalog. */
+export const read = (table: Table.Settings, files: Pick<Files, "json">): ReadonlyArray<ModelInfo> | undefined =>
+  files.json(table, "model_catalog_json", CatalogFile)?.models.map(infoOf)
+
+const family = (
+  names: ReadonlyArray<string>,
+  known: Pick<ModelInfo, "contextWindow"> & Partial<ModelInfo>
+): ReadonlyArray<ModelInfo> =>
+  names.map((name) => ({
+    name,
+    compactFromTokens: undefined,
+    efforts: undefined,
+    parallelToolCalls: undefined,
+    toolFlavour: undefined,
+    ...known
+  }))
+
+/** The models of a provider that this program knows without asking; undefined for a provider that it does not know. */
+const builtIn: { readonly [provider: string]: ReadonlyArray<ModelInfo> | undefined } = {
+  openai: [
+    ...family(["gpt-5", "gpt-5-mini", "gpt-5-nano"], {
+      contextWindow: 272_000,
+      efforts: ["minimal", "low", "medium", "high"]
+    }),
+    ...family(["gpt-5-codex", "gpt-5.1", "gpt-5.1-codex", "gpt-5.1-codex-mini"], { contextWindow: 272_000 }),
+    ...family(["o3", "o3-mini", "o4-mini"], {
+      contextWindow: 200_000,
+      efforts: ["low", "medium", "high"],
+      toolFlavour: "function"
+    }),
+    ...family(["gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano"], {
+      contextWindow: 1_047_576,
+      efforts: [],
+      toolFlavour: "function"
+    }),
+    ...family(["gpt-4o", "gpt-4o-mini"], { contextWindow: 128_000, efforts: [], toolFlavour: "function" })
+  ],
+  anthropic: family(
+    [
+      "claude-3-5-haiku",
+      "claude-3-7-sonnet",
+      "claude-haiku-4-5",
+      "claude-opus-4",
+      "claude-opus-4-1",
+      "claude-opus-4-5",
+      "claude-sonnet-4",
+      "claude-sonnet-4-5"
+    ],
+    { contextWindow: 200_000 }
+  )
+}
+
+/** Where the catalog is read from. */
+export interface Sources {
+  readonly table: Table.Settings
+  readonly files: Pick<Files, "json">
+  /** The configured model. */
+  readonly model: string
+  /** The id of the provider, if its models are those that this program knows. */
+  readonly provider: string | undefined
+}
+
+/** Returns the model. The date of a snapshot in its name makes no difference. */
+export const find = ({ models }: Pick<Catalog, "models">, name: string): ModelInfo | undefined =>
+  models.get(name) ?? models.get(name.replace(/-(\d{4}-\d{2}-\d{2}|\d{8}|latest)$/, ""))
+
+/** What is known about models before the provider is asked. */
+export interface Catalog {
+  readonly models: ReadonlyMap<string, ModelInfo>
+  /** Whether the models of the provider are listed, so that another name is not known. */
+  readonly isComplete: boolean
 }
 
 /**
- * Returns the sizes of models by name. `model_context_window` and `model_auto_compact_token_limit` apply to the configured
- * model.
+ * Makes the catalog. `model_context_window` and `model_auto_compact_token_limit` apply to the configured model, and win over
+ * the file; the file wins over what this program knows.
  */
-export const sizes = (
-  table: Table.Settings,
-  files: Pick<Files, "json">,
-  model: string
-): ReadonlyMap<string, ModelSize> => {
-  const all = new Map<string, ModelSize>()
-  for (const { auto_compact_token_limit, context_window, slug } of read(table, files)) {
-    all.set(slug, {
-      contextWindow: context_window ?? undefined,
-      compactFromTokens: auto_compact_token_limit ?? undefined
+export const make = ({ files, model, provider, table }: Sources): Catalog => {
+  const known = provider === undefined ? undefined : builtIn[provider]
+  const file = read(table, files)
+  const models = new Map([...(known ?? []), ...(file ?? [])].map((one) => [one.name, one]))
+  const contextWindow = table.count("model_context_window")
+  const compactFromTokens = table.count("model_auto_compact_token_limit")
+  if (contextWindow !== undefined || compactFromTokens !== undefined) {
+    const listed = find({ models }, model) ?? family([model], { contextWindow: undefined })[0]!
+    models.set(model, {
+      ...listed,
+      contextWindow: contextWindow ?? listed.contextWindow,
+      compactFromTokens: compactFromTokens ?? listed.compactFromTokens
     })
   }
-  const listed = all.get(model)
-  return all.set(model, {
-    contextWindow: table.count("model_context_window") ?? listed?.contextWindow,
-    compactFromTokens: table.count("model_auto_compact_token_limit") ?? listed?.compactFromTokens
-  })
+  return { models, isComplete: known !== undefined || file !== undefined }
+}
+
+/** Returns a warning for an effort that the model does not have. */
+export const effortWarning = (catalog: Catalog, model: string, effort: string | undefined): string | undefined => {
+  const efforts = find(catalog, model)?.efforts
+  if (effort === undefined || efforts === undefined || efforts.includes(effort)) return undefined
+  const what = efforts.length === 0 ? "no reasoning efforts" : `the reasoning efforts ${efforts.join(", ")}`
+  return `model_reasoning_effort is "${effort}", but the model ${model} has ${what}`
 }

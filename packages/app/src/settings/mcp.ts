@@ -36,6 +36,7 @@ const serverOf = (
       disabledTools: table.list([at, "disabled_tools"]),
       parallel: table.flag([at, "supports_parallel_tool_calls"]),
       turnHeaders: table.flag([at, "turn_headers"]),
+      apps: table.flag([at, "apps"]),
       protocol: table.choice([at, "protocol_version"], protocols)
     })
   }
@@ -55,11 +56,14 @@ const serverOf = (
   }
   if (url === undefined || command !== undefined) return wrong(at, "a table with either command or url")
   const bearerTokenVariable = table.text([at, "bearer_token_env_var"])
+  const clientId = table.text([at, "oauth_client_id"])
+  const clientSecretVariable = table.text([at, "oauth_client_secret_env_var"])
+  const scopes = table.list([at, "scopes"])
   return {
     _tag: "Http",
     ...common,
     url,
-    ...defined({ bearerTokenVariable }),
+    ...defined({ bearerTokenVariable, clientId, clientSecretVariable, scopes }),
     ...textsOf("headers", table, [at, "http_headers"]),
     ...textsOf("headerVariables", table, [at, "env_http_headers"])
   }

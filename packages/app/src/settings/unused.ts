@@ -15,7 +15,9 @@ const profile: Known = {
     "model",
     "model_provider",
     "openai_base_url",
+    "cli_auth_credentials_store",
     "sandbox_mode",
+    "sandbox_max_processes",
     "model_reasoning_effort",
     "model_reasoning_summary",
     "web_search",
@@ -25,8 +27,10 @@ const profile: Known = {
     "project_doc_fallback_filenames",
     "project_root_markers",
     "allow_login_shell",
+    "background_terminal_max_timeout",
     "model_context_window",
-    "model_auto_compact_token_limit"
+    "model_auto_compact_token_limit",
+    "model_max_output_tokens"
   ),
   shell_environment_policy: {
     ...names("inherit", "ignore_default_excludes", "exclude", "include_only"),
@@ -35,8 +39,11 @@ const profile: Known = {
   approval_policy: {
     granular: names("sandbox_approval", "rules", "mcp_elicitations", "request_permissions")
   },
-  features: names("js_repl", "multi_agent", "remote_compaction", "undo"),
+  // `Features` names the unknown ones
+  features: true,
   sandbox_workspace_write: names("writable_roots", "network_access", "exclude_slash_tmp", "exclude_tmpdir_env_var"),
+  default_permissions: true,
+  permissions: { "*": { network: { enabled: true, domains: true } } },
   otel: names("environment", "log_user_prompt", "exporter", "trace_exporter", "metrics_exporter"),
   agents: {
     ...names("max_threads", "max_depth", "job_max_runtime_seconds"),
@@ -62,6 +69,9 @@ const profile: Known = {
         "bearer_token_env_var",
         "http_headers",
         "env_http_headers",
+        "oauth_client_id",
+        "oauth_client_secret_env_var",
+        "scopes",
         "enabled",
         "required",
         "startup_timeout_sec",
@@ -70,6 +80,7 @@ const profile: Known = {
         "disabled_tools",
         "supports_parallel_tool_calls",
         "turn_headers",
+        "apps",
         "protocol_version"
       )
     }
@@ -89,7 +100,7 @@ const profile: Known = {
         "stream_max_retries",
         "stream_idle_timeout_ms"
       ),
-      auth: names("command", "args", "cwd", "timeout_ms")
+      auth: names("command", "args", "cwd", "timeout_ms", "refresh_interval_ms")
     }
   }
 }

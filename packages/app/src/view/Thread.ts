@@ -190,6 +190,10 @@ export const step = (before: Thread, event: SessionEvent): Step => {
     }
     case "InputBlocked":
       return noted(thread, `the input was not accepted${event.reason === undefined ? "" : `: ${event.reason}`}`)
+    case "InputWithdrawn":
+      return noted(thread, "input was withdrawn")
+    case "SessionRenamed":
+      return noted(thread, event.title === "" ? "the session has no title" : `the session is called ${event.title}`)
     case "RolledBack":
       return noted(thread, `the last ${event.turns === 1 ? "turn was" : `${event.turns} turns were`} taken back`)
     case "StragglerEnded": {

@@ -5,12 +5,15 @@
  * programs that drive the reference write them. Anything wrong is one `UsageError` with a message of one line.
  */
 import { parseArgs } from "node:util"
-import type { NewServer } from "@spindle/app/McpFile"
 import type { ApprovalPolicy, SandboxMode } from "@spindle/app/Settings"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Flags from "./Flags.ts"
 import type { ColorMode, Flag, Topic } from "./Flags.ts"
+import * as McpArguments from "./mcpArguments.ts"
+import * as AccountArguments from "./accountArguments.ts"
+import * as FeatureArguments from "./featureArguments.ts"
+import * as SessionArguments from "./sessionArguments.ts"
 import * as TaskArguments from "./taskArguments.ts"
 
 /** The command line is wrong. `hint` is a command that explains it. */
@@ -46,6 +49,8 @@ export interface TurnOptions {
   readonly verbose: boolean
   /** Whether to refuse keys of the configuration that have no effect. */
   readonly strictConfig: boolean
+  /** The features of `--enable` and `--disable`. */
+  readonly features: { readonly [name: string]: boolean }
 }
 
 /** The session that `exec resume` continues: by the beginning of its id, or the last one of this or `all` directories. */
@@ -78,32 +83,11 @@ export type Command =
       readonly failOn: number | undefined
       readonly options: TurnOptions
     }
-  | {
-      readonly _tag: "SessionsList"
-      readonly archived: boolean
-      readonly all: boolean
-      readonly json: boolean
-      readonly color: ColorMode
-    }
-  | {
-      readonly _tag: "SessionsShow"
-      readonly id: string
-      readonly json: boolean
-      readonly color: ColorMode
-      readonly verbose: boolean
-    }
-  | { readonly _tag: "SessionsArchive" | "SessionsUnarchive"; readonly id: string }
-  | {
-      readonly _tag: "SessionsProcesses"
-      readonly id: string
-      readonly json: boolean
-      readonly tail: string | undefined
-      readonly end: string | undefined
-    }
+  | SessionArguments.Sessions
   | { readonly _tag: "HooksList" | "HooksTrust" }
-  | { readonly _tag: "McpList"; readonly json: boolean }
-  | { readonly _tag: "McpAdd"; readonly server: NewServer }
-  | { readonly _tag: "McpRemove"; readonly name: string }
+  | McpArguments.McpCommand
+  | { readonly _tag: "FeaturesList"; readonly options: TurnOptions }
+  | AccountArguments.Account
   | { readonly _tag: "Trace"; readonly session: Resume; readonly outputFile: string | undefined }
   | {
       readonly _tag: "Sandbox"
@@ -178,9 +162,12 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
     case "exec":
     case "e":
       return second === "resume" ? found("exec resume", 2) : found("exec", 1)
+    case "login":
+      return second === "status" ? found("login status", 2) : found("login", 1)
     case "apply-patch":
     case "demo":
     case "doctor":
+    case "logout":
     case "sandbox":
     case "trace":
     case "undo":
@@ -188,6 +175,7 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
       return found(first, 1)
     case "sessions":
     case "hooks":
+    case "features":
     case "mcp": {
       const known = below(first, second)
       if (known !== undefined) return found(known, 2)
@@ -204,9 +192,15 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
   return refuse("", unknown(`command "${first}"`, Flags.nearest(first, [...commandNames, "help"])))
 }
 
-const commandNames = ["exec", "sessions", "hooks", "mcp", "trace", "undo", "review", "demo", "sandbox", "doctor"]
+const commandNames =
+  "exec, sessions, hooks, mcp, features, login, logout, trace, undo, review, demo, sandbox, doctor".split(", ")
 
-const commandsBelow = { sessions: Flags.sessionsCommands, mcp: Flags.mcpCommands, hooks: Flags.hooksCommands }
+const commandsBelow = {
+  sessions: Flags.sessionsCommands,
+  mcp: Flags.mcpCommands,
+  hooks: Flags.hooksCommands,
+  features: Flags.featuresCommands
+}
 
 const below = (first: keyof typeof commandsBelow, second: string | undefined): Topic | undefined => {
   const topic = `${first} ${second}`
@@ -267,13 +261,10 @@ const valueOf = (flag: Flag, topic: Topic, token: OptionToken): string => {
   return value
 }
 
+const configOf = (topic: Topic, values: Values) =>
+  McpArguments.pairsOf("config", { values, refuse: (detail) => refuse(topic, detail) })
+
 const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Command => {
-  const json = values.has("json")
-  const color = (values.get("color")?.[0] ?? "auto") as ColorMode
-  const sessionId = () => {
-    only(1, "give one session id")
-    return rest[0] ?? refuse(topic, "give a session id")
-  }
   const only = (count: number, ask: string) =>
     rest.length > count ? refuse(topic, `unexpected "${rest[count]}"; ${ask}`) : undefined
   const resumeOf = (): Resume => {
@@ -286,34 +277,39 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       return refuse(topic, `a command is missing: ${commandNames.slice(0, -1).join(", ")} or ${commandNames.at(-1)}`)
     case "sessions":
     case "hooks":
+    case "features":
     case "mcp":
       return refuse(topic, `a command is missing: ${commandsBelow[topic].join(", ")}`)
     case "sessions list":
-      only(0, "sessions list takes flags only")
-      return { _tag: "SessionsList", archived: values.has("archived"), json, all: json || values.has("all"), color }
     case "sessions show":
-      return { _tag: "SessionsShow", id: sessionId(), json, color, verbose: values.has("verbose") }
     case "sessions archive":
-      return { _tag: "SessionsArchive", id: sessionId() }
     case "sessions unarchive":
-      return { _tag: "SessionsUnarchive", id: sessionId() }
-    case "sessions processes": {
-      const [tail, end] = [values.get("tail")?.[0], values.get("end")?.[0]]
-      if (tail !== undefined && end !== undefined) return refuse(topic, "--tail cannot be used together with --end")
-      return { _tag: "SessionsProcesses", id: sessionId(), json, tail, end }
-    }
+    case "sessions processes":
+      return SessionArguments.sessionsOf(topic, { rest, values, refuse: (detail) => refuse(topic, detail) })
     case "hooks list":
     case "hooks trust":
       only(0, `${topic} takes nothing else`)
       return topic === "hooks list" ? { _tag: "HooksList" } : { _tag: "HooksTrust" }
     case "mcp list":
-      only(0, "mcp list takes flags only")
-      return { _tag: "McpList", json }
     case "mcp add":
-      return { _tag: "McpAdd", server: newServer(topic, rest, values) }
     case "mcp remove":
-      only(1, "give one name")
-      return { _tag: "McpRemove", name: rest[0] || refuse(topic, "give the name of a server") }
+    case "mcp login":
+    case "mcp logout": {
+      const name = topic.slice("mcp ".length) as (typeof Flags.mcpCommands)[number]
+      return McpArguments.commandOf(name, { rest, values, refuse: (detail) => refuse(topic, detail) })
+    }
+    case "features list":
+      only(0, "features list takes flags only")
+      return { _tag: "FeaturesList", options: turnOptions(topic, values) }
+    case "login":
+    case "login status":
+    case "logout":
+      return AccountArguments.accountOf(topic, {
+        rest,
+        values,
+        config: configOf(topic, values),
+        refuse: (detail) => refuse(topic, detail)
+      })
     case "trace": {
       const last = values.has("last")
       only(last ? 0 : 1, "give one session id, or --last")
@@ -354,34 +350,6 @@ const sandbox = (topic: Topic, words: ReadonlyArray<string>, values: Values): Co
   return { _tag: "Sandbox", words, cwd, config, sandboxMode, addedDirectories }
 }
 
-const newServer = (topic: Topic, [name, command, ...args]: ReadonlyArray<string>, values: Values): NewServer => {
-  if (name === undefined || !/^[\w-]+$/.test(name)) {
-    return refuse(topic, "give a name of letters, digits, - and _")
-  }
-  const url = values.get("url")?.[0]
-  const bearerTokenVariable = values.get("bearer-token-env-var")?.[0]
-  const env = pairs(topic, "env", values)
-  if (url !== undefined) {
-    if (command !== undefined || env.length > 0) return refuse(topic, "give either --url or a command")
-    if (!/^https?:$/.test(URL.parse(url)?.protocol ?? "")) {
-      return refuse(topic, `--url needs a URL that begins with http:// or https://, not "${url}"`)
-    }
-    return { _tag: "Http", name, url, ...(bearerTokenVariable === undefined ? {} : { bearerTokenVariable }) }
-  }
-  if (command === undefined) return refuse(topic, "give --url, or -- and a command")
-  if (bearerTokenVariable !== undefined) return refuse(topic, "--bearer-token-env-var needs --url")
-  return { _tag: "Stdio", name, command, args, env: Object.fromEntries(env) }
-}
-
-/** The values `KEY=VALUE` of a flag. */
-const pairs = (topic: Topic, flag: string, values: Values): ReadonlyArray<readonly [key: string, value: string]> =>
-  (values.get(flag) ?? []).map((pair) => {
-    const at = pair.indexOf("=")
-    return at > 0
-      ? [pair.slice(0, at).trim(), pair.slice(at + 1)]
-      : refuse(topic, `--${flag} needs KEY=VALUE, not "${pair}"`)
-  })
-
 const undo = (id: string | undefined, values: Values): Command => ({
   _tag: "Undo",
   session: id === undefined ? { _tag: "Last", all: false } : { _tag: "Id", id },
@@ -421,7 +389,7 @@ const turnOptions = (topic: Topic, values: Values): TurnOptions => {
     color: (one("color") ?? "auto") as ColorMode,
     cwd: one("cd"),
     model: one("model"),
-    config: pairs(topic, "config", values),
+    config: configOf(topic, values),
     approvalPolicy,
     sandboxMode,
     outputSchemaFile: one("output-schema"),
@@ -432,6 +400,7 @@ const turnOptions = (topic: Topic, values: Values): TurnOptions => {
     telemetry: values.has("otel"),
     trace: values.has("trace"),
     verbose: values.has("verbose"),
-    strictConfig: values.has("strict-config")
+    strictConfig: values.has("strict-config"),
+    features: FeatureArguments.featuresOf(many("enable"), many("disable"), (detail) => refuse(topic, detail))
   }
 }

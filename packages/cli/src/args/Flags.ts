@@ -12,7 +12,10 @@ export const sessionsCommands = ["list", "show", "archive", "unarchive", "proces
 export const hooksCommands = ["list", "trust"] as const
 
 /** The commands below `mcp`. */
-export const mcpCommands = ["list", "add", "remove"] as const
+export const mcpCommands = ["list", "add", "remove", "login", "logout"] as const
+
+/** The commands below `features`. */
+export const featuresCommands = ["list"] as const
 
 /** The commands, as the words that name them. */
 export const topics = [
@@ -32,6 +35,13 @@ export const topics = [
   "mcp list",
   "mcp add",
   "mcp remove",
+  "mcp login",
+  "mcp logout",
+  "features",
+  "features list",
+  "login",
+  "login status",
+  "logout",
   "trace",
   "undo",
   "review",
@@ -68,13 +78,14 @@ export type ColorMode = (typeof colorModes)[number]
 const turns: ReadonlyArray<Topic> = ["exec", "exec resume", "demo"]
 const exec: ReadonlyArray<Topic> = ["exec", "exec resume"]
 const tasks: ReadonlyArray<Topic> = ["undo", "review"]
+const accounts: ReadonlyArray<Topic> = ["login", "login status", "logout"]
 
 /** Every flag, in the order of the help. */
 export const flags: ReadonlyArray<Flag> = [
   {
     name: "json",
     aliases: ["experimental-json"],
-    commands: [...turns, ...tasks, "sessions list", "sessions show", "sessions processes", "mcp list"],
+    commands: [...turns, ...tasks, "sessions list", "sessions show", "sessions processes", "mcp list", "features list"],
     summary: "write one JSON object a line to stdout"
   },
   { name: "cd", short: "C", takes: "DIR", commands: [...exec, ...tasks, "sandbox"], summary: "work in this directory" },
@@ -84,8 +95,22 @@ export const flags: ReadonlyArray<Flag> = [
     short: "c",
     takes: "KEY=VALUE",
     repeats: true,
-    commands: [...turns, ...tasks, "sandbox"],
+    commands: [...turns, ...tasks, ...accounts, "features list", "sandbox"],
     summary: "override a key of config.toml; dotted keys, TOML values"
+  },
+  {
+    name: "enable",
+    takes: "FEATURE",
+    repeats: true,
+    commands: [...turns, ...tasks, "features list"],
+    summary: "switch a feature on (see spindle features list)"
+  },
+  {
+    name: "disable",
+    takes: "FEATURE",
+    repeats: true,
+    commands: [...turns, ...tasks, "features list"],
+    summary: "switch a feature off"
   },
   {
     name: "ask-for-approval",
@@ -216,6 +241,20 @@ export const flags: ReadonlyArray<Flag> = [
     repeats: true,
     commands: ["mcp add"],
     summary: "a variable for the command of the server"
+  },
+  { name: "no-browser", commands: ["mcp login"], summary: "print the address of the login and open no browser" },
+  {
+    name: "scopes",
+    takes: "LIST",
+    commands: ["mcp login"],
+    summary: "the permissions to ask for, separated by commas or spaces; default: those that the server names"
+  },
+  { name: "with-api-key", commands: ["login"], summary: "read the key from stdin" },
+  {
+    name: "provider",
+    takes: "NAME",
+    commands: accounts,
+    summary: "a provider of config.toml, or openai; default: model_provider"
   },
   { name: "thread-source", takes: "NAME", commands: exec, summary: "what started the session, for its record" },
   { name: "cyber-access-program", commands: exec, summary: "accepted and without effect" },

@@ -41,7 +41,9 @@ const pages: { readonly [topic in Topic]: Page } = {
       ["sessions archive ID", "hide a session from the list (undo: unarchive ID)"],
       ["sessions processes ID", "list the running processes of a session (--end: end them)"],
       ["hooks list", "list the commands that run as hooks here"],
-      ["mcp list", "list the MCP servers (mcp add, mcp remove)"],
+      ["mcp list", "list the MCP servers (mcp add, remove, login, logout)"],
+      ["features list", "list what can be switched on and off"],
+      ["login", "store the key of a model provider (login status, logout)"],
       ["trace ID", "write a session as an HTML page (--last: as above)"],
       ["undo [ID]", "take back what the last turn changed in the files"],
       ["review [TEXT]", "review changes, and list what is wrong with them"],
@@ -151,8 +153,15 @@ const pages: { readonly [topic in Topic]: Page } = {
     examples: [["spindle hooks trust", ""]]
   },
   mcp: {
-    usage: ["spindle mcp list [--json]", "spindle mcp add NAME ...", "spindle mcp remove NAME"],
-    about: "Lists, adds and removes the MCP servers of config.toml. Their tools are named mcp__NAME__TOOL.",
+    usage: [
+      "spindle mcp list [--json]",
+      "spindle mcp add NAME ...",
+      "spindle mcp remove NAME",
+      "spindle mcp login NAME [FLAGS]",
+      "spindle mcp logout NAME"
+    ],
+    about:
+      "Lists, adds and removes the MCP servers of config.toml, and logs in to them. Their tools are named mcp__NAME__TOOL.",
     examples: [["spindle mcp add --help", "flags and examples of a command"]]
   },
   "mcp list": {
@@ -170,8 +179,62 @@ const pages: { readonly [topic in Topic]: Page } = {
   },
   "mcp remove": {
     usage: ["spindle mcp remove NAME"],
-    about: "Removes an MCP server from config.toml.",
+    about: "Removes an MCP server from config.toml, and the login to it.",
     examples: [["spindle mcp remove docs", ""]]
+  },
+  "mcp login": {
+    usage: ["spindle mcp login NAME [FLAGS]"],
+    about:
+      "Logs in to an MCP server over HTTP with the browser. The token is stored in the home, for this user only, and renewed when needed.",
+    more: [
+      "The browser must run on this machine: it comes back to an address of it. The login ends after five minutes."
+    ],
+    examples: [
+      ["spindle mcp login docs", ""],
+      ["spindle mcp login docs --no-browser", "print the address only"],
+      ['spindle mcp login docs --scopes "read write"', "ask for other permissions"]
+    ]
+  },
+  "mcp logout": {
+    usage: ["spindle mcp logout NAME"],
+    about: "Removes the login to an MCP server from this machine.",
+    examples: [["spindle mcp logout docs", ""]]
+  },
+  features: {
+    usage: ["spindle features list [FLAGS]"],
+    about: "Lists the features that can be switched on and off.",
+    examples: [["spindle features list --help", "flags and examples of a command"]]
+  },
+  "features list": {
+    usage: ["spindle features list [FLAGS]"],
+    about:
+      "Lists features: name, stage, whether it is on, and what it does.\n" +
+      "To switch one: --enable and --disable of a command, or the table [features] of config.toml.",
+    examples: [
+      ["spindle features list", ""],
+      ["spindle features list --enable js_repl --json", "one JSON object a line"]
+    ]
+  },
+  login: {
+    usage: ["spindle login --with-api-key [FLAGS]", "spindle login status [FLAGS]"],
+    about:
+      "Stores the key of a model provider: in auth.json of the home, which only you can read, or in the keyring of the system\n" +
+      'with cli_auth_credentials_store = "keyring" in config.toml. The key is read from stdin.\n' +
+      "A variable of the environment, such as OPENAI_API_KEY, wins over it.",
+    examples: [
+      ["printenv OPENAI_API_KEY | spindle login --with-api-key", ""],
+      ["cat key.txt | spindle login --with-api-key --provider mistral", ""]
+    ]
+  },
+  "login status": {
+    usage: ["spindle login status [FLAGS]"],
+    about: "Prints where the key of a model provider comes from, and never the key. Exits with 1 if there is none.",
+    examples: [["spindle login status", ""]]
+  },
+  logout: {
+    usage: ["spindle logout [FLAGS]"],
+    about: "Removes the key that login has stored.",
+    examples: [["spindle logout", ""]]
   },
   trace: {
     usage: ["spindle trace ID | --last [FLAGS]"],

@@ -1,13 +1,17 @@
-/** `spindle mcp`: lists, adds and removes the MCP servers of the configuration file. */
+/** `spindle mcp`: lists, adds and removes the MCP servers of the configuration file, and logs in to them. */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as McpFile from "@spindle/app/McpFile"
+import * as McpLogins from "@spindle/app/McpLogins"
 import * as Settings from "@spindle/app/Settings"
 import * as Effect from "effect/Effect"
 import * as Help from "../args/Help.ts"
 import * as Ansi from "../output/Ansi.ts"
 import { reasonOf } from "../output/failures.ts"
+import * as Log from "../output/Log.ts"
+import * as Browser from "./browser.ts"
 import { CliError } from "./CliError.ts"
+import * as EnvHttpClient from "./envHttpClient.ts"
 import * as Directories from "@spindle/app/Directories"
 
 /** Where the configuration is. */
@@ -42,16 +46,62 @@ export const add = Effect.fnUntraced(function* (places: Places, server: McpFile.
 
 /** Removes a server from the configuration file. */
 export const remove = Effect.fnUntraced(function* (places: Places, name: string) {
-  const { file, servers, text } = yield* own(places)
-  if (!servers.some(({ server }) => server.name === name)) {
-    return yield* refuse(`there is no MCP server named ${name} in ${file}`)
-  }
+  const found = yield* own(places)
+  const { file, text } = found
+  const { server } = yield* named(found, name)
   const without = McpFile.remove(text, name)
   if (without === undefined) return yield* refuse(`cannot remove ${name} from ${file}: edit the file by hand`)
   yield* write(file, without)
+  if (server._tag === "Http") yield* McpLogins.grants(Settings.home(places)).remove(server)
   process.stdout.write(`removed the MCP server ${name} from ${file}\n`)
   return Help.exitCodes.ok
 })
+
+/** How to log in. */
+export interface Login {
+  readonly name: string
+  readonly opensBrowser: boolean
+  /** The permissions to ask for; undefined for those that the server names. */
+  readonly scopes: ReadonlyArray<string> | undefined
+}
+
+/** Logs in to a server with the browser of the person, and stores the login in the home. */
+export const login = Effect.fnUntraced(function* (places: Places, { name, opensBrowser, scopes }: Login) {
+  const server = yield* remote(places, name)
+  if (McpLogins.isConfigured(server))
+    return yield* refuse(`${name} has its token from the configuration, so it takes no login`)
+  const show = (address: string) =>
+    Effect.map(opensBrowser ? Browser.open(address) : Effect.succeed(false), (isOpen) =>
+      Log.say(`${isOpen ? "log in with the browser that opens, or at" : "log in at"} ${address}`)
+    )
+  yield* McpLogins.login({ home: Settings.home(places), server, variables: process.env, open: show, scopes }).pipe(
+    Effect.provide(EnvHttpClient.layer(process.env))
+  )
+  process.stdout.write(`logged in to the MCP server ${name}\n`)
+  return Help.exitCodes.ok
+})
+
+/** Forgets the login to a server. */
+export const logout = Effect.fnUntraced(function* (places: Places, name: string) {
+  const server = yield* remote(places, name)
+  const isRemoved = yield* McpLogins.grants(Settings.home(places)).remove(server)
+  if (!isRemoved) return yield* refuse(`there is no login to the MCP server ${name}`)
+  process.stdout.write(`logged out of the MCP server ${name}\n`)
+  return Help.exitCodes.ok
+})
+
+/** The server over HTTP with this name. */
+const remote = Effect.fnUntraced(function* (places: Places, name: string) {
+  const { server } = yield* Effect.flatMap(Settings.mcpServers(places), (found) => named(found, name))
+  return server._tag === "Http" ? server : yield* refuse(`${name} is a command, so it takes no login`)
+})
+
+const named = ({ file, servers }: Settings.McpServers, name: string) => {
+  const found = servers.find(({ server }) => server.name === name)
+  return found === undefined
+    ? Effect.fail(refuse(`there is no MCP server named ${name} in ${file}`))
+    : Effect.succeed(found)
+}
 
 const refuse = (detail: string) => new CliError({ detail, exitCode: Help.exitCodes.failed })
 

@@ -32,6 +32,13 @@ export const patch: Effect.Effect<string, CliError> = Effect.suspend(() =>
   process.stdin.isTTY === true ? Effect.fail(wrong("give a patch as an argument or on stdin")) : read
 )
 
+/** Returns the key on standard input. **Errors**: `CliError` if there is none, or if it cannot be read. */
+export const key: Effect.Effect<string, CliError> = Effect.suspend(() =>
+  process.stdin.isTTY === true ? Effect.fail(noKey()) : Effect.filterOrFail(read, (text) => text.trim() !== "", noKey)
+).pipe(Effect.map((text) => text.trim()))
+
+const noKey = () => wrong("give the key on stdin: printenv OPENAI_API_KEY | spindle login --with-api-key")
+
 const addition = Effect.gen(function* () {
   if (!isPiped()) return ""
   const waiting = yield* Effect.forkChild(

@@ -70,7 +70,7 @@ export interface Terminal {
   readonly showAgent: (sessionId: SessionId, event: SessionEvent) => void
   /**
    * Asks the person, one question at a time: y once, t for the turn, a for the session, p always, by a rule, n or Escape
-   * no, q no and stop the turn. A question or a form takes one line for each field, and Escape declines it. Keys that were typed before the question was shown do
+   * no, d no and what to do instead, q no and stop the turn. A question or a form takes one line for each field, and Escape declines it. Keys that were typed before the question was shown do
    * not answer it. Undefined if there is no keyboard or no screen. **Interruption**: releases the keyboard.
    */
   readonly approvals: Approvals | undefined
@@ -89,21 +89,30 @@ interface Choice {
   readonly label: string
   /** For a narrow terminal. */
   readonly short: string
-  readonly decision: Decision
+  /** Undefined if the person types what to do instead. */
+  readonly decision: Decision | undefined
 }
 
 /** Returns the choices for a question. One of no turn cannot be allowed for a turn. */
-const choicesOf = ({ payload, turnId }: Question): ReadonlyArray<Choice> => {
+const choicesOf = ({ kind, payload, turnId }: Question): ReadonlyArray<Choice> => {
   const amendment = QuestionText.amendmentIn(payload)
   const turn: Decision = { _tag: "Approved", scope: "turn" }
+  // a command runs at once with what it gets; permissions are for the commands that follow
+  const scope = kind === "command" || turnId === undefined ? "once" : "turn"
+  const less = QuestionText.lessIn(payload).map(({ label, permissions }, index): Choice => {
+    const text = Ansi.visible(label)
+    return { key: String(index + 1), label: text, short: text, decision: { _tag: "Approved", scope, permissions } }
+  })
   const always: Decision = { _tag: "Approved", scope: "session", amendment }
   return [
     { key: "y", label: "once", short: "once", decision: { _tag: "Approved", scope: "once" } },
-    ...(turnId === undefined ? [] : [{ key: "t", label: "for this turn", short: "turn", decision: turn }]),
-    { key: "a", label: "for this session", short: "session", decision: { _tag: "Approved", scope: "session" } },
+    ...(turnId === undefined ? [] : [{ key: "t", label: "this turn", short: "turn", decision: turn }]),
+    { key: "a", label: "this session", short: "session", decision: { _tag: "Approved", scope: "session" } },
     ...(amendment === undefined ? [] : [{ key: "p", label: "always", short: "always", decision: always }]),
+    ...less,
     { key: "n", label: "no", short: "no", decision: { _tag: "Denied", reason: rejectedByUser } },
-    { key: "q", label: "no, and stop", short: "stop", decision: { _tag: "Abort" } }
+    { key: "d", label: "instead", short: "instead", decision: undefined },
+    { key: "q", label: "no, stop", short: "stop", decision: { _tag: "Abort" } }
   ]
 }
 
@@ -210,13 +219,10 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
         (heard) =>
           Effect.sleep(typedAheadMillis).pipe(
             Effect.andThen(
-              fields.length === 0
-                ? byKey(heard, choicesOf(request), (choices) => prompt.draw(choicePrompt(choices, screenColumns())))
-                : byFields(
-                    { heard, columns: screenColumns, prompt: prompt.draw, entered: prompt.entered },
-                    request.kind,
-                    fields
-                  )
+              Effect.suspend(() => {
+                const lines: Lines = { heard, columns: screenColumns, prompt: prompt.draw, entered: prompt.entered }
+                return fields.length === 0 ? byKey(lines, choicesOf(request)) : byFields(lines, request.kind, fields)
+              })
             )
           ),
         (heard, exit) =>
@@ -299,17 +305,26 @@ const isSilent = (event: SessionEvent): boolean =>
 const leftOf = (kind: Question["kind"]): Decision =>
   kind === "question" ? { _tag: "Answered", answers: {} } : { _tag: "Denied", reason: rejectedByUser }
 
-/** Waits for a key that decides. */
-const byKey = (
-  heard: Heard,
-  choices: ReadonlyArray<Choice>,
-  prompt: (choices: ReadonlyArray<Choice>) => void
-): Effect.Effect<Decision> =>
-  Effect.suspend(() => {
-    prompt(choices)
-    const decisions = new Map(choices.map(({ decision, key }) => [key, decision]))
-    return Effect.map(heard.keyOf([...decisions.keys()]), (key) => decisions.get(key)!)
-  })
+/** Waits for a key that decides. A person who leaves the line for what to do instead, or enters nothing, chooses again. */
+const byKey = Effect.fnUntraced(function* (lines: Lines, choices: ReadonlyArray<Choice>) {
+  const { columns, entered, heard, prompt } = lines
+  const decisions = new Map(choices.map(({ decision, key }) => [key, decision]))
+  for (;;) {
+    prompt(choicePrompt(choices, columns()))
+    const decision = decisions.get(yield* heard.keyOf([...decisions.keys()]))
+    if (decision !== undefined) return decision
+    const reason = (yield* heard.line((typed) => prompt(QuestionText.prompt(instead, typed, columns()))))?.trim()
+    if (reason === undefined || reason === "") continue
+    entered()
+    return { _tag: "Denied", reason } satisfies Decision as Decision
+  }
+})
+
+const instead: Pick<Fields.Field, "title" | "choices" | "isSecret"> = {
+  title: "Do this instead",
+  choices: [],
+  isSecret: false
+}
 
 /** Where lines are typed and drawn. */
 interface Lines {

@@ -91,6 +91,7 @@ describe("parse", () => {
         trace: false,
         verbose: false,
         strictConfig: false,
+        features: {},
         threadSource: "sdk"
       }
     })
@@ -145,7 +146,54 @@ describe("parse", () => {
     assert.include(refused("mcp", "add", "a", "b", "--bearer-token-env-var", "T"), "needs --url")
     assert.include(refused("mcp", "add", "a", "b", "--env", "A"), '--env needs KEY=VALUE, not "A"')
     assert.include(refused("mcp", "remove"), "give the name of a server")
+    const login = { _tag: "McpLogin", name: "a", opensBrowser: true, scopes: undefined } as const
+    assert.deepStrictEqual(ok("mcp", "login", "a"), login)
+    assert.deepStrictEqual(ok("mcp", "login", "--no-browser", "a", "--scopes", "read, write"), {
+      ...login,
+      opensBrowser: false,
+      scopes: ["read", "write"]
+    })
+    assert.deepStrictEqual(ok("mcp", "logout", "a"), { _tag: "McpLogout", name: "a" })
+    assert.include(refused("mcp", "login", "a", "b"), 'unexpected "b"; give one name')
+    assert.include(refused("mcp", "login", "a", "--scopes", ","), "--scopes needs the name of a permission")
+    assert.include(refused("mcp", "logout"), "give the name of a server")
     assert.include(refused("mcp", "remove", "a", "--url", "b"), "spindle mcp remove has no flag --url")
+  })
+
+  it("reads the features that are switched", () => {
+    const features = (...argv: ReadonlyArray<string>) => {
+      const command = ok(...argv)
+      return command._tag === "Exec" || command._tag === "FeaturesList" ? command.options.features : undefined
+    }
+    assert.deepStrictEqual(features("exec", "--enable", "a", "--disable", "b", "--enable", "c", "hi"), {
+      a: true,
+      c: true,
+      b: false
+    })
+    assert.deepStrictEqual(features("features", "list", "--enable", "a"), { a: true })
+    assert.include(refused("exec", "--enable", "a", "--disable", "a", "hi"), "cannot both name a")
+    assert.include(refused("features"), "a command is missing: list")
+    assert.include(refused("features", "list", "x"), "features list takes flags only")
+    assert.include(refused("mcp", "list", "--enable", "a"), "spindle mcp list has no flag --enable")
+  })
+
+  it("reads accounts, and takes no key as an argument", () => {
+    const account = { provider: undefined, config: [] }
+    assert.deepStrictEqual(ok("login", "--with-api-key"), { _tag: "Login", ...account })
+    assert.deepStrictEqual(ok("login", "status", "--provider", "p"), {
+      _tag: "LoginStatus",
+      provider: "p",
+      config: []
+    })
+    assert.deepStrictEqual(ok("logout", "-c", "model_provider=p"), {
+      _tag: "Logout",
+      provider: undefined,
+      config: [["model_provider", "p"]]
+    })
+    assert.include(refused("login"), "say how to sign in: --with-api-key reads a key from stdin")
+    assert.include(refused("login", "--with-api-key", "sk-1"), "a key is read from stdin")
+    assert.include(refused("login", "--with-api-key=sk-1"), "--with-api-key takes no value")
+    assert.include(refused("logout", "--with-api-key"), "spindle logout has no flag --with-api-key")
   })
 
   it("reads sessions and demo", () => {
@@ -261,7 +309,7 @@ describe("parse", () => {
     assert.include(refused("hooks", "trust", "--json"), "spindle hooks trust has no flag --json")
     assert.include(
       refused(),
-      "a command is missing: exec, sessions, hooks, mcp, trace, undo, review, demo, sandbox or doctor"
+      "a command is missing: exec, sessions, hooks, mcp, features, login, logout, trace, undo, review, demo, sandbox or doctor"
     )
     assert.include(refused("sessions", "processes"), "give a session id")
     assert.include(refused("sessions", "processes", "a", "--tail", "p", "--end", "p"), "--tail cannot be used together")

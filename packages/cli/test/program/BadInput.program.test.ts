@@ -34,7 +34,7 @@ const cases: ReadonlyArray<Case> = [
     name: "no command",
     args: [],
     code: 2,
-    says: "a command is missing: exec, sessions, hooks, mcp, trace, undo, review, demo, sandbox or doctor (see spindle --help)"
+    says: "a command is missing: exec, sessions, hooks, mcp, features, login, logout, trace, undo, review, demo, sandbox or doctor (see spindle --help)"
   },
   {
     name: "no prompt",
@@ -81,20 +81,20 @@ const cases: ReadonlyArray<Case> = [
     name: "an unknown provider",
     args: ["exec", "-c", "model_provider=elsewhere", "hi"],
     code: 78,
-    says: 'unknown model provider "elsewhere"; known providers: openai, scripted, mock'
+    says: 'unknown model provider "elsewhere"; known providers: openai, anthropic, scripted, mock'
   },
   {
     name: "a missing key",
     args: ["exec", "-c", "model_provider=openai", "hi"],
     code: 78,
     options: { env: noKeys },
-    says: 'no key for model provider "openai": set CODEX_API_KEY or OPENAI_API_KEY'
+    says: 'no key for model provider "openai": set CODEX_API_KEY or OPENAI_API_KEY, or run spindle login'
   },
   {
     name: "the missing key of a provider",
     args: ["exec", "-c", "model_providers.mock.env_key=MOCK_KEY", "hi"],
     code: 78,
-    says: 'no key for model provider "mock": set MOCK_KEY'
+    says: 'no key for model provider "mock": set MOCK_KEY, or run spindle login'
   },
   {
     name: "nothing configured",
@@ -103,7 +103,7 @@ const cases: ReadonlyArray<Case> = [
     prepare: config(""),
     options: { env: noKeys },
     says:
-      "No model is configured. Set OPENAI_API_KEY, or model_provider in HOME/config.toml. " +
+      "No model is configured. Set OPENAI_API_KEY, run spindle login, or set model_provider in HOME/config.toml. " +
       "To try it without one: spindle demo"
   },
   {

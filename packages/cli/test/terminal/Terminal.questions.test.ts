@@ -218,8 +218,24 @@ describe("a question about a command", () => {
       assert.deepStrictEqual(decision, { _tag: "Approved", scope: "session", amendment })
       assert.include(text, '    always adds: prefix_rule(pattern = ["make", "a"], decision = "allow")\n')
       assert.include(text, '    always adds: prefix_rule(pattern = ["make", "b \\"c\\""], decision = "allow")\n')
-      assert.include(text, "  y once, t turn, a session, p always, n no, q stop ")
+      assert.include(text, "  y once, t turn, a session, p always, n no, d instead, q stop ")
       assert.include(text, "→ allowed, from now on by a rule")
+    })
+  )
+
+  it.effect("A3 is refused with d and the line that says what to do instead", () =>
+    Effect.gen(function* () {
+      const { decision, text } = yield* asked(command("make a"), ["d", "use", " make b", "\r"])
+      assert.deepStrictEqual(decision, { _tag: "Denied", reason: "use make b" })
+      assert.include(text, "  Do this instead: use make b\n")
+      assert.isTrue(text.endsWith("  → refused: use make b\n"), text)
+    })
+  )
+
+  it.effect("A2 is still open if the person leaves that line, or enters nothing", () =>
+    Effect.gen(function* () {
+      const { decision } = yield* asked(command("make a"), ["d", "x", "\x1b", "d", "\r", "y"])
+      assert.deepStrictEqual(decision, { _tag: "Approved", scope: "once" })
     })
   )
 
@@ -233,6 +249,35 @@ describe("a question about a command", () => {
       const { decision, text } = yield* asked({ ...command("make a"), turnId: undefined }, ["t", "a"])
       assert.deepStrictEqual(decision, { _tag: "Approved", scope: "session" })
       assert.notInclude(text, "[t]")
+    })
+  )
+
+  it.effect("A4 may be allowed in part: each part has a key, and the answer names exactly that part", () =>
+    Effect.gen(function* () {
+      const less = [
+        { label: "in the sandbox", permissions: {} },
+        { label: "only a\u001b[2J.example", permissions: { network: { hosts: ["a.example"] } } }
+      ]
+      for (const [index, { permissions }] of less.entries()) {
+        const { decision, text } = yield* asked(command("make a", { less }), [String(index + 1)])
+        assert.deepStrictEqual(decision, { _tag: "Approved", scope: "once", permissions })
+        assert.include(text, "\n  1 in the sandbox\n  2 only a␛[2J.example\n")
+        assert.notInclude(text, "less:")
+        assert.include(text, "  → allowed in part, once")
+      }
+      const permissions = { ...command("make", { less }), kind: "permissions" as const }
+      const { decision } = yield* asked(permissions, ["1"])
+      assert.deepStrictEqual(decision, { _tag: "Approved", scope: "turn", permissions: {} })
+    })
+  )
+
+  it.effect("shows parts that it cannot offer as they are", () =>
+    Effect.gen(function* () {
+      for (const less of [[{ label: "a" }], Array.from({ length: 10 }, () => ({ label: "a", permissions: {} })), "a"]) {
+        const { decision, text } = yield* asked(command("make a", { less }), ["1", "n"])
+        assert.strictEqual(decision._tag, "Denied")
+        assert.include(text, "less: ")
+      }
     })
   )
 
@@ -304,7 +349,7 @@ describe("a question at another terminal", () => {
       const { output, screen } = yield* approved({ columns: 20 })
       assert.strictEqual(screen, "")
       for (const line of output.replaceAll("\r\x1b[2K", "\n").split("\n")) assert.isAtMost(line.length, 20)
-      assert.include(output, "  q stop\n  y/t/a/n/q ")
+      assert.include(output, "  q stop\n  y/t/a/n/d/q ")
     })
   )
 
@@ -312,7 +357,7 @@ describe("a question at another terminal", () => {
     Effect.gen(function* () {
       const { output } = yield* approved({ env: { TERM: "dumb" } })
       assert.notInclude(output, "\x1b")
-      assert.match(output, /\[q\] no, and stop \n {2}→ allowed once\n$/)
+      assert.match(output, /\[q\] no, stop \n {2}→ allowed once\n$/)
     })
   )
 })

@@ -81,7 +81,7 @@ describe("approvals", () => {
         yield* TestClock.adjust("100 millis")
         assert.isTrue(
           text().endsWith(
-            "? Run this command?\n  $ rm x\n  [y] once  [t] for this turn  [a] for this session  [n] no  [q] no, and stop "
+            "? Run this command?\n  $ rm x\n  [y] once  [t] this turn  [a] this session  [n] no  [d] instead  [q] no, stop "
           )
         )
         keyboard.press("x\r")
@@ -130,10 +130,10 @@ describe("approvals", () => {
 
   it.effect("uses shorter choices on a narrow terminal", () =>
     Effect.gen(function* () {
-      const { terminal, text } = yield* make(true, 44)
+      const { terminal, text } = yield* make(true, 60)
       yield* Effect.forkChild(terminal.approvals!.decide(request), { startImmediately: true })
       yield* TestClock.adjust("100 millis")
-      assert.isTrue(text().endsWith("\n  y once, t turn, a session, n no, q stop "))
+      assert.isTrue(text().endsWith("\n  y once, t turn, a session, n no, d instead, q stop "))
     })
   )
 
@@ -169,7 +169,7 @@ describe("approvals", () => {
       yield* TestClock.adjust("100 millis")
       yield* terminal.show(Events.record({ _tag: "Warning", message: "meanwhile" }))
       assert.isTrue(
-        text().endsWith("  $ rm x\n  [y] once  [t] for this turn  [a] for this session  [n] no  [q] no, and stop ")
+        text().endsWith("  $ rm x\n  [y] once  [t] this turn  [a] this session  [n] no  [d] instead  [q] no, stop ")
       )
       assert.notInclude(text(), "$ ls")
       keyboard.press("n")

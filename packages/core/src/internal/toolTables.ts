@@ -7,9 +7,11 @@ import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { Agent } from "../Agent.ts"
+import type { ToolSpec } from "../ports/Model.ts"
 import type { ToolAuthority } from "../ports/ToolAuthority.ts"
 import type { ToolSource, ToolTable } from "../ports/ToolSource.ts"
 import { messageOf } from "../protocol/AgentError.ts"
+import type { Item } from "../protocol/Item.ts"
 import type { TurnSession } from "../Turn.ts"
 import * as Tools from "./tools.ts"
 
@@ -29,6 +31,10 @@ export interface TurnTables {
   readonly isGone: (name: string) => boolean
   /** The table for the next request: at once if no source has to be waited for and there is nothing to report. */
   readonly next: () => ToolTable | Effect.Effect<ToolTable>
+  /** Whether some source offers a choice of its tools; see `ToolSource.offer`. */
+  readonly hasChoice: boolean
+  /** The tools of the last table that the next request offers, for the items of the turn. */
+  readonly offered: (items: ReadonlyArray<Item>) => ReadonlyArray<ToolSpec>
   /** Interrupts the sources that still run. */
   readonly release: () => void
 }
@@ -54,6 +60,8 @@ const constantTables = <R>({ defaultPolicy, tools }: Agent<R>): ToolTables => {
     },
     isGone: () => false,
     next: tools,
+    hasChoice: false,
+    offered: () => tools().specs,
     release: () => {}
   }
   return { authority: Tools.authorityOf(tools, defaultPolicy), forTurn: () => turn }
@@ -68,6 +76,8 @@ interface SourceState {
   table: ToolTable
   /** Whether its last answer was a failure, which was reported. */
   isFailing: boolean
+  /** Whether the last choice of its tools was a failure, which was reported. */
+  isChoiceFailing: boolean
 }
 
 class SourceTables implements ToolTables {
@@ -76,6 +86,8 @@ class SourceTables implements ToolTables {
   private current: ToolTable = Tools.noTools
   private readonly agent: Agent<any>
   private readonly states: ReadonlyArray<SourceState>
+  /** The sources of the tools in the joined table, by the names of the tools. */
+  private readonly owners = new Map<string, SourceState>()
   private readonly gone = new Set<string>()
   private readonly clashes = new Set<string>()
   /** What there is to report with the next request. */
@@ -84,7 +96,12 @@ class SourceTables implements ToolTables {
 
   constructor(agent: Agent<any>) {
     this.agent = agent
-    this.states = agent.sources.map((source) => ({ source, table: Tools.noTools, isFailing: false }))
+    this.states = agent.sources.map((source) => ({
+      source,
+      table: Tools.noTools,
+      isFailing: false,
+      isChoiceFailing: false
+    }))
     this.authority = Tools.authorityOf(() => this.current, agent.defaultPolicy)
   }
 
@@ -113,10 +130,39 @@ class SourceTables implements ToolTables {
         current = this.join()
         return this.reports.length === 0 ? current : report
       },
+      hasChoice: this.states.some(({ source }) => source.offer !== undefined),
+      offered: (items) => this.offered(current, items),
       release: () => {
         for (const fiber of running.values()) fiber.interruptUnsafe()
         running.clear()
       }
+    }
+  }
+
+  /** The tools of a table, without those that their source does not offer. The table itself if all are offered. */
+  private offered(current: ToolTable, items: ReadonlyArray<Item>): ReadonlyArray<ToolSpec> {
+    const hidden = new Set<string>()
+    for (const state of this.states) {
+      const names = this.choiceOf(state, items)
+      if (names === undefined) continue
+      for (const name of state.table.byName.keys()) {
+        if (!names.has(name) && this.owners.get(name) === state) hidden.add(name)
+      }
+    }
+    return hidden.size === 0 ? current.specs : current.specs.filter(({ name }) => !hidden.has(name))
+  }
+
+  private choiceOf(state: SourceState, items: ReadonlyArray<Item>): ReadonlySet<string> | undefined {
+    const { source, table } = state
+    try {
+      const names = source.offer?.(table, items)
+      state.isChoiceFailing = false
+      return names
+    } catch (error) {
+      if (state.isChoiceFailing) return undefined
+      state.isChoiceFailing = true
+      this.reports.push(`the choice among the tools of ${source.name} failed: ${messageOf(error)}; all are offered`)
+      return undefined
     }
   }
 
@@ -190,14 +236,16 @@ class SourceTables implements ToolTables {
     if (!this.isStale) return this.current
     this.isStale = false
     const byName = new Map(this.agent.tools().byName)
-    const owners = new Map(Array.from(byName.keys(), (name) => [name, "the agent"]))
-    for (const { source, table } of this.states) {
+    this.owners.clear()
+    for (const state of this.states) {
+      const { source, table } = state
       for (const [name, entry] of table.byName) {
-        const owner = owners.get(name)
-        if (owner === undefined) {
-          owners.set(name, source.name)
-          byName.set(name, Tools.withDefault(entry, this.agent.defaultPolicy))
-        } else this.reportClash(name, source.name, owner)
+        if (byName.has(name)) {
+          this.reportClash(name, source.name, this.owners.get(name)?.source.name ?? "the agent")
+          continue
+        }
+        this.owners.set(name, state)
+        byName.set(name, Tools.withDefault(entry, this.agent.defaultPolicy))
       }
     }
     for (const name of this.current.byName.keys()) if (!byName.has(name)) this.gone.add(name)

@@ -10,7 +10,9 @@
  *   still alive is refused before it acknowledges another write. The lease (`JournalLease`) is a second, independent
  *   protection.
  * - *Archive*: an empty `<id>.jsonl.archived` next to a journal marks it as archived.
- * - *Delete*: removes the journal and every file of it: cut bytes, fence, mark.
+ * - *Title*: `<id>.jsonl.title` repeats the title that the last `SessionRenamed` record gives, so that a list reads no
+ *   journal. A process that dies between the two leaves the title before, until the journal is opened again.
+ * - *Delete*: removes the journal and every file of it: cut bytes, fence, mark, title.
  * - *Durability*: an acknowledged record survives the death of the process. With `durability: "fsync"` it survives the
  *   loss of power too, at the cost of one sync of the disk for each batch. Network file systems guarantee less; see
  *   the README.
@@ -22,7 +24,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { PlatformError } from "effect/PlatformError"
 import type * as Scope from "effect/Scope"
-import type { JournalEntry, JournalPage } from "../protocol/JournalEntry.ts"
+import type { JournalEntry, JournalFilter, JournalPage } from "../protocol/JournalEntry.ts"
 import { Journal, type PageOptions } from "../ports/Journal.ts"
 import { JournalLease } from "../ports/JournalLease.ts"
 import type { SessionId } from "../protocol/Ids.ts"
@@ -35,6 +37,7 @@ import { headOf } from "./head.ts"
 import * as Paths from "./paths.ts"
 import * as Sequence from "./sequence.ts"
 import { readAll, refuseForeign, takeOver } from "./takeOver.ts"
+import * as Titles from "./titles.ts"
 import { makeWriter } from "./writer.ts"
 
 /**
@@ -187,24 +190,27 @@ const page = (files: Files, options: PageOptions): Effect.Effect<JournalPage, Jo
 const pageFrom = Effect.fnUntraced(function* (
   files: Files,
   start: JournalPages.Place,
-  { archived = false, limit }: PageOptions
+  { archived = false, limit, ...filter }: PageOptions
 ) {
-  const candidates = yield* candidatesOf(files, archived)
+  const candidates = yield* candidatesOf(files, archived, filter)
   const entries: Array<JournalEntry> = []
-  for (const { path, ...entry } of JournalPages.sortFrom(start, candidates)) {
+  for (const { hasTitle, path, ...entry } of JournalPages.sortFrom(start, candidates)) {
     // one more than the page, which shows that another page follows
     if (entries.length > (limit ?? Infinity)) break
-    if (yield* isJournal(files, entry.sessionId, path)) entries.push(entry)
+    const title = hasTitle ? yield* undefinedIfUnreadable(Titles.read(files, path)) : undefined
+    if (!JournalPages.isTitleOf(filter, title)) continue
+    if (!(yield* isJournal(files, entry.sessionId, path))) continue
+    entries.push(title === undefined ? entry : { ...entry, title })
   }
   return JournalPages.pageOf(entries, limit)
 })
 
 /** The files that have the name of a journal, as entries. */
-const candidatesOf = Effect.fnUntraced(function* ({ directory, fs }: Files, archived: boolean) {
+const candidatesOf = Effect.fnUntraced(function* ({ directory, fs }: Files, archived: boolean, filter: JournalFilter) {
   if (!(yield* fs.exists(directory))) return []
   const paths = yield* fs.readDirectory(directory, { recursive: true })
   const present = new Set(paths)
-  const candidates: Array<JournalEntry & { readonly path: string }> = []
+  const candidates: Array<JournalEntry & { readonly path: string; readonly hasTitle: boolean }> = []
   for (const found of paths) {
     const settled = Paths.settledPath(found)
     const sessionId = Paths.sessionOf(settled)
@@ -214,7 +220,9 @@ const candidatesOf = Effect.fnUntraced(function* ({ directory, fs }: Files, arch
     const info = yield* undefinedIfUnreadable(fs.stat(path))
     if (info === undefined) continue
     const updatedAt = Option.match(info.mtime, { onNone: () => 0, onSome: (time) => time.getTime() })
-    candidates.push({ sessionId, updatedAt, sizeBytes: Number(info.size), path })
+    const entry = { sessionId, updatedAt, sizeBytes: Number(info.size) }
+    const hasTitle = present.has(Paths.titlePath(settled))
+    if (JournalPages.isPlaceOf(filter, entry)) candidates.push({ ...entry, path, hasTitle })
   }
   return candidates
 })

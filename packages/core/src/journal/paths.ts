@@ -36,6 +36,9 @@ export const journalPath = (directory: string, day: string, sessionId: SessionId
 /** The empty file that marks a journal as archived. */
 export const archivedPath = (path: string): string => `${path}.archived`
 
+/** The file with the title of a journal, so that a list need not read the journal. */
+export const titlePath = (path: string): string => `${path}.title`
+
 /** The empty file whose inode names the current writer of a journal. */
 export const fencePath = (path: string): string => `${path}.fence`
 
@@ -51,7 +54,9 @@ export const copyPath = (path: string): string => `${path}.new`
 /** Whether a file name is that of the journal of a session, or of a file that is kept for it. */
 export const belongsTo = (name: string, sessionId: SessionId): boolean => {
   const journal = fileName(sessionId)
-  return name.startsWith(journal) && /^(\.(archived|fence|taken|new|cut-\d+-\d+))?$/.test(name.slice(journal.length))
+  return (
+    name.startsWith(journal) && /^(\.(archived|title|fence|taken|new|cut-\d+-\d+))?$/.test(name.slice(journal.length))
+  )
 }
 
 /** The path of a journal, given its path or the one that an earlier version gave it while it copied it. */

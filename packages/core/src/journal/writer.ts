@@ -18,6 +18,8 @@ import * as Fence from "./fence.ts"
 import { asJournalFailed, chunksOf, type Files } from "./files.ts"
 import { concat } from "./lines.ts"
 import * as RecordCodec from "./RecordCodec.ts"
+import { lastTitle } from "../state/SessionState.ts"
+import * as Titles from "./titles.ts"
 import { openedOf, type Sequence, SequenceReader } from "./sequence.ts"
 
 /** Makes the writer of a file that ends after the last record of `sequence`. */
@@ -31,6 +33,8 @@ export const makeWriter = Effect.fnUntraced(function* (
   let { sizeBytes } = sequence
   let count = sequence.records.length
   let nextSeq = (sequence.records.at(-1)?.seq ?? -1) + 1
+  let title = lastTitle(sequence.records)
+  if (title !== undefined) yield* Titles.repair(files, place.path, title)
   let refused: JournalFailed | undefined
   const pages = new Pages(sequence)
 
@@ -56,12 +60,16 @@ export const makeWriter = Effect.fnUntraced(function* (
           )
         },
         onSuccess: () =>
-          Effect.sync(() => {
+          Effect.suspend(() => {
             for (const [index, line] of lines.entries()) {
               pages.add(count++, records[index]!.seq, sizeBytes)
               sizeBytes += line.length
             }
             nextSeq = (records.at(-1)?.seq ?? nextSeq - 1) + 1
+            const next = lastTitle(records, title)
+            if (next === title) return Effect.void
+            title = next
+            return Titles.write(files, place.path, title)
           })
       })
     }).pipe(Effect.uninterruptible)

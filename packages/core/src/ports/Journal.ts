@@ -10,12 +10,13 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { SessionId } from "../protocol/Ids.ts"
-import type { JournalEntry, JournalPage } from "../protocol/JournalEntry.ts"
+import type { JournalEntry, JournalFilter, JournalPage } from "../protocol/JournalEntry.ts"
 import { JournalFailed, SessionBusy, SessionNotFound } from "../protocol/SessionError.ts"
 import type { JournalRecord } from "../protocol/SessionEvent.ts"
+import { lastTitle } from "../state/SessionState.ts"
 import * as JournalPages from "../state/journalPages.ts"
 
-export type { JournalEntry, JournalPage } from "../protocol/JournalEntry.ts"
+export type { JournalEntry, JournalFilter, JournalPage } from "../protocol/JournalEntry.ts"
 
 /** The content of a journal. `cutBytes` at its end are not readable; opening for writing moves them to `cutFile`. */
 export interface Opened {
@@ -54,7 +55,7 @@ export interface JournalWriter {
 }
 
 /** Selects a part of the journals. */
-export interface PageOptions {
+export interface PageOptions extends JournalFilter {
   /** Selects the archived journals instead of the others. Default false. */
   readonly archived?: boolean | undefined
   /** The most entries of a page. Default: all. */
@@ -119,7 +120,10 @@ export const layerMemory = (options?: {
 
 const existsAlready = "a journal of this id exists already"
 
+const titled = (title: string | undefined) => (title === undefined ? {} : { title })
+
 interface MemoryJournal {
+  title: string | undefined
   records: Array<JournalRecord>
   updatedAt: number
   held: boolean
@@ -137,6 +141,7 @@ const makeMemory = (retainCount: number, retainClosed: boolean): Journal => {
     append: (records) =>
       Effect.sync(() => {
         for (const record of records) journal.records.push(record)
+        journal.title = lastTitle(records, journal.title)
         journal.updatedAt = records.at(-1)?.at ?? journal.updatedAt
         // trimmed in blocks, so that appending stays constant in time
         if (journal.records.length > 2 * retainCount) journal.records = journal.records.slice(-retainCount)
@@ -151,13 +156,19 @@ const makeMemory = (retainCount: number, retainClosed: boolean): Journal => {
       apply(journal)
       return Effect.void
     })
-  const page = ({ archived = false, cursor, limit }: PageOptions): Effect.Effect<JournalPage, JournalFailed> =>
+  const page = ({
+    archived = false,
+    cursor,
+    limit,
+    ...filter
+  }: PageOptions): Effect.Effect<JournalPage, JournalFailed> =>
     Effect.suspend(() => {
       const start = JournalPages.startOf(cursor)
       if (start === undefined) return Effect.fail(JournalPages.malformed(cursor))
       const entries = Array.from(journals)
         .filter(([, journal]) => journal.archived === archived)
-        .map(([sessionId, { updatedAt }]) => ({ sessionId, updatedAt, sizeBytes: 0 }))
+        .map(([sessionId, { title, updatedAt }]) => ({ sessionId, updatedAt, sizeBytes: 0, ...titled(title) }))
+        .filter((entry) => JournalPages.isPlaceOf(filter, entry) && JournalPages.isTitleOf(filter, entry.title))
       return Effect.succeed(JournalPages.pageOf(JournalPages.sortFrom(start, entries), limit))
     })
   const listOf = (archived: boolean) => Effect.map(page({ archived }), ({ entries }) => entries)
@@ -171,7 +182,7 @@ const makeMemory = (retainCount: number, retainClosed: boolean): Journal => {
           if (mode === "create") {
             if (journal !== undefined)
               return Effect.fail(new JournalFailed({ sessionId, operation: "open", detail: existsAlready }))
-            journal = { records: [], updatedAt: 0, held: false, archived: false }
+            journal = { title: undefined, records: [], updatedAt: 0, held: false, archived: false }
             journals.set(sessionId, journal)
           } else if (journal === undefined) return Effect.fail(new SessionNotFound({ sessionId }))
           else if (journal.archived) return Effect.fail(new SessionNotFound({ sessionId, archived: true }))

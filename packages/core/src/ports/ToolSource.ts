@@ -45,6 +45,11 @@ export interface ToolPolicy<Params = unknown> {
    * when earlier calls have ended if it refused while they ran. A call that it refuses has failed, and no one is asked.
    */
   readonly check?: ((params: Params) => Effect.Effect<string | undefined>) | undefined
+  /**
+   * Whether a call can run with permissions that a person granted in place of what it asks for. Its handler then reads them
+   * from `Granted` and does no more. Without this function, a call that is granted less does not run.
+   */
+  readonly mayRunWith?: ((params: Params, permissions: unknown) => boolean) | undefined
   /** Describes a call, for people and for the wire. It is recorded with the call. Without it a call is `Other`. */
   readonly display?: ((params: Params) => CallDisplay) | undefined
   /**
@@ -101,4 +106,11 @@ export interface ToolSource<out R = never> {
   readonly table: () => ToolTable | Effect.Effect<ToolTable, unknown, R>
   /** How long a request waits for the effect. The default is ten seconds; a turn waits once at most. */
   readonly deadline?: Duration.Input | undefined
+  /**
+   * Returns the names of the tools of its table that the next request offers, or undefined for all of them, which is the
+   * default. It depends on nothing but its arguments, the second of which are the items of the turn (`Turn.items`), so
+   * what one turn has selected is never offered by another (contract M4). A tool that is not offered still runs if it is
+   * called. If it throws, all tools are offered, and the session emits one `Warning` until it works again.
+   */
+  readonly offer?: ((table: ToolTable, items: ReadonlyArray<Item>) => ReadonlySet<string> | undefined) | undefined
 }

@@ -10,8 +10,8 @@ import { TraceContext } from "./TraceContext.ts"
 /**
  * The asker may do what it asked for: once, until its turn ends, or until the session ends. With `permissions`, a JSON
  * value, the asker has these permissions and no others, which may be fewer than it asked for. The asker applies such a
- * grant itself: a tool call runs only if all that it asked for was granted, and a later question is asked again. With an
- * `amendment`, a JSON value, the rules of the user change too: the application that asked says what it may be.
+ * grant itself, and a later question is asked again. A tool call runs with less if its policy says that it can; else it
+ * runs only if all that it asked for was granted. With an `amendment`, a JSON value, the rules of the user change too: the application that asked says what it may be.
  */
 export class Approved extends Schema.Opaque<Approved>()(
   Schema.TaggedStruct("Approved", {
@@ -89,6 +89,20 @@ export class Rollback extends Schema.Opaque<Rollback>()(
   Schema.TaggedStruct("Rollback", { turns: Schema.Finite }).annotate({ identifier: "Rollback" })
 ) {}
 /**
+ * Takes back input that no turn has carried, or a task that has not started (contract P8). Rejected with `NotWaiting` for
+ * any other.
+ */
+export class Withdraw extends Schema.Opaque<Withdraw>()(
+  Schema.TaggedStruct("Withdraw", { submissionId: SubmissionId }).annotate({ identifier: "Withdraw" })
+) {}
+/**
+ * Gives the session a title for lists of sessions, or takes it away with an empty one. White space is collapsed, and what
+ * is longer than 200 characters is cut.
+ */
+export class Rename extends Schema.Opaque<Rename>()(
+  Schema.TaggedStruct("Rename", { title: Schema.String }).annotate({ identifier: "Rename" })
+) {}
+/**
  * Ends a process of the session with its descendants; without an id, every process that outlives its turn. Accepted at
  * once: `ProcessEnded` follows when it has ended.
  */
@@ -129,7 +143,17 @@ export class AcceptedTask extends Schema.Opaque<AcceptedTask>()(
 ) {}
 
 /** Operations of a session. */
-export const Op = Schema.Union([UserInput, Notice, StartTask, Interrupt, Answer, Rollback, EndProcess]).annotate({
+export const Op = Schema.Union([
+  UserInput,
+  Notice,
+  StartTask,
+  Withdraw,
+  Interrupt,
+  Answer,
+  Rollback,
+  Rename,
+  EndProcess
+]).annotate({
   identifier: "Op"
 })
 /** @see {@link Op} */
@@ -185,6 +209,10 @@ export class NotSteerable extends Schema.Opaque<NotSteerable>()(
 export class UnknownQuestion extends Schema.Opaque<UnknownQuestion>()(
   Schema.TaggedStruct("UnknownQuestion", { questionId: QuestionId }).annotate({ identifier: "UnknownQuestion" })
 ) {}
+/** No input of this id waits: it was never accepted, a turn has carried it, or it has another fate (contract P2). */
+export class NotWaiting extends Schema.Opaque<NotWaiting>()(
+  Schema.TaggedStruct("NotWaiting", { submissionId: SubmissionId }).annotate({ identifier: "NotWaiting" })
+) {}
 /** No running process of the session has this id. */
 export class UnknownProcess extends Schema.Opaque<UnknownProcess>()(
   Schema.TaggedStruct("UnknownProcess", { processId: ProcessId }).annotate({ identifier: "UnknownProcess" })
@@ -233,6 +261,7 @@ export const Rejection = Schema.Union([
   InboxFull,
   TurnMismatch,
   NotSteerable,
+  NotWaiting,
   UnknownQuestion,
   UnknownProcess,
   InvalidAnswer,
@@ -310,8 +339,17 @@ export const startTask = (
 /** Aborts the running turn. */
 export const interrupt: Op = { _tag: "Interrupt" }
 
+/** Takes back input that no turn has carried; see {@link Op}. */
+export const withdraw = (submissionId: SubmissionId): Op => ({ _tag: "Withdraw", submissionId })
+
 /** Takes the last turns out of the history; see {@link Op}. */
 export const rollback = (turns: number): Op => ({ _tag: "Rollback", turns })
+
+/** Gives the session a title; see {@link Op}. */
+export const rename = (title: string): Op => ({ _tag: "Rename", title })
+
+/** Returns a title as it is recorded. */
+export const titleOf = (title: string): string => title.trim().replace(/\s+/g, " ").slice(0, 200)
 
 /** Ends a process, or all that outlive their turns; see {@link Op}. */
 export const endProcess = (processId?: ProcessId): Op => ({

@@ -15,6 +15,8 @@ export interface SessionConfig {
   readonly grace: Duration.Input
   /** How long a task's abort hook may take. Default 100 ms. */
   readonly abortHookLimit: Duration.Input
+  /** How long the hooks on an aborted turn may take. Default 1 s; see `Hooks.interrupt`. */
+  readonly interruptHookLimit: Duration.Input
   /** How long a process may take to end after its signal, before it is killed (contract X1). Default 500 ms. */
   readonly processGrace: Duration.Input
   /** How long to wait for the processes of an aborted turn after it settled (contract I3, X1). Default 2 s. */
@@ -76,6 +78,7 @@ export interface SessionConfig {
 export const defaults: SessionConfig = {
   grace: "100 millis",
   abortHookLimit: "100 millis",
+  interruptHookLimit: "1 second",
   processGrace: "500 millis",
   processDeadline: "2 seconds",
   delegateDeadline: "500 millis",

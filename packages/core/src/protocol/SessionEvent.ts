@@ -74,6 +74,10 @@ export class InputBlocked extends Schema.Opaque<InputBlocked>()(
     reason: Schema.optionalKey(Schema.String)
   })
 ) {}
+/** A client took back this input, which no turn has carried (contract P8). `by` is the submission that did. */
+export class InputWithdrawn extends Schema.Opaque<InputWithdrawn>()(
+  record("InputWithdrawn", { submissionId: SubmissionId, by: SubmissionId })
+) {}
 /**
  * A turn started. `trace` is that of its caller, `span` the turn's own span, if it was traced. With `carried` the
  * submission is a task: this record takes it from the inbox, input included (contract P2).
@@ -173,7 +177,10 @@ export class QuestionSettled extends Schema.Opaque<QuestionSettled>()(
     source: Schema.optionalKey(DecisionSource)
   })
 ) {}
-/** A tool call, or something else that would have been a question, was allowed or denied without one. */
+/**
+ * A tool call, or something else that would have been a question, was allowed or denied without one. With `permissions`, a
+ * call that was granted less than it asked for runs with these and no others (contract A4).
+ */
 export class CallDecided extends Schema.Opaque<CallDecided>()(
   record("CallDecided", {
     turnId: Schema.optionalKey(TurnId),
@@ -181,7 +188,8 @@ export class CallDecided extends Schema.Opaque<CallDecided>()(
     tool: Schema.optionalKey(Schema.String),
     permission: Schema.Literals(["allow", "deny"]),
     source: DecisionSource,
-    reason: Schema.optionalKey(Schema.String)
+    reason: Schema.optionalKey(Schema.String),
+    permissions: Schema.optionalKey(JsonValue)
   })
 ) {}
 /** A process is about to be started (contract X3). A kept one may outlive its turn. */
@@ -217,6 +225,10 @@ export class DelegateStarted extends Schema.Opaque<DelegateStarted>()(
     callId: Schema.optionalKey(CallId)
   })
 ) {}
+/** What a child session and all sessions below it have used since it was started: tokens, and sessions that were started. */
+export class DelegateSpending extends Schema.Opaque<DelegateSpending>()(
+  Schema.Struct({ tokens: Schema.Finite, started: Schema.Finite }).annotate({ identifier: "DelegateSpending" })
+) {}
 /**
  * A child session has ended, or could not be made. `message` is its last message, or that of its error. An event of the
  * session: it may come after the turn's end.
@@ -225,7 +237,8 @@ export class DelegateEnded extends Schema.Opaque<DelegateEnded>()(
   record("DelegateEnded", {
     delegateId: SessionId,
     status: AgentStatus,
-    message: Schema.optionalKey(Schema.String)
+    message: Schema.optionalKey(Schema.String),
+    spent: Schema.optionalKey(DelegateSpending)
   })
 ) {}
 /**
@@ -311,6 +324,10 @@ export class StragglerEnded extends Schema.Opaque<StragglerEnded>()(
 export class RolledBack extends Schema.Opaque<RolledBack>()(
   record("RolledBack", { submissionId: SubmissionId, turns: Schema.Finite })
 ) {}
+/** The session has a new title, or none if it is empty. `submissionId` is the operation that gave it, if one did. */
+export class SessionRenamed extends Schema.Opaque<SessionRenamed>()(
+  record("SessionRenamed", { title: Schema.String, submissionId: Schema.optionalKey(SubmissionId) })
+) {}
 /**
  * An operation whose id a client chose was accepted, and no other record names that id. It is remembered, so that the
  * client may send it again after a restart (contract P6).
@@ -330,6 +347,7 @@ export const KnownRecord = Schema.Union([
   SessionResumed,
   InputAccepted,
   InputBlocked,
+  InputWithdrawn,
   TurnStarted,
   TurnContextChanged,
   ItemRecorded,
@@ -351,6 +369,7 @@ export const KnownRecord = Schema.Union([
   TurnAborted,
   StragglerEnded,
   RolledBack,
+  SessionRenamed,
   OperationAccepted,
   Warning
 ]).annotate({ identifier: "KnownRecord" })

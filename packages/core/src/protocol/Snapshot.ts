@@ -18,6 +18,7 @@ export type SessionStatus = typeof SessionStatus.Type
 export class Snapshot extends Schema.Opaque<Snapshot>()(
   Schema.Struct({
     sessionId: SessionId,
+    title: Schema.optional(Schema.String),
     seq: Schema.Finite,
     status: SessionStatus,
     turnId: Schema.optional(TurnId),

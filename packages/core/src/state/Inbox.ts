@@ -63,6 +63,10 @@ export const report = (
 /** A task that has not reported its result. */
 export type RunningTask = Entry & { readonly task: AcceptedTask }
 
+/** Returns whether input of this id waits: no turn has carried it, and it is no task that runs. */
+export const isWaiting = (self: Inbox, submissionId: SubmissionId): boolean =>
+  self.some((entry) => entry.submissionId === submissionId && (entry.task === undefined || entry.turnId === undefined))
+
 /** Returns the tasks that run alongside a turn and have not reported their results. */
 export const runningTasks = (self: Inbox, turnId: TurnId): ReadonlyArray<RunningTask> =>
   self.filter((entry): entry is RunningTask => entry.task !== undefined && entry.turnId === turnId)

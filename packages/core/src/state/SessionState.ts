@@ -20,10 +20,15 @@
 import type { CallId, ProcessId, ModelRequestId, QuestionId, SessionId, SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Item, ToolCall } from "../protocol/Item.ts"
 import type {
+  DelegateEnded,
+  DelegateStarted,
+  InputAccepted,
   JournalRecord,
   KnownRecord,
   QuestionOpened,
   QuestionSettled,
+  SessionRenamed,
+  SessionResumed,
   Terminal,
   TurnStarted
 } from "../protocol/SessionEvent.ts"
@@ -32,6 +37,7 @@ import type { TurnContext } from "../protocol/TurnContext.ts"
 import * as Authority from "./Authority.ts"
 import * as History from "./History.ts"
 import * as Inbox from "./Inbox.ts"
+import * as Spending from "./Spending.ts"
 
 /** A question that waits for its answer. */
 export interface OpenQuestion {
@@ -89,6 +95,8 @@ export interface MeasuredContext {
 /** The state of a session. `questions` are those of the session itself, outside turns. */
 export interface SessionState {
   readonly sessionId: SessionId | undefined
+  /** Its last title, if it has one. */
+  readonly title: string | undefined
   /** The number of the next record. */
   readonly seq: number
   readonly history: History.ItemLog
@@ -107,11 +115,13 @@ export interface SessionState {
   readonly processes: ReadonlyArray<ProcessId>
   /** Child sessions that were started and have not ended. A resume ends them all. */
   readonly delegates: ReadonlyArray<OpenDelegate>
+  readonly spending: Spending.Spending
 }
 
 /** A session before its first record. */
 export const empty: SessionState = {
   sessionId: undefined,
+  title: undefined,
   seq: 0,
   history: History.empty,
   measured: undefined,
@@ -124,7 +134,8 @@ export const empty: SessionState = {
   questions: [],
   grants: [],
   processes: [],
-  delegates: []
+  delegates: [],
+  spending: Spending.none
 }
 
 /** Returns the state after one more record. Total: a record that breaks an invariant changes as little as it can. */
@@ -140,6 +151,48 @@ export const fold = (records: Iterable<JournalRecord>): SessionState => {
   return state
 }
 
+const applyDelegates = (
+  state: Mutable<SessionState>,
+  record: DelegateStarted | DelegateEnded | SessionResumed
+): SessionState => {
+  switch (record._tag) {
+    case "DelegateStarted":
+      state.delegates = [...state.delegates, record]
+      state.spending = Spending.start(state.spending, record)
+      return state
+    case "DelegateEnded":
+      state.delegates = state.delegates.filter((one) => one.delegateId !== record.delegateId)
+      state.spending = Spending.end(state.spending, record)
+      return state
+    case "SessionResumed":
+      // they ran in the process that has ended
+      state.spending = Spending.leave(
+        state.spending,
+        state.delegates.map(({ delegateId }) => delegateId)
+      )
+      state.delegates = none
+      return state
+  }
+}
+
+/** Returns the title that a record gives. */
+export const titleIn = ({ title }: SessionRenamed): string | undefined => (title === "" ? undefined : title)
+
+/** Returns the title that these records give last; `before` if none of them gives one. */
+export const lastTitle = (records: ReadonlyArray<JournalRecord>, before?: string): string | undefined => {
+  const last = records.findLast((record) => record._tag === "SessionRenamed")
+  return last?._tag === "SessionRenamed" ? titleIn(last) : before
+}
+
+const entryOf = ({ delivery, fragment, input, submissionId, task, turnId }: InputAccepted): Inbox.Entry => ({
+  submissionId,
+  input,
+  turnId,
+  ...(delivery === "wait" ? { waits: true as const } : {}),
+  ...(fragment === undefined ? {} : { fragment }),
+  ...(task === undefined ? {} : { task })
+})
+
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
 const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionState => {
@@ -147,17 +200,14 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
     case "SessionStarted":
       state.sessionId = record.sessionId
       return state
+    case "SessionRenamed":
+      state.title = titleIn(record)
+      return state
     case "InputAccepted":
-      state.inbox = Inbox.accept(state.inbox, {
-        submissionId: record.submissionId,
-        input: record.input,
-        turnId: record.turnId,
-        ...(record.delivery === "wait" ? { waits: true as const } : {}),
-        ...(record.fragment === undefined ? {} : { fragment: record.fragment }),
-        ...(record.task === undefined ? {} : { task: record.task })
-      })
+      state.inbox = Inbox.accept(state.inbox, entryOf(record))
       return state
     case "InputBlocked":
+    case "InputWithdrawn":
       state.inbox = Inbox.remove(state.inbox, [record.submissionId])
       return state
     case "TaskReported":
@@ -199,21 +249,15 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
       state.processes = state.processes.filter((one) => one !== record.processId)
       return state
     case "DelegateStarted":
-      state.delegates = [...state.delegates, record]
-      return state
     case "DelegateEnded":
-      state.delegates = state.delegates.filter((one) => one.delegateId !== record.delegateId)
-      return state
+    case "SessionResumed":
+      return applyDelegates(state, record)
     case "TurnCompleted":
     case "TurnFailed":
     case "TurnAborted":
       return endTurn(state, record)
     case "RolledBack":
       return rollBack(state, record.turns)
-    case "SessionResumed":
-      // they ran in the process that has ended
-      state.delegates = none
-      return state
     case "CallDecided":
     case "ModelRetrying":
     case "StragglerEnded":
@@ -377,7 +421,8 @@ export const violation = (self: SessionState, record: JournalRecord): string | u
   }
   if (record._tag === "ModelRequested" || record._tag === "ModelResponded") return modelViolation(turn!, record)
   if (record._tag === "RolledBack") return rollbackViolation(self, record.turns)
-  if (record._tag === "InputBlocked") return inputViolation(self, [record.submissionId])
+  if (record._tag === "InputBlocked" || record._tag === "InputWithdrawn")
+    return inputViolation(self, [record.submissionId])
   if (record._tag === "TaskReported") {
     return Inbox.runningTasks(self.inbox, record.turnId).some((one) => one.submissionId === record.submissionId)
       ? undefined

@@ -1,6 +1,6 @@
 /** Pages of a list of journals, the latest first, and the cursors between them. */
 import type { SessionId } from "../protocol/Ids.ts"
-import type { JournalEntry, JournalPage } from "../protocol/JournalEntry.ts"
+import type { JournalEntry, JournalFilter, JournalPage } from "../protocol/JournalEntry.ts"
 import { JournalFailed } from "../protocol/SessionError.ts"
 
 /** A place in the list. */
@@ -19,6 +19,16 @@ export const startOf = (cursor: string | undefined): Place | undefined => {
 /** The failure of a cursor that no page returned. */
 export const malformed = (cursor: string | undefined): JournalFailed =>
   new JournalFailed({ sessionId: "*" as SessionId, operation: "list", detail: `${cursor} is not a cursor of a page` })
+
+/** Whether an entry with this id and time is part of the list. */
+export const isPlaceOf = (
+  { prefix = "", updatedBefore = Infinity, updatedFrom = -Infinity }: JournalFilter,
+  { sessionId, updatedAt }: Place
+): boolean => sessionId.startsWith(prefix) && updatedAt >= updatedFrom && updatedAt < updatedBefore
+
+/** Whether an entry with this title is part of the list. */
+export const isTitleOf = ({ title: wanted }: JournalFilter, title: string | undefined): boolean =>
+  wanted === undefined || (title?.toLowerCase().includes(wanted.toLowerCase()) ?? false)
 
 /** The entries after a place, in order. */
 export const sortFrom = <A extends Place>(start: Place, entries: ReadonlyArray<A>): ReadonlyArray<A> =>

@@ -17,7 +17,7 @@ import { reach } from "../internal/tools.ts"
 import * as ToolTables from "../internal/toolTables.ts"
 import { guard, Hooks, provide } from "../Hooks.ts"
 import { MutationGate } from "../MutationGate.ts"
-import type { Model } from "../ports/Model.ts"
+import type { Model, ToolSpec } from "../ports/Model.ts"
 import { ToolAuthority } from "../ports/ToolAuthority.ts"
 import type { ToolTable } from "../ports/ToolSource.ts"
 import { CallbackFailed } from "../protocol/AgentError.ts"
@@ -96,7 +96,9 @@ const run = <R>(agent: Agent<R>, turn: Turn, tools: ToolTables.TurnTables) =>
         if (!isFirst && (yield* compaction.beforeRequest)) yield* turn.takeInput
         isFirst = false
         const next = tools.next()
-        const request = requests.of(Effect.isEffect(next) ? yield* next : next)
+        const table = Effect.isEffect(next) ? yield* next : next
+        const specs = tools.hasChoice ? tools.offered(yield* turn.items) : table.specs
+        const request = requests.of(table, specs)
         said = yield* sample({ turn, calls, request, config, compaction })
         for (const warning of requests.takeWarnings()) yield* turn.warn(warning)
         const called = yield* calls.awaitAll
@@ -119,6 +121,8 @@ const run = <R>(agent: Agent<R>, turn: Turn, tools: ToolTables.TurnTables) =>
 /** The requests of one turn: made again only if the tools have changed. */
 const requestsOf = <R>({ instructions, output }: Agent<R>) => {
   let made: { readonly table: ToolTable; readonly request: SampleRequest } | undefined
+  const isMade = (table: ToolTable, specs: ReadonlyArray<ToolSpec>) =>
+    made?.table === table && (made.request.tools === specs || sameSpecs(made.request.tools, specs))
   let warnings: Array<string> = []
   const warned = new Set<string>()
   const display =
@@ -137,9 +141,10 @@ const requestsOf = <R>({ instructions, output }: Agent<R>) => {
       }
     }
   return {
-    of: (table: ToolTable): SampleRequest => {
-      if (made?.table !== table) {
-        made = { table, request: { instructions, tools: table.specs, output, display: display(table) } }
+    /** The request with a part of the tools of a table. */
+    of: (table: ToolTable, specs: ReadonlyArray<ToolSpec>): SampleRequest => {
+      if (made === undefined || !isMade(table, specs)) {
+        made = { table, request: { instructions, tools: specs, output, display: display(table) } }
       }
       return made.request
     },
@@ -152,6 +157,9 @@ const requestsOf = <R>({ instructions, output }: Agent<R>) => {
     }
   }
 }
+
+const sameSpecs = (before: ReadonlyArray<ToolSpec>, after: ReadonlyArray<ToolSpec>): boolean =>
+  before.length === after.length && before.every((spec, index) => spec === after[index])
 
 /** One request of the loop. */
 interface LoopRequest {

@@ -1,6 +1,8 @@
 /** Tool calls that fail again and again with the same arguments in one turn (contract S10). */
 import type { ToolCall, ToolStatus } from "../protocol/Item.ts"
 
+type Call = Pick<ToolCall, "name" | "params">
+
 /** The failures of one turn. A call that completes forgets them: what failed before may now succeed. */
 export class RepeatedFailures {
   private readonly counts = new Map<string, number>()
@@ -10,7 +12,7 @@ export class RepeatedFailures {
   }
 
   /** Returns the notice for the model if the call has failed too often to run again. */
-  noticeFor(call: ToolCall): string | undefined {
+  noticeFor(call: Call): string | undefined {
     const failuresCount = this.counts.get(keyOf(call)) ?? 0
     return failuresCount < this.limit
       ? undefined
@@ -18,10 +20,10 @@ export class RepeatedFailures {
   }
 
   /** Notes how a call has ended. */
-  note(call: ToolCall, status: ToolStatus): void {
+  note(call: Call, status: ToolStatus): void {
     if (status === "completed") this.counts.clear()
     else if (status === "failed") this.counts.set(keyOf(call), (this.counts.get(keyOf(call)) ?? 0) + 1)
   }
 }
 
-const keyOf = ({ name, params }: ToolCall): string => JSON.stringify([name, params])
+const keyOf = ({ name, params }: Call): string => JSON.stringify([name, params])

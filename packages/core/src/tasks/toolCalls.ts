@@ -8,14 +8,17 @@ import * as Semaphore from "effect/Semaphore"
 import type * as Tracer from "effect/Tracer"
 import { defaultPolicy, reach, rulingOf } from "../internal/tools.ts"
 import type { TurnTables } from "../internal/toolTables.ts"
+import { Granted } from "../Granted.ts"
 import type { Hooks } from "../Hooks.ts"
 import type { MutationGate } from "../MutationGate.ts"
+import { NestedCalls } from "../NestedCalls.ts"
 import type { ToolEntry, ToolPolicy } from "../ports/ToolSource.ts"
 import { CallbackFailed } from "../protocol/AgentError.ts"
 import { jsonOfUnsafe, type ToolCall } from "../protocol/Item.ts"
 import * as Authority from "../state/Authority.ts"
 import * as Tracing from "../Tracing.ts"
 import type { Answer, Turn } from "../Turn.ts"
+import { type Finish, type MadeCall, makeNest, type Nest, type NewCall } from "./nestedCalls.ts"
 import { RepeatedFailures } from "./repeatedFailures.ts"
 
 /** The calls of one turn. Their fibers are children of the loop's fiber: they end with it. */
@@ -43,21 +46,69 @@ export interface CallOptions {
   readonly parent: Tracer.AnySpan | undefined
 }
 
+/** A call that a group starts. */
+interface GroupCall extends NewCall {
+  /** The parent of its span; undefined for the current span. */
+  readonly parent: Tracer.AnySpan | undefined
+  /** Gets the texts that hooks add after the call. */
+  readonly contexts: Array<string>
+  /** Makes the calls that the handler of a call may make; undefined for a nested call. */
+  readonly nest: ((call: MadeCall) => Nest) | undefined
+}
+
+/** Calls that wait for each other as their policies say. */
+interface CallGroup {
+  /** Starts a call as a child of the fiber. */
+  readonly start: (call: GroupCall) => Effect.Effect<Fiber.Fiber<void>>
+  /** Waits for all calls, and returns how many there were since the last time. A call that dies fails the caller. */
+  readonly awaitAll: Effect.Effect<number>
+}
+
 /** Makes the calls of one turn. */
 export const make = (options: CallOptions): ToolCalls => {
-  let running: Array<Fiber.Fiber<void>> = []
+  const { parent, tools, turn } = options
+  const failures = new RepeatedFailures(options.identicalFailures)
+  const calls = makeGroup(options, failures)
   let contexts: Array<ReadonlyArray<string>> = []
+  return {
+    start: (made) =>
+      Effect.suspend(() => {
+        const added: Array<string> = []
+        contexts.push(added)
+        const started = calls.start({
+          turn,
+          parent,
+          made,
+          finish: (status, output) => turn.finish(made, status, output),
+          contexts: added,
+          nest: (call) => {
+            // its calls wait for each other, and not for the call that makes them
+            const group = makeGroup(options, failures)
+            const rest = { parent: undefined, contexts: added, nest: undefined }
+            return makeNest({ turn, tools, call, start: (nested) => group.start({ ...nested, ...rest }) })
+          }
+        })
+        return Effect.asVoid(started)
+      }),
+    awaitAll: calls.awaitAll,
+    takeContexts: () => {
+      const taken = contexts.flat()
+      contexts = []
+      return taken
+    }
+  }
+}
+
+const makeGroup = (options: CallOptions, failures: RepeatedFailures): CallGroup => {
+  let running: Array<Fiber.Fiber<void>> = []
   // in order of arrival, an exclusive call waits for all calls before it, a parallel one for the last exclusive one
   let exclusive: Array<Fiber.Fiber<void>> = []
   let parallel: Array<Fiber.Fiber<void>> = []
   const permits = Semaphore.makeUnsafe(options.concurrency)
-  const failures = new RepeatedFailures(options.identicalFailures)
   return {
-    start: (made) =>
+    start: ({ made, ...rest }) =>
       Effect.suspend(() => {
         const { call, entry, failure } = reach(options.tools.current, made)
-        const place = contexts.push([]) - 1
-        const addContexts = (texts: ReadonlyArray<string>) => void (contexts[place] = texts)
         const isExclusive = entry !== undefined && entry.policy?.concurrency !== "parallel"
         const before = isExclusive ? [...exclusive, ...parallel] : exclusive
         const order: Order = {
@@ -68,24 +119,25 @@ export const make = (options: CallOptions): ToolCalls => {
             return order.isFirst ? permitted : Effect.andThen(order.awaitEarlier, permitted)
           }
         }
-        const work = Tracing.span(spanOf(options, call, entry !== undefined), (span) => {
-          const counted = noteFailures(options.turn, failures)
-          const turn = span === undefined ? counted : noteEnd(counted, span)
+        const work = Tracing.span(spanOf(rest, call, entry !== undefined), (span) => {
+          const finish = noting({ call, failures, finish: rest.finish, span })
           const { gate, hooks, tools } = options
           const notice = failures.noticeFor(call)
-          if (notice !== undefined) return turn.finish(call, "failed", notice)
+          if (notice !== undefined) return finish("failed", notice)
           if (failure !== undefined) {
-            return Effect.andThen(turn.warn(failure.message), turn.finish(call, "failed", failure.message))
+            return Effect.andThen(rest.turn.warn(failure.message), finish("failed", failure.message))
           }
           return entry === undefined
-            ? turn.finish(call, "failed", unknownTool(call.name, tools))
-            : process({ turn, hooks, gate, entry, policy: entry.policy ?? defaultPolicy, call, order, addContexts })
+            ? finish("failed", unknownTool(call.name, tools))
+            : process({ ...rest, finish, hooks, gate, entry, policy: entry.policy ?? defaultPolicy, call, order })
         })
         return Effect.map(Effect.forkChild(work, { startImmediately: true }), (fiber) => {
           running.push(fiber)
-          if (!isExclusive) return void parallel.push(fiber)
-          exclusive = [fiber]
-          parallel = []
+          if (isExclusive) {
+            exclusive = [fiber]
+            parallel = []
+          } else parallel.push(fiber)
+          return fiber
         })
       }),
     awaitAll: Effect.suspend(() => {
@@ -97,12 +149,7 @@ export const make = (options: CallOptions): ToolCalls => {
       // concurrently, so that a call that dies ends the turn although an earlier one still runs
       const joined = fibers.length === 1 ? Fiber.join(fibers[0]!) : Effect.forEach(fibers, Fiber.join, together)
       return Effect.as(joined, fibers.length)
-    }),
-    takeContexts: () => {
-      const taken = contexts.flat()
-      contexts = []
-      return taken
-    }
+    })
   }
 }
 
@@ -111,8 +158,12 @@ const unknownTool = (name: string, tools: TurnTables): string =>
     ? `unsupported call: the tool ${name} is no longer available`
     : `unsupported call: there is no tool ${name}`
 
-/** The span of a call, next to that of its request. A name that the model invented is left out. */
-const spanOf = ({ parent, turn }: CallOptions, call: ToolCall, isKnown: boolean): Tracing.SpanSettings => {
+/** The span of a call. A name that the model invented is left out. */
+const spanOf = (
+  { parent, turn }: Pick<GroupCall, "parent" | "turn">,
+  call: MadeCall,
+  isKnown: boolean
+): Tracing.SpanSettings => {
   const name = isKnown ? call.name : "unknown"
   return {
     name: `execute_tool ${name}`,
@@ -129,43 +180,37 @@ const spanOf = ({ parent, turn }: CallOptions, call: ToolCall, isKnown: boolean)
   }
 }
 
-/** The turn, with the failures of its calls counted. */
-const noteFailures = (turn: Turn, failures: RepeatedFailures): Turn => ({
-  ...turn,
-  finish: (call, status, output) => {
-    failures.note(call, status)
-    return turn.finish(call, status, output)
-  }
-})
+interface Noting {
+  readonly call: MadeCall
+  readonly failures: RepeatedFailures
+  readonly finish: Finish
+  readonly span: Tracer.Span | undefined
+}
 
-/** The turn, with the end of the call noted on its span: a call whose result is a failure has failed. */
-const noteEnd = (turn: Turn, span: Tracer.Span): Turn => ({
-  ...turn,
-  finish: (call, status, output) =>
+/** Counts the failure of a call, and notes its end on its span: a call whose result is a failure has failed. */
+const noting =
+  ({ call, failures, finish, span }: Noting): Finish =>
+  (status, output) =>
     Effect.contextWith((context: Context.Context<never>) => {
+      failures.note(call, status)
+      if (span === undefined) return finish(status, output)
       span.attribute("spindle.tool.status", status)
       if (status === "failed") span.attribute("error.type", "tool_error")
       const [args, result] = [Tracing.content(context, () => call.params), Tracing.content(context, () => output)]
       if (args !== undefined) span.attribute("gen_ai.tool.call.arguments", args)
       if (result !== undefined) span.attribute("gen_ai.tool.call.result", result)
-      return turn.finish(call, status, output)
+      return finish(status, output)
     })
-})
 
 // they only wait: how many calls run at once is bounded by the permits
 const together = { concurrency: "unbounded", discard: true } as const
 
 /** A call of a tool that exists. */
-interface KnownCall {
-  readonly turn: Turn
-  readonly hooks: Hooks
-  readonly gate: MutationGate | undefined
+interface KnownCall extends Omit<GroupCall, "made" | "parent">, Pick<CallOptions, "hooks" | "gate"> {
   readonly entry: ToolEntry
   readonly policy: ToolPolicy<any>
-  readonly call: ToolCall
+  readonly call: MadeCall
   readonly order: Order
-  /** Notes what the hooks add after the call. */
-  readonly addContexts: (texts: ReadonlyArray<string>) => void
 }
 
 /** The place of a call among those of its turn. */
@@ -180,30 +225,31 @@ interface Order {
 
 /** Decodes the arguments, asks for approval, and runs the handler. */
 const process = Effect.fnUntraced(function* (known: KnownCall) {
-  const { call, entry, order, turn } = known
+  const { call, entry, finish, order, turn } = known
   if (call.invalid !== undefined) {
-    return yield* turn.finish(call, "failed", `the arguments of ${call.name} are not JSON`)
+    return yield* finish("failed", `the arguments of ${call.name} are not JSON`)
   }
   const decoded = yield* Effect.matchEager(entry.decode(call.params), {
     onFailure: (error) => ({ ok: false as const, message: error.message }),
     onSuccess: (params) => ({ ok: true as const, params })
   })
-  if (!decoded.ok) return yield* turn.finish(call, "failed", `invalid arguments for ${call.name}: ${decoded.message}`)
-  const refusal = yield* Effect.matchEager(refusalOf(known, decoded.params), {
+  if (!decoded.ok) return yield* finish("failed", `invalid arguments for ${call.name}: ${decoded.message}`)
+  const verdict = yield* Effect.matchEager(judge(known, decoded.params), {
     onFailure: (error) => error,
-    onSuccess: (reason) => reason
+    onSuccess: (judged) => judged
   })
-  if (refusal instanceof CallbackFailed) {
-    yield* turn.warn(refusal.message)
-    return yield* turn.finish(call, "failed", refusal.message)
+  if (verdict instanceof CallbackFailed) {
+    yield* turn.warn(verdict.message)
+    return yield* finish("failed", verdict.message)
   }
-  if (refusal !== undefined) return yield* turn.finish(call, refusal.status, refusal.reason)
+  if (verdict !== undefined && "reason" in verdict) return yield* finish(verdict.status, verdict.reason)
   const closed = yield* Effect.matchEager(passGate(known, decoded.params), {
     onFailure: (error) => error,
     onSuccess: () => undefined
   })
-  if (closed !== undefined) return yield* turn.finish(call, "failed", closed.message)
-  yield* order.run(run(known, decoded.params))
+  if (closed !== undefined) return yield* finish("failed", closed.message)
+  const work = run(known, decoded.params)
+  yield* order.run(verdict === undefined ? work : Effect.provideService(work, Granted, verdict))
 })
 
 /** Waits for the gate if the call may change something. A call that waits for it takes no place among those that run. */
@@ -231,10 +277,11 @@ interface Refusal {
 const denied = (reason: string): Refusal => ({ status: "denied", reason })
 
 /**
- * Returns why a call must not run, undefined if it may: a hook, its policy, its check or the person who was asked refused
- * it. A cancelled question interrupts; it is no refusal (A2).
+ * Returns why a call must not run: a hook, its policy, its check or the person who was asked refused it. Returns what it was
+ * granted if that is less than it asked for, and undefined if it may run. A cancelled question interrupts; it is no refusal
+ * (A2).
  */
-const refusalOf = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
+const judge = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
   const { call, hooks, policy, turn } = known
   const verdict = yield* hooks.preToolUse(turn.turnId, call.name, params)
   const decision = { callId: call.callId, tool: call.name }
@@ -268,8 +315,24 @@ const refusalOf = Effect.fnUntraced(function* (known: KnownCall, params: unknown
     payload,
     ...(keys === undefined ? {} : { keys })
   })
-  const reason = yield* refusalIn(answer, payload)
+  const isLess =
+    answer._tag === "Approved" && answer.permissions !== undefined && !Authority.isEqual(answer.permissions, payload)
+  if (isLess) return yield* acceptLess(known, params, { permissions: answer.permissions, scope: answer.scope })
+  const reason = yield* refusalIn(answer)
   return reason === undefined ? undefined : denied(reason)
+})
+
+/** Records that a call runs with less than it asked for, or refuses it if its tool cannot. */
+const acceptLess = Effect.fnUntraced(function* ({ call, policy, turn }: KnownCall, params: unknown, granted: Granted) {
+  const { mayRunWith } = policy
+  const { permissions } = granted
+  const canRun =
+    mayRunWith !== undefined &&
+    (yield* callApplication(`the mayRunWith function of the tool ${call.name}`, () => mayRunWith(params, permissions)))
+  if (!canRun) return denied("not approved: less was granted than this call needs")
+  const { callId, name: tool } = call
+  yield* turn.recordDecision({ callId, tool, permission: "allow", source: "policy", permissions })
+  return granted
 })
 
 /**
@@ -317,14 +380,10 @@ const callApplication = <A>(callback: string, evaluate: () => A): Effect.Effect<
   }
 }
 
-const refusalIn = (answer: Answer, asked: unknown): Effect.Effect<string | undefined> => {
+const refusalIn = (answer: Answer): Effect.Effect<string | undefined> => {
   switch (answer._tag) {
     case "Approved":
-      return Effect.succeed(
-        answer.permissions === undefined || Authority.isEqual(answer.permissions, asked)
-          ? undefined
-          : "not approved: less was granted than this call needs"
-      )
+      return Effect.undefined
     case "Denied":
       return Effect.succeed(answer.reason === undefined ? "rejected by user" : `rejected: ${answer.reason}`)
     case "Answered":
@@ -336,23 +395,34 @@ const refusalIn = (answer: Answer, asked: unknown): Effect.Effect<string | undef
   }
 }
 
-const run = Effect.fnUntraced(function* ({ addContexts, call, entry, hooks, turn }: KnownCall, params: unknown) {
+const run = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
+  const { call, contexts, entry, finish, hooks, turn } = known
   // the record of the call is durable before its handler starts (J8); a closing turn starts no handler (I2)
   // mutant record-before-running (J8: a call is durable before its handler starts): drop
   yield* turn.flush
   // mutant abort-checked-before-handler (I2: the turn is checked for an abort once the record of a call is durable):
-  //   replace: `turn.unlessStopping(entry.run(params, call.callId))` => `entry.run(params, call.callId)`
-  const result = yield* Effect.matchCauseEager(turn.unlessStopping(entry.run(params, call.callId)), {
+  //   replace: `turn.unlessStopping(handle(known, params))` => `handle(known, params)`
+  const result = yield* Effect.matchCauseEager(turn.unlessStopping(handle(known, params)), {
     onFailure: (cause) => ({ ok: false as const, cause }),
     onSuccess: (value) => ({ ok: true as const, value })
   })
-  if (!result.ok) return yield* finishFailed({ turn, entry, call, cause: result.cause })
+  if (!result.ok) return yield* finishFailed(known, result.cause)
   const encoded = yield* Effect.orDie(entry.encodeSuccess(result.value))
   const output = jsonOf(encoded)
-  if (output._tag === "None") return yield* turn.finish(call, "failed", `the result of ${call.name} is no JSON value`)
-  yield* turn.finish(call, "completed", output.value)
-  addContexts(yield* hooks.postToolUse(turn.turnId, call.name, output.value))
+  if (output._tag === "None") return yield* finish("failed", `the result of ${call.name} is no JSON value`)
+  yield* finish("completed", output.value)
+  contexts.push(...(yield* hooks.postToolUse(turn.turnId, call.name, output.value)))
 })
+
+/** Runs the handler. Only a call that runs alone may make calls: they wait for no other one. */
+const handle = ({ call, entry, nest, policy }: KnownCall, params: unknown): Effect.Effect<unknown, unknown> => {
+  const handler = entry.run(params, call.callId)
+  if (nest === undefined || policy.concurrency === "parallel") {
+    return Effect.provideService(handler, NestedCalls, undefined)
+  }
+  const { calls, close } = nest(call)
+  return Effect.ensuring(Effect.provideService(handler, NestedCalls, calls), close)
+}
 
 const jsonOf = (value: unknown): Option.Option<unknown> => {
   try {
@@ -362,26 +432,22 @@ const jsonOf = (value: unknown): Option.Option<unknown> => {
   }
 }
 
-interface FailedCall extends Pick<KnownCall, "turn" | "entry" | "call"> {
-  readonly cause: Cause.Cause<unknown>
-}
-
 /**
  * A typed failure is a result for the model, and so is a handler that interrupted itself. A defect fails the turn. The
  * interruption of a closing turn ends the call without a result.
  */
-const finishFailed = ({ call, cause, entry, turn }: FailedCall) => {
+const finishFailed = ({ call, entry, finish, turn }: KnownCall, cause: Cause.Cause<unknown>) => {
   if (Cause.hasDies(cause)) return Effect.failCause(cause as Cause.Cause<never>)
   if (Cause.hasInterruptsOnly(cause)) {
     return Effect.flatMap(turn.abortReason, (reason) =>
-      reason === undefined ? turn.finish(call, "failed", `${call.name} was interrupted`) : Effect.interrupt
+      reason === undefined ? finish("failed", `${call.name} was interrupted`) : Effect.interrupt
     )
   }
   const error = Cause.squash(cause)
   // an error says what it has to say in its message; one without, and a failure that is no error, says it in its fields
-  if (error instanceof Error && error.message !== "") return turn.finish(call, "failed", error.message)
+  if (error instanceof Error && error.message !== "") return finish("failed", error.message)
   return Effect.flatMap(
     Effect.matchEager(entry.encodeFailure(error), { onFailure: () => String(error), onSuccess: (encoded) => encoded }),
-    (encoded) => turn.finish(call, "failed", encoded)
+    (encoded) => finish("failed", encoded)
   )
 }

@@ -6,7 +6,7 @@ import {
   byItself,
   compacts,
   recordingMeanwhile
-} from "./racesOfCompactions.ts"
+} from "./races/compactions.ts"
 import { holds, session } from "./scenario.ts"
 
 const actions = [

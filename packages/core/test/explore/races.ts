@@ -30,9 +30,12 @@ import { Queue } from "../../src/internal/session/queue.ts"
 import { journalOf, numbered, sessionId, warning } from "../fixtures/records.ts"
 import * as VirtualFiles from "../fixtures/virtualFiles.ts"
 import { request } from "./kinds.ts"
-import { gainingTooLittle, recordingMeanwhile, remotelyGainingTooLittle } from "./racesOfCompactions.ts"
-import { endings } from "./racesOfEnds.ts"
-import { alongside } from "./racesOfTasks.ts"
+import { gainingTooLittle, recordingMeanwhile, remotelyGainingTooLittle } from "./races/compactions.ts"
+import { endings } from "./races/ends.ts"
+import { input } from "./races/input.ts"
+import { ofHooks } from "./races/hooks.ts"
+import { ofSelections } from "./races/selections.ts"
+import { alongside, calls } from "./races/tasks.ts"
 import {
   conversation,
   type Exploration,
@@ -525,8 +528,7 @@ const waitingForTheSlot: Exploration = {
         run: () => Deferred.await(ended),
         onAbort: "interrupt",
         grace: 10,
-        abortHook: undefined,
-        abortHookLimit: 10,
+        abortHooks: [],
         settle: () => Effect.void,
         onFree: () => {},
         onStragglerEnd: () => {}
@@ -606,7 +608,11 @@ export const races = named({
   leavingAQuestion,
   waitingForAnAnswer,
   ...endings,
+  ...calls,
   ...alongside,
+  ...input,
+  ...ofHooks,
+  ...ofSelections,
   replacements,
   lookingForIdle,
   openedTwice,

@@ -90,6 +90,7 @@ export const session = (options: ScenarioOptions): Interrupts.Exploration<Laws.H
         alongside: submit(Op.startTask("beside", {}, { input: Input.text("task") })),
         replaceByTask: submit(Op.startTask("pausing", {}, { mode: "replace" })),
         repeat: submit({ id: "repeated" as SubmissionId, op: Op.userInput("repeat") }),
+        withdraw: submit(Op.withdraw("repeated" as SubmissionId)),
         rollback: submit(Op.rollback(1)),
         close: closing
       })

@@ -25,7 +25,9 @@ const Decisions = Schema.Struct({
       "postToolUse",
       "preCompact",
       "postCompact",
-      "stop"
+      "stop",
+      "interrupt",
+      "notification"
     ])
   )
 })
@@ -56,9 +58,13 @@ const hooksOf = (decisions: typeof Decisions.Type, name: string, log: Array<stri
     postToolUse: () => decide("postToolUse", contexts),
     preCompact: () => decide("preCompact", deny === undefined ? { deny: false } : { deny: true, reason: deny }),
     postCompact: () => decide("postCompact", undefined),
-    stop: () => decide("stop", continueWith === undefined ? {} : { continueWith })
+    stop: () => decide("stop", continueWith === undefined ? {} : { continueWith }),
+    interrupt: () => decide("interrupt", undefined),
+    notification: () => decide("notification", undefined)
   }
 }
+
+const completes: Hooks.Notification = { _tag: "TurnCompletes", lastMessage: "last" }
 
 /** Everything that hooks decide, one hook after the other, and the order in which they were called. */
 const observe = (
@@ -80,7 +86,9 @@ const observe = (
     result(hooks.stop(turnId, { lastMessage: "last", continuations: 0 })),
     result(hooks.permissionRequest(turnId, { kind: "command", payload: {} })),
     result(hooks.preCompact(turnId, "auto")),
-    result(hooks.postCompact(turnId, "auto"))
+    result(hooks.postCompact(turnId, "auto")),
+    result(hooks.interrupt(turnId, "Interrupted")),
+    result(hooks.notification(turnId, completes))
   ]
   return { verdicts, log }
 }
@@ -142,7 +150,9 @@ describe("a hook that does not return in time, or fails", () => {
     postToolUse: () => Effect.never,
     preCompact: () => Effect.never,
     postCompact: () => Effect.never,
-    stop: () => Effect.never
+    stop: () => Effect.never,
+    interrupt: () => Effect.never,
+    notification: () => Effect.never
   }
   const calls = <E>(hooks: Hooks.Hooks<E>): ReadonlyArray<readonly [string, Effect.Effect<unknown, E>]> => [
     ["sessionStart", hooks.sessionStart(sessionId, "new")],
@@ -152,7 +162,9 @@ describe("a hook that does not return in time, or fails", () => {
     ["stop", hooks.stop(turnId, { lastMessage: undefined, continuations: 0 })],
     ["permissionRequest", hooks.permissionRequest(turnId, { kind: "command", payload: {} })],
     ["preCompact", hooks.preCompact(turnId, "manual")],
-    ["postCompact", hooks.postCompact(turnId, "manual")]
+    ["postCompact", hooks.postCompact(turnId, "manual")],
+    ["interrupt", hooks.interrupt(turnId, "Replaced")],
+    ["notification", hooks.notification(turnId, completes)]
   ]
 
   it.effect("fails at the deadline, by name", () =>
@@ -185,6 +197,8 @@ describe("a hook that does not return in time, or fails", () => {
         {},
         { decision: "ask" },
         { deny: false },
+        undefined,
+        undefined,
         undefined
       ])
     })
@@ -279,7 +293,8 @@ describe("a session whose hook dies", () => {
     sessionStart: [{ sessionStart: once({ contexts: [] }) }, "completed"],
     preToolUse: [{ preToolUse: once({ deny: false }) }, "denied"],
     postToolUse: [{ postToolUse: once([]) }, "completed"],
-    stop: [{ stop: once({}) }, "completed"]
+    stop: [{ stop: once({}) }, "completed"],
+    notification: [{ notification: once(undefined) }, "completed"]
   }
   it.effect.each(Object.entries(cases))(
     "once, at %s, completes its turn with a warning, and the next one works",

@@ -42,7 +42,8 @@ describe("a hook", () => {
         preToolUse: () => note("preToolUse", { deny: false }),
         permissionRequest: () => note("permissionRequest", { decision: "allow" as const }),
         postToolUse: () => note("postToolUse", []),
-        stop: () => note("stop", {})
+        stop: () => note("stop", {}),
+        notification: () => note("notification", undefined)
       }
       const harness: SessionHarness.SessionHarness = yield* SessionHarness.make({
         hooks,
@@ -50,7 +51,15 @@ describe("a hook", () => {
         tools: { tool: { ...tool, policy: { approval: "ask" } } }
       })
       yield* harness.run("go")
-      const names = ["sessionStart", "userPromptSubmit", "preToolUse", "permissionRequest", "postToolUse", "stop"]
+      const names = [
+        "sessionStart",
+        "userPromptSubmit",
+        "preToolUse",
+        "permissionRequest",
+        "postToolUse",
+        "stop",
+        "notification"
+      ]
       assert.deepStrictEqual(
         seen,
         names.map((name) => [name, true])
@@ -287,14 +296,15 @@ describe("input that is left at the end of a turn", () => {
 describe("an abort", () => {
   const script = [[call("tool", {}, "c1")], [text("done")], [text("again")], [text("again")]]
   // those of a compaction are in CompactTask.test.ts
-  type Name = Exclude<keyof Hooks.Hooks, "preCompact" | "postCompact">
+  type Name = Exclude<keyof Hooks.Hooks, "preCompact" | "postCompact" | "interrupt">
   const verdicts: { readonly [One in Name]: Effect.Success<ReturnType<Hooks.Hooks[One]>> } = {
     sessionStart: { contexts: [] },
     userPromptSubmit: { block: false, contexts: [] },
     preToolUse: { deny: false },
     permissionRequest: { decision: "allow" },
     postToolUse: [],
-    stop: {}
+    stop: {},
+    notification: undefined
   }
 
   for (const hook of Object.keys(verdicts) as ReadonlyArray<Name>) {

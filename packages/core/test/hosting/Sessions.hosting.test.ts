@@ -289,6 +289,45 @@ describe("the sessions of a host", () => {
     })
   )
 
+  it.effect("are renamed while they are open and while they are not, and keep their title", () =>
+    Effect.gen(function* () {
+      const { sessions } = yield* host({ script: () => [text("done")] })
+      const titles = Effect.map(sessions.list(), ({ entries }) => entries.map(({ title }) => title))
+      const { sessionId } = yield* sessions.create()
+      yield* sessions.rename(sessionId, "  An open \n session ")
+      assert.deepStrictEqual(yield* titles, ["An open session"])
+      assert.strictEqual((yield* (yield* sessions.open(sessionId)).snapshot).title, "An open session")
+      yield* sessions.close(sessionId)
+      yield* sessions.rename(sessionId, "x".repeat(1_000))
+      assert.deepStrictEqual(yield* titles, ["x".repeat(200)])
+      const session = yield* sessions.open(sessionId)
+      assert.strictEqual((yield* session.snapshot).title, "x".repeat(200))
+      const copy = yield* sessions.fork(sessionId)
+      assert.strictEqual((yield* copy.snapshot).title, "x".repeat(200))
+      yield* sessions.rename(copy.sessionId, "")
+      assert.isUndefined((yield* copy.snapshot).title)
+      yield* session.submit(Op.userInput("hi"))
+      yield* session.awaitIdle
+      assert.strictEqual((yield* sessions.list({ title: "xx" })).entries.length, 1)
+      yield* sessions.archive(sessionId)
+      assert.strictEqual((yield* Effect.flip(sessions.rename(sessionId, "archived")))._tag, "SessionNotFound")
+      assert.strictEqual((yield* sessions.list({ archived: true })).entries[0]?.title, "x".repeat(200))
+    })
+  )
+
+  it.effect("J5 a session that fails while it is renamed is renamed in its journal once that can be written", () =>
+    Effect.gen(function* () {
+      const { faults, journal } = yield* faultyJournal
+      const { sessions } = yield* host({ journal })
+      const { sessionId } = yield* sessions.create()
+      faults.isFull = true
+      assert.strictEqual((yield* Effect.flip(sessions.rename(sessionId, "one")))._tag, "JournalFailed")
+      faults.isFull = false
+      yield* sessions.rename(sessionId, "two")
+      assert.strictEqual((yield* (yield* sessions.open(sessionId)).snapshot).title, "two")
+    })
+  )
+
   it.effect("S7 a session that is deleted while its turn runs is closed first, and leaves nothing", () =>
     Effect.gen(function* () {
       const { journal, model, sessions } = yield* host({ script: () => [...pieces("begun"), gate("never")] })

@@ -112,6 +112,16 @@ describe("examples/hosting", () => {
         assert.strictEqual(yield* statusOf("/sessions/one", { method: "PUT" }), 201)
         assert.strictEqual(yield* statusOf("/sessions/one", { method: "PUT" }), 409)
         assert.strictEqual(yield* statusOf("/sessions/one/events", { user: "bob" }), 404)
+        assert.strictEqual(yield* statusOf("/sessions/one/title", { method: "PUT", body: { title: "Books" } }), 204)
+        const titlesOf = (user: string) =>
+          Effect.flatMap(call(first, "/sessions?title=book", { user }), (response) =>
+            Effect.promise(async () => {
+              const page = (await response.json()) as { readonly entries: ReadonlyArray<{ readonly title: string }> }
+              return page.entries.map(({ title }) => title)
+            })
+          )
+        assert.deepStrictEqual(yield* titlesOf("alice"), ["Books"])
+        assert.deepStrictEqual(yield* titlesOf("bob"), [])
         const receiptOf = (server: Server, text: string) =>
           Effect.flatMap(say(server, text), (response) => Effect.promise(() => response.json()))
         const receipt = yield* receiptOf(first, "go slowly")

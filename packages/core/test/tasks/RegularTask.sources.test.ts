@@ -1,12 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
+import * as Input from "@spindle/core/Input"
+import type { Item } from "@spindle/core/Item"
 import * as Session from "@spindle/core/Session"
 import { ToolAuthority } from "@spindle/core/ToolAuthority"
 import type { ToolSource, ToolTable } from "@spindle/core/ToolSource"
 import * as Tools from "@spindle/core/Tools"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
-import { Effect, Fiber, Schema } from "effect"
+import { Deferred, Effect, Fiber, Schema } from "effect"
 import { Tool } from "effect/ai"
 import { TestClock } from "effect/testing"
 
@@ -286,6 +288,92 @@ describe("the policy of a tool of a source", () => {
         ["denied", "deny"],
         ["asked", "ask"]
       ])
+    })
+  )
+})
+
+describe("a source that offers a choice of its tools", () => {
+  const words = (items: ReadonlyArray<Item>) =>
+    items.flatMap((item) => (item._tag === "UserMessage" ? [Input.textOf(item.content)] : [])).join(" ")
+  const threeTools = tableOf(["one", "two", "find"])
+  /** Offers the tools that the turn has named, or that its results name. */
+  const named: ToolSource = {
+    name: "apps",
+    table: () => threeTools,
+    offer: (_, items) => {
+      const results = items.flatMap((item) => (item._tag === "ToolResult" ? [String(item.output)] : []))
+      const said = [words(items), ...results].join(" ")
+      return new Set(["find", ...["one", "two"].filter((name) => said.includes(`$${name}`))])
+    }
+  }
+
+  it.effect("M4 offers what the items of the turn select, and the next turn starts without", () =>
+    Effect.gen(function* () {
+      const finding = Tools.make(
+        ["one", "two", "find"].map((name) => ({
+          tool: Tool.make(name, { success: Schema.Unknown }),
+          run: () => Effect.succeed(name === "find" ? "$two" : name),
+          policy: { approval: "allow" }
+        }))
+      )
+      const harness = yield* make([{ ...named, table: () => finding }], {
+        script: [[call("find", {}, "c1")], [text("done")], [text("plain")], [call("one", {}, "c2")], [text("done")]]
+      })
+      yield* harness.run("use $one")
+      yield* harness.run("nothing")
+      yield* harness.run("nothing, but the model remembers a tool")
+      assert.deepStrictEqual(toolsOf(harness), [["one", "find"], ["one", "two", "find"], ["find"], ["find"], ["find"]])
+      // a tool that is not offered runs if it is called
+      assert.deepStrictEqual(resultsOf(harness).slice(-1), [["c2", "one"]])
+    })
+  )
+
+  it.effect("M4 offers what steers the turn", () =>
+    Effect.gen(function* () {
+      const [called, release] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const waiting = tableOf(["one", "two", "find"], {
+        policy: { approval: "allow" },
+        run: () => Effect.as(Effect.andThen(Deferred.succeed(called, undefined), Deferred.await(release)), "found")
+      })
+      const harness = yield* make([{ ...named, table: () => waiting }], {
+        script: [[call("find", {}, "c1")], [text("done")]]
+      })
+      yield* harness.submit("go")
+      yield* Deferred.await(called)
+      yield* harness.submit("and $two")
+      yield* Deferred.succeed(release, undefined)
+      yield* harness.session.awaitIdle
+      assert.deepStrictEqual(toolsOf(harness), [["find"], ["two", "find"]])
+    })
+  )
+
+  it.effect("offers all of its tools if the choice throws, with one warning until it works again", () =>
+    Effect.gen(function* () {
+      let isBroken = true
+      const breaking: ToolSource = {
+        ...named,
+        offer: (table, items) => {
+          if (isBroken) throw new Error("a bug")
+          return named.offer!(table, items)
+        }
+      }
+      const harness = yield* make([breaking], { script: [[text("a")], [text("b")], [text("c")]] })
+      yield* harness.run("one")
+      yield* harness.run("two")
+      isBroken = false
+      yield* harness.run("three")
+      assert.deepStrictEqual(toolsOf(harness), [["one", "two", "find"], ["one", "two", "find"], ["find"]])
+      assert.deepStrictEqual(warningsOf(harness), ["the choice among the tools of apps failed: a bug; all are offered"])
+    })
+  )
+
+  it.effect("hides nothing of another source, nor of the agent", () =>
+    Effect.gen(function* () {
+      const table = tableOf(["one", "more"])
+      const other: ToolSource = { name: "other", table: () => table }
+      const harness = yield* make([other, named], { script: [[text("a")]] })
+      yield* harness.run("nothing")
+      assert.deepStrictEqual(toolsOf(harness), [["one", "more", "find"]])
     })
   )
 })

@@ -8,9 +8,12 @@ import * as McpClient from "effect/ai/McpClient"
 import type { McpClientError } from "effect/ai/McpClientError"
 import * as McpProtocol from "effect/ai/McpProtocol"
 import type * as McpSchema from "effect/ai/McpSchema"
+import * as HttpClient from "effect/http/HttpClient"
+import type { Grants } from "../Grants.ts"
 import { McpFailed } from "../McpFailed.ts"
 import type { McpServer } from "../McpServer.ts"
-import { headersOf, isOffered, type ServerConfig } from "../ServerConfig.ts"
+import { headersOf, type HttpServer, isAuthorized, isOffered, type ServerConfig } from "../ServerConfig.ts"
+import * as Authorization from "./authorization.ts"
 import { CurrentCall, type OpenQuestions } from "./currentCall.ts"
 import { failedOf } from "./failures.ts"
 import * as Http from "./http.ts"
@@ -24,6 +27,7 @@ import type * as Wire from "./wire.ts"
 export interface Options extends Pick<Stdio.Options, "onStart" | "variables"> {
   readonly config: ServerConfig
   readonly program: { readonly name: string; readonly version: string }
+  readonly grants: Grants
 }
 
 /** How often in a row a server that has ended is started again, and the pause before the first time; it doubles. */
@@ -148,8 +152,25 @@ const transportOf = Effect.fnUntraced(function* (options: Options, incoming: Wir
   const found = headersOf(config, variables)
   if ("missing" in found) return yield* failed(config, { _tag: "VariableMissing", variable: found.missing })
   const make = config.protocol === "2026-07-28" ? ModernHttp.make : Http.make
-  return yield* make({ url: config.url, headers: found.headers, protocol, incoming })
+  const authorization = yield* authorizationOf(config, options.grants)
+  return yield* make({ url: config.url, headers: found.headers, authorization, protocol, incoming })
 })
+
+/** A login authorizes the requests, unless the configuration does. */
+const authorizationOf = (server: HttpServer, grants: Grants) =>
+  isAuthorized(server)
+    ? Effect.succeed(Authorization.none)
+    : Effect.flatMap(HttpClient.HttpClient, (client) =>
+        Authorization.make({ server, grants, renew: renewWith(client) })
+      )
+
+const renewWith =
+  (client: HttpClient.HttpClient): Authorization.Options["renew"] =>
+  (grant, refreshToken) =>
+    Effect.promise(() => import("./oauth.ts")).pipe(
+      Effect.flatMap(({ renew }) => renew(grant, refreshToken)),
+      Effect.provideService(HttpClient.HttpClient, client)
+    )
 
 /** Reads the tools again whenever the server says that they have changed. */
 const followTools = Effect.fnUntraced(function* (

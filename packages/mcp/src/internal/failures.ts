@@ -22,6 +22,7 @@ const reasonOf = (place: Place, reason: McpClientError["reason"]): Reason => {
   const lost = (detail: string): Reason => ({ _tag: place.isStarting ? "NotStarted" : "Ended", detail, ...stderr })
   switch (reason._tag) {
     case "TransportError":
+      if (reason.cause instanceof McpFailed) return reason.cause.reason
       return lost(reason.message)
     case "ClosedError":
       return reason.sessionExpired === true ? { _tag: "SessionEnded" } : lost(reason.message)

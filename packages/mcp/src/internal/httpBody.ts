@@ -33,7 +33,12 @@ export const checkStatus = (
         const remote = body._tag === "Some" && "error" in body.value ? body.value.error : undefined
         return Effect.fail(
           Wire.failure(
-            new McpClientError.HttpError({ status: response.status, code: remote?.code, description: remote?.message })
+            new McpClientError.HttpError({
+              status: response.status,
+              code: remote?.code,
+              description: remote?.message,
+              wwwAuthenticate: response.headers["www-authenticate"]
+            })
           )
         )
       })

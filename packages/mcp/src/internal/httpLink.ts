@@ -8,16 +8,18 @@ import type * as HttpClient from "effect/http/HttpClient"
 import type { HttpClientError } from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type { Headers } from "../TurnHeaders.ts"
+import type { Authorization } from "./authorization.ts"
 import * as HttpBody from "./httpBody.ts"
 import * as Wire from "./wire.ts"
 
 /** A client whose responses live as long as the scope. */
 type Client = HttpClient.HttpClient.With<HttpClientError, Scope.Scope>
 
-/** A server at an address. `headers` are in every request. */
+/** A server at an address. `headers` are in every request, and so are those of the authorization. */
 export interface Address {
   readonly url: string
   readonly headers: Headers
+  readonly authorization: Authorization
 }
 
 /** Sends requests in the session that the server has assigned. */
@@ -38,20 +40,28 @@ export class HttpLink {
 
   /** Sends a message, with these headers. The response lives as long as the scope. */
   post(message: McpSchema.JsonRpcMessage, headers: Headers = {}) {
-    return Wire.encode(message).pipe(
-      Effect.flatMap((body) =>
-        this.execute(
-          HttpClientRequest.post(this.address.url).pipe(
-            HttpClientRequest.setHeaders({
-              ...this.headers(),
-              accept: "application/json, text/event-stream",
-              ...headers
-            }),
-            HttpClientRequest.bodyText(body, "application/json")
-          )
+    const send = (body: string) =>
+      this.address.authorization.use((authorization) =>
+        Effect.flatMap(
+          this.execute(
+            HttpClientRequest.post(this.address.url).pipe(
+              HttpClientRequest.setHeaders({
+                ...this.headers(authorization),
+                accept: "application/json, text/event-stream",
+                ...headers
+              }),
+              HttpClientRequest.bodyText(body, "application/json")
+            )
+          ),
+          HttpBody.checkStatus
         )
+      )
+    return Wire.encode(message).pipe(
+      Effect.flatMap(send),
+      Effect.catchIf(
+        (error) => this.session !== undefined && saysSessionEnded(error),
+        () => this.endSession
       ),
-      Effect.flatMap(HttpBody.checkStatus),
       Effect.tap((response) => {
         this.session = response.headers["mcp-session-id"] ?? this.session
         return Effect.void
@@ -66,15 +76,19 @@ export class HttpLink {
 
   /** Opens a stream of events, from this position. */
   listen({ lastEventId }: HttpBody.Position) {
-    return Effect.suspend(() =>
-      this.execute(
-        HttpClientRequest.get(this.address.url).pipe(
-          HttpClientRequest.setHeaders({
-            ...this.headers(),
-            accept: "text/event-stream",
-            ...(lastEventId === undefined ? {} : { "last-event-id": lastEventId })
-          })
-        )
+    return this.address.authorization.use((authorization) =>
+      Effect.flatMap(
+        this.execute(
+          HttpClientRequest.get(this.address.url).pipe(
+            HttpClientRequest.setHeaders({
+              ...this.headers(authorization),
+              accept: "text/event-stream",
+              ...(lastEventId === undefined ? {} : { "last-event-id": lastEventId })
+            })
+          )
+        ),
+        // any other status says that the server offers no such stream
+        (response) => (response.status === 401 ? HttpBody.checkStatus(response) : Effect.succeed(response))
       )
     )
   }
@@ -85,7 +99,7 @@ export class HttpLink {
       this.session === undefined
         ? Effect.void
         : HttpClientRequest.delete(this.address.url).pipe(
-            HttpClientRequest.setHeaders(this.headers()),
+            HttpClientRequest.setHeaders(this.headers(this.address.authorization.known())),
             this.client.execute,
             Effect.scoped,
             Effect.asVoid
@@ -93,10 +107,11 @@ export class HttpLink {
     )
   }
 
-  private headers(): Headers {
+  private headers(authorization: Headers): Headers {
     const { session, version } = this
     return {
       ...this.address.headers,
+      ...authorization,
       "mcp-protocol-version": version,
       ...(session === undefined ? {} : { "mcp-session-id": session })
     }
@@ -112,8 +127,16 @@ export class HttpLink {
     )
     return Effect.flatMap(sent, (response) => {
       if (response.status !== 404 || session === undefined) return Effect.succeed(response)
-      const error = Wire.failure(new McpClientError.ClosedError({ sessionExpired: true }))
-      return Effect.andThen(Deferred.succeed(this.ended, error), Effect.fail(error))
+      return this.endSession
     })
   }
+
+  private get endSession(): Effect.Effect<never, McpClientError.McpClientError> {
+    const error = Wire.failure(new McpClientError.ClosedError({ sessionExpired: true }))
+    return Effect.andThen(Deferred.succeed(this.ended, error), Effect.fail(error))
+  }
 }
+
+/** Many servers refuse a session that they do not know with 400 and a message, in place of 404. */
+const saysSessionEnded = ({ reason }: McpClientError.McpClientError): boolean =>
+  reason._tag === "HttpError" && reason.status === 400 && /\bsession\b/i.test(reason.description ?? "")

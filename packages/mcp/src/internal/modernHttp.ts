@@ -9,18 +9,22 @@ import { CurrentCall } from "./currentCall.ts"
 import type { Options } from "./http.ts"
 import * as Wire from "./wire.ts"
 
-const CallHeaders: Context.Reference<TurnHeaders.Headers> = Context.Reference<TurnHeaders.Headers>(
-  "@spindle/mcp/CallHeaders",
-  { defaultValue: () => ({}) }
-)
+/** The headers that the transport does not know: those of the call, and those that authorize the request. */
+const RequestHeaders: Context.Reference<{
+  readonly ofCall: TurnHeaders.Headers
+  readonly authorization: TurnHeaders.Headers
+}> = Context.Reference("@spindle/mcp/RequestHeaders", { defaultValue: () => ({ ofCall: {}, authorization: {} }) })
 
 /** Connects to the server. In this revision a server asks nothing, and a closed response is the cancellation. */
-export const make = Effect.fnUntraced(function* ({ headers, protocol, url }: Options) {
+export const make = Effect.fnUntraced(function* ({ authorization, headers, protocol, url }: Options) {
   const client = HttpClient.mapRequestEffect(yield* HttpClient.HttpClient, (request) =>
-    // by the method: what answers the server is sent from the same fiber (contract M1)
-    request.headers["mcp-method"] === "tools/call"
-      ? Effect.map(Effect.service(CallHeaders), (ofCall) => HttpClientRequest.setHeaders(request, ofCall))
-      : Effect.succeed(request)
+    Effect.map(Effect.service(RequestHeaders), ({ authorization, ofCall }) =>
+      HttpClientRequest.setHeaders(request, {
+        ...authorization,
+        // by the method: the response to a request of the server is sent from the same fiber (contract M1)
+        ...(request.headers["mcp-method"] === "tools/call" ? ofCall : {})
+      })
+    )
   )
   const inner = yield* McpClient.http({ url, headers, protocol, maxMessageBytes: Wire.limitBytes }).pipe(
     Effect.provideService(HttpClient.HttpClient, client)
@@ -30,7 +34,9 @@ export const make = Effect.fnUntraced(function* ({ headers, protocol, url }: Opt
     request: Effect.fnUntraced(function* (message, tool) {
       const call = message.method === "tools/call" ? yield* CurrentCall : undefined
       const ofCall = call?.sendsHeaders === true ? yield* TurnHeaders.read(call.turn) : {}
-      return yield* Effect.provideService(inner.request(message, tool), CallHeaders, ofCall)
+      return yield* authorization.use((authorization) =>
+        Effect.provideService(inner.request(message, tool), RequestHeaders, { ofCall, authorization })
+      )
     }),
     ended: Effect.never,
     isEnded: () => false,

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { CallId } from "@spindle/core/Ids"
 import type { Turn } from "@spindle/core/Turn"
+import * as Grants from "@spindle/mcp/Grants"
 import * as TurnHeaders from "@spindle/mcp/TurnHeaders"
 import * as Interrupts from "@spindle/testing/Interrupts"
 import * as Effect from "effect/Effect"
@@ -43,6 +44,7 @@ const connect = Effect.fnUntraced(function* (scope: Scope.Scope) {
     config: { _tag: "Http", name: "memory", url: "http://memory", turnHeaders: true },
     variables: {},
     program: { name: "test", version: "1" },
+    grants: Grants.memory(),
     onStart: () => () => {}
   }).pipe(
     Effect.provideService(HttpClient.HttpClient, memory.client),

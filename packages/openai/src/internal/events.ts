@@ -56,6 +56,8 @@ export class EventReader extends ResponseReader {
 
   protected step(event: Json, name: string): boolean {
     const kind = kindOf(event, name)
+    const response = kind === "response" ? event : event["response"]
+    if (isObject(response)) this.servedBy(response["model"])
     switch (kind) {
       case "response.output_text.delta":
       case "response.refusal.delta":

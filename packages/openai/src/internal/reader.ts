@@ -10,11 +10,20 @@ export interface ReadingContext extends Failures.FailureContext {
   readonly seal: string
   /** The name of a tool by its name on the wire, where the two differ. */
   readonly toolNames: ReadonlyMap<string, string>
+  /** The models that the server has named, for {@link ResponseReader.servedBy}. */
+  readonly served?: Set<string>
 }
 
 /** Names the maker of sealed reasoning: the provider and the model, whatever the date of its snapshot. */
 export const sealOf = (provider: string, model: string): string =>
   `${provider} ${model.replace(/-(\d{4}-\d{2}-\d{2}|\d{8}|latest)$/, "")}`
+
+/** The name of a model without its vendor and the date of its snapshot. */
+const plainName = (model: string): string =>
+  model
+    .toLowerCase()
+    .replace(/^.*\//, "")
+    .replace(/-(\d{4}-\d{2}-\d{2}|\d{8}|latest)$/, "")
 
 const longestSample = 200
 
@@ -81,6 +90,16 @@ export abstract class ResponseReader {
 
   /** Takes one event; false means that it makes no sense. */
   protected abstract step(event: Json, name: string): boolean
+
+  /** Warns, once for each model, that the server uses another one than the request names. */
+  protected servedBy(model: unknown): void {
+    const { model: wanted, provider, served } = this.context
+    if (served === undefined || typeof model !== "string" || model === "" || served.has(model)) return
+    served.add(model)
+    if (plainName(model) === plainName(wanted)) return
+    const message = `${provider} uses the model ${shorten(model, longestSample)} in place of ${wanted}`
+    this.parts.push({ _tag: "Warning", message: Failures.plain(message) })
+  }
 
   /** Fails with an error in the words of the provider. Returns true. */
   protected failed(error: unknown): boolean {

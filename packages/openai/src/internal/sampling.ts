@@ -51,9 +51,11 @@ interface Connection<R extends WireRequest> {
   readonly context: Failures.FailureContext
   readonly seal: string
   readonly idleTimeout: Duration.Duration
-  readonly keys: ApiKey.Keys
+  readonly apiKey: ApiKey.Key
   /** Items that the provider refused, and without which it accepted a request. */
   readonly refused: WeakSet<Item>
+  /** The models that the provider has named. */
+  readonly served: Set<string>
   /** Whether the provider accepted a request only without the optional fields. */
   isPlain: boolean
 }
@@ -75,9 +77,10 @@ export const make = (options: SamplingOptions): Effect.Effect<Sampling, never, H
     const client = yield* HttpClient.HttpClient
     const provider = options.provider ?? "openai"
     const context = { provider, model: options.model, secrets: secretsOf(options) }
-    const keys = yield* ApiKey.make(context, options.apiKey)
+    const apiKey = yield* ApiKey.make(context, options.apiKey)
     const idleTimeout = limitOf(options.idleTimeout ?? "300 seconds")
     const refused = new WeakSet<Item>()
+    const served = new Set<string>()
     const repairs: Repairs = { leftOut: new Set(), warnings: [], isKeyRenewed: false, isPlain: false }
     const over = <R extends WireRequest>(wire: Wire<R>): Send<R> => {
       const connection: Connection<R> = {
@@ -87,8 +90,9 @@ export const make = (options: SamplingOptions): Effect.Effect<Sampling, never, H
         context,
         seal: wire.sealOf(provider, options.model),
         idleTimeout,
-        keys,
+        apiKey,
         refused,
+        served,
         isPlain: false
       }
       return (request) => Stream.unwrap(sample(connection, request, repairs))
@@ -108,13 +112,14 @@ const sample = Effect.fnUntraced(function* <R extends WireRequest>(
   request: R,
   repairs: Repairs
 ): Effect.fn.Return<Stream.Stream<ModelPart, ModelFailed>, ModelFailed> {
-  const { base, client, idleTimeout, keys, refused, seal, wire } = connection
-  const key = yield* keys.get
+  const { apiKey, base, client, idleTimeout, refused, seal, wire } = connection
+  const key = yield* apiKey.get
   const context: ReadingContext = {
     ...connection.context,
     secrets: [...connection.context.secrets, ...(key === undefined ? [] : [Redacted.value(key)])],
     seal,
-    toolNames: changedNames(request.tools)
+    toolNames: changedNames(request.tools),
+    served: connection.served
   }
   const reading: ResponseStream.Reading = { context, idleTimeout }
   const items = request.items.filter((item) => !refused.has(item) && !repairs.leftOut.has(item))
@@ -124,8 +129,9 @@ const sample = Effect.fnUntraced(function* <R extends WireRequest>(
     catch: (cause) =>
       Failures.failure(context, "InvalidRequest", { detail: "the request cannot be written as JSON", cause })
   })
+  const authorize = wire.authorize ?? HttpClientRequest.bearerToken
   const withBody = HttpClientRequest.bodyText(base, written.body, "application/json")
-  const ready = yield* withTraceState(key === undefined ? withBody : HttpClientRequest.bearerToken(withBody, key))
+  const ready = yield* withTraceState(key === undefined ? withBody : authorize(withBody, key))
   const response = yield* Redirects.execute(client, context, ready).pipe(ResponseStream.failWhenIdle(reading))
   if (response.status >= 200 && response.status < 300) {
     for (const item of repairs.leftOut) refused.add(item)
@@ -136,7 +142,7 @@ const sample = Effect.fnUntraced(function* <R extends WireRequest>(
   }
   const refusal = yield* ResponseStream.failedResponseOf(reading, response)
   const failure = Failures.fromResponse(context, refusal)
-  if (response.status === 401 && !repairs.isKeyRenewed && (yield* keys.renew)) {
+  if (response.status === 401 && !repairs.isKeyRenewed && (yield* apiKey.refuse(key))) {
     return yield* sample(connection, request, { ...repairs, isKeyRenewed: true })
   }
   if (failure.kind !== "InvalidRequest") return yield* failure
@@ -195,7 +201,7 @@ const decoded = (text: string): string => {
 }
 
 const requestOf = (
-  { accept, path }: Pick<Wire<never>, "accept" | "path">,
+  { accept = "text/event-stream", path }: Pick<Wire<never>, "accept" | "path">,
   options: SamplingOptions
 ): HttpClientRequest.HttpClientRequest => {
   const { address, query } = partsOfUrl(options.baseUrl)

@@ -39,6 +39,19 @@ describe("EventReader", () => {
     ])
   })
 
+  it("warns once for each model that is not the one of the request", () => {
+    const served = new Set<string>()
+    const warningsOf = (model: string, ...models: ReadonlyArray<string>) => {
+      const reader = new EventReader({ ...context, model, served })
+      for (const one of models) reader.read(JSON.stringify({ type: "response.created", response: { model: one } }))
+      return reader.take()
+    }
+    assert.deepStrictEqual(warningsOf("gpt-5", "gpt-5", "gpt-5-2025-08-07", "openai/GPT-5"), [])
+    const warning = { _tag: "Warning" as const, message: "openai uses the model gpt-5-mini in place of gpt-5" }
+    assert.deepStrictEqual(warningsOf("gpt-5", "gpt-5-mini", "gpt-5-mini"), [warning])
+    assert.deepStrictEqual(warningsOf("gpt-5", "gpt-5-mini"), [])
+  })
+
   it("joins the events of an item by its place, whatever its id", () => {
     const { parts } = read(
       added({ type: "message", id: "a" }),

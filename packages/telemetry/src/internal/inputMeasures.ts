@@ -50,7 +50,7 @@ export const acceptInput = (state: State, { submissionId, task, turnId }: Record
 export const removeInput = (
   state: State,
   ids: ReadonlyArray<SubmissionId>,
-  fate: "carried" | "blocked" | "returned" | "dropped"
+  fate: "carried" | "blocked" | "withdrawn" | "returned" | "dropped"
 ): Step => {
   if (ids.length === 0) return [state, nothing]
   const waiting = state.waiting.filter((id) => !ids.includes(id))

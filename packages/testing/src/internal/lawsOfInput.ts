@@ -45,6 +45,7 @@ const fatesOf = (history: History): ReadonlyMap<SubmissionId, ReadonlyArray<stri
     const carried = carriedBy(record)
     if (carried !== undefined) add(carried, "carried")
     if (record._tag === "InputBlocked") add(record.submissionId, "blocked")
+    if (record._tag === "InputWithdrawn") add(record.submissionId, "withdrawn")
     if (record._tag !== "TurnAborted") continue
     for (const { submissionId } of record.returned) add(submissionId, "returned")
     for (const submissionId of record.dropped) add(submissionId, "dropped")
@@ -109,6 +110,7 @@ export const P3: Law = (history) => {
 export const P4: Law = (history) => {
   // a task alongside the turn may report its result when the turn takes no more input
   const tasks = new Set(tagged(history, "InputAccepted").flatMap((one) => (one.task ? [one.submissionId] : [])))
+  const withdrawn = new Set(tagged(history, "InputWithdrawn").map(({ submissionId }) => submissionId))
   for (const receipt of acceptedReceipts(history)) {
     if (receipt._tag !== "Steered" || tasks.has(receipt.submissionId)) continue
     const { submissionId, turnId } = receipt
@@ -118,7 +120,8 @@ export const P4: Law = (history) => {
         carriedBy(record) === submissionId || (record._tag === "InputBlocked" && record.submissionId === submissionId)
     )
     const end = records.find((record) => SessionEvent.isTerminal(record))
-    if (!isTaken && end?._tag === "TurnCompleted") return `P4 ${submissionId} steered a turn that did not carry it`
+    if (!isTaken && !withdrawn.has(submissionId) && end?._tag === "TurnCompleted")
+      return `P4 ${submissionId} steered a turn that did not carry it`
   }
   return undefined
 }

@@ -1,6 +1,7 @@
 /** Laws about the records of a session: turns, interruption, questions, the fold, processes. */
 import type { CallId, TurnId } from "@spindle/core/Ids"
 import * as SessionEvent from "@spindle/core/SessionEvent"
+import { NestedCallStarted } from "@spindle/core/NestedCalls"
 import * as HistoryRules from "@spindle/core/History"
 import * as SessionState from "@spindle/core/SessionState"
 import type { History, Law } from "./history.ts"
@@ -94,18 +95,20 @@ export const I1: Law = (history) => {
 }
 
 const starting: ReadonlySet<string> = new Set(["ModelRequested", "QuestionOpened", "ProcessStarted", "DelegateStarted"])
+const isStart = (record: SessionEvent.JournalRecord): boolean =>
+  starting.has(record._tag) || (record._tag === "TaskNote" && record.name === NestedCallStarted.name)
 
 export const I2: Law = (history) => {
   for (const { crashed, requestedAt, turnId } of tagged(history, "TurnAborted")) {
     if (crashed) continue
     const late = recordsOf(history).find(
-      (record) => starting.has(record._tag) && "turnId" in record && record.turnId === turnId && record.at > requestedAt
+      (record) => isStart(record) && "turnId" in record && record.turnId === turnId && record.at > requestedAt
     )
     if (late !== undefined) return `I2 ${late._tag} ${late.at - requestedAt} ms after the abort of turn ${turnId}`
   }
   for (const { seq, turnId } of history.closing ?? []) {
     const late = recordsOf(history).find(
-      (record) => record.seq >= seq && starting.has(record._tag) && "turnId" in record && record.turnId === turnId
+      (record) => record.seq >= seq && isStart(record) && "turnId" in record && record.turnId === turnId
     )
     if (late !== undefined) return `I2 ${late._tag} after turn ${turnId} was asked to stop`
   }

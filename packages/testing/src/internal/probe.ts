@@ -8,6 +8,7 @@
 import * as Fiber from "effect/Fiber"
 import type { StackFrame } from "effect/References"
 import { nameOf } from "./operations.ts"
+import { isOfPlatform, lastYieldOf, watchYields } from "./yields.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
@@ -19,6 +20,8 @@ export interface Situation {
   readonly stack: ReadonlyArray<string>
   /** The operation that it started last, with the first characters of its function. */
   readonly operation: string
+  /** The place of its last `yield*` in the program: file, line and column, if the runtime has a stack. */
+  readonly place: string | undefined
 }
 
 /** Something that was started outside the simulation. */
@@ -30,10 +33,14 @@ export interface Outside {
 
 /** The part of `node:async_hooks` that is used here. */
 interface AsyncHooks {
-  readonly createHook: (hooks: { readonly init: (id: number, type: string) => void }) => {
+  readonly createHook: (hooks: {
+    readonly init: (id: number, type: string, triggerId: number) => void
+    readonly promiseResolve: (id: number) => void
+  }) => {
     readonly enable: () => void
     readonly disable: () => void
   }
+  readonly executionAsyncId: () => number
 }
 
 const asyncHooks = (): AsyncHooks | undefined =>
@@ -49,10 +56,12 @@ const traceLimit = 20
 
 /** A probe of one run. */
 export class Probe {
-  /** For each fiber whose last step started something outside: what it waits for. */
-  readonly outside = new Map<AnyFiber, Outside>()
-  /** Everything that was started outside. */
-  readonly started: Array<Outside> = []
+  /** For each fiber: what it started outside since its last step, by id, in order. */
+  private readonly outside = new Map<AnyFiber, Map<number, Outside>>()
+  /** The fibers on whose behalf the resources outside were started, by id. */
+  private readonly owners = new Map<number, AnyFiber>()
+  /** Everything that was started outside, by id, without the promises that were settled. */
+  private readonly pending = new Map<number, Outside>()
   private readonly traced: Array<readonly [fiber: AnyFiber, operation: string]> = []
   private isTracing = true
   private readonly fibers: { readonly keys: () => Iterable<AnyFiber> }
@@ -89,11 +98,14 @@ export class Probe {
 
   /** The position of a fiber. */
   situation(fiber: AnyFiber | undefined): Situation {
-    if (fiber === undefined) return { fiber: undefined, stack: [], operation: "between two tasks" }
+    if (fiber === undefined) {
+      return { fiber: undefined, stack: [], operation: "between two tasks", place: undefined }
+    }
     return {
       fiber: this.numberOf(fiber),
       stack: stackOf(fiber.cache.stackFrame),
-      operation: this.last.get(fiber) ?? "its beginning"
+      operation: this.last.get(fiber) ?? "its beginning",
+      place: lastYieldOf(fiber)
     }
   }
 
@@ -101,24 +113,51 @@ export class Probe {
     return Array.from(this.fibers.keys()).indexOf(fiber)
   }
 
-  /** Runs a function, and records what its fibers start outside. */
-  watch<A>(run: () => A): A {
-    const hook = asyncHooks()?.createHook({
-      init: (_, type) => {
-        const fiber = Fiber.getCurrent()
-        // a step waits for what it starts first; everything else follows from that
-        if (fiber === undefined || internalTypes.has(type) || this.outside.has(fiber)) return
+  /** Everything that was started outside, without the promises that were settled. */
+  get started(): ReadonlyArray<Outside> {
+    return Array.from(this.pending.values())
+  }
+
+  /**
+   * What a fiber waits for outside the simulation. Anything but a promise explains a wait better than a promise, and the
+   * first promise was made by the program.
+   */
+  waitOf(fiber: AnyFiber): Outside | undefined {
+    const started = this.outside.get(fiber) ?? new Map<number, Outside>()
+    const pending = Array.from(started).flatMap(([id, one]) => (this.pending.has(id) ? [one] : []))
+    if (pending.length === 0) return undefined
+    return pending.find(({ type }) => type !== "PROMISE") ?? started.values().next().value
+  }
+
+  /** Records where the program yields operations, and what fibers start outside, until the returned function is called. */
+  watch(): () => void {
+    const unwatchYields = watchYields()
+    const unwatchOutside = this.watchOutside()
+    return () => {
+      unwatchOutside()
+      unwatchYields()
+    }
+  }
+
+  /** What a promise continuation starts belongs to the fiber that started the promise. */
+  private watchOutside(): () => void {
+    const hooks = asyncHooks()
+    const hook = hooks?.createHook({
+      init: (id, type, triggerId) => {
+        if (internalTypes.has(type)) return
+        const fiber = Fiber.getCurrent() ?? this.owners.get(hooks.executionAsyncId()) ?? this.owners.get(triggerId)
+        if (fiber === undefined) return
+        this.owners.set(id, fiber)
         const outside = { type, place: placeOf() }
-        this.started.push(outside)
-        this.outside.set(fiber, outside)
-      }
+        this.pending.set(id, outside)
+        const all = this.outside.get(fiber)
+        if (all === undefined) this.outside.set(fiber, new Map([[id, outside]]))
+        else all.set(id, outside)
+      },
+      promiseResolve: (id) => void this.pending.delete(id)
     })
     hook?.enable()
-    try {
-      return run()
-    } finally {
-      hook?.disable()
-    }
+    return () => hook?.disable()
   }
 }
 
@@ -138,9 +177,9 @@ const placeOf = (): string => {
   const lines = new Error().stack?.split("\n").slice(1) ?? []
   Error.stackTraceLimit = limit
   const isForeign = (line: string) =>
-    /node:|<anonymous>\)?$|[\\/]node_modules[\\/]effect[\\/]|[\\/]internal[\\/](probe|scheduler|actions|reporting|virtualClock)\./.test(
-      line
-    )
+    isOfPlatform(line) ||
+    /[\\/]internal[\\/](probe|scheduler|actions|running|microtasks|virtualClock)\./.test(line) ||
+    /[\\/]testing[\\/](src|dist)[\\/](Interrupts|Simulation|Vitest)\./.test(line)
   return lines.find((line) => !isForeign(line))?.trim() ?? "an unknown place"
 }
 

@@ -1,9 +1,8 @@
 /** Judges runs, finds the smallest case of each fault, and formats it. */
-import type * as Effect from "effect/Effect"
 import type { Choices } from "./choices.ts"
-import type { ActionPlace, Decisions, RunResult, Stage } from "./decisions.ts"
-import { faultOf, type Finding, findingOf, type FindingKind, type Laws, positionOf } from "./findings.ts"
-import { runOnce } from "./scheduler.ts"
+import type { ActionPlace, Decisions, RunResult } from "./decisions.ts"
+import { faultOf, type Finding, type FindingKind, positionOf } from "./findings.ts"
+import { judge, type Judged, type Runs, type Subject } from "./running.ts"
 import { shrink } from "./shrinking.ts"
 
 /** A run that broke a law. `replay` repeats it. */
@@ -25,25 +24,6 @@ export interface Smallest extends Violation {
   readonly shrinkRuns: number
 }
 
-/** A program and its laws. */
-export interface Subject<A, E> {
-  readonly program: (stage: Stage) => Effect.Effect<A, E>
-  readonly laws: Laws<A, E>
-}
-
-/** A run and its finding. */
-export interface Judged<A, E> {
-  readonly result: RunResult<A, E>
-  readonly finding: Finding | undefined
-}
-
-/** Runs a program once. */
-export const judge = <A, E>(
-  { laws, program }: Subject<A, E>,
-  decisions: Decisions,
-  how?: { readonly choices?: Choices | undefined; readonly isProbed?: boolean | undefined }
-): Judged<A, E> => runOnce({ program, decisions, ...how }, (result) => ({ result, finding: findingOf(laws, result) }))
-
 /** Whether a probe can explain a finding of this kind. */
 const isStall = (kind: FindingKind) => kind !== "law" && kind !== "not deterministic"
 
@@ -51,25 +31,25 @@ const isStall = (kind: FindingKind) => kind !== "law" && kind !== "not determini
  * Runs a program once, and again with a probe if it stalls or leaves something behind, to find which fibers wait for
  * what.
  */
-export const judgeClosely = <A, E>(
+export const judgeClosely = function* <A, E>(
   subject: Subject<A, E>,
   decisions: Decisions,
   how?: { readonly choices?: Choices | undefined }
-): Judged<A, E> => {
-  const judged = judge(subject, decisions, how)
+): Runs<A, E, Judged<A, E>> {
+  const judged = yield* judge(subject, decisions, how)
   if (judged.finding === undefined || !isStall(judged.finding.kind)) return judged
   const { choices } = judged.result
-  const again = judge(subject, choices.length === 0 ? decisions : { ...decisions, choices }, { isProbed: true })
+  const again = yield* judge(subject, choices.length === 0 ? decisions : { ...decisions, choices }, { isProbed: true })
   return again.finding === undefined || again.result.steps !== judged.result.steps ? judged : again
 }
 
 /** Repeats a run, and returns how the steps differ, if they do. */
-export const difference = <A, E>(
+export const difference = function* <A, E>(
   subject: Subject<A, E>,
   result: RunResult<A, E>,
   decisions: Decisions
-): Finding | undefined => {
-  const { result: again } = judge(subject, decisions)
+): Runs<A, E, Finding | undefined> {
+  const { result: again } = yield* judge(subject, decisions)
   if (result.steps === again.steps && result.fingerprint === again.fingerprint) return undefined
   const steps =
     result.steps === again.steps ? `other ${result.steps} steps` : `${result.steps} steps, then ${again.steps}`
@@ -77,40 +57,52 @@ export const difference = <A, E>(
 }
 
 /** Replaces the seed of decisions by the choices of its run, so that it can be repeated choice by choice. */
-const withChoices = <A, E>(subject: Subject<A, E>, decisions: Decisions): Decisions => {
+const withChoices = function* <A, E>(subject: Subject<A, E>, decisions: Decisions): Runs<A, E, Decisions> {
   if (decisions.seed === 0 && decisions.choices === undefined) return decisions
-  return { ...decisions, choices: judge(subject, decisions).result.choices }
+  const { result } = yield* judge(subject, decisions)
+  return { ...decisions, choices: result.choices }
 }
 
 /** Finds the smallest case of each fault among the violations, for up to ten faults. */
-export const smallestOf = <A, E>(
+export const smallestOf = function* <A, E>(
   subject: Subject<A, E>,
   violations: ReadonlyArray<Violation>,
   maxRuns: number
-): ReadonlyArray<Smallest> =>
-  Array.from(Map.groupBy(violations, faultOf))
-    .slice(0, 10)
-    .map(([fault, found]) => {
-      const [first] = found as [Violation]
-      const start = withChoices(subject, fewest(found).decisions)
-      const isAlike = (decisions: Decisions) => {
-        const { finding } = judgeOf(fault)(subject, decisions)
-        return finding !== undefined && faultOf(finding) === fault
-      }
-      if (!isAlike(start)) return { ...first, count: found.length, actions: [], trace: [], faults: [], shrinkRuns: 1 }
-      const { decisions, runs } = shrink(start, isAlike, maxRuns)
-      const { finding, result } = judge(subject, decisions, { isProbed: true })
-      return {
-        kind: first.kind,
-        law: finding !== undefined && faultOf(finding) === fault ? finding.law : first.law,
-        decisions,
-        count: found.length,
-        actions: result.probe?.actions ?? [],
-        trace: result.probe?.trace ?? [],
-        faults: result.faults,
-        shrinkRuns: runs
-      }
-    })
+): Runs<A, E, ReadonlyArray<Smallest>> {
+  const all: Array<Smallest> = []
+  for (const [fault, found] of Array.from(Map.groupBy(violations, faultOf)).slice(0, 10)) {
+    all.push(yield* smallestOfFault(subject, { fault, found }, maxRuns))
+  }
+  return all
+}
+
+const smallestOfFault = function* <A, E>(
+  subject: Subject<A, E>,
+  { fault, found }: { readonly fault: string; readonly found: ReadonlyArray<Violation> },
+  maxRuns: number
+): Runs<A, E, Smallest> {
+  const [first] = found as [Violation]
+  const start = yield* withChoices(subject, fewest(found).decisions)
+  const isAlike = function* (decisions: Decisions): Runs<A, E, boolean> {
+    const { finding } = yield* judgeOf(fault)(subject, decisions)
+    return finding !== undefined && faultOf(finding) === fault
+  }
+  if (!(yield* isAlike(start))) {
+    return { ...first, count: found.length, actions: [], trace: [], faults: [], shrinkRuns: 1 }
+  }
+  const { decisions, runs } = yield* shrink(start, isAlike, maxRuns)
+  const { finding, result } = yield* judge(subject, decisions, { isProbed: true })
+  return {
+    kind: first.kind,
+    law: finding !== undefined && faultOf(finding) === fault ? finding.law : first.law,
+    decisions,
+    count: found.length,
+    actions: result.probe?.actions ?? [],
+    trace: result.probe?.trace ?? [],
+    faults: result.faults,
+    shrinkRuns: runs
+  }
+}
 
 const judgeOf = (fault: string) => (fault === "left the simulation" ? judgeClosely : judge)
 

@@ -8,12 +8,14 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import type * as Scheduler from "effect/Scheduler"
 import { Faults } from "../Faults.ts"
 import { Actions } from "./actions.ts"
 import { type Choices, drawn, listed, plain, randomOf } from "./choices.ts"
 import type { AnyFiber, Decisions, Lifetime, RunResult, Stage } from "./decisions.ts"
+import { drainMicrotasks, quietDrains } from "./microtasks.ts"
 import { type EffectPrimitive, observingOperations, opensRegion } from "./operations.ts"
 import { Probe } from "./probe.ts"
 import { VirtualClock } from "./virtualClock.ts"
@@ -30,38 +32,32 @@ export interface RunOptions<A, E> {
 /** Runs a program once, passes the result to a function, and ends what the run left running. */
 export const runOnce = <A, E, B>(options: RunOptions<A, E>, judge: (result: RunResult<A, E>) => B): B => {
   const scheduler = new ExploringScheduler(options)
-  const { actions, probe } = scheduler
-  const start = () => {
-    const root = Effect.runForkWith(scheduler.context)(options.program(actions), { scheduler })
-    return { root, stop: scheduler.drain() }
-  }
-  const { root, stop } = probe === undefined ? start() : probe.watch(start)
-  const exit = root.pollUnsafe()
-  const alive = scheduler.alive()
-  const stalled = scheduler.clock.endlessCount > 0 ? "endless" : "deadlock"
+  const unwatch = scheduler.probe?.watch()
   try {
-    if (actions.unknownAction !== undefined) throw actions.unknownAction
-    return judge({
-      exit,
-      points: actions.points,
-      steps: scheduler.steps,
-      millis: scheduler.clock.currentTimeMillisUnsafe(),
-      actionsCount: actions.startedCount,
-      leakCount: alive.length,
-      end: exit !== undefined ? "done" : stop === "quiet" ? stalled : stop,
-      fingerprint: scheduler.fingerprint,
-      choices: scheduler.choices.taken,
-      faults: scheduler.faults,
-      fibers: Array.from(scheduler.fibers.values()),
-      probe: probe && {
-        actions: actions.places,
-        waiting: alive.map((fiber) => ({ ...probe.situation(fiber), outside: probe.outside.get(fiber) })),
-        started: probe.started,
-        trace: probe.trace
-      }
-    })
+    const root = scheduler.start(options.program)
+    return judge(scheduler.resultOf(root, scheduler.drain()))
   } finally {
-    if (alive.length > 0) scheduler.abandon()
+    unwatch?.()
+    scheduler.abandon()
+  }
+}
+
+/**
+ * Does the same for a program that may wait for the platform's microtask queue. The queue is drained before each task,
+ * so the run never returns to the event loop.
+ */
+export const runOnceAsync = async <A, E, B>(
+  options: RunOptions<A, E>,
+  judge: (result: RunResult<A, E>) => B
+): Promise<B> => {
+  const scheduler = new ExploringScheduler(options)
+  const unwatch = scheduler.probe?.watch()
+  try {
+    const root = scheduler.start(options.program)
+    return judge(scheduler.resultOf(root, await scheduler.drainAsync()))
+  } finally {
+    unwatch?.()
+    await scheduler.abandonAsync()
   }
 }
 
@@ -72,6 +68,9 @@ const delayMillis = 200
 const abandonSteps = 100_000
 
 const day = 86_400_000
+
+/** Why a run stopped. `quiet`: nothing more can happen. */
+type Stop = "quiet" | "livelock" | "late"
 
 class ExploringScheduler implements Scheduler.Scheduler {
   readonly executionMode = "sync" as const
@@ -174,25 +173,79 @@ class ExploringScheduler implements Scheduler.Scheduler {
     return { scheduleTask: (task) => void this.tasks.push(task), flush: () => {} }
   }
 
+  /** Starts the program in the root fiber. */
+  start<A, E>(program: (stage: Stage) => Effect.Effect<A, E>): Fiber.Fiber<A, E> {
+    return Effect.runForkWith(this.context)(program(this.actions), { scheduler: this })
+  }
+
   /** Runs until nothing more can happen, or the steps or the time are used up. */
-  drain(): "quiet" | "livelock" | "late" {
-    const maxMillis = this.decisions.maxMillis ?? day
-    while (this.steps <= this.decisions.maxSteps) {
-      const start = this.actions.takeForTask()
-      if (start !== undefined) {
-        start()
-        continue
-      }
-      if (this.tasks.length === 0) {
-        if (this.clock.currentTimeMillisUnsafe() > maxMillis) return "late"
-        if (this.clock.advance()) continue
-        return "quiet"
-      }
-      this.steps++
-      this.actions.countStep()?.()
-      this.takeTask()()
+  drain(): Stop {
+    for (;;) {
+      const stop: Stop | "more" = this.takeNext() ?? this.passTime()
+      if (stop !== "more") return stop
     }
-    return "livelock"
+  }
+
+  /** Does the same, and drains the microtask queue before each task, and as a whole before time passes. */
+  async drainAsync(): Promise<Stop> {
+    for (;;) {
+      await drainMicrotasks()
+      let stop: Stop | "more" | undefined = this.takeNext()
+      for (let left = quietDrains; stop === undefined && left > 0; left--) {
+        await drainMicrotasks()
+        stop = this.takeNext()
+      }
+      stop ??= this.passTime()
+      if (stop !== "more") return stop
+    }
+  }
+
+  /** Starts the next action or task. Returns undefined if there is none. */
+  private takeNext(): "more" | "livelock" | undefined {
+    if (this.steps > this.decisions.maxSteps) return "livelock"
+    const start = this.actions.takeForTask()
+    if (start !== undefined) {
+      start()
+      return "more"
+    }
+    if (this.tasks.length === 0) return undefined
+    this.steps++
+    this.actions.countStep()?.()
+    this.takeTask()()
+    return "more"
+  }
+
+  private passTime(): "more" | "quiet" | "late" {
+    if (this.clock.currentTimeMillisUnsafe() > (this.decisions.maxMillis ?? day)) return "late"
+    return this.clock.advance() ? "more" : "quiet"
+  }
+
+  /** The result of a run that stopped. Throws if an action was scheduled that the program did not arm. */
+  resultOf<A, E>(root: Fiber.Fiber<A, E>, stop: Stop): RunResult<A, E> {
+    const { actions, clock, probe } = this
+    if (actions.unknownAction !== undefined) throw actions.unknownAction
+    const exit = root.pollUnsafe()
+    const alive = this.alive()
+    const stalled = clock.endlessCount > 0 ? "endless" : "deadlock"
+    return {
+      exit,
+      points: actions.points,
+      steps: this.steps,
+      millis: clock.currentTimeMillisUnsafe(),
+      actionsCount: actions.startedCount,
+      leakCount: alive.length,
+      end: exit !== undefined ? "done" : stop === "quiet" ? stalled : stop,
+      fingerprint: this.fingerprint,
+      choices: this.choices.taken,
+      faults: this.faults,
+      fibers: Array.from(this.fibers.values()),
+      probe: probe && {
+        actions: actions.places,
+        waiting: alive.map((fiber) => ({ ...probe.situation(fiber), outside: probe.waitOf(fiber) })),
+        started: probe.started,
+        trace: probe.trace
+      }
+    }
   }
 
   private takeTask(): () => void {
@@ -203,21 +256,38 @@ class ExploringScheduler implements Scheduler.Scheduler {
     return this.tasks.splice(count > 1 ? this.choices.choose("task", count) : 0, 1)[0]!
   }
 
-  alive(): ReadonlyArray<AnyFiber> {
+  private alive(): ReadonlyArray<AnyFiber> {
     return Array.from(this.fibers.keys()).filter((fiber) => fiber.pollUnsafe() === undefined)
   }
 
   /** Ends what a run left running, so that it keeps nothing alive and does nothing when a wait outside ends. */
   abandon(): void {
+    if (this.interruptAll()) while (this.finishNext());
+  }
+
+  /** Does the same, and drains the microtask queue before each task. */
+  async abandonAsync(): Promise<void> {
+    if (!this.interruptAll()) return
+    do await drainMicrotasks()
+    while (this.finishNext())
+  }
+
+  /** Interrupts the fibers that have not ended. Returns whether there are any. */
+  private interruptAll(): boolean {
+    const alive = this.alive()
     this.isAbandoned = true
     this.actions.disarmUnsafe()
     this.steps = 0
-    for (const fiber of this.alive()) fiber.interruptUnsafe()
-    while (this.steps++ < abandonSteps) {
-      const task = this.tasks.shift()
-      if (task !== undefined) task()
-      else if (!this.clock.advance()) return
-    }
+    for (const fiber of alive) fiber.interruptUnsafe()
+    return alive.length > 0
+  }
+
+  private finishNext(): boolean {
+    if (this.steps++ >= abandonSteps) return false
+    const task = this.tasks.shift()
+    if (task === undefined) return this.clock.advance()
+    task()
+    return true
   }
 }
 

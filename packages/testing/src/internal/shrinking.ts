@@ -4,6 +4,7 @@
  */
 import type { Choice } from "./choices.ts"
 import type { Decisions } from "./decisions.ts"
+import type { Runs } from "./running.ts"
 
 /** The smallest decisions that were found, and the number of runs. */
 export interface Shrunk {
@@ -12,15 +13,15 @@ export interface Shrunk {
 }
 
 /** A search with a limited number of runs. */
-class Shrinking {
+class Shrinking<A, E> {
   best: Decisions
   runs = 0
   /** Whether single actions were tried. */
   private hasTriedAlone = false
-  private readonly shows: (decisions: Decisions) => boolean
+  private readonly shows: (decisions: Decisions) => Runs<A, E, boolean>
   private readonly maxRuns: number
 
-  constructor(first: Decisions, shows: (decisions: Decisions) => boolean, maxRuns: number) {
+  constructor(first: Decisions, shows: (decisions: Decisions) => Runs<A, E, boolean>, maxRuns: number) {
     this.best = first
     this.shows = shows
     this.maxRuns = maxRuns
@@ -31,51 +32,58 @@ class Shrinking {
   }
 
   /** Adopts other decisions if they still show the fault. */
-  try(other: Partial<Decisions>): boolean {
+  *try(other: Partial<Decisions>): Runs<A, E, boolean> {
     if (this.left <= 0) return false
     this.runs++
     const candidate = { ...this.best, ...other }
-    if (!this.shows(candidate)) return false
+    if (!(yield* this.shows(candidate))) return false
     this.best = candidate
     return true
   }
 
-  dropActions(): boolean {
-    for (let index = 0; index < this.best.at.length; index++) {
-      if (this.try({ at: this.best.at.toSpliced(index, 1) })) return this.dropActions() || true
+  *dropActions(): Runs<A, E, boolean> {
+    let isBetter = false
+    for (let index = 0; index < this.best.at.length;) {
+      if (yield* this.try({ at: this.best.at.toSpliced(index, 1) })) {
+        isBetter = true
+        index = 0
+      } else index++
     }
-    return this.best.at.length === 2 && !this.hasTriedAlone && this.tryOneAction()
+    if (this.best.at.length !== 2 || this.hasTriedAlone) return isBetter
+    return (yield* this.tryOneAction()) || isBetter
   }
 
   /** Tries one of two actions alone, at any step up to its own. */
-  private tryOneAction(): boolean {
+  private *tryOneAction(): Runs<A, E, boolean> {
     this.hasTriedAlone = true
     const limit = Math.floor(this.left / 3)
-    return this.best.at.some(([action, last]) => {
-      for (let step = 1; step <= Math.min(limit, last + 10); step++) if (this.try({ at: [[action, step]] })) return true
-      return false
-    })
+    for (const [action, last] of this.best.at) {
+      for (let step = 1; step <= Math.min(limit, last + 10); step++) {
+        if (yield* this.try({ at: [[action, step]] })) return true
+      }
+    }
+    return false
   }
 
-  simplifySchedule(): boolean {
+  *simplifySchedule(): Runs<A, E, boolean> {
     const { choices, mode, seed } = this.best
-    let isBetter = mode === "during" && this.try({ mode: "before" })
+    let isBetter = mode === "during" && (yield* this.try({ mode: "before" }))
     if (seed === 0 && choices === undefined) return isBetter
-    if (this.try({ seed: 0, choices: [] })) return true
+    if (yield* this.try({ seed: 0, choices: [] })) return true
     if (choices === undefined || choices.length === 0) return isBetter
-    isBetter = this.try({ choices: [] }) || isBetter
+    isBetter = (yield* this.try({ choices: [] })) || isBetter
     // removes halves, then quarters, and so on
     for (let size = Math.ceil(choices.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
       for (let from = 0; from < (this.best.choices?.length ?? 0);) {
         const list: ReadonlyArray<Choice> = this.best.choices ?? []
-        if (this.try({ choices: list.toSpliced(from, size) })) isBetter = true
+        if (yield* this.try({ choices: list.toSpliced(from, size) })) isBetter = true
         else from += size
       }
     }
     return isBetter
   }
 
-  moveEarlier(): boolean {
+  *moveEarlier(): Runs<A, E, boolean> {
     let isBetter = false
     for (let index = 0; index < this.best.at.length; index++) {
       const [action, step] = this.best.at[index]!
@@ -83,7 +91,7 @@ class Shrinking {
       // tries all earlier steps if there are few, else a sample
       const stride = Math.max(1, Math.ceil((2 * (step - from)) / Math.max(1, this.left)))
       for (let earlier = from; earlier < step; earlier += stride) {
-        if (!this.try({ at: this.best.at.with(index, [action, earlier]) })) continue
+        if (!(yield* this.try({ at: this.best.at.with(index, [action, earlier]) }))) continue
         isBetter = true
         break
       }
@@ -93,13 +101,17 @@ class Shrinking {
 }
 
 /** Shrinks decisions that show a fault. `first` must be repeatable from its choices. The result shows the fault. */
-export const shrink = (first: Decisions, shows: (decisions: Decisions) => boolean, maxRuns: number): Shrunk => {
+export const shrink = function* <A, E>(
+  first: Decisions,
+  shows: (decisions: Decisions) => Runs<A, E, boolean>,
+  maxRuns: number
+): Runs<A, E, Shrunk> {
   const shrinking = new Shrinking(first, shows, maxRuns)
   let isBetter = true
   while (isBetter && shrinking.left > 0) {
-    isBetter = shrinking.dropActions()
-    isBetter = shrinking.simplifySchedule() || isBetter
-    isBetter = shrinking.moveEarlier() || isBetter
+    isBetter = yield* shrinking.dropActions()
+    isBetter = (yield* shrinking.simplifySchedule()) || isBetter
+    isBetter = (yield* shrinking.moveEarlier()) || isBetter
   }
   return { decisions: shrinking.best, runs: shrinking.runs }
 }

@@ -3,6 +3,9 @@
  *
  * The kernel is a child process in the sandbox of commands, and ends with its session. If the turn in which a cell runs is
  * interrupted, or the cell takes too long, the kernel is ended, and the next cell starts a new one.
+ *
+ * A cell calls the other tools of its agent with `codex.tool(name, arguments)`. These are nested calls of the turn (see
+ * `NestedCalls`): their own policies, questions and sandbox apply, and they are interrupted with the cell.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -15,10 +18,12 @@ import * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import type { Policies } from "@spindle/core/Agent"
 import type { SessionId } from "@spindle/core/Ids"
+import { NestedCalls } from "@spindle/core/NestedCalls"
 import { Processes } from "@spindle/core/Processes"
 import { Turn } from "@spindle/core/Turn"
 import * as ApprovalPolicy from "../ApprovalPolicy.ts"
 import type { ApprovalMode } from "../CodingTools.ts"
+import * as CellClock from "../internal/project/cellClock.ts"
 import * as Cells from "../internal/project/cells.ts"
 import * as Kernel from "../internal/project/kernel.ts"
 import * as SandboxPolicy from "../SandboxPolicy.ts"
@@ -37,7 +42,8 @@ export const Parameters = Schema.Struct({
   code: Schema.String.annotate({ description: "The JavaScript to run." }),
   timeout_ms: Schema.optionalKey(
     Schema.Finite.annotate({
-      description: "The time after which the kernel is reset, in milliseconds. Default: 30000."
+      description:
+        "The time after which the kernel is reset, in milliseconds, without the time of tool calls. Default: 30000."
     })
   )
 })
@@ -51,7 +57,7 @@ export const toolkit = Toolkit.make(
   Tool.make("js_repl", {
     ...common,
     description:
-      "Runs JavaScript in a Node.js kernel that keeps its variables from call to call, and returns what it printed and the value of its last expression. Top-level await and import work. image(path or bytes) shows you an image.",
+      "Runs JavaScript in a Node.js kernel that keeps its variables from call to call, and returns what it printed and the value of its last expression. Top-level await and import work. image(path or bytes) shows you an image. await codex.tool(name, arguments) calls another of your tools and returns its output.",
     parameters: Parameters,
     dependencies: [Turn]
   }),
@@ -115,11 +121,10 @@ const makeKernels = Effect.fnUntraced(function* (options: Options) {
   const processes = yield* Processes
   const fibers = yield* FiberSet.make()
   const kernels = new Map<SessionId, Kernel.Kernel>()
-  const end = (sessionId: SessionId) =>
+  const end = (sessionId: SessionId, kernel: Kernel.Kernel) =>
     Effect.suspend(() => {
-      const kernel = kernels.get(sessionId)
-      kernels.delete(sessionId)
-      return kernel === undefined ? Effect.void : processes.end(kernel.process.processId, graceMillis)
+      if (kernels.get(sessionId) === kernel) kernels.delete(sessionId)
+      return processes.end(kernel.process.processId, graceMillis)
     })
   const started = Effect.fnUntraced(function* (turn: Turn) {
     const { sessionId } = turn
@@ -138,33 +143,51 @@ const makeKernels = Effect.fnUntraced(function* (options: Options) {
     return kernel
   })
   return Kernels.of({
-    reset: Effect.flatMap(Turn, ({ sessionId }) => Effect.as(end(sessionId), "The kernel was reset.")),
+    reset: Effect.flatMap(Turn, ({ sessionId }) => {
+      const kernel = kernels.get(sessionId)
+      return Effect.as(kernel === undefined ? Effect.void : end(sessionId, kernel), "The kernel was reset.")
+    }),
     run: Effect.fnUntraced(function* (params) {
       const turn = yield* Turn
+      const nested = yield* NestedCalls
       const cell = yield* cellOf(params)
       const kernel = yield* started(turn)
-      const reset = Effect.catchCause(end(turn.sessionId), (cause) =>
+      const reset = Effect.catchCause(end(turn.sessionId, kernel), (cause) =>
         Effect.logWarning("the JavaScript kernel of an interrupted turn could not be reset", cause)
       )
-      const unregister = yield* turn.onAbort({ kind: "process", name: "js_repl", run: () => reset })
-      const outcome = yield* kernel.run(cell).pipe(
-        Effect.timeoutOrElse({
-          duration: Math.min(params.timeout_ms ?? timeoutMillis.otherwise, timeoutMillis.max),
-          orElse: () =>
-            Effect.andThen(
-              reset,
-              Effect.fail(
-                new ToolFailure({ detail: "The cell took too long. The kernel was reset; its variables are gone." })
-              )
-            )
-        }),
-        Effect.onInterrupt(() => reset),
-        Effect.ensuring(unregister)
+      // an abort resets the kernel after its hook, and interrupts the call before that
+      const unregister = yield* turn.onAbort({ kind: "cleanup", name: "js_repl", afterHook: true, run: () => reset })
+      const afterInterrupt = Effect.flatMap(Effect.exit(turn.abortReason), (reason) =>
+        reason._tag === "Success" && reason.value === undefined ? Effect.andThen(reset, unregister) : Effect.void
       )
+      const clock = CellClock.make(Math.min(params.timeout_ms ?? timeoutMillis.otherwise, timeoutMillis.max))
+      const cellEnds = kernel.run(cell, (name, args) => clock.pausedBy(callTool(nested, name, args)))
+      const outcome = yield* Effect.raceFirst(cellEnds, Effect.as(clock.used, tooLong)).pipe(
+        // it does not read what it is sent
+        Effect.catchTag("InputClosed", () => Effect.succeed(Kernel.hasEnded)),
+        Effect.tap((outcome) => (outcome === tooLong || outcome === Kernel.hasEnded ? reset : Effect.void)),
+        Effect.onInterrupt(() => afterInterrupt)
+      )
+      yield* unregister
       return yield* resultOf(outcome)
     })
   })
 })
+
+const tooLong: Kernel.Outcome = {
+  output: "",
+  images: [],
+  error: "The cell took too long. The kernel was reset; its variables are gone."
+}
+
+/** Calls a tool for a cell. What a kernel may not call would end or block it. */
+const callTool = (nested: NestedCalls | undefined, name: string, params: unknown): Effect.Effect<Kernel.Reply> => {
+  if (nested === undefined) return Effect.succeed({ error: "no tool can be called here" })
+  if (names.some((one) => one === name)) return Effect.succeed({ error: `a cell cannot call ${name}` })
+  return Effect.map(nested.call(name, params), ({ output, status }) =>
+    status === "completed" ? { output } : { error: typeof output === "string" ? output : JSON.stringify(output) }
+  )
+}
 
 const cellOf = ({ code, timeout_ms }: Parameters): Effect.Effect<Cells.Cell, ToolFailure> => {
   const refuse = (detail: string) => Effect.fail(new ToolFailure({ detail: `The cell was not run: ${detail}` }))

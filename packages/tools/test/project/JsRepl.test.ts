@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Logger, Stream } from "effect"
 import { Agent, Op, Turn } from "@spindle/core"
 import type { Input } from "@spindle/core/Input"
+import { NestedCalls, type NestedResult } from "@spindle/core/NestedCalls"
 import { Processes } from "@spindle/core/Processes"
 import { type CodingTools, JsRepl } from "../../src/index.ts"
 import { carriersOf, directory } from "../host.ts"
@@ -14,6 +15,7 @@ const makeSession = Effect.fnUntraced(function* (change: Partial<Processes> = {}
   const cleanups = new Set<Parameters<Turn.Turn["onAbort"]>[0]>()
   const images: Array<Input> = []
   const isRunning = yield* Deferred.make<void>()
+  let isAborting = false
   const members: Turn.Turn = {
     ...turn,
     session: {
@@ -29,6 +31,7 @@ const makeSession = Effect.fnUntraced(function* (change: Partial<Processes> = {}
         ...process,
         output: Stream.tap(process.output, () => Deferred.succeed(isRunning, undefined))
       })),
+    abortReason: Effect.sync(() => (isAborting ? "Interrupted" : undefined)),
     onAbort: (cleanup) => {
       cleanups.add(cleanup)
       return Effect.succeed(Effect.sync(() => void cleanups.delete(cleanup)))
@@ -45,9 +48,13 @@ const makeSession = Effect.fnUntraced(function* (change: Partial<Processes> = {}
       Effect.map((results) => String(results.at(-1)?.encodedResult)),
       Effect.provideService(Turn.Turn, members)
     )
+  /** Runs a cell whose tool calls have these results. */
+  const runWith = (calls: NestedCalls["call"], code: string, options: object = {}) =>
+    Effect.provideService(call("js_repl", { code, ...options }), NestedCalls, { call: calls })
   return {
     images,
     started,
+    runWith,
     run: (code: string, options: object = {}) => call("js_repl", { code, ...options }),
     reset: call("js_repl_reset", {}),
     /** What an abort of the turn runs. */
@@ -184,6 +191,111 @@ describe("js_repl", () => {
         const exit = "require('node:process').exit(3)"
         assert.strictEqual(yield* run(exit), "The kernel has ended. Its variables are gone.")
         assert.strictEqual(yield* run("1 + 1"), "2")
+      })
+    )
+  )
+
+  it.live("calls the other tools of the turn, and gets their outputs and failures", () =>
+    withSession(({ run, runWith }) =>
+      Effect.gen(function* () {
+        const made: Array<unknown> = []
+        const calls: NestedCalls["call"] = (name, params) =>
+          Effect.sync((): NestedResult => {
+            made.push([name, params])
+            if (name === "denied") return { status: "denied", output: "rejected by user" }
+            if (name === "list") return { status: "completed", output: { files: ["a"] } }
+            return name === "broken" ? { status: "failed", output: { code: 1 } } : { status: "completed" }
+          })
+        assert.strictEqual(
+          yield* runWith(
+            calls,
+            `const { files } = await codex.tool("list", { path: "." })
+            const denied = await codex.tool("denied").catch((error) => error instanceof Error && error.message)
+            const broken = await codex.tool("broken", "a text").catch((error) => error.message)
+            ;[files, denied, broken, await codex.tool("quiet")]`
+          ),
+          `[ [ 'a' ], 'rejected by user', '{"code":1}', undefined ]`
+        )
+        assert.deepStrictEqual(made, [
+          ["list", { path: "." }],
+          ["denied", {}],
+          ["broken", { input: "a text" }],
+          ["quiet", {}]
+        ])
+        for (const name of ["js_repl", "js_repl_reset"]) {
+          assert.include(yield* runWith(calls, `await codex.tool("${name}")`), `Error: a cell cannot call ${name}`)
+        }
+        assert.lengthOf(made, 4)
+        assert.include(yield* run(`await codex.tool("list")`), "Error: no tool can be called here")
+      })
+    )
+  )
+
+  it.live("waits for the calls of a cell even if the cell does not, and makes none when no cell runs", () =>
+    withSession(({ run, runWith }) =>
+      Effect.gen(function* () {
+        const names: Array<string> = []
+        const calls: NestedCalls["call"] = (name) =>
+          Effect.as(
+            Effect.sync(() => void names.push(name)),
+            { status: "completed", output: name }
+          )
+        yield* runWith(calls, `codex.tool("first").then(() => codex.tool("second")); 1`)
+        assert.deepStrictEqual(names, ["first", "second"])
+        // until the timer runs between two cells
+        yield* run(`const timer = setInterval(() => {
+          try {
+            codex.tool("late").catch(() => {})
+          } catch (error) {
+            clearInterval(timer)
+            globalThis.late = error.message
+          }
+        }, 1)`)
+        const late = Effect.repeat(run("globalThis.late"), { while: (text) => text === "The cell has no output." })
+        assert.strictEqual(yield* late, "a tool can be called only while a cell runs")
+      })
+    )
+  )
+
+  it.live("bounds the tool calls of a cell, and their arguments", () =>
+    withSession(({ runWith }) =>
+      Effect.gen(function* () {
+        let count = 0
+        const calls: NestedCalls["call"] = () =>
+          Effect.as(
+            Effect.sync(() => count++),
+            { status: "completed" }
+          )
+        assert.include(
+          yield* runWith(calls, `for (let n = 0; n < 1001; n++) await codex.tool("x")`),
+          "Error: a cell makes at most 1000 tool calls"
+        )
+        assert.strictEqual(count, 1_000)
+        const long = `await codex.tool("x", { text: "x".repeat(1048576) })`
+        assert.include(
+          yield* runWith(calls, long),
+          "RangeError: the arguments of a tool have at most 1048576 characters"
+        )
+        assert.include(
+          yield* runWith(calls, `await codex.tool("x", () => {})`),
+          "TypeError: the arguments of a tool are"
+        )
+        assert.strictEqual(count, 1_000)
+      })
+    )
+  )
+
+  it.live("interrupts the calls of a cell that ends its kernel", () =>
+    withSession(({ runWith }) =>
+      Effect.gen(function* () {
+        let interrupted = 0
+        const hangs: NestedCalls["call"] = () =>
+          Effect.onInterrupt(Effect.never, () => Effect.sync(() => void interrupted++))
+        assert.strictEqual(
+          yield* runWith(hangs, `codex.tool("x"); require("node:process").exit(0)`),
+          "The kernel has ended. Its variables are gone."
+        )
+        assert.strictEqual(interrupted, 1)
       })
     )
   )

@@ -106,7 +106,9 @@ export class CallerContexts {
       permissionRequest: (...args) => provide(hooks.permissionRequest(...args)),
       preCompact: (...args) => provide(hooks.preCompact(...args)),
       postCompact: (...args) => provide(hooks.postCompact(...args)),
-      stop: (...args) => provide(hooks.stop(...args))
+      stop: (...args) => provide(hooks.stop(...args)),
+      interrupt: (...args) => provide(hooks.interrupt(...args)),
+      notification: (...args) => provide(hooks.notification(...args))
     }
   }
 }

@@ -33,6 +33,7 @@ import {
   type SessionNotFound,
   TurnNotFound
 } from "../../protocol/SessionError.ts"
+import { rename, titleOf } from "../../protocol/Op.ts"
 import { isTerminal, type JournalRecord } from "../../protocol/SessionEvent.ts"
 import * as Session from "../../Session.ts"
 import { CallerContexts } from "./callerContexts.ts"
@@ -212,6 +213,21 @@ export class Host {
     return Effect.suspend(() => Fiber.join(this.parts.run(this.locked(sessionId, guarded))))
   }
 
+  /** Renames a session: an open one through its records, any other in its journal. **Interruption** stops only the wait. */
+  rename(sessionId: SessionId, title: string): Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed> {
+    const { clock, journal } = this.parts
+    const inJournal = Effect.andThen(this.closeNow(sessionId), renameIn(journal, sessionId, title, clock))
+    const renaming = Effect.suspend(() => {
+      const hosted = this.sessions.get(sessionId)
+      if (hosted === undefined || hosted.isLeaving) return inJournal
+      return Effect.flatMap(hosted.session.submit(rename(title)), (receipt) =>
+        // it has failed in the meantime
+        receipt._tag === "Rejected" ? inJournal : Effect.void
+      )
+    })
+    return Effect.suspend(() => Fiber.join(this.parts.run(this.locked(sessionId, renaming))))
+  }
+
   fork(source: SessionId, until: TurnId | undefined): Effect.Effect<Session.Session, OpenError | TurnNotFound> {
     return Effect.suspend(() => {
       const sessionId = this.nextId()
@@ -303,6 +319,18 @@ const unload = Effect.fnUntraced(function* (host: Host, hosted: HostedSession, i
     hosted.usedAt = host.parts.clock.currentTimeMillisUnsafe()
   }
 })
+
+/** Appends a title to a journal that no session has open. */
+const renameIn = Effect.fnUntraced(function* (
+  journal: Journal,
+  sessionId: SessionId,
+  title: string,
+  clock: Clock.Clock
+) {
+  const { append, opened } = yield* journal.open(sessionId, "existing")
+  const seq = (opened.records.at(-1)?.seq ?? -1) + 1
+  yield* append([{ _tag: "SessionRenamed", seq, at: clock.currentTimeMillisUnsafe(), title: titleOf(title) }])
+}, Effect.scoped)
 
 /** Writes the journal of a fork. */
 const copy = Effect.fnUntraced(function* (

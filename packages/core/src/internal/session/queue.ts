@@ -97,6 +97,11 @@ export class Queue {
     this.parents.set(submissionId, parent)
   }
 
+  /** Forgets input that was withdrawn. */
+  forget(submissionId: SubmissionId): void {
+    this.parents.delete(submissionId)
+  }
+
   private verdict(isEmpty: boolean): ReturnType<typeof startable> {
     const { isOpen, stateOf, supervisor } = this.options
     const turn = supervisor.state()._tag === "Idle" ? "none" : stateOf().turn === undefined ? "ended" : "open"

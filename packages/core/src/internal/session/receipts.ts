@@ -31,9 +31,11 @@ export const ofRecords = (records: ReadonlyArray<JournalRecord>): Receipts => {
     }
   }
   const receipts = records.flatMap((record): ReadonlyArray<Receipt> => {
-    if (record._tag === "RolledBack" || record._tag === "OperationAccepted") {
-      return [{ _tag: "Accepted", submissionId: record.submissionId }]
+    if (record._tag === "RolledBack" || record._tag === "OperationAccepted" || record._tag === "SessionRenamed") {
+      const { submissionId } = record
+      return submissionId === undefined ? [] : [{ _tag: "Accepted", submissionId }]
     }
+    if (record._tag === "InputWithdrawn") return [{ _tag: "Accepted", submissionId: record.by }]
     return record._tag === "InputAccepted" ? [receiptOf(record, started)] : []
   })
   return receipts.slice(-capacityCount)

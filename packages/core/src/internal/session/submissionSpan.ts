@@ -45,9 +45,11 @@ const names: { readonly [tag in Op["_tag"]]: string } = {
   UserInput: "user_input",
   Notice: "notice",
   StartTask: "start_task",
+  Withdraw: "withdraw",
   Interrupt: "interrupt",
   Answer: "answer",
   Rollback: "rollback",
+  Rename: "rename",
   EndProcess: "end_process"
 }
 

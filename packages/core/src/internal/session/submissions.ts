@@ -13,7 +13,8 @@ import {
   type Receipt,
   type Rejection,
   type Submission,
-  type TaskParams
+  type TaskParams,
+  titleOf
 } from "../../protocol/Op.ts"
 import type { JournalFailed } from "../../protocol/SessionError.ts"
 import * as Inbox from "../../state/Inbox.ts"
@@ -137,6 +138,11 @@ export class Submissions {
       }
       case "EndProcess":
         return this.endProcess(op.processId, submissionId)
+      case "Withdraw":
+        return this.withdraw(op.submissionId, submissionId)
+      case "Rename":
+        this.options.recorder.append({ _tag: "SessionRenamed", title: titleOf(op.title), submissionId })
+        return { _tag: "Accepted", submissionId }
       case "Rollback":
         return this.rollBack(op.turns, submissionId)
       case "UserInput":
@@ -233,6 +239,18 @@ export class Submissions {
       return reject(submissionId, { _tag: "UnknownProcess", processId })
     }
     forkDetached(session.context, processId === undefined ? resources.endKeptProcesses : resources.end(processId))
+    return { _tag: "Accepted", submissionId }
+  }
+
+  /** Takes input from the inbox in the step of its record, so that no turn carries it (contract P8). */
+  private withdraw(withdrawn: SubmissionId, submissionId: SubmissionId): Receipt {
+    const { queue, recorder } = this.options
+    // mutant withdraws-what-waits (P8: only input that waits is withdrawn): drop
+    if (!Inbox.isWaiting(recorder.state.inbox, withdrawn)) {
+      return reject(submissionId, { _tag: "NotWaiting", submissionId: withdrawn })
+    }
+    recorder.append({ _tag: "InputWithdrawn", submissionId: withdrawn, by: submissionId })
+    queue.forget(withdrawn)
     return { _tag: "Accepted", submissionId }
   }
 

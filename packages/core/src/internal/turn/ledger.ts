@@ -151,6 +151,12 @@ export class Ledger implements ItemWriter {
     return `${this.startSeq}.${this.itemsStarted++}` as ItemId
   }
 
+  /** Whether this turn has recorded an item. An item that a replacement of the history keeps has its old id. */
+  hasRecorded({ id }: Item): boolean {
+    // mutant selection-of-the-turn (M4: a turn offers what its own items select, and not what earlier turns selected): true
+    return id.startsWith(`${this.startSeq}.`)
+  }
+
   /** Records an item under a new id. */
   record(item: NewItem): Item {
     return this.recordAs(this.newItemId(), toRecorded(item))

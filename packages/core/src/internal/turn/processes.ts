@@ -9,16 +9,24 @@ import type { ProcessId } from "../../protocol/Ids.ts"
 import { toFinite } from "../../protocol/Item.ts"
 import { fromSpan } from "../../protocol/TraceContext.ts"
 import * as Tracing from "../../Tracing.ts"
-import type { TurnProcessSpec } from "../../Turn.ts"
+import type { OwnedResource, TurnProcessSpec } from "../../Turn.ts"
 import { forkDetached } from "../detached.ts"
 import { millis } from "../session/sessionContext.ts"
 import type { Ledger } from "./ledger.ts"
 import type { TurnParts } from "./turnParts.ts"
 
+/** What owns the processes of a turn: the turn itself, or a hook that runs after its abort. */
+export interface ProcessOwner {
+  /** Whether it starts nothing more. */
+  readonly isClosing: () => boolean
+  /** Registers a process, and returns how to report that it has ended. */
+  readonly own: (resource: OwnedResource) => () => void
+}
+
 /** Starts a process that belongs to a turn. */
 export const start = (
-  { recorder, resources, session }: TurnParts,
-  ledger: Ledger,
+  { recorder, session }: TurnParts,
+  { ledger, owner }: { readonly ledger: Ledger; readonly owner: ProcessOwner },
   spec: TurnProcessSpec,
   flush: Effect.Effect<void>
 ): Effect.Effect<Process, ProcessFailed, Processes> =>
@@ -27,7 +35,7 @@ export const start = (
       const processes = yield* Processes
       const context = yield* Effect.context<never>()
       // atomically with the record: a straggler may have been delayed since its call was accepted (I3)
-      if (ledger.isClosing()) return yield* Effect.interrupt
+      if (owner.isClosing()) return yield* Effect.interrupt
       const processId = session.newId() as ProcessId
       const { callId, keep = false, ...rest } = spec
       recorder.append({
@@ -50,7 +58,7 @@ export const start = (
       const env = { ...traceEnvironment(context, span), ...rest.env }
       const begin = Effect.suspend(() =>
         // the turn may have begun to close while the record was written (I2)
-        ledger.isClosing() ? Effect.interrupt : processes.start({ ...rest, env, processId })
+        owner.isClosing() ? Effect.interrupt : processes.start({ ...rest, env, processId })
       )
       const end = Effect.suspend(() => processes.end(processId, millis(session.config.processGrace)))
       const process = yield* Effect.onError(restore(Effect.andThen(flush, begin)), (cause) =>
@@ -63,7 +71,7 @@ export const start = (
       )
       // registered now and not before: an end that comes while the process starts would not find it. A turn that has
       // begun to close in the meantime ends it at once.
-      const release = resources.own(ledger, {
+      const release = owner.own({
         kind: "process",
         id: processId,
         name: `${spec.command.join(" ").slice(0, 80)} (pid ${process.pid})`,

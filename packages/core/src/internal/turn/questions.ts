@@ -45,6 +45,9 @@ interface Sourced {
 
 const sourced = (decided: Answer, source?: DecisionSource): Sourced => ({ decided, source })
 
+/** Starts what runs while a question waits, and returns how to stop it. */
+export type WhileWaiting = (question: Question, context: Context.Context<never>) => () => void
+
 /** The questions of one session that wait, by id. */
 export class Questions {
   private readonly pending = new Map<QuestionId, Pending>()
@@ -60,9 +63,10 @@ export class Questions {
   /**
    * Asks the session's `Approvals` and its clients. A turn that closes interrupts its asker. Without a turn it is a
    * question of the session itself, for askers that outlive turns: it exists while the session is idle, and remains when
-   * a turn ends, until it is answered, its asker is interrupted, or the session closes or fails.
+   * a turn ends, until it is answered, its asker is interrupted, or the session closes or fails. `whileWaiting` is called
+   * for a question that is not answered at once.
    */
-  ask(ledger: Ledger | undefined, question: NewQuestion): Effect.Effect<Answer> {
+  ask(ledger: Ledger | undefined, question: NewQuestion, whileWaiting?: WhileWaiting): Effect.Effect<Answer> {
     return Effect.suspend(() => {
       const keys = question.keys ?? [Authority.keyOf(question.tool, question.payload)]
       const { grants } = this.recorder.state
@@ -70,7 +74,9 @@ export class Questions {
       return Authority.isGranted(ledger === undefined ? Authority.endTurn(grants) : grants, keys)
         ? this.answerFromCache(ledger, question)
         : Tracing.span(spanOf(this.session, question), (span) =>
-            Effect.tap(this.askAll(ledger, question), (answer) => Effect.sync(() => describe(span, answer)))
+            Effect.tap(this.askAll(ledger, question, whileWaiting), (answer) =>
+              Effect.sync(() => describe(span, answer))
+            )
           )
     })
   }
@@ -88,7 +94,11 @@ export class Questions {
     return Effect.succeed({ _tag: "Approved", scope: "once" })
   }
 
-  private askAll(ledger: Ledger | undefined, question: NewQuestion): Effect.Effect<Answer> {
+  private askAll(
+    ledger: Ledger | undefined,
+    question: NewQuestion,
+    whileWaiting: WhileWaiting | undefined
+  ): Effect.Effect<Answer> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.contextWith((context: Context.Context<never>) => {
         // atomically with the record: a straggler may have been delayed since its call was accepted (I3)
@@ -109,6 +119,8 @@ export class Questions {
           context,
           Effect.suspend(() => this.session.approvals.decide(asked))
         )
+        const isWaiting = whileWaiting !== undefined && deciding.pollUnsafe() === undefined
+        const stopWaiting = isWaiting ? whileWaiting(asked, context) : undefined
         // the first answer settles; the others have no effect
         const first = Effect.raceFirst(
           decideInTime(this.session, question, Fiber.join(deciding)),
@@ -130,6 +142,8 @@ export class Questions {
             Effect.sync(() => {
               leave()
               deciding.interruptUnsafe()
+              // mutant notification-ends-with-its-question (A1: a question that is settled no longer notifies): drop
+              stopWaiting?.()
             })
           )
         )

@@ -12,6 +12,8 @@ interface Owned {
   readonly resource: OwnedResource
   readonly turnId: TurnId
   isKept: boolean
+  /** Whether a hook has started it after the abort of its turn; see `Resources.ownLate`. */
+  readonly isLate: boolean
   /** Takes it out of the registers of its session and its turn. */
   readonly release: () => void
 }
@@ -26,12 +28,13 @@ export class Resources {
 
   /** Registers a resource of a turn; see `Turn.own`. Returns how to report that it has ended. */
   own({ origin, slot }: Ledger, resource: OwnedResource): () => void {
-    const { drain, keep = false, kind, name } = resource
+    const { afterHook, drain, keep = false, kind, name } = resource
     let unregister = () => {}
     const owned: Owned = {
       resource,
       turnId: origin.turnId,
       isKept: keep,
+      isLate: false,
       release: () => {
         this.owned.delete(owned)
         unregister()
@@ -43,8 +46,33 @@ export class Resources {
         owned.isKept = this.survives(owned, slot.reason())
         return owned.isKept ? Effect.void : this.endOwned(owned, reason)
       })
-    unregister = slot.onAbort({ kind, name, drain, run })
+    unregister = slot.onAbort({ kind, name, drain, afterHook, run })
     return owned.release
+  }
+
+  /** Registers a resource that a hook starts after the abort of its turn; see `endLate`. */
+  ownLate(turnId: TurnId, resource: OwnedResource): () => void {
+    const release = () => void this.owned.delete(owned)
+    const owned: Owned = { resource, turnId, isKept: false, isLate: true, release }
+    this.owned.add(owned)
+    return release
+  }
+
+  /** Whether something that a hook has started after the abort of a turn is not known to have ended. */
+  hasLate(turnId: TurnId): boolean {
+    for (const owned of this.owned) if (owned.isLate && owned.turnId === turnId) return true
+    return false
+  }
+
+  /** Ends, concurrently, what hooks have started after the abort of a turn. */
+  endLate(turnId: TurnId): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const late = Array.from(this.owned).filter((owned) => owned.isLate && owned.turnId === turnId)
+      return Effect.forEach(late, (owned) => this.endOwned(owned, "Interrupted"), {
+        concurrency: "unbounded",
+        discard: true
+      })
+    })
   }
 
   /** Whether a resource outlives its turn, which ends for a reason, or by itself. */

@@ -5,6 +5,7 @@ import type { Outcome } from "../../protocol/Outcome.ts"
 import type { JournalFailed } from "../../protocol/SessionError.ts"
 import * as TurnEnd from "../../state/TurnEnd.ts"
 import type { Ended } from "../../TaskSupervisor.ts"
+import { forkDetached } from "../detached.ts"
 import { tagOf, textOf } from "../foreign.ts"
 import { flush } from "../log/flush.ts"
 import type { Ledger } from "./ledger.ts"
@@ -26,6 +27,9 @@ export const settle = Effect.fnUntraced(function* <A, E>(parts: TurnParts, ledge
   //   replace: for (const record of last) recorder.append(record)
   recorder.appendAll(last)
   resources.leave(origin.turnId)
+  // of a hook that did not end within its limit
+  // mutant late-resources-end-with-the-turn (X1: what a hook started after an abort ends with the turn): drop
+  if (resources.hasLate(origin.turnId)) forkDetached(session.context, resources.endLate(origin.turnId))
   // a journal that fails here has made the turn a failed one (S2); the error is in the recorder
   // mutant durable-before-the-slot-is-free (S2: the terminal record is durable before the next turn may start): drop
   yield* Effect.ignore(flush(recorder, origin.span))

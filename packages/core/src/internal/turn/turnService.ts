@@ -8,21 +8,28 @@ import * as ContextTokens from "../../state/ContextTokens.ts"
 import * as History from "../../state/History.ts"
 import * as Inbox from "../../state/Inbox.ts"
 import type { Entry } from "../../state/Inbox.ts"
-import type { PromptVerdict } from "../../Hooks.ts"
+import { isNone, type PromptVerdict } from "../../Hooks.ts"
+import { NestedCallEnded, NestedCallStarted } from "../../NestedCalls.ts"
 import { type Answer, type DelegateEnd, type NewQuestion, Turn, type TurnDelegate } from "../../Turn.ts"
 import { textOf } from "../foreign.ts"
 import { flush as flushJournal } from "../log/flush.ts"
-import { takeRequest } from "./bounds.ts"
+import { takeCall, takeRequest } from "./bounds.ts"
 import type { Ledger } from "./ledger.ts"
+import { whileWaiting } from "./notifications.ts"
 import * as Processes from "./processes.ts"
 import { sample } from "./sampling.ts"
 import type { TurnParts } from "./turnParts.ts"
 
 /**
  * Makes the view of a turn. A view that `isFenced` refuses every call: that of a task once the turn counts as ended, that
- * of an abort hook once the turn is being settled.
+ * of an abort hook once the turn is being settled. Its processes belong to the turn, unless there is another owner.
  */
-export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean): Turn => {
+export const make = (
+  parts: TurnParts,
+  ledger: Ledger,
+  isFenced: () => boolean,
+  processOwner?: Processes.ProcessOwner
+): Turn => {
   const { origin, slot } = ledger
   const { ownerSession, questions, recorder, resources, session } = parts
   /** What records: refused when fenced. */
@@ -36,6 +43,10 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
   // a task that waits for a journal that has failed is interrupted: its turn ends through its owner
   const flush = Effect.catch(flushJournal(recorder), () => Effect.interrupt)
   const history = () => History.repair(History.toArray(recorder.state.history))
+  const owner = processOwner ?? {
+    isClosing: () => ledger.isClosing(),
+    own: (resource) => resources.own(ledger, resource)
+  }
   const waiting = (): ReadonlyArray<Entry> => Inbox.forTurn(recorder.state.inbox, origin.turnId, origin.submissionId)
 
   const turn: Turn = {
@@ -49,11 +60,12 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
     abortReason: sync(() => slot.reason()),
     unlessStopping: (effect) => unlessFenced(slot.unlessStopping(effect)),
     abort: (reason) => sync(() => slot.abort(reason)),
-    onAbort: ({ drain, kind, name, run }) =>
-      sync(() => Effect.sync(resources.own(ledger, { kind, id: `clean-up ${name}`, name, end: run, drain }))),
+    onAbort: ({ run, ...cleanup }) =>
+      sync(() => Effect.sync(resources.own(ledger, { ...cleanup, id: `clean-up ${cleanup.name}`, end: run }))),
     own: (resource) => sync(() => Effect.sync(resources.own(ledger, resource))),
     keep: (id) => sync(() => slot.reason() === undefined && resources.keep(id)),
     history: sync(history),
+    items: sync(() => History.toArray(recorder.state.history).filter((item) => ledger.hasRecorded(item))),
     contextTokens: sync(() => ContextTokens.of(recorder.state)),
     record: (item) => sync(() => ledger.record(item)),
     replaceHistory: (items) =>
@@ -93,6 +105,18 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
         })
       }),
     finish: (call, status, output) => sync(() => ledger.finish(call.callId, status, output)),
+    nestedCall: (call) =>
+      Effect.suspend(() => {
+        // a call beyond the bound closes the turn, and is not made
+        takeCall(session, ledger)
+        // atomically with the record: a straggler may have been delayed since its call was accepted (I3)
+        // mutant closing-starts-no-nested-call (I2: the turn is checked for an abort atomically with the record of a
+        //   nested call):
+        //   drop
+        if (ledger.isClosing()) return Effect.interrupt
+        ledger.note(NestedCallStarted, call)
+        return Effect.succeed((result) => sync(() => ledger.note(NestedCallEnded, { ...result, callId: call.callId })))
+      }),
     recordDecision: ({ reason, ...decision }) =>
       sync(
         () =>
@@ -105,9 +129,18 @@ export const make = (parts: TurnParts, ledger: Ledger, isFenced: () => boolean):
       ),
     ask: (question) =>
       unlessClosing(
-        Effect.suspend(() => askHooks({ ...parts, ledger, turn, isFenced }, question, questions.ask(ledger, question)))
+        Effect.suspend(() =>
+          askHooks(
+            { ...parts, ledger, turn, isFenced },
+            question,
+            questions.ask(ledger, question, notificationsOf(parts, ledger, turn, question))
+          )
+        )
       ),
-    process: (spec) => unlessClosing(Processes.start(parts, ledger, spec, flush)),
+    process: (spec) =>
+      Effect.suspend(() =>
+        owner.isClosing() ? Effect.interrupt : Processes.start(parts, { ledger, owner }, spec, flush)
+      ),
     endProcess: (processId) => unlessFenced(Effect.suspend(() => resources.end(processId))),
     delegate: (child) =>
       Effect.suspend(() => {
@@ -154,6 +187,10 @@ const askHooksAbout =
   (text) =>
     Effect.provideService(session.hooks.userPromptSubmit(ledger.origin.turnId, text), Turn, turn)
 
+/** What runs while a question waits. That of a child notifies in the session of the child. */
+const notificationsOf = (parts: TurnParts, ledger: Ledger, turn: Turn, { asker }: NewQuestion) =>
+  asker !== undefined || isNone(parts.session.hooks) ? undefined : whileWaiting(parts, ledger, turn)
+
 /**
  * Asks the hooks for permission, and then the approvals of the session. The hooks of a child have decided about its
  * questions already.
@@ -166,6 +203,7 @@ const askHooks = (
   if (question.asker !== undefined || question.kind === "question" || question.kind === "elicitation") return ask
   const verdict = session.hooks.permissionRequest(ledger.origin.turnId, question)
   return Effect.flatMap(Effect.provideService(verdict, Turn, turn), ({ decision, reason }) => {
+    // mutant fence-after-permission-hooks (I3: a straggler that resumes after a permission hook records no decision): drop
     if (isFenced()) return Effect.interrupt
     if (decision === "ask") return ask
     recorder.append({
@@ -204,12 +242,12 @@ const startDelegate = (
     depth: session.ancestors.length + 1
   })
   let isOpen = true
-  return ({ message, status }) => {
+  return ({ message, spent, status }) => {
     if (!isOpen) return
     isOpen = false
     release?.()
     const last = message === undefined ? {} : { message }
-    recorder.append({ _tag: "DelegateEnded", delegateId, status, ...last })
+    recorder.append({ _tag: "DelegateEnded", delegateId, status, ...last, ...(spent === undefined ? {} : { spent }) })
   }
 }
 
@@ -222,6 +260,7 @@ const takeInput = Effect.fnUntraced(function* (intake: Intake, waiting: () => Re
   let carried = 0
   if (ledger.areFragmentsDue && session.fragments !== undefined) {
     const update = yield* fragmentsOf(session.fragments, recorder.state.history)
+    // mutant fence-after-fragments (I3: a straggler that resumes after the fragments were made records none): drop
     if (isFenced()) return yield* Effect.interrupt
     ledger.areFragmentsDue = false
     for (const { name, text } of update.fragments) {
@@ -233,6 +272,7 @@ const takeInput = Effect.fnUntraced(function* (intake: Intake, waiting: () => Re
   if (startContexts.isDue) {
     const starting = session.hooks.sessionStart(session.sessionId, session.source)
     const { contexts, stop } = yield* Effect.provideService(starting, Turn, turn)
+    // mutant fence-after-start-hooks (I3: a straggler that resumes after a start hook records no contexts): drop
     if (isFenced()) return yield* Effect.interrupt
     startContexts.recordedAt(recorder.state.seq, contexts.length)
     for (const text of contexts) ledger.record({ _tag: "DeveloperMessage", text })
@@ -267,6 +307,9 @@ const fragmentsOf = (
 /** Records the input of a task, which is not in the inbox: it was started in code, or its start carried the submission. */
 const carryOwn = ({ isFenced, ledger, recorder }: Intake, input: Input.Input, ask: AskPrompt): Effect.Effect<boolean> =>
   Effect.flatMap(ask(Input.textOf(input)), (verdict) => {
+    // mutant fence-after-the-hooks-of-own-input (I3: a straggler that resumes after a prompt hook does not record the input
+    //   of its task):
+    //   drop
     if (isFenced()) return Effect.interrupt
     ledger.carriedOwnInput()
     if (verdict.block) {

@@ -10,22 +10,24 @@ import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import type { SubmissionId, TurnId } from "../../protocol/Ids.ts"
 import type { Input } from "../../protocol/Input.ts"
-import type { AbortReason, Outcome } from "../../protocol/Outcome.ts"
+import type { Outcome } from "../../protocol/Outcome.ts"
 import type { JournalFailed } from "../../protocol/SessionError.ts"
 import { fromSpan } from "../../protocol/TraceContext.ts"
 import { CurrentTurnContext, TurnContext } from "../../protocol/TurnContext.ts"
 import type { Task } from "../../Task.ts"
 import type { StartableTask } from "../../TaskKind.ts"
-import type { Slot } from "../../TaskSupervisor.ts"
+import type { AbortHook, Slot } from "../../TaskSupervisor.ts"
 import * as Tracing from "../../Tracing.ts"
 import { Turn } from "../../Turn.ts"
 import { textOf } from "../foreign.ts"
 import type { Recorder } from "../log/recorder.ts"
 import { millis } from "../session/sessionContext.ts"
 import { link, type TraceParent } from "../session/submissionSpan.ts"
+import { afterAbort } from "./abortHooks.ts"
 import * as Alongside from "./alongside.ts"
 import { startTimer } from "./bounds.ts"
 import { Ledger } from "./ledger.ts"
+import { beforeCompletion } from "./notifications.ts"
 import { settle } from "./turnEnd.ts"
 import type { TurnParts } from "./turnParts.ts"
 import { make as makeTurn, recordLeftover } from "./turnService.ts"
@@ -62,8 +64,8 @@ export interface TurnsOptions extends TurnParts {
 export class Turns {
   /** The ledger of the turn in the slot. */
   private ledger: Ledger | undefined
-  /** How long the abort hook of the turn in the slot may take. */
-  abortHookMillis = 0
+  /** How long the abort hooks of the turn in the slot may take. */
+  abortHooksMillis = 0
   private resumedSpan: Tracer.AnySpan | undefined
   private readonly options: TurnsOptions
   constructor(options: TurnsOptions) {
@@ -88,25 +90,28 @@ export class Turns {
     const outcome = Deferred.makeUnsafe<Outcome<A, E | JournalFailed>>()
     const { abortHook, abortHookLimit = session.config.abortHookLimit } = task
     let ledger!: Ledger
+    const ofTask: AbortHook | undefined = abortHook && {
+      name: `${task.kind} abort hook`,
+      limit: abortHookLimit,
+      run: (reason) => {
+        const turn = makeTurn(this.options, ledger, () => ledger.isSettled())
+        return Effect.provideContext(abortHook(turn, reason), context as Context.Context<any>)
+      }
+    }
+    const ofApplication = afterAbort(this.options, () => ledger)
+    const abortHooks = ofTask === undefined ? ofApplication : [ofTask, ...ofApplication]
     let timer: Fiber.Fiber<void> | undefined
     const isStarted = supervisor.start<A, E, Outcome<A, E | JournalFailed>>({
       name: task.kind,
       run: (slot) => {
-        this.abortHookMillis = millis(abortHookLimit)
+        this.abortHooksMillis = abortHooks.reduce((sum, { limit }) => sum + millis(limit), 0)
         ledger = this.open(task, context as Context.Context<never>, { ...start, turnId, slot })
         timer = startTimer(session, ledger)
         return runTask(this.options, ledger, task, { context, parent: ledger.origin.span ?? start.parent?.span })
       },
       onAbort: task.onAbort,
       grace: session.config.grace,
-      abortHookLimit,
-      abortHook:
-        abortHook === undefined
-          ? undefined
-          : (reason: AbortReason) => {
-              const turn = makeTurn(this.options, ledger, () => ledger.isSettled())
-              return Effect.provideContext(abortHook(turn, reason), context as Context.Context<any>)
-            },
+      abortHooks,
       settle: (ended) => settle(this.options, ledger, ended),
       onFree: (settled) => {
         timer?.interruptUnsafe()
@@ -190,7 +195,9 @@ const runTask = <A, E, R>(
     onSuccess: (value) => {
       // in the task's fiber, so that a projection that throws is a defect of the task
       ledger.project(task.lastMessage(value))
-      const isOver = Effect.as(Alongside.awaitAll(ledger), value)
+      const notify = beforeCompletion(parts, ledger, turn)
+      const tasksEnded = Alongside.awaitAll(ledger)
+      const isOver = Effect.as(notify === undefined ? tasksEnded : Effect.andThen(tasksEnded, notify), value)
       if (parts.session.policy.leftoverInput === "request") return isOver
       return Effect.tap(isOver, recordLeftover(parts, ledger, turn))
     }

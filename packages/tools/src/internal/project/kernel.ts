@@ -3,16 +3,17 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { Process, ProcessFailed, Processes } from "@spindle/core/Processes"
+import type { InputClosed, Process, ProcessFailed, Processes } from "@spindle/core/Processes"
 import { Turn } from "@spindle/core/Turn"
 import * as BoundedOutput from "../../BoundedOutput.ts"
 import { environment } from "../../ExecCommand.ts"
 import * as Utf8 from "../../Utf8.ts"
 import type { Cell } from "./cells.ts"
-import { kernelScript } from "./kernelScript.ts"
+import { kernelScript, maxCalls } from "./kernelScript.ts"
 
 /** What came of a cell. `error` is set if it threw, or if the kernel has ended. */
 export interface Outcome {
@@ -22,12 +23,30 @@ export interface Outcome {
   readonly error?: string | undefined
 }
 
+/** The outcome of a cell whose kernel has ended. */
+export const hasEnded = {
+  output: "",
+  images: [],
+  error: "The kernel has ended. Its variables are gone."
+} satisfies Outcome
+
+/** What a cell gets for a tool call: the output of the tool, or why there is none. */
+export type Reply = { readonly output: unknown } | { readonly error: string }
+
+/** Runs the tool calls of a cell. */
+export interface CallTool {
+  (name: string, params: unknown): Effect.Effect<Reply>
+}
+
 /** A kernel. It runs one cell at a time. */
 export interface Kernel {
   readonly process: Process
   readonly hasEnded: () => boolean
-  /** Runs a cell, and waits for its end. **Interruption** stops only the wait. */
-  readonly run: (cell: Cell) => Effect.Effect<Outcome>
+  /**
+   * Runs a cell, and waits for its end and that of its tool calls. **Errors**: `InputClosed` if the kernel does not read
+   * what it is sent. **Interruption** interrupts the calls; the cell keeps running.
+   */
+  readonly run: (cell: Cell, callTool: CallTool) => Effect.Effect<Outcome, InputClosed>
 }
 
 /** Where a kernel runs. `node` is the program that runs JavaScript. */
@@ -47,14 +66,30 @@ const Message = Schema.fromJsonString(
   Schema.Union([
     Schema.Struct({ type: Schema.Literal("output"), text: Schema.String }),
     Schema.Struct({ type: Schema.Literal("image"), data: Schema.String }),
+    Schema.Struct({
+      type: Schema.Literal("call"),
+      cell: Schema.Finite,
+      call: Schema.Finite,
+      name: Schema.String,
+      params: Schema.Unknown
+    }),
     Schema.Struct({ type: Schema.Literal("done"), cell: Schema.Finite, value: Schema.optionalKey(Schema.String) }),
     Schema.Struct({ type: Schema.Literal("failed"), cell: Schema.Finite, error: Schema.String })
   ])
 )
 const decode = Schema.decodeUnknownOption(Message)
 
+interface Call {
+  readonly call: number
+  readonly name: string
+  readonly params: unknown
+}
+
 interface Running {
   readonly number: number
+  /** The tool calls that have not started. A cell makes {@link maxCalls} at most. */
+  readonly calls: Queue.Queue<Call>
+  callsCount: number
   readonly output: BoundedOutput.BoundedOutput
   readonly images: Array<string>
   readonly done: Deferred.Deferred<Outcome>
@@ -87,6 +122,10 @@ export const start: (
       return running !== undefined && running.images.length < maxImages ? running.images.push(message.data) : undefined
     }
     if (message.cell !== running?.number) return
+    if (message.type === "call") {
+      // the kernel refuses more calls itself: only a forged message comes here
+      return running.callsCount++ < maxCalls ? Queue.offerUnsafe(running.calls, message) : undefined
+    }
     settle(message.type === "done" ? { value: message.value } : { error: message.error })
   }
   const lines = makeLines(take)
@@ -94,20 +133,25 @@ export const start: (
     Effect.andThen(
       Effect.sync(() => {
         isOver = true
-        settle({ error: "The kernel has ended. Its variables are gone." })
+        settle({ error: hasEnded.error })
       })
     )
   )
   yield* FiberSet.run(fibers, read)
+  const send = (message: object) => process.input!.write(Utf8.encode(`${JSON.stringify(message)}\n`))
   return {
     process,
     hasEnded: () => isOver,
-    run: Effect.fnUntraced(function* (cell) {
+    run: Effect.fnUntraced(function* (cell, callTool) {
       const done = yield* Deferred.make<Outcome>()
-      running = { number: ++count, output: BoundedOutput.make(maxOutputBytes), images: [], done }
-      const written = process.input!.write(Utf8.encode(`${JSON.stringify({ cell: count, ...cell })}\n`))
-      yield* Effect.catch(written, ({ message }) => Effect.sync(() => settle({ error: message })))
-      return yield* Deferred.await(done)
+      const calls = yield* Queue.unbounded<Call>()
+      const output = BoundedOutput.make(maxOutputBytes)
+      running = { number: ++count, output, images: [], done, calls, callsCount: 0 }
+      yield* send({ cell: count, ...cell })
+      const reply = ({ call, name, params }: Call) =>
+        Effect.flatMap(callTool(name, params), (result) => send({ reply: call, ...result }))
+      const serve = Stream.runDrain(Stream.mapEffect(Stream.fromQueue(calls), reply, { concurrency: "unbounded" }))
+      return yield* Effect.raceFirst(Deferred.await(done), Effect.andThen(serve, Effect.never))
     })
   }
 })

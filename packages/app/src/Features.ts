@@ -1,0 +1,106 @@
+/**
+ * The features of this program that can be switched on and off, and how mature each of them is.
+ *
+ * They are keys of the table `[features]` of the configuration; `--enable` and `--disable` win over it.
+ */
+import type * as Table from "./settings/table.ts"
+
+/**
+ * How mature a feature is. An `experimental` one may change or go away, a `beta` one is complete and may change. A
+ * `deprecated` one still works and names what replaces it. A `removed` one can no longer be switched.
+ */
+export type Stage = "experimental" | "beta" | "stable" | "deprecated" | "removed"
+
+interface Described {
+  readonly stage: Stage
+  /** Whether it is on unless something switches it. */
+  readonly isDefault: boolean
+  /** What it does; for a deprecated or removed one, what to do in its place. */
+  readonly summary: string
+}
+
+const known = {
+  js_repl: {
+    stage: "experimental",
+    isDefault: false,
+    summary: "the model has a JavaScript kernel whose variables stay from call to call"
+  },
+  memories: {
+    stage: "experimental",
+    isDefault: false,
+    summary: "the agent has a memory, for instance from an MCP server: tmp_mem_enabled of the metrics is true"
+  },
+  multi_agent: { stage: "beta", isDefault: false, summary: "the model can start agents" },
+  reference_metrics: {
+    stage: "experimental",
+    isDefault: false,
+    summary: "the metrics that are sent include those of the reference, by its names"
+  },
+  remote_compaction: {
+    stage: "beta",
+    isDefault: true,
+    summary: "the provider openai makes the summary of a conversation that is compacted, sealed for itself"
+  },
+  remote_models: {
+    stage: "beta",
+    isDefault: false,
+    summary: "the list of models is fetched from the provider, to know how much each of them can read"
+  },
+  undo: { stage: "stable", isDefault: true, summary: "turns take snapshots of the files, so that they can be undone" },
+  collab: { stage: "deprecated", isDefault: false, summary: "use multi_agent" },
+  steer: { stage: "removed", isDefault: true, summary: "input always reaches the running turn" },
+  unified_exec: { stage: "removed", isDefault: true, summary: "commands can always keep running" }
+} as const satisfies { readonly [name: string]: Described }
+
+/** The name of a feature. */
+export type FeatureName = keyof typeof known
+
+/** A feature and whether it is on. */
+export interface Feature extends Described {
+  readonly name: FeatureName
+  readonly isEnabled: boolean
+}
+
+/** The features in force. */
+export interface Features {
+  readonly isEnabled: (name: FeatureName) => boolean
+  /** All features, in alphabetical order. */
+  readonly all: ReadonlyArray<Feature>
+  /** The names in the table that are no features, each once. */
+  readonly unknown: ReadonlyArray<string>
+  /** What a person should know about the features that were switched. */
+  readonly warnings: ReadonlyArray<string>
+}
+
+const names = (Object.keys(known) as Array<FeatureName>).toSorted()
+
+/** Features that a deprecated one switches, unless they are switched themselves. */
+const replacements: { readonly [name in FeatureName]?: FeatureName } = { collab: "multi_agent" }
+
+/** Reads the features. Throws what the table throws for a value that is not true or false. */
+export const read = (table: Table.Settings): Features => {
+  const switched = new Map(names.map((name) => [name, table.flag(`features.${name}`)] as const))
+  const warnings: Array<string> = []
+  for (const name of names) {
+    const { stage, summary } = known[name]
+    if (switched.get(name) === undefined || (stage !== "deprecated" && stage !== "removed")) continue
+    warnings.push(`the feature ${name} ${stage === "removed" ? "was removed" : "is deprecated"}: ${summary}`)
+    const replacement = replacements[name]
+    if (replacement !== undefined) switched.set(replacement, switched.get(replacement) ?? switched.get(name))
+  }
+  const all = names.map((name): Feature => {
+    const { isDefault, stage } = known[name]
+    return {
+      name,
+      ...known[name],
+      isEnabled: stage === "removed" ? isDefault : (switched.get(name) ?? isDefault)
+    }
+  })
+  const enabled = new Set(all.flatMap(({ isEnabled, name }) => (isEnabled ? [name] : [])))
+  return {
+    isEnabled: (name) => enabled.has(name),
+    all,
+    unknown: table.keys("features").filter((name) => !Object.hasOwn(known, name)),
+    warnings
+  }
+}

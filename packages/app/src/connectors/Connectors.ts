@@ -1,0 +1,168 @@
+/**
+ * Connectors: apps whose tools a turn selects. The tools of an MCP server with `apps = true` belong to apps.
+ *
+ * ```
+ * below 100 tools of apps     each request offers all of them
+ * from 100 onwards            those of the apps that the turn mentions, those that it has found, and `tool_search`
+ * ```
+ *
+ * A turn mentions an app as `$name`, or by its id as `[$name](app://id)`: in its input, in what steers it, or by a link in
+ * a skill that it uses. There is no selection outside the items of the turn (contract M4): nothing is set or cleared.
+ */
+import * as Hooks from "@spindle/core/Hooks"
+import type { Item } from "@spindle/core/Item"
+import type { ToolSpec } from "@spindle/core/Model"
+import * as NoteKind from "@spindle/core/NoteKind"
+import * as Tools from "@spindle/core/Tools"
+import type { ToolSource, ToolTable } from "@spindle/core/ToolSource"
+import { Turn } from "@spindle/core/Turn"
+import * as McpTools from "@spindle/mcp/McpTools"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Tool from "effect/ai/Tool"
+import { type Connector, Found, mentioned, searchTool, selectionOf, slugOf } from "./mentions.ts"
+import { rank } from "./ranking.ts"
+import type { Places } from "../Instructions.ts"
+import * as Skills from "../Skills.ts"
+
+/** From this number of tools of apps onwards, a request offers a selection of them. */
+export const directLimit = 100
+
+/** How many tools a search returns if the model names no number, and at most. */
+const searchLimit = { default: 8, most: 50 }
+
+/** The input of a turn mentions apps. */
+export const ConnectorsSelected = NoteKind.make("connectors.selected", {
+  data: Schema.Struct({ connectors: Schema.Array(Schema.Struct({ id: Schema.String, name: Schema.String })) })
+})
+
+/** A tool of an app. */
+interface AppTool {
+  readonly spec: ToolSpec
+  readonly connector: Connector
+  readonly origin: McpTools.Origin
+}
+
+/** The tools of apps in a table. */
+interface Apps {
+  readonly connectors: ReadonlyArray<Connector>
+  readonly tools: ReadonlyMap<string, AppTool>
+}
+
+/** The MCP servers as a source of tools, of which those of apps are offered by turn. */
+export const source: ToolSource<McpTools.McpTools | Turn> = {
+  ...McpTools.source,
+  table: () => Effect.flatMap(McpTools.McpTools, ({ table }) => Effect.map(table, withSearch)),
+  offer: (table, items) => offer(appsOf(table), table, items)
+}
+
+const offer = (apps: Apps, table: ToolTable, items: ReadonlyArray<Item>): ReadonlySet<string> | undefined => {
+  if (apps.tools.size < directLimit) return undefined
+  const { connectors, tools } = selectionOf(apps.connectors, items)
+  const isOffered = (name: string) => {
+    const app = apps.tools.get(name)
+    return app === undefined || connectors.has(app.connector.id) || tools.has(name)
+  }
+  return new Set(Array.from(table.byName.keys()).filter(isOffered))
+}
+
+const known = new WeakMap<ToolTable, Apps>()
+
+const appsOf = (table: ToolTable): Apps => {
+  let apps = known.get(table)
+  if (apps === undefined) known.set(table, (apps = readApps(table)))
+  return apps
+}
+
+const readApps = ({ specs }: ToolTable): Apps => {
+  const connectors = new Map<string, Connector>()
+  const tools = new Map<string, AppTool>()
+  for (const spec of specs) {
+    const origin = McpTools.originOf(spec)
+    if (origin?.server.apps !== true) continue
+    const connector = connectorOf(origin)
+    const first = connectors.get(connector.id) ?? connector
+    connectors.set(first.id, first)
+    tools.set(spec.name, { spec, connector: first, origin })
+  }
+  return { connectors: [...connectors.values()], tools }
+}
+
+/** The app of a tool: that of its metadata, or the server. */
+const connectorOf = ({ server, tool }: McpTools.Origin): Connector => {
+  const { connector_id: given, connector_name: named } = (tool._meta ?? {}) as { readonly [name: string]: unknown }
+  const name = typeof named === "string" && named !== "" ? named : undefined
+  const id = typeof given === "string" && given !== "" ? given : (name ?? server.name)
+  return { id, name: name ?? id, slug: slugOf(name ?? id) }
+}
+
+const searching = new WeakMap<ToolTable, ToolTable>()
+
+/** The table with a tool that searches it, if it has so many tools of apps that a request offers a selection. */
+const withSearch = (table: ToolTable): ToolTable => {
+  const apps = appsOf(table)
+  if (apps.tools.size < directLimit) return table
+  let made = searching.get(table)
+  if (made === undefined) {
+    const { byName, specs } = searchOf(apps)
+    made = { byName: new Map([...byName, ...table.byName]), specs: [...specs, ...table.specs] }
+    searching.set(table, made)
+  }
+  return made
+}
+
+const searchOf = (apps: Apps): ToolTable => {
+  const documents = Array.from(apps.tools.values(), documentOf)
+  const described = Tool.make(searchTool, {
+    description: `Search the tools of apps. The tools it returns can be called from the next step of this turn onwards. Use it when a task needs an app whose tools you do not see. Apps: ${apps.connectors
+      .slice(0, 100)
+      .map(({ name }) => name)
+      .join(", ")}.`,
+    parameters: Schema.Struct({
+      query: Schema.String.annotate({ description: "Words that describe what the tool should do." }),
+      limit: Schema.optionalKey(
+        Schema.Finite.annotate({
+          description: `How many tools to return, at most ${searchLimit.most}. Default: ${searchLimit.default}.`
+        })
+      )
+    }),
+    success: Found
+  })
+  const run = ({ limit = searchLimit.default, query }: { readonly query: string; readonly limit?: number }) =>
+    Effect.sync(() => {
+      const most = Math.min(Math.max(1, Math.floor(limit)), searchLimit.most)
+      return {
+        tools: rank(documents, query, most).map(({ name }) => {
+          const { connector, spec } = apps.tools.get(name)!
+          return { name, description: spec.description ?? "", app: connector.name }
+        })
+      }
+    })
+  return Tools.make([{ tool: described, run, policy: { approval: "allow", concurrency: "parallel", mutates: false } }])
+}
+
+/** What a search looks at: the names and descriptions of a tool and its app, and the names of its parameters. */
+const documentOf = ({ connector, origin: { server, tool }, spec }: AppTool) => {
+  const { properties = {} } = spec.parameters as { readonly properties?: object }
+  const parts = [spec.name, tool.name, tool.title, tool.description, connector.name, connector.id, server.name]
+  return { name: spec.name, text: [...parts, ...Object.keys(properties)].join(" ") }
+}
+
+/** Hooks that record which apps an input mentions. */
+export const hooks = (places: Places): Hooks.Hooks<never, McpTools.McpTools | Turn> => ({
+  ...Hooks.none,
+  userPromptSubmit: (turnId, text) =>
+    /\$|apps?:\/\//.test(text)
+      ? Effect.andThen(noteMentions(places, text), Hooks.none.userPromptSubmit(turnId, text))
+      : Hooks.none.userPromptSubmit(turnId, text)
+})
+
+const noteMentions = Effect.fnUntraced(function* (places: Places, text: string) {
+  const turn = yield* Turn
+  const { connectors } = appsOf(yield* (yield* McpTools.McpTools).table)
+  if (connectors.length === 0) return
+  const { skills } = yield* Skills.read(places)
+  const selected = mentioned(connectors, text, new Set(skills.map(({ name }) => slugOf(name))))
+  if (selected.length === 0) return
+  yield* turn.note(ConnectorsSelected, { connectors: selected.map(({ id, name }) => ({ id, name })) })
+})

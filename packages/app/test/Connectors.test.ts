@@ -1,0 +1,113 @@
+/** Apps of a real MCP server, in sessions of the application. */
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import type { SessionId } from "@spindle/core/Ids"
+import * as Op from "@spindle/core/Op"
+import type { SessionEvent } from "@spindle/core/SessionEvent"
+import type { Script } from "@spindle/testing/ResponsesScript"
+import { Effect, Option } from "effect"
+import * as App from "../src/App.ts"
+import * as Connectors from "../src/connectors/Connectors.ts"
+import { platform, world } from "./fixtures/world.ts"
+
+const said = (text: string) => ({ events: [{ text }] })
+const server = join(import.meta.dirname, "fixtures", "appsServer.mjs")
+
+/** Runs prompts, one after the other, with a server of so many tools; returns the tools of each request. */
+const runAll = Effect.fnUntraced(function* (toolsCount: number, script: Script, prompts: ReadonlyArray<string>) {
+  const at = yield* world(script, [
+    ["approval_policy", "never"],
+    ["sandbox_mode", "danger-full-access"],
+    ["mcp_servers.apps.command", process.execPath],
+    ["mcp_servers.apps.args", JSON.stringify([server, String(toolsCount)])],
+    ["mcp_servers.apps.apps", "true"],
+    ["mcp_servers.apps.startup_timeout_sec", "60"]
+  ])
+  const events: Array<SessionEvent> = []
+  yield* Effect.gen(function* () {
+    const { session } = yield* App.open({
+      cwd: at.cwd,
+      settings: at.settings,
+      sessionId: "session" as SessionId,
+      isResumed: false,
+      meta: {},
+      approvals: { decide: () => Effect.never },
+      observer: { onEvent: (_, event) => void events.push(event) }
+    })
+    for (const prompt of prompts) {
+      yield* session.submit(Op.userInput(prompt))
+      yield* session.awaitIdle
+    }
+  }).pipe(Effect.scoped, Effect.provide(at.layer))
+  const namesOf = (tools: unknown) =>
+    (tools as ReadonlyArray<{ readonly name: string }>)
+      .map(({ name }) => name)
+      .filter((name) => /^mcp__|search/.test(name))
+  return { events, requests: at.server.requests.map(({ body }) => namesOf(body["tools"])) }
+})
+
+const scoped = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.scoped(effect).pipe(Effect.provide(platform))
+const range = (from: number, to: number) =>
+  Array.from({ length: to - from }, (_, index) => `mcp__apps__tool_${from + index}`)
+
+describe("tools of apps", () => {
+  it.live("M4 are all offered as long as there are fewer than 100", () =>
+    scoped(
+      Effect.gen(function* () {
+        const { requests } = yield* runAll(99, { turns: [said("done")] }, ["go"])
+        assert.deepStrictEqual(requests, [range(0, 99)])
+      })
+    )
+  )
+
+  it.live("M4 are offered by turn from 100 onwards: those of an app that it mentions, and those that it finds", () =>
+    scoped(
+      Effect.gen(function* () {
+        const search = { call: "tool_search", args: { query: "move an appointment", limit: 1 } }
+        const script: Script = {
+          turns: [
+            { events: [{ call: "mcp__apps__tool_12", args: {} }] },
+            said("one"),
+            { events: [search] },
+            { events: [{ call: "mcp__apps__tool_5", args: {} }] },
+            said("two"),
+            said("three")
+          ]
+        }
+        const prompts = ["send it by $mail", "move my appointment", "[$c](app://app_2), and something else"]
+        const { events, requests } = yield* runAll(100, script, prompts)
+        const mail = ["tool_search", ...range(10, 20)]
+        const found = ["tool_search", "mcp__apps__tool_5"]
+        assert.deepStrictEqual(
+          requests.map((names) => [...names].sort()),
+          [mail, mail, ["tool_search"], found, found, ["tool_search", ...range(20, 30)]].map((names) =>
+            [...names].sort()
+          )
+        )
+        const outputs = events.flatMap((event) =>
+          event._tag === "ItemRecorded" && event.item._tag === "ToolResult" ? [event.item.output] : []
+        )
+        assert.deepStrictEqual(outputs, [
+          "ran tool_12",
+          {
+            tools: [
+              {
+                name: "mcp__apps__tool_5",
+                description: "Moves an appointment to another day",
+                app: "Google Calendar"
+              }
+            ]
+          },
+          "ran tool_5"
+        ])
+        const selected = events.flatMap((event) =>
+          event._tag === "TaskNote" ? Option.toArray(Connectors.ConnectorsSelected.decode(event)) : []
+        )
+        assert.deepStrictEqual(
+          selected.map(({ connectors }) => connectors),
+          [[{ id: "app_1", name: "Mail" }], [{ id: "app_2", name: "Tickets" }]]
+        )
+      })
+    )
+  )
+})

@@ -1,0 +1,52 @@
+/** The hooks of the application on an aborted turn. */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Tracer from "effect/Tracer"
+import { isNone } from "../../Hooks.ts"
+import type { AbortHook } from "../../TaskSupervisor.ts"
+import { Turn } from "../../Turn.ts"
+import { forkDetached } from "../detached.ts"
+import type { Ledger } from "./ledger.ts"
+import type { TurnParts } from "./turnParts.ts"
+import { make as makeTurn } from "./turnService.ts"
+
+/** Returns how the hooks on an abort run. What they start ends with them, and with the turn at the latest. */
+export const afterAbort = (parts: TurnParts, ledgerOf: () => Ledger): ReadonlyArray<AbortHook> => {
+  const { hooks } = parts.session
+  if (isNone(hooks)) return none
+  return [
+    {
+      name: "interrupt",
+      limit: parts.session.config.interruptHookLimit,
+      run: (reason) => {
+        const ledger = ledgerOf()
+        const { span, turnId } = ledger.origin
+        const hook = Effect.provideContext(
+          hooks.interrupt(turnId, reason),
+          Context.make(Turn, turnOfHook(parts, ledger))
+        )
+        const traced = span === undefined ? hook : Effect.provideService(hook, Tracer.ParentSpan, span)
+        return Effect.ensuring(traced, parts.resources.endLate(turnId))
+      }
+    }
+  ]
+}
+
+const none: ReadonlyArray<never> = []
+
+/** The turn of a hook on an abort: it records until the turn is settled, and starts nothing but processes. */
+const turnOfHook = (parts: TurnParts, ledger: Ledger): Turn => {
+  const { resources, session } = parts
+  // mutant fence-of-interrupt-hooks (I3: a hook on an abort that exceeds its limit records nothing): false
+  const isFenced = () => ledger.isSettled()
+  return makeTurn(parts, ledger, isFenced, {
+    isClosing: isFenced,
+    own: (resource) => {
+      const release = resources.ownLate(ledger.origin.turnId, resource)
+      // the turn may have been settled while the process started
+      // mutant late-processes-end (X1: a process that a hook starts while its turn settles is ended): false
+      if (ledger.isSettled()) forkDetached(session.context, resources.endLate(ledger.origin.turnId))
+      return release
+    }
+  })
+}

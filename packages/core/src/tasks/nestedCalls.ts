@@ -1,0 +1,140 @@
+/** The calls that a running call makes: recorded as notes, and run like those of the model. */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { reach } from "../internal/tools.ts"
+import type { TurnTables } from "../internal/toolTables.ts"
+import type { NestedCalls, NestedResult } from "../NestedCalls.ts"
+import { CallbackFailed } from "../protocol/AgentError.ts"
+import type { CallDetail, CallDisplay } from "../protocol/Display.ts"
+import { CallId } from "../protocol/Ids.ts"
+import { jsonOfUnsafe, type ToolCall, type ToolStatus } from "../protocol/Item.ts"
+import { Turn } from "../Turn.ts"
+
+/** A call as it is made: by the model, or by a running call. */
+export type MadeCall = Pick<ToolCall, "callId" | "name" | "params" | "invalid">
+
+/** Records the result of a call. */
+export type Finish = (status: ToolStatus, output: unknown) => Effect.Effect<void>
+
+/** A call that is to be run in a turn. */
+export interface NewCall {
+  readonly turn: Turn
+  readonly made: MadeCall
+  readonly finish: Finish
+}
+
+/** The nested calls of one call, while its handler runs. */
+export interface Nest {
+  readonly calls: NestedCalls
+  /** Aborts the calls that still run, and makes no more. */
+  readonly close: Effect.Effect<void>
+}
+
+/** What nested calls need. */
+export interface NestOptions {
+  readonly turn: Turn
+  readonly tools: TurnTables
+  /** The call that makes them. */
+  readonly call: MadeCall
+  /** Runs a call in a child of the fiber. */
+  readonly start: (call: NewCall) => Effect.Effect<Fiber.Fiber<void>>
+}
+
+/** Makes the nested calls of one call. */
+export const makeNest = ({ call: parent, start, tools, turn }: NestOptions): Nest => {
+  const open = new Set<OpenCall>()
+  let count = 0
+  let isOver = false
+
+  const call = Effect.fnUntraced(function* (opened: OpenCall, restore: Restore) {
+    const { name, params } = opened
+    const callId = CallId.make(`${parent.callId}/${++count}`)
+    const { display, target } = yield* look(name, params)
+    const end = yield* turn.nestedCall({
+      callId,
+      parentId: parent.callId,
+      name,
+      ...defined({ params: jsonOfUnsafe(params), display })
+    })
+    let result: NestedResult | undefined
+    let detail: CallDetail | undefined
+    // in one region, or an interruption in between would record a second result
+    const finish: Finish = (status, output) =>
+      Effect.uninterruptible(
+        Effect.suspend(() => {
+          const made: NestedResult = { status, ...defined({ output: jsonOfUnsafe(output), detail }) }
+          return Effect.map(end(made), () => void (result = made))
+        })
+      )
+    if (target === parent.name) {
+      yield* finish("failed", `${target} cannot call itself`)
+      return result!
+    }
+    // the turn keeps the detail of the model's calls only
+    const own: Turn = {
+      ...turn,
+      detail: (id, data) => (id === callId ? Effect.sync(() => void (detail = data)) : turn.detail(id, data))
+    }
+    const started = start({ turn: own, made: { callId, name, params }, finish })
+    const fiber = yield* Effect.provideService(started, Turn, own)
+    opened.fiber = fiber
+    // the call that makes it may have ended while it started
+    if (isOver) fiber.interruptUnsafe()
+    return yield* restore(Fiber.join(fiber)).pipe(
+      Effect.onInterrupt(() => Fiber.interrupt(fiber)),
+      Effect.onInterrupt(() => (result === undefined ? finish("aborted", "aborted") : Effect.void)),
+      Effect.map(() => result!)
+    )
+  })
+
+  /** Returns how a call looks, and the tool that it reaches. */
+  const look = Effect.fnUntraced(function* (name: string, params: unknown) {
+    const { call: reached, entry } = reach(tools.current, { name, params })
+    let display: CallDisplay | undefined
+    try {
+      display = entry?.display(reached.params)
+    } catch (cause) {
+      yield* turn.warn(new CallbackFailed({ callback: `the display function of the tool ${name}`, cause }).message)
+    }
+    return { display, target: reached.name }
+  })
+
+  return {
+    calls: {
+      call: (name, params) =>
+        Effect.uninterruptibleMask((restore) => {
+          // mutant nested-calls-end-with-their-call (I3: a call that has ended makes no calls): drop
+          if (isOver) return Effect.interrupt
+          const opened: OpenCall = { name, params, fiber: undefined, ended: Deferred.makeUnsafe() }
+          open.add(opened)
+          return Effect.ensuring(
+            call(opened, restore),
+            Effect.sync(() => {
+              open.delete(opened)
+              Deferred.doneUnsafe(opened.ended, Effect.void)
+            })
+          )
+        })
+    },
+    close: Effect.suspend(() => {
+      isOver = true
+      for (const { fiber } of open) fiber?.interruptUnsafe()
+      return Effect.forEach([...open], ({ ended }) => Deferred.await(ended), { discard: true })
+    })
+  }
+}
+
+/** A nested call that has not ended, and its fiber once that has started. */
+interface OpenCall {
+  readonly name: string
+  readonly params: unknown
+  fiber: Fiber.Fiber<void> | undefined
+  readonly ended: Deferred.Deferred<void>
+}
+
+/** The fields that are not undefined, which JSON cannot carry. */
+const defined = <A extends object>(fields: A): { [Key in keyof A]?: Exclude<A[Key], undefined> } =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never
+
+type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>

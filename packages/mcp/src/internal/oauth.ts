@@ -1,0 +1,198 @@
+/** Requests to authorization servers: `oauth4webapi`, over the HTTP client of the program. */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type { HttpMethod } from "effect/http/HttpMethod"
+import * as Protocol from "oauth4webapi"
+import type { ClientAuthentication, Grant } from "../Grants.ts"
+import * as Web from "./web.ts"
+
+/**
+ * An authorization server refused, or did not keep to the protocol. `code` is what it calls the error, and `isAnswer` says
+ * that it was the answer to a person. No secret is in it.
+ */
+export class OAuthFailed extends Schema.TaggedError<OAuthFailed>()("OAuthFailed", {
+  code: Schema.optionalKey(Schema.String),
+  isAnswer: Schema.optionalKey(Schema.Boolean),
+  detail: Schema.String
+}) {
+  override get message() {
+    return this.detail
+  }
+}
+
+/** The largest response that is read. */
+const limitBytes = 1024 * 1024
+/** How long a request may take. */
+const limitSeconds = 30
+const longestDetail = 200
+
+/** The options of every request of the library: its `fetch`, and the signal that aborts it. */
+export interface RequestOptions {
+  readonly [Protocol.customFetch]: (url: string, init: Init) => Promise<object>
+  readonly [Protocol.allowInsecureRequests]: true
+  readonly signal: never
+}
+
+/** A request, as `fetch` takes it. */
+export interface Init {
+  readonly method: string
+  readonly headers: { readonly [name: string]: string }
+  readonly body?: { readonly toString: () => string } | null | undefined
+  readonly signal?: unknown
+}
+
+/**
+ * Makes requests with the library. What is one of `secrets` is left out of the error. **Errors**: `OAuthFailed`.
+ * **Interruption** aborts the request.
+ */
+export const run = <A>(
+  secrets: ReadonlyArray<string>,
+  make: (options: RequestOptions) => Promise<A>
+): Effect.Effect<A, OAuthFailed, HttpClient.HttpClient> =>
+  Effect.flatMap(Effect.context<HttpClient.HttpClient>(), (context) =>
+    Effect.tryPromise({
+      try: (signal) =>
+        make({
+          [Protocol.customFetch]: (url, init) =>
+            Effect.runPromiseWith(context)(Effect.map(send(url, init), responseOf), { signal: init.signal as never }),
+          // `send` decides which addresses are secure enough
+          [Protocol.allowInsecureRequests]: true,
+          signal: signal as never
+        }),
+      catch: (error) => failedOf(error, secrets)
+    })
+  )
+
+/** A response that was read. */
+export interface Received {
+  readonly status: number
+  readonly headers: { readonly [name: string]: string | undefined }
+  readonly text: string
+}
+
+/** Makes a response as the library takes it. */
+export const responseOf = ({ headers, status, text }: Received): never =>
+  new Web.Response(text === "" ? null : text, { status, headers }) as never
+
+/** Sends one request, without following redirections, and reads its response. */
+export const send = Effect.fnUntraced(function* (url: string, { body, headers, method }: Init) {
+  const { host } = yield* secure(url)
+  const client = yield* HttpClient.HttpClient
+  const fail = (what: string) => new OAuthFailed({ detail: `${host} ${what}` })
+  const request = HttpClientRequest.make(method as HttpMethod)(url, { headers })
+  const exchange = Effect.gen(function* () {
+    const response = yield* client
+      .execute(body == null ? request : HttpClientRequest.bodyText(request, String(body), headers["content-type"]))
+      .pipe(
+        // a client may take a status for a failure
+        Effect.catch(({ response }) => (response === undefined ? fail("cannot be reached") : Effect.succeed(response)))
+      )
+    const text = yield* Stream.mapError(response.stream, () => fail("closed its response before the end")).pipe(
+      Stream.limitBytes(limitBytes, () => Stream.fail(fail(`sent more than ${limitBytes} bytes`))),
+      Stream.decodeText(),
+      Stream.mkString
+    )
+    return { status: response.status, headers: response.headers, text } satisfies Received as Received
+  })
+  return yield* Effect.timeoutOrElse(exchange, {
+    duration: `${limitSeconds} seconds`,
+    orElse: () => fail(`did not respond within ${limitSeconds} s`)
+  })
+})
+
+/** Parses an address. Tokens go over https only, or to a server on this machine. */
+export const secure = (url: string): Effect.Effect<Web.URL, OAuthFailed> =>
+  Effect.suspend(() => {
+    if (!Web.URL.canParse(url))
+      return Effect.fail(new OAuthFailed({ detail: `${JSON.stringify(url)} is not an address` }))
+    const parsed = new Web.URL(url)
+    const isLocal = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(parsed.hostname)
+    return parsed.protocol === "https:" || (parsed.protocol === "http:" && isLocal)
+      ? Effect.succeed(parsed)
+      : Effect.fail(new OAuthFailed({ detail: `${parsed.protocol}//${parsed.host} is not a secure address` }))
+  })
+
+/** Converts an error of the library. */
+export const failedOf = (error: unknown, secrets: ReadonlyArray<string>): OAuthFailed => {
+  if (error instanceof OAuthFailed) return error
+  if (error instanceof Protocol.ResponseBodyError || error instanceof Protocol.AuthorizationResponseError) {
+    const { error: code, error_description: description } = error
+    const detail = description === undefined ? code : `${code}: ${description}`
+    const isAnswer = error instanceof Protocol.AuthorizationResponseError
+    return new OAuthFailed({ code, isAnswer, detail: readable(detail, secrets) })
+  }
+  return new OAuthFailed({ detail: readable(error instanceof Error ? error.message : String(error), secrets) })
+}
+
+/** A text of a server for a person: one line of bounded length, without secrets. */
+const readable = (text: string, secrets: ReadonlyArray<string>): string =>
+  secrets
+    .filter((secret) => secret !== "")
+    .reduce((shown, secret) => shown.replaceAll(secret, "..."), text)
+    .replace(/[^\x20-\x7e\u00a0-\uffff]+/g, " ")
+    .slice(0, longestDetail)
+
+/** The client as the library knows it. */
+export const clientOf = ({ clientId }: Pick<Grant, "clientId">): Protocol.Client => ({ client_id: clientId })
+
+/** How a client authenticates itself to the token endpoint. */
+export const authenticationOf = (
+  method: ClientAuthentication,
+  secret: Redacted.Redacted | undefined
+): Protocol.ClientAuth => {
+  if (method === "none" || secret === undefined) return Protocol.None()
+  const text = Redacted.value(secret)
+  return method === "client_secret_post" ? Protocol.ClientSecretPost(text) : Protocol.ClientSecretBasic(text)
+}
+
+/** Everything of a grant but its tokens. */
+export type Issued = Omit<Grant, "accessToken" | "refreshToken" | "expiresAt" | "scope">
+
+/** Makes a grant of a response, whose refresh token and scope are those of the grant before unless it says otherwise. */
+export const grantOf = (
+  issued: Issued,
+  tokens: Protocol.TokenEndpointResponse,
+  before: Pick<Grant, "refreshToken" | "scope"> = {}
+): Effect.Effect<Grant> =>
+  Effect.map(Clock.currentTimeMillis, (now) => {
+    const refreshToken = tokens.refresh_token === undefined ? before.refreshToken : Redacted.make(tokens.refresh_token)
+    const scope = tokens.scope ?? before.scope
+    return {
+      ...issued,
+      accessToken: Redacted.make(tokens.access_token),
+      ...(refreshToken !== undefined && { refreshToken }),
+      ...(tokens.expires_in !== undefined && { expiresAt: now + tokens.expires_in * 1_000 }),
+      ...(scope !== undefined && { scope })
+    }
+  })
+
+/** Asks the authorization server of a grant for another token. **Errors**: `OAuthFailed`. */
+export const renew = Effect.fnUntraced(function* (grant: Grant, refreshToken: Redacted.Redacted) {
+  const { accessToken: _, expiresAt: __, ...issued } = grant
+  const server: Protocol.AuthorizationServer = { issuer: grant.issuer, token_endpoint: grant.tokenEndpoint }
+  const client = clientOf(grant)
+  const token = Redacted.value(refreshToken)
+  const secret = grant.clientSecret
+  const tokens = yield* run([token, secret === undefined ? "" : Redacted.value(secret)], async (options) =>
+    Protocol.processRefreshTokenResponse(
+      server,
+      client,
+      await Protocol.refreshTokenGrantRequest(
+        server,
+        client,
+        authenticationOf(grant.clientAuthentication, secret),
+        token,
+        {
+          ...options,
+          additionalParameters: { resource: grant.resource }
+        }
+      )
+    )
+  )
+  return yield* grantOf(issued, tokens, grant)
+})

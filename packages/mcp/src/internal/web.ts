@@ -1,0 +1,26 @@
+/** The parts of the web platform that this package uses. Every runtime has them, and no types of a platform are needed. */
+
+/** A parsed address. */
+export interface URL {
+  readonly href: string
+  readonly origin: string
+  readonly protocol: string
+  readonly host: string
+  readonly hostname: string
+  readonly pathname: string
+  readonly searchParams: {
+    readonly get: (name: string) => string | null
+    readonly set: (name: string, value: string) => void
+  }
+}
+
+const web = globalThis as unknown as {
+  readonly URL: (new (url: string) => URL) & { readonly canParse: (url: string) => boolean }
+  readonly Response: new (body: string | null, options: { readonly status: number; readonly headers: object }) => object
+}
+
+/** Parses an address, and throws if it is none. */
+export const URL = web.URL
+
+/** A response as `fetch` returns it. */
+export const Response = web.Response

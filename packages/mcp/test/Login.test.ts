@@ -1,0 +1,262 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as Login from "@spindle/mcp/Login"
+import type { HttpServer as HttpConfig } from "@spindle/mcp/ServerConfig"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Queue from "effect/Queue"
+import * as Redacted from "effect/Redacted"
+import * as TestClock from "effect/testing/TestClock"
+import * as AuthorizationServer from "./fixtures/authorizationServer.ts"
+import * as Harness from "./fixtures/harness.ts"
+import * as HttpServer from "./fixtures/httpServer.ts"
+
+/** What differs from a server that names an authorization server, and refuses every request without a token. */
+interface World extends AuthorizationServer.Options {
+  readonly challenge?: string
+  /** What the server says about itself; undefined if it says nothing. */
+  readonly resourceMetadata?: ((issuer: string, url: string) => object) | undefined
+}
+
+const world = Effect.fnUntraced(function* (options: World = {}) {
+  const issuer = yield* AuthorizationServer.start(options)
+  const describeServer =
+    "resourceMetadata" in options
+      ? options.resourceMetadata
+      : (issuer: string, url: string) => ({ resource: url, authorization_servers: [issuer] })
+  const wire: HttpServer.WireServer = yield* HttpServer.start({
+    refuse: () => [401, options.challenge ?? "Bearer"],
+    ...(describeServer !== undefined && { resourceMetadata: () => describeServer(issuer.issuer, wire.url) })
+  })
+  return { issuer, wire }
+})
+
+/** A browser that follows redirections, and a redirection to this machine that needs no server. */
+const browser = Effect.fnUntraced(function* () {
+  const arrivals = yield* Queue.unbounded<Login.Arrival>()
+  const pages: Array<string> = []
+  const opened: Array<URL> = []
+  const respond = (sentence: string) => Effect.sync(() => void pages.push(sentence))
+  const arrive = (url: string) => Queue.offer(arrivals, { url, respond })
+  const open = (address: string) =>
+    Effect.gen(function* () {
+      opened.push(new URL(address))
+      const response = yield* Effect.promise(() => fetch(address, { redirect: "manual" }))
+      yield* arrive(response.headers.get("location")!)
+    })
+  const redirect: Login.Redirect = { uri: "http://127.0.0.1:9/callback", next: Queue.take(arrivals) }
+  return { arrive, open, opened, pages, redirect }
+})
+
+type Browser = Effect.Success<ReturnType<typeof browser>>
+
+const login = (
+  url: string,
+  at: Browser,
+  more: Partial<Login.Options> & { readonly config?: Partial<HttpConfig> } = {}
+) =>
+  Login.login({
+    server: Harness.http(url, more.config),
+    headers: {},
+    program: "test",
+    redirect: at.redirect,
+    open: at.open,
+    ...more
+  }).pipe(Effect.provide(NodeHttpClient.layerUndici))
+
+/** Why a login in this world fails. */
+const reasonIn = Effect.fnUntraced(function* (options: World, config: Partial<HttpConfig> = {}) {
+  const at = yield* browser()
+  const { wire } = yield* world(options)
+  const error = yield* Effect.flip(login(wire.url, at, { config }))
+  return { reason: error.reason, message: error.message, pages: at.pages, opened: at.opened }
+})
+
+describe("a login", () => {
+  it.live("finds the authorization server, registers, and exchanges a code with PKCE for a grant", () =>
+    Effect.gen(function* () {
+      const at = yield* browser()
+      const { issuer, wire } = yield* world()
+      const grant = yield* login(wire.url, at)
+      const [registration] = issuer.of("/register")
+      assert.deepInclude(registration!.body, {
+        client_name: "test",
+        redirect_uris: [at.redirect.uri],
+        grant_types: ["authorization_code", "refresh_token"],
+        token_endpoint_auth_method: "none"
+      })
+      const asked = Object.fromEntries(at.opened[0]!.searchParams)
+      assert.deepInclude(asked, {
+        response_type: "code",
+        client_id: "registered",
+        code_challenge_method: "S256",
+        resource: wire.url
+      })
+      assert.notProperty(asked, "scope")
+      // the server of the fixture checks the verifier, the address of the redirection and the resource
+      assert.isTrue(issuer.valid.has(Redacted.value(grant.accessToken)))
+      assert.deepInclude(grant, {
+        resource: wire.url,
+        issuer: issuer.issuer,
+        tokenEndpoint: `${issuer.issuer}/token`,
+        clientId: "registered",
+        clientAuthentication: "none"
+      })
+      assert.deepStrictEqual(at.pages, ["Logged in to http. You can close this window."])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live(
+    "asks for the scopes of the person, else of the configuration, else of the challenge, else of the server",
+    () =>
+      Effect.gen(function* () {
+        const challenge = 'Bearer error="invalid_token", scope="of challenge"'
+        const resourceMetadata = (issuer: string, url: string) => ({
+          resource: url,
+          authorization_servers: [issuer],
+          scopes_supported: ["of", "server"]
+        })
+        const scopeIn = Effect.fnUntraced(function* (options: World, more: Parameters<typeof login>[2] = {}) {
+          const at = yield* browser()
+          const { wire } = yield* world({ ...options, resourceMetadata })
+          const grant = yield* login(wire.url, at, more)
+          assert.strictEqual(grant.scope, at.opened[0]!.searchParams.get("scope"))
+          return grant.scope
+        })
+        const config = { scopes: ["of", "configuration"] }
+        assert.strictEqual(yield* scopeIn({ challenge }, { config, scopes: ["of", "person"] }), "of person")
+        assert.strictEqual(yield* scopeIn({ challenge }, { config }), "of configuration")
+        assert.strictEqual(yield* scopeIn({ challenge }), "of challenge")
+        assert.strictEqual(yield* scopeIn({}), "of server")
+      }).pipe(Effect.scoped)
+  )
+
+  it.live("uses the client of the configuration, with its secret in the way that the server supports", () =>
+    Effect.gen(function* () {
+      const config = { clientId: "mine" }
+      const clients = { mine: "client-secret" }
+      for (const method of ["client_secret_basic", "client_secret_post"] as const) {
+        const at = yield* browser()
+        const { issuer, wire } = yield* world({
+          clients,
+          metadata: { token_endpoint_auth_methods_supported: [method], registration_endpoint: undefined }
+        })
+        const grant = yield* login(wire.url, at, { config, clientSecret: Redacted.make("client-secret") })
+        assert.strictEqual(grant.clientAuthentication, method)
+        const [request] = issuer.of("/token")
+        assert.strictEqual(request!.authorization !== undefined, method === "client_secret_basic")
+        assert.strictEqual(request!.body["client_secret"] !== undefined, method === "client_secret_post")
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("works with a server of revision 2025-03-26, which names no authorization server", () =>
+    Effect.gen(function* () {
+      for (const isSilent of [false, true]) {
+        const at = yield* browser()
+        const server = yield* AuthorizationServer.start({
+          isSilent,
+          metadata: { authorization_response_iss_parameter_supported: undefined }
+        })
+        const { issuer } = server
+        const grant = yield* login(`${issuer}/mcp`, at)
+        assert.deepInclude(grant, { resource: `${issuer}/mcp`, issuer, tokenEndpoint: `${issuer}/token` })
+        assert.strictEqual(server.of("/register").length, 1)
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("ignores a browser that comes back from another login", () =>
+    Effect.gen(function* () {
+      const at = yield* browser()
+      const { wire } = yield* world()
+      yield* at.arrive(`${at.redirect.uri}?code=stolen&state=other`)
+      yield* login(wire.url, at)
+      assert.deepStrictEqual(at.pages, [
+        "This is not the answer to a login that was started here.",
+        "Logged in to http. You can close this window."
+      ])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("ends after its time limit", () =>
+    Effect.gen(function* () {
+      const { redirect } = yield* browser()
+      const { wire } = yield* world()
+      const opened = yield* Deferred.make<string>()
+      const open = (address: string) => Effect.asVoid(Deferred.succeed(opened, address))
+      const running = yield* Effect.forkChild(
+        Login.login({ server: Harness.http(wire.url), headers: {}, program: "test", redirect, open }).pipe(
+          Effect.provide(NodeHttpClient.layerUndici)
+        )
+      )
+      yield* Deferred.await(opened)
+      yield* TestClock.adjust("300 seconds")
+      const error = yield* Effect.flip(Fiber.join(running))
+      assert.strictEqual(
+        error.message,
+        "cannot log in to the MCP server http: there was no answer from the browser within 300 s"
+      )
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a login that fails", () => {
+  it.live("was denied", () =>
+    Effect.gen(function* () {
+      const answer = { error: "access_denied", error_description: "not today" }
+      const { message, pages, reason } = yield* reasonIn({ answer })
+      assert.deepStrictEqual(reason, { _tag: "Denied", detail: "access_denied: not today" })
+      assert.include(message, "cannot log in to the MCP server http: the login was denied: access_denied: not today")
+      assert.deepStrictEqual(pages, ["Not logged in to http: access_denied: not today."])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("has an answer of another issuer", () =>
+    Effect.gen(function* () {
+      const { reason } = yield* reasonIn({ answer: { code: "x", iss: "https://evil.example" } })
+      assert.deepInclude(reason, { _tag: "Refused" })
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("has a code that the server does not accept, which is not in the error", () =>
+    Effect.gen(function* () {
+      const { message, reason } = yield* reasonIn({ answer: { code: "the-wrong-code" } })
+      assert.deepStrictEqual(reason, { _tag: "Refused", detail: "invalid_grant" })
+      assert.notInclude(message, "the-wrong-code")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live.each<readonly [string, World, string]>([
+    ["the server names no authorization server", { challenge: "Basic", resourceMetadata: undefined }, "NotOffered"],
+    ["no client can be registered", { metadata: { registration_endpoint: undefined } }, "ClientMissing"],
+    ["there is no PKCE", { metadata: { code_challenge_methods_supported: undefined } }, "does not support PKCE"],
+    ["there is no page to log in", { metadata: { authorization_endpoint: undefined } }, "offers no login"],
+    [
+      "the login is not at a secure address",
+      { metadata: { authorization_endpoint: "http://a.example/" } },
+      "not a secure"
+    ],
+    ["the tokens are not at a secure address", { metadata: { token_endpoint: "http://a.example/" } }, "not a secure"],
+    ["a page to log in is a script", { metadata: { authorization_endpoint: "javascript:alert(1)" } }, "not a secure"],
+    ["the authorization server is another one", { metadata: { issuer: "https://evil.example" } }, "does not match"],
+    ["the authorization server does not describe itself", { isSilent: true }, "does not describe itself"],
+    [
+      "the server describes another one",
+      { resourceMetadata: (issuer) => ({ resource: "https://evil.example/mcp", authorization_servers: [issuer] }) },
+      "another server"
+    ],
+    [
+      "the description is at an address that cannot be reached",
+      { challenge: 'Bearer resource_metadata="http://127.0.0.1:1/"' },
+      "127.0.0.1:1 cannot be reached"
+    ]
+  ])("says that %s", ([, options, expected]) =>
+    Effect.gen(function* () {
+      const { message, opened, reason } = yield* reasonIn(options)
+      assert.isTrue(reason._tag === expected || message.includes(expected), message)
+      assert.deepStrictEqual(opened, [])
+    }).pipe(Effect.scoped)
+  )
+})

@@ -1,0 +1,52 @@
+/**
+ * A key that can change: it is asked for when a request needs it, kept, and asked for again once the provider has refused
+ * it. All requests of all models that have the same `ApiKeys` share each refresh.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Redacted from "effect/Redacted"
+
+/** A key that can change. The `message` of a failure says why there is no key. */
+export interface ApiKeys {
+  /** Returns the key. **Interruption** ends the wait, and never the refresh that others wait for. */
+  readonly get: Effect.Effect<Redacted.Redacted<string>, { readonly message: string }>
+  /**
+   * Drops a key that the provider has refused, so that the next `get` asks for another one. Has no effect if it was
+   * dropped before: of many requests with one key, the first one to be refused causes the refresh.
+   */
+  readonly refuse: (key: Redacted.Redacted<string>) => Effect.Effect<void>
+}
+
+/**
+ * Makes a key of an effect that asks for it. A key that is older than `maxAge` is asked for again (default: no limit). A
+ * failure reaches all that wait, and is not kept.
+ *
+ * Once started, `ask` runs to its end in its own fiber, so it should be bounded in time.
+ */
+export const make = (
+  ask: Effect.Effect<Redacted.Redacted<string>, { readonly message: string }>,
+  options: { readonly maxAge?: Duration.Input } = {}
+): Effect.Effect<ApiKeys> =>
+  Effect.gen(function* () {
+    const maxAge = Duration.fromInputUnsafe(options.maxAge ?? Duration.infinity)
+    let current: Redacted.Redacted<string> | undefined
+    // a new object for each refresh, by which `refuse` knows the key, even if its text is the same as before
+    const asked = Effect.map(ask, (key) => (current = Redacted.make(Redacted.value(key))))
+    const lifetime = (exit: Exit.Exit<unknown, unknown>) => (Exit.isSuccess(exit) ? maxAge : Duration.zero)
+    const [cached, forget] = yield* Effect.cachedInvalidateWithTTL(asked, lifetime)
+    return {
+      // the cache stops asking when nothing waits any more; a detached fiber waits for each caller
+      get: Effect.flatMap(Effect.forkDetach(cached), Fiber.join),
+      // an interruption between the two steps would keep a key that no request can refuse any more
+      refuse: (key) =>
+        Effect.uninterruptible(
+          Effect.suspend(() => {
+            if (key !== current) return Effect.void
+            current = undefined
+            return forget
+          })
+        )
+    }
+  })
