@@ -36,15 +36,15 @@ const known = {
     isDefault: false,
     summary: "the metrics that are sent include those of the reference, by its names"
   },
+  remote_compaction: {
+    stage: "beta",
+    isDefault: true,
+    summary: "the provider openai makes the summary of a conversation that is compacted, sealed for itself"
+  },
   remote_models: {
     stage: "beta",
     isDefault: false,
     summary: "the list of models is fetched from the provider, to know how much each of them can read"
-  },
-  remote_compaction: {
-    stage: "stable",
-    isDefault: true,
-    summary: "a provider that has an endpoint for that compacts conversations"
   },
   undo: { stage: "stable", isDefault: true, summary: "turns take snapshots of the files, so that they can be undone" },
   collab: { stage: "deprecated", isDefault: false, summary: "use multi_agent" },

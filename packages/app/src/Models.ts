@@ -91,7 +91,8 @@ const optionsOf = (settings: Settings, provider: ServerProvider) => ({
   headers: Object.fromEntries(provider.headers.map(([name, value]) => [name, Redacted.value(value)])),
   queryParams: Object.fromEntries(provider.query),
   idleTimeout: provider.idleTimeoutMillis,
-  compactEndpoint: settings.hasCompactEndpoint,
+  // other servers of the Responses API have no such endpoint
+  compactEndpoint: provider.id === "openai" && settings.features.isEnabled("remote_compaction"),
   ...(settings.maxOutputTokens === undefined ? {} : { maxOutputTokens: settings.maxOutputTokens }),
   ...(settings.reasoningEffort === undefined ? {} : { reasoningEffort: settings.reasoningEffort }),
   ...(settings.webSearch === undefined ? {} : { webSearch: settings.webSearch }),

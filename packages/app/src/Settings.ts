@@ -78,8 +78,6 @@ export interface Settings {
   /** The MCP servers that are enabled. */
   readonly mcpServers: ReadonlyArray<ServerConfig>
   readonly features: Features.Features
-  /** Whether the provider compacts conversations at its endpoint for that. */
-  readonly hasCompactEndpoint: boolean
   /** What the configuration says and this program does not do. */
   readonly warnings: ReadonlyArray<string>
   /** Where traces and metrics go; undefined if they go nowhere. */
@@ -274,15 +272,10 @@ const read = (sources: Sources): Settings => {
     commands: CommandSettings.read(table),
     mcpServers: readMcp(table, file).flatMap(({ isEnabled, server }) => (isEnabled ? [server] : [])),
     features,
-    hasCompactEndpoint:
-      features.isEnabled("remote_compaction") &&
-      (isOpenAi(provider) || table.flag("features.remote_compaction") === true),
     warnings,
     telemetry
   }
 }
-
-const isOpenAi = (provider: Provider): boolean => provider._tag === "Responses" && provider.id === "openai"
 
 const webSearchOf = (mode: "disabled" | Settings["webSearch"]) => (mode === "disabled" ? undefined : mode)
 

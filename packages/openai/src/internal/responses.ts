@@ -11,7 +11,6 @@ import type { Wire } from "./wire.ts"
 /** Makes the wire of one model. */
 export const make = (options: BodyOptions): Wire<BodyRequest> => ({
   path: "/responses",
-  accept: "text/event-stream",
   sealOf,
   optionalFields: [],
   write: (request, { items, provider, seal }) => {

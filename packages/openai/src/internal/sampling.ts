@@ -201,7 +201,7 @@ const decoded = (text: string): string => {
 }
 
 const requestOf = (
-  { accept, path }: Pick<Wire<never>, "accept" | "path">,
+  { accept = "text/event-stream", path }: Pick<Wire<never>, "accept" | "path">,
   options: SamplingOptions
 ): HttpClientRequest.HttpClientRequest => {
   const { address, query } = partsOfUrl(options.baseUrl)

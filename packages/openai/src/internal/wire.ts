@@ -32,8 +32,8 @@ export interface Writing {
 export interface Wire<R extends WireRequest> {
   /** What follows the base URL. */
   readonly path: string
-  /** The type of content that a response should have. */
-  readonly accept: string
+  /** The type of content that a response should have. Default: `text/event-stream`. */
+  readonly accept?: string
   /** Names who can read the sealed reasoning of a model. */
   readonly sealOf: (provider: string, model: string) => string
   /** Fields of the body that a server may refuse, and that a request can do without. */

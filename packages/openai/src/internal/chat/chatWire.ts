@@ -10,7 +10,6 @@ import { bodyOf, type ChatOptions } from "./request.ts"
 /** Makes the wire of one model. */
 export const make = (options: ChatOptions): Wire<WireRequest> => ({
   path: "/chat/completions",
-  accept: "text/event-stream",
   // reasoning of the same model in another API has another form
   sealOf: (provider, model) => `${sealOf(provider, model)} chat`,
   optionalFields: ["stream_options"],
