@@ -13,21 +13,23 @@ export default defineConfig({
   test: {
     // the default leaves a core free, which on two cores is half of them
     maxWorkers: "100%",
-    projects: ["core", "delegate", "tools", "testing", "telemetry", "openai", "mcp", "app", "cli"].map((name) => ({
-      root: `./packages/${name}`,
-      plugins: [mutantPlugin(provide.mutants)],
-      resolve: { conditions },
-      ssr: { resolve: { conditions, externalConditions: conditions } },
-      test: {
-        name,
-        include: ["test/**/*.test.ts"],
-        // an exploration of a few seconds takes a minute on busy cores
-        testTimeout: 120_000,
-        provide,
-        // the tests of the program start its bundle
-        ...(name === "cli" ? { globalSetup: ["./test/globalSetup.ts"] } : {})
-      }
-    })),
+    projects: ["core", "delegate", "tools", "testing", "telemetry", "openai", "anthropic", "mcp", "app", "cli"].map(
+      (name) => ({
+        root: `./packages/${name}`,
+        plugins: [mutantPlugin(provide.mutants)],
+        resolve: { conditions },
+        ssr: { resolve: { conditions, externalConditions: conditions } },
+        test: {
+          name,
+          include: ["test/**/*.test.ts"],
+          // an exploration of a few seconds takes a minute on busy cores
+          testTimeout: 120_000,
+          provide,
+          // the tests of the program start its bundle
+          ...(name === "cli" ? { globalSetup: ["./test/globalSetup.ts"] } : {})
+        }
+      })
+    ),
     coverage: { provider: "v8" as const, include: ["packages/*/src/**/*.ts"], reporter: ["text", "json-summary"] }
   }
 })

@@ -45,7 +45,7 @@ const model = {
 const agent = Agent.make({ instructions: "Answer." })
 const endless = { agent, deadline: Duration.infinity }
 const text = (value) => [{ _tag: "Text", text: value }]
-const unlimited = { depth: 10, concurrent: Infinity, lifetime: Infinity, tokens: Infinity, wallMillis: Infinity }
+const unlimited = { depth: 10, concurrent: Infinity, lifetime: Infinity, tokens: Infinity, wallTime: Infinity }
 
 const context = Context.make(Model, model).pipe(
   Context.add(

@@ -1,6 +1,6 @@
 // node --expose-gc bench/processes.mjs [--runs 20]
-// What a process of Spindle costs compared with bare child_process.spawn, how long an aborted turn takes until none of its processes lives, the memory
-// while a child prints 1 GiB, and 64 processes at once. Linux only.
+// What a process of Spindle costs, with and without the sandbox, compared with bare child_process.spawn; how long an aborted turn takes until none of
+// its processes lives; the memory while a child prints 1 GiB; and 64 processes at once. Linux only.
 import { spawn } from "node:child_process"
 import { readdirSync, readFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -9,7 +9,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Agent, Ids, Journal, Session, Task, Turn } from "@spindle/core"
 import { Processes } from "@spindle/core/Processes"
 import { ScriptedModel } from "@spindle/testing"
-import { Commands, ProcessGroups, Signals } from "@spindle/tools"
+import { Commands, ProcessGroups, Sandbox, SandboxPolicy, Signals } from "@spindle/tools"
 import { Deferred, Effect, Layer, Stream } from "effect"
 
 const { values } = parseArgs({ options: { runs: { type: "string", default: "20" } } })
@@ -17,6 +17,7 @@ const runs = Number(values.runs)
 const cwd = tmpdir()
 const signals = Signals.layerKill((target, signal) => process.kill(target, signal))
 const host = Commands.layer.pipe(
+  Layer.provideMerge(Sandbox.layer({ platform: process.platform, architecture: process.arch })),
   Layer.provideMerge(ProcessGroups.layer),
   Layer.provideMerge(Layer.merge(NodeServices.layer, signals))
 )
@@ -49,23 +50,31 @@ const supervised = Effect.fnUntraced(function* (command) {
   return { output, exit }
 })
 
+const workspace = { _tag: "WorkspaceWrite", roots: [cwd], scratch: [], protectedPaths: [], network: false }
+
+const ways = {
+  child_process: (command) => Effect.promise(() => bare(command)),
+  Processes: supervised,
+  "Processes, read-only sandbox": (command) => SandboxPolicy.within(supervised(command), SandboxPolicy.readOnly),
+  "Processes, sandbox that writes in the workspace": (command) => SandboxPolicy.within(supervised(command), workspace)
+}
+
 const compareSpawns = Effect.gen(function* () {
   for (const [name, command, member] of [
     ["first output of echo", ["/bin/sh", "-c", "echo x"], "output"],
     ["exit of true", ["/bin/true"], "exit"]
   ]) {
-    const times = { bare: [], supervised: [] }
+    const times = Object.fromEntries(Object.keys(ways).map((way) => [way, []]))
     for (let run = -3; run < runs; run++) {
-      const one = yield* Effect.promise(() => bare(command))
-      const other = yield* supervised(command)
-      if (run < 0) continue
-      times.bare.push(one[member])
-      times.supervised.push(other[member])
+      for (const [way, start] of Object.entries(ways)) {
+        const one = yield* start(command)
+        if (run >= 0) times[way].push(one[member])
+      }
     }
-    const ratio = percentile(times.supervised, 0.5) / percentile(times.bare, 0.5)
-    console.log(
-      `${name}: child_process ${summary(times.bare)}; Processes ${summary(times.supervised)}; x${ratio.toFixed(2)}`
-    )
+    for (const [way, all] of Object.entries(times)) {
+      const ratio = percentile(all, 0.5) / percentile(times.child_process, 0.5)
+      console.log(`${name}: ${way} ${summary(all)}; x${ratio.toFixed(2)}`)
+    }
   }
 })
 
@@ -80,11 +89,15 @@ const read = (path) => {
 
 const isAlive = (pid) => /\) [^ZX] /.test(read(`/proc/${pid}/stat`))
 
-/** Returns the living processes that carry a marker. */
-const carriers = (processId) =>
+/** Returns the living processes that carry a marker in their environment, or that sleep for as long as a tag says. */
+const carriers = (processId, tag) =>
   readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
-    .filter((name) => read(`/proc/${name}/environ`).includes(`SPINDLE_PROCESS=${processId}\0`))
+    .filter(
+      (name) =>
+        read(`/proc/${name}/environ`).includes(`SPINDLE_PROCESS=${processId}\0`) ||
+        (tag !== undefined && read(`/proc/${name}/cmdline`) === `sleep\0${tag}\0`)
+    )
     .filter(isAlive)
 
 const kinds = {
@@ -93,27 +106,38 @@ const kinds = {
   "a tree of 50 grandchildren":
     "for i in 1 2 3 4 5; do (for j in 1 2 3 4 5 6 7 8 9 10; do sleep 300 & done; wait) & done; wait",
   "a setsid daemon": "setsid sleep 300 & exec sleep 300",
+  "a setsid daemon without environment (sandboxed)": "env -i setsid sleep TAG & exec sleep TAG",
   "a stopped process": "sleep 300 & kill -STOP $! $$"
 }
 const expected = { "a tree of 50 grandchildren": 56, "a setsid daemon": 2, "a stopped process": 2 }
+const sandboxed = "a setsid daemon without environment (sandboxed)"
+let tags = 0
 
 /** Aborts a turn with a process and returns how long it takes until nothing of the process lives, and what lives after 2 s. */
 const abort = Effect.fnUntraced(function* (name) {
   const session = yield* Session.make(Agent.make({}))
   const started = yield* Deferred.make()
+  // distinguishes the processes of this run without their environment
+  const tag = name === sandboxed ? `30${process.pid}.${++tags}` : undefined
+  const isReady = (living) =>
+    tag === undefined
+      ? living.length >= (expected[name] ?? 1)
+      : living.filter((pid) => read(`/proc/${pid}/cmdline`).startsWith("sleep")).length >= 2
   const task = Effect.gen(function* () {
     const turn = yield* Turn.Turn
-    const child = yield* turn.process({ command: ["bash", "-c", kinds[name]], cwd })
+    const child = yield* turn
+      .process({ command: ["bash", "-c", kinds[name].replaceAll("TAG", tag)], cwd })
+      .pipe(name === sandboxed ? SandboxPolicy.within(SandboxPolicy.readOnly) : (start) => start)
     yield* Deferred.succeed(started, child.processId)
     return yield* Effect.never
   })
   yield* session.start(Task.make("bench", task))
   const processId = yield* Deferred.await(started)
-  while (carriers(processId).length < (expected[name] ?? 1)) yield* Effect.sleep(20)
+  while (!isReady(carriers(processId, tag))) yield* Effect.sleep(20)
   // the commands that the shell starts are in place of its copies
   yield* Effect.sleep(100)
   // only these are looked at meanwhile: a look at all processes would take time from what is measured
-  let living = carriers(processId)
+  let living = carriers(processId, tag)
   const from = performance.now()
   yield* session.abort()
   while (living.length > 0 && performance.now() - from < 2_000) {
@@ -122,7 +146,7 @@ const abort = Effect.fnUntraced(function* (name) {
   }
   const millis = performance.now() - from
   yield* Effect.sleep(Math.max(0, 2_000 - millis))
-  return { millis, survivors: carriers(processId).length }
+  return { millis, survivors: carriers(processId, tag).length }
 }, Effect.scoped)
 
 const aborts = Effect.gen(function* () {

@@ -46,7 +46,11 @@ const runs = ({ code, info }) => !info.includes("no-run") && /\bconsole\.log\(|\
 
 const documents = ["README.md", ...packages.map(({ name }) => `packages/${name}/README.md`)]
   .filter((path) => files(path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : ".").includes(path))
-  .concat(files("docs", (path) => path.endsWith(".md")))
+  .concat(
+    ["docs", ...packages.map(({ name }) => `packages/${name}/docs`)].flatMap((folder) =>
+      files(folder, (path) => path.endsWith(".md"))
+    )
+  )
 const sources = packages.flatMap(({ name }) => files(`packages/${name}/src`, (path) => path.endsWith(".ts")))
 const found = [
   ...documents.flatMap((path) => blocksOf(read(path)).map((block) => ({ path, ...block }))),

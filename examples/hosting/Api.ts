@@ -11,6 +11,7 @@ export class Authorization extends HttpApiMiddleware.Service<Authorization>()("h
 }) {}
 
 // users name their sessions; the server keeps the names of different users apart
+const text = Schema.optional(Schema.String)
 const params = { name: Schema.String.check(Schema.isPattern(/^[\w-]{1,64}$/)) }
 
 // a record has its number as id, so that a client that reconnects continues after it; deltas have none
@@ -31,11 +32,7 @@ export const Api = HttpApi.make("hosting").add(
   HttpApiGroup.make("sessions")
     .add(
       HttpApiEndpoint.get("list", "/sessions", {
-        query: {
-          limit: Schema.optional(Schema.FiniteFromString),
-          cursor: Schema.optional(Schema.String),
-          title: Schema.optional(Schema.String)
-        },
+        query: { limit: Schema.optional(Schema.FiniteFromString), cursor: text, title: text },
         success: JournalEntry.JournalPage,
         error: taken[2]
       }),

@@ -59,7 +59,8 @@ import * as PatchCommand from "./PatchCommand.ts"
 import * as RuleFiles from "./RuleFiles.ts"
 import * as SessionLease from "./SessionLease.ts"
 import type * as Settings from "./Settings.ts"
-import { policiesOf } from "./settings/sandbox.ts"
+import * as NetworkProxy from "./sandbox/NetworkProxy.ts"
+import { networkIn, policiesOf } from "./settings/sandbox.ts"
 import * as Skills from "./Skills.ts"
 import * as Undo from "./tasks/UndoTask.ts"
 import * as Tracing from "./Tracing.ts"
@@ -96,7 +97,7 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E | McpFail
       Layer.mergeAll(
         Models.layer(options.settings, options.serveScripted),
         tools(options).pipe(
-          Layer.provideMerge(sandbox),
+          Layer.provideMerge(sandboxFor(options.settings.home)),
           Layer.provideMerge(processesFor(options.settings, process.env))
         ),
         journals(options.settings.home),
@@ -108,8 +109,13 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E | McpFail
     Layer.provideMerge(Tracing.layer(options.settings, options.tracing))
   )
 
-/** The sandbox of this machine. */
-export const sandbox = Sandbox.layer({ platform: process.platform, architecture: process.arch })
+/** The sandbox of this machine, with a network proxy whose sockets are below a home. */
+export const sandboxFor = (home: string) =>
+  Sandbox.layer({
+    platform: process.platform,
+    architecture: process.arch,
+    proxy: NetworkProxy.make({ directory: home, node: process.execPath })
+  })
 
 /** The tools, under the policies of the settings. Where there is no sandbox, each command was approved before it runs. */
 const tools = ({ cwd, settings }: CodingAgent.Options) =>
@@ -119,10 +125,21 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
       const { commands, patches } = policiesOf(settings.sandboxMode, settings.sandbox, cwd)
       const { approval } = yield* CodingAgent.approvalsOf({ cwd, settings })
       const sandbox = isSandboxed ? commands : fullAccess
+      const scratch = sandbox._tag === "WorkspaceWrite" ? sandbox.scratch : []
+      const commandJournals = yield* Effect.try({
+        try: () => PatchCommand.journalsUnsafe(settings.home, scratch),
+        catch: (error) => error as Error
+      }).pipe(
+        Effect.catch(({ message }) =>
+          Effect.as(Effect.logWarning(`patches of scripts are not part of the diff of a turn: ${message}`), undefined)
+        )
+      )
       const coding = CodingTools.layer({
         cwd,
+        commandJournals,
         approval,
         login: settings.commands.allowsLoginShell,
+        maxPollMillis: settings.commands.maxPollMillis,
         journals: Path.join(settings.home, "patches"),
         bin: PatchCommand.isInstalled(settings.home) ? PatchCommand.directoryOf(settings.home) : undefined,
         sandbox: { commands: sandbox, patches }
@@ -168,7 +185,7 @@ const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, n
           ["cwd", cwd],
           ["approval_policy", nameOf(settings.approvalPolicy)],
           ["sandbox_mode", settings.sandboxMode],
-          ["network_access", hasNetwork(settings) ? "enabled" : "restricted"],
+          ...networkOf(settings),
           ["shell", Path.basename(shell)],
           ...Instructions.dateOf(now)
         ]
@@ -176,8 +193,16 @@ const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, n
     )
   )
 
-const hasNetwork = ({ sandbox, sandboxMode }: Settings.Settings): boolean =>
-  sandboxMode === "danger-full-access" || (sandboxMode === "workspace-write" && sandbox.network)
+const networkOf = ({ sandbox, sandboxMode }: Settings.Settings): ReadonlyArray<readonly [string, string]> => {
+  const network = networkIn(sandboxMode, sandbox)
+  if (typeof network === "boolean") return [["network_access", network ? "enabled" : "restricted"]]
+  const { allowed, denied } = network
+  return [
+    ["network_access", "restricted"],
+    ["allowed_hosts", allowed.join(" ")],
+    ...(denied.length === 0 ? [] : [["denied_hosts", denied.join(" ")] as const])
+  ]
+}
 
 /** The skills and apps that a prompt names, and the commands that the configuration names as hooks. */
 const hooks = ({

@@ -27,6 +27,7 @@ import * as ReviewTask from "./tasks/ReviewTask.ts"
 import * as UndoTask from "./tasks/UndoTask.ts"
 import type { AgentRole, AgentSettings } from "./settings/agents.ts"
 import * as RuleFiles from "./RuleFiles.ts"
+import { networkIn } from "./settings/sandbox.ts"
 import type * as Settings from "./Settings.ts"
 import * as UserShellTask from "./tasks/UserShellTask.ts"
 
@@ -82,7 +83,7 @@ export const approvalsOf = Effect.fnUntraced(function* ({ cwd, settings }: Optio
   const approval: CommandApproval.Options = {
     policy: settings.approvalPolicy,
     containment: contained(isConfined),
-    sandbox: allowedBy(sandboxMode, isConfined),
+    sandbox: allowedBy(settings, isConfined),
     rules: () => RuleFiles.read({ home: settings.home, cwd }).rules
   }
   return { approval, patches: contained(isConfined && sandboxMode === "workspace-write") } as const
@@ -105,10 +106,14 @@ const common = Effect.fnUntraced(function* ({ cwd, settings }: Options) {
 })
 
 /** What the sandbox allows, in words for the person who is asked. */
-const allowedBy = (mode: Settings.SandboxMode, isConfined: boolean): string | undefined => {
-  if (mode === "danger-full-access") return undefined
+const allowedBy = ({ sandbox, sandboxMode }: Settings.Settings, isConfined: boolean): string | undefined => {
+  if (sandboxMode === "danger-full-access") return undefined
   if (!isConfined) return "there is none: the command can do what you can"
-  return mode === "read-only" ? "it lets commands read" : "it lets commands read, and write in the project"
+  const network = networkIn(sandboxMode, sandbox)
+  const hosts =
+    typeof network === "boolean" || network.allowed.length === 0 ? [] : [`reach ${network.allowed.join(", ")}`]
+  const write = sandboxMode === "read-only" ? [] : ["write in the project"]
+  return ["it lets commands read", ...write, ...hosts].join(", and ")
 }
 
 /** The tasks that a client may start by name. */

@@ -3,6 +3,7 @@
  */
 import type { Model, ModelPart, ModelRequest, ToolSpec } from "@spindle/core/Model"
 import type * as ApiKeys from "@spindle/openai/ApiKeys"
+import * as AnthropicModel from "@spindle/anthropic/AnthropicModel"
 import * as ChatCompletionsModel from "@spindle/openai/ChatCompletionsModel"
 import * as OpenAiModel from "@spindle/openai/OpenAiModel"
 import * as Context from "effect/Context"
@@ -12,9 +13,11 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as CoreModel from "@spindle/core/Model"
 import * as Accounts from "./Accounts.ts"
-import * as ModelList from "./ModelList.ts"
+import * as ModelList from "./models/ModelList.ts"
+import * as Catalog from "./settings/catalog.ts"
 import type { ModelInfo } from "./settings/catalog.ts"
 import type { ServerProvider, Settings } from "./Settings.ts"
 
@@ -59,7 +62,7 @@ const server = (settings: Settings, provider: ServerProvider) =>
     const apiKey = yield* apiKeyOf(settings, provider)
     const known = yield* knownModels(settings, provider, apiKey)
     const own = { ...optionsOf(settings, provider), ...(apiKey === undefined ? {} : { apiKey }) }
-    const { make } = provider._tag === "Responses" ? OpenAiModel : ChatCompletionsModel
+    const { make } = apis[provider._tag]
     const named: MakeModel = ({ effort: wanted, name: model }) => {
       // the configured effort applies to the configured model only
       const { reasoningEffort: configured, ...rest } = own
@@ -80,12 +83,15 @@ const server = (settings: Settings, provider: ServerProvider) =>
     )
   })
 
+const apis = { Responses: OpenAiModel, ChatCompletions: ChatCompletionsModel, Messages: AnthropicModel }
+
 const optionsOf = (settings: Settings, provider: ServerProvider) => ({
   provider: provider.id,
   baseUrl: provider.baseUrl,
   headers: Object.fromEntries(provider.headers.map(([name, value]) => [name, Redacted.value(value)])),
   queryParams: Object.fromEntries(provider.query),
   idleTimeout: provider.idleTimeoutMillis,
+  ...(settings.maxOutputTokens === undefined ? {} : { maxOutputTokens: settings.maxOutputTokens }),
   ...(settings.reasoningEffort === undefined ? {} : { reasoningEffort: settings.reasoningEffort }),
   ...(settings.webSearch === undefined ? {} : { webSearch: settings.webSearch }),
   ...(settings.reasoningSummary === undefined ? {} : { reasoningSummary: settings.reasoningSummary })
@@ -121,17 +127,21 @@ const knownModels = (
           provider: provider.id,
           baseUrl: provider.baseUrl,
           query: provider.query,
-          authorize: ModelList.bearer(key, provider.headers)
+          key,
+          headers: provider.headers,
+          authorize: provider._tag === "Messages" ? AnthropicModel.authorize : HttpClientRequest.bearerToken
         })
       : undefined
-    const find = (name: string) => merge(catalog.models.get(name), list?.find(name))
+    const find = (name: string) => merge(Catalog.find(catalog, name), list?.find(name))
     const warned = new Set<string>()
     const warningOf = (name: string): ReadonlyArray<ModelPart> => {
       const isListed = catalog.isComplete || list?.isKnown() === true
       if (!isListed || warned.has(name) || find(name) !== undefined) return []
       warned.add(name)
-      const what = "how much it can read is unknown (set model_context_window)"
-      return [{ _tag: "Warning", message: `the model ${name} is not in the list of ${provider.name}: ${what}` }]
+      const what = "how much it can read (set model_context_window, or enable remote_models)"
+      return [
+        { _tag: "Warning", message: `nothing is known about the model ${name} of ${provider.name}, such as ${what}` }
+      ]
     }
     return { find, attach: attachTo(find, warningOf) }
   })

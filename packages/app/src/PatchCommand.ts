@@ -5,6 +5,7 @@
  * is confined as everything that the command writes.
  */
 import * as Fs from "node:fs"
+import * as Os from "node:os"
 import * as Path from "node:path"
 import * as ApplyPatch from "@spindle/tools/ApplyPatch"
 import type { ToolFailure } from "@spindle/tools/ToolFailure"
@@ -36,11 +37,27 @@ export const installUnsafe = (home: string, program: ReadonlyArray<string>): voi
 }
 
 /**
- * Applies a patch to the files below a directory, and returns the list of files that were changed. **Interruption** and
- * **errors**: those of `ApplyPatch.apply`.
+ * Makes the directory for the journals of the patches that commands apply, and returns it: in the first directory of
+ * temporary files that commands may write, or below the home. Returns undefined if it belongs to another user. Throws an
+ * error of the file system.
+ */
+export const journalsUnsafe = (home: string, scratch: ReadonlyArray<string>): string | undefined => {
+  const uid = Os.userInfo().uid
+  const [parent] = scratch
+  const path =
+    parent === undefined ? Path.join(home, "patches", "commands") : Path.join(parent, `spindle-patches-${uid}`)
+  Fs.mkdirSync(path, { recursive: true, mode: 0o700 })
+  const info = Fs.lstatSync(path)
+  return info.isDirectory() && (uid < 0 || info.uid === uid) ? path : undefined
+}
+
+/**
+ * Applies a patch to the files below a directory, and returns the list of files that were changed. If a command of a
+ * session runs this program, the patch is part of the diff of its turn. **Interruption** and **errors**: those of
+ * `ApplyPatch.apply`.
  */
 export const run: (
   input: string,
   cwd: string
 ) => Effect.Effect<string, ToolFailure, FileSystem.FileSystem | EffectPath.Path> = (input, cwd) =>
-  ApplyPatch.apply(input, { cwd })
+  ApplyPatch.applyInCommand(input, { cwd }, process.env)

@@ -4,7 +4,8 @@
 import { constants } from "node:os"
 import { ProcessId, uuidV7 } from "@spindle/core/Ids"
 import { Processes, type ProcessFailed } from "@spindle/core/Processes"
-import type { SandboxUnavailable } from "@spindle/tools/Sandbox"
+import * as NetworkPolicy from "@spindle/tools/NetworkPolicy"
+import { Sandbox, type SandboxUnavailable } from "@spindle/tools/Sandbox"
 import * as SandboxEscapes from "@spindle/tools/SandboxEscapes"
 import * as SandboxPolicy from "@spindle/tools/SandboxPolicy"
 import * as Clock from "effect/Clock"
@@ -27,6 +28,8 @@ export interface Options {
   readonly cwd: string
   readonly command: ReadonlyArray<string>
   readonly write: (bytes: Uint8Array) => void
+  /** Called at the end for each host that the list of the policy has denied, with what was denied and why. */
+  readonly onDenied: (text: string) => void
 }
 
 /**
@@ -36,6 +39,7 @@ export interface Options {
 export const run = ({
   command,
   cwd,
+  onDenied,
   settings,
   write
 }: Options): Effect.Effect<number, SandboxUnavailable | ProcessFailed, Platform> =>
@@ -47,18 +51,22 @@ export const run = ({
     const process = yield* SandboxPolicy.within(start({ processId, command, cwd }), commands)
     yield* Stream.runForEach(process.output, (bytes) => Effect.sync(() => write(bytes)))
     const { exitCode, signal } = yield* process.exit
+    for (const denial of (yield* Sandbox).takeDenials(processId)) onDenied(NetworkPolicy.describe(denial))
     return exitCode ?? 128 + (constants.signals[signal as NodeJS.Signals] ?? 0)
-  }).pipe(Effect.scoped, Effect.provide(App.sandbox.pipe(Layer.provideMerge(App.processesFor(settings, process.env)))))
+  }).pipe(Effect.scoped, Effect.provide(machineFor(settings)))
+
+const machineFor = (settings: Settings.Settings) =>
+  App.sandboxFor(settings.home).pipe(Layer.provideMerge(App.processesFor(settings, process.env)))
 
 /** What became of an attempt to leave the sandbox. */
 export type Escape = SandboxEscapes.Escape
 
-/** Tries every way out of the sandbox. **Errors**: those of `SandboxEscapes.run`. */
-export const tryEscapes: Effect.Effect<
-  ReadonlyArray<Escape>,
-  SandboxUnavailable | ProcessFailed,
-  Platform
-> = SandboxEscapes.run({ platform: process.platform, tag: `spindle-doctor-${process.pid}` }).pipe(
-  Effect.scoped,
-  Effect.provide(App.sandbox.pipe(Layer.provideMerge(App.processes)))
-)
+/** Tries every way out of the sandbox. `home` is that of the program. **Errors**: those of `SandboxEscapes.run`. */
+export const tryEscapes = (
+  home: string
+): Effect.Effect<ReadonlyArray<Escape>, SandboxUnavailable | ProcessFailed, Platform> =>
+  SandboxEscapes.run({
+    platform: process.platform,
+    tag: `spindle-doctor-${process.pid}`,
+    hasProxy: true
+  }).pipe(Effect.scoped, Effect.provide(App.sandboxFor(home).pipe(Layer.provideMerge(App.processes))))

@@ -20,7 +20,7 @@ import * as AgentSettings from "./settings/agents.ts"
 import * as Catalog from "./settings/catalog.ts"
 import * as CommandSettings from "./settings/commands.ts"
 import * as Providers from "./settings/providers.ts"
-import type { Account, Provider } from "./settings/providers.ts"
+import type { Account, Provider, ServerProvider } from "./settings/providers.ts"
 import { refuse, SettingsInvalid } from "./settings/reason.ts"
 import * as SandboxSettings from "./settings/sandbox.ts"
 import type { Files } from "./settings/files.ts"
@@ -58,6 +58,8 @@ export interface Settings {
   readonly sandbox: SandboxSettings.SandboxSettings
   readonly reasoningEffort: string | undefined
   readonly reasoningSummary: string | undefined
+  /** How many tokens a response may have, for providers that want to be told. */
+  readonly maxOutputTokens: number | undefined
   /** How the provider searches the web; undefined if it does not. */
   readonly webSearch: "cached" | "live" | undefined
   /** The directory of `config.toml` and of the person's own instructions, prompts and skills; absolute. */
@@ -103,7 +105,7 @@ export interface Sources {
 }
 
 /** The model to use if none is configured. */
-export const defaultModel = "gpt-5"
+const defaultModelOf = ({ _tag }: ServerProvider): string => (_tag === "Messages" ? "claude-sonnet-4-5" : "gpt-5")
 
 /**
  * Returns the directory of the journals: `$SPINDLE_HOME`, else `~/.spindle`. It may not exist yet. It is never
@@ -211,7 +213,7 @@ const read = (sources: Sources): Settings => {
     sources.command === "sandbox"
       ? { _tag: "Scripted" }
       : Providers.read({ env: sources.env, isDemo: sources.command === "demo", table, file, home: home(sources) })
-  const model = provider._tag === "Scripted" ? "scripted" : (table.text("model") ?? defaultModel)
+  const model = provider._tag === "Scripted" ? "scripted" : (table.text("model") ?? defaultModelOf(provider))
   const features = Features.read(table)
   const telemetry = TelemetrySettings.read({ table, env: sources.env, isAsked: sources.flags.telemetry === true })
   const standard = standardOf(sources.command, provider)
@@ -244,10 +246,12 @@ const read = (sources: Sources): Settings => {
       env: sources.env,
       directory,
       protectedPaths: [home(sources), directory],
-      added: sources.flags.addedDirectories ?? []
+      added: sources.flags.addedDirectories ?? [],
+      wrong: (key, expected) => wrongType(file, key, expected)
     }),
     reasoningEffort: table.text("model_reasoning_effort"),
     reasoningSummary: table.text("model_reasoning_summary"),
+    maxOutputTokens: table.count("model_max_output_tokens"),
     webSearch: webSearchOf(table.choice("web_search", ["disabled", "cached", "live"])),
     configDirectory: directory,
     projectDoc: {

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as HttpClient from "effect/http/HttpClient"
 import type { Settings } from "./Settings.ts"
+import { networkIn } from "./settings/sandbox.ts"
 import type { TelemetrySettings } from "./settings/telemetry.ts"
 
 /** What a face wants of traces, in addition to the settings. */
@@ -17,6 +18,9 @@ export interface Options {
   readonly version: string
 }
 
+/** The settings that metrics are about. */
+type Measured = Pick<Settings, "features" | "sandbox" | "sandboxMode">
+
 /** The most spans that are shown. */
 const shownCapacity = 10_000
 
@@ -25,15 +29,14 @@ const shownCapacity = 10_000
  * is left, for at most three seconds, reports how many spans could not be sent, and writes the tree.
  */
 export const layer = (
-  { features, telemetry: settings }: Pick<Settings, "features" | "telemetry">,
+  { features, sandbox, sandboxMode, telemetry: settings }: Measured & Pick<Settings, "telemetry">,
   options: Options
 ): Layer.Layer<never, never, HttpClient.HttpClient> => {
   const isShown = options.isShown || settings?.traces === "console" || settings?.isShown === true
   const isSent = settings?.traces === "otlp" || settings?.metrics === "otlp"
   if (!isSent && !isShown) return Layer.empty
-  return Layer.unwrap(
-    Effect.map(Effect.promise(load), (modules) => layerOf(modules, settings, { ...options, features, isShown }))
-  )
+  const all = { ...options, features, sandbox, sandboxMode, isShown }
+  return Layer.unwrap(Effect.map(Effect.promise(load), (modules) => layerOf(modules, settings, all)))
 }
 
 const load = async () => {
@@ -50,7 +53,7 @@ type SpanData = Parameters<Modules["SpanTree"]["make"]>[0][number]
 const layerOf = (
   { SpanTree, Telemetry }: Modules,
   settings: TelemetrySettings | undefined,
-  { features, isShown, version, write }: Options & Pick<Settings, "features">
+  { features, isShown, sandbox, sandboxMode, version, write }: Options & Measured
 ): Layer.Layer<never, never, HttpClient.HttpClient> => {
   if (settings === undefined || (settings.traces !== "otlp" && settings.metrics === "none")) {
     return Telemetry.layerConsole({
@@ -86,7 +89,8 @@ const layerOf = (
     metrics: {
       tags: { "app.version": version },
       sets: ["spindle", "gen_ai", ...(features.isEnabled("reference_metrics") ? (["reference"] as const) : [])],
-      memoryEnabled: features.isEnabled("memories")
+      memoryEnabled: features.isEnabled("memories"),
+      networkProxy: Effect.succeed(typeof networkIn(sandboxMode, sandbox) !== "boolean")
     },
     onDropped: (count) => void (lost += count),
     ...given("timeout", settings.timeoutMillis),

@@ -5,7 +5,7 @@ import * as CodingAgent from "../src/CodingAgent.ts"
 
 describe("isSandboxed", () => {
   const missing = new SandboxUnavailable({ reason: "NoProgram", detail: "it is missing", repair: "install it" })
-  const without = Effect.provideService(Sandbox, { available: Effect.fail(missing) })
+  const without = Effect.provideService(Sandbox, { available: Effect.fail(missing), takeDenials: () => [] })
 
   it.effect("fails with what is missing, unless full access was chosen", () =>
     Effect.gen(function* () {
@@ -17,7 +17,7 @@ describe("isSandboxed", () => {
 
   it.effect("is true where a sandbox is available", () =>
     Effect.gen(function* () {
-      const within = Effect.provideService(Sandbox, { available: Effect.void })
+      const within = Effect.provideService(Sandbox, { available: Effect.void, takeDenials: () => [] })
       assert.isTrue(yield* within(CodingAgent.isSandboxed({ sandboxMode: "read-only" })))
     })
   )

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { parse } from "smol-toml"
-import * as McpFile from "../src/McpFile.ts"
+import * as McpFile from "../src/mcp/McpFile.ts"
 
 const before = `# my settings
 model = "gpt-5" # the usual one

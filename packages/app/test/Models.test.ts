@@ -62,7 +62,7 @@ describe("a model", () => {
       assert.deepStrictEqual(yield* warnings(model), [])
       const other = yield* named({ name: "other", effort: undefined })
       assert.deepStrictEqual(yield* warnings(other), [
-        "the model other is not in the list of P: how much it can read is unknown (set model_context_window)"
+        "nothing is known about the model other of P, such as how much it can read (set model_context_window, or enable remote_models)"
       ])
       assert.deepStrictEqual(yield* warnings(other), [])
       assert.deepStrictEqual(yield* warnings(yield* named({ name: "other", effort: undefined })), [])

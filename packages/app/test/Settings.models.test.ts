@@ -3,6 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Catalog from "../src/settings/catalog.ts"
 import * as Settings from "../src/Settings.ts"
 
 const scratch = Effect.acquireRelease(
@@ -91,6 +92,19 @@ describe("what is known about a model", () => {
       assert.isTrue(catalog.isComplete)
       const elsewhere = yield* load({ env, toml: "openai_base_url = 'http://x'" })
       assert.deepStrictEqual([elsewhere.catalog.isComplete, elsewhere.catalog.models.size], [false, 0])
+    })
+  )
+
+  it.effect("is that of its family for a snapshot", () =>
+    Effect.gen(function* () {
+      const { catalog, model, provider } = yield* load({
+        toml: "model_provider = 'anthropic'",
+        env: { ANTHROPIC_API_KEY: "k" }
+      })
+      assert.deepInclude(provider, { _tag: "Messages", id: "anthropic", baseUrl: "https://api.anthropic.com/v1" })
+      assert.strictEqual(Catalog.find(catalog, model)?.contextWindow, 200_000)
+      assert.strictEqual(Catalog.find(catalog, "claude-sonnet-4-5-20250929")?.contextWindow, 200_000)
+      assert.isUndefined(Catalog.find(catalog, "claude-sonnet-9"))
     })
   )
 

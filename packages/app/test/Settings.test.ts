@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Accounts from "../src/Accounts.ts"
 import * as Settings from "../src/Settings.ts"
-import { policiesOf } from "../src/settings/sandbox.ts"
+import { networkIn, policiesOf } from "../src/settings/sandbox.ts"
 
 const scratch = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "spindle-settings-"))),
@@ -213,7 +213,7 @@ describe("load", () => {
     Effect.gen(function* () {
       assert.strictEqual(
         yield* Effect.flip(load({ toml: mock, config: [["model_provider", "mok"]] })),
-        'unknown model provider "mok"; known providers: openai, scripted, mock'
+        'unknown model provider "mok"; known providers: openai, anthropic, scripted, mock'
       )
       assert.strictEqual(
         yield* Effect.flip(load({ toml: mock })),
@@ -229,7 +229,7 @@ describe("load", () => {
       )
       assert.include(
         yield* Effect.flip(load({ toml: mock, config: [["model_providers.mock.wire_api", "grpc"]] })),
-        'wire_api "grpc" is not supported, only "responses" and "chat" are'
+        'wire_api "grpc" is not supported, only "responses", "chat" and "anthropic" are'
       )
     })
   )
@@ -344,11 +344,29 @@ describe("sandbox_workspace_write", () => {
       assert.deepStrictEqual(policiesOf("danger-full-access", sandbox, "/nowhere/w").commands, { _tag: "FullAccess" })
       assert.deepStrictEqual(policiesOf("read-only", sandbox, "/nowhere/w").commands, {
         _tag: "ReadOnly",
-        network: false
+        network: false,
+        processes: 4_096
       })
       if (policies.commands._tag !== "WorkspaceWrite") throw new Error(policies.commands._tag)
       assert.deepStrictEqual(policies.commands.roots.slice(0, 2), ["/nowhere/w", "/x"])
       assert.lengthOf(policies.commands.protectedPaths, 2)
+    })
+  )
+
+  it.effect("limits the number of processes in both modes, unless it is 0", () =>
+    Effect.gen(function* () {
+      for (const [count, processes] of [
+        ["7", 7],
+        ["0", undefined]
+      ] as const) {
+        const config = [["sandbox_max_processes", count]] as const
+        const { sandbox, warnings } = yield* load({ toml: "", env: { OPENAI_API_KEY: "k" }, config })
+        assert.deepStrictEqual(warnings, [])
+        for (const mode of ["read-only", "workspace-write"] as const) {
+          const { commands } = policiesOf(mode, sandbox, "/w")
+          assert.strictEqual(commands._tag === "FullAccess" ? -1 : commands.processes, processes)
+        }
+      }
     })
   )
 
@@ -359,6 +377,62 @@ describe("sandbox_workspace_write", () => {
         [sandboxMode, sandbox.network, sandbox.scratch, sandbox.writableRoots],
         ["read-only", false, ["/tmp"], []]
       )
+    })
+  )
+})
+
+describe("the network of a permission profile", () => {
+  const of = (network: string) =>
+    Effect.map(
+      load({
+        toml: `default_permissions = "dev"\n[permissions.dev.network]\n${network}\n`,
+        env: { OPENAI_API_KEY: "k" },
+        config: [["sandbox_workspace_write.network_access", "true"]]
+      }),
+      ({ sandbox, warnings }) => {
+        assert.deepStrictEqual(warnings, [])
+        assert.deepStrictEqual(networkIn("workspace-write", sandbox), networkIn("read-only", sandbox))
+        return networkIn("read-only", sandbox)
+      }
+    )
+
+  it.effect("is off, on, or a list of hosts, and wins over network_access", () =>
+    Effect.gen(function* () {
+      assert.isFalse(yield* of("enabled = false"))
+      assert.isFalse(yield* of('domains = { "a.example" = "allow" }'))
+      assert.isTrue(yield* of("enabled = true"))
+      assert.deepStrictEqual(
+        yield* of(
+          'enabled = true\ndomains = { "a.example" = "allow", "**.b.example" = "allow", "*.c.example" = "deny" }'
+        ),
+        {
+          _tag: "Hosts",
+          allowed: ["a.example", "b.example", "*.b.example"],
+          denied: ["*.c.example"]
+        }
+      )
+    })
+  )
+
+  it.effect("is refused if it has no meaning, so that nothing is allowed by mistake", () =>
+    Effect.gen(function* () {
+      const messageOf = (network: string) => Effect.flip(of(network))
+      assert.include(yield* messageOf('enabled = true\ndomains = { "a.*" = "deny" }'), 'which "a.*" is not')
+      assert.include(yield* messageOf('enabled = true\ndomains = { a = "no" }'), "one of allow, deny")
+      const unknown = load({ toml: 'default_permissions = "dev"', env: { OPENAI_API_KEY: "k" } })
+      assert.include(yield* Effect.flip(unknown), "default_permissions must be the name of a table")
+    })
+  )
+
+  it.effect("says nothing without a chosen profile, or with one of the reference", () =>
+    Effect.gen(function* () {
+      const toml = "[permissions.dev.network]\nenabled = true\n"
+      for (const chosen of ["", 'default_permissions = ":workspace"\n']) {
+        const { sandbox } = yield* load({ toml: `${chosen}${toml}`, env: { OPENAI_API_KEY: "k" } })
+        assert.isFalse(networkIn("workspace-write", sandbox))
+      }
+      const { sandbox } = yield* load({ toml, env: { OPENAI_API_KEY: "k" } })
+      assert.isTrue(networkIn("danger-full-access", sandbox))
     })
   )
 })
@@ -541,7 +615,7 @@ describe("the account of a provider", () => {
   it.effect("is refused for a provider that is not known", () =>
     Effect.gen(function* () {
       const failure = yield* Effect.flip(of("", {}, "q"))
-      assert.strictEqual(failure.message, 'unknown model provider "q"; known providers: openai')
+      assert.strictEqual(failure.message, 'unknown model provider "q"; known providers: openai, anthropic')
     })
   )
 })

@@ -122,7 +122,7 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
     case "ApplyPatch":
       return yield* ApplyPatch.run(command)
     case "Doctor":
-      return yield* Sandbox.check
+      return yield* Sandbox.check(Settings.home(places))
   }
 })
 

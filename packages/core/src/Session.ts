@@ -245,6 +245,7 @@ const makeParts = <R>(
     session,
     lifetime,
     questions,
+    stateOf: () => recorder.state,
     submit: (submission) => submissions.submit(submission)
   })
   const regular = RegularTask.make(agent)
@@ -290,6 +291,7 @@ const makeParts = <R>(
 
 /** How long the turn in the slot may take to end when its session closes: what each part is allowed. */
 const closeLimit = ({ grace, journalDeadline }: SessionConfig, { abortHooksMillis }: Turns): number =>
+  // the clean-ups that wait for the hooks have another grace period
   2 * millis(grace) + abortHooksMillis + 2 * millis(journalDeadline)
 
 /** Stops what runs, settles it, ends delegates and processes, and ends the streams; bounded in time (S7). */

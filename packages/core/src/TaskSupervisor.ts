@@ -196,19 +196,6 @@ class Cleanups {
     return () => void this.waiting.delete(cleanup)
   }
 
-  /** Starts those that wait for no hook. */
-  startFirst(start: (cleanup: Cleanup) => void): void {
-    this.start = (cleanup) => (cleanup.afterHook === true ? void this.waiting.add(cleanup) : start(cleanup))
-    const all = [...this.waiting]
-    this.waiting.clear()
-    for (const cleanup of all) this.start(cleanup)
-  }
-
-  /** Whether some wait for the hook. */
-  get hasLate(): boolean {
-    return this.waiting.size > 0
-  }
-
   startAll(start: (cleanup: Cleanup) => void): void {
     this.start = start
     for (const cleanup of this.waiting) start(cleanup)
@@ -218,6 +205,8 @@ class Cleanups {
 
 class RunningJob implements Slot {
   readonly cleanups = new Cleanups()
+  /** The clean-ups that wait for the abort hooks. */
+  readonly lateCleanups = new Cleanups()
   abortedFor: AbortReason | undefined
   requestedAt = 0
   fenced = false
@@ -253,7 +242,7 @@ class RunningJob implements Slot {
   }
 
   onAbort(cleanup: Cleanup): () => void {
-    return this.cleanups.add(cleanup)
+    return (cleanup.afterHook === true ? this.lateCleanups : this.cleanups).add(cleanup)
   }
 
   get aborting(): Effect.Effect<AbortReason> {
@@ -450,8 +439,7 @@ interface Open {
 
 /**
  * The timed race of an abort (I2, I3): the task and the clean-ups, concurrently, against the grace period; then the
- * hooks, each against its limit; then the clean-ups that wait for the hooks, for another grace period. Returns everything
- * that took part.
+ * hooks, and then the clean-ups that wait for these, within another grace period. Returns everything that took part.
  */
 const stop = Effect.fnUntraced(function* <A, E, S>(
   context: Context.Context<never>,
@@ -469,7 +457,7 @@ const stop = Effect.fnUntraced(function* <A, E, S>(
       )
       list.push({ straggler: { kind, name }, fiber })
     }
-  running.cleanups.startFirst(startIn(open))
+  running.cleanups.startAll(startIn(open))
   if (open.some(({ fiber }) => fiber.pollUnsafe() === undefined)) {
     yield* Effect.timeoutOption(allEnded(open), job.grace)
     if (task.pollUnsafe() === undefined) task.interruptUnsafe()
@@ -485,9 +473,8 @@ const stop = Effect.fnUntraced(function* <A, E, S>(
     hook.interruptUnsafe()
   }
   const late: Array<Open> = []
-  running.cleanups.startAll(startIn(late))
-  if (late.length === 0) return open
-  yield* Effect.timeoutOption(allEnded(late), job.grace)
+  running.lateCleanups.startAll(startIn(late))
+  if (late.length > 0) yield* Effect.timeoutOption(allEnded(late), job.grace)
   return [...open, ...late]
 })
 
@@ -498,7 +485,7 @@ const stop = Effect.fnUntraced(function* <A, E, S>(
 const drain = (context: Context.Context<never>, running: RunningJob): Effect.Effect<void> => {
   running.fenced = true
   const ending: Array<Effect.Effect<unknown>> = []
-  running.cleanups.startAll(({ drain: limit, run }) => {
+  const start = ({ drain: limit, run }: Cleanup): void => {
     if (limit === undefined) return
     // mutant drains-all-at-once (D1: a turn that returned asks all its delegates to end at once): drop
     const fiber = forkDetached(
@@ -507,7 +494,9 @@ const drain = (context: Context.Context<never>, running: RunningJob): Effect.Eff
     )
     // mutant drains-all-at-once (D1): replace: `Fiber.await(fiber)` => `Effect.suspend(() => run("Parent"))`
     ending.push(Effect.timeoutOption(Fiber.await(fiber), limit))
-  })
+  }
+  running.cleanups.startAll(start)
+  running.lateCleanups.startAll(start)
   if (ending.length === 0) return Effect.void
   // mutant drains-all-at-once (D1): replace: return Effect.all(ending, { discard: true })
   return Effect.all(ending, { concurrency: "unbounded", discard: true })

@@ -23,11 +23,12 @@ import type { Input } from "./protocol/Input.ts"
 import type { Item, NewItem, ToolCall, ToolStatus } from "./protocol/Item.ts"
 import type { Decision, Op, Receipt, Submission } from "./protocol/Op.ts"
 import type { AbortReason } from "./protocol/Outcome.ts"
-import type { Straggler } from "./protocol/SessionEvent.ts"
+import type { DelegateSpending, Straggler } from "./protocol/SessionEvent.ts"
 import type { DecisionSource, QuestionKind } from "./protocol/Question.ts"
 import type { JournalFailed, ModelFailed } from "./protocol/SessionError.ts"
 import type { TraceContext } from "./protocol/TraceContext.ts"
 import type { Cleanup } from "./TaskSupervisor.ts"
+import type { Spending } from "./state/Spending.ts"
 
 /**
  * A question: `payload`, in JSON, is for the person or program that answers. `asker` is set when the question of a delegate
@@ -50,6 +51,8 @@ export interface CallDecision {
   readonly permission: "allow" | "deny"
   readonly source: DecisionSource
   readonly reason?: string | undefined
+  /** What the call may do, a JSON value, if it is less than it asked for. */
+  readonly permissions?: unknown
 }
 
 /** A child session that a turn starts. A linked one ends with its turn; any other keeps running (contract D1, D7). */
@@ -64,10 +67,11 @@ export interface TurnDelegate {
   readonly drain?: OwnedResource["drain"]
 }
 
-/** How a child session ended. `message` is its last message, or that of its error. */
+/** How a child session ended. `message` is its last message, or that of its error; `spent` is what it has used. */
 export interface DelegateEnd {
   readonly status: AgentStatus
   readonly message?: string | undefined
+  readonly spent?: DelegateSpending | undefined
 }
 
 /** The session of a turn, for what outlives the turn, such as delegates. All turns of a session have the same. */
@@ -75,6 +79,8 @@ export interface TurnSession {
   readonly sessionId: SessionId
   /** The sessions from the root to this one. */
   readonly path: ReadonlyArray<SessionId>
+  /** What its child sessions have used until now, from its records: limits of a tree survive a resume (contract D6). */
+  readonly spending: Effect.Effect<Spending>
   /** As `Session.submit`. */
   readonly submit: (submission: Op | Submission) => Effect.Effect<Receipt, JournalFailed>
   /**

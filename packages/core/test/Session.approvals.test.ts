@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Approvals from "@spindle/core/Approvals"
+import { Granted } from "@spindle/core/Granted"
 import type { QuestionId } from "@spindle/core/Ids"
 import * as Op from "@spindle/core/Op"
 import { isTerminal } from "@spindle/core/SessionEvent"
@@ -144,6 +145,55 @@ describe("a question", () => {
         assert.strictEqual(results(harness)[0]?.status, status)
         assert.lengthOf(runs, status === "completed" ? 1 : 0)
       }
+    })
+  )
+
+  it.effect("A4 a tool that can work with less runs with exactly that, which is recorded", () =>
+    Effect.gen(function* () {
+      const seen: Array<unknown> = []
+      const decided: Array<unknown> = []
+      const tool: Harness.TestTool = {
+        run: () => Effect.map(Granted, (granted) => void seen.push(granted)),
+        parameters: { of: Schema.String },
+        policy: { approval: "ask", mayRunWith: (params, permissions) => decided.push([params, permissions]) < 3 }
+      }
+      const script = [calls("c1"), calls("c2"), calls("c3"), calls("c4"), [Model.text("done")]]
+      const harness = yield* Harness.make({ script, tools: { tool } })
+      yield* harness.submit("go")
+      const some = { network: { hosts: ["a.example"] } }
+      for (const [count, decision] of [
+        { _tag: "Approved", scope: "session", permissions: some },
+        { _tag: "Approved", scope: "once", permissions: {} },
+        { _tag: "Approved", scope: "once", permissions: some },
+        { _tag: "Approved", scope: "once" }
+      ].entries()) {
+        const { questionId } = yield* opened(harness, count + 1)
+        yield* decide(harness, questionId, decision as Op.Decision)
+      }
+      yield* harness.session.awaitIdle
+      // the third was refused by the tool, and the fourth was granted everything
+      assert.deepStrictEqual(seen, [
+        { permissions: some, scope: "session" },
+        { permissions: {}, scope: "once" },
+        undefined
+      ])
+      assert.deepStrictEqual(decided.slice(0, 2), [
+        [{ of: "c1" }, some],
+        [{ of: "c2" }, {}]
+      ])
+      assert.deepStrictEqual(
+        results(harness).map(({ status }) => status),
+        ["completed", "completed", "denied", "completed"]
+      )
+      const recorded = harness.records().flatMap((record) => (record._tag === "CallDecided" ? [record] : []))
+      assert.deepStrictEqual(
+        recorded.map(({ callId, permission, permissions, source }) => [callId, permission, source, permissions]),
+        [
+          ["c1", "allow", "policy", some],
+          ["c2", "allow", "policy", {}]
+        ]
+      )
+      isLegal(harness)
     })
   )
 

@@ -87,7 +87,7 @@ const spawnIn = Effect.fnUntraced(function* <R>(settings: Settings<R>, options: 
     Effect.onError(() => Effect.sync(() => names.delete(nickname)))
   )
   const agentId = delegate.delegateId
-  node.agents.set(agentId, { agentId, nickname, role: name, wish, wakes, delegate })
+  node.keepAgent({ agentId, nickname, role: name, wish, wakes, delegate })
   const agent: SubAgent = { agentId, nickname, role: name }
   return agent
 })
@@ -205,7 +205,7 @@ const resumeIn = Effect.fnUntraced(function* <R>(settings: Settings<R>, agentId:
     restore
   })
   node.namesOfTree.add(nickname)
-  node.agents.set(agentId, { agentId, nickname, role: name, wish, wakes, delegate })
+  node.keepAgent({ agentId, nickname, role: name, wish, wakes, delegate })
   return yield* delegate.status
 })
 

@@ -28,7 +28,7 @@ describe("a limit of zero", () => {
     concurrent: "concurrent",
     lifetime: "lifetime",
     tokens: "tokens",
-    wallMillis: "time"
+    wallTime: "time"
   })) {
     it.effect(`D6 ${key} 0 allows none: nothing is started`, () =>
       Effect.gen(function* () {
@@ -63,7 +63,7 @@ describe("the wall time of a tree", () => {
               Effect.flip(Delegate.runOnce({ ...Family.endless, agent: tools.agent, input: Input.text("down") }))
             )
             return { detached: yield* detached.outcome, failed, refused: yield* Effect.flip(once("late")) }
-          }).pipe(within({ wallMillis: 1_000 }))
+          }).pipe(within({ wallTime: "1 second" }))
         )
       )
       yield* TestClock.adjust(600)

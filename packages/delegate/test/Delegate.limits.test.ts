@@ -193,24 +193,6 @@ describe("limits of a tree", () => {
     })
   )
 
-  it("D6 only narrow on their way down", () => {
-    const root = { depth: 3, concurrent: 4, lifetime: 10, tokens: 100, wallMillis: 1_000 }
-    assert.deepStrictEqual(Limits.inherited(root, { concurrent: 9, lifetime: 2 }), {
-      depth: 2,
-      concurrent: 4,
-      lifetime: 2,
-      tokens: 100,
-      wallMillis: 1_000
-    })
-    assert.deepStrictEqual(Limits.inherited(root, { tokens: 0, depth: -1, concurrent: Number.NaN, wallMillis: 9 }), {
-      depth: 0,
-      concurrent: 0,
-      lifetime: 10,
-      tokens: 0,
-      wallMillis: 9
-    })
-  })
-
   it.effect("D6 a child lives no longer than its parent", () =>
     Effect.gen(function* () {
       const family = yield* Family.make({

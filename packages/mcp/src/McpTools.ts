@@ -94,8 +94,7 @@ export const source: ToolSource<McpTools | Turn> = {
 /** The table, made again after the tools of a server have changed. */
 const tableOf = (servers: ReadonlyArray<McpServer>, options: Options): Effect.Effect<ToolTable, never, Turn> => {
   const warned = new WeakMap<TurnSession, Set<string>>()
-  let lists: ReadonlyArray<ReadonlyArray<McpSchema.Tool>> = []
-  let made: Made = { table: Tools.empty, problems: [] }
+  let made: Made = { lists: [], table: Tools.empty, problems: [] }
   const report = Effect.fnUntraced(function* (turn: Turn, problems: ReadonlyArray<string>) {
     const known = warned.get(turn.session) ?? new Set()
     warned.set(turn.session, known)
@@ -109,27 +108,34 @@ const tableOf = (servers: ReadonlyArray<McpServer>, options: Options): Effect.Ef
     const turn = yield* Turn
     yield* Effect.forEach(servers, ({ started }) => Effect.exit(started), { concurrency: "unbounded", discard: true })
     const now = servers.map((server) => server.tools())
-    if (now.length !== lists.length || now.some((list, index) => list !== lists[index])) {
-      lists = now
-      made = yield* makeTable(servers, options)
+    let current = made
+    if (now.length !== made.lists.length || now.some((list, index) => list !== made.lists[index])) {
+      current = yield* makeTable(servers, now, options)
+      made = current
     }
     const failures = servers.flatMap((server) => server.failure()?.message ?? [])
-    yield* report(turn, [...failures, ...made.problems])
-    return made.table
+    yield* report(turn, [...failures, ...current.problems])
+    return current.table
   })
 }
 
+/** A table with what it was made from: another turn never sees one without the other. */
 interface Made {
+  readonly lists: ReadonlyArray<ReadonlyArray<McpSchema.Tool>>
   readonly table: ToolTable
   /** Why tools are missing. */
   readonly problems: ReadonlyArray<string>
 }
 
-const makeTable = Effect.fnUntraced(function* (servers: ReadonlyArray<McpServer>, options: Options) {
+const makeTable = Effect.fnUntraced(function* (
+  servers: ReadonlyArray<McpServer>,
+  lists: Made["lists"],
+  options: Options
+) {
   const byName = new Map<string, ToolEntry>()
   const problems: Array<string> = []
-  for (const server of servers) {
-    for (const tool of server.tools()) {
+  for (const [index, server] of servers.entries()) {
+    for (const tool of lists[index] ?? []) {
       const name = yield* ToolNames.of(server.config.name, tool.name)
       const entry = entryOf(server, { tool, name }, options)
       const where = `the tool ${tool.name} of the MCP server ${server.config.name} is not used`
@@ -138,7 +144,7 @@ const makeTable = Effect.fnUntraced(function* (servers: ReadonlyArray<McpServer>
       else byName.set(name, entry)
     }
   }
-  return { table: { byName, specs: Array.from(byName.values(), ({ spec }) => spec) }, problems } satisfies Made
+  return { lists, table: { byName, specs: Array.from(byName.values(), ({ spec }) => spec) }, problems } satisfies Made
 })
 
 /** Makes the tool, or returns why no session can run it. */

@@ -3,5 +3,6 @@
  */
 export * as ApiKeys from "./ApiKeys.ts"
 export * as ChatCompletionsModel from "./ChatCompletionsModel.ts"
+export * as HttpModel from "./HttpModel.ts"
 export * as OpenAiLanguageModel from "./OpenAiLanguageModel.ts"
 export * as OpenAiModel from "./OpenAiModel.ts"

@@ -14,11 +14,11 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { Script, ScriptTurn } from "./ResponsesScript.ts"
-import { gateOf, handle, type ServerState } from "./internal/responsesHandler.ts"
-import { type LoggedRequest, ResponsesLog } from "./internal/responsesLog.ts"
-import * as Turns from "./internal/responsesTurns.ts"
+import { gateOf, handle, type ServerState } from "./internal/responses/responsesHandler.ts"
+import { type LoggedRequest, ResponsesLog } from "./internal/responses/responsesLog.ts"
+import * as Turns from "./internal/responses/responsesTurns.ts"
 
-export type { LoggedRequest } from "./internal/responsesLog.ts"
+export type { LoggedRequest } from "./internal/responses/responsesLog.ts"
 
 /** The server could not listen on the loopback address. */
 export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFailed", { cause: Schema.Defect() }) {

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
+import { SingleShotGen } from "effect/Utils"
 import * as Interrupts from "@spindle/testing/Interrupts"
 
 /** Something that is shown while it works; the flag stays if it is interrupted in between. */
@@ -46,6 +47,35 @@ describe("the smallest case", () => {
     assert.match(text, /schedule: in order of arrival/)
     const line = /Interrupts\.replay\(exploration, (.*)\)$/m.exec(text)![1]!
     assert.strictEqual(Interrupts.replay(showing, isHidden, JSON.parse(line)), smallest.law)
+  })
+
+  it("names the place of a fiber without Effect.fn, by the line that it yielded last", () => {
+    const { next } = SingleShotGen.prototype
+    const report = Interrupts.explore(
+      (stage) =>
+        Effect.gen(function* () {
+          let shown = 0
+          yield* stage.attack(
+            Effect.gen(function* () {
+              shown++
+              yield* Effect.sleep(5)
+              shown--
+            })
+          )
+          return shown
+        }),
+      isHidden
+    )
+    assert.match(Interrupts.format(report), /fiber 1 after .*, yielded at .*Interrupts\.shrinking\.test\.ts:\d+:\d+/)
+    assert.strictEqual(SingleShotGen.prototype.next, next)
+    const stuck = Interrupts.explore(
+      () =>
+        Effect.gen(function* () {
+          yield* Effect.never
+        }),
+      {}
+    )
+    assert.match(stuck.violations[0]!.law, /^deadlock.*yielded at .*Interrupts\.shrinking\.test\.ts:\d+:\d+/)
   })
 
   it("has no action that does not matter", () => {

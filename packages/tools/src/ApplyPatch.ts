@@ -16,6 +16,8 @@ import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
 import * as Files from "./internal/anchoredFiles.ts"
 import * as FileTransaction from "./internal/patch/fileTransaction.ts"
+import * as PatchJournal from "./internal/patch/patchJournal.ts"
+import { hostName } from "./internal/leftProcesses.ts"
 import * as Workspace from "./internal/workspace.ts"
 import * as Patch from "./Patch.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
@@ -87,6 +89,39 @@ type Services = FileSystem.FileSystem | Path.Path
  */
 export const apply = (input: string, options: Options): Effect.Effect<string, ToolFailure, Services> =>
   Effect.map(commit(input, options), ({ plan }) => summary(plan))
+
+/** The variable that tells a command where its patches report to; see {@link applyInCommand}. */
+export const reportsName = "SPINDLE_PATCHES"
+
+/**
+ * Applies a patch as {@link apply} does, for a program that a command of a session runs. `variables` are its environment.
+ * The session that runs the command finds the result and adds it to the diff of its turn, and its next start finishes or
+ * takes back a patch that is cut off. Without a session, or where it cannot be written, the patch is only applied.
+ */
+export const applyInCommand = (
+  input: string,
+  options: Options,
+  variables: { readonly [name: string]: string | undefined }
+): Effect.Effect<string, ToolFailure, Services> =>
+  Effect.gen(function* () {
+    const fileSystem = yield* FileSystem.FileSystem
+    const directory = variables[reportsName]
+    const made =
+      directory !== undefined &&
+      (yield* Effect.isSuccess(
+        Effect.andThen(
+          fileSystem.makeDirectory(directory, { recursive: true, mode: 0o700 }),
+          fileSystem.access(directory, { writable: true })
+        )
+      ))
+    const applied = apply(input, options)
+    return yield* made
+      ? applied.pipe(
+          Effect.provideService(PatchJournal.Directory, directory),
+          Effect.provideService(PatchJournal.Reporting, { host: variables[hostName] })
+        )
+      : applied
+  })
 
 /**
  * Applies a patch as {@link apply} does, and reports the changes that were made to the turn of the call, and the diff of all

@@ -109,6 +109,10 @@ const causeOf = ({ containment, isEscalated, isSafe, policy, wasBlocked }: Circu
 /** Whether the model may ask to run something outside the sandbox. */
 export const mayEscalate = (policy: ApprovalPolicy): boolean => typeof policy !== "string" || policy === "on-request"
 
+/** Whether a person may be asked about hosts that a command was denied. */
+export const mayAskForHosts = (policy: ApprovalPolicy): boolean =>
+  typeof policy === "string" ? policy !== "never" : policy.sandboxApproval
+
 const mayAsk = (policy: ApprovalPolicy, cause: Cause | "rule"): boolean => {
   if (typeof policy !== "string") return cause === "rule" ? policy.rules : policy.sandboxApproval
   // the model has asked for what it needs before

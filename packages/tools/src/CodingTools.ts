@@ -3,13 +3,14 @@
  * policies and the handlers.
  */
 import * as Effect from "effect/Effect"
-import type * as FileSystem from "effect/FileSystem"
+import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
 import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import type { Policies } from "@spindle/core/Agent"
 import type { Processes } from "@spindle/core/Processes"
+import { Granted } from "@spindle/core/Granted"
 import { Turn } from "@spindle/core/Turn"
 import * as ApprovalPolicy from "./ApprovalPolicy.ts"
 import * as ApplyPatch from "./ApplyPatch.ts"
@@ -17,11 +18,13 @@ import * as CommandApproval from "./CommandApproval.ts"
 import * as Commands from "./Commands.ts"
 import * as ExecCommand from "./ExecCommand.ts"
 import * as Grants from "./internal/project/grants.ts"
-import { escalate } from "./internal/escalation.ts"
+import { askForHosts, escalate } from "./internal/escalation.ts"
 import * as PatchCommand from "./internal/patch/patchCommand.ts"
 import * as PatchJournal from "./internal/patch/patchJournal.ts"
+import * as Permissions from "./sandbox/Permissions.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
 import * as ShellWords from "./ShellWords.ts"
+import * as TurnDiff from "./TurnDiff.ts"
 import * as WriteStdin from "./WriteStdin.ts"
 
 /** The tools. */
@@ -54,6 +57,7 @@ export const policies = (options: {
     kind: "command",
     redirect: patchCall,
     check: (params) => Effect.succeed(ExecCommand.refusalOf(params)),
+    mayRunWith: (_, permissions) => isContained(options.approval) && Permissions.isPermissions(permissions),
     display: (params) => ExecCommand.display(params, options.cwd),
     payload: (params) => {
       const { cwd, line, shell } = commandLine(params, options.cwd)
@@ -111,6 +115,10 @@ const commandPolicy = ({ approval, cwd }: { readonly approval: ApprovalMode; rea
   keys: (params: ExecCommand.Parameters) => CommandApproval.keys(commandLine(params, cwd))
 })
 
+/** Whether a sandbox can enforce less than a command asks for. */
+const isContained = (approval: ApprovalMode): boolean =>
+  typeof approval !== "string" && approval.containment === "sandbox"
+
 const unlessFullAccess = (approval: ApprovalMode): ApprovalPolicy.Containment =>
   typeof approval !== "string" && approval.containment === "full-access" ? "full-access" : "missing"
 
@@ -136,6 +144,8 @@ export interface Options {
   readonly cwd: string
   readonly shell?: string | undefined
   readonly login?: boolean | undefined
+  /** See `WriteStdin.Options`. */
+  readonly maxPollMillis?: number | undefined
   /** A directory of programs that commands find before those of their path. */
   readonly bin?: string | undefined
   /** Decides about a command that the sandbox has blocked: what {@link policies} got. By default nobody is asked. */
@@ -145,6 +155,12 @@ export interface Options {
    * next. Without it such a patch stays half done.
    */
   readonly journals?: string | undefined
+  /**
+   * Where the journals of the patches are kept that commands apply with the program `apply_patch`, so that such a patch
+   * becomes part of the diff of its turn, and a cut one is finished or rolled back too. Commands must be allowed to write
+   * there, and other users must not. A journal of a command counts only for the files of `cwd` that a command may change.
+   */
+  readonly commandJournals?: string | undefined
   readonly sandbox?:
     | { readonly commands: SandboxPolicy.SandboxPolicy; readonly patches: SandboxPolicy.SandboxPolicy }
     | undefined
@@ -156,16 +172,40 @@ export const layer = (
 ): Layer.Layer<Tool.HandlersFor<Tools> | Commands.Commands, never, FileSystem.FileSystem | Path.Path | Processes> =>
   Layer.provideMerge(Layer.mergeAll(handlers(options), checks(options), recovery(options)), Commands.layer)
 
-const recovery = ({ journals }: Options) =>
+const recovery = (options: Options) =>
   Layer.effectDiscard(
-    journals === undefined
-      ? Effect.void
-      : Effect.matchEffect(PatchJournal.recover(journals), {
-          onSuccess: (recovered) =>
-            Effect.forEach(recovered, (one) => Effect.logWarning(describe(one)), { discard: true }),
-          onFailure: (error) => Effect.logWarning(`cannot look for patches that were cut off: ${error.message}`)
-        })
+    Effect.matchEffect(Effect.andThen(recoverOwn(options), recoverCommands(options)), {
+      onSuccess: () => Effect.void,
+      onFailure: (error) => Effect.logWarning(`cannot look for patches that were cut off: ${error.message}`)
+    })
   )
+
+const recoverIn = (directory: string) =>
+  Effect.flatMap(PatchJournal.recover(directory), (recovered) =>
+    Effect.forEach(recovered, (one) => Effect.logWarning(describe(one)), { discard: true })
+  )
+
+const recoverOwn = ({ journals }: Options) => (journals === undefined ? Effect.void : recoverIn(journals))
+
+/** The patches of commands are recovered within what a command may do. Each session has its directory. */
+const recoverCommands = Effect.fnUntraced(function* ({ commandJournals, cwd, sandbox = noSandbox }: Options) {
+  if (commandJournals === undefined) return
+  const fileSystem = yield* FileSystem.FileSystem
+  if (!(yield* fileSystem.exists(commandJournals))) return
+  const workspace: SandboxPolicy.SandboxPolicy = {
+    _tag: "WorkspaceWrite",
+    roots: [yield* Effect.orElseSucceed(fileSystem.realPath(cwd), () => cwd)],
+    scratch: [],
+    protectedPaths: [],
+    network: false
+  }
+  for (const session of yield* fileSystem.readDirectory(commandJournals)) {
+    yield* recoverIn(`${commandJournals}/${session}`).pipe(
+      SandboxPolicy.within(workspace),
+      SandboxPolicy.within(sandbox.commands)
+    )
+  }
+})
 
 const describe = ({ paths, result, untouched }: PatchJournal.Recovered): string => {
   const done = result === "finished" ? "was finished" : "was undone"
@@ -179,9 +219,31 @@ const onBlocked = ({ approval, cwd }: Options): ExecCommand.Options["onBlocked"]
     ? undefined
     : (params, callId) => escalate(approval, commandLine(params, cwd), { callId, tool: ExecCommand.tool.name })
 
-/** The policy of commands with what was granted to them. */
-const grantedIn = (turn: Turn, { commands, patches }: NonNullable<Options["sandbox"]>): SandboxPolicy.SandboxPolicy =>
-  Grants.widen(commands, Grants.of(turn), patches._tag === "WorkspaceWrite" ? patches.protectedPaths : [])
+const onDenied = ({ approval, cwd }: Options): ExecCommand.Options["onDenied"] =>
+  approval === undefined
+    ? undefined
+    : (params, callId, denials) =>
+        askForHosts(approval, commandLine(params, cwd), { callId, tool: ExecCommand.tool.name }, denials)
+
+/** The paths that commands never write, whatever was granted. */
+const protectedBy = ({ patches }: NonNullable<Options["sandbox"]>): ReadonlyArray<string> =>
+  patches._tag === "WorkspaceWrite" ? patches.protectedPaths : []
+
+/** The policy of a command: with what was granted before, or, if less was granted than it asks for, with exactly that. */
+const policyOf = Effect.fnUntraced(function* (
+  params: ExecCommand.Parameters,
+  sandbox: NonNullable<Options["sandbox"]>
+) {
+  const turn = yield* Turn
+  const less = yield* Granted
+  if (less === undefined && isEscalated(params)) return SandboxPolicy.fullAccess
+  const granted = Permissions.widen(sandbox.commands, Grants.of(turn), protectedBy(sandbox))
+  if (less === undefined) return granted
+  const asked = isEscalated(params) ? Permissions.everything : Permissions.none
+  const grant = Permissions.meet(asked, less.permissions)
+  if (less.scope !== "once") Grants.add(turn, less.scope, grant)
+  return Permissions.widen(granted, grant, protectedBy(sandbox))
+})
 
 const noSandbox = { commands: SandboxPolicy.fullAccess, patches: SandboxPolicy.fullAccess }
 
@@ -189,28 +251,50 @@ const handlers = (options: Options) =>
   toolkit.toLayer(
     Effect.gen(function* () {
       const context = yield* Effect.context<FileSystem.FileSystem | Path.Path | Processes | Commands.Commands>()
-      const { commands, patches } = options.sandbox ?? noSandbox
+      const sandbox = options.sandbox ?? noSandbox
       const shell = options.shell ?? (yield* ExecCommand.defaultShell)
       return toolkit.of({
         exec_command: (params, { toolCallId }) =>
-          Effect.flatMap(Turn, (turn) =>
-            ExecCommand.run(params, toolCallId, {
+          Effect.gen(function* () {
+            // a person who has granted less is not asked for more
+            const isSettled = (yield* Granted) !== undefined
+            return yield* ExecCommand.run(params, toolCallId, {
               ...options,
               shell,
-              sandbox: isEscalated(params) ? SandboxPolicy.fullAccess : grantedIn(turn, { commands, patches }),
-              onBlocked: onBlocked(options)
+              variables: reportsOf(yield* Turn, options),
+              sandbox: yield* policyOf(params, sandbox),
+              protectedPaths: protectedBy(sandbox),
+              onBlocked: isSettled ? undefined : onBlocked(options),
+              onDenied: isSettled ? undefined : onDenied(options)
             })
-          ).pipe(Effect.provideContext(context)),
-        write_stdin: (params, { toolCallId }) => Effect.provideContext(WriteStdin.run(params, toolCallId), context),
+          }).pipe(Effect.ensuring(collect(options)), Effect.provideContext(context)),
+        write_stdin: (params, { toolCallId }) =>
+          WriteStdin.run(params, toolCallId, options).pipe(
+            Effect.ensuring(collect(options)),
+            Effect.provideContext(context)
+          ),
         apply_patch: ({ input }, { toolCallId }) =>
           ApplyPatch.run(input, toolCallId, options).pipe(
-            SandboxPolicy.within(patches),
+            SandboxPolicy.within(sandbox.patches),
             Effect.provideService(PatchJournal.Directory, options.journals),
             Effect.provideContext(context)
           )
       })
     })
   )
+
+/** The variable by which the patches of a command report to its session. */
+const reportsOf = ({ sessionId }: Turn, { commandJournals }: Options) =>
+  commandJournals === undefined ? undefined : { [ApplyPatch.reportsName]: `${commandJournals}/${sessionId}` }
+
+/** Adds the patches that commands of the session have applied to the diff of the turn. */
+const collect = (options: Options): Effect.Effect<void, never, Turn | FileSystem.FileSystem | Path.Path> =>
+  Effect.gen(function* () {
+    const turn = yield* Turn
+    const directory = reportsOf(turn, options)?.[ApplyPatch.reportsName]
+    if (directory === undefined) return
+    for (const files of yield* PatchJournal.collect(directory, options.cwd)) yield* TurnDiff.record(turn, files)
+  }).pipe(Effect.catch((error) => Effect.logWarning(`cannot read the patches of commands: ${error.message}`)))
 
 const checks = (options: Options) =>
   Layer.effect(

@@ -5,6 +5,7 @@
 import type { Ruling } from "@spindle/core/Authority"
 import * as ApprovalPolicy from "./ApprovalPolicy.ts"
 import * as CommandRules from "./CommandRules.ts"
+import type * as Permissions from "./sandbox/Permissions.ts"
 import * as SafeCommands from "./SafeCommands.ts"
 import * as ShellWords from "./ShellWords.ts"
 
@@ -36,6 +37,8 @@ export interface Explanation {
   readonly sandbox?: string
   /** The commands that an answer may allow from now on; see {@link amendmentOf}. */
   readonly amendment?: ReadonlyArray<ShellWords.Command>
+  /** What an answer may grant in place of a run outside the sandbox. */
+  readonly less?: ReadonlyArray<Permissions.Less>
 }
 
 // builtins after which a command of the same line means something else
@@ -109,8 +112,16 @@ export const explain = (options: Options, command: CommandLine): Explanation => 
   return {
     ...(reason === undefined ? {} : { reason }),
     ...(options.sandbox === undefined ? {} : { sandbox: options.sandbox }),
-    ...(amendment.length === 0 ? {} : { amendment })
+    ...(amendment.length === 0 ? {} : { amendment }),
+    ...(options.containment === "sandbox" ? lessThan(command) : {})
   }
+}
+
+/** A command that the sandbox has blocked as it is would be blocked again. */
+const lessThan = ({ isEscalated = false, wasBlocked = false }: CommandLine): Pick<Explanation, "less"> => {
+  const withNetwork = { label: "in the sandbox, with the network", permissions: { network: { enabled: true } } }
+  if (wasBlocked) return { less: [withNetwork] }
+  return isEscalated ? { less: [{ label: "in the sandbox", permissions: {} }, withNetwork] } : {}
 }
 
 /** Returns the commands that need a rule; none if a rule for one of them would allow too much. */

@@ -22,6 +22,8 @@ import * as BoundedOutput from "./BoundedOutput.ts"
 import * as CommandCall from "./internal/commandCall.ts"
 import type { Escalation } from "./internal/escalation.ts"
 import * as PatchCommand from "./internal/patch/patchCommand.ts"
+import type * as NetworkPolicy from "./sandbox/NetworkPolicy.ts"
+import * as Permissions from "./sandbox/Permissions.ts"
 import { deniedBySandbox } from "./Sandbox.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
 import { ToolFailure } from "./ToolFailure.ts"
@@ -116,10 +118,22 @@ export interface Options {
   readonly login?: boolean | undefined
   /** A directory of programs that the command finds before those of its path, if its shell is a POSIX shell. */
   readonly bin?: string | undefined
+  /** More variables of the command, in addition to {@link environment}. */
+  readonly variables?: { readonly [name: string]: string } | undefined
   /** What the command may touch at most. Default: full access. */
   readonly sandbox?: SandboxPolicy.SandboxPolicy | undefined
+  /** What commands never write, even if a person lets them write around it. */
+  readonly protectedPaths?: ReadonlyArray<string> | undefined
   /** Decides what happens after the sandbox has blocked a command. By default the model only reads its output. */
   readonly onBlocked?: ((params: Parameters, callId: string) => Effect.Effect<Escalation, never, Turn>) | undefined
+  /** Returns which hosts a command may reach that failed without them. By default none. */
+  readonly onDenied?:
+    | ((
+        params: Parameters,
+        callId: string,
+        denials: ReadonlyArray<NetworkPolicy.Denial>
+      ) => Effect.Effect<ReadonlyArray<string>, never, Turn>)
+    | undefined
 }
 
 const blockedAdvice =
@@ -180,7 +194,8 @@ export const workingDirectory = (cwd: string, workdir: string | undefined): stri
  * Starts a command in the turn of the call and returns the text for the model: its end and its output, or its session ID
  * and its output so far if it still runs when the call returns. It reports to the turn what is known about the command when
  * it starts, when the call returns, and when the handler is interrupted. **Interruption** stops the wait; the turn ends the
- * process. A command that the sandbox has blocked may run once more, without it. **Errors**: `ToolFailure` when the
+ * process. A command that the sandbox has blocked may run once more, without it, and one that was denied hosts may run again
+ * with them. **Errors**: `ToolFailure` when the
  * directory or the shell does not exist.
  */
 export const run: (
@@ -188,21 +203,37 @@ export const run: (
   callId: string | undefined,
   options: Options
 ) => Effect.Effect<string, ToolFailure, Services> = Effect.fnUntraced(function* (params, callId, options) {
-  const { isBlocked, text } = yield* attempt(params, callId, options)
-  const { onBlocked } = options
+  const { denials, isBlocked, text } = yield* attempt(params, callId, options)
+  const { onBlocked, onDenied } = options
+  if (denials.length > 0) {
+    const hosts = onDenied === undefined || callId === undefined ? [] : yield* onDenied(params, callId, denials)
+    return hosts.length === 0 ? text : yield* run(params, callId, withHosts(options, hosts))
+  }
   if (!isBlocked || onBlocked === undefined || callId === undefined) return text
   const escalation = yield* onBlocked(params, callId)
   if (escalation === "advise") return `${blockedAdvice}\n${text}`
   if (escalation === "report") return text
-  return (yield* attempt(params, callId, { ...options, sandbox: SandboxPolicy.fullAccess })).text
+  const sandbox = escalation === "retry" ? SandboxPolicy.fullAccess : widen(options, escalation)
+  return (yield* attempt(params, callId, { ...options, sandbox })).text
 })
+
+const withHosts = (options: Options, hosts: ReadonlyArray<string>): Options => ({
+  ...options,
+  sandbox: widen(options, { ...Permissions.none, hosts })
+})
+
+const widen = (
+  { protectedPaths = [], sandbox = SandboxPolicy.fullAccess }: Options,
+  grant: Permissions.Grant
+): SandboxPolicy.SandboxPolicy => Permissions.widen(sandbox, grant, protectedPaths)
 
 type Services = Turn | Commands | Processes | FileSystem.FileSystem | Path.Path
 
-/** The text for the model, and whether the sandbox seems to have blocked the command. */
+/** The text for the model, whether the sandbox seems to have blocked the command, and the hosts that it failed without. */
 interface Attempt {
   readonly text: string
   readonly isBlocked: boolean
+  readonly denials: ReadonlyArray<NetworkPolicy.Denial>
 }
 
 const attempt: (
@@ -223,7 +254,7 @@ const attempt: (
         ...(callId === undefined ? {} : { callId: CallId.make(callId) }),
         command: commandOf(params, options),
         cwd,
-        env: environment,
+        env: { ...environment, ...options.variables },
         ...(isTerminal ? { input: terminalSize } : {})
       })
       .pipe(SandboxPolicy.within(sandbox)),
@@ -237,14 +268,16 @@ const attempt: (
       ? ["This host has no pseudo terminals (the package @lydell/node-pty is missing): the command runs on pipes."]
       : []
   if (read.ending === undefined) {
-    return { text: CommandCall.textOf(read, { maxOutputTokens, ...(yield* keep(command, notes)) }), isBlocked: false }
+    const text = CommandCall.textOf(read, { maxOutputTokens, ...(yield* keep(command, notes)) })
+    return { text, isBlocked: false, denials: [] }
   }
   const { exit } = read.ending
   const isBlocked =
     sandbox._tag !== "FullAccess" &&
     exit !== undefined &&
     deniedBySandbox(exit, BoundedOutput.toText(read.output.kept(CommandCall.detailBytes)))
-  return { text: CommandCall.textOf(read, { maxOutputTokens, notes, state: "" }), isBlocked }
+  const text = CommandCall.textOf(read, { maxOutputTokens, notes, state: "" })
+  return { text, isBlocked, denials: exit?.exitCode === 0 ? [] : read.denials }
 })
 
 /** Keeps a command that still runs when its turn ends, and puts it into the background of the session. */

@@ -7,12 +7,14 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import type { ProcessId } from "@spindle/core/Ids"
 import { type Process, type ProcessExit, Processes, ProcessFailed, type ProcessSpec } from "@spindle/core/Processes"
@@ -20,8 +22,11 @@ import * as Bubblewrap from "./internal/sandbox/bubblewrap.ts"
 import * as Mounts from "./internal/sandbox/mounts.ts"
 import * as Placeholders from "./internal/sandbox/placeholders.ts"
 import * as Probe from "./internal/sandbox/probe.ts"
+import * as ProcessLimit from "./internal/sandbox/processLimit.ts"
 import * as Seatbelt from "./internal/sandbox/seatbelt.ts"
 import * as Seccomp from "./internal/sandbox/seccomp.ts"
+import type { Denial } from "./sandbox/NetworkPolicy.ts"
+import * as NetworkProxy from "./sandbox/NetworkProxy.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
 
 /**
@@ -43,6 +48,8 @@ export class SandboxUnavailable extends Schema.TaggedError<SandboxUnavailable>()
 export interface Sandbox {
   /** Looks once whether commands can be confined here. **Errors**: `SandboxUnavailable`, which says what is missing. */
   readonly available: Effect.Effect<void, SandboxUnavailable>
+  /** Returns the hosts that a command did not reach since the last call, because the list of its policy denies them. */
+  readonly takeDenials: (processId: ProcessId) => ReadonlyArray<Denial>
 }
 
 /** The service key of {@link Sandbox}. */
@@ -54,6 +61,8 @@ export interface Options {
   readonly architecture: string
   /** Where `bwrap` may be, as absolute paths. The default is the directories of the system. */
   readonly programs?: ReadonlyArray<string> | undefined
+  /** Makes the proxies of commands whose policy lists hosts. Without it, such a command does not start. */
+  readonly proxy?: NetworkProxy.NetworkProxy | undefined
 }
 
 /** The grace of a command that still runs when the layer closes. */
@@ -75,7 +84,8 @@ export const layer = (
         processes: yield* Processes,
         confine: yield* makeConfine(options),
         fibers: yield* FiberSet.make(),
-        cleaning: new Map()
+        cleaning: new Map(),
+        denials: new Map()
       }
       yield* Effect.addFinalizer(() => close(host))
       return Context.empty().pipe(
@@ -86,7 +96,10 @@ export const layer = (
             ),
           end: (processId, grace) => end(host, processId, grace)
         }),
-        Context.add(Sandbox, { available: Effect.asVoid(host.confine.available) })
+        Context.add(Sandbox, {
+          available: Effect.asVoid(host.confine.available),
+          takeDenials: (processId) => takeDenials(host, processId)
+        })
       )
     })
   )
@@ -98,19 +111,43 @@ interface Host {
   readonly fibers: FiberSet.FiberSet
   /** For each confined command the fiber that waits for its end, and removes what was made for it. */
   readonly cleaning: Map<ProcessId, Fiber.Fiber<void>>
+  /** What the proxies of commands have denied. A command that has ended is kept while something was not taken. */
+  readonly denials: Map<ProcessId, { readonly all: () => ReadonlyArray<Denial>; taken: number; ended: boolean }>
+}
+
+const takeDenials = ({ denials }: Host, processId: ProcessId): ReadonlyArray<Denial> => {
+  const found = denials.get(processId)
+  if (found === undefined) return []
+  const all = found.all()
+  const untaken = all.slice(found.taken)
+  found.taken = all.length
+  if (found.ended) denials.delete(processId)
+  return untaken
+}
+
+const endDenials = ({ denials }: Host, processId: ProcessId): void => {
+  const found = denials.get(processId)
+  if (found === undefined) return
+  found.ended = true
+  if (found.all().length === found.taken) denials.delete(processId)
 }
 
 const start = (host: Host, policy: Confining, spec: ProcessSpec): Effect.Effect<Process, ProcessFailed> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
       const { processId } = spec
-      const { command, release } = yield* host.confine.prepare(policy, spec)
-      const process = yield* Effect.onError(restore(host.processes.start({ ...spec, command })), () =>
+      const { command, denials, env, release } = yield* host.confine.prepare(policy, spec)
+      const started = host.processes.start({ ...spec, command, env: { ...spec.env, ...env } })
+      const process = yield* Effect.onError(restore(started), () =>
         // after an interruption it may run until it is ended
         FiberSet.run(host.fibers, Effect.andThen(host.processes.end(processId, closeGraceMillis), release))
       )
+      if (denials !== undefined) host.denials.set(processId, { all: denials, taken: 0, ended: false })
       const clean = Effect.andThen(process.gone, release)
-      const forget = Effect.sync(() => void host.cleaning.delete(processId))
+      const forget = Effect.sync(() => {
+        host.cleaning.delete(processId)
+        endDenials(host, processId)
+      })
       const cleaning = yield* FiberSet.run(host.fibers, Effect.andThen(clean, forget))
       host.cleaning.set(processId, cleaning)
       return { ...process, gone: Effect.asVoid(Fiber.await(cleaning)) }
@@ -134,6 +171,10 @@ type Confining = Exclude<SandboxPolicy.SandboxPolicy, { readonly _tag: "FullAcce
 /** How a command is confined. */
 interface Prepared {
   readonly command: ReadonlyArray<string>
+  /** Variables in addition to those of the command. */
+  readonly env: { readonly [name: string]: string }
+  /** What its proxy has denied; undefined without one. */
+  readonly denials: (() => ReadonlyArray<Denial>) | undefined
   /** Removes what was made for the command; after its end. */
   readonly release: Effect.Effect<void>
 }
@@ -147,7 +188,7 @@ type Services = ChildProcessSpawner | FileSystem.FileSystem | Path.Path
 
 const makeConfine = (options: Options): Effect.Effect<Confine, never, Services> => {
   const { architecture, platform } = options
-  if (platform === "darwin") return onMac
+  if (platform === "darwin") return onMac(options)
   if (platform === "linux" && Seccomp.supports(architecture)) return onLinux(options, Seccomp.filter(architecture))
   const detail = `there is no sandbox for ${platform} on ${architecture}`
   const unavailable = Effect.fail(new SandboxUnavailable({ reason: "NotSupported", detail }))
@@ -160,7 +201,58 @@ const makeConfine = (options: Options): Effect.Effect<Confine, never, Services> 
 const failed = ({ command, cwd }: ProcessSpec, detail: string): ProcessFailed =>
   new ProcessFailed({ command, cwd, detail })
 
-const onLinux = ({ programs = Probe.programs }: Options, filter: Uint8Array): Effect.Effect<Confine, never, Services> =>
+/** The proxy of a command, and what closes it. */
+interface Proxied {
+  readonly endpoint: NetworkProxy.Endpoint
+  /** How a command with its own network namespace reaches it. */
+  readonly network: Bubblewrap.Proxied
+  readonly close: Effect.Effect<void>
+}
+
+/** Opens the proxy of a command whose policy lists hosts; undefined for another command. */
+const openProxy = Effect.fnUntraced(function* (
+  { at, proxy }: { readonly proxy: Options["proxy"]; readonly at: NetworkProxy.Place["_tag"] },
+  { network }: Confining,
+  spec: ProcessSpec
+) {
+  if (typeof network === "boolean") return undefined
+  if (proxy === undefined) return yield* failed(spec, "there is no network proxy for the hosts of its sandbox policy")
+  const scope = yield* Scope.make()
+  const endpoint = yield* proxy.open(network, at).pipe(
+    Scope.provide(scope),
+    Effect.mapError(({ message }) => failed(spec, message)),
+    Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+  )
+  const { node } = proxy
+  const socket = endpoint.place._tag === "Socket" ? endpoint.place.path : ""
+  const opened: Proxied = {
+    endpoint,
+    network: { node, socket, port: NetworkProxy.port },
+    close: Scope.close(scope, Exit.void)
+  }
+  return opened
+})
+
+/** Where a command finds its proxy, as variables. */
+const variablesOf = ({ network }: Confining, port: number) =>
+  typeof network === "boolean" ? {} : NetworkProxy.variablesOf(port, network)
+
+/** A host with `bwrap`. */
+interface Linux {
+  readonly services: Context.Context<Services>
+  readonly placeholders: Placeholders.Placeholders
+  readonly filter: Uint8Array
+  readonly processLimit: ProcessLimit.ProcessLimit
+  readonly proxy: Options["proxy"]
+  readonly support: Effect.Effect<Bubblewrap.Support, SandboxUnavailable>
+  /** Why no command can have a proxy; undefined if one can. */
+  readonly proxyRefusal: Effect.Effect<string | undefined, SandboxUnavailable>
+}
+
+const onLinux = (
+  { programs = Probe.programs, proxy }: Options,
+  filter: Uint8Array
+): Effect.Effect<Confine, never, Services> =>
   Effect.gen(function* () {
     const services = yield* Effect.context<Services>()
     const placeholders = yield* Placeholders.make
@@ -173,51 +265,99 @@ const onLinux = ({ programs = Probe.programs }: Options, filter: Uint8Array): Ef
         Effect.provideContext(services)
       )
     )
-    const prepare: Confine["prepare"] = Effect.fnUntraced(function* (policy, spec) {
-      const found = yield* Effect.mapError(support, (error) => failed(spec, error.message))
-      const holder = { placeholders, name: spec.processId }
-      const mounts =
-        policy._tag === "ReadOnly"
-          ? { mounts: [], made: [] }
-          : yield* Mounts.make(policy, holder).pipe(
-              Effect.mapError(({ path }) => failed(spec, `${path} is a symbolic link, which a sandbox cannot protect`)),
-              Effect.provideContext(services)
-            )
-      const { command, cwd } = spec
-      const confined = { support: found, mounts: mounts.mounts, network: policy.network, cwd, command }
-      return {
-        command: Bubblewrap.wrap(confined, filter, placeholders.releaseLine(mounts.made)),
-        release: placeholders.release(mounts.made)
-      }
-    })
-    return { available: support, prepare }
+    const proxyRefusal = yield* Effect.cached(
+      Effect.flatMap(support, (found) => Probe.refusalOfProxy(found, filter, proxy?.node ?? "")).pipe(
+        Effect.provideContext(services)
+      )
+    )
+    const processLimit = yield* ProcessLimit.make
+    const linux: Linux = { services, placeholders, filter, processLimit, proxy, support, proxyRefusal }
+    return { available: support, prepare: (policy, spec) => prepareOnLinux(linux, policy, spec) }
   })
 
-/** Has no pid namespace: a daemon that leaves group, session and environment survives its command. */
-const onMac: Effect.Effect<Confine, never, Services> = Effect.gen(function* () {
-  const fileSystem = yield* FileSystem.FileSystem
-  const real = (path: string) => Effect.orElseSucceed(fileSystem.realPath(path), () => path)
-  const available = yield* Effect.cached(
-    Effect.mapError(
-      fileSystem.access(Seatbelt.program),
-      () => new SandboxUnavailable({ reason: "NoProgram", detail: `${Seatbelt.program} is missing` })
-    )
-  )
-  const prepare: Confine["prepare"] = Effect.fnUntraced(function* (policy, spec) {
-    yield* Effect.mapError(available, (error) => failed(spec, error.message))
-    const resolved =
-      policy._tag === "ReadOnly"
-        ? policy
-        : {
-            ...policy,
-            roots: yield* Effect.forEach(policy.roots, real),
-            scratch: yield* Effect.forEach(policy.scratch, real),
-            protectedPaths: yield* Effect.forEach(policy.protectedPaths, real)
-          }
-    return { command: Seatbelt.wrap(resolved, spec.command), release: Effect.void }
-  })
-  return { available, prepare }
+const prepareOnLinux = Effect.fnUntraced(function* (linux: Linux, policy: Confining, spec: ProcessSpec) {
+  const opened = yield* openProxy({ proxy: linux.proxy, at: "Socket" }, policy, spec)
+  const confined = confineOnLinux(linux, { policy, network: opened?.network ?? policy.network === true }, spec)
+  const { command, release } = yield* Effect.onError(confined, () => opened?.close ?? Effect.void)
+  const prepared: Prepared = {
+    command,
+    env: variablesOf(policy, NetworkProxy.port),
+    denials: opened?.endpoint.denials,
+    release: Effect.andThen(release, opened?.close ?? Effect.void)
+  }
+  return prepared
 })
+
+const confineOnLinux = Effect.fnUntraced(function* (
+  { filter, placeholders, processLimit, proxy, proxyRefusal, services, support }: Linux,
+  { network, policy }: { readonly policy: Confining; readonly network: Bubblewrap.Confined["network"] },
+  spec: ProcessSpec
+) {
+  const { command, cwd, processId } = spec
+  const toFailed = (error: SandboxUnavailable) => failed(spec, error.message)
+  const found = yield* Effect.mapError(support, toFailed)
+  const refusal = typeof network === "boolean" ? undefined : yield* Effect.mapError(proxyRefusal, toFailed)
+  if (refusal !== undefined) return yield* failed(spec, `this host allows no network proxy: ${refusal}`)
+  const { made, mounts } =
+    policy._tag === "ReadOnly"
+      ? { mounts: [], made: [] }
+      : yield* Mounts.make(withProtected(policy, proxy), { placeholders, name: processId }).pipe(
+          Effect.mapError(({ path }) => failed(spec, `${path} is a symbolic link, which a sandbox cannot protect`)),
+          Effect.provideContext(services)
+        )
+  const { processes } = policy
+  const limited = processes === undefined ? undefined : yield* processLimit.acquire(processId, processes)
+  const confined: Bubblewrap.Confined = { support: found, mounts, network, processes, cwd, command }
+  const lines = { first: limited?.line ?? ":", last: placeholders.releaseLine(made) }
+  return {
+    command: Bubblewrap.wrap(confined, filter, lines),
+    release: Effect.andThen(placeholders.release(made), limited?.release ?? Effect.void)
+  }
+})
+
+/** Protects what the proxy needs: a command that replaced a socket, or Node, would lead a later one out. */
+const withProtected = (
+  policy: typeof SandboxPolicy.WorkspaceWrite.Type,
+  proxy: Options["proxy"]
+): typeof SandboxPolicy.WorkspaceWrite.Type =>
+  proxy === undefined
+    ? policy
+    : { ...policy, protectedPaths: [...policy.protectedPaths, ...proxy.protectedPaths, proxy.node] }
+
+/** Has no pid namespace: a daemon that leaves group, session and environment survives its command. */
+const onMac = ({ proxy }: Options): Effect.Effect<Confine, never, Services> =>
+  Effect.gen(function* () {
+    const fileSystem = yield* FileSystem.FileSystem
+    const real = (path: string) => Effect.orElseSucceed(fileSystem.realPath(path), () => path)
+    const available = yield* Effect.cached(
+      Effect.mapError(
+        fileSystem.access(Seatbelt.program),
+        () => new SandboxUnavailable({ reason: "NoProgram", detail: `${Seatbelt.program} is missing` })
+      )
+    )
+    const prepare: Confine["prepare"] = Effect.fnUntraced(function* (policy, spec) {
+      yield* Effect.mapError(available, (error) => failed(spec, error.message))
+      const resolved =
+        policy._tag === "ReadOnly"
+          ? policy
+          : {
+              ...policy,
+              roots: yield* Effect.forEach(policy.roots, real),
+              scratch: yield* Effect.forEach(policy.scratch, real),
+              protectedPaths: yield* Effect.forEach(policy.protectedPaths, real)
+            }
+      const opened = yield* openProxy({ proxy, at: "Port" }, policy, spec)
+      const place = opened?.endpoint.place
+      const port = place?._tag === "Port" ? place.port : undefined
+      return {
+        command: Seatbelt.wrap(resolved, spec.command, port),
+        env: port === undefined ? {} : variablesOf(policy, port),
+        denials: opened?.endpoint.denials,
+        release: opened?.close ?? Effect.void
+      }
+    })
+    return { available, prepare }
+  })
 
 /** What programs print when the kernel or the file system refuses something that a sandbox restricts. */
 const refusals: ReadonlyArray<RegExp> = [

@@ -12,7 +12,7 @@ import type * as Path from "effect/Path"
 import * as Stream from "effect/Stream"
 import { ProcessId } from "@spindle/core/Ids"
 import { type Process, Processes, type ProcessFailed } from "@spindle/core/Processes"
-import { type Attempt, attempts, type Places, server } from "./internal/sandbox/attempts.ts"
+import { type Attempt, attempts, type Places, proxied, server } from "./internal/sandbox/attempts.ts"
 import { Sandbox, type SandboxUnavailable } from "./Sandbox.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
 
@@ -29,6 +29,8 @@ export interface Escape {
 export interface Options {
   readonly platform: string
   readonly tag: string
+  /** Whether the sandbox has a network proxy, whose ways out are tried, too. */
+  readonly hasProxy?: boolean | undefined
 }
 
 /** How long an attempt may run. */
@@ -50,7 +52,10 @@ export const run = (
       yield* (yield* Sandbox).available
       const places = yield* makePlaces(options.tag)
       const before = yield* fingerprint(places)
-      const wanted = attempts.filter(({ isLinux }) => !isLinux || options.platform === "linux")
+      const { hasProxy = false, platform } = options
+      const wanted = [...attempts, ...(hasProxy ? proxied : [])].filter(
+        ({ isLinux }) => !isLinux || platform === "linux"
+      )
       return yield* Effect.forEach(wanted, (attempt) => make(attempt, places, before))
     })
   )
@@ -119,7 +124,8 @@ const make = Effect.fnUntraced(function* (attempt: Attempt, places: Places, befo
       roots: [places.workspace, places.plain],
       scratch: [],
       protectedPaths: [],
-      network: false
+      ...(attempt.processes === undefined ? {} : { processes: attempt.processes }),
+      network: attempt.isProxied === true ? { _tag: "Hosts", allowed: ["spindle.example"], denied: [] } : false
     })
   )
   const isReady = yield* Deferred.make<void>()

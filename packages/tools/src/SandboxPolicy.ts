@@ -6,9 +6,13 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Schema from "effect/Schema"
+import * as NetworkPolicy from "./sandbox/NetworkPolicy.ts"
 
-/** Writes nothing. `network` is whether it reaches the network of the host. */
-export const ReadOnly = Schema.TaggedStruct("ReadOnly", { network: Schema.Boolean })
+/** How many processes and threads a command may have at the same time. Without it, any number. */
+const processes = Schema.optionalKey(Schema.Finite)
+
+/** Writes nothing. `network` is what it reaches of the network of the host. */
+export const ReadOnly = Schema.TaggedStruct("ReadOnly", { network: NetworkPolicy.NetworkPolicy, processes })
 
 /**
  * Writes below `roots` and `scratch`. What is in `protectedPaths` stays read-only, and so do the repositories of the roots
@@ -19,7 +23,8 @@ export const WorkspaceWrite = Schema.TaggedStruct("WorkspaceWrite", {
   /** Directories of temporary files. In contrast to those of `roots`, a folder with a protected name may be made there. */
   scratch: Schema.Array(Schema.String),
   protectedPaths: Schema.Array(Schema.String),
-  network: Schema.Boolean
+  network: NetworkPolicy.NetworkPolicy,
+  processes
 })
 
 /** Runs without a sandbox. */
@@ -57,8 +62,10 @@ export const meet: {
 } = dual(2, (self: SandboxPolicy, that: SandboxPolicy): SandboxPolicy => {
   if (self._tag === "FullAccess") return that
   if (that._tag === "FullAccess") return self
-  const network = self.network && that.network
-  if (self._tag === "ReadOnly" || that._tag === "ReadOnly") return { _tag: "ReadOnly", network }
+  const network = NetworkPolicy.meet(self.network, that.network)
+  const most = Math.min(self.processes ?? Infinity, that.processes ?? Infinity)
+  const rest = { network, ...(most === Infinity ? {} : { processes: most }) }
+  if (self._tag === "ReadOnly" || that._tag === "ReadOnly") return { _tag: "ReadOnly", ...rest }
   const roots = [...self.roots, ...that.roots]
   const writable = [...roots, ...self.scratch, ...that.scratch].filter(
     (path) => refusalOf(self, path) === undefined && refusalOf(that, path) === undefined
@@ -69,7 +76,7 @@ export const meet: {
     roots: toSet(writable.filter(isInRoot)),
     scratch: toSet(writable.filter((path) => !isInRoot(path))),
     protectedPaths: toSet([...self.protectedPaths, ...that.protectedPaths]),
-    network
+    ...rest
   }
 })
 

@@ -14,7 +14,7 @@ import * as Utf8 from "./Utf8.ts"
 
 /** How long a call that writes waits for the end of the command. */
 export const writeMillis = { min: 250, max: 30_000, otherwise: 250 }
-/** How long a call that only waits does so. */
+/** How long a call that only waits does so. `max` is the default of {@link Options}. */
 export const pollMillis = { min: 5_000, max: 300_000, otherwise: 5_000 }
 
 /** Interrupts the command, as Ctrl-C does in a terminal. */
@@ -34,7 +34,7 @@ export const Parameters = Schema.Struct({
   yield_time_ms: Schema.optionalKey(
     Schema.Finite.annotate({
       description:
-        "How long to wait for the end of the command, in milliseconds: 250 to 30000 after writing (default 250), 5000 to 300000 without (default 5000)."
+        "How long to wait for the end of the command, in milliseconds: 250 to 30000 after writing (default 250), at least 5000 without (default 5000)."
     })
   ),
   max_output_tokens: Schema.optionalKey(
@@ -57,6 +57,11 @@ export const tool = Tool.make("write_stdin", {
   dependencies: [Turn]
 })
 
+/** `maxPollMillis` is the longest that a call which only waits does so, if it is more than 5 seconds. Default: 300000. */
+export interface Options {
+  readonly maxPollMillis?: number | undefined
+}
+
 /** Whether a call only waits for a command or interrupts it, which needs no approval. */
 export const isHarmless = ({ chars = "" }: Parameters): boolean => chars === "" || chars === interrupt
 
@@ -72,8 +77,9 @@ export const display = ({ chars = "", session_id }: Parameters): CallDisplay => 
  */
 export const run: (
   params: Parameters,
-  callId: string | undefined
-) => Effect.Effect<string, ToolFailure, Turn | Commands> = Effect.fnUntraced(function* (params, callId) {
+  callId: string | undefined,
+  options?: Options
+) => Effect.Effect<string, ToolFailure, Turn | Commands> = Effect.fnUntraced(function* (params, callId, options = {}) {
   const { chars = "", max_output_tokens: maxOutputTokens, session_id: number } = params
   const turn = yield* Turn
   const commands = yield* Commands
@@ -83,10 +89,15 @@ export const run: (
   }
   // the end of a command can still be read
   if (chars !== "" && command.ending() === undefined) yield* write(command, chars)
-  const waitMillis = CommandCall.clampMillis(params.yield_time_ms, chars === "" ? pollMillis : writeMillis)
+  const waitMillis = CommandCall.clampMillis(params.yield_time_ms, chars === "" ? pollLimits(options) : writeMillis)
   const read = yield* CommandCall.read(command, { callId, waitMillis, isContinued: true })
   if (read.ending !== undefined) yield* commands.remove(turn.sessionId, number)
   return CommandCall.textOf(read, { maxOutputTokens, state: `Process running with session ID ${number}` })
+})
+
+const pollLimits = ({ maxPollMillis = pollMillis.max }: Options) => ({
+  ...pollMillis,
+  max: Math.max(pollMillis.min, maxPollMillis)
 })
 
 const write = ({ end, process: { input } }: Command, chars: string): Effect.Effect<void, ToolFailure> => {

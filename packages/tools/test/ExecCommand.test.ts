@@ -1,11 +1,11 @@
-import { mkdirSync } from "node:fs"
+import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schema, Stream } from "effect"
 import { Agent, Turn } from "@spindle/core"
 import type { ToolPolicy } from "@spindle/core/Agent"
 import type { CallDetail } from "@spindle/core/Display"
-import { CodingTools, ExecCommand } from "../src/index.ts"
+import { ApplyPatch, CodingTools, ExecCommand } from "../src/index.ts"
 import { carriersOf, directory } from "./host.ts"
 import { host, makeTurn } from "./turn.ts"
 
@@ -55,6 +55,36 @@ describe("run", () => {
       assert.strictEqual(missing.detail, `The command was not run: there is no directory ${cwd}/none`)
       const shell = yield* Effect.flip(run({ cmd: "true", shell: "/no/shell" }, cwd))
       assert.strictEqual(shell.detail, `cannot start /no/shell in ${cwd}: there is no such program`)
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("a missing program, and one that may not be run, are exit codes with what the shell says", () =>
+    Effect.gen(function* () {
+      const cwd = yield* directory
+      writeFileSync(join(cwd, "data"), "no program\n", { mode: 0o644 })
+      assert.match(
+        withoutTime((yield* run({ cmd: "no-such-program", login: false }, cwd)).text),
+        /^Process exited with code 127\n[^]*no-such-program[^]*not found/
+      )
+      const forbidden = withoutTime((yield* run({ cmd: "./data", login: false }, cwd)).text)
+      assert.match(forbidden, /^Process exited with code 126\n[^]*[Pp]ermission denied/)
+      const shell = yield* Effect.flip(run({ cmd: "true", shell: join(cwd, "data") }, cwd))
+      assert.strictEqual(shell.detail, `cannot start ${cwd}/data in ${cwd}: no permission for this program`)
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("a directory that was removed meanwhile is a failure in words, and harms no command that runs in it", () =>
+    Effect.gen(function* () {
+      const cwd = yield* directory
+      mkdirSync(join(cwd, "sub"))
+      const { text } = yield* run({ cmd: "rm -r ../sub; echo still here", workdir: "sub", login: false }, cwd)
+      assert.match(withoutTime(text), /^Process exited with code 0\n[^]*still here\n$/)
+      const again = yield* Effect.flip(run({ cmd: "true", workdir: "sub" }, cwd))
+      assert.strictEqual(again.detail, `The command was not run: there is no directory ${cwd}/sub`)
+      const patch = yield* Effect.flip(
+        ApplyPatch.apply("*** Begin Patch\n*** Add File: a\n+1\n*** End Patch", { cwd: join(cwd, "sub") })
+      )
+      assert.include(patch.detail, `${cwd}/sub`)
     }).pipe(Effect.scoped, Effect.provide(host))
   )
 

@@ -78,7 +78,20 @@ const builtIn: { readonly [provider: string]: ReadonlyArray<ModelInfo> | undefin
       toolFlavour: "function"
     }),
     ...family(["gpt-4o", "gpt-4o-mini"], { contextWindow: 128_000, efforts: [], toolFlavour: "function" })
-  ]
+  ],
+  anthropic: family(
+    [
+      "claude-3-5-haiku",
+      "claude-3-7-sonnet",
+      "claude-haiku-4-5",
+      "claude-opus-4",
+      "claude-opus-4-1",
+      "claude-opus-4-5",
+      "claude-sonnet-4",
+      "claude-sonnet-4-5"
+    ],
+    { contextWindow: 200_000 }
+  )
 }
 
 /** Where the catalog is read from. */
@@ -90,6 +103,10 @@ export interface Sources {
   /** The id of the provider, if its models are those that this program knows. */
   readonly provider: string | undefined
 }
+
+/** Returns the model. The date of a snapshot in its name makes no difference. */
+export const find = ({ models }: Pick<Catalog, "models">, name: string): ModelInfo | undefined =>
+  models.get(name) ?? models.get(name.replace(/-(\d{4}-\d{2}-\d{2}|\d{8}|latest)$/, ""))
 
 /** What is known about models before the provider is asked. */
 export interface Catalog {
@@ -109,7 +126,7 @@ export const make = ({ files, model, provider, table }: Sources): Catalog => {
   const contextWindow = table.count("model_context_window")
   const compactFromTokens = table.count("model_auto_compact_token_limit")
   if (contextWindow !== undefined || compactFromTokens !== undefined) {
-    const listed = models.get(model) ?? family([model], { contextWindow: undefined })[0]!
+    const listed = find({ models }, model) ?? family([model], { contextWindow: undefined })[0]!
     models.set(model, {
       ...listed,
       contextWindow: contextWindow ?? listed.contextWindow,
@@ -120,8 +137,8 @@ export const make = ({ files, model, provider, table }: Sources): Catalog => {
 }
 
 /** Returns a warning for an effort that the model does not have. */
-export const effortWarning = ({ models }: Catalog, model: string, effort: string | undefined): string | undefined => {
-  const efforts = models.get(model)?.efforts
+export const effortWarning = (catalog: Catalog, model: string, effort: string | undefined): string | undefined => {
+  const efforts = find(catalog, model)?.efforts
   if (effort === undefined || efforts === undefined || efforts.includes(effort)) return undefined
   const what = efforts.length === 0 ? "no reasoning efforts" : `the reasoning efforts ${efforts.join(", ")}`
   return `model_reasoning_effort is "${effort}", but the model ${model} has ${what}`

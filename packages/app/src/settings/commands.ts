@@ -1,6 +1,6 @@
 /**
- * How commands run: the environment that they get (`shell_environment_policy`), and whether their shells read the profile
- * of the user (`allow_login_shell`).
+ * How commands run: the environment that they get (`shell_environment_policy`), whether their shells read the profile of
+ * the user (`allow_login_shell`), and how long a call waits for one (`background_terminal_max_timeout`).
  */
 import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
 import type * as Table from "./table.ts"
@@ -9,6 +9,8 @@ import type * as Table from "./table.ts"
 export interface CommandSettings {
   readonly environment: CommandEnvironment.Policy
   readonly allowsLoginShell: boolean
+  /** The longest that a call waits for a command in the background, in milliseconds; undefined for the default. */
+  readonly maxPollMillis: number | undefined
 }
 
 /** Reads the settings. Names of secrets are excluded unless `ignore_default_excludes` is true. */
@@ -23,6 +25,7 @@ export const read = (table: Table.Settings): CommandSettings => {
       set: Object.fromEntries(table.texts(`${at}.set`)),
       ...(only === undefined || only.length === 0 ? {} : { only })
     },
-    allowsLoginShell: table.flag("allow_login_shell") ?? true
+    allowsLoginShell: table.flag("allow_login_shell") ?? true,
+    maxPollMillis: table.count("background_terminal_max_timeout")
   }
 }

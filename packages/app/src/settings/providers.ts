@@ -9,11 +9,11 @@ import { refuse } from "./reason.ts"
 import type * as Table from "./table.ts"
 
 /**
- * A server that speaks the Responses API or the chat completions API. `requestRetries` and `streamRetries` count how
+ * A server that speaks the Responses API, the chat completions API or the Messages API. `requestRetries` and `streamRetries` count how
  * often a request is repeated.
  */
 export interface ServerProvider {
-  readonly _tag: "Responses" | "ChatCompletions"
+  readonly _tag: "Responses" | "ChatCompletions" | "Messages"
   readonly id: string
   /** Whether it is the one that this program knows by this id, and no other server with its name. */
   readonly isBuiltIn: boolean
@@ -47,32 +47,64 @@ export interface Sources {
   readonly home: string
 }
 
+/** A provider that needs no table in the configuration. */
+interface BuiltIn {
+  readonly _tag: ServerProvider["_tag"]
+  readonly name: string
+  readonly baseUrl: string
+  readonly variables: ReadonlyArray<string>
+}
+
+const builtIns: ReadonlyMap<string, BuiltIn> = new Map([
+  [
+    "openai",
+    {
+      _tag: "Responses",
+      name: "OpenAI",
+      baseUrl: "https://api.openai.com/v1",
+      variables: Accounts.openAiVariables
+    }
+  ],
+  [
+    "anthropic",
+    {
+      _tag: "Messages",
+      name: "Anthropic",
+      baseUrl: "https://api.anthropic.com/v1",
+      variables: ["ANTHROPIC_API_KEY"]
+    }
+  ]
+])
+
 /** Reads the provider. Throws `SettingsInvalid`. */
 export const read = (sources: Sources): Provider => {
-  const { env, file, table } = sources
+  const { table } = sources
   const ownNames = table.keys("model_providers")
-  const chosen = table.text("model_provider")
-  const id = chosen ?? "openai"
-  const baseUrl = table.url("openai_base_url")
-  // a table without a base URL only sets the limits of the built-in provider
-  if (ownNames.includes(id) && (id !== "openai" || table.url(["model_providers.openai", "base_url"]) !== undefined)) {
-    return ownProvider(sources, id)
-  }
+  const id = table.text("model_provider") ?? "openai"
+  const builtIn = builtIns.get(id)
+  // a table without a base URL only sets the limits of a built-in provider
+  const isOwn = ownNames.includes(id) && (builtIn === undefined || table.url([`model_providers.${id}`, "base_url"]))
+  if (isOwn) return ownProvider(sources, id)
+  if (builtIn !== undefined) return builtInProvider(sources, id, builtIn)
   if (id === "scripted") return { _tag: "Scripted" }
-  if (id !== "openai") return refuse({ _tag: "UnknownProvider", name: id, known: ["openai", "scripted", ...ownNames] })
-  const variables = Accounts.openAiVariables
+  return refuse({ _tag: "UnknownProvider", name: id, known: [...builtIns.keys(), "scripted", ...ownNames] })
+}
+
+const builtInProvider = (sources: Sources, id: string, builtIn: BuiltIn): Provider => {
+  const { env, file, isDemo, table } = sources
+  const { variables, ...rest } = builtIn
+  const baseUrl = id === "openai" ? table.url("openai_base_url") : undefined
   const key = Accounts.keyOf(env, variables)
   const keyStore = key === undefined ? storeOf(sources, id, true) : undefined
   if (key === undefined && keyStore === undefined && baseUrl === undefined) {
-    if (chosen !== undefined) return refuse({ _tag: "MissingKey", provider: id, variables })
-    return sources.isDemo ? { _tag: "Scripted" } : refuse({ _tag: "NothingConfigured", configFile: file })
+    if (table.text("model_provider") !== undefined) return refuse({ _tag: "MissingKey", provider: id, variables })
+    return isDemo ? { _tag: "Scripted" } : refuse({ _tag: "NothingConfigured", configFile: file })
   }
   return {
-    _tag: "Responses",
+    ...rest,
     id,
     isBuiltIn: baseUrl === undefined,
-    name: "OpenAI",
-    baseUrl: baseUrl ?? "https://api.openai.com/v1",
+    baseUrl: baseUrl ?? builtIn.baseUrl,
     key,
     keyCommand: undefined,
     keyStore,
@@ -96,12 +128,13 @@ export const accountOf = (sources: Omit<Sources, "isDemo">, wanted: string | und
   const provider = wanted ?? table.text("model_provider") ?? "openai"
   const ownNames = table.keys("model_providers")
   const isOwn = ownNames.includes(provider)
-  if (provider !== "openai" && !isOwn) {
-    return refuse({ _tag: "UnknownProvider", name: provider, known: ["openai", ...ownNames] })
+  const builtIn = builtIns.get(provider)
+  if (builtIn === undefined && !isOwn) {
+    return refuse({ _tag: "UnknownProvider", name: provider, known: [...builtIns.keys(), ...ownNames] })
   }
   const at = `model_providers.${provider}`
   const own = isOwn ? table.text([at, "env_key"]) : undefined
-  const variables = own === undefined ? (provider === "openai" ? Accounts.openAiVariables : []) : [own]
+  const variables = own === undefined ? (builtIn?.variables ?? []) : [own]
   const variable = Accounts.variableOf(env, variables)
   const command = table.text([at, "auth", "command"])
   const source =
@@ -133,7 +166,8 @@ const storeOf = ({ home, table }: Sources, id: string, isKeyNeeded: boolean): Ac
 
 const wireApis: ReadonlyMap<string, ServerProvider["_tag"]> = new Map([
   ["responses", "Responses"],
-  ["chat", "ChatCompletions"]
+  ["chat", "ChatCompletions"],
+  ["anthropic", "Messages"]
 ])
 
 const ownProvider = (sources: Sources, id: string): ServerProvider => {

@@ -48,7 +48,7 @@ const describe = (reason: Reason): string => {
     case "KeysUnusable":
       return reason.detail
     case "WireApiNotSupported":
-      return `model provider "${reason.provider}": wire_api "${reason.wireApi}" is not supported, only "responses" and "chat" are`
+      return `model provider "${reason.provider}": wire_api "${reason.wireApi}" is not supported, only "responses", "chat" and "anthropic" are`
     case "UnusedKeys":
       return `these keys of the configuration have no effect: ${reason.keys.join(", ")}`
     case "NothingConfigured":

@@ -1,8 +1,10 @@
 /**
- * The settings of the sandbox: the mode, and the table `sandbox_workspace_write`. The keys are the reference's.
+ * The settings of the sandbox: the mode, the table `sandbox_workspace_write`, and the network of the permission profile that
+ * `default_permissions` names. The keys are the reference's, except `sandbox_max_processes`.
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import * as NetworkPolicy from "@spindle/tools/NetworkPolicy"
 import { fullAccess, type SandboxPolicy } from "@spindle/tools/SandboxPolicy"
 import type * as Table from "./table.ts"
 
@@ -16,8 +18,12 @@ export interface SandboxSettings {
   readonly writableRoots: ReadonlyArray<string>
   /** The directories of temporary files that commands may write. */
   readonly scratch: ReadonlyArray<string>
-  /** Whether commands reach the network. */
-  readonly network: boolean
+  /** What commands reach of the network. */
+  readonly network: NetworkPolicy.NetworkPolicy
+  /** The same in read-only mode, which `sandbox_workspace_write` is not about. */
+  readonly readOnlyNetwork: NetworkPolicy.NetworkPolicy
+  /** How many processes and threads a command may have at the same time; undefined for any number. */
+  readonly processes: number | undefined
   /** The directories of this program, which commands and patches never write. */
   readonly protectedPaths: ReadonlyArray<string>
 }
@@ -29,13 +35,20 @@ export interface Sources {
   readonly directory: string
   readonly protectedPaths: ReadonlyArray<string>
   readonly added: ReadonlyArray<string>
+  /** Called for a value that has the right type and no meaning. Must throw. */
+  readonly wrong: (key: string, expected: string) => never
 }
 
+/** Enough for the largest builds, and not for a fork bomb. */
+const maxProcesses = 4_096
+
 /** Reads the settings. Roots are relative to the directory of the configuration. */
-export const read = ({ added, directory, env, protectedPaths, table }: Sources): SandboxSettings => {
+export const read = ({ added, directory, env, protectedPaths, table, wrong }: Sources): SandboxSettings => {
   const key = (name: string): Table.Key => `sandbox_workspace_write.${name}`
   const temporary = env["TMPDIR"]
   const hasTemporary = temporary !== undefined && Path.isAbsolute(temporary)
+  const network = networkOf(table, wrong)
+  const processes = table.count("sandbox_max_processes") ?? maxProcesses
   return {
     writableRoots: [
       ...(table.list(key("writable_roots")) ?? []).map((root) => Path.resolve(directory, root)),
@@ -45,9 +58,37 @@ export const read = ({ added, directory, env, protectedPaths, table }: Sources):
       ...(table.flag(key("exclude_slash_tmp")) === true ? [] : ["/tmp"]),
       ...(table.flag(key("exclude_tmpdir_env_var")) === true || !hasTemporary ? [] : [temporary])
     ],
-    network: table.flag(key("network_access")) ?? false,
+    network: network ?? table.flag(key("network_access")) ?? false,
+    readOnlyNetwork: network ?? false,
+    processes: processes === 0 ? undefined : processes,
     protectedPaths
   }
+}
+
+/**
+ * Reads the network of the chosen profile; undefined if it says nothing. A profile of the reference itself, whose name begins
+ * with a colon, has no table.
+ */
+const networkOf = (table: Table.Settings, wrong: Sources["wrong"]): NetworkPolicy.NetworkPolicy | undefined => {
+  const name = table.text("default_permissions")
+  if (name === undefined || name.startsWith(":")) return undefined
+  if (!table.keys("permissions").includes(name)) wrong("default_permissions", "the name of a table in permissions")
+  const at = `permissions.${name}`
+  if (!table.isTable([at, "network"])) return undefined
+  if (table.flag([at, "network", "enabled"]) !== true) return false
+  const domains = table.keys([at, "network", "domains"]).map((pattern) => {
+    const patterns = pattern.startsWith("**.") ? [pattern.slice(3), pattern.slice(1)] : [pattern]
+    if (!patterns.every(NetworkPolicy.isPattern)) {
+      wrong(
+        `${at}.network.domains`,
+        `a table of hosts, *.DOMAIN, **.DOMAIN or *, which ${JSON.stringify(pattern)} is not`
+      )
+    }
+    return { patterns, rule: table.choice([at, "network", "domains", pattern], ["allow", "deny"]) }
+  })
+  if (domains.length === 0) return true
+  const of = (wanted: "allow" | "deny") => domains.flatMap(({ patterns, rule }) => (rule === wanted ? patterns : []))
+  return { _tag: "Hosts", allowed: of("allow"), denied: of("deny") }
 }
 
 /** The policies of commands and of patches. */
@@ -60,16 +101,25 @@ export interface Policies {
 /** Returns the policies of a working directory. */
 export const policiesOf = (mode: SandboxMode, settings: SandboxSettings, cwd: string): Policies => {
   if (mode === "danger-full-access") return { commands: fullAccess, patches: fullAccess }
-  const { network, protectedPaths, scratch, writableRoots } = settings
+  const { network, processes, protectedPaths, readOnlyNetwork, scratch, writableRoots } = settings
+  const limit = processes === undefined ? {} : { processes }
   const patches: SandboxPolicy = {
     _tag: "WorkspaceWrite",
     roots: [cwd, ...writableRoots].map(realPath),
     scratch: scratch.map(realPath),
     protectedPaths: protectedPaths.map(realPath),
-    network
+    network,
+    ...limit
   }
-  return { patches, commands: mode === "read-only" ? { _tag: "ReadOnly", network: false } : patches }
+  return {
+    patches,
+    commands: mode === "read-only" ? { _tag: "ReadOnly", network: readOnlyNetwork, ...limit } : patches
+  }
 }
+
+/** Returns what commands reach of the network in a mode. */
+export const networkIn = (mode: SandboxMode, settings: SandboxSettings): NetworkPolicy.NetworkPolicy =>
+  mode === "danger-full-access" || (mode === "read-only" ? settings.readOnlyNetwork : settings.network)
 
 /** The real path of a directory; the path itself if there is none. */
 const realPath = (path: string): string => {

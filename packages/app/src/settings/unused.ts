@@ -17,6 +17,7 @@ const profile: Known = {
     "openai_base_url",
     "cli_auth_credentials_store",
     "sandbox_mode",
+    "sandbox_max_processes",
     "model_reasoning_effort",
     "model_reasoning_summary",
     "web_search",
@@ -26,8 +27,10 @@ const profile: Known = {
     "project_doc_fallback_filenames",
     "project_root_markers",
     "allow_login_shell",
+    "background_terminal_max_timeout",
     "model_context_window",
-    "model_auto_compact_token_limit"
+    "model_auto_compact_token_limit",
+    "model_max_output_tokens"
   ),
   shell_environment_policy: {
     ...names("inherit", "ignore_default_excludes", "exclude", "include_only"),
@@ -39,6 +42,8 @@ const profile: Known = {
   // `Features` names the unknown ones
   features: true,
   sandbox_workspace_write: names("writable_roots", "network_access", "exclude_slash_tmp", "exclude_tmpdir_env_var"),
+  default_permissions: true,
+  permissions: { "*": { network: { enabled: true, domains: true } } },
   otel: names("environment", "log_user_prompt", "exporter", "trace_exporter", "metrics_exporter"),
   agents: {
     ...names("max_threads", "max_depth", "job_max_runtime_seconds"),

@@ -37,3 +37,11 @@ describe("shell_environment_policy", () => {
     assert.throws(() => namesOf('exclude = "AWS_*"'), /shell_environment_policy\.exclude must be/)
   })
 })
+
+describe("background_terminal_max_timeout", () => {
+  it("is the longest wait for a command in the background, in milliseconds", () => {
+    assert.isUndefined(read("").maxPollMillis)
+    assert.strictEqual(read("background_terminal_max_timeout = 600000").maxPollMillis, 600_000)
+    assert.throws(() => read('background_terminal_max_timeout = "long"'), /background_terminal_max_timeout must be/)
+  })
+})

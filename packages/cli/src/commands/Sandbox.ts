@@ -7,17 +7,23 @@ import * as Help from "../args/Help.ts"
 import * as Ansi from "../output/Ansi.ts"
 import * as Platform from "./Platform.ts"
 
-/** Runs a command and returns its exit code. Its output is written to stdout. **Interruption** ends the command. */
-export const run = (options: Omit<SandboxCommand.Options, "write">) =>
-  SandboxCommand.run({ ...options, write: (bytes) => void process.stdout.write(bytes) }).pipe(
-    Effect.provide(Platform.machine)
-  )
+/**
+ * Runs a command and returns its exit code. Its output is written to stdout, and the hosts that it was denied to stderr.
+ * **Interruption** ends the command.
+ */
+export const run = (options: Omit<SandboxCommand.Options, "write" | "onDenied">) =>
+  SandboxCommand.run({
+    ...options,
+    write: (bytes) => void process.stdout.write(bytes),
+    onDenied: (text) => void process.stderr.write(`spindle: network proxy: ${Ansi.visible(text)}\n`)
+  }).pipe(Effect.provide(Platform.machine))
 
 /** Prints what became of each attempt, and returns 1 if the sandbox did not hold against one. */
-export const check = Effect.map(SandboxCommand.tryEscapes, (escapes) => {
-  process.stdout.write(table(escapes))
-  return escapes.every(({ held }) => held) ? Help.exitCodes.ok : Help.exitCodes.failed
-}).pipe(Effect.provide(Platform.machine))
+export const check = (home: string) =>
+  Effect.map(SandboxCommand.tryEscapes(home), (escapes) => {
+    process.stdout.write(table(escapes))
+    return escapes.every(({ held }) => held) ? Help.exitCodes.ok : Help.exitCodes.failed
+  }).pipe(Effect.provide(Platform.machine))
 
 /** Returns the table of the attempts, with its sum in the last line. */
 export const table = (escapes: ReadonlyArray<SandboxCommand.Escape>): string => {

@@ -56,8 +56,13 @@ const body = (asked: Asked, palette: Ansi.Palette): ReadonlyArray<string> => {
     case "permissions":
       break
   }
-  return Ansi.exact(`${tool ?? "tool"} ${textOf(payload, 2)}`).split("\n")
+  return Ansi.exact(`${tool ?? "tool"} ${textOf(withoutChoices(payload), 2)}`).split("\n")
 }
+
+const withoutChoices = (payload: unknown): unknown =>
+  lessIn(payload).length === 0
+    ? payload
+    : Object.fromEntries(Object.entries(payload as object).filter(([name]) => name !== "less"))
 
 /** The questions of a payload, with the answers to choose from. */
 const questionLines = (payload: unknown, palette: Ansi.Palette): ReadonlyArray<string> | undefined => {
@@ -99,10 +104,31 @@ export const amendmentIn = (payload: unknown): unknown => {
   return RuleFiles.linesOf(amendment).length === 0 ? undefined : amendment
 }
 
-/** The other fields of a payload: nothing that needs approval is hidden. An amendment is shown as the rules that it adds. */
+/** A part of what is asked for, which an answer may grant alone. */
+export interface Less {
+  readonly label: string
+  readonly permissions: unknown
+}
+
+/** How many parts can be chosen with one key each. */
+const maxParts = 9
+
+/** Returns the parts of what a question asks for that an answer may grant alone. */
+export const lessIn = (payload: unknown): ReadonlyArray<Less> => {
+  const { less } = (payload ?? {}) as { readonly less?: unknown }
+  return Array.isArray(less) && less.length <= maxParts && less.every(isLess) ? less : []
+}
+
+const isLess = (value: unknown): value is Less =>
+  textIn(value, "label") !== undefined && (value as Less).permissions !== undefined
+
+/**
+ * The other fields of a payload: nothing that needs approval is hidden. An amendment is shown as the rules that it adds, and
+ * the parts that can be granted alone are shown as choices.
+ */
 const others = (payload: unknown, shown: string, palette: Ansi.Palette): ReadonlyArray<string> =>
   Object.entries(payload as object)
-    .filter(([name, value]) => name !== shown && value !== undefined)
+    .filter(([name, value]) => name !== shown && value !== undefined && !isChoice(name, payload))
     .flatMap(([name, value]) =>
       name === "amendment" && amendmentIn(payload) !== undefined
         ? RuleFiles.linesOf(value).map((line) => `always adds: ${line}`)
@@ -110,6 +136,8 @@ const others = (payload: unknown, shown: string, palette: Ansi.Palette): Readonl
     )
     .flatMap((text) => Ansi.exact(text).split("\n"))
     .map((line) => palette.dim(`  ${line}`))
+
+const isChoice = (name: string, payload: unknown): boolean => name === "less" && lessIn(payload).length > 0
 
 interface Change {
   readonly path: string
@@ -139,7 +167,9 @@ export const answerLine = (decision: (typeof QuestionSettled.Type)["decision"], 
   switch (decision._tag) {
     case "Approved":
       if (decision.amendment !== undefined) return green("  → allowed, from now on by a rule")
-      return green(`  → allowed ${decision.scope === "once" ? "once" : `for this ${decision.scope}`}`)
+      return green(
+        `  → allowed${decision.permissions === undefined ? "" : " in part,"} ${decision.scope === "once" ? "once" : `for this ${decision.scope}`}`
+      )
     case "Denied": {
       const hasReason = decision.reason !== undefined && decision.reason !== rejectedByUser
       return red(`  → refused${hasReason ? `: ${Ansi.visible(decision.reason)}` : ""}`)

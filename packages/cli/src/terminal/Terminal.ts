@@ -94,15 +94,22 @@ interface Choice {
 }
 
 /** Returns the choices for a question. One of no turn cannot be allowed for a turn. */
-const choicesOf = ({ payload, turnId }: Question): ReadonlyArray<Choice> => {
+const choicesOf = ({ kind, payload, turnId }: Question): ReadonlyArray<Choice> => {
   const amendment = QuestionText.amendmentIn(payload)
   const turn: Decision = { _tag: "Approved", scope: "turn" }
+  // a command runs at once with what it gets; permissions are for the commands that follow
+  const scope = kind === "command" || turnId === undefined ? "once" : "turn"
+  const less = QuestionText.lessIn(payload).map(({ label, permissions }, index): Choice => {
+    const text = Ansi.visible(label)
+    return { key: String(index + 1), label: text, short: text, decision: { _tag: "Approved", scope, permissions } }
+  })
   const always: Decision = { _tag: "Approved", scope: "session", amendment }
   return [
     { key: "y", label: "once", short: "once", decision: { _tag: "Approved", scope: "once" } },
     ...(turnId === undefined ? [] : [{ key: "t", label: "this turn", short: "turn", decision: turn }]),
     { key: "a", label: "this session", short: "session", decision: { _tag: "Approved", scope: "session" } },
     ...(amendment === undefined ? [] : [{ key: "p", label: "always", short: "always", decision: always }]),
+    ...less,
     { key: "n", label: "no", short: "no", decision: { _tag: "Denied", reason: rejectedByUser } },
     { key: "d", label: "instead", short: "instead", decision: undefined },
     { key: "q", label: "no, stop", short: "stop", decision: { _tag: "Abort" } }

@@ -47,8 +47,9 @@ describe("apply_patch", () => {
   it.live("is a program that scripts find, whatever path the profile sets", () =>
     Effect.gen(function* () {
       const { at, content } = yield* inWorld('sh script.sh && printf %s "$PATH"')
-      const { code, stderr } = yield* run(at, ["exec", ...allowed, "go"])
+      const { code, stderr, stdout } = yield* run(at, ["exec", "--json", ...allowed, "go"])
       assert.strictEqual(code, 0, stderr)
+      assert.include(stdout, `"data":{"diff":"diff --git a/a.txt b/a.txt`)
       assert.strictEqual(content(), "new\n")
       assert.include(outputsTo(at, 1), "M a.txt\\nafter")
       assert.include(outputsTo(at, 1), `${Path.join(at.home, "bin")}:`)
@@ -60,8 +61,9 @@ describe("apply_patch", () => {
   it.live.skipIf(probe.status !== 0)(`is confined as the command that runs it${reason}`, () =>
     Effect.gen(function* () {
       const written = yield* inWorld("sh script.sh")
-      assert.strictEqual((yield* run(written.at, ["exec", "-s", "workspace-write", "go"])).code, 0)
-      assert.strictEqual(written.content(), "new\n")
+      const { code, stdout } = yield* run(written.at, ["exec", "--json", "-s", "workspace-write", "go"])
+      assert.deepStrictEqual([code, written.content()], [0, "new\n"])
+      assert.include(stdout, `"data":{"diff":"diff --git a/a.txt b/a.txt`)
       const refused = yield* inWorld("sh script.sh")
       assert.strictEqual((yield* run(refused.at, ["exec", "-s", "read-only", "go"])).code, 0)
       assert.strictEqual(refused.content(), "old\n")

@@ -81,7 +81,7 @@ const cases: ReadonlyArray<Case> = [
     name: "an unknown provider",
     args: ["exec", "-c", "model_provider=elsewhere", "hi"],
     code: 78,
-    says: 'unknown model provider "elsewhere"; known providers: openai, scripted, mock'
+    says: 'unknown model provider "elsewhere"; known providers: openai, anthropic, scripted, mock'
   },
   {
     name: "a missing key",

@@ -252,6 +252,35 @@ describe("a question about a command", () => {
     })
   )
 
+  it.effect("A4 may be allowed in part: each part has a key, and the answer names exactly that part", () =>
+    Effect.gen(function* () {
+      const less = [
+        { label: "in the sandbox", permissions: {} },
+        { label: "only a\u001b[2J.example", permissions: { network: { hosts: ["a.example"] } } }
+      ]
+      for (const [index, { permissions }] of less.entries()) {
+        const { decision, text } = yield* asked(command("make a", { less }), [String(index + 1)])
+        assert.deepStrictEqual(decision, { _tag: "Approved", scope: "once", permissions })
+        assert.include(text, "\n  1 in the sandbox\n  2 only a␛[2J.example\n")
+        assert.notInclude(text, "less:")
+        assert.include(text, "  → allowed in part, once")
+      }
+      const permissions = { ...command("make", { less }), kind: "permissions" as const }
+      const { decision } = yield* asked(permissions, ["1"])
+      assert.deepStrictEqual(decision, { _tag: "Approved", scope: "turn", permissions: {} })
+    })
+  )
+
+  it.effect("shows parts that it cannot offer as they are", () =>
+    Effect.gen(function* () {
+      for (const less of [[{ label: "a" }], Array.from({ length: 10 }, () => ({ label: "a", permissions: {} })), "a"]) {
+        const { decision, text } = yield* asked(command("make a", { less }), ["1", "n"])
+        assert.strictEqual(decision._tag, "Denied")
+        assert.include(text, "less: ")
+      }
+    })
+  )
+
   it.effect("shows the exact command, its directory, both reasons and what the sandbox allows", () =>
     Effect.gen(function* () {
       const more = { justification: "to build", reason: "it may do more than read", sandbox: "it writes nothing" }

@@ -45,6 +45,11 @@ export interface ToolPolicy<Params = unknown> {
    * when earlier calls have ended if it refused while they ran. A call that it refuses has failed, and no one is asked.
    */
   readonly check?: ((params: Params) => Effect.Effect<string | undefined>) | undefined
+  /**
+   * Whether a call can run with permissions that a person granted in place of what it asks for. Its handler then reads them
+   * from `Granted` and does no more. Without this function, a call that is granted less does not run.
+   */
+  readonly mayRunWith?: ((params: Params, permissions: unknown) => boolean) | undefined
   /** Describes a call, for people and for the wire. It is recorded with the call. Without it a call is `Other`. */
   readonly display?: ((params: Params) => CallDisplay) | undefined
   /**

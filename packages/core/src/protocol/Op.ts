@@ -11,8 +11,8 @@ import { TurnContext } from "./TurnContext.ts"
 /**
  * The asker may do what it asked for: once, until its turn ends, or until the session ends. With `permissions`, a JSON
  * value, the asker has these permissions and no others, which may be fewer than it asked for. The asker applies such a
- * grant itself: a tool call runs only if all that it asked for was granted, and a later question is asked again. With an
- * `amendment`, a JSON value, the rules of the user change too: the application that asked says what it may be.
+ * grant itself, and a later question is asked again. A tool call runs with less if its policy says that it can; else it
+ * runs only if all that it asked for was granted. With an `amendment`, a JSON value, the rules of the user change too: the application that asked says what it may be.
  */
 export class Approved extends Schema.Opaque<Approved>()(
   Schema.TaggedStruct("Approved", {

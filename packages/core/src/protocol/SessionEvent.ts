@@ -178,7 +178,10 @@ export class QuestionSettled extends Schema.Opaque<QuestionSettled>()(
     source: Schema.optionalKey(DecisionSource)
   })
 ) {}
-/** A tool call, or something else that would have been a question, was allowed or denied without one. */
+/**
+ * A tool call, or something else that would have been a question, was allowed or denied without one. With `permissions`, a
+ * call that was granted less than it asked for runs with these and no others (contract A4).
+ */
 export class CallDecided extends Schema.Opaque<CallDecided>()(
   record("CallDecided", {
     turnId: Schema.optionalKey(TurnId),
@@ -186,7 +189,8 @@ export class CallDecided extends Schema.Opaque<CallDecided>()(
     tool: Schema.optionalKey(Schema.String),
     permission: Schema.Literals(["allow", "deny"]),
     source: DecisionSource,
-    reason: Schema.optionalKey(Schema.String)
+    reason: Schema.optionalKey(Schema.String),
+    permissions: Schema.optionalKey(JsonValue)
   })
 ) {}
 /** A process is about to be started (contract X3). A kept one may outlive its turn. */
@@ -222,6 +226,10 @@ export class DelegateStarted extends Schema.Opaque<DelegateStarted>()(
     callId: Schema.optionalKey(CallId)
   })
 ) {}
+/** What a child session and all sessions below it have used since it was started: tokens, and sessions that were started. */
+export class DelegateSpending extends Schema.Opaque<DelegateSpending>()(
+  Schema.Struct({ tokens: Schema.Finite, started: Schema.Finite }).annotate({ identifier: "DelegateSpending" })
+) {}
 /**
  * A child session has ended, or could not be made. `message` is its last message, or that of its error. An event of the
  * session: it may come after the turn's end.
@@ -230,7 +238,8 @@ export class DelegateEnded extends Schema.Opaque<DelegateEnded>()(
   record("DelegateEnded", {
     delegateId: SessionId,
     status: AgentStatus,
-    message: Schema.optionalKey(Schema.String)
+    message: Schema.optionalKey(Schema.String),
+    spent: Schema.optionalKey(DelegateSpending)
   })
 ) {}
 /**

@@ -10,7 +10,7 @@
 import type { SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Input } from "../protocol/Input.ts"
 import type { AcceptedTask } from "../protocol/Op.ts"
-import type { TaskReported } from "../protocol/SessionEvent.ts"
+import type { InputAccepted, TaskReported } from "../protocol/SessionEvent.ts"
 import type { TurnContext } from "../protocol/TurnContext.ts"
 
 /**
@@ -35,6 +35,18 @@ export type Inbox = ReadonlyArray<Entry>
 
 /** An empty inbox. */
 export const empty: Inbox = []
+
+/** Returns the entry of input that a record accepts. */
+export const entryOf = ({ context, delivery, fragment, input, submissionId, task, turnId }: InputAccepted): Entry => ({
+  submissionId,
+  input,
+  turnId,
+  ...(delivery === "wait" ? { waits: true as const } : {}),
+  ...(fragment === undefined ? {} : { fragment }),
+  ...(task === undefined ? {} : { task }),
+  // what steers a turn changes the next one
+  ...(context === undefined || turnId !== undefined ? {} : { context })
+})
 
 /** Adds an entry at the end. The caller has checked the capacity. */
 export const accept = (self: Inbox, entry: Entry): Inbox => [...self, entry]

@@ -20,12 +20,14 @@
 import type { CallId, ProcessId, ModelRequestId, QuestionId, SessionId, SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Item, ToolCall } from "../protocol/Item.ts"
 import type {
-  InputAccepted,
+  DelegateEnded,
+  DelegateStarted,
   JournalRecord,
   KnownRecord,
   QuestionOpened,
   QuestionSettled,
   SessionRenamed,
+  SessionResumed,
   Terminal,
   TurnStarted
 } from "../protocol/SessionEvent.ts"
@@ -34,6 +36,7 @@ import type { TurnContext } from "../protocol/TurnContext.ts"
 import * as Authority from "./Authority.ts"
 import * as History from "./History.ts"
 import * as Inbox from "./Inbox.ts"
+import * as Spending from "./Spending.ts"
 
 /** A question that waits for its answer. */
 export interface OpenQuestion {
@@ -113,6 +116,7 @@ export interface SessionState {
   readonly processes: ReadonlyArray<ProcessId>
   /** Child sessions that were started and have not ended. A resume ends them all. */
   readonly delegates: ReadonlyArray<OpenDelegate>
+  readonly spending: Spending.Spending
 }
 
 /** A session before its first record. */
@@ -132,7 +136,8 @@ export const empty: SessionState = {
   questions: [],
   grants: [],
   processes: [],
-  delegates: []
+  delegates: [],
+  spending: Spending.none
 }
 
 /** Returns the state after one more record. Total: a record that breaks an invariant changes as little as it can. */
@@ -148,6 +153,30 @@ export const fold = (records: Iterable<JournalRecord>): SessionState => {
   return state
 }
 
+const applyDelegates = (
+  state: Mutable<SessionState>,
+  record: DelegateStarted | DelegateEnded | SessionResumed
+): SessionState => {
+  switch (record._tag) {
+    case "DelegateStarted":
+      state.delegates = [...state.delegates, record]
+      state.spending = Spending.start(state.spending, record)
+      return state
+    case "DelegateEnded":
+      state.delegates = state.delegates.filter((one) => one.delegateId !== record.delegateId)
+      state.spending = Spending.end(state.spending, record)
+      return state
+    case "SessionResumed":
+      // they ran in the process that has ended
+      state.spending = Spending.leave(
+        state.spending,
+        state.delegates.map(({ delegateId }) => delegateId)
+      )
+      state.delegates = none
+      return state
+  }
+}
+
 /** Returns the title that a record gives. */
 export const titleIn = ({ title }: SessionRenamed): string | undefined => (title === "" ? undefined : title)
 
@@ -156,17 +185,6 @@ export const lastTitle = (records: ReadonlyArray<JournalRecord>, before?: string
   const last = records.findLast((record) => record._tag === "SessionRenamed")
   return last?._tag === "SessionRenamed" ? titleIn(last) : before
 }
-
-const entryOf = ({ context, delivery, fragment, input, submissionId, task, turnId }: InputAccepted): Inbox.Entry => ({
-  submissionId,
-  input,
-  turnId,
-  ...(delivery === "wait" ? { waits: true as const } : {}),
-  ...(fragment === undefined ? {} : { fragment }),
-  ...(task === undefined ? {} : { task }),
-  // what steers a turn changes the next one
-  ...(context === undefined || turnId !== undefined ? {} : { context })
-})
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
@@ -179,7 +197,7 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
       state.title = titleIn(record)
       return state
     case "InputAccepted":
-      state.inbox = Inbox.accept(state.inbox, entryOf(record))
+      state.inbox = Inbox.accept(state.inbox, Inbox.entryOf(record))
       if (record.turnId !== undefined && record.context !== undefined) {
         state.changedContext = { ...state.changedContext, ...record.context }
       }
@@ -227,21 +245,15 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
       state.processes = state.processes.filter((one) => one !== record.processId)
       return state
     case "DelegateStarted":
-      state.delegates = [...state.delegates, record]
-      return state
     case "DelegateEnded":
-      state.delegates = state.delegates.filter((one) => one.delegateId !== record.delegateId)
-      return state
+    case "SessionResumed":
+      return applyDelegates(state, record)
     case "TurnCompleted":
     case "TurnFailed":
     case "TurnAborted":
       return endTurn(state, record)
     case "RolledBack":
       return rollBack(state, record.turns)
-    case "SessionResumed":
-      // they ran in the process that has ended
-      state.delegates = none
-      return state
     case "CallDecided":
     case "ModelRetrying":
     case "StragglerEnded":

@@ -59,11 +59,14 @@ export const makeNest = ({ call: parent, start, tools, turn }: NestOptions): Nes
     })
     let result: NestedResult | undefined
     let detail: CallDetail | undefined
-    const finish = (status: NestedResult["status"], output: unknown) =>
-      Effect.suspend(() => {
-        const made: NestedResult = { status, ...defined({ output: jsonOfUnsafe(output), detail }) }
-        return Effect.map(end(made), () => void (result = made))
-      })
+    // in one region, or an interruption in between would record a second result
+    const finish: Finish = (status, output) =>
+      Effect.uninterruptible(
+        Effect.suspend(() => {
+          const made: NestedResult = { status, ...defined({ output: jsonOfUnsafe(output), detail }) }
+          return Effect.map(end(made), () => void (result = made))
+        })
+      )
     if (target === parent.name) {
       yield* finish("failed", `${target} cannot call itself`)
       return result!

@@ -8,6 +8,7 @@ import * as Semaphore from "effect/Semaphore"
 import type * as Tracer from "effect/Tracer"
 import { defaultPolicy, reach, rulingOf } from "../internal/tools.ts"
 import type { TurnTables } from "../internal/toolTables.ts"
+import { Granted } from "../Granted.ts"
 import type { Hooks } from "../Hooks.ts"
 import type { MutationGate } from "../MutationGate.ts"
 import { NestedCalls } from "../NestedCalls.ts"
@@ -233,21 +234,22 @@ const process = Effect.fnUntraced(function* (known: KnownCall) {
     onSuccess: (params) => ({ ok: true as const, params })
   })
   if (!decoded.ok) return yield* finish("failed", `invalid arguments for ${call.name}: ${decoded.message}`)
-  const refusal = yield* Effect.matchEager(refusalOf(known, decoded.params), {
+  const verdict = yield* Effect.matchEager(judge(known, decoded.params), {
     onFailure: (error) => error,
-    onSuccess: (reason) => reason
+    onSuccess: (judged) => judged
   })
-  if (refusal instanceof CallbackFailed) {
-    yield* turn.warn(refusal.message)
-    return yield* finish("failed", refusal.message)
+  if (verdict instanceof CallbackFailed) {
+    yield* turn.warn(verdict.message)
+    return yield* finish("failed", verdict.message)
   }
-  if (refusal !== undefined) return yield* finish(refusal.status, refusal.reason)
+  if (verdict !== undefined && "reason" in verdict) return yield* finish(verdict.status, verdict.reason)
   const closed = yield* Effect.matchEager(passGate(known, decoded.params), {
     onFailure: (error) => error,
     onSuccess: () => undefined
   })
   if (closed !== undefined) return yield* finish("failed", closed.message)
-  yield* order.run(run(known, decoded.params))
+  const work = run(known, decoded.params)
+  yield* order.run(verdict === undefined ? work : Effect.provideService(work, Granted, verdict))
 })
 
 /** Waits for the gate if the call may change something. A call that waits for it takes no place among those that run. */
@@ -275,10 +277,11 @@ interface Refusal {
 const denied = (reason: string): Refusal => ({ status: "denied", reason })
 
 /**
- * Returns why a call must not run, undefined if it may: a hook, its policy, its check or the person who was asked refused
- * it. A cancelled question interrupts; it is no refusal (A2).
+ * Returns why a call must not run: a hook, its policy, its check or the person who was asked refused it. Returns what it was
+ * granted if that is less than it asked for, and undefined if it may run. A cancelled question interrupts; it is no refusal
+ * (A2).
  */
-const refusalOf = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
+const judge = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
   const { call, hooks, policy, turn } = known
   const verdict = yield* hooks.preToolUse(turn.turnId, call.name, params)
   const decision = { callId: call.callId, tool: call.name }
@@ -312,8 +315,24 @@ const refusalOf = Effect.fnUntraced(function* (known: KnownCall, params: unknown
     payload,
     ...(keys === undefined ? {} : { keys })
   })
-  const reason = yield* refusalIn(answer, payload)
+  const isLess =
+    answer._tag === "Approved" && answer.permissions !== undefined && !Authority.isEqual(answer.permissions, payload)
+  if (isLess) return yield* acceptLess(known, params, { permissions: answer.permissions, scope: answer.scope })
+  const reason = yield* refusalIn(answer)
   return reason === undefined ? undefined : denied(reason)
+})
+
+/** Records that a call runs with less than it asked for, or refuses it if its tool cannot. */
+const acceptLess = Effect.fnUntraced(function* ({ call, policy, turn }: KnownCall, params: unknown, granted: Granted) {
+  const { mayRunWith } = policy
+  const { permissions } = granted
+  const canRun =
+    mayRunWith !== undefined &&
+    (yield* callApplication(`the mayRunWith function of the tool ${call.name}`, () => mayRunWith(params, permissions)))
+  if (!canRun) return denied("not approved: less was granted than this call needs")
+  const { callId, name: tool } = call
+  yield* turn.recordDecision({ callId, tool, permission: "allow", source: "policy", permissions })
+  return granted
 })
 
 /**
@@ -361,14 +380,10 @@ const callApplication = <A>(callback: string, evaluate: () => A): Effect.Effect<
   }
 }
 
-const refusalIn = (answer: Answer, asked: unknown): Effect.Effect<string | undefined> => {
+const refusalIn = (answer: Answer): Effect.Effect<string | undefined> => {
   switch (answer._tag) {
     case "Approved":
-      return Effect.succeed(
-        answer.permissions === undefined || Authority.isEqual(answer.permissions, asked)
-          ? undefined
-          : "not approved: less was granted than this call needs"
-      )
+      return Effect.undefined
     case "Denied":
       return Effect.succeed(answer.reason === undefined ? "rejected by user" : `rejected: ${answer.reason}`)
     case "Answered":

@@ -1,5 +1,5 @@
 import { describe, it } from "@effect/vitest"
-import { askedFor, byItself, compacts, recordingMeanwhile } from "./racesOfCompactions.ts"
+import { askedFor, byItself, compacts, recordingMeanwhile } from "./races/compactions.ts"
 import { holds, session } from "./scenario.ts"
 
 const actions = [

@@ -251,7 +251,9 @@ export class Handle implements Member {
     this.timer?.interruptUnsafe()
     this.parent.children.delete(this.delegateId)
     this.tracking.end()
-    this.recordEnd(Status.toEnd(this.tracking.status))
+    const { started, tokens } = this.node.used
+    const spent = { started, tokens: tokens + this.tracking.tokens }
+    this.recordEnd({ ...Status.toEnd(this.tracking.status), spent })
     this.span.end(this.tracking.status)
     Deferred.doneUnsafe(this.over, Effect.void)
     // mutant closes-its-scope (D1: the end of a delegate closes its scope): replace: return Effect.void

@@ -17,12 +17,13 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Bridge from "../Bridge.ts"
 import { DelegateRefused } from "../DelegateError.ts"
-import * as Limits from "../Limits.ts"
+import type * as Limits from "../Limits.ts"
 import * as ParentApprovals from "./approvals.ts"
 import * as DelegateSpan from "./delegateSpan.ts"
 import type { DelegateOptions, StartError } from "./delegateTypes.ts"
 import * as Forking from "./forking.ts"
 import { Handle, type Opened } from "./handle.ts"
+import * as Spending from "./spending.ts"
 import { CurrentNode, type Node, nodeOf } from "./tree.ts"
 
 /** How long a question of a delegate waits if neither its settings nor its parent's say how long (A2). */
@@ -42,6 +43,7 @@ export const launch: <R>(
   const turn = yield* Turn
   const clock = yield* Clock.Clock
   const parent = yield* nodeOf(turn.session)
+  yield* Spending.restore(parent, turn.session)
   // mutant refuses-by-name (D6: a start after the abort fails with a named error): false
   const isStopping = (yield* turn.abortReason) !== undefined
   const sessionScope = yield* turn.session.scope
@@ -66,7 +68,7 @@ export const launch: <R>(
     isOneShot: options.isOneShot,
     turn,
     parent,
-    limits: Limits.inherited(parent.limits, options.limits ?? {}),
+    limits: ownLimits(options.limits),
     endsAt: Math.min(parent.delegatesEndAt(now), now + Duration.toMillis(Duration.fromInputUnsafe(options.deadline))),
     // mutant in-the-scope-of-the-session (D1: the scope of a delegate is a child of the scope of its session):
     //   replace: scope: yield* Scope.make("sequential")
@@ -108,6 +110,18 @@ export const launch: <R>(
   if (handle.isDetached) yield* Effect.forkIn(handle.notifyParent(options.wake === true), sessionScope)
   return handle
 })
+
+/** The limits of a delegate for everything below it. Those of the sessions above hold as well. */
+const ownLimits = (limits: Partial<Limits.Limits> = {}): Limits.Limits => ({
+  depth: countOf(limits.depth),
+  concurrent: countOf(limits.concurrent),
+  lifetime: countOf(limits.lifetime),
+  tokens: countOf(limits.tokens),
+  wallTime: limits.wallTime ?? Infinity
+})
+
+// one that is not a number allows none
+const countOf = (limit = Infinity): number => (Number.isNaN(limit) ? 0 : limit)
 
 const aborted = ({ path, sessionId }: Node) => new DelegateRefused({ path, limit: "aborted", at: sessionId })
 

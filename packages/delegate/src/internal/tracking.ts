@@ -21,6 +21,8 @@ export class Tracking {
   private settles = 0
   private lastText: string | undefined
   private isOver = false
+  /** The tokens of the model requests of its session. */
+  tokens = 0
   /** Accepted input that no turn has carried, except input that starts no turn by itself. */
   private readonly waiting = new Set<SubmissionId>()
   private readonly waiters = new Set<() => void>()
@@ -84,6 +86,7 @@ export class Tracking {
     if (event._tag === "ModelResponded") {
       // the delegate is done if nothing follows the response, and is then not stopped
       const isDone = event.finish === "stop"
+      this.tokens += event.usage.total
       const spent = this.parent.charge(event.usage.total)
       // mutant stops-again-when-spent (D6: a delegate that continues after the tokens are spent is stopped):
       //   replace: if (spent !== undefined) this.onSpent(spent, isDone)

@@ -5,10 +5,13 @@
  */
 import type { SessionId } from "@spindle/core/Ids"
 import type { TurnSession } from "@spindle/core/Turn"
+import type { DelegateSpending } from "@spindle/core/SessionEvent"
+import type { Spending } from "@spindle/core/Spending"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { DelegateRefused } from "../DelegateError.ts"
-import { Limits } from "../Limits.ts"
+import * as Limits from "../Limits.ts"
 import type { Wish } from "../Roles.ts"
 import type { Interactive } from "./delegateTypes.ts"
 
@@ -16,15 +19,13 @@ import type { Interactive } from "./delegateTypes.ts"
 export class Node {
   readonly path: ReadonlyArray<SessionId>
   readonly parent: Node | undefined
-  readonly limits: Limits
+  /** Those of a root are read again with each turn that starts a delegate. */
+  limits: Limits.Limits
   /** The time at which the session ends at the latest, in milliseconds since 1970. */
   readonly endsAt: number
   /** The delegates of this session that have not ended, by id. */
   readonly children = new Map<SessionId, Member>()
-  /**
-   * The agents that the model of this session has started, by id, including those that have ended. The lifetime limit
-   * bounds their number.
-   */
+  /** The agents that the model of this session has started, by id, including the last ones that have ended. */
   readonly agents = new Map<SessionId, AgentEntry>()
   /** The names that agents of the tree have had. Only those of the root are used. */
   private readonly names = new Set<string>()
@@ -33,8 +34,10 @@ export class Node {
   private active = 0
   private started = 0
   private spent = 0
+  /** Whether what the session used before it was resumed is counted. */
+  isRestored = false
 
-  constructor(path: ReadonlyArray<SessionId>, limits: Limits, parent?: Node, endsAt = Infinity) {
+  constructor(path: ReadonlyArray<SessionId>, limits: Limits.Limits, parent?: Node, endsAt = Infinity) {
     this.path = path
     this.limits = limits
     this.parent = parent
@@ -78,7 +81,35 @@ export class Node {
   }
 
   private lastsUntil(nowMillis: number): number {
-    return Math.min(this.endsAt, (this.firstStartAt ?? nowMillis) + this.limits.wallMillis)
+    return Math.min(this.endsAt, (this.firstStartAt ?? nowMillis) + millis(this.limits.wallTime))
+  }
+
+  /** Counts what the session used before it was resumed. The sessions above it know it from their own records. */
+  restore({ firstStartAt, started, tokens }: Omit<Spending, "unsettled">): void {
+    if (this.isRestored) return
+    this.isRestored = true
+    this.firstStartAt ??= firstStartAt
+    this.restored = { started, tokens }
+    this.started += started
+    this.spent += tokens
+  }
+
+  private restored = { started: 0, tokens: 0 }
+
+  /** What the delegates below this session have used since it was opened. */
+  get used(): DelegateSpending {
+    return { started: this.started - this.restored.started, tokens: this.spent - this.restored.tokens }
+  }
+
+  /** Keeps an agent. Forgets the oldest of those that have ended, which their journals still name. */
+  keepAgent(agent: AgentEntry): void {
+    this.agents.set(agent.agentId, agent)
+    if (this.agents.size <= keptAgents) return
+    for (const id of this.agents.keys()) {
+      if (this.children.has(id)) continue
+      this.agents.delete(id)
+      return
+    }
   }
 
   /** Takes a slot for a delegate of this session. Returns why there is none, or undefined if the slot was taken. */
@@ -146,6 +177,10 @@ export class Node {
   }
 }
 
+const keptAgents = 256
+
+const millis = (duration: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(duration))
+
 /** A delegate in the tree. */
 export interface Member extends Interactive {
   readonly node: Node
@@ -179,8 +214,11 @@ export const nodeOf = (session: TurnSession): Effect.Effect<Node> =>
     const current = yield* CurrentNode
     // a session that is no delegate may be made in the context of one
     if (current !== undefined && current.sessionId === session.sessionId) return current
-    const limits = yield* Limits
-    let root = roots.get(session)
-    if (root === undefined) roots.set(session, (root = new Node(session.path, limits)))
+    const limits = yield* Limits.Limits
+    const known = roots.get(session)
+    const root = known ?? new Node(session.path, limits)
+    if (known === undefined) roots.set(session, root)
+    // they may have been changed since
+    root.limits = limits
     return root
   })

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import type { SessionId, SubmissionId } from "@spindle/core/Ids"
 import type { Receipt, Rejection } from "@spindle/core/Op"
 import { JournalFailed } from "@spindle/core/SessionError"
+import * as Spending from "@spindle/core/Spending"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as Notices from "../../src/internal/notices.ts"
@@ -18,6 +19,7 @@ const logged = Effect.fnUntraced(function* (answer: Effect.Effect<Receipt, Journ
   const parent = {
     sessionId,
     path: [sessionId],
+    spending: Effect.succeed(Spending.none),
     submit: () => answer,
     ask: () => Effect.never,
     scope: Effect.never

@@ -44,6 +44,8 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   const exchange = Effect.fnUntraced(function* (message: McpSchema.JsonRpcRequest) {
     const call = message.method === "tools/call" ? yield* CurrentCall : undefined
     // the method decides, not the fiber: a cancellation is sent from the same one (contract M1)
+    // mutant headers-of-the-call (M1: turns that share a client have no cell in common):
+    //   replace: `yield* TurnHeaders.read(call.turn)` => `((link as any).cell ??= yield* TurnHeaders.read(call.turn))`
     const headers = call?.sendsHeaders === true ? yield* TurnHeaders.read(call.turn) : {}
     return yield* link.post(Wire.complete(message), headers).pipe(
       Effect.flatMap((response) =>

@@ -58,6 +58,10 @@ export class HttpLink {
       )
     return Wire.encode(message).pipe(
       Effect.flatMap(send),
+      Effect.catchIf(
+        (error) => this.session !== undefined && saysSessionEnded(error),
+        () => this.endSession
+      ),
       Effect.tap((response) => {
         this.session = response.headers["mcp-session-id"] ?? this.session
         return Effect.void
@@ -123,8 +127,16 @@ export class HttpLink {
     )
     return Effect.flatMap(sent, (response) => {
       if (response.status !== 404 || session === undefined) return Effect.succeed(response)
-      const error = Wire.failure(new McpClientError.ClosedError({ sessionExpired: true }))
-      return Effect.andThen(Deferred.succeed(this.ended, error), Effect.fail(error))
+      return this.endSession
     })
   }
+
+  private get endSession(): Effect.Effect<never, McpClientError.McpClientError> {
+    const error = Wire.failure(new McpClientError.ClosedError({ sessionExpired: true }))
+    return Effect.andThen(Deferred.succeed(this.ended, error), Effect.fail(error))
+  }
 }
+
+/** Many servers refuse a session that they do not know with 400 and a message, in place of 404. */
+const saysSessionEnded = ({ reason }: McpClientError.McpClientError): boolean =>
+  reason._tag === "HttpError" && reason.status === 400 && /\bsession\b/i.test(reason.description ?? "")

@@ -1,4 +1,4 @@
-/** Requests whose token is refused, with an authorization server that is a function. Time is virtual. */
+/** Requests whose token is refused, and overlapping turns, with servers that are functions. Time is virtual. */
 import { type Grant, type Grants, memory } from "@spindle/mcp/Grants"
 import type { HttpServer } from "@spindle/mcp/ServerConfig"
 import type * as Interrupts from "@spindle/testing/Interrupts"
@@ -11,6 +11,7 @@ import * as McpClientError from "effect/ai/McpClientError"
 import * as Authorization from "../../src/internal/authorization.ts"
 import { OAuthFailed } from "../../src/internal/oauth.ts"
 import * as Wire from "../../src/internal/wire.ts"
+import * as Programs from "./programs.ts"
 
 const server: HttpServer = { _tag: "Http", name: "memory", url: "http://memory" }
 
@@ -116,16 +117,16 @@ const closing =
       return yield* outcome(all)
     })
 
-type Law = (exit: Exit.Exit<Outcome, unknown>) => string | undefined
+type Law<A> = (exit: Exit.Exit<A, unknown>) => string | undefined
 
 /** A law of the outcome. */
 const of =
-  (broken: (outcome: Outcome) => string | undefined): Law =>
+  <A>(broken: (outcome: A) => string | undefined): Law<A> =>
   (exit) =>
     Exit.isSuccess(exit) ? broken(exit.value) : `the program failed: ${String(exit.cause)}`
 
 /** What must hold while so many connections are open. */
-const whileOpen = (connections: number): Law =>
+const whileOpen = (connections: number): Law<Outcome> =>
   of(({ locks, others, renewals, stored }) => {
     if (locks > connections) return `M3 ${locks} requests wanted a renewal`
     if (renewals.length !== 1) return `M3 there were ${renewals.length} renewals`
@@ -135,10 +136,14 @@ const whileOpen = (connections: number): Law =>
   })
 
 /** What must hold even if the connection is closed. */
-const whileClosing: Law = of(({ renewals, stored }) => {
+const whileClosing: Law<Outcome> = of(({ renewals, stored }) => {
   if (renewals.length > 1) return `M3 there were ${renewals.length} renewals`
   return stored === `access-${renewals.length}` ? undefined : "M3 the only refresh token is lost"
 })
+
+/** Two sessions whose calls overlap, on one connection. */
+const turn = { calls: 2, callMillis: 20, headerMillis: 5, abortAfter: undefined }
+const overlapping: Programs.Program = [[turn, turn], [turn]]
 
 /** The explorations, by name. */
 export const cases = {
@@ -146,5 +151,11 @@ export const cases = {
   interruptingTwice: { program: refused(4), law: whileOpen(1), actions: [["interrupt", "interrupt"]], maxRuns: 100 },
   manyRequests: { program: refused(20), law: whileOpen(1), seeds: [0, 1, 2], maxRuns: 20 },
   twoConnections: { program: refused(4, 2), law: whileOpen(2), maxRuns: 100 },
+  sharing: {
+    program: () => Programs.run(overlapping),
+    law: of(Programs.broken(overlapping)),
+    seeds: [0, 1, 2, 3],
+    actions: []
+  },
   closing: { program: closing(3), law: whileClosing, actions: [["close"]], maxRuns: 300 }
-} satisfies { readonly [name: string]: Interrupts.Exploration<Outcome, never> }
+} satisfies { readonly [name: string]: Interrupts.Exploration<any, unknown> }

@@ -5,27 +5,31 @@ import * as Stream from "effect/Stream"
 import * as HttpClient from "effect/http/HttpClient"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 
-/** A message as it arrived, and its header `x-turn`. */
+/** A message as it arrived, and its headers `x-turn` and `x-session`. */
 export interface Received {
   readonly method: string | undefined
   readonly turn: string | undefined
+  readonly session: string | undefined
+  readonly message: Message
   /** For a call: whether it was answered. */
   isAnswered: boolean
 }
 
-/** A server whose calls take one second. */
-export const make = () => {
+/** A server whose calls take one second, or as long as `millisOf` says of their arguments. */
+export const make = (millisOf: (args: any) => number = () => 1_000) => {
   const received: Array<Received> = []
   const client = HttpClient.make((request) =>
     Effect.gen(function* () {
       const { headers, method } = request
-      const { id, method: name, params } = messageOf(request.body)
-      const one: Received = { method: name ?? method, turn: headers["x-turn"], isAnswered: false }
+      const message = messageOf(request.body)
+      const { id, method: name, params } = message
+      const { "x-session": session, "x-turn": turn } = headers
+      const one: Received = { method: name ?? method, turn, session, message, isAnswered: false }
       received.push(one)
       // the request takes its time to arrive, and the response to come back
       yield* Effect.sleep(10)
       if (name === undefined || id === undefined) return response(name === undefined ? 405 : 202)
-      if (name === "tools/call") yield* Effect.sleep(1_000)
+      if (name === "tools/call") yield* Effect.sleep(millisOf(params?.["arguments"]))
       one.isAnswered = true
       const result = resultOf(name, params ?? {})
       return response(200, `${JSON.stringify({ jsonrpc: "2.0", id, result })}`)

@@ -9,6 +9,7 @@ interface RowOfMcp {
 
 /** The rows, by the name of the mutant. */
 export const mutants = {
+  "headers-of-the-call": { by: "sharing", breaks: /^M1 the call of turn/ },
   "joins-the-renewal": { by: "manyRequests", breaks: /^M3 \d+ requests wanted/ },
   "renewed-meanwhile": { by: "manyRequests", breaks: /^M3 \d+ requests wanted/ },
   "renewed-elsewhere": { by: "twoConnections", breaks: /^M3 there were 2 renewals/ },

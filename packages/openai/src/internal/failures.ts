@@ -192,6 +192,7 @@ const kinds: ReadonlyMap<string, ModelFailureKind> = new Map([
   ["usage_limit_reached", "QuotaExceeded"],
   ["usage_not_included", "QuotaExceeded"],
   ["billing_hard_limit_reached", "QuotaExceeded"],
+  ["billing_error", "QuotaExceeded"],
   ["rate_limit_exceeded", "RateLimited"],
   ["rate_limit_error", "RateLimited"],
   ["too_many_requests", "RateLimited"],
@@ -208,7 +209,7 @@ const kinds: ReadonlyMap<string, ModelFailureKind> = new Map([
 
 /** How servers without a code say that a request is too long. */
 const tooLong =
-  /\bmaximum context length\b|\bexceed(s|ed|ing)?\b.{0,60}\bcontext (length|size|window)\b|\bcontext (length|size|window) exceeded\b/i
+  /\bmaximum context length\b|\bexceed(s|ed|ing)?\b.{0,60}\bcontext (length|size|window)\b|\bcontext (length|size|window) exceeded\b|\bprompt is too long\b/i
 
 const kindOfCode = ({ code, message, type }: ProviderError): ModelFailureKind | undefined => {
   const byMessage = message !== undefined && tooLong.test(message) ? "ContextWindowExceeded" : undefined

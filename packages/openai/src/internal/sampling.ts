@@ -121,8 +121,9 @@ const sample = Effect.fnUntraced(function* <R extends WireRequest>(
     catch: (cause) =>
       Failures.failure(context, "InvalidRequest", { detail: "the request cannot be written as JSON", cause })
   })
+  const authorize = wire.authorize ?? HttpClientRequest.bearerToken
   const withBody = HttpClientRequest.bodyText(base, written.body, "application/json")
-  const ready = yield* withTraceState(key === undefined ? withBody : HttpClientRequest.bearerToken(withBody, key))
+  const ready = yield* withTraceState(key === undefined ? withBody : authorize(withBody, key))
   const response = yield* Redirects.execute(client, context, ready).pipe(ResponseStream.failWhenIdle(reading))
   if (response.status >= 200 && response.status < 300) {
     for (const item of repairs.leftOut) refused.add(item)

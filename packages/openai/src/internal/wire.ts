@@ -1,6 +1,8 @@
 /** An API that a server speaks: how a request is written, and how its response is read. */
 import type { Item } from "@spindle/core/Item"
 import type { ModelRequest } from "@spindle/core/Model"
+import type * as Redacted from "effect/Redacted"
+import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type { ProviderError } from "./failures.ts"
 import type { ReadingContext, ResponseReader } from "./reader.ts"
 
@@ -32,6 +34,11 @@ export interface Wire<R extends WireRequest> {
   readonly sealOf: (provider: string, model: string) => string
   /** Fields of the body that a server may refuse, and that a request can do without. */
   readonly optionalFields: ReadonlyArray<string>
+  /** Puts the key on a request. Default: as a bearer token. */
+  readonly authorize?: (
+    request: HttpClientRequest.HttpClientRequest,
+    key: Redacted.Redacted<string>
+  ) => HttpClientRequest.HttpClientRequest
   /** Writes a request. Throws when JSON cannot represent it. */
   readonly write: (request: R, writing: Writing) => WrittenRequest
   /** Makes the reader of a response to this request. */

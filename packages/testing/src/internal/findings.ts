@@ -100,8 +100,12 @@ const explained = ({ probe }: RunResult<unknown, unknown>, kind: FindingKind, la
 const nameOf = ({ fiber }: Situation): string => `fiber ${fiber}`
 
 /** The position of a fiber in words. */
-export const positionOf = ({ operation, stack }: Situation): string =>
-  stack.length === 0 ? `after ${operation}` : `in ${stack.join(" < ")}, after ${operation}`
+export const positionOf = ({ operation, place, stack }: Situation): string =>
+  [
+    ...(stack.length === 0 ? [] : [`in ${stack.join(" < ")}`]),
+    `after ${operation}`,
+    ...(place === undefined ? [] : [`yielded at ${place}`])
+  ].join(", ")
 
 /** The part that findings of the same fault share: the kind, and the clause or the words before the details. */
 export const faultOf = ({ kind, law }: Finding): string => {

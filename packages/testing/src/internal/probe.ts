@@ -8,6 +8,7 @@
 import * as Fiber from "effect/Fiber"
 import type { StackFrame } from "effect/References"
 import { nameOf } from "./operations.ts"
+import { isOfPlatform, lastYieldOf, watchYields } from "./yields.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
@@ -19,6 +20,8 @@ export interface Situation {
   readonly stack: ReadonlyArray<string>
   /** The operation that it started last, with the first characters of its function. */
   readonly operation: string
+  /** The place of its last `yield*` in the program: file, line and column, if the runtime has a stack. */
+  readonly place: string | undefined
 }
 
 /** Something that was started outside the simulation. */
@@ -95,11 +98,14 @@ export class Probe {
 
   /** The position of a fiber. */
   situation(fiber: AnyFiber | undefined): Situation {
-    if (fiber === undefined) return { fiber: undefined, stack: [], operation: "between two tasks" }
+    if (fiber === undefined) {
+      return { fiber: undefined, stack: [], operation: "between two tasks", place: undefined }
+    }
     return {
       fiber: this.numberOf(fiber),
       stack: stackOf(fiber.cache.stackFrame),
-      operation: this.last.get(fiber) ?? "its beginning"
+      operation: this.last.get(fiber) ?? "its beginning",
+      place: lastYieldOf(fiber)
     }
   }
 
@@ -123,11 +129,18 @@ export class Probe {
     return pending.find(({ type }) => type !== "PROMISE") ?? started.values().next().value
   }
 
-  /**
-   * Records what fibers start outside, until the returned function is called. What a promise continuation starts
-   * belongs to the fiber that started the promise.
-   */
+  /** Records where the program yields operations, and what fibers start outside, until the returned function is called. */
   watch(): () => void {
+    const unwatchYields = watchYields()
+    const unwatchOutside = this.watchOutside()
+    return () => {
+      unwatchOutside()
+      unwatchYields()
+    }
+  }
+
+  /** What a promise continuation starts belongs to the fiber that started the promise. */
+  private watchOutside(): () => void {
     const hooks = asyncHooks()
     const hook = hooks?.createHook({
       init: (id, type, triggerId) => {
@@ -164,9 +177,9 @@ const placeOf = (): string => {
   const lines = new Error().stack?.split("\n").slice(1) ?? []
   Error.stackTraceLimit = limit
   const isForeign = (line: string) =>
-    /node:|<anonymous>\)?$|[\\/]node_modules[\\/]effect[\\/]|[\\/]internal[\\/](probe|scheduler|actions|running|microtasks|virtualClock)\./.test(
-      line
-    )
+    isOfPlatform(line) ||
+    /[\\/]internal[\\/](probe|scheduler|actions|running|microtasks|virtualClock)\./.test(line) ||
+    /[\\/]testing[\\/](src|dist)[\\/](Interrupts|Simulation|Vitest)\./.test(line)
   return lines.find((line) => !isForeign(line))?.trim() ?? "an unknown place"
 }
 

@@ -6,6 +6,8 @@ import { CallId, type ProcessId } from "@spindle/core/Ids"
 import { Turn } from "@spindle/core/Turn"
 import * as BoundedOutput from "../BoundedOutput.ts"
 import type * as Commands from "../Commands.ts"
+import * as NetworkPolicy from "../sandbox/NetworkPolicy.ts"
+import { Sandbox } from "../Sandbox.ts"
 import * as Utf8 from "../Utf8.ts"
 
 /** How much of the output a model gets by default, in tokens of four bytes. */
@@ -30,6 +32,8 @@ export interface Read {
   readonly ending: Commands.Ending | undefined
   readonly elapsedMillis: number
   readonly output: BoundedOutput.BoundedOutput
+  /** The hosts that it did not reach since the last call, because the list of its policy denies them. */
+  readonly denials: ReadonlyArray<NetworkPolicy.Denial>
 }
 
 /** Clamps a time that a model asked for. */
@@ -78,13 +82,15 @@ export const read = Effect.fnUntraced(function* (command: Commands.Command, { ca
   const ending = Option.getOrUndefined(ended)
   const output = command.take()
   yield* report(ending, output, ending === undefined ? { processId: command.process.processId } : processId)
-  const result: Read = { ending, elapsedMillis: yield* elapsed, output }
+  const sandbox = Option.getOrUndefined(yield* Effect.serviceOption(Sandbox))
+  const denials = sandbox?.takeDenials(command.process.processId) ?? []
+  const result: Read = { ending, elapsedMillis: yield* elapsed, output, denials }
   return result
 })
 
 /** Returns the text for the model. `state` says what the command does if it has not ended. */
 export const textOf = (
-  { elapsedMillis, ending, output }: Read,
+  { denials, elapsedMillis, ending, output }: Read,
   {
     maxOutputTokens,
     notes = [],
@@ -97,6 +103,7 @@ export const textOf = (
 ): string =>
   [
     ...notes,
+    ...denials.map((denial) => `The network proxy: ${NetworkPolicy.describe(denial)}.`),
     `Wall time: ${(elapsedMillis / 1_000).toFixed(4)} seconds`,
     ending === undefined ? state : sentenceOf(ending),
     `Original token count: ${Math.ceil(output.totalBytes() / bytesPerToken)}`,

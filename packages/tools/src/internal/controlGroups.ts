@@ -26,6 +26,9 @@ export type Open = (name: string, mustExist: boolean) => Effect.Effect<ControlGr
 /** The names of groups begin with this. */
 const prefix = "spindle-"
 
+/** Returns the directory of a group below another one. */
+export const directoryOf = (base: string, name: string): string => `${base}/${prefix}${name}`
+
 const none: Open = () => Effect.undefined
 
 /** Makes sure that groups can be created and killed on this host. */
@@ -36,15 +39,14 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
   if (mount === undefined || own === undefined) return none
   const base = `${mount}${own === "/" ? "" : own}`
   const open: Open = (name, mustExist) => {
-    const directory = `${base}/${prefix}${name}`
+    const directory = directoryOf(base, name)
     if (!/^[\w.-]+$/.test(name)) return Effect.undefined
     const found = mustExist ? fileSystem.access(directory) : fileSystem.makeDirectory(directory)
     return Effect.match(found, { onFailure: () => undefined, onSuccess: () => groupAt(fileSystem, directory) })
   }
-  const now = yield* Clock.currentTimeMillis
-  yield* removeLeft(fileSystem, base, now - oldMillis)
+  yield* removeLeft(fileSystem, base)
   // the root of all groups has no such file, so that a group has to be tried
-  const name = `probe-${uuidV7(now)}`
+  const name = `probe-${uuidV7(yield* Clock.currentTimeMillis)}`
   const probe = yield* open(name, false)
   if (probe === undefined) return none
   const canKill = yield* Effect.isSuccess(fileSystem.access(`${base}/${prefix}${name}/cgroup.kill`, { writable: true }))
@@ -52,11 +54,12 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
   return canKill ? open : none
 })
 
-/** How old an empty group is that an earlier program has left: the process of a younger one may be starting. */
+/** How old an empty group is that is removed: the process of a younger one may be starting. */
 const oldMillis = 60_000
 
-/** Removes the empty groups that were created before a time. Those with members stay. */
-const removeLeft = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSystem, base: string, before: number) {
+/** Removes the empty groups that an earlier program has left. Those with members stay. */
+export const removeLeft = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSystem, base: string) {
+  const before = (yield* Clock.currentTimeMillis) - oldMillis
   const names = yield* Effect.orElseSucceed(fileSystem.readDirectory(base), (): Array<string> => [])
   for (const name of names.filter((one) => one.startsWith(prefix))) {
     const info = yield* Effect.option(fileSystem.stat(`${base}/${name}`))

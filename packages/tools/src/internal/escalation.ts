@@ -2,10 +2,17 @@
 import * as Effect from "effect/Effect"
 import { CallId } from "@spindle/core/Ids"
 import { type Answer, Turn } from "@spindle/core/Turn"
+import * as ApprovalPolicy from "../ApprovalPolicy.ts"
 import * as CommandApproval from "../CommandApproval.ts"
+import type * as NetworkPolicy from "../sandbox/NetworkPolicy.ts"
+import * as Permissions from "../sandbox/Permissions.ts"
+import * as Grants from "./project/grants.ts"
 
-/** The command runs again outside the sandbox, the model reads how to ask for that, or it only reads what happened. */
-export type Escalation = "retry" | "advise" | "report"
+/**
+ * The command runs again outside the sandbox, it runs again inside with what was granted in addition, the model reads how to
+ * ask for more, or it only reads what happened.
+ */
+export type Escalation = "retry" | Permissions.Grant | "advise" | "report"
 
 /** Decides about a command that was blocked, and asks a person where the policy says so. */
 export const escalate = Effect.fnUntraced(function* (
@@ -38,13 +45,52 @@ export const escalate = Effect.fnUntraced(function* (
     },
     keys: CommandApproval.keys({ ...command, isEscalated: true })
   })
-  return yield* escalationOf(answer)
+  if (answer._tag !== "Approved") return yield* refusalIn(answer)
+  if (answer.permissions === undefined) return "retry"
+  const given = { asked: Permissions.everything, approved: answer }
+  const grant = yield* Grants.take(turn, { callId, tool: call.tool }, given)
+  return Permissions.isEmpty(grant) ? "report" : grant
 })
 
-const escalationOf = (answer: Answer): Effect.Effect<Escalation> => {
+/**
+ * Asks a person whether a command may reach the hosts that it was denied, where the policy allows the question. Returns those
+ * that it may reach. An answer for the turn or the session holds for later commands, too.
+ */
+export const askForHosts = Effect.fnUntraced(function* (
+  options: CommandApproval.Options,
+  { cwd, line, shell }: CommandApproval.CommandLine,
+  call: { readonly callId: string; readonly tool: string },
+  denials: ReadonlyArray<NetworkPolicy.Denial>
+): Effect.fn.Return<ReadonlyArray<string>, never, Turn> {
+  const unlisted = denials.filter(({ reason }) => reason === "NotListed")
+  if (unlisted.length === 0 || !ApprovalPolicy.mayAskForHosts(options.policy)) return []
+  const turn = yield* Turn
+  const callId = CallId.make(call.callId)
+  const asked = { ...Permissions.none, hosts: Array.from(new Set(unlisted.map(({ host }) => host))) }
+  const less = Permissions.partsOf(asked)
+  const answer = yield* turn.ask({
+    kind: "command",
+    callId,
+    tool: call.tool,
+    payload: {
+      command: line,
+      cwd,
+      ...(shell === undefined ? {} : { shell }),
+      reason: "it was denied hosts that are not in the list",
+      permissions: Permissions.of(asked),
+      ...(less.length === 0 ? {} : { less })
+    },
+    // a grant is remembered by the sandbox
+    keys: []
+  })
+  if (answer._tag !== "Approved") return yield* Effect.as(refusalIn(answer), [])
+  const grant = yield* Grants.take(turn, { callId, tool: call.tool }, { asked, approved: answer })
+  return grant.hosts
+})
+
+/** A refusal, or the interruption of a call whose question was withdrawn. */
+const refusalIn = (answer: Exclude<Answer, { readonly _tag: "Approved" }>): Effect.Effect<"report"> => {
   switch (answer._tag) {
-    case "Approved":
-      return Effect.succeed(answer.permissions === undefined ? "retry" : "report")
     case "Denied":
     case "Answered":
       return Effect.succeed("report")

@@ -12,31 +12,16 @@ import { Turn } from "@spindle/core/Turn"
 import * as Answers from "../internal/project/answers.ts"
 import * as Grants from "../internal/project/grants.ts"
 import * as RegularFile from "../internal/project/regularFile.ts"
-import { isWithin } from "../SandboxPolicy.ts"
+import * as NetworkPolicy from "../sandbox/NetworkPolicy.ts"
+import * as Permissions from "../sandbox/Permissions.ts"
 import { ToolFailure } from "../ToolFailure.ts"
-
-/** The permissions of a request and of a grant. */
-export const Permissions = Schema.Struct({
-  network: Schema.optionalKey(
-    Schema.Struct({ enabled: Schema.Boolean.annotate({ description: "Whether commands reach the network." }) })
-  ),
-  file_system: Schema.optionalKey(
-    Schema.Struct({
-      write: Schema.Array(Schema.String).annotate({
-        description: "Directories that commands write, relative to the working directory or absolute."
-      })
-    })
-  )
-})
-/** @see {@link Permissions} */
-export type Permissions = typeof Permissions.Type
 
 /** The arguments of the tool. */
 export const Parameters = Schema.Struct({
   reason: Schema.optionalKey(
     Schema.String.annotate({ description: "Why the permissions are needed, in one sentence for the user." })
   ),
-  permissions: Permissions
+  permissions: Permissions.Permissions
 })
 /** @see {@link Parameters} */
 export type Parameters = typeof Parameters.Type
@@ -44,15 +29,13 @@ export type Parameters = typeof Parameters.Type
 /** The tool. It returns `{"permissions":{...},"scope":"turn"}` with what was granted. */
 export const tool = Tool.make("request_permissions", {
   description:
-    "Asks the user to let your commands reach the network or write in other directories, for the rest of the turn or the session. The result says what was granted, which may be less.",
+    "Asks the user to let your commands reach the network, or some hosts, or write in other directories, for the rest of the turn or the session. The result says what was granted, which may be less.",
   parameters: Parameters,
   success: Schema.String,
   failure: ToolFailure.asText,
   failureMode: "return",
   dependencies: [Turn]
 })
-
-const decodeGranted = Schema.decodeUnknownEffect(Permissions)
 
 /**
  * Asks. **Interruption** withdraws the question. **Errors**: `ToolFailure` for a request without a meaning, a refusal, and
@@ -68,43 +51,40 @@ export const run: (
   { cwd }
 ) {
   const turn = yield* Turn
-  const asked: Grants.Grant = {
+  const hosts = permissions.network?.hosts ?? []
+  const unknown = hosts.find((host) => !NetworkPolicy.isPattern(host))
+  if (unknown !== undefined) {
+    return yield* new ToolFailure({ detail: `The user was not asked: ${unknown} is not a host or *.DOMAIN.` })
+  }
+  const asked: Permissions.Grant = {
     network: permissions.network?.enabled ?? false,
+    hosts,
     write: yield* Effect.forEach(permissions.file_system?.write ?? [], (name) => realDirectory(name, cwd))
   }
-  if (!asked.network && asked.write.length === 0) {
+  if (Permissions.isEmpty(asked)) {
     return yield* new ToolFailure({ detail: "The user was not asked: the request has no permission." })
   }
+  const less = Permissions.partsOf(asked)
+  const id = callId === undefined ? undefined : CallId.make(callId)
   const answer = yield* turn.ask({
     kind: "permissions",
     tool: tool.name,
-    ...(callId === undefined ? {} : { callId: CallId.make(callId) }),
-    payload: { ...(reason === undefined ? {} : { reason }), permissions: toPermissions(asked) },
+    ...(id === undefined ? {} : { callId: id }),
+    payload: {
+      ...(reason === undefined ? {} : { reason }),
+      permissions: Permissions.of(asked),
+      ...(less.length === 0 ? {} : { less })
+    },
     // a grant is remembered by the sandbox
     keys: []
   })
   const decision = yield* Answers.given(answer)
   if (decision._tag === "Answered") return yield* new ToolFailure({ detail: "The user gave no decision." })
-  const grant = decision.permissions === undefined ? asked : yield* atMost(asked, decision.permissions)
   const scope = decision.scope === "session" ? "session" : "turn"
-  Grants.add(turn, scope, grant)
-  return JSON.stringify({ permissions: toPermissions(grant), scope })
+  const approved = { ...decision, scope } as const
+  const grant = yield* Grants.take(turn, { callId: id, tool: tool.name }, { asked, approved })
+  return JSON.stringify({ permissions: Permissions.of(grant), scope })
 })
-
-const toPermissions = ({ network, write }: Grants.Grant): Permissions => ({
-  ...(network ? { network: { enabled: true } } : {}),
-  ...(write.length === 0 ? {} : { file_system: { write } })
-})
-
-/** Returns what a decision grants of what was asked for. A decision in another form grants nothing. */
-const atMost = (asked: Grants.Grant, granted: unknown): Effect.Effect<Grants.Grant> =>
-  Effect.match(decodeGranted(granted), {
-    onFailure: () => ({ network: false, write: [] }),
-    onSuccess: ({ file_system, network }) => ({
-      network: asked.network && network?.enabled === true,
-      write: (file_system?.write ?? []).filter((path) => asked.write.some((one) => isWithin(path, one)))
-    })
-  })
 
 const realDirectory = Effect.fnUntraced(function* (name: string, cwd: string) {
   const fileSystem = yield* FileSystem.FileSystem

@@ -6,7 +6,7 @@ import { Processes } from "@spindle/core/Processes"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Layer, Stream } from "effect"
-import { CodingTools, CommandRules, SandboxPolicy } from "../../src/index.ts"
+import { CodingTools, CommandRules, NetworkPolicy, Sandbox, SandboxPolicy } from "../../src/index.ts"
 import type * as CommandApproval from "../../src/CommandApproval.ts"
 
 /** A host whose commands fail in a sandbox. `ran` says for each whether it was confined. */
@@ -99,6 +99,7 @@ describe("a command that the sandbox has blocked", () => {
             cwd: "/",
             reason: "the sandbox blocked it",
             sandbox: "it lets commands read",
+            less: [{ label: "in the sandbox, with the network", permissions: { network: { enabled: true } } }],
             amendment: [["touch", "made"]]
           }
         ])
@@ -153,5 +154,284 @@ describe("a command that the sandbox has blocked", () => {
         reason: "the model asks to run it outside the sandbox"
       })
     })
+  )
+})
+
+/** A host whose commands reach only listed hosts. They fail until both are allowed. `reached` has the list of each attempt. */
+const networked = (wanted: ReadonlyArray<string>) => {
+  const reached: Array<ReadonlyArray<string>> = []
+  const denials = new Map<string, ReadonlyArray<NetworkPolicy.Denial>>()
+  const processes = Layer.succeed(Processes, {
+    start: ({ processId }) =>
+      Effect.map(SandboxPolicy.Current, (policy) => {
+        const hosts = policy._tag === "FullAccess" || typeof policy.network === "boolean" ? undefined : policy.network
+        reached.push(hosts?.allowed ?? [])
+        const denied = wanted.flatMap((host) => {
+          const reason = hosts === undefined ? "NotListed" : NetworkPolicy.refusalOfHost(hosts, host)
+          return reason === undefined ? [] : [{ _tag: "Denial", host, port: 443, reason } as const]
+        })
+        denials.set(processId, denied)
+        return {
+          processId,
+          pid: 1,
+          output: Stream.empty,
+          exit: Effect.succeed({ exitCode: denied.length === 0 ? 0 : 56 }),
+          gone: Effect.void
+        }
+      }),
+    end: () => Effect.void
+  })
+  const sandbox = Layer.succeed(Sandbox.Sandbox, {
+    available: Effect.void,
+    takeDenials: (processId) => denials.get(processId) ?? []
+  })
+  return { reached, layer: Layer.merge(processes, sandbox) }
+}
+
+interface Networked {
+  readonly policy?: CommandApproval.Options["policy"]
+  readonly hosts: ReadonlyArray<string>
+  readonly decisions: ReadonlyArray<Decided>
+  readonly calls?: number
+}
+
+/** Runs commands that want hosts; the list has `listed.example`, and denies `denied.example`. */
+const runNetworked = Effect.fnUntraced(function* ({ calls = 1, decisions, hosts, policy = "on-request" }: Networked) {
+  const { layer, reached } = networked(hosts)
+  const questions: Array<unknown> = []
+  const approval: CommandApproval.Options = { policy, containment: "sandbox" }
+  const approvals: Approvals = {
+    decide: ({ payload }) => Effect.succeed(decisions[questions.push(payload) - 1]!)
+  }
+  const network = { _tag: "Hosts", allowed: ["listed.example"], denied: ["denied.example"] } as const
+  const commands: SandboxPolicy.SandboxPolicy = { _tag: "ReadOnly", network }
+  const agent = Agent.make({ toolkit: CodingTools.toolkit, approvals: CodingTools.policies({ approval, cwd: "/" }) })
+  const tools = CodingTools.layer({
+    cwd: "/",
+    shell: "/bin/sh",
+    approval,
+    sandbox: { commands, patches: SandboxPolicy.readOnly }
+  }).pipe(Layer.provideMerge(layer), Layer.provideMerge(NodeServices.layer))
+  const services = yield* Layer.build(tools)
+  const harness = yield* Harness.make({
+    script: [
+      ...Array.from({ length: calls }, (_, index) => [
+        Model.call("exec_command", { cmd: "curl", yield_time_ms: 30_000 }, `c${index}`)
+      ]),
+      [Model.text("done")]
+    ],
+    approvals,
+    factory: (_, options) => Effect.provideContext(Session.make(agent, options), services)
+  })
+  yield* harness.run("go")
+  const results = harness
+    .records()
+    .flatMap((one) => (one._tag === "ItemRecorded" && one.item._tag === "ToolResult" ? [String(one.item.output)] : []))
+  return { reached, questions, results }
+})
+
+describe("a command that was denied hosts", () => {
+  const listed = "listed.example"
+
+  it.effect("A4 runs again with the hosts that the person allows, for once", () =>
+    Effect.gen(function* () {
+      const { questions, reached, results } = yield* runNetworked({
+        hosts: ["a.example", "b.example"],
+        decisions: [once, once],
+        calls: 2
+      })
+      const allowed = ["a.example", "b.example", listed]
+      assert.deepStrictEqual(reached, [[listed], allowed, [listed], allowed])
+      assert.deepStrictEqual(questions[0], {
+        command: "curl",
+        cwd: "/",
+        reason: "it was denied hosts that are not in the list",
+        permissions: { network: { hosts: ["a.example", "b.example"] } },
+        less: [
+          { label: "only a.example", permissions: { network: { hosts: ["a.example"] } } },
+          { label: "only b.example", permissions: { network: { hosts: ["b.example"] } } }
+        ]
+      })
+      assert.notInclude(results.join(), "was denied")
+    })
+  )
+
+  for (const scope of ["turn", "session"] as const) {
+    it.effect(`does not ask again about a host that is allowed for the ${scope}`, () =>
+      Effect.gen(function* () {
+        const { questions, reached } = yield* runNetworked({
+          hosts: ["a.example"],
+          decisions: [{ _tag: "Approved", scope }],
+          calls: 2
+        })
+        assert.deepStrictEqual(reached, [[listed], ["a.example", listed], ["a.example", listed]])
+        assert.lengthOf(questions, 1)
+      })
+    )
+  }
+
+  it.effect("A4 gets the part of the hosts that the person allows, and asks about the rest", () =>
+    Effect.gen(function* () {
+      const some = (hosts: ReadonlyArray<string>): Decided => ({
+        _tag: "Approved",
+        scope: "turn",
+        permissions: { network: { enabled: true, hosts } }
+      })
+      const { questions, reached, results } = yield* runNetworked({
+        hosts: ["a.example", "b.example"],
+        decisions: [some(["a.example", "more.example", "*"]), some([])]
+      })
+      assert.deepStrictEqual(reached, [[listed], ["a.example", listed]])
+      assert.deepInclude(questions[1], { permissions: { network: { hosts: ["b.example"] } } })
+      assert.include(results[0], "The network proxy: b.example:443 was denied: it is not in the list of allowed hosts.")
+    })
+  )
+
+  it.effect("ends if the person refuses, and the model reads which host was denied", () =>
+    Effect.gen(function* () {
+      const { reached, results } = yield* runNetworked({ hosts: ["a.example"], decisions: [{ _tag: "Denied" }] })
+      assert.deepStrictEqual(reached, [[listed]])
+      assert.include(results[0], "The network proxy: a.example:443 was denied: it is not in the list of allowed hosts.")
+    })
+  )
+
+  it.effect("asks nobody if the policy forbids it, or the list denies the host", () =>
+    Effect.gen(function* () {
+      for (const policy of ["never", { sandboxApproval: false, rules: true }] as const) {
+        const { questions, results } = yield* runNetworked({ policy, hosts: ["a.example"], decisions: [] })
+        assert.deepStrictEqual(questions, [])
+        assert.include(results[0], "a.example:443 was denied")
+      }
+      const { questions, results } = yield* runNetworked({ hosts: ["denied.example"], decisions: [] })
+      assert.deepStrictEqual(questions, [])
+      assert.include(results[0], "denied.example:443 was denied: the list of hosts denies it")
+    })
+  )
+})
+
+/** Runs an escalated command, or one that the sandbox blocks. Returns the policy of each attempt. */
+const runLess = Effect.fnUntraced(function* ({
+  decision,
+  isEscalated,
+  policy
+}: {
+  readonly decision: Decided
+  readonly isEscalated: boolean
+  readonly policy: CommandApproval.Options["policy"]
+}) {
+  const ran: Array<SandboxPolicy.SandboxPolicy> = []
+  const processes = Layer.succeed(Processes, {
+    start: ({ processId }) =>
+      Effect.map(SandboxPolicy.Current, (current) => {
+        ran.push(current)
+        return {
+          processId,
+          pid: 1,
+          output: Stream.make(new TextEncoder().encode("Read-only file system")),
+          exit: Effect.succeed({ exitCode: 1 }),
+          gone: Effect.void
+        }
+      }),
+    end: () => Effect.void
+  })
+  const approval: CommandApproval.Options = { policy, containment: "sandbox" }
+  const questions: Array<unknown> = []
+  const approvals: Approvals = {
+    decide: ({ payload }) => {
+      questions.push(payload)
+      return Effect.succeed(decision)
+    }
+  }
+  const patches: SandboxPolicy.SandboxPolicy = {
+    _tag: "WorkspaceWrite",
+    roots: [],
+    scratch: [],
+    protectedPaths: ["/out/home"],
+    network: false
+  }
+  const agent = Agent.make({ toolkit: CodingTools.toolkit, approvals: CodingTools.policies({ approval, cwd: "/" }) })
+  const tools = CodingTools.layer({
+    cwd: "/",
+    shell: "/bin/sh",
+    approval,
+    sandbox: { commands: SandboxPolicy.readOnly, patches }
+  }).pipe(Layer.provideMerge(processes), Layer.provideMerge(NodeServices.layer))
+  const services = yield* Layer.build(tools)
+  const harness = yield* Harness.make({
+    script: [
+      [Model.call("exec_command", { cmd: "make", ...(isEscalated ? outside : {}) }, "c1")],
+      [Model.text("done")]
+    ],
+    approvals,
+    factory: (_, options) => Effect.provideContext(Session.make(agent, options), services)
+  })
+  yield* harness.run("go")
+  const decided = harness
+    .records()
+    .flatMap((one) => (one._tag === "CallDecided" && one.permissions !== undefined ? [one.permissions] : []))
+  return { ran, questions, decided }
+})
+
+const outside = { sandbox_permissions: "require_escalated", justification: "to build" }
+
+describe("a command that is granted less than it asks for", () => {
+  const granted = (permissions: unknown): Decided => ({ _tag: "Approved", scope: "once", permissions })
+  const withOut = {
+    _tag: "WorkspaceWrite",
+    roots: ["/out"],
+    scratch: [],
+    protectedPaths: ["/out/home"],
+    network: false
+  } as const
+
+  const rows: ReadonlyArray<readonly [permissions: object, policy: SandboxPolicy.SandboxPolicy]> = [
+    [{}, SandboxPolicy.readOnly],
+    [{ network: { enabled: true } }, { _tag: "ReadOnly", network: true }],
+    [
+      { network: { hosts: ["a.example"] } },
+      { _tag: "ReadOnly", network: { _tag: "Hosts", allowed: ["a.example"], denied: [] } }
+    ],
+    [{ file_system: { write: ["/out"] } }, withOut]
+  ]
+  for (const [permissions, policy] of rows) {
+    it.effect(`A4 runs once, in the sandbox, with ${JSON.stringify(permissions)} and nothing else`, () =>
+      Effect.gen(function* () {
+        const { decided, questions, ran } = yield* runLess({
+          policy: "on-request",
+          isEscalated: true,
+          decision: granted(permissions)
+        })
+        assert.deepStrictEqual(ran, [policy])
+        assert.deepStrictEqual(decided, [permissions])
+        assert.deepInclude(questions[0], {
+          less: [
+            { label: "in the sandbox", permissions: {} },
+            { label: "in the sandbox, with the network", permissions: { network: { enabled: true } } }
+          ]
+        })
+      })
+    )
+  }
+
+  it.effect("A4 does not run on an answer in another form", () =>
+    Effect.gen(function* () {
+      const decision = granted({ network: "all" })
+      const { decided, ran } = yield* runLess({ policy: "on-request", isEscalated: true, decision })
+      assert.deepStrictEqual([ran, decided], [[], []])
+    })
+  )
+
+  it.effect(
+    "A4 runs again in the sandbox after it was blocked, with what was granted, and is not asked about again",
+    () =>
+      Effect.gen(function* () {
+        const decision = granted({ file_system: { write: ["/out"] } })
+        const { decided, questions, ran } = yield* runLess({ policy: "on-failure", isEscalated: false, decision })
+        assert.deepStrictEqual(ran, [SandboxPolicy.readOnly, withOut])
+        assert.deepStrictEqual(decided, [{ file_system: { write: ["/out"] } }])
+        assert.lengthOf(questions, 1)
+        const nothing = yield* runLess({ policy: "on-failure", isEscalated: false, decision: granted({}) })
+        assert.deepStrictEqual([nothing.ran, nothing.decided], [[SandboxPolicy.readOnly], [{}]])
+      })
   )
 })

@@ -237,11 +237,13 @@ describe("the times of calls", () => {
         const { millis, text } = yield* exec({ yield_time_ms: 1e9 })
         assert.strictEqual(millis, 30_000)
         const session_id = numberOf(text)
-        const write = (params: Partial<WriteStdin.Parameters>) =>
-          Effect.map(millisOf(WriteStdin.run({ session_id, ...params }, "call")), (call) => call.millis)
+        const write = (params: Partial<WriteStdin.Parameters>, options: WriteStdin.Options = {}) =>
+          Effect.map(millisOf(WriteStdin.run({ session_id, ...params }, "call", options)), (call) => call.millis)
         assert.strictEqual(yield* write({}), 5_000)
         assert.strictEqual(yield* write({ yield_time_ms: 1 }), 5_000)
         assert.strictEqual(yield* write({ yield_time_ms: 1e9 }), 300_000)
+        assert.strictEqual(yield* write({ yield_time_ms: 1e9 }, { maxPollMillis: 400_000 }), 400_000)
+        assert.strictEqual(yield* write({ yield_time_ms: 1e9 }, { maxPollMillis: 1 }), 5_000)
         assert.strictEqual(yield* write({ chars: "x" }), 250)
         assert.strictEqual(yield* write({ chars: "x", yield_time_ms: 1e9 }), 30_000)
         assert.deepStrictEqual(sent, [1, 1])

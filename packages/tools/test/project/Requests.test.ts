@@ -5,7 +5,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, Exit } from "effect"
 import { type Ids, Turn } from "@spindle/core"
 import * as Grants from "../../src/internal/project/grants.ts"
-import { ProjectTools, SandboxPolicy } from "../../src/index.ts"
+import { Permissions, ProjectTools, SandboxPolicy } from "../../src/index.ts"
 import * as RequestPermissions from "../../src/project/RequestPermissions.ts"
 import * as RequestUserInput from "../../src/project/RequestUserInput.ts"
 import { directory } from "../host.ts"
@@ -82,7 +82,7 @@ describe("request_user_input", () => {
 
 const turnId = (id: string) => id as Ids.TurnId
 
-const askPermissions = (cwd: string, permissions: RequestPermissions.Permissions, answer: Turn.Answer) => {
+const askPermissions = (cwd: string, permissions: Permissions.Permissions, answer: Turn.Answer) => {
   const made = makeTurn(answer)
   const turn: Turn.Turn = { ...made.turn, turnId: turnId("t1") }
   const result = RequestPermissions.run({ reason: "why", permissions }, "c1", { cwd }).pipe(
@@ -101,13 +101,18 @@ describe("request_permissions", () => {
       const wanted = { network: { enabled: true }, file_system: { write: ["link"] } }
       const granted = { network: { enabled: true }, file_system: { write: [join(cwd, "out")] } }
       for (const scope of ["turn", "session"] as const) {
-        const { asked, result, turn } = askPermissions(cwd, wanted, { _tag: "Approved", scope })
+        const { asked, recorded, result, turn } = askPermissions(cwd, wanted, { _tag: "Approved", scope })
         assert.deepStrictEqual(JSON.parse(yield* result), { permissions: granted, scope })
-        assert.deepStrictEqual(asked[0]?.payload, { reason: "why", permissions: granted })
+        const less = [
+          { label: "only the network", permissions: { network: granted.network } },
+          { label: `only to write ${join(cwd, "out")}`, permissions: { file_system: granted.file_system } }
+        ]
+        assert.deepStrictEqual(asked[0]?.payload, { reason: "why", permissions: granted, less })
+        assert.deepStrictEqual(recorded, [])
         const later = { ...turn, turnId: turnId("t2") }
-        const grant = { network: true, write: [join(cwd, "out")] }
+        const grant = { network: true, hosts: [], write: [join(cwd, "out")] }
         assert.deepStrictEqual(Grants.of(turn), grant)
-        assert.deepStrictEqual(Grants.of(later), scope === "session" ? grant : { network: false, write: [] })
+        assert.deepStrictEqual(Grants.of(later), scope === "session" ? grant : { network: false, hosts: [], write: [] })
       }
     })
   )
@@ -122,10 +127,38 @@ describe("request_permissions", () => {
         return Effect.map(result, () => Grants.of(turn))
       }
       const inside = { file_system: { write: [join(cwd, "a/b"), cwd, "/"] } }
-      assert.deepStrictEqual(yield* grantOf(inside), { network: false, write: [join(cwd, "a/b")] })
-      assert.deepStrictEqual(yield* grantOf({ network: { enabled: true } }), { network: true, write: [] })
-      assert.deepStrictEqual(yield* grantOf({}), { network: false, write: [] })
-      assert.deepStrictEqual(yield* grantOf("everything"), { network: false, write: [] })
+      assert.deepStrictEqual(yield* grantOf(inside), { network: false, hosts: [], write: [join(cwd, "a/b")] })
+      assert.deepStrictEqual(yield* grantOf({ network: { enabled: true } }), { network: true, hosts: [], write: [] })
+      const climbing = { file_system: { write: [join(cwd, "a") + "/../../etc"] } }
+      assert.deepStrictEqual(yield* grantOf(climbing), Permissions.none)
+      const host = { network: { hosts: ["a.example", "no host"] } }
+      assert.deepStrictEqual(yield* grantOf(host), { network: false, hosts: ["a.example"], write: [] })
+      assert.deepStrictEqual(yield* grantOf({}), { network: false, hosts: [], write: [] })
+      assert.deepStrictEqual(yield* grantOf("everything"), { network: false, hosts: [], write: [] })
+    })
+  )
+
+  it.effect("A4 grants some of the hosts that were asked for", () =>
+    Effect.gen(function* () {
+      const wanted = { network: { hosts: ["*.a.example", "b.example"] } }
+      const less = { network: { enabled: true, hosts: ["x.a.example", "c.example"] } }
+      const { asked, recorded, result, turn } = askPermissions("/", wanted, {
+        _tag: "Approved",
+        scope: "session",
+        permissions: less
+      })
+      assert.deepStrictEqual(JSON.parse(yield* result), {
+        permissions: { network: { hosts: ["x.a.example"] } },
+        scope: "session"
+      })
+      const part = (host: string) => ({ label: `only ${host}`, permissions: { network: { hosts: [host] } } })
+      const parts = [part("*.a.example"), part("b.example")]
+      assert.deepStrictEqual(asked[0]?.payload, { reason: "why", permissions: wanted, less: parts })
+      assert.deepStrictEqual(
+        recorded.map(({ permissions }) => permissions),
+        [{ network: { hosts: ["x.a.example"] } }]
+      )
+      assert.deepStrictEqual(Grants.of(turn), { network: false, hosts: ["x.a.example"], write: [] })
     })
   )
 
@@ -133,7 +166,7 @@ describe("request_permissions", () => {
     Effect.gen(function* () {
       const cwd = yield* directory
       writeFileSync(join(cwd, "file"), "")
-      const problemOf = (permissions: RequestPermissions.Permissions) => {
+      const problemOf = (permissions: Permissions.Permissions) => {
         const { asked, result } = askPermissions(cwd, permissions, { _tag: "Approved", scope: "turn" })
         return Effect.map(Effect.flip(result), ({ message }) => {
           assert.deepStrictEqual(asked, [])
@@ -141,6 +174,7 @@ describe("request_permissions", () => {
         })
       }
       assert.strictEqual(yield* problemOf({ network: { enabled: false } }), "the request has no permission.")
+      assert.strictEqual(yield* problemOf({ network: { hosts: ["a/b"] } }), "a/b is not a host or *.DOMAIN.")
       assert.strictEqual(yield* problemOf({ file_system: { write: ["no"] } }), "cannot use no: it does not exist")
       assert.strictEqual(
         yield* problemOf({ file_system: { write: ["file"] } }),
@@ -153,13 +187,13 @@ describe("request_permissions", () => {
     Effect.gen(function* () {
       const { result, turn } = askPermissions("/", { network: { enabled: true } }, { _tag: "Denied" })
       assert.strictEqual((yield* Effect.flip(result)).message, "The request was refused: rejected by user")
-      assert.deepStrictEqual(Grants.of(turn), { network: false, write: [] })
+      assert.deepStrictEqual(Grants.of(turn), { network: false, hosts: [], write: [] })
     })
   )
 
   it("widens the sandbox, and keeps what is protected", () => {
-    const grant = { network: true, write: ["/out"] }
-    assert.deepStrictEqual(Grants.widen(SandboxPolicy.readOnly, grant, ["/home/x/.spindle"]), {
+    const grant = { network: true, hosts: [], write: ["/out"] }
+    assert.deepStrictEqual(Permissions.widen(SandboxPolicy.readOnly, grant, ["/home/x/.spindle"]), {
       _tag: "WorkspaceWrite",
       roots: ["/out"],
       scratch: [],
@@ -173,12 +207,26 @@ describe("request_permissions", () => {
       protectedPaths: [],
       network: false
     } as const
-    assert.deepStrictEqual(Grants.widen(workspace, grant, []), { ...workspace, roots: ["/w", "/out"], network: true })
-    assert.deepStrictEqual(Grants.widen(SandboxPolicy.readOnly, { network: true, write: [] }, []), {
+    assert.deepStrictEqual(Permissions.widen(workspace, grant, []), {
+      ...workspace,
+      roots: ["/w", "/out"],
+      network: true
+    })
+    assert.deepStrictEqual(Permissions.widen(SandboxPolicy.readOnly, { network: true, hosts: [], write: [] }, []), {
       _tag: "ReadOnly",
       network: true
     })
-    assert.strictEqual(Grants.widen(SandboxPolicy.fullAccess, grant, []), SandboxPolicy.fullAccess)
+    const hosts = { ...Permissions.none, hosts: ["a.example"] }
+    assert.deepStrictEqual(Permissions.widen(SandboxPolicy.readOnly, hosts, []), {
+      _tag: "ReadOnly",
+      network: { _tag: "Hosts", allowed: ["a.example"], denied: [] }
+    })
+    const listed = { _tag: "ReadOnly", network: { _tag: "Hosts", allowed: [], denied: ["b.example"] } } as const
+    assert.deepStrictEqual(Permissions.widen(listed, { ...Permissions.none, network: true }, []), {
+      _tag: "ReadOnly",
+      network: { _tag: "Hosts", allowed: ["*"], denied: ["b.example"] }
+    })
+    assert.strictEqual(Permissions.widen(SandboxPolicy.fullAccess, grant, []), SandboxPolicy.fullAccess)
     assert.strictEqual(ProjectTools.policies.request_permissions.approval, "allow")
   })
 })

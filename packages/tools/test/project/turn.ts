@@ -6,6 +6,7 @@ import type { Input, Op, Turn } from "@spindle/core"
 export const makeTurn = (answer: Turn.Answer = { _tag: "Cancelled", by: "deadline" }) => {
   const received: Array<Input.Input> = []
   const asked: Array<Turn.NewQuestion> = []
+  const recorded: Array<Turn.CallDecision> = []
   const members: Partial<Turn.Turn> = {
     session: {
       submit: (op: Op.Op) => {
@@ -13,10 +14,11 @@ export const makeTurn = (answer: Turn.Answer = { _tag: "Cancelled", by: "deadlin
         return Effect.succeed({ _tag: "Queued" } as unknown as Op.Receipt)
       }
     } as unknown as Turn.TurnSession,
+    recordDecision: (decision) => Effect.sync(() => void recorded.push(decision)),
     ask: (question) => {
       asked.push(question)
       return Effect.succeed(answer)
     }
   }
-  return { turn: members as Turn.Turn, received, asked }
+  return { turn: members as Turn.Turn, received, asked, recorded }
 }

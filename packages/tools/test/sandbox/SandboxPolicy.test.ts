@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { SandboxPolicy } from "../../src/index.ts"
+import { NetworkPolicy, SandboxPolicy } from "../../src/index.ts"
 
 const { fullAccess, meet, readOnly, refusalOf, within } = SandboxPolicy
 
@@ -17,8 +17,12 @@ const policies: ReadonlyArray<SandboxPolicy.SandboxPolicy> = [
   fullAccess,
   readOnly,
   { _tag: "ReadOnly", network: true },
+  { _tag: "ReadOnly", network: true, processes: 10 },
+  { _tag: "ReadOnly", network: { _tag: "Hosts", allowed: ["a.example"], denied: [] } },
   write({ roots: ["/w"] }),
   write({ roots: ["/w"], network: true }),
+  write({ roots: ["/w"], processes: 20 }),
+  write({ roots: ["/w"], network: { _tag: "Hosts", allowed: ["*.example"], denied: ["b.example"] } }),
   write({ roots: ["/w/a", "/x"], scratch: ["/tmp"] }),
   write({ roots: ["/w/.git/a"], network: true }),
   write({ roots: ["/"], protectedPaths: ["/w/a/home"] }),
@@ -39,9 +43,16 @@ const paths = [
   "/ww"
 ]
 
+const reaches = (policy: SandboxPolicy.SandboxPolicy, host: string): boolean => {
+  if (policy._tag === "FullAccess") return true
+  const { network } = policy
+  return typeof network === "boolean" ? network : NetworkPolicy.refusalOfHost(network, host) === undefined
+}
+
 const allows = (policy: SandboxPolicy.SandboxPolicy) => [
   ...paths.filter((path) => refusalOf(policy, path) === undefined),
-  ...(policy._tag === "FullAccess" || policy.network ? ["network"] : [])
+  ...[10, 15, 20, 30].filter((count) => policy._tag === "FullAccess" || count <= (policy.processes ?? Infinity)),
+  ...["a.example", "b.example", "other"].filter((host) => reaches(policy, host))
 ]
 
 describe("meet", () => {

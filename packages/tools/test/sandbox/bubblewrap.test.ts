@@ -51,6 +51,14 @@ describe("args", () => {
       `${start} --unshare-cgroup-try --unshare-net ${root} --ro-bind /proc /proc ${end}`
     ]
   ]
+  it("limits the number of processes, unless all of the user would be counted", () => {
+    const ofAll = { ...support, userNamespace: false, disablesUserNamespaces: false }
+    const limited = args({ processes: 9 })
+    assert.include(limited, '-- /bin/sh -c { ulimit -u "$0" || ulimit -p "$0"; }')
+    assert.include(limited, 'exec "$@" 9 /usr/bin/env --default-signal')
+    assert.strictEqual(args({ processes: 9, support: ofAll }), args({ support: ofAll }))
+  })
+
   for (const [what, part, expected] of rows) it(what, () => assert.strictEqual(args(part), expected))
 
   it("mounts directories before what is in them", () => {
@@ -84,4 +92,41 @@ describe("wrap", () => {
     const words = Bubblewrap.wrap({ support, mounts: [], network: true, cwd: "/", command: ["true"] }, filter)
     assert.deepStrictEqual(words.slice(3, 5), ["\\000\\040\\045\\134\\377", "/usr/bin/bwrap"])
   })
+})
+
+describe("wrap with lines", () => {
+  it("runs one before the command, after the signals are ignored, and one after it", () => {
+    const [, , script] = Bubblewrap.wrap(
+      { support, mounts: [], network: false, cwd: "/w", command: ["true"] },
+      new Uint8Array(),
+      { first: "echo first", last: "echo last" }
+    )
+    const lines = script!.split("\n")
+    assert.match(lines[0]!, /^trap ""/)
+    assert.deepStrictEqual([lines[1], ...lines.slice(3)], ["echo first", "code=$?", "echo last", "exit $code"])
+  })
+})
+
+describe("wrap with a network proxy", () => {
+  const network = { node: "/usr/bin/node", socket: "/home/proxy/1.sock", port: 43_128 }
+  const wordsOf = (part: Partial<Bubblewrap.Support>) =>
+    Bubblewrap.wrap(
+      { support: { ...support, ...part }, mounts: [], network, cwd: "/w", command: ["true"] },
+      new Uint8Array()
+    )
+
+  it("puts the sandbox into one whose only process passes connections on", () => {
+    const words = wordsOf({})
+    const inner = words.lastIndexOf("/usr/bin/bwrap")
+    assert.strictEqual(
+      words.slice(4, words.indexOf("-e")).join(" "),
+      "/usr/bin/bwrap --die-with-parent --unshare-user --unshare-net --dev-bind / / -- /usr/bin/node"
+    )
+    assert.deepStrictEqual(words.slice(words.indexOf("-e") + 2, inner - 4), ["/home/proxy/1.sock", "43128", "3"])
+    assert.notInclude(words.slice(inner), "--unshare-net")
+    assert.include(words.slice(inner), "--unshare-pid")
+  })
+
+  it("makes no user namespace where a privileged program can do without", () =>
+    assert.notInclude(wordsOf({ userNamespace: false, disablesUserNamespaces: false }), "--unshare-user"))
 })

@@ -3,6 +3,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, Layer, Stream } from "effect"
 import { Processes } from "@spindle/core/Processes"
 import { ProcessGroups, Sandbox } from "../../src/index.ts"
+import * as ProcessLimit from "../../src/internal/sandbox/processLimit.ts"
 import { newId, signals } from "../host.ts"
 
 const platform = { platform: process.platform, architecture: process.arch }
@@ -24,6 +25,18 @@ export const whySkipped: string | undefined = await Effect.runPromise(
     Effect.scoped
   )
 )
+
+/** Whether the number of processes can be limited here: for root only with a control group. */
+export const canLimitProcesses: boolean =
+  process.getuid?.() !== 0 ||
+  (await Effect.runPromise(
+    Effect.gen(function* () {
+      const { acquire } = yield* ProcessLimit.make
+      const { line, release } = yield* acquire(newId(), 100)
+      yield* release
+      return line !== ":"
+    }).pipe(Effect.provide(NodeServices.layer))
+  ))
 
 /** The title of a group of tests that need a sandbox: it says why they are skipped. */
 export const titled = (title: string) => (whySkipped === undefined ? title : `${title} (skipped: ${whySkipped})`)

@@ -41,6 +41,16 @@ describe("profile", () => {
     assert.include(added({ _tag: "ReadOnly", network: true }), "(allow network-outbound (remote ip))")
   })
 
+  it("allows only the proxy if hosts are listed", () => {
+    const policy = { _tag: "ReadOnly", network: { _tag: "Hosts", allowed: ["*"], denied: [] } } as const
+    const lines = Seatbelt.profile(policy, 4_000).split("\n")
+    assert.deepStrictEqual(
+      lines.filter((line) => line.includes("network")),
+      ['(allow network-outbound (remote ip "localhost:4000"))']
+    )
+    assert.deepStrictEqual(added(policy), [])
+  })
+
   it("keeps a path with quotes and backslashes one string", () => {
     const policy = {
       _tag: "WorkspaceWrite",

@@ -4,6 +4,8 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { SessionId } from "../../protocol/Ids.ts"
 import type { NewQuestion, TurnSession } from "../../Turn.ts"
+import type { SessionState } from "../../state/SessionState.ts"
+import type { Spending } from "../../state/Spending.ts"
 import type { Questions } from "../turn/questions.ts"
 import type { Lifetime } from "./lifetime.ts"
 import type { SessionContext } from "./sessionContext.ts"
@@ -13,6 +15,7 @@ export interface OwnerSessionOptions {
   readonly session: SessionContext
   readonly lifetime: Lifetime
   readonly questions: Questions
+  readonly stateOf: () => SessionState
   readonly submit: TurnSession["submit"]
 }
 
@@ -20,13 +23,15 @@ export interface OwnerSessionOptions {
 export class OwnerSession implements TurnSession {
   readonly sessionId: SessionId
   readonly path: ReadonlyArray<SessionId>
+  readonly spending: Effect.Effect<Spending>
   readonly submit: TurnSession["submit"]
   private readonly questions: Questions
   private readonly lifetime: Lifetime
   private readonly childScope = Scope.makeUnsafe("parallel")
-  constructor({ lifetime, questions, session, submit }: OwnerSessionOptions) {
+  constructor({ lifetime, questions, session, stateOf, submit }: OwnerSessionOptions) {
     this.sessionId = session.sessionId
     this.path = session.path
+    this.spending = Effect.sync(() => stateOf().spending)
     this.submit = submit
     this.questions = questions
     this.lifetime = lifetime

@@ -242,12 +242,12 @@ const startDelegate = (
     depth: session.ancestors.length + 1
   })
   let isOpen = true
-  return ({ message, status }) => {
+  return ({ message, spent, status }) => {
     if (!isOpen) return
     isOpen = false
     release?.()
     const last = message === undefined ? {} : { message }
-    recorder.append({ _tag: "DelegateEnded", delegateId, status, ...last })
+    recorder.append({ _tag: "DelegateEnded", delegateId, status, ...last, ...(spent === undefined ? {} : { spent }) })
   }
 }
 

@@ -11,6 +11,7 @@
 import * as History from "@spindle/core/History"
 import type { InputPart } from "@spindle/core/Input"
 import type { Item } from "@spindle/core/Item"
+import type { ToolSpec } from "@spindle/core/Model"
 import * as Calls from "../calls.ts"
 import { isImageAddress, missingImage } from "../history.ts"
 import { stringify } from "../json.ts"
@@ -47,6 +48,16 @@ export type ReasoningField = (typeof reasoningFields)[number]
 /** The name of the only parameter of a freeform tool. */
 export const freeformParameter = "input"
 
+/** A tool that takes a text is a function with this text as its only parameter. */
+export const freeformParameters = ({ definition, syntax }: NonNullable<ToolSpec["freeform"]>) => ({
+  type: "object",
+  properties: {
+    [freeformParameter]: { type: "string", description: `A text in this grammar (${syntax}):\n${definition}` }
+  },
+  required: [freeformParameter],
+  additionalProperties: false
+})
+
 /** Makes the messages. `seal` names the provider and the model that they are for. */
 export const messagesOf = (
   instructions: string | undefined,
@@ -76,10 +87,11 @@ export const messagesOf = (
 }
 
 type Said = Extract<Item, { _tag: "AssistantMessage" | "Reasoning" | "ToolCall" }>
-type ToolResult = Extract<Item, { _tag: "ToolResult" }>
+/** A result of a tool. */
+export type ToolResult = Extract<Item, { _tag: "ToolResult" }>
 
 /** Leaves out what a provider ran itself, such as web searches: a server of this API has no such calls. */
-const withoutProviderCalls = (items: ReadonlyArray<Item>): ReadonlyArray<Item> => {
+export const withoutProviderCalls = (items: ReadonlyArray<Item>): ReadonlyArray<Item> => {
   const theirs = new Set<string>()
   return items.filter((item) => {
     if (item._tag === "ToolResult") return !theirs.has(item.callId)
@@ -91,7 +103,7 @@ const withoutProviderCalls = (items: ReadonlyArray<Item>): ReadonlyArray<Item> =
 }
 
 /** The result of each call of a repaired history. */
-const resultsOf = (items: ReadonlyArray<Item>): ReadonlyMap<Calls.ToolCall, ToolResult> => {
+export const resultsOf = (items: ReadonlyArray<Item>): ReadonlyMap<Calls.ToolCall, ToolResult> => {
   const open = new Map<string, Calls.ToolCall>()
   const results = new Map<Calls.ToolCall, ToolResult>()
   for (const item of items) {

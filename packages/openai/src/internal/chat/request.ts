@@ -3,7 +3,7 @@ import type { ModelRequest, ToolSpec } from "@spindle/core/Model"
 import { stringify } from "../json.ts"
 import { wireName } from "../toolNames.ts"
 import type { WireRequest } from "../wire.ts"
-import { freeformParameter, type MessageEntry } from "./messages.ts"
+import { freeformParameters, type MessageEntry } from "./messages.ts"
 import { mapOnce } from "../wireTools.ts"
 
 /** What a body says in addition to the request. */
@@ -50,13 +50,3 @@ const toolOf = ({ description, freeform, name, parameters }: ToolSpec) => ({
 })
 
 const toolsOf = mapOnce(toolOf)
-
-/** A tool that takes a text is a function with this text as its only parameter. */
-const freeformParameters = ({ definition, syntax }: NonNullable<ToolSpec["freeform"]>) => ({
-  type: "object",
-  properties: {
-    [freeformParameter]: { type: "string", description: `A text in this grammar (${syntax}):\n${definition}` }
-  },
-  required: [freeformParameter],
-  additionalProperties: false
-})

@@ -14,17 +14,29 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
-import type * as Path from "effect/Path"
+import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
 import { uuidV7 } from "@spindle/core/Ids"
 import * as Files from "../anchoredFiles.ts"
+import type { FileResult } from "../../Patch.ts"
+import * as SandboxPolicy from "../../SandboxPolicy.ts"
+import * as Utf8 from "../../Utf8.ts"
 import * as LeftProcesses from "../leftProcesses.ts"
 
 /** The directory of the journals. Without one, a crash can leave a patch half done. */
 export class Directory extends Context.Reference<string | undefined>("@spindle/tools/PatchJournal/Directory", {
   defaultValue: () => undefined
 }) {}
+
+/**
+ * Set for a patch that another program applies than the one that collects its result: a command of a session. `host` is the
+ * mark of the program that runs the command. The journal of such a patch stays until {@link collect} has read it.
+ */
+export class Reporting extends Context.Reference<{ readonly host: string | undefined } | undefined>(
+  "@spindle/tools/PatchJournal/Reporting",
+  { defaultValue: () => undefined }
+) {}
 
 /** What a patch does to one path. */
 export const Step = Schema.Struct({
@@ -44,8 +56,9 @@ export const Step = Schema.Struct({
 export type Step = typeof Step.Type
 
 const Journal = Schema.Struct({
-  phase: Schema.Literals(["writing", "done"]),
-  /** The mark of the program that writes the patch, if this host has such marks. */
+  /** `reported`: everything is done, and the result waits for {@link collect}. */
+  phase: Schema.Literals(["writing", "done", "reported"]),
+  /** The mark of the program that writes the patch, or of that which runs the command, if this host has such marks. */
   host: Schema.optionalKey(Schema.String),
   startedAt: Schema.Finite,
   steps: Schema.Array(Step),
@@ -71,6 +84,7 @@ export interface Recovered {
 export interface Entry {
   /** Marks that every file is written. */
   readonly markDone: Effect.Effect<void, PlatformError, FileSystem.FileSystem>
+  /** Ends the journal: nothing is left to do. */
   readonly remove: Effect.Effect<void, PlatformError, FileSystem.FileSystem>
 }
 
@@ -84,12 +98,16 @@ export const begin = Effect.fnUntraced(function* (
   if (directory === undefined) return none
   const fileSystem = yield* FileSystem.FileSystem
   const startedAt = yield* Clock.currentTimeMillis
-  const { mark } = yield* LeftProcesses.make(fileSystem)
+  const reporting = yield* Reporting
+  const host = reporting?.host ?? (yield* LeftProcesses.make(fileSystem)).mark
   const path = `${directory}/${uuidV7(startedAt)}.json`
-  const journal: Journal = { phase: "writing", ...(mark === undefined ? {} : { host: mark }), startedAt, ...changes }
+  const journal: Journal = { phase: "writing", ...(host === undefined ? {} : { host }), startedAt, ...changes }
   yield* fileSystem.makeDirectory(directory, { recursive: true, mode: 0o700 })
   yield* write(path, journal)
-  return { markDone: write(path, { ...journal, phase: "done" }), remove: fileSystem.remove(path) }
+  return {
+    markDone: write(path, { ...journal, phase: "done" }),
+    remove: reporting === undefined ? fileSystem.remove(path) : write(path, { ...journal, phase: "reported" })
+  }
 })
 
 /** Writes a journal so that it has either its old or its new content. */
@@ -105,7 +123,7 @@ const freshMillis = 60_000
 /**
  * Finishes or rolls back the patches of programs that died while they wrote them. It may run again after a crash. A patch
  * that cannot be recovered, such as one with a damaged journal, is a warning in the log, and its journal stays for the next
- * start. **Interruption**: not interruptible in a patch. **Errors**: those of the file system.
+ * start. So does the journal of a patch that `SandboxPolicy.Current` does not allow. **Interruption**: not interruptible in a patch. **Errors**: those of the file system.
  */
 export const recover = Effect.fnUntraced(function* (
   directory: string
@@ -121,6 +139,8 @@ export const recover = Effect.fnUntraced(function* (
       const journal = yield* Schema.decodeEffect(journalJson)(yield* fileSystem.readFileString(path))
       const ended = journal.host === undefined ? undefined : yield* hasEnded(journal.host)
       if (!(ended ?? now - journal.startedAt > freshMillis)) return
+      if (journal.phase === "reported") return yield* fileSystem.remove(path)
+      if (!(yield* isAllowed(journal))) return
       recovered.push(yield* Effect.uninterruptible(conclude(journal)))
       yield* fileSystem.remove(path)
     })
@@ -129,6 +149,62 @@ export const recover = Effect.fnUntraced(function* (
     )
   }
   return recovered
+})
+
+/** Whether the policy in force allows every path of a journal. A command can write what it likes into its journals. */
+const isAllowed = Effect.fnUntraced(function* ({ directories, steps }: Journal) {
+  const policy = yield* SandboxPolicy.Current
+  if (policy._tag === "FullAccess") return true
+  const named = steps.flatMap(({ aside, copy, movedFrom, path }) => [path, aside, copy, movedFrom])
+  for (const path of [...directories, ...named]) {
+    if (path !== undefined && SandboxPolicy.refusalOf(policy, yield* realPath(path)) !== undefined) return false
+  }
+  return true
+})
+
+/** The path with the symbolic links of its directory resolved, as far as that exists. */
+const realPath = (name: string): Effect.Effect<string, never, Services> =>
+  Effect.gen(function* () {
+    const fileSystem = yield* FileSystem.FileSystem
+    const path = yield* Path.Path
+    const [directory, base] = [path.dirname(path.resolve(name)), path.basename(name)]
+    if (directory === path.resolve(name)) return directory
+    const real = yield* Effect.option(fileSystem.realPath(directory))
+    return path.join(Option.isSome(real) ? real.value : yield* realPath(directory), base)
+  })
+
+/**
+ * Returns the results of the patches that commands have reported to a directory, in order, with paths relative to `cwd`, and
+ * removes their journals. One that cannot be read is a warning in the log. **Errors**: those of the file system.
+ */
+export const collect = Effect.fnUntraced(function* (
+  directory: string,
+  cwd: string
+): Effect.fn.Return<ReadonlyArray<ReadonlyArray<FileResult>>, PlatformError, Services> {
+  const fileSystem = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  if (!(yield* fileSystem.exists(directory))) return []
+  const root = yield* Effect.orElseSucceed(fileSystem.realPath(cwd), () => cwd)
+  const textOf = (bytes: Uint8Array | undefined) => (bytes === undefined ? undefined : Utf8.decode(bytes))
+  const results: Array<ReadonlyArray<FileResult>> = []
+  for (const name of (yield* fileSystem.readDirectory(directory)).filter((one) => one.endsWith(".json")).toSorted()) {
+    const file = `${directory}/${name}`
+    const one = Effect.gen(function* () {
+      const { phase, steps } = yield* Schema.decodeEffect(journalJson)(yield* fileSystem.readFileString(file))
+      if (phase !== "reported") return
+      yield* fileSystem.remove(file)
+      results.push(
+        steps.map(({ after, before, movedFrom, path: target }) => ({
+          path: path.relative(root, target),
+          before: textOf(before),
+          after: textOf(after),
+          movedFrom: movedFrom === undefined ? undefined : path.relative(root, movedFrom)
+        }))
+      )
+    })
+    yield* Effect.catch(one, ({ message }) => Effect.logWarning(`cannot read the patch of a command: ${message}`))
+  }
+  return results
 })
 
 const conclude = Effect.fnUntraced(function* ({ directories, phase, steps }: Journal) {

@@ -1,34 +1,25 @@
 /** The permissions that a person has granted to the commands of a session, for one turn or until the session ends. */
-import type { TurnId } from "@spindle/core/Ids"
+import * as Effect from "effect/Effect"
+import type { CallId, TurnId } from "@spindle/core/Ids"
+import type { Approved } from "@spindle/core/Op"
 import type { Turn, TurnSession } from "@spindle/core/Turn"
-import type { SandboxPolicy } from "../../SandboxPolicy.ts"
+import * as Permissions from "../../sandbox/Permissions.ts"
 
-/** What commands may do in addition to their policy. The paths are real. */
-export interface Grant {
-  readonly network: boolean
-  readonly write: ReadonlyArray<string>
-}
+type Grant = Permissions.Grant
 
 interface Grants {
   session: Grant
   turn: { readonly turnId: TurnId; readonly grant: Grant } | undefined
 }
 
-const none: Grant = { network: false, write: [] }
-
 // all turns of a session have the same session value
 const bySession = new WeakMap<TurnSession, Grants>()
-
-const both = (one: Grant, two: Grant): Grant => ({
-  network: one.network || two.network,
-  write: Array.from(new Set([...one.write, ...two.write]))
-})
 
 /** Returns what is granted in a turn. */
 export const of = ({ session, turnId }: Pick<Turn, "session" | "turnId">): Grant => {
   const grants = bySession.get(session)
-  if (grants === undefined) return none
-  return grants.turn?.turnId === turnId ? both(grants.session, grants.turn.grant) : grants.session
+  if (grants === undefined) return Permissions.none
+  return grants.turn?.turnId === turnId ? Permissions.both(grants.session, grants.turn.grant) : grants.session
 }
 
 /** Adds a grant. */
@@ -37,17 +28,36 @@ export const add = (
   scope: "turn" | "session",
   grant: Grant
 ): void => {
-  const grants = bySession.get(session) ?? { session: none, turn: undefined }
+  const grants = bySession.get(session) ?? { session: Permissions.none, turn: undefined }
   bySession.set(session, grants)
-  if (scope === "session") grants.session = both(grants.session, grant)
-  else grants.turn = { turnId, grant: grants.turn?.turnId === turnId ? both(grants.turn.grant, grant) : grant }
+  if (scope === "session") grants.session = Permissions.both(grants.session, grant)
+  else
+    grants.turn = { turnId, grant: grants.turn?.turnId === turnId ? Permissions.both(grants.turn.grant, grant) : grant }
 }
 
-/** Returns a policy with a grant. `protectedPaths` stay read-only whatever was granted. */
-export const widen = (policy: SandboxPolicy, { network, write }: Grant, protectedPaths: ReadonlyArray<string>) => {
-  if (policy._tag === "FullAccess" || (!network && write.length === 0)) return policy
-  const wide = { network: policy.network || network }
-  if (policy._tag === "WorkspaceWrite") return { ...policy, ...wide, roots: [...policy.roots, ...write] }
-  if (write.length === 0) return { ...policy, ...wide }
-  return { _tag: "WorkspaceWrite", roots: write, scratch: [], protectedPaths, ...wide } satisfies SandboxPolicy
+/** Which call asked. */
+export interface Asker {
+  readonly callId: CallId | undefined
+  readonly tool: string
 }
+
+/** What a call asked for, and the answer. */
+export interface Answered {
+  readonly asked: Grant
+  readonly approved: Pick<Approved, "permissions" | "scope">
+}
+
+/**
+ * Returns what an answer grants of what a call asked for. It holds for the turn or the session if the answer says so, and
+ * less than was asked for is recorded.
+ */
+export const take = Effect.fnUntraced(function* (turn: Turn, { callId, tool }: Asker, { approved, asked }: Answered) {
+  const { permissions, scope } = approved
+  const grant = permissions === undefined ? asked : Permissions.meet(asked, permissions)
+  if (permissions !== undefined && callId !== undefined) {
+    const granted = Permissions.of(grant)
+    yield* turn.recordDecision({ callId, tool, permission: "allow", source: "policy", permissions: granted })
+  }
+  if (scope !== "once") add(turn, scope, grant)
+  return grant
+})

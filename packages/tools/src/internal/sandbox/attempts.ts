@@ -26,6 +26,10 @@ export interface Attempt {
   readonly isLinux: boolean
   /** Whether the command runs until it is ended, which it is when it has printed `ready`. */
   readonly isEndless?: boolean
+  /** How many processes the command may have. */
+  readonly processes?: number
+  /** Whether the command reaches the network through a proxy, which lets it reach no host that exists. */
+  readonly isProxied?: boolean
 }
 
 const readOnly = /read-only file system|operation not permitted/i
@@ -67,6 +71,33 @@ const endless = (name: string, script: Attempt["script"]): Attempt => ({
 const daemon = (tag: string): string =>
   `perl -e 'use POSIX; exit if fork; POSIX::setsid(); exit if fork; %ENV = (); exec "perl", "-e", "sleep 1000", "${tag}"'`
 
+const connectPort: Attempt["script"] = ({ port }) =>
+  perl(
+    'use Socket; socket(my $s, AF_INET, SOCK_STREAM, 0) or die "$!\\n"; connect($s, pack_sockaddr_in(shift, INADDR_LOOPBACK)) or die "$!\\n"',
+    [port]
+  )
+
+const connectSocket: Attempt["script"] = ({ outside }) =>
+  perl(
+    'use Socket; socket(my $s, AF_UNIX, SOCK_STREAM, 0) or die "$!\\n"; connect($s, pack_sockaddr_un(shift)) or die "$!\\n"',
+    [`${outside}/socket`]
+  )
+
+/** Asks the proxy of the environment for a tunnel, and fails with the line that refuses it. */
+const tunnel = (target: string): string =>
+  perl(
+    'use IO::Socket::INET; my $s = IO::Socket::INET->new($ENV{HTTP_PROXY} =~ m{//([^/]+)}) or die "$!\\n"; print $s "CONNECT $ARGV[0] HTTP/1.1\\r\\n\\r\\n"; my $l = <$s>; $l =~ / 200 / or die "$l\\n"',
+    [target]
+  )
+
+/** The attempts of commands that reach the network through a proxy. */
+export const proxied: ReadonlyArray<Attempt> = [
+  file("reach the host past the network proxy", connectPort, unreachable),
+  file("reach the host through the network proxy", ({ port }) => tunnel(`127.0.0.1:${port}`), /403 Forbidden/),
+  file("reach a host that is not listed", () => tunnel("example.com:443"), /403 Forbidden/),
+  file("connect to a unix socket past the network proxy", connectSocket, refused)
+].map((attempt) => ({ ...attempt, isProxied: true }))
+
 /** Every attempt, in the order of the table that people see. */
 export const attempts: ReadonlyArray<Attempt> = [
   file("write a file outside", ({ outside }) => `echo x > ${outside}/new`),
@@ -90,24 +121,8 @@ export const attempts: ReadonlyArray<Attempt> = [
     perl('use Fcntl; sysopen(my $f, "free/created", O_CREAT | O_WRONLY, 04755) or die "$!\\n"')
   ),
   kernel("make a device", () => "mknod free/disk b 7 0"),
-  file(
-    "connect to the host over TCP",
-    ({ port }) =>
-      perl(
-        'use Socket; socket(my $s, AF_INET, SOCK_STREAM, 0) or die "$!\\n"; connect($s, pack_sockaddr_in(shift, INADDR_LOOPBACK)) or die "$!\\n"',
-        [port]
-      ),
-    unreachable
-  ),
-  file(
-    "connect to a unix socket",
-    ({ outside }) =>
-      perl(
-        'use Socket; socket(my $s, AF_UNIX, SOCK_STREAM, 0) or die "$!\\n"; connect($s, pack_sockaddr_un(shift)) or die "$!\\n"',
-        [`${outside}/socket`]
-      ),
-    refused
-  ),
+  file("connect to the host over TCP", connectPort, unreachable),
+  file("connect to a unix socket", connectSocket, refused),
   kernel("connect to an abstract unix socket", ({ tag }) =>
     perl(
       'use Socket; socket(my $s, AF_UNIX, SOCK_STREAM, 0) or die "$!\\n"; connect($s, pack_sockaddr_un("\\0" . shift)) or die "$!\\n"',
@@ -135,6 +150,14 @@ export const attempts: ReadonlyArray<Attempt> = [
     /read-only|permission denied|no such file/i
   ),
   kernel("type into the terminal", () => perl('my $c = "x"; ioctl(STDERR, 0x5412, $c) or die "$!\\n"')),
+  {
+    ...kernel(
+      "start more processes than the limit",
+      () => perl('for (1 .. 200) { defined(my $p = fork) or die "$!\\n"; $p or (sleep 10, exit) }'),
+      /resource temporarily unavailable/i
+    ),
+    processes: 100
+  },
   { ...kernel("leave a daemon behind", ({ tag }) => `${daemon(tag)}; sleep 0.1`), error: undefined },
   endless("leave a daemon behind when ended", ({ tag }) => `${daemon(tag)}; echo ready; exec sleep 1000`),
   endless("survive by many processes", ({ tag }) =>

@@ -1,4 +1,5 @@
 /** The command line of `bwrap` for a command, as a pure function. */
+import { bridge } from "./bridge.ts"
 
 /** What is mounted over the read-only file system of the host. */
 export interface Mount {
@@ -22,13 +23,29 @@ export interface Support {
   readonly ownProc: boolean
 }
 
+/** A command that reaches only a proxy: on a port of its own loopback address, from which Node passes it to a socket. */
+export interface Proxied {
+  readonly node: string
+  readonly socket: string
+  readonly port: number
+}
+
 /** What to confine. */
 export interface Confined {
   readonly support: Support
   readonly mounts: ReadonlyArray<Mount>
-  readonly network: boolean
+  /** Whether it reaches the network of the host, or what the proxy at a socket allows. */
+  readonly network: boolean | Proxied
+  /** How many processes there may be; undefined for any number. */
+  readonly processes?: number | undefined
   readonly cwd: string
   readonly command: ReadonlyArray<string>
+}
+
+/** Lines of the shell outside, before and after the command. */
+export interface Lines {
+  readonly first: string
+  readonly last: string
 }
 
 /** The descriptor that `bwrap` reads the filter from. */
@@ -43,9 +60,10 @@ const signals = ["HUP", "INT", "QUIT", "TERM", "TSTP"] as const
  * kills everything inside at once, and no command could clean up. Standard input goes through. This shell is not confined:
  * it runs nothing that it would have to find in the path.
  */
-const script = (last: string) =>
+const script = ({ first, last }: Lines) =>
   [
     `trap "" ${signals.join(" ")}`,
+    first,
     `{ printf "$0" | { exec ${filterDescriptor}<&0 <&4 4<&-; exec "$@"; }; } 4<&0`,
     "code=$?",
     last,
@@ -55,18 +73,48 @@ const script = (last: string) =>
 const octal = (bytes: Uint8Array): string =>
   Array.from(bytes, (byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("")
 
-/** Returns the command that runs a confined one with this filter, and then a last line of the shell outside. */
-export const wrap = (confined: Confined, filter: Uint8Array, last = ":"): ReadonlyArray<string> => [
+const noLines: Lines = { first: ":", last: ":" }
+
+/** Returns the command that runs a confined one with this filter. */
+export const wrap = (confined: Confined, filter: Uint8Array, lines = noLines): ReadonlyArray<string> => [
   "/bin/sh",
   "-c",
-  script(last),
+  script(lines),
   octal(filter),
+  ...(typeof confined.network === "boolean" ? [] : bridged(confined.support, confined.network)),
   confined.support.program,
   ...args(confined)
 ]
 
+/**
+ * Returns the words before the command of a sandbox that reaches only a proxy. An outer `bwrap` makes the network namespace.
+ * In it runs Node, which no filter keeps from unix sockets, and the sandbox is its child: in a pid namespace further in, so
+ * that no command reaches Node.
+ */
+const bridged = ({ program, userNamespace }: Support, { node, port, socket }: Proxied): ReadonlyArray<string> => [
+  program,
+  "--die-with-parent",
+  ...(userNamespace ? ["--unshare-user"] : []),
+  "--unshare-net",
+  "--dev-bind",
+  "/",
+  "/",
+  "--",
+  node,
+  "-e",
+  bridge,
+  socket,
+  String(port),
+  filterDescriptor,
+  // a child of Node ignores no signal
+  "/bin/sh",
+  "-c",
+  `trap "" ${signals.join(" ")}; exec "$@"`,
+  "sh"
+]
+
 /** Returns the arguments of `bwrap`. */
-export const args = ({ command, cwd, mounts, network, support }: Confined): ReadonlyArray<string> => [
+export const args = ({ command, cwd, mounts, network, processes, support }: Confined): ReadonlyArray<string> => [
   // as SIGKILL of this program ends `bwrap`, the init of the namespace ends with it, and everything in there
   "--die-with-parent",
   ...(support.userNamespace ? ["--unshare-user"] : []),
@@ -75,7 +123,7 @@ export const args = ({ command, cwd, mounts, network, support }: Confined): Read
   "--unshare-ipc",
   "--unshare-uts",
   "--unshare-cgroup-try",
-  ...(network ? [] : ["--unshare-net"]),
+  ...(network === false ? ["--unshare-net"] : []),
   "--cap-drop",
   "ALL",
   "--ro-bind",
@@ -91,9 +139,21 @@ export const args = ({ command, cwd, mounts, network, support }: Confined): Read
   "--seccomp",
   filterDescriptor,
   "--",
+  ...(processes === undefined || !support.userNamespace ? [] : limited(processes)),
   "/usr/bin/env",
   `--default-signal=${signals.join(",")}`,
   ...command
+]
+
+/**
+ * Sets the resource limit. The kernel counts the processes of a user namespace by themselves; without one it would count all
+ * of the user. Shells call the option by two names.
+ */
+const limited = (processes: number): ReadonlyArray<string> => [
+  "/bin/sh",
+  "-c",
+  '{ ulimit -u "$0" || ulimit -p "$0"; } 2>/dev/null || exit 126; exec "$@"',
+  String(processes)
 ]
 
 /** The narrowest last. */

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as ChildProcess from "effect/process/ChildProcess"
 import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import { quote } from "./shellQuote.ts"
 
 /** A folder of this name in a placeholder says which program holds it. It is a folder, so that git does not list it. */
 const holderPrefix = "spindle-"
@@ -69,10 +70,7 @@ export const make = Effect.gen(function* () {
     }),
     release: (paths) =>
       Effect.flatMap(Effect.filter(paths, exists), (left) => (left.length === 0 ? Effect.void : removeEmpty(left))),
-    releaseLine: (paths) =>
-      paths.length === 0
-        ? ":"
-        : `${remover} -- ${paths.map((path) => `'${path.replaceAll("'", "'\\''")}'`).join(" ")} 2>/dev/null`
+    releaseLine: (paths) => (paths.length === 0 ? ":" : `${remover} -- ${paths.map(quote).join(" ")} 2>/dev/null`)
   }
   return placeholders
 })

@@ -4,6 +4,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Stream from "effect/Stream"
 import * as ChildProcess from "effect/process/ChildProcess"
 import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import * as NetworkProxy from "../../sandbox/NetworkProxy.ts"
 import * as Bubblewrap from "./bubblewrap.ts"
 
 /** Where `bwrap` is looked for. The path of the environment may name directories that a command can write. */
@@ -39,13 +40,24 @@ export const probe = Effect.fnUntraced(function* (candidates: ReadonlyArray<stri
   return yield* Effect.fail(yield* refused(first!))
 })
 
+/**
+ * Looks whether one sandbox can be in another, which a command with a network proxy needs. Returns why not; undefined if it
+ * can.
+ */
+export const refusalOfProxy = (support: Bubblewrap.Support, filter: Uint8Array, node: string) =>
+  attempt(support, filter, { node, socket: "", port: NetworkProxy.port })
+
 /** How long a way may take. A host that takes longer has no sandbox. */
 const limit = "5 seconds"
 
 /** Runs `true` in a sandbox. Returns what was printed if it fails. */
-const attempt = Effect.fnUntraced(function* (support: Bubblewrap.Support, filter: Uint8Array) {
+const attempt = Effect.fnUntraced(function* (
+  support: Bubblewrap.Support,
+  filter: Uint8Array,
+  network: Bubblewrap.Confined["network"] = false
+) {
   const spawner = yield* ChildProcessSpawner
-  const [shell, ...args] = Bubblewrap.wrap({ support, mounts: [], network: false, cwd: "/", command: ["true"] }, filter)
+  const [shell, ...args] = Bubblewrap.wrap({ support, mounts: [], network, cwd: "/", command: ["true"] }, filter)
   const command = ChildProcess.make(shell!, args, { stdin: "ignore" })
   const run = Effect.gen(function* () {
     const handle = yield* spawner.spawn(command)

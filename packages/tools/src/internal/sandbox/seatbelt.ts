@@ -4,14 +4,19 @@ import { protectedIn, type SandboxPolicy } from "../../SandboxPolicy.ts"
 /** The program of the system; another one of that name is not trusted. */
 export const program = "/usr/bin/sandbox-exec"
 
-/** Returns the command that runs a confined one; the paths of the policy are real. */
-export const wrap = (
-  policy: Exclude<SandboxPolicy, { readonly _tag: "FullAccess" }>,
-  command: ReadonlyArray<string>
-): ReadonlyArray<string> => [program, "-p", profile(policy), "--", ...command]
+type Confining = Exclude<SandboxPolicy, { readonly _tag: "FullAccess" }>
+
+/** Returns the command that runs a confined one; the paths of the policy are real. `port` is that of its proxy. */
+export const wrap = (policy: Confining, command: ReadonlyArray<string>, port?: number): ReadonlyArray<string> => [
+  program,
+  "-p",
+  profile(policy, port),
+  "--",
+  ...command
+]
 
 /** Returns the profile of a policy. A later rule wins over an earlier one. */
-export const profile = (policy: Exclude<SandboxPolicy, { readonly _tag: "FullAccess" }>): string => {
+export const profile = (policy: Confining, port?: number): string => {
   const writable = policy._tag === "ReadOnly" ? [] : [...policy.roots, ...policy.scratch]
   const roots = policy._tag === "ReadOnly" ? [] : policy.roots
   const protectedPaths = [...roots.flatMap(protectedIn), ...(policy._tag === "ReadOnly" ? [] : policy.protectedPaths)]
@@ -34,7 +39,7 @@ export const profile = (policy: Exclude<SandboxPolicy, { readonly _tag: "FullAcc
     ...protectedPaths.map((path) => `(deny file-write* (subpath ${quoted(path)}))`),
     // repositories below the roots, which may be made while the command runs
     ...(writable.length === 0 ? [] : ['(deny file-write* (regex #"/\\.git(/|$)"))']),
-    ...(policy.network ? network : [])
+    ...(policy.network === true ? network : port === undefined ? [] : proxied(port))
   ].join("\n")
 }
 
@@ -45,6 +50,9 @@ const network = [
   "(allow system-socket)",
   '(allow mach-lookup (global-name "com.apple.SystemConfiguration.configd") (global-name "com.apple.trustd.agent"))'
 ]
+
+/** Only the proxy, which is on a loopback address of the host. */
+const proxied = (port: number) => [`(allow network-outbound (remote ip "localhost:${port}"))`, "(allow system-socket)"]
 
 /** A string of the profile. */
 const quoted = (path: string): string => `"${path.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`

@@ -1,0 +1,72 @@
+/**
+ * Core's `Model` over the Messages API of Anthropic, and over servers that speak it.
+ *
+ * Each stream is one `POST {baseUrl}/messages` with the complete history. Thinking goes back with its signature, to the
+ * model that has signed it. A history that was recorded with another API continues here, and the other way round.
+ */
+import { Model } from "@spindle/core/Model"
+import * as HttpModel from "@spindle/openai/HttpModel"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as Messages from "./internal/wire.ts"
+
+export type { ApiKey } from "@spindle/openai/HttpModel"
+
+/** Which model, and how to reach it. */
+export interface Options {
+  /** The model's name, as the provider knows it. */
+  readonly model: string
+  /** The provider's name, for records and traces. Default `anthropic`. */
+  readonly provider?: string
+  /** Where the API is, up to the version. Default `https://api.anthropic.com/v1`. */
+  readonly baseUrl?: string
+  /** Sent as `x-api-key`; see `OpenAiModel.Options`. */
+  readonly apiKey?: HttpModel.ApiKey
+  /** More headers. They replace the headers of this module, except that of the key. */
+  readonly headers?: { readonly [name: string]: string }
+  /** Added to the address. */
+  readonly queryParams?: { readonly [name: string]: string }
+  /**
+   * How much the model thinks: `none`, or `minimal`, `low`, `medium` and `high` as a budget of tokens. Any other word is
+   * sent as the effort of a model that decides itself how much to think. Default: none.
+   */
+  readonly reasoningEffort?: string
+  /** How many tokens a response may have, those of thinking included. Default 32,000. */
+  readonly maxOutputTokens?: number
+  /** Whether the model may call several tools at once. Default true. */
+  readonly parallelToolCalls?: boolean
+  /** As in `OpenAiModel.Options`. Default 300 seconds. */
+  readonly idleTimeout?: Duration.Input
+  /** How many tokens the model's context holds, if known. */
+  readonly contextWindow?: number
+}
+
+/** The version of the API that requests ask for. */
+const version = "2023-06-01"
+
+/** Puts the key and the version of the API on a request: for other requests to the provider, such as for its list of models. */
+export const authorize: typeof Messages.authorize = (request, key) =>
+  HttpClientRequest.setHeader(Messages.authorize(request, key), "anthropic-version", version)
+
+/**
+ * Makes a model.
+ *
+ * A freeform tool is offered as a function with one text as its parameter, and its calls are translated back.
+ *
+ * **Interruption** of a stream closes its connection. **Errors** of a stream: `ModelFailed`, whose `detail` has the words
+ * of the provider; neither it nor its `cause` holds the key.
+ */
+export const make = (options: Options): Effect.Effect<Model, never, HttpClient.HttpClient> =>
+  HttpModel.make(Messages.make(options), {
+    ...options,
+    provider: options.provider ?? "anthropic",
+    baseUrl: options.baseUrl ?? "https://api.anthropic.com/v1",
+    headers: { "anthropic-version": version, ...options.headers }
+  })
+
+/** The model as a layer. See {@link make}. */
+export const layer = (options: Options): Layer.Layer<Model, never, HttpClient.HttpClient> =>
+  Layer.effect(Model, make(options))

@@ -1,0 +1,21 @@
+/** Input that is withdrawn at any step of the turn that may carry it (contract P8). */
+import { conversation, type Exploration, session, starting } from "../scenario.ts"
+import * as Effect from "effect/Effect"
+import * as Task from "@spindle/core/Task"
+
+/** Input that steers a turn or waits for its own, withdrawn before, while or after a turn carries it. */
+const withdrawing: Exploration = {
+  ...session({ harness: conversation }),
+  actions: [["repeat", "withdraw"]],
+  maxRuns: 60
+}
+
+/** Input that a task leaves in the queue. */
+const withdrawingFromTheQueue: Exploration = {
+  ...session({ harness: conversation, begin: starting(() => Task.make("custom", Effect.sleep(3))) }),
+  actions: [["repeat", "withdraw"]],
+  maxRuns: 60
+}
+
+/** The explorations by name. */
+export const input = { withdrawing, withdrawingFromTheQueue }
