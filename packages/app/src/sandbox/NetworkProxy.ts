@@ -3,7 +3,7 @@
  *
  * Each command has its own, so that a denial belongs to a command. A name is resolved once, here, and the connection goes to
  * an address that was checked: a name that resolves to something else later gains nothing. Both directions are piped, so that
- * the slower side holds up the other.
+ * the slower side slows the other one down.
  */
 import * as Dns from "node:dns/promises"
 import * as Fs from "node:fs"

@@ -197,7 +197,7 @@ describe("the network proxy", () => {
     })
   )
 
-  it.live("holds up a sender that is faster than its receiver", () =>
+  it.live("slows down a sender that is faster than its receiver", () =>
     Effect.gen(function* () {
       const { port } = yield* server
       const receiver = yield* Effect.acquireRelease(

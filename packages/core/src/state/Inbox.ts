@@ -10,7 +10,7 @@
 import type { SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Input } from "../protocol/Input.ts"
 import type { AcceptedTask } from "../protocol/Op.ts"
-import type { TaskReported } from "../protocol/SessionEvent.ts"
+import type { InputAccepted, TaskReported } from "../protocol/SessionEvent.ts"
 import type { TurnContext } from "../protocol/TurnContext.ts"
 
 /**
@@ -45,6 +45,18 @@ export const isFull = (self: Inbox, capacity: number, startsTurn: boolean): bool
   // mutant notices-keep-no-input-out (P2: an inbox that is full of notices takes input that starts a turn): true
   return !startsTurn || self.some(({ waits }) => waits !== true)
 }
+
+/** Returns the entry of input that a record accepts. */
+export const entryOf = ({ context, delivery, fragment, input, submissionId, task, turnId }: InputAccepted): Entry => ({
+  submissionId,
+  input,
+  turnId,
+  ...(delivery === "wait" ? { waits: true as const } : {}),
+  ...(fragment === undefined ? {} : { fragment }),
+  ...(task === undefined ? {} : { task }),
+  // what steers a turn changes the next one
+  ...(context === undefined || turnId !== undefined ? {} : { context })
+})
 
 /** Adds an entry at the end. The caller has checked the capacity. */
 export const accept = (self: Inbox, entry: Entry): Inbox => [...self, entry]
@@ -101,7 +113,7 @@ export const join = (self: Inbox, turnId: TurnId): Inbox =>
     ? self.map((entry) => (entry.waits === true && entry.turnId === undefined ? { ...entry, turnId } : entry))
     : self
 
-/** Takes, in order, the changes of the context with which a turn starts: of its own input, and of what joins it. */
+/** Takes, in order, the changes of the context with which a turn starts: of its input, and of what joins it. */
 export const takeContexts = (
   self: Inbox,
   startedWith: SubmissionId | undefined

@@ -22,7 +22,6 @@ import type { Item, ToolCall } from "../protocol/Item.ts"
 import type {
   DelegateEnded,
   DelegateStarted,
-  InputAccepted,
   JournalRecord,
   KnownRecord,
   QuestionOpened,
@@ -187,17 +186,6 @@ export const lastTitle = (records: ReadonlyArray<JournalRecord>, before?: string
   return last?._tag === "SessionRenamed" ? titleIn(last) : before
 }
 
-const entryOf = ({ context, delivery, fragment, input, submissionId, task, turnId }: InputAccepted): Inbox.Entry => ({
-  submissionId,
-  input,
-  turnId,
-  ...(delivery === "wait" ? { waits: true as const } : {}),
-  ...(fragment === undefined ? {} : { fragment }),
-  ...(task === undefined ? {} : { task }),
-  // what steers a turn changes the next one
-  ...(context === undefined || turnId !== undefined ? {} : { context })
-})
-
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
 const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionState => {
@@ -209,7 +197,7 @@ const applyKnown = (state: Mutable<SessionState>, record: KnownRecord): SessionS
       state.title = titleIn(record)
       return state
     case "InputAccepted":
-      state.inbox = Inbox.accept(state.inbox, entryOf(record))
+      state.inbox = Inbox.accept(state.inbox, Inbox.entryOf(record))
       if (record.turnId !== undefined && record.context !== undefined) {
         state.changedContext = { ...state.changedContext, ...record.context }
       }

@@ -23,7 +23,7 @@ export interface Support {
   readonly ownProc: boolean
 }
 
-/** A command that reaches only a proxy: on a port of its own loopback address, from which Node passes it to a socket. */
+/** A command that reaches only a proxy: on a port of a separate loopback address, from which Node passes it to a socket. */
 export interface Proxied {
   readonly node: string
   readonly socket: string

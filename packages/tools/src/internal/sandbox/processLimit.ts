@@ -42,7 +42,7 @@ export const make: Effect.Effect<ProcessLimit, never, FileSystem.FileSystem> = E
   return unified === undefined || !isCounted ? none : inGroups(unified)
 })
 
-/** Version 1: a hierarchy of its own, in which a command gets a group in addition to the one that it is ended by. */
+/** Version 1: a separate hierarchy, in which a command gets a group in addition to the one that it is ended by. */
 const makeSeparate = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSystem, base: string) {
   yield* ControlGroups.removeLeft(fileSystem, base)
   const limit: ProcessLimit = {
