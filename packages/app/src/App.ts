@@ -128,12 +128,8 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
       const scratch = sandbox._tag === "WorkspaceWrite" ? sandbox.scratch : []
       const commandJournals = yield* Effect.try({
         try: () => PatchCommand.journalsUnsafe(settings.home, scratch),
-        catch: (error) => error as Error
-      }).pipe(
-        Effect.catch(({ message }) =>
-          Effect.as(Effect.logWarning(`patches of scripts are not part of the diff of a turn: ${message}`), undefined)
-        )
-      )
+        catch: (error) => `patches of scripts are not part of the diff of a turn: ${(error as Error).message}`
+      }).pipe(Effect.catch((warning) => Effect.as(Effect.logWarning(warning), undefined)))
       const coding = CodingTools.layer({
         cwd,
         commandJournals,

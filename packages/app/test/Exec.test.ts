@@ -118,7 +118,10 @@ describe("run", () => {
             usage: { input: 100, output: text.length / 4 }
           }))
         },
-        [["model_auto_compact_token_limit", "900"]]
+        [
+          ["model_auto_compact_token_limit", "900"],
+          ["features.remote_compaction", "false"]
+        ]
       )
       const run = (text: string, resume: SessionId | undefined) => {
         const seen = witness()

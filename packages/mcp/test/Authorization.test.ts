@@ -363,9 +363,11 @@ describe("the secrets of a login", () => {
         seen.push(error, error.message)
       }).pipe(
         Effect.provide(
-          McpTools.layer({ servers: [server], approval: "allow" }).pipe(Layer.provide(serversWith(grants)))
+          McpTools.layer({ servers: [server], approval: "allow" }).pipe(
+            Layer.provide(serversWith(grants)),
+            Layer.provideMerge(Logger.layer([logger]))
+          )
         ),
-        Effect.provide(Logger.layer([logger])),
         Effect.provideService(Tracer.Tracer, tracer),
         Effect.provideService(References.MinimumLogLevel, "All")
       )

@@ -71,7 +71,7 @@ describe("the smallest case", () => {
     const stuck = Interrupts.explore(
       () =>
         Effect.gen(function* () {
-          yield* Effect.never
+          return yield* Effect.never
         }),
       {}
     )

@@ -327,7 +327,7 @@ const adopt = Effect.fnUntraced(function* (host: Host, processId: ProcessId) {
 /** Begins to end what hosts that were killed have left. */
 const endLeft = Effect.fnUntraced(function* (host: Host) {
   for (const processId of yield* host.left.find) {
-    yield* Effect.logInfo(`ending process ${processId}, which a program that was killed has left`)
+    yield* Effect.logDebug(`ending process ${processId}, which a program that was killed has left`)
     const group = host.groups.get(processId) ?? (yield* adopt(host, processId))
     yield* beginEnd(host, group, unattendedGraceMillis)
   }

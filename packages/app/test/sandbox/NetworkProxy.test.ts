@@ -252,10 +252,10 @@ describe("the network proxy", () => {
             socket.once("data", () => resume(Effect.void))
             socket.write(connect("localhost", port))
           })
-          return ended
+          return { ended }
         })
       )
-      yield* Effect.promise(() => closed)
+      yield* Effect.promise(() => closed.ended)
       assert.deepStrictEqual(readdirSync(join(path, "proxy")), [])
     })
   )

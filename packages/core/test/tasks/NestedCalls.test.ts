@@ -6,9 +6,11 @@ import * as Op from "@spindle/core/Op"
 import { Turn } from "@spindle/core/Turn"
 import * as Harness from "@spindle/testing/SessionHarness"
 import * as Model from "@spindle/testing/ScriptedModel"
-import { Deferred, Effect, Fiber, Option } from "effect"
+import { Data, Deferred, Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { abortedOf, assertTurns, itemsOf } from "../fixtures/turns.ts"
+
+class Failed extends Data.TaggedError("Failed")<{ readonly message: string }> {}
 
 type Call = (name: string, params?: unknown) => Effect.Effect<NestedResult>
 
@@ -51,7 +53,7 @@ describe("a nested call", () => {
             run: ({ n }) => Effect.succeed(Number(n) + 1),
             policy: { display: () => ({ _tag: "Other", title: "add one" }) }
           },
-          fails: { run: () => Effect.fail(new Error("it failed")) }
+          fails: { run: () => Effect.fail(new Failed({ message: "it failed" })) }
         }
       })
       yield* h.run("go")
