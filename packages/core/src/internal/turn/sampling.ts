@@ -102,7 +102,6 @@ const exchange = Effect.fnUntraced(function* (
   yield* flush
   const items = History.repair(request.items ?? History.toArray(recorder.state.history))
   const sink = isAside ? aside(recorder, ledger) : toLedger(recorder, ledger, request.display)
-  response.send(items)
   if (span !== undefined) addContent(session, span, "gen_ai.input.messages", items)
   let finish: Finish | undefined
   let isAnswered = false
@@ -128,7 +127,10 @@ const exchange = Effect.fnUntraced(function* (
   }
   const { instructions, output, tools } = request
   const stream = model.stream({ sessionId: session.sessionId, turnId, items, instructions, tools, output })
-  const answer = Stream.runForEachArray(stream, take)
+  const answer = Effect.suspend(() => {
+    response.send(items)
+    return Stream.runForEachArray(stream, take)
+  })
   // the turn may have begun to close, or been settled, while the record was written (I2, I3)
   // mutant abort-checked-before-sending (I2: the turn is checked for an abort again once the record of a request is
   //   durable):
