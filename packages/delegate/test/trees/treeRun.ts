@@ -252,12 +252,16 @@ export const run = (spec: TreeSpec, stage?: Stage): Effect.Effect<TreeHistory, u
         approve: hit("answer", 0)
       })
     }
-    const starting = session
-      .start(Task.make("root", perform(spec.root)))
-      .pipe(
-        Effect.provideContext(context),
-        Effect.provideService(Limits.Limits, { ...Limits.defaults, concurrent: spec.concurrent, depth: 5 })
-      )
+    const starting = session.start(Task.make("root", perform(spec.root))).pipe(
+      Effect.provideContext(context),
+      // delegates whose notices start turns that start delegates must come to an end
+      Effect.provideService(Limits.Limits, {
+        ...Limits.defaults,
+        concurrent: spec.concurrent,
+        depth: 5,
+        lifetime: 256
+      })
+    )
     // a session that was closed before it began starts nothing
     const running = yield* Effect.catch(starting, () => Effect.succeed({ outcome: Effect.void }))
     const hits = yield* Effect.forkChild(

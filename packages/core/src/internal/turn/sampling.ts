@@ -100,8 +100,14 @@ const exchange = Effect.fnUntraced(function* (
   response.open(requestId, { attempt, provider, model: name, ...(isAside && { aside: true as const }) })
   // mutant record-before-sending (J8: a request is durable before it is sent): drop
   yield* flush
+  // the turn may have begun to close, or been settled, while the record was written (I2, I3)
+  // mutant abort-checked-before-sending (I2: the turn is checked for an abort again once the record of a request is
+  //   durable):
+  //   drop
+  if (ledger.isClosing()) return yield* Effect.interrupt
   const items = History.repair(request.items ?? History.toArray(recorder.state.history))
   const sink = isAside ? aside(recorder, ledger) : toLedger(recorder, ledger, request.display)
+  response.send(items)
   if (span !== undefined) addContent(session, span, "gen_ai.input.messages", items)
   let finish: Finish | undefined
   let isAnswered = false
@@ -127,15 +133,7 @@ const exchange = Effect.fnUntraced(function* (
   }
   const { instructions, output, tools } = request
   const stream = model.stream({ sessionId: session.sessionId, turnId, items, instructions, tools, output })
-  const answer = Effect.suspend(() => {
-    response.send(items)
-    return Stream.runForEachArray(stream, take)
-  })
-  // the turn may have begun to close, or been settled, while the record was written (I2, I3)
-  // mutant abort-checked-before-sending (I2: the turn is checked for an abort again once the record of a request is
-  //   durable):
-  //   replace: `ledger.slot.unlessStopping(answer)` => `answer`
-  const failed = yield* Effect.matchEager(ledger.slot.unlessStopping(answer), {
+  const failed = yield* Effect.matchEager(ledger.slot.unlessStopping(Stream.runForEachArray(stream, take)), {
     onFailure: (error) => error,
     onSuccess: () =>
       finish === undefined
