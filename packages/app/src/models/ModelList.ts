@@ -65,7 +65,7 @@ type Cached = typeof Cached.Type
 export const make = (source: Source): Effect.Effect<ModelList, never, HttpClient.HttpClient | Scope.Scope> =>
   Effect.gen(function* () {
     const file = fileOf(source)
-    let cached = readUnsafe(file)
+    let cached = yield* read(file)
     let models = mapOf(cached)
     const refresh = Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
@@ -94,12 +94,19 @@ export const fileOf = ({ baseUrl, home, provider }: Pick<Source, "baseUrl" | "ho
 const mapOf = (cached: Cached | undefined): ReadonlyMap<string, Catalog.ModelInfo> =>
   new Map(cached?.models.map((entry) => [entry.slug, Catalog.infoOf(entry)]))
 
-/** A cache that is missing or damaged is no cache. */
-const readUnsafe = (file: string): Cached | undefined => {
+/** Reads the cache. One that is missing or damaged is no cache, nor is one that cannot be read, which is logged. */
+const read = Effect.fnUntraced(function* (file: string) {
   if (!Fs.existsSync(file)) return undefined
-  const decoded = Schema.decodeUnknownExit(Cached)(Fs.readFileSync(file, "utf8"))
+  const text = yield* Effect.try({
+    try: () => Fs.readFileSync(file, "utf8"),
+    catch: (error): Failure => ({ message: String(error) })
+  }).pipe(
+    Effect.catch(({ message }) => Effect.as(Effect.logDebug(`cannot read the list of models: ${message}`), undefined))
+  )
+  if (text === undefined) return undefined
+  const decoded = Schema.decodeExit(Cached)(text)
   return Exit.isSuccess(decoded) ? decoded.value : undefined
-}
+})
 
 const writeUnsafe = (file: string, cached: Cached): void => {
   Directories.makeUnsafe(Path.dirname(file))

@@ -144,4 +144,14 @@ describe("the list of models", () => {
       }
     })
   )
+
+  it.effect("whose cache cannot be read is fetched", () =>
+    Effect.gen(function* () {
+      const { list, source } = yield* provider([{ status: 200, body: catalog }])
+      Fs.mkdirSync(ModelList.fileOf(source), { recursive: true })
+      const made = yield* list
+      yield* settle(() => made.isKnown())
+      assert.strictEqual(made.find("one")?.contextWindow, 1000)
+    })
+  )
 })
