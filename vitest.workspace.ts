@@ -22,6 +22,8 @@ export default defineConfig({
         ssr: { resolve: { conditions, externalConditions: conditions } },
         test: {
           name,
+          // a worker runs many files, and loads the sources once; no test may leave anything behind in the process
+          isolate: false,
           include: ["test/**/*.test.ts"],
           // an exploration of a few seconds takes a minute on busy cores
           testTimeout: 120_000,
