@@ -12,15 +12,20 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Agent } from "./Agent.ts"
+import * as Deletion from "./internal/hosting/deletion.ts"
 import * as Host from "./internal/hosting/host.ts"
-import type { Journal, JournalPage, PageOptions } from "./ports/Journal.ts"
+import { Journal, type JournalPage, type PageOptions } from "./ports/Journal.ts"
 import type { Model } from "./ports/Model.ts"
+import { SessionStores } from "./ports/SessionStores.ts"
 import type { SessionId, TurnId } from "./protocol/Ids.ts"
 import type { JournalFailed, SessionBusy, SessionNotFound, TurnNotFound } from "./protocol/SessionError.ts"
 import type * as Session from "./Session.ts"
 
 /** Why a session cannot be opened. */
 export type OpenError = Host.OpenError
+
+/** Why a session cannot be deleted. */
+export type DeleteError = Deletion.DeleteError
 
 /** Options of a new session. */
 export interface CreateOptions extends Omit<Session.SessionOptions, "resume"> {
@@ -81,10 +86,11 @@ export interface Sessions {
   /** Undoes `archive`. Does nothing for a session that is not archived. **Interruption**, **Errors**: as `archive`. */
   readonly unarchive: (sessionId: SessionId) => Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed>
   /**
-   * Closes a session if it is open here, and deletes its journal, with what was cut off it. What tools keep elsewhere is
-   * not deleted. **Interruption**, **Errors**: as `archive`.
+   * Closes a session if it is open here, and deletes it with its child sessions: what the stores of the host keep of it
+   * (`SessionStores`), and last its journal, with what was cut off it. Forks of it stay. **Interruption**: as `archive`.
+   * **Errors**: as `archive`; `StoreFailed` if a store fails. After an error the deletion can be repeated.
    */
-  readonly delete: (sessionId: SessionId) => Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed>
+  readonly delete: (sessionId: SessionId) => Effect.Effect<void, DeleteError>
   /** Closes a session (S7), and returns whether it was open. **Interruption** stops only the wait. */
   readonly close: (sessionId: SessionId) => Effect.Effect<boolean>
 }
@@ -157,7 +163,18 @@ const makeService = (host: Host.Host): Sessions => {
     rename: (sessionId, title) => host.rename(sessionId, title),
     archive: (sessionId) => host.afterClose(sessionId, () => journal.archive(sessionId)),
     unarchive: (sessionId) => host.unlessOpen(sessionId, journal.unarchive(sessionId)),
-    delete: (sessionId) => host.afterClose(sessionId, () => journal.delete(sessionId)),
+    delete: (sessionId) => host.delete(sessionId),
     close: (sessionId) => host.close(sessionId)
   }
 }
+
+/**
+ * As `Sessions.delete`, for a program that hosts no sessions: deletes a session that it does not have open. The stores are
+ * those of the context. **Interruption**: not interruptible, except for the stores. **Errors**: as `Sessions.delete`.
+ */
+export const deleteClosed = (sessionId: SessionId): Effect.Effect<void, DeleteError, Journal> =>
+  Effect.gen(function* () {
+    const parts = { journal: yield* Journal, stores: yield* SessionStores }
+    const below = yield* Deletion.descendantsOf(parts.journal, sessionId)
+    for (const one of [...below, sessionId]) yield* Deletion.deleteOne(parts, one)
+  }).pipe(Effect.uninterruptible)

@@ -24,6 +24,7 @@ import type { Agent } from "../../Agent.ts"
 import { Hooks } from "../../Hooks.ts"
 import { Journal, type JournalWriter } from "../../ports/Journal.ts"
 import { Model } from "../../ports/Model.ts"
+import { type SessionStore, SessionStores } from "../../ports/SessionStores.ts"
 import { IdGenerator, type SessionId, type TurnId } from "../../protocol/Ids.ts"
 import {
   AgentMismatch,
@@ -31,14 +32,16 @@ import {
   type JournalFailed,
   type SessionBusy,
   type SessionNotFound,
-  TurnNotFound
+  type TurnNotFound
 } from "../../protocol/SessionError.ts"
-import { rename, titleOf } from "../../protocol/Op.ts"
-import { isTerminal, type JournalRecord } from "../../protocol/SessionEvent.ts"
+import { rename } from "../../protocol/Op.ts"
+import type { JournalRecord } from "../../protocol/SessionEvent.ts"
 import * as Session from "../../Session.ts"
 import { CallerContexts } from "./callerContexts.ts"
+import * as Deletion from "./deletion.ts"
 import { HostedSession } from "./hostedSession.ts"
 import { KeyedLock } from "./keyedLock.ts"
+import * as StoredJournals from "./storedJournals.ts"
 
 /** What a host is made from. */
 export interface HostOptions {
@@ -71,6 +74,7 @@ export const make = Effect.fnUntraced(function* ({ agents, idleTimeToLive, refer
     callers,
     clock: yield* Clock.Clock,
     journal: yield* Journal,
+    stores: yield* SessionStores,
     ids: yield* IdGenerator,
     agents: new Map(agents.map((agent) => [agent.name, callers.toAgent(agent)])),
     agent: agents[0]?.name,
@@ -88,6 +92,7 @@ interface HostParts {
   readonly callers: CallerContexts
   readonly clock: Clock.Clock
   readonly journal: Journal
+  readonly stores: ReadonlyArray<SessionStore>
   readonly ids: { readonly next: (nowMillis: number) => string }
   readonly agents: ReadonlyMap<string | undefined, Agent<any>>
   /** The name of the agent of sessions that name none. */
@@ -207,6 +212,20 @@ export class Host {
     )
   }
 
+  /** Deletes a session and the child sessions below it, each after it is closed. **Interruption** stops only the wait. */
+  delete(sessionId: SessionId): Effect.Effect<void, Deletion.DeleteError> {
+    const { journal } = this.parts
+    return this.afterClose(sessionId, () =>
+      Effect.gen({ self: this }, function* () {
+        for (const below of yield* Deletion.descendantsOf(journal, sessionId)) {
+          const deleting = Effect.andThen(this.closeNow(below), Deletion.deleteOne(this.parts, below))
+          yield* this.locked(below, deleting)
+        }
+        yield* Deletion.deleteOne(this.parts, sessionId)
+      })
+    )
+  }
+
   /** Does something with the journal of a session unless it is open. **Interruption** stops only the wait. */
   unlessOpen<E>(sessionId: SessionId, next: Effect.Effect<void, E>): Effect.Effect<void, E> {
     const guarded = Effect.suspend(() => (this.lookup(sessionId, undefined) === undefined ? next : Effect.void))
@@ -216,7 +235,7 @@ export class Host {
   /** Renames a session: an open one through its records, any other in its journal. **Interruption** stops only the wait. */
   rename(sessionId: SessionId, title: string): Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed> {
     const { clock, journal } = this.parts
-    const inJournal = Effect.andThen(this.closeNow(sessionId), renameIn(journal, sessionId, title, clock))
+    const inJournal = Effect.andThen(this.closeNow(sessionId), StoredJournals.rename(journal, sessionId, title, clock))
     const renaming = Effect.suspend(() => {
       const hosted = this.sessions.get(sessionId)
       if (hosted === undefined || hosted.isLeaving) return inJournal
@@ -231,7 +250,7 @@ export class Host {
   fork(source: SessionId, until: TurnId | undefined): Effect.Effect<Session.Session, OpenError | TurnNotFound> {
     return Effect.suspend(() => {
       const sessionId = this.nextId()
-      const copying = copy(this.parts.journal, { source, sessionId, until })
+      const copying = StoredJournals.copy(this.parts.journal, { source, sessionId, until })
       return this.locks.withLock(sessionId, Effect.andThen(copying, this.start(sessionId, { mode: "existing" })))
     })
   }
@@ -336,44 +355,3 @@ const unload = Effect.fnUntraced(function* (host: Host, hosted: HostedSession, i
     hosted.usedAt = host.parts.clock.currentTimeMillisUnsafe()
   }
 })
-
-/** Appends a title to a journal that no session has open. */
-const renameIn = Effect.fnUntraced(function* (
-  journal: Journal,
-  sessionId: SessionId,
-  title: string,
-  clock: Clock.Clock
-) {
-  const { append, opened } = yield* journal.open(sessionId, "existing")
-  const seq = (opened.records.at(-1)?.seq ?? -1) + 1
-  yield* append([{ _tag: "SessionRenamed", seq, at: clock.currentTimeMillisUnsafe(), title: titleOf(title) }])
-}, Effect.scoped)
-
-/** Writes the journal of a fork. */
-const copy = Effect.fnUntraced(function* (
-  journal: Journal,
-  {
-    sessionId,
-    source,
-    until
-  }: { readonly source: SessionId; readonly sessionId: SessionId; readonly until: TurnId | undefined }
-) {
-  const { records } = yield* journal.load(source)
-  if (until !== undefined && !records.some((record) => record._tag === "TurnStarted" && record.turnId === until)) {
-    return yield* new TurnNotFound({ sessionId: source, turnId: until })
-  }
-  const writer = yield* journal.open(sessionId, "create")
-  yield* writer.append(copyOf(recordsUntil(records, until), { source, sessionId }))
-}, Effect.scoped)
-
-const recordsUntil = (records: ReadonlyArray<JournalRecord>, until: TurnId | undefined) => {
-  const end = until === undefined ? -1 : records.findIndex((record) => isTerminal(record) && record.turnId === until)
-  return end < 0 ? records : records.slice(0, end + 1)
-}
-
-/** The records of a fork: the first one names the fork and its source. */
-const copyOf = (
-  records: ReadonlyArray<JournalRecord>,
-  { sessionId, source }: { readonly source: SessionId; readonly sessionId: SessionId }
-): ReadonlyArray<JournalRecord> =>
-  records.map((record) => (record._tag === "SessionStarted" ? { ...record, sessionId, forkedFrom: source } : record))
