@@ -31,6 +31,20 @@ export type DeleteError = Deletion.DeleteError
 export interface CreateOptions extends Omit<Session.SessionOptions, "resume"> {
   /** The name of its agent. Default: the first agent of the layer. */
   readonly agent?: string | undefined
+  /** As in `OpenOptions`. */
+  readonly references?: Context.Context<never> | undefined
+}
+
+/** Options of an opening. */
+export interface OpenOptions {
+  /** The name of the agent that the caller expects. */
+  readonly agent?: string | undefined
+  /**
+   * References that the session runs with, in place of those of the host: `SessionConfig` has the bounds of its turns, and
+   * `Limits` of `@spindle/delegate` those of its tree. They hold while the session is open; an opening that finds it open
+   * changes nothing. `SessionConfig.adjustable` and `Limits.adjustable` make some that can be changed meanwhile.
+   */
+  readonly references?: Context.Context<never> | undefined
 }
 
 /** The sessions of an application. */
@@ -42,15 +56,12 @@ export interface Sessions {
   readonly create: (options?: CreateOptions) => Effect.Effect<Session.Session, OpenError>
   /**
    * Returns the session of this id: the open one, or else one that is resumed from its journal. It runs the agent that it
-   * was created with; `agent` is the name that the caller expects. Keep the id and open the session for each use: a
+   * was created with. Keep the id and open the session for each use: a
    * session that was closed in the meantime rejects submissions. **Interruption**: as `create`. **Errors**:
    * `SessionNotFound`, `SessionBusy`, `JournalFailed`; `AgentMismatch` if the session runs another agent;
    * `AgentNotFound` if the layer does not have its agent.
    */
-  readonly open: (
-    sessionId: SessionId,
-    options?: { readonly agent?: string | undefined }
-  ) => Effect.Effect<Session.Session, OpenError>
+  readonly open: (sessionId: SessionId, options?: OpenOptions) => Effect.Effect<Session.Session, OpenError>
   /**
    * Makes a new session with the records of another, up to the end of a turn or up to now (J4). The source is not touched.
    * A turn that is open in the copy is marked as interrupted. **Errors**: as `open`; `TurnNotFound` if there is no turn
@@ -157,7 +168,7 @@ const makeService = (host: Host.Host): Sessions => {
   const { journal } = host.parts
   return {
     create: ({ sessionId, ...options } = {}) => Effect.suspend(() => host.create(sessionId ?? host.nextId(), options)),
-    open: (sessionId, options) => host.open(sessionId, options?.agent),
+    open: (sessionId, options) => host.open(sessionId, options ?? {}),
     fork: (source, options) => host.fork(source, options?.until),
     list: (options = {}) => journal.page(options),
     rename: (sessionId, title) => host.rename(sessionId, title),

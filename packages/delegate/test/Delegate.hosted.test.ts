@@ -8,6 +8,7 @@ import * as Sessions from "@spindle/core/Sessions"
 import * as Task from "@spindle/core/Task"
 import * as TaskKind from "@spindle/core/TaskKind"
 import * as Delegate from "@spindle/delegate/Delegate"
+import * as Limits from "@spindle/delegate/Limits"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -51,6 +52,30 @@ describe("a delegate of a hosted session", () => {
           journaled.map((_, index) => index)
         )
       }
+    })
+  )
+
+  it.effect("D6 has the limits that its session was opened with, which can be raised meanwhile", () =>
+    Effect.gen(function* () {
+      const { journal, sessions } = yield* make
+      const { change, limits } = yield* Limits.adjustable({ lifetime: 0 })
+      const session = yield* sessions.create({ references: Context.make(Limits.Limits, limits) })
+      const run = Effect.andThen(session.submit(Op.startTask("delegating")), session.awaitIdle)
+      yield* run
+      yield* change({ lifetime: 1 })
+      yield* run
+      yield* run
+      const { records } = yield* journal.load(session.sessionId)
+      const ends = records.flatMap((record) =>
+        record._tag === "TurnFailed" ? [record.error.tag] : record._tag === "TurnCompleted" ? [record._tag] : []
+      )
+      assert.deepStrictEqual(ends, ["DelegateRefused", "TurnCompleted", "DelegateRefused"])
+      // the limits of another session are those of the host
+      const other = yield* sessions.create()
+      yield* other.submit(Op.startTask("delegating"))
+      yield* other.awaitIdle
+      const last = (yield* journal.load(other.sessionId)).records.at(-1)
+      assert.strictEqual(last?._tag, "TurnCompleted")
     })
   )
 })

@@ -57,7 +57,11 @@ export type OpenError = SessionNotFound | SessionBusy | JournalFailed | AgentNot
 type Start = Omit<Session.SessionOptions, "resume" | "sessionId"> & {
   readonly mode: "create" | "existing"
   readonly agent?: string | undefined
+  /** What the session runs with, in place of the references of the host. */
+  readonly references?: Context.Context<never> | undefined
 }
+
+type Opening = Pick<Start, "agent" | "references">
 
 /** Makes a host in the current scope. All that its sessions need is captured here. */
 export const make = Effect.fnUntraced(function* ({ agents, idleTimeToLive, references }: HostOptions) {
@@ -123,8 +127,8 @@ export class Host {
     return this.locks.withLock(sessionId, this.start(sessionId, { ...options, mode: "create" }))
   }
 
-  open(sessionId: SessionId, agent: string | undefined): Effect.Effect<Session.Session, OpenError> {
-    return Effect.suspend(() => this.lookup(sessionId, agent) ?? this.resume(sessionId, agent))
+  open(sessionId: SessionId, options: Opening): Effect.Effect<Session.Session, OpenError> {
+    return Effect.suspend(() => this.lookup(sessionId, options.agent) ?? this.resume(sessionId, options))
   }
 
   /** Returns the session if it is open. */
@@ -141,19 +145,20 @@ export class Host {
     return Effect.succeed(hosted.session)
   }
 
-  private resume(sessionId: SessionId, agent: string | undefined): Effect.Effect<Session.Session, OpenError> {
+  private resume(sessionId: SessionId, options: Opening): Effect.Effect<Session.Session, OpenError> {
     const opening = Effect.suspend(() => {
       // another caller may have opened it in the meantime
-      const found = this.lookup(sessionId, agent)
+      const found = this.lookup(sessionId, options.agent)
       if (found !== undefined) return found
-      return Effect.andThen(this.closeNow(sessionId), this.start(sessionId, { mode: "existing", agent }))
+      return Effect.andThen(this.closeNow(sessionId), this.start(sessionId, { ...options, mode: "existing" }))
     })
     return this.locks.withLock(sessionId, opening)
   }
 
   /** Makes a session, or nothing. Runs with the lock of its id. */
-  private start(sessionId: SessionId, options: Start): Effect.Effect<Session.Session, OpenError> {
-    const { context, sessionScopes } = this.parts
+  private start(sessionId: SessionId, { references, ...options }: Start): Effect.Effect<Session.Session, OpenError> {
+    const { sessionScopes } = this.parts
+    const context = this.contextWith(references)
     if (this.isClosed) return Effect.interrupt
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Scope.fork(sessionScopes, "sequential"), (scope) => {
@@ -166,6 +171,16 @@ export class Host {
         )
       })
     )
+  }
+
+  /** The context of a session with these references. */
+  private contextWith(references: Context.Context<never> | undefined): Context.Context<any> {
+    const { callers, context } = this.parts
+    if (references === undefined) return context
+    const merged = Context.merge(context, references)
+    return references.mapUnsafe.has(Hooks.key)
+      ? Context.add(merged, Hooks, callers.toHooks(Context.get(references, Hooks)))
+      : merged
   }
 
   private register(hosted: HostedSession): Session.Session {
