@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Op from "@spindle/core/Op"
 import type { SpanData } from "@spindle/telemetry"
 import * as SpanTree from "@spindle/telemetry/SpanTree"
+import type { Definition } from "@spindle/telemetry/Metrics"
 import * as Telemetry from "@spindle/telemetry/Telemetry"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
@@ -60,32 +61,40 @@ describe("layerOtlp", () => {
       }).pipe(Effect.scoped)
   )
 
-  it.live("O2 all metrics arrive with the kinds, units, descriptions and attributes of the README", () =>
-    Effect.gen(function* () {
-      const collector = yield* Collector.make()
-      const layer = otlp({
-        endpoint: collector.endpoint,
-        protocol: "http/json",
-        queueCapacity: 1,
-        metrics: { sets: ["spindle", "gen_ai", "reference"] }
-      })
-      const drop = Effect.forEach(["one", "two"], (name) => Effect.withSpan(Effect.void, name), { concurrency: 1 })
-      yield* Effect.andThen(recordAll, drop).pipe(
-        Effect.provide(layer, { local: true }),
-        Effect.provideService(Metric.MetricRegistry, new Map())
-      )
-      const metrics = collector
-        .metrics()
-        .at(-1)!
-        .resourceMetrics.flatMap(({ scopeMetrics }) => scopeMetrics.flatMap((scope) => scope.metrics))
-      const rows = metrics.map(({ description, histogram, name, sum, unit }) =>
-        rowOf(
-          { name, unit, description, kind: sum === undefined ? "histogram" : sum.isMonotonic ? "counter" : "updown" },
-          (sum ?? histogram)!.dataPoints.map(({ attributes }) => attributes.map(({ key }) => key))
+  it.live.each([
+    ["http/json", "all families", ["spindle", "gen_ai", "reference"]],
+    ["http/protobuf", "all families", ["spindle", "gen_ai", "reference"]],
+    ["http/protobuf", "the default families", undefined]
+  ] as const)(
+    "O2 over %s the metrics of %s arrive with the kinds, units, descriptions and attributes of the README",
+    ([protocol, , sets]) =>
+      Effect.gen(function* () {
+        const collector = yield* Collector.make()
+        const layer = otlp({
+          endpoint: collector.endpoint,
+          protocol,
+          queueCapacity: 1,
+          metrics: sets === undefined ? {} : { sets }
+        })
+        const drop = Effect.forEach(["one", "two"], (name) => Effect.withSpan(Effect.void, name), { concurrency: 1 })
+        yield* Effect.andThen(recordAll, drop).pipe(
+          Effect.provide(layer, { local: true }),
+          Effect.provideService(Metric.MetricRegistry, new Map())
         )
-      )
-      assert.deepStrictEqual([...rows].sort(byName), expected())
-    }).pipe(Effect.scoped)
+        const metrics = collector
+          .metrics()
+          .at(-1)!
+          .resourceMetrics.flatMap(({ scopeMetrics }) => scopeMetrics.flatMap((scope) => scope.metrics))
+        const rows = metrics.map(({ description, histogram, name, sum, unit }) =>
+          rowOf(
+            { name, unit, description, kind: sum === undefined ? "histogram" : sum.isMonotonic ? "counter" : "updown" },
+            (sum ?? histogram)!.dataPoints.map(({ attributes }) => attributes.map(({ key }) => key))
+          )
+        )
+        // the family of the reference is recorded only if it is asked for
+        const isLeftOut = ({ set }: Definition) => sets === undefined && set === "reference"
+        assert.deepStrictEqual([...rows].sort(byName), expected(isLeftOut))
+      }).pipe(Effect.scoped)
   )
 
   it.live("O2 metrics are about the service that was named", () =>
