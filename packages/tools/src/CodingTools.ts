@@ -2,6 +2,7 @@
  * The tools of a coding agent, `exec_command`, `write_stdin` and `apply_patch`, ready for `Agent.make`: the toolkit, the
  * policies and the handlers.
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
@@ -145,7 +146,7 @@ export interface Options {
   readonly shell?: string | undefined
   readonly login?: boolean | undefined
   /** See `WriteStdin.Options`. */
-  readonly maxPollMillis?: number | undefined
+  readonly maxPoll?: Duration.Input | undefined
   /** A directory of programs that commands find before those of their path. */
   readonly bin?: string | undefined
   /** Decides about a command that the sandbox has blocked: what {@link policies} got. By default nobody is asked. */

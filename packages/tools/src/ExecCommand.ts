@@ -267,7 +267,7 @@ const attempt: (
       .pipe(SandboxPolicy.within(sandbox)),
     (error) => new ToolFailure({ detail: error.message })
   )
-  const command = yield* commands.start(process, { command: params.cmd, cwd, timeoutMillis: timeoutOf(params) })
+  const command = yield* commands.start(process, { command: params.cmd, cwd, timeout: timeoutOf(params) })
   const waitMillis = CommandCall.clampMillis(params.yield_time_ms, yieldMillis)
   const read = yield* CommandCall.read(command, { callId, waitMillis, isContinued: false })
   const notes =

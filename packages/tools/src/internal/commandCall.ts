@@ -1,5 +1,6 @@
 /** One call that waits for a command: `exec_command`, which has started it, or `write_stdin`, which continues it. */
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { CallId, type ProcessId } from "@spindle/core/Ids"
@@ -64,7 +65,7 @@ export const read = Effect.fnUntraced(function* (command: Commands.Command, { ca
             _tag: "Command",
             exitCode: ending?.exit.exitCode ?? null,
             ...(ending?.exit.signal === undefined ? {} : { signal: ending.exit.signal }),
-            ...(ending?.timeoutMillis === undefined ? {} : { timedOut: true }),
+            ...(ending?.timeout === undefined ? {} : { timedOut: true }),
             durationMillis: Math.round(millis),
             output: BoundedOutput.toText(output.kept(detailBytes)),
             ...background
@@ -115,9 +116,9 @@ export const textOf = (
 const limitBytes = (maxOutputTokens = defaultOutputTokens): number =>
   Math.min(BoundedOutput.defaultLimitBytes, bytesPerToken * Math.max(0, Math.floor(maxOutputTokens)))
 
-const sentenceOf = ({ exit, timeoutMillis }: Commands.Ending): string => {
-  if (timeoutMillis !== undefined)
-    return `Process was ended because it ran longer than its limit of ${timeoutMillis} ms`
+const sentenceOf = ({ exit, timeout }: Commands.Ending): string => {
+  if (timeout !== undefined)
+    return `Process was ended because it ran longer than its limit of ${Duration.toMillis(timeout)} ms`
   return typeof exit.exitCode === "number"
     ? `Process exited with code ${exit.exitCode}`
     : `Process ended by signal ${exit.signal ?? "of unknown name"}`
