@@ -38,7 +38,7 @@ const makeInto = Effect.fnUntraced(function* (made: Array<string>, policy: typeo
   const fileSystem = yield* FileSystem.FileSystem
   const real = (paths: ReadonlyArray<string>) =>
     Effect.map(
-      Effect.forEach(paths, (path) => Effect.option(fileSystem.realPath(path))),
+      Effect.forEach(paths, (path) => Effect.option(fileSystem.realPath(path)), { concurrency: "unbounded" }),
       (found) => found.flatMap((path) => (path._tag === "Some" ? [path.value] : []))
     )
   const roots = yield* real(policy.roots)
