@@ -7,9 +7,9 @@ import { CallId, type ProcessId } from "@spindle/core/Ids"
 import { Turn } from "@spindle/core/Turn"
 import * as BoundedOutput from "../BoundedOutput.ts"
 import type * as Commands from "../Commands.ts"
-import * as NetworkPolicy from "../sandbox/NetworkPolicy.ts"
-import { Sandbox } from "../Sandbox.ts"
+import type * as NetworkPolicy from "../sandbox/NetworkPolicy.ts"
 import * as Utf8 from "../Utf8.ts"
+import * as NetworkDenials from "./networkDenials.ts"
 
 /** How much of the output a model gets by default, in tokens of four bytes. */
 export const defaultOutputTokens = 10_000
@@ -83,8 +83,7 @@ export const read = Effect.fnUntraced(function* (command: Commands.Command, { ca
   const ending = Option.getOrUndefined(ended)
   const output = command.take()
   yield* report(ending, output, ending === undefined ? { processId: command.process.processId } : processId)
-  const sandbox = Option.getOrUndefined(yield* Effect.serviceOption(Sandbox))
-  const denials = sandbox?.takeDenials(command.process.processId) ?? []
+  const denials = yield* NetworkDenials.take(command.process.processId)
   const result: Read = { ending, elapsedMillis: yield* elapsed, output, denials }
   return result
 })
@@ -104,7 +103,7 @@ export const textOf = (
 ): string =>
   [
     ...notes,
-    ...denials.map((denial) => `The network proxy: ${NetworkPolicy.describe(denial)}.`),
+    ...NetworkDenials.lines(denials),
     `Wall time: ${(elapsedMillis / 1_000).toFixed(4)} seconds`,
     ending === undefined ? state : sentenceOf(ending),
     `Original token count: ${Math.ceil(output.totalBytes() / bytesPerToken)}`,
