@@ -3,12 +3,13 @@
 // compare with. Pass the native binary in the npm package (`vendor/<triple>/bin/codex`), or its Node wrapper is measured too. `--fresh` gives each run
 // an empty home.
 import { spawn } from "node:child_process"
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
+import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { here } from "./places.mjs"
 import { measure } from "./processTree.mjs"
+import { makePlace, programsOf } from "./programs.mjs"
 
 const { values: options } = parseArgs({
   options: {
@@ -37,108 +38,9 @@ const startServer = async () => {
   return { baseUrl, stop: () => child.stdin.end() }
 }
 
-/** What Codex needs to know about a model that it does not know. */
-const catalog = {
-  models: [
-    {
-      slug: "mock-model",
-      display_name: "mock-model",
-      description: "scripted model",
-      default_reasoning_level: "medium",
-      supported_reasoning_levels: [{ effort: "medium", description: "medium" }],
-      shell_type: "unified_exec",
-      visibility: "list",
-      supported_in_api: true,
-      priority: 1,
-      additional_speed_tiers: [],
-      service_tiers: [],
-      availability_nux: null,
-      upgrade: null,
-      base_instructions: "You are a scripted model.",
-      default_reasoning_summary: "auto",
-      support_verbosity: false,
-      default_verbosity: null,
-      supports_reasoning_summaries: true,
-      supports_parallel_tool_calls: true,
-      apply_patch_tool_type: "freeform",
-      web_search_tool_type: "text",
-      truncation_policy: { mode: "tokens", limit: 10000 },
-      context_window: 272000,
-      max_context_window: 272000,
-      effective_context_window_percent: 95,
-      experimental_supported_tools: [],
-      input_modalities: ["text", "image"],
-      supports_search_tool: false,
-      supports_image_detail_original: true,
-      use_responses_lite: false
-    }
-  ]
-}
-
-const shared = () => `model = "mock-model"
-model_provider = "mock"
-approval_policy = "never"
-sandbox_mode = "danger-full-access"
-`
-const provider = (baseUrl) => `[model_providers.mock]
-name = "mock"
-base_url = ${JSON.stringify(baseUrl)}
-wire_api = "responses"
-`
-const codexOnly = (home) => `model_catalog_json = ${JSON.stringify(join(home, "catalog.json"))}
-web_search = "disabled"
-check_for_update_on_startup = false
-[analytics]
-enabled = false
-[feedback]
-enabled = false
-[features]
-plugins = false
-apps = false
-`
-
-const programs = [
-  {
-    name: "spindle",
-    argv: [...(/\.m?js$/.test(options.bin) ? [process.execPath] : []), resolve(options.bin), "exec", "--json"],
-    configure: (home, baseUrl) => writeFileSync(join(home, "config.toml"), shared() + provider(baseUrl))
-  },
-  ...(options.codex === undefined
-    ? []
-    : [
-        {
-          name: "codex",
-          argv: [resolve(options.codex), "exec", "--json", "--skip-git-repo-check"],
-          configure: (home, baseUrl) => {
-            writeFileSync(join(home, "catalog.json"), JSON.stringify(catalog))
-            writeFileSync(join(home, "config.toml"), shared() + codexOnly(home) + provider(baseUrl))
-          }
-        }
-      ])
-]
+const programs = programsOf(options)
 
 const root = mkdtempSync(join(tmpdir(), "spindle-exec-"))
-/** Makes a private home, working directory and temporary directory for one program. */
-const makePlace = (program, baseUrl) => {
-  const folder = join(root, program.name)
-  rmSync(folder, { recursive: true, force: true })
-  const [home, cwd, temporary] = ["home", "project", "tmp"].map((name) => join(folder, name))
-  for (const one of [home, cwd, temporary]) mkdirSync(one, { recursive: true })
-  program.configure(home, baseUrl)
-  const env = {
-    PATH: process.env.PATH,
-    HOME: home,
-    SPINDLE_HOME: home,
-    CODEX_HOME: home,
-    // Codex refuses a home below the temporary directory, so the temporary directory is a separate folder
-    TMPDIR: temporary,
-    LANG: "C.UTF-8",
-    TERM: "dumb",
-    SHELL: "/bin/sh"
-  }
-  return { cwd, env }
-}
-
 const runOnce = async (program, place) => {
   const result = await measure([...program.argv, "say something"], place)
   if (result.code !== 0 || !result.stdout.includes("turn.completed") || !result.stdout.includes(answer)) {
@@ -171,12 +73,12 @@ const table = (samples) => {
 
 const server = await startServer()
 try {
-  const places = Object.fromEntries(programs.map((program) => [program.name, makePlace(program, server.baseUrl)]))
+  const places = Object.fromEntries(programs.map((program) => [program.name, makePlace(root, program, server.baseUrl)]))
   const samples = Object.fromEntries(programs.map(({ name }) => [name, []]))
   for (const program of programs) await runOnce(program, places[program.name])
   for (let run = 0; run < Number(options.runs); run++) {
     for (const program of programs) {
-      const place = options.fresh ? makePlace(program, server.baseUrl) : places[program.name]
+      const place = options.fresh ? makePlace(root, program, server.baseUrl) : places[program.name]
       samples[program.name].push(await runOnce(program, place))
     }
   }

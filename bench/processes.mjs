@@ -3,7 +3,6 @@
 // its processes lives; the memory while a child prints 1 GiB; and 64 processes at once. Linux only.
 import { spawn } from "node:child_process"
 import { readdirSync, readFileSync } from "node:fs"
-import { tmpdir } from "node:os"
 import { parseArgs } from "node:util"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Agent, Ids, Journal, Session, Task, Turn } from "@spindle/core"
@@ -11,10 +10,11 @@ import { Processes } from "@spindle/core/Processes"
 import { ScriptedModel } from "@spindle/testing"
 import { Commands, ProcessGroups, Sandbox, SandboxPolicy, Signals } from "@spindle/tools"
 import { Deferred, Effect, Layer, Stream } from "effect"
+import { makeWorkspace } from "./workspace.mjs"
 
 const { values } = parseArgs({ options: { runs: { type: "string", default: "20" } } })
 const runs = Number(values.runs)
-const cwd = tmpdir()
+const { cwd, remove } = makeWorkspace()
 const signals = Signals.layerKill((target, signal) => process.kill(target, signal))
 const host = Commands.layer.pipe(
   Layer.provideMerge(Sandbox.layer({ platform: process.platform, architecture: process.arch })),
@@ -211,3 +211,4 @@ await Effect.runPromise(
     yield* many
   }).pipe(Effect.provide(services))
 )
+remove()

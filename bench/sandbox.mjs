@@ -1,8 +1,5 @@
 // Start to exit of `true`: plain, in a process group of Spindle, and in its sandbox. The three alternate in one run.
 import { spawn } from "node:child_process"
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { ProcessId } from "@spindle/core/Ids"
 import { Processes } from "@spindle/core/Processes"
@@ -12,10 +9,10 @@ import * as SandboxPolicy from "@spindle/tools/SandboxPolicy"
 import * as Signals from "@spindle/tools/Signals"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { makeWorkspace } from "./workspace.mjs"
 
 const repeats = Number(process.argv[2] ?? 30)
-const cwd = mkdtempSync(join(tmpdir(), "spindle-bench-"))
-mkdirSync(join(cwd, ".git"))
+const { cwd, remove } = makeWorkspace()
 
 const host = Sandbox.layer({ platform: process.platform, architecture: process.arch }).pipe(
   Layer.provideMerge(ProcessGroups.layer),
@@ -58,7 +55,7 @@ const measured = Effect.gen(function* () {
 })
 
 await Effect.runPromise(measured.pipe(Effect.provide(host), Effect.scoped))
-rmSync(cwd, { recursive: true })
+remove()
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
 const base = median(times.plain)
 for (const [name, values] of Object.entries(times)) {

@@ -136,7 +136,7 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
         commandJournals,
         approval,
         login: settings.commands.allowsLoginShell,
-        maxPollMillis: settings.commands.maxPollMillis,
+        maxPoll: settings.commands.maxPollMillis,
         journals: Path.join(settings.home, "patches"),
         bin: PatchCommand.isInstalled(settings.home) ? PatchCommand.directoryOf(settings.home) : undefined,
         sandbox: { commands: sandbox, patches }

@@ -18,6 +18,7 @@ import * as Files from "./internal/anchoredFiles.ts"
 import * as FileTransaction from "./internal/patch/fileTransaction.ts"
 import * as PatchJournal from "./internal/patch/patchJournal.ts"
 import { hostName } from "./internal/leftProcesses.ts"
+import { markerName } from "./internal/processTable.ts"
 import * as Workspace from "./internal/workspace.ts"
 import * as Patch from "./Patch.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
@@ -95,8 +96,8 @@ export const reportsName = "SPINDLE_PATCHES"
 
 /**
  * Applies a patch as {@link apply} does, for a program that a command of a session runs. `variables` are its environment.
- * The session that runs the command finds the result and adds it to the diff of its turn, and its next start finishes or
- * takes back a patch that is cut off. Without a session, or where it cannot be written, the patch is only applied.
+ * The session that runs the command finds the result and adds it to the diff of its turn. When the command ends in the middle
+ * of a patch, the session finishes the patch or takes it back; after a crash, its next start does. Without a session, or where it cannot be written, the patch is only applied.
  */
 export const applyInCommand = (
   input: string,
@@ -118,7 +119,10 @@ export const applyInCommand = (
     return yield* made
       ? applied.pipe(
           Effect.provideService(PatchJournal.Directory, directory),
-          Effect.provideService(PatchJournal.Reporting, { host: variables[hostName] })
+          Effect.provideService(PatchJournal.Reporting, {
+            host: variables[hostName],
+            process: variables[markerName]
+          })
         )
       : applied
   })

@@ -2,6 +2,7 @@
  * The tools of a coding agent, `exec_command`, `write_stdin` and `apply_patch`, ready for `Agent.make`: the toolkit, the
  * policies and the handlers.
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
@@ -20,6 +21,7 @@ import * as ExecCommand from "./ExecCommand.ts"
 import * as Grants from "./internal/project/grants.ts"
 import { askForHosts, escalate } from "./internal/escalation.ts"
 import * as PatchCommand from "./internal/patch/patchCommand.ts"
+import * as CutPatches from "./internal/patch/cutPatches.ts"
 import * as PatchJournal from "./internal/patch/patchJournal.ts"
 import * as Permissions from "./sandbox/Permissions.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
@@ -145,7 +147,7 @@ export interface Options {
   readonly shell?: string | undefined
   readonly login?: boolean | undefined
   /** See `WriteStdin.Options`. */
-  readonly maxPollMillis?: number | undefined
+  readonly maxPoll?: Duration.Input | undefined
   /** A directory of programs that commands find before those of their path. */
   readonly bin?: string | undefined
   /** Decides about a command that the sandbox has blocked: what {@link policies} got. By default nobody is asked. */
@@ -180,18 +182,30 @@ const recovery = (options: Options) =>
     })
   )
 
-const recoverIn = (directory: string) =>
-  Effect.flatMap(PatchJournal.recover(directory), (recovered) =>
+const recoverIn = (directory: string, gone?: ReadonlySet<string>) =>
+  Effect.flatMap(PatchJournal.recover(directory, gone), (recovered) =>
     Effect.forEach(recovered, (one) => Effect.logWarning(describe(one)), { discard: true })
   )
 
 const recoverOwn = ({ journals }: Options) => (journals === undefined ? Effect.void : recoverIn(journals))
 
 /** The patches of commands are recovered within what a command may do. Each session has its directory. */
-const recoverCommands = Effect.fnUntraced(function* ({ commandJournals, cwd, sandbox = noSandbox }: Options) {
+const recoverCommands = Effect.fnUntraced(function* (options: Options) {
+  const { commandJournals } = options
   if (commandJournals === undefined) return
   const fileSystem = yield* FileSystem.FileSystem
   if (!(yield* fileSystem.exists(commandJournals))) return
+  for (const session of yield* fileSystem.readDirectory(commandJournals)) {
+    yield* withinCommands(options, recoverIn(`${commandJournals}/${session}`))
+  }
+})
+
+/** Runs an effect within what a command of a session may change. */
+const withinCommands = Effect.fnUntraced(function* <A, E, R>(
+  { cwd, sandbox = noSandbox }: Options,
+  effect: Effect.Effect<A, E, R>
+) {
+  const fileSystem = yield* FileSystem.FileSystem
   const workspace: SandboxPolicy.SandboxPolicy = {
     _tag: "WorkspaceWrite",
     roots: [yield* Effect.orElseSucceed(fileSystem.realPath(cwd), () => cwd)],
@@ -199,13 +213,16 @@ const recoverCommands = Effect.fnUntraced(function* ({ commandJournals, cwd, san
     protectedPaths: [],
     network: false
   }
-  for (const session of yield* fileSystem.readDirectory(commandJournals)) {
-    yield* recoverIn(`${commandJournals}/${session}`).pipe(
-      SandboxPolicy.within(workspace),
-      SandboxPolicy.within(sandbox.commands)
-    )
-  }
+  return yield* effect.pipe(SandboxPolicy.within(workspace), SandboxPolicy.within(sandbox.commands))
 })
+
+/** Concludes the patches that commands which are gone have left in a directory. Returns whether unfinished ones are left. */
+const recoverGone = (options: Options) => (directory: string, gone: ReadonlySet<string>) =>
+  withinCommands(options, Effect.andThen(recoverIn(directory, gone), PatchJournal.hasUnfinished(directory))).pipe(
+    Effect.catch((error) =>
+      Effect.as(Effect.logWarning(`cannot look for the patches of a command: ${error.message}`), false)
+    )
+  )
 
 const describe = ({ paths, result, untouched }: PatchJournal.Recovered): string => {
   const done = result === "finished" ? "was finished" : "was undone"
@@ -253,20 +270,36 @@ const handlers = (options: Options) =>
       const context = yield* Effect.context<FileSystem.FileSystem | Path.Path | Processes | Commands.Commands>()
       const sandbox = options.sandbox ?? noSandbox
       const shell = options.shell ?? (yield* ExecCommand.defaultShell)
+      const cut = yield* CutPatches.make((directory, gone) =>
+        Effect.provideContext(recoverGone(options)(directory, gone), context)
+      )
+      const concludeCut = Effect.flatMap(Turn, (turn) => {
+        const directory = journalsOf(turn, options)
+        return directory === undefined ? Effect.void : cut.conclude(directory)
+      })
       return toolkit.of({
         exec_command: (params, { toolCallId }) =>
           Effect.gen(function* () {
             // a person who has granted less is not asked for more, and a context that is narrower stays so
+            yield* concludeCut
+            const turn = yield* Turn
+            const directory = journalsOf(turn, options)
+            const unwatch: Array<Effect.Effect<void>> = []
             const isSettled = (yield* Granted) !== undefined || (yield* SandboxPolicy.Current)._tag !== "FullAccess"
             return yield* ExecCommand.run(params, toolCallId, {
               ...options,
               shell,
-              variables: reportsOf(yield* Turn, options),
+              variables: directory === undefined ? undefined : { [ApplyPatch.reportsName]: directory },
+              onStarted: (process) =>
+                directory === undefined
+                  ? Effect.void
+                  : Effect.map(cut.watch(directory, process), (remove) => void unwatch.push(remove)),
               sandbox: yield* policyOf(params, sandbox),
               protectedPaths: protectedBy(sandbox),
               onBlocked: isSettled ? undefined : onBlocked(options),
               onDenied: isSettled ? undefined : onDenied(options)
-            })
+              // an abort waits only for commands of calls that it has interrupted: another one may be kept
+            }).pipe(Effect.tap(() => Effect.suspend(() => Effect.all(unwatch, { discard: true }))))
           }).pipe(Effect.ensuring(collect(options)), Effect.provideContext(context)),
         write_stdin: (params, { toolCallId }) =>
           WriteStdin.run(params, toolCallId, options).pipe(
@@ -274,7 +307,7 @@ const handlers = (options: Options) =>
             Effect.provideContext(context)
           ),
         apply_patch: ({ input }, { toolCallId }) =>
-          ApplyPatch.run(input, toolCallId, options).pipe(
+          Effect.andThen(concludeCut, ApplyPatch.run(input, toolCallId, options)).pipe(
             SandboxPolicy.within(sandbox.patches),
             Effect.provideService(PatchJournal.Directory, options.journals),
             Effect.provideContext(context)
@@ -283,15 +316,15 @@ const handlers = (options: Options) =>
     })
   )
 
-/** The variable by which the patches of a command report to its session. */
-const reportsOf = ({ sessionId }: Turn, { commandJournals }: Options) =>
-  commandJournals === undefined ? undefined : { [ApplyPatch.reportsName]: `${commandJournals}/${sessionId}` }
+/** Where the commands of a session report their patches. */
+const journalsOf = ({ sessionId }: Turn, { commandJournals }: Options): string | undefined =>
+  commandJournals === undefined ? undefined : `${commandJournals}/${sessionId}`
 
 /** Adds the patches that commands of the session have applied to the diff of the turn. */
 const collect = (options: Options): Effect.Effect<void, never, Turn | FileSystem.FileSystem | Path.Path> =>
   Effect.gen(function* () {
     const turn = yield* Turn
-    const directory = reportsOf(turn, options)?.[ApplyPatch.reportsName]
+    const directory = journalsOf(turn, options)
     if (directory === undefined) return
     for (const files of yield* PatchJournal.collect(directory, options.cwd)) yield* TurnDiff.record(turn, files)
   }).pipe(Effect.catch((error) => Effect.logWarning(`cannot read the patches of commands: ${error.message}`)))

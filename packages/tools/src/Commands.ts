@@ -8,6 +8,7 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
@@ -41,14 +42,14 @@ export interface About {
   readonly command: string
   readonly cwd: string
   /** How long it may run; undefined for no limit. A command that runs longer is ended with its descendants. */
-  readonly timeoutMillis?: number | undefined
+  readonly timeout?: Duration.Input | undefined
 }
 
 /** How a command ended. */
 export interface Ending {
   readonly exit: ProcessExit
   /** The limit that it exceeded. */
-  readonly timeoutMillis?: number
+  readonly timeout?: Duration.Duration
 }
 
 /** A command that was started. */
@@ -176,7 +177,7 @@ const start = Effect.fnUntraced(function* (
   process: Process,
   about: About
 ) {
-  const { timeoutMillis } = about
+  const timeout = about.timeout === undefined ? undefined : Duration.fromInputUnsafe(about.timeout)
   const startedAt = yield* Clock.currentTimeMillis
   const done = yield* Deferred.make<Ending>()
   const recent = BoundedOutput.make(tailBytes)
@@ -196,13 +197,13 @@ const start = Effect.fnUntraced(function* (
   ).pipe(Effect.andThen(Effect.suspend(() => publish(decoder.end()))))
   const run = Effect.gen(function* () {
     const reading = yield* Effect.forkChild(read)
-    const first = yield* timeoutMillis === undefined
+    const first = yield* timeout === undefined
       ? Effect.asSome(process.exit)
-      : Effect.timeoutOption(process.exit, timeoutMillis)
+      : Effect.timeoutOption(process.exit, timeout)
     if (Option.isNone(first)) yield* end
     yield* Fiber.await(reading)
     const exit = yield* process.exit
-    ending = { exit, ...(Option.isNone(first) && timeoutMillis !== undefined ? { timeoutMillis } : {}) }
+    ending = { exit, ...(Option.isNone(first) && timeout !== undefined ? { timeout } : {}) }
     Deferred.doneUnsafe(done, Effect.succeed(ending))
   })
   yield* FiberSet.run(fibers, run)

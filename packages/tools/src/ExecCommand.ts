@@ -14,7 +14,7 @@ import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
 import type { CallDisplay } from "@spindle/core/Display"
 import { CallId } from "@spindle/core/Ids"
-import type { Processes } from "@spindle/core/Processes"
+import type { Process, Processes } from "@spindle/core/Processes"
 import { Turn } from "@spindle/core/Turn"
 import { type Command, Commands, maxCount, warningCount } from "./Commands.ts"
 import { HostVariables } from "./CommandEnvironment.ts"
@@ -124,6 +124,8 @@ export interface Options {
   readonly sandbox?: SandboxPolicy.SandboxPolicy | undefined
   /** What commands never write, even if a person lets them write around it. */
   readonly protectedPaths?: ReadonlyArray<string> | undefined
+  /** Runs when a process of the call has started, even if the call is interrupted then. */
+  readonly onStarted?: ((process: Process) => Effect.Effect<void, never, Turn>) | undefined
   /** Decides what happens after the sandbox has blocked a command. By default the model only reads its output. */
   readonly onBlocked?: ((params: Parameters, callId: string) => Effect.Effect<Escalation, never, Turn>) | undefined
   /** Returns which hosts a command may reach that failed without them. By default none. */
@@ -255,19 +257,21 @@ const attempt: (
   const turn = yield* Turn
   const commands = yield* Commands
   const cwd = yield* directory(params.workdir, options.cwd)
-  const process = yield* Effect.mapError(
-    turn
-      .process({
-        ...(callId === undefined ? {} : { callId: CallId.make(callId) }),
-        command: commandOf(params, options),
-        cwd,
-        env: { ...environment, ...options.variables },
-        ...(isTerminal ? { input: terminalSize } : {})
-      })
-      .pipe(SandboxPolicy.within(sandbox)),
-    (error) => new ToolFailure({ detail: error.message })
-  )
-  const command = yield* commands.start(process, { command: params.cmd, cwd, timeoutMillis: timeoutOf(params) })
+  const { onStarted = () => Effect.void } = options
+  const starting = turn
+    .process({
+      ...(callId === undefined ? {} : { callId: CallId.make(callId) }),
+      command: commandOf(params, options),
+      cwd,
+      env: { ...environment, ...options.variables },
+      ...(isTerminal ? { input: terminalSize } : {})
+    })
+    .pipe(
+      SandboxPolicy.within(sandbox),
+      Effect.mapError((error) => new ToolFailure({ detail: error.message }))
+    )
+  const process = yield* Effect.uninterruptibleMask((restore) => Effect.tap(restore(starting), onStarted))
+  const command = yield* commands.start(process, { command: params.cmd, cwd, timeout: timeoutOf(params) })
   const waitMillis = CommandCall.clampMillis(params.yield_time_ms, yieldMillis)
   const read = yield* CommandCall.read(command, { callId, waitMillis, isContinued: false })
   const notes =

@@ -2,6 +2,7 @@
  * The tool `write_stdin`: continues a command that runs in the background. It writes to the input of the command, or only
  * waits, and returns the output since the last call.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
@@ -57,9 +58,9 @@ export const tool = Tool.make("write_stdin", {
   dependencies: [Turn]
 })
 
-/** `maxPollMillis` is the longest that a call which only waits does so, if it is more than 5 seconds. Default: 300000. */
+/** `maxPoll` is the longest that a call which only waits does so, if it is more than 5 seconds. Default: 5 minutes. */
 export interface Options {
-  readonly maxPollMillis?: number | undefined
+  readonly maxPoll?: Duration.Input | undefined
 }
 
 /** Whether a call only waits for a command or interrupts it, which needs no approval. */
@@ -95,9 +96,9 @@ export const run: (
   return CommandCall.textOf(read, { maxOutputTokens, state: `Process running with session ID ${number}` })
 })
 
-const pollLimits = ({ maxPollMillis = pollMillis.max }: Options) => ({
+const pollLimits = ({ maxPoll = pollMillis.max }: Options) => ({
   ...pollMillis,
-  max: Math.max(pollMillis.min, maxPollMillis)
+  max: Math.max(pollMillis.min, Duration.toMillis(maxPoll))
 })
 
 const write = ({ end, process: { input } }: Command, chars: string): Effect.Effect<void, ToolFailure> => {

@@ -3,8 +3,9 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Effect, Layer, Logger, Stream } from "effect"
+import { Deferred, Effect, Fiber, Layer, Logger, Stream } from "effect"
 import { Turn } from "@spindle/core"
+import { Processes } from "@spindle/core/Processes"
 import { ApplyPatch, CodingTools, SandboxPolicy, TurnDiff } from "../src/index.ts"
 import * as PatchJournal from "../src/internal/patch/patchJournal.ts"
 import { contents, dying, endHost, input, isDeath, snapshot, tree } from "./cutPatches.ts"
@@ -119,6 +120,72 @@ describe("a patch of a command", () => {
       yield* make(policyOf(root))
       assert.deepStrictEqual(snapshot(root), before)
     }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  /** Tools whose command runs `sleep`, and has cut a patch in the middle. */
+  const cutByCommand = Effect.gen(function* () {
+    const { journals, root } = yield* tree
+    const before = snapshot(root)
+    const { cleanUp, started, turn } = yield* makeTurn
+    const isWatched = yield* Deferred.make<void>()
+    const members: Turn.Turn = {
+      ...turn,
+      onAbort: (cleanup) => Effect.tap(turn.onAbort(cleanup), () => Deferred.succeed(isWatched, undefined))
+    }
+    const tools = yield* Layer.build(CodingTools.layer({ cwd: root, commandJournals: journals }))
+    const handlers = yield* Effect.provide(CodingTools.toolkit, tools)
+    const call = (name: "exec_command" | "apply_patch", params: object) =>
+      Stream.runCollect(Stream.unwrap(handlers.handle(name, params as never))).pipe(
+        Effect.map((results) => String(results.at(-1)?.encodedResult)),
+        Effect.provideService(Turn.Turn, members)
+      ) as Effect.Effect<string>
+    const running = yield* Effect.forkChild(call("exec_command", { cmd: "exec sleep 600", yield_time_ms: 30_000 }))
+    yield* Deferred.await(isWatched)
+    const own = join(journals, sessionId)
+    const variables = { SPINDLE_PATCHES: own, SPINDLE_PROCESS: started[0]! }
+    const counting = dying(Infinity)
+    yield* Effect.provide(apply(yield* tree), counting.layer)
+    const cut = ApplyPatch.applyInCommand(input, { cwd: root }, variables)
+    assert.isTrue(isDeath(yield* Effect.exit(Effect.provide(cut, dying(Math.floor(counting.count() * 0.7)).layer))))
+    assert.notDeepEqual(snapshot(root), before)
+    const end = Effect.flatMap(Processes, (processes) => processes.end(started[0]!, 0))
+    return { before, call, cleanUp, end, own, root, running }
+  })
+
+  it.live("is taken back in the clean-up of an aborted turn, when its command is gone", () =>
+    Effect.gen(function* () {
+      const { before, cleanUp, end, own, root, running } = yield* cutByCommand
+      yield* Fiber.interrupt(running)
+      assert.notDeepEqual(snapshot(root), before)
+      yield* Effect.all([end, cleanUp], { concurrency: "unbounded" })
+      assert.deepStrictEqual(snapshot(root), before)
+      assert.deepStrictEqual(journalsIn(own), [])
+    }).pipe(Effect.provide(Logger.layer([])), Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("is taken back before the next patch of the session", () =>
+    Effect.gen(function* () {
+      const { before, call, end, root, running } = yield* cutByCommand
+      yield* end
+      yield* Fiber.await(running)
+      const patch = ["*** Begin Patch", "*** Add File: later", "+1", "*** End Patch"].join("\n")
+      assert.include(yield* call("apply_patch", { input: patch }), "A later")
+      const { later, ...rest } = snapshot(root)
+      assert.deepStrictEqual([later?.endsWith("1\n"), rest], [true, before])
+    }).pipe(Effect.provide(Logger.layer([])), Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("is taken back while its command lives, if its own program is gone", () =>
+    Effect.gen(function* () {
+      const { before, call, end, own, root, running } = yield* cutByCommand
+      const [name] = journalsIn(own)
+      const journal = JSON.parse(readFileSync(join(own, name!), "utf8")) as object
+      writeFileSync(join(own, name!), JSON.stringify({ ...journal, writer: endedHost }))
+      yield* call("exec_command", { cmd: "true" })
+      assert.deepStrictEqual(snapshot(root), before)
+      yield* end
+      yield* Fiber.await(running)
+    }).pipe(Effect.provide(Logger.layer([])), Effect.scoped, Effect.provide(host))
   )
 
   it.live("is applied without a journal where none can be written", () =>

@@ -20,6 +20,7 @@ export const makeTurn = Effect.gen(function* () {
   const details: Array<CallDetail> = []
   const started: Array<Ids.ProcessId> = []
   const published = yield* Deferred.make<string>()
+  const cleanups = new Set<Parameters<Turn.Turn["onAbort"]>[0]>()
   const processes = yield* Processes
   const end = (processId: Ids.ProcessId) => processes.end(processId, 200)
   yield* Effect.addFinalizer(() => Effect.forEach(started, end, { discard: true }))
@@ -27,6 +28,10 @@ export const makeTurn = Effect.gen(function* () {
     sessionId,
     turnId: "turn" as Ids.TurnId,
     note: () => Effect.void,
+    onAbort: (cleanup) => {
+      cleanups.add(cleanup)
+      return Effect.succeed(Effect.sync(() => void cleanups.delete(cleanup)))
+    },
     session: { sessionId, scope: Effect.succeed(scope) } as Turn.TurnSession,
     process: ({ command, cwd, env, input }) =>
       Effect.suspend(() => {
@@ -45,5 +50,9 @@ export const makeTurn = Effect.gen(function* () {
       return Effect.asVoid(Deferred.succeed(published, text))
     }
   }
-  return { turn: members as Turn.Turn, details, kept, pieces, started, firstOutput: Deferred.await(published) }
+  /** What an abort runs in addition to ending the processes. */
+  const cleanUp = Effect.suspend(() =>
+    Effect.forEach(cleanups, ({ run }) => run({ _tag: "Interrupted" } as never), { discard: true })
+  )
+  return { turn: members as Turn.Turn, cleanUp, details, kept, pieces, started, firstOutput: Deferred.await(published) }
 })

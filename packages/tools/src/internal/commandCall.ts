@@ -1,14 +1,15 @@
 /** One call that waits for a command: `exec_command`, which has started it, or `write_stdin`, which continues it. */
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { CallId, type ProcessId } from "@spindle/core/Ids"
 import { Turn } from "@spindle/core/Turn"
 import * as BoundedOutput from "../BoundedOutput.ts"
 import type * as Commands from "../Commands.ts"
-import * as NetworkPolicy from "../sandbox/NetworkPolicy.ts"
-import { Sandbox } from "../Sandbox.ts"
+import type * as NetworkPolicy from "../sandbox/NetworkPolicy.ts"
 import * as Utf8 from "../Utf8.ts"
+import * as NetworkDenials from "./networkDenials.ts"
 
 /** How much of the output a model gets by default, in tokens of four bytes. */
 export const defaultOutputTokens = 10_000
@@ -64,7 +65,7 @@ export const read = Effect.fnUntraced(function* (command: Commands.Command, { ca
             _tag: "Command",
             exitCode: ending?.exit.exitCode ?? null,
             ...(ending?.exit.signal === undefined ? {} : { signal: ending.exit.signal }),
-            ...(ending?.timeoutMillis === undefined ? {} : { timedOut: true }),
+            ...(ending?.timeout === undefined ? {} : { timedOut: true }),
             durationMillis: Math.round(millis),
             output: BoundedOutput.toText(output.kept(detailBytes)),
             ...background
@@ -82,8 +83,7 @@ export const read = Effect.fnUntraced(function* (command: Commands.Command, { ca
   const ending = Option.getOrUndefined(ended)
   const output = command.take()
   yield* report(ending, output, ending === undefined ? { processId: command.process.processId } : processId)
-  const sandbox = Option.getOrUndefined(yield* Effect.serviceOption(Sandbox))
-  const denials = sandbox?.takeDenials(command.process.processId) ?? []
+  const denials = yield* NetworkDenials.take(command.process.processId)
   const result: Read = { ending, elapsedMillis: yield* elapsed, output, denials }
   return result
 })
@@ -103,7 +103,7 @@ export const textOf = (
 ): string =>
   [
     ...notes,
-    ...denials.map((denial) => `The network proxy: ${NetworkPolicy.describe(denial)}.`),
+    ...NetworkDenials.lines(denials),
     `Wall time: ${(elapsedMillis / 1_000).toFixed(4)} seconds`,
     ending === undefined ? state : sentenceOf(ending),
     `Original token count: ${Math.ceil(output.totalBytes() / bytesPerToken)}`,
@@ -115,9 +115,9 @@ export const textOf = (
 const limitBytes = (maxOutputTokens = defaultOutputTokens): number =>
   Math.min(BoundedOutput.defaultLimitBytes, bytesPerToken * Math.max(0, Math.floor(maxOutputTokens)))
 
-const sentenceOf = ({ exit, timeoutMillis }: Commands.Ending): string => {
-  if (timeoutMillis !== undefined)
-    return `Process was ended because it ran longer than its limit of ${timeoutMillis} ms`
+const sentenceOf = ({ exit, timeout }: Commands.Ending): string => {
+  if (timeout !== undefined)
+    return `Process was ended because it ran longer than its limit of ${Duration.toMillis(timeout)} ms`
   return typeof exit.exitCode === "number"
     ? `Process exited with code ${exit.exitCode}`
     : `Process ended by signal ${exit.signal ?? "of unknown name"}`

@@ -23,6 +23,7 @@ import { Processes } from "@spindle/core/Processes"
 import { Turn } from "@spindle/core/Turn"
 import * as ApprovalPolicy from "../ApprovalPolicy.ts"
 import type { ApprovalMode } from "../CodingTools.ts"
+import * as NetworkDenials from "../internal/networkDenials.ts"
 import * as CellClock from "../internal/project/cellClock.ts"
 import * as Cells from "../internal/project/cells.ts"
 import * as Kernel from "../internal/project/kernel.ts"
@@ -120,6 +121,7 @@ export const layer = (options: Options): Layer.Layer<Tool.HandlersFor<Tools>, ne
 const makeKernels = Effect.fnUntraced(function* (options: Options) {
   const processes = yield* Processes
   const fibers = yield* FiberSet.make()
+  const context = yield* Effect.context()
   const kernels = new Map<SessionId, Kernel.Kernel>()
   const end = (sessionId: SessionId, kernel: Kernel.Kernel) =>
     Effect.suspend(() => {
@@ -169,7 +171,9 @@ const makeKernels = Effect.fnUntraced(function* (options: Options) {
         Effect.onInterrupt(() => afterInterrupt)
       )
       yield* unregister
-      return yield* resultOf(outcome)
+      // a fetch that fails does not say why
+      const denials = yield* Effect.provideContext(NetworkDenials.take(kernel.process.processId), context)
+      return yield* resultOf(outcome, NetworkDenials.lines(denials))
     })
   })
 })
@@ -200,8 +204,11 @@ const cellOf = ({ code, timeout_ms }: Parameters): Effect.Effect<Cells.Cell, Too
   }
 }
 
-/** The text of a cell that has ended, after its images were shown. */
-const resultOf = Effect.fnUntraced(function* ({ error, images, output, value }: Kernel.Outcome) {
+/** The text of a cell that has ended, after its images were shown. `notes` are lines before its output. */
+const resultOf = Effect.fnUntraced(function* (
+  { error, images, output, value }: Kernel.Outcome,
+  notes: ReadonlyArray<string>
+) {
   const problems: Array<string> = []
   for (const data of images) {
     const bytes = Base64.decode(data)
@@ -209,7 +216,9 @@ const resultOf = Effect.fnUntraced(function* ({ error, images, output, value }: 
     if (input === undefined) problems.push("An image was not shown: it is not a PNG, JPEG, GIF or WebP image.")
     else yield* ViewImage.attach(input)
   }
-  const text = [output.replace(/\n$/, ""), ...problems, error ?? value ?? ""].filter((one) => one !== "").join("\n")
+  const text = [...notes, output.replace(/\n$/, ""), ...problems, error ?? value ?? ""]
+    .filter((one) => one !== "")
+    .join("\n")
   if (error !== undefined) return yield* new ToolFailure({ detail: text })
   return text === "" ? "The cell has no output." : text
 })

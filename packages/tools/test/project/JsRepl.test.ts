@@ -4,12 +4,18 @@ import { Agent, Op, Turn } from "@spindle/core"
 import type { Input } from "@spindle/core/Input"
 import { NestedCalls, type NestedResult } from "@spindle/core/NestedCalls"
 import { Processes } from "@spindle/core/Processes"
-import { type CodingTools, JsRepl } from "../../src/index.ts"
+import { type CodingTools, JsRepl, type NetworkPolicy, Sandbox } from "../../src/index.ts"
 import { carriersOf, directory } from "../host.ts"
 import { host, makeTurn } from "../turn.ts"
 
-/** The calls of a session with a kernel, and what its turn knows. `change` changes what ends the kernel. */
-const makeSession = Effect.fnUntraced(function* (change: Partial<Processes> = {}) {
+/**
+ * The calls of a session with a kernel, and what its turn knows. `change` changes what ends the kernel. `denials` are those of
+ * its network proxy that no call has taken.
+ */
+const makeSession = Effect.fnUntraced(function* (
+  change: Partial<Processes> = {},
+  denials: Array<NetworkPolicy.Denial> = []
+) {
   const cwd = yield* directory
   const { started, turn } = yield* makeTurn
   const cleanups = new Set<Parameters<Turn.Turn["onAbort"]>[0]>()
@@ -40,7 +46,10 @@ const makeSession = Effect.fnUntraced(function* (change: Partial<Processes> = {}
   const processes = yield* Processes
   const kernels = Layer.provide(
     JsRepl.layer({ cwd, node: process.execPath }),
-    Layer.succeed(Processes, { ...processes, ...change })
+    Layer.merge(
+      Layer.succeed(Processes, { ...processes, ...change }),
+      Layer.succeed(Sandbox.Sandbox, { available: Effect.void, takeDenials: () => denials.splice(0) })
+    )
   )
   const tools = yield* Effect.provide(JsRepl.toolkit, yield* Layer.build(kernels))
   const call = (name: "js_repl" | "js_repl_reset", params: object) =>
@@ -71,6 +80,24 @@ const withSession = <A, E>(use: (session: Session) => Effect.Effect<A, E>) =>
   Effect.flatMap(makeSession(), use).pipe(Effect.scoped, Effect.provide(host))
 
 describe("js_repl", () => {
+  it.live("lists the hosts that a cell did not reach, once, even if it failed", () => {
+    const denials: Array<NetworkPolicy.Denial> = []
+    const deny = (host: string) => denials.push({ _tag: "Denial", host, port: 443, reason: "NotListed" })
+    const line = (host: string) =>
+      `The network proxy: ${host}:443 was denied: it is not in the list of allowed hosts.\n`
+    return Effect.gen(function* () {
+      const { run } = yield* makeSession({}, denials)
+      deny("one.example")
+      assert.strictEqual(yield* run("1"), `${line("one.example")}1`)
+      assert.strictEqual(yield* run("2"), "2")
+      deny("two.example")
+      assert.match(
+        yield* run("throw new Error('fetch failed')"),
+        /^The network proxy: two\.example:443 .*\n.*fetch failed/
+      )
+    }).pipe(Effect.scoped, Effect.provide(host))
+  })
+
   it.live("keeps variables from call to call, and returns output and the last value", () =>
     withSession(({ run }) =>
       Effect.gen(function* () {

@@ -31,12 +31,12 @@ export class Directory extends Context.Reference<string | undefined>("@spindle/t
 
 /**
  * Set for a patch that another program applies than the one that collects its result: a command of a session. `host` is the
- * mark of the program that runs the command. The journal of such a patch stays until {@link collect} has read it.
+ * mark of the program that runs the command, and `process` the process of the command. The journal of such a patch stays
+ * until {@link collect} has read it.
  */
-export class Reporting extends Context.Reference<{ readonly host: string | undefined } | undefined>(
-  "@spindle/tools/PatchJournal/Reporting",
-  { defaultValue: () => undefined }
-) {}
+export class Reporting extends Context.Reference<
+  { readonly host: string | undefined; readonly process: string | undefined } | undefined
+>("@spindle/tools/PatchJournal/Reporting", { defaultValue: () => undefined }) {}
 
 /** What a patch does to one path. */
 export const Step = Schema.Struct({
@@ -60,6 +60,10 @@ const Journal = Schema.Struct({
   phase: Schema.Literals(["writing", "done", "reported"]),
   /** The mark of the program that writes the patch, or of that which runs the command, if this host has such marks. */
   host: Schema.optionalKey(Schema.String),
+  /** The mark of the program that a command runs to write the patch. */
+  writer: Schema.optionalKey(Schema.String),
+  /** The process of that command. */
+  process: Schema.optionalKey(Schema.String),
   startedAt: Schema.Finite,
   steps: Schema.Array(Step),
   /** The directories that are made, the upper ones first. */
@@ -99,9 +103,17 @@ export const begin = Effect.fnUntraced(function* (
   const fileSystem = yield* FileSystem.FileSystem
   const startedAt = yield* Clock.currentTimeMillis
   const reporting = yield* Reporting
-  const host = reporting?.host ?? (yield* LeftProcesses.make(fileSystem)).mark
+  const { mark } = yield* LeftProcesses.make(fileSystem)
+  const host = reporting?.host ?? mark
   const path = `${directory}/${uuidV7(startedAt)}.json`
-  const journal: Journal = { phase: "writing", ...(host === undefined ? {} : { host }), startedAt, ...changes }
+  const journal: Journal = {
+    phase: "writing",
+    ...(host === undefined ? {} : { host }),
+    ...(reporting === undefined || mark === undefined ? {} : { writer: mark }),
+    ...(reporting?.process === undefined ? {} : { process: reporting.process }),
+    startedAt,
+    ...changes
+  }
   yield* fileSystem.makeDirectory(directory, { recursive: true, mode: 0o700 })
   yield* write(path, journal)
   return {
@@ -123,10 +135,13 @@ const freshMillis = 60_000
 /**
  * Finishes or rolls back the patches of programs that died while they wrote them. It may run again after a crash. A patch
  * that cannot be recovered, such as one with a damaged journal, is a warning in the log, and its journal stays for the next
- * start. So does the journal of a patch that `SandboxPolicy.Current` does not allow. **Interruption**: not interruptible in a patch. **Errors**: those of the file system.
+ * start. So does the journal of a patch that `SandboxPolicy.Current` does not allow. `gone` are commands of this program
+ * that have ended: a patch that such a command was writing is cut, too, although its host lives. **Interruption**: not
+ * interruptible in a patch. **Errors**: those of the file system.
  */
 export const recover = Effect.fnUntraced(function* (
-  directory: string
+  directory: string,
+  gone: ReadonlySet<string> = new Set()
 ): Effect.fn.Return<ReadonlyArray<Recovered>, PlatformError, Services> {
   const fileSystem = yield* FileSystem.FileSystem
   if (!(yield* fileSystem.exists(directory))) return []
@@ -138,17 +153,35 @@ export const recover = Effect.fnUntraced(function* (
     const one = Effect.gen(function* () {
       const journal = yield* Schema.decodeEffect(journalJson)(yield* fileSystem.readFileString(path))
       const ended = journal.host === undefined ? undefined : yield* hasEnded(journal.host)
-      if (!(ended ?? now - journal.startedAt > freshMillis)) return
-      if (journal.phase === "reported") return yield* fileSystem.remove(path)
-      if (!(yield* isAllowed(journal))) return
-      recovered.push(yield* Effect.uninterruptible(conclude(journal)))
-      yield* fileSystem.remove(path)
+      const isLeft = ended ?? now - journal.startedAt > freshMillis
+      if (journal.phase === "reported") return yield* isLeft ? fileSystem.remove(path) : Effect.void
+      const isCut =
+        isLeft ||
+        (journal.process !== undefined && gone.has(journal.process)) ||
+        (journal.writer !== undefined && (yield* hasEnded(journal.writer)) === true)
+      if (!isCut || !(yield* isAllowed(journal))) return
+      const done = yield* Effect.uninterruptible(conclude(journal))
+      recovered.push(done)
+      // what was finished is still a change of the session
+      const isReported = !isLeft && done.result === "finished"
+      yield* isReported ? write(path, { ...journal, phase: "reported" }) : fileSystem.remove(path)
     })
     yield* Effect.catch(one, ({ message }) =>
       Effect.logWarning(`cannot finish or undo the patch of ${path}, which a crash has cut: ${message}`)
     )
   }
   return recovered
+})
+
+/** Whether a directory has journals of patches that are still being written, or were cut. **Errors**: those of the file system. */
+export const hasUnfinished = Effect.fnUntraced(function* (directory: string) {
+  const fileSystem = yield* FileSystem.FileSystem
+  if (!(yield* fileSystem.exists(directory))) return false
+  const names = (yield* fileSystem.readDirectory(directory)).filter((one) => one.endsWith(".json"))
+  const phaseOf = (name: string) =>
+    Effect.option(Effect.flatMap(fileSystem.readFileString(`${directory}/${name}`), Schema.decodeEffect(journalJson)))
+  const journals = yield* Effect.forEach(names, phaseOf)
+  return journals.some((one) => Option.isSome(one) && one.value.phase !== "reported")
 })
 
 /** Whether the policy in force allows every path of a journal. A command can write what it likes into its journals. */

@@ -38,23 +38,27 @@ const makeInto = Effect.fnUntraced(function* (made: Array<string>, policy: typeo
   const fileSystem = yield* FileSystem.FileSystem
   const real = (paths: ReadonlyArray<string>) =>
     Effect.map(
-      Effect.forEach(paths, (path) => Effect.option(fileSystem.realPath(path))),
+      Effect.forEach(paths, (path) => Effect.option(fileSystem.realPath(path)), { concurrency: "unbounded" }),
       (found) => found.flatMap((path) => (path._tag === "Some" ? [path.value] : []))
     )
   const roots = yield* real(policy.roots)
   const scratch = yield* real(policy.scratch)
   const writable = [...roots, ...scratch]
-  const found = [
-    ...(yield* Effect.forEach(roots, (root) => Repositories.find(root, depthOfRoot))),
-    ...(yield* Effect.forEach(scratch, (path) => Repositories.find(path, depthOfScratch)))
-  ]
+  const search = Effect.all(
+    [
+      ...roots.map((root) => Repositories.find(root, depthOfRoot)),
+      ...scratch.map((path) => Repositories.find(path, depthOfScratch))
+    ],
+    { concurrency: "unbounded" }
+  )
+  const cover = Effect.forEach(roots.flatMap(protectedIn), (path) => protect(path, holder, made), {
+    concurrency: "unbounded"
+  })
+  const [found, covers] = yield* Effect.all([search, cover], { concurrency: "unbounded" })
   const repositories = yield* real(found.flat())
   const configured = yield* real(policy.protectedPaths)
   const mounts: Array<Mount> = writable.map((path) => ({ path, kind: "writable" }))
-  for (const path of roots.flatMap(protectedIn)) {
-    const mount = yield* protect(path, holder, made)
-    if (mount !== undefined) mounts.push(mount)
-  }
+  for (const mount of covers) if (mount !== undefined) mounts.push(mount)
   for (const path of [...repositories, ...configured]) {
     const root = writable.find((one) => isWithin(path, one))
     if (root !== undefined) mounts.push({ path, kind: "readOnly" }, ...(yield* fixed(path, root)))

@@ -6,7 +6,7 @@ import * as Path from "effect/Path"
 /** How many directories are read: a workspace may be a home. */
 const maxDirectories = 2_000
 /** How many directories are read concurrently. */
-const width = 16
+const width = 64
 
 /** Directories of installed packages, which are large and have no repositories. */
 const skipped: ReadonlySet<string> = new Set(["node_modules"])
@@ -14,42 +14,50 @@ const skipped: ReadonlySet<string> = new Set(["node_modules"])
 /**
  * Returns the real paths of `.git` in a directory and below it, and of the directories that such files point to. A bare
  * repository counts as a `.git`. It looks at the nearest directories first, and stops after {@link maxDirectories}.
+ *
+ * Each command that writes waits for it, and another program may make a repository at any time. So nothing is remembered, and
+ * there is little work for each directory.
  */
 export const find = Effect.fnUntraced(function* (root: string, maxDepth: number) {
+  const fileSystem = yield* FileSystem.FileSystem
+  // a directory that cannot be read cannot be searched by the command either
+  const entriesOf = (directory: string) =>
+    Effect.orElseSucceed(fileSystem.readDirectoryEntries(directory), (): ReadonlyArray<FileSystem.DirectoryEntry> => [])
   const found: Array<string> = []
+  const linked: Array<string> = []
   let level: ReadonlyArray<string> = [root]
   for (let depth = 0, count = 0; depth <= maxDepth && level.length > 0 && count < maxDirectories; depth++) {
     const read = level.slice(0, maxDirectories - count)
     count += read.length
-    const lists = yield* Effect.forEach(read, lookInto, { concurrency: width })
-    found.push(...lists.flatMap(({ repositories }) => repositories))
-    level = lists.flatMap(({ directories }) => directories)
+    const lists = yield* Effect.forEach(read, entriesOf, { concurrency: width })
+    const next: Array<string> = []
+    for (const [index, entries] of lists.entries()) {
+      const directory = read[index]!
+      if (isBare(entries)) {
+        found.push(directory)
+        continue
+      }
+      for (const { name, type } of entries) {
+        const path = `${directory}/${name}`
+        if (name === ".git") (type === "Directory" ? found : linked).push(path)
+        else if (type === "Directory" && !skipped.has(name)) next.push(path)
+      }
+    }
+    level = next
   }
-  return found
+  const places = yield* Effect.forEach(linked, placesOf, { concurrency: width })
+  return [...found, ...places.flat()]
 })
 
-const lookInto = Effect.fnUntraced(function* (directory: string) {
-  const fileSystem = yield* FileSystem.FileSystem
-  const path = yield* Path.Path
-  // a directory that cannot be read cannot be searched by the command either
-  const entries = yield* Effect.orElseSucceed(fileSystem.readDirectoryEntries(directory), () => [])
-  const names = new Set(entries.map(({ name }) => name))
-  if (["HEAD", "objects", "refs"].every((name) => names.has(name))) {
-    return { repositories: [directory], directories: [] }
-  }
-  const inner = entries.filter(({ name, type }) => type === "Directory" && name !== ".git" && !skipped.has(name))
-  return {
-    repositories: names.has(".git") ? yield* placesOf(path.join(directory, ".git")) : [],
-    directories: inner.map(({ name }) => path.join(directory, name))
-  }
-})
+const isBare = (entries: ReadonlyArray<FileSystem.DirectoryEntry>): boolean => {
+  const has = (wanted: string) => entries.some(({ name }) => name === wanted)
+  return has("HEAD") && has("objects") && has("refs")
+}
 
-/** Returns a `.git` and the directories that it names: that of a worktree or submodule is a file with a path. */
+/** Returns a `.git` that is a file, as that of a worktree or submodule is, and the directories that it names. */
 const placesOf = Effect.fnUntraced(function* (git: string) {
   const fileSystem = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const info = yield* Effect.option(fileSystem.stat(git))
-  if (info._tag === "None" || info.value.type !== "File") return [git]
   const text = yield* Effect.orElseSucceed(fileSystem.readFileString(git), () => "")
   const named = /^gitdir: (.+)/.exec(text)?.[1]
   if (named === undefined) return [git]
