@@ -190,7 +190,12 @@ const named = <A, E, R>(
 ): Effect.Effect<A, Exclude<E, PlatformError | FileRefused | Restoration.PathRefused> | SnapshotFailed, R> =>
   Effect.mapError(effect, (error) => {
     const { _tag, message } = error as { readonly _tag?: string; readonly message: string }
-    return _tag === "PlatformError" || _tag === "FileRefused" || _tag === "PathRefused"
+    if (_tag === "PlatformError") {
+      return new SnapshotFailed({
+        detail: `a file could not be read or written: ${Restoration.reasonOf(error as PlatformError)}`
+      })
+    }
+    return _tag === "FileRefused" || _tag === "PathRefused"
       ? new SnapshotFailed({ detail: message })
       : (error as Exclude<E, PlatformError | FileRefused | Restoration.PathRefused>)
   })

@@ -267,9 +267,12 @@ const isGoing = (
     return true
   })
 
-const reasonOf = (error: Failure): string => {
-  if (error._tag === "FileRefused") return error.detail
-  if (error._tag === "GitFailed") return error.message
-  const { code } = (error.reason.cause ?? {}) as { readonly code?: unknown }
-  return typeof code === "string" ? code : error.reason._tag
+/** Describes a failure for people: that of the system by its code, such as `ENOSPC`, with the path if it is known. */
+export const reasonOf = (error: Failure): string => {
+  if (error._tag !== "PlatformError") return error.message
+  const { reason } = error
+  const { code } = (reason.cause ?? {}) as { readonly code?: unknown }
+  if (typeof code !== "string") return error.message
+  const path = "pathOrDescriptor" in reason ? reason.pathOrDescriptor : undefined
+  return typeof path === "string" ? `${path}: ${code}` : code
 }
