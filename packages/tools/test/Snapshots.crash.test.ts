@@ -60,43 +60,46 @@ describe("an undo", () => {
     { timeout: 600_000 }
   )
 
-  it.effect("that a crash cuts is finished or rolled back at the next start", () => cases.crashing)
+  it.effect("that a crash cuts is finished or rolled back at the next start", () => cases.crashing, 600_000)
 
   it.effect("that a crash cuts is recovered before the next snapshot", () => cases.snapshotting)
 
-  it.effect("that a crash cuts leaves alone what the user has changed since", () => cases.changing)
+  it.effect("that a crash cuts leaves alone what the user has changed since", () => cases.changing, 600_000)
 
-  it.effect("for which the disk is full changes no file", () => cases.filling)
+  it.effect("for which the disk is full changes no file", () => cases.filling, 600_000)
 
   // the limit of a file's size is a full disk for large files only, and the program needs no rights for it
   for (const [when, isLargeBefore, error] of [
     ["its files are written", true, /SnapshotFailed: a file could not be read or written: .*EFBIG/],
     ["its snapshot is taken", false, /GitFailed: /]
   ] as const) {
-    it.live(`S12 for which the system has no space when ${when} changes no file`, () =>
-      Effect.gen(function* () {
-        const program = yield* child
-        const large = randomBytes(131_072).toString("base64")
-        const top = yield* repository({ "changed.txt": isLargeBefore ? large : "one\n" })
-        const home = yield* directory
-        const snapshots = yield* Effect.provide(Snapshots.Snapshots, store(home))
-        const { id } = yield* snapshots.begin(owner, top)
-        write(top, "changed.txt", "two\n")
-        yield* snapshots.complete(owner, id)
-        if (!isLargeBefore) write(top, "later.txt", large)
-        const after = tree(top)
-        const limited = ["-c", 'trap "" XFSZ; ulimit -f 32; exec "$@"', "sh", process.execPath]
-        const { signal, status, stderr } = spawnSync("sh", [...limited, program, home, owner, "-1"], {
-          encoding: "utf8"
-        })
-        assert.deepStrictEqual([signal, status], [null, 1], stderr)
-        assert.match(stderr, error)
-        assert.deepStrictEqual(tree(top), after)
-        assert.deepStrictEqual(leftovers(top), [])
-        assert.isUndefined(yield* snapshots.recover(owner))
-        yield* snapshots.restore(owner, yield* snapshots.plan(owner, { count: 1 }), { force: false })
-        assert.strictEqual(readFileSync(join(top, "changed.txt"), "utf8"), isLargeBefore ? large : "one\n")
-      }).pipe(Effect.scoped)
+    it.live(
+      `S12 for which the system has no space when ${when} changes no file`,
+      () =>
+        Effect.gen(function* () {
+          const program = yield* child
+          const large = randomBytes(131_072).toString("base64")
+          const top = yield* repository({ "changed.txt": isLargeBefore ? large : "one\n" })
+          const home = yield* directory
+          const snapshots = yield* Effect.provide(Snapshots.Snapshots, store(home))
+          const { id } = yield* snapshots.begin(owner, top)
+          write(top, "changed.txt", "two\n")
+          yield* snapshots.complete(owner, id)
+          if (!isLargeBefore) write(top, "later.txt", large)
+          const after = tree(top)
+          const limited = ["-c", 'trap "" XFSZ; ulimit -f 32; exec "$@"', "sh", process.execPath]
+          const { signal, status, stderr } = spawnSync("sh", [...limited, program, home, owner, "-1"], {
+            encoding: "utf8"
+          })
+          assert.deepStrictEqual([signal, status], [null, 1], stderr)
+          assert.match(stderr, error)
+          assert.deepStrictEqual(tree(top), after)
+          assert.deepStrictEqual(leftovers(top), [])
+          assert.isUndefined(yield* snapshots.recover(owner))
+          yield* snapshots.restore(owner, yield* snapshots.plan(owner, { count: 1 }), { force: false })
+          assert.strictEqual(readFileSync(join(top, "changed.txt"), "utf8"), isLargeBefore ? large : "one\n")
+        }).pipe(Effect.scoped),
+      600_000
     )
   }
 })

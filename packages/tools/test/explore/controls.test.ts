@@ -16,13 +16,16 @@ const titleOf = (name: string): string => {
 
 describe("S12 a mutant is found", () => {
   for (const [name, { breaks, by }] of Object.entries(mutants)) {
-    it.live(titleOf(name), () =>
-      Effect.gen(function* () {
-        const { cases } = yield* Effect.promise(() => loadMutant(name))
-        const exit = yield* Effect.exit(cases[by])
-        assert.isTrue(exit._tag === "Failure", "the mutant was not found")
-        if (exit._tag === "Failure") assert.match((Cause.squash(exit.cause) as Error).message, breaks)
-      })
+    it.live(
+      titleOf(name),
+      () =>
+        Effect.gen(function* () {
+          const { cases } = yield* Effect.promise(() => loadMutant(name))
+          const exit = yield* Effect.exit(cases[by])
+          assert.isTrue(exit._tag === "Failure", "the mutant was not found")
+          if (exit._tag === "Failure") assert.match((Cause.squash(exit.cause) as Error).message, breaks)
+        }),
+      600_000
     )
   }
 })
