@@ -132,6 +132,37 @@ describe("a login", () => {
       }).pipe(Effect.scoped)
   )
 
+  it.live(
+    "uses a client that is the address of a document where such documents are read, and registers elsewhere",
+    () =>
+      Effect.gen(function* () {
+        const config = { clientId: "https://example.org/client.json" }
+        for (const isRead of [true, false]) {
+          const at = yield* browser()
+          const { issuer, wire } = yield* world({ metadata: { client_id_metadata_document_supported: isRead } })
+          const grant = yield* login(wire.url, at, { config })
+          assert.strictEqual(grant.clientId, isRead ? config.clientId : "registered")
+          assert.strictEqual(at.opened[0]!.searchParams.get("client_id"), grant.clientId)
+          assert.strictEqual(issuer.of("/register").length, isRead ? 0 : 1)
+          assert.strictEqual(grant.clientAuthentication, "none")
+        }
+      }).pipe(Effect.scoped)
+  )
+
+  it.live("escapes of the name of a client only what Basic authentication cannot have", () =>
+    Effect.gen(function* () {
+      const at = yield* browser()
+      const clients = { "my-client.of:tests": "se~cret %" }
+      const { issuer, wire } = yield* world({ clients, metadata: { registration_endpoint: undefined } })
+      yield* login(wire.url, at, {
+        config: { clientId: "my-client.of:tests" },
+        clientSecret: Redacted.make("se~cret %")
+      })
+      const [, encoded] = issuer.of("/token")[0]!.authorization!.split(" ")
+      assert.strictEqual(Buffer.from(encoded!, "base64").toString(), "my-client.of%3Atests:se~cret%20%25")
+    }).pipe(Effect.scoped)
+  )
+
   it.live("uses the client of the configuration, with its secret in the way that the server supports", () =>
     Effect.gen(function* () {
       const config = { clientId: "mine" }

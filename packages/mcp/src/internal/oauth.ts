@@ -5,6 +5,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as Base64 from "effect/encoding/Base64"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type { HttpMethod } from "effect/http/HttpMethod"
@@ -162,8 +163,19 @@ export const authenticationOf = (
 ): Protocol.ClientAuth => {
   if (method === "none" || secret === undefined) return Protocol.None()
   const text = Redacted.value(secret)
-  return method === "client_secret_post" ? Protocol.ClientSecretPost(text) : Protocol.ClientSecretBasic(text)
+  return method === "client_secret_post" ? Protocol.ClientSecretPost(text) : basic(text)
 }
+
+/**
+ * Basic authentication. The library also escapes characters that need no escape, such as a hyphen, and some servers compare
+ * the name of a client without decoding it.
+ */
+const basic =
+  (secret: string): Protocol.ClientAuth =>
+  (_server, { client_id }, _body, headers) => {
+    const credentials = [client_id, secret].map(encodeURIComponent).join(":")
+    headers.set("authorization", `Basic ${Base64.encode(credentials)}`)
+  }
 
 /** Everything of a grant but its tokens. */
 export type Issued = Omit<Grant, "accessToken" | "refreshToken" | "expiresAt" | "scope">
