@@ -180,6 +180,9 @@ const exchange = Effect.fnUntraced(function* (url: string, request: Authorizatio
     resource,
     issuer: authorizationServer.issuer,
     tokenEndpoint: authorizationServer.token_endpoint!,
+    ...(authorizationServer.revocation_endpoint !== undefined && {
+      revocationEndpoint: authorizationServer.revocation_endpoint
+    }),
     clientId: client.id,
     ...(client.secret !== undefined && { clientSecret: client.secret }),
     clientAuthentication: client.authentication

@@ -198,6 +198,33 @@ export const grantOf = (
     }
   })
 
+/**
+ * Revokes the tokens of a grant, the refresh token first. Returns whether its authorization server offers that.
+ * **Errors**: `OAuthFailed`.
+ */
+export const revoke = Effect.fnUntraced(function* (grant: Grant) {
+  if (grant.revocationEndpoint === undefined) return false
+  const server: Protocol.AuthorizationServer = { issuer: grant.issuer, revocation_endpoint: grant.revocationEndpoint }
+  const secret = grant.clientSecret
+  const authentication = authenticationOf(grant.clientAuthentication, secret)
+  for (const [hint, redacted] of [
+    ["refresh_token", grant.refreshToken],
+    ["access_token", grant.accessToken]
+  ] as const) {
+    if (redacted === undefined) continue
+    const token = Redacted.value(redacted)
+    yield* run([token, secret === undefined ? "" : Redacted.value(secret)], async (options) =>
+      Protocol.processRevocationResponse(
+        await Protocol.revocationRequest(server, clientOf(grant), authentication, token, {
+          ...options,
+          additionalParameters: { token_type_hint: hint }
+        })
+      )
+    )
+  }
+  return true
+})
+
 /** Asks the authorization server of a grant for another token. **Errors**: `OAuthFailed`. */
 export const renew = Effect.fnUntraced(function* (grant: Grant, refreshToken: Redacted.Redacted) {
   const { accessToken: _, expiresAt: __, ...issued } = grant
