@@ -1,5 +1,5 @@
 /** Explorations of keys that change: requests with an expired key, of which one is interrupted. */
-import * as Interrupts from "@spindle/testing/Interrupts"
+import type * as Interrupts from "@spindle/testing/Interrupts"
 import { Effect, Exit, Fiber, Redacted } from "effect"
 import * as ApiKeys from "../../src/ApiKeys.ts"
 
