@@ -5,11 +5,12 @@ import { mutants as ofCore } from "./packages/core/test/explore/mutants.ts"
 import { mutants as ofApp } from "./packages/app/test/explore/mutants.ts"
 import { mutants as ofDelegates } from "./packages/delegate/test/explore/mutants.ts"
 import { mutants as ofMcp } from "./packages/mcp/test/explore/mutants.ts"
+import { mutants as ofKeys } from "./packages/openai/test/explore/mutants.ts"
 import { mutants as ofTools } from "./packages/tools/test/explore/mutants.ts"
 
 // without `module`: what is behind it is for bundlers, and Node cannot load that of @opentelemetry/api
 const conditions = ["spindle-source", ...defaultServerConditions.filter((name) => name !== "module")]
-const provide = provideMutants(ofCore, ofDelegates, ofMcp, ofApp, ofTools)
+const provide = provideMutants(ofCore, ofDelegates, ofMcp, ofKeys, ofApp, ofTools)
 
 export default defineConfig({
   test: {
