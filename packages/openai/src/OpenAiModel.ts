@@ -7,6 +7,7 @@
  * loop. The `HttpClient` also puts the `traceparent` of the current span on the request.
  */
 import { Model } from "@spindle/core/Model"
+import * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -104,3 +105,9 @@ export const make = (options: Options): Effect.Effect<Model, never, HttpClient.H
  */
 export const layer = (options: Options): Layer.Layer<Model, never, HttpClient.HttpClient> =>
   Layer.effect(Model, make(options))
+
+/** The model as a layer, its options read from the configuration. See {@link make}. */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<Model, Config.ConfigError, HttpClient.HttpClient> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
