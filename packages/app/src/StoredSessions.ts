@@ -44,7 +44,7 @@ const realPath = (path: string): string => {
  * session of that directory counts. It reads each journal that it skips, and logs a warning for one that cannot be read.
  */
 export const latest = Effect.fnUntraced(function* (options: {
-  readonly cwd?: string
+  readonly cwd?: string | undefined
 }): Effect.fn.Return<SessionId | undefined, JournalFailed, Journal> {
   const { cwd } = options
   const journal = yield* Journal

@@ -27,7 +27,7 @@ export interface ApiKeys {
  */
 export const make = (
   ask: Effect.Effect<Redacted.Redacted<string>, { readonly message: string }>,
-  options: { readonly maxAge?: Duration.Input } = {}
+  options: { readonly maxAge?: Duration.Input | undefined } = {}
 ): Effect.Effect<ApiKeys> =>
   Effect.gen(function* () {
     const maxAge = Duration.fromInputUnsafe(options.maxAge ?? Duration.infinity)

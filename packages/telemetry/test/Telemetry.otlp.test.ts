@@ -7,7 +7,7 @@ import type { Definition } from "@spindle/telemetry/Metrics"
 import * as Telemetry from "@spindle/telemetry/Telemetry"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
-import { Effect, Layer, Metric } from "effect"
+import { Config, ConfigProvider, Effect, Layer, Metric } from "effect"
 import * as Collector from "./collector.ts"
 import { byName, expected, recordAll, rowOf } from "./everyMetric.ts"
 import { assertDescends, submission } from "./traced.ts"
@@ -41,6 +41,29 @@ const turns = (layer: Layer.Layer<never>) =>
 const otlp = (options: Telemetry.OtlpOptions) => Layer.provide(Telemetry.layerOtlp(options), NodeHttpClient.layerUndici)
 
 const byId = (spans: ReadonlyArray<SpanData>) => [...spans].sort((a, b) => (a.spanId < b.spanId ? -1 : 1))
+
+describe("layerOtlpConfig", () => {
+  it.live("sends to the endpoint of the configuration", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      const provider = ConfigProvider.fromEnv({ env: { ENDPOINT: collector.endpoint, SERVICE: "checkout" } })
+      const layer = Telemetry.layerOtlpConfig({
+        endpoint: Config.String("ENDPOINT"),
+        protocol: Config.succeed("http/json" as const),
+        resource: Config.map(Config.String("SERVICE"), (name) => ({ "service.name": name })),
+        metrics: Config.succeed(false as const)
+      }).pipe(Layer.provide(NodeHttpClient.layerUndici))
+      yield* Effect.withSpan(Effect.void, "work").pipe(
+        Effect.provide(layer, { local: true }),
+        Effect.provideService(ConfigProvider.ConfigProvider, provider)
+      )
+      assert.deepStrictEqual(
+        collector.spans().map(({ name }) => name),
+        ["work"]
+      )
+    }).pipe(Effect.scoped)
+  )
+})
 
 describe("layerOtlp", () => {
   it.live.each(["http/json", "http/protobuf"] as const)(

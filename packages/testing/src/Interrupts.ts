@@ -71,8 +71,8 @@ export interface Options<A, E> extends Laws<A, E> {
   readonly maxRuns?: number | undefined
   /** How many steps a run may take before it counts as a livelock. Default 100,000. */
   readonly maxSteps?: number | undefined
-  /** How much virtual time a run may take before it counts as an unbounded wait, in milliseconds. Default: a day. */
-  readonly maxMillis?: number | undefined
+  /** How much virtual time a run may take before it counts as an unbounded wait. Default: a day. */
+  readonly maxDuration?: Duration.Input | undefined
   /** How many runs shrinking may take for each fault. Default 500; 0 turns it off. */
   readonly maxShrinks?: number | undefined
   /**
@@ -266,13 +266,13 @@ const repeated = function* <A, E>(...args: ReplayArguments<A, E>): Runs<A, E, st
   return finding?.law
 }
 
-const baseOf = <A, E>({ maxMillis, maxSteps, preemption }: Options<A, E>, seed: number): Decisions => ({
+const baseOf = <A, E>({ maxDuration, maxSteps, preemption }: Options<A, E>, seed: number): Decisions => ({
   mode: "before",
   at: [],
   seed,
   preemption: preemption ?? 0.1,
   maxSteps: maxSteps ?? 100_000,
-  maxMillis
+  maxMillis: maxDuration === undefined ? undefined : Duration.toMillis(maxDuration)
 })
 
 const subjectOf = <A, E>({ program, ...options }: Exploration<A, E>): Subject<A, E> => ({

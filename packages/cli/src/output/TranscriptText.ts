@@ -29,8 +29,8 @@ export interface TranscriptOptions {
   readonly color: boolean
   readonly columns: number
   readonly wraps: boolean
-  readonly showsInput?: boolean
-  readonly isComplete?: boolean
+  readonly showsInput?: boolean | undefined
+  readonly isComplete?: boolean | undefined
 }
 
 /** A text whose last line is open. */

@@ -52,7 +52,7 @@ export interface Options {
   readonly keyboard: Keyboard
   readonly screen?: Output | undefined
   readonly color: ColorMode
-  readonly verbose?: boolean
+  readonly verbose?: boolean | undefined
   readonly env: { readonly [name: string]: string | undefined }
   readonly onCtrlC: () => void
 }
