@@ -170,7 +170,7 @@ describe("delete", () => {
       }).pipe(Effect.scoped)
   )
 
-  it.effect("J9 S7 a store that hangs and cannot be interrupted holds up neither the deletion nor the host", () =>
+  it.effect("J9 S7 a store that hangs and cannot be interrupted blocks neither the deletion nor the host", () =>
     Effect.gen(function* () {
       const reached = yield* Queue.unbounded<void>()
       const hanging: SessionStores.SessionStore = {

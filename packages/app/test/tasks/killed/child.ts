@@ -1,5 +1,5 @@
 /**
- * A program that runs tasks side by side, and kills itself once a record of each is on the disk:
+ * A program that runs tasks concurrently, and kills itself once a record of each is on the disk:
  * `child.ts <record, from 0> <directory of a scenario> ...`. It writes the names of the scenarios that ended before, one a line.
  */
 import { writeSync } from "node:fs"
