@@ -127,7 +127,10 @@ export const stores = (home: string): Layer.Layer<never, never, Snapshots> => {
   const pages: SessionStores.SessionStore = {
     name: "page",
     delete: (sessionId) =>
-      Effect.try({ try: () => FileSystem.rmSync(pageOf(home, sessionId), { force: true }), catch: (error) => error })
+      Effect.try({
+        try: () => FileSystem.rmSync(pageOf(home, sessionId), { force: true }),
+        catch: (error) => (error instanceof Error ? error : new Error(String(error)))
+      })
   }
   const snapshots = Effect.map(Snapshots, ({ collect }): SessionStores.SessionStore => ({
     name: "snapshots",
