@@ -9,7 +9,7 @@ import { parseArgs } from "node:util"
 import * as ResponsesServer from "@spindle/testing/ResponsesServer"
 import * as Effect from "effect/Effect"
 import { here } from "./places.mjs"
-import { makePlace, programsOf } from "./programs.mjs"
+import { makePlace, programsOf } from "./setup/programs.mjs"
 
 const { values: options } = parseArgs({
   options: {

@@ -10,7 +10,7 @@ import { Processes } from "@spindle/core/Processes"
 import { ScriptedModel } from "@spindle/testing"
 import { Commands, ProcessGroups, Sandbox, SandboxPolicy, Signals } from "@spindle/tools"
 import { Deferred, Effect, Layer, Stream } from "effect"
-import { makeWorkspace } from "./workspace.mjs"
+import { makeWorkspace } from "./setup/workspace.mjs"
 
 const { values } = parseArgs({ options: { runs: { type: "string", default: "20" } } })
 const runs = Number(values.runs)

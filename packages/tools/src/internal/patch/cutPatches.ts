@@ -41,12 +41,12 @@ export const make = Effect.fnUntraced(function* (
     watch: Effect.fnUntraced(function* (directory, { exit, gone, processId }) {
       const turn = yield* Turn
       const done = yield* Deferred.make<void>()
-      const concluded = Effect.gen(function* () {
-        yield* exit
-        ending.set(processId, done)
-        yield* gone
-        yield* run(directory, processId)
-      })
+      const start = Effect.sync(() => void ending.set(processId, done))
+      const concluded = exit.pipe(
+        Effect.andThen(start),
+        Effect.andThen(gone),
+        Effect.andThen(run(directory, processId))
+      )
       const finish = Effect.sync(() => {
         ending.delete(processId)
         Deferred.doneUnsafe(done, Effect.void)
