@@ -5,10 +5,12 @@ import { mutants as ofCore } from "./packages/core/test/explore/mutants.ts"
 import { mutants as ofApp } from "./packages/app/test/explore/mutants.ts"
 import { mutants as ofDelegates } from "./packages/delegate/test/explore/mutants.ts"
 import { mutants as ofMcp } from "./packages/mcp/test/explore/mutants.ts"
+import { mutants as ofKeys } from "./packages/openai/test/explore/mutants.ts"
+import { mutants as ofTools } from "./packages/tools/test/explore/mutants.ts"
 
 // without `module`: what is behind it is for bundlers, and Node cannot load that of @opentelemetry/api
 const conditions = ["spindle-source", ...defaultServerConditions.filter((name) => name !== "module")]
-const provide = provideMutants(ofCore, ofDelegates, ofMcp, ofApp)
+const provide = provideMutants(ofCore, ofDelegates, ofMcp, ofKeys, ofApp, ofTools)
 
 export default defineConfig({
   test: {
@@ -22,6 +24,8 @@ export default defineConfig({
         ssr: { resolve: { conditions, externalConditions: conditions } },
         test: {
           name,
+          // a worker runs many files, and loads the sources once; no test may leave anything behind in the process
+          isolate: false,
           include: ["test/**/*.test.ts"],
           // an exploration of a few seconds takes a minute on busy cores
           testTimeout: 120_000,

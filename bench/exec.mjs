@@ -9,7 +9,7 @@ import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { here } from "./places.mjs"
 import { measure } from "./processTree.mjs"
-import { makePlace, programsOf } from "./setup/programs.mjs"
+import { makePlace, programsOf } from "./programs.mjs"
 
 const { values: options } = parseArgs({
   options: {

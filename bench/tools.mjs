@@ -15,7 +15,7 @@ const run = (...args) => {
 }
 
 console.log(`load ${loadavg()[0].toFixed(1)}`)
-run("--expose-gc", join(here, "processes.mjs"), "--runs", options.runs)
-run(join(here, "patch.mjs"))
-if (options.codex !== undefined) run(join(here, "calls.mjs"), "--codex", options.codex)
+run("--expose-gc", join(here, "tools", "processes.mjs"), "--runs", options.runs)
+run(join(here, "tools", "patch.mjs"))
+if (options.codex !== undefined) run(join(here, "tools", "calls.mjs"), "--codex", options.codex)
 console.log(`load ${loadavg()[0].toFixed(1)}`)

@@ -1,10 +1,10 @@
 // `npm test`: runs all checks of the repository. Each step prints its name and time, and its output if it fails. The last line is `N passed, N failed`, which
-// counts steps and tests together. Steps up to the build run one after the other; those that need it run one for each core.
+// counts steps and tests together. Steps up to the bundle run one after the other. Those that are left run one by one next to the tests, which often wait for
+// a process or a clock.
 // `npm run check` (`--changed`) is quick: lint, types, and the tests that the uncommitted changes can reach, without the explorations and the tests that
 // start the program.
 import { spawn } from "node:child_process"
 import { mkdirSync, readFileSync, rmSync } from "node:fs"
-import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { root } from "./workspace.mjs"
 
@@ -13,7 +13,7 @@ const node = process.execPath
 const tool = (...path) => join(root, "node_modules", ...path)
 const script = (name) => [node, join(root, "scripts", name)]
 
-// `after`: waits for another step, the build or one that needs the build itself; `isLong`: left out with --changed
+// `after`: needs another step, the build or one that needs the build itself; `isLong`: left out with --changed
 const build = "types, type tests"
 const steps = [
   { name: "lint, imports in circles", run: [node, tool("oxlint/bin/oxlint"), "--deny-warnings"] },
@@ -63,12 +63,12 @@ const fitsOneLine = (output) => output.length < 200 && output.split("\n").length
 const started = performance.now()
 let passed = 0
 let failed = 0
-/** Whether a step passed, by name, once it has ended. */
+/** Whether a step passed, by name. */
 const results = new Map()
 
 const runStep = async ({ after, name, run }) => {
   const from = performance.now()
-  if (after !== undefined && (await results.get(after)) !== true) {
+  if (after !== undefined && results.get(after) !== true) {
     failed++
     console.log(`FAILED ${name.padEnd(26)} not run, needs: ${after}`)
     return false
@@ -83,27 +83,15 @@ const runStep = async ({ after, name, run }) => {
   return code === 0
 }
 
-/** Runs steps in order, several at a time. A step comes later in the list than the one that it waits for. */
-const runSteps = async (all, atATime) => {
-  const waiting = all.values()
-  const worker = async () => {
-    for (const step of waiting) {
-      const result = runStep(step)
-      results.set(step.name, result)
-      await result
-    }
-  }
-  await Promise.all(Array.from({ length: atATime }, worker))
+/** Runs steps in order. A step comes later in the list than the one that it needs. */
+const runSteps = async (all) => {
+  for (const step of all) results.set(step.name, await runStep(step))
 }
 
-await runSteps(
-  steps.filter(({ after }) => after === undefined),
-  1
-)
-await runSteps(
-  steps.filter(({ after }) => after !== undefined),
-  availableParallelism()
-)
+// the tests of the program need its bundle
+const isBeforeTests = ({ after, name }) => after === undefined || name === "bundle"
+await runSteps(steps.filter(isBeforeTests))
+const nextToTests = runSteps(steps.filter((step) => !isBeforeTests(step)))
 
 const testResults = join(root, "build/tests.json")
 mkdirSync(join(root, "build"), { recursive: true })
@@ -127,6 +115,7 @@ const vitest = [
     : [])
 ]
 const { code } = await execute([node, ...vitest, `--outputFile.json=${testResults}`], { isShown: true })
+await nextToTests
 let tests = { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, numTodoTests: 0, testResults: [] }
 try {
   tests = JSON.parse(readFileSync(testResults, "utf8"))

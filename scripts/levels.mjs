@@ -1,6 +1,9 @@
 // The directions of imports, type imports included. Inside core a file imports from its own folder or from one above it in `levels`. Between
 // packages, `mayImport` says which ones a package may import: siblings do not import each other, `app` combines them, and faces come last. No package
 // imports the internal modules of another, and only faces and tests import the platform.
+//
+// And the form of option records: a field that may be absent takes undefined, so that a caller passes on what it has without a spread. An option record
+// is a type whose name says so, or an object type of a parameter of a public module. Schemas are not option records.
 import { dirname, posix } from "node:path"
 import { parseSync } from "vite"
 import { files, packages, read, report } from "./workspace.mjs"
@@ -52,6 +55,34 @@ const checkCore = (path, target) => {
   else if (levelOf(to) > levelOf(from)) problems.push(`${path}: imports ${target}, which is on a later level`)
 }
 
+const optionRecord = /(Options|Config|Settings|Spec|Policy|Filter)$/
+const takesUndefined = new Set(["TSUndefinedKeyword", "TSUnknownKeyword", "TSAnyKeyword", "TSNeverKeyword"])
+let fields = 0
+const checkOptions = (path) => {
+  const text = read(path)
+  const isPublic = !path.includes("/internal/")
+  const visit = (node, inOptions) => {
+    if (Array.isArray(node)) return node.forEach((child) => visit(child, inOptions))
+    if (node === null || typeof node !== "object") return
+    const { key, optional, type = "", typeAnnotation } = node
+    const isNamed = type === "TSInterfaceDeclaration" || type === "TSTypeAliasDeclaration"
+    const isFunction = /Function|^TSMethodSignature$/.test(type) && Array.isArray(node.params)
+    if (type === "TSPropertySignature" && optional && inOptions) {
+      fields++
+      const parts = typeAnnotation.typeAnnotation.types ?? [typeAnnotation.typeAnnotation]
+      if (!parts.some((part) => takesUndefined.has(part.type))) {
+        const line = text.slice(0, node.start).split("\n").length
+        problems.push(`${path}:${line}: ${key.name}: a field of an option record has the type \`?: ... | undefined\``)
+      }
+    }
+    for (const [name, child] of Object.entries(node)) {
+      if (isNamed) visit(child, optionRecord.test(node.id.name))
+      else visit(child, isFunction ? isPublic && name === "params" : inOptions)
+    }
+  }
+  visit(parseSync(path, text).program, false)
+}
+
 for (const name of Object.keys(mayImport)) {
   if (!packages.some((one) => one.name === name)) problems.push(`scripts/levels.mjs: there is no package ${name}`)
 }
@@ -61,6 +92,7 @@ for (const { name } of packages) {
   const allowed = mayImport[name]
   if (allowed === undefined) problems.push(`packages/${name}: not known to scripts/levels.mjs`)
   const isSource = (path) => path.endsWith(".ts")
+  files(`packages/${name}/src`, isSource).forEach(checkOptions)
   for (const path of [...files(`packages/${name}/src`, isSource), ...files(`packages/${name}/test`, isSource)]) {
     for (const specifier of imports(path)) {
       count++
@@ -84,4 +116,4 @@ for (const { name } of packages) {
     }
   }
 }
-report(problems, `${count} imports keep the levels`)
+report(problems, `${count} imports keep the levels, ${fields} optional fields take undefined`)

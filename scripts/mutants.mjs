@@ -4,6 +4,8 @@ import { mutants as ofCore } from "../packages/core/test/explore/mutants.ts"
 import { mutants as ofApp } from "../packages/app/test/explore/mutants.ts"
 import { mutants as ofDelegates } from "../packages/delegate/test/explore/mutants.ts"
 import { mutants as ofMcp } from "../packages/mcp/test/explore/mutants.ts"
+import { mutants as ofKeys } from "../packages/openai/test/explore/mutants.ts"
+import { mutants as ofTools } from "../packages/tools/test/explore/mutants.ts"
 
 const mutants = mutantsOf(sourcesOfWorkspace())
 const shown = { program: "a drawn program", trees: "random trees" }
@@ -26,4 +28,6 @@ const print = (title, table) => {
 print("Mutants of core", ofCore)
 print("Mutants that delegates need", ofDelegates)
 print("Mutants of MCP servers", ofMcp)
+print("Mutants of keys that change", ofKeys)
 print("Mutants that the tasks of the application need", ofApp)
+print("Mutants of the restoration of files", ofTools)

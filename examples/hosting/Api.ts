@@ -21,12 +21,11 @@ const Event = Schema.Struct({
   data: Schema.fromJsonString(SessionEvent.SessionEvent)
 })
 
-const notFound = SessionError.SessionNotFound.pipe(HttpApiSchema.status(404))
-const taken = [
-  SessionError.SessionBusy.pipe(HttpApiSchema.status(409)),
-  HttpApiError.Conflict,
-  SessionError.JournalFailed.pipe(HttpApiSchema.status(503))
-] as const
+const { JournalFailed, SessionBusy, SessionNotFound, StoreFailed } = SessionError
+const { status } = HttpApiSchema
+const notFound = SessionNotFound.pipe(status(404))
+const notDeleted = StoreFailed.pipe(status(503))
+const taken = [SessionBusy.pipe(status(409)), HttpApiError.Conflict, JournalFailed.pipe(status(503))] as const
 
 export const Api = HttpApi.make("hosting").add(
   HttpApiGroup.make("sessions")
@@ -54,7 +53,7 @@ export const Api = HttpApi.make("hosting").add(
         payload: Schema.Struct({ title: Schema.String }),
         error: [notFound, taken[0], taken[2]]
       }),
-      HttpApiEndpoint.delete("delete", "/sessions/:name", { params, error: [notFound, ...taken] })
+      HttpApiEndpoint.delete("delete", "/sessions/:name", { params, error: [notFound, notDeleted, ...taken] })
     )
     .middleware(Authorization)
 )

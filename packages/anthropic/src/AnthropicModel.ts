@@ -6,8 +6,9 @@
  */
 import { Model } from "@spindle/core/Model"
 import * as HttpModel from "@spindle/openai/HttpModel"
+import * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -20,28 +21,28 @@ export interface Options {
   /** The model's name, as the provider knows it. */
   readonly model: string
   /** The provider's name, for records and traces. Default `anthropic`. */
-  readonly provider?: string
+  readonly provider?: string | undefined
   /** Where the API is, up to the version. Default `https://api.anthropic.com/v1`. */
-  readonly baseUrl?: string
+  readonly baseUrl?: string | undefined
   /** Sent as `x-api-key`; see `OpenAiModel.Options`. */
-  readonly apiKey?: HttpModel.ApiKey
+  readonly apiKey?: HttpModel.ApiKey | undefined
   /** More headers. They replace the headers of this module, except that of the key. */
-  readonly headers?: { readonly [name: string]: string }
+  readonly headers?: { readonly [name: string]: string } | undefined
   /** Added to the address. */
-  readonly queryParams?: { readonly [name: string]: string }
+  readonly queryParams?: { readonly [name: string]: string } | undefined
   /**
    * How much the model thinks: `none`, or `minimal`, `low`, `medium` and `high` as a budget of tokens. Any other word is
    * sent as the effort of a model that decides itself how much to think. Default: none.
    */
-  readonly reasoningEffort?: string
+  readonly reasoningEffort?: string | undefined
   /** How many tokens a response may have, those of thinking included. Default 32,000. */
-  readonly maxOutputTokens?: number
+  readonly maxOutputTokens?: number | undefined
   /** Whether the model may call several tools at once. Default true. */
-  readonly parallelToolCalls?: boolean
+  readonly parallelToolCalls?: boolean | undefined
   /** As in `OpenAiModel.Options`. Default 300 seconds. */
-  readonly idleTimeout?: Duration.Input
+  readonly idleTimeout?: Duration.Input | undefined
   /** How many tokens the model's context holds, if known. */
-  readonly contextWindow?: number
+  readonly contextWindow?: number | undefined
 }
 
 /** The version of the API that requests ask for. */
@@ -70,3 +71,9 @@ export const make = (options: Options): Effect.Effect<Model, never, HttpClient.H
 /** The model as a layer. See {@link make}. */
 export const layer = (options: Options): Layer.Layer<Model, never, HttpClient.HttpClient> =>
   Layer.effect(Model, make(options))
+
+/** The model as a layer, its options read from the configuration. See {@link make}. */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<Model, Config.ConfigError, HttpClient.HttpClient> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { ToolSpec } from "@spindle/core/Model"
-import { Deferred, Effect, Fiber, Redacted, Stream } from "effect"
+import { NodeHttpClient } from "@effect/platform-node"
+import { Model, type ToolSpec } from "@spindle/core/Model"
+import { Config, ConfigProvider, Context, Deferred, Effect, Fiber, Layer, Redacted, Stream } from "effect"
+import * as AnthropicModel from "../src/AnthropicModel.ts"
 import { callId, ended, hello, id, key, modelAt, partsAndFailure, request, said, serve, sse, start } from "./fixture.ts"
 import { refusalOf } from "./strictServer.ts"
 
@@ -15,6 +17,28 @@ const sentFor = (part: Parameters<typeof request>[0], options: Parameters<typeof
     assert.isUndefined(refusalOf(JSON.stringify(requests[0]!.body)))
     return requests[0]!
   })
+
+describe("layerConfig", () => {
+  it.live("reads the options of the model from the configuration", () =>
+    Effect.gen(function* () {
+      const { baseUrl, requests } = yield* serve((_, response) => response.end(hello))
+      const env = { MODEL: "claude-of-env", API_KEY: key, BASE_URL: baseUrl }
+      const layer = AnthropicModel.layerConfig({
+        model: Config.String("MODEL"),
+        apiKey: Config.Redacted("API_KEY"),
+        baseUrl: Config.String("BASE_URL")
+      }).pipe(Layer.provide(NodeHttpClient.layerUndici))
+      const context = yield* Effect.provideService(
+        Layer.build(layer),
+        ConfigProvider.ConfigProvider,
+        ConfigProvider.fromEnv({ env })
+      )
+      yield* Stream.runDrain(Context.get(context, Model).stream(request({})))
+      assert.strictEqual(requests[0]!.body.model, "claude-of-env")
+      assert.strictEqual(requests[0]!.headers["x-api-key"], key)
+    })
+  )
+})
 
 describe("a request", () => {
   it.live("is one streaming POST with the key and the version of the API", () =>

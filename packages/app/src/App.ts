@@ -62,6 +62,7 @@ import type * as Settings from "./Settings.ts"
 import * as NetworkProxy from "./sandbox/NetworkProxy.ts"
 import { networkIn, policiesOf } from "./settings/sandbox.ts"
 import * as Skills from "./Skills.ts"
+import * as StoredSessions from "./StoredSessions.ts"
 import * as Undo from "./tasks/UndoTask.ts"
 import * as Tracing from "./Tracing.ts"
 import * as TurnContexts from "./settings/TurnContexts.ts"
@@ -103,7 +104,7 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E | McpFail
         journals(options.settings.home),
         fragments(options),
         mcp(options),
-        snapshots(options.settings.home)
+        Layer.provideMerge(StoredSessions.stores(options.settings.home), snapshots(options.settings.home))
       )
     ),
     Layer.provideMerge(Tracing.layer(options.settings, options.tracing))

@@ -21,8 +21,14 @@ import * as Catalog from "./settings/catalog.ts"
 import type { ModelInfo } from "./settings/catalog.ts"
 import type { ServerProvider, Settings } from "./Settings.ts"
 
-/** Makes a model of the provider by name. Without an effort it has the configured one, or that of the provider. */
-export type MakeModel = (wanted: { readonly name: string; readonly effort: string | undefined }) => Effect.Effect<Model>
+/**
+ * Makes a model of the provider by name. Without an effort or a summary it has the configured one, or that of the provider.
+ */
+export type MakeModel = (wanted: {
+  readonly name: string
+  readonly effort: string | undefined
+  readonly summary?: string | undefined
+}) => Effect.Effect<Model>
 
 /** Makes models other than that of the session; undefined if the provider has only one. */
 export class NamedModels extends Context.Reference<MakeModel | undefined>("@spindle/app/NamedModels", {
@@ -63,7 +69,7 @@ const server = (settings: Settings, provider: ServerProvider) =>
     const known = yield* knownModels(settings, provider, apiKey)
     const own = { ...optionsOf(settings, provider), ...(apiKey === undefined ? {} : { apiKey }) }
     const { make } = apis[provider._tag]
-    const named: MakeModel = ({ effort: wanted, name: model }) => {
+    const named: MakeModel = ({ effort: wanted, name: model, summary }) => {
       // the configured effort applies to the configured model only
       const { reasoningEffort: configured, ...rest } = own
       const effort = wanted ?? (model === settings.model ? configured : undefined)
@@ -72,7 +78,8 @@ const server = (settings: Settings, provider: ServerProvider) =>
         ...rest,
         model,
         ...(parallelToolCalls === undefined ? {} : { parallelToolCalls }),
-        ...(effort === undefined ? {} : { reasoningEffort: effort })
+        ...(effort === undefined ? {} : { reasoningEffort: effort }),
+        ...(summary === undefined ? {} : { reasoningSummary: summary })
       }
       return Effect.map(Effect.provideService(make(options), HttpClient.HttpClient, client), known.attach)
     }

@@ -90,7 +90,7 @@ export interface Sources {
   readonly env: Accounts.Environment
   readonly homeDirectory: string
   /** Whether keys without an effect are refused. */
-  readonly isStrict?: boolean
+  readonly isStrict?: boolean | undefined
   readonly config: ReadonlyArray<readonly [key: string, value: string]>
   readonly flags: {
     readonly model?: string | undefined

@@ -2,12 +2,16 @@
  * The sessions that have a journal, as a person looks for them. Reading a journal here never opens it for writing.
  */
 import * as FileSystem from "node:fs"
+import * as Path from "node:path"
 import { Journal, type JournalEntry } from "@spindle/core/Journal"
 import type { SessionId } from "@spindle/core/Ids"
 import { textOf } from "@spindle/core/Input"
 import type { JournalFailed } from "@spindle/core/SessionError"
 import type { JournalRecord } from "@spindle/core/SessionEvent"
+import * as SessionStores from "@spindle/core/SessionStores"
+import { Snapshots } from "@spindle/tools/Snapshots"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 
 /** The session that started this one, and the name of this one there; undefined for a session without a parent. */
@@ -40,7 +44,7 @@ const realPath = (path: string): string => {
  * session of that directory counts. It reads each journal that it skips, and logs a warning for one that cannot be read.
  */
 export const latest = Effect.fnUntraced(function* (options: {
-  readonly cwd?: string
+  readonly cwd?: string | undefined
 }): Effect.fn.Return<SessionId | undefined, JournalFailed, Journal> {
   const { cwd } = options
   const journal = yield* Journal
@@ -110,4 +114,24 @@ export const summaryOf = (entry: JournalEntry, records: ReadonlyArray<JournalRec
 const textOfBeginning = (record: JournalRecord): string | undefined => {
   if (record._tag === "InputAccepted") return textOf(record.input)
   return record._tag === "TaskNote" ? record.message : undefined
+}
+
+/** The file that `spindle trace` writes for a session unless it is given another. */
+export const pageOf = (home: string, sessionId: SessionId): string => Path.join(home, "traces", `${sessionId}.html`)
+
+/**
+ * What is kept of sessions below a home, outside their journals: snapshots of files, and pages of `spindle trace`. It is
+ * deleted with the session (contract J9).
+ */
+export const stores = (home: string): Layer.Layer<never, never, Snapshots> => {
+  const pages: SessionStores.SessionStore = {
+    name: "page",
+    delete: (sessionId) =>
+      Effect.try({ try: () => FileSystem.rmSync(pageOf(home, sessionId), { force: true }), catch: (error) => error })
+  }
+  const snapshots = Effect.map(Snapshots, ({ collect }): SessionStores.SessionStore => ({
+    name: "snapshots",
+    delete: (sessionId) => collect((owner) => owner !== sessionId)
+  }))
+  return Layer.provideMerge(Layer.unwrap(Effect.map(snapshots, SessionStores.layer)), SessionStores.layer(pages))
 }

@@ -40,14 +40,14 @@ export interface Options {
   /** Reports why standard output cannot be written. The exit code is then 1. A reader that has gone is a SIGPIPE. */
   readonly onOutputFailed: (error: Error) => void
   /** The signals that stop nothing. */
-  readonly ignored?: ReadonlyArray<Signal>
+  readonly ignored?: ReadonlyArray<Signal> | undefined
   /** Reports a defect of the program or of `onInterrupt`; this module prints nothing. The exit code is then 1. */
   readonly onDefect: (cause: Cause.Cause<never>) => void
   /**
    * How many milliseconds after a first SIGINT another one counts as the same key press (default 50). The terminal sends
    * SIGINT to npm and to the program, and npm forwards its own.
    */
-  readonly repeatMillis?: number
+  readonly repeatMillis?: number | undefined
 }
 
 /**

@@ -67,6 +67,8 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       return yield* Sessions.move({ home: Settings.home(places), id: command.id, to: "archive" })
     case "SessionsUnarchive":
       return yield* Sessions.move({ home: Settings.home(places), id: command.id, to: "list" })
+    case "SessionsDelete":
+      return yield* Sessions.remove({ home: Settings.home(places), id: command.id })
     case "HooksList":
       return yield* Hooks.list(yield* hooksOf)
     case "HooksTrust":

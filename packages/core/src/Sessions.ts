@@ -12,9 +12,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Agent } from "./Agent.ts"
+import * as Deletion from "./internal/hosting/deletion.ts"
 import * as Host from "./internal/hosting/host.ts"
-import type { Journal, JournalPage, PageOptions } from "./ports/Journal.ts"
+import { Journal, type JournalPage, type PageOptions } from "./ports/Journal.ts"
 import type { Model } from "./ports/Model.ts"
+import { SessionStores } from "./ports/SessionStores.ts"
 import type { SessionId, TurnId } from "./protocol/Ids.ts"
 import type { JournalFailed, SessionBusy, SessionNotFound, TurnNotFound } from "./protocol/SessionError.ts"
 import type * as Session from "./Session.ts"
@@ -22,10 +24,27 @@ import type * as Session from "./Session.ts"
 /** Why a session cannot be opened. */
 export type OpenError = Host.OpenError
 
+/** Why a session cannot be deleted. */
+export type DeleteError = Deletion.DeleteError
+
 /** Options of a new session. */
 export interface CreateOptions extends Omit<Session.SessionOptions, "resume"> {
   /** The name of its agent. Default: the first agent of the layer. */
   readonly agent?: string | undefined
+  /** As in `OpenOptions`. */
+  readonly references?: Context.Context<never> | undefined
+}
+
+/** Options of an opening. */
+export interface OpenOptions {
+  /** The name of the agent that the caller expects. */
+  readonly agent?: string | undefined
+  /**
+   * References that the session runs with, in place of those of the host: `SessionConfig` has the bounds of its turns, and
+   * `Limits` of `@spindle/delegate` those of its tree. They hold while the session is open; an opening that finds it open
+   * changes nothing. `SessionConfig.adjustable` and `Limits.adjustable` make some that can be changed meanwhile.
+   */
+  readonly references?: Context.Context<never> | undefined
 }
 
 /** The sessions of an application. */
@@ -37,15 +56,12 @@ export interface Sessions {
   readonly create: (options?: CreateOptions) => Effect.Effect<Session.Session, OpenError>
   /**
    * Returns the session of this id: the open one, or else one that is resumed from its journal. It runs the agent that it
-   * was created with; `agent` is the name that the caller expects. Keep the id and open the session for each use: a
+   * was created with. Keep the id and open the session for each use: a
    * session that was closed in the meantime rejects submissions. **Interruption**: as `create`. **Errors**:
    * `SessionNotFound`, `SessionBusy`, `JournalFailed`; `AgentMismatch` if the session runs another agent;
    * `AgentNotFound` if the layer does not have its agent.
    */
-  readonly open: (
-    sessionId: SessionId,
-    options?: { readonly agent?: string | undefined }
-  ) => Effect.Effect<Session.Session, OpenError>
+  readonly open: (sessionId: SessionId, options?: OpenOptions) => Effect.Effect<Session.Session, OpenError>
   /**
    * Makes a new session with the records of another, up to the end of a turn or up to now (J4). The source is not touched.
    * A turn that is open in the copy is marked as interrupted. **Errors**: as `open`; `TurnNotFound` if there is no turn
@@ -81,10 +97,11 @@ export interface Sessions {
   /** Undoes `archive`. Does nothing for a session that is not archived. **Interruption**, **Errors**: as `archive`. */
   readonly unarchive: (sessionId: SessionId) => Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed>
   /**
-   * Closes a session if it is open here, and deletes its journal, with what was cut off it. What tools keep elsewhere is
-   * not deleted. **Interruption**, **Errors**: as `archive`.
+   * Closes a session if it is open here, and deletes it with its child sessions: what the stores of the host keep of it
+   * (`SessionStores`), and last its journal, with what was cut off it. Forks of it stay. **Interruption**: as `archive`.
+   * **Errors**: as `archive`; `StoreFailed` if a store fails. After an error the deletion can be repeated.
    */
-  readonly delete: (sessionId: SessionId) => Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed>
+  readonly delete: (sessionId: SessionId) => Effect.Effect<void, DeleteError>
   /** Closes a session (S7), and returns whether it was open. **Interruption** stops only the wait. */
   readonly close: (sessionId: SessionId) => Effect.Effect<boolean>
 }
@@ -151,13 +168,24 @@ const makeService = (host: Host.Host): Sessions => {
   const { journal } = host.parts
   return {
     create: ({ sessionId, ...options } = {}) => Effect.suspend(() => host.create(sessionId ?? host.nextId(), options)),
-    open: (sessionId, options) => host.open(sessionId, options?.agent),
+    open: (sessionId, options) => host.open(sessionId, options ?? {}),
     fork: (source, options) => host.fork(source, options?.until),
     list: (options = {}) => journal.page(options),
     rename: (sessionId, title) => host.rename(sessionId, title),
     archive: (sessionId) => host.afterClose(sessionId, () => journal.archive(sessionId)),
     unarchive: (sessionId) => host.unlessOpen(sessionId, journal.unarchive(sessionId)),
-    delete: (sessionId) => host.afterClose(sessionId, () => journal.delete(sessionId)),
+    delete: (sessionId) => host.delete(sessionId),
     close: (sessionId) => host.close(sessionId)
   }
 }
+
+/**
+ * As `Sessions.delete`, for a program that hosts no sessions: deletes a session that it does not have open. The stores are
+ * those of the context. **Interruption**: not interruptible, except for the stores. **Errors**: as `Sessions.delete`.
+ */
+export const deleteClosed = (sessionId: SessionId): Effect.Effect<void, DeleteError, Journal> =>
+  Effect.gen(function* () {
+    const parts = { journal: yield* Journal, stores: yield* SessionStores }
+    const below = yield* Deletion.descendantsOf(parts.journal, sessionId)
+    for (const one of [...below, sessionId]) yield* Deletion.deleteOne(parts, one)
+  }).pipe(Effect.uninterruptible)

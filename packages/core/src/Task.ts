@@ -60,12 +60,12 @@ export const make = <A, E, R>(
   kind: string,
   effect: Effect.Effect<A, E, R>,
   options?: {
-    readonly spanName?: string
-    readonly lastMessage?: (value: A) => string | null | undefined
-    readonly onAbort?: "interrupt" | "signal"
-    readonly steerable?: boolean
-    readonly abortHook?: (turn: Turn, reason: AbortReason) => Effect.Effect<void, never, R>
-    readonly abortHookLimit?: Duration.Input
+    readonly spanName?: string | undefined
+    readonly lastMessage?: ((value: A) => string | null | undefined) | undefined
+    readonly onAbort?: "interrupt" | "signal" | undefined
+    readonly steerable?: boolean | undefined
+    readonly abortHook?: ((turn: Turn, reason: AbortReason) => Effect.Effect<void, never, R>) | undefined
+    readonly abortHookLimit?: Duration.Input | undefined
   }
 ): Task<A, E, R> => ({
   kind,

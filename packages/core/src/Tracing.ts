@@ -30,11 +30,11 @@ export class OpenSpans extends Context.Reference<Set<Tracer.Span> | undefined>("
 /** A span to make. Without a `parent` it descends from the current span, unless it is a `root`. */
 export interface SpanSettings {
   readonly name: string
-  readonly kind?: Tracer.SpanKind
-  readonly attributes?: { readonly [key: string]: unknown }
-  readonly links?: ReadonlyArray<Tracer.SpanLink>
+  readonly kind?: Tracer.SpanKind | undefined
+  readonly attributes?: { readonly [key: string]: unknown } | undefined
+  readonly links?: ReadonlyArray<Tracer.SpanLink> | undefined
   readonly parent?: Tracer.AnySpan | undefined
-  readonly root?: boolean
+  readonly root?: boolean | undefined
 }
 
 /** How the work of a span ended. `message` is exported only when content is. */

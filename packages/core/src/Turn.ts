@@ -36,12 +36,12 @@ import type { Spending } from "./state/Spending.ts"
  */
 export interface NewQuestion {
   readonly kind: QuestionKind
-  readonly callId?: CallId
-  readonly tool?: string
+  readonly callId?: CallId | undefined
+  readonly tool?: string | undefined
   readonly payload: unknown
   /** What a grant is remembered by. The default is one key, of the tool and the payload; see `ToolPolicy.keys`. */
-  readonly keys?: ReadonlyArray<string>
-  readonly asker?: { readonly questionId?: QuestionId; readonly path: ReadonlyArray<SessionId> }
+  readonly keys?: ReadonlyArray<string> | undefined
+  readonly asker?: { readonly questionId?: QuestionId | undefined; readonly path: ReadonlyArray<SessionId> } | undefined
 }
 
 /** A call that was allowed or denied without a question. */
@@ -61,10 +61,10 @@ export interface TurnDelegate {
   /** For people. */
   readonly name: string
   readonly linked: boolean
-  readonly callId?: CallId
+  readonly callId?: CallId | undefined
   /** Ends it. With this the turn owns the child; without it something else has to end it. See `own`. */
   readonly end?: OwnedResource["end"] | undefined
-  readonly drain?: OwnedResource["drain"]
+  readonly drain?: OwnedResource["drain"] | undefined
 }
 
 /** How a child session ended. `message` is its last message, or that of its error; `spent` is what it has used. */
@@ -130,8 +130,8 @@ export type Answer = Decision | { readonly _tag: "Cancelled"; readonly by: "abor
 
 /** A process to start in a turn. With `keep` it outlives the turn, which then names it (contract X1). */
 export interface TurnProcessSpec extends Omit<ProcessSpec, "processId"> {
-  readonly callId?: CallId
-  readonly keep?: boolean
+  readonly callId?: CallId | undefined
+  readonly keep?: boolean | undefined
 }
 
 /** What a model request carries in addition to the history of its session. */

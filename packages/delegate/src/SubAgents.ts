@@ -11,6 +11,7 @@ import type { Journal } from "@spindle/core/Journal"
 import { Model } from "@spindle/core/Model"
 import { Turn, type TurnSession } from "@spindle/core/Turn"
 import { CurrentTurnContext, type TurnContext } from "@spindle/core/TurnContext"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Struct from "effect/Struct"
 import type * as Delegate from "./Delegate.ts"
@@ -119,20 +120,27 @@ const hand = Effect.fnUntraced(function* (delegate: Delegate.Interactive, input:
   return receipt.submissionId satisfies SubmissionId
 })
 
-/** The shortest, the longest and the default timeout of `wait`, in milliseconds. */
-export const waitMillis = { least: 10_000, most: 3_600_000, default: 30_000 } as const
+/** The shortest, the longest and the default timeout of `wait`. */
+export const waitTimeout = {
+  least: Duration.seconds(10),
+  most: Duration.hours(1),
+  default: Duration.seconds(30)
+} as const
 
 /**
- * Waits until one of the agents has settled, and returns the status of all that have; none after the timeout, which is in
- * milliseconds and kept within {@link waitMillis}. Unknown agents and agents of an earlier process count as settled.
+ * Waits until one of the agents has settled, and returns the status of all that have; none after the timeout, which is
+ * kept within {@link waitTimeout}. Unknown agents and agents of an earlier process count as settled.
  * **Interruption** stops only the wait. **Errors**: `SubAgentFailed` without ids, for a timeout that is not above 0, and
  * for this agent or one above it, which wait for this one; `JournalFailed` as for `sendInput`.
  */
-export const wait = Effect.fnUntraced(function* (agentIds: ReadonlyArray<SessionId>, timeoutMillis?: number) {
+export const wait = Effect.fnUntraced(function* (
+  agentIds: ReadonlyArray<SessionId>,
+  timeout: Duration.Input = waitTimeout.default
+) {
   const { session } = yield* Turn
-  const timeout = timeoutMillis ?? waitMillis.default
   if (agentIds.length === 0) return yield* Choosing.failed("name at least one agent to wait for")
-  if (!(timeout > 0)) return yield* Choosing.failed("timeout_ms must be greater than zero")
+  if (!Duration.isPositive(Duration.fromInputUnsafe(timeout)))
+    return yield* Choosing.failed("timeout_ms must be greater than zero")
   // mutant no-cycle-of-waits (D6: an agent does not wait for an agent that waits for it):
   //   replace: const above = undefined
   const above = agentIds.find((id) => session.path.includes(id))
@@ -157,7 +165,10 @@ export const wait = Effect.fnUntraced(function* (agentIds: ReadonlyArray<Session
   const waiting = Array.from(known).flatMap(([id, agent]) =>
     "_tag" in agent ? [] : [Effect.map(agent.settled, (status) => [id, status] as const)]
   )
-  const bounded = Math.min(waitMillis.most, Math.max(waitMillis.least, timeout))
+  const bounded = Duration.clamp(Duration.fromInputUnsafe(timeout), {
+    minimum: waitTimeout.least,
+    maximum: waitTimeout.most
+  })
   const first = yield* Effect.timeoutOption(Effect.raceAllFirst(waiting), bounded)
   if (first._tag === "None") return { status: now, timedOut: true }
   // includes the first one even if it has continued in the meantime

@@ -19,6 +19,8 @@ export class Grant extends Schema.Opaque<Grant>()(
     resource: Schema.String,
     issuer: Schema.String,
     tokenEndpoint: Schema.String,
+    /** Where tokens are revoked, if the authorization server offers that. */
+    revocationEndpoint: Schema.optionalKey(Schema.String),
     clientId: Schema.String,
     clientSecret: Schema.optionalKey(Secret),
     clientAuthentication: ClientAuthentication,

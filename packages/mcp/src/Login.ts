@@ -86,3 +86,24 @@ export const login = (options: Options): Effect.Effect<Grant, LoginFailed, HttpC
     Effect.promise(() => import("./internal/login.ts")),
     (internal) => internal.login(options)
   )
+
+/** Tokens could not be revoked, so they stay valid until they expire. */
+export class RevocationFailed extends Schema.TaggedError<RevocationFailed>()("RevocationFailed", {
+  issuer: Schema.String,
+  detail: Schema.String
+}) {
+  override get message() {
+    return `cannot revoke the tokens at ${this.issuer}: ${this.detail}`
+  }
+}
+
+/**
+ * Revokes the tokens of a grant at its authorization server (RFC 7009). Returns false if the server offers no revocation.
+ * **Errors**: `RevocationFailed`.
+ */
+export const revoke = (grant: Grant): Effect.Effect<boolean, RevocationFailed, HttpClient.HttpClient> =>
+  Effect.flatMap(
+    Effect.promise(() => import("./internal/oauth.ts")),
+    (internal) =>
+      Effect.mapError(internal.revoke(grant), ({ detail }) => new RevocationFailed({ issuer: grant.issuer, detail }))
+  )

@@ -1,7 +1,7 @@
 /** What can go wrong with an MCP server. */
 import * as Schema from "effect/Schema"
 
-/** Why a person has to log in. `scope` lists the permissions that the login lacks, separated by spaces. */
+/** Why a person has to log in. `scope` lists the permissions that the login needs, separated by spaces. */
 export const LoginReason = Schema.Union([
   Schema.TaggedStruct("NoToken", {}),
   Schema.TaggedStruct("Expired", {}),

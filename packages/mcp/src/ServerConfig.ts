@@ -46,8 +46,9 @@ export class StdioServer extends Schema.Opaque<StdioServer>()(
 /**
  * A server that speaks streamable HTTP. `bearerTokenVariable` names the variable that holds a token, `headerVariables`
  * the variables that hold the values of headers. Without either, a person can log in (`Login`): `clientId` names the client
- * at an authorization server that registers none by itself, `clientSecretVariable` the variable that holds its secret, and
- * `scopes` the permissions to ask for in place of those that the server names.
+ * at an authorization server, `clientSecretVariable` the variable that holds its secret, and `scopes` the permissions to ask
+ * for in place of those that the server names. A `clientId` that starts with `https://` is the address of a published
+ * document that describes the client. Authorization servers that read no such documents register a client instead.
  */
 export class HttpServer extends Schema.Opaque<HttpServer>()(
   Schema.TaggedStruct("Http", {

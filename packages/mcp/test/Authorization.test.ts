@@ -154,10 +154,12 @@ describe("the login of a server", () => {
         refuse: ({ message }) =>
           message.method === "tools/call" ? [403, 'Bearer error="insufficient_scope", scope="read write"'] : undefined
       })
-      const { call } = yield* started({ issuer, wire })
+      const at = { issuer, wire }
+      const { call } = yield* started(at, { grant: { ...grantIn(at), scope: "list read" } })
       const { message, reason } = yield* Effect.flip(call)
-      assert.deepStrictEqual(reason, { _tag: "LoginNeeded", why: { _tag: "Scope", scope: "read write" } })
-      assert.include(message, 'run: spindle mcp login http --scopes "read write"')
+      // with the permissions that it has: the next login replaces it
+      assert.deepStrictEqual(reason, { _tag: "LoginNeeded", why: { _tag: "Scope", scope: "list read write" } })
+      assert.include(message, 'run: spindle mcp login http --scopes "list read write"')
       assert.deepStrictEqual(issuer.received, [])
     }).pipe(Effect.scoped)
   )

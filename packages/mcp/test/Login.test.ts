@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import type { Grant } from "@spindle/mcp/Grants"
 import * as Login from "@spindle/mcp/Login"
 import type { HttpServer as HttpConfig } from "@spindle/mcp/ServerConfig"
 import * as Deferred from "effect/Deferred"
@@ -130,6 +131,37 @@ describe("a login", () => {
         assert.strictEqual(yield* scopeIn({ challenge }), "of challenge")
         assert.strictEqual(yield* scopeIn({}), "of server")
       }).pipe(Effect.scoped)
+  )
+
+  it.live(
+    "uses a client that is the address of a document where such documents are read, and registers elsewhere",
+    () =>
+      Effect.gen(function* () {
+        const config = { clientId: "https://example.org/client.json" }
+        for (const isRead of [true, false]) {
+          const at = yield* browser()
+          const { issuer, wire } = yield* world({ metadata: { client_id_metadata_document_supported: isRead } })
+          const grant = yield* login(wire.url, at, { config })
+          assert.strictEqual(grant.clientId, isRead ? config.clientId : "registered")
+          assert.strictEqual(at.opened[0]!.searchParams.get("client_id"), grant.clientId)
+          assert.strictEqual(issuer.of("/register").length, isRead ? 0 : 1)
+          assert.strictEqual(grant.clientAuthentication, "none")
+        }
+      }).pipe(Effect.scoped)
+  )
+
+  it.live("escapes of the name of a client only what Basic authentication cannot have", () =>
+    Effect.gen(function* () {
+      const at = yield* browser()
+      const clients = { "my-client.of:tests": "se~cret %" }
+      const { issuer, wire } = yield* world({ clients, metadata: { registration_endpoint: undefined } })
+      yield* login(wire.url, at, {
+        config: { clientId: "my-client.of:tests" },
+        clientSecret: Redacted.make("se~cret %")
+      })
+      const [, encoded] = issuer.of("/token")[0]!.authorization!.split(" ")
+      assert.strictEqual(Buffer.from(encoded!, "base64").toString(), "my-client.of%3Atests:se~cret%20%25")
+    }).pipe(Effect.scoped)
   )
 
   it.live("uses the client of the configuration, with its secret in the way that the server supports", () =>
@@ -277,6 +309,62 @@ describe("a login that fails", () => {
       const { message, opened, reason } = yield* reasonIn(options)
       assert.isTrue(reason._tag === expected || message.includes(expected), message)
       assert.deepStrictEqual(opened, [])
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("the tokens of a login", () => {
+  /** Logs in to a server with a place to revoke tokens. */
+  const loggedIn = Effect.fnUntraced(function* (options: World = {}, path = "/revoke") {
+    const at = yield* browser()
+    const { issuer, wire } = yield* world(options)
+    const grant = yield* login(wire.url, at)
+    return { grant: { ...grant, revocationEndpoint: `${issuer.issuer}${path}` }, issuer }
+  })
+  const revoke = (grant: Grant) => Login.revoke(grant).pipe(Effect.provide(NodeHttpClient.layerUndici))
+
+  it.live("are both revoked at their authorization server", () =>
+    Effect.gen(function* () {
+      const { grant, issuer } = yield* loggedIn()
+      assert.isTrue(yield* revoke(grant))
+      assert.isFalse(issuer.valid.has(Redacted.value(grant.accessToken)))
+      assert.deepStrictEqual(
+        issuer.of("/revoke").map(({ body }) => [body["token_type_hint"], body["token"], body["client_id"]]),
+        [
+          ["refresh_token", Redacted.value(grant.refreshToken!), "registered"],
+          ["access_token", Redacted.value(grant.accessToken), "registered"]
+        ]
+      )
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("are not revoked where that is not offered", () =>
+    Effect.gen(function* () {
+      const at = yield* browser()
+      const { issuer, wire } = yield* world()
+      assert.isFalse(yield* revoke(yield* login(wire.url, at)))
+      assert.deepStrictEqual(issuer.of("/revoke"), [])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("are revoked at the address that the authorization server names", () =>
+    Effect.gen(function* () {
+      const at = yield* browser()
+      const { wire } = yield* world({ metadata: { revocation_endpoint: "https://example.org/revoke" } })
+      const { revocationEndpoint } = yield* login(wire.url, at)
+      assert.strictEqual(revocationEndpoint, "https://example.org/revoke")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("cannot be revoked: the error says why, and has no secret", () =>
+    Effect.gen(function* () {
+      const refused = yield* loggedIn({ revocation: 400 })
+      const error = yield* Effect.flip(revoke(refused.grant))
+      assert.strictEqual(error.message, `cannot revoke the tokens at ${refused.issuer.issuer}: unsupported_token_type`)
+      const insecure = { ...refused.grant, revocationEndpoint: "http://example.org/revoke" }
+      const other = yield* Effect.flip(revoke(insecure))
+      assert.strictEqual(other.detail, "http://example.org is not a secure address")
+      for (const secret of refused.issuer.secrets) assert.notInclude(`${error} ${other}`, secret)
     }).pipe(Effect.scoped)
   )
 })

@@ -48,6 +48,34 @@ describe("a server that does not start", () => {
     }).pipe(Effect.scoped, Effect.provide(Harness.servers))
   )
 
+  it.live("has a header with illegal text in its configuration: the error names it, without its value", () =>
+    Effect.gen(function* () {
+      const wire = yield* HttpServer.start()
+      const illegal: ReadonlyArray<readonly [name: string, value: string]> = [
+        ["x-key", "secret\r\nx-other: 1"],
+        ["x-key", "secret\u0000"],
+        ["x-key", "secret\n"],
+        ["x-key", "secr\u00e9t \u{1f511}"],
+        ["x key", "secret"],
+        ["", "secret"]
+      ]
+      for (const protocol of ["2025-11-25", "2026-07-28"] as const) {
+        for (const [name, value] of illegal) {
+          const config = Harness.http(wire.url, { protocol, headers: { [name]: value } })
+          const error = yield* Effect.flip(Effect.flatMap(get(config), ({ started }) => started))
+          assert.strictEqual(
+            error.message,
+            `cannot start the MCP server http: its header ${JSON.stringify(name)} is not visible ASCII text`
+          )
+        }
+      }
+      assert.deepStrictEqual(wire.received, [])
+      // other connections to the same address are not affected
+      yield* started(Harness.http(wire.url, { headers: { "x-key": "legal text", "x-empty": "" } }))
+      assert.deepInclude(wire.received[0]!.headers, { "x-key": "legal text" })
+    }).pipe(Effect.scoped, Effect.provide(Harness.servers))
+  )
+
   it.effect("is given up after its time limit", () =>
     Effect.gen(function* () {
       const wire = yield* HttpServer.start({ isSilent: true })

@@ -60,6 +60,74 @@ describe("a question of a server", () => {
     }).pipe(Effect.scoped)
   )
 
+  describe("in the result of a call, in revision 2026-07-28,", () => {
+    const ask = (method: string, params: object, more: object = {}) => ({
+      resultType: "input_required",
+      inputRequests: { who: { method, params } },
+      ...more
+    })
+    /** Calls a tool of a server that responds like this. Returns the results, and the calls that it got. */
+    const calling = Effect.fnUntraced(function* (onCall: (call: HttpServer.Call) => void) {
+      const calls: Array<HttpServer.Received["message"]> = []
+      const wire = yield* HttpServer.start({
+        onCall: (call) => {
+          calls.push(call.message)
+          onCall(call)
+        }
+      })
+      return yield* Effect.gen(function* () {
+        const harness = yield* Harness.session([["mcp__http__echo"]], {
+          approvals: { decide: () => Effect.succeed({ _tag: "Answered", answers: { to: "Ada" } }) }
+        })
+        yield* harness.run("go")
+        return { calls, results: Harness.results(harness) }
+      }).pipe(Harness.withTools([Harness.http(wire.url, { protocol: "2026-07-28" })]))
+    })
+
+    it.live("is answered by another call, with the state of the server", () =>
+      Effect.gen(function* () {
+        const { calls, results } = yield* calling(({ message, reply }) =>
+          reply(
+            message.params?.["inputResponses"] === undefined
+              ? ask("elicitation/create", form, { requestState: "opaque" })
+              : HttpServer.text("thanks")
+          )
+        )
+        assert.deepStrictEqual(results, [["completed", "thanks"]])
+        const [first, second] = calls
+        assert.strictEqual(calls.length, 2)
+        assert.notStrictEqual(second!.id, first!.id)
+        assert.notProperty(first!.params, "requestState")
+        assert.deepInclude(second!.params, {
+          requestState: "opaque",
+          inputResponses: { who: { action: "accept", content: { to: "Ada" } } }
+        })
+        assert.deepInclude(first!.params?.["_meta"], {
+          "io.modelcontextprotocol/clientCapabilities": { elicitation: { form: {}, url: {} } }
+        })
+      }).pipe(Effect.scoped)
+    )
+
+    it.live("fails the call if it is for the model", () =>
+      Effect.gen(function* () {
+        const { calls, results } = yield* calling(({ reply }) =>
+          reply(ask("sampling/createMessage", { messages: [], maxTokens: 1 }))
+        )
+        assert.strictEqual(calls.length, 1)
+        assert.strictEqual(results[0]![0], "failed")
+        assert.include(String(results[0]![1]), "this client does not let servers use its model")
+      }).pipe(Effect.scoped)
+    )
+
+    it.live("fails the call if the server never has enough", () =>
+      Effect.gen(function* () {
+        const { calls, results } = yield* calling(({ reply }) => reply(ask("elicitation/create", form)))
+        assert.strictEqual(calls.length, 17)
+        assert.include(String(results[0]![1]), "it asked for input more than 16 times in one call")
+      }).pipe(Effect.scoped)
+    )
+  })
+
   it.live("can be declined", () =>
     Effect.gen(function* () {
       const { got } = yield* asking(form, { _tag: "Denied" })

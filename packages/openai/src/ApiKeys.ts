@@ -27,7 +27,7 @@ export interface ApiKeys {
  */
 export const make = (
   ask: Effect.Effect<Redacted.Redacted<string>, { readonly message: string }>,
-  options: { readonly maxAge?: Duration.Input } = {}
+  options: { readonly maxAge?: Duration.Input | undefined } = {}
 ): Effect.Effect<ApiKeys> =>
   Effect.gen(function* () {
     const maxAge = Duration.fromInputUnsafe(options.maxAge ?? Duration.infinity)
@@ -38,11 +38,14 @@ export const make = (
     const [cached, forget] = yield* Effect.cachedInvalidateWithTTL(asked, lifetime)
     return {
       // the cache stops asking when nothing waits; a detached fiber waits for each caller
+      // mutant asks-for-a-key-in-no-caller (M3: a refresh survives the request that started it):
+      //   replace: `Effect.flatMap(Effect.forkDetach(cached), Fiber.join)` => `cached`
       get: Effect.flatMap(Effect.forkDetach(cached), Fiber.join),
       // an interruption between the two steps would keep a key that no request can refuse again
       refuse: (key) =>
         Effect.uninterruptible(
           Effect.suspend(() => {
+            // mutant refuses-a-key-once (M3: requests that are refused with one key share one refresh): drop
             if (key !== current) return Effect.void
             current = undefined
             return forget

@@ -7,6 +7,7 @@
  * loop. A history that was recorded with the Responses API continues here, and the other way round.
  */
 import { Model } from "@spindle/core/Model"
+import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as HttpClient from "effect/http/HttpClient"
@@ -40,3 +41,9 @@ export const make = (options: Options): Effect.Effect<Model, never, HttpClient.H
 /** The model as a layer. See {@link make}. */
 export const layer = (options: Options): Layer.Layer<Model, never, HttpClient.HttpClient> =>
   Layer.effect(Model, make(options))
+
+/** The model as a layer, its options read from the configuration. See {@link make}. */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<Model, Config.ConfigError, HttpClient.HttpClient> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))

@@ -7,6 +7,7 @@
  */
 import type { ModelPart, ToolSpec } from "@spindle/core/Model"
 import type { ModelFailed } from "@spindle/core/SessionError"
+import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
@@ -50,6 +51,12 @@ export const layer = (
   options: OpenAiModel.Options
 ): Layer.Layer<LanguageModel.LanguageModel, never, HttpClient.HttpClient> =>
   Layer.effect(LanguageModel.LanguageModel, make(options))
+
+/** The language model as a layer, its options read from the configuration. See {@link make}. */
+export const layerConfig = (
+  options: Config.Wrap<OpenAiModel.Options>
+): Layer.Layer<LanguageModel.LanguageModel, Config.ConfigError, HttpClient.HttpClient> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
 interface Source {
   readonly send: Sampling.Send<BodyRequest>

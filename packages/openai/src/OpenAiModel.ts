@@ -7,6 +7,7 @@
  * loop. The `HttpClient` also puts the `traceparent` of the current span on the request.
  */
 import { Model } from "@spindle/core/Model"
+import * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -23,48 +24,48 @@ export interface Options {
   /** The model's name, as the provider knows it. */
   readonly model: string
   /** The provider's name, for records and traces. Default `openai`. */
-  readonly provider?: string
+  readonly provider?: string | undefined
   /** Where the API is, up to the version. Its query, if any, goes with each request. Default `https://api.openai.com/v1`. */
-  readonly baseUrl?: string
+  readonly baseUrl?: string | undefined
   /**
    * Sent as a bearer token. Without it no `authorization` header is sent. An effect runs when the first request needs a
    * key; its key is kept until the provider replies with 401, and then asked for once more, for all requests together. Its
    * failure fails the request as `Unauthorized`. Models share a key, and its refreshes, through `ApiKeys`.
    */
-  readonly apiKey?: ApiKey
+  readonly apiKey?: ApiKey | undefined
   /** Sent as `openai-organization`. */
-  readonly organization?: string
+  readonly organization?: string | undefined
   /** Sent as `openai-project`. */
-  readonly project?: string
+  readonly project?: string | undefined
   /** More headers. They replace the headers of this module, except that of the key. */
-  readonly headers?: { readonly [name: string]: string }
+  readonly headers?: { readonly [name: string]: string } | undefined
   /** Added to the address. */
-  readonly queryParams?: { readonly [name: string]: string }
+  readonly queryParams?: { readonly [name: string]: string } | undefined
   /** How much the model thinks: `minimal`, `low`, `medium`, `high`, or another word of the model. Default: the model's. */
-  readonly reasoningEffort?: string
+  readonly reasoningEffort?: string | undefined
   /** Which summary of its thinking the model writes: `auto`, `concise` or `detailed`. Default: none. */
-  readonly reasoningSummary?: string
+  readonly reasoningSummary?: string | undefined
   /** Whether to ask for reasoning in its encrypted form; `false` for models that refuse this. Default true. */
-  readonly encryptedReasoning?: boolean
+  readonly encryptedReasoning?: boolean | undefined
   /** Whether the model may call several tools at once. Default true. */
-  readonly parallelToolCalls?: boolean
+  readonly parallelToolCalls?: boolean | undefined
   /**
    * Whether the provider searches the web when the model asks for it: `live`, or only what it has in a cache. Sent with
    * requests that have tools. Default: not at all.
    */
-  readonly webSearch?: "cached" | "live"
+  readonly webSearch?: "cached" | "live" | undefined
   /**
    * Whether the provider compacts conversations at `POST {baseUrl}/responses/compact`. Its summaries may be sealed: models
    * of other providers cannot read them. Default false.
    */
-  readonly compactEndpoint?: boolean
+  readonly compactEndpoint?: boolean | undefined
   /**
    * How long to wait for the response to begin and, in it, from one event to the next, before the request fails with
    * `IdleTimeout`. Default 300 seconds. Infinity, zero and less mean no limit.
    */
-  readonly idleTimeout?: Duration.Input
+  readonly idleTimeout?: Duration.Input | undefined
   /** How many tokens the model's context holds, if known. */
-  readonly contextWindow?: number
+  readonly contextWindow?: number | undefined
 }
 
 /**
@@ -104,3 +105,9 @@ export const make = (options: Options): Effect.Effect<Model, never, HttpClient.H
  */
 export const layer = (options: Options): Layer.Layer<Model, never, HttpClient.HttpClient> =>
   Layer.effect(Model, make(options))
+
+/** The model as a layer, its options read from the configuration. See {@link make}. */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<Model, Config.ConfigError, HttpClient.HttpClient> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { NodeHttpClient } from "@effect/platform-node"
 import { Model, type ToolSpec } from "@spindle/core/Model"
 import * as ResponsesServer from "@spindle/testing/ResponsesServer"
-import { Context, Effect, Layer, Stream, Tracer } from "effect"
+import { Config, ConfigProvider, Context, Effect, Layer, Stream, Tracer } from "effect"
 import * as OpenAiModel from "../src/OpenAiModel.ts"
 import { callId, failureOf, id, key, over, request } from "./fixture.ts"
 
@@ -23,6 +23,42 @@ const bodyFor = (part: Parameters<typeof request>[0], options: Partial<OpenAiMod
     yield* Stream.runDrain(model.stream(request(part)))
     return server.requests[0]!.body
   })
+
+describe("layerConfig", () => {
+  const layer = OpenAiModel.layerConfig({
+    model: Config.String("MODEL"),
+    apiKey: Config.Redacted("API_KEY"),
+    baseUrl: Config.String("BASE_URL"),
+    idleTimeout: Config.Duration("IDLE").pipe(Config.withDefault(undefined))
+  }).pipe(Layer.provide(NodeHttpClient.layerUndici))
+  const from = (values: { readonly [name: string]: string }) =>
+    Effect.map(
+      Effect.provideService(
+        Layer.build(layer),
+        ConfigProvider.ConfigProvider,
+        ConfigProvider.fromEnv({ env: { ...values } })
+      ),
+      (context) => Context.get(context, Model)
+    )
+
+  it.live("reads the options of the model from the configuration", () =>
+    Effect.gen(function* () {
+      const server = yield* ResponsesServer.make({})
+      const model = yield* from({ MODEL: "gpt-of-env", API_KEY: key, BASE_URL: server.baseUrl })
+      yield* Stream.runDrain(model.stream(request({})))
+      assert.strictEqual(model.model, "gpt-of-env")
+      assert.strictEqual(server.requests[0]!.headers["authorization"], `Bearer ${key}`)
+    })
+  )
+
+  it.effect("fails with the name of a variable that is missing", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(from({ MODEL: "gpt-of-env", BASE_URL: "http://127.0.0.1" }))
+      assert.strictEqual(error._tag, "ConfigError")
+      assert.include(error.message, "API_KEY")
+    })
+  )
+})
 
 describe("a request", () => {
   it.live("is one streaming POST that stores nothing and carries the session's cache key", () =>

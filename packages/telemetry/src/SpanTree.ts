@@ -1,6 +1,7 @@
 /**
  * Reads ended spans as trees, finds orphans, and formats trees as text.
  */
+import { dual } from "effect/Function"
 import type { SpanData } from "./SpanData.ts"
 
 /** A span with the spans below it, in the order of their start. */
@@ -40,7 +41,10 @@ export const flatten = (nodes: ReadonlyArray<SpanNode>): ReadonlyArray<SpanData>
   nodes.flatMap(({ children, span }) => [span, ...flatten(children)])
 
 /** Finds the first node whose span satisfies a condition, depth first. */
-export const find = (tree: SpanTree, is: (span: SpanData) => boolean): SpanNode | undefined => {
+export const find: {
+  (is: (span: SpanData) => boolean): (tree: SpanTree) => SpanNode | undefined
+  (tree: SpanTree, is: (span: SpanData) => boolean): SpanNode | undefined
+} = dual(2, (tree: SpanTree, is: (span: SpanData) => boolean): SpanNode | undefined => {
   const search = (nodes: ReadonlyArray<SpanNode>): SpanNode | undefined => {
     for (const node of nodes) {
       const found = is(node.span) ? node : search(node.children)
@@ -49,7 +53,7 @@ export const find = (tree: SpanTree, is: (span: SpanData) => boolean): SpanNode 
     return undefined
   }
   return search(tree.roots)
-}
+})
 
 /** Lists orphans: spans whose parent is neither among them nor the span of a caller. A trace must have none. */
 export const orphans = (tree: SpanTree, callerSpanIds: ReadonlyArray<string> = []): ReadonlyArray<SpanData> =>

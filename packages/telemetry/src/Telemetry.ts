@@ -6,6 +6,7 @@
  * counts them.
  */
 import { TraceContent } from "@spindle/core/Tracing"
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -216,6 +217,12 @@ export const layerOtlp = (options: OtlpOptions = {}): Layer.Layer<never, never, 
     common(options)
   )
 }
+
+/** {@link layerOtlp}, its options read from the configuration. */
+export const layerOtlpConfig = (
+  options: Config.Wrap<OtlpOptions>
+): Layer.Layer<never, Config.ConfigError, HttpClient.HttpClient> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layerOtlp))
 
 const resourceOf = ({ resource }: OtlpOptions) => {
   const { "service.name": serviceName = "spindle", "service.version": serviceVersion, ...attributes } = resource ?? {}

@@ -3,10 +3,11 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Op from "@spindle/core/Op"
 import type { SpanData } from "@spindle/telemetry"
 import * as SpanTree from "@spindle/telemetry/SpanTree"
+import type { Definition } from "@spindle/telemetry/Metrics"
 import * as Telemetry from "@spindle/telemetry/Telemetry"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
-import { Effect, Layer, Metric } from "effect"
+import { Config, ConfigProvider, Effect, Layer, Metric } from "effect"
 import * as Collector from "./collector.ts"
 import { byName, expected, recordAll, rowOf } from "./everyMetric.ts"
 import { assertDescends, submission } from "./traced.ts"
@@ -41,6 +42,29 @@ const otlp = (options: Telemetry.OtlpOptions) => Layer.provide(Telemetry.layerOt
 
 const byId = (spans: ReadonlyArray<SpanData>) => [...spans].sort((a, b) => (a.spanId < b.spanId ? -1 : 1))
 
+describe("layerOtlpConfig", () => {
+  it.live("sends to the endpoint of the configuration", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      const provider = ConfigProvider.fromEnv({ env: { ENDPOINT: collector.endpoint, SERVICE: "checkout" } })
+      const layer = Telemetry.layerOtlpConfig({
+        endpoint: Config.String("ENDPOINT"),
+        protocol: Config.succeed("http/json" as const),
+        resource: Config.map(Config.String("SERVICE"), (name) => ({ "service.name": name })),
+        metrics: Config.succeed(false as const)
+      }).pipe(Layer.provide(NodeHttpClient.layerUndici))
+      yield* Effect.withSpan(Effect.void, "work").pipe(
+        Effect.provide(layer, { local: true }),
+        Effect.provideService(ConfigProvider.ConfigProvider, provider)
+      )
+      assert.deepStrictEqual(
+        collector.spans().map(({ name }) => name),
+        ["work"]
+      )
+    }).pipe(Effect.scoped)
+  )
+})
+
 describe("layerOtlp", () => {
   it.live.each(["http/json", "http/protobuf"] as const)(
     "O1 over %s a collector reads the same spans and the same trees as the memory has",
@@ -60,32 +84,40 @@ describe("layerOtlp", () => {
       }).pipe(Effect.scoped)
   )
 
-  it.live("O2 all metrics arrive with the kinds, units, descriptions and attributes of the README", () =>
-    Effect.gen(function* () {
-      const collector = yield* Collector.make()
-      const layer = otlp({
-        endpoint: collector.endpoint,
-        protocol: "http/json",
-        queueCapacity: 1,
-        metrics: { sets: ["spindle", "gen_ai", "reference"] }
-      })
-      const drop = Effect.forEach(["one", "two"], (name) => Effect.withSpan(Effect.void, name), { concurrency: 1 })
-      yield* Effect.andThen(recordAll, drop).pipe(
-        Effect.provide(layer, { local: true }),
-        Effect.provideService(Metric.MetricRegistry, new Map())
-      )
-      const metrics = collector
-        .metrics()
-        .at(-1)!
-        .resourceMetrics.flatMap(({ scopeMetrics }) => scopeMetrics.flatMap((scope) => scope.metrics))
-      const rows = metrics.map(({ description, histogram, name, sum, unit }) =>
-        rowOf(
-          { name, unit, description, kind: sum === undefined ? "histogram" : sum.isMonotonic ? "counter" : "updown" },
-          (sum ?? histogram)!.dataPoints.map(({ attributes }) => attributes.map(({ key }) => key))
+  it.live.each([
+    ["http/json", "all families", ["spindle", "gen_ai", "reference"]],
+    ["http/protobuf", "all families", ["spindle", "gen_ai", "reference"]],
+    ["http/protobuf", "the default families", undefined]
+  ] as const)(
+    "O2 over %s the metrics of %s arrive with the kinds, units, descriptions and attributes of the README",
+    ([protocol, , sets]) =>
+      Effect.gen(function* () {
+        const collector = yield* Collector.make()
+        const layer = otlp({
+          endpoint: collector.endpoint,
+          protocol,
+          queueCapacity: 1,
+          metrics: sets === undefined ? {} : { sets }
+        })
+        const drop = Effect.forEach(["one", "two"], (name) => Effect.withSpan(Effect.void, name), { concurrency: 1 })
+        yield* Effect.andThen(recordAll, drop).pipe(
+          Effect.provide(layer, { local: true }),
+          Effect.provideService(Metric.MetricRegistry, new Map())
         )
-      )
-      assert.deepStrictEqual([...rows].sort(byName), expected())
-    }).pipe(Effect.scoped)
+        const metrics = collector
+          .metrics()
+          .at(-1)!
+          .resourceMetrics.flatMap(({ scopeMetrics }) => scopeMetrics.flatMap((scope) => scope.metrics))
+        const rows = metrics.map(({ description, histogram, name, sum, unit }) =>
+          rowOf(
+            { name, unit, description, kind: sum === undefined ? "histogram" : sum.isMonotonic ? "counter" : "updown" },
+            (sum ?? histogram)!.dataPoints.map(({ attributes }) => attributes.map(({ key }) => key))
+          )
+        )
+        // the family of the reference is recorded only if it is asked for
+        const isLeftOut = ({ set }: Definition) => sets === undefined && set === "reference"
+        assert.deepStrictEqual([...rows].sort(byName), expected(isLeftOut))
+      }).pipe(Effect.scoped)
   )
 
   it.live("O2 metrics are about the service that was named", () =>

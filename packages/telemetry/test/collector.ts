@@ -1,4 +1,4 @@
-/** A small collector for OTLP over HTTP (JSON and protobuf) that decodes spans. */
+/** A small collector for OTLP over HTTP (JSON and protobuf) that decodes spans and metrics. */
 import { createServer, type IncomingMessage } from "node:http"
 import type { AddressInfo } from "node:net"
 import { gunzipSync } from "node:zlib"
@@ -43,9 +43,46 @@ export const make = Effect.fnUntraced(function* (status: () => number = () => 20
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests: requests as ReadonlyArray<Collected>,
     spans: (): ReadonlyArray<SpanData> => at("/v1/traces").flatMap(spansOf),
-    metrics: () => at("/v1/metrics").map((request) => JSON.parse(request.body.toString()) as MetricsJson)
+    metrics: () => at("/v1/metrics").map(metricsOf)
   }
 })
+
+const metricsOf = ({ body, contentType }: Collected): MetricsJson =>
+  contentType === "application/json"
+    ? (JSON.parse(body.toString()) as MetricsJson)
+    : {
+        resourceMetrics: fields(body)
+          .filter(({ field }) => field === 1)
+          .map((resource) => ({
+            resource: { attributes: inside(resource, 1).flatMap((one) => keysOf(inside(one, 1))) },
+            scopeMetrics: inside(resource, 2).map((scope) => ({ metrics: inside(scope, 2).map(metricOfProtobuf) }))
+          }))
+      }
+
+const metricOfProtobuf = (metric: Field): MetricJson => {
+  const text = (field: number) => inside(metric, field)[0]?.bytes.toString() ?? ""
+  const [sum] = inside(metric, 7)
+  const [histogram] = inside(metric, 9)
+  return {
+    name: text(1),
+    description: text(2),
+    unit: text(3),
+    ...(sum === undefined
+      ? {}
+      : {
+          sum: {
+            isMonotonic: inside(sum, 3)[0]?.number === 1n,
+            dataPoints: inside(sum, 1).map((point) => ({ attributes: keysOf(inside(point, 7)) }))
+          }
+        }),
+    ...(histogram === undefined
+      ? {}
+      : { histogram: { dataPoints: inside(histogram, 1).map((point) => ({ attributes: keysOf(inside(point, 9)) })) } })
+  }
+}
+
+const keysOf = (keyValues: ReadonlyArray<Field>): ReadonlyArray<KeyValue> =>
+  Object.entries(attributesOf(keyValues)).map(([key, value]) => ({ key, value: { stringValue: value } }))
 
 /** The part of a request with metrics, in JSON, that the tests read. */
 export interface MetricsJson {

@@ -71,14 +71,19 @@ export interface Options<A, E> extends Laws<A, E> {
   readonly maxRuns?: number | undefined
   /** How many steps a run may take before it counts as a livelock. Default 100,000. */
   readonly maxSteps?: number | undefined
-  /** How much virtual time a run may take before it counts as an unbounded wait, in milliseconds. Default: a day. */
-  readonly maxMillis?: number | undefined
+  /** How much virtual time a run may take before it counts as an unbounded wait. Default: a day. */
+  readonly maxDuration?: Duration.Input | undefined
   /** How many runs shrinking may take for each fault. Default 500; 0 turns it off. */
   readonly maxShrinks?: number | undefined
   /**
    * How much real time the runs may take. The remaining steps are left out, and the report says so. Default: no limit.
    */
   readonly timeLimit?: Duration.Input | undefined
+  /**
+   * Ends the exploration after the first violation for which it returns true. The remaining steps are left out, and the
+   * report says so. Default: all steps are visited.
+   */
+  readonly until?: ((violation: Violation) => boolean) | undefined
 }
 
 /** A program to explore, with its laws and options. */
@@ -100,10 +105,12 @@ export interface Report {
   readonly runs: number
   /** Distinct combinations of mode, schedule, action and step that were visited. */
   readonly points: number
-  /** Combinations that were not visited, because of `maxRuns` or `timeLimit`. 0 if all were. */
+  /** Combinations that were not visited, because of `maxRuns`, `timeLimit` or `until`. 0 if all were. */
   readonly leftOutCount: number
   /** Whether `timeLimit` ended the exploration. */
   readonly isTimedOut: boolean
+  /** Whether `until` ended the exploration. */
+  readonly isFound: boolean
   /** Steps of the longest run without an action. */
   readonly steps: number
   readonly durationMillis: number
@@ -222,9 +229,9 @@ export interface FormatOptions {
 
 /** Formats a report: its figures, and for each fault its smallest case with the line that repeats it. */
 export const format = (report: Report, { repeat = () => [], trace = false }: FormatOptions = {}): string => {
-  const { durationMillis, isTimedOut, leftOutCount, points, runs, smallest, steps, violations } = report
+  const { durationMillis, isFound, isTimedOut, leftOutCount, points, runs, smallest, steps, violations } = report
   const perSecond = Math.round((runs / durationMillis) * 1_000)
-  const why = isTimedOut ? "the time limit was reached" : "the steps were sampled"
+  const why = isTimedOut ? "the time limit was reached" : isFound ? "the fault was found" : "the steps were sampled"
   const figures = [
     `${runs} runs`,
     `${points} points`,
@@ -259,13 +266,13 @@ const repeated = function* <A, E>(...args: ReplayArguments<A, E>): Runs<A, E, st
   return finding?.law
 }
 
-const baseOf = <A, E>({ maxMillis, maxSteps, preemption }: Options<A, E>, seed: number): Decisions => ({
+const baseOf = <A, E>({ maxDuration, maxSteps, preemption }: Options<A, E>, seed: number): Decisions => ({
   mode: "before",
   at: [],
   seed,
   preemption: preemption ?? 0.1,
   maxSteps: maxSteps ?? 100_000,
-  maxMillis
+  maxMillis: maxDuration === undefined ? undefined : Duration.toMillis(maxDuration)
 })
 
 const subjectOf = <A, E>({ program, ...options }: Exploration<A, E>): Subject<A, E> => ({
@@ -292,13 +299,18 @@ class Explorer<A, E> {
   runs = 0
   readonly violations: Array<Violation> = []
   readonly subject: Subject<A, E>
+  private readonly until: Options<A, E>["until"]
+  isFound = false
 
-  constructor(subject: Subject<A, E>) {
-    this.subject = subject
+  constructor(exploration: Exploration<A, E>) {
+    this.subject = subjectOf(exploration)
+    this.until = exploration.until
   }
 
   private addViolation(finding: Finding, decisions: Decisions): void {
-    this.violations.push({ ...finding, decisions })
+    const violation = { ...finding, decisions }
+    this.violations.push(violation)
+    this.isFound ||= this.until?.(violation) === true
   }
 
   *visit(decisions: Decisions, isRepeated = ++this.runs % repeatEvery === 0): Runs<A, E, RunResult<A, E>> {
@@ -323,7 +335,7 @@ const run = function* <A, E>(exploration: Exploration<A, E>): Runs<A, E, Report>
   const { actions, maxRuns = 2_000, maxShrinks, modes, seeds, timeLimit } = exploration
   const startedAt = performance.now()
   const endsAt = timeLimit === undefined ? Infinity : startedAt + Duration.toMillis(timeLimit)
-  const explorer = new Explorer(subjectOf(exploration))
+  const explorer = new Explorer(exploration)
   let points = 0
   let leftOutCount = 0
   let steps = 0
@@ -341,7 +353,7 @@ const run = function* <A, E>(exploration: Exploration<A, E>): Runs<A, E, Report>
         const visited = new Set<string>()
         for (const at of planned.runs) {
           isTimedOut ||= performance.now() > endsAt
-          if (isTimedOut) break
+          if (isTimedOut || explorer.isFound) break
           const { actionsCount } = yield* explorer.visit({ ...base, mode, at })
           if (actionsCount === at.length) points++
           visited.add(at.map(([, step]) => step).join(" "))
@@ -350,8 +362,8 @@ const run = function* <A, E>(exploration: Exploration<A, E>): Runs<A, E, Report>
       }
     }
   }
-  const { runs, subject, violations } = explorer
+  const { isFound, runs, subject, violations } = explorer
   const smallest = yield* Reporting.smallestOf(subject, violations, maxShrinks ?? 500)
   const durationMillis = performance.now() - startedAt
-  return { runs, points, leftOutCount, isTimedOut, steps, durationMillis, violations, smallest }
+  return { runs, points, leftOutCount, isTimedOut, isFound, steps, durationMillis, violations, smallest }
 }

@@ -219,5 +219,5 @@ const partsOf = (item: Item): ReadonlyArray<ModelPart> => {
   }
 }
 
-const providerOf = ({ providerId }: { readonly providerId?: string }) =>
+const providerOf = ({ providerId }: { readonly providerId?: string | undefined }) =>
   providerId === undefined ? {} : { providerId }

@@ -9,27 +9,27 @@
 /** Which requests may take a turn. All given fields must fit; each is the source of a regular expression. */
 export interface ScriptMatch {
   /** Tried on the last text of the user that is not scaffolding. */
-  readonly lastUser?: string
+  readonly lastUser?: string | undefined
   /** Tried on the request's body, as text. */
-  readonly body?: string
+  readonly body?: string | undefined
   /** Must not match the request's body. */
-  readonly notBody?: string
+  readonly notBody?: string | undefined
   /** Tried on headers, by lower-case name; a missing header is an empty text. */
-  readonly header?: { readonly [name: string]: string }
+  readonly header?: { readonly [name: string]: string } | undefined
 }
 
 /** Tokens that `response.completed` reports. Defaults: 100 in, none of them cached, 10 out, none of them reasoning. */
 export interface ScriptUsage {
-  readonly input?: number
-  readonly cached?: number
-  readonly output?: number
-  readonly reasoning?: number
+  readonly input?: number | undefined
+  readonly cached?: number | undefined
+  readonly output?: number | undefined
+  readonly reasoning?: number | undefined
 }
 
 /** How a text is cut: into `chunks` deltas of equal size (default 1), `everyMs` milliseconds apart (default 0). */
 export interface ScriptPace {
-  readonly chunks?: number
-  readonly everyMs?: number
+  readonly chunks?: number | undefined
+  readonly everyMs?: number | undefined
 }
 
 /**
@@ -38,8 +38,8 @@ export interface ScriptPace {
  */
 export interface TextEvent extends ScriptPace {
   readonly text: string
-  readonly times?: number
-  readonly phase?: string
+  readonly times?: number | undefined
+  readonly phase?: string | undefined
 }
 
 /** A reasoning item with a summary and encrypted content. */
@@ -54,15 +54,15 @@ export interface ReasoningEvent extends ScriptPace {
 export interface CallEvent {
   readonly call: string
   readonly args?: unknown
-  readonly callId?: string
-  readonly namespace?: string
+  readonly callId?: string | undefined
+  readonly namespace?: string | undefined
 }
 
 /** A call of a custom (freeform) tool. */
 export interface CustomCallEvent {
   readonly custom: string
   readonly input: string
-  readonly callId?: string
+  readonly callId?: string | undefined
 }
 
 /** One step of a stream; one key decides the kind. Times are in milliseconds of real time. */
@@ -76,11 +76,11 @@ export type ScriptEvent =
   /** Waits until the gate is opened; an open gate stays open. */
   | { readonly gate: string }
   /** Sends this text as deltas of one message until the client goes away, `everyMs` apart (default 20). */
-  | { readonly endless: string; readonly everyMs?: number }
+  | { readonly endless: string; readonly everyMs?: number | undefined }
   /** Sends nothing more and keeps the connection open. */
   | { readonly hang: true }
   /** Destroys the connection after `afterMs` (default 5). */
-  | { readonly drop: true; readonly afterMs?: number }
+  | { readonly drop: true; readonly afterMs?: number | undefined }
   /** Ends with `response.failed`. */
   | { readonly fail: { readonly code: string; readonly message: string } }
   /** Ends with `response.incomplete` for this reason. */
@@ -90,29 +90,29 @@ export type ScriptEvent =
 
 /** What one request is answered with. */
 export interface ScriptTurn {
-  readonly match?: ScriptMatch
+  readonly match?: ScriptMatch | undefined
   /** How many requests may take the turn, or `true` for any number. Default 1. */
-  readonly repeat?: true | number
+  readonly repeat?: true | number | undefined
   /** Milliseconds before the answer begins. Default 0. */
-  readonly beforeMs?: number
+  readonly beforeMs?: number | undefined
   /** Answers with this HTTP status instead of a stream. */
-  readonly status?: number
+  readonly status?: number | undefined
   /** Headers of the answer, of either kind. */
-  readonly headers?: { readonly [name: string]: string }
+  readonly headers?: { readonly [name: string]: string } | undefined
   /** The JSON body that goes with `status`. Default: an error named after the status. */
   readonly body?: unknown
   /** The steps of the stream. Default none. */
-  readonly events?: ReadonlyArray<ScriptEvent>
-  readonly usage?: ScriptUsage
+  readonly events?: ReadonlyArray<ScriptEvent> | undefined
+  readonly usage?: ScriptUsage | undefined
   /** Passed on as `end_turn` of `response.completed`. */
-  readonly endTurn?: boolean
+  readonly endTurn?: boolean | undefined
 }
 
 /** What a server answers with. */
 export interface Script {
-  readonly turns?: ReadonlyArray<ScriptTurn>
+  readonly turns?: ReadonlyArray<ScriptTurn> | undefined
   /** Answers when no turn is left. Default: the text `ok`. */
-  readonly fallback?: ScriptTurn
+  readonly fallback?: ScriptTurn | undefined
   /** The body of `GET /models`. Default: one model, `mock-model`. */
   readonly models?: unknown
   /** The body of `POST /responses/compact`. Default: one user message. */

@@ -9,6 +9,7 @@ import type { CallId } from "@spindle/core/Ids"
 import { ModelFailed, type ModelFailureKind } from "@spindle/core/SessionError"
 import type { TokenUsage } from "@spindle/core/TokenUsage"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
@@ -21,7 +22,7 @@ export type Step =
   /** Never ends. */
   | { readonly _tag: "Hang" }
   /** The response fails. */
-  | { readonly _tag: "Fail"; readonly kind: ModelFailureKind; readonly retryAfterMillis?: number | undefined }
+  | { readonly _tag: "Fail"; readonly kind: ModelFailureKind; readonly retryAfter?: Duration.Input | undefined }
   /** The stream ends without a finish. */
   | { readonly _tag: "Drop" }
   /** The model dies with a defect. */
@@ -82,10 +83,10 @@ export const gate = (name: string): Step => ({ _tag: "Gate", name })
 /** Never ends. */
 export const hang: Step = { _tag: "Hang" }
 /** The response fails. */
-export const fail = (kind: ModelFailureKind, retryAfterMillis?: number): Step => ({
+export const fail = (kind: ModelFailureKind, retryAfter?: Duration.Input): Step => ({
   _tag: "Fail",
   kind,
-  retryAfterMillis
+  retryAfter
 })
 /** The stream ends without a finish. */
 export const drop: Step = { _tag: "Drop" }
@@ -139,13 +140,13 @@ export const make = (script: Script, options: { readonly compact?: Script | unde
     }
     return found
   }
-  const failure = (kind: ModelFailureKind, retryAfterMillis?: number) =>
+  const failure = (kind: ModelFailureKind, retryAfter?: Duration.Input) =>
     new ModelFailed({
       kind,
       provider: "scripted",
       model: "scripted",
       detail: `scripted ${kind}`,
-      ...(retryAfterMillis === undefined ? {} : { retryAfterMillis })
+      ...(retryAfter === undefined ? {} : { retryAfterMillis: Duration.toMillis(retryAfter) })
     })
   const play = (step: Step): Stream.Stream<ModelPart, ModelFailed> => {
     switch (step._tag) {
@@ -158,7 +159,7 @@ export const make = (script: Script, options: { readonly compact?: Script | unde
       case "Hang":
         return Stream.never
       case "Fail":
-        return Stream.fail(failure(step.kind, step.retryAfterMillis))
+        return Stream.fail(failure(step.kind, step.retryAfter))
       case "Die":
         return Stream.die(step.defect)
       case "Drop":

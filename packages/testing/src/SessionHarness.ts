@@ -44,7 +44,7 @@ export interface TestTool {
  */
 export type SessionFactory = <R>(
   agent: Agent.Agent<R>,
-  options: { readonly resume?: SessionId }
+  options: { readonly resume?: SessionId | undefined }
 ) => Effect.Effect<Session.Session, unknown, R | Model | Journal.Journal | Scope.Scope>
 
 /** The parts of a harness. Each has a default. */
@@ -235,7 +235,7 @@ export const agentOf = (
     Object.fromEntries(
       Object.entries(tools).map(([name, { run }]) => [
         name,
-        (params: { readonly [key: string]: unknown }, context: { readonly toolCallId?: string }) =>
+        (params: { readonly [key: string]: unknown }, context: { readonly toolCallId?: string | undefined }) =>
           run(params, context.toolCallId ?? "")
       ])
     ) as never

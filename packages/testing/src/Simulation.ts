@@ -6,6 +6,7 @@
  * deadlock, a livelock, a leaked fiber, an unbounded wait and a wait for something outside the simulation are each
  * reported by name. This module depends on `effect` alone. For an action at every step see `Interrupts`.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import { type Choice, type Choices, Search } from "./internal/choices.ts"
@@ -28,8 +29,8 @@ export interface Options<A, E> extends Laws<A, E> {
   readonly faultRate?: number | undefined
   /** How many steps a run may take before it counts as a livelock. Default 100,000. */
   readonly maxSteps?: number | undefined
-  /** How much virtual time a run may take before it counts as an unbounded wait, in milliseconds. Default: a day. */
-  readonly maxMillis?: number | undefined
+  /** How much virtual time a run may take before it counts as an unbounded wait. Default: a day. */
+  readonly maxDuration?: Duration.Input | undefined
   /** How many runs shrinking may take for each fault. Default 500; 0 turns it off. */
   readonly maxShrinks?: number | undefined
 }
@@ -158,7 +159,7 @@ export const format = (report: Report): string => {
 }
 
 const decisionsOf = <A, E>(
-  { faultRate, maxMillis, maxSteps, preemption }: Options<A, E>,
+  { faultRate, maxDuration, maxSteps, preemption }: Options<A, E>,
   { choices, seed }: Schedule
 ): Decisions => ({
   mode: "before",
@@ -168,7 +169,7 @@ const decisionsOf = <A, E>(
   maxSteps: maxSteps ?? 100_000,
   choices,
   faultRate,
-  maxMillis
+  maxMillis: maxDuration === undefined ? undefined : Duration.toMillis(maxDuration)
 })
 
 const explored = function* <A, E>(program: Effect.Effect<A, E>, options: ExploreOptions<A, E>): Runs<A, E, Report> {

@@ -96,6 +96,20 @@ describe("explore", () => {
     assert.include(Interrupts.format(report), "left out (the time limit was reached)")
   })
 
+  it("stops at the violation that it was asked for, and says so", () => {
+    const complete = Interrupts.explore({ ...naive, maxShrinks: 0 })
+    const report = Interrupts.explore({
+      ...naive,
+      maxShrinks: 0,
+      until: ({ decisions }) => decisions.mode === "before"
+    })
+    assert.isTrue(report.isFound)
+    assert.deepStrictEqual(report.violations, complete.violations.slice(0, 1))
+    assert.strictEqual(report.points + report.leftOutCount, complete.points)
+    assert.include(Interrupts.format(report), "left out (the fault was found)")
+    assert.isFalse(Interrupts.explore({ ...naive, maxShrinks: 0, until: () => false }).isFound)
+  })
+
   it("keeps the operations before the first action, and lists them when asked for", () => {
     const report = Interrupts.explore(naive)
     const [{ actions, trace }] = report.smallest as [Interrupts.Smallest]

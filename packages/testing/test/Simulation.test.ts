@@ -82,7 +82,7 @@ describe("findings", () => {
   it("names an unbounded wait, with and without a timer", () => {
     assert.strictEqual(kindOf(Effect.sleep(Infinity)), "unbounded wait")
     assert.strictEqual(kindOf(Effect.forever(Effect.sleep("1 minute"))), "unbounded wait")
-    assert.strictEqual(kindOf(Effect.sleep("3 seconds"), { maxMillis: 1_000 }), undefined)
+    assert.strictEqual(kindOf(Effect.sleep("3 seconds"), { maxDuration: "1 second" }), undefined)
   })
 
   it("names a leaked fiber, and interrupts it afterwards", () => {

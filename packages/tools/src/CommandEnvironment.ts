@@ -18,13 +18,13 @@ export interface Policy {
   /** All variables, those that programs need to find their way ({@link coreNames}), or none. */
   readonly inherit: "all" | "core" | "none"
   /** Default: {@link secretNames}. */
-  readonly exclude?: ReadonlyArray<string>
+  readonly exclude?: ReadonlyArray<string> | undefined
   /** Default: none. */
-  readonly include?: ReadonlyArray<string>
+  readonly include?: ReadonlyArray<string> | undefined
   /** Variables with values, in place of those that are inherited. Default: none. */
-  readonly set?: { readonly [name: string]: string }
+  readonly set?: { readonly [name: string]: string } | undefined
   /** Default: all. */
-  readonly only?: ReadonlyArray<string>
+  readonly only?: ReadonlyArray<string> | undefined
 }
 
 /** The names of variables that hold secrets, by custom: keys, tokens, secrets, passwords and credentials. */

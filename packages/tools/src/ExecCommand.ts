@@ -124,7 +124,7 @@ export interface Options {
   readonly sandbox?: SandboxPolicy.SandboxPolicy | undefined
   /** What commands never write, even if a person lets them write around it. */
   readonly protectedPaths?: ReadonlyArray<string> | undefined
-  /** Runs when a process of the call has started. */
+  /** Runs when a process of the call has started, even if the call is interrupted then. */
   readonly onStarted?: ((process: Process) => Effect.Effect<void, never, Turn>) | undefined
   /** Decides what happens after the sandbox has blocked a command. By default the model only reads its output. */
   readonly onBlocked?: ((params: Parameters, callId: string) => Effect.Effect<Escalation, never, Turn>) | undefined
@@ -270,8 +270,7 @@ const attempt: (
       SandboxPolicy.within(sandbox),
       Effect.mapError((error) => new ToolFailure({ detail: error.message }))
     )
-  const process = yield* starting
-  yield* onStarted(process)
+  const process = yield* Effect.uninterruptibleMask((restore) => Effect.tap(restore(starting), onStarted))
   const command = yield* commands.start(process, { command: params.cmd, cwd, timeout: timeoutOf(params) })
   const waitMillis = CommandCall.clampMillis(params.yield_time_ms, yieldMillis)
   const read = yield* CommandCall.read(command, { callId, waitMillis, isContinued: false })

@@ -101,7 +101,7 @@ export const plan = Effect.fnUntraced(function* <E, R>(
   patch: Patch,
   options: {
     readonly read: (path: string) => Effect.Effect<string | undefined, E, R>
-    readonly keyOf?: (path: string) => string
+    readonly keyOf?: ((path: string) => string) | undefined
   }
 ) {
   const keyOf = options.keyOf ?? ((path: string) => path)

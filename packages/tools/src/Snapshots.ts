@@ -190,7 +190,12 @@ const named = <A, E, R>(
 ): Effect.Effect<A, Exclude<E, PlatformError | FileRefused | Restoration.PathRefused> | SnapshotFailed, R> =>
   Effect.mapError(effect, (error) => {
     const { _tag, message } = error as { readonly _tag?: string; readonly message: string }
-    return _tag === "PlatformError" || _tag === "FileRefused" || _tag === "PathRefused"
+    if (_tag === "PlatformError") {
+      return new SnapshotFailed({
+        detail: `a file could not be read or written: ${Restoration.reasonOf(error as PlatformError)}`
+      })
+    }
+    return _tag === "FileRefused" || _tag === "PathRefused"
       ? new SnapshotFailed({ detail: message })
       : (error as Exclude<E, PlatformError | FileRefused | Restoration.PathRefused>)
   })
@@ -234,6 +239,7 @@ const capture = Effect.fnUntraced(function* (place: Place, shadow: Shadow.Shadow
 const megabytes = (bytes: number): string => `${Math.floor(bytes / 1_048_576)} MiB`
 
 const begin = Effect.fnUntraced(function* (place: Place, cwd: string) {
+  // mutant recovers-before-a-snapshot (S12: a snapshot never shows files that are half restored): drop
   yield* recover(place)
   const repository = yield* Git.repositoryOf(cwd)
   const before = yield* capture(place, shadowOf(place, repository))
@@ -368,6 +374,7 @@ const restore = Effect.fnUntraced(function* (place: Place, { changes, conflicts,
   }
   return yield* Effect.interruptible(stage(place, shadow, journal)).pipe(
     Effect.andThen(move(place, shadow, journal)),
+    // mutant failed-restoration-is-discarded (S12: a restoration that fails removes what it has staged): drop
     Effect.onError((cause) => abandon(place, shadow, { journal, cause })),
     // the journal outlives a failure here, so the next start concludes the restoration
     Effect.andThen(conclude(place, shadow, journal)),
@@ -376,12 +383,14 @@ const restore = Effect.fnUntraced(function* (place: Place, { changes, conflicts,
 })
 
 const stage = Effect.fnUntraced(function* (place: Place, shadow: Shadow.Shadow, journal: StoredJournal) {
+  // mutant journal-before-staging (S12: files are staged after the journal that names them is written): drop
   yield* writeJournal(place, journal)
   yield* Restoration.stage(shadow, journal.steps)
   yield* Restoration.check(shadow, journal.steps)
 })
 
 const move = Effect.fnUntraced(function* (place: Place, shadow: Shadow.Shadow, journal: StoredJournal) {
+  // mutant moving-is-journalled (S12: a restoration that has begun to move files is finished by the next start): drop
   yield* writeJournal(place, { ...journal, phase: "moving" })
   yield* Restoration.move(shadow, journal.steps)
 })
@@ -436,6 +445,7 @@ const recover = Effect.fnUntraced(function* (
   return yield* Effect.uninterruptible(
     Effect.gen(function* () {
       const untouched = yield* Restoration.finish(shadow, journal.steps)
+      // mutant finished-restoration-is-concluded (S12: a restoration that the next start finishes is a change): drop
       yield* conclude(place, shadow, journal)
       return { result: "finished", paths, untouched } satisfies Recovered
     })

@@ -10,7 +10,7 @@ export interface BodyOptions {
   readonly maxOutputTokens?: number | undefined
   readonly parallelToolCalls?: boolean | undefined
   /** Whether optional fields are left out, because the server refuses them. */
-  readonly isPlain?: boolean
+  readonly isPlain?: boolean | undefined
 }
 
 /** What every model of the last generations can write. */

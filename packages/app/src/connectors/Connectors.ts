@@ -128,7 +128,13 @@ const searchOf = (apps: Apps): ToolTable => {
     }),
     success: Found
   })
-  const run = ({ limit = searchLimit.default, query }: { readonly query: string; readonly limit?: number }) =>
+  const run = ({
+    limit = searchLimit.default,
+    query
+  }: {
+    readonly query: string
+    readonly limit?: number | undefined
+  }) =>
     Effect.sync(() => {
       const most = Math.min(Math.max(1, Math.floor(limit)), searchLimit.most)
       return {

@@ -11,6 +11,7 @@ import * as Login from "@spindle/mcp/Login"
 import { type HttpServer, headersOf, type Variables } from "@spindle/mcp/ServerConfig"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as HttpClient from "effect/http/HttpClient"
@@ -144,3 +145,37 @@ export const login: (
     })
     yield* grants(home).save(server, grant)
   }, Effect.scoped)
+
+/** What is left of a login after `logout`. */
+export type LoggedOut =
+  /** There was no login. */
+  | { readonly _tag: "NotLoggedIn" }
+  /** Its tokens are no longer valid. */
+  | { readonly _tag: "Revoked" }
+  /** It is no longer stored; its tokens stay valid until they expire. `detail` says why. */
+  | { readonly _tag: "Forgotten"; readonly detail: string }
+
+const notLoggedIn: LoggedOut = { _tag: "NotLoggedIn" }
+const revoked: LoggedOut = { _tag: "Revoked" }
+const forgotten = (detail: string): LoggedOut => ({ _tag: "Forgotten", detail })
+
+/**
+ * Removes the login to a server, and revokes its tokens where the authorization server offers that. The login is removed even
+ * if its tokens cannot be revoked. **Errors**: `GrantsFailed` if it cannot be removed.
+ */
+export const logout: (
+  options: Pick<Options, "home" | "server">
+) => Effect.Effect<LoggedOut, GrantsFailed, HttpClient.HttpClient> = Effect.fnUntraced(function* ({ home, server }) {
+  const stored = grants(home)
+  // a renewal by another program would store the login again
+  yield* stored.lock(server)
+  const found = yield* Effect.result(stored.load(server))
+  if (!(yield* stored.remove(server))) return notLoggedIn
+  if (Result.isFailure(found)) return forgotten(found.failure.message)
+  if (found.success === undefined) return notLoggedIn
+  const { issuer } = found.success
+  return yield* Effect.match(Login.revoke(found.success), {
+    onFailure: ({ message }) => forgotten(message),
+    onSuccess: (isRevoked) => (isRevoked ? revoked : forgotten(`${issuer} offers no revocation of tokens`))
+  })
+}, Effect.scoped)

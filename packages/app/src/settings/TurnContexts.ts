@@ -1,7 +1,7 @@
 /**
  * The circumstances of the turns of a session: what the journal says about them, and what an input may change.
  *
- * An input may change the model and its effort. The rest is what the session was opened with: the sandbox, the approvals
+ * An input may change the model, its effort and its summary. The rest is what the session was opened with: the sandbox, the approvals
  * and the working directory are in its tools.
  */
 import type { Model } from "@spindle/core/Model"
@@ -30,22 +30,24 @@ export const make = ({ cwd, output, settings }: Options, now: number): TurnConte
 /** Returns the rule for what an input may change. Without `models` the provider has only one. */
 export const ruleOf =
   (models: MakeModel | undefined) =>
-  ({ effort: _effort, model: _model, ...others }: TurnContext): string | undefined => {
+  ({ effort: _effort, model: _model, summary: _summary, ...others }: TurnContext): string | undefined => {
     const [name] = Object.keys(others)
-    if (name !== undefined) return `an input cannot change ${name}, only model and effort`
+    if (name !== undefined) return `an input cannot change ${name}, only model, effort and summary`
     return models === undefined ? "the provider has only one model" : undefined
   }
 
 /** Returns the model of a turn with a context: that of the session, or another one of its provider. */
 export const modelOf = (settings: Settings, models: MakeModel | undefined) => {
   const made = new Map<string, Model>()
-  return ({ effort, model = settings.model }: TurnContext, own: Model): Model => {
-    if (models === undefined || (model === settings.model && effort === settings.reasoningEffort)) return own
-    const key = JSON.stringify([model, effort])
+  return ({ effort, model = settings.model, summary }: TurnContext, own: Model): Model => {
+    const isOwn =
+      model === settings.model && effort === settings.reasoningEffort && summary === settings.reasoningSummary
+    if (models === undefined || isOwn) return own
+    const key = JSON.stringify([model, effort, summary])
     const known = made.get(key)
     if (known !== undefined) return known
     const { contextWindow } = settings.catalog.models.get(model) ?? {}
-    const other = onDemand(models({ name: model, effort }), { provider: own.provider, model, contextWindow })
+    const other = onDemand(models({ name: model, effort, summary }), { provider: own.provider, model, contextWindow })
     made.set(key, other)
     return other
   }

@@ -32,7 +32,7 @@ export interface TelemetrySettings {
   readonly queueCapacity: number | undefined
   readonly batchSize: number | undefined
   /** Set if the tree of spans is shown in addition to being sent. */
-  readonly isShown?: true
+  readonly isShown?: true | undefined
   /** The variables that were not understood. */
   readonly warnings: ReadonlyArray<string>
 }

@@ -25,6 +25,7 @@ import type { SessionEvent, TaskNote } from "@spindle/core/SessionEvent"
 import * as Task from "@spindle/core/Task"
 import * as TaskKind from "@spindle/core/TaskKind"
 import { Turn } from "@spindle/core/Turn"
+import { CurrentTurnContext } from "@spindle/core/TurnContext"
 import * as Delegate from "@spindle/delegate/Delegate"
 import * as Git from "@spindle/tools/Git"
 import * as Effect from "effect/Effect"
@@ -32,6 +33,7 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import { agentOf } from "./reviewAgent.ts"
+import { differences, reviewing } from "./reviewContext.ts"
 import { parse, render, reviewer, ReviewOutput } from "./reviewOutput.ts"
 import { hintOf, promptOf, ReviewTarget } from "./reviewTarget.ts"
 
@@ -41,9 +43,16 @@ export { NoCommonCommit, NothingToReview, ReviewTarget } from "./reviewTarget.ts
 /** The parameters of a review. */
 export const Params = Schema.Struct({ target: ReviewTarget })
 
-/** A review has begun. `hint` describes its target to a person. */
+/**
+ * A review has begun. `hint` describes its target to a person, and `differences` names the fields of the turn context that
+ * are different for the reviewer. The journal of the reviewer has its context.
+ */
 export const ReviewEntered = NoteKind.make("review.entered", {
-  data: Schema.Struct({ target: ReviewTarget, hint: Schema.String }),
+  data: Schema.Struct({
+    target: ReviewTarget,
+    hint: Schema.String,
+    differences: Schema.optionalKey(Schema.Array(Schema.String))
+  }),
   message: ({ hint }) => `reviewing ${hint}`
 })
 
@@ -91,10 +100,13 @@ const run = Effect.fnUntraced(function* (cwd: string, target: ReviewTarget, open
   const turn = yield* Turn
   const prompt = yield* promptOf(cwd, target)
   const agent = yield* agentOf((yield* Git.repositoryOf(cwd)).top)
+  const current = (yield* CurrentTurnContext)?.()
+  const context = current && reviewing(current)
+  const compared = current && context && { differences: differences(current, context) }
   yield* Effect.uninterruptible(
     Effect.suspend(() => {
       open.add(turn.turnId)
-      return turn.note(ReviewEntered, { target, hint: hintOf(target) })
+      return turn.note(ReviewEntered, { target, hint: hintOf(target), ...compared })
     })
   )
   // bounded by the messages of one delegate; its observer cannot wait
@@ -112,6 +124,7 @@ const run = Effect.fnUntraced(function* (cwd: string, target: ReviewTarget, open
   }).pipe(
     // the instructions of the project are for those who change it
     Effect.provideService(Fragments, undefined),
+    Effect.provideService(CurrentTurnContext, context && (() => context)),
     Effect.tapError(() => exit(turn, open, undefined))
   )
   yield* Effect.forEach(yield* Queue.clear(heldBack.superseded), report, { discard: true })

@@ -129,7 +129,7 @@ const bounded = (text: string): string =>
 /** Reads a regular file that is in the repository after symbolic links are resolved. */
 const read = (
   top: string,
-  params: { readonly path: string; readonly start_line?: number; readonly line_count?: number }
+  params: { readonly path: string; readonly start_line?: number | undefined; readonly line_count?: number | undefined }
 ): Effect.Effect<string, ToolFailure> =>
   Effect.tryPromise({
     try: async () => {

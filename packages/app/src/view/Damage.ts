@@ -16,7 +16,7 @@ export const damageText = ({ damage }: Pick<Opened, "damage">): string | undefin
 export const openedText = (opened: {
   readonly cutBytes: number
   readonly cutFile?: string | undefined
-  readonly damage?: Opened["damage"]
+  readonly damage?: Opened["damage"] | undefined
 }): string | undefined => {
   const { cutBytes, cutFile } = opened
   const damage = damageText(opened.damage === undefined ? {} : { damage: opened.damage })

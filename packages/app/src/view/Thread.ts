@@ -30,6 +30,9 @@ export interface OpenCall {
   readonly exitCode: number | null
 }
 
+/** Returns what a running call has written so far, without its middle if that is too long. */
+export const outputOf = ({ output }: OpenCall): string => Output.textOf(output)
+
 /** A message or thought that is still being written. `length` is how much of it has come, in UTF-16 code units. */
 interface OpenText {
   readonly startedAt: number
@@ -336,7 +339,7 @@ const completeCall = (thread: Thread, result: ToolResult): Step => {
   const calls = new Map(thread.calls)
   calls.delete(result.callId)
   const millis = Math.max(0, thread.now - open.runsFrom)
-  const output = open.output.length === 0 ? undefined : Output.textOf(open.output)
+  const output = open.output.length === 0 ? undefined : outputOf(open)
   const end = { cwd: thread.cwd, at: thread.now, millis, output, exitCode: open.exitCode }
   const item = Call.completed(open.item, result, end)
   const callEnd = { status: result.status, text: Call.textOf(result), millis }

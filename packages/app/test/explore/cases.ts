@@ -1,4 +1,5 @@
 /** The tasks of the application and the snapshots of turns, as explorations. Each has the laws that only it has. */
+import type { Approvals } from "@spindle/core/Approvals"
 import { MutationGate } from "@spindle/core/MutationGate"
 import { Journal } from "@spindle/core/Journal"
 import { Model } from "@spindle/core/Model"
@@ -7,11 +8,13 @@ import { Processes } from "@spindle/core/Processes"
 import * as Session from "@spindle/core/Session"
 import { isTerminal, type JournalRecord } from "@spindle/core/SessionEvent"
 import { SessionObserver } from "@spindle/core/SessionObserver"
-import type { TaskKind } from "@spindle/core/TaskKind"
+import * as Task from "@spindle/core/Task"
+import * as TaskKind from "@spindle/core/TaskKind"
+import { Turn } from "@spindle/core/Turn"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Snapshots } from "@spindle/tools/Snapshots"
-import { Effect } from "effect"
+import { Effect, Schema } from "effect"
 import * as ReviewTask from "../../src/tasks/ReviewTask.ts"
 import * as UndoTask from "../../src/tasks/UndoTask.ts"
 import * as UserShellTask from "../../src/tasks/UserShellTask.ts"
@@ -41,11 +44,11 @@ const endsOnce = (records: ReadonlyArray<JournalRecord>, kind: string, begun: st
 const found = JSON.stringify({ findings: [], overall_explanation: "fine" })
 
 /** The kind of reviews, with another model than that of the session: the laws count the requests of the session. */
-const reviews = (): TaskKind => {
+const reviews = (): TaskKind.TaskKind => {
   const { model } = ScriptedModel.make(() => [ScriptedModel.text(found)])
   const kind = ReviewTask.kind({ cwd: "/r" })
   return {
-    ...(kind as TaskKind),
+    ...(kind as TaskKind.TaskKind),
     taskOf: (params) => {
       const task = kind.taskOf(params)
       return "effect" in task ? { ...task, effect: Effect.provideService(task.effect, Model, model) } : task
@@ -71,7 +74,7 @@ const undoing = exploring({
       const snapshots = Fake.make({ stage: Effect.sleep(2), move: Effect.sleep(2) })
       yield* snapshots.service.begin("session", "/")
       const harness = yield* Effect.provide(
-        Harness.make({ tasks: [UndoTask.kind as TaskKind], script: () => [], journal }),
+        Harness.make({ tasks: [UndoTask.kind as TaskKind.TaskKind], script: () => [], journal }),
         snapshots.layer
       )
       return {
@@ -86,14 +89,18 @@ const undoing = exploring({
     })
 })
 
-const shell = (journal: Journal, script: ScriptedModel.Script, tools: Harness.HarnessOptions["tools"] = {}) => {
+const shell = (
+  journal: Journal,
+  script: ScriptedModel.Script,
+  more: Pick<Harness.HarnessOptions, "tools" | "approvals"> = {}
+) => {
   const { service } = host(["one ", "two"], { exitCode: 0 }, 3)
   return Effect.map(
     Harness.make({
       journal,
       script,
-      tools,
-      tasks: [UserShellTask.kind({ cwd: "/w", shell: "/bin/sh" }) as TaskKind],
+      ...more,
+      tasks: [UserShellTask.kind({ cwd: "/w", shell: "/bin/sh" }) as TaskKind.TaskKind],
       factory: (agent, options) => Effect.provideService(Session.make(agent, options), Processes, service)
     }),
     (harness) => ({ harness, law: reportsCommands })
@@ -122,6 +129,12 @@ const reportsCommands = (records: ReadonlyArray<JournalRecord>): string | undefi
 
 const command = Op.startTask("user_shell", { command: "ls" })
 
+/** Calls a tool once. */
+const calling =
+  (name: string): ScriptedModel.Script =>
+  (_, index) =>
+    index === 0 ? [ScriptedModel.call(name, {}, "a")] : [ScriptedModel.text("seen")]
+
 /** A command in its own turn. */
 const running = exploring({ ops: [command], make: (journal) => shell(journal, () => [ScriptedModel.text("seen")]) })
 
@@ -129,9 +142,7 @@ const running = exploring({ ops: [command], make: (journal) => shell(journal, ()
 const runningAlongside = exploring({
   ops: [Op.userInput("begin"), command],
   make: (journal) =>
-    shell(journal, (_, index) => (index === 0 ? [ScriptedModel.call("wait", {}, "a")] : [ScriptedModel.text("seen")]), {
-      wait: { run: () => Effect.as(Effect.sleep(5), "done") }
-    })
+    shell(journal, calling("wait"), { tools: { wait: { run: () => Effect.as(Effect.sleep(5), "done") } } })
 })
 
 /** A turn whose calls change something: they wait for its snapshot, which belongs to the turn alone. */
@@ -186,7 +197,67 @@ const gateLaw = (log: ReadonlyArray<string>): string | undefined => {
   return undefined
 }
 
+/** Denies what no client has answered in time. */
+const approvals: Approvals = {
+  decide: () => Effect.as(Effect.sleep(10), { _tag: "Denied", reason: "no answer" })
+}
+
+/** A custom kind: it asks before it publishes. */
+const publish = TaskKind.make("publish", {
+  params: Schema.Struct({}),
+  task: () =>
+    Task.make(
+      "publish",
+      Effect.gen(function* () {
+        const turn = yield* Turn
+        const { _tag } = yield* turn.ask({ kind: "question", payload: {} })
+        if (_tag === "Approved") yield* turn.say(published)
+      })
+    )
+})
+
+const published = "published"
+
+/** What was done needs an approval each. */
+const approved = (records: ReadonlyArray<JournalRecord>, done: number): string | undefined => {
+  const allowed = records.filter((one) => one._tag === "QuestionSettled" && one.decision._tag === "Approved").length
+  return done > allowed ? `A1 ${done} of ${allowed} approved actions were done` : undefined
+}
+
+/** A task of a custom kind that asks. */
+const asking = exploring({
+  ops: [Op.startTask("publish", {})],
+  make: (journal) =>
+    Effect.map(
+      Harness.make({ tasks: [publish], script: () => [ScriptedModel.text("seen")], approvals, journal }),
+      (harness) => ({
+        harness,
+        law: (records) =>
+          approved(
+            records,
+            records.filter(
+              (one) =>
+                one._tag === "ItemRecorded" && one.item._tag === "AssistantMessage" && one.item.text === published
+            ).length
+          )
+      })
+    )
+})
+
+/** A command alongside a turn whose call asks. */
+const askingAlongside = exploring({
+  ops: [Op.userInput("begin"), command],
+  make: (journal) => {
+    let done = 0
+    const push = { run: () => Effect.sync(() => void done++), policy: { approval: "ask" } } as const
+    return Effect.map(shell(journal, calling("push"), { tools: { push }, approvals }), ({ harness, law }) => ({
+      harness,
+      law: (records) => law(records) ?? approved(records, done)
+    }))
+  }
+})
+
 /** The explorations by name. */
-export const cases = { reviewing, undoing, running, runningAlongside, gating } satisfies {
+export const cases = { reviewing, undoing, running, runningAlongside, gating, asking, askingAlongside } satisfies {
   readonly [name: string]: Case
 }

@@ -17,8 +17,9 @@ const titleOf = (name: string): string => {
 /** Aborts at the steps of a sample, and of larger ones until the law is broken. */
 const find = (one: Case, breaks: RegExp): string | undefined => {
   for (const maxRuns of [12, 120, 1_200]) {
-    const exploration = { ...one, actions: [["abort"]], seeds: [0], maxRuns, maxShrinks: 0 }
-    const found = Interrupts.explore(exploration).violations.find(({ law }) => breaks.test(law))
+    const until = ({ law }: Interrupts.Violation) => breaks.test(law)
+    const exploration = { ...one, actions: [["abort"]], seeds: [0], maxRuns, maxShrinks: 0, until }
+    const found = Interrupts.explore(exploration).violations.find(until)
     if (found === undefined) continue
     assert.match(Interrupts.replay(one, found.decisions)!, breaks)
     return found.law

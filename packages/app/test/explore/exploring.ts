@@ -29,7 +29,7 @@ export type Case = Interrupts.Exploration<
   unknown
 >
 
-/** The actions that may come in between. An answer is one to a question that does not exist: no task here asks. */
+/** The actions that may come in between. An answer is one to the last question; without a question it names none that exists. */
 export const actions = ["abort", "steer", "answer", "close", "replace", "startTask"] as const
 
 /** Makes an exploration. The last of the operations is also the action `startTask`. */
@@ -45,7 +45,11 @@ export const exploring = ({ make, ops }: Exploring): Case => ({
       yield* stage.arm({
         abort: observation.abort,
         steer: submit(Op.userInput("steer")),
-        answer: submit(Op.answer("unknown" as QuestionId, { _tag: "Approved", scope: "once" })),
+        answer: Effect.suspend(() => {
+          const asked = harness.records().findLast(({ _tag }) => _tag === "QuestionOpened")
+          const questionId = asked?._tag === "QuestionOpened" ? asked.questionId : ("unknown" as QuestionId)
+          return submit(Op.answer(questionId, { _tag: "Approved", scope: "once" }))
+        }),
         startTask: submit(ops.at(-1)!),
         replace: Effect.asVoid(harness.session.start(Task.make("other", Effect.as(Effect.sleep(2), "other")))),
         close: closing

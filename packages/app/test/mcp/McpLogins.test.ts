@@ -8,6 +8,8 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as McpLogins from "../../src/mcp/McpLogins.ts"
 
 const home = Effect.acquireRelease(
@@ -139,6 +141,60 @@ describe("the grants in a home", () => {
       yield* Deferred.succeed(isReleased, undefined)
       yield* Fiber.joinAll([first, second])
       assert.deepStrictEqual(order, ["first", "second"])
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a logout", () => {
+  /** Logs out with a client that gets this status for each request. Returns the result, and what was sent. */
+  const loggedOut = Effect.fnUntraced(function* (at: string, status = 200) {
+    const tokens: Array<string | null> = []
+    const client = HttpClient.make((request) =>
+      Effect.sync(() => {
+        const body = request.body._tag === "Uint8Array" ? new TextDecoder().decode(request.body.body) : ""
+        tokens.push(new URLSearchParams(body).get("token"))
+        return HttpClientResponse.fromWeb(request, new Response("{}", { status }))
+      })
+    )
+    const result = yield* McpLogins.logout({ home: at, server }).pipe(
+      Effect.provideService(HttpClient.HttpClient, client)
+    )
+    return { result, tokens }
+  })
+  const revocable: Grant = { ...grant, revocationEndpoint: "https://example.org/revoke" }
+
+  it.live("removes the login and revokes its tokens", () =>
+    Effect.gen(function* () {
+      const { at, grants } = yield* stored
+      yield* grants.save(server, revocable)
+      assert.deepStrictEqual(yield* loggedOut(at), {
+        result: { _tag: "Revoked" },
+        tokens: ["secret-refresh", "secret-access"]
+      })
+      assert.isUndefined(yield* grants.load(server))
+      assert.deepStrictEqual(yield* loggedOut(at), { result: { _tag: "NotLoggedIn" }, tokens: [] })
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("removes a login whose tokens cannot be revoked, and says why", () =>
+    Effect.gen(function* () {
+      const { at, file, grants } = yield* stored
+      const offered: McpLogins.LoggedOut = {
+        _tag: "Forgotten",
+        detail: "https://example.org offers no revocation of tokens"
+      }
+      assert.deepStrictEqual((yield* loggedOut(at)).result, offered)
+      yield* grants.save(server, revocable)
+      const { result } = yield* loggedOut(at, 500)
+      assert.include(result, { _tag: "Forgotten" })
+      assert.include(JSON.stringify(result), "cannot revoke the tokens at https://example.org: ")
+      assert.notInclude(JSON.stringify(result), "secret-")
+      Fs.writeFileSync(file, "damaged", { mode: 0o600 })
+      assert.deepStrictEqual((yield* loggedOut(at)).result, {
+        _tag: "Forgotten",
+        detail: `${file} is damaged; log in again`
+      })
+      assert.isFalse(Fs.existsSync(file))
     }).pipe(Effect.scoped)
   )
 })

@@ -57,11 +57,13 @@ describe("an input that changes the context", () => {
           const { session } = yield* open(false)
           yield* session.submit(Op.userInput("one"))
           yield* session.awaitIdle
-          yield* session.submit(Op.userInput("two", { context: { model: "other", effort: "high" } }))
+          yield* session.submit(
+            Op.userInput("two", { context: { model: "other", effort: "high", summary: "concise" } })
+          )
           yield* session.awaitIdle
           const receipt = yield* session.submit(Op.userInput("no", { context: { cwd: "/" } }))
           assert.deepInclude(receipt, {
-            reason: { _tag: "InvalidContext", message: "an input cannot change cwd, only model and effort" }
+            reason: { _tag: "InvalidContext", message: "an input cannot change cwd, only model, effort and summary" }
           })
         }).pipe(Effect.scoped, Effect.provide(at.layer))
         yield* Effect.gen(function* () {
@@ -70,21 +72,24 @@ describe("an input that changes the context", () => {
           yield* session.awaitIdle
         }).pipe(Effect.scoped, Effect.provide(at.layer))
         assert.deepStrictEqual(
-          at.server.requests.map(({ body }) => [body["model"], (body["reasoning"] as { effort?: string })?.effort]),
+          at.server.requests.map(({ body }) => {
+            const { effort, summary } = (body["reasoning"] ?? {}) as { effort?: string; summary?: string }
+            return [body["model"], effort, summary]
+          }),
           [
-            [at.settings.model, undefined],
-            ["other", "high"],
-            ["other", "high"]
+            [at.settings.model, undefined, undefined],
+            ["other", "high", "concise"],
+            ["other", "high", "concise"]
           ]
         )
         const models = events.flatMap((event) => (event._tag === "ModelRequested" ? [event.model] : []))
         assert.deepStrictEqual(models, [at.settings.model, "other", "other"])
         const contexts = events.flatMap((event) => (event._tag === "TurnContextChanged" ? [event.context] : []))
         assert.deepStrictEqual(
-          contexts.map(({ effort, model }) => [model, effort]),
+          contexts.map(({ effort, model, summary }) => [model, effort, summary]),
           [
-            [at.settings.model, undefined],
-            ["other", "high"]
+            [at.settings.model, undefined, undefined],
+            ["other", "high", "concise"]
           ]
         )
       })

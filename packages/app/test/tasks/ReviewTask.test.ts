@@ -2,9 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Op from "@spindle/core/Op"
 import type { TaskKind } from "@spindle/core/TaskKind"
+import { CurrentTurnContext } from "@spindle/core/TurnContext"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
 import * as ReviewTask from "../../src/tasks/ReviewTask.ts"
 import { git } from "../fixtures/fakeGit.ts"
 import { wordsOf } from "../fixtures/words.ts"
@@ -69,6 +70,33 @@ describe("a review", () => {
         ["read_file", "list_files", "search_files"]
       )
       assert.include(JSON.stringify(request?.items), "+two")
+    })
+  )
+
+  it.effect("runs in a context that only reads, and says how it differs from that of the session", () =>
+    Effect.gen(function* () {
+      const journal = yield* Harness.memoryJournal
+      const context = {
+        model: "scripted",
+        approvalPolicy: "on-request",
+        sandbox: "workspace-write",
+        cwd: "/r",
+        output: { type: "object" },
+        date: "2026-01-01"
+      }
+      const harness = yield* Effect.provideService(review({ journal }), CurrentTurnContext, () => context)
+      const [entered] = harness
+        .records()
+        .flatMap((one) => (one._tag === "TaskNote" ? Option.toArray(ReviewTask.ReviewEntered.decode(one)) : []))
+      assert.deepStrictEqual(entered!.differences, ["approvalPolicy", "output", "sandbox"])
+      const [reviewer] = harness.records().flatMap((one) => (one._tag === "DelegateStarted" ? [one.delegateId] : []))
+      const { records } = yield* journal.load(reviewer!)
+      const contextsIn = (given: typeof records) =>
+        given.flatMap((one) => (one._tag === "TurnContextChanged" ? [one.context] : []))
+      const { output: _, ...others } = context
+      assert.deepStrictEqual(contextsIn(records), [{ ...others, approvalPolicy: "never", sandbox: "read-only" }])
+      // the turns of the session keep their context
+      assert.deepStrictEqual(contextsIn(harness.records()), [context])
     })
   )
 

@@ -284,6 +284,7 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
     case "sessions show":
     case "sessions archive":
     case "sessions unarchive":
+    case "sessions delete":
     case "sessions processes":
       return SessionArguments.sessionsOf(topic, { rest, values, refuse: (detail) => refuse(topic, detail) })
     case "hooks list":

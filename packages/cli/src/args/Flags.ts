@@ -6,7 +6,7 @@
 import { approvalPolicies, sandboxModes } from "@spindle/app/Settings"
 
 /** The commands below `sessions`. */
-export const sessionsCommands = ["list", "show", "archive", "unarchive", "processes"] as const
+export const sessionsCommands = ["list", "show", "archive", "unarchive", "delete", "processes"] as const
 
 /** The commands below `hooks`. */
 export const hooksCommands = ["list", "trust"] as const
@@ -27,6 +27,7 @@ export const topics = [
   "sessions show",
   "sessions archive",
   "sessions unarchive",
+  "sessions delete",
   "sessions processes",
   "hooks",
   "hooks list",

@@ -39,6 +39,7 @@ const pages: { readonly [topic in Topic]: Page } = {
       ["sessions list", "list the sessions of this machine"],
       ["sessions show ID", "show one session"],
       ["sessions archive ID", "hide a session from the list (undo: unarchive ID)"],
+      ["sessions delete ID", "delete a session and all that is kept of it"],
       ["sessions processes ID", "list the running processes of a session (--end: end them)"],
       ["hooks list", "list the commands that run as hooks here"],
       ["mcp list", "list the MCP servers (mcp add, remove, login, logout)"],
@@ -94,9 +95,10 @@ const pages: { readonly [topic in Topic]: Page } = {
       "spindle sessions show ID [FLAGS]",
       "spindle sessions archive ID",
       "spindle sessions unarchive ID",
+      "spindle sessions delete ID",
       "spindle sessions processes ID [FLAGS]"
     ],
-    about: "Lists, shows and archives sessions, and ends their processes.",
+    about: "Lists, shows, archives and deletes sessions, and ends their processes.",
     examples: [["spindle sessions list --help", "flags and examples of a command"]]
   },
   "sessions list": {
@@ -118,6 +120,13 @@ const pages: { readonly [topic in Topic]: Page } = {
     usage: ["spindle sessions unarchive ID"],
     about: "Puts an archived session back into the list.",
     examples: [["spindle sessions unarchive 0199a213-81c0-7800-8aa1-bbab2a035a53", ""]]
+  },
+  "sessions delete": {
+    usage: ["spindle sessions delete ID"],
+    about:
+      "Deletes a session with its sub-agents: their journals, their snapshots of files, and their pages of `spindle trace`.\n" +
+      "This cannot be undone. What the session changed in your files stays, and so does what its model provider has received.",
+    examples: [["spindle sessions delete 0199a213-81c0-7800-8aa1-bbab2a035a53", ""]]
   },
   "sessions processes": {
     usage: [

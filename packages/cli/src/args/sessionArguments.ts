@@ -17,7 +17,7 @@ export type Sessions =
       readonly color: ColorMode
       readonly verbose: boolean
     }
-  | { readonly _tag: "SessionsArchive" | "SessionsUnarchive"; readonly id: string }
+  | { readonly _tag: "SessionsArchive" | "SessionsUnarchive" | "SessionsDelete"; readonly id: string }
   | {
       readonly _tag: "SessionsProcesses"
       readonly id: string
@@ -52,6 +52,8 @@ export const sessionsOf = (topic: Extract<Topic, `sessions ${string}`>, { refuse
       return { _tag: "SessionsArchive", id }
     case "sessions unarchive":
       return { _tag: "SessionsUnarchive", id }
+    case "sessions delete":
+      return { _tag: "SessionsDelete", id }
     case "sessions processes": {
       const [tail, end] = [values.get("tail")?.[0], values.get("end")?.[0]]
       if (tail !== undefined && end !== undefined) refuse("--tail cannot be used together with --end")

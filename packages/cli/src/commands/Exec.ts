@@ -31,6 +31,7 @@ import { version } from "../args/Version.ts"
 import type { Signal } from "../Interrupts.ts"
 import * as Ansi from "../output/Ansi.ts"
 import { reasonOf, textOf } from "../output/failures.ts"
+import * as Header from "../output/header.ts"
 import * as JsonLines from "../output/JsonLines.ts"
 import * as Log from "../output/Log.ts"
 import { rejectedByUser, type Unattended } from "../output/reasons.ts"
@@ -127,6 +128,8 @@ interface Consequences {
   readonly unattended: Approvals
   /** Whether what needs approval is refused, or approved by the demo, without asking a person. */
   readonly isUnattended: boolean
+  /** Whether commands run in a sandbox. */
+  readonly isSandboxed: boolean
   /** What a person should know before the turn: that there is no sandbox, and what happens to what needs approval. */
   readonly notices: ReadonlyArray<string>
 }
@@ -142,6 +145,7 @@ const consequences = Effect.fnUntraced(function* (what: ExecOptions, person: Per
   const result: Consequences = {
     unattended: approvals,
     isUnattended,
+    isSandboxed,
     // a task runs no command
     notices:
       what.task === undefined
@@ -259,11 +263,9 @@ const jsonLines = ({ cwd, unattended }: Execution, sessionId: SessionId): Face =
   restore: () => undefined
 })
 
-const transcript = (
-  { cwd, options, person, unattended }: Execution,
-  sessionId: SessionId
-): Effect.Effect<Face, never, Scope.Scope> =>
-  Effect.map(
+const transcript = (what: Execution, sessionId: SessionId): Effect.Effect<Face, never, Scope.Scope> => {
+  const { cwd, options, person, unattended } = what
+  return Effect.map(
     Terminal.make({
       sessionId,
       cwd,
@@ -276,7 +278,7 @@ const transcript = (
       onCtrlC: () => process.kill(process.pid, "SIGINT")
     }),
     (terminal): Face => ({
-      onOpen: ({ session }) => Effect.map(session.snapshot, terminal.resume),
+      onOpen: ({ session }) => Effect.map(session.snapshot, (snapshot) => terminal.open(snapshot, Header.lines(what))),
       show: terminal.show,
       observer: { onEvent: terminal.showAgent },
       approvals: terminal.approvals ?? unattended,
@@ -285,6 +287,7 @@ const transcript = (
       restore: terminal.restore
     })
   )
+}
 
 const sayHowToContinue = (sessionId: SessionId) =>
   Effect.sync(() => void process.stderr.write(`resume: spindle exec resume ${sessionId}\n`))

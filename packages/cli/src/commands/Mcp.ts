@@ -52,7 +52,7 @@ export const remove = Effect.fnUntraced(function* (places: Places, name: string)
   const without = McpFile.remove(text, name)
   if (without === undefined) return yield* refuse(`cannot remove ${name} from ${file}: edit the file by hand`)
   yield* write(file, without)
-  if (server._tag === "Http") yield* McpLogins.grants(Settings.home(places)).remove(server)
+  if (server._tag === "Http") yield* forget(places, server)
   process.stdout.write(`removed the MCP server ${name} from ${file}\n`)
   return Help.exitCodes.ok
 })
@@ -81,11 +81,20 @@ export const login = Effect.fnUntraced(function* (places: Places, { name, opensB
   return Help.exitCodes.ok
 })
 
-/** Forgets the login to a server. */
+/** Removes the login to a server, and reports tokens that stay valid. */
+const forget = Effect.fnUntraced(function* (places: Places, server: McpLogins.Options["server"]) {
+  const result = yield* McpLogins.logout({ home: Settings.home(places), server }).pipe(
+    Effect.provide(EnvHttpClient.layer(process.env))
+  )
+  if (result._tag === "Forgotten") Log.say(`the tokens stay valid until they expire: ${result.detail}`)
+  return result
+})
+
+/** Logs out of a server. */
 export const logout = Effect.fnUntraced(function* (places: Places, name: string) {
   const server = yield* remote(places, name)
-  const isRemoved = yield* McpLogins.grants(Settings.home(places)).remove(server)
-  if (!isRemoved) return yield* refuse(`there is no login to the MCP server ${name}`)
+  const { _tag } = yield* forget(places, server)
+  if (_tag === "NotLoggedIn") return yield* refuse(`there is no login to the MCP server ${name}`)
   process.stdout.write(`logged out of the MCP server ${name}\n`)
   return Help.exitCodes.ok
 })

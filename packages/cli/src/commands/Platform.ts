@@ -7,6 +7,7 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as App from "@spindle/app/App"
 import type { Settings } from "@spindle/app/Settings"
+import * as StoredSessions from "@spindle/app/StoredSessions"
 import type { Journal } from "@spindle/core/Journal"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
@@ -38,3 +39,11 @@ const loopback = Layer.catch(
 /** The journals below a home, and the files that they are in. */
 export const journals = (home: string): Layer.Layer<Journal | FileSystem.FileSystem | Path.Path> =>
   App.journals(home).pipe(Layer.provideMerge(files))
+
+/** The journals below a home, and what else is kept of sessions there. */
+export const stored = (home: string): Layer.Layer<Journal> =>
+  StoredSessions.stores(home).pipe(
+    Layer.provide(App.snapshots(home)),
+    Layer.provideMerge(App.journals(home)),
+    Layer.provide(machine)
+  )

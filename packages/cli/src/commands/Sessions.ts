@@ -1,5 +1,5 @@
 /**
- * `spindle sessions`: lists, shows and archives sessions. Listing and showing never open a journal for writing.
+ * `spindle sessions`: lists, shows, archives and deletes sessions. Listing and showing never open a journal for writing.
  */
 import * as StoredSessions from "@spindle/app/StoredSessions"
 import { Journal } from "@spindle/core/Journal"
@@ -7,6 +7,7 @@ import type { SessionId } from "@spindle/core/Ids"
 import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/SessionError"
 import type { JournalRecord } from "@spindle/core/SessionEvent"
 import * as RecordCodec from "@spindle/core/RecordCodec"
+import * as Sessions from "@spindle/core/Sessions"
 import * as SessionState from "@spindle/core/SessionState"
 import * as Effect from "effect/Effect"
 import type { ColorMode } from "../args/Flags.ts"
@@ -111,6 +112,18 @@ export const move = (options: {
     process.stdout.write(`${options.to === "archive" ? "archived" : "unarchived"} ${Ansi.visible(sessionId)}\n`)
     return Help.exitCodes.ok
   }).pipe(Effect.provide(Platform.journals(options.home)))
+
+/** Deletes a session, with what is kept of it below the home. */
+export const remove = (options: {
+  readonly home: string
+  readonly id: string
+}): Effect.Effect<number, Sessions.DeleteError | StoredSessions.SessionAmbiguous> =>
+  Effect.gen(function* () {
+    const sessionId = yield* StoredSessions.find(options.id)
+    yield* Sessions.deleteClosed(sessionId)
+    process.stdout.write(`deleted ${Ansi.visible(sessionId)}\n`)
+    return Help.exitCodes.ok
+  }).pipe(Effect.provide(Platform.stored(options.home)))
 
 const transcriptOf = (
   sessionId: SessionId,

@@ -34,7 +34,7 @@ export const run = (options: {
       process.stdout.write(page)
       return Help.exitCodes.ok
     }
-    const file = Path.resolve(options.outputFile ?? Path.join(options.home, "traces", `${sessionId}.html`))
+    const file = Path.resolve(options.outputFile ?? StoredSessions.pageOf(options.home, sessionId))
     yield* Effect.try({
       try: () => {
         if (options.outputFile === undefined) Directories.makeUnsafe(Path.dirname(file))

@@ -86,6 +86,12 @@ export const outputLine = (line: string): string => {
 const zeroWidth = /^(?:\p{Mark}|\u200d)$/u
 const emoji = /^\p{Emoji_Presentation}$/u
 
+// oxlint-disable-next-line no-control-regex
+const colors = /\x1b\[\d+m/g
+
+/** Returns a text without the colours of a {@link palette}. */
+export const plain = (text: string): string => text.replace(colors, "")
+
 /** Returns how many columns a text without control characters takes. */
 export const width = (text: string): number => {
   // oxlint-disable-next-line no-control-regex

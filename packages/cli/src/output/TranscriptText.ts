@@ -29,8 +29,8 @@ export interface TranscriptOptions {
   readonly color: boolean
   readonly columns: number
   readonly wraps: boolean
-  readonly showsInput?: boolean
-  readonly isComplete?: boolean
+  readonly showsInput?: boolean | undefined
+  readonly isComplete?: boolean | undefined
 }
 
 /** A text whose last line is open. */
@@ -203,6 +203,32 @@ export const status = (state: TranscriptState, nowMillis: number, agents?: strin
     Math.max(1, state.options.columns - 1)
   )
 }
+
+/**
+ * Returns the last lines that running commands have written so far. While a question is open, the line before them names
+ * the command. `room` is how many lines the screen has for them.
+ */
+export const tail = (
+  state: TranscriptState,
+  { isAsking, room }: { readonly isAsking: boolean; readonly room: number }
+): ReadonlyArray<string> => {
+  const { calls } = state.thread
+  const written = [...calls.values()].findLast(
+    ({ item, output }) => item.type === "commandExecution" && output.length > 0
+  )
+  if (written === undefined) return []
+  const columns = Math.max(1, state.options.columns - 1)
+  const head = isAsking || calls.size > 1 ? [Ansi.fit(`$ ${CallText.titleOf(written.item)}`, columns)] : []
+  const limit = Math.min(tailLimit, room - head.length)
+  if (limit < 1) return []
+  return [...head, ...CallText.tailOf(Thread.outputOf(written), { columns, limit })].map(paletteOf(state).dim)
+}
+
+const tailLimit = 5
+
+/** Adds lines about the session, before its transcript. */
+export const header = (state: TranscriptState, added: ReadonlyArray<string>): Step =>
+  lines(state, [...added.map((line) => paletteOf(state).dim(wrapped(state, Ansi.visible(line)))), ""])
 
 /** Adds complete lines, after ending the line that is open. */
 const lines = (state: TranscriptState, added: ReadonlyArray<string>): Step => {

@@ -210,3 +210,16 @@ export const foldedLines = (text: string): ReadonlyArray<string> => {
 
 const outputLines = (text: string): ReadonlyArray<string> =>
   text === "" ? [] : (text.endsWith("\n") ? text.slice(0, -1) : text).split("\n").map(Ansi.outputLine)
+
+/** How much of an output is searched for its last lines, in UTF-16 code units. */
+const tailSize = 16_384
+
+/** Returns the last lines of an output that are not empty, indented and cut to the columns. */
+export const tailOf = (
+  text: string,
+  { columns, limit }: { readonly columns: number; readonly limit: number }
+): ReadonlyArray<string> =>
+  outputLines(text.slice(-tailSize))
+    .filter((line) => line.trim() !== "")
+    .slice(-limit)
+    .map((line) => Ansi.fit(`  ${line}`, columns))

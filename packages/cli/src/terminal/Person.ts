@@ -4,7 +4,8 @@
  */
 import * as Fs from "node:fs"
 import * as Tty from "node:tty"
-import type { Keyboard, Output } from "./Terminal.ts"
+import type { Output } from "./Region.ts"
+import type { Keyboard } from "./Terminal.ts"
 
 /** A keyboard, and the screen that shows what is asked. */
 export interface Person {

@@ -1,8 +1,9 @@
 /**
- * The driver of a transcript: writes it to a stream, draws the status line, and asks for approvals with a key press.
+ * The driver of a transcript: writes it to a stream, draws the status line and the last lines of a running command, and
+ * asks for approvals with a key press.
  *
- * It owns the timer of the status line and, while it asks, the keyboard. A stream that is not a terminal gets plain text
- * without a status line. Questions are then asked at another screen, if there is one.
+ * It owns the timer of what is redrawn and, while it asks, the keyboard. A stream that is not a terminal gets plain text
+ * and nothing that is redrawn. Questions are then asked at another screen, if there is one.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -22,14 +23,8 @@ import type { ColorMode } from "../args/Flags.ts"
 import * as Fields from "../output/fields.ts"
 import * as Keys from "./keys.ts"
 import * as QuestionText from "../output/question.ts"
+import * as Region from "./Region.ts"
 import * as Transcript from "../output/TranscriptText.ts"
-
-/** Where to write: `process.stdout` is one. */
-export interface Output {
-  readonly isTTY?: boolean
-  readonly columns?: number
-  readonly write: (text: string) => unknown
-}
 
 /** Where keys come from: `process.stdin` is one. */
 export interface Keyboard {
@@ -48,19 +43,22 @@ export interface Keyboard {
 export interface Options {
   readonly sessionId: SessionId
   readonly cwd: string
-  readonly output: Output
+  readonly output: Region.Output
   readonly keyboard: Keyboard
-  readonly screen?: Output | undefined
+  readonly screen?: Region.Output | undefined
   readonly color: ColorMode
-  readonly verbose?: boolean
+  readonly verbose?: boolean | undefined
   readonly env: { readonly [name: string]: string | undefined }
   readonly onCtrlC: () => void
 }
 
 /** A terminal that shows one session. */
 export interface Terminal {
-  /** Takes what came before in a resumed session. Called before the first event. */
-  readonly resume: (snapshot: Snapshot) => void
+  /**
+   * Takes what came before in a resumed session, and shows these lines above the transcript, unless it is written to a
+   * pipe. Called before the first event.
+   */
+  readonly open: (snapshot: Snapshot, header: ReadonlyArray<string>) => void
   /**
    * Shows an event; while a question is open, after its answer. Called in order. **Interruption**: shows all of it or
    * nothing.
@@ -74,14 +72,13 @@ export interface Terminal {
    * not answer it. Undefined if there is no keyboard or no screen. **Interruption**: releases the keyboard.
    */
   readonly approvals: Approvals | undefined
-  /** Erases the status line and releases the keyboard at once, for a program that cannot wait for the scope. */
+  /** Erases what is redrawn and releases the keyboard at once, for a program that cannot wait for the scope. */
   readonly restore: () => void
 }
 
 /** How many milliseconds keys are ignored before a question can be answered. */
 const typedAheadMillis = 100
 const frameMillis = 100
-const eraseLine = "\r\x1b[2K"
 
 /** A key that decides, and what it says. */
 interface Choice {
@@ -116,20 +113,19 @@ const choicesOf = ({ kind, payload, turnId }: Question): ReadonlyArray<Choice> =
   ]
 }
 
-/** Returns the prompt with the choices. Only one line can be erased: on a narrow terminal the last one is short. */
-const choicePrompt = (choices: ReadonlyArray<Choice>, columns: number): string => {
+/** Returns the prompt with the choices: in one line, or on a narrow terminal with a line for each. */
+const choicePrompt = (choices: ReadonlyArray<Choice>, columns: number): ReadonlyArray<string> => {
   const lines = [
     `  ${choices.map(({ key, label }) => `[${key}] ${label}`).join("  ")} `,
     `  ${choices.map(({ key, short }) => `${key} ${short}`).join(", ")} `
   ]
   const shortest = `  ${choices.map(({ key }) => key).join("/")} `
-  return (
-    lines.find((line) => line.length < columns) ??
-    [...choices.map(({ key, short }) => `  ${key} ${short}`), shortest].join("\n")
-  )
+  const fitting = lines.find((line) => Ansi.width(line) < columns)
+  if (fitting !== undefined) return [fitting]
+  return [...choices.map(({ key, short }) => Ansi.fit(`  ${key} ${short}`, Math.max(1, columns - 1))), shortest]
 }
 
-/** Makes a terminal. When the scope closes, the status line is erased. */
+/** Makes a terminal. When the scope closes, what is redrawn is erased. */
 export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { color, cwd, env, keyboard, output, sessionId } = options
@@ -137,7 +133,7 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
     const isTerminal = output.isTTY === true && !isDumb
     const screen = output.isTTY === true ? output : options.screen
     const isAttended = screen?.isTTY === true && keyboard.isTTY === true && keyboard.setRawMode !== undefined
-    const prompt = makePrompt(screen, isDumb)
+    const region = Region.make(screen, isDumb)
     const columns = () => (output.isTTY === true ? output.columns || 80 : 120)
     const useColor = Ansi.usesColor(color, output.isTTY === true, env)
     let state = Transcript.initial({
@@ -148,22 +144,17 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
       wraps: output.isTTY === true,
       isComplete: output.isTTY !== true || options.verbose === true
     })
-    let drawn = false
     let asking = false
+    let prompt: Array<string> = []
     // events during a question are shown after its answer: at most the rest of one model response, and one result for each
     // running tool
     const held: Array<() => void> = []
     let tree = Tree.initial(sessionId)
 
-    const erase = () => {
-      if (drawn) output.write(eraseLine)
-      prompt.erase()
-      drawn = false
-    }
     const write = ([next, text]: readonly [Transcript.TranscriptState, string]) => {
       state = next
       if (text === "") return
-      erase()
+      region.erase()
       output.write(text)
     }
     /** Writes what belongs to a question, also to the screen where it is asked. */
@@ -186,33 +177,36 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
       if (asking) held.push(() => write(Transcript.note(state, line)))
       else write(Transcript.note(state, line))
     }
-    const draw = (nowMillis: number) => {
-      if (asking) return
+    const draw = (last: ReadonlyArray<string>) => {
+      if (last.length === 0) return region.erase()
+      const room = isTerminal ? Math.max(0, (screen?.rows || 24) - last.length - 2) : 0
+      region.draw([...Transcript.tail(state, { isAsking: asking, room }), ...last])
+    }
+    const statusLines = (nowMillis: number) => {
       const line = Transcript.status(state, nowMillis, AgentText.summary(tree))
-      if (line === undefined) return erase()
-      output.write(eraseLine + Ansi.palette(useColor).dim(line))
-      drawn = true
+      return line === undefined ? [] : [Ansi.palette(useColor).dim(line)]
     }
     const resize = () => {
       if (state.options.columns !== columns()) state = { ...state, options: { ...state.options, columns: columns() } }
     }
     if (isTerminal) {
-      const frame = Effect.map(Clock.currentTimeMillis, (now) => {
+      yield* everyFrame((now) => {
         resize()
-        draw(now)
+        draw(asking ? prompt : statusLines(now))
       })
-      yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(frameMillis), frame)))
-      yield* Effect.addFinalizer(() => Effect.sync(erase))
+      yield* Effect.addFinalizer(() => Effect.sync(region.erase))
     }
 
     const oneByOne = yield* Semaphore.make(1)
     const screenColumns = () => screen?.columns || 80
+    const drawPrompt = (lines: ReadonlyArray<string>) => draw((prompt = [...lines]))
+    const entered = () => region.keep(prompt.splice(0))
     const ask = (request: Question) => {
       const fields = Fields.fieldsOf(request)
       return Effect.acquireUseRelease(
         Effect.sync(() => {
           asking = true
-          erase()
+          region.erase()
           writeAsked((from) => Transcript.question(from, request, AgentText.askerOf(tree, request.path)))
           return listen(keyboard, options.onCtrlC)
         }),
@@ -220,7 +214,7 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
           Effect.sleep(typedAheadMillis).pipe(
             Effect.andThen(
               Effect.suspend(() => {
-                const lines: Lines = { heard, columns: screenColumns, prompt: prompt.draw, entered: prompt.entered }
+                const lines: Lines = { heard, columns: screenColumns, prompt: drawPrompt, entered }
                 return fields.length === 0 ? byKey(lines, choicesOf(request)) : byFields(lines, request.kind, fields)
               })
             )
@@ -228,8 +222,9 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
         (heard, exit) =>
           Effect.sync(() => {
             heard.stop()
-            erase()
+            region.erase()
             asking = false
+            prompt = []
             const { questionId } = request
             writeAsked((from) =>
               Exit.isSuccess(exit)
@@ -241,9 +236,12 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
       )
     }
     return {
-      resume: (snapshot) => void (state = Transcript.resume(state, snapshot)),
+      open: (snapshot, header) => {
+        state = Transcript.resume(state, snapshot)
+        if (output.isTTY === true) write(Transcript.header(state, header))
+      },
       restore: () => {
-        erase()
+        region.erase()
         if (asking) keyboard.setRawMode?.(false)
       },
       show: (event) => Effect.sync(() => show(event)),
@@ -252,32 +250,15 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
     }
   })
 
-/** The line below a question, which is drawn again and again. */
-const makePrompt = (screen: Output | undefined, isDumb: boolean) => {
-  let shown: string | undefined
-  const redrawn = (line: string) => {
-    if (shown === undefined) return line
-    if (!isDumb) return eraseLine + line
-    // a line cannot be erased there
-    return line.startsWith(shown) ? line.slice(shown.length) : `\n${line}`
-  }
-  const end = (text: string) => {
-    if (shown !== undefined) screen?.write(text)
-    shown = undefined
-  }
-  return {
-    draw: (line: string) => {
-      screen?.write(redrawn(line))
-      shown = line
-    },
-    entered: () => end("\n"),
-    erase: () => end(isDumb ? "\n" : eraseLine)
-  }
-}
+/** Calls a function with the time, again and again until the scope closes. */
+const everyFrame = (draw: (nowMillis: number) => void) =>
+  Effect.forkScoped(
+    Effect.forever(Effect.andThen(Effect.sleep(frameMillis), Effect.map(Clock.currentTimeMillis, draw)))
+  )
 
 /** Asks a person to confirm something with y or n. Escape is n, Ctrl-C interrupts the program. */
 export const confirm = (
-  { keyboard, screen }: { readonly keyboard: Keyboard; readonly screen: Output },
+  { keyboard, screen }: { readonly keyboard: Keyboard; readonly screen: Region.Output },
   title: string
 ) =>
   Effect.acquireUseRelease(
@@ -313,7 +294,7 @@ const byKey = Effect.fnUntraced(function* (lines: Lines, choices: ReadonlyArray<
     prompt(choicePrompt(choices, columns()))
     const decision = decisions.get(yield* heard.keyOf([...decisions.keys()]))
     if (decision !== undefined) return decision
-    const reason = (yield* heard.line((typed) => prompt(QuestionText.prompt(instead, typed, columns()))))?.trim()
+    const reason = (yield* heard.line((typed) => prompt([QuestionText.prompt(instead, typed, columns())])))?.trim()
     if (reason === undefined || reason === "") continue
     entered()
     return { _tag: "Denied", reason } satisfies Decision as Decision
@@ -330,7 +311,7 @@ const instead: Pick<Fields.Field, "title" | "choices" | "isSecret"> = {
 interface Lines {
   readonly heard: Heard
   readonly columns: () => number
-  readonly prompt: (line: string) => void
+  readonly prompt: (lines: ReadonlyArray<string>) => void
   readonly entered: () => void
 }
 
@@ -344,7 +325,7 @@ const byFields = Effect.fnUntraced(function* (
   const waiting = [...fields]
   for (let field = waiting.shift(); field !== undefined;) {
     const asked = field
-    const line = yield* heard.line((typed) => prompt(QuestionText.prompt(asked, typed, columns())))
+    const line = yield* heard.line((typed) => prompt([QuestionText.prompt(asked, typed, columns())]))
     if (line === undefined) return leftOf(kind)
     const read = asked.read(line.trim())
     if (read === undefined) continue

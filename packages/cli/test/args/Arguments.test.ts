@@ -204,6 +204,7 @@ describe("parse", () => {
     assert.deepInclude(ok("sessions", "list", "--archived"), { archived: true })
     assert.deepStrictEqual(ok("sessions", "archive", "abc"), { _tag: "SessionsArchive", id: "abc" })
     assert.deepStrictEqual(ok("sessions", "unarchive", "abc"), { _tag: "SessionsUnarchive", id: "abc" })
+    assert.deepStrictEqual(ok("sessions", "delete", "abc"), { _tag: "SessionsDelete", id: "abc" })
     assert.deepStrictEqual(ok("sessions", "processes", "abc", "--end", "all"), {
       _tag: "SessionsProcesses",
       id: "abc",
@@ -313,7 +314,7 @@ describe("parse", () => {
     )
     assert.include(refused("sessions", "processes"), "give a session id")
     assert.include(refused("sessions", "processes", "a", "--tail", "p", "--end", "p"), "--tail cannot be used together")
-    assert.include(refused("sessions"), "a command is missing: list, show, archive, unarchive, processes")
+    assert.include(refused("sessions"), "a command is missing: list, show, archive, unarchive, delete, processes")
   })
 })
 

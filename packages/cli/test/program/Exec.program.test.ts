@@ -256,6 +256,21 @@ describe("exec", () => {
     })
   )
 
+  it.live("J9 deletes a session with its page, by the beginning of its id", () =>
+    Effect.gen(function* () {
+      const at = yield* world({ turns: [{ events: [{ text: "an answer" }] }] })
+      const id = sessionOf(yield* run(at, ["exec", "--json", "a question"]))
+      assert.strictEqual((yield* run(at, ["trace", id])).code, 0)
+      const named = () =>
+        Fs.readdirSync(at.home, { recursive: true, encoding: "utf8" }).filter((path) => path.includes(id))
+      assert.isTrue(named().some((path) => path.startsWith("traces")))
+      assert.strictEqual((yield* run(at, ["sessions", "delete", id.slice(0, -1)])).stdout, `deleted ${id}\n`)
+      assert.deepStrictEqual(named(), [])
+      const again = yield* run(at, ["sessions", "delete", id])
+      assert.deepStrictEqual([again.code, again.stderr], [1, `spindle: session ${id} does not exist\n`])
+    })
+  )
+
   it.live("lists the latest sessions without --all, and no file that is not a journal", () =>
     Effect.gen(function* () {
       const at = yield* world()

@@ -141,9 +141,9 @@ describe("a login", () => {
     })
   )
 
-  it.live("is removed by logout, and with the server", () =>
+  it.live("is removed and revoked by logout, and with the server", () =>
     Effect.gen(function* () {
-      const { at } = yield* withServer()
+      const { at, server } = yield* withServer()
       yield* logIn(at)
       const logout = Effect.map(run(at, ["mcp", "logout", "docs"]), ({ code, stderr, stdout }) => [
         code,
@@ -152,10 +152,12 @@ describe("a login", () => {
       ])
       assert.deepStrictEqual(yield* logout, [0, "logged out of the MCP server docs\n", ""])
       assert.deepStrictEqual(logins(at), [])
+      assert.strictEqual(server.valid.size, 0)
       assert.deepStrictEqual(yield* logout, [1, "", "spindle: there is no login to the MCP server docs\n"])
       yield* logIn(at)
       yield* run(at, ["mcp", "remove", "docs"])
       assert.deepStrictEqual(logins(at), [])
+      assert.strictEqual(server.valid.size, 0)
     })
   )
 })

@@ -81,7 +81,7 @@ describe("approvals", () => {
         yield* TestClock.adjust("100 millis")
         assert.isTrue(
           text().endsWith(
-            "? Run this command?\n  $ rm x\n  [y] once  [t] this turn  [a] this session  [n] no  [d] instead  [q] no, stop "
+            "? Run this command?\n  $ rm x\n\r\x1b[2K  [y] once  [t] this turn  [a] this session  [n] no  [d] instead  [q] no, stop "
           )
         )
         keyboard.press("x\r")
@@ -133,7 +133,7 @@ describe("approvals", () => {
       const { terminal, text } = yield* make(true, 60)
       yield* Effect.forkChild(terminal.approvals!.decide(request), { startImmediately: true })
       yield* TestClock.adjust("100 millis")
-      assert.isTrue(text().endsWith("\n  y once, t turn, a session, n no, d instead, q stop "))
+      assert.isTrue(text().endsWith("\n\r\x1b[2K  y once, t turn, a session, n no, d instead, q stop "))
     })
   )
 
@@ -169,7 +169,9 @@ describe("approvals", () => {
       yield* TestClock.adjust("100 millis")
       yield* terminal.show(Events.record({ _tag: "Warning", message: "meanwhile" }))
       assert.isTrue(
-        text().endsWith("  $ rm x\n  [y] once  [t] this turn  [a] this session  [n] no  [d] instead  [q] no, stop ")
+        text().endsWith(
+          "  $ rm x\n\r\x1b[2K  [y] once  [t] this turn  [a] this session  [n] no  [d] instead  [q] no, stop "
+        )
       )
       assert.notInclude(text(), "$ ls")
       keyboard.press("n")

@@ -68,7 +68,7 @@ export const pathOf = (directory: string, sessionId: SessionId): string | undefi
 export interface JournalFileOptions {
   readonly directory: string
   /** `process` (default): records are written before they are acknowledged. `fsync`: they are on the disk before. */
-  readonly durability?: "process" | "fsync"
+  readonly durability?: "process" | "fsync" | undefined
 }
 
 const make = (files: Files, lease: JournalLease): Journal => {

@@ -37,7 +37,9 @@ export class SequenceReader {
   private readonly lines: LineSplitter
   private readonly rejected: ReadonlySet<number>
 
-  constructor(options: { readonly position?: number; readonly rejected?: ReadonlySet<number> } = {}) {
+  constructor(
+    options: { readonly position?: number | undefined; readonly rejected?: ReadonlySet<number> | undefined } = {}
+  ) {
     this.lines = new LineSplitter((line) => this.read(line), options.position)
     this.rejected = options.rejected ?? none
   }

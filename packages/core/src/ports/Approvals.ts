@@ -9,6 +9,7 @@
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import { CallbackFailed } from "../protocol/AgentError.ts"
 import type { Decision } from "../protocol/Op.ts"
@@ -87,15 +88,22 @@ export const layer = (self: Approvals): Layer.Layer<Decider> =>
  * Reports a question that no one seems to answer: it waits for a client, has no deadline, and is still open after some
  * time. Each question is reported at most once.
  */
-export const reportUnanswered = (
-  self: Approvals,
-  { after, report }: { readonly after: Duration.Input; readonly report: (question: Question) => Effect.Effect<void> }
-): Approvals =>
+export const reportUnanswered: {
+  (options: UnansweredOptions): (self: Approvals) => Approvals
+  (self: Approvals, options: UnansweredOptions): Approvals
+} = dual(2, (self: Approvals, { after, report }: UnansweredOptions): Approvals =>
   self === askClient
     ? {
         decide: (question) => Effect.andThen(Effect.sleep(after), Effect.andThen(report(question), Effect.never))
       }
     : self
+)
+
+/** When to report a question that no one answers, and to whom. */
+export interface UnansweredOptions {
+  readonly after: Duration.Input
+  readonly report: (question: Question) => Effect.Effect<void>
+}
 
 /** Names the defects of a decider: it dies with `CallbackFailed`. */
 export const nameDefects = (self: Approvals): Approvals =>

@@ -122,8 +122,8 @@ export const Journal: Context.Service<Journal, Journal> = Context.Service("@spin
  * ```
  */
 export const layerMemory = (options?: {
-  readonly retainCount?: number
-  readonly retainClosed?: boolean
+  readonly retainCount?: number | undefined
+  readonly retainClosed?: boolean | undefined
 }): Layer.Layer<Journal> =>
   Layer.sync(Journal, () => makeMemory(options?.retainCount ?? Infinity, options?.retainClosed ?? true))
 

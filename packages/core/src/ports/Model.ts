@@ -22,7 +22,7 @@ export interface ToolSpec {
   /** JSON Schema of the arguments. */
   readonly parameters: unknown
   /** A tool whose input is plain text in a grammar, instead of JSON arguments. Its call carries `{ input }`. */
-  readonly freeform?: { readonly syntax: string; readonly definition: string }
+  readonly freeform?: { readonly syntax: string; readonly definition: string } | undefined
   /** The tool of `effect/ai` that this describes, for models that want it. */
   readonly source: unknown
 }

@@ -35,12 +35,12 @@ export interface ProcessSpec {
   readonly processId: ProcessId
   readonly command: ReadonlyArray<string>
   readonly cwd: string
-  readonly env?: { readonly [name: string]: string }
+  readonly env?: { readonly [name: string]: string } | undefined
   /**
    * Where the process reads its input: nowhere (the default: the end of the input at once), a pipe, or a pseudo terminal,
    * which its output goes to as well. A host without terminals uses a pipe.
    */
-  readonly input?: "none" | "pipe" | TerminalSize
+  readonly input?: "none" | "pipe" | TerminalSize | undefined
 }
 
 /** The input of a process could not be written. */

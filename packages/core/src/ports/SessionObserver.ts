@@ -6,6 +6,7 @@
  * loses that event, but none after it. The session emits one `Warning` about it.
  */
 import * as Context from "effect/Context"
+import { dual } from "effect/Function"
 import type { SessionId } from "../protocol/Ids.ts"
 import type { Op, Receipt, Rejection } from "../protocol/Op.ts"
 import type { SessionEvent } from "../protocol/SessionEvent.ts"
@@ -46,10 +47,10 @@ export const SessionObserver: Context.Reference<SessionObserver | undefined> = C
 >("@spindle/core/SessionObserver", { defaultValue: () => undefined })
 
 /** Calls both observers, in order; the second even if the first throws. */
-export const both = (
-  first: SessionObserver | undefined,
-  second: SessionObserver | undefined
-): SessionObserver | undefined => {
+export const both: {
+  (second: SessionObserver | undefined): (first: SessionObserver | undefined) => SessionObserver | undefined
+  (first: SessionObserver | undefined, second: SessionObserver | undefined): SessionObserver | undefined
+} = dual(2, (first: SessionObserver | undefined, second: SessionObserver | undefined): SessionObserver | undefined => {
   if (first === undefined || second === undefined) return first ?? second
   const onEvent: SessionObserver["onEvent"] = (sessionId, event) => {
     try {
@@ -69,4 +70,4 @@ export const both = (
       }
     }
   }
-}
+})

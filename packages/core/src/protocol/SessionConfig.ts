@@ -3,6 +3,7 @@
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 
 /**
  * Limits and delays. Provide a changed record to change them: `Effect.provideService(SessionConfig, { ...defaults,
@@ -115,3 +116,21 @@ export const SessionConfig: Context.Reference<SessionConfig> = Context.Reference
   "@spindle/core/SessionConfig",
   { defaultValue: () => defaults }
 )
+
+/** Limits that can be changed while sessions use them. */
+export interface Adjustable {
+  /** Provide these: they always have the present values. */
+  readonly config: SessionConfig
+  /**
+   * Changes some of the limits. The bounds of model requests, tool calls and tokens hold at once, also for a turn that runs;
+   * the other bounds of a turn hold from the next turn, and what is fixed when a session opens from its next opening.
+   */
+  readonly change: (config: Partial<SessionConfig>) => Effect.Effect<void>
+}
+
+/** Makes limits that can be changed. What is left out has its default. */
+export const adjustable = (initial: Partial<SessionConfig> = {}): Effect.Effect<Adjustable> =>
+  Effect.sync(() => {
+    const config = { ...defaults, ...initial }
+    return { config, change: (changed) => Effect.sync(() => void Object.assign(config, changed)) }
+  })

@@ -51,6 +51,20 @@ export class JournalFailed extends Schema.TaggedError<JournalFailed>()("JournalF
   }
 }
 
+/**
+ * A store could not delete what it keeps of a session. The journal of the session is kept, archived, so trying again repeats
+ * the deletion.
+ */
+export class StoreFailed extends Schema.TaggedError<StoreFailed>()("StoreFailed", {
+  sessionId: SessionId,
+  store: Schema.String,
+  detail: Schema.String
+}) {
+  override get message() {
+    return `session ${this.sessionId} was not deleted, because of its ${this.store}: ${this.detail}`
+  }
+}
+
 /** The host has no agent with this name, with which the session was created or should be. */
 export class AgentNotFound extends Schema.TaggedError<AgentNotFound>()("AgentNotFound", {
   sessionId: SessionId,

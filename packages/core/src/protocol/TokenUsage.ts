@@ -1,6 +1,7 @@
 /**
  * Token counts. All numbers are counts of tokens, at least 0.
  */
+import { dual } from "effect/Function"
 import * as Schema from "effect/Schema"
 
 /** Counts of one request, of a turn, or of a session. `cachedInput` is part of `input`, `reasoning` of `output`. */
@@ -18,19 +19,25 @@ export class TokenUsage extends Schema.Opaque<TokenUsage>()(
 export const zero: TokenUsage = { input: 0, cachedInput: 0, output: 0, reasoning: 0, total: 0 }
 
 /** Adds two counts. */
-export const add = (self: TokenUsage, that: TokenUsage): TokenUsage => ({
+export const add: {
+  (that: TokenUsage): (self: TokenUsage) => TokenUsage
+  (self: TokenUsage, that: TokenUsage): TokenUsage
+} = dual(2, (self: TokenUsage, that: TokenUsage): TokenUsage => ({
   input: self.input + that.input,
   cachedInput: self.cachedInput + that.cachedInput,
   output: self.output + that.output,
   reasoning: self.reasoning + that.reasoning,
   total: self.total + that.total
-})
+}))
 
 /** Subtracts a count from another; no field goes below 0. */
-export const subtract = (self: TokenUsage, that: TokenUsage): TokenUsage => ({
+export const subtract: {
+  (that: TokenUsage): (self: TokenUsage) => TokenUsage
+  (self: TokenUsage, that: TokenUsage): TokenUsage
+} = dual(2, (self: TokenUsage, that: TokenUsage): TokenUsage => ({
   input: Math.max(0, self.input - that.input),
   cachedInput: Math.max(0, self.cachedInput - that.cachedInput),
   output: Math.max(0, self.output - that.output),
   reasoning: Math.max(0, self.reasoning - that.reasoning),
   total: Math.max(0, self.total - that.total)
-})
+}))

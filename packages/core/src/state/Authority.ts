@@ -1,6 +1,7 @@
 /**
  * What may be done without a question: grants, and how authority narrows from parent to child (contract A4).
  */
+import { dual } from "effect/Function"
 
 /** A standing approval for a turn or a session, of exactly what `key` names. */
 export interface Grant {
@@ -48,10 +49,13 @@ export interface Ruling {
 }
 
 /** Returns a ruling with at most a permission. */
-export const atMost = (self: Permission | Ruling, most: Permission): Permission | Ruling => {
+export const atMost: {
+  (most: Permission): (self: Permission | Ruling) => Permission | Ruling
+  (self: Permission | Ruling, most: Permission): Permission | Ruling
+} = dual(2, (self: Permission | Ruling, most: Permission): Permission | Ruling => {
   const permission = permissionOf(self)
   return meet(permission, most) === permission ? self : most
-}
+})
 
 /** Returns the permission of a ruling. */
 export const permissionOf = (self: Permission | Ruling): Permission =>
@@ -60,4 +64,7 @@ export const permissionOf = (self: Permission | Ruling): Permission =>
 const rank: { readonly [P in Permission]: number } = { allow: 2, ask: 1, deny: 0 }
 
 /** Returns the meet of two permissions: the narrower one. Commutative, associative, idempotent, with `allow` as its unit. */
-export const meet = (self: Permission, that: Permission): Permission => (rank[self] <= rank[that] ? self : that)
+export const meet: {
+  (that: Permission): (self: Permission) => Permission
+  (self: Permission, that: Permission): Permission
+} = dual(2, (self: Permission, that: Permission): Permission => (rank[self] <= rank[that] ? self : that))

@@ -135,16 +135,24 @@ export const fragmentsOf = (
 /** The name of the marker's fragment. */
 export const markerFragment = "turn_aborted"
 
-/** Makes the text that informs the model that a turn was stopped, or cut off (contract I5), with what is still running. */
-export const markerText = (reason: AbortReason | "Crashed", running: ReadonlyArray<string>): string => {
+/**
+ * Makes the text that informs the model that a turn was stopped, or cut off (contract I5), with the task that the turn ran
+ * and what is still running.
+ */
+export const markerText = (
+  reason: AbortReason | "Crashed",
+  running: ReadonlyArray<string>,
+  task?: string | undefined
+): string => {
   const why =
     reason === "Interrupted"
       ? "The user stopped the previous turn."
       : reason === "Crashed"
         ? "The program was killed during the previous turn."
         : `The previous turn was stopped (${reasonTexts[reason]}).`
+  const what = task === undefined ? "" : ` It ran the task ${task}, which reported no result.`
   const still = running.length === 0 ? "" : ` Still running: ${running.join(", ")}.`
-  return `<${markerFragment}>\n${why}${still} Tools and commands that were stopped may have done part of their work: look at the current state before you repeat anything.\n</${markerFragment}>`
+  return `<${markerFragment}>\n${why}${what}${still} Tools and commands that were stopped may have done part of their work: look at the current state before you repeat anything.\n</${markerFragment}>`
 }
 
 /** The name of the fragment that reports how a detached child ended. */

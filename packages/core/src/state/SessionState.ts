@@ -19,6 +19,7 @@
  */
 import type { CallId, ProcessId, ModelRequestId, QuestionId, SessionId, SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Item, ToolCall } from "../protocol/Item.ts"
+import type { AcceptedTask } from "../protocol/Op.ts"
 import type {
   DelegateEnded,
   DelegateStarted,
@@ -49,6 +50,8 @@ export interface OpenTurn {
   readonly turnId: TurnId
   readonly kind: string
   readonly startedWith: SubmissionId | undefined
+  /** The task that a client started by name, if the turn runs one. */
+  readonly task: AcceptedTask | undefined
   /** The number of its `TurnStarted`, and how many items it has recorded: together they name the next item. */
   readonly startSeq: number
   readonly itemCount: number
@@ -271,6 +274,7 @@ const startTurn = (
   { carried, kind, seq, submissionId, turnId }: TurnStarted
 ): SessionState => {
   state.turnCount++
+  const task = state.inbox.find((entry) => entry.submissionId === submissionId)?.task
   const { contexts, inbox } = Inbox.takeContexts(state.inbox, submissionId)
   state.inbox = inbox
   for (const context of contexts) state.changedContext = { ...state.changedContext, ...context }
@@ -280,6 +284,7 @@ const startTurn = (
     turnId,
     kind,
     startedWith: submissionId,
+    task,
     startSeq: seq,
     itemCount: 0,
     historyBefore: state.history,

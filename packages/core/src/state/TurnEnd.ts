@@ -174,14 +174,17 @@ const markerOf = (state: SessionState, turn: OpenTurn, end: TurnEnd): ReadonlyAr
 }
 
 const markerText = (state: SessionState, turn: OpenTurn, end: TurnEnd): string | undefined => {
-  if (end._tag === "Crashed") return hasMarker(state, turn) ? undefined : History.markerText("Crashed", [])
+  // the items of a task report it; a task that recorded none is named here, or the model would not learn of it
+  const task = turn.task === undefined || turn.itemCount > 0 ? undefined : TaskReport.nameOf(turn.task)
+  if (end._tag === "Crashed") return hasMarker(state, turn) ? undefined : History.markerText("Crashed", [], task)
   if (end._tag !== "Aborted") return undefined
   const { policy, reason, stragglers } = end
   if (reason !== "Interrupted" && !(policy.marker === "contract" && turn.produced)) return undefined
   const running = [...stragglers, ...keptProcesses(state, end), ...keptDelegates(state)]
   return History.markerText(
     reason,
-    running.map(({ name }) => name)
+    running.map(({ name }) => name),
+    task
   )
 }
 

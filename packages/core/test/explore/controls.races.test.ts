@@ -21,8 +21,9 @@ describe("a mutant is found", () => {
     if (by === "program") continue
     it(titleOf(name), async () => {
       const race = (await loadMutant(name)).races[by as keyof typeof races]
-      const report = Interrupts.explore({ ...race, maxShrinks: 0 })
-      const found = report.violations.find(({ law }) => breaks.test(law))
+      const isFault = ({ law }: Interrupts.Violation) => breaks.test(law)
+      const report = Interrupts.explore({ ...race, maxShrinks: 0, until: isFault })
+      const found = report.violations.find(isFault)
       assert.isDefined(found, `the mutant was not found\n${Interrupts.format(report)}`)
       assert.match(Interrupts.replay(race, found!.decisions)!, breaks)
     })

@@ -3,8 +3,10 @@ import * as Agent from "@spindle/core/Agent"
 import type { SessionId } from "@spindle/core/Ids"
 import { Journal } from "@spindle/core/Journal"
 import * as Op from "@spindle/core/Op"
+import type { Session } from "@spindle/core/Session"
+import * as SessionConfig from "@spindle/core/SessionConfig"
 import { AgentMismatch, AgentNotFound, JournalFailed } from "@spindle/core/SessionError"
-import { isTerminal } from "@spindle/core/SessionEvent"
+import { isTerminal, type SessionEvent } from "@spindle/core/SessionEvent"
 import * as Sessions from "@spindle/core/Sessions"
 import * as Task from "@spindle/core/Task"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
@@ -221,6 +223,55 @@ describe("agents by name", () => {
   it("two agents of one name cannot be hosted", () => {
     assert.throws(() => Sessions.layer([support, support]), /two agents that are named support/)
   })
+})
+
+describe("limits of one session", () => {
+  const within = (config: SessionConfig.SessionConfig) => ({
+    references: Context.make(SessionConfig.SessionConfig, config)
+  })
+  /** A host whose model calls a tool without end, and the requests that the last turn of a session sent. */
+  const looping = Effect.gen(function* () {
+    const { sessions } = yield* host({ script: () => [ScriptedModel.call("unknown", {}, "call")] })
+    const requestsOf = Effect.fnUntraced(function* (session: Session) {
+      const { seq } = yield* session.snapshot
+      yield* session.submit(Op.userInput("go"))
+      yield* session.awaitIdle
+      const isEnd = (event: SessionEvent) => isTerminal(event)
+      const events = yield* Stream.runCollect(Stream.takeUntil(session.events({ from: seq }), isEnd))
+      const end = events.at(-1)
+      assert.strictEqual(end?._tag === "TurnAborted" ? end.reason : end?._tag, "Budget")
+      return events.filter(({ _tag }) => _tag === "ModelRequested").length
+    })
+    return { requestsOf, sessions }
+  })
+
+  it.effect("S10 are those that it is created or opened with, and other sessions have those of the host", () =>
+    Effect.gen(function* () {
+      const { requestsOf, sessions } = yield* looping
+      const two = within({ ...SessionConfig.defaults, turnModelRequests: 2 })
+      const session = yield* sessions.create(two)
+      assert.strictEqual(yield* requestsOf(session), 2)
+      const other = yield* sessions.create(within({ ...SessionConfig.defaults, turnModelRequests: 3 }))
+      assert.strictEqual(yield* requestsOf(other), 3)
+      yield* sessions.close(session.sessionId)
+      const four = within({ ...SessionConfig.defaults, turnModelRequests: 4 })
+      const again = yield* sessions.open(session.sessionId, four)
+      assert.strictEqual(yield* requestsOf(again), 4)
+      // an opening that finds it open changes nothing
+      assert.strictEqual(yield* requestsOf(yield* sessions.open(session.sessionId, two)), 4)
+    })
+  )
+
+  it.effect("S10 can be raised while the session is open", () =>
+    Effect.gen(function* () {
+      const { requestsOf, sessions } = yield* looping
+      const { change, config } = yield* SessionConfig.adjustable({ turnModelRequests: 2 })
+      const session = yield* sessions.create(within(config))
+      assert.strictEqual(yield* requestsOf(session), 2)
+      yield* change({ turnModelRequests: 5 })
+      assert.strictEqual(yield* requestsOf(session), 5)
+    })
+  )
 })
 
 describe("idle sessions", () => {

@@ -63,6 +63,10 @@ const say = (server: Server, text: string) =>
     body: { id: text, op: { _tag: "UserInput", input: [{ _tag: "Text", text }] } }
   })
 
+interface OpenApi {
+  readonly components: { readonly schemas: { readonly [name: string]: unknown } }
+}
+
 interface Event {
   readonly id: string | undefined
   readonly event: string
@@ -122,6 +126,21 @@ describe("examples/hosting", () => {
           )
         assert.deepStrictEqual(yield* titlesOf("alice"), ["Books"])
         assert.deepStrictEqual(yield* titlesOf("bob"), [])
+        const described = yield* Effect.flatMap(call(first, "/openapi.json"), (response) =>
+          Effect.promise(async () => Object.keys(((await response.json()) as OpenApi).components.schemas))
+        )
+        const named = [
+          "JournalPage",
+          "Receipt",
+          "SessionEvent",
+          "SessionNotFoundEncoded",
+          "StoreFailedEncoded",
+          "Submission"
+        ]
+        assert.includeMembers(described, named)
+        assert.strictEqual(yield* statusOf("/sessions/two", { method: "PUT" }), 201)
+        assert.strictEqual(yield* statusOf("/sessions/two", { method: "DELETE" }), 204)
+        assert.strictEqual(yield* statusOf("/sessions/two", { method: "DELETE" }), 404)
         const receiptOf = (server: Server, text: string) =>
           Effect.flatMap(say(server, text), (response) => Effect.promise(() => response.json()))
         const receipt = yield* receiptOf(first, "go slowly")

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Authority from "@spindle/core/Authority"
-import { Schema } from "effect"
+import { pipe, Schema } from "effect"
 
 const Permission = Schema.Literals(["allow", "ask", "deny"])
 const Key = Schema.Literals(["a", "b", "c"])
@@ -23,6 +23,12 @@ describe("A4 meet", () => {
   })
   it("is the narrower of the two", () => {
     assert.deepStrictEqual([meet("allow", "ask"), meet("ask", "deny"), meet("deny", "allow")], ["ask", "deny", "deny"])
+  })
+  it("takes its second argument first in a pipe, as atMost does", () => {
+    assert.strictEqual(pipe("allow" as const, meet("ask")), "ask")
+    const ruling = { permission: "allow", source: "rule" } as const
+    assert.strictEqual(pipe(ruling, Authority.atMost("deny")), "deny")
+    assert.strictEqual(pipe(ruling, Authority.atMost("allow")), ruling)
   })
 })
 

@@ -123,6 +123,8 @@ describe("texts of an aborted turn for the model", () => {
     assert.match(marker, /\n<\/turn_aborted>$/)
     assert.notInclude(History.markerText("Interrupted", []), "Still running")
     assert.include(History.markerText("Deadline", []), "the deadline passed")
+    const crashed = History.markerText("Crashed", [], "release-notes {}")
+    assert.include(crashed, "turn. It ran the task release-notes {}, which reported no result. Tools")
   })
 })
 

@@ -162,6 +162,33 @@ describe("the records that end a turn", () => {
     })
   )
 
+  it.effect("I5 name the task of a client that recorded no item, and no other", () =>
+    Effect.sync(() => {
+      const task = { kind: "user_shell", params: { command: "make" }, mode: "queue" } as const
+      const submissionId = "i1" as SubmissionId
+      const running = after(
+        SessionState.empty,
+        { _tag: "SessionStarted", sessionId: "s1" as SessionId, meta: {} },
+        { _tag: "InputAccepted", submissionId, input: [], delivery: "queue", task },
+        { _tag: "TurnStarted", turnId, kind: "user_shell", submissionId, carried: true }
+      )
+      const named = 'It ran the task user_shell {"command":"make"}, which reported no result.'
+      const crash = { _tag: "Crashed", now: 0 } as const
+      for (const end of [crash, aborted("Interrupted")]) {
+        assert.include(markers(TurnEnd.records(running, end))[0], named)
+        assert.notInclude(markers(TurnEnd.records(started, end))[0], "task")
+      }
+      const item = {
+        _tag: "UserMessage",
+        id: "2.0" as ItemId,
+        content: Input.text("done"),
+        fragment: "report"
+      } as const
+      const reported = after(running, { _tag: "ItemRecorded", turnId, item })
+      assert.notInclude(markers(TurnEnd.records(reported, crash))[0], "task")
+    })
+  )
+
   it.effect("I5 write one marker if the program was killed after an abort had written it", () =>
     Effect.sync(() => {
       const marker = TurnEnd.records(open, aborted("Interrupted")).filter(

@@ -13,7 +13,7 @@ import * as TaskKind from "@spindle/core/TaskKind"
 import * as Laws from "@spindle/testing/Laws"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
-import { Data, Deferred, Effect, Exit, Schema, Scope } from "effect"
+import { Data, Deferred, Effect, Exit, Option, Schema, Scope, Tracer } from "effect"
 import { TestClock } from "effect/testing"
 import { fates, id, reasonOf, running, send, staying } from "../fixtures/submissions.ts"
 import { abortedOf, assertTurns, terminals } from "../fixtures/turns.ts"
@@ -35,7 +35,7 @@ const reporting = () => {
       return Effect.andThen(
         Deferred.succeed(begun, undefined),
         Effect.flatMap(Deferred.await(end), (text) => Effect.andThen(report(text), report("again")))
-      )
+      ).pipe(Effect.withSpan("reporting"))
     })
   )
   return { begun: Deferred.await(begun), end: (text: string) => Deferred.succeed(end, text), started, tasks: [kind] }
@@ -357,4 +357,41 @@ describe("a task alongside a turn", () => {
       }
     })
   )
+})
+
+describe("the span of a task alongside a turn", () => {
+  for (const [how, isAborted] of [
+    ["that completes", false],
+    ["that is aborted", true]
+  ] as const) {
+    it.effect(`O1 S4 is below the turn and above what the task does, in a turn ${how}`, () =>
+      Effect.gen(function* () {
+        const spans: Array<Tracer.Span> = []
+        const tracer = Tracer.make({
+          span: (options) => {
+            const span = new Tracer.NativeSpan(options)
+            spans.push(span)
+            return span
+          }
+        })
+        yield* Effect.gen(function* () {
+          const { begun, end, tasks } = reporting()
+          const harness = yield* running({ tasks })
+          yield* start(harness, "ada")
+          yield* begun
+          if (isAborted) yield* harness.session.abort()
+          else yield* end("seen")
+          yield* harness.model.open("held")
+          yield* harness.session.awaitIdle
+        }).pipe(Effect.scoped, Effect.provideService(Tracer.Tracer, tracer))
+        const named = (name: string) => spans.find((span) => span.name === name)!
+        const parentOf = (span: Tracer.Span) => Option.getOrUndefined(span.parent)?.spanId
+        const task = named("session_task.watch")
+        assert.strictEqual(parentOf(task), named("session_task.turn").spanId)
+        assert.strictEqual(parentOf(named("reporting")), task.spanId)
+        assert.strictEqual(task.attributes.get("submission.id"), "ada")
+        assert.isTrue(spans.every(({ status }) => status._tag === "Ended"))
+      })
+    )
+  }
 })

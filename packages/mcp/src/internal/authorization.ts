@@ -76,7 +76,10 @@ class Tokens implements Authorization {
       Effect.catch(send(headersOf(grant)), (error) => {
         const refusal = refusalOf(error, grant !== undefined)
         if (refusal === undefined) return Effect.fail(error)
-        if (refusal._tag === "Scope") return orLost(needsLogin(this.options.server, refusal))
+        if (refusal._tag === "Scope") {
+          const scope = union(grant?.scope, refusal.scope)
+          return orLost(needsLogin(this.options.server, { _tag: "Scope", scope }))
+        }
         return Effect.flatMap(orLost(this.renewed(grant)), (renewed) =>
           Effect.catch(send(headersOf(renewed)), (again) =>
             refusalOf(again, true)?._tag === "Token"
@@ -177,6 +180,10 @@ const orUnreadable = <A, R>(server: HttpServer, effect: Effect.Effect<A, GrantsF
 
 const headersOf = (grant: Grant | undefined): Headers =>
   grant === undefined ? {} : { authorization: `Bearer ${Redacted.value(grant.accessToken)}` }
+
+/** Both lists of permissions: a login that asked for the missing ones alone would lose those of before. */
+const union = (granted: string | undefined, missing: string): string =>
+  [...new Set([...(granted ?? "").split(" "), ...missing.split(" ")])].filter((one) => one !== "").join(" ")
 
 const isSame = (one: Redacted.Redacted, other: Redacted.Redacted): boolean =>
   Redacted.value(one) === Redacted.value(other)

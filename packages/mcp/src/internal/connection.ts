@@ -13,6 +13,7 @@ import type { Grants } from "../Grants.ts"
 import { McpFailed } from "../McpFailed.ts"
 import type { McpServer } from "../McpServer.ts"
 import { headersOf, type HttpServer, isAuthorized, isOffered, type ServerConfig } from "../ServerConfig.ts"
+import * as TurnHeaders from "../TurnHeaders.ts"
 import * as Authorization from "./authorization.ts"
 import { CurrentCall, type OpenQuestions } from "./currentCall.ts"
 import { failedOf } from "./failures.ts"
@@ -151,6 +152,13 @@ const transportOf = Effect.fnUntraced(function* (options: Options, incoming: Wir
   if (config._tag === "Stdio") return yield* Stdio.make({ server: config, variables, onStart, protocol, incoming })
   const found = headersOf(config, variables)
   if ("missing" in found) return yield* failed(config, { _tag: "VariableMissing", variable: found.missing })
+  const legal = TurnHeaders.legal(found.headers)
+  const illegal = Object.entries(found.headers).find(([name, value]) => value !== "" && legal[name] === undefined)
+  // its value can be a secret
+  if (illegal !== undefined) {
+    const detail = `its header ${JSON.stringify(illegal[0])} is not visible ASCII text`
+    return yield* failed(config, { _tag: "NotStarted", detail })
+  }
   const make = config.protocol === "2026-07-28" ? ModernHttp.make : Http.make
   const authorization = yield* authorizationOf(config, options.grants)
   return yield* make({ url: config.url, headers: found.headers, authorization, protocol, incoming })

@@ -52,13 +52,20 @@ interface Client {
   readonly authentication: ClientAuthentication
 }
 
-/** The client of the configuration, or one that is registered now; undefined if there is neither. */
+/**
+ * The client of the configuration, or one that is registered now; undefined if there is neither. A client that is the
+ * address of a document is known to the servers that read such documents, and registers at all others.
+ */
 const clientOf = Effect.fnUntraced(function* (
   { clientSecret, program, redirect, server }: Options,
   { authorizationServer }: Discovery.Described,
   scope: string | undefined
 ) {
-  if (server.clientId !== undefined) {
+  const isDocument = server.clientId?.startsWith("https://") === true
+  if (isDocument && authorizationServer.client_id_metadata_document_supported === true) {
+    return { id: server.clientId!, secret: undefined, authentication: "none" } satisfies Client as Client
+  }
+  if (server.clientId !== undefined && !isDocument) {
     const authentication = clientSecret === undefined ? "none" : confidential(authorizationServer)
     return { id: server.clientId, secret: clientSecret, authentication } satisfies Client as Client
   }
@@ -173,6 +180,9 @@ const exchange = Effect.fnUntraced(function* (url: string, request: Authorizatio
     resource,
     issuer: authorizationServer.issuer,
     tokenEndpoint: authorizationServer.token_endpoint!,
+    ...(authorizationServer.revocation_endpoint !== undefined && {
+      revocationEndpoint: authorizationServer.revocation_endpoint
+    }),
     clientId: client.id,
     ...(client.secret !== undefined && { clientSecret: client.secret }),
     clientAuthentication: client.authentication

@@ -7,6 +7,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as TurnHeaders from "../TurnHeaders.ts"
 import { CurrentCall } from "./currentCall.ts"
 import type { Options } from "./http.ts"
+import * as InputRequests from "./inputRequests.ts"
 import * as Wire from "./wire.ts"
 
 /** The headers that the transport does not know: those of the call, and those that authorize the request. */
@@ -15,8 +16,10 @@ const RequestHeaders: Context.Reference<{
   readonly authorization: TurnHeaders.Headers
 }> = Context.Reference("@spindle/mcp/RequestHeaders", { defaultValue: () => ({ ofCall: {}, authorization: {} }) })
 
-/** Connects to the server. In this revision a server asks nothing, and a closed response is the cancellation. */
-export const make = Effect.fnUntraced(function* ({ authorization, headers, protocol, url }: Options) {
+/**
+ * Connects to the server. In this revision a server asks in the result of a call, and a closed response is the cancellation.
+ */
+export const make = Effect.fnUntraced(function* ({ authorization, headers, incoming, protocol, url }: Options) {
   const client = HttpClient.mapRequestEffect(yield* HttpClient.HttpClient, (request) =>
     Effect.map(Effect.service(RequestHeaders), ({ authorization, ofCall }) =>
       HttpClientRequest.setHeaders(request, {
@@ -34,9 +37,11 @@ export const make = Effect.fnUntraced(function* ({ authorization, headers, proto
     request: Effect.fnUntraced(function* (message, tool) {
       const call = message.method === "tools/call" ? yield* CurrentCall : undefined
       const ofCall = call?.sendsHeaders === true ? yield* TurnHeaders.read(call.turn) : {}
-      return yield* authorization.use((authorization) =>
-        Effect.provideService(inner.request(message, tool), RequestHeaders, { ofCall, authorization })
-      )
+      const send = (one: typeof message) =>
+        authorization.use((authorization) =>
+          Effect.provideService(inner.request(one, tool), RequestHeaders, { ofCall, authorization })
+        )
+      return yield* InputRequests.answer(Wire.withCapabilities(message), incoming, call, send)
     }),
     ended: Effect.never,
     isEnded: () => false,

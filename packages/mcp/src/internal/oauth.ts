@@ -5,6 +5,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as Base64 from "effect/encoding/Base64"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type { HttpMethod } from "effect/http/HttpMethod"
@@ -162,8 +163,19 @@ export const authenticationOf = (
 ): Protocol.ClientAuth => {
   if (method === "none" || secret === undefined) return Protocol.None()
   const text = Redacted.value(secret)
-  return method === "client_secret_post" ? Protocol.ClientSecretPost(text) : Protocol.ClientSecretBasic(text)
+  return method === "client_secret_post" ? Protocol.ClientSecretPost(text) : basic(text)
 }
+
+/**
+ * Basic authentication. The library also escapes characters that need no escape, such as a hyphen, and some servers compare
+ * the name of a client without decoding it.
+ */
+const basic =
+  (secret: string): Protocol.ClientAuth =>
+  (_server, { client_id }, _body, headers) => {
+    const credentials = [client_id, secret].map(encodeURIComponent).join(":")
+    headers.set("authorization", `Basic ${Base64.encode(credentials)}`)
+  }
 
 /** Everything of a grant but its tokens. */
 export type Issued = Omit<Grant, "accessToken" | "refreshToken" | "expiresAt" | "scope">
@@ -185,6 +197,33 @@ export const grantOf = (
       ...(scope !== undefined && { scope })
     }
   })
+
+/**
+ * Revokes the tokens of a grant, the refresh token first. Returns whether its authorization server offers that.
+ * **Errors**: `OAuthFailed`.
+ */
+export const revoke = Effect.fnUntraced(function* (grant: Grant) {
+  if (grant.revocationEndpoint === undefined) return false
+  const server: Protocol.AuthorizationServer = { issuer: grant.issuer, revocation_endpoint: grant.revocationEndpoint }
+  const secret = grant.clientSecret
+  const authentication = authenticationOf(grant.clientAuthentication, secret)
+  for (const [hint, redacted] of [
+    ["refresh_token", grant.refreshToken],
+    ["access_token", grant.accessToken]
+  ] as const) {
+    if (redacted === undefined) continue
+    const token = Redacted.value(redacted)
+    yield* run([token, secret === undefined ? "" : Redacted.value(secret)], async (options) =>
+      Protocol.processRevocationResponse(
+        await Protocol.revocationRequest(server, clientOf(grant), authentication, token, {
+          ...options,
+          additionalParameters: { token_type_hint: hint }
+        })
+      )
+    )
+  }
+  return true
+})
 
 /** Asks the authorization server of a grant for another token. **Errors**: `OAuthFailed`. */
 export const renew = Effect.fnUntraced(function* (grant: Grant, refreshToken: Redacted.Redacted) {

@@ -15,6 +15,7 @@ import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import { environmentOf, type StdioServer, type Variables } from "../ServerConfig.ts"
 import * as TurnHeaders from "../TurnHeaders.ts"
 import { CurrentCall } from "./currentCall.ts"
+import * as InputRequests from "./inputRequests.ts"
 import * as Wire from "./wire.ts"
 
 /** What the transport is made from. `onStart` is called with the process id; its result, when the process has ended. */
@@ -118,7 +119,7 @@ export const make = Effect.fnUntraced(function* ({ incoming, onStart, protocol, 
     )
   )
 
-  const exchange = Effect.fnUntraced(function* (message: McpSchema.JsonRpcRequest) {
+  const exchangeOne = Effect.fnUntraced(function* (message: McpSchema.JsonRpcRequest) {
     const call = message.method === "tools/call" ? yield* CurrentCall : undefined
     const meta = call?.sendsHeaders === true ? yield* TurnHeaders.read(call.turn) : {}
     const response = yield* Deferred.make<McpSchema.JsonRpcResponse>()
@@ -139,17 +140,26 @@ export const make = Effect.fnUntraced(function* ({ incoming, onStart, protocol, 
     )
   })
 
+  const send = (message: McpSchema.JsonRpcRequest) =>
+    Effect.ensuring(
+      Effect.scoped(exchangeOne(message)),
+      Effect.sync(() => void pending.delete(message.id))
+    )
+  const exchange = (message: McpSchema.JsonRpcRequest) =>
+    protocol.protocolVersion === "2026-07-28"
+      ? Effect.flatMap(CurrentCall, (call) =>
+          InputRequests.answer(Wire.withCapabilities(message), incoming, call, send)
+        )
+      : send(message)
+
   const transport: Wire.ServerTransport = {
     "~effect/ai/McpClient/Transport": "~effect/ai/McpClient/Transport",
     protocol,
     isCallable: () => true,
     notify: write,
     request: (message) =>
-      Effect.scoped(exchange(message)).pipe(
-        Effect.ensuring(Effect.sync(() => void pending.delete(message.id))),
-        Effect.map((response) =>
-          message.method === "initialize" ? Wire.negotiate(response, protocol).response : response
-        )
+      Effect.map(exchange(message), (response) =>
+        message.method === "initialize" ? Wire.negotiate(response, protocol).response : response
       ),
     ended: Deferred.await(ended),
     isEnded: () => Deferred.isDoneUnsafe(ended),

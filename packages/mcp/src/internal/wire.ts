@@ -96,6 +96,15 @@ export const refusal = (
 /** What this client can do for a server: put its questions to a person. */
 const capabilities = { elicitation: { form: {}, url: {} } }
 
+/** Adds to a request of revision 2026-07-28 what this client can do. */
+export const withCapabilities = (message: McpSchema.JsonRpcRequest): McpSchema.JsonRpcRequest => {
+  const _meta = {
+    ...(message.params?.["_meta"] as object | undefined),
+    "io.modelcontextprotocol/clientCapabilities": capabilities
+  }
+  return { ...message, params: { ...message.params, _meta } }
+}
+
 /**
  * Completes a request: `initialize` announces what this client can do, a call asks for its progress. `meta` is added to
  * a call.

@@ -14,7 +14,7 @@ const config = {
   name: "suite",
   url: process.argv.at(-1),
   ...(MCP_CONFORMANCE_PROTOCOL_VERSION === "2026-07-28" && { protocol: "2026-07-28" }),
-  ...(given.client_id !== undefined && { clientId: given.client_id })
+  clientId: given.client_id ?? "https://conformance-test.local/client-metadata.json"
 }
 const grants = Grants.memory()
 const platform = Layer.merge(NodeServices.layer, NodeHttpClient.layerUndici)
@@ -62,12 +62,17 @@ const approvals = {
     Effect.succeed(kind === "elicitation" ? { _tag: "Answered", answers: answersOf(payload) } : { _tag: "Approved" })
 }
 
+/** A value of a type. */
+const valueOf = (type, index) => (type === "string" ? "text" : type === "boolean" ? true : index + 2)
+
 /** The calls that the suite wants, else one of each tool. */
 const callsOf = (tools) =>
   given.toolCalls ??
   tools.map(({ inputSchema, name }) => ({
     name,
-    arguments: Object.fromEntries(Object.keys(inputSchema.properties ?? {}).map((key, index) => [key, index + 2]))
+    arguments: Object.fromEntries(
+      Object.entries(inputSchema.properties ?? {}).map(([key, { type }], index) => [key, valueOf(type, index)])
+    )
   }))
 
 /** Makes the calls in a turn, so that the server can ask. */

@@ -7,8 +7,6 @@ import { mutants } from "./mutants.ts"
 
 type Case = Interrupts.Exploration<any, unknown>
 
-const explore = (one: Case) => Interrupts.explore({ ...one, maxShrinks: 0 })
-
 /** Loads the explorations with a mutant of the sources. */
 const loadMutant = (name: string): Promise<{ readonly cases: typeof cases }> =>
   import(/* @vite-ignore */ `./cases.ts?mutant=${name}`)
@@ -21,7 +19,7 @@ const titleOf = (name: string): string => {
 describe("M1 M3 I10 a connection", () => {
   for (const [name, one] of Object.entries<Case>(cases)) {
     it(`keeps its laws: ${name}`, () => {
-      const report = explore(one)
+      const report = Interrupts.explore({ ...one, maxShrinks: 0 })
       assert.strictEqual(report.violations.length, 0, Interrupts.format(report))
       assert.isAtLeast(report.runs, 1)
     })
@@ -33,7 +31,8 @@ describe("M1 M3 a mutant is found", () => {
     it(titleOf(name), async () => {
       const world = await loadMutant(name)
       const one: Case = world.cases[by]
-      const found = explore(one).violations.find(({ law }) => breaks.test(law))
+      const isFault = ({ law }: Interrupts.Violation) => breaks.test(law)
+      const found = Interrupts.explore({ ...one, maxShrinks: 0, until: isFault }).violations.find(isFault)
       assert.isDefined(found, "the mutant was not found")
       assert.match(Interrupts.replay(one, found!.decisions)!, breaks)
     })

@@ -60,7 +60,7 @@ export interface SessionFixture {
   readonly send: (submission: Op.Op | Op.Submission) => Effect.Effect<Op.Receipt, unknown>
   readonly submit: (
     text: string,
-    options?: { readonly id?: SubmissionId; readonly delivery?: Delivery }
+    options?: { readonly id?: SubmissionId | undefined; readonly delivery?: Delivery | undefined }
   ) => Effect.Effect<Op.Receipt, unknown>
   /** Submits a text, and waits until the session is idle. */
   readonly run: (text: string) => Effect.Effect<void, unknown>

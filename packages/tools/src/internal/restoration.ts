@@ -137,6 +137,7 @@ export const move = Effect.fnUntraced(function* (shadow: Shadow.Shadow, steps: R
     const moved = yield* Effect.result(apply(shadow, step))
     if (moved._tag === "Success") continue
     const left: Array<string> = []
+    // mutant failed-move-is-taken-back (S12: files that were moved before one that cannot be moved are put back): drop
     for (const one of inOrder(done.map(({ from, path, to }) => reverse({ path, from, to })))) {
       if ((yield* Effect.result(recreate(shadow, one)))._tag === "Failure") left.push(one.path)
     }
@@ -223,6 +224,7 @@ export const finish = Effect.fnUntraced(function* (shadow: Shadow.Shadow, steps:
   const left: Array<string> = []
   for (const step of inOrder(steps)) {
     if (yield* has(shadow, step.path, step.to)) continue
+    // mutant foreign-change-is-kept (S12: what the user changed after a crash is kept): true
     if (yield* has(shadow, step.path, step.from)) yield* recreate(shadow, step)
     else left.push(step.path)
   }
@@ -265,9 +267,12 @@ const isGoing = (
     return true
   })
 
-const reasonOf = (error: Failure): string => {
-  if (error._tag === "FileRefused") return error.detail
-  if (error._tag === "GitFailed") return error.message
-  const { code } = (error.reason.cause ?? {}) as { readonly code?: unknown }
-  return typeof code === "string" ? code : error.reason._tag
+/** Describes a failure for people: that of the system by its code, such as `ENOSPC`, with the path if it is known. */
+export const reasonOf = (error: Failure): string => {
+  if (error._tag !== "PlatformError") return error.message
+  const { reason } = error
+  const { code } = (reason.cause ?? {}) as { readonly code?: unknown }
+  if (typeof code !== "string") return error.message
+  const path = "pathOrDescriptor" in reason ? reason.pathOrDescriptor : undefined
+  return typeof path === "string" ? `${path}: ${code}` : code
 }

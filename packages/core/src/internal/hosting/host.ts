@@ -22,8 +22,9 @@ import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import type { Agent } from "../../Agent.ts"
 import { Hooks } from "../../Hooks.ts"
-import { Journal } from "../../ports/Journal.ts"
+import { Journal, type JournalWriter } from "../../ports/Journal.ts"
 import { Model } from "../../ports/Model.ts"
+import { type SessionStore, SessionStores } from "../../ports/SessionStores.ts"
 import { IdGenerator, type SessionId, type TurnId } from "../../protocol/Ids.ts"
 import {
   AgentMismatch,
@@ -31,14 +32,16 @@ import {
   type JournalFailed,
   type SessionBusy,
   type SessionNotFound,
-  TurnNotFound
+  type TurnNotFound
 } from "../../protocol/SessionError.ts"
-import { rename, titleOf } from "../../protocol/Op.ts"
-import { isTerminal, type JournalRecord } from "../../protocol/SessionEvent.ts"
+import { rename } from "../../protocol/Op.ts"
+import type { JournalRecord } from "../../protocol/SessionEvent.ts"
 import * as Session from "../../Session.ts"
 import { CallerContexts } from "./callerContexts.ts"
+import * as Deletion from "./deletion.ts"
 import { HostedSession } from "./hostedSession.ts"
 import { KeyedLock } from "./keyedLock.ts"
+import * as StoredJournals from "./storedJournals.ts"
 
 /** What a host is made from. */
 export interface HostOptions {
@@ -54,7 +57,11 @@ export type OpenError = SessionNotFound | SessionBusy | JournalFailed | AgentNot
 type Start = Omit<Session.SessionOptions, "resume" | "sessionId"> & {
   readonly mode: "create" | "existing"
   readonly agent?: string | undefined
+  /** What the session runs with, in place of the references of the host. */
+  readonly references?: Context.Context<never> | undefined
 }
+
+type Opening = Pick<Start, "agent" | "references">
 
 /** Makes a host in the current scope. All that its sessions need is captured here. */
 export const make = Effect.fnUntraced(function* ({ agents, idleTimeToLive, references }: HostOptions) {
@@ -71,6 +78,7 @@ export const make = Effect.fnUntraced(function* ({ agents, idleTimeToLive, refer
     callers,
     clock: yield* Clock.Clock,
     journal: yield* Journal,
+    stores: yield* SessionStores,
     ids: yield* IdGenerator,
     agents: new Map(agents.map((agent) => [agent.name, callers.toAgent(agent)])),
     agent: agents[0]?.name,
@@ -88,6 +96,7 @@ interface HostParts {
   readonly callers: CallerContexts
   readonly clock: Clock.Clock
   readonly journal: Journal
+  readonly stores: ReadonlyArray<SessionStore>
   readonly ids: { readonly next: (nowMillis: number) => string }
   readonly agents: ReadonlyMap<string | undefined, Agent<any>>
   /** The name of the agent of sessions that name none. */
@@ -118,8 +127,8 @@ export class Host {
     return this.locks.withLock(sessionId, this.start(sessionId, { ...options, mode: "create" }))
   }
 
-  open(sessionId: SessionId, agent: string | undefined): Effect.Effect<Session.Session, OpenError> {
-    return Effect.suspend(() => this.lookup(sessionId, agent) ?? this.resume(sessionId, agent))
+  open(sessionId: SessionId, options: Opening): Effect.Effect<Session.Session, OpenError> {
+    return Effect.suspend(() => this.lookup(sessionId, options.agent) ?? this.resume(sessionId, options))
   }
 
   /** Returns the session if it is open. */
@@ -136,19 +145,20 @@ export class Host {
     return Effect.succeed(hosted.session)
   }
 
-  private resume(sessionId: SessionId, agent: string | undefined): Effect.Effect<Session.Session, OpenError> {
+  private resume(sessionId: SessionId, options: Opening): Effect.Effect<Session.Session, OpenError> {
     const opening = Effect.suspend(() => {
       // another caller may have opened it in the meantime
-      const found = this.lookup(sessionId, agent)
+      const found = this.lookup(sessionId, options.agent)
       if (found !== undefined) return found
-      return Effect.andThen(this.closeNow(sessionId), this.start(sessionId, { mode: "existing", agent }))
+      return Effect.andThen(this.closeNow(sessionId), this.start(sessionId, { ...options, mode: "existing" }))
     })
     return this.locks.withLock(sessionId, opening)
   }
 
   /** Makes a session, or nothing. Runs with the lock of its id. */
-  private start(sessionId: SessionId, options: Start): Effect.Effect<Session.Session, OpenError> {
-    const { context, sessionScopes } = this.parts
+  private start(sessionId: SessionId, { references, ...options }: Start): Effect.Effect<Session.Session, OpenError> {
+    const { sessionScopes } = this.parts
+    const context = this.contextWith(references)
     if (this.isClosed) return Effect.interrupt
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Scope.fork(sessionScopes, "sequential"), (scope) => {
@@ -161,6 +171,16 @@ export class Host {
         )
       })
     )
+  }
+
+  /** The context of a session with these references. */
+  private contextWith(references: Context.Context<never> | undefined): Context.Context<any> {
+    const { callers, context } = this.parts
+    if (references === undefined) return context
+    const merged = Context.merge(context, references)
+    return references.mapUnsafe.has(Hooks.key)
+      ? Context.add(merged, Hooks, callers.toHooks(Context.get(references, Hooks)))
+      : merged
   }
 
   private register(hosted: HostedSession): Session.Session {
@@ -207,6 +227,20 @@ export class Host {
     )
   }
 
+  /** Deletes a session and the child sessions below it, each after it is closed. **Interruption** stops only the wait. */
+  delete(sessionId: SessionId): Effect.Effect<void, Deletion.DeleteError> {
+    const { journal } = this.parts
+    return this.afterClose(sessionId, () =>
+      Effect.gen({ self: this }, function* () {
+        for (const below of yield* Deletion.descendantsOf(journal, sessionId)) {
+          const deleting = Effect.andThen(this.closeNow(below), Deletion.deleteOne(this.parts, below))
+          yield* this.locked(below, deleting)
+        }
+        yield* Deletion.deleteOne(this.parts, sessionId)
+      })
+    )
+  }
+
   /** Does something with the journal of a session unless it is open. **Interruption** stops only the wait. */
   unlessOpen<E>(sessionId: SessionId, next: Effect.Effect<void, E>): Effect.Effect<void, E> {
     const guarded = Effect.suspend(() => (this.lookup(sessionId, undefined) === undefined ? next : Effect.void))
@@ -216,7 +250,7 @@ export class Host {
   /** Renames a session: an open one through its records, any other in its journal. **Interruption** stops only the wait. */
   rename(sessionId: SessionId, title: string): Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed> {
     const { clock, journal } = this.parts
-    const inJournal = Effect.andThen(this.closeNow(sessionId), renameIn(journal, sessionId, title, clock))
+    const inJournal = Effect.andThen(this.closeNow(sessionId), StoredJournals.rename(journal, sessionId, title, clock))
     const renaming = Effect.suspend(() => {
       const hosted = this.sessions.get(sessionId)
       if (hosted === undefined || hosted.isLeaving) return inJournal
@@ -231,7 +265,7 @@ export class Host {
   fork(source: SessionId, until: TurnId | undefined): Effect.Effect<Session.Session, OpenError | TurnNotFound> {
     return Effect.suspend(() => {
       const sessionId = this.nextId()
-      const copying = copy(this.parts.journal, { source, sessionId, until })
+      const copying = StoredJournals.copy(this.parts.journal, { source, sessionId, until })
       return this.locks.withLock(sessionId, Effect.andThen(copying, this.start(sessionId, { mode: "existing" })))
     })
   }
@@ -270,7 +304,7 @@ const makeSession = Effect.fnUntraced(function* (
       hosted.onEvent(event)
       onEvent?.(event)
     }
-  }).pipe(Effect.provideService(Journal, { ...journal, open: () => Effect.succeed(writer) }))
+  }).pipe(Effect.provideService(Journal, handOver(journal, sessionId, writer)))
   hosted.settle(session)
   yield* Scope.addFinalizer(
     scope,
@@ -279,6 +313,23 @@ const makeSession = Effect.fnUntraced(function* (
   if (idleMillis !== undefined) yield* Effect.forkIn(unload(host, hosted, idleMillis), scope)
   return hosted
 })
+
+/**
+ * A journal that hands a writer over to the session that opens it. The session keeps this journal in its context, so every
+ * other opening, such as that of a child session, is one of the journal itself.
+ */
+const handOver = (journal: Journal, sessionId: SessionId, writer: JournalWriter): Journal => {
+  let isTaken = false
+  return {
+    ...journal,
+    open: (wanted, mode) =>
+      Effect.suspend(() => {
+        if (isTaken || wanted !== sessionId) return journal.open(wanted, mode)
+        isTaken = true
+        return Effect.succeed(writer)
+      })
+  }
+}
 
 /** The agent of a session: the one that its first record names, else the requested one, else the first of the host. */
 const agentFor = (
@@ -319,44 +370,3 @@ const unload = Effect.fnUntraced(function* (host: Host, hosted: HostedSession, i
     hosted.usedAt = host.parts.clock.currentTimeMillisUnsafe()
   }
 })
-
-/** Appends a title to a journal that no session has open. */
-const renameIn = Effect.fnUntraced(function* (
-  journal: Journal,
-  sessionId: SessionId,
-  title: string,
-  clock: Clock.Clock
-) {
-  const { append, opened } = yield* journal.open(sessionId, "existing")
-  const seq = (opened.records.at(-1)?.seq ?? -1) + 1
-  yield* append([{ _tag: "SessionRenamed", seq, at: clock.currentTimeMillisUnsafe(), title: titleOf(title) }])
-}, Effect.scoped)
-
-/** Writes the journal of a fork. */
-const copy = Effect.fnUntraced(function* (
-  journal: Journal,
-  {
-    sessionId,
-    source,
-    until
-  }: { readonly source: SessionId; readonly sessionId: SessionId; readonly until: TurnId | undefined }
-) {
-  const { records } = yield* journal.load(source)
-  if (until !== undefined && !records.some((record) => record._tag === "TurnStarted" && record.turnId === until)) {
-    return yield* new TurnNotFound({ sessionId: source, turnId: until })
-  }
-  const writer = yield* journal.open(sessionId, "create")
-  yield* writer.append(copyOf(recordsUntil(records, until), { source, sessionId }))
-}, Effect.scoped)
-
-const recordsUntil = (records: ReadonlyArray<JournalRecord>, until: TurnId | undefined) => {
-  const end = until === undefined ? -1 : records.findIndex((record) => isTerminal(record) && record.turnId === until)
-  return end < 0 ? records : records.slice(0, end + 1)
-}
-
-/** The records of a fork: the first one names the fork and its source. */
-const copyOf = (
-  records: ReadonlyArray<JournalRecord>,
-  { sessionId, source }: { readonly source: SessionId; readonly sessionId: SessionId }
-): ReadonlyArray<JournalRecord> =>
-  records.map((record) => (record._tag === "SessionStarted" ? { ...record, sessionId, forkedFrom: source } : record))

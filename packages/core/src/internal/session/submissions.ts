@@ -1,7 +1,6 @@
 /** Submissions of a session: one receipt each, input durable before it is acknowledged (contract P1, P2, P4, P7, J4). */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import type { ProcessId, SubmissionId, TurnId } from "../../protocol/Ids.ts"
 import * as Input from "../../protocol/Input.ts"
 import { jsonOfUnsafe } from "../../protocol/Item.ts"
@@ -18,7 +17,6 @@ import {
   titleOf
 } from "../../protocol/Op.ts"
 import type { JournalFailed } from "../../protocol/SessionError.ts"
-import { TurnContext } from "../../protocol/TurnContext.ts"
 import * as Inbox from "../../state/Inbox.ts"
 import * as SessionState from "../../state/SessionState.ts"
 import type { StartableTask } from "../../TaskKind.ts"
@@ -34,6 +32,7 @@ import type { Turns } from "../turn/turnStart.ts"
 import type { Lifetime } from "./lifetime.ts"
 import type { Queue } from "./queue.ts"
 import * as Receipts from "./receipts.ts"
+import { contextRejectionOf } from "./contextRejection.ts"
 import type { SessionContext } from "./sessionContext.ts"
 import type { StartContexts } from "./startContexts.ts"
 import * as SubmissionSpan from "./submissionSpan.ts"
@@ -274,7 +273,8 @@ export class Submissions {
     const { input } = op
     const expectedTurnId = expectedTurnOf(op)
     if (Input.isEmpty(input)) return { _tag: "EmptyInput" }
-    const rejection = this.contextRejectionOf(op) ?? this.limitOf(input, op.delivery !== "wait")
+    const rejection =
+      contextRejectionOf(this.options.session.contextRule, op) ?? this.limitOf(input, op.delivery !== "wait")
     if (rejection !== undefined || expectedTurnId === undefined) return rejection
     const { running } = this.options.turns
     const actual = running?.origin.turnId
@@ -282,14 +282,6 @@ export class Submissions {
       return { _tag: "TurnMismatch", expected: expectedTurnId, ...(actual === undefined ? {} : { actual }) }
     }
     return running.isSteerable ? undefined : { _tag: "NotSteerable", turnId: expectedTurnId }
-  }
-
-  private contextRejectionOf(op: InputOp): Rejection | undefined {
-    if (op._tag === "Notice" || op.context === undefined) return undefined
-    const decoded = decodeContext(op.context)
-    if (decoded._tag === "Failure") return { _tag: "InvalidContext", message: "it is not a context in JSON" }
-    const message = this.options.session.contextRule(decoded.value)
-    return message === undefined ? undefined : { _tag: "InvalidContext", message }
   }
 
   private limitOf(input: Input.Input, startsTurn: boolean): Rejection | undefined {
@@ -302,8 +294,6 @@ export class Submissions {
       : undefined
   }
 }
-
-const decodeContext = Schema.decodeUnknownExit(TurnContext)
 
 /** A task of the agent, and how its record keeps it. */
 interface FoundTask {

@@ -227,7 +227,7 @@ const askHooks = (
 const startDelegate = (
   { recorder, resources, session }: TurnParts,
   ledger: Ledger,
-  { drain, end, ...child }: TurnDelegate
+  { callId, drain, end, ...child }: TurnDelegate
 ): ((end: DelegateEnd) => void) => {
   const { delegateId, linked, name } = child
   // owned before it is announced: whatever an observer does then, the turn ends what it has announced
@@ -239,6 +239,7 @@ const startDelegate = (
     _tag: "DelegateStarted",
     turnId: ledger.origin.turnId,
     ...child,
+    ...(callId === undefined ? {} : { callId }),
     depth: session.ancestors.length + 1
   })
   let isOpen = true

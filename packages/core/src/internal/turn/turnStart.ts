@@ -9,6 +9,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import { Model, ModelOfTurn } from "../../ports/Model.ts"
+import { CallbackFailed } from "../../protocol/AgentError.ts"
 import type { SubmissionId, TurnId } from "../../protocol/Ids.ts"
 import type { Input } from "../../protocol/Input.ts"
 import type { Outcome } from "../../protocol/Outcome.ts"
@@ -184,10 +185,6 @@ const runTask = <A, E, R>(
   { context, parent }: { readonly context: Context.Context<any>; readonly parent: Tracer.AnySpan | undefined }
 ): Effect.Effect<A, E> => {
   const turn = makeTurn(parts, ledger, ledger.slot.isFenced)
-  const services = withContext(parts, context, ledger.turnContext)
-  const withSpans = Context.add(services, Tracing.OpenSpans, ledger.spans)
-  const withTurn = Context.add(withSpans, Turn, turn) as Context.Context<any>
-  const provided = parent === undefined ? withTurn : Context.add(withTurn, Tracer.ParentSpan, parent)
   const run = Effect.matchCauseEffect(Effect.scoped(task.effect), {
     // a task that interrupted itself is aborted, and so are those alongside it (S5)
     onFailure: (cause) =>
@@ -204,7 +201,14 @@ const runTask = <A, E, R>(
       return Effect.tap(isOver, recordLeftover(parts, ledger, turn))
     }
   })
-  return Effect.provideContext(run, provided) as Effect.Effect<A, E>
+  // in the task's fiber, so that a model of the turn that throws is a defect of the task
+  return Effect.suspend(() => {
+    const services = withContext(parts, context, ledger.turnContext)
+    const withSpans = Context.add(services, Tracing.OpenSpans, ledger.spans)
+    const withTurn = Context.add(withSpans, Turn, turn) as Context.Context<any>
+    const provided = parent === undefined ? withTurn : Context.add(withTurn, Tracer.ParentSpan, parent)
+    return Effect.provideContext(run, provided) as Effect.Effect<A, E>
+  })
 }
 
 /** Records the circumstances of a turn that has just started, if they differ from the last ones, and returns them. */
@@ -238,7 +242,15 @@ const withContext = (
   const known = Context.add(services, CurrentTurnContext, () => context)
   const own = Context.getOption(services, Model as never)
   if (own._tag === "None" || Object.keys(recorder.state.changedContext).length === 0) return known
-  return Context.add(known, Model, Context.get(services, ModelOfTurn)(context, own.value as Model)) as never
+  return Context.add(known, Model, modelOf(services, context, own.value as Model)) as never
+}
+
+const modelOf = (services: Context.Context<never>, context: TurnContext, own: Model): Model => {
+  try {
+    return Context.get(services, ModelOfTurn)(context, own)
+  } catch (cause) {
+    throw new CallbackFailed({ callback: "ModelOfTurn", cause })
+  }
 }
 
 const decodeContext = Schema.decodeUnknownEffect(TurnContext)

@@ -117,7 +117,9 @@ const closingWithAQueue: Exploration = {
   }),
   actions: [["close"]],
   modes: ["before"],
-  maxRuns: 30
+  maxRuns: 30,
+  // a run takes a few hundred
+  maxSteps: 10_000
 }
 
 /**

@@ -12,7 +12,7 @@ export interface ChatOptions {
   readonly reasoningEffort?: string | undefined
   readonly parallelToolCalls?: boolean | undefined
   /** Whether optional fields are left out, because the server refuses them. */
-  readonly isPlain?: boolean
+  readonly isPlain?: boolean | undefined
 }
 
 /**

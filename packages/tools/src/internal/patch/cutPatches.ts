@@ -41,9 +41,8 @@ export const make = Effect.fnUntraced(function* (
     watch: Effect.fnUntraced(function* (directory, { exit, gone, processId }) {
       const turn = yield* Turn
       const done = yield* Deferred.make<void>()
-      const start = Effect.sync(() => void ending.set(processId, done))
       const concluded = exit.pipe(
-        Effect.andThen(start),
+        Effect.andThen(Effect.sync(() => ending.set(processId, done))),
         Effect.andThen(gone),
         Effect.andThen(run(directory, processId))
       )

@@ -1,4 +1,4 @@
-// node --expose-gc bench/processes.mjs [--runs 20]
+// node --expose-gc bench/tools/processes.mjs [--runs 20]
 // What a process of Spindle costs, with and without the sandbox, compared with bare child_process.spawn; how long an aborted turn takes until none of
 // its processes lives; the memory while a child prints 1 GiB; and 64 processes at once. Linux only.
 import { spawn } from "node:child_process"
@@ -10,7 +10,7 @@ import { Processes } from "@spindle/core/Processes"
 import { ScriptedModel } from "@spindle/testing"
 import { Commands, ProcessGroups, Sandbox, SandboxPolicy, Signals } from "@spindle/tools"
 import { Deferred, Effect, Layer, Stream } from "effect"
-import { makeWorkspace } from "./setup/workspace.mjs"
+import { makeWorkspace } from "../workspace.mjs"
 
 const { values } = parseArgs({ options: { runs: { type: "string", default: "20" } } })
 const runs = Number(values.runs)

@@ -1,4 +1,4 @@
-// npm exec -- node bench/patch.mjs [--hunks 1000] [--lines 100000] [--reps 5]     patches of many hunks in long files
+// npm exec -- node bench/tools/patch.mjs [--hunks 1000] [--lines 100000] [--reps 5]     patches of many hunks in long files
 // Parses the patch and applies it to a file on disk, beginning with the check. The ways of matching alternate. Needs the build.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"

@@ -9,7 +9,7 @@ import * as SandboxPolicy from "@spindle/tools/SandboxPolicy"
 import * as Signals from "@spindle/tools/Signals"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { makeWorkspace } from "./setup/workspace.mjs"
+import { makeWorkspace } from "../workspace.mjs"
 
 const repeats = Number(process.argv[2] ?? 30)
 const { cwd, remove } = makeWorkspace()

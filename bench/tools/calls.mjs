@@ -1,4 +1,4 @@
-// node bench/calls.mjs --codex PATH [--bin PATH] [--runs 5]
+// node bench/tools/calls.mjs --codex PATH [--bin PATH] [--runs 5]
 // Calls of tools in whole programs, as the model sees them: the time from its response with a call of exec_command until the request with the result
 // arrives. Spindle and Codex get the same responses from one server, alternating. For `--codex` see exec.mjs. Linux only.
 import { spawn } from "node:child_process"
@@ -8,8 +8,8 @@ import { join } from "node:path"
 import { parseArgs } from "node:util"
 import * as ResponsesServer from "@spindle/testing/ResponsesServer"
 import * as Effect from "effect/Effect"
-import { here } from "./places.mjs"
-import { makePlace, programsOf } from "./setup/programs.mjs"
+import { here } from "../places.mjs"
+import { makePlace, programsOf } from "../programs.mjs"
 
 const { values: options } = parseArgs({
   options: {

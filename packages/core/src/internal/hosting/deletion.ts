@@ -1,0 +1,79 @@
+/**
+ * Deletes sessions that are not open here: child sessions first, then what stores keep, and the journal last. So a deletion
+ * that was cut can be repeated: the session is found until nothing is left of it (contract J9).
+ */
+import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type { Journal, Opened } from "../../ports/Journal.ts"
+import type { SessionStore } from "../../ports/SessionStores.ts"
+import type { SessionId } from "../../protocol/Ids.ts"
+import { type JournalFailed, type SessionBusy, type SessionNotFound, StoreFailed } from "../../protocol/SessionError.ts"
+import { forkDetached } from "../detached.ts"
+import * as Foreign from "../foreign.ts"
+
+/** Why a session cannot be deleted. */
+export type DeleteError = SessionNotFound | SessionBusy | JournalFailed | StoreFailed
+
+/** How long a store may take. */
+const storeDeadline: Duration.Input = "1 minute"
+
+/**
+ * Returns the sessions below one that have a journal, each before its parent. Those that a fork has only in its copied
+ * records are not below it.
+ */
+export const descendantsOf = Effect.fnUntraced(function* (
+  journal: Journal,
+  sessionId: SessionId
+): Effect.fn.Return<ReadonlyArray<SessionId>, SessionNotFound | JournalFailed> {
+  const { records } = yield* journal.load(sessionId)
+  const found: Array<SessionId> = []
+  for (const record of records) {
+    if (record._tag !== "DelegateStarted" || found.includes(record.delegateId)) continue
+    // it may have been deleted by itself
+    const child = yield* Effect.catchTag(journal.load(record.delegateId), "SessionNotFound", () => Effect.undefined)
+    if (child === undefined || parentOf(child) !== sessionId) continue
+    found.push(...(yield* descendantsOf(journal, record.delegateId)), record.delegateId)
+  }
+  return found
+})
+
+const parentOf = ({ records: [first] }: Opened): string | undefined =>
+  first?._tag === "SessionStarted" ? first.meta["parent"] : undefined
+
+/** Deletes one session. Runs uninterruptibly, except for the stores. */
+export const deleteOne = Effect.fnUntraced(function* (
+  { journal, stores }: { readonly journal: Journal; readonly stores: ReadonlyArray<SessionStore> },
+  sessionId: SessionId
+): Effect.fn.Return<void, DeleteError> {
+  if (stores.length > 0) {
+    // from here on no process can open it
+    yield* journal.archive(sessionId)
+    const [, failures] = yield* Effect.partition(stores, (store) => deleteFrom(store, sessionId))
+    // the journal stays: the deletion can be repeated
+    if (failures[0] !== undefined) return yield* failures[0]
+  }
+  yield* journal.delete(sessionId)
+})
+
+/** Runs the code of a store in its own fiber, so that a store that cannot be interrupted blocks nothing. */
+const deleteFrom = (store: SessionStore, sessionId: SessionId): Effect.Effect<void, StoreFailed> => {
+  const failed = (detail: string) => Effect.fail(new StoreFailed({ sessionId, store: store.name, detail }))
+  return Effect.contextWith((context: Context.Context<never>) => {
+    const fiber = forkDetached(
+      context,
+      Effect.suspend(() => store.delete(sessionId))
+    )
+    return Fiber.await(fiber).pipe(
+      Effect.timeoutOrElse({ duration: storeDeadline, orElse: () => Effect.undefined }),
+      Effect.interruptible,
+      Effect.onExit(() => Effect.sync(() => fiber.interruptUnsafe())),
+      Effect.flatMap((exit) => {
+        if (exit === undefined) return failed("it took longer than a minute")
+        return exit._tag === "Success" ? Effect.void : failed(Foreign.textOf(Cause.squash(exit.cause)))
+      })
+    )
+  })
+}

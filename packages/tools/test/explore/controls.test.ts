@@ -1,0 +1,31 @@
+/** Negative controls: each mutant of the restoration is found. `Snapshots.crash.test.ts` finds nothing in the unchanged sources. */
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Effect } from "effect"
+import { inject } from "vitest"
+import { mutants } from "./mutants.ts"
+import type * as Restorations from "./restorations.ts"
+
+/** Loads the explorations with a mutant of the sources. */
+const loadMutant = (name: string): Promise<typeof Restorations> =>
+  import(/* @vite-ignore */ `./restorations.ts?mutant=${name}`)
+
+const titleOf = (name: string): string => {
+  const { clause, reason } = inject("mutants")[name] ?? { clause: "no marker", reason: "" }
+  return `${clause} ${reason}: ${name}`
+}
+
+describe("S12 a mutant is found", () => {
+  for (const [name, { breaks, by }] of Object.entries(mutants)) {
+    it.live(
+      titleOf(name),
+      () =>
+        Effect.gen(function* () {
+          const { cases } = yield* Effect.promise(() => loadMutant(name))
+          const exit = yield* Effect.exit(cases[by])
+          assert.isTrue(exit._tag === "Failure", "the mutant was not found")
+          if (exit._tag === "Failure") assert.match((Cause.squash(exit.cause) as Error).message, breaks)
+        }),
+      600_000
+    )
+  }
+})

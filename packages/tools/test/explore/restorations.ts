@@ -1,0 +1,178 @@
+/**
+ * Undos whose program dies, or whose disk is full, at every write: nothing is left half restored. The tests run them with the
+ * unchanged sources and with each mutant of the restoration.
+ */
+import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert } from "@effect/vitest"
+import { Effect, Exit, FileSystem, Layer, Option, PlatformError } from "effect"
+import { Git, Snapshots } from "../../src/index.ts"
+import { directory } from "../host.ts"
+import { repository, tree, write } from "../repositories.ts"
+
+/** The owner of the snapshots. */
+export const owner = "session"
+
+/** What happens at a write: nothing, the death of the program from then on, or one failure. */
+type Fault = { readonly at: number; readonly kind: "death" | "full" }
+
+/** Operations that change the disk. */
+const writes = ["makeDirectory", "remove", "rename", "symlink", "writeFileString"] as const
+
+/** The files of this host with a fault at one write. */
+const faulty = (fault: Fault) => {
+  let count = 0
+  const full = PlatformError.systemError({ _tag: "WriteZero", module: "FileSystem", method: "write" })
+  const before = <A, E, R>(operation: Effect.Effect<A, E, R>) =>
+    Effect.suspend((): Effect.Effect<A, E | PlatformError.PlatformError, R> => {
+      const index = count++
+      if (fault.kind === "death" && index >= fault.at) return Effect.die("the program died")
+      return fault.kind === "full" && index === fault.at ? Effect.fail(full) : operation
+    })
+  const layer = Layer.effect(
+    FileSystem.FileSystem,
+    Effect.map(FileSystem.FileSystem, (real) => {
+      const wrapped = { ...real } as unknown as Record<
+        string,
+        (...args: ReadonlyArray<unknown>) => Effect.Effect<unknown>
+      >
+      for (const name of writes) {
+        const operation = (real as unknown as typeof wrapped)[name]!
+        wrapped[name] = (...args) => before(operation(...args)) as Effect.Effect<unknown>
+      }
+      const opened: typeof real.open = (path, options) => {
+        const open = real.open(path, options)
+        return options?.flag === "wx" ? (before(open) as typeof open) : open
+      }
+      return { ...(wrapped as unknown as typeof real), open: opened }
+    })
+  ).pipe(Layer.provide(NodeFileSystem.layer))
+  return { layer, count: () => count }
+}
+
+/** Snapshots in a directory, on the files of this host or others. */
+export const store = (home: string, files?: Layer.Layer<FileSystem.FileSystem>) => {
+  const services = files === undefined ? NodeServices.layer : Layer.merge(NodeServices.layer, files)
+  return Snapshots.layer({ directory: home }).pipe(Layer.provideMerge(Git.layer), Layer.provideMerge(services))
+}
+
+const undo = Effect.gen(function* () {
+  const snapshots = yield* Snapshots.Snapshots
+  return yield* snapshots.restore(owner, yield* snapshots.plan(owner, { count: 1 }), { force: false })
+})
+
+/** A repository with a change that can be undone. */
+export const prepare = Effect.gen(function* () {
+  const top = yield* repository({ "changed.txt": "one\n", "removed/deep.txt": "removed\n" })
+  const home = yield* directory
+  const before = tree(top)
+  yield* Effect.gen(function* () {
+    const snapshots = yield* Snapshots.Snapshots
+    const { id } = yield* snapshots.begin(owner, top)
+    writeFileSync(join(top, "changed.txt"), "two\n")
+    chmodSync(join(top, "changed.txt"), 0o755)
+    rmSync(join(top, "removed"), { recursive: true })
+    write(top, "new/file.txt", "new\n")
+    yield* snapshots.complete(owner, id)
+  }).pipe(Effect.provide(store(home)))
+  return { top, home, before, after: tree(top) }
+})
+
+/** The files that a restoration has staged and not removed. */
+export const leftovers = (top: string) =>
+  readdirSync(top, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith("~"))
+
+/** A crash at every write is finished or rolled back at the next start. */
+const crashing = Effect.gen(function* () {
+  const { after, before, home, top } = yield* prepare
+  const results = new Set<string | undefined>()
+  for (let at = 0; ; at++) {
+    const { layer } = faulty({ at, kind: "death" })
+    const exit = yield* Effect.exit(Effect.provide(undo, store(home, layer)))
+    const recovered = yield* Effect.gen(function* () {
+      const snapshots = yield* Snapshots.Snapshots
+      const found = yield* snapshots.recover(owner)
+      assert.strictEqual(yield* snapshots.recover(owner), undefined, "S12 recovered twice")
+      return found
+    }).pipe(Effect.provide(store(home)))
+    results.add(recovered?.result)
+    assert.deepStrictEqual(leftovers(top), [], `S12 left over after a crash at write ${at}`)
+    const isUndone = Exit.isSuccess(exit) || recovered?.result === "finished"
+    assert.deepStrictEqual(tree(top), isUndone ? before : after, `S12 half restored after a crash at write ${at}`)
+    if (Exit.isSuccess(exit)) break
+    if (!isUndone) continue
+    yield* Effect.gen(function* () {
+      const snapshots = yield* Snapshots.Snapshots
+      yield* snapshots.restore(owner, yield* snapshots.plan(owner, { redo: true }), { force: false })
+    }).pipe(Effect.provide(store(home)))
+    assert.deepStrictEqual(tree(top), after)
+  }
+  assert.deepStrictEqual(results, new Set([undefined, "rolledBack", "finished"]))
+}).pipe(Effect.scoped)
+
+/** A crash is recovered before the next snapshot is taken. */
+const snapshotting = Effect.gen(function* () {
+  const { home, top } = yield* prepare
+  const snapshotAfter = (fault: Fault) =>
+    Effect.gen(function* () {
+      yield* Effect.exit(Effect.provide(undo, store(home, faulty(fault).layer)))
+      yield* Effect.gen(function* () {
+        const snapshots = yield* Snapshots.Snapshots
+        const { before } = yield* snapshots.begin(owner, top)
+        assert.strictEqual(yield* snapshots.recover(owner), undefined, "S12 recovered twice")
+        assert.deepStrictEqual(before.leftOut, [])
+      }).pipe(Effect.provide(store(home)))
+      assert.deepStrictEqual(leftovers(top), [], "S12 left over")
+    })
+  for (const at of [4, 8, 12]) yield* snapshotAfter({ at, kind: "death" })
+}).pipe(Effect.scoped)
+
+/** A full disk, at every write, changes no file. */
+const filling = Effect.gen(function* () {
+  const { after, before, home, top } = yield* prepare
+  for (let at = 0; ; at++) {
+    const { layer } = faulty({ at, kind: "full" })
+    const exit = yield* Effect.exit(Effect.provide(undo, store(home, layer)))
+    assert.deepStrictEqual(leftovers(top), [], `S12 left over by a full disk at write ${at}`)
+    const recovered = yield* Effect.provide(
+      Effect.flatMap(Snapshots.Snapshots, (snapshots) => snapshots.recover(owner)),
+      store(home)
+    )
+    if (Exit.isSuccess(exit) || recovered?.result === "finished") {
+      assert.deepStrictEqual(tree(top), before)
+      break
+    }
+    assert.strictEqual(Option.getOrThrow(Exit.findErrorOption(exit))._tag, "SnapshotFailed")
+    assert.deepStrictEqual(tree(top), after, `S12 half restored by a full disk at write ${at}`)
+  }
+}).pipe(Effect.scoped)
+
+/** A file that the user changes after a crash keeps its content. */
+const changing = Effect.gen(function* () {
+  const { before, home, top } = yield* prepare
+  let isFinished = false
+  for (let at = 0; !isFinished; at++) {
+    yield* Effect.exit(Effect.provide(undo, store(home, faulty({ at, kind: "death" }).layer)))
+    const isMoving = tree(top)["changed.txt"] !== before["changed.txt"] && leftovers(top).length > 0
+    if (isMoving) writeFileSync(join(top, "changed.txt"), "of the user\n")
+    yield* Effect.gen(function* () {
+      const snapshots = yield* Snapshots.Snapshots
+      const recovered = yield* snapshots.recover(owner)
+      isFinished = recovered?.result === "finished"
+      if (isMoving) {
+        assert.strictEqual(
+          readFileSync(join(top, "changed.txt"), "utf8"),
+          "of the user\n",
+          `S12 overwritten at write ${at}`
+        )
+      }
+      if (isFinished) assert.deepStrictEqual(recovered?.untouched, ["changed.txt"])
+    }).pipe(Effect.provide(store(home)))
+    if (isMoving && !isFinished) writeFileSync(join(top, "changed.txt"), "two\n", { mode: 0o755 })
+  }
+}).pipe(Effect.scoped)
+
+/** The explorations by name. */
+export const cases = { crashing, snapshotting, filling, changing }
