@@ -132,7 +132,8 @@ describe("a patch of a command", () => {
       ...turn,
       onAbort: (cleanup) => Effect.tap(turn.onAbort(cleanup), () => Deferred.succeed(isWatched, undefined))
     }
-    const tools = yield* Layer.build(CodingTools.layer({ cwd: root, commandJournals: journals }))
+    // the tests end the shell at once, which must not cut the profile of the user
+    const tools = yield* Layer.build(CodingTools.layer({ cwd: root, login: false, commandJournals: journals }))
     const handlers = yield* Effect.provide(CodingTools.toolkit, tools)
     const call = (name: "exec_command" | "apply_patch", params: object) =>
       Stream.runCollect(Stream.unwrap(handlers.handle(name, params as never))).pipe(
