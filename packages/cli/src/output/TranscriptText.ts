@@ -132,6 +132,11 @@ const render = (state: TranscriptState, change: Thread.Change): Step => {
 
 const paletteOf = ({ options }: TranscriptState): Ansi.Palette => Ansi.palette(options.color)
 
+const styleOf = (state: TranscriptState): QuestionText.Style => ({
+  palette: paletteOf(state),
+  columns: state.options.wraps ? state.options.columns : undefined
+})
+
 const warn = (state: TranscriptState, message: string): Step =>
   lines(state, [paletteOf(state).yellow(`! ${Ansi.visible(message)}`)])
 
@@ -143,7 +148,7 @@ export const note = (state: TranscriptState, line: string): Step =>
 export const question = (state: TranscriptState, asked: QuestionText.Asked, from?: string): Step => {
   if (state.asked.has(asked.questionId)) return [state, ""]
   const asker = from ?? (asked.path.at(-1) === state.options.sessionId ? undefined : otherAsker(asked))
-  const added = QuestionText.lines(asked, paletteOf(state), asker)
+  const added = QuestionText.lines(asked, styleOf(state), asker)
   const next = { ...state, asked: new Map(state.asked).set(asked.questionId, "open" as const) }
   const [shown, text] = lines(next, [...(state.last === "nothing" ? [] : [""]), ...added])
   return [introduce(shown, asked.callId), text]
@@ -154,11 +159,11 @@ const otherAsker = ({ path }: QuestionText.Asked): string | undefined =>
 
 /** Prints the answer below a question, before anything else that has happened. The record of it then adds nothing. */
 export const answered = (state: TranscriptState, questionId: QuestionId, decision: Decision): Step =>
-  lines(markAnswered(state, questionId), [QuestionText.answerLine(decision, paletteOf(state))])
+  lines(markAnswered(state, questionId), QuestionText.answerLines(decision, styleOf(state)))
 
 /** Prints that a question is no longer asked, because it was settled elsewhere. */
 export const withdrawn = (state: TranscriptState, questionId: QuestionId): Step =>
-  lines(markAnswered(state, questionId), [QuestionText.answerLine({ _tag: "Cancelled", by: "end" }, paletteOf(state))])
+  lines(markAnswered(state, questionId), QuestionText.answerLines({ _tag: "Cancelled", by: "end" }, styleOf(state)))
 
 const markAnswered = (state: TranscriptState, questionId: QuestionId): TranscriptState => ({
   ...state,
@@ -176,7 +181,7 @@ const settleQuestion = (
   asked.delete(settled.questionId)
   const next = { ...shown, asked }
   if (wasAsked === "answered") return [next, ""]
-  const [last, answer] = lines(next, [QuestionText.answerLine(settled.decision, paletteOf(state))])
+  const [last, answer] = lines(next, QuestionText.answerLines(settled.decision, styleOf(state)))
   return [last, asks + answer]
 }
 
@@ -338,9 +343,9 @@ const summaryOf = (state: TranscriptState, end: Terminal, millis: number | undef
   const took = millis === undefined ? [] : [Ansi.duration(millis)]
   // an aborted turn names the session in the line that says how to resume it
   const name = end._tag === "TurnAborted" ? [] : [`session ${sessionId}`]
-  const rest = [...took, ...usageOf(end), ...name].map((one) => ` · ${one}`).join("")
+  const rest = [...took, ...usageOf(end), ...name]
   const line = (head: string, paint: (text: string) => string) => {
-    const all = wrapped(state, head + rest)
+    const all = joined(state, [head, ...rest])
     return paint(all.slice(0, head.length)) + dim(all.slice(head.length))
   }
   switch (end._tag) {
@@ -355,6 +360,19 @@ const summaryOf = (state: TranscriptState, end: Terminal, millis: number | undef
         dim(`resume: spindle exec resume ${sessionId}`)
       ]
   }
+}
+
+/** Joins the parts of a footer. One that does not fit begins a line, so that it is broken only if it is too long for one. */
+const joined = (state: TranscriptState, parts: ReadonlyArray<string>): string => {
+  const { columns, wraps } = state.options
+  return parts
+    .reduce<ReadonlyArray<string>>((all, part) => {
+      const longer = all.length === 0 ? part : `${all.at(-1)!} · ${part}`
+      const fits = !wraps || all.length === 0 || Ansi.width(longer) <= columns
+      return fits ? [...all.slice(0, -1), longer] : [...all, part]
+    }, [])
+    .map((one) => wrapped(state, one))
+    .join("\n")
 }
 
 const usageOf = ({ usage: { cachedInput, input, output, total } }: Terminal): ReadonlyArray<string> => {

@@ -6,6 +6,7 @@ import * as Fields from "./fields.ts"
 import * as Ansi from "./Ansi.ts"
 import { diffLines } from "./diff.ts"
 import { rejectedByUser } from "./reasons.ts"
+import * as Wrapping from "./wrapping.ts"
 
 /** A question, as a session asks it or has recorded it. */
 export type Asked = Pick<
@@ -21,14 +22,49 @@ const titles: { readonly [kind in Asked["kind"]]: string } = {
   elicitation: "A question:"
 }
 
-/** Returns the lines of a question, in full. `from` is the name of the agent that asks. */
-export const lines = (asked: Asked, palette: Ansi.Palette, from?: string): ReadonlyArray<string> => {
-  const asker = from === undefined ? "" : ` (asked by ${Ansi.visible(from)})`
-  const title = palette.yellow(palette.bold(`? ${titles[asked.kind]}${asker}`))
-  return [title, ...body(asked, palette).map((line) => `  ${line}`)]
+/**
+ * How the lines of a question look. Text is broken between words at `columns`; without them, each line is written as it
+ * came. Commands and patches are never broken.
+ */
+export interface Style {
+  readonly palette: Ansi.Palette
+  readonly columns?: number | undefined
 }
 
-const body = (asked: Asked, palette: Ansi.Palette): ReadonlyArray<string> => {
+/** Returns the lines of a question, in full. `from` is the name of the agent that asks. */
+export const lines = (asked: Asked, style: Style, from?: string): ReadonlyArray<string> => {
+  const { columns, palette } = style
+  const asker = from === undefined ? "" : ` (asked by ${Ansi.visible(from)})`
+  const title = broken(`${titles[asked.kind]}${asker}`, { ...style, first: "? ", indent: "  " })
+  const inner = { palette, columns: columns === undefined ? undefined : columns - 2 }
+  return [...title.map((line) => palette.yellow(palette.bold(line))), ...body(asked, inner).map((line) => `  ${line}`)]
+}
+
+interface Margins {
+  readonly first: string
+  readonly indent: string
+  readonly isExact?: boolean | undefined
+}
+
+/** A text in which a break between words would hide white space. */
+const spaced = /\s\s|\t|^\s|\s$/
+
+/**
+ * Breaks a line. `first` is before its first part and `indent` before the others. A long word is cut, and if it `isExact`, so
+ * is a text in which a break between words would hide white space.
+ */
+const broken = (
+  text: string,
+  { columns, first, indent, isExact = false }: Pick<Style, "columns"> & Margins
+): ReadonlyArray<string> => {
+  if (columns === undefined) return [first + text]
+  const room = Math.max(2, columns - indent.length)
+  const parts = isExact && spaced.test(text) ? [text] : Wrapping.all(text, room).split("\n")
+  return parts.flatMap((line) => Wrapping.cut(line, room)).map((line, index) => (index === 0 ? first : indent) + line)
+}
+
+const body = (asked: Asked, style: Style): ReadonlyArray<string> => {
+  const { palette } = style
   const { payload, tool } = asked
   switch (asked.kind) {
     case "command": {
@@ -39,7 +75,7 @@ const body = (asked: Asked, palette: Ansi.Palette): ReadonlyArray<string> => {
       return [
         `${palette.cyan("$")} ${palette.bold(first)}`,
         ...more.map((line) => `  ${palette.bold(line)}`),
-        ...others(payload, "command", palette)
+        ...others(payload, "command", style)
       ]
     }
     case "patch": {
@@ -49,7 +85,7 @@ const body = (asked: Asked, palette: Ansi.Palette): ReadonlyArray<string> => {
     }
     case "question":
     case "elicitation": {
-      const found = asked.kind === "question" ? questionLines(payload, palette) : formLines(payload, palette)
+      const found = asked.kind === "question" ? questionLines(payload, style) : formLines(payload, style)
       if (found === undefined) break
       return tool === undefined ? found : [...found, palette.dim(`  ${Ansi.visible(tool)}`)]
     }
@@ -65,24 +101,29 @@ const withoutChoices = (payload: unknown): unknown =>
     : Object.fromEntries(Object.entries(payload as object).filter(([name]) => name !== "less"))
 
 /** The questions of a payload, with the answers to choose from. */
-const questionLines = (payload: unknown, palette: Ansi.Palette): ReadonlyArray<string> | undefined => {
+const questionLines = (payload: unknown, style: Style): ReadonlyArray<string> | undefined => {
   const questions = (payload as { readonly questions?: unknown } | null)?.questions
   if (!Array.isArray(questions) || questions.length === 0) return undefined
   return questions.flatMap((question) => [
-    ...Ansi.visible(textIn(question, "question") ?? "").split("\n"),
+    ...textLines(textIn(question, "question") ?? "", style),
     ...Fields.optionsOf(question).map(({ description, label }, index) => {
-      const about = description === undefined ? "" : palette.dim(` ${Ansi.visible(description)}`)
+      const about = description === undefined ? "" : style.palette.dim(` ${Ansi.visible(description)}`)
       return `  ${index + 1} ${Ansi.visible(label)}${about}`
     })
   ])
 }
 
+const textLines = (text: string, style: Style): ReadonlyArray<string> =>
+  Ansi.visible(text)
+    .split("\n")
+    .flatMap((line) => broken(line, { ...style, first: "", indent: "  " }))
+
 /** The message of a form. Its fields are asked for one by one. */
-const formLines = (payload: unknown, palette: Ansi.Palette): ReadonlyArray<string> | undefined => {
+const formLines = (payload: unknown, style: Style): ReadonlyArray<string> | undefined => {
   const message = textIn(payload, "message")
   if (message === undefined) return undefined
   const { requestedSchema: _, ...rest } = payload as { readonly requestedSchema?: unknown }
-  return [...Ansi.visible(message).split("\n"), ...others(rest, "message", palette)]
+  return [...textLines(message, style), ...others(rest, "message", style)]
 }
 
 const textIn = (value: unknown, name: string): string | undefined => {
@@ -126,7 +167,7 @@ const isLess = (value: unknown): value is Less =>
  * The other fields of a payload: nothing that needs approval is hidden. An amendment is shown as the rules that it adds, and
  * the parts that can be granted alone are shown as choices.
  */
-const others = (payload: unknown, shown: string, palette: Ansi.Palette): ReadonlyArray<string> =>
+const others = (payload: unknown, shown: string, style: Style): ReadonlyArray<string> =>
   Object.entries(payload as object)
     .filter(([name, value]) => name !== shown && value !== undefined && !isChoice(name, payload))
     .flatMap(([name, value]) =>
@@ -135,7 +176,8 @@ const others = (payload: unknown, shown: string, palette: Ansi.Palette): Readonl
         : [`${name}: ${textOf(value)}`]
     )
     .flatMap((text) => Ansi.exact(text).split("\n"))
-    .map((line) => palette.dim(`  ${line}`))
+    .flatMap((line) => broken(line, { ...style, first: "  ", indent: "    ", isExact: true }))
+    .map(style.palette.dim)
 
 const isChoice = (name: string, payload: unknown): boolean => name === "less" && lessIn(payload).length > 0
 
@@ -161,36 +203,52 @@ const changeLines = ({ diff, kind, movePath, path }: Change, palette: Ansi.Palet
   return [palette.bold(Ansi.exact(`${kind} ${path}${to}`)), ...diffLines(diff.map(String), palette)]
 }
 
-/** Returns the line below a question that says how it was decided. */
-export const answerLine = (decision: (typeof QuestionSettled.Type)["decision"], palette: Ansi.Palette): string => {
-  const { dim, green, red } = palette
+/** Returns the lines below a question that say how it was decided. */
+export const answerLines = (
+  decision: (typeof QuestionSettled.Type)["decision"],
+  style: Style
+): ReadonlyArray<string> => {
+  const [paint, text] = answerOf(decision, style.palette)
+  return broken(text, { ...style, first: "  → ", indent: "    " }).map(paint)
+}
+
+const answerOf = (
+  decision: (typeof QuestionSettled.Type)["decision"],
+  { dim, green, red }: Ansi.Palette
+): readonly [paint: (line: string) => string, text: string] => {
   switch (decision._tag) {
-    case "Approved":
-      if (decision.amendment !== undefined) return green("  → allowed, from now on by a rule")
-      return green(
-        `  → allowed${decision.permissions === undefined ? "" : " in part,"} ${decision.scope === "once" ? "once" : `for this ${decision.scope}`}`
-      )
+    case "Approved": {
+      if (decision.amendment !== undefined) return [green, "allowed, from now on by a rule"]
+      const part = decision.permissions === undefined ? "" : " in part,"
+      return [green, `allowed${part} ${decision.scope === "once" ? "once" : `for this ${decision.scope}`}`]
+    }
     case "Denied": {
       const hasReason = decision.reason !== undefined && decision.reason !== rejectedByUser
-      return red(`  → refused${hasReason ? `: ${Ansi.visible(decision.reason)}` : ""}`)
+      return [red, `refused${hasReason ? `: ${Ansi.visible(decision.reason)}` : ""}`]
     }
     case "Abort":
-      return red("  → refused, and the turn is stopped")
+      return [red, "refused, and the turn is stopped"]
     case "Answered":
-      return green("  → answered")
+      return [green, "answered"]
     case "Cancelled":
-      return dim(decision.by === "deadline" ? "  → not answered in time" : "  → cancelled")
+      return [dim, decision.by === "deadline" ? "not answered in time" : "cancelled"]
   }
 }
 
-/** Returns the line in which a field is filled in: its title, and the end of what was typed so far. */
+/**
+ * Returns the lines in which a field is filled in: its title, and the end of what was typed so far. A title that needs more
+ * than half of the columns has lines for itself, about three at most.
+ */
 export const prompt = (
   { choices, isSecret, title }: Pick<Fields.Field, "title" | "choices" | "isSecret">,
   typed: string,
   columns: number
-): string => {
+): ReadonlyArray<string> => {
   const chosen = choices.length === 0 ? "" : ` (${choices.map((choice, index) => `${index + 1} ${choice}`).join(", ")})`
-  const head = Ansi.fit(Ansi.visible(`  ${title}${chosen}`), Math.max(4, Math.floor(columns / 2)))
+  const head = Ansi.fit(Ansi.visible(`${title}${chosen}`).replaceAll("\n", " "), 3 * columns)
   const text = isSecret ? "•".repeat(typed.length) : Ansi.visible(typed)
-  return `${head}: ${Ansi.fitEnd(text, Math.max(1, columns - Ansi.width(head) - 4))}`
+  const shown = (used: number) => Ansi.fitEnd(text, Math.max(1, columns - used - 1))
+  const used = Ansi.width(head) + 4
+  if (used <= columns / 2) return [`  ${head}: ${shown(used)}`]
+  return [...broken(`${head}:`, { columns: columns - 1, first: "  ", indent: "  " }), `  ${shown(2)}`]
 }

@@ -47,6 +47,20 @@ export const all = (text: string, columns: number): string => {
   return written + end(line, columns)
 }
 
+/** Cuts a line into pieces that fit, for a word that is longer than a line. */
+export const cut = (line: string, columns: number): ReadonlyArray<string> => {
+  const pieces: Array<string> = []
+  let piece = ""
+  for (const character of line) {
+    if (piece !== "" && Ansi.width(piece + character) > columns) {
+      pieces.push(piece)
+      piece = ""
+    }
+    piece += character
+  }
+  return [...pieces, piece]
+}
+
 /** A wide character is a separate word, unless it is joined to the one before it. */
 const breaksBefore = ({ isLong, word }: Line, character: string): boolean =>
   !isLong && word !== "" && !word.endsWith("\u200d") && Ansi.width(character) === 2

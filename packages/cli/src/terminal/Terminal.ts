@@ -294,7 +294,7 @@ const byKey = Effect.fnUntraced(function* (lines: Lines, choices: ReadonlyArray<
     prompt(choicePrompt(choices, columns()))
     const decision = decisions.get(yield* heard.keyOf([...decisions.keys()]))
     if (decision !== undefined) return decision
-    const reason = (yield* heard.line((typed) => prompt([QuestionText.prompt(instead, typed, columns())])))?.trim()
+    const reason = (yield* heard.line((typed) => prompt(QuestionText.prompt(instead, typed, columns()))))?.trim()
     if (reason === undefined || reason === "") continue
     entered()
     return { _tag: "Denied", reason } satisfies Decision as Decision
@@ -325,7 +325,7 @@ const byFields = Effect.fnUntraced(function* (
   const waiting = [...fields]
   for (let field = waiting.shift(); field !== undefined;) {
     const asked = field
-    const line = yield* heard.line((typed) => prompt([QuestionText.prompt(asked, typed, columns())]))
+    const line = yield* heard.line((typed) => prompt(QuestionText.prompt(asked, typed, columns())))
     if (line === undefined) return leftOf(kind)
     const read = asked.read(line.trim())
     if (read === undefined) continue

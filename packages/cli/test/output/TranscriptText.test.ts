@@ -67,7 +67,7 @@ describe("step", () => {
     const { text: failed } = play([Events.started, failure], { columns: 40, wraps: true })
     assert.match(
       failed,
-      /^\n✗ it did not go well at all\n✗ failed · 0\.0 s · 1234 tokens \(in 1000\nof which 200 cached, out 234\) · session\n[\da-f-]{36}\n$/
+      /^\n✗ it did not go well at all\n✗ failed · 0\.0 s\n1234 tokens \(in 1000 of which 200\ncached, out 234\)\nsession\n[\da-f-]{36}\n$/
     )
     assert.include(both, "\x1b[2mlet me\x1b[22m\x1b[2m see\x1b[22m\nYes\n")
   })
@@ -339,6 +339,13 @@ describe("step", () => {
         })
       ),
       "Hal\n(broken off)\n! stream broke; trying again in 0.2 s (1/5)\n"
+    )
+  })
+
+  it("ends with a summary that is broken between its parts, so that the name of the session stays with its id", () => {
+    assert.strictEqual(
+      play([Events.started, Events.done()], { columns: 80, wraps: true }).text,
+      `\n✓ done · 12 s · 1234 tokens (in 1000 of which 200 cached, out 234)\nsession ${Events.sessionId}\n`
     )
   })
 

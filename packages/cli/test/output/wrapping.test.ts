@@ -31,6 +31,13 @@ describe("wrapping", () => {
     assert.strictEqual(Wrapping.all(text, columns), expected)
   })
 
+  it("cuts a word that is longer than a line, and no character", () => {
+    assert.deepStrictEqual(Wrapping.cut("abcdefgh", 3), ["abc", "def", "gh"])
+    assert.deepStrictEqual(Wrapping.cut("日本語", 3), ["日", "本", "語"])
+    assert.deepStrictEqual(Wrapping.cut("e\u0301e\u0301", 1), ["e\u0301", "e\u0301"])
+    assert.deepStrictEqual(Wrapping.cut("", 3), [""])
+  })
+
   it("gives out every word as soon as the next one begins", () => {
     const [line, written] = Wrapping.add(Wrapping.empty, "one two thr", 20)
     assert.strictEqual(written, "one two")

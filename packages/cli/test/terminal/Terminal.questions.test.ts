@@ -217,9 +217,19 @@ describe("a question about a command", () => {
       const { decision, text } = yield* asked(command("make a", { amendment }), ["p"])
       assert.deepStrictEqual(decision, { _tag: "Approved", scope: "session", amendment })
       assert.include(text, '    always adds: prefix_rule(pattern = ["make", "a"], decision = "allow")\n')
-      assert.include(text, '    always adds: prefix_rule(pattern = ["make", "b \\"c\\""], decision = "allow")\n')
+      assert.include(text, '    always adds: prefix_rule(pattern = ["make", "b \\"c\\""], decision =\n      "allow")\n')
       assert.include(text, "  y once, t turn, a session, p always, n no, d instead, q stop ")
       assert.include(text, "→ allowed, from now on by a rule")
+    })
+  )
+
+  it.effect("breaks what it shows between words, and hides no white space by it", () =>
+    Effect.gen(function* () {
+      const reason = "word ".repeat(20).trim()
+      const cwd = `/w/${"a".repeat(60)}       b  c`
+      const { text } = yield* asked({ kind: "command", payload: { command: "make", reason, cwd } }, ["n"])
+      assert.include(text, `\n    reason: ${"word ".repeat(13).trim()}\n      ${"word ".repeat(7).trim()}\n`)
+      assert.include(text.replaceAll("\n      ", ""), `    cwd: ${cwd}\n`)
     })
   )
 
@@ -276,7 +286,7 @@ describe("a question about a command", () => {
       for (const less of [[{ label: "a" }], Array.from({ length: 10 }, () => ({ label: "a", permissions: {} })), "a"]) {
         const { decision, text } = yield* asked(command("make a", { less }), ["1", "n"])
         assert.strictEqual(decision._tag, "Denied")
-        assert.include(text, "less: ")
+        assert.match(text, /\n {4}less:\s/)
       }
     })
   )
