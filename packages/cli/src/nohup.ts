@@ -1,8 +1,8 @@
 /**
  * Finds out whether the program was started by `nohup`, so that HUP must not stop it.
  *
- * `nohup` ignores HUP and executes its command. Node resets ignored signals before it runs a program, so what is ignored
- * cannot be read any more. Each sign is of one way to call `nohup`:
+ * `nohup` ignores HUP and executes its command. Node resets ignored signals before it runs a program, so the
+ * program cannot ask what was ignored. Each sign belongs to one way to call `nohup`:
  *
  * - A shell leaves the name of the command in `_`.
  * - `nohup` gives a command whose input was a terminal an input that cannot be read, even if the shell called it through
