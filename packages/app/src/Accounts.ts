@@ -16,6 +16,7 @@ import * as Schema from "effect/Schema"
 import * as Deferred from "effect/Deferred"
 import type * as Scope from "effect/Scope"
 import * as Directories from "./Directories.ts"
+import * as RegularFile from "./RegularFile.ts"
 
 /** Environment variables, as in `process.env`. */
 export interface Environment {
@@ -188,15 +189,17 @@ type Keys = { readonly [provider: string]: string }
 
 /** The keys of a file; none if it does not exist. */
 const readKeys = (file: string): Keys => {
-  let descriptor: number
   try {
-    descriptor = Fs.openSync(file, "r")
+    return RegularFile.useUnsafe(file, keysIn(file))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return {}
     throw error
   }
-  try {
-    const { mode, size } = Fs.fstatSync(descriptor)
+}
+
+const keysIn =
+  (file: string) =>
+  (descriptor: number, { mode, size }: Fs.Stats): Keys => {
     if (process.platform !== "win32" && (mode & 0o077) !== 0) {
       throw new Error(`other users may read it (mode ${(mode & 0o777).toString(8)}); run: chmod 600 ${file}`)
     }
@@ -205,10 +208,7 @@ const readKeys = (file: string): Keys => {
     // the error of the schema repeats the content
     if (Exit.isFailure(decoded)) throw new Error('it is not JSON of the form { "keys": { "PROVIDER": "KEY" } }')
     return decoded.value.keys
-  } finally {
-    Fs.closeSync(descriptor)
   }
-}
 
 /** Replaces the file, or leaves it as it was. */
 const writeKeys = (file: string, keys: Keys): void => {

@@ -12,6 +12,7 @@ import * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as CommandRules from "@spindle/tools/CommandRules"
 import type { Command } from "@spindle/tools/ShellWords"
 import * as Directories from "./Directories.ts"
+import * as RegularFile from "./RegularFile.ts"
 
 /** Where rules come from. */
 export interface Places {
@@ -89,13 +90,13 @@ const filesIn = (directory: string): { readonly files: ReadonlyArray<string>; re
 
 const contentOf = (file: string): { readonly bytes: Buffer } | { readonly error: string } => {
   try {
-    return { bytes: FileSystem.readFileSync(file) }
+    return { bytes: RegularFile.readUnsafe(file) }
   } catch (error) {
     return { error: codeOf(error) }
   }
 }
 
-const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? String(error)
+const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? (error as Error).message
 
 /** Returns whether the home lists a file of the project with this content. */
 const trustedContents = (home: string): ((file: string, bytes: Buffer) => boolean) => {

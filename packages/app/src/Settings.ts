@@ -5,7 +5,6 @@
  * program does not know or use are named in `warnings`, or refused with `isStrict`. A key is looked up in the flags, then
  * in `--config`, then in the file. Anything wrong is one `SettingsInvalid` with a message of one line.
  */
-import * as FileSystem from "node:fs"
 import * as Path from "node:path"
 import type { Permission } from "@spindle/core/Authority"
 import type { ServerConfig } from "@spindle/mcp/ServerConfig"
@@ -21,6 +20,7 @@ import * as Catalog from "./settings/catalog.ts"
 import * as CommandSettings from "./settings/commands.ts"
 import * as Providers from "./settings/providers.ts"
 import type { Account, Provider, ServerProvider } from "./settings/providers.ts"
+import * as RegularFile from "./RegularFile.ts"
 import { refuse, SettingsInvalid } from "./settings/reason.ts"
 import * as SandboxSettings from "./settings/sandbox.ts"
 import type { Files } from "./settings/files.ts"
@@ -343,11 +343,15 @@ const layerOf = (file: string, text: string): Table.Layer => {
 
 const readText = (file: string): string | undefined => {
   try {
-    return FileSystem.readFileSync(file, "utf8")
+    return RegularFile.readTextUnsafe(file)
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error)
+    const { code, message } = error as NodeJS.ErrnoException
     if (code === "ENOENT") return undefined
-    return refuse({ _tag: "Unreadable", source: file, detail: systemErrors[code] ?? code })
+    return refuse({
+      _tag: "Unreadable",
+      source: file,
+      detail: code === undefined ? message : (systemErrors[code] ?? code)
+    })
   }
 }
 

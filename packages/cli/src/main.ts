@@ -28,6 +28,7 @@ import * as Stdin from "./commands/stdin.ts"
 import * as Tasks from "./commands/Tasks.ts"
 import * as Trace from "./commands/Trace.ts"
 import * as Interrupts from "./Interrupts.ts"
+import * as Nohup from "./nohup.ts"
 import * as Failures from "./output/failures.ts"
 import * as Log from "./output/Log.ts"
 import { refusing } from "./output/reasons.ts"
@@ -167,12 +168,9 @@ const directory = (named: string | undefined): Effect.Effect<string, CliError> =
     return Effect.fail(new CliError({ detail, exitCode: Help.exitCodes.usage }))
   })
 
-/** `nohup` ignores HUP, but Node resets that before it runs a program. The shell leaves the name of the command. */
-const isNohup = Path.basename(process.env["_"] ?? "") === "nohup"
-
 Log.moveConsole()
 Interrupts.run(Log.toStderr(program), {
-  ignored: isNohup ? ["SIGHUP"] : [],
+  ignored: Nohup.isNohup(Nohup.signs()) ? ["SIGHUP"] : [],
   onInterrupt: (signal) =>
     Effect.suspend(() => {
       if (running === undefined) return Effect.void

@@ -16,6 +16,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Directories from "../Directories.ts"
+import * as RegularFile from "../RegularFile.ts"
 import * as SessionLease from "../SessionLease.ts"
 import * as Loopback from "./loopback.ts"
 
@@ -81,23 +82,22 @@ const decode = (file: string, text: string | undefined): Effect.Effect<Grant | u
 
 /** Returns the text of a file, or undefined if there is none. */
 const readUnsafe = (file: string): string | undefined => {
-  let descriptor: number
   try {
-    descriptor = FileSystem.openSync(file, "r")
+    return RegularFile.useUnsafe(file, textIn(file))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined
     throw error
   }
-  try {
-    const { mode } = FileSystem.fstatSync(descriptor)
+}
+
+const textIn =
+  (file: string) =>
+  (descriptor: number, { mode }: FileSystem.Stats): string => {
     if (process.platform !== "win32" && (mode & 0o077) !== 0) {
       throw new GrantsFailed({ detail: `${file} can be read by others; run: chmod 600 ${file}` })
     }
     return FileSystem.readFileSync(descriptor, "utf8")
-  } finally {
-    FileSystem.closeSync(descriptor)
   }
-}
 
 /** Replaces a file, or leaves it as it was. It has the right mode from its first byte. */
 const writeUnsafe = (file: string, text: string): void => {

@@ -18,6 +18,7 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Directories from "../Directories.ts"
+import * as RegularFile from "../RegularFile.ts"
 import * as Catalog from "../settings/catalog.ts"
 
 /** A list of models. */
@@ -98,7 +99,7 @@ const mapOf = (cached: Cached | undefined): ReadonlyMap<string, Catalog.ModelInf
 const read = Effect.fnUntraced(function* (file: string) {
   if (!Fs.existsSync(file)) return undefined
   const text = yield* Effect.try({
-    try: () => Fs.readFileSync(file, "utf8"),
+    try: () => RegularFile.readTextUnsafe(file),
     catch: (error): Failure => ({ message: String(error) })
   }).pipe(
     Effect.catch(({ message }) => Effect.as(Effect.logDebug(`cannot read the list of models: ${message}`), undefined))

@@ -2,7 +2,6 @@
  * `spindle exec`: runs one prompt in a new or resumed session and shows it as text or as JSON lines. The answer goes to
  * standard output, or every line of JSON does; everything else goes to standard error.
  */
-import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as App from "@spindle/app/App"
 import type { PromptUnusable } from "@spindle/app/CustomPrompts"
@@ -40,6 +39,7 @@ import * as Terminal from "../terminal/Terminal.ts"
 import { CliError } from "./CliError.ts"
 import * as DemoModel from "./DemoModel.ts"
 import * as Platform from "./Platform.ts"
+import * as NamedFiles from "./namedFiles.ts"
 import * as TurnInput from "./TurnInput.ts"
 
 /** What a signal acts on while a turn runs. */
@@ -293,8 +293,8 @@ const sayHowToContinue = (sessionId: SessionId) =>
   Effect.sync(() => void process.stderr.write(`resume: spindle exec resume ${sessionId}\n`))
 
 const writeLast = (file: string, lastMessage: string | undefined) =>
-  Effect.try({
-    try: () => Fs.writeFileSync(file, lastMessage ?? ""),
+  Effect.tryPromise({
+    try: (signal) => NamedFiles.write(file, lastMessage ?? "", signal),
     catch: (error) => failed(`cannot write ${file}: ${reasonOf(error)}`)
   })
 

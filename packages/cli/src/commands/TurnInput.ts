@@ -10,6 +10,7 @@ import type { TurnOptions } from "../args/Arguments.ts"
 import * as Help from "../args/Help.ts"
 import { reasonOf } from "../output/failures.ts"
 import { CliError } from "./CliError.ts"
+import * as NamedFiles from "./namedFiles.ts"
 
 /**
  * Returns the prompt and its images. Names of images are relative to `cwd`. **Errors**: `CliError` if a file is not an
@@ -48,8 +49,8 @@ const imageUrl = (path: string, name: string) => {
 }
 
 const read = (path: string, name: string) =>
-  Effect.try({
-    try: () => Fs.readFileSync(path),
+  Effect.tryPromise({
+    try: (signal) => NamedFiles.read(path, signal),
     catch: (error) => wrong(`cannot read ${name}: ${reasonOf(error)}`)
   })
 

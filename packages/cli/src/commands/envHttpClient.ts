@@ -7,8 +7,8 @@
  * certificates to trust in addition; Node itself reads `NODE_EXTRA_CA_CERTS`.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { readFileSync } from "node:fs"
 import { getCACertificates } from "node:tls"
+import * as RegularFile from "@spindle/app/RegularFile"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as HttpClient from "effect/http/HttpClient"
@@ -97,7 +97,7 @@ const certificatesOf = (env: Env): Effect.Effect<string | undefined, CliError> =
   const found = named(env, "CODEX_CA_CERTIFICATE", "SSL_CERT_FILE")
   if (found === undefined) return Effect.undefined
   const [name, file] = found
-  return Effect.catch(Effect.try({ try: () => readFileSync(file, "utf8"), catch: reasonOf }), (reason) =>
+  return Effect.catch(Effect.try({ try: () => RegularFile.readTextUnsafe(file), catch: reasonOf }), (reason) =>
     refuse(`cannot read the certificates in ${file}, which ${name} names: ${reason}`)
   )
 }

@@ -8,6 +8,7 @@ const systemErrors: { readonly [code: string]: string } = {
   ENOTDIR: "a part of its path is not a directory",
   ENOSPC: "no space left on the disk",
   EDQUOT: "the quota of the disk is used up",
+  ENXIO: "it is a socket, or a named pipe that nobody reads",
   EROFS: "the file system is read-only",
   EMFILE: "too many open files",
   EIO: "the disk failed",

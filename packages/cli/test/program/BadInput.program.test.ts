@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -69,6 +70,16 @@ const cases: ReadonlyArray<Case> = [
     code: 78,
     prepare: config('model = "x"\nmodel_provider = "moc'),
     says: "cannot read the configuration HOME/config.toml:2:18: the string is not closed"
+  },
+  {
+    name: "a configuration that is a named pipe",
+    args: ["exec", "hi"],
+    code: 78,
+    prepare: ({ home }) => {
+      Fs.rmSync(Path.join(home, "config.toml"))
+      execFileSync("mkfifo", [Path.join(home, "config.toml")])
+    },
+    says: "cannot read the configuration HOME/config.toml: it is a named pipe, not a regular file"
   },
   {
     name: "a value of the wrong type",

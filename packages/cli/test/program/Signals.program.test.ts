@@ -1,3 +1,6 @@
+import { execFileSync } from "node:child_process"
+import { closeSync, constants, openSync } from "node:fs"
+import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import {
@@ -11,6 +14,7 @@ import {
   run,
   sessionOf,
   start,
+  type StartOptions,
   eventually,
   type World,
   world
@@ -46,6 +50,24 @@ const resumedInput = Effect.fnUntraced(function* (at: World, id: string) {
   assert.strictEqual(again.code, 0)
   return at.server.requests.at(-1)!.body.input as ReadonlyArray<any>
 })
+
+/** Opens a named pipe for writing, which fails until a reader has opened it. */
+const openedWriter = (path: string) => {
+  let descriptor: number | undefined
+  return {
+    isOpen: () => {
+      try {
+        descriptor ??= openSync(path, constants.O_WRONLY | constants.O_NONBLOCK)
+      } catch {
+        // not yet
+      }
+      return descriptor !== undefined
+    },
+    close: () => {
+      if (descriptor !== undefined) closeSync(descriptor)
+    }
+  }
+}
 
 describe("signals", () => {
   it.live.each([
@@ -158,15 +180,39 @@ describe("signals", () => {
       })
   )
 
-  it.live("X2 SIGHUP does not stop what nohup has started", () =>
+  it.live.each<readonly [string, StartOptions]>([
+    ["in a shell", { env: { _: "/usr/bin/nohup" } }],
+    // a script that is started by nohup
+    ["in a script", { through: ["sh", "-c", "trap '' HUP; \"$@\"; exit $?", "sh"] }],
+    // what nohup gives a command whose input was a terminal
+    ["through another program", { through: ["sh", "-c", 'exec "$@" 0>/dev/null', "sh"] }]
+  ])("X2 SIGHUP does not stop what nohup has started %s", ([, options]) =>
     Effect.gen(function* () {
       const at = yield* world({ turns: [{ events: [{ text: "here" }, { gate: "go" }] }] })
-      const program = yield* start(at, ["exec", "--json", "go"], { env: { _: "/usr/bin/nohup" } })
+      const program = yield* start(at, ["exec", "--json", "go"], options)
       yield* program.says("agent_message")
-      yield* program.kill("SIGHUP")
+      yield* program.killGroup("SIGHUP")
       yield* at.server.openGate("go")
       const ended = yield* program.ended
       assert.deepStrictEqual([ended.code, events(ended).at(-1).type], [0, "turn.completed"])
+    })
+  )
+
+  it.live.each([
+    ["--output-schema", "pipe"],
+    ["--image", "pipe.png"]
+  ])("X2 SIGINT stops the program while it reads a named pipe: %s", ([flag, name]) =>
+    Effect.gen(function* () {
+      const at = yield* world()
+      const path = join(at.cwd, name!)
+      execFileSync("mkfifo", [path])
+      const program = yield* start(at, ["exec", flag!, path, "go"])
+      const writer = openedWriter(path)
+      // while it is open, the pipe does not end
+      yield* Effect.addFinalizer(() => Effect.sync(writer.close))
+      assert.isTrue(yield* eventually(writer.isOpen))
+      const ended = yield* killed(program, "SIGINT")
+      assert.deepStrictEqual([ended.code, at.server.requests.length], [130, 0])
     })
   )
 

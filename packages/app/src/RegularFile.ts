@@ -1,0 +1,33 @@
+/**
+ * Reads files that somebody else may have put there: the configuration, rules, keys, caches.
+ *
+ * A named pipe in the place of a file would block the thread that opens it, and with it the signals that could stop the
+ * program. So a file is opened without waiting, and what is open is looked at before it is read. All functions throw what
+ * the system reports, or an `Error` that says why it is no file.
+ */
+import * as FileSystem from "node:fs"
+
+/** Windows has neither named pipes in directories nor the flag. */
+const flags = FileSystem.constants.O_RDONLY | (FileSystem.constants.O_NONBLOCK ?? 0)
+
+/** Opens a regular file for reading, and calls `use` with its descriptor and what is known about it. */
+export const useUnsafe = <A>(path: string, use: (descriptor: number, stat: FileSystem.Stats) => A): A => {
+  const descriptor = FileSystem.openSync(path, flags)
+  try {
+    const stat = FileSystem.fstatSync(descriptor)
+    if (stat.isFIFO()) throw new Error("it is a named pipe, not a regular file")
+    if (stat.isCharacterDevice() && !isEmpty(descriptor)) throw new Error("it is a device, not a regular file")
+    return use(descriptor, stat)
+  } finally {
+    FileSystem.closeSync(descriptor)
+  }
+}
+
+/** Containers hide a file by mounting `/dev/null` over it: that is an empty file. */
+const isEmpty = (descriptor: number): boolean => FileSystem.readSync(descriptor, Buffer.alloc(1)) === 0
+
+/** Returns the content of a regular file. */
+export const readUnsafe = (path: string): Buffer => useUnsafe(path, (descriptor) => FileSystem.readFileSync(descriptor))
+
+/** Returns the content of a regular file as UTF-8. */
+export const readTextUnsafe = (path: string): string => readUnsafe(path).toString("utf8")
