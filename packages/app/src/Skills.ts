@@ -1,6 +1,7 @@
 /**
  * Skills: folders with a `SKILL.md`, instructions for one kind of task. The model gets their names and descriptions. The
- * body of a skill follows a prompt that names it, as `$name`; the model may also read the file itself.
+ * body of a skill follows a prompt that names it, as `$name` or by a mention of its file; the model may also read the file
+ * itself.
  *
  * Skills are in `skills` of the home, and in `.agents/skills` of the directories from the root of the project down to the
  * working directory. Of two skills with one name the one closer to the working directory counts.
@@ -9,7 +10,10 @@ import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import type { Fragment, FragmentUpdate } from "@spindle/core/Fragments"
 import * as Hooks from "@spindle/core/Hooks"
+import * as Input from "@spindle/core/Input"
+import { Turn } from "@spindle/core/Turn"
 import * as Effect from "effect/Effect"
+import * as Links from "./connectors/links.ts"
 import { describe, directoriesOf, type Places, readFile } from "./Instructions.ts"
 import { frontMatterOf } from "./settings/frontMatter.ts"
 
@@ -87,17 +91,32 @@ const listOf = (skills: ReadonlyArray<Skill>): Fragment => ({
   ].join("\n")
 })
 
-/** Hooks that add the body of each skill that a prompt names. */
-export const hooks = (places: Places): Hooks.Hooks => ({
+/** Hooks that add the body of each skill that a prompt names, and warn of links to skills that do not exist. */
+export const hooks = (places: Places): Hooks.Hooks<never, Turn> => ({
   ...Hooks.none,
   userPromptSubmit: (turnId, text) => {
-    const names = new Set(Array.from(text.matchAll(/\$([\w:.-]*\w)/g), ([, name]) => name!))
-    if (names.size === 0) return Hooks.none.userPromptSubmit(turnId, text)
-    return Effect.map(read(places), ({ skills }) => ({
-      block: false,
-      contexts: skills.filter(({ name }) => names.has(name)).map(bodyOf)
-    }))
+    const { rest, skills } = Links.read(text)
+    const paths = new Set(Array.from(skills, (path) => Input.escapePath(Path.resolve(places.cwd, path))))
+    const names = new Set(Array.from(rest.matchAll(/\$([\w:.-]*\w)/g), ([, name]) => name!))
+    return names.size === 0 && paths.size === 0
+      ? Hooks.none.userPromptSubmit(turnId, text)
+      : addSkills(places, names, paths)
   }
+})
+
+const addSkills = Effect.fnUntraced(function* (
+  places: Places,
+  names: ReadonlySet<string>,
+  paths: ReadonlySet<string>
+): Effect.fn.Return<Hooks.PromptVerdict, never, Turn> {
+  const turn = yield* Turn
+  const { skills } = yield* read(places)
+  const files = skills.map(({ path }) => path)
+  for (const path of Links.unknown(paths, files)) {
+    yield* turn.warn(`the input mentions the skill ${path}, which does not exist or cannot be used`)
+  }
+  const selected = skills.filter(({ name, path }) => names.has(name) || Links.has(paths, path))
+  return { block: false, contexts: selected.map(bodyOf) }
 })
 
 const bodyOf = ({ body, name, path }: Skill): string =>

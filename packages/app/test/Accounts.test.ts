@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
@@ -172,6 +173,13 @@ describe("the keyring", () => {
       assert.strictEqual(entries.size, 0)
     })
   )
+
+  it("is that of the library, loaded as an installed one is", () => {
+    const main = Path.join(import.meta.dirname, "fixtures", "keyring", "main.mjs")
+    const printed = execFileSync(process.execPath, ["--conditions=spindle-source", main], { encoding: "utf8" })
+    const expected = ["none", "the keyring of this system", "k", true, "none", false]
+    assert.deepStrictEqual(JSON.parse(printed), expected)
+  })
 
   it.effect("needs a library, which the failure names", () =>
     Effect.gen(function* () {

@@ -2,7 +2,7 @@
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import type { SessionId } from "@spindle/core/Ids"
-import * as Op from "@spindle/core/Op"
+import * as Input from "@spindle/core/Input"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { Script } from "@spindle/testing/ResponsesScript"
 import { Effect, Option } from "effect"
@@ -14,7 +14,11 @@ const said = (text: string) => ({ events: [{ text }] })
 const server = join(import.meta.dirname, "fixtures", "appsServer.mjs")
 
 /** Runs prompts, one after the other, with a server of so many tools; returns the tools of each request. */
-const runAll = Effect.fnUntraced(function* (toolsCount: number, script: Script, prompts: ReadonlyArray<string>) {
+const runAll = Effect.fnUntraced(function* (
+  toolsCount: number,
+  script: Script,
+  prompts: ReadonlyArray<string | Input.Input>
+) {
   const at = yield* world(script, [
     ["approval_policy", "never"],
     ["sandbox_mode", "danger-full-access"],
@@ -35,7 +39,8 @@ const runAll = Effect.fnUntraced(function* (toolsCount: number, script: Script, 
       observer: { onEvent: (_, event) => void events.push(event) }
     })
     for (const prompt of prompts) {
-      yield* session.submit(Op.userInput(prompt))
+      const input = typeof prompt === "string" ? Input.text(prompt) : prompt
+      yield* session.submit({ _tag: "UserInput", input })
       yield* session.awaitIdle
     }
   }).pipe(Effect.scoped, Effect.provide(at.layer))
@@ -43,7 +48,11 @@ const runAll = Effect.fnUntraced(function* (toolsCount: number, script: Script, 
     (tools as ReadonlyArray<{ readonly name: string }>)
       .map(({ name }) => name)
       .filter((name) => /^mcp__|search/.test(name))
-  return { events, requests: at.server.requests.map(({ body }) => namesOf(body["tools"])) }
+  return {
+    events,
+    requests: at.server.requests.map(({ body }) => namesOf(body["tools"])),
+    inputs: at.server.requests.map(({ body }) => JSON.stringify(body["input"]))
+  }
 })
 
 const scoped = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.scoped(effect).pipe(Effect.provide(platform))
@@ -109,5 +118,37 @@ describe("tools of apps", () => {
         )
       })
     )
+  )
+
+  it.live(
+    "M4 are those of a structured mention; one of an unknown app or skill is a warning, and text for the model",
+    () =>
+      scoped(
+        Effect.gen(function* () {
+          const mention = (name: string, path: string): Input.InputPart => ({ _tag: "Mention", name, path })
+          const script: Script = { turns: [said("one"), said("two"), said("three")] }
+          const prompts: ReadonlyArray<Input.Input> = [
+            [...Input.text("send it"), mention("Mail", "app://app_1")],
+            [mention("mail", "app://nobody"), mention("mail", "/nowhere/SKILL.md")],
+            Input.text("and now?")
+          ]
+          const { events, inputs, requests } = yield* runAll(100, script, prompts)
+          const none = ["tool_search"]
+          assert.deepStrictEqual(
+            requests.map((names) => [...names].sort()),
+            [[...range(10, 20), "tool_search"], none, none]
+          )
+          assert.include(inputs[0], "[$Mail](app://app_1)")
+          assert.include(inputs[1], "[$mail](app://nobody)")
+          assert.deepStrictEqual(
+            events.flatMap((event) => (event._tag === "Warning" ? [event.message] : [])),
+            [
+              "the input mentions the skill /nowhere/SKILL.md, which does not exist or cannot be used",
+              "the input mentions the app nobody, which does not exist"
+            ]
+          )
+          assert.strictEqual(events.filter(({ _tag }) => _tag === "TurnCompleted").length, 3)
+        })
+      )
   )
 })

@@ -19,11 +19,12 @@ const withFiles = Effect.fnUntraced(function* (files: { readonly [path: string]:
     writeFileSync(join(root, path), content)
   }
   const places = { home: at.settings.configDirectory, cwd: at.cwd, ...at.settings.projectDoc }
-  const run = (text: string) =>
+  const run = (text: string) => runInput(Input.text(text))
+  const runInput = (input: Input.Input) =>
     Effect.scoped(
       Exec.run({
         ...at,
-        input: Input.text(text),
+        input,
         resume: undefined,
         meta: {},
         face: () =>
@@ -34,7 +35,7 @@ const withFiles = Effect.fnUntraced(function* (files: { readonly [path: string]:
           })
       })
     ).pipe(Effect.provide(at.layer))
-  return { ...at, root, places, run }
+  return { ...at, root, places, run, runInput }
 })
 
 const skill = (description: string, body: string, name?: string) =>
@@ -85,6 +86,24 @@ describe("skills", () => {
         assert.notInclude(JSON.stringify(first!.body.input), "Push the button.")
         yield* at.run("use $deploy, and pay $5 to $unknown")
         assert.include(JSON.stringify(at.server.requests[1]!.body.input), "Push the button.")
+      })
+    )
+  )
+})
+
+describe("a mention of a skill", () => {
+  it.live("selects the skill by its file, whose path may have spaces, and not by its name", () =>
+    scoped(
+      Effect.gen(function* () {
+        const at = yield* withFiles({
+          "home/skills/my deploy/SKILL.md": skill("Deploys.", "Push the button.", "deploy"),
+          "home/skills/test/SKILL.md": skill("Tests.", "Run the tests.")
+        })
+        const path = join(at.root, "home/skills/my deploy/SKILL.md")
+        yield* at.runInput([{ _tag: "Mention", name: "test", path }])
+        const sent = JSON.stringify(at.server.requests[0]!.body.input)
+        assert.include(sent, "Push the button.")
+        assert.notInclude(sent, "Run the tests.")
       })
     )
   )

@@ -328,10 +328,17 @@ const partsOf = (item: typeof InputItem.Type): Input.Input => {
       return item.image_url === undefined ? [] : [{ _tag: "Image", url: item.image_url }]
     case "text":
       return item.text === undefined ? [] : Input.text(item.text)
-    // named, so that the agent can open them
-    case "local_image":
     case "skill":
     case "mention":
-      return Input.text([item.type, item.name, item.path].filter((word) => word !== undefined).join(" "))
+      if (item.name !== undefined && item.path !== undefined) {
+        return [{ _tag: "Mention", name: item.name, path: item.path }]
+      }
+      return wordsOf(item)
+    case "local_image":
+      return wordsOf(item)
   }
 }
+
+/** Names a part, so that the agent can open it. */
+const wordsOf = ({ name, path, type }: typeof InputItem.Type): Input.Input =>
+  Input.text([type, name, path].filter((word) => word !== undefined).join(" "))

@@ -402,7 +402,7 @@ describe("bad input", () => {
     })
   )
 
-  it.effect("the agent gets the names of parts that are neither text nor image", () =>
+  it.effect("the agent gets mentions, and the names of files", () =>
     Effect.gen(function* () {
       const items = [
         { type: "text", text: "look at" },
@@ -416,7 +416,7 @@ describe("bad input", () => {
         ]
       })
       yield* run("root")
-      assert.include(model.requests.map(Family.asked), "look at\n\nlocal_image shot.png\n\nmention notes app://notes")
+      assert.include(model.requests.map(Family.asked), "look at\n\nlocal_image shot.png\n\n[$notes](app://notes)")
     })
   )
 

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as McpServers from "@spindle/mcp/McpServers"
 import type { McpServer } from "@spindle/mcp/McpServer"
 import type { ServerConfig } from "@spindle/mcp/ServerConfig"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
@@ -206,6 +207,26 @@ describe("a server that fails in a call", () => {
       const call = server.callTool(toolOf(server, "echo"), {})
       assert.strictEqual((yield* Effect.flip(call)).reason._tag, "Ended")
       assert.deepStrictEqual((yield* Effect.flip(call)).reason, { _tag: "Refused", detail: "HTTP 500" })
+      assert.strictEqual(textOf(yield* call), "fine")
+    }).pipe(Effect.scoped, Effect.provide(Harness.servers))
+  )
+})
+
+describe("a response over HTTP", () => {
+  it.live("that cannot be read is closed by the client: only the call fails", () =>
+    Effect.gen(function* () {
+      const closed = Deferred.makeUnsafe<void>()
+      let count = 0
+      const wire = yield* HttpServer.start({
+        onCall: (call) =>
+          count++ === 0
+            ? call.open("text/html", () => Deferred.doneUnsafe(closed, Effect.void))
+            : call.reply(HttpServer.text("fine"))
+      })
+      const server = yield* started(Harness.http(wire.url))
+      const call = server.callTool(toolOf(server, "echo"), {})
+      assert.include((yield* Effect.flip(call)).message, "another content type")
+      yield* Deferred.await(closed)
       assert.strictEqual(textOf(yield* call), "fine")
     }).pipe(Effect.scoped, Effect.provide(Harness.servers))
   )

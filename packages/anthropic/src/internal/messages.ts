@@ -6,7 +6,7 @@
  * messages, and a longer history begins with the messages of a shorter one, the last excepted, so that caches keep working.
  */
 import * as History from "@spindle/core/History"
-import type { InputPart } from "@spindle/core/Input"
+import * as Input from "@spindle/core/Input"
 import type { Item } from "@spindle/core/Item"
 import * as HttpModel from "@spindle/openai/HttpModel"
 
@@ -148,8 +148,8 @@ class MessageWriter {
 
 const textBlock = (text: string): ReadonlyArray<ContentBlock> => (text.trim() === "" ? [] : [{ type: "text", text }])
 
-const blockOf = (part: InputPart): ReadonlyArray<ContentBlock> =>
-  part._tag === "Text" ? textBlock(part.text) : [imageOf(part.url)]
+const blockOf = (part: Input.InputPart): ReadonlyArray<ContentBlock> =>
+  part._tag === "Image" ? [imageOf(part.url)] : textBlock(Input.textOfPart(part))
 
 const imageOf = (url: string): ContentBlock => {
   const [, type, data] = /^data:(image\/[\w.+-]+);base64,(.+)$/is.exec(url) ?? []

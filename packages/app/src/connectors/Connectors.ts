@@ -21,6 +21,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
 import { type Connector, Found, mentioned, searchTool, selectionOf, slugOf } from "./mentions.ts"
+import * as Links from "./links.ts"
 import { rank } from "./ranking.ts"
 import type { Places } from "../Instructions.ts"
 import * as Skills from "../Skills.ts"
@@ -154,7 +155,7 @@ const documentOf = ({ connector, origin: { server, tool }, spec }: AppTool) => {
   return { name: spec.name, text: [...parts, ...Object.keys(properties)].join(" ") }
 }
 
-/** Hooks that record which apps an input mentions. */
+/** Hooks that record which apps an input mentions, and warn of links to apps that do not exist. */
 export const hooks = (places: Places): Hooks.Hooks<never, McpTools.McpTools | Turn> => ({
   ...Hooks.none,
   userPromptSubmit: (turnId, text) =>
@@ -166,6 +167,10 @@ export const hooks = (places: Places): Hooks.Hooks<never, McpTools.McpTools | Tu
 const noteMentions = Effect.fnUntraced(function* (places: Places, text: string) {
   const turn = yield* Turn
   const { connectors } = appsOf(yield* (yield* McpTools.McpTools).table)
+  const ids = connectors.map(({ id }) => id)
+  for (const id of Links.unknown(Links.read(text).apps, ids)) {
+    yield* turn.warn(`the input mentions the app ${id}, which does not exist`)
+  }
   if (connectors.length === 0) return
   const { skills } = yield* Skills.read(places)
   const selected = mentioned(connectors, text, new Set(skills.map(({ name }) => slugOf(name))))

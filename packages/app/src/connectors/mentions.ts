@@ -3,6 +3,7 @@ import * as Input from "@spindle/core/Input"
 import type { Item } from "@spindle/core/Item"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
+import * as Links from "./links.ts"
 
 /** An app. `slug` is its name as a mention writes it. */
 export interface Connector {
@@ -26,14 +27,12 @@ interface Mentions {
 
 /** Reads `[$name](app://id)`, `app://id` and `$name`. A link counts by its id alone. */
 const mentionsOf = (text: string): Mentions => {
-  const ids = new Set<string>()
-  const withoutLinks = text.replaceAll(
-    /\[\$[^\]\n]*\]\(apps?:\/\/([^)\s]+)\)|\bapps?:\/\/([\w.:-]*\w)/g,
-    (_, linked, bare) => {
-      ids.add(linked ?? bare)
-      return " "
-    }
-  )
+  const { apps, rest } = Links.read(text)
+  const ids = new Set(apps)
+  const withoutLinks = rest.replaceAll(/\bapps?:\/\/([\w.:-]*\w)/g, (_, id: string) => {
+    ids.add(id)
+    return " "
+  })
   const names = Array.from(withoutLinks.matchAll(/\$([\w-]*\w)/g), ([, name]) => slugOf(name!))
   return { ids, names: new Set(names) }
 }
@@ -51,7 +50,7 @@ export const mentioned = (
   if (ids.size === 0 && names.size === 0) return []
   const isNamed = ({ slug }: Connector) =>
     names.has(slug) && !skills.has(slug) && connectors.filter((one) => one.slug === slug).length === 1
-  return connectors.filter((one) => ids.has(one.id) || isNamed(one))
+  return connectors.filter((one) => Links.has(ids, one.id) || isNamed(one))
 }
 
 /** The name of the tool that searches tools of apps. */
@@ -90,7 +89,7 @@ export const selectionOf = (connectors: ReadonlyArray<Connector>, items: Readonl
 
 const linkedIn = (connectors: ReadonlyArray<Connector>, text: string): ReadonlyArray<Connector> => {
   const { ids } = mentionsOf(text)
-  return connectors.filter(({ id }) => ids.has(id))
+  return connectors.filter(({ id }) => Links.has(ids, id))
 }
 
 /** The name of the skill whose body a text is. */

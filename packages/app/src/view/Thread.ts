@@ -5,6 +5,7 @@
  * grows, it is completed. A transcript renders the changes, `exec --json` and a server project them.
  */
 import type { CallId, ItemId, ProcessId, QuestionId, SessionId } from "@spindle/core/Ids"
+import * as Input from "@spindle/core/Input"
 import type { Item, ToolCall, ToolResult, ToolStatus } from "@spindle/core/Item"
 import type { Snapshot } from "@spindle/core/Session"
 import type {
@@ -292,7 +293,9 @@ const addItem = (thread: Thread, item: Item): Step => {
       // a fragment is written by the session in the name of the user
       if (item.fragment !== undefined) return [thread, []]
       const content = item.content.map((part) =>
-        part._tag === "Text" ? { type: "text" as const, text: part.text } : { type: "image" as const, url: part.url }
+        part._tag === "Image"
+          ? { type: "image" as const, url: part.url }
+          : { type: "text" as const, text: Input.textOfPart(part) }
       )
       const shown = { type: "userMessage" as const, id: item.id as string, content, startedAtMs: thread.now }
       return [

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { CallId, ItemId } from "@spindle/core/Ids"
 import type { Item, ToolStatus } from "@spindle/core/Item"
+import * as Links from "../../src/connectors/links.ts"
 import { type Connector, mentioned, selectionOf, slugOf } from "../../src/connectors/mentions.ts"
 
 const connector = (id: string, name: string): Connector => ({ id, name, slug: slugOf(name) })
@@ -56,6 +57,15 @@ describe("mentioned", () => {
   })
 })
 
+describe("the link of a skill", () => {
+  it("names no app, and the link of an app names no skill", () => {
+    assert.deepStrictEqual(mentioned(all, "[$mail](/skills/mail/SKILL.md) [$mail](skill://mail)"), [])
+    const links = Links.read("[$mail](app://app_2), [$plan](skills/plan/SKILL.md), [$notes](notes.md)")
+    assert.deepStrictEqual([[...links.apps], [...links.skills]], [["app_2"], ["skills/plan/SKILL.md"]])
+    assert.strictEqual(links.rest, " ,  , [$notes](notes.md)")
+  })
+})
+
 describe("selectionOf", () => {
   const of = (...items: ReadonlyArray<Item>) => {
     const { connectors, tools } = selectionOf(all, items)
@@ -66,6 +76,19 @@ describe("selectionOf", () => {
   it("takes mentions of the user, and not of fragments or hooks", () => {
     assert.deepStrictEqual(of(user("$mail")), [["app_2"], []])
     assert.deepStrictEqual(of(user("$mail", "notice"), developer("$mail app://app_1")), [[], []])
+  })
+
+  it("takes structured mentions, by their path alone", () => {
+    const mention = (name: string, path: string): Item => ({
+      _tag: "UserMessage",
+      id: ItemId.make("1.0"),
+      content: [{ _tag: "Mention", name, path }]
+    })
+    assert.deepStrictEqual(of(mention("any name", "app://app_1")), [["app_1"], []])
+    assert.deepStrictEqual(of(mention("mail", "app://unknown")), [[], []])
+    assert.deepStrictEqual(of(mention("mail", "/skills/mail/SKILL.md")), [[], []])
+    const odd = [connector("an app (1)", "Odd")]
+    assert.deepStrictEqual([...selectionOf(odd, [mention("odd", "app://an app (1)")]).connectors], ["an app (1)"])
   })
 
   it("takes the links of a skill, and not its words", () => {

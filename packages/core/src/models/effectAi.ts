@@ -9,7 +9,7 @@ import type * as Response from "effect/ai/Response"
 import type * as Tool from "effect/ai/Tool"
 import type * as Toolkit from "effect/ai/Toolkit"
 import type { CallId } from "../protocol/Ids.ts"
-import type { InputPart } from "../protocol/Input.ts"
+import * as Input from "../protocol/Input.ts"
 import type { Item } from "../protocol/Item.ts"
 import { ModelFailed, type ModelFailureKind } from "../protocol/SessionError.ts"
 import type { TokenUsage } from "../protocol/TokenUsage.ts"
@@ -68,8 +68,8 @@ const messageOf = (item: Extract<Item, { readonly _tag: "UserMessage" | "Develop
   return message
 }
 
-const userPartOf = (part: InputPart): Prompt.UserMessagePart => {
-  if (part._tag === "Text") return Prompt.makePart("text", { text: part.text })
+const userPartOf = (part: Input.InputPart): Prompt.UserMessagePart => {
+  if (part._tag !== "Image") return Prompt.makePart("text", { text: Input.textOfPart(part) })
   const mediaType = /^data:([^;,]+)/.exec(part.url)?.[1] ?? "image/*"
   // core declares only the part of the platform's URL that it uses; the type of `data` asks for more
   return Prompt.makePart("file", { mediaType, data: (URL.canParse(part.url) ? new URL(part.url) : part.url) as never })

@@ -1,5 +1,5 @@
 /**
- * What a session is given to work on: parts of text and images, and how they are delivered.
+ * What a session is given to work on: parts of text, images and mentions, and how they are delivered.
  */
 import * as Schema from "effect/Schema"
 
@@ -11,8 +11,15 @@ export class TextPart extends Schema.Opaque<TextPart>()(
 export class ImagePart extends Schema.Opaque<ImagePart>()(
   Schema.TaggedStruct("Image", { url: Schema.String }).annotate({ identifier: "ImagePart" })
 ) {}
+/**
+ * Names something that the turn should use, such as an app (`app://id`) or a skill (the path of its file). A model reads
+ * its text, `[$name](path)`, which is also what a person can write.
+ */
+export class MentionPart extends Schema.Opaque<MentionPart>()(
+  Schema.TaggedStruct("Mention", { name: Schema.String, path: Schema.String }).annotate({ identifier: "MentionPart" })
+) {}
 /** One part of an input. */
-export const InputPart = Schema.Union([TextPart, ImagePart]).annotate({ identifier: "InputPart" })
+export const InputPart = Schema.Union([TextPart, ImagePart, MentionPart]).annotate({ identifier: "InputPart" })
 /** @see {@link InputPart} */
 export type InputPart = typeof InputPart.Type
 
@@ -33,11 +40,19 @@ export type Delivery = typeof Delivery.Type
 /** Makes an input of one text. */
 export const text = (value: string): Input => [{ _tag: "Text", text: value }]
 
+/** Returns the text of a part, as a model reads it. A mention is one link, whatever its name and path contain. */
+export const textOfPart = (part: TextPart | MentionPart): string =>
+  part._tag === "Text" ? part.text : `[$${part.name.replaceAll(/[[\]\s]+/g, " ").trim()}](${escapePath(part.path)})`
+
+/** Returns a path as the text of a mention has it: parentheses and white space would end the link. */
+export const escapePath = (path: string): string =>
+  path.replaceAll(/[()\s]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`)
+
 /** Returns the texts of an input, joined by an empty line. */
 export const textOf = (input: Input): string => {
   const first = input[0]
   if (input.length === 1 && first?._tag === "Text") return first.text
-  return input.flatMap((part) => (part._tag === "Text" ? [part.text] : [])).join("\n\n")
+  return input.flatMap((part) => (part._tag === "Image" ? [] : [textOfPart(part)])).join("\n\n")
 }
 
 /** Whether an input has no content: no part, or only blank texts. */

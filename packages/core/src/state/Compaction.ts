@@ -91,7 +91,7 @@ const truncate = (content: Input, tokens: number): Input => {
     parts.push(part)
     if (cost() <= tokens) continue
     parts.pop()
-    if (part._tag === "Image") continue
+    if (part._tag !== "Text") continue
     // a token is four characters, and texts are joined by two
     const characters = 4 * (tokens - cost()) - 2
     const text = characters <= 0 ? "" : wellFormed(part.text.slice(0, characters))

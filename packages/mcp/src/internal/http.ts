@@ -1,6 +1,7 @@
 /** MCP over streamable HTTP, revision 2025-11-25 and the ones before. */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Scope from "effect/Scope"
 import * as McpClientError from "effect/ai/McpClientError"
@@ -57,11 +58,15 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     // mutant headers-of-the-call (M1: turns that share a client have no cell in common):
     //   replace: `yield* TurnHeaders.read(call.turn)` => `((link as any).cell ??= yield* TurnHeaders.read(call.turn))`
     const headers = call?.sendsHeaders === true ? yield* TurnHeaders.read(call.turn) : {}
+    const lifetime = Scope.makeUnsafe()
     return yield* link.post(Wire.complete(message), headers).pipe(
+      Scope.provide(lifetime),
       Effect.flatMap((response) =>
         readResponse(link, response, { id: message.id, receive: (one) => receive(one, call) })
       ),
       Effect.raceFirst(Effect.flatMap(Deferred.await(link.ended), Effect.fail)),
+      Effect.onExit((exit) => closeUnread(lifetime, exit)),
+      Effect.map(({ message }) => message),
       // in its own fiber: a server that does not respond must not block an abort (contract M2)
       Effect.onInterrupt(() => (message.method === "initialize" ? Effect.void : sendLater(Wire.cancelled(message.id))))
     )
@@ -107,11 +112,23 @@ interface Waiting {
   readonly receive: (message: McpSchema.JsonRpcMessage) => Effect.Effect<void, never, Scope.Scope>
 }
 
+/** The response to a request. */
+interface Received {
+  readonly message: McpSchema.JsonRpcResponse
+  /** Whether the body was read to its end. */
+  readonly isWhole: boolean
+}
+
+/** Closes what a response lives in, which aborts its request. One whose body was read to its end has nothing to abort. */
+const closeUnread = (lifetime: Scope.Closeable, exit: Exit.Exit<Received, unknown>) =>
+  Exit.isSuccess(exit) && exit.value.isWhole ? Effect.void : Scope.close(lifetime, exit)
+
 /** Reads the response to a request. A stream that ends before it is continued after its last event. */
 const readResponse = Effect.fnUntraced(function* (link: HttpLink, first: HttpClientResponse, { id, receive }: Waiting) {
   if (HttpBody.isJson(first)) {
     const message = yield* HttpBody.readMessage(first)
-    return Wire.isResponse(message) ? message : yield* unreadable("the response to a request is none of JSON-RPC")
+    if (!Wire.isResponse(message)) return yield* unreadable("the response to a request is none of JSON-RPC")
+    return { message, isWhole: true } satisfies Received as Received
   }
   const position: HttpBody.Position = { lastEventId: undefined, retryMillis: undefined }
   let found: McpSchema.JsonRpcResponse | undefined
@@ -121,7 +138,7 @@ const readResponse = Effect.fnUntraced(function* (link: HttpLink, first: HttpCli
       if (Wire.isResponse(message) && (message.id === id || message.id == null)) found = message
       return Effect.as(receive(message), found === undefined)
     })
-    if (found !== undefined) return found
+    if (found !== undefined) return { message: found, isWhole: false } satisfies Received as Received
     if (position.lastEventId === undefined) return yield* Wire.lost("it closed the response before its end")
     yield* Effect.sleep(position.retryMillis ?? firstRetryMillis)
     response = yield* Effect.flatMap(link.listen(position), HttpBody.checkStatus)

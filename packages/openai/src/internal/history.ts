@@ -9,7 +9,7 @@
  * Half surrogate pairs are replaced when the body is written; see `stringify`.
  */
 import * as History from "@spindle/core/History"
-import type { InputPart } from "@spindle/core/Input"
+import * as Input from "@spindle/core/Input"
 import type { Item } from "@spindle/core/Item"
 import * as Calls from "./calls.ts"
 import { isObject } from "./json.ts"
@@ -87,10 +87,11 @@ export const isImageAddress = (url: string): boolean => /^(https?:\/\/.|data:ima
 /** Takes the place of an image that cannot be sent. */
 export const missingImage = "(an image without an address that can be sent)"
 
-const partOf = (part: InputPart): ReadonlyArray<Wire> => {
+const partOf = (part: Input.InputPart): ReadonlyArray<Wire> => {
   switch (part._tag) {
     case "Text":
-      return textPart("input_text", part.text)
+    case "Mention":
+      return textPart("input_text", Input.textOfPart(part))
     case "Image":
       return isImageAddress(part.url)
         ? [{ type: "input_image", image_url: part.url }]

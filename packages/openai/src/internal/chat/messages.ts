@@ -9,7 +9,7 @@
  * last excepted, so that prompt caches keep working.
  */
 import * as History from "@spindle/core/History"
-import type { InputPart } from "@spindle/core/Input"
+import * as Input from "@spindle/core/Input"
 import type { Item } from "@spindle/core/Item"
 import type { ToolSpec } from "@spindle/core/Model"
 import * as Calls from "../calls.ts"
@@ -206,9 +206,9 @@ const joined = (texts: ReadonlyArray<string>): string => texts.join("\n\n")
 
 const textPart = (text: string): ReadonlyArray<ContentPart> => (isBlank(text) ? [] : [{ type: "text", text }])
 
-const partOf = (part: InputPart): ReadonlyArray<ContentPart> =>
-  part._tag === "Text"
-    ? textPart(part.text)
+const partOf = (part: Input.InputPart): ReadonlyArray<ContentPart> =>
+  part._tag !== "Image"
+    ? textPart(Input.textOfPart(part))
     : isImageAddress(part.url)
       ? [{ type: "image_url", image_url: { url: part.url } }]
       : textPart(missingImage)
