@@ -41,10 +41,10 @@ export const sample = ({
       yield* afterFailure
       const hadStarted = sampled.kind === "Disconnected" || sampled.kind === "IdleTimeout"
       const retries = hadStarted ? streams : requests
-      const delayMillis = sampled.isRetryable ? yield* retries.next(sampled) : undefined
-      if (delayMillis === undefined) return yield* sampled
-      yield* turn.retrying({ attempt: retries.done, maxAttempts: retries.most, delayMillis, error: sampled })
-      yield* Effect.sleep(delayMillis)
+      const delay = sampled.isRetryable ? yield* retries.next(sampled) : undefined
+      if (delay === undefined) return yield* sampled
+      yield* turn.retrying({ attempt: retries.done, maxAttempts: retries.most, delay, error: sampled })
+      yield* Effect.sleep(delay)
     }
   })
 
