@@ -29,7 +29,7 @@ const steps = [
   { name: "examples", run: script("examples.mjs"), after: build, isLong: true },
   {
     name: "API documentation",
-    run: [node, join(root, "tools/docs/write.mjs"), "--emit", "none"],
+    run: [node, join(root, "tools/docs/write.mjs"), "--check"],
     after: build,
     isLong: true
   },

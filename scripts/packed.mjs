@@ -78,7 +78,6 @@ const pack = async ({ name, manifest }) => {
   ].map(bare)) {
     if (!paths.includes(wanted)) problems.push(`${manifest.name}: the package lacks ${wanted}`)
   }
-  if ((manifest.keywords ?? []).length === 0) problems.push(`${manifest.name}: there are no keywords`)
   // the example of the demo is a project with tests
   const own = paths.filter((path) => !path.startsWith("example/"))
   for (const path of own.filter((one) => /(^|\/)\.|\.test\.|^test\//.test(one))) {
@@ -187,12 +186,30 @@ const headings = (text) =>
       .replaceAll(" ", "-")
   )
 
-/** Adds a problem if the address of the repository is missing, or differs from that of the workspace. */
-const checkRepository = ({ name, manifest }) => {
-  const { url } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")).repository
-  const { repository } = manifest
+const workspace = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
+const coreVersion = packages.find(({ name }) => name === "core").manifest.version
+const license = readFileSync(join(root, "LICENSE"), "utf8")
+
+/** The packages that are programs: they bring their own core, and the libraries share that of the application. */
+const programs = ["app", "cli"]
+
+/** Adds a problem for each field of a manifest that is missing, or that differs from what all packages have. */
+const checkManifest = ({ name, manifest, unpacked }) => {
+  const { url } = workspace.repository
+  const { dependencies = {}, keywords = [], peerDependencies = {}, repository } = manifest
+  const add = (problem) => problems.push(`${manifest.name}: ${problem}`)
   if (repository?.url !== url || repository.directory !== `packages/${name}`)
-    problems.push(`${manifest.name}: repository must be ${url}, with the directory packages/${name}`)
+    add(`repository must be ${url}, with the directory packages/${name}`)
+  if (keywords.length === 0) add("there are no keywords")
+  if (manifest.license !== workspace.license) add(`license must be ${workspace.license}`)
+  const file = join(unpacked, "LICENSE")
+  if (existsSync(file) && readFileSync(file, "utf8") !== license) add("LICENSE differs from that of the workspace")
+  if (name === "core") return
+  const [dependency, peer] = [dependencies["@spindle/core"], peerDependencies["@spindle/core"]]
+  if (programs.includes(name)) {
+    if (dependency !== coreVersion) add(`@spindle/core must be a dependency, ${coreVersion}`)
+  } else if (peer !== `^${coreVersion}` || dependency !== undefined)
+    add(`@spindle/core must be a peer dependency, ^${coreVersion}, and no other one`)
 }
 
 /** Modules that need Node, by package; `true`: all. All other modules must bundle for browsers. */
@@ -236,7 +253,7 @@ const packed = (
 const checked = await forEachPackage(packed, async (one) => {
   await run(`${one.manifest.name}: publint`, [bin("publint"), "run", one.tarball, "--strict"])
   await run(`${one.manifest.name}: attw`, [bin("attw"), one.tarball, "--profile", "esm-only", "--no-emoji"])
-  checkRepository(one)
+  checkManifest(one)
   checkLinks(one)
   const project = install(one, packed)
   const modules = await checkImports(one, project)

@@ -1,9 +1,11 @@
 // `npm run docs:api`: writes the documentation of the API into build/api with typedoc, for every public module of every library. Fails if an export has no
-// doc comment, if a link leads nowhere, or if one of the exports that a user meets first has no example.
+// doc comment, if a link leads nowhere, if a signature mentions a type that no public module exports, or if one of the exports that a user meets first has no
+// example. With `--check` it writes only what the checks need.
 import { spawn } from "node:child_process"
-import { mkdirSync, writeFileSync } from "node:fs"
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { files, packages, read, report, root } from "../../scripts/workspace.mjs"
+import { unreachable } from "./reachable.mjs"
 
 const source = (target) => target["spindle-source"]
 
@@ -74,11 +76,13 @@ writeFileSync(
   })
 )
 const libraries = packages.filter(({ isPublished, name }) => isPublished && name !== "cli")
+const json = join(folder, "api.json")
 const options = {
   name: "Spindle",
   tsconfig: join(folder, "tsconfig.json"),
   entryPoints: libraries.flatMap(entryPoints).map((path) => join(root, path)),
-  out: join(root, "build/api"),
+  ...(process.argv.includes("--check") ? {} : { html: join(root, "build/api") }),
+  json,
   readme: "none",
   basePath: root,
   displayBasePath: root,
@@ -88,6 +92,7 @@ const options = {
   excludeExternals: true,
   // the types are checked by the build
   skipErrorChecking: true,
+  // `notExported` looks at one package only; `unreachable` looks at all
   validation: { notExported: false, invalidLink: true, notDocumented: true },
   requiredToBeDocumented: ["Class", "Enum", "Function", "Interface", "Namespace", "TypeAlias", "Variable"],
   treatWarningsAsErrors: true,
@@ -95,8 +100,11 @@ const options = {
 }
 writeFileSync(join(folder, "typedoc.json"), JSON.stringify(options))
 const typedoc = join(root, "tools/docs/node_modules/typedoc/bin/typedoc")
-const child = spawn(process.execPath, [typedoc, "--options", join(folder, "typedoc.json"), ...process.argv.slice(2)], {
+const child = spawn(process.execPath, [typedoc, "--options", join(folder, "typedoc.json")], {
   cwd: root,
   stdio: "inherit"
 })
-child.on("close", (code) => process.exit(code ?? 1))
+child.on("close", (code) => {
+  if (code !== 0) process.exit(code ?? 1)
+  report(unreachable(JSON.parse(readFileSync(json, "utf8"))), "every type that a signature mentions is exported")
+})

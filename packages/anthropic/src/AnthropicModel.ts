@@ -49,7 +49,7 @@ export interface Options {
 const version = "2023-06-01"
 
 /** Puts the key and the version of the API on a request: for other requests to the provider, such as for its list of models. */
-export const authorize: typeof Messages.authorize = (request, key) =>
+export const authorize: NonNullable<HttpModel.Wire<HttpModel.WireRequest>["authorize"]> = (request, key) =>
   HttpClientRequest.setHeader(Messages.authorize(request, key), "anthropic-version", version)
 
 /**

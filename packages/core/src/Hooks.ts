@@ -4,7 +4,8 @@
  * Each hook runs in the fiber of its turn, with the `Turn` in its context: aborting the turn interrupts the hook, and the
  * processes that the hook starts belong to the turn. Hooks compose with {@link combine}. A hook that fails or dies harms
  * only what it was asked about: a prompt is blocked, a tool call is denied, and the session emits a `Warning`.
- * {@link failOpen} makes it the other way round, and {@link withDeadline} bounds the time of each hook.
+ * {@link failOpen} makes it the other way round, {@link withDeadline} bounds the time of each hook, and {@link mapError}
+ * changes its errors.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -254,6 +255,14 @@ export const withDeadline: {
     })
   )
 })
+
+/** Changes the errors of hooks, for example into a {@link HookFailed}, which {@link layer} takes. */
+export const mapError: {
+  <E, E2>(f: (error: E, hook: keyof Hooks) => E2): <R>(self: Hooks<E, R>) => Hooks<E2, R>
+  <E, R, E2>(self: Hooks<E, R>, f: (error: E, hook: keyof Hooks) => E2): Hooks<E2, R>
+} = dual(2, <E, R, E2>(self: Hooks<E, R>, f: (error: E, hook: keyof Hooks) => E2): Hooks<E2, R> =>
+  mapHooks<E, R, E2, R>(self, (hook, effect) => Effect.mapError(effect, (error) => f(error, hook)))
+)
 
 /**
  * Lets the session continue as if a hook that fails or dies did not exist: the prompt is not blocked, the call is not

@@ -97,12 +97,14 @@ export interface Session {
    * is durable before it is acknowledged (P2).
    * **Interruption**: before the append nothing has happened; from the append onwards the call is not interruptible, and
    * bounded by the deadline of the journal. **Errors**: `JournalFailed` if the operation could not be written; it is then
-   * not accepted, and the session has failed.
+   * not accepted, and the session has failed. All else that the session has to say about a submission is in the receipt,
+   * including `SessionClosed`.
    */
   readonly submit: (submission: Op | Submission) => Effect.Effect<Receipt, JournalFailed>
   /**
    * Runs a task in a new turn. A turn that runs is aborted as `Replaced` (S4). The turn provides `Turn` and `Scope`.
-   * **Interruption** stops only the wait: the turn starts anyway. **Errors**: `SessionClosed`.
+   * **Interruption** stops only the wait: the turn starts anyway. **Errors**: `SessionClosed`; a task is no submission and
+   * has no receipt.
    */
   readonly start: <A, E, R>(
     task: Task<A, E, R>,

@@ -21,11 +21,8 @@ import type { SessionId, TurnId } from "./protocol/Ids.ts"
 import type { JournalFailed, SessionBusy, SessionNotFound, TurnNotFound } from "./protocol/SessionError.ts"
 import type * as Session from "./Session.ts"
 
-/** Why a session cannot be opened. */
-export type OpenError = Host.OpenError
-
-/** Why a session cannot be deleted. */
-export type DeleteError = Deletion.DeleteError
+export type { DeleteError } from "./internal/hosting/deletion.ts"
+export type { OpenError } from "./internal/hosting/host.ts"
 
 /** Options of a new session. */
 export interface CreateOptions extends Omit<Session.SessionOptions, "resume"> {
@@ -53,7 +50,7 @@ export interface Sessions {
    * Makes a new session. **Interruption** leaves none behind. **Errors**: as `Session.make`; `AgentNotFound` if the layer
    * has no agent of this name.
    */
-  readonly create: (options?: CreateOptions) => Effect.Effect<Session.Session, OpenError>
+  readonly create: (options?: CreateOptions) => Effect.Effect<Session.Session, Host.OpenError>
   /**
    * Returns the session of this id: the open one, or else one that is resumed from its journal. It runs the agent that it
    * was created with. Keep the id and open the session for each use: a
@@ -61,7 +58,7 @@ export interface Sessions {
    * `SessionNotFound`, `SessionBusy`, `JournalFailed`; `AgentMismatch` if the session runs another agent;
    * `AgentNotFound` if the layer does not have its agent.
    */
-  readonly open: (sessionId: SessionId, options?: OpenOptions) => Effect.Effect<Session.Session, OpenError>
+  readonly open: (sessionId: SessionId, options?: OpenOptions) => Effect.Effect<Session.Session, Host.OpenError>
   /**
    * Makes a new session with the records of another, up to the end of a turn or up to now (J4). The source is not touched.
    * A turn that is open in the copy is marked as interrupted. **Errors**: as `open`; `TurnNotFound` if there is no turn
@@ -70,7 +67,7 @@ export interface Sessions {
   readonly fork: (
     source: SessionId,
     options?: { readonly until?: TurnId | undefined }
-  ) => Effect.Effect<Session.Session, OpenError | TurnNotFound>
+  ) => Effect.Effect<Session.Session, Host.OpenError | TurnNotFound>
   /**
    * Returns a page of the sessions that have a journal, open or not, the latest first; without a limit all of them. Only
    * those that pass the filters count: archived or not, the beginning of their id, their title, the time of their last
@@ -101,7 +98,7 @@ export interface Sessions {
    * (`SessionStores`), and last its journal, with what was cut off it. Forks of it stay. **Interruption**: as `archive`.
    * **Errors**: as `archive`; `StoreFailed` if a store fails. After an error the deletion can be repeated.
    */
-  readonly delete: (sessionId: SessionId) => Effect.Effect<void, DeleteError>
+  readonly delete: (sessionId: SessionId) => Effect.Effect<void, Deletion.DeleteError>
   /** Closes a session (S7), and returns whether it was open. **Interruption** stops only the wait. */
   readonly close: (sessionId: SessionId) => Effect.Effect<boolean>
 }
@@ -183,7 +180,7 @@ const makeService = (host: Host.Host): Sessions => {
  * As `Sessions.delete`, for a program that hosts no sessions: deletes a session that it does not have open. The stores are
  * those of the context. **Interruption**: not interruptible, except for the stores. **Errors**: as `Sessions.delete`.
  */
-export const deleteClosed = (sessionId: SessionId): Effect.Effect<void, DeleteError, Journal> =>
+export const deleteClosed = (sessionId: SessionId): Effect.Effect<void, Deletion.DeleteError, Journal> =>
   Effect.gen(function* () {
     const parts = { journal: yield* Journal, stores: yield* SessionStores }
     const below = yield* Deletion.descendantsOf(parts.journal, sessionId)

@@ -63,7 +63,7 @@ export const make = <Params extends Schema.ConstraintDecoder<unknown>, A, E, R>(
 ): TaskKind<Exclude<R, Turn | Scope.Scope>> => makeKind(name, options.modes ?? ["queue", "replace"], options)
 
 /** The modes of a task that needs its own turn. */
-type TurnMode = Exclude<TaskMode, "alongside">
+export type TurnMode = Exclude<TaskMode, "alongside">
 
 /**
  * Makes a kind of tasks that run alongside the running turn, unless the client asks that they wait for their own; while no

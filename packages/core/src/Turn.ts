@@ -160,7 +160,7 @@ export interface Sampled {
 export interface Retry {
   readonly attempt: number
   readonly maxAttempts: number
-  readonly delayMillis: number
+  readonly delay: Duration.Input
   readonly error: ModelFailed
 }
 

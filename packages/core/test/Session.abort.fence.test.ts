@@ -53,7 +53,7 @@ const members = (turn: Turn): { readonly [member: string]: Effect.Effect<unknown
   retrying: turn.retrying({
     attempt: 1,
     maxAttempts: 2,
-    delayMillis: 0,
+    delay: "1 second",
     error: new ModelFailed({ kind: "Connection", provider: "p", model: "m" })
   }),
   finish: turn.finish(lateCall, "completed", "late"),

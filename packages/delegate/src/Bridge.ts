@@ -69,7 +69,7 @@ export interface Bridge {
   /**
    * Hands a submission to the child and waits for its receipt. **Interruption** stops only the wait, once the queue has
    * the submission. **Errors**: `DelegateRefused` when the child refuses it; `DelegateClosed` when the child ends before
-   * it has replied.
+   * it has replied, and in place of a receipt that says `SessionClosed`.
    */
   readonly submit: (submission: Submission) => Effect.Effect<Receipt, DelegateClosed | DelegateRefused>
   /**

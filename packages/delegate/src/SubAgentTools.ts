@@ -18,6 +18,8 @@ import * as Toolkit from "effect/ai/Toolkit"
 import { SubAgentFailed } from "./DelegateError.ts"
 import { type Choices, choicesOf, failed } from "./internal/choosing.ts"
 import { nodeOf } from "./internal/tree.ts"
+
+export type { Choices } from "./internal/choosing.ts"
 import { pendingInit, type Status, toState, toWire } from "./Status.ts"
 import * as SubAgents from "./SubAgents.ts"
 

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { Rejection } from "@spindle/core/Op"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as Bridge from "@spindle/delegate/Bridge"
 import type { DelegateClosed } from "@spindle/delegate/DelegateError"
@@ -125,6 +126,25 @@ describe("submissions", () => {
       yield* Fiber.join(ending)
       const late = yield* Effect.flip(bridge.submit(FakeChild.submission("late")))
       assert.strictEqual(late._tag, "DelegateClosed")
+    })
+  )
+
+  it.effect("a child whose session is closed has ended for its caller, and other rejections are receipts", () =>
+    Effect.gen(function* () {
+      const rejections: ReadonlyArray<Rejection> = [
+        { _tag: "SessionClosed", failure: "the disk is full" },
+        { _tag: "SessionClosed" },
+        { _tag: "EmptyInput" }
+      ]
+      let count = 0
+      const fake = yield* FakeChild.make({
+        submit: ({ id }) => Effect.sync(() => ({ _tag: "Rejected", submissionId: id, reason: rejections[count++]! }))
+      })
+      const bridge = yield* Bridge.make(fake.child)
+      for (const id of ["a", "b"])
+        assert.strictEqual((yield* Effect.flip(bridge.submit(FakeChild.submission(id))))._tag, "DelegateClosed")
+      const receipt = yield* bridge.submit(FakeChild.submission("c"))
+      assert.strictEqual(receipt._tag === "Rejected" && receipt.reason._tag, "EmptyInput")
     })
   )
 

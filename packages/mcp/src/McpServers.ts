@@ -3,13 +3,16 @@
  * after the last of them has left.
  */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as RcMap from "effect/RcMap"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as HttpClient from "effect/http/HttpClient"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import { type Grants, memory } from "./Grants.ts"
+import type { McpFailed } from "./McpFailed.ts"
 import type { McpServer } from "./McpServer.ts"
 import type { ServerConfig, Variables } from "./ServerConfig.ts"
 
@@ -27,22 +30,32 @@ export interface McpServers {
 /** The service key of {@link McpServers}. */
 export const McpServers: Context.Service<McpServers, McpServers> = Context.Service("@spindle/mcp/McpServers")
 
-/**
- * What connections are made from: the environment, how the program introduces itself to servers, and the logins of the
- * person. Default: no logins.
- */
+/** What connections are made from. */
 export interface Options {
+  /** The environment of the program. */
   readonly variables: Variables
+  /** How the program introduces itself to servers. */
   readonly program: { readonly name: string; readonly version: string }
+  /** The logins of the person. Default: none. */
   readonly grants?: Grants | undefined
+  /**
+   * When a server that has ended is started again. Its input is why the server ended. It runs from its start after the
+   * server ran for a minute, and when it ends, the server has failed for good. Default: {@link restartSchedule}.
+   */
+  readonly restarts?: Schedule.Schedule<unknown, McpFailed> | undefined
 }
+
+/** A schedule of five restarts. The pause before the first one is 500 ms, and doubles each time. */
+export const restartSchedule: Schedule.Schedule<Duration.Duration> = Schedule.upTo(Schedule.exponential("500 millis"), {
+  times: 5
+})
 
 /** Provides connections. Closing the layer closes them all. */
 export const layer = (options: Options): Layer.Layer<McpServers, never, ChildProcessSpawner | HttpClient.HttpClient> =>
   Layer.effect(McpServers)(
     Effect.gen(function* () {
       const pids = new Set<number>()
-      const grants = options.grants ?? memory()
+      const { grants = memory(), restarts = restartSchedule } = options
       const onStart = (pid: number) => {
         pids.add(pid)
         return () => void pids.delete(pid)
@@ -52,7 +65,7 @@ export const layer = (options: Options): Layer.Layer<McpServers, never, ChildPro
         lookup: (config: ServerConfig) =>
           Effect.flatMap(
             Effect.promise(() => import("./internal/connection.ts")),
-            ({ make }) => make({ ...options, grants, config, onStart })
+            ({ make }) => make({ ...options, grants, restarts, config, onStart })
           )
       })
       return { get: (config) => RcMap.get(servers, config), pids: () => [...pids] }

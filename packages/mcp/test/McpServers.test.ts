@@ -1,10 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as McpServers from "@spindle/mcp/McpServers"
+import type { McpFailed } from "@spindle/mcp/McpFailed"
 import type { McpServer } from "@spindle/mcp/McpServer"
 import type { ServerConfig } from "@spindle/mcp/ServerConfig"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/testing/TestClock"
 import * as Harness from "./fixtures/harness.ts"
 import * as HttpServer from "./fixtures/httpServer.ts"
@@ -128,6 +130,22 @@ describe("a server that fails in a call", () => {
       assert.strictEqual(textOf(yield* server.callTool(toolOf(server, "echo"), { again: true })), '{"again":true}')
     }).pipe(Effect.scoped, Effect.provide(Harness.servers))
   )
+
+  it.live("ends more often than the schedule of the application allows, and is then given up", () => {
+    const ends: Array<string> = []
+    const restarts = Schedule.recurs(1).pipe(
+      Schedule.setInputType<McpFailed>(),
+      Schedule.tap(({ input }) => Effect.sync(() => ends.push(input.reason._tag)))
+    )
+    return Effect.gen(function* () {
+      const server = yield* started(Harness.stdio())
+      const fail = Effect.flip(server.callTool(toolOf(server, "die"), {}))
+      for (let index = 0; index < 2; index++) assert.strictEqual((yield* fail).reason._tag, "Ended")
+      assert.strictEqual((yield* Effect.flip(server.started)).reason._tag, "Ended")
+      assert.strictEqual(server.failure()?.reason._tag, "Ended")
+      assert.deepStrictEqual(ends, ["Ended"])
+    }).pipe(Effect.scoped, Effect.provide(Harness.serversWith({ restarts })))
+  })
 
   it.effect("ends too often in a row, and is then given up", () =>
     Effect.gen(function* () {

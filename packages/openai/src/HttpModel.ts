@@ -12,8 +12,8 @@ import * as Sampling from "./internal/sampling.ts"
 import type { Wire, WireRequest } from "./internal/wire.ts"
 
 export type { ApiKey } from "./internal/apiKey.ts"
-export { CallIds, argumentsText, inputText, plainId, resultText, type ToolCall } from "./internal/calls.ts"
-export { freeformInput, isComplete } from "./internal/chat/calls.ts"
+export { CallIds, argumentsText, inputText, type MakeId, plainId, resultText, type ToolCall } from "./internal/calls.ts"
+export { type Call, freeformInput, isComplete } from "./internal/chat/calls.ts"
 export {
   freeformParameter,
   freeformParameters,
@@ -22,7 +22,7 @@ export {
   withoutProviderCalls
 } from "./internal/chat/messages.ts"
 export { paramsOf } from "./internal/eventItems.ts"
-export type { ProviderError } from "./internal/failures.ts"
+export type { FailureContext, ProviderError } from "./internal/failures.ts"
 export { isImageAddress, missingImage } from "./internal/history.ts"
 export { isObject, type Json, jsonText, parse, stringify, textOf } from "./internal/json.ts"
 export { type ReadingContext, ResponseReader, sealOf } from "./internal/reader.ts"

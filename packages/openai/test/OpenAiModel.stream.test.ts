@@ -159,7 +159,7 @@ describe("a stream", () => {
 
     it.live(`closes its connection when interrupted before the response begins, over ${name}`, () =>
       Effect.gen(function* () {
-        const server = yield* ResponsesServer.make({ turns: [{ beforeMs: 60_000 }] })
+        const server = yield* ResponsesServer.make({ turns: [{ before: 60_000 }] })
         const model = yield* OpenAiModel.make({ model: "m", baseUrl: server.baseUrl })
         const running = yield* Effect.forkChild(Stream.runDrain(model.stream(request())))
         yield* server.awaitRequests(1)
@@ -171,7 +171,7 @@ describe("a stream", () => {
 
   it.live("closes its connection when its reader has enough", () =>
     Effect.gen(function* () {
-      const { model, server } = yield* over({ turns: [{ events: [{ endless: "x", everyMs: 1 }] }] })
+      const { model, server } = yield* over({ turns: [{ events: [{ endless: "x", every: 1 }] }] })
       const parts = yield* model.stream(request()).pipe(Stream.take(5), Stream.runCollect)
       assert.lengthOf(parts, 5)
       assert.strictEqual(yield* server.awaitStreamEnd(1), "closed early")
@@ -238,7 +238,7 @@ describe("a stream", () => {
 
   it.effect("fails with IdleTimeout when the response does not begin", () =>
     Effect.gen(function* () {
-      const { model, server } = yield* over({ turns: [{ beforeMs: 60_000 }] })
+      const { model, server } = yield* over({ turns: [{ before: 60_000 }] })
       const failing = yield* Effect.forkChild(failureOf(model.stream(request())))
       yield* server.awaitRequests(1)
       yield* TestClock.adjust("300 seconds")

@@ -15,7 +15,7 @@ import * as Questions from "./internal/questionMeasures.ts"
 import { nothing, point, shape } from "./internal/points.ts"
 import * as Turns from "./internal/turnMeasures.ts"
 
-export type { Options, State, Step } from "./internal/model.ts"
+export type { DelegateMode, OpenModelRequest, OpenQuestion, Options, State, Step, TurnState } from "./internal/model.ts"
 
 /** Measures everything, including aborted turns. `tmp_mem_enabled` and `is_git` are false. */
 export const defaults: Options = { reference: true, abortedTurns: true, memoryEnabled: false, isGit: false }

@@ -14,20 +14,16 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type { ActionPlace as Place, Decisions as DecisionsOfRun, RunResult } from "./internal/decisions.ts"
-import type { Finding, FindingKind as Kind, Laws as LawsOfProgram } from "./internal/findings.ts"
+import type { Decisions, RunResult } from "./internal/decisions.ts"
+import type { Finding, Laws } from "./internal/findings.ts"
 import { plan, planOfFibers } from "./internal/planning.ts"
 import * as Reporting from "./internal/reporting.ts"
 import { judge, makeRuns, makeRunsAsync, type Runs, type Subject } from "./internal/running.ts"
 
-/** The decisions of one run: which actions at which steps, in which mode, and how its schedule is chosen. */
-export type Decisions = DecisionsOfRun
-
-/** What may be wrong with a run. */
-export type FindingKind = Kind
-
-/** The laws that must hold after a run: a `law`, `laws` by name, an `invariant` of the result, or several of them. */
-export type Laws<A, E> = LawsOfProgram<A, E>
+export type { ActionPlace, Decisions } from "./internal/decisions.ts"
+export type { Finding, FindingKind, Laws } from "./internal/findings.ts"
+export type { Situation } from "./internal/probe.ts"
+export type { Smallest, Violation } from "./internal/reporting.ts"
 
 /** What a program receives: it starts and ends the points of the program, and names what may happen at them. */
 export interface Stage {
@@ -83,22 +79,13 @@ export interface Options<A, E> extends Laws<A, E> {
    * Ends the exploration after the first violation for which it returns true. The remaining steps are left out, and the
    * report says so. Default: all steps are visited.
    */
-  readonly until?: ((violation: Violation) => boolean) | undefined
+  readonly until?: ((violation: Reporting.Violation) => boolean) | undefined
 }
 
 /** A program to explore, with its laws and options. */
 export interface Exploration<A, E> extends Options<A, E> {
   readonly program: Program<A, E>
 }
-
-/** A run that broke a law. `replay` repeats it. */
-export type Violation = Reporting.Violation
-
-/** The smallest case of one fault: its actions, their steps, the positions of the fibers, and the number of runs. */
-export type Smallest = Reporting.Smallest
-
-/** An action with its step, and the position of the fiber at whose step it came. */
-export type ActionPlace = Place
 
 /** The result of an exploration. */
 export interface Report {
@@ -114,9 +101,9 @@ export interface Report {
   /** Steps of the longest run without an action. */
   readonly steps: number
   readonly durationMillis: number
-  readonly violations: ReadonlyArray<Violation>
+  readonly violations: ReadonlyArray<Reporting.Violation>
   /** One small case for each fault among the violations. */
-  readonly smallest: ReadonlyArray<Smallest>
+  readonly smallest: ReadonlyArray<Reporting.Smallest>
 }
 
 /**
@@ -297,7 +284,7 @@ const repeatEvery = 200
 /** Makes and counts the runs of one exploration. */
 class Explorer<A, E> {
   runs = 0
-  readonly violations: Array<Violation> = []
+  readonly violations: Array<Reporting.Violation> = []
   readonly subject: Subject<A, E>
   private readonly until: Options<A, E>["until"]
   isFound = false

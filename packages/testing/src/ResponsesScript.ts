@@ -5,6 +5,7 @@
  * turn answers either with an HTTP error (`status`) or with a stream of events between `response.created` and
  * `response.completed`. The format has no code in it, so a script can be kept in a file and read by any program.
  */
+import type * as Duration from "effect/Duration"
 
 /** Which requests may take a turn. All given fields must fit; each is the source of a regular expression. */
 export interface ScriptMatch {
@@ -26,10 +27,10 @@ export interface ScriptUsage {
   readonly reasoning?: number | undefined
 }
 
-/** How a text is cut: into `chunks` deltas of equal size (default 1), `everyMs` milliseconds apart (default 0). */
+/** How a text is cut: into `chunks` deltas of equal size (default 1), and how far these are apart (default 0). */
 export interface ScriptPace {
   readonly chunks?: number | undefined
-  readonly everyMs?: number | undefined
+  readonly every?: Duration.Input | undefined
 }
 
 /**
@@ -65,22 +66,22 @@ export interface CustomCallEvent {
   readonly callId?: string | undefined
 }
 
-/** One step of a stream; one key decides the kind. Times are in milliseconds of real time. */
+/** One step of a stream; one key decides the kind. Durations are real time; a number is in milliseconds. */
 export type ScriptEvent =
   | TextEvent
   | ReasoningEvent
   | CallEvent
   | CustomCallEvent
   /** Waits. */
-  | { readonly delayMs: number }
+  | { readonly delay: Duration.Input }
   /** Waits until the gate is opened; an open gate stays open. */
   | { readonly gate: string }
-  /** Sends this text as deltas of one message until the client goes away, `everyMs` apart (default 20). */
-  | { readonly endless: string; readonly everyMs?: number | undefined }
+  /** Sends this text as deltas of one message until the client goes away, `every` apart (default 20 ms). */
+  | { readonly endless: string; readonly every?: Duration.Input | undefined }
   /** Sends nothing more and keeps the connection open. */
   | { readonly hang: true }
-  /** Destroys the connection after `afterMs` (default 5). */
-  | { readonly drop: true; readonly afterMs?: number | undefined }
+  /** Destroys the connection after `after` (default 5 ms). */
+  | { readonly drop: true; readonly after?: Duration.Input | undefined }
   /** Ends with `response.failed`. */
   | { readonly fail: { readonly code: string; readonly message: string } }
   /** Ends with `response.incomplete` for this reason. */
@@ -93,8 +94,8 @@ export interface ScriptTurn {
   readonly match?: ScriptMatch | undefined
   /** How many requests may take the turn, or `true` for any number. Default 1. */
   readonly repeat?: true | number | undefined
-  /** Milliseconds before the answer begins. Default 0. */
-  readonly beforeMs?: number | undefined
+  /** How long it takes until the answer begins. Default 0. */
+  readonly before?: Duration.Input | undefined
   /** Answers with this HTTP status instead of a stream. */
   readonly status?: number | undefined
   /** Headers of the answer, of either kind. */

@@ -11,15 +11,12 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import { type Choice, type Choices, Search } from "./internal/choices.ts"
 import type { Decisions } from "./internal/decisions.ts"
-import type { Finding, FindingKind as Kind, Laws as LawsOfProgram } from "./internal/findings.ts"
+import type { Finding, Laws } from "./internal/findings.ts"
 import * as Reporting from "./internal/reporting.ts"
 import { judge, type Judged, makeRuns, makeRunsAsync, type Runs, type Subject } from "./internal/running.ts"
 
-/** The laws that must hold after a run: a `law`, `laws` by name, an `invariant` of the result, or several of them. */
-export type Laws<A, E> = LawsOfProgram<A, E>
-
-/** What may be wrong with a run. */
-export type FindingKind = Kind
+export type { Choice, ChoiceKind } from "./internal/choices.ts"
+export type { Finding, FindingKind, Laws } from "./internal/findings.ts"
 
 /** How to simulate. */
 export interface Options<A, E> extends Laws<A, E> {

@@ -183,7 +183,7 @@ describe("ResponsesServer", () => {
         turns: [
           { events: [{ fail: { code: "server_error", message: "no" } }] },
           { events: [{ incomplete: "max_output_tokens" }] },
-          { events: [{ delayMs: 1 }, { drop: true, afterMs: 1 }] }
+          { events: [{ delay: "1 milli" }, { drop: true, after: "1 milli" }] }
         ]
       })
       assert.deepStrictEqual((yield* ask(server)).at(-1)!["response"].error, { code: "server_error", message: "no" })
@@ -216,7 +216,7 @@ describe("ResponsesServer", () => {
     })
   )
 
-  for (const event of [{ hang: true }, { endless: "x", everyMs: 1 }, { gate: "never" }, { delayMs: 60_000 }] as const) {
+  for (const event of [{ hang: true }, { endless: "x", every: 1 }, { gate: "never" }, { delay: 60_000 }] as const) {
     it.live(`sees that the client closes in ${JSON.stringify(event)}`, () =>
       Effect.gen(function* () {
         const server = yield* ResponsesServer.make({ turns: [{ events: [event] }] })

@@ -81,7 +81,8 @@ export interface Options {
   readonly cwd: string
 }
 
-type Services = FileSystem.FileSystem | Path.Path
+/** What applying a patch needs. */
+export type Services = FileSystem.FileSystem | Path.Path
 
 /**
  * Applies a patch to the files below a directory and returns the text for the model. **Interruption**: nothing is

@@ -41,7 +41,7 @@ export interface BoundedValue {
 }
 
 /** Bytes that grow at their end. Values of the same bytes share an array, each with its size. */
-interface Grown {
+export interface Grown {
   readonly shared: { readonly array: Uint8Array; used: number }
   readonly size: number
 }

@@ -24,8 +24,10 @@ import { type Command, commandsOf } from "./ShellWords.ts"
 export type RuleDecision = "allow" | "prompt" | "forbid"
 
 /** A place in a rule file; line and column count from 1. */
-export interface Place extends Parser.Place {
+export interface Place {
   readonly file: string
+  readonly line: number
+  readonly column: number
 }
 
 /** A rule about the commands that begin with a pattern. Each member of the pattern lists the alternatives for one word. */

@@ -28,6 +28,8 @@ import { deniedBySandbox } from "./Sandbox.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
 import { ToolFailure } from "./ToolFailure.ts"
 
+export type { Escalation } from "./internal/escalation.ts"
+
 export { defaultOutputTokens, detailBytes, pieceBytes } from "./internal/commandCall.ts"
 
 /** How long a call waits for the end of its command. */
@@ -236,7 +238,8 @@ const widen = (
   grant: Permissions.Grant
 ): SandboxPolicy.SandboxPolicy => Permissions.widen(sandbox, grant, protectedPaths)
 
-type Services = Turn | Commands | Processes | FileSystem.FileSystem | Path.Path
+/** What running a command needs. */
+export type Services = Turn | Commands | Processes | FileSystem.FileSystem | Path.Path
 
 /** The text for the model, whether the sandbox seems to have blocked the command, and the hosts that it failed without. */
 interface Attempt {

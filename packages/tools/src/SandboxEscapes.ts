@@ -38,7 +38,8 @@ const attemptLimit = "30 seconds"
 /** The grace of what is ended. */
 const graceMillis = 200
 
-type Services = FileSystem.FileSystem | Path.Path | Processes | Sandbox
+/** What the attempts need. */
+export type Services = FileSystem.FileSystem | Path.Path | Processes | Sandbox
 
 /**
  * Makes every attempt, one after the other, in a scratch directory. It needs `perl` for most of them. **Errors**:

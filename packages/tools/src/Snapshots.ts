@@ -23,7 +23,8 @@ import * as ChangePlan from "./internal/changePlan.ts"
 import * as Restoration from "./internal/restoration.ts"
 import * as Shadow from "./internal/shadowRepository.ts"
 
-export type { LeftOut } from "./internal/shadowRepository.ts"
+export type { Conflict as PathProblem } from "./internal/changePlan.ts"
+export type { Captured, LeftOut, Limits as CaptureLimits } from "./internal/shadowRepository.ts"
 
 /** The bounds of snapshots. */
 export interface Limits extends Shadow.Limits {
@@ -63,18 +64,15 @@ export interface PathChange {
   readonly kind: "replaced" | "removed" | "created"
 }
 
-/** Why a path is not restored. */
-export type PathProblem = ChangePlan.Conflict
-
 /** What taking changes back would do. */
 export interface Plan {
   /** The changes that are taken back, the latest first. */
   readonly changes: ReadonlyArray<Change>
   readonly paths: ReadonlyArray<PathChange>
   /** The paths that were changed by somebody else. Restoring needs force. */
-  readonly conflicts: ReadonlyArray<PathProblem>
+  readonly conflicts: ReadonlyArray<ChangePlan.Conflict>
   /** The paths that are left as they are. */
-  readonly untouched: ReadonlyArray<PathProblem>
+  readonly untouched: ReadonlyArray<ChangePlan.Conflict>
   readonly steps: ReadonlyArray<Restoration.Step>
   /** The tree from which the plan starts. */
   readonly now: Shadow.Captured
@@ -115,7 +113,8 @@ export interface Recovered {
   readonly untouched: ReadonlyArray<string>
 }
 
-type Failure = Git.GitFailed | SnapshotFailed
+/** Why a snapshot was not taken, read or restored. */
+export type Failure = Git.GitFailed | SnapshotFailed
 
 /** The snapshots of owners. Operations of one owner run one after another. */
 export class Snapshots extends Context.Service<
@@ -158,7 +157,8 @@ export interface Options {
   readonly limits?: Partial<Limits> | undefined
 }
 
-type Services = FileSystem.FileSystem | Path.Path | Git.Git
+/** What snapshots need. */
+export type Services = FileSystem.FileSystem | Path.Path | Git.Git
 
 /** Snapshots below a directory. */
 export const layer = (options: Options): Layer.Layer<Snapshots, never, Services> =>

@@ -70,9 +70,9 @@ interface InputItem {
 export const turnOf = (body: unknown, { paced }: { readonly paced: boolean }): ScriptTurn => {
   const input = (body as { readonly input?: ReadonlyArray<InputItem> }).input ?? []
   const { calls = [], text, thought } = nextStep(input)
-  const everyMs = paced ? 25 : 0
-  const pause: ReadonlyArray<ScriptEvent> = paced ? [{ delayMs: everyMs }] : []
-  const pace = (said: string) => ({ chunks: said.split(" ").length, everyMs })
+  const every = paced ? 25 : 0
+  const pause: ReadonlyArray<ScriptEvent> = paced ? [{ delay: every }] : []
+  const pace = (said: string) => ({ chunks: said.split(" ").length, every })
   const events: ReadonlyArray<ScriptEvent> = [
     ...(thought === undefined ? [] : [{ reasoning: thought, ...pace(thought) }]),
     ...(text === undefined ? [] : [{ text, ...pace(text) }]),

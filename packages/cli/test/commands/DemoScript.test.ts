@@ -169,10 +169,10 @@ describe("the script", () => {
   it("pauses before each word and call for a person who watches", () => {
     const events = (paced: boolean) => DemoScript.turnOf({ input: [] }, { paced }).events
     assert.deepStrictEqual(events(true)!.slice(0, 4), [
-      { delayMs: 25 },
-      { reasoning: "First a look around.", chunks: 4, everyMs: 25 },
-      { delayMs: 25 },
-      { text: "I will look at the project first.", chunks: 7, everyMs: 25 }
+      { delay: 25 },
+      { reasoning: "First a look around.", chunks: 4, every: 25 },
+      { delay: 25 },
+      { text: "I will look at the project first.", chunks: 7, every: 25 }
     ])
     assert.isFalse(JSON.stringify(events(false)).includes("25"))
   })

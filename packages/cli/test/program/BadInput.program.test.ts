@@ -288,7 +288,7 @@ describe("bad input", () => {
 
   it.live("a reader that takes the first lines only: stops in order, and says how to continue", () =>
     Effect.gen(function* () {
-      const many = Array.from({ length: 1_000 }, () => [{ text: "x" }, { delayMs: 5 }]).flat()
+      const many = Array.from({ length: 1_000 }, () => [{ text: "x" }, { delay: 5 }]).flat()
       const at = yield* world({ turns: [{ events: many }] })
       const program = yield* start(at, ["exec", "--json", "hi"])
       yield* program.says("agent_message")

@@ -52,7 +52,7 @@ describe("after SIGKILL", () => {
     "J1 a turn that was killed %i ms after it began to stream continues with everything it had printed",
     (delay) =>
       Effect.gen(function* () {
-        const many = Array.from({ length: 40 }, (_, index) => [{ text: `answer ${index}` }, { delayMs: 1 }]).flat()
+        const many = Array.from({ length: 40 }, (_, index) => [{ text: `answer ${index}` }, { delay: 1 }]).flat()
         const at = yield* world({ turns: [{ events: [...many, { hang: true as const }] }] })
         let from: number | undefined
         const seen = yield* killAndResume(at, (stdout) => {

@@ -98,7 +98,7 @@ describe("signals", () => {
 
   it.live("X2 SIGINT while text streams keeps what was shown, and says how to continue", () =>
     Effect.gen(function* () {
-      const at = yield* world({ turns: [{ events: [{ endless: "so ", everyMs: 2 }] }] })
+      const at = yield* world({ turns: [{ events: [{ endless: "so ", every: 2 }] }] })
       const program = yield* start(at, ["exec", "go"])
       yield* program.says("so so so")
       const ended = yield* killed(program, "SIGINT")
@@ -115,7 +115,7 @@ describe("signals", () => {
 
   it.live("X2 SIGINT before the model responds ends at once", () =>
     Effect.gen(function* () {
-      const at = yield* world({ turns: [{ beforeMs: 60_000 }] })
+      const at = yield* world({ turns: [{ before: 60_000 }] })
       const program = yield* start(at, ["exec", "--json", "go"])
       yield* at.server.awaitRequests(1)
       const ended = yield* killed(program, "SIGINT")
@@ -218,7 +218,7 @@ describe("signals", () => {
 
   it.live("stops in order when the reader of its output has gone", () =>
     Effect.gen(function* () {
-      const many = Array.from({ length: 1_000 }, () => [{ text: "line" }, { delayMs: 5 }]).flat()
+      const many = Array.from({ length: 1_000 }, () => [{ text: "line" }, { delay: 5 }]).flat()
       const at = yield* world({ turns: [{ events: many }] })
       const program = yield* start(at, ["exec", "--json", "go"])
       yield* program.says("agent_message")

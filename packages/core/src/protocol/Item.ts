@@ -155,6 +155,7 @@ export const Item = Schema.Union([
 /** @see {@link Item} */
 export type Item = typeof Item.Type
 
-type DistributiveOmit<A, K extends PropertyKey> = A extends unknown ? Omit<A, K> : never
+/** Omits keys from each member of a union. */
+export type DistributiveOmit<A, K extends PropertyKey> = A extends unknown ? Omit<A, K> : never
 /** An item without its id: what a task hands to its turn, which numbers it. */
 export type NewItem = DistributiveOmit<Item, "id">

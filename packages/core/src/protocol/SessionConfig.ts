@@ -2,8 +2,11 @@
  * Limits and delays of a session.
  */
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import type { ModelFailed } from "./SessionError.ts"
 
 /**
  * Limits and delays. Provide a changed record to change them: `Effect.provideService(SessionConfig, { ...defaults,
@@ -36,8 +39,12 @@ export interface SessionConfig {
   readonly requestRetries: number
   /** How often a model request is tried again whose response broke off. Default 5; 0 means never. */
   readonly streamRetries: number
-  /** The first delay between two attempts. It doubles each time, and varies by 10 % each way. Default 200 ms. */
-  readonly retryDelay: Duration.Input
+  /**
+   * The delays between the attempts of a model request, which also end when the schedule does. Its input is the failure.
+   * Requests that got no response and responses that broke off each run the schedule from its start. A delay that the
+   * provider asked for takes precedence. Default: {@link retrySchedule}.
+   */
+  readonly retrySchedule: Schedule.Schedule<unknown, ModelFailed>
   /** How many tools of one turn may run at once. Default 16. */
   readonly toolConcurrency: number
   /**
@@ -80,6 +87,12 @@ export interface SessionConfig {
   readonly unansweredLimit: Duration.Input
 }
 
+/** A schedule whose first delay is 200 ms. The delay doubles each time, and varies by 10 % each way. */
+export const retrySchedule: Schedule.Schedule<Duration.Duration> = Schedule.modifyDelay(
+  Schedule.exponential("200 millis"),
+  ({ duration }) => Effect.map(Random.next, (random) => Duration.times(duration, 0.9 + 0.2 * random))
+)
+
 /** The defaults. */
 export const defaults: SessionConfig = {
   grace: "100 millis",
@@ -94,7 +107,7 @@ export const defaults: SessionConfig = {
   subscriberCapacity: 512,
   requestRetries: 4,
   streamRetries: 5,
-  retryDelay: "200 millis",
+  retrySchedule,
   toolConcurrency: 16,
   hookLimit: "10 seconds",
   stopContinuations: 8,

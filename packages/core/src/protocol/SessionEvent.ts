@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 import { AgentStatus } from "./Display.ts"
 import { CallId, ItemId, ModelRequestId, ProcessId, QuestionId, SessionId, SubmissionId, TurnId } from "./Ids.ts"
 import { Delivery, Input } from "./Input.ts"
-import { Item, JsonValue } from "./Item.ts"
+import { type DistributiveOmit, Item, JsonValue } from "./Item.ts"
 import { AcceptedTask, Decision } from "./Op.ts"
 import { AbortReason } from "./Outcome.ts"
 import { DecisionSource, QuestionKind } from "./Question.ts"
@@ -450,6 +450,5 @@ export type Terminal = TurnCompleted | TurnFailed | TurnAborted
 export const isTerminal = (event: SessionEvent): event is Terminal =>
   event._tag === "TurnCompleted" || event._tag === "TurnFailed" || event._tag === "TurnAborted"
 
-type DistributiveOmit<A, K extends PropertyKey> = A extends unknown ? Omit<A, K> : never
 /** A record before its session has numbered and dated it. */
 export type NewRecord = DistributiveOmit<KnownRecord, "seq" | "at">

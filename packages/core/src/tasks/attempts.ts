@@ -1,7 +1,9 @@
 /** Model requests with their retries. No other code tries a model again. */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Random from "effect/Random"
-import { millis } from "../internal/session/sessionContext.ts"
+import * as Pull from "effect/Pull"
+import * as Schedule from "effect/Schedule"
 import type { Model } from "../ports/Model.ts"
 import type { ToolCall } from "../protocol/Item.ts"
 import type { SessionConfig } from "../protocol/SessionConfig.ts"
@@ -27,8 +29,8 @@ export const sample = ({
   turn
 }: Attempts): Effect.Effect<Sampled, ModelFailed, Model> =>
   Effect.gen(function* () {
-    let requestRetries = 0
-    let streamRetries = 0
+    const requests = new Retries(config.requestRetries, config.retrySchedule)
+    const streams = new Retries(config.streamRetries, config.retrySchedule)
     for (let count = 1; ; count++) {
       const sampled = yield* Effect.matchEager(turn.sample(request, count, onCall), {
         onFailure: (error: ModelFailed) => error,
@@ -38,16 +40,35 @@ export const sample = ({
       // the calls of the broken response get their results first, so that the next request pairs up
       yield* afterFailure
       const hadStarted = sampled.kind === "Disconnected" || sampled.kind === "IdleTimeout"
-      const [done, most] = hadStarted
-        ? [++streamRetries, config.streamRetries]
-        : [++requestRetries, config.requestRetries]
-      if (!sampled.isRetryable || done > most) return yield* sampled
-      const delayMillis = sampled.retryAfterMillis ?? (yield* backOff(config, done))
-      yield* turn.retrying({ attempt: done, maxAttempts: most, delayMillis, error: sampled })
-      yield* Effect.sleep(delayMillis)
+      const retries = hadStarted ? streams : requests
+      const delay = sampled.isRetryable ? yield* retries.next(sampled) : undefined
+      if (delay === undefined) return yield* sampled
+      yield* turn.retrying({ attempt: retries.done, maxAttempts: retries.most, delay, error: sampled })
+      yield* Effect.sleep(delay)
     }
   })
 
-/** The delay before a retry: it doubles each time and varies by 10 % each way. */
-const backOff = (config: SessionConfig, attempt: number): Effect.Effect<number> =>
-  Effect.map(Random.next, (random) => Math.round(millis(config.retryDelay) * 2 ** (attempt - 1) * (0.9 + 0.2 * random)))
+/** The retries of one kind: those that were made, and when the next one is due. */
+class Retries {
+  done = 0
+  readonly most: number
+  private readonly schedule: SessionConfig["retrySchedule"]
+  private step: Effect.Success<ReturnType<typeof Schedule.toStep<unknown, ModelFailed, never, never>>> | undefined
+  constructor(most: number, schedule: SessionConfig["retrySchedule"]) {
+    this.most = most
+    this.schedule = schedule
+  }
+
+  /** Returns the delay of the next retry, in milliseconds; undefined if there is none. */
+  next(error: ModelFailed): Effect.Effect<number | undefined> {
+    return Effect.gen({ self: this }, function* () {
+      if (++this.done > this.most) return undefined
+      this.step ??= yield* Schedule.toStep(this.schedule)
+      return yield* Pull.matchEffect(this.step(yield* Clock.currentTimeMillis, error), {
+        onSuccess: ([, delay]) => Effect.succeed(error.retryAfterMillis ?? Math.round(Duration.toMillis(delay))),
+        onFailure: (cause) => Effect.failCause(cause),
+        onDone: () => Effect.succeed(undefined)
+      })
+    })
+  }
+}

@@ -3,7 +3,7 @@ import * as Hooks from "@spindle/core/Hooks"
 import type { SessionId, TurnId } from "@spindle/core/Ids"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
-import { Effect, Fiber, Schema } from "effect"
+import { Effect, Exit, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
 
 const { call, text } = ScriptedModel
@@ -65,6 +65,20 @@ const hooksOf = (decisions: typeof Decisions.Type, name: string, log: Array<stri
 }
 
 const completes: Hooks.Notification = { _tag: "TurnCompletes", lastMessage: "last" }
+
+/** Calls each hook. */
+const calls = <E>(hooks: Hooks.Hooks<E>): ReadonlyArray<readonly [string, Effect.Effect<unknown, E>]> => [
+  ["sessionStart", hooks.sessionStart(sessionId, "new")],
+  ["userPromptSubmit", hooks.userPromptSubmit(turnId, "hello")],
+  ["preToolUse", hooks.preToolUse(turnId, "tool", {})],
+  ["postToolUse", hooks.postToolUse(turnId, "tool", {})],
+  ["stop", hooks.stop(turnId, { lastMessage: undefined, continuations: 0 })],
+  ["permissionRequest", hooks.permissionRequest(turnId, { kind: "command", payload: {} })],
+  ["preCompact", hooks.preCompact(turnId, "manual")],
+  ["postCompact", hooks.postCompact(turnId, "manual")],
+  ["interrupt", hooks.interrupt(turnId, "Replaced")],
+  ["notification", hooks.notification(turnId, completes)]
+]
 
 /** Everything that hooks decide, one hook after the other, and the order in which they were called. */
 const observe = (
@@ -141,6 +155,38 @@ describe("Hooks.combine", () => {
   })
 })
 
+describe("Hooks.mapError", () => {
+  class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable", { host: Schema.String }) {}
+  const unreachable = Effect.fail(new Unreachable({ host: "policy.example" }))
+  const hooks: Hooks.Hooks<Unreachable> = { ...Hooks.none, preToolUse: () => unreachable, stop: () => unreachable }
+
+  it.effect("changes the errors of hooks, by name, so that a session can run them", () =>
+    Effect.gen(function* () {
+      // @ts-expect-error a session takes hooks that fail with `HookFailed`
+      Hooks.layer(hooks)
+      const mapped = Hooks.mapError(
+        hooks,
+        ({ host }, hook) => new Hooks.HookFailed({ hook, reason: `${host} is unreachable` })
+      )
+      const h = yield* SessionHarness.make({ script: [[text("fine")]], hooks: mapped })
+      yield* h.run("hello")
+      const warnings = h.records().flatMap((record) => (record._tag === "Warning" ? [record.message] : []))
+      assert.deepStrictEqual(warnings, ["the hook stop failed: policy.example is unreachable"])
+    })
+  )
+
+  it.effect("changes no verdict", () =>
+    Effect.gen(function* () {
+      const mapped = calls(Hooks.mapError(hooks, ({ host }) => host))
+      for (const [at, [hook, effect]] of calls(Hooks.none).entries()) {
+        const exit = yield* Effect.exit(mapped[at]![1])
+        const isBroken = hook === "preToolUse" || hook === "stop"
+        assert.deepStrictEqual(exit, isBroken ? Exit.fail("policy.example") : yield* Effect.exit(effect))
+      }
+    })
+  )
+})
+
 describe("a hook that does not return in time, or fails", () => {
   const hanging: Hooks.Hooks = {
     sessionStart: () => Effect.never,
@@ -154,18 +200,6 @@ describe("a hook that does not return in time, or fails", () => {
     interrupt: () => Effect.never,
     notification: () => Effect.never
   }
-  const calls = <E>(hooks: Hooks.Hooks<E>): ReadonlyArray<readonly [string, Effect.Effect<unknown, E>]> => [
-    ["sessionStart", hooks.sessionStart(sessionId, "new")],
-    ["userPromptSubmit", hooks.userPromptSubmit(turnId, "hello")],
-    ["preToolUse", hooks.preToolUse(turnId, "tool", {})],
-    ["postToolUse", hooks.postToolUse(turnId, "tool", {})],
-    ["stop", hooks.stop(turnId, { lastMessage: undefined, continuations: 0 })],
-    ["permissionRequest", hooks.permissionRequest(turnId, { kind: "command", payload: {} })],
-    ["preCompact", hooks.preCompact(turnId, "manual")],
-    ["postCompact", hooks.postCompact(turnId, "manual")],
-    ["interrupt", hooks.interrupt(turnId, "Replaced")],
-    ["notification", hooks.notification(turnId, completes)]
-  ]
 
   it.effect("fails at the deadline, by name", () =>
     Effect.gen(function* () {

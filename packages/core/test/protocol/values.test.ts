@@ -9,7 +9,7 @@ import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
-import { Effect } from "effect"
+import { Effect, Schedule } from "effect"
 
 /** Each record is read back from its line as it is. */
 const assertReadable = (records: ReadonlyArray<JournalRecord>) => {
@@ -86,8 +86,8 @@ describe("an answer that JSON cannot represent", () => {
 
 describe("numbers that are not finite", () => {
   for (const [name, config, kind] of [
-    ["requests", { requestRetries: Infinity, retryDelay: 0 }, "ServerError"],
-    ["streams", { streamRetries: Infinity, retryDelay: 0 }, "Disconnected"]
+    ["requests", { requestRetries: Infinity, retrySchedule: Schedule.forever }, "ServerError"],
+    ["streams", { streamRetries: Infinity, retrySchedule: Schedule.forever }, "Disconnected"]
   ] as const) {
     it.effect(`J1 J3 retries of ${name} without a limit are recorded without one, and can be read back`, () =>
       Effect.gen(function* () {
@@ -113,7 +113,7 @@ describe("numbers that are not finite", () => {
         Effect.gen(function* () {
           const turn = yield* Turn
           yield* turn.sample({ instructions: undefined, tools: [], output: undefined }, NaN, () => Effect.void)
-          yield* turn.retrying({ attempt: NaN, maxAttempts: 3, delayMillis: Infinity, error })
+          yield* turn.retrying({ attempt: NaN, maxAttempts: 3, delay: Infinity, error })
         })
       )
       const { outcome } = yield* Effect.provide(harness.session.start(own), harness.model.layer)

@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Stopping } from "@spindle/core/Hooks"
-import type { ModelFailureKind } from "@spindle/core/SessionError"
+import type { ModelFailed, ModelFailureKind } from "@spindle/core/SessionError"
 import { isDelta, type JournalRecord } from "@spindle/core/SessionEvent"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
-import { Deferred, Effect, Fiber } from "effect"
+import { Deferred, Effect, Fiber, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import { heldAt, journalWith } from "../fixtures/journals.ts"
 
@@ -203,6 +203,32 @@ describe("retries", () => {
       })
       yield* harness.submit("hi")
       assert.deepStrictEqual(yield* throughRetries(harness, 2), [7_000, 3])
+    })
+  )
+
+  it.effect("a schedule gives the delays, is run for requests and streams separately, and ends the attempts", () =>
+    Effect.gen(function* () {
+      const kinds: Array<ModelFailureKind> = []
+      const retrySchedule = Schedule.spaced("3 seconds").pipe(
+        Schedule.upTo({ times: 2 }),
+        Schedule.passthrough,
+        Schedule.setInputType<ModelFailed>(),
+        Schedule.tap(({ input }) => Effect.sync(() => kinds.push(input.kind)))
+      )
+      const harness = yield* SessionHarness.make({
+        script: [
+          [fail("ServerError")],
+          [fail("Disconnected")],
+          [fail("RateLimited", 500)],
+          [fail("IdleTimeout")],
+          [fail("ServerError")]
+        ],
+        config: { retrySchedule }
+      })
+      yield* harness.submit("hi")
+      assert.deepStrictEqual(yield* throughRetries(harness, 4), [3_000, 3_000, 500, 3_000])
+      assert.deepStrictEqual(kinds, ["ServerError", "Disconnected", "RateLimited", "IdleTimeout"])
+      assert.strictEqual(of(harness, "TurnFailed")[0]?.error.message, "scripted ServerError")
     })
   )
 

@@ -86,8 +86,8 @@ export interface Interactive extends Delegate {
   readonly submissions: Queue.Enqueue<Submission>
   /**
    * Hands it an operation, or a submission, and waits for the receipt. Without a trace it continues that of the delegate.
-   * **Interruption** stops only the wait. **Errors**: `DelegateClosed`; `DelegateRefused` when it had settled and no slot
-   * of the tree is free.
+   * **Interruption** stops only the wait. **Errors**: `DelegateClosed` when it has ended, or its session has failed: no
+   * receipt says `SessionClosed`; `DelegateRefused` when it had settled and no slot of the tree is free.
    */
   readonly submit: (submission: Op | Submission) => Effect.Effect<Receipt, DelegateClosed | DelegateRefused>
   /** Its events, for one reader at a time; see `Bridge`. */

@@ -48,7 +48,7 @@ export class PendingReceipts {
     const receipt = this.waiting.get(id)
     if (receipt === undefined) return
     this.waiting.delete(id)
-    Deferred.doneUnsafe(receipt, Exit.isSuccess(exit) ? Effect.succeed(exit.value) : this.failureOf(exit))
+    Deferred.doneUnsafe(receipt, Exit.isSuccess(exit) ? this.replyOf(exit.value) : this.failureOf(exit))
   }
 
   /** Refuses what the child does not have yet, now and later. The child may still reply to the one that it has. */
@@ -65,6 +65,12 @@ export class PendingReceipts {
   refuseAll(): void {
     this.current = undefined
     this.refuseQueued()
+  }
+
+  /** A child whose session has closed or failed has ended for its caller, whether or not its bridge knows it (decision 82). */
+  private replyOf(receipt: Receipt): Effect.Effect<Receipt, SubmitError> {
+    const isClosed = receipt._tag === "Rejected" && receipt.reason._tag === "SessionClosed"
+    return isClosed ? this.closed : Effect.succeed(receipt)
   }
 
   private failureOf(exit: Exit.Exit<Receipt, unknown>): Effect.Effect<never, SubmitError> {

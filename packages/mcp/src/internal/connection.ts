@@ -2,7 +2,9 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Pull from "effect/Pull"
 import * as Queue from "effect/Queue"
+import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as McpClient from "effect/ai/McpClient"
 import type { McpClientError } from "effect/ai/McpClientError"
@@ -29,11 +31,9 @@ export interface Options extends Pick<Stdio.Options, "onStart" | "variables"> {
   readonly config: ServerConfig
   readonly program: { readonly name: string; readonly version: string }
   readonly grants: Grants
+  readonly restarts: Schedule.Schedule<unknown, McpFailed>
 }
 
-/** How often in a row a server that has ended is started again, and the pause before the first time; it doubles. */
-const restarts = 5
-const firstPauseMillis = 500
 /** A server that ran for this long has not failed in a row. */
 const stableMillis = 60_000
 /** How long the end of a connection is waited for. */
@@ -87,15 +87,26 @@ export const make = Effect.fnUntraced(function* (options: Options) {
  */
 const supervise = Effect.fnUntraced(function* (options: Options, state: ServerState) {
   let hasStarted = false
-  let inRow = 0
+  let isFirst = true
+  let step = yield* Schedule.toStep(options.restarts)
   for (;;) {
     const since = yield* Clock.currentTimeMillis
     const error = yield* runOnce(options, state, () => void (hasStarted = true))
-    if ((yield* Clock.currentTimeMillis) - since > stableMillis) inRow = 0
-    if (!hasStarted || inRow === restarts) return state.fail(error)
+    const now = yield* Clock.currentTimeMillis
+    if (now - since > stableMillis) {
+      isFirst = true
+      step = yield* Schedule.toStep(options.restarts)
+    }
+    if (!hasStarted) return state.fail(error)
+    const pause = yield* Pull.matchEffect(step(now, error), {
+      onSuccess: ([, delay]) => Effect.succeed(delay),
+      onFailure: (cause) => Effect.failCause(cause),
+      onDone: () => Effect.succeed(undefined)
+    })
+    if (pause === undefined) return state.fail(error)
     state.start()
-    if (inRow > 0 || error.reason._tag !== "SessionEnded") yield* Effect.sleep(firstPauseMillis * 2 ** inRow)
-    inRow++
+    if (!isFirst || error.reason._tag !== "SessionEnded") yield* Effect.sleep(pause)
+    isFirst = false
   }
 })
 

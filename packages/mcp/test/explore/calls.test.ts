@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import type { CallId } from "@spindle/core/Ids"
 import type { Turn } from "@spindle/core/Turn"
 import * as Grants from "@spindle/mcp/Grants"
+import * as McpServers from "@spindle/mcp/McpServers"
 import * as TurnHeaders from "@spindle/mcp/TurnHeaders"
 import * as Interrupts from "@spindle/testing/Interrupts"
 import * as Effect from "effect/Effect"
@@ -45,6 +46,7 @@ const connect = Effect.fnUntraced(function* (scope: Scope.Scope) {
     variables: {},
     program: { name: "test", version: "1" },
     grants: Grants.memory(),
+    restarts: McpServers.restartSchedule,
     onStart: () => () => {}
   }).pipe(
     Effect.provideService(HttpClient.HttpClient, memory.client),

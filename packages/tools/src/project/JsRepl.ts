@@ -31,6 +31,8 @@ import * as SandboxPolicy from "../SandboxPolicy.ts"
 import { ToolFailure } from "../ToolFailure.ts"
 import * as ViewImage from "./ViewImage.ts"
 
+export type { Options as KernelOptions } from "../internal/project/kernel.ts"
+
 /** How long a cell may run, in milliseconds. */
 export const timeoutMillis = { otherwise: 30_000, max: 3_600_000 }
 /** The longest cell, in characters. */

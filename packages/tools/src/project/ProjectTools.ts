@@ -19,6 +19,8 @@ import * as RequestUserInput from "./RequestUserInput.ts"
 import * as UpdatePlan from "./UpdatePlan.ts"
 import * as ViewImage from "./ViewImage.ts"
 
+export type { Options as SearchOptions } from "./GrepFiles.ts"
+
 /** The tools. */
 export const toolkit = Toolkit.make(
   UpdatePlan.tool,
@@ -55,7 +57,8 @@ export interface Options extends GrepFiles.Options {
   readonly sandbox?: SandboxPolicy.SandboxPolicy | undefined
 }
 
-type Services = FileSystem.FileSystem | Path.Path | Processes
+/** What the tools need. */
+export type Services = FileSystem.FileSystem | Path.Path | Processes
 
 /** The handlers of the tools. */
 export const layer = (options: Options): Layer.Layer<Tool.HandlersFor<Tools>, never, Services> =>

@@ -13,6 +13,7 @@ import { NestedCallEnded, NestedCallStarted } from "../../NestedCalls.ts"
 import { type Answer, type DelegateEnd, type NewQuestion, Turn, type TurnDelegate } from "../../Turn.ts"
 import { textOf } from "../foreign.ts"
 import { flush as flushJournal } from "../log/flush.ts"
+import { millis } from "../session/sessionContext.ts"
 import { takeCall, takeRequest } from "./bounds.ts"
 import type { Ledger } from "./ledger.ts"
 import { whileWaiting } from "./notifications.ts"
@@ -89,7 +90,7 @@ export const make = (
           takeRequest(parts, ledger) ? sample(parts, ledger, request, attempt, onCall, flush) : Effect.interrupt
         )
       ),
-    retrying: ({ attempt, delayMillis, error, maxAttempts }) =>
+    retrying: ({ attempt, delay, error, maxAttempts }) =>
       sync(() => {
         const requestId = ledger.response.lastRequest
         if (requestId === undefined) return
@@ -100,7 +101,7 @@ export const make = (
           kind: error.kind,
           detail: error.message,
           attempt: toFinite(attempt),
-          delayMillis: toFinite(delayMillis),
+          delayMillis: toFinite(millis(delay)),
           ...(Number.isFinite(maxAttempts) ? { maxAttempts } : {})
         })
       }),

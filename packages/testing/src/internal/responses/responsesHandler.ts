@@ -113,7 +113,7 @@ interface Sampling {
 const sample = async (sampling: Sampling, count: number): Promise<void> => {
   const { end, gone, read, response, state } = sampling
   const turn = state.turns.take(read)
-  if (turn.beforeMs !== undefined) await pause(turn.beforeMs, gone)
+  if (turn.before !== undefined) await pause(turn.before, gone)
   const { status } = turn
   if (status !== undefined) {
     end(`http ${status}`)
@@ -156,13 +156,13 @@ const step = async (
   else if ("reasoning" in event) await writer.reasoning(event)
   else if ("call" in event) await writer.functionCall(Turns.fillArguments(event, read.body))
   else if ("custom" in event) await writer.customCall(event)
-  else if ("delayMs" in event) await pause(event.delayMs, gone)
+  else if ("delay" in event) await pause(event.delay, gone)
   else if ("gate" in event) await Promise.race([gateOf(state, event.gate).promise, whenGone(gone)])
-  else if ("endless" in event) await writer.endless(event.endless, event.everyMs ?? 20)
+  else if ("endless" in event) await writer.endless(event.endless, event.every ?? 20)
   else if ("hang" in event) await whenGone(gone)
   else if ("raw" in event) await writer.send(event.raw)
   else if ("drop" in event) {
-    await pause(event.afterMs ?? 5, gone)
+    await pause(event.after ?? 5, gone)
     return "dropped by script"
   } else if ("fail" in event) {
     await writer.failed(event.fail)

@@ -2,6 +2,7 @@
 import type { ServerResponse } from "node:http"
 import { performance } from "node:perf_hooks"
 import { setTimeout as sleep } from "node:timers/promises"
+import * as Duration from "effect/Duration"
 import type {
   CallEvent,
   CustomCallEvent,
@@ -31,7 +32,8 @@ export interface WriterTarget {
 }
 
 /** Waits, and rejects at once when the client goes away. */
-export const pause = (millis: number, gone: AbortSignal): Promise<void> => sleep(millis, undefined, { signal: gone })
+export const pause = (duration: Duration.Input, gone: AbortSignal): Promise<void> =>
+  sleep(Duration.toMillis(Duration.fromInputUnsafe(duration)), undefined, { signal: gone })
 
 /** A writer of one response. */
 export class ResponsesWriter {
@@ -96,11 +98,11 @@ export class ResponsesWriter {
     await this.closeMessage(event.phase)
   }
 
-  async endless(text: string, everyMs: number): Promise<never> {
+  async endless(text: string, every: Duration.Input): Promise<never> {
     await this.openMessage()
     while (true) {
       await this.delta(text)
-      await pause(everyMs, this.target.gone)
+      await pause(every, this.target.gone)
     }
   }
 
@@ -163,11 +165,12 @@ export class ResponsesWriter {
 
   private async paced(
     parts: ReadonlyArray<string>,
-    { everyMs = 0 }: ScriptPace,
+    { every = 0 }: ScriptPace,
     write: (part: string) => Promise<void>
   ): Promise<void> {
+    const gap = Duration.toMillis(Duration.fromInputUnsafe(every))
     for (const [at, part] of parts.entries()) {
-      if (at > 0 && everyMs > 0) await pause(everyMs, this.target.gone)
+      if (at > 0 && gap > 0) await pause(gap, this.target.gone)
       await write(part)
     }
   }

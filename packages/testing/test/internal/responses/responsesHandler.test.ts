@@ -16,7 +16,7 @@ const stateOf = (script: Script): ServerState => ({
 })
 
 describe("handle", () => {
-  for (const event of [{ hang: true }, { endless: "x", everyMs: 1 }, { gate: "never" }, { delayMs: 60_000 }] as const) {
+  for (const event of [{ hang: true }, { endless: "x", every: 1 }, { gate: "never" }, { delay: "1 minute" }] as const) {
     it.live(`ends when the client goes away in ${JSON.stringify(event)}`, () =>
       Effect.gen(function* () {
         const state = stateOf({ turns: [{ events: [event] }] })
