@@ -10,6 +10,7 @@ import type { JournalFailed } from "@spindle/core/SessionError"
 import type { JournalRecord } from "@spindle/core/SessionEvent"
 import * as SessionStores from "@spindle/core/SessionStores"
 import { Snapshots } from "@spindle/tools/Snapshots"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -129,7 +130,7 @@ export const stores = (home: string): Layer.Layer<never, never, Snapshots> => {
     delete: (sessionId) =>
       Effect.try({
         try: () => FileSystem.rmSync(pageOf(home, sessionId), { force: true }),
-        catch: (error) => (error instanceof Error ? error : new Error(String(error)))
+        catch: (error) => new Cause.UnknownError(error, `the page cannot be deleted: ${String(error)}`)
       })
   }
   const snapshots = Effect.map(Snapshots, ({ collect }): SessionStores.SessionStore => ({

@@ -29,10 +29,11 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { forkDetached } from "./internal/detached.ts"
+import { textOf } from "./internal/foreign.ts"
 import type { AbortReason } from "./protocol/Outcome.ts"
 import type { Straggler } from "./protocol/SessionEvent.ts"
 
@@ -142,6 +143,8 @@ export interface Job<A, E, S = void> {
   readonly onFree: (settled: S) => void
   /** Called when a straggler of which `settle` was given the name has ended. */
   readonly onStragglerEnd: (straggler: Straggler, afterMillis: number) => void
+  /** Called when a clean-up or an abort hook has died, or a hook was cut off at its limit, with the reason in words. */
+  readonly onFailure: (of: Straggler, reason: string) => void
 }
 
 /** The view that a job has of its slot. */
@@ -343,7 +346,7 @@ class Supervisor implements TaskSupervisor {
     const ended = Effect.suspend(() =>
       this.slot._tag === "Aborting"
         ? Effect.map(stop(this.context, attempt), (open) => this.aborted(attempt, open))
-        : Effect.map(drain(this.context, running), () => this.returned(running, task))
+        : Effect.map(drain(this.context, attempt), () => this.returned(running, task))
     )
     return Effect.flatMap(ended, (how) => {
       running.fenced = true
@@ -451,11 +454,16 @@ const stop = Effect.fnUntraced(function* <A, E, S>(
   const startIn =
     (list: Array<Open>) =>
     ({ kind, name, run }: Cleanup): void => {
-      const fiber = forkDetached(
-        context,
-        Effect.suspend(() => run(reason))
-      )
-      list.push({ straggler: { kind, name }, fiber })
+      const straggler = { kind, name }
+      list.push({
+        straggler,
+        fiber: watched(
+          context,
+          job,
+          straggler,
+          Effect.suspend(() => run(reason))
+        )
+      })
     }
   running.cleanups.startAll(startIn(open))
   if (open.some(({ fiber }) => fiber.pollUnsafe() === undefined)) {
@@ -464,12 +472,17 @@ const stop = Effect.fnUntraced(function* <A, E, S>(
   }
   running.fenced = true
   for (const { limit, name, run } of job.abortHooks) {
-    const hook = forkDetached(
+    const straggler = { kind: "hook", name } as const
+    const hook = watched(
       context,
+      job,
+      straggler,
       Effect.suspend(() => run(reason))
     )
-    yield* Effect.timeoutOption(Fiber.await(hook), limit)
-    open.push({ straggler: { kind: "hook", name }, fiber: hook })
+    const exit = yield* Effect.timeoutOption(Fiber.await(hook), limit)
+    if (exit._tag === "None")
+      job.onFailure(straggler, `it was cut off after ${Duration.format(Duration.fromInputUnsafe(limit))}`)
+    open.push({ straggler, fiber: hook })
     hook.interruptUnsafe()
   }
   const late: Array<Open> = []
@@ -482,14 +495,16 @@ const stop = Effect.fnUntraced(function* <A, E, S>(
  * Runs the clean-ups with a `drain` of a job that returned, concurrently, each bounded by its `drain`; one that takes
  * longer continues detached. The job is fenced first.
  */
-const drain = (context: Context.Context<never>, running: RunningJob): Effect.Effect<void> => {
+const drain = <A, E, S>(context: Context.Context<never>, { job, running }: Attempt<A, E, S>): Effect.Effect<void> => {
   running.fenced = true
   const ending: Array<Effect.Effect<unknown>> = []
-  const start = ({ drain: limit, run }: Cleanup): void => {
+  const start = ({ drain: limit, kind, name, run }: Cleanup): void => {
     if (limit === undefined) return
     // mutant drains-all-at-once (D1: a turn that returned asks all its delegates to end at once): drop
-    const fiber = forkDetached(
+    const fiber = watched(
       context,
+      job,
+      { kind, name },
       Effect.suspend(() => run("Parent"))
     )
     // mutant drains-all-at-once (D1): replace: `Fiber.await(fiber)` => `Effect.suspend(() => run("Parent"))`
@@ -500,6 +515,20 @@ const drain = (context: Context.Context<never>, running: RunningJob): Effect.Eff
   if (ending.length === 0) return Effect.void
   // mutant drains-all-at-once (D1): replace: return Effect.all(ending, { discard: true })
   return Effect.all(ending, { concurrency: "unbounded", discard: true })
+}
+
+/** Starts a clean-up or a hook, whose death is reported. */
+const watched = <A, E, S>(
+  context: Context.Context<never>,
+  { onFailure }: Job<A, E, S>,
+  of: Straggler,
+  effect: Effect.Effect<void>
+): Fiber.Fiber<void> => {
+  const fiber = forkDetached(context, effect)
+  fiber.addObserver((exit) => {
+    if (exit._tag === "Failure" && !Cause.hasInterruptsOnly(exit.cause)) onFailure(of, textOf(Cause.squash(exit.cause)))
+  })
+  return fiber
 }
 
 /** Waits for everything that is open, including clean-ups that are added while it waits. */

@@ -215,7 +215,10 @@ describe("the choices of the reference", () => {
 
   describe("processesOnInterrupt", () => {
     /** Aborts a turn with one process; returns the ended processes, and those that the terminal record names. */
-    const aborted = (choice: "processesOnInterrupt" | undefined, reason: "Interrupted" | "Replaced" | "Parent") =>
+    const aborted = (
+      choice: "processesOnInterrupt" | undefined,
+      reason: "Interrupted" | "Replaced" | "Parent" | "Deadline"
+    ) =>
       Effect.gen(function* () {
         const ended: Array<ProcessId> = []
         const harness = yield* withChoice(choice)
@@ -256,10 +259,39 @@ describe("the choices of the reference", () => {
       })
     )
 
-    it.effect.each(["Replaced", "Parent"] as const)("keep: %s still ends them", (reason) =>
+    it.effect("keep: a replacement keeps them too", () =>
+      Effect.gen(function* () {
+        const { ended, kept, processId } = yield* aborted("processesOnInterrupt", "Replaced")
+        assert.deepStrictEqual([ended, kept], [[], [processId]])
+      })
+    )
+
+    it.effect.each(["Parent", "Deadline"] as const)("keep: %s still ends them", (reason) =>
       Effect.gen(function* () {
         const { ended, kept, processId } = yield* aborted("processesOnInterrupt", reason)
         assert.deepStrictEqual([ended, kept], [[processId], []])
+      })
+    )
+
+    it.effect.each([undefined, "processesOnInterrupt"] as const)("%s: at the end of a completed turn", (choice) =>
+      Effect.gen(function* () {
+        const ended: Array<ProcessId> = []
+        const harness = yield* withChoice(choice)
+        const task = Task.make(
+          "process",
+          Effect.gen(function* () {
+            return yield* (yield* Turn).process({ command: ["sleep", "60"], cwd: "/" })
+          })
+        )
+        const { outcome } = yield* Effect.provideService(harness.session.start(task), Processes, {
+          start: ({ processId }) =>
+            Effect.succeed({ processId, pid: 1, output: Stream.empty, exit: Effect.never, gone: Effect.never }),
+          end: (processId) => Effect.sync(() => void ended.push(processId))
+        })
+        yield* outcome
+        yield* harness.session.awaitIdle
+        const left = (yield* harness.session.processes).length
+        assert.deepStrictEqual([ended.length, left], choice === undefined ? [1, 0] : [0, 1])
       })
     )
   })
@@ -345,14 +377,14 @@ describe("the choices of the reference", () => {
   })
 
   describe("steeredOnInterrupt", () => {
-    const aborted = (choice: "steeredOnInterrupt" | undefined) =>
+    const aborted = (choice: "steeredOnInterrupt" | undefined, reason?: "Replaced") =>
       Effect.gen(function* () {
         const harness = yield* withChoice(choice, { script: [[Model.gate("held")]] })
         yield* send(harness.session, "a")
         yield* harness.model.reached("held")
         yield* send(harness.session, "steered")
         yield* send(harness.session, "queued", "queue")
-        yield* harness.session.abort()
+        yield* harness.session.abort(reason)
         yield* harness.session.awaitIdle
         const terminal = harness.records().find((record) => record._tag === "TurnAborted")!
         return [terminal.returned.map(({ submissionId }) => submissionId), terminal.dropped, terminal.kept]
@@ -369,11 +401,23 @@ describe("the choices of the reference", () => {
         assert.deepStrictEqual(yield* aborted("steeredOnInterrupt"), [[], [id("steered")], [id("queued")]])
       })
     )
+
+    it.effect("return: a replacement keeps it", () =>
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* aborted(undefined, "Replaced"), [[], [], [id("steered"), id("queued")]])
+      })
+    )
+
+    it.effect("drop: a replacement drops it and names it", () =>
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* aborted("steeredOnInterrupt", "Replaced"), [[], [id("steered")], [id("queued")]])
+      })
+    )
   })
 
   describe("marker", () => {
     /** Counts the markers that an abort leaves after the model produced something. */
-    const aborted = (choice: "marker" | undefined, reason: "Interrupted" | "Replaced" | "Deadline") =>
+    const aborted = (choice: "marker" | undefined, reason: "Interrupted" | "Replaced" | "Deadline" | "Shutdown") =>
       Effect.gen(function* () {
         const harness = yield* withChoice(choice, { script: [[Model.text("said"), Model.gate("held")]] })
         yield* send(harness.session, "a")
@@ -391,8 +435,9 @@ describe("the choices of the reference", () => {
       })
     )
 
-    it.effect("interrupted-only: only Interrupted leaves one", () =>
+    it.effect("interrupted-only: Interrupted leaves one, and the close of the session", () =>
       Effect.gen(function* () {
+        assert.strictEqual(yield* aborted("marker", "Shutdown"), 1)
         assert.strictEqual(yield* aborted("marker", "Interrupted"), 1)
         assert.strictEqual(yield* aborted("marker", "Replaced"), 0)
         assert.strictEqual(yield* aborted("marker", "Deadline"), 0)

@@ -4,6 +4,7 @@
 export * as Measures from "./Measures.ts"
 export * as Metrics from "./Metrics.ts"
 export * as Redaction from "./Redaction.ts"
+export * as SessionLogs from "./SessionLogs.ts"
 export * as SessionMetrics from "./SessionMetrics.ts"
 export type { SpanData } from "./SpanData.ts"
 export * as SpanTree from "./SpanTree.ts"

@@ -5,15 +5,18 @@ import * as Context from "effect/Context"
  * The choices in which this project differs from the reference system. The defaults follow the contract.
  */
 export interface SessionPolicy {
-  /** What an interrupt does to the processes of its turn. */
+  /** What happens to the processes of a turn that is interrupted; with `keep`, also of one that completes, fails or is replaced. */
   readonly processesOnInterrupt: "end" | "keep"
   /**
    * What happens to steered input that still waits when the task returns: one more model request, or a record only.
    */
   readonly leftoverInput: "request" | "record"
-  /** What an interrupt does to steered input that was not carried: return it by name, or drop it by name. */
+  /**
+   * What an interrupt does to steered input that was not carried: return it by name, or drop it by name, which a
+   * replacement then does as well.
+   */
   readonly steeredOnInterrupt: "return" | "drop"
-  /** When the history gets the marker of contract I5. */
+  /** When the history gets the marker of contract I5: as it says there, or at an interrupt and at the close of the session. */
   readonly marker: "contract" | "interrupted-only"
   /** Whether aborted turns are counted in turn metrics. */
   readonly abortedTurnMetrics: boolean

@@ -179,7 +179,8 @@ const markerText = (state: SessionState, turn: OpenTurn, end: TurnEnd): string |
   if (end._tag === "Crashed") return hasMarker(state, turn) ? undefined : History.markerText("Crashed", [], task)
   if (end._tag !== "Aborted") return undefined
   const { policy, reason, stragglers } = end
-  if (reason !== "Interrupted" && !(policy.marker === "contract" && turn.produced)) return undefined
+  const isWritten = policy.marker === "contract" ? turn.produced : reason === "Shutdown"
+  if (reason !== "Interrupted" && !isWritten) return undefined
   const running = [...stragglers, ...keptProcesses(state, end), ...keptDelegates(state)]
   return History.markerText(
     reason,
@@ -251,14 +252,15 @@ const idsOf = (inbox: Inbox.Inbox) => inbox.map(({ submissionId }) => submission
  * is a notice, which is not the user's to take back.
  */
 const inputOf = ({ inbox }: SessionState, { startedWith, turnId }: OpenTurn, { policy, reason }: Aborted) => {
-  const isInterrupted = reason === "Interrupted"
-  const own = isInterrupted
-    ? Inbox.forTurn(inbox, turnId, startedWith).filter(
-        ({ fragment, waits }) => waits !== true && fragment === undefined
-      )
-    : []
-  const returned = policy.steeredOnInterrupt === "return" ? own : []
-  const dropped = reason === "Parent" ? inbox : policy.steeredOnInterrupt === "drop" ? own : []
+  const isDropped = policy.steeredOnInterrupt === "drop" && (reason === "Interrupted" || reason === "Replaced")
+  const own =
+    isDropped || reason === "Interrupted"
+      ? Inbox.forTurn(inbox, turnId, startedWith).filter(
+          ({ fragment, waits }) => waits !== true && fragment === undefined
+        )
+      : []
+  const returned = isDropped ? [] : own
+  const dropped = reason === "Parent" ? inbox : isDropped ? own : []
   const gone = new Set([...returned, ...dropped])
   return {
     returned: returned.map(({ input, submissionId }) => ({ submissionId, input })),

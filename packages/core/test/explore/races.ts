@@ -531,7 +531,8 @@ const waitingForTheSlot: Exploration = {
         abortHooks: [],
         settle: () => Effect.void,
         onFree: () => {},
-        onStragglerEnd: () => {}
+        onStragglerEnd: () => {},
+        onFailure: () => {}
       }
       supervisor.start(job)
       const end = Deferred.succeed(ended, undefined)

@@ -163,6 +163,7 @@ describe("Hooks.mapError", () => {
   it.effect("changes the errors of hooks, by name, so that a session can run them", () =>
     Effect.gen(function* () {
       // @ts-expect-error a session takes hooks that fail with `HookFailed`
+      // @effect-diagnostics-next-line missingEffectError:off
       Hooks.layer(hooks)
       const mapped = Hooks.mapError(
         hooks,

@@ -132,7 +132,8 @@ const job = (command: Extract<Command, { readonly _tag: "Start" }>, ran: Ran): T
       command.settles === "at once" ? Effect.void : Effect.sleep("10 millis")
     ),
   onFree: () => {},
-  onStragglerEnd: () => {}
+  onStragglerEnd: () => {},
+  onFailure: () => {}
 })
 
 describe("a supervisor", () => {

@@ -78,8 +78,8 @@ export class Resources {
   /** Whether a resource outlives its turn, which ends for a reason, or by itself. */
   private survives({ isKept, resource }: Owned, reason: AbortReason | undefined): boolean {
     if (reason === "Parent" || reason === "Shutdown") return false
-    const isInterrupted = reason === "Interrupted" && resource.kind === "process"
-    return isKept || (isInterrupted && this.policy.processesOnInterrupt === "keep")
+    const isBounded = reason === "Deadline" || reason === "Budget"
+    return isKept || (resource.kind === "process" && !isBounded && this.policy.processesOnInterrupt === "keep")
   }
 
   private endOwned({ release, resource }: Owned, reason: AbortReason): Effect.Effect<void> {

@@ -122,7 +122,12 @@ export class Turns {
         Deferred.doneUnsafe(outcome, Effect.succeed(settled))
       },
       onStragglerEnd: (straggler, afterMillis) =>
-        void recorder.append({ _tag: "StragglerEnded", straggler, ofTurn: turnId, afterMillis })
+        void recorder.append({ _tag: "StragglerEnded", straggler, ofTurn: turnId, afterMillis }),
+      onFailure: ({ kind, name }, reason) =>
+        void recorder.append({
+          _tag: "Warning",
+          message: `${kind === "hook" ? "" : "the clean-up "}${name} failed: ${reason}`
+        })
     })
     return isStarted ? { turnId, outcome: Deferred.await(outcome) } : undefined
   }

@@ -1,0 +1,102 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Op from "@spindle/core/Op"
+import * as Task from "@spindle/core/Task"
+import { Turn } from "@spindle/core/Turn"
+import * as SessionLogs from "@spindle/telemetry/SessionLogs"
+import * as Model from "@spindle/testing/ScriptedModel"
+import * as Harness from "@spindle/testing/SessionHarness"
+import { Deferred, Effect, Logger, References } from "effect"
+import { TestClock } from "effect/testing"
+
+/** Collects the log lines of sessions: level, text and the names of the annotations. */
+const collecting = Effect.sync(() => {
+  const lines: Array<string> = []
+  const logger = Logger.make(({ fiber, logLevel, message }) => {
+    const annotations = Object.keys(fiber.getRef(References.CurrentLogAnnotations)).sort()
+    lines.push(`${logLevel} ${String(message)} [${annotations.join(", ")}]`)
+  })
+  const make = (options: Harness.HarnessOptions) =>
+    Harness.make(options).pipe(
+      Effect.provide(SessionLogs.layer, { local: true }),
+      Effect.provide(Logger.layer([logger]))
+    )
+  return { lines, make }
+})
+
+describe("log lines of sessions", () => {
+  it.effect("I3 are an abort, what is still ending, and its end, each with session and turn", () =>
+    Effect.gen(function* () {
+      const { lines, make } = yield* collecting
+      const h = yield* make({})
+      const open = yield* Deferred.make<void>()
+      const deaf = Task.make("deaf", Effect.uninterruptible(Deferred.await(open)))
+      yield* h.session.start(deaf)
+      yield* h.session.submit(Op.interrupt)
+      yield* TestClock.adjust("1 second")
+      yield* h.session.awaitIdle
+      yield* Deferred.succeed(open, undefined)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(lines, [
+        "Info the turn was aborted: Interrupted [session, turn]",
+        "Warn still ending when the turn settled: task deaf [session, turn]",
+        "Info ended 1000 ms after the abort: task deaf [session, turn]"
+      ])
+    })
+  )
+
+  it.effect("S5 are a hook that fails, and a turn that fails", () =>
+    Effect.gen(function* () {
+      const { lines, make } = yield* collecting
+      const h = yield* make({
+        script: [[Model.text("one")], [Model.fail("Unauthorized")]],
+        hooks: { stop: () => Effect.die(new Error("broken")) }
+      })
+      yield* h.run("one")
+      yield* h.run("two")
+      assert.deepStrictEqual(lines, [
+        "Warn the hook stop failed: broken [session, turn]",
+        "Warn the turn failed: ModelFailed: scripted Unauthorized [session, turn]"
+      ])
+    })
+  )
+
+  it.effect("I4 are a clean-up and an abort hook that die, and a hook that is cut off", () =>
+    Effect.gen(function* () {
+      const { lines, make } = yield* collecting
+      const h = yield* make({})
+      const tidy = { kind: "cleanup", name: "tidy", run: () => Effect.die(new Error("broken tidy")) } as const
+      const tidying = Effect.flatMap(Turn, (turn) => Effect.andThen(turn.onAbort(tidy), Effect.never))
+      const tasks = [
+        Task.make("tidies", tidying),
+        Task.make("dies", Effect.never, { abortHook: () => Effect.die(new Error("broken hook")) }),
+        Task.make("hangs", Effect.never, { abortHook: () => Effect.never, abortHookLimit: "50 millis" })
+      ]
+      for (const task of tasks) {
+        yield* h.session.start(task)
+        yield* h.session.submit(Op.interrupt)
+        yield* TestClock.adjust("1 second")
+        yield* h.session.awaitIdle
+      }
+      const expected = [
+        "the clean-up tidy failed: broken tidy",
+        "dies abort hook failed: broken hook",
+        "hangs abort hook failed: it was cut off after 50ms"
+      ]
+      assert.deepStrictEqual(
+        lines.filter((line) => line.startsWith("Warn")),
+        expected.map((line) => `Warn ${line} [session, turn]`)
+      )
+      const recorded = h.records().flatMap((record) => (record._tag === "Warning" ? [record.message] : []))
+      assert.deepStrictEqual(recorded, expected)
+    })
+  )
+
+  it.effect("are none of a turn that completes", () =>
+    Effect.gen(function* () {
+      const { lines, make } = yield* collecting
+      const h = yield* make({ script: [[Model.text("one")]] })
+      yield* h.run("one")
+      assert.deepStrictEqual(lines, [])
+    })
+  )
+})
