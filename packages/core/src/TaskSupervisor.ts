@@ -457,12 +457,7 @@ const stop = Effect.fnUntraced(function* <A, E, S>(
       const straggler = { kind, name }
       list.push({
         straggler,
-        fiber: watched(
-          context,
-          job,
-          straggler,
-          Effect.suspend(() => run(reason))
-        )
+        fiber: watched(context, job, { of: straggler, effect: Effect.suspend(() => run(reason)) })
       })
     }
   running.cleanups.startAll(startIn(open))
@@ -473,12 +468,7 @@ const stop = Effect.fnUntraced(function* <A, E, S>(
   running.fenced = true
   for (const { limit, name, run } of job.abortHooks) {
     const straggler = { kind: "hook", name } as const
-    const hook = watched(
-      context,
-      job,
-      straggler,
-      Effect.suspend(() => run(reason))
-    )
+    const hook = watched(context, job, { of: straggler, effect: Effect.suspend(() => run(reason)) })
     const exit = yield* Effect.timeoutOption(Fiber.await(hook), limit)
     if (exit._tag === "None")
       job.onFailure(straggler, `it was cut off after ${Duration.format(Duration.fromInputUnsafe(limit))}`)
@@ -501,12 +491,7 @@ const drain = <A, E, S>(context: Context.Context<never>, { job, running }: Attem
   const start = ({ drain: limit, kind, name, run }: Cleanup): void => {
     if (limit === undefined) return
     // mutant drains-all-at-once (D1: a turn that returned asks all its delegates to end at once): drop
-    const fiber = watched(
-      context,
-      job,
-      { kind, name },
-      Effect.suspend(() => run("Parent"))
-    )
+    const fiber = watched(context, job, { of: { kind, name }, effect: Effect.suspend(() => run("Parent")) })
     // mutant drains-all-at-once (D1): replace: `Fiber.await(fiber)` => `Effect.suspend(() => run("Parent"))`
     ending.push(Effect.timeoutOption(Fiber.await(fiber), limit))
   }
@@ -521,8 +506,7 @@ const drain = <A, E, S>(context: Context.Context<never>, { job, running }: Attem
 const watched = <A, E, S>(
   context: Context.Context<never>,
   { onFailure }: Job<A, E, S>,
-  of: Straggler,
-  effect: Effect.Effect<void>
+  { effect, of }: { readonly effect: Effect.Effect<void>; readonly of: Straggler }
 ): Fiber.Fiber<void> => {
   const fiber = forkDetached(context, effect)
   fiber.addObserver((exit) => {
