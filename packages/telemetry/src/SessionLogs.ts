@@ -1,27 +1,29 @@
 /**
  * Log lines about what a person who runs sessions looks for: the abort of a turn, what was still ending when it settled,
- * a turn that failed, and warnings such as that of a hook that failed. Each has the annotations `session` and `turn`.
+ * a turn or session that failed, and warnings such as that of a hook that failed. Each has the annotations `session` and `turn`.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { SessionId, TurnId } from "@spindle/core/Ids"
-import { isDelta, type SessionEvent } from "@spindle/core/SessionEvent"
+import { isDelta, isTerminal, type SessionEvent } from "@spindle/core/SessionEvent"
 import { both, SessionObserver } from "@spindle/core/SessionObserver"
 
 /**
  * Writes the lines of an event with the loggers of the caller; nothing for most events. An abort is of level `Info`,
- * stragglers, failures and warnings are of level `Warn`. `turnId` is the turn that runs.
+ * stragglers, failed turns and warnings are of level `Warn`, a failed session is of level `Error`. `running` is the turn that runs; the end of a turn has its own id,
+ * which is the only one after a crash.
  */
-const log = (event: SessionEvent, sessionId: SessionId, turnId: TurnId | undefined): Effect.Effect<void> => {
+const log = (event: SessionEvent, sessionId: SessionId, running: TurnId | undefined): Effect.Effect<void> => {
+  const turnId = event._tag === "TurnAborted" || event._tag === "TurnFailed" ? event.turnId : running
   const annotated = Effect.annotateLogs({ session: sessionId, ...(turnId === undefined ? {} : { turn: turnId }) })
   switch (event._tag) {
     case "TurnAborted": {
-      const running = event.stragglers.map(({ kind, name }) =>
+      const open = event.stragglers.map(({ kind, name }) =>
         Effect.logWarning(`still ending when the turn settled: ${kind} ${name}`)
       )
       const aborted = Effect.logInfo(`the turn was aborted: ${event.crashed === true ? "Crashed" : event.reason}`)
-      return annotated(Effect.all([aborted, ...running], { discard: true }))
+      return annotated(Effect.all([aborted, ...open], { discard: true }))
     }
     case "StragglerEnded": {
       const { afterMillis, ofTurn, straggler } = event
@@ -31,6 +33,8 @@ const log = (event: SessionEvent, sessionId: SessionId, turnId: TurnId | undefin
     }
     case "TurnFailed":
       return annotated(Effect.logWarning(`the turn failed: ${event.error.tag}: ${event.error.message}`))
+    case "SessionFailed":
+      return annotated(Effect.logError(`the session failed: ${event.message}`))
     case "Warning":
       return annotated(Effect.logWarning(event.message))
     default:
@@ -48,9 +52,8 @@ export const make: Effect.Effect<SessionObserver> = Effect.contextWith((context:
       if (isDelta(event)) return
       if (event._tag === "TurnStarted") turns.set(sessionId, event.turnId)
       run(log(event, sessionId, turns.get(sessionId)))
-      if (event._tag === "TurnCompleted" || event._tag === "TurnFailed" || event._tag === "TurnAborted") {
-        turns.delete(sessionId)
-      }
+      // a session that failed has no terminal event
+      if (isTerminal(event) || event._tag === "SessionFailed") turns.delete(sessionId)
     }
   })
 })

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { SessionId, TurnId } from "@spindle/core/Ids"
 import * as Op from "@spindle/core/Op"
 import * as Task from "@spindle/core/Task"
+import * as TokenUsage from "@spindle/core/TokenUsage"
 import { Turn } from "@spindle/core/Turn"
 import * as SessionLogs from "@spindle/telemetry/SessionLogs"
 import * as Model from "@spindle/testing/ScriptedModel"
@@ -15,12 +17,10 @@ const collecting = Effect.sync(() => {
     const annotations = Object.keys(fiber.getRef(References.CurrentLogAnnotations)).sort()
     lines.push(`${logLevel} ${String(message)} [${annotations.join(", ")}]`)
   })
+  const layer = Logger.layer([logger])
   const make = (options: Harness.HarnessOptions) =>
-    Harness.make(options).pipe(
-      Effect.provide(SessionLogs.layer, { local: true }),
-      Effect.provide(Logger.layer([logger]))
-    )
-  return { lines, make }
+    Harness.make(options).pipe(Effect.provide(SessionLogs.layer, { local: true }), Effect.provide(layer))
+  return { lines, layer, make }
 })
 
 describe("log lines of sessions", () => {
@@ -88,6 +88,35 @@ describe("log lines of sessions", () => {
       )
       const recorded = h.records().flatMap((record) => (record._tag === "Warning" ? [record.message] : []))
       assert.deepStrictEqual(recorded, expected)
+    })
+  )
+
+  it.effect("J3 J5 are the end of a turn that a crash cut, with its turn, and a session that failed", () =>
+    Effect.gen(function* () {
+      const { lines, layer } = yield* collecting
+      const { onEvent } = yield* Effect.provide(SessionLogs.make, layer)
+      const sessionId = "s1" as SessionId
+      const aborted = {
+        _tag: "TurnAborted",
+        turnId: "t1" as TurnId,
+        reason: "Interrupted",
+        requestedAt: 0,
+        returned: [],
+        kept: [],
+        dropped: [],
+        stragglers: [],
+        keptProcesses: [],
+        usage: TokenUsage.zero,
+        crashed: true,
+        seq: 2,
+        at: 0
+      } as const
+      onEvent(sessionId, aborted)
+      onEvent(sessionId, { _tag: "SessionFailed", sessionId, message: "the disk is full" })
+      assert.deepStrictEqual(lines, [
+        "Info the turn was aborted: Crashed [session, turn]",
+        "Error the session failed: the disk is full [session]"
+      ])
     })
   )
 
