@@ -64,5 +64,6 @@ const findIn = (
 
 const lineOf = ({ cwd, processId, startedAt, title }: StoredProcesses.StoredProcess): string => {
   const when = new Date(startedAt).toISOString()
-  return `${Ansi.visible(processId)}  ${when}  ${Ansi.visible(cwd)}  ${Ansi.visible(title)}\n`
+  // one line each: a command line may have several
+  return `${[processId, when, cwd, title.trim().replaceAll(/\s+/g, " ")].map(Ansi.visible).join("  ")}\n`
 }
