@@ -16,8 +16,8 @@ export interface LeftProcesses {
   /** The mark of this host; undefined where hosts cannot be distinguished. */
   readonly mark: string | undefined
   /**
-   * Returns whether the program with a mark has ended; undefined if that cannot be known here. A program in a sandbox has a
-   * process namespace of its own, whose processes are known as long as one of them lives.
+   * Returns whether the program with a mark has ended; undefined if that cannot be known here. A program in a sandbox has
+   * another process namespace, whose processes are known as long as one of them lives.
    */
   readonly hasEnded: (mark: string) => Effect.Effect<boolean | undefined>
   /** Returns the ids of the living processes whose host has ended. The process that this program belongs to is not one. */
