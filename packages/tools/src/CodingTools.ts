@@ -111,7 +111,14 @@ const commandLine = (params: ExecCommand.Parameters, cwd: string): CommandApprov
 }
 
 /** A path without slashes and dots at its end, which do not change the directory. */
-const withoutEnd = (path: string): string => path.replace(/(?:\/\.?)+$/, "")
+const withoutEnd = (path: string): string => {
+  let end = path.length
+  for (;;) {
+    if (path[end - 1] === "/") end -= 1
+    else if (path[end - 1] === "." && path[end - 2] === "/") end -= 2
+    else return path.slice(0, end)
+  }
+}
 
 const isEscalated = (params: ExecCommand.Parameters): boolean => params.sandbox_permissions === "require_escalated"
 

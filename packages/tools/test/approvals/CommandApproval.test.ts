@@ -176,6 +176,8 @@ describe("the policies of the coding tools", () => {
     assert.deepStrictEqual([undefined, ".", "./", "/work", "/work/"].map(of), Array(5).fill("allow"))
     assert.deepStrictEqual(["sub", "..", "/work/sub", "/tmp/x", "/work/../x"].map(of), Array(5).fill("ask"))
     assert.strictEqual(permissionOf(approval, { cmd: "ls", workdir: "sub" }), "allow")
+    // so long that time which is not linear in it would not end
+    assert.strictEqual(of(`/work${"/.".repeat(1_000_000)}x`), "ask")
   })
 
   it("see an escalation", () => {
