@@ -56,6 +56,7 @@ import * as Instructions from "./Instructions.ts"
 import * as McpLogins from "./mcp/McpLogins.ts"
 import * as Models from "./Models.ts"
 import * as PatchCommand from "./PatchCommand.ts"
+import * as LiveOutput from "./processes/liveOutput.ts"
 import * as RuleFiles from "./RuleFiles.ts"
 import * as SessionLease from "./SessionLease.ts"
 import type * as Settings from "./Settings.ts"
@@ -142,7 +143,8 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
         sandbox: { commands: sandbox, patches }
       })
       const looking = { cwd, node: process.execPath, sandbox }
-      return Layer.mergeAll(coding, ProjectTools.layer(looking), JsRepl.layer(looking))
+      const live = Layer.effectDiscard(LiveOutput.serve(settings.home))
+      return Layer.mergeAll(Layer.provideMerge(live, coding), ProjectTools.layer(looking), JsRepl.layer(looking))
     })
   )
 

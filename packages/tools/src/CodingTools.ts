@@ -99,12 +99,26 @@ const patchCall = ({ cmd, shell, workdir }: ExecCommand.Parameters) => {
   return input === undefined ? undefined : { name: ApplyPatch.tool.name, params: { input } }
 }
 
-const commandLine = (params: ExecCommand.Parameters, cwd: string): CommandApproval.CommandLine => ({
-  line: params.cmd,
-  cwd: ExecCommand.workingDirectory(cwd, params.workdir),
-  shell: params.shell || undefined,
-  isEscalated: isEscalated(params)
-})
+const commandLine = (params: ExecCommand.Parameters, cwd: string): CommandApproval.CommandLine => {
+  const directory = ExecCommand.workingDirectory(cwd, params.workdir)
+  return {
+    line: params.cmd,
+    cwd: directory,
+    isElsewhere: withoutEnd(directory) !== withoutEnd(cwd),
+    shell: params.shell || undefined,
+    isEscalated: isEscalated(params)
+  }
+}
+
+/** A path without slashes and dots at its end, which do not change the directory. */
+const withoutEnd = (path: string): string => {
+  let end = path.length
+  for (;;) {
+    if (path[end - 1] === "/") end -= 1
+    else if (path[end - 1] === "." && path[end - 2] === "/") end -= 2
+    else return path.slice(0, end)
+  }
+}
 
 const isEscalated = (params: ExecCommand.Parameters): boolean => params.sandbox_permissions === "require_escalated"
 

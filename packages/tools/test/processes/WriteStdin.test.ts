@@ -182,6 +182,20 @@ describe("Commands", () => {
     }).pipe(Effect.scoped, Effect.provide(makeEnds().layer))
   )
 
+  it.effect("a command is found by its process until it has ended", () =>
+    Effect.gen(function* () {
+      const commands = yield* Commands.Commands
+      const { exit, process } = yield* makeProcess
+      const command = yield* commands.start(process, about)
+      assert.strictEqual(yield* commands.find(process.processId), command)
+      assert.isUndefined(yield* commands.find("another" as Ids.ProcessId))
+      yield* Deferred.succeed(exit, { exitCode: 0 })
+      yield* command.ended
+      yield* TestClock.adjust("1 millis")
+      assert.isUndefined(yield* commands.find(process.processId))
+    }).pipe(Effect.provide(makeEnds().layer))
+  )
+
   it.effect("a turn that refuses output does not end the reader of its command", () =>
     Effect.gen(function* () {
       const commands = yield* Commands.Commands
