@@ -28,6 +28,7 @@ import * as Stdin from "./commands/stdin.ts"
 import * as Tasks from "./commands/Tasks.ts"
 import * as Trace from "./commands/Trace.ts"
 import * as Interrupts from "./Interrupts.ts"
+import * as KillNow from "./killNow.ts"
 import * as Nohup from "./nohup.ts"
 import * as Failures from "./output/failures.ts"
 import * as Log from "./output/Log.ts"
@@ -181,13 +182,7 @@ Interrupts.run(Log.toStderr(program), {
     }).pipe(Log.toStderr),
   killNow: () => {
     running?.restore()
-    for (const target of running?.killTargets() ?? []) {
-      try {
-        process.kill(target, "SIGKILL")
-      } catch {
-        // it has ended already
-      }
-    }
+    if (running !== undefined) KillNow.run(running.killTargets())
   },
   onOutputFailed: (error) => Log.say(`cannot write to standard output: ${Failures.reasonOf(error)}`),
   onDefect: (cause) => Log.say(`unexpected: ${Cause.pretty(cause)}`)
