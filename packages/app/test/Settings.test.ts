@@ -437,29 +437,6 @@ describe("the network of a permission profile", () => {
   )
 })
 
-describe("the key of a provider", () => {
-  const toml = 'model_provider = "p"\n[model_providers.p]\nbase_url = "http://x"\n'
-
-  it.effect("is that of OpenAI if the provider requires it", () =>
-    Effect.gen(function* () {
-      const required = `${toml}requires_openai_auth = true\n`
-      const { provider, warnings } = yield* load({ toml: required, env: { OPENAI_API_KEY: "k" } })
-      assert.strictEqual(Redacted.value(server(provider).key!), "k")
-      assert.deepStrictEqual(warnings, [])
-      assert.match(yield* Effect.flip(load({ toml: required })), /set CODEX_API_KEY or OPENAI_API_KEY/)
-    })
-  )
-
-  it.effect("can be had as env_key_instructions say", () =>
-    Effect.gen(function* () {
-      const message = yield* Effect.flip(
-        load({ toml: `${toml}env_key = "P"\nenv_key_instructions = "see https://x/keys"\n` })
-      )
-      assert.strictEqual(message, 'no key for model provider "p": set P, or run spindle login (see https://x/keys)')
-    })
-  )
-})
-
 describe("keys without an effect", () => {
   it.effect("are named once, and refused if the configuration is strict", () =>
     Effect.gen(function* () {
