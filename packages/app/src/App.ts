@@ -281,10 +281,10 @@ export interface Opened {
   /** The number of the first record that the session has written since it was opened. */
   readonly from: number
   /**
-   * Returns the processes and, as negative numbers, the process groups to kill for a program that must end at once. It
-   * stays valid afterwards, because processes can outlive the turn and the session.
+   * Returns what to kill for a program that must end at once. It stays valid afterwards, because processes can outlive
+   * the turn and the session.
    */
-  readonly killTargets: () => ReadonlyArray<number>
+  readonly killTargets: () => ProcessGroups.KillTargets
 }
 
 /** Opens a session in the current scope. **Interruption**, **Errors**: those of `Session.make`. */
@@ -297,7 +297,10 @@ export const open = (
     const servers = yield* McpServers.McpServers
     const clock = yield* Clock.Clock
     const models = yield* Models.NamedModels
-    const killTargets = () => [...groups.killTargets(), ...servers.pids().map((pid) => -pid)]
+    const killTargets = () => {
+      const ofCommands = groups.killTargets()
+      return { ...ofCommands, targets: [...ofCommands.targets, ...servers.pids().map((pid) => -pid)] }
+    }
     const known = yield* Models.KnownModels
     const turns = settings.features.isEnabled("undo") ? yield* TurnSnapshots.make(cwd) : undefined
     let from = 0

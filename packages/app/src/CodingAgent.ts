@@ -97,7 +97,9 @@ const common = Effect.fnUntraced(function* (options: Options) {
   const { cwd, settings } = options
   const { approval, patches } = yield* approvalsOf(options)
   const parts: Common = {
-    instructions: settings.instructions ?? instructions(cwd),
+    instructions: [settings.instructions ?? instructions(cwd), settings.addition]
+      .filter((part) => part !== undefined)
+      .join("\n\n"),
     agents: settings.agents ?? noAgents,
     sources: settings.mcpServers.length === 0 ? [] : [Connectors.source],
     tasks: tasksIn(cwd),
