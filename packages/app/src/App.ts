@@ -213,7 +213,7 @@ const hooks = ({
       const approvalPolicy = nameOf(settings.approvalPolicy)
       const shell = yield* ExecCommand.defaultShell
       const places = placesOf(settings, cwd)
-      const own = Hooks.combine(Skills.hooks(places), Connectors.hooks(places))
+      const own = Hooks.combine(Skills.hooks(places), Connectors.hooks)
       if (found.handlers.length === 0 && found.problems.length === 0) return Hooks.layer(own)
       const commands = HookCommands.make({ settings: found, cwd, home, shell, model, approvalPolicy })
       const interruptHookLimit = HookSettings.interruptLimitMillis(found)

@@ -87,6 +87,16 @@ export const selectionOf = (connectors: ReadonlyArray<Connector>, items: Readonl
   return { connectors: selected, tools }
 }
 
+/** Returns the ids of the links in the words of the user that name no app. */
+export const unknownIn = (connectors: ReadonlyArray<Connector>, items: ReadonlyArray<Item>): ReadonlyArray<string> => {
+  const ids = connectors.map(({ id }) => id)
+  return items.flatMap((item) =>
+    item._tag === "UserMessage" && item.fragment === undefined
+      ? Links.unknown(Links.read(Input.textOf(item.content)).apps, ids)
+      : []
+  )
+}
+
 const linkedIn = (connectors: ReadonlyArray<Connector>, text: string): ReadonlyArray<Connector> => {
   const { ids } = mentionsOf(text)
   return connectors.filter(({ id }) => Links.has(ids, id))
