@@ -180,6 +180,7 @@ const note = Effect.fnUntraced(function* (table: ToolTable) {
   const selection = selectionOf(connectors, items).connectors
   const selected = connectors.filter(({ id }) => selection.has(id) && !before.connectors.has(id))
   if (selected.length === 0) return
+  // mutant selection-noted-once (M4: a selection is noted once in its turn): drop
   for (const { id } of selected) before.connectors.add(id)
   yield* turn.note(ConnectorsSelected, { connectors: selected.map(({ id, name }) => ({ id, name })) })
 })

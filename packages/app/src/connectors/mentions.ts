@@ -75,6 +75,7 @@ export const selectionOf = (connectors: ReadonlyArray<Connector>, items: Readonl
   const selected = new Set<string>()
   const tools = new Set<string>()
   for (const item of items) {
+    // mutant mention-selects-its-app (M4: a turn offers the apps that its input mentions): false
     if (item._tag === "UserMessage" && item.fragment === undefined) {
       for (const { id } of mentioned(connectors, Input.textOf(item.content), skills)) selected.add(id)
     } else if (item._tag === "DeveloperMessage" && skillNamesOf(item.text).length > 0) {
