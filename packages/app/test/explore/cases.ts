@@ -265,7 +265,7 @@ const askingAlongside = exploring({
 const unused = Effect.die("no exploration calls it")
 const toolsOfApps = Array.from({ length: 100 }, (_, index) => ({
   name: `tool_${index}`,
-  inputSchema: { type: "object" },
+  inputSchema: { type: "object" as const },
   _meta: { connector_id: `app_${Math.floor(index / 10)}` }
 }))
 

@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
 import { Journal } from "@spindle/core/Journal"
 import type { SessionId } from "@spindle/core/Ids"
+import type { Input } from "@spindle/core/Input"
 import type { Item } from "@spindle/core/Item"
 import * as Op from "@spindle/core/Op"
 import * as RecordCodec from "@spindle/core/RecordCodec"
@@ -133,7 +134,7 @@ describe("a journal from before mentions were parts of inputs", () => {
       yield* sessions.close(Records.sessionId)
       const inputsOf = (items: ReadonlyArray<Item>) =>
         items.flatMap((item) => (item._tag === "UserMessage" ? [item.content] : []))
-      const inputs = [
+      const inputs: ReadonlyArray<Input> = [
         [
           { _tag: "Text", text },
           { _tag: "Image", url: "https://x/1.png" }
