@@ -98,13 +98,10 @@ const supervise = Effect.fnUntraced(function* (options: Options, state: ServerSt
       step = yield* Schedule.toStep(options.restarts)
     }
     if (!hasStarted) return state.fail(error)
-    const pause = yield* Pull.matchEffect(step(now, error), {
-      onSuccess: ([, delay]) => Effect.succeed(delay),
-      onFailure: (cause) => Effect.failCause(cause),
-      onDone: () => Effect.succeed(undefined)
-    })
-    if (pause === undefined) return state.fail(error)
+    const restart = yield* Pull.catchDone(step(now, error), () => Effect.undefined)
+    if (restart === undefined) return state.fail(error)
     state.start()
+    const [, pause] = restart
     if (!isFirst || error.reason._tag !== "SessionEnded") yield* Effect.sleep(pause)
     isFirst = false
   }
