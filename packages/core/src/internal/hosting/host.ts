@@ -97,7 +97,7 @@ interface HostParts {
   readonly clock: Clock.Clock
   readonly journal: Journal
   readonly stores: ReadonlyArray<SessionStore>
-  readonly ids: { readonly next: (nowMillis: number) => string }
+  readonly ids: IdGenerator
   readonly agents: ReadonlyMap<string | undefined, Agent<any>>
   /** The name of the agent of sessions that name none. */
   readonly agent: string | undefined
