@@ -63,10 +63,15 @@ export class HttpServer extends Schema.Opaque<HttpServer>()(
   }).annotate({ identifier: "HttpServer" })
 ) {}
 
+const servers = Schema.Union([StdioServer, HttpServer]).annotate({ identifier: "ServerConfig" })
 /** An MCP server. Two equal ones are one connection. */
-export const ServerConfig = Schema.Union([StdioServer, HttpServer]).annotate({ identifier: "ServerConfig" })
+export type ServerConfig = StdioServer | HttpServer
+/** The schema of {@link ServerConfig}. */
+export interface ServerConfigSchema extends Schema.Union<typeof servers.members> {
+  readonly Type: ServerConfig
+}
 /** @see {@link ServerConfig} */
-export type ServerConfig = typeof ServerConfig.Type
+export const ServerConfig: ServerConfigSchema = servers
 
 /** Variables of the environment, by name. */
 export interface Variables {
