@@ -307,6 +307,35 @@ describe("a session over HTTP", () => {
       yield* Fiber.interrupt(ticking)
     }).pipe(Effect.scoped, Effect.provide(Harness.servers))
   )
+
+  /** Calls a tool of a server that cuts its response, and continues it on the next stream. */
+  const callCut = Effect.fnUntraced(function* () {
+    const wire: HttpServer.WireServer = yield* HttpServer.start({
+      onCall: (call) => {
+        call.send({ jsonrpc: "2.0", method: "notifications/message", params: {} }, "event-1")
+        call.end()
+      },
+      onListen: (send, { headers }) => {
+        const { id } = wire.of("tools/call")[0]?.message ?? {}
+        if (headers["last-event-id"] === "event-1") send({ jsonrpc: "2.0", id, result: HttpServer.text("continued") })
+      }
+    })
+    const server = yield* started(Harness.http(wire.url))
+    return yield* Effect.map(server.callTool(toolOf(server, "echo"), {}), textOf)
+  })
+
+  it.effect("continues a response when the schedule of the program says so", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* callCut(), "continued")
+    }).pipe(Effect.scoped, Effect.provide(Harness.serversWith({ reconnects: Schedule.spaced(0) })))
+  )
+
+  it.effect("does not continue a response after the end of the schedule", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(callCut())
+      assert.include(error.message, "it closed the response before its end")
+    }).pipe(Effect.scoped, Effect.provide(Harness.serversWith({ reconnects: Schedule.recurs(0) })))
+  )
 })
 
 describe("servers", () => {
