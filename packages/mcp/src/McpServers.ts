@@ -2,6 +2,7 @@
  * Connections to MCP servers, shared by all sessions: two users of one configuration have one connection, which is closed
  * after the last of them has left.
  */
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -84,3 +85,9 @@ export const layer = (options: Options): Layer.Layer<McpServers, never, ChildPro
       return { get: (config) => RcMap.get(servers, config), pids: () => [...pids] }
     })
   )
+
+/** {@link layer}, its options read from the configuration. What is no text of it is a `Config.succeed`. */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<McpServers, Config.ConfigError, ChildProcessSpawner | HttpClient.HttpClient> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))

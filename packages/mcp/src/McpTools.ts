@@ -11,6 +11,7 @@ import * as Tools from "@spindle/core/Tools"
 import type { ToolEntry, ToolPolicy, ToolSource, ToolTable } from "@spindle/core/ToolSource"
 import { Turn, type TurnSession } from "@spindle/core/Turn"
 import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -82,6 +83,12 @@ export const layer = (options: Options): Layer.Layer<McpTools, McpFailed, McpSer
       return { servers, table: tableOf(servers, options) }
     })
   )
+
+/** {@link layer}, its options read from the configuration: `Config.schema` reads the servers from JSON. */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<McpTools, McpFailed | Config.ConfigError, McpServers> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
 /** The source, for `Agent.make`. */
 export const source: ToolSource<McpTools | Turn> = {

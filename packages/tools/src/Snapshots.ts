@@ -8,6 +8,7 @@
  * no object, no ref and no lock. Files that git ignores are neither captured nor touched.
  */
 import * as Cause from "effect/Cause"
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -183,6 +184,10 @@ export const layer = (options: Options): Layer.Layer<Snapshots, never, Services>
       })
     })
   )
+
+/** {@link layer}, its options read from the configuration. */
+export const layerConfig = (options: Config.Wrap<Options>): Layer.Layer<Snapshots, Config.ConfigError, Services> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
 /** Turns the errors of the file system into the errors of this service. */
 const named = <A, E, R>(
