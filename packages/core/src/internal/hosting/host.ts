@@ -21,6 +21,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import type { Agent } from "../../Agent.ts"
+import { Alongside } from "../../Alongside.ts"
 import { Hooks } from "../../Hooks.ts"
 import { Journal, type JournalWriter } from "../../ports/Journal.ts"
 import { Model } from "../../ports/Model.ts"
@@ -37,6 +38,7 @@ import {
 import { rename } from "../../protocol/Op.ts"
 import type { JournalRecord } from "../../protocol/SessionEvent.ts"
 import * as Session from "../../Session.ts"
+import { Turn } from "../../Turn.ts"
 import { CallerContexts } from "./callerContexts.ts"
 import * as Deletion from "./deletion.ts"
 import { HostedSession } from "./hostedSession.ts"
@@ -67,8 +69,12 @@ type Opening = Pick<Start, "agent" | "references">
 export const make = Effect.fnUntraced(function* ({ agents, idleTimeToLive, references }: HostOptions) {
   const captured = yield* Effect.context<Model | Journal>()
   const callers = new CallerContexts(references)
-  // sessions are not part of the trace in which the host was made
-  const context = Context.omit(Tracer.ParentSpan)(captured).pipe(
+  // sessions are not part of the trace or the turn in which the host was made
+  const context = Context.omit(
+    Tracer.ParentSpan,
+    Turn,
+    Alongside
+  )(captured).pipe(
     Context.add(Model, callers.toModel(Context.get(captured, Model))),
     Context.add(Hooks, callers.toHooks(Context.get(captured, Hooks)))
   ) as Context.Context<any>
@@ -262,11 +268,17 @@ export class Host {
     return Effect.suspend(() => Fiber.join(this.parts.run(this.locked(sessionId, renaming))))
   }
 
-  fork(source: SessionId, until: TurnId | undefined): Effect.Effect<Session.Session, OpenError | TurnNotFound> {
+  fork(
+    source: SessionId,
+    { references, until }: Pick<Start, "references"> & { readonly until?: TurnId | undefined }
+  ): Effect.Effect<Session.Session, OpenError | TurnNotFound> {
     return Effect.suspend(() => {
       const sessionId = this.nextId()
       const copying = StoredJournals.copy(this.parts.journal, { source, sessionId, until })
-      return this.locks.withLock(sessionId, Effect.andThen(copying, this.start(sessionId, { mode: "existing" })))
+      return this.locks.withLock(
+        sessionId,
+        Effect.andThen(copying, this.start(sessionId, { mode: "existing", references }))
+      )
     })
   }
 }
