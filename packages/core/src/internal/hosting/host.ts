@@ -38,7 +38,6 @@ import {
 import { rename } from "../../protocol/Op.ts"
 import type { JournalRecord } from "../../protocol/SessionEvent.ts"
 import * as Session from "../../Session.ts"
-import { Turn } from "../../Turn.ts"
 import { CallerContexts } from "./callerContexts.ts"
 import * as Deletion from "./deletion.ts"
 import { HostedSession } from "./hostedSession.ts"
@@ -64,15 +63,15 @@ type Start = Omit<Session.SessionOptions, "resume" | "sessionId"> & {
 }
 
 type Opening = Pick<Start, "agent" | "references">
+type Forking = Pick<Start, "references"> & { readonly until?: TurnId | undefined }
 
 /** Makes a host in the current scope. All that its sessions need is captured here. */
 export const make = Effect.fnUntraced(function* ({ agents, idleTimeToLive, references }: HostOptions) {
   const captured = yield* Effect.context<Model | Journal>()
   const callers = new CallerContexts(references)
-  // sessions are not part of the trace or the turn in which the host was made
+  // sessions are not part of the trace or the task in which the host was made
   const context = Context.omit(
     Tracer.ParentSpan,
-    Turn,
     Alongside
   )(captured).pipe(
     Context.add(Model, callers.toModel(Context.get(captured, Model))),
@@ -268,10 +267,7 @@ export class Host {
     return Effect.suspend(() => Fiber.join(this.parts.run(this.locked(sessionId, renaming))))
   }
 
-  fork(
-    source: SessionId,
-    { references, until }: Pick<Start, "references"> & { readonly until?: TurnId | undefined }
-  ): Effect.Effect<Session.Session, OpenError | TurnNotFound> {
+  fork(source: SessionId, { references, until }: Forking): Effect.Effect<Session.Session, OpenError | TurnNotFound> {
     return Effect.suspend(() => {
       const sessionId = this.nextId()
       const copying = StoredJournals.copy(this.parts.journal, { source, sessionId, until })
