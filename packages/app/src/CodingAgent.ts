@@ -60,13 +60,18 @@ export const isSandboxed = ({
     sandboxMode === "danger-full-access" ? Effect.succeed(false) : Effect.as(available, true)
   )
 
-type OwnTools = CodingTools.Tools & ProjectTools.Tools & JsRepl.Tools
-type Handlers = Tool.HandlersFor<OwnTools & SubAgentTools.Tools> | McpTools.McpTools
-
-type Needs = Handlers | Model | Journal | Processes | Snapshots | Git
+/** The tools of the agent, without those that start agents. */
+export type OwnTools = CodingTools.Tools & ProjectTools.Tools & JsRepl.Tools
 
 /** What a session of this agent runs with. */
-export type Services = Needs
+export type Services =
+  | Tool.HandlersFor<OwnTools & SubAgentTools.Tools>
+  | McpTools.McpTools
+  | Model
+  | Journal
+  | Processes
+  | Snapshots
+  | Git
 
 /** The instructions, unless the configuration names others. */
 const instructions = (cwd: string): string =>
@@ -171,10 +176,10 @@ const tasksIn = (cwd: string) => [
 
 const ownToolkit = Toolkit.merge(CodingTools.toolkit, ProjectTools.toolkit, JsRepl.toolkit)
 
-const alone = ({ instructions, policies, sources, tasks }: Common): Agent.Agent<Needs> =>
+const alone = ({ instructions, policies, sources, tasks }: Common): Agent.Agent<Services> =>
   Agent.make({ toolkit: ownToolkit, approvals: policies, instructions, sources, tasks })
 
-const leading = ({ agents, instructions, policies, sources, tasks }: Common): Agent.Agent<Needs> => {
+const leading = ({ agents, instructions, policies, sources, tasks }: Common): Agent.Agent<Services> => {
   const toolkit = Toolkit.merge(ownToolkit, SubAgentTools.toolkitFor(choicesOf(agents)))
   return Agent.make({ toolkit, approvals: { ...policies, ...SubAgentTools.policies }, instructions, sources, tasks })
 }
@@ -189,7 +194,7 @@ const choicesOf = ({ models, roles }: AgentSettings) => ({
   models: Object.fromEntries(models.map(({ efforts, name }) => [name, { efforts }]))
 })
 
-const agentOf = (options: Options): Effect.Effect<Agent.Agent<Needs>, never, Sandbox> =>
+const agentOf = (options: Options): Effect.Effect<Agent.Agent<Services>, never, Sandbox> =>
   Effect.map(common(options), (parts) => {
     const { agents, features } = options.settings
     const agent = agents === undefined ? alone(parts) : leading(parts)
@@ -197,7 +202,7 @@ const agentOf = (options: Options): Effect.Effect<Agent.Agent<Needs>, never, San
   })
 
 /** The agent of the session. */
-export const make = ({ output, ...options }: Options): Effect.Effect<Agent.Agent<Needs>, never, Sandbox> =>
+export const make = ({ output, ...options }: Options): Effect.Effect<Agent.Agent<Services>, never, Sandbox> =>
   Effect.map(agentOf(options), (agent) => (output === undefined ? agent : Agent.withOutput(agent, output)))
 
 /** The handlers of the tools that start agents. They are unused while the feature is off. */
@@ -213,9 +218,9 @@ export const layer = (
       const agents = options.settings.agents ?? noAgents
       const named = yield* NamedModels
       const agent = yield* agentOf(options)
-      const roles: { [name: string]: SubAgents.Role<Needs> } = {}
+      const roles: { [name: string]: SubAgents.Role<Services> } = {}
       for (const role of agents.roles) roles[role.name] = yield* roleOf(options, agent, role)
-      return SubAgentTools.layer<Needs>({
+      return SubAgentTools.layer<Services>({
         roles: { default: { description: anyTask, agent }, ...roles },
         ...(named === undefined ? {} : { models: modelsOf(agents, named) }),
         deadline: `${agents.runtimeSeconds} seconds`
@@ -226,7 +231,7 @@ export const layer = (
 const modelsOf = ({ models }: AgentSettings, make: MakeModel): { [name: string]: SubAgents.NamedModel } =>
   Object.fromEntries(models.map(({ efforts, name }) => [name, { efforts, make: (effort) => make({ name, effort }) }]))
 
-const roleOf = Effect.fnUntraced(function* (options: Options, common: Agent.Agent<Needs>, own: AgentRole) {
+const roleOf = Effect.fnUntraced(function* (options: Options, common: Agent.Agent<Services>, own: AgentRole) {
   const { settings } = options
   const { addition, description, instructions, model, nicknames, reasoningEffort } = own
   const named = yield* NamedModels
@@ -234,7 +239,7 @@ const roleOf = Effect.fnUntraced(function* (options: Options, common: Agent.Agen
   const bounds = own.sandboxMode === undefined ? undefined : boundsOf(options, own.sandboxMode)
   const agent = bounds === undefined ? common : yield* agentOf(bounds.options)
   const parts = [instructions ?? agent.instructions, addition, bounds?.notice].filter((one) => one !== undefined)
-  const role: SubAgents.Role<Needs> = {
+  const role: SubAgents.Role<Services> = {
     description,
     agent: Agent.withInstructions(agent, parts.join("\n\n")),
     ...(bounds === undefined ? {} : { narrow: bounds.narrow }),

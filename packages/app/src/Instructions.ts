@@ -112,7 +112,8 @@ const exists = (path: string): Promise<boolean> =>
     () => false
   )
 
-interface Found {
+/** The text of a file, and how much was read of it. */
+export interface Found {
   readonly text: string
   readonly sizeBytes: number
 }

@@ -45,7 +45,12 @@ export interface Granular extends ApprovalPolicies.Granular {
 
 export type { Account, Provider, ServerProvider } from "./settings/providers.ts"
 export { Reason, SettingsInvalid } from "./settings/reason.ts"
-export { type SandboxMode, sandboxModes } from "./settings/sandbox.ts"
+export type { AgentModel, AgentRole, AgentSettings } from "./settings/agents.ts"
+export type { Catalog, ModelInfo } from "./settings/catalog.ts"
+export type { CommandSettings } from "./settings/commands.ts"
+export type { Configured } from "./settings/mcp.ts"
+export { type SandboxMode, sandboxModes, type SandboxSettings } from "./settings/sandbox.ts"
+export type { Key, Settings as Table } from "./settings/table.ts"
 
 /** The configuration in force. */
 export interface Settings {

@@ -12,6 +12,7 @@ import type { ToolEntry, ToolPolicy, ToolSource, ToolTable } from "@spindle/core
 import { Turn, type TurnSession } from "@spindle/core/Turn"
 import { type ByTurn, valueIn } from "@spindle/core/TurnContext"
 import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -84,6 +85,12 @@ export const layer = (options: Options): Layer.Layer<McpTools, McpFailed, McpSer
       return { servers, table: tableOf(servers, options) }
     })
   )
+
+/** {@link layer}, its options read from the configuration: `Config.schema` reads the servers from JSON. */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<McpTools, McpFailed | Config.ConfigError, McpServers> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
 /** The source, for `Agent.make`. */
 export const source: ToolSource<McpTools | Turn> = {

@@ -109,13 +109,11 @@ export interface Options extends Kernel.Options {
 }
 
 /** The kernels of sessions. */
-class Kernels extends Context.Service<
-  Kernels,
-  {
-    readonly run: (params: Parameters) => Effect.Effect<string, ToolFailure, Turn>
-    readonly reset: Effect.Effect<string, never, Turn>
-  }
->()("@spindle/tools/Kernels") {}
+interface Kernels {
+  readonly run: (params: Parameters) => Effect.Effect<string, ToolFailure, Turn>
+  readonly reset: Effect.Effect<string, never, Turn>
+}
+const Kernels: Context.Service<Kernels, Kernels> = Context.Service("@spindle/tools/Kernels")
 
 /** The handlers of the tools. A kernel starts with the first cell of its session. */
 export const layer = (options: Options): Layer.Layer<Tool.HandlersFor<Tools>, never, Processes> =>
