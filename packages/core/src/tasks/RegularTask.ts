@@ -179,7 +179,7 @@ const sample = ({
   turn
 }: LoopRequest): Effect.Effect<string | undefined, ModelFailed, Model> => {
   const attempts = Attempts.sample({ turn, config, request, onCall: calls.start, afterFailure: calls.awaitAll })
-  const sampled = Effect.catchTag(attempts, "ModelFailed", (error) =>
+  const sampled = Effect.catch(attempts, (error) =>
     error.kind === "ContextWindowExceeded"
       ? Effect.flatMap(compaction.afterOverflow, (isCompacted) =>
           isCompacted ? Effect.andThen(turn.takeInput, attempts) : Effect.fail(error)

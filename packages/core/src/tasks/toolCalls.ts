@@ -82,10 +82,11 @@ export const make = (options: CallOptions): ToolCalls => {
           finish: (status, output) => turn.finish(made, status, output),
           contexts: added,
           nest: (call) => {
-            // its calls wait for each other, and not for the call that makes them
-            const group = makeGroup(options, failures)
             const rest = { parent: undefined, contexts: added, nest: undefined }
-            return makeNest({ turn, tools, call, start: (nested) => group.start({ ...nested, ...rest }) })
+            // its calls wait for each other, and not for the call that makes them
+            let group: CallGroup | undefined
+            const start = (nested: NewCall) => (group ??= makeGroup(options, failures)).start({ ...nested, ...rest })
+            return makeNest({ turn, tools, call, start })
           }
         })
         return Effect.asVoid(started)
@@ -113,7 +114,7 @@ const makeGroup = (options: CallOptions, failures: RepeatedFailures): CallGroup 
         const before = isExclusive ? [...exclusive, ...parallel] : exclusive
         const order: Order = {
           isFirst: before.length === 0,
-          awaitEarlier: Effect.forEach(before, Fiber.await, { discard: true }),
+          awaitEarlier: before.length === 0 ? Effect.void : Effect.forEach(before, Fiber.await, { discard: true }),
           run: (run) => {
             const permitted = Semaphore.withPermit(permits, run)
             return order.isFirst ? permitted : Effect.andThen(order.awaitEarlier, permitted)
@@ -243,18 +244,19 @@ const process = Effect.fnUntraced(function* (known: KnownCall) {
     return yield* finish("failed", verdict.message)
   }
   if (verdict !== undefined && "reason" in verdict) return yield* finish(verdict.status, verdict.reason)
-  const closed = yield* Effect.matchEager(passGate(known, decoded.params), {
-    onFailure: (error) => error,
-    onSuccess: () => undefined
-  })
-  if (closed !== undefined) return yield* finish("failed", closed.message)
+  if (known.gate !== undefined) {
+    const closed = yield* Effect.matchEager(passGate(known, known.gate, decoded.params), {
+      onFailure: (error) => error,
+      onSuccess: () => undefined
+    })
+    if (closed !== undefined) return yield* finish("failed", closed.message)
+  }
   const work = run(known, decoded.params)
   yield* order.run(verdict === undefined ? work : Effect.provideService(work, Granted, verdict))
 })
 
 /** Waits for the gate if the call may change something. A call that waits for it takes no place among those that run. */
-const passGate = Effect.fnUntraced(function* ({ call, gate, policy, turn }: KnownCall, params: unknown) {
-  if (gate === undefined) return
+const passGate = Effect.fnUntraced(function* ({ call, policy, turn }: KnownCall, gate: MutationGate, params: unknown) {
   const { mutates = true } = policy
   const waits =
     typeof mutates === "function"
@@ -289,7 +291,9 @@ const judge = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
     yield* turn.recordDecision({ ...decision, permission: "deny", source: "hook", reason: verdict.reason })
     return denied(`denied: ${verdict.reason ?? "a hook refused this call"}`)
   }
-  const ruling = yield* rulingFor(known, params)
+  const { approval } = policy
+  const isFixed = typeof approval !== "function" && known.entry.asks === undefined
+  const ruling = isFixed ? approval : yield* rulingFor(known, params)
   const permission = Authority.permissionOf(ruling)
   const { reason: why, source } = typeof ruling === "string" ? byPolicy : ruling
   if (permission !== "ask") {
@@ -418,7 +422,9 @@ const run = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
 const handle = ({ call, entry, nest, policy }: KnownCall, params: unknown): Effect.Effect<unknown, unknown> => {
   const handler = entry.run(params, call.callId)
   if (nest === undefined || policy.concurrency === "parallel") {
-    return Effect.provideService(handler, NestedCalls, undefined)
+    return Effect.flatMap(NestedCalls, (outer) =>
+      outer === undefined ? handler : Effect.provideService(handler, NestedCalls, undefined)
+    )
   }
   const { calls, close } = nest(call)
   return Effect.ensuring(Effect.provideService(handler, NestedCalls, calls), close)
