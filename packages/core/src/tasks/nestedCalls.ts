@@ -89,7 +89,7 @@ const makeCall = Effect.fnUntraced(function* (state: NestState, opened: OpenCall
     callId,
     parentId: parent.callId,
     name,
-    ...defined({ params: jsonOfUnsafe(params), display })
+    ...definedFields({ params: jsonOfUnsafe(params), display })
   })
   let result: NestedResult | undefined
   let detail: CallDetail | undefined
@@ -97,7 +97,7 @@ const makeCall = Effect.fnUntraced(function* (state: NestState, opened: OpenCall
   const finish: Finish = (status, output) =>
     Effect.uninterruptible(
       Effect.suspend(() => {
-        const made: NestedResult = { status, ...defined({ output: jsonOfUnsafe(output), detail }) }
+        const made: NestedResult = { status, ...definedFields({ output: jsonOfUnsafe(output), detail }) }
         return Effect.map(end(made), () => void (result = made))
       })
     )
@@ -143,7 +143,7 @@ interface OpenCall {
 }
 
 /** The fields that are not undefined, which JSON cannot carry. */
-const defined = <A extends object>(fields: A): { [Key in keyof A]?: Exclude<A[Key], undefined> } =>
+const definedFields = <A extends object>(fields: A): { [Key in keyof A]?: Exclude<A[Key], undefined> } =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never
 
 type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>

@@ -121,7 +121,7 @@ const makeGroup = (options: CallOptions, failures: RepeatedFailures): CallGroup 
           }
         }
         const work = Tracing.span(spanOf(rest, call, entry !== undefined), (span) => {
-          const finish = noting({ call, failures, finish: rest.finish, span })
+          const finish = noteEnd({ call, failures, finish: rest.finish, span })
           const { gate, hooks, tools } = options
           const notice = failures.noticeFor(call)
           if (notice !== undefined) return finish("failed", notice)
@@ -189,7 +189,7 @@ interface Noting {
 }
 
 /** Counts the failure of a call, and notes its end on its span: a call whose result is a failure has failed. */
-const noting =
+const noteEnd =
   ({ call, failures, finish, span }: Noting): Finish =>
   (status, output) =>
     Effect.contextWith((context: Context.Context<never>) => {
@@ -276,7 +276,7 @@ interface Refusal {
   readonly reason: string
 }
 
-const denied = (reason: string): Refusal => ({ status: "denied", reason })
+const denial = (reason: string): Refusal => ({ status: "denied", reason })
 
 /**
  * Returns why a call must not run: a hook, its policy, its check or the person who was asked refused it. Returns what it was
@@ -289,7 +289,7 @@ const judge = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
   const decision = { callId: call.callId, tool: call.name }
   if (verdict.deny) {
     yield* turn.recordDecision({ ...decision, permission: "deny", source: "hook", reason: verdict.reason })
-    return denied(`denied: ${verdict.reason ?? "a hook refused this call"}`)
+    return denial(`denied: ${verdict.reason ?? "a hook refused this call"}`)
   }
   const { approval } = policy
   const isFixed = typeof approval !== "function" && known.entry.asks === undefined
@@ -299,7 +299,7 @@ const judge = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
   if (permission !== "ask") {
     // what a policy always allows is no decision about this call
     if (ruling !== "allow") yield* turn.recordDecision({ ...decision, permission, source, reason: why })
-    return permission === "allow" ? undefined : denied(`denied: ${why ?? `the policy forbids ${call.name}`}`)
+    return permission === "allow" ? undefined : denial(`denied: ${why ?? `the policy forbids ${call.name}`}`)
   }
   const failure = yield* checkCall(known, params)
   if (failure !== undefined) return { status: "failed", reason: failure } satisfies Refusal
@@ -323,7 +323,7 @@ const judge = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
     answer._tag === "Approved" && answer.permissions !== undefined && !Authority.isEqual(answer.permissions, payload)
   if (isLess) return yield* acceptLess(known, params, { permissions: answer.permissions, scope: answer.scope })
   const reason = yield* refusalIn(answer)
-  return reason === undefined ? undefined : denied(reason)
+  return reason === undefined ? undefined : denial(reason)
 })
 
 /** Records that a call runs with less than it asked for, or refuses it if its tool cannot. */
@@ -333,7 +333,7 @@ const acceptLess = Effect.fnUntraced(function* ({ call, policy, turn }: KnownCal
   const canRun =
     mayRunWith !== undefined &&
     (yield* callApplication(`the mayRunWith function of the tool ${call.name}`, () => mayRunWith(params, permissions)))
-  if (!canRun) return denied("not approved: less was granted than this call needs")
+  if (!canRun) return denial("not approved: less was granted than this call needs")
   const { callId, name: tool } = call
   yield* turn.recordDecision({ callId, tool, permission: "allow", source: "policy", permissions })
   return granted
