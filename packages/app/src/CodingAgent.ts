@@ -81,16 +81,16 @@ interface Common {
 export const approvalsOf = Effect.fnUntraced(function* ({ cwd, isBound = false, settings }: Options) {
   const isConfined = yield* Effect.orElseSucceed(isSandboxed(settings), () => false)
   const { sandboxMode } = settings
-  const contained = (isConfinedHere: boolean) =>
+  const policyOf = (isConfinedHere: boolean) =>
     sandboxMode === "danger-full-access" ? "full-access" : isConfinedHere ? "sandbox" : "missing"
   const approval: CommandApproval.Options = {
     policy: settings.approvalPolicy,
-    containment: contained(isConfined),
+    containment: policyOf(isConfined),
     isBound,
     sandbox: allowedBy(settings, isConfined),
     rules: () => RuleFiles.read({ home: settings.home, cwd }).rules
   }
-  return { approval, patches: contained(isConfined && sandboxMode === "workspace-write") } as const
+  return { approval, patches: policyOf(isConfined && sandboxMode === "workspace-write") } as const
 })
 
 const common = Effect.fnUntraced(function* (options: Options) {
@@ -134,7 +134,7 @@ const ownToolkit = Toolkit.merge(CodingTools.toolkit, ProjectTools.toolkit, JsRe
 const alone = ({ instructions, policies, sources, tasks }: Common): Agent.Agent<Needs> =>
   Agent.make({ toolkit: ownToolkit, approvals: policies, instructions, sources, tasks })
 
-const leading = ({ agents, instructions, policies, sources, tasks }: Common): Agent.Agent<Needs> => {
+const leadingAgent = ({ agents, instructions, policies, sources, tasks }: Common): Agent.Agent<Needs> => {
   const toolkit = Toolkit.merge(ownToolkit, SubAgentTools.toolkitFor(choicesOf(agents)))
   return Agent.make({ toolkit, approvals: { ...policies, ...SubAgentTools.policies }, instructions, sources, tasks })
 }
@@ -152,7 +152,7 @@ const choicesOf = ({ models, roles }: AgentSettings) => ({
 const agentOf = (options: Options): Effect.Effect<Agent.Agent<Needs>, never, Sandbox> =>
   Effect.map(common(options), (parts) => {
     const { agents, features } = options.settings
-    const agent = agents === undefined ? alone(parts) : leading(parts)
+    const agent = agents === undefined ? alone(parts) : leadingAgent(parts)
     return features.isEnabled("js_repl") ? agent : Agent.withoutTools(agent, JsRepl.names)
   })
 

@@ -173,7 +173,7 @@ const makeMemory = (retainCount: number, retainClosed: boolean): Journal => {
   }: PageOptions): Effect.Effect<JournalPage, JournalFailed> =>
     Effect.suspend(() => {
       const start = JournalPages.startOf(cursor)
-      if (start === undefined) return Effect.fail(JournalPages.malformed(cursor))
+      if (start === undefined) return Effect.fail(JournalPages.malformedCursor(cursor))
       const entries = Array.from(journals)
         .filter(([, journal]) => journal.archived === archived)
         .map(([sessionId, { title, updatedAt }]) => ({ sessionId, updatedAt, sizeBytes: 0, ...titleField(title) }))

@@ -97,7 +97,7 @@ const run = <R>(agent: Agent<R>, turn: Turn, tools: ToolTables.TurnTables) =>
         isFirst = false
         const next = tools.next()
         const table = Effect.isEffect(next) ? yield* next : next
-        const specs = tools.hasChoice ? tools.offered(yield* turn.items) : table.specs
+        const specs = tools.hasChoice ? tools.offer(yield* turn.items) : table.specs
         const request = requests.of(table, specs)
         said = yield* sample({ turn, calls, request, config, compaction })
         for (const warning of requests.takeWarnings()) yield* turn.warn(warning)

@@ -39,7 +39,7 @@ const retry = Effect.fnUntraced(function* (
     const retries = hadStarted ? streams : requests
     const delay = error.isRetryable ? yield* retries.next(error) : undefined
     if (delay === undefined) return yield* error
-    yield* turn.retrying({ attempt: retries.done, maxAttempts: retries.most, delay, error })
+    yield* turn.reportRetry({ attempt: retries.done, maxAttempts: retries.most, delay, error })
     yield* Effect.sleep(delay)
     const sampled = yield* Effect.matchEager(turn.sample(request, count, onCall), {
       onFailure: (failed) => failed,

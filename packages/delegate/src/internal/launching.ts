@@ -144,7 +144,7 @@ const open = Effect.fnUntraced(function* <R>(handle: Handle, options: LaunchOpti
   const own = Scope.forkUnsafe(scope, "sequential")
   const shutdown = Scope.close(own, Exit.void)
   // mutant meets-authority (A4: a delegate never has more authority than its parent):
-  //   replace: `narrowed(options.agent, yield* ToolAuthority)` => `options.agent`
+  //   replace: `narrow(options.agent, yield* ToolAuthority)` => `options.agent`
   const session = yield* Session.make(narrow(options.agent, yield* ToolAuthority), {
     ...(begin._tag === "New" ? { sessionId: delegateId } : { resume: delegateId }),
     meta,

@@ -14,7 +14,7 @@ export const textOf = (
   const bytes = Stream.mapError(response.stream, (error) => Failures.fromStream(context, error))
   const encoding = (response.headers["content-encoding"] ?? "").trim().toLowerCase()
   const isPlain = encoding === "" || encoding === "identity"
-  return Stream.decodeText(isPlain ? bytes : decompressed(context, encoding, bytes))
+  return Stream.decodeText(isPlain ? bytes : decodeBytes(context, encoding, bytes))
 }
 
 interface Format {
@@ -33,7 +33,7 @@ const formats: { readonly [encoding: string]: Format | undefined } = {
   br: { name: "brotli", isBegun: (first) => !":deir{<\n\r\u00ef".includes(String.fromCharCode(first)) }
 }
 
-const decompressed = (
+const decodeBytes = (
   context: Failures.FailureContext,
   encoding: string,
   bytes: Stream.Stream<Uint8Array, ModelFailed>

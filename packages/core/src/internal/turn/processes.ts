@@ -80,7 +80,10 @@ export const start = (
         drain: session.config.grace
       })
       // ends with the process, which its turn or the session ends; a closed session records nothing more
-      forkDetached(session.context, Effect.andThen(Effect.map(process.exit, recordEnd), Effect.map(process.gone, release)))
+      forkDetached(
+        session.context,
+        Effect.andThen(Effect.map(process.exit, recordEnd), Effect.map(process.gone, release))
+      )
       return process
     })
   )

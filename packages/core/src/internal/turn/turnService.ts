@@ -48,7 +48,8 @@ export const make = (
     isClosing: () => ledger.isClosing(),
     own: (resource) => resources.own(ledger, resource)
   }
-  const waitingInput = (): ReadonlyArray<Entry> => Inbox.forTurn(recorder.state.inbox, origin.turnId, origin.submissionId)
+  const waitingInput = (): ReadonlyArray<Entry> =>
+    Inbox.forTurn(recorder.state.inbox, origin.turnId, origin.submissionId)
 
   const turn: Turn = {
     sessionId: session.sessionId,
@@ -90,7 +91,7 @@ export const make = (
           takeRequest(parts, ledger) ? sample(parts, ledger, request, attempt, onCall, flush) : Effect.interrupt
         )
       ),
-    retrying: ({ attempt, delay, error, maxAttempts }) =>
+    reportRetry: ({ attempt, delay, error, maxAttempts }) =>
       sync(() => {
         const requestId = ledger.response.lastRequest
         if (requestId === undefined) return
