@@ -179,7 +179,7 @@ const ownToolkit = Toolkit.merge(CodingTools.toolkit, ProjectTools.toolkit, JsRe
 const alone = ({ instructions, policies, sources, tasks }: Common): Agent.Agent<Services> =>
   Agent.make({ toolkit: ownToolkit, approvals: policies, instructions, sources, tasks })
 
-const leading = ({ agents, instructions, policies, sources, tasks }: Common): Agent.Agent<Services> => {
+const leadingAgent = ({ agents, instructions, policies, sources, tasks }: Common): Agent.Agent<Services> => {
   const toolkit = Toolkit.merge(ownToolkit, SubAgentTools.toolkitFor(choicesOf(agents)))
   return Agent.make({ toolkit, approvals: { ...policies, ...SubAgentTools.policies }, instructions, sources, tasks })
 }
@@ -197,7 +197,7 @@ const choicesOf = ({ models, roles }: AgentSettings) => ({
 const agentOf = (options: Options): Effect.Effect<Agent.Agent<Services>, never, Sandbox> =>
   Effect.map(common(options), (parts) => {
     const { agents, features } = options.settings
-    const agent = agents === undefined ? alone(parts) : leading(parts)
+    const agent = agents === undefined ? alone(parts) : leadingAgent(parts)
     return features.isEnabled("js_repl") ? agent : Agent.withoutTools(agent, JsRepl.names)
   })
 

@@ -379,7 +379,7 @@ const systemErrors: { readonly [code: string]: string } = {
 
 /** Reads the files that keys name, relative to the directory of the configuration. */
 const filesOf = (directory: string): Files => {
-  const named = (table: Table.Settings, key: Table.Key) => {
+  const fileOf = (table: Table.Settings, key: Table.Key) => {
     const name = table.text(key)
     if (name === undefined) return undefined
     const file = Path.resolve(directory, name)
@@ -390,13 +390,13 @@ const filesOf = (directory: string): Files => {
     ] as const
   }
   return {
-    text: (table, key) => named(table, key)?.[1],
+    text: (table, key) => fileOf(table, key)?.[1],
     table: (table, key) => {
-      const found = named(table, key)
+      const found = fileOf(table, key)
       return Table.make(found === undefined ? [] : [layerOf(...found)], wrongType)
     },
     json: (table, key, schema) => {
-      const found = named(table, key)
+      const found = fileOf(table, key)
       if (found === undefined) return undefined
       const decoded = Schema.decodeUnknownExit(Schema.fromJsonString(schema))(found[1])
       if (Exit.isSuccess(decoded)) return decoded.value

@@ -201,13 +201,13 @@ export const narrow: {
   (most: ToolAuthority): <R>(self: Agent<R>) => Agent<R>
   <R>(self: Agent<R>, most: ToolAuthority): Agent<R>
 } = dual(2, <R>(self: Agent<R>, most: ToolAuthority) => {
-  const narrowed = (entry: ToolEntry): ToolEntry => {
+  const narrow = (entry: ToolEntry): ToolEntry => {
     const policy = entry.policy ?? self.defaultPolicy
     const approval = (params: unknown, context: TurnContext) =>
       Authority.atMost(Tools.rulingOf(policy, params, context), most(entry.spec, params) ?? "allow")
     return { ...entry, policy: { ...policy, approval } }
   }
-  return mapTools(self, narrowed)
+  return mapTools(self, narrow)
 })
 
 /** Returns the agent with each of its tools replaced, including those of its sources. */

@@ -353,10 +353,12 @@ const close = Effect.fnUntraced(function* ({
   lifetime.close()
   questions.cancelAll(undefined, "end")
   supervisor.abort("Shutdown")
-  const idle = Effect.timeoutOption(supervisor.awaitIdle, closeLimit(config, turns))
-  const children = Effect.timeoutOption(runDetached(context, ownerSession.closeChildren), config.delegateDeadline)
-  // mutant evicts (S7: a session that closes ends its delegates): replace: yield* idle
-  yield* Effect.all([idle, children], { concurrency: "unbounded" })
+  if (supervisor.state()._tag !== "Idle" || ownerSession.hasChildren) {
+    const idle = Effect.timeoutOption(supervisor.awaitIdle, closeLimit(config, turns))
+    const children = Effect.timeoutOption(runDetached(context, ownerSession.closeChildren), config.delegateDeadline)
+    // mutant evicts (S7: a session that closes ends its delegates): replace: yield* idle
+    yield* Effect.all([idle, children], { concurrency: "unbounded" })
+  } else yield* ownerSession.closeChildren
   if (!resources.isEmpty) {
     yield* Effect.timeoutOption(runDetached(context, resources.endAll), config.processDeadline)
   }

@@ -35,7 +35,7 @@ export interface TurnTables {
   /** Whether some source offers a choice of its tools; see `ToolSource.offer`. */
   readonly hasChoice: boolean
   /** The tools of the last table that the next request offers, for the items of the turn. */
-  readonly offered: (items: ReadonlyArray<Item>) => ReadonlyArray<ToolSpec>
+  readonly offer: (items: ReadonlyArray<Item>) => ReadonlyArray<ToolSpec>
   /** Interrupts the sources that still run. */
   readonly release: () => void
 }
@@ -62,7 +62,7 @@ const constantTables = <R>({ defaultPolicy, tools }: Agent<R>): ToolTables => {
     isGone: () => false,
     next: tools,
     hasChoice: false,
-    offered: () => tools().specs,
+    offer: () => tools().specs,
     release: () => {}
   }
   return {
@@ -145,7 +145,7 @@ class SourceTables implements ToolTables {
         return this.reports.length === 0 ? current : report
       },
       hasChoice: this.states.some(({ source }) => source.offer !== undefined),
-      offered: (items) => this.offered(current, items),
+      offer: (items) => this.offer(current, items),
       release: () => {
         for (const fiber of running.values()) fiber.interruptUnsafe()
         running.clear()
@@ -154,7 +154,7 @@ class SourceTables implements ToolTables {
   }
 
   /** The tools of a table, without those that their source does not offer. The table itself if all are offered. */
-  private offered(current: ToolTable, items: ReadonlyArray<Item>): ReadonlyArray<ToolSpec> {
+  private offer(current: ToolTable, items: ReadonlyArray<Item>): ReadonlyArray<ToolSpec> {
     const hidden = new Set<string>()
     for (const state of this.states) {
       const names = this.choiceOf(state, items)

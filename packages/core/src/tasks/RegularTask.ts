@@ -106,7 +106,7 @@ const run = <R>(
         isFirst = false
         const next = tools.next()
         const table = Effect.isEffect(next) ? yield* next : next
-        const specs = tools.hasChoice ? tools.offered(yield* turn.items) : table.specs
+        const specs = tools.hasChoice ? tools.offer(yield* turn.items) : table.specs
         const request = requests.of(table, specs)
         said = yield* sample({ turn, calls, request, config, compaction })
         for (const warning of requests.takeWarnings()) yield* turn.warn(warning)
@@ -188,7 +188,7 @@ const sample = ({
   turn
 }: LoopRequest): Effect.Effect<string | undefined, ModelFailed, Model> => {
   const attempts = Attempts.sample({ turn, config, request, onCall: calls.start, afterFailure: calls.awaitAll })
-  const sampled = Effect.catchTag(attempts, "ModelFailed", (error) =>
+  const sampled = Effect.catch(attempts, (error) =>
     error.kind === "ContextWindowExceeded"
       ? Effect.flatMap(compaction.afterOverflow, (isCompacted) =>
           isCompacted ? Effect.andThen(turn.takeInput, attempts) : Effect.fail(error)

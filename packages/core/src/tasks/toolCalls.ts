@@ -85,10 +85,11 @@ export const make = (options: CallOptions): ToolCalls => {
           finish: (status, output) => turn.finish(made, status, output),
           contexts: added,
           nest: (call) => {
-            // its calls wait for each other, and not for the call that makes them
-            const group = makeGroup(options, failures)
             const rest = { parent: undefined, contexts: added, nest: undefined }
-            return makeNest({ turn, tools, call, start: (nested) => group.start({ ...nested, ...rest }) })
+            // its calls wait for each other, and not for the call that makes them
+            let group: CallGroup | undefined
+            const start = (nested: NewCall) => (group ??= makeGroup(options, failures)).start({ ...nested, ...rest })
+            return makeNest({ turn, tools, call, start })
           }
         })
         return Effect.asVoid(started)
@@ -116,14 +117,14 @@ const makeGroup = (options: CallOptions, failures: RepeatedFailures): CallGroup 
         const before = isExclusive ? [...exclusive, ...parallel] : exclusive
         const order: Order = {
           isFirst: before.length === 0,
-          awaitEarlier: Effect.forEach(before, Fiber.await, { discard: true }),
+          awaitEarlier: before.length === 0 ? Effect.void : Effect.forEach(before, Fiber.await, { discard: true }),
           run: (run) => {
             const permitted = Semaphore.withPermit(permits, run)
             return order.isFirst ? permitted : Effect.andThen(order.awaitEarlier, permitted)
           }
         }
         const work = Tracing.span(spanOf(rest, call, entry !== undefined), (span) => {
-          const finish = noting({ call, failures, finish: rest.finish, span })
+          const finish = noteEnd({ call, failures, finish: rest.finish, span })
           const { context, gate, hooks, tools } = options
           const notice = failures.noticeFor(call)
           if (notice !== undefined) return finish("failed", notice)
@@ -201,7 +202,7 @@ interface Noting {
 }
 
 /** Counts the failure of a call, and notes its end on its span: a call whose result is a failure has failed. */
-const noting =
+const noteEnd =
   ({ call, failures, finish, span }: Noting): Finish =>
   (status, output) =>
     Effect.contextWith((context: Context.Context<never>) => {
@@ -256,18 +257,19 @@ const process = Effect.fnUntraced(function* (known: KnownCall) {
     return yield* finish("failed", verdict.message)
   }
   if (verdict !== undefined && "reason" in verdict) return yield* finish(verdict.status, verdict.reason)
-  const closed = yield* Effect.matchEager(passGate(known, decoded.params), {
-    onFailure: (error) => error,
-    onSuccess: () => undefined
-  })
-  if (closed !== undefined) return yield* finish("failed", closed.message)
+  if (known.gate !== undefined) {
+    const closed = yield* Effect.matchEager(passGate(known, known.gate, decoded.params), {
+      onFailure: (error) => error,
+      onSuccess: () => undefined
+    })
+    if (closed !== undefined) return yield* finish("failed", closed.message)
+  }
   const work = run(known, decoded.params)
   yield* order.run(verdict === undefined ? work : Effect.provideService(work, Granted, verdict))
 })
 
 /** Waits for the gate if the call may change something. A call that waits for it takes no place among those that run. */
-const passGate = Effect.fnUntraced(function* ({ call, gate, policy, turn }: KnownCall, params: unknown) {
-  if (gate === undefined) return
+const passGate = Effect.fnUntraced(function* ({ call, policy, turn }: KnownCall, gate: MutationGate, params: unknown) {
   const { mutates = true } = policy
   const waits =
     typeof mutates === "function"
@@ -287,7 +289,7 @@ interface Refusal {
   readonly reason: string
 }
 
-const denied = (reason: string): Refusal => ({ status: "denied", reason })
+const denial = (reason: string): Refusal => ({ status: "denied", reason })
 
 /**
  * Returns why a call must not run: a hook, its policy, its check or the person who was asked refused it. Returns what it was
@@ -300,15 +302,17 @@ const judge = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
   const decision = { callId: call.callId, tool: call.name }
   if (verdict.deny) {
     yield* turn.recordDecision({ ...decision, permission: "deny", source: "hook", reason: verdict.reason })
-    return denied(`denied: ${verdict.reason ?? "a hook refused this call"}`)
+    return denial(`denied: ${verdict.reason ?? "a hook refused this call"}`)
   }
-  const ruling = yield* rulingFor(known, params)
+  const { approval } = policy
+  const isFixed = typeof approval !== "function" && known.entry.asks === undefined
+  const ruling = isFixed ? approval : yield* rulingFor(known, params)
   const permission = Authority.permissionOf(ruling)
   const { reason: why, source } = typeof ruling === "string" ? byPolicy : ruling
   if (permission !== "ask") {
     // what a policy always allows is no decision about this call
     if (ruling !== "allow") yield* turn.recordDecision({ ...decision, permission, source, reason: why })
-    return permission === "allow" ? undefined : denied(`denied: ${why ?? `the policy forbids ${call.name}`}`)
+    return permission === "allow" ? undefined : denial(`denied: ${why ?? `the policy forbids ${call.name}`}`)
   }
   const failure = yield* checkCall(known, params)
   if (failure !== undefined) return { status: "failed", reason: failure } satisfies Refusal
@@ -332,7 +336,7 @@ const judge = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
     answer._tag === "Approved" && answer.permissions !== undefined && !Authority.isEqual(answer.permissions, payload)
   if (isLess) return yield* acceptLess(known, params, { permissions: answer.permissions, scope: answer.scope })
   const reason = yield* refusalIn(answer)
-  return reason === undefined ? undefined : denied(reason)
+  return reason === undefined ? undefined : denial(reason)
 })
 
 /** Records that a call runs with less than it asked for, or refuses it if its tool cannot. */
@@ -348,7 +352,7 @@ const acceptLess = Effect.fnUntraced(function* (
     (yield* callApplication(`the mayRunWith function of the tool ${call.name}`, () =>
       mayRunWith(params, permissions, context)
     ))
-  if (!canRun) return denied("not approved: less was granted than this call needs")
+  if (!canRun) return denial("not approved: less was granted than this call needs")
   const { callId, name: tool } = call
   yield* turn.recordDecision({ callId, tool, permission: "allow", source: "policy", permissions })
   return granted
@@ -439,7 +443,9 @@ const run = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
 const handle = ({ call, entry, nest, policy }: KnownCall, params: unknown): Effect.Effect<unknown, unknown> => {
   const handler = entry.run(params, call.callId)
   if (nest === undefined || policy.concurrency === "parallel") {
-    return Effect.provideService(handler, NestedCalls, undefined)
+    return Effect.flatMap(NestedCalls, (outer) =>
+      outer === undefined ? handler : Effect.provideService(handler, NestedCalls, undefined)
+    )
   }
   const { calls, close } = nest(call)
   return Effect.ensuring(Effect.provideService(handler, NestedCalls, calls), close)
