@@ -10,6 +10,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import { identity } from "effect/Function"
+import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -200,6 +201,10 @@ const prepare = Effect.fnUntraced(function* (input: string, { cwd }: Options) {
     read: (path) => readText(path, targets.get(path)!, seen)
   })
   const writes = writesOf(plan, targets, seen)
+  yield* checkNames(
+    plan.files.map(({ path }) => path),
+    writes
+  )
   yield* Effect.forEach(plan.files, (file) => checkDirectory(file.path, targets.get(file.path)!), { discard: true })
   const path = yield* Path.Path
   const { root } = workspace
@@ -265,6 +270,26 @@ const writesOf = (
     mode: movedFrom === undefined ? undefined : seen.get(targets.get(movedFrom)!)?.info.mode
   }))
 }
+
+/** Refuses to write one file under two of its names, of which the second write would find the first one. */
+const checkNames = Effect.fnUntraced(function* (
+  names: ReadonlyArray<string>,
+  writes: ReadonlyArray<FileTransaction.FileWrite>
+) {
+  const written = new Map<string, string>()
+  for (const [index, { content, isMovedAway, seen, source }] of writes.entries()) {
+    // a file that is moved away leaves its path to a new one
+    const { dev, ino } = (source?.seen ?? (isMovedAway ? undefined : seen))?.info ?? {}
+    if (content === undefined || ino === undefined || Option.isNone(ino)) continue
+    const file = `${dev}:${ino.value}`
+    const other = written.get(file)
+    if (other !== undefined) {
+      const detail = `is the same file as ${other} (a hard link): change it under one of its names`
+      return yield* new Patch.PatchError({ path: names[index]!, detail })
+    }
+    written.set(file, names[index]!)
+  }
+})
 
 /** Makes sure that the directory of a file, or the nearest one that exists, can be written. */
 const checkDirectory = Effect.fnUntraced(function* (name: string, target: string) {
