@@ -9,11 +9,11 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
 import * as Tool from "effect/ai/Tool"
 import * as Files from "./internal/anchoredFiles.ts"
 import * as FileTransaction from "./internal/patch/fileTransaction.ts"
@@ -91,7 +91,7 @@ export type Services = FileSystem.FileSystem | Path.Path
  * unless its text says which one could not be restored.
  */
 export const apply = (input: string, options: Options): Effect.Effect<string, ToolFailure, Services> =>
-  Effect.map(commit(input, options), ({ plan }) => summary(plan))
+  Effect.uninterruptibleMask((restore) => Effect.map(commit(input, options, restore), ({ plan }) => summary(plan)))
 
 /** The variable that tells a command where its patches report to; see {@link applyInCommand}. */
 export const reportsName = "SPINDLE_PATCHES"
@@ -169,17 +169,25 @@ export class Check extends Context.Reference<(input: string) => Effect.Effect<st
 const refusal = (error: Patch.PatchError): string =>
   `The patch was not applied, and no file was changed.\n${error.message}`
 
+/** One patch of this program at a time, from its first look at a file: agents work in one directory at the same time. */
+const lock = Semaphore.makeUnsafe(1)
+
+/** Runs in an uninterruptible region. `restore` is for what may be interrupted: nothing is changed before it. */
 const commit = Effect.fnUntraced(function* (
   input: string,
   options: Options,
-  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = identity
+  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 ) {
-  const { files, plan, writes } = yield* Effect.mapError(
-    restore(prepare(input, options)),
-    (error) => new ToolFailure({ detail: refusal(error) })
-  )
-  yield* Effect.mapError(FileTransaction.commit(writes), ({ message }) => new ToolFailure({ detail: message }))
-  return { plan, files }
+  yield* restore(lock.take(1))
+  const committed = Effect.gen(function* () {
+    const { files, plan, writes } = yield* Effect.mapError(
+      restore(prepare(input, options)),
+      (error) => new ToolFailure({ detail: refusal(error) })
+    )
+    yield* Effect.mapError(FileTransaction.commit(writes), ({ message }) => new ToolFailure({ detail: message }))
+    return { plan, files }
+  })
+  return yield* Effect.ensuring(committed, lock.release(1))
 })
 
 /**

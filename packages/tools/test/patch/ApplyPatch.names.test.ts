@@ -4,8 +4,8 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect } from "effect"
-import { ApplyPatch } from "../src/index.ts"
-import { directory } from "./host.ts"
+import { ApplyPatch } from "../../src/index.ts"
+import { directory } from "../host.ts"
 
 const patch = (...lines: ReadonlyArray<string>) => ["*** Begin Patch", ...lines, "*** End Patch"].join("\n")
 
