@@ -17,7 +17,7 @@ export interface Where {
 }
 
 /** The item of a call that has just been recorded. */
-export const started = (call: ToolCall, at: number, { cwd, sessionId }: Where): CallItem => {
+export const start = (call: ToolCall, at: number, { cwd, sessionId }: Where): CallItem => {
   const common = { id: call.callId as string, status: "inProgress", startedAtMs: at, completedAtMs: null } as const
   const args = call.invalid ?? call.params ?? null
   const display: CallDisplay = call.display ?? { _tag: "Other" }
@@ -124,7 +124,7 @@ export const textOf = ({ output }: Pick<ToolResult, "output">): string =>
   typeof output === "string" ? output : (JSON.stringify(output) ?? "")
 
 /** The item of a call that has ended. */
-export const completed = (item: CallItem, result: ToolResult, end: End): CallItem => {
+export const complete = (item: CallItem, result: ToolResult, end: End): CallItem => {
   const status = statusOf(result)
   const common = { status, completedAtMs: end.at }
   const durationMs = status === "declined" ? null : end.millis

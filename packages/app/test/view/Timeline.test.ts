@@ -29,7 +29,7 @@ describe("a timeline", () => {
       const [first, , third] = turns
       assert.strictEqual(first!.traceId, traceId)
       assert.deepStrictEqual(
-        Timeline.nested(first!.bars).map(({ bar, depth }) => [
+        Timeline.nest(first!.bars).map(({ bar, depth }) => [
           depth,
           bar.kind,
           bar.name,

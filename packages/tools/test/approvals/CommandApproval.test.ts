@@ -145,7 +145,7 @@ describe("explain", () => {
 describe("the policies of the coding tools", () => {
   const policies = (approval: CodingTools.ApprovalMode) => CodingTools.policies({ approval, cwd })
   const permissionOf = (approval: unknown, params: unknown) =>
-    typeof approval === "function" ? approval(params).permission : approval
+    typeof approval === "function" ? approval(params, {}).permission : approval
 
   it("decide about commands by rules, and ask about patches without full access", () => {
     const { apply_patch, exec_command } = policies(options)
@@ -160,7 +160,7 @@ describe("the policies of the coding tools", () => {
 
   it("show the command, its directory, both reasons and what the sandbox allows", () => {
     const { payload } = policies(options).exec_command
-    assert.deepStrictEqual(payload?.({ cmd: "make $a", workdir: "sub", justification: "to build" }), {
+    assert.deepStrictEqual(payload?.({ cmd: "make $a", workdir: "sub", justification: "to build" }, {}), {
       command: "make $a",
       cwd: "/work/sub",
       justification: "to build",
